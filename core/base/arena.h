@@ -1,0 +1,58 @@
+/*
+ * arena - memory that lives and dies with one request, query or batch.
+ *
+ * Bump allocation from blocks; arena_reset() keeps the largest block for reuse (at most keep_bytes) and frees the rest.
+ * Allocations are 16-byte aligned, not zeroed (arena_alloc) or zeroed (arena_zalloc). They never return NULL: without memory the process panics;
+ * with a budget (arena_limit) they return NULL when used + size > limit, and arena_over() tells.
+ * Thread: one at a time.
+ */
+#ifndef CORE_BASE_ARENA_H
+#define CORE_BASE_ARENA_H
+
+#include "core/base/check.h"
+#include <stdarg.h>
+
+struct arena_block;
+struct arena {
+	char *_cur, *_end;           /* free part of the current block */
+	struct arena_block *_blocks; /* newest first */
+	size_t _used_bytes;          /* sum of blocks taken, for charging */
+	size_t _limit_bytes;         /* 0 = none */
+	size_t _block_bytes;         /* size of the next block */
+	bool _over;
+};
+
+void arena_init(struct arena *a, size_t first_block_bytes);
+void arena_release(struct arena *a);
+void arena_reset(struct arena *a, size_t keep_bytes);
+void arena_limit(struct arena *a, size_t limit_bytes);
+bool arena_over(const struct arena *a);
+size_t arena_used(const struct arena *a);
+void *arena_slow_(struct arena *a, size_t size);
+
+static inline void *arena_alloc(struct arena *a, size_t size)
+{
+	size_t need = (size + 15) & ~(size_t)15;
+	if (LIKELY(need >= size && (size_t)(a->_end - a->_cur) >= need)) {
+		void *p = a->_cur;
+		a->_cur += need;
+		return p;
+	}
+	return arena_slow_(a, size);
+}
+void *arena_zalloc(struct arena *a, size_t size);
+/* count * size with overflow check; NULL on overflow or over budget. */
+void *arena_array(struct arena *a, size_t count, size_t size);
+void *arena_dup(struct arena *a, const void *data, size_t len);
+char *arena_strndup(struct arena *a, const char *s, size_t len); /* NUL added */
+char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The general heap: panics without memory. mem_try returns NULL instead (decoders of hostile sizes). */
+void *mem_alloc(size_t size) __attribute__((malloc));
+void *mem_zalloc(size_t size) __attribute__((malloc));
+void *mem_realloc(void *p, size_t size);
+void *mem_array(void *p, size_t count, size_t size); /* realloc with overflow check, panics */
+void *mem_try(size_t size) __attribute__((malloc));
+void mem_free(void *p);
+
+#endif

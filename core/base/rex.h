@@ -1,0 +1,28 @@
+/*
+ * rex - label regular expressions: PCRE2 (8 bit, UTF, JIT) behind RE2's syntax, fully anchored, dot matches newline: \A(?s:...)\z.
+ *
+ * What RE2 refuses is refused with ERR_BADDATA and a text "error parsing regexp: ...": look-around, back-references, possessive quantifiers, atomic groups, callouts, \C, recursion,
+ * repetition above 1000, patterns over 4 KiB. Literals, alternations of literals, prefix.* and .*suffix / .*infix.* are recognised at compile time and never reach PCRE2 (rex_kind).
+ * When the JIT hits its limit, the DFA matcher is tried; a limit hit is REX_LIMIT: an error of the query, never "no match".
+ * Thread: a compiled rex is immutable and may be shared between loops; match data is per thread inside.
+ */
+#ifndef CORE_BASE_REX_H
+#define CORE_BASE_REX_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+
+struct rex;
+enum rex_result { REX_NO = 0, REX_YES = 1, REX_LIMIT = -1 };
+enum rex_kind { REX_LITERALS /* one or more whole strings */, REX_PREFIX, REX_SUFFIX, REX_INFIX, REX_ANY /* .* */, REX_NONEMPTY /* .+ */, REX_PCRE };
+
+MUST_CHECK enum err rex_compile(const char *pattern, size_t len, struct rex **out, struct errbuf *eb);
+void rex_free(struct rex *r);
+enum rex_result rex_match(const struct rex *r, const char *s, size_t len);
+enum rex_kind rex_kind(const struct rex *r);
+/* REX_LITERALS: the i-th string; others: the literal prefix, suffix or infix at i = 0. NULL when i is past the end. */
+const char *rex_literal(const struct rex *r, size_t i, size_t *len);
+/* Submatches for label_replace: expands template ($1, ${name}, $$ as Go's Regexp.Expand) into out when s matches. */
+enum rex_result rex_expand(const struct rex *r, const char *s, size_t len, const char *tmpl, size_t tmpl_len, struct buf *out);
+
+#endif

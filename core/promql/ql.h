@@ -1,0 +1,72 @@
+/*
+ * ql - the PromQL engine as its callers see it.
+ *
+ * On a loop: ql_create parses and checks (ERR_BADDATA with Prometheus' text in eb), ql_start evaluates; opts->done(q) runs once on the same loop, later or never sooner than the end of ql_start.
+ * Then q's result, warnings and infos may be read until ql_free. ql_cancel before done: done still comes, with ERR_CANCELED. ql_free only after done, or without ql_start.
+ * Instant query: start = end, step 0. Range: step > 0; the caller has checked the number of points.
+ * Errors at done: ERR_EXECUTION (text as Prometheus), ERR_TIMEOUT, ERR_CANCELED, ERR_IO (internal).
+ */
+#ifndef CORE_PROMQL_QL_H
+#define CORE_PROMQL_QL_H
+
+#include "core/model/label.h"
+#include "core/model/sample.h"
+#include "core/seam/source.h"
+
+struct ql;
+enum ql_type { QL_NONE, QL_SCALAR, QL_VECTOR, QL_MATRIX, QL_STRING };
+const char *ql_type_text(enum ql_type t); /* "scalar", "instant vector", "range vector", "string", "none" */
+
+struct ql_features { /* spec/promql.md, switches */
+	bool experimental_functions, extended_selectors, fill_modifiers, delayed_name_removal, start_timestamps;
+};
+struct ql_opts {
+	struct source *source;
+	uint32_t tenant;
+	int64_t start_ms, end_ms, step_ms; /* step 0 = instant */
+	int64_t lookback_ms;               /* 0 = 5 min */
+	int64_t subquery_step_ms;          /* 0 = 1 min */
+	int64_t timeout_ms;                /* 0 = 2 min */
+	uint64_t max_samples;              /* 0 = 50,000,000 */
+	uint64_t max_series;               /* 0 = 500,000 */
+	uint64_t max_bytes;                /* 0 = 512 MiB */
+	struct ql_features features;
+	void (*done)(void *arg, struct ql *q);
+	void *arg;
+};
+
+/* One output series. Floats only so far; presence is explicit. */
+struct ql_series {
+	struct labels labels;
+	uint32_t count;      /* points */
+	const int64_t *t_ms; /* count times */
+	const double *v;
+};
+struct ql_value {
+	enum ql_type type;
+	/* VECTOR: each series has count 1. MATRIX: sorted by labels, series without points left out. SCALAR: series[0] has count 1. */
+	struct ql_series *series;
+	size_t series_count;
+	const char *string; /* STRING */
+	size_t string_len;
+	int64_t t_ms; /* SCALAR and STRING: evaluation time */
+};
+struct ql_note {
+	const char *text; /* rendered in full: "PromQL warning: ... (1:5)" */
+};
+MUST_CHECK enum err ql_create(const char *text, size_t len, const struct ql_opts *opts, struct ql **out, struct errbuf *eb);
+void ql_start(struct ql *q);
+void ql_cancel(struct ql *q);
+void ql_free(struct ql *q);
+
+enum err ql_err(const struct ql *q, const char **text);
+const struct ql_value *ql_result(const struct ql *q);
+const struct ql_note *ql_warnings(const struct ql *q, size_t *count); /* de-duplicated, full list; the API caps at 10 */
+const struct ql_note *ql_infos(const struct ql *q, size_t *count);
+struct ql_stats {
+	uint64_t samples_total, samples_peak, series;
+	double parse_s, prepare_s, eval_s, sort_s, queue_s, total_s;
+};
+const struct ql_stats *ql_stats(const struct ql *q);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * mbox - a mailbox: many threads send, one receives. The only way data crosses threads (with core/rt/work built on it).
+ *
+ * Intrusive: the sender embeds a struct mbox_msg and owns nothing of it after mbox_send() until the receiver sends it home or says so.
+ * A lock-free push; the wake-up (eventfd write) happens only when the box was empty. The receiver takes all of it in one go, in order of arrival per sender.
+ * A loop's mailbox is drained by core/rt/loop, which calls msg->fn(msg) on the loop; a plain thread (the log writer) owns a mbox and calls mbox_wait/mbox_take itself.
+ */
+#ifndef CORE_RT_MBOX_H
+#define CORE_RT_MBOX_H
+
+#include "core/base/err.h"
+
+struct mbox_msg {
+	struct mbox_msg *next;
+	void (*fn)(struct mbox_msg *msg); /* typed receiver; runs on the receiving thread (loops call it, plain threads may) */
+};
+struct mbox;
+
+MUST_CHECK enum err mbox_create(struct mbox **out);
+void mbox_free(struct mbox *m);
+void mbox_send(struct mbox *m, struct mbox_msg *msg);      /* any thread */
+struct mbox_msg *mbox_take(struct mbox *m);                /* receiver: all messages in order, linked by next; NULL when empty */
+void mbox_wait(struct mbox *m, int timeout_ms);            /* receiver without a loop: until something came, -1 = for ever */
+int mbox_fd(const struct mbox *m);                         /* readable when something may be there; mbox_take clears it */
+
+#endif

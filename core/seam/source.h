@@ -1,0 +1,69 @@
+/*
+ * source - the seam through which queries read: a source has shards, each lives on a loop, and gives cursors there.
+ *
+ * source_open on the shard's loop; next() answers
+ *   SOURCE_READY  one item in *out, valid until the next call of next() or close() on this cursor
+ *   SOURCE_WAIT   nothing now; the cursor calls query->wake(query->wake_arg) on this loop when next() is worth calling again
+ *   SOURCE_END    no more
+ *   SOURCE_ERROR  cursor->err and cursor->eb tell
+ * and does at most some 200 us of work per call. Series come in no particular order, each label set exactly once per shard and once in the whole source (ids of a returning series are joined).
+ * Samples: t_min <= t <= t_max, ascending, unique, stale markers included. close() at any time, also while waiting.
+ *
+ * What is asked (enum source_what):
+ *   SERIES_SAMPLES  labels and column; series without a sample in the range are left out
+ *   SERIES          labels only; series that overlap the range coarsely
+ *   LABEL_NAMES     distinct names, as out->text; LABEL_VALUES distinct values of query->label, as out->text
+ * Warnings (damaged data skipped) are texts in the cursor, read before close.
+ */
+#ifndef CORE_SEAM_SOURCE_H
+#define CORE_SEAM_SOURCE_H
+
+#include "core/model/matcher.h"
+#include "core/model/sample.h"
+#include "core/rt/loop.h"
+
+enum source_what { SOURCE_SERIES_SAMPLES, SOURCE_SERIES, SOURCE_LABEL_NAMES, SOURCE_LABEL_VALUES };
+enum source_state { SOURCE_READY, SOURCE_WAIT, SOURCE_END, SOURCE_ERROR };
+
+struct source_query { /* borrowed by the cursor until close */
+	enum source_what what;
+	uint32_t tenant;
+	int64_t t_min_ms, t_max_ms;         /* both inclusive */
+	const struct matcher *matchers;     /* all must hold; 0 matchers = everything */
+	size_t matchers_count;
+	const char *label;                  /* LABEL_VALUES */
+	size_t label_len;
+	int64_t hint_step_ms, hint_range_ms; /* 0 = unknown */
+	const char *hint_func;              /* innermost function, or NULL */
+	void (*wake)(void *arg);
+	void *wake_arg;
+};
+struct source_item {
+	struct labels labels;
+	struct sample_column col;
+	const char *text;
+	size_t text_len;
+};
+struct source;
+struct source_cursor {
+	const struct source_cursor_ops *ops;
+	enum err err;
+	struct errbuf eb;
+	const char *warnings[4]; /* texts, owned by the cursor */
+	unsigned warnings_count;
+	uint64_t est_series, est_samples; /* what it will touch, known after open; 0 = unknown */
+};
+struct source_cursor_ops {
+	enum source_state (*next)(struct source_cursor *c, struct source_item *out);
+	void (*close)(struct source_cursor *c);
+};
+struct source_ops {
+	unsigned (*shards)(struct source *s);
+	struct loop *(*loop_of)(struct source *s, unsigned shard);
+	enum err (*open)(struct source *s, unsigned shard, const struct source_query *q, struct source_cursor **out);
+};
+struct source {
+	const struct source_ops *ops;
+};
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * store - the sharded whole: takes batches (core/seam/sink.h), gives cursors (core/seam/source.h), survives crashes.
+ *
+ * Shard j of S (fixed in MANIFEST) lives on loop j mod N. A series belongs to shard (fingerprint.hi >> 32) * S >> 32.
+ * The hot path: rows -> fingerprint (once per label run) -> one slice per owning loop -> owner: successor prediction, else prefetched probe, label bytes compared -> append -> one log frame per request and loop -> synced -> verdict home.
+ * Order of things and invariants (1)-(11): README.md of this room.
+ *
+ * Thread: store_open, store_close from the main thread while the team runs; everything else on any loop.
+ * Memory: labels of active series, tails, packs, late rows and in-memory postings are on the head's account.
+ */
+#ifndef STORAGE_STORE_H
+#define STORAGE_STORE_H
+
+#include "core/base/err.h"
+#include "core/base/fsio.h"
+#include "core/rt/team.h"
+#include "core/rt/work.h"
+#include "core/seam/sink.h"
+#include "core/seam/source.h"
+
+enum store_sync { STORE_SYNC_COMMIT, STORE_SYNC_INTERVAL, STORE_SYNC_OFF };
+
+struct store_opts {
+	const char *dir;
+	struct team *team;
+	struct work_pool *pool;
+	unsigned shards;               /* for a new directory; 0 = 16; an existing one keeps its own */
+	enum store_sync sync;
+	int64_t sync_interval_ms;      /* 1,000 */
+	int64_t ooo_window_ms;         /* 1 h */
+	int64_t retention_ms;          /* 30 d */
+	int64_t future_ms;             /* 10 min */
+	uint64_t series_max;           /* all tenants; 0 = head budget / 1 KiB */
+	uint64_t new_series_per_s;     /* per loop; 0 = 20,000 default, burst 200,000; UINT64_MAX = no limit */
+	uint64_t min_free_bytes;       /* 0 = max(1 GiB, 3 %) */
+	int64_t round_every_ms;        /* 10 min */
+	uint64_t log_share_bytes;      /* rounds start when the log holds more; 0 = 512 MiB */
+	struct label_limits labels;
+};
+void store_opts_default(struct store_opts *o);
+
+struct store;
+/* Locks the directory (ERR_LOCKED names the owner's pid), recovers, commits again what was not known synced, then is ready. */
+MUST_CHECK enum err store_open(const struct store_opts *o, struct store **out, struct errbuf *eb);
+/* Stops accepting, finishes what is under way, syncs. No request may be in flight. */
+void store_close(struct store *st);
+struct sink *store_sink(struct store *st);
+struct source *store_source(struct store *st);
+
+/* Metadata of metric families of a tenant, served from memory of loop 0's keeper, copied into *out (array and strings in the arena). */
+struct store_meta_req {
+	struct arena *arena;
+	const char *family; /* NULL = all */
+	size_t family_len;
+	struct batch_meta *metas;
+	size_t count;
+	void (*done)(struct store_meta_req *r); /* on the asking loop */
+	struct mbox_msg _msg;
+	struct loop *_from;
+};
+void store_meta(struct store *st, uint32_t tenant, struct store_meta_req *r);
+
+/* Packs and seals everything up to now, open ranges too; done when durable. */
+struct store_flush_req {
+	void (*done)(struct store_flush_req *r);
+	enum err err;
+	struct mbox_msg _msg;
+	struct loop *_from;
+	uint32_t _open;
+};
+void store_flush(struct store *st, struct store_flush_req *r);
+
+/* Figures for /status/tsdb, gathered from all loops. */
+struct store_top {
+	char name[256]; /* cut */
+	uint64_t value;
+};
+#define STORE_TOP_MAX 100
+struct store_stats {
+	uint64_t series, label_pairs, chunks;
+	int64_t t_min_ms, t_max_ms;             /* INT64_MAX, INT64_MIN when empty */
+	struct store_top by_metric[STORE_TOP_MAX], by_label[STORE_TOP_MAX] /* distinct values per name */, by_pair[STORE_TOP_MAX], mem_by_label[STORE_TOP_MAX];
+	unsigned by_metric_count, by_label_count, by_pair_count, mem_by_label_count;
+};
+struct store_stats_req {
+	unsigned top; /* 1..STORE_TOP_MAX */
+	struct store_stats *stats; /* filled; caller's */
+	void (*done)(struct store_stats_req *r);
+	struct mbox_msg _msg;
+	struct loop *_from;
+	uint32_t _open;
+};
+void store_stats(struct store *st, struct store_stats_req *r);
+unsigned store_shards(const struct store *st);
+uint64_t store_series(const struct store *st); /* active now, approximately */
+
+#endif
