@@ -1,0 +1,208 @@
+#include "core/base/arena.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Blocks grow twofold up to this; larger single pieces get a block of their own size. */
+#define BLOCK_BYTES_MIN 256
+#define BLOCK_BYTES_MAX ((size_t)1 << 20)
+
+struct arena_block {
+	struct arena_block *next;
+	size_t size; /* of the piece behind this header */
+};
+#define BLOCK_HEAD ((sizeof(struct arena_block) + 15) & ~(size_t)15)
+
+static char *block_start(struct arena_block *b)
+{
+	return (char *)b + BLOCK_HEAD;
+}
+
+void arena_init(struct arena *a, size_t first_block_bytes)
+{
+	*a = (struct arena){ ._block_bytes = first_block_bytes < BLOCK_BYTES_MIN
+		    ? BLOCK_BYTES_MIN
+		    : first_block_bytes };
+}
+
+void arena_release(struct arena *a)
+{
+	for (struct arena_block *b = a->_blocks, *next; b; b = next) {
+		next = b->next;
+		free(b);
+	}
+	*a = (struct arena){ ._block_bytes = a->_block_bytes, ._limit_bytes = a->_limit_bytes };
+}
+
+void arena_reset(struct arena *a, size_t keep_bytes)
+{
+	struct arena_block *keep = NULL;
+	for (struct arena_block *b = a->_blocks; b; b = b->next) {
+		if (b->size + BLOCK_HEAD <= keep_bytes && (!keep || b->size > keep->size))
+			keep = b;
+	}
+	for (struct arena_block *b = a->_blocks, *next; b; b = next) {
+		next = b->next;
+		if (b != keep)
+			free(b);
+	}
+	a->_over = false;
+	a->_blocks = keep;
+	a->_cur = a->_end = NULL;
+	a->_used_bytes = 0;
+	if (keep) {
+		keep->next = NULL;
+		a->_cur = block_start(keep);
+		a->_end = a->_cur + keep->size;
+		a->_used_bytes = keep->size + BLOCK_HEAD;
+	}
+}
+
+void arena_limit(struct arena *a, size_t limit_bytes)
+{
+	a->_limit_bytes = limit_bytes;
+}
+
+bool arena_over(const struct arena *a)
+{
+	return a->_over;
+}
+
+size_t arena_used(const struct arena *a)
+{
+	return a->_used_bytes;
+}
+
+/* Size of the next block for a piece of need bytes: the usual growth, but never past the limit for the sake of growth alone. */
+static size_t block_size(const struct arena *a, size_t need)
+{
+	size_t size = a->_block_bytes > need ? a->_block_bytes : need;
+	if (a->_limit_bytes && a->_used_bytes + BLOCK_HEAD + size > a->_limit_bytes)
+		size = need;
+	return size;
+}
+
+void *arena_slow_(struct arena *a, size_t size)
+{
+	size_t need = (size + 15) & ~(size_t)15;
+	if (need < size || need > PTRDIFF_MAX - BLOCK_HEAD) {
+		if (!a->_limit_bytes)
+			panic("out of memory: a piece of %zu bytes", size);
+		a->_over = true;
+		return NULL;
+	}
+	size_t piece = block_size(a, need);
+	if (a->_limit_bytes &&
+	    (a->_used_bytes + BLOCK_HEAD + piece < piece ||
+	        a->_used_bytes + BLOCK_HEAD + piece > a->_limit_bytes)) {
+		a->_over = true;
+		return NULL;
+	}
+	struct arena_block *b = mem_alloc(BLOCK_HEAD + piece);
+	b->size = piece;
+	b->next = a->_blocks;
+	a->_blocks = b;
+	a->_used_bytes += BLOCK_HEAD + piece;
+	char *p = block_start(b);
+	/* A piece that fills its block leaves the older block in use when that one has more room left. */
+	if (piece - need > (size_t)(a->_end - a->_cur)) {
+		a->_cur = p + need;
+		a->_end = p + piece;
+	}
+	if (a->_block_bytes < BLOCK_BYTES_MAX)
+		a->_block_bytes *= 2;
+	return p;
+}
+
+void *arena_zalloc(struct arena *a, size_t size)
+{
+	void *p = arena_alloc(a, size);
+	if (p && size)
+		memset(p, 0, size);
+	return p;
+}
+
+void *arena_array(struct arena *a, size_t count, size_t size)
+{
+	size_t bytes;
+	if (__builtin_mul_overflow(count, size, &bytes))
+		return NULL;
+	return arena_alloc(a, bytes);
+}
+
+void *arena_dup(struct arena *a, const void *data, size_t len)
+{
+	void *p = arena_alloc(a, len);
+	if (p && len)
+		memcpy(p, data, len);
+	return p;
+}
+
+char *arena_strndup(struct arena *a, const char *s, size_t len)
+{
+	char *p = arena_alloc(a, len + 1);
+	if (!p)
+		return NULL;
+	if (len)
+		memcpy(p, s, len);
+	p[len] = 0;
+	return p;
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list ap, again;
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	int n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	CHECK(n >= 0);
+	char *p = arena_alloc(a, (size_t)n + 1);
+	if (p)
+		vsnprintf(p, (size_t)n + 1, fmt, again);
+	va_end(again);
+	return p;
+}
+
+void *mem_alloc(size_t size)
+{
+	void *p = malloc(size ? size : 1);
+	if (!p)
+		panic("out of memory: %zu bytes", size);
+	return p;
+}
+
+void *mem_zalloc(size_t size)
+{
+	void *p = calloc(1, size ? size : 1);
+	if (!p)
+		panic("out of memory: %zu bytes", size);
+	return p;
+}
+
+void *mem_realloc(void *p, size_t size)
+{
+	void *q = realloc(p, size ? size : 1);
+	if (!q)
+		panic("out of memory: %zu bytes", size);
+	return q;
+}
+
+void *mem_array(void *p, size_t count, size_t size)
+{
+	size_t bytes;
+	if (__builtin_mul_overflow(count, size, &bytes))
+		panic("out of memory: %zu pieces of %zu bytes", count, size);
+	return mem_realloc(p, bytes);
+}
+
+void *mem_try(size_t size)
+{
+	return malloc(size ? size : 1);
+}
+
+void mem_free(void *p)
+{
+	free(p);
+}

@@ -1,0 +1,494 @@
+#ifndef _GNU_SOURCE
+# define _GNU_SOURCE /* preadv2, fallocate */
+#endif
+#include "core/base/fsio.h"
+
+#include "core/base/arena.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define IOV_STEP 64 /* pieces per system call */
+
+struct fsio_dir {
+	int fd;
+	char *path;
+};
+struct fsio_file {
+	int fd;
+	char *path;
+};
+
+static const struct fsio_ops *ops = &fsio_real;
+
+static enum err err_of(int e)
+{
+	switch (e) {
+	case ENOENT:
+		return ERR_NOTFOUND;
+	case EEXIST:
+		return ERR_EXISTS;
+	case ENOSPC:
+	case EDQUOT:
+		return ERR_NOSPACE;
+	case EAGAIN:
+		return ERR_AGAIN;
+	case EROFS:
+		return ERR_READONLY;
+	default:
+		return ERR_IO;
+	}
+}
+
+static char *join(const char *dir, const char *name)
+{
+	size_t a = strlen(dir), b = strlen(name);
+	bool slash = a && dir[a - 1] != '/';
+	char *p = mem_alloc(a + slash + b + 1);
+	memcpy(p, dir, a);
+	if (slash)
+		p[a] = '/';
+	memcpy(p + a + slash, name, b + 1);
+	return p;
+}
+
+static struct fsio_dir *dir_new(int fd, char *take_path)
+{
+	struct fsio_dir *d = mem_alloc(sizeof(*d));
+	*d = (struct fsio_dir){ .fd = fd, .path = take_path };
+	return d;
+}
+
+enum err fsio_dir_sub(struct fsio_dir *d, const char *name, bool create, struct fsio_dir **out)
+{
+	int fd = openat(d->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && create) {
+		enum err e = ops->mkdir(d, name);
+		if (e && e != ERR_EXISTS)
+			return e;
+		e = ops->dir_sync(d);
+		if (e)
+			return e;
+		fd = openat(d->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return err_of(errno);
+	*out = dir_new(fd, join(d->path, name));
+	return ERR_OK;
+}
+
+/* Component by component, so that each new directory is made and synced through its parent. */
+enum err fsio_dir_open(const char *path, bool create, struct fsio_dir **out)
+{
+	const char *root = path[0] == '/' ? "/" : ".";
+	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_of(errno);
+	struct fsio_dir *d = dir_new(fd, join("", root));
+	enum err e = ERR_OK;
+	while (!e && *path) {
+		size_t n = strcspn(path, "/");
+		if (n) {
+			char *name = mem_alloc(n + 1);
+			memcpy(name, path, n);
+			name[n] = 0;
+			struct fsio_dir *sub;
+			e = fsio_dir_sub(d, name, create, &sub);
+			mem_free(name);
+			if (!e) {
+				fsio_dir_close(d);
+				d = sub;
+			}
+		}
+		path += n + (path[n] == '/');
+	}
+	if (e) {
+		fsio_dir_close(d);
+		return e;
+	}
+	*out = d;
+	return ERR_OK;
+}
+
+void fsio_dir_close(struct fsio_dir *d)
+{
+	if (!d)
+		return;
+	close(d->fd);
+	mem_free(d->path);
+	mem_free(d);
+}
+
+const char *fsio_dir_path(const struct fsio_dir *d)
+{
+	return d->path;
+}
+
+int fsio_dir_fd(const struct fsio_dir *d)
+{
+	return d->fd;
+}
+
+const char *fsio_file_path(const struct fsio_file *f)
+{
+	return f->path;
+}
+
+int fsio_file_fd(const struct fsio_file *f)
+{
+	return f->fd;
+}
+
+enum err fsio_dir_sync(struct fsio_dir *d)
+{
+	return ops->dir_sync(d);
+}
+
+struct names {
+	char **v;
+	size_t count, cap;
+};
+
+static int names_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static enum err names_read(struct fsio_dir *d, struct names *names)
+{
+	int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_of(errno);
+	DIR *dir = fdopendir(fd);
+	if (!dir) {
+		enum err e = err_of(errno);
+		close(fd);
+		return e;
+	}
+	enum err e = ERR_OK;
+	for (;;) {
+		errno = 0;
+		struct dirent *ent = readdir(dir);
+		if (!ent) {
+			e = errno ? err_of(errno) : ERR_OK;
+			break;
+		}
+		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
+			continue;
+		if (names->count == names->cap) {
+			names->cap = names->cap ? names->cap * 2 : 64;
+			names->v = mem_array(names->v, names->cap, sizeof(*names->v));
+		}
+		names->v[names->count++] = join("", ent->d_name);
+	}
+	closedir(dir);
+	return e;
+}
+
+enum err fsio_dir_each(struct fsio_dir *d, enum err (*fn)(void *arg, const char *name), void *arg)
+{
+	struct names names = { 0 };
+	enum err e = names_read(d, &names);
+	if (names.count)
+		qsort(names.v, names.count, sizeof(*names.v), names_cmp);
+	for (size_t i = 0; i < names.count; i++) {
+		if (!e)
+			e = fn(arg, names.v[i]);
+		mem_free(names.v[i]);
+	}
+	mem_free(names.v);
+	return e;
+}
+
+enum err fsio_open(struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out)
+{
+	return ops->open(d, name, mode, out);
+}
+
+void fsio_close(struct fsio_file *f)
+{
+	if (!f)
+		return;
+	close(f->fd);
+	mem_free(f->path);
+	mem_free(f);
+}
+
+enum err fsio_write_at(struct fsio_file *f, const void *data, size_t len, uint64_t off)
+{
+	union {
+		const void *in;
+		void *out;
+	} p = { .in = data }; /* struct iovec has no const */
+	struct iovec v = { .iov_base = p.out, .iov_len = len };
+	return ops->write_at(f, &v, 1, off);
+}
+
+enum err fsio_writev_at(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off)
+{
+	return ops->write_at(f, v, count, off);
+}
+
+enum err fsio_read_at(struct fsio_file *f, void *data, size_t len, uint64_t off)
+{
+	return ops->read_at(f, data, len, off, false);
+}
+
+enum err fsio_read_nowait(struct fsio_file *f, void *data, size_t len, uint64_t off)
+{
+	return ops->read_at(f, data, len, off, true);
+}
+
+enum err fsio_sync(struct fsio_file *f)
+{
+	return ops->sync(f);
+}
+
+enum err fsio_allocate(struct fsio_file *f, uint64_t size)
+{
+	return ops->allocate(f, size);
+}
+
+enum err fsio_truncate(struct fsio_file *f, uint64_t size)
+{
+	return ops->truncate(f, size);
+}
+
+enum err fsio_size(struct fsio_file *f, uint64_t *size)
+{
+	struct stat st;
+	if (fstat(f->fd, &st) != 0)
+		return err_of(errno);
+	*size = (uint64_t)st.st_size;
+	return ERR_OK;
+}
+
+enum err fsio_rename(struct fsio_dir *d, const char *from, const char *to)
+{
+	return ops->rename(d, from, to);
+}
+
+enum err fsio_link(struct fsio_dir *d, const char *from, const char *to)
+{
+	return ops->link(d, from, to);
+}
+
+enum err fsio_remove(struct fsio_dir *d, const char *name)
+{
+	return ops->remove(d, name);
+}
+
+enum err fsio_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes)
+{
+	return ops->free_bytes(d, free_bytes, total_bytes);
+}
+
+enum err fsio_load(struct fsio_dir *d, const char *name, size_t max, uint8_t **data, size_t *len)
+{
+	struct fsio_file *f;
+	enum err e = fsio_open(d, name, FSIO_READ, &f);
+	if (e)
+		return e;
+	uint64_t size = 0;
+	uint8_t *p = NULL;
+	e = fsio_size(f, &size);
+	if (!e && size > max)
+		e = ERR_TOOBIG;
+	if (!e) {
+		p = mem_try((size_t)size + 1); /* a NUL behind, for readers of text */
+		e = p ? fsio_read_at(f, p, (size_t)size, 0) : ERR_NOMEM;
+	}
+	fsio_close(f);
+	if (e) {
+		mem_free(p);
+		return e;
+	}
+	p[size] = 0;
+	*data = p;
+	*len = (size_t)size;
+	return ERR_OK;
+}
+
+enum err fsio_replace(struct fsio_dir *d, const char *name, const void *data, size_t len)
+{
+	char tmp[NAME_MAX + 1];
+	int n = snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+	if (n < 0 || (size_t)n >= sizeof(tmp))
+		return ERR_TOOBIG;
+	enum err e = fsio_remove(d, tmp); /* left by a crash */
+	if (e && e != ERR_NOTFOUND)
+		return e;
+	struct fsio_file *f;
+	e = fsio_open(d, tmp, FSIO_CREATE, &f);
+	if (e)
+		return e;
+	e = fsio_write_at(f, data, len, 0);
+	if (!e)
+		e = fsio_sync(f);
+	fsio_close(f);
+	if (!e)
+		e = fsio_rename(d, tmp, name);
+	return e ? e : fsio_dir_sync(d);
+}
+
+void fsio_hook(const struct fsio_ops *o)
+{
+	ops = o ? o : &fsio_real;
+}
+
+/* The real ones. */
+
+/* A copy of at most IOV_STEP pieces with the first skip bytes left out; returns how many there are. */
+static size_t iov_rest(struct iovec *rest, const struct iovec *v, size_t count, size_t skip)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < count && n < IOV_STEP; i++) {
+		if (skip >= v[i].iov_len) {
+			skip -= v[i].iov_len;
+			continue;
+		}
+		rest[n++] = (struct iovec){ .iov_base = (char *)v[i].iov_base + skip,
+			.iov_len = v[i].iov_len - skip };
+		skip = 0;
+	}
+	return n;
+}
+
+static enum err real_write_at(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off)
+{
+	struct iovec rest[IOV_STEP];
+	size_t skip = 0, n; /* bytes of *v already written */
+	while ((n = iov_rest(rest, v, count, skip))) {
+		ssize_t w = pwritev(f->fd, rest, (int)n, (off_t)off);
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			return w < 0 ? err_of(errno) : ERR_IO;
+		off += (uint64_t)w;
+		skip += (size_t)w;
+		for (; count && skip >= v->iov_len; v++, count--)
+			skip -= v->iov_len;
+	}
+	return ERR_OK;
+}
+
+static enum err real_read_at(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
+{
+	uint8_t *p = data;
+	while (len) {
+		struct iovec v = { .iov_base = p, .iov_len = len };
+		ssize_t n = nowait ? preadv2(f->fd, &v, 1, (off_t)off, RWF_NOWAIT)
+		                   : pread(f->fd, p, len, (off_t)off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && nowait && (errno == EOPNOTSUPP || errno == ENOSYS))
+			return ERR_AGAIN; /* this file system cannot tell: let a worker read */
+		if (n < 0)
+			return err_of(errno);
+		if (n == 0)
+			return ERR_TRUNCATED;
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return ERR_OK;
+}
+
+static enum err real_sync(struct fsio_file *f)
+{
+	return fdatasync(f->fd) == 0 ? ERR_OK : ERR_SYNC;
+}
+
+static enum err real_allocate(struct fsio_file *f, uint64_t size)
+{
+	int r;
+	do {
+		r = posix_fallocate(f->fd, 0, (off_t)size);
+	} while (r == EINTR);
+	return r ? err_of(r) : ERR_OK;
+}
+
+static enum err real_truncate(struct fsio_file *f, uint64_t size)
+{
+	int r;
+	do {
+		r = ftruncate(f->fd, (off_t)size);
+	} while (r < 0 && errno == EINTR);
+	return r ? err_of(errno) : ERR_OK;
+}
+
+static enum err real_open(
+    struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out)
+{
+	int flags = mode == FSIO_READ ? O_RDONLY
+	    : mode == FSIO_WRITE      ? O_RDWR
+	                              : O_RDWR | O_CREAT | O_EXCL;
+	int fd;
+	do {
+		fd = openat(d->fd, name, flags | O_CLOEXEC, 0600);
+	} while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return err_of(errno);
+	struct fsio_file *f = mem_alloc(sizeof(*f));
+	*f = (struct fsio_file){ .fd = fd, .path = join(d->path, name) };
+	*out = f;
+	return ERR_OK;
+}
+
+static enum err real_rename(struct fsio_dir *d, const char *from, const char *to)
+{
+	return renameat(d->fd, from, d->fd, to) == 0 ? ERR_OK : err_of(errno);
+}
+
+static enum err real_link(struct fsio_dir *d, const char *from, const char *to)
+{
+	return linkat(d->fd, from, d->fd, to, 0) == 0 ? ERR_OK : err_of(errno);
+}
+
+static enum err real_remove(struct fsio_dir *d, const char *name)
+{
+	return unlinkat(d->fd, name, 0) == 0 ? ERR_OK : err_of(errno);
+}
+
+static enum err real_dir_sync(struct fsio_dir *d)
+{
+	return fsync(d->fd) == 0 ? ERR_OK : ERR_SYNC;
+}
+
+static enum err real_mkdir(struct fsio_dir *d, const char *name)
+{
+	return mkdirat(d->fd, name, 0700) == 0 ? ERR_OK : err_of(errno);
+}
+
+static enum err real_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes)
+{
+	struct statvfs st;
+	if (fstatvfs(d->fd, &st) != 0)
+		return err_of(errno);
+	*free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	*total_bytes = (uint64_t)st.f_blocks * st.f_frsize;
+	return ERR_OK;
+}
+
+const struct fsio_ops fsio_real = {
+	.write_at = real_write_at,
+	.read_at = real_read_at,
+	.sync = real_sync,
+	.allocate = real_allocate,
+	.truncate = real_truncate,
+	.open = real_open,
+	.rename = real_rename,
+	.link = real_link,
+	.remove = real_remove,
+	.dir_sync = real_dir_sync,
+	.mkdir = real_mkdir,
+	.free_bytes = real_free_bytes,
+};

@@ -1,0 +1,217 @@
+#include "core/base/log.h"
+
+#include "core/base/clock.h"
+#include "core/base/num.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES                                                                             \
+ 4096 /* a longer line is cut: one write() of this size is not torn on pipes (PIPE_BUF) */
+#define TEXT_MAX_BYTES 2048
+#define EVERY_NS       (10 * 1000000000ull)
+
+static enum log_level log_least = LOG_LEVEL_INFO;
+static bool log_json;
+static __thread uint64_t left_out_now; /* told by the next line of this thread */
+
+static const char *const level_words[] = { "debug", "info", "warn", "error", "none" };
+
+/* A line under construction; what does not fit is dropped. */
+struct line {
+	size_t len;
+	char text[LINE_MAX_BYTES];
+};
+
+void log_setup(enum log_level least, bool json)
+{
+	__atomic_store_n(&log_least, least, __ATOMIC_RELAXED);
+	__atomic_store_n(&log_json, json, __ATOMIC_RELAXED);
+}
+
+bool log_level_parse(const char *s, enum log_level *out)
+{
+	for (size_t i = 0; i < COUNT_OF(level_words); i++) {
+		if (strcmp(s, level_words[i]) == 0) {
+			*out = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool log_on(enum log_level level)
+{
+	return level >= __atomic_load_n(&log_least, __ATOMIC_RELAXED) && level < LOG_LEVEL_NONE;
+}
+
+static void put(struct line *l, const char *s, size_t len)
+{
+	size_t room = sizeof(l->text) - 2 - l->len; /* newline, and a brace in JSON */
+	if (len > room)
+		len = room;
+	memcpy(l->text + l->len, s, len);
+	l->len += len;
+}
+
+static void put_str(struct line *l, const char *s)
+{
+	put(l, s, strlen(s));
+}
+
+/* Control characters never reach the terminal; in JSON quote and backslash are escaped too. */
+static void put_escaped(struct line *l, const char *s, size_t len, bool json)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)s[i];
+		char tmp[8];
+		if (c == '\n') {
+			put(l, "\\n", 2);
+		} else if (c < 0x20 || c == 0x7f) {
+			int n = snprintf(tmp, sizeof(tmp), json ? "\\u%04x" : "\\x%02x", c);
+			put(l, tmp, (size_t)n);
+		} else {
+			if (json && (c == '"' || c == '\\'))
+				put(l, "\\", 1);
+			put(l, &s[i], 1);
+		}
+	}
+}
+
+static void put_time(struct line *l)
+{
+	int64_t ms = clock_wall_ms();
+	int64_t s = ms >= 0 ? ms / 1000 : (ms - 999) / 1000;
+	struct num_civil c = num_civil(s);
+	char tmp[64];
+	int n = snprintf(tmp, sizeof(tmp), "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ",
+	    (long long)c.year, c.month, c.day, c.hour, c.minute, c.second, (int)(ms - s * 1000));
+	put(l, tmp, (size_t)n);
+}
+
+static bool is_number(const char *s, size_t len)
+{
+	size_t i = len && s[0] == '-' ? 1 : 0;
+	if (i == len || len > 15 || (s[i] == '0' && len > i + 1))
+		return false;
+	for (; i < len; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+	}
+	return true;
+}
+
+/* key=value key="va lue" words...: pairs become members; words outside of pairs are gathered under "text". A quoted value ends at a quote before a blank or the end. */
+static void put_members(struct line *l, const char *s, size_t len)
+{
+	const char *end = s + len;
+	while (s < end) {
+		if (*s == ' ') {
+			s++;
+			continue;
+		}
+		const char *key = s;
+		while (s < end && *s != '=' && *s != ' ')
+			s++;
+		if (s == end || *s == ' ') {
+			put_str(l, ",\"text\":\"");
+			put_escaped(l, key, (size_t)(end - key), true);
+			put_str(l, "\"");
+			return;
+		}
+		put_str(l, ",\"");
+		put_escaped(l, key, (size_t)(s - key), true);
+		put_str(l, "\":");
+		const char *value = ++s;
+		bool quoted = s < end && *s == '"';
+		if (quoted) {
+			value = ++s;
+			while (s < end && !(*s == '"' && (s + 1 == end || s[1] == ' ')))
+				s++;
+		} else {
+			while (s < end && *s != ' ')
+				s++;
+		}
+		bool number = !quoted && is_number(value, (size_t)(s - value));
+		put_str(l, number ? "" : "\"");
+		put_escaped(l, value, (size_t)(s - value), true);
+		put_str(l, number ? "" : "\"");
+		if (quoted && s < end)
+			s++;
+	}
+}
+
+static void write_all(const char *p, size_t len)
+{
+	while (len) {
+		ssize_t n = write(STDERR_FILENO, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return; /* nowhere to tell it */
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+void log_line(enum log_level level, const char *event, const char *fmt, ...)
+{
+	uint64_t left_out = left_out_now;
+	left_out_now = 0;
+	if (!log_on(level))
+		return;
+	int saved = errno;
+	char text[TEXT_MAX_BYTES];
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	size_t len = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+	char more[48];
+	int more_len = left_out
+	    ? snprintf(more, sizeof(more), "left_out=%llu", (unsigned long long)left_out)
+	    : 0;
+	bool json = __atomic_load_n(&log_json, __ATOMIC_RELAXED);
+	struct line l = { .len = 0 };
+	put_str(&l, json ? "{\"ts\":\"" : "ts=");
+	put_time(&l);
+	put_str(&l, json ? "\",\"level\":\"" : " level=");
+	put_str(&l, level_words[level]);
+	put_str(&l, json ? "\",\"event\":\"" : " event=");
+	put_escaped(&l, event, strlen(event), json);
+	if (json) {
+		put_str(&l, "\"");
+		if (left_out)
+			put_members(&l, more, (size_t)more_len);
+		put_members(&l, text, len);
+		l.text[l.len++] = '}';
+	} else {
+		if (left_out) {
+			put_str(&l, " ");
+			put(&l, more, (size_t)more_len);
+		}
+		if (len) {
+			put_str(&l, " ");
+			put_escaped(&l, text, len, false);
+		}
+	}
+	l.text[l.len++] = '\n';
+	write_all(l.text, l.len);
+	errno = saved;
+}
+
+bool log_every_(uint64_t *next_ns, uint64_t *left_out)
+{
+	uint64_t now = clock_mono_ns();
+	if (*next_ns && now < *next_ns) {
+		++*left_out;
+		return false;
+	}
+	*next_ns = now + EVERY_NS;
+	left_out_now = *left_out;
+	*left_out = 0;
+	return true;
+}

@@ -1,0 +1,226 @@
+#include "core/base/metric.h"
+
+#include "core/base/arena.h"
+#include "core/base/metric_priv.h"
+#include "core/base/num.h"
+
+#include <stdio.h>
+
+/*
+ * Each thread has one block of cells, linked into a list that only grows; a cell is written by its thread alone, so a relaxed load and store do, and
+ * no cache line is shared between writers. A histogram takes METRIC_HIST_BOUNDS + 1 cells of counts and one of the sum.
+ */
+#define HIST_CELLS (METRIC_HIST_BOUNDS + 2)
+#define HIST_SUM   (METRIC_HIST_BOUNDS + 1)
+
+/* The place of each row's first cell: the enumerator after a row's last cell is the next row's first. */
+enum {
+#define METRIC(id, kind, name, help)                                                               \
+ AT_##id, LAST_##id = AT_##id + ((kind) == METRIC_HIST ? HIST_CELLS : 1) - 1,
+#include "core/base/metric.def"
+#undef METRIC
+	CELLS
+};
+
+static const struct row {
+	enum metric_kind kind;
+	unsigned at;
+	const char *name, *help;
+} rows[M_COUNT] = {
+#define METRIC(id, kind, name, help) { kind, AT_##id, name, help },
+#include "core/base/metric.def"
+#undef METRIC
+};
+
+const uint64_t METRIC_HIST_BOUNDS_NS[METRIC_HIST_BOUNDS] = { 1000, 5000, 10000, 50000, 100000,
+	250000, 500000, 1000000, 2500000, 5000000, 10000000, 50000000, 100000000, 500000000,
+	1000000000, 5000000000, 10000000000, 60000000000 };
+
+struct cells {
+	struct cells *next;
+	uint64_t v[CELLS];
+};
+
+static struct cells *all;
+static __thread struct cells *mine;
+
+static struct cells *cells_here(void)
+{
+	if (LIKELY(mine != NULL))
+		return mine;
+	struct cells *c = mem_zalloc(sizeof(*c));
+	c->next = __atomic_load_n(&all, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(
+	    &all, &c->next, c, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+	mine = c;
+	return c;
+}
+
+static inline void cell_add(uint64_t *cell, uint64_t n)
+{
+	__atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+
+void metric_add(enum metric_id id, uint64_t n)
+{
+	cell_add(&cells_here()->v[rows[id].at], n);
+}
+
+void metric_gauge_add(enum metric_id id, int64_t n)
+{
+	cell_add(&cells_here()->v[rows[id].at], (uint64_t)n);
+}
+
+void metric_gauge_set(enum metric_id id, int64_t v)
+{
+	__atomic_store_n(&cells_here()->v[rows[id].at], (uint64_t)v, __ATOMIC_RELAXED);
+}
+
+void metric_observe_ns(enum metric_id id, uint64_t ns)
+{
+	CHECK_SLOW(rows[id].kind == METRIC_HIST);
+	unsigned b = 0;
+	while (b < METRIC_HIST_BOUNDS && ns > METRIC_HIST_BOUNDS_NS[b])
+		b++;
+	uint64_t *v = &cells_here()->v[rows[id].at];
+	cell_add(&v[b], 1);
+	cell_add(&v[HIST_SUM], ns);
+}
+
+static uint64_t sum_cell(unsigned at)
+{
+	uint64_t s = 0;
+	for (struct cells *c = __atomic_load_n(&all, __ATOMIC_ACQUIRE); c; c = c->next)
+		s += __atomic_load_n(&c->v[at], __ATOMIC_RELAXED);
+	return s;
+}
+
+uint64_t metric_sum(enum metric_id id)
+{
+	return sum_cell(rows[id].at);
+}
+
+/* "family{labels}" into its two halves. */
+struct split {
+	char family[160], labels[160];
+};
+
+static void split_name(const char *name, struct split *s)
+{
+	const char *brace = strchr(name, '{');
+	size_t len = brace ? (size_t)(brace - name) : strlen(name);
+	CHECK(len < sizeof(s->family));
+	memcpy(s->family, name, len);
+	s->family[len] = 0;
+	s->labels[0] = 0;
+	if (brace) {
+		size_t inner = strlen(brace) - 2;
+		CHECK(inner < sizeof(s->labels));
+		memcpy(s->labels, brace + 1, inner);
+		s->labels[inner] = 0;
+	}
+}
+
+static void each_hist(const struct row *r, const struct split *s,
+    void (*fn)(void *arg, const struct metric_value *v), void *arg)
+{
+	char name[192], labels[256], bound[NUM_FMT_MAX + 1];
+	uint64_t cum = 0;
+	const char *comma = s->labels[0] ? "," : "";
+	snprintf(name, sizeof(name), "%s_bucket", s->family);
+	for (unsigned b = 0; b <= METRIC_HIST_BOUNDS; b++) {
+		cum += sum_cell(r->at + b);
+		if (b < METRIC_HIST_BOUNDS)
+			bound[num_fmt_g((double)METRIC_HIST_BOUNDS_NS[b] / 1e9, bound)] = 0;
+		snprintf(labels, sizeof(labels), "%s%sle=\"%.40s\"", s->labels, comma,
+		    b < METRIC_HIST_BOUNDS ? bound : "+Inf");
+		fn(arg,
+		    &(struct metric_value){ .name = name, .labels = labels, .value = (double)cum });
+	}
+	snprintf(name, sizeof(name), "%s_sum", s->family);
+	fn(arg,
+	    &(struct metric_value){ .name = name,
+	        .labels = s->labels,
+	        .value = (double)sum_cell(r->at + HIST_SUM) / 1e9 });
+	snprintf(name, sizeof(name), "%s_count", s->family);
+	fn(arg, &(struct metric_value){ .name = name, .labels = s->labels, .value = (double)cum });
+}
+
+static void each_row(const struct row *r, const struct split *s,
+    void (*fn)(void *arg, const struct metric_value *v), void *arg)
+{
+	double v = 0;
+	switch (r->kind) {
+	case METRIC_HIST:
+		each_hist(r, s, fn, arg);
+		return;
+	case METRIC_COUNTER:
+		v = (double)sum_cell(r->at);
+		break;
+	case METRIC_GAUGE:
+		v = (double)(int64_t)sum_cell(r->at);
+		break;
+	}
+	fn(arg, &(struct metric_value){ .name = s->family, .labels = s->labels, .value = v });
+}
+
+void metric_each(void (*fn)(void *arg, const struct metric_value *v), void *arg)
+{
+	struct split s;
+	for (unsigned i = 0; i < M_COUNT; i++) {
+		split_name(rows[i].name, &s);
+		each_row(&rows[i], &s, fn, arg);
+	}
+	struct metric_proc p[METRIC_PROC_MAX];
+	unsigned n = metric_proc_read(p);
+	for (unsigned i = 0; i < n; i++)
+		fn(arg,
+		    &(struct metric_value){ .name = p[i].name, .labels = "", .value = p[i].value });
+}
+
+static void put_value(void *arg, const struct metric_value *v)
+{
+	struct buf *out = arg;
+	char text[NUM_FMT_MAX];
+	buf_add_str(out, v->name);
+	if (v->labels[0])
+		buf_printf(out, "{%s}", v->labels);
+	buf_add_u8(out, ' ');
+	buf_add(out, text, num_fmt_g(v->value, text));
+	buf_add_u8(out, '\n');
+}
+
+static const char *kind_word(enum metric_kind k)
+{
+	switch (k) {
+	case METRIC_COUNTER:
+		return "counter";
+	case METRIC_GAUGE:
+		return "gauge";
+	case METRIC_HIST:
+		return "histogram";
+	}
+	return "untyped";
+}
+
+void metric_expose(struct buf *out)
+{
+	struct split s, last = { .family = "" };
+	for (unsigned i = 0; i < M_COUNT; i++) {
+		split_name(rows[i].name, &s);
+		if (strcmp(s.family, last.family) != 0)
+			buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", s.family, rows[i].help,
+			    s.family, kind_word(rows[i].kind));
+		each_row(&rows[i], &s, put_value, out);
+		last = s;
+	}
+	struct metric_proc p[METRIC_PROC_MAX];
+	unsigned n = metric_proc_read(p);
+	for (unsigned i = 0; i < n; i++) {
+		buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", p[i].name, p[i].help, p[i].name,
+		    kind_word(p[i].kind));
+		put_value(out,
+		    &(struct metric_value){ .name = p[i].name, .labels = "", .value = p[i].value });
+	}
+}
