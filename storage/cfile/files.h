@@ -1,0 +1,97 @@
+/*
+ * files - a shard's list of files: FILES, and FILES.prev, the one before it. One text file, replaced whole.
+ *
+ *   kymo-files 1
+ *   shard 3
+ *   generation 17
+ *   complete_to 1234
+ *   next_id 5678
+ *   next_number 1235
+ *   next_rank 42
+ *   file NAME start_ms end_ms rank flags size samples series t_min_ms t_max_ms
+ *   tombstone ...                              (reserved; lines are kept as they are)
+ *   crc 89abcdef                               crc32c, hex, of all bytes before this line
+ *
+ * The order of a switch (storage README, "FILES switch"): write FILES.tmp, sync; FILES is linked as FILES.prev (through FILES.prev.tmp, by rename); rename FILES.tmp to FILES; sync the directory.
+ * (1) After a failed switch the state on disk is unknown: files_unknown() is true and files_remove_unnamed and freeing of log segments must wait for a later switch that succeeds. files_remove_unnamed checks it.
+ * (2) FILES names only files that are complete and synced: the caller has finished them (cfile_writer_finish); files_switch syncs the directory before it writes the list.
+ *
+ * Thread: struct files belongs to the shard's loop; a worker is given a copy (files_copy). files_load, files_switch, files_remove_unnamed, files_set_aside block: workers or start only.
+ */
+#ifndef STORAGE_CFILE_FILES_H
+#define STORAGE_CFILE_FILES_H
+
+#include "core/base/fsio.h"
+#include "storage/cfile/cfile.h"
+
+#define FILES_NAME      "FILES"
+#define FILES_PREV      "FILES.prev"
+#define FILES_SIZE_MAX  (64u << 20)
+#define FILES_COUNT_MAX 1000000u
+#define FILES_ASIDE_DIR "aside" /* where files go that must not be removed */
+
+struct files_entry {
+	char name[CFILE_NAME_MAX];
+	struct cfile_meta meta; /* range, rank, flags; shard */
+	uint64_t size_bytes, samples;
+	uint32_t series;
+	int64_t t_min_ms, t_max_ms;
+};
+struct files {
+	uint32_t shard;
+	uint64_t generation;  /* one more with each switch */
+	uint64_t complete_to; /* every row and definition at a number <= this is in the files */
+	uint64_t next_number; /* of groups: a floor at recovery */
+	uint64_t next_rank;
+	uint32_t next_id;            /* series ids below this are taken */
+	struct files_entry *entries; /* by start_ms, then rank */
+	size_t count, cap;
+	char **tombstones; /* reserved: lines without the newline */
+	size_t tombstones_count;
+};
+void files_init(struct files *fs, uint32_t shard);
+void files_release(struct files *fs);
+void files_copy(struct files *to, const struct files *from); /* to is initialised by this */
+/* Keeps the order. The name must not be there yet. */
+void files_add(struct files *fs, const struct files_entry *e);
+/* Entry for a finished file. */
+struct files_entry files_entry_of(
+    const char *name, const struct cfile_meta *m, const struct cfile_stats *st);
+bool files_del(struct files *fs, const char *name); /* false: not there */
+const struct files_entry *files_get(const struct files *fs, const char *name);
+
+/* The text form, for tests and inspection. Parsing any bytes is safe: ERR_DAMAGED, ERR_UNSUPPORTED (a later version). fs is initialised on success only. */
+void files_format(const struct files *fs, struct buf *out);
+MUST_CHECK enum err files_parse(const uint8_t *data, size_t len, struct files *fs, struct errbuf *eb);
+
+enum files_found {
+	FILES_FOUND_NEW, /* neither file: an empty list; nothing may be removed if there are data files (see files_load) */
+	FILES_FOUND_CURRENT, /* FILES was good */
+	FILES_FOUND_PREV,    /* FILES was damaged or missing: FILES.prev was taken */
+	FILES_FOUND_NONE, /* both damaged: the list was rebuilt by looking at every data file's own header and footer */
+};
+/*
+ * Loads the list of a directory. With FILES_FOUND_PREV and FILES_FOUND_NONE unnamed files must be set aside, not removed (files_clean does it). With neither file but data files present it is FILES_FOUND_NONE.
+ * After FILES_FOUND_NONE complete_to is 0 and next_number 1 (the log is replayed as far as it is there), next_id and next_rank are above all that was seen in the files; overlapping inputs of an unfinished or finished merge may both be listed: harmless, the higher rank wins and a time stands once.
+ */
+MUST_CHECK enum err files_load(struct fsio_dir *d, uint32_t shard, struct files *fs,
+    enum files_found *found, struct errbuf *eb);
+
+/* One per shard, used by one worker task at a time. */
+struct files_switcher {
+	struct fsio_dir *dir;
+	bool unknown; /* (1) */
+};
+/* next->generation is raised by one. On error nothing may be removed or freed; try again later with the same or a newer list. */
+MUST_CHECK enum err files_switch(struct files_switcher *sw, struct files *next);
+static inline bool files_unknown(const struct files_switcher *sw)
+{
+	return sw->unknown;
+}
+/* Removes one file that the durable list does not name any more and nobody pins. ERR_BUSY while the state is unknown. Missing is success. */
+MUST_CHECK enum err files_remove(struct files_switcher *sw, const char *name);
+/* At start, after a switch: removes data files (*.kcf, *.tmp) that fs does not name; with aside they are moved to FILES_ASIDE_DIR instead. ERR_BUSY while the state is unknown. *count gets how many. */
+MUST_CHECK enum err files_clean(
+    struct files_switcher *sw, const struct files *fs, bool aside, size_t *count);
+
+#endif
