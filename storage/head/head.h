@@ -1,0 +1,133 @@
+/*
+ * head - the active series of one shard: slots of hot lines, the table labels -> slot, ids -> slot, postings.
+ *
+ *   slots     hot lines in pieces of 2 MiB; a slot number stays with its series; new series take the next one, so neighbours in arrival order are neighbours in memory
+ *   table     open addressing, 16 bytes an entry {64 bits of fingerprint, slot}; doubles a few entries per insertion, never all at once. A hit is a hint: label bytes decide
+ *   ids       id -> slot, in pages of 1,024; ids are given by the shard's counter in arrival order, never twice
+ *   postings  storage/meta/postings: name/value -> ids of the series in this head
+ * Prediction: every series remembers which one followed it (series.next); head_resolve walks that chain ahead of the rows and only probes where it was wrong.
+ *
+ * Readers (storage/read) on the head's loop:
+ *   postings_select(head_postings(h), ...) -> ids;  head_by_id(h, id) -> series;  series_read / series_live + series_frozen (series.h)
+ *   All of it is the state of now: take what a slice needs within the slice. A series found in one slice may be gone in the next (head_by_id gives NULL), its slot may be another's: keep ids, not slots or pointers.
+ * The round (storage/head/round.c) on the head's loop:
+ *   head_freeze() in slices; head_frozen_each() gives the frozen series in id order (stable for a worker, series.h (4)); head_frozen_drop() in slices.
+ *
+ * Thread: the shard's loop. Memory: the loop's slab, tables mapped.
+ */
+#ifndef STORAGE_HEAD_HEAD_H
+#define STORAGE_HEAD_HEAD_H
+
+#include "core/base/hash.h"
+#include "storage/head/series.h"
+
+struct postings;
+
+struct head_entry {
+	uint64_t fp;    /* hash128.lo */
+	uint32_t slot1; /* slot + 1; 0 = empty, UINT32_MAX = dead (old table only) */
+	uint32_t labels_len;
+};
+STATIC(sizeof(struct head_entry) == 16);
+struct head_table {
+	struct head_entry *entries; /* NULL = none */
+	uint32_t mask;
+	uint32_t count;
+};
+#define HEAD_CHUNK      (SLAB_REGION_BYTES / sizeof(struct series)) /* slots per piece */
+#define HEAD_CHUNKS_MAX 1024u                                       /* 32 M series a shard */
+#define HEAD_ID_PAGE    1024u
+
+struct head {
+	struct slab *mem; /* the loop's */
+	struct series_stats stats;
+	uint32_t slots_count;  /* slots ever used: 0..slots_count-1, some free */
+	uint32_t series_count; /* in use now */
+	uint32_t last;         /* slot of the row resolved last: whose next is the first guess */
+	uint32_t free_slots_count, free_slots_cap;
+	uint32_t *free_slots;
+	struct series *chunks[HEAD_CHUNKS_MAX];
+	struct head_table table, old; /* old: being moved over, entries below old_pos are moved */
+	uint32_t old_pos;
+	uint32_t **id_pages;
+	uint32_t id_pages_count;
+	struct postings *postings;
+	uint64_t labels_bytes;
+	/* freezing */
+	uint32_t freeze_slot; /* next slot of a running hand-over */
+	uint32_t *frozen;     /* slots with a frozen run, in slot order until head_frozen_sort */
+	uint32_t frozen_count, frozen_cap;
+	uint64_t misses; /* rows whose prediction failed, since start */
+};
+
+void head_init(struct head *h, struct slab *mem);
+void head_release(struct head *h);
+
+static inline struct series *head_at(const struct head *h, uint32_t slot)
+{
+	return &h->chunks[slot / HEAD_CHUNK][slot % HEAD_CHUNK];
+}
+static inline uint32_t head_slot_by_id(const struct head *h, uint32_t id)
+{
+	uint32_t page = id / HEAD_ID_PAGE;
+	if (UNLIKELY(page >= h->id_pages_count || !h->id_pages[page]))
+		return SERIES_NONE;
+	return h->id_pages[page][id % HEAD_ID_PAGE];
+}
+/* NULL: not in memory. */
+static inline struct series *head_by_id(const struct head *h, uint32_t id)
+{
+	uint32_t slot = head_slot_by_id(h, id);
+	return slot == SERIES_NONE ? NULL : head_at(h, slot);
+}
+static inline struct postings *head_postings(const struct head *h)
+{
+	return h->postings;
+}
+static inline uint32_t head_slot_of(const struct head *h, const struct series *s)
+{
+	return head_slot_by_id(h, s->id);
+}
+
+/* Slot of the series with these bytes, SERIES_NONE when unknown. */
+uint32_t head_find(const struct head *h, uint64_t fp, uint32_t tenant, struct labels ls);
+/* A new series: labels are copied. The id must be new to this head; the labels must not be in it. */
+uint32_t head_create(struct head *h, uint64_t fp, uint32_t tenant, uint32_t id, struct labels ls);
+/* Recovery: an id without labels (SERIES_UNDEFINED), and its definition later. */
+uint32_t head_create_undefined(struct head *h, uint32_t id);
+void head_define(struct head *h, uint32_t slot, uint64_t fp, uint32_t tenant, struct labels ls);
+/* Out of memory with everything it holds. Not while it has a frozen run. fp as when it was made (UNDEFINED: not used). */
+void head_drop(struct head *h, uint32_t slot, uint64_t fp);
+
+/* Rows of one batch for this head, to be turned into slots. */
+struct head_row {
+	const uint8_t *labels;
+	uint32_t labels_len;
+	uint32_t row;   /* index in the batch */
+	uint64_t fp;    /* hash128.lo */
+	uint32_t fp_hi; /* hash128.hi >> 32: names the shard */
+	uint32_t slot;  /* out */
+};
+#define HEAD_SUB 256u
+/* Fills rows[i].slot, SERIES_NONE where unknown; count <= HEAD_SUB. Rows of one series in a row share the label pointer. Loads what the appends will touch. */
+void head_resolve(struct head *h, uint32_t tenant, struct head_row *rows, unsigned count);
+/* After creating a series for the row behind slot prev: the chain goes on there. */
+static inline void head_follow(struct head *h, uint32_t prev, uint32_t slot)
+{
+	if (prev != SERIES_NONE && prev != slot)
+		head_at(h, prev)->next = slot;
+}
+
+/* Hand-over of live to frozen, from slot 0 to the last, about `budget` series a call: true when done. Counts idle. head_freeze_begin first; no frozen run may be left. */
+void head_freeze_begin(struct head *h);
+bool head_freeze(struct head *h, unsigned budget);
+/* Sorts head.frozen by id: the order files want. */
+void head_frozen_sort(struct head *h);
+/* Drops frozen runs, about `budget` series a call: true when none is left. */
+bool head_frozen_drop(struct head *h, unsigned budget);
+/* A failed round: frozen runs go back into live (slow, rare). */
+bool head_thaw(struct head *h, unsigned budget);
+/* Bytes of memory: slots, tables, postings; the slab is counted by its loop. */
+size_t head_bytes(const struct head *h);
+
+#endif

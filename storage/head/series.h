@@ -1,0 +1,180 @@
+/*
+ * series - one active series in memory: its 64-byte hot line, and the samples it holds.
+ *
+ * Samples of a series stand in two runs:
+ *   live    since the last round:  tail (raw, newest, 12 bytes a sample)  <-  packs (full tails, encoded, oldest first)  +  late (older than the newest when they came)
+ *   frozen  what a running round took over from live: the same three things, which nobody changes any more
+ * (1) In live a time stands once: a row for a time that is there overwrites it where it is. Frozen and live may both have a time: live wins.
+ * (2) Packs and tail of one run are ascending and do not overlap; late rows lie anywhere at or below t_newest_ms.
+ * (3) t_newest_ms is the newest time ever accepted for this series since it is in memory; it survives rounds.
+ * (4) A frozen run, the label bytes and the slot of a series do not move and do not change until head_frozen_drop(): a worker may read them meanwhile.
+ *
+ * Hot path: an append in order touches the hot line and one line of the tail.
+ * Thread: the loop of the head, except (4). Memory: labels, tails, packs, late rows from the loop's slab.
+ */
+#ifndef STORAGE_HEAD_SERIES_H
+#define STORAGE_HEAD_SERIES_H
+
+#include "core/model/label.h"
+#include "core/model/sample.h"
+#include "storage/head/late.h"
+#include <string.h>
+
+#define SERIES_NONE     UINT32_MAX /* no slot */
+#define SERIES_TAIL_MIN 4u         /* samples; a young series is small */
+#define SERIES_TAIL_MAX 32u
+#define SERIES_ROW      12u /* bytes of a row in a tail: u32 ms since the base, f64 */
+
+/* Encoded by storage/chunk pack_encode, base_ms = t_min_ms. */
+struct series_pack {
+	struct series_pack *next; /* newer */
+	int64_t t_min_ms, t_max_ms;
+	uint16_t count;
+	uint16_t size; /* bytes of data */
+	uint8_t data[];
+};
+/* One run of samples: what live of a series becomes when it freezes. */
+struct series_run {
+	uint8_t *tail;
+	int64_t t_base_ms;
+	uint8_t tail_count, tail_cap;
+	uint16_t packs_count;
+	struct series_pack *packs, *packs_last; /* oldest, newest */
+	struct late *late;                      /* NULL = none */
+};
+/* What most series do not have: taken with the first pack, late row or freeze. */
+struct series_body {
+	struct series_pack *packs, *packs_last;
+	struct late *late;
+	struct series_run *frozen; /* NULL = none */
+	uint16_t packs_count;
+};
+
+enum {
+	SERIES_USED = 1, /* the slot is taken */
+	SERIES_UNDEFINED =
+	    2, /* recovery met rows of an id whose definition it has not found yet: no labels, in no table */
+	SERIES_COMMITTED =
+	    4, /* definition and postings are in the catalog: may leave memory (set by the catalog feed) */
+};
+struct series {
+	const uint8_t *labels;
+	uint8_t *tail;            /* NULL = none yet */
+	struct series_body *body; /* NULL = none yet */
+	int64_t t_newest_ms;      /* INT64_MIN = none */
+	int64_t t_base_ms;        /* of the tail */
+	uint32_t labels_len;
+	uint32_t id;
+	uint32_t next; /* slot of the series that came after this one last time, a guess */
+	uint32_t tenant;
+	uint8_t tail_count, tail_cap;
+	uint16_t flags;
+	uint32_t idle; /* rounds in a row without a new sample: counted by head_freeze, reset by it */
+};
+STATIC(sizeof(struct series) == CACHE_LINE);
+
+static inline struct labels series_labels(const struct series *s)
+{
+	return (struct labels){ .bytes = s->labels, .len = s->labels_len };
+}
+static inline bool series_has_live(const struct series *s)
+{
+	return s->tail_count || (s->body && (s->body->packs || s->body->late));
+}
+static inline const struct series_run *series_frozen(const struct series *s)
+{
+	return s->body ? s->body->frozen : NULL;
+}
+/* Live as a run, borrowed until the series changes. */
+static inline struct series_run series_live(const struct series *s)
+{
+	struct series_run r = { .tail = s->tail,
+		.t_base_ms = s->t_base_ms,
+		.tail_count = s->tail_count,
+		.tail_cap = s->tail_cap };
+	if (s->body) {
+		r.packs = s->body->packs;
+		r.packs_last = s->body->packs_last;
+		r.packs_count = s->body->packs_count;
+		r.late = s->body->late;
+	}
+	return r;
+}
+static inline int64_t series_row_t(const uint8_t *tail, int64_t base, unsigned i)
+{
+	uint32_t dt;
+	memcpy(&dt, tail + (size_t)i * SERIES_ROW, 4);
+	return base + (int64_t)dt;
+}
+static inline double series_row_v(const uint8_t *tail, unsigned i)
+{
+	double v;
+	memcpy(&v, tail + (size_t)i * SERIES_ROW + 4, 8);
+	return v;
+}
+
+/* A growing column: times ascending and unique after each call below. Its owner releases it; reuse it between series. */
+struct series_col {
+	int64_t *t_ms;
+	double *v;
+	uint32_t count, cap;
+};
+void series_col_release(struct series_col *c);
+void series_col_reserve(struct series_col *c, uint32_t more);
+
+/* Samples of a run, or its bounds: false when it is empty. */
+uint32_t series_run_count(const struct series_run *r);
+bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t_max_ms);
+/* The run's samples with t_min <= t <= t_max, ascending, replace what is in *out. Pure: any thread for a frozen run. ERR_DAMAGED when a pack does not decode (memory broken). About 5 ns a sample. */
+MUST_CHECK enum err series_run_read(
+    const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out);
+/* Live and frozen together, live winning where both have a time. Loop only. */
+MUST_CHECK enum err series_read(
+    const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out);
+/* Bounds of live and frozen together; false when memory holds no sample of it. */
+bool series_bounds(const struct series *s, int64_t *t_min_ms, int64_t *t_max_ms);
+/* Merges two ascending columns, newer winning, into *out (neither of them). */
+void series_col_merge(
+    const struct series_col *newer, const struct series_col *older, struct series_col *out);
+
+/* What a put did. */
+enum series_put {
+	SERIES_PUT_NEW,  /* newest of its series */
+	SERIES_PUT_SAME, /* the very bits were there: nothing changed, nothing to log */
+	SERIES_PUT_OVER, /* another value stood at this time in live or frozen */
+	SERIES_PUT_LATE, /* older than the newest, not there before */
+};
+struct series_stats { /* of one head, kept by the calls that change it */
+	uint64_t live_rows, late_rows, packs, packs_bytes;
+};
+enum series_put series_put_slow(
+    struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v);
+/* One row. SAME is told by the bits of the value; times and values of any kind are taken. */
+static inline enum series_put series_put(
+    struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v)
+{
+	if (LIKELY(t_ms > s->t_newest_ms && s->tail_count < s->tail_cap && s->tail_count > 0)) {
+		uint64_t dt = (uint64_t)t_ms - (uint64_t)s->t_base_ms;
+		if (LIKELY(dt <= UINT32_MAX)) {
+			uint8_t *row = s->tail + (size_t)s->tail_count * SERIES_ROW;
+			uint32_t d = (uint32_t)dt;
+			memcpy(row, &d, 4);
+			memcpy(row + 4, &v, 8);
+			s->tail_count++;
+			s->t_newest_ms = t_ms;
+			st->live_rows++;
+			return SERIES_PUT_NEW;
+		}
+	}
+	return series_put_slow(s, m, st, t_ms, v);
+}
+/* Live becomes frozen (there must be none): false when there was nothing. */
+bool series_freeze(struct series *s, struct slab *m, struct series_stats *st);
+/* Frozen goes. */
+void series_frozen_free(struct series *s, struct slab *m);
+/* Live back from frozen, for a round that failed before its switch: the two are merged again, live winning. */
+void series_thaw(struct series *s, struct slab *m, struct series_stats *st);
+/* Everything it holds but the labels. */
+void series_release(struct series *s, struct slab *m, struct series_stats *st);
+
+#endif

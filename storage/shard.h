@@ -1,0 +1,134 @@
+/*
+ * shard - one shard of the store on its loop: head, numbers and ids, the list of its files, the state of its round.
+ *
+ * Words as in the room's README: every group of rows that enters has the shard's next number; ids are the shard's counter; complete_to is the highest number up to which everything is in files.
+ *
+ * Files. shard.files lists the open files of FILES (struct shard_file), ascending by range start, then rank. Who reads pins: shard_file_pin(f) ... shard_file_unpin(f), on this loop; a file that leaves
+ * the list (merged, past retention) is marked gone, and closed and removed from disk when its last pin ends. The list may change between slices: walk it again in each.
+ *
+ * Round (storage/head/round.c moves it; everybody may look):
+ *   IDLE > FREEZING  round_number = number, round_next_id = next_id; head_freeze() in slices
+ *        > WRITING   frozen runs are stable; a worker writes one file per range and the definitions of ids in [defs_from, round_next_id) into the first
+ *        > SWITCHING FILES gets the new files, complete_to = round_number, next_id = round_next_id
+ *        > DROPPING  head_frozen_drop() in slices, defs_from = round_next_id, the log hears walog_complete > IDLE
+ *   A failure before SWITCHING: head_thaw() in slices > IDLE, tried again later. A failure in SWITCHING: the state on disk is unknown, frozen stays until a later switch succeeds.
+ * Definitions: an id >= defs_from stands in no file yet; a series of this head whose id is below it may be dropped when SERIES_COMMITTED, idle and without samples.
+ *
+ * Thread: the shard's loop, but for what a round hands to a worker. Memory: the loop's slab.
+ */
+#ifndef STORAGE_SHARD_H
+#define STORAGE_SHARD_H
+
+#include "core/base/list.h"
+#include "core/model/batch.h"
+#include "core/rt/loop.h"
+#include "core/seam/sink.h"
+#include "storage/head/head.h"
+
+struct store;
+struct share;
+struct cfile;
+struct files;
+struct fsio_dir;
+
+#define SHARD_FILE_NAME 64u
+struct shard_file {
+	struct list_link link; /* shard.files */
+	struct shard *shard;
+	struct cfile *cfile;            /* open; owned */
+	char name[SHARD_FILE_NAME];     /* in shard.dir */
+	int64_t range_ms, range_end_ms; /* start and end (exclusive) of the range(s) it covers */
+	int64_t t_min_ms, t_max_ms;
+	uint64_t rank, size, series;
+	bool sealed;
+	bool busy; /* input of a running merge */
+	bool gone; /* not in FILES any more */
+	uint32_t pins;
+};
+
+enum shard_round {
+	SHARD_IDLE,
+	SHARD_FREEZING,
+	SHARD_WRITING,
+	SHARD_SWITCHING,
+	SHARD_DROPPING,
+	SHARD_THAWING
+};
+
+struct shard {
+	unsigned index;
+	struct store *store;
+	struct share *share; /* what its loop owns */
+	struct loop *loop;
+	struct head head;
+	uint64_t number;  /* of the group given last */
+	uint32_t next_id; /* of the next series */
+	uint64_t seed;    /* of fingerprints, from the manifest */
+	/* files */
+	struct fsio_dir *dir; /* shards/NN */
+	struct files *list;   /* FILES as it was switched last (storage/cfile/files.h) */
+	struct list_link files;
+	uint32_t files_count;
+	uint64_t complete_to;
+	uint64_t next_rank;
+	uint32_t defs_from;
+	bool switching; /* one FILES switch at a time: rounds, merges and retention take turns */
+	/* round */
+	enum shard_round round;
+	uint64_t round_number;
+	uint32_t round_next_id;
+	uint64_t round_end_ns; /* monotonic, of the last one; 0 = none yet */
+	/* what came since the last round */
+	uint64_t rows_since_round, log_bytes_since_round;
+	int64_t newest_put_ms; /* wall time of the last accepted row */
+	int64_t t_newest_ms;   /* newest accepted time, INT64_MIN = none */
+	void *back;            /* of the background (storage/head/round.c) */
+};
+
+void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,
+    unsigned index, uint64_t seed);
+void shard_release(struct shard *sh); /* closes its files */
+
+static inline void shard_file_pin(struct shard_file *f)
+{
+	loop_check_here(f->shard->loop);
+	f->pins++;
+}
+void shard_file_unpin(struct shard_file *f);
+/* Takes its place in shard.files; the shard owns it from now. */
+void shard_file_add(struct shard *sh, struct shard_file *f);
+/* Out of the list; closed and removed from disk (on a worker) when nobody pins it. */
+void shard_file_gone(struct shard_file *f);
+
+/* What a row may be, decided once per request. */
+struct shard_judge {
+	int64_t t_min_ms, t_max_ms; /* older: too_old; newer: out_of_bounds */
+};
+/* Verdict of a piece of a request. */
+struct shard_verdict {
+	uint64_t stored, refused;
+	uint64_t dup, over, late; /* of stored */
+	uint32_t first_row; /* index of the first refused row of the request; UINT32_MAX = none */
+	enum sink_reason first_reason;
+	char first_text[480]; /* detail of that row, "" = none */
+};
+void shard_verdict_init(struct shard_verdict *v);
+void shard_verdict_refuse(
+    struct shard_verdict *v, uint32_t row, enum sink_reason reason, const char *detail);
+void shard_verdict_add(struct shard_verdict *v, const struct shard_verdict *part);
+
+/*
+ * The background's seam: what store.c calls and storage/head/round.c, storage/compact/retain.c implement. All on the shard's loop.
+ */
+struct shard_back {
+	/* After recovery, once per shard; timers start here. */
+	void (*open)(struct shard *sh);
+	/* A round as soon as possible; force: also when little is there. done(arg, err) once, on the loop, when the samples of now are in files and FILES is switched. */
+	void (*round)(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);
+	/* Merges what can be merged; force: open ranges too. */
+	void (*seal)(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);
+	/* Stops timers, ends what runs; done() when nothing of the shard is with a worker. */
+	void (*close)(struct shard *sh, void (*done)(void *arg), void *arg);
+};
+
+#endif
