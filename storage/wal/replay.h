@@ -1,0 +1,59 @@
+/*
+ * replay - reads the log after a start: storage.md section 4, points 3 to 6.
+ *
+ * Segments with a valid header, in order; a frame past the prev_end of a later segment is void (5). A bad frame at or below the highest sequence told to be synced
+ * (by any frame or header) is damage: skipped, counted, logged; a bad frame after that ends the log. Frames come once, in order of sequence.
+ * What is not known to be synced is kept in the result; walog_create commits it again, before anything may be acknowledged.
+ *
+ * Replay changes nothing on disk: running it again gives the same (11).
+ * Thread:  any one that may block (main). Memory: one reading window (WALSEG_WINDOW_BYTES, or the largest frame) plus the frames not known synced, which a writer bounds by one
+ *          group (sync mode commit) or one segment (interval, off).
+ * Errors:  of reading a directory or file: ERR_IO; damage is not an error. An error of ops->frame ends the replay and is returned.
+ */
+#ifndef STORAGE_WAL_REPLAY_H
+#define STORAGE_WAL_REPLAY_H
+
+#include "core/base/err.h"
+#include "core/base/fsio.h"
+
+struct replay_ops {
+	/* A frame of the log: its payload as walrec, borrowed for the call. Groups at numbers <= complete_to or already seen are the receiver's to skip. */
+	enum err (*frame)(void *arg, uint64_t seq, const uint8_t *payload, size_t len);
+	/* A frame that does not exist any more (void, or behind the end of the log): only its ids and numbers count, they are not given again. May be NULL. */
+	void (*void_frame)(void *arg, uint64_t seq, const uint8_t *payload, size_t len);
+};
+struct replay_segment { /* a segment that holds frames */
+	uint32_t slot;  /* names its file */
+	uint64_t order;
+	uint64_t bytes; /* of frames */
+	uint64_t *tops; /* [tops_count] highest number per shard, 0 = none */
+	uint32_t tops_count;
+};
+struct replay_frame { /* to be committed again */
+	uint64_t seq;
+	uint8_t *payload;
+	uint32_t len;
+};
+struct replay_result {
+	uint64_t next_seq;     /* above everything found */
+	uint64_t known_synced; /* highest sequence known to be synced */
+	uint64_t next_order;
+	uint32_t next_slot;
+	struct replay_segment *segments; /* in order */
+	size_t segments_count;
+	uint32_t *spares; /* slots of files without a valid header: for reuse */
+	size_t spares_count;
+	struct replay_frame *pending; /* not known synced, in order */
+	size_t pending_count;
+	/* figures */
+	uint64_t frames, bytes, void_frames;
+	uint64_t damaged_frames; /* frames that were synced and cannot be read */
+	uint64_t damaged_places;
+	bool torn_tail; /* the log ended at a frame that was begun */
+};
+/* dir is the log directory. out is filled on success; release it with replay_result_release. */
+MUST_CHECK enum err replay_run(struct fsio_dir *dir, const struct replay_ops *ops, void *arg,
+    struct replay_result *out, struct errbuf *eb);
+void replay_result_release(struct replay_result *r);
+
+#endif

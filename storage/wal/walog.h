@@ -1,0 +1,106 @@
+/*
+ * walog - the log of a data directory: one writer thread, one sync for what all loops handed over.
+ *
+ * A loop fills a frame (walog_frame, walrec_*) and hands it over (walog_submit). The writer takes what is there, gives sequence numbers, writes all
+ * frames with one writev, syncs, reports to each loop that had frames, and begins again: no timer between syncs.
+ *
+ * Positions. Each loop counts the frames it handed over: walog_submit returns the position of its frame, walog_handed the newest one. A request waits
+ * for the highest position among its frames; one that held only duplicates waits for walog_handed() of the loops that judged them. Then:
+ *   report.durable >= position                       answer 2xx (or 400 partial)
+ *   report.failed >= position while still waiting    answer 503 with report.err
+ *   walog_durable() >= position when asked           need not wait at all
+ *   report.state / walog_state() != 0                refuse new writes with it, and fail what would begin to wait
+ * A failed frame is not dropped: the writer keeps it and writes it first, so a later duplicate of its rows may be acknowledged once durable has passed it
+ * (storage.md "Commit"; only after ERR_READONLY nothing becomes durable any more).
+ *
+ * (1) durable never passes a frame that is not in a segment whose sync succeeded after it was written there, and whose header is durable (storage.md (3), (4)).
+ * (2) Frames of one loop are in the log in the order of their positions.
+ * (3) A segment that replaces another, and every other new one: frames, sync, header, sync; only then reports.
+ * (4) Segments are freed oldest first, and the freeing of one is durable before the next one is freed: void frames never come back (storage.md (5)).
+ * (5) A sync is never repeated on a file on which it failed.
+ * In sync mode interval, durable means written to the file, in mode off taken by the writer; what was not synced yet is kept in memory and written again when a sync fails.
+ *
+ * Failures: a sync or write that fails closes the segment, its requests are failed with ERR_LOGFAILED, its frames go to a new segment. Three failures in 60 s:
+ * state ERR_READONLY until the process ends. No space for the next segment: waiting requests are failed with ERR_NOSPACE, state ERR_NOSPACE; tried again every second.
+ *
+ * Thread:  walog_create, walog_stop, walog_free: the main thread, while the team runs. Everything else: on a loop of the team.
+ * Memory:  frames belong to the walog; a loop has one from walog_frame to walog_submit. The backlog is bounded by walog_room, which the caller asks before it applies rows.
+ */
+#ifndef STORAGE_WAL_WALOG_H
+#define STORAGE_WAL_WALOG_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/fsio.h"
+#include "core/rt/team.h"
+
+struct replay_result;
+struct walog;
+
+enum walog_sync {
+	WALOG_SYNC_COMMIT,
+	WALOG_SYNC_INTERVAL,
+	WALOG_SYNC_OFF
+};
+
+#define WALOG_SEGMENT_BYTES (64u << 20)
+#define WALOG_BACKLOG_BYTES (128u << 20) /* frames in memory, all loops */
+#define WALOG_SPARES_MAX    8u           /* freed segments kept for reuse; more are removed */
+
+struct walog_report {
+	uint64_t durable; /* frames of this loop that are durable, counted from 1 */
+	uint64_t failed; /* waiting requests at positions in (durable, failed] are to be failed with err now; 0 = none */
+	enum err err;   /* with failed: ERR_LOGFAILED, ERR_NOSPACE, ERR_READONLY */
+	enum err state; /* 0 or why no new writes should be taken: ERR_NOSPACE, ERR_READONLY */
+	uint64_t held_bytes; /* bytes of frames in segments that are not free yet: when over its share, a round is due */
+	uint64_t backlog_bytes; /* bytes handed over by all loops and not durable, as the writer saw it */
+};
+
+struct walog_opts {
+	struct fsio_dir *dir; /* the log directory; borrowed until walog_free */
+	struct team *team;
+	enum walog_sync sync;
+	int64_t sync_interval_ms;           /* WALOG_SYNC_INTERVAL: 1,000 */
+	uint64_t segment_bytes;             /* 0 = WALOG_SEGMENT_BYTES */
+	uint64_t backlog_bytes;             /* 0 = WALOG_BACKLOG_BYTES */
+	unsigned spares_max;                /* 0 = WALOG_SPARES_MAX */
+	const struct replay_result *replay; /* what replay_run found; borrowed for the call */
+	void (*on_report)(void *arg, unsigned loop,
+	    const struct walog_report *r); /* on that loop; may call walog_submit */
+	void *arg;
+};
+/* Commits again what replay found and does not know to be synced, then starts the writer (storage.md 4.6). Blocks. */
+MUST_CHECK enum err walog_create(const struct walog_opts *o, struct walog **out, struct errbuf *eb);
+/* Writes and syncs everything handed over, marks the end, ends the threads. No loop may hand over frames from the call on. The team still runs (reports are delivered). */
+void walog_stop(struct walog *w);
+/* After walog_stop, when the loops have run what was sent to them (the team has stopped, or team_run_on on each). */
+void walog_free(struct walog *w);
+
+struct walog_frame {
+	struct buf payload; /* fill with walrec_begin .. walrec_end */
+	/* private */
+	struct mbox_msg _msg;
+	struct walog_frame *_next;
+	uint64_t _seq;
+	uint32_t _len; /* of the payload without padding */
+	uint16_t _loop;
+	uint8_t _kept;     /* a copy the writer keeps itself */
+	uint8_t _head[32]; /* as written */
+};
+/* An empty frame from this loop's pool. */
+struct walog_frame *walog_frame(struct walog *w);
+/* Gives it back unused. */
+void walog_frame_drop(struct walog *w, struct walog_frame *take_f);
+/* Hands it over; returns its position. The payload must be a complete walrec payload of at most WALSEG_PAYLOAD_MAX bytes. */
+uint64_t walog_submit(struct walog *w, struct walog_frame *take_f);
+uint64_t walog_handed(
+    const struct walog *w); /* position of the newest frame this loop handed over; 0 = none */
+uint64_t walog_durable(const struct walog *w); /* as of the last report to this loop */
+enum err walog_state(const struct walog *w);   /* as of the last report to this loop */
+uint64_t walog_held(const struct walog *w);    /* as of the last report to this loop */
+/* Is there room for so many bytes of payload in this loop's share of the backlog? Ask before rows are applied; false: back-pressure. */
+bool walog_room(const struct walog *w, uint64_t bytes);
+/* Every row and definition of the shard at a number <= complete_to is in its files (after the switch is durable). */
+void walog_complete(struct walog *w, uint32_t shard, uint64_t complete_to);
+
+#endif
