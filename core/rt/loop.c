@@ -1,0 +1,343 @@
+/*
+ * loop - the turn. libevent waits and calls; everything else (mail, timers, jobs, deferred work) is ours and runs after event_base_loop() has returned.
+ *
+ *   wait > socket callbacks > due timers > mail > jobs > deferred > (count the turn) > wait
+ *
+ * libevent has no hook between its wait and its first callback, so the turn begins with the first one that asks for the time (loop_wake_up_): our own callbacks do it first.
+ */
+#include "core/rt/loop.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/metric.h"
+#include "core/rt/loop_priv.h"
+
+static __thread struct loop *here;
+
+static void loop_on_mail(evutil_socket_t fd, short what, void *arg);
+static void loop_on_wake(evutil_socket_t fd, short what, void *arg);
+static void loop_arm_wake(struct loop *l);
+
+/* ---- life ---- */
+
+static struct event_base *loop_base_create(void)
+{
+	struct event_config *cfg = event_config_new();
+	if (!cfg)
+		return NULL;
+	struct event_base *base = NULL;
+	/* One thread per base: libevent needs no locks. */
+	if (!event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK))
+		base = event_base_new_with_config(cfg);
+	event_config_free(cfg);
+	return base;
+}
+
+enum err loop_create(unsigned index, struct loop **out)
+{
+	struct loop *l = mem_zalloc(sizeof *l);
+	l->index = index;
+	list_init(&l->deferred);
+	list_init(&l->jobs[JOB_WRITE]);
+	list_init(&l->jobs[JOB_QUERY]);
+	l->mail_tail = &l->mail;
+	atomic_init(&l->beat_ns, clock_real_mono_ns());
+	enum err e = mbox_create(&l->mbox);
+	if (e)
+		goto failed;
+	e = ERR_IO;
+	l->base = loop_base_create();
+	if (!l->base)
+		goto failed;
+	l->mail_event = event_new(l->base, mbox_fd(l->mbox), EV_READ | EV_PERSIST, loop_on_mail, l);
+	l->wake_event = evtimer_new(l->base, loop_on_wake, l);
+	if (!l->mail_event || !l->wake_event || event_add(l->mail_event, NULL))
+		goto failed;
+	*out = l;
+	return 0;
+failed:
+	loop_free(l);
+	return e;
+}
+
+void loop_free(struct loop *l)
+{
+	if (!l)
+		return;
+	if (l->mail_event)
+		event_free(l->mail_event);
+	if (l->wake_event)
+		event_free(l->wake_event);
+	if (l->base)
+		event_base_free(l->base);
+	mbox_free(l->mbox);
+	mem_free(l->heap);
+	mem_free(l);
+}
+
+void loop_enter(struct loop *l)
+{
+	CHECK(!here);
+	here = l;
+}
+
+struct loop *loop_here(void)
+{
+	return here;
+}
+
+unsigned loop_index(const struct loop *l)
+{
+	return l->index;
+}
+
+struct event_base *loop_base(struct loop *l)
+{
+	return l->base;
+}
+
+/* ---- time ---- */
+
+static void loop_wake_up(struct loop *l)
+{
+	if (LIKELY(l->awake))
+		return;
+	l->awake = true;
+	l->turn_start_ns = clock_real_mono_ns();
+	l->now_ns = clock_is_fake() ? clock_mono_ns() : l->turn_start_ns;
+	l->now_ms = clock_wall_ms();
+}
+
+int64_t loop_now_ms(const struct loop *l)
+{
+	loop_check_here(l);
+	loop_wake_up(here);
+	return l->now_ms;
+}
+
+uint64_t loop_now_ns(const struct loop *l)
+{
+	loop_check_here(l);
+	loop_wake_up(here);
+	return l->now_ns;
+}
+
+/* ---- mail ---- */
+
+void loop_send(struct loop *l, struct mbox_msg *msg)
+{
+	mbox_send(l->mbox, msg);
+}
+
+static void loop_on_mail(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct loop *l = arg;
+	loop_wake_up(l);
+	l->mail_here = true;
+}
+
+static void loop_take_mail(struct loop *l)
+{
+	l->mail_here = false;
+	*l->mail_tail = mbox_take(l->mbox);
+	while (*l->mail_tail)
+		l->mail_tail = &(*l->mail_tail)->next;
+}
+
+static bool loop_run_mail(struct loop *l, unsigned budget)
+{
+	bool any = l->mail != NULL;
+	while (l->mail && budget--) {
+		struct mbox_msg *msg = l->mail;
+		l->mail = msg->next;
+		if (!l->mail)
+			l->mail_tail = &l->mail;
+		msg->fn(msg);
+	}
+	return any;
+}
+
+bool loop_drain(struct loop *l)
+{
+	loop_wake_up(l);
+	loop_take_mail(l);
+	bool any = loop_run_mail(l, UINT32_MAX);
+	while (!list_empty(&l->deferred)) {
+		struct list_link *d = list_pop(&l->deferred);
+		struct loop_deferred *def = CONTAINER_OF(d, struct loop_deferred, link);
+		def->fn(def);
+		any = true;
+	}
+	return any;
+}
+
+/* ---- end of the turn ---- */
+
+void loop_defer(struct loop *l, struct loop_deferred *d)
+{
+	loop_check_here(l);
+	list_add_tail(&l->deferred, &d->link);
+}
+
+/* What is deferred meanwhile waits for the next turn: a function that defers itself must not hold the loop. */
+static void loop_run_deferred(struct loop *l)
+{
+	struct list_link now;
+	list_init(&now);
+	list_move_all(&now, &l->deferred);
+	for (struct list_link *d; (d = list_pop(&now));) {
+		struct loop_deferred *def = CONTAINER_OF(d, struct loop_deferred, link);
+		def->fn(def);
+	}
+}
+
+/* ---- timers ---- */
+
+static void heap_put(struct loop *l, size_t pos, struct loop_timer *t)
+{
+	l->heap[pos] = t;
+	t->_heap_pos = pos;
+}
+
+static void heap_up(struct loop *l, size_t pos, struct loop_timer *t)
+{
+	for (; pos > 1 && l->heap[pos / 2]->_due_ns > t->_due_ns; pos /= 2)
+		heap_put(l, pos, l->heap[pos / 2]);
+	heap_put(l, pos, t);
+}
+
+static void heap_down(struct loop *l, size_t pos, struct loop_timer *t)
+{
+	for (size_t kid; (kid = pos * 2) <= l->heap_len; pos = kid) {
+		if (kid < l->heap_len && l->heap[kid + 1]->_due_ns < l->heap[kid]->_due_ns)
+			kid++;
+		if (l->heap[kid]->_due_ns >= t->_due_ns)
+			break;
+		heap_put(l, pos, l->heap[kid]);
+	}
+	heap_put(l, pos, t);
+}
+
+/* t takes the place at pos, wherever the heap then wants it. */
+static void heap_settle(struct loop *l, size_t pos, struct loop_timer *t)
+{
+	if (pos > 1 && l->heap[pos / 2]->_due_ns > t->_due_ns)
+		heap_up(l, pos, t);
+	else
+		heap_down(l, pos, t);
+}
+
+void loop_timer_init(struct loop_timer *t, void (*fn)(struct loop_timer *t))
+{
+	*t = (struct loop_timer){ .fn = fn };
+}
+
+void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t after_ms)
+{
+	uint64_t now = loop_now_ns(l);
+	uint64_t after_ns = after_ms > UINT64_MAX / 4000000u ? UINT64_MAX / 4 : after_ms * 1000000u;
+	t->_due_ns = now + after_ns;
+	if (t->_heap_pos) {
+		heap_settle(l, t->_heap_pos, t);
+		return;
+	}
+	if (l->heap_len + 1 >= l->heap_cap) {
+		l->heap_cap = l->heap_cap ? l->heap_cap * 2 : 64;
+		l->heap = mem_array(l->heap, l->heap_cap, sizeof(struct loop_timer *));
+	}
+	l->heap_len++;
+	heap_up(l, l->heap_len, t);
+}
+
+void loop_timer_cancel(struct loop *l, struct loop_timer *t)
+{
+	loop_check_here(l);
+	size_t pos = t->_heap_pos;
+	if (!pos)
+		return;
+	CHECK(pos <= l->heap_len && l->heap[pos] == t);
+	t->_heap_pos = 0;
+	struct loop_timer *last = l->heap[l->heap_len--];
+	if (last != t)
+		heap_settle(l, pos, last);
+}
+
+bool loop_timer_is_set(const struct loop_timer *t)
+{
+	return t->_heap_pos != 0;
+}
+
+/* At most as many as were set at the start: a timer that sets itself to 0 ms runs once per turn. */
+static void loop_run_timers(struct loop *l)
+{
+	for (size_t n = l->heap_len; n && l->heap_len && l->heap[1]->_due_ns <= l->now_ns; n--) {
+		struct loop_timer *t = l->heap[1];
+		loop_timer_cancel(l, t);
+		t->fn(t);
+	}
+}
+
+void loop_time_moved(struct loop *l)
+{
+	l->awake = false;
+	loop_wake_up(l);
+	loop_run_timers(l);
+}
+
+static void loop_on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct loop *l = arg;
+	loop_wake_up(l);
+	l->wake_armed_ns = 0;
+}
+
+/* One libevent timer wakes us for the earliest of ours, and once a second for the heartbeat. A timer cancelled or moved later leaves it set: one turn for nothing. */
+static void loop_arm_wake(struct loop *l)
+{
+	uint64_t now = clock_real_mono_ns();
+	uint64_t want = now + LOOP_IDLE_TURN_MS * UINT64_C(1000000);
+	if (l->heap_len && !clock_is_fake() && l->heap[1]->_due_ns < want)
+		want = l->heap[1]->_due_ns;
+	if (l->wake_armed_ns && l->wake_armed_ns <= want)
+		return;
+	uint64_t after_us = want > now ? (want - now + 999) / 1000 : 0;
+	struct timeval tv = { .tv_sec = (time_t)(after_us / 1000000),
+		.tv_usec = (suseconds_t)(after_us % 1000000) };
+	CHECK(!event_add(l->wake_event, &tv));
+	l->wake_armed_ns = want;
+}
+
+/* ---- the turn ---- */
+
+static bool loop_must_not_wait(const struct loop *l)
+{
+	return l->mail || job_any(l) || !list_empty(&l->deferred) || l->stopping ||
+	    (l->heap_len && l->heap[1]->_due_ns <= l->now_ns);
+}
+
+void loop_turn(struct loop *l)
+{
+	bool wait = !loop_must_not_wait(l);
+	if (wait)
+		loop_arm_wake(l);
+	l->awake = false;
+	int r = event_base_loop(l->base, EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK));
+	CHECK(r >= 0);
+	loop_wake_up(l);
+	atomic_store_explicit(&l->beat_ns, l->turn_start_ns, memory_order_relaxed);
+	loop_run_timers(l);
+	if (l->mail_here)
+		loop_take_mail(l);
+	loop_run_mail(l, LOOP_MAIL_TURN_MAX);
+	job_run_turn(l);
+	loop_run_deferred(l);
+	metric_observe_ns(M_TURN, clock_real_mono_ns() - l->turn_start_ns);
+}

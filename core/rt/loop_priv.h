@@ -1,0 +1,55 @@
+/*
+ * loop_priv - the inside of a loop, shared by loop.c (the turn), job.c (the slices) and team.c (the threads).
+ *
+ * Thread: all fields belong to the loop's thread, except beat_ns and what is set before the thread starts.
+ */
+#ifndef CORE_RT_LOOP_PRIV_H
+#define CORE_RT_LOOP_PRIV_H
+
+#include <stdatomic.h>
+
+#include "core/rt/job.h"
+#include "core/rt/loop.h"
+
+#define LOOP_MAIL_TURN_MAX 4096u    /* messages per turn; the rest waits for the next one */
+#define LOOP_IDLE_TURN_MS  1000u    /* an idle loop turns at least this often */
+#define JOB_TURN_NS        2000000u /* slices of one turn, in all */
+#define JOB_WRITE_SHARE    3u       /* slices of JOB_WRITE for one of JOB_QUERY */
+
+struct event;
+struct loop {
+	unsigned index;
+	struct event_base *base;
+	struct mbox *mbox;
+	struct event *mail_event, *wake_event;
+	/* Time of this turn; read from the clocks by the first who asks after the wait. */
+	bool awake;
+	int64_t now_ms;
+	uint64_t now_ns;
+	uint64_t turn_start_ns; /* real clock */
+	/* Mail taken and not yet run, oldest first. */
+	bool mail_here;
+	struct mbox_msg *mail, **mail_tail;
+	/* Binary heap by _due_ns; heap[0] is unused, so that position 0 means "not set". */
+	struct loop_timer **heap;
+	size_t heap_len, heap_cap;
+	uint64_t wake_armed_ns; /* real clock; 0 = wake_event is not set */
+	struct list_link deferred;
+	struct list_link jobs[2]; /* runnable, by class */
+	unsigned writes_in_row;
+	bool stopping;
+	_Atomic uint64_t beat_ns;
+};
+
+MUST_CHECK enum err loop_create(unsigned index, struct loop **out);
+void loop_free(struct loop *l);
+void loop_enter(struct loop *l); /* this thread is l from now on */
+void loop_turn(struct loop *l);
+/* Runs the mail that is there, jobs and deferred work left out of account; true when there was any. */
+bool loop_drain(struct loop *l);
+void loop_time_moved(
+    struct loop *l); /* the clock was set: forget the cached time and run what came due */
+bool job_any(const struct loop *l);
+void job_run_turn(struct loop *l);
+
+#endif

@@ -1,0 +1,208 @@
+/* Jobs: round robin, three slices of writes for one of queries, sleep and wake, cancel. */
+#include "core/rt/job.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testteam.h"
+
+#define RUNS_MAX 4000
+static char trace[RUNS_MAX];
+static unsigned trace_len;
+
+struct worker {
+	struct job j;
+	char name;
+	unsigned slices, left;
+	bool ended;
+};
+
+static enum job_state worker_fn(struct job *j)
+{
+	struct worker *w = CONTAINER_OF(j, struct worker, j);
+	w->slices++;
+	if (trace_len < RUNS_MAX)
+		trace[trace_len++] = w->name;
+	while (!job_should_yield())
+		;
+	if (j->cancel || !--w->left) {
+		w->ended = true;
+		return JOB_DONE;
+	}
+	return JOB_YIELD;
+}
+
+static struct worker q1, q2, w1, w2;
+
+static void start_all(void *arg)
+{
+	(void)arg;
+	struct loop *l = loop_here();
+	q1 = (struct worker){ .name = 'q', .left = 50 };
+	q2 = (struct worker){ .name = 'r', .left = 50 };
+	w1 = (struct worker){ .name = 'w', .left = 150 };
+	w2 = (struct worker){ .name = 'x', .left = 150 };
+	job_init(&q1.j, JOB_QUERY, worker_fn);
+	job_init(&q2.j, JOB_QUERY, worker_fn);
+	job_init(&w1.j, JOB_WRITE, worker_fn);
+	job_init(&w2.j, JOB_WRITE, worker_fn);
+	job_start(l, &q1.j);
+	job_start(l, &q2.j);
+	job_start(l, &w1.j);
+	job_start(l, &w2.j);
+}
+
+static bool all_ended(void *arg)
+{
+	(void)arg;
+	return q1.ended && q2.ended && w1.ended && w2.ended;
+}
+
+static void classes_share(struct testteam *tt)
+{
+	testteam_run(tt, 0, start_all, NULL);
+	tap_ok(testteam_wait(tt, 0, all_ended, NULL, 20000), "four jobs run to their end");
+	tap_is_u64(trace_len, 400, "in 400 slices");
+	unsigned wrong = 0, writes = 0;
+	for (unsigned i = 0; i < trace_len; i++) {
+		bool write = trace[i] == 'w' || trace[i] == 'x';
+		writes += write;
+		/* Of every four slices three are writes, as long as both wait. */
+		if (i % 4 == 3 && i < 390) {
+			wrong += writes != 3;
+			writes = 0;
+		}
+	}
+	tap_is_u64(wrong, 0, "three slices of writes for one of queries");
+	char last_q = 0, last_w = 0;
+	wrong = 0;
+	for (unsigned i = 0; i < 380; i++) {
+		bool write = trace[i] == 'w' || trace[i] == 'x';
+		char *last = write ? &last_w : &last_q;
+		wrong += trace[i] == *last;
+		*last = trace[i];
+	}
+	tap_is_u64(wrong, 0, "jobs of one class take turns");
+}
+
+/* ---- sleep, wake, cancel ---- */
+
+struct sleeper {
+	struct job j;
+	unsigned runs;
+	bool wake_inside, ended;
+};
+
+static enum job_state sleeper_fn(struct job *j)
+{
+	struct sleeper *s = CONTAINER_OF(j, struct sleeper, j);
+	s->runs++;
+	if (j->cancel) {
+		s->ended = true;
+		return JOB_DONE;
+	}
+	if (s->wake_inside) {
+		s->wake_inside = false;
+		job_wake(j);
+	}
+	return JOB_WAIT;
+}
+
+static void sleeper_start(void *arg)
+{
+	struct sleeper *s = arg;
+	job_init(&s->j, JOB_QUERY, sleeper_fn);
+	job_start(loop_here(), &s->j);
+}
+
+static void sleeper_wake(void *arg)
+{
+	struct sleeper *s = arg;
+	job_wake(&s->j);
+	job_wake(&s->j);
+}
+
+static void sleeper_cancel(void *arg)
+{
+	struct sleeper *s = arg;
+	s->j.cancel = true;
+	job_wake(&s->j);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* Two calls: the jobs of the turn of the first have run when the second is answered. */
+static void settle(struct testteam *tt)
+{
+	testteam_run(tt, 0, nothing, NULL);
+	testteam_run(tt, 0, nothing, NULL);
+}
+
+static void sleep_and_wake(struct testteam *tt)
+{
+	struct sleeper s = { .wake_inside = true };
+	testteam_run(tt, 0, sleeper_start, &s);
+	settle(tt);
+	tap_is_u64(s.runs, 2, "a wake that comes while the job runs is not lost");
+	settle(tt);
+	tap_is_u64(s.runs, 2, "a waiting job sleeps");
+	testteam_run(tt, 0, sleeper_wake, &s);
+	settle(tt);
+	tap_is_u64(s.runs, 3, "two wakes are one run");
+	testteam_run(tt, 0, sleeper_cancel, &s);
+	settle(tt);
+	tap_ok(s.ended && s.runs == 4, "a cancelled job learns of it at its next slice");
+	testteam_run(tt, 0, sleeper_wake, &s);
+	settle(tt);
+	tap_is_u64(s.runs, 4, "waking a job that is done does nothing");
+}
+
+static void worker_start(void *arg)
+{
+	struct worker *w = arg;
+	*w = (struct worker){ .name = 'm', .left = UINT32_MAX };
+	job_init(&w->j, JOB_QUERY, worker_fn);
+	job_start(loop_here(), &w->j);
+}
+
+static void worker_cancel(void *arg)
+{
+	struct worker *w = arg;
+	w->j.cancel = true;
+}
+
+static void runs_beside_mail(struct testteam *tt)
+{
+	struct worker w;
+	testteam_run(tt, 0, worker_start, &w);
+	uint64_t start_ns = clock_real_mono_ns(), worst_ns = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		uint64_t a = clock_real_mono_ns();
+		testteam_run(tt, 0, nothing, NULL);
+		uint64_t took_ns = clock_real_mono_ns() - a;
+		worst_ns = took_ns > worst_ns ? took_ns : worst_ns;
+	}
+	tap_note("100 calls beside an endless job took %.1f ms, the longest %.1f ms",
+	    (double)(clock_real_mono_ns() - start_ns) / 1e6, (double)worst_ns / 1e6);
+	testteam_run(tt, 0, worker_cancel, &w);
+	settle(tt);
+	tap_ok(w.slices >= 50, "an endless job and mail run side by side");
+	tap_ok(w.ended, "and the job ends when cancelled");
+}
+
+int main(void)
+{
+	struct testteam tt;
+	testteam_start(&tt, 1);
+	classes_share(&tt);
+	sleep_and_wake(&tt);
+	runs_beside_mail(&tt);
+	job_yield_always(true);
+	trace_len = 0;
+	testteam_run(&tt, 0, start_all, NULL);
+	tap_ok(testteam_wait(&tt, 0, all_ended, NULL, 20000) && trace_len == 400,
+	    "with the test knob every question is answered by yes");
+	job_yield_always(false);
+	testteam_stop(&tt);
+	return tap_done();
+}
