@@ -1,0 +1,210 @@
+/*
+ * kymobench query - a file of queries, one a line ("#" begins a comment), each run --rounds times against one or two servers in turn; medians in ms and their ratio.
+ * A line is an expression, evaluated as a range query over --start..--end with --step, or "instant: <expression>" at --end.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/load/cmd.h"
+#include "bench/load/httpc.h"
+#include "bench/load/procstat.h"
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/num.h"
+
+#define SERVERS_MAX    2
+#define QUERY_PATH_MAX 7000
+
+struct server {
+	const char *url;
+	struct httpc http;
+	double *ms; /* one per round */
+	double median_ms, sum_ms;
+	size_t bytes;
+	uint64_t series;
+};
+struct plan {
+	struct server servers[SERVERS_MAX];
+	unsigned servers_count, rounds;
+	double start_s, end_s, step_s;
+	const char *extra; /* appended parameters, e.g. nocache=1 */
+	uint64_t failed;
+};
+
+static void escape(char *out, size_t cap, const char *s)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t n = 0;
+	for (; *s && n + 4 < cap; s++) {
+		unsigned char c = (unsigned char)*s;
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		    strchr("-_.", c)) {
+			out[n++] = (char)c;
+		} else {
+			out[n++] = '%';
+			out[n++] = hex[c >> 4];
+			out[n++] = hex[c & 15];
+		}
+	}
+	out[n] = 0;
+}
+
+static int cmp_double(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+static bool run_once(struct plan *p, struct server *s, const char *expr, unsigned round)
+{
+	char path[QUERY_PATH_MAX], escaped[QUERY_PATH_MAX / 2];
+	bool instant = !strncmp(expr, "instant:", 8);
+	escape(escaped, sizeof(escaped), instant ? expr + 8 + strspn(expr + 8, " ") : expr);
+	int n = instant
+	    ? snprintf(path, sizeof(path), "/api/v1/query?query=%s&time=%.3f", escaped, p->end_s)
+	    : snprintf(path, sizeof(path),
+	          "/api/v1/query_range?query=%s&start=%.3f&end=%.3f&step=%.3f", escaped, p->start_s,
+	          p->end_s, p->step_s);
+	snprintf(path + n, sizeof(path) - (size_t)n, "%s%s", *p->extra ? "&" : "", p->extra);
+	size_t off = 0;
+	uint64_t begin = clock_real_mono_ns();
+	int status = httpc_do(&s->http, "GET", path, "", NULL, 0, &off);
+	s->ms[round] = (double)(clock_real_mono_ns() - begin) / 1e6;
+	if (status != 200) {
+		p->failed++;
+		fprintf(stderr, "%s: %d %.*s: %s\n", s->url, status,
+		    status > 0 ? (int)(s->http.in.len - off) : 0,
+		    status > 0 ? (char *)s->http.in.data + off : "", expr);
+		return false;
+	}
+	s->bytes = s->http.in.len - off;
+	s->series = 0;
+	const char *in = (const char *)s->http.in.data + off, *end = in + s->bytes;
+	while ((in = memmem(in, (size_t)(end - in), "\"metric\":", 9))) {
+		s->series++;
+		in += 9;
+	}
+	return true;
+}
+
+static void run_query(struct plan *p, const char *expr)
+{
+	for (unsigned round = 0; round < p->rounds; round++) {
+		for (unsigned k = 0; k < p->servers_count; k++) {
+			if (!run_once(p, &p->servers[k], expr, round))
+				return;
+		}
+	}
+	for (unsigned k = 0; k < p->servers_count; k++) {
+		struct server *s = &p->servers[k];
+		qsort(s->ms, p->rounds, sizeof(*s->ms), cmp_double);
+		s->median_ms = s->ms[p->rounds / 2];
+		s->sum_ms += s->median_ms;
+		printf("%10.2f ms %7llu series %9zu B  ", s->median_ms,
+		    (unsigned long long)s->series, s->bytes);
+	}
+	if (p->servers_count == 2)
+		printf("ratio %5.2f  ", p->servers[1].median_ms / p->servers[0].median_ms);
+	printf("%s\n", expr);
+	fflush(stdout);
+}
+
+static bool add_url(void *arg, const char *value)
+{
+	struct plan *p = arg;
+	if (p->servers_count == SERVERS_MAX)
+		return false;
+	p->servers[p->servers_count++].url = value;
+	return true;
+}
+
+static double time_s(const char *text, const char *name)
+{
+	int64_t ms;
+	if (num_parse_time(text, strlen(text), &ms)) {
+		fprintf(stderr, "kymobench query: --%s: \"%s\" is not a time\n", name, text);
+		exit(2);
+	}
+	return (double)ms / 1000;
+}
+
+int cmd_query(int argc, char **argv)
+{
+	struct plan p = { .extra = "" };
+	const char *file = NULL, *start = NULL, *end = NULL, *step = "15s";
+	double rounds = 5;
+	const struct cmd_arg args[] = {
+		{ .name = "file", .meta = "FILE", .help = "queries, one a line", .text = &file },
+		{ .name = "url",
+		    .meta = "URL",
+		    .help = "server, once or twice: http://127.0.0.1:9470",
+		    .each = add_url,
+		    .arg = &p },
+		{ .name = "start", .meta = "TIME", .help = "begin of ranges (end - 1 h)", .text = &start },
+		{ .name = "end",
+		    .meta = "TIME",
+		    .help = "end of ranges and time of instant queries (now)",
+		    .text = &end },
+		{ .name = "step", .meta = "DURATION", .help = "step of ranges (15s)", .text = &step },
+		{ .name = "rounds",
+		    .meta = "N",
+		    .help = "times each query runs on each server (5)",
+		    .num = &rounds },
+		{ .name = "extra",
+		    .meta = "PARAMS",
+		    .help = "parameters added to each request, e.g. nocache=1",
+		    .text = &p.extra },
+	};
+	cmd_parse("query", argc, argv, args, COUNT_OF(args));
+	if (!file || rounds < 1) {
+		fprintf(stderr, "kymobench query: --file is needed, --rounds at least 1\n");
+		return 2;
+	}
+	if (!p.servers_count)
+		add_url(&p, "http://127.0.0.1:9470");
+	p.rounds = (unsigned)rounds;
+	p.end_s = end ? time_s(end, "end") : (double)clock_wall_ms() / 1000;
+	p.start_s = start ? time_s(start, "start") : p.end_s - 3600;
+	p.step_s = cmd_duration_s(step, "step");
+	FILE *f = strcmp(file, "-") ? fopen(file, "r") : stdin;
+	if (!f) {
+		perror(file);
+		return 2;
+	}
+	struct errbuf eb;
+	errbuf_init(&eb);
+	for (unsigned k = 0; k < p.servers_count; k++) {
+		struct httpc_url u;
+		if (httpc_url_parse(p.servers[k].url, &u, &eb)) {
+			fprintf(stderr, "kymobench query: %s\n", eb.text);
+			return 2;
+		}
+		httpc_init(&p.servers[k].http, &u);
+		p.servers[k].ms = mem_array(NULL, p.rounds, sizeof(double));
+	}
+	char *line = NULL;
+	size_t cap = 0, count = 0;
+	ssize_t n;
+	while ((n = getline(&line, &cap, f)) > 0) {
+		while (n && (line[n - 1] == '\n' || line[n - 1] == ' '))
+			line[--n] = 0;
+		const char *expr = line + strspn(line, " \t");
+		if (*expr && *expr != '#') {
+			run_query(&p, expr);
+			count++;
+		}
+	}
+	free(line);
+	printf("{\"queries\":%zu,\"failed\":%llu", count, (unsigned long long)p.failed);
+	for (unsigned k = 0; k < p.servers_count; k++)
+		printf(",\"sum_of_medians_ms_%c\":%.2f", 'a' + (int)k, p.servers[k].sum_ms);
+	if (p.servers_count == 2 && p.servers[0].sum_ms > 0)
+		printf(",\"ratio\":%.3f", p.servers[1].sum_ms / p.servers[0].sum_ms);
+	printf("}\n");
+	for (unsigned k = 0; k < p.servers_count; k++) {
+		httpc_release(&p.servers[k].http);
+		mem_free(p.servers[k].ms);
+	}
+	return p.failed ? 1 : 0;
+}

@@ -1,0 +1,383 @@
+/*
+ * kymobench write - bodies are prepared before the clock starts (in waves that fit --memory); each connection is a thread that sends its share of a round in order,
+ * and a series' samples go over one connection, in time order, as Prometheus' shards do.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/load/cmd.h"
+#include "bench/load/gen.h"
+#include "bench/load/httpc.h"
+#include "bench/load/procstat.h"
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/num.h"
+#include "proto/snapz.h"
+
+struct body {
+	uint8_t *data;
+	size_t len;
+	uint32_t samples;
+	uint64_t round;
+};
+struct bodies {
+	struct body *list;
+	size_t count, cap;
+};
+struct conn {
+	pthread_t thread;
+	struct run *run;
+	struct httpc http;
+	struct bodies bodies;
+	uint64_t *lat_ns; /* one per request sent */
+	size_t lat_count, lat_cap;
+	uint64_t samples, failed, retries;
+	char first_error[512];
+};
+struct run {
+	struct conn *conns;
+	unsigned conns_count;
+	double pace_s; /* time between rounds, 0 = as fast as it goes */
+	uint64_t begin_ns, first_round;
+	const char *path;
+	double retry_s;
+};
+
+static void keep_latency(struct conn *c, uint64_t ns)
+{
+	if (c->lat_count == c->lat_cap) {
+		c->lat_cap = c->lat_cap ? 2 * c->lat_cap : 4096;
+		c->lat_ns = mem_array(c->lat_ns, c->lat_cap, sizeof(*c->lat_ns));
+	}
+	c->lat_ns[c->lat_count++] = ns;
+}
+
+/* 5xx and broken connections are repeated for a while, as a sender does; everything else that is not 2xx has failed. */
+static void send_body(struct conn *c, const struct body *b)
+{
+	uint64_t begin = clock_real_mono_ns();
+	for (;;) {
+		size_t off = 0;
+		uint64_t sent = clock_real_mono_ns();
+		int status = httpc_do(&c->http, "POST", c->run->path,
+		    "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\n",
+		    b->data, b->len, &off);
+		keep_latency(c, clock_real_mono_ns() - sent);
+		if (status >= 200 && status < 300) {
+			c->samples += b->samples;
+			return;
+		}
+		if (!c->first_error[0])
+			snprintf(c->first_error, sizeof(c->first_error), "%d %.*s", status,
+			    status > 0 ? (int)(c->http.in.len - off) : 0,
+			    status > 0 ? (char *)c->http.in.data + off : "");
+		bool again = (status < 0 || status >= 500) &&
+		    (double)(clock_real_mono_ns() - begin) / 1e9 < c->run->retry_s;
+		if (!again) {
+			c->failed++;
+			return;
+		}
+		c->retries++;
+		usleep(30000);
+	}
+}
+
+static void *conn_main(void *arg)
+{
+	struct conn *c = arg;
+	for (size_t i = 0; i < c->bodies.count; i++) {
+		const struct body *b = &c->bodies.list[i];
+		if (c->run->pace_s > 0) {
+			uint64_t due = c->run->begin_ns +
+			    (uint64_t)((double)(b->round - c->run->first_round) * c->run->pace_s *
+			        1e9),
+			         now = clock_real_mono_ns();
+			if (due > now)
+				usleep((useconds_t)((due - now) / 1000));
+		}
+		send_body(c, b);
+	}
+	return NULL;
+}
+
+static void prepare(struct gen *g, struct run *r, uint64_t round, struct buf *raw,
+    struct buf *packed, size_t *bytes)
+{
+	uint64_t batches = gen_batches(g);
+	gen_round(g, round);
+	for (uint64_t i = 0; i < batches; i++) {
+		uint64_t samples = gen_body(g, i, raw);
+		if (!samples)
+			continue;
+		buf_clear(packed);
+		snapz_encode(packed, raw->data, raw->len);
+		struct bodies *to = &r->conns[i % r->conns_count].bodies;
+		if (to->count == to->cap) {
+			to->cap = to->cap ? 2 * to->cap : 1024;
+			to->list = mem_array(to->list, to->cap, sizeof(*to->list));
+		}
+		struct body *b = &to->list[to->count++];
+		b->data = mem_alloc(packed->len);
+		memcpy(b->data, packed->data, packed->len);
+		b->len = packed->len;
+		b->samples = (uint32_t)samples;
+		b->round = round;
+		*bytes += packed->len;
+	}
+}
+
+static void drop_bodies(struct run *r)
+{
+	for (unsigned k = 0; k < r->conns_count; k++) {
+		for (size_t i = 0; i < r->conns[k].bodies.count; i++)
+			mem_free(r->conns[k].bodies.list[i].data);
+		r->conns[k].bodies.count = 0;
+	}
+}
+
+static double wave(struct run *r, uint64_t first_round)
+{
+	r->begin_ns = clock_real_mono_ns();
+	r->first_round = first_round;
+	for (unsigned k = 0; k < r->conns_count; k++) {
+		if (pthread_create(&r->conns[k].thread, NULL, conn_main, &r->conns[k])) {
+			perror("pthread_create");
+			exit(1);
+		}
+	}
+	for (unsigned k = 0; k < r->conns_count; k++)
+		pthread_join(r->conns[k].thread, NULL);
+	return (double)(clock_real_mono_ns() - r->begin_ns) / 1e9;
+}
+
+static int cmp_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static bool add_replay(void *arg, const char *value)
+{
+	struct gen_opts *o = arg;
+	if (o->replay_count == GEN_FILES_MAX)
+		return false;
+	o->replay[o->replay_count++] = value;
+	return true;
+}
+
+static void pin(const char *cpus)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	for (const char *p = cpus; *p;) {
+		char *end;
+		unsigned long cpu = strtoul(p, &end, 10);
+		if (end == p || cpu >= CPU_SETSIZE)
+			break;
+		CPU_SET(cpu, &set);
+		p = *end == ',' ? end + 1 : end;
+	}
+	if (sched_setaffinity(0, sizeof(set), &set)) {
+		perror("kymobench write: --cpu");
+		exit(2);
+	}
+}
+
+struct totals {
+	uint64_t samples, failed, requests, retries;
+	double p50_us, p99_us, max_us;
+	const char *first_error;
+};
+
+static struct totals add_up(const struct run *r)
+{
+	struct totals t = { .first_error = "" };
+	size_t n = 0;
+	for (unsigned k = 0; k < r->conns_count; k++)
+		n += r->conns[k].lat_count;
+	uint64_t *all = mem_array(NULL, n ? n : 1, sizeof(*all));
+	n = 0;
+	for (unsigned k = 0; k < r->conns_count; k++) {
+		const struct conn *c = &r->conns[k];
+		memcpy(all + n, c->lat_ns, c->lat_count * sizeof(*all));
+		n += c->lat_count;
+		t.samples += c->samples;
+		t.failed += c->failed;
+		t.retries += c->retries;
+		if (c->first_error[0])
+			t.first_error = c->first_error;
+	}
+	t.requests = n;
+	qsort(all, n, sizeof(*all), cmp_u64);
+	if (n) {
+		t.p50_us = (double)all[n / 2] / 1e3;
+		t.p99_us = (double)all[n - 1 - n / 100] / 1e3;
+		t.max_us = (double)all[n - 1] / 1e3;
+	}
+	mem_free(all);
+	return t;
+}
+
+int cmd_write(int argc, char **argv)
+{
+	struct gen_opts o = { 0 };
+	const char *url = "http://127.0.0.1:9470/api/v1/write", *step = "15s", *start = NULL,
+	           *cpu = NULL, *pace = NULL;
+	double series = 100000, rounds = 10, batch = 2000, connections = 4, targets = 20, pid = 0,
+	       memory_mb = 6144, idle_s = 600, first = 0, retry_s = 30;
+	const struct cmd_arg args[] = {
+		{ .name = "url",
+		    .meta = "URL",
+		    .help = "where to write (http://127.0.0.1:9470/api/v1/write)",
+		    .text = &url },
+		{ .name = "series", .meta = "N", .help = "series in all (100000)", .num = &series },
+		{ .name = "rounds", .meta = "N", .help = "samples per series (10)", .num = &rounds },
+		{ .name = "first-round",
+		    .meta = "N",
+		    .help = "number of the first round, to go on where an earlier run ended (0)",
+		    .num = &first },
+		{ .name = "batch", .meta = "N", .help = "samples per request (2000)", .num = &batch },
+		{ .name = "connections",
+		    .meta = "N",
+		    .help = "connections, a thread each (4)",
+		    .num = &connections },
+		{ .name = "step",
+		    .meta = "DURATION",
+		    .help = "time between rounds in the data (15s)",
+		    .text = &step },
+		{ .name = "start",
+		    .meta = "TIME",
+		    .help = "time of round 0, unix seconds or RFC 3339 (now - rounds x step)",
+		    .text = &start },
+		{ .name = "pace",
+		    .meta = "DURATION",
+		    .help = "wall time between rounds (as fast as it goes)",
+		    .text = &pace },
+		{ .name = "churn",
+		    .meta = "P",
+		    .help = "probability that a target gets new series, per round (0)",
+		    .num = &o.churn },
+		{ .name = "page",
+		    .meta = "FILE",
+		    .help = "exposition page to replicate (a built-in one of 500 series)",
+		    .text = &o.page },
+		{ .name = "replay",
+		    .meta = "FILE",
+		    .help = "recorded scrapes to replay, may be repeated, .xz is unpacked",
+		    .each = add_replay,
+		    .arg = &o },
+		{ .name = "targets",
+		    .meta = "N",
+		    .help = "targets of each recorded file (20)",
+		    .num = &targets },
+		{ .name = "shuffle", .help = "series in random order", .flag = &o.shuffle },
+		{ .name = "pid",
+		    .meta = "PID",
+		    .help = "the server's process: its CPU is counted until it has been idle for 2 s",
+		    .num = &pid },
+		{ .name = "idle-limit",
+		    .meta = "S",
+		    .help = "wait at most so long for idleness (600)",
+		    .num = &idle_s },
+		{ .name = "cpu", .meta = "LIST", .help = "run on these CPUs, e.g. 1", .text = &cpu },
+		{ .name = "memory",
+		    .meta = "MB",
+		    .help = "prepare at most so much at a time; the clock stands meanwhile (6144)",
+		    .num = &memory_mb },
+		{ .name = "retry",
+		    .meta = "S",
+		    .help = "repeat 5xx and broken connections for so long (30)",
+		    .num = &retry_s },
+	};
+	cmd_parse("write", argc, argv, args, COUNT_OF(args));
+	if (series < 1 || batch < 1 || connections < 1 || connections > 1024 || targets < 1) {
+		fprintf(stderr,
+		    "kymobench write: --series, --batch, --targets and --connections must be at least 1\n");
+		return 2;
+	}
+	struct errbuf eb;
+	errbuf_init(&eb);
+	o.series = (uint64_t)series;
+	o.batch = (unsigned)batch;
+	o.targets = (unsigned)targets;
+	o.step_ms = (int64_t)(cmd_duration_s(step, "step") * 1000);
+	o.start_ms = clock_wall_ms() - (int64_t)(first + rounds) * o.step_ms;
+	o.start_ms -= o.start_ms % 1000;
+	if (start && num_parse_time(start, strlen(start), &o.start_ms)) {
+		fprintf(stderr, "kymobench write: --start: \"%s\" is not a time\n", start);
+		return 2;
+	}
+	if (cpu)
+		pin(cpu);
+	struct httpc_url u;
+	struct gen *g = NULL;
+	if (httpc_url_parse(url, &u, &eb) || gen_create(&o, &g, &eb)) {
+		fprintf(stderr, "kymobench write: %s\n", eb.text);
+		return 2;
+	}
+	char path[sizeof(u.prefix)];
+	memcpy(path, u.prefix, sizeof(path));
+	u.prefix[0] = 0;
+	struct run r = { .conns_count = (unsigned)connections,
+		.path = path,
+		.pace_s = pace ? cmd_duration_s(pace, "pace") : 0,
+		.retry_s = retry_s };
+	r.conns = mem_zalloc(r.conns_count * sizeof(*r.conns));
+	for (unsigned k = 0; k < r.conns_count; k++) {
+		r.conns[k].run = &r;
+		httpc_init(&r.conns[k].http, &u);
+	}
+	struct buf raw, packed;
+	buf_init(&raw);
+	buf_init(&packed);
+	struct procstat before = { 0 }, after = { 0 };
+	double seconds = 0;
+	uint64_t round = (uint64_t)first, last = round + (uint64_t)rounds;
+	if (pid > 0 && procstat_read((int)pid, &before)) {
+		fprintf(stderr, "kymobench write: no process %d\n", (int)pid);
+		return 2;
+	}
+	while (round < last) {
+		size_t bytes = 0;
+		uint64_t begin = round;
+		while (round < last && bytes < (size_t)memory_mb << 20)
+			prepare(g, &r, round++, &raw, &packed, &bytes);
+		seconds += wave(&r, begin);
+		drop_bodies(&r);
+	}
+	double idle = 0;
+	if (pid > 0) {
+		idle = procstat_wait_idle((int)pid, idle_s);
+		if (procstat_read((int)pid, &after))
+			fprintf(stderr, "kymobench write: the server has ended\n");
+	}
+	struct totals t = add_up(&r);
+	double cpu_s = after.cpu_s - before.cpu_s;
+	printf(
+	    "{\"series\":%llu,\"samples\":%llu,\"requests\":%llu,\"failed\":%llu,\"retries\":%llu,\"seconds\":%.3f,\"samples_per_s\":%.0f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"max_us\":%.0f,"
+	    "\"server_cpu_s\":%.2f,\"samples_per_cpu_s\":%.0f,\"idle_after_s\":%.1f,\"rss_mb\":%.1f,\"anon_mb\":%.1f,\"peak_rss_mb\":%.1f,\"start_ms\":%lld,\"end_ms\":%lld}\n",
+	    (unsigned long long)gen_series(g), (unsigned long long)t.samples,
+	    (unsigned long long)t.requests, (unsigned long long)t.failed,
+	    (unsigned long long)t.retries, seconds, seconds > 0 ? (double)t.samples / seconds : 0,
+	    t.p50_us, t.p99_us, t.max_us, cpu_s, cpu_s > 0 ? (double)t.samples / cpu_s : 0, idle,
+	    after.rss_mb, after.anon_mb, after.peak_mb,
+	    (long long)(o.start_ms + (int64_t)first * o.step_ms),
+	    (long long)(o.start_ms + (int64_t)(last ? last - 1 : 0) * o.step_ms));
+	if (t.failed || t.retries)
+		fprintf(stderr, "kymobench write: first refusal: %s\n", t.first_error);
+	for (unsigned k = 0; k < r.conns_count; k++) {
+		httpc_release(&r.conns[k].http);
+		mem_free(r.conns[k].bodies.list);
+		mem_free(r.conns[k].lat_ns);
+	}
+	mem_free(r.conns);
+	buf_release(&raw);
+	buf_release(&packed);
+	gen_free(g);
+	return t.failed ? 1 : 0;
+}

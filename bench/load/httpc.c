@@ -1,0 +1,217 @@
+#include "bench/load/httpc.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum err httpc_url_parse(const char *url, struct httpc_url *out, struct errbuf *eb)
+{
+	memset(out, 0, sizeof(*out));
+	if (strncmp(url, "http://", 7))
+		return errbuf_set(eb, ERR_BADDATA, "url \"%s\" does not begin with http://", url);
+	const char *host = url + 7;
+	size_t len = strcspn(host, ":/");
+	if (!len || len >= sizeof(out->host))
+		return errbuf_set(eb, ERR_BADDATA, "url \"%s\" has no host", url);
+	memcpy(out->host, host, len);
+	const char *p = host + len;
+	snprintf(out->port, sizeof(out->port), "80");
+	if (*p == ':') {
+		p++;
+		len = strcspn(p, "/");
+		if (!len || len >= sizeof(out->port))
+			return errbuf_set(eb, ERR_BADDATA, "url \"%s\" has no port", url);
+		memcpy(out->port, p, len);
+		out->port[len] = 0;
+		p += len;
+	}
+	snprintf(out->prefix, sizeof(out->prefix), "%s", p);
+	len = strlen(out->prefix);
+	if (len && out->prefix[len - 1] == '/')
+		out->prefix[len - 1] = 0;
+	return ERR_OK;
+}
+
+void httpc_init(struct httpc *c, const struct httpc_url *url)
+{
+	c->url = *url;
+	c->fd = -1;
+	buf_init(&c->in);
+}
+
+void httpc_release(struct httpc *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	buf_release(&c->in);
+}
+
+static int connect_to(const struct httpc_url *u)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
+	if (getaddrinfo(u->host, u->port, &hints, &list))
+		return -1;
+	int fd = -1;
+	for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
+		fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
+		if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen)) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	freeaddrinfo(list);
+	int on = 1;
+	if (fd >= 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+static bool send_all(int fd, struct iovec *v, int count)
+{
+	while (count) {
+		struct msghdr m = { .msg_iov = v, .msg_iovlen = (size_t)count };
+		ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		size_t left = (size_t)n;
+		while (count && left >= v->iov_len) {
+			left -= v->iov_len;
+			v++;
+			count--;
+		}
+		if (count) {
+			v->iov_base = (char *)v->iov_base + left;
+			v->iov_len -= left;
+		}
+	}
+	return true;
+}
+
+static bool more(struct httpc *c)
+{
+	buf_reserve(&c->in, 65536);
+	ssize_t n;
+	do
+		n = recv(c->fd, c->in.data + c->in.len, c->in.cap - c->in.len, 0);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		errno = ECONNRESET;
+	if (n <= 0)
+		return false;
+	c->in.len += (size_t)n;
+	return true;
+}
+
+static char *header_end(struct httpc *c)
+{
+	return memmem(c->in.data, c->in.len, "\r\n\r\n", 4);
+}
+
+static const char *header(const char *head, const char *name)
+{
+	size_t n = strlen(name);
+	for (const char *p = strstr(head, "\r\n"); p; p = strstr(p, "\r\n")) {
+		p += 2;
+		if (!strncasecmp(p, name, n) && p[n] == ':')
+			return p + n + 1 + strspn(p + n + 1, " ");
+	}
+	return NULL;
+}
+
+/* Chunks are joined in place behind the header. */
+static bool read_chunked(struct httpc *c, size_t off)
+{
+	size_t in = off, out = off;
+	for (;;) {
+		char *eol;
+		while (!(eol = memmem(c->in.data + in, c->in.len - in, "\r\n", 2))) {
+			if (!more(c))
+				return false;
+		}
+		size_t size = strtoul((char *)c->in.data + in, NULL, 16);
+		in = (size_t)(eol + 2 - (char *)c->in.data);
+		while (c->in.len < in + size + 2) {
+			if (!more(c))
+				return false;
+		}
+		memmove(c->in.data + out, c->in.data + in, size);
+		out += size;
+		in += size + 2;
+		if (!size)
+			break;
+	}
+	c->in.len = out;
+	return true;
+}
+
+static int exchange(struct httpc *c, struct iovec *v, int count, bool head_only, size_t *body_off)
+{
+	buf_clear(&c->in);
+	if (!send_all(c->fd, v, count))
+		return -1;
+	char *end;
+	while (!(end = header_end(c))) {
+		if (!more(c))
+			return -1;
+	}
+	size_t off = (size_t)(end + 4 - (char *)c->in.data);
+	end[2] = 0;
+	const char *head = (const char *)c->in.data;
+	int status = (int)strtol(head + 9, NULL, 10);
+	const char *length = header(head, "Content-Length"),
+	           *coding = header(head, "Transfer-Encoding"), *conn = header(head, "Connection");
+	bool closing = conn && !strncasecmp(conn, "close", 5);
+	size_t want = length ? strtoul(length, NULL, 10) : 0;
+	bool chunked = coding && !strncasecmp(coding, "chunked", 7);
+	*body_off = off;
+	if (!head_only && status != 204) {
+		if (chunked && !read_chunked(c, off))
+			return -1;
+		while (!chunked && c->in.len < off + want) {
+			if (!more(c))
+				return -1;
+		}
+	}
+	if (closing) {
+		close(c->fd);
+		c->fd = -1;
+	}
+	return status;
+}
+
+int httpc_do(struct httpc *c, const char *method, const char *path, const char *headers,
+    const void *body, size_t len, size_t *body_off)
+{
+	char head[4096 + 8192];
+	for (int attempt = 0;; attempt++) {
+		bool fresh = c->fd < 0;
+		if (fresh && (c->fd = connect_to(&c->url)) < 0)
+			return -1;
+		int n = snprintf(head, sizeof(head),
+		    "%s %s%s HTTP/1.1\r\nHost: %s:%s\r\nContent-Length: %zu\r\n%s\r\n", method,
+		    c->url.prefix, path, c->url.host, c->url.port, len, headers);
+		if (n < 0 || (size_t)n >= sizeof(head)) {
+			errno = E2BIG;
+			return -1;
+		}
+		struct iovec v[2] = { { head, (size_t)n }, { (void *)(uintptr_t)body, len } };
+		int status = exchange(c, v, len ? 2 : 1, !strcmp(method, "HEAD"), body_off);
+		if (status >= 0)
+			return status;
+		close(c->fd);
+		c->fd = -1;
+		if (fresh || attempt)
+			return -1;
+	}
+}

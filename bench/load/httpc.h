@@ -1,0 +1,26 @@
+/*
+ * httpc - a small blocking HTTP/1.1 client on one kept connection, for load on loopback. Thread: one per client.
+ */
+#ifndef BENCH_LOAD_HTTPC_H
+#define BENCH_LOAD_HTTPC_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+
+struct httpc_url { /* http://host:port/prefix */
+	char host[256], port[8], prefix[512];
+};
+MUST_CHECK enum err httpc_url_parse(const char *url, struct httpc_url *out, struct errbuf *eb);
+
+struct httpc {
+	struct httpc_url url;
+	int fd; /* -1 = not connected */
+	struct buf in;
+};
+void httpc_init(struct httpc *c, const struct httpc_url *url);
+void httpc_release(struct httpc *c);
+/* One exchange; reconnects once when the kept connection was closed. body of the answer is in c->in from *body_off. Returns the status, or -1 with errno set. */
+int httpc_do(struct httpc *c, const char *method, const char *path, const char *headers,
+    const void *body, size_t len, size_t *body_off);
+
+#endif

@@ -1,0 +1,115 @@
+/* kymobench - load and measure: "write" replays Remote Write traffic, "query" times a file of queries against one or two servers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/load/cmd.h"
+#include "core/base/near.h"
+#include "core/base/num.h"
+
+#define CMD_ARGS_MAX 64
+
+static void usage_of(const char *what, const struct cmd_arg *args, size_t count)
+{
+	printf("usage: kymobench %s [flags]\n", what);
+	for (size_t i = 0; i < count; i++) {
+		char head[96];
+		snprintf(head, sizeof(head), "--%s%s%s", args[i].name, args[i].meta ? " " : "",
+		    args[i].meta ? args[i].meta : "");
+		printf("  %-28s %s\n", head, args[i].help);
+	}
+	exit(0);
+}
+
+static void set(const char *what, const struct cmd_arg *a, const char *value)
+{
+	char *end;
+	if (a->text) {
+		*a->text = value;
+	} else if (a->num) {
+		*a->num = strtod(value, &end);
+		if (end == value || *end || *a->num < 0) {
+			fprintf(stderr, "kymobench %s: --%s: \"%s\" is not a number of 0 or more\n",
+			    what, a->name, value);
+			exit(2);
+		}
+	} else if (!a->each(a->arg, value)) {
+		fprintf(
+		    stderr, "kymobench %s: --%s: too many or bad: \"%s\"\n", what, a->name, value);
+		exit(2);
+	}
+}
+
+void cmd_parse(const char *what, int argc, char **argv, const struct cmd_arg *args, size_t count)
+{
+	const char *names[CMD_ARGS_MAX];
+	for (size_t i = 0; i < count && i < CMD_ARGS_MAX; i++)
+		names[i] = args[i].name;
+	for (int i = 0; i < argc; i++) {
+		const char *name = argv[i] + strspn(argv[i], "-");
+		size_t len = strcspn(name, "="), k;
+		if (!strcmp(name, "help"))
+			usage_of(what, args, count);
+		for (k = 0; k < count; k++) {
+			if (strlen(args[k].name) == len && !memcmp(args[k].name, name, len))
+				break;
+		}
+		if (name == argv[i] || k == count) {
+			const char *near = near_word(name, len, names, count);
+			fprintf(stderr, "kymobench %s: unknown argument \"%s\"%s%s%s\n", what,
+			    argv[i], near ? ", did you mean --" : ", see --help", near ? near : "",
+			    near ? "?" : "");
+			exit(2);
+		}
+		if (args[k].flag) {
+			*args[k].flag = true;
+			continue;
+		}
+		const char *value = name[len] ? name + len + 1 : i + 1 < argc ? argv[++i] : NULL;
+		if (!value) {
+			fprintf(stderr, "kymobench %s: --%s needs a value: %s\n", what,
+			    args[k].name, args[k].meta);
+			exit(2);
+		}
+		set(what, &args[k], value);
+	}
+}
+
+double cmd_duration_s(const char *text, const char *name)
+{
+	int64_t ms;
+	if (num_parse_duration(text, strlen(text), &ms)) {
+		fprintf(stderr, "kymobench: --%s: \"%s\" is not a duration such as 15s or 1h\n",
+		    name, text);
+		exit(2);
+	}
+	return (double)ms / 1000;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(int argc, char **argv);
+		const char *help;
+	} cmds[] = {
+		{ "write", cmd_write, "replay Remote Write traffic, print one JSON line" },
+		{ "query", cmd_query, "time a file of queries against one or two servers" },
+	};
+	const char *names[COUNT_OF(cmds)];
+	for (size_t i = 0; i < COUNT_OF(cmds); i++) {
+		names[i] = cmds[i].name;
+		if (argc > 1 && !strcmp(argv[1], cmds[i].name))
+			return cmds[i].run(argc - 2, argv + 2);
+	}
+	bool help = argc > 1 && (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help"));
+	const char *near =
+	    argc > 1 && !help ? near_word(argv[1], strlen(argv[1]), names, COUNT_OF(names)) : NULL;
+	if (argc > 1 && !help)
+		fprintf(stderr, "kymobench: unknown command \"%s\"%s%s%s\n", argv[1],
+		    near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
+	printf("usage: kymobench COMMAND [flags], each with --help\n");
+	for (size_t i = 0; i < COUNT_OF(cmds); i++)
+		printf("  %-8s %s\n", cmds[i].name, cmds[i].help);
+	return help ? 0 : 2;
+}

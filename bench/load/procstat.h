@@ -1,0 +1,17 @@
+/* procstat - CPU time over all threads and memory of another process, from /proc. */
+#ifndef BENCH_LOAD_PROCSTAT_H
+#define BENCH_LOAD_PROCSTAT_H
+
+#include "core/base/err.h"
+
+struct procstat {
+	double cpu_s;   /* user + system, all threads, ended ones included */
+	double rss_mb;  /* VmRSS */
+	double anon_mb; /* RssAnon */
+	double peak_mb; /* VmHWM */
+};
+MUST_CHECK enum err procstat_read(int pid, struct procstat *out);
+/* Waits until the process used less than 2 % of a core for 2 s, at most limit_s. Returns how long it waited. */
+double procstat_wait_idle(int pid, double limit_s);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * flags - the command line of kymod: one table of flags, their defaults and texts (architecture.md section 4 of the design, README).
+ *
+ * "--name value" and "--name=value"; durations as Prometheus writes them (1h, 30d); sizes in bytes with KiB, MiB, GiB. An unknown flag or word names the nearest known one.
+ * Memory: texts point into argv. Thread: main, before any other.
+ */
+#ifndef NET_DAEMON_FLAGS_H
+#define NET_DAEMON_FLAGS_H
+
+#include "core/base/buf.h"
+#include "core/base/log.h"
+#include "storage/store.h"
+
+#define FLAGS_LISTEN_MAX 16
+struct flags {
+	const char *data_dir;
+	const char *listen[FLAGS_LISTEN_MAX];
+	unsigned listen_count;
+	unsigned loops, shards;
+	enum store_sync sync;
+	int64_t sync_interval_ms, ooo_window_ms, retention_ms;
+	int64_t round_every_ms;
+	uint64_t log_share_bytes, min_free_bytes, series_max, new_series_per_s;
+	bool admin_api, self_metrics;
+	enum log_level log_level;
+	bool log_json;
+	bool help, version;
+};
+/* ERR_BADDATA with one line in eb. */
+MUST_CHECK enum err flags_parse(int argc, char **argv, struct flags *out, struct errbuf *eb);
+void flags_help(struct buf *out);
+/* Every flag with its value, for /api/v1/status/flags: fn(arg, name, value). */
+void flags_each(
+    const struct flags *f, void (*fn)(void *arg, const char *name, const char *value), void *arg);
+
+#endif
