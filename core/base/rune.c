@@ -1,0 +1,95 @@
+#include "core/base/rune.h"
+
+#include <string.h>
+
+static const struct range {
+	uint32_t first, last;
+} printable[] = {
+#define RANGE(first, last) { first, last },
+#include "core/base/rune_print.def"
+#undef RANGE
+};
+
+static bool is_tail(char c)
+{
+	return ((uint8_t)c & 0xc0) == 0x80;
+}
+
+size_t rune_decode(const char *s, size_t len, uint32_t *rune)
+{
+	if (len == 0)
+		return 0;
+	uint8_t c = (uint8_t)s[0];
+	if (c < 0x80) {
+		*rune = c;
+		return 1;
+	}
+	if (c < 0xc2 || c > 0xf4)
+		return 0;
+	size_t n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+	if (len < n)
+		return 0;
+	uint32_t r = c & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if (!is_tail(s[i]))
+			return 0;
+		r = r << 6 | ((uint8_t)s[i] & 0x3f);
+	}
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	if (r < least[n] || r > 0x10ffff || (r >= 0xd800 && r <= 0xdfff))
+		return 0;
+	*rune = r;
+	return n;
+}
+
+size_t rune_encode(uint32_t rune, char *out)
+{
+	CHECK(rune <= 0x10ffff);
+	if (rune < 0x80) {
+		out[0] = (char)rune;
+		return 1;
+	}
+	size_t n = rune < 0x800 ? 2 : rune < 0x10000 ? 3 : 4;
+	for (size_t i = n - 1; i > 0; i--) {
+		out[i] = (char)(0x80 | (rune & 0x3f));
+		rune >>= 6;
+	}
+	out[0] = (char)((0xf00u >> n) | rune);
+	return n;
+}
+
+bool rune_valid(const char *s, size_t len)
+{
+	size_t i = 0;
+	while (i < len) {
+		uint64_t eight;
+		if (len - i >= 8) {
+			memcpy(&eight, s + i, 8);
+			if ((eight & 0x8080808080808080u) == 0) {
+				i += 8;
+				continue;
+			}
+		}
+		uint32_t rune;
+		size_t n = rune_decode(s + i, len - i, &rune);
+		if (n == 0)
+			return false;
+		i += n;
+	}
+	return true;
+}
+
+bool rune_printable(uint32_t rune)
+{
+	if (rune < 0x80)
+		return rune >= 0x20 && rune < 0x7f;
+	size_t lo = 0, hi = COUNT_OF(printable);
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		if (rune > printable[mid].last)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < COUNT_OF(printable) && rune >= printable[lo].first;
+}

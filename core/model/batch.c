@@ -1,0 +1,45 @@
+#include "core/model/batch.h"
+
+#include "core/base/arena.h"
+
+#define ROWS_FIRST  256
+#define METAS_FIRST 16
+
+void batch_init(struct batch *b)
+{
+	*b = (struct batch){ 0 };
+}
+
+void batch_release(struct batch *b)
+{
+	mem_free(b->rows);
+	mem_free(b->metas);
+	*b = (struct batch){ 0 };
+}
+
+void batch_clear(struct batch *b)
+{
+	b->tenant = 0;
+	b->rows_count = 0;
+	b->metas_count = 0;
+	b->series_count = 0;
+	b->exemplars_count = 0;
+}
+
+struct batch_row *batch_row_slow_(struct batch *b)
+{
+	if (b->rows_count == b->rows_cap) {
+		b->rows_cap = b->rows_cap ? b->rows_cap * 2 : ROWS_FIRST;
+		b->rows = mem_array(b->rows, b->rows_cap, sizeof(*b->rows));
+	}
+	return &b->rows[b->rows_count++];
+}
+
+struct batch_meta *batch_add_meta(struct batch *b)
+{
+	if (b->metas_count == b->metas_cap) {
+		b->metas_cap = b->metas_cap ? b->metas_cap * 2 : METAS_FIRST;
+		b->metas = mem_array(b->metas, b->metas_cap, sizeof(*b->metas));
+	}
+	return &b->metas[b->metas_count++];
+}
