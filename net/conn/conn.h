@@ -1,0 +1,92 @@
+/*
+ * conn - one accepted TCP connection on one loop: bytes in, bytes out, deadlines, and an end that never pulls memory from under a caller.
+ *
+ *   OPEN ---- conn_finish() ---> FLUSH ---- all sent ---> LINGER ---- peer closed, or LIMIT_LINGER_MS ---> CLOSED
+ *     \________ error, conn_abort() ________ \_______________________ \_________________________________/
+ *   CLOSED: ops->closed(c) runs at the end of the turn, then the connection is freed. All calls on a closed connection are harmless until then.
+ *
+ * Reading: everything that comes is given to ops->input, at most CONN_READ_TURN bytes per turn. With conn_read_into() the next bytes go straight to the protocol's memory (bodies): one copy by the kernel, none by us.
+ * Writing: conn_write() queues, conn_flush() sends what the socket takes (at the end of the callback when called below one of ops), the rest goes when the socket is writable again.
+ * A peer that takes nothing for LIMIT_STALL_MS while something is queued is cut off.
+ * Thread: the loop of the host. Memory: the connection belongs to its host.
+ */
+#ifndef NET_CONN_CONN_H
+#define NET_CONN_CONN_H
+
+#include <sys/socket.h>
+
+#include "core/base/err.h"
+#include "core/base/list.h"
+#include "core/rt/loop.h"
+#include "net/conn/limit.h"
+
+#define CONN_READ_TURN (1u << 20)
+
+struct conn;
+struct conn_host;
+struct event;
+struct evbuffer;
+
+/* The protocol on top. None of them may free what belongs to the connection before closed(). */
+struct conn_ops {
+	void (*input)(struct conn *c, const uint8_t *data, size_t len); /* takes all */
+	void (*filled)(struct conn *c, size_t len); /* so many bytes came into the memory of conn_read_into() */
+	void (*eof)(struct conn *c);                /* the peer will send no more; writing goes on */
+	void (*room)(struct conn *c);               /* some of the queue was sent */
+	void (*deadline)(struct conn *c);           /* conn_deadline() has passed */
+	void (*drain)(struct conn *c);              /* the server ends: finish what runs, take nothing new */
+	void (*closed)(struct conn *c);             /* last call: let go of c */
+};
+
+enum conn_state { CONN_OPEN, CONN_FLUSH, CONN_LINGER, CONN_CLOSED };
+#define CONN_STATES 4
+
+struct conn {
+	struct loop *loop;
+	struct conn_host *host;
+	const struct conn_ops *ops; /* may be changed by the protocol (detection) */
+	void *proto;                /* the protocol's */
+	struct sockaddr_storage remote;
+	bool draining;
+
+	/* Of conn.c. */
+	int _fd;
+	enum conn_state _state;
+	struct list_link _link; /* in the host's list of its state */
+	struct event *_read_event, *_write_event;
+	struct evbuffer *_out;
+	uint8_t *_into;
+	size_t _into_len;
+	bool _paused, _eof, _in_run, _want_flush, _write_waits, _reaping;
+	uint64_t _deadline_ns, _stall_ns; /* 0 = none */
+	struct loop_timer _timer;
+	struct loop_deferred _reap;
+};
+
+/* A host keeps the connections of one loop. open(c) sets c->ops and c->proto of a new one. */
+MUST_CHECK enum err conn_host_create(
+    struct loop *l, void (*open)(struct conn *c), void *ctx, struct conn_host **out);
+void *conn_host_ctx(const struct conn_host *h);
+void conn_host_drain(struct conn_host *h); /* ops->drain on each, and on each to come */
+void conn_host_abort(struct conn_host *h);
+size_t conn_host_count(const struct conn_host *h);
+void conn_host_free(struct conn_host *h); /* with no connections left; any thread once the loop has ended */
+/* Takes the descriptor: a new connection, or closed at once when over a limit. */
+void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *remote);
+/* May another connection be accepted in this process? */
+bool conn_host_has_room(const struct conn_host *h);
+
+void conn_read_pause(struct conn *c, bool pause);
+/* The next len bytes go to data (filled() tells, maybe in parts); input() gets what comes behind them. NULL, 0 ends it. */
+void conn_read_into(struct conn *c, uint8_t *data, size_t len);
+void conn_write(struct conn *c, const void *data, size_t len); /* copied */
+/* Not copied; done(arg) when it is sent or dropped. */
+void conn_write_ref(struct conn *c, const void *data, size_t len, void (*done)(void *arg), void *arg);
+void conn_flush(struct conn *c);
+size_t conn_unsent(const struct conn *c);
+bool conn_is_open(const struct conn *c); /* false: nothing more will be sent */
+void conn_deadline(struct conn *c, uint64_t after_ms); /* 0 = none; replaces the one before */
+void conn_finish(struct conn *c);        /* close when all is sent */
+void conn_abort(struct conn *c);         /* close now, with a reset */
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * listen - listening sockets: an address in text, a socket per loop (SO_REUSEPORT), and accepting with limits.
+ *
+ * Thread: listen_parse and listen_open anywhere (names are looked up: start-up only); the rest on the loop of the host.
+ */
+#ifndef NET_CONN_LISTEN_H
+#define NET_CONN_LISTEN_H
+
+#include <sys/socket.h>
+
+#include "net/conn/conn.h"
+
+#define LISTEN_TEXT_MAX 64
+struct listen_addr {
+	struct sockaddr_storage sa;
+	socklen_t len;
+};
+/* "HOST:PORT", "[v6]:PORT", ":PORT" (any IPv4 address). ERR_BADDATA with a text that names the address. */
+MUST_CHECK enum err listen_parse(const char *text, struct listen_addr *out, struct errbuf *eb);
+void listen_text(const struct listen_addr *a, char out[LISTEN_TEXT_MAX]);
+/* A bound and listening socket; port 0 is replaced in a by the one that was given. */
+MUST_CHECK enum err listen_open(struct listen_addr *a, int *fd, struct errbuf *eb);
+
+struct listener;
+/* Accepts from fd, which it owns, into the host. */
+MUST_CHECK enum err listener_start(struct conn_host *h, int fd, struct listener **out);
+void listener_stop(struct listener *l); /* closes and frees; not from inside its own callback */
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * router - finds the row of a path and method in a table somebody else owns (net/api/routes.c).
+ *
+ * A pattern is literal text with at most one <name>, which matches one whole segment that is not empty ("/api/v1/label/<name>/values"). Paths are compared segment by segment after percent-decoding, so %2F never splits a segment.
+ * Several rows may have the same path with different methods; the first that fits wins.
+ * Pure: no thread, no state.
+ */
+#ifndef NET_HTTP_ROUTER_H
+#define NET_HTTP_ROUTER_H
+
+#include "net/http/req.h"
+
+enum route_flags {
+	ROUTE_JSON = 1,    /* refusals of net/http come in the JSON envelope; plain text otherwise */
+	ROUTE_UNGATED = 2, /* srv_opts.gate is not asked (/-/healthy, walreplay, ...) */
+};
+
+struct route {
+	unsigned methods; /* REQ_GET | ... ; REQ_HEAD only where it is meant. OPTIONS is answered by net/http: 204 */
+	const char *path;
+	void (*handler)(struct req *r);
+	unsigned flags;
+	size_t body_max; /* more is 413; 0: a body is not wanted, up to ROUTE_SKIP_BODY_MAX are read and dropped (req->body is NULL) */
+	/* Optional; head known, body not yet read (nor "100 Continue" sent). Returns true to go on, or answers and returns false. */
+	bool (*before_body)(struct req *r);
+};
+#define ROUTE_SKIP_BODY_MAX (64u << 10)
+
+struct route_table {
+	const struct route *rows;
+	size_t count;
+};
+
+enum route_found { ROUTE_FOUND, ROUTE_NO_PATH /* 404 */, ROUTE_NO_METHOD /* 405 */, ROUTE_BAD_PATH /* 400: bad percent sign, %00 */ };
+struct route_match {
+	const struct route *route; /* ROUTE_FOUND; for ROUTE_NO_METHOD the first row of this path */
+	unsigned methods;          /* of all rows of this path, for Allow */
+	const char *path;          /* decoded, in the arena, NUL-terminated */
+	const char *param;         /* NULL without one */
+	size_t path_len, param_len;
+};
+/* raw: the path as it came, without the query. */
+enum route_found router_match(const struct route_table *t, enum req_method method, const char *raw, size_t len, struct arena *a, struct route_match *out);
+/* "GET, POST" into out. */
+void router_allow_text(unsigned methods, char *out, size_t size);
+
+#endif
