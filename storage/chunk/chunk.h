@@ -1,5 +1,5 @@
 /*
- * chunk - columns of times and values as bytes, lossless, and the light form for packs in memory. Pure functions.
+ * chunk - columns of times and values as bytes, lossless. Pure functions. (Packs in memory: pack.h.)
  *
  * A column of n numbers is one "stream": a head, then a token per sub-block of CHUNK_SUB (128) numbers (the last may be shorter). A stream delimits itself when n is known.
  *
@@ -62,23 +62,6 @@ MUST_CHECK enum err chunk_times_decode(
     const uint8_t *p, size_t len, size_t n, int64_t base_ms, int64_t *t_ms, size_t *used);
 MUST_CHECK enum err chunk_values_decode(
     const uint8_t *p, size_t len, size_t n, double *v, size_t *used);
-
-/*
- * Packs: a few samples (usually a full raw tail of 16-32) as bytes in memory. Made on the loop: at most some 15 ns a sample.
- * Layout: count byte (n - 1), stream of times, stream of values. A pack never exceeds PACK_BYTES_MAX(n).
- */
-#define PACK_SAMPLES_MAX  128u
-#define PACK_BYTES_MAX(n) (8u + 16u * (size_t)(n))
-
-/* t_ms strictly ascending, n 1..PACK_SAMPLES_MAX, out has room for PACK_BYTES_MAX(n). Returns the length. */
-size_t pack_encode(const int64_t *t_ms, const double *v, size_t n, int64_t base_ms, uint8_t *out);
-static inline size_t pack_count(const uint8_t *p) /* samples in a pack of at least one byte */
-{
-	return (size_t)(p[0] & 127) + 1;
-}
-/* t_ms and v have room for pack_count(p); either may be NULL when not wanted. base_ms as at encoding. */
-MUST_CHECK enum err pack_decode(
-    const uint8_t *p, size_t len, int64_t base_ms, int64_t *t_ms, double *v);
 
 /* For tests and benches: which kernel decodes. CHUNK_KERNEL_AUTO picks the best; one the machine lacks is refused (false). Before threads start. */
 enum chunk_kernel {

@@ -1,0 +1,267 @@
+/* Streams: everything comes back bit for bit from every kernel; any bytes are safe and all kernels agree on them; usual shapes are small. */
+#include "core/base/arena.h"
+#include "core/base/hash.h"
+#include "core/base/num.h"
+#include "core/model/sample.h"
+#include "storage/chunk/bitpack.h"
+#include "storage/chunk/chunk.h"
+#include "tests/lib/tap.h"
+#include "tests/unit/storage/columns.h"
+
+#include <stdlib.h>
+
+#define GUARD 0x5a5a5a5a5a5a5a5au
+static const enum chunk_kernel kernels[] = { CHUNK_KERNEL_PLAIN, CHUNK_KERNEL_AVX2,
+	CHUNK_KERNEL_AVX512 };
+static uint64_t rnd = 20261120;
+
+static bool same(const void *a, const void *b, size_t n)
+{
+	return memcmp(a, b, n * 8) == 0;
+}
+
+/* Decodes from memory of exactly len bytes, so that sanitizers see a read outside; the place behind the output must stay. */
+static bool values_back(const uint8_t *p, size_t len, const double *v, size_t n)
+{
+	uint8_t *exact = malloc(len);
+	double *out = malloc((n + 1) * 8);
+	size_t used = 0;
+	memcpy(exact, p, len);
+	out[n] = columns_bits(GUARD);
+	enum err e = chunk_values_decode(exact, len, n, out, &used);
+	bool good = !e && used == len && same(v, out, n) && num_bits(out[n]) == GUARD;
+	free(exact);
+	free(out);
+	return good;
+}
+
+static bool times_back(const uint8_t *p, size_t len, const int64_t *t, size_t n, int64_t base)
+{
+	uint8_t *exact = malloc(len);
+	int64_t *out = malloc((n + 1) * 8);
+	size_t used = 0;
+	memcpy(exact, p, len);
+	out[n] = GUARD;
+	enum err e = chunk_times_decode(exact, len, n, base, out, &used);
+	bool good = !e && used == len && same(t, out, n) && (uint64_t)out[n] == GUARD;
+	free(exact);
+	free(out);
+	return good;
+}
+
+static size_t some_n(void)
+{
+	static const size_t special[] = { 1, 2, 3, 7, 8, 9, 127, 128, 129, 255, 256, 257, 480, 4096,
+		8191, 8192 };
+	return columns_below(&rnd, 3) ? 1 + columns_below(&rnd, 600)
+	                              : special[columns_below(&rnd, COUNT_OF(special))];
+}
+
+static void round_trips(enum chunk_kernel k)
+{
+	static double v[CHUNK_SAMPLES_MAX];
+	static int64_t t[CHUNK_SAMPLES_MAX];
+	struct buf b;
+	buf_init(&b);
+	bool values = true, times = true, bounds = true;
+	for (unsigned round = 0; round < 40; round++)
+		for (unsigned shape = 0; shape < COLUMNS_SHAPES; shape++)
+			for (unsigned effort = 0; effort < 2; effort++) {
+				size_t n = some_n();
+				columns_values(&rnd, shape, v, n);
+				if (n > 300 &&
+				    columns_below(&rnd, 4) ==
+				        0) /* another shape follows inside the stream */
+					columns_values(&rnd,
+					    (unsigned)columns_below(&rnd, COLUMNS_SHAPES),
+					    v + n / 3, n / 2);
+				buf_clear(&b);
+				chunk_values_encode(v, n, (enum chunk_effort)effort, &b);
+				bool good = values_back(b.data, b.len, v, n);
+				if (!good && values)
+					tap_note("shape %u n %zu effort %u", shape, n, effort);
+				values &= good;
+				bounds &= b.len <= CHUNK_STREAM_MAX(n);
+				unsigned kind = shape % COLUMNS_TIMES;
+				int64_t base = columns_below(&rnd, 2) ? 1795168800000 : 0;
+				columns_times(&rnd, kind, t, n);
+				buf_clear(&b);
+				chunk_times_encode(t, n, base, (enum chunk_effort)effort, &b);
+				good = times_back(b.data, b.len, t, n, base);
+				if (!good && times)
+					tap_note("times %u n %zu effort %u", kind, n, effort);
+				times &= good;
+				bounds &= b.len <= CHUNK_STREAM_MAX(n);
+			}
+	tap_ok(values, "values come back bit for bit (kernel %u)", (unsigned)k);
+	tap_ok(times, "times come back exactly (kernel %u)", (unsigned)k);
+	tap_ok(bounds, "no stream is longer than its bound (kernel %u)", (unsigned)k);
+	buf_release(&b);
+}
+
+/* Every kernel must say the same about any bytes. */
+static void hostile_bytes(void)
+{
+	static double v[2000], first[2000], other[2000];
+	struct buf b;
+	buf_init(&b);
+	unsigned wrong = 0, refused = 0, taken = 0;
+	for (unsigned round = 0; round < 6000; round++) {
+		size_t n = 1 + columns_below(&rnd, 600);
+		columns_values(&rnd, (unsigned)columns_below(&rnd, COLUMNS_SHAPES), v, n);
+		buf_clear(&b);
+		chunk_values_encode(v, n, CHUNK_BEST, &b);
+		size_t len = b.len;
+		unsigned kind = (unsigned)columns_below(&rnd, 3);
+		for (unsigned i = 0; i <= columns_below(&rnd, 4) && kind < 2; i++)
+			b.data[columns_below(&rnd, columns_below(&rnd, 2) ? len : (len < 12 ? len : 12))] ^=
+			    (uint8_t)(1u << columns_below(&rnd, 8));
+		if (kind == 2)
+			len = columns_below(&rnd, len);
+		uint8_t *exact = malloc(len + 1);
+		memcpy(exact, b.data, len);
+		exact = realloc(exact, len ? len : 1);
+		memset(first, 0, sizeof(first));
+		chunk_kernel_use(CHUNK_KERNEL_PLAIN);
+		enum err want = chunk_values_decode(exact, len, n, first, NULL);
+		int64_t *as_times = malloc(n * 8);
+		(void)!chunk_times_decode(exact, len, n, 5, as_times, NULL);
+		free(as_times);
+		for (unsigned k = 1; k < COUNT_OF(kernels); k++) {
+			if (!chunk_kernel_use(kernels[k]))
+				continue;
+			memset(other, 0, sizeof(other));
+			enum err got = chunk_values_decode(exact, len, n, other, NULL);
+			wrong += got != want || (!got && !same(first, other, n));
+		}
+		want ? refused++ : taken++;
+		free(exact);
+	}
+	tap_ok(wrong == 0, "kernels agree on damaged streams (%u refused, %u decoded)", refused,
+	    taken);
+	tap_ok(refused > 0 && taken > 0, "both answers were seen");
+	buf_release(&b);
+}
+
+static void kernels_agree(void)
+{
+	uint64_t v[BITPACK_MAX], a[BITPACK_MAX + 8], c[BITPACK_MAX + 8];
+	uint8_t packed[BITPACK_MAX * 8 + BITPACK_SLACK + 8];
+	const struct bitpack_ops *fast[] = { bitpack_have_avx2() ? &bitpack_avx2 : NULL,
+		bitpack_have_avx512() ? &bitpack_avx512 : NULL };
+	bool pack = true, sums = true, doubles = true;
+	for (unsigned w = 0; w <= 64; w = w == BITPACK_WIDTH_MAX ? 64 : w + 1)
+		for (unsigned n = 1; n <= BITPACK_MAX; n++) {
+			for (unsigned i = 0; i < n; i++)
+				v[i] = w == 0 ? 0 : columns_rand(&rnd) >> (64 - w);
+			memset(packed, 0xff, sizeof(packed));
+			pack &= bitpack_pack(packed, v, n, w) == packed + bitpack_bytes(n, w);
+			bitpack_plain.unpack(packed, w, n, a);
+			pack &= same(a, v, n);
+			for (unsigned f = 0; f < COUNT_OF(fast); f++) {
+				if (!fast[f])
+					continue;
+				fast[f]->unpack(packed, w, n, c);
+				pack &= same(c, v, n);
+				uint64_t x = columns_rand(&rnd), y = columns_rand(&rnd),
+				         z = columns_rand(&rnd);
+				memcpy(a, v, sizeof(v));
+				memcpy(c, v, sizeof(v));
+				bitpack_plain.offset(a, n, x), fast[f]->offset(c, n, x);
+				sums &= same(a, c, n);
+				bitpack_plain.delta(a, n, x, y), fast[f]->delta(c, n, x, y);
+				sums &= same(a, c, n);
+				bitpack_plain.delta2(a, n, x, y, z), fast[f]->delta2(c, n, x, y, z);
+				sums &= same(a, c, n);
+				bitpack_plain.scale(a, n, x, y), fast[f]->scale(c, n, x, y);
+				sums &= same(a, c, n);
+				double p[BITPACK_MAX], q[BITPACK_MAX];
+				double by = n % 3 ? pow(10, n % 19) : 1;
+				for (unsigned i = 0; i < n; i++)
+					a[i] = (uint64_t)((int64_t)a[i] >> (i % 60));
+				bitpack_plain.to_double(a, n, by, p), fast[f]->to_double(a, n, by, q);
+				doubles &= same(p, q, n);
+			}
+		}
+	tap_ok(pack, "packing and unpacking agree at every width and count, in all kernels");
+	tap_ok(sums, "running sums agree in all kernels");
+	tap_ok(doubles, "integers become the same doubles in all kernels");
+}
+
+static size_t values_size(const double *v, size_t n)
+{
+	struct buf b;
+	buf_init(&b);
+	chunk_values_encode(v, n, CHUNK_BEST, &b);
+	size_t len = b.len;
+	buf_release(&b);
+	return len;
+}
+
+static void sizes(void)
+{
+	static double v[CHUNK_SAMPLES_MAX];
+	static int64_t t[CHUNK_SAMPLES_MAX];
+	struct buf b;
+	buf_init(&b);
+	for (size_t i = 0; i < CHUNK_SAMPLES_MAX; i++) {
+		v[i] = 42;
+		t[i] = 1795168800000 + 7 + 15000 * (int64_t)i;
+	}
+	tap_ok(values_size(v, CHUNK_SAMPLES_MAX) <= 4,
+	    "a constant takes at most four bytes for 8,192 samples");
+	chunk_times_encode(t, 480, 1795168800000, CHUNK_BEST, &b);
+	tap_ok(b.len <= 10, "a constant step of 480 times takes at most ten bytes (%zu)", b.len);
+	buf_clear(&b);
+	chunk_times_encode(t, 8192, 1795168800000, CHUNK_BEST, &b);
+	tap_ok(b.len <= 12, "a constant step of 8,192 times takes at most twelve bytes (%zu)", b.len);
+	for (size_t i = 0; i < 480; i++)
+		v[i] = 928584 + (i > 100) + 17.0 * (i > 300);
+	size_t len = values_size(v, 480);
+	tap_ok(len <= 24,
+	    "an idle counter with two steps in 480 samples takes at most 24 bytes (%zu)", len);
+	v[479] = sample_stale();
+	len = values_size(v, 480);
+	tap_ok(len <= 30, "a stale marker costs a few bytes (%zu)", len);
+	for (size_t i = 0; i < 480; i++)
+		v[i] = (double)(4096 * ((i * 7919) % 16));
+	len = values_size(v, 480);
+	tap_ok(len <= 480 / 2 + 24, "multiples of a page are coded in units of it (%zu)", len);
+	buf_release(&b);
+}
+
+static void refusals(void)
+{
+	double v[4];
+	int64_t t[4];
+	uint8_t raw[40] = { CHUNK_CODE_RAW };
+	TAP_OK(chunk_values_decode(raw, sizeof(raw), 0, v, NULL) == ERR_MALFORMED);
+	TAP_OK(chunk_values_decode(raw, 0, 1, v, NULL) == ERR_TRUNCATED);
+	TAP_OK(chunk_values_decode(raw, 32, 4, v, NULL) == ERR_TRUNCATED);
+	TAP_OK(chunk_values_decode(raw, 33, 4, v, NULL) == ERR_OK);
+	tap_ok(chunk_times_decode(raw, 33, 4, 0, t, NULL) == ERR_MALFORMED,
+	    "times that do not ascend are refused");
+	tap_ok(chunk_values_decode(raw, sizeof(raw), CHUNK_SAMPLES_MAX + 1, v, NULL) == ERR_MALFORMED,
+	    "more numbers than a stream may have are refused");
+	/* A later version may put aggregates behind the head: they are skipped. */
+	uint8_t extra[] = { 0x80 | 0x40, 3, 1, 2, 3, 84 };
+	TAP_OK(chunk_values_decode(extra, sizeof(extra), 2, v, NULL) == ERR_OK && v[0] == 42 &&
+	    v[1] == 42);
+}
+
+int main(void)
+{
+	kernels_agree();
+	for (unsigned k = 0; k < COUNT_OF(kernels); k++) {
+		if (!chunk_kernel_use(kernels[k])) {
+			tap_skip("this CPU lacks kernel %u", (unsigned)kernels[k]);
+			continue;
+		}
+		round_trips(kernels[k]);
+	}
+	hostile_bytes();
+	chunk_kernel_use(CHUNK_KERNEL_AUTO);
+	sizes();
+	refusals();
+	return tap_done();
+}
