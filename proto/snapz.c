@@ -1,0 +1,245 @@
+#include "proto/snapz.h"
+
+#include "core/base/wire.h"
+
+#include <snappy-c.h>
+
+/*
+ * One row per tag byte of a copy (types 01, 10, 11): length, high bits of the offset, bytes behind the tag.
+ *
+ *   bits 0-6 length   8-10 offset bits 8-10   12-14 bytes of offset that follow
+ */
+#define COPY_LEN(row)   ((row)&0x7fu)
+#define COPY_HIGH(row)  ((row)&0x700u)
+#define COPY_EXTRA(row) ((row) >> 12)
+
+#define ROW(tag)                                                                                   \
+ (uint16_t)(((tag)&3) == 0 ? 0                                                                     \
+	 : ((tag)&3) == 1  ? (1u << 12 | (((tag) >> 5) & 7u) << 8 | (4 + (((tag) >> 2) & 7u)))     \
+	 : ((tag)&3) == 2  ? (2u << 12 | (((tag) >> 2) + 1u))                                      \
+	                   : (4u << 12 | (((tag) >> 2) + 1u)))
+#define ROW4(t)  ROW(t), ROW((t) + 1), ROW((t) + 2), ROW((t) + 3)
+#define ROW16(t) ROW4(t), ROW4((t) + 4), ROW4((t) + 8), ROW4((t) + 12)
+#define ROW64(t) ROW16(t), ROW16((t) + 16), ROW16((t) + 32), ROW16((t) + 48)
+static const uint16_t copy_rows[256] = { ROW64(0), ROW64(64), ROW64(128), ROW64(192) };
+static const uint32_t extra_mask[5] = { 0, 0xff, 0xffff, 0xffffff, 0xffffffff };
+
+#define COPY_WIDTH   64               /* bytes moved at once, whatever is needed of them */
+#define IN_MARGIN    (COPY_WIDTH + 6) /* the fast loop may read this far behind a tag */
+#define LITERAL_LONG 60               /* from here on the tag names the number of length bytes */
+STATIC(SNAPZ_SLOP >= COPY_WIDTH + 16);
+
+enum err snapz_length(const uint8_t *in, size_t len, size_t *out_len)
+{
+	uint64_t v = 0;
+	for (size_t i = 0;; i++) {
+		if (i == len || i == 5)
+			return ERR_MALFORMED;
+		v |= (uint64_t)(in[i] & 0x7f) << (7 * i);
+		if (in[i] < 0x80)
+			break;
+	}
+	if (v > UINT32_MAX)
+		return ERR_MALFORMED;
+	if (v > SNAPZ_DECODED_MAX)
+		return ERR_TOOBIG;
+	if (len <= SNAPZ_DECODED_MAX && v > len * SNAPZ_RATIO_MAX + SNAPZ_RATIO_FREE)
+		return ERR_TOOBIG;
+	*out_len = (size_t)v;
+	return ERR_OK;
+}
+
+typedef uint8_t vec16 __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint8_t vec32 __attribute__((vector_size(32), aligned(1), may_alias));
+enum width {
+	WIDTH_16,
+	WIDTH_32
+}; /* 64 was tried: no faster, the moves cross cache lines */
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+static ALWAYS_INLINE void copy16(uint8_t *to, const uint8_t *from)
+{
+	*(vec16 *)to = *(const vec16 *)from;
+}
+
+static ALWAYS_INLINE void copy64(uint8_t *to, const uint8_t *from, enum width w)
+{
+	if (w == WIDTH_32) {
+		vec32 a = *(const vec32 *)from, b = *(const vec32 *)(from + 32);
+		*(vec32 *)to = a;
+		*(vec32 *)(to + 32) = b;
+		return;
+	}
+	vec16 a = *(const vec16 *)from, b = *(const vec16 *)(from + 16),
+	      c = *(const vec16 *)(from + 32), d = *(const vec16 *)(from + 48);
+	*(vec16 *)to = a;
+	*(vec16 *)(to + 16) = b;
+	*(vec16 *)(to + 32) = c;
+	*(vec16 *)(to + 48) = d;
+}
+
+/* A copy that reads what it writes: offset < len <= 64. Writes at most 79 bytes from op. */
+static void copy_pattern(uint8_t *op, size_t offset, size_t len)
+{
+	const uint8_t *from = op - offset;
+	if (offset < 16) {
+		/* Lay the pattern down until it is 16 bytes long or more, then go on in whole multiples of it. */
+		size_t have = offset;
+		while (have < 16) {
+			for (size_t i = 0; i < offset; i++)
+				op[have - offset + i] = from[i];
+			have += offset;
+		}
+		size_t done = have - offset;
+		for (size_t at = done; at < len; at += 16) {
+			/* from + at - done stays `have` >= 16 bytes behind op + at */
+			copy16(op + at, op + at - have);
+		}
+		return;
+	}
+	for (size_t at = 0; at < len; at += 16)
+		copy16(op + at, from + at);
+}
+
+struct state {
+	const uint8_t *ip, *in_end;
+	uint8_t *op;
+	uint8_t *const out, *const out_end;
+};
+
+/* Elements as long as IN_MARGIN bytes of input and a piece of output are left; false: malformed. */
+static ALWAYS_INLINE bool fast(struct state *s, enum width w)
+{
+	if (s->in_end - s->ip < IN_MARGIN)
+		return true;
+	const uint8_t *ip = s->ip, *const in_safe = s->in_end - IN_MARGIN;
+	uint8_t *op = s->op, *const out = s->out, *const out_end = s->out_end;
+	while (LIKELY(ip < in_safe)) {
+		unsigned tag = *ip++;
+		if ((tag & 3) == 0) {
+			size_t len = (tag >> 2) + 1;
+			if (UNLIKELY(len > LITERAL_LONG)) {
+				ip--; /* rare, and may be long: the careful loop does this one */
+				break;
+			}
+			if (UNLIKELY(len > (size_t)(out_end - op)))
+				return false;
+			copy64(op, ip, w);
+			op += len;
+			ip += len;
+			continue;
+		}
+		unsigned row = copy_rows[tag];
+		unsigned extra = COPY_EXTRA(row);
+		size_t len = COPY_LEN(row),
+		       offset = COPY_HIGH(row) + (wire_load32(ip) & extra_mask[extra]);
+		ip += extra;
+		if (UNLIKELY(len > (size_t)(out_end - op)))
+			return false;
+		if (UNLIKELY(offset - 1 >= (size_t)(op - out)))
+			return false;
+		if (LIKELY(offset >= len))
+			copy64(op, op - offset, w);
+		else
+			copy_pattern(op, offset, len);
+		op += len;
+	}
+	s->ip = ip;
+	s->op = op;
+	return true;
+}
+
+/* One element, every step checked. */
+static bool careful(struct state *s)
+{
+	const uint8_t *ip = s->ip;
+	unsigned tag = *ip++;
+	size_t left = (size_t)(s->in_end - ip);
+	if ((tag & 3) == 0) {
+		size_t len = tag >> 2;
+		if (len >= LITERAL_LONG) {
+			size_t extra = len - LITERAL_LONG + 1;
+			if (extra > left)
+				return false;
+			len = 0;
+			for (size_t i = 0; i < extra; i++)
+				len |= (size_t)ip[i] << (8 * i);
+			ip += extra;
+			left -= extra;
+		}
+		len++;
+		if (len > left || len > (size_t)(s->out_end - s->op))
+			return false;
+		memcpy(s->op, ip, len);
+		s->op += len;
+		s->ip = ip + len;
+		return true;
+	}
+	unsigned row = copy_rows[tag];
+	size_t extra = COPY_EXTRA(row), len = COPY_LEN(row), offset = 0;
+	if (extra > left)
+		return false;
+	for (size_t i = 0; i < extra; i++)
+		offset |= (size_t)ip[i] << (8 * i);
+	offset += COPY_HIGH(row);
+	if (len > (size_t)(s->out_end - s->op) || offset == 0 || offset > (size_t)(s->op - s->out))
+		return false;
+	if (offset >= len)
+		memcpy(s->op, s->op - offset, len);
+	else
+		copy_pattern(s->op, offset, len);
+	s->op += len;
+	s->ip = ip + extra;
+	return true;
+}
+
+static ALWAYS_INLINE enum err decode(struct state *s, enum width w)
+{
+	while (s->ip < s->in_end) {
+		if (!fast(s, w))
+			return ERR_MALFORMED;
+		if (s->ip < s->in_end && !careful(s))
+			return ERR_MALFORMED;
+	}
+	return s->op == s->out_end ? ERR_OK : ERR_MALFORMED;
+}
+
+static enum err decode_16(struct state *s)
+{
+	return decode(s, WIDTH_16);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static enum err decode_32(struct state *s)
+{
+	return decode(s, WIDTH_32);
+}
+#endif
+
+enum err snapz_decode(const uint8_t *in, size_t len, uint8_t *out, size_t out_len)
+{
+	size_t told, head = 0;
+	if (snapz_length(in, len, &told) || told != out_len)
+		return ERR_MALFORMED;
+	while (in[head++] >= 0x80)
+		;
+	struct state s = {
+		.ip = in + head, .in_end = in + len, .op = out, .out = out, .out_end = out + out_len
+	};
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2"))
+		return decode_32(&s);
+#endif
+	return decode_16(&s);
+}
+
+void snapz_encode(struct buf *out, const void *data, size_t len)
+{
+	size_t made = snappy_max_compressed_length(len);
+	if (!buf_reserve(out, made))
+		return;
+	snappy_status st = snappy_compress(data, len, (char *)out->data + out->len, &made);
+	CHECK(st == SNAPPY_OK);
+	out->len += made;
+}
