@@ -1,0 +1,248 @@
+#include "tests/lib/rw1judge.h"
+#include "tests/lib/tap.h"
+
+#include "core/base/hash.h"
+#include "core/base/wire.h"
+
+static struct arena arena;
+static struct batch batch;
+static struct errbuf eb;
+
+static enum err decode(const void *body, size_t len)
+{
+	arena_reset(&arena, 0);
+	batch_clear(&batch);
+	errbuf_init(&eb);
+	return rw1_decode(&arena, body, len, &batch, &eb);
+}
+#define BYTES(s) s, sizeof(s) - 1
+
+/* A field that holds a message. */
+static void put(struct buf *b, uint8_t number, const struct buf *inside)
+{
+	buf_add_u8(b, (uint8_t)(number << 3 | 2));
+	wire_put_lenbytes(b, inside->data, inside->len);
+}
+
+/* Bodies small enough for the slow way get bytes behind them, so that the fast way runs as well: fields that nobody knows. */
+static void agree(const char *bytes, size_t len, bool accepted, const char *what)
+{
+	bool took;
+	const char *wrong = rw1judge((const uint8_t *)bytes, len, &took);
+	tap_ok(!wrong && took == accepted, "%s: %s (%s)", accepted ? "taken" : "refused", what,
+	    wrong ? wrong : "as the judge");
+	struct buf b;
+	buf_init(&b);
+	buf_add(&b, bytes, len);
+	for (int i = 0; i < 12; i++)
+		buf_add(&b, "\x78\x01", 2);
+	wrong = rw1judge(b.data, b.len, &took);
+	tap_ok(!wrong && took == accepted, "the same with unknown fields behind (%s)",
+	    wrong ? wrong : "as the judge");
+	buf_release(&b);
+}
+
+#define LABEL_A                                                                                    \
+ "\x0a\x08\x0a\x01"                                                                                \
+ "a"                                                                                               \
+ "\x12\x03"                                                                                        \
+ "xyz"
+#define LABEL_B                                                                                    \
+ "\x0a\x06\x0a\x01"                                                                                \
+ "b"                                                                                               \
+ "\x12\x01"                                                                                        \
+ "1"
+#define SAMPLE "\x12\x0b\x09\x00\x00\x00\x00\x00\x00\xf0\x3f\x10\x07"
+
+static void shapes(void)
+{
+	agree(BYTES(""), true, "nothing");
+	agree(BYTES("\x0a\x00"), true, "a series of nothing");
+	agree(BYTES("\x0a\x17" LABEL_A SAMPLE), true, "a label and a sample");
+	agree(BYTES("\x0a\x1f" LABEL_A SAMPLE LABEL_B), true, "labels in two runs");
+	agree(BYTES("\x0a\x1f" SAMPLE LABEL_A LABEL_B), true, "the sample first");
+	agree(BYTES("\x0a\x24" LABEL_A SAMPLE SAMPLE), true, "two samples");
+	agree(BYTES("\x0a\x19" LABEL_A "\x78\x01" SAMPLE), true, "an unknown field between");
+	agree(BYTES("\x0a\x19"
+	            "\x8a\x00\x88\x00\x0a\x01"
+	            "a"
+	            "\x12\x03"
+	            "xyz" SAMPLE),
+	    true, "longer encodings of tag and length");
+	agree(BYTES("\x0a\x0c" LABEL_A "\x12\x00"), true, "a sample of nothing");
+	agree(BYTES("\x0a\x0e" LABEL_A "\x12\x02\x10\x07"), true, "a sample with a time alone");
+	agree(BYTES("\x0a\x15" LABEL_A "\x12\x09\x09\x00\x00\x00\x00\x00\x00\xf0\x3f"), true,
+	    "a sample with a value alone");
+	agree(BYTES("\x0a\x17" LABEL_A "\x12\x0b\x10\x07\x09\x00\x00\x00\x00\x00\x00\xf0\x3f"),
+	    true, "time before value");
+	agree(BYTES("\x0a\x10" LABEL_A "\x12\x04\x10\x07\x10\x08"), true, "the last time counts");
+	agree(BYTES("\x0a\x17" LABEL_A "\x12\x0b\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+	    true, "a time of -1");
+	agree(BYTES("\x0a\x0e" LABEL_A "\x22\x02\x78\x01"), true, "a histogram");
+	agree(BYTES("\x0a\x0c" LABEL_A "\x1a\x00"), true, "an exemplar");
+	agree(BYTES("\x1a\x10\x08\x01\x12\x02up\x22\x04help\x2a\x02ms"), true, "metadata");
+	agree(BYTES("\x1a\x07\x08\x09\x12\x01"
+	            "a\x12\x00"),
+	    true, "metadata of an unknown type, and a last name that is empty");
+	agree(BYTES("\x7d\x01\x02\x03\x04\x79\x01\x02\x03\x04\x05\x06\x07\x08"), true,
+	    "unknown numbers of both widths");
+
+	agree(BYTES("\x0a"), false, "a tag alone");
+	agree(BYTES("\x0a\x7f" LABEL_A), false, "a series longer than the body");
+	agree(BYTES("\x0a\x09" LABEL_A), false, "a label longer than its series");
+	agree(BYTES("\x08\x01"), false, "a series that is a number");
+	agree(BYTES("\x0a\x02\x08\x01"), false, "a label that is a number");
+	agree(BYTES("\x0a\x0e" LABEL_A "\x12\x02\x08\x01"), false, "a value that is an integer");
+	agree(BYTES("\x0a\x0d" LABEL_A "\x12\x01\x10"), false, "a time that is missing");
+	agree(BYTES("\x0a\x12" LABEL_A "\x12\x06\x10\xff\xff\xff\xff\xff"), false,
+	    "a time that does not end");
+	agree(BYTES("\x0b\x0c"), false, "a group");
+	agree(BYTES("\x8a\x80\x80\x80\x80\x00\x00"), false, "a tag of six bytes");
+	agree(BYTES("\x1a\x02\x10\x01"), false, "a family name that is a number");
+}
+
+/* What only exists in rw1: positions of rows, joined labels, counts. */
+static void contents(void)
+{
+	static const char body[] = "\x0a\x24" LABEL_A SAMPLE SAMPLE "\x0a\x1f" LABEL_A SAMPLE LABEL_B
+	                           "\x0a\x10" LABEL_A "\x22\x00\x22\x00\x1a\x00";
+	tap_ok(!decode(BYTES(body)), "three series");
+	tap_is_u64(batch.series_count, 3, "are counted");
+	tap_is_u64(batch.rows_count, 5, "with five rows");
+	tap_is_u64(batch.exemplars_count, 1, "and an exemplar");
+	tap_ok(batch.rows[0].labels == (const uint8_t *)body + 2 &&
+	        batch.rows[1].labels == batch.rows[0].labels,
+	    "rows of one series share the labels of the body");
+	tap_is_mem(batch.rows[2].labels, batch.rows[2].labels_len, LABEL_A LABEL_B,
+	    sizeof(LABEL_A LABEL_B) - 1, "labels in pieces are joined");
+	tap_ok(batch.rows[3].flags == BATCH_HISTOGRAM && batch.rows[4].flags == BATCH_HISTOGRAM,
+	    "histograms are marked");
+	tap_ok(batch.rows[0].t_ms == 7 && batch.rows[0].v == 1, "time and value arrive");
+	tap_ok(decode(BYTES("\x0a\x09" LABEL_A)) == ERR_MALFORMED && strstr(eb.text, "at byte 2"),
+	    "a malformed body is told with its place: %s", eb.text);
+}
+
+static void limits(void)
+{
+	struct buf b, series;
+	buf_init(&b);
+	buf_init(&series);
+	for (unsigned i = 0; i < RW1_SERIES_MAX; i++)
+		buf_add(&b, "\x0a\x00", 2);
+	tap_ok(!decode(b.data, b.len), "%u series pass", RW1_SERIES_MAX);
+	buf_add(&b, "\x0a\x00", 2);
+	tap_ok(decode(b.data, b.len) == ERR_TOOBIG, "one more does not: %s", eb.text);
+	buf_clear(&b);
+	for (unsigned i = 0; i < RW1_SAMPLES_MAX; i++)
+		buf_add(&series, "\x12\x02\x10\x07", 4);
+	put(&b, 1, &series);
+	tap_ok(!decode(b.data, b.len) && batch.rows_count == RW1_SAMPLES_MAX, "%u samples pass",
+	    RW1_SAMPLES_MAX);
+	buf_add(&series, "\x12\x02\x10\x07", 4);
+	buf_clear(&b);
+	put(&b, 1, &series);
+	tap_ok(decode(b.data, b.len) == ERR_TOOBIG, "one more does not: %s", eb.text);
+	buf_clear(&b);
+	put(&b, 1, &series);
+	for (int i = 0; i < 40; i++)
+		buf_add(&b, "\x78\x01", 2);
+	tap_ok(decode(b.data, b.len) == ERR_TOOBIG, "nor when the series has company");
+	buf_clear(&b);
+	for (unsigned i = 0; i <= RW1_SERIES_MAX; i++)
+		buf_add(&b, "\x1a\x00", 2);
+	tap_ok(decode(b.data, b.len) == ERR_TOOBIG, "metadata entries have a limit: %s", eb.text);
+	buf_release(&b);
+	buf_release(&series);
+}
+
+static void encoded_comes_back(void)
+{
+	struct buf b;
+	buf_init(&b);
+	struct arena a;
+	arena_init(&a, 1024);
+	struct labels ls = { .bytes = (const uint8_t *)LABEL_A LABEL_B,
+		.len = sizeof(LABEL_A LABEL_B) - 1 };
+	static const struct sample samples[] = { { 1755000000123, 1.5 }, { 0, 0 }, { -5, -0.0 },
+		{ INT64_MIN, 1e300 }, { INT64_MAX, 0 } };
+	for (size_t i = 0; i < COUNT_OF(samples); i++)
+		rw1_encode_series(&b, ls, samples[i].t_ms, samples[i].v);
+	rw1_encode_series(&b, ls, 1755000000123, sample_stale());
+	rw1_encode_meta(&b,
+	    &(struct batch_meta){
+	        .family = "up", .family_len = 2, .help = "is it", .help_len = 5, .unit = "", .type = 2 });
+	tap_ok(!decode(b.data, b.len) && batch.rows_count == COUNT_OF(samples) + 1,
+	    "encoded samples are decoded");
+	for (size_t i = 0; i < COUNT_OF(samples); i++)
+		tap_ok(batch.rows[i].t_ms == samples[i].t_ms &&
+		        num_bits(batch.rows[i].v) == num_bits(samples[i].v),
+		    "sample %zu is the same", i);
+	tap_ok(sample_is_stale(batch.rows[COUNT_OF(samples)].v), "the stale marker keeps its bits");
+	tap_ok(label_equal(ls, (struct labels){ batch.rows[0].labels, batch.rows[0].labels_len }),
+	    "labels are the same bytes");
+	tap_ok(batch.metas_count == 1 && batch.metas[0].type == 2 && batch.metas[0].help_len == 5 &&
+	        batch.metas[0].unit_len == 0,
+	    "metadata comes back");
+	bool took;
+	const char *wrong = rw1judge(b.data, b.len, &took);
+	tap_ok(!wrong && took, "and the judge reads the same: %s", wrong ? wrong : "yes");
+	arena_release(&a);
+	buf_release(&b);
+}
+
+/* Changed bytes of a usual body: whatever comes, the judge is not contradicted. */
+static void mutations(void)
+{
+	enum {
+		ROUNDS = 20000
+	};
+	struct buf b;
+	buf_init(&b);
+	uint64_t rnd = 7;
+	unsigned wrong = 0, taken = 0;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		buf_clear(&b);
+		for (unsigned i = 0; i < 1 + round % 5; i++)
+			rw1_encode_series(&b,
+			    (struct labels){ (const uint8_t *)LABEL_A LABEL_B, i & 1 ? 18 : 10 },
+			    1755000000000 + i, i);
+		if (round % 7 == 0)
+			rw1_encode_meta(&b,
+			    &(struct batch_meta){ .family = "up",
+			        .family_len = 2,
+			        .help = "is it",
+			        .help_len = 5,
+			        .unit = "s",
+			        .unit_len = 1,
+			        .type = 2 });
+		for (unsigned c = 0; c <= round % 3; c++) {
+			static const uint8_t likely[] = { 0x0a, 0x12, 0x09, 0x10, 0x1a, 0x22, 0x80,
+				0xff, 0, 1 };
+			rnd = hash_mix64(rnd + c + 1);
+			b.data[rnd % b.len] = rnd >> 60 ? likely[(rnd >> 32) % COUNT_OF(likely)]
+			                                : (uint8_t)(rnd >> 32);
+		}
+		bool took;
+		const char *why = rw1judge(b.data, b.len, &took);
+		if (why && !wrong++)
+			tap_note("first: round %u: %s", round, why);
+		taken += took;
+	}
+	tap_is_u64(wrong, 0, "the judge agrees on %d changed bodies", ROUNDS);
+	tap_ok(taken > ROUNDS / 20 && taken < ROUNDS, "some were taken (%u), some refused", taken);
+	buf_release(&b);
+}
+
+int main(void)
+{
+	arena_init(&arena, 4096);
+	batch_init(&batch);
+	shapes();
+	contents();
+	limits();
+	encoded_comes_back();
+	mutations();
+	batch_release(&batch);
+	arena_release(&arena);
+	return tap_done();
+}
