@@ -1,0 +1,322 @@
+#include "proto/promjson.h"
+
+#include "core/base/json.h"
+
+#include <inttypes.h>
+
+/*
+ * Where an encoder stands; _series and _point count inside.
+ *
+ *   HEAD > SERIES > SERIES ... > TAIL > DONE         matrix: SERIES_HEAD, POINTS until the series has no more, next
+ */
+enum step {
+	STEP_HEAD,
+	STEP_SERIES,
+	STEP_POINTS,
+	STEP_TAIL,
+	STEP_DONE
+};
+
+#define POINT_BYTES_MAX (2 * NUM_FMT_MAX + 16)
+#define POINTS_AT_ONCE  64 /* room is reserved for this many */
+STATIC(NUM_FMT_MAX >= 32);
+
+#define ADD(out, text) buf_add(out, text, sizeof(text) - 1)
+
+/* --- points --- */
+
+static inline uint8_t *put(uint8_t *p, char c)
+{
+	*p = (uint8_t)c;
+	return p + 1;
+}
+
+/* [ts,"v"] */
+static inline uint8_t *put_point(uint8_t *p, int64_t t_ms, double v)
+{
+	p = put(p, '[');
+	p += num_fmt_ts(t_ms, (char *)p);
+	p = put(p, ',');
+	p = put(p, '"');
+	p += num_fmt_json(v, (char *)p);
+	p = put(p, '"');
+	return put(p, ']');
+}
+
+/* Points of the series from _point on, until the piece is full; true when the series is finished. */
+static bool points(struct promjson *e, const struct ql_series *s, struct buf *out, size_t full)
+{
+	while (e->_point < s->count) {
+		if (out->len >= full || !buf_reserve(out, POINTS_AT_ONCE * POINT_BYTES_MAX))
+			return false;
+		size_t stop =
+		    s->count - e->_point < POINTS_AT_ONCE ? s->count : e->_point + POINTS_AT_ONCE;
+		uint8_t *p = out->data + out->len;
+		for (size_t i = e->_point; i < stop; i++) {
+			if (i)
+				p = put(p, ',');
+			p = put_point(p, s->t_ms[i], s->v[i]);
+		}
+		out->len = (size_t)(p - out->data);
+		e->_point = stop;
+	}
+	return true;
+}
+
+static void one_point(struct buf *out, int64_t t_ms, double v)
+{
+	if (!buf_reserve(out, POINT_BYTES_MAX))
+		return;
+	out->len = (size_t)(put_point(out->data + out->len, t_ms, v) - out->data);
+}
+
+/* Scalars and strings print their time as an ordinary float of seconds and scalars never use an exponent (spec/http-api.md section 4.3). */
+static void plain_time(struct buf *out, int64_t t_ms)
+{
+	if (!buf_reserve(out, NUM_FMT_MAX))
+		return;
+	out->len += num_fmt_f((double)t_ms / 1000, (char *)out->data + out->len);
+}
+
+static void scalar(struct buf *out, const struct ql_value *v)
+{
+	ADD(out, "[");
+	plain_time(out, v->t_ms);
+	ADD(out, ",\"");
+	if (buf_reserve(out, NUM_FMT_MAX))
+		out->len += num_fmt_f(v->series[0].v[0], (char *)out->data + out->len);
+	ADD(out, "\"]");
+}
+
+static void string(struct buf *out, const struct ql_value *v)
+{
+	ADD(out, "[");
+	plain_time(out, v->t_ms);
+	ADD(out, ",");
+	json_str(out, v->string, v->string_len);
+	ADD(out, "]");
+}
+
+/* --- the story of a query's answer --- */
+
+static void head(struct promjson *e, struct buf *out)
+{
+	const struct ql_value *v = e->_a->value;
+	promjson_begin(out);
+	switch (v->type) {
+	case QL_SCALAR:
+		ADD(out, "{\"resultType\":\"scalar\",\"result\":");
+		scalar(out, v);
+		e->_step = STEP_TAIL;
+		return;
+	case QL_STRING:
+		ADD(out, "{\"resultType\":\"string\",\"result\":");
+		string(out, v);
+		e->_step = STEP_TAIL;
+		return;
+	case QL_VECTOR:
+		ADD(out, "{\"resultType\":\"vector\",\"result\":[");
+		break;
+	case QL_NONE:
+	case QL_MATRIX:
+		ADD(out, "{\"resultType\":\"matrix\",\"result\":[");
+		break;
+	}
+	e->_step = STEP_SERIES;
+}
+
+static void series_head(struct promjson *e, const struct ql_series *s, struct buf *out)
+{
+	if (e->_series)
+		ADD(out, ",");
+	ADD(out, "{\"metric\":");
+	promjson_labels(out, s->labels);
+	e->_point = 0;
+}
+
+/* One more series, whole or begun. */
+static void series(struct promjson *e, struct buf *out, size_t full)
+{
+	const struct ql_value *v = e->_a->value;
+	if (e->_series == v->series_count) {
+		ADD(out, "]");
+		e->_step = STEP_TAIL;
+		return;
+	}
+	const struct ql_series *s = &v->series[e->_series];
+	if (v->type == QL_VECTOR) {
+		series_head(e, s, out);
+		ADD(out, ",\"value\":");
+		one_point(out, s->t_ms[0], s->v[0]);
+		ADD(out, "}");
+		e->_series++;
+		return;
+	}
+	if (e->_step == STEP_SERIES) {
+		series_head(e, s, out);
+		ADD(out, ",\"values\":[");
+		e->_step = STEP_POINTS;
+	}
+	if (!points(e, s, out, full))
+		return;
+	ADD(out, "]}");
+	e->_series++;
+	e->_step = STEP_SERIES;
+}
+
+static void put_seconds(struct buf *out, const char *name, double s)
+{
+	buf_add_str(out, name);
+	if (buf_reserve(out, NUM_FMT_MAX))
+		out->len += num_fmt_json(s, (char *)out->data + out->len);
+}
+
+static void stats(struct buf *out, const struct ql_stats *st)
+{
+	put_seconds(out,
+	    ",\"stats\":{\"timings\":{\"evalTotalTime\":", st->prepare_s + st->eval_s + st->sort_s);
+	put_seconds(out, ",\"resultSortTime\":", st->sort_s);
+	put_seconds(out, ",\"queryPreparationTime\":", st->prepare_s);
+	put_seconds(out, ",\"innerEvalTime\":", st->eval_s);
+	put_seconds(out, ",\"execQueueTime\":", st->queue_s);
+	put_seconds(out, ",\"execTotalTime\":", st->total_s);
+	buf_printf(out,
+	    "},\"samples\":{\"totalQueryableSamples\":%" PRIu64 ",\"samplesRead\":%" PRIu64
+	    ",\"peakSamples\":%" PRIu64 "}}",
+	    st->samples_total, st->samples_total, st->samples_peak);
+}
+
+static void tail(struct promjson *e, struct buf *out)
+{
+	if (e->_a->stats)
+		stats(out, e->_a->stats);
+	ADD(out, "}");
+	promjson_end(out, &e->_a->warnings, &e->_a->infos);
+	e->_step = STEP_DONE;
+}
+
+void promjson_query(struct promjson *e, const struct promjson_answer *a)
+{
+	*e = (struct promjson){ ._a = a, ._step = STEP_HEAD };
+}
+
+bool promjson_next(struct promjson *e, struct buf *out, size_t at_least)
+{
+	const size_t full = out->len + at_least;
+	do {
+		switch ((enum step)e->_step) {
+		case STEP_HEAD:
+			head(e, out);
+			break;
+		case STEP_SERIES:
+		case STEP_POINTS:
+			series(e, out, full);
+			break;
+		case STEP_TAIL:
+			tail(e, out);
+			return true;
+		case STEP_DONE:
+			return true;
+		}
+	} while (out->len < full && !out->over);
+	return false;
+}
+
+/* --- pieces for all answers --- */
+
+void promjson_begin(struct buf *out)
+{
+	ADD(out, "{\"status\":\"success\",\"data\":");
+}
+
+static void note(struct buf *out, size_t *count, const char *text)
+{
+	if ((*count)++)
+		ADD(out, ",");
+	json_str(out, text, strlen(text));
+}
+
+static void notes(struct buf *out, const char *key, const char *kind, const struct promjson_notes *n)
+{
+	size_t extra = 0, shown = 0;
+	if (!n)
+		return;
+	while (extra < COUNT_OF(n->extra) && n->extra[extra])
+		extra++;
+	size_t all = extra + n->count;
+	if (!all)
+		return;
+	buf_printf(out, ",\"%s\":[", key);
+	for (size_t i = 0; i < all && shown < PROMJSON_NOTES_MAX; i++)
+		note(out, &shown, i < extra ? n->extra[i] : n->items[i - extra].text);
+	if (all > shown)
+		buf_printf(out, ",\"%zu more %s annotations omitted\"", all - shown, kind);
+	ADD(out, "]");
+}
+
+void promjson_end(
+    struct buf *out, const struct promjson_notes *warnings, const struct promjson_notes *infos)
+{
+	notes(out, "warnings", "warning", warnings);
+	notes(out, "infos", "info", infos);
+	ADD(out, "}");
+}
+
+void promjson_error(struct buf *out, const char *type, const char *text, size_t len)
+{
+	ADD(out, "{\"status\":\"error\",\"errorType\":");
+	json_str(out, type, strlen(type));
+	ADD(out, ",\"error\":");
+	json_str(out, text, len);
+	ADD(out, "}");
+}
+
+void promjson_labels(struct buf *out, struct labels ls)
+{
+	struct label_iter it = label_iter(ls);
+	struct label l;
+	bool first = true;
+	ADD(out, "{");
+	while (label_next(&it, &l)) {
+		if (!first)
+			ADD(out, ",");
+		first = false;
+		json_str_raw(out, l.name, l.name_len);
+		ADD(out, ":");
+		json_str_raw(out, l.value, l.value_len);
+	}
+	ADD(out, "}");
+}
+
+void promjson_item_labels(struct buf *out, bool first, struct labels ls)
+{
+	if (!first)
+		ADD(out, ",");
+	promjson_labels(out, ls);
+}
+
+void promjson_item_string(struct buf *out, bool first, const char *s, size_t len)
+{
+	if (!first)
+		ADD(out, ",");
+	json_str(out, s, len);
+}
+
+const char *promjson_meta_type(uint8_t type)
+{
+	static const char *const words[] = { "unknown", "counter", "gauge", "histogram",
+		"gaugehistogram", "summary", "info", "stateset" };
+	return type < COUNT_OF(words) ? words[type] : words[0];
+}
+
+void promjson_meta(struct buf *out, const char *type, const char *help, size_t help_len,
+    const char *unit, size_t unit_len)
+{
+	ADD(out, "{\"type\":");
+	json_str(out, type, strlen(type));
+	ADD(out, ",\"help\":");
+	json_str(out, help, help_len);
+	ADD(out, ",\"unit\":");
+	json_str(out, unit, unit_len);
+	ADD(out, "}");
+}

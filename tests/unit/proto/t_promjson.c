@@ -1,0 +1,174 @@
+#include "tests/lib/tap.h"
+
+#include "proto/promjson.h"
+
+#include <math.h>
+
+static struct arena arena;
+
+/* The whole answer, made in pieces of the given size. */
+static struct buf made(const struct promjson_answer *a, size_t piece)
+{
+	struct promjson e;
+	struct buf all, b;
+	buf_init(&all);
+	buf_init(&b);
+	promjson_query(&e, a);
+	for (bool done = false; !done; buf_clear(&b)) {
+		done = promjson_next(&e, &b, piece);
+		buf_add(&all, b.data, b.len);
+	}
+	buf_release(&b);
+	return all;
+}
+
+static void is(const struct promjson_answer *a, const char *want, const char *what)
+{
+	struct buf whole = made(a, 1 << 20), pieces = made(a, 1);
+	tap_is_mem(whole.data, whole.len, want, strlen(want), "%s", what);
+	tap_is_mem(pieces.data, pieces.len, whole.data, whole.len, "%s, the same in pieces", what);
+	buf_release(&whole);
+	buf_release(&pieces);
+}
+
+static void results(void)
+{
+	struct ql_series s[2] = {
+		{ .labels = label_make(&arena, "__name__", "up", "job", "a<b\"", NULL),
+		    .count = 3,
+		    .t_ms = (int64_t[]){ 1435781451781, 12050, -500 },
+		    .v = (double[]){ 1, 1e-7, NAN } },
+		{ .count = 1, .t_ms = (int64_t[]){ 12000 }, .v = (double[]){ -0.0 } },
+	};
+	struct ql_value v = { .type = QL_MATRIX, .series = s, .series_count = 2, .t_ms = 12500 };
+	struct promjson_answer a = { .value = &v };
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"up\",\"job\":\"a<b\\\"\"},\"values\":[[1435781451.781,\"1\"],[12.050,\"1e-07\"],[-0.500,\"NaN\"]]},{\"metric\":{},\"values\":[[12,\"-0\"]]}]}}",
+	    "a matrix");
+	s[0].count = 1;
+	v.type = QL_VECTOR;
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"up\",\"job\":\"a<b\\\"\"},\"value\":[1435781451.781,\"1\"]},{\"metric\":{},\"value\":[12,\"-0\"]}]}}",
+	    "a vector");
+	v.series_count = 0;
+	is(&a, "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[]}}",
+	    "an empty vector");
+	v.type = QL_MATRIX;
+	is(&a, "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[]}}",
+	    "an empty matrix");
+	v.type = QL_SCALAR;
+	v.series =
+	    &(struct ql_series){ .count = 1, .t_ms = (int64_t[]){ 12500 }, .v = (double[]){ 1e-7 } };
+	v.series_count = 1;
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":[12.5,\"0.0000001\"]}}",
+	    "a scalar has no exponent");
+	v = (struct ql_value){ .type = QL_STRING, .string = "a\"b<", .string_len = 4, .t_ms = 12500 };
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"string\",\"result\":[12.5,\"a\\\"b\\u003c\"]}}",
+	    "a string");
+}
+
+static void annotations(void)
+{
+	struct ql_note warnings[12];
+	for (size_t i = 0; i < COUNT_OF(warnings); i++)
+		warnings[i].text = "w";
+	struct ql_value v = { .type = QL_VECTOR };
+	struct promjson_answer a = { .value = &v,
+		.warnings = { .items = warnings,
+		    .count = 2,
+		    .extra = { "results truncated due to limit" } },
+		.infos = { .items = warnings, .count = 1 } };
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[]},\"warnings\":[\"results truncated due to limit\",\"w\",\"w\"],\"infos\":[\"w\"]}",
+	    "warnings and infos");
+	a.infos.count = 0;
+	a.warnings.count = 12;
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[]},\"warnings\":[\"results truncated due to limit\",\"w\",\"w\",\"w\",\"w\",\"w\",\"w\",\"w\",\"w\",\"w\",\"3 more warning annotations omitted\"]}",
+	    "ten warnings and a count");
+	struct ql_stats st = {
+		.samples_total = 5, .samples_peak = 3, .prepare_s = 0.5, .eval_s = 0.25, .total_s = 1
+	};
+	a.warnings = (struct promjson_notes){ 0 };
+	a.stats = &st;
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[],\"stats\":{\"timings\":{\"evalTotalTime\":0.75,\"resultSortTime\":0,\"queryPreparationTime\":0.5,\"innerEvalTime\":0.25,\"execQueueTime\":0,\"execTotalTime\":1},\"samples\":{\"totalQueryableSamples\":5,\"samplesRead\":5,\"peakSamples\":3}}}}",
+	    "stats");
+}
+
+/* Pieces stay small however large the answer is. */
+static void bounded(void)
+{
+	enum {
+		POINTS = 200000,
+		PIECE = 64 << 10
+	};
+	int64_t *t = mem_array(NULL, POINTS, sizeof(*t));
+	double *val = mem_array(NULL, POINTS, sizeof(*val));
+	for (int i = 0; i < POINTS; i++) {
+		t[i] = 1755000000000 + i * 15000LL;
+		val[i] = i / 3.0;
+	}
+	struct ql_series s = { .count = POINTS, .t_ms = t, .v = val };
+	struct ql_value v = { .type = QL_MATRIX, .series = &s, .series_count = 1 };
+	struct promjson_answer a = { .value = &v };
+	struct promjson e;
+	struct buf b;
+	size_t largest = 0, total = 0;
+	buf_init(&b);
+	promjson_query(&e, &a);
+	for (bool done = false; !done; buf_clear(&b)) {
+		done = promjson_next(&e, &b, PIECE);
+		largest = b.len > largest ? b.len : largest;
+		total += b.len;
+		if (!done && b.len < PIECE)
+			largest = SIZE_MAX;
+	}
+	tap_ok(total > POINTS * 20u, "%zu bytes were made", total);
+	tap_ok(largest >= PIECE && largest < PIECE + 8192, "in pieces of %d and little more: %zu",
+	    PIECE, largest);
+	buf_release(&b);
+	mem_free(t);
+	mem_free(val);
+}
+
+static void others(void)
+{
+	struct buf b;
+	buf_init(&b);
+	promjson_error(&b, "bad_data", "a \"<\" b", 7);
+	buf_add_u8(&b, 0);
+	tap_is_str((char *)b.data,
+	    "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"a \\\"\\u003c\\\" b\"}",
+	    "an error");
+	buf_clear(&b);
+	promjson_begin(&b);
+	buf_add_str(&b, "[");
+	promjson_item_string(&b, true, "a", 1);
+	promjson_item_string(&b, false, "b", 1);
+	promjson_item_labels(&b, false, label_make(&arena, "a", "b", NULL));
+	buf_add_str(&b, "]");
+	promjson_end(&b, NULL, NULL);
+	buf_add_u8(&b, 0);
+	tap_is_str((char *)b.data, "{\"status\":\"success\",\"data\":[\"a\",\"b\",{\"a\":\"b\"}]}",
+	    "a list");
+	buf_clear(&b);
+	promjson_meta(&b, promjson_meta_type(1), "h", 1, "", 0);
+	buf_add_u8(&b, 0);
+	tap_is_str((char *)b.data, "{\"type\":\"counter\",\"help\":\"h\",\"unit\":\"\"}", "metadata");
+	tap_is_str(promjson_meta_type(200), "unknown", "a type nobody knows");
+	buf_release(&b);
+}
+
+int main(void)
+{
+	arena_init(&arena, 4096);
+	results();
+	annotations();
+	bounded();
+	others();
+	arena_release(&arena);
+	return tap_done();
+}
