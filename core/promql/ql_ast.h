@@ -39,6 +39,7 @@ struct ql_dur {
 	double num;             /* seconds */
 	enum ql_op op;          /* QL_DUR_BIN */
 	struct ql_dur *l, *r;
+	uint32_t height;        /* 1 for leaves */
 };
 
 struct ql_mods { /* modifiers of selectors and sub-queries */
@@ -55,12 +56,14 @@ struct ql_node {
 	enum ql_kind kind;
 	enum ql_type type;      /* filled by the parser */
 	struct ql_pos pos;
+	uint32_t height;        /* 1 for leaves; at most QL_HEIGHT_MAX (ql_parse.h), so that walks may recurse */
+	bool is_duration;       /* QL_NUMBER written as a duration (5m), for printing */
 	union {
 		double num;                             /* QL_NUMBER */
 		struct ql_str text;                     /* QL_TEXT, unquoted */
 		struct {                                /* QL_SELECTOR; type is VECTOR or MATRIX */
-			struct ql_str name;             /* metric name as written before the braces or quoted inside; "" */
-			struct matcher *matchers;       /* __name__ matcher included */
+			struct ql_str name;             /* metric name written before the braces; "" when there is none or it stands quoted inside */
+			struct matcher *matchers;       /* __name__ matcher included, also for a quoted name; one made from name is the last */
 			uint32_t matchers_count;
 			struct ql_mods mods;
 			int64_t range_ms;               /* MATRIX */

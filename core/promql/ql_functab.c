@@ -2,18 +2,22 @@
 
 #include <string.h>
 
-#define TYPES(...) (enum ql_type[]){ __VA_ARGS__ }
+#define TYPES(...)                                                                                 \
+ (enum ql_type[])                                                                                  \
+ {                                                                                                 \
+  __VA_ARGS__                                                                                      \
+ }
 const struct ql_func ql_functab[QL_FN_COUNT] = {
-#define QL_FN(id, text, result, variadic_count, flag_bits, ...)              \
-	[QL_FN_##id] = {                                                     \
-		.fn = QL_FN_##id,                                            \
-		.name = text,                                                \
-		.ret = result,                                               \
-		.variadic = variadic_count,                                  \
-		.flags = flag_bits,                                          \
-		.args_count = sizeof(TYPES(__VA_ARGS__)) / sizeof(enum ql_type), \
-		.args = { __VA_ARGS__ },                                     \
-	},
+#define QL_FN(id, text, result, variadic_count, flag_bits, ...)                                    \
+ [QL_FN_##id] = {                                                                                  \
+	 .fn = QL_FN_##id,                                                                         \
+	 .name = text,                                                                             \
+	 .ret = result,                                                                            \
+	 .variadic = variadic_count,                                                               \
+	 .flags = flag_bits,                                                                       \
+	 .args_count = sizeof(TYPES(__VA_ARGS__)) / sizeof(enum ql_type),                          \
+	 .args = { __VA_ARGS__ },                                                                  \
+ },
 #include "core/promql/ql_func.def"
 #undef QL_FN
 };
