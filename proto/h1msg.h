@@ -52,7 +52,6 @@ struct h1chunk {
 	uint8_t _digits;
 	uint64_t left;      /* bytes of the current chunk still to come */
 	uint32_t _extra;    /* bytes of extensions and trailers so far */
-	uint32_t _line;     /* bytes of the current trailer line */
 };
 #define H1CHUNK_EXTRA_MAX 16384u /* extensions and trailers of one body */
 enum h1chunk_result {
