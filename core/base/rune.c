@@ -10,6 +10,12 @@ static const struct range {
 #undef RANGE
 };
 
+static const struct range word[] = {
+#define RANGE(first, last) { first, last },
+#include "core/base/rune_word.def"
+#undef RANGE
+};
+
 static bool is_tail(char c)
 {
 	return ((uint8_t)c & 0xc0) == 0x80;
@@ -79,17 +85,30 @@ bool rune_valid(const char *s, size_t len)
 	return true;
 }
 
-bool rune_printable(uint32_t rune)
+static bool in_ranges(const struct range *v, size_t count, uint32_t rune)
 {
-	if (rune < 0x80)
-		return rune >= 0x20 && rune < 0x7f;
-	size_t lo = 0, hi = COUNT_OF(printable);
+	size_t lo = 0, hi = count;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
-		if (rune > printable[mid].last)
+		if (rune > v[mid].last)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < COUNT_OF(printable) && rune >= printable[lo].first;
+	return lo < count && rune >= v[lo].first;
+}
+
+bool rune_printable(uint32_t rune)
+{
+	if (rune < 0x80)
+		return rune >= 0x20 && rune < 0x7f;
+	return in_ranges(printable, COUNT_OF(printable), rune);
+}
+
+bool rune_word(uint32_t rune)
+{
+	if (rune < 0x80)
+		return (rune >= '0' && rune <= '9') || (rune >= 'a' && rune <= 'z') ||
+		    (rune >= 'A' && rune <= 'Z') || rune == '_';
+	return in_ranges(word, COUNT_OF(word), rune);
 }

@@ -15,5 +15,7 @@ size_t rune_encode(uint32_t rune, char *out);
 bool rune_valid(const char *s, size_t len);
 /* Go's strconv.IsPrint: letters, marks, numbers, punctuation, symbols, and the ASCII blank. */
 bool rune_printable(uint32_t rune);
+/* A letter or decimal digit of any script, or _. */
+bool rune_word(uint32_t rune);
 
 #endif
