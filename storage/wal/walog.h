@@ -80,6 +80,7 @@ struct walog_frame {
 	struct buf payload; /* fill with walrec_begin .. walrec_end */
 	/* private */
 	struct mbox_msg _msg;
+	struct walog *_log;
 	struct walog_frame *_next;
 	uint64_t _seq;
 	uint32_t _len; /* of the payload without padding */

@@ -29,7 +29,7 @@
  * Why zeroed and used again: fdatasync of 50 KB into written blocks took 0.12 ms (p50; p99 0.25), into fallocated ones 0.26 (3.2), appending 0.28 (2.9): no extent or size has to be journaled.
  *
  * Thread:  one at a time. Memory: windows and payloads are the reader's, valid until its next call.
- * Errors:  of the disk; damaged bytes are results (WALSEG_BAD), not errors.
+ * Errors:  of the disk when writing; damaged and unreadable places are results (WALSEG_BAD), not errors.
  */
 #ifndef STORAGE_WAL_WALSEG_H
 #define STORAGE_WAL_WALSEG_H
@@ -92,6 +92,7 @@ struct walseg_reader {
 	struct walseg_head head;
 	uint64_t offset; /* where the next frame is looked for */
 	uint64_t size;
+	uint64_t unreadable_bytes; /* the disk could not read; taken for zeroes */
 	/* private */
 	enum err (*_read)(void *arg, void *data, size_t len, uint64_t off);
 	void *_arg;
@@ -108,12 +109,10 @@ MUST_CHECK enum err walseg_reader_open(
     struct walseg_reader *r, uint32_t slot, struct fsio_file *f); /* f is borrowed until release */
 void walseg_reader_release(struct walseg_reader *r);
 /* The frame at r->offset. WALSEG_BAD: what stands there is none (r->offset stays). WALSEG_END: no room for a frame is left. */
-MUST_CHECK enum err walseg_next(
-    struct walseg_reader *r, enum walseg_got *got, struct walseg_frame *out);
+enum walseg_got walseg_next(struct walseg_reader *r, struct walseg_frame *out);
 /* After WALSEG_BAD: searches on for a valid frame. WALSEG_FRAME: found and read, as by walseg_next; WALSEG_END: there is none. */
-MUST_CHECK enum err walseg_resync(
-    struct walseg_reader *r, enum walseg_got *got, struct walseg_frame *out);
-/* Is there a trace of a begun frame where walseg_next said BAD (not zeroes, not the rest of an earlier use)? For counting only. */
-bool walseg_begun(struct walseg_reader *r);
+enum walseg_got walseg_resync(struct walseg_reader *r, struct walseg_frame *out);
+/* After WALSEG_BAD: did a frame of this segment begin there? (Its head is whole, its payload is not.) */
+bool walseg_begun(const struct walseg_reader *r);
 
 #endif

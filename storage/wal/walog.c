@@ -1,0 +1,1032 @@
+/*
+ * The way of a frame through the writer:
+ *
+ *   walog_submit > queue > batch ---- written, synced ----> durable, goes home
+ *                            |  a write or sync failed, or a new segment is due
+ *                            +--> segment_open: spare, all of batch, sync, head, sync ----> durable, goes home
+ *
+ * batch holds, in order of sequence, all frames not known to be synced; the first batch_written of them stand in the current segment. In sync mode commit it is one group.
+ * In the other modes a frame goes home early (promised) and a copy that took over its payload ("kept") stays behind in its place.
+ * No segment is continued after a restart: the first batch opens a new one.
+ */
+#include "storage/wal/walog.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/list.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "core/rt/thread.h"
+#include "storage/wal/replay.h"
+#include "storage/wal/walog_priv.h"
+#include "storage/wal/walprep.h"
+#include "storage/wal/walrec.h"
+#include "storage/wal/walseg.h"
+
+#define BATCH_BYTES                                                                                \
+ (16u << 20) /* of one sync: so much takes some 20 ms, longer groups would only add latency */
+#define UNSYNCED_BYTES                                                                             \
+ (16u << 20)                   /* copies kept in modes interval and off before a sync comes early */
+#define LAZY_BYTES  (1u << 20) /* mode off: written when so much has come, ... */
+#define LAZY_MS     500        /* ... or after this time, well under the promised second */
+#define FAILURES    3u         /* so many in FAILURES_NS: read-only */
+#define FAILURES_NS UINT64_C(60000000000)
+#define SPARE_RETRY_NS                                                                             \
+ UINT64_C(1000000000)             /* after no space, and after a segment could not be made */
+#define POOL_BYTES     (8u << 20) /* frames kept by a loop for reuse */
+#define POOL_FRAME_MAX (1u << 20) /* larger payloads are freed */
+#define IOV_MAX_COUNT  256
+#define MS             UINT64_C(1000000)
+#define LOOPS_MAX      1024u
+
+unsigned walog_broken;
+
+struct frame_list {
+	struct walog_frame *first, *last;
+	size_t count;
+	uint64_t bytes; /* space in a segment */
+};
+struct seg {
+	struct list_link link;
+	struct fsio_file *file; /* NULL: found at the start */
+	uint32_t slot;
+	uint64_t order, size, offset, bytes;
+	uint64_t *tops;
+	uint32_t tops_count, salt_crc;
+};
+/* What a loop keeps here; touched only on it. */
+struct end {
+	uint64_t handed, durable, held_bytes, out_bytes /* handed over and not home */;
+	enum err state;
+	struct walog_frame *pool;
+	uint64_t pool_bytes;
+	char _apart[CACHE_LINE]; /* from what the next loop writes */
+};
+/* What the writer knows of a loop. */
+struct peer {
+	uint64_t taken, durable, failed;
+	enum err err;             /* why, as long as failed has not been told */
+	struct walog_frame *home; /* newest first */
+	bool news;
+};
+struct report_msg {
+	struct mbox_msg msg;
+	struct walog *w;
+	unsigned loop;
+	struct walog_report report;
+	struct walog_frame *home;
+};
+struct complete_msg {
+	struct mbox_msg msg;
+	struct walog *w;
+	uint32_t shard;
+	uint64_t complete_to;
+};
+
+struct walog {
+	struct fsio_dir *dir;
+	struct team *team;
+	enum walog_sync sync;
+	uint64_t interval_ns, segment_bytes, share_bytes;
+	void (*on_report)(void *arg, unsigned loop, const struct walog_report *r);
+	void *arg;
+	unsigned loops;
+	struct end *ends;
+	struct mbox *mbox;
+	struct thread *thread;
+	struct walprep *prep;
+	struct mbox_msg stop_msg;
+	/* the writer's */
+	struct peer *peers;
+	struct frame_list queue, batch;
+	struct frame_list promised; /* to go home once their copies in batch are written */
+	struct walog_frame *unwritten; /* first of batch that does not stand in the current segment; NULL = none */
+	uint64_t unwritten_bytes;
+	uint64_t next_seq, synced, next_order, held_bytes;
+	struct list_link segs; /* oldest first; cur is among them */
+	unsigned segs_count;
+	struct seg *cur; /* NULL: none open */
+	struct walprep_spare spare;
+	struct walprep_ready ready;
+	size_t queue_promised; /* mode off: frames at the front of queue that are copies already */
+	bool asked, stopping;
+	uint64_t need_bytes;    /* a batch waits for a spare of this size; 0 = none waits */
+	uint64_t spare_next_ns; /* not asked again before */
+	uint64_t sync_due_ns, write_due_ns; /* 0 = nothing to do */
+	uint64_t failed_ns[FAILURES];
+	enum err state;
+	bool state_news;
+	uint64_t complete[WALREC_SHARDS_MAX];
+};
+
+/* ---- On the loops ---- */
+
+static struct end *end_here(const struct walog *w)
+{
+	struct loop *l = loop_here();
+	CHECK(l);
+	return &w->ends[loop_index(l)];
+}
+
+struct walog_frame *walog_frame(struct walog *w)
+{
+	struct end *e = end_here(w);
+	struct walog_frame *f = e->pool;
+	if (!f)
+		return mem_zalloc(sizeof(*f));
+	e->pool = f->_next;
+	e->pool_bytes -= sizeof(*f) + f->payload.cap;
+	f->_next = NULL;
+	return f;
+}
+
+static void frame_free(struct walog_frame *f)
+{
+	buf_release(&f->payload);
+	mem_free(f);
+}
+
+static void pool_put(struct end *e, struct walog_frame *f)
+{
+	if (f->payload.cap > POOL_FRAME_MAX)
+		buf_release(&f->payload);
+	uint64_t bytes = sizeof(*f) + f->payload.cap;
+	if (e->pool_bytes + bytes > POOL_BYTES) {
+		frame_free(f);
+		return;
+	}
+	buf_clear(&f->payload);
+	f->_seq = 0;
+	f->_next = e->pool;
+	e->pool = f;
+	e->pool_bytes += bytes;
+}
+
+void walog_frame_drop(struct walog *w, struct walog_frame *take_f)
+{
+	pool_put(end_here(w), take_f);
+}
+
+static void frame_arrived(struct mbox_msg *msg);
+
+/* The zeroes behind the payload are written with it. */
+static void frame_pad(struct walog_frame *f)
+{
+	f->_len = (uint32_t)f->payload.len;
+	CHECK(buf_reserve(&f->payload, WALSEG_ALIGN));
+	memset(f->payload.data + f->payload.len, 0, WALSEG_ALIGN);
+}
+
+uint64_t walog_submit(struct walog *w, struct walog_frame *take_f)
+{
+	struct walog_frame *f = take_f;
+	struct end *e = end_here(w);
+	CHECK(f->payload.len > 0);
+	CHECK(f->payload.len <= WALSEG_PAYLOAD_MAX);
+	frame_pad(f);
+	f->_loop = (uint16_t)(e - w->ends);
+	f->_msg.fn = frame_arrived;
+	f->_log = w;
+	e->out_bytes += f->_len;
+	uint64_t position = ++e->handed;
+	mbox_send(w->mbox, &f->_msg); /* f belongs to the writer now */
+	return position;
+}
+
+uint64_t walog_handed(const struct walog *w)
+{
+	return end_here(w)->handed;
+}
+
+uint64_t walog_durable(const struct walog *w)
+{
+	return end_here(w)->durable;
+}
+
+enum err walog_state(const struct walog *w)
+{
+	return end_here(w)->state;
+}
+
+uint64_t walog_held(const struct walog *w)
+{
+	return end_here(w)->held_bytes;
+}
+
+bool walog_room(const struct walog *w, uint64_t bytes)
+{
+	const struct end *e = end_here(w);
+	return e->out_bytes == 0 || e->out_bytes + bytes <= w->share_bytes;
+}
+
+static void complete_arrived(struct mbox_msg *msg);
+
+void walog_complete(struct walog *w, uint32_t shard, uint64_t complete_to)
+{
+	CHECK(shard < WALREC_SHARDS_MAX);
+	struct complete_msg *m = mem_alloc(sizeof(*m));
+	*m = (struct complete_msg){
+		.msg.fn = complete_arrived, .w = w, .shard = shard, .complete_to = complete_to
+	};
+	mbox_send(w->mbox, &m->msg);
+}
+
+static void report_arrived(struct mbox_msg *msg)
+{
+	struct report_msg *m = CONTAINER_OF(msg, struct report_msg, msg);
+	struct walog *w = m->w;
+	struct end *e = &w->ends[m->loop];
+	CHECK(m->report.durable >= e->durable);
+	e->durable = m->report.durable;
+	e->held_bytes = m->report.held_bytes;
+	e->state = m->report.state;
+	for (struct walog_frame *f = m->home, *next; f; f = next) {
+		next = f->_next;
+		CHECK(e->out_bytes >= f->_len);
+		e->out_bytes -= f->_len;
+		pool_put(e, f);
+	}
+	if (w->on_report)
+		w->on_report(w->arg, m->loop, &m->report);
+	mem_free(m);
+}
+
+/* ---- Lists of frames ---- */
+
+static void list_push(struct frame_list *l, struct walog_frame *f)
+{
+	f->_next = NULL;
+	if (l->last)
+		l->last->_next = f;
+	else
+		l->first = f;
+	l->last = f;
+	l->count++;
+	l->bytes += walseg_frame_space(f->_len);
+}
+
+static struct walog_frame *list_take(struct frame_list *l)
+{
+	struct walog_frame *f = l->first;
+	if (!f)
+		return NULL;
+	l->first = f->_next;
+	if (!l->first)
+		l->last = NULL;
+	l->count--;
+	l->bytes -= walseg_frame_space(f->_len);
+	f->_next = NULL;
+	return f;
+}
+
+/* ---- Reports ---- */
+
+static void peers_tell(struct walog *w)
+{
+	for (unsigned i = 0; i < w->loops; i++) {
+		struct peer *p = &w->peers[i];
+		if (!p->news && !w->state_news)
+			continue;
+		struct report_msg *m = mem_alloc(sizeof(*m));
+		*m = (struct report_msg){
+			.msg.fn = report_arrived, .w = w, .loop = i, .home = p->home
+		};
+		m->report = (struct walog_report){ .durable = p->durable,
+			.failed = p->err ? p->failed : 0,
+			.err = p->err,
+			.state = w->state,
+			.held_bytes = w->held_bytes,
+			.backlog_bytes = w->queue.bytes + w->unwritten_bytes };
+		p->home = NULL;
+		p->err = ERR_OK;
+		p->news = false;
+		loop_send(team_loop(w->team, i), &m->msg);
+	}
+	w->state_news = false;
+}
+
+static void state_set(struct walog *w, enum err state)
+{
+	if (w->state == state || w->state == ERR_READONLY)
+		return;
+	w->state = state;
+	w->state_news = true;
+	if (state)
+		LOG_ERROR(
+		    "log_state", "state=\"%s\" dir=\"%s\"", err_text(state), fsio_dir_path(w->dir));
+	else
+		LOG_INFO("log_state", "state=ok dir=\"%s\"", fsio_dir_path(w->dir));
+}
+
+static void frame_home(struct walog *w, struct walog_frame *f)
+{
+	struct peer *p = &w->peers[f->_loop];
+	f->_next = p->home;
+	p->home = f;
+	p->news = true;
+}
+
+/* What the sync mode promises holds for f. */
+static void frame_promise(struct walog *w, struct walog_frame *f)
+{
+	w->peers[f->_loop].durable++;
+	frame_home(w, f);
+}
+
+static void promised_home(struct walog *w)
+{
+	for (struct walog_frame *f; (f = list_take(&w->promised));)
+		frame_promise(w, f);
+}
+
+/* The payload moves to a copy that stays with the writer; f is only a sign any more. */
+static struct walog_frame *frame_keep(struct walog_frame *f)
+{
+	struct walog_frame *kept = mem_alloc(sizeof(*kept));
+	*kept = *f;
+	kept->_kept = 1;
+	buf_init(&f->payload);
+	return kept;
+}
+
+/* Requests that wait for frames of the list are to be failed. */
+static void list_fail(struct walog *w, const struct frame_list *l, enum err err)
+{
+	for (const struct walog_frame *f = l->first; f; f = f->_next) {
+		if (f->_kept)
+			continue;
+		struct peer *p = &w->peers[f->_loop];
+		if (!p->err)
+			p->failed = p->durable;
+		p->failed++;
+		p->err = err;
+		p->news = true;
+	}
+}
+
+/* All that wait for anything are to be failed. */
+static void peers_fail(struct walog *w, enum err err)
+{
+	for (unsigned i = 0; i < w->loops; i++) {
+		struct peer *p = &w->peers[i];
+		if (p->taken == p->durable || p->failed == p->taken)
+			continue;
+		p->failed = p->taken;
+		p->err = err;
+		p->news = true;
+	}
+}
+
+/* Nothing will be written any more: all frames go home, none durable. */
+static void all_refuse(struct walog *w, enum err err)
+{
+	struct frame_list *lists[] = { &w->batch, &w->promised, &w->queue };
+	peers_fail(w, err);
+	for (size_t i = 0; i < COUNT_OF(lists); i++) {
+		for (struct walog_frame *f; (f = list_take(lists[i]));) {
+			if (f->_kept)
+				frame_free(f);
+			else
+				frame_home(w, f);
+		}
+	}
+	w->unwritten = NULL;
+	w->unwritten_bytes = 0;
+	w->need_bytes = 0;
+	w->sync_due_ns = w->write_due_ns = 0;
+}
+
+/* ---- Segments ---- */
+
+static void tops_raise(struct seg *s, uint32_t shard, uint64_t number)
+{
+	if (shard >= s->tops_count) {
+		s->tops = mem_array(s->tops, shard + 1, sizeof(*s->tops));
+		memset(s->tops + s->tops_count, 0, (shard + 1 - s->tops_count) * sizeof(*s->tops));
+		s->tops_count = shard + 1;
+	}
+	if (number > s->tops[shard])
+		s->tops[shard] = number;
+}
+
+static void tops_note(struct seg *s, const struct walog_frame *f)
+{
+	struct walrec_groups it;
+	struct walrec_group g;
+	walrec_groups_init(&it, f->payload.data, f->_len);
+	while (walrec_groups_next(&it, &g))
+		tops_raise(s, g.shard, g.number);
+	CHECK(!it.err);
+}
+
+static void seg_add(struct walog *w, struct seg *s)
+{
+	list_add_tail(&w->segs, &s->link);
+	w->segs_count++;
+	w->held_bytes += s->bytes;
+}
+
+static void seg_free(struct seg *s)
+{
+	mem_free(s->tops);
+	mem_free(s);
+}
+
+static bool seg_is_free(const struct walog *w, const struct seg *s)
+{
+	if (s == w->cur)
+		return false;
+	for (uint32_t i = 0; i < s->tops_count; i++) {
+		if (s->tops[i] > w->complete[i])
+			return false;
+	}
+	return true;
+}
+
+/* The rule "Free", and (4): an older segment that is still needed keeps the younger ones. */
+static void segs_release(struct walog *w)
+{
+	LIST_EACH_SAFE(l, next, &w->segs) {
+		struct seg *s = CONTAINER_OF(l, struct seg, link);
+		if (!seg_is_free(w, s)) {
+			if (walog_holds(WALOG_BREAK_FREE_ORDER))
+				return;
+			continue;
+		}
+		list_del(&s->link);
+		w->state_news = true; /* held_bytes has changed */
+		w->segs_count--;
+		w->held_bytes -= s->bytes;
+		walprep_give(w->prep, s->slot, s->file);
+		seg_free(s);
+	}
+}
+
+static enum err seg_sync(struct seg *s)
+{
+	uint64_t from = clock_real_mono_ns();
+	enum err e = fsio_sync(s->file);
+	metric_observe_ns(M_LOG_SYNC, clock_real_mono_ns() - from);
+	return e;
+}
+
+/* Writes all pieces; one that fails is tried once more, from where it began: the bytes are the same. */
+static enum err pieces_write(struct seg *s, const struct iovec *v, size_t count, uint64_t offset)
+{
+	enum err e = fsio_writev_at(s->file, v, count, offset);
+	return e == ERR_IO ? fsio_writev_at(s->file, v, count, offset) : e;
+}
+
+/* Puts the unwritten frames of batch behind what the segment holds. */
+static enum err seg_write(struct walog *w, struct seg *s)
+{
+	struct iovec v[2 * IOV_MAX_COUNT];
+	uint64_t frames = 0, from = s->offset;
+	for (struct walog_frame *f = w->unwritten; f;) {
+		uint64_t at = s->offset;
+		size_t n = 0;
+		for (; f && n + 2 <= COUNT_OF(v); f = f->_next) {
+			uint64_t space = walseg_frame_space(f->_len);
+			CHECK(s->size - s->offset >= space);
+			if (!f->_seq)
+				f->_seq = w->next_seq++;
+			walseg_frame_put(
+			    f->_head, s->salt_crc, f->_seq, w->synced, f->payload.data, f->_len);
+			tops_note(s, f);
+			v[n++] =
+			    (struct iovec){ .iov_base = f->_head, .iov_len = WALSEG_FRAME_BYTES };
+			if (f->_len)
+				v[n++] = (struct iovec){ .iov_base = f->payload.data,
+					.iov_len = (size_t)(space - WALSEG_FRAME_BYTES) };
+			s->offset += space;
+			frames++;
+		}
+		enum err e = pieces_write(s, v, n, at);
+		if (e)
+			return e;
+	}
+	uint64_t bytes = s->offset - from;
+	s->bytes += bytes;
+	w->unwritten = NULL;
+	w->unwritten_bytes = 0;
+	metric_add(M_LOG_FRAMES, frames);
+	metric_add(M_LOG_BYTES, bytes);
+	return ERR_OK;
+}
+
+/* What of batch stands in the current segment is durable. */
+static void batch_synced(struct walog *w)
+{
+	while (w->batch.first != w->unwritten) {
+		struct walog_frame *f = list_take(&w->batch);
+		w->synced = f->_seq;
+		if (f->_kept)
+			frame_free(f);
+		else
+			frame_promise(w, f);
+	}
+	w->sync_due_ns = 0;
+}
+
+/*
+ * The current segment is closed for good, its batch has to be written again. Those who wait are told now, the rest may take its time.
+ * The third failure within a minute is the last; no space is a state of its own, which ends by itself.
+ */
+static void failed(struct walog *w, enum err err, const char *what)
+{
+	metric_add(M_LOG_FAILURES, 1);
+	LOG_ERROR("log_failed", "what=%s err=\"%s\" segment=%08x", what, err_text(err),
+	    w->cur ? w->cur->slot : 0);
+	w->cur = NULL;
+	w->unwritten = w->batch.first;
+	w->unwritten_bytes = w->batch.bytes;
+	w->sync_due_ns = 0;
+	uint64_t now = clock_real_mono_ns();
+	if (err == ERR_NOSPACE) {
+		w->spare_next_ns = now + SPARE_RETRY_NS;
+		state_set(w, ERR_NOSPACE);
+		peers_fail(w, ERR_NOSPACE);
+		return;
+	}
+	memmove(w->failed_ns, w->failed_ns + 1, sizeof(w->failed_ns) - sizeof(w->failed_ns[0]));
+	w->failed_ns[FAILURES - 1] = now;
+	if (w->failed_ns[0] && now - w->failed_ns[0] < FAILURES_NS) {
+		state_set(w, ERR_READONLY);
+		return;
+	}
+	list_fail(w, &w->promised, ERR_LOGFAILED);
+	list_fail(w, &w->batch, ERR_LOGFAILED);
+	peers_tell(w);
+	if (!walog_holds(WALOG_BREAK_KEEP_FAILED)) {
+		w->unwritten = NULL;
+		w->unwritten_bytes = 0;
+		batch_synced(w);
+	}
+}
+
+static uint64_t salt_new(void)
+{
+	uint64_t salt = 0;
+	if (!walog_holds(WALOG_BREAK_NEW_SALT))
+		return 1;
+	while (getrandom(&salt, sizeof(salt), 0) != (ssize_t)sizeof(salt) || salt == 0)
+		; /* eight bytes come whole once the kernel is seeded; a signal may interrupt before */
+	return salt;
+}
+
+static enum err head_commit(struct seg *s, const struct walseg_head *head)
+{
+	enum err e = walseg_head_write(s->file, head);
+	return e ? e : seg_sync(s);
+}
+
+/*
+ * Puts all of batch into the spare and makes it the current segment: frames, sync, head, sync. The one path of storage.md "Commit" for a new segment, a failed sync
+ * and the end of recovery.
+ */
+static enum err segment_open(struct walog *w)
+{
+	CHECK(w->spare.file);
+	CHECK(w->batch.first && w->unwritten == w->batch.first);
+	struct seg *s = mem_alloc(sizeof(*s));
+	*s = (struct seg){ .file = w->spare.file,
+		.slot = w->spare.slot,
+		.size = w->spare.bytes,
+		.offset = WALSEG_DATA,
+		.order = w->next_order++ };
+	w->spare = (struct walprep_spare){ 0 };
+	if (!w->batch.first->_seq)
+		w->batch.first->_seq = w->next_seq++;
+	struct walseg_head head = { .slot = s->slot,
+		.order = s->order,
+		.salt = salt_new(),
+		.first_seq = w->batch.first->_seq,
+		.prev_end = w->synced };
+	s->salt_crc = walseg_salt_crc(head.salt);
+	bool last = walog_holds(WALOG_BREAK_HEADER_LAST);
+	enum err e = last ? ERR_OK : head_commit(s, &head);
+	if (!e)
+		e = seg_write(w, s);
+	if (!e)
+		e = seg_sync(s);
+	if (e && last) { /* it has no head: it does not exist */
+		walprep_discard(w->prep, s->slot, s->file);
+		seg_free(s);
+		return e;
+	}
+	if (last)
+		e = head_commit(s, &head);
+	seg_add(w, s);
+	if (e)
+		return e; /* the head may be there or not: a segment that is closed for good */
+	w->cur = s;
+	batch_synced(w);
+	promised_home(w);
+	return ERR_OK;
+}
+
+/* ---- The writer's turn ---- */
+
+static bool lazy(const struct walog *w)
+{
+	return w->sync != WALOG_SYNC_COMMIT || !walog_holds(WALOG_BREAK_ACK_AFTER_SYNC);
+}
+
+static void frame_arrived(struct mbox_msg *msg)
+{
+	struct walog_frame *f = CONTAINER_OF(msg, struct walog_frame, _msg);
+	struct walog *w = f->_log;
+	w->peers[f->_loop].taken++;
+	/* Mode off promises at once, as long as this cannot fill the memory. */
+	if (w->sync == WALOG_SYNC_OFF && !w->state && w->queue.bytes < UNSYNCED_BYTES &&
+	    !w->promised.first && w->queue_promised == w->queue.count) {
+		struct walog_frame *kept = frame_keep(f);
+		frame_promise(w, f);
+		w->queue_promised++;
+		f = kept;
+	}
+	list_push(&w->queue, f);
+	if (w->sync == WALOG_SYNC_OFF && !w->write_due_ns)
+		w->write_due_ns = clock_real_mono_ns() + LAZY_MS * MS;
+}
+
+static void complete_arrived(struct mbox_msg *msg)
+{
+	struct complete_msg *m = CONTAINER_OF(msg, struct complete_msg, msg);
+	uint64_t *to = &m->w->complete[m->shard];
+	if (m->complete_to > *to)
+		*to = m->complete_to;
+	mem_free(m);
+}
+
+static void stop_arrived(struct mbox_msg *msg)
+{
+	struct walog *w = CONTAINER_OF(msg, struct walog, stop_msg);
+	w->stopping = true;
+}
+
+static void ready_arrived(struct mbox_msg *msg)
+{
+	struct walprep_ready *r = CONTAINER_OF(msg, struct walprep_ready, msg);
+	struct walog *w = r->arg;
+	w->asked = false;
+	if (!r->err) {
+		w->spare = r->spare;
+		w->spare_next_ns = 0;
+		return;
+	}
+	w->spare_next_ns = clock_real_mono_ns() + SPARE_RETRY_NS;
+	if (w->need_bytes)
+		failed(w, r->err, "prepare");
+	else
+		LOG_WARN("log_prepare", "err=\"%s\"", err_text(r->err));
+}
+
+/* Moves frames from queue to batch: as many as one sync should cover, and as the current segment has room for. */
+static void batch_fill(struct walog *w)
+{
+	uint64_t room = w->cur ? w->cur->size - w->cur->offset : 0;
+	if (w->queue.first && w->unwritten_bytes + walseg_frame_space(w->queue.first->_len) > room)
+		room = w->segment_bytes - WALSEG_DATA; /* it will be a new one */
+	while (w->queue.first) {
+		uint64_t space = walseg_frame_space(w->queue.first->_len);
+		if (w->unwritten_bytes &&
+		    (w->unwritten_bytes + space > room || w->unwritten_bytes + space > BATCH_BYTES))
+			break;
+		struct walog_frame *f = list_take(&w->queue);
+		if (f->_kept) {
+			w->queue_promised--;
+		} else if (lazy(w)) {
+			struct walog_frame *kept = frame_keep(f);
+			list_push(&w->promised, f);
+			f = kept;
+		}
+		list_push(&w->batch, f);
+		w->unwritten_bytes += space;
+		if (!w->unwritten)
+			w->unwritten = f;
+	}
+	if (!w->queue.first)
+		w->write_due_ns = 0;
+}
+
+static void spare_ask(struct walog *w)
+{
+	if (w->spare.file && w->need_bytes > w->spare.bytes) {
+		walprep_give(w->prep, w->spare.slot, w->spare.file);
+		w->spare = (struct walprep_spare){ 0 };
+	}
+	if (w->spare.file || w->asked || clock_real_mono_ns() < w->spare_next_ns)
+		return;
+	w->asked = true;
+	w->ready = (struct walprep_ready){ .msg.fn = ready_arrived, .arg = w };
+	walprep_ask(w->prep, w->need_bytes, w->mbox, &w->ready);
+}
+
+static void batch_sync(struct walog *w)
+{
+	enum err e = seg_sync(w->cur);
+	if (e)
+		failed(w, e, "sync");
+	else
+		batch_synced(w);
+}
+
+/* The unwritten frames need a new segment. False: there is no spare yet. */
+static bool batch_switch(struct walog *w)
+{
+	/* prev_end of the new one says what is synced: that must be all the old one holds. */
+	if (w->cur && w->batch.first != w->unwritten) {
+		batch_sync(w);
+		return true;
+	}
+	w->need_bytes = WALSEG_DATA + w->batch.bytes;
+	spare_ask(w);
+	if (!w->spare.file)
+		return false;
+	w->need_bytes = 0;
+	enum err e = segment_open(w);
+	if (e)
+		failed(w, e, "segment");
+	else if (w->state == ERR_NOSPACE)
+		state_set(w, ERR_OK);
+	return true;
+}
+
+static void batch_write(struct walog *w)
+{
+	enum err e = seg_write(w, w->cur);
+	if (e) {
+		failed(w, e, "write");
+		return;
+	}
+	if (!lazy(w)) {
+		batch_sync(w);
+		return;
+	}
+	promised_home(w);
+	if (!walog_holds(WALOG_BREAK_ACK_AFTER_SYNC)) {
+		peers_tell(w);
+		batch_sync(w);
+		return;
+	}
+	if (!w->sync_due_ns && w->sync == WALOG_SYNC_INTERVAL)
+		w->sync_due_ns = clock_real_mono_ns() + w->interval_ns;
+	if (w->batch.bytes >= UNSYNCED_BYTES)
+		batch_sync(w);
+}
+
+static bool write_is_due(const struct walog *w)
+{
+	if (w->sync != WALOG_SYNC_OFF || w->stopping || w->queue.bytes >= LAZY_BYTES ||
+	    w->queue_promised < w->queue.count)
+		return true;
+	return w->write_due_ns && clock_real_mono_ns() >= w->write_due_ns;
+}
+
+/* One write and one sync at most, so that what came meanwhile is looked at. True: there is more to do at once. */
+static bool turn(struct walog *w)
+{
+	if (w->state == ERR_READONLY) {
+		all_refuse(w, ERR_READONLY);
+		return false;
+	}
+	if (!w->need_bytes && w->queue.first && write_is_due(w))
+		batch_fill(w);
+	if (w->unwritten) {
+		if (!w->cur || w->cur->size - w->cur->offset < w->unwritten_bytes) {
+			if (!batch_switch(w)) {
+				if (w->state)
+					peers_fail(w, w->state);
+				return false;
+			}
+		} else {
+			batch_write(w);
+		}
+	} else if (w->batch.first && w->cur &&
+	    (w->stopping || (w->sync_due_ns && clock_real_mono_ns() >= w->sync_due_ns))) {
+		batch_sync(w);
+	}
+	spare_ask(w);
+	return w->state == ERR_READONLY || w->unwritten || (w->queue.first && write_is_due(w)) ||
+	    (w->stopping && w->batch.first);
+}
+
+static void sooner(uint64_t *at, uint64_t other)
+{
+	if (other && (!*at || other < *at))
+		*at = other;
+}
+
+static int wait_ms(const struct walog *w)
+{
+	uint64_t at = 0;
+	sooner(&at, w->sync_due_ns);
+	if (!w->need_bytes)
+		sooner(&at, w->write_due_ns);
+	if (!w->spare.file && !w->asked)
+		sooner(&at, w->spare_next_ns);
+	if (!at)
+		return -1;
+	uint64_t now = clock_real_mono_ns();
+	return at <= now ? 0 : (int)((at - now) / MS) + 1;
+}
+
+/* Says that all was synced, so that the next start has nothing to commit again. Without it that start only does more work. */
+static void mark_write(struct walog *w)
+{
+	if (w->state || !w->cur || w->batch.first ||
+	    w->cur->size - w->cur->offset < walseg_frame_space(0))
+		return;
+	struct walog_frame *mark = mem_zalloc(sizeof(*mark));
+	mark->_kept = 1;
+	list_push(&w->batch, mark);
+	w->unwritten = mark;
+	enum err e = seg_write(w, w->cur);
+	if (!e)
+		e = seg_sync(w->cur);
+	if (e)
+		LOG_WARN("log_mark", "err=\"%s\"", err_text(e));
+	w->unwritten = NULL;
+	w->unwritten_bytes = 0;
+	frame_free(list_take(&w->batch));
+}
+
+static void gauges_set(const struct walog *w)
+{
+	metric_gauge_set(M_LOG_HELD_BYTES, (int64_t)w->held_bytes);
+	metric_gauge_set(M_LOG_SEGMENTS, w->segs_count);
+	metric_gauge_set(M_LOG_BACKLOG_BYTES, (int64_t)(w->queue.bytes + w->unwritten_bytes));
+}
+
+static void writer_main(void *arg)
+{
+	struct walog *w = arg;
+	spare_ask(w);
+	for (bool more = false;;) {
+		if (!more)
+			mbox_wait(w->mbox, wait_ms(w));
+		for (struct mbox_msg *m = mbox_take(w->mbox), *next; m; m = next) {
+			next = m->next;
+			m->fn(m);
+		}
+		more = turn(w);
+		if (w->stopping && w->state)
+			all_refuse(w, w->state); /* space does not come back in time */
+		segs_release(w);
+		gauges_set(w);
+		peers_tell(w);
+		if (w->stopping && !w->queue.first && !w->batch.first)
+			break;
+	}
+	mark_write(w);
+}
+
+/* ---- Begin and end ---- */
+
+static void pending_take(struct walog *w, const struct replay_result *r)
+{
+	for (size_t i = 0; i < r->pending_count; i++) {
+		const struct replay_frame *p = &r->pending[i];
+		struct walog_frame *f = mem_zalloc(sizeof(*f));
+		buf_add(&f->payload, p->payload, p->len);
+		frame_pad(f);
+		f->_seq = p->seq;
+		f->_kept = 1;
+		list_push(&w->batch, f);
+	}
+	w->unwritten = w->batch.first;
+	w->unwritten_bytes = w->batch.bytes;
+}
+
+/* Storage.md 4.6: the same path as a failed sync, so a crash in here changes nothing. */
+static enum err pending_commit(struct walog *w)
+{
+	enum err e = ERR_OK;
+	for (unsigned i = 0; w->batch.first && i < FAILURES; i++) {
+		e = walprep_make(w->prep, WALSEG_DATA + w->batch.bytes, &w->spare);
+		if (!e)
+			e = segment_open(w);
+		w->unwritten = w->batch.first;
+		w->unwritten_bytes = w->batch.bytes;
+	}
+	return e;
+}
+
+static void segs_take(struct walog *w, const struct replay_result *r)
+{
+	for (size_t i = 0; i < r->segments_count; i++) {
+		const struct replay_segment *x = &r->segments[i];
+		struct seg *s = mem_zalloc(sizeof(*s));
+		s->slot = x->slot;
+		s->order = x->order;
+		s->bytes = x->bytes;
+		for (uint32_t k = 0; k < x->tops_count; k++)
+			tops_raise(s, k, x->tops[k]);
+		seg_add(w, s);
+	}
+}
+
+static void walog_release(struct walog *w);
+
+enum err walog_create(const struct walog_opts *o, struct walog **out, struct errbuf *eb)
+{
+	static const struct replay_result nothing;
+	const struct replay_result *r = o->replay ? o->replay : &nothing;
+	struct walog *w = mem_zalloc(sizeof(*w));
+	w->dir = o->dir;
+	w->team = o->team;
+	w->loops = team_count(o->team);
+	CHECK(w->loops <= LOOPS_MAX);
+	w->sync = o->sync;
+	w->interval_ns = (uint64_t)o->sync_interval_ms * MS;
+	w->segment_bytes = o->segment_bytes ? o->segment_bytes : WALOG_SEGMENT_BYTES;
+	CHECK(w->segment_bytes >= WALSEG_MIN_BYTES);
+	w->share_bytes = (o->backlog_bytes ? o->backlog_bytes : WALOG_BACKLOG_BYTES) / w->loops;
+	w->on_report = o->on_report;
+	w->arg = o->arg;
+	w->stop_msg.fn = stop_arrived;
+	w->ends = mem_zalloc(w->loops * sizeof(*w->ends));
+	w->peers = mem_zalloc(w->loops * sizeof(*w->peers));
+	list_init(&w->segs);
+	w->next_seq = r->next_seq ? r->next_seq : 1;
+	w->next_order = r->next_order ? r->next_order : 1;
+	w->synced = r->known_synced;
+	struct walprep_opts po = { .dir = o->dir,
+		.segment_bytes = w->segment_bytes,
+		.spares_max = o->spares_max ? o->spares_max : WALOG_SPARES_MAX,
+		.next_slot = r->next_slot,
+		.spares = r->spares,
+		.spares_count = r->spares_count };
+	walprep_create(&po, &w->prep);
+	segs_take(w, r);
+	if (walog_holds(WALOG_BREAK_RECOMMIT))
+		pending_take(w, r);
+	enum err e = pending_commit(w);
+	if (!e)
+		e = mbox_create(&w->mbox);
+	if (!e)
+		e = walprep_start(w->prep);
+	if (!e) {
+		e = thread_start("walog", writer_main, w, &w->thread);
+		if (e)
+			walprep_stop(w->prep);
+	}
+	if (e) {
+		walog_release(w);
+		return errbuf_set(eb, e, "log in %s: %s", fsio_dir_path(o->dir), err_text(e));
+	}
+	LOG_INFO("log_open", "dir=\"%s\" segments=%u committed_again=%zu next=%llu",
+	    fsio_dir_path(o->dir), w->segs_count, r->pending_count, (unsigned long long)w->next_seq);
+	*out = w;
+	return ERR_OK;
+}
+
+void walog_stop(struct walog *w)
+{
+	CHECK(w->thread);
+	mbox_send(w->mbox, &w->stop_msg);
+	thread_join(w->thread);
+	w->thread = NULL;
+	walprep_stop(w->prep);
+	/* What came too late: answers of prep and complete_to of rounds. */
+	for (struct mbox_msg *m = mbox_take(w->mbox), *next; m; m = next) {
+		next = m->next;
+		CHECK(m->fn != frame_arrived);
+		m->fn(m);
+	}
+}
+
+static void walog_release(struct walog *w)
+{
+	for (struct list_link *l; (l = list_pop(&w->segs));) {
+		struct seg *s = CONTAINER_OF(l, struct seg, link);
+		fsio_close(s->file);
+		seg_free(s);
+	}
+	for (struct walog_frame *f; (f = list_take(&w->batch));)
+		frame_free(f);
+	for (unsigned i = 0; i < w->loops; i++) {
+		for (struct walog_frame *f = w->ends[i].pool, *next; f; f = next) {
+			next = f->_next;
+			frame_free(f);
+		}
+	}
+	fsio_close(w->spare.file);
+	walprep_free(w->prep);
+	mbox_free(w->mbox);
+	mem_free(w->ends);
+	mem_free(w->peers);
+	mem_free(w);
+}
+
+void walog_free(struct walog *w)
+{
+	if (!w)
+		return;
+	CHECK(!w->thread);
+	walog_release(w);
+}

@@ -1,0 +1,31 @@
+/*
+ * walog_priv - what the files of the log share, and the knobs by which tests break its rules.
+ *
+ * A test sets a bit of walog_broken before it starts a log, sees its checks fail, and clears it: so each rule has a test that would notice its loss. Nothing else ever sets one.
+ */
+#ifndef STORAGE_WAL_WALOG_PRIV_H
+#define STORAGE_WAL_WALOG_PRIV_H
+
+#include <stdint.h>
+
+#include "core/base/check.h"
+
+enum walog_rule {
+	WALOG_BREAK_HEADER_LAST = 1u
+	    << 0, /* the head of a new segment is written and synced before its frames */
+	WALOG_BREAK_ACK_AFTER_SYNC = 1u << 1, /* reports leave before the sync */
+	WALOG_BREAK_VOID = 1u << 2,           /* frames past a later prev_end are taken for real */
+	WALOG_BREAK_RECOMMIT =
+	    1u << 3, /* what replay does not know to be synced is not committed again */
+	WALOG_BREAK_KEEP_FAILED = 1u
+	    << 4, /* frames of a failed sync are told durable without being written again */
+	WALOG_BREAK_NEW_SALT = 1u << 5,   /* a segment used again keeps one and the same salt */
+	WALOG_BREAK_FREE_ORDER = 1u << 6, /* a segment is freed although an older one is not */
+};
+extern unsigned walog_broken;
+static inline bool walog_holds(enum walog_rule rule)
+{
+	return LIKELY(!(walog_broken & (unsigned)rule));
+}
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * walprep - prepares segments ahead of the log writer, and takes back those that are free: whatever is slow and nobody waits for.
+ *
+ * A spare is a zeroed file with a durable blank head (walseg.h). Freed segments are blanked and kept for reuse, up to spares_max; more are removed.
+ * (1) Freeing keeps its order: a segment is blank on disk before the next one is touched (walog.h (4)). When that cannot be done, nothing more is freed until the next start.
+ *
+ * Thread:  walprep_create, walprep_make, walprep_start, walprep_stop, walprep_free: the main thread, walprep_make only before walprep_start. The rest: the log writer
+ *          (or, while the thread does not run, the main thread: then the call does the work itself).
+ * Memory:  files move with the calls.
+ */
+#ifndef STORAGE_WAL_WALPREP_H
+#define STORAGE_WAL_WALPREP_H
+
+#include "core/base/err.h"
+#include "core/base/fsio.h"
+#include "core/rt/mbox.h"
+
+struct walprep;
+struct walprep_spare {
+	struct fsio_file *file;
+	uint32_t slot;
+	uint64_t bytes;
+};
+struct walprep_opts {
+	struct fsio_dir *dir; /* borrowed */
+	uint64_t segment_bytes;
+	unsigned spares_max;
+	uint32_t next_slot;
+	const uint32_t *spares; /* slots of files to be used again; borrowed for the call */
+	size_t spares_count;
+};
+void walprep_create(const struct walprep_opts *o, struct walprep **out);
+MUST_CHECK enum err walprep_start(struct walprep *p);
+/* A spare of at least min_bytes, now. */
+MUST_CHECK enum err walprep_make(struct walprep *p, uint64_t min_bytes, struct walprep_spare *out);
+/* Asks for one; the answer comes to m as a struct walprep_ready. One request at a time. */
+struct walprep_ready {
+	struct mbox_msg msg;
+	void *arg;
+	enum err err;
+	struct walprep_spare spare; /* with err = 0: the receiver's */
+};
+void walprep_ask(struct walprep *p, uint64_t min_bytes, struct mbox *m, struct walprep_ready *answer);
+/* A segment is free. take_f may be NULL: then it is opened by its slot. */
+void walprep_give(struct walprep *p, uint32_t slot, struct fsio_file *take_f);
+/* A file on which a sync failed before it got a head: removed. */
+void walprep_discard(struct walprep *p, uint32_t slot, struct fsio_file *take_f);
+/* Does what was asked, then ends the thread. */
+void walprep_stop(struct walprep *p);
+void walprep_free(struct walprep *p);
+
+#endif

@@ -1,0 +1,338 @@
+#include "storage/wal/walrec.h"
+
+#include "core/base/arena.h"
+
+#define RUN_MAX   32u /* bytes a run takes at most: three varints */
+#define ROWS_HEAD 16u /* tag, kind, count */
+
+/* ---- Writer ---- */
+
+static void group_close(struct walrec_writer *w)
+{
+	if (!w->_group_at)
+		return;
+	size_t len = w->buf->len - w->_group_at - 4;
+	CHECK(len <= UINT32_MAX);
+	wire_store32(w->buf->data + w->_group_at, (uint32_t)len);
+	w->_group_at = 0;
+}
+
+void walrec_begin(struct walrec_writer *w, struct buf *buf)
+{
+	*w = (struct walrec_writer){ .buf = buf };
+	buf_add_u8(buf, WALREC_VERSION);
+}
+
+void walrec_group(struct walrec_writer *w, uint32_t shard, uint64_t number)
+{
+	CHECK(shard < WALREC_SHARDS_MAX);
+	CHECK(number > 0);
+	group_close(w);
+	buf_add_u8(w->buf, WALREC_GROUP);
+	wire_put_varint(w->buf, shard);
+	wire_put_varint(w->buf, number);
+	w->_group_at = w->buf->len;
+	wire_put_u32(w->buf, 0);
+}
+
+void walrec_def(
+    struct walrec_writer *w, uint32_t id, uint32_t tenant, const void *labels, size_t labels_len)
+{
+	CHECK(w->_group_at);
+	CHECK(labels_len <= WALREC_LABELS_MAX);
+	CHECK(buf_reserve(w->buf, labels_len + RUN_MAX));
+	uint8_t *p = w->buf->data + w->buf->len;
+	*p++ = WALREC_DEF;
+	p = wire_store_varint(p, id);
+	p = wire_store_varint(p, tenant);
+	p = wire_store_varint(p, labels_len);
+	if (labels_len)
+		memcpy(p, labels, labels_len);
+	w->buf->len = (size_t)(p - w->buf->data) + labels_len;
+}
+
+static inline uint64_t zigzag(uint64_t v)
+{
+	return (v << 1) ^ (uint64_t)((int64_t)v >> 63);
+}
+
+static inline uint64_t unzigzag(uint64_t v)
+{
+	return (v >> 1) ^ (0 - (v & 1));
+}
+
+static void run_put(struct buf *b, uint64_t off, size_t len, uint64_t step_off)
+{
+	CHECK(buf_reserve(b, RUN_MAX));
+	uint8_t *p = wire_store_varint(b->data + b->len, zigzag(off));
+	p = wire_store_varint(p, (uint64_t)len << 1 | (step_off != 0));
+	if (step_off)
+		p = wire_store_varint(p, zigzag(step_off));
+	b->len = (size_t)(p - b->data);
+}
+
+static void ids_put(struct buf *b, size_t count, const uint32_t *ids)
+{
+	int64_t next = 0;
+	for (size_t i = 0, j; i < count; i = j) {
+		j = i + 1;
+		int64_t step = 1;
+		if (j < count) {
+			step = (int64_t)ids[j] - ids[i];
+			while (j < count && (int64_t)ids[j] - ids[j - 1] == step)
+				j++;
+		}
+		run_put(b, (uint64_t)(ids[i] - next), j - i, (uint64_t)(step - 1));
+		next = (int64_t)ids[j - 1] + 1;
+	}
+}
+
+/* Differences of times wrap around: any two have one, and the reader wraps back. */
+static void times_put(struct buf *b, size_t count, const int64_t *t_ms)
+{
+	uint64_t next = 0;
+	for (size_t i = 0, j; i < count; i = j) {
+		j = i + 1;
+		uint64_t step = 0;
+		if (j < count) {
+			step = (uint64_t)t_ms[j] - (uint64_t)t_ms[i];
+			while (j < count && (uint64_t)t_ms[j] - (uint64_t)t_ms[j - 1] == step)
+				j++;
+		}
+		run_put(b, (uint64_t)t_ms[i] - next, j - i, step);
+		next = (uint64_t)t_ms[j - 1];
+	}
+}
+
+void walrec_rows(struct walrec_writer *w, size_t count, const uint32_t *ids, const int64_t *t_ms,
+    const double *v)
+{
+	CHECK(w->_group_at);
+	CHECK(count >= 1 && count <= WALREC_ROWS_MAX);
+	struct buf *b = w->buf;
+	CHECK(buf_reserve(b, ROWS_HEAD + 2 * RUN_MAX + 8 * count));
+	uint8_t *p = b->data + b->len;
+	*p++ = WALREC_ROWS;
+	*p++ = WALREC_FLOAT;
+	p = wire_store_varint(p, count);
+	b->len = (size_t)(p - b->data);
+	ids_put(b, count, ids);
+	times_put(b, count, t_ms);
+	buf_add(b, v, 8 * count);
+}
+
+void walrec_meta(struct walrec_writer *w, const struct walrec_meta *m)
+{
+	CHECK(w->_group_at);
+	CHECK(m->family_len <= WALREC_LABELS_MAX);
+	CHECK(m->help_len <= WALREC_LABELS_MAX);
+	CHECK(m->unit_len <= WALREC_LABELS_MAX);
+	buf_add_u8(w->buf, WALREC_META);
+	wire_put_varint(w->buf, m->tenant);
+	buf_add_u8(w->buf, m->type);
+	wire_put_lenbytes(w->buf, m->family, m->family_len);
+	wire_put_lenbytes(w->buf, m->help, m->help_len);
+	wire_put_lenbytes(w->buf, m->unit, m->unit_len);
+}
+
+void walrec_tomb(struct walrec_writer *w, const void *data, size_t len)
+{
+	CHECK(w->_group_at);
+	CHECK(len <= WALREC_LABELS_MAX);
+	buf_add_u8(w->buf, WALREC_TOMB);
+	wire_put_lenbytes(w->buf, data, len);
+}
+
+void walrec_end(struct walrec_writer *w)
+{
+	group_close(w);
+	CHECK(!w->buf->over);
+}
+
+/* ---- Groups ---- */
+
+void walrec_groups_init(struct walrec_groups *it, const void *payload, size_t len)
+{
+	const uint8_t *p = payload;
+	*it = (struct walrec_groups){ .p = p, .end = p + len };
+	if (len == 0)
+		return; /* a mark */
+	if (*it->p++ != WALREC_VERSION)
+		it->err = ERR_UNSUPPORTED;
+}
+
+bool walrec_groups_next(struct walrec_groups *it, struct walrec_group *out)
+{
+	if (it->err || it->p == it->end)
+		return false;
+	struct wire_reader r = wire_reader(it->p, (size_t)(it->end - it->p));
+	uint8_t tag = wire_u8(&r);
+	uint64_t shard = wire_varint(&r);
+	uint64_t number = wire_varint(&r);
+	uint32_t len = wire_u32(&r);
+	const uint8_t *records = wire_bytes(&r, len);
+	if (r.bad || tag != WALREC_GROUP || shard >= WALREC_SHARDS_MAX || number == 0) {
+		it->err = ERR_MALFORMED;
+		return false;
+	}
+	*out = (struct walrec_group){
+		.shard = (uint32_t)shard, .number = number, .records = records, .records_len = len
+	};
+	it->p = r.p;
+	return true;
+}
+
+/* ---- Records ---- */
+
+void walrec_reader_init(struct walrec_reader *r)
+{
+	*r = (struct walrec_reader){ 0 };
+}
+
+void walrec_reader_release(struct walrec_reader *r)
+{
+	mem_free(r->_ids);
+	mem_free(r->_t_ms);
+	mem_free(r->_v);
+	walrec_reader_init(r);
+}
+
+void walrec_reader_open(struct walrec_reader *r, const struct walrec_group *g)
+{
+	r->p = g->records;
+	r->end = g->records + g->records_len;
+	r->err = ERR_OK;
+}
+
+/* One run; false when it is broken or longer than what is left. */
+static inline bool run_get(
+    struct wire_reader *w, size_t left, uint64_t *off, size_t *len, uint64_t *step_off)
+{
+	*off = unzigzag(wire_varint(w));
+	uint64_t n = wire_varint(w);
+	*step_off = n & 1 ? unzigzag(wire_varint(w)) : 0;
+	n >>= 1;
+	if (w->bad || n == 0 || n > left)
+		return false;
+	*len = (size_t)n;
+	return true;
+}
+
+static bool ids_get(struct wire_reader *w, size_t count, uint32_t *ids)
+{
+	uint64_t next = 0, off, step;
+	for (size_t i = 0, len; i < count; i += len) {
+		if (!run_get(w, count - i, &off, &len, &step))
+			return false;
+		uint64_t first = next + off;
+		step += 1;
+		/* Steps are differences of two ids and runs are short: the last value cannot wrap unseen. */
+		if ((int64_t)step > UINT32_MAX || (int64_t)step < -(int64_t)UINT32_MAX)
+			return false;
+		uint64_t last = first + step * (len - 1);
+		if (first > UINT32_MAX || last > UINT32_MAX)
+			return false;
+		for (size_t j = 0; j < len; j++)
+			ids[i + j] = (uint32_t)(first + step * j);
+		next = last + 1;
+	}
+	return true;
+}
+
+static bool times_get(struct wire_reader *w, size_t count, int64_t *t_ms)
+{
+	uint64_t next = 0, off, step;
+	for (size_t i = 0, len; i < count; i += len) {
+		if (!run_get(w, count - i, &off, &len, &step))
+			return false;
+		uint64_t first = next + off;
+		for (size_t j = 0; j < len; j++)
+			t_ms[i + j] = (int64_t)(first + step * j);
+		next = first + step * (len - 1);
+	}
+	return true;
+}
+
+static enum err rows_get(struct walrec_reader *r, struct wire_reader *w, struct walrec_record *out)
+{
+	uint8_t kind = wire_u8(w);
+	uint64_t count = wire_varint(w);
+	if (!w->bad && kind != WALREC_FLOAT)
+		return ERR_UNSUPPORTED;
+	if (w->bad || count == 0 || count > WALREC_ROWS_MAX || count > wire_left(w) / 8)
+		return ERR_MALFORMED;
+	if (count > r->_cap) {
+		r->_cap = (size_t)count;
+		r->_ids = mem_array(r->_ids, r->_cap, sizeof(*r->_ids));
+		r->_t_ms = mem_array(r->_t_ms, r->_cap, sizeof(*r->_t_ms));
+		r->_v = mem_array(r->_v, r->_cap, sizeof(*r->_v));
+	}
+	if (!ids_get(w, (size_t)count, r->_ids) || !times_get(w, (size_t)count, r->_t_ms))
+		return ERR_MALFORMED;
+	const uint8_t *values = wire_bytes(w, (size_t)count * 8);
+	if (!values)
+		return ERR_MALFORMED;
+	memcpy(r->_v, values, (size_t)count * 8);
+	out->count = (size_t)count;
+	out->ids = r->_ids;
+	out->t_ms = r->_t_ms;
+	out->v = r->_v;
+	return ERR_OK;
+}
+
+static uint32_t u32_get(struct wire_reader *w)
+{
+	uint64_t v = wire_varint(w);
+	if (v > UINT32_MAX)
+		w->bad = true;
+	return (uint32_t)v;
+}
+
+static const uint8_t *bytes_get(struct wire_reader *w, size_t *len)
+{
+	const uint8_t *p = wire_lenbytes(w, len);
+	if (*len > WALREC_LABELS_MAX)
+		w->bad = true;
+	return p;
+}
+
+bool walrec_next(struct walrec_reader *r, struct walrec_record *out)
+{
+	if (r->err || r->p == r->end)
+		return false;
+	struct wire_reader w = wire_reader(r->p, (size_t)(r->end - r->p));
+	uint8_t tag = wire_u8(&w);
+	*out = (struct walrec_record){ .tag = tag };
+	enum err e = ERR_OK;
+	switch (tag) {
+	case WALREC_DEF:
+		out->id = u32_get(&w);
+		out->tenant = u32_get(&w);
+		out->bytes = bytes_get(&w, &out->bytes_len);
+		break;
+	case WALREC_ROWS:
+		e = rows_get(r, &w, out);
+		break;
+	case WALREC_META:
+		out->meta.tenant = u32_get(&w);
+		out->meta.type = wire_u8(&w);
+		out->meta.family = bytes_get(&w, &out->meta.family_len);
+		out->meta.help = bytes_get(&w, &out->meta.help_len);
+		out->meta.unit = bytes_get(&w, &out->meta.unit_len);
+		break;
+	case WALREC_TOMB:
+		out->bytes = bytes_get(&w, &out->bytes_len);
+		break;
+	default: /* a later format: what it says must not be passed over */
+		e = ERR_UNSUPPORTED;
+		break;
+	}
+	if (!e && w.bad)
+		e = ERR_MALFORMED;
+	if (e) {
+		r->err = e;
+		return false;
+	}
+	r->p = w.p;
+	return true;
+}

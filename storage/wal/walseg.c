@@ -1,0 +1,312 @@
+#include "storage/wal/walseg.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/hash.h"
+#include "core/base/wire.h"
+
+#define HEAD_MAGIC   0x31474f4c4f4d594bu /* "KYMOLOG1" */
+#define HEAD_VERSION 1u
+#define FRAME_MAGIC  0xf7a3e1c9u
+#define READ_PIECE   4096u /* a failed read is tried again in such pieces */
+#define NAME_DIGITS  8
+#define NAME_TAIL    ".seg"
+#define ZERO_PIECE   (1u << 20) /* one write of zeroes */
+#define ZERO_SYNC                                                                                  \
+ (8u << 20) /* and so many before a sync: a longer one would hold up the log that goes on beside it */
+
+void walseg_name(uint32_t slot, char out[WALSEG_NAME_MAX])
+{
+	snprintf(out, WALSEG_NAME_MAX, "%08x" NAME_TAIL, slot);
+}
+
+bool walseg_name_parse(const char *name, uint32_t *slot)
+{
+	uint32_t v = 0;
+	for (int i = 0; i < NAME_DIGITS; i++) {
+		char c = name[i];
+		if (c >= '0' && c <= '9')
+			v = v << 4 | (uint32_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			v = v << 4 | (uint32_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	if (strcmp(name + NAME_DIGITS, NAME_TAIL) != 0)
+		return false;
+	*slot = v;
+	return true;
+}
+
+void walseg_head_put(const struct walseg_head *h, uint8_t out[WALSEG_HEAD_BYTES])
+{
+	memset(out, 0, WALSEG_HEAD_BYTES);
+	wire_store64(out, HEAD_MAGIC);
+	wire_store32(out + 8, HEAD_VERSION);
+	wire_store32(out + 12, h->slot);
+	wire_store64(out + 16, h->order);
+	wire_store64(out + 24, h->salt);
+	wire_store64(out + 32, h->first_seq);
+	wire_store64(out + 40, h->prev_end);
+	wire_store32(out + 60, crc32c(0, out, 60));
+}
+
+bool walseg_head_get(const uint8_t in[WALSEG_HEAD_BYTES], struct walseg_head *out)
+{
+	if (wire_load64(in) != HEAD_MAGIC || wire_load32(in + 8) != HEAD_VERSION ||
+	    wire_load32(in + 60) != crc32c(0, in, 60))
+		return false;
+	struct walseg_head h = { .slot = wire_load32(in + 12),
+		.order = wire_load64(in + 16),
+		.salt = wire_load64(in + 24),
+		.first_seq = wire_load64(in + 32),
+		.prev_end = wire_load64(in + 40) };
+	/* The top bit is kept free, so that sums of sequences cannot wrap. */
+	if (h.first_seq == 0 || h.first_seq >> 63 || h.prev_end >= h.first_seq || h.order == 0 ||
+	    h.order >> 63)
+		return false;
+	*out = h;
+	return true;
+}
+
+/* ---- Writing ---- */
+
+static enum err make_zeroes(struct fsio_file *f, uint64_t bytes)
+{
+	/* Allocate first: a disk that is full is found out before anything is written. */
+	enum err e = fsio_allocate(f, bytes);
+	uint8_t *zeroes = mem_zalloc(ZERO_PIECE);
+	for (uint64_t at = 0; !e && at < bytes; at += ZERO_PIECE) {
+		uint64_t left = bytes - at;
+		e = fsio_write_at(f, zeroes, left < ZERO_PIECE ? (size_t)left : ZERO_PIECE, at);
+		if (!e && (at + ZERO_PIECE) % ZERO_SYNC == 0)
+			e = fsio_sync(f);
+	}
+	mem_free(zeroes);
+	return e ? e : fsio_sync(f);
+}
+
+enum err walseg_make(struct fsio_dir *dir, uint32_t slot, uint64_t bytes, struct fsio_file **out)
+{
+	CHECK(bytes >= WALSEG_MIN_BYTES);
+	char name[WALSEG_NAME_MAX];
+	walseg_name(slot, name);
+	struct fsio_file *f;
+	enum err e = fsio_open(dir, name, FSIO_CREATE, &f);
+	if (e)
+		return e;
+	e = make_zeroes(f, bytes);
+	if (!e)
+		e = fsio_dir_sync(dir);
+	if (e) {
+		fsio_close(f);
+		enum err r = fsio_remove(dir, name);
+		(void)r; /* what stays has no head: the next start finds it as a spare */
+		return e;
+	}
+	*out = f;
+	return ERR_OK;
+}
+
+static enum err heads_write(struct fsio_file *f, const uint8_t head[WALSEG_HEAD_BYTES])
+{
+	enum err e = fsio_write_at(f, head, WALSEG_HEAD_BYTES, 0);
+	return e ? e : fsio_write_at(f, head, WALSEG_HEAD_BYTES, WALSEG_HEAD_COPY);
+}
+
+enum err walseg_blank(struct fsio_file *f)
+{
+	static const uint8_t zeroes[WALSEG_HEAD_BYTES];
+	enum err e = heads_write(f, zeroes);
+	return e ? e : fsio_sync(f);
+}
+
+enum err walseg_head_write(struct fsio_file *f, const struct walseg_head *h)
+{
+	uint8_t head[WALSEG_HEAD_BYTES];
+	walseg_head_put(h, head);
+	return heads_write(f, head);
+}
+
+uint32_t walseg_salt_crc(uint64_t salt)
+{
+	uint8_t bytes[8];
+	wire_store64(bytes, salt);
+	return crc32c(0, bytes, sizeof(bytes));
+}
+
+void walseg_frame_put(uint8_t out[WALSEG_FRAME_BYTES], uint32_t salt_crc, uint64_t seq,
+    uint64_t synced, const void *payload, uint32_t len)
+{
+	CHECK(len <= WALSEG_PAYLOAD_MAX);
+	CHECK(synced < seq);
+	wire_store32(out, FRAME_MAGIC);
+	wire_store32(out + 4, len);
+	wire_store64(out + 8, seq);
+	wire_store64(out + 16, synced);
+	uint32_t crc = crc32c(salt_crc, out, 24);
+	wire_store32(out + 24, crc);
+	wire_store32(out + 28, len ? crc32c(crc, payload, len) : crc);
+}
+
+/* ---- Reading ---- */
+
+enum err walseg_reader_init(struct walseg_reader *r, uint32_t slot, uint64_t size,
+    enum err (*read)(void *arg, void *data, size_t len, uint64_t off), void *arg)
+{
+	*r = (struct walseg_reader){ .offset = WALSEG_DATA, .size = size, ._read = read, ._arg = arg };
+	if (size < WALSEG_DATA)
+		return ERR_DAMAGED;
+	uint8_t bytes[WALSEG_HEAD_BYTES];
+	static const uint64_t copies[] = { 0, WALSEG_HEAD_COPY };
+	enum err e = ERR_DAMAGED;
+	for (size_t i = 0; i < COUNT_OF(copies) && e == ERR_DAMAGED; i++) {
+		enum err read_err = read(arg, bytes, sizeof(bytes), copies[i]);
+		if (read_err && i + 1 == COUNT_OF(copies))
+			return read_err;
+		if (!read_err && walseg_head_get(bytes, &r->head) && r->head.slot == slot)
+			e = ERR_OK;
+	}
+	r->_salt_crc = walseg_salt_crc(r->head.salt);
+	return e;
+}
+
+static enum err file_read(void *arg, void *data, size_t len, uint64_t off)
+{
+	return fsio_read_at(arg, data, len, off);
+}
+
+enum err walseg_reader_open(struct walseg_reader *r, uint32_t slot, struct fsio_file *f)
+{
+	*r = (struct walseg_reader){ 0 };
+	uint64_t size;
+	enum err e = fsio_size(f, &size);
+	return e ? e : walseg_reader_init(r, slot, size, file_read, f);
+}
+
+void walseg_reader_release(struct walseg_reader *r)
+{
+	mem_free(r->_window);
+	*r = (struct walseg_reader){ 0 };
+}
+
+/* A place the disk cannot read is taken for zeroes: damage like any other, and what stands around it is still found. */
+static void read_all(struct walseg_reader *r, uint8_t *data, size_t len, uint64_t at)
+{
+	if (!r->_read(r->_arg, data, len, at))
+		return;
+	for (size_t done = 0, n; done < len; done += n) {
+		n = len - done < READ_PIECE ? len - done : READ_PIECE;
+		if (r->_read(r->_arg, data + done, n, at + done)) {
+			memset(data + done, 0, n);
+			r->unreadable_bytes += n;
+		}
+	}
+}
+
+/* Bytes [at, at + len) of the file, or NULL when the file ends before. */
+static const uint8_t *window(struct walseg_reader *r, uint64_t at, size_t len)
+{
+	if (at > r->size || r->size - at < len)
+		return NULL;
+	if (at >= r->_window_at && at + len <= r->_window_at + r->_window_len)
+		return r->_window + (at - r->_window_at);
+	size_t want = len > WALSEG_WINDOW_BYTES ? len : WALSEG_WINDOW_BYTES;
+	if (r->size - at < want)
+		want = (size_t)(r->size - at);
+	if (want > r->_window_cap) {
+		r->_window = mem_realloc(r->_window, want);
+		r->_window_cap = want;
+	}
+	/* What the old window holds of the new one is moved, not read again. */
+	size_t have = 0;
+	if (at >= r->_window_at && at < r->_window_at + r->_window_len) {
+		have = (size_t)(r->_window_at + r->_window_len - at);
+		memmove(r->_window, r->_window + (at - r->_window_at), have);
+	}
+	read_all(r, r->_window + have, want - have, at + have);
+	r->_window_at = at;
+	r->_window_len = want;
+	return r->_window;
+}
+
+/* Looks at one place. next: where the frame ends when its head can be believed, else 0. */
+static bool frame_at(struct walseg_reader *r, uint64_t at, uint64_t *next, struct walseg_frame *out)
+{
+	*next = 0;
+	const uint8_t *p = window(r, at, WALSEG_FRAME_BYTES);
+	if (!p || wire_load32(p) != FRAME_MAGIC)
+		return false;
+	uint32_t len = wire_load32(p + 4), head_crc = crc32c(r->_salt_crc, p, 24);
+	uint64_t seq = wire_load64(p + 8), synced = wire_load64(p + 16);
+	uint32_t payload_crc = wire_load32(p + 28);
+	if (wire_load32(p + 24) != head_crc || len > WALSEG_PAYLOAD_MAX || seq >> 63 ||
+	    seq < r->head.first_seq || synced >= seq)
+		return false;
+	uint64_t space = walseg_frame_space(len);
+	p = window(r, at, (size_t)space);
+	if (!p)
+		return false;
+	*next = at + space;
+	p += WALSEG_FRAME_BYTES;
+	if (payload_crc != (len ? crc32c(head_crc, p, len) : head_crc))
+		return false;
+	*out = (struct walseg_frame){
+		.offset = at, .seq = seq, .synced = synced, .payload = p, .len = len
+	};
+	return true;
+}
+
+enum walseg_got walseg_next(struct walseg_reader *r, struct walseg_frame *out)
+{
+	r->_bad_next = 0;
+	if (r->offset > r->size || r->size - r->offset < WALSEG_FRAME_BYTES)
+		return WALSEG_END;
+	uint64_t next;
+	if (!frame_at(r, r->offset, &next, out)) {
+		r->_bad_next = next;
+		return WALSEG_BAD;
+	}
+	r->offset = next;
+	return WALSEG_FRAME;
+}
+
+/* The next place at or behind at where the magic stands; r->size when there is none. */
+static uint64_t magic_find(struct walseg_reader *r, uint64_t at)
+{
+	while (at <= r->size && r->size - at >= WALSEG_FRAME_BYTES) {
+		const uint8_t *p = window(r, at, WALSEG_FRAME_BYTES);
+		CHECK(p);
+		size_t n = (size_t)(r->_window_at + r->_window_len - at) / WALSEG_ALIGN;
+		for (size_t i = 0; i < n; i++) {
+			if (UNLIKELY(wire_load32(p + i * WALSEG_ALIGN) == FRAME_MAGIC))
+				return at + i * WALSEG_ALIGN;
+		}
+		at += n * WALSEG_ALIGN;
+	}
+	return r->size;
+}
+
+enum walseg_got walseg_resync(struct walseg_reader *r, struct walseg_frame *out)
+{
+	uint64_t at = r->_bad_next ? r->_bad_next : r->offset + WALSEG_ALIGN;
+	for (;;) {
+		at = magic_find(r, at);
+		if (at == r->size)
+			return WALSEG_END;
+		uint64_t next;
+		if (frame_at(r, at, &next, out)) {
+			r->offset = next;
+			r->_bad_next = 0;
+			return WALSEG_FRAME;
+		}
+		at = next ? next : at + WALSEG_ALIGN;
+	}
+}
+
+bool walseg_begun(const struct walseg_reader *r)
+{
+	return r->_bad_next != 0;
+}
