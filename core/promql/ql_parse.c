@@ -214,6 +214,13 @@ static const struct binary_op *binary_op_ahead(struct ql_parser *p)
 	return NULL;
 }
 
+static bool starts_expression(struct ql_parser *p)
+{
+	enum ql_tok t = ql_ahead(p);
+	return ql_tok_is_metric_name(t) || t == QLT_NUMBER || t == QLT_DURATION ||
+	    t == QLT_STRING || t == QLT_LBRACE || t == QLT_LPAREN || t == QLT_ADD || t == QLT_SUB;
+}
+
 /* ( [sign] number ) */
 static bool parse_fill_value(struct ql_parser *p, double *v)
 {
@@ -271,7 +278,8 @@ static bool parse_binary_modifiers(struct ql_parser *p, struct ql_node *n)
 		if (t == QLT_GROUP_LEFT || t == QLT_GROUP_RIGHT) {
 			ql_take(p);
 			n->bin.card = t == QLT_GROUP_LEFT ? QL_MANY_TO_ONE : QL_ONE_TO_MANY;
-			if (ql_ahead(p) == QLT_LPAREN &&
+			/* The list may be left out when the right side, or a fill, follows. */
+			if ((ql_ahead(p) == QLT_LPAREN || !starts_expression(p)) &&
 			    !ql_parse_grouping(p, &n->bin.include, &n->bin.include_count))
 				return false;
 		}
@@ -346,13 +354,6 @@ static struct ql_node *parse_binary(struct ql_parser *p, int prec_min)
 }
 
 /* ---- calls and aggregations ---- */
-
-static bool starts_expression(struct ql_parser *p)
-{
-	enum ql_tok t = ql_ahead(p);
-	return ql_tok_is_metric_name(t) || t == QLT_NUMBER || t == QLT_DURATION ||
-	    t == QLT_STRING || t == QLT_LBRACE || t == QLT_LPAREN || t == QLT_ADD || t == QLT_SUB;
-}
 
 struct args {
 	struct ql_node **v;

@@ -62,14 +62,14 @@ static struct ql_dur *dur_sign(struct ql_parser *p, struct ql_token sign, struct
 	return n;
 }
 
-static struct ql_dur *dur_literal(struct ql_parser *p)
+static struct ql_dur *dur_literal(struct ql_parser *p, uint32_t blame)
 {
 	struct ql_token t = ql_take(p);
 	struct ql_dur *d = new_dur(p, QL_DUR_NUM, t.pos, t.pos + t.len);
 	if (!d || !ql_number(p, t, &d->num))
 		return NULL;
 	if (!in_range(d->num))
-		return ql_fail(p, t.pos, "duration out of range");
+		return ql_fail(p, blame, "duration out of range");
 	d->is_duration = t.tok == QLT_DURATION;
 	return d;
 }
@@ -128,7 +128,7 @@ static struct ql_dur *dur_unary(struct ql_parser *p)
 		return d ? dur_sign(p, sign, d) : NULL;
 	}
 	if (t == QLT_NUMBER || t == QLT_DURATION)
-		return dur_literal(p);
+		return dur_literal(p, p->t.pos);
 	if (is_dur_call(t))
 		return dur_call(p);
 	if (t == QLT_LPAREN)
@@ -193,7 +193,7 @@ static struct ql_dur *parse_offset_dur(struct ql_parser *p)
 {
 	enum ql_tok t = ql_ahead(p);
 	if (t == QLT_NUMBER || t == QLT_DURATION)
-		return dur_literal(p);
+		return dur_literal(p, p->t.pos);
 	if (is_dur_call(t))
 		return dur_call(p);
 	if (t != QLT_ADD && t != QLT_SUB)
@@ -202,7 +202,7 @@ static struct ql_dur *parse_offset_dur(struct ql_parser *p)
 	t = ql_ahead(p);
 	struct ql_dur *d;
 	if (t == QLT_NUMBER || t == QLT_DURATION)
-		d = dur_literal(p);
+		d = dur_literal(p, sign.pos);
 	else if (is_dur_call(t))
 		d = dur_call(p);
 	else if (t == QLT_LPAREN)

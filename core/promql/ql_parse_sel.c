@@ -70,6 +70,46 @@ struct ql_str ql_unquote(struct ql_parser *p, struct ql_token t)
 	return (struct ql_str){ out, (uint32_t)out_len };
 }
 
+static int unit_rank(const char *s, size_t len)
+{
+	static const char *const units[] = { "y", "w", "d", "h", "m", "s", "ms" };
+	for (int i = 0; i < (int)COUNT_OF(units); i++)
+		if (strlen(units[i]) == len && !memcmp(units[i], s, len))
+			return i;
+	return -1;
+}
+
+/* Why a text that the lexer took for a duration is none: an unknown unit, or the rest. */
+static void fail_duration(struct ql_parser *p, struct ql_token t)
+{
+	const char *s = p->lex.text + t.pos, *end = s + t.len;
+	for (int last = -1; s < end;) {
+		const char *digits = s;
+		while (s < end && *s >= '0' && *s <= '9')
+			s++;
+		const char *unit = s;
+		while (s < end && (*s < '0' || *s > '9'))
+			s++;
+		int rank = unit_rank(unit, (size_t)(s - unit));
+		if (rank < 0 && unit > digits && s > unit) {
+			struct buf b;
+			buf_init(&b);
+			buf_add_str(&b, "unknown unit ");
+			label_quote_go(&b, unit, (size_t)(s - unit));
+			buf_add_str(&b, " in duration ");
+			buf_add_u8(&b, 0);
+			ql_fail_quoted(
+			    p, t.pos, (const char *)b.data, p->lex.text + t.pos, t.len, "");
+			buf_release(&b);
+			return;
+		}
+		if (rank <= last || unit == digits)
+			break;
+		last = rank;
+	}
+	ql_fail_quoted(p, t.pos, "not a valid duration string: ", p->lex.text + t.pos, t.len, "");
+}
+
 bool ql_number(struct ql_parser *p, struct ql_token t, double *v)
 {
 	const char *s = p->lex.text + t.pos;
@@ -85,7 +125,7 @@ bool ql_number(struct ql_parser *p, struct ql_token t, double *v)
 	if (e == ERR_TOOBIG)
 		ql_fail(p, t.pos, "duration out of range");
 	else if (e)
-		ql_fail_quoted(p, t.pos, "not a valid duration string: ", s, t.len, "");
+		fail_duration(p, t);
 	*v = (double)(ms / 1000) + (double)(ms % 1000) / 1000.0;
 	return !e;
 }

@@ -347,9 +347,9 @@ static bool needs_split(const struct ql_node *n)
 {
 	struct buf b;
 	buf_init(&b);
-	b.limit = PRETTY_LINE_MAX;
+	b.limit = 2 * PRETTY_LINE_MAX;
 	ql_print(&b, n);
-	bool over = b.over;
+	bool over = b.over || b.len > PRETTY_LINE_MAX;
 	buf_release(&b);
 	return over;
 }
