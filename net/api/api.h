@@ -1,0 +1,95 @@
+/*
+ * api - the HTTP API of the program: what its handlers share.
+ *
+ * net/daemon makes one api, gives it to the server as srv_opts.ctx with api_routes and api_gate, and tells it when storage is ready and when the process stops:
+ *
+ *   api_create > srv_create(.routes = api_routes, .ctx = api, .gate = api_gate) > srv_serve (all is 503 but /-/healthy and walreplay)
+ *   > store_open > api_ready > ... > srv_stop_accepting > api_stopping > srv_drain ... > srv_free > api_free
+ *
+ * Each loop has its own struct api_loop: phase, decode buffers, random numbers. Nobody else touches it.
+ * Thread: create, ready, stopping and free from the main thread while the team runs (free: after its loops serve no request); everything else on the loop of the request.
+ */
+#ifndef NET_API_API_H
+#define NET_API_API_H
+
+#include "core/rt/team.h"
+#include "core/rt/work.h"
+#include "core/seam/sink.h"
+#include "core/seam/source.h"
+#include "net/http/router.h"
+#include "storage/store.h"
+
+#define API_COMPAT_VERSION "3.14.0" /* Prometheus' number that clients derive features from */
+
+/* Limits of reliability.md sections 6 and 7. */
+#define API_LOOP_DECODED_BYTES (4u << 20) /* larger write bodies are decoded by a worker */
+#define API_QUERY_TEXT_MAX     (64u << 10)
+#define API_STEPS_MAX          11000 /* (end - start) / step */
+#define API_RESULT_POINTS_MAX  10000000u
+#define API_QUEUED_MAX         64u      /* queries that wait for a place, in the process */
+#define API_META_ITEMS_MAX     1000000u /* series, names, values of one answer */
+#define API_META_BYTES_MAX     (256u << 20)
+#define API_META_MS_MAX        30000
+#define API_QUERY_TIMEOUT_MS   120000 /* default of api_opts.query_timeout_ms */
+
+enum api_phase {
+	API_STARTING,
+	API_READY,
+	API_STOPPING
+};
+
+struct api_opts {
+	struct team *team;
+	struct work_pool *pool;
+	const char *version, *revision, *branch, *build_date; /* our own; NULL = "" */
+	const char *data_dir;                                 /* as given on the command line */
+	int64_t retention_ms;
+	int64_t query_timeout_ms;   /* 0 = API_QUERY_TIMEOUT_MS */
+	int64_t lookback_ms;        /* 0 = 5 min */
+	uint64_t query_samples_max; /* 0 = 50,000,000 */
+	bool admin_api;             /* --web.enable-admin-api */
+	/* Every flag with its value, for /api/v1/status/flags; may be NULL. */
+	void (*flags_each)(const void *flags,
+	    void (*fn)(void *arg, const char *name, const char *value), void *arg);
+	const void *flags;
+};
+
+struct write; /* net/api/api_write.c */
+struct admit; /* net/api/admit.h */
+struct api_loop {
+	enum api_phase phase;
+	uint64_t rnd;           /* api_random() */
+	struct list_link spare; /* of struct write, last used first */
+	unsigned spare_count;
+};
+struct api {
+	struct api_opts opts; /* read only after api_create */
+	struct store *store;  /* set before any loop is READY; NULL while starting */
+	struct sink *sink;
+	struct source *source;
+	struct admit *admit;
+	int64_t start_ms;       /* wall clock of api_create */
+	struct api_loop *loops; /* by loop_index */
+};
+
+MUST_CHECK enum err api_create(
+    const struct api_opts *o, struct api **out); /* o's strings are borrowed */
+void api_ready(struct api *a, struct store *st);
+void api_stopping(struct api *a);
+void api_free(struct api *a);
+
+extern const struct route_table api_routes;
+/* 503 "Service Unavailable" with X-Prometheus-Stopping until ready and when stopping (spec/http-api.md section 1). */
+bool api_gate(struct req *r);
+
+static inline struct api *api_of(const struct req *r)
+{
+	return r->ctx;
+}
+static inline struct api_loop *api_loop_of(const struct req *r)
+{
+	return &api_of(r)->loops[loop_index(r->loop)];
+}
+uint64_t api_random(struct api_loop *l); /* not for secrets */
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * apierr - the one place where an error code becomes an answer.
+ *
+ * JSON (spec/http-api.md section 1): {"status":"error","errorType":...,"error":...} with the status of the type.
+ * Plain (writes, reliability.md section 5): "<word>: <sentence>" with Retry-After where repeating is right.
+ * Thread: the loop of the request.
+ */
+#ifndef NET_API_APIERR_H
+#define NET_API_APIERR_H
+
+#include "net/http/req.h"
+
+/* What a code means to the two kinds of clients. */
+struct apierr_row {
+	enum err err;
+	const char *type; /* errorType of the JSON envelope */
+	int status;
+	const char *word; /* of a plain refusal of a write */
+	int write_status;
+	uint32_t retry_after_s; /* of a write, when the sink gave none; 0 = never */
+};
+const struct apierr_row *apierr_row(enum err e);
+
+/* JSON error of the code's type. text may be any bytes. */
+void apierr_json(struct req *r, enum err e, const char *text, size_t len);
+void apierr_jsonf(struct req *r, enum err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* 400 bad_data: invalid parameter "name": reason */
+void apierr_param(struct req *r, const char *name, const char *reason);
+
+/* Refusal of a whole write that may be repeated (5xx) or not. retry_after_s: what the sink said, 0 = the table's. */
+void apierr_write(struct req *r, enum err e, uint32_t retry_after_s);
+/* Seconds for Retry-After: base x 2^min(Retry-Attempt, 3), +-50 % of it by chance, 1..60 (reliability.md section 5). rnd: any number. */
+uint32_t apierr_backoff_s(uint32_t base_s, uint64_t attempt, uint64_t rnd);
+/* 503 Service Unavailable, text/plain, X-Prometheus-Stopping. */
+void apierr_unavailable(struct req *r, bool stopping);
+
+#endif
