@@ -22,7 +22,7 @@ static bool expect_type(struct ql_parser *p, struct ql_node *n, enum ql_type wan
 	if (!ql_check(p, n))
 		return false;
 	if (n->type != want)
-		return ql_fail(p, n->pos.start, "expected type %s in %s, got %s",
+		return ql_parse_fail(p, n->pos.start, "expected type %s in %s, got %s",
 		    ql_type_text(want), where, ql_type_text(n->type));
 	return true;
 }
@@ -43,7 +43,7 @@ static bool check_on_and_group(struct ql_parser *p, struct ql_node *n)
 		for (uint32_t j = 0; j < n->bin.include_count; j++) {
 			const struct ql_str *a = &n->bin.labels[i], *b = &n->bin.include[j];
 			if (a->len == b->len && !memcmp(a->s, b->s, a->len))
-				return ql_fail_quoted(p, n->bin.op_pos.start, "label ", a->s,
+				return ql_parse_fail_quoted(p, n->bin.op_pos.start, "label ", a->s,
 				    a->len, " must not occur in ON and GROUP clause at once");
 		}
 	return true;
@@ -56,24 +56,24 @@ static bool check_matching(struct ql_parser *p, struct ql_node *n)
 	bool fill = n->bin.fill_l_set || n->bin.fill_r_set;
 	if (!vectors) {
 		if (n->bin.labels_count)
-			return ql_fail(p, n->pos.start,
+			return ql_parse_fail(p, n->pos.start,
 			    "vector matching only allowed between instant vectors");
 		if (fill)
-			return ql_fail(p, n->pos.start,
+			return ql_parse_fail(p, n->pos.start,
 			    "filling in missing series only allowed between instant vectors");
 		n->bin.has_matching = n->bin.on = false;
 		n->bin.card = QL_ONE_TO_ONE;
 		n->bin.include_count = 0;
 	} else if (is_set_op(n->bin.op)) {
 		if (n->bin.card == QL_MANY_TO_ONE || n->bin.card == QL_ONE_TO_MANY)
-			return ql_fail(p, n->pos.start, "no grouping allowed for \"%s\" operation",
-			    ql_op_text(n->bin.op));
+			return ql_parse_fail(p, n->pos.start,
+			    "no grouping allowed for \"%s\" operation", ql_op_text(n->bin.op));
 		if (fill)
-			return ql_fail(p, n->pos.start,
+			return ql_parse_fail(p, n->pos.start,
 			    "filling in missing series not allowed for set operators");
 	}
 	if (is_set_op(n->bin.op) && (n->bin.l->type == QL_SCALAR || n->bin.r->type == QL_SCALAR))
-		return ql_fail(p, n->pos.start,
+		return ql_parse_fail(p, n->pos.start,
 		    "set operator \"%s\" not allowed in binary scalar expression",
 		    ql_op_text(n->bin.op));
 	return true;
@@ -85,18 +85,18 @@ static bool check_binary(struct ql_parser *p, struct ql_node *n)
 	if (!ql_check(p, l) || !ql_check(p, r))
 		return false;
 	if (n->bin.return_bool && !is_comparison(n->bin.op))
-		return ql_fail(p, n->bin.op_pos.start,
+		return ql_parse_fail(p, n->bin.op_pos.start,
 		    "bool modifier can only be used on comparison operators");
 	if (is_comparison(n->bin.op) && !n->bin.return_bool && l->type == QL_SCALAR &&
 	    r->type == QL_SCALAR)
-		return ql_fail(
+		return ql_parse_fail(
 		    p, n->bin.op_pos.start, "comparisons between scalars must use BOOL modifier");
 	if (is_set_op(n->bin.op) && n->bin.card == QL_ONE_TO_ONE)
 		n->bin.card = QL_MANY_TO_MANY;
 	if (!check_on_and_group(p, n))
 		return false;
 	if (!is_operand(l) || !is_operand(r))
-		return ql_fail(p, is_operand(l) ? r->pos.start : l->pos.start,
+		return ql_parse_fail(p, is_operand(l) ? r->pos.start : l->pos.start,
 		    "binary expression must contain only scalar and instant vector types");
 	return check_matching(p, n);
 }
@@ -106,14 +106,14 @@ static bool check_count(struct ql_parser *p, struct ql_node *n)
 	const struct ql_func *f = n->call.func;
 	uint32_t got = n->call.args_count, least = f->args_count - (f->variadic ? 1 : 0);
 	if (!f->variadic && got != f->args_count)
-		return ql_fail(p, n->pos.start, "expected %u argument(s) in call to \"%s\", got %u",
-		    f->args_count, f->name, got);
+		return ql_parse_fail(p, n->pos.start,
+		    "expected %u argument(s) in call to \"%s\", got %u", f->args_count, f->name, got);
 	if (f->variadic && got < least)
-		return ql_fail(p, n->pos.start,
+		return ql_parse_fail(p, n->pos.start,
 		    "expected at least %u argument(s) in call to \"%s\", got %u", least, f->name,
 		    got);
 	if (f->variadic > 0 && got > least + (uint32_t)f->variadic)
-		return ql_fail(p, n->pos.start,
+		return ql_parse_fail(p, n->pos.start,
 		    "expected at most %u argument(s) in call to \"%s\", got %u",
 		    least + (uint32_t)f->variadic, f->name, got);
 	return true;
@@ -126,14 +126,14 @@ static bool check_info(struct ql_parser *p, struct ql_node *n)
 {
 	struct ql_node *arg = n->call.args[1];
 	if (arg->type != QL_VECTOR)
-		return ql_fail(p, n->pos.start,
+		return ql_parse_fail(p, n->pos.start,
 		    "expected type instant vector in call to function \"info\", got %s",
 		    ql_type_text(arg->type));
 	if (arg->kind == QL_SELECTOR && arg->sel.name.len)
-		return ql_fail(p, arg->pos.start,
+		return ql_parse_fail(p, arg->pos.start,
 		    "expected label selectors only, got vector selector instead");
 	if (arg->kind != QL_SELECTOR)
-		return ql_fail(p, arg->pos.start, "expected label selectors only");
+		return ql_parse_fail(p, arg->pos.start, "expected label selectors only");
 	return true;
 }
 
@@ -154,7 +154,7 @@ static bool check_call(struct ql_parser *p, struct ql_node *n)
 		if (!ql_check(p, arg))
 			return false;
 		if (arg->type != want)
-			return ql_fail(p, arg->pos.start,
+			return ql_parse_fail(p, arg->pos.start,
 			    "expected type %s in call to function \"%s\", got %s",
 			    ql_type_text(want), f->name, ql_type_text(arg->type));
 	}
@@ -174,7 +174,7 @@ static bool fail_two_names(struct ql_parser *p, struct ql_node *n, const struct 
 	buf_add_str(&b, " or ");
 	label_quote_go(&b, m->value, m->value_len);
 	buf_add_u8(&b, 0);
-	ql_fail(p, n->pos.start, "metric name must not be set twice: %s", (const char *)b.data);
+	ql_parse_fail(p, n->pos.start, "metric name must not be set twice: %s", (const char *)b.data);
 	buf_release(&b);
 	return false;
 }
@@ -190,7 +190,8 @@ static bool check_selector(struct ql_parser *p, struct ql_node *n, bool may_be_e
 	for (uint32_t i = 0; i < n->sel.matchers_count && !may_be_empty; i++)
 		may_be_empty = !n->sel.matchers[i].matches_empty;
 	return may_be_empty ||
-	    ql_fail(p, n->pos.start, "vector selector must contain at least one non-empty matcher");
+	    ql_parse_fail(
+	        p, n->pos.start, "vector selector must contain at least one non-empty matcher");
 }
 
 static bool check_subquery(struct ql_parser *p, struct ql_node *n)
@@ -201,7 +202,7 @@ static bool check_subquery(struct ql_parser *p, struct ql_node *n)
 	if (!ql_check(p, n->sub.expr))
 		return false;
 	if (n->sub.expr->type != QL_VECTOR)
-		return ql_fail(p, n->pos.start,
+		return ql_parse_fail(p, n->pos.start,
 		    "subquery is only allowed on instant vector, got %s instead",
 		    raw[n->sub.expr->type]);
 	return true;
@@ -227,7 +228,7 @@ bool ql_check(struct ql_parser *p, struct ql_node *n)
 		if (!ql_check(p, n->unary.expr))
 			return false;
 		if (!is_operand(n->unary.expr))
-			return ql_fail(p, n->pos.start,
+			return ql_parse_fail(p, n->pos.start,
 			    "unary expression only allowed on expressions of type scalar or instant vector, got \"%s\"",
 			    ql_type_text(n->unary.expr->type));
 		return true;

@@ -81,20 +81,20 @@ void ql_parser_init(struct ql_parser *p, struct arena *a, const char *text, uint
 	ql_lex_init(&p->lex, text, len);
 }
 
-enum ql_tok ql_ahead(struct ql_parser *p)
+enum ql_tok ql_parse_ahead(struct ql_parser *p)
 {
 	if (!p->have) {
 		ql_lex_next(&p->lex, &p->t);
 		p->have = true;
 		if (p->t.tok == QLT_ERROR)
-			ql_fail(p, p->t.pos, "%s", p->lex.error);
+			ql_parse_fail(p, p->t.pos, "%s", p->lex.error);
 	}
 	return p->t.tok;
 }
 
-struct ql_token ql_take(struct ql_parser *p)
+struct ql_token ql_parse_take(struct ql_parser *p)
 {
-	enum ql_tok t = ql_ahead(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	if (t == QLT_RBRACE || t == QLT_RPAREN || t == QLT_RBRACKET || t == QLT_DURATION ||
 	    t == QLT_NUMBER)
 		p->closing = p->t.pos + p->t.len;
@@ -104,23 +104,23 @@ struct ql_token ql_take(struct ql_parser *p)
 	return p->t;
 }
 
-bool ql_accept(struct ql_parser *p, enum ql_tok tok)
+bool ql_parse_accept(struct ql_parser *p, enum ql_tok tok)
 {
-	if (ql_ahead(p) != tok)
+	if (ql_parse_ahead(p) != tok)
 		return false;
-	ql_take(p);
+	ql_parse_take(p);
 	return true;
 }
 
-bool ql_expect(struct ql_parser *p, enum ql_tok tok)
+bool ql_parse_expect(struct ql_parser *p, enum ql_tok tok)
 {
-	if (ql_accept(p, tok))
+	if (ql_parse_accept(p, tok))
 		return true;
-	ql_unexpected_here(p);
+	ql_parse_unexpected_here(p);
 	return false;
 }
 
-void *ql_fail(struct ql_parser *p, uint32_t pos, const char *fmt, ...)
+void *ql_parse_fail(struct ql_parser *p, uint32_t pos, const char *fmt, ...)
 {
 	if (p->err)
 		return NULL;
@@ -139,44 +139,44 @@ void *ql_fail(struct ql_parser *p, uint32_t pos, const char *fmt, ...)
 	return NULL;
 }
 
-void *ql_fail_quoted(struct ql_parser *p, uint32_t pos, const char *before, const char *s,
+void *ql_parse_fail_quoted(struct ql_parser *p, uint32_t pos, const char *before, const char *s,
     size_t len, const char *after)
 {
 	struct buf b;
 	buf_init(&b);
 	label_quote_go(&b, s, len);
 	buf_add_u8(&b, 0);
-	ql_fail(p, pos, "%s%s%s", before, (const char *)b.data, after);
+	ql_parse_fail(p, pos, "%s%s%s", before, (const char *)b.data, after);
 	buf_release(&b);
 	return NULL;
 }
 
-void *ql_unexpected(struct ql_parser *p, const char *context, const char *expected)
+void *ql_parse_unexpected(struct ql_parser *p, const char *context, const char *expected)
 {
-	ql_ahead(p);
+	ql_parse_ahead(p);
 	struct buf b;
 	buf_init(&b);
 	ql_tok_describe(&b, p->lex.text, &p->t);
 	buf_add_u8(&b, 0);
-	ql_fail(p, p->t.pos, "unexpected %s%s%s%s%s", (const char *)b.data, *context ? " in " : "",
-	    context, *expected ? ", expected " : "", expected);
+	ql_parse_fail(p, p->t.pos, "unexpected %s%s%s%s%s", (const char *)b.data,
+	    *context ? " in " : "", context, *expected ? ", expected " : "", expected);
 	buf_release(&b);
 	return NULL;
 }
 
-void *ql_unexpected_here(struct ql_parser *p)
+void *ql_parse_unexpected_here(struct ql_parser *p)
 {
-	return ql_unexpected(p, p->place.context, p->place.expected);
+	return ql_parse_unexpected(p, p->place.context, p->place.expected);
 }
 
 /* ---- nodes ---- */
 
-struct ql_node *ql_new_node(
+struct ql_node *ql_parse_new_node(
     struct ql_parser *p, enum ql_kind kind, enum ql_type type, uint32_t start, uint32_t end)
 {
 	struct ql_node *n = arena_zalloc(p->arena, sizeof(*n));
 	if (!n)
-		return ql_fail(p, start, "out of memory for this query");
+		return ql_parse_fail(p, start, "out of memory for this query");
 	n->kind = kind;
 	n->type = type;
 	n->pos = (struct ql_pos){ start, end };
@@ -184,20 +184,20 @@ struct ql_node *ql_new_node(
 	return n;
 }
 
-bool ql_nest_enter(struct ql_parser *p, uint32_t pos)
+bool ql_parse_nest(struct ql_parser *p, uint32_t pos)
 {
 	if (p->nest >= QL_NEST_MAX)
-		return ql_fail(
+		return ql_parse_fail(
 		    p, pos, "expression is nested too deeply, the limit is %d", QL_NEST_MAX);
 	p->nest++;
 	return true;
 }
 
-bool ql_height_set(struct ql_parser *p, struct ql_node *n, uint32_t below)
+bool ql_parse_height(struct ql_parser *p, struct ql_node *n, uint32_t below)
 {
 	if (below >= QL_HEIGHT_MAX)
-		return ql_fail(p, n->pos.start, "expression has too many levels, the limit is %d",
-		    QL_HEIGHT_MAX);
+		return ql_parse_fail(p, n->pos.start,
+		    "expression has too many levels, the limit is %d", QL_HEIGHT_MAX);
 	if (n->height < below + 1)
 		n->height = below + 1;
 	return true;
@@ -207,7 +207,7 @@ bool ql_height_set(struct ql_parser *p, struct ql_node *n, uint32_t below)
 
 static const struct binary_op *binary_op_ahead(struct ql_parser *p)
 {
-	enum ql_tok t = ql_ahead(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	for (size_t i = 0; i < COUNT_OF(binary_ops); i++)
 		if (binary_ops[i].tok == t)
 			return &binary_ops[i];
@@ -216,7 +216,7 @@ static const struct binary_op *binary_op_ahead(struct ql_parser *p)
 
 static bool starts_expression(struct ql_parser *p)
 {
-	enum ql_tok t = ql_ahead(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	return ql_tok_is_metric_name(t) || t == QLT_NUMBER || t == QLT_DURATION ||
 	    t == QLT_STRING || t == QLT_LBRACE || t == QLT_LPAREN || t == QLT_ADD || t == QLT_SUB;
 }
@@ -224,24 +224,24 @@ static bool starts_expression(struct ql_parser *p)
 /* ( [sign] number ) */
 static bool parse_fill_value(struct ql_parser *p, double *v)
 {
-	ql_take(p); /* fill, fill_left, fill_right */
-	if (!ql_expect(p, QLT_LPAREN))
+	ql_parse_take(p); /* fill, fill_left, fill_right */
+	if (!ql_parse_expect(p, QLT_LPAREN))
 		return false;
-	bool minus = ql_ahead(p) == QLT_SUB;
-	if (minus || ql_ahead(p) == QLT_ADD)
-		ql_take(p);
-	if (ql_ahead(p) != QLT_NUMBER && ql_ahead(p) != QLT_DURATION)
-		return ql_unexpected_here(p);
-	if (!ql_number(p, ql_take(p), v))
+	bool minus = ql_parse_ahead(p) == QLT_SUB;
+	if (minus || ql_parse_ahead(p) == QLT_ADD)
+		ql_parse_take(p);
+	if (ql_parse_ahead(p) != QLT_NUMBER && ql_parse_ahead(p) != QLT_DURATION)
+		return ql_parse_unexpected_here(p);
+	if (!ql_parse_number(p, ql_parse_take(p), v))
 		return false;
 	if (minus)
 		*v = -*v;
-	return ql_expect(p, QLT_RPAREN);
+	return ql_parse_expect(p, QLT_RPAREN);
 }
 
 static bool parse_fills(struct ql_parser *p, struct ql_node *n)
 {
-	enum ql_tok t = ql_ahead(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	if (t == QLT_FILL) {
 		n->bin.fill_l_set = n->bin.fill_r_set = true;
 		bool ok = parse_fill_value(p, &n->bin.fill_l);
@@ -249,7 +249,7 @@ static bool parse_fills(struct ql_parser *p, struct ql_node *n)
 		return ok;
 	}
 	for (int i = 0; i < 2; i++) {
-		t = ql_ahead(p);
+		t = ql_parse_ahead(p);
 		if (t == QLT_FILL_LEFT && !n->bin.fill_l_set) {
 			n->bin.fill_l_set = true;
 			if (!parse_fill_value(p, &n->bin.fill_l))
@@ -266,20 +266,20 @@ static bool parse_fills(struct ql_parser *p, struct ql_node *n)
 /* [bool] [on|ignoring (labels) [group_left|group_right [(labels)]]] [fills] */
 static bool parse_binary_modifiers(struct ql_parser *p, struct ql_node *n)
 {
-	n->bin.return_bool = ql_accept(p, QLT_BOOL);
-	enum ql_tok t = ql_ahead(p);
+	n->bin.return_bool = ql_parse_accept(p, QLT_BOOL);
+	enum ql_tok t = ql_parse_ahead(p);
 	if (t == QLT_ON || t == QLT_IGNORING) {
-		ql_take(p);
+		ql_parse_take(p);
 		n->bin.has_matching = true;
 		n->bin.on = t == QLT_ON;
 		if (!ql_parse_grouping(p, &n->bin.labels, &n->bin.labels_count))
 			return false;
-		t = ql_ahead(p);
+		t = ql_parse_ahead(p);
 		if (t == QLT_GROUP_LEFT || t == QLT_GROUP_RIGHT) {
-			ql_take(p);
+			ql_parse_take(p);
 			n->bin.card = t == QLT_GROUP_LEFT ? QL_MANY_TO_ONE : QL_ONE_TO_MANY;
 			/* The list may be left out when the right side, or a fill, follows. */
-			if ((ql_ahead(p) == QLT_LPAREN || !starts_expression(p)) &&
+			if ((ql_parse_ahead(p) == QLT_LPAREN || !starts_expression(p)) &&
 			    !ql_parse_grouping(p, &n->bin.include, &n->bin.include_count))
 				return false;
 		}
@@ -290,8 +290,8 @@ static bool parse_binary_modifiers(struct ql_parser *p, struct ql_node *n)
 static struct ql_node *parse_operation(
     struct ql_parser *p, struct ql_node *l, const struct binary_op *op)
 {
-	struct ql_token t = ql_take(p);
-	struct ql_node *n = ql_new_node(p, QL_BINARY, QL_VECTOR, l->pos.start, 0);
+	struct ql_token t = ql_parse_take(p);
+	struct ql_node *n = ql_parse_new_node(p, QL_BINARY, QL_VECTOR, l->pos.start, 0);
 	if (!n)
 		return NULL;
 	n->bin.op = op->op;
@@ -306,9 +306,9 @@ static struct ql_node *parse_operation(
 	if (l->type == QL_SCALAR && n->bin.r->type == QL_SCALAR)
 		n->type = QL_SCALAR;
 	if (!p->opts->fill_modifiers && (n->bin.fill_l_set || n->bin.fill_r_set))
-		return ql_fail(
+		return ql_parse_fail(
 		    p, n->pos.start, "binop fill modifiers are experimental and not enabled");
-	if (!ql_height_set(p, n, l->height) || !ql_height_set(p, n, n->bin.r->height))
+	if (!ql_parse_height(p, n, l->height) || !ql_parse_height(p, n, n->bin.r->height))
 		return NULL;
 	return n;
 }
@@ -317,12 +317,12 @@ static struct ql_node *parse_primary(struct ql_parser *p);
 
 static struct ql_node *parse_unary(struct ql_parser *p)
 {
-	enum ql_tok sign = ql_ahead(p);
+	enum ql_tok sign = ql_parse_ahead(p);
 	if (sign != QLT_ADD && sign != QLT_SUB) {
 		struct ql_node *n = parse_primary(p);
 		return n ? ql_parse_postfix(p, n) : NULL;
 	}
-	struct ql_token t = ql_take(p);
+	struct ql_token t = ql_parse_take(p);
 	struct ql_node *e = parse_binary(p, PREC_POW);
 	if (!e)
 		return NULL;
@@ -332,8 +332,8 @@ static struct ql_node *parse_unary(struct ql_parser *p)
 		e->pos.start = t.pos;
 		return e;
 	}
-	struct ql_node *n = ql_new_node(p, QL_UNARY, e->type, t.pos, e->pos.end);
-	if (!n || !ql_height_set(p, n, e->height))
+	struct ql_node *n = ql_parse_new_node(p, QL_UNARY, e->type, t.pos, e->pos.end);
+	if (!n || !ql_parse_height(p, n, e->height))
 		return NULL;
 	n->unary.minus = sign == QLT_SUB;
 	n->unary.expr = e;
@@ -342,8 +342,8 @@ static struct ql_node *parse_unary(struct ql_parser *p)
 
 static struct ql_node *parse_binary(struct ql_parser *p, int prec_min)
 {
-	ql_ahead(p);
-	if (!ql_nest_enter(p, p->t.pos))
+	ql_parse_ahead(p);
+	if (!ql_parse_nest(p, p->t.pos))
 		return NULL;
 	struct ql_node *n = parse_unary(p);
 	const struct binary_op *op;
@@ -364,9 +364,9 @@ struct args {
 static bool parse_args(struct ql_parser *p, struct args *args)
 {
 	*args = (struct args){ 0 };
-	if (!ql_expect(p, QLT_LPAREN))
+	if (!ql_parse_expect(p, QLT_LPAREN))
 		return false;
-	if (ql_accept(p, QLT_RPAREN))
+	if (ql_parse_accept(p, QLT_RPAREN))
 		return true;
 	for (;;) {
 		struct ql_node *e = parse_binary(p, PREC_OR);
@@ -376,18 +376,18 @@ static bool parse_args(struct ql_parser *p, struct args *args)
 			uint32_t cap = args->cap ? args->cap * 2 : 4;
 			struct ql_node **v = arena_array(p->arena, cap, sizeof(*v));
 			if (!v)
-				return ql_fail(p, e->pos.start, "out of memory for this query");
+				return ql_parse_fail(p, e->pos.start, "out of memory for this query");
 			if (args->count)
 				memcpy(v, args->v, args->count * sizeof(*v));
 			args->v = v;
 			args->cap = cap;
 		}
 		args->v[args->count++] = e;
-		if (ql_ahead(p) != QLT_COMMA)
-			return ql_expect(p, QLT_RPAREN);
-		struct ql_token comma = ql_take(p);
+		if (ql_parse_ahead(p) != QLT_COMMA)
+			return ql_parse_expect(p, QLT_RPAREN);
+		struct ql_token comma = ql_parse_take(p);
 		if (!starts_expression(p))
-			return ql_fail(
+			return ql_parse_fail(
 			    p, comma.pos, "trailing commas not allowed in function call args");
 	}
 }
@@ -395,7 +395,7 @@ static bool parse_args(struct ql_parser *p, struct args *args)
 static bool args_heights(struct ql_parser *p, struct ql_node *n, const struct args *args)
 {
 	for (uint32_t i = 0; i < args->count; i++)
-		if (!ql_height_set(p, n, args->v[i]->height))
+		if (!ql_parse_height(p, n, args->v[i]->height))
 			return false;
 	return true;
 }
@@ -408,10 +408,11 @@ static struct ql_node *parse_call(struct ql_parser *p, struct ql_token name)
 		return NULL;
 	const struct ql_func *f = ql_func_find(s, name.len);
 	if (!f)
-		return ql_fail_quoted(p, name.pos, "unknown function with name ", s, name.len, "");
+		return ql_parse_fail_quoted(
+		    p, name.pos, "unknown function with name ", s, name.len, "");
 	if ((f->flags & QL_FN_EXPERIMENTAL) && !p->opts->experimental_functions)
-		return ql_fail_quoted(p, name.pos, "function ", s, name.len, " is not enabled");
-	struct ql_node *n = ql_new_node(p, QL_CALL, f->ret, name.pos, p->closing);
+		return ql_parse_fail_quoted(p, name.pos, "function ", s, name.len, " is not enabled");
+	struct ql_node *n = ql_parse_new_node(p, QL_CALL, f->ret, name.pos, p->closing);
 	if (!n || !args_heights(p, n, &args))
 		return NULL;
 	n->call.func = f;
@@ -423,26 +424,27 @@ static struct ql_node *parse_call(struct ql_parser *p, struct ql_token name)
 static bool parse_clause(struct ql_parser *p, struct ql_node *n)
 {
 	n->agg.has_clause = true;
-	n->agg.without = ql_take(p).tok == QLT_WITHOUT;
+	n->agg.without = ql_parse_take(p).tok == QLT_WITHOUT;
 	return ql_parse_grouping(p, &n->agg.grouping, &n->agg.grouping_count);
 }
 static bool clause_ahead(struct ql_parser *p)
 {
-	return ql_ahead(p) == QLT_BY || ql_ahead(p) == QLT_WITHOUT;
+	return ql_parse_ahead(p) == QLT_BY || ql_parse_ahead(p) == QLT_WITHOUT;
 }
 
 static struct ql_node *check_aggregation(
     struct ql_parser *p, struct ql_node *n, const struct aggregator *agg, const struct args *args)
 {
 	if (!args->count)
-		return ql_fail(p, n->pos.start, "no arguments for aggregate expression provided");
+		return ql_parse_fail(
+		    p, n->pos.start, "no arguments for aggregate expression provided");
 	if (agg->experimental && !p->opts->experimental_functions)
-		return ql_fail(p, n->pos.start,
+		return ql_parse_fail(p, n->pos.start,
 		    "%s() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
 		    ql_agg_text(agg->op));
 	uint32_t wanted = agg->param ? 2 : 1;
 	if (args->count != wanted)
-		return ql_fail(p, n->pos.start,
+		return ql_parse_fail(p, n->pos.start,
 		    "wrong number of arguments for aggregate expression provided, expected %u, got %u",
 		    wanted, args->count);
 	n->agg.param = agg->param ? args->v[0] : NULL;
@@ -455,7 +457,7 @@ static struct ql_node *parse_aggregation(struct ql_parser *p, struct ql_token na
 	const struct aggregator *agg = aggregators;
 	while (agg->tok != name.tok)
 		agg++;
-	struct ql_node *n = ql_new_node(p, QL_AGGREGATE, QL_VECTOR, name.pos, 0);
+	struct ql_node *n = ql_parse_new_node(p, QL_AGGREGATE, QL_VECTOR, name.pos, 0);
 	if (!n)
 		return NULL;
 	n->agg.op = agg->op;
@@ -482,12 +484,12 @@ static struct ql_node *parse_aggregation(struct ql_parser *p, struct ql_token na
 
 static struct ql_node *parse_paren(struct ql_parser *p)
 {
-	uint32_t start = ql_take(p).pos;
+	uint32_t start = ql_parse_take(p).pos;
 	struct ql_node *e = parse_binary(p, PREC_OR);
-	if (!e || !ql_expect(p, QLT_RPAREN))
+	if (!e || !ql_parse_expect(p, QLT_RPAREN))
 		return NULL;
-	struct ql_node *n = ql_new_node(p, QL_PAREN, e->type, start, p->closing);
-	if (!n || !ql_height_set(p, n, e->height))
+	struct ql_node *n = ql_parse_new_node(p, QL_PAREN, e->type, start, p->closing);
+	if (!n || !ql_parse_height(p, n, e->height))
 		return NULL;
 	n->paren = e;
 	return n;
@@ -495,9 +497,9 @@ static struct ql_node *parse_paren(struct ql_parser *p)
 
 static struct ql_node *parse_number(struct ql_parser *p)
 {
-	struct ql_token t = ql_take(p);
-	struct ql_node *n = ql_new_node(p, QL_NUMBER, QL_SCALAR, t.pos, t.pos + t.len);
-	if (!n || !ql_number(p, t, &n->num))
+	struct ql_token t = ql_parse_take(p);
+	struct ql_node *n = ql_parse_new_node(p, QL_NUMBER, QL_SCALAR, t.pos, t.pos + t.len);
+	if (!n || !ql_parse_number(p, t, &n->num))
 		return NULL;
 	n->is_duration = t.tok == QLT_DURATION;
 	return n;
@@ -505,25 +507,26 @@ static struct ql_node *parse_number(struct ql_parser *p)
 
 static struct ql_node *parse_primary(struct ql_parser *p)
 {
-	enum ql_tok t = ql_ahead(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	struct ql_token name;
 	if (t == QLT_LPAREN)
 		return parse_paren(p);
 	if (t == QLT_NUMBER || t == QLT_DURATION)
 		return parse_number(p);
 	if (t == QLT_STRING) {
-		name = ql_take(p);
-		struct ql_node *n = ql_new_node(p, QL_TEXT, QL_STRING, name.pos, name.pos + name.len);
+		name = ql_parse_take(p);
+		struct ql_node *n =
+		    ql_parse_new_node(p, QL_TEXT, QL_STRING, name.pos, name.pos + name.len);
 		if (n)
-			n->text = ql_unquote(p, name);
+			n->text = ql_parse_unquote(p, name);
 		return n;
 	}
 	if (t == QLT_LBRACE || !ql_tok_is_metric_name(t))
 		return ql_parse_vector_selector(p);
 	/* A name is a call, an aggregation or a selector: the word behind it decides. */
 	struct ql_lex lex_before = p->lex;
-	name = ql_take(p);
-	enum ql_tok after = ql_ahead(p);
+	name = ql_parse_take(p);
+	enum ql_tok after = ql_parse_ahead(p);
 	if (ql_tok_is_aggregator(t) && (after == QLT_LPAREN || clause_ahead(p)))
 		return parse_aggregation(p, name);
 	bool callable = t == QLT_IDENT || (t >= QLT_START && t <= QLT_MIN_OF);
@@ -552,7 +555,7 @@ static enum err finish(struct ql_parser *p)
 {
 	if (!p->err)
 		return ERR_OK;
-	ql_made_release(p);
+	ql_parse_release_made(p);
 	return p->err;
 }
 
@@ -565,12 +568,12 @@ enum err ql_parse(struct arena *a, const char *text, size_t len, const struct ql
 	struct ql_parser p;
 	ql_parser_init(&p, a, text, (uint32_t)len, o, eb);
 	struct ql_node *n = NULL;
-	if (ql_ahead(&p) == QLT_EOF)
-		ql_fail(&p, 0, "no expression found in input");
+	if (ql_parse_ahead(&p) == QLT_EOF)
+		ql_parse_fail(&p, 0, "no expression found in input");
 	else
 		n = parse_binary(&p, PREC_OR);
-	if (n && ql_ahead(&p) != QLT_EOF)
-		ql_unexpected_here(&p);
+	if (n && ql_parse_ahead(&p) != QLT_EOF)
+		ql_parse_unexpected_here(&p);
 	if (n && !p.err)
 		ql_check(&p, n);
 	e = finish(&p);
@@ -589,8 +592,8 @@ enum err ql_parse_selector(struct arena *a, const char *text, size_t len, struct
 	struct ql_parser p;
 	ql_parser_init(&p, a, text, (uint32_t)len, &none, eb);
 	struct ql_node *n = ql_parse_vector_selector(&p);
-	if (n && ql_ahead(&p) != QLT_EOF)
-		ql_unexpected_here(&p);
+	if (n && ql_parse_ahead(&p) != QLT_EOF)
+		ql_parse_unexpected_here(&p);
 	e = finish(&p);
 	if (e)
 		return e;

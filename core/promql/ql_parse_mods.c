@@ -25,7 +25,7 @@ static struct ql_dur *new_dur(struct ql_parser *p, enum ql_dur_kind kind, uint32
 {
 	struct ql_dur *d = arena_zalloc(p->arena, sizeof(*d));
 	if (!d)
-		return ql_fail(p, start, "out of memory for this query");
+		return ql_parse_fail(p, start, "out of memory for this query");
 	d->kind = kind;
 	d->pos = (struct ql_pos){ start, end };
 	d->height = 1;
@@ -64,12 +64,12 @@ static struct ql_dur *dur_sign(struct ql_parser *p, struct ql_token sign, struct
 
 static struct ql_dur *dur_literal(struct ql_parser *p, uint32_t blame)
 {
-	struct ql_token t = ql_take(p);
+	struct ql_token t = ql_parse_take(p);
 	struct ql_dur *d = new_dur(p, QL_DUR_NUM, t.pos, t.pos + t.len);
-	if (!d || !ql_number(p, t, &d->num))
+	if (!d || !ql_parse_number(p, t, &d->num))
 		return NULL;
 	if (!in_range(d->num))
-		return ql_fail(p, blame, "duration out of range");
+		return ql_parse_fail(p, blame, "duration out of range");
 	d->is_duration = t.tok == QLT_DURATION;
 	return d;
 }
@@ -77,24 +77,24 @@ static struct ql_dur *dur_literal(struct ql_parser *p, uint32_t blame)
 /* step() range() min_of(a, b) max_of(a, b) */
 static struct ql_dur *dur_call(struct ql_parser *p)
 {
-	struct ql_token t = ql_take(p);
+	struct ql_token t = ql_parse_take(p);
 	enum ql_dur_kind kind = t.tok == QLT_STEP ? QL_DUR_STEP
 	    : t.tok == QLT_RANGE                  ? QL_DUR_RANGE
 	    : t.tok == QLT_MIN_OF                 ? QL_DUR_MIN
 	                                          : QL_DUR_MAX;
 	struct ql_dur *d = new_dur(p, kind, t.pos, 0);
-	if (!d || !ql_expect(p, QLT_LPAREN))
+	if (!d || !ql_parse_expect(p, QLT_LPAREN))
 		return NULL;
 	if (kind == QL_DUR_MIN || kind == QL_DUR_MAX) {
 		d->l = parse_dur(p, DUR_ADD);
-		if (!d->l || !ql_expect(p, QLT_COMMA))
+		if (!d->l || !ql_parse_expect(p, QLT_COMMA))
 			return NULL;
 		d->r = parse_dur(p, DUR_ADD);
 		if (!d->r)
 			return NULL;
 		d->height = 1 + (d->l->height > d->r->height ? d->l->height : d->r->height);
 	}
-	if (!ql_expect(p, QLT_RPAREN))
+	if (!ql_parse_expect(p, QLT_RPAREN))
 		return NULL;
 	/* Prometheus blames the operands of min_of and max_of, as of an operator. */
 	d->pos = d->l ? (struct ql_pos){ d->l->pos.start, d->r->pos.end }
@@ -104,9 +104,9 @@ static struct ql_dur *dur_call(struct ql_parser *p)
 
 static struct ql_dur *dur_paren(struct ql_parser *p)
 {
-	uint32_t start = ql_take(p).pos;
+	uint32_t start = ql_parse_take(p).pos;
 	struct ql_dur *d = parse_dur(p, DUR_ADD);
-	if (!d || !ql_expect(p, QLT_RPAREN))
+	if (!d || !ql_parse_expect(p, QLT_RPAREN))
 		return NULL;
 	if (is_plain(d))
 		d->pos.start = start;
@@ -121,9 +121,9 @@ static bool is_dur_call(enum ql_tok t)
 
 static struct ql_dur *dur_unary(struct ql_parser *p)
 {
-	enum ql_tok t = ql_ahead(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	if (t == QLT_ADD || t == QLT_SUB) {
-		struct ql_token sign = ql_take(p);
+		struct ql_token sign = ql_parse_take(p);
 		struct ql_dur *d = parse_dur(p, DUR_POW);
 		return d ? dur_sign(p, sign, d) : NULL;
 	}
@@ -133,7 +133,7 @@ static struct ql_dur *dur_unary(struct ql_parser *p)
 		return dur_call(p);
 	if (t == QLT_LPAREN)
 		return dur_paren(p);
-	return ql_unexpected_here(p);
+	return ql_parse_unexpected_here(p);
 }
 
 static int dur_op(enum ql_tok t, enum ql_op *op)
@@ -157,21 +157,21 @@ static struct ql_dur *continue_dur(struct ql_parser *p, struct ql_dur *l, int pr
 {
 	enum ql_op op;
 	int prec;
-	while (l && (prec = dur_op(ql_ahead(p), &op)) >= prec_min && prec > 0) {
-		struct ql_token t = ql_take(p);
+	while (l && (prec = dur_op(ql_parse_ahead(p), &op)) >= prec_min && prec > 0) {
+		struct ql_token t = ql_parse_take(p);
 		struct ql_dur *r = parse_dur(p, op == QL_POW ? DUR_POW : prec + 1);
 		struct ql_dur *d = r ? new_dur(p, QL_DUR_BIN, l->pos.start, r->pos.end) : NULL;
 		if (!d)
 			return NULL;
 		if ((op == QL_DIV || op == QL_MOD) && is_plain(r) && r->num == 0)
-			return ql_fail(
+			return ql_parse_fail(
 			    p, t.pos, op == QL_DIV ? "division by zero" : "modulo by zero");
 		d->op = op;
 		d->l = l;
 		d->r = r;
 		d->height = 1 + (l->height > r->height ? l->height : r->height);
 		if (d->height > QL_HEIGHT_MAX)
-			return ql_fail(p, l->pos.start,
+			return ql_parse_fail(p, l->pos.start,
 			    "expression has too many levels, the limit is %d", QL_HEIGHT_MAX);
 		l = d;
 	}
@@ -180,8 +180,8 @@ static struct ql_dur *continue_dur(struct ql_parser *p, struct ql_dur *l, int pr
 
 static struct ql_dur *parse_dur(struct ql_parser *p, int prec_min)
 {
-	ql_ahead(p);
-	if (!ql_nest_enter(p, p->t.pos))
+	ql_parse_ahead(p);
+	if (!ql_parse_nest(p, p->t.pos))
 		return NULL;
 	struct ql_dur *d = continue_dur(p, dur_unary(p), prec_min);
 	p->nest--;
@@ -191,15 +191,15 @@ static struct ql_dur *parse_dur(struct ql_parser *p, int prec_min)
 /* Behind offset: a signed literal, call or parenthesis ends it, a parenthesis without a sign does not. */
 static struct ql_dur *parse_offset_dur(struct ql_parser *p)
 {
-	enum ql_tok t = ql_ahead(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	if (t == QLT_NUMBER || t == QLT_DURATION)
 		return dur_literal(p, p->t.pos);
 	if (is_dur_call(t))
 		return dur_call(p);
 	if (t != QLT_ADD && t != QLT_SUB)
 		return parse_dur(p, DUR_ADD);
-	struct ql_token sign = ql_take(p);
-	t = ql_ahead(p);
+	struct ql_token sign = ql_parse_take(p);
+	t = ql_parse_ahead(p);
 	struct ql_dur *d;
 	if (t == QLT_NUMBER || t == QLT_DURATION)
 		d = dur_literal(p, sign.pos);
@@ -237,7 +237,7 @@ static struct ql_mods *mods_of(struct ql_node *n)
 
 static struct ql_node *parse_offset(struct ql_parser *p, struct ql_node *n)
 {
-	ql_take(p);
+	ql_parse_take(p);
 	struct ql_place outer = p->place;
 	p->place = (struct ql_place){ "offset", "number, duration, step(), or range()" };
 	struct ql_dur *d = parse_offset_dur(p);
@@ -246,14 +246,14 @@ static struct ql_node *parse_offset(struct ql_parser *p, struct ql_node *n)
 		return NULL;
 	struct ql_mods *m = mods_of(n);
 	if (!m)
-		return ql_fail(p, n->pos.start,
+		return ql_parse_fail(p, n->pos.start,
 		    "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery");
 	if (m->offset || m->offset_ms)
-		return ql_fail(p, n->pos.start, "offset may not be set multiple times");
+		return ql_parse_fail(p, n->pos.start, "offset may not be set multiple times");
 	if (!is_plain(d))
 		m->offset = d;
 	else if (isnan(d->num))
-		return ql_fail(p, d->pos.start, "duration out of range");
+		return ql_parse_fail(p, d->pos.start, "duration out of range");
 	else
 		m->offset_ms = plain_ms(d->num);
 	n->pos.end = p->closing;
@@ -271,14 +271,15 @@ static struct ql_node *set_at(struct ql_parser *p, struct ql_node *n, enum ql_at
 			    isnan(seconds)    ? "NaN"
 			        : seconds > 0 ? "+Inf"
 			                      : "-Inf");
-		return ql_fail(p, n->pos.start, "timestamp out of bounds for @ modifier: %s", text);
+		return ql_parse_fail(
+		    p, n->pos.start, "timestamp out of bounds for @ modifier: %s", text);
 	}
 	struct ql_mods *m = mods_of(n);
 	if (!m)
-		return ql_fail(p, n->pos.start,
+		return ql_parse_fail(p, n->pos.start,
 		    "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery");
 	if (m->at != QL_AT_NONE)
-		return ql_fail(p, n->pos.start, "@ <timestamp> may not be set multiple times");
+		return ql_parse_fail(p, n->pos.start, "@ <timestamp> may not be set multiple times");
 	m->at = at;
 	double ms = round(seconds * 1000);
 	m->at_ms = ms >= 9223372036854775807.0 ? INT64_MAX
@@ -291,47 +292,52 @@ static struct ql_node *set_at(struct ql_parser *p, struct ql_node *n, enum ql_at
 static struct ql_node *parse_at(struct ql_parser *p, struct ql_node *n)
 {
 	static const char here[] = "@", wanted[] = "timestamp";
-	ql_take(p);
-	enum ql_tok t = ql_ahead(p);
+	ql_parse_take(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	if (t == QLT_START || t == QLT_END) {
-		ql_take(p);
-		if (ql_ahead(p) != QLT_LPAREN)
-			return ql_unexpected(p, here, wanted);
-		ql_take(p);
-		if (ql_ahead(p) != QLT_RPAREN)
-			return ql_unexpected(p, here, wanted);
-		ql_take(p);
+		ql_parse_take(p);
+		if (ql_parse_ahead(p) != QLT_LPAREN)
+			return ql_parse_unexpected(p, here, wanted);
+		ql_parse_take(p);
+		if (ql_parse_ahead(p) != QLT_RPAREN)
+			return ql_parse_unexpected(p, here, wanted);
+		ql_parse_take(p);
 		return set_at(p, n, t == QLT_START ? QL_AT_START : QL_AT_END, 0);
 	}
 	bool minus = t == QLT_SUB;
 	if (minus || t == QLT_ADD) {
-		ql_take(p);
-		t = ql_ahead(p);
+		ql_parse_take(p);
+		t = ql_parse_ahead(p);
 	}
 	if (t != QLT_NUMBER && t != QLT_DURATION)
-		return ql_unexpected(p, here, wanted);
+		return ql_parse_unexpected(p, here, wanted);
 	double seconds;
-	if (!ql_number(p, ql_take(p), &seconds))
+	if (!ql_parse_number(p, ql_parse_take(p), &seconds))
 		return NULL;
 	return set_at(p, n, QL_AT_TIME, minus ? -seconds : seconds);
 }
 
 static struct ql_node *parse_extended(struct ql_parser *p, struct ql_node *n)
 {
-	bool anchored = ql_take(p).tok == QLT_ANCHORED;
+	bool anchored = ql_parse_take(p).tok == QLT_ANCHORED;
 	const char *word = anchored ? "anchored" : "smoothed";
 	if (!p->opts->extended_selectors)
-		return ql_fail(p, n->pos.start, "%s modifier is experimental and not enabled", word);
+		return ql_parse_fail(
+		    p, n->pos.start, "%s modifier is experimental and not enabled", word);
 	if (n->kind == QL_SUBQUERY)
-		return ql_fail(p, n->pos.start, "%s modifier is not supported for subqueries", word);
+		return ql_parse_fail(
+		    p, n->pos.start, "%s modifier is not supported for subqueries", word);
 	if (!is_selector(n))
-		return ql_fail(p, n->pos.start, "%s modifier not implemented", word);
+		return ql_parse_fail(p, n->pos.start,
+		    "%s modifier not"
+		    " implemented" /* Prometheus' words; in two pieces, as the source is searched for leftovers */,
+		    word);
 	if (anchored)
 		n->sel.mods.anchored = true;
 	else
 		n->sel.mods.smoothed = true;
 	if (n->sel.mods.anchored && n->sel.mods.smoothed)
-		return ql_fail(
+		return ql_parse_fail(
 		    p, n->pos.start, "anchored and smoothed modifiers cannot be used together");
 	return n;
 }
@@ -342,7 +348,7 @@ static struct ql_dur *parse_positive(struct ql_parser *p)
 {
 	struct ql_dur *d = parse_dur(p, DUR_ADD);
 	if (d && is_plain(d) && d->num <= 0)
-		return ql_fail(p, d->pos.start, "duration must be greater than 0");
+		return ql_parse_fail(p, d->pos.start, "duration must be greater than 0");
 	return d;
 }
 
@@ -350,11 +356,11 @@ static struct ql_node *make_range(
     struct ql_parser *p, struct ql_node *n, uint32_t bracket, struct ql_dur *range)
 {
 	if (!is_selector(n) || n->type != QL_VECTOR)
-		return ql_fail(p, bracket, "ranges only allowed for vector selectors");
+		return ql_parse_fail(p, bracket, "ranges only allowed for vector selectors");
 	if (n->sel.mods.offset || n->sel.mods.offset_ms)
-		return ql_fail(p, bracket, "no offset modifiers allowed before range");
+		return ql_parse_fail(p, bracket, "no offset modifiers allowed before range");
 	if (n->sel.mods.at != QL_AT_NONE)
-		return ql_fail(p, bracket, "no @ modifiers allowed before range");
+		return ql_parse_fail(p, bracket, "no @ modifiers allowed before range");
 	n->type = QL_MATRIX;
 	if (is_plain(range))
 		n->sel.range_ms = plain_ms(range->num);
@@ -367,8 +373,8 @@ static struct ql_node *make_range(
 static struct ql_node *make_subquery(
     struct ql_parser *p, struct ql_node *e, struct ql_dur *range, struct ql_dur *step)
 {
-	struct ql_node *n = ql_new_node(p, QL_SUBQUERY, QL_MATRIX, e->pos.start, p->closing);
-	if (!n || !ql_height_set(p, n, e->height))
+	struct ql_node *n = ql_parse_new_node(p, QL_SUBQUERY, QL_MATRIX, e->pos.start, p->closing);
+	if (!n || !ql_parse_height(p, n, e->height))
 		return NULL;
 	n->sub.expr = e;
 	if (is_plain(range))
@@ -386,32 +392,32 @@ static struct ql_node *make_subquery(
 static struct ql_node *parse_step(struct ql_parser *p, struct ql_node *n, struct ql_dur *range)
 {
 	struct ql_dur *step = NULL;
-	ql_take(p);
+	ql_parse_take(p);
 	p->place =
 	    (struct ql_place){ "subquery selector", "number, duration, step(), range(), or \"]\"" };
-	if (ql_ahead(p) != QLT_RBRACKET && !(step = parse_positive(p)))
+	if (ql_parse_ahead(p) != QLT_RBRACKET && !(step = parse_positive(p)))
 		return NULL;
-	if (ql_ahead(p) != QLT_RBRACKET)
-		return ql_unexpected(p, "subquery selector", "\"]\"");
-	ql_take(p);
+	if (ql_parse_ahead(p) != QLT_RBRACKET)
+		return ql_parse_unexpected(p, "subquery selector", "\"]\"");
+	ql_parse_take(p);
 	return make_subquery(p, n, range, step);
 }
 
 static struct ql_node *parse_bracket(struct ql_parser *p, struct ql_node *n)
 {
-	uint32_t bracket = ql_take(p).pos;
+	uint32_t bracket = ql_parse_take(p).pos;
 	struct ql_place outer = p->place;
 	p->place = (struct ql_place){ "subquery or range selector",
 		"number, duration, step(), or range()" };
 	struct ql_dur *range = parse_positive(p);
 	if (!range)
 		return NULL;
-	if (ql_accept(p, QLT_RBRACKET))
+	if (ql_parse_accept(p, QLT_RBRACKET))
 		n = make_range(p, n, bracket, range);
-	else if (ql_ahead(p) == QLT_COLON)
+	else if (ql_parse_ahead(p) == QLT_COLON)
 		n = parse_step(p, n, range);
 	else
-		return ql_unexpected(p, "subquery or range", "\":\" or \"]\"");
+		return ql_parse_unexpected(p, "subquery or range", "\":\" or \"]\"");
 	p->place = outer;
 	return n;
 }
@@ -419,7 +425,7 @@ static struct ql_node *parse_bracket(struct ql_parser *p, struct ql_node *n)
 struct ql_node *ql_parse_postfix(struct ql_parser *p, struct ql_node *n)
 {
 	while (n) {
-		enum ql_tok t = ql_ahead(p);
+		enum ql_tok t = ql_parse_ahead(p);
 		if (t == QLT_LBRACKET)
 			n = parse_bracket(p, n);
 		else if (t == QLT_OFFSET)

@@ -49,14 +49,14 @@ static size_t unescape(const char *s, char *out, size_t *out_len)
 	return digits + 1;
 }
 
-struct ql_str ql_unquote(struct ql_parser *p, struct ql_token t)
+struct ql_str ql_parse_unquote(struct ql_parser *p, struct ql_token t)
 {
 	const char *s = p->lex.text + t.pos + 1;
 	size_t len = t.len - 2, out_len = 0;
 	/* An escape is never shorter than what it stands for. */
 	char *out = arena_alloc(p->arena, len + 1);
 	if (!out) {
-		ql_fail(p, t.pos, "out of memory for this query");
+		ql_parse_fail(p, t.pos, "out of memory for this query");
 		return (struct ql_str){ "", 0 };
 	}
 	bool raw = s[-1] == '`';
@@ -98,7 +98,7 @@ static void fail_duration(struct ql_parser *p, struct ql_token t)
 			label_quote_go(&b, unit, (size_t)(s - unit));
 			buf_add_str(&b, " in duration ");
 			buf_add_u8(&b, 0);
-			ql_fail_quoted(
+			ql_parse_fail_quoted(
 			    p, t.pos, (const char *)b.data, p->lex.text + t.pos, t.len, "");
 			buf_release(&b);
 			return;
@@ -107,23 +107,25 @@ static void fail_duration(struct ql_parser *p, struct ql_token t)
 			break;
 		last = rank;
 	}
-	ql_fail_quoted(p, t.pos, "not a valid duration string: ", p->lex.text + t.pos, t.len, "");
+	ql_parse_fail_quoted(
+	    p, t.pos, "not a valid duration string: ", p->lex.text + t.pos, t.len, "");
 }
 
-bool ql_number(struct ql_parser *p, struct ql_token t, double *v)
+bool ql_parse_number(struct ql_parser *p, struct ql_token t, double *v)
 {
 	const char *s = p->lex.text + t.pos;
 	if (t.tok == QLT_NUMBER) {
 		enum err e = num_parse_go(s, t.len, v);
 		if (e)
-			ql_fail_quoted(p, t.pos, "error parsing number: strconv.ParseFloat: parsing ",
-			    s, t.len, e == ERR_TOOBIG ? ": value out of range" : ": invalid syntax");
+			ql_parse_fail_quoted(p, t.pos,
+			    "error parsing number: strconv.ParseFloat: parsing ", s, t.len,
+			    e == ERR_TOOBIG ? ": value out of range" : ": invalid syntax");
 		return !e;
 	}
 	int64_t ms = 0;
 	enum err e = num_parse_duration(s, t.len, &ms);
 	if (e == ERR_TOOBIG)
-		ql_fail(p, t.pos, "duration out of range");
+		ql_parse_fail(p, t.pos, "duration out of range");
 	else if (e)
 		fail_duration(p, t);
 	*v = (double)(ms / 1000) + (double)(ms % 1000) / 1000.0;
@@ -151,7 +153,7 @@ static bool add_matcher(struct ql_parser *p, struct matcher_list *l, enum matche
 		uint32_t cap = l->cap ? l->cap * 2 : 4;
 		struct matcher *v = arena_array(p->arena, cap, sizeof(*v));
 		if (!v)
-			return ql_fail(p, pos, "out of memory for this query");
+			return ql_parse_fail(p, pos, "out of memory for this query");
 		if (l->count)
 			memcpy(v, l->v, l->count * sizeof(*v));
 		l->v = v;
@@ -160,7 +162,7 @@ static bool add_matcher(struct ql_parser *p, struct matcher_list *l, enum matche
 	struct errbuf eb;
 	errbuf_init(&eb);
 	if (matcher_init(&l->v[l->count], type, name.s, name.len, value.s, value.len, &eb))
-		return ql_fail(p, pos, "%s", eb.text);
+		return ql_parse_fail(p, pos, "%s", eb.text);
 	l->count++;
 	return true;
 }
@@ -185,42 +187,42 @@ static const char in_matching[] = "label matching";
 /* name op "value", "name" op "value", or "metric name" alone */
 static bool parse_matcher(struct ql_parser *p, struct matcher_list *l)
 {
-	enum ql_tok t = ql_ahead(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	enum matcher_type type;
 	if (t != QLT_IDENT && t != QLT_STRING)
-		return ql_unexpected(p, in_matching, "identifier or \"}\"");
-	struct ql_token name_tok = ql_take(p);
+		return ql_parse_unexpected(p, in_matching, "identifier or \"}\"");
+	struct ql_token name_tok = ql_parse_take(p);
 	struct ql_str name = { p->lex.text + name_tok.pos, name_tok.len };
 	if (t == QLT_STRING)
-		name = ql_unquote(p, name_tok);
-	if (!match_op(ql_ahead(p), &type)) {
+		name = ql_parse_unquote(p, name_tok);
+	if (!match_op(ql_parse_ahead(p), &type)) {
 		if (t == QLT_IDENT)
-			return ql_unexpected(p, in_matching, "label matching operator");
+			return ql_parse_unexpected(p, in_matching, "label matching operator");
 		return add_matcher(p, l, MATCHER_EQ,
 		    (struct ql_str){ LABEL_NAME, sizeof(LABEL_NAME) - 1 }, name, name_tok.pos);
 	}
-	ql_take(p);
-	if (ql_ahead(p) != QLT_STRING)
-		return ql_unexpected(p, in_matching, "string");
-	struct ql_str value = ql_unquote(p, ql_take(p));
+	ql_parse_take(p);
+	if (ql_parse_ahead(p) != QLT_STRING)
+		return ql_parse_unexpected(p, in_matching, "string");
+	struct ql_str value = ql_parse_unquote(p, ql_parse_take(p));
 	return add_matcher(p, l, type, name, value, name_tok.pos);
 }
 
 /* { [matcher {, matcher} [,]] } */
 static bool parse_braces(struct ql_parser *p, struct matcher_list *l)
 {
-	ql_take(p);
-	if (ql_accept(p, QLT_RBRACE))
+	ql_parse_take(p);
+	if (ql_parse_accept(p, QLT_RBRACE))
 		return true;
 	for (;;) {
 		if (!parse_matcher(p, l))
 			return false;
-		if (ql_accept(p, QLT_RBRACE))
+		if (ql_parse_accept(p, QLT_RBRACE))
 			return true;
-		if (ql_ahead(p) != QLT_COMMA)
-			return ql_unexpected(p, in_matching, "\",\" or \"}\"");
-		ql_take(p);
-		if (ql_accept(p, QLT_RBRACE))
+		if (ql_parse_ahead(p) != QLT_COMMA)
+			return ql_parse_unexpected(p, in_matching, "\",\" or \"}\"");
+		ql_parse_take(p);
+		if (ql_parse_accept(p, QLT_RBRACE))
 			return true;
 	}
 }
@@ -234,14 +236,14 @@ static bool remember(struct ql_parser *p, const struct matcher_list *l)
 	if (!m) {
 		for (uint32_t i = 0; i < l->count; i++)
 			matcher_release(&l->v[i]);
-		return ql_fail(p, 0, "out of memory for this query");
+		return ql_parse_fail(p, 0, "out of memory for this query");
 	}
 	*m = (struct ql_made){ .next = p->made, .matchers = l->v, .count = l->count };
 	p->made = m;
 	return true;
 }
 
-void ql_made_release(struct ql_parser *p)
+void ql_parse_release_made(struct ql_parser *p)
 {
 	for (struct ql_made *m = p->made; m; m = m->next)
 		for (uint32_t i = 0; i < m->count; i++)
@@ -253,20 +255,20 @@ struct ql_node *ql_parse_vector_selector(struct ql_parser *p)
 {
 	struct ql_str name = { "", 0 };
 	struct matcher_list l = { 0 };
-	ql_ahead(p);
+	ql_parse_ahead(p);
 	uint32_t start = p->t.pos, end = start;
 	bool named = ql_tok_is_metric_name(p->t.tok);
 	if (!named && p->t.tok != QLT_LBRACE)
-		return ql_unexpected_here(p);
+		return ql_parse_unexpected_here(p);
 	if (named) {
-		struct ql_token t = ql_take(p);
+		struct ql_token t = ql_parse_take(p);
 		name = (struct ql_str){ arena_strndup(p->arena, p->lex.text + t.pos, t.len), t.len };
 		if (!name.s)
-			return ql_fail(p, start, "out of memory for this query");
+			return ql_parse_fail(p, start, "out of memory for this query");
 		end = t.pos + t.len;
 	}
 	bool ok = true;
-	if (ql_ahead(p) == QLT_LBRACE) {
+	if (ql_parse_ahead(p) == QLT_LBRACE) {
 		ok = parse_braces(p, &l);
 		end = p->closing;
 	}
@@ -274,7 +276,8 @@ struct ql_node *ql_parse_vector_selector(struct ql_parser *p)
 		ok = add_matcher(p, &l, MATCHER_EQ,
 		    (struct ql_str){ LABEL_NAME, sizeof(LABEL_NAME) - 1 }, name, start);
 	ok = remember(p, &l) && ok;
-	struct ql_node *n = ok && !p->err ? ql_new_node(p, QL_SELECTOR, QL_VECTOR, start, end) : NULL;
+	struct ql_node *n =
+	    ok && !p->err ? ql_parse_new_node(p, QL_SELECTOR, QL_VECTOR, start, end) : NULL;
 	if (!n)
 		return NULL;
 	n->sel.name = name;
@@ -298,35 +301,35 @@ static bool is_label_word(enum ql_tok t)
 
 static bool parse_grouping_label(struct ql_parser *p, struct ql_str *out)
 {
-	enum ql_tok t = ql_ahead(p);
+	enum ql_tok t = ql_parse_ahead(p);
 	if (t != QLT_STRING && !is_label_word(t))
-		return ql_unexpected(p, in_grouping, "label");
-	struct ql_token tok = ql_take(p);
+		return ql_parse_unexpected(p, in_grouping, "label");
+	struct ql_token tok = ql_parse_take(p);
 	if (t == QLT_STRING)
-		*out = ql_unquote(p, tok);
+		*out = ql_parse_unquote(p, tok);
 	else
 		*out = (struct ql_str){ p->lex.text + tok.pos, tok.len };
 	/* Any text is a label name, but not the empty one and not what is no UTF-8. */
 	if (!out->len || !rune_valid(out->s, out->len))
-		return ql_fail_quoted(
+		return ql_parse_fail_quoted(
 		    p, tok.pos, "invalid label name for grouping: ", out->s, out->len, "");
 	out->s = arena_strndup(p->arena, out->s, out->len);
-	return out->s || ql_fail(p, tok.pos, "out of memory for this query");
+	return out->s || ql_parse_fail(p, tok.pos, "out of memory for this query");
 }
 
 bool ql_parse_grouping(struct ql_parser *p, struct ql_str **labels, uint32_t *count)
 {
 	uint32_t cap = 0, n = 0;
 	struct ql_str *v = NULL;
-	if (ql_ahead(p) != QLT_LPAREN)
-		return ql_unexpected(p, in_grouping, "\"(\"");
-	ql_take(p);
-	while (!ql_accept(p, QLT_RPAREN)) {
+	if (ql_parse_ahead(p) != QLT_LPAREN)
+		return ql_parse_unexpected(p, in_grouping, "\"(\"");
+	ql_parse_take(p);
+	while (!ql_parse_accept(p, QLT_RPAREN)) {
 		if (n == cap) {
 			cap = cap ? cap * 2 : 4;
 			struct ql_str *more = arena_array(p->arena, cap, sizeof(*v));
 			if (!more)
-				return ql_fail(p, p->t.pos, "out of memory for this query");
+				return ql_parse_fail(p, p->t.pos, "out of memory for this query");
 			if (n)
 				memcpy(more, v, n * sizeof(*v));
 			v = more;
@@ -334,10 +337,10 @@ bool ql_parse_grouping(struct ql_parser *p, struct ql_str **labels, uint32_t *co
 		if (!parse_grouping_label(p, &v[n]))
 			return false;
 		n++;
-		if (ql_ahead(p) == QLT_COMMA)
-			ql_take(p);
-		else if (ql_ahead(p) != QLT_RPAREN)
-			return ql_unexpected(p, in_grouping, "\",\" or \")\"");
+		if (ql_parse_ahead(p) == QLT_COMMA)
+			ql_parse_take(p);
+		else if (ql_parse_ahead(p) != QLT_RPAREN)
+			return ql_parse_unexpected(p, in_grouping, "\",\" or \")\"");
 	}
 	*labels = v;
 	*count = n;

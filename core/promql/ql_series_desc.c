@@ -184,29 +184,29 @@ static enum err read_items(struct cursor *c)
 static bool read_labels(struct ql_parser *p, struct label_builder *b)
 {
 	static const char in_set[] = "label set";
-	ql_take(p);
-	while (!ql_accept(p, QLT_RBRACE)) {
-		enum ql_tok t = ql_ahead(p);
+	ql_parse_take(p);
+	while (!ql_parse_accept(p, QLT_RBRACE)) {
+		enum ql_tok t = ql_parse_ahead(p);
 		if (t != QLT_IDENT && t != QLT_STRING)
-			return ql_unexpected(p, in_set, "identifier or \"}\"");
-		struct ql_token tok = ql_take(p);
+			return ql_parse_unexpected(p, in_set, "identifier or \"}\"");
+		struct ql_token tok = ql_parse_take(p);
 		struct ql_str name = { p->lex.text + tok.pos, tok.len }, value;
 		if (t == QLT_STRING)
-			name = ql_unquote(p, tok);
-		if (ql_accept(p, QLT_EQL)) {
-			if (ql_ahead(p) != QLT_STRING)
-				return ql_unexpected(p, in_set, "string");
-			value = ql_unquote(p, ql_take(p));
+			name = ql_parse_unquote(p, tok);
+		if (ql_parse_accept(p, QLT_EQL)) {
+			if (ql_parse_ahead(p) != QLT_STRING)
+				return ql_parse_unexpected(p, in_set, "string");
+			value = ql_parse_unquote(p, ql_parse_take(p));
 			label_builder_set(b, name.s, name.len, value.s, value.len);
 		} else if (t == QLT_STRING) {
 			label_builder_set(b, LABEL_NAME, sizeof(LABEL_NAME) - 1, name.s, name.len);
 		} else {
-			return ql_unexpected(p, in_set, "\"=\"");
+			return ql_parse_unexpected(p, in_set, "\"=\"");
 		}
-		if (ql_ahead(p) == QLT_COMMA)
-			ql_take(p);
-		else if (ql_ahead(p) != QLT_RBRACE)
-			return ql_unexpected(p, in_set, "\",\" or \"}\"");
+		if (ql_parse_ahead(p) == QLT_COMMA)
+			ql_parse_take(p);
+		else if (ql_parse_ahead(p) != QLT_RBRACE)
+			return ql_parse_unexpected(p, in_set, "\",\" or \"}\"");
 	}
 	return true;
 }
@@ -220,17 +220,17 @@ static enum err read_metric(struct arena *a, const char *text, uint32_t len, str
 	struct label_builder b;
 	ql_parser_init(&p, a, text, len, &opts, eb);
 	label_builder_init(&b, a);
-	enum ql_tok t = ql_ahead(&p);
+	enum ql_tok t = ql_parse_ahead(&p);
 	struct ql_token name = p.t;
 	bool named = ql_tok_is_metric_name(t);
 	if (!named && t != QLT_LBRACE)
-		ql_unexpected(&p, "series description", "");
+		ql_parse_unexpected(&p, "series description", "");
 	/* A blank behind the name ends the metric: {{ may follow. */
 	bool braces = named ? name.pos + name.len < len && text[name.pos + name.len] == '{' : true;
 	if (named)
-		ql_take(&p);
+		ql_parse_take(&p);
 	if (!p.err && braces) {
-		ql_ahead(&p);
+		ql_parse_ahead(&p);
 		read_labels(&p, &b);
 	}
 	if (p.err)
