@@ -5,7 +5,7 @@
  *   offset  size  header
  *   0       8     magic "KYMOCF01"
  *   8       2     version (1)
- *   10      1     flags: CFILE_SEALED, CFILE_LABELS_ALL
+ *   10      1     flags: CFILE_SEALED
  *   11      1     bit set of sample kinds inside (bit 0 float, bit 1 histogram: none yet)
  *   12      4     shard
  *   16      8     start of the range in ms, inclusive: the base of all times in the file
@@ -26,20 +26,22 @@
  *   20      4     length of the payload unpacked (<= CFILE_UNIT_RAW_MAX)
  *   24      4     crc of the payload as stored
  *   28      4     crc of bytes 0..27; seed: crc of the header plus the offset of the unit in the file. A unit in the wrong file or place does not pass
- * Unit payload: varint count of time columns; per column varint samples, varint length, a chunk time stream; then entries; then their value streams one after another.
+ * Unit payload: varint count of time columns; per column varint samples, varint length; the columns (chunk time streams, relative to the start of the range); entries; their value streams. Each part without gaps.
  *   entry: varint (length of value stream << 2 | new column << 1 | gap), [varint id - previous id, previous = first id for the first entry: 0 allowed], [varint column index]
  *   without gap the id is previous + 1 (the first entry: first id); without new column it is the one of the entry before (the first: 0). A gap of 0 goes on with the same series.
  *   Columns of equal content stand once in a unit. They are not shared over units, so that a unit is read with one read and damage costs that unit alone.
  * Label block payload, per entry: varint id - previous id (first: 0), varint tenant, varint bytes shared with the labels before, varint more bytes, those bytes. Ids ascending.
- * Directory: varint counts of units and blocks; samples (varint), t_min and t_max (8 bytes each); per unit varint distance from the end of the one before, varint length in file, varint first id - last id before, then runs of ids:
- *   varint (ids in the run - 1 << 1 | more runs follow), varint gap to the next run; per block the same without runs but varint last id - first id.
- *   offset  size  footer (the last 32 bytes)
- *   0       8     offset of the directory
- *   8       4     its length
- *   12      4     its crc
- *   16      4     count of series
- *   20      4     crc of bytes 0..19, seeded as above
- *   24      8     magic "KYMOCFND"
+ * Directory: varints: flags (CFILE_LABELS_ALL), count of units, count of blocks, samples; t_min and t_max (8 bytes each); per unit varints: distance from the end of the unit before, length in the file, first id - last id of the unit before,
+ *   then runs of ids: (ids in the run - 1) << 1 | more runs follow, gap to the next run (its first id - last id of this one - 1, at least 1), ...
+ *   Per block the same with last id - first id in place of the runs.
+ *   offset  size  footer (the last 96 bytes)
+ *   0       64    copy of the header, for when the first one is damaged
+ *   64      8     offset of the directory
+ *   72      4     its length
+ *   76      4     its crc, seeded as above
+ *   80      4     crc of bytes 64..79, seeded with the crc of the header
+ *   84      4     zero
+ *   88      8     magic "KYMOCFND"
  *
  * Cost: 32 bytes a unit (16-64 KiB or CFILE_UNIT_ENTRIES_MAX series), 1-2 bytes an entry, some 10-30 bytes a unit for its time columns: round files of 40 samples pay about 2 bytes a series.
  * Memory of an open file: 24 bytes a unit and the id runs; far below 1 byte a series.
@@ -81,8 +83,10 @@ struct cfile_stats {
 	uint64_t label_bytes, directory_bytes; /* parts of size_bytes */
 };
 
-/* "<start s>-<hours or ms with suffix>-<rank>.kcf": unique by rank within a shard. buf has room for CFILE_NAME_MAX. */
+/* "<start ms>-<width ms>-<rank>.kcf": unique by rank within a shard. buf has room for CFILE_NAME_MAX. */
 void cfile_name(const struct cfile_meta *m, char *buf);
+/* The same with ".<serial>" behind the rank: a merge has the range and rank of one of its inputs. */
+void cfile_name_serial(const struct cfile_meta *m, unsigned serial, char *buf);
 
 /* ---- writer (worker) ---- */
 struct cfile_writer;
@@ -91,15 +95,17 @@ MUST_CHECK enum err cfile_writer_create(
 /* Samples of one series, ascending times inside the range; ids ascend from call to call, the same id may follow with later times. Any n; split into chunks inside. */
 enum err cfile_writer_add(
     struct cfile_writer *w, uint32_t id, const int64_t *t_ms, const double *v, size_t n);
-/* A definition; ids ascend among definitions, in any order to cfile_writer_add. */
+/* A definition; ids ascend among definitions, in any order to cfile_writer_add. ERR_TOOBIG over CFILE_LABELS_MAX (not sticky: nothing was written). */
 enum err cfile_writer_define(struct cfile_writer *w, uint32_t id, uint32_t tenant, struct labels ls);
+/* Says that every series added has been defined, too: CFILE_LABELS_ALL. */
+void cfile_writer_labels_all(struct cfile_writer *w);
 /* Directory, footer, sync of the file (not of the directory it is in). Frees the writer in any case; after an error the file is removed. stats may be NULL. */
 MUST_CHECK enum err cfile_writer_finish(struct cfile_writer *w, struct cfile_stats *stats);
 void cfile_writer_abort(struct cfile_writer *w); /* frees, removes the file */
 
 /* ---- reader ---- */
 struct cfile;
-/* name is copied. ERR_DAMAGED only when not even the header could be read; see (3). */
+/* name is copied. ERR_DAMAGED only when neither the header nor its copy could be read, see (3); ERR_UNSUPPORTED: a later version. */
 MUST_CHECK enum err cfile_open(
     struct fsio_dir *d, const char *name, struct cfile **out, struct errbuf *eb);
 void cfile_close(struct cfile *f);
@@ -136,11 +142,11 @@ struct cfile_unit {
 	const struct cfile *file; /* the one it was opened for; NULL = none */
 	uint32_t unit, entries;
 	struct cfile_entry *_entries; /* ids ascending */
-	uint32_t _entries_cap;
-	struct buf _raw;
+	struct cfile_column *_columns;
+	struct buf _raw; /* unpacked payload */
 	void *_zstd;
 	int64_t *_times; /* decoded times of column _times_column */
-	uint32_t _times_column, _times_count, _times_cap;
+	uint32_t _times_column, _times_cap;
 };
 void cfile_unit_init(struct cfile_unit *u);
 void cfile_unit_release(struct cfile_unit *u);

@@ -1,0 +1,291 @@
+#include "storage/compact/seal.h"
+
+#include "core/base/arena.h"
+#include "core/base/num.h"
+
+#include <stdlib.h>
+
+#define NAMES_TRIED                                                                                \
+ 1000u /* leftovers of merges whose switch failed may stand in the way until they are cleaned */
+
+struct input {
+	struct cfile *f;
+	struct cfile_iter *samples;
+	struct cfile_defs *defs;
+	bool samples_end, defs_end;
+	uint32_t id; /* of col */
+	struct sample_column col;
+	uint32_t def_id, def_tenant;
+	struct labels def;
+};
+struct column { /* the merged samples of one series */
+	int64_t *t;
+	double *v;
+	size_t n, cap;
+};
+struct seal {
+	const struct seal_opts *o;
+	struct seal_result *r;
+	struct input *in; /* by rank, ascending */
+	size_t count;
+	struct cfile_writer *w;
+	struct column all, spare;
+};
+
+static enum err samples_next(struct input *in)
+{
+	enum err e = cfile_iter_next(in->samples, &in->id, &in->col);
+	in->samples_end = e == ERR_NOTFOUND;
+	return in->samples_end ? ERR_OK : e;
+}
+
+static enum err defs_next(struct input *in)
+{
+	enum err e = cfile_defs_next(in->defs, &in->def_id, &in->def_tenant, &in->def);
+	in->defs_end = e == ERR_NOTFOUND;
+	return in->defs_end ? ERR_OK : e;
+}
+
+static void column_room(struct column *c, size_t n)
+{
+	if (c->cap >= n)
+		return;
+	c->cap = c->cap * 2 > n ? c->cap * 2 : n;
+	c->t = mem_array(c->t, c->cap, sizeof(*c->t));
+	c->v = mem_array(c->v, c->cap, sizeof(*c->v));
+}
+
+/* Adds samples of a higher rank than all that is there: at equal times they win. */
+static void column_merge(struct seal *s, const struct sample_column *add)
+{
+	struct column *a = &s->all, *out = &s->spare;
+	if (a->n == 0 || add->t_ms[0] > a->t[a->n - 1]) {
+		column_room(a, a->n + add->count);
+		memcpy(a->t + a->n, add->t_ms, add->count * sizeof(*a->t));
+		memcpy(a->v + a->n, add->v, add->count * sizeof(*a->v));
+		a->n += add->count;
+		return;
+	}
+	column_room(out, a->n + add->count);
+	size_t i = 0, j = 0, n = 0;
+	while (i < a->n || j < add->count) {
+		bool old = j == add->count || (i < a->n && a->t[i] < add->t_ms[j]);
+		if (!old && i < a->n && a->t[i] == add->t_ms[j]) {
+			i++;
+			s->r->overwritten++;
+		}
+		out->t[n] = old ? a->t[i] : add->t_ms[j];
+		out->v[n++] = old ? a->v[i++] : add->v[j++];
+	}
+	out->n = n;
+	struct column swap = *a;
+	*a = *out;
+	*out = swap;
+}
+
+static bool lowest_id(const struct seal *s, uint32_t *id)
+{
+	bool any = false;
+	for (size_t i = 0; i < s->count; i++) {
+		const struct input *in = &s->in[i];
+		if (in->samples_end || (any && in->id >= *id))
+			continue;
+		*id = in->id;
+		any = true;
+	}
+	return any;
+}
+
+/* The definition with the lowest id, of the highest rank among equals; NULL at the end. */
+static const struct input *lowest_def(const struct seal *s)
+{
+	const struct input *best = NULL;
+	for (size_t i = 0; i < s->count; i++) {
+		const struct input *in = &s->in[i];
+		if (!in->defs_end && (!best || in->def_id <= best->def_id))
+			best = in;
+	}
+	return best;
+}
+
+static enum err defs_skip(struct seal *s, uint32_t id)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (!s->in[i].defs_end && s->in[i].def_id == id) {
+			enum err e = defs_next(&s->in[i]);
+			if (e)
+				return e;
+		}
+	return ERR_OK;
+}
+
+/* Carries all definitions with ids up to id; *found: id itself was among them. */
+static enum err defs_carry(struct seal *s, uint32_t id, bool *found)
+{
+	const struct input *in;
+	*found = false;
+	while ((in = lowest_def(s)) && in->def_id <= id) {
+		uint32_t carried = in->def_id;
+		enum err e = cfile_writer_define(s->w, carried, in->def_tenant, in->def);
+		if (!e)
+			e = defs_skip(s, carried);
+		if (e)
+			return e;
+		*found |= carried == id;
+	}
+	return ERR_OK;
+}
+
+static enum err define(struct seal *s, uint32_t id)
+{
+	bool found = false;
+	enum err e = defs_carry(s, id, &found);
+	if (e || found)
+		return e;
+	uint32_t tenant = 0;
+	struct labels ls = { NULL, 0 };
+	e = s->o->labels_of ? s->o->labels_of(s->o->arg, id, &tenant, &ls) : ERR_NOTFOUND;
+	if (e == ERR_NOTFOUND) {
+		s->r->unlabelled++;
+		return ERR_OK;
+	}
+	return e ? e : cfile_writer_define(s->w, id, tenant, ls);
+}
+
+static enum err series_merge(struct seal *s, uint32_t id)
+{
+	s->all.n = 0;
+	for (size_t i = 0; i < s->count; i++) {
+		struct input *in = &s->in[i];
+		while (!in->samples_end && in->id == id) {
+			column_merge(s, &in->col);
+			enum err e = samples_next(in);
+			if (e)
+				return e;
+		}
+	}
+	enum err e = define(s, id);
+	return e ? e : cfile_writer_add(s->w, id, s->all.t, s->all.v, s->all.n);
+}
+
+static enum err merge(struct seal *s)
+{
+	uint32_t id = 0;
+	for (size_t i = 0; i < s->count; i++) {
+		enum err e = samples_next(&s->in[i]);
+		if (!e)
+			e = defs_next(&s->in[i]);
+		if (e)
+			return e;
+	}
+	while (lowest_id(s, &id)) {
+		if (s->o->stop && s->o->stop(s->o->arg))
+			return ERR_STOPPING;
+		enum err e = series_merge(s, id);
+		if (e)
+			return e;
+	}
+	bool found = false;
+	return defs_carry(s, UINT32_MAX, &found);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct input *x = a, *y = b;
+	uint64_t p = cfile_meta(x->f)->rank, q = cfile_meta(y->f)->rank;
+	return (p > q) - (p < q);
+}
+
+static enum err inputs_open(struct seal *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		struct input *in = &s->in[i];
+		in->f = s->o->inputs[i];
+		enum err e = cfile_iter_create(in->f, &in->samples);
+		if (!e)
+			e = cfile_defs_create(in->f, 0, &in->defs);
+		if (e)
+			return e;
+	}
+	qsort(s->in, s->count, sizeof(*s->in), by_rank);
+	return ERR_OK;
+}
+
+static void damage_note(struct seal_result *r, const struct cfile_damage *d)
+{
+	if (d->units && r->damage_units == 0)
+		r->damage = d->first;
+	r->damage_units += d->units;
+}
+
+static void inputs_close(struct seal *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		struct input *in = &s->in[i];
+		if (in->samples)
+			damage_note(s->r, cfile_iter_damage(in->samples));
+		if (in->defs)
+			damage_note(s->r, cfile_defs_damage(in->defs));
+		if (cfile_salvaged(s->o->inputs[i]) && s->r->damage_units++ == 0)
+			(void)errbuf_set(&s->r->damage, ERR_DAMAGED, "%s: its directory is damaged",
+			    cfile_path(s->o->inputs[i]));
+		cfile_iter_free(in->samples);
+		cfile_defs_free(in->defs);
+	}
+	mem_free(s->in);
+}
+
+static void output_meta(const struct seal_opts *o, struct cfile_meta *m)
+{
+	*m = *cfile_meta(o->inputs[0]);
+	m->flags = CFILE_SEALED;
+	for (size_t i = 1; i < o->inputs_count; i++) {
+		const struct cfile_meta *in = cfile_meta(o->inputs[i]);
+		CHECK(in->shard == m->shard);
+		m->start_ms = in->start_ms < m->start_ms ? in->start_ms : m->start_ms;
+		m->end_ms = in->end_ms > m->end_ms ? in->end_ms : m->end_ms;
+		m->rank = in->rank > m->rank ? in->rank : m->rank;
+	}
+}
+
+/* The output has the range and rank of one of the inputs, or of an earlier try: a serial keeps the names apart. */
+static enum err output_create(struct seal *s)
+{
+	enum err e = ERR_EXISTS;
+	for (unsigned serial = 1; e == ERR_EXISTS && serial <= NAMES_TRIED; serial++) {
+		cfile_name_serial(&s->r->meta, serial, s->r->name);
+		e = cfile_writer_create(s->o->dir, s->r->name, &s->r->meta, &s->w);
+	}
+	return e;
+}
+
+enum err seal_run(const struct seal_opts *o, struct seal_result *r, struct errbuf *eb)
+{
+	CHECK(o->inputs_count > 0);
+	CHECK(o->inputs_count <= SEAL_INPUTS_MAX);
+	memset(r, 0, sizeof(*r));
+	struct seal s = { .o = o, .r = r, .count = o->inputs_count };
+	output_meta(o, &r->meta);
+	s.in = mem_array(NULL, s.count, sizeof(*s.in));
+	memset(s.in, 0, s.count * sizeof(*s.in));
+	enum err e = inputs_open(&s);
+	if (!e)
+		e = output_create(&s);
+	if (!e)
+		e = merge(&s);
+	if (s.w && e) {
+		cfile_writer_abort(s.w);
+	} else if (s.w) {
+		if (r->unlabelled == 0) {
+			cfile_writer_labels_all(s.w);
+			r->meta.flags |= CFILE_LABELS_ALL;
+		}
+		e = cfile_writer_finish(s.w, &r->stats);
+	}
+	inputs_close(&s);
+	mem_free(s.all.t);
+	mem_free(s.all.v);
+	mem_free(s.spare.t);
+	mem_free(s.spare.v);
+	return e ? errbuf_set(eb, e, "merging into %s: %s", r->name, err_text(e)) : ERR_OK;
+}
