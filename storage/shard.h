@@ -10,7 +10,7 @@
  *   IDLE > FREEZING  round_number = number, round_next_id = next_id; head_freeze() in slices
  *        > WRITING   frozen runs are stable; a worker writes one file per range and the definitions of ids in [defs_from, round_next_id) into the first
  *        > SWITCHING FILES gets the new files, complete_to = round_number, next_id = round_next_id
- *        > DROPPING  head_frozen_drop() in slices, defs_from = round_next_id, the log hears walog_complete > IDLE
+ *        > DROPPING  head_frozen_drop() in slices, defs_from = round_next_id, shard_complete() tells the log > IDLE
  *   A failure before SWITCHING: head_thaw() in slices > IDLE, tried again later. A failure in SWITCHING: the state on disk is unknown, frozen stays until a later switch succeeds.
  * Definitions: an id >= defs_from stands in no file yet; a series of this head whose id is below it may be dropped when SERIES_COMMITTED, idle and without samples.
  *
@@ -23,26 +23,20 @@
 #include "core/model/batch.h"
 #include "core/rt/loop.h"
 #include "core/seam/sink.h"
+#include "storage/cfile/files.h"
 #include "storage/head/head.h"
 
 struct store;
 struct share;
-struct cfile;
-struct files;
-struct fsio_dir;
 
-#define SHARD_FILE_NAME 64u
 struct shard_file {
 	struct list_link link; /* shard.files */
 	struct shard *shard;
-	struct cfile *cfile;            /* open; owned */
-	char name[SHARD_FILE_NAME];     /* in shard.dir */
-	int64_t range_ms, range_end_ms; /* start and end (exclusive) of the range(s) it covers */
-	int64_t t_min_ms, t_max_ms;
-	uint64_t rank, size, series;
-	bool sealed;
-	bool busy; /* input of a running merge */
-	bool gone; /* not in FILES any more */
+	struct cfile *cfile;      /* open; owned */
+	struct files_entry entry; /* name, range, rank, times, counts */
+	bool busy;                /* input of a running merge */
+	bool gone;                /* not in FILES any more */
+	bool leaving;             /* a switch that drops it is under way */
 	uint32_t pins;
 };
 
@@ -61,18 +55,19 @@ struct shard {
 	struct share *share; /* what its loop owns */
 	struct loop *loop;
 	struct head head;
-	uint64_t number;  /* of the group given last */
-	uint32_t next_id; /* of the next series */
-	uint64_t seed;    /* of fingerprints, from the manifest */
+	uint64_t number;      /* of the group given last */
+	uint64_t void_number; /* highest one seen in frames that do not exist any more */
+	uint32_t next_id;     /* of the next series */
+	uint64_t seed;        /* of fingerprints, from the manifest */
 	/* files */
 	struct fsio_dir *dir; /* shards/NN */
-	struct files *list;   /* FILES as it was switched last (storage/cfile/files.h) */
+	struct files list;    /* FILES as it was switched last: complete_to, next_rank, ... */
+	struct files_switcher switcher; /* used by one worker task at a time, see switching */
 	struct list_link files;
 	uint32_t files_count;
-	uint64_t complete_to;
-	uint64_t next_rank;
 	uint32_t defs_from;
-	bool switching; /* one FILES switch at a time: rounds, merges and retention take turns */
+	uint32_t removals; /* files on their way out, with a worker */
+	bool switching;    /* one FILES switch at a time: rounds, merges and retention take turns */
 	/* round */
 	enum shard_round round;
 	uint64_t round_number;
@@ -94,11 +89,19 @@ static inline void shard_file_pin(struct shard_file *f)
 	loop_check_here(f->shard->loop);
 	f->pins++;
 }
+/* The lane of core/rt/work in which everything that touches this shard's FILES and names goes: one at a time, in order. */
+static inline uint16_t shard_lane(const struct shard *sh)
+{
+	return (uint16_t)(1 + sh->index % 200u);
+}
 void shard_file_unpin(struct shard_file *f);
 /* Takes its place in shard.files; the shard owns it from now. */
 void shard_file_add(struct shard *sh, struct shard_file *f);
 /* Out of the list; closed and removed from disk (on a worker) when nobody pins it. */
 void shard_file_gone(struct shard_file *f);
+
+/* Tells the log that every row and definition of the shard at a number <= complete_to is in its files: after the switch is durable. Rounds call this, never walog_complete. */
+void shard_complete(struct shard *sh, uint64_t complete_to);
 
 /* What a row may be, decided once per request. */
 struct shard_judge {

@@ -18,23 +18,27 @@
 #include "core/seam/sink.h"
 #include "core/seam/source.h"
 
-enum store_sync { STORE_SYNC_COMMIT, STORE_SYNC_INTERVAL, STORE_SYNC_OFF };
+enum store_sync {
+	STORE_SYNC_COMMIT,
+	STORE_SYNC_INTERVAL,
+	STORE_SYNC_OFF
+};
 
 struct store_opts {
 	const char *dir;
 	struct team *team;
 	struct work_pool *pool;
-	unsigned shards;               /* for a new directory; 0 = 16; an existing one keeps its own */
+	unsigned shards; /* for a new directory; 0 = 16; an existing one keeps its own */
 	enum store_sync sync;
-	int64_t sync_interval_ms;      /* 1,000 */
-	int64_t ooo_window_ms;         /* 1 h */
-	int64_t retention_ms;          /* 30 d */
-	int64_t future_ms;             /* 10 min */
-	uint64_t series_max;           /* all tenants; 0 = head budget / 1 KiB */
-	uint64_t new_series_per_s;     /* per loop; 0 = 20,000 default, burst 200,000; UINT64_MAX = no limit */
-	uint64_t min_free_bytes;       /* 0 = max(1 GiB, 3 %) */
-	int64_t round_every_ms;        /* 10 min */
-	uint64_t log_share_bytes;      /* rounds start when the log holds more; 0 = 512 MiB */
+	int64_t sync_interval_ms; /* 1,000 */
+	int64_t ooo_window_ms;    /* 1 h */
+	int64_t retention_ms;     /* 30 d */
+	int64_t future_ms;        /* 10 min */
+	uint64_t series_max;      /* all tenants; 0 = head budget / 1 KiB */
+	uint64_t new_series_per_s; /* per loop; 0 = 20,000 default, burst 200,000; UINT64_MAX = no limit */
+	uint64_t min_free_bytes;  /* 0 = max(1 GiB, 3 %) */
+	int64_t round_every_ms;   /* 10 min */
+	uint64_t log_share_bytes; /* rounds start when the log holds more; 0 = 512 MiB */
 	struct label_limits labels;
 };
 void store_opts_default(struct store_opts *o);
@@ -57,6 +61,8 @@ struct store_meta_req {
 	void (*done)(struct store_meta_req *r); /* on the asking loop */
 	struct mbox_msg _msg;
 	struct loop *_from;
+	struct store *_store;
+	uint32_t _tenant;
 };
 void store_meta(struct store *st, uint32_t tenant, struct store_meta_req *r);
 
@@ -78,12 +84,14 @@ struct store_top {
 #define STORE_TOP_MAX 100
 struct store_stats {
 	uint64_t series, label_pairs, chunks;
-	int64_t t_min_ms, t_max_ms;             /* INT64_MAX, INT64_MIN when empty */
-	struct store_top by_metric[STORE_TOP_MAX], by_label[STORE_TOP_MAX] /* distinct values per name */, by_pair[STORE_TOP_MAX], mem_by_label[STORE_TOP_MAX];
+	int64_t t_min_ms, t_max_ms; /* INT64_MAX, INT64_MIN when empty */
+	struct store_top by_metric[STORE_TOP_MAX],
+	    by_label[STORE_TOP_MAX] /* distinct values per name */, by_pair[STORE_TOP_MAX],
+	    mem_by_label[STORE_TOP_MAX];
 	unsigned by_metric_count, by_label_count, by_pair_count, mem_by_label_count;
 };
 struct store_stats_req {
-	unsigned top; /* 1..STORE_TOP_MAX */
+	unsigned top;              /* 1..STORE_TOP_MAX */
 	struct store_stats *stats; /* filled; caller's */
 	void (*done)(struct store_stats_req *r);
 	struct mbox_msg _msg;

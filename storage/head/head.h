@@ -38,6 +38,11 @@ struct head_table {
 #define HEAD_CHUNKS_MAX 1024u                                       /* 32 M series a shard */
 #define HEAD_ID_PAGE    1024u
 
+struct head_id_page { /* slots of neighbouring ids, SERIES_NONE = not in memory */
+	uint32_t used;
+	uint32_t slots[HEAD_ID_PAGE];
+};
+
 struct head {
 	struct slab *mem; /* the loop's */
 	struct series_stats stats;
@@ -49,7 +54,7 @@ struct head {
 	struct series *chunks[HEAD_CHUNKS_MAX];
 	struct head_table table, old; /* old: being moved over, entries below old_pos are moved */
 	uint32_t old_pos;
-	uint32_t **id_pages;
+	struct head_id_page **id_pages;
 	uint32_t id_pages_count;
 	struct postings *postings;
 	uint64_t labels_bytes;
@@ -72,7 +77,7 @@ static inline uint32_t head_slot_by_id(const struct head *h, uint32_t id)
 	uint32_t page = id / HEAD_ID_PAGE;
 	if (UNLIKELY(page >= h->id_pages_count || !h->id_pages[page]))
 		return SERIES_NONE;
-	return h->id_pages[page][id % HEAD_ID_PAGE];
+	return h->id_pages[page]->slots[id % HEAD_ID_PAGE];
 }
 /* NULL: not in memory. */
 static inline struct series *head_by_id(const struct head *h, uint32_t id)
@@ -96,6 +101,8 @@ uint32_t head_create(struct head *h, uint64_t fp, uint32_t tenant, uint32_t id, 
 /* Recovery: an id without labels (SERIES_UNDEFINED), and its definition later. */
 uint32_t head_create_undefined(struct head *h, uint32_t id);
 void head_define(struct head *h, uint32_t slot, uint64_t fp, uint32_t tenant, struct labels ls);
+/* Recovery: leaves the table, because a higher id has its labels (SERIES_SHADOWED). */
+void head_shadow(struct head *h, uint32_t slot, uint64_t fp);
 /* Out of memory with everything it holds. Not while it has a frozen run. fp as when it was made (UNDEFINED: not used). */
 void head_drop(struct head *h, uint32_t slot, uint64_t fp);
 
@@ -103,10 +110,12 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp);
 struct head_row {
 	const uint8_t *labels;
 	uint32_t labels_len;
-	uint32_t row;   /* index in the batch */
-	uint64_t fp;    /* hash128.lo */
-	uint32_t fp_hi; /* hash128.hi >> 32: names the shard */
-	uint32_t slot;  /* out */
+	uint32_t row; /* index in the batch */
+	uint64_t fp;  /* hash128.lo */
+	int64_t t_ms;
+	double v;
+	uint32_t slot; /* out */
+	uint32_t _pad;
 };
 #define HEAD_SUB 256u
 /* Fills rows[i].slot, SERIES_NONE where unknown; count <= HEAD_SUB. Rows of one series in a row share the label pointer. Loads what the appends will touch. */

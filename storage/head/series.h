@@ -25,7 +25,7 @@
 #define SERIES_TAIL_MAX 32u
 #define SERIES_ROW      12u /* bytes of a row in a tail: u32 ms since the base, f64 */
 
-/* Encoded by storage/chunk pack_encode, base_ms = t_min_ms. */
+/* Encoded by storage/chunk/pack.h pack_encode, base_ms = t_min_ms. */
 struct series_pack {
 	struct series_pack *next; /* newer */
 	int64_t t_min_ms, t_max_ms;
@@ -50,12 +50,13 @@ struct series_body {
 	uint16_t packs_count;
 };
 
+/* Flags of a slot. UNDEFINED: recovery met rows of an id before its definition; it has no labels and is in no table. COMMITTED: definition and postings are in the catalog,
+ * it may leave memory (set by the catalog feed). SHADOWED: recovery met the same labels under a higher id; it is not in the table any more, its samples still count. */
 enum {
-	SERIES_USED = 1, /* the slot is taken */
-	SERIES_UNDEFINED =
-	    2, /* recovery met rows of an id whose definition it has not found yet: no labels, in no table */
-	SERIES_COMMITTED =
-	    4, /* definition and postings are in the catalog: may leave memory (set by the catalog feed) */
+	SERIES_USED = 1,
+	SERIES_UNDEFINED = 2,
+	SERIES_COMMITTED = 4,
+	SERIES_SHADOWED = 8,
 };
 struct series {
 	const uint8_t *labels;

@@ -2,7 +2,7 @@
  * slab - memory of one loop's heads: small pieces of known size from 2 MiB-aligned regions, given back whole.
  *
  * Pieces come in classes (16-byte steps to 512, then eight per doubling up to SLAB_PIECE_MAX); a class takes spans of 64 KiB out of regions of 2 MiB, and a span whose last piece went home returns to its region,
- * an empty region to the kernel (one is kept). Regions after the first SLAB_SMALL_REGIONS ask for huge pages, so a small store stays small. Larger pieces are mapped one by one.
+ * an empty region to the kernel (one is kept). Regions after the first SLAB_SMALL_REGIONS ask for huge pages, so a small store stays small. Larger pieces come from the general heap; they are not given back by slab_free.
  * No header per piece: the caller tells the size again when it frees. slab_bytes() is what the pieces in use and the free ones of taken spans take, so it is what the head's account is charged with.
  *
  * Thread: one loop. What a piece holds may be read by another thread when its owner says so (frozen samples, labels).
@@ -12,22 +12,23 @@
 
 #include "core/base/check.h"
 
-#define SLAB_PIECE_MAX     8192u
+#define SLAB_PIECE_MAX     16384u
 #define SLAB_REGION_BYTES  (2u << 20)
 #define SLAB_SPAN_BYTES    (64u << 10)
 #define SLAB_SMALL_REGIONS 4u /* per slab, before huge pages are asked for */
 
 struct slab;
 struct slab *slab_create(void);
-void slab_free(struct slab *s);               /* everything still taken goes too */
+void slab_free(struct slab *s);               /* pieces up to SLAB_PIECE_MAX still taken go too */
 void *slab_take(struct slab *s, size_t size); /* 16-byte aligned, not zeroed; never NULL */
 void slab_give(struct slab *s, void *piece, size_t size); /* size as taken; NULL is allowed */
 size_t slab_bytes(const struct slab *s);
 /* How many bytes a piece of this size really takes: callers that can use the slack ask first. */
 size_t slab_round(size_t size);
 
-/* Large arrays of a head: zeroed, page-aligned, huge pages when 2 MiB or more; memory is taken as it is touched. */
+/* Large arrays of a head: zeroed, page-aligned (to 2 MiB when that large); memory is taken as it is touched. slab_huge asks for huge pages. */
 void *slab_map(size_t size);
+void slab_huge(void *p, size_t size);
 void slab_unmap(void *p, size_t size);
 
 #endif

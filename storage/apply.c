@@ -1,0 +1,359 @@
+#include "storage/apply.h"
+#include "core/base/clock.h"
+#include "core/base/metric.h"
+#include "storage/alias.h"
+#include "storage/keeper.h"
+#include "storage/store_priv.h"
+
+struct apply {
+	struct share *sh;
+	struct slice *sl;
+	struct apply_odds *odds;
+	struct shard *shard;
+	struct walog_frame *frame; /* NULL = none open */
+	struct walrec_writer w;
+	bool group;      /* one of this shard is open in the frame */
+	bool created;    /* series, in this sub-batch */
+	bool busy;       /* new series came too fast */
+	unsigned logged; /* rows in sh->ids, t_ms, v */
+	int64_t t_newest_ms;
+};
+
+static void sub_apply(struct apply *a, struct head_row *rows, unsigned count);
+static uint32_t unknown(struct apply *a, struct head_row *r);
+
+/* ---- frames ---- */
+
+static void group_open(struct apply *a)
+{
+	if (!a->frame) {
+		a->frame = walog_frame(a->sh->log);
+		walrec_begin(&a->w, &a->frame->payload);
+	}
+	if (!a->group)
+		walrec_group(&a->w, a->shard->index, ++a->shard->number);
+	a->group = true;
+}
+
+static void rows_log(struct apply *a)
+{
+	if (!a->logged)
+		return;
+	group_open(a);
+	walrec_rows(&a->w, a->logged, a->sh->ids, a->sh->t_ms, a->sh->v);
+	a->logged = 0;
+}
+
+static void frame_close(struct apply *a)
+{
+	if (!a->frame)
+		return;
+	walrec_end(&a->w);
+	walog_submit(a->sh->log, a->frame);
+	a->frame = NULL;
+	a->group = false;
+}
+
+/* Full frames go; the rest of the slice goes on under the shard's next number. */
+static void frame_split(struct apply *a)
+{
+	if (a->frame && UNLIKELY(walrec_full(&a->w))) {
+		rows_log(a);
+		frame_close(a);
+	}
+}
+
+/* ---- a slice ---- */
+
+static void tokens_fill(struct share *sh)
+{
+	uint64_t rate = sh->store->opts.new_series_per_s;
+	if (rate == UINT64_MAX)
+		return;
+	uint64_t now = loop_now_ns(sh->loop), max = rate * SHARE_BURST_S * 1000;
+	uint64_t ms = (now - sh->tokens_ns) / 1000000u;
+	sh->tokens_ns += ms * 1000000u;
+	if (ms > SHARE_BURST_S * 1000u)
+		ms = SHARE_BURST_S * 1000u;
+	sh->tokens += ms * rate;
+	if (sh->tokens > max)
+		sh->tokens = max;
+}
+
+static void verdict_count(const struct shard_verdict *v)
+{
+	metric_add(M_SAMPLES_STORED, v->stored);
+	if (v->dup)
+		metric_add(M_SAMPLES_DUPLICATE, v->dup);
+	if (v->over)
+		metric_add(M_SAMPLES_OVERWRITTEN, v->over);
+	if (v->late)
+		metric_add(M_SAMPLES_LATE, v->late);
+}
+
+void apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
+{
+	struct apply a = { .sh = sh, .sl = sl, .odds = odds, .t_newest_ms = INT64_MIN };
+	loop_check_here(sh->loop);
+	shard_verdict_init(&sl->verdict);
+	tokens_fill(sh);
+	uint32_t at = 0;
+	for (unsigned k = 0; k < sh->shards_count; k++) {
+		uint32_t end = sl->ends[k], begin = at;
+		if (at == end)
+			continue;
+		a.shard = sh->shards[k];
+		a.group = false;
+		for (; at < end; at += HEAD_SUB) {
+			unsigned n = end - at < HEAD_SUB ? end - at : HEAD_SUB;
+			sub_apply(&a, sl->rows + at, n);
+		}
+		at = end;
+		a.shard->rows_since_round += end - begin;
+		if (a.t_newest_ms > a.shard->t_newest_ms)
+			a.shard->t_newest_ms = a.t_newest_ms;
+		a.shard->newest_put_ms = loop_now_ms(sh->loop);
+	}
+	CHECK(at == sl->rows_count);
+	frame_close(&a);
+	if (sl->verdict.stored)
+		sl->position =
+		    walog_handed(sh->log); /* duplicates wait for all that was handed over, (3) */
+	share_newest_tell(sh, sl->tenant, a.t_newest_ms);
+	if (a.busy) {
+		sl->err = ERR_BUSY;
+		sl->retry_after_s = 1;
+		metric_add(M_SERIES_TOO_FAST, 1);
+	}
+	verdict_count(&sl->verdict);
+}
+
+static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
+{
+	struct head *h = &a->shard->head;
+	struct share *sh = a->sh;
+	const int64_t t_min = a->sl->judge.t_min_ms, t_max = a->sl->judge.t_max_ms;
+	uint32_t before = h->last;
+	uint64_t dup = 0, over = 0, late = 0, stored = 0;
+	int64_t newest = a->t_newest_ms;
+	head_resolve(h, a->sl->tenant, rows, count);
+	a->created = false;
+	for (unsigned i = 0; i < count; i++) {
+		struct head_row *r = &rows[i];
+		if (UNLIKELY(r->t_ms > t_max || r->t_ms < t_min)) {
+			bool old = r->t_ms < t_min;
+			metric_add(old ? M_REFUSED_TOO_OLD : M_REFUSED_OUT_OF_BOUNDS, 1);
+			shard_verdict_refuse(
+			    &a->sl->verdict, r->row, old ? SINK_TOO_OLD : SINK_OUT_OF_BOUNDS, "");
+			continue;
+		}
+		if (UNLIKELY(r->slot == SERIES_NONE)) {
+			r->slot = unknown(a, r);
+			if (r->slot == SERIES_NONE)
+				continue;
+		}
+		struct series *s = head_at(h, r->slot);
+		enum series_put put = series_put(s, h->mem, &h->stats, r->t_ms, r->v);
+		stored++;
+		newest = r->t_ms > newest ? r->t_ms : newest;
+		if (UNLIKELY(put != SERIES_PUT_NEW)) {
+			dup += put == SERIES_PUT_SAME;
+			over += put == SERIES_PUT_OVER;
+			late += put == SERIES_PUT_LATE;
+			if (put == SERIES_PUT_SAME)
+				continue;
+		}
+		sh->ids[a->logged] = s->id;
+		sh->t_ms[a->logged] = r->t_ms;
+		sh->v[a->logged++] = r->v;
+	}
+	a->t_newest_ms = newest;
+	a->sl->verdict.stored += stored;
+	a->sl->verdict.dup += dup;
+	a->sl->verdict.over += over;
+	a->sl->verdict.late += late;
+	rows_log(a);
+	frame_split(a);
+	if (!a->created)
+		return;
+	/* New ones take their places in the chain. */
+	for (unsigned i = 0; i < count; i++) {
+		if (rows[i].slot == SERIES_NONE)
+			continue;
+		head_follow(h, before, rows[i].slot);
+		before = rows[i].slot;
+	}
+	h->last = before;
+}
+
+/* ---- unknown series ---- */
+
+static uint32_t refuse(
+    struct apply *a, const struct head_row *r, enum sink_reason reason, const char *detail)
+{
+	static const enum metric_id counts[SINK_REASONS] = { [SINK_BAD_LABELS] = M_REFUSED_BAD_LABELS,
+		[SINK_LABEL_LIMIT] = M_REFUSED_LABEL_LIMIT,
+		[SINK_SERIES_LIMIT] = M_REFUSED_SERIES_LIMIT };
+	metric_add(counts[reason], 1);
+	shard_verdict_refuse(&a->sl->verdict, r->row, reason, detail);
+	return SERIES_NONE;
+}
+
+static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
+{
+	struct share *sh = a->sh;
+	struct shard *shard = a->shard;
+	const struct store_opts *o = &sh->store->opts;
+	uint64_t all = 0;
+	for (unsigned i = 0; i < sh->store->loops; i++)
+		all += sh->series[i];
+	if (all >= o->series_max || shard->next_id == UINT32_MAX)
+		return refuse(a, r, SINK_SERIES_LIMIT, "");
+	if (o->new_series_per_s != UINT64_MAX) {
+		if (sh->tokens < 1000) {
+			a->busy = true;
+			return SERIES_NONE;
+		}
+		sh->tokens -= 1000;
+	}
+	uint32_t id = shard->next_id++;
+	uint32_t slot = head_create(&shard->head, r->fp, a->sl->tenant, id, ls);
+	frame_split(a);
+	group_open(a);
+	walrec_def(&a->w, id, a->sl->tenant, ls.bytes, ls.len);
+	sh->series[sh->index]++;
+	metric_add(M_SERIES_CREATED, 1);
+	metric_gauge_add(M_SERIES_ACTIVE, 1);
+	a->created = true;
+	return slot;
+}
+
+static void odd_add(struct apply *a, const struct head_row *r, struct labels ls, struct hash128 fp)
+{
+	struct apply_odds *o = a->odds;
+	if (o->count == o->cap) {
+		uint32_t cap = o->cap ? o->cap * 2 : 64;
+		struct apply_odd *rows = arena_array(&a->sh->scratch, cap, sizeof *rows);
+		if (o->count)
+			memcpy(rows, o->rows, o->count * sizeof *rows);
+		o->rows = rows;
+		o->cap = cap;
+	}
+	struct apply_odd *odd = &o->rows[o->count++];
+	odd->row = *r;
+	odd->row.labels = arena_dup(&a->sh->scratch, ls.bytes, ls.len);
+	odd->row.labels_len = ls.len;
+	odd->row.fp = fp.lo;
+	odd->shard = store_shard_of(a->sh->store, fp);
+}
+
+/* Slot of a series that no table knows: made here, or SERIES_NONE when the row is refused, odd, or too much for now. */
+static uint32_t unknown(struct apply *a, struct head_row *r)
+{
+	struct labels raw = { .bytes = r->labels, .len = r->labels_len }, ls;
+	if (a->created) { /* perhaps by an earlier row of this sub-batch */
+		uint32_t slot = head_find(&a->shard->head, r->fp, a->sl->tenant, raw);
+		if (slot != SERIES_NONE)
+			return slot;
+	}
+	if (a->sl->canonical)
+		return create(a, r, raw);
+	struct hash128 fp;
+	if (alias_find(a->sh->alias, r->fp, a->sl->tenant, raw, &ls, &fp)) {
+		odd_add(a, r, ls, fp);
+		return SERIES_NONE;
+	}
+	struct errbuf eb;
+	errbuf_init(&eb);
+	enum err e = label_canonicalize(&a->sh->scratch, raw, &a->sh->store->opts.labels, &ls, &eb);
+	if (e)
+		return refuse(a, r, e == ERR_TOOBIG ? SINK_LABEL_LIMIT : SINK_BAD_LABELS, eb.text);
+	if (label_equal(ls, raw))
+		return create(a, r, raw);
+	fp = label_fingerprint(ls, a->sl->tenant, a->shard->seed);
+	alias_add(a->sh->alias, r->fp, a->sl->tenant, raw, ls, fp);
+	odd_add(a, r, ls, fp);
+	return SERIES_NONE;
+}
+
+/* ---- recovery ---- */
+
+#define REPLAY_AHEAD 12u /* rows whose hot line is fetched early; their tails half as far */
+
+static uint32_t replay_slot(struct shard *sh, uint32_t id)
+{
+	uint32_t slot = head_slot_by_id(&sh->head, id);
+	if (UNLIKELY(slot == SERIES_NONE)) {
+		slot = head_create_undefined(&sh->head, id);
+		if (id >= sh->next_id && id < UINT32_MAX)
+			sh->next_id = id + 1;
+	}
+	return slot;
+}
+
+static void replay_rows(struct shard *sh, const struct walrec_record *rec)
+{
+	struct head *h = &sh->head;
+	int64_t newest = sh->t_newest_ms;
+	for (size_t i = 0; i < rec->count; i++) {
+		if (i + REPLAY_AHEAD < rec->count) {
+			uint32_t ahead = head_slot_by_id(h, rec->ids[i + REPLAY_AHEAD]);
+			uint32_t near = head_slot_by_id(h, rec->ids[i + REPLAY_AHEAD / 2]);
+			if (LIKELY(ahead != SERIES_NONE))
+				__builtin_prefetch(head_at(h, ahead), 1);
+			if (LIKELY(near != SERIES_NONE)) {
+				const struct series *s = head_at(h, near);
+				__builtin_prefetch(s->tail + (size_t)s->tail_count * SERIES_ROW, 1);
+			}
+		}
+		struct series *s = head_at(h, replay_slot(sh, rec->ids[i]));
+		series_put(s, h->mem, &h->stats, rec->t_ms[i], rec->v[i]);
+		newest = rec->t_ms[i] > newest ? rec->t_ms[i] : newest;
+	}
+	sh->t_newest_ms = newest;
+	sh->rows_since_round += rec->count;
+}
+
+/* The series of an id gets its labels; it is made when it is not there. Of two ids with the same labels the higher one goes on. */
+void apply_define(struct shard *sh, uint32_t id, uint32_t tenant, struct labels ls)
+{
+	struct head *h = &sh->head;
+	uint64_t fp = label_fingerprint(ls, tenant, sh->seed).lo;
+	uint32_t slot = head_slot_by_id(h, id), other = head_find(h, fp, tenant, ls);
+	if (other != SERIES_NONE && head_at(h, other)->id < id)
+		head_shadow(h, other, fp);
+	if (slot == SERIES_NONE)
+		slot = head_create(h, fp, tenant, id, ls);
+	else
+		head_define(h, slot, fp, tenant, ls);
+	if (other != SERIES_NONE && head_at(h, other)->id > id)
+		head_shadow(h, slot, fp);
+}
+
+static void replay_def(struct shard *sh, const struct walrec_record *rec)
+{
+	struct labels ls = { .bytes = rec->bytes, .len = (uint32_t)rec->bytes_len };
+	uint32_t slot = head_slot_by_id(&sh->head, rec->id);
+	if (slot == SERIES_NONE || head_at(&sh->head, slot)->flags & SERIES_UNDEFINED)
+		apply_define(sh, rec->id, rec->tenant, ls);
+	if (rec->id >= sh->next_id && rec->id < UINT32_MAX)
+		sh->next_id = rec->id + 1;
+}
+
+enum err apply_replay(struct shard *sh, const struct walrec_group *g, struct walrec_reader *r)
+{
+	struct walrec_record rec;
+	bool done = g->number <= sh->number;
+	walrec_reader_open(r, g);
+	while (walrec_next(r, &rec)) {
+		if (rec.tag == WALREC_DEF)
+			replay_def(sh, &rec);
+		else if (rec.tag == WALREC_ROWS && !done)
+			replay_rows(sh, &rec);
+		else if (rec.tag == WALREC_META)
+			keeper_replay(sh->store->keeper, g->number, &rec.meta);
+	}
+	if (!done)
+		sh->number = g->number;
+	return r->err;
+}

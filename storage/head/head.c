@@ -1,0 +1,481 @@
+#include "storage/head/head.h"
+#include "core/base/arena.h"
+#include "core/base/wire.h"
+#include "storage/meta/postings.h"
+#include <stdlib.h>
+
+#define TABLE_MIN   64u
+#define TABLE_DEAD  UINT32_MAX
+#define MOVE_STEP   16u /* entries of the old table moved per insertion */
+#define AHEAD       12u /* how far the chain is walked before the rows */
+#define PROBE_AHEAD 8u  /* rows whose table line is fetched early once the chain has broken */
+
+static void table_insert(struct head *h, uint64_t fp, uint32_t slot, uint32_t labels_len);
+static void table_remove(struct head *h, uint64_t fp, uint32_t slot);
+
+void head_init(struct head *h, struct slab *mem)
+{
+	*h = (struct head){ .mem = mem, .last = SERIES_NONE };
+	h->postings = postings_create();
+}
+
+static size_t table_bytes(const struct head_table *t)
+{
+	return t->entries ? ((size_t)t->mask + 1) * sizeof *t->entries : 0;
+}
+
+static void table_release(struct head_table *t)
+{
+	slab_unmap(t->entries, table_bytes(t));
+	*t = (struct head_table){ 0 };
+}
+
+void head_release(struct head *h)
+{
+	for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+		struct series *s = head_at(h, slot);
+		if (!(s->flags & SERIES_USED))
+			continue;
+		series_release(s, h->mem, &h->stats);
+		slab_give(h->mem, (void *)(uintptr_t)s->labels, s->labels_len);
+	}
+	for (uint32_t i = 0; i < HEAD_CHUNKS_MAX; i++)
+		slab_unmap(h->chunks[i], SLAB_REGION_BYTES);
+	table_release(&h->table);
+	table_release(&h->old);
+	for (uint32_t i = 0; i < h->id_pages_count; i++)
+		slab_give(h->mem, h->id_pages[i], sizeof(struct head_id_page));
+	mem_free(h->id_pages);
+	mem_free(h->free_slots);
+	mem_free(h->frozen);
+	postings_free(h->postings);
+	*h = (struct head){ 0 };
+}
+
+/* ---- slots and ids ---- */
+
+static uint32_t slot_new(struct head *h)
+{
+	if (h->free_slots_count)
+		return h->free_slots[--h->free_slots_count];
+	uint32_t slot = h->slots_count, chunk = slot / HEAD_CHUNK;
+	CHECK(chunk < HEAD_CHUNKS_MAX); /* 32 M a shard: over any series limit */
+	if (!h->chunks[chunk]) {
+		h->chunks[chunk] = slab_map(SLAB_REGION_BYTES);
+		if (chunk)
+			slab_huge(h->chunks[chunk], SLAB_REGION_BYTES);
+	}
+	h->slots_count++;
+	return slot;
+}
+
+static void slot_free(struct head *h, uint32_t slot)
+{
+	if (h->free_slots_count == h->free_slots_cap) {
+		h->free_slots_cap = h->free_slots_cap ? h->free_slots_cap * 2 : 256;
+		h->free_slots = mem_array(h->free_slots, h->free_slots_cap, sizeof *h->free_slots);
+	}
+	h->free_slots[h->free_slots_count++] = slot;
+}
+
+static void id_set(struct head *h, uint32_t id, uint32_t slot)
+{
+	uint32_t page = id / HEAD_ID_PAGE;
+	if (page >= h->id_pages_count) {
+		uint32_t count = h->id_pages_count ? h->id_pages_count : 64;
+		while (count <= page)
+			count *= 2;
+		h->id_pages = mem_array(h->id_pages, count, sizeof *h->id_pages);
+		memset(h->id_pages + h->id_pages_count, 0,
+		    (count - h->id_pages_count) * sizeof *h->id_pages);
+		h->id_pages_count = count;
+	}
+	struct head_id_page *p = h->id_pages[page];
+	if (!p) {
+		p = h->id_pages[page] = slab_take(h->mem, sizeof *p);
+		memset(p->slots, 0xff, sizeof p->slots);
+		p->used = 0;
+	}
+	uint32_t *at = &p->slots[id % HEAD_ID_PAGE];
+	p->used += (uint32_t)(slot != SERIES_NONE) - (uint32_t)(*at != SERIES_NONE);
+	*at = slot;
+	if (!p->used) {
+		slab_give(h->mem, p, sizeof *p);
+		h->id_pages[page] = NULL;
+	}
+}
+
+static uint32_t series_new(struct head *h, uint32_t id, uint32_t flags)
+{
+	CHECK(head_slot_by_id(h, id) == SERIES_NONE);
+	uint32_t slot = slot_new(h);
+	struct series *s = head_at(h, slot);
+	CHECK(!(s->flags & SERIES_USED));
+	*s = (struct series){ .id = id,
+		.t_newest_ms = INT64_MIN,
+		.next = SERIES_NONE,
+		.flags = (uint16_t)(SERIES_USED | flags) };
+	id_set(h, id, slot);
+	h->series_count++;
+	return slot;
+}
+
+static void series_label(struct head *h, uint32_t slot, uint64_t fp, uint32_t tenant, struct labels ls)
+{
+	struct series *s = head_at(h, slot);
+	uint8_t *copy = NULL;
+	if (ls.len) {
+		copy = slab_take(h->mem, ls.len);
+		memcpy(copy, ls.bytes, ls.len);
+	}
+	s->labels = copy;
+	s->labels_len = ls.len;
+	s->tenant = tenant;
+	h->labels_bytes += ls.len;
+	table_insert(h, fp, slot, ls.len);
+	postings_add(h->postings, s->id, series_labels(s));
+}
+
+uint32_t head_create(struct head *h, uint64_t fp, uint32_t tenant, uint32_t id, struct labels ls)
+{
+	uint32_t slot = series_new(h, id, 0);
+	series_label(h, slot, fp, tenant, ls);
+	return slot;
+}
+
+uint32_t head_create_undefined(struct head *h, uint32_t id)
+{
+	return series_new(h, id, SERIES_UNDEFINED);
+}
+
+void head_define(struct head *h, uint32_t slot, uint64_t fp, uint32_t tenant, struct labels ls)
+{
+	struct series *s = head_at(h, slot);
+	CHECK(s->flags & SERIES_UNDEFINED);
+	s->flags &= (uint16_t)~SERIES_UNDEFINED;
+	series_label(h, slot, fp, tenant, ls);
+}
+
+void head_shadow(struct head *h, uint32_t slot, uint64_t fp)
+{
+	struct series *s = head_at(h, slot);
+	CHECK(!(s->flags & (SERIES_UNDEFINED | SERIES_SHADOWED)));
+	table_remove(h, fp, slot);
+	s->flags |= SERIES_SHADOWED;
+}
+
+void head_drop(struct head *h, uint32_t slot, uint64_t fp)
+{
+	struct series *s = head_at(h, slot);
+	CHECK(s->flags & SERIES_USED);
+	CHECK(!series_frozen(s));
+	if (!(s->flags & SERIES_UNDEFINED)) {
+		postings_del(h->postings, s->id, series_labels(s));
+		if (!(s->flags & SERIES_SHADOWED))
+			table_remove(h, fp, slot);
+	}
+	series_release(s, h->mem, &h->stats);
+	h->labels_bytes -= s->labels_len;
+	slab_give(h->mem, (void *)(uintptr_t)s->labels, s->labels_len);
+	id_set(h, s->id, SERIES_NONE);
+	*s = (struct series){ .next = SERIES_NONE };
+	if (h->last == slot)
+		h->last = SERIES_NONE;
+	h->series_count--;
+	slot_free(h, slot);
+}
+
+/* ---- the table ---- */
+
+static inline uint32_t place_of(uint64_t fp, uint32_t mask)
+{
+	/* Fingerprints are even already, but a build with weak ones must still spread what it can. */
+	return (uint32_t)(fp ^ fp >> 32) & mask;
+}
+
+static inline bool entry_is(const struct head *h, const struct head_entry *e, uint64_t fp,
+    uint32_t tenant, struct labels ls)
+{
+	if (e->fp != fp || e->labels_len != ls.len || e->slot1 == TABLE_DEAD)
+		return false;
+	const struct series *s = head_at(h, e->slot1 - 1);
+	return s->tenant == tenant && label_equal(series_labels(s), ls);
+}
+
+static uint32_t table_find(const struct head *h, const struct head_table *t, uint64_t fp,
+    uint32_t tenant, struct labels ls)
+{
+	if (!t->entries)
+		return SERIES_NONE;
+	for (uint32_t i = place_of(fp, t->mask); t->entries[i].slot1; i = (i + 1) & t->mask)
+		if (entry_is(h, &t->entries[i], fp, tenant, ls))
+			return t->entries[i].slot1 - 1;
+	return SERIES_NONE;
+}
+
+uint32_t head_find(const struct head *h, uint64_t fp, uint32_t tenant, struct labels ls)
+{
+	uint32_t slot = table_find(h, &h->table, fp, tenant, ls);
+	if (slot == SERIES_NONE && UNLIKELY(h->old.entries != NULL))
+		slot = table_find(h, &h->old, fp, tenant, ls);
+	return slot;
+}
+
+static void table_put(struct head_table *t, struct head_entry e)
+{
+	uint32_t i = place_of(e.fp, t->mask);
+	while (t->entries[i].slot1)
+		i = (i + 1) & t->mask;
+	t->entries[i] = e;
+	t->count++;
+}
+
+static void table_new(struct head_table *t, uint32_t size)
+{
+	*t = (struct head_table){ .mask = size - 1 };
+	t->entries =
+	    slab_map(table_bytes(&(struct head_table){ .entries = (void *)t, .mask = size - 1 }));
+	if (table_bytes(t) >= SLAB_REGION_BYTES)
+		slab_huge(t->entries, table_bytes(t));
+}
+
+/* Some entries of the old table go over; those moved stay where they are, so that chains in it are whole. Nothing is inserted there any more. */
+static void table_move(struct head *h, uint32_t step)
+{
+	while (step-- && h->old_pos <= h->old.mask) {
+		const struct head_entry *e = &h->old.entries[h->old_pos++];
+		if (e->slot1 && e->slot1 != TABLE_DEAD)
+			table_put(&h->table, *e);
+	}
+	if (h->old_pos > h->old.mask)
+		table_release(&h->old);
+}
+
+static void table_insert(struct head *h, uint64_t fp, uint32_t slot, uint32_t labels_len)
+{
+	if (h->old.entries)
+		table_move(h, MOVE_STEP);
+	/* 7/8 full: 16 / (7/8 .. 7/16) = 18-37 bytes a series */
+	if (!h->table.entries) {
+		table_new(&h->table, TABLE_MIN);
+	} else if (h->table.count + 1 > h->table.mask - h->table.mask / 8) {
+		if (h->old.entries)
+			table_move(h, UINT32_MAX); /* not reached with MOVE_STEP this large */
+		h->old = h->table;
+		h->old_pos = 0;
+		table_new(&h->table, (h->old.mask + 1) * 2);
+		if (h->old.mask < 4096)
+			table_move(h, UINT32_MAX);
+	}
+	table_put(&h->table,
+	    (struct head_entry){ .fp = fp, .slot1 = slot + 1, .labels_len = labels_len });
+}
+
+/* Backward shift: no dead entries in the table that takes insertions. */
+static bool table_cut(struct head_table *t, uint64_t fp, uint32_t slot)
+{
+	if (!t->entries)
+		return false;
+	uint32_t i = place_of(fp, t->mask);
+	while (t->entries[i].slot1 && t->entries[i].slot1 != slot + 1)
+		i = (i + 1) & t->mask;
+	if (!t->entries[i].slot1)
+		return false;
+	for (uint32_t j = (i + 1) & t->mask; t->entries[j].slot1; j = (j + 1) & t->mask) {
+		uint32_t home = place_of(t->entries[j].fp, t->mask);
+		if (((j - home) & t->mask) >= ((j - i) & t->mask)) {
+			t->entries[i] = t->entries[j];
+			i = j;
+		}
+	}
+	t->entries[i] = (struct head_entry){ 0 };
+	t->count--;
+	return true;
+}
+
+static void table_remove(struct head *h, uint64_t fp, uint32_t slot)
+{
+	bool found = table_cut(&h->table, fp, slot);
+	if (h->old.entries) {
+		for (uint32_t i = place_of(fp, h->old.mask); h->old.entries[i].slot1;
+		     i = (i + 1) & h->old.mask)
+			if (h->old.entries[i].slot1 == slot + 1) {
+				h->old.entries[i].slot1 = TABLE_DEAD;
+				found = true;
+				break;
+			}
+	}
+	CHECK(found);
+}
+
+/* ---- resolving rows ---- */
+
+static inline void fetch_entry(const struct head *h, uint64_t fp)
+{
+	if (h->table.entries)
+		__builtin_prefetch(&h->table.entries[place_of(fp, h->table.mask)]);
+}
+
+static inline void fetch_series(const struct series *s)
+{
+	const uint8_t *l = s->labels;
+	__builtin_prefetch(l);
+	__builtin_prefetch(l + 64);
+	__builtin_prefetch(l + 128);
+	__builtin_prefetch(l + 192);
+	__builtin_prefetch(s->tail + (size_t)s->tail_count * SERIES_ROW, 1);
+}
+
+static inline bool series_is(
+    const struct series *s, uint32_t tenant, const uint8_t *labels, uint32_t len)
+{
+	return s->labels_len == len && s->tenant == tenant && memcmp(s->labels, labels, len) == 0;
+}
+
+void head_resolve(struct head *h, uint32_t tenant, struct head_row *rows, unsigned count)
+{
+	CHECK(count <= HEAD_SUB);
+	uint32_t ring[AHEAD];                 /* the chain ahead of the rows */
+	unsigned head = 0, filled = 0;        /* ring[head] is the guess for this row */
+	uint32_t prev = h->last, walk = prev; /* the chain was walked up to walk */
+	unsigned fetched = 0;
+	const uint8_t *labels = NULL;
+	for (unsigned i = 0; i < count; i++) {
+		struct head_row *r = &rows[i];
+		if (r->labels == labels) { /* further samples of the series before */
+			r->slot = prev;
+			continue;
+		}
+		labels = r->labels;
+		while (filled < AHEAD && walk != SERIES_NONE) {
+			uint32_t next = head_at(h, walk)->next;
+			if (next == SERIES_NONE)
+				break;
+			fetch_series(head_at(h, next));
+			ring[(head + filled++) % AHEAD] = next;
+			walk = next;
+		}
+		uint32_t guess = SERIES_NONE;
+		if (filled) {
+			guess = ring[head];
+			head = (head + 1) % AHEAD;
+			filled--;
+		}
+		if (LIKELY(guess != SERIES_NONE &&
+		        series_is(head_at(h, guess), tenant, r->labels, r->labels_len))) {
+			r->slot = prev = guess;
+			continue;
+		}
+		h->misses++;
+		if (fetched < i)
+			fetched = i;
+		while (fetched < count && fetched < i + PROBE_AHEAD)
+			fetch_entry(h, rows[fetched++].fp);
+		r->slot = head_find(
+		    h, r->fp, tenant, (struct labels){ .bytes = r->labels, .len = r->labels_len });
+		if (r->slot == SERIES_NONE) {
+			/* Unknown: the guess may still be the one after it. */
+			if (guess != SERIES_NONE) {
+				head = (head + AHEAD - 1) % AHEAD;
+				filled++;
+			}
+			continue;
+		}
+		head_follow(h, prev, r->slot);
+		prev = walk = r->slot;
+		filled = 0;
+	}
+	h->last = prev;
+}
+
+/* ---- rounds ---- */
+
+void head_freeze_begin(struct head *h)
+{
+	CHECK(h->frozen_count == 0);
+	h->freeze_slot = 0;
+}
+
+static void frozen_note(struct head *h, uint32_t slot)
+{
+	if (h->frozen_count == h->frozen_cap) {
+		h->frozen_cap = h->frozen_cap ? h->frozen_cap * 2 : 1024;
+		h->frozen = mem_array(h->frozen, h->frozen_cap, sizeof *h->frozen);
+	}
+	h->frozen[h->frozen_count++] = slot;
+}
+
+bool head_freeze(struct head *h, unsigned budget)
+{
+	/* Series made meanwhile lie behind slots_count at the start or in free slots: they are younger than the round, taking some of them along does no harm. */
+	for (; budget && h->freeze_slot < h->slots_count; budget--) {
+		uint32_t slot = h->freeze_slot++;
+		struct series *s = head_at(h, slot);
+		if (!(s->flags & SERIES_USED))
+			continue;
+		if (series_freeze(s, h->mem, &h->stats)) {
+			s->idle = 0;
+			frozen_note(h, slot);
+		} else if (s->idle < UINT32_MAX) {
+			s->idle++;
+		}
+	}
+	return h->freeze_slot >= h->slots_count;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = wire_load64(a), y = wire_load64(b);
+	return (x > y) - (x < y);
+}
+
+void head_frozen_sort(struct head *h)
+{
+	bool sorted = true;
+	for (uint32_t i = 1; i < h->frozen_count && sorted; i++)
+		sorted = head_at(h, h->frozen[i - 1])->id < head_at(h, h->frozen[i])->id;
+	if (sorted)
+		return;
+	uint64_t *keys = mem_array(NULL, h->frozen_count, sizeof *keys);
+	for (uint32_t i = 0; i < h->frozen_count; i++)
+		keys[i] = (uint64_t)head_at(h, h->frozen[i])->id << 32 | h->frozen[i];
+	qsort(keys, h->frozen_count, sizeof *keys, by_id);
+	for (uint32_t i = 0; i < h->frozen_count; i++)
+		h->frozen[i] = (uint32_t)keys[i];
+	mem_free(keys);
+}
+
+static void frozen_end(struct head *h)
+{
+	mem_free(h->frozen);
+	h->frozen = NULL;
+	h->frozen_cap = 0;
+}
+
+bool head_frozen_drop(struct head *h, unsigned budget)
+{
+	for (; budget && h->frozen_count; budget--)
+		series_frozen_free(head_at(h, h->frozen[--h->frozen_count]), h->mem);
+	if (h->frozen_count)
+		return false;
+	frozen_end(h);
+	return true;
+}
+
+bool head_thaw(struct head *h, unsigned budget)
+{
+	for (; budget && h->frozen_count; budget--)
+		series_thaw(head_at(h, h->frozen[--h->frozen_count]), h->mem, &h->stats);
+	if (h->frozen_count)
+		return false;
+	frozen_end(h);
+	return true;
+}
+
+size_t head_bytes(const struct head *h)
+{
+	size_t chunks = (h->slots_count + HEAD_CHUNK - 1) / HEAD_CHUNK;
+	return chunks * SLAB_REGION_BYTES + table_bytes(&h->table) + table_bytes(&h->old) +
+	    h->id_pages_count * sizeof *h->id_pages +
+	    (h->free_slots_cap + h->frozen_cap) * sizeof(uint32_t) + postings_bytes(h->postings);
+}

@@ -1,0 +1,511 @@
+#include "storage/head/series.h"
+#include "core/base/arena.h"
+#include "storage/chunk/pack.h"
+
+/* In a tail at the place of this time? Newest first: retries and overwrites are near the end. */
+static uint8_t *tail_find(uint8_t *tail, int64_t base, unsigned count, int64_t t)
+{
+	for (unsigned i = count; i-- > 0;) {
+		int64_t ti = series_row_t(tail, base, i);
+		if (ti == t)
+			return tail + (size_t)i * SERIES_ROW;
+		if (ti < t)
+			break;
+	}
+	return NULL;
+}
+
+static size_t pack_bytes(size_t size)
+{
+	return sizeof(struct series_pack) + size;
+}
+
+static struct series_pack *pack_new(
+    struct slab *m, struct series_stats *st, const int64_t *t, const double *v, unsigned n)
+{
+	uint8_t bytes[PACK_BYTES_MAX(PACK_SAMPLES_MAX)];
+	size_t size = pack_encode(t, v, n, t[0], bytes);
+	struct series_pack *p = slab_take(m, pack_bytes(size));
+	p->next = NULL;
+	p->t_min_ms = t[0];
+	p->t_max_ms = t[n - 1];
+	p->count = (uint16_t)n;
+	p->size = (uint16_t)size;
+	memcpy(p->data, bytes, size);
+	st->packs++;
+	st->packs_bytes += pack_bytes(size);
+	return p;
+}
+
+static void pack_free(struct slab *m, struct series_stats *st, struct series_pack *p)
+{
+	if (st) {
+		st->packs--;
+		st->packs_bytes -= pack_bytes(p->size);
+	}
+	slab_give(m, p, pack_bytes(p->size));
+}
+
+static struct series_body *body_of(struct series *s, struct slab *m)
+{
+	if (!s->body) {
+		s->body = slab_take(m, sizeof *s->body);
+		*s->body = (struct series_body){ 0 };
+	}
+	return s->body;
+}
+
+/* The full tail becomes a pack; its memory stays for the next rows. */
+static void tail_pack(struct series *s, struct slab *m, struct series_stats *st)
+{
+	int64_t t[SERIES_TAIL_MAX];
+	double v[SERIES_TAIL_MAX];
+	CHECK(s->tail_count > 0 && s->tail_count <= SERIES_TAIL_MAX);
+	for (unsigned i = 0; i < s->tail_count; i++) {
+		t[i] = series_row_t(s->tail, s->t_base_ms, i);
+		v[i] = series_row_v(s->tail, i);
+	}
+	struct series_body *b = body_of(s, m);
+	struct series_pack *p = pack_new(m, st, t, v, s->tail_count);
+	if (b->packs_last)
+		b->packs_last->next = p;
+	else
+		b->packs = p;
+	b->packs_last = p;
+	b->packs_count++;
+	s->tail_count = 0;
+}
+
+static void tail_grow(struct series *s, struct slab *m)
+{
+	unsigned cap = s->tail_cap ? s->tail_cap * 2u : SERIES_TAIL_MIN;
+	uint8_t *tail = slab_take(m, cap * SERIES_ROW);
+	if (s->tail_count)
+		memcpy(tail, s->tail, s->tail_count * (size_t)SERIES_ROW);
+	slab_give(m, s->tail, s->tail_cap * (size_t)SERIES_ROW);
+	s->tail = tail;
+	s->tail_cap = (uint8_t)cap;
+}
+
+static void tail_add(struct series *s, struct slab *m, struct series_stats *st, int64_t t, double v)
+{
+	if (s->tail_count && (uint64_t)t - (uint64_t)s->t_base_ms > UINT32_MAX)
+		tail_pack(s, m, st);
+	if (s->tail_count == s->tail_cap) {
+		if (s->tail_cap == SERIES_TAIL_MAX)
+			tail_pack(s, m, st);
+		else
+			tail_grow(s, m);
+	}
+	if (!s->tail_count)
+		s->t_base_ms = t;
+	uint8_t *row = s->tail + (size_t)s->tail_count * SERIES_ROW;
+	uint32_t dt = (uint32_t)((uint64_t)t - (uint64_t)s->t_base_ms);
+	memcpy(row, &dt, 4);
+	memcpy(row + 4, &v, 8);
+	s->tail_count++;
+	s->t_newest_ms = t;
+	st->live_rows++;
+}
+
+/* Overwrites in a pack when the time is there; the pack is encoded anew and takes the place of the old one. *found says whether it was. */
+static enum series_put pack_put(struct series_body *b, struct slab *m, struct series_stats *st,
+    int64_t t, double v, bool *found)
+{
+	struct series_pack *prev = NULL, *p = b->packs;
+	while (p && p->t_max_ms < t) {
+		prev = p;
+		p = p->next;
+	}
+	*found = false;
+	if (!p || p->t_min_ms > t)
+		return SERIES_PUT_LATE;
+	int64_t ts[PACK_SAMPLES_MAX];
+	double vs[PACK_SAMPLES_MAX];
+	CHECK(pack_decode(p->data, p->size, p->t_min_ms, ts, vs) == 0); /* our own memory */
+	unsigned i = 0;
+	while (i < p->count && ts[i] < t)
+		i++;
+	if (i == p->count || ts[i] != t)
+		return SERIES_PUT_LATE;
+	*found = true;
+	if (num_bits(vs[i]) == num_bits(v))
+		return SERIES_PUT_SAME;
+	vs[i] = v;
+	struct series_pack *with = pack_new(m, st, ts, vs, p->count);
+	with->next = p->next;
+	if (prev)
+		prev->next = with;
+	else
+		b->packs = with;
+	if (b->packs_last == p)
+		b->packs_last = with;
+	pack_free(m, st, p);
+	return SERIES_PUT_OVER;
+}
+
+/* Is the time in a frozen run, and with which value? */
+static bool run_find(const struct series_run *r, int64_t t, double *v)
+{
+	const uint8_t *row = r->tail ? tail_find(r->tail, r->t_base_ms, r->tail_count, t) : NULL;
+	if (row) {
+		memcpy(v, row + 4, 8);
+		return true;
+	}
+	if (r->late) {
+		const double *at = late_find(r->late, t);
+		if (at) {
+			*v = *at;
+			return true;
+		}
+	}
+	for (const struct series_pack *p = r->packs; p && p->t_min_ms <= t; p = p->next) {
+		if (p->t_max_ms < t)
+			continue;
+		int64_t ts[PACK_SAMPLES_MAX];
+		double vs[PACK_SAMPLES_MAX];
+		CHECK(pack_decode(p->data, p->size, p->t_min_ms, ts, vs) == 0);
+		for (unsigned i = 0; i < p->count; i++)
+			if (ts[i] == t) {
+				*v = vs[i];
+				return true;
+			}
+	}
+	return false;
+}
+
+static enum series_put value_put(double *at, double v)
+{
+	if (num_bits(*at) == num_bits(v))
+		return SERIES_PUT_SAME;
+	*at = v;
+	return SERIES_PUT_OVER;
+}
+
+/* At or below the newest time. */
+static enum series_put old_put(
+    struct series *s, struct slab *m, struct series_stats *st, int64_t t, double v)
+{
+	uint8_t *row = s->tail_count ? tail_find(s->tail, s->t_base_ms, s->tail_count, t) : NULL;
+	if (row) {
+		double was;
+		memcpy(&was, row + 4, 8);
+		if (num_bits(was) == num_bits(v))
+			return SERIES_PUT_SAME;
+		memcpy(row + 4, &v, 8);
+		return SERIES_PUT_OVER;
+	}
+	struct series_body *b = body_of(s, m);
+	if (b->late) {
+		double *at = late_find(b->late, t);
+		if (at)
+			return value_put(at, v);
+	}
+	bool found;
+	enum series_put put = pack_put(b, m, st, t, v, &found);
+	if (found)
+		return put;
+	double was;
+	if (b->frozen && run_find(b->frozen, t, &was)) {
+		if (num_bits(was) == num_bits(v))
+			return SERIES_PUT_SAME;
+		put = SERIES_PUT_OVER; /* live wins over frozen, so the new value goes to live */
+	}
+	if (!b->late)
+		b->late = late_create(m);
+	late_insert(b->late, m, t, v);
+	st->late_rows++;
+	st->live_rows++;
+	return put;
+}
+
+enum series_put series_put_slow(
+    struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v)
+{
+	if (t_ms > s->t_newest_ms || (s->t_newest_ms == INT64_MIN && !s->tail_count && !s->body)) {
+		tail_add(s, m, st, t_ms, v);
+		return SERIES_PUT_NEW;
+	}
+	return old_put(s, m, st, t_ms, v);
+}
+
+void series_col_release(struct series_col *c)
+{
+	mem_free(c->t_ms);
+	mem_free(c->v);
+	*c = (struct series_col){ 0 };
+}
+
+void series_col_reserve(struct series_col *c, uint32_t more)
+{
+	CHECK(more <= UINT32_MAX / 2 - c->count);
+	uint32_t need = c->count + more;
+	if (need <= c->cap)
+		return;
+	uint32_t cap = c->cap ? c->cap : 256;
+	while (cap < need)
+		cap *= 2;
+	c->t_ms = mem_array(c->t_ms, cap, sizeof *c->t_ms);
+	c->v = mem_array(c->v, cap, sizeof *c->v);
+	c->cap = cap;
+}
+
+uint32_t series_run_count(const struct series_run *r)
+{
+	uint32_t n = r->tail_count + (r->late ? r->late->count : 0);
+	for (const struct series_pack *p = r->packs; p; p = p->next)
+		n += p->count;
+	return n;
+}
+
+bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t_max_ms)
+{
+	int64_t lo = INT64_MAX, hi = INT64_MIN;
+	if (r->tail_count) {
+		lo = series_row_t(r->tail, r->t_base_ms, 0);
+		hi = series_row_t(r->tail, r->t_base_ms, r->tail_count - 1u);
+	}
+	if (r->packs) {
+		lo = r->packs->t_min_ms;
+		if (r->packs_last->t_max_ms > hi)
+			hi = r->packs_last->t_max_ms;
+	}
+	if (r->late && r->late->count) {
+		int64_t a = late_t_min(r->late), z = late_t_max(r->late);
+		lo = a < lo ? a : lo;
+		hi = z > hi ? z : hi;
+	}
+	if (lo > hi)
+		return false;
+	*t_min_ms = lo;
+	*t_max_ms = hi;
+	return true;
+}
+
+/* Packs and tail, ascending, cut to the window. */
+static enum err ordered_read(
+    const struct series_run *r, int64_t lo, int64_t hi, struct series_col *out)
+{
+	for (const struct series_pack *p = r->packs; p && p->t_min_ms <= hi; p = p->next) {
+		if (p->t_max_ms < lo)
+			continue;
+		series_col_reserve(out, p->count);
+		int64_t *t = out->t_ms + out->count;
+		double *v = out->v + out->count;
+		if (pack_count(p->data) != p->count)
+			return ERR_DAMAGED;
+		enum err e = pack_decode(p->data, p->size, p->t_min_ms, t, v);
+		if (e)
+			return ERR_DAMAGED;
+		uint32_t from = 0, to = p->count;
+		while (from < to && t[from] < lo)
+			from++;
+		while (to > from && t[to - 1] > hi)
+			to--;
+		if (from) {
+			memmove(t, t + from, (to - from) * sizeof *t);
+			memmove(v, v + from, (to - from) * sizeof *v);
+		}
+		out->count += to - from;
+	}
+	series_col_reserve(out, r->tail_count);
+	for (unsigned i = 0; i < r->tail_count; i++) {
+		int64_t t = series_row_t(r->tail, r->t_base_ms, i);
+		if (t > hi)
+			break;
+		if (t < lo)
+			continue;
+		out->t_ms[out->count] = t;
+		out->v[out->count++] = series_row_v(r->tail, i);
+	}
+	return 0;
+}
+
+/* Late rows of the window merged into an ascending column from the back, in place: times are unique over both (1). */
+static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct series_col *out)
+{
+	uint32_t more = 0;
+	for (uint32_t b = 0; b < l->blocks_count; b++)
+		for (uint32_t i = 0; i < l->blocks[b]->count; i++)
+			more += l->blocks[b]->t_ms[i] >= lo && l->blocks[b]->t_ms[i] <= hi;
+	if (!more)
+		return;
+	series_col_reserve(out, more);
+	uint32_t from = out->count, to = out->count + more;
+	out->count = to;
+	for (uint32_t b = l->blocks_count; b-- > 0;) {
+		struct late_block *lb = l->blocks[b];
+		const double *v = late_block_v(lb);
+		for (uint32_t i = lb->count; i-- > 0;) {
+			int64_t t = lb->t_ms[i];
+			if (t < lo || t > hi)
+				continue;
+			while (from && out->t_ms[from - 1] > t) {
+				to--;
+				from--;
+				out->t_ms[to] = out->t_ms[from];
+				out->v[to] = out->v[from];
+			}
+			to--;
+			out->t_ms[to] = t;
+			out->v[to] = v[i];
+		}
+	}
+}
+
+enum err series_run_read(
+    const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out)
+{
+	out->count = 0;
+	enum err e = ordered_read(r, t_min_ms, t_max_ms, out);
+	if (e)
+		return e;
+	if (r->late)
+		late_merge(r->late, t_min_ms, t_max_ms, out);
+	return 0;
+}
+
+void series_col_merge(
+    const struct series_col *newer, const struct series_col *older, struct series_col *out)
+{
+	CHECK(out != newer && out != older);
+	out->count = 0;
+	series_col_reserve(out, newer->count + older->count);
+	uint32_t a = 0, b = 0, n = 0;
+	while (a < newer->count || b < older->count) {
+		bool take_new =
+		    b == older->count || (a < newer->count && newer->t_ms[a] <= older->t_ms[b]);
+		const struct series_col *from = take_new ? newer : older;
+		uint32_t i = take_new ? a : b;
+		if (take_new && b < older->count && older->t_ms[b] == newer->t_ms[a])
+			b++;
+		out->t_ms[n] = from->t_ms[i];
+		out->v[n++] = from->v[i];
+		if (take_new)
+			a++;
+		else
+			b++;
+	}
+	out->count = n;
+}
+
+enum err series_read(
+    const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out)
+{
+	struct series_run live = series_live(s);
+	const struct series_run *frozen = series_frozen(s);
+	if (!frozen)
+		return series_run_read(&live, t_min_ms, t_max_ms, out);
+	struct series_col a = { 0 }, b = { 0 };
+	enum err e = series_run_read(&live, t_min_ms, t_max_ms, &a);
+	if (!e)
+		e = series_run_read(frozen, t_min_ms, t_max_ms, &b);
+	if (!e)
+		series_col_merge(&a, &b, out);
+	series_col_release(&a);
+	series_col_release(&b);
+	return e;
+}
+
+bool series_bounds(const struct series *s, int64_t *t_min_ms, int64_t *t_max_ms)
+{
+	struct series_run live = series_live(s);
+	const struct series_run *frozen = series_frozen(s);
+	int64_t lo, hi;
+	bool any = series_run_bounds(&live, t_min_ms, t_max_ms);
+	if (!frozen || !series_run_bounds(frozen, &lo, &hi))
+		return any;
+	if (!any || lo < *t_min_ms)
+		*t_min_ms = lo;
+	if (!any || hi > *t_max_ms)
+		*t_max_ms = hi;
+	return true;
+}
+
+static void run_release(struct series_run *r, struct slab *m, struct series_stats *st)
+{
+	slab_give(m, r->tail, r->tail_cap * (size_t)SERIES_ROW);
+	for (struct series_pack *p = r->packs, *n; p; p = n) {
+		n = p->next;
+		pack_free(m, st, p);
+	}
+	late_free(r->late, m);
+	*r = (struct series_run){ 0 };
+}
+
+/* Live taken out of the series, which then has none. */
+static struct series_run live_take(struct series *s, struct series_stats *st)
+{
+	struct series_run r = series_live(s);
+	uint32_t rows = series_run_count(&r);
+	CHECK(st->live_rows >= rows);
+	st->live_rows -= rows;
+	if (r.late)
+		st->late_rows -= r.late->count;
+	for (const struct series_pack *p = r.packs; p; p = p->next) {
+		st->packs--;
+		st->packs_bytes -= pack_bytes(p->size);
+	}
+	s->tail = NULL;
+	s->tail_count = s->tail_cap = 0;
+	if (s->body) {
+		s->body->packs = s->body->packs_last = NULL;
+		s->body->packs_count = 0;
+		s->body->late = NULL;
+	}
+	return r;
+}
+
+bool series_freeze(struct series *s, struct slab *m, struct series_stats *st)
+{
+	CHECK(!series_frozen(s));
+	if (!series_has_live(s))
+		return false;
+	struct series_body *b = body_of(s, m);
+	struct series_run *r = slab_take(m, sizeof *r);
+	*r = live_take(s, st);
+	b->frozen = r;
+	return true;
+}
+
+/* A body without anything in it goes home. */
+static void body_trim(struct series *s, struct slab *m)
+{
+	struct series_body *b = s->body;
+	if (b && !b->packs && !b->late && !b->frozen) {
+		slab_give(m, b, sizeof *b);
+		s->body = NULL;
+	}
+}
+
+void series_frozen_free(struct series *s, struct slab *m)
+{
+	CHECK(series_frozen(s) != NULL);
+	run_release(s->body->frozen, m, NULL); /* its packs left the count when it froze */
+	slab_give(m, s->body->frozen, sizeof *s->body->frozen);
+	s->body->frozen = NULL;
+	body_trim(s, m);
+}
+
+void series_thaw(struct series *s, struct slab *m, struct series_stats *st)
+{
+	struct series_col all = { 0 };
+	CHECK(series_read(s, INT64_MIN, INT64_MAX, &all) == 0); /* our own memory */
+	struct series_run live = live_take(s, st);
+	run_release(&live, m, NULL);
+	series_frozen_free(s, m);
+	int64_t newest = s->t_newest_ms;
+	for (uint32_t i = 0; i < all.count; i++)
+		tail_add(s, m, st, all.t_ms[i], all.v[i]);
+	s->t_newest_ms = newest;
+	series_col_release(&all);
+}
+
+void series_release(struct series *s, struct slab *m, struct series_stats *st)
+{
+	struct series_run live = live_take(s, st);
+	run_release(&live, m, NULL);
+	if (series_frozen(s))
+		series_frozen_free(s, m);
+	body_trim(s, m);
+}

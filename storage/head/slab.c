@@ -1,0 +1,242 @@
+/*
+ * A region is 2 MiB, aligned to its size, so the region of a piece is its address with the low bits cleared. Its first span holds the region's head: one struct span per span.
+ * A span of a class has its own free list; spans with a free piece are linked in their class, wholly free spans in the region, regions with a free span in the slab.
+ */
+#include "storage/head/slab.h"
+#include "core/base/arena.h"
+#include "core/base/list.h"
+#include <string.h>
+#include <sys/mman.h>
+
+#define SPANS       (SLAB_REGION_BYTES / SLAB_SPAN_BYTES)
+#define CLASS_STEP  16u
+#define CLASS_SMALL (512u / CLASS_STEP)
+#define CLASSES                                                                                    \
+ (CLASS_SMALL + 5u * 8u) /* 512 > 1024 > 2048 > 4096 > 8192 > 16384, eight steps each */
+#define REGIONS_SPARE 1u
+
+struct span {
+	struct list_link link; /* of its class when a piece is free, of its region when it is free */
+	void *free;            /* pieces given back */
+	uint32_t fresh;        /* bytes handed out for the first time, from the start */
+	uint32_t used;         /* pieces out */
+	uint16_t class;
+	bool listed;
+};
+struct region {
+	struct list_link link; /* of the slab, when a span is free */
+	struct list_link all;
+	struct list_link free_spans;
+	uint32_t spans_used;
+	struct span spans[SPANS]; /* the first one is not used: this head lies there */
+};
+STATIC(sizeof(struct region) <= SLAB_SPAN_BYTES);
+
+struct slab {
+	struct list_link classes[CLASSES]; /* spans with a free piece */
+	struct list_link regions_free;     /* regions with a free span */
+	struct list_link regions;
+	uint32_t regions_count, regions_empty;
+	size_t large_bytes, spans_taken;
+};
+
+static struct span *span_new(struct slab *s, unsigned class);
+static void span_done(struct slab *s, struct span *sp);
+static void region_drop(struct slab *s, struct region *r);
+
+static inline unsigned class_of(size_t size)
+{
+	if (size <= 512)
+		return (unsigned)((size + CLASS_STEP - 1) / CLASS_STEP) - (size > 0);
+	/* eight steps per doubling */
+	unsigned top = 63u - (unsigned)__builtin_clzll(size - 1); /* 9..13 */
+	unsigned step = (unsigned)((size - 1) >> (top - 3)) & 7;
+	return CLASS_SMALL + (top - 9) * 8 + step;
+}
+
+static inline size_t class_size(unsigned class)
+{
+	if (class < CLASS_SMALL)
+		return (class + 1) * (size_t)CLASS_STEP;
+	unsigned top = 9 + (class - CLASS_SMALL) / 8, step = (class - CLASS_SMALL) % 8;
+	return ((size_t)1 << top) + (((size_t)step + 1) << (top - 3));
+}
+
+static inline struct region *region_of(void *p)
+{
+	return (struct region *)((uintptr_t)p & ~((uintptr_t)SLAB_REGION_BYTES - 1));
+}
+
+static inline uint8_t *span_base(struct span *sp)
+{
+	struct region *r = region_of(sp);
+	return (uint8_t *)r + (size_t)(sp - r->spans) * SLAB_SPAN_BYTES;
+}
+
+struct slab *slab_create(void)
+{
+	struct slab *s = mem_zalloc(sizeof *s);
+	for (unsigned i = 0; i < CLASSES; i++)
+		list_init(&s->classes[i]);
+	list_init(&s->regions_free);
+	list_init(&s->regions);
+	CHECK(class_size(CLASSES - 1) == SLAB_PIECE_MAX);
+	return s;
+}
+
+void slab_free(struct slab *s)
+{
+	if (!s)
+		return;
+	LIST_EACH_SAFE(l, n, &s->regions)
+		region_drop(s, CONTAINER_OF(l, struct region, all));
+	mem_free(s);
+}
+
+void *slab_take(struct slab *s, size_t size)
+{
+	if (UNLIKELY(size > SLAB_PIECE_MAX)) {
+		s->large_bytes += size;
+		return mem_alloc(size);
+	}
+	unsigned class = class_of(size);
+	struct span *sp;
+	if (UNLIKELY(list_empty(&s->classes[class])))
+		sp = span_new(s, class);
+	else
+		sp = CONTAINER_OF(s->classes[class].next, struct span, link);
+	size_t piece = class_size(class);
+	void *p = sp->free;
+	if (p) {
+		memcpy(&sp->free, p, sizeof sp->free);
+	} else {
+		p = span_base(sp) + sp->fresh;
+		sp->fresh += (uint32_t)piece;
+	}
+	sp->used++;
+	if (!sp->free && sp->fresh + piece > SLAB_SPAN_BYTES) {
+		list_del(&sp->link);
+		sp->listed = false;
+	}
+	return p;
+}
+
+void slab_give(struct slab *s, void *piece, size_t size)
+{
+	if (!piece)
+		return;
+	if (UNLIKELY(size > SLAB_PIECE_MAX)) {
+		CHECK(s->large_bytes >= size);
+		s->large_bytes -= size;
+		mem_free(piece);
+		return;
+	}
+	struct region *r = region_of(piece);
+	struct span *sp = &r->spans[((uintptr_t)piece & (SLAB_REGION_BYTES - 1)) / SLAB_SPAN_BYTES];
+	CHECK(sp->used > 0);
+	CHECK(sp->class == class_of(size));
+	memcpy(piece, &sp->free, sizeof sp->free);
+	sp->free = piece;
+	if (!--sp->used) {
+		span_done(s, sp);
+	} else if (!sp->listed) {
+		list_add_head(&s->classes[sp->class], &sp->link);
+		sp->listed = true;
+	}
+}
+
+size_t slab_bytes(const struct slab *s)
+{
+	return s->spans_taken * SLAB_SPAN_BYTES + s->large_bytes;
+}
+
+size_t slab_round(size_t size)
+{
+	return size > SLAB_PIECE_MAX ? size : class_size(class_of(size));
+}
+
+void *slab_map(size_t size)
+{
+	/* Aligned to 2 MiB when it is that large: one huge page must not straddle two arrays. */
+	size_t align = size >= SLAB_REGION_BYTES ? SLAB_REGION_BYTES : 4096;
+	uint8_t *p = mmap(NULL, size + align, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		panic("out of memory: mapping %zu bytes", size);
+	uint8_t *start = (uint8_t *)(((uintptr_t)p + align - 1) & ~((uintptr_t)align - 1));
+	uint8_t *end = start + ((size + 4095) & ~(size_t)4095);
+	if (start > p)
+		munmap(p, (size_t)(start - p));
+	if (end < p + size + align)
+		munmap(end, (size_t)(p + size + align - end));
+	return start;
+}
+
+void slab_unmap(void *p, size_t size)
+{
+	if (p)
+		CHECK(munmap(p, (size + 4095) & ~(size_t)4095) == 0);
+}
+
+void slab_huge(void *p, size_t size)
+{
+	(void)madvise(p, size, MADV_HUGEPAGE); /* a wish: without it small pages serve */
+}
+
+static void region_new(struct slab *s)
+{
+	struct region *r = slab_map(SLAB_REGION_BYTES);
+	if (s->regions_count >= SLAB_SMALL_REGIONS)
+		slab_huge(r, SLAB_REGION_BYTES);
+	list_init(&r->free_spans);
+	for (unsigned i = 1; i < SPANS; i++)
+		list_add_tail(&r->free_spans, &r->spans[i].link);
+	list_add_tail(&s->regions, &r->all);
+	list_add_tail(&s->regions_free, &r->link);
+	s->regions_count++;
+	s->regions_empty++;
+}
+
+static void region_drop(struct slab *s, struct region *r)
+{
+	list_del(&r->all);
+	s->regions_count--;
+	slab_unmap(r, SLAB_REGION_BYTES);
+}
+
+static struct span *span_new(struct slab *s, unsigned class)
+{
+	if (list_empty(&s->regions_free))
+		region_new(s);
+	struct region *r = CONTAINER_OF(s->regions_free.next, struct region, link);
+	struct span *sp = CONTAINER_OF(list_pop(&r->free_spans), struct span, link);
+	if (!r->spans_used++)
+		s->regions_empty--;
+	if (list_empty(&r->free_spans))
+		list_del(&r->link);
+	s->spans_taken++;
+	*sp = (struct span){ .class = (uint16_t) class, .listed = true };
+	list_init(&sp->link);
+	list_add_head(&s->classes[class], &sp->link);
+	return sp;
+}
+
+static void span_done(struct slab *s, struct span *sp)
+{
+	struct region *r = region_of(sp);
+	if (sp->listed)
+		list_del(&sp->link);
+	if (list_empty(&r->free_spans))
+		list_add_tail(&s->regions_free, &r->link);
+	list_add_head(&r->free_spans, &sp->link);
+	sp->listed = false;
+	s->spans_taken--;
+	if (--r->spans_used)
+		return;
+	if (s->regions_empty >= REGIONS_SPARE) {
+		list_del(&r->link);
+		region_drop(s, r);
+	} else {
+		s->regions_empty++;
+	}
+}

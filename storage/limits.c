@@ -1,0 +1,150 @@
+#include "storage/limits.h"
+#include "core/base/arena.h"
+#include "core/base/log.h"
+#include "core/base/num.h"
+#include "storage/store_priv.h"
+#include <unistd.h>
+
+static void watch_tick(struct loop_timer *t);
+static void look_run(struct work_task *t);
+static void look_done(struct work_task *t);
+
+/* UINT64_MAX: none, or not to be found out. */
+static uint64_t cgroup_max(void)
+{
+	struct fsio_dir *d;
+	uint8_t *text;
+	size_t len;
+	uint64_t max = UINT64_MAX;
+	if (fsio_dir_open("/sys/fs/cgroup", false, &d))
+		return max;
+	if (!fsio_load(d, "memory.max", 64, &text, &len)) {
+		while (len && text[len - 1] == '\n')
+			len--;
+		if (num_parse_u64((const char *)text, len, &max))
+			max = UINT64_MAX; /* the word max */
+		mem_free(text);
+	}
+	fsio_dir_close(d);
+	return max;
+}
+
+uint64_t limits_series_max(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 1ull << 30;
+	uint64_t group = cgroup_max();
+	if (group < memory)
+		memory = group;
+	return memory / 100 * 75 / 100 * 45 / LIMITS_SERIES_BYTES;
+}
+
+void limits_reserve(struct fsio_dir *d)
+{
+	struct fsio_file *f;
+	uint64_t size = 0;
+	enum err e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_WRITE, &f);
+	if (e == ERR_NOTFOUND)
+		e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_CREATE, &f);
+	if (e) {
+		LOG_WARN("reserve", "err=%s", err_text(e));
+		return;
+	}
+	e = fsio_size(f, &size);
+	if (!e && size < LIMITS_RESERVE_BYTES)
+		e = fsio_allocate(f, LIMITS_RESERVE_BYTES);
+	if (e)
+		LOG_WARN("reserve", "err=%s", err_text(e));
+	fsio_close(f);
+}
+
+static void refuse_msg(struct mbox_msg *msg);
+
+/* The finding goes to all loops; each has a message of its own, sent again only when it is back. */
+struct space_news {
+	struct mbox_msg msg;
+	struct share *share;
+	enum err refuse;
+};
+
+static void refuse_msg(struct mbox_msg *msg)
+{
+	struct space_news *n = CONTAINER_OF(msg, struct space_news, msg);
+	if (n->share->refuse != ERR_STOPPING)
+		n->share->refuse = n->refuse;
+	mem_free(n);
+}
+
+static void judge(struct store *st)
+{
+	if (st->space_err) {
+		LOG_EVERY(LOG_LEVEL_WARN, "free_space_unknown", "err=%s", err_text(st->space_err));
+		return;
+	}
+	uint64_t floor = st->opts.min_free_bytes;
+	if (!floor) {
+		uint64_t part = st->space_total / LIMITS_MIN_FREE_SHARE;
+		floor = part > LIMITS_MIN_FREE ? part : LIMITS_MIN_FREE;
+	}
+	bool low = st->space_low ? st->space_free < floor + floor / 4 : st->space_free < floor;
+	if (low == st->space_low)
+		return;
+	st->space_low = low;
+	if (low)
+		LOG_ERROR("disk_full", "free=%llu floor=%llu action=\"writes are refused\"",
+		    (unsigned long long)st->space_free, (unsigned long long)floor);
+	else
+		LOG_INFO("disk_free_again", "free=%llu floor=%llu",
+		    (unsigned long long)st->space_free, (unsigned long long)floor);
+	for (unsigned i = 0; i < st->loops; i++) {
+		struct space_news *n = mem_zalloc(sizeof *n);
+		n->share = st->shares[i];
+		n->refuse = low ? ERR_NOSPACE : ERR_OK;
+		n->msg.fn = refuse_msg;
+		loop_send(st->shares[i]->loop, &n->msg);
+	}
+}
+
+void limits_look(struct store *st)
+{
+	look_run(&st->space_task);
+	judge(st);
+}
+
+static void look_run(struct work_task *t)
+{
+	struct store *st = CONTAINER_OF(t, struct store, space_task);
+	st->space_err = fsio_free_bytes(st->dir, &st->space_free, &st->space_total);
+}
+
+static void look_done(struct work_task *t)
+{
+	struct store *st = CONTAINER_OF(t, struct store, space_task);
+	st->space_busy = false;
+	if (st->space_closing)
+		return;
+	judge(st);
+	loop_timer_set(st->shares[0]->loop, &st->space_timer, LIMITS_WATCH_MS);
+}
+
+static void watch_tick(struct loop_timer *t)
+{
+	struct store *st = CONTAINER_OF(t, struct store, space_timer);
+	st->space_busy = true;
+	st->space_task.run = look_run;
+	st->space_task.done = look_done;
+	st->space_task.prio = WORK_BACKGROUND;
+	work_submit(st->opts.pool, &st->space_task);
+}
+
+void limits_watch(struct store *st)
+{
+	loop_timer_init(&st->space_timer, watch_tick);
+	loop_timer_set(st->shares[0]->loop, &st->space_timer, LIMITS_WATCH_MS);
+}
+
+void limits_unwatch(struct store *st)
+{
+	st->space_closing = true;
+	loop_timer_cancel(st->shares[0]->loop, &st->space_timer);
+}

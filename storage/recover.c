@@ -1,0 +1,447 @@
+#include "storage/recover.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "storage/apply.h"
+#include "storage/keeper.h"
+#include "storage/store_priv.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- files ---- */
+
+static enum err file_open(struct shard *sh, const struct files_entry *e)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	struct cfile *cf;
+	enum err err = cfile_open(sh->dir, e->name, &cf, &eb);
+	if (err) {
+		/* One lost file does not keep the rest from being served (reliability section 3). */
+		LOG_ERROR("file_not_opened", "shard=%u file=%s err=%s text=\"%s\"", sh->index,
+		    e->name, err_text(err), eb.text);
+		metric_add(M_FILES_LOST, 1);
+		return 0;
+	}
+	if (cfile_salvaged(cf))
+		LOG_WARN("file_salvaged", "shard=%u file=%s", sh->index, e->name);
+	struct shard_file *f = mem_zalloc(sizeof *f);
+	list_init(&f->link);
+	f->cfile = cf;
+	f->entry = *e;
+	shard_file_add(sh, f);
+	if (e->t_max_ms > sh->t_newest_ms && e->samples)
+		sh->t_newest_ms = e->t_max_ms;
+	return 0;
+}
+
+static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *eb)
+{
+	char name[16];
+	snprintf(name, sizeof name, "%02u", sh->index);
+	enum err e = fsio_dir_sub(st->shards_dir, name, true, &sh->dir);
+	if (e)
+		return errbuf_set(
+		    eb, e, "%s/%s cannot be opened", fsio_dir_path(st->shards_dir), name);
+	enum files_found found;
+	files_release(&sh->list);
+	e = files_load(sh->dir, sh->index, &sh->list, &found, eb);
+	if (e)
+		return errbuf_set(eb, e, "%s: FILES cannot be read", fsio_dir_path(sh->dir));
+	if (found == FILES_FOUND_PREV || found == FILES_FOUND_NONE)
+		LOG_ERROR("files_damaged", "shard=%u taken=%s files=%zu", sh->index,
+		    found == FILES_FOUND_PREV ? "FILES.prev" : "\"what lies there\"", sh->list.count);
+	sh->switcher = (struct files_switcher){ .dir = sh->dir };
+	/* Written again, synced, before anything is removed: what was read may never have reached the disk. */
+	e = files_switch(&sh->switcher, &sh->list);
+	if (e)
+		return errbuf_set(eb, e, "%s: FILES cannot be written", fsio_dir_path(sh->dir));
+	size_t removed;
+	e = files_clean(&sh->switcher, &sh->list,
+	    found == FILES_FOUND_PREV || found == FILES_FOUND_NONE, &removed);
+	if (e)
+		return errbuf_set(
+		    eb, e, "%s: unnamed files cannot be removed", fsio_dir_path(sh->dir));
+	if (removed)
+		LOG_INFO("files_cleaned", "shard=%u files=%zu", sh->index, removed);
+	for (size_t i = 0; i < sh->list.count && !e; i++)
+		e = file_open(sh, &sh->list.entries[i]);
+	sh->number = sh->list.complete_to;
+	sh->next_id = sh->list.next_id;
+	sh->defs_from = sh->list.next_id;
+	return e;
+}
+
+struct files_job {
+	struct store *st;
+	struct errbuf *eb;
+	enum err err;
+	unsigned loop;
+};
+
+/* On the shards' loop, so that their lists are its own from the beginning; blocking is allowed before ready. */
+static void files_on_loop(void *arg)
+{
+	struct files_job *j = arg;
+	struct share *share = j->st->shares[j->loop];
+	for (unsigned k = 0; k < share->shards_count && !j->err; k++)
+		j->err = shard_files(j->st, share->shards[k], j->eb);
+}
+
+enum err recover_files(struct store *st, struct errbuf *eb)
+{
+	for (unsigned i = 0; i < st->loops; i++) {
+		struct files_job j = { .st = st, .eb = eb, .loop = i };
+		team_run_on(st->team, i, files_on_loop, &j);
+		if (j.err)
+			return j.err;
+	}
+	return 0;
+}
+
+/* ---- the log ---- */
+
+/* Some frames' payloads, shared by all loops until each has said it is done. */
+struct piece {
+	struct list_link link;
+	struct buf bytes; /* payloads one after another */
+	struct {
+		size_t at, len;
+		bool gone; /* a void frame: only numbers and ids count */
+	} * frames;
+	size_t count, cap;
+	uint32_t open; /* loops not done; main's */
+};
+struct worker { /* one loop's part */
+	struct mbox_msg msg;
+	struct replayer *rp;
+	struct share *share;
+	struct piece *piece;
+	struct walrec_reader reader;
+	enum err err;
+	uint64_t groups, bad;
+	bool busy; /* main's: the message is out */
+};
+struct replayer {
+	struct store *st;
+	struct mbox *home; /* main waits here */
+	struct piece *filling;
+	struct list_link queue; /* full pieces, oldest first */
+	size_t flight_bytes;
+	struct worker *workers;
+	struct piece **next; /* [loops] the piece a loop gets next; NULL = none yet */
+};
+
+static void numbers_only(struct shard *sh, const struct walrec_group *g, struct walrec_reader *r)
+{
+	struct walrec_record rec;
+	walrec_reader_open(r, g);
+	while (walrec_next(r, &rec)) {
+		uint32_t top = rec.tag == WALREC_DEF ? rec.id : 0;
+		for (size_t i = 0; rec.tag == WALREC_ROWS && i < rec.count; i++)
+			top = rec.ids[i] > top ? rec.ids[i] : top;
+		if ((rec.tag == WALREC_DEF || rec.tag == WALREC_ROWS) && top >= sh->next_id &&
+		    top < UINT32_MAX)
+			sh->next_id = top + 1;
+	}
+	if (g->number > sh->void_number)
+		sh->void_number = g->number;
+}
+
+static void frame_apply(struct worker *w, const uint8_t *payload, size_t len, bool gone)
+{
+	struct store *st = w->rp->st;
+	struct walrec_groups it;
+	struct walrec_group g;
+	walrec_groups_init(&it, payload, len);
+	while (walrec_groups_next(&it, &g)) {
+		if (g.shard >= st->manifest.shards || st->shards[g.shard]->share != w->share)
+			continue;
+		struct shard *sh = st->shards[g.shard];
+		w->groups++;
+		if (gone)
+			numbers_only(sh, &g, &w->reader);
+		else if (apply_replay(sh, &g, &w->reader))
+			w->bad++;
+	}
+	if (it.err && w->share->index == 0)
+		w->bad++;
+}
+
+static void worker_home(struct mbox_msg *msg)
+{
+	(void)msg;
+}
+
+static void worker_run(struct mbox_msg *msg)
+{
+	struct worker *w = CONTAINER_OF(msg, struct worker, msg);
+	struct piece *p = w->piece;
+	for (size_t i = 0; i < p->count; i++)
+		frame_apply(w, p->bytes.data + p->frames[i].at, p->frames[i].len, p->frames[i].gone);
+	w->msg.fn = worker_home;
+	mbox_send(w->rp->home, &w->msg);
+}
+
+static void piece_free(struct piece *p)
+{
+	buf_release(&p->bytes);
+	mem_free(p->frames);
+	mem_free(p);
+}
+
+static void piece_new(struct replayer *rp)
+{
+	rp->filling = mem_zalloc(sizeof *rp->filling);
+	list_init(&rp->filling->link);
+	buf_init(&rp->filling->bytes);
+	buf_reserve(&rp->filling->bytes, RECOVER_PIECE_BYTES + (64u << 10));
+}
+
+/* Idle loops get the next piece. */
+static void pieces_send(struct replayer *rp)
+{
+	for (unsigned i = 0; i < rp->st->loops; i++) {
+		struct worker *w = &rp->workers[i];
+		if (w->busy || !rp->next[i])
+			continue;
+		w->piece = rp->next[i];
+		struct list_link *after = w->piece->link.next;
+		rp->next[i] = after == &rp->queue ? NULL : CONTAINER_OF(after, struct piece, link);
+		w->busy = true;
+		w->msg.fn = worker_run;
+		loop_send(w->share->loop, &w->msg);
+	}
+}
+
+static void pieces_take(struct replayer *rp)
+{
+	for (struct mbox_msg *m = mbox_take(rp->home), *n; m; m = n) {
+		n = m->next;
+		struct worker *w = CONTAINER_OF(m, struct worker, msg);
+		struct piece *p = w->piece;
+		w->busy = false;
+		if (--p->open)
+			continue;
+		list_del(&p->link);
+		rp->flight_bytes -= p->bytes.len;
+		piece_free(p);
+	}
+	pieces_send(rp);
+}
+
+static void piece_close(struct replayer *rp)
+{
+	struct piece *p = rp->filling;
+	if (!p->count)
+		return;
+	p->open = rp->st->loops;
+	list_add_tail(&rp->queue, &p->link);
+	rp->flight_bytes += p->bytes.len;
+	for (unsigned i = 0; i < rp->st->loops; i++)
+		if (!rp->next[i])
+			rp->next[i] = p;
+	piece_new(rp);
+	pieces_send(rp);
+	pieces_take(rp);
+	while (rp->flight_bytes > RECOVER_FLIGHT_BYTES) {
+		mbox_wait(rp->home, -1);
+		pieces_take(rp);
+	}
+}
+
+static enum err frame_add(struct replayer *rp, const uint8_t *payload, size_t len, bool gone)
+{
+	struct piece *p = rp->filling;
+	if (p->count == p->cap) {
+		p->cap = p->cap ? p->cap * 2 : 256;
+		p->frames = mem_array(p->frames, p->cap, sizeof *p->frames);
+	}
+	p->frames[p->count].at = p->bytes.len;
+	p->frames[p->count].len = len;
+	p->frames[p->count++].gone = gone;
+	buf_add(&p->bytes, payload, len);
+	if (p->bytes.len >= RECOVER_PIECE_BYTES)
+		piece_close(rp);
+	return 0;
+}
+
+static enum err on_frame(void *arg, uint64_t seq, const uint8_t *payload, size_t len)
+{
+	(void)seq;
+	return frame_add(arg, payload, len, false);
+}
+
+static void on_void(void *arg, uint64_t seq, const uint8_t *payload, size_t len)
+{
+	(void)seq;
+	(void)frame_add(arg, payload, len, true);
+}
+
+/* ---- ids that only rows spoke of ---- */
+
+struct undefined {
+	struct share *share;
+	uint64_t dropped, found;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	uint32_t x = wire_load32(a), y = wire_load32(b);
+	return (x > y) - (x < y);
+}
+
+static uint32_t *undefined_ids(const struct head *h, uint32_t *count)
+{
+	uint32_t n = 0, *ids = NULL;
+	for (int pass = 0; pass < 2; pass++) {
+		n = 0;
+		for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+			const struct series *s = head_at(h, slot);
+			if ((s->flags & (SERIES_USED | SERIES_UNDEFINED)) !=
+			    (SERIES_USED | SERIES_UNDEFINED))
+				continue;
+			if (pass)
+				ids[n] = s->id;
+			n++;
+		}
+		if (!pass)
+			ids = mem_array(NULL, n ? n : 1, sizeof *ids);
+	}
+	qsort(ids, n, sizeof *ids, by_id);
+	*count = n;
+	return ids;
+}
+
+static void define_from_file(
+    struct shard *sh, struct cfile *cf, const uint32_t *ids, uint32_t count, uint64_t *found)
+{
+	struct cfile_defs *defs;
+	if (cfile_defs_create(cf, ids[0], &defs))
+		return;
+	uint32_t id, tenant, at = 0;
+	struct labels ls;
+	while (at < count && !cfile_defs_next(defs, &id, &tenant, &ls)) {
+		while (at < count && ids[at] < id)
+			at++;
+		if (at == count || ids[at] != id)
+			continue;
+		const struct series *s = head_by_id(&sh->head, id);
+		if (!s || !(s->flags & SERIES_UNDEFINED))
+			continue;
+		apply_define(sh, id, tenant, ls);
+		(*found)++;
+	}
+	cfile_defs_free(defs);
+}
+
+static void undefined_shard(struct shard *sh, struct undefined *u)
+{
+	uint32_t count;
+	uint32_t *ids = undefined_ids(&sh->head, &count);
+	LIST_EACH(l, &sh->files) {
+		if (!count)
+			break;
+		define_from_file(
+		    sh, CONTAINER_OF(l, struct shard_file, link)->cfile, ids, count, &u->found);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t slot = head_slot_by_id(&sh->head, ids[i]);
+		if (!(head_at(&sh->head, slot)->flags & SERIES_UNDEFINED))
+			continue;
+		struct series_run live = series_live(head_at(&sh->head, slot));
+		u->dropped += series_run_count(&live);
+		head_drop(&sh->head, slot, 0);
+	}
+	mem_free(ids);
+}
+
+static void finish_on_loop(void *arg)
+{
+	struct undefined *u = arg;
+	struct share *share = u->share;
+	uint64_t series = 0;
+	for (unsigned k = 0; k < share->shards_count; k++) {
+		struct shard *sh = share->shards[k];
+		undefined_shard(sh, u);
+		if (sh->void_number > sh->number)
+			sh->number = sh->void_number;
+		if (sh->list.next_number > sh->number + 1)
+			sh->number = sh->list.next_number - 1;
+		series += sh->head.series_count;
+	}
+	share->series[share->index] = series;
+	metric_gauge_set(M_SERIES_ACTIVE, (int64_t)series);
+}
+
+/* Loops begin with what all of them know: newest times per tenant, counts of series. */
+static void tell_all(struct store *st)
+{
+	for (unsigned i = 0; i < st->loops; i++)
+		for (unsigned k = 0; k < st->loops; k++) {
+			const struct share *from = st->shares[k];
+			st->shares[i]->series[k] = from->series[k];
+		}
+	for (unsigned j = 0; j < st->manifest.shards; j++) {
+		/* Rows of one tenant only until identities exist: its newest is the newest of all shards. */
+		for (unsigned i = 0; i < st->loops; i++)
+			share_newest_tell(st->shares[i], 0, st->shards[j]->t_newest_ms);
+	}
+}
+
+enum err recover_log(struct store *st, struct replay_result *log, struct errbuf *eb)
+{
+	struct replayer rp = { .st = st };
+	uint64_t begun = clock_real_mono_ns();
+	enum err e = mbox_create(&rp.home);
+	if (e)
+		return errbuf_set(eb, e, "no mailbox for recovery");
+	list_init(&rp.queue);
+	rp.workers = mem_zalloc(st->loops * sizeof *rp.workers);
+	rp.next = mem_zalloc(st->loops * sizeof *rp.next);
+	for (unsigned i = 0; i < st->loops; i++) {
+		rp.workers[i].rp = &rp;
+		rp.workers[i].share = st->shares[i];
+		walrec_reader_init(&rp.workers[i].reader);
+	}
+	piece_new(&rp);
+	static const struct replay_ops ops = { .frame = on_frame, .void_frame = on_void };
+	e = replay_run(st->log_dir, &ops, &rp, log, eb);
+	piece_close(&rp);
+	while (!list_empty(&rp.queue)) {
+		mbox_wait(rp.home, -1);
+		pieces_take(&rp);
+	}
+	piece_free(rp.filling);
+	uint64_t groups = 0, bad = 0;
+	for (unsigned i = 0; i < st->loops; i++) {
+		groups += rp.workers[i].groups;
+		bad += rp.workers[i].bad;
+		walrec_reader_release(&rp.workers[i].reader);
+	}
+	mem_free(rp.workers);
+	mem_free(rp.next);
+	mbox_free(rp.home);
+	if (e)
+		return e;
+	uint64_t dropped = 0, found = 0;
+	for (unsigned i = 0; i < st->loops; i++) {
+		struct undefined u = { .share = st->shares[i] };
+		team_run_on(st->team, i, finish_on_loop, &u);
+		dropped += u.dropped;
+		found += u.found;
+	}
+	tell_all(st);
+	if (bad)
+		LOG_ERROR("log_groups_bad", "groups=%llu", (unsigned long long)bad);
+	if (dropped) {
+		LOG_WARN("rows_undefined", "rows=%llu", (unsigned long long)dropped);
+		metric_add(M_ROWS_UNDEFINED, dropped);
+	}
+	LOG_INFO("log_replayed",
+	    "frames=%llu bytes=%llu groups=%llu defined_by_files=%llu took_ms=%llu",
+	    (unsigned long long)log->frames, (unsigned long long)log->bytes,
+	    (unsigned long long)groups, (unsigned long long)found,
+	    (unsigned long long)((clock_real_mono_ns() - begun) / 1000000u));
+	return 0;
+}

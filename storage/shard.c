@@ -1,0 +1,153 @@
+#include "storage/shard.h"
+#include "core/base/arena.h"
+#include "core/base/log.h"
+#include "core/rt/work.h"
+#include "storage/store_priv.h"
+
+void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,
+    unsigned index, uint64_t seed)
+{
+	*sh = (struct shard){ .index = index,
+		.store = st,
+		.share = share,
+		.loop = loop,
+		.seed = seed,
+		.t_newest_ms = INT64_MIN };
+	head_init(&sh->head, share->mem);
+	list_init(&sh->files);
+	files_init(&sh->list, index);
+}
+
+static void file_close(struct shard_file *f)
+{
+	cfile_close(f->cfile);
+	mem_free(f);
+}
+
+void shard_release(struct shard *sh)
+{
+	LIST_EACH_SAFE(l, n, &sh->files)
+		file_close(CONTAINER_OF(l, struct shard_file, link));
+	list_init(&sh->files);
+	head_release(&sh->head);
+	files_release(&sh->list);
+	if (sh->dir)
+		fsio_dir_close(sh->dir);
+}
+
+/* ---- files ---- */
+
+static bool file_before(const struct shard_file *a, const struct shard_file *b)
+{
+	const struct cfile_meta *x = &a->entry.meta, *y = &b->entry.meta;
+	return x->start_ms != y->start_ms ? x->start_ms < y->start_ms : x->rank < y->rank;
+}
+
+void shard_file_add(struct shard *sh, struct shard_file *f)
+{
+	struct list_link *at = sh->files.prev;
+	while (at != &sh->files && file_before(f, CONTAINER_OF(at, struct shard_file, link)))
+		at = at->prev;
+	f->shard = sh;
+	f->gone = false;
+	list_add_head(at, &f->link); /* behind at */
+	sh->files_count++;
+}
+
+/* Closing and removing are for a worker. */
+struct removal {
+	struct work_task task;
+	struct shard *shard;
+	struct shard_file *file;
+	enum err err;
+};
+
+static void removal_run(struct work_task *t)
+{
+	struct removal *r = CONTAINER_OF(t, struct removal, task);
+	cfile_close(r->file->cfile);
+	r->err = files_remove(&r->shard->switcher, r->file->entry.name);
+}
+
+static void removal_done(struct work_task *t)
+{
+	struct removal *r = CONTAINER_OF(t, struct removal, task);
+	r->shard->removals--;
+	/* What stays is removed at the next start: no list names it. */
+	if (r->err)
+		LOG_EVERY(LOG_LEVEL_WARN, "file_not_removed", "shard=%u file=%s err=%s",
+		    r->shard->index, r->file->entry.name, err_text(r->err));
+	mem_free(r->file);
+	mem_free(r);
+}
+
+static void file_remove(struct shard_file *f)
+{
+	struct removal *r = mem_zalloc(sizeof *r);
+	r->shard = f->shard;
+	r->file = f;
+	r->task.run = removal_run;
+	r->task.done = removal_done;
+	r->task.prio = WORK_BACKGROUND;
+	r->task.lane = shard_lane(f->shard);
+	f->shard->removals++;
+	work_submit(f->shard->store->opts.pool, &r->task);
+}
+
+void shard_file_unpin(struct shard_file *f)
+{
+	loop_check_here(f->shard->loop);
+	CHECK(f->pins > 0);
+	if (!--f->pins && f->gone)
+		file_remove(f);
+}
+
+void shard_file_gone(struct shard_file *f)
+{
+	loop_check_here(f->shard->loop);
+	CHECK(!f->gone);
+	f->gone = true;
+	list_del(&f->link);
+	f->shard->files_count--;
+	if (!f->pins)
+		file_remove(f);
+}
+
+/* ---- verdicts ---- */
+
+void shard_verdict_init(struct shard_verdict *v)
+{
+	v->stored = v->refused = v->dup = v->over = v->late = 0;
+	v->first_row = UINT32_MAX;
+	v->first_reason = SINK_OK;
+	v->first_text[0] = 0;
+}
+
+static void first_set(
+    struct shard_verdict *v, uint32_t row, enum sink_reason reason, const char *detail)
+{
+	v->first_row = row;
+	v->first_reason = reason;
+	size_t len = strnlen(detail, sizeof v->first_text - 1);
+	memcpy(v->first_text, detail, len);
+	v->first_text[len] = 0;
+}
+
+void shard_verdict_refuse(
+    struct shard_verdict *v, uint32_t row, enum sink_reason reason, const char *detail)
+{
+	v->refused++;
+	if (row < v->first_row)
+		first_set(v, row, reason, detail);
+}
+
+void shard_verdict_add(struct shard_verdict *v, const struct shard_verdict *part)
+{
+	v->stored += part->stored;
+	v->refused += part->refused;
+	v->dup += part->dup;
+	v->over += part->over;
+	v->late += part->late;
+	if (part->first_row < v->first_row)
+		first_set(v, part->first_row, part->first_reason, part->first_text);
+}

@@ -1,0 +1,658 @@
+/*
+ * Where a request is:
+ *   append   share_append > step > slices out > home, one by one > told at the end of the turn
+ *   slice    arrive > [parked] > run > waiting (in the log) > settled > [children settled] > home
+ * open counts: an append's = its slices out, plus one while rows are left; a slice's = itself, plus its children.
+ */
+#include "storage/share.h"
+#include "core/base/clock.h"
+#include "core/base/metric.h"
+#include "storage/alias.h"
+#include "storage/apply.h"
+#include "storage/keeper.h"
+#include "storage/store_priv.h"
+
+#define PARK_TICK_MS   5u
+#define STEP_KEEP_ROWS 4096u /* a pooled step keeps room for so many */
+#define POOL_MAX       64u
+#define SCRATCH_KEEP   (1u << 20)
+#define ROOM_ROW_BYTES 16u /* what a row may take in the log: 8 of value, a few of id and time */
+#define ROOM_SLICE     4096u
+
+/* The rows of one step, sorted, and a slice per loop. */
+struct step {
+	struct list_link link;
+	struct append *append;
+	struct head_row *rows;
+	uint64_t *fps;    /* of the rows as they came */
+	uint16_t *places; /* where their shards come in the order of owners */
+	uint32_t cap, open;
+	uint32_t *ends;        /* [shards] in the order of owners */
+	struct slice slices[]; /* [loops] */
+};
+
+struct append {
+	struct list_link link; /* pool, done */
+	struct mbox_msg step_msg;
+	struct share *home;
+	struct sink_req *req;
+	size_t next_row;
+	uint32_t open;
+	struct shard_judge judge;
+	struct shard_verdict verdict;
+	enum err err;
+	uint32_t retry_after_s;
+};
+
+static void append_step(struct append *ap);
+static void append_answer(
+    struct append *ap, const struct shard_verdict *v, enum err err, uint32_t retry_after_s);
+static void slice_arrive(struct slice *sl);
+static void slice_arrive_msg(struct mbox_msg *msg);
+static void slice_settle(struct slice *sl, enum err err);
+static void slice_home(struct slice *sl);
+static void park_tick(struct loop_timer *t);
+static void done_run(struct loop_deferred *d);
+
+struct share *share_create(struct store *st, struct loop *loop, unsigned index)
+{
+	struct share *sh = mem_zalloc(sizeof *sh);
+	sh->store = st;
+	sh->loop = loop;
+	sh->index = index;
+	sh->mem = slab_create();
+	sh->alias = alias_create();
+	list_init(&sh->waiting);
+	list_init(&sh->parked);
+	list_init(&sh->done);
+	list_init(&sh->append_pool);
+	list_init(&sh->step_pool);
+	loop_timer_init(&sh->park_timer, park_tick);
+	sh->done_deferred.fn = done_run;
+	arena_init(&sh->scratch, 64u << 10);
+	sh->tokens_ns = clock_mono_ns();
+	if (st->opts.new_series_per_s != UINT64_MAX)
+		sh->tokens = st->opts.new_series_per_s * SHARE_BURST_S * 1000;
+	return sh;
+}
+
+static void step_free(struct step *sp)
+{
+	mem_free(sp->rows);
+	mem_free(sp->fps);
+	mem_free(sp->places);
+	mem_free(sp->ends);
+	mem_free(sp);
+}
+
+void share_free(struct share *sh)
+{
+	CHECK(sh->open == 0);
+	CHECK(list_empty(&sh->waiting));
+	CHECK(list_empty(&sh->parked));
+	LIST_EACH_SAFE(l, n, &sh->append_pool)
+		mem_free(CONTAINER_OF(l, struct append, link));
+	LIST_EACH_SAFE(l, n, &sh->step_pool)
+		step_free(CONTAINER_OF(l, struct step, link));
+	arena_release(&sh->scratch);
+	alias_free(sh->alias);
+	slab_free(sh->mem);
+	mem_free(sh->tenants);
+	mem_free(sh->shards);
+	mem_free(sh);
+}
+
+/* ---- what loops tell each other ---- */
+
+int64_t share_newest(const struct share *sh, uint32_t tenant)
+{
+	for (uint32_t i = 0; i < sh->tenants_count; i++)
+		if (sh->tenants[i].tenant == tenant)
+			return sh->tenants[i].t_newest_ms;
+	return INT64_MIN;
+}
+
+void share_newest_tell(struct share *sh, uint32_t tenant, int64_t t_ms)
+{
+	if (t_ms == INT64_MIN)
+		return;
+	for (uint32_t i = 0; i < sh->tenants_count; i++)
+		if (sh->tenants[i].tenant == tenant) {
+			if (t_ms > sh->tenants[i].t_newest_ms)
+				sh->tenants[i].t_newest_ms = t_ms;
+			return;
+		}
+	if (sh->tenants_count == sh->tenants_cap) {
+		sh->tenants_cap = sh->tenants_cap ? sh->tenants_cap * 2 : 4;
+		sh->tenants = mem_array(sh->tenants, sh->tenants_cap, sizeof *sh->tenants);
+	}
+	sh->tenants[sh->tenants_count++] =
+	    (struct share_tenant){ .tenant = tenant, .t_newest_ms = t_ms };
+}
+
+/* ---- an append, at home ---- */
+
+static uint32_t retry_after(enum err err)
+{
+	switch ((int)err) {
+	case ERR_NOSPACE:
+		return 30;
+	case ERR_LOGFAILED:
+		return 5;
+	case ERR_READONLY:
+		return 60;
+	default:
+		return 5;
+	}
+}
+
+enum err share_accepts(struct share *sh, uint32_t *retry_after_s)
+{
+	enum err e = sh->refuse;
+	if (!e)
+		e = walog_state(sh->log);
+	if (e)
+		*retry_after_s = retry_after(e);
+	return e;
+}
+
+/* A server that knows no newest sample takes what retention keeps; after that only samples decide what is old, the clock bounds the future. */
+static struct shard_judge judge_of(const struct share *sh, uint32_t tenant)
+{
+	const struct store_opts *o = &sh->store->opts;
+	int64_t now = loop_now_ms(sh->loop), newest = share_newest(sh, tenant);
+	struct shard_judge j = { .t_max_ms = num_sat_add(now, o->future_ms) };
+	j.t_min_ms = newest == INT64_MIN ? num_sat_sub(now, o->retention_ms)
+	                                 : num_sat_sub(newest, o->ooo_window_ms);
+	return j;
+}
+
+static void step_msg(struct mbox_msg *msg)
+{
+	append_step(CONTAINER_OF(msg, struct append, step_msg));
+}
+
+void share_append(struct share *sh, struct sink_req *req)
+{
+	loop_check_here(sh->loop);
+	struct append *ap;
+	if (list_empty(&sh->append_pool)) {
+		ap = mem_zalloc(sizeof *ap);
+		list_init(&ap->link);
+	} else {
+		ap = CONTAINER_OF(list_pop(&sh->append_pool), struct append, link);
+		sh->append_pool_count--;
+	}
+	ap->home = sh;
+	ap->req = req;
+	ap->next_row = 0;
+	ap->open = 1;
+	ap->err = 0;
+	ap->retry_after_s = 0;
+	ap->step_msg.fn = step_msg;
+	shard_verdict_init(&ap->verdict);
+	sh->open++;
+	enum err e = share_accepts(sh, &ap->retry_after_s);
+	if (e) {
+		append_answer(ap, NULL, e, ap->retry_after_s);
+		return;
+	}
+	ap->judge = judge_of(sh, req->batch->tenant);
+	append_step(ap);
+}
+
+/* ---- a step: rows to slices ---- */
+
+static struct step *step_get(struct share *sh, uint32_t rows)
+{
+	const struct store *st = sh->store;
+	struct step *sp;
+	if (list_empty(&sh->step_pool)) {
+		sp = mem_zalloc(sizeof *sp + st->loops * sizeof sp->slices[0]);
+		list_init(&sp->link);
+		sp->ends = mem_alloc(st->manifest.shards * sizeof *sp->ends);
+	} else {
+		sp = CONTAINER_OF(list_pop(&sh->step_pool), struct step, link);
+		sh->step_pool_count--;
+	}
+	if (sp->cap < rows) {
+		mem_free(sp->rows);
+		mem_free(sp->fps);
+		mem_free(sp->places);
+		sp->cap = rows < 2048 ? 2048 : rows;
+		sp->rows = mem_array(NULL, sp->cap, sizeof *sp->rows);
+		sp->fps = mem_array(NULL, sp->cap, sizeof *sp->fps);
+		sp->places = mem_array(NULL, sp->cap, sizeof *sp->places);
+	}
+	return sp;
+}
+
+static void step_put(struct share *sh, struct step *sp)
+{
+	if (sh->step_pool_count >= POOL_MAX || sp->cap > STEP_KEEP_ROWS) {
+		step_free(sp);
+		return;
+	}
+	list_add_head(&sh->step_pool, &sp->link);
+	sh->step_pool_count++;
+}
+
+#define PLACE_NONE UINT16_MAX /* a row refused at home */
+
+/* Fingerprints, once per run of rows of one series; counts by place. */
+static void step_hash(struct append *ap, struct step *sp, size_t from, uint32_t count)
+{
+	const struct store *st = ap->home->store;
+	const struct batch *b = ap->req->batch;
+	const uint8_t *labels = NULL;
+	uint32_t labels_len = UINT32_MAX;
+	uint16_t place = 0;
+	uint64_t fp = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct batch_row *r = &b->rows[from + i];
+		if (UNLIKELY(r->flags & BATCH_HISTOGRAM)) {
+			metric_add(M_REFUSED_BAD_HISTOGRAM, 1);
+			shard_verdict_refuse(&ap->verdict, (uint32_t)(from + i), SINK_BAD_HISTOGRAM,
+			    "native histograms are not stored");
+			sp->places[i] = PLACE_NONE;
+			continue;
+		}
+		if (r->labels != labels || r->labels_len != labels_len) {
+			labels = r->labels;
+			labels_len = r->labels_len;
+			struct hash128 h =
+			    label_fingerprint((struct labels){ .bytes = labels, .len = labels_len },
+			        b->tenant, st->manifest.seed);
+			fp = h.lo;
+			place = st->places[store_shard_of(st, h)];
+		}
+		sp->fps[i] = fp;
+		sp->places[i] = place;
+		sp->ends[place]++;
+	}
+}
+
+/* Stable counting sort; ends[] become the ends of places. */
+static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t count)
+{
+	const struct batch *b = ap->req->batch;
+	unsigned shards = ap->home->store->manifest.shards;
+	uint32_t sum = 0;
+	for (unsigned p = 0; p < shards; p++) {
+		uint32_t n = sp->ends[p];
+		sp->ends[p] = sum;
+		sum += n;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		if (sp->places[i] == PLACE_NONE)
+			continue;
+		const struct batch_row *r = &b->rows[from + i];
+		sp->rows[sp->ends[sp->places[i]]++] = (struct head_row){ .labels = r->labels,
+			.labels_len = r->labels_len,
+			.row = (uint32_t)(from + i),
+			.fp = sp->fps[i],
+			.t_ms = r->t_ms,
+			.v = r->v };
+	}
+}
+
+static void slice_init(struct slice *sl, struct append *ap, struct share *from, struct share *at)
+{
+	*sl = (struct slice){ .append = ap,
+		.from = from,
+		.at = at,
+		.batch = ap->req->batch,
+		.tenant = ap->req->batch->tenant,
+		.judge = ap->judge,
+		.open = 1 };
+	list_init(&sl->link);
+	shard_verdict_init(&sl->verdict);
+}
+
+static void slice_send(struct slice *sl)
+{
+	struct share *from = sl->from;
+	sl->t_newest_ms = share_newest(from, sl->tenant);
+	sl->series = from->series[from->index];
+	if (sl->at == from) {
+		slice_arrive(sl);
+		return;
+	}
+	sl->msg.fn = slice_arrive_msg;
+	loop_send(sl->at->loop, &sl->msg);
+}
+
+/* Others first, so that they work while this loop does. */
+static void step_send(struct append *ap, struct step *sp, bool metas)
+{
+	struct share *home = ap->home;
+	const struct store *st = home->store;
+	unsigned place = 0;
+	uint32_t begin = 0;
+	for (unsigned i = 0; i < st->loops; i++) {
+		struct slice *sl = &sp->slices[i];
+		slice_init(sl, ap, home, st->shares[i]);
+		sl->step = sp;
+		sl->rows = sp->rows + begin;
+		sl->ends = sp->ends + place;
+		unsigned n = st->shares[i]->shards_count;
+		uint32_t end = n ? sp->ends[place + n - 1] : begin;
+		sl->rows_count = end - begin;
+		sl->metas = metas && i == 0;
+		for (unsigned k = 0; k < n; k++)
+			sl->ends[k] -= begin;
+		begin = end;
+		place += n;
+		if (sl->rows_count || sl->metas)
+			sp->open++;
+	}
+	ap->open += sp->open;
+	uint32_t open = sp->open;
+	for (unsigned i = 0; i < st->loops && open; i++) {
+		struct slice *sl = &sp->slices[(home->index + 1 + i) % st->loops];
+		if (sl->rows_count || sl->metas) {
+			open--; /* sp may be gone after the last one */
+			slice_send(sl);
+		}
+	}
+}
+
+static void append_step(struct append *ap)
+{
+	struct share *home = ap->home;
+	const struct batch *b = ap->req->batch;
+	size_t from = ap->next_row, left = b->rows_count - from;
+	uint32_t count = left > SHARE_STEP_ROWS ? SHARE_STEP_ROWS : (uint32_t)left;
+	bool metas = from == 0 && b->metas_count > 0;
+	if (count || metas) {
+		struct step *sp = step_get(home, count);
+		sp->append = ap;
+		sp->open = 0;
+		memset(sp->ends, 0, home->store->manifest.shards * sizeof *sp->ends);
+		step_hash(ap, sp, from, count);
+		step_sort(ap, sp, from, count);
+		step_send(ap, sp, metas);
+		/* nothing to send: all rows were histograms */
+	}
+	ap->next_row = from + count;
+	if (ap->next_row < b->rows_count && !ap->err)
+		loop_send(home->loop, &ap->step_msg);
+	else
+		append_answer(ap, NULL, 0, 0);
+}
+
+/* ---- answers at home ---- */
+
+static void append_answer(
+    struct append *ap, const struct shard_verdict *v, enum err err, uint32_t retry_after_s)
+{
+	CHECK(ap->open > 0);
+	if (v)
+		shard_verdict_add(&ap->verdict, v);
+	if (err && !ap->err) {
+		ap->err = err;
+		ap->retry_after_s = retry_after_s ? retry_after_s : retry_after(err);
+	}
+	if (--ap->open)
+		return;
+	struct share *home = ap->home;
+	list_add_tail(&home->done, &ap->link);
+	if (!home->done_armed) {
+		home->done_armed = true;
+		loop_defer(home->loop, &home->done_deferred);
+	}
+}
+
+/* The first refused row as people read it: its series, then why. */
+static void first_text(const struct append *ap, struct sink_req *req)
+{
+	const struct shard_verdict *v = &ap->verdict;
+	const struct batch_row *r = &req->batch->rows[v->first_row];
+	struct buf text;
+	buf_init(&text);
+	label_text_metric(&text, (struct labels){ .bytes = r->labels, .len = r->labels_len });
+	if (v->first_text[0]) {
+		if (text.len > 300)
+			text.len = 300;
+		buf_printf(&text, ": %s", v->first_text);
+	}
+	size_t len = text.len < sizeof req->first_text - 1 ? text.len : sizeof req->first_text - 1;
+	if (len)
+		memcpy(req->first_text, text.data, len);
+	req->first_text[len] = 0;
+	buf_release(&text);
+}
+
+static void append_end(struct append *ap)
+{
+	struct share *home = ap->home;
+	struct sink_req *req = ap->req;
+	const struct shard_verdict *v = &ap->verdict;
+	req->err = ap->err;
+	req->retry_after_s = ap->retry_after_s;
+	req->stored = v->stored;
+	req->refused = v->refused;
+	req->first_reason = v->first_row == UINT32_MAX ? SINK_OK : v->first_reason;
+	req->first_text[0] = 0;
+	if (v->first_row != UINT32_MAX)
+		first_text(ap, req);
+	CHECK(ap->err || v->stored + v->refused == req->batch->rows_count);
+	if (req->batch->exemplars_count)
+		metric_add(M_EXEMPLARS_IGNORED, req->batch->exemplars_count);
+	home->open--;
+	if (home->append_pool_count < POOL_MAX) {
+		list_add_head(&home->append_pool, &ap->link);
+		home->append_pool_count++;
+	} else {
+		mem_free(ap);
+	}
+	req->done(req);
+}
+
+static void done_run(struct loop_deferred *d)
+{
+	struct share *sh = CONTAINER_OF(d, struct share, done_deferred);
+	struct list_link now;
+	list_init(&now);
+	list_move_all(&now, &sh->done);
+	sh->done_armed = false;
+	for (struct list_link *l; (l = list_pop(&now)) != NULL;)
+		append_end(CONTAINER_OF(l, struct append, link));
+}
+
+/* ---- a slice, on its owner ---- */
+
+static void slice_arrive_msg(struct mbox_msg *msg)
+{
+	slice_arrive(CONTAINER_OF(msg, struct slice, msg));
+}
+
+static bool room(const struct share *sh, const struct slice *sl)
+{
+	return walog_room(sh->log, (uint64_t)sl->rows_count * ROOM_ROW_BYTES + ROOM_SLICE);
+}
+
+/* Odd rows, sorted by owner and shard, become one slice for each loop concerned. */
+static void children_make(struct slice *sl, const struct apply_odds *odds)
+{
+	struct share *sh = sl->at;
+	const struct store *st = sh->store;
+	for (unsigned i = 0; i < st->loops; i++) {
+		struct share *at = st->shares[i];
+		uint32_t n = 0;
+		for (uint32_t k = 0; k < odds->count; k++)
+			n += odds->rows[k].shard % st->loops == i;
+		if (!n)
+			continue;
+		struct arena memory;
+		arena_init(&memory, 4096);
+		struct slice *child = arena_alloc(&memory, sizeof *child);
+		slice_init(child, sl->append, sh, at);
+		child->parent = sl;
+		child->canonical = true;
+		child->rows = arena_array(&memory, n, sizeof *child->rows);
+		child->ends = arena_array(&memory, at->shards_count, sizeof *child->ends);
+		for (unsigned s = 0; s < at->shards_count; s++) {
+			for (uint32_t k = 0; k < odds->count; k++) {
+				if (odds->rows[k].shard != at->shards[s]->index)
+					continue;
+				struct head_row *r = &child->rows[child->rows_count++];
+				*r = odds->rows[k].row;
+				r->labels = arena_dup(&memory, r->labels, r->labels_len);
+			}
+			child->ends[s] = child->rows_count;
+		}
+		child->memory = arena_alloc(&memory, sizeof memory);
+		*child->memory = memory;
+		child->next_child = sl->children;
+		sl->children = child;
+		sl->open++;
+	}
+}
+
+static void slice_run(struct slice *sl)
+{
+	struct share *sh = sl->at;
+	enum err e = share_accepts(sh, &sl->retry_after_s);
+	if (e) {
+		slice_settle(sl, e);
+		return;
+	}
+	struct apply_odds odds = { 0 };
+	arena_reset(&sh->scratch, SCRATCH_KEEP);
+	if (sl->rows_count)
+		apply_slice(sh, sl, &odds);
+	if (sl->metas)
+		keeper_put(sh->store->keeper, sl->batch, &sl->position);
+	if (odds.count)
+		children_make(sl, &odds);
+	/* Children that live here run in this turn too, behind this slice. */
+	for (struct slice *c = sl->children, *n; c; c = n) {
+		n = c->next_child;
+		slice_send(c);
+	}
+	if (sl->err || sl->position <= walog_durable(sh->log)) /* nothing to wait for */
+		slice_settle(sl, sl->err);
+	else
+		list_add_tail(&sh->waiting, &sl->link);
+}
+
+static void slice_arrive(struct slice *sl)
+{
+	struct share *sh = sl->at, *from = sl->from;
+	loop_check_here(sh->loop);
+	share_newest_tell(sh, sl->tenant, sl->t_newest_ms);
+	if (from != sh)
+		sh->series[from->index] = sl->series;
+	if (list_empty(&sh->parked) && room(sh, sl)) {
+		slice_run(sl);
+		return;
+	}
+	if (sh->parked_count >= SHARE_PARKED_MAX || sh->refuse) {
+		slice_settle(sl, sh->refuse ? sh->refuse : ERR_BUSY);
+		return;
+	}
+	sl->park_until_ns = loop_now_ns(sh->loop) + SHARE_PARK_MS * 1000000ull;
+	list_add_tail(&sh->parked, &sl->link);
+	sh->parked_count++;
+	metric_add(M_WRITES_PARKED, 1);
+	if (!loop_timer_is_set(&sh->park_timer))
+		loop_timer_set(sh->loop, &sh->park_timer, PARK_TICK_MS);
+}
+
+static void parked_run(struct share *sh)
+{
+	uint64_t now = loop_now_ns(sh->loop);
+	while (!list_empty(&sh->parked)) {
+		struct slice *sl = CONTAINER_OF(sh->parked.next, struct slice, link);
+		bool fits = room(sh, sl);
+		if (!fits && now < sl->park_until_ns && !sh->refuse)
+			break;
+		list_del(&sl->link);
+		sh->parked_count--;
+		if (fits)
+			slice_run(sl);
+		else
+			slice_settle(sl, sh->refuse ? sh->refuse : ERR_BUSY);
+	}
+	if (list_empty(&sh->parked))
+		loop_timer_cancel(sh->loop, &sh->park_timer);
+	else if (!loop_timer_is_set(&sh->park_timer))
+		loop_timer_set(sh->loop, &sh->park_timer, PARK_TICK_MS);
+}
+
+static void park_tick(struct loop_timer *t)
+{
+	parked_run(CONTAINER_OF(t, struct share, park_timer));
+}
+
+void share_report(struct share *sh, const struct walog_report *r)
+{
+	loop_check_here(sh->loop);
+	while (!list_empty(&sh->waiting)) {
+		struct slice *sl = CONTAINER_OF(sh->waiting.next, struct slice, link);
+		if (sl->position > r->durable && sl->position > r->failed)
+			break;
+		list_del(&sl->link);
+		slice_settle(sl, sl->position <= r->durable ? ERR_OK : r->err);
+	}
+	parked_run(sh);
+}
+
+void share_stop(struct share *sh)
+{
+	loop_check_here(sh->loop);
+	sh->refuse = ERR_STOPPING;
+	parked_run(sh);
+}
+
+/* The slice's own part is decided. */
+static void slice_settle(struct slice *sl, enum err err)
+{
+	CHECK(sl->open > 0);
+	if (err && !sl->err)
+		sl->err = err;
+	if (--sl->open)
+		return;
+	struct share *at = sl->at;
+	sl->t_newest_ms = share_newest(at, sl->tenant);
+	sl->series = at->series[at->index];
+	slice_home(sl);
+}
+
+static void slice_home_here(struct slice *sl)
+{
+	struct share *from = sl->from;
+	struct slice *parent = sl->parent;
+	share_newest_tell(from, sl->tenant, sl->t_newest_ms);
+	if (sl->at != from)
+		from->series[sl->at->index] = sl->series;
+	if (parent) {
+		shard_verdict_add(&parent->verdict, &sl->verdict);
+		enum err err = sl->err;
+		struct arena memory = *sl->memory;
+		arena_release(&memory); /* the slice is in it */
+		slice_settle(parent, err);
+		return;
+	}
+	struct append *ap = sl->append;
+	struct step *sp = sl->step;
+	append_answer(ap, &sl->verdict, sl->err, sl->retry_after_s);
+	if (!--sp->open)
+		step_put(from, sp);
+}
+
+static void slice_home_msg(struct mbox_msg *msg)
+{
+	slice_home_here(CONTAINER_OF(msg, struct slice, msg));
+}
+
+static void slice_home(struct slice *sl)
+{
+	if (sl->from == sl->at) {
+		slice_home_here(sl);
+		return;
+	}
+	sl->msg.fn = slice_home_msg;
+	loop_send(sl->from->loop, &sl->msg);
+}

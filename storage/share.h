@@ -1,0 +1,114 @@
+/*
+ * share - what one loop owns of the store: its shards, its slab, the slices that wait for the log, the alias table, the limits.
+ *
+ * A write request on loop A becomes an append. Its rows are fingerprinted and sorted by owner and shard; each owning loop gets one slice (message; labels stay lent), its own one without a message.
+ * A slice runs on its owner in one turn: rows are resolved, judged, put into memory and into the frame, the frame is handed to the log (storage README (1)); then it waits in `waiting` for its position (3) and goes home.
+ *   parked   no room in the log's backlog: tried again on each report and every PARK_TICK_MS, ERR_BUSY after SHARE_PARK_MS
+ *   child    rows whose label bytes were not canonical go, under their canonical bytes, to their owner in a slice of their own; the parent waits for it
+ * Requests of more than SHARE_STEP_ROWS rows are worked off in steps, one a turn, so that a large one does not hold the loop.
+ *
+ * What loops know of each other (newest times of tenants, counts of series) rides in the slices: no cell is shared.
+ * Thread: its loop. Memory: appends and slices are kept for reuse.
+ */
+#ifndef STORAGE_SHARE_H
+#define STORAGE_SHARE_H
+
+#include "core/base/arena.h"
+#include "core/rt/team.h"
+#include "storage/shard.h"
+#include "storage/wal/walog.h"
+#include "storage/wal/walrec.h"
+
+#define SHARE_STEP_ROWS  16384u
+#define SHARE_PARK_MS    2000u
+#define SHARE_PARKED_MAX 256u /* slices; more are answered ERR_BUSY at once */
+#define SHARE_LOOPS_MAX  256u
+#define SHARE_BURST_S    10u /* seconds of opts.new_series_per_s that may come at once */
+
+struct alias;
+struct append;
+struct slice;
+struct step;
+
+struct share_tenant {
+	uint32_t tenant;
+	int64_t t_newest_ms; /* newest accepted time, as far as this loop has heard */
+};
+
+struct share {
+	struct store *store;
+	struct loop *loop;
+	unsigned index;
+	struct walog *log;
+	struct slab *mem;
+	struct shard **shards; /* of this loop: shard index + k * loops */
+	unsigned shards_count;
+	struct list_link waiting; /* slices, by log position */
+	struct list_link parked;
+	uint32_t parked_count;
+	struct loop_timer park_timer;
+	struct list_link done; /* appends to be told at the end of the turn */
+	struct loop_deferred done_deferred;
+	bool done_armed;
+	struct list_link append_pool, step_pool;
+	uint32_t append_pool_count, step_pool_count;
+	uint32_t open; /* appends under way that began here */
+	struct alias *alias;
+	struct arena scratch; /* of one slice's run */
+	struct share_tenant *tenants;
+	uint32_t tenants_count, tenants_cap;
+	uint64_t tokens; /* new series allowed now, in units of 1/1,000 */
+	uint64_t tokens_ns;
+	uint64_t series[SHARE_LOOPS_MAX]; /* active, per loop; others' as they told last */
+	enum err refuse; /* 0, or why no write is taken: ERR_NOSPACE (disk), ERR_STOPPING */
+	/* columns of the rows for the log */
+	uint32_t ids[HEAD_SUB];
+	int64_t t_ms[HEAD_SUB];
+	double v[HEAD_SUB];
+};
+
+struct share *share_create(struct store *st, struct loop *loop, unsigned index);
+void share_free(struct share *sh); /* its shards are released before */
+
+/* The seam's two calls, on any loop of the team. */
+void share_append(struct share *sh, struct sink_req *req);
+enum err share_accepts(struct share *sh, uint32_t *retry_after_s);
+/* From the log, on the loop. */
+void share_report(struct share *sh, const struct walog_report *r);
+/* Fails what is parked, ends timers; open appends end by themselves. */
+void share_stop(struct share *sh);
+
+int64_t share_newest(const struct share *sh, uint32_t tenant); /* INT64_MIN = none */
+void share_newest_tell(struct share *sh, uint32_t tenant, int64_t t_ms);
+
+/* A slice of a request for the shards of one loop; rows sorted by shard, ends[k] = end of the rows of shards[k]. */
+struct slice {
+	struct mbox_msg msg;
+	struct list_link link;
+	struct append *append;
+	struct step *step;    /* whose it is; NULL of a child */
+	struct slice *parent; /* NULL: answers to the append */
+	struct slice *children, *next_child;
+	bool metas; /* the keeper looks at the batch's metadata too */
+	struct share *from, *at;
+	const struct batch *batch;
+	uint32_t tenant;
+	bool canonical; /* of aliases: labels are canonical, nothing is looked up again */
+	struct shard_judge judge;
+	struct head_row *rows;
+	uint32_t *ends;
+	uint32_t rows_count;
+	uint32_t open;     /* itself and its children */
+	uint64_t position; /* of the log, that it waits for */
+	uint64_t park_until_ns;
+	/* what loops tell each other */
+	int64_t t_newest_ms;
+	uint64_t series;
+	/* result */
+	struct shard_verdict verdict;
+	enum err err;
+	uint32_t retry_after_s;
+	struct arena *memory; /* of a child's rows and labels */
+};
+
+#endif

@@ -1,0 +1,427 @@
+#include "storage/store.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "storage/keeper.h"
+#include "storage/limits.h"
+#include "storage/recover.h"
+#include "storage/store_priv.h"
+#include <time.h>
+
+static void sink_append_here(struct sink *s, struct sink_req *req);
+static enum err sink_accepts_here(struct sink *s, uint32_t *retry_after_s);
+static const struct sink_ops sink_ops = { .append = sink_append_here, .accepts = sink_accepts_here };
+
+void store_opts_default(struct store_opts *o)
+{
+	*o = (struct store_opts){
+		.sync = STORE_SYNC_COMMIT,
+		.sync_interval_ms = 1000,
+		.ooo_window_ms = 3600 * 1000,
+		.retention_ms = 30ll * 24 * 3600 * 1000,
+		.future_ms = 10 * 60 * 1000,
+		.round_every_ms = 10 * 60 * 1000,
+		.labels = label_limits_default,
+	};
+}
+
+static void opts_fill(struct store_opts *o)
+{
+	if (!o->shards)
+		o->shards = MANIFEST_SHARDS;
+	if (!o->series_max)
+		o->series_max = limits_series_max();
+	if (!o->new_series_per_s)
+		o->new_series_per_s = 20000;
+	if (!o->log_share_bytes)
+		o->log_share_bytes = 512u << 20;
+}
+
+/* ---- opening ---- */
+
+static void on_report(void *arg, unsigned loop, const struct walog_report *r)
+{
+	struct store *st = arg;
+	share_report(st->shares[loop], r);
+}
+
+static enum err dirs_open(struct store *st, struct errbuf *eb)
+{
+	enum err e = fsio_dir_open(st->opts.dir, true, &st->dir);
+	if (e)
+		return errbuf_set(eb, e, "%s: cannot be opened or made", st->opts.dir);
+	e = manifest_lock(st->dir, &st->lock, eb);
+	if (!e)
+		e = manifest_open(st->dir, st->opts.shards, &st->manifest, eb);
+	if (e)
+		return e;
+	e = fsio_dir_sub(st->dir, "log", true, &st->log_dir);
+	if (!e)
+		e = fsio_dir_sub(st->dir, "shards", true, &st->shards_dir);
+	if (e)
+		return errbuf_set(eb, e, "%s: log and shards cannot be opened or made", st->opts.dir);
+	return 0;
+}
+
+/* Shards in the order of their owners: all of loop 0, then all of loop 1, ... so that a loop's rows lie together in a request. */
+static void places_make(struct store *st)
+{
+	unsigned all = st->manifest.shards;
+	uint16_t place = 0;
+	st->places = mem_array(NULL, all, sizeof *st->places);
+	for (unsigned i = 0; i < st->loops; i++)
+		for (unsigned j = i; j < all; j += st->loops)
+			st->places[j] = place++;
+}
+
+static void shares_make(struct store *st)
+{
+	st->shares = mem_zalloc(st->loops * sizeof(*st->shares));
+	st->shards = mem_zalloc(st->manifest.shards * sizeof(*st->shards));
+	for (unsigned i = 0; i < st->loops; i++) {
+		struct share *sh = share_create(st, team_loop(st->team, i), i);
+		st->shares[i] = sh;
+		sh->shards = mem_zalloc((st->manifest.shards / st->loops + 1) * sizeof(*sh->shards));
+		for (unsigned j = i; j < st->manifest.shards; j += st->loops) {
+			st->shards[j] = mem_alloc(sizeof *st->shards[j]);
+			shard_init(st->shards[j], st, sh, sh->loop, j, st->manifest.seed);
+			sh->shards[sh->shards_count++] = st->shards[j];
+		}
+	}
+}
+
+static enum err log_open(struct store *st, struct errbuf *eb)
+{
+	struct replay_result replay;
+	enum err e = recover_log(st, &replay, eb);
+	if (e)
+		return e;
+	static const enum walog_sync syncs[] = {
+		[STORE_SYNC_COMMIT] = WALOG_SYNC_COMMIT, [STORE_SYNC_INTERVAL] = WALOG_SYNC_INTERVAL, [STORE_SYNC_OFF] = WALOG_SYNC_OFF
+	};
+	struct walog_opts o = { .dir = st->log_dir,
+		.team = st->team,
+		.sync = syncs[st->opts.sync],
+		.sync_interval_ms = st->opts.sync_interval_ms,
+		.replay = &replay,
+		.on_report = on_report,
+		.arg = st };
+	e = walog_create(&o, &st->log, eb);
+	replay_result_release(&replay);
+	return e;
+}
+
+static void begin_on_loop(void *arg)
+{
+	struct share *sh = arg;
+	const struct store *st = sh->store;
+	sh->log = st->log;
+	for (unsigned k = 0; k < sh->shards_count; k++) {
+		/* What the files had already when the process ended: its segments may be freed. */
+		struct shard *shard = sh->shards[k];
+		shard_complete(shard, shard->list.complete_to);
+		if (st->back)
+			st->back->open(shard);
+	}
+	if (!sh->index)
+		limits_watch(sh->store);
+}
+
+static void release_on_loop(void *arg)
+{
+	struct share *sh = arg;
+	for (unsigned k = 0; k < sh->shards_count; k++)
+		shard_release(sh->shards[k]);
+	metric_gauge_set(M_SERIES_ACTIVE, 0);
+}
+
+static void store_release(struct store *st)
+{
+	for (unsigned i = 0; st->shares && i < st->loops; i++)
+		team_run_on(st->team, i, release_on_loop, st->shares[i]);
+	for (unsigned j = 0; st->shards && j < st->manifest.shards; j++)
+		mem_free(st->shards[j]);
+	for (unsigned i = 0; st->shares && i < st->loops; i++)
+		share_free(st->shares[i]);
+	keeper_free(st->keeper);
+	mem_free(st->shards);
+	mem_free(st->shares);
+	mem_free(st->places);
+	if (st->shards_dir)
+		fsio_dir_close(st->shards_dir);
+	if (st->log_dir)
+		fsio_dir_close(st->log_dir);
+	manifest_unlock(st->lock);
+	if (st->dir)
+		fsio_dir_close(st->dir);
+	mem_free(st);
+}
+
+enum err store_open(const struct store_opts *o, struct store **out, struct errbuf *eb)
+{
+	uint64_t begun = clock_real_mono_ns();
+	struct store *st = mem_zalloc(sizeof *st);
+	st->sink.ops = &sink_ops;
+	st->opts = *o;
+	opts_fill(&st->opts);
+	st->team = o->team;
+	st->loops = team_count(o->team);
+	CHECK(st->loops <= SHARE_LOOPS_MAX);
+	enum err e = 0;
+	if (st->opts.shards > MANIFEST_SHARDS_MAX)
+		e = errbuf_set(
+		    eb, ERR_BADDATA, "%u shards: at most %u", st->opts.shards, MANIFEST_SHARDS_MAX);
+	if (!e)
+		e = dirs_open(st, eb);
+	if (!e) {
+		places_make(st);
+		shares_make(st);
+		st->keeper = keeper_create(st);
+		keeper_load(st->keeper, st->dir);
+		limits_reserve(st->dir);
+		limits_look(st);
+		e = recover_files(st, eb);
+	}
+	if (!e)
+		e = log_open(st, eb);
+	if (e) {
+		store_release(st);
+		return e;
+	}
+	for (unsigned i = 0; i < st->loops; i++)
+		team_run_on(st->team, i, begin_on_loop, st->shares[i]);
+	LOG_INFO("store_open", "dir=%s shards=%u loops=%u series=%llu took_ms=%llu", st->opts.dir,
+	    st->manifest.shards, st->loops, (unsigned long long)store_series(st),
+	    (unsigned long long)((clock_real_mono_ns() - begun) / 1000000u));
+	*out = st;
+	return 0;
+}
+
+/* ---- closing ---- */
+
+struct closing {
+	struct store *st;
+	struct share *share;
+	uint32_t open; /* shards whose background has not ended */
+	bool idle;
+};
+
+static void back_closed(void *arg)
+{
+	struct closing *c = arg;
+	c->open--;
+}
+
+static void close_begin(void *arg)
+{
+	struct closing *c = arg;
+	const struct shard_back *back = c->st->back;
+	share_stop(c->share);
+	if (!c->share->index)
+		limits_unwatch(c->st);
+	c->open = back ? c->share->shards_count : 0;
+	for (unsigned k = 0; back && k < c->share->shards_count; k++)
+		back->close(c->share->shards[k], back_closed, c);
+}
+
+static void close_look(void *arg)
+{
+	struct closing *c = arg;
+	c->idle = !c->open && !c->share->open;
+	for (unsigned k = 0; k < c->share->shards_count; k++)
+		c->idle = c->idle && !c->share->shards[k]->removals;
+	if (!c->share->index)
+		c->idle = c->idle && !c->st->space_busy && !keeper_busy(c->st->keeper);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+void store_close(struct store *st)
+{
+	if (!st)
+		return;
+	struct closing *all = mem_zalloc(st->loops * sizeof *all);
+	for (unsigned i = 0; i < st->loops; i++) {
+		all[i] = (struct closing){ .st = st, .share = st->shares[i] };
+		team_run_on(st->team, i, close_begin, &all[i]);
+	}
+	/* Workers and reports come home by messages: look until all have. */
+	for (unsigned i = 0; i < st->loops;) {
+		team_run_on(st->team, i, close_look, &all[i]);
+		if (all[i].idle) {
+			i++;
+			continue;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	mem_free(all);
+	walog_stop(st->log);
+	enum err e = keeper_save(st->keeper, st->dir);
+	if (e)
+		LOG_WARN("metadata_not_saved", "err=%s", err_text(e));
+	for (unsigned i = 0; i < st->loops; i++)
+		team_run_on(st->team, i, nothing, NULL);
+	walog_free(st->log);
+	store_release(st);
+}
+
+/* ---- the seams ---- */
+
+struct share *store_here(const struct store *st)
+{
+	struct loop *l = loop_here();
+	CHECK(l != NULL);
+	return st->shares[loop_index(l)];
+}
+
+struct sink *store_sink(struct store *st)
+{
+	return &st->sink;
+}
+
+struct source *store_source(struct store *st)
+{
+	return st->source;
+}
+
+static void sink_append_here(struct sink *s, struct sink_req *req)
+{
+	share_append(store_here(CONTAINER_OF(s, struct store, sink)), req);
+}
+
+static enum err sink_accepts_here(struct sink *s, uint32_t *retry_after_s)
+{
+	return share_accepts(store_here(CONTAINER_OF(s, struct store, sink)), retry_after_s);
+}
+
+void shard_complete(struct shard *sh, uint64_t complete_to)
+{
+	if (sh->index == 0)
+		keeper_complete(sh->store->keeper, sh, complete_to);
+	else
+		walog_complete(sh->store->log, sh->index, complete_to);
+}
+
+unsigned store_shards(const struct store *st)
+{
+	return st->manifest.shards;
+}
+
+uint64_t store_series(const struct store *st)
+{
+	/* Every share knows its own count and what the others told last: loop 0's view is good enough from any thread that asks on a loop. */
+	const struct share *sh = loop_here() ? store_here(st) : st->shares[0];
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < st->loops; i++)
+		sum += sh->series[i];
+	return sum;
+}
+
+/* ---- metadata: asked of loop 0's keeper ---- */
+
+static void meta_home(struct mbox_msg *msg)
+{
+	struct store_meta_req *r = CONTAINER_OF(msg, struct store_meta_req, _msg);
+	r->done(r);
+}
+
+static void meta_answer(struct mbox_msg *msg)
+{
+	struct store_meta_req *r = CONTAINER_OF(msg, struct store_meta_req, _msg);
+	keeper_get(r->_store->keeper, r->_tenant, r);
+	msg->fn = meta_home;
+	loop_send(r->_from, msg);
+}
+
+void store_meta(struct store *st, uint32_t tenant, struct store_meta_req *r)
+{
+	r->_from = loop_here();
+	r->_store = st;
+	r->_tenant = tenant;
+	r->_msg.fn = meta_answer;
+	loop_send(st->shares[0]->loop, &r->_msg);
+}
+
+/* ---- flush: a forced round, then a forced seal, of every shard ---- */
+
+struct flush { /* one loop's part */
+	struct mbox_msg msg;
+	struct store_flush_req *req;
+	struct share *share;
+	uint32_t open;
+	enum err err;
+};
+
+static void flush_home(struct mbox_msg *msg)
+{
+	struct flush *f = CONTAINER_OF(msg, struct flush, msg);
+	struct store_flush_req *r = f->req;
+	if (f->err && !r->err)
+		r->err = f->err;
+	mem_free(f);
+	if (!--r->_open)
+		r->done(r);
+}
+
+static void flush_part(struct flush *f, enum err err)
+{
+	if (err && !f->err)
+		f->err = err;
+	if (--f->open)
+		return;
+	f->msg.fn = flush_home;
+	loop_send(f->req->_from, &f->msg);
+}
+
+struct flush_shard {
+	struct flush *flush;
+	struct shard *shard;
+};
+
+static void flush_sealed(void *arg, enum err err)
+{
+	struct flush_shard *fs = arg;
+	struct flush *f = fs->flush;
+	mem_free(fs);
+	flush_part(f, err);
+}
+
+static void flush_rounded(void *arg, enum err err)
+{
+	struct flush_shard *fs = arg;
+	if (err)
+		flush_sealed(fs, err);
+	else
+		fs->shard->store->back->seal(fs->shard, true, flush_sealed, fs);
+}
+
+static void flush_begin(struct mbox_msg *msg)
+{
+	struct flush *f = CONTAINER_OF(msg, struct flush, msg);
+	const struct shard_back *back = f->share->store->back;
+	f->open = 1 + (back ? f->share->shards_count : 0);
+	for (unsigned k = 0; back && k < f->share->shards_count; k++) {
+		struct flush_shard *fs = mem_zalloc(sizeof *fs);
+		fs->flush = f;
+		fs->shard = f->share->shards[k];
+		back->round(fs->shard, true, flush_rounded, fs);
+	}
+	flush_part(f, back ? ERR_OK : ERR_UNSUPPORTED);
+}
+
+void store_flush(struct store *st, struct store_flush_req *r)
+{
+	r->_from = loop_here();
+	r->_open = st->loops;
+	r->err = 0;
+	for (unsigned i = 0; i < st->loops; i++) {
+		struct flush *f = mem_zalloc(sizeof *f);
+		f->req = r;
+		f->share = st->shares[i];
+		f->msg.fn = flush_begin;
+		loop_send(f->share->loop, &f->msg);
+	}
+}

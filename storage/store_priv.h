@@ -1,0 +1,47 @@
+/* The insides of a store, for the files of this room that make it up: store.c, share.c, apply.c, recover.c, keeper.c and the background. */
+#ifndef STORAGE_STORE_PRIV_H
+#define STORAGE_STORE_PRIV_H
+
+#include "storage/manifest.h"
+#include "storage/share.h"
+#include "storage/store.h"
+
+struct keeper;
+
+struct store {
+	struct sink sink;
+	struct source *source;         /* storage/read; NULL until it is there */
+	const struct shard_back *back; /* storage/head/round.c; NULL: memory and log only */
+	struct store_opts opts;        /* as given, defaults filled in */
+	struct manifest manifest;
+	struct fsio_dir *dir, *log_dir, *shards_dir;
+	struct fsio_file *lock;
+	struct team *team;
+	unsigned loops;
+	struct walog *log;
+	struct shard **shards; /* [manifest.shards]; each belongs to the loop index % loops */
+	uint16_t *places;      /* [manifest.shards] where a shard comes in the order of owners */
+	struct share **shares; /* [loops] */
+	struct keeper *keeper; /* loop 0's */
+	/* loop 0: looks at the free space every second */
+	struct loop_timer space_timer;
+	struct work_task space_task;
+	bool space_busy, space_closing;
+	uint64_t space_free, space_total;
+	enum err space_err;
+	bool space_low;
+};
+
+static inline struct share *store_share(const struct store *st, unsigned shard)
+{
+	return st->shares[shard % st->loops];
+}
+static inline unsigned store_shard_of(const struct store *st, struct hash128 fp)
+{
+	return (unsigned)((fp.hi >> 32) * st->manifest.shards >> 32);
+}
+
+/* The share of the calling loop. */
+struct share *store_here(const struct store *st);
+
+#endif
