@@ -75,9 +75,9 @@ MUST_CHECK enum err catalog_retain(struct catalog *c, unsigned shard, int64_t ke
 MUST_CHECK enum err catalog_select(struct catalog *c, unsigned shard, uint32_t tenant,
     const struct matcher *ms, size_t count, int64_t t_min_ms, int64_t t_max_ms, uint32_t **ids,
     size_t *ids_count, struct errbuf *eb);
-/* Labels of ids (ascending), copied into the arena; out[i] has length 0 when the id is unknown (dropped meanwhile). ERR_NOMEM when the arena is over its limit. */
+/* Labels of ids (ascending), copied into the arena, and their tenants (NULL: not wanted); out[i] has length 0 when the id is unknown (dropped meanwhile). ERR_NOMEM when the arena is over its limit. */
 MUST_CHECK enum err catalog_labels(struct catalog *c, unsigned shard, const uint32_t *ids,
-    size_t count, struct arena *a, struct labels *out, struct errbuf *eb);
+    size_t count, struct arena *a, struct labels *out, uint32_t *tenants, struct errbuf *eb);
 /* Distinct names, or values of a name, of the given series (ascending ids), or of all with samples in ranges that overlap the times when ids is NULL. Text is lent for the call; sorted within one call of
  * the function, each once. fn returns false to stop. */
 struct catalog_subset {

@@ -1,0 +1,222 @@
+#include "storage/back/back.h"
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "storage/back/feed.h"
+#include "storage/store_priv.h"
+
+uint64_t back_now_ns(const struct back *b)
+{
+	return loop_now_ns(b->shard->loop);
+}
+
+/* ---- FILES ---- */
+
+static void switch_run(struct work_task *t)
+{
+	struct back_switch *s = CONTAINER_OF(t, struct back_switch, task);
+	s->err = files_switch(&s->shard->switcher, &s->next);
+}
+
+static void switch_begin(struct shard *sh);
+
+static void switch_done(struct work_task *t)
+{
+	struct back_switch *s = CONTAINER_OF(t, struct back_switch, task);
+	struct shard *sh = s->shard;
+	sh->switching = false;
+	if (s->err) {
+		files_release(&s->next);
+	} else {
+		/* ranks and ids given out since the copy was taken stay taken */
+		if (s->next.next_rank < sh->list.next_rank)
+			s->next.next_rank = sh->list.next_rank;
+		files_release(&sh->list);
+		sh->list = s->next;
+	}
+	list_del(&s->link);
+	s->done(s, s->err);
+	switch_begin(sh);
+	back_poke(back_of(sh));
+}
+
+static void switch_begin(struct shard *sh)
+{
+	struct back *b = back_of(sh);
+	if (sh->switching || list_empty(&b->switches))
+		return;
+	struct back_switch *s = CONTAINER_OF(b->switches.next, struct back_switch, link);
+	sh->switching = true;
+	files_copy(&s->next, &sh->list);
+	s->change(s, &s->next);
+	s->task = (struct work_task){
+		.run = switch_run, .done = switch_done, .lane = shard_lane(sh), .prio = WORK_BACKGROUND
+	};
+	work_submit(b->pool, &s->task);
+}
+
+void back_switch(struct shard *sh, struct back_switch *s)
+{
+	s->shard = sh;
+	list_add_tail(&back_of(sh)->switches, &s->link);
+	switch_begin(sh);
+}
+
+/* ---- one shard's background ---- */
+
+static bool at_rest(const struct back *b)
+{
+	return !round_busy(b) && !b->shard->switching && list_empty(&b->switches) && !b->merge &&
+	    !b->feed_busy && !b->retain_busy && !b->shard->removals;
+}
+
+static void end(struct back *b)
+{
+	void (*closed)(void *arg) = b->closed;
+	void *arg = b->closed_arg;
+	feed_drop_all(b);
+	b->shard->back = NULL;
+	mem_free(b);
+	closed(arg);
+}
+
+/* A round stuck in a switch that fails stays in the log: nothing is lost by ending. */
+static void give_up_switch(struct back *b)
+{
+	if (b->shard->round == SHARD_SWITCHING && !b->shard->switching && list_empty(&b->switches))
+		round_abandon(b);
+}
+
+void back_poke(struct back *b)
+{
+	if (b->closing) {
+		give_up_switch(b);
+		if (at_rest(b) && b->closed)
+			end(b);
+		return;
+	}
+	round_poke(b);
+	feed_poke(b);
+	sealing_poke(b);
+	retain_poke(b);
+}
+
+static void tick(struct loop_timer *t)
+{
+	struct back *b = CONTAINER_OF(t, struct back, tick);
+	loop_timer_set(b->shard->loop, t, BACK_TICK_MS);
+	back_poke(b);
+}
+
+static void back_open(struct shard *sh)
+{
+	loop_check_here(sh->loop);
+	struct back *b = mem_zalloc(sizeof(*b));
+	b->shard = sh;
+	b->pool = sh->store->opts.pool;
+	list_init(&b->round_waiters);
+	list_init(&b->round_running);
+	list_init(&b->switches);
+	list_init(&b->seal_waiters);
+	list_init(&b->feed);
+	job_init(&b->slices, JOB_WRITE, round_slice);
+	loop_timer_init(&b->tick, tick);
+	sh->back = b;
+	feed_open(b);
+	/* Rounds of the shards are spread over the interval. */
+	uint64_t every_ns = (uint64_t)sh->store->opts.round_every_ms * 1000000u;
+	uint64_t shards = sh->store->manifest.shards;
+	uint64_t now = back_now_ns(b), ago = every_ns / shards * sh->index;
+	sh->round_end_ns = now > ago ? now - ago : 0;
+	b->clock_offset_ms = INT64_MIN;
+	loop_timer_set(sh->loop, &b->tick, BACK_TICK_MS * (sh->index + 1) / shards + 1);
+}
+
+static void wait_for(
+    struct list_link *waiters, bool force, void (*done)(void *arg, enum err err), void *arg)
+{
+	struct back_waiter *w = mem_zalloc(sizeof(*w));
+	w->done = done;
+	w->arg = arg;
+	w->force = force;
+	list_add_tail(waiters, &w->link);
+}
+
+static void ignore(void *arg, enum err err)
+{
+	(void)arg;
+	(void)err;
+}
+
+static void back_round(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg)
+{
+	struct back *b = back_of(sh);
+	loop_check_here(sh->loop);
+	if (!done)
+		done = ignore;
+	if (!b || b->closing) {
+		done(arg, ERR_STOPPING);
+		return;
+	}
+	if (!force && (!sh->rows_since_round || round_busy(b))) {
+		done(arg, ERR_OK); /* nothing new, or on its way */
+		return;
+	}
+	wait_for(&b->round_waiters, force, done, arg);
+	b->round_wanted = true;
+	if (force)
+		b->round_not_before_ns = sh->round == SHARD_SWITCHING ? b->round_not_before_ns : 0;
+	round_poke(b);
+}
+
+static void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg)
+{
+	struct back *b = back_of(sh);
+	loop_check_here(sh->loop);
+	if (!done)
+		done = ignore;
+	if (!b || b->closing) {
+		done(arg, ERR_STOPPING);
+		return;
+	}
+	wait_for(&b->seal_waiters, force, done, arg);
+	b->seal_wanted = true;
+	b->seal_force |= force;
+	sealing_poke(b);
+}
+
+static void back_close(struct shard *sh, void (*done)(void *arg), void *arg)
+{
+	struct back *b = back_of(sh);
+	loop_check_here(sh->loop);
+	if (!b) {
+		done(arg);
+		return;
+	}
+	loop_timer_cancel(sh->loop, &b->tick);
+	b->closing = true;
+	b->closed = done;
+	b->closed_arg = arg;
+	back_tell(&b->round_waiters, ERR_STOPPING);
+	back_tell(&b->seal_waiters, ERR_STOPPING);
+	back_poke(b);
+}
+
+void back_tell(struct list_link *waiters, enum err err)
+{
+	struct list_link told, *l;
+	list_init(&told);
+	list_move_all(&told, waiters);
+	while ((l = list_pop(&told))) {
+		struct back_waiter *x = CONTAINER_OF(l, struct back_waiter, link);
+		void (*done)(void *arg, enum err e) = x->done;
+		void *arg = x->arg;
+		mem_free(x);
+		done(arg, err);
+	}
+}
+
+const struct shard_back back_ops = {
+	.open = back_open, .round = back_round, .seal = back_seal, .close = back_close
+};

@@ -1,0 +1,113 @@
+/*
+ * back - what a shard does behind the requests: rounds to files, merges of files, retention, the feed of the catalog. Implements struct shard_back (storage/shard.h).
+ *
+ * One struct back per shard, at shard.back. Everything here runs on the shard's loop in slices (a job of class JOB_WRITE); whatever blocks goes to the disk workers:
+ *   lane shard_lane(shard)         writing of a round's files, FILES switches and removals of a shard, one after another
+ *   lane BACK_LANE_MERGE + 0..1    merges: at most two at a time in the process, behind everything else
+ *   lane BACK_LANE_CATALOG         the one writer of the catalog
+ * FILES is switched by back_switch only: one at a time per shard, in the order asked; each change is applied to a copy of the list as it is then.
+ *
+ * Thread: the shard's loop.
+ */
+#ifndef STORAGE_BACK_BACK_H
+#define STORAGE_BACK_BACK_H
+
+#include "core/rt/job.h"
+#include "core/rt/work.h"
+#include "storage/shard.h"
+
+#define BACK_TICK_MS      1000
+#define BACK_RETRY_MS     5000  /* after a failed round, switch, merge or feed */
+#define BACK_SEAL_MS      60000 /* between looks at what can be merged or is past retention */
+#define BACK_LANE_MERGE   101u
+#define BACK_LANE_CATALOG 110u
+#define BACK_IDLE_MS                                                                               \
+ (70 * 60 *                                                                                        \
+     1000LL) /* a series whose newest sample is so much older than the tenant's newest may leave memory ... */
+#define BACK_IDLE_ROUNDS 3u      /* ... after so many rounds without a sample */
+#define BACK_LATE_ROWS   200000u /* late rows of a shard that make a round due */
+
+struct round_work;
+struct merge_work;
+struct feed_item;
+
+struct back_waiter {
+	struct list_link link;
+	void (*done)(void *arg, enum err err);
+	void *arg;
+	bool force;
+};
+/* A change of FILES. change() runs on the loop, on a copy of the list; done() on the loop: with err = 0 shard.list is the new one, durable. Embed it; it is the caller's until done. */
+struct back_switch {
+	struct list_link link;
+	void (*change)(struct back_switch *s, struct files *next);
+	void (*done)(struct back_switch *s, enum err err);
+	struct shard *shard;
+	struct files next;
+	struct work_task task;
+	enum err err;
+};
+struct back {
+	struct shard *shard;
+	struct work_pool *pool;
+	struct loop_timer tick;
+	bool closing;
+	void (*closed)(void *arg);
+	void *closed_arg;
+	/* round */
+	struct job slices; /* freezing, dropping, thawing, evicting */
+	bool slices_live;
+	struct round_work *round;
+	bool round_wanted;
+	uint64_t round_not_before_ns;   /* after a failure */
+	struct list_link round_waiters; /* want a round that begins from now on */
+	struct list_link round_running; /* told when the running one has ended */
+	uint32_t evict_slot;
+	/* FILES */
+	struct list_link switches;
+	/* merges */
+	struct merge_work *merge;
+	bool seal_wanted, seal_force;
+	uint64_t seal_not_before_ns, seal_looked_ns;
+	struct list_link seal_waiters;
+	bool retain_busy;
+	int64_t clock_offset_ms; /* wall - monotonic, as last believed */
+	uint64_t retain_not_before_ns;
+	/* catalog */
+	struct list_link feed; /* items, oldest first */
+	bool feed_busy;
+	uint64_t feed_not_before_ns;
+	bool retire_wanted; /* retention has taken files */
+	int64_t retire_from_ms;
+	uint64_t catalog_rank;    /* highest rank worked in */
+	uint32_t catalog_next_id; /* every definition below is in the catalog */
+	uint64_t inactive; /* series in the catalog that are not in memory: 0 = readers need not ask it */
+};
+
+extern const struct shard_back back_ops;
+static inline struct back *back_of(const struct shard *sh)
+{
+	return sh->back;
+}
+void back_switch(struct shard *sh, struct back_switch *s);
+/* Something ended or became possible: moves on what can move, and ends the shard when it is closing. */
+void back_poke(struct back *b);
+uint64_t back_now_ns(const struct back *b);
+/* Tells and frees all waiters. */
+void back_tell(struct list_link *waiters, enum err err);
+
+/* round.c */
+void round_poke(struct back *b);
+bool round_busy(const struct back *b);
+/* At the end of the process: a round whose switch failed is let go; its rows are in the log. */
+void round_abandon(struct back *b);
+enum job_state round_slice(struct job *j);
+/* sealing.c */
+void sealing_poke(struct back *b);
+/* retain.c */
+void retain_poke(struct back *b);
+/* feed.c */
+void feed_poke(struct back *b);
+void feed_add(struct back *b, struct feed_item *take_item);
+
+#endif

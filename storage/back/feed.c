@@ -1,0 +1,370 @@
+#include "storage/back/feed.h"
+
+#include <stdlib.h>
+
+#include "core/base/arena.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "storage/store_priv.h"
+
+#define FEED_RETAIN_STEP 20000u /* series forgotten in one transaction */
+
+struct feed_item {
+	struct list_link link;
+	struct back *back;
+	struct work_task task;
+	uint64_t rank;
+	uint32_t next_id;
+	struct catalog_def *defs;
+	size_t defs_count;
+	struct catalog_range *ranges;
+	size_t ranges_count, ranges_cap;
+	enum err err;
+	struct errbuf eb;
+};
+
+struct feed_item *feed_item_create(uint64_t rank, uint32_t next_id)
+{
+	struct feed_item *it = mem_zalloc(sizeof(*it));
+	it->rank = rank;
+	it->next_id = next_id;
+	return it;
+}
+
+void feed_item_range(struct feed_item *it, int64_t start_ms, uint32_t *take_ids, size_t count)
+{
+	if (it->ranges_count == it->ranges_cap) {
+		it->ranges_cap = it->ranges_cap ? 2 * it->ranges_cap : 4;
+		it->ranges = mem_array(it->ranges, it->ranges_cap, sizeof(*it->ranges));
+	}
+	it->ranges[it->ranges_count++] =
+	    (struct catalog_range){ .t_ms = start_ms, .ids = take_ids, .count = count };
+}
+
+void feed_item_defs(struct feed_item *it, struct catalog_def *take_defs, size_t count)
+{
+	it->defs = take_defs;
+	it->defs_count = count;
+}
+
+static void item_clear(struct feed_item *it)
+{
+	for (size_t i = 0; i < it->ranges_count; i++)
+		mem_free((void *)(uintptr_t)it->ranges[i].ids);
+	mem_free(it->ranges);
+	mem_free(it->defs);
+	it->ranges = NULL;
+	it->defs = NULL;
+	it->ranges_count = it->ranges_cap = it->defs_count = 0;
+}
+
+static void item_free(struct feed_item *it)
+{
+	item_clear(it);
+	mem_free(it);
+}
+
+static void retire_begin(struct back *b);
+
+static void apply_run(struct work_task *t)
+{
+	struct feed_item *it = CONTAINER_OF(t, struct feed_item, task);
+	struct shard *sh = it->back->shard;
+	errbuf_init(&it->eb);
+	it->err = catalog_apply(sh->store->catalog, sh->index, it->rank, it->defs, it->defs_count,
+	    it->ranges, it->ranges_count, &it->eb);
+}
+
+static void apply_done(struct work_task *t)
+{
+	struct feed_item *it = CONTAINER_OF(t, struct feed_item, task);
+	struct back *b = it->back;
+	b->feed_busy = false;
+	if (it->err) {
+		LOG_EVERY(LOG_LEVEL_ERROR, "catalog_feed_failed", "shard=%u err=%s text=\"%s\"",
+		    b->shard->index, err_text(it->err), it->eb.text);
+		b->feed_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+	} else {
+		b->catalog_rank = it->rank;
+		if (b->catalog_next_id < it->next_id)
+			b->catalog_next_id = it->next_id;
+		list_del(&it->link);
+		item_free(it);
+	}
+	back_poke(b);
+}
+
+void feed_poke(struct back *b)
+{
+	if (b->feed_busy || b->closing || back_now_ns(b) < b->feed_not_before_ns)
+		return;
+	if (list_empty(&b->feed)) {
+		if (b->retire_wanted)
+			retire_begin(b);
+		return;
+	}
+	struct feed_item *it = CONTAINER_OF(b->feed.next, struct feed_item, link);
+	b->feed_busy = true;
+	it->task = (struct work_task){
+		.run = apply_run, .done = apply_done, .lane = BACK_LANE_CATALOG, .prio = WORK_BACKGROUND
+	};
+	work_submit(b->pool, &it->task);
+}
+
+void feed_add(struct back *b, struct feed_item *take_item)
+{
+	take_item->back = b;
+	list_add_tail(&b->feed, &take_item->link);
+	feed_poke(b);
+}
+
+void feed_drop_all(struct back *b)
+{
+	struct list_link *l;
+	CHECK(!b->feed_busy);
+	while ((l = list_pop(&b->feed)))
+		item_free(CONTAINER_OF(l, struct feed_item, link));
+}
+
+/* Series of the head that the catalog has. */
+static uint64_t known_active(const struct back *b)
+{
+	const struct head *h = &b->shard->head;
+	uint64_t n = 0;
+	for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+		const struct series *s = head_at(h, slot);
+		n += (s->flags & SERIES_USED) && s->id < b->catalog_next_id;
+	}
+	return n;
+}
+
+static void count_inactive(struct back *b, uint64_t in_catalog)
+{
+	uint64_t active = known_active(b);
+	b->inactive = in_catalog > active ? in_catalog - active : 0;
+}
+
+void feed_open(struct back *b)
+{
+	const struct catalog_state *st = &b->shard->catalog_state;
+	b->catalog_rank = st->rank;
+	b->catalog_next_id = st->next_id;
+	count_inactive(b, st->series);
+}
+
+/* ---- retention ---- */
+
+struct retire {
+	struct back *back;
+	struct work_task task;
+	int64_t keep_from_ms;
+	uint32_t *keep;
+	size_t keep_count;
+	struct catalog_state state;
+	enum err err;
+	struct errbuf eb;
+};
+
+static int by_u32(const void *a, const void *b)
+{
+	uint32_t x, y;
+	__builtin_memcpy(&x, a, 4);
+	__builtin_memcpy(&y, b, 4);
+	return x < y ? -1 : x > y;
+}
+
+static void retire_run(struct work_task *t)
+{
+	struct retire *r = CONTAINER_OF(t, struct retire, task);
+	struct shard *sh = r->back->shard;
+	bool more = true;
+	qsort(r->keep, r->keep_count, sizeof(*r->keep), by_u32);
+	while (more && !r->err)
+		r->err = catalog_retain(sh->store->catalog, sh->index, r->keep_from_ms, r->keep,
+		    r->keep_count, FEED_RETAIN_STEP, &more, &r->eb);
+	if (!r->err)
+		r->err = catalog_state(sh->store->catalog, sh->index, &r->state, &r->eb);
+}
+
+static void retire_done(struct work_task *t)
+{
+	struct retire *r = CONTAINER_OF(t, struct retire, task);
+	struct back *b = r->back;
+	b->feed_busy = false;
+	if (r->err) /* tried again when the next file goes */
+		LOG_EVERY(LOG_LEVEL_ERROR, "catalog_retention_failed",
+		    "shard=%u err=%s text=\"%s\"", b->shard->index, err_text(r->err), r->eb.text);
+	else
+		count_inactive(b, r->state.series);
+	mem_free(r->keep);
+	mem_free(r);
+	back_poke(b);
+}
+
+static void retire_begin(struct back *b)
+{
+	const struct head *h = &b->shard->head;
+	struct retire *r = mem_zalloc(sizeof(*r));
+	r->back = b;
+	r->keep_from_ms = b->retire_from_ms;
+	r->keep = mem_array(NULL, h->slots_count ? h->slots_count : 1, sizeof(*r->keep));
+	for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+		const struct series *s = head_at(h, slot);
+		if (s->flags & SERIES_USED)
+			r->keep[r->keep_count++] = s->id;
+	}
+	b->feed_busy = true;
+	b->retire_wanted = false;
+	r->task = (struct work_task){ .run = retire_run,
+		.done = retire_done,
+		.lane = BACK_LANE_CATALOG,
+		.prio = WORK_BACKGROUND };
+	work_submit(b->pool, &r->task);
+}
+
+void feed_retire(struct back *b, int64_t keep_from_ms)
+{
+	b->retire_wanted = true;
+	b->retire_from_ms = keep_from_ms;
+	feed_poke(b);
+}
+
+/* ---- start ---- */
+
+struct catching {
+	struct catalog_def *defs;
+	size_t defs_count, defs_cap;
+	struct arena arena;
+	uint32_t *ids;
+	size_t ids_count, ids_cap;
+};
+
+static enum err catch_defs(struct catching *c, struct cfile *f)
+{
+	struct cfile_defs *it;
+	enum err err = cfile_defs_create(f, 0, &it);
+	if (err)
+		return err;
+	uint32_t id, tenant;
+	struct labels ls;
+	while (!(err = cfile_defs_next(it, &id, &tenant, &ls))) {
+		if (c->defs_count == c->defs_cap) {
+			c->defs_cap = c->defs_cap ? 2 * c->defs_cap : 1024;
+			c->defs = mem_array(c->defs, c->defs_cap, sizeof(*c->defs));
+		}
+		c->defs[c->defs_count++] = (struct catalog_def){ .id = id,
+			.tenant = tenant,
+			.labels = { .bytes = arena_dup(&c->arena, ls.bytes, ls.len), .len = ls.len } };
+	}
+	if (cfile_defs_damage(it)->units)
+		LOG_WARN("damaged_data_skipped", "%s", cfile_defs_damage(it)->first.text);
+	cfile_defs_free(it);
+	return err == ERR_NOTFOUND ? ERR_OK : err;
+}
+
+static enum err catch_ids(struct catching *c, struct cfile *f)
+{
+	struct cfile_iter *it;
+	enum err err = cfile_iter_create(f, &it);
+	if (err)
+		return err;
+	uint32_t id;
+	struct sample_column col;
+	while (!(err = cfile_iter_next(it, &id, &col))) {
+		if (c->ids_count && c->ids[c->ids_count - 1] == id)
+			continue;
+		if (c->ids_count == c->ids_cap) {
+			c->ids_cap = c->ids_cap ? 2 * c->ids_cap : 1024;
+			c->ids = mem_array(c->ids, c->ids_cap, sizeof(*c->ids));
+		}
+		c->ids[c->ids_count++] = id;
+	}
+	cfile_iter_free(it);
+	return err == ERR_NOTFOUND ? ERR_OK : err;
+}
+
+static enum err catch_file(
+    struct catching *c, struct shard *sh, struct shard_file *f, struct errbuf *eb)
+{
+	c->defs_count = c->ids_count = 0;
+	arena_reset(&c->arena, 1 << 20);
+	enum err err = catch_defs(c, f->cfile);
+	if (!err)
+		err = catch_ids(c, f->cfile);
+	if (err)
+		return errbuf_set(eb, err, "cannot read %s", f->entry.name);
+	struct catalog_range r = {
+		.t_ms = f->entry.meta.start_ms, .ids = c->ids, .count = c->ids_count
+	};
+	return catalog_apply(sh->store->catalog, sh->index, f->entry.meta.rank, c->defs,
+	    c->defs_count, &r, c->ids_count ? 1 : 0, eb);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct shard_file *const *x = a, *const *y = b;
+	return (*x)->entry.meta.rank < (*y)->entry.meta.rank
+	    ? -1
+	    : (*x)->entry.meta.rank > (*y)->entry.meta.rank;
+}
+
+enum err feed_recover(struct shard *sh, struct errbuf *eb)
+{
+	struct catalog_state *st = &sh->catalog_state;
+	enum err err = catalog_state(sh->store->catalog, sh->index, st, eb);
+	if (err)
+		return err;
+	struct shard_file **todo = mem_array(NULL, sh->files_count + 1, sizeof(*todo));
+	size_t count = 0;
+	LIST_EACH(l, &sh->files) {
+		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		if (f->entry.meta.rank > st->rank)
+			todo[count++] = f;
+	}
+	qsort(todo, count, sizeof(struct shard_file *), by_rank);
+	struct catching c = { 0 };
+	arena_init(&c.arena, 1 << 16);
+	for (size_t i = 0; i < count && !err; i++)
+		err = catch_file(&c, sh, todo[i], eb);
+	arena_release(&c.arena);
+	mem_free(c.defs);
+	mem_free(c.ids);
+	mem_free(todo);
+	if (!err && count)
+		err = catalog_state(sh->store->catalog, sh->index, st, eb);
+	return err;
+}
+
+/* ---- labels for merges ---- */
+
+struct feed_labels {
+	struct shard *shard;
+	struct arena arena;
+};
+
+struct feed_labels *feed_labels_begin(struct shard *sh)
+{
+	struct feed_labels *f = mem_zalloc(sizeof(*f));
+	f->shard = sh;
+	arena_init(&f->arena, 4096);
+	return f;
+}
+
+enum err feed_labels_get(struct feed_labels *f, uint32_t id, uint32_t *tenant, struct labels *ls)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	arena_reset(&f->arena, 1 << 16);
+	enum err err = catalog_labels(
+	    f->shard->store->catalog, f->shard->index, &id, 1, &f->arena, ls, tenant, &eb);
+	if (err)
+		LOG_EVERY(LOG_LEVEL_WARN, "catalog_read_failed", "shard=%u err=%s text=\"%s\"",
+		    f->shard->index, err_text(err), eb.text);
+	return err ? err : ls->len ? ERR_OK : ERR_NOTFOUND;
+}
+
+void feed_labels_end(struct feed_labels *f)
+{
+	arena_release(&f->arena);
+	mem_free(f);
+}

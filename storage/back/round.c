@@ -1,0 +1,513 @@
+/*
+ * A round takes what is new in memory to files (storage/shard.h has the states):
+ *
+ *   FREEZING   slices: head_freeze; then the frozen runs and the new definitions are listed
+ *   WRITING    worker: one file per range, definitions into the first; each is synced and opened
+ *   SWITCHING  FILES gets them, complete_to and next_id
+ *   DROPPING   slices: frozen goes, the log is told, series idle for long leave memory
+ *   THAWING    slices: writing failed, frozen goes back into live
+ *
+ * The cut is the number at the start; what came during FREEZING may be in the files too and is met again at replay, where it changes nothing: rows come in log order and the newest wins.
+ * Definitions are listed at the end of FREEZING, so that no series has samples in a file before its definition is in one.
+ */
+#include "storage/back/round.h"
+
+#include <stdlib.h>
+
+#include "core/base/arena.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "storage/back/back.h"
+#include "storage/back/feed.h"
+#include "storage/store_priv.h"
+
+#define ROUND_SLICE_SERIES 256u
+#define ROUND_WRITERS_MAX  128u /* ranges of one pass over the runs */
+
+struct round_run {
+	uint32_t id;
+	const struct series_run *run;
+};
+struct round_out {
+	struct cfile_writer *writer;
+	struct cfile_meta meta;
+	char name[CFILE_NAME_MAX];
+	struct cfile_stats stats;
+	struct cfile *cfile;
+	uint32_t *ids; /* with samples in it, ascending */
+	size_t ids_count, ids_cap;
+};
+struct round_work {
+	struct shard *shard;
+	struct back *back;
+	uint64_t rank, began_ns;
+	uint32_t listed; /* frozen slots or ids listed so far */
+	bool listing_defs;
+	struct round_run *runs;
+	size_t runs_count;
+	struct catalog_def *defs; /* go to the feed afterwards */
+	size_t defs_count, defs_cap;
+	/* worker */
+	struct work_task task;
+	struct round_out *outs;
+	size_t outs_count, outs_cap;
+	bool defs_written;
+	int64_t def_start_ms; /* range of the file that holds definitions when there are no samples */
+	struct series_col col;
+	enum err err;
+	struct errbuf eb;
+	struct back_switch sw;
+};
+
+/* ---- worker: files ---- */
+
+int64_t round_range(int64_t t_ms)
+{
+	int64_t r = t_ms / SAMPLE_RANGE_MS * SAMPLE_RANGE_MS;
+	return r > t_ms ? r - SAMPLE_RANGE_MS : r;
+}
+
+static struct round_out *out_open(struct round_work *w, int64_t start_ms)
+{
+	if (w->outs_count == w->outs_cap) {
+		w->outs_cap = w->outs_cap ? 2 * w->outs_cap : 4;
+		w->outs = mem_array(w->outs, w->outs_cap, sizeof(*w->outs));
+	}
+	struct round_out *o = &w->outs[w->outs_count++];
+	*o = (struct round_out){ .meta = { .shard = w->shard->index,
+		                     .start_ms = start_ms,
+		                     .end_ms = start_ms + SAMPLE_RANGE_MS,
+		                     .rank = w->rank } };
+	cfile_name(&o->meta, o->name);
+	w->err = cfile_writer_create(w->shard->dir, o->name, &o->meta, &o->writer);
+	if (w->err) {
+		errbuf_set(&w->eb, w->err, "cannot create %s", o->name);
+		w->outs_count--;
+		return NULL;
+	}
+	return o;
+}
+
+static void out_close(struct round_work *w, struct round_out *o)
+{
+	struct cfile_writer *writer = o->writer;
+	o->writer = NULL;
+	if (!writer)
+		return;
+	w->err = cfile_writer_finish(writer, &o->stats);
+	if (w->err)
+		errbuf_set(&w->eb, w->err, "cannot finish %s", o->name);
+	else
+		w->err = cfile_open(w->shard->dir, o->name, &o->cfile, &w->eb);
+}
+
+static void out_note_id(struct round_out *o, uint32_t id)
+{
+	if (o->ids_count && o->ids[o->ids_count - 1] == id)
+		return;
+	if (o->ids_count == o->ids_cap) {
+		o->ids_cap = o->ids_cap ? 2 * o->ids_cap : 1024;
+		o->ids = mem_array(o->ids, o->ids_cap, sizeof(*o->ids));
+	}
+	o->ids[o->ids_count++] = id;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct round_run *x = a, *y = b;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void sort_runs(struct round_work *w)
+{
+	for (size_t i = 1; i < w->runs_count; i++) {
+		if (w->runs[i - 1].id > w->runs[i].id) {
+			qsort(w->runs, w->runs_count, sizeof(*w->runs), by_id);
+			return;
+		}
+	}
+}
+
+/* Samples of one run inside the pass, cut at ranges; slots[] are the writers of the pass (index into outs + 1). */
+static void write_run(
+    struct round_work *w, const struct round_run *r, int64_t from, int64_t to, size_t *slots)
+{
+	w->err = series_run_read(r->run, from, to - 1, &w->col);
+	if (w->err) {
+		errbuf_set(&w->eb, w->err, "samples of series %u in memory are damaged", r->id);
+		return;
+	}
+	for (uint32_t i = 0, n; i < w->col.count && !w->err; i += n) {
+		int64_t start = round_range(w->col.t_ms[i]);
+		for (n = 1; i + n < w->col.count && w->col.t_ms[i + n] < start + SAMPLE_RANGE_MS;)
+			n++;
+		size_t *slot = &slots[(start - from) / SAMPLE_RANGE_MS];
+		if (!*slot) {
+			if (!out_open(w, start))
+				return;
+			*slot = w->outs_count;
+		}
+		struct round_out *o = &w->outs[*slot - 1];
+		w->err = cfile_writer_add(o->writer, r->id, w->col.t_ms + i, w->col.v + i, n);
+		if (w->err)
+			errbuf_set(&w->eb, w->err, "cannot write %s", o->name);
+		out_note_id(o, r->id);
+	}
+}
+
+static void write_definitions(struct round_work *w, struct cfile_writer *writer)
+{
+	for (size_t i = 0; i < w->defs_count && !w->err; i++)
+		w->err =
+		    cfile_writer_define(writer, w->defs[i].id, w->defs[i].tenant, w->defs[i].labels);
+	w->defs_written = true;
+}
+
+/* Ranges [from, to) in one reading of the runs. */
+static void write_pass(struct round_work *w, int64_t from, int64_t to)
+{
+	size_t slots[ROUND_WRITERS_MAX] = { 0 };
+	size_t first = w->outs_count;
+	for (size_t i = 0; i < w->runs_count && !w->err; i++) {
+		int64_t t_min, t_max;
+		if (series_run_bounds(w->runs[i].run, &t_min, &t_max) && t_max >= from && t_min < to)
+			write_run(w, &w->runs[i], from, to, slots);
+	}
+	if (!w->err && !w->defs_written && w->outs_count > first)
+		write_definitions(w, w->outs[first].writer);
+	for (size_t i = first; i < w->outs_count && !w->err; i++)
+		out_close(w, &w->outs[i]);
+}
+
+static void write_definitions_alone(struct round_work *w)
+{
+	struct round_out *o = out_open(w, w->def_start_ms);
+	if (o)
+		write_definitions(w, o->writer);
+	if (o && !w->err)
+		out_close(w, o);
+}
+
+static void write_files(struct work_task *t)
+{
+	struct round_work *w = CONTAINER_OF(t, struct round_work, task);
+	int64_t lo = INT64_MAX, hi = INT64_MIN;
+	sort_runs(w);
+	for (size_t i = 0; i < w->runs_count; i++) {
+		int64_t t_min, t_max;
+		if (!series_run_bounds(w->runs[i].run, &t_min, &t_max))
+			continue;
+		lo = t_min < lo ? t_min : lo;
+		hi = t_max > hi ? t_max : hi;
+	}
+	if (lo <= hi) {
+		int64_t pass = (int64_t)ROUND_WRITERS_MAX * SAMPLE_RANGE_MS;
+		for (int64_t from = round_range(lo); from <= hi && !w->err; from += pass)
+			write_pass(w, from, from + pass);
+	}
+	if (!w->err && !w->outs_count && w->defs_count)
+		write_definitions_alone(w);
+	series_col_release(&w->col);
+	if (!w->err)
+		return;
+	for (size_t i = 0; i < w->outs_count; i++) {
+		struct round_out *o = &w->outs[i];
+		if (o->writer)
+			cfile_writer_abort(o->writer);
+		o->writer = NULL;
+		if (!o->cfile)
+			continue;
+		cfile_close(o->cfile);
+		o->cfile = NULL;
+		if (fsio_remove(w->shard->dir, o->name))
+			errbuf_set(&w->eb, w->err, "cannot remove %s",
+			    o->name); /* no list names it: removed at the next start */
+	}
+}
+
+/* ---- loop: the states ---- */
+
+static void round_work_free(struct round_work *w)
+{
+	for (size_t i = 0; i < w->outs_count; i++)
+		mem_free(w->outs[i].ids);
+	mem_free(w->outs);
+	mem_free(w->runs);
+	mem_free(w->defs);
+	mem_free(w);
+}
+
+static void slices_start(struct back *b)
+{
+	CHECK(!b->slices_live);
+	b->slices_live = true;
+	job_start(b->shard->loop, &b->slices);
+}
+
+bool round_busy(const struct back *b)
+{
+	return b->shard->round != SHARD_IDLE || b->slices_live;
+}
+
+static void begin(struct back *b)
+{
+	struct shard *sh = b->shard;
+	struct round_work *w = mem_zalloc(sizeof(*w));
+	w->shard = sh;
+	w->back = b;
+	w->rank = sh->list.next_rank++;
+	w->began_ns = back_now_ns(b);
+	w->def_start_ms =
+	    round_range(sh->t_newest_ms == INT64_MIN ? loop_now_ms(sh->loop) : sh->t_newest_ms);
+	errbuf_init(&w->eb);
+	b->round = w;
+	b->round_wanted = false;
+	list_move_all(&b->round_running, &b->round_waiters);
+	sh->round_number = sh->number;
+	sh->rows_since_round = 0;
+	sh->log_bytes_since_round = 0;
+	sh->round = SHARD_FREEZING;
+	head_freeze_begin(&sh->head);
+	slices_start(b);
+}
+
+static void end(struct back *b, enum err err)
+{
+	struct shard *sh = b->shard;
+	sh->round = SHARD_IDLE;
+	sh->round_end_ns = back_now_ns(b);
+	b->round = NULL;
+	back_tell(&b->round_running, err);
+	back_poke(b);
+}
+
+static void wrote(struct work_task *t);
+
+/* Frozen runs, then definitions, a piece at a time. True when both are listed. */
+static bool list_some(struct round_work *w)
+{
+	struct shard *sh = w->shard;
+	struct head *h = &sh->head;
+	if (!w->listing_defs) {
+		if (!w->runs)
+			w->runs =
+			    mem_array(NULL, h->frozen_count ? h->frozen_count : 1, sizeof(*w->runs));
+		for (unsigned n = 0; n < 8 * ROUND_SLICE_SERIES && w->listed < h->frozen_count; n++) {
+			const struct series *s = head_at(h, h->frozen[w->listed++]);
+			const struct series_run *run = series_frozen(s);
+			if (run && !(s->flags & SERIES_UNDEFINED))
+				w->runs[w->runs_count++] =
+				    (struct round_run){ .id = s->id, .run = run };
+		}
+		if (w->listed < h->frozen_count)
+			return false;
+		w->listing_defs = true;
+		w->listed = sh->defs_from;
+		sh->round_next_id = sh->next_id;
+	}
+	for (unsigned n = 0; n < 4 * ROUND_SLICE_SERIES && w->listed < sh->round_next_id; n++) {
+		const struct series *s = head_by_id(h, w->listed++);
+		if (!s || (s->flags & SERIES_UNDEFINED))
+			continue;
+		if (w->defs_count == w->defs_cap) {
+			w->defs_cap = w->defs_cap ? 2 * w->defs_cap : 256;
+			w->defs = mem_array(w->defs, w->defs_cap, sizeof(*w->defs));
+		}
+		w->defs[w->defs_count++] = (struct catalog_def){
+			.id = s->id, .tenant = s->tenant, .labels = series_labels(s)
+		};
+	}
+	return w->listed >= sh->round_next_id;
+}
+
+static void submit_write(struct round_work *w)
+{
+	w->shard->round = SHARD_WRITING;
+	w->task = (struct work_task){
+		.run = write_files, .done = wrote, .lane = shard_lane(w->shard), .prio = WORK_BACKGROUND
+	};
+	work_submit(w->back->pool, &w->task);
+}
+
+static void change_files(struct back_switch *s, struct files *next)
+{
+	struct round_work *w = CONTAINER_OF(s, struct round_work, sw);
+	for (size_t i = 0; i < w->outs_count; i++) {
+		struct files_entry e =
+		    files_entry_of(w->outs[i].name, &w->outs[i].meta, &w->outs[i].stats);
+		files_add(next, &e);
+	}
+	next->complete_to = w->shard->round_number;
+	if (next->next_id < w->shard->round_next_id)
+		next->next_id = w->shard->round_next_id;
+	if (next->next_number <= w->shard->round_number)
+		next->next_number = w->shard->round_number + 1;
+}
+
+static void take_files(struct round_work *w)
+{
+	struct shard *sh = w->shard;
+	struct feed_item *item = feed_item_create(w->rank, sh->round_next_id);
+	for (size_t i = 0; i < w->outs_count; i++) {
+		struct round_out *o = &w->outs[i];
+		struct shard_file *f = mem_zalloc(sizeof(*f));
+		f->cfile = o->cfile;
+		f->entry = files_entry_of(o->name, &o->meta, &o->stats);
+		shard_file_add(sh, f);
+		feed_item_range(item, o->meta.start_ms, o->ids, o->ids_count); /* takes ids */
+		o->ids = NULL;
+	}
+	feed_item_defs(item, w->defs, w->defs_count); /* takes defs */
+	w->defs = NULL;
+	feed_add(w->back, item);
+}
+
+static void switched(struct back_switch *s, enum err err)
+{
+	struct round_work *w = CONTAINER_OF(s, struct round_work, sw);
+	struct shard *sh = w->shard;
+	struct back *b = w->back;
+	if (err) { /* what is on disk is unknown: frozen stays, the switch is tried again */
+		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s", sh->index,
+		    err_text(err));
+		b->round_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+		back_tell(&b->round_running, err);
+		return;
+	}
+	take_files(w);
+	sh->defs_from = sh->round_next_id;
+	metric_add(M_ROUNDS, 1);
+	metric_observe_ns(M_ROUND_SECONDS, back_now_ns(b) - w->began_ns);
+	walog_complete(sh->store->log, sh->index, sh->round_number);
+	sh->round = SHARD_DROPPING;
+	round_work_free(w);
+	b->round = NULL;
+	b->evict_slot = 0;
+	slices_start(b);
+}
+
+static void wrote(struct work_task *t)
+{
+	struct round_work *w = CONTAINER_OF(t, struct round_work, task);
+	struct back *b = w->back;
+	if (w->err) {
+		LOG_EVERY(LOG_LEVEL_ERROR, "round_failed", "shard=%u err=%s text=\"%s\"",
+		    w->shard->index, err_text(w->err), w->eb.text);
+		metric_add(M_ROUNDS_FAILED, 1);
+		enum err err = w->err;
+		w->shard->round = SHARD_THAWING;
+		b->round_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+		round_work_free(w);
+		b->round = NULL;
+		back_tell(&b->round_running, err);
+		slices_start(b);
+		return;
+	}
+	w->shard->round = SHARD_SWITCHING;
+	w->sw = (struct back_switch){ .change = change_files, .done = switched };
+	back_switch(w->shard, &w->sw);
+}
+
+/* Series without samples in memory, idle for long and known to the catalog leave. True when all slots were looked at. */
+static bool evict_some(struct back *b)
+{
+	struct shard *sh = b->shard;
+	struct head *h = &sh->head;
+	for (unsigned n = 0; n < 4 * ROUND_SLICE_SERIES && b->evict_slot < h->slots_count; n++) {
+		uint32_t slot = b->evict_slot++;
+		const struct series *s = head_at(h, slot);
+		if (!(s->flags & SERIES_USED) || (s->flags & SERIES_UNDEFINED) ||
+		    s->idle < BACK_IDLE_ROUNDS || s->id >= b->catalog_next_id ||
+		    series_has_live(s) || series_frozen(s))
+			continue;
+		int64_t newest = share_newest(sh->share, s->tenant);
+		if (num_sat_sub(newest, s->t_newest_ms) < BACK_IDLE_MS)
+			continue;
+		head_drop(h, slot, label_fingerprint(series_labels(s), s->tenant, sh->seed).lo);
+		b->inactive++;
+		metric_add(M_SERIES_EVICTED, 1);
+		metric_gauge_add(M_SERIES_ACTIVE, -1);
+	}
+	return b->evict_slot >= h->slots_count;
+}
+
+/* One piece of the state's work: true when the state's slices are over. */
+static bool step(struct back *b)
+{
+	struct shard *sh = b->shard;
+	switch (sh->round) {
+	case SHARD_FREEZING:
+		if (sh->head.freeze_slot < sh->head.slots_count &&
+		    !head_freeze(&sh->head, ROUND_SLICE_SERIES))
+			return false;
+		return list_some(b->round);
+	case SHARD_DROPPING:
+		if (sh->head.frozen_count && !head_frozen_drop(&sh->head, ROUND_SLICE_SERIES))
+			return false;
+		return evict_some(b);
+	case SHARD_THAWING:
+		return head_thaw(&sh->head, ROUND_SLICE_SERIES / 8);
+	case SHARD_IDLE:
+	case SHARD_WRITING:
+	case SHARD_SWITCHING:
+		break;
+	}
+	CHECK(!"no slices in this state");
+	return true;
+}
+
+enum job_state round_slice(struct job *j)
+{
+	struct back *b = CONTAINER_OF(j, struct back, slices);
+	while (!step(b)) {
+		if (job_should_yield())
+			return JOB_YIELD;
+	}
+	b->slices_live = false;
+	if (b->shard->round == SHARD_FREEZING)
+		submit_write(b->round);
+	else
+		end(b, ERR_OK);
+	return JOB_DONE;
+}
+
+/* Switching failed before: once more with the list of now. */
+static void retry_switch(struct back *b)
+{
+	struct round_work *w = b->round;
+	b->round_not_before_ns = 0;
+	w->sw = (struct back_switch){ .change = change_files, .done = switched };
+	back_switch(w->shard, &w->sw);
+}
+
+void round_poke(struct back *b)
+{
+	struct shard *sh = b->shard;
+	uint64_t now = back_now_ns(b);
+	if (b->round_not_before_ns && now < b->round_not_before_ns)
+		return;
+	if (sh->round == SHARD_SWITCHING && b->round_not_before_ns) {
+		retry_switch(b);
+		return;
+	}
+	if (round_busy(b) || b->closing)
+		return;
+	uint64_t every_ns = (uint64_t)sh->store->opts.round_every_ms * 1000000u;
+	bool due = sh->rows_since_round && now - sh->round_end_ns >= every_ns;
+	bool late = sh->head.stats.late_rows >= BACK_LATE_ROWS;
+	if (b->round_wanted || due || late) {
+		b->round_not_before_ns = 0;
+		begin(b);
+	}
+}
+
+void round_abandon(struct back *b)
+{
+	struct round_work *w = b->round;
+	for (size_t i = 0; i < w->outs_count; i++)
+		cfile_close(w->outs[i].cfile);
+	round_work_free(w);
+	b->round = NULL;
+	b->shard->round = SHARD_IDLE;
+	back_tell(&b->round_running, ERR_STOPPING);
+}

@@ -1,0 +1,237 @@
+/*
+ * Which files of a shard are merged, and when (seal_run does the merging on a worker):
+ * a range is closed when, for every tenant, the newest accepted sample minus the out-of-order window has passed its end, or nothing came for an hour; then all its files become one sealed file.
+ * An open range that has collected SEALING_FILES_MAX files is merged as well, so that reads and the list stay short. Inputs are all files of the range there are: contiguous in rank.
+ * Nothing is merged before the catalog has worked in its files: the merge asks it for labels.
+ */
+#include <stdio.h>
+
+#include "core/base/arena.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "storage/back/back.h"
+#include "storage/back/feed.h"
+#include "storage/compact/seal.h"
+#include "storage/store_priv.h"
+
+#define SEALING_FILES_MAX 24
+#define SEALING_QUIET_MS  (3600 * 1000)
+
+struct merge_work {
+	struct shard *shard;
+	struct back *back;
+	struct shard_file *inputs[SEAL_INPUTS_MAX];
+	struct cfile *cfiles[SEAL_INPUTS_MAX];
+	size_t count;
+	struct work_task task;
+	struct feed_labels *labels; /* of the worker */
+	struct seal_result result;
+	struct cfile *out;
+	enum err err;
+	struct errbuf eb;
+	struct back_switch sw;
+};
+
+static bool range_closed(const struct shard *sh, int64_t end_ms)
+{
+	const struct share *share = sh->share;
+	if (!share->tenants_count)
+		return true; /* nothing came since the start: replay has told what was open */
+	int64_t quiet = num_sat_sub(loop_now_ms(sh->loop), sh->newest_put_ms);
+	if (sh->newest_put_ms && quiet >= SEALING_QUIET_MS)
+		return true;
+	for (uint32_t i = 0; i < share->tenants_count; i++) {
+		if (num_sat_sub(share->tenants[i].t_newest_ms, sh->store->opts.ooo_window_ms) < end_ms)
+			return false;
+	}
+	return true;
+}
+
+/* Files of the range that begins at `l`: how many, and whether the catalog knows them all. */
+static size_t range_files(const struct back *b, struct list_link *l, bool *known, bool *busy)
+{
+	const struct shard_file *first = CONTAINER_OF(l, struct shard_file, link);
+	size_t n = 0;
+	*known = true;
+	*busy = false;
+	for (; l != &b->shard->files; l = l->next) {
+		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		if (f->entry.meta.start_ms != first->entry.meta.start_ms)
+			break;
+		n++;
+		*known &= f->entry.meta.rank <= b->catalog_rank;
+		*busy |= f->busy;
+	}
+	return n;
+}
+
+/* The first range worth merging; NULL: none. *later: one is, but not yet. */
+static struct list_link *choose(const struct back *b, bool *later)
+{
+	const struct shard *sh = b->shard;
+	size_t n;
+	for (struct list_link *l = sh->files.next; l != &sh->files;) {
+		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		bool known, busy;
+		n = range_files(b, l, &known, &busy);
+		bool sealed = n == 1 && (f->entry.meta.flags & CFILE_SEALED);
+		bool due = b->seal_force || n >= SEALING_FILES_MAX ||
+		    range_closed(sh, f->entry.meta.end_ms);
+		if (!sealed && due && !busy) {
+			if (known)
+				return l;
+			*later = true;
+		}
+		while (n--)
+			l = l->next;
+	}
+	return NULL;
+}
+
+static enum err labels_of(void *arg, uint32_t id, uint32_t *tenant, struct labels *ls)
+{
+	struct merge_work *w = arg;
+	return feed_labels_get(w->labels, id, tenant, ls);
+}
+
+static void keep_damaged(struct merge_work *w)
+{
+	for (size_t i = 0; i < w->count; i++) {
+		char aside[CFILE_NAME_MAX + 8];
+		snprintf(aside, sizeof(aside), "%s.aside", w->inputs[i]->entry.name);
+		enum err e = fsio_link(w->shard->dir, w->inputs[i]->entry.name, aside);
+		if (e && e != ERR_EXISTS)
+			LOG_WARN("damaged_file_not_kept", "shard=%u file=%s err=%s",
+			    w->shard->index, w->inputs[i]->entry.name, err_text(e));
+	}
+}
+
+static void merge_run(struct work_task *t)
+{
+	struct merge_work *w = CONTAINER_OF(t, struct merge_work, task);
+	w->labels = feed_labels_begin(w->shard);
+	struct seal_opts o = { .dir = w->shard->dir,
+		.inputs = w->cfiles,
+		.inputs_count = w->count,
+		.labels_of = labels_of,
+		.arg = w };
+	w->err = seal_run(&o, &w->result, &w->eb);
+	feed_labels_end(w->labels);
+	if (w->err)
+		return;
+	if (w->result.damage_units)
+		keep_damaged(w);
+	w->err = cfile_open(w->shard->dir, w->result.name, &w->out, &w->eb);
+}
+
+static void merge_end(struct merge_work *w, enum err err)
+{
+	struct back *b = w->back;
+	for (size_t i = 0; i < w->count; i++) {
+		struct shard_file *f = w->inputs[i];
+		f->busy = false;
+		if (!err)
+			shard_file_gone(f);
+		shard_file_unpin(f);
+	}
+	b->merge = NULL;
+	mem_free(w);
+	if (err) {
+		b->seal_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+		back_tell(&b->seal_waiters, err);
+	} else {
+		metric_add(M_SEALS, 1);
+	}
+	back_poke(b);
+}
+
+static void change_files(struct back_switch *s, struct files *next)
+{
+	struct merge_work *w = CONTAINER_OF(s, struct merge_work, sw);
+	for (size_t i = 0; i < w->count; i++)
+		CHECK(files_del(next, w->inputs[i]->entry.name));
+	struct files_entry e = files_entry_of(w->result.name, &w->result.meta, &w->result.stats);
+	files_add(next, &e);
+}
+
+static void switched(struct back_switch *s, enum err err)
+{
+	struct merge_work *w = CONTAINER_OF(s, struct merge_work, sw);
+	if (err) {
+		/* Unknown which list is durable: neither inputs nor output may go. The output is adopted when a later switch names it, else removed at the next start. */
+		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s",
+		    w->shard->index, err_text(err));
+		cfile_close(w->out);
+		merge_end(w, err);
+		return;
+	}
+	struct shard_file *f = mem_zalloc(sizeof(*f));
+	f->cfile = w->out;
+	f->entry = files_entry_of(w->result.name, &w->result.meta, &w->result.stats);
+	shard_file_add(w->shard, f);
+	if (w->result.damage_units)
+		LOG_WARN("damaged_data_skipped", "shard=%u file=%s units=%llu first=\"%s\"",
+		    w->shard->index, w->result.name, (unsigned long long)w->result.damage_units,
+		    w->result.damage.text);
+	merge_end(w, ERR_OK);
+}
+
+static void merged(struct work_task *t)
+{
+	struct merge_work *w = CONTAINER_OF(t, struct merge_work, task);
+	if (w->err) {
+		LOG_EVERY(LOG_LEVEL_ERROR, "seal_failed", "shard=%u err=%s text=\"%s\"",
+		    w->shard->index, err_text(w->err), w->eb.text);
+		merge_end(w, w->err);
+		return;
+	}
+	w->sw = (struct back_switch){ .change = change_files, .done = switched };
+	back_switch(w->shard, &w->sw);
+}
+
+static void begin(struct back *b, struct list_link *l)
+{
+	struct shard *sh = b->shard;
+	struct merge_work *w = mem_zalloc(sizeof(*w));
+	int64_t start_ms = CONTAINER_OF(l, struct shard_file, link)->entry.meta.start_ms;
+	w->shard = sh;
+	w->back = b;
+	errbuf_init(&w->eb);
+	for (; l != &sh->files && w->count < SEAL_INPUTS_MAX; l = l->next) {
+		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		if (f->entry.meta.start_ms != start_ms)
+			break;
+		f->busy = true;
+		shard_file_pin(f);
+		w->inputs[w->count] = f;
+		w->cfiles[w->count++] = f->cfile;
+	}
+	b->merge = w;
+	w->task = (struct work_task){ .run = merge_run,
+		.done = merged,
+		.lane = (uint16_t)(BACK_LANE_MERGE + sh->index % 2),
+		.prio = WORK_BACKGROUND };
+	work_submit(b->pool, &w->task);
+}
+
+void sealing_poke(struct back *b)
+{
+	uint64_t now = back_now_ns(b);
+	if (b->closing || b->merge)
+		return;
+	if (b->seal_not_before_ns && now < b->seal_not_before_ns && !b->seal_force)
+		return;
+	if (!b->seal_wanted && now - b->seal_looked_ns < BACK_SEAL_MS * 1000000ull)
+		return;
+	bool later = false;
+	struct list_link *l = choose(b, &later);
+	if (l) {
+		begin(b, l);
+		return;
+	}
+	if (later) /* the catalog's feed pokes again */
+		return;
+	b->seal_looked_ns = now;
+	b->seal_wanted = b->seal_force = false;
+	back_tell(&b->seal_waiters, ERR_OK);
+}

@@ -1,0 +1,11 @@
+/* storesrc - the store as a source (core/seam/source.h): as many shards as the store has, each on its loop, cursors by storage/read/select. */
+#ifndef STORAGE_READ_STORESRC_H
+#define STORAGE_READ_STORESRC_H
+
+#include "core/seam/source.h"
+
+struct store;
+struct source *storesrc_create(struct store *st);
+void storesrc_free(struct source *s);
+
+#endif
