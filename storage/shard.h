@@ -25,6 +25,7 @@
 #include "core/seam/sink.h"
 #include "storage/cfile/files.h"
 #include "storage/head/head.h"
+#include "storage/meta/catalog.h"
 
 struct store;
 struct share;
@@ -77,6 +78,7 @@ struct shard {
 	uint64_t rows_since_round, log_bytes_since_round;
 	int64_t newest_put_ms; /* wall time of the last accepted row */
 	int64_t t_newest_ms;   /* newest accepted time, INT64_MIN = none */
+	struct catalog_state catalog_state; /* as recovery left it */
 	void *back;            /* of the background (storage/head/round.c) */
 };
 

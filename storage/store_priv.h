@@ -22,6 +22,7 @@ struct store {
 	struct shard **shards; /* [manifest.shards]; each belongs to the loop index % loops */
 	uint16_t *places;      /* [manifest.shards] where a shard comes in the order of owners */
 	struct share **shares; /* [loops] */
+	struct catalog *catalog;         /* NULL: memory and log only */
 	struct keeper *keeper; /* loop 0's */
 	/* loop 0: looks at the free space every second */
 	struct loop_timer space_timer;
