@@ -1,0 +1,254 @@
+#include "net/daemon/boot.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "net/api/api.h"
+#include "net/daemon/drain.h"
+#include "net/daemon/flags.h"
+#include "net/daemon/selfmon.h"
+#include "net/http/srv.h"
+
+struct boot {
+	struct flags flags;
+	uint64_t begin_ns;
+	struct team *team;
+	struct work_pool *pool;
+	struct api *api;
+	struct srv *srv;
+	struct store *store;
+	struct selfmon *selfmon; /* loop 0's */
+	int stopped_pipe[2];     /* selfmon's last word to main */
+	struct errbuf eb;
+};
+
+/* ---- the process ---- */
+
+static void set_up_process(sigset_t *ends)
+{
+	umask(077);
+	struct rlimit none = { 0, 0 }, files;
+	if (setrlimit(RLIMIT_CORE, &none))
+		LOG_WARN("core_dumps_stay_on", "reason=\"setrlimit failed\"");
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &files))
+			LOG_WARN("descriptor_limit_stays", "limit=%llu",
+			    (unsigned long long)files.rlim_cur);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(ends);
+	sigaddset(ends, SIGTERM);
+	sigaddset(ends, SIGINT);
+	sigprocmask(SIG_BLOCK, ends, NULL); /* all threads inherit it: only main waits for them */
+}
+
+/* ---- the parts ---- */
+
+static void each_flag(
+    const void *flags, void (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+	flags_each(flags, fn, arg);
+}
+
+static enum err open_front(struct boot *b)
+{
+	struct api_opts ao = { .team = b->team,
+		.pool = b->pool,
+		.version = BOOT_VERSION,
+		.revision = "kymo-" BOOT_VERSION,
+		.branch = "kymo",
+		.data_dir = b->flags.data_dir,
+		.retention_ms = b->flags.retention_ms,
+		.admin_api = b->flags.admin_api,
+		.flags_each = each_flag,
+		.flags = &b->flags };
+	enum err e = api_create(&ao, &b->api);
+	if (e)
+		return errbuf_set(&b->eb, e, "the API cannot be made: %s", err_text(e));
+	struct srv_opts so = { .team = b->team,
+		.addresses = b->flags.listen,
+		.address_count = b->flags.listen_count,
+		.routes = api_routes,
+		.ctx = b->api,
+		.gate = api_gate };
+	e = srv_create(&so, &b->srv, &b->eb);
+	if (!e)
+		srv_serve(b->srv);
+	return e;
+}
+
+static enum err open_store(struct boot *b)
+{
+	struct store_opts so;
+	store_opts_default(&so);
+	so.dir = b->flags.data_dir;
+	so.team = b->team;
+	so.pool = b->pool;
+	so.shards = b->flags.shards;
+	so.sync = b->flags.sync;
+	so.sync_interval_ms = b->flags.sync_interval_ms;
+	so.ooo_window_ms = b->flags.ooo_window_ms;
+	so.retention_ms = b->flags.retention_ms;
+	so.round_every_ms = b->flags.round_every_ms;
+	so.log_share_bytes = b->flags.log_share_bytes;
+	so.min_free_bytes = b->flags.min_free_bytes;
+	so.series_max = b->flags.series_max;
+	so.new_series_per_s = b->flags.new_series_per_s;
+	return store_open(&so, &b->store, &b->eb);
+}
+
+static enum err open_all(struct boot *b)
+{
+	struct team_opts to = { .loops = b->flags.loops, .pin = true };
+	enum err e = team_create(&to, &b->team);
+	if (!e)
+		e = team_start(b->team);
+	if (!e)
+		e = work_create(BOOT_WORKERS, &b->pool);
+	if (e)
+		return errbuf_set(&b->eb, e, "threads cannot be started: %s", err_text(e));
+	e = open_front(b);
+	return e ? e : open_store(b);
+}
+
+/* ---- self metrics run on loop 0 ---- */
+
+static void selfmon_begin(void *arg)
+{
+	struct boot *b = arg;
+	b->selfmon =
+	    selfmon_start(team_loop(b->team, 0), store_sink(b->store), srv_address(b->srv, 0));
+}
+
+static void selfmon_ended(void *arg)
+{
+	struct boot *b = arg;
+	ssize_t n = write(b->stopped_pipe[1], "", 1);
+	CHECK(n == 1);
+}
+
+static void selfmon_end(void *arg)
+{
+	struct boot *b = arg;
+	selfmon_stop(b->selfmon, selfmon_ended, b);
+}
+
+/* ---- the walk ---- */
+
+static void say_ready(const struct boot *b)
+{
+	const char *address = srv_address(b->srv, 0);
+	const char *port = strrchr(address, ':');
+	bool any = !strncmp(address, "0.0.0.0:", 8) || !strncmp(address, "[::]:", 5);
+	char host[256];
+	snprintf(host, sizeof(host), "%s%s", any ? "localhost" : address, any ? port : "");
+	printf("ready address=%s loops=%u shards=%u series=%llu took_ms=%llu\n", address,
+	    team_count(b->team), store_shards(b->store), (unsigned long long)store_series(b->store),
+	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000));
+	printf("write to it, in prometheus.yml:  remote_write: [{url: \"http://%s/api/v1/write\"}]\n",
+	    host);
+	printf("ask it:  curl 'http://%s/api/v1/query?query=up'\n", host);
+	fflush(stdout);
+}
+
+static void wait_for_end(const sigset_t *ends)
+{
+	int sig;
+	while (sigwait(ends, &sig)) {
+	}
+	LOG_INFO("stopping", "signal=%s", sig == SIGINT ? "SIGINT" : "SIGTERM");
+	sigprocmask(SIG_UNBLOCK, ends,
+	    NULL); /* a second signal ends it at once: nothing acknowledged is lost by that */
+}
+
+static void end_self_metrics(struct boot *b)
+{
+	char c;
+	if (!b->flags.self_metrics)
+		return;
+	team_run_on(b->team, 0, selfmon_end, b);
+	while (read(b->stopped_pipe[0], &c, 1) != 1) {
+	}
+}
+
+static void run(struct boot *b, const sigset_t *ends)
+{
+	api_ready(b->api, b->store);
+	if (b->flags.self_metrics)
+		team_run_on(b->team, 0, selfmon_begin, b);
+	say_ready(b);
+	wait_for_end(ends);
+	drain_connections(b->srv, b->api);
+	end_self_metrics(b);
+}
+
+static void close_all(struct boot *b)
+{
+	if (b->srv && !b->store)
+		srv_close_all(b->srv);
+	if (b->store)
+		store_close(b->store);
+	if (b->pool)
+		work_stop(b->pool);
+	if (b->team)
+		team_stop(b->team);
+	if (b->srv)
+		srv_free(b->srv);
+	if (b->api)
+		api_free(b->api);
+	if (b->pool)
+		work_free(b->pool);
+	if (b->team)
+		team_free(b->team);
+}
+
+static int print_help(void)
+{
+	struct buf out;
+	buf_init(&out);
+	flags_help(&out);
+	fwrite(out.data, 1, out.len, stdout);
+	buf_release(&out);
+	return 0;
+}
+
+int boot_main(int argc, char **argv)
+{
+	struct boot b = { .begin_ns = clock_real_mono_ns() };
+	sigset_t ends;
+	errbuf_init(&b.eb);
+	if (flags_parse(argc, argv, &b.flags, &b.eb)) {
+		fprintf(stderr, "kymod: %s\n", b.eb.text);
+		return 2;
+	}
+	if (b.flags.help)
+		return print_help();
+	if (b.flags.version) {
+		printf("kymod %s (PromQL and HTTP API of Prometheus %s)\n", BOOT_VERSION,
+		    API_COMPAT_VERSION);
+		return 0;
+	}
+	log_setup(b.flags.log_level, b.flags.log_json);
+	set_up_process(&ends);
+	if (pipe(b.stopped_pipe)) {
+		fprintf(stderr, "kymod: no pipe\n");
+		return 1;
+	}
+	enum err e = open_all(&b);
+	if (e)
+		fprintf(stderr, "kymod: %s\n", b.eb.text[0] ? b.eb.text : err_text(e));
+	else
+		run(&b, &ends);
+	close_all(&b);
+	if (!e)
+		LOG_INFO("stopped", "ran_s=%llu",
+		    (unsigned long long)((clock_real_mono_ns() - b.begin_ns) / 1000000000));
+	return e ? 1 : 0;
+}
