@@ -336,3 +336,12 @@ bool cfile_has(const struct cfile *f, uint32_t id)
 {
 	return cfile_find(f, id, NULL, 0) > 0;
 }
+
+bool cfile_id_max(const struct cfile *f, uint32_t *id)
+{
+	uint32_t units = f->stats.units, blocks = f->stats.blocks;
+	*id = units ? f->units[units - 1].last_id : 0;
+	if (blocks && f->blocks[blocks - 1].last_id > *id)
+		*id = f->blocks[blocks - 1].last_id;
+	return units || blocks;
+}

@@ -123,6 +123,8 @@ struct cfile_extent { /* one unit in the file */
 	uint32_t len; /* head and payload: bytes to load */
 	uint32_t unit; /* its number; extents with equal file and unit are the same bytes: load once for many series */
 };
+/* The highest id with samples or a definition; false: there is none. */
+bool cfile_id_max(const struct cfile *f, uint32_t *id);
 /* Units with samples of id, in time order: almost always none or one. Writes at most max, returns how many there are. Some 100-300 ns, memory only. */
 size_t cfile_find(const struct cfile *f, uint32_t id, struct cfile_extent *out, size_t max);
 /* Unit number i in file order, i < stats.units. */

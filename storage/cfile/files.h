@@ -12,7 +12,7 @@
  *   tombstone ...                              (reserved; lines are kept as they are)
  *   crc 89abcdef                               crc32c, hex, of all bytes before this line
  *
- * The order of a switch (storage README, "FILES switch"): write FILES.tmp, sync; FILES is linked as FILES.prev (through FILES.prev.tmp, by rename); rename FILES.tmp to FILES; sync the directory.
+ * The order of a switch (storage README, "FILES switch"): write FILES.tmp, sync; FILES, when it is good, is linked as FILES.prev (through FILES.prev.tmp, by rename); rename FILES.tmp to FILES; sync the directory.
  * (1) After a failed switch the state on disk is unknown: files_unknown() is true and files_remove_unnamed and freeing of log segments must wait for a later switch that succeeds. files_remove_unnamed checks it.
  * (2) FILES names only files that are complete and synced: the caller has finished them (cfile_writer_finish); files_switch syncs the directory before it writes the list.
  *
@@ -65,14 +65,16 @@ void files_format(const struct files *fs, struct buf *out);
 MUST_CHECK enum err files_parse(const uint8_t *data, size_t len, struct files *fs, struct errbuf *eb);
 
 enum files_found {
-	FILES_FOUND_NEW, /* neither file: an empty list; nothing may be removed if there are data files (see files_load) */
+	FILES_FOUND_NEW,     /* neither list nor data files: an empty list */
 	FILES_FOUND_CURRENT, /* FILES was good */
-	FILES_FOUND_PREV,    /* FILES was damaged or missing: FILES.prev was taken */
-	FILES_FOUND_NONE, /* both damaged: the list was rebuilt by looking at every data file's own header and footer */
+	FILES_FOUND_PREV, /* FILES was damaged or missing: FILES.prev was taken, and corrected from the data files */
+	FILES_FOUND_NONE, /* both damaged or missing: the list was made from the data files alone */
 };
 /*
- * Loads the list of a directory. With FILES_FOUND_PREV and FILES_FOUND_NONE unnamed files must be set aside, not removed (files_clean does it). With neither file but data files present it is FILES_FOUND_NONE.
- * After FILES_FOUND_NONE complete_to is 0 and next_number 1 (the log is replayed as far as it is there), next_id and next_rank are above all that was seen in the files; overlapping inputs of an unfinished or finished merge may both be listed: harmless, the higher rank wins and a time stands once.
+ * Loads the list of a directory. When FILES was not good, data files describe themselves: every complete one that the list does not name is added, names without a file are dropped. That is safe: a file more holds only rows that were sent,
+ * an input of a merge beside its output loses to the higher rank or equals it, and rows of an unfinished round are in the log as well. complete_to stays that of FILES.prev, or 0: the log is replayed as far as it is there.
+ * next_id and next_rank are then above all that was seen. What cannot be opened whole stays unnamed: files_clean(aside = true) keeps it.
+ * ERR_UNSUPPORTED: a list of a later version.
  */
 MUST_CHECK enum err files_load(struct fsio_dir *d, uint32_t shard, struct files *fs,
     enum files_found *found, struct errbuf *eb);
@@ -82,7 +84,7 @@ struct files_switcher {
 	struct fsio_dir *dir;
 	bool unknown; /* (1) */
 };
-/* next->generation is raised by one. On error nothing may be removed or freed; try again later with the same or a newer list. */
+/* next->generation is raised by one. ERR_TOOBIG over FILES_COUNT_MAX (nothing was touched). On error nothing may be removed or freed; try again later with the same or a newer list. */
 MUST_CHECK enum err files_switch(struct files_switcher *sw, struct files *next);
 static inline bool files_unknown(const struct files_switcher *sw)
 {
@@ -90,7 +92,7 @@ static inline bool files_unknown(const struct files_switcher *sw)
 }
 /* Removes one file that the durable list does not name any more and nobody pins. ERR_BUSY while the state is unknown. Missing is success. */
 MUST_CHECK enum err files_remove(struct files_switcher *sw, const char *name);
-/* At start, after a switch: removes data files (*.kcf, *.tmp) that fs does not name; with aside they are moved to FILES_ASIDE_DIR instead. ERR_BUSY while the state is unknown. *count gets how many. */
+/* At start, after a switch: removes data files (*.kcf, *.tmp) that fs does not name; with aside (the list was not FILES_FOUND_CURRENT) data files are moved to FILES_ASIDE_DIR instead. ERR_BUSY while the state is unknown. *count gets how many. */
 MUST_CHECK enum err files_clean(
     struct files_switcher *sw, const struct files *fs, bool aside, size_t *count);
 

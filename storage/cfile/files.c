@@ -1,0 +1,509 @@
+#include "storage/cfile/files.h"
+
+#include "core/base/arena.h"
+#include "core/base/hash.h"
+#include "core/base/num.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TMP_NAME      FILES_NAME ".tmp"
+#define PREV_TMP_NAME FILES_PREV ".tmp"
+#define FIRST_LINE    "kymo-files 1\n"
+#define FIRST_WORD    "kymo-files "
+#define CRC_LINE      13u /* "crc 89abcdef\n" */
+#define FIELDS_MAX    11u
+#define DATA_SUFFIX   ".kcf"
+
+/* ---- the list in memory ---- */
+
+void files_init(struct files *fs, uint32_t shard)
+{
+	*fs = (struct files){ .shard = shard, .next_number = 1, .next_rank = 1 };
+}
+
+void files_release(struct files *fs)
+{
+	for (size_t i = 0; i < fs->tombstones_count; i++)
+		mem_free(fs->tombstones[i]);
+	mem_free(fs->tombstones);
+	mem_free(fs->entries);
+	memset(fs, 0, sizeof(*fs));
+}
+
+static void tombstone_add(struct files *fs, const char *line, size_t len)
+{
+	char *copy = mem_alloc(len + 1);
+	memcpy(copy, line, len);
+	copy[len] = 0;
+	fs->tombstones = mem_array(fs->tombstones, fs->tombstones_count + 1, sizeof(*fs->tombstones));
+	fs->tombstones[fs->tombstones_count++] = copy;
+}
+
+void files_copy(struct files *to, const struct files *from)
+{
+	*to = *from;
+	to->cap = from->count;
+	to->entries = NULL;
+	if (from->count) {
+		to->entries = mem_array(NULL, from->count, sizeof(*to->entries));
+		memcpy(to->entries, from->entries, from->count * sizeof(*to->entries));
+	}
+	to->tombstones = NULL;
+	to->tombstones_count = 0;
+	for (size_t i = 0; i < from->tombstones_count; i++)
+		tombstone_add(to, from->tombstones[i], strlen(from->tombstones[i]));
+}
+
+static bool before(const struct files_entry *a, const struct files_entry *b)
+{
+	if (a->meta.start_ms != b->meta.start_ms)
+		return a->meta.start_ms < b->meta.start_ms;
+	return a->meta.rank < b->meta.rank;
+}
+
+const struct files_entry *files_get(const struct files *fs, const char *name)
+{
+	for (size_t i = 0; i < fs->count; i++)
+		if (strcmp(fs->entries[i].name, name) == 0)
+			return &fs->entries[i];
+	return NULL;
+}
+
+void files_add(struct files *fs, const struct files_entry *e)
+{
+	CHECK(!files_get(fs, e->name));
+	if (fs->count == fs->cap) {
+		fs->cap = fs->cap ? fs->cap * 2 : 16;
+		fs->entries = mem_array(fs->entries, fs->cap, sizeof(*fs->entries));
+	}
+	size_t at = fs->count;
+	while (at > 0 && before(e, &fs->entries[at - 1]))
+		at--;
+	memmove(&fs->entries[at + 1], &fs->entries[at], (fs->count - at) * sizeof(*fs->entries));
+	fs->entries[at] = *e;
+	fs->count++;
+}
+
+static void entry_del(struct files *fs, size_t at)
+{
+	memmove(&fs->entries[at], &fs->entries[at + 1], (fs->count - at - 1) * sizeof(*fs->entries));
+	fs->count--;
+}
+
+bool files_del(struct files *fs, const char *name)
+{
+	const struct files_entry *e = files_get(fs, name);
+	if (e)
+		entry_del(fs, (size_t)(e - fs->entries));
+	return e != NULL;
+}
+
+struct files_entry files_entry_of(
+    const char *name, const struct cfile_meta *m, const struct cfile_stats *st)
+{
+	struct files_entry e = { .meta = *m,
+		.size_bytes = st->size_bytes,
+		.samples = st->samples,
+		.series = st->series,
+		.t_min_ms = st->t_min_ms,
+		.t_max_ms = st->t_max_ms };
+	CHECK(strlen(name) < sizeof(e.name));
+	memcpy(e.name, name, strlen(name) + 1);
+	return e;
+}
+
+/* ---- the text ---- */
+
+void files_format(const struct files *fs, struct buf *out)
+{
+	size_t begin = out->len;
+	buf_add_str(out, FIRST_LINE);
+	buf_printf(out,
+	    "shard %" PRIu32 "\ngeneration %" PRIu64 "\ncomplete_to %" PRIu64 "\nnext_id %" PRIu32
+	    "\nnext_number %" PRIu64 "\nnext_rank %" PRIu64 "\n",
+	    fs->shard, fs->generation, fs->complete_to, fs->next_id, fs->next_number, fs->next_rank);
+	for (size_t i = 0; i < fs->count; i++) {
+		const struct files_entry *e = &fs->entries[i];
+		buf_printf(out,
+		    "file %s %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRIu64
+		    " %" PRIu32 " %" PRId64 " %" PRId64 "\n",
+		    e->name, e->meta.start_ms, e->meta.end_ms, e->meta.rank, e->meta.flags,
+		    e->size_bytes, e->samples, e->series, e->t_min_ms, e->t_max_ms);
+	}
+	for (size_t i = 0; i < fs->tombstones_count; i++)
+		buf_printf(out, "tombstone %s\n", fs->tombstones[i]);
+	buf_printf(out, "crc %08" PRIx32 "\n", crc32c(0, out->data + begin, out->len - begin));
+}
+
+struct field {
+	const char *p;
+	size_t len;
+};
+
+/* Splits a line at single spaces; more than FIELDS_MAX pieces give 0. */
+static size_t fields_split(const char *line, size_t len, struct field *fields)
+{
+	size_t count = 0, begin = 0;
+	for (size_t i = 0; i <= len; i++) {
+		if (i < len && line[i] != ' ')
+			continue;
+		if (count == FIELDS_MAX || i == begin)
+			return 0;
+		fields[count++] = (struct field){ line + begin, i - begin };
+		begin = i + 1;
+	}
+	return count;
+}
+
+static bool field_is(const struct field *f, const char *word)
+{
+	return f->len == strlen(word) && memcmp(f->p, word, f->len) == 0;
+}
+
+static bool field_u64(const struct field *f, uint64_t *out)
+{
+	return num_parse_u64(f->p, f->len, out) == ERR_OK;
+}
+
+static bool field_u32(const struct field *f, uint32_t *out)
+{
+	uint64_t v = 0;
+	if (!field_u64(f, &v) || v > UINT32_MAX)
+		return false;
+	*out = (uint32_t)v;
+	return true;
+}
+
+static bool field_i64(const struct field *f, int64_t *out)
+{
+	return num_parse_i64(f->p, f->len, out) == ERR_OK;
+}
+
+/* Names are ours: no path, nothing hidden. */
+static bool name_good(const char *p, size_t len)
+{
+	if (len == 0 || len >= CFILE_NAME_MAX || p[0] == '.')
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (p[i] <= ' ' || p[i] > '~' || p[i] == '/')
+			return false;
+	return true;
+}
+
+static bool entry_parse(struct files *fs, const struct field *f)
+{
+	struct files_entry e = { .meta.shard = fs->shard };
+	if (!name_good(f[1].p, f[1].len) || fs->count >= FILES_COUNT_MAX)
+		return false;
+	memcpy(e.name, f[1].p, f[1].len);
+	bool good = field_i64(&f[2], &e.meta.start_ms) && field_i64(&f[3], &e.meta.end_ms) &&
+	    field_u64(&f[4], &e.meta.rank) && field_u32(&f[5], &e.meta.flags) &&
+	    field_u64(&f[6], &e.size_bytes) && field_u64(&f[7], &e.samples) &&
+	    field_u32(&f[8], &e.series) && field_i64(&f[9], &e.t_min_ms) &&
+	    field_i64(&f[10], &e.t_max_ms);
+	if (!good || e.meta.start_ms >= e.meta.end_ms || files_get(fs, e.name))
+		return false;
+	files_add(fs, &e);
+	return true;
+}
+
+#define TOMBSTONE "tombstone "
+
+static bool line_parse(struct files *fs, const char *line, size_t len)
+{
+	struct field f[FIELDS_MAX];
+	size_t word = strlen(TOMBSTONE);
+	if (len > word && memcmp(line, TOMBSTONE, word) == 0) {
+		tombstone_add(fs, line + word, len - word);
+		return true;
+	}
+	size_t count = fields_split(line, len, f);
+	if (count == FIELDS_MAX)
+		return field_is(&f[0], "file") && entry_parse(fs, f);
+	if (count != 2)
+		return false;
+	if (field_is(&f[0], "shard"))
+		return field_u32(&f[1], &fs->shard);
+	if (field_is(&f[0], "next_id"))
+		return field_u32(&f[1], &fs->next_id);
+	if (field_is(&f[0], "generation"))
+		return field_u64(&f[1], &fs->generation);
+	if (field_is(&f[0], "complete_to"))
+		return field_u64(&f[1], &fs->complete_to);
+	if (field_is(&f[0], "next_number"))
+		return field_u64(&f[1], &fs->next_number);
+	return field_is(&f[0], "next_rank") && field_u64(&f[1], &fs->next_rank);
+}
+
+static bool crc_good(const char *text, size_t len)
+{
+	char want[CRC_LINE + 1];
+	if (len < CRC_LINE)
+		return false;
+	(void)snprintf(want, sizeof(want), "crc %08" PRIx32 "\n", crc32c(0, text, len - CRC_LINE));
+	return memcmp(text + len - CRC_LINE, want, CRC_LINE) == 0;
+}
+
+enum err files_parse(const uint8_t *data, size_t len, struct files *fs, struct errbuf *eb)
+{
+	const char *text = (const char *)data;
+	size_t at = strlen(FIRST_LINE);
+	if (!crc_good(text, len) || len < at + CRC_LINE ||
+	    memcmp(text, FIRST_WORD, strlen(FIRST_WORD)) != 0)
+		return errbuf_set(eb, ERR_DAMAGED, "%s: wrong checksum", FILES_NAME);
+	if (memcmp(text, FIRST_LINE, at) != 0)
+		return errbuf_set(eb, ERR_UNSUPPORTED, "%s: written by a later version", FILES_NAME);
+	struct files made;
+	files_init(&made, 0);
+	size_t end = len - CRC_LINE, number = 1;
+	while (at < end) {
+		const char *newline = memchr(text + at, '\n', end - at);
+		size_t line = newline ? (size_t)(newline - text) - at : end - at;
+		number++;
+		if (!newline || !line_parse(&made, text + at, line)) {
+			files_release(&made);
+			return errbuf_set(
+			    eb, ERR_DAMAGED, "%s: line %zu is wrong", FILES_NAME, number);
+		}
+		at += line + 1;
+	}
+	*fs = made;
+	return ERR_OK;
+}
+
+/* ---- loading ---- */
+
+static enum err list_load(
+    struct fsio_dir *d, const char *name, uint32_t shard, struct files *fs, struct errbuf *eb)
+{
+	uint8_t *data = NULL;
+	size_t len = 0;
+	enum err e = fsio_load(d, name, FILES_SIZE_MAX, &data, &len);
+	if (e == ERR_TOOBIG)
+		return errbuf_set(eb, ERR_DAMAGED, "%s: too long", name);
+	if (e)
+		return e;
+	e = files_parse(data, len, fs, eb);
+	mem_free(data);
+	if (!e && fs->shard != shard) {
+		files_release(fs);
+		e = errbuf_set(eb, ERR_DAMAGED, "%s: of another shard", name);
+	}
+	return e;
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), m = strlen(suffix);
+	return n > m && memcmp(name + n - m, suffix, m) == 0;
+}
+
+struct names {
+	char (*list)[CFILE_NAME_MAX];
+	size_t count, cap;
+};
+
+static enum err names_add(void *arg, const char *name)
+{
+	struct names *ns = arg;
+	bool ours = has_suffix(name, DATA_SUFFIX) || has_suffix(name, ".tmp");
+	if (!ours || strlen(name) >= CFILE_NAME_MAX)
+		return ERR_OK;
+	if (ns->count == ns->cap) {
+		ns->cap = ns->cap ? ns->cap * 2 : 64;
+		ns->list = mem_array(ns->list, ns->cap, sizeof(*ns->list));
+	}
+	memcpy(ns->list[ns->count++], name, strlen(name) + 1);
+	return ERR_OK;
+}
+
+/* Adds a data file that describes itself wholly. Damaged ones are left unnamed, for setting aside. */
+static enum err file_adopt(struct fsio_dir *d, const char *name, struct files *fs)
+{
+	struct cfile *f = NULL;
+	enum err e = cfile_open(d, name, &f, NULL);
+	if (e == ERR_DAMAGED || e == ERR_UNSUPPORTED || e == ERR_NOTFOUND)
+		return ERR_OK;
+	if (e)
+		return e;
+	const struct cfile_meta *m = cfile_meta(f);
+	uint32_t id = 0;
+	if (!cfile_salvaged(f) && m->shard == fs->shard) {
+		struct files_entry entry = files_entry_of(name, m, cfile_stats(f));
+		files_add(fs, &entry);
+		if (cfile_id_max(f, &id) && id >= fs->next_id)
+			fs->next_id = id == UINT32_MAX ? id : id + 1;
+		if (m->rank >= fs->next_rank)
+			fs->next_rank = m->rank + 1;
+	}
+	cfile_close(f);
+	return ERR_OK;
+}
+
+static bool names_have(const struct names *ns, const char *name)
+{
+	for (size_t i = 0; i < ns->count; i++)
+		if (strcmp(ns->list[i], name) == 0)
+			return true;
+	return false;
+}
+
+static enum err list_correct(struct fsio_dir *d, struct files *fs, size_t *data_files)
+{
+	struct names ns = { 0 };
+	enum err e = fsio_dir_each(d, names_add, &ns);
+	for (size_t i = fs->count; !e && i-- > 0;)
+		if (!names_have(&ns, fs->entries[i].name))
+			entry_del(fs, i);
+	*data_files = 0;
+	for (size_t i = 0; !e && i < ns.count; i++) {
+		if (!has_suffix(ns.list[i], DATA_SUFFIX))
+			continue;
+		++*data_files;
+		if (!files_get(fs, ns.list[i]))
+			e = file_adopt(d, ns.list[i], fs);
+	}
+	mem_free(ns.list);
+	return e;
+}
+
+enum err files_load(struct fsio_dir *d, uint32_t shard, struct files *fs, enum files_found *found,
+    struct errbuf *eb)
+{
+	struct files got;
+	enum err current = list_load(d, FILES_NAME, shard, &got, eb);
+	if (!current) {
+		*found = FILES_FOUND_CURRENT;
+		*fs = got;
+		return ERR_OK;
+	}
+	if (current != ERR_DAMAGED && current != ERR_NOTFOUND)
+		return current;
+	enum err prev = list_load(d, FILES_PREV, shard, &got, eb);
+	if (prev == ERR_DAMAGED || prev == ERR_NOTFOUND)
+		files_init(&got, shard);
+	else if (prev)
+		return prev;
+	size_t data_files = 0;
+	enum err e = list_correct(d, &got, &data_files);
+	if (e) {
+		files_release(&got);
+		return e;
+	}
+	if (!prev)
+		*found = FILES_FOUND_PREV;
+	else
+		*found = current == ERR_NOTFOUND && prev == ERR_NOTFOUND && data_files == 0
+		    ? FILES_FOUND_NEW
+		    : FILES_FOUND_NONE;
+	*fs = got;
+	return ERR_OK;
+}
+
+/* ---- switching ---- */
+
+static enum err remove_if_there(struct fsio_dir *d, const char *name)
+{
+	enum err e = fsio_remove(d, name);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+static enum err tmp_write(struct fsio_dir *d, const struct files *fs)
+{
+	struct buf text;
+	struct fsio_file *io = NULL;
+	enum err e = remove_if_there(d, TMP_NAME);
+	if (!e)
+		e = fsio_open(d, TMP_NAME, FSIO_CREATE, &io);
+	if (e)
+		return e;
+	buf_init(&text);
+	files_format(fs, &text);
+	e = fsio_write_at(io, text.data, text.len, 0);
+	if (!e)
+		e = fsio_sync(io);
+	fsio_close(io);
+	buf_release(&text);
+	return e;
+}
+
+/* The list on disk becomes FILES.prev, unless it is damaged: then the good FILES.prev must stay. */
+static enum err prev_keep(struct fsio_dir *d, uint32_t shard)
+{
+	struct files now;
+	enum err e = list_load(d, FILES_NAME, shard, &now, NULL);
+	if (e == ERR_NOTFOUND || e == ERR_DAMAGED)
+		return ERR_OK;
+	if (e)
+		return e;
+	files_release(&now);
+	/* A link by a crashed switch may be left; renaming two names of one file would do nothing. */
+	e = remove_if_there(d, PREV_TMP_NAME);
+	if (!e)
+		e = fsio_link(d, FILES_NAME, PREV_TMP_NAME);
+	if (!e)
+		e = fsio_rename(d, PREV_TMP_NAME, FILES_PREV);
+	return e;
+}
+
+enum err files_switch(struct files_switcher *sw, struct files *next)
+{
+	if (next->count > FILES_COUNT_MAX)
+		return ERR_TOOBIG;
+	sw->unknown = true;
+	next->generation++;
+	enum err e = fsio_dir_sync(sw->dir); /* (2): the names of the new files */
+	if (!e)
+		e = tmp_write(sw->dir, next);
+	if (!e)
+		e = prev_keep(sw->dir, next->shard);
+	if (!e)
+		e = fsio_rename(sw->dir, TMP_NAME, FILES_NAME);
+	if (!e)
+		e = fsio_dir_sync(sw->dir);
+	sw->unknown = e != ERR_OK;
+	return e;
+}
+
+enum err files_remove(struct files_switcher *sw, const char *name)
+{
+	return sw->unknown ? ERR_BUSY : remove_if_there(sw->dir, name);
+}
+
+static enum err set_aside(struct fsio_dir *d, const char *name)
+{
+	char to[sizeof(FILES_ASIDE_DIR) + CFILE_NAME_MAX];
+	(void)snprintf(to, sizeof(to), "%s/%s", FILES_ASIDE_DIR, name);
+	return fsio_rename(d, name, to);
+}
+
+enum err files_clean(struct files_switcher *sw, const struct files *fs, bool aside, size_t *count)
+{
+	struct names ns = { 0 };
+	struct fsio_dir *sub = NULL;
+	*count = 0;
+	if (sw->unknown)
+		return ERR_BUSY;
+	enum err e = fsio_dir_each(sw->dir, names_add, &ns);
+	for (size_t i = 0; !e && i < ns.count; i++) {
+		const char *name = ns.list[i];
+		if (files_get(fs, name))
+			continue;
+		bool keep = aside && has_suffix(name, DATA_SUFFIX);
+		if (keep && !sub)
+			e = fsio_dir_sub(sw->dir, FILES_ASIDE_DIR, true, &sub);
+		if (!e)
+			e = keep ? set_aside(sw->dir, name) : remove_if_there(sw->dir, name);
+		*count += !e;
+	}
+	if (!e && sub)
+		e = fsio_dir_sync(sub);
+	if (!e && *count)
+		e = fsio_dir_sync(sw->dir);
+	if (sub)
+		fsio_dir_close(sub);
+	mem_free(ns.list);
+	return e;
+}

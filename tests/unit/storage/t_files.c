@@ -1,0 +1,362 @@
+/* The list of a shard's files: text form, switch under power cuts and failing calls, damage, cleaning. */
+#include "core/base/arena.h"
+#include "core/base/hash.h"
+#include "core/base/num.h"
+#include "storage/cfile/files.h"
+#include "tests/lib/fault.h"
+#include "tests/lib/fsdouble.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+#include "tests/unit/storage/columns.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define START 1795168800000
+#define WIDTH 7200000
+
+static uint64_t rnd = 5;
+
+/* Writes a real data file of that rank with a few series, ids around it. */
+static struct files_entry file_make(struct fsio_dir *d, uint64_t rank)
+{
+	struct cfile_meta m = { .shard = 2, .start_ms = START, .end_ms = START + WIDTH, .rank = rank };
+	char name[CFILE_NAME_MAX];
+	struct cfile_writer *w = NULL;
+	struct cfile_stats st;
+	int64_t t[10];
+	double v[10];
+	cfile_name(&m, name);
+	for (int i = 0; i < 10; i++) {
+		t[i] = START + (int64_t)rank * 1000 + i;
+		v[i] = (double)i;
+	}
+	if (cfile_writer_create(d, name, &m, &w))
+		abort();
+	for (uint32_t id = 0; id < 5; id++)
+		(void)cfile_writer_add(w, (uint32_t)rank * 10 + id, t, v, 10);
+	if (cfile_writer_finish(w, &st))
+		abort();
+	return files_entry_of(name, &m, &st);
+}
+
+static bool same_list(const struct files *a, const struct files *b)
+{
+	struct buf x, y;
+	buf_init(&x);
+	buf_init(&y);
+	files_format(a, &x);
+	files_format(b, &y);
+	bool same = x.len == y.len && memcmp(x.data, y.data, x.len) == 0;
+	buf_release(&x);
+	buf_release(&y);
+	return same;
+}
+
+static void made_up(struct files *fs, unsigned count)
+{
+	files_init(fs, 2);
+	fs->complete_to = columns_rand(&rnd);
+	fs->next_id = UINT32_MAX;
+	fs->next_number = columns_rand(&rnd);
+	fs->next_rank = UINT64_MAX;
+	for (unsigned i = 0; i < count; i++) {
+		struct files_entry e = { .meta = { .shard = 2,
+			                     .flags = i % 4,
+			                     .start_ms =
+			                         START - WIDTH * (int64_t)columns_below(&rnd, 5),
+			                     .rank = columns_rand(&rnd) },
+			.size_bytes = columns_rand(&rnd),
+			.samples = i,
+			.series = i,
+			.t_min_ms = INT64_MAX,
+			.t_max_ms = INT64_MIN };
+		e.meta.end_ms = e.meta.start_ms + WIDTH;
+		cfile_name(&e.meta, e.name);
+		files_add(fs, &e);
+	}
+}
+
+static void text_form(void)
+{
+	struct files fs, back, copy;
+	struct buf text;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	made_up(&fs, 40);
+	buf_init(&text);
+	files_format(&fs, &text);
+	TAP_OK(files_parse(text.data, text.len, &back, &eb) == ERR_OK);
+	tap_ok(same_list(&fs, &back), "a list comes back from its text");
+	files_copy(&copy, &fs);
+	tap_ok(same_list(&fs, &copy), "a copy is equal");
+	bool sorted = true;
+	for (size_t i = 1; i < fs.count; i++)
+		sorted &= fs.entries[i - 1].meta.start_ms < fs.entries[i].meta.start_ms ||
+		    (fs.entries[i - 1].meta.start_ms == fs.entries[i].meta.start_ms &&
+		        fs.entries[i - 1].meta.rank <= fs.entries[i].meta.rank);
+	tap_ok(sorted, "entries stand by range, then rank");
+	char gone[CFILE_NAME_MAX];
+	memcpy(gone, copy.entries[7].name, sizeof(gone));
+	TAP_OK(files_get(&copy, gone) && files_del(&copy, gone) && !files_get(&copy, gone) &&
+	    !files_del(&copy, gone) && copy.count == 39);
+	files_release(&copy);
+	files_release(&back);
+	unsigned taken = 0;
+	for (size_t at = 0; at < text.len; at++) {
+		text.data[at] ^= (uint8_t)(1u << columns_below(&rnd, 8));
+		if (files_parse(text.data, text.len, &back, NULL) == ERR_OK) {
+			taken++;
+			files_release(&back);
+		}
+		buf_clear(&text);
+		files_format(&fs, &text);
+	}
+	tap_ok(taken == 0, "a list with a turned bit is refused");
+	for (size_t len = 0; len < text.len; len++)
+		if (files_parse(text.data, len, &back, NULL) == ERR_OK) {
+			taken++;
+			files_release(&back);
+		}
+	tap_ok(taken == 0, "a cut list is refused");
+	/* Unknown lines with a good checksum are damage; a later version is not. */
+	static const char *const bad[] = { "kymo-files 1\nwhat 1\n",
+		"kymo-files 1\nfile ../x 0 1 1 0 1 1 1 0 0\n",
+		"kymo-files 1\nfile x 5 5 1 0 1 1 1 0 0\n",
+		"kymo-files 1\nfile x 0 5 1 0 1 1 1 0\n", "kymo-files 1\nnext_id 4294967296\n",
+		"kymo-files 1\nfile x 0 5 1 0 1 1 1 0 0\nfile x 0 5 1 0 1 1 1 0 0\n",
+		"kymo-files 1\n\n" };
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		buf_clear(&text);
+		buf_add_str(&text, bad[i]);
+		buf_printf(&text, "crc %08" PRIx32 "\n", crc32c(0, text.data, text.len));
+		tap_ok(files_parse(text.data, text.len, &back, NULL) == ERR_DAMAGED,
+		    "refused: line 2 of bad list %zu", i);
+	}
+	buf_clear(&text);
+	buf_add_str(&text, "kymo-files 2\nnew\n");
+	buf_printf(&text, "crc %08" PRIx32 "\n", crc32c(0, text.data, text.len));
+	TAP_OK(files_parse(text.data, text.len, &back, NULL) == ERR_UNSUPPORTED);
+	buf_clear(&text);
+	buf_add_str(&text, "kymo-files 1\nshard 2\ntombstone 1 2 {a=\"b c\"}\n");
+	buf_printf(&text, "crc %08" PRIx32 "\n", crc32c(0, text.data, text.len));
+	TAP_OK(files_parse(text.data, text.len, &back, NULL) == ERR_OK && back.tombstones_count == 1);
+	files_copy(&copy, &back);
+	tap_ok(same_list(&back, &copy) && strcmp(copy.tombstones[0], "1 2 {a=\"b c\"}") == 0,
+	    "tombstone lines are kept as they are");
+	files_release(&copy);
+	files_release(&back);
+	files_release(&fs);
+	buf_release(&text);
+}
+
+/* After a power cut at any point the list is one of those switched to, never older than the last that was acknowledged, and all it names is there whole. */
+static void power_cuts(void)
+{
+	char *dir = testlib_tmpdir("t_files");
+	struct fsio_dir *d = NULL;
+	struct files fs;
+	uint64_t done_at[20]; /* point at which generation i + 1 was acknowledged */
+	fsdouble_start(&(struct fsdouble_opts){ .root = dir });
+	if (fsio_dir_open(dir, false, &d))
+		abort();
+	struct files_switcher sw = { .dir = d };
+	files_init(&fs, 2);
+	for (unsigned i = 0; i < 12; i++) {
+		struct files_entry e = file_make(d, i + 1);
+		files_add(&fs, &e);
+		char old[CFILE_NAME_MAX] = "";
+		if (fs.count > 3) { /* one leaves the list, and after the switch the disk */
+			memcpy(old, fs.entries[0].name, sizeof(old));
+			files_del(&fs, old);
+		}
+		if (files_switch(&sw, &fs))
+			abort();
+		done_at[i] = fsdouble_point();
+		if (old[0] && files_remove(&sw, old))
+			abort();
+	}
+	uint64_t end = fsdouble_point();
+	unsigned wrong = 0, images = 0, missing = 0, prevs = 0;
+	for (uint64_t point = 0; point <= end; point++)
+		for (unsigned seed = 0; seed < 3; seed++) {
+			char *into = testlib_tmpdir("t_files_image");
+			struct fsio_dir *at = NULL;
+			struct files got;
+			enum files_found found;
+			fsdouble_image(point, seed, seed ? FSDOUBLE_RANDOM : FSDOUBLE_SYNCED, into);
+			uint64_t least = 0;
+			while (least < 12 && done_at[least] <= point)
+				least++;
+			if (fsio_dir_open(into, false, &at))
+				abort();
+			if (files_load(at, 2, &got, &found, NULL)) {
+				wrong++;
+			} else {
+				images++;
+				prevs += found == FILES_FOUND_PREV;
+				wrong += least > 0 ? found != FILES_FOUND_CURRENT ||
+				        got.generation < least || got.generation > least + 1
+				                   : got.generation > 1;
+				for (size_t i = 0; i < got.count; i++) {
+					struct cfile *f = NULL;
+					struct cfile_damage damage;
+					missing += cfile_open(at, got.entries[i].name, &f, NULL) ||
+					    cfile_verify(f, &damage);
+					cfile_close(f);
+				}
+				files_release(&got);
+			}
+			fsio_dir_close(at);
+			testlib_rmtree(into);
+			free(into);
+		}
+	fsdouble_stop();
+	tap_ok(wrong == 0,
+	    "after a power cut at any of %u images the list is the last acknowledged one or the one under way",
+	    images);
+	tap_ok(missing == 0, "every file it names is there whole");
+	tap_ok(prevs == 0, "a power cut never leaves FILES damaged");
+	files_release(&fs);
+	fsio_dir_close(d);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* The nth call of a switch fails, for every n. */
+static void failing_calls(void)
+{
+	unsigned failures = 0, wrong = 0, freed = 0;
+	for (uint64_t n = 1;; n++) {
+		char *dir = testlib_tmpdir("t_files");
+		struct fsio_dir *d = NULL;
+		struct files fs, got;
+		enum files_found found;
+		if (fsio_dir_open(dir, false, &d))
+			abort();
+		struct files_switcher sw = { .dir = d };
+		files_init(&fs, 2);
+		struct files_entry a = file_make(d, 1), b = file_make(d, 2);
+		files_add(&fs, &a);
+		if (files_switch(&sw, &fs) || files_switch(&sw, &fs))
+			abort();
+		files_add(&fs, &b);
+		(void)files_del(&fs, a.name);
+		fault_start(NULL);
+		fault_set(FAULT_ANY, NULL, n, 1, n % 2 ? ERR_IO : ERR_NOSPACE);
+		enum err e = files_switch(&sw, &fs);
+		bool hit = fault_hits(FAULT_ANY) > 0;
+		fault_stop();
+		size_t count = 0;
+		if (e) {
+			failures++;
+			wrong += !files_unknown(&sw);
+			freed += files_remove(&sw, a.name) != ERR_BUSY ||
+			    files_clean(&sw, &fs, false, &count) != ERR_BUSY;
+			wrong += files_load(d, 2, &got, &found, NULL) != ERR_OK ||
+			    found != FILES_FOUND_CURRENT || got.count != 1;
+			files_release(&got);
+			wrong += files_switch(&sw, &fs) != ERR_OK;
+		}
+		wrong += files_unknown(&sw) || files_remove(&sw, a.name) ||
+		    files_load(d, 2, &got, &found, NULL) || !same_list(&got, &fs) ||
+		    found != FILES_FOUND_CURRENT;
+		files_release(&got);
+		files_release(&fs);
+		fsio_dir_close(d);
+		testlib_rmtree(dir);
+		free(dir);
+		if (!hit)
+			break;
+	}
+	tap_ok(failures >= 6, "a failing call makes the switch fail (%u calls)", failures);
+	tap_ok(wrong == 0, "after a failure the list on disk is good, and a later switch succeeds");
+	tap_ok(freed == 0, "nothing is removed while the state is unknown");
+}
+
+static void damage(struct fsio_dir *d, const char *name)
+{
+	struct fsio_file *io = NULL;
+	if (fsio_open(d, name, FSIO_WRITE, &io) || fsio_write_at(io, "?", 1, 20))
+		abort();
+	fsio_close(io);
+}
+
+static void damaged_lists(void)
+{
+	char *dir = testlib_tmpdir("t_files");
+	struct fsio_dir *d = NULL;
+	struct files fs, got;
+	enum files_found found;
+	size_t count = 0;
+	if (fsio_dir_open(dir, false, &d))
+		abort();
+	struct files_switcher sw = { .dir = d };
+	TAP_OK(files_load(d, 2, &got, &found, NULL) == ERR_OK && found == FILES_FOUND_NEW &&
+	    got.count == 0 && got.next_rank == 1);
+	files_release(&got);
+	files_init(&fs, 2);
+	struct files_entry a = file_make(d, 1), b = file_make(d, 2), c = file_make(d, 3);
+	fs.complete_to = 100;
+	files_add(&fs, &a);
+	files_add(&fs, &b);
+	TAP_OK(files_switch(&sw, &fs) == ERR_OK);
+	fs.complete_to = 200;
+	(void)files_del(&fs, a.name);
+	files_add(&fs, &c);
+	TAP_OK(files_switch(&sw, &fs) == ERR_OK && files_remove(&sw, a.name) == ERR_OK);
+	/* An unfinished file lies around. */
+	struct files_entry cut = file_make(d, 9);
+	struct fsio_file *io = NULL;
+	if (fsio_open(d, cut.name, FSIO_WRITE, &io) || fsio_truncate(io, cut.size_bytes - 10))
+		abort();
+	fsio_close(io);
+	damage(d, FILES_NAME);
+	TAP_OK(files_load(d, 2, &got, &found, NULL) == ERR_OK && found == FILES_FOUND_PREV);
+	tap_ok(got.complete_to == 100 && got.count == 2 && files_get(&got, b.name) &&
+	        files_get(&got, c.name),
+	    "with FILES damaged the one before is taken, and corrected from the data files");
+	tap_ok(got.next_id == 35 && got.next_rank == 4,
+	    "ids and ranks go on above what was seen (%u, %" PRIu64 ")", got.next_id, got.next_rank);
+	TAP_OK(files_switch(&sw, &got) == ERR_OK &&
+	    files_clean(&sw, &got, true, &count) == ERR_OK && count == 1);
+	struct fsio_dir *sub = NULL;
+	uint64_t size = 0;
+	TAP_OK(fsio_dir_sub(d, FILES_ASIDE_DIR, false, &sub) == ERR_OK &&
+	    fsio_open(sub, cut.name, FSIO_READ, &io) == ERR_OK && fsio_size(io, &size) == ERR_OK);
+	tap_ok(size == cut.size_bytes - 10,
+	    "what could not be opened whole is set aside, not removed");
+	fsio_close(io);
+	fsio_dir_close(sub);
+	files_release(&got);
+	/* FILES.prev was good and stays when FILES is bad. */
+	damage(d, FILES_NAME);
+	TAP_OK(files_load(d, 2, &got, &found, NULL) == ERR_OK && found == FILES_FOUND_PREV &&
+	    got.complete_to == 100);
+	damage(d, FILES_PREV);
+	files_release(&got);
+	TAP_OK(files_load(d, 2, &got, &found, NULL) == ERR_OK && found == FILES_FOUND_NONE);
+	tap_ok(got.complete_to == 0 && got.next_number == 1 && got.count == 2 && got.next_id == 35,
+	    "with both damaged the list is made from the data files");
+	TAP_OK(files_switch(&sw, &got) == ERR_OK);
+	(void)file_make(d, 50);
+	TAP_OK(files_clean(&sw, &got, false, &count) == ERR_OK && count == 1);
+	struct files third;
+	TAP_OK(files_load(d, 3, &third, &found, NULL) == ERR_OK && third.count == 0);
+	tap_ok(found == FILES_FOUND_NONE, "a list of another shard is not taken");
+	files_release(&third);
+	files_release(&got);
+	files_release(&fs);
+	fsio_dir_close(d);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+int main(void)
+{
+	text_form();
+	power_cuts();
+	failing_calls();
+	damaged_lists();
+	return tap_done();
+}
