@@ -1,0 +1,351 @@
+/* Functions over the samples of a window that do not extrapolate. */
+#include "core/promql/ql_range.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Beyond this a partial sum may overflow where the whole would not: the window is summed plainly. */
+#define QL_SUM_SAFE 1e300
+
+/* --- sums --- */
+
+static double sum_plain(const double *v, uint32_t n)
+{
+	double sum = 0, c = 0;
+	for (uint32_t i = 0; i < n; i++)
+		ql_kahan(v[i], &sum, &c);
+	return isinf(sum) ? sum : sum + c;
+}
+
+static double avg_plain(const double *v, uint32_t n)
+{
+	double sum = v[0], c = 0, mean = 0, count = 1;
+	bool incremental = false;
+
+	for (uint32_t i = 1; i < n; i++) {
+		count = (double)(i + 1);
+		if (!incremental) {
+			double s = sum, sc = c;
+			ql_kahan(v[i], &s, &sc);
+			if (!isinf(s)) {
+				sum = s;
+				c = sc;
+				continue;
+			}
+			/* The sum would overflow: go on with the mean. */
+			incremental = true;
+			mean = sum / (count - 1);
+			c /= count - 1;
+		}
+		double q = (count - 1) / count;
+		mean *= q;
+		c *= q;
+		ql_kahan(v[i] / count, &mean, &c);
+	}
+	return incremental ? mean + c : sum / count + c / count;
+}
+
+/*
+ * Sliding sums: suffix[i], suffix_c[i] = compensated sum of v[i..mid-1]; back = sum of v[mid..hi-1]. The window is suffix[lo] + back.
+ * When lo passes mid the suffixes are made anew for what is there: each sample is added at most twice.
+ */
+struct slide {
+	uint32_t mid, hi;
+	double back, back_c;
+};
+
+static void slide_rebuild(struct ql_range *r, struct slide *s, const double *v, uint32_t lo)
+{
+	double sum = 0, c = 0;
+	for (uint32_t k = s->hi; k > lo; k--) {
+		ql_kahan(v[k - 1], &sum, &c);
+		r->scratch[k - 1] = sum;
+		r->scratch2[k - 1] = c;
+	}
+	s->mid = s->hi;
+	s->back = s->back_c = 0;
+}
+
+static void sum_slide(struct ql_range *r, const double *v, bool avg, double *out, uint64_t *has)
+{
+	struct slide s = { 0 };
+
+	for (uint32_t i = 0; i < r->spec.grid.n; i++) {
+		uint32_t lo = r->lo[i], hi = r->hi[i];
+		if (lo == hi)
+			continue;
+		if (lo >= s.hi) { /* nothing in common with before */
+			s = (struct slide){ .mid = lo, .hi = lo };
+		}
+		for (; s.hi < hi; s.hi++)
+			ql_kahan(v[s.hi], &s.back, &s.back_c);
+		if (lo >= s.mid)
+			slide_rebuild(r, &s, v, lo);
+		double sum = r->scratch[lo], c = r->scratch2[lo];
+		ql_kahan(s.back, &sum, &c);
+		c += s.back_c;
+		if (UNLIKELY(!(fabs(sum) < QL_SUM_SAFE)))
+			out[i] = avg ? avg_plain(v + lo, hi - lo) : sum_plain(v + lo, hi - lo);
+		else if (avg)
+			out[i] = sum / (double)(hi - lo) + c / (double)(hi - lo);
+		else
+			out[i] = sum + c;
+		ql_bit_on(has, i);
+	}
+}
+
+/* --- extremes: a monotone queue of indices --- */
+
+static bool beats(
+    double x, double y, bool max) /* does x end the life of y? NaN never lives beside a number */
+{
+	return isnan(y) || (max ? x > y : x < y);
+}
+
+static void extreme_slide(struct ql_range *r, const double *v, bool max, double *out, uint64_t *has)
+{
+	uint32_t *q = r->index, head = 0, tail = 0, next = 0;
+
+	for (uint32_t i = 0; i < r->spec.grid.n; i++) {
+		uint32_t lo = r->lo[i], hi = r->hi[i];
+		for (; next < hi; next++) {
+			if (isnan(v[next]) && tail > head)
+				continue; /* only kept when nothing else is there; see below */
+			while (tail > head && beats(v[next], v[q[tail - 1]], max))
+				tail--;
+			q[tail++] = next;
+		}
+		while (head < tail && q[head] < lo)
+			head++;
+		if (lo == hi)
+			continue;
+		/* An empty queue: the newer samples were NaN, left out behind a number that is now gone. */
+		out[i] = head < tail ? v[q[head]] : (double)NAN;
+		ql_bit_on(has, i);
+	}
+}
+
+static double extreme_plain(const double *v, uint32_t n, bool max)
+{
+	double best = v[0];
+	for (uint32_t i = 1; i < n; i++)
+		if (isnan(best) || (max ? v[i] > best : v[i] < best))
+			best = v[i];
+	return best;
+}
+
+/* --- prefix counts --- */
+
+static void counted(struct ql_range *r, const double *v, uint32_t count, double *out, uint64_t *has)
+{
+	uint32_t *p = r->index, n = 0;
+	bool resets = r->spec.fn == QL_FN_RESETS;
+
+	p[0] = 0;
+	for (uint32_t i = 1; i < count; i++) {
+		if (resets)
+			n += v[i] < v[i - 1];
+		else
+			n += v[i] != v[i - 1] && !(isnan(v[i]) && isnan(v[i - 1]));
+		p[i] = n;
+	}
+	for (uint32_t i = 0; i < r->spec.grid.n; i++) {
+		if (r->lo[i] == r->hi[i])
+			continue;
+		out[i] = p[r->hi[i] - 1] - p[r->lo[i]];
+		ql_bit_on(has, i);
+	}
+}
+
+/* --- one window at a time --- */
+
+static double variance(const double *v, uint32_t n)
+{
+	double count = 0, mean = 0, c_mean = 0, aux = 0, c_aux = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		count++;
+		double delta = v[i] - (mean + c_mean);
+		ql_kahan(delta / count, &mean, &c_mean);
+		ql_kahan(delta * (v[i] - (mean + c_mean)), &aux, &c_aux);
+	}
+	return (aux + c_aux) / count;
+}
+
+static void regression(
+    const int64_t *t, const double *v, uint32_t n, int64_t zero, double *slope, double *intercept)
+{
+	double sx = 0, cx = 0, sy = 0, cy = 0, sxy = 0, cxy = 0, sxx = 0, cxx = 0, count = n;
+	bool constant = true;
+
+	for (uint32_t i = 0; i < n; i++) {
+		double x = (double)(t[i] - zero) / 1e3;
+		constant = constant && (i == 0 || v[i] == v[0]);
+		ql_kahan(x, &sx, &cx);
+		ql_kahan(v[i], &sy, &cy);
+		ql_kahan(x * v[i], &sxy, &cxy);
+		ql_kahan(x * x, &sxx, &cxx);
+	}
+	if (constant) {
+		*slope = isinf(v[0]) ? (double)NAN : 0;
+		*intercept = isinf(v[0]) ? (double)NAN : v[0];
+		return;
+	}
+	sx += cx;
+	sy += cy;
+	sxy += cxy;
+	sxx += cxx;
+	double cov = sxy - sx * sy / count, var = sxx - sx * sx / count;
+	*slope = cov / var;
+	*intercept = sy / count - *slope * sx / count;
+}
+
+static double smoothing(const double *v, uint32_t n, double sf, double tf)
+{
+	double s0 = 0, s1 = v[0], b = v[1] - v[0];
+	for (uint32_t i = 1; i < n; i++) {
+		double x = sf * v[i];
+		if (i > 1)
+			b = tf * (s1 - s0) + (1 - tf) * b;
+		double y = (1 - sf) * (s1 + b);
+		s0 = s1;
+		s1 = x + y;
+	}
+	return s1;
+}
+
+static double median_deviation(double *scratch, const double *v, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (isnan(v[i]))
+			return NAN;
+		scratch[i] = v[i];
+	}
+	double median = ql_quantile(0.5, scratch, n);
+	for (uint32_t i = 0; i < n; i++)
+		scratch[i] = fabs(scratch[i] - median);
+	return ql_quantile(0.5, scratch, n);
+}
+
+static double time_of_extreme(const int64_t *t, const double *v, uint32_t n, bool max)
+{
+	uint32_t best = 0;
+	for (uint32_t i = 1; i < n; i++)
+		if (isnan(v[best]) || (max ? v[i] >= v[best] : v[i] <= v[best]))
+			best = i;
+	return (double)t[best] / 1000;
+}
+
+static double last_two(const int64_t *t, const double *v, uint32_t n, bool rate)
+{
+	double x = v[n - 1] - v[n - 2];
+	if (!rate)
+		return x;
+	if (v[n - 1] < v[n - 2])
+		x = v[n - 1];
+	return x / ((double)(t[n - 1] - t[n - 2]) / 1000);
+}
+
+/* The value of one window of n > 0 samples; false when there is none. */
+static bool window_value(
+    struct ql_range *r, uint32_t step, const int64_t *t, const double *v, uint32_t n, double *out)
+{
+	const struct ql_range_spec *s = &r->spec;
+	double slope, intercept;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+	switch (s->fn) { /* the others have a loop of their own */
+	case QL_FN_SUM_OVER_TIME:
+		*out = sum_plain(v, n);
+		return true;
+	case QL_FN_AVG_OVER_TIME:
+		*out = avg_plain(v, n);
+		return true;
+	case QL_FN_MIN_OVER_TIME:
+	case QL_FN_MAX_OVER_TIME:
+		*out = extreme_plain(v, n, s->fn == QL_FN_MAX_OVER_TIME);
+		return true;
+	case QL_FN_COUNT_OVER_TIME:
+		*out = n;
+		return true;
+	case QL_FN_PRESENT_OVER_TIME:
+	case QL_FN_ABSENT_OVER_TIME: /* the opposite is made of it later */
+		*out = 1;
+		return true;
+	case QL_FN_FIRST_OVER_TIME:
+		*out = v[0];
+		return true;
+	case QL_FN_LAST_OVER_TIME:
+		*out = v[n - 1];
+		return true;
+	case QL_FN_TS_OF_FIRST_OVER_TIME:
+		*out = (double)t[0] / 1000;
+		return true;
+	case QL_FN_TS_OF_LAST_OVER_TIME:
+		*out = (double)t[n - 1] / 1000;
+		return true;
+	case QL_FN_TS_OF_MIN_OVER_TIME:
+	case QL_FN_TS_OF_MAX_OVER_TIME:
+		*out = time_of_extreme(t, v, n, s->fn == QL_FN_TS_OF_MAX_OVER_TIME);
+		return true;
+	case QL_FN_STDVAR_OVER_TIME:
+		*out = variance(v, n);
+		return true;
+	case QL_FN_STDDEV_OVER_TIME:
+		*out = sqrt(variance(v, n));
+		return true;
+	case QL_FN_QUANTILE_OVER_TIME:
+		memcpy(r->scratch, v, n * sizeof(*v));
+		*out = ql_quantile(s->param[0][step], r->scratch, n);
+		return true;
+	case QL_FN_MAD_OVER_TIME:
+		*out = median_deviation(r->scratch, v, n);
+		return true;
+	case QL_FN_IRATE:
+	case QL_FN_IDELTA:
+		if (n < 2)
+			return false;
+		*out = last_two(t, v, n, s->fn == QL_FN_IRATE);
+		return true;
+	case QL_FN_DERIV:
+		if (n < 2)
+			return false;
+		regression(t, v, n, t[0], out, &intercept);
+		return true;
+	case QL_FN_PREDICT_LINEAR:
+		if (n < 2)
+			return false;
+		regression(t, v, n, ql_grid_t(&s->grid, step), &slope, &intercept);
+		*out = slope * s->param[0][step] + intercept;
+		return true;
+	case QL_FN_DOUBLE_EXPONENTIAL_SMOOTHING:
+		if (n < 2)
+			return false;
+		*out = smoothing(v, n, s->param[0][step], s->param[1][step]);
+		return true;
+	default:
+		return false;
+	}
+#pragma GCC diagnostic pop
+}
+
+void ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t count, double *out,
+    uint64_t *has)
+{
+	enum ql_fn fn = r->spec.fn;
+	bool slide = r->_slide && !r->plain;
+
+	if (fn == QL_FN_CHANGES || fn == QL_FN_RESETS) {
+		counted(r, v, count, out, has);
+	} else if (slide && (fn == QL_FN_SUM_OVER_TIME || fn == QL_FN_AVG_OVER_TIME)) {
+		sum_slide(r, v, fn == QL_FN_AVG_OVER_TIME, out, has);
+	} else if (slide && (fn == QL_FN_MIN_OVER_TIME || fn == QL_FN_MAX_OVER_TIME)) {
+		extreme_slide(r, v, fn == QL_FN_MAX_OVER_TIME, out, has);
+	} else {
+		for (uint32_t i = 0; i < r->spec.grid.n; i++) {
+			uint32_t lo = r->lo[i], n = r->hi[i] - lo;
+			if (n && window_value(r, i, t + lo, v + lo, n, &out[i]))
+				ql_bit_on(has, i);
+		}
+	}
+}

@@ -1,0 +1,81 @@
+/*
+ * ql_plan - from the tree of an expression to the list of what is done, leaves first.
+ *
+ * Each node of the plan has a grid of steps (subqueries have their own) and, when done, a result on it: a vector of columns, or an array of scalars.
+ * Scalars that need no data are computed here. Selectors become pieces, and pieces swallow what stands above them while that can be done on the shards (ql_piece.h).
+ * Parts that do not change from step to step ("@" below them) are planned for one step and stretched by a node PN_EXPAND, in the places where upstream wraps them (promql/engine.go, preprocessExprHelper).
+ *
+ * Thread: one. Memory: the query's arena.
+ */
+#ifndef CORE_PROMQL_QL_PLAN_H
+#define CORE_PROMQL_QL_PLAN_H
+
+#include "core/promql/ql_piece.h"
+
+enum ql_pn_kind {
+	PN_SCALAR,    /* computed by the plan */
+	PN_SCALAR_OP, /* scalar operator scalar, with data below */
+	PN_SCALAR_NEG,
+	PN_SCALAR_FN, /* min_of, max_of with data below */
+	PN_SCALAR_OF, /* scalar(v) */
+	PN_STRING,
+	PN_EMPTY, /* a vector of nothing (its arguments are evaluated all the same) */
+	PN_PIECE,
+	PN_VECTOR_OF, /* vector(s) */
+	PN_ELEM,
+	PN_BINARY, /* vector operator vector */
+	PN_SET,    /* and, or, unless */
+	PN_AGGR,
+	PN_TOPK, /* topk, bottomk, limitk, limit_ratio */
+	PN_QUANTILE,
+	PN_COUNT_VALUES,
+	PN_WINDOW,   /* range function over the columns of a subquery */
+	PN_SUBQUERY, /* a subquery as the result */
+	PN_EXPAND,
+	PN_LABEL_REPLACE,
+	PN_LABEL_JOIN,
+	PN_SORT,      /* sort, sort_desc, sort_by_label, sort_by_label_desc */
+	PN_HISTOGRAM, /* histogram_quantile, _quantiles, _fraction */
+	PN_ABSENT,    /* absent, absent_over_time */
+};
+struct ql_pn {
+	enum ql_pn_kind kind;
+	const struct ql_node *ast;
+	struct ql_grid grid;
+	struct ql_pn **arg;
+	unsigned args_count;
+	struct ql_pn *next; /* in order of evaluation */
+	/* what it is made of */
+	struct ql_piece *piece; /* PN_PIECE */
+	struct ql_pn *next_piece;
+	bool piece_closed;          /* nothing more is swallowed */
+	struct ql_elem elem;        /* PN_ELEM; parameters of data come from arg[1], arg[2] */
+	struct ql_range_spec range; /* PN_WINDOW */
+	bool strict_same; /* equal label sets after name removal are an error even at different steps */
+	/* result */
+	const double *scalar; /* grid.n values; of PN_SCALAR from the plan on */
+	struct ql_vec vec;
+	bool ordered;          /* the order of vec matters */
+	struct ql_series *raw; /* a range vector as the result */
+	size_t raw_count, raw_cap;
+	/* while it runs */
+	uint32_t pos;
+	void *state;
+};
+struct ql_plan {
+	struct arena *arena;
+	const struct ql_opts *opts;
+	int64_t lookback_ms, subquery_step_ms;
+	uint64_t points_max, bytes_max, series_max;
+	struct ql_pn *first, **_end; /* evaluation order */
+	struct ql_pn *root;
+	struct ql_pn *pieces; /* through next_piece */
+	struct errbuf *eb;
+	enum err err;
+};
+/* ERR_EXECUTION when it can be seen now that evaluation fails. */
+MUST_CHECK enum err ql_plan_make(struct ql_plan *p, const struct ql_node *root);
+struct ql_grid ql_plan_subquery_grid(
+    const struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer);
+
+#endif

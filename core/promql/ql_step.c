@@ -1,0 +1,544 @@
+/* The nodes of a plan that need no file of their own, and what all of them share. */
+#include "core/promql/ql_run.h"
+
+#include "core/rt/job.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- shared --- */
+
+bool ql_tick(struct ql_run *x, uint64_t values)
+{
+	uint64_t work = x->_work + values + 16;
+	x->_work = work < QL_TICK ? (uint32_t)work : 0;
+	return work >= QL_TICK && job_should_yield();
+}
+
+enum ql_did ql_fail(struct ql_run *x, enum err e)
+{
+	x->err = e;
+	return QL_FAILED;
+}
+
+enum ql_did ql_failf(struct ql_run *x, const char *fmt, ...)
+{
+	char text[ERRBUF_SIZE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	int len = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	x->err = errbuf_set(x->eb, ERR_EXECUTION, "%s", len < 0 ? "" : text);
+	return QL_FAILED;
+}
+
+void ql_run_at_end(struct ql_run *x, void (*fn)(void *arg), void *arg)
+{
+	struct ql_cleanup *c = arena_alloc(x->arena, sizeof(*c));
+	*c = (struct ql_cleanup){ .next = x->cleanups, .fn = fn, .arg = arg };
+	x->cleanups = c;
+}
+
+void ql_run_clean(struct ql_run *x)
+{
+	for (; x->cleanups; x->cleanups = x->cleanups->next)
+		x->cleanups->fn(x->cleanups->arg);
+}
+
+struct ql_col *ql_run_col(struct ql_run *x, struct ql_vec *v, struct labels ls, uint32_t n)
+{
+	x->err = ql_charge(&x->budget, n, x->eb);
+	if (x->err)
+		return NULL;
+	struct ql_col *c = ql_vec_add(x->arena, v);
+	ql_col_init(x->arena, c, ls, label_hash(ls), n);
+	return c;
+}
+
+void ql_run_drop_name(struct ql_run *x, struct ql_col *c)
+{
+	if (x->late) {
+		c->drop_name = true;
+		return;
+	}
+	struct labels ls = ql_labels_drop_name(x->arena, c->ls);
+	if (ls.len != c->ls.len) {
+		c->ls = ls;
+		c->hash = label_hash(ls);
+	}
+}
+
+enum err ql_run_tidy(struct ql_run *x, struct ql_vec *v, uint32_t n, bool same, bool strict)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < v->count; i++)
+		if (ql_bits_any(v->cols[i].has, n))
+			v->cols[kept++] = v->cols[i];
+	v->count = kept;
+	return same ? ql_vec_merge_same(x->arena, v, n, strict, x->eb) : ERR_OK;
+}
+
+/* --- sorting --- */
+
+void ql_sorter_init(struct ql_sorter *s, struct arena *a, uint32_t count,
+    int (*cmp)(const void *arg, uint32_t a, uint32_t b), const void *arg)
+{
+	*s = (struct ql_sorter){ .count = count, .cmp = cmp, .arg = arg, ._width = 1 };
+	s->idx = arena_array(a, (size_t)count + 1, sizeof(*s->idx));
+	s->_tmp = arena_array(a, (size_t)count + 1, sizeof(*s->_tmp));
+	for (uint32_t i = 0; i < count; i++)
+		s->idx[i] = i;
+}
+
+/* One merge of two runs; false when the slice ended inside it. */
+static bool sorter_merge(struct ql_sorter *s, struct ql_run *x, uint32_t mid, uint32_t hi)
+{
+	while (s->_i < mid && s->_j < hi) {
+		bool right = s->cmp(s->arg, s->idx[s->_i], s->idx[s->_j]) > 0;
+		s->_tmp[s->_k++] = s->idx[right ? s->_j++ : s->_i++];
+		if (ql_tick(x, 16))
+			return false;
+	}
+	while (s->_i < mid)
+		s->_tmp[s->_k++] = s->idx[s->_i++];
+	while (s->_j < hi)
+		s->_tmp[s->_k++] = s->idx[s->_j++];
+	memcpy(s->idx + s->_lo, s->_tmp + s->_lo, (size_t)(hi - s->_lo) * sizeof(*s->idx));
+	return true;
+}
+
+static uint32_t least(uint64_t a, uint32_t b)
+{
+	return a < b ? (uint32_t)a : b;
+}
+
+bool ql_sorter_run(struct ql_sorter *s, struct ql_run *x)
+{
+	for (; s->_width < s->count; s->_width *= 2, s->_lo = 0) {
+		while (s->_lo < s->count) {
+			uint32_t mid = least((uint64_t)s->_lo + s->_width, s->count);
+			uint32_t hi = least((uint64_t)mid + s->_width, s->count);
+			if (!s->_open) {
+				s->_i = s->_k = s->_lo;
+				s->_j = mid;
+				s->_open = true;
+			}
+			if (!sorter_merge(s, x, mid, hi))
+				return false;
+			s->_open = false;
+			s->_lo = hi;
+		}
+	}
+	return true;
+}
+
+int ql_vec_cmp_labels(const void *arg, uint32_t a, uint32_t b)
+{
+	const struct ql_vec *v = arg;
+	return label_cmp(v->cols[a].ls, v->cols[b].ls);
+}
+
+/* --- scalars --- */
+
+static double *scalar_make(struct ql_run *x, struct ql_pn *pn)
+{
+	x->err = ql_charge(&x->budget, pn->grid.n, x->eb);
+	if (x->err)
+		return NULL;
+	double *v = arena_array(x->arena, pn->grid.n, sizeof(*v));
+	pn->scalar = v;
+	return v;
+}
+
+static enum ql_did run_scalar(struct ql_run *x, struct ql_pn *pn)
+{
+	const double *l = pn->arg[0]->scalar, *r = pn->args_count > 1 ? pn->arg[1]->scalar : l;
+	double *out = scalar_make(x, pn);
+	bool neg = pn->kind == PN_SCALAR_NEG, fn = pn->kind == PN_SCALAR_FN;
+
+	if (!out)
+		return QL_FAILED;
+	for (uint32_t i = 0; i < pn->grid.n; i++) {
+		if (neg)
+			out[i] = -l[i];
+		else if (fn)
+			out[i] = pn->ast->call.func->fn == QL_FN_MIN_OF ? ql_min_of(l[i], r[i])
+			                                                : ql_max_of(l[i], r[i]);
+		else if (ql_op_is_compare(pn->ast->bin.op))
+			out[i] = ql_compare(pn->ast->bin.op, l[i], r[i]);
+		else
+			out[i] = ql_arith(pn->ast->bin.op, l[i], r[i]);
+	}
+	return QL_DONE;
+}
+
+static enum ql_did run_scalar_of(struct ql_run *x, struct ql_pn *pn)
+{
+	const struct ql_vec *v = &pn->arg[0]->vec;
+	double *out = pn->state ? pn->state : scalar_make(x, pn);
+	uint32_t n = pn->grid.n;
+	uint64_t *seen;
+
+	if (!out)
+		return QL_FAILED;
+	if (!pn->state) {
+		pn->state = out;
+		for (uint32_t i = 0; i < n; i++)
+			out[i] = NAN;
+		/* Presence of a first element rides in a column of its own. */
+		if (!ql_run_col(x, &pn->vec, (struct labels){ 0 }, n))
+			return QL_FAILED;
+	}
+	seen = pn->vec.cols[0].has;
+	for (; pn->pos < v->count; pn->pos++) {
+		const struct ql_col *c = &v->cols[pn->pos];
+		QL_EACH_BIT(i, c->has, n)
+		{
+			out[i] = ql_bit(seen, i) ? (double)NAN : c->v[i];
+			ql_bit_on(seen, i);
+		}
+		if (ql_tick(x, n) && pn->pos + 1 < v->count) {
+			pn->pos++;
+			return QL_AGAIN;
+		}
+	}
+	pn->vec.count = 0;
+	return QL_DONE;
+}
+
+static enum ql_did run_vector_of(struct ql_run *x, struct ql_pn *pn)
+{
+	struct ql_col *c = ql_run_col(x, &pn->vec, (struct labels){ 0 }, pn->grid.n);
+	if (!c)
+		return QL_FAILED;
+	memcpy(c->v, pn->arg[0]->scalar, pn->grid.n * sizeof(*c->v));
+	ql_bits_fill(c->has, pn->grid.n);
+	return QL_DONE;
+}
+
+/* --- per value --- */
+
+static void note_trim(struct ql_run *x, const struct ql_pn *pn)
+{
+	const char *op = ql_op_text(pn->ast->bin.op);
+	ql_notes_add(&x->notes, true, pn->ast->pos,
+	    "incompatible sample types encountered for binary operator \"%s\": float %s float", op,
+	    op);
+}
+
+static enum ql_did run_elem(struct ql_run *x, struct ql_pn *pn)
+{
+	uint32_t n = pn->grid.n;
+	bool drops = ql_elem_drops_name(&pn->elem);
+
+	if (!pn->state) {
+		pn->state = pn;
+		pn->vec = pn->arg[0]->vec;
+		for (unsigned i = 1; i < pn->args_count; i++)
+			pn->elem.param[i - 1] = pn->arg[i]->scalar;
+		if (pn->elem.kind == QL_ELEM_OP && ql_op_is_trim(pn->elem.op)) {
+			if (pn->vec.count)
+				note_trim(x, pn);
+			pn->vec.count = 0;
+		}
+	}
+	while (pn->pos < pn->vec.count) {
+		struct ql_col *c = &pn->vec.cols[pn->pos++];
+		ql_elem_run(&pn->elem, &pn->grid, c->v, c->has);
+		if (drops)
+			ql_run_drop_name(x, c);
+		if (ql_tick(x, n))
+			return QL_AGAIN;
+	}
+	x->err = ql_run_tidy(x, &pn->vec, n, drops && !x->late, false);
+	return x->err ? QL_FAILED : QL_DONE;
+}
+
+static enum ql_did run_expand(struct ql_run *x, struct ql_pn *pn)
+{
+	const struct ql_pn *a = pn->arg[0];
+	uint32_t n = pn->grid.n;
+
+	if (a->scalar) {
+		double *out = scalar_make(x, pn);
+		if (!out)
+			return QL_FAILED;
+		for (uint32_t i = 0; i < n; i++)
+			out[i] = a->scalar[0];
+		return QL_DONE;
+	}
+	while (pn->pos < a->vec.count) {
+		const struct ql_col *from = &a->vec.cols[pn->pos++];
+		if (!ql_bit(from->has, 0))
+			continue;
+		struct ql_col *c = ql_run_col(x, &pn->vec, from->ls, n);
+		if (!c)
+			return QL_FAILED;
+		for (uint32_t i = 0; i < n; i++)
+			c->v[i] = from->v[0];
+		ql_bits_fill(c->has, n);
+		c->drop_name = from->drop_name;
+		if (ql_tick(x, n))
+			return QL_AGAIN;
+	}
+	pn->ordered = a->ordered;
+	return QL_DONE;
+}
+
+/* --- aggregation at home --- */
+
+static void aggr_release(void *arg)
+{
+	ql_aggr_release(arg);
+}
+
+static enum ql_did run_aggr(struct ql_run *x, struct ql_pn *pn)
+{
+	const struct ql_node *ast = pn->ast;
+	const struct ql_vec *v = &pn->arg[0]->vec;
+	struct ql_aggr *g = pn->state;
+
+	if (!g) {
+		g = pn->state = arena_zalloc(x->arena, sizeof(*g));
+		ql_aggr_init(g, ast->agg.op,
+		    ql_aggr_names(
+		        x->arena, ast->agg.grouping, ast->agg.grouping_count, ast->agg.without),
+		    ast->agg.without, pn->grid.n, x->arena);
+		ql_run_at_end(x, aggr_release, g);
+	}
+	while (pn->pos < v->count) {
+		enum err e = ql_aggr_add(g, &v->cols[pn->pos++], &x->budget, x->eb);
+		if (e)
+			return ql_fail(x, e);
+		if (ql_tick(x, pn->grid.n))
+			return QL_AGAIN;
+	}
+	for (uint32_t i = 0; i < g->tab.count; i++)
+		ql_aggr_finish(g, i, ql_vec_add(x->arena, &pn->vec));
+	return QL_DONE;
+}
+
+/* --- subqueries --- */
+
+struct window_state {
+	struct ql_range range;
+	int64_t *t;
+	double *v;
+};
+
+static void note_window_counter(struct ql_run *x, const struct ql_pn *pn, const struct ql_col *c)
+{
+	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
+	uint32_t len;
+	const char *name = label_get(c->ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
+
+	if ((pn->range.fn != QL_FN_RATE && pn->range.fn != QL_FN_INCREASE) || !name || !len)
+		return;
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		size_t n = strlen(ends[i]);
+		if (len >= n && memcmp(name + len - n, ends[i], n) == 0)
+			return;
+	}
+	ql_notes_add(&x->notes, true, pn->ast->call.args[0]->pos,
+	    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: %s",
+	    ql_fmt_q(x->arena, name, len));
+}
+
+static void window_release(void *arg)
+{
+	struct window_state *w = arg;
+	ql_range_release(&w->range);
+	mem_free(w->t);
+	mem_free(w->v);
+}
+
+static uint32_t window_points(struct window_state *w, const struct ql_col *c, const struct ql_grid *g)
+{
+	uint32_t n = 0;
+	QL_EACH_BIT(i, c->has, g->n)
+	{
+		w->t[n] = ql_grid_t(g, i);
+		w->v[n++] = c->v[i];
+	}
+	return n;
+}
+
+static enum ql_did window_column(struct ql_run *x, struct ql_pn *pn, const struct ql_col *from)
+{
+	struct window_state *w = pn->state;
+	uint32_t points = window_points(w, from, &pn->arg[0]->grid);
+	struct ql_col *c = ql_run_col(x, &pn->vec, from->ls, pn->grid.n);
+	bool any;
+
+	if (!c)
+		return QL_FAILED;
+	x->err = ql_range_run(&w->range, w->t, w->v, points, c->v, c->has, &any, x->eb);
+	if (x->err)
+		return QL_FAILED;
+	if (!any) {
+		pn->vec.count--;
+		ql_uncharge(&x->budget, pn->grid.n);
+		return QL_DONE;
+	}
+	note_window_counter(x, pn, from);
+	c->drop_name = from->drop_name;
+	if (pn->range.fn != QL_FN_LAST_OVER_TIME && pn->range.fn != QL_FN_FIRST_OVER_TIME)
+		ql_run_drop_name(x, c);
+	return QL_DONE;
+}
+
+static enum ql_did run_window(struct ql_run *x, struct ql_pn *pn)
+{
+	const struct ql_vec *v = &pn->arg[0]->vec;
+	struct window_state *w = pn->state;
+
+	if (!w) {
+		w = pn->state = arena_zalloc(x->arena, sizeof(*w));
+		ql_run_at_end(x, window_release, w);
+		for (unsigned i = 1; i < pn->args_count; i++)
+			pn->range.param[i - 1] = pn->arg[i]->scalar;
+		ql_range_init(&w->range, &pn->range);
+		w->t = mem_array(NULL, pn->arg[0]->grid.n, sizeof(*w->t));
+		w->v = mem_array(NULL, pn->arg[0]->grid.n, sizeof(*w->v));
+	}
+	while (pn->pos < v->count) {
+		if (window_column(x, pn, &v->cols[pn->pos++]))
+			return QL_FAILED;
+		if (ql_tick(x, (uint64_t)pn->grid.n + w->range.samples_in_windows))
+			return QL_AGAIN;
+	}
+	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, !x->late, pn->strict_same);
+	return x->err ? QL_FAILED : QL_DONE;
+}
+
+static enum ql_did run_subquery(struct ql_run *x, struct ql_pn *pn)
+{
+	const struct ql_pn *a = pn->args_count ? pn->arg[0] : NULL;
+
+	if (!a)
+		return QL_DONE;
+	if (!pn->raw)
+		pn->raw = arena_array(x->arena, (size_t)a->vec.count + 1, sizeof(*pn->raw));
+	while (pn->pos < a->vec.count) {
+		const struct ql_col *c = &a->vec.cols[pn->pos++];
+		uint32_t count = ql_bits_count(c->has, a->grid.n), k = 0;
+		x->err = ql_charge(&x->budget, (uint64_t)count * 2, x->eb);
+		if (x->err)
+			return QL_FAILED;
+		int64_t *t = arena_array(x->arena, (size_t)count + 1, sizeof(*t));
+		double *v = arena_array(x->arena, (size_t)count + 1, sizeof(*v));
+		QL_EACH_BIT(i, c->has, a->grid.n)
+		{
+			t[k] = ql_grid_t(&a->grid, i);
+			v[k++] = c->v[i];
+		}
+		struct labels ls = c->drop_name ? ql_labels_drop_name(x->arena, c->ls) : c->ls;
+		if (count)
+			pn->raw[pn->raw_count++] =
+			    (struct ql_series){ .labels = ls, .count = count, .t_ms = t, .v = v };
+		if (ql_tick(x, a->grid.n))
+			return QL_AGAIN;
+	}
+	return QL_DONE;
+}
+
+/* --- absent --- */
+
+static bool same_name(const struct matcher *a, const struct matcher *b)
+{
+	return a->name_len == b->name_len && memcmp(a->name, b->name, a->name_len) == 0;
+}
+
+/* Labels that the selector fixes: named once, by "=" (spec section 7). */
+static struct labels absent_labels(struct ql_run *x, const struct ql_node *n)
+{
+	struct label_builder b;
+
+	label_builder_init(&b, x->arena);
+	while (n->kind == QL_PAREN)
+		n = n->paren;
+	if (n->kind != QL_SELECTOR)
+		return label_builder_done(&b);
+	for (uint32_t i = 0; i < n->sel.matchers_count; i++) {
+		const struct matcher *m = &n->sel.matchers[i];
+		bool once = m->type == MATCHER_EQ;
+		for (uint32_t k = 0; k < n->sel.matchers_count; k++)
+			if (k != i && same_name(m, &n->sel.matchers[k]))
+				once = false;
+		if (once && !(m->name_len == 8 && memcmp(m->name, LABEL_NAME, 8) == 0))
+			label_builder_set(&b, m->name, m->name_len, m->value, m->value_len);
+	}
+	return label_builder_done(&b);
+}
+
+static enum ql_did run_absent(struct ql_run *x, struct ql_pn *pn)
+{
+	const struct ql_vec *v = &pn->arg[0]->vec;
+	uint32_t n = pn->grid.n;
+	struct ql_col *c = ql_run_col(x, &pn->vec, absent_labels(x, pn->ast->call.args[0]), n);
+
+	if (!c)
+		return QL_FAILED;
+	ql_bits_fill(c->has, n);
+	for (uint32_t i = 0; i < v->count; i++)
+		for (uint32_t w = 0; w < ql_words(n); w++)
+			c->has[w] &= ~v->cols[i].has[w];
+	QL_EACH_BIT(i, c->has, n)
+	c->v[i] = 1;
+	if (!ql_bits_any(c->has, n))
+		pn->vec.count = 0;
+	return QL_DONE;
+}
+
+enum ql_did ql_step_run(struct ql_run *x, struct ql_pn *pn)
+{
+	switch (pn->kind) {
+	case PN_SCALAR:
+	case PN_STRING:
+	case PN_EMPTY:
+	case PN_PIECE:
+		return QL_DONE;
+	case PN_SCALAR_OP:
+	case PN_SCALAR_NEG:
+	case PN_SCALAR_FN:
+		return run_scalar(x, pn);
+	case PN_SCALAR_OF:
+		return run_scalar_of(x, pn);
+	case PN_VECTOR_OF:
+		return run_vector_of(x, pn);
+	case PN_ELEM:
+		return run_elem(x, pn);
+	case PN_BINARY:
+		return ql_binop_run(x, pn);
+	case PN_SET:
+		return ql_set_run(x, pn);
+	case PN_AGGR:
+		return run_aggr(x, pn);
+	case PN_TOPK:
+		return ql_topk_run(x, pn);
+	case PN_QUANTILE:
+		return ql_quantile_run(x, pn);
+	case PN_COUNT_VALUES:
+		return ql_count_values_run(x, pn);
+	case PN_WINDOW:
+		return run_window(x, pn);
+	case PN_SUBQUERY:
+		return run_subquery(x, pn);
+	case PN_EXPAND:
+		return run_expand(x, pn);
+	case PN_LABEL_REPLACE:
+		return ql_label_replace_run(x, pn);
+	case PN_LABEL_JOIN:
+		return ql_label_join_run(x, pn);
+	case PN_SORT:
+		return ql_sort_run(x, pn);
+	case PN_HISTOGRAM:
+		return ql_histogram_run(x, pn);
+	case PN_ABSENT:
+		return run_absent(x, pn);
+	}
+	return QL_DONE;
+}
