@@ -241,24 +241,39 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool read_hex(struct parser *s, uint32_t *rune) /* behind \x */
+/* Behind \x. What does not fit is taken too, as the error text shows it. */
+static bool read_hex(struct parser *s, uint32_t *rune)
 {
 	uint32_t v = 0;
 	if (left(s) && *s->p == '{') {
-		size_t digits = 0;
-		for (s->p++; left(s) && hex_value(*s->p) >= 0; s->p++, digits++) {
-			v = v * 16 + (uint32_t)hex_value(*s->p);
+		s->p++;
+		for (size_t digits = 0; left(s); digits++) {
+			char c = *s->p++;
+			if (c == '}') {
+				*rune = v;
+				return digits > 0;
+			}
+			if (hex_value(c) < 0)
+				return false;
+			v = v * 16 + (uint32_t)hex_value(c);
 			if (v > RUNE_MAX)
 				return false;
 		}
-		*rune = v;
-		return digits && left(s) && *s->p++ == '}';
-	}
-	if (left(s) < 2 || hex_value(s->p[0]) < 0 || hex_value(s->p[1]) < 0)
 		return false;
-	*rune = (uint32_t)(hex_value(s->p[0]) * 16 + hex_value(s->p[1]));
-	s->p += 2;
-	return true;
+	}
+	for (int i = 0; i < 2 && left(s); i++) {
+		uint32_t c;
+		size_t n = rune_decode(s->p, left(s), &c);
+		int digit = n == 1 ? hex_value(*s->p) : -1;
+		s->p += n ? n : 1;
+		if (digit < 0)
+			return false;
+		v = v * 16 + (uint32_t)digit;
+		*rune = v;
+		if (i == 1)
+			return true;
+	}
+	return false;
 }
 
 static bool is_octal(const struct parser *s)
@@ -559,11 +574,11 @@ static enum err repeat(struct parser *s, const char *from, int min, int max)
 	s->p += lazy;
 	if (s->last_repeat)
 		return fail(s, "invalid nested repetition operator", s->last_repeat, s->p);
+	if (*from == '{' && (min > REX_REPEAT_MAX || max > REX_REPEAT_MAX || (max >= 0 && min > max)))
+		return fail(s, "invalid repeat count", from, op_end);
 	if (s->atom == NO_ATOM)
 		return fail(s, "missing argument to repetition operator", from, s->p);
 	if (*from == '{') {
-		if (min > REX_REPEAT_MAX || max > REX_REPEAT_MAX || (max >= 0 && min > max))
-			return fail(s, "invalid repeat count", from, op_end);
 		unsigned most = (unsigned)(max < 0 ? min : max);
 		if (most > 1)
 			s->atom_weight *= most;
