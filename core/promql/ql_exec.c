@@ -69,23 +69,6 @@ struct ql {
 	uint64_t t_start_ns, t_eval_ns, t_sort_ns;
 };
 
-const char *ql_type_text(enum ql_type t)
-{
-	switch (t) {
-	case QL_SCALAR:
-		return "scalar";
-	case QL_VECTOR:
-		return "instant vector";
-	case QL_MATRIX:
-		return "range vector";
-	case QL_STRING:
-		return "string";
-	case QL_NONE:
-		break;
-	}
-	return "none";
-}
-
 /* --- making --- */
 
 static void set_defaults(struct ql_opts *o)
