@@ -1,0 +1,127 @@
+/* The codec: bytes and nanoseconds a sample, on recorded metrics (2 h columns at 15 s), on made-up shapes, and for packs of 32. */
+#include "bench/micro/recorded.h"
+#include "core/base/buf.h"
+#include "core/base/clock.h"
+#include "storage/chunk/chunk.h"
+#include "storage/chunk/pack.h"
+#include "tests/unit/storage/columns.h"
+
+#include <stdint.h>
+
+#define STEP_MS 15000
+#define COLUMN  480u
+#define BASE    1795168800000
+
+struct tally {
+	uint64_t samples, bytes, pack_samples, pack_bytes;
+	int64_t encode_ns, decode_ns, pack_ns, unpack_ns;
+};
+
+static int64_t times[CHUNK_SAMPLES_MAX], times_back[CHUNK_SAMPLES_MAX];
+static double back[CHUNK_SAMPLES_MAX];
+
+static void tally_column(struct tally *t, const double *v, size_t n, unsigned repeat)
+{
+	struct buf b;
+	buf_init(&b);
+	int64_t a = clock_mono_ns();
+	for (unsigned i = 0; i < repeat; i++) {
+		buf_clear(&b);
+		chunk_values_encode(v, n, CHUNK_BEST, &b);
+	}
+	int64_t c = clock_mono_ns();
+	for (unsigned i = 0; i < repeat; i++)
+		if (chunk_values_decode(b.data, b.len, n, back, NULL))
+			abort();
+	int64_t d = clock_mono_ns();
+	if (memcmp(v, back, n * 8))
+		abort();
+	t->encode_ns += (c - a) / repeat;
+	t->decode_ns += (d - c) / repeat;
+	t->samples += n;
+	t->bytes += b.len;
+	buf_release(&b);
+	for (size_t at = 0; at + 32 <= n; at += 32) {
+		uint8_t p[PACK_BYTES_MAX(32)];
+		size_t len = 0;
+		a = clock_mono_ns();
+		for (unsigned i = 0; i < repeat; i++)
+			len = pack_encode(times + at, v + at, 32, BASE, p);
+		c = clock_mono_ns();
+		for (unsigned i = 0; i < repeat; i++)
+			if (pack_decode(p, len, BASE, times_back, back))
+				abort();
+		d = clock_mono_ns();
+		t->pack_ns += (c - a) / repeat;
+		t->unpack_ns += (d - c) / repeat;
+		t->pack_samples += 32;
+		t->pack_bytes += len;
+	}
+}
+
+static void print(const char *name, const struct tally *t)
+{
+	printf("%-22s %10.3f %10.2f %10.2f   %10.3f %10.2f %10.2f\n", name,
+	    (double)t->bytes / (double)t->samples, (double)t->encode_ns / (double)t->samples,
+	    (double)t->decode_ns / (double)t->samples,
+	    (double)t->pack_bytes / (double)t->pack_samples,
+	    (double)t->pack_ns / (double)t->pack_samples,
+	    (double)t->unpack_ns / (double)t->pack_samples);
+}
+
+int main(int argc, char **argv)
+{
+	const char *src = getenv("KYMO_SRC");
+	bool list = argc > 1 && strcmp(argv[1], "--series") == 0;
+	uint64_t rnd = 1;
+	for (size_t i = 0; i < CHUNK_SAMPLES_MAX; i++)
+		times[i] = BASE + 7000 + STEP_MS * (int64_t)i;
+	printf("kernel %s; values in columns of %u, packs of 32 with times\n", chunk_kernel_name(),
+	    COLUMN);
+	printf("%-22s %10s %10s %10s   %10s %10s %10s\n", "", "B/sample", "encode ns", "decode ns",
+	    "pack B", "encode ns", "decode ns");
+	struct tally all = { 0 };
+	for (unsigned i = 0; i < RECORDED_FILES; i++) {
+		struct recorded r;
+		struct tally t = { 0 };
+		if (!recorded_load(&r, src ? src : ".", recorded_names[i]))
+			continue;
+		for (size_t s = 0; s < r.count; s++) {
+			struct tally one = { 0 };
+			for (size_t at = 0; at + COLUMN <= r.rows; at += COLUMN)
+				if (!memchr(r.series[s].present + at, 0, COLUMN))
+					tally_column(&one, r.series[s].v + at, COLUMN, list ? 1 : 8);
+			if (list && one.samples)
+				printf("series %8.3f %10.3f %s\n",
+				    (double)one.bytes / (double)one.samples,
+				    (double)one.pack_bytes / (double)one.pack_samples,
+				    r.series[s].text);
+			for (size_t k = 0; k < sizeof(one) / 8; k++)
+				((uint64_t *)&t)[k] += ((uint64_t *)&one)[k];
+		}
+		print(r.name, &t);
+		for (size_t k = 0; k < sizeof(t) / 8; k++)
+			((uint64_t *)&all)[k] += ((uint64_t *)&t)[k];
+	}
+	if (all.samples)
+		print("all recorded", &all);
+	static const struct {
+		unsigned shape;
+		const char *name;
+	} shapes[] = { { 0, "constant" }, { 2, "idle counter" }, { 1, "counter" },
+		{ 7, "seconds, 2 decimals" }, { 4, "memory pages" }, { 3, "gauge, 1 decimal" },
+		{ 15, "straight line" }, { 8, "ratio" }, { 5, "random patterns" } };
+	for (unsigned i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+		for (size_t n = COLUMN; n <= 4096; n += 4096 - COLUMN) {
+			static double v[CHUNK_SAMPLES_MAX];
+			struct tally t = { 0 };
+			char name[64];
+			for (unsigned k = 0; k < 20; k++) {
+				columns_values(&rnd, shapes[i].shape, v, n);
+				tally_column(&t, v, n, 50);
+			}
+			snprintf(name, sizeof(name), "%s/%zu", shapes[i].name, n);
+			print(name, &t);
+		}
+	return 0;
+}
