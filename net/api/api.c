@@ -1,0 +1,89 @@
+#include "net/api/api.h"
+
+#include "core/base/clock.h"
+#include "net/api/admit.h"
+#include "net/api/api_write.h"
+#include "net/api/apierr.h"
+
+/* Queries that run at once (reliability.md section 7). */
+#define RUNNING_LEAST    4u
+#define RUNNING_PER_LOOP 2u
+
+enum err api_create(const struct api_opts *o, struct api **out)
+{
+	struct api *a = mem_zalloc(sizeof(*a));
+	unsigned loops = team_count(o->team);
+	unsigned running =
+	    loops * RUNNING_PER_LOOP > RUNNING_LEAST ? loops * RUNNING_PER_LOOP : RUNNING_LEAST;
+	a->opts = *o;
+	if (!a->opts.query_timeout_ms)
+		a->opts.query_timeout_ms = API_QUERY_TIMEOUT_MS;
+	a->start_ms = clock_wall_ms();
+	a->admit = admit_create(o->team, running, API_QUEUED_MAX);
+	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
+	for (unsigned i = 0; i < loops; i++) {
+		a->loops[i] = (struct api_loop){ .phase = API_STARTING,
+			.rnd = hash_mix64(clock_mono_ns() + i + 1) | 1 };
+		list_init(&a->loops[i].spare);
+	}
+	*out = a;
+	return ERR_OK;
+}
+
+struct phase_change {
+	struct api *api;
+	enum api_phase phase;
+};
+
+static void change_phase(void *arg)
+{
+	const struct phase_change *c = arg;
+	c->api->loops[loop_index(loop_here())].phase = c->phase;
+}
+
+static void move_all(struct api *a, enum api_phase phase)
+{
+	struct phase_change c = { a, phase };
+	for (unsigned i = 0; i < team_count(a->opts.team); i++)
+		team_run_on(a->opts.team, i, change_phase, &c);
+}
+
+void api_ready(struct api *a, struct store *st)
+{
+	CHECK(!a->store);
+	a->store = st;
+	a->sink = store_sink(st);
+	a->source = store_source(st);
+	move_all(a, API_READY);
+}
+
+void api_stopping(struct api *a)
+{
+	move_all(a, API_STOPPING);
+}
+
+void api_free(struct api *a)
+{
+	if (!a)
+		return;
+	for (unsigned i = 0; i < team_count(a->opts.team); i++)
+		api_write_release(&a->loops[i]);
+	admit_free(a->admit);
+	mem_free(a->loops);
+	mem_free(a);
+}
+
+bool api_gate(struct req *r)
+{
+	enum api_phase phase = api_loop_of(r)->phase;
+	if (phase == API_READY)
+		return true;
+	apierr_unavailable(r, phase == API_STOPPING);
+	return false;
+}
+
+uint64_t api_random(struct api_loop *l)
+{
+	l->rnd += 0x9e3779b97f4a7c15u;
+	return hash_mix64(l->rnd);
+}

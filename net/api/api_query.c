@@ -1,0 +1,400 @@
+#include "net/api/api_query.h"
+
+#include "core/base/metric.h"
+#include "core/promql/ql.h"
+#include "core/promql/ql_ast.h"
+#include "net/api/admit.h"
+#include "net/api/apierr.h"
+#include "net/api/param.h"
+#include "proto/promjson.h"
+
+#include <inttypes.h>
+
+#define PIECE_BYTES (32u << 10) /* of an answer, per pull */
+#define WHOLE_BYTES (64u << 10) /* an answer up to this goes out in one, with its length */
+
+/*
+ *   PARAMS > QUEUED > RUNNING > REPLYING
+ *              |         +-- the client left, time is up: ql_cancel, then its done answers
+ *              +-- the same: the ticket is abandoned, answered at once
+ */
+enum query_state {
+	QUERY_PARAMS,
+	QUERY_QUEUED,
+	QUERY_RUNNING,
+	QUERY_REPLYING
+};
+
+struct query { /* in the request's arena */
+	struct req *req;
+	enum query_state state;
+	struct ql *ql;
+	struct ql_opts opts;
+	struct admit_ticket *ticket;
+	struct loop_timer timer; /* the whole timeout, waiting included */
+	bool timed_out;
+	uint64_t limit;
+	const char *stats_warning; /* NULL = none */
+	bool want_stats;
+	struct ql_value value; /* the result, cut to limit */
+	struct promjson_answer answer;
+	struct promjson encoder;
+	struct buf first; /* encoded before the answer was begun */
+};
+
+static void start(struct query *q, const char *text, size_t len);
+static void granted(void *arg, enum err e);
+static void time_is_up(struct loop_timer *t);
+static void client_left(struct req *r);
+static void evaluated(void *arg, struct ql *ql);
+static void reply(struct query *q);
+static enum req_pull pull(struct req *r, struct buf *out);
+static void sent(struct req *r);
+
+/* --- PARAMS --- */
+
+static struct query *query_new(struct req *r)
+{
+	const struct api *a = api_of(r);
+	struct query *q = arena_zalloc(&r->arena, sizeof(*q));
+	q->req = r;
+	q->opts = (struct ql_opts){ .source = a->source,
+		.max_samples = a->opts.query_samples_max,
+		.done = evaluated,
+		.arg = q };
+	buf_init(&q->first);
+	loop_timer_init(&q->timer, time_is_up);
+	return q;
+}
+
+static void stats_param(struct query *q, const struct urlq *u)
+{
+	size_t len;
+	const char *s = urlq_get(u, "stats", &len);
+	q->want_stats = len > 0;
+	if (!len || !strcmp(s, "true") || !strcmp(s, "all"))
+		return;
+	struct buf b;
+	buf_init(&b);
+	label_quote_go(&b, s, len < 100 ? len : 100);
+	q->stats_warning = arena_printf(&q->req->arena,
+	    "value %.*s for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\"",
+	    (int)b.len, (const char *)b.data);
+	buf_release(&b);
+}
+
+void api_query(struct req *r)
+{
+	struct urlq u;
+	struct query *q = query_new(r);
+	const struct api_opts *o = &api_of(r)->opts;
+	if (!param_parse(r, &u) || !param_limit(r, &u, &q->limit) ||
+	    !param_time(r, &u, "time", loop_now_ms(r->loop), &q->opts.start_ms) ||
+	    !param_timeout(r, &u, o->query_timeout_ms, &q->opts.timeout_ms) ||
+	    !param_lookback(r, &u, o->lookback_ms, &q->opts.lookback_ms))
+		return;
+	q->opts.end_ms = q->opts.start_ms;
+	stats_param(q, &u);
+	size_t len;
+	const char *text = urlq_get(&u, "query", &len);
+	start(q, text, len);
+}
+
+void api_query_range(struct req *r)
+{
+	struct urlq u;
+	struct query *q = query_new(r);
+	const struct api_opts *o = &api_of(r)->opts;
+	struct ql_opts *qo = &q->opts;
+	if (!param_parse(r, &u) || !param_limit(r, &u, &q->limit) ||
+	    !param_time_needed(r, &u, "start", &qo->start_ms) ||
+	    !param_time_needed(r, &u, "end", &qo->end_ms))
+		return;
+	if (qo->end_ms < qo->start_ms) {
+		apierr_param(r, "end", "end timestamp must not be before start time");
+		return;
+	}
+	if (!param_step(r, &u, &qo->step_ms))
+		return;
+	if ((qo->end_ms - qo->start_ms) / qo->step_ms > API_STEPS_MAX) {
+		apierr_jsonf(r, ERR_BADDATA,
+		    "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+		return;
+	}
+	if (!param_timeout(r, &u, o->query_timeout_ms, &qo->timeout_ms) ||
+	    !param_lookback(r, &u, o->lookback_ms, &qo->lookback_ms))
+		return;
+	stats_param(q, &u);
+	size_t len;
+	const char *text = urlq_get(&u, "query", &len);
+	start(q, text, len);
+}
+
+/* --- QUEUED --- */
+
+static void start(struct query *q, const char *text, size_t len)
+{
+	struct errbuf eb;
+	struct req *r = q->req;
+	errbuf_init(&eb);
+	if (len > API_QUERY_TEXT_MAX) {
+		apierr_jsonf(r, ERR_BADDATA,
+		    "invalid parameter \"query\": expression of %zu bytes, limit %u", len,
+		    API_QUERY_TEXT_MAX);
+		return;
+	}
+	if (q->opts.timeout_ms <= 0) {
+		apierr_jsonf(r, ERR_TIMEOUT, "query timed out in query execution");
+		return;
+	}
+	enum err err = ql_create(text, len, &q->opts, &q->ql, &eb);
+	if (err == ERR_BADDATA) {
+		apierr_param(r, "query", eb.text);
+		return;
+	}
+	if (err) {
+		apierr_json(r, err, eb.text, strlen(eb.text));
+		return;
+	}
+	r->own = q;
+	r->on_gone = client_left;
+	r->on_done = sent;
+	q->state = QUERY_QUEUED;
+	loop_timer_set(r->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
+	admit_ask(api_of(r)->admit, granted, q, &q->ticket);
+}
+
+static void granted(void *arg, enum err e)
+{
+	struct query *q = arg;
+	if (e) {
+		q->ticket = NULL;
+		q->state = QUERY_REPLYING;
+		loop_timer_cancel(q->req->loop, &q->timer);
+		apierr_jsonf(q->req, ERR_BUSY, "too many queries are waiting, try again later");
+		return;
+	}
+	q->state = QUERY_RUNNING;
+	ql_start(q->ql);
+}
+
+/* --- ends before the end --- */
+
+static void end_early(struct query *q, enum err e, const char *text)
+{
+	if (q->state == QUERY_RUNNING) {
+		ql_cancel(q->ql);
+		return;
+	}
+	if (q->state != QUERY_QUEUED)
+		return;
+	admit_abandon(q->ticket);
+	q->ticket = NULL;
+	q->state = QUERY_REPLYING;
+	loop_timer_cancel(q->req->loop, &q->timer);
+	apierr_json(q->req, e, text, strlen(text));
+}
+
+static void time_is_up(struct loop_timer *t)
+{
+	struct query *q = CONTAINER_OF(t, struct query, timer);
+	q->timed_out = true;
+	end_early(q, ERR_TIMEOUT, "query timed out in query execution");
+}
+
+static void client_left(struct req *r)
+{
+	end_early(r->own, ERR_CANCELED, "query was canceled in query execution");
+}
+
+/* --- RUNNING --- */
+
+static uint64_t points_of(const struct ql_value *v)
+{
+	uint64_t points = 0;
+	for (size_t i = 0; i < v->series_count; i++)
+		points += v->series[i].count;
+	return points;
+}
+
+static const char *default_text(enum err e)
+{
+	if (e == ERR_TIMEOUT)
+		return "query timed out in expression evaluation";
+	return e == ERR_CANCELED ? "query was canceled in expression evaluation" : err_text(e);
+}
+
+static void evaluated(void *arg, struct ql *ql)
+{
+	struct query *q = arg;
+	const char *text = NULL;
+	enum err err = ql_err(ql, &text);
+	CHECK(q->state == QUERY_RUNNING);
+	q->state = QUERY_REPLYING;
+	loop_timer_cancel(q->req->loop, &q->timer);
+	admit_return(q->ticket);
+	q->ticket = NULL;
+	if (err == ERR_CANCELED && q->timed_out) {
+		err = ERR_TIMEOUT;
+		text = NULL;
+	}
+	if (err) {
+		if (!text || !*text)
+			text = default_text(err);
+		apierr_json(q->req, err, text, strlen(text));
+		return;
+	}
+	q->value = *ql_result(ql);
+	const bool many = q->value.type == QL_VECTOR || q->value.type == QL_MATRIX;
+	const bool cut = many && q->limit && q->value.series_count > q->limit;
+	if (cut)
+		q->value.series_count = (size_t)q->limit;
+	uint64_t points = many ? points_of(&q->value) : 1;
+	if (points > API_RESULT_POINTS_MAX) {
+		apierr_jsonf(q->req, ERR_EXECUTION, "the result has %" PRIu64 " points, limit %u",
+		    points, API_RESULT_POINTS_MAX);
+		return;
+	}
+	struct promjson_notes *w = &q->answer.warnings;
+	size_t extra = 0;
+	w->items = ql_warnings(ql, &w->count);
+	if (cut)
+		w->extra[extra++] = "results truncated due to limit";
+	if (q->stats_warning)
+		w->extra[extra++] = q->stats_warning;
+	q->answer.infos.items = ql_infos(ql, &q->answer.infos.count);
+	q->answer.value = &q->value;
+	q->answer.stats = q->want_stats ? ql_stats(ql) : NULL;
+	reply(q);
+}
+
+/* --- REPLYING --- */
+
+static void reply(struct query *q)
+{
+	promjson_query(&q->encoder, &q->answer);
+	if (promjson_next(&q->encoder, &q->first, WHOLE_BYTES))
+		req_reply_buf(q->req, 200, "application/json", &q->first);
+	else
+		req_reply_stream(q->req, 200, "application/json", pull);
+}
+
+static enum req_pull pull(struct req *r, struct buf *out)
+{
+	struct query *q = r->own;
+	if (q->first.len) {
+		buf_add(out, q->first.data, q->first.len);
+		buf_release(&q->first);
+		return REQ_MORE;
+	}
+	return promjson_next(&q->encoder, out, PIECE_BYTES) ? REQ_END : REQ_MORE;
+}
+
+static void sent(struct req *r)
+{
+	struct query *q = r->own;
+	buf_release(&q->first);
+	ql_free(q->ql);
+}
+
+/* --- expressions that are not evaluated --- */
+
+static bool parse(struct req *r, const struct urlq *u, bool prefixed, struct ql_node **out,
+    const char **text, size_t *len)
+{
+	struct errbuf eb;
+	struct ql_parse_opts po = { 0 };
+	errbuf_init(&eb);
+	*text = urlq_get(u, "query", len);
+	if (*len > API_QUERY_TEXT_MAX)
+		errbuf_set(&eb, ERR_BADDATA, "expression of %zu bytes, limit %u", *len,
+		    API_QUERY_TEXT_MAX);
+	else if (!ql_parse(&r->arena, *text, *len, &po, out, &eb))
+		return true;
+	if (prefixed)
+		apierr_param(r, "query", eb.text);
+	else
+		apierr_json(r, ERR_BADDATA, eb.text, strlen(eb.text));
+	return false;
+}
+
+/* The parser limits the height of the tree. */
+static bool has_selector(const struct ql_node *n)
+{
+	if (!n)
+		return false;
+	switch (n->kind) {
+	case QL_NUMBER:
+	case QL_TEXT:
+		return false;
+	case QL_SELECTOR:
+		return true;
+	case QL_SUBQUERY:
+		return has_selector(n->sub.expr);
+	case QL_CALL:
+		for (uint32_t i = 0; i < n->call.args_count; i++)
+			if (has_selector(n->call.args[i]))
+				return true;
+		return false;
+	case QL_AGGREGATE:
+		return has_selector(n->agg.expr) || has_selector(n->agg.param);
+	case QL_BINARY:
+		return has_selector(n->bin.l) || has_selector(n->bin.r);
+	case QL_UNARY:
+		return has_selector(n->unary.expr);
+	case QL_PAREN:
+		return has_selector(n->paren);
+	}
+	return false;
+}
+
+/* Exemplars are received and not kept: the answer is the one of a server without any (spec/http-api.md section 4.4). */
+void api_query_exemplars(struct req *r)
+{
+	struct urlq u;
+	struct ql_node *root;
+	const char *text;
+	size_t len;
+	int64_t from, to;
+	if (!param_parse(r, &u) || !param_time(r, &u, "start", PARAM_TIME_MIN, &from) ||
+	    !param_time(r, &u, "end", PARAM_TIME_MAX, &to))
+		return;
+	if (to < from) {
+		apierr_param(r, "end", "end timestamp must not be before start time");
+		return;
+	}
+	if (!parse(r, &u, false, &root, &text, &len))
+		return;
+	bool selector = has_selector(root);
+	ql_ast_release(root);
+	if (!selector) {
+		req_reply(r, 204, NULL, NULL, 0, REQ_BORROW);
+		return;
+	}
+	struct buf b;
+	buf_init(&b);
+	promjson_begin(&b);
+	buf_add_str(&b, "[]");
+	promjson_end(&b, NULL, NULL);
+	req_reply_buf(r, 200, "application/json", &b);
+}
+
+void api_query_format(struct req *r)
+{
+	struct urlq u;
+	struct ql_node *root;
+	const char *text;
+	size_t len;
+	if (!param_parse(r, &u) || !parse(r, &u, true, &root, &text, &len))
+		return;
+	struct buf b, pretty;
+	buf_init(&b);
+	buf_init(&pretty);
+	ql_pretty(&pretty, root);
+	ql_ast_release(root);
+	promjson_begin(&b);
+	promjson_item_string(&b, true, (const char *)pretty.data, pretty.len);
+	promjson_end(&b, NULL, NULL);
+	buf_release(&pretty);
+	req_reply_buf(r, 200, "application/json", &b);
+}

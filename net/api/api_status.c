@@ -1,0 +1,284 @@
+#include "net/api/api_status.h"
+
+#include "core/base/clock.h"
+#include "core/base/json.h"
+#include "core/base/metric.h"
+#include "core/base/num.h"
+#include "net/api/apierr.h"
+#include "net/api/param.h"
+#include "proto/promjson.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#define HEALTHY_NS       UINT64_C(10000000000) /* every loop must have turned within this */
+#define NAME_BYTES       256
+#define TSDB_LIMIT_USUAL 10
+#define TSDB_LIMIT_MOST  10000
+
+/* --- small tools --- */
+
+static struct buf begun(void)
+{
+	struct buf b;
+	buf_init(&b);
+	promjson_begin(&b);
+	return b;
+}
+
+static void finish(struct req *r, struct buf *b)
+{
+	promjson_end(b, NULL, NULL);
+	req_reply_buf(r, 200, "application/json", b);
+}
+
+static void text_field(struct buf *b, const char *before, const char *value)
+{
+	buf_add_str(b, before);
+	json_str(b, value ? value : "", value ? strlen(value) : 0);
+}
+
+/* RFC 3339, whole seconds, UTC. */
+static void time_field(struct buf *b, const char *before, int64_t ms)
+{
+	int64_t s = ms / 1000;
+	struct num_civil c = num_civil(s);
+	buf_printf(b, "%s\"%04" PRId64 "-%02d-%02dT%02d:%02d:%02dZ\"", before, c.year, c.month,
+	    c.day, c.hour, c.minute, c.second);
+}
+
+/* --- build and run --- */
+
+static void buildinfo(struct buf *b, const struct api *a)
+{
+	text_field(b, "{\"version\":", API_COMPAT_VERSION);
+	text_field(b, ",\"revision\":", a->opts.revision);
+	text_field(b, ",\"branch\":", a->opts.branch);
+	text_field(b, ",\"buildUser\":", a->opts.version);
+	text_field(b, ",\"buildDate\":", a->opts.build_date);
+	text_field(b, ",\"goVersion\":", "");
+	buf_add_str(b, "}");
+}
+
+void api_status_buildinfo(struct req *r)
+{
+	struct buf b = begun();
+	buildinfo(&b, api_of(r));
+	finish(r, &b);
+}
+
+void api_status_version(struct req *r)
+{
+	struct buf b;
+	buf_init(&b);
+	buildinfo(&b, api_of(r));
+	req_reply_buf(r, 200, "application/json", &b);
+}
+
+void api_status_config(struct req *r)
+{
+	struct buf b = begun();
+	buf_add_str(&b, "{\"yaml\":\"\"}");
+	finish(r, &b);
+}
+
+struct flag_list {
+	struct buf *b;
+	bool any;
+};
+
+static void one_flag(void *arg, const char *name, const char *value)
+{
+	struct flag_list *l = arg;
+	text_field(l->b, l->any ? "," : "", name);
+	text_field(l->b, ":", value);
+	l->any = true;
+}
+
+void api_status_flags(struct req *r)
+{
+	const struct api_opts *o = &api_of(r)->opts;
+	struct buf b = begun();
+	struct flag_list l = { .b = &b };
+	buf_add_str(&b, "{");
+	if (o->flags_each)
+		o->flags_each(o->flags, one_flag, &l);
+	/* Prometheus' names for what clients look up. */
+	char retention[NUM_FMT_MAX + 1] = "", lookback[NUM_FMT_MAX + 1] = "";
+	num_fmt_duration(o->retention_ms, retention);
+	num_fmt_duration(o->lookback_ms ? o->lookback_ms : 300000, lookback);
+	one_flag(&l, "storage.tsdb.retention.time", retention);
+	one_flag(&l, "query.lookback-delta", lookback);
+	buf_add_str(&b, "}");
+	finish(r, &b);
+}
+
+void api_status_runtimeinfo(struct req *r)
+{
+	const struct api *a = api_of(r);
+	char cwd[4096] = "", host[NAME_BYTES] = "", retention[NUM_FMT_MAX + 1] = "";
+	if (!getcwd(cwd, sizeof(cwd)))
+		cwd[0] = 0;
+	if (gethostname(host, sizeof(host) - 1))
+		host[0] = 0;
+	num_fmt_duration(a->opts.retention_ms, retention);
+	struct buf b = begun();
+	time_field(&b, "{\"startTime\":", a->start_ms);
+	text_field(&b, ",\"CWD\":", cwd);
+	text_field(&b, ",\"hostname\":", host);
+	time_field(&b, ",\"serverTime\":", loop_now_ms(r->loop));
+	buf_add_str(&b, ",\"reloadConfigSuccess\":true");
+	time_field(&b, ",\"lastConfigTime\":", a->start_ms);
+	buf_printf(&b, ",\"corruptionCount\":%" PRIu64, metric_sum(M_DAMAGED_UNITS));
+	buf_printf(&b,
+	    ",\"goroutineCount\":0,\"GOMAXPROCS\":%u,\"GOMEMLIMIT\":0,\"GOGC\":\"\",\"GODEBUG\":\"\"",
+	    team_count(a->opts.team));
+	text_field(&b, ",\"storageRetention\":", retention);
+	buf_add_str(&b, "}");
+	finish(r, &b);
+}
+
+/* --- storage --- */
+
+struct tsdb_status {
+	struct req *req;
+	struct store_stats stats;
+	struct store_stats_req ask;
+};
+
+static void tops(struct buf *b, const char *before, const struct store_top *t, unsigned count)
+{
+	buf_add_str(b, before);
+	for (unsigned i = 0; i < count; i++) {
+		text_field(b, i ? ",{\"name\":" : "{\"name\":", t[i].name);
+		buf_printf(b, ",\"value\":%" PRIu64 "}", t[i].value);
+	}
+	buf_add_str(b, "]");
+}
+
+static void tsdb_done(struct store_stats_req *ask)
+{
+	struct tsdb_status *t = CONTAINER_OF(ask, struct tsdb_status, ask);
+	const struct store_stats *s = &t->stats;
+	struct buf b = begun();
+	buf_printf(&b,
+	    "{\"headStats\":{\"numSeries\":%" PRIu64 ",\"numLabelPairs\":%" PRIu64
+	    ",\"chunkCount\":%" PRIu64 ",\"minTime\":%" PRId64 ",\"maxTime\":%" PRId64 "}",
+	    s->series, s->label_pairs, s->chunks, s->t_min_ms, s->t_max_ms);
+	tops(&b, ",\"seriesCountByMetricName\":[", s->by_metric, s->by_metric_count);
+	tops(&b, ",\"labelValueCountByLabelName\":[", s->by_label, s->by_label_count);
+	tops(&b, ",\"memoryInBytesByLabelName\":[", s->mem_by_label, s->mem_by_label_count);
+	tops(&b, ",\"seriesCountByLabelValuePair\":[", s->by_pair, s->by_pair_count);
+	buf_add_str(&b, "}");
+	finish(t->req, &b);
+}
+
+void api_status_tsdb(struct req *r)
+{
+	struct urlq u;
+	size_t len;
+	int64_t limit = TSDB_LIMIT_USUAL;
+	if (!param_parse(r, &u))
+		return;
+	const char *s = urlq_get(&u, "limit", &len);
+	if (len && (num_parse_i64(s, len, &limit) || limit < 1)) {
+		apierr_jsonf(r, ERR_BADDATA, "limit must be a positive number");
+		return;
+	}
+	if (limit > TSDB_LIMIT_MOST) {
+		apierr_jsonf(r, ERR_BADDATA, "limit must not exceed %d", TSDB_LIMIT_MOST);
+		return;
+	}
+	struct tsdb_status *t = arena_zalloc(&r->arena, sizeof(*t));
+	t->req = r;
+	t->ask =
+	    (struct store_stats_req){ .top = limit < STORE_TOP_MAX ? (unsigned)limit : STORE_TOP_MAX,
+		    .stats = &t->stats,
+		    .done = tsdb_done };
+	store_stats(api_of(r)->store, &t->ask);
+}
+
+/* Our files are not Prometheus' blocks. */
+void api_status_blocks(struct req *r)
+{
+	struct buf b = begun();
+	buf_add_str(&b, "{\"blocks\":[]}");
+	finish(r, &b);
+}
+
+void api_status_walreplay(struct req *r)
+{
+	struct buf b = begun();
+	buf_add_str(&b, "{\"min\":0,\"max\":0,\"current\":0}");
+	finish(r, &b);
+}
+
+/* --- health --- */
+
+void api_status_healthy(struct req *r)
+{
+	uint64_t oldest = team_oldest_turn_ns(api_of(r)->opts.team), now = clock_real_mono_ns();
+	if (now > oldest && now - oldest > HEALTHY_NS)
+		req_reply_text(
+		    r, 503, "a loop has not turned for %" PRIu64 " ms\n", (now - oldest) / 1000000);
+	else
+		req_reply_text(r, 200, "Prometheus is Healthy.\n");
+}
+
+void api_status_ready(struct req *r)
+{
+	struct urlq u;
+	uint32_t retry_after_s = 0;
+	if (!param_parse(r, &u))
+		return;
+	enum err err = strcmp(urlq_get(&u, "for", NULL), "write")
+	    ? ERR_OK
+	    : sink_accepts(api_of(r)->sink, &retry_after_s);
+	if (err)
+		apierr_write(r, err, retry_after_s);
+	else
+		req_reply_text(r, 200, "Prometheus is Ready.\n");
+}
+
+void api_status_lifecycle(struct req *r)
+{
+	req_reply_text(r, 403, "Lifecycle API is not enabled.");
+}
+
+/* --- pages --- */
+
+/* Our own rows, and the few names of Prometheus that dashboards of such servers ask for. */
+void api_status_metrics(struct req *r)
+{
+	const struct api_opts *o = &api_of(r)->opts;
+	struct buf b;
+	buf_init(&b);
+	metric_expose(&b);
+	buf_printf(&b,
+	    "# HELP prometheus_build_info Version that clients may take this server for, and its own.\n# TYPE prometheus_build_info gauge\nprometheus_build_info{branch=\"%s\",revision=\"%s\",version=\"%s\"} 1\n",
+	    o->branch ? o->branch : "", o->revision ? o->revision : "", API_COMPAT_VERSION);
+	buf_printf(&b,
+	    "# HELP prometheus_tsdb_head_series Series held in memory.\n# TYPE prometheus_tsdb_head_series gauge\nprometheus_tsdb_head_series %" PRIu64
+	    "\n",
+	    metric_sum(M_SERIES_ACTIVE));
+	buf_printf(&b,
+	    "# HELP prometheus_tsdb_head_samples_appended_total Samples stored.\n# TYPE prometheus_tsdb_head_samples_appended_total counter\nprometheus_tsdb_head_samples_appended_total %" PRIu64
+	    "\n",
+	    metric_sum(M_SAMPLES_STORED));
+	req_reply_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
+}
+
+void api_status_page(struct req *r)
+{
+	const struct api *a = api_of(r);
+	req_reply_text(r, 200,
+	    "Kymo %s: a metrics database, Remote Write in, PromQL out.\n"
+	    "\n"
+	    "write   POST /api/v1/write           Remote Write 1.0 (also /api/v1/push, /api/v1/receive)\n"
+	    "ask     /api/v1/query?query=up       and query_range, series, labels, label/<name>/values, metadata: Prometheus' HTTP API\n"
+	    "watch   /metrics  /-/healthy  /-/ready  /-/ready?for=write\n"
+	    "know    /api/v1/status/buildinfo, flags, runtimeinfo, tsdb\n"
+	    "\n"
+	    "series in memory: %" PRIu64 "\n",
+	    a->opts.version ? a->opts.version : "", metric_sum(M_SERIES_ACTIVE));
+}

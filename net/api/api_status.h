@@ -1,0 +1,26 @@
+/*
+ * api_status - what the server says of itself: /api/v1/status/..., /-/healthy, /-/ready, /metrics, /version and the page at / (spec/http-api.md sections 8 and 10).
+ *
+ * buildinfo names a Prometheus-compatible version, since clients derive features from it; our own stands in revision and branch. It never has a "features" object.
+ * Thread: the loop of the request.
+ */
+#ifndef NET_API_API_STATUS_H
+#define NET_API_API_STATUS_H
+
+#include "net/api/api.h"
+
+void api_status_buildinfo(struct req *r);
+void api_status_config(struct req *r);
+void api_status_flags(struct req *r);
+void api_status_runtimeinfo(struct req *r);
+void api_status_tsdb(struct req *r);
+void api_status_blocks(struct req *r);
+void api_status_walreplay(struct req *r);
+void api_status_healthy(struct req *r);
+void api_status_ready(struct req *r);
+void api_status_lifecycle(struct req *r); /* /-/reload, /-/quit */
+void api_status_metrics(struct req *r);
+void api_status_version(struct req *r);
+void api_status_page(struct req *r);
+
+#endif

@@ -1,0 +1,294 @@
+#include "net/api/api_write.h"
+
+#include "core/base/metric.h"
+#include "net/api/apierr.h"
+#include "proto/rw1.h"
+#include "proto/snapz.h"
+
+#include <inttypes.h>
+#include <strings.h>
+
+#define SPARE_MAX      8u     /* kept for the next requests of this loop */
+#define SPARE_ROWS_MAX 65536u /* a batch grown larger than this is not kept */
+#define BUFFER_LEAST   (1u << 20)
+#define ARENA_FIRST    4096u
+#define ARENA_KEEP     (64u << 10)
+
+/*
+ *   RECV  net/http has the whole body
+ *   DECODE  snappy, then the scanner; on the loop, or on a worker for large bodies
+ *   CHECK  counts and limits were looked at while scanning, labels are checked by the owner of a new series
+ *   APPEND  the sink answers when all is durable
+ *   REPLY  204, 400 partial, 503
+ */
+struct write {
+	struct list_link link; /* of the loop's spare ones */
+	struct req *req;
+	uint8_t *decoded;
+	size_t decoded_cap, decoded_len;
+	struct arena arena;
+	struct batch batch;
+	struct sink_req sink;
+	struct work_task task;
+	enum err err; /* of DECODE */
+	const char *word;
+	struct errbuf eb;
+};
+
+static struct write *write_take(struct api_loop *l);
+static void write_end(struct write *w);
+static bool room(struct write *w, size_t len);
+static void decode_and_scan(struct write *w);
+static void decode_on_worker(struct work_task *t);
+static void decode_on_worker_done(struct work_task *t);
+static void append(struct write *w);
+static void append_done(struct sink_req *s);
+static void reply(struct write *w);
+
+/* --- RECV --- */
+
+bool api_write_before(struct req *r)
+{
+	struct errbuf eb;
+	size_t len, encoding_len;
+	uint32_t retry_after_s = 0;
+	errbuf_init(&eb);
+	const char *type = req_header(r, "content-type", &len);
+	if (api_write_type(type, type ? len : 0, &eb)) {
+		req_refuse(r, 415, "unsupported", "%s", eb.text);
+		return false;
+	}
+	const char *encoding = req_header(r, "content-encoding", &encoding_len);
+	if (encoding && encoding_len && strcasecmp(encoding, "snappy")) {
+		req_refuse(
+		    r, 415, "unsupported", "Content-Encoding must be snappy, the block format");
+		return false;
+	}
+	enum err err = sink_accepts(api_of(r)->sink, &retry_after_s);
+	if (err) {
+		apierr_write(r, err, retry_after_s);
+		return false;
+	}
+	return true;
+}
+
+void api_write(struct req *r)
+{
+	struct write *w = write_take(api_loop_of(r));
+	w->req = r;
+	metric_add(M_WRITE_REQUESTS, 1);
+	w->err = snapz_length(r->body, r->body_len, &w->decoded_len);
+	if (w->err) {
+		w->word = w->err == ERR_TOOBIG ? "decoded_too_large" : "bad_snappy";
+		errbuf_set(&w->eb, w->err,
+		    w->err == ERR_TOOBIG
+		        ? "the body says that it decodes to more than %u MiB, or to more than %u times its size"
+		        : "the body is no snappy block",
+		    SNAPZ_DECODED_MAX >> 20, SNAPZ_RATIO_MAX);
+		reply(w);
+		return;
+	}
+	if (!req_charge(r, w->decoded_len) || !room(w, w->decoded_len + SNAPZ_SLOP)) {
+		w->err = ERR_BUSY;
+		reply(w);
+		return;
+	}
+	if (w->decoded_len > API_LOOP_DECODED_BYTES) {
+		w->task = (struct work_task){
+			.run = decode_on_worker, .done = decode_on_worker_done, .prio = WORK_READ
+		};
+		work_submit(api_of(r)->opts.pool, &w->task);
+		return;
+	}
+	decode_and_scan(w);
+	append(w);
+}
+
+/* --- DECODE, CHECK --- */
+
+static void decode_and_scan(struct write *w)
+{
+	w->err = snapz_decode(w->req->body, w->req->body_len, w->decoded, w->decoded_len);
+	if (w->err) {
+		w->word = "bad_snappy";
+		errbuf_set(&w->eb, w->err, "the body is no whole snappy block");
+		return;
+	}
+	w->err = rw1_decode(&w->arena, w->decoded, w->decoded_len, &w->batch, &w->eb);
+	w->word = w->err == ERR_TOOBIG ? "too_many" : "bad_protobuf";
+}
+
+static void decode_on_worker(struct work_task *t)
+{
+	decode_and_scan(CONTAINER_OF(t, struct write, task));
+}
+
+static void decode_on_worker_done(struct work_task *t)
+{
+	append(CONTAINER_OF(t, struct write, task));
+}
+
+/* --- APPEND --- */
+
+static void append(struct write *w)
+{
+	metric_add(M_EXEMPLARS_IGNORED, w->err ? 0 : w->batch.exemplars_count);
+	if (w->err || (w->batch.rows_count == 0 && w->batch.metas_count == 0)) {
+		reply(w);
+		return;
+	}
+	w->sink = (struct sink_req){ .batch = &w->batch, .done = append_done };
+	sink_append(api_of(w->req)->sink, &w->sink);
+}
+
+static void append_done(struct sink_req *s)
+{
+	reply(CONTAINER_OF(s, struct write, sink));
+}
+
+/* --- REPLY --- */
+
+static void reply(struct write *w)
+{
+	struct req *r = w->req;
+	const struct sink_req *s = &w->sink;
+	if (w->err && w->word)
+		req_refuse(r, 400, w->word, "%s", w->eb.text);
+	else if (w->err || s->err)
+		apierr_write(r, w->err ? w->err : s->err, s->retry_after_s);
+	else if (s->refused)
+		req_refuse(r, 400, "partial",
+		    "stored %" PRIu64 " of %" PRIu64 " samples; %" PRIu64 " refused; first: %s: %s",
+		    s->stored, s->stored + s->refused, s->refused,
+		    sink_reason_word[s->first_reason], s->first_text);
+	else
+		req_reply(r, 204, NULL, NULL, 0, REQ_BORROW);
+	write_end(w);
+}
+
+/* --- buffers --- */
+
+static struct write *write_take(struct api_loop *l)
+{
+	struct list_link *link = list_pop(&l->spare);
+	if (link) {
+		l->spare_count--;
+		return CONTAINER_OF(link, struct write, link);
+	}
+	struct write *w = mem_zalloc(sizeof(*w));
+	list_init(&w->link);
+	arena_init(&w->arena, ARENA_FIRST);
+	batch_init(&w->batch);
+	return w;
+}
+
+static void write_free(struct write *w)
+{
+	arena_release(&w->arena);
+	batch_release(&w->batch);
+	mem_free(w->decoded);
+	mem_free(w);
+}
+
+static void write_end(struct write *w)
+{
+	struct api_loop *l = api_loop_of(w->req);
+	metric_observe_ns(M_WRITE_SECONDS, loop_now_ns(w->req->loop) - w->req->start_ns);
+	if (l->spare_count >= SPARE_MAX || w->decoded_cap > API_LOOP_DECODED_BYTES + SNAPZ_SLOP ||
+	    w->batch.rows_cap > SPARE_ROWS_MAX) {
+		write_free(w);
+		return;
+	}
+	arena_reset(&w->arena, ARENA_KEEP);
+	batch_clear(&w->batch);
+	w->sink = (struct sink_req){ 0 };
+	w->req = NULL;
+	w->err = ERR_OK;
+	w->word = NULL;
+	errbuf_init(&w->eb);
+	list_add_head(&l->spare, &w->link);
+	l->spare_count++;
+}
+
+void api_write_release(struct api_loop *l)
+{
+	for (struct list_link *link; (link = list_pop(&l->spare));)
+		write_free(CONTAINER_OF(link, struct write, link));
+	l->spare_count = 0;
+}
+
+/* Room for len decoded bytes; false without memory. */
+static bool room(struct write *w, size_t len)
+{
+	if (w->decoded_cap >= len)
+		return true;
+	size_t cap = len < BUFFER_LEAST ? BUFFER_LEAST : len;
+	uint8_t *p = mem_try(cap);
+	if (!p)
+		return false;
+	mem_free(w->decoded);
+	w->decoded = p;
+	w->decoded_cap = cap;
+	return true;
+}
+
+/* --- Content-Type --- */
+
+static const char *skip_blanks(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	return p;
+}
+
+/* The next piece up to c, without blanks around it; *p goes behind c. */
+static bool piece(const char **p, const char *end, char c, const char **start, size_t *len)
+{
+	if (*p >= end)
+		return false;
+	const char *from = skip_blanks(*p, end), *stop = memchr(from, c, (size_t)(end - from));
+	const char *last = stop ? stop : end;
+	*p = stop ? stop + 1 : end;
+	while (last > from && (last[-1] == ' ' || last[-1] == '\t'))
+		last--;
+	*start = from;
+	*len = (size_t)(last - from);
+	return true;
+}
+
+static bool is_word(const char *s, size_t len, const char *word)
+{
+	return strlen(word) == len && !strncasecmp(s, word, len);
+}
+
+/* Blanks around ; and = do not matter: some senders write them (spec/remote-write.md section 1). */
+enum err api_write_type(const char *type, size_t len, struct errbuf *eb)
+{
+	const char *p = type, *end = type + len, *part, *name, *value;
+	size_t part_len, name_len, value_len;
+	if (!len)
+		return ERR_OK;
+	if (!piece(&p, end, ';', &part, &part_len) ||
+	    !is_word(part, part_len, "application/x-protobuf"))
+		return errbuf_set(eb, ERR_UNSUPPORTED, "Content-Type must be application/x-protobuf");
+	while (piece(&p, end, ';', &part, &part_len)) {
+		const char *q = part;
+		if (!piece(&q, part + part_len, '=', &name, &name_len) ||
+		    !is_word(name, name_len, "proto"))
+			continue;
+		if (!piece(&q, part + part_len, '=', &value, &value_len))
+			value_len = 0;
+		if (value_len >= 2 && value[0] == '"' && value[value_len - 1] == '"') {
+			value++;
+			value_len -= 2;
+		}
+		if (is_word(value, value_len, "prometheus.WriteRequest"))
+			continue;
+		if (is_word(value, value_len, "io.prometheus.write.v2.Request"))
+			return errbuf_set(eb, ERR_UNSUPPORTED,
+			    "Remote Write 2.0 is not spoken here, send proto=prometheus.WriteRequest");
+		return errbuf_set(eb, ERR_UNSUPPORTED,
+		    "Content-Type has an unknown proto, prometheus.WriteRequest is spoken here");
+	}
+	return ERR_OK;
+}

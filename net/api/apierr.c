@@ -1,0 +1,128 @@
+#include "net/api/apierr.h"
+
+#include "core/base/hash.h"
+#include "core/base/num.h"
+#include "proto/promjson.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define RETRY_LEAST_S    1u
+#define RETRY_MOST_S     60u
+#define RETRY_DOUBLINGS  3u
+#define STARTING_RETRY_S 5u
+
+/* clang-format off */
+static const struct apierr_row rows[] = {
+	/* code             errorType      JSON  word                 write  Retry-After */
+	{ ERR_BADDATA,      "bad_data",     400, "bad_request",         400,  0 },
+	{ ERR_MALFORMED,    "bad_data",     400, "bad_protobuf",        400,  0 },
+	{ ERR_TOOBIG,       "execution",    422, "too_many",            400,  0 },
+	{ ERR_EXECUTION,    "execution",    422, "internal",            500,  0 },
+	{ ERR_UNSUPPORTED,  "execution",    422, "unsupported",         400,  0 },
+	{ ERR_CANCELED,     "canceled",     499, "canceled",            503,  1 },
+	{ ERR_TIMEOUT,      "timeout",      503, "overloaded",          503,  2 },
+	{ ERR_BUSY,         "unavailable",  503, "overloaded",          503,  2 },
+	{ ERR_NOMEM,        "unavailable",  503, "overloaded",          503,  2 },
+	{ ERR_NOTREADY,     "unavailable",  503, "Service Unavailable", 503,  5 },
+	{ ERR_STOPPING,     "unavailable",  503, "Service Unavailable", 503,  5 },
+	{ ERR_NOSPACE,      "internal",     500, "disk_full",           503, 30 },
+	{ ERR_LOGFAILED,    "internal",     500, "log_failed",          503,  5 },
+	{ ERR_SYNC,         "internal",     500, "log_failed",          503,  5 },
+	{ ERR_READONLY,     "internal",     500, "read_only",           503, 60 },
+};
+static const struct apierr_row row_internal =
+	{ ERR_BUG,          "internal",     500, "internal",            500,  0 };
+/* clang-format on */
+
+const struct apierr_row *apierr_row(enum err e)
+{
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		if (rows[i].err == e)
+			return &rows[i];
+	return &row_internal;
+}
+
+void apierr_json(struct req *r, enum err e, const char *text, size_t len)
+{
+	const struct apierr_row *row = apierr_row(e);
+	struct buf b;
+	buf_init(&b);
+	promjson_error(&b, row->type, text, len);
+	if (row->status == 503 && e != ERR_TIMEOUT)
+		req_answer_field(r, "retry-after", "%u", 1 + (unsigned)(r->start_ns / 1000 % 5));
+	req_reply_buf(r, row->status, "application/json", &b);
+}
+
+void apierr_jsonf(struct req *r, enum err e, const char *fmt, ...)
+{
+	struct errbuf eb;
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(eb.text, sizeof(eb.text), fmt, ap);
+	va_end(ap);
+	apierr_json(r, e, eb.text, strlen(eb.text));
+}
+
+void apierr_param(struct req *r, const char *name, const char *reason)
+{
+	apierr_jsonf(r, ERR_BADDATA, "invalid parameter \"%s\": %s", name, reason);
+}
+
+uint32_t apierr_backoff_s(uint32_t base_s, uint64_t attempt, uint64_t rnd)
+{
+	uint32_t base = base_s < RETRY_LEAST_S ? RETRY_LEAST_S
+	    : base_s > RETRY_MOST_S            ? RETRY_MOST_S
+	                                       : base_s;
+	base <<= attempt < RETRY_DOUBLINGS ? attempt : RETRY_DOUBLINGS;
+	uint32_t s = base / 2 + (uint32_t)(rnd % (base + 1)); /* half of it to one and a half */
+	return s < RETRY_LEAST_S ? RETRY_LEAST_S : s > RETRY_MOST_S ? RETRY_MOST_S : s;
+}
+
+void apierr_unavailable(struct req *r, bool stopping)
+{
+	static const char text[] = "Service Unavailable";
+	req_answer_field(r, "x-prometheus-stopping", "%s", stopping ? "true" : "false");
+	req_answer_field(r, "retry-after", "%u", STARTING_RETRY_S);
+	req_reply(r, 503, "text/plain; charset=utf-8", text, sizeof(text) - 1, REQ_BORROW);
+}
+
+static const char *write_sentence(enum err e)
+{
+	switch ((int)e) {
+	case ERR_BUSY:
+	case ERR_NOMEM:
+	case ERR_TIMEOUT:
+		return "the server has more to do than it can, send it again later";
+	case ERR_NOSPACE:
+		return "the disk is full, nothing can be written";
+	case ERR_LOGFAILED:
+	case ERR_SYNC:
+		return "the log could not be synced, nothing of this request is acknowledged";
+	case ERR_READONLY:
+		return "the server does not accept writes now";
+	default:
+		return err_text(e);
+	}
+}
+
+void apierr_write(struct req *r, enum err e, uint32_t retry_after_s)
+{
+	const struct apierr_row *row = apierr_row(e);
+	if (e == ERR_NOTREADY || e == ERR_STOPPING) {
+		apierr_unavailable(r, e == ERR_STOPPING);
+		return;
+	}
+	uint32_t base = retry_after_s ? retry_after_s : row->retry_after_s;
+	if (base && (e == ERR_BUSY || e == ERR_NOMEM)) {
+		size_t len;
+		const char *attempt = req_header(r, "retry-attempt", &len);
+		uint64_t n = 0;
+		if (!attempt || num_parse_u64(attempt, len, &n))
+			n = 0;
+		base = apierr_backoff_s(base, n, hash_mix64(r->start_ns ^ (uintptr_t)r));
+	}
+	if (base)
+		req_answer_field(r, "retry-after", "%u", base);
+	req_refuse(r, row->write_status, row->word, "%s", write_sentence(e));
+}

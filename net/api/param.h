@@ -1,0 +1,44 @@
+/*
+ * param - parameters of API requests: the form of a POST before the URL, and typed values with Prometheus' error texts.
+ *
+ * Each getter of a typed value answers the request with 400 bad_data and returns false when the value is wrong, so that a handler reads as its list of checks.
+ * Thread: the loop of the request. Memory: the request's arena.
+ */
+#ifndef NET_API_PARAM_H
+#define NET_API_PARAM_H
+
+#include "core/model/matcher.h"
+#include "net/http/req.h"
+#include "proto/urlq.h"
+
+#define PARAM_TIME_MIN                                                                             \
+ (INT64_MIN / 2) /* "everything": no time of a sample can be outside, and differences do not overflow */
+#define PARAM_TIME_MAX (INT64_MAX / 2)
+
+MUST_CHECK bool param_parse(struct req *r, struct urlq *q);
+/* Time of key, fallback when it is absent or empty; clamped to PARAM_TIME_MIN..MAX. */
+MUST_CHECK bool param_time(
+    struct req *r, const struct urlq *q, const char *key, int64_t fallback, int64_t *ms);
+/* Like param_time without a fallback: absence is an error. */
+MUST_CHECK bool param_time_needed(struct req *r, const struct urlq *q, const char *key, int64_t *ms);
+MUST_CHECK bool param_limit(struct req *r, const struct urlq *q, uint64_t *limit); /* 0 = none */
+/* timeout: at most max_ms, which is also the default. */
+MUST_CHECK bool param_timeout(struct req *r, const struct urlq *q, int64_t max_ms, int64_t *ms);
+MUST_CHECK bool param_lookback(struct req *r, const struct urlq *q, int64_t fallback_ms, int64_t *ms);
+MUST_CHECK bool param_step(struct req *r, const struct urlq *q, int64_t *ms);
+
+/* match[]: one set of matchers for each; series that fit any of them are meant. */
+struct param_matchers {
+	struct matcher *items;
+	size_t count;
+};
+struct param_sets {
+	struct param_matchers *sets;
+	size_t count;
+};
+/* prefixed: errors begin with `invalid parameter "match[]": ` as /series has them. On false everything is released. */
+MUST_CHECK bool param_sets(
+    struct req *r, const struct urlq *q, bool prefixed, struct param_sets *out);
+void param_sets_release(struct param_sets *s);
+
+#endif
