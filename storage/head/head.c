@@ -329,7 +329,8 @@ static inline void fetch_series(const struct series *s)
 static inline bool series_is(
     const struct series *s, uint32_t tenant, const uint8_t *labels, uint32_t len)
 {
-	return s->labels_len == len && s->tenant == tenant && memcmp(s->labels, labels, len) == 0;
+	return s->tenant == tenant &&
+	    label_equal(series_labels(s), (struct labels){ .bytes = labels, .len = len });
 }
 
 void head_resolve(struct head *h, uint32_t tenant, struct head_row *rows, unsigned count)
@@ -339,14 +340,13 @@ void head_resolve(struct head *h, uint32_t tenant, struct head_row *rows, unsign
 	unsigned head = 0, filled = 0;        /* ring[head] is the guess for this row */
 	uint32_t prev = h->last, walk = prev; /* the chain was walked up to walk */
 	unsigned fetched = 0;
-	const uint8_t *labels = NULL;
 	for (unsigned i = 0; i < count; i++) {
 		struct head_row *r = &rows[i];
-		if (r->labels == labels) { /* further samples of the series before */
-			r->slot = prev;
+		if (i && r->labels == r[-1].labels &&
+		    r->labels_len == r[-1].labels_len) { /* further samples of the series before */
+			r->slot = r[-1].slot;            /* perhaps unknown too */
 			continue;
 		}
-		labels = r->labels;
 		while (filled < AHEAD && walk != SERIES_NONE) {
 			uint32_t next = head_at(h, walk)->next;
 			if (next == SERIES_NONE)

@@ -1,0 +1,423 @@
+/* Slab, late rows, series and head against plain models. */
+#include "core/base/arena.h"
+#include "storage/head/head.h"
+#include "storage/meta/postings.h"
+#include "tests/lib/tap.h"
+
+#include <stdlib.h>
+
+static uint64_t seed = 0x9e3779b97f4a7c15u;
+static uint32_t rnd(uint32_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (uint32_t)(seed >> 33) % below;
+}
+
+/* ---- slab ---- */
+
+static void slab_keeps_what_is_written(void)
+{
+	struct slab *m = slab_create();
+	enum {
+		N = 6000
+	};
+	struct piece {
+		uint8_t *p;
+		size_t size;
+		uint8_t fill;
+	} *ps = mem_zalloc(N * sizeof *ps);
+	bool good = true;
+	for (int round = 0; round < 60000; round++) {
+		struct piece *p = &ps[rnd(N)];
+		if (p->p) {
+			for (size_t i = 0; i < p->size; i++)
+				good = good && p->p[i] == p->fill;
+			slab_give(m, p->p, p->size);
+			p->p = NULL;
+			continue;
+		}
+		static const size_t sizes[] = { 1, 16, 17, 48, 96, 192, 224, 384, 511, 512, 513,
+			1000, 4096, 8000, 16384, 16385, 40000 };
+		p->size = rnd(4) ? 1 + rnd(600) : sizes[rnd(COUNT_OF(sizes))];
+		p->p = slab_take(m, p->size);
+		p->fill = (uint8_t)round;
+		good = good && ((uintptr_t)p->p & 15) == 0 && slab_round(p->size) >= p->size;
+		memset(p->p, p->fill, p->size);
+	}
+	tap_ok(good, "pieces keep their bytes, are aligned and do not overlap");
+	for (int i = 0; i < N; i++)
+		slab_give(m, ps[i].p, ps[i].size);
+	tap_is_u64(slab_bytes(m), 0, "given back whole, a slab holds nothing");
+	mem_free(ps);
+	slab_free(m);
+}
+
+/* ---- one series against a model ---- */
+
+#define SPAN 4000
+struct model {
+	bool has[SPAN], frozen_has[SPAN];
+	double v[SPAN], frozen_v[SPAN];
+};
+
+static bool same_column(const struct series *s, const struct model *m, int64_t base, int64_t lo,
+    int64_t hi, struct series_col *col)
+{
+	if (series_read(s, lo, hi, col))
+		return false;
+	uint32_t at = 0;
+	for (int i = 0; i < SPAN; i++) {
+		int64_t t = base + i;
+		if ((!m->has[i] && !m->frozen_has[i]) || t < lo || t > hi)
+			continue;
+		double want = m->has[i] ? m->v[i] : m->frozen_v[i];
+		if (at >= col->count || col->t_ms[at] != t || num_bits(col->v[at]) != num_bits(want))
+			return false;
+		at++;
+	}
+	return at == col->count;
+}
+
+static bool puts_agree(int rounds, int64_t base, uint32_t late_of_100)
+{
+	struct slab *mem = slab_create();
+	struct series_stats st = { 0 };
+	struct series s = { .t_newest_ms = INT64_MIN, .next = SERIES_NONE };
+	struct model *m = mem_zalloc(sizeof *m);
+	struct series_col col = { 0 };
+	bool good = true;
+	int newest = -1;
+	for (int k = 0; k < rounds && good; k++) {
+		int at = newest < 0 || rnd(100) >= late_of_100 ? newest + 1 + (int)rnd(3)
+		                                               : (int)rnd((uint32_t)newest + 1);
+		if (at < SPAN) {
+			static const double vs[] = { 0, -0.0, 1, 1.5, 1e300, 3 };
+			double v = rnd(20) ? vs[rnd(COUNT_OF(vs))] : sample_stale();
+			bool known = m->has[at] || m->frozen_has[at];
+			double was = m->has[at] ? m->v[at] : m->frozen_v[at];
+			enum series_put want = at > newest ? SERIES_PUT_NEW
+			    : !known                       ? SERIES_PUT_LATE
+			    : num_bits(was) == num_bits(v) ? SERIES_PUT_SAME
+			                                   : SERIES_PUT_OVER;
+			good = good && series_put(&s, mem, &st, base + at, v) == want;
+			if (want != SERIES_PUT_SAME) {
+				m->has[at] = true;
+				m->v[at] = v;
+			}
+			newest = at > newest ? at : newest;
+		}
+		if (rnd(300) == 0 && !series_frozen(&s) && series_freeze(&s, mem, &st)) {
+			memcpy(m->frozen_has, m->has, sizeof m->has);
+			memcpy(m->frozen_v, m->v, sizeof m->v);
+			memset(m->has, 0, sizeof m->has);
+		} else if (rnd(200) == 0 && series_frozen(&s)) {
+			if (rnd(2)) {
+				series_frozen_free(&s, mem);
+			} else {
+				series_thaw(&s, mem, &st);
+				for (int i = 0; i < SPAN; i++)
+					if (m->frozen_has[i] && !m->has[i]) {
+						m->has[i] = true;
+						m->v[i] = m->frozen_v[i];
+					}
+			}
+			memset(m->frozen_has, 0, sizeof m->frozen_has);
+		}
+		if (k % 64 == 0) {
+			good = good && same_column(&s, m, base, INT64_MIN, INT64_MAX, &col);
+			int64_t lo = base + rnd(SPAN), hi = lo + rnd(300);
+			good = good && same_column(&s, m, base, lo, hi, &col);
+		}
+		if (k % 256 == 0) {
+			uint64_t live = 0;
+			for (int i = 0; i < SPAN; i++)
+				live += m->has[i];
+			good = good && st.live_rows == live;
+		}
+	}
+	good = good && same_column(&s, m, base, INT64_MIN, INT64_MAX, &col);
+	series_release(&s, mem, &st);
+	good = good && slab_bytes(mem) == 0 && st.live_rows == 0 && st.late_rows == 0 &&
+	    st.packs == 0 && st.packs_bytes == 0;
+	series_col_release(&col);
+	mem_free(m);
+	slab_free(mem);
+	return good;
+}
+
+static void far_apart_times(void)
+{
+	struct slab *mem = slab_create();
+	struct series_stats st = { 0 };
+	struct series s = { .t_newest_ms = INT64_MIN };
+	struct series_col col = { 0 };
+	const int64_t t[] = { INT64_MIN + 1, -5, 0, UINT32_MAX, (int64_t)UINT32_MAX + 1, 1ll << 50,
+		INT64_MAX };
+	bool good = true;
+	for (size_t i = 0; i < COUNT_OF(t); i++)
+		good = good && series_put(&s, mem, &st, t[i], (double)i) == SERIES_PUT_NEW;
+	good = good && series_read(&s, INT64_MIN, INT64_MAX, &col) == 0 && col.count == COUNT_OF(t);
+	for (size_t i = 0; good && i < COUNT_OF(t); i++)
+		good = col.t_ms[i] == t[i] && col.v[i] == (double)i;
+	int64_t lo, hi;
+	good = good && series_bounds(&s, &lo, &hi) && lo == t[0] && hi == INT64_MAX;
+	tap_ok(good, "times further apart than 49 days, up to the ends of int64, are kept");
+	series_release(&s, mem, &st);
+	series_col_release(&col);
+	slab_free(mem);
+}
+
+static void late_takes_many(void)
+{
+	struct slab *mem = slab_create();
+	struct late *l = late_create(mem);
+	enum {
+		N = 20000
+	};
+	bool *has = mem_zalloc(N);
+	for (int i = 0; i < N; i++) {
+		uint32_t t = i % 3 ? rnd(N) : (uint32_t)(N - 1 - i);
+		double *v = late_find(l, t);
+		if ((v != NULL) != has[t]) {
+			tap_ok(false, "late_find knows what was inserted");
+			break;
+		}
+		if (v)
+			continue;
+		late_insert(l, mem, t, t * 2.0);
+		has[t] = true;
+	}
+	uint32_t at = 0, count = 0;
+	bool good = true;
+	for (uint32_t b = 0; b < l->blocks_count; b++)
+		for (uint32_t i = 0; i < l->blocks[b]->count; i++, count++) {
+			while (at < N && !has[at])
+				at++;
+			good = good && l->blocks[b]->t_ms[i] == at &&
+			    late_block_v(l->blocks[b])[i] == at * 2.0;
+			at++;
+		}
+	while (at < N && !has[at])
+		at++;
+	tap_ok(good && count == l->count && at == N,
+	    "20,000 insertions in any order stand sorted, each once");
+	late_free(l, mem);
+	tap_is_u64(slab_bytes(mem), 0, "nothing is left of it");
+	mem_free(has);
+	slab_free(mem);
+}
+
+/* ---- head ---- */
+
+#define SEED 42u
+static struct labels make(struct arena *a, unsigned i)
+{
+	char n[32];
+	snprintf(n, sizeof n, "series-%u", i);
+	return label_make(a, LABEL_NAME, "up", "n", n, NULL);
+}
+
+static uint64_t fp_of(struct labels ls, uint32_t tenant)
+{
+	return label_fingerprint(ls, tenant, SEED).lo;
+}
+
+static void head_finds_what_it_made(void)
+{
+	struct slab *mem = slab_create();
+	struct head h;
+	struct arena a;
+	enum {
+		N = 30000
+	};
+	head_init(&h, mem);
+	arena_init(&a, 1 << 16);
+	struct labels *ls = mem_alloc(N * sizeof *ls);
+	uint32_t *slots = mem_alloc(N * sizeof *slots);
+	for (unsigned i = 0; i < N; i++) {
+		ls[i] = make(&a, i);
+		slots[i] = head_create(&h, fp_of(ls[i], i % 2), i % 2, 100 + i * 3, ls[i]);
+	}
+	bool good = true;
+	for (unsigned i = 0; i < N; i++) {
+		good = good && head_find(&h, fp_of(ls[i], i % 2), i % 2, ls[i]) == slots[i];
+		good =
+		    good && head_find(&h, fp_of(ls[i], 1 - i % 2), 1 - i % 2, ls[i]) == SERIES_NONE;
+		struct series *s = head_by_id(&h, 100 + i * 3);
+		good = good && s == head_at(&h, slots[i]) && label_equal(series_labels(s), ls[i]) &&
+		    head_slot_of(&h, s) == slots[i];
+	}
+	good = good && !head_by_id(&h, 99) && !head_by_id(&h, 101) && !head_by_id(&h, UINT32_MAX);
+	tap_ok(good, "30,000 series are found by labels and by id, tenants apart");
+	for (unsigned i = 0; i < N; i += 2)
+		head_drop(&h, slots[i], fp_of(ls[i], 0));
+	good = true;
+	for (unsigned i = 0; i < N; i++) {
+		bool in = i % 2;
+		good = good &&
+		    (head_find(&h, fp_of(ls[i], i % 2), i % 2, ls[i]) != SERIES_NONE) == in &&
+		    (head_by_id(&h, 100 + i * 3) != NULL) == in;
+	}
+	tap_ok(good, "dropped ones are gone, the others are there");
+	for (unsigned i = 0; i < N; i += 2)
+		slots[i] = head_create(&h, fp_of(ls[i], 0), 0, 500000 + i, ls[i]);
+	good = h.slots_count == N && h.series_count == N;
+	for (unsigned i = 0; i < N; i++)
+		good = good && head_find(&h, fp_of(ls[i], i % 2), i % 2, ls[i]) == slots[i];
+	tap_ok(good, "returning ones take free slots and new ids");
+	uint32_t undefined = head_create_undefined(&h, 7);
+	struct labels lu = make(&a, N + 1);
+	head_define(&h, undefined, fp_of(lu, 0), 0, lu);
+	tap_ok(head_find(&h, fp_of(lu, 0), 0, lu) == undefined &&
+	        head_by_id(&h, 7)->labels_len == lu.len,
+	    "an undefined id gets its labels later");
+	tap_is_u64(postings_series(head_postings(&h)), N + 1, "postings know as many series");
+	head_shadow(&h, undefined, fp_of(lu, 0));
+	uint32_t higher = head_create(&h, fp_of(lu, 0), 0, 900000, lu);
+	tap_ok(head_find(&h, fp_of(lu, 0), 0, lu) == higher && head_by_id(&h, 7) != NULL,
+	    "of two ids with the same labels the table knows one, both have samples");
+	head_drop(&h, undefined, fp_of(lu, 0));
+	tap_ok(head_find(&h, fp_of(lu, 0), 0, lu) == higher, "the shadowed one goes alone");
+	head_release(&h);
+	tap_is_u64(slab_bytes(mem), 0, "a released head holds nothing");
+	arena_release(&a);
+	mem_free(ls);
+	mem_free(slots);
+	slab_free(mem);
+}
+
+static void resolve_agrees_with_find(void)
+{
+	struct slab *mem = slab_create();
+	struct head h;
+	struct arena a;
+	enum {
+		N = 3000,
+		KNOWN = 2500
+	};
+	head_init(&h, mem);
+	arena_init(&a, 1 << 16);
+	struct labels *ls = mem_alloc(N * sizeof *ls);
+	for (unsigned i = 0; i < N; i++)
+		ls[i] = make(&a, i);
+	for (unsigned i = 0; i < KNOWN; i++)
+		head_create(&h, fp_of(ls[i], 0), 0, i, ls[i]);
+	bool good = true;
+	for (int round = 0; round < 400; round++) {
+		struct head_row rows[HEAD_SUB];
+		unsigned n = 1 + rnd(HEAD_SUB), from = rnd(N - HEAD_SUB), mode = rnd(4);
+		for (unsigned i = 0; i < n; i++) {
+			unsigned k = mode == 0 ? from + i
+			    : mode == 1        ? rnd(N)
+			    : mode == 2        ? from + i / 3
+			                       : (from + i * 7) % N;
+			if (mode == 0 && rnd(30) == 0)
+				k = rnd(N); /* the chain breaks here and there */
+			rows[i] = (struct head_row){ .labels = ls[k].bytes,
+				.labels_len = ls[k].len,
+				.fp = fp_of(ls[k], 0),
+				.row = k };
+		}
+		head_resolve(&h, 0, rows, n);
+		for (unsigned i = 0; i < n; i++) {
+			uint32_t want = rows[i].row < KNOWN
+			    ? head_find(&h, rows[i].fp, 0, ls[rows[i].row])
+			    : SERIES_NONE;
+			good = good && rows[i].slot == want;
+		}
+	}
+	tap_ok(good,
+	    "rows resolve to what a look-up finds, in order, at random, in runs, with unknown ones between");
+	uint64_t before = 0;
+	for (int round = 0; round < 3; round++) {
+		before = h.misses;
+		for (unsigned from = 0; from + HEAD_SUB <= KNOWN; from += HEAD_SUB) {
+			struct head_row rows[HEAD_SUB];
+			for (unsigned i = 0; i < HEAD_SUB; i++)
+				rows[i] = (struct head_row){ .labels = ls[from + i].bytes,
+					.labels_len = ls[from + i].len,
+					.fp = fp_of(ls[from + i], 0) };
+			head_resolve(&h, 0, rows, HEAD_SUB);
+		}
+	}
+	tap_ok(h.misses - before <= 1,
+	    "a request that comes again in the same order is predicted whole (%llu misses)",
+	    (unsigned long long)(h.misses - before));
+	head_release(&h);
+	arena_release(&a);
+	mem_free(ls);
+	slab_free(mem);
+}
+
+static void freezes_in_slices(void)
+{
+	struct slab *mem = slab_create();
+	struct head h;
+	struct arena a;
+	enum {
+		N = 1000
+	};
+	head_init(&h, mem);
+	arena_init(&a, 1 << 16);
+	for (unsigned i = 0; i < N; i++) {
+		struct labels ls = make(&a, i);
+		uint32_t slot =
+		    head_create(&h, fp_of(ls, 0), 0, N - i, ls); /* ids against the order of slots */
+		for (int64_t t = 0; i % 10 && t < 40; t++)
+			series_put(head_at(&h, slot), mem, &h.stats, t * 1000, (double)t);
+	}
+	head_freeze_begin(&h);
+	int slices = 1;
+	while (!head_freeze(&h, 64)) {
+		slices++;
+		series_put(head_at(&h, 0), mem, &h.stats, 1000000 + slices, 1); /* writes go on */
+	}
+	tap_ok(slices > 10 && h.frozen_count == 900,
+	    "live goes to frozen in slices, series without samples stay out (%d slices, %u)",
+	    slices, h.frozen_count);
+	head_frozen_sort(&h);
+	bool good = true;
+	for (uint32_t i = 1; i < h.frozen_count; i++)
+		good = good && head_at(&h, h.frozen[i - 1])->id < head_at(&h, h.frozen[i])->id;
+	tap_ok(good, "frozen series stand in the order of ids");
+	struct series_col col = { 0 };
+	good = series_run_read(series_frozen(head_at(&h, 5)), INT64_MIN, INT64_MAX, &col) == 0 &&
+	    col.count == 40;
+	tap_ok(good, "a frozen run reads as it was");
+	good = series_put(head_at(&h, 5), mem, &h.stats, 7000, 7) == SERIES_PUT_SAME &&
+	    series_put(head_at(&h, 5), mem, &h.stats, 7000, 8) == SERIES_PUT_OVER &&
+	    series_read(head_at(&h, 5), INT64_MIN, INT64_MAX, &col) == 0 && col.count == 40 &&
+	    col.v[7] == 8;
+	tap_ok(good, "rows that repeat or overwrite frozen ones are judged, and live wins");
+	while (!head_frozen_drop(&h, 50))
+		;
+	good = series_read(head_at(&h, 5), INT64_MIN, INT64_MAX, &col) == 0 && col.count == 1 &&
+	    head_at(&h, 10)->idle == 1 && head_at(&h, 5)->idle == 0;
+	tap_ok(good, "dropped, only what came later is left; idle rounds are counted");
+	series_col_release(&col);
+	head_release(&h);
+	tap_is_u64(slab_bytes(mem), 0, "and memory is given back");
+	arena_release(&a);
+	slab_free(mem);
+}
+
+int main(void)
+{
+	slab_keeps_what_is_written();
+	late_takes_many();
+	bool good = true;
+	for (int i = 0; i < 10; i++)
+		good = good && puts_agree(6000, 1700000000000 + i, 2);
+	tap_ok(good,
+	    "10 histories of puts, freezes, drops and thaws, few late rows, agree with a map");
+	for (int i = 0; i < 10; i++)
+		good = good && puts_agree(6000, -1000, 60);
+	tap_ok(good, "the same with most rows late, around time zero");
+	far_apart_times();
+	head_finds_what_it_made();
+	resolve_agrees_with_find();
+	freezes_in_slices();
+	return tap_done();
+}

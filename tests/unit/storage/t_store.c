@@ -1,0 +1,634 @@
+/* The store's write path and recovery against a sorted map: random requests, odd labels, refusals, limits, restarts, kills. */
+#include "core/base/wire.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+#include "tests/lib/teststore.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+static uint64_t seed = 1;
+static uint32_t rnd(uint32_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (uint32_t)(seed >> 33) % below;
+}
+
+#ifdef KYMO_WEAK_FINGERPRINT
+# define WEAK 1
+#else
+# define WEAK 0
+#endif
+
+/* Rounds stay away: memory holds everything. */
+static void quiet(struct store_opts *o)
+{
+	o->round_every_ms = 1ll << 40;
+	o->log_share_bytes = 1ull << 40;
+}
+
+/* ---- the model ---- */
+
+#define SERIES 400
+#define TIMES  600
+struct model {
+	bool has[SERIES][TIMES];
+	double v[SERIES][TIMES];
+};
+static struct arena names;
+static struct labels canonical[SERIES];
+static int64_t base_ms;
+
+static void names_make(void)
+{
+	arena_init(&names, 1 << 16);
+	for (unsigned i = 0; i < SERIES; i++) {
+		char n[32], long_value[300];
+		snprintf(n, sizeof n, "host-%u", i);
+		memset(long_value, 'a' + (int)(i % 26), sizeof long_value - 1);
+		long_value[i % 290] = 0;
+		canonical[i] = label_make(&names, LABEL_NAME, "requests_total", "instance", n,
+		    "job", "api", "pad", long_value[0] ? long_value : "x", NULL);
+	}
+}
+
+static void put_label(
+    struct buf *b, const char *name, size_t name_len, const char *value, size_t value_len)
+{
+	struct buf in;
+	buf_init(&in);
+	buf_add_u8(&in, 0x0a);
+	wire_put_lenbytes(&in, name, name_len);
+	buf_add_u8(&in, 0x12);
+	wire_put_lenbytes(&in, value, value_len);
+	buf_add_u8(b, 0x0a);
+	wire_put_lenbytes(b, in.data, in.len);
+	buf_release(&in);
+}
+
+/* The same series as a careless sender writes it: from the back, with an empty value in between. */
+static struct labels odd_form(struct arena *a, struct labels ls)
+{
+	struct label l[8];
+	unsigned n = 0;
+	struct label_iter it = label_iter(ls);
+	while (n < 8 && label_next(&it, &l[n]))
+		n++;
+	struct buf b;
+	buf_init(&b);
+	for (unsigned i = n; i-- > 0;) {
+		put_label(&b, l[i].name, l[i].name_len, l[i].value, l[i].value_len);
+		if (i == 1)
+			put_label(&b, "nothing", 7, "", 0);
+	}
+	struct labels out = { .bytes = arena_dup(a, b.data, b.len), .len = (uint32_t)b.len };
+	buf_release(&b);
+	return out;
+}
+
+/* Request k, made from k alone, so that a second process knows what the first one sent. apply: into the model as well. */
+static void request_make(uint64_t k, struct batch *b, struct arena *a, struct model *m)
+{
+	seed = (k + 1) * 0x9e3779b97f4a7c15u;
+	unsigned rows = 1 + rnd(k % 7 == 0 ? 900 : 60);
+	unsigned front = k * 2 < TIMES - 20 ? (unsigned)k * 2 : TIMES - 20;
+	for (unsigned i = 0; i < rows;) {
+		unsigned s = rnd(SERIES), more = rnd(5) ? 1 : 1 + rnd(6);
+		struct labels ls = rnd(8) ? canonical[s] : odd_form(a, canonical[s]);
+		for (unsigned r = 0; r < more && i < rows; r++, i++) {
+			unsigned t = rnd(4) ? front + rnd(20) : rnd(front + 20);
+			/* One value for a time in a request: in which order two spellings of a series are stored is not promised. */
+			double v = (double)((k * 31 + s * 7 + t) % 3);
+			teststore_row(b, ls, base_ms + t, v);
+			if (m) {
+				m->has[s][t] = true;
+				m->v[s][t] = v;
+			}
+		}
+	}
+}
+
+static unsigned long bad_series;
+static bool agrees(struct teststore *ts, const struct model *m)
+{
+	struct series_col col = { 0 };
+	bool good = true;
+	for (unsigned s = 0; s < SERIES; s++) {
+		bool known = teststore_read(ts, canonical[s], &col);
+		uint32_t at = 0;
+		bool same = true;
+		for (unsigned t = 0; t < TIMES && same; t++) {
+			if (!m->has[s][t])
+				continue;
+			same = known && at < col.count && col.t_ms[at] == base_ms + t &&
+			    col.v[at] == m->v[s][t];
+			at++;
+		}
+		same = same && (!known || at == col.count);
+		if (!same)
+			bad_series = s;
+		good = good && same;
+	}
+	series_col_release(&col);
+	return good;
+}
+
+static void random_requests(unsigned loops)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	struct model *m = mem_zalloc(sizeof *m);
+	struct arena a;
+	arena_init(&a, 1 << 16);
+	base_ms = clock_wall_ms() - 1000000;
+	teststore_open(&ts, dir, loops, quiet);
+	bool answered = true, counts = true;
+	uint64_t k = 0;
+	for (int part = 0; part < 3; part++) {
+		for (int i = 0; i < 80; i++, k++) {
+			struct batch b;
+			struct sink_req r = { 0 };
+			batch_init(&b);
+			request_make(k, &b, &a, m);
+			answered = answered && teststore_append(&ts, (unsigned)k % ts.loops, &b, &r);
+			counts = counts && !r.err && r.stored == b.rows_count && r.refused == 0;
+			if (k % 5 == 0) { /* a retry changes nothing */
+				answered = answered &&
+				    teststore_append(&ts, (unsigned)(k + 1) % ts.loops, &b, &r);
+				counts = counts && !r.err && r.stored == b.rows_count;
+			}
+			batch_release(&b);
+			arena_reset(&a, 1 << 16);
+		}
+		tap_ok(answered && counts,
+		    "%u loops: requests are answered, every row stored (part %d)", ts.loops, part);
+		tap_ok(agrees(&ts, m), "memory agrees with a sorted map (series %lu)", bad_series);
+		teststore_close(&ts);
+		teststore_open(&ts, dir, loops == 1 ? 1 + (unsigned)part : loops, quiet);
+		tap_ok(agrees(&ts, m), "after a restart on %u loops it still does (series %lu)",
+		    ts.loops, bad_series);
+		uint64_t series = 0;
+		for (unsigned j = 0; j < store_shards(ts.store); j++)
+			series += ts.store->shards[j]->head.series_count;
+		tap_ok(series <= SERIES && series == store_series(ts.store),
+		    "no series stands twice: %llu", (unsigned long long)series);
+	}
+	teststore_close(&ts);
+	arena_release(&a);
+	mem_free(m);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* ---- judgement ---- */
+
+static void one_loop(struct teststore *ts, const char *dir, void (*change)(struct store_opts *))
+{
+	teststore_open(ts, dir, 1, change);
+}
+
+static void refusals(unsigned loops)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	struct arena a;
+	struct batch b;
+	struct sink_req r;
+	arena_init(&a, 1 << 16);
+	batch_init(&b);
+	teststore_open(&ts, dir, loops, quiet);
+	int64_t now = clock_wall_ms();
+	struct labels up = label_make(&a, LABEL_NAME, "up", NULL),
+	              other = label_make(&a, LABEL_NAME, "other", NULL);
+	teststore_row(&b, up, now - 20ll * 24 * 3600 * 1000, 1);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.stored == 1, "a fresh server takes what is 20 days old");
+	batch_clear(&b);
+	teststore_row(&b, other, now - 40ll * 24 * 3600 * 1000, 1);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.refused == 1 && r.first_reason == SINK_TOO_OLD,
+	    "but nothing before the newest minus the window");
+	batch_clear(&b);
+	teststore_row(&b, up, now, 1);
+	teststore_row(&b, up, now + 11 * 60 * 1000, 1);
+	teststore_row(&b, other, now + 9 * 60 * 1000, 1);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.stored == 2 && r.refused == 1 && r.first_reason == SINK_OUT_OF_BOUNDS,
+	    "the future is bounded by the clock");
+	tap_ok(strcmp(r.first_text, "up") == 0, "and the refused series is named: %s", r.first_text);
+	batch_clear(&b);
+	teststore_row(&b, up, now, 1);
+	teststore_row(&b, up, now, 2);
+	teststore_row(&b, up, now - 1000, 5);
+	teststore_row(&b, up, now - 2 * 3600 * 1000, 5);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.stored == 3 && r.refused == 1 && r.first_reason == SINK_TOO_OLD,
+	    "duplicates, overwrites and late rows are taken, what is older than the window is not");
+	struct series_col col = { 0 };
+	bool ok = teststore_read(&ts, up, &col) && col.count == 3 && col.v[2] == 2 &&
+	    col.v[1] == 5 && col.t_ms[1] == now - 1000;
+	tap_ok(ok, "the last write wins");
+	batch_clear(&b);
+	teststore_row(
+	    &b, (struct labels){ .bytes = (const uint8_t *)"\x0a\x02\x0a\x7f", .len = 4 }, now, 1);
+	teststore_row(&b, label_make(&a, "job", "x", NULL), now, 1);
+	struct batch_row *h = batch_add(&b);
+	*h = (struct batch_row){ .labels = up.bytes, .labels_len = up.len, .flags = BATCH_HISTOGRAM };
+	teststore_row(&b, (struct labels){ .bytes = NULL, .len = 0 }, now, 1);
+	teststore_row(&b, up, now + 1, 1);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.stored == 1 && r.refused == 4 && r.first_reason == SINK_BAD_LABELS,
+	    "bad labels, a missing name, histograms and no labels at all are refused row by row");
+	char *big = arena_alloc(&a, 6000);
+	memset(big, 'x', 5999);
+	big[5999] = 0;
+	batch_clear(&b);
+	teststore_row(&b, up, now + 2, 1);
+	teststore_row(&b, label_make(&a, LABEL_NAME, "big", "value", big, NULL), now, 1);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.stored == 1 && r.refused == 1 && r.first_reason == SINK_LABEL_LIMIT &&
+	        strncmp(r.first_text, "big{", 4) == 0,
+	    "a label over its limit is refused: %.60s...", r.first_text);
+	batch_clear(&b);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.stored == 0 && r.refused == 0, "an empty request is answered");
+	tap_ok(teststore_read(&ts, other, &col) && col.count == 1,
+	    "a series refused for its age was not made, later it was");
+	teststore_close(&ts);
+	series_col_release(&col);
+	batch_release(&b);
+	arena_release(&a);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+static void few_series(struct store_opts *o)
+{
+	quiet(o);
+	o->series_max = 10;
+}
+
+static void slow_series(struct store_opts *o)
+{
+	quiet(o);
+	o->new_series_per_s = 10;
+}
+
+static void full_disk(struct store_opts *o)
+{
+	quiet(o);
+	o->min_free_bytes = 1ull << 60;
+}
+
+static void limits(void)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	struct batch b;
+	struct sink_req r;
+	batch_init(&b);
+	int64_t now = clock_wall_ms();
+	for (unsigned i = 0; i < 300; i++)
+		teststore_row(&b, canonical[i], now, 1);
+	one_loop(&ts, dir, slow_series);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(r.err == ERR_BUSY && r.retry_after_s > 0,
+	    "series that come too fast make the request busy");
+	uint64_t some = store_series(ts.store);
+	tap_ok(some >= 100 && some < 300, "those in the budget were made: %llu",
+	    (unsigned long long)some);
+	teststore_close(&ts);
+	one_loop(&ts, dir, few_series);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.stored == some && r.refused == 300 - some &&
+	        r.first_reason == SINK_SERIES_LIMIT,
+	    "over the limit of series known ones go on, new ones are refused");
+	teststore_close(&ts);
+	one_loop(&ts, dir, full_disk);
+	uint32_t retry = 0;
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(r.err == ERR_NOSPACE && r.retry_after_s == 30,
+	    "below the floor of free space writes are refused");
+	(void)retry;
+	teststore_close(&ts);
+	batch_release(&b);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+static void large_request(void)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	struct batch b;
+	struct sink_req r;
+	struct arena a;
+	struct series_col col = { 0 };
+	arena_init(&a, 1 << 20);
+	batch_init(&b);
+	int64_t now = clock_wall_ms();
+	enum {
+		BIG = 60000
+	};
+	struct labels *ls = mem_alloc(BIG * sizeof *ls);
+	for (unsigned i = 0; i < BIG; i++) {
+		char n[300];
+		snprintf(n, sizeof n, "%0250u", i);
+		ls[i] = label_make(&a, LABEL_NAME, "big", "n", n, NULL);
+		teststore_row(&b, ls[i], now, i);
+		teststore_row(&b, ls[i], now + 1, i);
+	}
+	teststore_open(&ts, dir, 2, quiet);
+	teststore_append(&ts, 1, &b, &r);
+	tap_ok(!r.err && r.stored == 2 * BIG,
+	    "120,000 rows of 60,000 new series, several frames long, are stored: %llu",
+	    (unsigned long long)r.stored);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.stored == 2 * BIG && store_series(ts.store) == BIG, "and again");
+	teststore_close(&ts);
+	teststore_open(&ts, dir, 1, quiet);
+	bool good = store_series(ts.store) == BIG;
+	for (unsigned i = 0; i < BIG; i += 97)
+		good = good && teststore_read(&ts, ls[i], &col) && col.count == 2 &&
+		    col.v[0] == i && col.v[1] == i;
+	tap_ok(good, "a restart finds them");
+	teststore_close(&ts);
+	series_col_release(&col);
+	mem_free(ls);
+	batch_release(&b);
+	arena_release(&a);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* ---- metadata ---- */
+
+struct meta_call {
+	struct store_meta_req req;
+	struct teststore *ts;
+	bool done;
+};
+
+static void meta_done(struct store_meta_req *r)
+{
+	CONTAINER_OF(r, struct meta_call, req)->done = true;
+}
+
+static void meta_ask(void *arg)
+{
+	struct meta_call *c = arg;
+	store_meta(c->ts->store, 0, &c->req);
+}
+
+static bool meta_is_done(void *arg)
+{
+	return ((struct meta_call *)arg)->done;
+}
+
+static bool meta_is(struct teststore *ts, unsigned loop, const char *help, size_t count)
+{
+	struct arena a;
+	arena_init(&a, 4096);
+	struct meta_call c = { .ts = ts,
+		.req = { .arena = &a, .family = "up", .family_len = 2, .done = meta_done } };
+	testteam_run(&ts->tt, loop, meta_ask, &c);
+	bool good = testteam_wait(&ts->tt, loop, meta_is_done, &c, 5000);
+	good = good && c.req.count == 1 && c.req.metas[0].type == 2 &&
+	    c.req.metas[0].help_len == strlen(help) &&
+	    memcmp(c.req.metas[0].help, help, strlen(help)) == 0;
+	struct meta_call all = { .ts = ts, .req = { .arena = &a, .done = meta_done } };
+	testteam_run(&ts->tt, loop, meta_ask, &all);
+	good = testteam_wait(&ts->tt, loop, meta_is_done, &all, 5000) && good &&
+	    all.req.count == count;
+	arena_release(&a);
+	return good;
+}
+
+static void add_meta(struct batch *b, const char *family, uint8_t type, const char *help)
+{
+	struct batch_meta *m = batch_add_meta(b);
+	*m = (struct batch_meta){ .family = family,
+		.family_len = (uint32_t)strlen(family),
+		.help = help,
+		.help_len = (uint32_t)strlen(help),
+		.type = type };
+}
+
+static void metadata(void)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	struct batch b;
+	struct sink_req r;
+	batch_init(&b);
+	teststore_open(&ts, dir, 2, quiet);
+	add_meta(&b, "up", 1, "first");
+	add_meta(&b, "down", 1, "");
+	teststore_append(&ts, 1, &b, &r);
+	batch_clear(&b);
+	add_meta(&b, "up", 2, "is it up?");
+	bool good = !r.err && teststore_append(&ts, 1, &b, &r) && !r.err;
+	tap_ok(good && meta_is(&ts, 1, "is it up?", 2),
+	    "metadata of families is kept, the last one counts");
+	teststore_close(&ts);
+	teststore_open(&ts, dir, 1, quiet);
+	tap_ok(meta_is(&ts, 0, "is it up?", 2), "a restart finds it in METADATA");
+	teststore_close(&ts);
+	char path[512];
+	snprintf(path, sizeof path, "%s/METADATA", dir);
+	unlink(path);
+	teststore_open(&ts, dir, 1, quiet);
+	tap_ok(meta_is(&ts, 0, "is it up?", 2), "and without it in the log");
+	teststore_close(&ts);
+	batch_release(&b);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* ---- the directory ---- */
+
+static void damage(const char *dir, const char *name)
+{
+	char path[512];
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	FILE *f = fopen(path, "r+b");
+	if (!f)
+		return;
+	fseek(f, 20, SEEK_SET);
+	fputc('!', f);
+	fclose(f);
+}
+
+static void locks_and_manifest(void)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts, second;
+	enum err err;
+	struct errbuf eb;
+	char pid[32];
+	one_loop(&ts, dir, quiet);
+	uint64_t fp_seed = ts.store->manifest.seed;
+	snprintf(pid, sizeof pid, "process %ld", (long)getpid());
+	tap_ok(!teststore_try(&second, dir, 1, quiet, &err, &eb) && err == ERR_LOCKED &&
+	        strstr(eb.text, pid),
+	    "a second store is told who holds the directory: %s", eb.text);
+	teststore_close(&ts);
+	damage(dir, "MANIFEST.a");
+	one_loop(&ts, dir, quiet);
+	tap_ok(ts.store->manifest.seed == fp_seed, "one damaged copy of the manifest does no harm");
+	teststore_close(&ts);
+	damage(dir, "MANIFEST.b");
+	one_loop(&ts, dir, quiet);
+	tap_ok(ts.store->manifest.seed == fp_seed, "because it was written again");
+	teststore_close(&ts);
+	damage(dir, "MANIFEST.a");
+	damage(dir, "MANIFEST.b");
+	tap_ok(!teststore_try(&ts, dir, 1, quiet, &err, &eb) && err == ERR_DAMAGED,
+	    "two damaged copies are an error, not a new directory: %s", eb.text);
+	char path[512];
+	snprintf(path, sizeof path, "%s/MANIFEST.a", dir);
+	unlink(path);
+	snprintf(path, sizeof path, "%s/MANIFEST.b", dir);
+	unlink(path);
+	tap_ok(!teststore_try(&ts, dir, 1, quiet, &err, &eb) && err == ERR_DAMAGED,
+	    "so is data without a manifest");
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* ---- kill -9 ---- */
+
+static void child_writes(const char *dir, int fd, uint64_t from)
+{
+	struct teststore ts;
+	struct arena a;
+	arena_init(&a, 1 << 16);
+	teststore_open(&ts, dir, 2, quiet);
+	for (uint64_t k = from;; k++) {
+		struct batch b;
+		struct sink_req r;
+		batch_init(&b);
+		request_make(k, &b, &a, NULL);
+		teststore_append(&ts, (unsigned)k % 2, &b, &r);
+		if (!r.err && r.stored == b.rows_count && write(fd, &k, sizeof k) != (ssize_t)sizeof k)
+			_exit(1);
+		batch_release(&b);
+		arena_reset(&a, 1 << 16);
+	}
+}
+
+/* Everything acknowledged is there; beyond it at most what the next request would have written. */
+static bool contains(struct teststore *ts, const struct model *m, const struct model *next)
+{
+	struct series_col col = { 0 };
+	bool good = true;
+	for (unsigned s = 0; s < SERIES && good; s++) {
+		if (!teststore_read(ts, canonical[s], &col))
+			col.count = 0;
+		bool seen[TIMES] = { false };
+		for (uint32_t i = 0; i < col.count && good; i++) {
+			int64_t t = col.t_ms[i] - base_ms;
+			good = t >= 0 && t < TIMES;
+			if (!good)
+				break;
+			seen[t] = true;
+			bool acked = m->has[s][t] && col.v[i] == m->v[s][t];
+			good = acked || (next->has[s][t] && col.v[i] == next->v[s][t]);
+		}
+		for (unsigned t = 0; t < TIMES && good; t++)
+			good = !m->has[s][t] || seen[t];
+	}
+	series_col_release(&col);
+	return good;
+}
+
+static void killed(void)
+{
+	char *dir = testlib_tmpdir("store");
+	struct model *m = mem_zalloc(sizeof *m), *next = mem_zalloc(sizeof *next);
+	struct arena a;
+	arena_init(&a, 1 << 16);
+	uint64_t from = 0;
+	bool good = true;
+	base_ms = clock_wall_ms() - 1000000;
+	int kills = 8;
+	for (int i = 0; i < kills && good; i++) {
+		int p[2];
+		if (pipe(p))
+			break;
+		fflush(stdout);
+		pid_t pid = fork();
+		if (!pid) {
+			close(p[0]);
+			child_writes(dir, p[1], from);
+		}
+		close(p[1]);
+		uint64_t acked = 0, k, least = from + 3 + (uint64_t)i * 4;
+		bool any = false;
+		while (read(p[0], &k, sizeof k) == (ssize_t)sizeof k) {
+			acked = k;
+			any = true;
+			if (k >= least)
+				break;
+		}
+		usleep((useconds_t)(rnd(3000)));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		while (read(p[0], &k, sizeof k) == (ssize_t)sizeof k)
+			acked = k;
+		close(p[0]);
+		good = any;
+		struct batch b;
+		batch_init(&b);
+		for (; from <= acked; from++) {
+			batch_clear(&b);
+			request_make(from, &b, &a, m);
+		}
+		memset(next, 0, sizeof *next);
+		batch_clear(&b);
+		request_make(from, &b, &a, next);
+		for (int again = 0; again < 2 && good;
+		     again++) { /* (11) a second recovery finds the same */
+			struct teststore ts;
+			teststore_open(&ts, dir, 1 + (unsigned)(i + again) % 2, quiet);
+			good = contains(&ts, m, next);
+			if (again) { /* the interrupted request is sent again, so that the model knows what is there */
+				struct sink_req r;
+				teststore_append(&ts, 0, &b, &r);
+				good = good && !r.err && r.stored == b.rows_count;
+				request_make(from++, &b, &a, m);
+				good = good && agrees(&ts, m);
+			}
+			teststore_close(&ts);
+		}
+		batch_release(&b);
+		arena_reset(&a, 1 << 16);
+	}
+	tap_ok(good,
+	    "after %d kills everything acknowledged is found, nothing else, twice; %llu requests",
+	    kills, (unsigned long long)from);
+	arena_release(&a);
+	mem_free(m);
+	mem_free(next);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+int main(void)
+{
+	names_make();
+	killed();
+	random_requests(1);
+	random_requests(2);
+	refusals(1);
+	refusals(2);
+	limits();
+	metadata();
+	locks_and_manifest();
+	if (!WEAK)
+		large_request();
+	arena_release(&names);
+	return tap_done();
+}
