@@ -1,0 +1,296 @@
+#include "tests/lib/memsrc.h"
+
+#include "core/base/arena.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct series {
+	struct labels labels; /* bytes are ours */
+	uint32_t count, cap;
+	int64_t *t_ms;
+	double *v;
+};
+struct shard {
+	struct memsrc *src;
+	struct loop *loop;
+	struct series *series;
+	size_t count, cap;
+	size_t open; /* cursors; touched on the shard's loop only */
+};
+struct memsrc {
+	struct source source;
+	unsigned shards_count;
+	unsigned shaky, fail_after;
+	struct shard *shards;
+};
+struct name { /* of LABEL_NAMES and LABEL_VALUES */
+	const char *s;
+	size_t len;
+};
+struct cursor {
+	struct source_cursor cursor;
+	struct loop_deferred wake, bury;
+	struct shard *shard;
+	const struct source_query *query;
+	size_t at;
+	unsigned turns, items;
+	bool waiting, closed;
+	struct name *names;
+	size_t names_count, names_cap;
+	bool names_made;
+};
+
+static unsigned src_shards(struct source *s)
+{
+	return ((struct memsrc *)s)->shards_count;
+}
+static struct loop *src_loop_of(struct source *s, unsigned shard)
+{
+	return ((struct memsrc *)s)->shards[shard].loop;
+}
+
+/* The samples of se inside the query's times. */
+static struct sample_column cut(const struct series *se, const struct source_query *q)
+{
+	uint32_t lo = 0, hi = se->count;
+	while (lo < hi && se->t_ms[lo] < q->t_min_ms)
+		lo++;
+	while (hi > lo && se->t_ms[hi - 1] > q->t_max_ms)
+		hi--;
+	return (struct sample_column){
+		.kind = SAMPLE_FLOAT, .count = hi - lo, .t_ms = se->t_ms + lo, .v = se->v + lo
+	};
+}
+
+static void add_name(struct cursor *c, const char *s, size_t len)
+{
+	for (size_t i = 0; i < c->names_count; i++)
+		if (c->names[i].len == len && !memcmp(c->names[i].s, s, len))
+			return;
+	if (c->names_count == c->names_cap) {
+		c->names_cap = c->names_cap ? c->names_cap * 2 : 16;
+		c->names = mem_array(c->names, c->names_cap, sizeof(*c->names));
+	}
+	c->names[c->names_count++] = (struct name){ s, len };
+}
+
+static void collect_names(struct cursor *c)
+{
+	const struct source_query *q = c->query;
+	for (size_t i = 0; i < c->shard->count; i++) {
+		const struct series *se = &c->shard->series[i];
+		if (!cut(se, q).count ||
+		    matcher_labels(q->matchers, q->matchers_count, se->labels) != REX_YES)
+			continue;
+		struct label_iter it = label_iter(se->labels);
+		struct label l;
+		while (label_next(&it, &l)) {
+			if (q->what == SOURCE_LABEL_NAMES)
+				add_name(c, l.name, l.name_len);
+			else if (l.name_len == q->label_len && !memcmp(l.name, q->label, l.name_len))
+				add_name(c, l.value, l.value_len);
+		}
+	}
+	c->names_made = true;
+}
+
+static void woken(struct loop_deferred *d)
+{
+	struct cursor *c = CONTAINER_OF(d, struct cursor, wake);
+	c->waiting = false;
+	if (!c->closed)
+		c->query->wake(c->query->wake_arg);
+}
+
+static enum source_state next_name(struct cursor *c, struct source_item *out)
+{
+	if (!c->names_made)
+		collect_names(c);
+	if (c->at == c->names_count)
+		return SOURCE_END;
+	*out = (struct source_item){ .text = c->names[c->at].s, .text_len = c->names[c->at].len };
+	c->at++;
+	return SOURCE_READY;
+}
+
+static enum source_state next_series(struct cursor *c, struct source_item *out)
+{
+	const struct source_query *q = c->query;
+	for (; c->at < c->shard->count; c->at++) {
+		const struct series *se = &c->shard->series[c->at];
+		enum rex_result r = matcher_labels(q->matchers, q->matchers_count, se->labels);
+		if (r == REX_LIMIT) {
+			errbuf_set(
+			    &c->cursor.eb, ERR_EXECUTION, "regular expression is too expensive");
+			c->cursor.err = ERR_EXECUTION;
+			return SOURCE_ERROR;
+		}
+		struct sample_column col = cut(se, q);
+		if (r == REX_NO || !col.count)
+			continue;
+		*out = (struct source_item){ .labels = se->labels };
+		if (q->what == SOURCE_SERIES_SAMPLES)
+			out->col = col;
+		c->at++;
+		return SOURCE_READY;
+	}
+	return SOURCE_END;
+}
+
+static enum source_state cur_next(struct source_cursor *sc, struct source_item *out)
+{
+	struct cursor *c = CONTAINER_OF(sc, struct cursor, cursor);
+	const struct memsrc *m = c->shard->src;
+	loop_check_here(c->shard->loop);
+	CHECK(!c->closed);
+	if (c->waiting)
+		return SOURCE_WAIT;
+	if (m->shaky && ++c->turns % m->shaky == 0) {
+		c->waiting = true;
+		loop_defer(c->shard->loop, &c->wake);
+		return SOURCE_WAIT;
+	}
+	if (m->fail_after && c->items == m->fail_after) {
+		c->cursor.err = errbuf_set(&c->cursor.eb, ERR_IO, "the disk is gone");
+		return SOURCE_ERROR;
+	}
+	bool names = c->query->what == SOURCE_LABEL_NAMES || c->query->what == SOURCE_LABEL_VALUES;
+	enum source_state s = names ? next_name(c, out) : next_series(c, out);
+	c->items += s == SOURCE_READY;
+	return s;
+}
+
+static void buried(struct loop_deferred *d)
+{
+	struct cursor *c = CONTAINER_OF(d, struct cursor, bury);
+	if (c->waiting) { /* its wake still stands in the list of deferred work */
+		loop_defer(c->shard->loop, &c->bury);
+		return;
+	}
+	mem_free(c->names);
+	mem_free(c);
+}
+
+static void cur_close(struct source_cursor *sc)
+{
+	struct cursor *c = CONTAINER_OF(sc, struct cursor, cursor);
+	loop_check_here(c->shard->loop);
+	CHECK(!c->closed);
+	c->closed = true;
+	c->shard->open--;
+	loop_defer(c->shard->loop, &c->bury);
+}
+
+static const struct source_cursor_ops cursor_ops = { .next = cur_next, .close = cur_close };
+
+static enum err src_open(
+    struct source *s, unsigned shard, const struct source_query *q, struct source_cursor **out)
+{
+	struct shard *sh = &((struct memsrc *)s)->shards[shard];
+	loop_check_here(sh->loop);
+	struct cursor *c = mem_zalloc(sizeof(*c));
+	c->cursor.ops = &cursor_ops;
+	errbuf_init(&c->cursor.eb);
+	c->wake.fn = woken;
+	c->bury.fn = buried;
+	c->shard = sh;
+	c->query = q;
+	sh->open++;
+	*out = &c->cursor;
+	return ERR_OK;
+}
+
+static const struct source_ops source_ops = {
+	.shards = src_shards, .loop_of = src_loop_of, .open = src_open
+};
+
+struct memsrc *memsrc_create(struct team *team, unsigned shards)
+{
+	struct memsrc *m = mem_zalloc(sizeof(*m));
+	m->source.ops = &source_ops;
+	m->shards_count = shards;
+	m->shards = mem_zalloc(shards * sizeof(*m->shards));
+	for (unsigned i = 0; i < shards; i++) {
+		m->shards[i].src = m;
+		m->shards[i].loop = team_loop(team, i % team_count(team));
+	}
+	return m;
+}
+
+void memsrc_clear(struct memsrc *m)
+{
+	for (unsigned i = 0; i < m->shards_count; i++) {
+		struct shard *sh = &m->shards[i];
+		for (size_t j = 0; j < sh->count; j++) {
+			free((void *)(uintptr_t)sh->series[j].labels.bytes);
+			mem_free(sh->series[j].t_ms);
+			mem_free(sh->series[j].v);
+		}
+		sh->count = 0;
+	}
+}
+
+void memsrc_free(struct memsrc *m)
+{
+	memsrc_clear(m);
+	for (unsigned i = 0; i < m->shards_count; i++)
+		mem_free(m->shards[i].series);
+	mem_free(m->shards);
+	mem_free(m);
+}
+
+struct source *memsrc_source(struct memsrc *m)
+{
+	return &m->source;
+}
+void memsrc_shaky(struct memsrc *m, unsigned every)
+{
+	m->shaky = every;
+}
+void memsrc_fail(struct memsrc *m, unsigned after_items)
+{
+	m->fail_after = after_items;
+}
+size_t memsrc_open_cursors(const struct memsrc *m)
+{
+	size_t open = 0;
+	for (unsigned i = 0; i < m->shards_count; i++)
+		open += m->shards[i].open;
+	return open;
+}
+
+static struct series *find(struct shard *sh, struct labels labels)
+{
+	for (size_t i = 0; i < sh->count; i++)
+		if (label_equal(sh->series[i].labels, labels))
+			return &sh->series[i];
+	if (sh->count == sh->cap) {
+		sh->cap = sh->cap ? sh->cap * 2 : 16;
+		sh->series = mem_array(sh->series, sh->cap, sizeof(*sh->series));
+	}
+	uint8_t *bytes = malloc(labels.len ? labels.len : 1);
+	CHECK(bytes);
+	if (labels.len)
+		memcpy(bytes, labels.bytes, labels.len);
+	struct series *se = &sh->series[sh->count++];
+	*se = (struct series){ .labels = { bytes, labels.len } };
+	return se;
+}
+
+enum err memsrc_add(struct memsrc *m, struct labels labels, int64_t t_ms, double v)
+{
+	struct series *se = find(&m->shards[label_hash(labels) % m->shards_count], labels);
+	if (se->count && se->t_ms[se->count - 1] >= t_ms) {
+		if (se->t_ms[se->count - 1] > t_ms)
+			return ERR_BADDATA;
+		return num_bits(se->v[se->count - 1]) == num_bits(v) ? ERR_OK : ERR_EXISTS;
+	}
+	if (se->count == se->cap) {
+		se->cap = se->cap ? se->cap * 2 : 16;
+		se->t_ms = mem_array(se->t_ms, se->cap, sizeof(*se->t_ms));
+		se->v = mem_array(se->v, se->cap, sizeof(*se->v));
+	}
+	se->t_ms[se->count] = t_ms;
+	se->v[se->count++] = v;
+	return ERR_OK;
+}

@@ -1,0 +1,43 @@
+/*
+ * ptest_db - what the scripts load into and query: memory (tests/lib/memsrc), or a back end like the real store (ptest_store.h).
+ *
+ * Series with native histograms are not loaded at all; their label sets are kept, so that an eval that would read them is known to need them.
+ * Thread: the main thread, while the team runs.
+ */
+#ifndef TESTS_PROMQL_PTEST_DB_H
+#define TESTS_PROMQL_PTEST_DB_H
+
+#include "core/rt/team.h"
+#include "core/seam/source.h"
+#include "tests/promql/ptest_script.h"
+
+struct ptest_db;
+struct ptest_db_opts;
+struct ptest_back { /* a back end: state from open, errors with a text */
+	enum err (*open)(const struct ptest_db_opts *o, void **back, struct errbuf *eb);
+	void (*close)(void *back);
+	enum err (*clear)(void *back, struct errbuf *eb);
+	enum err (*load)(void *back, const struct ptest_cmd *load,
+	    struct errbuf *eb); /* series with histograms left out */
+	struct source *(*source)(void *back);
+	size_t (*open_cursors)(const void *back); /* may be NULL */
+};
+struct ptest_db_opts {
+	struct team *team;
+	unsigned shards;
+	unsigned shaky;                /* memory: see memsrc_shaky */
+	const struct ptest_back *back; /* NULL = memory */
+	const char *dir;               /* for back ends that have one: made when needed, emptied */
+};
+MUST_CHECK enum err ptest_db_open(
+    const struct ptest_db_opts *o, struct ptest_db **out, struct errbuf *eb);
+void ptest_db_close(struct ptest_db *db);
+MUST_CHECK enum err ptest_db_clear(struct ptest_db *db, struct errbuf *eb);
+MUST_CHECK enum err ptest_db_load(
+    struct ptest_db *db, const struct ptest_cmd *load, struct errbuf *eb);
+struct source *ptest_db_source(struct ptest_db *db);
+/* Would these matchers read a series that could not be loaded since the last clear? */
+bool ptest_db_lacks(const struct ptest_db *db, const struct matcher *ms, size_t count);
+size_t ptest_db_open_cursors(const struct ptest_db *db);
+
+#endif

@@ -1,0 +1,137 @@
+#include "tests/promql/ptest_store.h"
+
+#include "core/rt/work.h"
+#include "storage/store.h"
+#include "tests/lib/testlib.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct back {
+	struct ptest_db_opts opts;
+	struct work_pool *pool;
+	struct store *store;
+	unsigned store_number;
+	char *store_dir;
+};
+#define FAR_MS                                                                                     \
+ (INT64_C(400) * 365 * 86400 * 1000) /* scripts write at the epoch, and far behind it */
+
+static enum err store_make(struct back *b, struct errbuf *eb)
+{
+	struct store_opts o;
+	store_opts_default(&o);
+	free(b->store_dir);
+	if (asprintf(&b->store_dir, "%s/store-%u", b->opts.dir, b->store_number++) < 0)
+		abort();
+	testlib_rmtree(b->store_dir);
+	o.dir = b->store_dir;
+	o.team = b->opts.team;
+	o.pool = b->pool;
+	o.shards = b->opts.shards;
+	o.sync = STORE_SYNC_OFF;
+	o.retention_ms = FAR_MS;
+	o.future_ms = FAR_MS;
+	o.ooo_window_ms = FAR_MS;
+	o.new_series_per_s = UINT64_MAX;
+	o.min_free_bytes = 1;
+	return store_open(&o, &b->store, eb);
+}
+static void store_drop(struct back *b)
+{
+	if (!b->store)
+		return;
+	store_close(b->store);
+	testlib_rmtree(b->store_dir);
+	b->store = NULL;
+}
+
+struct append { /* one batch on its way through the sink */
+	struct sink_req req;
+	struct mbox_msg msg;
+	struct mbox *box;
+	struct sink *sink;
+};
+static void append_done(struct sink_req *req)
+{
+	struct append *a = CONTAINER_OF(req, struct append, req);
+	mbox_send(a->box, &a->msg);
+}
+static void append_start(void *arg)
+{
+	struct append *a = arg;
+	sink_append(a->sink, &a->req);
+}
+
+static enum err append(struct back *b, struct batch *batch, struct errbuf *eb)
+{
+	struct append a = { .req = { .batch = batch, .done = append_done },
+		.sink = store_sink(b->store) };
+	if (mbox_create(&a.box))
+		return errbuf_set(eb, ERR_NOMEM, "mbox_create");
+	team_run_on(b->opts.team, 0, append_start, &a);
+	while (!mbox_take(a.box))
+		mbox_wait(a.box, -1);
+	mbox_free(a.box);
+	if (a.req.err)
+		return errbuf_set(eb, a.req.err, "append: %s", err_text(a.req.err));
+	if (a.req.refused)
+		return errbuf_set(eb, ERR_BADDATA, "append: %s", a.req.first_text);
+	return ERR_OK;
+}
+
+static enum err back_load(void *state, const struct ptest_cmd *c, struct errbuf *eb)
+{
+	struct batch b;
+	batch_init(&b);
+	for (size_t i = 0; i < c->series_count; i++) {
+		const struct ql_series_desc *d = &c->series[i].desc;
+		for (size_t j = 0; j < d->items_count && !d->has_histograms; j++) {
+			if (d->items[j].kind != QL_ITEM_FLOAT)
+				continue;
+			struct batch_row *row = batch_add(&b);
+			*row = (struct batch_row){ .labels = d->labels.bytes,
+				.labels_len = d->labels.len,
+				.t_ms = (int64_t)j * c->step_ms,
+				.v = d->items[j].v };
+		}
+		b.series_count++;
+	}
+	enum err e = b.rows_count ? append(state, &b, eb) : ERR_OK;
+	batch_release(&b);
+	return e;
+}
+
+static enum err back_clear(void *state, struct errbuf *eb)
+{
+	store_drop(state);
+	return store_make(state, eb);
+}
+static void back_close(void *state)
+{
+	struct back *b = state;
+	store_drop(b);
+	work_stop(b->pool);
+	work_free(b->pool);
+	free(b->store_dir);
+	mem_free(b);
+}
+static enum err back_open(const struct ptest_db_opts *o, void **state, struct errbuf *eb)
+{
+	struct back *b = mem_zalloc(sizeof(*b));
+	b->opts = *o;
+	enum err e = work_create(4, &b->pool);
+	if (!e)
+		e = store_make(b, eb);
+	*state = b;
+	return e;
+}
+static struct source *back_source(void *state)
+{
+	return store_source(((struct back *)state)->store);
+}
+
+const struct ptest_back ptest_store = { back_open, back_close, back_clear, back_load, back_source,
+	NULL };
+const int64_t ptest_store_wall_ms = FAR_MS / 2;

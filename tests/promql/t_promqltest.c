@@ -1,0 +1,114 @@
+/*
+ * Our own scripts (tests/promql) must pass whole, over one shard and over many, with sources that answer at once and that do not.
+ * The scripts of Prometheus (../shared/data/promqltest, when there) must pass at least as expected.txt says, file by file.
+ */
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+#include "tests/promql/ptest_file.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILES_MAX 100
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static unsigned list(const char *dir, char **names)
+{
+	unsigned n = 0;
+	DIR *d = opendir(dir);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		size_t len = strlen(e->d_name);
+		if (n < FILES_MAX && len > 5 && !strcmp(e->d_name + len - 5, ".test"))
+			names[n++] = strdup(e->d_name);
+	}
+	if (d)
+		closedir(d);
+	qsort(names, n, sizeof(*names), by_name);
+	return n;
+}
+
+static void own_scripts(struct ptest_file_opts *o)
+{
+	static const struct {
+		unsigned shards, shaky;
+	} ways[] = { { 1, 0 }, { 7, 0 }, { 3, 2 } };
+	char dir[2048], path[4096], *names[FILES_MAX];
+	snprintf(dir, sizeof(dir), "%s/tests/promql", testlib_src());
+	unsigned n = list(dir, names), evals = 0;
+	o->verbose = true;
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		for (size_t w = 0; w < COUNT_OF(ways); w++) {
+			o->db.shards = ways[w].shards;
+			o->db.shaky = ways[w].shaky;
+			struct ptest_count c = ptest_file_run(path, o);
+			tap_ok(!c.broken && c.total && c.passed == c.total,
+			    "%s: %u of %u pass over %u shards, %s", names[i], c.passed, c.total,
+			    ways[w].shards, ways[w].shaky ? "with waits" : "at once");
+			evals += w ? 0 : c.total;
+		}
+		free(names[i]);
+	}
+	tap_ok(evals >= 150, "there are at least 150 evals of our own (%u)", evals);
+}
+
+/* The known minimum of a file: lines "name passed". */
+static unsigned known(const char *name)
+{
+	char path[4096], line[256], file[200];
+	unsigned passed = 0, n;
+	snprintf(path, sizeof(path), "%s/tests/promql/expected.txt", testlib_src());
+	FILE *f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%199s %u", file, &n) == 2 && !strcmp(file, name))
+			passed = n;
+	if (f)
+		fclose(f);
+	return passed;
+}
+
+static void shared_scripts(struct ptest_file_opts *o)
+{
+	char *found = testlib_shared("data/promqltest"), dir[2048], path[4096], *names[FILES_MAX];
+	if (!found) {
+		tap_skip("the scripts of Prometheus are not here");
+		return;
+	}
+	snprintf(dir, sizeof(dir), "%s", found);
+	unsigned n = list(dir, names);
+	struct ptest_count sum = { 0 };
+	o->verbose = false;
+	o->db.shards = 3;
+	o->db.shaky = 0;
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		struct ptest_count c = ptest_file_run(path, o);
+		unsigned least = known(names[i]);
+		tap_ok(!c.broken && c.passed >= least, "%s: %u of %u pass, known are %u", names[i],
+		    c.passed, c.total, least);
+		sum.passed += c.passed;
+		sum.total += c.total;
+		sum.lacking += c.lacking;
+		free(names[i]);
+	}
+	tap_note("%u of %u pass; %u need native histograms", sum.passed, sum.total, sum.lacking);
+	tap_ok(n > 0, "there are scripts of Prometheus");
+}
+
+int main(void)
+{
+	struct ptest_file_opts o = { .out = stdout, .prefix = "# " };
+	struct team_opts to = { .loops = 2 };
+	if (team_create(&to, &o.db.team) || team_start(o.db.team))
+		return 99;
+	own_scripts(&o);
+	shared_scripts(&o);
+	team_stop(o.db.team);
+	team_free(o.db.team);
+	return tap_done();
+}
