@@ -1,0 +1,269 @@
+#include "tests/lib/fakereq.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define WAIT_MS    20000
+#define TEXT_BYTES 8192
+#define PULLS_MOST 10000000
+
+static struct fakereq *fake(const struct req *r)
+{
+	return CONTAINER_OF((struct req *)(uintptr_t)r, struct fakereq, req);
+}
+
+/* --- the stand-in for net/http/req.c --- */
+
+const char *req_header(const struct req *r, const char *name, size_t *len)
+{
+	for (size_t i = 0; i < r->field_count; i++) {
+		if (!strcmp(r->fields[i].name, name)) {
+			if (len)
+				*len = r->fields[i].value_len;
+			return r->fields[i].value;
+		}
+	}
+	return NULL;
+}
+
+bool req_content_is(const struct req *r, const char *type)
+{
+	const char *v = req_header(r, "content-type", NULL);
+	return v && !strncasecmp(v, type, strlen(type));
+}
+
+bool req_charge(struct req *r, size_t bytes)
+{
+	(void)bytes;
+	return !fake(r)->charged_out;
+}
+
+static void finished(struct req *r)
+{
+	struct fakereq *f = fake(r);
+	buf_add_u8(&f->body, 0);
+	f->body.len--;
+	if (r->on_done)
+		r->on_done(r);
+	f->done = true;
+}
+
+static void begin(struct req *r, int status, const char *type)
+{
+	struct fakereq *f = fake(r);
+	CHECK(!f->answered);
+	f->answered = true;
+	f->status = status;
+	snprintf(f->type, sizeof(f->type), "%s", type ? type : "");
+}
+
+/* The handler's frame is left before on_done frees what it uses. */
+static void end_later(struct loop_deferred *d)
+{
+	struct req *r = CONTAINER_OF(d, struct req, _end);
+	finished(r);
+}
+
+static void end(struct req *r)
+{
+	r->_end.fn = end_later;
+	loop_defer(r->loop, &r->_end);
+}
+
+void req_reply(
+    struct req *r, int status, const char *type, const void *body, size_t len, enum req_own own)
+{
+	begin(r, status, type);
+	buf_add(&fake(r)->body, body, len);
+	if (own == REQ_TAKE)
+		mem_free((void *)(uintptr_t)body);
+	end(r);
+}
+
+void req_reply_buf(struct req *r, int status, const char *type, struct buf *b)
+{
+	req_reply(r, status, type, b->data, b->len, REQ_COPY);
+	buf_release(b);
+}
+
+void req_reply_text(struct req *r, int status, const char *fmt, ...)
+{
+	char text[TEXT_BYTES];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	req_reply(r, status, "text/plain; charset=utf-8", text, strlen(text), REQ_COPY);
+}
+
+static void pull_later(struct loop_deferred *d)
+{
+	struct req *r = CONTAINER_OF(d, struct req, _end);
+	req_pull_fn pull = (req_pull_fn)r->_stream;
+	for (unsigned i = 0; i < PULLS_MOST; i++)
+		if (pull(r, &fake(r)->body) == REQ_END)
+			break;
+	finished(r);
+}
+
+void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn pull)
+{
+	begin(r, status, type);
+	r->_stream = (void *)pull;
+	r->_end.fn = pull_later;
+	loop_defer(r->loop, &r->_end);
+}
+
+void req_answer_field(struct req *r, const char *name, const char *fmt, ...)
+{
+	char value[TEXT_BYTES];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(value, sizeof(value), fmt, ap);
+	va_end(ap);
+	buf_printf(&fake(r)->headers, "%s: %s\n", name, value);
+}
+
+void req_refuse(struct req *r, int status, const char *word, const char *fmt, ...)
+{
+	char sentence[TEXT_BYTES];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(sentence, sizeof(sentence), fmt, ap);
+	va_end(ap);
+	req_reply_text(r, status, "%s: %s\n", word, sentence);
+}
+
+void req_refuse_overloaded(struct req *r, const char *sentence)
+{
+	req_answer_field(r, "retry-after", "1");
+	req_refuse(r, 503, "overloaded", "%s", sentence);
+}
+
+/* --- requests --- */
+
+void fakereq_init(struct fakereq *f, struct testteam *tt, struct api *a)
+{
+	memset(f, 0, sizeof(*f));
+	f->tt = tt;
+	f->req.ctx = a;
+	f->req.fields = f->fields;
+	f->req.query = "";
+	arena_init(&f->req.arena, 4096);
+	buf_init(&f->body);
+	buf_init(&f->headers);
+}
+
+void fakereq_field(struct fakereq *f, const char *name, const char *value)
+{
+	CHECK(f->req.field_count < FAKEREQ_FIELDS);
+	f->fields[f->req.field_count++] =
+	    (struct req_field){ name, value, strlen(name), strlen(value) };
+}
+
+static void handle(void *arg)
+{
+	struct fakereq *f = arg;
+	struct req *r = &f->req;
+	r->loop = loop_here();
+	r->start_ns = loop_now_ns(r->loop);
+	if (!(r->route->flags & ROUTE_UNGATED) && !api_gate(r))
+		return;
+	if (r->route->before_body && !r->route->before_body(r))
+		return;
+	r->route->handler(r);
+	if (f->gone && !f->answered && r->on_gone) {
+		r->gone = true;
+		r->on_gone(r);
+	}
+}
+
+static bool is_done(void *arg)
+{
+	struct fakereq *f = arg;
+	return f->done;
+}
+
+void fakereq_run(
+    struct fakereq *f, enum req_method method, const char *url, const void *body, size_t len)
+{
+	struct req *r = &f->req;
+	const char *mark = strchr(url, '?');
+	size_t path_len = mark ? (size_t)(mark - url) : strlen(url);
+	r->method = method;
+	r->query = mark ? mark + 1 : "";
+	r->query_len = strlen(r->query);
+	if (len) {
+		uint8_t *copy = arena_alloc(&r->arena, len + 16);
+		memcpy(copy, body, len);
+		memset(copy + len, 0, 16);
+		r->body = copy;
+		r->body_len = len;
+	}
+	enum route_found found =
+	    router_match(&api_routes, method, url, path_len, &r->arena, &f->match);
+	if (found != ROUTE_FOUND) {
+		f->status = found == ROUTE_NO_METHOD ? 405 : 404;
+		return;
+	}
+	r->route = f->match.route;
+	r->path = f->match.path;
+	r->path_len = f->match.path_len;
+	r->param = f->match.param;
+	r->param_len = f->match.param_len;
+	testteam_run(f->tt, f->loop, handle, f);
+	CHECK(testteam_wait(f->tt, f->loop, is_done, f, WAIT_MS));
+}
+
+void fakereq_get(struct fakereq *f, struct testteam *tt, struct api *a, const char *url)
+{
+	fakereq_init(f, tt, a);
+	fakereq_run(f, REQ_GET, url, NULL, 0);
+}
+
+void fakereq_post_form(
+    struct fakereq *f, struct testteam *tt, struct api *a, const char *url, const char *form)
+{
+	fakereq_init(f, tt, a);
+	fakereq_field(f, "content-type", "application/x-www-form-urlencoded");
+	fakereq_run(f, REQ_POST, url, form, strlen(form));
+}
+
+const char *fakereq_text(const struct fakereq *f)
+{
+	return f->body.data ? (const char *)f->body.data : "";
+}
+
+void fakereq_end(struct fakereq *f)
+{
+	arena_release(&f->req.arena);
+	buf_release(&f->body);
+	buf_release(&f->headers);
+}
+
+/* --- api --- */
+
+struct api *fakeapi_create(struct testteam *tt, struct source *src, struct sink *sink, bool admin)
+{
+	struct api *a;
+	struct api_opts o = { .team = tt->team,
+		.pool = tt->pool,
+		.version = "0.1.0",
+		.revision = "r",
+		.branch = "b",
+		.retention_ms = 30LL * 86400 * 1000,
+		.admin_api = admin };
+	CHECK(!api_create(&o, &a));
+	a->source = src;
+	a->sink = sink;
+	for (unsigned i = 0; i < team_count(tt->team); i++)
+		a->loops[i].phase = API_READY;
+	return a;
+}
+
+void fakeapi_free(struct api *a)
+{
+	api_free(a);
+}

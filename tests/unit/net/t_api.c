@@ -1,0 +1,236 @@
+#include "tests/lib/fakereq.h"
+#include "tests/lib/memsrc.h"
+#include "tests/lib/tap.h"
+
+#include "core/model/label.h"
+
+static struct testteam tt;
+static struct api *api;
+static struct memsrc *src;
+
+static void answers(const char *url, int status, const char *want)
+{
+	struct fakereq f;
+	fakereq_get(&f, &tt, api, url);
+	tap_ok(f.status == status, "%d for %s (%d)", status, url, f.status);
+	tap_is_str(fakereq_text(&f), want, "with its body");
+	fakereq_end(&f);
+}
+#define BAD(text)  "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"" text "\"}"
+#define GOOD(data) "{\"status\":\"success\",\"data\":" data "}"
+
+static void parameters_of_ranges(void)
+{
+	static const char rest[] = "&end=20&step=5";
+	char url[200];
+	snprintf(url, sizeof(url), "/api/v1/query_range?limit=-1&start=x%s", rest);
+	answers(url, 400, BAD("invalid parameter \\\"limit\\\": limit must be non-negative"));
+	answers("/api/v1/query_range?limit=a", 400,
+	    BAD("invalid parameter \\\"limit\\\": strconv.Atoi: parsing \\\"a\\\": invalid syntax"));
+	answers("/api/v1/query_range?end=20&step=5", 400,
+	    BAD("invalid parameter \\\"start\\\": cannot parse \\\"\\\" to a valid timestamp"));
+	answers("/api/v1/query_range?start=1&end=now&step=0", 400,
+	    BAD("invalid parameter \\\"end\\\": cannot parse \\\"now\\\" to a valid timestamp"));
+	answers("/api/v1/query_range?start=30&end=20&step=x", 400,
+	    BAD("invalid parameter \\\"end\\\": end timestamp must not be before start time"));
+	answers("/api/v1/query_range?start=10&end=20&step=x", 400,
+	    BAD("invalid parameter \\\"step\\\": cannot parse \\\"x\\\" to a valid duration"));
+	answers("/api/v1/query_range?start=10&end=20&step=0", 400,
+	    BAD("invalid parameter \\\"step\\\": zero or negative query resolution step widths are not accepted. Try a positive integer"));
+	answers("/api/v1/query_range?start=0&end=11001&step=1&timeout=x", 400,
+	    BAD("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"));
+	answers("/api/v1/query_range?start=0&end=11000&step=1&timeout=x", 400,
+	    BAD("invalid parameter \\\"timeout\\\": cannot parse \\\"x\\\" to a valid duration"));
+	answers("/api/v1/query_range?start=0&end=1&step=1&lookback_delta=x", 400,
+	    BAD("error parsing lookback delta duration: cannot parse \\\"x\\\" to a valid duration"));
+	answers("/api/v1/query_range?start=0&end=1&step=1&query=up[5m]", 400,
+	    BAD("invalid parameter \\\"query\\\": invalid expression type \\\"range vector\\\" for range query, must be Scalar or instant Vector"));
+	answers("/api/v1/query_range?start=0&end=1&step=1&query=sum(", 400,
+	    BAD("invalid parameter \\\"query\\\": 1:5: parse error: unclosed left parenthesis"));
+}
+
+static void parameters_of_instants(void)
+{
+	answers("/api/v1/query?query=1&time=x", 400,
+	    BAD("invalid parameter \\\"time\\\": cannot parse \\\"x\\\" to a valid timestamp"));
+	answers("/api/v1/query?query=1&time=x&limit=-1", 400,
+	    BAD("invalid parameter \\\"limit\\\": limit must be non-negative"));
+	answers("/api/v1/query?time=1;query=1", 400,
+	    BAD("error parsing form values: invalid semicolon separator in query"));
+	answers("/api/v1/query?query=1&timeout=0", 503,
+	    "{\"status\":\"error\",\"errorType\":\"timeout\",\"error\":\"query timed out in query execution\"}");
+	answers("/api/v1/format_query?query=sum(up)by(job)", 200, GOOD("\"sum by (job) (up)\""));
+	answers("/api/v1/query_exemplars?query=test&start=1e15&end=2e15", 200, GOOD("[]"));
+	answers("/api/v1/query_exemplars?query=1%2B1", 204, "");
+	answers("/api/v1/query_exemplars?query=(", 400,
+	    BAD("1:2: parse error: unclosed left parenthesis"));
+	answers("/api/v1/series", 400, BAD("no match[] parameter provided"));
+	answers("/api/v1/series?match[]={}", 400,
+	    BAD("invalid parameter \\\"match[]\\\": match[] must contain at least one non-empty matcher"));
+	answers("/api/v1/labels?match[]={a=\"\"}", 400,
+	    BAD("match[] must contain at least one non-empty matcher"));
+	answers("/api/v1/labels?limit=-3", 400,
+	    BAD("invalid parameter \\\"limit\\\": limit must be non-negative"));
+	answers("/api/v1/label/a%ff/values", 400, BAD("invalid label name: \\\"a\\\\xff\\\""));
+	answers("/api/v1/metadata?limit=x", 400, BAD("limit must be a number"));
+	answers("/api/v1/status/tsdb?limit=0", 400, BAD("limit must be a positive number"));
+	answers("/api/v1/status/tsdb?limit=10001", 400, BAD("limit must not exceed 10000"));
+}
+
+static void results(void)
+{
+	answers("/api/v1/query?query=1%2B1&time=4", 200,
+	    GOOD("{\"resultType\":\"scalar\",\"result\":[4,\"2\"]}"));
+	answers("/api/v1/query?query=\"a\"&time=4.5", 200,
+	    GOOD("{\"resultType\":\"string\",\"result\":[4.5,\"a\"]}"));
+	answers("/api/v1/query?query=up{job=\"a\"}&time=100", 200,
+	    GOOD("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"value\":[100,\"10\"]}]}"));
+	answers("/api/v1/query?query=nothing&time=100", 200,
+	    GOOD("{\"resultType\":\"vector\",\"result\":[]}"));
+	answers("/api/v1/query_range?query=up{job=\"a\"}&start=90&end=100&step=10", 200,
+	    GOOD("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"values\":[[90,\"9\"],[100,\"10\"]]}]}"));
+	answers("/api/v1/query_range?query=up&start=100&end=100&step=10&limit=1", 200,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"values\":[[100,\"10\"]]}]},\"warnings\":[\"results truncated due to limit\"]}");
+	answers("/api/v1/query?query=up{job=\"a\"}[15s]&time=100", 200,
+	    GOOD("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"values\":[[90,\"9\"],[100,\"10\"]]}]}"));
+
+	struct fakereq get, post;
+	fakereq_get(&get, &tt, api, "/api/v1/query?query=sum(up)&time=100");
+	fakereq_post_form(
+	    &post, &tt, api, "/api/v1/query?time=7&query=bad(", "query=sum(up)&time=100");
+	tap_is_str(fakereq_text(&post), fakereq_text(&get),
+	    "a form gives what the URL gives, and comes before it");
+	fakereq_end(&get);
+	fakereq_end(&post);
+	fakereq_init(&post, &tt, api);
+	fakereq_field(&post, "content-type", "text/plain");
+	fakereq_run(&post, REQ_POST, "/api/v1/query?query=2&time=1", "query=1", 7);
+	tap_is_str(fakereq_text(&post), GOOD("{\"resultType\":\"scalar\",\"result\":[1,\"2\"]}"),
+	    "a body of another type is ignored");
+	fakereq_end(&post);
+	fakereq_get(&get, &tt, api, "/api/v1/query?query=up&time=100&stats=yes");
+	tap_ok(strstr(fakereq_text(&get), ",\"stats\":{\"timings\":{\"evalTotalTime\":") &&
+	        strstr(fakereq_text(&get),
+	            "\"warnings\":[\"value \\\"yes\\\" for parameter \\\"stats\\\" is deprecated"),
+	    "stats are given, with the warning: %s", fakereq_text(&get));
+	fakereq_end(&get);
+}
+
+static void metadata(void)
+{
+	answers("/api/v1/series?match[]=up", 200,
+	    GOOD("[{\"__name__\":\"up\",\"job\":\"a\"},{\"__name__\":\"up\",\"job\":\"b\"}]"));
+	answers("/api/v1/series?match[]=up&match[]=up{job=\"a\"}&match[]={job=\"c\"}", 200,
+	    GOOD("[{\"__name__\":\"up\",\"job\":\"a\"},{\"__name__\":\"up\",\"job\":\"b\"},{\"__name__\":\"down\",\"job\":\"c\",\"zone\":\"z\"}]"));
+	answers("/api/v1/series?match[]=up&start=200000", 200, GOOD("[]"));
+	answers("/api/v1/labels", 200, GOOD("[\"__name__\",\"job\",\"zone\"]"));
+	answers("/api/v1/labels?match[]=up", 200, GOOD("[\"__name__\",\"job\"]"));
+	answers("/api/v1/label/job/values", 200, GOOD("[\"a\",\"b\",\"c\"]"));
+	answers("/api/v1/label/U__job/values?match[]=up", 200, GOOD("[\"a\",\"b\"]"));
+	answers("/api/v1/label/nothing/values", 200, GOOD("[]"));
+	answers("/api/v1/label/job/values?limit=3", 200, GOOD("[\"a\",\"b\",\"c\"]"));
+	struct fakereq f;
+	fakereq_get(&f, &tt, api, "/api/v1/label/job/values?limit=2");
+	tap_ok(strstr(fakereq_text(&f), "\"],\"warnings\":[\"results truncated due to limit\"]}") &&
+	        strchr(fakereq_text(&f), ','),
+	    "two of three, and a warning: %s", fakereq_text(&f));
+	fakereq_end(&f);
+	fakereq_init(&f, &tt, api);
+	f.gone = true;
+	fakereq_run(&f, REQ_GET, "/api/v1/series?match[]=up", NULL, 0);
+	tap_ok(f.status == 499, "a client that leaves ends the scan (%d)", f.status);
+	fakereq_end(&f);
+	memsrc_fail(src, 1);
+	fakereq_get(&f, &tt, api, "/api/v1/labels");
+	tap_ok(f.status == 500 && strstr(fakereq_text(&f), "\"errorType\":\"internal\""),
+	    "a source that fails is told: %s", fakereq_text(&f));
+	fakereq_end(&f);
+	memsrc_fail(src, 0);
+	memsrc_shaky(src, 2);
+	answers("/api/v1/label/job/values", 200, GOOD("[\"a\",\"b\",\"c\"]"));
+	memsrc_shaky(src, 0);
+	tap_is_u64(memsrc_open_cursors(src), 0, "all cursors are closed");
+}
+
+static void others(void)
+{
+	answers("/api/v1/rules", 200, GOOD("{\"groups\":[]}"));
+	answers("/api/v1/alerts", 200, GOOD("{\"alerts\":[]}"));
+	answers("/api/v1/targets", 200,
+	    GOOD("{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"));
+	answers("/api/v1/alertmanagers", 200,
+	    GOOD("{\"activeAlertmanagers\":[],\"droppedAlertmanagers\":[]}"));
+	answers("/api/v1/status/buildinfo", 200,
+	    GOOD("{\"version\":\"3.14.0\",\"revision\":\"r\",\"branch\":\"b\",\"buildUser\":\"0.1.0\",\"buildDate\":\"\",\"goVersion\":\"\"}"));
+	answers("/api/v1/status/flags", 200,
+	    GOOD("{\"storage.tsdb.retention.time\":\"30d\",\"query.lookback-delta\":\"5m\"}"));
+	answers("/-/healthy", 200, "Prometheus is Healthy.\n");
+	answers("/-/ready", 200, "Prometheus is Ready.\n");
+	answers("/api/v1/nothing", 404, "");
+	answers("/api/v1/write", 405, "");
+	struct fakereq f;
+	fakereq_init(&f, &tt, api);
+	fakereq_run(&f, REQ_POST, "/api/v1/admin/tsdb/flush", NULL, 0);
+	tap_ok(f.status == 500, "admin calls are off");
+	tap_is_str(fakereq_text(&f),
+	    "{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"admin APIs disabled\"}",
+	    "and say so");
+	fakereq_end(&f);
+}
+
+static void phases(void)
+{
+	struct fakereq f;
+	api->loops[0].phase = API_STARTING;
+	fakereq_get(&f, &tt, api, "/api/v1/query?query=1");
+	tap_ok(f.status == 503 && !strcmp(fakereq_text(&f), "Service Unavailable") &&
+	        strstr((char *)f.headers.data, "x-prometheus-stopping: false\n"),
+	    "before it is ready everything is 503");
+	fakereq_end(&f);
+	answers("/-/healthy", 200, "Prometheus is Healthy.\n");
+	answers("/api/v1/status/walreplay", 200, GOOD("{\"min\":0,\"max\":0,\"current\":0}"));
+	api->loops[0].phase = API_STOPPING;
+	fakereq_get(&f, &tt, api, "/-/ready");
+	tap_ok(f.status == 503 && strstr((char *)f.headers.data, "x-prometheus-stopping: true\n"),
+	    "when stopping it says that");
+	fakereq_end(&f);
+	api->loops[0].phase = API_READY;
+}
+
+static enum err accepts(struct sink *s, uint32_t *retry_after_s)
+{
+	(void)s;
+	(void)retry_after_s;
+	return ERR_OK;
+}
+
+int main(void)
+{
+	static const struct sink_ops ops = { .accepts = accepts };
+	struct sink sink = { &ops };
+	struct arena a;
+	arena_init(&a, 4096);
+	testteam_start(&tt, 2);
+	src = memsrc_create(tt.team, 4);
+	for (int i = 1; i <= 10; i++) {
+		CHECK(!memsrc_add(
+		    src, label_make(&a, "__name__", "up", "job", "a", NULL), i * 10000, i));
+		CHECK(!memsrc_add(
+		    src, label_make(&a, "__name__", "up", "job", "b", NULL), i * 10000, i * 2));
+		CHECK(!memsrc_add(src,
+		    label_make(&a, "__name__", "down", "job", "c", "zone", "z", NULL), i * 10000,
+		    0.5));
+	}
+	api = fakeapi_create(&tt, memsrc_source(src), &sink, false);
+	parameters_of_ranges();
+	parameters_of_instants();
+	results();
+	metadata();
+	others();
+	phases();
+	fakeapi_free(api);
+	memsrc_free(src);
+	testteam_stop(&tt);
+	arena_release(&a);
+	return tap_done();
+}

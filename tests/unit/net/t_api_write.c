@@ -1,0 +1,244 @@
+#include "tests/lib/fakereq.h"
+#include "tests/lib/tap.h"
+
+#include "net/api/api_write.h"
+#include "net/api/apierr.h"
+#include "proto/rw1.h"
+#include "proto/snapz.h"
+
+/* A sink that answers as told, later. */
+struct told {
+	struct sink sink;
+	enum err accepts, err;
+	uint32_t retry_after_s;
+	uint64_t refused;
+	uint64_t rows, metas; /* seen */
+	struct loop_deferred later;
+	struct sink_req *req;
+};
+
+static void answer(struct loop_deferred *d)
+{
+	struct told *t = CONTAINER_OF(d, struct told, later);
+	struct sink_req *r = t->req;
+	r->err = t->err;
+	r->retry_after_s = t->retry_after_s;
+	r->refused = t->refused;
+	r->stored = r->batch->rows_count - t->refused;
+	r->first_reason = SINK_TOO_OLD;
+	snprintf(r->first_text, sizeof(r->first_text), "up{job=\"a\"} is old");
+	r->done(r);
+}
+
+static void append(struct sink *s, struct sink_req *req)
+{
+	struct told *t = CONTAINER_OF(s, struct told, sink);
+	t->req = req;
+	t->rows = req->batch->rows_count;
+	t->metas = req->batch->metas_count;
+	t->later.fn = answer;
+	loop_defer(loop_here(), &t->later);
+}
+
+static enum err accepts(struct sink *s, uint32_t *retry_after_s)
+{
+	struct told *t = CONTAINER_OF(s, struct told, sink);
+	*retry_after_s = t->retry_after_s;
+	return t->accepts;
+}
+
+static const struct sink_ops ops = { append, accepts };
+static struct told told = { .sink = { &ops } };
+static struct testteam tt;
+static struct api *api;
+
+static void put(
+    struct fakereq *f, const char *type, const char *encoding, const void *body, size_t len)
+{
+	fakereq_init(f, &tt, api);
+	if (type)
+		fakereq_field(f, "content-type", type);
+	if (encoding)
+		fakereq_field(f, "content-encoding", encoding);
+	fakereq_run(f, REQ_POST, "/api/v1/write", body, len);
+}
+
+static void is(struct fakereq *f, int status, const char *begins, const char *what)
+{
+	const char *text = fakereq_text(f);
+	tap_ok(f->status == status && !strncmp(text, begins, strlen(begins)), "%s: %d %.*s", what,
+	    f->status, (int)strcspn(text, "\n"), text);
+	tap_ok(!f->headers.len || !strcasestr((const char *)f->headers.data, "written"),
+	    "and no header of version 2.0");
+	fakereq_end(f);
+}
+
+static struct buf body_of(unsigned series)
+{
+	struct buf plain, packed;
+	struct arena a;
+	buf_init(&plain);
+	buf_init(&packed);
+	arena_init(&a, 1024);
+	struct labels ls =
+	    label_make(&a, "__name__", "up", "instance", "10.0.0.1:9100", "job", "a", NULL);
+	for (unsigned i = 0; i < series; i++)
+		rw1_encode_series(&plain, ls, 1755000000000 + i, i);
+	snapz_encode(&packed, plain.data, plain.len);
+	buf_release(&plain);
+	arena_release(&a);
+	return packed;
+}
+
+static void verdicts(void)
+{
+	struct fakereq f;
+	struct buf b = body_of(20);
+	put(&f, "application/x-protobuf", "snappy", b.data, b.len);
+	is(&f, 204, "", "all is stored");
+	tap_is_u64(told.rows, 20, "the sink got every sample");
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 204, "", "both headers may be missing");
+	put(&f, "application/x-protobuf; proto = \"prometheus.WriteRequest\"", "Snappy", b.data,
+	    b.len);
+	is(&f, 204, "", "blanks and quotes do not matter");
+	told.refused = 2;
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 400,
+	    "partial: stored 18 of 20 samples; 2 refused; first: too_old: up{job=\"a\"} is old",
+	    "some samples are refused");
+	told.refused = 0;
+
+	static const struct {
+		enum err err;
+		uint32_t retry;
+		const char *begins, *header;
+	} bad[] = {
+		{ ERR_LOGFAILED, 0, "log_failed: ", "retry-after: 5\n" },
+		{ ERR_NOSPACE, 0, "disk_full: ", "retry-after: 30\n" },
+		{ ERR_READONLY, 0, "read_only: ", "retry-after: 60\n" },
+		{ ERR_READONLY, 7, "read_only: ", "retry-after: 7\n" },
+		{ ERR_BUSY, 2, "overloaded: ", "retry-after: " },
+		{ ERR_STOPPING, 0, "Service Unavailable", "retry-after: 5\n" },
+	};
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		told.err = bad[i].err;
+		told.retry_after_s = bad[i].retry;
+		put(&f, NULL, NULL, b.data, b.len);
+		tap_ok(strstr((const char *)f.headers.data, bad[i].header),
+		    "a sender is told when to come again: %s", bad[i].header);
+		is(&f, 503, bad[i].begins, "nothing may be acknowledged");
+		told.err = ERR_OK;
+		told.accepts = bad[i].err;
+		put(&f, NULL, NULL, b.data, b.len);
+		is(&f, 503, bad[i].begins, "the same before the body is read");
+		told.accepts = ERR_OK;
+	}
+	told.retry_after_s = 0;
+	fakereq_init(&f, &tt, api);
+	f.charged_out = true;
+	fakereq_run(&f, REQ_POST, "/api/v1/push", b.data, b.len);
+	is(&f, 503, "overloaded: ", "no memory for the decoded body");
+	buf_release(&b);
+}
+
+static void bad_bodies(void)
+{
+	struct fakereq f;
+	struct buf b, plain;
+	put(&f, NULL, NULL, "\x05hello", 6);
+	is(&f, 400, "bad_snappy: ", "no snappy");
+	put(&f, NULL, NULL, NULL, 0);
+	is(&f, 400, "bad_snappy: ", "no body");
+	put(&f, NULL, NULL, "\xff\xff\xff\xff\x0f", 5);
+	is(&f, 400, "decoded_too_large: ", "a length of 4 GiB");
+	put(&f, NULL, NULL, "\x00", 1);
+	is(&f, 204, "", "an empty message");
+	buf_init(&b);
+	buf_init(&plain);
+	buf_add_str(&plain, "\x0a\x7f no message at all");
+	snapz_encode(&b, plain.data, plain.len);
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 400, "bad_protobuf: broken field of the request at byte 0", "no protobuf");
+	buf_clear(&b);
+	buf_clear(&plain);
+	for (unsigned i = 0; i <= RW1_SERIES_MAX; i++)
+		buf_add(&plain, "\x0a\x00", 2);
+	snapz_encode(&b, plain.data, plain.len);
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 400, "too_many: more than 200000 series", "too many series");
+	buf_clear(&b);
+	buf_clear(&plain);
+	rw1_encode_meta(&plain,
+	    &(struct batch_meta){
+	        .family = "up", .family_len = 2, .help = "h", .help_len = 1, .unit = "", .type = 2 });
+	snapz_encode(&b, plain.data, plain.len);
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 204, "", "metadata alone");
+	tap_ok(told.rows == 0 && told.metas == 1, "reach the sink");
+	buf_release(&b);
+	buf_release(&plain);
+}
+
+static void large_bodies(void)
+{
+	struct fakereq f;
+	struct buf b = body_of(100000);
+	size_t decoded = 0;
+	tap_ok(!snapz_length(b.data, b.len, &decoded) && decoded > API_LOOP_DECODED_BYTES,
+	    "a body of %zu bytes, too large for the loop", decoded);
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 204, "", "is decoded by a worker");
+	tap_is_u64(told.rows, 100000, "with all its samples");
+	b.data[b.len / 2] ^= 0x55;
+	b.data[b.len / 2 + 1] ^= 0x55;
+	b.len -= 3;
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 400, "bad_", "damage is found there as well");
+	buf_release(&b);
+}
+
+static void types(void)
+{
+	struct fakereq f;
+	static const char *const bad[] = { "text/plain",
+		"application/x-protobuf;proto=io.prometheus.write.v2.Request",
+		"application/x-protobuf; proto=other", "application/x-protobuffer",
+		"application/json, application/x-protobuf" };
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		put(&f, bad[i], "snappy", "\x00", 1);
+		is(&f, 415, "unsupported: ", bad[i]);
+	}
+	put(&f, "application/x-protobuf", "gzip", "\x00", 1);
+	is(&f, 415, "unsupported: Content-Encoding", "gzip");
+	struct errbuf eb;
+	errbuf_init(&eb);
+	tap_ok(!api_write_type("APPLICATION/X-Protobuf ; charset=x ;; proto=", 44 - 6, &eb),
+	    "other parameters are ignored");
+}
+
+static void retries(void)
+{
+	bool fits = true;
+	for (uint64_t rnd = 0; rnd < 1000; rnd++) {
+		uint32_t first = apierr_backoff_s(2, 0, rnd), third = apierr_backoff_s(2, 9, rnd),
+		         most = apierr_backoff_s(100, 3, rnd), least = apierr_backoff_s(0, 0, rnd);
+		fits &= first >= 1 && first <= 3 && third >= 8 && third <= 24 && most <= 60 &&
+		    most >= 30 && least >= 1 && least <= 2;
+	}
+	tap_ok(fits, "waits grow with the attempts, vary by half, and stay between 1 and 60 s");
+}
+
+int main(void)
+{
+	testteam_start(&tt, 2);
+	api = fakeapi_create(&tt, NULL, &told.sink, false);
+	verdicts();
+	bad_bodies();
+	large_bodies();
+	types();
+	retries();
+	fakeapi_free(api);
+	testteam_stop(&tt);
+	return tap_done();
+}
