@@ -2,8 +2,7 @@
 
 #include "core/base/num.h"
 #include "core/base/wire.h"
-
-#include <roaring/roaring.h>
+#include "storage/meta/postings_priv.h"
 
 #define ARRAY_MAX  32 /* more ids go to a bitmap */
 #define TABLE_MIN  64
@@ -626,8 +625,10 @@ size_t postings_values_part(const struct postings *p, const char *name, size_t n
 		const struct pair *x = n->pairs[i];
 		told++;
 		if (!fn(arg,
-		        &(struct postings_value){
-		            .value = pair_value(x), .value_len = x->value_len, .series = x->count }))
+		        &(struct postings_value){ .value = pair_value(x),
+		            .value_len = x->value_len,
+		            .series = x->count,
+		            ._pair = x }))
 			break;
 	}
 	return told;
@@ -637,4 +638,16 @@ void postings_values(const struct postings *p, const char *name, size_t name_len
     bool (*fn)(void *arg, const struct postings_value *v), void *arg)
 {
 	(void)postings_values_part(p, name, name_len, 0, SIZE_MAX, fn, arg);
+}
+
+const uint32_t *postings_value_ids(const struct postings_value *v, const roaring_bitmap_t **bitmap)
+{
+	const struct pair *x = v->_pair;
+	*bitmap = x->kind == PAIR_BIG ? x->ids.big : NULL;
+	return x->kind == PAIR_FEW ? x->ids.few : x->kind == PAIR_ARRAY ? x->ids.array : NULL;
+}
+
+const roaring_bitmap_t *postings_all(const struct postings *p)
+{
+	return p->all;
 }

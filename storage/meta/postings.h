@@ -64,6 +64,7 @@ struct postings_value {
 	const char *value;
 	size_t value_len;
 	uint64_t series;
+	const void *_pair;
 };
 void postings_values(const struct postings *p, const char *name, size_t name_len,
     bool (*fn)(void *arg, const struct postings_value *v), void *arg);
