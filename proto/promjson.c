@@ -31,11 +31,41 @@ static inline uint8_t *put(uint8_t *p, char c)
 	return p + 1;
 }
 
+/* Four digits. */
+static inline uint8_t *put_4(uint8_t *p, unsigned v)
+{
+	p[0] = (uint8_t)('0' + v / 1000);
+	p[1] = (uint8_t)('0' + v / 100 % 10);
+	p[2] = (uint8_t)('0' + v / 10 % 10);
+	p[3] = (uint8_t)('0' + v % 10);
+	return p + 4;
+}
+
+/* As num_fmt_ts. A prefix of no digits is never kept, so leading zeros cannot come. */
+static inline uint8_t *put_ts(struct promjson *e, uint8_t *p, int64_t t_ms)
+{
+	uint64_t s = (uint64_t)t_ms / 1000, prefix = s / 10000;
+	if (UNLIKELY(t_ms < 0 || prefix == 0))
+		return p + num_fmt_ts(t_ms, (char *)p);
+	if (UNLIKELY(prefix != e->_prefix || !e->_prefix_len)) {
+		e->_prefix = prefix;
+		e->_prefix_len = (unsigned)num_fmt_u64(prefix, e->_prefix_text);
+	}
+	memcpy(p, e->_prefix_text, sizeof(e->_prefix_text)); /* there is room, see POINT_BYTES_MAX */
+	p = put_4(p + e->_prefix_len, (unsigned)(s % 10000));
+	unsigned fraction = (unsigned)((uint64_t)t_ms % 1000);
+	if (fraction) {
+		p = put_4(p, fraction);
+		p[-4] = '.';
+	}
+	return p;
+}
+
 /* [ts,"v"] */
-static inline uint8_t *put_point(uint8_t *p, int64_t t_ms, double v)
+static inline uint8_t *put_point(struct promjson *e, uint8_t *p, int64_t t_ms, double v)
 {
 	p = put(p, '[');
-	p += num_fmt_ts(t_ms, (char *)p);
+	p = put_ts(e, p, t_ms);
 	p = put(p, ',');
 	p = put(p, '"');
 	p += num_fmt_json(v, (char *)p);
@@ -55,7 +85,7 @@ static bool points(struct promjson *e, const struct ql_series *s, struct buf *ou
 		for (size_t i = e->_point; i < stop; i++) {
 			if (i)
 				p = put(p, ',');
-			p = put_point(p, s->t_ms[i], s->v[i]);
+			p = put_point(e, p, s->t_ms[i], s->v[i]);
 		}
 		out->len = (size_t)(p - out->data);
 		e->_point = stop;
@@ -63,11 +93,11 @@ static bool points(struct promjson *e, const struct ql_series *s, struct buf *ou
 	return true;
 }
 
-static void one_point(struct buf *out, int64_t t_ms, double v)
+static void one_point(struct promjson *e, struct buf *out, int64_t t_ms, double v)
 {
 	if (!buf_reserve(out, POINT_BYTES_MAX))
 		return;
-	out->len = (size_t)(put_point(out->data + out->len, t_ms, v) - out->data);
+	out->len = (size_t)(put_point(e, out->data + out->len, t_ms, v) - out->data);
 }
 
 /* Scalars and strings print their time as an ordinary float of seconds and scalars never use an exponent (spec/http-api.md section 4.3). */
@@ -147,7 +177,7 @@ static void series(struct promjson *e, struct buf *out, size_t full)
 	if (v->type == QL_VECTOR) {
 		series_head(e, s, out);
 		ADD(out, ",\"value\":");
-		one_point(out, s->t_ms[0], s->v[0]);
+		one_point(e, out, s->t_ms[0], s->v[0]);
 		ADD(out, "}");
 		e->_series++;
 		return;

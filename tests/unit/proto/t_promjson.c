@@ -69,6 +69,31 @@ static void results(void)
 	    "a string");
 }
 
+/* Every kind of change from one time to the next gives what num_fmt_ts gives. */
+static void times(void)
+{
+	static const int64_t t[] = { 0, 1, 999, 1000, 9999000, 9999999, 10000000, 10000001,
+		10009999, 19999999, 20000000, 1435781451781, 1435781460000, 1435789999999,
+		1435790000000, -1, 1435790000000, INT64_MAX, INT64_MIN, 99999999999 };
+	double v[COUNT_OF(t)] = { 0 };
+	struct ql_series s = { .count = COUNT_OF(t), .t_ms = t, .v = v };
+	struct ql_value value = { .type = QL_MATRIX, .series = &s, .series_count = 1 };
+	struct promjson_answer a = { .value = &value };
+	struct buf want;
+	buf_init(&want);
+	buf_add_str(&want,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[");
+	for (size_t i = 0; i < COUNT_OF(t); i++) {
+		char text[NUM_FMT_MAX];
+		size_t n = num_fmt_ts(t[i], text);
+		buf_printf(&want, "%s[%.*s,\"0\"]", i ? "," : "", (int)n, text);
+	}
+	buf_add_str(&want, "]}]}}");
+	buf_add_u8(&want, 0);
+	is(&a, (const char *)want.data, "times of all lengths");
+	buf_release(&want);
+}
+
 static void annotations(void)
 {
 	struct ql_note warnings[12];
@@ -166,6 +191,7 @@ int main(void)
 {
 	arena_init(&arena, 4096);
 	results();
+	times();
 	annotations();
 	bounded();
 	others();
