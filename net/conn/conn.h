@@ -32,7 +32,7 @@ struct conn_ops {
 	void (*input)(struct conn *c, const uint8_t *data, size_t len); /* takes all */
 	void (*filled)(struct conn *c, size_t len); /* so many bytes came into the memory of conn_read_into() */
 	void (*eof)(struct conn *c);                /* the peer will send no more; writing goes on */
-	void (*room)(struct conn *c);               /* some of the queue was sent */
+	void (*room)(struct conn *c);               /* asked for by conn_want_room(): less than LIMIT_UNREAD_BYTES wait now */
 	void (*deadline)(struct conn *c);           /* conn_deadline() has passed */
 	void (*drain)(struct conn *c);              /* the server ends: finish what runs, take nothing new */
 	void (*closed)(struct conn *c);             /* last call: let go of c */
@@ -57,15 +57,16 @@ struct conn {
 	struct evbuffer *_out;
 	uint8_t *_into;
 	size_t _into_len;
-	bool _paused, _eof, _in_run, _want_flush, _write_waits, _reaping;
+	bool _paused, _eof, _in_run, _want_flush, _write_waits;
 	uint64_t _deadline_ns, _stall_ns; /* 0 = none */
 	struct loop_timer _timer;
-	struct loop_deferred _reap;
+	struct loop_deferred _reap, _room;
+	bool _want_room, _room_set;
 };
 
-/* A host keeps the connections of one loop. open(c) sets c->ops and c->proto of a new one. */
+/* A host keeps the connections of one loop; hosts: how many of them share the limits. open(c) sets c->ops and c->proto of a new one. */
 MUST_CHECK enum err conn_host_create(
-    struct loop *l, void (*open)(struct conn *c), void *ctx, struct conn_host **out);
+    struct loop *l, unsigned hosts, void (*open)(struct conn *c), void *ctx, struct conn_host **out);
 void *conn_host_ctx(const struct conn_host *h);
 void conn_host_drain(struct conn_host *h); /* ops->drain on each, and on each to come */
 void conn_host_abort(struct conn_host *h);
@@ -84,6 +85,8 @@ void conn_write(struct conn *c, const void *data, size_t len); /* copied */
 void conn_write_ref(struct conn *c, const void *data, size_t len, void (*done)(void *arg), void *arg);
 void conn_flush(struct conn *c);
 size_t conn_unsent(const struct conn *c);
+/* LIMIT_UNREAD_BYTES or more wait: ops->room, once, at the end of a turn in which that has changed. */
+void conn_want_room(struct conn *c);
 bool conn_is_open(const struct conn *c); /* false: nothing more will be sent */
 void conn_deadline(struct conn *c, uint64_t after_ms); /* 0 = none; replaces the one before */
 void conn_finish(struct conn *c);        /* close when all is sent */

@@ -42,6 +42,7 @@ struct req;
 struct req_ops;
 struct req_answer;
 struct route;
+struct srv_loop;
 
 /* What a pull callback says after it has added to out. */
 enum req_pull {
@@ -84,9 +85,15 @@ struct req {
 	void (*on_done)(struct req *r);
 
 	/* Of net/http. */
+	struct srv_loop *_srv;
 	const struct req_ops *_ops;
+	void *_stream; /* of the protocol */
 	struct req_answer *_answer;
 	size_t _charged_bytes;
+	uint8_t *_body_memory;
+	struct list_link _link;
+	struct loop_deferred _end;
+	bool _told_gone, _ending;
 };
 
 /* Value of the first field of this name (lower case), or NULL. len may be NULL. */

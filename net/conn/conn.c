@@ -1,0 +1,502 @@
+#include "net/conn/conn.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "core/base/arena.h"
+#include "core/base/hash.h"
+#include "core/base/metric.h"
+
+#define SCRATCH_BYTES (64u << 10) /* of a loop: what is read when nobody gave memory */
+#define WRITE_PIECES  64
+
+/* Connections of one address, in an open table. */
+#define ADDRESS_SLOTS 4096u
+STATIC((ADDRESS_SLOTS & (ADDRESS_SLOTS - 1)) == 0);
+
+struct conn_host {
+	struct loop *loop;
+	void (*open)(struct conn *c);
+	void *ctx;
+	bool draining;
+	size_t count, count_max, per_address_max;
+	struct list_link states[CONN_STATES];
+	uint8_t *scratch;
+	/* By hash of the address: how many. Two addresses of one slot share its limit, which is rare and harmless at this size. */
+	uint32_t addresses[ADDRESS_SLOTS];
+	uint64_t seed;
+};
+
+static void conn_run(struct conn *c);
+static void conn_send(struct conn *c);
+static void conn_give_room(struct loop_deferred *d);
+static void conn_close(struct conn *c);
+static void conn_reap(struct loop_deferred *d);
+static void conn_on_timer(struct loop_timer *t);
+
+/* ---- host ---- */
+
+/* What the descriptors of the process allow, LIMIT_CONNS at most. */
+static size_t conns_allowed(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur == RLIM_INFINITY)
+		return LIMIT_CONNS;
+	size_t fds = (size_t)r.rlim_cur;
+	size_t allowed = fds > 2 * LIMIT_FDS_RESERVED ? fds - LIMIT_FDS_RESERVED : fds / 2;
+	return allowed < LIMIT_CONNS ? allowed : LIMIT_CONNS;
+}
+
+enum err conn_host_create(
+    struct loop *l, unsigned hosts, void (*open)(struct conn *c), void *ctx, struct conn_host **out)
+{
+	struct conn_host *h = mem_zalloc(sizeof *h);
+	h->loop = l;
+	h->open = open;
+	h->ctx = ctx;
+	h->count_max = conns_allowed();
+	/* The kernel spreads connections by hash: half as many again as the even share of this host, so that a client below the limit is not refused for bad luck. */
+	CHECK(hosts);
+	h->per_address_max =
+	    hosts == 1 ? LIMIT_CONNS_PER_ADDRESS : LIMIT_CONNS_PER_ADDRESS / hosts * 3 / 2 + 1;
+	h->scratch = mem_alloc(SCRATCH_BYTES);
+	h->seed = (uint64_t)(uintptr_t)h;
+	for (unsigned i = 0; i < CONN_STATES; i++)
+		list_init(&h->states[i]);
+	*out = h;
+	return 0;
+}
+
+void *conn_host_ctx(const struct conn_host *h)
+{
+	return h->ctx;
+}
+
+size_t conn_host_count(const struct conn_host *h)
+{
+	return h->count;
+}
+
+bool conn_host_has_room(const struct conn_host *h)
+{
+	int64_t open = (int64_t)metric_sum(M_CONNS_OPEN);
+	return open < 0 || (size_t)open < h->count_max;
+}
+
+static void conn_begin_drain(struct conn *c)
+{
+	if (c->_state != CONN_OPEN || c->draining)
+		return;
+	c->draining = true;
+	c->ops->drain(c);
+}
+
+void conn_host_drain(struct conn_host *h)
+{
+	loop_check_here(h->loop);
+	h->draining = true;
+	LIST_EACH_SAFE(l, next, &h->states[CONN_OPEN])
+		conn_begin_drain(CONTAINER_OF(l, struct conn, _link));
+}
+
+void conn_host_abort(struct conn_host *h)
+{
+	loop_check_here(h->loop);
+	for (unsigned s = 0; s < CONN_CLOSED; s++)
+		while (!list_empty(&h->states[s]))
+			conn_abort(CONTAINER_OF(h->states[s].next, struct conn, _link));
+}
+
+void conn_host_free(struct conn_host *h)
+{
+	if (!h)
+		return;
+	CHECK(h->count == 0);
+	mem_free(h->scratch);
+	mem_free(h);
+}
+
+static uint32_t *address_slot(struct conn_host *h, const struct sockaddr_storage *sa)
+{
+	uint64_t hash;
+	if (sa->ss_family == AF_INET6) /* a /64 is one place */
+		hash =
+		    hash64(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 8, h->seed);
+	else
+		hash = hash64(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4, h->seed);
+	return &h->addresses[hash & (ADDRESS_SLOTS - 1)];
+}
+
+/* ---- birth ---- */
+
+static void conn_on_read(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	conn_run(arg);
+}
+
+static void conn_on_write(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct conn *c = arg;
+	(void)loop_now_ns(c->loop); /* the turn has begun */
+	c->_write_waits = false;
+	conn_send(c);
+}
+
+void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *remote)
+{
+	loop_check_here(h->loop);
+	uint32_t *slot = address_slot(h, remote);
+	if (*slot >= h->per_address_max) {
+		metric_add(M_CONNS_REFUSED, 1);
+		close(fd);
+		return;
+	}
+	struct conn *c = mem_zalloc(sizeof *c);
+	*c = (struct conn){ .loop = h->loop, .host = h, .remote = *remote, ._fd = fd };
+	struct event_base *base = loop_base(h->loop);
+	c->_read_event = event_new(base, fd, EV_READ | EV_PERSIST, conn_on_read, c);
+	c->_write_event = event_new(base, fd, EV_WRITE, conn_on_write, c);
+	c->_out = evbuffer_new();
+	if (!c->_read_event || !c->_write_event || !c->_out || event_add(c->_read_event, NULL))
+		panic("no memory for a connection");
+	loop_timer_init(&c->_timer, conn_on_timer);
+	c->_reap.fn = conn_reap;
+	c->_room.fn = conn_give_room;
+	list_add_tail(&h->states[CONN_OPEN], &c->_link);
+	h->count++;
+	(*slot)++;
+	metric_add(M_CONNS_ACCEPTED, 1);
+	metric_gauge_add(M_CONNS_OPEN, 1);
+	h->open(c);
+	if (h->draining)
+		conn_begin_drain(c);
+}
+
+/* ---- states ---- */
+
+static void conn_move(struct conn *c, enum conn_state to)
+{
+	CHECK(to > c->_state);
+	c->_state = to;
+	list_del(&c->_link);
+	list_add_tail(&c->host->states[to], &c->_link);
+}
+
+/* The end; memory goes at the end of the turn. */
+static void conn_close(struct conn *c)
+{
+	if (c->_state == CONN_CLOSED)
+		return;
+	conn_move(c, CONN_CLOSED);
+	event_del(c->_read_event);
+	event_del(c->_write_event);
+	loop_timer_cancel(c->loop, &c->_timer);
+	if (c->_room_set)
+		list_del(&c->_room.link);
+	loop_defer(c->loop, &c->_reap);
+}
+
+static void conn_reap(struct loop_deferred *d)
+{
+	struct conn *c = CONTAINER_OF(d, struct conn, _reap);
+	struct conn_host *h = c->host;
+	CHECK(c->_state == CONN_CLOSED);
+	c->ops->closed(c);
+	list_del(&c->_link);
+	event_free(c->_read_event);
+	event_free(c->_write_event);
+	evbuffer_free(c->_out);
+	close(c->_fd);
+	(*address_slot(h, &c->remote))--;
+	h->count--;
+	metric_gauge_add(M_CONNS_OPEN, -1);
+	mem_free(c);
+}
+
+void conn_abort(struct conn *c)
+{
+	if (c->_state == CONN_CLOSED)
+		return;
+	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	(void)setsockopt(c->_fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset); /* a wish */
+	conn_close(c);
+}
+
+void conn_finish(struct conn *c)
+{
+	if (c->_state != CONN_OPEN)
+		return;
+	conn_move(c, CONN_FLUSH);
+	c->_deadline_ns = 0;
+	c->_into = NULL;
+	c->_into_len = 0;
+	/* What still comes is read and dropped: unread bytes would turn our close into a reset, which may overtake our last answer. */
+	conn_read_pause(c, false);
+	conn_flush(c);
+}
+
+static void conn_linger(struct conn *c)
+{
+	if (c->_eof) {
+		conn_close(c);
+		return;
+	}
+	conn_move(c, CONN_LINGER);
+	if (shutdown(c->_fd, SHUT_WR)) {
+		conn_close(c);
+		return;
+	}
+	c->_deadline_ns = loop_now_ns(c->loop) + LIMIT_LINGER_MS * UINT64_C(1000000);
+	loop_timer_set(c->loop, &c->_timer, LIMIT_LINGER_MS);
+}
+
+bool conn_is_open(const struct conn *c)
+{
+	return c->_state == CONN_OPEN;
+}
+
+/* ---- reading ---- */
+
+void conn_read_pause(struct conn *c, bool pause)
+{
+	if (c->_state == CONN_CLOSED || c->_paused == pause || c->_eof)
+		return;
+	c->_paused = pause;
+	CHECK(!(pause ? event_del(c->_read_event) : event_add(c->_read_event, NULL)));
+}
+
+void conn_read_into(struct conn *c, uint8_t *data, size_t len)
+{
+	c->_into = data;
+	c->_into_len = len;
+}
+
+static void conn_got(struct conn *c, size_t len)
+{
+	size_t direct = len < c->_into_len ? len : c->_into_len;
+	if (direct) {
+		c->_into += direct;
+		c->_into_len -= direct;
+		c->ops->filled(c, direct);
+	}
+	if (len > direct && c->_state == CONN_OPEN)
+		c->ops->input(c, c->host->scratch, len - direct);
+}
+
+/* One read; false when there is no more for now. */
+static bool conn_read_once(struct conn *c, size_t *budget)
+{
+	size_t into = c->_into_len < *budget ? c->_into_len : *budget;
+	struct iovec v[2] = { { .iov_base = c->_into, .iov_len = into },
+		{ .iov_base = c->host->scratch, .iov_len = SCRATCH_BYTES } };
+	bool whole = into == c->_into_len; /* else the scratch would get what belongs to the body */
+	ssize_t n =
+	    into ? readv(c->_fd, v, whole ? 2 : 1) : read(c->_fd, c->host->scratch, SCRATCH_BYTES);
+	if (n < 0) {
+		if (errno == EINTR)
+			return true;
+		if (errno != EAGAIN)
+			conn_close(c);
+		return false;
+	}
+	if (n == 0) {
+		c->_eof = true;
+		event_del(c->_read_event);
+		if (c->_state == CONN_LINGER)
+			conn_close(c);
+		else if (c->_state == CONN_OPEN)
+			c->ops->eof(c);
+		return false;
+	}
+	size_t len = (size_t)n, room = into + (whole ? SCRATCH_BYTES : 0);
+	*budget -= len < *budget ? len : *budget;
+	if (c->_state == CONN_OPEN)
+		conn_got(c, len);
+	return len == room; /* less than we had room for: the socket is empty */
+}
+
+static void conn_run(struct conn *c)
+{
+	(void)loop_now_ns(c->loop); /* the turn has begun */
+	size_t budget = CONN_READ_TURN;
+	c->_in_run = true;
+	while (budget && c->_state != CONN_CLOSED && !c->_paused && !c->_eof)
+		if (!conn_read_once(c, &budget))
+			break;
+	c->_in_run = false;
+	if (c->_want_flush)
+		conn_flush(c);
+}
+
+/* ---- writing ---- */
+
+void conn_write(struct conn *c, const void *data, size_t len)
+{
+	if (c->_state != CONN_OPEN || !len)
+		return;
+	if (evbuffer_add(c->_out, data, len))
+		panic("no memory for an answer");
+}
+
+struct ref {
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void ref_done(const void *data, size_t len, void *arg)
+{
+	(void)data;
+	(void)len;
+	struct ref r = *(struct ref *)arg;
+	mem_free(arg);
+	r.done(r.arg);
+}
+
+void conn_write_ref(struct conn *c, const void *data, size_t len, void (*done)(void *arg), void *arg)
+{
+	if (c->_state != CONN_OPEN || !len) {
+		done(arg);
+		return;
+	}
+	struct ref *r = mem_alloc(sizeof *r);
+	*r = (struct ref){ .done = done, .arg = arg };
+	if (evbuffer_add_reference(c->_out, data, len, ref_done, r))
+		panic("no memory for an answer");
+}
+
+size_t conn_unsent(const struct conn *c)
+{
+	return evbuffer_get_length(c->_out);
+}
+
+void conn_flush(struct conn *c)
+{
+	if (c->_in_run) {
+		c->_want_flush = true;
+		return;
+	}
+	c->_want_flush = false;
+	if (!c->_write_waits)
+		conn_send(c);
+}
+
+void conn_want_room(struct conn *c)
+{
+	c->_want_room = true;
+}
+
+static void conn_give_room(struct loop_deferred *d)
+{
+	struct conn *c = CONTAINER_OF(d, struct conn, _room);
+	c->_room_set = false;
+	if (c->_state == CONN_OPEN)
+		c->ops->room(c);
+}
+
+/* Sends what the socket takes. */
+static void conn_send(struct conn *c)
+{
+	if (c->_state == CONN_CLOSED || c->_state == CONN_LINGER)
+		return;
+	size_t sent = 0;
+	while (evbuffer_get_length(c->_out)) {
+		struct evbuffer_iovec v[WRITE_PIECES];
+		int n = evbuffer_peek(c->_out, -1, NULL, v, WRITE_PIECES);
+		struct iovec iov[WRITE_PIECES];
+		size_t count = n < WRITE_PIECES ? (size_t)n : WRITE_PIECES, total = 0;
+		for (size_t i = 0; i < count; i++) {
+			iov[i] = (struct iovec){ .iov_base = v[i].iov_base, .iov_len = v[i].iov_len };
+			total += v[i].iov_len;
+		}
+		struct msghdr msg = { .msg_iov = iov, .msg_iovlen = count };
+		ssize_t r = sendmsg(c->_fd, &msg, MSG_NOSIGNAL);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0 && errno != EAGAIN) {
+			conn_close(c);
+			return;
+		}
+		if (r > 0) {
+			sent += (size_t)r;
+			evbuffer_drain(c->_out, (size_t)r);
+		}
+		if (r < 0 || (size_t)r < total)
+			break;
+	}
+	if (evbuffer_get_length(c->_out)) {
+		if (sent || !c->_stall_ns)
+			c->_stall_ns = loop_now_ns(c->loop) + LIMIT_STALL_MS * UINT64_C(1000000);
+		if (!loop_timer_is_set(&c->_timer) || c->_timer._due_ns > c->_stall_ns)
+			loop_timer_set(c->loop, &c->_timer, LIMIT_STALL_MS);
+		c->_write_waits = true;
+		CHECK(!event_add(c->_write_event, NULL));
+	} else {
+		c->_stall_ns = 0;
+		if (c->_state == CONN_FLUSH) {
+			conn_linger(c);
+			return;
+		}
+	}
+	if (c->_want_room && !c->_room_set && evbuffer_get_length(c->_out) < LIMIT_UNREAD_BYTES) {
+		c->_want_room = false;
+		c->_room_set = true;
+		loop_defer(c->loop, &c->_room);
+	}
+}
+
+/* ---- deadlines: one timer, set early rather than moved often ---- */
+
+void conn_deadline(struct conn *c, uint64_t after_ms)
+{
+	if (c->_state != CONN_OPEN)
+		return;
+	if (!after_ms) {
+		c->_deadline_ns = 0;
+		return;
+	}
+	c->_deadline_ns = loop_now_ns(c->loop) + after_ms * UINT64_C(1000000);
+	if (!loop_timer_is_set(&c->_timer) || c->_timer._due_ns > c->_deadline_ns)
+		loop_timer_set(c->loop, &c->_timer, after_ms);
+}
+
+static void conn_timer_again(struct conn *c)
+{
+	uint64_t due = c->_deadline_ns;
+	if (c->_stall_ns && (!due || c->_stall_ns < due))
+		due = c->_stall_ns;
+	if (!due || loop_timer_is_set(&c->_timer))
+		return;
+	uint64_t now = loop_now_ns(c->loop);
+	loop_timer_set(c->loop, &c->_timer, due > now ? (due - now + 999999) / 1000000 : 0);
+}
+
+static void conn_on_timer(struct loop_timer *t)
+{
+	struct conn *c = CONTAINER_OF(t, struct conn, _timer);
+	uint64_t now = loop_now_ns(c->loop);
+	if (c->_stall_ns && c->_stall_ns <= now) {
+		metric_add(M_CONN_TIMEOUTS_STALL, 1);
+		conn_abort(c);
+		return;
+	}
+	if (c->_deadline_ns && c->_deadline_ns <= now) {
+		c->_deadline_ns = 0;
+		if (c->_state != CONN_OPEN) {
+			conn_close(c);
+			return;
+		}
+		c->ops->deadline(c);
+	}
+	if (c->_state != CONN_CLOSED)
+		conn_timer_again(c);
+}

@@ -1,0 +1,41 @@
+#include "net/conn/limit.h"
+
+#include "core/base/metric.h"
+
+static size_t inflight_max = LIMIT_INFLIGHT_BYTES;
+
+void limit_inflight_max(size_t bytes)
+{
+	inflight_max = bytes ? bytes : LIMIT_INFLIGHT_BYTES;
+}
+
+enum limit_level limit_inflight_look(size_t bytes)
+{
+	int64_t now = (int64_t)metric_sum(M_INFLIGHT_BYTES);
+	/* Cells are read one after the other: what moves meanwhile may make a sum of less than nothing. */
+	size_t held = now > 0 ? (size_t)now : 0;
+	size_t after;
+	if (__builtin_add_overflow(held, bytes, &after) || after > inflight_max)
+		return LIMIT_FULL;
+	return after > inflight_max / 100 * LIMIT_PRESSURE_PERCENT ? LIMIT_PRESSED : LIMIT_FREE;
+}
+
+void limit_inflight_add(size_t bytes)
+{
+	metric_gauge_add(M_INFLIGHT_BYTES, (int64_t)bytes);
+}
+
+void limit_inflight_sub(size_t bytes)
+{
+	metric_gauge_add(M_INFLIGHT_BYTES, -(int64_t)bytes);
+}
+
+bool limit_bucket_take(struct limit_bucket *b, uint64_t now_ns, unsigned burst, unsigned per_s)
+{
+	uint64_t token_ns = UINT64_C(1000000000) / per_s;
+	uint64_t full_ns = b->_full_ns > now_ns ? b->_full_ns : now_ns;
+	if (full_ns + token_ns - now_ns > burst * token_ns)
+		return false;
+	b->_full_ns = full_ns + token_ns;
+	return true;
+}

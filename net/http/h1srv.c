@@ -1,0 +1,865 @@
+/*
+ * h1srv - HTTP/1.1 (and 1.0) on a connection: one request at a time, keep-alive, pipelining.
+ *
+ *   HEAD --head complete--> (PARK) --> BODY --complete--> RUN --answer--> SEND --sent--> HEAD | END
+ *     \____ malformed, refused before its body __________________________/ \--> SKIP (the rest of a small body) --> HEAD
+ *
+ *   state  waits for                     ended by
+ *   HEAD   bytes                         LIMIT_IDLE_MS before the first byte, LIMIT_HEADER_MS after it
+ *   PARK   memory in flight              LIMIT_PARK_MS, then 503 or on
+ *   BODY   bytes                         LIMIT_BODY_MS, and the least rate
+ *   RUN    the handler                   the handler
+ *   SEND   room, or the handler's data   LIMIT_STALL_MS of conn
+ *   SKIP   bytes                         as BODY
+ *   END    nothing: conn flushes and closes
+ *
+ * What comes before it is wanted waits in h1->in: the rest of a head, or pipelined requests (at most LIMIT_PIPELINED_BYTES, then reading pauses).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/metric.h"
+#include "core/base/num.h"
+#include "net/conn/conn.h"
+#include "net/http/router.h"
+#include "net/http/srv_priv.h"
+#include "proto/h1msg.h"
+
+STATIC(H1MSG_LINE_MAX == LIMIT_REQUEST_LINE_BYTES);
+STATIC(H1MSG_HEAD_MAX == LIMIT_HEAD_BYTES);
+STATIC(H1MSG_FIELDS_MAX == LIMIT_HEAD_FIELDS);
+
+#define REQUESTS_TURN     32u         /* pipelined requests in one turn */
+#define PULLS_TURN        4u          /* pieces of a streamed answer in one turn */
+#define ANSWER_COPY_BYTES (16u << 10) /* smaller answers are copied behind their head */
+#define IN_KEEP_BYTES     4096u       /* an idle connection keeps no more */
+#define BODY_SLACK        16u         /* readable behind a body, see req.h */
+#define BODY_FIRST_BYTES  (16u << 10) /* of a chunked body */
+#define CHUNK_HEAD_MAX    20u
+
+enum h1_state {
+	H1_HEAD,
+	H1_PARK,
+	H1_BODY,
+	H1_RUN,
+	H1_SEND,
+	H1_SKIP,
+	H1_END
+};
+
+struct h1 {
+	struct conn *c;
+	struct srv_loop *sl;
+	enum h1_state state;
+	struct req *req; /* from a complete head to its sent answer */
+	struct buf in;
+	size_t in_off;
+	struct h1msg_scan scan;
+	/* Of the current request. */
+	bool keep, chunked, head_only_10; /* the last: an HTTP/1.0 client, no chunks */
+	bool expect, skipped;             /* skipped: its body is passed over */
+	struct h1chunk chunk;
+	uint64_t body_left; /* of a Content-Length, or of what may still be skipped */
+	uint8_t *body;
+	size_t body_len, body_cap, body_seen;
+	uint64_t wait_ns; /* when the body, or the parking, began */
+	/* Of its answer. */
+	bool later, pulled_all;
+	bool advancing, again_set, eof;
+	struct loop_deferred again;
+	unsigned turn_requests; /* since the last h1_on_again() */
+};
+
+static void h1_work(struct h1 *h);
+static void h1_eof_look(struct h1 *h);
+static void h1_end(struct h1 *h);
+static size_t h1_advance(struct h1 *h, const uint8_t *data, size_t len);
+static void h1_answer(struct req *r);
+static void h1_resume(struct req *r);
+static const struct conn_ops h1_conn_ops;
+static const struct req_ops h1_req_ops = { .answer = h1_answer, .resume = h1_resume };
+
+/* ---- bytes in ---- */
+
+static void h1_keep(struct h1 *h, const uint8_t *data, size_t len)
+{
+	buf_add(&h->in, data, len);
+	if (h->in.len - h->in_off >= LIMIT_PIPELINED_BYTES)
+		conn_read_pause(h->c, true);
+}
+
+static void h1_in_used(struct h1 *h, size_t used)
+{
+	h->in_off += used;
+	if (h->in_off < h->in.len) {
+		if (h->in_off > h->in.len / 2) {
+			h->in.len -= h->in_off;
+			memmove(h->in.data, h->in.data + h->in_off, h->in.len);
+			h->in_off = 0;
+		}
+		return;
+	}
+	h->in_off = 0;
+	if (h->in.cap > IN_KEEP_BYTES)
+		buf_release(&h->in);
+	else
+		buf_clear(&h->in);
+}
+
+static void h1_input(struct conn *c, const uint8_t *data, size_t len)
+{
+	struct h1 *h = c->proto;
+	if (h->in.len > h->in_off) {
+		h1_keep(h, data, len);
+		h1_work(h);
+		return;
+	}
+	size_t used = h1_advance(h, data, len);
+	if (used < len && h->state != H1_END)
+		h1_keep(h, data + used, len - used);
+}
+
+/* Goes on with what waits in h->in. Never below h1_advance. */
+static void h1_work(struct h1 *h)
+{
+	if (h->advancing || h->state == H1_END)
+		return;
+	size_t len = h->in.len - h->in_off;
+	size_t used = h1_advance(h, len ? h->in.data + h->in_off : (const uint8_t *)"", len);
+	if (h->state == H1_END) {
+		buf_release(&h->in);
+		return;
+	}
+	h1_in_used(h, used);
+	if (h->in.len - h->in_off < LIMIT_PIPELINED_BYTES && h->state != H1_PARK)
+		conn_read_pause(h->c, false);
+	h1_eof_look(h);
+}
+
+/* The client sends no more: after its last whole request, the end. */
+static void h1_eof_look(struct h1 *h)
+{
+	bool waits = h->in.len > h->in_off && !h->scan.looked; /* whole requests, maybe */
+	if (h->eof && h->state == H1_HEAD && !waits)
+		h1_end(h);
+}
+
+/* At the end of this turn, then at those of the next ones. */
+static void h1_again(struct h1 *h)
+{
+	if (h->again_set)
+		return;
+	h->again_set = true;
+	loop_defer(h->c->loop, &h->again);
+}
+
+static void h1_end(struct h1 *h)
+{
+	h->state = H1_END;
+	conn_finish(h->c);
+}
+
+/* ---- a request ends, the next may begin ---- */
+
+static void h1_drop_body(struct h1 *h)
+{
+	mem_free(h->body);
+	h->body = NULL;
+	h->body_len = h->body_cap = 0;
+	conn_read_into(h->c, NULL, 0);
+}
+
+static void h1_next(struct h1 *h)
+{
+	h->req = NULL;
+	h->scan = (struct h1msg_scan){ 0 };
+	if (!h->keep || h->c->draining) {
+		h1_end(h);
+		return;
+	}
+	h->state = H1_HEAD;
+	conn_deadline(h->c, LIMIT_IDLE_MS);
+}
+
+/* The answer is in the connection's hands. */
+static void h1_sent(struct h1 *h)
+{
+	if (h->state != H1_SEND)
+		return;
+	if (h->skipped) { /* refused before its body: what is small is passed over, else the connection ends */
+		bool small = h->keep && (h->chunked || h->body_left <= ROUTE_SKIP_BODY_MAX);
+		if (small) {
+			h->req = NULL;
+			h->state = H1_SKIP;
+			h->body_seen = 0;
+			h->wait_ns = loop_now_ns(h->c->loop);
+			conn_deadline(h->c, LIMIT_BODY_GRACE_MS);
+			return;
+		}
+		h->keep = false;
+	}
+	h1_next(h);
+}
+
+/* ---- answers ---- */
+
+static void put(struct buf *b, const char *s, size_t len)
+{
+	buf_add(b, s, len);
+}
+
+static const char *reason(int status)
+{
+	switch (status) {
+	case 200:
+		return "OK";
+	case 204:
+		return "No Content";
+	case 302:
+		return "Found";
+	case 400:
+		return "Bad Request";
+	case 401:
+		return "Unauthorized";
+	case 403:
+		return "Forbidden";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 413:
+		return "Content Too Large";
+	case 414:
+		return "URI Too Long";
+	case 415:
+		return "Unsupported Media Type";
+	case 417:
+		return "Expectation Failed";
+	case 422:
+		return "Unprocessable Content";
+	case 429:
+		return "Too Many Requests";
+	case 431:
+		return "Request Header Fields Too Large";
+	case 500:
+		return "Internal Server Error";
+	case 501:
+		return "Not Implemented";
+	case 503:
+		return "Service Unavailable";
+	case 505:
+		return "HTTP Version Not Supported";
+	default:
+		return "Status"; /* RFC 9112, 4: a client ignores it */
+	}
+}
+
+static void write_head(struct h1 *h, const struct req_answer *a, struct buf *b)
+{
+	char status[NUM_FMT_MAX];
+	buf_add_str(b, "HTTP/1.1 ");
+	put(b, status, num_fmt_u64((uint64_t)a->status, status));
+	buf_add_str(b, " ");
+	buf_add_str(b, reason(a->status));
+	put(b, "\r\n", 2);
+	for (size_t i = 0; i < a->field_count; i++) {
+		put(b, a->fields[i].name, a->fields[i].name_len);
+		put(b, ": ", 2);
+		put(b, a->fields[i].value, a->fields[i].value_len);
+		put(b, "\r\n", 2);
+	}
+	if (a->pull && !a->no_body && !h->head_only_10)
+		buf_add_str(b, "transfer-encoding: chunked\r\n");
+	if (!h->keep)
+		buf_add_str(b, "connection: close\r\n");
+	else if (h->head_only_10)
+		buf_add_str(b, "connection: keep-alive\r\n");
+	put(b, "\r\n", 2);
+}
+
+static void body_sent(void *arg)
+{
+	req_end(arg);
+}
+
+static void h1_write_whole(struct h1 *h, struct req *r, struct buf *b)
+{
+	struct req_answer *a = r->_answer;
+	bool with_body = !a->no_body && a->len;
+	if (with_body && a->len <= ANSWER_COPY_BYTES) {
+		put(b, (const char *)a->data, a->len);
+		with_body = false;
+	}
+	conn_write(h->c, b->data, b->len);
+	h->req = NULL;
+	r->_stream = NULL;
+	if (with_body) /* the request lives until its bytes are sent */
+		conn_write_ref(h->c, a->data, a->len, body_sent, r);
+	else
+		req_end(r);
+}
+
+static void h1_answer(struct req *r)
+{
+	struct h1 *h = r->_stream;
+	CHECK(h->req == r);
+	struct req_answer *a = r->_answer;
+	bool body_to_come = h->state == H1_HEAD || h->state == H1_PARK || h->state == H1_BODY;
+	h->skipped = body_to_come && (h->chunked || h->body_left);
+	h1_drop_body(h);
+	if (h->c->draining || (a->pull && h->head_only_10))
+		h->keep = false;
+	if (h->skipped && (h->expect || h->body_left > ROUTE_SKIP_BODY_MAX))
+		h->keep = false;
+	h->state = H1_SEND;
+	conn_deadline(h->c, 0);
+	struct buf *b = &h->sl->head;
+	buf_clear(b);
+	write_head(h, a, b);
+	if (a->pull && !a->no_body) {
+		conn_write(h->c, b->data, b->len);
+		h->later = h->pulled_all = false;
+		h1_again(h);
+	} else {
+		h1_write_whole(h, r, b);
+		h1_sent(h);
+	}
+	conn_flush(h->c);
+	if (!h->advancing && h->state != H1_END)
+		h1_again(h); /* never below the handler: the next request may be its own recursion */
+}
+
+static void h1_resume(struct req *r)
+{
+	struct h1 *h = r->_stream;
+	if (!h->later)
+		return;
+	h->later = false;
+	h1_again(h);
+}
+
+/* One piece of a streamed answer: chunked, or plain for HTTP/1.0. */
+static void h1_pull(struct h1 *h)
+{
+	struct buf *b = &h->sl->scratch;
+	buf_clear(b);
+	enum req_pull next = req_answer_pull(h->req, b);
+	if (next == REQ_ABORT) {
+		conn_abort(h->c);
+		h->later = true; /* closed() comes */
+		return;
+	}
+	h->later = next == REQ_LATER;
+	h->pulled_all = next == REQ_END;
+	bool chunked = !h->head_only_10;
+	if (b->len) {
+		char head[CHUNK_HEAD_MAX];
+		int n = snprintf(head, sizeof head, "%zx\r\n", b->len);
+		CHECK(n > 0 && (size_t)n < sizeof head);
+		if (chunked)
+			conn_write(h->c, head, (size_t)n);
+		if (chunked)
+			put(b, "\r\n", 2);
+		conn_write(h->c, b->data, b->len);
+	}
+	if (h->pulled_all && chunked)
+		conn_write(h->c, "0\r\n\r\n", 5);
+	if (b->cap > 2 * LIMIT_UNREAD_BYTES)
+		buf_release(b);
+}
+
+static void h1_pump(struct h1 *h)
+{
+	if (!h->req || h->state != H1_SEND || !conn_is_open(h->c))
+		return;
+	unsigned pulls = 0;
+	while (!h->later && !h->pulled_all) {
+		if (conn_unsent(h->c) >= LIMIT_UNREAD_BYTES) {
+			conn_want_room(h->c);
+			break;
+		}
+		if (pulls++ == PULLS_TURN) {
+			h1_again(h);
+			break;
+		}
+		h1_pull(h);
+	}
+	if (h->pulled_all) {
+		struct req *r = h->req;
+		h->req = NULL;
+		r->_stream = NULL;
+		req_end(r);
+		h1_sent(h);
+	}
+	conn_flush(h->c);
+}
+
+static void h1_on_again(struct loop_deferred *d)
+{
+	struct h1 *h = CONTAINER_OF(d, struct h1, again);
+	h->again_set = false;
+	h->turn_requests = 0;
+	h1_pump(h);
+	h1_work(h);
+}
+
+/* ---- heads ---- */
+
+/* No request object was made: nothing to run, nothing to keep. */
+static void h1_refuse_head(struct h1 *h, int status, const char *why)
+{
+	metric_add(M_HTTP_MALFORMED, 1);
+	metric_add(status >= 500 ? M_HTTP_ANSWERS_5XX : M_HTTP_ANSWERS_4XX, 1);
+	char text[512];
+	size_t body = strlen(why) + 1, date_len;
+	const char *date = req_date(h->c->loop, &date_len);
+	int n = snprintf(text, sizeof text,
+	    "HTTP/1.1 %d %s\r\ndate: %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s\n",
+	    status, reason(status), date, body, why);
+	CHECK(n > 0 && (size_t)n < sizeof text);
+	conn_write(h->c, text, (size_t)n);
+	h1_end(h);
+}
+
+static struct req *h1_request(struct h1 *h, const struct h1msg *m, struct req *r)
+{
+	r->method = req_method_of(m->method, m->method_len);
+	r->http_version = 10 + m->minor;
+	r->remote = h->c->remote;
+	r->query = arena_strndup(&r->arena, m->query, m->query_len);
+	r->query_len = m->query_len;
+	struct req_field *f = arena_array(&r->arena, m->field_count, sizeof *f);
+	for (size_t i = 0; i < m->field_count; i++)
+		f[i] = (struct req_field){ .name = m->fields[i].name,
+			.name_len = m->fields[i].name_len,
+			.value = m->fields[i].value,
+			.value_len = m->fields[i].value_len };
+	r->fields = f;
+	r->field_count = m->field_count;
+	r->_ops = &h1_req_ops;
+	r->_stream = h;
+	h->keep = !m->close;
+	h->head_only_10 = m->minor == 0;
+	h->expect = m->expect_continue;
+	h->chunked = m->chunked;
+	h->chunk = (struct h1chunk){ 0 };
+	h->body_left = m->content_length > 0 ? (uint64_t)m->content_length : 0;
+	h->body_seen = 0;
+	h->skipped = false;
+	metric_add(M_HTTP_REQUESTS_H1, 1);
+	return r;
+}
+
+static void h1_body_start(struct h1 *h);
+
+/* Memory for the body: charged as soon as its size is known. */
+static void h1_body_room(struct h1 *h)
+{
+	switch (limit_inflight_look(h->body_left)) {
+	case LIMIT_FULL:
+		req_refuse_overloaded(h->req, "too many bytes of requests in flight");
+		return;
+	case LIMIT_PRESSED:
+		metric_add(M_HTTP_PARKED, 1);
+		h->state = H1_PARK;
+		h->wait_ns = loop_now_ns(h->c->loop);
+		conn_read_pause(h->c, true);
+		conn_deadline(h->c, LIMIT_PARK_LOOK_MS);
+		return;
+	case LIMIT_FREE:
+		h1_body_start(h);
+		return;
+	}
+}
+
+/* From PARK: on, out, or still waiting. */
+static void h1_park_look(struct h1 *h)
+{
+	enum limit_level level = limit_inflight_look(h->body_left);
+	bool patient = loop_now_ns(h->c->loop) - h->wait_ns < LIMIT_PARK_MS * UINT64_C(1000000);
+	if (level != LIMIT_FREE && patient) {
+		conn_deadline(h->c, LIMIT_PARK_LOOK_MS);
+		return;
+	}
+	conn_read_pause(h->c, false);
+	if (level == LIMIT_FULL) {
+		req_refuse_overloaded(h->req, "too many bytes of requests in flight");
+		return;
+	}
+	h1_body_start(h);
+	h1_again(h);
+}
+
+static void h1_body_start(struct h1 *h)
+{
+	h->state = H1_BODY;
+	h->body_len = 0;
+	h->body_cap = h->chunked ? BODY_FIRST_BYTES : (size_t)h->body_left;
+	h->body = mem_try(h->body_cap + BODY_SLACK);
+	if (!h->body) {
+		req_refuse_overloaded(h->req, "no memory for the body");
+		return;
+	}
+	req_charge_anyway(h->req, h->body_cap);
+	h->wait_ns = loop_now_ns(h->c->loop);
+	conn_deadline(h->c, LIMIT_BODY_GRACE_MS);
+	if (!h->expect)
+		return;
+	conn_write(h->c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	conn_flush(h->c);
+}
+
+static void h1_run_handler(struct h1 *h)
+{
+	uint8_t *body = h->body;
+	size_t len = h->body_len;
+	if (body)
+		memset(body + len, 0, BODY_SLACK);
+	h->body = NULL;
+	h->body_cap = 0;
+	h->body_left = 0;
+	h->chunked = false;
+	conn_read_into(h->c, NULL, 0);
+	conn_deadline(h->c, 0);
+	h->state = H1_RUN;
+	req_run(h->req, body, len);
+}
+
+/* The head is complete: a request is made of it, and asked for. */
+static void h1_head(struct h1 *h, const uint8_t *data, size_t len)
+{
+	struct req *r = req_create(h->sl);
+	char *head = arena_dup(&r->arena, data, len);
+	static __thread struct h1msg m;
+	const char *why;
+	int status = h1msg_parse(head, len, &m, &why);
+	r->_ops = &h1_req_ops;
+	r->_stream = h;
+	if (status) {
+		r->_answer->begun = true; /* never ran */
+		req_end(r);
+		h1_refuse_head(h, status, why);
+		return;
+	}
+	h->req = h1_request(h, &m, r);
+	if (!req_begin(r, m.path, m.path_len))
+		return;
+	bool body = h->chunked || h->body_left;
+	if (!body) {
+		h1_run_handler(h);
+		return;
+	}
+	if (h->body_left > req_body_max(r)) {
+		req_refuse_size(r);
+		return;
+	}
+	h1_body_room(h);
+}
+
+static size_t h1_take_head(struct h1 *h, const uint8_t *data, size_t len)
+{
+	if (!h->scan.looked)
+		conn_deadline(h->c, LIMIT_HEADER_MS);
+	int n = h1msg_scan(&h->scan, data, len);
+	if (n == 0)
+		return 0;
+	if (n > 0) {
+		h1_head(h, data, (size_t)n);
+		return (size_t)n;
+	}
+	h1_refuse_head(h, -n,
+	    n == -414       ? "the request line is longer than 8192 bytes"
+	        : n == -431 ? "the head is larger than 16384 bytes or 100 fields"
+	                    : "malformed head");
+	return len;
+}
+
+/* ---- bodies ---- */
+
+static void h1_bad_body(struct h1 *h)
+{
+	h->keep = false;
+	metric_add(M_HTTP_MALFORMED, 1);
+	req_refuse(h->req, 400, h->req->route->flags & ROUTE_JSON ? "bad_data" : "bad_request",
+	    "malformed chunked body");
+}
+
+static bool h1_body_grow(struct h1 *h, size_t more)
+{
+	size_t max = req_body_max(h->req), need = h->body_len + more;
+	if (need > max) {
+		h->keep = false;
+		req_refuse_size(h->req);
+		return false;
+	}
+	if (need <= h->body_cap)
+		return true;
+	size_t cap = h->body_cap;
+	while (cap < need)
+		cap *= 2;
+	cap = cap < max ? cap : max;
+	if (!req_charge(h->req, cap - h->body_cap)) {
+		h->keep = false;
+		req_refuse_overloaded(h->req, "too many bytes of requests in flight");
+		return false;
+	}
+	h->body = mem_realloc(h->body, cap + BODY_SLACK);
+	h->body_cap = cap;
+	return true;
+}
+
+static size_t h1_take_chunked(struct h1 *h, const uint8_t *data, size_t len)
+{
+	size_t at = 0;
+	while (at < len) {
+		size_t used, n;
+		const uint8_t *piece;
+		enum h1chunk_result r =
+		    h1chunk_next(&h->chunk, data + at, len - at, &used, &piece, &n);
+		at += used;
+		h->body_seen += used;
+		if (r == H1CHUNK_BAD) {
+			h1_bad_body(h);
+			return at;
+		}
+		if (r == H1CHUNK_END) {
+			h1_run_handler(h);
+			return at;
+		}
+		if (r == H1CHUNK_MORE)
+			break;
+		if (!h1_body_grow(h, n))
+			return at;
+		memcpy(h->body + h->body_len, piece, n);
+		h->body_len += n;
+	}
+	return at;
+}
+
+static size_t h1_take_body(struct h1 *h, const uint8_t *data, size_t len)
+{
+	if (h->chunked)
+		return h1_take_chunked(h, data, len);
+	size_t n = len < h->body_left ? len : (size_t)h->body_left;
+	memcpy(h->body + h->body_len, data, n);
+	h->body_len += n;
+	h->body_left -= n;
+	h->body_seen += n;
+	if (!h->body_left)
+		h1_run_handler(h);
+	else /* the rest goes where it belongs, without a stop */
+		conn_read_into(h->c, h->body + h->body_len, (size_t)h->body_left);
+	return n;
+}
+
+static void h1_filled(struct conn *c, size_t len)
+{
+	struct h1 *h = c->proto;
+	CHECK(h->state == H1_BODY && len <= h->body_left);
+	h->body_len += len;
+	h->body_left -= len;
+	h->body_seen += len;
+	if (h->body_left)
+		return;
+	h->advancing = true;
+	h1_run_handler(h);
+	h->advancing = false;
+	if (h->state == H1_HEAD && h->in.len > h->in_off)
+		h1_again(h);
+}
+
+/* After a refusal: the rest of a small body is passed over. */
+static size_t h1_take_skipped(struct h1 *h, const uint8_t *data, size_t len)
+{
+	size_t used = 0;
+	if (!h->chunked) {
+		used = len < h->body_left ? len : (size_t)h->body_left;
+		h->body_left -= used;
+		h->body_seen += used;
+		if (!h->body_left)
+			h1_next(h);
+		return used;
+	}
+	while (used < len) {
+		size_t n, piece_len;
+		const uint8_t *piece;
+		enum h1chunk_result r =
+		    h1chunk_next(&h->chunk, data + used, len - used, &n, &piece, &piece_len);
+		used += n;
+		h->body_seen += n;
+		if (r == H1CHUNK_END) {
+			h1_next(h);
+			return used;
+		}
+		if (r == H1CHUNK_BAD || h->body_seen > ROUTE_SKIP_BODY_MAX) {
+			h1_end(h);
+			return used;
+		}
+		if (r == H1CHUNK_MORE)
+			break;
+	}
+	return used;
+}
+
+/* ---- the machine ---- */
+
+/* May another pipelined request begin in this turn, and has the client read enough of the last answers? */
+static bool h1_may_begin(struct h1 *h)
+{
+	if (h->turn_requests >= REQUESTS_TURN) {
+		h1_again(h);
+		return false;
+	}
+	if (conn_unsent(h->c) < LIMIT_UNREAD_BYTES)
+		return true;
+	conn_want_room(h->c);
+	return false;
+}
+
+/* Works on data until a state must wait; returns how much was used. */
+static size_t h1_advance(struct h1 *h, const uint8_t *data, size_t len)
+{
+	size_t at = 0;
+	h->advancing = true;
+	for (bool go = true; go && at < len && conn_is_open(h->c);) {
+		size_t used = 0;
+		switch (h->state) {
+		case H1_HEAD:
+			if (!h1_may_begin(h)) {
+				go = false;
+				break;
+			}
+			used = h1_take_head(h, data + at, len - at);
+			h->turn_requests += used > 0;
+			break;
+		case H1_BODY:
+			used = h1_take_body(h, data + at, len - at);
+			break;
+		case H1_SKIP:
+			used = h1_take_skipped(h, data + at, len - at);
+			break;
+		case H1_PARK:
+		case H1_RUN:
+		case H1_SEND:
+		case H1_END:
+			break;
+		}
+		at += used;
+		go = go && used;
+	}
+	h->advancing = false;
+	return at;
+}
+
+/* ---- what else a connection says ---- */
+
+static void h1_eof(struct conn *c)
+{
+	struct h1 *h = c->proto;
+	h->eof = true;
+	switch (h->state) {
+	case H1_RUN:
+	case H1_SEND: /* maybe only half closed: what is answered is sent */
+		if (h->req)
+			req_gone(h->req);
+		return;
+	case H1_HEAD:
+		h1_eof_look(h);
+		return;
+	case H1_PARK:
+	case H1_BODY:
+	case H1_SKIP:
+		conn_abort(c);
+		return;
+	case H1_END:
+		return;
+	}
+}
+
+static void h1_room(struct conn *c)
+{
+	struct h1 *h = c->proto;
+	h1_pump(h);
+	h1_work(h);
+}
+
+static void h1_body_deadline(struct h1 *h)
+{
+	uint64_t took_ms = (loop_now_ns(h->c->loop) - h->wait_ns) / 1000000;
+	if (took_ms >= LIMIT_BODY_MS ||
+	    h->body_seen * UINT64_C(1000) < took_ms * LIMIT_BODY_BYTES_PER_S) {
+		metric_add(M_CONN_TIMEOUTS_DEADLINE, 1);
+		conn_abort(h->c);
+		return;
+	}
+	conn_deadline(h->c, 1000);
+}
+
+static void h1_deadline(struct conn *c)
+{
+	struct h1 *h = c->proto;
+	switch (h->state) {
+	case H1_HEAD:
+		metric_add(h->scan.looked ? M_CONN_TIMEOUTS_DEADLINE : M_CONN_TIMEOUTS_IDLE, 1);
+		h1_end(h);
+		return;
+	case H1_PARK:
+		h1_park_look(h);
+		return;
+	case H1_BODY:
+	case H1_SKIP:
+		h1_body_deadline(h);
+		return;
+	case H1_RUN:
+	case H1_SEND:
+	case H1_END:
+		return;
+	}
+}
+
+static void h1_drain(struct conn *c)
+{
+	struct h1 *h = c->proto;
+	if (h->state == H1_HEAD && !h->scan.looked && h->in.len == h->in_off)
+		h1_end(h);
+}
+
+static void h1_closed(struct conn *c)
+{
+	struct h1 *h = c->proto;
+	if (h->req) {
+		struct req *r = h->req;
+		h->req = NULL;
+		bool before_run = h->state == H1_PARK || h->state == H1_BODY || h->state == H1_HEAD;
+		if (before_run)
+			r->_answer->begun = true; /* no handler will answer it */
+		req_orphan(r);
+	}
+	mem_free(h->body);
+	buf_release(&h->in);
+	if (h->again_set)
+		list_del(&h->again.link);
+	mem_free(h);
+}
+
+static const struct conn_ops h1_conn_ops = {
+	.input = h1_input,
+	.filled = h1_filled,
+	.eof = h1_eof,
+	.room = h1_room,
+	.deadline = h1_deadline,
+	.drain = h1_drain,
+	.closed = h1_closed,
+};
+
+void h1srv_start(struct conn *c, struct srv_loop *sl)
+{
+	struct h1 *h = mem_zalloc(sizeof *h);
+	h->c = c;
+	h->sl = sl;
+	h->again.fn = h1_on_again;
+	buf_init(&h->in);
+	c->ops = &h1_conn_ops;
+	c->proto = h;
+	conn_deadline(c, LIMIT_IDLE_MS);
+}

@@ -1,0 +1,843 @@
+/*
+ * h2srv - HTTP/2 (RFC 9113) on a connection, on nghttp2: its conventions stop in this file.
+ *
+ * A stream:  HEAD --END_HEADERS--> BODY --END_STREAM--> RUN --answer--> SEND --stream closed--> freed
+ *   state  waits for                  ended by
+ *   HEAD   the header block           LIMIT_HEADER_MS of the connection, LIMIT_HEAD_BYTES, LIMIT_H2_CONTINUATIONS
+ *   BODY   DATA                       LIMIT_BODY_MS, the least rate; while memory is short its window stays shut, LIMIT_PARK_MS at most
+ *   RUN    the handler                the handler
+ *   SEND   windows, room, or data     LIMIT_STALL_MS without progress
+ *
+ * Below nghttp2_session_mem_recv and _send (h->inside) nothing is sent and nothing freed but the stream nghttp2 closes; h2_flush follows.
+ * Streamed answers are pulled in h2_pump at the end of a turn, never below a handler.
+ */
+#include <nghttp2/nghttp2.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/metric.h"
+#include "core/base/num.h"
+#include "net/conn/conn.h"
+#include "net/http/router.h"
+#include "net/http/srv_priv.h"
+
+#define FRAME_SIZE_MAX                                                                             \
+ (64u << 10) /* SETTINGS_MAX_FRAME_SIZE: DATA is never gathered, so large frames cost nothing */
+#define PULLS_TURN       8u  /* pieces of streamed answers per connection and turn */
+#define BODY_SLACK       16u /* readable behind a body, see req.h */
+#define BODY_FIRST_BYTES (16u << 10)
+#define FIELDS_FIRST     16u
+#define FIELD_OVERHEAD   32u   /* RFC 9113, 6.5.2: what a field adds to the list size */
+#define EARNED_MAX       4096u /* see h2_idle_frame() */
+
+enum h2_state {
+	H2_HEAD,
+	H2_BODY,
+	H2_RUN,
+	H2_SEND
+};
+
+struct h2 {
+	struct conn *c;
+	struct srv_loop *sl;
+	nghttp2_session *ng;
+	struct list_link streams, hungry;
+	size_t stream_count;
+	bool inside;    /* below nghttp2 */
+	bool head_open; /* a header block has begun */
+	bool ended;     /* GOAWAY is on its way: nothing new */
+	bool pump_set;
+	unsigned continuations;
+	unsigned earned;
+	struct limit_bucket resets, idle_frames;
+	struct loop_deferred pump;
+};
+
+struct h2_stream {
+	struct h2 *h;
+	struct list_link link, hungry;
+	int32_t id;
+	enum h2_state state;
+	struct req *req;
+	/* The head. */
+	struct req_field *fields;
+	size_t field_count, field_cap, head_bytes;
+	const char *method, *path, *authority;
+	size_t method_len, path_len, authority_len;
+	int64_t content_length;
+	bool head_too_large;
+	/* The body. */
+	bool client_done; /* END_STREAM came */
+	bool parked;
+	uint8_t *body;
+	size_t body_len, body_cap, unconsumed;
+	uint64_t wait_ns; /* when the body, or the last progress of the answer, was */
+	uint64_t park_ns;
+	/* The answer. */
+	struct buf out; /* pulled, not yet sent */
+	size_t out_off, data_off;
+	bool later, pulled_all, whole;
+	struct loop_timer timer;
+};
+
+static void h2_flush(struct h2 *h);
+static void h2_answer(struct req *r);
+static void h2_resume(struct req *r);
+static const struct req_ops h2_req_ops = { .answer = h2_answer, .resume = h2_resume };
+
+/* ---- misdeeds ---- */
+
+/* The connection ends: no new streams, the running ones are cut. */
+static void h2_calm(struct h2 *h)
+{
+	if (h->ended)
+		return;
+	h->ended = true;
+	metric_add(M_HTTP2_CALMED, 1);
+	nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+static void h2_reset_seen(struct h2 *h)
+{
+	if (!limit_bucket_take(
+	        &h->resets, loop_now_ns(h->c->loop), LIMIT_H2_RESET_BURST, LIMIT_H2_RESET_PER_S))
+		h2_calm(h);
+}
+
+/* Frames without data are free only in so far as our own DATA calls for them: a reader of a large answer sends up to two WINDOW_UPDATE per frame, and some a PING. */
+static void h2_idle_frame(struct h2 *h)
+{
+	if (h->earned) {
+		h->earned--;
+		return;
+	}
+	if (!limit_bucket_take(&h->idle_frames, loop_now_ns(h->c->loop), LIMIT_H2_IDLE_FRAME_BURST,
+	        LIMIT_H2_IDLE_FRAME_PER_S))
+		h2_calm(h);
+}
+
+/* ---- deadlines ---- */
+
+static void h2_conn_deadline(struct h2 *h)
+{
+	if (h->head_open)
+		conn_deadline(h->c, LIMIT_HEADER_MS);
+	else
+		conn_deadline(h->c, h->stream_count ? 0 : LIMIT_IDLE_MS);
+}
+
+static void h2_reset(struct h2_stream *s, uint32_t code)
+{
+	struct h2 *h = s->h;
+	nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, code);
+	h2_flush(h); /* may free s */
+}
+
+/* The window opens again. */
+static void h2_unpark(struct h2_stream *s)
+{
+	s->parked = false;
+	s->wait_ns = loop_now_ns(s->h->c->loop);
+	loop_timer_set(s->h->c->loop, &s->timer, LIMIT_BODY_GRACE_MS);
+	nghttp2_session_consume_stream(s->h->ng, s->id, s->unconsumed);
+	s->unconsumed = 0;
+	h2_flush(s->h);
+}
+
+static void h2_park_look(struct h2_stream *s, uint64_t now_ns)
+{
+	enum limit_level level = limit_inflight_look(0);
+	if (level != LIMIT_FREE && now_ns - s->park_ns < LIMIT_PARK_MS * UINT64_C(1000000)) {
+		loop_timer_set(s->h->c->loop, &s->timer, LIMIT_PARK_LOOK_MS);
+		return;
+	}
+	if (level != LIMIT_FULL) {
+		h2_unpark(s);
+		return;
+	}
+	struct h2 *h = s->h;
+	req_refuse_overloaded(s->req, "too many bytes of requests in flight");
+	h2_flush(h);
+}
+
+static void h2_body_look(struct h2_stream *s, uint64_t now_ns)
+{
+	uint64_t took_ms = (now_ns - s->wait_ns) / 1000000;
+	if (took_ms >= LIMIT_BODY_MS ||
+	    s->body_len * UINT64_C(1000) < took_ms * LIMIT_BODY_BYTES_PER_S) {
+		metric_add(M_CONN_TIMEOUTS_DEADLINE, 1);
+		h2_reset(s, NGHTTP2_CANCEL);
+		return;
+	}
+	loop_timer_set(s->h->c->loop, &s->timer, 1000);
+}
+
+static void h2_stall_look(struct h2_stream *s, uint64_t now_ns)
+{
+	uint64_t idle_ms = (now_ns - s->wait_ns) / 1000000;
+	bool ours = s->later && s->out.len == s->out_off; /* it is the handler who makes them wait */
+	if (!ours && idle_ms >= LIMIT_STALL_MS) {
+		metric_add(M_CONN_TIMEOUTS_STALL, 1);
+		h2_reset(s, NGHTTP2_CANCEL);
+		return;
+	}
+	loop_timer_set(s->h->c->loop, &s->timer, ours ? LIMIT_STALL_MS : LIMIT_STALL_MS - idle_ms);
+}
+
+static void h2_on_timer(struct loop_timer *t)
+{
+	struct h2_stream *s = CONTAINER_OF(t, struct h2_stream, timer);
+	uint64_t now_ns = loop_now_ns(s->h->c->loop);
+	if (s->state == H2_BODY && s->parked)
+		h2_park_look(s, now_ns);
+	else if (s->state == H2_BODY)
+		h2_body_look(s, now_ns);
+	else if (s->state == H2_SEND)
+		h2_stall_look(s, now_ns);
+}
+
+/* ---- streams ---- */
+
+static struct h2_stream *h2_stream_of(struct h2 *h, int32_t id)
+{
+	return nghttp2_session_get_stream_user_data(h->ng, id);
+}
+
+static struct h2_stream *h2_stream_create(struct h2 *h, int32_t id)
+{
+	struct h2_stream *s = mem_zalloc(sizeof *s);
+	s->h = h;
+	s->id = id;
+	s->content_length = -1;
+	s->req = req_create(h->sl);
+	s->req->_ops = &h2_req_ops;
+	s->req->_stream = s;
+	s->req->remote = h->c->remote;
+	s->req->http_version = 20;
+	s->method = s->path = s->authority = "";
+	buf_init(&s->out);
+	list_init(&s->hungry);
+	loop_timer_init(&s->timer, h2_on_timer);
+	list_add_tail(&h->streams, &s->link);
+	h->stream_count++;
+	return s;
+}
+
+static void h2_stream_free(struct h2_stream *s)
+{
+	struct h2 *h = s->h;
+	struct req *r = s->req;
+	if (s->state < H2_RUN)
+		r->_answer->begun = true; /* no handler will answer it */
+	if (s->whole)
+		req_end(r);
+	else
+		req_orphan(r);
+	loop_timer_cancel(h->c->loop, &s->timer);
+	list_del(&s->hungry);
+	list_del(&s->link);
+	h->stream_count--;
+	buf_release(&s->out);
+	mem_free(s->body);
+	mem_free(s);
+	if (!h->stream_count)
+		h2_conn_deadline(h);
+}
+
+/* ---- heads ---- */
+
+static int h2_on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
+{
+	(void)ng;
+	struct h2 *h = arg;
+	if (hd->type == NGHTTP2_HEADERS) {
+		h->continuations = 0;
+		h->head_open = true;
+		h2_conn_deadline(h);
+	} else if (hd->type == NGHTTP2_CONTINUATION) {
+		if (++h->continuations > LIMIT_H2_CONTINUATIONS)
+			h2_calm(h);
+	} else if (hd->type > NGHTTP2_CONTINUATION) {
+		h2_idle_frame(h); /* a type nobody knows */
+	}
+	return 0;
+}
+
+static int h2_on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+{
+	struct h2 *h = arg;
+	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+		nghttp2_session_set_stream_user_data(
+		    ng, frame->hd.stream_id, h2_stream_create(h, frame->hd.stream_id));
+	return 0;
+}
+
+static void h2_keep_field(struct h2_stream *s, const uint8_t *name, size_t name_len,
+    const uint8_t *value, size_t value_len)
+{
+	struct arena *a = &s->req->arena;
+	const char *v = arena_strndup(a, (const char *)value, value_len);
+	if (*name == ':') {
+		if (name_len == 7 && !memcmp(name, ":method", 7)) {
+			s->method = v;
+			s->method_len = value_len;
+		} else if (name_len == 5 && !memcmp(name, ":path", 5)) {
+			s->path = v;
+			s->path_len = value_len;
+		} else if (name_len == 10 && !memcmp(name, ":authority", 10)) {
+			s->authority = v;
+			s->authority_len = value_len;
+		}
+		return;
+	}
+	if (s->field_count == s->field_cap) {
+		s->field_cap = s->field_cap ? LIMIT_HEAD_FIELDS : FIELDS_FIRST;
+		struct req_field *more = arena_array(a, s->field_cap, sizeof *more);
+		if (s->field_count)
+			memcpy(more, s->fields, s->field_count * sizeof *more);
+		s->fields = more;
+	}
+	s->fields[s->field_count++] = (struct req_field){
+		.name = arena_strndup(a, (const char *)name, name_len),
+		.name_len = name_len,
+		.value = v,
+		.value_len = value_len,
+	};
+	uint64_t n;
+	if (name_len == 14 && !memcmp(name, "content-length", 14) &&
+	    !num_parse_u64(v, value_len, &n) && n <= INT64_MAX)
+		s->content_length = (int64_t)n;
+}
+
+static int h2_on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+    size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
+{
+	(void)ng;
+	(void)flags;
+	struct h2 *h = arg;
+	struct h2_stream *s = h2_stream_of(h, frame->hd.stream_id);
+	if (!s)
+		return 0;
+	/* Small blocks may unpack to much (RFC 7541): it is summed up as unpacked, trailers included. */
+	s->head_bytes += name_len + value_len + FIELD_OVERHEAD;
+	if (s->head_bytes > 4 * (size_t)LIMIT_HEAD_BYTES)
+		h2_calm(h);
+	if (s->head_bytes > LIMIT_HEAD_BYTES || s->field_count == LIMIT_HEAD_FIELDS) {
+		s->head_too_large = true;
+		return 0;
+	}
+	if (s->state == H2_HEAD)
+		h2_keep_field(s, name, name_len, value, value_len);
+	return 0;
+}
+
+static void h2_run_handler(struct h2_stream *s)
+{
+	uint8_t *body = s->body;
+	size_t len = s->body_len;
+	if (body)
+		memset(body + len, 0, BODY_SLACK);
+	s->body = NULL;
+	s->state = H2_RUN;
+	loop_timer_cancel(s->h->c->loop, &s->timer);
+	req_run(s->req, body, len);
+}
+
+static void h2_body_start(struct h2_stream *s)
+{
+	struct req *r = s->req;
+	size_t declared = s->content_length > 0 ? (size_t)s->content_length : 0;
+	if (declared > req_body_max(r)) {
+		req_refuse_size(r);
+		return;
+	}
+	enum limit_level level = limit_inflight_look(declared);
+	s->body_cap = declared ? declared : BODY_FIRST_BYTES;
+	if (level != LIMIT_FULL)
+		s->body = mem_try(s->body_cap + BODY_SLACK);
+	if (!s->body) {
+		req_refuse_overloaded(r, "too many bytes of requests in flight");
+		return;
+	}
+	req_charge_anyway(r, s->body_cap);
+	s->wait_ns = s->park_ns = loop_now_ns(r->loop);
+	s->parked = level == LIMIT_PRESSED;
+	if (s->parked)
+		metric_add(M_HTTP_PARKED, 1);
+	loop_timer_set(r->loop, &s->timer, s->parked ? LIMIT_PARK_LOOK_MS : LIMIT_BODY_GRACE_MS);
+	if (req_header(r, "expect", NULL)) {
+		nghttp2_nv go_on = { .name = (uint8_t *)(uintptr_t) ":status",
+			.value = (uint8_t *)(uintptr_t) "100",
+			.namelen = 7,
+			.valuelen = 3 };
+		nghttp2_submit_headers(s->h->ng, NGHTTP2_FLAG_NONE, s->id, NULL, &go_on, 1, NULL);
+	}
+}
+
+static void h2_head_done(struct h2_stream *s)
+{
+	struct req *r = s->req;
+	metric_add(M_HTTP_REQUESTS_H2, 1);
+	r->method = req_method_of(s->method, s->method_len);
+	const char *q = memchr(s->path, '?', s->path_len);
+	size_t raw_len = q ? (size_t)(q - s->path) : s->path_len;
+	r->query = q ? q + 1 : "";
+	r->query_len = q ? s->path_len - raw_len - 1 : 0;
+	r->fields = s->fields;
+	r->field_count = s->field_count;
+	r->start_ns = loop_now_ns(r->loop);
+	s->state = H2_BODY;
+	if (s->head_too_large) {
+		req_refuse(r, 431, "head_too_large",
+		    "the fields are larger than %u bytes or more than %u", LIMIT_HEAD_BYTES,
+		    LIMIT_HEAD_FIELDS);
+		return;
+	}
+	if (!req_begin(r, s->path, raw_len))
+		return;
+	if (s->client_done)
+		h2_run_handler(s);
+	else
+		h2_body_start(s);
+}
+
+/* ---- bodies ---- */
+
+/* Room for len more, charged; or the request is refused. */
+static bool h2_body_grow(struct h2_stream *s, size_t len)
+{
+	size_t max = req_body_max(s->req), need = s->body_len + len;
+	if (need <= s->body_cap)
+		return true;
+	if (need > max) {
+		req_refuse_size(s->req);
+		return false;
+	}
+	size_t cap = s->body_cap;
+	while (cap < need)
+		cap *= 2;
+	cap = cap < max ? cap : max;
+	if (!req_charge(s->req, cap - s->body_cap)) {
+		req_refuse_overloaded(s->req, "too many bytes of requests in flight");
+		return false;
+	}
+	s->body = mem_realloc(s->body, cap + BODY_SLACK);
+	s->body_cap = cap;
+	return true;
+}
+
+static int h2_on_data(
+    nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg)
+{
+	(void)flags;
+	struct h2 *h = arg;
+	struct h2_stream *s = h2_stream_of(h, id);
+	nghttp2_session_consume_connection(ng, len);
+	if (!s || s->state != H2_BODY || !h2_body_grow(s, len)) {
+		nghttp2_session_consume_stream(ng, id, len); /* refused already: passed over */
+		return 0;
+	}
+	memcpy(s->body + s->body_len, data, len);
+	s->body_len += len;
+	if (s->parked)
+		s->unconsumed += len;
+	else
+		nghttp2_session_consume_stream(ng, id, len);
+	return 0;
+}
+
+static void h2_client_done(struct h2_stream *s)
+{
+	s->client_done = true;
+	if (s->state == H2_BODY)
+		h2_run_handler(s);
+}
+
+static int h2_on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+{
+	(void)ng;
+	struct h2 *h = arg;
+	struct h2_stream *s = h2_stream_of(h, frame->hd.stream_id);
+	bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+	switch (frame->hd.type) {
+	case NGHTTP2_HEADERS:
+		h->head_open = false;
+		h2_conn_deadline(h);
+		if (!s)
+			break;
+		if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+			s->client_done = end;
+			h2_head_done(s);
+		} else if (end) {
+			h2_client_done(s);
+		}
+		break;
+	case NGHTTP2_DATA:
+		if (!frame->hd.length && !end)
+			h2_idle_frame(h);
+		if (s && end)
+			h2_client_done(s);
+		break;
+	case NGHTTP2_RST_STREAM:
+		h2_reset_seen(h);
+		break;
+	case NGHTTP2_PRIORITY:
+	case NGHTTP2_SETTINGS:
+	case NGHTTP2_PING:
+	case NGHTTP2_WINDOW_UPDATE:
+		h2_idle_frame(h);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int h2_on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
+{
+	(void)ng;
+	(void)code;
+	struct h2 *h = arg;
+	struct h2_stream *s = h2_stream_of(h, id);
+	if (s)
+		h2_stream_free(s);
+	return 0;
+}
+
+/* ---- answers ---- */
+
+static size_t h2_pending(const struct h2_stream *s)
+{
+	const struct req_answer *a = s->req->_answer;
+	return a->pull ? s->out.len - s->out_off : a->len - s->data_off;
+}
+
+/* At the end of the turn its answer is asked for more. */
+static void h2_hungry(struct h2_stream *s)
+{
+	struct h2 *h = s->h;
+	if (!s->req->_answer->pull || s->later || s->pulled_all || !list_empty(&s->hungry))
+		return;
+	list_add_tail(&h->hungry, &s->hungry);
+	if (h->pump_set)
+		return;
+	h->pump_set = true;
+	loop_defer(h->c->loop, &h->pump);
+}
+
+static ssize_t h2_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
+    nghttp2_data_source *source, void *arg)
+{
+	(void)ng;
+	(void)id;
+	(void)buf;
+	(void)arg;
+	struct h2_stream *s = source->ptr;
+	size_t n = h2_pending(s);
+	bool all = !s->req->_answer->pull || s->pulled_all;
+	if (!n && !all) {
+		h2_hungry(s);
+		return NGHTTP2_ERR_DEFERRED;
+	}
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (n <= len) {
+		if (all)
+			*flags |= NGHTTP2_DATA_FLAG_EOF;
+		return (ssize_t)n;
+	}
+	return (ssize_t)len;
+}
+
+static int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t len,
+    nghttp2_data_source *source, void *arg)
+{
+	(void)ng;
+	(void)frame; /* never padded by us */
+	struct h2 *h = arg;
+	struct h2_stream *s = source->ptr;
+	if (conn_unsent(h->c) >= LIMIT_UNREAD_BYTES)
+		return NGHTTP2_ERR_WOULDBLOCK;
+	const struct req_answer *a = s->req->_answer;
+	conn_write(h->c, head, 9);
+	conn_write(h->c, a->pull ? s->out.data + s->out_off : a->data + s->data_off, len);
+	if (a->pull)
+		s->out_off += len;
+	else
+		s->data_off += len;
+	s->wait_ns = loop_now_ns(h->c->loop);
+	h->earned = h->earned + 3 < EARNED_MAX ? h->earned + 3 : EARNED_MAX;
+	if (h2_pending(s) < LIMIT_UNREAD_BYTES / 2)
+		h2_hungry(s);
+	return 0;
+}
+
+static ssize_t h2_send(nghttp2_session *ng, const uint8_t *data, size_t len, int flags, void *arg)
+{
+	(void)ng;
+	(void)flags;
+	struct h2 *h = arg;
+	if (conn_unsent(h->c) >= LIMIT_UNREAD_BYTES)
+		return NGHTTP2_ERR_WOULDBLOCK;
+	conn_write(h->c, data, len);
+	return (ssize_t)len;
+}
+
+static int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+{
+	struct h2 *h = arg;
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		h2_reset_seen(h);
+	if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	struct h2_stream *s = h2_stream_of(h, frame->hd.stream_id);
+	if (!s || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+		return 0;
+	s->whole = true;
+	/* RFC 9113, 8.1: answered before its body was complete; the rest is not wanted. */
+	if (!s->client_done)
+		nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+	return 0;
+}
+
+static nghttp2_nv nv(const char *name, size_t name_len, const char *value, size_t value_len)
+{
+	return (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name,
+		.namelen = name_len,
+		.value = (uint8_t *)(uintptr_t)value,
+		.valuelen = value_len };
+}
+
+static void h2_answer(struct req *r)
+{
+	struct h2_stream *s = r->_stream;
+	struct h2 *h = s->h;
+	const struct req_answer *a = r->_answer;
+	char status[4];
+	snprintf(status, sizeof status, "%03u", (unsigned)a->status % 1000);
+	nghttp2_nv fields[REQ_ANSWER_FIELDS_MAX + 1];
+	size_t n = 0;
+	fields[n++] = nv(":status", 7, status, 3);
+	for (size_t i = 0; i < a->field_count; i++)
+		fields[n++] = nv(a->fields[i].name, a->fields[i].name_len, a->fields[i].value,
+		    a->fields[i].value_len);
+	mem_free(s->body);
+	s->body = NULL;
+	s->state = H2_SEND;
+	s->wait_ns = loop_now_ns(r->loop);
+	bool body = !a->no_body && (a->pull || a->len);
+	if (body)
+		loop_timer_set(r->loop, &s->timer, LIMIT_STALL_MS);
+	else
+		loop_timer_cancel(r->loop, &s->timer);
+	nghttp2_data_provider provider = { .source.ptr = s, .read_callback = h2_read };
+	if (nghttp2_submit_response(h->ng, s->id, fields, n, body ? &provider : NULL))
+		nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+	h2_flush(h); /* may free s */
+}
+
+static void h2_resume(struct req *r)
+{
+	struct h2_stream *s = r->_stream;
+	if (!s->later)
+		return;
+	s->later = false;
+	h2_hungry(s);
+}
+
+/* One piece into s->out; false when the stream cannot go on. */
+static bool h2_pull(struct h2_stream *s)
+{
+	if (s->out_off == s->out.len) {
+		buf_clear(&s->out);
+		s->out_off = 0;
+	} else if (s->out_off > s->out.len / 2) {
+		s->out.len -= s->out_off;
+		memmove(s->out.data, s->out.data + s->out_off, s->out.len);
+		s->out_off = 0;
+	}
+	enum req_pull next = req_answer_pull(s->req, &s->out);
+	s->later = next == REQ_LATER;
+	s->pulled_all = next == REQ_END;
+	return next != REQ_ABORT;
+}
+
+static void h2_pump(struct loop_deferred *d)
+{
+	struct h2 *h = CONTAINER_OF(d, struct h2, pump);
+	h->pump_set = false;
+	if (!conn_is_open(h->c))
+		return;
+	for (unsigned pulls = 0; pulls < PULLS_TURN; pulls++) {
+		struct list_link *l = list_pop(&h->hungry);
+		if (!l)
+			break;
+		struct h2_stream *s = CONTAINER_OF(l, struct h2_stream, hungry);
+		if (h2_pending(s) >= LIMIT_UNREAD_BYTES)
+			continue;
+		if (h2_pull(s)) {
+			nghttp2_session_resume_data(h->ng, s->id);
+			h2_hungry(s); /* behind the others */
+		} else {
+			s->pulled_all = true; /* no more calls */
+			nghttp2_submit_rst_stream(
+			    h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+		}
+	}
+	if (!list_empty(&h->hungry) && !h->pump_set) {
+		h->pump_set = true;
+		loop_defer(h->c->loop, &h->pump);
+	}
+	h2_flush(h);
+}
+
+/* ---- the connection ---- */
+
+static void h2_flush(struct h2 *h)
+{
+	if (h->inside || !conn_is_open(h->c))
+		return;
+	h->inside = true;
+	int r = nghttp2_session_send(h->ng);
+	h->inside = false;
+	if (r) {
+		conn_abort(h->c);
+		return;
+	}
+	if (conn_unsent(h->c) >= LIMIT_UNREAD_BYTES)
+		conn_want_room(h->c);
+	bool over = !nghttp2_session_want_write(h->ng) &&
+	    (!nghttp2_session_want_read(h->ng) || (h->c->draining && !h->stream_count));
+	if (over)
+		conn_finish(h->c);
+	else
+		conn_flush(h->c);
+}
+
+static void h2_input(struct conn *c, const uint8_t *data, size_t len)
+{
+	struct h2 *h = c->proto;
+	h->inside = true;
+	ssize_t n = nghttp2_session_mem_recv(h->ng, data, len);
+	h->inside = false;
+	h2_flush(h); /* what nghttp2 says about an error, too */
+	if (n < 0 || (size_t)n != len) {
+		metric_add(M_HTTP_MALFORMED, 1);
+		conn_finish(c);
+	}
+}
+
+static void h2_filled(struct conn *c, size_t len)
+{
+	(void)c;
+	(void)len;
+}
+
+static void h2_eof(struct conn *c)
+{
+	struct h2 *h = c->proto;
+	/* Half closed: nothing can be acknowledged any more, but what is being answered may still be read. */
+	LIST_EACH_SAFE(l, next, &h->streams) {
+		struct h2_stream *s = CONTAINER_OF(l, struct h2_stream, link);
+		if (s->state >= H2_RUN)
+			req_gone(s->req);
+	}
+	c->draining = true;
+	if (!h->stream_count)
+		conn_finish(c);
+	else
+		h2_flush(h);
+}
+
+static void h2_room(struct conn *c)
+{
+	h2_flush(c->proto);
+}
+
+static void h2_deadline(struct conn *c)
+{
+	struct h2 *h = c->proto;
+	if (!h->head_open && h->stream_count)
+		return;
+	metric_add(h->head_open ? M_CONN_TIMEOUTS_DEADLINE : M_CONN_TIMEOUTS_IDLE, 1);
+	h->ended = true;
+	nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);
+	h2_flush(h);
+	conn_finish(c);
+}
+
+static void h2_drain(struct conn *c)
+{
+	struct h2 *h = c->proto;
+	nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,
+	    nghttp2_session_get_last_proc_stream_id(h->ng), NGHTTP2_NO_ERROR, NULL, 0);
+	h2_flush(h);
+}
+
+static void h2_closed(struct conn *c)
+{
+	struct h2 *h = c->proto;
+	while (!list_empty(&h->streams))
+		h2_stream_free(CONTAINER_OF(h->streams.next, struct h2_stream, link));
+	nghttp2_session_del(h->ng);
+	if (h->pump_set)
+		list_del(&h->pump.link);
+	mem_free(h);
+}
+
+static const struct conn_ops h2_conn_ops = {
+	.input = h2_input,
+	.filled = h2_filled,
+	.eof = h2_eof,
+	.room = h2_room,
+	.deadline = h2_deadline,
+	.drain = h2_drain,
+	.closed = h2_closed,
+};
+
+static nghttp2_session *h2_session(struct h2 *h)
+{
+	nghttp2_session_callbacks *cb = NULL;
+	nghttp2_option *opt = NULL;
+	nghttp2_session *ng = NULL;
+	if (nghttp2_session_callbacks_new(&cb) || nghttp2_option_new(&opt))
+		panic("no memory for a connection");
+	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, h2_on_begin_frame);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, h2_on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback(cb, h2_on_header);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, h2_on_frame_recv);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, h2_on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(cb, h2_on_stream_close);
+	nghttp2_session_callbacks_set_on_frame_send_callback(cb, h2_on_frame_send);
+	nghttp2_session_callbacks_set_send_callback(cb, h2_send);
+	nghttp2_session_callbacks_set_send_data_callback(cb, h2_send_data);
+	nghttp2_option_set_no_auto_window_update(opt, 1);
+	if (nghttp2_session_server_new2(&ng, cb, h, opt))
+		panic("no memory for a connection");
+	nghttp2_session_callbacks_del(cb);
+	nghttp2_option_del(opt);
+	return ng;
+}
+
+void h2srv_start(struct conn *c, struct srv_loop *sl)
+{
+	static const nghttp2_settings_entry settings[] = {
+		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, LIMIT_H2_STREAMS },
+		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_H2_STREAM_WINDOW },
+		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_HEAD_BYTES },
+		{ NGHTTP2_SETTINGS_MAX_FRAME_SIZE, FRAME_SIZE_MAX },
+	};
+	struct h2 *h = mem_zalloc(sizeof *h);
+	h->c = c;
+	h->sl = sl;
+	list_init(&h->streams);
+	list_init(&h->hungry);
+	h->pump.fn = h2_pump;
+	h->ng = h2_session(h);
+	c->ops = &h2_conn_ops;
+	c->proto = h;
+	if (nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, settings, COUNT_OF(settings)) ||
+	    nghttp2_session_set_local_window_size(
+	        h->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)LIMIT_H2_CONN_WINDOW))
+		panic("no memory for a connection");
+	h2_conn_deadline(h);
+}

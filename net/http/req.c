@@ -1,0 +1,515 @@
+#include "net/http/req.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/base/json.h"
+#include "core/base/metric.h"
+#include "core/base/num.h"
+#include "net/conn/limit.h"
+#include "net/http/req_priv.h"
+#include "net/http/router.h"
+#include "net/http/srv_priv.h"
+
+#define ARENA_FIRST_BYTES  4096u
+#define ARENA_KEEP_BYTES   16384u
+#define COMPRESS_MIN_BYTES 1024u /* less is not worth the head */
+#define COMPRESS_ONCE_BYTES                                                                        \
+ (64u << 10) /* more is compressed in steps of this size, between which the loop turns */
+#define COMPRESS_LEVEL 1
+
+/* ---- life ---- */
+
+static void req_finish(struct loop_deferred *d);
+
+struct req *req_create(struct srv_loop *sl)
+{
+	struct req *r;
+	struct list_link *l = list_pop(&sl->req_pool);
+	if (l) {
+		sl->req_pool_count--;
+		r = CONTAINER_OF(l, struct req, _link);
+		struct arena kept = r->arena;
+		memset(r, 0, sizeof *r);
+		r->arena = kept;
+	} else {
+		r = mem_zalloc(sizeof *r);
+		arena_init(&r->arena, ARENA_FIRST_BYTES);
+	}
+	r->loop = sl->loop;
+	r->ctx = sl->opts->ctx;
+	r->_srv = sl;
+	r->path = r->query = "";
+	r->_end.fn = req_finish;
+	r->_answer = arena_zalloc(&r->arena, sizeof *r->_answer);
+	r->start_ns = loop_now_ns(sl->loop);
+	list_add_tail(&sl->req_open, &r->_link);
+	sl->req_open_count++;
+	metric_gauge_add(M_HTTP_OPEN, 1);
+	return r;
+}
+
+static void req_finish(struct loop_deferred *d)
+{
+	struct req *r = CONTAINER_OF(d, struct req, _end);
+	struct srv_loop *sl = r->_srv;
+	struct req_answer *a = r->_answer;
+	if (r->on_done)
+		r->on_done(r);
+	if (a->own == REQ_TAKE)
+		mem_free((void *)(uintptr_t)a->data);
+	if (a->gz)
+		gz_free(a->gz);
+	buf_release(&a->plain);
+	mem_free(r->_body_memory);
+	limit_inflight_sub(r->_charged_bytes);
+	metric_gauge_add(M_HTTP_OPEN, -1);
+	list_del(&r->_link);
+	sl->req_open_count--;
+	if (sl->req_pool_count == SRV_REQ_POOL_MAX) {
+		arena_release(&r->arena);
+		mem_free(r);
+		return;
+	}
+	arena_reset(&r->arena, ARENA_KEEP_BYTES);
+	list_add_head(&sl->req_pool, &r->_link);
+	sl->req_pool_count++;
+}
+
+void req_end(struct req *r)
+{
+	CHECK(r->_answer->begun);
+	CHECK(!r->_ending);
+	r->_ending = true;
+	loop_defer(r->loop, &r->_end);
+}
+
+void req_free_all(struct srv_loop *sl)
+{
+	CHECK(list_empty(&sl->req_open));
+	for (struct list_link *l; (l = list_pop(&sl->req_pool));) {
+		struct req *r = CONTAINER_OF(l, struct req, _link);
+		arena_release(&r->arena);
+		mem_free(r);
+	}
+	sl->req_pool_count = 0;
+}
+
+void req_gone(struct req *r)
+{
+	r->gone = true;
+	if (r->_told_gone || r->_ending)
+		return;
+	r->_told_gone = true;
+	metric_add(M_HTTP_GONE, 1);
+	if (r->on_gone)
+		r->on_gone(r);
+}
+
+static void orphan_resume(struct req *r)
+{
+	(void)r;
+}
+static const struct req_ops orphan_ops = { .answer = req_end, .resume = orphan_resume };
+
+void req_orphan(struct req *r)
+{
+	r->_ops = &orphan_ops;
+	r->_stream = NULL;
+	req_gone(r);
+	if (r->_answer->begun && !r->_ending)
+		req_end(r);
+}
+
+/* ---- asking ---- */
+
+enum req_method req_method_of(const char *s, size_t len)
+{
+	static const struct {
+		const char *name;
+		enum req_method method;
+	} known[] = { { "GET", REQ_GET }, { "POST", REQ_POST }, { "HEAD", REQ_HEAD },
+		{ "PUT", REQ_PUT }, { "DELETE", REQ_DELETE }, { "OPTIONS", REQ_OPTIONS } };
+	for (size_t i = 0; i < COUNT_OF(known); i++)
+		if (len == strlen(known[i].name) && !memcmp(s, known[i].name, len))
+			return known[i].method;
+	return REQ_OTHER;
+}
+
+const char *req_header(const struct req *r, const char *name, size_t *len)
+{
+	size_t n = strlen(name);
+	for (size_t i = 0; i < r->field_count; i++) {
+		const struct req_field *f = &r->fields[i];
+		if (f->name_len != n || memcmp(f->name, name, n))
+			continue;
+		if (len)
+			*len = f->value_len;
+		return f->value;
+	}
+	if (len)
+		*len = 0;
+	return NULL;
+}
+
+bool req_content_is(const struct req *r, const char *type)
+{
+	size_t len, n = strlen(type);
+	const char *v = req_header(r, "content-type", &len);
+	if (!v || len < n || strncasecmp(v, type, n))
+		return false;
+	v += n;
+	while (*v == ' ' || *v == '\t')
+		v++;
+	return !*v || *v == ';';
+}
+
+void req_remote_text(const struct req *r, char *out, size_t size)
+{
+	struct listen_addr a = { .sa = r->remote };
+	char text[LISTEN_TEXT_MAX];
+	listen_text(&a, text);
+	snprintf(out, size, "%s", text);
+}
+
+void req_charge_anyway(struct req *r, size_t bytes)
+{
+	limit_inflight_add(bytes);
+	r->_charged_bytes += bytes;
+}
+
+bool req_charge(struct req *r, size_t bytes)
+{
+	if (limit_inflight_look(bytes) == LIMIT_FULL)
+		return false;
+	req_charge_anyway(r, bytes);
+	return true;
+}
+
+/* ---- the way to the handler ---- */
+
+static bool req_begin_unmatched(struct req *r, enum route_found found, const struct route_match *m)
+{
+	r->route = NULL;
+	if (found == ROUTE_BAD_PATH) {
+		req_refuse(r, 400, "bad_path", "malformed escape in the path");
+		return false;
+	}
+	/* Upstream answers OPTIONS on any path of its API. */
+	if (r->method == REQ_OPTIONS &&
+	    (found == ROUTE_NO_METHOD || !strncmp(r->path, "/api/", 5) || !strcmp(r->path, "*"))) {
+		req_reply(r, 204, NULL, NULL, 0, REQ_COPY);
+		return false;
+	}
+	if (found == ROUTE_NO_PATH) {
+		req_reply_text(r, 404, "404 page not found\n");
+		return false;
+	}
+	char allow[64];
+	router_allow_text(m->methods | REQ_OPTIONS, allow, sizeof allow);
+	req_answer_field(r, "allow", "%s", allow);
+	req_reply_text(r, 405, "Method Not Allowed\n");
+	return false;
+}
+
+bool req_begin(struct req *r, const char *raw_path, size_t raw_len)
+{
+	const struct srv_opts *o = r->_srv->opts;
+	struct route_match m;
+	enum route_found found =
+	    router_match(&o->routes, r->method, raw_path, raw_len, &r->arena, &m);
+	if (m.path) {
+		r->path = m.path;
+		r->path_len = m.path_len;
+	}
+	if (found != ROUTE_FOUND)
+		return req_begin_unmatched(r, found, &m);
+	r->route = m.route;
+	r->param = m.param;
+	r->param_len = m.param_len;
+	if (o->gate && !(r->route->flags & ROUTE_UNGATED) && !o->gate(r)) {
+		CHECK(r->_answer->begun);
+		return false;
+	}
+	if (r->route->before_body && !r->route->before_body(r)) {
+		CHECK(r->_answer->begun);
+		return false;
+	}
+	CHECK(!r->_answer->begun);
+	return true;
+}
+
+size_t req_body_max(const struct req *r)
+{
+	return r->route->body_max ? r->route->body_max : ROUTE_SKIP_BODY_MAX;
+}
+
+void req_refuse_size(struct req *r)
+{
+	req_refuse(r, 413, r->route->flags & ROUTE_JSON ? "bad_data" : "body_too_large",
+	    "the body is larger than %zu bytes", req_body_max(r));
+}
+
+void req_run(struct req *r, uint8_t *take_body, size_t len)
+{
+	r->_body_memory = take_body;
+	if (r->route->body_max && len) {
+		r->body = take_body;
+		r->body_len = len;
+	}
+	r->route->handler(r);
+}
+
+/* ---- the answer ---- */
+
+static void add_field(struct req *r, const char *name, const char *value, size_t len)
+{
+	struct req_answer *a = r->_answer;
+	CHECK(a->field_count < REQ_ANSWER_FIELDS_MAX);
+	a->fields[a->field_count++] = (struct req_field){
+		.name = name, .name_len = strlen(name), .value = value, .value_len = len
+	};
+}
+
+static void add_static(struct req *r, const char *name, const char *value)
+{
+	add_field(r, name, value, strlen(value));
+}
+
+void req_answer_field(struct req *r, const char *name, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+	for (size_t i = 0; i < len; i++)
+		if ((uint8_t)text[i] < 0x20 || text[i] == 0x7f)
+			text[i] = ' ';
+	add_field(r, arena_strndup(&r->arena, name, strlen(name)),
+	    arena_strndup(&r->arena, text, len), len);
+}
+
+const char *req_date(const struct loop *l, size_t *len)
+{
+	static __thread struct {
+		int64_t second;
+		char text[64];
+		size_t len;
+	} cache;
+	int64_t second = loop_now_ms(l) / 1000;
+	if (!cache.len || cache.second != second) {
+		static const char day[] = "SunMonTueWedThuFriSat";
+		static const char month[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+		struct num_civil c = num_civil(second);
+		int n = snprintf(cache.text, sizeof cache.text,
+		    "%.3s, %02d %.3s %04lld %02d:%02d:%02d GMT", day + 3 * c.weekday, c.day,
+		    month + 3 * (c.month - 1), (long long)c.year, c.hour, c.minute, c.second);
+		CHECK(n > 0 && (size_t)n < sizeof cache.text);
+		cache.len = (size_t)n;
+		cache.second = second;
+	}
+	*len = cache.len;
+	return cache.text;
+}
+
+/* spec/http-api.md, section 2: only when Origin is sent. */
+static void add_cors(struct req *r)
+{
+	const char *origin = req_header(r, "origin", NULL);
+	if (!origin)
+		return;
+	const char *wanted = r->_srv->opts->cors_origin;
+	add_static(r, "access-control-allow-headers", "Accept, Authorization, Content-Type, Origin");
+	add_static(r, "access-control-allow-methods", "GET, POST, OPTIONS");
+	add_static(r, "access-control-expose-headers", "Date");
+	if (!wanted)
+		add_static(r, "access-control-allow-origin", "*");
+	else if (!strcmp(wanted, origin))
+		add_static(r, "access-control-allow-origin", origin);
+	add_static(r, "vary", "Origin");
+}
+
+static void count_status(int status)
+{
+	static const enum metric_id by_class[] = { M_HTTP_ANSWERS_2XX, M_HTTP_ANSWERS_3XX,
+		M_HTTP_ANSWERS_4XX, M_HTTP_ANSWERS_5XX };
+	CHECK(status >= 200 && status <= 599);
+	metric_add(by_class[status / 100 - 2], 1);
+}
+
+/* Status and fields that every answer has; says how the body may be compressed. */
+static enum gz_form answer_begin(struct req *r, int status, const char *type)
+{
+	loop_check_here(r->loop);
+	struct req_answer *a = r->_answer;
+	CHECK(!a->begun); /* exactly one answer */
+	a->begun = true;
+	a->status = status;
+	a->no_body = r->method == REQ_HEAD || status == 204 || status == 304;
+	count_status(status);
+	size_t len;
+	const char *date = req_date(r->loop, &len);
+	add_field(r, "date", arena_strndup(&r->arena, date, len), len);
+	add_cors(r);
+	if (!type || status == 204)
+		return GZ_NONE;
+	add_static(r, "content-type", arena_strndup(&r->arena, type, strlen(type)));
+	add_static(r, "vary", "Accept-Encoding");
+	const char *accept = a->no_body ? NULL : req_header(r, "accept-encoding", &len);
+	return accept ? gz_choose(accept, len) : GZ_NONE;
+}
+
+static void add_length(struct req *r, size_t len)
+{
+	char *text = arena_alloc(&r->arena, 24);
+	add_field(r, "content-length", text, num_fmt_u64(len, text));
+}
+
+static bool answer_compress(struct req *r, enum gz_form form)
+{
+	if (form == GZ_NONE || gz_create(form, COMPRESS_LEVEL, &r->_answer->gz))
+		return false; /* without memory for it, plain bytes do */
+	add_static(r, "content-encoding", gz_token(form));
+	return true;
+}
+
+/* Compressed whole, at once; the plain bytes are let go. */
+static void compress_once(struct req *r)
+{
+	struct req_answer *a = r->_answer;
+	struct buf out;
+	buf_init(&out);
+	gz_push(a->gz, a->data, a->len, &out);
+	gz_finish(a->gz, &out);
+	gz_free(a->gz);
+	a->gz = NULL;
+	if (a->own == REQ_TAKE)
+		mem_free((void *)(uintptr_t)a->data);
+	a->data = buf_take(&out, &a->len);
+	a->own = REQ_TAKE;
+}
+
+static enum req_pull pull_data(struct req *r, struct buf *out)
+{
+	struct req_answer *a = r->_answer;
+	size_t n = a->len - a->data_given;
+	if (n > COMPRESS_ONCE_BYTES)
+		n = COMPRESS_ONCE_BYTES;
+	buf_add(out, a->data + a->data_given, n);
+	a->data_given += n;
+	return a->data_given < a->len ? REQ_MORE : REQ_END;
+}
+
+void req_reply(
+    struct req *r, int status, const char *type, const void *body, size_t len, enum req_own own)
+{
+	enum gz_form form = answer_begin(r, status, type);
+	struct req_answer *a = r->_answer;
+	a->data = own == REQ_COPY && len ? arena_dup(&r->arena, body, len) : body;
+	a->own = own == REQ_COPY ? REQ_BORROW : own;
+	a->len = len;
+	if (len >= COMPRESS_MIN_BYTES && answer_compress(r, form)) {
+		if (len <= COMPRESS_ONCE_BYTES)
+			compress_once(r);
+		else
+			a->pull = pull_data;
+	}
+	if (!a->pull && status != 204 && status != 304)
+		add_length(r, a->len);
+	r->_ops->answer(r);
+}
+
+void req_reply_buf(struct req *r, int status, const char *type, struct buf *b)
+{
+	size_t len;
+	uint8_t *data = buf_take(b, &len);
+	req_reply(r, status, type, data, len, REQ_TAKE);
+}
+
+void req_reply_text(struct req *r, int status, const char *fmt, ...)
+{
+	char text[2048];
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+	req_reply(r, status, "text/plain; charset=utf-8", text, len, REQ_COPY);
+}
+
+void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn pull)
+{
+	enum gz_form form = answer_begin(r, status, type);
+	struct req_answer *a = r->_answer;
+	CHECK(status != 204);
+	(void)answer_compress(r, form);
+	a->pull = pull;
+	r->_ops->answer(r);
+}
+
+void req_resume(struct req *r)
+{
+	loop_check_here(r->loop);
+	if (r->_answer->begun && !r->_ending)
+		r->_ops->resume(r);
+}
+
+enum req_pull req_answer_pull(struct req *r, struct buf *out)
+{
+	struct req_answer *a = r->_answer;
+	if (!a->gz)
+		return a->pull(r, out);
+	buf_clear(&a->plain);
+	enum req_pull next = a->pull(r, &a->plain);
+	if (next == REQ_ABORT)
+		return next;
+	gz_push(a->gz, a->plain.data, a->plain.len, out);
+	if (next == REQ_LATER) /* what there is may be worth reading now */
+		gz_flush(a->gz, out);
+	else if (next == REQ_END)
+		gz_finish(a->gz, out);
+	return next;
+}
+
+/* ---- refusals ---- */
+
+void req_refuse(struct req *r, int status, const char *word, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	(void)n; /* cut at one line of 1 KiB */
+	if (!r->route || !(r->route->flags & ROUTE_JSON)) {
+		req_reply_text(r, status, "%s: %s\n", word, text);
+		return;
+	}
+	struct buf b;
+	buf_init(&b);
+	buf_add_str(&b, "{\"status\":\"error\",\"errorType\":");
+	json_str(&b, word, strlen(word));
+	buf_add_str(&b, ",\"error\":");
+	json_str(&b, text, strlen(text));
+	buf_add_str(&b, "}");
+	req_reply_buf(r, status, "application/json", &b);
+}
+
+void req_refuse_overloaded(struct req *r, const char *sentence)
+{
+	metric_add(M_HTTP_OVERLOADED, 1);
+	/* Senders that were refused together must not come back together. */
+	static __thread uint64_t state;
+	state += 0x9e3779b97f4a7c15u + loop_now_ns(r->loop);
+	uint64_t z = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9u;
+	req_answer_field(r, "retry-after", "%u", (unsigned)(1 + (z >> 33) % 5));
+	bool json = r->route && (r->route->flags & ROUTE_JSON);
+	req_refuse(r, 503, json ? "unavailable" : "overloaded", "%s", sentence);
+}

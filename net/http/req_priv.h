@@ -1,0 +1,61 @@
+/*
+ * req_priv - requests as the protocols (h1srv, h2srv) and the server see them.
+ *
+ *   req_create > fill method, fields, remote > req_begin > (body) > req_run > ops->answer ... > req_end
+ *
+ * When the client is gone for good before the handler has answered, the protocol lets go with req_orphan(): the request then ends by itself when the answer comes.
+ * Thread: the loop of the request.
+ */
+#ifndef NET_HTTP_REQ_PRIV_H
+#define NET_HTTP_REQ_PRIV_H
+
+#include "net/http/req.h"
+#include "proto/gz.h"
+
+struct srv_loop;
+
+/* What a protocol does for its requests; called once per request, from inside req_reply*(). */
+struct req_ops {
+	void (*answer)(struct req *r); /* r->_answer is complete: send it */
+	void (*resume)(struct req *r); /* after REQ_LATER */
+};
+
+#define REQ_ANSWER_FIELDS_MAX 24
+struct req_answer {
+	int status;
+	bool begun;   /* one of req_reply* was called */
+	bool no_body; /* HEAD, 204, 304: fields only */
+	size_t field_count;
+	struct req_field fields[REQ_ANSWER_FIELDS_MAX]; /* content-length included when it is known */
+	/* A whole body ... */
+	const uint8_t *data;
+	size_t len;
+	enum req_own own; /* REQ_BORROW or REQ_TAKE */
+	/* ... or a stream, of unknown length. */
+	req_pull_fn pull;
+	struct gz *gz;
+	struct buf plain;  /* pulled, to be compressed */
+	size_t data_given; /* of data, when it is compressed in steps */
+};
+
+struct req *req_create(struct srv_loop *sl);
+/* Finds the route and asks gate and before_body. False: the request has been answered (not found, refused). raw: path as it came. */
+bool req_begin(struct req *r, const char *raw_path, size_t raw_len);
+/* How large may the body be? Larger is 413 (req_refuse_size). */
+size_t req_body_max(const struct req *r);
+void req_refuse_size(struct req *r);
+/* The body has come whole (memory from mem_alloc moves; NULL for none): calls the handler. */
+void req_run(struct req *r, uint8_t *take_body, size_t len);
+/* Gives the charge of n bytes back early. */
+void req_charge_anyway(struct req *r, size_t bytes);
+void req_gone(struct req *r);   /* tells the handler, once */
+void req_orphan(struct req *r); /* the protocol is gone; never touches r again */
+void req_end(struct req *r);    /* answered, and sent or dropped: on_done and freedom at the end of the turn */
+/* Next piece of a streamed answer, compressed when it should be. */
+enum req_pull req_answer_pull(struct req *r, struct buf *out);
+/* Text of the current second for Date, of this thread. */
+const char *req_date(const struct loop *l, size_t *len);
+enum req_method req_method_of(const char *s, size_t len);
+void req_free_all(struct srv_loop *sl); /* the pool */
+
+#endif

@@ -1,0 +1,295 @@
+#include "net/http/srv.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "net/conn/listen.h"
+#include "net/http/srv_priv.h"
+
+struct srv {
+	struct srv_opts opts;
+	unsigned loop_count;
+	struct srv_loop *loops;
+	struct listen_addr *addresses;
+	char (*texts)[LISTEN_TEXT_MAX];
+	int *fds; /* [loop][address]; -1 once a listener owns it */
+};
+
+/* ---- which protocol? The first bytes tell (RFC 9113, 3.4) ---- */
+
+#define PREFACE     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#define PREFACE_LEN (sizeof PREFACE - 1)
+
+struct sniff {
+	uint8_t bytes[PREFACE_LEN];
+	size_t len;
+};
+
+static void sniff_done(struct conn *c, const uint8_t *data, size_t len, bool h2)
+{
+	struct srv_loop *sl = conn_host_ctx(c->host);
+	struct sniff *s = c->proto;
+	c->proto = NULL;
+	if (h2)
+		h2srv_start(c, sl);
+	else
+		h1srv_start(c, sl);
+	if (s) {
+		c->ops->input(c, s->bytes, s->len);
+		mem_free(s);
+	}
+	if (len && conn_is_open(c))
+		c->ops->input(c, data, len);
+}
+
+static void sniff_input(struct conn *c, const uint8_t *data, size_t len)
+{
+	struct sniff *s = c->proto;
+	size_t had = s ? s->len : 0, n = PREFACE_LEN - had < len ? PREFACE_LEN - had : len;
+	if (memcmp(data, &PREFACE[had], n)) {
+		sniff_done(c, data, len, false);
+		return;
+	}
+	if (had + n == PREFACE_LEN) {
+		sniff_done(c, data, len, true);
+		return;
+	}
+	if (!s) {
+		c->proto = s = mem_zalloc(sizeof *s);
+		conn_deadline(c, LIMIT_HEADER_MS);
+	}
+	memcpy(s->bytes + had, data, n);
+	s->len += n;
+}
+
+static void sniff_filled(struct conn *c, size_t len)
+{
+	(void)c;
+	(void)len;
+}
+
+static void sniff_end(struct conn *c)
+{
+	conn_finish(c);
+}
+
+static void sniff_deadline(struct conn *c)
+{
+	metric_add(c->proto ? M_CONN_TIMEOUTS_DEADLINE : M_CONN_TIMEOUTS_IDLE, 1);
+	conn_finish(c);
+}
+
+static void sniff_closed(struct conn *c)
+{
+	mem_free(c->proto);
+}
+
+static const struct conn_ops sniff_ops = {
+	.input = sniff_input,
+	.filled = sniff_filled,
+	.eof = sniff_end,
+	.room = sniff_end,
+	.deadline = sniff_deadline,
+	.drain = sniff_end,
+	.closed = sniff_closed,
+};
+
+static void srv_open(struct conn *c)
+{
+	c->ops = &sniff_ops;
+	c->proto = NULL;
+	conn_deadline(c, LIMIT_IDLE_MS);
+}
+
+/* ---- life ---- */
+
+static enum err srv_bind(struct srv *s, struct errbuf *eb)
+{
+	for (size_t i = 0; i < s->opts.address_count; i++) {
+		enum err e = listen_parse(s->opts.addresses[i], &s->addresses[i], eb);
+		/* Port 0 becomes a real one with the first socket; the others join it. */
+		for (unsigned l = 0; l < s->loop_count && !e; l++)
+			e = listen_open(&s->addresses[i], &s->fds[l * s->opts.address_count + i], eb);
+		if (e)
+			return e;
+		listen_text(&s->addresses[i], s->texts[i]);
+	}
+	return 0;
+}
+
+enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf *eb)
+{
+	struct srv *s = mem_zalloc(sizeof *s);
+	s->opts = *opts;
+	s->loop_count = team_count(opts->team);
+	size_t n = opts->address_count;
+	s->addresses = mem_array(NULL, n, sizeof *s->addresses);
+	s->texts = mem_array(NULL, n, sizeof *s->texts);
+	s->fds = mem_array(NULL, n * s->loop_count, sizeof *s->fds);
+	for (size_t i = 0; i < n * s->loop_count; i++)
+		s->fds[i] = -1;
+	s->loops = mem_array(NULL, s->loop_count, sizeof *s->loops);
+	memset(s->loops, 0, s->loop_count * sizeof *s->loops);
+	limit_inflight_max(opts->inflight_max_bytes);
+	enum err e = srv_bind(s, eb);
+	for (unsigned i = 0; i < s->loop_count; i++) {
+		struct srv_loop *sl = &s->loops[i];
+		*sl =
+		    (struct srv_loop){ .srv = s, .loop = team_loop(opts->team, i), .opts = &s->opts };
+		list_init(&sl->req_pool);
+		list_init(&sl->req_open);
+		buf_init(&sl->head);
+		buf_init(&sl->scratch);
+		if (!e)
+			e = conn_host_create(sl->loop, s->loop_count, srv_open, sl, &sl->host);
+	}
+	if (e) {
+		srv_free(s);
+		return e;
+	}
+	*out = s;
+	return 0;
+}
+
+const char *srv_address(const struct srv *s, size_t i)
+{
+	CHECK(i < s->opts.address_count);
+	return s->texts[i];
+}
+
+static void on_each(struct srv *s, void (*fn)(void *arg))
+{
+	for (unsigned i = 0; i < s->loop_count; i++)
+		team_run_on(s->opts.team, i, fn, &s->loops[i]);
+}
+
+static void serve_here(void *arg)
+{
+	struct srv_loop *sl = arg;
+	struct srv *s = sl->srv;
+	size_t n = s->opts.address_count;
+	sl->listeners = mem_zalloc(n * sizeof(struct listener *));
+	for (size_t i = 0; i < n; i++) {
+		int *fd = &s->fds[loop_index(sl->loop) * n + i];
+		if (listener_start(sl->host, *fd, &sl->listeners[i]))
+			panic("no memory to listen");
+		*fd = -1;
+	}
+}
+
+void srv_serve(struct srv *s)
+{
+	on_each(s, serve_here);
+}
+
+static void stop_here(void *arg)
+{
+	struct srv_loop *sl = arg;
+	for (size_t i = 0; sl->listeners && i < sl->opts->address_count; i++)
+		listener_stop(sl->listeners[i]);
+	mem_free(sl->listeners);
+	sl->listeners = NULL;
+}
+
+void srv_stop_accepting(struct srv *s)
+{
+	on_each(s, stop_here);
+}
+
+static void drain_here(void *arg)
+{
+	conn_host_drain(((struct srv_loop *)arg)->host);
+}
+
+void srv_drain(struct srv *s)
+{
+	on_each(s, drain_here);
+}
+
+/* A number of a loop is read on the loop. */
+struct question {
+	const struct srv_loop *sl;
+	size_t answer;
+};
+
+static void count_conns(void *arg)
+{
+	struct question *q = arg;
+	q->answer = conn_host_count(q->sl->host);
+}
+
+static void count_reqs(void *arg)
+{
+	struct question *q = arg;
+	q->answer = q->sl->req_open_count;
+}
+
+static size_t sum_over(struct srv *s, void (*fn)(void *arg))
+{
+	size_t sum = 0;
+	for (unsigned i = 0; i < s->loop_count; i++) {
+		struct question q = { .sl = &s->loops[i] };
+		team_run_on(s->opts.team, i, fn, &q);
+		sum += q.answer;
+	}
+	return sum;
+}
+
+size_t srv_connections(struct srv *s)
+{
+	return sum_over(s, count_conns);
+}
+
+size_t srv_requests(struct srv *s)
+{
+	return sum_over(s, count_reqs);
+}
+
+static void abort_here(void *arg)
+{
+	conn_host_abort(((struct srv_loop *)arg)->host);
+}
+
+static void nothing_here(void *arg)
+{
+	(void)arg;
+}
+
+void srv_close_all(struct srv *s)
+{
+	on_each(s, stop_here);
+	on_each(s, abort_here);
+	/* Connections are freed at the end of that turn, what they were sending in the one after it. */
+	for (unsigned turn = 0; turn < 2; turn++)
+		on_each(s, nothing_here);
+}
+
+void srv_free(struct srv *s)
+{
+	if (!s)
+		return;
+	size_t n = s->opts.address_count;
+	for (unsigned i = 0; i < s->loop_count; i++) {
+		struct srv_loop *sl = &s->loops[i];
+		if (!sl->srv)
+			continue;
+		CHECK(!sl->listeners);
+		conn_host_free(sl->host);
+		buf_release(&sl->head);
+		buf_release(&sl->scratch);
+		if (list_empty(&sl->req_open))
+			req_free_all(sl);
+		else
+			LOG_WARN("requests_left", "loop=%u count=%zu", i, sl->req_open_count);
+	}
+	for (size_t i = 0; i < n * s->loop_count; i++)
+		if (s->fds[i] >= 0)
+			close(s->fds[i]);
+	mem_free(s->fds);
+	mem_free(s->texts);
+	mem_free(s->addresses);
+	mem_free(s->loops);
+	mem_free(s);
+}

@@ -1,0 +1,175 @@
+/* The handlers that t_http and t_http2 talk to. Counters are written on loops and read after the loops have been asked (testteam_run). */
+#ifndef TESTS_UNIT_NET_HTTPROUTES_H
+#define TESTS_UNIT_NET_HTTPROUTES_H
+
+#include <stdlib.h>
+
+#include "core/base/metric.h"
+#include "net/conn/limit.h"
+#include "net/http/srv.h"
+
+#define TEXT "text/plain; charset=utf-8"
+
+static struct {
+	unsigned hang_begun, hang_gone, hang_done, refused_early, streams_done;
+} seen;
+
+static void on_ping(struct req *r)
+{
+	req_reply(r, 200, TEXT, "pong\n", 5, REQ_BORROW);
+}
+
+static void on_echo(struct req *r)
+{
+	req_reply(r, 200, "application/octet-stream", r->body, r->body_len, REQ_BORROW);
+}
+
+static void on_drop(struct req *r)
+{
+	req_reply(r, 204, NULL, NULL, 0, REQ_COPY);
+}
+
+/* Answers two turns later. */
+struct later {
+	struct loop_deferred d;
+	struct req *r;
+	unsigned turns;
+};
+static void later_turn(struct loop_deferred *d)
+{
+	struct later *l = CONTAINER_OF(d, struct later, d);
+	if (l->turns--)
+		loop_defer(l->r->loop, d);
+	else
+		req_reply_text(l->r, 200, "later %zu\n", l->r->body_len);
+}
+static void on_later(struct req *r)
+{
+	struct later *l = arena_alloc(&r->arena, sizeof *l);
+	*l = (struct later){ .d.fn = later_turn, .r = r, .turns = 2 };
+	loop_defer(r->loop, &l->d);
+}
+
+/* Numbers as text lines, query = how many; every 10th pull rests for a turn. */
+struct stream {
+	struct loop_deferred d;
+	struct req *r;
+	unsigned long next, end, pulls, breaks_at;
+	bool sleeping;
+};
+static void stream_wake(struct loop_deferred *d)
+{
+	struct stream *s = CONTAINER_OF(d, struct stream, d);
+	s->sleeping = false;
+	req_resume(s->r);
+}
+static enum req_pull stream_pull(struct req *r, struct buf *out)
+{
+	struct stream *s = r->own;
+	if (++s->pulls % 10 == 0 && !s->sleeping) {
+		s->sleeping = true;
+		loop_defer(r->loop, &s->d);
+		return REQ_LATER;
+	}
+	for (unsigned i = 0; i < 4000 && s->next < s->end; i++) {
+		buf_printf(out, "%lu\n", s->next++);
+		if (s->next == s->breaks_at)
+			return REQ_ABORT;
+	}
+	return s->next == s->end ? REQ_END : REQ_MORE;
+}
+static void stream_done(struct req *r)
+{
+	struct stream *s = r->own;
+	if (s->sleeping)
+		list_del(&s->d.link);
+	seen.streams_done++;
+}
+static void on_stream(struct req *r)
+{
+	struct stream *s = arena_zalloc(&r->arena, sizeof *s);
+	s->d.fn = stream_wake;
+	s->r = r;
+	char *end;
+	s->end = strtoul(r->query, &end, 10);
+	if (*end == ',')
+		s->breaks_at = strtoul(end + 1, NULL, 10);
+	r->own = s;
+	r->on_done = stream_done;
+	req_reply_stream(r, 200, TEXT, stream_pull);
+}
+
+/* query = how many bytes of a pattern. */
+static void on_big(struct req *r)
+{
+	size_t n = strtoul(r->query, NULL, 10);
+	uint8_t *p = mem_alloc(n);
+	for (size_t i = 0; i < n; i++)
+		p[i] = (uint8_t)('a' + i % 26);
+	req_reply(r, 200, TEXT, p, n, REQ_TAKE);
+}
+
+/* Never answers, until the client leaves. */
+static void hang_gone(struct req *r)
+{
+	seen.hang_gone++;
+	req_reply_text(r, 499, "gone\n");
+}
+static void hang_done(struct req *r)
+{
+	(void)r;
+	seen.hang_done++;
+}
+static void on_hang(struct req *r)
+{
+	seen.hang_begun++;
+	r->on_gone = hang_gone;
+	r->on_done = hang_done;
+}
+
+static void on_param(struct req *r)
+{
+	req_reply_text(r, 200, "%s|%s|%s", r->param, r->path, r->query);
+}
+
+static bool refuse_early(struct req *r)
+{
+	if (req_content_is(r, "application/x-protobuf"))
+		return true;
+	seen.refused_early++;
+	req_refuse(r, 415, "unsupported", "only application/x-protobuf");
+	return false;
+}
+
+static const struct route test_rows[] = {
+	{ .methods = REQ_GET, .path = "/ping", .handler = on_ping },
+	{ .methods = REQ_GET | REQ_HEAD,
+	    .path = "/-/healthy",
+	    .handler = on_ping,
+	    .flags = ROUTE_UNGATED },
+	{ .methods = REQ_POST, .path = "/echo", .handler = on_echo, .body_max = 8u << 20 },
+	{ .methods = REQ_POST, .path = "/drop", .handler = on_drop, .body_max = LIMIT_BODY_BYTES },
+	{ .methods = REQ_POST, .path = "/small", .handler = on_echo, .body_max = 1000, .flags = ROUTE_JSON },
+	{ .methods = REQ_POST | REQ_GET, .path = "/later", .handler = on_later, .body_max = 1u << 20 },
+	{ .methods = REQ_GET, .path = "/stream", .handler = on_stream },
+	{ .methods = REQ_GET | REQ_HEAD, .path = "/big", .handler = on_big },
+	{ .methods = REQ_GET | REQ_POST, .path = "/hang", .handler = on_hang, .body_max = 100 },
+	{ .methods = REQ_GET, .path = "/label/<name>/values", .handler = on_param },
+	{ .methods = REQ_POST,
+	    .path = "/proto",
+	    .handler = on_echo,
+	    .body_max = 1u << 20,
+	    .before_body = refuse_early },
+};
+
+static bool gate_shut;
+static bool test_gate(struct req *r)
+{
+	if (!gate_shut)
+		return true;
+	req_answer_field(r, "x-prometheus-stopping", "false");
+	req_reply_text(r, 503, "Service Unavailable");
+	return false;
+}
+
+#endif

@@ -1,0 +1,671 @@
+/*
+ * The HTTP server over loopback, HTTP/1.1: framing, refusals, deadlines (on the fake clock), streams, pressure, clients that vanish.
+ * "t_http serve [loops] [port]" serves the test routes for tools from outside (curl, h2load), on the real clock.
+ */
+#include <dirent.h>
+#include <signal.h>
+#include <zlib.h>
+
+#include "tests/lib/httpcli.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testteam.h"
+#include "tests/unit/net/httproutes.h"
+
+static struct testteam tt;
+static struct srv *srv;
+static const char *address;
+
+static void serve(unsigned loops, const char *where, size_t inflight)
+{
+	static const char *addresses[1];
+	addresses[0] = where;
+	testteam_start(&tt, loops);
+	struct srv_opts opts = { .team = tt.team,
+		.addresses = addresses,
+		.address_count = 1,
+		.routes = { test_rows, COUNT_OF(test_rows) },
+		.gate = test_gate,
+		.inflight_max_bytes = inflight };
+	struct errbuf eb;
+	errbuf_init(&eb);
+	if (srv_create(&opts, &srv, &eb)) {
+		fprintf(stderr, "srv_create: %s\n", eb.text);
+		exit(99);
+	}
+	srv_serve(srv);
+	address = srv_address(srv, 0);
+}
+
+static void stop(void)
+{
+	srv_close_all(srv);
+	testteam_stop(&tt);
+	srv_free(srv);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void advance(int64_t ms)
+{
+	for (unsigned i = 0; i < team_count(tt.team); i++)
+		testteam_run(&tt, i, nothing, NULL);
+	clock_fake_advance(ms);
+	team_clock_moved(tt.team);
+}
+
+/* Waits until the server has no more than n connections. */
+static bool quiet(size_t conns, size_t reqs)
+{
+	for (unsigned i = 0; i < 5000; i++) {
+		if (srv_connections(srv) <= conns && srv_requests(srv) <= reqs)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+/* One exchange on a connection of its own. */
+static struct httpcli_answer ask(const char *text)
+{
+	int fd = httpcli_dial(address);
+	httpcli_puts(fd, text);
+	struct httpcli_answer a = httpcli_read(fd, !strncmp(text, "HEAD", 4), 5000);
+	close(fd);
+	return a;
+}
+
+#define GET(path, more) "GET " path " HTTP/1.1\r\nHost: a\r\n" more "\r\n"
+
+/* ---- cases ---- */
+
+static void plain(void)
+{
+	struct httpcli_answer a = ask(GET("/ping", ""));
+	tap_is_i64(a.status, 200, "a GET is answered");
+	tap_is_mem(a.body, a.len, "pong\n", 5, "with its body");
+	tap_is_str(httpcli_field(&a, "content-length"), "5", "its length");
+	tap_is_str(httpcli_field(&a, "content-type"), TEXT, "its type");
+	tap_is_str(httpcli_field(&a, "vary"), "Accept-Encoding", "and Vary");
+	tap_is_str(httpcli_field(&a, "date"), "Tue, 14 Nov 2023 22:13:20 GMT",
+	    "the date is that of the clock");
+	tap_ok(!httpcli_field(&a, "access-control-allow-origin"), "no CORS without Origin");
+	httpcli_free(&a);
+	a = ask(GET("/ping", "Origin: http://x\r\n"));
+	tap_is_str(httpcli_field(&a, "access-control-allow-origin"), "*", "CORS with Origin");
+	tap_is_str(httpcli_field(&a, "access-control-expose-headers"), "Date", "all of it");
+	httpcli_free(&a);
+	a = ask(GET("/nowhere", ""));
+	tap_is_i64(a.status, 404, "an unknown path is 404");
+	tap_is_str(a.body, "404 page not found\n", "in upstream's words");
+	httpcli_free(&a);
+	a = ask("DELETE /later HTTP/1.1\r\nHost: a\r\n\r\n");
+	tap_is_i64(a.status, 405, "another method is 405");
+	tap_is_str(httpcli_field(&a, "allow"), "GET, POST, OPTIONS", "with Allow");
+	httpcli_free(&a);
+	a = ask("OPTIONS /later HTTP/1.1\r\nHost: a\r\nOrigin: b\r\n\r\n");
+	tap_ok(a.status == 204 && !httpcli_field(&a, "content-length") &&
+	        httpcli_field(&a, "access-control-allow-methods"),
+	    "OPTIONS is 204");
+	a = ask("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+	tap_is_i64(a.status, 204, "OPTIONS * too");
+	a = ask("HEAD /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n");
+	tap_ok(a.status == 200 && !strcmp(httpcli_field(&a, "content-length"), "5"),
+	    "HEAD has the head of GET");
+	a = ask("HEAD /ping HTTP/1.1\r\nHost: a\r\n\r\n");
+	tap_is_i64(a.status, 405, "HEAD only where it is meant");
+	a = ask(GET("/label/a%2Fb%20c/values?x=%31", ""));
+	tap_is_str(
+	    a.body, "a/b c|/label/a/b c/values|x=%31", "a parameter is decoded and never split");
+	httpcli_free(&a);
+	a = ask(GET("/label//values", ""));
+	tap_is_i64(a.status, 404, "an empty parameter does not match");
+	httpcli_free(&a);
+	a = ask(GET("/label/%zz/values", ""));
+	tap_is_i64(a.status, 400, "a bad escape is 400");
+	httpcli_free(&a);
+	a = ask("GET / HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\n");
+	tap_is_i64(a.status, 400, "a malformed head is 400");
+	tap_is_str(httpcli_field(&a, "connection"), "close", "and the end");
+	httpcli_free(&a);
+	gate_shut = true;
+	a = ask(GET("/ping", ""));
+	tap_ok(a.status == 503 && httpcli_field(&a, "x-prometheus-stopping"),
+	    "the gate stops requests");
+	httpcli_free(&a);
+	a = ask(GET("/-/healthy", ""));
+	tap_is_i64(a.status, 200, "but not those that pass it by");
+	httpcli_free(&a);
+	gate_shut = false;
+}
+
+static void keep_alive(void)
+{
+	int fd = httpcli_dial(address);
+	bool ok = true;
+	for (unsigned i = 0; i < 50; i++) {
+		httpcli_puts(fd, GET("/ping", ""));
+		struct httpcli_answer a = httpcli_read(fd, false, 5000);
+		ok &= a.status == 200 && a.len == 5;
+		httpcli_free(&a);
+	}
+	tap_ok(ok, "a connection is kept for 50 requests");
+	httpcli_puts(fd, GET("/ping", "Connection: close\r\n"));
+	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	tap_is_str(httpcli_field(&a, "connection"), "close", "the last one says so");
+	tap_ok(httpcli_closed(fd, 5000), "and it ends");
+	httpcli_free(&a);
+	close(fd);
+	fd = httpcli_dial(address);
+	httpcli_puts(fd, "GET /ping HTTP/1.0\r\n\r\n");
+	a = httpcli_read(fd, false, 5000);
+	tap_ok(a.status == 200 && httpcli_closed(fd, 5000), "HTTP/1.0 closes");
+	httpcli_free(&a);
+	close(fd);
+	fd = httpcli_dial(address);
+	httpcli_puts(fd, "GET /ping HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+	a = httpcli_read(fd, false, 5000);
+	tap_is_str(httpcli_field(&a, "connection"), "keep-alive", "unless it asks");
+	httpcli_free(&a);
+	httpcli_puts(fd, "GET /stream?10000 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+	a = httpcli_read(fd, false, 5000);
+	tap_ok(a.whole && a.len == 48890 && !httpcli_field(&a, "transfer-encoding"),
+	    "a stream to HTTP/1.0 ends with the connection");
+	httpcli_free(&a);
+	close(fd);
+}
+
+static void pipelining(void)
+{
+	int fd = httpcli_dial(address);
+	enum {
+		N = 500
+	};
+	static char many[N * 200];
+	size_t len = 0;
+	for (unsigned i = 0; i < N; i++)
+		len += (size_t)(i % 3 == 0 ? sprintf(many + len, GET("/label/%u/values", ""), i)
+		        : i % 3 == 1
+		        ? sprintf(many + len,
+		              "POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: %u\r\n\r\n%.*s",
+		              i % 7, (int)(i % 7), "1234567")
+		        : sprintf(many + len,
+		              "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n%x\r\n%.*s\r\n0\r\n\r\n",
+		              1 + i % 7, (int)(1 + i % 7), "1234567"));
+	httpcli_send(fd, many, len);
+	unsigned wrong = 0;
+	for (unsigned i = 0; i < N; i++) {
+		struct httpcli_answer a = httpcli_read(fd, false, 5000);
+		char want[100];
+		if (i % 3 == 0)
+			sprintf(want, "%u|/label/%u/values|", i, i);
+		else if (i % 3 == 1)
+			sprintf(want, "later %u\n", i % 7);
+		else
+			sprintf(want, "abc%.*s", (int)(1 + i % 7), "1234567");
+		wrong += a.status != 200 || !a.body || strcmp(a.body, want);
+		httpcli_free(&a);
+	}
+	tap_is_u64(wrong, 0,
+	    "%d pipelined requests are answered in order, whenever their handlers answer", N);
+	httpcli_send(fd, many, len);
+	shutdown(fd, SHUT_WR);
+	unsigned came = 0;
+	for (unsigned i = 0; i < N; i++) {
+		struct httpcli_answer a = httpcli_read(fd, false, 5000);
+		came += a.status == 200;
+		httpcli_free(&a);
+	}
+	tap_is_u64(came, N, "also when the client half-closes behind them");
+	tap_ok(httpcli_closed(fd, 5000), "then the connection ends");
+	close(fd);
+	/* The same bytes, in pieces of awkward sizes. */
+	fd = httpcli_dial(address);
+	for (size_t at = 0; at < 4000;) {
+		size_t n = 1 + at % 37;
+		n = n < 4000 - at ? n : 4000 - at;
+		httpcli_send(fd, many + at, n);
+		at += n;
+		if (at % 5 == 0)
+			usleep(200);
+	}
+	came = 0;
+	struct httpcli_answer a;
+	while ((a = httpcli_read(fd, false, 300)).status == 200) {
+		came++;
+		httpcli_free(&a);
+	}
+	tap_ok(came > 30, "and when they come in small pieces (%u)", came);
+	close(fd);
+}
+
+/* A body of len bytes; answers of /echo must be the same. */
+static struct httpcli_answer post(int fd, const char *path, const char *fields, size_t len)
+{
+	char head[500];
+	sprintf(head, "POST %s HTTP/1.1\r\nHost: a\r\n%sContent-Length: %zu\r\n\r\n", path, fields,
+	    len);
+	char *body = malloc(len + 1);
+	for (size_t i = 0; i < len; i++)
+		body[i] = (char)(i * 31 + i / 251);
+	httpcli_puts(fd, head);
+	httpcli_send(fd, body, len);
+	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	if (a.status == 200 && a.whole && a.len == len && memcmp(a.body, body, len))
+		a.status = 9999;
+	free(body);
+	return a;
+}
+
+static void bodies(void)
+{
+	int fd = httpcli_dial(address);
+	static const size_t sizes[] = { 1, 15, 4096, 65535, 65536, 200000, 1u << 20, 5000001,
+		8u << 20 };
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		struct httpcli_answer a = post(fd, "/echo", "", sizes[i]);
+		tap_ok(a.status == 200 && a.len == sizes[i], "a body of %zu bytes comes back",
+		    sizes[i]);
+		httpcli_free(&a);
+	}
+	struct httpcli_answer a = post(fd, "/small", "", 1001);
+	tap_is_i64(a.status, 413, "a body over the route's limit is 413");
+	tap_is_str(a.body,
+	    "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"the body is larger than 1000 bytes\"}",
+	    "in the form of the route");
+	httpcli_free(&a);
+	a = post(fd, "/echo", "", 10);
+	tap_is_i64(a.status, 200, "and the connection goes on when the rest was small");
+	httpcli_free(&a);
+	a = post(fd, "/small", "", 100000);
+	tap_ok(a.status == 413 && !strcmp(httpcli_field(&a, "connection"), "close"),
+	    "a large one ends it, after the answer");
+	httpcli_free(&a);
+	close(fd);
+	fd = httpcli_dial(address);
+	httpcli_puts(
+	    fd, "POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n");
+	for (unsigned i = 0; i < 1000; i++)
+		httpcli_puts(fd, "x");
+	httpcli_puts(fd, "\r\n1\r\nx\r\n");
+	a = httpcli_read(fd, false, 5000);
+	tap_is_i64(a.status, 413, "a chunked body is counted as it grows");
+	httpcli_free(&a);
+	close(fd);
+	fd = httpcli_dial(address);
+	httpcli_puts(fd,
+	    "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n");
+	a = httpcli_read(fd, false, 5000);
+	tap_is_i64(a.status, 400, "a malformed chunk is 400");
+	httpcli_free(&a);
+	close(fd);
+	fd = httpcli_dial(address);
+	a = post(fd, "/proto", "Content-Type: application/x-protobuf; x=y\r\n", 1000);
+	tap_is_i64(a.status, 200, "before_body lets pass");
+	httpcli_free(&a);
+	unsigned before = seen.refused_early;
+	a = post(fd, "/proto", "Content-Type: text/plain\r\n", 1000);
+	tap_ok(a.status == 415 && seen.refused_early == before + 1, "or refuses");
+	tap_is_str(a.body, "unsupported: only application/x-protobuf\n", "in plain text");
+	httpcli_free(&a);
+	a = post(fd, "/ping", "", 3);
+	tap_is_i64(a.status, 405, "a body to the wrong method is passed over");
+	httpcli_free(&a);
+	httpcli_puts(fd, GET("/ping", "Content-Length: 4\r\n") "body");
+	a = httpcli_read(fd, false, 5000);
+	tap_is_i64(a.status, 200, "so is the body of a GET");
+	httpcli_free(&a);
+	close(fd);
+}
+
+static void expect(void)
+{
+	int fd = httpcli_dial(address);
+	httpcli_puts(fd,
+	    "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	tap_is_i64(a.status, 100, "Expect: 100-continue is answered");
+	httpcli_puts(fd, "abc");
+	a = httpcli_read(fd, false, 5000);
+	tap_ok(a.status == 200 && a.len == 3, "then the request");
+	httpcli_free(&a);
+	httpcli_puts(fd,
+	    "POST /proto HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+	a = httpcli_read(fd, false, 5000);
+	tap_is_i64(a.status, 415, "a refusal comes instead of it");
+	tap_ok(httpcli_closed(fd, 5000),
+	    "and ends the connection: nobody knows whether the body comes");
+	httpcli_free(&a);
+	close(fd);
+}
+
+static bool numbers_ok(const char *body, size_t len, unsigned long count)
+{
+	const char *p = body, *end = body + len;
+	for (unsigned long i = 0; i < count; i++) {
+		char want[30];
+		int n = sprintf(want, "%lu\n", i);
+		if (end - p < n || memcmp(p, want, (size_t)n))
+			return false;
+		p += n;
+	}
+	return p == end;
+}
+
+static size_t inflate_all(const char *in, size_t len, char *out, size_t size)
+{
+	z_stream z = { .next_in = (Bytef *)(uintptr_t)in,
+		.avail_in = (uInt)len,
+		.next_out = (Bytef *)out,
+		.avail_out = (uInt)size };
+	inflateInit2(&z, 15 + 32);
+	int r = inflate(&z, Z_FINISH);
+	size_t n = z.total_out;
+	inflateEnd(&z);
+	return r == Z_STREAM_END ? n : 0;
+}
+
+static void streams(void)
+{
+	struct httpcli_answer a = ask(GET("/stream?500000", ""));
+	tap_ok(a.whole && numbers_ok(a.body, a.len, 500000), "a streamed answer is whole");
+	httpcli_free(&a);
+	a = ask(GET("/stream?0", ""));
+	tap_ok(a.status == 200 && a.whole && a.len == 0, "an empty one, too");
+	httpcli_free(&a);
+	a = ask(GET("/stream?100000,90000", ""));
+	tap_ok(a.status == 200 && !a.whole, "one that breaks is seen to break");
+	httpcli_free(&a);
+	static char plain_text[8u << 20];
+	a = ask(GET("/stream?500000", "Accept-Encoding: br, gzip\r\n"));
+	tap_is_str(httpcli_field(&a, "content-encoding"), "gzip", "gzip when the client takes it");
+	size_t n = inflate_all(a.body, a.len, plain_text, sizeof plain_text);
+	tap_ok(n && numbers_ok(plain_text, n, 500000) && a.len < n / 2, "with the same bytes inside");
+	httpcli_free(&a);
+	a = ask(GET("/big?5000000", "Accept-Encoding: deflate\r\n"));
+	tap_is_str(httpcli_field(&a, "content-encoding"), "deflate",
+	    "a large answer is compressed in steps");
+	n = inflate_all(a.body, a.len, plain_text, sizeof plain_text);
+	tap_ok(n == 5000000 && plain_text[4999999] == 'a' + 4999999 % 26, "and is whole");
+	httpcli_free(&a);
+	a = ask(GET("/big?3000", "Accept-Encoding: gzip\r\n"));
+	tap_ok(httpcli_field(&a, "content-length") &&
+	        inflate_all(a.body, a.len, plain_text, sizeof plain_text) == 3000,
+	    "a small one at once");
+	httpcli_free(&a);
+	a = ask(GET("/big?1000", "Accept-Encoding: gzip\r\n"));
+	tap_ok(!httpcli_field(&a, "content-encoding") && a.len == 1000,
+	    "below 1 KiB it is not worth it");
+	httpcli_free(&a);
+	a = ask(GET("/big?30000000", ""));
+	tap_ok(a.whole && a.len == 30000000, "30 MB without compression");
+	httpcli_free(&a);
+}
+
+/* The client takes nothing: the answer waits, bounded, and in the end the connection is cut. */
+static void slow_reader(void)
+{
+	int fd = httpcli_dial(address), small = 4096;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	unsigned done = seen.streams_done;
+	httpcli_puts(fd, GET("/stream?100000000", ""));
+	usleep(200000);
+	testteam_run(&tt, 0, nothing, NULL);
+	tap_is_u64(seen.streams_done, done, "a slow reader makes the stream wait");
+	advance(59000);
+	tap_is_u64(srv_connections(srv), 1, "it may rest for 59 s");
+	advance(2000);
+	tap_ok(quiet(0, 0), "after 60 s without progress it is cut off");
+	tap_is_u64(seen.streams_done, done + 1, "and the stream is told");
+	close(fd);
+	/* Pipelining without reading is bounded, too. */
+	fd = httpcli_dial(address);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	size_t sent = 0;
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	static char many[64000];
+	size_t unit = strlen(GET("/big?20000", "")), len = 0;
+	while (len + unit < sizeof many) {
+		memcpy(many + len, GET("/big?20000", ""), unit);
+		len += unit;
+	}
+	while (poll(&p, 1, 300) > 0 && sent < (64u << 20)) {
+		ssize_t n = send(fd, many, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n <= 0)
+			break;
+		sent += (size_t)n;
+	}
+	tap_ok(sent < (64u << 20), "a client that only asks is stopped after %zu bytes", sent);
+	advance(61000);
+	tap_ok(quiet(0, 0), "and cut off");
+	close(fd);
+}
+
+static void deadlines(void)
+{
+	int idle = httpcli_dial(address), head = httpcli_dial(address),
+	    body = httpcli_dial(address), fast = httpcli_dial(address);
+	httpcli_puts(head, "GET /ping HTTP/1.1\r\nHo");
+	httpcli_puts(body, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc");
+	httpcli_puts(fast, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+	usleep(100000);
+	tap_is_u64(srv_connections(srv), 4, "four slow clients");
+	static char some[20000];
+	for (unsigned s = 0; s < 6; s++) {
+		advance(1000);
+		httpcli_send(fast, some, 2000);
+		usleep(5000);
+	}
+	tap_ok(quiet(3, 99) && srv_connections(srv) == 3, "a body below 1 KiB/s ends after 5 s");
+	tap_ok(httpcli_closed(body, 1000), "without an answer");
+	for (unsigned s = 0; s < 5; s++) {
+		httpcli_puts(head, "x");
+		advance(1000);
+		httpcli_send(fast, some, 2000);
+		usleep(5000);
+	}
+	tap_ok(httpcli_closed(head, 1000), "a head must be there after 10 s, whatever trickles in");
+	for (unsigned s = 0; s < 50; s++) {
+		advance(1000);
+		httpcli_send(fast, some, 2000);
+		usleep(2000);
+	}
+	tap_ok(httpcli_closed(fast, 1000), "a body must be there after 60 s");
+	tap_ok(!httpcli_closed(idle, 10), "an idle connection may rest");
+	advance(16000);
+	tap_ok(httpcli_closed(idle, 1000), "for 75 s");
+	close(idle);
+	close(head);
+	close(body);
+	close(fast);
+	tap_ok(quiet(0, 0), "nothing is left of them");
+}
+
+static void leaving(void)
+{
+	unsigned gone = seen.hang_gone, done = seen.hang_done;
+	int fd = httpcli_dial(address);
+	httpcli_puts(fd, GET("/hang", ""));
+	usleep(50000);
+	shutdown(fd, SHUT_WR);
+	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	tap_is_i64(
+	    a.status, 499, "a half-closed connection tells the handler, and still gets its answer");
+	httpcli_free(&a);
+	close(fd);
+	fd = httpcli_dial(address);
+	httpcli_puts(fd, GET("/hang", ""));
+	usleep(50000);
+	struct linger l = { .l_onoff = 1 };
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+	close(fd);
+	tap_ok(quiet(0, 0), "so does one that is reset");
+	tap_ok(seen.hang_gone == gone + 2 && seen.hang_done == done + 2,
+	    "on_gone and on_done run once each");
+}
+
+static unsigned open_fds(void)
+{
+	unsigned n = 0;
+	DIR *d = opendir("/proc/self/fd");
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void vanish(unsigned rounds)
+{
+	static const char *const talk[] = {
+		GET("/ping", "") GET("/stream?30000", "Accept-Encoding: gzip\r\n") GET("/ping", ""),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n0123456789012345678901234567890123456789" GET(
+		    "/hang", ""),
+		"POST /later HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n01234567890123456789012345678901\r\n5;x=y\r\nabcde\r\n0\r\nA: b\r\n\r\n" GET(
+		    "/later", "") GET("/big?200000", ""),
+		"POST /hang HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 50\r\n\r\n01234567890123456789012345678901234567890123456789",
+		"POST /drop HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\nabc",
+		"POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\nabc",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+	};
+	tap_ok(quiet(0, 0), "(quiet before)");
+	unsigned fds = open_fds();
+	srand(11);
+	for (unsigned i = 0; i < rounds; i++) {
+		const char *t = talk[(unsigned)rand() % COUNT_OF(talk)];
+		size_t len = (size_t)rand() % (strlen(t) + 1);
+		int fd = httpcli_dial(address);
+		size_t half = len ? (size_t)rand() % (len + 1) : 0;
+		httpcli_send(fd, t, half);
+		if (rand() % 4 == 0)
+			usleep(300);
+		httpcli_send(fd, t + half, len - half);
+		char some[5000];
+		if (rand() % 2)
+			httpcli_some(fd, some, sizeof some, rand() % 2);
+		if (rand() % 2) {
+			struct linger l = { .l_onoff = 1 };
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+		}
+		close(fd);
+	}
+	tap_ok(quiet(0, 0), "%u clients that vanish leave no connection and no request", rounds);
+	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 0, "no byte in flight");
+	tap_is_u64(open_fds(), fds, "and no descriptor");
+	tap_ok(seen.hang_begun == seen.hang_done, "all handlers have ended");
+}
+
+static void pressure(void)
+{
+	/* Budget 10 MiB: 8 MiB are 80 %. */
+	int first = httpcli_dial(address), second = httpcli_dial(address),
+	    third = httpcli_dial(address);
+	httpcli_puts(first, "POST /drop HTTP/1.1\r\nHost: a\r\nContent-Length: 6291456\r\n\r\n");
+	usleep(50000);
+	httpcli_puts(second, "POST /drop HTTP/1.1\r\nHost: a\r\nContent-Length: 2097152\r\n\r\n");
+	httpcli_puts(third, "POST /drop HTTP/1.1\r\nHost: a\r\nContent-Length: 8388608\r\n\r\n");
+	struct httpcli_answer a = httpcli_read(third, false, 5000);
+	tap_is_i64(a.status, 503, "a body over the budget is refused at once");
+	int retry = atoi(httpcli_field(&a, "retry-after"));
+	tap_ok(retry >= 1 && retry <= 5, "with Retry-After %d", retry);
+	tap_is_mem(a.body, 11, "overloaded:", 11, "in one word");
+	httpcli_free(&a);
+	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 6291456,
+	    "one over 70 %% waits before it is charged");
+	advance(1000);
+	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 6291456, "after 1 s, too");
+	advance(1100);
+	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 8388608, "after 2 s it is read if it fits");
+	close(first);
+	close(second);
+	close(third);
+	tap_ok(quiet(0, 0), "(quiet)");
+	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 0, "and given back when the clients leave");
+}
+
+static void draining(void)
+{
+	int idle = httpcli_dial(address), busy = httpcli_dial(address);
+	httpcli_puts(idle, GET("/ping", ""));
+	struct httpcli_answer a = httpcli_read(idle, false, 5000);
+	httpcli_free(&a);
+	httpcli_puts(busy, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
+	usleep(50000);
+	srv_stop_accepting(srv);
+	srv_drain(srv);
+	tap_ok(httpcli_closed(idle, 5000), "a drain closes idle connections");
+	tap_is_u64(srv_connections(srv), 2, "one lingers, one is busy");
+	httpcli_puts(busy, "bc");
+	a = httpcli_read(busy, false, 5000);
+	tap_ok(a.status == 200 && !strcmp(httpcli_field(&a, "connection"), "close"),
+	    "what runs is finished, and told");
+	httpcli_free(&a);
+	close(idle);
+	close(busy);
+	tap_ok(quiet(0, 0), "then nothing is left");
+}
+
+static void addresses(void)
+{
+	static const struct {
+		const char *text;
+		bool good;
+	} t[] = { { "127.0.0.1:0", true }, { "[::1]:0", true }, { ":0", true },
+		{ "localhost:0", true }, { "127.0.0.1", false }, { "::1:80", false },
+		{ "127.0.0.1:99999", false }, { "127.0.0.1:http", false }, { "[::1:80", false },
+		{ "no.such.host.invalid:80", false } };
+	for (size_t i = 0; i < COUNT_OF(t); i++) {
+		const char *one[] = { t[i].text };
+		struct srv_opts o = { .team = tt.team, .addresses = one, .address_count = 1 };
+		struct errbuf eb;
+		errbuf_init(&eb);
+		struct srv *s = NULL;
+		enum err e = srv_create(&o, &s, &eb);
+		if (!strcmp(t[i].text, "[::1]:0") && e == ERR_IO) {
+			tap_skip("no IPv6 here");
+			continue;
+		}
+		tap_ok((e == 0) == t[i].good && (e == 0 || strstr(eb.text, t[i].text)),
+		    "address %s: %s", t[i].text, e ? eb.text : srv_address(s, 0));
+		if (!e)
+			srv_free(s);
+	}
+}
+
+static int outside(int argc, char **argv)
+{
+	char where[64];
+	snprintf(where, sizeof where, "127.0.0.1:%s", argc > 3 ? argv[3] : "9471");
+	serve(argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1, where, 0);
+	printf("serving on %s\n", address);
+	fflush(stdout);
+	pause();
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "serve"))
+		return outside(argc, argv);
+	clock_fake(1700000000000);
+	serve(2, "127.0.0.1:0", 10u << 20);
+	plain();
+	keep_alive();
+	pipelining();
+	pressure();
+	stop();
+	serve(2, "127.0.0.1:0", 0);
+	bodies();
+	expect();
+	streams();
+	tap_ok(quiet(0, 0) || (advance(3000), quiet(0, 0)), "(quiet)");
+	slow_reader();
+	deadlines();
+	leaving();
+	vanish(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 2000);
+	addresses();
+	draining();
+	stop();
+	return tap_done();
+}
