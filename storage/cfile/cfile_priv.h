@@ -17,7 +17,7 @@
 #define CFILE_MAGIC_BLOCK       0x42414c4bu /* "KLAB" */
 #define CFILE_ZSTD              1u          /* flag of a unit head */
 #define CFILE_DIR_MAX           (512u << 20)
-#define CFILE_BLOCK_TARGET      (64u << 10)
+#define CFILE_BLOCK_TARGET      (128u << 10)
 #define CFILE_BLOCK_ENTRIES_MAX 8192u
 
 struct cfile_head { /* of a unit or block, see the table in cfile.h */

@@ -202,6 +202,8 @@ static uint64_t step_best(const uint64_t *x, size_t n)
 		if (d == 0)
 			continue;
 		uint64_t a = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
+		if (g != 0 && a % g == 0)
+			continue;
 		while (a) {
 			uint64_t r = g % a;
 			g = a;
