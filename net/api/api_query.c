@@ -6,6 +6,7 @@
 #include "net/api/admit.h"
 #include "net/api/apierr.h"
 #include "net/api/param.h"
+#include "proto/astjson.h"
 #include "proto/promjson.h"
 
 #include <inttypes.h>
@@ -396,5 +397,22 @@ void api_query_format(struct req *r)
 	promjson_item_string(&b, true, (const char *)pretty.data, pretty.len);
 	promjson_end(&b, NULL, NULL);
 	buf_release(&pretty);
+	req_reply_buf(r, 200, "application/json", &b);
+}
+
+void api_query_parse(struct req *r)
+{
+	struct urlq u;
+	struct ql_node *root;
+	const char *text;
+	size_t len;
+	if (!param_parse(r, &u) || !parse(r, &u, true, &root, &text, &len))
+		return;
+	struct buf b;
+	buf_init(&b);
+	promjson_begin(&b);
+	astjson(&b, root);
+	ql_ast_release(root);
+	promjson_end(&b, NULL, NULL);
 	req_reply_buf(r, 200, "application/json", &b);
 }

@@ -24,6 +24,7 @@ static const struct route rows[] = {
 	{ GET_POST, "/api/v1/query_range",                  api_query_range,         ROUTE_JSON,                 FORM, NULL },
 	{ GET_POST, "/api/v1/query_exemplars",              api_query_exemplars,     ROUTE_JSON,                 FORM, NULL },
 	{ GET_POST, "/api/v1/format_query",                 api_query_format,        ROUTE_JSON,                 FORM, NULL },
+	{ GET_POST, "/api/v1/parse_query",                  api_query_parse,         ROUTE_JSON,                 FORM, NULL },
 
 	{ GET_POST, "/api/v1/series",                       api_meta_series,         ROUTE_JSON,                 FORM, NULL },
 	{ GET_POST, "/api/v1/labels",                       api_meta_labels,         ROUTE_JSON,                 FORM, NULL },

@@ -60,6 +60,11 @@ static void parameters_of_instants(void)
 	answers("/api/v1/query?query=1&timeout=0", 503,
 	    "{\"status\":\"error\",\"errorType\":\"timeout\",\"error\":\"query timed out in query execution\"}");
 	answers("/api/v1/format_query?query=sum(up)by(job)", 200, GOOD("\"sum by (job) (up)\""));
+	answers("/api/v1/parse_query?query=-sum%20by(a)(rate(x{b=~\"c\"}[5m]%20offset%201m))%20*%202",
+	    200,
+	    GOOD("{\"bool\":false,\"lhs\":{\"expr\":{\"expr\":{\"args\":[{\"anchored\":false,\"matchers\":[{\"name\":\"b\",\"type\":\"=~\",\"value\":\"c\"},{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"x\"}],\"name\":\"x\",\"offset\":60000,\"offsetExpr\":null,\"range\":300000,\"rangeExpr\":null,\"smoothed\":false,\"startOrEnd\":null,\"timestamp\":null,\"type\":\"matrixSelector\"}],\"func\":{\"argTypes\":[\"matrix\"],\"name\":\"rate\",\"returnType\":\"vector\",\"variadic\":0},\"type\":\"call\"},\"grouping\":[\"a\"],\"op\":\"sum\",\"param\":null,\"type\":\"aggregation\",\"without\":false},\"op\":\"-\",\"type\":\"unaryExpr\"},\"matching\":null,\"op\":\"*\",\"rhs\":{\"type\":\"numberLiteral\",\"val\":\"2\"},\"type\":\"binaryExpr\"}"));
+	answers("/api/v1/parse_query?query=a%20and%20on(b)%20c[5m:]", 400,
+	    BAD("invalid parameter \\\"query\\\": 1:13: parse error: binary expression must contain only scalar and instant vector types"));
 	answers("/api/v1/query_exemplars?query=test&start=1e15&end=2e15", 200, GOOD("[]"));
 	answers("/api/v1/query_exemplars?query=1%2B1", 204, "");
 	answers("/api/v1/query_exemplars?query=(", 400,

@@ -1,0 +1,13 @@
+/*
+ * astjson - the tree of an expression as JSON, the data of /api/v1/parse_query (spec/http-api.md section 4.6). Keys in order of their bytes, durations in ms, null for what is absent.
+ *
+ * Recursive; the parser limits the height of a tree. Thread: pure.
+ */
+#ifndef PROTO_ASTJSON_H
+#define PROTO_ASTJSON_H
+
+#include "core/promql/ql_ast.h"
+
+void astjson(struct buf *out, const struct ql_node *n); /* n may be NULL: null */
+
+#endif
