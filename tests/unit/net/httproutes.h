@@ -10,9 +10,25 @@
 
 #define TEXT "text/plain; charset=utf-8"
 
-static struct {
+/* Per loop, so that no two threads count together. */
+#define LOOPS_MAX 8
+static struct seen {
 	unsigned hang_begun, hang_gone, hang_done, refused_early, streams_done;
-} seen;
+} seen_on[LOOPS_MAX];
+#define SEEN(r) seen_on[loop_index((r)->loop)]
+
+static inline struct seen seen_all(void)
+{
+	struct seen sum = { 0 };
+	for (unsigned i = 0; i < LOOPS_MAX; i++) {
+		sum.hang_begun += seen_on[i].hang_begun;
+		sum.hang_gone += seen_on[i].hang_gone;
+		sum.hang_done += seen_on[i].hang_done;
+		sum.refused_early += seen_on[i].refused_early;
+		sum.streams_done += seen_on[i].streams_done;
+	}
+	return sum;
+}
 
 static void on_ping(struct req *r)
 {
@@ -83,7 +99,7 @@ static void stream_done(struct req *r)
 	struct stream *s = r->own;
 	if (s->sleeping)
 		list_del(&s->d.link);
-	seen.streams_done++;
+	SEEN(r).streams_done++;
 }
 static void on_stream(struct req *r)
 {
@@ -112,17 +128,16 @@ static void on_big(struct req *r)
 /* Never answers, until the client leaves. */
 static void hang_gone(struct req *r)
 {
-	seen.hang_gone++;
+	SEEN(r).hang_gone++;
 	req_reply_text(r, 499, "gone\n");
 }
 static void hang_done(struct req *r)
 {
-	(void)r;
-	seen.hang_done++;
+	SEEN(r).hang_done++;
 }
 static void on_hang(struct req *r)
 {
-	seen.hang_begun++;
+	SEEN(r).hang_begun++;
 	r->on_gone = hang_gone;
 	r->on_done = hang_done;
 }
@@ -136,7 +151,7 @@ static bool refuse_early(struct req *r)
 {
 	if (req_content_is(r, "application/x-protobuf"))
 		return true;
-	seen.refused_early++;
+	SEEN(r).refused_early++;
 	req_refuse(r, 415, "unsupported", "only application/x-protobuf");
 	return false;
 }
