@@ -97,6 +97,9 @@ void apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
 	loop_check_here(sh->loop);
 	shard_verdict_init(&sl->verdict);
 	tokens_fill(sh);
+	sh->series[sh->index] = 0;
+	for (unsigned k = 0; k < sh->shards_count; k++)
+		sh->series[sh->index] += sh->shards[k]->head.series_count;
 	uint32_t at = 0;
 	for (unsigned k = 0; k < sh->shards_count; k++) {
 		uint32_t end = sl->ends[k], begin = at;
@@ -278,7 +281,9 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 
 /* ---- recovery ---- */
 
-#define REPLAY_AHEAD 12u /* rows whose hot line is fetched early; their tails half as far */
+#define REPLAY_LINES                                                                               \
+ 24u /* hot lines fetched so many slots ahead: ids that follow one another mostly have slots that do */
+#define REPLAY_TAILS 8u /* ... and tails */
 
 static uint32_t replay_slot(struct shard *sh, uint32_t id)
 {
@@ -291,22 +296,36 @@ static uint32_t replay_slot(struct shard *sh, uint32_t id)
 	return slot;
 }
 
+/* What the rows of the next slots will touch. */
+static inline void replay_fetch(const struct head *h, uint32_t slot)
+{
+	if (LIKELY(slot + REPLAY_LINES < h->slots_count))
+		__builtin_prefetch(head_at(h, slot + REPLAY_LINES), 1);
+	if (LIKELY(slot + REPLAY_TAILS < h->slots_count)) {
+		const struct series *s = head_at(h, slot + REPLAY_TAILS);
+		__builtin_prefetch(s->tail + (size_t)s->tail_count * SERIES_ROW, 1);
+	}
+}
+
 static void replay_rows(struct shard *sh, const struct walrec_record *rec)
 {
 	struct head *h = &sh->head;
 	int64_t newest = sh->t_newest_ms;
+	if (!rec->count)
+		return;
+	uint32_t slot = replay_slot(sh, rec->ids[0]);
 	for (size_t i = 0; i < rec->count; i++) {
-		if (i + REPLAY_AHEAD < rec->count) {
-			uint32_t ahead = head_slot_by_id(h, rec->ids[i + REPLAY_AHEAD]);
-			uint32_t near = head_slot_by_id(h, rec->ids[i + REPLAY_AHEAD / 2]);
-			if (LIKELY(ahead != SERIES_NONE))
-				__builtin_prefetch(head_at(h, ahead), 1);
-			if (LIKELY(near != SERIES_NONE)) {
-				const struct series *s = head_at(h, near);
-				__builtin_prefetch(s->tail + (size_t)s->tail_count * SERIES_ROW, 1);
-			}
+		uint32_t id = rec->ids[i];
+		struct series *s = head_at(h, slot);
+		if (s->id != id) {
+			uint32_t next = slot + 1;
+			if (UNLIKELY(next >= h->slots_count || head_at(h, next)->id != id ||
+			        !(head_at(h, next)->flags & SERIES_USED)))
+				next = replay_slot(sh, id);
+			slot = next;
+			s = head_at(h, slot);
+			replay_fetch(h, slot);
 		}
-		struct series *s = head_at(h, replay_slot(sh, rec->ids[i]));
 		series_put(s, h->mem, &h->stats, rec->t_ms[i], rec->v[i]);
 		newest = rec->t_ms[i] > newest ? rec->t_ms[i] : newest;
 	}

@@ -163,6 +163,7 @@ void keeper_put(struct keeper *k, const struct batch *b, uint64_t *position)
 			walrec_group(&w, sh->index, ++sh->number);
 		}
 		walrec_meta(&w, &m);
+		sh->rows_since_round++; /* so that a round comes and the log may let it go */
 		if (walrec_full(&w)) {
 			walrec_end(&w);
 			walog_submit(share->log, frame);

@@ -8,6 +8,42 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct call {
+	struct mbox_msg msg;
+	struct mbox *home;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void call_run(struct mbox_msg *msg)
+{
+	struct call *c = CONTAINER_OF(msg, struct call, msg);
+	c->fn(c->arg);
+	mbox_send(c->home, &c->msg);
+}
+
+void recover_on_all(struct store *st, void (*fn)(void *arg), void *args, size_t size)
+{
+	struct mbox *home;
+	if (mbox_create(&home))
+		panic("no mailbox to wait at");
+	struct call *calls = mem_zalloc(st->loops * sizeof *calls);
+	for (unsigned i = 0; i < st->loops; i++) {
+		calls[i] = (struct call){ .home = home, .fn = fn, .arg = (char *)args + i * size };
+		calls[i].msg.fn = call_run;
+		loop_send(st->shares[i]->loop, &calls[i].msg);
+	}
+	for (unsigned open = st->loops; open;) {
+		mbox_wait(home, -1);
+		for (struct mbox_msg *m = mbox_take(home), *n; m; m = n) {
+			n = m->next;
+			open--;
+		}
+	}
+	mem_free(calls);
+	mbox_free(home);
+}
+
 /* ---- files ---- */
 
 static enum err file_open(struct shard *sh, const struct files_entry *e)
@@ -90,13 +126,18 @@ static void files_on_loop(void *arg)
 
 enum err recover_files(struct store *st, struct errbuf *eb)
 {
-	for (unsigned i = 0; i < st->loops; i++) {
-		struct files_job j = { .st = st, .eb = eb, .loop = i };
-		team_run_on(st->team, i, files_on_loop, &j);
-		if (j.err)
-			return j.err;
-	}
-	return 0;
+	struct files_job *jobs = mem_zalloc(st->loops * sizeof *jobs);
+	struct errbuf *texts = mem_zalloc(st->loops * sizeof *texts);
+	for (unsigned i = 0; i < st->loops; i++)
+		jobs[i] = (struct files_job){ .st = st, .eb = &texts[i], .loop = i };
+	recover_on_all(st, files_on_loop, jobs, sizeof *jobs);
+	enum err e = 0;
+	for (unsigned i = 0; i < st->loops && !e; i++)
+		if (jobs[i].err)
+			e = errbuf_set(eb, jobs[i].err, "%s", texts[i].text);
+	mem_free(jobs);
+	mem_free(texts);
+	return e;
 }
 
 /* ---- the log ---- */
@@ -112,6 +153,10 @@ struct piece {
 	size_t count, cap;
 	uint32_t open; /* loops not done; main's */
 };
+struct part { /* a group of a piece */
+	struct walrec_group group;
+	bool gone;
+};
 struct worker { /* one loop's part */
 	struct mbox_msg msg;
 	struct replayer *rp;
@@ -119,6 +164,8 @@ struct worker { /* one loop's part */
 	struct piece *piece;
 	struct walrec_reader reader;
 	enum err err;
+	struct part *parts;
+	size_t parts_count, parts_cap;
 	uint64_t groups, bad;
 	bool busy; /* main's: the message is out */
 };
@@ -126,6 +173,7 @@ struct replayer {
 	struct store *st;
 	struct mbox *home; /* main waits here */
 	struct piece *filling;
+	struct list_link spare; /* pieces to be filled again */
 	struct list_link queue; /* full pieces, oldest first */
 	size_t flight_bytes;
 	struct worker *workers;
@@ -148,7 +196,8 @@ static void numbers_only(struct shard *sh, const struct walrec_group *g, struct 
 		sh->void_number = g->number;
 }
 
-static void frame_apply(struct worker *w, const uint8_t *payload, size_t len, bool gone)
+/* The groups of a frame that are this loop's go behind those it has. */
+static void frame_split(struct worker *w, const uint8_t *payload, size_t len, bool gone)
 {
 	struct store *st = w->rp->st;
 	struct walrec_groups it;
@@ -157,15 +206,32 @@ static void frame_apply(struct worker *w, const uint8_t *payload, size_t len, bo
 	while (walrec_groups_next(&it, &g)) {
 		if (g.shard >= st->manifest.shards || st->shards[g.shard]->share != w->share)
 			continue;
-		struct shard *sh = st->shards[g.shard];
-		w->groups++;
-		if (gone)
-			numbers_only(sh, &g, &w->reader);
-		else if (apply_replay(sh, &g, &w->reader))
-			w->bad++;
+		if (w->parts_count == w->parts_cap) {
+			w->parts_cap = w->parts_cap ? w->parts_cap * 2 : 1024;
+			w->parts = mem_array(w->parts, w->parts_cap, sizeof *w->parts);
+		}
+		w->parts[w->parts_count++] = (struct part){ .group = g, .gone = gone };
 	}
 	if (it.err && w->share->index == 0)
 		w->bad++;
+}
+
+/* Shard by shard, so that one group's series lie behind those of the group before; a shard's groups keep their order. */
+static void parts_apply(struct worker *w)
+{
+	for (unsigned k = 0; k < w->share->shards_count; k++) {
+		struct shard *sh = w->share->shards[k];
+		for (size_t i = 0; i < w->parts_count; i++) {
+			const struct part *p = &w->parts[i];
+			if (p->group.shard != sh->index)
+				continue;
+			w->groups++;
+			if (p->gone)
+				numbers_only(sh, &p->group, &w->reader);
+			else if (apply_replay(sh, &p->group, &w->reader))
+				w->bad++;
+		}
+	}
 }
 
 static void worker_home(struct mbox_msg *msg)
@@ -177,8 +243,10 @@ static void worker_run(struct mbox_msg *msg)
 {
 	struct worker *w = CONTAINER_OF(msg, struct worker, msg);
 	struct piece *p = w->piece;
+	w->parts_count = 0;
 	for (size_t i = 0; i < p->count; i++)
-		frame_apply(w, p->bytes.data + p->frames[i].at, p->frames[i].len, p->frames[i].gone);
+		frame_split(w, p->bytes.data + p->frames[i].at, p->frames[i].len, p->frames[i].gone);
+	parts_apply(w);
 	w->msg.fn = worker_home;
 	mbox_send(w->rp->home, &w->msg);
 }
@@ -192,6 +260,12 @@ static void piece_free(struct piece *p)
 
 static void piece_new(struct replayer *rp)
 {
+	if (!list_empty(&rp->spare)) {
+		rp->filling = CONTAINER_OF(list_pop(&rp->spare), struct piece, link);
+		rp->filling->count = 0;
+		buf_clear(&rp->filling->bytes);
+		return;
+	}
 	rp->filling = mem_zalloc(sizeof *rp->filling);
 	list_init(&rp->filling->link);
 	buf_init(&rp->filling->bytes);
@@ -225,7 +299,7 @@ static void pieces_take(struct replayer *rp)
 			continue;
 		list_del(&p->link);
 		rp->flight_bytes -= p->bytes.len;
-		piece_free(p);
+		list_add_head(&rp->spare, &p->link);
 	}
 	pieces_send(rp);
 }
@@ -360,7 +434,6 @@ static void finish_on_loop(void *arg)
 {
 	struct undefined *u = arg;
 	struct share *share = u->share;
-	uint64_t series = 0;
 	for (unsigned k = 0; k < share->shards_count; k++) {
 		struct shard *sh = share->shards[k];
 		undefined_shard(sh, u);
@@ -368,15 +441,23 @@ static void finish_on_loop(void *arg)
 			sh->number = sh->void_number;
 		if (sh->list.next_number > sh->number + 1)
 			sh->number = sh->list.next_number - 1;
-		series += sh->head.series_count;
 	}
+}
+
+static void count_on_loop(void *arg)
+{
+	struct share *share = *(struct share **)arg;
+	uint64_t series = 0;
+	for (unsigned k = 0; k < share->shards_count; k++)
+		series += share->shards[k]->head.series_count;
 	share->series[share->index] = series;
 	metric_gauge_set(M_SERIES_ACTIVE, (int64_t)series);
 }
 
 /* Loops begin with what all of them know: newest times per tenant, counts of series. */
-static void tell_all(struct store *st)
+void recover_tell(struct store *st)
 {
+	recover_on_all(st, count_on_loop, st->shares, sizeof *st->shares);
 	for (unsigned i = 0; i < st->loops; i++)
 		for (unsigned k = 0; k < st->loops; k++) {
 			const struct share *from = st->shares[k];
@@ -397,6 +478,7 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 	if (e)
 		return errbuf_set(eb, e, "no mailbox for recovery");
 	list_init(&rp.queue);
+	list_init(&rp.spare);
 	rp.workers = mem_zalloc(st->loops * sizeof *rp.workers);
 	rp.next = mem_zalloc(st->loops * sizeof *rp.next);
 	for (unsigned i = 0; i < st->loops; i++) {
@@ -413,11 +495,14 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 		pieces_take(&rp);
 	}
 	piece_free(rp.filling);
+	for (struct list_link *l; (l = list_pop(&rp.spare)) != NULL;)
+		piece_free(CONTAINER_OF(l, struct piece, link));
 	uint64_t groups = 0, bad = 0;
 	for (unsigned i = 0; i < st->loops; i++) {
 		groups += rp.workers[i].groups;
 		bad += rp.workers[i].bad;
 		walrec_reader_release(&rp.workers[i].reader);
+		mem_free(rp.workers[i].parts);
 	}
 	mem_free(rp.workers);
 	mem_free(rp.next);
@@ -425,13 +510,15 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 	if (e)
 		return e;
 	uint64_t dropped = 0, found = 0;
+	struct undefined *u = mem_zalloc(st->loops * sizeof *u);
+	for (unsigned i = 0; i < st->loops; i++)
+		u[i].share = st->shares[i];
+	recover_on_all(st, finish_on_loop, u, sizeof *u);
 	for (unsigned i = 0; i < st->loops; i++) {
-		struct undefined u = { .share = st->shares[i] };
-		team_run_on(st->team, i, finish_on_loop, &u);
-		dropped += u.dropped;
-		found += u.found;
+		dropped += u[i].dropped;
+		found += u[i].found;
 	}
-	tell_all(st);
+	mem_free(u);
 	if (bad)
 		LOG_ERROR("log_groups_bad", "groups=%llu", (unsigned long long)bad);
 	if (dropped) {

@@ -15,13 +15,18 @@
 #include "core/base/err.h"
 #include "storage/wal/replay.h"
 
-#define RECOVER_PIECE_BYTES  (1u << 20)
+#define RECOVER_PIECE_BYTES  (4u << 20)
 #define RECOVER_FLIGHT_BYTES (64u << 20)
 
 struct store;
+/* fn(args + i * size) on loop i, on all loops at the same time; returns when all have. */
+void recover_on_all(struct store *st, void (*fn)(void *arg), void *args, size_t size);
 /* Opens the shards' directories and files. */
 MUST_CHECK enum err recover_files(struct store *st, struct errbuf *eb);
 /* Replays the log into the shards; the caller releases *log after walog_create. */
 MUST_CHECK enum err recover_log(struct store *st, struct replay_result *log, struct errbuf *eb);
+
+/* Loops begin with what all of them know: newest times per tenant, counts of series. Last. */
+void recover_tell(struct store *st);
 
 #endif

@@ -94,7 +94,7 @@ static inline void shard_file_pin(struct shard_file *f)
 /* The lane of core/rt/work in which everything that touches this shard's FILES and names goes: one at a time, in order. */
 static inline uint16_t shard_lane(const struct shard *sh)
 {
-	return (uint16_t)(1 + sh->index % 200u);
+	return (uint16_t)(1 + sh->index % 100u);
 }
 void shard_file_unpin(struct shard_file *f);
 /* Takes its place in shard.files; the shard owns it from now. */

@@ -586,6 +586,22 @@ static void park_tick(struct loop_timer *t)
 	parked_run(CONTAINER_OF(t, struct share, park_timer));
 }
 
+/* The log holds more than its share: the shard whose last round is oldest has one. Shards of a loop take turns. */
+static void log_relieve(struct share *sh)
+{
+	const struct shard_back *back = sh->store->back;
+	struct shard *oldest = NULL;
+	for (unsigned k = 0; k < sh->shards_count; k++) {
+		struct shard *s = sh->shards[k];
+		if (s->round != SHARD_IDLE)
+			return;
+		if (s->rows_since_round && (!oldest || s->round_end_ns < oldest->round_end_ns))
+			oldest = s;
+	}
+	if (back && oldest)
+		back->round(oldest, false, NULL, NULL);
+}
+
 void share_report(struct share *sh, const struct walog_report *r)
 {
 	loop_check_here(sh->loop);
@@ -597,6 +613,8 @@ void share_report(struct share *sh, const struct walog_report *r)
 		slice_settle(sl, sl->position <= r->durable ? ERR_OK : r->err);
 	}
 	parked_run(sh);
+	if (r->held_bytes > sh->store->opts.log_share_bytes && !sh->refuse)
+		log_relieve(sh);
 }
 
 void share_stop(struct share *sh)

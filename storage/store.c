@@ -2,10 +2,14 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "storage/back/back.h"
+#include "storage/back/catalogs.h"
 #include "storage/keeper.h"
 #include "storage/limits.h"
+#include "storage/read/storesrc.h"
 #include "storage/recover.h"
 #include "storage/store_priv.h"
+#include "storage/warm.h"
 #include <time.h>
 
 static void sink_append_here(struct sink *s, struct sink_req *req);
@@ -106,6 +110,9 @@ static enum err log_open(struct store *st, struct errbuf *eb)
 		.replay = &replay,
 		.on_report = on_report,
 		.arg = st };
+	if (st->catalog)
+		warm_series(st);
+	recover_tell(st);
 	e = walog_create(&o, &st->log, eb);
 	replay_result_release(&replay);
 	return e;
@@ -143,6 +150,8 @@ static void store_release(struct store *st)
 		mem_free(st->shards[j]);
 	for (unsigned i = 0; st->shares && i < st->loops; i++)
 		share_free(st->shares[i]);
+	catalogs_close(st);
+	storesrc_free(st->source);
 	keeper_free(st->keeper);
 	mem_free(st->shards);
 	mem_free(st->shares);
@@ -164,6 +173,8 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	st->sink.ops = &sink_ops;
 	st->opts = *o;
 	opts_fill(&st->opts);
+	st->back = &back_ops;
+	st->source = storesrc_create(st);
 	st->team = o->team;
 	st->loops = team_count(o->team);
 	CHECK(st->loops <= SHARE_LOOPS_MAX);
@@ -182,6 +193,8 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		limits_look(st);
 		e = recover_files(st, eb);
 	}
+	if (!e)
+		e = catalogs_open(st, eb);
 	if (!e)
 		e = log_open(st, eb);
 	if (e) {

@@ -10,7 +10,7 @@ struct keeper;
 
 struct store {
 	struct sink sink;
-	struct source *source;         /* storage/read; NULL until it is there */
+	struct source *source;
 	const struct shard_back *back; /* storage/head/round.c; NULL: memory and log only */
 	struct store_opts opts;        /* as given, defaults filled in */
 	struct manifest manifest;

@@ -68,11 +68,12 @@ void back_switch(struct shard *sh, struct back_switch *s)
 static bool at_rest(const struct back *b)
 {
 	return !round_busy(b) && !b->shard->switching && list_empty(&b->switches) && !b->merge &&
-	    !b->feed_busy && !b->retain_busy && !b->shard->removals;
+	    !b->feed_busy && !b->retain_busy; /* removals: store_close waits for them */
 }
 
-static void end(struct back *b)
+static void end(struct loop_deferred *d)
 {
+	struct back *b = CONTAINER_OF(d, struct back, ending);
 	void (*closed)(void *arg) = b->closed;
 	void *arg = b->closed_arg;
 	feed_drop_all(b);
@@ -92,8 +93,11 @@ void back_poke(struct back *b)
 {
 	if (b->closing) {
 		give_up_switch(b);
-		if (at_rest(b) && b->closed)
-			end(b);
+		if (at_rest(b) &&
+		    !b->ending.fn) { /* at the end of the turn: a slice of this shard may be running below */
+			b->ending.fn = end;
+			loop_defer(b->shard->loop, &b->ending);
+		}
 		return;
 	}
 	round_poke(b);
@@ -105,8 +109,14 @@ void back_poke(struct back *b)
 static void tick(struct loop_timer *t)
 {
 	struct back *b = CONTAINER_OF(t, struct back, tick);
-	loop_timer_set(b->shard->loop, t, BACK_TICK_MS);
+	loop_timer_set(b->shard->loop, t, b->tick_ms);
 	back_poke(b);
+}
+
+static uint64_t tick_of(int64_t round_every_ms)
+{
+	uint64_t ms = (uint64_t)round_every_ms / 4;
+	return ms < BACK_TICK_MIN_MS ? BACK_TICK_MIN_MS : ms > BACK_TICK_MS ? BACK_TICK_MS : ms;
 }
 
 static void back_open(struct shard *sh)
@@ -124,13 +134,14 @@ static void back_open(struct shard *sh)
 	loop_timer_init(&b->tick, tick);
 	sh->back = b;
 	feed_open(b);
+	b->tick_ms = tick_of(sh->store->opts.round_every_ms);
 	/* Rounds of the shards are spread over the interval. */
 	uint64_t every_ns = (uint64_t)sh->store->opts.round_every_ms * 1000000u;
 	uint64_t shards = sh->store->manifest.shards;
 	uint64_t now = back_now_ns(b), ago = every_ns / shards * sh->index;
 	sh->round_end_ns = now > ago ? now - ago : 0;
 	b->clock_offset_ms = INT64_MIN;
-	loop_timer_set(sh->loop, &b->tick, BACK_TICK_MS * (sh->index + 1) / shards + 1);
+	loop_timer_set(sh->loop, &b->tick, b->tick_ms * (sh->index + 1) / shards + 1);
 }
 
 static void wait_for(

@@ -17,6 +17,7 @@
 #include "storage/shard.h"
 
 #define BACK_TICK_MS      1000
+#define BACK_TICK_MIN_MS  10
 #define BACK_RETRY_MS     5000  /* after a failed round, switch, merge or feed */
 #define BACK_SEAL_MS      60000 /* between looks at what can be merged or is past retention */
 #define BACK_LANE_MERGE   101u
@@ -51,12 +52,14 @@ struct back {
 	struct shard *shard;
 	struct work_pool *pool;
 	struct loop_timer tick;
+	uint64_t tick_ms;
 	bool closing;
 	void (*closed)(void *arg);
 	void *closed_arg;
+	struct loop_deferred ending;
 	/* round */
 	struct job slices; /* freezing, dropping, thawing, evicting */
-	bool slices_live;
+	bool slices_live, in_slice;
 	struct round_work *round;
 	bool round_wanted;
 	uint64_t round_not_before_ns;   /* after a failure */

@@ -241,7 +241,8 @@ static void slices_start(struct back *b)
 {
 	CHECK(!b->slices_live);
 	b->slices_live = true;
-	job_start(b->shard->loop, &b->slices);
+	if (!b->in_slice) /* else the running slice goes on with it */
+		job_start(b->shard->loop, &b->slices);
 }
 
 bool round_busy(const struct back *b)
@@ -378,7 +379,7 @@ static void switched(struct back_switch *s, enum err err)
 	sh->defs_from = sh->round_next_id;
 	metric_add(M_ROUNDS, 1);
 	metric_observe_ns(M_ROUND_SECONDS, back_now_ns(b) - w->began_ns);
-	walog_complete(sh->store->log, sh->index, sh->round_number);
+	shard_complete(sh, sh->round_number);
 	sh->round = SHARD_DROPPING;
 	round_work_free(w);
 	b->round = NULL;
@@ -464,11 +465,13 @@ enum job_state round_slice(struct job *j)
 			return JOB_YIELD;
 	}
 	b->slices_live = false;
+	b->in_slice = true;
 	if (b->shard->round == SHARD_FREEZING)
 		submit_write(b->round);
 	else
 		end(b, ERR_OK);
-	return JOB_DONE;
+	b->in_slice = false;
+	return b->slices_live ? JOB_YIELD : JOB_DONE;
 }
 
 /* Switching failed before: once more with the list of now. */

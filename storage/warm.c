@@ -1,0 +1,113 @@
+#include "storage/warm.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "storage/apply.h"
+#include "storage/recover.h"
+#include "storage/store_priv.h"
+
+#define WARM_MS                                                                                    \
+ (70 * 60 *                                                                                        \
+     1000ll) /* newest samples so much older than the newest of all: a series that may come back */
+#define WARM_SET 16384u /* ids per look into the catalog */
+
+struct warm {
+	struct store *st;
+	struct share *share;
+	uint64_t series;
+	int64_t since_ms;
+};
+
+/* Ids with samples in the file that memory does not have. */
+static uint32_t *ids_of_file(const struct shard *sh, const struct cfile *f, size_t *count)
+{
+	uint32_t *ids = NULL, top = sh->next_id;
+	size_t n = 0, cap = 0;
+	for (uint32_t id = 0; id < top; id++) {
+		if (head_slot_by_id(&sh->head, id) != SERIES_NONE || !cfile_has(f, id))
+			continue;
+		if (n == cap) {
+			cap = cap ? cap * 2 : 1024;
+			ids = mem_array(ids, cap, sizeof *ids);
+		}
+		ids[n++] = id;
+	}
+	*count = n;
+	return ids;
+}
+
+static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size_t count)
+{
+	struct arena a;
+	struct errbuf eb;
+	arena_init(&a, 1 << 20);
+	errbuf_init(&eb);
+	struct labels *ls = mem_array(NULL, count, sizeof *ls);
+	uint32_t *tenants = mem_array(NULL, count, sizeof *tenants);
+	enum err e = catalog_labels(w->st->catalog, sh->index, ids, count, &a, ls, tenants, &eb);
+	if (e)
+		LOG_WARN("series_not_loaded", "shard=%u err=%s text=\"%s\"", sh->index, err_text(e),
+		    eb.text);
+	for (size_t i = 0; i < count && !e; i++) {
+		if (!ls[i].len)
+			continue;
+		/* A younger id with the same labels goes on; this one's samples are in files. */
+		if (head_find(&sh->head, label_fingerprint(ls[i], tenants[i], sh->seed).lo,
+		        tenants[i], ls[i]) != SERIES_NONE)
+			continue;
+		apply_define(sh, ids[i], tenants[i], ls[i]);
+		struct series *s = head_by_id(&sh->head, ids[i]);
+		s->flags |= SERIES_COMMITTED;
+		w->series++;
+	}
+	mem_free(tenants);
+	mem_free(ls);
+	arena_release(&a);
+}
+
+static void warm_shard(struct warm *w, struct shard *sh)
+{
+	/* Newest files first: of two ids with the same labels the younger one is met first. */
+	for (struct list_link *l = sh->files.prev; l != &sh->files; l = l->prev) {
+		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		if (!f->entry.samples || f->entry.t_max_ms < w->since_ms)
+			continue;
+		size_t count;
+		uint32_t *ids = ids_of_file(sh, f->cfile, &count);
+		for (size_t at = count; at > 0;) { /* highest ids first, see above */
+			size_t n = at < WARM_SET ? at : WARM_SET;
+			at -= n;
+			warm_ids(w, sh, ids + at, n);
+		}
+		mem_free(ids);
+	}
+}
+
+static void warm_on_loop(void *arg)
+{
+	struct warm *w = arg;
+	for (unsigned k = 0; k < w->share->shards_count; k++)
+		warm_shard(w, w->share->shards[k]);
+}
+
+void warm_series(struct store *st)
+{
+	uint64_t begun = clock_real_mono_ns();
+	int64_t newest = INT64_MIN;
+	uint64_t series = 0;
+	for (unsigned j = 0; j < st->manifest.shards; j++)
+		newest = st->shards[j]->t_newest_ms > newest ? st->shards[j]->t_newest_ms : newest;
+	if (newest == INT64_MIN)
+		return;
+	struct warm *w = mem_zalloc(st->loops * sizeof *w);
+	for (unsigned i = 0; i < st->loops; i++)
+		w[i] = (struct warm){
+			.st = st, .share = st->shares[i], .since_ms = num_sat_sub(newest, WARM_MS)
+		};
+	recover_on_all(st, warm_on_loop, w, sizeof *w);
+	for (unsigned i = 0; i < st->loops; i++)
+		series += w[i].series;
+	mem_free(w);
+	if (series)
+		LOG_INFO("series_loaded", "series=%llu took_ms=%llu", (unsigned long long)series,
+		    (unsigned long long)((clock_real_mono_ns() - begun) / 1000000u));
+}
