@@ -1,0 +1,234 @@
+#include "tests/lib/storetest.h"
+
+#include <semaphore.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/rt/job.h"
+#include "tests/lib/tap.h"
+
+void storetest_init(struct storetest *s, const char *dir)
+{
+	memset(s, 0, sizeof(*s));
+	store_opts_default(&s->opts);
+	s->opts.dir = dir;
+	s->opts.new_series_per_s = UINT64_MAX;
+	s->opts.min_free_bytes = 1;
+}
+
+enum err storetest_open(struct storetest *s, unsigned loops)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	testteam_start(&s->tt, loops);
+	s->opts.team = s->tt.team;
+	s->opts.pool = s->tt.pool;
+	enum err e = store_open(&s->opts, &s->store, &eb);
+	if (e) {
+		tap_note("store_open: %s %s", err_text(e), eb.text);
+		testteam_stop(&s->tt);
+	}
+	return e;
+}
+
+void storetest_close(struct storetest *s)
+{
+	store_close(s->store);
+	s->store = NULL;
+	testteam_stop(&s->tt);
+}
+
+/* ---- writing ---- */
+
+struct writing {
+	struct sink_req req;
+	struct batch batch;
+	struct sink *sink;
+	sem_t done;
+};
+
+static void write_done(struct sink_req *req)
+{
+	sem_post(&CONTAINER_OF(req, struct writing, req)->done);
+}
+
+static void write_begin(void *arg)
+{
+	struct writing *w = arg;
+	sink_append(w->sink, &w->req);
+}
+
+struct storetest_verdict storetest_write(
+    struct storetest *s, unsigned loop, const struct storetest_row *rows, size_t count)
+{
+	struct writing w = { .sink = store_sink(s->store), .req.done = write_done };
+	w.req.batch = &w.batch;
+	sem_init(&w.done, 0, 0);
+	batch_init(&w.batch);
+	for (size_t i = 0; i < count; i++)
+		*batch_add(&w.batch) = (struct batch_row){ .labels = rows[i].labels.bytes,
+			.labels_len = rows[i].labels.len,
+			.t_ms = rows[i].t_ms,
+			.v = rows[i].v };
+	w.batch.series_count = count;
+	testteam_run(&s->tt, loop, write_begin, &w);
+	while (sem_wait(&w.done)) {
+	}
+	struct storetest_verdict v = { .err = w.req.err,
+		.stored = w.req.stored,
+		.refused = w.req.refused,
+		.reason = w.req.first_reason };
+	memcpy(v.text, w.req.first_text, sizeof(v.text));
+	batch_release(&w.batch);
+	sem_destroy(&w.done);
+	return v;
+}
+
+/* ---- flush ---- */
+
+struct flushing {
+	struct store_flush_req req;
+	struct store *store;
+	sem_t done;
+};
+
+static void flush_done(struct store_flush_req *r)
+{
+	sem_post(&CONTAINER_OF(r, struct flushing, req)->done);
+}
+
+static void flush_begin(void *arg)
+{
+	struct flushing *f = arg;
+	store_flush(f->store, &f->req);
+}
+
+enum err storetest_flush(struct storetest *s)
+{
+	struct flushing f = { .store = s->store, .req.done = flush_done };
+	sem_init(&f.done, 0, 0);
+	testteam_run(&s->tt, 0, flush_begin, &f);
+	while (sem_wait(&f.done)) {
+	}
+	sem_destroy(&f.done);
+	return f.req.err;
+}
+
+/* ---- reading ---- */
+
+struct got {
+	struct labels labels;
+	struct sample_column col;
+};
+struct reading {
+	struct job job;
+	struct source *source;
+	unsigned shard;
+	struct source_query query;
+	struct source_cursor *cursor;
+	struct arena arena;
+	struct got *got;
+	size_t count, cap;
+	enum err err;
+	sem_t done;
+};
+
+static void woken(void *arg)
+{
+	struct reading *r = arg;
+	job_wake(&r->job);
+}
+
+static void keep(struct reading *r, const struct source_item *it)
+{
+	if (r->count == r->cap) {
+		r->cap = r->cap ? 2 * r->cap : 64;
+		r->got = mem_array(r->got, r->cap, sizeof(*r->got));
+	}
+	struct got *g = &r->got[r->count++];
+	g->labels = (struct labels){ .bytes = arena_dup(&r->arena, it->labels.bytes, it->labels.len),
+		.len = it->labels.len };
+	g->col = it->col;
+	g->col.t_ms = arena_dup(&r->arena, it->col.t_ms, it->col.count * sizeof(*it->col.t_ms));
+	g->col.v = arena_dup(&r->arena, it->col.v, it->col.count * sizeof(*it->col.v));
+}
+
+static enum job_state read_slice(struct job *j)
+{
+	struct reading *r = CONTAINER_OF(j, struct reading, job);
+	struct source_item it;
+	if (!r->cursor)
+		r->err = r->source->ops->open(r->source, r->shard, &r->query, &r->cursor);
+	while (!r->err) {
+		enum source_state st = r->cursor->ops->next(r->cursor, &it);
+		if (st == SOURCE_WAIT)
+			return JOB_WAIT;
+		if (st == SOURCE_ERROR) {
+			r->err = r->cursor->err;
+			tap_note("cursor: %s", r->cursor->eb.text);
+		}
+		if (st != SOURCE_READY)
+			break;
+		keep(r, &it);
+		if (job_should_yield())
+			return JOB_YIELD;
+	}
+	if (r->cursor)
+		r->cursor->ops->close(r->cursor);
+	sem_post(&r->done);
+	return JOB_DONE;
+}
+
+static void read_begin(void *arg)
+{
+	struct reading *r = arg;
+	job_start(loop_here(), &r->job);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms_count,
+    int64_t t_min_ms, int64_t t_max_ms,
+    void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg)
+{
+	struct source *src = store_source(s->store);
+	enum err err = ERR_OK;
+	for (unsigned shard = 0; shard < src->ops->shards(src); shard++) {
+		struct reading r = { .source = src, .shard = shard };
+		r.query = (struct source_query){ .what = SOURCE_SERIES_SAMPLES,
+			.t_min_ms = t_min_ms,
+			.t_max_ms = t_max_ms,
+			.matchers = ms,
+			.matchers_count = ms_count,
+			.wake = woken,
+			.wake_arg = &r };
+		arena_init(&r.arena, 1 << 16);
+		sem_init(&r.done, 0, 0);
+		job_init(&r.job, JOB_QUERY, read_slice);
+		testteam_run(&s->tt, loop_index(src->ops->loop_of(src, shard)), read_begin, &r);
+		while (sem_wait(&r.done)) {
+		}
+		/* the job's own turn ends before its memory goes */
+		testteam_run(&s->tt, loop_index(src->ops->loop_of(src, shard)), nothing, NULL);
+		for (size_t i = 0; i < r.count; i++)
+			fn(arg, r.got[i].labels, &r.got[i].col);
+		if (r.err && !err)
+			err = r.err;
+		mem_free(r.got);
+		arena_release(&r.arena);
+		sem_destroy(&r.done);
+	}
+	return err;
+}
+
+void storetest_advance(struct storetest *s, int64_t ms)
+{
+	clock_fake_advance(ms);
+	for (unsigned i = 0; i < 3; i++) {
+		team_clock_moved(s->tt.team);
+		usleep(2000);
+	}
+}

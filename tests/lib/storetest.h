@@ -1,0 +1,46 @@
+/*
+ * storetest - a store in this process, driven from the test's main thread: write rows and wait for the verdict, flush, read back everything through cursors, stop and start again.
+ *
+ * Thread: main. Memory: columns given to a reader's callback are lent for the call.
+ */
+#ifndef TESTS_LIB_STORETEST_H
+#define TESTS_LIB_STORETEST_H
+
+#include "storage/store.h"
+#include "tests/lib/testteam.h"
+
+struct storetest {
+	struct testteam tt;
+	struct store_opts opts;
+	struct store *store;
+	bool team_runs;
+};
+/* Defaults for tests: no limits on new series, small free-space floor, 16 shards. dir is borrowed. */
+void storetest_init(struct storetest *s, const char *dir);
+/* Starts a team and opens. ERR of store_open with its text on stdout as a note. */
+enum err storetest_open(struct storetest *s, unsigned loops);
+void storetest_close(struct storetest *s);
+
+struct storetest_row {
+	struct labels labels;
+	int64_t t_ms;
+	double v;
+};
+struct storetest_verdict {
+	enum err err;
+	uint64_t stored, refused;
+	enum sink_reason reason;
+	char text[512];
+};
+/* One request on loop `loop`; waits for done. */
+struct storetest_verdict storetest_write(
+    struct storetest *s, unsigned loop, const struct storetest_row *rows, size_t count);
+enum err storetest_flush(struct storetest *s);
+/* Every series of all shards with samples in the range that the matchers hold for; fn on the main thread, shard by shard. Returns the first error of a cursor. */
+enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms_count,
+    int64_t t_min_ms, int64_t t_max_ms,
+    void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg);
+/* The clock must be fake: moves it and lets all loops run what came due, again and again until workers and loops have settled for a moment. */
+void storetest_advance(struct storetest *s, int64_t ms);
+
+#endif

@@ -1,0 +1,163 @@
+/* Rounds, merges, retention, returning series and restarts against a plain model. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "tests/lib/storetest.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+
+#define SERIES 60
+#define SLOTS  2000
+#define STEP   15000
+
+static struct arena arena;
+static struct labels names[SERIES];
+static double model[SERIES][SLOTS]; /* NaN with these bits: nothing */
+#define NOTHING 0x7ff8aaaa00000001u
+static int64_t base_ms;
+static uint64_t rng = 88172645463325252u;
+
+static uint32_t rnd(uint32_t n)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return (uint32_t)(rng >> 33) % n;
+}
+
+static void model_clear(void)
+{
+	for (unsigned i = 0; i < SERIES; i++) {
+		for (unsigned k = 0; k < SLOTS; k++)
+			model[i][k] = num_from_bits(NOTHING);
+	}
+}
+
+struct compare {
+	unsigned bad, found, seen[SERIES];
+	unsigned from, to; /* slots */
+};
+
+static void compare_series(void *arg, struct labels ls, const struct sample_column *col)
+{
+	struct compare *c = arg;
+	unsigned i = 0;
+	while (i < SERIES && !label_equal(names[i], ls))
+		i++;
+	if (i == SERIES) {
+		c->bad++;
+		return;
+	}
+	c->seen[i]++;
+	for (uint32_t k = 0; k < col->count; k++) {
+		int64_t slot = (col->t_ms[k] - base_ms) / STEP;
+		bool ok = slot >= 0 && slot < SLOTS && base_ms + slot * STEP == col->t_ms[k] &&
+		    num_bits(model[i][slot]) == num_bits(col->v[k]) &&
+		    (!k || col->t_ms[k] > col->t_ms[k - 1]);
+		if (!ok && c->bad++ < 3)
+			tap_note("series %u slot %lld: got %g, model %g", i, (long long)slot,
+			    col->v[k], slot >= 0 && slot < SLOTS ? model[i][slot] : 0);
+	}
+	c->found += col->count;
+}
+
+static bool same(struct storetest *s, unsigned from, unsigned to, const char *what)
+{
+	struct compare c = { .from = from, .to = to };
+	unsigned want = 0, twice = 0;
+	enum err e = storetest_read(s, NULL, 0, base_ms + (int64_t)from * STEP,
+	    base_ms + (int64_t)to * STEP, compare_series, &c);
+	for (unsigned i = 0; i < SERIES; i++) {
+		for (unsigned k = from; k <= to && k < SLOTS; k++)
+			want += num_bits(model[i][k]) != NOTHING;
+		twice += c.seen[i] > 1;
+	}
+	return tap_ok(!e && !c.bad && !twice && c.found == want,
+	    "%s: %u of %u samples, %u wrong, %u series twice, err %s", what, c.found, want, c.bad,
+	    twice, err_text(e));
+}
+
+static unsigned write_round(struct storetest *s, unsigned slot, unsigned loops, bool disorder)
+{
+	struct storetest_row rows[SERIES + 20];
+	unsigned at[SERIES + 20][2], n = 0;
+	for (unsigned i = 0; i < SERIES; i++) {
+		if (rnd(10) == 0)
+			continue;
+		at[n][0] = i;
+		at[n++][1] = slot;
+	}
+	for (unsigned k = 0; disorder && k < rnd(20); k++) {
+		at[n][0] = rnd(SERIES);
+		at[n++][1] = slot - rnd(slot > 200 ? 200 : slot + 1);
+	}
+	for (unsigned k = 0; k < n; k++) {
+		double v = rnd(3) ? (double)slot : (double)rnd(1000000) / 7;
+		rows[k] = (struct storetest_row){ .labels = names[at[k][0]],
+			.t_ms = base_ms + (int64_t)at[k][1] * STEP,
+			.v = v };
+		model[at[k][0]][at[k][1]] = v;
+	}
+	struct storetest_verdict v = storetest_write(s, rnd(loops), rows, n);
+	return v.err || v.refused ? 1 : 0;
+}
+
+static void random_history(unsigned seed, unsigned loops)
+{
+	char *dir = testlib_tmpdir("back");
+	struct storetest s;
+	storetest_init(&s, dir);
+	s.opts.shards = 4;
+	s.opts.round_every_ms = 40;
+	model_clear();
+	rng = 88172645463325252u + seed * 7919;
+	if (!tap_ok(!storetest_open(&s, loops), "opens"))
+		return;
+	unsigned bad = 0;
+	for (unsigned slot = 0; slot < 1200; slot++) {
+		bad += write_round(&s, slot, loops, true);
+		if (rnd(100) == 0 && storetest_flush(&s))
+			bad++;
+		if (rnd(150) == 0)
+			same(&s, slot > 300 ? slot - rnd(300) : 0, slot, "in the middle");
+		if (rnd(300) == 0) {
+			storetest_close(&s);
+			loops = 1 + rnd(3);
+			if (!tap_ok(!storetest_open(&s, loops), "opens again with %u loops", loops))
+				return;
+			same(&s, 0, SLOTS, "after a restart");
+		}
+	}
+	tap_ok(!bad, "every request is taken (%u not)", bad);
+	same(&s, 0, SLOTS, "at the end");
+	tap_ok(!storetest_flush(&s), "flush");
+	same(&s, 0, SLOTS, "after a flush");
+	storetest_close(&s);
+	tap_ok(!storetest_open(&s, 1), "opens with one loop");
+	same(&s, 0, SLOTS, "after the last restart");
+	same(&s, 100, 103, "a narrow range");
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+int main(void)
+{
+	arena_init(&arena, 1 << 16);
+	base_ms = clock_wall_ms() - SLOTS * STEP;
+	base_ms -= base_ms % STEP;
+	for (unsigned i = 0; i < SERIES; i++) {
+		char no[16];
+		snprintf(no, sizeof(no), "%u", i);
+		names[i] = label_make(
+		    &arena, "__name__", i % 2 ? "back_total" : "back_gauge", "series", no, NULL);
+	}
+	random_history(1, 1);
+	random_history(2, 2);
+	random_history(3, 3);
+	arena_release(&arena);
+	return tap_done();
+}
