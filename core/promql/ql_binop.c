@@ -48,6 +48,9 @@ struct binop {
 	uint32_t pos;
 };
 
+#define NAMED_PAIR_MAX                                                                             \
+ 1000 /* series of the one side that are compared pair by pair for an error text */
+
 static bool is_one_to_one(const struct binop *b)
 {
 	return b->ast->bin.card == QL_ONE_TO_ONE;
@@ -167,6 +170,28 @@ static bool collide(const struct binop *b, const uint64_t *a, const uint64_t *c)
 	return false;
 }
 
+/* Which pair is named must not depend on the order of shards: the smallest by labels, as long as looking at all pairs is cheap. */
+static enum ql_did fail_first_duplicate(
+    struct ql_run *x, struct binop *b, uint32_t found, uint32_t with)
+{
+	const struct ql_col *c = b->one.cols, *l = &c[found], *r = &c[with];
+
+	for (uint32_t i = b->pos; i < b->one.count; i++)
+		b->one_group[i] = group_of(b, c[i].ls);
+	for (uint32_t i = 0; b->one.count <= NAMED_PAIR_MAX && i < b->one.count; i++)
+		for (uint32_t k = 0; k < b->one.count; k++) {
+			if (i == k || b->one_group[i] != b->one_group[k] ||
+			    !collide(b, c[i].has, c[k].has))
+				continue;
+			int d = label_cmp(c[i].ls, l->ls);
+			if (d < 0 || (d == 0 && label_cmp(c[k].ls, r->ls) < 0)) {
+				l = &c[i];
+				r = &c[k];
+			}
+		}
+	return fail_duplicate(x, b, l->ls, r->ls);
+}
+
 static enum ql_did add_one(struct ql_run *x, struct binop *b, uint32_t i)
 {
 	const struct ql_col *c = &b->one.cols[i];
@@ -183,7 +208,7 @@ static enum ql_did add_one(struct ql_run *x, struct binop *b, uint32_t i)
 	if (collide(b, s->has, c->has))
 		for (uint32_t k = s->first; k != QL_TAB_NONE; k = b->one_next[k])
 			if (collide(b, b->one.cols[k].has, c->has))
-				return fail_duplicate(x, b, b->one.cols[k].ls, c->ls);
+				return fail_first_duplicate(x, b, k, i);
 	if (s->first == s->last) {
 		s->has = arena_dup(x->arena, s->has, words * sizeof(uint64_t));
 	}

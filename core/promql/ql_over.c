@@ -7,11 +7,27 @@
 /* Beyond this a partial sum may overflow where the whole would not: the window is summed plainly. */
 #define QL_SUM_SAFE 1e300
 
-/* --- sums --- */
+/*
+ * --- sums ---
+ *
+ * two_sum gives the same sum and error as the Kahan-Neumaier step without looking at magnitudes (both errors are exact), as long as nothing is infinite or NaN:
+ * the fast loops use it, and what comes out not finite is computed again step by step.
+ */
+static inline void two_sum(double x, double *sum, double *c)
+{
+	double s = *sum, t = s + x, b = t - s;
+	*c += (s - (t - b)) + (x - b);
+	*sum = t;
+}
 
 static double sum_plain(const double *v, uint32_t n)
 {
 	double sum = 0, c = 0;
+	for (uint32_t i = 0; i < n; i++)
+		two_sum(v[i], &sum, &c);
+	if (LIKELY(isfinite(sum + c)))
+		return sum + c;
+	sum = c = 0;
 	for (uint32_t i = 0; i < n; i++)
 		ql_kahan(v[i], &sum, &c);
 	return isinf(sum) ? sum : sum + c;
@@ -21,6 +37,13 @@ static double avg_plain(const double *v, uint32_t n)
 {
 	double sum = v[0], c = 0, mean = 0, count = 1;
 	bool incremental = false;
+
+	for (uint32_t i = 1; i < n; i++)
+		two_sum(v[i], &sum, &c);
+	if (LIKELY(isfinite(sum + c)))
+		return sum / (double)n + c / (double)n;
+	sum = v[0];
+	c = 0;
 
 	for (uint32_t i = 1; i < n; i++) {
 		count = (double)(i + 1);
@@ -58,7 +81,7 @@ static void slide_rebuild(struct ql_range *r, struct slide *s, const double *v, 
 {
 	double sum = 0, c = 0;
 	for (uint32_t k = s->hi; k > lo; k--) {
-		ql_kahan(v[k - 1], &sum, &c);
+		two_sum(v[k - 1], &sum, &c);
 		r->scratch[k - 1] = sum;
 		r->scratch2[k - 1] = c;
 	}
@@ -78,11 +101,11 @@ static void sum_slide(struct ql_range *r, const double *v, bool avg, double *out
 			s = (struct slide){ .mid = lo, .hi = lo };
 		}
 		for (; s.hi < hi; s.hi++)
-			ql_kahan(v[s.hi], &s.back, &s.back_c);
+			two_sum(v[s.hi], &s.back, &s.back_c);
 		if (lo >= s.mid)
 			slide_rebuild(r, &s, v, lo);
 		double sum = r->scratch[lo], c = r->scratch2[lo];
-		ql_kahan(s.back, &sum, &c);
+		two_sum(s.back, &sum, &c);
 		c += s.back_c;
 		if (UNLIKELY(!(fabs(sum) < QL_SUM_SAFE)))
 			out[i] = avg ? avg_plain(v + lo, hi - lo) : sum_plain(v + lo, hi - lo);
@@ -121,6 +144,52 @@ static void extreme_slide(struct ql_range *r, const double *v, bool max, double 
 			continue;
 		/* An empty queue: the newer samples were NaN, left out behind a number that is now gone. */
 		out[i] = head < tail ? v[q[head]] : (double)NAN;
+		ql_bit_on(has, i);
+	}
+}
+
+/* level[i] = the extreme of a run of 2 * half samples from i on, from the level below. The earlier one wins when equal. */
+__attribute__((optimize("O3"))) static void table_level(
+    double *restrict level, const double *restrict below, uint32_t half, uint32_t count, bool max)
+{
+	if (max)
+		for (uint32_t i = 0; i < count; i++)
+			level[i] = below[i + half] > below[i] ? below[i + half] : below[i];
+	else
+		for (uint32_t i = 0; i < count; i++)
+			level[i] = below[i + half] < below[i] ? below[i + half] : below[i];
+}
+
+static unsigned log2_floor(uint32_t n)
+{
+	return 31 - (unsigned)__builtin_clz(n);
+}
+
+static void extreme_table(
+    struct ql_range *r, const double *v, uint32_t count, bool max, double *out, uint64_t *has)
+{
+	const double *level[32] = { v };
+	unsigned levels = 0;
+
+	for (uint32_t i = 0; i < r->spec.grid.n; i++)
+		if (r->hi[i] > r->lo[i] && log2_floor(r->hi[i] - r->lo[i]) > levels)
+			levels = log2_floor(r->hi[i] - r->lo[i]);
+	if ((size_t)levels * count > r->table_cap) {
+		r->table_cap = (size_t)levels * count * 2;
+		r->table = mem_array(r->table, r->table_cap, sizeof(*r->table));
+	}
+	for (unsigned k = 1; k <= levels; k++) {
+		double *to = r->table + (size_t)(k - 1) * count;
+		table_level(to, level[k - 1], 1u << (k - 1), count - (1u << k) + 1, max);
+		level[k] = to;
+	}
+	for (uint32_t i = 0; i < r->spec.grid.n; i++) {
+		uint32_t lo = r->lo[i], hi = r->hi[i];
+		if (lo == hi)
+			continue;
+		unsigned k = log2_floor(hi - lo);
+		double a = level[k][lo], b = level[k][hi - (1u << k)];
+		out[i] = (max ? b > a : b < a) ? b : a;
 		ql_bit_on(has, i);
 	}
 }
@@ -171,29 +240,62 @@ static double variance(const double *v, uint32_t n)
 	return (aux + c_aux) / count;
 }
 
-static void regression(
-    const int64_t *t, const double *v, uint32_t n, int64_t zero, double *slope, double *intercept)
+static int64_t line_zero(const struct ql_range *r, uint32_t step, const int64_t *t)
 {
-	double sx = 0, cx = 0, sy = 0, cy = 0, sxy = 0, cxy = 0, sxx = 0, cxx = 0, count = n;
-	bool constant = true;
+	return r->spec.fn == QL_FN_DERIV ? t[0] : ql_grid_t(&r->spec.grid, step);
+}
 
-	for (uint32_t i = 0; i < n; i++) {
-		double x = (double)(t[i] - zero) / 1e3;
-		constant = constant && (i == 0 || v[i] == v[0]);
-		ql_kahan(x, &sx, &cx);
-		ql_kahan(v[i], &sy, &cy);
-		ql_kahan(x * v[i], &sxy, &cxy);
-		ql_kahan(x * x, &sxx, &cxx);
+/* Sums of times: the same for all series scraped together. */
+void ql_over_windows(struct ql_range *r, const int64_t *t)
+{
+	for (uint32_t i = 0; i < r->spec.grid.n; i++) {
+		uint32_t lo = r->lo[i], n = r->hi[i] - lo;
+		double sx = 0, cx = 0, sxx = 0, cxx = 0;
+		if (!n)
+			continue;
+		int64_t zero = line_zero(r, i, t + lo);
+		for (uint32_t k = lo; k < lo + n; k++) {
+			double x = (double)(t[k] - zero) / 1e3;
+			two_sum(x, &sx, &cx);
+			two_sum(x * x, &sxx, &cxx);
+		}
+		r->line[i] = (struct ql_range_line){ sx + cx, sxx + cxx };
 	}
-	if (constant) {
+}
+
+static bool all_equal(const double *v, uint32_t n)
+{
+	for (uint32_t i = 1; i < n; i++)
+		if (v[i] != v[0])
+			return false;
+	return true;
+}
+
+static void regression(const struct ql_range *r, uint32_t step, const int64_t *t, const double *v,
+    uint32_t n, double *slope, double *intercept)
+{
+	double sx = r->line[step].sx, sxx = r->line[step].sxx, count = n;
+	double sy = 0, cy = 0, sxy = 0, cxy = 0;
+	int64_t zero = line_zero(r, step, t);
+
+	if (all_equal(v, n)) {
 		*slope = isinf(v[0]) ? (double)NAN : 0;
 		*intercept = isinf(v[0]) ? (double)NAN : v[0];
 		return;
 	}
-	sx += cx;
+	for (uint32_t i = 0; i < n; i++) {
+		two_sum(v[i], &sy, &cy);
+		two_sum((double)(t[i] - zero) / 1e3 * v[i], &sxy, &cxy);
+	}
+	if (UNLIKELY(!isfinite(sy + cy) || !isfinite(sxy + cxy))) {
+		sy = cy = sxy = cxy = 0;
+		for (uint32_t i = 0; i < n; i++) {
+			ql_kahan(v[i], &sy, &cy);
+			ql_kahan((double)(t[i] - zero) / 1e3 * v[i], &sxy, &cxy);
+		}
+	}
 	sy += cy;
 	sxy += cxy;
-	sxx += cxx;
 	double cov = sxy - sx * sy / count, var = sxx - sx * sx / count;
 	*slope = cov / var;
 	*intercept = sy / count - *slope * sx / count;
@@ -310,12 +412,12 @@ static bool window_value(
 	case QL_FN_DERIV:
 		if (n < 2)
 			return false;
-		regression(t, v, n, t[0], out, &intercept);
+		regression(r, step, t, v, n, out, &intercept);
 		return true;
 	case QL_FN_PREDICT_LINEAR:
 		if (n < 2)
 			return false;
-		regression(t, v, n, ql_grid_t(&s->grid, step), &slope, &intercept);
+		regression(r, step, t, v, n, &slope, &intercept);
 		*out = slope * s->param[0][step] + intercept;
 		return true;
 	case QL_FN_DOUBLE_EXPONENTIAL_SMOOTHING:
@@ -334,13 +436,17 @@ void ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t
 {
 	enum ql_fn fn = r->spec.fn;
 	bool slide = r->_slide && !r->plain;
+	bool table = !r->plain && r->samples_in_windows > 2 * (uint64_t)count;
 
 	if (fn == QL_FN_CHANGES || fn == QL_FN_RESETS) {
 		counted(r, v, count, out, has);
 	} else if (slide && (fn == QL_FN_SUM_OVER_TIME || fn == QL_FN_AVG_OVER_TIME)) {
 		sum_slide(r, v, fn == QL_FN_AVG_OVER_TIME, out, has);
-	} else if (slide && (fn == QL_FN_MIN_OVER_TIME || fn == QL_FN_MAX_OVER_TIME)) {
-		extreme_slide(r, v, fn == QL_FN_MAX_OVER_TIME, out, has);
+	} else if (table && (fn == QL_FN_MIN_OVER_TIME || fn == QL_FN_MAX_OVER_TIME)) {
+		if (r->has_nan)
+			extreme_slide(r, v, fn == QL_FN_MAX_OVER_TIME, out, has);
+		else
+			extreme_table(r, v, count, fn == QL_FN_MAX_OVER_TIME, out, has);
 	} else {
 		for (uint32_t i = 0; i < r->spec.grid.n; i++) {
 			uint32_t lo = r->lo[i], n = r->hi[i] - lo;

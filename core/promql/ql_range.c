@@ -35,6 +35,7 @@ void ql_range_init(struct ql_range *r, const struct ql_range_spec *spec)
 	r->lo = mem_array(NULL, spec->grid.n, sizeof(*r->lo));
 	r->hi = mem_array(NULL, spec->grid.n, sizeof(*r->hi));
 	r->rate = mem_array(NULL, spec->grid.n, sizeof(*r->rate));
+	r->line = mem_array(NULL, spec->grid.n, sizeof(*r->line));
 }
 
 void ql_range_release(struct ql_range *r)
@@ -42,6 +43,8 @@ void ql_range_release(struct ql_range *r)
 	mem_free(r->lo);
 	mem_free(r->hi);
 	mem_free(r->rate);
+	mem_free(r->line);
+	mem_free(r->table);
 	mem_free(r->_times);
 	mem_free(r->_t);
 	mem_free(r->_v);
@@ -113,14 +116,28 @@ static void range_windows(struct ql_range *r, const int64_t *t, uint32_t count)
 	range_bounds(r, t, count);
 	if (is_rate(r->spec.fn) && !r->spec.anchored && !r->spec.smoothed)
 		ql_rate_windows(r, t);
+	else if (r->spec.fn == QL_FN_DERIV || r->spec.fn == QL_FN_PREDICT_LINEAR)
+		ql_over_windows(r, t);
 }
 
-static uint32_t count_stale(const double *v, uint32_t count)
+/* A stale marker is a NaN, and NaN is rare: the loop over all values is plain vector code. */
+__attribute__((optimize("O3"))) static bool any_nan(const double *v, uint32_t count)
 {
 	uint64_t n = 0;
 	for (uint32_t i = 0; i < count; i++)
-		n += num_bits(v[i]) == SAMPLE_STALE_BITS;
-	return (uint32_t)n;
+		n += v[i] != v[i];
+	return n != 0;
+}
+
+static bool any_stale(struct ql_range *r, const double *v, uint32_t count)
+{
+	r->has_nan = any_nan(v, count);
+	if (LIKELY(!r->has_nan))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		if (sample_is_stale(v[i]))
+			return true;
+	return false;
 }
 
 static uint32_t drop_stale(struct ql_range *r, const int64_t *t, const double *v, uint32_t count)
@@ -153,7 +170,7 @@ enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v, uin
 {
 	*any = false;
 	range_room(r, count);
-	if (count_stale(v, count)) {
+	if (any_stale(r, v, count)) {
 		count = drop_stale(r, t, v, count);
 		t = r->_t;
 		v = r->_v;

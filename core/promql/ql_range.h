@@ -5,7 +5,9 @@
  * Two indices move over the column, so the bounds of all windows cost samples + steps; series scraped together share their times, and then the bounds of the series before are used again.
  * Functions with a sliding state use it when windows overlap much; ql_range_plain switches that off (the oracle of the tests).
  *   rate, increase, delta   precomputed factors per window, list of counter resets
- *   sum, avg, min, max      suffix aggregates of the older part + running aggregate of the newer part: nothing is ever subtracted, so a window never carries another window's rounding
+ *   sum, avg                suffix sums of the older part + running sum of the newer part: nothing is ever subtracted, so a window never carries another window's rounding
+ *   min, max                a table of extremes of runs of 1, 2, 4, ... samples, two of which cover a window; a monotone queue when there is NaN
+ *   deriv, predict_linear   sums of the times once for all series with these times, sums of the values per window
  *   changes, resets         prefix counts
  *   the rest                a loop over the window
  * Sketch: 10,000 series x 240 samples, 60 steps: rate costs about 2 ns per sample.
@@ -36,10 +38,14 @@ void ql_range_reach(const struct ql_range_spec *s, int64_t *t_min_ms, int64_t *t
 struct ql_range_rate { /* what rate needs of a window's times */
 	double sampled, to_start, to_end, factor;
 };
+struct ql_range_line { /* what a regression needs of a window's times */
+	double sx, sxx;
+};
 struct ql_range {
 	struct ql_range_spec spec;
 	uint32_t *lo, *hi; /* per step: samples lo..hi-1 */
 	struct ql_range_rate *rate;
+	struct ql_range_line *line;
 	int64_t *_times; /* those the bounds belong to */
 	uint32_t _times_count, _times_cap;
 	bool _times_valid, _slide;
@@ -47,7 +53,10 @@ struct ql_range {
 	int64_t *_t;                 /* without stale markers */
 	double *_v;
 	double *scratch, *scratch2; /* _cap values each */
-	uint32_t *index;            /* _cap + 1 values */
+	double *table;              /* table_cap values */
+	size_t table_cap;
+	bool has_nan;    /* of the column at hand */
+	uint32_t *index; /* _cap + 1 values */
 	uint32_t _cap;
 	bool plain; /* tests: window loops only */
 };
@@ -69,6 +78,7 @@ void ql_sort_doubles(double *v, uint32_t count);              /* NaN first */
 
 /* Parts (ql_rate.c, ql_over.c), on filtered columns with bounds in r. */
 void ql_rate_windows(struct ql_range *r, const int64_t *t);
+void ql_over_windows(struct ql_range *r, const int64_t *t);
 void ql_rate_run(struct ql_range *r, const double *v, uint32_t count, double *out, uint64_t *has);
 void ql_rate_extended(struct ql_range *r, const int64_t *t, const double *v, uint32_t count,
     double *out, uint64_t *has);

@@ -30,20 +30,24 @@ void ql_rate_windows(struct ql_range *r, const int64_t *t)
 	}
 }
 
-/* Indices where a counter fell, closed by count. */
-static uint32_t find_resets(const double *v, uint32_t count, uint32_t *at)
+__attribute__((optimize("O3"))) static bool any_reset(const double *v, uint32_t count)
 {
-	uint64_t any = 0;
+	uint64_t n = 0;
+	for (uint32_t i = 1; i < count; i++)
+		n += v[i] < v[i - 1];
+	return n != 0;
+}
+
+/* Indices where a counter fell, closed by UINT32_MAX. */
+static void find_resets(const double *v, uint32_t count, uint32_t *at)
+{
 	uint32_t n = 0;
 
-	for (uint32_t i = 1; i < count; i++)
-		any += v[i] < v[i - 1];
-	if (any)
+	if (any_reset(v, count))
 		for (uint32_t i = 1; i < count; i++)
 			if (v[i] < v[i - 1])
 				at[n++] = i;
 	at[n] = UINT32_MAX;
-	return n;
 }
 
 /* The factor when the counter's zero point lies inside the stretch to the window's start. */
