@@ -8,7 +8,7 @@
  *   Sample             1 double value  2 int64 timestamp
  *   MetricMetadata     1 enum type  2 string family  4 string help  5 string unit
  *
- * Two ways through a series: fast_series() knows only the bytes that senders' encoders really make, and takes back what it did when a byte is different;
+ * Two ways through a series: fast_run() knows only the bytes that senders' encoders really make, and leaves a series alone when a byte is different;
  * slow_series() knows the whole encoding and is the judge of what is malformed.
  */
 enum {
@@ -141,12 +141,16 @@ static inline bool fast_sample(const uint8_t *p, const uint8_t *end, struct batc
 	return p == end;
 }
 
-/* The series whose tag is at p, FAST_MARGIN bytes or more before the end of the body. Its end, or NULL and nothing done. */
-static inline const uint8_t *fast_series(struct scan *s, const uint8_t *p)
+/*
+ * The series whose tag is at p, FAST_MARGIN bytes or more before the end of the body: its rows from *row on.
+ * Gives its end and moves *row; or NULL, when a byte is unusual or the rows are full, and then nothing counts of what was written.
+ */
+static inline const uint8_t *fast_series(const uint8_t *p, const uint8_t *body_end,
+    struct batch_row **row, const struct batch_row *rows_end)
 {
 	size_t len, head = short_len(p + 1, &len);
 	p += 1 + head;
-	if (UNLIKELY(!head || (size_t)(s->end - p) < len + FAST_MARGIN))
+	if (UNLIKELY(!head || (size_t)(body_end - p) < len + FAST_MARGIN))
 		return NULL;
 	const uint8_t *const labels = p, *const end = p + len;
 	while (p < end && *p == TAG(1, BYTES)) {
@@ -158,28 +162,49 @@ static inline const uint8_t *fast_series(struct scan *s, const uint8_t *p)
 				return NULL;
 			p += 3 + label_len;
 		}
-		if (UNLIKELY(p > end))
-			return NULL;
 	}
-	struct batch *b = s->batch;
-	const size_t labels_len = (size_t)(p - labels), rows_before = b->rows_count;
-	while (p < end) {
+	if (UNLIKELY(p > end))
+		return NULL;
+	const uint32_t labels_len = (uint32_t)(p - labels);
+	struct batch_row *r = *row;
+	for (; p < end; r++) {
 		size_t sample_len = p[1];
 		if (UNLIKELY(p[0] != TAG(2, BYTES) || sample_len >= 0x80 ||
-		        sample_len + 2 > (size_t)(end - p)))
-			goto undo;
-		struct batch_row *row = batch_add(b);
-		row->labels = labels;
-		row->labels_len = (uint32_t)labels_len;
-		row->flags = 0;
-		if (UNLIKELY(!fast_sample(p + 2, p + 2 + sample_len, row)))
-			goto undo;
+		        sample_len + 2 > (size_t)(end - p) || r == rows_end))
+			return NULL;
+		r->labels = labels;
+		r->labels_len = labels_len;
+		r->flags = 0;
+		if (UNLIKELY(!fast_sample(p + 2, p + 2 + sample_len, r)))
+			return NULL;
 		p += 2 + sample_len;
 	}
+	*row = r;
 	return end; /* not p, though equal: so the next series can begin before this one's walk has ended */
-undo:
-	b->rows_count = rows_before;
-	return NULL;
+}
+
+/* Series after series as long as they are usual. Gives the end of the last one. */
+static const uint8_t *fast_run(struct scan *s, const uint8_t *p)
+{
+	struct batch *b = s->batch;
+	const uint8_t *const body_end = s->end;
+	const uint64_t series_max = RW1_SERIES_MAX - s->series,
+	               samples_max = RW1_SAMPLES_MAX - s->samples;
+	struct batch_row *const first = b->rows + b->rows_count, *row = first;
+	const size_t room = b->rows_cap - b->rows_count;
+	const struct batch_row *const rows_end = first + (room < samples_max ? room : samples_max);
+	uint64_t series = 0;
+	while (body_end - p > FAST_MARGIN && *p == TAG(1, BYTES) && series < series_max) {
+		const uint8_t *next = fast_series(p, body_end, &row, rows_end);
+		if (!next)
+			break;
+		p = next;
+		series++;
+	}
+	b->rows_count += (size_t)(row - first);
+	s->samples += (size_t)(row - first);
+	s->series += series;
+	return p;
 }
 
 /* --- the whole encoding --- */
@@ -331,17 +356,9 @@ enum err rw1_decode(
 	enum err err = ERR_OK;
 	const uint8_t *p = body;
 	while (p < s.end && !err) {
-		const uint8_t *next = NULL;
-		const size_t rows = b->rows_count;
-		if (LIKELY(*p == TAG(1, BYTES) && s.end - p > FAST_MARGIN))
-			next = fast_series(&s, p);
-		if (LIKELY(next)) {
-			p = next;
-			s.series++;
-			s.samples += b->rows_count - rows;
-		} else {
+		p = fast_run(&s, p);
+		if (p < s.end)
 			err = slow_field(&s, &p);
-		}
 		if (UNLIKELY(s.series > RW1_SERIES_MAX && !err))
 			err = errbuf_set(eb, ERR_TOOBIG, "more than %u series", RW1_SERIES_MAX);
 		if (UNLIKELY(s.samples > RW1_SAMPLES_MAX && !err))
