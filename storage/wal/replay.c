@@ -227,8 +227,7 @@ static bool gap_behind(const struct run *r, size_t index)
 	if (index + 1 == r->segs_count)
 		return true; /* unknown: look */
 	const struct walseg_head *next = &r->segs[index + 1].head;
-	return r->expected <= r->segs[index].end && r->expected < next->first_seq &&
-	    r->expected <= r->told;
+	return r->expected <= r->segs[index].end && r->expected <= next->prev_end;
 }
 
 /* What the rest of the segment tells of what was synced; the reader stays where it is. False: no frame is left. */
@@ -310,15 +309,13 @@ static enum err seg_run(struct run *r, size_t index)
 	const struct seg *seg = &r->segs[index];
 	struct replay_segment *s = &r->out->segments[r->out->segments_count++];
 	*s = (struct replay_segment){ .slot = seg->slot, .order = seg->head.order };
-	/* The head vouches for where the segment begins: what is missing before it was never synced, or is damaged. */
-	uint64_t first = seg->head.first_seq;
-	if (r->expected && first > r->expected && r->told >= r->expected) {
-		uint64_t last = first - 1 < r->told ? first - 1 : r->told;
-		r->out->damaged_frames += last - r->expected + 1;
+	/* The head vouches for what was synced before it and for where it begins: what lies between was a mark. */
+	if (r->expected && seg->head.prev_end >= r->expected) {
+		r->out->damaged_frames += seg->head.prev_end - r->expected + 1;
 		r->out->damaged_places++;
 	}
-	if (first > r->expected)
-		r->expected = first;
+	if (seg->head.first_seq > r->expected)
+		r->expected = seg->head.first_seq;
 	char name[WALSEG_NAME_MAX];
 	walseg_name(seg->slot, name);
 	struct fsio_file *f;

@@ -510,6 +510,8 @@ static enum err seg_write(struct walog *w, struct seg *s)
 	}
 	uint64_t bytes = s->offset - from;
 	s->bytes += bytes;
+	if (s == w->cur) /* a new one is counted when it joins the others */
+		w->held_bytes += bytes;
 	w->unwritten = NULL;
 	w->unwritten_bytes = 0;
 	metric_add(M_LOG_FRAMES, frames);
@@ -678,7 +680,8 @@ static void ready_arrived(struct mbox_msg *msg)
 		w->spare_next_ns = 0;
 		return;
 	}
-	w->spare_next_ns = clock_real_mono_ns() + SPARE_RETRY_NS;
+	/* Someone waits: at once, the third failure ends it. */
+	w->spare_next_ns = w->need_bytes ? 0 : clock_real_mono_ns() + SPARE_RETRY_NS;
 	if (w->need_bytes)
 		failed(w, r->err, "prepare");
 	else
@@ -744,6 +747,8 @@ static bool batch_switch(struct walog *w)
 		return true;
 	}
 	w->need_bytes = WALSEG_DATA + w->batch.bytes;
+	if (w->state != ERR_NOSPACE)
+		w->spare_next_ns = 0;
 	spare_ask(w);
 	if (!w->spare.file)
 		return false;

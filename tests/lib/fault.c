@@ -1,0 +1,186 @@
+#include "tests/lib/fault.h"
+
+#include <pthread.h>
+#include <string.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	const char *part;
+	uint64_t calls, nth, count, hits;
+	enum err err;
+} faults[FAULT_KINDS];
+static const struct fsio_ops *under;
+static size_t partial_bytes;
+static uint64_t disk_free = UINT64_MAX;
+
+static enum err fault_one(enum fault_kind kind, const char *path)
+{
+	if (!faults[kind].count || (faults[kind].part && !strstr(path, faults[kind].part)))
+		return ERR_OK;
+	uint64_t n = ++faults[kind].calls;
+	if (n < faults[kind].nth || n - faults[kind].nth >= faults[kind].count)
+		return ERR_OK;
+	faults[kind].hits++;
+	return faults[kind].err;
+}
+
+static enum err fault_of(enum fault_kind kind, const char *path)
+{
+	pthread_mutex_lock(&lock);
+	enum err e = fault_one(kind, path), any = fault_one(FAULT_ANY, path);
+	pthread_mutex_unlock(&lock);
+	return e ? e : any;
+}
+
+static enum err fault_write_at(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off)
+{
+	enum err e = fault_of(FAULT_WRITE, fsio_file_path(f));
+	if (!e)
+		return under->write_at(f, v, count, off);
+	size_t left = partial_bytes;
+	for (size_t i = 0; i < count && left; i++) {
+		struct iovec part = v[i];
+		if (part.iov_len > left)
+			part.iov_len = left;
+		left -= part.iov_len;
+		if (part.iov_len && under->write_at(f, &part, 1, off))
+			break;
+		off += part.iov_len;
+	}
+	return e;
+}
+
+static enum err fault_read_at(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
+{
+	enum err e = fault_of(FAULT_READ, fsio_file_path(f));
+	return e ? e : under->read_at(f, data, len, off, nowait);
+}
+
+static enum err fault_sync(struct fsio_file *f)
+{
+	enum err e = fault_of(FAULT_SYNC, fsio_file_path(f));
+	return e ? e : under->sync(f);
+}
+
+static enum err fault_allocate(struct fsio_file *f, uint64_t size)
+{
+	enum err e = fault_of(FAULT_ALLOCATE, fsio_file_path(f));
+	return e ? e : under->allocate(f, size);
+}
+
+static enum err fault_truncate(struct fsio_file *f, uint64_t size)
+{
+	enum err e = fault_of(FAULT_TRUNCATE, fsio_file_path(f));
+	return e ? e : under->truncate(f, size);
+}
+
+static enum err fault_open(
+    struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out)
+{
+	enum err e = fault_of(FAULT_OPEN, name);
+	return e ? e : under->open(d, name, mode, out);
+}
+
+static enum err fault_rename(struct fsio_dir *d, const char *from, const char *to)
+{
+	enum err e = fault_of(FAULT_RENAME, to);
+	return e ? e : under->rename(d, from, to);
+}
+
+static enum err fault_link(struct fsio_dir *d, const char *from, const char *to)
+{
+	enum err e = fault_of(FAULT_LINK, to);
+	return e ? e : under->link(d, from, to);
+}
+
+static enum err fault_remove(struct fsio_dir *d, const char *name)
+{
+	enum err e = fault_of(FAULT_REMOVE, name);
+	return e ? e : under->remove(d, name);
+}
+
+static enum err fault_dir_sync(struct fsio_dir *d)
+{
+	enum err e = fault_of(FAULT_DIR_SYNC, fsio_dir_path(d));
+	return e ? e : under->dir_sync(d);
+}
+
+static enum err fault_mkdir(struct fsio_dir *d, const char *name)
+{
+	enum err e = fault_of(FAULT_MKDIR, name);
+	return e ? e : under->mkdir(d, name);
+}
+
+static enum err fault_free(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes)
+{
+	enum err e = fault_of(FAULT_FREE_BYTES, fsio_dir_path(d));
+	if (!e)
+		e = under->free_bytes(d, free_bytes, total_bytes);
+	pthread_mutex_lock(&lock);
+	if (!e && disk_free != UINT64_MAX)
+		*free_bytes = disk_free;
+	pthread_mutex_unlock(&lock);
+	return e;
+}
+
+static const struct fsio_ops fault_table = {
+	.write_at = fault_write_at,
+	.read_at = fault_read_at,
+	.sync = fault_sync,
+	.allocate = fault_allocate,
+	.truncate = fault_truncate,
+	.open = fault_open,
+	.rename = fault_rename,
+	.link = fault_link,
+	.remove = fault_remove,
+	.dir_sync = fault_dir_sync,
+	.mkdir = fault_mkdir,
+	.free_bytes = fault_free,
+};
+
+void fault_start(const struct fsio_ops *below)
+{
+	under = below ? below : &fsio_real;
+	memset(faults, 0, sizeof(faults));
+	partial_bytes = 0;
+	disk_free = UINT64_MAX;
+	fsio_hook(&fault_table);
+}
+
+void fault_stop(void)
+{
+	fsio_hook(under == &fsio_real ? NULL : under);
+}
+
+void fault_set(enum fault_kind kind, const char *part, uint64_t nth, uint64_t count, enum err err)
+{
+	pthread_mutex_lock(&lock);
+	faults[kind].part = part;
+	faults[kind].calls = faults[kind].hits = 0;
+	faults[kind].nth = nth;
+	faults[kind].count = count;
+	faults[kind].err = err;
+	pthread_mutex_unlock(&lock);
+}
+
+void fault_partial(size_t bytes)
+{
+	pthread_mutex_lock(&lock);
+	partial_bytes = bytes;
+	pthread_mutex_unlock(&lock);
+}
+
+void fault_disk_free(uint64_t free_bytes)
+{
+	pthread_mutex_lock(&lock);
+	disk_free = free_bytes;
+	pthread_mutex_unlock(&lock);
+}
+
+uint64_t fault_hits(enum fault_kind kind)
+{
+	pthread_mutex_lock(&lock);
+	uint64_t n = faults[kind].hits;
+	pthread_mutex_unlock(&lock);
+	return n;
+}
