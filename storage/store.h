@@ -90,6 +90,7 @@ struct store_stats {
 	    mem_by_label[STORE_TOP_MAX];
 	unsigned by_metric_count, by_label_count, by_pair_count, mem_by_label_count;
 };
+struct count;
 struct store_stats_req {
 	unsigned top;              /* 1..STORE_TOP_MAX */
 	struct store_stats *stats; /* filled; caller's */
@@ -97,6 +98,7 @@ struct store_stats_req {
 	struct mbox_msg _msg;
 	struct loop *_from;
 	uint32_t _open;
+	struct count *_counts;
 };
 void store_stats(struct store *st, struct store_stats_req *r);
 unsigned store_shards(const struct store *st);

@@ -447,6 +447,79 @@ static void metadata(void)
 	free(dir);
 }
 
+/* ---- figures ---- */
+
+struct stats_call {
+	struct store_stats_req req;
+	struct teststore *ts;
+	bool done;
+};
+
+static void stats_done(struct store_stats_req *r)
+{
+	CONTAINER_OF(r, struct stats_call, req)->done = true;
+}
+
+static void stats_ask(void *arg)
+{
+	struct stats_call *c = arg;
+	store_stats(c->ts->store, &c->req);
+}
+
+static bool stats_is_done(void *arg)
+{
+	return ((struct stats_call *)arg)->done;
+}
+
+static bool top_is(const struct store_top *t, const char *name, uint64_t value)
+{
+	return strcmp(t->name, name) == 0 && t->value == value;
+}
+
+static void figures(void)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	struct batch b;
+	struct sink_req r;
+	struct arena a;
+	arena_init(&a, 1 << 16);
+	batch_init(&b);
+	int64_t now = clock_wall_ms();
+	for (unsigned i = 0; i < 100; i++) {
+		char n[16];
+		snprintf(n, sizeof n, "i%u", i);
+		teststore_row(&b,
+		    label_make(
+		        &a, LABEL_NAME, i < 70 ? "many" : "few", "job", "x", "instance", n, NULL),
+		    now + i, 1);
+	}
+	teststore_open(&ts, dir, 2, quiet);
+	teststore_append(&ts, 0, &b, &r);
+	struct store_stats *s = mem_zalloc(sizeof *s);
+	struct stats_call c = { .ts = &ts, .req = { .top = 3, .stats = s, .done = stats_done } };
+	testteam_run(&ts.tt, 1, stats_ask, &c);
+	bool done = testteam_wait(&ts.tt, 1, stats_is_done, &c, 5000);
+	tap_ok(done && s->series == 100 && s->label_pairs == 103 && s->t_min_ms == now &&
+	        s->t_max_ms == now + 99,
+	    "figures of both loops are put together");
+	tap_ok(s->by_metric_count == 2 && top_is(&s->by_metric[0], "many", 70) &&
+	        top_is(&s->by_metric[1], "few", 30),
+	    "series by metric");
+	tap_ok(s->by_label_count == 3 && top_is(&s->by_label[0], "instance", 100) &&
+	        top_is(&s->by_label[1], LABEL_NAME, 2) && top_is(&s->by_label[2], "job", 1),
+	    "values by label");
+	tap_ok(s->by_pair_count == 3 && top_is(&s->by_pair[0], "job=x", 100) &&
+	        top_is(&s->by_pair[1], LABEL_NAME "=many", 70),
+	    "series by pair");
+	mem_free(s);
+	teststore_close(&ts);
+	batch_release(&b);
+	arena_release(&a);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 /* ---- the directory ---- */
 
 static void damage(const char *dir, const char *name)
@@ -626,6 +699,7 @@ int main(void)
 	refusals(2);
 	limits();
 	metadata();
+	figures();
 	locks_and_manifest();
 	if (!WEAK)
 		large_request();

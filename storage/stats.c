@@ -1,0 +1,352 @@
+/*
+ * store_stats: every loop counts its shards' pairs of label names and values, in a job, into a table of its own; a worker puts the tables together and picks the largest.
+ * Exact up to PAIRS_MAX pairs a loop; beyond that pairs not seen before are only counted.
+ */
+#include "core/base/num.h"
+#include "core/rt/job.h"
+#include "storage/meta/postings.h"
+#include "storage/store.h"
+#include "storage/store_priv.h"
+#include <stdlib.h>
+
+#define PAIRS_MAX   1000000u
+#define STEP_SLOTS  512u
+#define STEP_VALUES 256u
+
+struct pair {
+	uint64_t hash; /* of name and value; 0 = free place */
+	uint64_t series;
+	const char *value;
+	uint32_t value_len, name; /* index of names */
+};
+struct name {
+	char *text;
+	uint32_t len;
+	uint64_t values, bytes;
+};
+struct count { /* what one loop found */
+	struct mbox_msg msg;
+	struct store_stats_req *req;
+	struct share *share;
+	unsigned shard; /* next one */
+	struct arena texts;
+	struct pair *pairs;
+	uint32_t pairs_mask, pairs_count;
+	struct name *names;
+	uint32_t names_count, names_cap;
+	uint64_t more; /* pairs that found no room */
+	uint64_t series, chunks;
+	int64_t t_min_ms, t_max_ms;
+	struct job job;
+	struct work_task task; /* of the first one home: puts all together */
+	struct count *next;    /* others that are home */
+	/* where it is */
+	const struct shard *at; /* NULL = before the next shard */
+	uint32_t slot;
+	uint32_t *here; /* names of this shard */
+	uint32_t here_count, here_cap, here_at, name;
+	size_t from; /* values of the name done */
+};
+
+static void count_begin(struct mbox_msg *msg);
+static void count_home(struct mbox_msg *msg);
+
+static struct count *count_create(struct store_stats_req *r, struct share *sh)
+{
+	struct count *c = mem_zalloc(sizeof *c);
+	c->req = r;
+	c->share = sh;
+	c->t_min_ms = INT64_MAX;
+	c->t_max_ms = INT64_MIN;
+	c->pairs_mask = 1023;
+	c->pairs = mem_zalloc((c->pairs_mask + 1) * sizeof *c->pairs);
+	arena_init(&c->texts, 64u << 10);
+	return c;
+}
+
+static void count_free(struct count *c)
+{
+	arena_release(&c->texts);
+	mem_free(c->pairs);
+	mem_free(c->names);
+	mem_free(c->here);
+	mem_free(c);
+}
+
+static uint32_t name_index(struct count *c, const char *text, size_t len)
+{
+	for (uint32_t i = 0; i < c->names_count; i++)
+		if (c->names[i].len == len && memcmp(c->names[i].text, text, len) == 0)
+			return i;
+	if (c->names_count == c->names_cap) {
+		c->names_cap = c->names_cap ? c->names_cap * 2 : 64;
+		c->names = mem_array(c->names, c->names_cap, sizeof *c->names);
+	}
+	c->names[c->names_count] =
+	    (struct name){ .text = arena_strndup(&c->texts, text, len), .len = (uint32_t)len };
+	return c->names_count++;
+}
+
+static struct pair *pair_place(const struct count *c, uint64_t hash)
+{
+	uint32_t i = (uint32_t)hash & c->pairs_mask;
+	while (c->pairs[i].hash && c->pairs[i].hash != hash)
+		i = (i + 1) & c->pairs_mask;
+	return &c->pairs[i];
+}
+
+static void pairs_grow(struct count *c)
+{
+	struct pair *old = c->pairs;
+	uint32_t count = c->pairs_mask + 1;
+	c->pairs_mask = count * 2 - 1;
+	c->pairs = mem_zalloc(((size_t)c->pairs_mask + 1) * sizeof *c->pairs);
+	for (uint32_t i = 0; i < count; i++)
+		if (old[i].hash)
+			*pair_place(c, old[i].hash) = old[i];
+	mem_free(old);
+}
+
+static void pair_add(struct count *c, uint32_t name, const char *value, size_t len, uint64_t series)
+{
+	const struct name *n = &c->names[name];
+	uint64_t hash =
+	    hash64(value, len, hash64(n->text, n->len, 0)) | 1; /* figures, not identities */
+	struct pair *p = pair_place(c, hash);
+	if (p->hash) {
+		p->series += series;
+		return;
+	}
+	if (c->pairs_count >= PAIRS_MAX) {
+		c->more++;
+		return;
+	}
+	*p = (struct pair){ .hash = hash,
+		.series = series,
+		.value = arena_strndup(&c->texts, value, len),
+		.value_len = (uint32_t)len,
+		.name = name };
+	if (++c->pairs_count > c->pairs_mask / 2)
+		pairs_grow(c);
+}
+
+static bool on_value(void *arg, const struct postings_value *v)
+{
+	struct count *c = arg;
+	pair_add(c, c->name, v->value, v->value_len, v->series);
+	return true;
+}
+
+static bool on_name(void *arg, const struct postings_name *n)
+{
+	struct count *c = arg;
+	c->name = name_index(c, n->name, n->name_len);
+	c->names[c->name].bytes += n->bytes;
+	if (c->here_count == c->here_cap) {
+		c->here_cap = c->here_cap ? c->here_cap * 2 : 64;
+		c->here = mem_array(c->here, c->here_cap, sizeof *c->here);
+	}
+	c->here[c->here_count++] = c->name;
+	return true;
+}
+
+static void bounds_add(struct count *c, int64_t lo, int64_t hi)
+{
+	c->t_min_ms = lo < c->t_min_ms ? lo : c->t_min_ms;
+	c->t_max_ms = hi > c->t_max_ms ? hi : c->t_max_ms;
+}
+
+static void shard_begin(struct count *c, const struct shard *sh)
+{
+	c->at = sh;
+	c->series += sh->head.series_count;
+	c->chunks += sh->head.stats.packs;
+	c->slot = 0;
+	c->here_count = 0;
+	c->here_at = 0;
+	c->from = 0;
+	LIST_EACH(l, &sh->files) {
+		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		if (f->entry.samples)
+			bounds_add(c, f->entry.t_min_ms, f->entry.t_max_ms);
+	}
+	postings_names(head_postings(&sh->head), on_name, c);
+}
+
+/* Some work on the shard: false when it is counted. */
+static bool shard_step(struct count *c)
+{
+	const struct head *h = &c->at->head;
+	for (unsigned n = 0; n < STEP_SLOTS && c->slot < h->slots_count; n++) {
+		const struct series *s = head_at(h, c->slot++);
+		int64_t lo, hi;
+		if (!(s->flags & SERIES_USED))
+			continue;
+		c->chunks += s->tail_count > 0;
+		if (series_bounds(s, &lo, &hi))
+			bounds_add(c, lo, hi);
+	}
+	if (c->slot < h->slots_count)
+		return true;
+	if (c->here_at == c->here_count)
+		return false;
+	c->name = c->here[c->here_at];
+	const struct name *n = &c->names[c->name];
+	size_t got = postings_values_part(
+	    head_postings(h), n->text, n->len, c->from, STEP_VALUES, on_value, c);
+	c->from += got;
+	if (got < STEP_VALUES) {
+		c->here_at++;
+		c->from = 0;
+	}
+	return true;
+}
+
+static enum job_state count_run(struct job *j)
+{
+	struct count *c = CONTAINER_OF(j, struct count, job);
+	do {
+		if (c->at && shard_step(c))
+			continue;
+		c->at = NULL;
+		if (c->shard == c->share->shards_count) {
+			c->msg.fn = count_home;
+			loop_send(c->req->_from, &c->msg);
+			return JOB_DONE;
+		}
+		shard_begin(c, c->share->shards[c->shard++]);
+	} while (!job_should_yield());
+	return JOB_YIELD;
+}
+
+static void count_begin(struct mbox_msg *msg)
+{
+	struct count *c = CONTAINER_OF(msg, struct count, msg);
+	job_init(&c->job, JOB_QUERY, count_run);
+	job_start(c->share->loop, &c->job);
+}
+
+void store_stats(struct store *st, struct store_stats_req *r)
+{
+	r->_from = loop_here();
+	r->_open = st->loops;
+	r->_counts = NULL;
+	if (r->top < 1 || r->top > STORE_TOP_MAX)
+		r->top = 10;
+	for (unsigned i = 0; i < st->loops; i++) {
+		struct count *c = count_create(r, st->shares[i]);
+		c->msg.fn = count_begin;
+		loop_send(c->share->loop, &c->msg);
+	}
+}
+
+/* ---- at home ---- */
+
+static void merge(struct count *to, const struct count *c)
+{
+	to->series += c->series;
+	to->chunks += c->chunks;
+	to->more += c->more;
+	bounds_add(to, c->t_min_ms, c->t_max_ms);
+	uint32_t *names = mem_array(NULL, c->names_count + 1, sizeof *names);
+	for (uint32_t i = 0; i < c->names_count; i++) {
+		names[i] = name_index(to, c->names[i].text, c->names[i].len);
+		to->names[names[i]].bytes += c->names[i].bytes;
+	}
+	for (uint32_t i = 0; i <= c->pairs_mask; i++) {
+		const struct pair *p = &c->pairs[i];
+		if (p->hash)
+			pair_add(to, names[p->name], p->value, p->value_len, p->series);
+	}
+	mem_free(names);
+}
+
+/* Into a list of the largest, descending; equal ones in the order of their texts. */
+static void top_add(struct store_top *top, unsigned *count, unsigned max, uint64_t value,
+    const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	if (*count == max && top[max - 1].value > value)
+		return;
+	struct store_top t = { .value = value };
+	size_t room = sizeof t.name - 1, n = a_len < room ? a_len : room;
+	memcpy(t.name, a, n);
+	if (b && n < room) {
+		t.name[n++] = '=';
+		size_t m = b_len < room - n ? b_len : room - n;
+		memcpy(t.name + n, b, m);
+	}
+	unsigned at = *count;
+	while (at &&
+	    (top[at - 1].value < value ||
+	        (top[at - 1].value == value && strcmp(top[at - 1].name, t.name) > 0)))
+		at--;
+	if (at == max)
+		return;
+	unsigned last = *count < max ? (*count)++ : max - 1;
+	memmove(&top[at + 1], &top[at], (last - at) * sizeof *top);
+	top[at] = t;
+}
+
+static void report(struct count *c, struct store_stats_req *r)
+{
+	struct store_stats *s = r->stats;
+	memset(s, 0, sizeof *s);
+	s->series = c->series;
+	s->chunks = c->chunks;
+	s->label_pairs = c->pairs_count + c->more;
+	s->t_min_ms = c->t_min_ms;
+	s->t_max_ms = c->t_max_ms;
+	for (uint32_t i = 0; i <= c->pairs_mask; i++) {
+		const struct pair *p = &c->pairs[i];
+		if (!p->hash)
+			continue;
+		struct name *n = &c->names[p->name];
+		n->values++;
+		if (n->len == sizeof LABEL_NAME - 1 && memcmp(n->text, LABEL_NAME, n->len) == 0)
+			top_add(s->by_metric, &s->by_metric_count, r->top, p->series, p->value,
+			    p->value_len, NULL, 0);
+		top_add(s->by_pair, &s->by_pair_count, r->top, p->series, n->text, n->len, p->value,
+		    p->value_len);
+	}
+	for (uint32_t i = 0; i < c->names_count; i++) {
+		const struct name *n = &c->names[i];
+		top_add(s->by_label, &s->by_label_count, r->top, n->values, n->text, n->len, NULL, 0);
+		top_add(s->mem_by_label, &s->mem_by_label_count, r->top, n->bytes, n->text, n->len,
+		    NULL, 0);
+	}
+}
+
+static void together(struct work_task *t)
+{
+	struct count *c = CONTAINER_OF(t, struct count, task);
+	for (struct count *o = c->next; o; o = o->next)
+		merge(c, o);
+	report(c, c->req);
+}
+
+static void together_done(struct work_task *t)
+{
+	struct count *c = CONTAINER_OF(t, struct count, task);
+	struct store_stats_req *r = c->req;
+	for (struct count *o = c, *n; o; o = n) {
+		n = o->next;
+		count_free(o);
+	}
+	r->_counts = NULL;
+	r->done(r);
+}
+
+static void count_home(struct mbox_msg *msg)
+{
+	struct count *c = CONTAINER_OF(msg, struct count, msg);
+	struct store_stats_req *r = c->req;
+	c->next = r->_counts;
+	r->_counts = c;
+	if (--r->_open)
+		return;
+	/* A million pairs take a tenth of a second: not on a loop. */
+	c->task.run = together;
+	c->task.done = together_done;
+	c->task.prio = WORK_READ;
+	work_submit(c->share->store->opts.pool, &c->task);
+}
