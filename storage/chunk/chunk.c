@@ -525,13 +525,39 @@ static uint8_t *raw_stream_put(uint8_t *p, const void *patterns, size_t n)
 	return p + n * 8;
 }
 
+/* Times of a constant step, as the general way would write them: the usual case, at a tenth of the cost. NULL: they are not. */
+static uint8_t *even_times_put(uint8_t *p, const int64_t *t_ms, size_t n, int64_t base_ms)
+{
+	uint64_t step = (uint64_t)t_ms[n > 1] - (uint64_t)t_ms[0], differ = 0;
+	for (size_t i = 1; i < n; i++)
+		differ |= ((uint64_t)t_ms[i] - (uint64_t)t_ms[i - 1]) ^ step;
+	if (n < 2 || differ != 0 || step >> 63)
+		return NULL;
+	*p++ = (uint8_t)(CHUNK_CODE_INT | (step != 1 ? HEAD_STEP : 0));
+	if (step != 1)
+		p = wire_store_varint(p, step);
+	p = wire_store_varint(p, zigzag((uint64_t)t_ms[0] - (uint64_t)base_ms));
+	*p++ = (uint8_t)(MODE_DELTA << 6);
+	*p++ = 0;
+	*p++ = (uint8_t)zigzag(1);
+	for (size_t runs = (n - 1) / CHUNK_SUB; runs > 0;) {
+		size_t some = runs < TOKEN_RUN_MAX ? runs : TOKEN_RUN_MAX;
+		*p++ = (uint8_t)(TOKEN_LINE | (some - 1));
+		runs -= some;
+	}
+	return p;
+}
+
 static uint8_t *times_put(uint8_t *p, uint64_t *x, const int64_t *t_ms, size_t n, int64_t base_ms,
     enum chunk_effort effort)
 {
-	for (size_t i = 0; i < n; i++)
-		x[i] = (uint64_t)t_ms[i] - (uint64_t)base_ms;
-	struct ints s = { x, n, CHUNK_CODE_INT, NULL, NULL };
-	uint8_t *end = ints_put(p, &s, effort);
+	uint8_t *end = even_times_put(p, t_ms, n, base_ms);
+	if (!end) {
+		for (size_t i = 0; i < n; i++)
+			x[i] = (uint64_t)t_ms[i] - (uint64_t)base_ms;
+		struct ints s = { x, n, CHUNK_CODE_INT, NULL, NULL };
+		end = ints_put(p, &s, effort);
+	}
 	return (size_t)(end - p) <= 1 + 8 * n ? end : raw_stream_put(p, t_ms, n);
 }
 
