@@ -106,7 +106,7 @@ def request(port, method, path, body=None, headers=None, timeout=60):
     try:
         c.request(method, path, body, headers or {})
         r = c.getresponse()
-        return r.status, r.read(), dict(r.getheaders())
+        return r.status, r.read(), {k.title(): v for k, v in r.getheaders()}
     finally:
         c.close()
 

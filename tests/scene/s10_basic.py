@@ -61,7 +61,7 @@ if shutil.which("curl"):
     out = subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-w", "%{http_version} %{http_code}", f"http://127.0.0.1:{k.port}/api/v1/query?query=1%2B1"], capture_output=True, text=True, timeout=30).stdout
     ok(out.endswith("2 200") and '"resultType":"scalar"' in out, f"curl speaks HTTP/2 with prior knowledge: {out}")
 if shutil.which("h2load"):
-    out = subprocess.run(["h2load", "-n", "2000", "-c", "8", "-m", "16", f"http://127.0.0.1:{k.port}/api/v1/query?query=1%2B1"], capture_output=True, text=True, timeout=60).stdout
+    out = subprocess.run(["h2load", "-n", "2000", "-c", "4", "-m", "8", f"http://127.0.0.1:{k.port}/api/v1/query?query=1%2B1"], capture_output=True, text=True, timeout=60).stdout
     ok("2000 succeeded, 0 failed" in out, "h2load: 2,000 requests over HTTP/2")
 time.sleep(6)
 status, a = api(k.port, "query", query='up{job="kymo"}')
