@@ -1,9 +1,10 @@
 /*
- * promqltest - runs promqltest scripts: promqltest [-v] [--store DIR] [--shards N] [--loops N] [--shaky N] FILE...
+ * promqltest - runs promqltest scripts: promqltest [-v] [--store DIR [--flush] [--reopen]] [--shards N] [--loops N] [--shaky N] FILE...
  *
  * Prints "file passed/total" for each file and the sum; 0 when everything passed, 1 when not, 2 when a script is broken.
  */
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "tests/promql/ptest_file.h"
 #include "tests/promql/ptest_store.h"
 
@@ -25,7 +26,8 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "store", required_argument, NULL, 's' },
 		{ "shards", required_argument, NULL, 'n' }, { "loops", required_argument, NULL, 'l' },
-		{ "shaky", required_argument, NULL, 'k' }, { NULL, 0, NULL, 0 } };
+		{ "shaky", required_argument, NULL, 'k' }, { "flush", no_argument, NULL, 'f' },
+		{ "reopen", no_argument, NULL, 'r' }, { NULL, 0, NULL, 0 } };
 	struct ptest_file_opts o = { .db = { .shards = 3 }, .out = stdout, .prefix = "" };
 	struct team_opts to = { .loops = 2 };
 	struct ptest_count sum = { 0 };
@@ -40,9 +42,14 @@ int main(int argc, char **argv)
 			to.loops = number(optarg);
 		else if (c == 'k')
 			o.db.shaky = number(optarg);
+		else if (c == 'f')
+			o.db.flush = true;
+		else if (c == 'r')
+			o.db.reopen = true;
 		else
 			return 2;
 	}
+	log_setup(LOG_LEVEL_WARN, false);
 	if (o.db.dir) {
 		o.db.back = &ptest_store;
 		clock_fake(ptest_store_wall_ms);

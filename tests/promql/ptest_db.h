@@ -28,6 +28,8 @@ struct ptest_db_opts {
 	unsigned shaky;                /* memory: see memsrc_shaky */
 	const struct ptest_back *back; /* NULL = memory */
 	const char *dir;               /* for back ends that have one: made when needed, emptied */
+	bool flush,
+	    reopen; /* back ends on disk: after each load, seal what was loaded; close and open again */
 };
 MUST_CHECK enum err ptest_db_open(
     const struct ptest_db_opts *o, struct ptest_db **out, struct errbuf *eb);

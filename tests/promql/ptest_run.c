@@ -24,7 +24,6 @@ static PRINTF_LIKE(2, 3) bool fail(struct run *r, const char *fmt, ...);
 
 struct query {
 	struct mbox_msg msg; /* to the main thread */
-	struct mbox *box;
 	struct ql_opts opts;
 	const char *text;
 	size_t len;
@@ -34,11 +33,20 @@ struct query {
 	const char *err_text;
 };
 
+/* One box for all queries: a sender may still be at it when its message has been taken. */
+static struct mbox *answers(void)
+{
+	static struct mbox *box;
+	if (!box && mbox_create(&box))
+		panic("mbox_create");
+	return box;
+}
+
 static void query_done(void *arg, struct ql *q)
 {
 	struct query *x = arg;
 	x->err = ql_err(q, &x->err_text);
-	mbox_send(x->box, &x->msg);
+	mbox_send(answers(), &x->msg);
 }
 static void query_start(void *arg)
 {
@@ -46,7 +54,7 @@ static void query_start(void *arg)
 	x->err = ql_create(x->text, x->len, &x->opts, &x->q, &x->eb);
 	x->err_text = x->eb.text;
 	if (x->err)
-		mbox_send(x->box, &x->msg);
+		mbox_send(answers(), &x->msg);
 	else
 		ql_start(x->q);
 }
@@ -75,17 +83,15 @@ static void query_run(struct run *r, struct query *x, const char *text, size_t l
 		},
 	};
 	errbuf_init(&x->eb);
-	if (mbox_create(&x->box))
-		panic("mbox_create");
+	answers();
 	team_run_on(r->team, 0, query_start, x);
-	while (!mbox_take(x->box))
-		mbox_wait(x->box, -1);
+	while (!mbox_take(answers()))
+		mbox_wait(answers(), -1);
 }
 static void query_end(struct run *r, struct query *x)
 {
 	if (x->q)
 		team_run_on(r->team, 0, query_free, x);
-	mbox_free(x->box);
 }
 
 /* ---- comparing ---- */

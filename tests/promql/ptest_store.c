@@ -18,14 +18,16 @@ struct back {
 #define FAR_MS                                                                                     \
  (INT64_C(400) * 365 * 86400 * 1000) /* scripts write at the epoch, and far behind it */
 
-static enum err store_make(struct back *b, struct errbuf *eb)
+static enum err store_make(struct back *b, bool fresh, struct errbuf *eb)
 {
 	struct store_opts o;
 	store_opts_default(&o);
-	free(b->store_dir);
-	if (asprintf(&b->store_dir, "%s/store-%u", b->opts.dir, b->store_number++) < 0)
-		abort();
-	testlib_rmtree(b->store_dir);
+	if (fresh) {
+		free(b->store_dir);
+		if (asprintf(&b->store_dir, "%s/store-%u", b->opts.dir, b->store_number++) < 0)
+			abort();
+		testlib_rmtree(b->store_dir);
+	}
 	o.dir = b->store_dir;
 	o.team = b->opts.team;
 	o.pool = b->pool;
@@ -47,16 +49,28 @@ static void store_drop(struct back *b)
 	b->store = NULL;
 }
 
+/* Answers come to the main thread here. One box for all: a sender may still be at it when its message has been taken. */
+static struct mbox *answers(void)
+{
+	static struct mbox *box;
+	if (!box && mbox_create(&box))
+		panic("mbox_create");
+	return box;
+}
+static void await(void)
+{
+	while (!mbox_take(answers()))
+		mbox_wait(answers(), -1);
+}
+
 struct append { /* one batch on its way through the sink */
 	struct sink_req req;
 	struct mbox_msg msg;
-	struct mbox *box;
 	struct sink *sink;
 };
 static void append_done(struct sink_req *req)
 {
-	struct append *a = CONTAINER_OF(req, struct append, req);
-	mbox_send(a->box, &a->msg);
+	mbox_send(answers(), &CONTAINER_OF(req, struct append, req)->msg);
 }
 static void append_start(void *arg)
 {
@@ -68,17 +82,44 @@ static enum err append(struct back *b, struct batch *batch, struct errbuf *eb)
 {
 	struct append a = { .req = { .batch = batch, .done = append_done },
 		.sink = store_sink(b->store) };
-	if (mbox_create(&a.box))
-		return errbuf_set(eb, ERR_NOMEM, "mbox_create");
+	answers();
 	team_run_on(b->opts.team, 0, append_start, &a);
-	while (!mbox_take(a.box))
-		mbox_wait(a.box, -1);
-	mbox_free(a.box);
+	await();
 	if (a.req.err)
 		return errbuf_set(eb, a.req.err, "append: %s", err_text(a.req.err));
 	if (a.req.refused)
 		return errbuf_set(eb, ERR_BADDATA, "append: %s", a.req.first_text);
 	return ERR_OK;
+}
+
+struct flush {
+	struct store_flush_req req;
+	struct mbox_msg msg;
+	struct store *store;
+};
+static void flush_done(struct store_flush_req *req)
+{
+	mbox_send(answers(), &CONTAINER_OF(req, struct flush, req)->msg);
+}
+static void flush_start(void *arg)
+{
+	struct flush *f = arg;
+	store_flush(f->store, &f->req);
+}
+
+static enum err flush(struct back *b, struct errbuf *eb)
+{
+	struct flush f = { .req = { .done = flush_done }, .store = b->store };
+	team_run_on(b->opts.team, 0, flush_start, &f);
+	await();
+	return f.req.err ? errbuf_set(eb, f.req.err, "flush: %s", err_text(f.req.err)) : ERR_OK;
+}
+
+static enum err reopen(struct back *b, struct errbuf *eb)
+{
+	store_close(b->store);
+	b->store = NULL;
+	return store_make(b, false, eb);
 }
 
 static enum err back_load(void *state, const struct ptest_cmd *c, struct errbuf *eb)
@@ -100,13 +141,18 @@ static enum err back_load(void *state, const struct ptest_cmd *c, struct errbuf 
 	}
 	enum err e = b.rows_count ? append(state, &b, eb) : ERR_OK;
 	batch_release(&b);
+	struct back *back = state;
+	if (!e && back->opts.flush)
+		e = flush(back, eb);
+	if (!e && back->opts.reopen)
+		e = reopen(back, eb);
 	return e;
 }
 
 static enum err back_clear(void *state, struct errbuf *eb)
 {
 	store_drop(state);
-	return store_make(state, eb);
+	return store_make(state, true, eb);
 }
 static void back_close(void *state)
 {
@@ -123,7 +169,7 @@ static enum err back_open(const struct ptest_db_opts *o, void **state, struct er
 	b->opts = *o;
 	enum err e = work_create(4, &b->pool);
 	if (!e)
-		e = store_make(b, eb);
+		e = store_make(b, true, eb);
 	*state = b;
 	return e;
 }
