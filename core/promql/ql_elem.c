@@ -113,10 +113,10 @@ double ql_date_part(enum ql_fn fn, int64_t unix_s)
 #pragma GCC diagnostic pop
 }
 
-/* Go's conversion on amd64: what does not fit becomes the smallest integer. */
+/* What no calendar holds (NaN too) is taken as the far past. */
 static int64_t to_seconds(double v)
 {
-	return fabs(v) < 9.2e18 ? (int64_t)v : INT64_MIN;
+	return fabs(v) < 9.2e15 ? (int64_t)v : INT64_MIN / 1000;
 }
 
 static double round_to(double v, double to)

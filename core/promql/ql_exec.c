@@ -293,6 +293,7 @@ struct gathered {
 	struct ql_batch **batch;
 	uint32_t count, cap, pos;
 	struct ql_aggr *sum;
+	bool may_collide;
 };
 
 static void gathered_add(struct ql_run *x, struct gathered *g, struct ql_batch *b)
@@ -323,6 +324,7 @@ static enum err piece_join(struct ql_run *x, struct ql_pn *pn, struct gathered *
 		}
 		return ql_aggr_merge(g->sum, &b->aggr, &x->budget, x->eb);
 	}
+	g->may_collide |= b->may_collide;
 	for (uint32_t i = 0; i < b->vec.count; i++)
 		*ql_vec_add(x->arena, &pn->vec) = b->vec.cols[i];
 	if (pn->raw_count + b->raw_count > pn->raw_cap) {
@@ -368,7 +370,7 @@ static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
 		if (ql_tick(x, pn->grid.n))
 			return QL_AGAIN;
 	}
-	if (p->spec.drop_name && !p->spec.drop_late && !p->spec.has_aggr)
+	if (g->may_collide)
 		x->err = ql_vec_merge_same(x->arena, &pn->vec, pn->grid.n, pn->strict_same, x->eb);
 	return x->err ? QL_FAILED : QL_DONE;
 }

@@ -240,6 +240,8 @@ static double variance(const double *v, uint32_t n)
 	return (aux + c_aux) / count;
 }
 
+typedef double pair __attribute__((vector_size(16)));
+
 static int64_t line_zero(const struct ql_range *r, uint32_t step, const int64_t *t)
 {
 	return r->spec.fn == QL_FN_DERIV ? t[0] : ql_grid_t(&r->spec.grid, step);
@@ -283,10 +285,18 @@ static void regression(const struct ql_range *r, uint32_t step, const int64_t *t
 		*intercept = isinf(v[0]) ? (double)NAN : v[0];
 		return;
 	}
+	/* Both sums side by side, each in the order of the samples. */
+	pair s = { 0, 0 }, c = { 0, 0 };
 	for (uint32_t i = 0; i < n; i++) {
-		two_sum(v[i], &sy, &cy);
-		two_sum((double)(t[i] - zero) / 1e3 * v[i], &sxy, &cxy);
+		pair x = { v[i], (double)(t[i] - zero) / 1e3 * v[i] };
+		pair sum = s + x, b = sum - s;
+		c += (s - (sum - b)) + (x - b);
+		s = sum;
 	}
+	sy = s[0];
+	cy = c[0];
+	sxy = s[1];
+	cxy = c[1];
 	if (UNLIKELY(!isfinite(sy + cy) || !isfinite(sxy + cxy))) {
 		sy = cy = sxy = cxy = 0;
 		for (uint32_t i = 0; i < n; i++) {

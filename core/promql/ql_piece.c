@@ -144,7 +144,7 @@ static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct q
 	switch (spec->mode) {
 	case QL_PIECE_INSTANT:
 	case QL_PIECE_TIME:
-		return ql_instant_run(&spec->range, spec->mode == QL_PIECE_TIME, c->t_ms, c->v,
+		return ql_instant_run(&s->range, spec->mode == QL_PIECE_TIME, c->t_ms, c->v,
 		    c->count, col->v, col->has);
 	case QL_PIECE_SMOOTH:
 		return ql_smooth_run(&spec->range, c->t_ms, c->v, c->count, col->v, col->has);
@@ -176,12 +176,15 @@ static bool scan_column(struct ql_scan *s, const struct source_item *item)
 	return !spec->elems_count || ql_bits_any(col->has, n);
 }
 
-static struct labels scan_labels(const struct ql_piece_spec *spec, struct labels ls, struct arena *a)
+static struct labels scan_labels(struct ql_scan *s, struct labels ls, struct arena *a)
 {
+	const struct ql_piece_spec *spec = &s->piece->spec;
 	struct labels out = ls;
+	unsigned dropped = 0;
 
 	if (spec->drop_name && !spec->drop_late)
-		out = ql_labels_drop_name(a, ls);
+		out = ql_labels_drop(a, ls, &dropped);
+	s->batch->may_collide |= dropped > spec->name_pinned;
 	if (out.bytes == ls.bytes && out.len)
 		out.bytes = arena_dup(a, ls.bytes, ls.len);
 	return out;
@@ -201,7 +204,7 @@ static enum err scan_keep(struct ql_scan *s, const struct source_item *item)
 	struct ql_col *col = ql_vec_add(a, &s->batch->vec);
 	uint64_t *mem = arena_alloc(a, size);
 	memcpy(mem, s->col.has, size);
-	struct labels ls = scan_labels(spec, item->labels, a);
+	struct labels ls = scan_labels(s, item->labels, a);
 	*col = (struct ql_col){
 		.ls = ls,
 		.hash = label_hash(ls),

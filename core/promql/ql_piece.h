@@ -47,6 +47,7 @@ struct ql_piece_spec {
 	struct ql_elem elems[QL_PIECE_ELEMS];
 	unsigned elems_count;
 	bool drop_name, drop_late; /* drop_late: mark instead of removing */
+	bool name_pinned; /* all series have the same name: dropping it makes no two sets equal */
 	bool has_aggr;
 	enum ql_agg aggr_op;
 	struct ql_names aggr_names;
@@ -67,6 +68,7 @@ struct ql_batch { /* made on the shard's loop, owned by the home loop after it w
 	size_t raw_count, raw_cap;
 	struct ql_aggr aggr;
 	struct ql_notes notes;
+	bool may_collide; /* labels were dropped that may have told series apart */
 	uint64_t samples, series, points;
 	enum err err;
 	const char *err_text; /* in the arena */

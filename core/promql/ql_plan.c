@@ -240,8 +240,9 @@ static void piece_drops_name(struct ql_plan *p, struct ql_pn *pn, bool strict)
 		return;
 	s->drop_name = true;
 	s->drop_late = drops_late(p);
+	s->name_pinned = name_is_pinned(pn->ast);
 	pn->strict_same = strict;
-	if (!s->drop_late && !name_is_pinned(pn->ast))
+	if (!s->drop_late && !s->name_pinned)
 		pn->piece_closed = true;
 }
 

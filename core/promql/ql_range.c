@@ -192,27 +192,27 @@ enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v, uin
 
 /* --- instant selectors --- */
 
-bool ql_instant_run(const struct ql_range_spec *s, bool want_time, const int64_t *t,
-    const double *v, uint32_t count, double *out, uint64_t *has)
+bool ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t, const double *v,
+    uint32_t count, double *out, uint64_t *has)
 {
-	uint32_t hi = 0;
-	bool any = false;
+	uint32_t n = r->spec.grid.n;
+	uint64_t any = 0;
 
-	for (uint32_t i = 0; i < s->grid.n; i++) {
-		int64_t ref = ql_range_ref(s, i);
-		while (hi < count && t[hi] <= ref)
-			hi++;
-		if (hi == count && count && t[count - 1] <= num_sat_sub(ref, s->lookback_ms) &&
-		    !s->fixed)
-			break; /* nothing newer will come */
-		if (!hi || t[hi - 1] <= num_sat_sub(ref, s->lookback_ms) ||
-		    sample_is_stale(v[hi - 1]))
-			continue;
-		out[i] = want_time ? (double)t[hi - 1] / 1000 : v[hi - 1];
-		ql_bit_on(has, i);
-		any = true;
+	range_windows(r, t, count);
+	for (uint32_t w = 0; w < ql_words(n); w++) {
+		uint64_t bits = 0;
+		uint32_t end = n < w * 64 + 64 ? n : w * 64 + 64;
+		for (uint32_t i = w * 64; i < end; i++) {
+			uint32_t hi = r->hi[i];
+			if (hi == r->lo[i] || sample_is_stale(v[hi - 1]))
+				continue;
+			out[i] = want_time ? (double)t[hi - 1] / 1000 : v[hi - 1];
+			bits |= (uint64_t)1 << (i & 63);
+		}
+		has[w] |= bits;
+		any |= bits;
 	}
-	return any;
+	return any != 0;
 }
 
 static double smooth_between(int64_t t0, double v0, int64_t t1, double v1, int64_t at)

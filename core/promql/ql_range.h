@@ -66,9 +66,9 @@ void ql_range_release(struct ql_range *r);
 MUST_CHECK enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v,
     uint32_t count, double *out, uint64_t *has, bool *any, struct errbuf *eb);
 
-/* Instant selector: newest sample in (ref - lookback, ref], nothing when it is a stale marker. want_time: the sample's time in seconds instead of its value. */
-bool ql_instant_run(const struct ql_range_spec *s, bool want_time, const int64_t *t,
-    const double *v, uint32_t count, double *out, uint64_t *has);
+/* Instant selector: newest sample in (ref - range, ref], the spec's range being the lookback; nothing when it is a stale marker. want_time: the sample's time in seconds instead of its value. */
+bool ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t, const double *v,
+    uint32_t count, double *out, uint64_t *has);
 /* Instant selector with "smoothed". */
 bool ql_smooth_run(const struct ql_range_spec *s, const int64_t *t, const double *v, uint32_t count,
     double *out, uint64_t *has);

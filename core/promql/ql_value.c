@@ -144,7 +144,7 @@ bool ql_labels_have_name(struct labels ls)
 	return false;
 }
 
-struct labels ql_labels_drop_name(struct arena *a, struct labels ls)
+struct labels ql_labels_drop(struct arena *a, struct labels ls, unsigned *dropped)
 {
 	struct label_iter it = label_iter(ls);
 	struct label l;
@@ -152,8 +152,10 @@ struct labels ql_labels_drop_name(struct arena *a, struct labels ls)
 	uint8_t *out = NULL;
 	uint32_t len = 0;
 
+	*dropped = 0;
 	while (label_next(&it, &l)) {
 		if (is_metadata(&l)) {
+			++*dropped;
 			if (!out) {
 				len = (uint32_t)(from - ls.bytes);
 				out = arena_alloc(a, ls.len);

@@ -127,7 +127,12 @@ bool ql_names_have(const struct ql_names *n, const char *s, size_t len);
 struct labels ql_labels_pick(
     struct buf *scratch, struct labels ls, const struct ql_names *names, bool keep);
 /* Without __name__, __type__ and __unit__: in the arena, or ls itself when it has none of them. */
-struct labels ql_labels_drop_name(struct arena *a, struct labels ls);
+struct labels ql_labels_drop(struct arena *a, struct labels ls, unsigned *dropped);
+static inline struct labels ql_labels_drop_name(struct arena *a, struct labels ls)
+{
+	unsigned dropped;
+	return ql_labels_drop(a, ls, &dropped);
+}
 bool ql_labels_have_name(struct labels ls); /* any of the three */
 
 /* Interning: label sets to ordinals 0, 1, ... in order of arrival. */

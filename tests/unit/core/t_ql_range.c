@@ -454,21 +454,24 @@ static void instant_selectors_take_the_newest(void)
 		uint64_t has[(STEPS_MAX + 63) / 64] = { 0 };
 		struct ql_range_spec s = {
 			.grid = { 900000 + rnd(3000000), 1 + rnd(100000), 1 + rnd(STEPS_MAX) },
-			.lookback_ms = 300000,
+			.range_ms = 300000,
 			.offset_ms = rnd(100000),
 			.fixed = rnd(8) == 0,
 			.at_ms = 2500000,
 		};
 		bool time = rnd(3) == 0;
 		column_make(&c, rnd(FLAVOURS));
-		ql_instant_run(&s, time, c.t, c.v, c.count, out, has);
+		struct ql_range r;
+		ql_range_init(&r, &s);
+		ql_instant_run(&r, time, c.t, c.v, c.count, out, has);
+		ql_range_release(&r);
 		for (uint32_t i = 0; i < s.grid.n; i++) {
 			int64_t ref = (s.fixed ? s.at_ms : ql_grid_t(&s.grid, i)) - s.offset_ms;
 			uint32_t k = c.count;
 			while (k && c.t[k - 1] > ref)
 				k--;
 			bool there =
-			    k && c.t[k - 1] > ref - s.lookback_ms && !sample_is_stale(c.v[k - 1]);
+			    k && c.t[k - 1] > ref - s.range_ms && !sample_is_stale(c.v[k - 1]);
 			double x = there ? (time ? (double)c.t[k - 1] / 1000 : c.v[k - 1]) : 0;
 			bad += there != ql_bit(has, i) || num_bits(x) != num_bits(out[i]);
 		}
