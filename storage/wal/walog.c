@@ -564,7 +564,7 @@ static void failed(struct walog *w, enum err err, const char *what)
 	peers_tell(w);
 	if (!walog_holds(WALOG_BREAK_KEEP_FAILED)) {
 		w->unwritten = NULL;
-		w->unwritten_bytes = 0;
+		w->unwritten_bytes = w->need_bytes = 0;
 		batch_synced(w);
 	}
 }
