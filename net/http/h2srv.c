@@ -192,6 +192,8 @@ static void h2_on_timer(struct loop_timer *t)
 		h2_park_look(s, now_ns);
 	else if (s->state == H2_BODY)
 		h2_body_look(s, now_ns);
+	else if (s->state == H2_SEND && s->whole)
+		h2_reset(s, NGHTTP2_NO_ERROR);
 	else if (s->state == H2_SEND)
 		h2_stall_look(s, now_ns);
 }
@@ -261,6 +263,27 @@ static int h2_on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, vo
 		h2_idle_frame(h); /* a type nobody knows */
 	}
 	return 0;
+}
+
+/* Frames of types nobody knows are asked for only to be counted. */
+static int h2_on_extension_data(
+    nghttp2_session *ng, const nghttp2_frame_hd *hd, const uint8_t *data, size_t len, void *arg)
+{
+	(void)ng;
+	(void)hd;
+	(void)data;
+	(void)len;
+	(void)arg;
+	return NGHTTP2_ERR_CANCEL;
+}
+
+static int h2_on_extension(nghttp2_session *ng, void **payload, const nghttp2_frame_hd *hd, void *arg)
+{
+	(void)ng;
+	(void)payload;
+	(void)hd;
+	(void)arg;
+	return NGHTTP2_ERR_CANCEL;
 }
 
 static int h2_on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -433,10 +456,8 @@ static int h2_on_data(
 	struct h2 *h = arg;
 	struct h2_stream *s = h2_stream_of(h, id);
 	nghttp2_session_consume_connection(ng, len);
-	if (!s || s->state != H2_BODY || !h2_body_grow(s, len)) {
-		nghttp2_session_consume_stream(ng, id, len); /* refused already: passed over */
-		return 0;
-	}
+	if (!s || s->state != H2_BODY || !h2_body_grow(s, len))
+		return 0; /* refused: passed over, and its window stays shut */
 	memcpy(s->body + s->body_len, data, len);
 	s->body_len += len;
 	if (s->parked)
@@ -584,6 +605,7 @@ static ssize_t h2_send(nghttp2_session *ng, const uint8_t *data, size_t len, int
 
 static int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
+	(void)ng;
 	struct h2 *h = arg;
 	if (frame->hd.type == NGHTTP2_RST_STREAM)
 		h2_reset_seen(h);
@@ -593,9 +615,9 @@ static int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	if (!s || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
 	s->whole = true;
-	/* RFC 9113, 8.1: answered before its body was complete; the rest is not wanted. */
+	/* RFC 9113, 8.1: answered before its body was complete; the rest is not wanted. The reset that says so waits a little, for clients that forget an answer over it. */
 	if (!s->client_done)
-		nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+		loop_timer_set(h->c->loop, &s->timer, LIMIT_LINGER_MS);
 	return 0;
 }
 
@@ -719,11 +741,16 @@ static void h2_input(struct conn *c, const uint8_t *data, size_t len)
 	h->inside = true;
 	ssize_t n = nghttp2_session_mem_recv(h->ng, data, len);
 	h->inside = false;
-	h2_flush(h); /* what nghttp2 says about an error, too */
-	if (n < 0 || (size_t)n != len) {
+	bool broken = n < 0 || (size_t)n != len;
+	if (broken) { /* where nghttp2 gives up, it says nothing to the peer */
 		metric_add(M_HTTP_MALFORMED, 1);
-		conn_finish(c);
+		nghttp2_session_terminate_session(h->ng,
+		    n == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR
+		                                      : NGHTTP2_ENHANCE_YOUR_CALM);
 	}
+	h2_flush(h);
+	if (broken)
+		conn_finish(c);
 }
 
 static void h2_filled(struct conn *c, size_t len)
@@ -735,17 +762,16 @@ static void h2_filled(struct conn *c, size_t len)
 static void h2_eof(struct conn *c)
 {
 	struct h2 *h = c->proto;
-	/* Half closed: nothing can be acknowledged any more, but what is being answered may still be read. */
+	/* Without its acknowledgements nothing more can come to an end: what is queued is sent, the rest is told now and freed in h2_closed(). */
+	h->inside = true; /* answers given now must not free streams below this walk */
 	LIST_EACH_SAFE(l, next, &h->streams) {
 		struct h2_stream *s = CONTAINER_OF(l, struct h2_stream, link);
 		if (s->state >= H2_RUN)
 			req_gone(s->req);
 	}
-	c->draining = true;
-	if (!h->stream_count)
-		conn_finish(c);
-	else
-		h2_flush(h);
+	h->inside = false;
+	h2_flush(h);
+	conn_finish(c);
 }
 
 static void h2_room(struct conn *c)
@@ -810,7 +836,13 @@ static nghttp2_session *h2_session(struct h2 *h)
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, h2_on_frame_send);
 	nghttp2_session_callbacks_set_send_callback(cb, h2_send);
 	nghttp2_session_callbacks_set_send_data_callback(cb, h2_send_data);
+	nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(cb, h2_on_extension_data);
+	nghttp2_session_callbacks_set_unpack_extension_callback(cb, h2_on_extension);
+	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		nghttp2_option_set_user_recv_extension_type(opt, (uint8_t)type);
 	nghttp2_option_set_no_auto_window_update(opt, 1);
+	nghttp2_option_set_max_outbound_ack(
+	    opt, 2 * LIMIT_H2_IDLE_FRAME_BURST); /* our bucket is smaller */
 	if (nghttp2_session_server_new2(&ng, cb, h, opt))
 		panic("no memory for a connection");
 	nghttp2_session_callbacks_del(cb);

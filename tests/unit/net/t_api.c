@@ -167,10 +167,10 @@ static void others(void)
 	    GOOD("{\"activeAlertmanagers\":[],\"droppedAlertmanagers\":[]}"));
 	answers("/api/v1/status/buildinfo", 200,
 	    GOOD("{\"version\":\"3.14.0\",\"revision\":\"r\",\"branch\":\"b\",\"buildUser\":\"0.1.0\",\"buildDate\":\"\",\"goVersion\":\"\"}"));
-	answers("/api/v1/status/flags", 200,
-	    GOOD("{\"storage.tsdb.retention.time\":\"30d\",\"query.lookback-delta\":\"5m\"}"));
+	answers("/api/v1/status/flags", 200, GOOD("{}"));
 	answers("/-/healthy", 200, "Prometheus is Healthy.\n");
 	answers("/-/ready", 200, "Prometheus is Ready.\n");
+	answers("/-/reload", 405, "Only POST or PUT requests allowed");
 	answers("/api/v1/nothing", 404, "");
 	answers("/api/v1/write", 405, "");
 	struct fakereq f;

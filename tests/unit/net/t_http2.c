@@ -1,0 +1,628 @@
+/* The HTTP server over loopback, HTTP/2 with prior knowledge: an nghttp2 client, and hand-made frames where a client library would refuse to misbehave. */
+#include <dirent.h>
+#include <nghttp2/nghttp2.h>
+
+#include "tests/lib/httpcli.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testteam.h"
+#include "tests/unit/net/httproutes.h"
+
+static struct testteam tt;
+static struct srv *srv;
+static const char *address;
+
+static void serve(size_t inflight)
+{
+	static const char *addresses[] = { "127.0.0.1:0" };
+	testteam_start(&tt, 2);
+	struct srv_opts opts = { .team = tt.team,
+		.addresses = addresses,
+		.address_count = 1,
+		.routes = { test_rows, COUNT_OF(test_rows) },
+		.gate = test_gate,
+		.inflight_max_bytes = inflight };
+	struct errbuf eb;
+	errbuf_init(&eb);
+	if (srv_create(&opts, &srv, &eb))
+		exit(99);
+	srv_serve(srv);
+	address = srv_address(srv, 0);
+}
+
+static void stop(void)
+{
+	srv_close_all(srv);
+	testteam_stop(&tt);
+	srv_free(srv);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void advance(int64_t ms)
+{
+	for (unsigned i = 0; i < 2; i++)
+		testteam_run(&tt, i, nothing, NULL);
+	clock_fake_advance(ms);
+	team_clock_moved(tt.team);
+}
+
+static bool quiet(size_t conns, size_t reqs)
+{
+	for (unsigned i = 0; i < 5000; i++) {
+		if (srv_connections(srv) <= conns && srv_requests(srv) <= reqs)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+/* ---- a client ---- */
+
+#define STREAMS 700
+struct cli {
+	int fd;
+	nghttp2_session *ng;
+	struct {
+		int status;
+		char *body;
+		size_t len;
+		bool closed;
+		uint32_t code;
+	} s[STREAMS * 2 + 2]; /* by stream id */
+	unsigned closed;
+	bool goaway, over;
+	uint32_t goaway_code;
+	const char *send_data;
+	size_t send_len, send_off[STREAMS * 2 + 2];
+};
+
+static int cli_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
+    size_t name_len, const uint8_t *value, size_t len, uint8_t flags, void *arg)
+{
+	(void)ng;
+	(void)flags;
+	(void)len;
+	struct cli *c = arg;
+	if (name_len == 7 && !memcmp(name, ":status", 7))
+		c->s[f->hd.stream_id].status = atoi((const char *)value);
+	return 0;
+}
+
+static int cli_data(
+    nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg)
+{
+	(void)ng;
+	(void)flags;
+	struct cli *c = arg;
+	c->s[id].body = realloc(c->s[id].body, c->s[id].len + len + 1);
+	memcpy(c->s[id].body + c->s[id].len, data, len);
+	c->s[id].len += len;
+	c->s[id].body[c->s[id].len] = 0;
+	return 0;
+}
+
+static int cli_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
+{
+	(void)ng;
+	struct cli *c = arg;
+	c->s[id].closed = true;
+	c->s[id].code = code;
+	c->closed++;
+	return 0;
+}
+
+static int cli_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
+{
+	(void)ng;
+	struct cli *c = arg;
+	if (f->hd.type == NGHTTP2_GOAWAY) {
+		c->goaway = true;
+		c->goaway_code = f->goaway.error_code;
+	}
+	return 0;
+}
+
+static ssize_t cli_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
+    nghttp2_data_source *source, void *arg)
+{
+	(void)ng;
+	(void)source;
+	struct cli *c = arg;
+	size_t n = c->send_len - c->send_off[id];
+	n = n < len ? n : len;
+	memcpy(buf, c->send_data + c->send_off[id], n);
+	c->send_off[id] += n;
+	if (c->send_off[id] == c->send_len)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return (ssize_t)n;
+}
+
+static void cli_flush(struct cli *c)
+{
+	const uint8_t *p;
+	ssize_t n;
+	while (!c->over && (n = nghttp2_session_mem_send(c->ng, &p)) > 0)
+		if (!httpcli_send(c->fd, p, (size_t)n))
+			c->over = true;
+}
+
+/* manual: windows are not opened again by themselves. */
+static void cli_open(struct cli *c, bool manual)
+{
+	memset(c, 0, sizeof *c);
+	c->fd = httpcli_dial(address);
+	nghttp2_session_callbacks *cb;
+	nghttp2_option *opt;
+	nghttp2_session_callbacks_new(&cb);
+	nghttp2_option_new(&opt);
+	nghttp2_option_set_no_auto_window_update(opt, manual);
+	nghttp2_session_callbacks_set_on_header_callback(cb, cli_header);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, cli_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(cb, cli_close);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, cli_frame);
+	nghttp2_session_client_new2(&c->ng, cb, c, opt);
+	nghttp2_session_callbacks_del(cb);
+	nghttp2_option_del(opt);
+	nghttp2_submit_settings(c->ng, 0, NULL, 0);
+	cli_flush(c);
+}
+
+static int32_t cli_ask(struct cli *c, const char *method, const char *path, const char *extra_name,
+    const char *extra_value, bool body)
+{
+#define NV(n, v) { (uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), strlen(n), strlen(v), 0 }
+	nghttp2_nv nv[] = { NV(":method", method), NV(":path", path), NV(":scheme", "http"),
+		NV(":authority", "a"),
+		NV(extra_name ? extra_name : "x", extra_value ? extra_value : "y") };
+	nghttp2_data_provider p = { .read_callback = cli_read };
+	return nghttp2_submit_request(c->ng, NULL, nv, 5, body ? &p : NULL, NULL);
+}
+
+/* Talks until so many streams have closed, or GOAWAY with wait_end and the end of the connection, or nothing comes for timeout_ms. */
+static bool cli_run(struct cli *c, unsigned closed, int timeout_ms)
+{
+	static uint8_t in[65536];
+	cli_flush(c);
+	while (!c->over && c->closed < closed) {
+		ssize_t n = httpcli_some(c->fd, in, sizeof in, timeout_ms);
+		if (n <= 0) {
+			c->over |= n == 0;
+			break;
+		}
+		if (nghttp2_session_mem_recv(c->ng, in, (size_t)n) < 0)
+			c->over = true;
+		cli_flush(c);
+	}
+	return c->closed >= closed;
+}
+
+static void cli_end(struct cli *c)
+{
+	close(c->fd);
+	for (size_t i = 0; i < COUNT_OF(c->s); i++)
+		free(c->s[i].body);
+	nghttp2_session_del(c->ng);
+}
+
+static struct cli c;
+
+/* ---- hand-made frames ---- */
+
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+static size_t frame(char *out, uint8_t type, uint8_t flags, uint32_t id, const void *data, size_t len)
+{
+	const uint8_t head[9] = { (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, type,
+		flags, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id };
+	memcpy(out, head, 9);
+	if (len)
+		memcpy(out + 9, data, len);
+	return 9 + len;
+}
+
+/* Sends frames, again and again, until GOAWAY comes; its code, or -1. */
+static int64_t abuse(
+    const char *first, size_t first_len, const char *again, size_t again_len, unsigned times)
+{
+	int fd = httpcli_dial(address);
+	char start[64];
+	memcpy(start, PREFACE, 24);
+	size_t n = 24 + frame(start + 24, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
+	httpcli_send(fd, start, n);
+	if (first_len)
+		httpcli_send(fd, first, first_len);
+	for (unsigned i = 0; i < times; i++)
+		if (!httpcli_send(fd, again, again_len))
+			break;
+	static uint8_t in[1u << 20];
+	size_t len = 0;
+	ssize_t r;
+	while (len < sizeof in && (r = httpcli_some(fd, in + len, sizeof in - len, 300)) > 0)
+		len += (size_t)r;
+	close(fd);
+	for (size_t at = 0; at + 9 <= len;) {
+		size_t size = (size_t)in[at] << 16 | (size_t)in[at + 1] << 8 | in[at + 2];
+		if (in[at + 3] == NGHTTP2_GOAWAY && at + 17 <= len)
+			return (int64_t)((uint32_t)in[at + 13] << 24 | (uint32_t)in[at + 14] << 16 |
+			    (uint32_t)in[at + 15] << 8 | in[at + 16]);
+		at += 9 + size;
+	}
+	return -1;
+}
+
+/* ---- cases ---- */
+
+static void plain(void)
+{
+	cli_open(&c, false);
+	int32_t a = cli_ask(&c, "GET", "/ping", NULL, NULL, false);
+	int32_t b = cli_ask(&c, "GET", "/nowhere", NULL, NULL, false);
+	int32_t d = cli_ask(&c, "HEAD", "/-/healthy", NULL, NULL, false);
+	int32_t e = cli_ask(&c, "POST", "/ping", NULL, NULL, false);
+	int32_t f = cli_ask(&c, "OPTIONS", "/ping", NULL, NULL, false);
+	int32_t g = cli_ask(&c, "GET", "/label/x%2Fy/values?q=1?", NULL, NULL, false);
+	int32_t h = cli_ask(&c, "GET", "/stream?200000", NULL, NULL, false);
+	int32_t i = cli_ask(&c, "GET", "/stream?100000,50000", NULL, NULL, false);
+	int32_t j = cli_ask(&c, "GET", "/big?9000000", NULL, NULL, false);
+	tap_ok(cli_run(&c, 9, 5000), "nine requests at once are answered");
+	tap_is_mem(c.s[a].body, c.s[a].len, "pong\n", 5, "a body");
+	tap_is_i64(c.s[b].status, 404, "404");
+	tap_ok(c.s[d].status == 200 && !c.s[d].len, "HEAD");
+	tap_is_i64(c.s[e].status, 405, "405");
+	tap_is_i64(c.s[f].status, 204, "OPTIONS");
+	tap_is_str(c.s[g].body, "x/y|/label/x/y/values|q=1?", "path, parameter, query");
+	tap_ok(c.s[h].len == 1288890 && c.s[h].code == 0, "a streamed answer");
+	tap_ok(c.s[i].status == 200 && c.s[i].code == NGHTTP2_INTERNAL_ERROR,
+	    "one that breaks is reset");
+	tap_is_u64(c.s[j].len, 9000000, "9 MB");
+	cli_end(&c);
+}
+
+static void bodies(void)
+{
+	static char big[6000000];
+	for (size_t i = 0; i < sizeof big; i++)
+		big[i] = (char)(i * 7 + i / 255);
+	cli_open(&c, false);
+	c.send_data = big;
+	c.send_len = sizeof big;
+	int32_t a = cli_ask(&c, "POST", "/echo", "expect", "100-continue", true);
+	tap_ok(cli_run(&c, 1, 5000) && c.s[a].status == 200, "a body without a length, in frames");
+	tap_is_mem(c.s[a].body, c.s[a].len, big, sizeof big, "comes back");
+	int32_t b = cli_ask(&c, "POST", "/echo", "content-length", "6000000", true);
+	tap_ok(cli_run(&c, 2, 5000) && c.s[b].status == 200 && c.s[b].len == sizeof big,
+	    "with a length, too");
+	int32_t d = cli_ask(&c, "POST", "/small", "content-length", "6000000", true);
+	cli_run(&c, 3, 200);
+	tap_is_i64(c.s[d].status, 413, "over the limit by its length");
+	int32_t e = cli_ask(&c, "POST", "/small", NULL, NULL, true);
+	cli_run(&c, 4, 200);
+	tap_is_i64(c.s[e].status, 413, "over the limit as it grows");
+	tap_ok(!c.s[d].closed && !c.s[e].closed,
+	    "both streams rest until the client has had time to read");
+	advance(2100);
+	cli_run(&c, 4, 1000);
+	tap_ok(c.s[d].closed && c.s[e].closed && !c.s[e].code, "then they are closed without blame");
+	int32_t g = cli_ask(&c, "POST", "/echo", NULL, NULL, true);
+	tap_ok(cli_run(&c, 5, 5000) && c.s[g].len == sizeof big, "the connection goes on");
+	c.send_len = 100;
+	int32_t f = cli_ask(&c, "POST", "/proto", NULL, NULL, true);
+	cli_run(&c, 6, 1000);
+	tap_is_i64(c.s[f].status, 415, "before_body refuses");
+	cli_end(&c);
+}
+
+static void many(void)
+{
+	cli_open(&c, false);
+	cli_run(&c, 1, 100); /* SETTINGS */
+	for (unsigned i = 0; i < 600; i++)
+		cli_ask(&c, "GET", i % 3 ? "/later" : "/big?20000", NULL, NULL, false);
+	tap_ok(cli_run(&c, 600, 5000), "600 requests, 128 streams at a time");
+	unsigned good = 0;
+	for (unsigned i = 0; i < 600; i++)
+		good += c.s[1 + 2 * i].status == 200 && c.s[1 + 2 * i].len == (i % 3 ? 8 : 20000);
+	tap_is_u64(good, 600, "all of them answered right");
+	static char large[12000];
+	memset(large, 'x', sizeof large - 1);
+	int32_t a = cli_ask(&c, "GET", "/ping", "x-large", large, false);
+	cli_run(&c, 601, 2000);
+	tap_is_i64(c.s[a].status, 200, "fields of 12 KB pass");
+	static char larger[17000];
+	memset(larger, 'x', sizeof larger - 1);
+	a = cli_ask(&c, "GET", "/ping", "x-large", larger, false);
+	cli_run(&c, 602, 2000);
+	tap_is_i64(c.s[a].status, 431, "over 16 KiB is 431");
+	a = cli_ask(&c, "GET", "/ping", NULL, NULL, false);
+	cli_run(&c, 603, 2000);
+	tap_is_i64(c.s[a].status, 200, "and harms nobody else");
+	cli_end(&c);
+}
+
+static void slow_reader(void)
+{
+	tap_ok(quiet(0, 0), "(quiet)");
+	unsigned done = seen_all().streams_done;
+	cli_open(&c, true);
+	int32_t a = cli_ask(&c, "GET", "/stream?10000000", NULL, NULL, false);
+	cli_run(&c, 99, 300);
+	tap_is_u64(c.s[a].len, 65535, "an answer stops at the client's window");
+	int32_t b = cli_ask(&c, "GET", "/-/healthy", NULL, NULL, false);
+	cli_run(&c, 99, 300);
+	tap_ok(c.s[b].status == 200, "other streams go on");
+	advance(30000);
+	nghttp2_session_consume(c.ng, a, 65535);
+	cli_run(&c, 99, 300);
+	tap_ok(c.s[a].len > 65535 && c.s[a].len <= 2 * 65535, "an opened window lets more through");
+	advance(40000);
+	cli_run(&c, 99, 100);
+	tap_ok(!c.s[a].closed, "which is progress");
+	advance(21000);
+	cli_run(&c, 99, 1000);
+	tap_ok(c.s[a].closed && c.s[a].code == NGHTTP2_CANCEL, "60 s without any end the stream");
+	quiet(1, 1);
+	tap_is_u64(seen_all().streams_done, done + 1, "and its handler is told");
+	cli_end(&c);
+}
+
+static void leaving(void)
+{
+	tap_ok(quiet(0, 0), "(quiet)");
+	struct seen before = seen_all();
+	cli_open(&c, false);
+	int32_t a = cli_ask(&c, "GET", "/hang", NULL, NULL, false);
+	cli_run(&c, 1, 200);
+	nghttp2_submit_rst_stream(c.ng, 0, a, NGHTTP2_CANCEL);
+	int32_t b = cli_ask(&c, "GET", "/ping", NULL, NULL, false);
+	cli_run(&c, 2, 1000);
+	tap_is_i64(c.s[b].status, 200, "a reset stream does not end the connection");
+	quiet(1, 0);
+	tap_ok(seen_all().hang_gone == before.hang_gone + 1 &&
+	        seen_all().hang_done == before.hang_done + 1,
+	    "its handler is told");
+	for (unsigned i = 0; i < 50; i++)
+		cli_ask(&c, "GET", "/hang", NULL, NULL, false);
+	cli_run(&c, 3, 200);
+	cli_end(&c);
+	tap_ok(quiet(0, 0), "a connection with 50 running requests leaves nothing");
+	tap_is_u64(seen_all().hang_gone, before.hang_gone + 51, "all handlers are told");
+}
+
+static void deadlines(void)
+{
+	int fd = httpcli_dial(address);
+	char b[200];
+	memcpy(b, PREFACE, 24);
+	size_t n = 24 + frame(b + 24, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
+	n += frame(b + n, NGHTTP2_HEADERS, 0, 1, "\x82\x84", 2);
+	httpcli_send(fd, b, n);
+	cli_open(&c, false);
+	c.send_len = 1;
+	c.send_data = "x";
+	cli_run(&c, 1, 100);
+	advance(11000);
+	for (ssize_t r = 1; r > 0;)
+		r = httpcli_some(fd, b, sizeof b, 300);
+	tap_ok(httpcli_closed(fd, 100), "an unfinished head ends the connection after 10 s");
+	close(fd);
+	advance(65000);
+	cli_run(&c, 1, 300);
+	tap_ok(c.goaway && c.goaway_code == NGHTTP2_NO_ERROR,
+	    "an idle connection gets GOAWAY after 75 s");
+	cli_end(&c);
+	/* A body that never comes. */
+	cli_open(&c, false);
+	n = frame(b, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
+	    "\x83\x86\x01\x01"
+	    "a\x04\x05/echo",
+	    12);
+	cli_run(&c, 1, 100);
+	httpcli_send(c.fd, b, n);
+	usleep(50000);
+	for (unsigned i = 0; i < 7; i++)
+		advance(1000);
+	uint8_t in[500];
+	size_t len = 0;
+	ssize_t r;
+	while (len < sizeof in && (r = httpcli_some(c.fd, in + len, sizeof in - len, 300)) > 0)
+		len += (size_t)r;
+	tap_ok(len >= 13 && in[len - 13 + 3] == NGHTTP2_RST_STREAM && in[len - 1] == NGHTTP2_CANCEL,
+	    "a body below the least rate ends its stream");
+	cli_end(&c);
+	advance(3000);
+	tap_ok(quiet(0, 0), "nothing is left");
+}
+
+static void misdeeds(void)
+{
+	char f[3000];
+	size_t n = frame(f, NGHTTP2_PING, 0, 0, "12345678", 8);
+	tap_is_i64(abuse(NULL, 0, f, n, 900), -1, "900 PING are borne");
+	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "1,200 are not");
+	n = frame(f, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
+	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor SETTINGS");
+	n = frame(f, NGHTTP2_PRIORITY, 0, 3, "\0\0\0\1\0", 5);
+	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor PRIORITY");
+	n = frame(f, NGHTTP2_WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4);
+	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor WINDOW_UPDATE");
+	n = frame(f, 0x55, 0, 0, "x", 1);
+	tap_is_i64(
+	    abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor frames of unknown type");
+	char first[200];
+	size_t m = frame(first, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
+	    "\x83\x86\x01\x01"
+	    "a\x04\x05/echo",
+	    12);
+	n = frame(f, NGHTTP2_DATA, 0, 1, NULL, 0);
+	tap_is_i64(abuse(first, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor empty DATA");
+	m = frame(first, NGHTTP2_HEADERS, 0, 1, "\x82", 1);
+	n = frame(f, NGHTTP2_CONTINUATION, 0, 1, "", 0);
+	int64_t code = abuse(first, m, f, n, 20);
+	tap_ok(code == NGHTTP2_ENHANCE_YOUR_CALM || code > 0, "nor CONTINUATION without end (%lld)",
+	    (long long)code);
+	/* Rapid reset: each request is reset at once. */
+	static char rapid[300 * 50];
+	size_t len = 0;
+	for (uint32_t i = 0; i < 300; i++) {
+		len += frame(rapid + len, NGHTTP2_HEADERS,
+		    NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1 + 2 * i,
+		    "\x82\x86\x01\x01"
+		    "a\x04\x05/hang",
+		    12);
+		len += frame(rapid + len, NGHTTP2_RST_STREAM, 0, 1 + 2 * i, "\0\0\0\x08", 4);
+	}
+	tap_is_i64(
+	    abuse(rapid, len, NULL, 0, 0), NGHTTP2_ENHANCE_YOUR_CALM, "nor 300 resets in a row");
+	/* An indexed field of 3,000 bytes, referred to many times. */
+	static char bomb[12000];
+	size_t at = 0;
+	memcpy(bomb,
+	    "\x82\x86\x01\x01"
+	    "a\x04\x05/ping\x40\x01x\x7f\xb9\x16",
+	    18);
+	at = 18;
+	memset(bomb + at, 'v', 3000);
+	at += 3000;
+	memset(bomb + at, 0xbe, 8000);
+	at += 8000;
+	static char bomb_frame[12100];
+	n = frame(bomb_frame, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM,
+	    1, bomb, at);
+	code = abuse(bomb_frame, n, NULL, 0, 0);
+	tap_ok(code == NGHTTP2_ENHANCE_YOUR_CALM, "nor a head that unpacks to 24 MB (%lld)",
+	    (long long)code);
+	tap_ok(abuse("\0\0\x05\x06\0\0\0\0\0xxxxx", 14, NULL, 0, 0) > 0,
+	    "a malformed frame is a connection error");
+	advance(3000);
+	tap_ok(quiet(0, 0), "nothing is left of them");
+}
+
+static unsigned open_fds(void)
+{
+	unsigned n = 0;
+	DIR *d = opendir("/proc/self/fd");
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* A recorded talk of a client, cut anywhere. */
+static void vanish(unsigned rounds)
+{
+	static char data[3000];
+	struct cli *rec = &c;
+	memset(rec, 0, sizeof *rec);
+	nghttp2_session_callbacks *cb;
+	nghttp2_session_callbacks_new(&cb);
+	nghttp2_session_client_new(&rec->ng, cb, rec);
+	nghttp2_session_callbacks_del(cb);
+	rec->send_data = data;
+	rec->send_len = sizeof data;
+	nghttp2_submit_settings(rec->ng, 0, NULL, 0);
+	static const char *const paths[] = { "/ping", "/stream?50000", "/later", "/hang", "/echo",
+		"/drop", "/small", "/big?100000" };
+	for (unsigned i = 0; i < 24; i++)
+		cli_ask(rec, i % 8 >= 4 && i % 8 < 7 ? "POST" : "GET", paths[i % 8], NULL, NULL,
+		    i % 8 >= 4 && i % 8 < 7);
+	static char talk[200000];
+	size_t len = 0;
+	const uint8_t *p;
+	ssize_t n;
+	while ((n = nghttp2_session_mem_send(rec->ng, &p)) > 0) {
+		memcpy(talk + len, p, (size_t)n);
+		len += (size_t)n;
+	}
+	nghttp2_session_del(rec->ng);
+	tap_ok(quiet(0, 0), "(quiet before)");
+	unsigned fds = open_fds();
+	srand(5);
+	for (unsigned i = 0; i < rounds; i++) {
+		int fd = httpcli_dial(address);
+		size_t cut = (size_t)rand() % (len + 1), half = (size_t)rand() % (cut + 1);
+		httpcli_send(fd, talk, half);
+		if (rand() % 4 == 0)
+			usleep(300);
+		httpcli_send(fd, talk + half, cut - half);
+		char some[5000];
+		if (rand() % 2)
+			httpcli_some(fd, some, sizeof some, rand() % 2);
+		if (rand() % 2) {
+			struct linger l = { .l_onoff = 1 };
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+		}
+		close(fd);
+	}
+	tap_ok(quiet(0, 0), "%u clients that vanish leave no connection and no request", rounds);
+	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 0, "no byte in flight");
+	tap_is_u64(open_fds(), fds, "and no descriptor");
+	struct seen end = seen_all();
+	tap_ok(end.hang_begun == end.hang_done, "all handlers have ended");
+}
+
+static void pressure(void)
+{
+	/* Budget 10 MiB. */
+	static char big[7u << 20];
+	int first = httpcli_dial(address);
+	httpcli_puts(first, "POST /drop HTTP/1.1\r\nHost: a\r\nContent-Length: 7000000\r\n\r\n");
+	usleep(50000);
+	cli_open(&c, false);
+	c.send_data = big;
+	c.send_len = 2u << 20;
+	int32_t a = cli_ask(&c, "POST", "/drop", "content-length", "2097152", true);
+	int32_t b = cli_ask(&c, "POST", "/drop", "content-length", "20971520", true);
+	cli_run(&c, 1, 300);
+	tap_ok(!c.s[a].status && c.s[b].status == 503,
+	    "over 70 %% a body waits, over 100 %% it is refused");
+	close(first);
+	usleep(50000);
+	advance(100);
+	cli_run(&c, 1, 2000);
+	tap_is_i64(c.s[a].status, 204, "it is read when there is room again");
+	cli_end(&c);
+	advance(3000);
+	tap_ok(quiet(0, 0), "(quiet)");
+	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 0, "and all is given back");
+}
+
+static void draining(void)
+{
+	cli_open(&c, false);
+	int32_t a = cli_ask(&c, "GET", "/hang", NULL, NULL, false);
+	cli_run(&c, 1, 200);
+	srv_stop_accepting(srv);
+	srv_drain(srv);
+	cli_run(&c, 1, 200);
+	tap_ok(c.goaway && c.goaway_code == NGHTTP2_NO_ERROR, "a drain sends GOAWAY");
+	tap_is_u64(srv_connections(srv), 1, "and waits for what runs");
+	nghttp2_submit_rst_stream(c.ng, 0, a, NGHTTP2_CANCEL);
+	cli_flush(&c);
+	cli_run(&c, 2, 500);
+	tap_ok(c.over, "then closes");
+	cli_end(&c);
+	tap_ok(quiet(0, 0), "nothing is left");
+}
+
+int main(int argc, char **argv)
+{
+	clock_fake(1700000000000);
+	serve(10u << 20);
+	pressure();
+	stop();
+	serve(0);
+	plain();
+	bodies();
+	many();
+	slow_reader();
+	leaving();
+	deadlines();
+	misdeeds();
+	vanish(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1000);
+	draining();
+	stop();
+	return tap_done();
+}
