@@ -48,7 +48,7 @@ struct api_opts {
 	int64_t lookback_ms;        /* 0 = 5 min */
 	uint64_t query_samples_max; /* 0 = 50,000,000 */
 	bool admin_api;             /* --web.enable-admin-api */
-	/* Every flag with its value, for /api/v1/status/flags; may be NULL. */
+	/* Every flag with its value, for /api/v1/status/flags, with Prometheus' names for what clients look up (storage.tsdb.retention.time, query.lookback-delta); may be NULL. */
 	void (*flags_each)(const void *flags,
 	    void (*fn)(void *arg, const char *name, const char *value), void *arg);
 	const void *flags;

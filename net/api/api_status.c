@@ -103,12 +103,6 @@ void api_status_flags(struct req *r)
 	buf_add_str(&b, "{");
 	if (o->flags_each)
 		o->flags_each(o->flags, one_flag, &l);
-	/* Prometheus' names for what clients look up. */
-	char retention[NUM_FMT_MAX + 1] = "", lookback[NUM_FMT_MAX + 1] = "";
-	num_fmt_duration(o->retention_ms, retention);
-	num_fmt_duration(o->lookback_ms ? o->lookback_ms : 300000, lookback);
-	one_flag(&l, "storage.tsdb.retention.time", retention);
-	one_flag(&l, "query.lookback-delta", lookback);
 	buf_add_str(&b, "}");
 	finish(r, &b);
 }
@@ -242,6 +236,11 @@ void api_status_ready(struct req *r)
 
 void api_status_lifecycle(struct req *r)
 {
+	if (r->method == REQ_GET) {
+		req_answer_field(r, "allow", "POST, PUT");
+		req_reply_text(r, 405, "Only POST or PUT requests allowed");
+		return;
+	}
 	req_reply_text(r, 403, "Lifecycle API is not enabled.");
 }
 

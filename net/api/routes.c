@@ -8,11 +8,12 @@
 #include "net/conn/limit.h"
 
 /* Every path of the server. A POST of a form has a body, everything else but a write none that is wanted. */
-#define GET_POST (REQ_GET | REQ_POST)
-#define GET_HEAD (REQ_GET | REQ_HEAD)
-#define POST_PUT (REQ_POST | REQ_PUT)
-#define FORM     LIMIT_FORM_BYTES
-#define WRITE    LIMIT_BODY_BYTES
+#define GET_POST  (REQ_GET | REQ_POST)
+#define GET_HEAD  (REQ_GET | REQ_HEAD)
+#define POST_PUT  (REQ_POST | REQ_PUT)
+#define LIFECYCLE (REQ_GET | POST_PUT) /* GET is told what is allowed */
+#define FORM      LIMIT_FORM_BYTES
+#define WRITE     LIMIT_BODY_BYTES
 
 /* clang-format off */
 static const struct route rows[] = {
@@ -54,8 +55,8 @@ static const struct route rows[] = {
 
 	{ GET_HEAD, "/-/healthy",                           api_status_healthy,      ROUTE_UNGATED,              0, NULL },
 	{ GET_HEAD, "/-/ready",                             api_status_ready,        0,                          0, NULL },
-	{ POST_PUT, "/-/reload",                            api_status_lifecycle,    0,                          0, NULL },
-	{ POST_PUT, "/-/quit",                              api_status_lifecycle,    0,                          0, NULL },
+	{ LIFECYCLE, "/-/reload",                            api_status_lifecycle,   0,                          0, NULL },
+	{ LIFECYCLE, "/-/quit",                              api_status_lifecycle,   0,                          0, NULL },
 	{ REQ_GET,  "/metrics",                             api_status_metrics,      0,                          0, NULL },
 	{ REQ_GET,  "/version",                             api_status_version,      ROUTE_JSON,                 0, NULL },
 	{ GET_HEAD, "/",                                    api_status_page,         ROUTE_UNGATED,              0, NULL },

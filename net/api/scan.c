@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define ITEMS_PER_LOOK 64u /* between looks at the clock */
+#define ITEMS_PER_LOOK 16u /* between looks at the clock */
 #define WARNINGS_MAX   4u
 #define NS_PER_MS      1000000u
 #define ITEM_HEAD      4u /* length before each item */
