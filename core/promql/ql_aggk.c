@@ -78,7 +78,7 @@ static enum ql_did check_k(struct ql_run *x, const struct param *p, bool *nothin
 static enum ql_did check_ratio(
     struct ql_run *x, const struct ql_pn *pn, const struct param *p, bool *nothing)
 {
-	struct ql_pos pos = pn->ast->agg.param->pos;
+	struct ql_pos pos = ql_bare_pos(pn->ast->agg.param);
 
 	*nothing = p->max == 0 && p->min == 0;
 	if (*nothing)
@@ -324,7 +324,7 @@ struct quant {
 
 static void quantile_warn(struct ql_run *x, const struct ql_pn *pn, double q)
 {
-	ql_notes_add(&x->notes, false, pn->ast->agg.param->pos,
+	ql_notes_add(&x->notes, false, ql_bare_pos(pn->ast->agg.param),
 	    "quantile value should be between 0 and 1, got %s", ql_fmt_g(x->arena, q));
 }
 

@@ -83,6 +83,13 @@ struct ql_node *ql_skip_parens(struct ql_node *n)
 	return n;
 }
 
+struct ql_pos ql_bare_pos(const struct ql_node *n)
+{
+	while (n->kind == QL_PAREN)
+		n = n->paren;
+	return n->pos;
+}
+
 /* ---- duration expressions (Prometheus 3.14 promql/durations.go) ---- */
 
 struct resolve {

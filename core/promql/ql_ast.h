@@ -127,6 +127,7 @@ void ql_pretty(struct buf *out, const struct ql_node *n);
 /* "line:column" of a byte offset in the text, 1-based. */
 void ql_line_col(const char *text, size_t len, uint32_t pos, unsigned *line, unsigned *col);
 struct ql_node *ql_skip_parens(struct ql_node *n);
+struct ql_pos ql_bare_pos(const struct ql_node *n); /* without its parentheses: what annotations about an argument point at */
 const char *ql_op_text(enum ql_op op);
 const char *ql_agg_text(enum ql_agg op);
 

@@ -644,6 +644,7 @@ void ql_free(struct ql *q)
 		q->run.kept = b->next;
 		ql_batch_free(b);
 	}
+	ql_plan_release(&q->plan);
 	ql_ast_release(q->root);
 	arena_release(&q->arena);
 	q->magic = 0;

@@ -195,7 +195,7 @@ static const char *for_name(struct ql_run *x, struct labels ls)
 static void note_bad_le(
     struct ql_run *x, const struct ql_node *arg, struct labels ls, const char *le, uint32_t len)
 {
-	ql_notes_add(&x->notes, false, arg->pos,
+	ql_notes_add(&x->notes, false, ql_bare_pos(arg),
 	    "bucket label \"le\" is missing or has a malformed value of %s%s",
 	    ql_fmt_q(x->arena, le ? le : "", le ? len : 0), for_name(x, ls));
 }
@@ -269,7 +269,7 @@ static void note_fix(
 	if (!fix->count)
 		return;
 	fix->t_min_ms = fix->t_max_ms = ql_grid_t(&pn->grid, i);
-	ql_notes_fix(&x->notes, hist_arg(pn)->pos, fix,
+	ql_notes_fix(&x->notes, ql_bare_pos(hist_arg(pn)), fix,
 	    arena_printf(x->arena,
 	        "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)%s",
 	        for_name(x, ls)));
@@ -359,7 +359,7 @@ static void warn_quantiles(struct ql_run *x, const struct ql_pn *pn, const doubl
 	for (uint32_t i = 0; i < pn->grid.n; i++)
 		if ((isnan(q[i]) || q[i] < 0 || q[i] > 1) &&
 		    (!i || num_bits(q[i]) != num_bits(q[i - 1])))
-			ql_notes_add(&x->notes, false, pn->ast->call.args[arg]->pos,
+			ql_notes_add(&x->notes, false, ql_bare_pos(pn->ast->call.args[arg]),
 			    "quantile value should be between 0 and 1, got %s",
 			    ql_fmt_g(x->arena, q[i]));
 }

@@ -71,6 +71,20 @@ void ql_notes_fix(
 	note_put(n, true, pos, fix, text, strlen(text));
 }
 
+void ql_notes_quantiles(
+    struct ql_notes *n, struct ql_pos pos, const double *q, const uint64_t *has, uint32_t steps)
+{
+	uint64_t said = num_bits(0); /* 0 is a good one */
+	QL_EACH_BIT(i, has, steps)
+	{
+		if (num_bits(q[i]) == said || (q[i] >= 0 && q[i] <= 1))
+			continue;
+		said = num_bits(q[i]);
+		ql_notes_add(n, false, pos, "quantile value should be between 0 and 1, got %s",
+		    ql_fmt_g(n->arena, q[i]));
+	}
+}
+
 void ql_notes_merge(struct ql_notes *n, const struct ql_notes *from)
 {
 	for (uint32_t i = 0; i < from->tab.count; i++) {

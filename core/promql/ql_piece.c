@@ -171,6 +171,9 @@ static bool scan_column(struct ql_scan *s, const struct source_item *item)
 	if (spec->mode == QL_PIECE_RANGE &&
 	    (spec->range.fn == QL_FN_RATE || spec->range.fn == QL_FN_INCREASE))
 		scan_note_counter(s, item->labels);
+	if (spec->mode == QL_PIECE_RANGE && spec->range.fn == QL_FN_QUANTILE_OVER_TIME)
+		ql_notes_quantiles(
+		    &s->batch->notes, spec->param_pos, spec->range.param[0], col->has, n);
 	for (unsigned i = 0; i < spec->elems_count; i++)
 		ql_elem_run(&spec->elems[i], &spec->range.grid, col->v, col->has);
 	return !spec->elems_count || ql_bits_any(col->has, n);

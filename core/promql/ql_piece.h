@@ -52,7 +52,8 @@ struct ql_piece_spec {
 	enum ql_agg aggr_op;
 	struct ql_names aggr_names;
 	bool aggr_without;
-	struct ql_pos pos; /* of the selector, for notes */
+	struct ql_pos pos;       /* of the selector, for notes */
+	struct ql_pos param_pos; /* of quantile_over_time's first argument */
 	uint64_t points_max, bytes_max, series_max;
 };
 

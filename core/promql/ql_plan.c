@@ -433,6 +433,7 @@ static struct ql_pn *plan_range_piece(struct ql_plan *p, const struct ql_node *c
 		return NULL;
 	struct ql_pn *pn = plan_piece(p, sel, g, QL_PIECE_RANGE, params);
 	pn->piece->spec.range.fn = f->fn;
+	pn->piece->spec.param_pos = ql_bare_pos(call->call.args[0]);
 	for (unsigned i = 0; i < params; i++) {
 		pn->arg[i] = param[i];
 		pn->piece->spec.range.param[i] = param[i]->scalar; /* NULL: known later */
@@ -529,6 +530,104 @@ static struct ql_pn *plan_elem_call(
 	return vec ? plan_elem(p, n, g, e, vec, param, params) : NULL;
 }
 
+/* --- info() --- */
+
+/* The first selector's "@" and offset; those of subqueries around it count until one has an "@" (promql/info.go). */
+static bool first_selector(const struct ql_node *n, struct ql_mods *out)
+{
+	bool found = false;
+
+	switch (n->kind) {
+	case QL_SELECTOR:
+		*out = (struct ql_mods){ .at = n->sel.mods.at,
+			.at_ms = n->sel.mods.at_ms,
+			.offset_ms = n->sel.mods.offset_ms };
+		return true;
+	case QL_SUBQUERY:
+		if (!first_selector(n->sub.expr, out))
+			return false;
+		if (out->at == QL_AT_NONE) {
+			out->offset_ms += n->sub.mods.offset_ms;
+			out->at = n->sub.mods.at;
+			out->at_ms = n->sub.mods.at_ms;
+		}
+		return true;
+	case QL_CALL:
+		for (uint32_t i = 0; !found && i < n->call.args_count; i++)
+			found = first_selector(n->call.args[i], out);
+		return found;
+	case QL_AGGREGATE:
+		return first_selector(n->agg.expr, out) ||
+		    (n->agg.param && first_selector(n->agg.param, out));
+	case QL_BINARY:
+		return first_selector(n->bin.l, out) || first_selector(n->bin.r, out);
+	case QL_UNARY:
+		return first_selector(n->unary.expr, out);
+	case QL_PAREN:
+		return first_selector(n->paren, out);
+	case QL_NUMBER:
+	case QL_TEXT:
+		break;
+	}
+	return false;
+}
+
+/* Matchers of the info series: those of the second argument, and the default name when none asks for one. */
+static struct matcher *info_matchers(struct ql_plan *p, const struct ql_node *sel, uint32_t *count)
+{
+	uint32_t given = sel ? sel->sel.matchers_count : 0, names = 0, positive = 0;
+	struct matcher *ms = arena_array(p->arena, (size_t)given + 1, sizeof(*ms));
+
+	for (uint32_t i = 0; i < given; i++) {
+		ms[i] = sel->sel.matchers[i];
+		if (ms[i].name_len != 8 || memcmp(ms[i].name, LABEL_NAME, 8) != 0)
+			continue;
+		names++;
+		positive += ms[i].type == MATCHER_EQ || ms[i].type == MATCHER_RE;
+	}
+	*count = given;
+	if (positive)
+		return ms;
+	struct ql_plan_matcher *own = arena_zalloc(p->arena, sizeof(*own));
+	const char *value = names ? ".+_info" : "target_info";
+	p->err = matcher_init(
+	    &own->m, names ? MATCHER_RE : MATCHER_EQ, LABEL_NAME, 8, value, strlen(value), p->eb);
+	if (p->err)
+		return NULL;
+	own->next = p->matchers;
+	p->matchers = own;
+	ms[(*count)++] = own->m;
+	return ms;
+}
+
+void ql_plan_release(struct ql_plan *p)
+{
+	for (; p->matchers; p->matchers = p->matchers->next)
+		matcher_release(&p->matchers->m);
+}
+
+static struct ql_pn *plan_info(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	const struct ql_node *sel = n->call.args_count > 1 ? bare(n->call.args[1]) : NULL;
+	struct ql_node *made = arena_zalloc(p->arena, sizeof(*made));
+	struct ql_pn *base = plan(p, n->call.args[0], g);
+
+	if (!base)
+		return NULL;
+	made->kind = QL_SELECTOR;
+	made->type = QL_VECTOR;
+	made->pos = n->pos;
+	made->sel.matchers = info_matchers(p, sel, &made->sel.matchers_count);
+	if (!first_selector(n->call.args[0], &made->sel.mods))
+		made->sel.mods = (struct ql_mods){ 0 };
+	if (p->err)
+		return NULL;
+	struct ql_pn *pn = node_make(p, PN_INFO, n, g, 2);
+	pn->arg[0] = base;
+	pn->arg[1] = node_done(p, plan_piece(p, made, g, QL_PIECE_TIME, 0));
+	return node_done(p, pn);
+}
+
 static struct ql_pn *plan_unsupported(struct ql_plan *p, const struct ql_node *n)
 {
 	fail(p, arena_printf(p->arena, "function \"%s\" is not supported yet", n->call.func->name));
@@ -568,6 +667,8 @@ static struct ql_pn *plan_call(struct ql_plan *p, const struct ql_node *n, const
 	case QL_FN_HISTOGRAM_QUANTILES:
 	case QL_FN_HISTOGRAM_FRACTION:
 		return plan_args(p, PN_HISTOGRAM, n, g);
+	case QL_FN_INFO:
+		return plan_info(p, n, g);
 	case QL_FN_START_TIMESTAMP:
 		if (p->opts->features.start_timestamps)
 			return plan_unsupported(p, n);

@@ -36,7 +36,8 @@ enum ql_pn_kind {
 	PN_LABEL_JOIN,
 	PN_SORT,      /* sort, sort_desc, sort_by_label, sort_by_label_desc */
 	PN_HISTOGRAM, /* histogram_quantile, _quantiles, _fraction */
-	PN_ABSENT,    /* absent, absent_over_time */
+	PN_INFO,
+	PN_ABSENT, /* absent, absent_over_time */
 };
 struct ql_pn {
 	enum ql_pn_kind kind;
@@ -62,6 +63,10 @@ struct ql_pn {
 	uint32_t pos;
 	void *state;
 };
+struct ql_plan_matcher { /* a matcher of the plan's own */
+	struct ql_plan_matcher *next;
+	struct matcher m;
+};
 struct ql_plan {
 	struct arena *arena;
 	const struct ql_opts *opts;
@@ -70,11 +75,13 @@ struct ql_plan {
 	struct ql_pn *first, **_end; /* evaluation order */
 	struct ql_pn *root;
 	struct ql_pn *pieces; /* through next_piece */
+	struct ql_plan_matcher *matchers;
 	struct errbuf *eb;
 	enum err err;
 };
 /* ERR_EXECUTION when it can be seen now that evaluation fails. */
 MUST_CHECK enum err ql_plan_make(struct ql_plan *p, const struct ql_node *root);
+void ql_plan_release(struct ql_plan *p); /* what the arena does not hold */
 struct ql_grid ql_plan_subquery_grid(
     const struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer);
 

@@ -63,6 +63,7 @@ enum ql_did ql_count_values_run(struct ql_run *x, struct ql_pn *pn);
 enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn);
 enum ql_did ql_label_replace_run(struct ql_run *x, struct ql_pn *pn);
 enum ql_did ql_label_join_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_info_run(struct ql_run *x, struct ql_pn *pn);
 enum ql_did ql_sort_run(struct ql_run *x, struct ql_pn *pn);
 
 /* Sorting in slices: merge sort of an array of indices. */

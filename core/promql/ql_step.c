@@ -384,6 +384,9 @@ static enum ql_did window_column(struct ql_run *x, struct ql_pn *pn, const struc
 		return QL_DONE;
 	}
 	note_window_counter(x, pn, from);
+	if (pn->range.fn == QL_FN_QUANTILE_OVER_TIME)
+		ql_notes_quantiles(&x->notes, ql_bare_pos(pn->ast->call.args[0]),
+		    pn->range.param[0], c->has, pn->grid.n);
 	c->drop_name = from->drop_name;
 	if (pn->range.fn != QL_FN_LAST_OVER_TIME && pn->range.fn != QL_FN_FIRST_OVER_TIME)
 		ql_run_drop_name(x, c);
@@ -537,6 +540,8 @@ enum ql_did ql_step_run(struct ql_run *x, struct ql_pn *pn)
 		return ql_sort_run(x, pn);
 	case PN_HISTOGRAM:
 		return ql_histogram_run(x, pn);
+	case PN_INFO:
+		return ql_info_run(x, pn);
 	case PN_ABSENT:
 		return run_absent(x, pn);
 	}
