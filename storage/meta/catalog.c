@@ -242,8 +242,9 @@ enum err catalog_state(struct catalog *c, unsigned shard, struct catalog_state *
 
 int64_t catalog_range_start(int64_t t_ms)
 {
-	int64_t q = t_ms / SAMPLE_RANGE_MS;
-	return (q - (t_ms % SAMPLE_RANGE_MS < 0)) * SAMPLE_RANGE_MS;
+	int64_t q = t_ms / SAMPLE_RANGE_MS - (t_ms % SAMPLE_RANGE_MS < 0), start;
+	/* The lowest range begins below int64: a query for everything asks for it. */
+	return __builtin_mul_overflow(q, SAMPLE_RANGE_MS, &start) ? INT64_MIN : start;
 }
 
 /* One piece of work under way: the definitions of each tenant gather in postings of their own. */
