@@ -39,7 +39,7 @@ uint64_t limits_series_max(void)
 	return memory / 100 * 75 / 100 * 45 / LIMITS_SERIES_BYTES;
 }
 
-void limits_reserve(struct fsio_dir *d)
+void limits_reserve(struct fsio_dir *d, uint64_t bytes)
 {
 	struct fsio_file *f;
 	uint64_t size = 0;
@@ -51,8 +51,8 @@ void limits_reserve(struct fsio_dir *d)
 		return;
 	}
 	e = fsio_size(f, &size);
-	if (!e && size < LIMITS_RESERVE_BYTES)
-		e = fsio_allocate(f, LIMITS_RESERVE_BYTES);
+	if (!e && size < bytes)
+		e = fsio_allocate(f, bytes);
 	if (e)
 		LOG_WARN("reserve", "err=%s", err_text(e));
 	fsio_close(f);

@@ -21,7 +21,7 @@ struct store;
 /* 45 % of 75 % of min(memory, cgroup limit), at 1 KiB a series. */
 uint64_t limits_series_max(void);
 /* Makes RESERVE when there is room; its lack is no error. */
-void limits_reserve(struct fsio_dir *d);
+void limits_reserve(struct fsio_dir *d, uint64_t bytes);
 /* One look, blocking: before ready. */
 void limits_look(struct store *st);
 void limits_watch(struct store *st);

@@ -107,6 +107,7 @@ static enum err log_open(struct store *st, struct errbuf *eb)
 		.team = st->team,
 		.sync = syncs[st->opts.sync],
 		.sync_interval_ms = st->opts.sync_interval_ms,
+		.segment_bytes = st->opts.log_segment_bytes,
 		.replay = &replay,
 		.on_report = on_report,
 		.arg = st };
@@ -189,7 +190,8 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		shares_make(st);
 		st->keeper = keeper_create(st);
 		keeper_load(st->keeper, st->dir);
-		limits_reserve(st->dir);
+		limits_reserve(
+		    st->dir, st->opts.reserve_bytes ? st->opts.reserve_bytes : LIMITS_RESERVE_BYTES);
 		limits_look(st);
 		e = recover_files(st, eb);
 	}

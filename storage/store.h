@@ -39,6 +39,8 @@ struct store_opts {
 	uint64_t min_free_bytes;  /* 0 = max(1 GiB, 3 %) */
 	int64_t round_every_ms;   /* 10 min */
 	uint64_t log_share_bytes; /* rounds start when the log holds more; 0 = 512 MiB */
+	uint64_t log_segment_bytes;    /* 0 = 64 MiB; smaller for tests and small disks */
+	uint64_t reserve_bytes;        /* 0 = 64 MiB */
 	struct label_limits labels;
 };
 void store_opts_default(struct store_opts *o);

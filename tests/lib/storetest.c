@@ -14,6 +14,8 @@ void storetest_init(struct storetest *s, const char *dir)
 	s->opts.dir = dir;
 	s->opts.new_series_per_s = UINT64_MAX;
 	s->opts.min_free_bytes = 1;
+	s->opts.reserve_bytes = 1 << 16;
+	s->opts.log_segment_bytes = 1 << 20;
 }
 
 enum err storetest_open(struct storetest *s, unsigned loops)

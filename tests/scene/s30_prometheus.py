@@ -35,7 +35,7 @@ begin = up_since()
 # Stop scraping by ending the writer cleanly, after its queue has been sent: nothing moves while the answers are compared.
 frozen = time.time() - 4
 end = int(frozen) + 0.0
-samples = api(kymod.port, "query", query='count({job!="kymo"})', time=end)[1]
+samples = api(kymod.port, "query", query='count({__name__=~".+",job!="kymo"})', time=end)[1]
 note(f"recorded {end - begin:.0f} s, series in kymod: {samples['data']['result'][0]['value'][1] if samples['data']['result'] else 0}")
 
 
@@ -84,8 +84,8 @@ QUERIES = [
     f'node_load1{{{N}}} * on (instance) group_left (nodename) node_uname_info{{{N}}}',
     f'histogram_quantile(0.9, sum by (le) (rate(prometheus_http_request_duration_seconds_bucket{{{P}}}[30s])))',
     f'histogram_quantile(0.5, rate(prometheus_tsdb_compaction_chunk_size_bytes_bucket{{{P}}}[30s]))',
-    f'histogram_quantile(0.99, sum by (le, handler) (rate(prometheus_http_response_size_bytes_bucket{{{P}}}[40s])))',
-    f'sum by (handler, code) (increase(prometheus_http_requests_total{{{P},code=~"2.."}}[40s]))',
+    f'histogram_quantile(0.99, sum by (le, handler) (rate(prometheus_http_response_size_bytes_bucket{{{P}}}[25s])))',
+    f'sum by (handler, code) (increase(prometheus_http_requests_total{{{P},code=~"2.."}}[25s]))',
     f'rate(prometheus_tsdb_head_samples_appended_total{{{P}}}[20s])',
     f'quantile by (job) (0.5, scrape_duration_seconds{{job!="kymo"}})',
     f'stddev by (cpu) (rate(node_cpu_seconds_total{{{N}}}[20s]))',
