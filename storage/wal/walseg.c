@@ -14,8 +14,8 @@
 #define NAME_DIGITS  8
 #define NAME_TAIL    ".seg"
 #define ZERO_PIECE   (1u << 20) /* one write of zeroes */
-#define ZERO_SYNC                                                                                  \
- (8u << 20) /* and so many before a sync: a longer one would hold up the log that goes on beside it */
+/* So many before a sync: a longer one would hold up the log, which goes on beside it. */
+#define ZERO_SYNC (2u << 20)
 
 void walseg_name(uint32_t slot, char out[WALSEG_NAME_MAX])
 {
