@@ -4,6 +4,7 @@
  */
 #include <dirent.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <zlib.h>
 
 #include "tests/lib/httpcli.h"
@@ -585,6 +586,41 @@ static void pressure(void)
 	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 0, "and given back when the clients leave");
 }
 
+/* One loop, so that the limit is exact. */
+static void crowd(void)
+{
+	enum {
+		MORE = LIMIT_CONNS_PER_ADDRESS + 20
+	};
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_max < 4096) {
+		tap_skip("not enough descriptors for a crowd");
+		return;
+	}
+	r.rlim_cur = 4096;
+	setrlimit(RLIMIT_NOFILE, &r);
+	serve(1, "127.0.0.1:0", 0);
+	static int fds[MORE];
+	for (unsigned i = 0; i < MORE; i++)
+		fds[i] = httpcli_dial(address);
+	usleep(300000);
+	unsigned closed = 0;
+	for (unsigned i = 0; i < MORE; i++)
+		closed += httpcli_closed(fds[i], 0);
+	tap_is_u64(closed, 20, "of 1,020 connections of one address 20 are closed at once");
+	tap_is_u64(srv_connections(srv), LIMIT_CONNS_PER_ADDRESS, "1,000 stay");
+	for (unsigned i = 0; i < MORE; i++)
+		close(fds[i]);
+	tap_ok(quiet(0, 0), "all leave");
+	int fd = httpcli_dial(address);
+	httpcli_puts(fd, GET("/ping", ""));
+	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	tap_is_i64(a.status, 200, "and the next one is welcome");
+	httpcli_free(&a);
+	close(fd);
+	stop();
+}
+
 static void draining(void)
 {
 	int idle = httpcli_dial(address), busy = httpcli_dial(address);
@@ -668,5 +704,6 @@ int main(int argc, char **argv)
 	addresses();
 	draining();
 	stop();
+	crowd();
 	return tap_done();
 }

@@ -1,0 +1,80 @@
+/* Paths and methods against a table. */
+#include "net/http/router.h"
+#include "tests/lib/tap.h"
+
+static void h(struct req *r)
+{
+	(void)r;
+}
+
+static const struct route rows[] = {
+	{ .methods = REQ_GET, .path = "/", .handler = h },
+	{ .methods = REQ_GET | REQ_POST, .path = "/api/v1/query", .handler = h },
+	{ .methods = REQ_GET, .path = "/api/v1/label/<name>/values", .handler = h },
+	{ .methods = REQ_PUT, .path = "/api/v1/label/<name>/values", .handler = h },
+	{ .methods = REQ_GET, .path = "/files/<file>", .handler = h },
+	{ .methods = REQ_GET | REQ_HEAD, .path = "/-/ready", .handler = h },
+};
+static const struct route_table table = { rows, COUNT_OF(rows) };
+
+/* clang-format off */
+static const struct {
+	enum req_method method;
+	const char *raw;
+	enum route_found found;
+	int row; /* -1: none */
+	const char *path, *param;
+} cases[] = {
+	{ REQ_GET, "/", ROUTE_FOUND, 0, "/", NULL },
+	{ REQ_GET, "", ROUTE_NO_PATH, -1, "", NULL },
+	{ REQ_GET, "//", ROUTE_NO_PATH, -1, "//", NULL },
+	{ REQ_POST, "/api/v1/query", ROUTE_FOUND, 1, "/api/v1/query", NULL },
+	{ REQ_GET, "/api/v1/quer", ROUTE_NO_PATH, -1, "/api/v1/quer", NULL },
+	{ REQ_GET, "/api/v1/query/", ROUTE_NO_PATH, -1, "/api/v1/query/", NULL },
+	{ REQ_GET, "/api/v1/queryx", ROUTE_NO_PATH, -1, "/api/v1/queryx", NULL },
+	{ REQ_GET, "/API/v1/query", ROUTE_NO_PATH, -1, "/API/v1/query", NULL },
+	{ REQ_GET, "/api/%761/query", ROUTE_FOUND, 1, "/api/v1/query", NULL },
+	{ REQ_GET, "/api%2Fv1/query", ROUTE_NO_PATH, -1, "/api/v1/query", NULL },
+	{ REQ_DELETE, "/api/v1/query", ROUTE_NO_METHOD, 1, "/api/v1/query", NULL },
+	{ REQ_GET, "/api/v1/label/job/values", ROUTE_FOUND, 2, "/api/v1/label/job/values", "job" },
+	{ REQ_PUT, "/api/v1/label/job/values", ROUTE_FOUND, 3, "/api/v1/label/job/values", "job" },
+	{ REQ_GET, "/api/v1/label/a%2Fb/values", ROUTE_FOUND, 2, "/api/v1/label/a/b/values", "a/b" },
+	{ REQ_GET, "/api/v1/label/a+%C3%A4/values", ROUTE_FOUND, 2, "/api/v1/label/a+\xc3\xa4/values", "a+\xc3\xa4" },
+	{ REQ_GET, "/api/v1/label//values", ROUTE_NO_PATH, -1, "/api/v1/label//values", NULL },
+	{ REQ_GET, "/api/v1/label/a/b/values", ROUTE_NO_PATH, -1, "/api/v1/label/a/b/values", NULL },
+	{ REQ_GET, "/files/x", ROUTE_FOUND, 4, "/files/x", "x" },
+	{ REQ_GET, "/files/", ROUTE_NO_PATH, -1, "/files/", NULL },
+	{ REQ_GET, "/files/..", ROUTE_FOUND, 4, "/files/..", ".." },
+	{ REQ_GET, "/files/%", ROUTE_BAD_PATH, -1, NULL, NULL },
+	{ REQ_GET, "/files/%4", ROUTE_BAD_PATH, -1, NULL, NULL },
+	{ REQ_GET, "/files/%4g", ROUTE_BAD_PATH, -1, NULL, NULL },
+	{ REQ_GET, "/files/%00", ROUTE_BAD_PATH, -1, NULL, NULL },
+	{ REQ_HEAD, "/-/ready", ROUTE_FOUND, 5, "/-/ready", NULL },
+	{ REQ_HEAD, "/api/v1/query", ROUTE_NO_METHOD, 1, "/api/v1/query", NULL },
+};
+/* clang-format on */
+
+int main(void)
+{
+	struct arena a;
+	arena_init(&a, 4096);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct route_match m;
+		enum route_found f = router_match(
+		    &table, cases[i].method, cases[i].raw, strlen(cases[i].raw), &a, &m);
+		bool ok = f == cases[i].found;
+		if (f != ROUTE_BAD_PATH)
+			ok &= (m.route ? (int)(m.route - rows) : -1) == cases[i].row &&
+			    !strcmp(m.path, cases[i].path) && m.path_len == strlen(cases[i].path);
+		if (f == ROUTE_FOUND)
+			ok &= cases[i].param ? m.param && !strcmp(m.param, cases[i].param) : !m.param;
+		tap_ok(ok, "%s (%d)", cases[i].raw, (int)cases[i].method);
+	}
+	struct route_match m;
+	router_match(&table, REQ_POST, "/api/v1/label/x/values", 22, &a, &m);
+	char text[64];
+	router_allow_text(m.methods, text, sizeof text);
+	tap_is_str(text, "GET, PUT", "Allow has the methods of all rows of a path");
+	arena_release(&a);
+	return tap_done();
+}
