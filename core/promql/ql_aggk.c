@@ -12,35 +12,54 @@
 
 struct members {
 	uint32_t groups, *from, *col; /* group g: col[from[g]] .. col[from[g + 1] - 1] */
+	struct ql_names names;
+	struct ql_tab tab; /* labels of the groups */
+	uint32_t *of, pos; /* group of each column, as far as known */
 };
 
-static struct members members_make(
-    struct ql_run *x, const struct ql_node *ast, const struct ql_vec *v)
+static void members_init(
+    struct ql_run *x, struct members *m, const struct ql_node *ast, const struct ql_vec *v)
 {
-	struct ql_names names =
+	m->names =
 	    ql_aggr_names(x->arena, ast->agg.grouping, ast->agg.grouping_count, ast->agg.without);
-	uint32_t *of = arena_array(x->arena, (size_t)v->count + 1, sizeof(*of));
-	struct members m;
-	struct ql_tab tab;
-	struct buf scratch;
-	bool fresh;
+	m->of = arena_array(x->arena, (size_t)v->count + 1, sizeof(*m->of));
+	ql_tab_init(&m->tab, x->arena);
+}
 
-	ql_tab_init(&tab, x->arena);
+static void members_sort(struct ql_run *x, struct members *m, uint32_t count)
+{
+	m->groups = m->tab.count;
+	m->from = arena_zalloc(x->arena, ((size_t)m->groups + 2) * sizeof(*m->from));
+	m->col = arena_array(x->arena, (size_t)count + 1, sizeof(*m->col));
+	for (uint32_t i = 0; i < count; i++)
+		m->from[m->of[i] + 2]++;
+	for (uint32_t g = 0; g < m->groups; g++)
+		m->from[g + 2] += m->from[g + 1];
+	for (uint32_t i = 0; i < count; i++)
+		m->col[m->from[m->of[i] + 1]++] = i;
+}
+
+/* Finds the group of each column; true when all are known. */
+static bool members_run(
+    struct ql_run *x, struct members *m, const struct ql_node *ast, const struct ql_vec *v)
+{
+	struct buf scratch;
+	bool fresh, yield = false;
+
+	if (m->col)
+		return true;
 	buf_init(&scratch);
-	for (uint32_t i = 0; i < v->count; i++)
-		of[i] = ql_aggr_group_of(
-		    &tab, &names, ast->agg.without, v->cols[i].ls, &scratch, &fresh);
+	while (m->pos < v->count && !yield) {
+		m->of[m->pos] = ql_aggr_group_of(
+		    &m->tab, &m->names, ast->agg.without, v->cols[m->pos].ls, &scratch, &fresh);
+		m->pos++;
+		yield = ql_tick(x, 128);
+	}
 	buf_release(&scratch);
-	m.groups = tab.count;
-	m.from = arena_zalloc(x->arena, ((size_t)tab.count + 2) * sizeof(*m.from));
-	m.col = arena_array(x->arena, (size_t)v->count + 1, sizeof(*m.col));
-	for (uint32_t i = 0; i < v->count; i++)
-		m.from[of[i] + 2]++;
-	for (uint32_t g = 0; g < m.groups; g++)
-		m.from[g + 2] += m.from[g + 1];
-	for (uint32_t i = 0; i < v->count; i++)
-		m.col[m.from[of[i] + 1]++] = i;
-	return m;
+	if (m->pos < v->count)
+		return false;
+	members_sort(x, m, v->count);
+	return true;
 }
 
 /* --- parameters --- */
@@ -239,7 +258,7 @@ static struct topk *topk_start(struct ql_run *x, struct ql_pn *pn)
 	t->op = pn->ast->agg.op;
 	t->n = pn->grid.n;
 	t->v = v;
-	t->m = members_make(x, pn->ast, v);
+	members_init(x, &t->m, pn->ast, v);
 	t->keep = arena_zalloc(x->arena, (size_t)v->count * ql_words(t->n) * sizeof(*t->keep) + 8);
 	t->heap = arena_array(x->arena, (size_t)v->count + 1, sizeof(*t->heap));
 	t->order = arena_array(x->arena, (size_t)v->count + 1, sizeof(*t->order));
@@ -303,6 +322,8 @@ enum ql_did ql_topk_run(struct ql_run *x, struct ql_pn *pn)
 			return did;
 		t = pn->state = topk_start(x, pn);
 	}
+	if (!members_run(x, &t->m, pn->ast, t->v))
+		return QL_AGAIN;
 	while (t->step < t->n) {
 		topk_step(t, p[t->step]);
 		t->step++;
@@ -328,14 +349,11 @@ static void quantile_warn(struct ql_run *x, const struct ql_pn *pn, double q)
 	    "quantile value should be between 0 and 1, got %s", ql_fmt_g(x->arena, q));
 }
 
-static enum ql_did quantile_start(struct ql_run *x, struct ql_pn *pn)
+static void quantile_start(struct ql_run *x, struct ql_pn *pn)
 {
 	const struct ql_vec *v = &pn->arg[0]->vec;
 	struct param p = param_range(pn->arg[1]->scalar, pn->grid.n);
 	struct quant *s = pn->state = arena_zalloc(x->arena, sizeof(*s));
-	struct ql_names names = ql_aggr_names(
-	    x->arena, pn->ast->agg.grouping, pn->ast->agg.grouping_count, pn->ast->agg.without);
-	struct buf scratch;
 
 	if (p.nan)
 		quantile_warn(x, pn, NAN);
@@ -343,30 +361,29 @@ static enum ql_did quantile_start(struct ql_run *x, struct ql_pn *pn)
 		quantile_warn(x, pn, p.max);
 	if (p.min < 0)
 		quantile_warn(x, pn, p.min);
-	s->m = members_make(x, pn->ast, v);
+	members_init(x, &s->m, pn->ast, v);
 	s->values = arena_array(x->arena, (size_t)v->count + 1, sizeof(*s->values));
-	buf_init(&scratch);
-	for (uint32_t g = 0; g < s->m.groups; g++) {
-		const struct ql_col *first = &v->cols[s->m.col[s->m.from[g]]];
-		struct labels ls = { 0 };
-		if (pn->ast->agg.without || names.count)
-			ls = ql_labels_pick(&scratch, first->ls, &names, !pn->ast->agg.without);
-		if (ls.len)
-			ls.bytes = arena_dup(x->arena, ls.bytes, ls.len);
-		if (!ql_run_col(x, &pn->vec, ls, pn->grid.n))
-			break;
-	}
-	buf_release(&scratch);
-	return x->err ? QL_FAILED : QL_DONE;
+}
+
+static enum ql_did quantile_columns(struct ql_run *x, struct ql_pn *pn, const struct quant *s)
+{
+	while (pn->vec.count < s->m.groups)
+		if (!ql_run_col(x, &pn->vec, s->m.tab.keys[pn->vec.count].ls, pn->grid.n))
+			return QL_FAILED;
+	return QL_DONE;
 }
 
 enum ql_did ql_quantile_run(struct ql_run *x, struct ql_pn *pn)
 {
 	const struct ql_vec *v = &pn->arg[0]->vec;
 
-	if (!pn->state && quantile_start(x, pn))
-		return QL_FAILED;
+	if (!pn->state)
+		quantile_start(x, pn);
 	struct quant *s = pn->state;
+	if (!members_run(x, &s->m, pn->ast, v))
+		return QL_AGAIN;
+	if (quantile_columns(x, pn, s))
+		return QL_FAILED;
 	while (s->step < pn->grid.n) {
 		for (uint32_t g = 0; g < s->m.groups; g++) {
 			uint32_t k = 0;
@@ -399,6 +416,14 @@ struct countv {
 	struct buf scratch;
 };
 
+static const struct ql_str *label_param(const struct ql_node *ast)
+{
+	const struct ql_node *n = ast->agg.param;
+	while (n->kind == QL_PAREN)
+		n = n->paren;
+	return &n->text;
+}
+
 static void countv_release(void *arg)
 {
 	struct countv *c = arg;
@@ -410,7 +435,7 @@ static struct ql_col *countv_column(
     struct ql_run *x, struct ql_pn *pn, struct countv *s, struct labels ls, double v)
 {
 	const struct ql_node *ast = pn->ast;
-	const struct ql_str *name = &ast->agg.param->text;
+	const struct ql_str *name = label_param(ast);
 	char text[NUM_FMT_MAX];
 	struct label_builder b;
 	bool fresh;
@@ -427,7 +452,7 @@ static struct ql_col *countv_column(
 static enum ql_did countv_start(struct ql_run *x, struct ql_pn *pn)
 {
 	const struct ql_node *ast = pn->ast;
-	const struct ql_str *name = &ast->agg.param->text;
+	const struct ql_str *name = label_param(ast);
 	struct countv *s = pn->state = arena_zalloc(x->arena, sizeof(*s));
 	struct ql_str *names =
 	    arena_array(x->arena, (size_t)ast->agg.grouping_count + 1, sizeof(*names));

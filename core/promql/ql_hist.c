@@ -22,7 +22,9 @@ struct hist {
 	uint32_t members, *from;
 	struct bucket *bucket; /* of one group at one step */
 	struct buf scratch;
-	uint32_t group;
+	struct ql_names le;
+	uint32_t pos, group;
+	bool sorted;
 	unsigned quantiles;
 };
 
@@ -210,35 +212,45 @@ static const struct ql_node *hist_arg(const struct ql_pn *pn)
 
 static struct hist *hist_start(struct ql_run *x, struct ql_pn *pn, const struct ql_vec *v)
 {
+	static const struct ql_str le_name = { "le", 2 };
 	struct hist *h = arena_zalloc(x->arena, sizeof(*h));
-	struct ql_str le_name = { "le", 2 };
-	struct ql_names names = ql_names_make(x->arena, &le_name, 1);
-	bool fresh;
 
 	h->v = v;
+	h->le = ql_names_make(x->arena, &le_name, 1);
 	buf_init(&h->scratch);
 	ql_run_at_end(x, hist_release, h);
 	ql_tab_init(&h->tab, x->arena);
 	h->member = arena_array(x->arena, (size_t)v->count + 1, sizeof(*h->member));
 	h->bucket = arena_array(x->arena, (size_t)v->count + 1, sizeof(*h->bucket));
-	for (uint32_t i = 0; i < v->count; i++) {
-		uint32_t len = 0;
-		const char *le = label_get(v->cols[i].ls, "le", 2, &len);
-		struct hist_member *m = &h->member[h->members];
-		if (!le || num_parse_float(le, len, &m->bound)) {
-			note_bad_le(x, hist_arg(pn), v->cols[i].ls, le, len);
-			continue;
-		}
-		struct labels key = ql_labels_pick(&h->scratch, v->cols[i].ls, &names, false);
-		m->group = ql_tab_add(&h->tab, key, label_hash(key), true, &fresh);
-		m->col = i;
-		h->members++;
+	pn->state = h;
+	return h;
+}
+
+static void hist_add(struct ql_run *x, struct ql_pn *pn, struct hist *h, uint32_t i)
+{
+	uint32_t len = 0;
+	struct labels ls = h->v->cols[i].ls;
+	const char *le = label_get(ls, "le", 2, &len);
+	struct hist_member *m = &h->member[h->members];
+	bool fresh;
+
+	if (!le || num_parse_float(le, len, &m->bound)) {
+		note_bad_le(x, hist_arg(pn), ls, le, len);
+		return;
 	}
+	struct labels key = ql_labels_pick(&h->scratch, ls, &h->le, false);
+	m->group = ql_tab_add(&h->tab, key, label_hash(key), true, &fresh);
+	m->col = i;
+	h->members++;
+}
+
+static void hist_sort(struct ql_run *x, struct hist *h)
+{
 	qsort(h->member, h->members, sizeof(*h->member), member_cmp);
 	h->from = arena_zalloc(x->arena, ((size_t)h->tab.count + 1) * sizeof(*h->from));
 	for (uint32_t i = 0; i < h->members; i++)
 		h->from[h->member[i].group + 1] = i + 1;
-	return h;
+	h->sorted = true;
 }
 
 /* The buckets of a group that are there at a step, sorted. */
@@ -375,9 +387,16 @@ enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn)
 			warn_quantiles(x, pn, pn->arg[0]->scalar, 0);
 		for (unsigned k = 1; fn == QL_FN_HISTOGRAM_QUANTILES && k < pn->args_count; k++)
 			warn_quantiles(x, pn, pn->arg[k]->scalar, k + 1);
-		h = pn->state = hist_start(
+		h = hist_start(
 		    x, pn, &pn->arg[fn == QL_FN_HISTOGRAM_QUANTILES ? 0 : pn->args_count - 1]->vec);
 	}
+	while (h->pos < h->v->count) {
+		hist_add(x, pn, h, h->pos++);
+		if (ql_tick(x, 256))
+			return QL_AGAIN;
+	}
+	if (!h->sorted)
+		hist_sort(x, h);
 	while (h->group < h->tab.count) {
 		if (fn == QL_FN_HISTOGRAM_FRACTION)
 			did = group_fraction(x, pn, h);

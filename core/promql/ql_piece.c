@@ -5,10 +5,12 @@
 
 #include <string.h>
 
-#define SCAN_MAGIC         0x5cab51e5u
-#define SCAN_YIELD_SAMPLES 1024
-#define SCAN_YIELD_SERIES  16
-#define BATCH_FIRST_BLOCK  (16u << 10)
+#define SCAN_MAGIC          0x5cab51e5u
+#define SCAN_YIELD_SAMPLES  1024
+#define SCAN_YIELD_SERIES   16
+#define QL_SHARE_POINTS_MIN (1u << 20)
+#define QL_SHARE_BYTES_MIN  (16u << 20)
+#define BATCH_FIRST_BLOCK   (16u << 10)
 
 enum scan_state {
 	SCAN_OPEN,
@@ -289,10 +291,20 @@ static const char *scan_hint(const struct ql_piece_spec *spec)
 	return spec->mode == QL_PIECE_RANGE ? ql_functab[spec->range.fn].name : NULL;
 }
 
+/* Groups stay on the shards until the end: together they may take twice the limit of the query. Series spread evenly, so a double share is rarely too little where the whole would do. */
+static uint64_t share_of(uint64_t max, uint64_t shares, uint64_t least)
+{
+	uint64_t share = max / shares * 2;
+	if (share < least)
+		share = least;
+	return share < max ? share : max;
+}
+
 static enum err scan_open(struct ql_scan *s)
 {
 	const struct ql_piece_spec *spec = &s->piece->spec;
 	uint32_t n = spec->range.grid.n;
+	uint64_t shares = spec->has_aggr ? s->piece->scans_count : 1;
 
 	s->query = (struct source_query){
 		.what = SOURCE_SERIES_SAMPLES,
@@ -311,8 +323,10 @@ static enum err scan_open(struct ql_scan *s)
 	s->col.has = mem_alloc(((size_t)ql_words(n) + n) * 8);
 	s->col.v = (double *)(s->col.has + ql_words(n));
 	s->col.drop_name = spec->drop_name && spec->drop_late;
-	s->budget =
-	    (struct ql_budget){ .points_max = spec->points_max, .bytes_max = spec->bytes_max };
+	s->budget = (struct ql_budget){
+		.points_max = share_of(spec->points_max, shares, QL_SHARE_POINTS_MIN),
+		.bytes_max = share_of(spec->bytes_max, shares, QL_SHARE_BYTES_MIN),
+	};
 	s->state = SCAN_READ;
 	enum err e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
 	if (e)
