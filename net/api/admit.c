@@ -1,6 +1,7 @@
 #include "net/api/admit.h"
 
 #include "core/base/arena.h"
+#include "core/base/metric.h"
 
 /*
  *            ask                    grant                 return
@@ -94,6 +95,7 @@ static void grant(struct admit *a, struct admit_ticket *t)
 {
 	CHECK(a->running < a->running_max);
 	a->running++;
+	metric_gauge_add(M_QUERIES_RUNNING, 1);
 	t->place = PLACE_GRANTED;
 	t->verdict = ERR_OK;
 	send(t, t->home, at_home_answer);
@@ -107,10 +109,12 @@ static void at_keeper_ask(struct mbox_msg *m)
 		grant(a, t);
 	} else if (a->queued < a->queued_max) {
 		a->queued++;
+		metric_gauge_add(M_QUERIES_QUEUED, 1);
 		t->place = PLACE_QUEUED;
 		list_add_tail(&a->queue, &t->queue);
 	} else {
 		t->verdict = ERR_BUSY;
+		metric_add(M_QUERIES_REFUSED, 1);
 		send(t, t->home, at_home_answer);
 	}
 }
@@ -121,10 +125,12 @@ static void at_keeper_return(struct mbox_msg *m)
 	struct admit *a = t->admit;
 	CHECK(a->running > 0);
 	a->running--;
+	metric_gauge_add(M_QUERIES_RUNNING, -1);
 	mem_free(t);
 	while (a->running < a->running_max && !list_empty(&a->queue)) {
 		struct list_link *l = list_pop(&a->queue);
 		a->queued--;
+		metric_gauge_add(M_QUERIES_QUEUED, -1);
 		grant(a, CONTAINER_OF(l, struct admit_ticket, queue));
 	}
 }
@@ -141,6 +147,7 @@ static void at_keeper_abandon(struct mbox_msg *m)
 		return; /* its answer is under way, home will see that nobody wants it */
 	list_del(&t->queue);
 	t->admit->queued--;
+	metric_gauge_add(M_QUERIES_QUEUED, -1);
 	t->place = PLACE_ASKING;
 	t->verdict = ERR_CANCELED;
 	send(t, t->home, at_home_answer);

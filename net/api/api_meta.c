@@ -1,6 +1,7 @@
 #include "net/api/api_meta.h"
 
 #include "core/base/json.h"
+#include "core/base/metric.h"
 
 #include "net/api/apierr.h"
 #include "net/api/scan.h"
@@ -102,6 +103,7 @@ static void scanned(void *arg, struct scan *s)
 	struct meta_scan *m = arg;
 	const char *text;
 	m->done = true;
+	metric_add(M_META_TRUNCATED, scan_truncated(s));
 	enum err err = scan_err(s, &text);
 	if (err)
 		apierr_json(m->req, err, text, strlen(text));

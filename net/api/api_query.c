@@ -175,6 +175,7 @@ static void granted(void *arg, enum err e)
 		apierr_jsonf(q->req, ERR_BUSY, "too many queries are waiting, try again later");
 		return;
 	}
+	metric_observe_ns(M_QUERY_WAIT_SECONDS, loop_now_ns(q->req->loop) - q->req->start_ns);
 	q->state = QUERY_RUNNING;
 	ql_start(q->ql);
 }

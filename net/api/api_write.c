@@ -55,17 +55,20 @@ bool api_write_before(struct req *r)
 	errbuf_init(&eb);
 	const char *type = req_header(r, "content-type", &len);
 	if (api_write_type(type, type ? len : 0, &eb)) {
+		metric_add(M_WRITE_REFUSED_TYPE, 1);
 		req_refuse(r, 415, "unsupported", "%s", eb.text);
 		return false;
 	}
 	const char *encoding = req_header(r, "content-encoding", &encoding_len);
 	if (encoding && encoding_len && strcasecmp(encoding, "snappy")) {
+		metric_add(M_WRITE_REFUSED_TYPE, 1);
 		req_refuse(
 		    r, 415, "unsupported", "Content-Encoding must be snappy, the block format");
 		return false;
 	}
 	enum err err = sink_accepts(api_of(r)->sink, &retry_after_s);
 	if (err) {
+		metric_add(M_WRITE_REFUSED_LATER, 1);
 		apierr_write(r, err, retry_after_s);
 		return false;
 	}
@@ -148,10 +151,31 @@ static void append_done(struct sink_req *s)
 
 /* --- REPLY --- */
 
+/* Counts what is not a plain 204. */
+static void count(const struct write *w)
+{
+	static const struct {
+		const char *word;
+		enum metric_id id;
+	} words[] = {
+		{ "bad_snappy", M_WRITE_REFUSED_SNAPPY },
+		{ "decoded_too_large", M_WRITE_REFUSED_DECODED },
+		{ "bad_protobuf", M_WRITE_REFUSED_PROTOBUF },
+		{ "too_many", M_WRITE_REFUSED_MANY },
+	};
+	for (size_t i = 0; w->err && w->word && i < COUNT_OF(words); i++)
+		metric_add(words[i].id, !strcmp(w->word, words[i].word));
+	if ((w->err && !w->word) || w->sink.err)
+		metric_add(M_WRITE_REFUSED_LATER, 1);
+	else if (w->sink.refused)
+		metric_add(M_WRITE_PARTIAL, 1);
+}
+
 static void reply(struct write *w)
 {
 	struct req *r = w->req;
 	const struct sink_req *s = &w->sink;
+	count(w);
 	if (w->err && w->word)
 		req_refuse(r, 400, w->word, "%s", w->eb.text);
 	else if (w->err || s->err)
