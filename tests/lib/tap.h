@@ -37,10 +37,15 @@ TAP_UNUSED TAP_FMT(1, 2) static void tap_note(const char *fmt, ...)
 TAP_UNUSED TAP_FMT(4, 0) static bool tap_vok_(
     bool cond, const char *file, int line, const char *fmt, va_list ap)
 {
+	/* One case is one line, whatever stands in its text. */
+	char text[700];
+	vsnprintf(text, sizeof(text), fmt, ap);
+	for (char *p = text; *p; p++) {
+		if ((unsigned char)*p < 0x20)
+			*p = '?';
+	}
 	tap_count_++;
-	printf("%sok %u - ", cond ? "" : "not ", tap_count_);
-	vprintf(fmt, ap);
-	putchar('\n');
+	printf("%sok %u - %s\n", cond ? "" : "not ", tap_count_, text);
 	if (!cond) {
 		tap_failed_++;
 		printf("#   failed at %s:%d\n", file, line);

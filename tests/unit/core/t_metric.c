@@ -1,0 +1,78 @@
+#include "core/base/metric.h"
+#include "tests/lib/tap.h"
+
+#include <pthread.h>
+
+static void *work(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 10000; i++)
+		metric_add(M_SAMPLES_STORED, 2);
+	metric_gauge_add(M_SERIES_ACTIVE, 5);
+	metric_gauge_add(M_SERIES_ACTIVE, -2);
+	metric_observe_ns(M_TURN, 3000);
+	metric_observe_ns(M_TURN, 1000);
+	metric_observe_ns(M_TURN, 100000000000u);
+	return NULL;
+}
+
+static double found;
+static unsigned times;
+static void find_stored(void *arg, const struct metric_value *v)
+{
+	(void)arg;
+	if (strcmp(v->name, "kymo_samples_stored_total") == 0) {
+		found = v->value;
+		times++;
+	}
+}
+
+static unsigned count(const char *s, const char *word)
+{
+	unsigned n = 0;
+	for (; (s = strstr(s, word)); s++)
+		n++;
+	return n;
+}
+
+int main(void)
+{
+	pthread_t t[4];
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, work, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	metric_add(M_SAMPLES_STORED, 1);
+	tap_is_u64(
+	    metric_sum(M_SAMPLES_STORED), 80001, "cells of threads that have ended stay counted");
+	tap_is_i64((int64_t)metric_sum(M_SERIES_ACTIVE), 12, "gauges go up and down");
+	metric_gauge_set(M_SERIES_ACTIVE, -20);
+	tap_is_i64((int64_t)metric_sum(M_SERIES_ACTIVE), -8, "this thread's share is set");
+	metric_each(find_stored, NULL);
+	tap_ok(times == 1 && found == 80001, "each tells it once");
+	struct buf b;
+	buf_init(&b);
+	metric_expose(&b);
+	buf_add_u8(&b, 0);
+	const char *s = (const char *)b.data;
+	tap_ok(strstr(s,
+	           "# TYPE kymo_samples_stored_total counter\nkymo_samples_stored_total 80001\n") !=
+	        NULL,
+	    "a counter is exposed");
+	tap_ok(strstr(s, "kymo_series_active -8\n") != NULL, "a gauge is exposed");
+	tap_ok(strstr(s, "kymo_loop_turn_seconds_bucket{le=\"1e-06\"} 4\n") &&
+	        strstr(s, "kymo_loop_turn_seconds_bucket{le=\"5e-06\"} 8\n") &&
+	        strstr(s, "kymo_loop_turn_seconds_bucket{le=\"60\"} 8\n") &&
+	        strstr(s,
+	            "kymo_loop_turn_seconds_bucket{le=\"+Inf\"} 12\nkymo_loop_turn_seconds_sum 400.000016\nkymo_loop_turn_seconds_count 12\n"),
+	    "a histogram is exposed in seconds");
+	tap_is_u64(count(s, "# TYPE kymo_samples_refused_total"), 1,
+	    "rows of one family share their head");
+	tap_ok(strstr(s, "kymo_samples_refused_total{reason=\"too_old\"} 0\n") != NULL,
+	    "labels are in the name");
+	tap_ok(strstr(s, "\nprocess_resident_memory_bytes ") && strstr(s, "\nprocess_open_fds ") &&
+	        strstr(s, "\nprocess_start_time_seconds "),
+	    "and what the system knows of the process");
+	buf_release(&b);
+	return tap_done();
+}

@@ -1,0 +1,283 @@
+#include "core/base/rex.h"
+#include "tests/lib/tap.h"
+
+#include <pthread.h>
+
+static struct errbuf eb;
+
+/* Judged by Go 1.26: regexp.Compile("^(?s:" + p + ")$") matching s. */
+static const struct {
+	const char *p, *s;
+	bool yes;
+} golden[] = {
+	{ "", "", true },
+	{ "", "a", false },
+	{ "a", "a", true },
+	{ "a", "ba", false },
+	{ "a|bc", "bc", true },
+	{ "a|bc", "abc", false },
+	{ "(a|b)c", "bc", true },
+	{ "a.c", "a\nc", true },
+	{ "(?-s)a.c", "a\nc", false },
+	{ ".*", "any\nthing", true },
+	{ ".+", "", false },
+	{ "^a$", "a", true },
+	{ "a$b", "ab", false },
+	{ "(?m)a$\nb", "a\nb", true },
+	{ "(?m)a\n^b", "a\nb", true },
+	{ "(?m)a\n^", "a\n", true },
+	{ "a$\n", "a\n", false },
+	{ "(?i)aBc", "AbC", true },
+	{ "(?i)k", "\xe2\x84\xaa", true },
+	{ "(?i)s", "\xc5\xbf", true },
+	{ "a(?i)b|c", "C", true },
+	{ "(a(?i)b)c", "aBC", false },
+	{ "\\d+", "12", true },
+	{ "\\d", "\xd9\xa1", false },
+	{ "\\s", "\v", false },
+	{ "[[:space:]]", "\v", true },
+	{ "\\w", "\xc3\xa9", false },
+	{ "\\pL", "\xc3\xa9", true },
+	{ "\\p{Greek}", "\xce\xb1", true },
+	{ "\\P{^Greek}", "\xce\xb1", true },
+	{ "[^\\pL]", "1", true },
+	{ "[a-c]", "b", true },
+	{ "[]a]", "]", true },
+	{ "[^]a]", "]", false },
+	{ "[a\\]]", "]", true },
+	{ "[-a]", "-", true },
+	{ "[\\d-z]", "-", true },
+	{ "\\Qa.b\\E", "a.b", true },
+	{ "\\Qa.b\\E", "axb", false },
+	{ "\\Qab\\E+", "abb", true },
+	{ "a{2}", "aa", true },
+	{ "a{2,}", "a", false },
+	{ "a{,2}", "a{,2}", true },
+	{ "a{", "a{", true },
+	{ "x*?y", "xxy", true },
+	{ "(?U)x*y", "xxy", true },
+	{ "\\x41\\x{e9}\\101",
+	    "A\xc3\xa9"
+	    "A",
+	    true },
+	{ "\\bfoo\\b", "foo", true },
+	{ "\\Afoo\\z", "foo", true },
+	{ "foo.*", "foobar", true },
+	{ ".*bar", "foobar", true },
+	{ ".*ob.*", "foobar", true },
+	{ ".*ob.*", "fobar", true },
+	{ ".*xy.*", "foobar", false },
+	{ "foo\\.bar", "foo.bar", true },
+	{ "foo\\.bar", "fooxbar", false },
+	{ "a|", "", true },
+	{ "|a", "b", false },
+	{ "(a(?i))*", "aa", true },
+	{ "\xff", "\xff", false }, /* is refused */
+	{ ".", "\xff", true },
+	{ "[^a]", "\xc3\xa9", true },
+	{ "(a+)+b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", true },
+};
+
+/* What RE2 refuses, with Go's words. */
+static const struct {
+	const char *p, *text;
+} refused[] = {
+	{ "(", "missing closing ): `(`" },
+	{ "a)", "unexpected ): `a)`" },
+	{ "[a", "missing closing ]: `[a`" },
+	{ "[z-a]", "invalid character class range: `z-a`" },
+	{ "[a-\\d]", "invalid escape sequence: `\\d`" },
+	{ "[[:foo:]]", "invalid character class range: `[:foo:]`" },
+	{ "*", "missing argument to repetition operator: `*`" },
+	{ "a|*", "missing argument to repetition operator: `*`" },
+	{ "(*UTF)", "missing argument to repetition operator: `*`" },
+	{ "a**", "invalid nested repetition operator: `**`" },
+	{ "a++", "invalid nested repetition operator: `++`" },
+	{ "a{2}{3}", "invalid nested repetition operator: `{2}{3}`" },
+	{ "a{1001}", "invalid repeat count: `{1001}`" },
+	{ "a{3,1}", "invalid repeat count: `{3,1}`" },
+	{ "(a{100}){100}", "invalid repeat count: `{100}`" },
+	{ "((a{10}){10}){11}", "invalid repeat count: `{11}`" },
+	{ "\\", "trailing backslash at end of expression: ``" },
+	{ "\\1", "invalid escape sequence: `\\1`" },
+	{ "\\C", "invalid escape sequence: `\\C`" },
+	{ "\\K", "invalid escape sequence: `\\K`" },
+	{ "\\G", "invalid escape sequence: `\\G`" },
+	{ "\\R", "invalid escape sequence: `\\R`" },
+	{ "\\X", "invalid escape sequence: `\\X`" },
+	{ "\\Z", "invalid escape sequence: `\\Z`" },
+	{ "\\x{110000}", "invalid escape sequence: `\\x{110000`" },
+	{ "\\p{Foo}", "invalid character class range: `\\p{Foo}`" },
+	{ "(?=a)", "invalid or unsupported Perl syntax: `(?=`" },
+	{ "(?!a)", "invalid or unsupported Perl syntax: `(?!`" },
+	{ "(?<=a)", "invalid named capture: `(?<=a)`" },
+	{ "(?>a)", "invalid or unsupported Perl syntax: `(?>`" },
+	{ "(?|a)", "invalid or unsupported Perl syntax: `(?|`" },
+	{ "(?#a)", "invalid or unsupported Perl syntax: `(?#`" },
+	{ "(?R)", "invalid or unsupported Perl syntax: `(?R`" },
+	{ "(?1)", "invalid or unsupported Perl syntax: `(?1`" },
+	{ "(?P=n)", "invalid or unsupported Perl syntax: `(?P`" },
+	{ "(?P>n)", "invalid or unsupported Perl syntax: `(?P`" },
+	{ "(?P<n>a)(?P<n>b)", "duplicate capture group name: `n`" },
+	{ "(?P<1-2>a)", "invalid named capture: `(?P<1-2>`" },
+	{ "(?i-)a", "invalid or unsupported Perl syntax: `(?i-)`" },
+	{ "\xff", "invalid UTF-8: `\xff`" },
+};
+
+static struct rex *compile(const char *p)
+{
+	struct rex *r = NULL;
+	errbuf_init(&eb);
+	return rex_compile(p, strlen(p), &r, &eb) ? NULL : r;
+}
+
+static const struct {
+	const char *p;
+	enum rex_kind kind;
+	const char *strings; /* joined by blanks */
+} kinds[] = {
+	{ "a", REX_LITERALS, "a" },
+	{ "", REX_LITERALS, "" },
+	{ "b|a|c|a", REX_LITERALS, "a b c" },
+	{ "(b|a)", REX_LITERALS, "a b" },
+	{ "(?:b|a)", REX_LITERALS, "a b" },
+	{ "a|b|(c|d)e", REX_LITERALS, "a b ce de" },
+	{ "x(a|b)y(c|)", REX_LITERALS, "xay xayc xby xbyc" },
+	{ "^foo$", REX_LITERALS, "foo" },
+	{ "10\\.0\\.0\\.1", REX_LITERALS, "10.0.0.1" },
+	{ "foo.*", REX_PREFIX, "foo" },
+	{ "^foo.*$", REX_PREFIX, "foo" },
+	{ "(foo.*)", REX_PREFIX, "foo" },
+	{ ".*foo", REX_SUFFIX, "foo" },
+	{ ".*foo.*", REX_INFIX, "foo" },
+	{ ".*", REX_ANY, NULL },
+	{ "(.*)", REX_ANY, NULL },
+	{ ".*.*", REX_ANY, NULL },
+	{ ".+", REX_NONEMPTY, NULL },
+	{ "(?:.+)", REX_NONEMPTY, NULL },
+	{ "foo.+", REX_PCRE, NULL },
+	{ "foo\\$", REX_LITERALS, "foo$" },
+	{ "ab+", REX_PCRE, NULL },
+	{ "ab?", REX_PCRE, NULL },
+	{ "(?i)foo", REX_PCRE, NULL },
+	{ "(?i:foo)", REX_PCRE, NULL },
+	{ "^a|b$", REX_PCRE, NULL },
+	{ "a\\d", REX_PCRE, NULL },
+	{ "(a)|(b)", REX_LITERALS, "a b" },
+	{ "foo.*bar", REX_PCRE, NULL },
+	{ "(?P<x>a)", REX_PCRE, NULL },
+};
+
+static void test_kinds(void)
+{
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		struct rex *r = compile(kinds[i].p);
+		char joined[200] = "";
+		size_t at = 0, len;
+		const char *s;
+		for (size_t k = 0; r && (s = rex_literal(r, k, &len)); k++)
+			at += (size_t)snprintf(
+			    joined + at, sizeof(joined) - at, "%s%.*s", k ? " " : "", (int)len, s);
+		tap_ok(r && rex_kind(r) == kinds[i].kind &&
+		        strcmp(joined, kinds[i].strings ? kinds[i].strings : "") == 0,
+		    "form of `%s`: %s", kinds[i].p, joined);
+		rex_free(r);
+	}
+}
+
+static void expands(const char *p, const char *s, const char *t, const char *want)
+{
+	struct rex *r = compile(p);
+	struct buf b;
+	buf_init(&b);
+	enum rex_result m = rex_expand(r, s, strlen(s), t, strlen(t), &b);
+	if (want)
+		tap_ok(m == REX_YES && b.len == strlen(want) &&
+		        memcmp(b.data ? (char *)b.data : "", want, b.len) == 0,
+		    "`%s` on \"%s\": %s -> %.*s", p, s, t, (int)b.len, b.data);
+	else
+		tap_ok(m == REX_NO && b.len == 0, "`%s` does not match \"%s\"", p, s);
+	buf_release(&b);
+	rex_free(r);
+}
+
+static void *match_many(void *arg)
+{
+	const struct rex *r = arg;
+	intptr_t bad = 0;
+	for (int i = 0; i < 20000; i++)
+		bad += rex_match(r, "host-0123:9100", 14) != REX_YES ||
+		    rex_match(r, "host-x:9100", 11) != REX_NO;
+	return (void *)bad;
+}
+
+int main(void)
+{
+	for (size_t i = 0; i < COUNT_OF(golden); i++) {
+		struct rex *r = compile(golden[i].p);
+		enum rex_result m = r ? rex_match(r, golden[i].s, strlen(golden[i].s)) : REX_NO;
+		tap_ok(m == (golden[i].yes ? REX_YES : REX_NO), "`%s` %s \"%s\" %s", golden[i].p,
+		    golden[i].yes ? "matches" : "does not match", golden[i].s, eb.text);
+		rex_free(r);
+	}
+	for (size_t i = 0; i < COUNT_OF(refused); i++) {
+		struct rex *r = compile(refused[i].p);
+		const char *head = "error parsing regexp: ";
+		tap_ok(!r && strncmp(eb.text, head, strlen(head)) == 0 &&
+		        strcmp(eb.text + strlen(head), refused[i].text) == 0,
+		    "`%s` is refused: %s", refused[i].p, eb.text);
+		rex_free(r);
+	}
+	test_kinds();
+	expands("(.*)", "abc", "$1", "abc");
+	expands("(a+)(b*)", "aab", "${2}-$1", "b-aa");
+	expands("(?P<x>a)(?<y>b)?", "a", "$x${y}|$z|$0", "a||a");
+	expands("(a)", "a", "$1x $1_ ${1}x $$ $ $- ${ ${} $01", "  ax $ $ $- ${ ${} ");
+	expands("(a)", "b", "$1", NULL);
+	expands("abc", "abc", "[$0]", "[abc]");
+	expands("a.*", "abc", "plain", "plain");
+	expands("(.+)", "", "x", NULL);
+	expands("(a|b)", "b", "$1$1", "bb");
+
+	char big[5000];
+	memset(big, 'a', sizeof(big));
+	struct rex *r = NULL;
+	errbuf_init(&eb);
+	tap_ok(rex_compile(big, 4097, &r, &eb) == ERR_BADDATA, "patterns have a limit: %s", eb.text);
+	TAP_OK(rex_compile(big, 4096, &r, &eb) == ERR_OK && rex_match(r, big, 4096) == REX_YES &&
+	    rex_match(r, big, 4095) == REX_NO);
+	rex_free(r);
+	memset(big, '(', 1001);
+	memset(big + 1001, ')', 1001);
+	errbuf_init(&eb);
+	tap_ok(rex_compile(big, 2002, &r, &eb) == ERR_BADDATA && strstr(eb.text, "nests too deeply"),
+	    "so has nesting");
+	memset(big + 1000, ')', 1000);
+	tap_ok(rex_compile(big, 2000, &r, &eb) == ERR_OK && rex_match(r, "", 0) == REX_YES,
+	    "a thousand groups are allowed");
+	rex_free(r);
+
+	/* The classic: exponential for a backtracking machine. Either it is decided rightly, or a limit is told; "no match" by giving up would be a lie. */
+	r = compile("(x+x+)+y");
+	memset(big, 'x', 3000);
+	big[3000] = 'y';
+	enum rex_result m = rex_match(r, big, 3000);
+	tap_ok(m == REX_NO || m == REX_LIMIT, "an expensive expression ends: %d", m);
+	tap_ok(rex_match(r, big, 3001) != REX_NO, "and never says no to what matches");
+	rex_free(r);
+
+	r = compile("host-\\d+:9100");
+	pthread_t t[3];
+	intptr_t bad = 0;
+	for (int i = 0; i < 3; i++)
+		pthread_create(&t[i], NULL, match_many, r);
+	for (int i = 0; i < 3; i++) {
+		void *one;
+		pthread_join(t[i], &one);
+		bad += (intptr_t)one;
+	}
+	tap_is_i64(bad, 0, "one expression serves several threads");
+	rex_free(r);
+	rex_free(NULL);
+	return tap_done();
+}
