@@ -126,7 +126,8 @@ static void verdicts(void)
 		told.retry_after_s = bad[i].retry;
 		put(&f, NULL, NULL, b.data, b.len);
 		tap_ok(strstr((const char *)f.headers.data, bad[i].header),
-		    "a sender is told when to come again: %s", bad[i].header);
+		    "a sender is told when to come again: %.*s", (int)strcspn(bad[i].header, "\n"),
+		    bad[i].header);
 		is(&f, 503, bad[i].begins, "nothing may be acknowledged");
 		told.err = ERR_OK;
 		told.accepts = bad[i].err;
