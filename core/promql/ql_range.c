@@ -6,6 +6,7 @@
 
 /* Windows that hold together less than this many times samples + steps are looped over as they are. */
 #define QL_SLIDE_FROM 4
+#define QL_SHELL_MAX  4096 /* beyond, the library sorts */
 
 bool ql_range_knows(enum ql_fn fn)
 {
@@ -198,6 +199,8 @@ bool ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t, const 
 	uint32_t n = r->spec.grid.n;
 	uint64_t any = 0;
 
+	if (!count)
+		return false;
 	range_windows(r, t, count);
 	for (uint32_t w = 0; w < ql_words(n); w++) {
 		uint64_t bits = 0;
@@ -258,19 +261,36 @@ static int double_cmp(const void *pa, const void *pb)
 	return (a > b) - (a < b);
 }
 
+/* Gaps of Ciura: no recursion, no calls, and no input is bad for it. */
+static void shell_sort(double *v, uint32_t count)
+{
+	static const uint32_t gaps[] = { 1750, 701, 301, 132, 57, 23, 10, 4, 1 };
+
+	for (size_t g = 0; g < COUNT_OF(gaps); g++)
+		for (uint32_t i = gaps[g]; i < count; i++) {
+			double x = v[i];
+			uint32_t k = i;
+			for (; k >= gaps[g] && v[k - gaps[g]] > x; k -= gaps[g])
+				v[k] = v[k - gaps[g]];
+			v[k] = x;
+		}
+}
+
 void ql_sort_doubles(double *v, uint32_t count)
 {
-	if (count > 24) {
+	uint32_t nans = 0;
+
+	if (count > QL_SHELL_MAX) {
 		qsort(v, count, sizeof(*v), double_cmp);
 		return;
 	}
-	for (uint32_t i = 1; i < count; i++) {
-		double x = v[i];
-		uint32_t k = i;
-		for (; k && double_cmp(&v[k - 1], &x) > 0; k--)
-			v[k] = v[k - 1];
-		v[k] = x;
-	}
+	for (uint32_t i = 0; i < count; i++)
+		if (isnan(v[i])) {
+			double x = v[i];
+			v[i] = v[nans];
+			v[nans++] = x;
+		}
+	shell_sort(v + nans, count - nans);
 }
 
 double ql_quantile(double q, double *values, uint32_t count)
