@@ -193,34 +193,6 @@ static bool ints_decimal(const double *v, struct ints *s)
 
 /* ---- encoder: integers to bytes ---- */
 
-/* GCD of the differences. */
-static uint64_t step_best(const uint64_t *x, size_t n)
-{
-	uint64_t g = 0;
-	for (size_t i = 1; i < n && g != 1; i++) {
-		int64_t d = (int64_t)(x[i] - x[i - 1]);
-		if (d == 0)
-			continue;
-		uint64_t a = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
-		if (g != 0 && a % g == 0)
-			continue;
-		while (a) {
-			uint64_t r = g % a;
-			g = a;
-			a = r;
-		}
-	}
-	return g ? g : 1;
-}
-
-static uint64_t step_light(const uint64_t *x, size_t n)
-{
-	uint64_t bits = 0;
-	for (size_t i = 1; i < n; i++)
-		bits |= x[i] - x[i - 1];
-	return bits ? UINT64_C(1) << __builtin_ctzll(bits) : 1;
-}
-
 /* Division without remainder: shift out the twos, multiply by the inverse of the odd rest (Newton doubles its right bits). */
 struct exact_div {
 	unsigned shift;
@@ -239,6 +211,42 @@ static struct exact_div exact_div(uint64_t g)
 static inline uint64_t exact_div_do(struct exact_div d, uint64_t v)
 {
 	return (uint64_t)((int64_t)v >> d.shift) * d.inverse;
+}
+
+static uint64_t gcd(uint64_t a, uint64_t b)
+{
+	while (b) {
+		uint64_t r = a % b;
+		a = b;
+		b = r;
+	}
+	return a;
+}
+
+/* GCD of the differences. Once it is found, a multiplication tells that it divides: the product with the inverse is small. */
+static uint64_t step_best(const uint64_t *x, size_t n)
+{
+	uint64_t g = 0, most = 0, twos = 0;
+	struct exact_div by = { 0, 0 };
+	for (size_t i = 1; i < n && g != 1; i++) {
+		int64_t d = (int64_t)(x[i] - x[i - 1]);
+		uint64_t a = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
+		if (a == 0 || ((a & twos) == 0 && (a >> by.shift) * by.inverse <= most && g != 0))
+			continue;
+		g = gcd(g, a);
+		by = exact_div(g);
+		twos = (UINT64_C(1) << by.shift) - 1;
+		most = UINT64_MAX / (g >> by.shift);
+	}
+	return g ? g : 1;
+}
+
+static uint64_t step_light(const uint64_t *x, size_t n)
+{
+	uint64_t bits = 0;
+	for (size_t i = 1; i < n; i++)
+		bits |= x[i] - x[i - 1];
+	return bits ? UINT64_C(1) << __builtin_ctzll(bits) : 1;
 }
 
 struct plan { /* one way to write a sub-block */

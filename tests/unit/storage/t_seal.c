@@ -2,6 +2,7 @@
 #include "core/base/arena.h"
 #include "core/base/num.h"
 #include "storage/compact/seal.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
 #include "tests/unit/storage/columns.h"
@@ -259,6 +260,62 @@ static void damage_case(struct fsio_dir *d)
 	cfile_close(in[1]);
 }
 
+struct leftovers {
+	unsigned outputs; /* files with a serial in their name */
+};
+
+static enum err each_output(void *arg, const char *name)
+{
+	((struct leftovers *)arg)->outputs += strstr(name, ".1.kcf") || strstr(name, ".2.kcf");
+	return ERR_OK;
+}
+
+/* The nth call of the merge fails, for every n: it says so and leaves nothing; the next try gives the whole result. */
+static void failing_calls(struct fsio_dir *d)
+{
+	bool defined[600] = { false };
+	struct cfile *in[3];
+	unsigned failures = 0, silent = 0, left = 0, wrong = 0;
+	rows_count = 0;
+	for (uint64_t i = 0; i < 3; i++) {
+		char name[CFILE_NAME_MAX];
+		input_write(d, i + 101, 1, defined, name);
+		if (cfile_open(d, name, &in[i], NULL))
+			abort();
+	}
+	for (uint64_t n = 1;; n++) {
+		struct seal_result r;
+		struct seal_opts o = { .dir = d, .inputs = in, .inputs_count = 3 };
+		struct leftovers found = { 0 };
+		fault_start(NULL);
+		fault_set(FAULT_ANY, NULL, n, 1, n % 2 ? ERR_IO : ERR_NOSPACE);
+		enum err e = seal_run(&o, &r, NULL);
+		bool hit = fault_hits(FAULT_ANY) > 0;
+		fault_stop();
+		failures += e != ERR_OK;
+		silent += hit && !e;
+		(void)!fsio_dir_each(d, each_output, &found);
+		left += e && found.outputs;
+		if (!e) {
+			struct cfile *out = NULL;
+			uint64_t overwritten = 0;
+			wrong += cfile_open(d, r.name, &out, NULL) || !output_is(out, &overwritten);
+			cfile_close(out);
+			(void)!fsio_remove(d, r.name);
+		}
+		if (!hit)
+			break;
+	}
+	tap_ok(failures > 5 && silent == 0, "each failing call makes the merge fail (%u of them)",
+	    failures);
+	tap_ok(left == 0, "a failed merge leaves nothing behind");
+	tap_ok(wrong == 0, "what succeeds is whole");
+	for (unsigned i = 0; i < 3; i++) {
+		(void)!fsio_remove(d, cfile_path(in[i]));
+		cfile_close(in[i]);
+	}
+}
+
 int main(void)
 {
 	char *dir = testlib_tmpdir("t_seal");
@@ -270,6 +327,7 @@ int main(void)
 	merge_case(d, 1, 5, "overlapping files");
 	merge_case(d, 1, 24, "many overlapping files");
 	merge_case(d, 2, 9, "neighbouring ranges");
+	failing_calls(d);
 	damage_case(d);
 	fsio_dir_close(d);
 	testlib_rmtree(dir);
