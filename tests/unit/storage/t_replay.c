@@ -30,7 +30,7 @@ struct maker {
 static void seg_begin(
     struct maker *m, uint32_t slot, uint64_t order, uint64_t first_seq, uint64_t prev_end)
 {
-	CHECK(walseg_make(m->d, slot, WALSEG_MIN_BYTES * 16, &m->f) == 0);
+	CHECK(walseg_make(m->d, slot, WALSEG_MIN_BYTES * 2, &m->f) == 0);
 	m->head = (struct walseg_head){ .slot = slot,
 		.order = order,
 		.salt = 1000 + order,

@@ -428,13 +428,13 @@ static void chains(const char *root)
 	struct plan p = {
 		.frames = 150, .lives = 4, .images = 6, .keep = FSDOUBLE_RANDOM, .explain = true
 	};
-	tap_is_u64(histories(root, 8, p), 0,
+	tap_is_u64(histories(root, 5, p), 0,
 	    "power cuts: every acknowledged frame is found, nothing else, twice the same");
 	p.fail_syncs = true;
-	tap_is_u64(histories(root, 15, p), 0,
+	tap_is_u64(histories(root, 8, p), 0,
 	    "the same with failing syncs after which the page cache lies");
 	p.completes = true;
-	tap_is_u64(histories(root, 10, p), 0,
+	tap_is_u64(histories(root, 6, p), 0,
 	    "the same with segments freed and used again: nothing twice, nothing comes back");
 	p.completes = p.fail_syncs = false;
 	p.keep = FSDOUBLE_SYNCED;
