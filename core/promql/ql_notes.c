@@ -1,6 +1,7 @@
 #include "core/promql/ql_notes.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void ql_notes_init(struct ql_notes *n, struct arena *a)
@@ -128,6 +129,11 @@ static const char *note_text(
 	    rfc3339(a, f->t_min_ms), rfc3339(a, f->t_max_ms), line, col);
 }
 
+static int note_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct ql_note *)a)->text, ((const struct ql_note *)b)->text);
+}
+
 struct ql_note *ql_notes_render(
     const struct ql_notes *n, bool info, const char *query, size_t len, size_t *count)
 {
@@ -141,5 +147,6 @@ struct ql_note *ql_notes_render(
 		ql_line_col(query, len, it->pos.start, &line, &col);
 		out[(*count)++].text = note_text(n->arena, it, line, col);
 	}
+	qsort(out, *count, sizeof(*out), note_cmp); /* the order of arrival depends on the loops */
 	return out;
 }
