@@ -122,7 +122,8 @@ void apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
 	if (sl->verdict.stored)
 		sl->position =
 		    walog_handed(sh->log); /* duplicates wait for all that was handed over, (3) */
-	share_newest_tell(sh, sl->tenant, a.t_newest_ms);
+	if (!sl->batch->own)
+		share_newest_tell(sh, sl->tenant, a.t_newest_ms);
 	if (a.busy) {
 		sl->err = ERR_BUSY;
 		sl->retry_after_s = 1;
@@ -210,7 +211,8 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 	uint64_t all = 0;
 	for (unsigned i = 0; i < sh->store->loops; i++)
 		all += sh->series[i];
-	if (all >= o->series_max || shard->next_id == UINT32_MAX)
+	if (all >= o->series_max || shard->next_id == UINT32_MAX ||
+	    slab_bytes(sh->mem) > sh->store->head_bytes_max)
 		return refuse(a, r, SINK_SERIES_LIMIT, "");
 	if (o->new_series_per_s != UINT64_MAX) {
 		if (sh->tokens < 1000) {

@@ -52,6 +52,7 @@ static void slice_arrive_msg(struct mbox_msg *msg);
 static void slice_settle(struct slice *sl, enum err err);
 static void slice_home(struct slice *sl);
 static void park_tick(struct loop_timer *t);
+static void relieve(struct share *sh);
 static void done_run(struct loop_deferred *d);
 
 struct share *share_create(struct store *st, struct loop *loop, unsigned index)
@@ -151,6 +152,10 @@ enum err share_accepts(struct share *sh, uint32_t *retry_after_s)
 	enum err e = sh->refuse;
 	if (!e)
 		e = walog_state(sh->log);
+	/* Rounds make room; what comes faster than they can is told to come again. */
+	if (!e &&
+	    UNLIKELY(slab_bytes(sh->mem) > sh->store->head_bytes_max + sh->store->head_bytes_max / 10))
+		e = ERR_BUSY;
 	if (e)
 		*retry_after_s = retry_after(e);
 	return e;
@@ -194,6 +199,8 @@ void share_append(struct share *sh, struct sink_req *req)
 	sh->open++;
 	enum err e = share_accepts(sh, &ap->retry_after_s);
 	if (e) {
+		if (e == ERR_BUSY)
+			relieve(sh);
 		append_answer(ap, NULL, e, ap->retry_after_s);
 		return;
 	}
@@ -586,8 +593,8 @@ static void park_tick(struct loop_timer *t)
 	parked_run(CONTAINER_OF(t, struct share, park_timer));
 }
 
-/* The log holds more than its share: the shard whose last round is oldest has one. Shards of a loop take turns. */
-static void log_relieve(struct share *sh)
+/* The log or memory holds more than its share: the shard whose last round is oldest has one. Shards of a loop take turns. */
+static void relieve(struct share *sh)
 {
 	const struct shard_back *back = sh->store->back;
 	struct shard *oldest = NULL;
@@ -613,8 +620,11 @@ void share_report(struct share *sh, const struct walog_report *r)
 		slice_settle(sl, sl->position <= r->durable ? ERR_OK : r->err);
 	}
 	parked_run(sh);
-	if (r->held_bytes > sh->store->opts.log_share_bytes && !sh->refuse)
-		log_relieve(sh);
+	const struct store *st = sh->store;
+	bool log = r->held_bytes > st->opts.log_share_bytes;
+	bool memory = slab_bytes(sh->mem) > st->head_bytes_max / 10 * 9;
+	if ((log || memory) && !sh->refuse)
+		relieve(sh);
 }
 
 void share_stop(struct share *sh)

@@ -178,6 +178,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	st->source = storesrc_create(st);
 	st->team = o->team;
 	st->loops = team_count(o->team);
+	st->head_bytes_max = limits_series_max() * LIMITS_SERIES_BYTES / st->loops;
 	CHECK(st->loops <= SHARE_LOOPS_MAX);
 	enum err e = 0;
 	if (st->opts.shards > MANIFEST_SHARDS_MAX)
@@ -190,8 +191,8 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		shares_make(st);
 		st->keeper = keeper_create(st);
 		keeper_load(st->keeper, st->dir);
-		limits_reserve(
-		    st->dir, st->opts.reserve_bytes ? st->opts.reserve_bytes : LIMITS_RESERVE_BYTES);
+		limits_reserve(st->dir,
+		    st->opts.reserve_bytes ? st->opts.reserve_bytes : LIMITS_RESERVE_BYTES);
 		limits_look(st);
 		e = recover_files(st, eb);
 	}

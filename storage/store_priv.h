@@ -18,12 +18,13 @@ struct store {
 	struct fsio_file *lock;
 	struct team *team;
 	unsigned loops;
+	uint64_t head_bytes_max; /* of one loop's slab: its share of the head's part of memory */
 	struct walog *log;
-	struct shard **shards; /* [manifest.shards]; each belongs to the loop index % loops */
-	uint16_t *places;      /* [manifest.shards] where a shard comes in the order of owners */
-	struct share **shares; /* [loops] */
-	struct catalog *catalog;         /* NULL: memory and log only */
-	struct keeper *keeper; /* loop 0's */
+	struct shard **shards;   /* [manifest.shards]; each belongs to the loop index % loops */
+	uint16_t *places;        /* [manifest.shards] where a shard comes in the order of owners */
+	struct share **shares;   /* [loops] */
+	struct catalog *catalog; /* NULL: memory and log only */
+	struct keeper *keeper;   /* loop 0's */
 	/* loop 0: looks at the free space every second */
 	struct loop_timer space_timer;
 	struct work_task space_task;
