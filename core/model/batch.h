@@ -32,6 +32,7 @@ struct batch {
 	struct batch_meta *metas;
 	size_t metas_count, metas_cap;
 	uint64_t series_count, exemplars_count;
+	bool own; /* of the server itself: its times do not decide how old others' samples may be; batch_clear keeps it */
 };
 void batch_init(struct batch *b);
 void batch_release(struct batch *b);

@@ -98,6 +98,7 @@ struct selfmon *selfmon_start(struct loop *l, struct sink *sink, const char *ins
 	s->sink = sink;
 	arena_init(&s->arena, 64 << 10);
 	batch_init(&s->batch);
+	s->batch.own = true;
 	size_t len = strnlen(instance, sizeof(s->instance) - 1);
 	memcpy(s->instance, instance, len);
 	loop_timer_init(&s->timer, tick);
