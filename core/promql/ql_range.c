@@ -266,7 +266,8 @@ static void shell_sort(double *v, uint32_t count)
 {
 	static const uint32_t gaps[] = { 1750, 701, 301, 132, 57, 23, 10, 4, 1 };
 
-	for (size_t g = 0; g < COUNT_OF(gaps); g++)
+	/* Few values, and those of counters, are best served by the last pass alone. */
+	for (size_t g = count > 24 ? 0 : COUNT_OF(gaps) - 1; g < COUNT_OF(gaps); g++)
 		for (uint32_t i = gaps[g]; i < count; i++) {
 			double x = v[i];
 			uint32_t k = i;
