@@ -340,4 +340,7 @@ void loop_turn(struct loop *l)
 	job_run_turn(l);
 	loop_run_deferred(l);
 	metric_observe_ns(M_TURN, clock_real_mono_ns() - l->turn_start_ns);
+	uint64_t cpu = clock_thread_cpu_ns();
+	metric_observe_ns(M_TURN_CPU, cpu - l->turn_cpu_ns);
+	l->turn_cpu_ns = cpu;
 }
