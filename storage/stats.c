@@ -38,6 +38,7 @@ struct count { /* what one loop found */
 	uint64_t series, chunks;
 	int64_t t_min_ms, t_max_ms;
 	struct job job;
+	struct loop_deferred deferred;
 	struct work_task task; /* of the first one home: puts all together */
 	struct count *next;    /* others that are home */
 	/* where it is */
@@ -202,6 +203,13 @@ static bool shard_step(struct count *c)
 	return true;
 }
 
+static void count_leave(struct loop_deferred *d)
+{
+	struct count *c = CONTAINER_OF(d, struct count, deferred);
+	c->msg.fn = count_home;
+	loop_send(c->req->_from, &c->msg);
+}
+
 static enum job_state count_run(struct job *j)
 {
 	struct count *c = CONTAINER_OF(j, struct count, job);
@@ -210,8 +218,9 @@ static enum job_state count_run(struct job *j)
 			continue;
 		c->at = NULL;
 		if (c->shard == c->share->shards_count) {
-			c->msg.fn = count_home;
-			loop_send(c->req->_from, &c->msg);
+			/* At the end of the turn: the loop still has the job in its hands. */
+			c->deferred.fn = count_leave;
+			loop_defer(c->share->loop, &c->deferred);
 			return JOB_DONE;
 		}
 		shard_begin(c, c->share->shards[c->shard++]);
