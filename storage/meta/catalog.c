@@ -258,6 +258,7 @@ struct apply {
 		struct postings *postings;
 	} * tenants;
 	size_t tenants_count;
+	size_t defs_count;
 };
 
 static struct postings *postings_of(struct apply *a, uint32_t tenant)
@@ -267,8 +268,8 @@ static struct postings *postings_of(struct apply *a, uint32_t tenant)
 			return a->tenants[i - 1].postings;
 	}
 	a->tenants = mem_array(a->tenants, a->tenants_count + 1, sizeof(*a->tenants));
-	a->tenants[a->tenants_count] =
-	    (struct apply_tenant){ .tenant = tenant, .postings = postings_create() };
+	a->tenants[a->tenants_count] = (struct apply_tenant){ .tenant = tenant,
+		.postings = postings_create_growing(a->defs_count) };
 	return a->tenants[a->tenants_count++].postings;
 }
 
@@ -348,7 +349,7 @@ enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t rank,
     size_t ranges_count, struct errbuf *eb)
 {
 	CHECK(shard < c->shards_count);
-	struct apply a = { .c = c, .shard = &c->shards[shard] };
+	struct apply a = { .c = c, .shard = &c->shards[shard], .defs_count = defs_count };
 	enum err e = env_begin_write(c->env, estimate_bytes(defs, defs_count), &a.t, eb);
 	if (e)
 		return e;

@@ -4,10 +4,12 @@
 #include "core/base/wire.h"
 #include "storage/meta/postings_priv.h"
 
-#define ARRAY_MAX  32 /* more ids go to a bitmap */
-#define TABLE_MIN  64
-#define BIG_BYTES  160 /* of a bitmap, before its ids: about */
-#define BIG_PER_ID 2   /* about */
+#define ARRAY_MAX          32 /* more ids go to a bitmap */
+#define TABLE_MIN          64
+#define SLOTS_AT_START_MAX (1u << 20)
+#define AHEAD              16  /* labels looked at together, so that their cache misses overlap */
+#define BIG_BYTES          160 /* of a bitmap, before its ids: about */
+#define BIG_PER_ID         2   /* about */
 
 enum pair_kind {
 	PAIR_FEW,
@@ -51,14 +53,15 @@ struct postings {
 	roaring_bitmap_t *all;
 	uint64_t series;
 	size_t bytes;
+	bool growing; /* nothing is deleted: pairs lie in the arena */
+	struct arena arena;
 };
 
 /* Tables */
 
-static void table_init(struct table *t)
+static void table_init(struct table *t, size_t slots)
 {
-	*t = (struct table){ .slots = mem_zalloc(TABLE_MIN * sizeof(struct slot)),
-		.mask = TABLE_MIN - 1 };
+	*t = (struct table){ .slots = mem_zalloc(slots * sizeof(struct slot)), .mask = slots - 1 };
 }
 
 static void table_place(struct table *t, uint64_t hash, void *entry)
@@ -133,11 +136,24 @@ static struct pname *name_find(const struct postings *p, const char *name, size_
 struct postings *postings_create(void)
 {
 	struct postings *p = mem_zalloc(sizeof(*p));
-	table_init(&p->pairs);
-	table_init(&p->names);
+	table_init(&p->pairs, TABLE_MIN);
+	table_init(&p->names, TABLE_MIN);
 	p->all = roaring_bitmap_create();
 	if (!p->all)
 		panic("out of memory: bitmap");
+	arena_init(&p->arena, 65536);
+	return p;
+}
+
+struct postings *postings_create_growing(size_t series)
+{
+	struct postings *p = postings_create();
+	size_t slots = TABLE_MIN;
+	while (slots < series && slots < SLOTS_AT_START_MAX)
+		slots *= 2;
+	mem_free(p->pairs.slots);
+	table_init(&p->pairs, slots);
+	p->growing = true;
 	return p;
 }
 
@@ -157,7 +173,8 @@ void postings_free(struct postings *p)
 		struct pair *x = p->pairs.slots[i].entry;
 		if (x) {
 			pair_free_ids(x);
-			mem_free(x);
+			if (!p->growing)
+				mem_free(x);
 		}
 	}
 	for (size_t i = 0; i <= p->names.mask; i++) {
@@ -170,6 +187,7 @@ void postings_free(struct postings *p)
 	mem_free(p->pairs.slots);
 	mem_free(p->names.slots);
 	roaring_bitmap_free(p->all);
+	arena_release(&p->arena);
 	mem_free(p);
 }
 
@@ -301,7 +319,8 @@ static struct pname *name_make(struct postings *p, const struct label *l)
 static struct pair *pair_make(
     struct postings *p, uint64_t hash, const uint8_t *bytes, size_t len, const struct label *l)
 {
-	struct pair *x = mem_zalloc(sizeof(*x) + len);
+	struct pair *x =
+	    p->growing ? arena_zalloc(&p->arena, sizeof(*x) + len) : mem_zalloc(sizeof(*x) + len);
 	struct pname *n = name_make(p, l);
 	x->hash = hash;
 	x->name = n;
@@ -337,6 +356,29 @@ static void pair_gone(struct postings *p, struct pair *x)
 	}
 }
 
+/* A label of the series at work. */
+struct step {
+	const uint8_t *bytes;
+	size_t len;
+	uint64_t hash;
+	struct label label;
+};
+
+static void add_steps(struct postings *p, uint32_t id, const struct step *steps, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct step *s = &steps[i];
+		struct pair *x = pair_find(p, s->hash, s->bytes, s->len);
+		if (!x)
+			x = pair_make(p, s->hash, s->bytes, s->len, &s->label);
+		size_t before = ids_bytes(x);
+		ids_add(x, id);
+		p->bytes += ids_bytes(x) - before;
+		x->name->series++;
+		x->name->bytes += s->label.name_len + s->label.value_len;
+	}
+}
+
 void postings_add(struct postings *p, uint32_t id, struct labels ls)
 {
 	bool was_in = !roaring_bitmap_add_checked(p->all, id);
@@ -344,23 +386,23 @@ void postings_add(struct postings *p, uint32_t id, struct labels ls)
 		return;
 	p->series++;
 	struct label_iter it = label_iter(ls);
-	struct label l;
-	for (const uint8_t *start = it.p; label_next(&it, &l); start = it.p) {
-		size_t len = (size_t)(it.p - start);
-		uint64_t hash = hash64(start, len, 0);
-		struct pair *x = pair_find(p, hash, start, len);
-		if (!x)
-			x = pair_make(p, hash, start, len, &l);
-		size_t before = ids_bytes(x);
-		ids_add(x, id);
-		p->bytes += ids_bytes(x) - before;
-		x->name->series++;
-		x->name->bytes += l.name_len + l.value_len;
+	struct step steps[AHEAD], *s = steps;
+	for (const uint8_t *start = it.p; label_next(&it, &s->label); start = it.p) {
+		s->bytes = start;
+		s->len = (size_t)(it.p - start);
+		s->hash = hash64(start, s->len, 0);
+		__builtin_prefetch(&p->pairs.slots[s->hash & p->pairs.mask]);
+		if (++s == steps + AHEAD) {
+			add_steps(p, id, steps, AHEAD);
+			s = steps;
+		}
 	}
+	add_steps(p, id, steps, (size_t)(s - steps));
 }
 
 void postings_del(struct postings *p, uint32_t id, struct labels ls)
 {
+	CHECK(!p->growing);
 	bool was_out = !roaring_bitmap_remove_checked(p->all, id);
 	if (ODD(was_out))
 		return;

@@ -25,6 +25,8 @@
 
 struct postings;
 struct postings *postings_create(void);
+/* For one that is built, read and freed, of about so many series: nothing can be deleted, and adding is faster. */
+struct postings *postings_create_growing(size_t series);
 void postings_free(struct postings *p);
 /* An id with canonical labels. Adding one that is in, and deleting one that is not, is a mistake of the caller (an ODD line, nothing else). Ascending ids are the fast case. */
 void postings_add(struct postings *p, uint32_t id, struct labels ls);

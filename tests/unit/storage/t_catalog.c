@@ -3,6 +3,7 @@
 #include "storage/meta/env.h"
 #include "tests/lib/tap.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -532,6 +533,72 @@ static void test_growth(void)
 	env_close(e);
 }
 
+/* Readers on other threads while the map grows under them. */
+struct reading {
+	struct env *env;
+	struct env_db *db;
+	bool stop;
+	unsigned bad, reads;
+};
+static void *read_on(void *arg)
+{
+	struct reading *r = arg;
+	struct errbuf why;
+	errbuf_init(&why);
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
+		struct env_txn t;
+		struct env_value v;
+		if (env_begin_read(r->env, &t, &why)) {
+			r->bad++;
+			break;
+		}
+		uint32_t n = (uint32_t)env_count(&t, r->db);
+		for (uint32_t i = 0; i < n; i++) {
+			r->bad += env_get(&t, r->db, &i, 4, &v) != ERR_OK || v.len != 50000 ||
+			    v.data[49999] != (uint8_t)i;
+			r->reads++;
+		}
+		env_abort(&t);
+	}
+	return NULL;
+}
+
+static void test_threads(void)
+{
+	char sub[80];
+	snprintf(sub, sizeof(sub), "%s/threads", dir);
+	struct fsio_dir *d;
+	TAP_OK(fsio_dir_open(sub, true, &d) == ERR_OK);
+	fsio_dir_close(d);
+	struct env *e;
+	struct env_db *db;
+	errbuf_init(&eb);
+	TAP_OK(env_open(&(struct env_opts){ .path = sub, .dbs_max = 2, .map_step = 1 << 20 }, &e,
+	           &eb) == ERR_OK &&
+	    env_db(e, "x", &db, &eb) == ERR_OK);
+	struct reading r[2] = { { .env = e, .db = db }, { .env = e, .db = db } };
+	pthread_t t[2];
+	for (int i = 0; i < 2; i++)
+		pthread_create(&t[i], NULL, read_on, &r[i]);
+	static uint8_t value[50000];
+	unsigned bad = 0;
+	for (uint32_t i = 0; i < 150; i++) {
+		struct env_txn w;
+		memset(value, (int)i, sizeof(value));
+		bad += env_begin_write(e, sizeof(value), &w, &eb) != ERR_OK;
+		env_put(&w, db, &i, 4, value, sizeof(value));
+		bad += env_commit(&w) != ERR_OK;
+	}
+	for (int i = 0; i < 2; i++) {
+		__atomic_store_n(&r[i].stop, true, __ATOMIC_RELAXED);
+		pthread_join(t[i], NULL);
+		bad += r[i].bad;
+	}
+	tap_ok(bad == 0 && env_map_bytes(e) > 8u << 20,
+	    "readers go on while the map grows under them: %u reads", r[0].reads + r[1].reads);
+	env_close(e);
+}
+
 int main(void)
 {
 	if (!mkdtemp(dir))
@@ -572,6 +639,7 @@ int main(void)
 	test_damage();
 	sweep();
 	test_growth();
+	test_threads();
 	char cmd[64];
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	arena_release(&mem);

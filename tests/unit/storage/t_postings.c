@@ -27,7 +27,9 @@ static struct labels random_labels(uint32_t id)
 	struct label_builder b;
 	label_builder_init(&b, &mem);
 	label_builder_set(&b, "__name__", 8, rnd(2) ? "up" : "ht", 2);
-	char *i2 = arena_strndup(&mem, inst, strlen(inst)), *p2 = arena_strndup(&mem, pod, strlen(pod)), *j2 = arena_strndup(&mem, job, strlen(job));
+	char *i2 = arena_strndup(&mem, inst, strlen(inst)),
+	     *p2 = arena_strndup(&mem, pod, strlen(pod)),
+	     *j2 = arena_strndup(&mem, job, strlen(job));
 	label_builder_set(&b, "instance", 8, i2, strlen(i2));
 	if (rnd(2))
 		label_builder_set(&b, "job", 3, j2, strlen(j2));
