@@ -155,17 +155,6 @@ static void segs_ends(struct run *r)
 
 /* ---- One segment ---- */
 
-static void tops_raise(struct replay_segment *s, uint32_t shard, uint64_t number)
-{
-	if (shard >= s->tops_count) {
-		s->tops = mem_array(s->tops, shard + 1, sizeof(*s->tops));
-		memset(s->tops + s->tops_count, 0, (shard + 1 - s->tops_count) * sizeof(*s->tops));
-		s->tops_count = shard + 1;
-	}
-	if (number > s->tops[shard])
-		s->tops[shard] = number;
-}
-
 static void extent_add(struct run *r, uint32_t slot, const struct walseg_frame *f)
 {
 	while (r->extents_from < r->extents_count && r->extents[r->extents_from].seq <= r->known)
@@ -200,7 +189,7 @@ static enum err frame_take(struct run *r, struct replay_segment *s, const struct
 	struct walrec_group g;
 	walrec_groups_init(&it, f->payload, f->len);
 	while (walrec_groups_next(&it, &g))
-		tops_raise(s, g.shard, g.number);
+		walog_tops_raise(&s->tops, &s->tops_count, g.shard, g.number);
 	if (it.err) /* the checksum is right: not damage, but bytes of another version */
 		return errbuf_set(r->eb, it.err, "log segment %08x: frame %llu at offset %llu: %s",
 		    s->slot, (unsigned long long)f->seq, (unsigned long long)f->offset,

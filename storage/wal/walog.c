@@ -44,11 +44,6 @@
 
 unsigned walog_broken;
 
-struct frame_list {
-	struct walog_frame *first, *last;
-	size_t count;
-	uint64_t bytes; /* space in a segment */
-};
 struct seg {
 	struct list_link link;
 	struct fsio_file *file; /* NULL: found at the start */
@@ -254,34 +249,6 @@ static void report_arrived(struct mbox_msg *msg)
 	mem_free(m);
 }
 
-/* ---- Lists of frames ---- */
-
-static void list_push(struct frame_list *l, struct walog_frame *f)
-{
-	f->_next = NULL;
-	if (l->last)
-		l->last->_next = f;
-	else
-		l->first = f;
-	l->last = f;
-	l->count++;
-	l->bytes += walseg_frame_space(f->_len);
-}
-
-static struct walog_frame *list_take(struct frame_list *l)
-{
-	struct walog_frame *f = l->first;
-	if (!f)
-		return NULL;
-	l->first = f->_next;
-	if (!l->first)
-		l->last = NULL;
-	l->count--;
-	l->bytes -= walseg_frame_space(f->_len);
-	f->_next = NULL;
-	return f;
-}
-
 /* ---- Reports ---- */
 
 static void peers_tell(struct walog *w)
@@ -338,7 +305,7 @@ static void frame_promise(struct walog *w, struct walog_frame *f)
 
 static void promised_home(struct walog *w)
 {
-	for (struct walog_frame *f; (f = list_take(&w->promised));)
+	for (struct walog_frame *f; (f = frame_list_take(&w->promised));)
 		frame_promise(w, f);
 }
 
@@ -386,7 +353,7 @@ static void all_refuse(struct walog *w, enum err err)
 	struct frame_list *lists[] = { &w->batch, &w->promised, &w->queue };
 	peers_fail(w, err);
 	for (size_t i = 0; i < COUNT_OF(lists); i++) {
-		for (struct walog_frame *f; (f = list_take(lists[i]));) {
+		for (struct walog_frame *f; (f = frame_list_take(lists[i]));) {
 			if (f->_kept)
 				frame_free(f);
 			else
@@ -401,24 +368,13 @@ static void all_refuse(struct walog *w, enum err err)
 
 /* ---- Segments ---- */
 
-static void tops_raise(struct seg *s, uint32_t shard, uint64_t number)
-{
-	if (shard >= s->tops_count) {
-		s->tops = mem_array(s->tops, shard + 1, sizeof(*s->tops));
-		memset(s->tops + s->tops_count, 0, (shard + 1 - s->tops_count) * sizeof(*s->tops));
-		s->tops_count = shard + 1;
-	}
-	if (number > s->tops[shard])
-		s->tops[shard] = number;
-}
-
 static void tops_note(struct seg *s, const struct walog_frame *f)
 {
 	struct walrec_groups it;
 	struct walrec_group g;
 	walrec_groups_init(&it, f->payload.data, f->_len);
 	while (walrec_groups_next(&it, &g))
-		tops_raise(s, g.shard, g.number);
+		walog_tops_raise(&s->tops, &s->tops_count, g.shard, g.number);
 	CHECK(!it.err);
 }
 
@@ -523,7 +479,7 @@ static enum err seg_write(struct walog *w, struct seg *s)
 static void batch_synced(struct walog *w)
 {
 	while (w->batch.first != w->unwritten) {
-		struct walog_frame *f = list_take(&w->batch);
+		struct walog_frame *f = frame_list_take(&w->batch);
 		w->synced = f->_seq;
 		if (f->_kept)
 			frame_free(f);
@@ -650,7 +606,7 @@ static void frame_arrived(struct mbox_msg *msg)
 		w->queue_promised++;
 		f = kept;
 	}
-	list_push(&w->queue, f);
+	frame_list_push(&w->queue, f);
 	if (w->sync == WALOG_SYNC_OFF && !w->write_due_ns)
 		w->write_due_ns = clock_real_mono_ns() + LAZY_MS * MS;
 }
@@ -699,15 +655,15 @@ static void batch_fill(struct walog *w)
 		if (w->unwritten_bytes &&
 		    (w->unwritten_bytes + space > room || w->unwritten_bytes + space > BATCH_BYTES))
 			break;
-		struct walog_frame *f = list_take(&w->queue);
+		struct walog_frame *f = frame_list_take(&w->queue);
 		if (f->_kept) {
 			w->queue_promised--;
 		} else if (lazy(w)) {
 			struct walog_frame *kept = frame_keep(f);
-			list_push(&w->promised, f);
+			frame_list_push(&w->promised, f);
 			f = kept;
 		}
-		list_push(&w->batch, f);
+		frame_list_push(&w->batch, f);
 		w->unwritten_bytes += space;
 		if (!w->unwritten)
 			w->unwritten = f;
@@ -848,7 +804,7 @@ static void mark_write(struct walog *w)
 		return;
 	struct walog_frame *mark = mem_zalloc(sizeof(*mark));
 	mark->_kept = 1;
-	list_push(&w->batch, mark);
+	frame_list_push(&w->batch, mark);
 	w->unwritten = mark;
 	enum err e = seg_write(w, w->cur);
 	if (!e)
@@ -857,7 +813,7 @@ static void mark_write(struct walog *w)
 		LOG_WARN("log_mark", "err=\"%s\"", err_text(e));
 	w->unwritten = NULL;
 	w->unwritten_bytes = 0;
-	frame_free(list_take(&w->batch));
+	frame_free(frame_list_take(&w->batch));
 }
 
 static void gauges_set(const struct walog *w)
@@ -901,7 +857,7 @@ static void pending_take(struct walog *w, const struct replay_result *r)
 		frame_pad(f);
 		f->_seq = p->seq;
 		f->_kept = 1;
-		list_push(&w->batch, f);
+		frame_list_push(&w->batch, f);
 	}
 	w->unwritten = w->batch.first;
 	w->unwritten_bytes = w->batch.bytes;
@@ -930,7 +886,7 @@ static void segs_take(struct walog *w, const struct replay_result *r)
 		s->order = x->order;
 		s->bytes = x->bytes;
 		for (uint32_t k = 0; k < x->tops_count; k++)
-			tops_raise(s, k, x->tops[k]);
+			walog_tops_raise(&s->tops, &s->tops_count, k, x->tops[k]);
 		seg_add(w, s);
 	}
 }
@@ -1012,7 +968,7 @@ static void walog_release(struct walog *w)
 		fsio_close(s->file);
 		seg_free(s);
 	}
-	for (struct walog_frame *f; (f = list_take(&w->batch));)
+	for (struct walog_frame *f; (f = frame_list_take(&w->batch));)
 		frame_free(f);
 	for (unsigned i = 0; i < w->loops; i++) {
 		for (struct walog_frame *f = w->ends[i].pool, *next; f; f = next) {

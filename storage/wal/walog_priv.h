@@ -7,8 +7,11 @@
 #define STORAGE_WAL_WALOG_PRIV_H
 
 #include <stdint.h>
+#include <string.h>
 
-#include "core/base/check.h"
+#include "core/base/arena.h"
+#include "storage/wal/walog.h"
+#include "storage/wal/walseg.h"
 
 enum walog_rule {
 	WALOG_BREAK_HEADER_LAST = 1u
@@ -26,6 +29,52 @@ extern unsigned walog_broken;
 static inline bool walog_holds(enum walog_rule rule)
 {
 	return LIKELY(!(walog_broken & (unsigned)rule));
+}
+
+/* Highest number per shard; the table grows as shards come. */
+static inline void walog_tops_raise(uint64_t **tops, uint32_t *count, uint32_t shard, uint64_t number)
+{
+	if (shard >= *count) {
+		*tops = mem_array(*tops, shard + 1, sizeof(**tops));
+		memset(*tops + *count, 0, (shard + 1 - *count) * sizeof(**tops));
+		*count = shard + 1;
+	}
+	if (number > (*tops)[shard])
+		(*tops)[shard] = number;
+}
+
+/* ---- Frames in a row, in the order of their sequences ---- */
+
+struct frame_list {
+	struct walog_frame *first, *last;
+	size_t count;
+	uint64_t bytes; /* space in a segment */
+};
+
+static inline void frame_list_push(struct frame_list *l, struct walog_frame *f)
+{
+	f->_next = NULL;
+	if (l->last)
+		l->last->_next = f;
+	else
+		l->first = f;
+	l->last = f;
+	l->count++;
+	l->bytes += walseg_frame_space(f->_len);
+}
+
+static inline struct walog_frame *frame_list_take(struct frame_list *l)
+{
+	struct walog_frame *f = l->first;
+	if (!f)
+		return NULL;
+	l->first = f->_next;
+	if (!l->first)
+		l->last = NULL;
+	l->count--;
+	l->bytes -= walseg_frame_space(f->_len);
+	f->_next = NULL;
+	return f;
 }
 
 #endif

@@ -615,8 +615,10 @@ static void freeing(const char *root)
 	struct bench b;
 	bench_open(&b, root, "free", WALOG_SYNC_COMMIT);
 	TAP_OK(bench_send(&b, LOOPS, 200));
-	tap_ok(look(&b, 0)->held_max > 4 * WALSEG_MIN_BYTES,
-	    "the reports tell what the log holds: %llu bytes", (unsigned long long)looked.held_max);
+	uint64_t held = look(&b, 0)->held_max, other = look(&b, 1)->held_max;
+	held = held > other ? held : other; /* the loop that ended last saw all of it */
+	tap_ok(held > 4 * WALSEG_MIN_BYTES, "the reports tell what the log holds: %llu bytes",
+	    (unsigned long long)held);
 	for (unsigned l = 0; l < LOOPS; l++)
 		testteam_run(&b.tt, l, complete_all, &clients[l]);
 	bench_stop(&b);
