@@ -150,10 +150,11 @@ static void loop_take_mail(struct loop *l)
 		l->mail_tail = &(*l->mail_tail)->next;
 }
 
-static bool loop_run_mail(struct loop *l, unsigned budget)
+static bool loop_run_mail(struct loop *l, unsigned budget, uint64_t budget_ns)
 {
 	bool any = l->mail != NULL;
-	while (l->mail && budget--) {
+	uint64_t end_ns = any ? clock_real_mono_ns() + budget_ns : 0;
+	while (l->mail && budget-- && clock_real_mono_ns() < end_ns) {
 		struct mbox_msg *msg = l->mail;
 		l->mail = msg->next;
 		if (!l->mail)
@@ -167,7 +168,7 @@ bool loop_drain(struct loop *l)
 {
 	loop_wake_up(l);
 	loop_take_mail(l);
-	bool any = loop_run_mail(l, UINT32_MAX);
+	bool any = loop_run_mail(l, UINT32_MAX, UINT64_C(3600000000000));
 	while (!list_empty(&l->deferred)) {
 		struct list_link *d = list_pop(&l->deferred);
 		struct loop_deferred *def = CONTAINER_OF(d, struct loop_deferred, link);
@@ -336,7 +337,7 @@ void loop_turn(struct loop *l)
 	loop_run_timers(l);
 	if (l->mail_here)
 		loop_take_mail(l);
-	loop_run_mail(l, LOOP_MAIL_TURN_MAX);
+	loop_run_mail(l, LOOP_MAIL_TURN_MAX, LOOP_MAIL_TURN_NS);
 	job_run_turn(l);
 	loop_run_deferred(l);
 	metric_observe_ns(M_TURN, clock_real_mono_ns() - l->turn_start_ns);

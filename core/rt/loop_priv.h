@@ -12,6 +12,7 @@
 #include "core/rt/loop.h"
 
 #define LOOP_MAIL_TURN_MAX 4096u    /* messages per turn; the rest waits for the next one */
+#define LOOP_MAIL_TURN_NS  1000000u /* messages of one turn: no new one begins after 1 ms */
 #define LOOP_IDLE_TURN_MS  1000u    /* an idle loop turns at least this often */
 #define JOB_TURN_NS        2000000u /* slices of one turn, in all */
 #define JOB_WRITE_SHARE    3u       /* slices of JOB_WRITE for one of JOB_QUERY */
