@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "bench/load/cmd.h"
-#include "bench/load/gen.h"
 #include "bench/load/httpc.h"
+#include "bench/load/loadgen.h"
 #include "bench/load/procstat.h"
 #include "core/base/arena.h"
 #include "core/base/clock.h"
@@ -105,13 +105,13 @@ static void *conn_main(void *arg)
 	return NULL;
 }
 
-static void prepare(struct gen *g, struct run *r, uint64_t round, struct buf *raw,
+static void prepare(struct loadgen *g, struct run *r, uint64_t round, struct buf *raw,
     struct buf *packed, size_t *bytes)
 {
-	uint64_t batches = gen_batches(g);
-	gen_round(g, round);
+	uint64_t batches = loadgen_batches(g);
+	loadgen_round(g, round);
 	for (uint64_t i = 0; i < batches; i++) {
-		uint64_t samples = gen_body(g, i, raw);
+		uint64_t samples = loadgen_body(g, i, raw);
 		if (!samples)
 			continue;
 		buf_clear(packed);
@@ -163,7 +163,7 @@ static int cmp_u64(const void *a, const void *b)
 
 static bool add_replay(void *arg, const char *value)
 {
-	struct gen_opts *o = arg;
+	struct loadgen_opts *o = arg;
 	if (o->replay_count == GEN_FILES_MAX)
 		return false;
 	o->replay[o->replay_count++] = value;
@@ -225,7 +225,7 @@ static struct totals add_up(const struct run *r)
 
 int cmd_write(int argc, char **argv)
 {
-	struct gen_opts o = { 0 };
+	struct loadgen_opts o = { 0 };
 	const char *url = "http://127.0.0.1:9470/api/v1/write", *step = "15s", *start = NULL,
 	           *cpu = NULL, *pace = NULL;
 	double series = 100000, rounds = 10, batch = 2000, connections = 4, targets = 20, pid = 0,
@@ -315,8 +315,8 @@ int cmd_write(int argc, char **argv)
 	if (cpu)
 		pin(cpu);
 	struct httpc_url u;
-	struct gen *g = NULL;
-	if (httpc_url_parse(url, &u, &eb) || gen_create(&o, &g, &eb)) {
+	struct loadgen *g = NULL;
+	if (httpc_url_parse(url, &u, &eb) || loadgen_create(&o, &g, &eb)) {
 		fprintf(stderr, "kymobench write: %s\n", eb.text);
 		return 2;
 	}
@@ -361,7 +361,7 @@ int cmd_write(int argc, char **argv)
 	printf(
 	    "{\"series\":%llu,\"samples\":%llu,\"requests\":%llu,\"failed\":%llu,\"retries\":%llu,\"seconds\":%.3f,\"samples_per_s\":%.0f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"max_us\":%.0f,"
 	    "\"server_cpu_s\":%.2f,\"samples_per_cpu_s\":%.0f,\"idle_after_s\":%.1f,\"rss_mb\":%.1f,\"anon_mb\":%.1f,\"peak_rss_mb\":%.1f,\"start_ms\":%lld,\"end_ms\":%lld}\n",
-	    (unsigned long long)gen_series(g), (unsigned long long)t.samples,
+	    (unsigned long long)loadgen_series(g), (unsigned long long)t.samples,
 	    (unsigned long long)t.requests, (unsigned long long)t.failed,
 	    (unsigned long long)t.retries, seconds, seconds > 0 ? (double)t.samples / seconds : 0,
 	    t.p50_us, t.p99_us, t.max_us, cpu_s, cpu_s > 0 ? (double)t.samples / cpu_s : 0, idle,
@@ -378,6 +378,6 @@ int cmd_write(int argc, char **argv)
 	mem_free(r.conns);
 	buf_release(&raw);
 	buf_release(&packed);
-	gen_free(g);
+	loadgen_free(g);
 	return t.failed ? 1 : 0;
 }

@@ -1,4 +1,4 @@
-#include "bench/load/gen.h"
+#include "bench/load/loadgen.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -26,8 +26,8 @@ struct series {
 	uint32_t tmpl;
 	uint32_t target;
 };
-struct gen {
-	struct gen_opts o;
+struct loadgen {
+	struct loadgen_opts o;
 	struct arena arena; /* templates */
 	struct tmpl *tmpls;
 	size_t tmpls_count, tmpls_cap;
@@ -103,7 +103,7 @@ static void parse_labels(struct label_builder *b, struct arena *a, char *p)
 	}
 }
 
-static struct tmpl *add_tmpl(struct gen *g, unsigned file, char *name, char *labels)
+static struct tmpl *add_tmpl(struct loadgen *g, unsigned file, char *name, char *labels)
 {
 	if (g->tmpls_count == g->tmpls_cap) {
 		g->tmpls_cap = g->tmpls_cap ? 2 * g->tmpls_cap : 1024;
@@ -137,7 +137,7 @@ static int close_page(FILE *f, bool piped)
 	return piped ? pclose(f) : fclose(f);
 }
 
-static enum err load_page(struct gen *g, const char *path, struct errbuf *eb)
+static enum err load_page(struct loadgen *g, const char *path, struct errbuf *eb)
 {
 	bool piped;
 	FILE *f = open_page(path, &piped);
@@ -159,7 +159,7 @@ static enum err load_page(struct gen *g, const char *path, struct errbuf *eb)
 }
 
 /* Recorded file: the same series come in about the same order each time, so the next template is tried first. */
-static enum err load_replay(struct gen *g, unsigned file, const char *path, struct errbuf *eb)
+static enum err load_replay(struct loadgen *g, unsigned file, const char *path, struct errbuf *eb)
 {
 	bool piped;
 	FILE *f = open_page(path, &piped);
@@ -225,7 +225,7 @@ static enum err load_replay(struct gen *g, unsigned file, const char *path, stru
 }
 
 /* The built-in page: the shape of a node_exporter on a machine of 8 cores, some 500 series. */
-static void builtin_page(struct gen *g)
+static void builtin_page(struct loadgen *g)
 {
 	static const char *const modes[] = { "idle", "iowait", "irq", "nice", "softirq", "steal",
 		"system", "user" };
@@ -285,7 +285,7 @@ static void builtin_page(struct gen *g)
 	}
 }
 
-static void label_target(struct gen *g, size_t i)
+static void label_target(struct loadgen *g, size_t i)
 {
 	struct target *t = &g->targets[i];
 	struct arena *a = &g->target_arenas[i];
@@ -310,7 +310,7 @@ static void label_target(struct gen *g, size_t i)
 	}
 }
 
-static void make_targets(struct gen *g)
+static void make_targets(struct loadgen *g)
 {
 	unsigned files = g->o.replay_count ? g->o.replay_count : 1;
 	uint64_t per_page = g->tmpls_count;
@@ -335,7 +335,7 @@ static void make_targets(struct gen *g)
 		label_target(g, i);
 }
 
-static void make_order(struct gen *g)
+static void make_order(struct loadgen *g)
 {
 	g->order = mem_array(NULL, g->series_count, sizeof(*g->order));
 	for (size_t i = 0; i < g->series_count; i++)
@@ -348,9 +348,9 @@ static void make_order(struct gen *g)
 	}
 }
 
-enum err gen_create(const struct gen_opts *o, struct gen **out, struct errbuf *eb)
+enum err loadgen_create(const struct loadgen_opts *o, struct loadgen **out, struct errbuf *eb)
 {
-	struct gen *g = mem_zalloc(sizeof(*g));
+	struct loadgen *g = mem_zalloc(sizeof(*g));
 	g->o = *o;
 	arena_init(&g->arena, 1 << 20);
 	enum err e = ERR_OK;
@@ -367,7 +367,7 @@ enum err gen_create(const struct gen_opts *o, struct gen **out, struct errbuf *e
 		g->file_first[1] = g->tmpls_count;
 	}
 	if (e) {
-		gen_free(g);
+		loadgen_free(g);
 		return e;
 	}
 	make_targets(g);
@@ -376,7 +376,7 @@ enum err gen_create(const struct gen_opts *o, struct gen **out, struct errbuf *e
 	return ERR_OK;
 }
 
-void gen_free(struct gen *g)
+void loadgen_free(struct loadgen *g)
 {
 	if (!g)
 		return;
@@ -393,17 +393,17 @@ void gen_free(struct gen *g)
 	mem_free(g);
 }
 
-uint64_t gen_series(const struct gen *g)
+uint64_t loadgen_series(const struct loadgen *g)
 {
 	return g->series_count;
 }
 
-uint64_t gen_batches(const struct gen *g)
+uint64_t loadgen_batches(const struct loadgen *g)
 {
 	return (g->series_count + g->o.batch - 1) / g->o.batch;
 }
 
-void gen_round(struct gen *g, uint64_t round)
+void loadgen_round(struct loadgen *g, uint64_t round)
 {
 	g->round = round;
 	if (g->o.churn <= 0 || round == 0)
@@ -418,7 +418,7 @@ void gen_round(struct gen *g, uint64_t round)
 }
 
 /* Page mode: shapes by hash of the series, most hardly move. */
-static double shape_value(const struct gen *g, const struct series *s)
+static double shape_value(const struct loadgen *g, const struct series *s)
 {
 	uint64_t h = hash_mix64(((uint64_t)s->target << 32) | s->tmpl), r = g->round;
 	double base = g->tmpls[s->tmpl].base;
@@ -445,7 +445,7 @@ static double shape_value(const struct gen *g, const struct series *s)
 	}
 }
 
-uint64_t gen_body(struct gen *g, uint64_t batch, struct buf *raw)
+uint64_t loadgen_body(struct loadgen *g, uint64_t batch, struct buf *raw)
 {
 	buf_clear(raw);
 	uint64_t from = batch * g->o.batch, to = from + g->o.batch, samples = 0;
