@@ -572,6 +572,7 @@ static void clean_stop(const char *root)
 	uint64_t next = clients[0].next;
 	struct client before[LOOPS];
 	memcpy(before, clients, sizeof(before));
+	free(b.dir);
 	bench_open(&b, root, "clean", WALOG_SYNC_COMMIT);
 	for (unsigned l = 0; l < LOOPS; l++) {
 		clients[l].number = before[l].number;
