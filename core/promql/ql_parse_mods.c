@@ -43,7 +43,8 @@ static bool in_range(double seconds)
 	return seconds <= DURATION_SECONDS_MAX && seconds >= -DURATION_SECONDS_MAX;
 }
 
-static struct ql_dur *dur_sign(struct ql_parser *p, struct ql_token sign, struct ql_dur *d)
+static struct ql_dur *dur_sign(
+    struct ql_parser *p, struct ql_token sign, struct ql_dur *d, bool keep_plus)
 {
 	bool minus = sign.tok == QLT_SUB;
 	if (is_plain(d)) {
@@ -52,9 +53,9 @@ static struct ql_dur *dur_sign(struct ql_parser *p, struct ql_token sign, struct
 		d->pos.start = sign.pos;
 		return d;
 	}
-	if (!minus)
+	if (!minus && !keep_plus)
 		return d;
-	struct ql_dur *n = new_dur(p, QL_DUR_NEG, sign.pos, d->pos.end);
+	struct ql_dur *n = new_dur(p, minus ? QL_DUR_NEG : QL_DUR_POS, sign.pos, d->pos.end);
 	if (!n)
 		return NULL;
 	n->height = d->height + 1;
@@ -125,7 +126,7 @@ static struct ql_dur *dur_unary(struct ql_parser *p)
 	if (t == QLT_ADD || t == QLT_SUB) {
 		struct ql_token sign = ql_parse_take(p);
 		struct ql_dur *d = parse_dur(p, DUR_POW);
-		return d ? dur_sign(p, sign, d) : NULL;
+		return d ? dur_sign(p, sign, d, false) : NULL;
 	}
 	if (t == QLT_NUMBER || t == QLT_DURATION)
 		return dur_literal(p, p->t.pos);
@@ -209,8 +210,8 @@ static struct ql_dur *parse_offset_dur(struct ql_parser *p)
 		d = dur_paren(p);
 	else
 		return continue_dur(
-		    p, (d = parse_dur(p, DUR_POW)) ? dur_sign(p, sign, d) : NULL, DUR_ADD);
-	return d ? dur_sign(p, sign, d) : NULL;
+		    p, (d = parse_dur(p, DUR_POW)) ? dur_sign(p, sign, d, false) : NULL, DUR_ADD);
+	return d ? dur_sign(p, sign, d, t == QLT_LPAREN) : NULL; /* +(x) ends where (x) would go on */
 }
 
 /* Plain literals become ms, the way a Go duration in ns is read as ms. */

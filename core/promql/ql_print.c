@@ -32,7 +32,7 @@ static void add_number(struct buf *out, double v, bool is_duration)
 	}
 	if (v < 0)
 		buf_add_u8(out, '-');
-	add_duration_ms(out, (int64_t)(round(fabs(v) * 1e9) / 1e6));
+	add_duration_ms(out, (int64_t)round(fabs(v) * 1000));
 }
 
 static void add_name(struct buf *out, struct ql_str s)
@@ -92,6 +92,7 @@ static void add_dur(struct buf *out, const struct ql_dur *d)
 		add_dur(out, d->l);
 		break;
 	case QL_DUR_POS:
+		buf_add_u8(out, '+');
 		add_dur(out, d->l);
 		break;
 	case QL_DUR_BIN:
@@ -114,11 +115,42 @@ static void add_dur_or_ms(struct buf *out, const struct ql_dur *d, int64_t ms)
 		add_duration_ms(out, ms);
 }
 
+/* Behind offset a duration must begin so that all of it is read again: a literal, a call, or a sign before one of them or before a parenthesis would end it. */
+static bool must_wrap(const struct ql_dur *d)
+{
+	if (d->paren)
+		return false;
+	if (d->kind == QL_DUR_NEG)
+		return d->l->kind == QL_DUR_BIN && !d->l->paren;
+	if (d->kind != QL_DUR_BIN)
+		return false;
+	while (d->kind == QL_DUR_BIN && !d->paren)
+		d = d->l;
+	return !d->paren && !(d->kind == QL_DUR_NEG && d->l->kind == QL_DUR_NEG && !d->l->paren);
+}
+
+/* Would an operator behind the duration be read as a part of it? */
+static bool is_open(const struct ql_dur *d)
+{
+	if (!d)
+		return false;
+	if (d->paren || d->kind == QL_DUR_BIN)
+		return true;
+	return d->kind == QL_DUR_NEG && !d->l->paren &&
+	    (d->l->kind == QL_DUR_NEG || d->l->kind == QL_DUR_BIN);
+}
+
 static void add_offset(struct buf *out, const struct ql_mods *m)
 {
 	if (!m->offset && !m->offset_ms)
 		return;
 	buf_add_str(out, " offset ");
+	if (m->offset && must_wrap(m->offset)) {
+		buf_add_u8(out, '(');
+		add_dur(out, m->offset);
+		buf_add_u8(out, ')');
+		return;
+	}
 	if (!m->offset && m->offset_ms < 0)
 		buf_add_u8(out, '-');
 	add_dur_or_ms(out, m->offset, m->offset_ms < 0 ? -m->offset_ms : m->offset_ms);
@@ -210,13 +242,18 @@ static void print_selector(struct buf *out, const struct ql_node *n)
 		buf_add_u8(out, '[');
 		add_dur_or_ms(out, n->sel.range, n->sel.range_ms);
 		buf_add_u8(out, ']');
-		add_extended(out, m);
-		add_at(out, m);
-	} else {
-		add_at(out, m);
-		add_extended(out, m);
 	}
-	add_offset(out, m);
+	/* An open duration does not stand last: what follows would become a part of it. */
+	bool open = is_open(m->offset);
+	if (open)
+		add_offset(out, m);
+	if (n->type == QL_MATRIX)
+		add_extended(out, m);
+	add_at(out, m);
+	if (n->type != QL_MATRIX)
+		add_extended(out, m);
+	if (!open)
+		add_offset(out, m);
 }
 
 static void add_subquery_suffix(struct buf *out, const struct ql_node *n)
@@ -227,8 +264,12 @@ static void add_subquery_suffix(struct buf *out, const struct ql_node *n)
 	if (n->sub.step || n->sub.step_ms)
 		add_dur_or_ms(out, n->sub.step, n->sub.step_ms);
 	buf_add_u8(out, ']');
+	bool open = is_open(n->sub.mods.offset);
+	if (open)
+		add_offset(out, &n->sub.mods);
 	add_at(out, &n->sub.mods);
-	add_offset(out, &n->sub.mods);
+	if (!open)
+		add_offset(out, &n->sub.mods);
 }
 
 /* ---- operators ---- */
@@ -316,7 +357,10 @@ void ql_print(struct buf *out, const struct ql_node *n)
 		buf_add_u8(out, ')');
 		break;
 	case QL_BINARY:
-		ql_print(out, n->bin.l);
+		if (n->bin.op == QL_POW && n->bin.l->kind == QL_NUMBER && isinf(n->bin.l->num))
+			buf_add_str(out, "Inf"); /* a sign would bind weaker than the power */
+		else
+			ql_print(out, n->bin.l);
 		buf_add_u8(out, ' ');
 		add_operator(out, n);
 		buf_add_u8(out, ' ');

@@ -152,6 +152,50 @@ static void test_durations(void)
 	}
 }
 
+/* What is printed parses to the same again, also where a duration behind offset would swallow what follows it. Seen failing in the fuzzer. */
+static void test_stable(void)
+{
+	static const struct {
+		const char *text, *print;
+	} texts[] = {
+		{ "x offset - -5 - -5m ^ 2", "x offset (5 - -5m ^ 2)" },
+		{ "x offset (1h) anchored + y", "x offset (1h) anchored + y" },
+		{ "x[5m] offset (1h) @ 5 + y", "x[5m] offset (1h) @ 5.000 + y" },
+		{ "x[5m:] offset (1h) @ 5 + y", "x[5m:] offset (1h) @ 5.000 + y" },
+		{ "x offset +(5) - y", "x offset +(5) - y" },
+		{ "Inf ^ x", "Inf ^ x" },
+		{ "112w3d4h5ms", "787d4h5ms" },
+		{ "sum by (\"without\", \"inf\") (x)", "sum by (\"without\", \"inf\") (x)" },
+	};
+	for (size_t i = 0; i < COUNT_OF(texts); i++) {
+		struct arena a;
+		struct errbuf eb;
+		struct buf b;
+		struct ql_node *n = NULL, *again = NULL;
+		arena_init(&a, 1024);
+		errbuf_init(&eb);
+		buf_init(&b);
+		if (tap_ok(!ql_parse(&a, texts[i].text, strlen(texts[i].text), &all, &n, &eb),
+		        "%s: %s", texts[i].text, eb.text)) {
+			ql_print(&b, n);
+			tap_is_mem(
+			    b.data, b.len, texts[i].print, strlen(texts[i].print), "its print");
+			struct buf c;
+			buf_init(&c);
+			if (tap_ok(!ql_parse(&a, (const char *)b.data, b.len, &all, &again, &eb),
+			        "which parses %s", eb.text)) {
+				ql_print(&c, again);
+				tap_is_mem(c.data, c.len, b.data, b.len, "and prints the same");
+				ql_ast_release(again);
+			}
+			buf_release(&c);
+			ql_ast_release(n);
+		}
+		buf_release(&b);
+		arena_release(&a);
+	}
+}
+
 /* Everything in the tree is resolved: arguments, parameters, both sides, sub-queries and what is inside. */
 static void test_everywhere(void)
 {
@@ -182,5 +226,6 @@ int main(void)
 	test_pretty();
 	test_durations();
 	test_everywhere();
+	test_stable();
 	return tap_done();
 }
