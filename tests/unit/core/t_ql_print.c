@@ -160,8 +160,8 @@ static void test_stable(void)
 	} texts[] = {
 		{ "x offset - -5 - -5m ^ 2", "x offset (5 - -5m ^ 2)" },
 		{ "x offset (1h) anchored + y", "x offset (1h) anchored + y" },
-		{ "x[5m] offset (1h) @ 5 + y", "x[5m] offset (1h) @ 5.000 + y" },
-		{ "x[5m:] offset (1h) @ 5 + y", "x[5m:] offset (1h) @ 5.000 + y" },
+		{ "rate(x[5m] offset (1h) @ 5)", "rate(x[5m] offset (1h) @ 5.000)" },
+		{ "rate(x[5m:] offset (1h) @ 5)", "rate(x[5m:] offset (1h) @ 5.000)" },
 		{ "x offset +(5) - y", "x offset +(5) - y" },
 		{ "Inf ^ x", "Inf ^ x" },
 		{ "112w3d4h5ms", "787d4h5ms" },
