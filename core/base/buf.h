@@ -19,9 +19,10 @@ struct buf {
 
 void buf_init(struct buf *b);
 void buf_release(struct buf *b);
-void buf_clear(struct buf *b);          /* len = 0, memory kept */
+void buf_clear(struct buf *b); /* len = 0, memory kept */
 void buf_grow_(struct buf *b, size_t more);
-static inline bool buf_reserve(struct buf *b, size_t more) /* room for more bytes behind len; false when over the limit */
+static inline bool buf_reserve(
+    struct buf *b, size_t more) /* room for more bytes behind len; false when over the limit */
 {
 	if (UNLIKELY(b->cap - b->len < more))
 		buf_grow_(b, more);

@@ -12,16 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MUST_CHECK         __attribute__((warn_unused_result))
-#define PRINTF_LIKE(f, a)  __attribute__((format(printf, f, a)))
-#define UNUSED             __attribute__((unused))
-#define NORETURN           __attribute__((noreturn))
-#define LIKELY(x)          __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)        __builtin_expect(!!(x), 0)
-#define STATIC(x)          _Static_assert(x, #x)
-#define COUNT_OF(a)        (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
-#define CACHE_LINE         64
+#define MUST_CHECK                    __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a)             __attribute__((format(printf, f, a)))
+#define UNUSED                        __attribute__((unused))
+#define NORETURN                      __attribute__((noreturn))
+#define LIKELY(x)                     __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)                   __builtin_expect(!!(x), 0)
+#define STATIC(x)                     _Static_assert(x, #x)
+#define COUNT_OF(a)                   (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+#define CACHE_LINE                    64
 
 NORETURN void check_failed(const char *what, const char *file, int line, const char *func);
 bool check_odd(const char *what, const char *file, int line, bool *said);
@@ -32,7 +32,11 @@ bool check_odd(const char *what, const char *file, int line, bool *said);
 #else
 # define CHECK_SLOW(x) ((void)sizeof(x))
 #endif
-#define ODD(x) (UNLIKELY(x) && ({ static bool odd_said_; check_odd(#x, __FILE__, __LINE__, &odd_said_); }))
+#define ODD(x)                                                                                     \
+ (UNLIKELY(x) && ({                                                                                \
+static bool odd_said_;                                                                                         \
+check_odd(#x, __FILE__, __LINE__, &odd_said_);                                                                 \
+ }))
 
 /* The process cannot go on for a reason that is not our mistake (no memory): one line on stderr, then abort. */
 NORETURN void panic(const char *fmt, ...) PRINTF_LIKE(1, 2);

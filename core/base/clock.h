@@ -11,9 +11,10 @@
 #include "core/base/check.h"
 
 int64_t clock_wall_ms(void);
-uint64_t clock_mono_ns(void);       /* follows the fake clock */
-uint64_t clock_real_mono_ns(void);  /* never faked: for measuring our own slices and turns */
-uint64_t clock_thread_cpu_ns(void);  /* CPU time of the calling thread: a long turn of ours against one that had to wait for a CPU */
+uint64_t clock_mono_ns(void);      /* follows the fake clock */
+uint64_t clock_real_mono_ns(void); /* never faked: for measuring our own slices and turns */
+uint64_t clock_thread_cpu_ns(
+    void); /* CPU time of the calling thread: a long turn of ours against one that had to wait for a CPU */
 void clock_fake(int64_t wall_ms);
 void clock_fake_advance(int64_t ms);
 bool clock_is_fake(void);

@@ -11,29 +11,29 @@
 
 enum err {
 	ERR_OK = 0,
-	ERR_BUG = -1,          /* an ODD() place */
-	ERR_NOMEM = -2,        /* a sized, failing allocation */
-	ERR_IO = -3,           /* read, write, open, rename failed */
-	ERR_NOSPACE = -4,      /* disk full, or below the free-space floor */
-	ERR_SYNC = -5,         /* fsync/fdatasync failed: never repeated on that file */
-	ERR_DAMAGED = -6,      /* checksum or structure wrong on disk */
+	ERR_BUG = -1,     /* an ODD() place */
+	ERR_NOMEM = -2,   /* a sized, failing allocation */
+	ERR_IO = -3,      /* read, write, open, rename failed */
+	ERR_NOSPACE = -4, /* disk full, or below the free-space floor */
+	ERR_SYNC = -5,    /* fsync/fdatasync failed: never repeated on that file */
+	ERR_DAMAGED = -6, /* checksum or structure wrong on disk */
 	ERR_NOTFOUND = -7,
 	ERR_EXISTS = -8,
-	ERR_LOCKED = -9,       /* another process owns it */
-	ERR_TRUNCATED = -10,   /* input ends early */
-	ERR_MALFORMED = -11,   /* input breaks its format */
-	ERR_TOOBIG = -12,      /* over a size or count limit */
+	ERR_LOCKED = -9,     /* another process owns it */
+	ERR_TRUNCATED = -10, /* input ends early */
+	ERR_MALFORMED = -11, /* input breaks its format */
+	ERR_TOOBIG = -12,    /* over a size or count limit */
 	ERR_UNSUPPORTED = -13,
-	ERR_BADDATA = -14,     /* the user's data or parameter is wrong: HTTP 400 bad_data */
-	ERR_EXECUTION = -15,   /* query evaluation failed: 422 execution */
+	ERR_BADDATA = -14,   /* the user's data or parameter is wrong: HTTP 400 bad_data */
+	ERR_EXECUTION = -15, /* query evaluation failed: 422 execution */
 	ERR_CANCELED = -16,
 	ERR_TIMEOUT = -17,
-	ERR_BUSY = -18,        /* overload: 503, retry */
+	ERR_BUSY = -18, /* overload: 503, retry */
 	ERR_READONLY = -19,
 	ERR_STOPPING = -20,
-	ERR_AGAIN = -21,       /* would block */
-	ERR_LOGFAILED = -22,   /* the log could not be synced: 503 log_failed */
-	ERR_NOTREADY = -23,    /* starting: 503 */
+	ERR_AGAIN = -21,     /* would block */
+	ERR_LOGFAILED = -22, /* the log could not be synced: 503 log_failed */
+	ERR_NOTREADY = -23,  /* starting: 503 */
 };
 
 const char *err_text(enum err e);

@@ -15,33 +15,44 @@
 struct fsio_dir;  /* an open directory */
 struct fsio_file; /* an open file */
 
-enum fsio_mode { FSIO_READ, FSIO_CREATE /* read-write, must not exist */, FSIO_WRITE /* read-write, must exist */ };
+enum fsio_mode {
+	FSIO_READ,
+	FSIO_CREATE /* read-write, must not exist */,
+	FSIO_WRITE /* read-write, must exist */
+};
 
-MUST_CHECK enum err fsio_dir_open(const char *path, bool create, struct fsio_dir **out);          /* create: mkdir -p, mode 0700, parents synced */
-MUST_CHECK enum err fsio_dir_sub(struct fsio_dir *d, const char *name, bool create, struct fsio_dir **out);
+MUST_CHECK enum err fsio_dir_open(const char *path, bool create,
+    struct fsio_dir **out); /* create: mkdir -p, mode 0700, parents synced */
+MUST_CHECK enum err fsio_dir_sub(
+    struct fsio_dir *d, const char *name, bool create, struct fsio_dir **out);
 void fsio_dir_close(struct fsio_dir *d);
 const char *fsio_dir_path(const struct fsio_dir *d);
 MUST_CHECK enum err fsio_dir_sync(struct fsio_dir *d);
 /* Calls fn for each entry except . and .. ; the order is that of names. */
-MUST_CHECK enum err fsio_dir_each(struct fsio_dir *d, enum err (*fn)(void *arg, const char *name), void *arg);
-MUST_CHECK enum err fsio_open(struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out);
+MUST_CHECK enum err fsio_dir_each(
+    struct fsio_dir *d, enum err (*fn)(void *arg, const char *name), void *arg);
+MUST_CHECK enum err fsio_open(
+    struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out);
 void fsio_close(struct fsio_file *f); /* never syncs */
 MUST_CHECK enum err fsio_write_at(struct fsio_file *f, const void *data, size_t len, uint64_t off);
-MUST_CHECK enum err fsio_writev_at(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off); /* v is not changed */
+MUST_CHECK enum err fsio_writev_at(
+    struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off); /* v is not changed */
 /* Reads exactly len bytes; ERR_TRUNCATED when the file ends before. */
 MUST_CHECK enum err fsio_read_at(struct fsio_file *f, void *data, size_t len, uint64_t off);
 /* As read_at, but ERR_AGAIN when it would wait for the disk (preadv2 RWF_NOWAIT): may be called on a loop. */
 MUST_CHECK enum err fsio_read_nowait(struct fsio_file *f, void *data, size_t len, uint64_t off);
-MUST_CHECK enum err fsio_sync(struct fsio_file *f);      /* fdatasync; ERR_SYNC is final for this file */
+MUST_CHECK enum err fsio_sync(struct fsio_file *f); /* fdatasync; ERR_SYNC is final for this file */
 MUST_CHECK enum err fsio_allocate(struct fsio_file *f, uint64_t size); /* posix_fallocate, size grows */
 MUST_CHECK enum err fsio_truncate(struct fsio_file *f, uint64_t size);
 MUST_CHECK enum err fsio_size(struct fsio_file *f, uint64_t *size);
 MUST_CHECK enum err fsio_rename(struct fsio_dir *d, const char *from, const char *to);
-MUST_CHECK enum err fsio_link(struct fsio_dir *d, const char *from, const char *to);  /* hard link, replaces nothing */
+MUST_CHECK enum err fsio_link(
+    struct fsio_dir *d, const char *from, const char *to); /* hard link, replaces nothing */
 MUST_CHECK enum err fsio_remove(struct fsio_dir *d, const char *name);
 MUST_CHECK enum err fsio_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes);
 /* Whole small file: read into mem_alloc'd memory of at most max bytes; replace = write NAME.tmp, sync, rename over name, sync directory. */
-MUST_CHECK enum err fsio_load(struct fsio_dir *d, const char *name, size_t max, uint8_t **data, size_t *len);
+MUST_CHECK enum err fsio_load(
+    struct fsio_dir *d, const char *name, size_t max, uint8_t **data, size_t *len);
 MUST_CHECK enum err fsio_replace(struct fsio_dir *d, const char *name, const void *data, size_t len);
 
 /* The table behind the calls above, for tests. NULL restores the real one. */
@@ -51,7 +62,8 @@ struct fsio_ops {
 	enum err (*sync)(struct fsio_file *f);
 	enum err (*allocate)(struct fsio_file *f, uint64_t size);
 	enum err (*truncate)(struct fsio_file *f, uint64_t size);
-	enum err (*open)(struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out);
+	enum err (*open)(
+	    struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out);
 	enum err (*rename)(struct fsio_dir *d, const char *from, const char *to);
 	enum err (*link)(struct fsio_dir *d, const char *from, const char *to);
 	enum err (*remove)(struct fsio_dir *d, const char *name);
@@ -62,7 +74,8 @@ struct fsio_ops {
 extern const struct fsio_ops fsio_real;
 void fsio_hook(const struct fsio_ops *ops);
 /* What a test double needs to know of a file. */
-const char *fsio_file_path(const struct fsio_file *f); /* absolute or relative path as opened, through its directory */
+const char *fsio_file_path(
+    const struct fsio_file *f); /* absolute or relative path as opened, through its directory */
 int fsio_file_fd(const struct fsio_file *f);
 int fsio_dir_fd(const struct fsio_dir *d);
 

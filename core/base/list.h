@@ -57,7 +57,8 @@ static inline void list_move_all(struct list_link *to, struct list_link *from)
 	to->prev = from->prev;
 	list_init(from);
 }
-#define LIST_EACH(l, head)         for (struct list_link *l = (head)->next; l != (head); l = l->next)
-#define LIST_EACH_SAFE(l, n, head) for (struct list_link *l = (head)->next, *n = l->next; l != (head); l = n, n = l->next)
+#define LIST_EACH(l, head) for (struct list_link *l = (head)->next; l != (head); l = l->next)
+#define LIST_EACH_SAFE(l, n, head)                                                                 \
+ for (struct list_link *l = (head)->next, *n = l->next; l != (head); l = n, n = l->next)
 
 #endif

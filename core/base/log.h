@@ -10,7 +10,13 @@
 
 #include "core/base/check.h"
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_NONE };
+enum log_level {
+	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_NONE
+};
 void log_setup(enum log_level least, bool json);
 bool log_level_parse(const char *s, enum log_level *out);
 bool log_on(enum log_level level);
@@ -23,11 +29,11 @@ bool log_every_(uint64_t *next_ns, uint64_t *left_out);
 #define LOG_WARN(...)      LOG_AT(LOG_LEVEL_WARN, __VA_ARGS__)
 #define LOG_ERROR(...)     LOG_AT(LOG_LEVEL_ERROR, __VA_ARGS__)
 /* At most once per 10 s and place and thread. */
-#define LOG_EVERY(level, ...)                                              \
-	do {                                                               \
-		static __thread uint64_t log_next_, log_left_out_;         \
-		if (log_every_(&log_next_, &log_left_out_))                \
-			log_line(level, __VA_ARGS__);                      \
-	} while (0)
+#define LOG_EVERY(level, ...)                                                                      \
+ do {                                                                                              \
+  static __thread uint64_t log_next_, log_left_out_;                                               \
+  if (log_every_(&log_next_, &log_left_out_))                                                      \
+   log_line(level, __VA_ARGS__);                                                                   \
+ } while (0)
 
 #endif

@@ -11,7 +11,11 @@
 
 #include "core/base/buf.h"
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HIST };
+enum metric_kind {
+	METRIC_COUNTER,
+	METRIC_GAUGE,
+	METRIC_HIST
+};
 enum metric_id {
 #define METRIC(id, kind, name, help) M_##id,
 #include "core/base/metric.def"

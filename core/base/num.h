@@ -28,7 +28,8 @@ size_t num_fmt_duration(int64_t ms, char *out);
 
 MUST_CHECK enum err num_parse_go(const char *s, size_t len, double *out);
 MUST_CHECK enum err num_parse_float(const char *s, size_t len, double *out);
-MUST_CHECK enum err num_parse_i64(const char *s, size_t len, int64_t *out); /* decimal, optional sign, whole text */
+MUST_CHECK enum err num_parse_i64(
+    const char *s, size_t len, int64_t *out); /* decimal, optional sign, whole text */
 MUST_CHECK enum err num_parse_u64(const char *s, size_t len, uint64_t *out);
 /* ERR_MALFORMED: not a duration; ERR_TOOBIG: overflows. */
 MUST_CHECK enum err num_parse_duration(const char *s, size_t len, int64_t *ms);

@@ -13,8 +13,20 @@
 #include "core/base/err.h"
 
 struct rex;
-enum rex_result { REX_NO = 0, REX_YES = 1, REX_LIMIT = -1 };
-enum rex_kind { REX_LITERALS /* one or more whole strings */, REX_PREFIX, REX_SUFFIX, REX_INFIX, REX_ANY /* .* */, REX_NONEMPTY /* .+ */, REX_PCRE };
+enum rex_result {
+	REX_NO = 0,
+	REX_YES = 1,
+	REX_LIMIT = -1
+};
+enum rex_kind {
+	REX_LITERALS /* one or more whole strings */,
+	REX_PREFIX,
+	REX_SUFFIX,
+	REX_INFIX,
+	REX_ANY /* .* */,
+	REX_NONEMPTY /* .+ */,
+	REX_PCRE
+};
 
 MUST_CHECK enum err rex_compile(const char *pattern, size_t len, struct rex **out, struct errbuf *eb);
 void rex_free(struct rex *r);
@@ -23,6 +35,7 @@ enum rex_kind rex_kind(const struct rex *r);
 /* REX_LITERALS: the i-th string; others: the literal prefix, suffix or infix at i = 0. NULL when i is past the end. */
 const char *rex_literal(const struct rex *r, size_t i, size_t *len);
 /* Submatches for label_replace: expands template ($1, ${name}, $$ as Go's Regexp.Expand) into out when s matches. */
-enum rex_result rex_expand(const struct rex *r, const char *s, size_t len, const char *tmpl, size_t tmpl_len, struct buf *out);
+enum rex_result rex_expand(const struct rex *r, const char *s, size_t len, const char *tmpl,
+    size_t tmpl_len, struct buf *out);
 
 #endif

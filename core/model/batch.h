@@ -18,7 +18,8 @@ struct batch_row {
 	int64_t t_ms;
 	double v;
 };
-#define BATCH_HISTOGRAM 1u /* the row stands for a native histogram: refused as bad_histogram, t_ms and v are unused */
+#define BATCH_HISTOGRAM                                                                            \
+ 1u /* the row stands for a native histogram: refused as bad_histogram, t_ms and v are unused */
 
 struct batch_meta { /* metadata of a metric family */
 	const char *family, *help, *unit;

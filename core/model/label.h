@@ -57,7 +57,8 @@ struct label_limits {
 extern const struct label_limits label_limits_default; /* 64, 512, 4096, 16384 */
 /* Wire-shaped bytes to canonical: sorts, drops empty values, checks: __name__ present, names not empty, no duplicates, UTF-8 valid, limits.
  * ERR_BADDATA (bad_labels) or ERR_TOOBIG (label_limit), with a text. Result in the arena (or the input itself when canonical). */
-MUST_CHECK enum err label_canonicalize(struct arena *a, struct labels wire, const struct label_limits *lim, struct labels *out, struct errbuf *eb);
+MUST_CHECK enum err label_canonicalize(struct arena *a, struct labels wire,
+    const struct label_limits *lim, struct labels *out, struct errbuf *eb);
 
 /* Builder: any order, later set of the same name wins, empty value deletes. Result canonical, in the arena. */
 struct label_builder {
@@ -67,17 +68,18 @@ struct label_builder {
 };
 void label_builder_init(struct label_builder *b, struct arena *a);
 void label_builder_from(struct label_builder *b, struct arena *a, struct labels ls);
-void label_builder_set(struct label_builder *b, const char *name, size_t name_len, const char *value, size_t value_len); /* borrows the strings */
+void label_builder_set(struct label_builder *b, const char *name, size_t name_len,
+    const char *value, size_t value_len); /* borrows the strings */
 void label_builder_del(struct label_builder *b, const char *name, size_t name_len);
 struct labels label_builder_done(struct label_builder *b); /* the builder may go on */
 /* From C strings: label_make(a, "__name__", "up", "job", "x", NULL). */
 struct labels label_make(struct arena *a, ...) __attribute__((sentinel));
 
 /* Text: {a="b", c="d"} or name{a="b"} as Prometheus' labels.String(): Go quoting of values. */
-void label_text(struct buf *out, struct labels ls);           /* {__name__="x", a="b"} */
-void label_text_metric(struct buf *out, struct labels ls);    /* x{a="b"} */
-bool label_name_is_classic(const char *s, size_t len);        /* [a-zA-Z_][a-zA-Z0-9_]* */
-bool label_metric_is_classic(const char *s, size_t len);      /* [a-zA-Z_:][a-zA-Z0-9_:]* */
+void label_text(struct buf *out, struct labels ls);              /* {__name__="x", a="b"} */
+void label_text_metric(struct buf *out, struct labels ls);       /* x{a="b"} */
+bool label_name_is_classic(const char *s, size_t len);           /* [a-zA-Z_][a-zA-Z0-9_]* */
+bool label_metric_is_classic(const char *s, size_t len);         /* [a-zA-Z_:][a-zA-Z0-9_:]* */
 void label_quote_go(struct buf *out, const char *s, size_t len); /* strconv.Quote */
 
 #endif

@@ -10,7 +10,12 @@
 #include "core/base/rex.h"
 #include "core/model/label.h"
 
-enum matcher_type { MATCHER_EQ, MATCHER_NE, MATCHER_RE, MATCHER_NRE };
+enum matcher_type {
+	MATCHER_EQ,
+	MATCHER_NE,
+	MATCHER_RE,
+	MATCHER_NRE
+};
 struct matcher {
 	enum matcher_type type;
 	uint32_t name_len, value_len;
@@ -19,7 +24,8 @@ struct matcher {
 	bool matches_empty;       /* does it hold for ""? */
 };
 /* Compiles the regex; name and value are borrowed for the life of m. Error text: the regex' own. */
-MUST_CHECK enum err matcher_init(struct matcher *m, enum matcher_type type, const char *name, size_t name_len, const char *value, size_t value_len, struct errbuf *eb);
+MUST_CHECK enum err matcher_init(struct matcher *m, enum matcher_type type, const char *name,
+    size_t name_len, const char *value, size_t value_len, struct errbuf *eb);
 void matcher_release(struct matcher *m);
 enum rex_result matcher_value(const struct matcher *m, const char *value, size_t len);
 enum rex_result matcher_labels(const struct matcher *ms, size_t count, struct labels ls); /* all hold? */

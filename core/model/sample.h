@@ -7,7 +7,10 @@
 
 #include "core/base/num.h"
 
-enum sample_kind { SAMPLE_FLOAT = 0, SAMPLE_HIST = 1 /* reserved */ };
+enum sample_kind {
+	SAMPLE_FLOAT = 0,
+	SAMPLE_HIST = 1 /* reserved */
+};
 struct sample {
 	int64_t t_ms;
 	double v;

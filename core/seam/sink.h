@@ -10,17 +10,26 @@
 
 #include "core/model/batch.h"
 
-enum sink_reason { SINK_OK, SINK_OUT_OF_BOUNDS, SINK_TOO_OLD, SINK_BAD_LABELS, SINK_LABEL_LIMIT, SINK_SERIES_LIMIT, SINK_BAD_HISTOGRAM, SINK_REASONS };
+enum sink_reason {
+	SINK_OK,
+	SINK_OUT_OF_BOUNDS,
+	SINK_TOO_OLD,
+	SINK_BAD_LABELS,
+	SINK_LABEL_LIMIT,
+	SINK_SERIES_LIMIT,
+	SINK_BAD_HISTOGRAM,
+	SINK_REASONS
+};
 extern const char *const sink_reason_word[SINK_REASONS];
 struct sink_req {
 	struct batch *batch;
 	void (*done)(struct sink_req *req);
 	/* result */
 	enum err err;
-	uint32_t retry_after_s;          /* with ERR_BUSY, ERR_NOSPACE, ERR_LOGFAILED, ERR_READONLY */
-	uint64_t stored, refused;        /* rows; stored + refused = rows when err = 0 */
-	enum sink_reason first_reason;   /* of the first refused row in request order */
-	char first_text[512];            /* series (label text, cut) and detail of that row */
+	uint32_t retry_after_s;        /* with ERR_BUSY, ERR_NOSPACE, ERR_LOGFAILED, ERR_READONLY */
+	uint64_t stored, refused;      /* rows; stored + refused = rows when err = 0 */
+	enum sink_reason first_reason; /* of the first refused row in request order */
+	char first_text[512];          /* series (label text, cut) and detail of that row */
 };
 struct sink;
 struct sink_ops {

@@ -22,19 +22,29 @@
 #include "core/model/sample.h"
 #include "core/rt/loop.h"
 
-enum source_what { SOURCE_SERIES_SAMPLES, SOURCE_SERIES, SOURCE_LABEL_NAMES, SOURCE_LABEL_VALUES };
-enum source_state { SOURCE_READY, SOURCE_WAIT, SOURCE_END, SOURCE_ERROR };
+enum source_what {
+	SOURCE_SERIES_SAMPLES,
+	SOURCE_SERIES,
+	SOURCE_LABEL_NAMES,
+	SOURCE_LABEL_VALUES
+};
+enum source_state {
+	SOURCE_READY,
+	SOURCE_WAIT,
+	SOURCE_END,
+	SOURCE_ERROR
+};
 
 struct source_query { /* borrowed by the cursor until close */
 	enum source_what what;
 	uint32_t tenant;
-	int64_t t_min_ms, t_max_ms;         /* both inclusive */
-	const struct matcher *matchers;     /* all must hold; 0 matchers = everything */
+	int64_t t_min_ms, t_max_ms;     /* both inclusive */
+	const struct matcher *matchers; /* all must hold; 0 matchers = everything */
 	size_t matchers_count;
-	const char *label;                  /* LABEL_VALUES */
+	const char *label; /* LABEL_VALUES */
 	size_t label_len;
 	int64_t hint_step_ms, hint_range_ms; /* 0 = unknown */
-	const char *hint_func;              /* innermost function, or NULL */
+	const char *hint_func;               /* innermost function, or NULL */
 	void (*wake)(void *arg);
 	void *wake_arg;
 };
@@ -60,7 +70,8 @@ struct source_cursor_ops {
 struct source_ops {
 	unsigned (*shards)(struct source *s);
 	struct loop *(*loop_of)(struct source *s, unsigned shard);
-	enum err (*open)(struct source *s, unsigned shard, const struct source_query *q, struct source_cursor **out);
+	enum err (*open)(struct source *s, unsigned shard, const struct source_query *q,
+	    struct source_cursor **out);
 };
 struct source {
 	const struct source_ops *ops;
