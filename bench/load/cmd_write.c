@@ -37,6 +37,7 @@ struct conn {
 	uint64_t *lat_ns; /* one per request sent */
 	size_t lat_count, lat_cap;
 	uint64_t samples, failed, retries;
+	uint64_t round; /* being sent; UINT64_MAX / 2 = all sent. Read by the others */
 	char first_error[512];
 };
 struct run {
@@ -46,6 +47,7 @@ struct run {
 	uint64_t begin_ns, first_round;
 	const char *path;
 	double retry_s;
+	uint64_t lead; /* rounds a connection may be ahead of the slowest */
 };
 
 static void keep_latency(struct conn *c, uint64_t ns)
@@ -87,6 +89,17 @@ static void send_body(struct conn *c, const struct body *b)
 	}
 }
 
+/* As the shards of one sender, connections stay near each other in time: the samples of one are not hours older than those of another. */
+static void keep_together(struct conn *c, uint64_t round)
+{
+	__atomic_store_n(&c->round, round, __ATOMIC_RELAXED);
+	for (unsigned k = 0; k < c->run->conns_count; k++) {
+		while (__atomic_load_n(&c->run->conns[k].round, __ATOMIC_RELAXED) + c->run->lead <
+		    round)
+			usleep(200);
+	}
+}
+
 static void *conn_main(void *arg)
 {
 	struct conn *c = arg;
@@ -100,8 +113,10 @@ static void *conn_main(void *arg)
 			if (due > now)
 				usleep((useconds_t)((due - now) / 1000));
 		}
+		keep_together(c, b->round);
 		send_body(c, b);
 	}
+	__atomic_store_n(&c->round, UINT64_MAX / 2, __ATOMIC_RELAXED);
 	return NULL;
 }
 
@@ -144,6 +159,8 @@ static double wave(struct run *r, uint64_t first_round)
 {
 	r->begin_ns = clock_real_mono_ns();
 	r->first_round = first_round;
+	for (unsigned k = 0; k < r->conns_count; k++)
+		r->conns[k].round = first_round;
 	for (unsigned k = 0; k < r->conns_count; k++) {
 		if (pthread_create(&r->conns[k].thread, NULL, conn_main, &r->conns[k])) {
 			perror("pthread_create");
@@ -229,7 +246,7 @@ int cmd_write(int argc, char **argv)
 	const char *url = "http://127.0.0.1:9470/api/v1/write", *step = "15s", *start = NULL,
 	           *cpu = NULL, *pace = NULL;
 	double series = 100000, rounds = 10, batch = 2000, connections = 4, targets = 20, pid = 0,
-	       memory_mb = 6144, idle_s = 600, first = 0, retry_s = 30;
+	       memory_mb = 6144, idle_s = 600, first = 0, retry_s = 30, lead = 40;
 	const struct cmd_arg args[] = {
 		{ .name = "url",
 		    .meta = "URL",
@@ -289,6 +306,10 @@ int cmd_write(int argc, char **argv)
 		    .meta = "MB",
 		    .help = "prepare at most so much at a time; the clock stands meanwhile (6144)",
 		    .num = &memory_mb },
+		{ .name = "lead",
+		    .meta = "ROUNDS",
+		    .help = "rounds a connection may be ahead of the slowest one (40)",
+		    .num = &lead },
 		{ .name = "retry",
 		    .meta = "S",
 		    .help = "repeat 5xx and broken connections for so long (30)",
@@ -326,7 +347,8 @@ int cmd_write(int argc, char **argv)
 	struct run r = { .conns_count = (unsigned)connections,
 		.path = path,
 		.pace_s = pace ? cmd_duration_s(pace, "pace") : 0,
-		.retry_s = retry_s };
+		.retry_s = retry_s,
+		.lead = (uint64_t)lead };
 	r.conns = mem_zalloc(r.conns_count * sizeof(*r.conns));
 	for (unsigned k = 0; k < r.conns_count; k++) {
 		r.conns[k].run = &r;
