@@ -210,8 +210,8 @@ static unsigned check_image(
 			if (snaps[k].point <= im->point && (!best || rnd(2)))
 				best = &snaps[k];
 		}
-		char to[128];
-		snprintf(to, sizeof(to), "%s/catalog", im->dir);
+		char to[sizeof(im->dir) + 16];
+		snprintf(to, sizeof(to), "%.*s/catalog", (int)sizeof(im->dir) - 1, im->dir);
 		if (best)
 			copy_catalog(best->path, to);
 	}
