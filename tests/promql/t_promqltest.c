@@ -39,7 +39,7 @@ static void own_scripts(struct ptest_file_opts *o)
 	} ways[] = { { 1, 0 }, { 7, 0 }, { 3, 2 } };
 	char dir[2048], path[4096], *names[FILES_MAX];
 	snprintf(dir, sizeof(dir), "%s/tests/promql", testlib_src());
-	unsigned n = list(dir, names), evals = 0;
+	unsigned n = list(dir, names), evals = 0, passed = 0;
 	o->verbose = true;
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
@@ -51,10 +51,12 @@ static void own_scripts(struct ptest_file_opts *o)
 			    "%s: %u of %u pass over %u shards, %s", names[i], c.passed, c.total,
 			    ways[w].shards, ways[w].shaky ? "with waits" : "at once");
 			evals += w ? 0 : c.total;
+			passed += w ? 0 : c.passed;
 		}
 		free(names[i]);
 	}
 	tap_ok(evals >= 150, "there are at least 150 evals of our own (%u)", evals);
+	printf("promqltest: our own scripts %u/%u\n", passed, evals);
 }
 
 /* The known minimum of a file: lines "name passed". */
@@ -77,6 +79,7 @@ static void shared_scripts(struct ptest_file_opts *o)
 	char *found = testlib_shared("data/promqltest"), dir[2048], path[4096], *names[FILES_MAX];
 	if (!found) {
 		tap_skip("the scripts of Prometheus are not here");
+		puts("promqltest: the scripts of Prometheus are not here (../shared/data/promqltest)");
 		return;
 	}
 	snprintf(dir, sizeof(dir), "%s", found);
@@ -91,12 +94,15 @@ static void shared_scripts(struct ptest_file_opts *o)
 		unsigned least = known(names[i]);
 		tap_ok(!c.broken && c.passed >= least, "%s: %u of %u pass, known are %u", names[i],
 		    c.passed, c.total, least);
+		printf("promqltest: %s %u/%u\n", names[i], c.passed, c.total);
 		sum.passed += c.passed;
 		sum.total += c.total;
 		sum.lacking += c.lacking;
 		free(names[i]);
 	}
-	tap_note("%u of %u pass; %u need native histograms", sum.passed, sum.total, sum.lacking);
+	/* These lines, and the sum as the last one, are shown at the end of make check. */
+	printf("promqltest: total %u/%u (%u need native histograms)\n", sum.passed, sum.total,
+	    sum.lacking);
 	tap_ok(n > 0, "there are scripts of Prometheus");
 }
 
