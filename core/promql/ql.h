@@ -14,11 +14,19 @@
 #include "core/seam/source.h"
 
 struct ql;
-enum ql_type { QL_NONE, QL_SCALAR, QL_VECTOR, QL_MATRIX, QL_STRING };
-const char *ql_type_text(enum ql_type t); /* "scalar", "instant vector", "range vector", "string", "none" */
+enum ql_type {
+	QL_NONE,
+	QL_SCALAR,
+	QL_VECTOR,
+	QL_MATRIX,
+	QL_STRING
+};
+const char *ql_type_text(
+    enum ql_type t); /* "scalar", "instant vector", "range vector", "string", "none" */
 
 struct ql_features { /* spec/promql.md, switches */
-	bool experimental_functions, extended_selectors, fill_modifiers, delayed_name_removal, start_timestamps;
+	bool experimental_functions, extended_selectors, fill_modifiers, delayed_name_removal,
+	    start_timestamps;
 };
 struct ql_opts {
 	struct source *source;
@@ -54,14 +62,16 @@ struct ql_value {
 struct ql_note {
 	const char *text; /* rendered in full: "PromQL warning: ... (1:5)" */
 };
-MUST_CHECK enum err ql_create(const char *text, size_t len, const struct ql_opts *opts, struct ql **out, struct errbuf *eb);
+MUST_CHECK enum err ql_create(
+    const char *text, size_t len, const struct ql_opts *opts, struct ql **out, struct errbuf *eb);
 void ql_start(struct ql *q);
 void ql_cancel(struct ql *q);
 void ql_free(struct ql *q);
 
 enum err ql_err(const struct ql *q, const char **text);
 const struct ql_value *ql_result(const struct ql *q);
-const struct ql_note *ql_warnings(const struct ql *q, size_t *count); /* de-duplicated, full list; the API caps at 10 */
+const struct ql_note *ql_warnings(
+    const struct ql *q, size_t *count); /* de-duplicated, full list; the API caps at 10 */
 const struct ql_note *ql_infos(const struct ql *q, size_t *count);
 struct ql_stats {
 	uint64_t samples_total, samples_peak, series;

@@ -17,7 +17,8 @@ enum ql_fn {
 	QL_FN_COUNT
 };
 #define QL_FN_EXPERIMENTAL 1u
-#define QL_FN_EVALTIME     2u /* value depends on the evaluation time: never step-invariant (promqltest-format section 8) */
+#define QL_FN_EVALTIME                                                                             \
+ 2u /* value depends on the evaluation time: never step-invariant (promqltest-format section 8) */
 
 struct ql_func {
 	enum ql_fn fn;
