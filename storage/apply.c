@@ -230,6 +230,7 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 	metric_add(M_SERIES_CREATED, 1);
 	metric_gauge_add(M_SERIES_ACTIVE, 1);
 	a->created = true;
+	a->sl->created++;
 	return slot;
 }
 

@@ -63,6 +63,7 @@ struct share *share_create(struct store *st, struct loop *loop, unsigned index)
 	sh->index = index;
 	sh->mem = slab_create();
 	sh->alias = alias_create();
+	sh->step_rows = SHARE_STEP_ROWS;
 	list_init(&sh->waiting);
 	list_init(&sh->parked);
 	list_init(&sh->done);
@@ -369,7 +370,7 @@ static void append_step(struct append *ap)
 	struct share *home = ap->home;
 	const struct batch *b = ap->req->batch;
 	size_t from = ap->next_row, left = b->rows_count - from;
-	uint32_t count = left > SHARE_STEP_ROWS ? SHARE_STEP_ROWS : (uint32_t)left;
+	uint32_t count = left > home->step_rows ? home->step_rows : (uint32_t)left;
 	bool metas = from == 0 && b->metas_count > 0;
 	if (count || metas) {
 		struct step *sp = step_get(home, count);
@@ -653,6 +654,7 @@ static void slice_home_here(struct slice *sl)
 	struct share *from = sl->from;
 	struct slice *parent = sl->parent;
 	share_newest_tell(from, sl->tenant, sl->t_newest_ms);
+	from->step_rows = sl->created > sl->rows_count / 4 ? SHARE_STEP_NEW : SHARE_STEP_ROWS;
 	if (sl->at != from)
 		from->series[sl->at->index] = sl->series;
 	if (parent) {

@@ -20,6 +20,7 @@
 #include "storage/wal/walrec.h"
 
 #define SHARE_STEP_ROWS  16384u
+#define SHARE_STEP_NEW   512u /* while many rows make series: a new one costs 3 us, a known one 0.1 */
 #define SHARE_PARK_MS    2000u
 #define SHARE_PARKED_MAX 256u /* slices; more are answered ERR_BUSY at once */
 #define SHARE_LOOPS_MAX  256u
@@ -53,6 +54,7 @@ struct share {
 	struct list_link append_pool, step_pool;
 	uint32_t append_pool_count, step_pool_count;
 	uint32_t open; /* appends under way that began here */
+	uint32_t step_rows; /* of the next step: SHARE_STEP_NEW while many series are created, else SHARE_STEP_ROWS */
 	struct alias *alias;
 	struct arena scratch; /* of one slice's run */
 	struct share_tenant *tenants;
@@ -108,6 +110,7 @@ struct slice {
 	struct shard_verdict verdict;
 	enum err err;
 	uint32_t retry_after_s;
+	uint32_t created; /* series */
 	struct arena *memory; /* of a child's rows and labels */
 };
 
