@@ -37,6 +37,8 @@ const char *near_word(const char *word, size_t len, const char *const *known, si
 {
 	const char *best = NULL;
 	unsigned best_distance = 0;
+	if (len > NEAR_MAX) /* its distance would be cut short; no word we know is near */
+		return NULL;
 	for (size_t i = 0; i < count; i++) {
 		size_t n = strlen(known[i]);
 		unsigned d = near_distance(word, len, known[i], n);

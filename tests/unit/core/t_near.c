@@ -4,7 +4,8 @@
 
 #include "tests/lib/tap.h"
 
-static const char *const known[] = { "data-dir", "listen", "loops", "retention", "commit", "interval", "off" };
+static const char *const known[] = { "data-dir", "listen", "loops", "retention", "commit",
+	"interval", "off" };
 
 static const char *near(const char *word)
 {
@@ -23,6 +24,7 @@ int main(void)
 	tap_ok(near_distance("", 0, "abc", 3) == 3, "from nothing each letter costs one");
 	char longword[300];
 	memset(longword, 'x', sizeof(longword));
-	tap_ok(!near_word(longword, sizeof(longword), known, COUNT_OF(known)), "a very long word is safe and near to nothing");
+	tap_ok(!near_word(longword, sizeof(longword), known, COUNT_OF(known)),
+	    "a very long word is safe and near to nothing");
 	return tap_done();
 }
