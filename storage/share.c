@@ -206,7 +206,10 @@ void share_append(struct share *sh, struct sink_req *req)
 		return;
 	}
 	ap->judge = judge_of(sh, req->batch->tenant);
-	append_step(ap);
+	if (sh->step_rows == SHARE_STEP_ROWS)
+		append_step(ap);
+	else /* costly steps: not those of several connections in one turn */
+		loop_send(sh->loop, &ap->step_msg);
 }
 
 /* ---- a step: rows to slices ---- */
@@ -518,9 +521,36 @@ static void children_make(struct slice *sl, const struct apply_odds *odds)
 	}
 }
 
+static void stock_run(struct work_task *t)
+{
+	struct share *sh = CONTAINER_OF(t, struct share, stock_task);
+	for (unsigned i = 0; i < SHARE_STOCK_STEP; i++)
+		sh->stock[i] = slab_region_ready();
+}
+
+static void stock_done(struct work_task *t)
+{
+	struct share *sh = CONTAINER_OF(t, struct share, stock_task);
+	sh->stocking = false;
+	for (unsigned i = 0; i < SHARE_STOCK_STEP; i++)
+		slab_stock_add(sh->mem, sh->stock[i]);
+}
+
+/* While the head grows, a worker makes its next memory ready: first touches of huge pages would make turns long. */
+static void stock_up(struct share *sh)
+{
+	if (LIKELY(sh->stocking || !slab_stock_low(sh->mem)))
+		return;
+	sh->stocking = true;
+	sh->stock_task =
+	    (struct work_task){ .run = stock_run, .done = stock_done, .prio = WORK_BACKGROUND };
+	work_submit(sh->store->opts.pool, &sh->stock_task);
+}
+
 static void slice_run(struct slice *sl)
 {
 	struct share *sh = sl->at;
+	stock_up(sh);
 	enum err e = share_accepts(sh, &sl->retry_after_s);
 	if (e) {
 		slice_settle(sl, e);

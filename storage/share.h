@@ -15,12 +15,14 @@
 
 #include "core/base/arena.h"
 #include "core/rt/team.h"
+#include "core/rt/work.h"
 #include "storage/shard.h"
 #include "storage/wal/walog.h"
 #include "storage/wal/walrec.h"
 
 #define SHARE_STEP_ROWS  16384u
 #define SHARE_STEP_NEW   512u /* while many rows make series: a new one costs 3 us, a known one 0.1 */
+#define SHARE_STOCK_STEP 4u
 #define SHARE_PARK_MS    2000u
 #define SHARE_PARKED_MAX 256u /* slices; more are answered ERR_BUSY at once */
 #define SHARE_LOOPS_MAX  256u
@@ -42,6 +44,9 @@ struct share {
 	unsigned index;
 	struct walog *log;
 	struct slab *mem;
+	struct work_task stock_task; /* makes regions for mem ready */
+	void *stock[SHARE_STOCK_STEP];
+	bool stocking;
 	struct shard **shards; /* of this loop: shard index + k * loops */
 	unsigned shards_count;
 	struct list_link waiting; /* slices, by log position */

@@ -243,7 +243,7 @@ static void close_begin(void *arg)
 static void close_look(void *arg)
 {
 	struct closing *c = arg;
-	c->idle = !c->open && !c->share->open;
+	c->idle = !c->open && !c->share->open && !c->share->stocking;
 	for (unsigned k = 0; k < c->share->shards_count; k++)
 		c->idle = c->idle && !c->share->shards[k]->removals;
 	if (!c->share->index)

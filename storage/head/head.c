@@ -60,11 +60,9 @@ static uint32_t slot_new(struct head *h)
 		return h->free_slots[--h->free_slots_count];
 	uint32_t slot = h->slots_count, chunk = slot / HEAD_CHUNK;
 	CHECK(chunk < HEAD_CHUNKS_MAX); /* 32 M a shard: over any series limit */
-	if (!h->chunks[chunk]) {
+	/* Small pages: neighbours are walked in order, and the shards of a loop reach a new piece at about the same time: zeroing 16 huge pages took a turn 6 ms. */
+	if (!h->chunks[chunk])
 		h->chunks[chunk] = slab_map(SLAB_REGION_BYTES);
-		if (chunk)
-			slab_huge(h->chunks[chunk], SLAB_REGION_BYTES);
-	}
 	h->slots_count++;
 	return slot;
 }
@@ -230,12 +228,14 @@ static void table_put(struct head_table *t, struct head_entry e)
 	t->count++;
 }
 
+#define HUGE_TABLE_BYTES (16u << 20) /* smaller ones are met by all shards at about the same time: too many first touches in one turn */
+
 static void table_new(struct head_table *t, uint32_t size)
 {
 	*t = (struct head_table){ .mask = size - 1 };
 	t->entries =
 	    slab_map(table_bytes(&(struct head_table){ .entries = (void *)t, .mask = size - 1 }));
-	if (table_bytes(t) >= SLAB_REGION_BYTES)
+	if (table_bytes(t) >= HUGE_TABLE_BYTES)
 		slab_huge(t->entries, table_bytes(t));
 }
 

@@ -37,11 +37,34 @@ struct slab {
 	struct list_link regions_free;     /* regions with a free span */
 	struct list_link regions;
 	uint32_t regions_count, regions_empty;
+	struct list_link stock; /* regions, touched, without a head */
+	uint32_t stock_count;
 	size_t large_bytes, spans_taken;
 };
 
 static struct span *span_new(struct slab *s, unsigned class);
 static void span_done(struct slab *s, struct span *sp);
+bool slab_stock_low(const struct slab *s)
+{
+	return s->stock_count < SLAB_STOCK && s->regions_count > SLAB_SMALL_REGIONS + s->stock_count;
+}
+
+void *slab_region_ready(void)
+{
+	uint8_t *r = slab_map(SLAB_REGION_BYTES);
+	slab_huge(r, SLAB_REGION_BYTES);
+	for (size_t i = 0; i < SLAB_REGION_BYTES; i += 4096)
+		((volatile uint8_t *)r)[i] = 0;
+	return r;
+}
+
+void slab_stock_add(struct slab *s, void *take_region)
+{
+	struct region *r = take_region;
+	list_add_tail(&s->stock, &r->all);
+	s->stock_count++;
+}
+
 static void region_drop(struct slab *s, struct region *r);
 
 static inline unsigned class_of(size_t size)
@@ -80,6 +103,7 @@ struct slab *slab_create(void)
 		list_init(&s->classes[i]);
 	list_init(&s->regions_free);
 	list_init(&s->regions);
+	list_init(&s->stock);
 	CHECK(class_size(CLASSES - 1) == SLAB_PIECE_MAX);
 	return s;
 }
@@ -90,6 +114,8 @@ void slab_free(struct slab *s)
 		return;
 	LIST_EACH_SAFE(l, n, &s->regions)
 		region_drop(s, CONTAINER_OF(l, struct region, all));
+	LIST_EACH_SAFE(l, n, &s->stock)
+		slab_unmap(CONTAINER_OF(l, struct region, all), SLAB_REGION_BYTES);
 	mem_free(s);
 }
 
@@ -185,9 +211,15 @@ void slab_huge(void *p, size_t size)
 
 static void region_new(struct slab *s)
 {
-	struct region *r = slab_map(SLAB_REGION_BYTES);
-	if (s->regions_count >= SLAB_SMALL_REGIONS)
-		slab_huge(r, SLAB_REGION_BYTES);
+	struct region *r;
+	if (s->stock_count) {
+		r = CONTAINER_OF(list_pop(&s->stock), struct region, all);
+		s->stock_count--;
+	} else {
+		r = slab_map(SLAB_REGION_BYTES);
+		if (s->regions_count >= SLAB_SMALL_REGIONS)
+			slab_huge(r, SLAB_REGION_BYTES);
+	}
 	list_init(&r->free_spans);
 	for (unsigned i = 1; i < SPANS; i++)
 		list_add_tail(&r->free_spans, &r->spans[i].link);

@@ -17,6 +17,8 @@
 #define SLAB_SPAN_BYTES    (64u << 10)
 #define SLAB_SMALL_REGIONS 4u /* per slab, before huge pages are asked for */
 
+#define SLAB_STOCK         8u /* regions kept ready while the slab grows */
+
 struct slab;
 struct slab *slab_create(void);
 void slab_free(struct slab *s);               /* pieces up to SLAB_PIECE_MAX still taken go too */
@@ -25,6 +27,14 @@ void slab_give(struct slab *s, void *piece, size_t size); /* size as taken; NULL
 size_t slab_bytes(const struct slab *s);
 /* How many bytes a piece of this size really takes: callers that can use the slack ask first. */
 size_t slab_round(size_t size);
+
+/*
+ * Stock. The first touch of a huge page zeroes 2 MiB, and may wait for the machine below: some 0.2-7 ms. A growing slab says so (slab_stock_low), a worker makes a region ready (slab_region_ready, any thread),
+ * the loop puts it in stock.
+ */
+bool slab_stock_low(const struct slab *s);
+void *slab_region_ready(void);
+void slab_stock_add(struct slab *s, void *take_region);
 
 /* Large arrays of a head: zeroed, page-aligned (to 2 MiB when that large); memory is taken as it is touched. slab_huge asks for huge pages. */
 void *slab_map(size_t size);
