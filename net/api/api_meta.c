@@ -107,7 +107,7 @@ static void scanned(void *arg, struct scan *s)
 	enum err err = scan_err(s, &text);
 	if (err)
 		apierr_json(m->req, err, text, strlen(text));
-	else if (!req_charge(m->req, scan_bytes(s)))
+	else if (!req_hold(m->req, scan_bytes(s)))
 		req_refuse_overloaded(m->req, "the answer needs more memory than there is now");
 	else
 		req_reply_stream(m->req, 200, "application/json", pull);

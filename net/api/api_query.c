@@ -211,6 +211,27 @@ static void client_left(struct req *r)
 
 /* --- RUNNING --- */
 
+/* What the result keeps in memory until it is read. Series of a range may share their times. */
+static size_t value_bytes(const struct ql_value *v)
+{
+	size_t bytes = 0;
+	const int64_t *times = NULL;
+	for (size_t i = 0; i < v->series_count; i++) {
+		const struct ql_series *s = &v->series[i];
+		bytes += sizeof(*s) + s->labels.len + s->count * sizeof(*s->v);
+		bytes += s->t_ms == times ? 0 : s->count * sizeof(*s->t_ms);
+		times = s->t_ms;
+	}
+	return bytes;
+}
+
+/* Answered without it: it goes now, however long the client takes to read why. */
+static void drop_result(struct query *q)
+{
+	ql_free(q->ql);
+	q->ql = NULL;
+}
+
 static uint64_t points_of(const struct ql_value *v)
 {
 	uint64_t points = 0;
@@ -244,6 +265,7 @@ static void evaluated(void *arg, struct ql *ql)
 		if (!text || !*text)
 			text = default_text(err);
 		apierr_json(q->req, err, text, strlen(text));
+		drop_result(q);
 		return;
 	}
 	q->value = *ql_result(ql);
@@ -255,6 +277,12 @@ static void evaluated(void *arg, struct ql *ql)
 	if (points > API_RESULT_POINTS_MAX) {
 		apierr_jsonf(q->req, ERR_EXECUTION, "the result has %" PRIu64 " points, limit %u",
 		    points, API_RESULT_POINTS_MAX);
+		drop_result(q);
+		return;
+	}
+	if (!req_hold(q->req, value_bytes(ql_result(ql)))) {
+		req_refuse_overloaded(q->req, "too many answers wait for their readers");
+		drop_result(q);
 		return;
 	}
 	struct promjson_notes *w = &q->answer.warnings;

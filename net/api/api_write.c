@@ -13,6 +13,8 @@
 #define BUFFER_LEAST   (1u << 20)
 #define ARENA_FIRST    4096u
 #define ARENA_KEEP     (64u << 10)
+#define ROW_BYTES                                                                                  \
+ (sizeof(struct batch_row) + 56u) /* what a row takes here and, until it is durable, behind the sink */
 
 /*
  *   RECV  net/http has the whole body
@@ -133,10 +135,27 @@ static void decode_on_worker_done(struct work_task *t)
 
 /* --- APPEND --- */
 
+/* An empty sample is two bytes of a body and forty times as much as a row: rows are charged, too. */
+static bool charge_rows(struct write *w)
+{
+	const struct batch *b = &w->batch;
+	return req_charge(
+	    w->req, b->rows_count * ROW_BYTES + b->metas_count * sizeof(struct batch_meta));
+}
+
 static void append(struct write *w)
 {
-	metric_add(M_EXEMPLARS_IGNORED, w->err ? 0 : w->batch.exemplars_count);
-	if (w->err || (w->batch.rows_count == 0 && w->batch.metas_count == 0)) {
+	if (!w->err && w->batch.rows_count == 0 && w->batch.metas_count == 0) {
+		metric_add(
+		    M_EXEMPLARS_IGNORED, w->batch.exemplars_count); /* else the sink counts them */
+		reply(w);
+		return;
+	}
+	if (!w->err && !charge_rows(w)) {
+		w->err = ERR_BUSY;
+		w->word = NULL;
+	}
+	if (w->err) {
 		reply(w);
 		return;
 	}

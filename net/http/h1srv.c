@@ -786,8 +786,8 @@ static void h1_room(struct conn *c)
 static void h1_body_deadline(struct h1 *h)
 {
 	uint64_t took_ms = (loop_now_ns(h->c->loop) - h->wait_ns) / 1000000;
-	if (took_ms >= LIMIT_BODY_MS ||
-	    h->body_seen * UINT64_C(1000) < took_ms * LIMIT_BODY_BYTES_PER_S) {
+	uint64_t least = limit_body_least(h->chunked ? 0 : h->body_cap);
+	if (took_ms >= LIMIT_BODY_MS || h->body_seen * UINT64_C(1000) < took_ms * least) {
 		metric_add(M_CONN_TIMEOUTS_DEADLINE, 1);
 		conn_abort(h->c);
 		return;

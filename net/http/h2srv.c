@@ -163,8 +163,8 @@ static void h2_park_look(struct h2_stream *s, uint64_t now_ns)
 static void h2_body_look(struct h2_stream *s, uint64_t now_ns)
 {
 	uint64_t took_ms = (now_ns - s->wait_ns) / 1000000;
-	if (took_ms >= LIMIT_BODY_MS ||
-	    s->body_len * UINT64_C(1000) < took_ms * LIMIT_BODY_BYTES_PER_S) {
+	uint64_t least = limit_body_least(s->content_length > 0 ? (uint64_t)s->content_length : 0);
+	if (took_ms >= LIMIT_BODY_MS || s->body_len * UINT64_C(1000) < took_ms * least) {
 		metric_add(M_CONN_TIMEOUTS_DEADLINE, 1);
 		h2_reset(s, NGHTTP2_CANCEL);
 		return;

@@ -68,6 +68,7 @@ static void req_finish(struct loop_deferred *d)
 	buf_release(&a->plain);
 	mem_free(r->_body_memory);
 	limit_inflight_sub(r->_charged_bytes);
+	limit_answers_sub(r->_held_bytes);
 	metric_gauge_add(M_HTTP_OPEN, -1);
 	list_del(&r->_link);
 	sl->req_open_count--;
@@ -191,7 +192,27 @@ bool req_charge(struct req *r, size_t bytes)
 	return true;
 }
 
+static void hold_anyway(struct req *r, size_t bytes)
+{
+	limit_answers_add(bytes);
+	r->_held_bytes += bytes;
+}
+
+bool req_hold(struct req *r, size_t bytes)
+{
+	if (limit_answers_full(bytes))
+		return false;
+	hold_anyway(r, bytes);
+	return true;
+}
+
 /* ---- the way to the handler ---- */
+
+/* Writes and what must always answer have small answers. */
+static bool may_ask(const struct req *r)
+{
+	return r->route->before_body || (r->route->flags & ROUTE_UNGATED) || !limit_answers_full(0);
+}
 
 static bool req_begin_unmatched(struct req *r, enum route_found found, const struct route_match *m)
 {
@@ -234,6 +255,10 @@ bool req_begin(struct req *r, const char *raw_path, size_t raw_len)
 	r->param_len = m.param_len;
 	if (o->gate && !(r->route->flags & ROUTE_UNGATED) && !o->gate(r)) {
 		CHECK(r->_answer->begun);
+		return false;
+	}
+	if (!may_ask(r)) {
+		req_refuse_overloaded(r, "too many answers wait for their readers");
 		return false;
 	}
 	if (r->route->before_body && !r->route->before_body(r)) {
@@ -415,6 +440,8 @@ void req_reply(
 	a->data = own == REQ_COPY && len ? arena_dup(&r->arena, body, len) : body;
 	a->own = own == REQ_COPY ? REQ_BORROW : own;
 	a->len = len;
+	if (own == REQ_TAKE)
+		hold_anyway(r, len);
 	if (len >= COMPRESS_MIN_BYTES && answer_compress(r, form)) {
 		if (len <= COMPRESS_ONCE_BYTES)
 			compress_once(r);
@@ -449,7 +476,8 @@ void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn p
 	enum gz_form form = answer_begin(r, status, type);
 	struct req_answer *a = r->_answer;
 	CHECK(status != 204);
-	(void)answer_compress(r, form);
+	/* What was pulled and not yet sent, and the windows of a compressor, which are as large. */
+	hold_anyway(r, answer_compress(r, form) ? 2 * LIMIT_UNREAD_BYTES : LIMIT_UNREAD_BYTES);
 	a->pull = pull;
 	r->_ops->answer(r);
 }

@@ -89,7 +89,7 @@ struct req {
 	const struct req_ops *_ops;
 	void *_stream; /* of the protocol */
 	struct req_answer *_answer;
-	size_t _charged_bytes;
+	size_t _charged_bytes, _held_bytes;
 	uint8_t *_body_memory;
 	struct list_link _link;
 	struct loop_deferred _end;
@@ -105,6 +105,9 @@ void req_remote_text(const struct req *r, char *out, size_t size);
 
 /* Charges more memory in flight to the request (decoded bodies); false: over the server's budget, answer with req_refuse_overloaded(). Given back when the request ends. */
 MUST_CHECK bool req_charge(struct req *r, size_t bytes);
+
+/* Counts what an answer keeps in memory until it is read (results, lists); whole bodies given with REQ_TAKE and the buffers of streams are counted without it. False: too much waits already, let go of it and answer with req_refuse_overloaded(). */
+MUST_CHECK bool req_hold(struct req *r, size_t bytes);
 
 /* Adds a field to the coming answer; name in lower case, both copied. Control characters in the value become spaces. */
 void req_answer_field(struct req *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);

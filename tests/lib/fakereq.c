@@ -36,8 +36,14 @@ bool req_content_is(const struct req *r, const char *type)
 
 bool req_charge(struct req *r, size_t bytes)
 {
-	(void)bytes;
+	fake(r)->charged += bytes;
 	return !fake(r)->charged_out;
+}
+
+bool req_hold(struct req *r, size_t bytes)
+{
+	fake(r)->held += bytes;
+	return !fake(r)->held_out;
 }
 
 static void finished(struct req *r)

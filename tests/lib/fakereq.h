@@ -24,8 +24,9 @@ struct fakereq {
 	unsigned loop;
 	struct req_field fields[FAKEREQ_FIELDS];
 	struct route_match match;
-	bool answered, done, charged_out; /* charged_out: req_charge says no */
-	bool gone;                        /* leave right after the handler has returned */
+	bool answered, done, charged_out, held_out; /* the last two: req_charge, req_hold say no */
+	size_t charged, held;                       /* what they were asked for */
+	bool gone;                                  /* leave right after the handler has returned */
 	int status;
 	char type[64];
 	struct buf body;    /* of the answer, NUL behind */

@@ -3,6 +3,7 @@
 #include "tests/lib/tap.h"
 
 #include "core/model/label.h"
+#include "core/promql/ql.h"
 
 static struct testteam tt;
 static struct api *api;
@@ -121,6 +122,24 @@ static void results(void)
 	fakereq_end(&get);
 }
 
+/* An answer counts as what it keeps in memory, not as what the client wants of it. */
+static void answers_that_wait(void)
+{
+	static const char *const urls[] = {
+		"/api/v1/query_range?query=up&start=90&end=100&step=1&limit=1",
+		"/api/v1/series?match[]=up&limit=1"
+	};
+	for (size_t i = 0; i < COUNT_OF(urls); i++) {
+		struct fakereq f;
+		fakereq_init(&f, &tt, api);
+		f.held_out = true;
+		fakereq_run(&f, REQ_GET, urls[i], NULL, 0);
+		tap_ok(f.status == 503, "no room for answers: %d for %s", f.status, urls[i]);
+		tap_ok(f.held > 2 * sizeof(struct ql_series), "%zu bytes were asked for", f.held);
+		fakereq_end(&f);
+	}
+}
+
 static void metadata(void)
 {
 	answers("/api/v1/series?match[]=up", 200,
@@ -230,6 +249,7 @@ int main(void)
 	parameters_of_ranges();
 	parameters_of_instants();
 	results();
+	answers_that_wait();
 	metadata();
 	others();
 	phases();

@@ -1,6 +1,7 @@
 #include "tests/lib/fakereq.h"
 #include "tests/lib/tap.h"
 
+#include "core/base/metric.h"
 #include "net/api/api_write.h"
 #include "net/api/apierr.h"
 #include "proto/rw1.h"
@@ -143,6 +144,39 @@ static void verdicts(void)
 	buf_release(&b);
 }
 
+/* Two bytes of a body become a row: rows must count. Exemplars are counted once, here or by the sink. */
+static void rows_are_charged(void)
+{
+	static const uint8_t one[] = { 0x0a, 2, 0x12, 0 }, exemplar[] = { 0x0a, 2, 0x1a, 0 };
+	struct fakereq f;
+	struct buf plain, b;
+	const unsigned rows = 10000;
+	buf_init(&plain);
+	buf_init(&b);
+	for (unsigned i = 0; i < rows; i++)
+		buf_add(&plain, one, sizeof(one));
+	snapz_encode(&b, plain.data, plain.len);
+	fakereq_init(&f, &tt, api);
+	fakereq_run(&f, REQ_POST, "/api/v1/write", b.data, b.len);
+	tap_ok(f.charged >= plain.len + rows * sizeof(struct batch_row),
+	    "%u empty samples in %zu bytes are charged as %zu", rows, plain.len, f.charged);
+	is(&f, 204, "", "when there is room for them");
+	buf_clear(&b);
+	snapz_encode(&b, exemplar, sizeof(exemplar));
+	uint64_t before = metric_sum(M_EXEMPLARS_IGNORED);
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 204, "", "an exemplar alone");
+	tap_is_u64(metric_sum(M_EXEMPLARS_IGNORED) - before, 1, "is counted");
+	buf_add(&plain, exemplar, sizeof(exemplar));
+	buf_clear(&b);
+	snapz_encode(&b, plain.data, plain.len);
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 204, "", "an exemplar among samples");
+	tap_is_u64(metric_sum(M_EXEMPLARS_IGNORED) - before, 1, "is left to the sink to count");
+	buf_release(&plain);
+	buf_release(&b);
+}
+
 static void bad_bodies(void)
 {
 	struct fakereq f;
@@ -235,6 +269,7 @@ int main(void)
 	testteam_start(&tt, 2);
 	api = fakeapi_create(&tt, NULL, &told.sink, false);
 	verdicts();
+	rows_are_charged();
 	bad_bodies();
 	large_bodies();
 	types();

@@ -447,30 +447,33 @@ static void slow_reader(void)
 static void deadlines(void)
 {
 	int idle = httpcli_dial(address), head = httpcli_dial(address),
-	    body = httpcli_dial(address), fast = httpcli_dial(address);
+	    body = httpcli_dial(address), fast = httpcli_dial(address), lazy = httpcli_dial(address);
 	httpcli_puts(head, "GET /ping HTTP/1.1\r\nHo");
 	httpcli_puts(body, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc");
 	httpcli_puts(fast, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+	httpcli_puts(lazy, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
 	usleep(100000);
-	tap_is_u64(srv_connections(srv), 4, "four slow clients");
+	tap_is_u64(srv_connections(srv), 5, "five slow clients");
 	static char some[20000];
 	for (unsigned s = 0; s < 6; s++) {
 		advance(1000);
-		httpcli_send(fast, some, 2000);
+		httpcli_send(fast, some, 15000);
+		httpcli_send(lazy, some, 2000);
 		usleep(5000);
 	}
 	tap_ok(quiet(3, 99) && srv_connections(srv) == 3, "a body below 1 KiB/s ends after 5 s");
 	tap_ok(httpcli_closed(body, 1000), "without an answer");
+	tap_ok(httpcli_closed(lazy, 1000), "so does one that is slow for the size it has named");
 	for (unsigned s = 0; s < 5; s++) {
 		httpcli_puts(head, "x");
 		advance(1000);
-		httpcli_send(fast, some, 2000);
+		httpcli_send(fast, some, 15000);
 		usleep(5000);
 	}
 	tap_ok(httpcli_closed(head, 1000), "a head must be there after 10 s, whatever trickles in");
 	for (unsigned s = 0; s < 50; s++) {
 		advance(1000);
-		httpcli_send(fast, some, 2000);
+		httpcli_send(fast, some, 15000);
 		usleep(2000);
 	}
 	tap_ok(httpcli_closed(fast, 1000), "a body must be there after 60 s");
@@ -481,6 +484,7 @@ static void deadlines(void)
 	close(head);
 	close(body);
 	close(fast);
+	close(lazy);
 	tap_ok(quiet(0, 0), "nothing is left of them");
 }
 
@@ -587,6 +591,39 @@ static void pressure(void)
 }
 
 /* One loop, so that the limit is exact. */
+/* Answers nobody has read: what may give a large one is refused, the rest goes on. */
+static int64_t held(void)
+{
+	return (int64_t)metric_sum(M_ANSWER_BYTES);
+}
+
+static void unread_answers(void)
+{
+	int fd = httpcli_dial(address);
+	httpcli_puts(fd, "GET /big?8000000 HTTP/1.1\r\nHost: x\r\n\r\n");
+	for (unsigned i = 0; i < 5000 && held() < 8000000; i++)
+		usleep(1000);
+	tap_ok(held() == 8000000, "a whole answer counts until it is read: %lld", (long long)held());
+	close(fd);
+	fd = httpcli_dial(address);
+	httpcli_puts(fd, "GET /stream?900000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+	for (unsigned i = 0; i < 5000 && held() != 2 * LIMIT_UNREAD_BYTES; i++)
+		usleep(1000);
+	tap_ok(held() == 2 * LIMIT_UNREAD_BYTES, "a stream counts with its buffers: %lld",
+	    (long long)held());
+	close(fd);
+	tap_ok(quiet(0, 0) || (advance(3000), quiet(0, 0)), "(quiet)");
+	tap_is_u64((uint64_t)held(), 0, "and nothing counts when it is over");
+	limit_answers_add(LIMIT_ANSWER_BYTES + 1);
+	struct httpcli_answer a = ask("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
+	tap_ok(a.status == 503, "too much waits: %d", a.status);
+	httpcli_free(&a);
+	limit_answers_sub(LIMIT_ANSWER_BYTES + 1);
+	a = ask("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
+	tap_ok(a.status == 200, "and when it is read all is well: %d", a.status);
+	httpcli_free(&a);
+}
+
 static void crowd(void)
 {
 	enum {
@@ -702,6 +739,7 @@ int main(int argc, char **argv)
 	leaving();
 	vanish(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 2000);
 	addresses();
+	unread_answers();
 	draining();
 	stop();
 	crowd();

@@ -23,6 +23,19 @@ static void inflight(void)
 	tap_ok(limit_inflight_look(LIMIT_INFLIGHT_BYTES / 2) == LIMIT_FREE, "0 is the default");
 }
 
+static void answers(void)
+{
+	TAP_OK(!limit_answers_full(LIMIT_ANSWER_BYTES));
+	TAP_OK(limit_answers_full(LIMIT_ANSWER_BYTES + 1));
+	limit_answers_add(LIMIT_ANSWER_BYTES);
+	TAP_OK(!limit_answers_full(0));
+	TAP_OK(limit_answers_full(1));
+	TAP_OK(limit_answers_full(SIZE_MAX));
+	tap_ok(limit_inflight_look(0) == LIMIT_FREE, "answers that wait do not keep bodies out");
+	limit_answers_sub(LIMIT_ANSWER_BYTES);
+	TAP_OK(!limit_answers_full(1));
+}
+
 static unsigned take(struct limit_bucket *b, uint64_t now, unsigned n)
 {
 	unsigned got = 0;
@@ -48,7 +61,13 @@ static void buckets(void)
 
 int main(void)
 {
+	tap_is_u64(limit_body_least(0), LIMIT_BODY_BYTES_PER_S, "a body of unknown size");
+	tap_is_u64(limit_body_least(100000), LIMIT_BODY_BYTES_PER_S, "a small body");
+	tap_ok(limit_body_least(LIMIT_BODY_BYTES) > 256u << 10,
+	    "who makes us hold 32 MiB must send them: %llu bytes/s",
+	    (unsigned long long)limit_body_least(LIMIT_BODY_BYTES));
 	inflight();
+	answers();
 	buckets();
 	return tap_done();
 }
