@@ -19,7 +19,9 @@ static int64_t floor_div(int64_t a, int64_t b)
 struct num_civil num_civil(int64_t unix_s)
 {
 	int64_t days = floor_div(unix_s, DAY_S);
-	int second = (int)(unix_s - days * DAY_S);
+	int second =
+	    (int)(unix_s % DAY_S); /* not unix_s - days * DAY_S: near INT64_MIN that overflows */
+	second += second < 0 ? DAY_S : 0;
 	int64_t z = days + 719468;
 	int64_t era = floor_div(z, DAYS_PER_ERA);
 	int day_of_era = (int)(z - era * DAYS_PER_ERA);
