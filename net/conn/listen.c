@@ -94,13 +94,31 @@ static bool set_option(int fd, int level, int name, int value)
 	return !setsockopt(fd, level, name, &value, sizeof value);
 }
 
+/* SO_REUSEPORT lets loops share a port, and would let a second server of the same user take half of the connections: a socket without it tells. */
+enum err listen_probe(const struct listen_addr *a, struct errbuf *eb)
+{
+	char text[LISTEN_TEXT_MAX];
+	listen_text(a, text);
+	int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errbuf_set(eb, ERR_IO, "address %s: socket: %s", text, strerrordesc_np(errno));
+	bool ok = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+	    (a->sa.ss_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
+	    !bind(fd, (const struct sockaddr *)&a->sa, a->len);
+	int e = errno;
+	close(fd);
+	return ok ? 0
+	          : errbuf_set(eb, e == EADDRINUSE ? ERR_EXISTS : ERR_IO, "address %s: bind: %s",
+	                text, strerrordesc_np(e));
+}
+
 enum err listen_open(struct listen_addr *a, int *out, struct errbuf *eb)
 {
 	char text[LISTEN_TEXT_MAX];
 	listen_text(a, text);
 	int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return errbuf_set(eb, ERR_IO, "address %s: socket: errno %d", text, errno);
+		return errbuf_set(eb, ERR_IO, "address %s: socket: %s", text, strerrordesc_np(errno));
 	const char *what = "socket options";
 	bool ok = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
 	    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) &&

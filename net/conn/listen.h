@@ -18,6 +18,8 @@ struct listen_addr {
 /* "HOST:PORT", "[v6]:PORT", ":PORT" (any IPv4 address). ERR_BADDATA with a text that names the address. */
 MUST_CHECK enum err listen_parse(const char *text, struct listen_addr *out, struct errbuf *eb);
 void listen_text(const struct listen_addr *a, char out[LISTEN_TEXT_MAX]);
+/* Does nobody listen there yet, not even another process that shares ports with us? ERR_EXISTS otherwise. Before the first listen_open of an address. */
+MUST_CHECK enum err listen_probe(const struct listen_addr *a, struct errbuf *eb);
 /* A bound and listening socket; port 0 is replaced in a by the one that was given. */
 MUST_CHECK enum err listen_open(struct listen_addr *a, int *fd, struct errbuf *eb);
 

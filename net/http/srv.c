@@ -109,6 +109,8 @@ static enum err srv_bind(struct srv *s, struct errbuf *eb)
 {
 	for (size_t i = 0; i < s->opts.address_count; i++) {
 		enum err e = listen_parse(s->opts.addresses[i], &s->addresses[i], eb);
+		if (!e)
+			e = listen_probe(&s->addresses[i], eb);
 		/* Port 0 becomes a real one with the first socket; the others join it. */
 		for (unsigned l = 0; l < s->loop_count && !e; l++)
 			e = listen_open(&s->addresses[i], &s->fds[l * s->opts.address_count + i], eb);

@@ -705,6 +705,15 @@ static void addresses(void)
 		if (!e)
 			srv_free(s);
 	}
+	struct srv_opts o = { .team = tt.team, .addresses = &address, .address_count = 1 };
+	struct errbuf eb;
+	errbuf_init(&eb);
+	struct srv *s = NULL;
+	enum err e = srv_create(&o, &s, &eb);
+	tap_ok(e == ERR_EXISTS && strstr(eb.text, address) && strstr(eb.text, "in use"),
+	    "a port that is served is not shared with a second server: %s", eb.text);
+	if (!e)
+		srv_free(s);
 }
 
 static int outside(int argc, char **argv)
