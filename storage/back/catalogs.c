@@ -1,22 +1,56 @@
 #include "storage/back/catalogs.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "storage/back/feed.h"
 #include "storage/store_priv.h"
 
+#define CLEAN_MAX   64u
+#define CLEAN_PIECE (1u << 20)
+
+/* What CLEAN says: size and checksum of the environment as it was left. LMDB itself believes every page it meets, so that one changed bit could end the process. */
+static enum err clean_mark(struct store *st, char out[CLEAN_MAX])
+{
+	struct fsio_dir *d;
+	struct fsio_file *f = NULL;
+	uint64_t size = 0;
+	uint32_t crc = 0;
+	enum err e = fsio_dir_sub(st->dir, CATALOGS_DIR, false, &d);
+	if (e)
+		return e;
+	e = fsio_open(d, "data.mdb", FSIO_READ, &f);
+	if (!e)
+		e = fsio_size(f, &size);
+	uint8_t *piece = mem_alloc(CLEAN_PIECE);
+	for (uint64_t at = 0; !e && at < size; at += CLEAN_PIECE) {
+		size_t n = size - at < CLEAN_PIECE ? (size_t)(size - at) : CLEAN_PIECE;
+		e = fsio_read_at(f, piece, n, at);
+		crc = e ? crc : crc32c(crc, piece, n);
+	}
+	mem_free(piece);
+	fsio_close(f);
+	fsio_dir_close(d);
+	snprintf(out, CLEAN_MAX, "clean %" PRIu64 " %08" PRIx32 "\n", size, crc);
+	return e;
+}
+
 static bool was_clean(struct store *st)
 {
 	uint8_t *data;
 	size_t len;
-	if (fsio_load(st->dir, CATALOGS_CLEAN, 64, &data, &len))
+	char now[CLEAN_MAX];
+	if (fsio_load(st->dir, CATALOGS_CLEAN, CLEAN_MAX, &data, &len))
 		return false;
+	bool same = !clean_mark(st, now) && len == strlen(now) && memcmp(data, now, len) == 0;
 	mem_free(data);
 	/* Gone, durably, before the environment is touched. */
-	return !fsio_remove(st->dir, CATALOGS_CLEAN) && !fsio_dir_sync(st->dir);
+	return !fsio_remove(st->dir, CATALOGS_CLEAN) && !fsio_dir_sync(st->dir) && same;
 }
 
 static enum err remove_one(void *arg, const char *name)
@@ -81,7 +115,8 @@ void catalogs_close(struct store *st)
 		return;
 	catalog_close(st->catalog);
 	st->catalog = NULL;
-	if (fsio_replace(st->dir, CATALOGS_CLEAN, "clean\n", 6))
+	char mark[CLEAN_MAX];
+	if (clean_mark(st, mark) || fsio_replace(st->dir, CATALOGS_CLEAN, mark, strlen(mark)))
 		LOG_WARN(
 		    "clean_mark_not_written", "then=\"the catalog is checked at the next start\"");
 }
