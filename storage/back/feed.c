@@ -283,8 +283,9 @@ static enum err catch_ids(struct catching *c, struct cfile *f)
 	return err == ERR_NOTFOUND ? ERR_OK : err;
 }
 
+/* rank: what the catalog may claim to have worked in afterwards. */
 static enum err catch_file(
-    struct catching *c, struct shard *sh, struct shard_file *f, struct errbuf *eb)
+    struct catching *c, struct shard *sh, struct shard_file *f, uint64_t rank, struct errbuf *eb)
 {
 	c->defs_count = c->ids_count = 0;
 	arena_reset(&c->arena, 1 << 20);
@@ -296,8 +297,8 @@ static enum err catch_file(
 	struct catalog_range r = {
 		.t_ms = f->entry.meta.start_ms, .ids = c->ids, .count = c->ids_count
 	};
-	return catalog_apply(sh->store->catalog, sh->index, f->entry.meta.rank, c->defs,
-	    c->defs_count, &r, c->ids_count ? 1 : 0, eb);
+	return catalog_apply(sh->store->catalog, sh->index, rank, c->defs, c->defs_count, &r,
+	    c->ids_count ? 1 : 0, eb);
 }
 
 static int by_rank(const void *a, const void *b)
@@ -324,8 +325,12 @@ enum err feed_recover(struct shard *sh, struct errbuf *eb)
 	qsort(todo, count, sizeof(struct shard_file *), by_rank);
 	struct catching c = { 0 };
 	arena_init(&c.arena, 1 << 16);
-	for (size_t i = 0; i < count && !err; i++)
-		err = catch_file(&c, sh, todo[i], eb);
+	for (size_t i = 0; i < count && !err; i++) {
+		/* The files of one round have one rank: only the last one completes it, or a crash in between would leave the others out for good. */
+		uint64_t rank = todo[i]->entry.meta.rank;
+		bool last = i + 1 == count || todo[i + 1]->entry.meta.rank > rank;
+		err = catch_file(&c, sh, todo[i], last ? rank : rank - 1, eb);
+	}
 	arena_release(&c.arena);
 	mem_free(c.defs);
 	mem_free(c.ids);
