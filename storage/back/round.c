@@ -41,6 +41,7 @@ struct round_work {
 	struct shard *shard;
 	struct back *back;
 	uint64_t rank, began_ns;
+	uint64_t rows;   /* that made it worth while: due again when it fails */
 	uint32_t listed; /* frozen slots or ids listed so far */
 	bool listing_defs;
 	struct round_run *runs;
@@ -265,6 +266,7 @@ static void begin(struct back *b)
 	b->round_wanted = false;
 	list_move_all(&b->round_running, &b->round_waiters);
 	sh->round_number = sh->number;
+	w->rows = sh->rows_since_round;
 	sh->rows_since_round = 0;
 	sh->log_bytes_since_round = 0;
 	sh->round = SHARD_FREEZING;
@@ -396,6 +398,7 @@ static void wrote(struct work_task *t)
 		    w->shard->index, err_text(w->err), w->eb.text);
 		metric_add(M_ROUNDS_FAILED, 1);
 		enum err err = w->err;
+		w->shard->rows_since_round += w->rows;
 		w->shard->round = SHARD_THAWING;
 		b->round_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
 		round_work_free(w);
