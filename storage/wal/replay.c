@@ -317,6 +317,10 @@ static enum err seg_run(struct run *r, size_t index)
 		errbuf_set(r->eb, e, "log segment %s: %s", name, err_text(e));
 	else
 		e = seg_frames(r, index, &reader, s);
+	if (!e && reader.size < seg->head.size) { /* how many frames stood behind its end is not known */
+		r->out->damaged_frames++;
+		r->out->damaged_places++;
+	}
 	walseg_reader_release(&reader);
 	fsio_close(f);
 	return e;

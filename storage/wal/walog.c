@@ -562,7 +562,8 @@ static enum err segment_open(struct walog *w)
 		.order = s->order,
 		.salt = salt_new(),
 		.first_seq = w->batch.first->_seq,
-		.prev_end = w->synced };
+		.prev_end = w->synced,
+		.size = s->size };
 	s->salt_crc = walseg_salt_crc(head.salt);
 	bool last = walog_holds(WALOG_BREAK_HEADER_LAST);
 	enum err e = last ? ERR_OK : head_commit(s, &head);

@@ -50,6 +50,7 @@ void walseg_head_put(const struct walseg_head *h, uint8_t out[WALSEG_HEAD_BYTES]
 	wire_store64(out + 24, h->salt);
 	wire_store64(out + 32, h->first_seq);
 	wire_store64(out + 40, h->prev_end);
+	wire_store64(out + 48, h->size);
 	wire_store32(out + 60, crc32c(0, out, 60));
 }
 
@@ -62,7 +63,8 @@ bool walseg_head_get(const uint8_t in[WALSEG_HEAD_BYTES], struct walseg_head *ou
 		.order = wire_load64(in + 16),
 		.salt = wire_load64(in + 24),
 		.first_seq = wire_load64(in + 32),
-		.prev_end = wire_load64(in + 40) };
+		.prev_end = wire_load64(in + 40),
+		.size = wire_load64(in + 48) };
 	/* The top bit is kept free, so that sums of sequences cannot wrap. */
 	if (h.first_seq == 0 || h.first_seq >> 63 || h.prev_end >= h.first_seq || h.order == 0 ||
 	    h.order >> 63)

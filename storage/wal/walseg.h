@@ -13,7 +13,8 @@
  *   24      8     salt, random, new at each use
  *   32      8     first_seq: sequence of the first frame
  *   40      8     prev_end: the last sequence known synced before this segment; frames of older segments past it are void (storage.md (5))
- *   48      12    zero
+ *   48      8     size of the file, 0 = not told: a shorter one was cut, which no crash does
+ *   56      4     zero
  *   60      4     crc32c of the 60 bytes before
  * Frame (32 bytes and its payload):
  *   0       4     magic
@@ -54,7 +55,7 @@ bool walseg_name_parse(const char *name, uint32_t *slot);
 
 struct walseg_head {
 	uint32_t slot;
-	uint64_t order, salt, first_seq, prev_end;
+	uint64_t order, salt, first_seq, prev_end, size;
 };
 void walseg_head_put(const struct walseg_head *h, uint8_t out[WALSEG_HEAD_BYTES]);
 bool walseg_head_get(const uint8_t in[WALSEG_HEAD_BYTES], struct walseg_head *out);
