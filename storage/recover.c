@@ -1,4 +1,5 @@
 #include "storage/recover.h"
+#include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
@@ -57,10 +58,14 @@ static enum err file_open(struct shard *sh, const struct files_entry *e)
 		LOG_ERROR("file_not_opened", "shard=%u file=%s err=%s text=\"%s\"", sh->index,
 		    e->name, err_text(err), eb.text);
 		metric_add(M_FILES_LOST, 1);
+		sh->lost = mem_array(sh->lost, sh->lost_count + 1, sizeof *sh->lost);
+		sh->lost[sh->lost_count++] = *e;
 		return 0;
 	}
-	if (cfile_salvaged(cf))
+	if (cfile_salvaged(cf)) {
 		LOG_WARN("file_salvaged", "shard=%u file=%s", sh->index, e->name);
+		metric_add(M_DAMAGED_UNITS, 1);
+	}
 	struct shard_file *f = mem_zalloc(sizeof *f);
 	list_init(&f->link);
 	f->cfile = cf;

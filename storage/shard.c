@@ -31,6 +31,7 @@ void shard_release(struct shard *sh)
 	list_init(&sh->files);
 	head_release(&sh->head);
 	files_release(&sh->list);
+	mem_free(sh->lost);
 	if (sh->dir)
 		fsio_dir_close(sh->dir);
 }

@@ -66,6 +66,8 @@ struct shard {
 	struct files_switcher switcher; /* used by one worker task at a time, see switching */
 	struct list_link files;
 	uint32_t files_count;
+	struct files_entry *lost; /* named by FILES, but they could not be opened: reads say so */
+	size_t lost_count;
 	uint32_t defs_from;
 	uint32_t removals; /* files on their way out, with a worker */
 	bool switching;    /* one FILES switch at a time: rounds, merges and retention take turns */
@@ -76,10 +78,10 @@ struct shard {
 	uint64_t round_end_ns; /* monotonic, of the last one; 0 = none yet */
 	/* what came since the last round */
 	uint64_t rows_since_round, log_bytes_since_round;
-	int64_t newest_put_ms; /* wall time of the last accepted row */
-	int64_t t_newest_ms;   /* newest accepted time, INT64_MIN = none */
+	int64_t newest_put_ms;              /* wall time of the last accepted row */
+	int64_t t_newest_ms;                /* newest accepted time, INT64_MIN = none */
 	struct catalog_state catalog_state; /* as recovery left it */
-	void *back;            /* of the background (storage/head/round.c) */
+	void *back;                         /* of the background (storage/head/round.c) */
 };
 
 void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,

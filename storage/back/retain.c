@@ -49,6 +49,21 @@ static void change_files(struct back_switch *s, struct files *next)
 			f->leaving = true;
 		}
 	}
+	for (size_t i = 0; i < s->shard->lost_count; i++) {
+		const struct files_entry *e = &s->shard->lost[i];
+		if (e->meta.end_ms <= w->cutoff_ms)
+			(void)files_del(next,
+			    e->name); /* what may lie there under its name goes at the next start */
+	}
+}
+
+static void lost_forget(struct shard *sh, int64_t cutoff_ms)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < sh->lost_count; i++)
+		if (sh->lost[i].meta.end_ms > cutoff_ms)
+			sh->lost[kept++] = sh->lost[i];
+	sh->lost_count = kept;
 }
 
 static void switched(struct back_switch *s, enum err err)
@@ -66,6 +81,8 @@ static void switched(struct back_switch *s, enum err err)
 			count++;
 		}
 	}
+	if (!err)
+		lost_forget(s->shard, w->cutoff_ms);
 	metric_add(M_FILES_RETIRED, count);
 	if (err) {
 		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s",
@@ -89,6 +106,8 @@ void retain_poke(struct back *b)
 	bool any = false;
 	LIST_EACH(l, &sh->files)
 		any |= past(CONTAINER_OF(l, struct shard_file, link), cutoff);
+	for (size_t i = 0; i < sh->lost_count; i++)
+		any |= sh->lost[i].meta.end_ms <= cutoff;
 	if (!any)
 		return;
 	struct retain_work *w = mem_zalloc(sizeof(*w));

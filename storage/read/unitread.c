@@ -43,6 +43,18 @@ static void file_free(struct unitread *u, struct unitread_file *f)
 	mem_free(f);
 }
 
+/* Once per cursor. */
+static void warn_lost(struct unitread *u)
+{
+	const struct shard *sh = u->shard;
+	for (size_t i = 0; i < sh->lost_count && u->warnings_count < UNITREAD_WARNINGS_MAX; i++) {
+		const struct files_entry *e = &sh->lost[i];
+		if (e->samples && e->t_min_ms <= u->t_max_ms && e->t_max_ms >= u->t_min_ms)
+			snprintf(u->warnings[u->warnings_count++], sizeof(u->warnings[0]),
+			    "damaged data skipped: %s cannot be opened", e->name);
+	}
+}
+
 void unitread_release(struct unitread *u)
 {
 	CHECK(!u->loading);
@@ -66,6 +78,8 @@ void unitread_sync(struct unitread *u)
 	CHECK(!u->loading);
 	if (u->generation == sh->list.generation)
 		return;
+	if (u->generation == UINT64_MAX)
+		warn_lost(u);
 	struct unitread_file **old = u->files;
 	size_t old_count = u->files_count, kept = 0;
 	u->files = NULL;
@@ -94,6 +108,10 @@ void unitread_sync(struct unitread *u)
 			cfile_unit_init(&uf->unit);
 			buf_init(&uf->bytes);
 			shard_file_pin(f);
+			if (cfile_salvaged(f->cfile) && u->warnings_count < UNITREAD_WARNINGS_MAX)
+				snprintf(u->warnings[u->warnings_count++], sizeof(u->warnings[0]),
+				    "damaged data skipped: %s: its directory is damaged",
+				    f->entry.name);
 		}
 		u->files[u->files_count++] = uf;
 	}
