@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/num.h"
 #include "core/base/wire.h"
+#include <errno.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -124,7 +125,8 @@ enum err manifest_lock(struct fsio_dir *d, struct fsio_file **lock, struct errbu
 	if (e == ERR_EXISTS || e == ERR_IO)
 		e = fsio_open(d, LOCK_NAME, FSIO_WRITE, &f);
 	if (e)
-		return errbuf_set(eb, e, "%s/%s cannot be opened", fsio_dir_path(d), LOCK_NAME);
+		return errbuf_set(eb, e, "%s/%s cannot be opened: %s", fsio_dir_path(d), LOCK_NAME,
+		    strerrordesc_np(errno));
 	char text[32] = "";
 	if (flock(fsio_file_fd(f), LOCK_EX | LOCK_NB) != 0) {
 		uint64_t size = 0;

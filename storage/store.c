@@ -1,4 +1,5 @@
 #include "storage/store.h"
+
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
@@ -10,6 +11,7 @@
 #include "storage/recover.h"
 #include "storage/store_priv.h"
 #include "storage/warm.h"
+#include <errno.h>
 #include <time.h>
 
 static void sink_append_here(struct sink *s, struct sink_req *req);
@@ -53,7 +55,8 @@ static enum err dirs_open(struct store *st, struct errbuf *eb)
 {
 	enum err e = fsio_dir_open(st->opts.dir, true, &st->dir);
 	if (e)
-		return errbuf_set(eb, e, "%s: cannot be opened or made", st->opts.dir);
+		return errbuf_set(eb, e, "%s: cannot be opened or made: %s", st->opts.dir,
+		    strerrordesc_np(errno));
 	e = manifest_lock(st->dir, &st->lock, eb);
 	if (!e)
 		e = manifest_open(st->dir, st->opts.shards, &st->manifest, eb);

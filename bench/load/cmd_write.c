@@ -74,10 +74,12 @@ static void send_body(struct conn *c, const struct body *b)
 			c->samples += b->samples;
 			return;
 		}
-		if (!c->first_error[0])
+		if (!c->first_error[0] && status < 0)
+			snprintf(c->first_error, sizeof(c->first_error),
+			    "no answer (no server there, or it closed the connection)");
+		else if (!c->first_error[0])
 			snprintf(c->first_error, sizeof(c->first_error), "%d %.*s", status,
-			    status > 0 ? (int)(c->http.in.len - off) : 0,
-			    status > 0 ? (char *)c->http.in.data + off : "");
+			    (int)(c->http.in.len - off), (char *)c->http.in.data + off);
 		bool again = (status < 0 || status >= 500) &&
 		    (double)(clock_real_mono_ns() - begin) / 1e9 < c->run->retry_s;
 		if (!again) {

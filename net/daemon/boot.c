@@ -10,10 +10,14 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "net/api/api.h"
+#include "net/conn/limit.h"
 #include "net/daemon/drain.h"
 #include "net/daemon/flags.h"
 #include "net/daemon/selfmon.h"
 #include "net/http/srv.h"
+
+/* Storage keeps some 50 open and more with every file; what is left is for connections. Fewer than this and one of the two starves. */
+#define FDS_LEAST (2 * LIMIT_FDS_RESERVED)
 
 struct boot {
 	struct flags flags;
@@ -30,7 +34,7 @@ struct boot {
 
 /* ---- the process ---- */
 
-static void set_up_process(sigset_t *ends)
+static bool set_up_process(sigset_t *ends)
 {
 	umask(077);
 	struct rlimit none = { 0, 0 }, files;
@@ -42,11 +46,18 @@ static void set_up_process(sigset_t *ends)
 			LOG_WARN("descriptor_limit_stays", "limit=%llu",
 			    (unsigned long long)files.rlim_cur);
 	}
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < FDS_LEAST) {
+		fprintf(stderr,
+		    "kymod: %llu file descriptors are too few (ulimit -n), %u are needed\n",
+		    (unsigned long long)files.rlim_cur, FDS_LEAST);
+		return false;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(ends);
 	sigaddset(ends, SIGTERM);
 	sigaddset(ends, SIGINT);
 	sigprocmask(SIG_BLOCK, ends, NULL); /* all threads inherit it: only main waits for them */
+	return true;
 }
 
 /* ---- the parts ---- */
@@ -236,7 +247,8 @@ int boot_main(int argc, char **argv)
 		return 0;
 	}
 	log_setup(b.flags.log_level, b.flags.log_json);
-	set_up_process(&ends);
+	if (!set_up_process(&ends))
+		return 1;
 	if (pipe(b.stopped_pipe)) {
 		fprintf(stderr, "kymod: no pipe\n");
 		return 1;

@@ -11,6 +11,18 @@ log = open(k.log_path).read()
 ok(re.search(r"^ready address=127\.0\.0\.1:\d+ loops=2 shards=16 series=\d+ took_ms=\d+$", log, re.M), "the ready line has its fields")
 ok("remote_write" in log and "/api/v1/query" in log, "two lines to paste follow it")
 ok(request(k.port, "GET", "/-/healthy")[0] == 200, "healthy")
+
+
+def refuses(words, *argv):
+    p = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    ok(p.returncode == 1 and p.stderr.count("\n") == 1 and words in p.stderr, f"no start, one line that says why: {p.stderr!r}")
+
+
+here = f"127.0.0.1:{k.port}"
+refuses("Address already in use", KYMOD, "--data-dir", os.path.join(top, "other"), "--listen", here)
+refuses("is in use by process", KYMOD, "--data-dir", data, "--listen", "127.0.0.1:0")
+refuses("Not a directory", KYMOD, "--data-dir", os.path.join(data + ".log"), "--listen", "127.0.0.1:0")
+refuses("file descriptors are too few", "sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", KYMOD, "--data-dir", os.path.join(top, "other"))
 ok(request(k.port, "HEAD", "/-/ready")[0] == 200, "HEAD of ready")
 now = int(time.time() * 1000)
 body = b"".join(series({"__name__": "basic_total", "i": str(i)}, [(now - 30000 + j * 1000, float(i * 100 + j)) for j in range(30)]) for i in range(20))
