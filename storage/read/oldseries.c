@@ -139,5 +139,7 @@ uint32_t oldseries_find(const struct oldseries *o, struct labels ls)
 	uint32_t at = *slot_of(o, ls, label_hash(ls));
 	if (at)
 		o->items[at - 1].joined = true;
+	for (uint32_t i = at; i && !o->items[i - 1].taken; i = o->items[i - 1].older)
+		o->items[i - 1].taken = true;
 	return at;
 }

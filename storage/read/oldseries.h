@@ -17,6 +17,7 @@ struct oldseries_item {
 	uint64_t hash; /* label_hash */
 	uint32_t older; /* index + 1 of the item with the same labels and the next lower id; 0 = none */
 	bool joined; /* it is the older one of another item, or of an active series */
+	bool taken;  /* it is in the chain of an active series */
 };
 struct oldseries {
 	struct shard *shard;

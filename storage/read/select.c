@@ -1,5 +1,6 @@
 #include "storage/read/select.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/arena.h"
@@ -28,6 +29,8 @@ struct select {
 	struct postings_select *choosing;
 	uint32_t *ids; /* active, ascending */
 	size_t ids_count, pos;
+	uint32_t *missed; /* of them: left memory before their turn came, ascending */
+	size_t missed_count, missed_cap;
 	bool have_old;
 	struct oldseries old;
 	size_t old_pos;
@@ -56,6 +59,7 @@ static void destroy(struct select *s)
 	if (s->have_old)
 		oldseries_free(&s->old);
 	mem_free(s->ids);
+	mem_free(s->missed);
 	mem_free(s->labels);
 	mem_free(s);
 }
@@ -149,6 +153,46 @@ static struct labels copy_labels(struct select *s, struct labels ls)
 	return (struct labels){ .bytes = s->labels, .len = ls.len };
 }
 
+static int by_id(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void missed_note(struct select *s, uint32_t id)
+{
+	if (s->missed_count == s->missed_cap) {
+		s->missed_cap = s->missed_cap ? 2 * s->missed_cap : 64;
+		s->missed = mem_array(s->missed, s->missed_cap, sizeof(*s->missed));
+	}
+	s->missed[s->missed_count++] = id;
+}
+
+/* Series that were active when the ids were chosen have left memory since: the catalog is asked (again), leaving out all that was dealt with, chains of active ones included. */
+static void look_up_missed(struct select *s)
+{
+	size_t n = 0, m = 0;
+	for (size_t i = 0; i < s->ids_count; i++) {
+		if (m < s->missed_count && s->missed[m] == s->ids[i])
+			m++;
+		else
+			s->ids[n++] = s->ids[i];
+	}
+	s->missed_count = 0;
+	if (s->have_old) {
+		s->ids = mem_array(s->ids, n + s->old.count + 1, sizeof(*s->ids));
+		for (size_t i = 0; i < s->old.count; i++)
+			if (s->old.items[i].taken)
+				s->ids[n++] = s->old.items[i].id;
+		oldseries_free(&s->old);
+		s->have_old = false;
+	}
+	qsort(s->ids, n, sizeof(*s->ids), by_id);
+	s->pos = s->ids_count = n;
+	s->state = SELECT_LOOKUP;
+	oldseries_start(&s->old, s->shard, s->query, s->ids, n, looked_up);
+}
+
 /* The next series that was not dealt with yet; *older is the chain of its old ids. False at the end. */
 static bool next_series(struct select *s, uint32_t *id, struct labels *ls, uint32_t *older)
 {
@@ -161,8 +205,12 @@ static bool next_series(struct select *s, uint32_t *id, struct labels *ls, uint3
 			*older = s->have_old ? oldseries_find(&s->old, *ls) : 0;
 			return true;
 		}
-		s->pos++; /* another tenant's; or it left memory since, being idle for more than an hour: the next query finds it in the catalog */
+		if (!series)
+			missed_note(s, *id);
+		s->pos++;
 	}
+	if (s->missed_count)
+		return false;
 	while (s->have_old && s->old_pos < s->old.count) {
 		const struct oldseries_item *o = &s->old.items[s->old_pos];
 		if (!o->joined) {
@@ -251,6 +299,10 @@ static enum source_state series_step(struct select *s, struct source_item *out)
 		    (s->query->what == SOURCE_SERIES || s->query->what == SOURCE_SERIES_SAMPLES ||
 		        textset_pop(&s->texts, out)))
 			return SOURCE_READY;
+	}
+	if (s->missed_count) {
+		look_up_missed(s);
+		return SOURCE_WAIT;
 	}
 	s->state = SELECT_END;
 	return SOURCE_END;
