@@ -1,0 +1,279 @@
+/*
+ * Readers beside everything else: while rows come in, rounds and merges run, every acknowledged sample is visible at all times, once, with its value. A series that leaves memory while a cursor is
+ * open is not left out.
+ *
+ * KYMO_READS_MS (3000) is how long the readers run.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "tests/lib/storetest.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+
+#define SERIES  60
+#define SLOTS   3000
+#define STEP    15000
+#define READERS 2
+#define LAG                                                                                        \
+ 30 /* slots by which every third series is behind: late rows and overwrites reach into files */
+#define MEMBERS 200
+#define T0      INT64_C(1700000000000)
+#define MINUTE  INT64_C(60000)
+
+static struct arena arena;
+static struct labels names[MEMBERS];
+static int64_t base_ms;
+
+static double value_of(unsigned series, unsigned slot)
+{
+	return series * 100000.0 + slot;
+}
+
+/* ---- readers beside writes, rounds and merges ---- */
+
+static unsigned acked; /* slots below are acknowledged, of lagging series those below acked - LAG */
+static bool stop;
+
+struct reader {
+	struct storetest *s;
+	pthread_t thread;
+	unsigned reads, missing, wrong, errors;
+	bool there[SERIES][SLOTS];
+};
+
+static void take(void *arg, struct labels ls, const struct sample_column *col)
+{
+	struct reader *r = arg;
+	unsigned i = 0;
+	while (i < SERIES && !label_equal(names[i], ls))
+		i++;
+	for (uint32_t k = 0; k < col->count; k++) {
+		int64_t slot = (col->t_ms[k] - base_ms) / STEP;
+		if (i == SERIES || slot < 0 || slot >= SLOTS || r->there[i][slot] ||
+		    col->v[k] != value_of(i, (unsigned)slot)) {
+			r->wrong++;
+			continue;
+		}
+		r->there[i][slot] = true;
+	}
+}
+
+static void *reader_main(void *arg)
+{
+	struct reader *r = arg;
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+		unsigned upto = __atomic_load_n(&acked, __ATOMIC_ACQUIRE);
+		memset(r->there, 0, sizeof(r->there));
+		r->errors += storetest_read(
+		                 r->s, NULL, 0, base_ms, base_ms + SLOTS * STEP, take, r) != ERR_OK;
+		for (unsigned i = 0; i < SERIES; i++) {
+			unsigned end = i % 3 ? upto : upto > LAG ? upto - LAG : 0;
+			for (unsigned k = 0; k < end; k++)
+				r->missing += !r->there[i][k];
+		}
+		r->reads++;
+	}
+	return NULL;
+}
+
+static bool write_slot(struct storetest *s, unsigned slot)
+{
+	struct storetest_row rows[2 * SERIES];
+	size_t n = 0;
+	for (unsigned i = 0; i < SERIES; i++) {
+		if (i % 3 == 0 && slot < LAG)
+			continue;
+		unsigned at = i % 3 ? slot : slot - LAG;
+		rows[n++] = (struct storetest_row){ .labels = names[i],
+			.t_ms = base_ms + (int64_t)at * STEP,
+			.v = value_of(i, at) };
+		if (i % 7 || at < 2 * LAG)
+			continue;
+		at -= 2 * LAG; /* once more, late: perhaps into a file of its own */
+		rows[n++] = (struct storetest_row){ .labels = names[i],
+			.t_ms = base_ms + (int64_t)at * STEP,
+			.v = value_of(i, at) };
+	}
+	struct storetest_verdict v = storetest_write(s, slot % 2, rows, n);
+	return !v.err && !v.refused;
+}
+
+static void readers_beside(void)
+{
+	static struct reader readers[READERS];
+	struct storetest s;
+	const char *text = getenv("KYMO_READS_MS");
+	uint64_t end_ns = clock_real_mono_ns() + (text ? strtoull(text, NULL, 10) : 3000u) * 1000000u;
+	char *dir = testlib_tmpdir("reads");
+	base_ms = clock_wall_ms() - SLOTS * STEP;
+	base_ms -= base_ms % STEP;
+	storetest_init(&s, dir);
+	s.opts.shards = 3;
+	s.opts.round_every_ms = 30;
+	if (!tap_ok(!storetest_open(&s, 2), "opens"))
+		return;
+	for (unsigned i = 0; i < READERS; i++) {
+		readers[i].s = &s;
+		if (pthread_create(&readers[i].thread, NULL, reader_main, &readers[i]))
+			exit(99);
+	}
+	unsigned slot = 0, refused = 0, flushes = 0;
+	for (; slot < SLOTS && clock_real_mono_ns() < end_ns; slot++) {
+		refused += !write_slot(&s, slot);
+		__atomic_store_n(&acked, slot + 1, __ATOMIC_RELEASE);
+		if (slot % 40 == 39 && !storetest_flush(&s))
+			flushes++;
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < READERS; i++) {
+		pthread_join(readers[i].thread, NULL);
+		const struct reader *r = &readers[i];
+		tap_ok(r->reads > 3 && !r->missing && !r->wrong && !r->errors,
+		    "reader %u: %u reads beside %u requests and %u flushes: %u samples missing, %u wrong or twice, %u errors",
+		    i, r->reads, slot, flushes, r->missing, r->wrong, r->errors);
+	}
+	tap_ok(!refused, "all requests are taken");
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* ---- a series leaves memory while a cursor is open ---- */
+
+struct walk {
+	struct source *source;
+	struct source_query query;
+	struct source_cursor *cursor;
+	unsigned given[MEMBERS], strange, steps;
+	unsigned want_steps; /* of SOURCE_WAIT and items, then it pauses */
+	bool ended, failed;
+};
+
+static void no_wake(void *arg)
+{
+	(void)arg;
+}
+
+static void walk_some(void *arg)
+{
+	struct walk *w = arg;
+	struct source_item it;
+	if (!w->cursor && w->source->ops->open(w->source, 0, &w->query, &w->cursor)) {
+		w->failed = w->ended = true;
+		return;
+	}
+	while (!w->ended && w->steps < w->want_steps) {
+		enum source_state st = w->cursor->ops->next(w->cursor, &it);
+		w->steps++;
+		if (st == SOURCE_WAIT)
+			return;
+		w->failed |= st == SOURCE_ERROR;
+		w->ended = st != SOURCE_READY;
+		if (w->ended)
+			break;
+		unsigned i = 0;
+		while (i < MEMBERS && !label_equal(names[i], it.labels))
+			i++;
+		if (i == MEMBERS)
+			w->strange++;
+		else
+			w->given[i]++;
+	}
+}
+
+static void walk_close(void *arg)
+{
+	struct walk *w = arg;
+	if (w->cursor)
+		w->cursor->ops->close(w->cursor);
+}
+
+static void fill(struct storetest *s, unsigned from, int64_t t_ms)
+{
+	struct storetest_row rows[MEMBERS];
+	size_t n = 0;
+	for (unsigned i = from; i < MEMBERS; i++)
+		rows[n++] = (struct storetest_row){ .labels = names[i], .t_ms = t_ms, .v = i };
+	struct storetest_verdict v = storetest_write(s, 0, rows, n);
+	if (v.err || v.refused)
+		tap_note("write: %s, %llu refused", err_text(v.err), (unsigned long long)v.refused);
+}
+
+static void leaving(void)
+{
+	struct storetest s;
+	char *dir = testlib_tmpdir("leaving");
+	clock_fake(T0);
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	if (!tap_ok(!storetest_open(&s, 1), "opens with a clock of its own"))
+		return;
+	int64_t t = T0;
+	fill(&s, 0, t);
+	bool flushed = !storetest_flush(&s);
+	for (unsigned k = 0; k < 2; k++) { /* all but ten fall silent */
+		storetest_advance(&s, 50 * MINUTE);
+		t += 50 * MINUTE;
+		fill(&s, MEMBERS - 10, t);
+		flushed &= !storetest_flush(&s);
+	}
+	uint64_t before = metric_sum(M_SERIES_EVICTED);
+	struct walk w = { .source = store_source(s.store), .want_steps = 40 };
+	w.query = (struct source_query){ .what = SOURCE_SERIES_SAMPLES,
+		.t_min_ms = T0 - MINUTE,
+		.t_max_ms = t + MINUTE,
+		.wake = no_wake };
+	for (unsigned k = 0; k < 1000 && w.steps < w.want_steps && !w.ended; k++)
+		testteam_run(&s.tt, 0, walk_some, &w);
+	for (unsigned k = 0; k < 3; k++) {
+		storetest_advance(&s, 10 * MINUTE);
+		t += 10 * MINUTE;
+		fill(&s, MEMBERS - 10, t);
+		flushed &= !storetest_flush(&s);
+		storetest_advance(&s, 1000);
+	}
+	uint64_t evicted = metric_sum(M_SERIES_EVICTED) - before;
+	bool half = !w.ended;
+	w.want_steps = 1000000;
+	for (unsigned k = 0; k < 5000 && !w.ended; k++) {
+		testteam_run(&s.tt, 0, walk_some, &w);
+		if (!w.ended)
+			usleep(1000);
+	}
+	testteam_run(&s.tt, 0, walk_close, &w);
+	unsigned missing = 0, twice = 0;
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		missing += !w.given[i];
+		twice += w.given[i] > 1;
+	}
+	tap_ok(flushed && half && evicted >= MEMBERS / 2,
+	    "%llu series left memory while the cursor stood in their midst",
+	    (unsigned long long)evicted);
+	tap_ok(w.ended && !w.failed && !missing && !twice && !w.strange,
+	    "the cursor gives all of them: %u missing, %u twice, %u strange", missing, twice,
+	    w.strange);
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+int main(void)
+{
+	log_setup(LOG_LEVEL_NONE, false);
+	arena_init(&arena, 1 << 14);
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		char no[16];
+		snprintf(no, sizeof(no), "%u", i);
+		names[i] = label_make(&arena, "__name__", "reads_total", "series", no, NULL);
+	}
+	readers_beside();
+	leaving();
+	arena_release(&arena);
+	return tap_done();
+}
