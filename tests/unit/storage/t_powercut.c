@@ -1,6 +1,6 @@
 /*
  * Power cuts: histories of writes (late rows, overwrites, repeats, new series), rounds, merges and failing syncs run on a disk that remembers (tests/lib/fsdouble); then images of what a power cut at a
- * random moment would have left are opened: every acknowledged sample is found, none older than acknowledged, nothing that was not sent, and a second recovery finds the same.
+ * random moment, or right after a repeated request was acknowledged, would have left are opened: every acknowledged sample is found, none older than acknowledged, nothing that was not sent, and a second recovery finds the same.
  * The catalog, which does its own I/O, is paired with each image as a copy taken earlier, or left out.
  *
  * KYMO_IMAGES (200) images over KYMO_HISTORIES (8) histories, from KYMO_SEED.
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
@@ -23,6 +24,9 @@
 #define WRITES_MAX 12 /* versions of one cell that are remembered */
 #define SNAPS_MAX  16
 #define REQUESTS   150
+#define HOT_MAX    64
+#define REPEATS    20 /* of a request that was not taken */
+#define LOG_FAILS  2  /* of a history: the third within a minute makes the log read-only */
 
 static struct arena arena;
 static struct labels names[SERIES];
@@ -72,6 +76,10 @@ static void take_snap(const char *dir, const char *top)
 	s->point = fsdouble_point();
 }
 
+/* Points at which a request that had failed before was acknowledged. */
+static uint64_t hot[HOT_MAX];
+static unsigned hot_count;
+
 /* ---- the history ---- */
 
 static void one_request(struct storetest *s, unsigned slot, unsigned loops)
@@ -106,9 +114,18 @@ static void one_request(struct storetest *s, unsigned slot, unsigned loops)
 		}
 	}
 	struct storetest_verdict v = storetest_write(s, rnd(loops), rows, n);
-	if (v.err) /* not acknowledged: it may be there or not */
+	/* Not acknowledged: it may be there or not. The sender repeats it; then it must be. */
+	bool repeated = v.err != ERR_OK;
+	for (unsigned k = 0; k < REPEATS && v.err; k++) {
+		if (k)
+			usleep(5000);
+		v = storetest_write(s, rnd(loops), rows, n);
+	}
+	if (v.err)
 		return;
 	point = fsdouble_point();
+	if (repeated && hot_count < HOT_MAX)
+		hot[hot_count++] = point;
 	for (size_t k = 0; k < n; k++) {
 		struct cell *c = &cells[at[k][0]][at[k][1]];
 		/* the version that this request left in the cell: the last one with this value */
@@ -239,9 +256,11 @@ static void history(unsigned no, unsigned images)
 	unsigned loops = 1 + no % 2;
 	snprintf(dir, sizeof(dir), "%s/data", top);
 	memset(cells, 0, sizeof(cells));
-	snaps_count = 0;
-	fsdouble_start(&(struct fsdouble_opts){
-	    .root = dir, .exclude = (const char *const[]){ "catalog", NULL } });
+	snaps_count = hot_count = 0;
+	unsigned log_fails = 0;
+	fsdouble_start(&(struct fsdouble_opts){ .root = dir,
+	    .exclude = (const char *const[]){ "catalog", NULL },
+	    .sync_delay_us = no % 2 ? 300 : 0 });
 	struct storetest s;
 	storetest_init(&s, dir);
 	s.opts.shards = 3;
@@ -253,11 +272,13 @@ static void history(unsigned no, unsigned images)
 	uint64_t ready = fsdouble_point();
 	for (unsigned k = 0; k < REQUESTS; k++) {
 		unsigned slot = k * 2 + 20;
-		one_request(&s, slot, loops);
 		if (no % 2 &&
-		    rnd(40) ==
-		        0) /* a sync fails in the middle of what follows, then the request is repeated */
-			fsdouble_fail_syncs(rnd(2) ? "log" : NULL, 1 + rnd(3), 1);
+		    rnd(30) == 0) { /* a sync fails in what follows, then the request is repeated */
+			bool log = log_fails < LOG_FAILS;
+			log_fails += log;
+			fsdouble_fail_syncs(log ? "log" : "shards", 1 + rnd(log ? 2 : 4), 1);
+		}
+		one_request(&s, slot, loops);
 		if (rnd(30) == 0 && storetest_flush(&s))
 			tap_note("flush failed, as a failing sync may make it");
 		if (rnd(12) == 0)
@@ -266,11 +287,13 @@ static void history(unsigned no, unsigned images)
 	uint64_t end = fsdouble_point();
 	uint64_t failed = fsdouble_syncs_failed();
 	for (unsigned k = 0; k < images; k++)
-		list[k].point = ready + ((uint64_t)rnd(1 << 30) * (end - ready) >> 30);
+		list[k].point = hot_count && k % 3 == 0
+		    ? hot[k / 3 % hot_count]
+		    : ready + ((uint64_t)rnd(1 << 30) * (end - ready) >> 30);
 	for (unsigned k = 0; k < images; k++) {
 		snprintf(list[k].dir, sizeof(list[k].dir), "%.40s/image-%u", top, k);
 		fsdouble_image(list[k].point, rng + k,
-		    k % 8 == 0       ? FSDOUBLE_SYNCED
+		    k % 4 == 0       ? FSDOUBLE_SYNCED
 		        : k % 8 == 1 ? FSDOUBLE_ALL
 		                     : FSDOUBLE_RANDOM,
 		    list[k].dir);
