@@ -187,6 +187,8 @@ static inline const uint8_t *fast_series(const uint8_t *p, const uint8_t *body_e
 static const uint8_t *fast_run(struct scan *s, const uint8_t *p)
 {
 	struct batch *b = s->batch;
+	if (!b->rows) /* no room yet; the slow way makes some */
+		return p;
 	const uint8_t *const body_end = s->end;
 	const uint64_t series_max = RW1_SERIES_MAX - s->series,
 	               samples_max = RW1_SAMPLES_MAX - s->samples;

@@ -93,6 +93,8 @@ static enum err add(struct urlq *q, const char *s, size_t len, struct errbuf *eb
 
 enum err urlq_parse(struct urlq *q, const char *s, size_t len, struct errbuf *eb)
 {
+	if (!len) /* then s may be NULL */
+		return ERR_OK;
 	const char *end = s + len;
 	while (s < end) {
 		const char *amp = memchr(s, '&', (size_t)(end - s));
@@ -259,7 +261,7 @@ enum err urlq_duration(const char *s, size_t len, int64_t *ms, struct errbuf *eb
 	if (!num_parse_float(s, len, &seconds)) {
 		/* Go counts in ns: what does not fit there is refused. */
 		double ns = seconds * 1e9;
-		if (ns > (double)INT64_MAX || ns < (double)INT64_MIN)
+		if (ns >= (double)INT64_MAX || ns < (double)INT64_MIN) /* the first is 2^63 */
 			return say(eb, "cannot parse ", s, len,
 			    " to a valid duration. It overflows int64");
 		if (!isnan(ns)) {
