@@ -251,7 +251,7 @@ enum err num_parse_duration(const char *s, size_t len, int64_t *ms)
 			if (n <= DURATION_MAX_MS)
 				n = n * 10 + (*s - '0');
 		}
-		size_t unit_len;
+		size_t unit_len = 0;
 		int unit = s > start && s < end ? unit_at(s, end, &unit_len) : -1;
 		if (unit <= last)
 			return ERR_MALFORMED;
