@@ -126,6 +126,8 @@ static void values(void)
 		{ "abc", "cannot parse \"abc\" to a valid duration" },
 		{ "", "cannot parse \"\" to a valid duration" },
 		{ "1e30", "cannot parse \"1e30\" to a valid duration. It overflows int64" },
+		{ "9223372036.854775807",
+		    "cannot parse \"9223372036.854775807\" to a valid duration. It overflows int64" },
 		{ "1m1h", "cannot parse \"1m1h\" to a valid duration" },
 	};
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
