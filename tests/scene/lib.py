@@ -1,5 +1,5 @@
 """What the scenes share: TAP, a kymod on a free port, HTTP, Remote Write by hand, exact comparison of answers."""
-import http.client, json, os, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, time, urllib.parse
+import atexit, http.client, json, os, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, time, urllib.parse
 
 SRC = os.environ.get("KYMO_SRC", ".")
 BUILD = os.environ.get("KYMO_BUILD", "build")
@@ -55,6 +55,13 @@ class Process:
         self.log_path = log
         self.p = subprocess.Popen(argv, stdout=self.log, stderr=self.log, cwd=cwd)
         self.pid = self.p.pid
+        atexit.register(self.leave)
+
+    def leave(self):
+        """A scene that breaks off leaves nothing running."""
+        if self.alive():
+            self.p.kill()
+            self.p.wait()
 
     def alive(self):
         return self.p.poll() is None
