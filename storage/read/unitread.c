@@ -8,8 +8,7 @@
 #include "storage/read/select.h"
 #include "storage/store_priv.h"
 
-#define EXTENTS_MAX 64u /* units of one series in one file: 2 MiB of samples of two hours */
-#define SPAN_MAX    (4u << 20)
+#define EXTENTS_MIN 16u
 
 void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64_t t_max_ms,
     void (*woken)(struct unitread *u))
@@ -61,6 +60,7 @@ void unitread_release(struct unitread *u)
 	for (size_t i = 0; i < u->files_count; i++)
 		file_free(u, u->files[i]);
 	mem_free(u->files);
+	mem_free(u->ext);
 	series_col_release(&u->spare);
 	series_col_release(&u->piece);
 }
@@ -177,15 +177,15 @@ static enum have open_unit(struct unitread *u, struct unitread_file *f, const st
 	return HAVE_YES;
 }
 
-/* How much to load at once: the unit, with the further ones of the same series when they stand close. */
+/* How much to load at once: the unit with all further ones of the series, which stand behind it. All of them: reading starts again with the first one after each load, and where every read is one
+ * for a worker (file systems that cannot tell what is in memory) it would never come to the last. */
 static size_t span_of(const struct cfile_extent *e, size_t n)
 {
 	size_t len = e[0].len;
 	for (size_t i = 1; i < n; i++) {
-		uint64_t end = e[i].off + e[i].len;
-		if (e[i].off < e[i - 1].off || end - e[0].off > SPAN_MAX)
+		if (e[i].off < e[i - 1].off)
 			break;
-		len = (size_t)(end - e[0].off);
+		len = (size_t)(e[i].off + e[i].len - e[0].off);
 	}
 	return len;
 }
@@ -331,20 +331,26 @@ static void add_entry(struct unitread *u, struct unitread_file *f, const struct 
 	unitread_merge(u, acc, &u->piece);
 }
 
+/* Where the units of the series stand: u->ext. */
+static size_t units_of(struct unitread *u, const struct unitread_file *f, uint32_t id)
+{
+	size_t n = cfile_find(f->file->cfile, id, u->ext, u->ext_cap);
+	if (n <= u->ext_cap)
+		return n;
+	u->ext_cap = n < EXTENTS_MIN ? EXTENTS_MIN : 2 * n;
+	u->ext = mem_array(u->ext, u->ext_cap, sizeof(*u->ext));
+	return cfile_find(f->file->cfile, id, u->ext, u->ext_cap);
+}
+
 bool unitread_series(struct unitread *u, uint32_t id, struct series_col *acc)
 {
-	struct cfile_extent ext[EXTENTS_MAX];
 	bool wait = false;
 	acc->count = 0;
 	for (size_t i = 0; i < u->files_count; i++) {
 		struct unitread_file *f = u->files[i];
-		size_t n = cfile_find(f->file->cfile, id, ext, EXTENTS_MAX);
-		if (n > EXTENTS_MAX) {
-			warn(u, f, "too many units of one series");
-			n = EXTENTS_MAX;
-		}
+		size_t n = units_of(u, f, id);
 		for (size_t k = 0; k < n; k++) {
-			enum have h = have_unit(u, f, &ext[k], n - k);
+			enum have h = have_unit(u, f, &u->ext[k], n - k);
 			if (h == HAVE_WAIT) {
 				wait = true;
 				break; /* one unit of a file at a time; the others of this series come after it */

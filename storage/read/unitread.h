@@ -35,6 +35,8 @@ struct unitread {
 	size_t files_count, files_cap;
 	uint64_t generation, tick;
 	size_t loaded;
+	struct cfile_extent *ext; /* of one series in one file */
+	size_t ext_cap;
 	struct series_col spare, piece; /* for merging */
 	struct work_task task;
 	bool loading;
