@@ -4,6 +4,7 @@
  *
  * KYMO_READS_MS (3000) is how long the readers run.
  */
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,82 @@ static void leaving(void)
 	free(dir);
 }
 
+/* ---- one series with very many samples in one range: many units of one file ---- */
+
+#define GIANT 1200000
+
+/* A file system that cannot tell what is in memory. The hook stands from before the threads start. */
+static bool is_blind;
+
+static enum err blind_read(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
+{
+	if (nowait && __atomic_load_n(&is_blind, __ATOMIC_ACQUIRE))
+		return ERR_AGAIN;
+	return fsio_real.read_at(f, data, len, off, nowait);
+}
+
+static void blind(bool on)
+{
+	__atomic_store_n(&is_blind, on, __ATOMIC_RELEASE);
+}
+
+static unsigned giant_found, giant_wrong;
+static int64_t giant_from;
+
+static void giant_take(void *arg, struct labels ls, const struct sample_column *col)
+{
+	(void)arg;
+	(void)ls;
+	for (uint32_t k = 0; k < col->count; k++)
+		giant_wrong += col->t_ms[k] != giant_from + k || col->v[k] != sqrt((double)k + 2);
+	giant_found += col->count;
+}
+
+static void giant(void)
+{
+	struct storetest s;
+	static struct storetest_row rows[20000];
+	char *dir = testlib_tmpdir("giant");
+	giant_from = clock_wall_ms() / SAMPLE_RANGE_MS * SAMPLE_RANGE_MS - SAMPLE_RANGE_MS;
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	s.opts.log_segment_bytes = 4 << 20;
+	struct fsio_ops ops = fsio_real;
+	ops.read_at = blind_read;
+	fsio_hook(&ops);
+	if (!tap_ok(!storetest_open(&s, 1), "opens for a giant"))
+		return;
+	unsigned refused = 0;
+	for (unsigned at = 0; at < GIANT; at += COUNT_OF(rows)) {
+		for (unsigned k = 0; k < COUNT_OF(rows); k++)
+			rows[k] = (struct storetest_row){ .labels = names[0],
+				.t_ms = giant_from + at + k,
+				.v = sqrt((double)(at + k) + 2) };
+		struct storetest_verdict v = storetest_write(&s, 0, rows, COUNT_OF(rows));
+		refused += v.err || v.refused;
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		giant_found = giant_wrong = 0;
+		if (round == 1 && storetest_flush(&s))
+			refused++;
+		if (round == 2)
+			blind(true);
+		enum err e = storetest_read(
+		    &s, NULL, 0, giant_from, giant_from + SAMPLE_RANGE_MS, giant_take, NULL);
+		blind(false);
+		tap_ok(!e && !refused && giant_found == GIANT && !giant_wrong,
+		    "%u samples of one series in one range, %s: %u found, %u wrong", GIANT,
+		    round == 0       ? "from memory"
+		        : round == 1 ? "from files"
+		                     : "from files on a disk where every read is one for a worker",
+		    giant_found, giant_wrong);
+	}
+	storetest_close(&s);
+	fsio_hook(NULL);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 int main(void)
 {
 	log_setup(LOG_LEVEL_NONE, false);
@@ -273,6 +350,7 @@ int main(void)
 		names[i] = label_make(&arena, "__name__", "reads_total", "series", no, NULL);
 	}
 	readers_beside();
+	giant();
 	leaving();
 	arena_release(&arena);
 	return tap_done();
