@@ -151,8 +151,15 @@ struct meta_families {
 	struct req *req;
 	struct arena arena; /* filled on another loop, so not the request's */
 	struct store_meta_req ask;
+	struct work_task sort;
 	int64_t limit, limit_per_metric; /* limit < 0 and limit_per_metric <= 0: all */
+	/* Of the answer. */
+	size_t at;
+	int64_t families, of_family;
+	bool begun, open; /* open: a family's list */
 };
+
+static enum req_pull families_pull(struct req *r, struct buf *out);
 
 static void families_sent(struct req *r)
 {
@@ -168,42 +175,79 @@ static int family_cmp(const void *x, const void *y)
 	return c ? c : (a->family_len > b->family_len) - (a->family_len < b->family_len);
 }
 
+static void families_sort(struct work_task *t)
+{
+	struct meta_families *f = CONTAINER_OF(t, struct meta_families, sort);
+	if (f->ask.count)
+		qsort(f->ask.metas, f->ask.count, sizeof(*f->ask.metas), family_cmp);
+}
+
+static void families_sorted(struct work_task *t)
+{
+	struct meta_families *f = CONTAINER_OF(t, struct meta_families, sort);
+	size_t bytes = f->ask.count * sizeof(*f->ask.metas);
+	for (size_t i = 0; i < f->ask.count; i++) {
+		const struct batch_meta *m = &f->ask.metas[i];
+		bytes += (size_t)m->family_len + m->help_len + m->unit_len;
+	}
+	if (!req_hold(f->req, bytes))
+		req_refuse_overloaded(f->req, "too many answers wait for their readers");
+	else
+		req_reply_stream(f->req, 200, "application/json", families_pull);
+}
+
+/* Hundreds of thousands of families are no work for one turn. */
 static void families_done(struct store_meta_req *ask)
 {
 	struct meta_families *f = CONTAINER_OF(ask, struct meta_families, ask);
-	struct batch_meta *m = ask->metas;
-	struct buf b;
-	int64_t families = 0, of_family = 0;
-	bool open = false;
-	buf_init(&b);
-	promjson_begin(&b);
-	buf_add_u8(&b, '{');
-	if (ask->count)
-		qsort(m, ask->count, sizeof(*m), family_cmp);
-	for (size_t i = 0; i < ask->count; i++) {
-		if (!i || family_cmp(&m[i], &m[i - 1])) {
-			if (open)
-				buf_add_u8(&b, ']');
-			open = false;
-			if (f->limit >= 0 && families >= f->limit)
-				break;
-			if (families++)
-				buf_add_u8(&b, ',');
-			json_str(&b, m[i].family, m[i].family_len);
-			buf_add_str(&b, ":[");
-			open = true;
-			of_family = 0;
-		}
-		if (f->limit_per_metric > 0 && of_family >= f->limit_per_metric)
+	f->sort =
+	    (struct work_task){ .run = families_sort, .done = families_sorted, .prio = WORK_READ };
+	work_submit(api_of(f->req)->opts.pool, &f->sort);
+}
+
+/* Another family begins at m; false: it is one more than wanted. */
+static bool family_begin(struct meta_families *f, const struct batch_meta *m, struct buf *out)
+{
+	if (f->open)
+		buf_add_u8(out, ']');
+	f->open = false;
+	if (f->limit >= 0 && f->families >= f->limit)
+		return false;
+	if (f->families++)
+		buf_add_u8(out, ',');
+	json_str(out, m->family, m->family_len);
+	buf_add_str(out, ":[");
+	f->open = true;
+	f->of_family = 0;
+	return true;
+}
+
+static enum req_pull families_pull(struct req *r, struct buf *out)
+{
+	struct meta_families *f = r->own;
+	const struct batch_meta *m = f->ask.metas;
+	size_t full = out->len + PIECE_BYTES;
+	if (!f->begun) {
+		promjson_begin(out);
+		buf_add_u8(out, '{');
+		f->begun = true;
+	}
+	for (; f->at < f->ask.count; f->at++) {
+		size_t i = f->at;
+		if (out->len >= full)
+			return REQ_MORE;
+		if ((!i || family_cmp(&m[i], &m[i - 1])) && !family_begin(f, &m[i], out))
+			break;
+		if (f->limit_per_metric > 0 && f->of_family >= f->limit_per_metric)
 			continue;
-		if (of_family++)
-			buf_add_u8(&b, ',');
-		promjson_meta(&b, promjson_meta_type(m[i].type), m[i].help, m[i].help_len,
+		if (f->of_family++)
+			buf_add_u8(out, ',');
+		promjson_meta(out, promjson_meta_type(m[i].type), m[i].help, m[i].help_len,
 		    m[i].unit, m[i].unit_len);
 	}
-	buf_add_str(&b, open ? "]}" : "}");
-	promjson_end(&b, NULL, NULL);
-	req_reply_buf(f->req, 200, "application/json", &b);
+	buf_add_str(out, f->open ? "]}" : "}");
+	promjson_end(out, NULL, NULL);
+	return REQ_END;
 }
 
 /* Limits of the metadata endpoints: any number, absent = all. */
