@@ -46,6 +46,7 @@
 /* Pressure. */
 #define LIMIT_INFLIGHT_BYTES      (512u << 20)
 #define LIMIT_ANSWER_BYTES        (512u << 20) /* held by answers nobody has read yet; then what is asked gets 503 */
+#define LIMIT_LARGE_BYTES         (1u << 20)   /* more at once: may take half of the budget only, so that few who name large bodies do not keep the small ones out */
 #define LIMIT_PRESSURE_PERCENT    70u    /* of the budget: new bodies wait */
 #define LIMIT_PARK_MS             2000u  /* this long */
 #define LIMIT_PARK_LOOK_MS        20u

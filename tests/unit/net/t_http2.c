@@ -565,7 +565,7 @@ static void vanish(unsigned rounds)
 
 static void pressure(void)
 {
-	/* Budget 10 MiB. */
+	/* Budget 20 MiB, half of it for large bodies. */
 	static char big[7u << 20];
 	int first = httpcli_dial(address);
 	httpcli_puts(first, "POST /drop HTTP/1.1\r\nHost: a\r\nContent-Length: 7000000\r\n\r\n");
@@ -610,7 +610,7 @@ static void draining(void)
 int main(int argc, char **argv)
 {
 	clock_fake(1700000000000);
-	serve(10u << 20);
+	serve(20u << 20);
 	pressure();
 	stop();
 	serve(0);

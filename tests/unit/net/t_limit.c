@@ -20,7 +20,15 @@ static void inflight(void)
 	limit_inflight_sub(600);
 	TAP_OK(limit_inflight_look(700) == LIMIT_FREE);
 	limit_inflight_max(0);
-	tap_ok(limit_inflight_look(LIMIT_INFLIGHT_BYTES / 2) == LIMIT_FREE, "0 is the default");
+	tap_ok(limit_inflight_look(LIMIT_INFLIGHT_BYTES / 4) == LIMIT_FREE, "0 is the default");
+	unsigned large = 0;
+	while (limit_inflight_look(LIMIT_BODY_BYTES) != LIMIT_FULL && large < 100) {
+		limit_inflight_add(LIMIT_BODY_BYTES);
+		large++;
+	}
+	tap_is_u64(large, LIMIT_INFLIGHT_BYTES / 2 / LIMIT_BODY_BYTES, "large bodies take half");
+	tap_ok(limit_inflight_look(100000) == LIMIT_FREE, "small ones still come in");
+	limit_inflight_sub((size_t)large * LIMIT_BODY_BYTES);
 }
 
 static void answers(void)
