@@ -875,7 +875,13 @@ static enum err pending_commit(struct walog *w)
 		w->unwritten = w->batch.first;
 		w->unwritten_bytes = w->batch.bytes;
 	}
-	return e;
+	if (e != ERR_NOSPACE)
+		return e;
+	/* A full disk keeps nobody from reading. Nothing is taken, so nothing is acknowledged, until the writer has found room for these frames. */
+	state_set(w, ERR_NOSPACE);
+	for (unsigned i = 0; i < w->loops; i++)
+		w->ends[i].state = ERR_NOSPACE;
+	return ERR_OK;
 }
 
 static void segs_take(struct walog *w, const struct replay_result *r)
