@@ -42,8 +42,17 @@ uint64_t limits_series_max(void)
 void limits_reserve(struct fsio_dir *d, uint64_t bytes)
 {
 	struct fsio_file *f;
-	uint64_t size = 0;
+	uint64_t size = 0, free_bytes = 0, total;
+	if (!fsio_free_bytes(d, &free_bytes, &total) && free_bytes < LIMITS_START_FREE) {
+		/* Lists and the catalog are written at the start. */
+		enum err gone = fsio_remove(d, LIMITS_RESERVE_NAME);
+		LOG_WARN("reserve", "free=%llu then=\"%s\"", (unsigned long long)free_bytes,
+		    gone ? "there is none to give up" : "given up, so that the start has room");
+		return;
+	}
 	enum err e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_WRITE, &f);
+	if (e == ERR_NOTFOUND && free_bytes < bytes + LIMITS_START_FREE)
+		return;
 	if (e == ERR_NOTFOUND)
 		e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_CREATE, &f);
 	if (e) {

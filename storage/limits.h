@@ -2,7 +2,7 @@
  * limits - what the machine allows the store: default of series_max, free space on the disk, the reserve file.
  *
  * Every second a worker asks how much is free. Below the floor writes are refused with ERR_NOSPACE; above 1.25 x the floor they are taken again.
- * RESERVE: 64 MiB that only a compaction which frees space may use up.
+ * RESERVE: 64 MiB that are given up when a start finds no room, and made again by one that does.
  * Thread: limits_watch, limits_unwatch on loop 0; the rest at start.
  */
 #ifndef STORAGE_LIMITS_H
@@ -12,6 +12,7 @@
 
 #define LIMITS_RESERVE_BYTES  (64u << 20)
 #define LIMITS_RESERVE_NAME   "RESERVE"
+#define LIMITS_START_FREE     (16u << 20) /* with less, the start takes the reserve */
 #define LIMITS_MIN_FREE       (1ull << 30)
 #define LIMITS_MIN_FREE_SHARE 33u /* or 1/33 of the file system, whichever is more */
 #define LIMITS_WATCH_MS       1000u
