@@ -193,13 +193,25 @@ static unsigned judge(const struct found *f, uint64_t point, const char *what)
 	return bad;
 }
 
-static bool read_image(const char *dir, unsigned loops, struct found *f, bool *opened)
+static enum err no_space(struct fsio_file *f, uint64_t size)
+{
+	(void)f;
+	(void)size;
+	return ERR_NOSPACE;
+}
+
+/* full: no segment can be made, so that nothing can be committed again; what was acknowledged can be read all the same. */
+static bool read_image(const char *dir, unsigned loops, bool full, struct found *f, bool *opened)
 {
 	struct storetest s;
 	storetest_init(&s, dir);
 	memset(f, 0, sizeof(*f));
 	fsdouble_start(&(struct fsdouble_opts){ .root = dir,
 	    .exclude = (const char *const[]){ "catalog", NULL } }); /* at memory speed */
+	struct fsio_ops ops = *fsdouble_ops();
+	ops.allocate = no_space;
+	if (full)
+		fsio_hook(&ops);
 	*opened = !storetest_open(&s, loops);
 	if (!*opened) {
 		fsdouble_stop();
@@ -233,12 +245,20 @@ static unsigned check_image(
 			copy_catalog(best->path, to);
 	}
 	snprintf(what, sizeof(what), "image at %llu", (unsigned long long)im->point);
-	if (!read_image(im->dir, 1 + rnd(2), one, &opened)) {
+	unsigned bad = 0;
+	if (im->point % 3 == 0) {
+		bool good = read_image(im->dir, 1, true, one, &opened);
+		bad += good ? judge(one, im->point, "on a full disk") : 1;
+		if (!good)
+			tap_note(
+			    "%s: on a full disk: cannot be %s", what, opened ? "read" : "opened");
+	}
+	if (!read_image(im->dir, 1 + rnd(2), false, one, &opened)) {
 		tap_note("%s: %s", what, opened ? "cannot be read" : "cannot be opened");
 		return 1;
 	}
-	unsigned bad = judge(one, im->point, what);
-	if (!read_image(im->dir, 1, two, &opened))
+	bad += judge(one, im->point, what);
+	if (!read_image(im->dir, 1, false, two, &opened))
 		return bad + 1;
 	if (memcmp(one->there, two->there, sizeof(one->there)) ||
 	    memcmp(one->v, two->v, sizeof(one->v))) {
