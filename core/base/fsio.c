@@ -96,7 +96,7 @@ enum err fsio_dir_open(const char *path, bool create, struct fsio_dir **out)
 	enum err e = ERR_OK;
 	while (!e && *path) {
 		size_t n = strcspn(path, "/");
-		if (n) {
+		if (n && !(n == 1 && *path == '.')) {
 			char *name = mem_alloc(n + 1);
 			memcpy(name, path, n);
 			name[n] = 0;

@@ -96,13 +96,16 @@ static enum err parse_bytes(const char *value, uint64_t *out)
 
 static enum err range_check(const struct flag *row, const char *value, uint64_t v, struct errbuf *eb)
 {
-	if (v < row->least)
-		return errbuf_set(eb, ERR_BADDATA, "--%s: %s is less than %llu", row->name, value,
-		    (unsigned long long)row->least);
-	if (v > row->most)
-		return errbuf_set(eb, ERR_BADDATA, "--%s: %s is more than %llu", row->name, value,
-		    (unsigned long long)row->most);
-	return ERR_OK;
+	if (v >= row->least && v <= row->most)
+		return ERR_OK;
+	uint64_t bound = v < row->least ? row->least : row->most;
+	char text[64];
+	if (row->kind == FLAG_DURATION)
+		text[num_fmt_duration((int64_t)bound, text)] = 0;
+	else
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)bound);
+	return errbuf_set(eb, ERR_BADDATA, "--%s: %s is %s than %s", row->name, value,
+	    v < row->least ? "less" : "more", text);
 }
 
 static enum err set_number(
@@ -226,6 +229,8 @@ static enum err parse_one(struct flags *f, int argc, char **argv, int *i, struct
 	if (name == arg || !*name)
 		return errbuf_set(
 		    eb, ERR_BADDATA, "unexpected argument \"%s\", flags begin with --", arg);
+	if (!strcmp(arg, "-h"))
+		name = "help";
 	size_t len = strcspn(name, "=");
 	const struct flag *row = find(name, len);
 	if (!row)
@@ -272,6 +277,16 @@ void flags_help(struct buf *out)
 	}
 }
 
+/* 0 stands for a default that is found later: told in the words of the help. */
+static void number_text(const struct flag *row, uint64_t v, char *out, size_t size)
+{
+	const char *open = strrchr(row->help, '(');
+	if (v || !open)
+		snprintf(out, size, "%llu", (unsigned long long)v);
+	else
+		snprintf(out, size, "%.*s", (int)strcspn(open + 1, ")"), open + 1);
+}
+
 void flags_each(
     const struct flags *f, void (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
@@ -289,15 +304,11 @@ void flags_each(
 			value = f->listen[0];
 			break;
 		case FLAG_UINT:
-			if (row->off == OFF(loops) || row->off == OFF(shards))
-				snprintf(text, sizeof(text), "%u", *(const unsigned *)at(f, row));
-			else
-				snprintf(text, sizeof(text), "%llu",
-				    (unsigned long long)*(const uint64_t *)at(f, row));
-			break;
 		case FLAG_BYTES:
-			snprintf(text, sizeof(text), "%llu",
-			    (unsigned long long)*(const uint64_t *)at(f, row));
+			if (row->off == OFF(loops) || row->off == OFF(shards))
+				number_text(row, *(const unsigned *)at(f, row), text, sizeof(text));
+			else
+				number_text(row, *(const uint64_t *)at(f, row), text, sizeof(text));
 			break;
 		case FLAG_DURATION:
 			text[num_fmt_duration(*(const int64_t *)at(f, row), text)] = 0;

@@ -33,11 +33,12 @@ int main(void)
 	char root[] = "/tmp/t_fsio.XXXXXX", path[100];
 	if (!mkdtemp(root))
 		return 1;
-	snprintf(path, sizeof(path), "%s/a//b/c/", root);
+	snprintf(path, sizeof(path), "%s/./a//b/c/", root);
 	struct fsio_dir *d, *sub, *none;
 	TAP_OK(fsio_dir_open(path, false, &none) == ERR_NOTFOUND);
 	TAP_OK(fsio_dir_open(path, true, &d) == ERR_OK);
-	tap_ok(strstr(fsio_dir_path(d), "/a/b/c") != NULL, "its path is %s", fsio_dir_path(d));
+	tap_ok(strstr(fsio_dir_path(d), "/a/b/c") && !strstr(fsio_dir_path(d), "/./"),
+	    "its path is %s", fsio_dir_path(d));
 	TAP_OK(fsio_dir_sub(d, "sub", true, &sub) == ERR_OK && fsio_dir_sync(sub) == ERR_OK);
 	struct fsio_file *f;
 	TAP_OK(fsio_open(d, "f", FSIO_READ, &f) == ERR_NOTFOUND);

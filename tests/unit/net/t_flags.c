@@ -1,8 +1,11 @@
 #include "net/daemon/flags.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/lib/tap.h"
+
+#define SHARDS_TEXT 32
 
 static struct flags f;
 static struct errbuf eb;
@@ -21,6 +24,12 @@ static void count_flag(void *arg, const char *name, const char *value)
 	(void)value;
 	if (!strcmp(name, "retention"))
 		++*(int *)arg;
+}
+
+static void keep_shards(void *arg, const char *name, const char *value)
+{
+	if (!strcmp(name, "shards"))
+		(void)snprintf(arg, SHARDS_TEXT, "%s", value);
 }
 
 int main(void)
@@ -57,5 +66,11 @@ int main(void)
 	tap_ok(!PARSE("--retention", "2d"), "2d is a duration");
 	flags_each(&f, count_flag, &seen);
 	tap_ok(seen == 1, "each flag is listed once");
+	char shards[SHARDS_TEXT] = "";
+	flags_each(&f, keep_shards, shards);
+	tap_ok(!strcmp(shards, "16"), "a default is listed as what it means: %s", shards);
+	tap_ok(PARSE("--retention", "0s") == ERR_BADDATA && strstr(eb.text, "less than 1s"),
+	    "limits of durations are durations: %s", eb.text);
+	tap_ok(!PARSE("-h") && f.help, "-h is --help");
 	return tap_done();
 }
