@@ -13,8 +13,15 @@
 #include "core/rt/loop.h"
 
 #define JOB_SLICE_NS 500000u
-enum job_state { JOB_YIELD, JOB_WAIT, JOB_DONE };
-enum job_class { JOB_WRITE, JOB_QUERY };
+enum job_state {
+	JOB_YIELD,
+	JOB_WAIT,
+	JOB_DONE
+};
+enum job_class {
+	JOB_WRITE,
+	JOB_QUERY
+};
 struct job {
 	struct list_link _link;
 	enum job_state (*fn)(struct job *j);

@@ -15,12 +15,12 @@
 struct event_base;
 struct loop;
 
-struct loop *loop_here(void);                    /* the loop of the calling thread, NULL on others */
-unsigned loop_index(const struct loop *l);       /* 0..team_count-1 */
+struct loop *loop_here(void);              /* the loop of the calling thread, NULL on others */
+unsigned loop_index(const struct loop *l); /* 0..team_count-1 */
 struct event_base *loop_base(struct loop *l);
 #define loop_check_here(l) CHECK((l) == loop_here())
-int64_t loop_now_ms(const struct loop *l);       /* wall clock, cached */
-uint64_t loop_now_ns(const struct loop *l);      /* monotonic, cached */
+int64_t loop_now_ms(const struct loop *l);  /* wall clock, cached */
+uint64_t loop_now_ns(const struct loop *l); /* monotonic, cached */
 
 /* Any thread. msg->fn(msg) will run on l. */
 void loop_send(struct loop *l, struct mbox_msg *msg);

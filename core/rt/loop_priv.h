@@ -27,7 +27,7 @@ struct loop {
 	bool awake;
 	int64_t now_ms;
 	uint64_t now_ns;
-	uint64_t turn_cpu_ns; /* of the thread at the end of the last turn */
+	uint64_t turn_cpu_ns;   /* of the thread at the end of the last turn */
 	uint64_t turn_start_ns; /* real clock */
 	/* Mail taken and not yet run, oldest first. */
 	bool mail_here;

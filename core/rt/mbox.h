@@ -12,15 +12,18 @@
 
 struct mbox_msg {
 	struct mbox_msg *next;
-	void (*fn)(struct mbox_msg *msg); /* typed receiver; runs on the receiving thread (loops call it, plain threads may) */
+	void (*fn)(
+	    struct mbox_msg *msg); /* typed receiver; runs on the receiving thread (loops call it, plain threads may) */
 };
 struct mbox;
 
 MUST_CHECK enum err mbox_create(struct mbox **out);
 void mbox_free(struct mbox *m);
-void mbox_send(struct mbox *m, struct mbox_msg *msg);      /* any thread */
-struct mbox_msg *mbox_take(struct mbox *m);                /* receiver: all messages in order, linked by next; NULL when empty */
-void mbox_wait(struct mbox *m, int timeout_ms);            /* receiver without a loop: until something came, -1 = for ever */
-int mbox_fd(const struct mbox *m);                         /* readable when something may be there; mbox_take clears it */
+void mbox_send(struct mbox *m, struct mbox_msg *msg); /* any thread */
+struct mbox_msg *mbox_take(
+    struct mbox *m); /* receiver: all messages in order, linked by next; NULL when empty */
+void mbox_wait(struct mbox *m,
+    int timeout_ms); /* receiver without a loop: until something came, -1 = for ever */
+int mbox_fd(const struct mbox *m); /* readable when something may be there; mbox_take clears it */
 
 #endif

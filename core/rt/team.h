@@ -22,7 +22,8 @@ MUST_CHECK enum err team_start(struct team *t);
 unsigned team_count(const struct team *t);
 struct loop *team_loop(const struct team *t, unsigned i);
 void team_run_on(struct team *t, unsigned i, void (*fn)(void *arg), void *arg);
-void team_clock_moved(struct team *t); /* after clock_fake_advance: every loop runs what came due, returns when they have */
+void team_clock_moved(
+    struct team *t); /* after clock_fake_advance: every loop runs what came due, returns when they have */
 void team_stop(struct team *t);
 void team_free(struct team *t);
 /* Heartbeats for /-/healthy: real monotonic ns of the start of the oldest loop's last turn. Idle loops turn at least once a second. */

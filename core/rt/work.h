@@ -11,7 +11,10 @@
 #include "core/rt/loop.h"
 
 #define WORK_LANES 256
-enum work_prio { WORK_READ /* a query waits */, WORK_BACKGROUND /* rounds, seals, catalog */ };
+enum work_prio {
+	WORK_READ /* a query waits */,
+	WORK_BACKGROUND /* rounds, seals, catalog */
+};
 struct work_pool;
 struct work_task {
 	struct mbox_msg _msg;
