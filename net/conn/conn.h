@@ -30,15 +30,22 @@ struct evbuffer;
 /* The protocol on top. None of them may free what belongs to the connection before closed(). */
 struct conn_ops {
 	void (*input)(struct conn *c, const uint8_t *data, size_t len); /* takes all */
-	void (*filled)(struct conn *c, size_t len); /* so many bytes came into the memory of conn_read_into() */
-	void (*eof)(struct conn *c);                /* the peer will send no more; writing goes on */
-	void (*room)(struct conn *c);               /* asked for by conn_want_room(): less than LIMIT_UNREAD_BYTES wait now */
-	void (*deadline)(struct conn *c);           /* conn_deadline() has passed */
-	void (*drain)(struct conn *c);              /* the server ends: finish what runs, take nothing new */
-	void (*closed)(struct conn *c);             /* last call: let go of c */
+	void (*filled)(struct conn *c,
+	    size_t len);             /* so many bytes came into the memory of conn_read_into() */
+	void (*eof)(struct conn *c); /* the peer will send no more; writing goes on */
+	void (*room)(
+	    struct conn *c); /* asked for by conn_want_room(): less than LIMIT_UNREAD_BYTES wait now */
+	void (*deadline)(struct conn *c); /* conn_deadline() has passed */
+	void (*drain)(struct conn *c);    /* the server ends: finish what runs, take nothing new */
+	void (*closed)(struct conn *c);   /* last call: let go of c */
 };
 
-enum conn_state { CONN_OPEN, CONN_FLUSH, CONN_LINGER, CONN_CLOSED };
+enum conn_state {
+	CONN_OPEN,
+	CONN_FLUSH,
+	CONN_LINGER,
+	CONN_CLOSED
+};
 #define CONN_STATES 4
 
 struct conn {
@@ -65,13 +72,14 @@ struct conn {
 };
 
 /* A host keeps the connections of one loop; hosts: how many of them share the limits. open(c) sets c->ops and c->proto of a new one. */
-MUST_CHECK enum err conn_host_create(
-    struct loop *l, unsigned hosts, void (*open)(struct conn *c), void *ctx, struct conn_host **out);
+MUST_CHECK enum err conn_host_create(struct loop *l, unsigned hosts, void (*open)(struct conn *c),
+    void *ctx, struct conn_host **out);
 void *conn_host_ctx(const struct conn_host *h);
 void conn_host_drain(struct conn_host *h); /* ops->drain on each, and on each to come */
 void conn_host_abort(struct conn_host *h);
 size_t conn_host_count(const struct conn_host *h);
-void conn_host_free(struct conn_host *h); /* with no connections left; any thread once the loop has ended */
+void conn_host_free(
+    struct conn_host *h); /* with no connections left; any thread once the loop has ended */
 /* Takes the descriptor: a new connection, or closed at once when over a limit. */
 void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *remote);
 /* May another connection be accepted in this process? */
@@ -87,9 +95,9 @@ void conn_flush(struct conn *c);
 size_t conn_unsent(const struct conn *c);
 /* LIMIT_UNREAD_BYTES or more wait: ops->room, once, at the end of a turn in which that has changed. */
 void conn_want_room(struct conn *c);
-bool conn_is_open(const struct conn *c); /* false: nothing more will be sent */
+bool conn_is_open(const struct conn *c);               /* false: nothing more will be sent */
 void conn_deadline(struct conn *c, uint64_t after_ms); /* 0 = none; replaces the one before */
-void conn_finish(struct conn *c);        /* close when all is sent */
-void conn_abort(struct conn *c);         /* close now, with a reset */
+void conn_finish(struct conn *c);                      /* close when all is sent */
+void conn_abort(struct conn *c);                       /* close now, with a reset */
 
 #endif

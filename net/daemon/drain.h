@@ -8,7 +8,8 @@
 #include "net/api/api.h"
 #include "net/http/srv.h"
 
-#define DRAIN_MS_MAX 20000 /* of 30 s in all: five more for answers that were told to give up, the rest for the last sync */
+#define DRAIN_MS_MAX                                                                               \
+ 20000 /* of 30 s in all: five more for answers that were told to give up, the rest for the last sync */
 
 void drain_connections(struct srv *srv, struct api *api);
 

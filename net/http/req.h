@@ -65,9 +65,9 @@ struct req {
 	void *ctx; /* srv_opts.ctx: the program around the handlers */
 	const struct route *route;
 	enum req_method method;
-	const char *path;     /* percent-decoded */
-	const char *param;    /* what <param> of the route matched, percent-decoded; NULL without one */
-	const char *query;    /* raw, without the question mark; "" when there is none */
+	const char *path;  /* percent-decoded */
+	const char *param; /* what <param> of the route matched, percent-decoded; NULL without one */
+	const char *query; /* raw, without the question mark; "" when there is none */
 	size_t path_len, param_len, query_len;
 	const struct req_field *fields; /* without pseudo headers */
 	size_t field_count;
@@ -113,7 +113,8 @@ MUST_CHECK bool req_hold(struct req *r, size_t bytes);
 void req_answer_field(struct req *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* The answer. type: Content-Type, or NULL without a body (204 never has one). */
-void req_reply(struct req *r, int status, const char *type, const void *body, size_t len, enum req_own own);
+void req_reply(
+    struct req *r, int status, const char *type, const void *body, size_t len, enum req_own own);
 /* The memory of b moves; b is empty afterwards. */
 void req_reply_buf(struct req *r, int status, const char *type, struct buf *b);
 /* text/plain; charset=utf-8, as it stands. */

@@ -50,7 +50,8 @@ void req_run(struct req *r, uint8_t *take_body, size_t len);
 void req_charge_anyway(struct req *r, size_t bytes);
 void req_gone(struct req *r);   /* tells the handler, once */
 void req_orphan(struct req *r); /* the protocol is gone; never touches r again */
-void req_end(struct req *r);    /* answered, and sent or dropped: on_done and freedom at the end of the turn */
+void req_end(
+    struct req *r); /* answered, and sent or dropped: on_done and freedom at the end of the turn */
 /* Next piece of a streamed answer, compressed when it should be. */
 enum req_pull req_answer_pull(struct req *r, struct buf *out);
 /* Text of the current second for Date, of this thread. */

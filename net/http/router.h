@@ -11,7 +11,7 @@
 #include "net/http/req.h"
 
 enum route_flags {
-	ROUTE_JSON = 1,    /* refusals of net/http come in the JSON envelope; plain text otherwise */
+	ROUTE_JSON = 1, /* refusals of net/http come in the JSON envelope; plain text otherwise */
 	ROUTE_UNGATED = 2, /* srv_opts.gate is not asked (/-/healthy, walreplay, ...) */
 };
 
@@ -31,7 +31,12 @@ struct route_table {
 	size_t count;
 };
 
-enum route_found { ROUTE_FOUND, ROUTE_NO_PATH /* 404 */, ROUTE_NO_METHOD /* 405 */, ROUTE_BAD_PATH /* 400: bad percent sign, %00 */ };
+enum route_found {
+	ROUTE_FOUND,
+	ROUTE_NO_PATH /* 404 */,
+	ROUTE_NO_METHOD /* 405 */,
+	ROUTE_BAD_PATH /* 400: bad percent sign, %00 */
+};
 struct route_match {
 	const struct route *route; /* ROUTE_FOUND; for ROUTE_NO_METHOD the first row of this path */
 	unsigned methods;          /* of all rows of this path, for Allow */
@@ -40,7 +45,8 @@ struct route_match {
 	size_t path_len, param_len;
 };
 /* raw: the path as it came, without the query. */
-enum route_found router_match(const struct route_table *t, enum req_method method, const char *raw, size_t len, struct arena *a, struct route_match *out);
+enum route_found router_match(const struct route_table *t, enum req_method method, const char *raw,
+    size_t len, struct arena *a, struct route_match *out);
 /* "GET, POST" into out. */
 void router_allow_text(unsigned methods, char *out, size_t size);
 
