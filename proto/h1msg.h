@@ -20,8 +20,8 @@
 #define H1MSG_FIELDS_MAX 100u   /* 431 */
 
 struct h1msg_scan {
-	size_t looked; /* bytes looked at */
-	size_t line;   /* start of the current line */
+	size_t looked;  /* bytes looked at */
+	size_t line;    /* start of the current line */
 	unsigned lines; /* complete ones; an empty one before the request line does not count */
 };
 /* data: the same bytes as in the call before, and more. Result: length of the head with its empty line; 0 = more is needed; negative = refuse with this status (-400, -414, -431). */
@@ -32,10 +32,11 @@ struct h1msg_field {
 	size_t name_len, value_len;
 };
 struct h1msg {
-	const char *method, *path, *query, *host; /* not NUL-terminated; path and query raw; query without "?", host "" when there is none */
+	const char *method, *path, *query,
+	    *host; /* not NUL-terminated; path and query raw; query without "?", host "" when there is none */
 	size_t method_len, path_len, query_len, host_len;
-	bool asterisk;  /* OPTIONS * : path is "*" */
-	unsigned minor; /* HTTP/1.minor: 0 or 1 */
+	bool asterisk;          /* OPTIONS * : path is "*" */
+	unsigned minor;         /* HTTP/1.minor: 0 or 1 */
 	int64_t content_length; /* -1 = none said */
 	bool chunked;
 	bool close;           /* the connection ends after this request */
@@ -50,8 +51,8 @@ int h1msg_parse(char *head, size_t len, struct h1msg *out, const char **why);
 struct h1chunk {
 	uint8_t _state;
 	uint8_t _digits;
-	uint64_t left;      /* bytes of the current chunk still to come */
-	uint32_t _extra;    /* bytes of extensions and trailers so far */
+	uint64_t left;   /* bytes of the current chunk still to come */
+	uint32_t _extra; /* bytes of extensions and trailers so far */
 };
 #define H1CHUNK_EXTRA_MAX 16384u /* extensions and trailers of one body */
 enum h1chunk_result {
@@ -61,6 +62,7 @@ enum h1chunk_result {
 	H1CHUNK_BAD,
 };
 /* Looks at in[0..len) and says how much of it was used, the piece included. Call again with the rest until MORE, END or BAD. */
-enum h1chunk_result h1chunk_next(struct h1chunk *c, const uint8_t *in, size_t len, size_t *used, const uint8_t **data, size_t *data_len);
+enum h1chunk_result h1chunk_next(struct h1chunk *c, const uint8_t *in, size_t len, size_t *used,
+    const uint8_t **data, size_t *data_len);
 
 #endif
