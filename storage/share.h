@@ -115,7 +115,7 @@ struct slice {
 	struct shard_verdict verdict;
 	enum err err;
 	uint32_t retry_after_s;
-	uint32_t created; /* series */
+	uint32_t created;     /* series */
 	struct arena *memory; /* of a child's rows and labels */
 };
 

@@ -36,11 +36,11 @@ struct store_opts {
 	int64_t future_ms;        /* 10 min */
 	uint64_t series_max;      /* all tenants; 0 = head budget / 1 KiB */
 	uint64_t new_series_per_s; /* per loop; 0 = 20,000 default, burst 200,000; UINT64_MAX = no limit */
-	uint64_t min_free_bytes;  /* 0 = max(1 GiB, 3 %) */
-	int64_t round_every_ms;   /* 10 min */
-	uint64_t log_share_bytes; /* rounds start when the log holds more; 0 = 512 MiB */
-	uint64_t log_segment_bytes;    /* 0 = 64 MiB; smaller for tests and small disks */
-	uint64_t reserve_bytes;        /* 0 = 64 MiB */
+	uint64_t min_free_bytes;    /* 0 = max(1 GiB, 3 %) */
+	int64_t round_every_ms;     /* 10 min */
+	uint64_t log_share_bytes;   /* rounds start when the log holds more; 0 = 512 MiB */
+	uint64_t log_segment_bytes; /* 0 = 64 MiB; smaller for tests and small disks */
+	uint64_t reserve_bytes;     /* 0 = 64 MiB */
 	struct label_limits labels;
 };
 void store_opts_default(struct store_opts *o);

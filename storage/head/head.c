@@ -228,7 +228,8 @@ static void table_put(struct head_table *t, struct head_entry e)
 	t->count++;
 }
 
-#define HUGE_TABLE_BYTES (16u << 20) /* smaller ones are met by all shards at about the same time: too many first touches in one turn */
+#define HUGE_TABLE_BYTES                                                                           \
+ (16u << 20) /* smaller ones are met by all shards at about the same time: too many first touches in one turn */
 
 static void table_new(struct head_table *t, uint32_t size)
 {

@@ -17,7 +17,7 @@
 #define SLAB_SPAN_BYTES    (64u << 10)
 #define SLAB_SMALL_REGIONS 4u /* per slab, before huge pages are asked for */
 
-#define SLAB_STOCK         8u /* regions kept ready while the slab grows */
+#define SLAB_STOCK 8u /* regions kept ready while the slab grows */
 
 struct slab;
 struct slab *slab_create(void);
