@@ -2,9 +2,10 @@
 #ifndef TESTS_LIB_TESTLIB_H
 #define TESTS_LIB_TESTLIB_H
 
-const char *testlib_src(void);            /* top of the source tree ($KYMO_SRC, else ".") */
-char *testlib_shared(const char *rel);    /* path of ../shared/<rel> in a static buffer, or NULL when absent: skip, visibly */
-char *testlib_tmpdir(const char *stem);   /* a new empty directory; the name is malloc'ed */
+const char *testlib_src(void); /* top of the source tree ($KYMO_SRC, else ".") */
+char *testlib_shared(
+    const char *rel); /* path of ../shared/<rel> in a static buffer, or NULL when absent: skip, visibly */
+char *testlib_tmpdir(const char *stem); /* a new empty directory; the name is malloc'ed */
 void testlib_rmtree(const char *path);
 
 #endif
