@@ -55,8 +55,8 @@ enum err listen_parse(const char *text, struct listen_addr *out, struct errbuf *
 {
 	char host[256], port[6];
 	if (!split_address(text, host, sizeof host, port, sizeof port))
-		return errbuf_set(
-		    eb, ERR_BADDATA, "address \"%s\": HOST:PORT or [IPV6]:PORT is wanted", text);
+		return errbuf_set(eb, ERR_BADDATA,
+		    "address \"%s\": HOST:PORT or [IPV6]:PORT is wanted, PORT at most 65535", text);
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	if (!*host)
