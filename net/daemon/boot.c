@@ -27,6 +27,7 @@ struct boot {
 	struct api *api;
 	struct srv *srv;
 	struct store *store;
+	uint64_t series;         /* when ready */
 	struct selfmon *selfmon; /* loop 0's */
 	int stopped_pipe[2];     /* selfmon's last word to main */
 	struct errbuf eb;
@@ -153,15 +154,22 @@ static void selfmon_end(void *arg)
 
 /* ---- the walk ---- */
 
-static void say_ready(const struct boot *b)
+static void count_series(void *arg)
 {
+	struct boot *b = arg;
+	b->series = store_series(b->store);
+}
+
+static void say_ready(struct boot *b)
+{
+	team_run_on(b->team, 0, count_series, b); /* loops own the counts */
 	const char *address = srv_address(b->srv, 0);
 	const char *port = strrchr(address, ':');
 	bool any = !strncmp(address, "0.0.0.0:", 8) || !strncmp(address, "[::]:", 5);
 	char host[256];
 	snprintf(host, sizeof(host), "%s%s", any ? "localhost" : address, any ? port : "");
 	printf("ready address=%s loops=%u shards=%u series=%llu took_ms=%llu\n", address,
-	    team_count(b->team), store_shards(b->store), (unsigned long long)store_series(b->store),
+	    team_count(b->team), store_shards(b->store), (unsigned long long)b->series,
 	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000));
 	printf("write to it, in prometheus.yml:  remote_write: [{url: \"http://%s/api/v1/write\"}]\n",
 	    host);
