@@ -25,7 +25,10 @@ static const char *c_text(struct ql_run *x, struct ql_str s)
 	return arena_strndup(x->arena, s.s, s.len);
 }
 
-static void set_label(struct ql_run *x, struct ql_col *c, struct ql_str dst, const struct buf *value)
+/* A short expression can ask for values of any size, nested ones for the square of that; a received value has 4,096 bytes at most. */
+#define VALUE_BYTES_MAX (64u << 10)
+
+static bool set_label(struct ql_run *x, struct ql_col *c, struct ql_str dst, const struct buf *value)
 {
 	struct label_builder b;
 
@@ -36,6 +39,8 @@ static void set_label(struct ql_run *x, struct ql_col *c, struct ql_str dst, con
 	c->hash = label_hash(c->ls);
 	if (dst.len == 8 && memcmp(dst.s, LABEL_NAME, 8) == 0)
 		c->drop_name = false;
+	x->err = ql_charge(&x->budget, 0, x->eb); /* labels lie in the query's arena */
+	return !x->err;
 }
 
 struct labelop {
@@ -55,6 +60,7 @@ static struct labelop *labelop_start(struct ql_run *x, struct ql_pn *pn)
 {
 	struct labelop *s = arena_zalloc(x->arena, sizeof(*s));
 	buf_init(&s->value);
+	s->value.limit = VALUE_BYTES_MAX;
 	ql_run_at_end(x, labelop_release, s);
 	pn->vec = pn->arg[0]->vec;
 	pn->state = s;
@@ -97,9 +103,13 @@ enum ql_did ql_label_replace_run(struct ql_run *x, struct ql_pn *pn)
 		if (r == REX_LIMIT)
 			return ql_failf(x,
 			    "the regular expression of label_replace() needs more than 100,000 steps for one value");
-		if (r == REX_YES)
-			set_label(x, c, dst, &s->value);
-		if (ql_tick(x, 256))
+		if (s->value.over)
+			return ql_failf(x,
+			    "label_replace() makes a label value of more than %u bytes",
+			    VALUE_BYTES_MAX);
+		if (r == REX_YES && !set_label(x, c, dst, &s->value))
+			return QL_FAILED;
+		if (ql_tick(x, 256 + s->value.len))
 			return QL_AGAIN;
 	}
 	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, true, false);
@@ -140,8 +150,12 @@ enum ql_did ql_label_join_run(struct ql_run *x, struct ql_pn *pn)
 			if (v)
 				buf_add(&s->value, v, len);
 		}
-		set_label(x, c, dst, &s->value);
-		if (ql_tick(x, 256))
+		if (s->value.over)
+			return ql_failf(x, "label_join() makes a label value of more than %u bytes",
+			    VALUE_BYTES_MAX);
+		if (!set_label(x, c, dst, &s->value))
+			return QL_FAILED;
+		if (ql_tick(x, 256 + s->value.len))
 			return QL_AGAIN;
 	}
 	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, true, false);

@@ -153,6 +153,18 @@ static void choosing(void)
 	is("absent(nothing{i=\"7\", k=~\"x\"})", &at0, "{i=\"7\"} 0:1");
 	is("label_replace(a, \"j\", \"n$1\", \"i\", \"(.)\")", &at0,
 	    "{__name__=\"a\", i=\"1\", j=\"n1\"} 0:10; {__name__=\"a\", i=\"2\", j=\"n2\"} 0:20; {__name__=\"a\", i=\"3\", j=\"n3\"} 0:30");
+	static char joins[40000], replaces[60000];
+	size_t n = (size_t)snprintf(joins, sizeof joins, "label_join(c, \"j\", \"%0*d\"", 9000, 0);
+	for (unsigned i = 0; i < 10; i++)
+		n += (size_t)snprintf(joins + n, sizeof joins - n, ", \"i\"");
+	snprintf(joins + n, sizeof joins - n, ")");
+	is(joins, &at0, "error: label_join() makes a label value of more than 65536 bytes");
+	n = (size_t)snprintf(replaces, sizeof replaces,
+	    "label_replace(label_replace(c, \"j\", \"%0*d\", \"i\", \".*\"), \"j\", \"", 9000, 0);
+	for (unsigned i = 0; i < 10; i++)
+		n += (size_t)snprintf(replaces + n, sizeof replaces - n, "$0");
+	snprintf(replaces + n, sizeof replaces - n, "\", \"j\", \".*\")");
+	is(replaces, &at0, "error: label_replace() makes a label value of more than 65536 bytes");
 	is("label_join(c, \"j\", \"-\", \"i\", \"k\")", &at0,
 	    "{__name__=\"c\", i=\"1\", j=\"1-x\", k=\"x\"} 0:100; {__name__=\"c\", i=\"1\", j=\"1-y\", k=\"y\"} 0:200");
 	is("sort(a)", &range,
