@@ -6,6 +6,7 @@
 #include "net/api/admit.h"
 #include "net/api/apierr.h"
 #include "net/api/param.h"
+#include "net/conn/limit.h"
 #include "proto/astjson.h"
 #include "proto/promjson.h"
 
@@ -280,7 +281,14 @@ static void evaluated(void *arg, struct ql *ql)
 		drop_result(q);
 		return;
 	}
-	if (!req_hold(q->req, value_bytes(ql_result(ql)))) {
+	size_t bytes = value_bytes(ql_result(ql));
+	if (bytes > LIMIT_ANSWER_BYTES) { /* it will not fit later either */
+		apierr_jsonf(q->req, ERR_EXECUTION, "the result has %zu MiB, limit %u", bytes >> 20,
+		    LIMIT_ANSWER_BYTES >> 20);
+		drop_result(q);
+		return;
+	}
+	if (!req_hold(q->req, bytes)) {
 		req_refuse_overloaded(q->req, "too many answers wait for their readers");
 		drop_result(q);
 		return;
