@@ -46,6 +46,9 @@ static enum err err_of(int rc)
 	case MDB_BAD_TXN:
 	case MDB_CURSOR_FULL:
 	case MDB_INCOMPATIBLE:
+	case MDB_BAD_VALSIZE: /* our keys have lengths it takes: one of its own pages says otherwise */
+	case MDB_BAD_DBI:
+	case MDB_PAGE_FULL:
 		return ERR_DAMAGED;
 	case MDB_VERSION_MISMATCH:
 		return ERR_UNSUPPORTED;
