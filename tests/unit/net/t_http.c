@@ -3,6 +3,7 @@
  * "t_http serve [loops] [port]" serves the test routes for tools from outside (curl, h2load), on the real clock.
  */
 #include <dirent.h>
+#include <netdb.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <zlib.h>
@@ -680,6 +681,16 @@ static void draining(void)
 	tap_ok(quiet(0, 0), "then nothing is left");
 }
 
+/* A bare root without /etc/hosts asks a name server for it, in vain. */
+static bool has_localhost(void)
+{
+	struct addrinfo *ai = NULL;
+	if (getaddrinfo("localhost", NULL, NULL, &ai))
+		return false;
+	freeaddrinfo(ai);
+	return true;
+}
+
 static void addresses(void)
 {
 	static const struct {
@@ -698,6 +709,10 @@ static void addresses(void)
 		enum err e = srv_create(&o, &s, &eb);
 		if (!strcmp(t[i].text, "[::1]:0") && e == ERR_IO) {
 			tap_skip("no IPv6 here");
+			continue;
+		}
+		if (!strcmp(t[i].text, "localhost:0") && e && !has_localhost()) {
+			tap_skip("localhost has no address here (no /etc/hosts)");
 			continue;
 		}
 		tap_ok((e == 0) == t[i].good && (e == 0 || strstr(eb.text, t[i].text)),
