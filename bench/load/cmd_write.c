@@ -393,7 +393,8 @@ int cmd_write(int argc, char **argv)
 	    (long long)(o.start_ms + (int64_t)first * o.step_ms),
 	    (long long)(o.start_ms + (int64_t)(last ? last - 1 : 0) * o.step_ms));
 	if (t.failed || t.retries)
-		fprintf(stderr, "kymobench write: first refusal: %s\n", t.first_error);
+		fprintf(stderr, "kymobench write: first refusal: %.*s\n",
+		    (int)strcspn(t.first_error, "\n"), t.first_error);
 	for (unsigned k = 0; k < r.conns_count; k++) {
 		httpc_release(&r.conns[k].http);
 		mem_free(r.conns[k].bodies.list);
