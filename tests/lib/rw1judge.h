@@ -40,6 +40,8 @@ static inline const char *rw1judge_series(
     const struct batch *b, size_t *at, const Prometheus__TimeSeries *ts)
 {
 	size_t floats = 0, histograms = 0;
+	if (!b->rows) /* nothing was pushed */
+		return ts->n_samples + ts->n_histograms ? "fewer rows than the judge" : NULL;
 	const struct batch_row *row = &b->rows[*at];
 	for (; floats + histograms < ts->n_samples + ts->n_histograms; row++) {
 		if ((size_t)(row - b->rows) >= b->rows_count)
