@@ -10,8 +10,9 @@ check() { # check TITLE OFFENDERS
 }
 rooms="core proto storage net"
 sources() { find $rooms tests bench -name '*.[ch]' | sort; }
-# All files of the project; git may find the tree owned by somebody else, and a tarball has no git.
-files() { git -c safe.directory='*' ls-files 2>/dev/null | grep . || find . -name 'build*' -prune -o -type f -print | sed 's,^\./,,'; }
+# All files of the project; git may find the tree owned by somebody else; a tarball and a bare machine have no git.
+files() { git -c safe.directory='*' ls-files 2>/dev/null | grep . ||
+	find . \( -name 'build*' -o -name .git -o -name autom4te.cache -o -path ./data \) -prune -o -type f -print | sed 's,^\./,,'; }
 room_sources() { find $rooms -name '*.[ch]' | sort; }
 
 check "every file stem is unique in the tree" "$(sources | sed 's,.*/,,' | sort | uniq -d)"
