@@ -22,7 +22,7 @@
 
 #define SHARE_STEP_ROWS  16384u
 #define SHARE_STEP_NEW   512u /* while many rows make series: a new one costs 3 us, a known one 0.1 */
-#define SHARE_STOCK_STEP 4u
+#define SHARE_STOCK_STEP 2u
 #define SHARE_PARK_MS    2000u
 #define SHARE_PARKED_MAX 256u /* slices; more are answered ERR_BUSY at once */
 #define SHARE_LOOPS_MAX  256u
