@@ -8,7 +8,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
 
 need("prometheus", "prometheus-node-exporter")
-SECONDS = float(os.environ.get("KYMO_RECORD_S", "66"))
+SECONDS = float(os.environ.get("KYMO_RECORD_S", "76"))
 top = tmpdir("prometheus")
 kymod = Kymod(os.path.join(top, "data"))
 node_port, prom_port = free_port(), free_port()
