@@ -19,7 +19,7 @@ const struct label_limits label_limits_default = {
 
 /* Reading */
 
-/* Passes over one field of a message whose key has been read. */
+/* Passes over one field of a message whose key has been read. Field number 0 is an unknown one like others, as protobuf-c has it. */
 static bool skip_field(struct wire_reader *r, uint64_t key)
 {
 	size_t len;
@@ -39,7 +39,7 @@ static bool skip_field(struct wire_reader *r, uint64_t key)
 	default: /* groups are not used by any of our senders' schemas */
 		r->bad = true;
 	}
-	return !r->bad && key >> 3 != 0;
+	return !r->bad;
 }
 
 /* One Label message: the last of repeated fields wins, as protobuf has it. */
