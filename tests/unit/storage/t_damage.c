@@ -187,8 +187,8 @@ struct kind {
 	unsigned tried, bad;
 };
 #define ALL_OF_FILE (SERIES * 480u)
-/* A unit may hold a whole range of a shard's series, and two shards share them unevenly: 22 and 18. */
-#define ALL_OF_UNIT (ALL_OF_FILE * 3 / 5)
+/* The one unit of a small file holds a whole range of a shard's series, and how two shards share the series follows from the directory's random seed: any number of them. */
+#define ALL_OF_UNIT ALL_OF_FILE
 static struct kind kinds[] = {
 	{ "a segment of the log", ".seg", SERIES * 2, true, 0, 0 },
 	{ "a file of samples", ".kcf", ALL_OF_UNIT, true, 0, 0 },
