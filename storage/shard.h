@@ -77,7 +77,7 @@ struct shard {
 	uint32_t round_next_id;
 	uint64_t round_end_ns; /* monotonic, of the last one; 0 = none yet */
 	/* what came since the last round */
-	uint64_t rows_since_round, log_bytes_since_round;
+	uint64_t rows_since_round;
 	int64_t newest_put_ms;              /* wall time of the last accepted row */
 	int64_t t_newest_ms;                /* newest accepted time, INT64_MIN = none */
 	struct catalog_state catalog_state; /* as recovery left it */

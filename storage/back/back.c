@@ -144,13 +144,11 @@ static void back_open(struct shard *sh)
 	loop_timer_set(sh->loop, &b->tick, b->tick_ms * (sh->index + 1) / shards + 1);
 }
 
-static void wait_for(
-    struct list_link *waiters, bool force, void (*done)(void *arg, enum err err), void *arg)
+static void wait_for(struct list_link *waiters, void (*done)(void *arg, enum err err), void *arg)
 {
 	struct back_waiter *w = mem_zalloc(sizeof(*w));
 	w->done = done;
 	w->arg = arg;
-	w->force = force;
 	list_add_tail(waiters, &w->link);
 }
 
@@ -174,7 +172,7 @@ static void back_round(struct shard *sh, bool force, void (*done)(void *arg, enu
 		done(arg, ERR_OK); /* nothing new, or on its way */
 		return;
 	}
-	wait_for(&b->round_waiters, force, done, arg);
+	wait_for(&b->round_waiters, done, arg);
 	b->round_wanted = true;
 	if (force)
 		b->round_not_before_ns = sh->round == SHARD_SWITCHING ? b->round_not_before_ns : 0;
@@ -191,7 +189,7 @@ static void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum
 		done(arg, ERR_STOPPING);
 		return;
 	}
-	wait_for(&b->seal_waiters, force, done, arg);
+	wait_for(&b->seal_waiters, done, arg);
 	b->seal_wanted = true;
 	b->seal_force |= force;
 	sealing_poke(b);

@@ -36,7 +36,6 @@ struct back_waiter {
 	struct list_link link;
 	void (*done)(void *arg, enum err err);
 	void *arg;
-	bool force;
 };
 /* A change of FILES. change() runs on the loop, on a copy of the list; done() on the loop: with err = 0 shard.list is the new one, durable. Embed it; it is the caller's until done. */
 struct back_switch {

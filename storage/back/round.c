@@ -268,7 +268,6 @@ static void begin(struct back *b)
 	sh->round_number = sh->number;
 	w->rows = sh->rows_since_round;
 	sh->rows_since_round = 0;
-	sh->log_bytes_since_round = 0;
 	sh->round = SHARD_FREEZING;
 	head_freeze_begin(&sh->head);
 	slices_start(b);
