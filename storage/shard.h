@@ -6,11 +6,13 @@
  * Files. shard.files lists the open files of FILES (struct shard_file), ascending by range start, then rank. Who reads pins: shard_file_pin(f) ... shard_file_unpin(f), on this loop; a file that leaves
  * the list (merged, past retention) is marked gone, and closed and removed from disk when its last pin ends. The list may change between slices: walk it again in each.
  *
- * Round (storage/head/round.c moves it; everybody may look):
+ * Round (storage/back/round.c moves it; everybody may look):
  *   IDLE > FREEZING  round_number = number, round_next_id = next_id; head_freeze() in slices
  *        > WRITING   frozen runs are stable; a worker writes one file per range and the definitions of ids in [defs_from, round_next_id) into the first
  *        > SWITCHING FILES gets the new files, complete_to = round_number, next_id = round_next_id
- *        > DROPPING  head_frozen_drop() in slices, defs_from = round_next_id, shard_complete() tells the log > IDLE
+ *        > DROPPING  head_frozen_drop() in slices, defs_from = round_next_id, shard_complete()
+ *        tells the log
+ *        > EVICTING  series idle for long leave memory, in slices > IDLE
  *   A failure before SWITCHING: head_thaw() in slices > IDLE, tried again later. A failure in SWITCHING: the state on disk is unknown, frozen stays until a later switch succeeds.
  * Definitions: an id >= defs_from stands in no file yet; a series of this head whose id is below it may be dropped when SERIES_COMMITTED, idle and without samples.
  *
@@ -47,6 +49,7 @@ enum shard_round {
 	SHARD_WRITING,
 	SHARD_SWITCHING,
 	SHARD_DROPPING,
+	SHARD_EVICTING,
 	SHARD_THAWING
 };
 
@@ -81,7 +84,7 @@ struct shard {
 	int64_t newest_put_ms;              /* wall time of the last accepted row */
 	int64_t t_newest_ms;                /* newest accepted time, INT64_MIN = none */
 	struct catalog_state catalog_state; /* as recovery left it */
-	void *back;                         /* of the background (storage/head/round.c) */
+	void *back;                         /* of the background (storage/back/round.c) */
 };
 
 void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,
@@ -125,7 +128,8 @@ void shard_verdict_refuse(
 void shard_verdict_add(struct shard_verdict *v, const struct shard_verdict *part);
 
 /*
- * The background's seam: what store.c calls and storage/head/round.c, storage/compact/retain.c implement. All on the shard's loop.
+ * The background's seam: what store.c calls and storage/back/round.c, storage/back/retain.c
+ * implement. All on the shard's loop.
  */
 struct shard_back {
 	/* After recovery, once per shard; timers start here. */

@@ -11,7 +11,7 @@ struct keeper;
 struct store {
 	struct sink sink;
 	struct source *source;
-	const struct shard_back *back; /* storage/head/round.c; NULL: memory and log only */
+	const struct shard_back *back; /* storage/back/round.c; NULL: memory and log only */
 	struct store_opts opts;        /* as given, defaults filled in */
 	struct manifest manifest;
 	struct fsio_dir *dir, *log_dir, *shards_dir;

@@ -64,7 +64,7 @@ struct back {
 	uint64_t round_not_before_ns;   /* after a failure */
 	struct list_link round_waiters; /* want a round that begins from now on */
 	struct list_link round_running; /* told when the running one has ended */
-	uint32_t evict_slot;
+	uint32_t evict_slot, evict_end; /* SHARD_EVICTING: slots [0, end) are looked at */
 	/* FILES */
 	struct list_link switches;
 	/* merges */

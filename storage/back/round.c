@@ -24,6 +24,16 @@
 #define ROUND_SLICE_SERIES 256u
 #define ROUND_WRITERS_MAX  128u /* ranges of one pass over the runs */
 
+/*
+ * Where a round is while its work is done in slices. Moved by move() alone, never guessed from
+ * counters that others move between two slices.
+ */
+enum round_phase {
+	ROUND_FREEZE,    /* SHARD_FREEZING: slots below head.freeze_end */
+	ROUND_LIST_RUNS, /* ... the slots with a frozen run: fixed from here on */
+	ROUND_LIST_DEFS, /* ... ids in [defs_from, round_next_id): fixed from here on */
+	ROUND_LISTED,    /* ... all of it: the worker's turn */
+};
 struct round_run {
 	uint32_t id;
 	const struct series_run *run;
@@ -41,11 +51,11 @@ struct round_work {
 	struct shard *shard;
 	struct back *back;
 	uint64_t rank, began_ns;
-	uint64_t rows;   /* that made it worth while: due again when it fails */
+	uint64_t rows; /* that made it worth while: due again when it fails */
+	enum round_phase phase;
 	uint32_t listed; /* frozen slots or ids listed so far */
-	bool listing_defs;
 	struct round_run *runs;
-	size_t runs_count;
+	size_t runs_count, runs_cap;
 	struct catalog_def *defs; /* go to the feed afterwards */
 	size_t defs_count, defs_cap;
 	/* worker */
@@ -285,30 +295,50 @@ static void end(struct back *b, enum err err)
 
 static void wrote(struct work_task *t);
 
-/* Frozen runs, then definitions, a piece at a time. True when both are listed. */
-static bool list_some(struct round_work *w)
+/* What the next phase goes through is fixed here, once. */
+static void move(struct round_work *w, enum round_phase to)
 {
 	struct shard *sh = w->shard;
-	struct head *h = &sh->head;
-	if (!w->listing_defs) {
-		if (!w->runs)
-			w->runs =
-			    mem_array(NULL, h->frozen_count ? h->frozen_count : 1, sizeof(*w->runs));
-		for (unsigned n = 0; n < 8 * ROUND_SLICE_SERIES && w->listed < h->frozen_count; n++) {
-			const struct series *s = head_at(h, h->frozen[w->listed++]);
-			const struct series_run *run = series_frozen(s);
-			if (run && !(s->flags & SERIES_UNDEFINED))
-				w->runs[w->runs_count++] =
-				    (struct round_run){ .id = s->id, .run = run };
-		}
-		if (w->listed < h->frozen_count)
-			return false;
-		w->listing_defs = true;
-		w->listed = sh->defs_from;
+	CHECK(to == w->phase + 1);
+	w->phase = to;
+	switch (to) {
+	case ROUND_LIST_RUNS:
+		w->runs_cap = sh->head.frozen_count;
+		w->runs = mem_array(NULL, w->runs_cap + 1, sizeof(*w->runs));
+		w->listed = 0;
+		break;
+	case ROUND_LIST_DEFS:
 		sh->round_next_id = sh->next_id;
+		w->listed = sh->defs_from;
+		break;
+	case ROUND_FREEZE:
+	case ROUND_LISTED:
+		break;
 	}
+}
+
+/* True when all are listed. */
+static bool list_runs(struct round_work *w)
+{
+	const struct head *h = &w->shard->head;
+	CHECK(h->frozen_count == w->runs_cap);
+	for (unsigned n = 0; n < 8 * ROUND_SLICE_SERIES && w->listed < w->runs_cap; n++) {
+		const struct series *s = head_at(h, h->frozen[w->listed++]);
+		const struct series_run *run = series_frozen(s);
+		if (!run || s->flags & SERIES_UNDEFINED)
+			continue;
+		CHECK(w->runs_count < w->runs_cap);
+		w->runs[w->runs_count++] = (struct round_run){ .id = s->id, .run = run };
+	}
+	return w->listed >= w->runs_cap;
+}
+
+/* True when all are listed. */
+static bool list_defs(struct round_work *w)
+{
+	const struct shard *sh = w->shard;
 	for (unsigned n = 0; n < 4 * ROUND_SLICE_SERIES && w->listed < sh->round_next_id; n++) {
-		const struct series *s = head_by_id(h, w->listed++);
+		const struct series *s = head_by_id(&sh->head, w->listed++);
 		if (!s || (s->flags & SERIES_UNDEFINED))
 			continue;
 		if (w->defs_count == w->defs_cap) {
@@ -320,6 +350,28 @@ static bool list_some(struct round_work *w)
 		};
 	}
 	return w->listed >= sh->round_next_id;
+}
+
+/* A piece of the work of SHARD_FREEZING: true when the worker can begin. */
+static bool freeze_some(struct round_work *w)
+{
+	bool over = false;
+	switch (w->phase) {
+	case ROUND_FREEZE:
+		over = head_freeze(&w->shard->head, ROUND_SLICE_SERIES);
+		break;
+	case ROUND_LIST_RUNS:
+		over = list_runs(w);
+		break;
+	case ROUND_LIST_DEFS:
+		over = list_defs(w);
+		break;
+	case ROUND_LISTED:
+		CHECK(!"nothing is left to list");
+	}
+	if (over)
+		move(w, w->phase + 1);
+	return w->phase == ROUND_LISTED;
 }
 
 static void submit_write(struct round_work *w)
@@ -384,7 +436,6 @@ static void switched(struct back_switch *s, enum err err)
 	sh->round = SHARD_DROPPING;
 	round_work_free(w);
 	b->round = NULL;
-	b->evict_slot = 0;
 	slices_start(b);
 }
 
@@ -411,12 +462,22 @@ static void wrote(struct work_task *t)
 	back_switch(w->shard, &w->sw);
 }
 
-/* Series without samples in memory, idle for long and known to the catalog leave. True when all slots were looked at. */
+static void evict_begin(struct back *b)
+{
+	b->shard->round = SHARD_EVICTING;
+	b->evict_slot = 0;
+	b->evict_end = b->shard->head.slots_count;
+}
+
+/*
+ * Series without samples in memory, idle for long and known to the catalog leave. True when all
+ * slots there were at the beginning have been looked at.
+ */
 static bool evict_some(struct back *b)
 {
 	struct shard *sh = b->shard;
 	struct head *h = &sh->head;
-	for (unsigned n = 0; n < 4 * ROUND_SLICE_SERIES && b->evict_slot < h->slots_count; n++) {
+	for (unsigned n = 0; n < 4 * ROUND_SLICE_SERIES && b->evict_slot < b->evict_end; n++) {
 		uint32_t slot = b->evict_slot++;
 		const struct series *s = head_at(h, slot);
 		if (!(s->flags & SERIES_USED) || (s->flags & SERIES_UNDEFINED) ||
@@ -431,7 +492,7 @@ static bool evict_some(struct back *b)
 		metric_add(M_SERIES_EVICTED, 1);
 		metric_gauge_add(M_SERIES_ACTIVE, -1);
 	}
-	return b->evict_slot >= h->slots_count;
+	return b->evict_slot >= b->evict_end;
 }
 
 /* One piece of the state's work: true when the state's slices are over. */
@@ -440,13 +501,12 @@ static bool step(struct back *b)
 	struct shard *sh = b->shard;
 	switch (sh->round) {
 	case SHARD_FREEZING:
-		if (sh->head.freeze_slot < sh->head.slots_count &&
-		    !head_freeze(&sh->head, ROUND_SLICE_SERIES))
-			return false;
-		return list_some(b->round);
+		return freeze_some(b->round);
 	case SHARD_DROPPING:
-		if (sh->head.frozen_count && !head_frozen_drop(&sh->head, ROUND_SLICE_SERIES))
-			return false;
+		if (head_frozen_drop(&sh->head, ROUND_SLICE_SERIES))
+			evict_begin(b);
+		return false;
+	case SHARD_EVICTING:
 		return evict_some(b);
 	case SHARD_THAWING:
 		return head_thaw(&sh->head, ROUND_SLICE_SERIES / 8);

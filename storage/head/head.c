@@ -395,6 +395,7 @@ void head_freeze_begin(struct head *h)
 {
 	CHECK(h->frozen_count == 0);
 	h->freeze_slot = 0;
+	h->freeze_end = h->slots_count;
 }
 
 static void frozen_note(struct head *h, uint32_t slot)
@@ -408,8 +409,7 @@ static void frozen_note(struct head *h, uint32_t slot)
 
 bool head_freeze(struct head *h, unsigned budget)
 {
-	/* Series made meanwhile lie behind slots_count at the start or in free slots: they are younger than the round, taking some of them along does no harm. */
-	for (; budget && h->freeze_slot < h->slots_count; budget--) {
+	for (; budget && h->freeze_slot < h->freeze_end; budget--) {
 		uint32_t slot = h->freeze_slot++;
 		struct series *s = head_at(h, slot);
 		if (!(s->flags & SERIES_USED))
@@ -421,7 +421,7 @@ bool head_freeze(struct head *h, unsigned budget)
 			s->idle++;
 		}
 	}
-	return h->freeze_slot >= h->slots_count;
+	return h->freeze_slot >= h->freeze_end;
 }
 
 static int by_id(const void *a, const void *b)

@@ -10,7 +10,7 @@
  * Readers (storage/read) on the head's loop:
  *   postings_select(head_postings(h), ...) -> ids;  head_by_id(h, id) -> series;  series_read / series_live + series_frozen (series.h)
  *   All of it is the state of now: take what a slice needs within the slice. A series found in one slice may be gone in the next (head_by_id gives NULL), its slot may be another's: keep ids, not slots or pointers.
- * The round (storage/head/round.c) on the head's loop:
+ * The round (storage/back/round.c) on the head's loop:
  *   head_freeze() in slices; head_frozen_each() gives the frozen series in id order (stable for a worker, series.h (4)); head_frozen_drop() in slices.
  *
  * Thread: the shard's loop. Memory: the loop's slab, tables mapped.
@@ -59,7 +59,8 @@ struct head {
 	struct postings *postings;
 	uint64_t labels_bytes;
 	/* freezing */
-	uint32_t freeze_slot; /* next slot of a running hand-over */
+	uint32_t freeze_slot; /* next slot of a running hand-over ... */
+	uint32_t freeze_end;  /* ... which ends here: slots there were at its beginning */
 	uint32_t *frozen;     /* slots with a frozen run, in slot order until head_frozen_sort */
 	uint32_t frozen_count, frozen_cap;
 	uint64_t misses; /* rows whose prediction failed, since start */
@@ -127,7 +128,12 @@ static inline void head_follow(struct head *h, uint32_t prev, uint32_t slot)
 		head_at(h, prev)->next = slot;
 }
 
-/* Hand-over of live to frozen, from slot 0 to the last, about `budget` series a call: true when done. Counts idle. head_freeze_begin first; no frozen run may be left. */
+/*
+ * Hand-over of live to frozen, of the slots there are at head_freeze_begin, about `budget` series a
+ * call: true when done, and not to be called again then.
+ * Counts idle. No frozen run may be left at the beginning. Series made meanwhile stay live, or, in
+ * a free slot, may be taken along: they are younger than the round.
+ */
 void head_freeze_begin(struct head *h);
 bool head_freeze(struct head *h, unsigned budget);
 /* Sorts head.frozen by id: the order files want. */

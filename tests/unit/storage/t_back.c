@@ -5,6 +5,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
+#include "core/base/metric.h"
 #include "tests/lib/storetest.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
@@ -144,6 +145,64 @@ static void random_history(unsigned seed, unsigned loops)
 	free(dir);
 }
 
+static void count_one(void *arg, struct labels ls, const struct sample_column *col)
+{
+	(void)ls;
+	*(unsigned *)arg += col->count == 1;
+}
+
+/*
+ * Rounds follow one another while series are made without pause: what a round goes through grows
+ * between its slices.
+ */
+static void series_during_rounds(void)
+{
+	enum {
+		REQUESTS = 80,
+		EACH = 2000
+	};
+	char *dir = testlib_tmpdir("back");
+	struct storetest s;
+	struct arena a;
+	arena_init(&a, 1 << 20);
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	s.opts.round_every_ms = 1;
+	if (!tap_ok(!storetest_open(&s, 1), "opens"))
+		return;
+	uint64_t rounds = metric_sum(M_ROUNDS);
+	unsigned bad = 0;
+	for (unsigned k = 0; k < REQUESTS; k++) {
+		struct storetest_row rows[EACH];
+		for (unsigned i = 0; i < EACH; i++) {
+			char no[16];
+			snprintf(no, sizeof(no), "%u", k * EACH + i);
+			rows[i] = (struct storetest_row){ .labels = label_make(&a, "__name__",
+				                              "made", "i", no, NULL),
+				.t_ms = base_ms,
+				.v = k };
+		}
+		struct storetest_verdict v = storetest_write(&s, 0, rows, EACH);
+		bad += v.err || v.refused;
+	}
+	tap_is_u64(bad, 0, "series are made while rounds run");
+	tap_ok(metric_sum(M_ROUNDS) > rounds + 2, "%llu rounds ran meanwhile",
+	    (unsigned long long)(metric_sum(M_ROUNDS) - rounds));
+	unsigned found = 0;
+	for (unsigned again = 0; again < 2; again++) {
+		found = 0;
+		enum err e = storetest_read(&s, NULL, 0, base_ms, base_ms, count_one, &found);
+		tap_ok(!e && found == REQUESTS * EACH, "%u series are found%s", found,
+		    again ? " after a restart" : "");
+		storetest_close(&s);
+		if (!again && storetest_open(&s, 1))
+			return;
+	}
+	arena_release(&a);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 int main(void)
 {
 	arena_init(&arena, 1 << 16);
@@ -158,6 +217,7 @@ int main(void)
 	random_history(1, 1);
 	random_history(2, 2);
 	random_history(3, 3);
+	series_during_rounds();
 	arena_release(&arena);
 	return tap_done();
 }
