@@ -1,11 +1,14 @@
 /*
  * mbox - a Treiber stack that is only ever taken whole, so there is no ABA problem: a sender pushes, the receiver swaps the head for NULL and turns the chain round.
+ * A sender that found the box empty writes the eventfd after its message could be taken already: it
+ * is counted as inside until then, and mbox_free waits for it.
  * Order: the receiver clears the eventfd before it takes; a message that comes in between is taken now and its wake-up is a spurious one later.
  */
 #include "core/rt/mbox.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -15,6 +18,8 @@
 
 struct mbox {
 	_Alignas(CACHE_LINE) _Atomic(struct mbox_msg *) head; /* newest first */
+	/* senders that may still touch the box although their message was taken */
+	_Atomic uint32_t inside;
 	_Alignas(CACHE_LINE) int fd;
 };
 
@@ -30,6 +35,7 @@ enum err mbox_create(struct mbox **out)
 	}
 	struct mbox *m = p;
 	atomic_init(&m->head, NULL);
+	atomic_init(&m->inside, 0);
 	m->fd = fd;
 	*out = m;
 	return 0;
@@ -39,20 +45,14 @@ void mbox_free(struct mbox *m)
 {
 	if (!m)
 		return;
+	while (atomic_load_explicit(&m->inside, memory_order_acquire))
+		sched_yield();
 	close(m->fd);
 	free(m);
 }
 
-void mbox_send(struct mbox *m, struct mbox_msg *msg)
+static void wake(struct mbox *m)
 {
-	struct mbox_msg *old = atomic_load_explicit(&m->head, memory_order_relaxed);
-	do {
-		msg->next = old;
-	} while (!atomic_compare_exchange_weak_explicit(
-	    &m->head, &old, msg, memory_order_release, memory_order_relaxed));
-	metric_add(M_MBOX_SENT, 1);
-	if (old)
-		return; /* whoever found it empty has woken the receiver, which has not taken yet */
 	uint64_t one = 1;
 	ssize_t n;
 	do {
@@ -60,6 +60,26 @@ void mbox_send(struct mbox *m, struct mbox_msg *msg)
 	} while (n < 0 && errno == EINTR);
 	/* EAGAIN: the counter is full, so the descriptor is readable anyway. */
 	CHECK(n == (ssize_t)sizeof one || errno == EAGAIN);
+}
+
+void mbox_send(struct mbox *m, struct mbox_msg *msg)
+{
+	struct mbox_msg *old = atomic_load_explicit(&m->head, memory_order_relaxed);
+	bool inside = false;
+	do {
+		if (!old && !inside) {
+			inside = true;
+			atomic_fetch_add_explicit(&m->inside, 1, memory_order_relaxed);
+		}
+		msg->next = old;
+	} while (!atomic_compare_exchange_weak_explicit(
+	    &m->head, &old, msg, memory_order_release, memory_order_relaxed));
+	/* From here on the message is the receiver's; the box too, unless this sender is inside. */
+	metric_add(M_MBOX_SENT, 1);
+	if (!old) /* else whoever found it empty wakes the receiver, which has not taken yet */
+		wake(m);
+	if (inside)
+		atomic_fetch_sub_explicit(&m->inside, 1, memory_order_release);
 }
 
 struct mbox_msg *mbox_take(struct mbox *m)

@@ -18,6 +18,10 @@ struct mbox_msg {
 struct mbox;
 
 MUST_CHECK enum err mbox_create(struct mbox **out);
+/*
+ * By the receiver, when nobody begins to send any more; waits for senders that are not quite out of
+ * mbox_send yet.
+ */
 void mbox_free(struct mbox *m);
 void mbox_send(struct mbox *m, struct mbox_msg *msg); /* any thread */
 struct mbox_msg *mbox_take(

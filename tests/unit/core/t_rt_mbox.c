@@ -144,6 +144,32 @@ static void wakes_only_when_empty(void)
 	mbox_free(box);
 }
 
+/*
+ * A box is freed as soon as its messages were taken, by polling: a sender may still be on its way
+ * to the wake-up then.
+ */
+static void freed_when_taken(void)
+{
+	unsigned times = 2000;
+	for (unsigned i = 0; i < times; i++) {
+		struct mbox *box;
+		if (mbox_create(&box))
+			exit(99);
+		struct note note = { 0 };
+		struct sender s = { .box = box, .notes = &note };
+		unsigned all = per_sender;
+		per_sender = 1;
+		if (pthread_create(&s.thread, NULL, sender_main, &s))
+			exit(99);
+		while (!mbox_take(box)) {
+		}
+		mbox_free(box);
+		pthread_join(s.thread, NULL);
+		per_sender = all;
+	}
+	tap_ok(true, "%u boxes were freed right after their message was taken", times);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -151,5 +177,6 @@ int main(int argc, char **argv)
 	wakes_only_when_empty();
 	plain_receiver();
 	loop_receiver();
+	freed_when_taken();
 	return tap_done();
 }
