@@ -333,8 +333,11 @@ static void slice_send(struct slice *sl)
 	loop_send(sl->at->loop, &sl->msg);
 }
 
-/* Others first, so that they work while this loop does. */
-static void step_send(struct append *ap, struct step *sp, bool metas)
+/*
+ * Others first, so that they work while this loop does. False: there was nothing to send, the step
+ * is still the caller's.
+ */
+static bool step_send(struct append *ap, struct step *sp, bool metas)
 {
 	struct share *home = ap->home;
 	const struct store *st = home->store;
@@ -359,6 +362,8 @@ static void step_send(struct append *ap, struct step *sp, bool metas)
 	}
 	ap->open += sp->open;
 	uint32_t open = sp->open;
+	if (!open)
+		return false; /* all rows were refused at home */
 	for (unsigned i = 0; i < st->loops && open; i++) {
 		struct slice *sl = &sp->slices[(home->index + 1 + i) % st->loops];
 		if (sl->rows_count || sl->metas) {
@@ -366,6 +371,7 @@ static void step_send(struct append *ap, struct step *sp, bool metas)
 			slice_send(sl);
 		}
 	}
+	return true;
 }
 
 static void append_step(struct append *ap)
@@ -382,8 +388,8 @@ static void append_step(struct append *ap)
 		memset(sp->ends, 0, home->store->manifest.shards * sizeof *sp->ends);
 		step_hash(ap, sp, from, count);
 		step_sort(ap, sp, from, count);
-		step_send(ap, sp, metas);
-		/* nothing to send: all rows were histograms */
+		if (!step_send(ap, sp, metas))
+			step_put(home, sp);
 	}
 	ap->next_row = from + count;
 	if (ap->next_row < b->rows_count && !ap->err)

@@ -4,6 +4,7 @@
 #include "tests/lib/testlib.h"
 #include "tests/lib/teststore.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -258,6 +259,40 @@ static void refusals(unsigned loops)
 	    "a series refused for its age was not made, later it was");
 	teststore_close(&ts);
 	series_col_release(&col);
+	batch_release(&b);
+	arena_release(&a);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* Requests of which no row leaves home take nothing that is not given back. */
+static void all_refused_at_home(void)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	struct arena a;
+	struct batch b;
+	struct sink_req r;
+	arena_init(&a, 1 << 16);
+	batch_init(&b);
+	teststore_open(&ts, dir, 1, quiet);
+	struct labels up = label_make(&a, LABEL_NAME, "up", NULL);
+	for (unsigned i = 0; i < 10; i++)
+		*batch_add(&b) = (struct batch_row){
+			.labels = up.bytes, .labels_len = up.len, .flags = BATCH_HISTOGRAM
+		};
+	unsigned good = 0, times = 200;
+	size_t before = 0;
+	for (unsigned i = 0; i < times; i++) {
+		teststore_append(&ts, 0, &b, &r);
+		good += !r.err && r.refused == 10;
+		if (i == times / 2)
+			before = mallinfo2().uordblks;
+	}
+	tap_is_u64(good, times, "requests of histograms alone are answered");
+	size_t after = mallinfo2().uordblks;
+	tap_ok(after < before + 64 * 1024, "and keep nothing: %zu bytes, then %zu", before, after);
+	teststore_close(&ts);
 	batch_release(&b);
 	arena_release(&a);
 	testlib_rmtree(dir);
@@ -697,6 +732,7 @@ int main(void)
 	random_requests(2);
 	refusals(1);
 	refusals(2);
+	all_refused_at_home();
 	limits();
 	metadata();
 	figures();
