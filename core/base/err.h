@@ -1,6 +1,10 @@
 /*
  * err - error codes of the whole program, and the detail text that rides with them.
  *
+ * What a system call said is kept: err_of_errno() makes a code of it and notes it for this thread,
+ * err_why() gives it back in words as long as nothing failed in between: "too many open files
+ * (EMFILE): 600 allowed". Make the text where the call failed, on its thread; the code travels on.
+ *
  * 0 is success, errors are negative. err_text() gives a short stable word for logs. A struct errbuf belongs to the caller and
  * holds one line of at most 1 KiB; errbuf_set() keeps the first text only (sticky), so deep layers speak first.
  */
@@ -34,9 +38,20 @@ enum err {
 	ERR_AGAIN = -21,     /* would block */
 	ERR_LOGFAILED = -22, /* the log could not be synced: 503 log_failed */
 	ERR_NOTREADY = -23,  /* starting: 503 */
+	ERR_NOFILES = -24,   /* no descriptors left, in the process or in the system: passes */
+	ERR_ACCESS = -25, /* the system does not let us: rights, or a file system mounted read-only */
 };
 
 const char *err_text(enum err e);
+/* ERR_IO is what has no code of its own. */
+enum err err_of_errno(int errnum);
+/* e is what came of errnum, whatever err_of_errno says of it (a failed sync: ERR_SYNC). Returns e. */
+enum err err_note(enum err e, int errnum);
+/* Words for e: those of the errno that gave it, when that was the last one noted on this thread, else
+ * err_text(e). Valid until the next call on this thread. */
+const char *err_why(enum err e);
+/* Trouble of our own (a disk, a catalog) as an answer may say it: what blames who asked is ERR_IO. */
+enum err err_own(enum err e);
 
 #define ERRBUF_SIZE 1024
 struct errbuf {

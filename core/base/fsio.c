@@ -29,25 +29,6 @@ struct fsio_file {
 
 static const struct fsio_ops *ops = &fsio_real;
 
-static enum err err_of(int e)
-{
-	switch (e) {
-	case ENOENT:
-		return ERR_NOTFOUND;
-	case EEXIST:
-		return ERR_EXISTS;
-	case ENOSPC:
-	case EDQUOT:
-		return ERR_NOSPACE;
-	case EAGAIN:
-		return ERR_AGAIN;
-	case EROFS:
-		return ERR_READONLY;
-	default:
-		return ERR_IO;
-	}
-}
-
 static char *join(const char *dir, const char *name)
 {
 	size_t a = strlen(dir), b = strlen(name);
@@ -67,21 +48,43 @@ static struct fsio_dir *dir_new(int fd, char *take_path)
 	return d;
 }
 
+static enum err entry_seen(void *arg, const char *name)
+{
+	(void)name;
+	*(bool *)arg = true;
+	return ERR_OK;
+}
+
+/*
+ * Who made a directory may have died before its name was synced: then nothing is in it yet, for
+ * nothing is put into it before. So one that is found empty is synced like a new one.
+ */
+static enum err name_durable(struct fsio_dir *parent, struct fsio_dir *sub, bool made)
+{
+	bool any = false;
+	enum err e = made ? ERR_OK : ops->dir_each(sub, entry_seen, &any);
+	return e || any ? e : ops->dir_sync(parent);
+}
+
 enum err fsio_dir_sub(struct fsio_dir *d, const char *name, bool create, struct fsio_dir **out)
 {
-	int fd = openat(d->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && create) {
-		enum err e = ops->mkdir(d, name);
-		if (e && e != ERR_EXISTS)
-			return e;
-		e = ops->dir_sync(d);
-		if (e)
-			return e;
-		fd = openat(d->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct fsio_dir *sub;
+	enum err e = ops->dir_open(d, name, &sub);
+	bool made = e == ERR_NOTFOUND && create;
+	if (made) {
+		e = ops->mkdir(d, name);
+		if (!e || e == ERR_EXISTS)
+			e = ops->dir_open(d, name, &sub);
 	}
-	if (fd < 0)
-		return err_of(errno);
-	*out = dir_new(fd, join(d->path, name));
+	if (e)
+		return e;
+	if (create)
+		e = name_durable(d, sub, made);
+	if (e) {
+		fsio_dir_close(sub);
+		return e;
+	}
+	*out = sub;
 	return ERR_OK;
 }
 
@@ -91,7 +94,7 @@ enum err fsio_dir_open(const char *path, bool create, struct fsio_dir **out)
 	const char *root = path[0] == '/' ? "/" : ".";
 	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return err_of(errno);
+		return err_of_errno(errno);
 	struct fsio_dir *d = dir_new(fd, join("", root));
 	enum err e = ERR_OK;
 	while (!e && *path) {
@@ -166,10 +169,10 @@ static enum err names_read(struct fsio_dir *d, struct names *names)
 {
 	int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return err_of(errno);
+		return err_of_errno(errno);
 	DIR *dir = fdopendir(fd);
 	if (!dir) {
-		enum err e = err_of(errno);
+		enum err e = err_of_errno(errno);
 		close(fd);
 		return e;
 	}
@@ -178,7 +181,7 @@ static enum err names_read(struct fsio_dir *d, struct names *names)
 		errno = 0;
 		struct dirent *ent = readdir(dir);
 		if (!ent) {
-			e = errno ? err_of(errno) : ERR_OK;
+			e = errno ? err_of_errno(errno) : ERR_OK;
 			break;
 		}
 		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
@@ -193,7 +196,8 @@ static enum err names_read(struct fsio_dir *d, struct names *names)
 	return e;
 }
 
-enum err fsio_dir_each(struct fsio_dir *d, enum err (*fn)(void *arg, const char *name), void *arg)
+static enum err real_dir_each(
+    struct fsio_dir *d, enum err (*fn)(void *arg, const char *name), void *arg)
 {
 	struct names names = { 0 };
 	enum err e = names_read(d, &names);
@@ -206,6 +210,11 @@ enum err fsio_dir_each(struct fsio_dir *d, enum err (*fn)(void *arg, const char 
 	}
 	mem_free(names.v);
 	return e;
+}
+
+enum err fsio_dir_each(struct fsio_dir *d, enum err (*fn)(void *arg, const char *name), void *arg)
+{
+	return ops->dir_each(d, fn, arg);
 }
 
 enum err fsio_open(struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out)
@@ -264,11 +273,7 @@ enum err fsio_truncate(struct fsio_file *f, uint64_t size)
 
 enum err fsio_size(struct fsio_file *f, uint64_t *size)
 {
-	struct stat st;
-	if (fstat(f->fd, &st) != 0)
-		return err_of(errno);
-	*size = (uint64_t)st.st_size;
-	return ERR_OK;
+	return ops->size(f, size);
 }
 
 enum err fsio_rename(struct fsio_dir *d, const char *from, const char *to)
@@ -371,7 +376,7 @@ static enum err real_write_at(struct fsio_file *f, const struct iovec *v, size_t
 		if (w < 0 && errno == EINTR)
 			continue;
 		if (w <= 0)
-			return w < 0 ? err_of(errno) : ERR_IO;
+			return err_of_errno(w < 0 ? errno : EIO);
 		off += (uint64_t)w;
 		skip += (size_t)w;
 		for (; count && skip >= v->iov_len; v++, count--)
@@ -392,7 +397,7 @@ static enum err real_read_at(struct fsio_file *f, void *data, size_t len, uint64
 		if (n < 0 && nowait && (errno == EOPNOTSUPP || errno == ENOSYS))
 			return ERR_AGAIN; /* this file system cannot tell: let a worker read */
 		if (n < 0)
-			return err_of(errno);
+			return err_of_errno(errno);
 		if (n == 0)
 			return ERR_TRUNCATED;
 		p += n;
@@ -404,7 +409,7 @@ static enum err real_read_at(struct fsio_file *f, void *data, size_t len, uint64
 
 static enum err real_sync(struct fsio_file *f)
 {
-	return fdatasync(f->fd) == 0 ? ERR_OK : ERR_SYNC;
+	return fdatasync(f->fd) == 0 ? ERR_OK : err_note(ERR_SYNC, errno);
 }
 
 static enum err real_allocate(struct fsio_file *f, uint64_t size)
@@ -413,7 +418,7 @@ static enum err real_allocate(struct fsio_file *f, uint64_t size)
 	do {
 		r = posix_fallocate(f->fd, 0, (off_t)size);
 	} while (r == EINTR);
-	return r ? err_of(r) : ERR_OK;
+	return r ? err_of_errno(r) : ERR_OK;
 }
 
 static enum err real_truncate(struct fsio_file *f, uint64_t size)
@@ -422,7 +427,7 @@ static enum err real_truncate(struct fsio_file *f, uint64_t size)
 	do {
 		r = ftruncate(f->fd, (off_t)size);
 	} while (r < 0 && errno == EINTR);
-	return r ? err_of(errno) : ERR_OK;
+	return r ? err_of_errno(errno) : ERR_OK;
 }
 
 static enum err real_open(
@@ -436,7 +441,7 @@ static enum err real_open(
 		fd = openat(d->fd, name, flags | O_CLOEXEC, 0600);
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
-		return err_of(errno);
+		return err_of_errno(errno);
 	struct fsio_file *f = mem_alloc(sizeof(*f));
 	*f = (struct fsio_file){ .fd = fd, .path = join(d->path, name) };
 	*out = f;
@@ -445,34 +450,52 @@ static enum err real_open(
 
 static enum err real_rename(struct fsio_dir *d, const char *from, const char *to)
 {
-	return renameat(d->fd, from, d->fd, to) == 0 ? ERR_OK : err_of(errno);
+	return renameat(d->fd, from, d->fd, to) == 0 ? ERR_OK : err_of_errno(errno);
 }
 
 static enum err real_link(struct fsio_dir *d, const char *from, const char *to)
 {
-	return linkat(d->fd, from, d->fd, to, 0) == 0 ? ERR_OK : err_of(errno);
+	return linkat(d->fd, from, d->fd, to, 0) == 0 ? ERR_OK : err_of_errno(errno);
 }
 
 static enum err real_remove(struct fsio_dir *d, const char *name)
 {
-	return unlinkat(d->fd, name, 0) == 0 ? ERR_OK : err_of(errno);
+	return unlinkat(d->fd, name, 0) == 0 ? ERR_OK : err_of_errno(errno);
 }
 
 static enum err real_dir_sync(struct fsio_dir *d)
 {
-	return fsync(d->fd) == 0 ? ERR_OK : ERR_SYNC;
+	return fsync(d->fd) == 0 ? ERR_OK : err_note(ERR_SYNC, errno);
 }
 
 static enum err real_mkdir(struct fsio_dir *d, const char *name)
 {
-	return mkdirat(d->fd, name, 0700) == 0 ? ERR_OK : err_of(errno);
+	return mkdirat(d->fd, name, 0700) == 0 ? ERR_OK : err_of_errno(errno);
+}
+
+static enum err real_size(struct fsio_file *f, uint64_t *size)
+{
+	struct stat st;
+	if (fstat(f->fd, &st) != 0)
+		return err_of_errno(errno);
+	*size = (uint64_t)st.st_size;
+	return ERR_OK;
+}
+
+static enum err real_dir_open(struct fsio_dir *d, const char *name, struct fsio_dir **out)
+{
+	int fd = openat(d->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_of_errno(errno);
+	*out = dir_new(fd, join(d->path, name));
+	return ERR_OK;
 }
 
 static enum err real_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes)
 {
 	struct statvfs st;
 	if (fstatvfs(d->fd, &st) != 0)
-		return err_of(errno);
+		return err_of_errno(errno);
 	*free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
 	*total_bytes = (uint64_t)st.f_blocks * st.f_frsize;
 	return ERR_OK;
@@ -491,4 +514,7 @@ const struct fsio_ops fsio_real = {
 	.dir_sync = real_dir_sync,
 	.mkdir = real_mkdir,
 	.free_bytes = real_free_bytes,
+	.size = real_size,
+	.dir_open = real_dir_open,
+	.dir_each = real_dir_each,
 };

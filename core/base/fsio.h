@@ -1,7 +1,10 @@
 /*
  * fsio - every file operation of the store goes through here, so that tests can record and fail it.
  *
- * Paths are relative to a struct fsio_dir (a directory opened once). Each call is the POSIX one with EINTR and short reads and writes handled; result: enum err (ERR_IO, ERR_NOSPACE, ERR_NOTFOUND, ERR_SYNC).
+ * Paths are relative to a struct fsio_dir (a directory opened once). Each call is the POSIX one with
+ * EINTR and short reads and writes handled. Errors are those of err_of_errno (ERR_NOSPACE,
+ * ERR_NOFILES, ERR_NOMEM, ERR_ACCESS, ERR_NOTFOUND, ERR_EXISTS, ERR_IO), ERR_SYNC of a sync; err_why()
+ * has the errno in words.
  * fsio_hook(&ops) swaps the whole table (before threads start): tests/lib/fsdouble.h keeps a log of writes, syncs, renames, removals, and makes power-cut images from it; tests/lib/fault.h fails the Nth call.
  * Nothing here is ever called on a loop except fsio_read_nowait and open/stat at start: all other calls block.
  */
@@ -22,7 +25,7 @@ enum fsio_mode {
 };
 
 MUST_CHECK enum err fsio_dir_open(const char *path, bool create,
-    struct fsio_dir **out); /* create: mkdir -p, mode 0700, parents synced */
+    struct fsio_dir **out); /* create: mkdir -p, mode 0700; its name and its parents' are durable then */
 MUST_CHECK enum err fsio_dir_sub(
     struct fsio_dir *d, const char *name, bool create, struct fsio_dir **out);
 void fsio_dir_close(struct fsio_dir *d);
@@ -70,6 +73,10 @@ struct fsio_ops {
 	enum err (*dir_sync)(struct fsio_dir *d);
 	enum err (*mkdir)(struct fsio_dir *d, const char *name);
 	enum err (*free_bytes)(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes);
+	enum err (*size)(struct fsio_file *f, uint64_t *size);
+	enum err (*dir_open)(struct fsio_dir *d, const char *name, struct fsio_dir **out);
+	enum err (*dir_each)(
+	    struct fsio_dir *d, enum err (*fn)(void *arg, const char *name), void *arg);
 };
 extern const struct fsio_ops fsio_real;
 void fsio_hook(const struct fsio_ops *ops);

@@ -7,6 +7,7 @@
  */
 #include "core/rt/loop.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
@@ -49,8 +50,9 @@ enum err loop_create(unsigned index, struct loop **out)
 	enum err e = mbox_create(&l->mbox);
 	if (e)
 		goto failed;
-	e = ERR_IO;
+	errno = 0;
 	l->base = loop_base_create();
+	e = errno ? err_of_errno(errno) : ERR_NOMEM;
 	if (!l->base)
 		goto failed;
 	l->mail_event = event_new(l->base, mbox_fd(l->mbox), EV_READ | EV_PERSIST, loop_on_mail, l);

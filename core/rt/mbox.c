@@ -27,7 +27,7 @@ enum err mbox_create(struct mbox **out)
 {
 	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (fd < 0)
-		return ERR_IO;
+		return err_of_errno(errno);
 	void *p = NULL;
 	if (posix_memalign(&p, CACHE_LINE, sizeof(struct mbox))) {
 		close(fd);

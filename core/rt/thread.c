@@ -38,7 +38,7 @@ enum err thread_start(const char *name, void (*fn)(void *arg), void *arg, struct
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r) {
 		mem_free(t);
-		return ERR_NOMEM;
+		return err_note(ERR_NOMEM, r);
 	}
 	*out = t;
 	return ERR_OK;

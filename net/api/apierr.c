@@ -24,12 +24,15 @@ static const struct apierr_row rows[] = {
 	{ ERR_TIMEOUT,      "timeout",      503, "overloaded",          503,  2 },
 	{ ERR_BUSY,         "unavailable",  503, "overloaded",          503,  2 },
 	{ ERR_NOMEM,        "unavailable",  503, "overloaded",          503,  2 },
+	{ ERR_NOFILES,      "unavailable",  503, "overloaded",          503,  2 },
 	{ ERR_NOTREADY,     "unavailable",  503, "Service Unavailable", 503,  5 },
 	{ ERR_STOPPING,     "unavailable",  503, "Service Unavailable", 503,  5 },
 	{ ERR_NOSPACE,      "internal",     500, "disk_full",           503, 30 },
 	{ ERR_LOGFAILED,    "internal",     500, "log_failed",          503,  5 },
 	{ ERR_SYNC,         "internal",     500, "log_failed",          503,  5 },
 	{ ERR_READONLY,     "internal",     500, "read_only",           503, 60 },
+	{ ERR_IO,           "internal",     500, "disk_failed",         503,  5 },
+	{ ERR_ACCESS,       "internal",     500, "disk_failed",         503, 60 },
 };
 static const struct apierr_row row_internal =
 	{ ERR_BUG,          "internal",     500, "internal",            500,  0 };
@@ -92,6 +95,7 @@ static const char *write_sentence(enum err e)
 	switch ((int)e) {
 	case ERR_BUSY:
 	case ERR_NOMEM:
+	case ERR_NOFILES:
 	case ERR_TIMEOUT:
 		return "the server has more to do than it can, send it again later";
 	case ERR_NOSPACE:
@@ -99,6 +103,9 @@ static const char *write_sentence(enum err e)
 	case ERR_LOGFAILED:
 	case ERR_SYNC:
 		return "the log could not be synced, nothing of this request is acknowledged";
+	case ERR_IO:
+	case ERR_ACCESS:
+		return "the disk cannot be read or written now, send it again later";
 	case ERR_READONLY:
 		return "the server does not accept writes now";
 	default:
@@ -114,7 +121,7 @@ void apierr_write(struct req *r, enum err e, uint32_t retry_after_s)
 		return;
 	}
 	uint32_t base = retry_after_s ? retry_after_s : row->retry_after_s;
-	if (base && (e == ERR_BUSY || e == ERR_NOMEM)) {
+	if (base && (e == ERR_BUSY || e == ERR_NOMEM || e == ERR_NOFILES)) {
 		size_t len;
 		const char *attempt = req_header(r, "retry-attempt", &len);
 		uint64_t n = 0;

@@ -234,7 +234,7 @@ static void advance(struct select *s)
 
 static enum source_state fail(struct select *s, enum err err, const char *text)
 {
-	s->base.err = errbuf_set(&s->base.eb, err, "%s", text);
+	s->base.err = errbuf_set(&s->base.eb, err_own(err), "%s", text);
 	s->state = SELECT_END;
 	return SOURCE_ERROR;
 }

@@ -433,7 +433,7 @@ static enum err seg_sync(struct seg *s)
 static enum err pieces_write(struct seg *s, const struct iovec *v, size_t count, uint64_t offset)
 {
 	enum err e = fsio_writev_at(s->file, v, count, offset);
-	return e == ERR_IO ? fsio_writev_at(s->file, v, count, offset) : e;
+	return e && e != ERR_NOSPACE ? fsio_writev_at(s->file, v, count, offset) : e;
 }
 
 /* Puts the unwritten frames of batch behind what the segment holds. */

@@ -8,6 +8,7 @@ static struct {
 	const char *part;
 	uint64_t calls, nth, count, hits;
 	enum err err;
+	int errnum; /* 0: err as it stands */
 } faults[FAULT_KINDS];
 static const struct fsio_ops *under;
 static size_t partial_bytes;
@@ -21,15 +22,22 @@ static enum err fault_one(enum fault_kind kind, const char *path)
 	if (n < faults[kind].nth || n - faults[kind].nth >= faults[kind].count)
 		return ERR_OK;
 	faults[kind].hits++;
-	return faults[kind].err;
+	return faults[kind].errnum ? err_of_errno(faults[kind].errnum) : faults[kind].err;
+}
+
+static bool is_sync(enum fault_kind kind)
+{
+	return kind == FAULT_SYNC || kind == FAULT_DIR_SYNC;
 }
 
 static enum err fault_of(enum fault_kind kind, const char *path)
 {
 	pthread_mutex_lock(&lock);
 	enum err e = fault_one(kind, path), any = fault_one(FAULT_ANY, path);
+	int errnum = e ? faults[kind].errnum : faults[FAULT_ANY].errnum;
 	pthread_mutex_unlock(&lock);
-	return e ? e : any;
+	e = e ? e : any;
+	return e && errnum && is_sync(kind) ? err_note(ERR_SYNC, errnum) : e;
 }
 
 static enum err fault_write_at(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off)
@@ -123,6 +131,25 @@ static enum err fault_free(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *t
 	return e;
 }
 
+static enum err fault_size(struct fsio_file *f, uint64_t *size)
+{
+	enum err e = fault_of(FAULT_SIZE, fsio_file_path(f));
+	return e ? e : under->size(f, size);
+}
+
+static enum err fault_dir_open(struct fsio_dir *d, const char *name, struct fsio_dir **out)
+{
+	enum err e = fault_of(FAULT_DIR_OPEN, name);
+	return e ? e : under->dir_open(d, name, out);
+}
+
+static enum err fault_dir_each(
+    struct fsio_dir *d, enum err (*fn)(void *arg, const char *name), void *arg)
+{
+	enum err e = fault_of(FAULT_DIR_EACH, fsio_dir_path(d));
+	return e ? e : under->dir_each(d, fn, arg);
+}
+
 static const struct fsio_ops fault_table = {
 	.write_at = fault_write_at,
 	.read_at = fault_read_at,
@@ -136,6 +163,9 @@ static const struct fsio_ops fault_table = {
 	.dir_sync = fault_dir_sync,
 	.mkdir = fault_mkdir,
 	.free_bytes = fault_free,
+	.size = fault_size,
+	.dir_open = fault_dir_open,
+	.dir_each = fault_dir_each,
 };
 
 void fault_start(const struct fsio_ops *below)
@@ -160,6 +190,18 @@ void fault_set(enum fault_kind kind, const char *part, uint64_t nth, uint64_t co
 	faults[kind].nth = nth;
 	faults[kind].count = count;
 	faults[kind].err = err;
+	faults[kind].errnum = 0;
+	pthread_mutex_unlock(&lock);
+}
+
+void fault_set_errno(enum fault_kind kind, const char *part, uint64_t nth, uint64_t count, int errnum)
+{
+	pthread_mutex_lock(&lock);
+	faults[kind].part = part;
+	faults[kind].calls = faults[kind].hits = 0;
+	faults[kind].nth = nth;
+	faults[kind].count = count;
+	faults[kind].errnum = errnum;
 	pthread_mutex_unlock(&lock);
 }
 

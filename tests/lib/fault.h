@@ -29,7 +29,10 @@ enum fault_kind {
 	FAULT_DIR_SYNC,
 	FAULT_MKDIR,
 	FAULT_FREE_BYTES,
-	FAULT_ANY, /* every call counts, whatever its kind */
+	FAULT_SIZE,
+	FAULT_DIR_OPEN, /* of a directory inside another */
+	FAULT_DIR_EACH, /* the list of a directory */
+	FAULT_ANY,      /* every call counts, whatever its kind */
 	FAULT_KINDS
 };
 
@@ -38,6 +41,9 @@ void fault_start(const struct fsio_ops *under);
 void fault_stop(void);
 /* The nth call (1 = the next) of the kind on a path that contains part (NULL = any) and the count-1 following ones give err. count = UINT64_MAX: for ever; 0: none. Replaces the setting of that kind. */
 void fault_set(enum fault_kind kind, const char *part, uint64_t nth, uint64_t count, enum err err);
+/* The same with what the kernel would say; a sync gives ERR_SYNC for it. */
+void fault_set_errno(
+    enum fault_kind kind, const char *part, uint64_t nth, uint64_t count, int errnum);
 /* A failing write first writes so many bytes of what it was given. */
 void fault_partial(size_t bytes);
 /* What fsio_free_bytes says is free from now on; UINT64_MAX = the truth. */

@@ -500,6 +500,22 @@ static enum err rec_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_
 	return fsio_real.free_bytes(d, free_bytes, total_bytes);
 }
 
+static enum err rec_size_get(struct fsio_file *f, uint64_t *size)
+{
+	return fsio_real.size(f, size);
+}
+
+static enum err rec_dir_open(struct fsio_dir *d, const char *name, struct fsio_dir **out)
+{
+	return fsio_real.dir_open(d, name, out);
+}
+
+static enum err rec_dir_each(
+    struct fsio_dir *d, enum err (*fn)(void *arg, const char *name), void *arg)
+{
+	return fsio_real.dir_each(d, fn, arg);
+}
+
 static const struct fsio_ops rec_table = {
 	.write_at = rec_write_at,
 	.read_at = rec_read_at,
@@ -513,6 +529,9 @@ static const struct fsio_ops rec_table = {
 	.dir_sync = rec_dir_sync,
 	.mkdir = rec_mkdir,
 	.free_bytes = rec_free_bytes,
+	.size = rec_size_get,
+	.dir_open = rec_dir_open,
+	.dir_each = rec_dir_each,
 };
 
 const struct fsio_ops *fsdouble_ops(void)

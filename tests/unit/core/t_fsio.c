@@ -2,8 +2,10 @@
 #include "core/base/fsio.h"
 #include "tests/lib/tap.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static char names[10][40];
@@ -26,6 +28,77 @@ static enum err failing_rename(struct fsio_dir *d, const char *from, const char 
 	(void)from;
 	(void)to;
 	return ERR_IO;
+}
+
+/* A call that fails keeps what the kernel said, in a code and in words. */
+static void what_errno_says(struct fsio_dir *d)
+{
+	static const struct {
+		int errnum;
+		enum err err;
+		const char *words;
+	} t[] = {
+		{ ENOENT, ERR_NOTFOUND, "no such file or directory (ENOENT)" },
+		{ ENOSPC, ERR_NOSPACE, "no space left on device (ENOSPC)" },
+		{ ENFILE, ERR_NOFILES, "too many open files in system (ENFILE)" },
+		{ ENOMEM, ERR_NOMEM, "cannot allocate memory (ENOMEM)" },
+		{ EACCES, ERR_ACCESS, "permission denied (EACCES)" },
+		{ EROFS, ERR_ACCESS, "read-only file system (EROFS)" },
+		{ EIO, ERR_IO, "input/output error (EIO)" },
+	};
+	for (size_t i = 0; i < COUNT_OF(t); i++) {
+		enum err e = err_of_errno(t[i].errnum);
+		tap_is_str(err_why(e), t[i].words, "%s", t[i].words);
+		tap_ok(e == t[i].err && strcmp(err_text(e), "unknown") != 0, "%s is %s", t[i].words,
+		    err_text(e));
+		tap_is_str(err_why(ERR_BUSY), "busy", "an error that came of no errno is a word");
+	}
+	err_note(ERR_SYNC, EIO);
+	tap_is_str(err_why(ERR_SYNC), "input/output error (EIO)", "a sync keeps its errno too");
+	tap_ok(err_own(ERR_TOOBIG) == ERR_IO && err_own(ERR_BUSY) == ERR_BUSY,
+	    "own trouble never blames who asked");
+
+	struct rlimit old, few = { .rlim_cur = 40 };
+	struct fsio_file *f, *open[64];
+	size_t n = 0;
+	TAP_OK(!getrlimit(RLIMIT_NOFILE, &old));
+	few.rlim_max = old.rlim_max;
+	TAP_OK(!setrlimit(RLIMIT_NOFILE, &few));
+	enum err e;
+	while (!(e = fsio_open(d, "small", FSIO_READ, &f)) && n < COUNT_OF(open))
+		open[n++] = f;
+	tap_is_i64(e, ERR_NOFILES, "no descriptor is left");
+	tap_is_str(err_why(e), "too many open files (EMFILE): 40 allowed", "in words");
+	while (n)
+		fsio_close(open[--n]);
+	TAP_OK(!setrlimit(RLIMIT_NOFILE, &old));
+}
+
+static unsigned dir_syncs;
+static enum err counting_dir_sync(struct fsio_dir *d)
+{
+	dir_syncs++;
+	return fsio_real.dir_sync(d);
+}
+
+/* Killed between mkdir and the sync of the parent: the directory is there, its name may not be on the disk. */
+static void half_made(struct fsio_dir *d)
+{
+	struct fsio_dir *sub;
+	struct fsio_file *f;
+	struct fsio_ops ops = fsio_real;
+	ops.dir_sync = counting_dir_sync;
+	TAP_OK(fsio_real.mkdir(d, "half") == ERR_OK);
+	fsio_hook(&ops);
+	TAP_OK(fsio_dir_sub(d, "half", true, &sub) == ERR_OK);
+	tap_is_u64(dir_syncs, 1, "an empty directory is synced into its parent");
+	TAP_OK(fsio_open(sub, "f", FSIO_CREATE, &f) == ERR_OK);
+	fsio_close(f);
+	fsio_dir_close(sub);
+	TAP_OK(fsio_dir_sub(d, "half", true, &sub) == ERR_OK);
+	tap_is_u64(dir_syncs, 1, "one with something inside was synced before that came");
+	fsio_dir_close(sub);
+	fsio_hook(NULL);
 }
 
 int main(void)
@@ -102,6 +175,8 @@ int main(void)
 	TAP_OK(fsio_load(d, "small", 100, &data, &len) == ERR_OK && len == 6);
 	mem_free(data);
 	TAP_OK(fsio_replace(d, "small", "third", 5) == ERR_OK && syncs == 1);
+	what_errno_says(d);
+	half_made(d);
 	fsio_dir_close(sub);
 	fsio_dir_close(d);
 	char cmd[64];

@@ -120,6 +120,9 @@ static void verdicts(void)
 		{ ERR_READONLY, 0, "read_only: ", "retry-after: 60\n" },
 		{ ERR_READONLY, 7, "read_only: ", "retry-after: 7\n" },
 		{ ERR_BUSY, 2, "overloaded: ", "retry-after: " },
+		{ ERR_NOFILES, 0, "overloaded: ", "retry-after: " },
+		{ ERR_IO, 0, "disk_failed: ", "retry-after: 5\n" },
+		{ ERR_ACCESS, 0, "disk_failed: ", "retry-after: 60\n" },
 		{ ERR_STOPPING, 0, "Service Unavailable", "retry-after: 5\n" },
 	};
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
