@@ -304,7 +304,10 @@ static void pieces_take(struct replayer *rp)
 			continue;
 		list_del(&p->link);
 		rp->flight_bytes -= p->bytes.len;
-		list_add_head(&rp->spare, &p->link);
+		if (pool_keep(1))
+			list_add_head(&rp->spare, &p->link);
+		else
+			piece_free(p);
 	}
 	pieces_send(rp);
 }

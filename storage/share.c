@@ -240,7 +240,7 @@ static struct step *step_get(struct share *sh, uint32_t rows)
 
 static void step_put(struct share *sh, struct step *sp)
 {
-	if (sh->step_pool_count >= POOL_MAX || sp->cap > STEP_KEEP_ROWS) {
+	if (sh->step_pool_count >= pool_keep(POOL_MAX) || sp->cap > STEP_KEEP_ROWS) {
 		step_free(sp);
 		return;
 	}
@@ -457,7 +457,7 @@ static void append_end(struct append *ap)
 	if (req->batch->exemplars_count)
 		metric_add(M_EXEMPLARS_IGNORED, req->batch->exemplars_count);
 	home->open--;
-	if (home->append_pool_count < POOL_MAX) {
+	if (home->append_pool_count < pool_keep(POOL_MAX)) {
 		list_add_head(&home->append_pool, &ap->link);
 		home->append_pool_count++;
 	} else {

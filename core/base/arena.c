@@ -38,6 +38,7 @@ void arena_release(struct arena *a)
 void arena_reset(struct arena *a, size_t keep_bytes)
 {
 	struct arena_block *keep = NULL;
+	keep_bytes = pool_keep(keep_bytes);
 	for (struct arena_block *b = a->_blocks; b; b = b->next) {
 		if (b->size + BLOCK_HEAD <= keep_bytes && (!keep || b->size > keep->size))
 			keep = b;
@@ -74,6 +75,36 @@ size_t arena_used(const struct arena *a)
 	return a->_used_bytes;
 }
 
+/* False: too large for any memory, or over the budget with more_bytes. */
+static bool fits(struct arena *a, size_t more_bytes)
+{
+	if (!a->_limit_bytes || (a->_used_bytes + more_bytes >= more_bytes &&
+	                            a->_used_bytes + more_bytes <= a->_limit_bytes))
+		return true;
+	a->_over = true;
+	return false;
+}
+
+static struct arena_block *block_add(struct arena *a, size_t size, size_t charge_bytes)
+{
+	struct arena_block *b = mem_alloc(BLOCK_HEAD + size);
+	b->size = size;
+	b->next = a->_blocks;
+	a->_blocks = b;
+	a->_used_bytes += charge_bytes;
+	return b;
+}
+
+#ifdef KYMO_SHARP
+
+/* A block ends where its piece ends. */
+static void *piece_take(struct arena *a, size_t size, size_t need)
+{
+	return fits(a, need) ? block_start(block_add(a, size, need)) : NULL;
+}
+
+#else
+
 /* Size of the next block for a piece of need bytes: the usual growth, but never past the limit for the sake of growth alone. */
 static size_t block_size(const struct arena *a, size_t need)
 {
@@ -83,28 +114,13 @@ static size_t block_size(const struct arena *a, size_t need)
 	return size;
 }
 
-void *arena_slow_(struct arena *a, size_t size)
+static void *piece_take(struct arena *a, size_t size, size_t need)
 {
-	size_t need = (size + 15) & ~(size_t)15;
-	if (need < size || need > PTRDIFF_MAX - BLOCK_HEAD) {
-		if (!a->_limit_bytes)
-			panic("out of memory: a piece of %zu bytes", size);
-		a->_over = true;
-		return NULL;
-	}
+	(void)size;
 	size_t piece = block_size(a, need);
-	if (a->_limit_bytes &&
-	    (a->_used_bytes + BLOCK_HEAD + piece < piece ||
-	        a->_used_bytes + BLOCK_HEAD + piece > a->_limit_bytes)) {
-		a->_over = true;
+	if (!fits(a, BLOCK_HEAD + piece))
 		return NULL;
-	}
-	struct arena_block *b = mem_alloc(BLOCK_HEAD + piece);
-	b->size = piece;
-	b->next = a->_blocks;
-	a->_blocks = b;
-	a->_used_bytes += BLOCK_HEAD + piece;
-	char *p = block_start(b);
+	char *p = block_start(block_add(a, piece, BLOCK_HEAD + piece));
 	/* A piece that fills its block leaves the older block in use when that one has more room left. */
 	if (piece - need > (size_t)(a->_end - a->_cur)) {
 		a->_cur = p + need;
@@ -113,6 +129,20 @@ void *arena_slow_(struct arena *a, size_t size)
 	if (a->_block_bytes < BLOCK_BYTES_MAX)
 		a->_block_bytes *= 2;
 	return p;
+}
+
+#endif
+
+void *arena_slow_(struct arena *a, size_t size)
+{
+	size_t need = (size + 15 + !size) & ~(size_t)15;
+	if (need < size || need > PTRDIFF_MAX - BLOCK_HEAD) {
+		if (!a->_limit_bytes)
+			panic("out of memory: a piece of %zu bytes", size);
+		a->_over = true;
+		return NULL;
+	}
+	return piece_take(a, size, need);
 }
 
 void *arena_zalloc(struct arena *a, size_t size)

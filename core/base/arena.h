@@ -4,6 +4,8 @@
  * Bump allocation from blocks; arena_reset() keeps the largest block for reuse (at most keep_bytes) and frees the rest.
  * Allocations are 16-byte aligned, not zeroed (arena_alloc) or zeroed (arena_zalloc). They never return NULL: without memory the process panics;
  * with a budget (arena_limit) they return NULL when used + size > limit, and arena_over() tells.
+ * In the sharp build (KYMO_SHARP, tests/README.md) every piece is a block of its own, exactly as
+ * large as asked for, and nothing is kept for reuse; a limit counts the pieces alone.
  * Thread: one at a time.
  */
 #ifndef CORE_BASE_ARENA_H
@@ -32,12 +34,14 @@ void *arena_slow_(struct arena *a, size_t size);
 
 static inline void *arena_alloc(struct arena *a, size_t size)
 {
-	size_t need = (size + 15) & ~(size_t)15;
+#ifndef KYMO_SHARP
+	size_t need = (size + 15 + !size) & ~(size_t)15; /* a piece of 0 bytes is one, too */
 	if (LIKELY(need >= size && (size_t)(a->_end - a->_cur) >= need)) {
 		void *p = a->_cur;
 		a->_cur += need;
 		return p;
 	}
+#endif
 	return arena_slow_(a, size);
 }
 void *arena_zalloc(struct arena *a, size_t size);
@@ -46,6 +50,20 @@ void *arena_array(struct arena *a, size_t count, size_t size);
 void *arena_dup(struct arena *a, const void *data, size_t len);
 char *arena_strndup(struct arena *a, const char *s, size_t len); /* NUL added */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/*
+ * How many objects of a kind may be kept for reuse, as its owner likes: in the sharp build none.
+ * Every list of kept objects asks this.
+ */
+static inline size_t pool_keep(size_t max)
+{
+#ifdef KYMO_SHARP
+	(void)max;
+	return 0;
+#else
+	return max;
+#endif
+}
 
 /* The general heap: panics without memory. mem_try returns NULL instead (decoders of hostile sizes). */
 void *mem_alloc(size_t size) __attribute__((malloc));

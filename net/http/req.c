@@ -72,7 +72,7 @@ static void req_finish(struct loop_deferred *d)
 	metric_gauge_add(M_HTTP_OPEN, -1);
 	list_del(&r->_link);
 	sl->req_open_count--;
-	if (sl->req_pool_count == SRV_REQ_POOL_MAX) {
+	if (sl->req_pool_count >= pool_keep(SRV_REQ_POOL_MAX)) {
 		arena_release(&r->arena);
 		mem_free(r);
 		return;

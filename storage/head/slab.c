@@ -1,10 +1,13 @@
 /*
+ * Two builds: the ordinary one below, and the sharp one in which every piece is a malloc.
+ *
  * A region is 2 MiB, aligned to its size, so the region of a piece is its address with the low bits cleared. Its first span holds the region's head: one struct span per span.
  * A span of a class has its own free list; spans with a free piece are linked in their class, wholly free spans in the region, regions with a free span in the slab.
  */
 #include "storage/head/slab.h"
 #include "core/base/arena.h"
 #include "core/base/list.h"
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -14,6 +17,135 @@
 #define CLASSES                                                                                    \
  (CLASS_SMALL + 5u * 8u) /* 512 > 1024 > 2048 > 4096 > 8192 > 16384, eight steps each */
 #define REGIONS_SPARE 1u
+
+static inline unsigned class_of(size_t size)
+{
+	if (size <= 512)
+		return (unsigned)((size + CLASS_STEP - 1) / CLASS_STEP) - (size > 0);
+	/* eight steps per doubling */
+	unsigned top = 63u - (unsigned)__builtin_clzll(size - 1); /* 9..13 */
+	unsigned step = (unsigned)((size - 1) >> (top - 3)) & 7;
+	return CLASS_SMALL + (top - 9) * 8 + step;
+}
+
+static inline size_t class_size(unsigned class)
+{
+	if (class < CLASS_SMALL)
+		return (class + 1) * (size_t)CLASS_STEP;
+	unsigned top = 9 + (class - CLASS_SMALL) / 8, step = (class - CLASS_SMALL) % 8;
+	return ((size_t)1 << top) + (((size_t)step + 1) << (top - 3));
+}
+
+size_t slab_round(size_t size)
+{
+	return size > SLAB_PIECE_MAX ? size : class_size(class_of(size));
+}
+
+#ifdef KYMO_SHARP
+
+/*
+ * The sharp build: a piece is a malloc of exactly the size asked for, behind a head that links it,
+ * so that the address sanitizer sees what happens around it and after it.
+ */
+struct piece {
+	struct list_link link;
+	size_t size;
+	size_t unused_; /* 16-byte alignment of what follows */
+};
+STATIC(sizeof(struct piece) % 16 == 0);
+
+struct slab {
+	struct list_link pieces; /* up to SLAB_PIECE_MAX */
+	size_t bytes;
+};
+
+struct slab *slab_create(void)
+{
+	struct slab *s = mem_zalloc(sizeof *s);
+	list_init(&s->pieces);
+	return s;
+}
+
+void slab_free(struct slab *s)
+{
+	if (!s)
+		return;
+	LIST_EACH_SAFE(l, n, &s->pieces)
+		mem_free(CONTAINER_OF(l, struct piece, link));
+	mem_free(s);
+}
+
+void *slab_take(struct slab *s, size_t size)
+{
+	s->bytes += slab_round(size);
+	if (size > SLAB_PIECE_MAX)
+		return mem_alloc(size);
+	struct piece *p = mem_alloc(sizeof *p + size);
+	p->size = size;
+	list_add_tail(&s->pieces, &p->link);
+	return p + 1;
+}
+
+void slab_give(struct slab *s, void *piece, size_t size)
+{
+	if (!piece)
+		return;
+	CHECK(s->bytes >= slab_round(size));
+	s->bytes -= slab_round(size);
+	if (size > SLAB_PIECE_MAX) {
+		mem_free(piece);
+		return;
+	}
+	struct piece *p = (struct piece *)piece - 1;
+	CHECK(slab_round(p->size) == slab_round(size));
+	list_del(&p->link);
+	mem_free(p);
+}
+
+size_t slab_bytes(const struct slab *s)
+{
+	return s->bytes;
+}
+
+bool slab_stock_low(const struct slab *s)
+{
+	(void)s;
+	return false;
+}
+
+void *slab_region_ready(void)
+{
+	return mem_alloc(1);
+}
+
+void slab_stock_add(struct slab *s, void *take_region)
+{
+	(void)s;
+	mem_free(take_region);
+}
+
+void *slab_map(size_t size)
+{
+	void *p = NULL;
+	if (posix_memalign(&p, 4096, size))
+		panic("out of memory: mapping %zu bytes", size);
+	memset(p, 0, size);
+	return p;
+}
+
+void slab_unmap(void *p, size_t size)
+{
+	(void)size;
+	free(p);
+}
+
+void slab_huge(void *p, size_t size)
+{
+	(void)p;
+	(void)size;
+}
+
+#else
 
 struct span {
 	struct list_link link; /* of its class when a piece is free, of its region when it is free */
@@ -44,6 +176,8 @@ struct slab {
 
 static struct span *span_new(struct slab *s, unsigned class);
 static void span_done(struct slab *s, struct span *sp);
+static void region_drop(struct slab *s, struct region *r);
+
 bool slab_stock_low(const struct slab *s)
 {
 	return s->stock_count < SLAB_STOCK && s->regions_count > SLAB_SMALL_REGIONS + s->stock_count;
@@ -63,26 +197,6 @@ void slab_stock_add(struct slab *s, void *take_region)
 	struct region *r = take_region;
 	list_add_tail(&s->stock, &r->all);
 	s->stock_count++;
-}
-
-static void region_drop(struct slab *s, struct region *r);
-
-static inline unsigned class_of(size_t size)
-{
-	if (size <= 512)
-		return (unsigned)((size + CLASS_STEP - 1) / CLASS_STEP) - (size > 0);
-	/* eight steps per doubling */
-	unsigned top = 63u - (unsigned)__builtin_clzll(size - 1); /* 9..13 */
-	unsigned step = (unsigned)((size - 1) >> (top - 3)) & 7;
-	return CLASS_SMALL + (top - 9) * 8 + step;
-}
-
-static inline size_t class_size(unsigned class)
-{
-	if (class < CLASS_SMALL)
-		return (class + 1) * (size_t)CLASS_STEP;
-	unsigned top = 9 + (class - CLASS_SMALL) / 8, step = (class - CLASS_SMALL) % 8;
-	return ((size_t)1 << top) + (((size_t)step + 1) << (top - 3));
 }
 
 static inline struct region *region_of(void *p)
@@ -176,11 +290,6 @@ size_t slab_bytes(const struct slab *s)
 	return s->spans_taken * SLAB_SPAN_BYTES + s->large_bytes;
 }
 
-size_t slab_round(size_t size)
-{
-	return size > SLAB_PIECE_MAX ? size : class_size(class_of(size));
-}
-
 void *slab_map(size_t size)
 {
 	/* Aligned to 2 MiB when it is that large: one huge page must not straddle two arrays. */
@@ -272,3 +381,5 @@ static void span_done(struct slab *s, struct span *sp)
 		s->regions_empty++;
 	}
 }
+
+#endif

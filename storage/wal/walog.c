@@ -149,7 +149,7 @@ static void pool_put(struct end *e, struct walog_frame *f)
 	if (f->payload.cap > POOL_FRAME_MAX)
 		buf_release(&f->payload);
 	uint64_t bytes = sizeof(*f) + f->payload.cap;
-	if (e->pool_bytes + bytes > POOL_BYTES) {
+	if (e->pool_bytes + bytes > pool_keep(POOL_BYTES)) {
 		frame_free(f);
 		return;
 	}
