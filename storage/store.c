@@ -39,6 +39,12 @@ static void opts_fill(struct store_opts *o)
 		o->series_max = limits_series_max();
 	if (!o->new_series_per_s)
 		o->new_series_per_s = 20000;
+	if (!o->retry_ms)
+		o->retry_ms = BACK_RETRY_MS;
+	if (!o->seal_every_ms)
+		o->seal_every_ms = BACK_SEAL_MS;
+	if (!o->evict_idle_ms)
+		o->evict_idle_ms = BACK_IDLE_MS;
 	if (!o->log_share_bytes)
 		o->log_share_bytes = 512u << 20;
 }

@@ -11,6 +11,11 @@ uint64_t back_now_ns(const struct back *b)
 	return loop_now_ns(b->shard->loop);
 }
 
+uint64_t back_retry_ns(const struct back *b)
+{
+	return back_now_ns(b) + (uint64_t)b->shard->store->opts.retry_ms * 1000000u;
+}
+
 /* ---- FILES ---- */
 
 static void switch_run(struct work_task *t)

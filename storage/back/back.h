@@ -19,12 +19,11 @@
 #define BACK_TICK_MS      1000
 #define BACK_TICK_MIN_MS  10
 #define BACK_RETRY_MS     5000  /* after a failed round, switch, merge or feed */
-#define BACK_SEAL_MS      60000 /* between looks at what can be merged or is past retention */
+#define BACK_SEAL_MS      60000 /* between looks at what can be merged */
 #define BACK_LANE_MERGE   101u
 #define BACK_LANE_CATALOG 110u
-#define BACK_IDLE_MS                                                                               \
- (70 * 60 *                                                                                        \
-     1000LL) /* a series whose newest sample is so much older than the tenant's newest may leave memory ... */
+/* A series whose newest sample is so much older than the tenant's newest may leave memory ... */
+#define BACK_IDLE_MS     (70 * 60 * 1000LL)
 #define BACK_IDLE_ROUNDS 3u      /* ... after so many rounds without a sample */
 #define BACK_LATE_ROWS   200000u /* late rows of a shard that make a round due */
 
@@ -95,6 +94,8 @@ void back_switch(struct shard *sh, struct back_switch *s);
 /* Something ended or became possible: moves on what can move, and ends the shard when it is closing. */
 void back_poke(struct back *b);
 uint64_t back_now_ns(const struct back *b);
+/* When something that failed now is tried again. */
+uint64_t back_retry_ns(const struct back *b);
 /* Tells and frees all waiters. */
 void back_tell(struct list_link *waiters, enum err err);
 

@@ -83,7 +83,7 @@ static void apply_done(struct work_task *t)
 	if (it->err) {
 		LOG_EVERY(LOG_LEVEL_ERROR, "catalog_feed_failed", "shard=%u err=%s text=\"%s\"",
 		    b->shard->index, err_text(it->err), it->eb.text);
-		b->feed_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+		b->feed_not_before_ns = back_retry_ns(b);
 	} else {
 		b->catalog_rank = it->rank;
 		if (b->catalog_next_id < it->next_id)

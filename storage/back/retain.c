@@ -87,7 +87,7 @@ static void switched(struct back_switch *s, enum err err)
 	if (err) {
 		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s",
 		    s->shard->index, err_text(err));
-		b->retain_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+		b->retain_not_before_ns = back_retry_ns(b);
 	} else {
 		feed_retire(b, w->cutoff_ms);
 	}

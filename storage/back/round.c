@@ -424,7 +424,7 @@ static void switched(struct back_switch *s, enum err err)
 	if (err) { /* what is on disk is unknown: frozen stays, the switch is tried again */
 		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s", sh->index,
 		    err_text(err));
-		b->round_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+		b->round_not_before_ns = back_retry_ns(b);
 		back_tell(&b->round_running, err);
 		return;
 	}
@@ -450,7 +450,7 @@ static void wrote(struct work_task *t)
 		enum err err = w->err;
 		w->shard->rows_since_round += w->rows;
 		w->shard->round = SHARD_THAWING;
-		b->round_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+		b->round_not_before_ns = back_retry_ns(b);
 		round_work_free(w);
 		b->round = NULL;
 		back_tell(&b->round_running, err);
@@ -485,7 +485,7 @@ static bool evict_some(struct back *b)
 		    series_has_live(s) || series_frozen(s))
 			continue;
 		int64_t newest = share_newest(sh->share, s->tenant);
-		if (num_sat_sub(newest, s->t_newest_ms) < BACK_IDLE_MS)
+		if (num_sat_sub(newest, s->t_newest_ms) < sh->store->opts.evict_idle_ms)
 			continue;
 		head_drop(h, slot, label_fingerprint(series_labels(s), s->tenant, sh->seed).lo);
 		b->inactive++;

@@ -137,7 +137,7 @@ static void merge_end(struct merge_work *w, enum err err)
 	b->merge = NULL;
 	mem_free(w);
 	if (err) {
-		b->seal_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+		b->seal_not_before_ns = back_retry_ns(b);
 		back_tell(&b->seal_waiters, err);
 	} else {
 		metric_add(M_SEALS, 1);
@@ -221,7 +221,8 @@ void sealing_poke(struct back *b)
 		return;
 	if (b->seal_not_before_ns && now < b->seal_not_before_ns && !b->seal_force)
 		return;
-	if (!b->seal_wanted && now - b->seal_looked_ns < BACK_SEAL_MS * 1000000ull)
+	uint64_t every_ns = (uint64_t)b->shard->store->opts.seal_every_ms * 1000000u;
+	if (!b->seal_wanted && now - b->seal_looked_ns < every_ns)
 		return;
 	bool later = false;
 	struct list_link *l = choose(b, &later);
