@@ -79,6 +79,11 @@ static bool stopped(const struct life *l)
 	return __atomic_load_n(&l->stop, __ATOMIC_ACQUIRE);
 }
 
+static uint32_t acked(const struct life *l)
+{
+	return __atomic_load_n(&l->acked, __ATOMIC_ACQUIRE);
+}
+
 static void wrong(struct actor *a, const char *what, double x, double y)
 {
 	if (!a->bad++)
@@ -182,12 +187,12 @@ static void add_histogram(struct request *r, uint32_t no)
 
 static void add_meta(struct request *r, uint32_t no)
 {
-	struct batch_meta *m = batch_add_meta(&r->batch);
-	m->family = arena_printf(&r->arena, "family_%u", no % 300);
-	m->family_len = (uint32_t)strlen(m->family);
-	m->help = arena_printf(&r->arena, "text %u", no);
-	m->help_len = (uint32_t)strlen(m->help);
-	m->type = 1;
+	struct batch_meta m = { .family = arena_printf(&r->arena, "family_%u", no % 300),
+		.help = arena_printf(&r->arena, "text %u", no),
+		.type = 1 };
+	m.family_len = (uint32_t)strlen(m.family);
+	m.help_len = (uint32_t)strlen(m.help);
+	*batch_add_meta(&r->batch) = m;
 }
 
 /* True when it was stored. */
@@ -269,7 +274,7 @@ static void churn_row(struct actor *a, struct request *r, int64_t now_ms)
 		no = made - 1 - rnd(a, made < BACK ? made : BACK);
 	struct labels ls = name_of(&r->arena, metric, no);
 	int64_t t_ms = now_ms;
-	bool heard = __atomic_load_n(&l->acked, __ATOMIC_RELAXED) > HEARD;
+	bool heard = acked(l) > HEARD;
 	if (kind >= 70 && kind < 80 && heard)
 		t_ms -= rnd(a, LATE_MS);
 	add(r, ls, metric[0], no, t_ms);
@@ -475,7 +480,7 @@ static void ask_sentinels(struct actor *a, const struct matcher *ms, size_t coun
 		.t_max_ms = now + HOUR_MS,
 		.matchers = ms,
 		.matchers_count = count };
-	a->answer = (struct answer){ .acked = __atomic_load_n(&a->life->acked, __ATOMIC_ACQUIRE) };
+	a->answer = (struct answer){ .acked = acked(a->life) };
 	if (!ask_all(a, &k))
 		return;
 	for (uint32_t i = 0; i < SENTINELS; i++)
@@ -502,10 +507,10 @@ static void ask_any(struct actor *a, const struct matcher *ms, size_t count)
 		.matchers_count = count,
 		.label = rnd(a, 2) ? "no" : "__name__" };
 	k.query.label_len = strlen(k.query.label);
-	a->answer = (struct answer){ 0 };
+	a->answer = (struct answer){ .acked = acked(a->life) };
 	bool whole = ask_all(a, &k);
 	if (whole && what == SOURCE_LABEL_VALUES && *k.query.label == '_' && !count &&
-	    k.query.t_max_ms > now && a->life->acked && !a->answer.named)
+	    k.query.t_max_ms > now && a->answer.acked && !a->answer.named)
 		wrong(a, "the sentinels' name is missing", 0, 0);
 }
 
@@ -583,8 +588,9 @@ static void figures(struct actor *a)
 {
 	struct call c = { .stats = { .top = 20, .done = stats_done } };
 	c.stats.stats = mem_zalloc(sizeof(*c.stats.stats));
+	uint32_t before = acked(a->life);
 	call(a, &c, stats_begin);
-	if (a->life->acked && c.stats.stats->series < SENTINELS)
+	if (before && c.stats.stats->series < SENTINELS)
 		wrong(a, "too few series in the figures", (double)c.stats.stats->series, SENTINELS);
 	mem_free(c.stats.stats);
 	struct arena texts;
