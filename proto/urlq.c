@@ -64,49 +64,82 @@ static enum err unescape(struct arena *a, const char *s, size_t len, bool plus, 
 	return ERR_OK;
 }
 
-static enum err add(struct urlq *q, const char *s, size_t len, struct errbuf *eb)
+static enum err too_large(struct errbuf *eb)
 {
-	if (q->count >= URLQ_PAIRS_MAX)
-		return errbuf_set(eb, ERR_TOOBIG, "more than %u parameters", URLQ_PAIRS_MAX);
-	if (memchr(s, ';', len))
-		return errbuf_set(eb, ERR_BADDATA, "invalid semicolon separator in query");
+	return errbuf_set(eb, ERR_TOOBIG, "parameters are too large");
+}
+
+/* Bad and empty pairs cost a look, too. */
+static enum err look(struct urlq *q, struct errbuf *eb)
+{
+	if (++q->looked <= URLQ_PAIRS_MAX)
+		return ERR_OK;
+	return errbuf_set(eb, ERR_TOOBIG, "more than %u parameters", URLQ_PAIRS_MAX);
+}
+
+static enum err put(struct urlq *q, const struct urlq_pair *p, struct errbuf *eb)
+{
 	if (q->count == q->cap) {
 		size_t cap = q->cap ? q->cap * 2 : PAIRS_FIRST;
 		struct urlq_pair *pairs = arena_array(q->arena, cap, sizeof(*pairs));
 		if (!pairs)
-			return errbuf_set(eb, ERR_TOOBIG, "parameters are too large");
+			return too_large(eb);
 		if (q->count)
 			memcpy(pairs, q->pairs, q->count * sizeof(*pairs));
 		q->pairs = pairs;
 		q->cap = cap;
 	}
-	struct urlq_pair *p = &q->pairs[q->count];
+	q->pairs[q->count++] = *p;
+	return ERR_OK;
+}
+
+enum err urlq_add(struct urlq *q, const char *key, size_t key_len, const char *value,
+    size_t value_len, struct errbuf *eb)
+{
+	enum err err = look(q, eb);
+	if (err)
+		return err;
+	char *k = arena_alloc(q->arena, key_len + 1), *v = arena_alloc(q->arena, value_len + 1);
+	if (!k || !v)
+		return too_large(eb);
+	if (key_len)
+		memcpy(k, key, key_len);
+	if (value_len)
+		memcpy(v, value, value_len);
+	k[key_len] = v[value_len] = 0;
+	return put(q, &(struct urlq_pair){ k, v, key_len, value_len }, eb);
+}
+
+static enum err add(struct urlq *q, const char *s, size_t len, struct errbuf *eb)
+{
+	struct urlq_pair p;
+	if (memchr(s, ';', len))
+		return errbuf_set(eb, ERR_BADDATA, "invalid semicolon separator in query");
 	const char *eq = memchr(s, '=', len);
 	size_t key_len = eq ? (size_t)(eq - s) : len, skip = eq ? key_len + 1 : len;
-	enum err err = unescape(q->arena, s, key_len, true, &p->key, &p->key_len, eb);
+	enum err err = unescape(q->arena, s, key_len, true, &p.key, &p.key_len, eb);
 	if (!err)
-		err = unescape(q->arena, s + skip, len - skip, true, &p->value, &p->value_len, eb);
-	if (!err)
-		q->count++;
-	return err;
+		err = unescape(q->arena, s + skip, len - skip, true, &p.value, &p.value_len, eb);
+	return err ? err : put(q, &p, eb);
 }
 
 enum err urlq_parse(struct urlq *q, const char *s, size_t len, struct errbuf *eb)
 {
-	if (!len) /* then s may be NULL */
-		return ERR_OK;
+	enum err first = ERR_OK;
 	const char *end = s + len;
-	while (s < end) {
+	while (len && s < end) { /* without bytes s may be NULL */
 		const char *amp = memchr(s, '&', (size_t)(end - s));
 		const char *stop = amp ? amp : end;
-		if (stop > s) {
-			enum err err = add(q, s, (size_t)(stop - s), eb);
-			if (err)
-				return err;
-		}
+		enum err err = look(q, eb);
+		if (!err && stop > s)
+			err = add(q, s, (size_t)(stop - s), eb);
+		if (err == ERR_TOOBIG)
+			return err;
+		if (err && !first)
+			first = err;
 		s = stop + (amp ? 1 : 0);
 	}
-	return ERR_OK;
+	return first;
 }
 
 const char *urlq_next(const struct urlq *q, const char *key, size_t *pos, size_t *len)

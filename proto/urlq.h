@@ -1,8 +1,10 @@
 /*
  * urlq - query strings, form bodies, path segments and parameter values of the HTTP API (spec/http-api.md sections 2 and 3).
  *
- * application/x-www-form-urlencoded as Go reads it: pairs between &, key and value at the first =, + is a blank, %XX a byte; a pair with ; or a broken escape is an error.
- * Several parses add up: parse the body first, then the URL, and urlq_get() gives the value that counts. Values may hold any byte, NUL too; a NUL stands behind each.
+ * application/x-www-form-urlencoded as Go reads it: pairs between &, key and value at the first =,
+ * + is a blank, %XX a byte; a pair with ; or a broken escape is left out and told.
+ * Several parses add up: what is parsed first stands first, and urlq_get() gives the first value.
+ * Values may hold any byte, NUL too; a NUL stands behind each.
  *
  * Memory: pairs and decoded strings live in the arena given at init. Thread: one at a time.
  */
@@ -12,7 +14,7 @@
 #include "core/base/arena.h"
 #include "core/base/err.h"
 
-#define URLQ_PAIRS_MAX 10000u /* in all parses of one request together */
+#define URLQ_PAIRS_MAX 10000u /* in all parses of one request together, bad and empty ones too */
 
 struct urlq_pair {
 	const char *key, *value;
@@ -22,10 +24,16 @@ struct urlq {
 	struct arena *arena;
 	struct urlq_pair *pairs;
 	size_t count, cap;
+	size_t looked; /* pairs that were looked at */
 };
 void urlq_init(struct urlq *q, struct arena *a);
-/* Adds the pairs of s in order. ERR_BADDATA with Go's text (`invalid URL escape "%zz"`, `invalid semicolon separator in query`); ERR_TOOBIG over URLQ_PAIRS_MAX. */
+/* Adds the good pairs of s in order. ERR_BADDATA with Go's text of the first bad pair (`invalid URL
+ * escape "%zz"`, `invalid semicolon separator in query`): the good ones are there all the same.
+ * ERR_TOOBIG over URLQ_PAIRS_MAX, or without memory. */
 MUST_CHECK enum err urlq_parse(struct urlq *q, const char *s, size_t len, struct errbuf *eb);
+/* Adds one pair as it stands, copied. ERR_TOOBIG over URLQ_PAIRS_MAX, or without memory. */
+MUST_CHECK enum err urlq_add(struct urlq *q, const char *key, size_t key_len, const char *value,
+    size_t value_len, struct errbuf *eb);
 /* First value of key, "" with *len = 0 when there is none. len may be NULL. */
 const char *urlq_get(const struct urlq *q, const char *key, size_t *len);
 bool urlq_has(const struct urlq *q, const char *key);

@@ -68,7 +68,7 @@ static void scan_request(
 void api_meta_series(struct req *r)
 {
 	struct urlq u;
-	if (!param_parse(r, &u))
+	if (!param_parse_strict(r, &u))
 		return;
 	if (!urlq_has(&u, "match[]"))
 		apierr_jsonf(r, ERR_BADDATA, "no match[] parameter provided");

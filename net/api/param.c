@@ -2,23 +2,57 @@
 
 #include "core/promql/ql_ast.h"
 #include "net/api/apierr.h"
+#include "proto/multipart.h"
 
 #define SETS_MAX 1000u /* match[] of one request */
 
-bool param_parse(struct req *r, struct urlq *q)
+/* Go's net/http reads a form only of methods that have one. */
+static bool has_form(const struct req *r)
+{
+	return r->body_len && (r->method == REQ_POST || r->method == REQ_PUT) &&
+	    req_content_is(r, "application/x-www-form-urlencoded");
+}
+
+/* The form before the URL, or the URL before the parts of a multipart body: as Go's
+ * ParseMultipartForm orders them. */
+static enum err parse_all(struct req *r, struct urlq *q, struct errbuf *eb)
+{
+	size_t type_len;
+	enum err err = ERR_OK;
+	urlq_init(q, &r->arena);
+	if (has_form(r))
+		err = urlq_parse(q, (const char *)r->body, r->body_len, eb);
+	if (!err || err == ERR_BADDATA) {
+		enum err of_url = urlq_parse(q, r->query, r->query_len, eb);
+		err = of_url == ERR_TOOBIG || !err ? of_url : err;
+	}
+	if (err == ERR_TOOBIG || !r->body_len || !req_content_is(r, "multipart/form-data"))
+		return err;
+	const char *type = req_header(r, "content-type", &type_len);
+	enum err of_parts =
+	    multipart_parse(q, type, type_len, (const char *)r->body, r->body_len, eb);
+	return of_parts ? of_parts : err;
+}
+
+static bool parse(struct req *r, struct urlq *q, bool strict)
 {
 	struct errbuf eb;
-	enum err err = ERR_OK;
 	errbuf_init(&eb);
-	urlq_init(q, &r->arena);
-	/* Values of the body stand before those of the URL; a body of another type is ignored (spec/http-api.md section 2). */
-	if (r->body_len && req_content_is(r, "application/x-www-form-urlencoded"))
-		err = urlq_parse(q, (const char *)r->body, r->body_len, &eb);
-	if (!err)
-		err = urlq_parse(q, r->query, r->query_len, &eb);
-	if (err)
-		apierr_jsonf(r, ERR_BADDATA, "error parsing form values: %s", eb.text);
-	return !err;
+	enum err err = parse_all(r, q, &eb);
+	if (!err || (err == ERR_BADDATA && !strict))
+		return true;
+	apierr_jsonf(r, ERR_BADDATA, "error parsing form values: %s", eb.text);
+	return false;
+}
+
+bool param_parse(struct req *r, struct urlq *q)
+{
+	return parse(r, q, false);
+}
+
+bool param_parse_strict(struct req *r, struct urlq *q)
+{
+	return parse(r, q, true);
 }
 
 static int64_t clamp(int64_t ms)
@@ -87,10 +121,13 @@ bool param_lookback(struct req *r, const struct urlq *q, int64_t fallback_ms, in
 	const char *s = urlq_get(q, "lookback_delta", &len);
 	errbuf_init(&eb);
 	*ms = fallback_ms;
-	if (!len || !urlq_duration(s, len, ms, &eb))
-		return true;
-	apierr_jsonf(r, ERR_BADDATA, "error parsing lookback delta duration: %s", eb.text);
-	return false;
+	if (len && urlq_duration(s, len, ms, &eb)) {
+		apierr_jsonf(r, ERR_BADDATA, "error parsing lookback delta duration: %s", eb.text);
+		return false;
+	}
+	if (*ms <= 0) /* promql.Engine: what is not more than zero is the server's own */
+		*ms = fallback_ms;
+	return true;
 }
 
 bool param_step(struct req *r, const struct urlq *q, int64_t *ms)

@@ -1,6 +1,11 @@
 /*
- * param - parameters of API requests: the form of a POST before the URL, and typed values with Prometheus' error texts.
+ * param - parameters of API requests, of the URL and of a body as Go's r.Form has them, and typed
+ * values with Prometheus' error texts.
  *
+ * application/x-www-form-urlencoded is read from bodies of POST and PUT and stands before the URL;
+ * multipart/form-data is read whatever the method and stands behind it. Another body is ignored.
+ * A malformed multipart body is refused, where Go would go on without it: an answer to another
+ * question than the one asked helps nobody.
  * Each getter of a typed value answers the request with 400 bad_data and returns false when the value is wrong, so that a handler reads as its list of checks.
  * Thread: the loop of the request. Memory: the request's arena.
  */
@@ -15,7 +20,10 @@
  (INT64_MIN / 2) /* "everything": no time of a sample can be outside, and differences do not overflow */
 #define PARAM_TIME_MAX (INT64_MAX / 2)
 
+/* Pairs that cannot be read are left out, as r.FormValue does. */
 MUST_CHECK bool param_parse(struct req *r, struct urlq *q);
+/* They are 400, as where Prometheus calls r.ParseForm: /series. */
+MUST_CHECK bool param_parse_strict(struct req *r, struct urlq *q);
 /* Time of key, fallback when it is absent or empty; clamped to PARAM_TIME_MIN..MAX. */
 MUST_CHECK bool param_time(
     struct req *r, const struct urlq *q, const char *key, int64_t fallback, int64_t *ms);
@@ -24,6 +32,7 @@ MUST_CHECK bool param_time_needed(struct req *r, const struct urlq *q, const cha
 MUST_CHECK bool param_limit(struct req *r, const struct urlq *q, uint64_t *limit); /* 0 = none */
 /* timeout: at most max_ms, which is also the default. */
 MUST_CHECK bool param_timeout(struct req *r, const struct urlq *q, int64_t max_ms, int64_t *ms);
+/* fallback_ms also for what is not more than zero. */
 MUST_CHECK bool param_lookback(struct req *r, const struct urlq *q, int64_t fallback_ms, int64_t *ms);
 MUST_CHECK bool param_step(struct req *r, const struct urlq *q, int64_t *ms);
 

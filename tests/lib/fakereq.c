@@ -31,7 +31,8 @@ const char *req_header(const struct req *r, const char *name, size_t *len)
 bool req_content_is(const struct req *r, const char *type)
 {
 	const char *v = req_header(r, "content-type", NULL);
-	return v && !strncasecmp(v, type, strlen(type));
+	size_t n = strlen(type);
+	return v && !strncasecmp(v, type, n) && (!v[n] || v[n] == ';');
 }
 
 bool req_charge(struct req *r, size_t bytes)

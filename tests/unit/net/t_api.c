@@ -56,8 +56,6 @@ static void parameters_of_instants(void)
 	    BAD("invalid parameter \\\"time\\\": cannot parse \\\"x\\\" to a valid timestamp"));
 	answers("/api/v1/query?query=1&time=x&limit=-1", 400,
 	    BAD("invalid parameter \\\"limit\\\": limit must be non-negative"));
-	answers("/api/v1/query?time=1;query=1", 400,
-	    BAD("error parsing form values: invalid semicolon separator in query"));
 	answers("/api/v1/query?query=1&timeout=0", 503,
 	    "{\"status\":\"error\",\"errorType\":\"timeout\",\"error\":\"query timed out in query execution\"}");
 	answers("/api/v1/format_query?query=sum(up)by(job)", 200, GOOD("\"sum by (job) (up)\""));
@@ -81,6 +79,104 @@ static void parameters_of_instants(void)
 	answers("/api/v1/metadata?limit=x", 400, BAD("limit must be a number"));
 	answers("/api/v1/status/tsdb?limit=0", 400, BAD("limit must be a positive number"));
 	answers("/api/v1/status/tsdb?limit=10001", 400, BAD("limit must not exceed 10000"));
+}
+
+/* --- where parameters come from: as Go's r.Form has them, each line tried there --- */
+
+#define FORM  "application/x-www-form-urlencoded"
+#define MULTI "multipart/form-data; boundary=B"
+#define PART(name, value)                                                                          \
+ "--B\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n" value "\r\n"
+#define LAST      "--B--\r\n"
+#define NUMBER(n) GOOD("{\"resultType\":\"scalar\",\"result\":[1,\"" n "\"]}")
+
+static void form(enum req_method method, const char *url, const char *type, const char *body,
+    int status, const char *want)
+{
+	struct fakereq f;
+	fakereq_init(&f, &tt, api);
+	if (type)
+		fakereq_field(&f, "content-type", type);
+	fakereq_run(&f, method, url, body, strlen(body));
+	tap_ok(f.status == status, "%d for %s with %s (%d)", status, url, type ? type : "no type",
+	    f.status);
+	tap_is_str(fakereq_text(&f), want, "with its body");
+	fakereq_end(&f);
+}
+
+static void parameters_of_bodies(void)
+{
+	form(REQ_POST, "/api/v1/query?query=2&time=1", FORM, "query=3", 200, NUMBER("3"));
+	form(REQ_POST, "/api/v1/query?query=2&time=1", FORM "; charset=utf-8", "query=3", 200,
+	    NUMBER("3"));
+	form(REQ_GET, "/api/v1/query?query=2&time=1", FORM, "query=3", 200, NUMBER("2"));
+	form(REQ_GET, "/api/v1/query_range?query=2&start=1&end=1&step=1", FORM,
+	    "query=3&start=x&limit=x", 200,
+	    GOOD("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[1,\"2\"]]}]}"));
+	form(REQ_GET, "/api/v1/labels?match[]=up", FORM, "match[]=down", 200,
+	    GOOD("[\"__name__\",\"job\"]"));
+	form(REQ_POST, "/api/v1/query?query=2&time=1", NULL, "query=3", 200, NUMBER("2"));
+	form(REQ_POST, "/api/v1/query?query=2&time=1", "application/json", "query=3", 200,
+	    NUMBER("2"));
+	form(REQ_POST, "/api/v1/query", FORM, "a=%zz&query=%33;&query=4%+&time=1&query=5", 200,
+	    NUMBER("5"));
+	/* Each endpoint that takes a form. */
+	form(REQ_POST, "/api/v1/query", MULTI, PART("query", "1+1") PART("time", "1") LAST, 200,
+	    NUMBER("2"));
+	form(REQ_POST, "/api/v1/query?time=1&query=2", MULTI, PART("query", "3") LAST, 200,
+	    NUMBER("2"));
+	form(REQ_GET, "/api/v1/query?time=1", MULTI, PART("query", "3") LAST, 200, NUMBER("3"));
+	form(REQ_POST, "/api/v1/query_range", MULTI,
+	    PART("query", "1+1") PART("start", "1") PART("end", "1") PART("step", "1") LAST, 200,
+	    GOOD("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[1,\"2\"]]}]}"));
+	form(REQ_POST, "/api/v1/query_exemplars", MULTI, PART("query", "up") LAST, 200, GOOD("[]"));
+	form(REQ_POST, "/api/v1/format_query", MULTI, PART("query", "1+1") LAST, 200,
+	    GOOD("\"1 + 1\""));
+	form(REQ_POST, "/api/v1/parse_query", MULTI, PART("query", "2") LAST, 200,
+	    GOOD("{\"type\":\"numberLiteral\",\"val\":\"2\"}"));
+	form(REQ_POST, "/api/v1/series", MULTI,
+	    PART("match[]", "down") PART("match[]", "up{job=\"a\"}") LAST, 200,
+	    GOOD("[{\"__name__\":\"up\",\"job\":\"a\"},{\"__name__\":\"down\",\"job\":\"c\",\"zone\":\"z\"}]"));
+	form(REQ_POST, "/api/v1/labels", MULTI, PART("match[]", "up") LAST, 200,
+	    GOOD("[\"__name__\",\"job\"]"));
+	/* A form that cannot be read must not become another question. */
+	form(REQ_POST, "/api/v1/labels", MULTI, PART("match[]", "up"), 400,
+	    BAD("error parsing form values: the form ends before its last boundary"));
+	form(REQ_POST, "/api/v1/query", "multipart/form-data", PART("query", "1") LAST, 400,
+	    BAD("error parsing form values: Content-Type multipart/form-data needs one boundary of 1 to 70 printable bytes"));
+	form(REQ_POST, "/api/v1/query?time=1&query=2", "multipart/form-datax; boundary=B",
+	    PART("query", "1"), 200, NUMBER("2"));
+}
+
+static void parameters_of_urls(void)
+{
+	answers("/api/v1/query?query=1&time=1&x=%", 200, NUMBER("1"));
+	answers("/api/v1/query?query=1&time=1&%zz=1&y=%4", 200, NUMBER("1"));
+	answers("/api/v1/query?time=1&query=2;query=3&query=4", 200, NUMBER("4"));
+	answers("/api/v1/query?time=1;query=1", 400,
+	    BAD("invalid parameter \\\"query\\\": unknown position: parse error: no expression found in input"));
+	answers("/api/v1/query?query=1&query=2&time=1&time=9", 200, NUMBER("1"));
+	answers("/api/v1/query?&&=5&=&query=1%2b1+%2B+1&time=1&", 200, NUMBER("3"));
+	answers("/api/v1/query?qu%65ry=%31&time=1", 200, NUMBER("1"));
+	answers("/api/v1/query?Query=1&query=2&time=1", 200, NUMBER("2"));
+	answers("/api/v1/labels?match[]=up&x=%", 200, GOOD("[\"__name__\",\"job\"]"));
+	answers("/api/v1/labels?match%5B%5D=up", 200, GOOD("[\"__name__\",\"job\"]"));
+	answers("/api/v1/label/job/values?match[]=up&;", 200, GOOD("[\"a\",\"b\"]"));
+	/* Prometheus calls r.ParseForm here, and tells what it says. */
+	answers("/api/v1/series?match[]=up&x=%", 400,
+	    BAD("error parsing form values: invalid URL escape \\\"%\\\""));
+	answers("/api/v1/series?match[]=up&x;y", 400,
+	    BAD("error parsing form values: invalid semicolon separator in query"));
+	answers("/api/v1/query?query=up{job=\"a\"}&time=101&lookback_delta=0.5", 200,
+	    GOOD("{\"resultType\":\"vector\",\"result\":[]}"));
+	static const char *const usual[] = { "-1", "0", "0s", "-0.001", "" };
+	for (size_t i = 0; i < COUNT_OF(usual); i++) {
+		char url[200];
+		snprintf(url, sizeof(url),
+		    "/api/v1/query?query=up{job=\"a\"}&time=101&lookback_delta=%s", usual[i]);
+		answers(url, 200,
+		    GOOD("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"value\":[101,\"10\"]}]}"));
+	}
 }
 
 static void results(void)
@@ -248,6 +344,8 @@ int main(void)
 	api = fakeapi_create(&tt, memsrc_source(src), &sink, false);
 	parameters_of_ranges();
 	parameters_of_instants();
+	parameters_of_bodies();
+	parameters_of_urls();
 	results();
 	answers_that_wait();
 	metadata();

@@ -48,6 +48,10 @@ static void bad_pairs(void)
 		tap_ok(urlq_parse(&q, bad[i][0], strlen(bad[i][0]), &eb) == ERR_BADDATA,
 		    "refused: %s", bad[i][0]);
 		tap_is_str(eb.text, bad[i][1], "with Go's text");
+		tap_ok(urlq_parse(&q, "b=1&%&c=2;&d=3&&=4", 18, &eb) == ERR_BADDATA &&
+		        q.count == 3 && !strcmp(urlq_get(&q, "b", NULL), "1") &&
+		        !strcmp(urlq_get(&q, "d", NULL), "3") && !strcmp(urlq_get(&q, "", NULL), "4"),
+		    "good pairs around bad ones are there");
 	}
 	struct buf b;
 	struct urlq q;
@@ -58,6 +62,14 @@ static void bad_pairs(void)
 	tap_ok(!urlq_parse(&q, (char *)b.data, b.len - 2, &eb), "%u pairs pass", URLQ_PAIRS_MAX);
 	urlq_init(&q, &arena);
 	tap_ok(urlq_parse(&q, (char *)b.data, b.len, &eb) == ERR_TOOBIG, "one more does not");
+	for (size_t i = 0; i < b.len; i += 2)
+		b.data[i] = '%';
+	urlq_init(&q, &arena);
+	tap_ok(urlq_parse(&q, (char *)b.data, b.len, &eb) == ERR_TOOBIG, "nor do so many bad ones");
+	urlq_init(&q, &arena);
+	tap_ok(!urlq_add(&q, "k", 1, "v\0w", 3, &eb) && !urlq_add(&q, "", 0, "", 0, &eb) &&
+	        q.count == 2 && q.pairs[0].value_len == 3 && !memcmp(q.pairs[0].value, "v\0w", 4),
+	    "pairs are added as they stand");
 	buf_release(&b);
 }
 
