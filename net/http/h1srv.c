@@ -215,8 +215,12 @@ static const char *reason(int status)
 		return "OK";
 	case 204:
 		return "No Content";
+	case 301:
+		return "Moved Permanently";
 	case 302:
 		return "Found";
+	case 308:
+		return "Permanent Redirect";
 	case 400:
 		return "Bad Request";
 	case 401:

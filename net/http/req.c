@@ -214,8 +214,44 @@ static bool may_ask(const struct req *r)
 	return r->route->before_body || (r->route->flags & ROUTE_UNGATED) || !limit_answers_full(0);
 }
 
-static bool req_begin_unmatched(struct req *r, enum route_found found, const struct route_match *m)
+/* RFC 3986, section 2: other characters of a query are escaped, so that a Location is a URI. */
+static bool is_uri_char(char c)
 {
+	bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+	return letter || (c >= '0' && c <= '9') || (c && strchr("-._~:/?[]@!$&'()*+,;=%", c));
+}
+
+static void put_uri(struct buf *b, const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (is_uri_char(s[i]))
+			buf_add_u8(b, (uint8_t)s[i]);
+		else
+			buf_printf(b, "%%%02X", (uint8_t)s[i]);
+	}
+}
+
+static void add_field(struct req *r, const char *name, const char *value, size_t len);
+
+/* To where the client meant: 301 for GET, else 308, which keeps method and body. */
+static void redirect(struct req *r, const char *path)
+{
+	struct buf b;
+	buf_init(&b);
+	put_uri(&b, path, strlen(path));
+	if (r->query_len)
+		buf_add_u8(&b, '?');
+	put_uri(&b, r->query, r->query_len);
+	add_field(r, "location", arena_strndup(&r->arena, (const char *)b.data, b.len), b.len);
+	buf_release(&b);
+	bool get = r->method == REQ_GET;
+	req_reply_text(r, get ? 301 : 308, "%s\n", get ? "Moved Permanently" : "Permanent Redirect");
+}
+
+static bool req_begin_unmatched(struct req *r, enum route_found found, const struct route_match *m,
+    const char *raw_path, size_t raw_len)
+{
+	const char *fixed;
 	r->route = NULL;
 	if (found == ROUTE_BAD_PATH) {
 		req_refuse(r, 400, "bad_path", "malformed escape in the path");
@@ -225,6 +261,11 @@ static bool req_begin_unmatched(struct req *r, enum route_found found, const str
 	if (r->method == REQ_OPTIONS &&
 	    (found == ROUTE_NO_METHOD || !strncmp(r->path, "/api/", 5) || !strcmp(r->path, "*"))) {
 		req_reply(r, 204, NULL, NULL, 0, REQ_COPY);
+		return false;
+	}
+	if (found == ROUTE_NO_PATH &&
+	    router_fix(&r->_srv->opts->routes, r->method, raw_path, raw_len, &r->arena, &fixed)) {
+		redirect(r, fixed);
 		return false;
 	}
 	if (found == ROUTE_NO_PATH) {
@@ -249,7 +290,7 @@ bool req_begin(struct req *r, const char *raw_path, size_t raw_len)
 		r->path_len = m.path_len;
 	}
 	if (found != ROUTE_FOUND)
-		return req_begin_unmatched(r, found, &m);
+		return req_begin_unmatched(r, found, &m, raw_path, raw_len);
 	r->route = m.route;
 	r->param = m.param;
 	r->param_len = m.param_len;

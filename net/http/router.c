@@ -13,9 +13,28 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Does raw (with valid escapes) match? What <name> took comes back raw. */
-static bool match(
-    const char *pattern, const char *raw, const char *end, const char **param, size_t *param_len)
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* One character of raw, whose escapes are valid; a slash that was escaped is none. */
+static bool next_char(const char **raw, char *c)
+{
+	const char *r = *raw;
+	*c = *r;
+	*raw = r + 1;
+	if (*c != '%')
+		return true;
+	*c = (char)(hex(r[1]) * 16 + hex(r[2]));
+	*raw = r + 3;
+	return *c != '/';
+}
+
+/* Does raw (with valid escapes) match? What <name> took comes back raw. fold: letters of any
+ * case. */
+static bool match(const char *pattern, const char *raw, const char *end, bool fold,
+    const char **param, size_t *param_len)
 {
 	const char *r = raw;
 	*param = NULL;
@@ -32,17 +51,12 @@ static bool match(
 				;
 			continue;
 		}
-		if (r == end)
+		char c;
+		if (r == end || !next_char(&r, &c))
 			return false;
-		char c = *r++;
-		if (c == '%') {
-			c = (char)(hex(r[0]) * 16 + hex(r[1]));
-			r += 2;
-			if (c == '/')
-				return false;
-		}
-		if (c != *p++)
+		if (c != *p && !(fold && lower(c) == lower(*p)))
 			return false;
+		p++;
 	}
 	return r == end;
 }
@@ -68,7 +82,7 @@ enum route_found router_match(const struct route_table *t, enum req_method metho
 	size_t param_len = 0;
 	for (size_t i = 0; i < t->count; i++) {
 		const struct route *row = &t->rows[i];
-		if (!match(row->path, raw, raw + len, &param, &param_len))
+		if (!match(row->path, raw, raw + len, false, &param, &param_len))
 			continue;
 		out->methods |= row->methods;
 		if (!(row->methods & (unsigned)method)) {
@@ -82,6 +96,71 @@ enum route_found router_match(const struct route_table *t, enum req_method metho
 		return ROUTE_FOUND;
 	}
 	return out->route ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+}
+
+/* --- paths that almost fit --- */
+
+/* How many dots are all of this segment? */
+static size_t dots(const char *s, const char *end)
+{
+	size_t n = 0;
+	for (char c; s < end; n++)
+		if (!next_char(&s, &c) || c != '.')
+			return 0;
+	return n;
+}
+
+/* raw without empty segments, "." and "..", and without a slash at its end. */
+static const char *clean(struct arena *a, const char *raw, size_t len, size_t *out_len)
+{
+	char *out = arena_alloc(a, len + 2);
+	size_t n = 0;
+	for (const char *s = raw, *end = raw + len; s < end;) {
+		const char *slash = memchr(s, '/', (size_t)(end - s));
+		const char *stop = slash ? slash : end;
+		size_t d = dots(s, stop);
+		if (d == 2) {
+			while (n && out[--n] != '/')
+				;
+		} else if (stop > s && d != 1) {
+			out[n++] = '/';
+			memcpy(out + n, s, (size_t)(stop - s));
+			n += (size_t)(stop - s);
+		}
+		s = slash ? slash + 1 : end;
+	}
+	if (!n)
+		out[n++] = '/';
+	*out_len = n;
+	return out;
+}
+
+/* The row's path with param in the place of its <name>. */
+static const char *fill(struct arena *a, const char *pattern, const char *param, size_t len)
+{
+	const char *open = strchr(pattern, '<');
+	if (!open)
+		return pattern;
+	return arena_printf(a, "%.*s%.*s%s", (int)(open - pattern), pattern, (int)len, param,
+	    strchr(open, '>') + 1);
+}
+
+bool router_fix(const struct route_table *t, enum req_method method, const char *raw, size_t len,
+    struct arena *a, const char **out)
+{
+	if (!len || *raw != '/')
+		return false;
+	size_t clean_len, param_len = 0;
+	const char *path = clean(a, raw, len, &clean_len), *param;
+	for (size_t i = 0; i < t->count; i++) {
+		const struct route *row = &t->rows[i];
+		if (!(row->methods & (unsigned)method) ||
+		    !match(row->path, path, path + clean_len, true, &param, &param_len))
+			continue;
+		*out = fill(a, row->path, param, param_len);
+		return true;
+	}
+	return false;
 }
 
 void router_allow_text(unsigned methods, char *out, size_t size)

@@ -47,6 +47,15 @@ struct route_match {
 /* raw: the path as it came, without the query. */
 enum route_found router_match(const struct route_table *t, enum req_method method, const char *raw,
     size_t len, struct arena *a, struct route_match *out);
+/*
+ * The path that was meant, when router_match says ROUTE_NO_PATH: without doubled slashes, "." and
+ * "..", without a slash at its end, letters in the table's case (as httprouter's
+ * RedirectTrailingSlash and RedirectFixedPath). True when a row of this method has it: *out is the
+ * row's path, what <name> took stands in it as it came. It always begins with one slash, so a
+ * redirect to it stays on this host.
+ */
+bool router_fix(const struct route_table *t, enum req_method method, const char *raw, size_t len,
+    struct arena *a, const char **out);
 /* "GET, POST" into out. */
 void router_allow_text(unsigned methods, char *out, size_t size);
 

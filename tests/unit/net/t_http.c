@@ -132,7 +132,30 @@ static void plain(void)
 	tap_is_i64(a.status, 400, "a malformed head is 400");
 	tap_is_str(httpcli_field(&a, "connection"), "close", "and the end");
 	httpcli_free(&a);
+	a = ask(GET("//label/.//a%2Fb/values/?x=%31&y[]={\"a\"}", ""));
+	tap_is_i64(a.status, 301, "a path that almost fits is redirected");
+	tap_is_str(httpcli_field(&a, "location"), "/label/a%2Fb/values?x=%31&y[]=%7B%22a%22%7D",
+	    "on this host, with its query as a URI");
+	httpcli_free(&a);
+	a = ask(GET("//evil.com/../PING", ""));
+	tap_is_str(httpcli_field(&a, "location"), "/ping", "never to another host");
+	httpcli_free(&a);
+	a = ask(GET("//evil.com/ping", ""));
+	tap_ok(a.status == 404 && !httpcli_field(&a, "location"), "nor is a host a path");
+	httpcli_free(&a);
+	static char long_one[5000], end[] = "y HTTP/1.1\r\nHost: a\r\n\r\n";
+	size_t len = (size_t)snprintf(long_one, sizeof long_one, "GET /ping/?");
+	memset(long_one + len, 'x', 4000);
+	memcpy(long_one + len + 4000, end, sizeof end);
+	a = ask(long_one);
+	const char *to = strstr(a.head, "location: ");
+	tap_ok(to && strspn(to + 16, "x") == 4000 && !memcmp(to + 4016, "y\r\n", 3),
+	    "a long query is kept whole");
+	httpcli_free(&a);
 	gate_shut = true;
+	a = ask(GET("//ping", ""));
+	tap_is_i64(a.status, 301, "the gate is not asked about it");
+	httpcli_free(&a);
 	a = ask(GET("/ping", ""));
 	tap_ok(a.status == 503 && httpcli_field(&a, "x-prometheus-stopping"),
 	    "the gate stops requests");
@@ -158,6 +181,17 @@ static void keep_alive(void)
 	struct httpcli_answer a = httpcli_read(fd, false, 5000);
 	tap_is_str(httpcli_field(&a, "connection"), "close", "the last one says so");
 	tap_ok(httpcli_closed(fd, 5000), "and it ends");
+	httpcli_free(&a);
+	close(fd);
+	fd = httpcli_dial(address);
+	httpcli_puts(fd, "POST /echo/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+	a = httpcli_read(fd, false, 5000);
+	tap_ok(a.status == 308 && !strcmp(httpcli_field(&a, "location"), "/echo"),
+	    "a POST is redirected with its method (%d)", a.status);
+	httpcli_free(&a);
+	httpcli_puts(fd, GET("/ping", ""));
+	a = httpcli_read(fd, false, 5000);
+	tap_is_i64(a.status, 200, "and the connection goes on behind its body");
 	httpcli_free(&a);
 	close(fd);
 	fd = httpcli_dial(address);

@@ -54,6 +54,62 @@ static const struct {
 };
 /* clang-format on */
 
+/* What is redirected, and what is not. */
+/* clang-format off */
+static const struct {
+	enum req_method method;
+	const char *raw, *fixed; /* NULL: to nowhere */
+} fixes[] = {
+	{ REQ_GET, "/api/v1/query/", "/api/v1/query" },
+	{ REQ_POST, "/api/v1/query/", "/api/v1/query" },
+	{ REQ_GET, "//api/v1/query", "/api/v1/query" },
+	{ REQ_GET, "/api//v1///query//", "/api/v1/query" },
+	{ REQ_GET, "/api/./v1/x/../query", "/api/v1/query" },
+	{ REQ_GET, "/api/%2e/v1/x/.%2E/query", "/api/v1/query" },
+	{ REQ_GET, "/../../api/v1/query", "/api/v1/query" },
+	{ REQ_GET, "/API/V1/Query", "/api/v1/query" },
+	{ REQ_GET, "/api/v1/label/Job/values/", "/api/v1/label/Job/values" },
+	{ REQ_GET, "/api/v1/label/a%2Fb//values", "/api/v1/label/a%2Fb/values" },
+	{ REQ_GET, "/API/v1/label/%25/values", "/api/v1/label/%25/values" },
+	{ REQ_HEAD, "/-/ready/", "/-/ready" },
+	{ REQ_GET, "//", "/" },
+	{ REQ_GET, "/.", "/" },
+	{ REQ_GET, "//evil.com/..", "/" },
+	{ REQ_GET, "//evil.com/%2e%2e", "/" },
+	{ REQ_GET, "//evil.com/../api/v1/query", "/api/v1/query" },
+	{ REQ_GET, "//evil.com", NULL },
+	{ REQ_GET, "//evil.com/", NULL },
+	{ REQ_GET, "//evil.com/%2f..", NULL },
+	{ REQ_GET, "/%2fevil.com/..%2f", NULL },
+	{ REQ_GET, "//evil.com/api/v1/query", NULL },
+	{ REQ_GET, "http://evil.com/..", NULL },
+	{ REQ_PUT, "/api/v1/query/", NULL },
+	{ REQ_DELETE, "/-/ready/", NULL },
+	{ REQ_GET, "/api/v1/quer/", NULL },
+	{ REQ_GET, "/api%2Fv1/query/", NULL },
+	{ REQ_GET, "/api/v1/label//values", NULL },
+	{ REQ_GET, "/api/v1/label/../values", NULL },
+	{ REQ_GET, "", NULL },
+	{ REQ_OPTIONS, "*", NULL },
+};
+/* clang-format on */
+
+static void redirects(struct arena *a)
+{
+	for (size_t i = 0; i < COUNT_OF(fixes); i++) {
+		struct route_match m;
+		const char *out = NULL;
+		bool found =
+		    router_fix(&table, fixes[i].method, fixes[i].raw, strlen(fixes[i].raw), a, &out);
+		tap_is_str(found ? out : NULL, fixes[i].fixed, "redirected: %s", fixes[i].raw);
+		tap_ok(!found ||
+		        (out[0] == '/' && out[1] != '/' &&
+		            router_match(&table, fixes[i].method, out, strlen(out), a, &m) ==
+		                ROUTE_FOUND),
+		    "to a path of this host that is there");
+	}
+}
+
 int main(void)
 {
 	struct arena a;
@@ -75,6 +131,7 @@ int main(void)
 	char text[64];
 	router_allow_text(m.methods, text, sizeof text);
 	tap_is_str(text, "GET, PUT", "Allow has the methods of all rows of a path");
+	redirects(&a);
 	arena_release(&a);
 	return tap_done();
 }
