@@ -41,7 +41,7 @@
 #define LIMIT_H2_CONN_WINDOW      (4u << 20)
 #define LIMIT_H2_RESET_BURST      200u
 #define LIMIT_H2_RESET_PER_S      33u
-#define LIMIT_H2_IDLE_FRAME_BURST 1000u /* PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA or HEADERS */
+#define LIMIT_H2_IDLE_FRAME_BURST 1000u /* frames without data: net/http/h2guard.h has the list */
 #define LIMIT_H2_IDLE_FRAME_PER_S 200u
 /* Pressure. */
 #define LIMIT_INFLIGHT_BYTES      (512u << 20)

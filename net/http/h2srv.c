@@ -3,11 +3,13 @@
  *
  * A stream:  HEAD --END_HEADERS--> BODY --END_STREAM--> RUN --answer--> SEND --stream closed--> freed
  *   state  waits for                  ended by
- *   HEAD   the header block           LIMIT_HEADER_MS of the connection, LIMIT_HEAD_BYTES, LIMIT_H2_CONTINUATIONS
+ *   HEAD   the header block           LIMIT_HEADER_MS of the connection, LIMIT_HEAD_BYTES, h2guard
  *   BODY   DATA                       LIMIT_BODY_MS, the least rate; while memory is short its window stays shut, LIMIT_PARK_MS at most
  *   RUN    the handler                the handler
  *   SEND   windows, room, or data     LIMIT_STALL_MS without progress
  *
+ * What comes is looked at twice: h2guard counts frames and judges stream ids, also where nghttp2
+ * says nothing, then nghttp2 gets it.
  * Below nghttp2_session_mem_recv and _send (h->inside) nothing is sent and nothing freed but the stream nghttp2 closes; h2_flush follows.
  * Streamed answers are pulled in h2_pump at the end of a turn, never below a handler.
  */
@@ -18,6 +20,7 @@
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "net/conn/conn.h"
+#include "net/http/h2guard.h"
 #include "net/http/router.h"
 #include "net/http/srv_priv.h"
 
@@ -27,8 +30,7 @@
 #define BODY_SLACK       16u /* readable behind a body, see req.h */
 #define BODY_FIRST_BYTES (16u << 10)
 #define FIELDS_FIRST     16u
-#define FIELD_OVERHEAD   32u   /* RFC 9113, 6.5.2: what a field adds to the list size */
-#define EARNED_MAX       4096u /* see h2_idle_frame() */
+#define FIELD_OVERHEAD   32u /* RFC 9113, 6.5.2: what a field adds to the list size */
 
 enum h2_state {
 	H2_HEAD,
@@ -47,9 +49,8 @@ struct h2 {
 	bool head_open; /* a header block has begun */
 	bool ended;     /* GOAWAY is on its way: nothing new */
 	bool pump_set;
-	unsigned continuations;
-	unsigned earned;
-	struct limit_bucket resets, idle_frames;
+	struct h2frame_scan scan; /* of what nghttp2 is given */
+	struct h2guard guard;
 	struct loop_deferred pump;
 };
 
@@ -88,32 +89,17 @@ static const struct req_ops h2_req_ops = { .answer = h2_answer, .resume = h2_res
 /* ---- misdeeds ---- */
 
 /* The connection ends: no new streams, the running ones are cut. */
-static void h2_calm(struct h2 *h)
+static void h2_end(struct h2 *h, enum h2guard_verdict v)
 {
-	if (h->ended)
+	static const uint32_t codes[] = { [H2GUARD_FINE] = NGHTTP2_NO_ERROR,
+		[H2GUARD_CALM] = NGHTTP2_ENHANCE_YOUR_CALM,
+		[H2GUARD_PROTOCOL] = NGHTTP2_PROTOCOL_ERROR,
+		[H2GUARD_CLOSED] = NGHTTP2_STREAM_CLOSED };
+	if (h->ended || v == H2GUARD_FINE)
 		return;
 	h->ended = true;
-	metric_add(M_HTTP2_CALMED, 1);
-	nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
-}
-
-static void h2_reset_seen(struct h2 *h)
-{
-	if (!limit_bucket_take(
-	        &h->resets, loop_now_ns(h->c->loop), LIMIT_H2_RESET_BURST, LIMIT_H2_RESET_PER_S))
-		h2_calm(h);
-}
-
-/* Frames without data are free only in so far as our own DATA calls for them: a reader of a large answer sends up to two WINDOW_UPDATE per frame, and some a PING. */
-static void h2_idle_frame(struct h2 *h)
-{
-	if (h->earned) {
-		h->earned--;
-		return;
-	}
-	if (!limit_bucket_take(&h->idle_frames, loop_now_ns(h->c->loop), LIMIT_H2_IDLE_FRAME_BURST,
-	        LIMIT_H2_IDLE_FRAME_PER_S))
-		h2_calm(h);
+	metric_add(v == H2GUARD_CALM ? M_HTTP2_CALMED : M_HTTP_MALFORMED, 1);
+	nghttp2_session_terminate_session(h->ng, codes[v]);
 }
 
 /* ---- deadlines ---- */
@@ -229,6 +215,7 @@ static void h2_stream_free(struct h2_stream *s)
 {
 	struct h2 *h = s->h;
 	struct req *r = s->req;
+	h2guard_closed(&h->guard, (uint32_t)s->id, s->client_done);
 	if (s->state < H2_RUN)
 		r->_answer->begun = true; /* no handler will answer it */
 	if (s->whole)
@@ -247,44 +234,6 @@ static void h2_stream_free(struct h2_stream *s)
 }
 
 /* ---- heads ---- */
-
-static int h2_on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
-{
-	(void)ng;
-	struct h2 *h = arg;
-	if (hd->type == NGHTTP2_HEADERS) {
-		h->continuations = 0;
-		h->head_open = true;
-		h2_conn_deadline(h);
-	} else if (hd->type == NGHTTP2_CONTINUATION) {
-		if (++h->continuations > LIMIT_H2_CONTINUATIONS)
-			h2_calm(h);
-	} else if (hd->type > NGHTTP2_CONTINUATION) {
-		h2_idle_frame(h); /* a type nobody knows */
-	}
-	return 0;
-}
-
-/* Frames of types nobody knows are asked for only to be counted. */
-static int h2_on_extension_data(
-    nghttp2_session *ng, const nghttp2_frame_hd *hd, const uint8_t *data, size_t len, void *arg)
-{
-	(void)ng;
-	(void)hd;
-	(void)data;
-	(void)len;
-	(void)arg;
-	return NGHTTP2_ERR_CANCEL;
-}
-
-static int h2_on_extension(nghttp2_session *ng, void **payload, const nghttp2_frame_hd *hd, void *arg)
-{
-	(void)ng;
-	(void)payload;
-	(void)hd;
-	(void)arg;
-	return NGHTTP2_ERR_CANCEL;
-}
 
 static int h2_on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
@@ -344,7 +293,7 @@ static int h2_on_header(nghttp2_session *ng, const nghttp2_frame *frame, const u
 	/* Small blocks may unpack to much (RFC 7541): it is summed up as unpacked, trailers included. */
 	s->head_bytes += name_len + value_len + FIELD_OVERHEAD;
 	if (s->head_bytes > 4 * (size_t)LIMIT_HEAD_BYTES)
-		h2_calm(h);
+		h2_end(h, H2GUARD_CALM);
 	if (s->head_bytes > LIMIT_HEAD_BYTES || s->field_count == LIMIT_HEAD_FIELDS) {
 		s->head_too_large = true;
 		return 0;
@@ -480,36 +429,13 @@ static int h2_on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	struct h2 *h = arg;
 	struct h2_stream *s = h2_stream_of(h, frame->hd.stream_id);
 	bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-	switch (frame->hd.type) {
-	case NGHTTP2_HEADERS:
-		h->head_open = false;
-		h2_conn_deadline(h);
-		if (!s)
-			break;
-		if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-			s->client_done = end;
-			h2_head_done(s);
-		} else if (end) {
-			h2_client_done(s);
-		}
-		break;
-	case NGHTTP2_DATA:
-		if (!frame->hd.length && !end)
-			h2_idle_frame(h);
-		if (s && end)
-			h2_client_done(s);
-		break;
-	case NGHTTP2_RST_STREAM:
-		h2_reset_seen(h);
-		break;
-	case NGHTTP2_PRIORITY:
-	case NGHTTP2_SETTINGS:
-	case NGHTTP2_PING:
-	case NGHTTP2_WINDOW_UPDATE:
-		h2_idle_frame(h);
-		break;
-	default:
-		break;
+	if (!s)
+		return 0;
+	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+		s->client_done = end;
+		h2_head_done(s);
+	} else if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && end) {
+		h2_client_done(s);
 	}
 	return 0;
 }
@@ -586,7 +512,7 @@ static int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
 	else
 		s->data_off += len;
 	s->wait_ns = loop_now_ns(h->c->loop);
-	h->earned = h->earned + 3 < EARNED_MAX ? h->earned + 3 : EARNED_MAX;
+	h2guard_earn(&h->guard);
 	if (h2_pending(s) < LIMIT_UNREAD_BYTES / 2)
 		h2_hungry(s);
 	return 0;
@@ -608,7 +534,7 @@ static int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	(void)ng;
 	struct h2 *h = arg;
 	if (frame->hd.type == NGHTTP2_RST_STREAM)
-		h2_reset_seen(h);
+		h2_end(h, h2guard_reset_sent(&h->guard, loop_now_ns(h->c->loop)));
 	if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	struct h2_stream *s = h2_stream_of(h, frame->hd.stream_id);
@@ -735,18 +661,64 @@ static void h2_flush(struct h2 *h)
 		conn_flush(h->c);
 }
 
+/* A header block lasts from HEADERS to END_HEADERS, whether nghttp2 wants it or not. */
+static void h2_head_open(struct h2 *h, bool open)
+{
+	if (h->head_open == open)
+		return;
+	h->head_open = open;
+	h2_conn_deadline(h);
+}
+
+static void h2_frame_begun(struct h2 *h)
+{
+	const struct h2frame *f = &h->scan.frame;
+	bool live = f->stream && h2_stream_of(h, (int32_t)f->stream);
+	h2_end(h, h2guard_frame(&h->guard, f, live, h->c->draining, loop_now_ns(h->c->loop)));
+	if (f->type == H2FRAME_HEADERS)
+		h2_head_open(h, true);
+}
+
+static void h2_frame_over(struct h2 *h)
+{
+	const struct h2frame *f = &h->scan.frame;
+	bool block = f->type == H2FRAME_HEADERS || f->type == H2FRAME_CONTINUATION;
+	if (block && (f->flags & H2FRAME_END_HEADERS))
+		h2_head_open(h, false);
+}
+
+/* Frame by frame, so that each is judged by what the ones before it have done. False: nghttp2
+ * gives up. */
+static bool h2_feed(struct h2 *h, const uint8_t *data, size_t len, ssize_t *said)
+{
+	while (len) {
+		bool begun;
+		size_t n = h->ended ? len : h2frame_next(&h->scan, data, len, &begun);
+		if (!h->ended && begun)
+			h2_frame_begun(h);
+		*said = nghttp2_session_mem_recv(h->ng, data, n);
+		if (*said < 0 || (size_t)*said != n)
+			return false;
+		if (!h->ended && !h->scan.left)
+			h2_frame_over(h);
+		data += n;
+		len -= n;
+	}
+	return true;
+}
+
 static void h2_input(struct conn *c, const uint8_t *data, size_t len)
 {
 	struct h2 *h = c->proto;
+	ssize_t said = 0;
 	h->inside = true;
-	ssize_t n = nghttp2_session_mem_recv(h->ng, data, len);
+	bool broken = !h2_feed(h, data, len, &said);
 	h->inside = false;
-	bool broken = n < 0 || (size_t)n != len;
 	if (broken) { /* where nghttp2 gives up, it says nothing to the peer */
 		metric_add(M_HTTP_MALFORMED, 1);
 		nghttp2_session_terminate_session(h->ng,
-		    n == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR
-		                                      : NGHTTP2_ENHANCE_YOUR_CALM);
+		    said == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR
+		                                         : NGHTTP2_ENHANCE_YOUR_CALM);
 	}
 	h2_flush(h);
 	if (broken)
@@ -827,7 +799,6 @@ static nghttp2_session *h2_session(struct h2 *h)
 	nghttp2_session *ng = NULL;
 	if (nghttp2_session_callbacks_new(&cb) || nghttp2_option_new(&opt))
 		panic("no memory for a connection");
-	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, h2_on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, h2_on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(cb, h2_on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, h2_on_frame_recv);
@@ -836,10 +807,6 @@ static nghttp2_session *h2_session(struct h2 *h)
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, h2_on_frame_send);
 	nghttp2_session_callbacks_set_send_callback(cb, h2_send);
 	nghttp2_session_callbacks_set_send_data_callback(cb, h2_send_data);
-	nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(cb, h2_on_extension_data);
-	nghttp2_session_callbacks_set_unpack_extension_callback(cb, h2_on_extension);
-	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
-		nghttp2_option_set_user_recv_extension_type(opt, (uint8_t)type);
 	nghttp2_option_set_no_auto_window_update(opt, 1);
 	nghttp2_option_set_max_outbound_ack(
 	    opt, 2 * LIMIT_H2_IDLE_FRAME_BURST); /* our bucket is smaller */
@@ -864,6 +831,7 @@ void h2srv_start(struct conn *c, struct srv_loop *sl)
 	list_init(&h->streams);
 	list_init(&h->hungry);
 	h->pump.fn = h2_pump;
+	h2frame_init(&h->scan);
 	h->ng = h2_session(h);
 	c->ops = &h2_conn_ops;
 	c->proto = h;

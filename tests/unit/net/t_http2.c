@@ -500,6 +500,118 @@ static void misdeeds(void)
 	tap_ok(quiet(0, 0), "nothing is left of them");
 }
 
+#define END_BOTH (NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM)
+
+/* A request in one frame; its path is "/ping" or "/echo", of five bytes. */
+static size_t request(char *out, uint8_t flags, uint32_t id, const char *path)
+{
+	char block[12] = "\x82\x86\x01\x01"
+	                 "a\x04\x05";
+	block[0] = flags & NGHTTP2_FLAG_END_STREAM ? '\x82' : '\x83';
+	memcpy(block + 7, path, 5);
+	return frame(out, NGHTTP2_HEADERS, flags, id, block, 12);
+}
+
+/* nghttp2 passes over all of these without a word. */
+static void silent_frames(void)
+{
+	char open[200], closed[400], f[100];
+	size_t m = request(open, NGHTTP2_FLAG_END_HEADERS, 1, "/echo"), n;
+	/* A head without a path: we reset the stream, so what comes for it may have crossed
+	 * that. */
+	size_t k = frame(closed, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\x83\x86", 2);
+	n = frame(f, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, "\x03\0\0\0", 4);
+	tap_is_i64(abuse(open, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "DATA that is all padding");
+	n = frame(f, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, "", 1);
+	tap_is_i64(abuse(open, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "with a padding of none");
+	static const struct {
+		const char *what;
+		uint8_t type, flags;
+		const char *payload;
+		size_t len;
+	} on_closed[] = {
+		{ "DATA", NGHTTP2_DATA, 0, "x", 1 },
+		{ "the end of DATA", NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, "", 0 },
+		{ "WINDOW_UPDATE", NGHTTP2_WINDOW_UPDATE, 0, "\0\0\0\1", 4 },
+		{ "HEADERS", NGHTTP2_HEADERS, END_BOTH, "\x82", 1 },
+		{ "HEADERS without bytes", NGHTTP2_HEADERS, END_BOTH, "", 0 },
+		{ "PRIORITY", NGHTTP2_PRIORITY, 0, "\0\0\0\0\1", 5 },
+		{ "RST_STREAM", NGHTTP2_RST_STREAM, 0, "\0\0\0\x08", 4 },
+	};
+	for (size_t i = 0; i < COUNT_OF(on_closed); i++) {
+		n = frame(f, on_closed[i].type, on_closed[i].flags, 1, on_closed[i].payload,
+		    on_closed[i].len);
+		tap_is_i64(abuse(closed, k, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM,
+		    "%s on a closed stream", on_closed[i].what);
+		tap_is_i64(abuse(closed, k, f, n, 100), -1, "of which a hundred are borne");
+	}
+	static const uint8_t types[] = { NGHTTP2_GOAWAY, NGHTTP2_ALTSVC, NGHTTP2_ORIGIN,
+		NGHTTP2_PRIORITY_UPDATE, 0xff };
+	for (size_t i = 0; i < COUNT_OF(types); i++) {
+		n = frame(f, types[i], 0, 0, "\0\0\0\0\0\0\0\0", 8);
+		tap_is_i64(abuse(open, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM,
+		    "frames of type %u on no stream", types[i]);
+	}
+	n = frame(f, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "12345678", 8);
+	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "answers to no PING");
+	advance(3000);
+	tap_ok(quiet(0, 0), "nothing is left of them");
+}
+
+/* RFC 9113, 5.1 and 5.1.1. */
+static void stream_ids(void)
+{
+	char f[400];
+	size_t n = request(f, END_BOTH, 5, "/ping");
+	n += request(f + n, END_BOTH, 3, "/ping");
+	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "a stream below the last one");
+	n = request(f, END_BOTH, 1, "/ping");
+	n += request(f + n, END_BOTH, 1, "/ping");
+	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_STREAM_CLOSED, "a stream that was ended");
+	n = request(f, END_BOTH, 2, "/ping");
+	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "an even stream");
+	n = request(f, END_BOTH, 0, "/ping");
+	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "no stream");
+	static const uint32_t idle[] = { 0, 2, 7 };
+	for (size_t i = 0; i < COUNT_OF(idle); i++) {
+		n = request(f, END_BOTH, 5, "/ping");
+		n += frame(f + n, NGHTTP2_DATA, 0, idle[i], "x", 1);
+		tap_is_i64(
+		    abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "DATA of stream %u", idle[i]);
+		n = request(f, END_BOTH, 5, "/ping");
+		n += frame(f + n, NGHTTP2_RST_STREAM, 0, idle[i], "\0\0\0\x08", 4);
+		tap_is_i64(
+		    abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "RST_STREAM of %u", idle[i]);
+		n = request(f, END_BOTH, 5, "/ping");
+		n += frame(f + n, NGHTTP2_WINDOW_UPDATE, 0, idle[i], "\0\0\0\1", 4);
+		tap_is_i64(abuse(f, n, NULL, 0, 0), idle[i] ? NGHTTP2_PROTOCOL_ERROR : -1,
+		    "WINDOW_UPDATE of %u", idle[i]);
+	}
+	n = frame(f, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1, "\x82", 1);
+	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "CONTINUATION of nothing");
+	/* Trailers that cross our reset harm nobody, now or ten seconds later. */
+	int fd = httpcli_dial(address);
+	memcpy(f, PREFACE, 24);
+	n = 24 + frame(f + 24, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
+	n += frame(f + n, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\x83\x86", 2);
+	n += request(f + n, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 3, "/hang");
+	httpcli_send(fd, f, n);
+	char in[200];
+	for (ssize_t r = 1; r > 0;)
+		r = httpcli_some(fd, in, sizeof in, 200);
+	n = frame(f, NGHTTP2_HEADERS, END_BOTH, 1, "\x40\x01x\x01y", 5);
+	httpcli_send(fd, f, n);
+	usleep(100000);
+	advance(11000);
+	n = request(f, END_BOTH, 5, "/ping");
+	httpcli_send(fd, f, n);
+	ssize_t r = httpcli_some(fd, in, sizeof in, 2000);
+	tap_ok(r > 9 && in[3] == NGHTTP2_HEADERS && in[8] == 5,
+	    "the connection answers (%zd, type %d)", r, in[3]);
+	close(fd);
+	tap_ok(quiet(0, 0), "nothing is left");
+}
+
 static unsigned open_fds(void)
 {
 	unsigned n = 0;
@@ -621,6 +733,8 @@ int main(int argc, char **argv)
 	leaving();
 	deadlines();
 	misdeeds();
+	silent_frames();
+	stream_ids();
 	vanish(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1000);
 	draining();
 	stop();
