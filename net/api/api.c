@@ -48,13 +48,19 @@ static void move_all(struct api *a, enum api_phase phase)
 		team_run_on(a->opts.team, i, change_phase, &c);
 }
 
+void api_open(struct api *a)
+{
+	move_all(a, API_JOINED);
+	move_all(a, API_READY);
+}
+
 void api_ready(struct api *a, struct store *st)
 {
 	CHECK(!a->store);
 	a->store = st;
 	a->sink = store_sink(st);
 	a->source = store_source(st);
-	move_all(a, API_READY);
+	api_open(a);
 }
 
 void api_stopping(struct api *a)
@@ -76,7 +82,8 @@ void api_free(struct api *a)
 bool api_gate(struct req *r)
 {
 	enum api_phase phase = api_loop_of(r)->phase;
-	if (phase == API_READY)
+	bool ready = phase == API_READY;
+	if (ready || (phase == API_JOINED && !(r->route->flags & ROUTE_READY)))
 		return true;
 	apierr_unavailable(r, phase == API_STOPPING);
 	return false;

@@ -4,7 +4,8 @@
  * net/daemon makes one api, gives it to the server as srv_opts.ctx with api_routes and api_gate, and tells it when storage is ready and when the process stops:
  *
  *   api_create > srv_create(.routes = api_routes, .ctx = api, .gate = api_gate) > srv_serve (all is 503 but /-/healthy and walreplay)
- *   > store_open > api_ready > ... > srv_stop_accepting > api_stopping > srv_drain ... > srv_free > api_free
+ *   > store_open > api_ready (each loop answers; when all do, they say so) > ... >
+ * srv_stop_accepting > api_stopping > srv_drain ... > srv_free > api_free
  *
  * Each loop has its own struct api_loop: phase, decode buffers, random numbers. Nobody else touches it.
  * Thread: create, ready, stopping and free from the main thread while the team runs (free: after its loops serve no request); everything else on the loop of the request.
@@ -34,7 +35,8 @@
 
 enum api_phase {
 	API_STARTING,
-	API_READY,
+	API_JOINED, /* this loop answers, but does not say that it is ready: others may not answer yet */
+	API_READY, /* every loop answers */
 	API_STOPPING
 };
 
@@ -75,6 +77,8 @@ struct api {
 MUST_CHECK enum err api_create(
     const struct api_opts *o, struct api **out); /* o's strings are borrowed */
 void api_ready(struct api *a, struct store *st);
+/* The second half of api_ready: what is asked has been set. Returns when every loop is READY. */
+void api_open(struct api *a);
 void api_stopping(struct api *a);
 void api_free(struct api *a);
 

@@ -54,7 +54,7 @@ static const struct route rows[] = {
 	{ POST_PUT, "/api/v1/admin/tsdb/snapshot",          api_admin_other,         ROUTE_JSON,                 0, NULL },
 
 	{ GET_HEAD, "/-/healthy",                           api_status_healthy,      ROUTE_UNGATED,              0, NULL },
-	{ GET_HEAD, "/-/ready",                             api_status_ready,        0,                          0, NULL },
+	{ GET_HEAD, "/-/ready",                             api_status_ready,        ROUTE_READY,                0, NULL },
 	{ LIFECYCLE, "/-/reload",                            api_status_lifecycle,   0,                          0, NULL },
 	{ LIFECYCLE, "/-/quit",                              api_status_lifecycle,   0,                          0, NULL },
 	{ REQ_GET,  "/metrics",                             api_status_metrics,      0,                          0, NULL },

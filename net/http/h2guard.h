@@ -2,21 +2,21 @@
  * h2guard - what the frames of one HTTP/2 peer cost, and which streams it may still name. All
  * frames are told, also those that nghttp2 passes over in silence.
  *
- *   frame                                              counts as
- *   PING, SETTINGS, PRIORITY, WINDOW_UPDATE, GOAWAY    a frame without data, whatever stream it
- * names
- *   unknown types; CONTINUATION without bytes          a frame without data
- *   DATA                                               a frame without data when nothing is in it
- * but padding, and it does not end its stream; and when its stream is closed
- *   HEADERS                                            a frame without data when the stream was cut
- * before the client was done, or the connection drains
- *   RST_STREAM, by either side                         a reset
- *   CONTINUATION                                       at most LIMIT_H2_CONTINUATIONS in a row
+ *   frame                                             counts as
+ *   PING, SETTINGS, PRIORITY, WINDOW_UPDATE, GOAWAY   a frame without data, whatever its stream
+ *   unknown types; CONTINUATION without bytes         a frame without data
+ *   DATA on an open stream                            one when nothing but padding is in it, and
+ *                                                     it does not end the stream
+ *   DATA on a closed stream                           one
+ *   HEADERS of a stream that was cut before the       one
+ *     client was done, or of a new one that a
+ *     draining connection does not take
+ *   RST_STREAM, by either side                        a reset
+ *   CONTINUATION                                      LIMIT_H2_CONTINUATIONS in a row at most
  *
  * HEADERS of a stream that is below the last one is an error of the connection: PROTOCOL_ERROR when
  * the stream was never opened (RFC 9113, 5.1.1), STREAM_CLOSED when the client had ended it (5.1).
- * What crossed our own reset on its way is borne: trailers of a stream that was cut (5.1,
- * "closed").
+ * Trailers of a stream that was cut are borne: they may have crossed our reset.
  * Only the last H2GUARD_STREAMS streams are remembered; older ones count as opened and ended.
  *
  * Pure. Thread: the loop of the connection.

@@ -13,6 +13,7 @@
 enum route_flags {
 	ROUTE_JSON = 1, /* refusals of net/http come in the JSON envelope; plain text otherwise */
 	ROUTE_UNGATED = 2, /* srv_opts.gate is not asked (/-/healthy, walreplay, ...) */
+	ROUTE_READY = 4,   /* speaks for all loops: the gate opens last (/-/ready) */
 };
 
 struct route {

@@ -265,8 +265,7 @@ struct api *fakeapi_create(struct testteam *tt, struct source *src, struct sink 
 	CHECK(!api_create(&o, &a));
 	a->source = src;
 	a->sink = sink;
-	for (unsigned i = 0; i < team_count(tt->team); i++)
-		a->loops[i].phase = API_READY;
+	api_open(a);
 	return a;
 }
 

@@ -2,6 +2,8 @@
 #include "tests/lib/memsrc.h"
 #include "tests/lib/tap.h"
 
+#include <pthread.h>
+
 #include "core/model/label.h"
 #include "core/promql/ql.h"
 
@@ -317,6 +319,54 @@ static void phases(void)
 	api->loops[0].phase = API_READY;
 }
 
+/* A loop that does not turn: it cannot be told that the store is there. */
+static pthread_mutex_t barrier = PTHREAD_MUTEX_INITIALIZER;
+static void wait_here(struct mbox_msg *m)
+{
+	(void)m;
+	pthread_mutex_lock(&barrier);
+	pthread_mutex_unlock(&barrier);
+}
+
+static void *open_api(void *arg)
+{
+	(void)arg;
+	api_open(api);
+	return NULL;
+}
+
+static bool is_joined(void *arg)
+{
+	(void)arg;
+	return api->loops[0].phase != API_STARTING;
+}
+
+static void ready_on_every_loop(void)
+{
+	struct mbox_msg stop = { .fn = wait_here };
+	struct fakereq f;
+	pthread_t opener;
+	for (unsigned i = 0; i < 2; i++)
+		api->loops[i].phase = API_STARTING;
+	pthread_mutex_lock(&barrier);
+	loop_send(testteam_loop(&tt, 1), &stop);
+	CHECK(!pthread_create(&opener, NULL, open_api, NULL));
+	CHECK(testteam_wait(&tt, 0, is_joined, NULL, 20000));
+	answers("/api/v1/query?query=1&time=1", 200, NUMBER("1"));
+	fakereq_get(&f, &tt, api, "/-/ready");
+	tap_is_i64(f.status, 503, "a loop says ready when all are, not before");
+	fakereq_end(&f);
+	pthread_mutex_unlock(&barrier);
+	CHECK(!pthread_join(opener, NULL));
+	for (unsigned i = 0; i < 2; i++) {
+		fakereq_init(&f, &tt, api);
+		f.loop = i;
+		fakereq_run(&f, REQ_GET, "/-/ready", NULL, 0);
+		tap_is_i64(f.status, 200, "then loop %u says so", i);
+		fakereq_end(&f);
+	}
+}
+
 static enum err accepts(struct sink *s, uint32_t *retry_after_s)
 {
 	(void)s;
@@ -351,6 +401,7 @@ int main(void)
 	metadata();
 	others();
 	phases();
+	ready_on_every_loop();
 	fakeapi_free(api);
 	memsrc_free(src);
 	testteam_stop(&tt);
