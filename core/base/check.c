@@ -1,11 +1,11 @@
 #include "core/base/check.h"
 
 #include "core/base/log.h"
+#include "core/base/logdrain.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* stdio is left out on purpose: the state of the process is in doubt. */
 NORETURN static void die(const char *text, int len, size_t cap)
@@ -13,8 +13,7 @@ NORETURN static void die(const char *text, int len, size_t cap)
 	size_t n = len < 0 ? 0 : (size_t)len;
 	if (n > cap - 1)
 		n = cap - 1;
-	ssize_t r = write(STDERR_FILENO, text, n);
-	(void)r;
+	logdrain_last_words(text, n);
 	abort();
 }
 

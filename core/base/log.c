@@ -1,13 +1,13 @@
 #include "core/base/log.h"
 
 #include "core/base/clock.h"
+#include "core/base/logdrain.h"
 #include "core/base/num.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LINE_MAX_BYTES                                                                             \
  4096 /* a longer line is cut: one write() of this size is not torn on pipes (PIPE_BUF) */
@@ -144,17 +144,35 @@ static void put_members(struct line *l, const char *s, size_t len)
 	}
 }
 
-static void write_all(const char *p, size_t len)
+/* The time, the level, the event; the JSON object stays open. */
+static void put_head(struct line *l, enum log_level level, const char *event, bool json)
 {
-	while (len) {
-		ssize_t n = write(STDERR_FILENO, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return; /* nowhere to tell it */
-		p += n;
-		len -= (size_t)n;
+	put_str(l, json ? "{\"ts\":\"" : "ts=");
+	put_time(l);
+	put_str(l, json ? "\",\"level\":\"" : " level=");
+	put_str(l, level_words[level]);
+	put_str(l, json ? "\",\"event\":\"" : " event=");
+	put_escaped(l, event, strlen(event), json);
+	if (json)
+		put_str(l, "\"");
+}
+
+/* key=value ... */
+static void put_text(struct line *l, const char *text, size_t len, bool json)
+{
+	if (json) {
+		put_members(l, text, len);
+	} else if (len) {
+		put_str(l, " ");
+		put_escaped(l, text, len, false);
 	}
+}
+
+static void put_end(struct line *l, bool json)
+{
+	if (json)
+		l->text[l->len++] = '}';
+	l->text[l->len++] = '\n';
 }
 
 void log_line(enum log_level level, const char *event, const char *fmt, ...)
@@ -176,31 +194,38 @@ void log_line(enum log_level level, const char *event, const char *fmt, ...)
 	    : 0;
 	bool json = __atomic_load_n(&log_json, __ATOMIC_RELAXED);
 	struct line l = { .len = 0 };
-	put_str(&l, json ? "{\"ts\":\"" : "ts=");
-	put_time(&l);
-	put_str(&l, json ? "\",\"level\":\"" : " level=");
-	put_str(&l, level_words[level]);
-	put_str(&l, json ? "\",\"event\":\"" : " event=");
-	put_escaped(&l, event, strlen(event), json);
-	if (json) {
-		put_str(&l, "\"");
-		if (left_out)
-			put_members(&l, more, (size_t)more_len);
-		put_members(&l, text, len);
-		l.text[l.len++] = '}';
-	} else {
-		if (left_out) {
-			put_str(&l, " ");
-			put(&l, more, (size_t)more_len);
-		}
-		if (len) {
-			put_str(&l, " ");
-			put_escaped(&l, text, len, false);
-		}
-	}
-	l.text[l.len++] = '\n';
-	write_all(l.text, l.len);
+	put_head(&l, level, event, json);
+	if (left_out)
+		put_text(&l, more, (size_t)more_len, json);
+	put_text(&l, text, len, json);
+	put_end(&l, json);
+	logdrain_put(l.text, l.len);
 	errno = saved;
+}
+
+static size_t lost_line(char *out, size_t cap, uint64_t lost)
+{
+	char text[100];
+	bool json = __atomic_load_n(&log_json, __ATOMIC_RELAXED);
+	struct line l = { .len = 0 };
+	int n = snprintf(text, sizeof(text), "lines=%llu reason=\"stderr was not read in time\"",
+	    (unsigned long long)lost);
+	put_head(&l, LOG_LEVEL_WARN, "log_lines_lost", json);
+	put_text(&l, text, (size_t)n, json);
+	put_end(&l, json);
+	size_t len = l.len < cap ? l.len : cap;
+	memcpy(out, l.text, len);
+	return len;
+}
+
+enum err log_start(void)
+{
+	return logdrain_start(lost_line);
+}
+
+void log_stop(void)
+{
+	logdrain_stop();
 }
 
 bool log_every_(uint64_t *next_ns, uint64_t *left_out)

@@ -3,12 +3,15 @@
  *
  * LOG_INFO("listen_open", "address=%s fd=%d", a, fd). The event name is stable; values that may hold blanks are written key=\"%s\"; control characters are escaped.
  * Levels: error = someone must act; warn = we coped; info = life cycle; debug = off.
- * LOG_EVERY limits a place to one line per 10 s and tells how many were left out. Thread: any; a line is one write().
+ * LOG_EVERY limits a place to one line per 10 s and tells how many were left out.
+ * Between log_start and log_stop no thread waits for stderr: lines that a stalled reader leaves no
+ * room for are lost, and their number is told (core/base/logdrain.h). Otherwise a line is one
+ * write(). Thread: any; start and stop the main thread.
  */
 #ifndef CORE_BASE_LOG_H
 #define CORE_BASE_LOG_H
 
-#include "core/base/check.h"
+#include "core/base/err.h"
 
 enum log_level {
 	LOG_LEVEL_DEBUG,
@@ -18,6 +21,8 @@ enum log_level {
 	LOG_LEVEL_NONE
 };
 void log_setup(enum log_level least, bool json);
+MUST_CHECK enum err log_start(void);
+void log_stop(void); /* what waits is written, for LOGDRAIN_STOP_MS at most */
 bool log_level_parse(const char *s, enum log_level *out);
 bool log_on(enum log_level level);
 void log_line(enum log_level level, const char *event, const char *fmt, ...) PRINTF_LIKE(3, 4);

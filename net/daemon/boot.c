@@ -1,6 +1,5 @@
 #include "net/daemon/boot.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,6 +13,7 @@
 #include "net/daemon/drain.h"
 #include "net/daemon/flags.h"
 #include "net/daemon/selfmon.h"
+#include "net/daemon/signals.h"
 #include "net/http/srv.h"
 
 /* Storage keeps some 50 open and more with every file; what is left is for connections. Fewer than this and one of the two starves. */
@@ -53,11 +53,7 @@ static bool set_up_process(sigset_t *ends)
 		    (unsigned long long)files.rlim_cur, FDS_LEAST);
 		return false;
 	}
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(ends);
-	sigaddset(ends, SIGTERM);
-	sigaddset(ends, SIGINT);
-	sigprocmask(SIG_BLOCK, ends, NULL); /* all threads inherit it: only main waits for them */
+	signals_block(ends);
 	return true;
 }
 
@@ -179,10 +175,7 @@ static void say_ready(struct boot *b)
 
 static void wait_for_end(const sigset_t *ends)
 {
-	int sig;
-	while (sigwait(ends, &sig)) {
-	}
-	LOG_INFO("stopping", "signal=%s", sig == SIGINT ? "SIGINT" : "SIGTERM");
+	LOG_INFO("stopping", "signal=%s", signals_name(signals_wait(ends)));
 	sigprocmask(SIG_UNBLOCK, ends,
 	    NULL); /* a second signal ends it at once: nothing acknowledged is lost by that */
 }
@@ -257,8 +250,8 @@ int boot_main(int argc, char **argv)
 	log_setup(b.flags.log_level, b.flags.log_json);
 	if (!set_up_process(&ends))
 		return 1;
-	if (pipe(b.stopped_pipe)) {
-		fprintf(stderr, "kymod: no pipe\n");
+	if (pipe(b.stopped_pipe) || log_start()) {
+		fprintf(stderr, "kymod: no pipe, or no thread for the log\n");
 		return 1;
 	}
 	enum err e = open_all(&b);
@@ -270,5 +263,6 @@ int boot_main(int argc, char **argv)
 	if (!e)
 		LOG_INFO("stopped", "ran_s=%llu",
 		    (unsigned long long)((clock_real_mono_ns() - b.begin_ns) / 1000000000));
+	log_stop();
 	return e ? 1 : 0;
 }

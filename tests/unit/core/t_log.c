@@ -1,8 +1,13 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/logdrain.h"
+#include "core/base/metric.h"
 #include "tests/lib/tap.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char text[20000];
@@ -34,8 +39,114 @@ static void every(void)
 	LOG_EVERY(LOG_LEVEL_WARN, "often", "n=%d", 1);
 }
 
+/* --- with a reader who stalls --- */
+
+#define LINES 8000u
+
+static uint64_t now_ms(void)
+{
+	return clock_real_mono_ns() / 1000000;
+}
+
+/* Reads lines until the number said plus the number lost is what was logged. */
+static void *read_all(void *arg)
+{
+	struct got {
+		unsigned lines, lost, out_of_order;
+	} *g = arg;
+	FILE *f = fdopen(ends[0], "r");
+	char line[1000];
+	unsigned next = 0;
+	while (g->lines + g->lost < LINES && fgets(line, sizeof(line), f)) {
+		unsigned n;
+		const char *at = strstr(line, " n=");
+		if (strstr(line, "event=log_lines_lost lines=")) {
+			sscanf(strstr(line, "lines=") + 6, "%u", &n);
+			g->lost += n;
+			next += n;
+		} else if (at && sscanf(at, " n=%u ", &n) == 1) {
+			g->lines++;
+			g->out_of_order += n != next;
+			next = n + 1;
+		}
+	}
+	return f;
+}
+
+static void stalled(void)
+{
+	struct {
+		unsigned lines, lost, out_of_order;
+	} g = { 0 };
+	pthread_t reader;
+	void *f;
+	begin();
+	CHECK(!log_start());
+	uint64_t from = now_ms();
+	for (unsigned i = 0; i < LINES; i++)
+		LOG_WARN("many",
+		    "n=%u text=\"a line as long as lines of a log often are, with this and that in it\"",
+		    i);
+	uint64_t took = now_ms() - from;
+	tap_ok(took < 2000, "%u lines to a reader who does not read take %u ms", LINES,
+	    (unsigned)took);
+	uint64_t lost = metric_sum(M_LOG_LINES_LOST);
+	tap_ok(lost > 1000 && lost < LINES - 1000, "some of them are lost, and counted: %u",
+	    (unsigned)lost);
+	CHECK(!pthread_create(&reader, NULL, read_all, &g));
+	pthread_join(reader, &f);
+	tap_ok(g.lines + g.lost == LINES && g.lost == lost,
+	    "then %u lines come, and the word that %u were lost", g.lines, g.lost);
+	tap_is_u64(g.out_of_order, 0, "at its place in their order");
+	LOG_WARN("later", "n=1");
+	from = now_ms();
+	log_stop();
+	tap_ok(now_ms() - from < 1000, "the end waits for nobody when all is read");
+	char line[1000] = "";
+	tap_ok(fgets(line, sizeof(line), f) && strstr(line, "event=later n=1\n"), "and brings the last line: %s", line);
+	dup2(saved, 2);
+	close(saved);
+	fclose(f);
+}
+
+static void stalled_at_the_end(void)
+{
+	begin();
+	CHECK(!log_start());
+	for (unsigned i = 0; i < LINES; i++)
+		LOG_WARN("many",
+		    "n=%u text=\"a line as long as lines of a log often are, with this and that in it\"",
+		    i);
+	pid_t pid = fork();
+	if (!pid) { /* a child has no thread for the log, and no lock that somebody held */
+		close(2);
+		LOG_WARN("child", "n=1");
+		_exit(7);
+	}
+	int status = 0;
+	CHECK(waitpid(pid, &status, 0) == pid);
+	tap_ok(WIFEXITED(status) && WEXITSTATUS(status) == 7, "a forked child can log");
+	pid = fork();
+	if (!pid) {
+		panic("last words");
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	tap_ok(WIFSIGNALED(status), "a panic dies, whether anybody reads or not");
+	uint64_t from = now_ms();
+	log_stop();
+	uint64_t took = now_ms() - from;
+	tap_ok(took < LOGDRAIN_STOP_MS + 1000, "the end is not held up by a stalled reader: %u ms",
+	    (unsigned)took);
+	LOG_WARN("after", "n=1");
+	tap_ok(now_ms() - from < LOGDRAIN_STOP_MS + 1000, "nor is who logs behind it");
+	close(ends[0]); /* the thread meets EPIPE and goes on */
+	dup2(saved, 2);
+	close(saved);
+}
+
 int main(void)
 {
+	signal(SIGPIPE, SIG_IGN);
 	clock_fake(1435781451781);
 	begin();
 	LOG_INFO("started", "address=%s fd=%d", "a:1", 7);
@@ -73,6 +184,8 @@ int main(void)
 	tap_ok(strlen(s) < 4097 && s[strlen(s) - 1] == '\n', "a long line is cut: %zu", strlen(s));
 	enum log_level l;
 	TAP_OK(log_level_parse("warn", &l) && l == LOG_LEVEL_WARN && !log_level_parse("loud", &l));
+	stalled();
+	stalled_at_the_end();
 	log_setup(LOG_LEVEL_NONE, false);
 	TAP_OK(!log_on(LOG_LEVEL_ERROR));
 	return tap_done();
