@@ -157,6 +157,8 @@ static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 				continue;
 		}
 		struct series *s = head_at(h, r->slot);
+		/* A guess that led elsewhere would put an acknowledged row where nobody finds it. */
+		CHECK((s->flags & (SERIES_USED | SERIES_UNDEFINED | SERIES_SHADOWED)) == SERIES_USED);
 		enum series_put put = series_put(s, h->mem, &h->stats, r->t_ms, r->v);
 		stored++;
 		newest = r->t_ms > newest ? r->t_ms : newest;

@@ -268,6 +268,13 @@ static void step_hash(struct append *ap, struct step *sp, size_t from, uint32_t 
 			sp->places[i] = PLACE_NONE;
 			continue;
 		}
+		if (UNLIKELY(!r->labels_len)) {
+			metric_add(M_REFUSED_BAD_LABELS, 1);
+			shard_verdict_refuse(&ap->verdict, (uint32_t)(from + i), SINK_BAD_LABELS,
+			    "metric name is missing");
+			sp->places[i] = PLACE_NONE;
+			continue;
+		}
 		if (r->labels != labels || r->labels_len != labels_len) {
 			labels = r->labels;
 			labels_len = r->labels_len;

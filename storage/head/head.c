@@ -176,7 +176,7 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 	h->labels_bytes -= s->labels_len;
 	slab_give(h->mem, (void *)(uintptr_t)s->labels, s->labels_len);
 	id_set(h, s->id, SERIES_NONE);
-	*s = (struct series){ .next = SERIES_NONE };
+	*s = (struct series){ .next = SERIES_NONE, .tenant = SERIES_FREE_TENANT };
 	if (h->last == slot)
 		h->last = SERIES_NONE;
 	h->series_count--;

@@ -351,6 +351,41 @@ static void resolve_agrees_with_find(void)
 	slab_free(mem);
 }
 
+/* Guesses outlive what they point to: a free slot is no series, not even one without labels. */
+static void resolve_knows_free_slots(void)
+{
+	struct slab *mem = slab_create();
+	struct head h;
+	struct arena a;
+	struct labels ls[3];
+	struct head_row rows[3] = { 0 };
+	head_init(&h, mem);
+	arena_init(&a, 1 << 12);
+	for (unsigned i = 0; i < 3; i++) {
+		ls[i] = make(&a, i);
+		head_create(&h, fp_of(ls[i], 0), 0, i, ls[i]);
+		rows[i] = (struct head_row){
+			.labels = ls[i].bytes, .labels_len = ls[i].len, .fp = fp_of(ls[i], 0)
+		};
+	}
+	head_resolve(&h, 0, rows, 3);
+	head_drop(&h, rows[1].slot, rows[1].fp);
+	rows[1] = (struct head_row){ .fp = fp_of((struct labels){ 0 }, 0) };
+	h.last = SERIES_NONE;
+	head_resolve(&h, 0, rows, 2);
+	tap_ok(rows[0].slot == 0 && rows[1].slot == SERIES_NONE,
+	    "a row without labels is not taken for the free slot that a guess leads to");
+	rows[1] = (struct head_row){
+		.labels = ls[1].bytes, .labels_len = ls[1].len, .fp = fp_of(ls[1], 0)
+	};
+	head_resolve(&h, 0, rows, 3);
+	tap_ok(rows[0].slot == 0 && rows[1].slot == SERIES_NONE && rows[2].slot == 2,
+	    "one that left is unknown, its neighbours are found");
+	head_release(&h);
+	arena_release(&a);
+	slab_free(mem);
+}
+
 static void freezes_in_slices(void)
 {
 	struct slab *mem = slab_create();
@@ -418,6 +453,7 @@ int main(void)
 	far_apart_times();
 	head_finds_what_it_made();
 	resolve_agrees_with_find();
+	resolve_knows_free_slots();
 	freezes_in_slices();
 	return tap_done();
 }
