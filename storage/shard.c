@@ -15,6 +15,7 @@ void shard_init(struct shard *sh, struct store *st, struct share *share, struct 
 		.t_newest_ms = INT64_MIN };
 	head_init(&sh->head, share->mem);
 	list_init(&sh->files);
+	list_init(&sh->readers);
 	files_init(&sh->list, index);
 }
 
@@ -112,6 +113,19 @@ void shard_file_gone(struct shard_file *f)
 	f->shard->files_count--;
 	if (!f->pins)
 		file_remove(f);
+}
+
+/* ---- series that leave ---- */
+
+void shard_evict(struct shard *sh, uint32_t slot)
+{
+	struct series *s = head_at(&sh->head, slot);
+	loop_check_here(sh->loop);
+	LIST_EACH(l, &sh->readers) {
+		struct shard_reader *r = CONTAINER_OF(l, struct shard_reader, link);
+		r->leaves(r, s);
+	}
+	head_drop(&sh->head, slot, label_fingerprint(series_labels(s), s->tenant, sh->seed).lo);
 }
 
 /* ---- verdicts ---- */

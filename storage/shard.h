@@ -16,6 +16,9 @@
  *   A failure before SWITCHING: head_thaw() in slices > IDLE, tried again later. A failure in SWITCHING: the state on disk is unknown, frozen stays until a later switch succeeds.
  * Definitions: an id >= defs_from stands in no file yet; a series of this head whose id is below it may be dropped when SERIES_COMMITTED, idle and without samples.
  *
+ * Series leave memory by shard_evict() only: cursors that chose one and have not read it yet are told
+ * first (struct shard_reader).
+ *
  * Thread: the shard's loop, but for what a round hands to a worker. Memory: the loop's slab.
  */
 #ifndef STORAGE_SHARD_H
@@ -41,6 +44,12 @@ struct shard_file {
 	bool gone;                /* not in FILES any more */
 	bool leaving;             /* a switch that drops it is under way */
 	uint32_t pins;
+};
+
+/* Embed it; in shard.readers while it wants to be told. */
+struct shard_reader {
+	struct list_link link;
+	void (*leaves)(struct shard_reader *r, const struct series *s); /* s is still whole */
 };
 
 enum shard_round {
@@ -84,6 +93,7 @@ struct shard {
 	int64_t newest_put_ms;              /* wall time of the last accepted row */
 	int64_t t_newest_ms;                /* newest accepted time, INT64_MIN = none */
 	struct catalog_state catalog_state; /* as recovery left it */
+	struct list_link readers;           /* told of each series that leaves memory */
 	void *back;                         /* of the background (storage/back/round.c) */
 };
 
@@ -106,6 +116,9 @@ void shard_file_unpin(struct shard_file *f);
 void shard_file_add(struct shard *sh, struct shard_file *f);
 /* Out of the list; closed and removed from disk (on a worker) when nobody pins it. */
 void shard_file_gone(struct shard_file *f);
+
+/* A series out of memory, readers told. Its samples are in files, the catalog knows it. */
+void shard_evict(struct shard *sh, uint32_t slot);
 
 /* Tells the log that every row and definition of the shard at a number <= complete_to is in its files: after the switch is durable. Rounds call this, never walog_complete. */
 void shard_complete(struct shard *sh, uint64_t complete_to);

@@ -487,7 +487,7 @@ static bool evict_some(struct back *b)
 		int64_t newest = share_newest(sh->share, s->tenant);
 		if (num_sat_sub(newest, s->t_newest_ms) < sh->store->opts.evict_idle_ms)
 			continue;
-		head_drop(h, slot, label_fingerprint(series_labels(s), s->tenant, sh->seed).lo);
+		shard_evict(sh, slot);
 		b->inactive++;
 		metric_add(M_SERIES_EVICTED, 1);
 		metric_gauge_add(M_SERIES_ACTIVE, -1);

@@ -152,6 +152,9 @@ struct cfile_unit {
 };
 void cfile_unit_init(struct cfile_unit *u);
 void cfile_unit_release(struct cfile_unit *u);
+/* Memory that only opening needs goes from one unit to another; both stay as they are. Whoever keeps
+ * many units needs it once. */
+void cfile_unit_hand(struct cfile_unit *from, struct cfile_unit *to);
 /* ERR_DAMAGED: eb names file and offset; the unit is then empty. */
 MUST_CHECK enum err cfile_unit_open(struct cfile_unit *u, const struct cfile *f,
     const struct cfile_extent *ext, const uint8_t *bytes, struct errbuf *eb);

@@ -65,6 +65,15 @@ void cfile_unit_release(struct cfile_unit *u)
 	memset(u, 0, sizeof(*u));
 }
 
+void cfile_unit_hand(struct cfile_unit *from, struct cfile_unit *to)
+{
+	if (!from->_zstd)
+		return;
+	cfile_zstd_free(to->_zstd);
+	to->_zstd = from->_zstd;
+	from->_zstd = NULL;
+}
+
 static bool columns_read(struct cfile_unit *u, struct wire_reader *r, uint32_t *count)
 {
 	uint64_t n = wire_varint(r), sum = 0;

@@ -1,14 +1,20 @@
 /*
  * select - the read path of one shard: cursors of core/seam/source.h over memory and files.
  *
- * A cursor takes the ids that match: of active series from the head's postings, of others from the catalog (on a worker; not asked while every series of the catalog is in memory).
- * Series are joined by label bytes: one that left memory and came back has several ids, the higher wins where both have a time.
- * Per series, oldest first: files by range and rank, frozen, live; a newer one wins where a time stands twice (storage README (8)). Units of files are read without waiting when they are in the
- * page cache, else on a worker (SOURCE_WAIT); ids go upwards, so a unit is loaded once per file and cursor.
- * Each series is taken within one slice: the list of files is compared with the shard's at every call, new ones are taken in, files are pinned while they are used.
+ * Which series there are, and under which ids, is told by storage/read/idchain; the files are read
+ * by storage/read/unitread. Per id, oldest first: files by range and rank, frozen, live; a newer
+ * one wins where a time stands twice (storage README (8)); of equal labels the higher id wins.
+ * Units of files are read without waiting when they are in the page cache, else on a worker
+ * (SOURCE_WAIT).
+ * (1) A series is what its ids held at one moment: that of the first look at it. When a unit has to
+ *     come from the disk then, the list of files stays pinned as it is and what memory holds is
+ *     copied: rounds, merges, evictions and new rows change nothing while it waits.
+ * (2) An id counts as done when its series has been given out, or has no samples in the range.
  *
  * Damaged units are skipped, counted and named in the cursor's warnings.
- * Thread: the shard's loop. Memory: readers hold one unit each, at most SELECT_UNITS_MAX in a cursor.
+ * Thread: the shard's loop.
+ * Memory: units of files, at most SELECT_UNITS_MAX and SELECT_BYTES_MAX in a cursor; the columns of
+ * one series.
  */
 #ifndef STORAGE_READ_SELECT_H
 #define STORAGE_READ_SELECT_H
@@ -17,6 +23,7 @@
 #include "storage/shard.h"
 
 #define SELECT_UNITS_MAX 512u
+#define SELECT_BYTES_MAX (16u << 20)
 
 /* Begins a cursor; out is closed by its close(), also while it waits. */
 MUST_CHECK enum err select_open(

@@ -8,7 +8,10 @@
 #include "storage/read/select.h"
 #include "storage/store_priv.h"
 
-#define EXTENTS_MIN 16u
+#define EXTENTS_MIN     16u
+#define UNIT_KEEP_BYTES (64u << 10)
+#define FILE_UNITS      4u  /* of one file that stay */
+#define FILE_WANTED     16u /* of one file that are fetched at once */
 
 void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64_t t_max_ms,
     void (*woken)(struct unitread *u))
@@ -20,24 +23,135 @@ void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64
 		.generation = UINT64_MAX };
 }
 
-static void unload(struct unitread *u, struct unitread_file *f)
+/* ---- units ---- */
+
+static bool is_full(const struct unitread *u, uint32_t len)
 {
-	if (f->unit_no != UINT32_MAX) {
-		cfile_unit_release(&f->unit);
-		cfile_unit_init(&f->unit);
-		f->unit_no = UINT32_MAX;
-	}
-	if (f->bytes.len)
-		u->loaded--;
-	buf_release(&f->bytes);
-	buf_init(&f->bytes);
+	if (!u->spare_units && u->units_count >= SELECT_UNITS_MAX)
+		return true;
+	return u->bytes && u->bytes + len > SELECT_BYTES_MAX;
 }
+
+/*
+ * Out of its file's list, spare from now. The memory stays for the next one, but for that of
+ * giants.
+ */
+static void unit_drop(struct unitread *u, struct unitread_unit *x)
+{
+	struct unitread_unit **at = &x->of->units;
+	CHECK(x->state != UNITREAD_SPARE);
+	while (*at != x)
+		at = &(*at)->next;
+	*at = x->next;
+	x->of->units_count--;
+	u->bytes -= x->ext.len;
+	if (x->bytes.cap > UNIT_KEEP_BYTES) {
+		buf_release(&x->bytes);
+		buf_init(&x->bytes);
+	}
+	x->state = UNITREAD_SPARE;
+	x->of = NULL;
+	x->next = u->spare_units;
+	u->spare_units = x;
+}
+
+/*
+ * The least recently used one that nobody waits for goes; false: all were used at or after the
+ * tick.
+ */
+static bool make_room(struct unitread *u, uint64_t before)
+{
+	struct unitread_unit *oldest = NULL;
+	for (size_t i = 0; i < u->units_count; i++) {
+		struct unitread_unit *x = u->units[i];
+		if (x->state != UNITREAD_SPARE && x->state != UNITREAD_WANTED && x->used < before &&
+		    (!oldest || x->used < oldest->used))
+			oldest = x;
+	}
+	if (oldest)
+		unit_drop(u, oldest);
+	return oldest;
+}
+
+static struct unitread_unit *unit_new(struct unitread *u)
+{
+	struct unitread_unit *x = u->spare_units;
+	if (x) {
+		u->spare_units = x->next;
+		return x;
+	}
+	if (u->units_count == u->units_cap) {
+		u->units_cap = u->units_cap ? 2 * u->units_cap : 16;
+		u->units = mem_array(u->units, u->units_cap, sizeof(*u->units));
+	}
+	x = u->units[u->units_count++] = mem_zalloc(sizeof(*x));
+	cfile_unit_init(&x->unit);
+	buf_init(&x->bytes);
+	return x;
+}
+
+/* Makes a place among the file's own units; those used at or after the tick stay. */
+static void file_trim(struct unitread *u, struct unitread_file *f, uint64_t before)
+{
+	while (f->units_count >= FILE_UNITS) {
+		struct unitread_unit *last = f->units;
+		while (last->next)
+			last = last->next;
+		if (last->state == UNITREAD_WANTED || last->used >= before)
+			return;
+		unit_drop(u, last);
+	}
+}
+
+/*
+ * A place for the bytes of a unit; NULL: no room, if what was used at or after the tick is to
+ * stay.
+ */
+static struct unitread_unit *unit_take(
+    struct unitread *u, struct unitread_file *f, const struct cfile_extent *e, uint64_t before)
+{
+	file_trim(u, f, before);
+	while (is_full(u, e->len)) {
+		if (!make_room(u, before))
+			return NULL;
+	}
+	struct unitread_unit *x = unit_new(u);
+	x->state = UNITREAD_WANTED;
+	x->of = f;
+	x->ext = *e;
+	x->used = ++u->tick;
+	x->err = ERR_OK;
+	x->next = f->units;
+	f->units = x;
+	f->units_count++;
+	u->bytes += e->len;
+	buf_clear(&x->bytes);
+	buf_reserve(&x->bytes, e->len);
+	return x;
+}
+
+/* The unit when it is there, first in its file's list from now. */
+static struct unitread_unit *unit_find(
+    struct unitread *u, struct unitread_file *f, const struct cfile_extent *e)
+{
+	struct unitread_unit **at = &f->units, *x;
+	while ((x = *at) && x->ext.unit != e->unit)
+		at = &x->next;
+	if (!x)
+		return NULL;
+	*at = x->next;
+	x->next = f->units;
+	f->units = x;
+	x->used = ++u->tick;
+	return x;
+}
+
+/* ---- files ---- */
 
 static void file_free(struct unitread *u, struct unitread_file *f)
 {
-	unload(u, f);
-	cfile_unit_release(&f->unit);
-	buf_release(&f->bytes);
+	while (f->units)
+		unit_drop(u, f->units);
 	shard_file_unpin(f->file);
 	mem_free(f);
 }
@@ -59,6 +173,12 @@ void unitread_release(struct unitread *u)
 	CHECK(!u->loading);
 	for (size_t i = 0; i < u->files_count; i++)
 		file_free(u, u->files[i]);
+	for (size_t i = 0; i < u->units_count; i++) {
+		cfile_unit_release(&u->units[i]->unit);
+		buf_release(&u->units[i]->bytes);
+		mem_free(u->units[i]);
+	}
+	mem_free(u->units);
 	mem_free(u->files);
 	mem_free(u->ext);
 	series_col_release(&u->spare);
@@ -104,9 +224,6 @@ void unitread_sync(struct unitread *u)
 		if (!uf) {
 			uf = mem_zalloc(sizeof(*uf));
 			uf->file = f;
-			uf->unit_no = uf->bad = UINT32_MAX;
-			cfile_unit_init(&uf->unit);
-			buf_init(&uf->bytes);
 			shard_file_pin(f);
 			if (cfile_salvaged(f->cfile) && u->warnings_count < UNITREAD_WARNINGS_MAX)
 				snprintf(u->warnings[u->warnings_count++], sizeof(u->warnings[0]),
@@ -140,20 +257,7 @@ static void read_failed(struct unitread *u, struct unitread_file *f, uint64_t of
 	warn(u, f, text);
 }
 
-static void make_room(struct unitread *u)
-{
-	while (u->loaded >= SELECT_UNITS_MAX) {
-		struct unitread_file *oldest = NULL;
-		for (size_t i = 0; i < u->files_count; i++) {
-			struct unitread_file *f = u->files[i];
-			if (f->bytes.len && !f->wanted && (!oldest || f->used < oldest->used))
-				oldest = f;
-		}
-		if (!oldest)
-			return;
-		unload(u, oldest);
-	}
-}
+/* ---- one unit ---- */
 
 enum have {
 	HAVE_YES,
@@ -161,70 +265,68 @@ enum have {
 	HAVE_WAIT
 };
 
-/* Opens a unit whose bytes are loaded. */
-static enum have open_unit(struct unitread *u, struct unitread_file *f, const struct cfile_extent *e)
+static enum have unit_open(struct unitread *u, struct unitread_unit *x)
 {
 	struct errbuf eb;
 	errbuf_init(&eb);
-	f->unit_no = UINT32_MAX;
-	if (cfile_unit_open(
-	        &f->unit, f->file->cfile, e, f->bytes.data + (e->off - f->bytes_off), &eb)) {
-		warn(u, f, eb.text);
-		f->bad = e->unit;
-		return HAVE_BAD;
-	}
-	f->unit_no = e->unit;
-	return HAVE_YES;
-}
-
-/* How much to load at once: the unit with all further ones of the series, which stand behind it. All of them: reading starts again with the first one after each load, and where every read is one
- * for a worker (file systems that cannot tell what is in memory) it would never come to the last. */
-static size_t span_of(const struct cfile_extent *e, size_t n)
-{
-	size_t len = e[0].len;
-	for (size_t i = 1; i < n; i++) {
-		if (e[i].off < e[i - 1].off)
-			break;
-		len = (size_t)(e[i].off + e[i].len - e[0].off);
-	}
-	return len;
-}
-
-/* Is the unit of e[0] open? If not, its bytes are looked for in what is loaded, then in the page cache, together with those of e[1..n). */
-static enum have have_unit(
-    struct unitread *u, struct unitread_file *f, const struct cfile_extent *e, size_t n)
-{
-	f->used = ++u->tick;
-	if (f->unit_no == e->unit)
+	if (u->opener && u->opener != x)
+		cfile_unit_hand(&u->opener->unit, &x->unit);
+	u->opener = x;
+	x->state = UNITREAD_OPEN;
+	if (!cfile_unit_open(&x->unit, x->of->file->cfile, &x->ext, x->bytes.data, &eb))
 		return HAVE_YES;
-	if (f->bad == e->unit)
-		return HAVE_BAD;
-	if (f->bytes.len && e->off >= f->bytes_off && e->off + e->len <= f->bytes_off + f->bytes.len)
-		return open_unit(u, f, e);
-	if (f->bytes.len)
-		u->loaded--;
-	else
-		make_room(u);
-	size_t len = span_of(e, n);
-	f->unit_no = UINT32_MAX; /* the unit borrows the bytes that go now */
-	buf_clear(&f->bytes);
-	buf_reserve(&f->bytes, len);
-	f->bytes_off = e->off;
-	enum err err = fsio_read_nowait(cfile_file(f->file->cfile), f->bytes.data, len, e->off);
-	if (err == ERR_AGAIN) {
-		f->want_len = len;
-		f->want_unit = e->unit;
-		f->wanted = true;
+	warn(u, x->of, eb.text);
+	x->state = UNITREAD_BAD;
+	return HAVE_BAD;
+}
+
+static enum have unit_read(struct unitread *u, struct unitread_unit *x)
+{
+	enum err err =
+	    fsio_read_nowait(cfile_file(x->of->file->cfile), x->bytes.data, x->ext.len, x->ext.off);
+	if (err == ERR_AGAIN)
 		return HAVE_WAIT;
+	if (!err)
+		return unit_open(u, x);
+	read_failed(u, x->of, x->ext.off, err);
+	x->state = UNITREAD_BAD;
+	return HAVE_BAD;
+}
+
+/* Opens the unit of an extent, from what is loaded or from the page cache. */
+static enum have have_unit(struct unitread *u, struct unitread_file *f,
+    const struct cfile_extent *e, struct unitread_unit **out)
+{
+	struct unitread_unit *x = *out = unit_find(u, f, e);
+	if (!x) {
+		*out = x = unit_take(u, f, e, UINT64_MAX);
+		CHECK(x);
 	}
-	if (err) {
-		read_failed(u, f, e->off, err);
-		f->bad = e->unit;
+	switch (x->state) {
+	case UNITREAD_OPEN:
+		return HAVE_YES;
+	case UNITREAD_BAD:
 		return HAVE_BAD;
+	case UNITREAD_LOADED:
+		return unit_open(u, x);
+	case UNITREAD_WANTED:
+		return unit_read(u, x);
+	case UNITREAD_SPARE:
+		break;
 	}
-	f->bytes.len = len;
-	u->loaded++;
-	return open_unit(u, f, e);
+	CHECK(!"a spare unit in a file's list");
+	return HAVE_BAD;
+}
+
+/* Where the units of an id stand: u->ext. */
+static size_t units_of(struct unitread *u, const struct unitread_file *f, uint32_t id)
+{
+	size_t n = cfile_find(f->file->cfile, id, u->ext, u->ext_cap);
+	if (n <= u->ext_cap)
+		return n;
+	u->ext_cap = n < EXTENTS_MIN ? EXTENTS_MIN : 2 * n;
+	u->ext = mem_array(u->ext, u->ext_cap, sizeof(*u->ext));
+	return cfile_find(f->file->cfile, id, u->ext, u->ext_cap);
 }
 
 /* ---- loading on a worker ---- */
@@ -232,11 +334,11 @@ static enum have have_unit(
 static void load_run(struct work_task *t)
 {
 	struct unitread *u = CONTAINER_OF(t, struct unitread, task);
-	for (size_t i = 0; i < u->files_count; i++) {
-		struct unitread_file *f = u->files[i];
-		if (f->wanted)
-			f->want_err = fsio_read_at(
-			    cfile_file(f->file->cfile), f->bytes.data, f->want_len, f->bytes_off);
+	for (size_t i = 0; i < u->units_count; i++) {
+		struct unitread_unit *x = u->units[i];
+		if (x->state == UNITREAD_WANTED)
+			x->err = fsio_read_at(
+			    cfile_file(x->of->file->cfile), x->bytes.data, x->ext.len, x->ext.off);
 	}
 }
 
@@ -244,25 +346,40 @@ static void load_done(struct work_task *t)
 {
 	struct unitread *u = CONTAINER_OF(t, struct unitread, task);
 	u->loading = false;
-	for (size_t i = 0; i < u->files_count; i++) {
-		struct unitread_file *f = u->files[i];
-		if (!f->wanted)
+	for (size_t i = 0; i < u->units_count; i++) {
+		struct unitread_unit *x = u->units[i];
+		if (x->state != UNITREAD_WANTED)
 			continue;
-		f->wanted = false;
-		if (f->want_err) {
-			read_failed(u, f, f->bytes_off, f->want_err);
-			f->bad = f->want_unit;
-			continue;
-		}
-		f->bytes.len = f->want_len;
-		u->loaded++;
+		x->state = x->err ? UNITREAD_BAD : UNITREAD_LOADED;
+		if (x->err)
+			read_failed(u, x->of, x->ext.off, x->err);
 	}
 	u->woken(u);
 }
 
-void unitread_load(struct unitread *u)
+/*
+ * Units of one id from a place on that are not there yet, as many as there is room for without
+ * those that this series needs, too: whatever was used since the tick. False: no more room.
+ */
+static bool want_id(struct unitread *u, uint32_t id, size_t file, size_t ext, uint64_t since)
+{
+	for (; file < u->files_count; file++, ext = 0) {
+		struct unitread_file *f = u->files[file];
+		size_t n = units_of(u, f, id);
+		for (unsigned wanted = 0; ext < n && wanted < FILE_WANTED; ext++, wanted++)
+			if (!unit_find(u, f, &u->ext[ext]) && !unit_take(u, f, &u->ext[ext], since))
+				return false;
+	}
+	return true;
+}
+
+void unitread_load(struct unitread *u, const uint32_t *ids, size_t count)
 {
 	CHECK(!u->loading);
+	uint64_t since = u->tick;
+	bool more = want_id(u, ids[0], u->at_file, u->at_ext, since);
+	for (size_t i = 1; i < count && more; i++)
+		more = want_id(u, ids[i], 0, 0, since);
 	u->loading = true;
 	metric_add(M_COLD_READS, 1);
 	u->task = (struct work_task){ .run = load_run, .done = load_done, .prio = WORK_READ };
@@ -305,15 +422,15 @@ void unitread_merge(struct unitread *u, struct series_col *acc, const struct ser
 }
 
 /* Decodes behind acc; when that is not in order, merges. */
-static void add_entry(struct unitread *u, struct unitread_file *f, const struct cfile_entry *e,
+static void add_entry(struct unitread *u, struct unitread_unit *x, const struct cfile_entry *e,
     struct series_col *acc)
 {
 	struct errbuf eb;
 	errbuf_init(&eb);
 	series_col_reserve(acc, e->count);
 	uint32_t from = acc->count;
-	if (cfile_unit_decode(&f->unit, e, acc->t_ms + from, acc->v + from, &eb)) {
-		warn(u, f, eb.text);
+	if (cfile_unit_decode(&x->unit, e, acc->t_ms + from, acc->v + from, &eb)) {
+		warn(u, x->of, eb.text);
 		return;
 	}
 	u->samples += e->count;
@@ -331,39 +448,33 @@ static void add_entry(struct unitread *u, struct unitread_file *f, const struct 
 	unitread_merge(u, acc, &u->piece);
 }
 
-/* Where the units of the series stand: u->ext. */
-static size_t units_of(struct unitread *u, const struct unitread_file *f, uint32_t id)
+void unitread_begin(struct unitread *u)
 {
-	size_t n = cfile_find(f->file->cfile, id, u->ext, u->ext_cap);
-	if (n <= u->ext_cap)
-		return n;
-	u->ext_cap = n < EXTENTS_MIN ? EXTENTS_MIN : 2 * n;
-	u->ext = mem_array(u->ext, u->ext_cap, sizeof(*u->ext));
-	return cfile_find(f->file->cfile, id, u->ext, u->ext_cap);
+	unitread_sync(u);
+	u->at_file = u->at_ext = 0;
 }
 
 bool unitread_series(struct unitread *u, uint32_t id, struct series_col *acc)
 {
-	bool wait = false;
-	acc->count = 0;
-	for (size_t i = 0; i < u->files_count; i++) {
-		struct unitread_file *f = u->files[i];
+	CHECK(!u->loading);
+	for (; u->at_file < u->files_count; u->at_file++, u->at_ext = 0) {
+		struct unitread_file *f = u->files[u->at_file];
 		size_t n = units_of(u, f, id);
-		for (size_t k = 0; k < n; k++) {
-			enum have h = have_unit(u, f, &u->ext[k], n - k);
-			if (h == HAVE_WAIT) {
-				wait = true;
-				break; /* one unit of a file at a time; the others of this series come after it */
-			}
-			if (h == HAVE_BAD || wait)
+		for (; u->at_ext < n; u->at_ext++) {
+			struct unitread_unit *x;
+			enum have h = have_unit(u, f, &u->ext[u->at_ext], &x);
+			if (h == HAVE_WAIT)
+				return false;
+			if (h == HAVE_BAD)
 				continue;
 			const struct cfile_entry *e;
-			size_t entries = cfile_unit_find(&f->unit, id, &e);
+			size_t entries = cfile_unit_find(&x->unit, id, &e);
 			for (size_t m = 0; m < entries; m++)
-				add_entry(u, f, &e[m], acc);
+				add_entry(u, x, &e[m], acc);
 		}
 	}
-	return !wait;
+	u->at_file = u->at_ext = 0;
+	return true;
 }
 
 bool unitread_has(const struct unitread *u, uint32_t id)

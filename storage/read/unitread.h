@@ -1,10 +1,21 @@
 /*
- * unitread - the files of a shard as one cursor reads them: which overlap, which unit of each is loaded, what still has to come from the disk.
+ * unitread - the files of a shard as one cursor reads them: which overlap, which units are loaded,
+ * what still has to come from the disk.
  *
- * unitread_sync() takes the shard's list of now (pins what is new, lets go what left). unitread_series() appends one id's samples of all files to a column, or says that it must wait:
- * then unitread_load() fetches on a worker and calls woken() on the loop; ask again from the start of the series.
+ * A series is read in one stretch. unitread_begin() takes the shard's list of now;
+ * unitread_series(), for each of its ids, oldest first, appends what the files hold. When a unit
+ * has to come from the disk it says so; unitread_load() fetches it on a worker, with as many of the
+ * units needed next as there is room for, and calls woken() on the loop. Then unitread_series()
+ * goes on where it stopped: nothing is read a second time, so a series comes to its end also where
+ * no read ever comes without waiting (tmpfs, overlayfs and NFS cannot tell what is in memory).
+ * (1) From unitread_begin to the end of the last id the list of files stays as it was, each file
+ *     pinned: files that come and go meanwhile are none of this series' business.
+ * (2) Some units of each file stay for the series behind it: ids go upwards, so a unit serves many,
+ *     and series with several ids go to and fro between as many. The least recently used goes. One
+ *     that is on its way counts as loaded.
  *
- * Thread: the shard's loop. Memory: at most SELECT_UNITS_MAX loaded units; the least recently used goes.
+ * Thread: the shard's loop.
+ * Memory: at most SELECT_UNITS_MAX units of together SELECT_BYTES_MAX bytes in files.
  */
 #ifndef STORAGE_READ_UNITREAD_H
 #define STORAGE_READ_UNITREAD_H
@@ -15,18 +26,28 @@
 
 #define UNITREAD_WARNINGS_MAX 4u
 
+enum unitread_state {
+	UNITREAD_SPARE,
+	UNITREAD_WANTED, /* its bytes are on their way from the disk */
+	UNITREAD_LOADED, /* not looked at yet */
+	UNITREAD_OPEN,
+	UNITREAD_BAD, /* damaged, told */
+};
+struct unitread_file;
+struct unitread_unit {
+	enum unitread_state state;
+	struct unitread_unit *next; /* of the same file, used before this one; or spare */
+	struct unitread_file *of;
+	struct cfile_extent ext;
+	uint64_t used; /* tick of the last use */
+	struct buf bytes;
+	struct cfile_unit unit; /* borrows bytes */
+	enum err err;           /* of loading */
+};
 struct unitread_file {
-	struct shard_file *file; /* pinned */
-	struct cfile_unit unit;
-	struct buf bytes; /* loaded: one unit, or all units of a series that has several; empty = none */
-	uint64_t bytes_off; /* where they stand in the file */
-	uint64_t used;      /* tick of the last use */
-	uint32_t unit_no;   /* opened; UINT32_MAX = none */
-	uint32_t bad;       /* number of a damaged unit; UINT32_MAX = none */
-	bool wanted;        /* bytes are on their way from the disk */
-	size_t want_len;
-	uint32_t want_unit;
-	enum err want_err;
+	struct shard_file *file;     /* pinned */
+	struct unitread_unit *units; /* last used first */
+	uint32_t units_count;
 };
 struct unitread {
 	struct shard *shard;
@@ -34,8 +55,14 @@ struct unitread {
 	struct unitread_file **files;
 	size_t files_count, files_cap;
 	uint64_t generation, tick;
-	size_t loaded;
-	struct cfile_extent *ext; /* of one series in one file */
+	struct unitread_unit **units; /* all there are, spare ones too */
+	size_t units_count, units_cap;
+	struct unitread_unit *spare_units;
+	struct unitread_unit *opener; /* has what opening needs */
+	size_t bytes;                 /* of units that are not spare */
+	/* where the id under way goes on */
+	size_t at_file, at_ext;
+	struct cfile_extent *ext; /* of one id in one file */
 	size_t ext_cap;
 	struct series_col spare, piece; /* for merging */
 	struct work_task task;
@@ -49,10 +76,17 @@ void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64
     void (*woken)(struct unitread *u));
 /* Not while loading. */
 void unitread_release(struct unitread *u);
+/* The shard's list of now: pins what is new, lets go what left. Not inside a series. */
 void unitread_sync(struct unitread *u);
-/* True: all there was is in acc (replaced). False: call unitread_load, and again after woken. */
+/* A series begins, with the list of now. */
+void unitread_begin(struct unitread *u);
+/*
+ * Samples of id, newer ones winning, behind or into what acc has. True: all there are. False:
+ * unitread_load, and after woken again, with the same id and acc.
+ */
 MUST_CHECK bool unitread_series(struct unitread *u, uint32_t id, struct series_col *acc);
-void unitread_load(struct unitread *u);
+/* ids[0] is the id under way, the others come after it in this series. */
+void unitread_load(struct unitread *u, const uint32_t *ids, size_t count);
 /* Does any file that overlaps hold samples of this id? */
 bool unitread_has(const struct unitread *u, uint32_t id);
 /* Merges newer into acc, newer winning; the plain append when it lies behind. */
