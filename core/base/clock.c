@@ -103,11 +103,6 @@ bool clock_is_test(void)
 
 /* ---- all three ---- */
 
-bool clock_is_real(void)
-{
-	return !clock_is_fake() && !clock_is_test();
-}
-
 int64_t clock_wall_ms(void)
 {
 	if (UNLIKELY(clock_is_fake()))

@@ -37,6 +37,5 @@ bool clock_is_fake(void);
 /* ERR_IO, ERR_MALFORMED: no such file, or not of this form. */
 MUST_CHECK enum err clock_test_open(const char *path, struct errbuf *eb);
 bool clock_is_test(void);
-bool clock_is_real(void); /* neither of the two */
 
 #endif

@@ -1,0 +1,190 @@
+#include "core/base/clockwatch.h"
+
+#include <pthread.h>
+
+#include "core/base/arena.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "core/base/num.h"
+
+#define DRIFT_MS 1000 /* less is followed in silence */
+
+struct votes {
+	uint32_t agree, disagree;
+};
+struct clockwatch {
+	pthread_mutex_t lock;   /* of all that is below */
+	uint32_t state;         /* enum clockwatch_state; read without the lock */
+	int64_t offset_ms;      /* wall - monotonic, as last seen; read without the lock */
+	int64_t believed_ms;    /* wall - monotonic of trusted time */
+	bool ahead;             /* the clock may be ahead of the world */
+	struct votes now, last; /* in DOUBT */
+	uint64_t votes_ns;      /* when `now` began */
+};
+
+static const char *const words[] = {
+	[CLOCKWATCH_SURE] = "sure", [CLOCKWATCH_OPEN] = "open", [CLOCKWATCH_DOUBT] = "in_doubt"
+};
+
+static int64_t mono_ms(struct clockwatch_now now)
+{
+	return (int64_t)(now.mono_ns / 1000000u);
+}
+
+static enum clockwatch_state state_of(const struct clockwatch *w)
+{
+	return (enum clockwatch_state)__atomic_load_n(&w->state, __ATOMIC_RELAXED);
+}
+
+struct clockwatch *clockwatch_create(struct clockwatch_now now)
+{
+	struct clockwatch *w = mem_zalloc(sizeof(*w));
+	CHECK(!pthread_mutex_init(&w->lock, NULL));
+	w->state = CLOCKWATCH_OPEN;
+	w->offset_ms = w->believed_ms = num_sat_sub(now.wall_ms, mono_ms(now));
+	return w;
+}
+
+void clockwatch_free(struct clockwatch *w)
+{
+	if (!w)
+		return;
+	if (w->state == CLOCKWATCH_DOUBT)
+		metric_gauge_add(M_CLOCK_IN_DOUBT, -1);
+	pthread_mutex_destroy(&w->lock);
+	mem_free(w);
+}
+
+/* ---- with the lock held ---- */
+
+static void votes_clear(struct clockwatch *w, uint64_t now_ns)
+{
+	w->now = w->last = (struct votes){ 0 };
+	w->votes_ns = now_ns;
+}
+
+static void votes_age(struct clockwatch *w, uint64_t now_ns)
+{
+	uint64_t passed = now_ns - w->votes_ns, every = CLOCKWATCH_VOTES_MS * UINT64_C(1000000);
+	if (now_ns < w->votes_ns || passed < every)
+		return;
+	w->last = passed < 2 * every ? w->now : (struct votes){ 0 };
+	w->now = (struct votes){ 0 };
+	w->votes_ns = now_ns;
+}
+
+static void move(struct clockwatch *w, enum clockwatch_state to, struct clockwatch_now now,
+    const char *why, int64_t by_ms)
+{
+	enum clockwatch_state from = state_of(w);
+	if (to == CLOCKWATCH_SURE) {
+		w->believed_ms = w->offset_ms;
+		w->ahead = false;
+	}
+	if (from == to)
+		return;
+	__atomic_store_n(&w->state, (uint32_t)to, __ATOMIC_RELAXED);
+	votes_clear(w, now.mono_ns);
+	if (to == CLOCKWATCH_DOUBT) {
+		metric_gauge_add(M_CLOCK_IN_DOUBT, 1);
+		LOG_WARN("clock_in_doubt",
+		    "why=\"%s\" by_s=%lld meanwhile=\"nothing is deleted, samples of any time are taken\"",
+		    why, (long long)(by_ms / 1000));
+	} else {
+		if (from == CLOCKWATCH_DOUBT)
+			metric_gauge_add(M_CLOCK_IN_DOUBT, -1);
+		LOG_INFO("clock", "state=%s was=%s why=\"%s\"", words[to], words[from], why);
+	}
+}
+
+static void step(struct clockwatch *w, struct clockwatch_now now)
+{
+	int64_t offset = num_sat_sub(now.wall_ms, mono_ms(now));
+	int64_t by = num_sat_sub(offset, w->offset_ms);
+	if (by <= DRIFT_MS && by >= -DRIFT_MS)
+		return;
+	__atomic_store_n(&w->offset_ms, offset, __ATOMIC_RELAXED);
+	if (by > CLOCKWATCH_STEP_MS || by < -CLOCKWATCH_STEP_MS) {
+		move(w, CLOCKWATCH_DOUBT, now, "it stepped against the monotonic clock", by);
+		votes_clear(w, now.mono_ns);
+		w->ahead = offset > w->believed_ms;
+	} else if ((by > CLOCKWATCH_NUDGE_MS || by < -CLOCKWATCH_NUDGE_MS) &&
+	    state_of(w) == CLOCKWATCH_SURE) {
+		move(w, CLOCKWATCH_OPEN, now, "it stepped a little", by);
+	} else if (state_of(w) == CLOCKWATCH_SURE) {
+		w->believed_ms = offset;
+	}
+}
+
+static void hear(struct clockwatch *w, struct clockwatch_now now, const struct clockwatch_heard *heard)
+{
+	int64_t by = num_sat_sub(heard->t_newest_ms, now.wall_ms);
+	enum clockwatch_state state = state_of(w);
+	bool ahead = w->ahead || heard->clock_refuses;
+	bool disagrees =
+	    !heard->agrees && (by > CLOCKWATCH_AGREE_MS || (by < -CLOCKWATCH_STEP_MS && ahead));
+	if (state == CLOCKWATCH_SURE || (!heard->agrees && !disagrees))
+		return;
+	if (state == CLOCKWATCH_OPEN && disagrees) {
+		move(w, CLOCKWATCH_DOUBT, now, "samples that arrive disagree", -by);
+		w->ahead = by < 0;
+	}
+	votes_age(w, now.mono_ns);
+	w->now.agree += heard->agrees;
+	w->now.disagree += disagrees;
+	if (heard->agrees &&
+	    (state == CLOCKWATCH_OPEN ||
+	        w->now.agree + w->last.agree > w->now.disagree + w->last.disagree))
+		move(w, CLOCKWATCH_SURE, now, "samples that arrive agree", 0);
+}
+
+/* ---- public ---- */
+
+void clockwatch_start(
+    struct clockwatch *w, struct clockwatch_now now, int64_t t_senders_ms, int64_t t_any_ms)
+{
+	pthread_mutex_lock(&w->lock);
+	w->offset_ms = w->believed_ms = num_sat_sub(now.wall_ms, mono_ms(now));
+	votes_clear(w, now.mono_ns);
+	int64_t ahead = t_any_ms == INT64_MIN ? 0 : num_sat_sub(now.wall_ms, t_any_ms);
+	w->ahead = t_senders_ms != INT64_MIN &&
+	    num_sat_sub(now.wall_ms, t_senders_ms) > CLOCKWATCH_STEP_MS;
+	if (ahead > 0)
+		w->believed_ms = num_sat_sub(w->believed_ms, ahead);
+	if (ahead < -CLOCKWATCH_STEP_MS)
+		move(w, CLOCKWATCH_DOUBT, now, "it is behind the newest stored sample", ahead);
+	pthread_mutex_unlock(&w->lock);
+}
+
+enum clockwatch_state clockwatch_look(struct clockwatch *w, struct clockwatch_now now)
+{
+	int64_t by = num_sat_sub(num_sat_sub(now.wall_ms, mono_ms(now)),
+	    __atomic_load_n(&w->offset_ms, __ATOMIC_RELAXED));
+	if (LIKELY(by <= DRIFT_MS && by >= -DRIFT_MS))
+		return state_of(w);
+	pthread_mutex_lock(&w->lock);
+	step(w, now);
+	pthread_mutex_unlock(&w->lock);
+	return state_of(w);
+}
+
+enum clockwatch_state clockwatch_hear(
+    struct clockwatch *w, struct clockwatch_now now, const struct clockwatch_heard *heard)
+{
+	pthread_mutex_lock(&w->lock);
+	step(w, now);
+	if (heard->t_newest_ms != INT64_MIN)
+		hear(w, now, heard);
+	pthread_mutex_unlock(&w->lock);
+	return state_of(w);
+}
+
+int64_t clockwatch_trusted_ms(struct clockwatch *w, struct clockwatch_now now)
+{
+	pthread_mutex_lock(&w->lock);
+	step(w, now);
+	bool sure = state_of(w) == CLOCKWATCH_SURE;
+	int64_t t = num_sat_add(w->believed_ms, mono_ms(now));
+	pthread_mutex_unlock(&w->lock);
+	return sure || t > now.wall_ms ? now.wall_ms : t;
+}
