@@ -5,7 +5,7 @@
  *   offset  size  header
  *   0       8     magic "KYMOCF01"
  *   8       2     version (1)
- *   10      1     flags: CFILE_SEALED
+ *   10      1     flags: CFILE_SEALED, CFILE_OWN
  *   11      1     bit set of sample kinds inside (bit 0 float, bit 1 histogram: none yet)
  *   12      4     shard
  *   16      8     start of the range in ms, inclusive: the base of all times in the file
@@ -61,6 +61,7 @@
 
 #define CFILE_SEALED     1u /* whole ranges, best codec */
 #define CFILE_LABELS_ALL 2u /* the labels of all its series are inside */
+#define CFILE_OWN        4u /* samples of the server's own metrics only */
 
 #define CFILE_UNIT_TARGET      (16u << 10) /* a unit is closed when its payload has reached this */
 #define CFILE_UNIT_ENTRIES_MAX 512u

@@ -99,7 +99,7 @@ void cfile_header_put(uint8_t *p, const struct cfile_meta *m, uint64_t salt)
 	memset(p, 0, CFILE_HEADER);
 	memcpy(p, CFILE_MAGIC, 8);
 	wire_store16(p + 8, CFILE_VERSION);
-	p[10] = (uint8_t)(m->flags & CFILE_SEALED);
+	p[10] = (uint8_t)(m->flags & (CFILE_SEALED | CFILE_OWN));
 	p[11] = 1u << SAMPLE_FLOAT;
 	wire_store32(p + 12, m->shard);
 	wire_store64(p + 16, (uint64_t)m->start_ms);
@@ -130,7 +130,7 @@ enum err cfile_writer_create(
 	w->io = io;
 	memcpy(w->name, name, strlen(name) + 1);
 	w->meta = *m;
-	w->meta.flags &= CFILE_SEALED;
+	w->meta.flags &= CFILE_SEALED | CFILE_OWN;
 	w->stats.t_min_ms = INT64_MAX;
 	w->stats.t_max_ms = INT64_MIN;
 	w->keys = mem_array(NULL, CFILE_UNIT_ENTRIES_MAX, sizeof(*w->keys));

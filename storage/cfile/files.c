@@ -10,7 +10,9 @@
 
 #define TMP_NAME      FILES_NAME ".tmp"
 #define PREV_TMP_NAME FILES_PREV ".tmp"
-#define FIRST_LINE    "kymo-files 1\n"
+#define FIRST_LINE    "kymo-files 2\n"
+#define FIRST_LINE_1  "kymo-files 1\n" /* as long as FIRST_LINE */
+#define TEXT_VERSION  2u
 #define FIRST_WORD    "kymo-files "
 #define CRC_LINE      13u /* "crc 89abcdef\n" */
 #define FIELDS_MAX    11u
@@ -20,7 +22,9 @@
 
 void files_init(struct files *fs, uint32_t shard)
 {
-	*fs = (struct files){ .shard = shard, .next_number = 1, .next_rank = 1 };
+	*fs = (struct files){
+		.version = TEXT_VERSION, .shard = shard, .next_number = 1, .next_rank = 1
+	};
 }
 
 void files_release(struct files *fs)
@@ -28,6 +32,7 @@ void files_release(struct files *fs)
 	for (size_t i = 0; i < fs->tombstones_count; i++)
 		mem_free(fs->tombstones[i]);
 	mem_free(fs->tombstones);
+	mem_free(fs->newest);
 	mem_free(fs->entries);
 	memset(fs, 0, sizeof(*fs));
 }
@@ -41,9 +46,26 @@ static void tombstone_add(struct files *fs, const char *line, size_t len)
 	fs->tombstones[fs->tombstones_count++] = copy;
 }
 
+void files_newest_clear(struct files *fs)
+{
+	fs->newest_count = 0;
+}
+
+void files_newest_add(struct files *fs, uint32_t tenant, bool own, int64_t t_ms)
+{
+	fs->newest = mem_array(fs->newest, fs->newest_count + 1, sizeof(*fs->newest));
+	fs->newest[fs->newest_count++] =
+	    (struct files_newest){ .tenant = tenant, .own = own, .t_ms = t_ms };
+}
+
 void files_copy(struct files *to, const struct files *from)
 {
 	*to = *from;
+	to->newest = NULL;
+	to->newest_count = 0;
+	for (size_t i = 0; i < from->newest_count; i++)
+		files_newest_add(
+		    to, from->newest[i].tenant, from->newest[i].own, from->newest[i].t_ms);
 	to->cap = from->count;
 	to->entries = NULL;
 	if (from->count) {
@@ -132,6 +154,9 @@ void files_format(const struct files *fs, struct buf *out)
 		    e->name, e->meta.start_ms, e->meta.end_ms, e->meta.rank, e->meta.flags,
 		    e->size_bytes, e->samples, e->series, e->t_min_ms, e->t_max_ms);
 	}
+	for (size_t i = 0; i < fs->newest_count; i++)
+		buf_printf(out, "newest %" PRIu32 " %" PRIu32 " %" PRId64 "\n",
+		    fs->newest[i].tenant, fs->newest[i].own, fs->newest[i].t_ms);
 	for (size_t i = 0; i < fs->tombstones_count; i++)
 		buf_printf(out, "tombstone %s\n", fs->tombstones[i]);
 	buf_printf(out, "crc %08" PRIx32 "\n", crc32c(0, out->data + begin, out->len - begin));
@@ -209,6 +234,17 @@ static bool entry_parse(struct files *fs, const struct field *f)
 	return true;
 }
 
+static bool newest_parse(struct files *fs, const struct field *f)
+{
+	uint32_t tenant, own;
+	int64_t t_ms;
+	if (!field_u32(&f[1], &tenant) || !field_u32(&f[2], &own) || own > 1 ||
+	    !field_i64(&f[3], &t_ms))
+		return false;
+	files_newest_add(fs, tenant, own != 0, t_ms);
+	return true;
+}
+
 #define TOMBSTONE "tombstone "
 
 static bool line_parse(struct files *fs, const char *line, size_t len)
@@ -222,6 +258,8 @@ static bool line_parse(struct files *fs, const char *line, size_t len)
 	size_t count = fields_split(line, len, f);
 	if (count == FIELDS_MAX)
 		return field_is(&f[0], "file") && entry_parse(fs, f);
+	if (count == 4)
+		return field_is(&f[0], "newest") && newest_parse(fs, f);
 	if (count != 2)
 		return false;
 	if (field_is(&f[0], "shard"))
@@ -253,10 +291,12 @@ enum err files_parse(const uint8_t *data, size_t len, struct files *fs, struct e
 	if (!crc_good(text, len) || len < at + CRC_LINE ||
 	    memcmp(text, FIRST_WORD, strlen(FIRST_WORD)) != 0)
 		return errbuf_set(eb, ERR_DAMAGED, "%s: wrong checksum", FILES_NAME);
-	if (memcmp(text, FIRST_LINE, at) != 0)
+	bool first = memcmp(text, FIRST_LINE_1, at) == 0;
+	if (!first && memcmp(text, FIRST_LINE, at) != 0)
 		return errbuf_set(eb, ERR_UNSUPPORTED, "%s: written by a later version", FILES_NAME);
 	struct files made;
 	files_init(&made, 0);
+	made.version = first ? 1 : TEXT_VERSION;
 	size_t end = len - CRC_LINE, number = 1;
 	while (at < end) {
 		const char *newline = memchr(text + at, '\n', end - at);

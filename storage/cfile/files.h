@@ -1,7 +1,7 @@
 /*
  * files - a shard's list of files: FILES, and FILES.prev, the one before it. One text file, replaced whole.
  *
- *   kymo-files 1
+ *   kymo-files 2                               (1 is read too: it has no newest)
  *   shard 3
  *   generation 17
  *   complete_to 1234
@@ -9,6 +9,7 @@
  *   next_number 1235
  *   next_rank 42
  *   file NAME start_ms end_ms rank flags size samples series t_min_ms t_max_ms
+ *   newest TENANT OWN t_ms                     newest accepted time of a class of samples (storage/newest.h); OWN is 1 or 0
  *   tombstone ...                              (reserved; lines are kept as they are)
  *   crc 89abcdef                               crc32c, hex, of all bytes before this line
  *
@@ -37,7 +38,12 @@ struct files_entry {
 	uint32_t series;
 	int64_t t_min_ms, t_max_ms;
 };
+struct files_newest {
+	uint32_t tenant, own;
+	int64_t t_ms;
+};
 struct files {
+	uint32_t version; /* of the text it was parsed from; what is written is always the last one */
 	uint32_t shard;
 	uint64_t generation;  /* one more with each switch */
 	uint64_t complete_to; /* every row and definition at a number <= this is in the files */
@@ -46,6 +52,8 @@ struct files {
 	uint32_t next_id;            /* series ids below this are taken */
 	struct files_entry *entries; /* by start_ms, then rank */
 	size_t count, cap;
+	struct files_newest *newest;
+	size_t newest_count;
 	char **tombstones; /* reserved: lines without the newline */
 	size_t tombstones_count;
 };
@@ -57,6 +65,8 @@ void files_add(struct files *fs, const struct files_entry *e);
 /* Entry for a finished file. */
 struct files_entry files_entry_of(
     const char *name, const struct cfile_meta *m, const struct cfile_stats *st);
+void files_newest_clear(struct files *fs);
+void files_newest_add(struct files *fs, uint32_t tenant, bool own, int64_t t_ms);
 bool files_del(struct files *fs, const char *name); /* false: not there */
 const struct files_entry *files_get(const struct files *fs, const char *name);
 

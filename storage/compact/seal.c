@@ -238,10 +238,11 @@ static void inputs_close(struct seal *s)
 static void output_meta(const struct seal_opts *o, struct cfile_meta *m)
 {
 	*m = *cfile_meta(o->inputs[0]);
-	m->flags = CFILE_SEALED;
+	m->flags = CFILE_SEALED | (m->flags & CFILE_OWN);
 	for (size_t i = 1; i < o->inputs_count; i++) {
 		const struct cfile_meta *in = cfile_meta(o->inputs[i]);
 		CHECK(in->shard == m->shard);
+		m->flags &= ~(~in->flags & CFILE_OWN);
 		m->start_ms = in->start_ms < m->start_ms ? in->start_ms : m->start_ms;
 		m->end_ms = in->end_ms > m->end_ms ? in->end_ms : m->end_ms;
 		m->rank = in->rank > m->rank ? in->rank : m->rank;

@@ -6,6 +6,7 @@
  * (2) Every series of the output gets its labels: from the definitions in the inputs, else from labels_of. Definitions without samples in the inputs are carried too (a round file may define a series whose samples are in another range).
  * (3) A damaged unit of an input is skipped and counted: the rest is merged. The caller keeps (sets aside) inputs when damage_units > 0.
  * (4) A series whose labels nobody knows is kept, without a definition, and counted; CFILE_LABELS_ALL is set only when there is none.
+ * (5) The output is CFILE_OWN when all inputs are.
  *
  * Streaming: memory is one unit per input, the samples of one series, and one unit of output. Thread: a worker.
  */

@@ -156,6 +156,21 @@ void walrec_tomb(struct walrec_writer *w, const void *data, size_t len)
 	wire_put_lenbytes(w->buf, data, len);
 }
 
+void walrec_own(struct walrec_writer *w)
+{
+	CHECK(w->_group_at);
+	buf_add_u8(w->buf, WALREC_OWN);
+}
+
+void walrec_newest(struct walrec_writer *w, uint32_t tenant, bool own, int64_t t_ms)
+{
+	CHECK(w->_group_at);
+	buf_add_u8(w->buf, WALREC_NEWEST);
+	wire_put_varint(w->buf, tenant);
+	buf_add_u8(w->buf, own);
+	wire_put_varint(w->buf, zigzag((uint64_t)t_ms));
+}
+
 void walrec_end(struct walrec_writer *w)
 {
 	group_close(w);
@@ -170,7 +185,8 @@ void walrec_groups_init(struct walrec_groups *it, const void *payload, size_t le
 	*it = (struct walrec_groups){ .p = p, .end = p + len };
 	if (len == 0)
 		return; /* a mark */
-	if (*it->p++ != WALREC_VERSION)
+	it->version = *it->p++;
+	if (it->version != WALREC_VERSION && it->version != WALREC_VERSION_NO_NEWEST)
 		it->err = ERR_UNSUPPORTED;
 }
 
@@ -188,9 +204,11 @@ bool walrec_groups_next(struct walrec_groups *it, struct walrec_group *out)
 		it->err = ERR_MALFORMED;
 		return false;
 	}
-	*out = (struct walrec_group){
-		.shard = (uint32_t)shard, .number = number, .records = records, .records_len = len
-	};
+	*out = (struct walrec_group){ .shard = (uint32_t)shard,
+		.number = number,
+		.records = records,
+		.records_len = len,
+		.version = it->version };
 	it->p = r.p;
 	return true;
 }
@@ -325,6 +343,14 @@ static const uint8_t *bytes_get(struct wire_reader *w, size_t *len)
 	return p;
 }
 
+static bool own_get(struct wire_reader *w)
+{
+	uint8_t own = wire_u8(w);
+	if (own > 1)
+		w->bad = true;
+	return own != 0;
+}
+
 bool walrec_next(struct walrec_reader *r, struct walrec_record *out)
 {
 	if (r->err || r->p == r->end)
@@ -351,6 +377,13 @@ bool walrec_next(struct walrec_reader *r, struct walrec_record *out)
 		break;
 	case WALREC_TOMB:
 		out->bytes = bytes_get(&w, &out->bytes_len);
+		break;
+	case WALREC_OWN:
+		break;
+	case WALREC_NEWEST:
+		out->tenant = u32_get(&w);
+		out->own = own_get(&w);
+		out->newest_ms = (int64_t)unzigzag(wire_varint(&w));
 		break;
 	default: /* a later format: what it says must not be passed over */
 		e = ERR_UNSUPPORTED;

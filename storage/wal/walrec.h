@@ -1,12 +1,14 @@
 /*
  * walrec - the payload of a log frame: the groups of one loop for one request.
  *
- *   payload  version(1)=1  group*
+ *   payload  version(1)=2  group*                                           (1 is read too: it has no own and newest)
  *   group    tag(1)=1  varint(shard)  varint(number)  u32(length of the records that follow)  record*
  *   def      tag(1)=2  varint(id)  varint(tenant)  varint(n) labels[n]
  *   rows     tag(1)=3  kind(1)=0  varint(count)  id runs  time runs  values[8 * count] (little endian doubles)
  *   meta     tag(1)=4  varint(tenant)  type(1)  3 x { varint(n) bytes[n] }   (family, help, unit)
  *   tomb     tag(1)=5  varint(n) bytes[n]                                    (a deletion; reserved, opaque here)
+ *   own      tag(1)=6                                                        (the rows that follow in this group are the server's own)
+ *   newest   tag(1)=7  varint(tenant)  own(1)  zigzag(t_ms)                    (the newest accepted time of the class is at least t_ms)
  *   run      zigzag(first - what the run before would have had next)  varint(length << 1 | stepped)  [zigzag(step - usual step)]
  * Ids and times are arithmetic runs; the usual step of ids is 1, that of times 0. So a request of known series costs 8 bytes a
  * row plus a few bytes, and one series loaded with many samples costs the same. Random ids cost about 2-3 bytes more.
@@ -28,7 +30,8 @@
 #include "core/base/err.h"
 #include "core/base/wire.h"
 
-#define WALREC_VERSION 1u
+#define WALREC_VERSION           2u
+#define WALREC_VERSION_NO_NEWEST 1u /* newest times of such payloads stand in their rows */
 #define WALREC_SHARDS_MAX                                                                          \
  4096u /* shard numbers are below this; a bound for tables made from hostile bytes */
 #define WALREC_ROWS_MAX 65536u /* rows of one walrec_rows call: at most 1.7 MiB */
@@ -42,7 +45,9 @@ enum walrec_tag {
 	WALREC_DEF = 2,
 	WALREC_ROWS = 3,
 	WALREC_META = 4,
-	WALREC_TOMB = 5
+	WALREC_TOMB = 5,
+	WALREC_OWN = 6,
+	WALREC_NEWEST = 7
 };
 enum walrec_kind {
 	WALREC_FLOAT = 0
@@ -70,6 +75,8 @@ struct walrec_meta {
 };
 void walrec_meta(struct walrec_writer *w, const struct walrec_meta *m);
 void walrec_tomb(struct walrec_writer *w, const void *data, size_t len);
+void walrec_own(struct walrec_writer *w);
+void walrec_newest(struct walrec_writer *w, uint32_t tenant, bool own, int64_t t_ms);
 /* Closes the last group. The payload is complete. */
 void walrec_end(struct walrec_writer *w);
 /* Is the payload so long that the rest should go into a new frame? Ask after each record, see (1). */
@@ -84,9 +91,11 @@ struct walrec_group {
 	uint64_t number;
 	const uint8_t *records;
 	size_t records_len;
+	uint8_t version; /* of the payload */
 };
 struct walrec_groups {
 	const uint8_t *p, *end;
+	uint8_t version;
 	enum err err; /* why it ended: ERR_OK at the end of the payload */
 };
 void walrec_groups_init(struct walrec_groups *it, const void *payload, size_t len);
@@ -95,7 +104,7 @@ bool walrec_groups_next(struct walrec_groups *it, struct walrec_group *out);
 /* ---- Records of a group ---- */
 struct walrec_record {
 	enum walrec_tag tag;
-	/* def */
+	/* def; newest: tenant */
 	uint32_t id, tenant;
 	const uint8_t *bytes; /* def: labels; tomb: what was given */
 	size_t bytes_len;
@@ -105,6 +114,9 @@ struct walrec_record {
 	const int64_t *t_ms;
 	const double *v;
 	struct walrec_meta meta;
+	/* newest */
+	bool own;
+	int64_t newest_ms;
 };
 struct walrec_reader {
 	const uint8_t *p, *end;

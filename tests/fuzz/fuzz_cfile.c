@@ -96,17 +96,23 @@ static void file_make(struct buf *b, uint32_t magic, const uint8_t *data, size_t
 	buf_add(b, fixed, sizeof(fixed));
 }
 
-static void list(const uint8_t *data, size_t size)
+static void list_of(const char *first_line, const uint8_t *data, size_t size)
 {
 	struct buf b;
 	struct files fs;
 	buf_init(&b);
-	buf_add_str(&b, "kymo-files 1\n");
+	buf_add_str(&b, first_line);
 	buf_add(&b, data, size);
 	buf_printf(&b, "crc %08" PRIx32 "\n", crc32c(0, b.data, b.len));
 	if (files_parse(b.data, b.len, &fs, NULL) == ERR_OK)
 		files_release(&fs);
 	buf_release(&b);
+}
+
+static void list(const uint8_t *data, size_t size)
+{
+	list_of("kymo-files 1\n", data, size);
+	list_of("kymo-files 2\n", data, size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -19,6 +19,12 @@ static void again(struct walrec_writer *w, const struct walrec_record *rec)
 	case WALREC_TOMB:
 		walrec_tomb(w, rec->bytes, rec->bytes_len);
 		break;
+	case WALREC_OWN:
+		walrec_own(w);
+		break;
+	case WALREC_NEWEST:
+		walrec_newest(w, rec->tenant, rec->own, rec->newest_ms);
+		break;
 	case WALREC_GROUP:
 		abort(); /* no record */
 	}

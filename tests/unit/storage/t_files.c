@@ -75,6 +75,9 @@ static void made_up(struct files *fs, unsigned count)
 		cfile_name(&e.meta, e.name);
 		files_add(fs, &e);
 	}
+	files_newest_add(fs, 0, false, START);
+	files_newest_add(fs, 0, true, INT64_MIN);
+	files_newest_add(fs, UINT32_MAX, false, INT64_MAX);
 }
 
 static void text_form(void)
@@ -87,7 +90,10 @@ static void text_form(void)
 	buf_init(&text);
 	files_format(&fs, &text);
 	TAP_OK(files_parse(text.data, text.len, &back, &eb) == ERR_OK);
-	tap_ok(same_list(&fs, &back), "a list comes back from its text");
+	tap_ok(same_list(&fs, &back) && back.version == 2, "a list comes back from its text");
+	TAP_OK(back.newest_count == 3 && back.newest[1].own && back.newest[1].t_ms == INT64_MIN &&
+	    !back.newest[2].own && back.newest[2].tenant == UINT32_MAX &&
+	    back.newest[2].t_ms == INT64_MAX);
 	files_copy(&copy, &fs);
 	tap_ok(same_list(&fs, &copy), "a copy is equal");
 	bool sorted = true;
@@ -125,7 +131,8 @@ static void text_form(void)
 		"kymo-files 1\nfile x 5 5 1 0 1 1 1 0 0\n",
 		"kymo-files 1\nfile x 0 5 1 0 1 1 1 0\n", "kymo-files 1\nnext_id 4294967296\n",
 		"kymo-files 1\nfile x 0 5 1 0 1 1 1 0 0\nfile x 0 5 1 0 1 1 1 0 0\n",
-		"kymo-files 1\n\n" };
+		"kymo-files 1\n\n", "kymo-files 2\nnewest 0 2 5\n", "kymo-files 2\nnewest 0 1\n",
+		"kymo-files 2\nnewest 4294967296 1 5\n", "kymo-files 2\nnewer 0 1 5\n" };
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		buf_clear(&text);
 		buf_add_str(&text, bad[i]);
@@ -134,13 +141,14 @@ static void text_form(void)
 		    "refused: line 2 of bad list %zu", i);
 	}
 	buf_clear(&text);
-	buf_add_str(&text, "kymo-files 2\nnew\n");
+	buf_add_str(&text, "kymo-files 3\nnew\n");
 	buf_printf(&text, "crc %08" PRIx32 "\n", crc32c(0, text.data, text.len));
 	TAP_OK(files_parse(text.data, text.len, &back, NULL) == ERR_UNSUPPORTED);
 	buf_clear(&text);
 	buf_add_str(&text, "kymo-files 1\nshard 2\ntombstone 1 2 {a=\"b c\"}\n");
 	buf_printf(&text, "crc %08" PRIx32 "\n", crc32c(0, text.data, text.len));
-	TAP_OK(files_parse(text.data, text.len, &back, NULL) == ERR_OK && back.tombstones_count == 1);
+	TAP_OK(files_parse(text.data, text.len, &back, NULL) == ERR_OK &&
+	    back.tombstones_count == 1 && back.version == 1);
 	files_copy(&copy, &back);
 	tap_ok(same_list(&back, &copy) && strcmp(copy.tombstones[0], "1 2 {a=\"b c\"}") == 0,
 	    "tombstone lines are kept as they are");

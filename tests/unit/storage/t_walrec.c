@@ -144,6 +144,9 @@ static void build_all_kinds(struct buf *b)
 	    &(struct walrec_meta){
 	        .tenant = 4, .type = 3, .family = "f", .family_len = 1, .help = "help", .help_len = 4 });
 	walrec_tomb(&w, "grave", 5);
+	walrec_own(&w);
+	walrec_newest(&w, 7, true, -1);
+	walrec_newest(&w, UINT32_MAX, false, INT64_MAX);
 	walrec_group(&w, 5, 6);
 	walrec_end(&w);
 }
@@ -160,7 +163,7 @@ static void all_kinds(void)
 	while (n < 4 && walrec_groups_next(&it, &g[n]))
 		n++;
 	tap_is_u64(n, 3, "three groups are found without looking into them");
-	TAP_OK(!it.err);
+	TAP_OK(!it.err && g[2].version == WALREC_VERSION);
 	struct walrec_reader r;
 	struct walrec_record rec;
 	walrec_reader_init(&r);
@@ -184,6 +187,13 @@ static void all_kinds(void)
 	    "metadata");
 	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_TOMB && rec.bytes_len == 5,
 	    "a tombstone passes as bytes");
+	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_OWN, "the mark of own rows");
+	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_NEWEST && rec.tenant == 7 && rec.own &&
+	        rec.newest_ms == -1,
+	    "the newest time of own metrics");
+	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_NEWEST && rec.tenant == UINT32_MAX &&
+	        !rec.own && rec.newest_ms == INT64_MAX,
+	    "and of senders");
 	walrec_reader_open(&r, &g[2]);
 	tap_ok(!walrec_next(&r, &rec) && !r.err, "an empty group");
 	walrec_reader_release(&r);
@@ -233,7 +243,9 @@ static void hostile(void)
 		b.data[i / 8] ^= (uint8_t)(1u << i % 8);
 	}
 	tap_is_u64(judged, b.len * 8, "every flipped bit is read without harm");
-	b.data[0] = 2;
+	b.data[0] = 1;
+	tap_is_i64(walk(b.data, b.len, &rows), ERR_OK, "the first version is still read");
+	b.data[0] = 3;
 	tap_is_i64(
 	    walk(b.data, b.len, &rows), ERR_UNSUPPORTED, "a later version is not read as this one");
 	static const uint8_t bomb[] = { 1, 1, 0, 1, 12, 0, 0, 0, 3, 0, 0xff, 0xff, 3, 0, 0xfe, 0xff,
