@@ -12,11 +12,12 @@ struct apply {
 	struct shard *shard;
 	struct walog_frame *frame; /* NULL = none open */
 	struct walrec_writer w;
-	bool group;      /* one of this shard is open in the frame */
-	bool created;    /* series, in this sub-batch */
-	bool busy;       /* new series came too fast */
-	unsigned logged; /* rows in sh->ids, t_ms, v */
-	int64_t t_newest_ms;
+	bool group;             /* one of this shard is open in the frame */
+	bool created;           /* series, in this sub-batch */
+	bool busy;              /* new series came too fast */
+	unsigned logged;        /* rows in sh->ids, t_ms, v */
+	struct shard_span span; /* of the rows of this shard */
+	int64_t t_newest_ms;    /* of all rows so far */
 };
 
 static void sub_apply(struct apply *a, struct head_row *rows, unsigned count);
@@ -30,8 +31,11 @@ static void group_open(struct apply *a)
 		a->frame = walog_frame(a->sh->log);
 		walrec_begin(&a->w, &a->frame->payload);
 	}
-	if (!a->group)
-		walrec_group(&a->w, a->shard->index, ++a->shard->number);
+	if (a->group)
+		return;
+	walrec_group(&a->w, a->shard->index, ++a->shard->number);
+	if (a->sl->batch->own)
+		walrec_own(&a->w);
 	a->group = true;
 }
 
@@ -91,6 +95,22 @@ static void verdict_count(const struct shard_verdict *v)
 		metric_add(M_SAMPLES_LATE, v->late);
 }
 
+/* The newest time of the rows' class goes up, and stands in the frame of the rows that moved it. Own metrics bear a clock that may be wrong: they count as far as it is believed. */
+static void newest_raise(struct apply *a)
+{
+	struct share *sh = a->sh;
+	bool own = a->sl->batch->own;
+	int64_t t_ms = a->t_newest_ms;
+	if (own && t_ms != INT64_MIN) {
+		int64_t trusted = clockwatch_trusted_ms(sh->store->clock, share_now(sh));
+		t_ms = newest_bounded(t_ms, trusted);
+	}
+	if (!newest_tell(&sh->newest, a->sl->tenant, own, t_ms, loop_now_ns(sh->loop)))
+		return;
+	group_open(a);
+	walrec_newest(&a->w, a->sl->tenant, own, t_ms);
+}
+
 void apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
 {
 	struct apply a = { .sh = sh, .sl = sl, .odds = odds, .t_newest_ms = INT64_MIN };
@@ -107,23 +127,27 @@ void apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
 			continue;
 		a.shard = sh->shards[k];
 		a.group = false;
+		a.span = SHARD_SPAN_NONE;
 		for (; at < end; at += HEAD_SUB) {
 			unsigned n = end - at < HEAD_SUB ? end - at : HEAD_SUB;
 			sub_apply(&a, sl->rows + at, n);
 		}
 		at = end;
 		a.shard->rows_since_round += end - begin;
-		if (a.t_newest_ms > a.shard->t_newest_ms)
-			a.shard->t_newest_ms = a.t_newest_ms;
-		a.shard->newest_put_ms = loop_now_ms(sh->loop);
+		if (a.span.max_ms > a.shard->t_newest_ms)
+			a.shard->t_newest_ms = a.span.max_ms;
+		if (a.span.max_ms > a.t_newest_ms)
+			a.t_newest_ms = a.span.max_ms;
+		if (!sl->batch->own)
+			shard_span_add(&a.shard->span, a.span);
+		a.shard->newest_put_ns = loop_now_ns(sh->loop);
 	}
 	CHECK(at == sl->rows_count);
+	newest_raise(&a);
 	frame_close(&a);
 	if (sl->verdict.stored)
 		sl->position =
 		    walog_handed(sh->log); /* duplicates wait for all that was handed over, (3) */
-	if (!sl->batch->own)
-		share_newest_tell(sh, sl->tenant, a.t_newest_ms);
 	if (a.busy) {
 		sl->err = ERR_BUSY;
 		sl->retry_after_s = 1;
@@ -139,7 +163,7 @@ static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 	const int64_t t_min = a->sl->judge.t_min_ms, t_max = a->sl->judge.t_max_ms;
 	uint32_t before = h->last;
 	uint64_t dup = 0, over = 0, late = 0, stored = 0;
-	int64_t newest = a->t_newest_ms;
+	struct shard_span span = a->span;
 	head_resolve(h, a->sl->tenant, rows, count);
 	a->created = false;
 	for (unsigned i = 0; i < count; i++) {
@@ -161,7 +185,8 @@ static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 		CHECK((s->flags & (SERIES_USED | SERIES_UNDEFINED | SERIES_SHADOWED)) == SERIES_USED);
 		enum series_put put = series_put(s, h->mem, &h->stats, r->t_ms, r->v);
 		stored++;
-		newest = r->t_ms > newest ? r->t_ms : newest;
+		span.max_ms = r->t_ms > span.max_ms ? r->t_ms : span.max_ms;
+		span.min_ms = r->t_ms < span.min_ms ? r->t_ms : span.min_ms;
 		if (UNLIKELY(put != SERIES_PUT_NEW)) {
 			dup += put == SERIES_PUT_SAME;
 			over += put == SERIES_PUT_OVER;
@@ -173,7 +198,7 @@ static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 		sh->t_ms[a->logged] = r->t_ms;
 		sh->v[a->logged++] = r->v;
 	}
-	a->t_newest_ms = newest;
+	a->span = span;
 	a->sl->verdict.stored += stored;
 	a->sl->verdict.dup += dup;
 	a->sl->verdict.over += over;
@@ -312,10 +337,10 @@ static inline void replay_fetch(const struct head *h, uint32_t slot)
 	}
 }
 
-static void replay_rows(struct shard *sh, const struct walrec_record *rec)
+static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool own)
 {
 	struct head *h = &sh->head;
-	int64_t newest = sh->t_newest_ms;
+	struct shard_span span = SHARD_SPAN_NONE;
 	if (!rec->count)
 		return;
 	uint32_t slot = replay_slot(sh, rec->ids[0]);
@@ -332,9 +357,13 @@ static void replay_rows(struct shard *sh, const struct walrec_record *rec)
 			replay_fetch(h, slot);
 		}
 		series_put(s, h->mem, &h->stats, rec->t_ms[i], rec->v[i]);
-		newest = rec->t_ms[i] > newest ? rec->t_ms[i] : newest;
+		span.max_ms = rec->t_ms[i] > span.max_ms ? rec->t_ms[i] : span.max_ms;
+		span.min_ms = rec->t_ms[i] < span.min_ms ? rec->t_ms[i] : span.min_ms;
 	}
-	sh->t_newest_ms = newest;
+	if (span.max_ms > sh->t_newest_ms)
+		sh->t_newest_ms = span.max_ms;
+	if (!own)
+		shard_span_add(&sh->span, span);
 	sh->rows_since_round += rec->count;
 }
 
@@ -367,17 +396,25 @@ static void replay_def(struct shard *sh, const struct walrec_record *rec)
 enum err apply_replay(struct shard *sh, const struct walrec_group *g, struct walrec_reader *r)
 {
 	struct walrec_record rec;
-	bool done = g->number <= sh->number;
+	struct newest *newest = &sh->share->newest;
+	bool done = g->number <= sh->number, own = false;
 	walrec_reader_open(r, g);
 	while (walrec_next(r, &rec)) {
 		if (rec.tag == WALREC_DEF)
 			replay_def(sh, &rec);
 		else if (rec.tag == WALREC_ROWS && !done)
-			replay_rows(sh, &rec);
+			replay_rows(sh, &rec, own);
 		else if (rec.tag == WALREC_META)
 			keeper_replay(sh->store->keeper, g->number, &rec.meta);
+		else if (rec.tag == WALREC_OWN)
+			own = true;
+		else if (rec.tag == WALREC_NEWEST)
+			(void)newest_tell(newest, rec.tenant, rec.own, rec.newest_ms, 0);
 	}
 	if (!done)
 		sh->number = g->number;
+	/* Rows of before newest times were kept: what they say is the best there is. */
+	if (g->version == WALREC_VERSION_NO_NEWEST)
+		(void)newest_tell(newest, 0, false, sh->span.max_ms, 0);
 	return r->err;
 }

@@ -76,6 +76,22 @@ static enum err file_open(struct shard *sh, const struct files_entry *e)
 	return 0;
 }
 
+/* What the list has kept. A list of before newest times were kept, or made anew from the files, is given what its files say: it is the best there is. */
+static void newest_of_files(struct shard *sh, bool kept)
+{
+	struct newest *n = &sh->share->newest;
+	struct files *fs = &sh->list;
+	for (size_t i = 0; i < fs->newest_count; i++)
+		(void)newest_tell(
+		    n, fs->newest[i].tenant, fs->newest[i].own != 0, fs->newest[i].t_ms, 0);
+	for (size_t i = 0; !kept && i < fs->count; i++) {
+		const struct files_entry *e = &fs->entries[i];
+		if (e->samples)
+			(void)newest_tell(n, 0, (e->meta.flags & CFILE_OWN) != 0, e->t_max_ms, 0);
+	}
+	share_newest_save(sh->share, fs);
+}
+
 static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *eb)
 {
 	char name[16];
@@ -92,6 +108,7 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 	if (found == FILES_FOUND_PREV || found == FILES_FOUND_NONE)
 		LOG_ERROR("files_damaged", "shard=%u taken=%s files=%zu", sh->index,
 		    found == FILES_FOUND_PREV ? "FILES.prev" : "\"what lies there\"", sh->list.count);
+	newest_of_files(sh, found == FILES_FOUND_CURRENT && sh->list.version > 1);
 	sh->switcher = (struct files_switcher){ .dir = sh->dir };
 	/* Written again, synced, before anything is removed: what was read may never have reached the disk. */
 	e = files_switch(&sh->switcher, &sh->list);
@@ -462,7 +479,20 @@ static void count_on_loop(void *arg)
 	metric_gauge_set(M_SERIES_ACTIVE, (int64_t)series);
 }
 
-/* Loops begin with what all of them know: newest times per tenant, counts of series. */
+void recover_newest(struct store *st)
+{
+	struct newest all = { 0 };
+	struct clockwatch_now now;
+	clock_both(&now.wall_ms, &now.mono_ns);
+	for (unsigned i = 0; i < st->loops; i++)
+		newest_tell_all(&all, &st->shares[i]->newest, now.mono_ns);
+	for (unsigned i = 0; i < st->loops; i++)
+		newest_tell_all(&st->shares[i]->newest, &all, now.mono_ns);
+	int64_t senders = newest_senders(&all), own = newest_own(&all);
+	clockwatch_start(st->clock, now, senders, own > senders ? own : senders);
+	newest_release(&all);
+}
+
 void recover_tell(struct store *st)
 {
 	recover_on_all(st, count_on_loop, st->shares, sizeof *st->shares);
@@ -471,11 +501,6 @@ void recover_tell(struct store *st)
 			const struct share *from = st->shares[k];
 			st->shares[i]->series[k] = from->series[k];
 		}
-	for (unsigned j = 0; j < st->manifest.shards; j++) {
-		/* Rows of one tenant only until identities exist: its newest is the newest of all shards. */
-		for (unsigned i = 0; i < st->loops; i++)
-			share_newest_tell(st->shares[i], 0, st->shards[j]->t_newest_ms);
-	}
 }
 
 enum err recover_log(struct store *st, struct replay_result *log, struct errbuf *eb)

@@ -26,7 +26,8 @@ MUST_CHECK enum err recover_files(struct store *st, struct errbuf *eb);
 /* Replays the log into the shards; the caller releases *log after walog_create. */
 MUST_CHECK enum err recover_log(struct store *st, struct replay_result *log, struct errbuf *eb);
 
-/* Loops begin with what all of them know: newest times per tenant, counts of series. Last. */
+/* Loops begin with what all of them know. Newest times of classes, and the first look at the clock, after the log; counts of series, last. */
+void recover_newest(struct store *st);
 void recover_tell(struct store *st);
 
 #endif

@@ -12,6 +12,8 @@ void shard_init(struct shard *sh, struct store *st, struct share *share, struct 
 		.share = share,
 		.loop = loop,
 		.seed = seed,
+		.span = SHARD_SPAN_NONE,
+		.round_span = SHARD_SPAN_NONE,
 		.t_newest_ms = INT64_MIN };
 	head_init(&sh->head, share->mem);
 	list_init(&sh->files);

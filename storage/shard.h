@@ -62,6 +62,20 @@ enum shard_round {
 	SHARD_THAWING
 };
 
+struct shard_span { /* of times; empty: min_ms > max_ms */
+	int64_t min_ms, max_ms;
+};
+#define SHARD_SPAN_NONE ((struct shard_span){ .min_ms = INT64_MAX, .max_ms = INT64_MIN })
+static inline void shard_span_add(struct shard_span *s, struct shard_span more)
+{
+	s->min_ms = more.min_ms < s->min_ms ? more.min_ms : s->min_ms;
+	s->max_ms = more.max_ms > s->max_ms ? more.max_ms : s->max_ms;
+}
+static inline bool shard_span_meets(struct shard_span s, int64_t from_ms, int64_t to_ms)
+{
+	return s.min_ms < to_ms && s.max_ms >= from_ms;
+}
+
 struct shard {
 	unsigned index;
 	struct store *store;
@@ -88,10 +102,12 @@ struct shard {
 	uint64_t round_number;
 	uint32_t round_next_id;
 	uint64_t round_end_ns; /* monotonic, of the last one; 0 = none yet */
+	struct shard_span round_span; /* of senders' rows that its files may hold: others hold the server's own only */
 	/* what came since the last round */
 	uint64_t rows_since_round;
-	int64_t newest_put_ms;              /* wall time of the last accepted row */
-	int64_t t_newest_ms;                /* newest accepted time, INT64_MIN = none */
+	struct shard_span span;             /* of senders' rows */
+	uint64_t newest_put_ns;             /* monotonic time of the last accepted row; 0 = none */
+	int64_t t_newest_ms;                /* newest row of anybody, INT64_MIN = none */
 	struct catalog_state catalog_state; /* as recovery left it */
 	struct list_link readers;           /* told of each series that leaves memory */
 	void *back;                         /* of the background (storage/back/round.c) */

@@ -99,37 +99,47 @@ void share_free(struct share *sh)
 	arena_release(&sh->scratch);
 	alias_free(sh->alias);
 	slab_free(sh->mem);
-	mem_free(sh->tenants);
+	newest_release(&sh->newest);
 	mem_free(sh->shards);
 	mem_free(sh);
 }
 
 /* ---- what loops tell each other ---- */
 
-int64_t share_newest(const struct share *sh, uint32_t tenant)
+static int64_t slice_newest(const struct share *sh, const struct slice *sl)
 {
-	for (uint32_t i = 0; i < sh->tenants_count; i++)
-		if (sh->tenants[i].tenant == tenant)
-			return sh->tenants[i].t_newest_ms;
-	return INT64_MIN;
+	return newest_get(&sh->newest, sl->tenant, sl->batch->own);
 }
 
-void share_newest_tell(struct share *sh, uint32_t tenant, int64_t t_ms)
+static void slice_newest_tell(struct share *sh, const struct slice *sl)
 {
-	if (t_ms == INT64_MIN)
-		return;
-	for (uint32_t i = 0; i < sh->tenants_count; i++)
-		if (sh->tenants[i].tenant == tenant) {
-			if (t_ms > sh->tenants[i].t_newest_ms)
-				sh->tenants[i].t_newest_ms = t_ms;
-			return;
-		}
-	if (sh->tenants_count == sh->tenants_cap) {
-		sh->tenants_cap = sh->tenants_cap ? sh->tenants_cap * 2 : 4;
-		sh->tenants = mem_array(sh->tenants, sh->tenants_cap, sizeof *sh->tenants);
+	(void)newest_tell(
+	    &sh->newest, sl->tenant, sl->batch->own, sl->t_newest_ms, loop_now_ns(sh->loop));
+}
+
+void share_newest_save(const struct share *sh, struct files *to)
+{
+	files_newest_clear(to);
+	for (uint32_t i = 0; i < sh->newest.count; i++) {
+		const struct newest_class *c = &sh->newest.classes[i];
+		files_newest_add(to, c->tenant, c->own, c->t_ms);
 	}
-	sh->tenants[sh->tenants_count++] =
-	    (struct share_tenant){ .tenant = tenant, .t_newest_ms = t_ms };
+}
+
+/* ---- times ---- */
+
+struct clockwatch_now share_now(const struct share *sh)
+{
+	return (struct clockwatch_now){ .wall_ms = loop_now_ms(sh->loop),
+		.mono_ns = loop_now_ns(sh->loop) };
+}
+
+int64_t share_bounded(const struct share *sh, int64_t t_newest_ms)
+{
+	struct clockwatch_now now = share_now(sh);
+	if (clockwatch_look(sh->store->clock, now) == CLOCKWATCH_DOUBT)
+		return t_newest_ms;
+	return newest_bounded(t_newest_ms, num_sat_add(now.wall_ms, sh->store->opts.future_ms));
 }
 
 /* ---- an append, at home ---- */
@@ -162,14 +172,54 @@ enum err share_accepts(struct share *sh, uint32_t *retry_after_s)
 	return e;
 }
 
-/* A server that knows no newest sample takes what retention keeps; after that only samples decide what is old, the clock bounds the future. */
-static struct shard_judge judge_of(const struct share *sh, uint32_t tenant)
+/* What a piece of a request says about the clock. */
+static struct clockwatch_heard hear_rows(
+    const struct share *sh, const struct batch_row *rows, uint32_t count, int64_t newest_ms)
 {
+	struct clockwatch_heard h = { .t_newest_ms = INT64_MIN };
+	int64_t now = loop_now_ms(sh->loop);
+	int64_t from = num_sat_sub(now, CLOCKWATCH_AGREE_MS),
+	        to = num_sat_add(now, CLOCKWATCH_AGREE_MS);
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t t = rows[i].t_ms;
+		if (rows[i].flags & BATCH_HISTOGRAM || t > SHARE_T_MAX_MS)
+			continue;
+		h.t_newest_ms = t > h.t_newest_ms ? t : h.t_newest_ms;
+		h.agrees |= t >= from && t <= to;
+	}
+	h.clock_refuses = newest_ms == NEWEST_NONE &&
+	    h.t_newest_ms < num_sat_sub(now, sh->store->opts.retention_ms);
+	return h;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* A server that knows no newest sample takes what retention keeps; after that only samples decide what is old, the clock bounds the future. See share.h. */
+static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t count)
+{
+	struct share *sh = ap->home;
 	const struct store_opts *o = &sh->store->opts;
-	int64_t now = loop_now_ms(sh->loop), newest = share_newest(sh, tenant);
-	struct shard_judge j = { .t_max_ms = num_sat_add(now, o->future_ms) };
-	j.t_min_ms = newest == INT64_MIN ? num_sat_sub(now, o->retention_ms)
-	                                 : num_sat_sub(newest, o->ooo_window_ms);
+	const struct batch *b = ap->req->batch;
+	if (b->own)
+		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = SHARE_T_MAX_MS };
+	struct clockwatch_now now = share_now(sh);
+	int64_t newest = newest_get(&sh->newest, b->tenant, false);
+	if (UNLIKELY(clockwatch_look(sh->store->clock, now) != CLOCKWATCH_SURE)) {
+		struct clockwatch_heard h = hear_rows(sh, b->rows + from, count, newest);
+		if (clockwatch_hear(sh->store->clock, now, &h) == CLOCKWATCH_DOUBT) {
+			int64_t t = least(now.wall_ms, h.t_newest_ms);
+			t = newest == NEWEST_NONE ? t : least(t, newest);
+			return (struct shard_judge){ .t_min_ms = num_sat_sub(t, o->retention_ms),
+				.t_max_ms = SHARE_T_MAX_MS };
+		}
+	}
+	struct shard_judge j = { .t_max_ms = num_sat_add(now.wall_ms, o->future_ms) };
+	j.t_min_ms = newest == NEWEST_NONE
+	    ? num_sat_sub(now.wall_ms, o->retention_ms)
+	    : num_sat_sub(newest_bounded(newest, j.t_max_ms), o->ooo_window_ms);
 	return j;
 }
 
@@ -205,7 +255,6 @@ void share_append(struct share *sh, struct sink_req *req)
 		append_answer(ap, NULL, e, ap->retry_after_s);
 		return;
 	}
-	ap->judge = judge_of(sh, req->batch->tenant);
 	if (sh->step_rows == SHARE_STEP_ROWS)
 		append_step(ap);
 	else /* costly steps: not those of several connections in one turn */
@@ -330,7 +379,7 @@ static void slice_init(struct slice *sl, struct append *ap, struct share *from, 
 static void slice_send(struct slice *sl)
 {
 	struct share *from = sl->from;
-	sl->t_newest_ms = share_newest(from, sl->tenant);
+	sl->t_newest_ms = slice_newest(from, sl);
 	sl->series = from->series[from->index];
 	if (sl->at == from) {
 		slice_arrive(sl);
@@ -389,6 +438,7 @@ static void append_step(struct append *ap)
 	uint32_t count = left > home->step_rows ? home->step_rows : (uint32_t)left;
 	bool metas = from == 0 && b->metas_count > 0;
 	if (count || metas) {
+		ap->judge = judge_of(ap, from, count);
 		struct step *sp = step_get(home, count);
 		sp->append = ap;
 		sp->open = 0;
@@ -592,7 +642,7 @@ static void slice_arrive(struct slice *sl)
 {
 	struct share *sh = sl->at, *from = sl->from;
 	loop_check_here(sh->loop);
-	share_newest_tell(sh, sl->tenant, sl->t_newest_ms);
+	slice_newest_tell(sh, sl);
 	if (from != sh)
 		sh->series[from->index] = sl->series;
 	if (list_empty(&sh->parked) && room(sh, sl)) {
@@ -687,7 +737,7 @@ static void slice_settle(struct slice *sl, enum err err)
 	if (--sl->open)
 		return;
 	struct share *at = sl->at;
-	sl->t_newest_ms = share_newest(at, sl->tenant);
+	sl->t_newest_ms = slice_newest(at, sl);
 	sl->series = at->series[at->index];
 	slice_home(sl);
 }
@@ -696,7 +746,7 @@ static void slice_home_here(struct slice *sl)
 {
 	struct share *from = sl->from;
 	struct slice *parent = sl->parent;
-	share_newest_tell(from, sl->tenant, sl->t_newest_ms);
+	slice_newest_tell(from, sl);
 	from->step_rows = sl->created > sl->rows_count / 4 ? SHARE_STEP_NEW : SHARE_STEP_ROWS;
 	if (sl->at != from)
 		from->series[sl->at->index] = sl->series;

@@ -7,15 +7,23 @@
  *   child    rows whose label bytes were not canonical go, under their canonical bytes, to their owner in a slice of their own; the parent waits for it
  * Requests of more than SHARE_STEP_ROWS rows are worked off in steps, one a turn, so that a large one does not hold the loop.
  *
- * What loops know of each other (newest times of tenants, counts of series) rides in the slices: no cell is shared.
+ * What loops know of each other (newest times of classes, counts of series) rides in the slices: no cell is shared.
+ *
+ * Times of rows (judged at home, step by step; core/base/clockwatch.h has the states):
+ *   own metrics   any time
+ *   SURE, OPEN    not later than clock + opts.future_ms; not earlier than the newest accepted sample of the tenant's senders - opts.ooo_window_ms, a newest beyond
+ *                 clock + future_ms counting as that; where there is none yet, clock - retention
+ *   DOUBT         nothing is refused for the clock's sake: until SHARE_T_MAX_MS; not earlier than retention before the earliest of clock, newest, and the step's own newest row
  * Thread: its loop. Memory: appends and slices are kept for reuse.
  */
 #ifndef STORAGE_SHARE_H
 #define STORAGE_SHARE_H
 
 #include "core/base/arena.h"
+#include "core/base/clockwatch.h"
 #include "core/rt/team.h"
 #include "core/rt/work.h"
+#include "storage/newest.h"
 #include "storage/shard.h"
 #include "storage/wal/walog.h"
 #include "storage/wal/walrec.h"
@@ -26,17 +34,13 @@
 #define SHARE_PARK_MS    2000u
 #define SHARE_PARKED_MAX 256u /* slices; more are answered ERR_BUSY at once */
 #define SHARE_LOOPS_MAX  256u
+#define SHARE_T_MAX_MS   INT64_C(4102444800000) /* 2100: no sample is later, whatever clocks say */
 #define SHARE_BURST_S    10u /* seconds of opts.new_series_per_s that may come at once */
 
 struct alias;
 struct append;
 struct slice;
 struct step;
-
-struct share_tenant {
-	uint32_t tenant;
-	int64_t t_newest_ms; /* newest accepted time, as far as this loop has heard */
-};
 
 struct share {
 	struct store *store;
@@ -62,9 +66,8 @@ struct share {
 	uint32_t step_rows; /* of the next step: SHARE_STEP_NEW while many series are created, else SHARE_STEP_ROWS */
 	struct alias *alias;
 	struct arena scratch; /* of one slice's run */
-	struct share_tenant *tenants;
-	uint32_t tenants_count, tenants_cap;
-	uint64_t tokens; /* new series allowed now, in units of 1/1,000 */
+	struct newest newest; /* as far as this loop has heard */
+	uint64_t tokens;      /* new series allowed now, in units of 1/1,000 */
 	uint64_t tokens_ns;
 	uint64_t series[SHARE_LOOPS_MAX]; /* active, per loop; others' as they told last */
 	enum err refuse; /* 0, or why no write is taken: ERR_NOSPACE (disk), ERR_STOPPING */
@@ -85,8 +88,11 @@ void share_report(struct share *sh, const struct walog_report *r);
 /* Fails what is parked, ends timers; open appends end by themselves. */
 void share_stop(struct share *sh);
 
-int64_t share_newest(const struct share *sh, uint32_t tenant); /* INT64_MIN = none */
-void share_newest_tell(struct share *sh, uint32_t tenant, int64_t t_ms);
+struct clockwatch_now share_now(const struct share *sh);
+/* A newest time as it may be used: never later than an honest sample can be; as it stands while the clock is in doubt. */
+int64_t share_bounded(const struct share *sh, int64_t t_newest_ms);
+/* Newest times as this loop knows them, for FILES. */
+void share_newest_save(const struct share *sh, struct files *to);
 
 /* A slice of a request for the shards of one loop; rows sorted by shard, ends[k] = end of the rows of shards[k]. */
 struct slice {
@@ -109,7 +115,7 @@ struct slice {
 	uint64_t position; /* of the log, that it waits for */
 	uint64_t park_until_ns;
 	/* what loops tell each other */
-	int64_t t_newest_ms;
+	int64_t t_newest_ms; /* of the class (tenant, batch->own) */
 	uint64_t series;
 	/* result */
 	struct shard_verdict verdict;

@@ -120,6 +120,7 @@ static enum err log_open(struct store *st, struct errbuf *eb)
 		.replay = &replay,
 		.on_report = on_report,
 		.arg = st };
+	recover_newest(st);
 	if (st->catalog)
 		warm_series(st);
 	recover_tell(st);
@@ -163,6 +164,7 @@ static void store_release(struct store *st)
 	catalogs_close(st);
 	storesrc_free(st->source);
 	keeper_free(st->keeper);
+	clockwatch_free(st->clock);
 	mem_free(st->shards);
 	mem_free(st->shares);
 	mem_free(st->places);
@@ -185,6 +187,9 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	opts_fill(&st->opts);
 	st->back = &back_ops;
 	st->source = storesrc_create(st);
+	struct clockwatch_now now;
+	clock_both(&now.wall_ms, &now.mono_ns);
+	st->clock = clockwatch_create(now);
 	st->team = o->team;
 	st->loops = team_count(o->team);
 	st->head_bytes_max = limits_series_max() * LIMITS_SERIES_BYTES / st->loops;

@@ -2,6 +2,7 @@
 #ifndef STORAGE_STORE_PRIV_H
 #define STORAGE_STORE_PRIV_H
 
+#include "core/base/clockwatch.h"
 #include "storage/manifest.h"
 #include "storage/share.h"
 #include "storage/store.h"
@@ -25,6 +26,7 @@ struct store {
 	struct share **shares;   /* [loops] */
 	struct catalog *catalog; /* NULL: memory and log only */
 	struct keeper *keeper;   /* loop 0's */
+	struct clockwatch *clock;
 	/* loop 0: looks at the free space every second */
 	struct loop_timer space_timer;
 	struct work_task space_task;

@@ -92,12 +92,17 @@ static void warm_on_loop(void *arg)
 void warm_series(struct store *st)
 {
 	uint64_t begun = clock_real_mono_ns();
-	int64_t newest = INT64_MIN;
+	const struct newest *n = &st->shares[0]->newest; /* all loops know the same now */
+	struct clockwatch_now now;
 	uint64_t series = 0;
-	for (unsigned j = 0; j < st->manifest.shards; j++)
-		newest = st->shards[j]->t_newest_ms > newest ? st->shards[j]->t_newest_ms : newest;
-	if (newest == INT64_MIN)
+	int64_t newest = newest_senders(n);
+	if (newest == NEWEST_NONE)
+		newest = newest_own(n);
+	if (newest == NEWEST_NONE)
 		return;
+	clock_both(&now.wall_ms, &now.mono_ns);
+	if (clockwatch_look(st->clock, now) != CLOCKWATCH_DOUBT)
+		newest = newest_bounded(newest, num_sat_add(now.wall_ms, st->opts.future_ms));
 	struct warm *w = mem_zalloc(st->loops * sizeof *w);
 	for (unsigned i = 0; i < st->loops; i++)
 		w[i] = (struct warm){

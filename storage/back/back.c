@@ -55,6 +55,7 @@ static void switch_begin(struct shard *sh)
 	sh->switching = true;
 	files_copy(&s->next, &sh->list);
 	s->change(s, &s->next);
+	share_newest_save(sh->share, &s->next);
 	s->task = (struct work_task){
 		.run = switch_run, .done = switch_done, .lane = shard_lane(sh), .prio = WORK_BACKGROUND
 	};
@@ -145,7 +146,6 @@ static void back_open(struct shard *sh)
 	uint64_t shards = sh->store->manifest.shards;
 	uint64_t now = back_now_ns(b), ago = every_ns / shards * sh->index;
 	sh->round_end_ns = now > ago ? now - ago : 0;
-	b->clock_offset_ms = INT64_MIN;
 	loop_timer_set(sh->loop, &b->tick, b->tick_ms * (sh->index + 1) / shards + 1);
 }
 

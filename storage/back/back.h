@@ -72,7 +72,6 @@ struct back {
 	uint64_t seal_not_before_ns, seal_looked_ns;
 	struct list_link seal_waiters;
 	bool retain_busy;
-	int64_t clock_offset_ms; /* wall - monotonic, as last believed */
 	uint64_t retain_not_before_ns;
 	/* catalog */
 	struct list_link feed; /* items, oldest first */

@@ -1,6 +1,8 @@
 /*
- * Retention by time: files whose range ended before now - retention leave FILES, whole, then the disk; the catalog forgets series that are valid in no range any more.
- * The wall clock decides. One that moved more than an hour against the monotonic clock suspends retention for ten minutes: a clock step never deletes data at once.
+ * Retention by time: files whose range ended before their cutoff leave FILES, whole, then the disk; the catalog forgets series that are valid in no range any more.
+ * The cutoff of a class of samples (storage/newest.h) is the earlier of clock and newest accepted sample, minus the retention: a clock that runs ahead deletes nothing, and a store that gets no
+ * new sample keeps what it has. A silent class goes by the newest time of all senders. A file goes when it is past the cutoffs of all classes that may be in it.
+ * While the clock is in doubt (core/base/clockwatch.h) nothing goes; as long as nothing has confirmed it, it counts as far as it is trusted.
  */
 #include "core/base/arena.h"
 #include "core/base/log.h"
@@ -9,33 +11,15 @@
 #include "storage/back/feed.h"
 #include "storage/store_priv.h"
 
-#define RETAIN_STEP_MS    (3600 * 1000)
-#define RETAIN_SUSPEND_MS (10 * 60 * 1000)
-
 struct retain_work {
 	struct back *back;
-	int64_t cutoff_ms;
+	struct newest_cutoffs cutoffs;
 	struct back_switch sw;
 };
 
-static bool past(const struct shard_file *f, int64_t cutoff_ms)
+static bool past(const struct files_entry *e, const struct newest_cutoffs *c)
 {
-	return f->entry.meta.end_ms <= cutoff_ms && !f->busy;
-}
-
-static bool clock_is_sane(struct back *b, uint64_t now_ns)
-{
-	int64_t offset = loop_now_ms(b->shard->loop) - (int64_t)(now_ns / 1000000);
-	if (b->clock_offset_ms == INT64_MIN)
-		b->clock_offset_ms = offset;
-	int64_t step = offset - b->clock_offset_ms;
-	if (step > RETAIN_STEP_MS || step < -RETAIN_STEP_MS) {
-		LOG_WARN("clock_stepped", "shard=%u step_ms=%lld retention=suspended",
-		    b->shard->index, (long long)step);
-		b->clock_offset_ms = offset;
-		b->retain_not_before_ns = now_ns + RETAIN_SUSPEND_MS * 1000000ull;
-	}
-	return now_ns >= b->retain_not_before_ns;
+	return e->meta.end_ms <= (e->meta.flags & CFILE_OWN ? c->own_ms : c->all_ms);
 }
 
 static void change_files(struct back_switch *s, struct files *next)
@@ -43,7 +27,7 @@ static void change_files(struct back_switch *s, struct files *next)
 	struct retain_work *w = CONTAINER_OF(s, struct retain_work, sw);
 	LIST_EACH(l, &s->shard->files) {
 		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
-		if (past(f, w->cutoff_ms)) {
+		if (!f->busy && past(&f->entry, &w->cutoffs)) {
 			CHECK(files_del(next, f->entry.name));
 			f->busy = true; /* no merge takes it meanwhile */
 			f->leaving = true;
@@ -51,19 +35,32 @@ static void change_files(struct back_switch *s, struct files *next)
 	}
 	for (size_t i = 0; i < s->shard->lost_count; i++) {
 		const struct files_entry *e = &s->shard->lost[i];
-		if (e->meta.end_ms <= w->cutoff_ms)
+		if (past(e, &w->cutoffs))
 			(void)files_del(next,
 			    e->name); /* what may lie there under its name goes at the next start */
 	}
 }
 
-static void lost_forget(struct shard *sh, int64_t cutoff_ms)
+static void lost_forget(struct shard *sh, const struct newest_cutoffs *cutoffs)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < sh->lost_count; i++)
-		if (sh->lost[i].meta.end_ms > cutoff_ms)
+		if (!past(&sh->lost[i], cutoffs))
 			sh->lost[kept++] = sh->lost[i];
 	sh->lost_count = kept;
+}
+
+/* The catalog forgets by time alone: up to the first range of which something is left. */
+static int64_t forget_to(const struct shard *sh, const struct newest_cutoffs *c)
+{
+	int64_t to_ms = c->own_ms > c->all_ms ? c->own_ms : c->all_ms;
+	LIST_EACH(l, &sh->files) {
+		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		to_ms = f->entry.meta.start_ms < to_ms ? f->entry.meta.start_ms : to_ms;
+	}
+	for (size_t i = 0; i < sh->lost_count; i++)
+		to_ms = sh->lost[i].meta.start_ms < to_ms ? sh->lost[i].meta.start_ms : to_ms;
+	return to_ms;
 }
 
 static void switched(struct back_switch *s, enum err err)
@@ -82,14 +79,14 @@ static void switched(struct back_switch *s, enum err err)
 		}
 	}
 	if (!err)
-		lost_forget(s->shard, w->cutoff_ms);
+		lost_forget(s->shard, &w->cutoffs);
 	metric_add(M_FILES_RETIRED, count);
 	if (err) {
 		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s",
 		    s->shard->index, err_text(err));
 		b->retain_not_before_ns = back_retry_ns(b);
 	} else {
-		feed_retire(b, w->cutoff_ms);
+		feed_retire(b, forget_to(s->shard, &w->cutoffs));
 	}
 	b->retain_busy = false;
 	mem_free(w);
@@ -99,20 +96,25 @@ static void switched(struct back_switch *s, enum err err)
 void retain_poke(struct back *b)
 {
 	struct shard *sh = b->shard;
-	uint64_t now = back_now_ns(b);
-	if (b->closing || b->retain_busy || !clock_is_sane(b, now))
+	const struct store *st = sh->store;
+	struct clockwatch_now now = share_now(sh->share);
+	if (b->closing || b->retain_busy || now.mono_ns < b->retain_not_before_ns ||
+	    clockwatch_look(st->clock, now) == CLOCKWATCH_DOUBT)
 		return;
-	int64_t cutoff = num_sat_sub(loop_now_ms(sh->loop), sh->store->opts.retention_ms);
+	struct newest_cutoffs cutoffs = newest_cutoffs(&sh->share->newest,
+	    clockwatch_trusted_ms(st->clock, now), st->opts.retention_ms, now.mono_ns);
 	bool any = false;
-	LIST_EACH(l, &sh->files)
-		any |= past(CONTAINER_OF(l, struct shard_file, link), cutoff);
+	LIST_EACH(l, &sh->files) {
+		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		any |= !f->busy && past(&f->entry, &cutoffs);
+	}
 	for (size_t i = 0; i < sh->lost_count; i++)
-		any |= sh->lost[i].meta.end_ms <= cutoff;
+		any |= past(&sh->lost[i], &cutoffs);
 	if (!any)
 		return;
 	struct retain_work *w = mem_zalloc(sizeof(*w));
 	w->back = b;
-	w->cutoff_ms = cutoff;
+	w->cutoffs = cutoffs;
 	w->sw = (struct back_switch){ .change = change_files, .done = switched };
 	b->retain_busy = true;
 	back_switch(sh, &w->sw);

@@ -51,7 +51,8 @@ struct round_work {
 	struct shard *shard;
 	struct back *back;
 	uint64_t rank, began_ns;
-	uint64_t rows; /* that made it worth while: due again when it fails */
+	uint64_t rows;          /* that made it worth while: due again when it fails */
+	struct shard_span span; /* of senders' rows, those that came while it froze too */
 	enum round_phase phase;
 	uint32_t listed; /* frozen slots or ids listed so far */
 	struct round_run *runs;
@@ -63,7 +64,7 @@ struct round_work {
 	struct round_out *outs;
 	size_t outs_count, outs_cap;
 	bool defs_written;
-	int64_t def_start_ms; /* range of the file that holds definitions when there are no samples */
+	int64_t def_start_ms; /* range of the file that holds definitions when no other can */
 	struct series_col col;
 	enum err err;
 	struct errbuf eb;
@@ -78,6 +79,12 @@ int64_t round_range(int64_t t_ms)
 	return r > t_ms ? r - SAMPLE_RANGE_MS : r;
 }
 
+/* No row of a sender can be in the file of that range. */
+static bool own_only(const struct round_work *w, int64_t start_ms)
+{
+	return !shard_span_meets(w->span, start_ms, start_ms + SAMPLE_RANGE_MS);
+}
+
 static struct round_out *out_open(struct round_work *w, int64_t start_ms)
 {
 	if (w->outs_count == w->outs_cap) {
@@ -88,6 +95,7 @@ static struct round_out *out_open(struct round_work *w, int64_t start_ms)
 	*o = (struct round_out){ .meta = { .shard = w->shard->index,
 		                     .start_ms = start_ms,
 		                     .end_ms = start_ms + SAMPLE_RANGE_MS,
+		                     .flags = own_only(w, start_ms) ? CFILE_OWN : 0,
 		                     .rank = w->rank } };
 	cfile_name(&o->meta, o->name);
 	w->err = cfile_writer_create(w->shard->dir, o->name, &o->meta, &o->writer);
@@ -174,6 +182,13 @@ static void write_definitions(struct round_work *w, struct cfile_writer *writer)
 	w->defs_written = true;
 }
 
+/* Definitions of senders' series must not go with files that only hold our own samples: those may go earlier. */
+static bool defs_may_stand_in(const struct round_work *w, const struct round_out *o)
+{
+	bool senders = w->span.min_ms <= w->span.max_ms;
+	return !senders || !(o->meta.flags & CFILE_OWN);
+}
+
 /* Ranges [from, to) in one reading of the runs. */
 static void write_pass(struct round_work *w, int64_t from, int64_t to)
 {
@@ -184,8 +199,9 @@ static void write_pass(struct round_work *w, int64_t from, int64_t to)
 		if (series_run_bounds(w->runs[i].run, &t_min, &t_max) && t_max >= from && t_min < to)
 			write_run(w, &w->runs[i], from, to, slots);
 	}
-	if (!w->err && !w->defs_written && w->outs_count > first)
-		write_definitions(w, w->outs[first].writer);
+	for (size_t i = first; i < w->outs_count && !w->err && !w->defs_written; i++)
+		if (defs_may_stand_in(w, &w->outs[i]))
+			write_definitions(w, w->outs[i].writer);
 	for (size_t i = first; i < w->outs_count && !w->err; i++)
 		out_close(w, &w->outs[i]);
 }
@@ -216,7 +232,7 @@ static void write_files(struct work_task *t)
 		for (int64_t from = round_range(lo); from <= hi && !w->err; from += pass)
 			write_pass(w, from, from + pass);
 	}
-	if (!w->err && !w->outs_count && w->defs_count)
+	if (!w->err && !w->defs_written && w->defs_count)
 		write_definitions_alone(w);
 	series_col_release(&w->col);
 	if (!w->err)
@@ -269,8 +285,6 @@ static void begin(struct back *b)
 	w->back = b;
 	w->rank = sh->list.next_rank++;
 	w->began_ns = back_now_ns(b);
-	w->def_start_ms =
-	    round_range(sh->t_newest_ms == INT64_MIN ? loop_now_ms(sh->loop) : sh->t_newest_ms);
 	errbuf_init(&w->eb);
 	b->round = w;
 	b->round_wanted = false;
@@ -278,6 +292,8 @@ static void begin(struct back *b)
 	sh->round_number = sh->number;
 	w->rows = sh->rows_since_round;
 	sh->rows_since_round = 0;
+	sh->round_span = sh->span;
+	sh->span = SHARD_SPAN_NONE;
 	sh->round = SHARD_FREEZING;
 	head_freeze_begin(&sh->head);
 	slices_start(b);
@@ -374,8 +390,22 @@ static bool freeze_some(struct round_work *w)
 	return w->phase == ROUND_LISTED;
 }
 
+/* The range of senders' rows, when no file of the round is in it; else that of the newest row. */
+static int64_t def_start(const struct round_work *w)
+{
+	const struct shard *sh = w->shard;
+	if (w->span.min_ms <= w->span.max_ms)
+		return round_range(w->span.max_ms);
+	return round_range(sh->t_newest_ms != INT64_MIN
+	        ? sh->t_newest_ms
+	        : clockwatch_trusted_ms(sh->store->clock, share_now(sh->share)));
+}
+
 static void submit_write(struct round_work *w)
 {
+	w->span = w->shard->round_span;
+	shard_span_add(&w->span, w->shard->span);
+	w->def_start_ms = def_start(w);
 	w->shard->round = SHARD_WRITING;
 	w->task = (struct work_task){
 		.run = write_files, .done = wrote, .lane = shard_lane(w->shard), .prio = WORK_BACKGROUND
@@ -449,6 +479,7 @@ static void wrote(struct work_task *t)
 		metric_add(M_ROUNDS_FAILED, 1);
 		enum err err = w->err;
 		w->shard->rows_since_round += w->rows;
+		shard_span_add(&w->shard->span, w->shard->round_span);
 		w->shard->round = SHARD_THAWING;
 		b->round_not_before_ns = back_retry_ns(b);
 		round_work_free(w);
@@ -469,6 +500,16 @@ static void evict_begin(struct back *b)
 	b->evict_end = b->shard->head.slots_count;
 }
 
+/* The tenant's, by its senders; by our own metrics where there are no others. */
+static int64_t newest_of(const struct shard *sh, uint32_t tenant)
+{
+	const struct newest *n = &sh->share->newest;
+	int64_t t_ms = newest_get(n, tenant, false);
+	if (t_ms == NEWEST_NONE)
+		t_ms = newest_get(n, tenant, true);
+	return share_bounded(sh->share, t_ms);
+}
+
 /*
  * Series without samples in memory, idle for long and known to the catalog leave. True when all
  * slots there were at the beginning have been looked at.
@@ -484,8 +525,8 @@ static bool evict_some(struct back *b)
 		    s->idle < BACK_IDLE_ROUNDS || s->id >= b->catalog_next_id ||
 		    series_has_live(s) || series_frozen(s))
 			continue;
-		int64_t newest = share_newest(sh->share, s->tenant);
-		if (num_sat_sub(newest, s->t_newest_ms) < sh->store->opts.evict_idle_ms)
+		if (num_sat_sub(newest_of(sh, s->tenant), s->t_newest_ms) <
+		    sh->store->opts.evict_idle_ms)
 			continue;
 		shard_evict(sh, slot);
 		b->inactive++;

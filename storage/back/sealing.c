@@ -1,6 +1,6 @@
 /*
  * Which files of a shard are merged, and when (seal_run does the merging on a worker):
- * a range is closed when, for every tenant, the newest accepted sample minus the out-of-order window has passed its end, or nothing came for an hour; then all its files become one sealed file.
+ * a range is closed when, for every class of samples that is not silent (storage/newest.h), the newest accepted time minus the out-of-order window has passed its end, or nothing came for an hour; then all its files become one sealed file.
  * An open range that has collected SEALING_FILES_MAX files is merged as well, so that reads and the list stay short. Inputs are all files of the range there are: contiguous in rank.
  * Nothing is merged before the catalog has worked in its files: the merge asks it for labels.
  */
@@ -15,7 +15,7 @@
 #include "storage/store_priv.h"
 
 #define SEALING_FILES_MAX 24
-#define SEALING_QUIET_MS  (3600 * 1000)
+#define SEALING_QUIET_NS  (3600 * UINT64_C(1000000000))
 
 struct merge_work {
 	struct shard *shard;
@@ -34,14 +34,15 @@ struct merge_work {
 
 static bool range_closed(const struct shard *sh, int64_t end_ms)
 {
-	const struct share *share = sh->share;
-	if (!share->tenants_count)
-		return true; /* nothing came since the start: replay has told what was open */
-	int64_t quiet = num_sat_sub(loop_now_ms(sh->loop), sh->newest_put_ms);
-	if (sh->newest_put_ms && quiet >= SEALING_QUIET_MS)
+	const struct newest *n = &sh->share->newest;
+	uint64_t now_ns = loop_now_ns(sh->loop);
+	if (sh->newest_put_ns && now_ns - sh->newest_put_ns >= SEALING_QUIET_NS)
 		return true;
-	for (uint32_t i = 0; i < share->tenants_count; i++) {
-		if (num_sat_sub(share->tenants[i].t_newest_ms, sh->store->opts.ooo_window_ms) < end_ms)
+	for (uint32_t i = 0; i < n->count; i++) {
+		const struct newest_class *c = &n->classes[i];
+		int64_t t_ms = share_bounded(sh->share, c->t_ms);
+		if (!newest_is_silent(c, now_ns) &&
+		    num_sat_sub(t_ms, sh->store->opts.ooo_window_ms) < end_ms)
 			return false;
 	}
 	return true;

@@ -73,6 +73,8 @@ struct storetest_verdict storetest_write(
 			.t_ms = rows[i].t_ms,
 			.v = rows[i].v };
 	w.batch.series_count = count;
+	w.batch.tenant = s->tenant;
+	w.batch.own = s->own;
 	testteam_run(&s->tt, loop, write_begin, &w);
 	while (sem_wait(&w.done)) {
 	}

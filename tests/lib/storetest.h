@@ -14,6 +14,9 @@ struct storetest {
 	struct store_opts opts;
 	struct store *store;
 	bool team_runs;
+	/* of the requests to come */
+	uint32_t tenant;
+	bool own;
 };
 /* Defaults for tests: no limits on new series, small free-space floor, 16 shards. dir is borrowed. */
 void storetest_init(struct storetest *s, const char *dir);

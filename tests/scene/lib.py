@@ -50,10 +50,10 @@ def free_port():
 class Process:
     """A process started by a scene and ended by it, by its own id."""
 
-    def __init__(self, argv, log, cwd=None):
+    def __init__(self, argv, log, cwd=None, env=None):
         self.log = open(log, "ab")
         self.log_path = log
-        self.p = subprocess.Popen(argv, stdout=self.log, stderr=self.log, cwd=cwd)
+        self.p = subprocess.Popen(argv, stdout=self.log, stderr=self.log, cwd=cwd, env=env)
         self.pid = self.p.pid
         atexit.register(self.leave)
 
@@ -80,10 +80,10 @@ class Process:
 
 
 class Kymod(Process):
-    def __init__(self, data, *flags, port=None, wait=True, prefix=()):
+    def __init__(self, data, *flags, port=None, wait=True, prefix=(), env=None):
         self.port = port or free_port()
         self.data = data
-        super().__init__([*prefix, KYMOD, "--data-dir", data, "--listen", f"127.0.0.1:{self.port}", *flags], data + ".log")
+        super().__init__([*prefix, KYMOD, "--data-dir", data, "--listen", f"127.0.0.1:{self.port}", *flags], data + ".log", env=env)
         if wait:
             self.wait_ready()
 

@@ -142,7 +142,7 @@ int main(void)
 	ask(&s, before, T0 + 2 * DAY_MS);
 	for (unsigned k = 0; k < 20; k++)
 		storetest_advance(&s, 60 * 1000);
-	int64_t cutoff = clock_wall_ms() - 2 * DAY_MS;
+	int64_t cutoff = T0 + 3 * DAY_MS - STEP_MS - 2 * DAY_MS; /* by the newest sample */
 	int64_t kept_from = cutoff - cutoff % SAMPLE_RANGE_MS;
 	struct answers old = { 0 }, young = { 0 };
 	enum err e = storetest_read(&s, NULL, 0, T0, kept_from - 1, take, &old);

@@ -1,0 +1,92 @@
+#include "storage/newest.h"
+
+#include "core/base/arena.h"
+#include "core/base/num.h"
+
+void newest_release(struct newest *n)
+{
+	mem_free(n->classes);
+	*n = (struct newest){ 0 };
+}
+
+static struct newest_class *find(const struct newest *n, uint32_t tenant, bool own)
+{
+	for (uint32_t i = 0; i < n->count; i++)
+		if (n->classes[i].tenant == tenant && n->classes[i].own == own)
+			return &n->classes[i];
+	return NULL;
+}
+
+int64_t newest_get(const struct newest *n, uint32_t tenant, bool own)
+{
+	const struct newest_class *c = find(n, tenant, own);
+	return c ? c->t_ms : NEWEST_NONE;
+}
+
+bool newest_tell(struct newest *n, uint32_t tenant, bool own, int64_t t_ms, uint64_t now_ns)
+{
+	if (t_ms == NEWEST_NONE)
+		return false;
+	struct newest_class *c = find(n, tenant, own);
+	if (!c) {
+		if (n->count == n->cap) {
+			n->cap = n->cap ? n->cap * 2 : 4;
+			n->classes = mem_array(n->classes, n->cap, sizeof(*n->classes));
+		}
+		c = &n->classes[n->count++];
+		*c = (struct newest_class){ .tenant = tenant, .own = own, .t_ms = NEWEST_NONE };
+	}
+	if (now_ns > c->heard_ns)
+		c->heard_ns = now_ns;
+	if (t_ms <= c->t_ms)
+		return false;
+	c->t_ms = t_ms;
+	return true;
+}
+
+void newest_tell_all(struct newest *n, const struct newest *from, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < from->count; i++) {
+		const struct newest_class *c = &from->classes[i];
+		(void)newest_tell(n, c->tenant, c->own, c->t_ms, now_ns);
+	}
+}
+
+static int64_t highest(const struct newest *n, bool own)
+{
+	int64_t t_ms = NEWEST_NONE;
+	for (uint32_t i = 0; i < n->count; i++)
+		if (n->classes[i].own == own && n->classes[i].t_ms > t_ms)
+			t_ms = n->classes[i].t_ms;
+	return t_ms;
+}
+
+int64_t newest_senders(const struct newest *n)
+{
+	return highest(n, false);
+}
+
+int64_t newest_own(const struct newest *n)
+{
+	return highest(n, true);
+}
+
+struct newest_cutoffs newest_cutoffs(
+    const struct newest *n, int64_t trusted_ms, int64_t retention_ms, uint64_t now_ns)
+{
+	int64_t store_ms = newest_senders(n), own_ms = INT64_MAX, senders_ms = INT64_MAX;
+	bool senders = store_ms != NEWEST_NONE;
+	for (uint32_t i = 0; i < n->count; i++) {
+		const struct newest_class *c = &n->classes[i];
+		int64_t t_ms = c->t_ms;
+		if (newest_is_silent(c, now_ns) && store_ms > t_ms)
+			t_ms = store_ms;
+		int64_t cutoff_ms = num_sat_sub(newest_bounded(t_ms, trusted_ms), retention_ms);
+		int64_t *least = c->own ? &own_ms : &senders_ms;
+		*least = cutoff_ms < *least ? cutoff_ms : *least;
+	}
+	return (struct newest_cutoffs){ .own_ms = own_ms == INT64_MAX ? INT64_MIN : own_ms,
+		.all_ms = !senders        ? INT64_MIN
+		    : own_ms < senders_ms ? own_ms
+		                          : senders_ms };
+}

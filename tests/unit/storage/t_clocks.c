@@ -1,0 +1,445 @@
+/* A store under clocks that go wrong: what counts as newest after each way of coming back, which files hold whose samples, and what retention takes of them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "storage/apply.h"
+#include "storage/store_priv.h"
+#include "tests/lib/fault.h"
+#include "tests/lib/storetest.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+
+#define HR  INT64_C(3600000)
+#define DAY (24 * HR)
+#define T0  (INT64_C(1750000000000) - INT64_C(1750000000000) % DAY)
+
+static struct arena arena;
+static struct labels sent, mine; /* a sender's series; one of our own */
+static struct storetest s;
+static char *dir;
+
+static bool begin(unsigned shards)
+{
+	clock_fake(T0);
+	dir = testlib_tmpdir("clocks");
+	storetest_init(&s, dir);
+	s.opts.shards = shards;
+	return tap_ok(!storetest_open(&s, 2), "opens");
+}
+
+static void end(void)
+{
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+static bool again(unsigned loops)
+{
+	storetest_close(&s);
+	return !storetest_open(&s, loops);
+}
+
+static struct storetest_verdict put(bool own, int64_t t_ms)
+{
+	struct storetest_row r = { .labels = own ? mine : sent, .t_ms = t_ms, .v = (double)t_ms };
+	s.own = own;
+	struct storetest_verdict v =
+	    storetest_write(&s, (unsigned)(t_ms / 1000) % s.store->loops, &r, 1);
+	s.own = false;
+	return v;
+}
+
+static bool takes(int64_t t_ms)
+{
+	struct storetest_verdict v = put(false, t_ms);
+	return !v.err && v.stored == 1;
+}
+
+static void count_one(void *arg, struct labels ls, const struct sample_column *col)
+{
+	uint64_t *n = arg;
+	n[label_equal(ls, mine)] += col->count;
+}
+
+static uint64_t count(bool own)
+{
+	uint64_t n[2] = { 0 };
+	if (storetest_read(&s, NULL, 0, 0, T0 + 1000 * DAY, count_one, n))
+		return UINT64_MAX;
+	return n[own];
+}
+
+static enum clockwatch_state state(void)
+{
+	struct clockwatch_now now;
+	clock_both(&now.wall_ms, &now.mono_ns);
+	return clockwatch_look(s.store->clock, now);
+}
+
+/* Files of all shards: how many hold our own samples only, and how many others. */
+static void files(unsigned *own, unsigned *others)
+{
+	*own = *others = 0;
+	for (unsigned j = 0; j < s.store->manifest.shards; j++) {
+		LIST_EACH(l, &s.store->shards[j]->files) {
+			const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+			++*(f->entry.meta.flags & CFILE_OWN ? own : others);
+		}
+	}
+}
+
+static void live(int64_t ms)
+{
+	for (; ms > 0; ms -= 10 * 60 * 1000)
+		storetest_advance(&s, 10 * 60 * 1000);
+}
+
+static void rewrite(const char *name, void (*change)(struct buf *text))
+{
+	char path[4096];
+	for (unsigned j = 0; j < s.opts.shards; j++) {
+		snprintf(path, sizeof(path), "%s/shards/%02u/%s", dir, j, name);
+		FILE *f = fopen(path, "rb");
+		if (!f)
+			continue;
+		struct buf text;
+		buf_init(&text);
+		for (int c; (c = fgetc(f)) != EOF;)
+			buf_add_u8(&text, (uint8_t)c);
+		fclose(f);
+		if (change) {
+			change(&text);
+			f = fopen(path, "wb");
+			fwrite(text.data, 1, text.len, f);
+			fclose(f);
+		} else {
+			remove(path);
+		}
+		buf_release(&text);
+	}
+}
+
+/* As it was before newest times were kept, and files marked. */
+static void to_version_1(struct buf *text)
+{
+	struct files fs;
+	if (!TAP_OK(!files_parse(text->data, text->len, &fs, NULL)))
+		return;
+	files_newest_clear(&fs);
+	for (size_t i = 0; i < fs.count; i++)
+		fs.entries[i].meta.flags &= ~CFILE_OWN;
+	buf_clear(text);
+	files_format(&fs, text);
+	files_release(&fs);
+	text->data[strlen("kymo-files ")] = '1';
+	text->len -= strlen("crc 01234567\n");
+	buf_printf(text, "crc %08x\n", crc32c(0, text->data, text->len));
+}
+
+/* ---- newest times come back ---- */
+
+static void own_moves_nobody(void)
+{
+	if (!begin(4))
+		return;
+	TAP_OK(takes(T0 - 5 * HR) && put(true, T0).stored == 1);
+	tap_ok(!takes(T0 - 7 * HR), "too old by the senders' newest sample");
+	for (unsigned way = 0; way < 4; way++) {
+		if (way & 1)
+			TAP_OK(!storetest_flush(&s));
+		if (!TAP_OK(again(1 + way)))
+			return;
+		tap_ok(takes(T0 - 5 * HR - way * 60000) && state() == CLOCKWATCH_DOUBT,
+		    "start %u: a sample of five hours ago is taken", way);
+		TAP_OK(newest_get(&s.store->shares[0]->newest, 0, false) == T0 - 5 * HR &&
+		    newest_get(&s.store->shares[0]->newest, 0, true) == T0);
+		TAP_OK(put(true, T0 + (int64_t)way).stored == 1);
+		storetest_advance(&s, 1);
+	}
+	TAP_OK(!storetest_flush(&s));
+	storetest_close(&s);
+	rewrite("FILES", to_version_1);
+	rewrite("FILES.prev", to_version_1);
+	TAP_OK(!storetest_open(&s, 2));
+	tap_is_i64(newest_get(&s.store->shares[1]->newest, 0, false), T0 + 3,
+	    "a list of the first version is read: what its files say counts, for all");
+	TAP_OK(again(2));
+	tap_is_i64(
+	    newest_get(&s.store->shares[1]->newest, 0, false), T0 + 3, "and is kept from then on");
+	storetest_advance(&s, HR);
+	tap_ok(takes(T0 + HR) && state() == CLOCKWATCH_SURE, "samples of now are taken");
+	end();
+}
+
+static void lists_are_lost(void)
+{
+	if (!begin(2))
+		return;
+	TAP_OK(takes(T0 - DAY) && put(true, T0 + 1).stored == 1);
+	storetest_advance(&s, 5 * 60 * 1000);
+	TAP_OK(!storetest_flush(&s));
+	unsigned own, others;
+	files(&own, &others);
+	tap_ok(own == 1 && others >= 1, "a file of our own samples is known as that (%u, %u)", own,
+	    others);
+	storetest_close(&s);
+	rewrite("FILES", NULL);
+	rewrite("FILES.prev", NULL);
+	TAP_OK(!storetest_open(&s, 2));
+	files(&own, &others);
+	TAP_OK(own == 1);
+	tap_ok(newest_senders(&s.store->shares[0]->newest) == T0 - DAY &&
+	        newest_own(&s.store->shares[0]->newest) == T0 + 1,
+	    "without lists the files tell, each what it holds");
+	tap_ok(count(false) == 1 && count(true) == 1, "nothing is lost");
+	end();
+}
+
+/* Rows of the log of before newest times were kept speak for themselves. */
+struct replaying {
+	uint8_t version;
+	struct newest *newest;
+	struct shard *shard;
+	enum err err;
+};
+static void replay_here(void *arg)
+{
+	struct replaying *r = arg;
+	struct shard *sh = r->shard;
+	struct buf b;
+	struct walrec_writer w;
+	struct walrec_groups it;
+	struct walrec_group g;
+	struct walrec_reader rd;
+	uint32_t id = sh->next_id;
+	int64_t t_ms = T0 - HR;
+	double v = 1;
+	buf_init(&b);
+	walrec_begin(&w, &b);
+	walrec_group(&w, sh->index, sh->number + 1);
+	walrec_def(&w, id, 0, sent.bytes, sent.len);
+	walrec_rows(&w, 1, &id, &t_ms, &v);
+	if (r->version > 1)
+		walrec_newest(&w, 0, false, T0 - 2 * HR);
+	walrec_end(&w);
+	b.data[0] = r->version;
+	walrec_groups_init(&it, b.data, b.len);
+	walrec_reader_init(&rd);
+	r->err = walrec_groups_next(&it, &g) ? apply_replay(sh, &g, &rd) : it.err;
+	r->newest = &sh->share->newest;
+	walrec_reader_release(&rd);
+	buf_release(&b);
+}
+
+static void old_log(void)
+{
+	for (uint8_t version = 1; version <= 2; version++) {
+		if (!begin(1))
+			return;
+		struct replaying r = { .version = version, .shard = s.store->shards[0] };
+		testteam_run(&s.tt, 0, replay_here, &r);
+		TAP_OK(!r.err);
+		tap_is_i64(newest_get(r.newest, 0, false), version == 1 ? T0 - HR : T0 - 2 * HR,
+		    "version %u: %s", version,
+		    version == 1 ? "rows tell" : "rows do not, records do");
+		end();
+	}
+}
+
+/* ---- times that a wrong clock let in ---- */
+
+static void bounded(void)
+{
+	if (!begin(4))
+		return;
+	TAP_OK(takes(T0));
+	clock_fake_step_wall(DAY);
+	storetest_advance(&s, 1000);
+	TAP_OK(state() == CLOCKWATCH_DOUBT && takes(clock_wall_ms()) && takes(clock_wall_ms() + 1));
+	tap_ok(state() == CLOCKWATCH_SURE, "clock and samples agree, both a day ahead");
+	for (unsigned i = 0; i < 3; i++)
+		TAP_OK(!put(true, clock_wall_ms()).err);
+	storetest_close(&s);
+	clock_fake_step_wall(-DAY);
+	if (!TAP_OK(!storetest_open(&s, 2)))
+		return;
+	tap_ok(state() == CLOCKWATCH_DOUBT, "the right clock is behind what is stored");
+	int64_t now = clock_wall_ms();
+	tap_ok(takes(now) && state() == CLOCKWATCH_SURE,
+	    "a sample of now is taken and ends the doubt");
+	tap_ok(takes(now - 40 * 60000) && takes(now + 9 * 60000), "the window is that of now");
+	tap_ok(!takes(now - 2 * HR) && !takes(now + 11 * 60000), "and no wider");
+	live(3 * HR);
+	now = clock_wall_ms();
+	tap_ok(takes(now) && takes(now - 30 * 60000), "three hours later too");
+	end();
+}
+
+/* ---- retention ---- */
+
+static void ahead_deletes_nothing(void)
+{
+	if (!begin(4))
+		return;
+	for (int64_t t = T0 - 3 * DAY; t <= T0; t += HR)
+		TAP_OK(takes(t));
+	for (int64_t t = T0 - 2 * HR; t <= T0; t += HR / 2)
+		TAP_OK(put(true, t).stored == 1);
+	TAP_OK(!storetest_flush(&s));
+	uint64_t n = count(false), m = count(true);
+	clock_fake_step_wall(45 * DAY);
+	live(2 * HR);
+	tap_ok(state() == CLOCKWATCH_DOUBT && count(false) == n && count(true) == m,
+	    "a step of 45 days deletes nothing");
+	(void)put(true, clock_wall_ms());
+	for (unsigned i = 0; i < 2; i++) {
+		TAP_OK(again(2));
+		live(2 * HR);
+		(void)put(true, clock_wall_ms());
+		TAP_OK(!storetest_flush(&s));
+		live(HR);
+		tap_ok(count(false) == n && count(true) == m + 2 + i,
+		    "nor %u start(s) with it, of our own neither (%llu, %llu)", i + 1,
+		    (unsigned long long)count(false), (unsigned long long)count(true));
+	}
+	clock_fake_step_wall(-45 * DAY);
+	live(HR);
+	int64_t now = clock_wall_ms();
+	TAP_OK(takes(now) && takes(now + 1) && state() == CLOCKWATCH_SURE);
+	live(2 * HR);
+	tap_ok(count(false) == n + 2 && count(true) == m + 3,
+	    "all there when the clock is right again");
+	end();
+}
+
+/* Labels of senders' series stand in files that do not go earlier than their samples. */
+static void definitions_stay(void)
+{
+	if (!begin(1))
+		return;
+	s.opts.retention_ms = DAY;
+	TAP_OK(again(1));
+	TAP_OK(takes(T0 + 1000) && put(true, T0 - 2 * DAY).stored == 1);
+	TAP_OK(put(true, T0).stored == 1);
+	struct shard *sh = s.store->shards[0];
+	live(10 * 60 * 1000);
+	live(10 * 60 * 1000);
+	unsigned own, others;
+	files(&own, &others);
+	tap_ok(others == 1 && sh->list.complete_to > 0,
+	    "one file of a sender, those of our own from before its retention gone (%u)", own);
+	storetest_close(&s);
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/catalog", dir);
+	testlib_rmtree(path);
+	TAP_OK(!storetest_open(&s, 1));
+	tap_ok(count(false) == 1, "the sender's series has its labels without the catalog");
+	end();
+}
+
+/* A round that fails gives what it knew of its rows back. */
+static void failed_round(void)
+{
+	if (!begin(1))
+		return;
+	TAP_OK(takes(T0) && put(true, T0 - 3 * HR).stored == 1);
+	fault_start(NULL);
+	fault_set(FAULT_WRITE, ".kcf", 1, 1, ERR_NOSPACE);
+	tap_ok(storetest_flush(&s) != 0 && fault_hits(FAULT_WRITE) == 1, "a round fails");
+	fault_stop();
+	TAP_OK(put(true, T0 + 1000).stored == 1);
+	live(HR);
+	TAP_OK(!storetest_flush(&s));
+	unsigned own, others;
+	files(&own, &others);
+	tap_ok(own == 1 && others == 1, "the next one knows whose samples are where (%u, %u)", own,
+	    others);
+	TAP_OK(again(1));
+	files(&own, &others);
+	tap_ok(own == 1 && others == 1, "so does a start");
+	TAP_OK(put(true, clock_wall_ms() - 3 * HR).stored == 1 && takes(clock_wall_ms()));
+	end();
+}
+
+/* Replayed rows know whose they are: the files of the round after a start are marked. */
+static void replayed(void)
+{
+	if (!begin(1))
+		return;
+	TAP_OK(takes(T0) && put(true, T0 - 3 * HR).stored == 1 && put(true, T0 - 9 * HR).stored == 1);
+	TAP_OK(again(2) && !storetest_flush(&s));
+	unsigned own, others;
+	files(&own, &others);
+	tap_ok(own == 2 && others == 1, "files after a replay: %u of our own, %u of others", own,
+	    others);
+	TAP_OK(put(true, T0 + 1).stored == 1 && !storetest_flush(&s));
+	files(&own, &others);
+	tap_ok(own == 2 && others == 1, "merged with a sender's it is nobody's own (%u, %u)", own,
+	    others);
+	end();
+}
+
+static void silent_tenant(void)
+{
+	if (!begin(2))
+		return;
+	s.opts.retention_ms = 2 * DAY;
+	TAP_OK(again(2));
+	s.tenant = 5;
+	TAP_OK(takes(T0 - DAY));
+	s.tenant = 0;
+	TAP_OK(takes(T0) && !storetest_flush(&s));
+	unsigned own, before, others;
+	files(&own, &before);
+	TAP_OK(before == 2);
+	for (int i = 0; i < 20;
+	     i++) { /* in one shard or two: both loops must hear of the time that goes on */
+		live(2 * HR);
+		struct storetest_row r[64];
+		for (unsigned k = 0; k < 64; k++) {
+			char no[8];
+			snprintf(no, sizeof(no), "%u", k);
+			r[k] = (struct storetest_row){ .labels = label_make(&arena, "__name__",
+				                           "many", "k", no, NULL),
+				.t_ms = clock_wall_ms() };
+		}
+		TAP_OK(!storetest_write(&s, (unsigned)i % 2, r, 64).refused);
+	}
+	live(HR);
+	bool there = false;
+	for (unsigned j = 0; j < 2; j++) {
+		LIST_EACH(l, &s.store->shards[j]->files) {
+			const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+			there |= f->entry.meta.start_ms < T0 - 4 * HR;
+		}
+	}
+	files(&own, &others);
+	tap_ok(!there && others > 2,
+	    "a silent tenant's samples expire by the store's newest time (%u files)", others);
+	end();
+}
+
+int main(void)
+{
+	log_setup(LOG_LEVEL_ERROR, false);
+	arena_init(&arena, 1 << 14);
+	sent = label_make(&arena, "__name__", "sent", "job", "x", NULL);
+	mine = label_make(&arena, "__name__", "mine", "job", "kymo", NULL);
+	own_moves_nobody();
+	lists_are_lost();
+	old_log();
+	bounded();
+	ahead_deletes_nothing();
+	definitions_stay();
+	failed_round();
+	replayed();
+	silent_tenant();
+	arena_release(&arena);
+	return tap_done();
+}
