@@ -139,7 +139,7 @@ void shard_evict(struct shard *sh, uint32_t slot);
 /* Tells the log that every row and definition of the shard at a number <= complete_to is in its files: after the switch is durable. Rounds call this, never walog_complete. */
 void shard_complete(struct shard *sh, uint64_t complete_to);
 
-/* What a row may be, decided once per request. */
+/* What a row may be, decided once per step of a request (storage/share.h). */
 struct shard_judge {
 	int64_t t_min_ms, t_max_ms; /* older: too_old; newer: out_of_bounds */
 };

@@ -38,7 +38,8 @@ struct append {
 	struct sink_req *req;
 	size_t next_row;
 	uint32_t open;
-	struct shard_judge judge;
+	int64_t newest_ms; /* of the class when the request came: its own rows do not make each other old */
+	struct shard_judge judge; /* of the step under way */
 	struct shard_verdict verdict;
 	enum err err;
 	uint32_t retry_after_s;
@@ -206,7 +207,7 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 	if (b->own)
 		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = SHARE_T_MAX_MS };
 	struct clockwatch_now now = share_now(sh);
-	int64_t newest = newest_get(&sh->newest, b->tenant, false);
+	int64_t newest = ap->newest_ms;
 	if (UNLIKELY(clockwatch_look(sh->store->clock, now) != CLOCKWATCH_SURE)) {
 		struct clockwatch_heard h = hear_rows(sh, b->rows + from, count, newest);
 		if (clockwatch_hear(sh->store->clock, now, &h) == CLOCKWATCH_DOUBT) {
@@ -245,6 +246,7 @@ void share_append(struct share *sh, struct sink_req *req)
 	ap->open = 1;
 	ap->err = 0;
 	ap->retry_after_s = 0;
+	ap->newest_ms = newest_get(&sh->newest, req->batch->tenant, req->batch->own);
 	ap->step_msg.fn = step_msg;
 	shard_verdict_init(&ap->verdict);
 	sh->open++;

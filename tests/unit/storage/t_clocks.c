@@ -201,6 +201,32 @@ static void lists_are_lost(void)
 	end();
 }
 
+/* The rows of one request do not make each other old, however many steps it takes. */
+static void one_request(void)
+{
+	enum {
+		ROWS = 3 * SHARE_STEP_ROWS
+	};
+	if (!begin(4))
+		return;
+	struct storetest_row *rows = mem_array(NULL, ROWS, sizeof(*rows));
+	for (int64_t i = 0; i < ROWS; i++)
+		rows[i] =
+		    (struct storetest_row){ .labels = sent, .t_ms = T0 - i * (9 * HR / ROWS), .v = 1 };
+	struct storetest_verdict v = storetest_write(&s, 0, rows, ROWS);
+	tap_ok(!v.err && v.stored == ROWS && !v.refused,
+	    "an empty store takes a long request from new to old (%llu refused)",
+	    (unsigned long long)v.refused);
+	for (int64_t i = 0; i < ROWS; i++) /* late ones first; the last step is of tomorrow */
+		rows[i].t_ms = i < 2 * SHARE_STEP_ROWS ? T0 - 30 * 60000 + i : T0 + DAY;
+	v = storetest_write(&s, 0, rows, ROWS);
+	tap_ok(v.stored == 2 * SHARE_STEP_ROWS && v.refused == SHARE_STEP_ROWS &&
+	        v.reason == SINK_OUT_OF_BOUNDS,
+	    "each step is judged");
+	mem_free(rows);
+	end();
+}
+
 /* Rows of the log of before newest times were kept speak for themselves. */
 struct replaying {
 	uint8_t version;
@@ -433,6 +459,7 @@ int main(void)
 	mine = label_make(&arena, "__name__", "mine", "job", "kymo", NULL);
 	own_moves_nobody();
 	lists_are_lost();
+	one_request();
 	old_log();
 	bounded();
 	ahead_deletes_nothing();
