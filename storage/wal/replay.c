@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/arena.h"
 #include "core/base/log.h"
@@ -10,7 +11,11 @@
 #include "storage/wal/walrec.h"
 #include "storage/wal/walseg.h"
 
-#define SLOT_MAX 0x7fffffffu
+#define SLOT_MAX   0x7fffffffu
+#define READ_TRIES 5u /* of a segment that cannot be opened or whose head cannot be read */
+#define STOP_BYTES (256u << 10) /* of payload between two looks at ops->stop */
+
+unsigned walog_pause_ms = 10;
 
 struct seg {
 	uint32_t slot;
@@ -36,6 +41,7 @@ struct run {
 	uint64_t expected; /* sequence of the next frame; 0 = none yet */
 	uint64_t told;     /* highest sequence told to be synced, by any frame or head seen */
 	uint64_t known;    /* the same, by frames taken and heads */
+	uint64_t looked;   /* bytes of payload at the last look at ops->stop */
 };
 
 static enum err segs_find(void *arg, const char *name);
@@ -51,7 +57,7 @@ enum err replay_run(struct fsio_dir *dir, const struct replay_ops *ops, void *ar
 	struct run r = { .dir = dir, .ops = ops, .arg = arg, .out = out, .eb = eb };
 	enum err e = fsio_dir_each(dir, segs_find, &r);
 	if (e)
-		errbuf_set(eb, e, "log directory %s: %s", fsio_dir_path(dir), err_text(e));
+		errbuf_set(eb, e, "log directory %s: %s", fsio_dir_path(dir), err_why(e));
 	if (!e && r.segs_count) {
 		qsort(r.segs, r.segs_count, sizeof(*r.segs), seg_cmp);
 		segs_ends(&r);
@@ -92,34 +98,121 @@ void replay_result_release(struct replay_result *r)
 	mem_free(r->segments);
 	mem_free(r->pending);
 	mem_free(r->spares);
+	mem_free(r->asides);
+	mem_free(r->unread);
 	*r = (struct replay_result){ 0 };
 }
 
 /* ---- Which segments there are ---- */
 
+/* What may pass by itself, or not: a disk that does not give what it has. */
+static bool is_unread(enum err e)
+{
+	return e == ERR_IO || e == ERR_TRUNCATED;
+}
+
+static void pause_before(unsigned try_no)
+{
+	uint64_t ms = (uint64_t)walog_pause_ms << (2 * (try_no - 1));
+	nanosleep(&(struct timespec){ .tv_sec = (time_t)(ms / 1000),
+	              .tv_nsec = (long)(ms % 1000) * 1000000 },
+	    NULL);
+}
+
+/* Errors as of walseg_reader_open. With 0 file and reader are the caller's. */
+static enum err seg_open(
+    struct run *r, uint32_t slot, struct fsio_file **f, struct walseg_reader *reader)
+{
+	char name[WALSEG_NAME_MAX];
+	walseg_name(slot, name);
+	enum err e = ERR_IO;
+	for (unsigned i = 0; i < READ_TRIES && is_unread(e); i++) {
+		if (i)
+			pause_before(i);
+		e = fsio_open(r->dir, name, FSIO_READ, f);
+		if (e)
+			continue;
+		e = walseg_reader_open(reader, slot, *f);
+		if (e) {
+			walseg_reader_release(reader);
+			fsio_close(*f);
+		}
+	}
+	return e;
+}
+
+/* Why the start cannot go on. */
+static enum err seg_refused(struct run *r, uint32_t slot, enum err e)
+{
+	char name[WALSEG_NAME_MAX];
+	walseg_name(slot, name);
+	if (e == ERR_UNSUPPORTED)
+		return errbuf_set(r->eb, e,
+		    "%s/%s is of a later format than this program knows (%u): start the version that wrote it",
+		    fsio_dir_path(r->dir), name, WALSEG_VERSION);
+	return errbuf_set(
+	    r->eb, e, "%s/%s cannot be read: %s", fsio_dir_path(r->dir), name, err_why(e));
+}
+
+static void aside_add(struct run *r, uint32_t slot, enum err e)
+{
+	struct replay_result *out = r->out;
+	out->asides = mem_array(out->asides, out->asides_count + 1, sizeof(*out->asides));
+	out->asides[out->asides_count++] = (struct replay_aside){ .slot = slot,
+		.why = is_unread(e) ? WALSEG_UNREAD : WALSEG_DAMAGED };
+	/* How many frames stood in it is not known. */
+	out->damaged_frames++;
+	out->damaged_places++;
+	LOG_ERROR("log_segment_aside", "segment=%08x dir=\"%s\" err=\"%s\"", slot,
+	    fsio_dir_path(r->dir), err_why(e));
+}
+
+static void slot_add(uint32_t **slots, size_t *count, uint32_t slot)
+{
+	*slots = mem_array(*slots, *count + 1, sizeof(**slots));
+	(*slots)[(*count)++] = slot;
+}
+
+/* Of an earlier start; its slot is not given again. */
+static void aside_found(struct run *r, const char *name)
+{
+	uint32_t slot;
+	enum walseg_aside why;
+	if (!walseg_aside_parse(name, &slot, &why) || slot > SLOT_MAX)
+		return;
+	LOG_WARN("log_segment_lies_aside", "file=%s dir=\"%s\"", name, fsio_dir_path(r->dir));
+	if (slot >= r->out->next_slot)
+		r->out->next_slot = slot + 1;
+	if (why == WALSEG_UNREAD)
+		slot_add(&r->out->unread, &r->out->unread_count, slot);
+}
+
 static enum err segs_find(void *arg, const char *name)
 {
 	struct run *r = arg;
 	uint32_t slot;
-	if (!walseg_name_parse(name, &slot) || slot > SLOT_MAX)
+	if (!walseg_name_parse(name, &slot) || slot > SLOT_MAX) {
+		aside_found(r, name);
 		return ERR_OK;
+	}
+	if (slot >= r->out->next_slot)
+		r->out->next_slot = slot + 1;
 	struct fsio_file *f;
-	enum err e = fsio_open(r->dir, name, FSIO_READ, &f);
-	if (e)
-		return e;
 	struct walseg_reader reader;
-	e = walseg_reader_open(&reader, slot, f);
+	enum err e = seg_open(r, slot, &f, &reader);
+	if (e == ERR_NOTFOUND) { /* being made, freed, or never finished */
+		slot_add(&r->out->spares, &r->out->spares_count, slot);
+		return ERR_OK;
+	}
+	if (e == ERR_DAMAGED || is_unread(e)) {
+		aside_add(r, slot, e);
+		return ERR_OK;
+	}
+	if (e)
+		return seg_refused(r, slot, e);
 	struct walseg_head head = reader.head;
 	walseg_reader_release(&reader);
 	fsio_close(f);
-	if (slot >= r->out->next_slot)
-		r->out->next_slot = slot + 1;
-	if (e) { /* being made, freed, or never finished; a head that cannot be read is a gap later on */
-		r->out->spares =
-		    mem_array(r->out->spares, r->out->spares_count + 1, sizeof(*r->out->spares));
-		r->out->spares[r->out->spares_count++] = slot;
-		return ERR_OK;
-	}
 	if (r->segs_count == r->segs_cap) {
 		r->segs_cap = r->segs_cap ? r->segs_cap * 2 : 64;
 		r->segs = mem_array(r->segs, r->segs_cap, sizeof(*r->segs));
@@ -191,13 +284,19 @@ static enum err frame_take(struct run *r, struct replay_segment *s, const struct
 	while (walrec_groups_next(&it, &g))
 		walog_tops_raise(&s->tops, &s->tops_count, g.shard, g.number);
 	if (it.err) /* the checksum is right: not damage, but bytes of another version */
-		return errbuf_set(r->eb, it.err, "log segment %08x: frame %llu at offset %llu: %s",
-		    s->slot, (unsigned long long)f->seq, (unsigned long long)f->offset,
-		    err_text(it.err));
+		return errbuf_set(r->eb, it.err,
+		    "%s/%08x.seg: frame %llu at offset %llu is of a later format than this program knows (%u)",
+		    fsio_dir_path(r->dir), s->slot, (unsigned long long)f->seq,
+		    (unsigned long long)f->offset, WALREC_VERSION);
 	s->bytes += walseg_frame_space(f->len);
 	r->out->frames++;
 	r->out->bytes += f->len;
 	extent_add(r, s->slot, f);
+	if (r->ops->stop && r->out->bytes - r->looked >= STOP_BYTES) {
+		r->looked = r->out->bytes;
+		if (r->ops->stop(r->arg))
+			return errbuf_set(r->eb, ERR_STOPPING, "told to stop while the log was read");
+	}
 	return r->ops->frame(r->arg, f->seq, f->payload, f->len);
 }
 
@@ -293,6 +392,16 @@ static enum err seg_frames(
 	}
 }
 
+/* Something of it could not be read: it is kept, and damage whatever stands there. */
+static void seg_unread(struct run *r, struct replay_segment *s)
+{
+	LOG_ERROR("log_segment_unread", "segment=%08x dir=\"%s\" then=\"kept for the next start\"",
+	    s->slot, fsio_dir_path(r->dir));
+	s->keep = true;
+	r->out->damaged_places++;
+	r->out->damaged_frames++;
+}
+
 static enum err seg_run(struct run *r, size_t index)
 {
 	const struct seg *seg = &r->segs[index];
@@ -305,22 +414,24 @@ static enum err seg_run(struct run *r, size_t index)
 	}
 	if (seg->head.first_seq > r->expected)
 		r->expected = seg->head.first_seq;
-	char name[WALSEG_NAME_MAX];
-	walseg_name(seg->slot, name);
 	struct fsio_file *f;
-	enum err e = fsio_open(r->dir, name, FSIO_READ, &f);
-	if (e)
-		return errbuf_set(r->eb, e, "log segment %s: %s", name, err_text(e));
 	struct walseg_reader reader;
-	e = walseg_reader_open(&reader, seg->slot, f);
+	enum err e = seg_open(r, seg->slot, &f, &reader);
+	if (is_unread(e)) { /* its head could be read a moment ago */
+		seg_unread(r, s);
+		return ERR_OK;
+	}
 	if (e)
-		errbuf_set(r->eb, e, "log segment %s: %s", name, err_text(e));
-	else
-		e = seg_frames(r, index, &reader, s);
+		return seg_refused(r, seg->slot, e);
+	e = seg_frames(r, index, &reader, s);
+	if (!e && reader.err)
+		e = seg_refused(r, seg->slot, reader.err);
 	if (!e && reader.size < seg->head.size) { /* how many frames stood behind its end is not known */
 		r->out->damaged_frames++;
 		r->out->damaged_places++;
 	}
+	if (!e && reader.unreadable_bytes)
+		seg_unread(r, s);
 	walseg_reader_release(&reader);
 	fsio_close(f);
 	return e;
@@ -328,13 +439,26 @@ static enum err seg_run(struct run *r, size_t index)
 
 /* ---- What has to be committed again ---- */
 
+static enum err payload_read(
+    struct run *r, uint32_t slot, struct fsio_file *f, const struct extent *x, uint8_t *payload)
+{
+	enum err e = ERR_IO;
+	for (unsigned i = 0; i < READ_TRIES && is_unread(e); i++) {
+		if (i)
+			pause_before(i);
+		e = fsio_read_at(f, payload, x->len, x->offset);
+	}
+	return e ? seg_refused(r, slot, e) : ERR_OK;
+}
+
+/* They were read a moment ago. When that fails now the start is refused: nothing is lost by it. */
 static enum err pending_load(struct run *r)
 {
 	struct replay_result *out = r->out;
 	struct fsio_file *f = NULL;
+	struct walseg_reader reader;
 	uint32_t slot = 0;
 	enum err e = ERR_OK;
-	char name[WALSEG_NAME_MAX] = "";
 	out->pending = mem_array(NULL, r->extents_count - r->extents_from + 1, sizeof(*out->pending));
 	for (size_t i = r->extents_from; !e && i < r->extents_count; i++) {
 		const struct extent *x = &r->extents[i];
@@ -344,16 +468,19 @@ static enum err pending_load(struct run *r)
 			fsio_close(f);
 			f = NULL;
 			slot = x->slot;
-			walseg_name(slot, name);
-			e = fsio_open(r->dir, name, FSIO_READ, &f);
-			if (e)
+			e = seg_open(r, slot, &f, &reader);
+			if (e) {
+				f = NULL;
+				e = seg_refused(r, slot, e);
 				break;
+			}
+			walseg_reader_release(&reader);
 		}
 		uint8_t *payload = mem_alloc(x->len);
-		e = fsio_read_at(f, payload, x->len, x->offset);
+		e = payload_read(r, slot, f, x, payload);
 		out->pending[out->pending_count++] =
 		    (struct replay_frame){ .seq = x->seq, .payload = payload, .len = x->len };
 	}
 	fsio_close(f);
-	return e ? errbuf_set(r->eb, e, "log segment %s: %s", name, err_text(e)) : ERR_OK;
+	return e;
 }

@@ -5,22 +5,39 @@
  * (by any frame or header) is damage: skipped, counted, logged; a bad frame after that ends the log. Frames come once, in order of sequence.
  * What is not known to be synced is kept in the result; walog_create commits it again, before anything may be acknowledged.
  *
- * Replay changes nothing on disk: running it again gives the same (11).
+ * What becomes of a file by the name of a segment:
+ *   both copies of its head are zero     a spare: nobody needs it
+ *   a good head                          a segment
+ *   a whole head of a later format       the start is refused, ERR_UNSUPPORTED
+ *   a head that is not whole, or that    set aside as "damaged-...", counted as damage, never blanked
+ *   of another slot
+ *   the disk cannot read it (ERR_IO)     tried again for about a second; then set aside as
+ *                                        "unread-...": the next starts try it again (storage/restore.h)
+ *   no descriptor, no memory, no right   the start is refused: this says nothing of the file
+ * A segment with places the disk could not read is worked in as far as it goes and kept: when it is
+ * free it becomes "unread-..." instead of being blanked.
+ *
+ * Replay itself changes nothing on disk (walog_create does what it says): running it again gives the
+ * same (11).
  * Thread:  any one that may block (main). Memory: one reading window (WALSEG_WINDOW_BYTES, or the largest frame) plus the frames not known synced, which a writer bounds by one
  *          group (sync mode commit) or one segment (interval, off).
- * Errors:  of reading a directory or file: ERR_IO; damage is not an error. An error of ops->frame ends the replay and is returned.
+ * Errors:  of reading a directory; ERR_NOFILES, ERR_NOMEM, ERR_ACCESS, ERR_UNSUPPORTED as above, ERR_STOPPING when ops->stop
+ *          says so; damage is not an error. An error of ops->frame ends the replay and is returned.
  */
 #ifndef STORAGE_WAL_REPLAY_H
 #define STORAGE_WAL_REPLAY_H
 
 #include "core/base/err.h"
 #include "core/base/fsio.h"
+#include "storage/wal/walseg.h"
 
 struct replay_ops {
 	/* A frame of the log: its payload as walrec, borrowed for the call. Groups at numbers <= complete_to or already seen are the receiver's to skip. */
 	enum err (*frame)(void *arg, uint64_t seq, const uint8_t *payload, size_t len);
 	/* A frame that does not exist any more (void, or behind the end of the log): only its ids and numbers count, they are not given again. May be NULL. */
 	void (*void_frame)(void *arg, uint64_t seq, const uint8_t *payload, size_t len);
+	/* Asked often: shall the replay end with ERR_STOPPING? May be NULL. */
+	bool (*stop)(void *arg);
 };
 struct replay_segment { /* a segment that holds frames */
 	uint32_t slot;  /* names its file */
@@ -28,6 +45,11 @@ struct replay_segment { /* a segment that holds frames */
 	uint64_t bytes; /* of frames */
 	uint64_t *tops; /* [tops_count] highest number per shard, 0 = none */
 	uint32_t tops_count;
+	bool keep; /* not all of it could be read: not to be blanked */
+};
+struct replay_aside { /* a file to be set aside before anything is written */
+	uint32_t slot;
+	enum walseg_aside why;
 };
 struct replay_frame { /* to be committed again */
 	uint64_t seq;
@@ -43,6 +65,10 @@ struct replay_result {
 	size_t segments_count;
 	uint32_t *spares; /* slots of files without a valid header: for reuse */
 	size_t spares_count;
+	struct replay_aside *asides;
+	size_t asides_count;
+	uint32_t *unread; /* slots of "unread-..." files of earlier starts, ascending */
+	size_t unread_count;
 	struct replay_frame *pending; /* not known synced, in order */
 	size_t pending_count;
 	/* figures */

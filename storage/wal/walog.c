@@ -29,15 +29,16 @@
 #define BATCH_BYTES                                                                                \
  (16u << 20) /* of one sync: so much takes some 20 ms, longer groups would only add latency */
 #define UNSYNCED_BYTES                                                                             \
- (16u << 20)                   /* copies kept in modes interval and off before a sync comes early */
-#define LAZY_BYTES  (1u << 20) /* mode off: written when so much has come, ... */
-#define LAZY_MS     500        /* ... or after this time, well under the promised second */
-#define FAILURES    3u         /* so many in FAILURES_NS: read-only */
-#define FAILURES_NS UINT64_C(60000000000)
-#define SPARE_RETRY_NS                                                                             \
- UINT64_C(1000000000)             /* after no space, and after a segment could not be made */
-#define POOL_BYTES     (8u << 20) /* frames kept by a loop for reuse */
-#define POOL_FRAME_MAX (1u << 20) /* larger payloads are freed */
+ (16u << 20) /* copies kept in modes interval and off before a sync comes early */
+#define LAZY_BYTES     (1u << 20) /* mode off: written when so much has come, ... */
+#define LAZY_MS        500        /* ... or after this time, well under the promised second */
+#define FAILURES       3u         /* so many in FAILURES_NS: read-only */
+#define FAILURES_NS    UINT64_C(60000000000)
+#define PROBE_NS       UINT64_C(60000000000) /* read-only: after so long it is tried again */
+#define RETRY_NS       UINT64_C(1000000000)  /* after no space; the longest pause of PREPARE_NS */
+#define PREPARE_NS     UINT64_C(50000000) /* after a segment could not be made, then twice as long */
+#define POOL_BYTES     (8u << 20)         /* frames kept by a loop for reuse */
+#define POOL_FRAME_MAX (1u << 20)         /* larger payloads are freed */
 #define IOV_MAX_COUNT  256
 #define MS             UINT64_C(1000000)
 #define LOOPS_MAX      1024u
@@ -51,6 +52,7 @@ struct seg {
 	uint64_t order, size, offset, bytes;
 	uint64_t *tops;
 	uint32_t tops_count, salt_crc;
+	enum walprep_end how; /* what becomes of the file once it is free */
 };
 /* What a loop keeps here; touched only on it. */
 struct end {
@@ -110,6 +112,9 @@ struct walog {
 	bool asked, stopping;
 	uint64_t need_bytes;    /* a batch waits for a spare of this size; 0 = none waits */
 	uint64_t spare_next_ns; /* not asked again before */
+	uint64_t prepare_ns;    /* the pause after the next failure to make one */
+	uint64_t probe_ns;      /* read-only: tried again then */
+	uint64_t probe_every_ns;
 	uint64_t sync_due_ns, write_due_ns; /* 0 = nothing to do */
 	uint64_t failed_ns[FAILURES];
 	enum err state;
@@ -277,7 +282,7 @@ static void peers_tell(struct walog *w)
 
 static void state_set(struct walog *w, enum err state)
 {
-	if (w->state == state || w->state == ERR_READONLY)
+	if (w->state == state)
 		return;
 	w->state = state;
 	w->state_news = true;
@@ -416,7 +421,7 @@ static void segs_release(struct walog *w)
 		w->state_news = true; /* held_bytes has changed */
 		w->segs_count--;
 		w->held_bytes -= s->bytes;
-		walprep_give(w->prep, s->slot, s->file);
+		walprep_give(w->prep, s->slot, s->file, s->how);
 		seg_free(s);
 	}
 }
@@ -489,30 +494,59 @@ static void batch_synced(struct walog *w)
 	w->sync_due_ns = 0;
 }
 
+/* The third failure within a minute. */
+static bool failed_often(struct walog *w, uint64_t now)
+{
+	memmove(w->failed_ns, w->failed_ns + 1, sizeof(w->failed_ns) - sizeof(w->failed_ns[0]));
+	w->failed_ns[FAILURES - 1] = now;
+	return w->failed_ns[0] && now - w->failed_ns[0] < FAILURES_NS;
+}
+
+static void readonly_begin(struct walog *w, uint64_t now)
+{
+	state_set(w, ERR_READONLY);
+	w->probe_ns = now + w->probe_every_ns;
+	peers_fail(w, ERR_READONLY);
+}
+
+/* Something was written and synced: whatever was the matter has passed. */
+static void well_again(struct walog *w)
+{
+	w->prepare_ns = w->spare_next_ns = 0;
+	if (w->state == ERR_READONLY)
+		memset(w->failed_ns, 0, sizeof(w->failed_ns));
+	state_set(w, ERR_OK);
+}
+
 /*
- * The current segment is closed for good, its batch has to be written again. Those who wait are told now, the rest may take its time.
- * The third failure within a minute is the last; no space is a state of its own, which ends by itself.
+ * A write or sync failed: the current segment is closed for good, its batch has to be written again.
+ * Those who wait are told now, the rest may take its time. After the third failure within a minute
+ * nothing is tried for some time; no space is a state of its own.
  */
 static void failed(struct walog *w, enum err err, const char *what)
 {
 	metric_add(M_LOG_FAILURES, 1);
-	LOG_ERROR("log_failed", "what=%s err=\"%s\" segment=%08x", what, err_text(err),
+	LOG_ERROR("log_failed", "what=%s err=\"%s\" segment=%08x", what, err_why(err),
 	    w->cur ? w->cur->slot : 0);
+	if (w->cur)
+		w->cur->how = WALPREP_REMOVE;
 	w->cur = NULL;
 	w->unwritten = w->batch.first;
 	w->unwritten_bytes = w->batch.bytes;
 	w->sync_due_ns = 0;
 	uint64_t now = clock_real_mono_ns();
+	if (w->state == ERR_READONLY) {
+		readonly_begin(w, now);
+		return;
+	}
 	if (err == ERR_NOSPACE) {
-		w->spare_next_ns = now + SPARE_RETRY_NS;
+		w->spare_next_ns = now + RETRY_NS;
 		state_set(w, ERR_NOSPACE);
 		peers_fail(w, ERR_NOSPACE);
 		return;
 	}
-	memmove(w->failed_ns, w->failed_ns + 1, sizeof(w->failed_ns) - sizeof(w->failed_ns[0]));
-	w->failed_ns[FAILURES - 1] = now;
-	if (w->failed_ns[0] && now - w->failed_ns[0] < FAILURES_NS) {
-		state_set(w, ERR_READONLY);
+	if (failed_often(w, now)) {
+		readonly_begin(w, now);
 		return;
 	}
 	list_fail(w, &w->promised, ERR_LOGFAILED);
@@ -523,6 +557,30 @@ static void failed(struct walog *w, enum err err, const char *what)
 		w->unwritten_bytes = w->need_bytes = 0;
 		batch_synced(w);
 	}
+}
+
+/*
+ * No spare could be made: nothing was written, so nothing is wrong with what is there. It is tried
+ * again after a pause, and as long as somebody waits for it no new writes are taken.
+ */
+static void prepare_failed(struct walog *w, enum err err)
+{
+	uint64_t now = clock_real_mono_ns();
+	metric_add(M_LOG_PREPARE_FAILURES, 1);
+	LOG_EVERY(LOG_LEVEL_WARN, "log_prepare", "err=\"%s\" dir=\"%s\"", w->ready.why,
+	    fsio_dir_path(w->dir));
+	w->prepare_ns = w->prepare_ns ? 2 * w->prepare_ns : PREPARE_NS;
+	if (w->prepare_ns > RETRY_NS || err == ERR_NOSPACE)
+		w->prepare_ns = RETRY_NS;
+	w->spare_next_ns = now + w->prepare_ns;
+	if (!w->need_bytes)
+		return;
+	if (w->state == ERR_READONLY) {
+		readonly_begin(w, now);
+		return;
+	}
+	state_set(w, err == ERR_NOSPACE ? ERR_NOSPACE : ERR_BUSY);
+	peers_fail(w, w->state);
 }
 
 static uint64_t salt_new(void)
@@ -572,15 +630,17 @@ static enum err segment_open(struct walog *w)
 	if (!e)
 		e = seg_sync(s);
 	if (e && last) { /* it has no head: it does not exist */
-		walprep_discard(w->prep, s->slot, s->file);
+		walprep_give(w->prep, s->slot, s->file, WALPREP_REMOVE);
 		seg_free(s);
 		return e;
 	}
 	if (last)
 		e = head_commit(s, &head);
 	seg_add(w, s);
-	if (e)
-		return e; /* the head may be there or not: a segment that is closed for good */
+	if (e) { /* the head may be there or not: a segment that is closed for good */
+		s->how = WALPREP_REMOVE;
+		return e;
+	}
 	w->cur = s;
 	batch_synced(w);
 	promised_home(w);
@@ -632,17 +692,12 @@ static void ready_arrived(struct mbox_msg *msg)
 	struct walprep_ready *r = CONTAINER_OF(msg, struct walprep_ready, msg);
 	struct walog *w = r->arg;
 	w->asked = false;
-	if (!r->err) {
-		w->spare = r->spare;
-		w->spare_next_ns = 0;
+	if (r->err) {
+		prepare_failed(w, r->err);
 		return;
 	}
-	/* Someone waits: at once, the third failure ends it. */
-	w->spare_next_ns = w->need_bytes ? 0 : clock_real_mono_ns() + SPARE_RETRY_NS;
-	if (w->need_bytes)
-		failed(w, r->err, "prepare");
-	else
-		LOG_WARN("log_prepare", "err=\"%s\"", err_text(r->err));
+	w->spare = r->spare;
+	w->spare_next_ns = w->prepare_ns = 0;
 }
 
 /* Moves frames from queue to batch: as many as one sync should cover, and as the current segment has room for. */
@@ -676,7 +731,7 @@ static void batch_fill(struct walog *w)
 static void spare_ask(struct walog *w)
 {
 	if (w->spare.file && w->need_bytes > w->spare.bytes) {
-		walprep_give(w->prep, w->spare.slot, w->spare.file);
+		walprep_give(w->prep, w->spare.slot, w->spare.file, WALPREP_REUSE);
 		w->spare = (struct walprep_spare){ 0 };
 	}
 	if (w->spare.file || w->asked || clock_real_mono_ns() < w->spare_next_ns)
@@ -703,9 +758,9 @@ static bool batch_switch(struct walog *w)
 		batch_sync(w);
 		return true;
 	}
+	if (!w->need_bytes && !w->state)
+		w->spare_next_ns = 0; /* now somebody waits for it */
 	w->need_bytes = WALSEG_DATA + w->batch.bytes;
-	if (w->state != ERR_NOSPACE)
-		w->spare_next_ns = 0;
 	spare_ask(w);
 	if (!w->spare.file)
 		return false;
@@ -713,8 +768,8 @@ static bool batch_switch(struct walog *w)
 	enum err e = segment_open(w);
 	if (e)
 		failed(w, e, "segment");
-	else if (w->state == ERR_NOSPACE)
-		state_set(w, ERR_OK);
+	else
+		well_again(w);
 	return true;
 }
 
@@ -749,11 +804,34 @@ static bool write_is_due(const struct walog *w)
 	return w->write_due_ns && clock_real_mono_ns() >= w->write_due_ns;
 }
 
+/* A mark carries only a sequence and what is synced. */
+static void mark_add(struct walog *w)
+{
+	struct walog_frame *mark = mem_zalloc(sizeof(*mark));
+	mark->_kept = 1;
+	frame_list_push(&w->batch, mark);
+	w->unwritten = mark;
+	w->unwritten_bytes = w->batch.bytes;
+}
+
+/*
+ * Read-only is not for ever: from time to time what waits, or a mark when nothing does, is written to a
+ * new segment. True: it is time.
+ */
+static bool probe_is_due(struct walog *w)
+{
+	if (clock_real_mono_ns() < w->probe_ns)
+		return false;
+	if (!w->batch.first && !w->queue.first)
+		mark_add(w);
+	return true;
+}
+
 /* One write and one sync at most, so that what came meanwhile is looked at. True: there is more to do at once. */
 static bool turn(struct walog *w)
 {
-	if (w->state == ERR_READONLY) {
-		all_refuse(w, ERR_READONLY);
+	if (w->state == ERR_READONLY && !probe_is_due(w)) {
+		peers_fail(w, ERR_READONLY);
 		return false;
 	}
 	if (!w->need_bytes && w->queue.first && write_is_due(w))
@@ -773,8 +851,7 @@ static bool turn(struct walog *w)
 		batch_sync(w);
 	}
 	spare_ask(w);
-	return w->state == ERR_READONLY || w->unwritten || (w->queue.first && write_is_due(w)) ||
-	    (w->stopping && w->batch.first);
+	return w->unwritten || (w->queue.first && write_is_due(w)) || (w->stopping && w->batch.first);
 }
 
 static void sooner(uint64_t *at, uint64_t other)
@@ -786,6 +863,9 @@ static void sooner(uint64_t *at, uint64_t other)
 static int wait_ms(const struct walog *w)
 {
 	uint64_t at = 0;
+	uint64_t now = clock_real_mono_ns();
+	if (w->state == ERR_READONLY && now < w->probe_ns)
+		return (int)((w->probe_ns - now) / MS) + 1;
 	sooner(&at, w->sync_due_ns);
 	if (!w->need_bytes)
 		sooner(&at, w->write_due_ns);
@@ -793,7 +873,6 @@ static int wait_ms(const struct walog *w)
 		sooner(&at, w->spare_next_ns);
 	if (!at)
 		return -1;
-	uint64_t now = clock_real_mono_ns();
 	return at <= now ? 0 : (int)((at - now) / MS) + 1;
 }
 
@@ -803,15 +882,12 @@ static void mark_write(struct walog *w)
 	if (w->state || !w->cur || w->batch.first ||
 	    w->cur->size - w->cur->offset < walseg_frame_space(0))
 		return;
-	struct walog_frame *mark = mem_zalloc(sizeof(*mark));
-	mark->_kept = 1;
-	frame_list_push(&w->batch, mark);
-	w->unwritten = mark;
+	mark_add(w);
 	enum err e = seg_write(w, w->cur);
 	if (!e)
 		e = seg_sync(w->cur);
 	if (e)
-		LOG_WARN("log_mark", "err=\"%s\"", err_text(e));
+		LOG_WARN("log_mark", "err=\"%s\"", err_why(e));
 	w->unwritten = NULL;
 	w->unwritten_bytes = 0;
 	frame_free(frame_list_take(&w->batch));
@@ -892,10 +968,27 @@ static void segs_take(struct walog *w, const struct replay_result *r)
 		s->slot = x->slot;
 		s->order = x->order;
 		s->bytes = x->bytes;
+		s->how = x->keep ? WALPREP_ASIDE : WALPREP_REUSE;
 		for (uint32_t k = 0; k < x->tops_count; k++)
 			walog_tops_raise(&s->tops, &s->tops_count, k, x->tops[k]);
 		seg_add(w, s);
 	}
+}
+
+/* Before anything is written: their names are free then, and the next start does not take them for segments. */
+static enum err asides_move(struct fsio_dir *d, const struct replay_result *r)
+{
+	enum err e = ERR_OK;
+	for (size_t i = 0; !e && i < r->asides_count; i++) {
+		char name[WALSEG_NAME_MAX], aside[WALSEG_ASIDE_NAME_MAX];
+		walseg_name(r->asides[i].slot, name);
+		walseg_aside_name(r->asides[i].slot, r->asides[i].why, aside);
+		e = fsio_rename(d, name, aside);
+		if (!e)
+			LOG_WARN("log_segment_aside", "file=%s now=%s dir=\"%s\"", name, aside,
+			    fsio_dir_path(d));
+	}
+	return e || !r->asides_count ? e : fsio_dir_sync(d);
 }
 
 static void walog_release(struct walog *w);
@@ -914,6 +1007,7 @@ enum err walog_create(const struct walog_opts *o, struct walog **out, struct err
 	w->segment_bytes = o->segment_bytes ? o->segment_bytes : WALOG_SEGMENT_BYTES;
 	CHECK(w->segment_bytes >= WALSEG_MIN_BYTES);
 	w->share_bytes = (o->backlog_bytes ? o->backlog_bytes : WALOG_BACKLOG_BYTES) / w->loops;
+	w->probe_every_ns = o->probe_ms ? (uint64_t)o->probe_ms * MS : PROBE_NS;
 	w->on_report = o->on_report;
 	w->arg = o->arg;
 	w->stop_msg.fn = stop_arrived;
@@ -933,7 +1027,9 @@ enum err walog_create(const struct walog_opts *o, struct walog **out, struct err
 	segs_take(w, r);
 	if (walog_holds(WALOG_BREAK_RECOMMIT))
 		pending_take(w, r);
-	enum err e = pending_commit(w);
+	enum err e = asides_move(o->dir, r);
+	if (!e)
+		e = pending_commit(w);
 	if (!e)
 		e = mbox_create(&w->mbox);
 	if (!e)
@@ -944,8 +1040,9 @@ enum err walog_create(const struct walog_opts *o, struct walog **out, struct err
 			walprep_stop(w->prep);
 	}
 	if (e) {
+		errbuf_set(eb, e, "log in %s: %s", fsio_dir_path(o->dir), err_why(e));
 		walog_release(w);
-		return errbuf_set(eb, e, "log in %s: %s", fsio_dir_path(o->dir), err_text(e));
+		return e;
 	}
 	LOG_INFO("log_open", "dir=\"%s\" segments=%u committed_again=%zu next=%llu",
 	    fsio_dir_path(o->dir), w->segs_count, r->pending_count, (unsigned long long)w->next_seq);

@@ -11,17 +11,22 @@
  *   walog_durable() >= position when asked           need not wait at all
  *   report.state / walog_state() != 0                refuse new writes with it, and fail what would begin to wait
  * A failed frame is not dropped: the writer keeps it and writes it first, so a later duplicate of its rows may be acknowledged once durable has passed it
- * (storage.md "Commit"; only after ERR_READONLY nothing becomes durable any more).
+ * (storage.md "Commit").
  *
  * (1) durable never passes a frame that is not in a segment whose sync succeeded after it was written there, and whose header is durable (storage.md (3), (4)).
  * (2) Frames of one loop are in the log in the order of their positions.
  * (3) A segment that replaces another, and every other new one: frames, sync, header, sync; only then reports.
  * (4) Segments are freed oldest first, and the freeing of one is durable before the next one is freed: void frames never come back (storage.md (5)).
- * (5) A sync is never repeated on a file on which it failed.
+ * (5) A sync is never repeated on a file on which it failed, nor is that file used again: once free it
+ *     is removed.
  * In sync mode interval, durable means written to the file, in mode off taken by the writer; what was not synced yet is kept in memory and written again when a sync fails.
  *
- * Failures: a sync or write that fails closes the segment, its requests are failed with ERR_LOGFAILED, its frames go to a new segment. Three failures in 60 s:
- * state ERR_READONLY until the process ends. No space for the next segment: waiting requests are failed with ERR_NOSPACE, state ERR_NOSPACE; tried again every second.
+ * Failures. A sync or write that fails closes the segment, its requests are failed with ERR_LOGFAILED,
+ * its frames go to a new segment. Three failures in 60 s: state ERR_READONLY; after each 60 s what waits
+ * (or a mark) is written once more, and the state ends when that is synced.
+ * The next segment cannot be prepared: that is no failure of what is there. Waiting requests are failed
+ * with the state, ERR_NOSPACE or ERR_BUSY; tried again after 50 ms .. 1 s, until it works.
+ * Whatever the state, frames are kept and written first.
  *
  * Thread:  walog_create, walog_stop, walog_free: the main thread, while the team runs. Everything else: on a loop of the team.
  * Memory:  frames belong to the walog; a loop has one from walog_frame to walog_submit. The backlog is bounded by walog_room, which the caller asks before it applies rows.
@@ -50,8 +55,8 @@ enum walog_sync {
 struct walog_report {
 	uint64_t durable; /* frames of this loop that are durable, counted from 1 */
 	uint64_t failed; /* waiting requests at positions in (durable, failed] are to be failed with err now; 0 = none */
-	enum err err;   /* with failed: ERR_LOGFAILED, ERR_NOSPACE, ERR_READONLY */
-	enum err state; /* 0 or why no new writes should be taken: ERR_NOSPACE, ERR_READONLY */
+	enum err err; /* with failed: ERR_LOGFAILED, ERR_NOSPACE, ERR_BUSY, ERR_READONLY */
+	enum err state; /* 0 or why no new writes should be taken: ERR_NOSPACE, ERR_BUSY, ERR_READONLY */
 	uint64_t held_bytes; /* bytes of frames in segments that are not free yet: when over its share, a round is due */
 	uint64_t backlog_bytes; /* bytes handed over by all loops and not durable, as the writer saw it */
 };
@@ -64,6 +69,7 @@ struct walog_opts {
 	uint64_t segment_bytes;             /* 0 = WALOG_SEGMENT_BYTES */
 	uint64_t backlog_bytes;             /* 0 = WALOG_BACKLOG_BYTES */
 	unsigned spares_max;                /* 0 = WALOG_SPARES_MAX */
+	unsigned probe_ms;                  /* 0 = 60 s: between tries while read-only */
 	const struct replay_result *replay; /* what replay_run found; borrowed for the call */
 	void (*on_report)(void *arg, unsigned loop,
 	    const struct walog_report *r); /* on that loop; may call walog_submit */

@@ -26,6 +26,9 @@ enum walog_rule {
 	WALOG_BREAK_FREE_ORDER = 1u << 6, /* a segment is freed although an older one is not */
 };
 extern unsigned walog_broken;
+/* The first pause before a failed read is tried again at the start; each next one is four times as
+ * long. Tests make it short. */
+extern unsigned walog_pause_ms;
 static inline bool walog_holds(enum walog_rule rule)
 {
 	return LIKELY(!(walog_broken & (unsigned)rule));

@@ -1,8 +1,12 @@
 /*
  * walprep - prepares segments ahead of the log writer, and takes back those that are free: whatever is slow and nobody waits for.
  *
- * A spare is a zeroed file with a durable blank head (walseg.h). Freed segments are blanked and kept for reuse, up to spares_max; more are removed.
- * (1) Freeing keeps its order: a segment is blank on disk before the next one is touched (walog.h (4)). When that cannot be done, nothing more is freed until the next start.
+ * A spare is a zeroed file with a durable blank head (walseg.h). Freed segments are blanked and kept
+ * for reuse, up to spares_max; more are removed. One on which a write or sync failed is never used
+ * again, but removed; one that could not be read as a whole is set aside (replay.h).
+ * (1) Freeing keeps its order: a segment is gone on disk before the next one is touched (walog.h (4)).
+ *     When that fails it is tried again each second, and what comes after it waits.
+ * (2) A file whose making failed is removed before another one is made: failures leave no litter.
  *
  * Thread:  walprep_create, walprep_make, walprep_start, walprep_stop, walprep_free: the main thread, walprep_make only before walprep_start. The rest: the log writer
  *          (or, while the thread does not run, the main thread: then the call does the work itself).
@@ -38,13 +42,17 @@ struct walprep_ready {
 	struct mbox_msg msg;
 	void *arg;
 	enum err err;
+	char why[160];              /* err in words */
 	struct walprep_spare spare; /* with err = 0: the receiver's */
 };
 void walprep_ask(struct walprep *p, uint64_t min_bytes, struct mbox *m, struct walprep_ready *answer);
+enum walprep_end {
+	WALPREP_REUSE,
+	WALPREP_REMOVE, /* a write or sync failed on it */
+	WALPREP_ASIDE   /* the disk could not read all of it */
+};
 /* A segment is free. take_f may be NULL: then it is opened by its slot. */
-void walprep_give(struct walprep *p, uint32_t slot, struct fsio_file *take_f);
-/* A file on which a sync failed before it got a head: removed. */
-void walprep_discard(struct walprep *p, uint32_t slot, struct fsio_file *take_f);
+void walprep_give(struct walprep *p, uint32_t slot, struct fsio_file *take_f, enum walprep_end how);
 /* Does what was asked, then ends the thread. */
 void walprep_stop(struct walprep *p);
 void walprep_free(struct walprep *p);

@@ -7,13 +7,13 @@
 #include "core/base/hash.h"
 #include "core/base/wire.h"
 
-#define HEAD_MAGIC   0x31474f4c4f4d594bu /* "KYMOLOG1" */
-#define HEAD_VERSION 1u
-#define FRAME_MAGIC  0xf7a3e1c9u
-#define READ_PIECE   4096u /* a failed read is tried again in such pieces */
-#define NAME_DIGITS  8
-#define NAME_TAIL    ".seg"
-#define ZERO_PIECE   (1u << 20) /* one write of zeroes */
+#define HEAD_MAGIC  0x31474f4c4f4d594bu /* "KYMOLOG1" */
+#define FRAME_MAGIC 0xf7a3e1c9u
+#define READ_PIECE  4096u /* a failed read is tried again in such pieces, ... */
+#define READ_TRIES  3u    /* ... each so often */
+#define NAME_DIGITS 8
+#define NAME_TAIL   ".seg"
+#define ZERO_PIECE  (1u << 20) /* one write of zeroes */
 /* So many before a sync: a longer one would hold up the log, which goes on beside it. */
 #define ZERO_SYNC (2u << 20)
 
@@ -40,11 +40,29 @@ bool walseg_name_parse(const char *name, uint32_t *slot)
 	return true;
 }
 
+static const char *const aside_names[] = { [WALSEG_DAMAGED] = "damaged-", [WALSEG_UNREAD] = "unread-" };
+
+void walseg_aside_name(uint32_t slot, enum walseg_aside why, char out[WALSEG_ASIDE_NAME_MAX])
+{
+	snprintf(out, WALSEG_ASIDE_NAME_MAX, "%s%08x" NAME_TAIL, aside_names[why], slot);
+}
+
+bool walseg_aside_parse(const char *name, uint32_t *slot, enum walseg_aside *why)
+{
+	for (size_t i = 0; i < COUNT_OF(aside_names); i++) {
+		size_t len = strlen(aside_names[i]);
+		*why = (enum walseg_aside)i;
+		if (strncmp(name, aside_names[i], len) == 0)
+			return walseg_name_parse(name + len, slot);
+	}
+	return false;
+}
+
 void walseg_head_put(const struct walseg_head *h, uint8_t out[WALSEG_HEAD_BYTES])
 {
 	memset(out, 0, WALSEG_HEAD_BYTES);
 	wire_store64(out, HEAD_MAGIC);
-	wire_store32(out + 8, HEAD_VERSION);
+	wire_store32(out + 8, WALSEG_VERSION);
 	wire_store32(out + 12, h->slot);
 	wire_store64(out + 16, h->order);
 	wire_store64(out + 24, h->salt);
@@ -54,9 +72,16 @@ void walseg_head_put(const struct walseg_head *h, uint8_t out[WALSEG_HEAD_BYTES]
 	wire_store32(out + 60, crc32c(0, out, 60));
 }
 
+/* Whole, but not for us to read. */
+static bool head_is_later(const uint8_t in[WALSEG_HEAD_BYTES])
+{
+	return wire_load64(in) == HEAD_MAGIC && wire_load32(in + 8) > WALSEG_VERSION &&
+	    wire_load32(in + 60) == crc32c(0, in, 60);
+}
+
 bool walseg_head_get(const uint8_t in[WALSEG_HEAD_BYTES], struct walseg_head *out)
 {
-	if (wire_load64(in) != HEAD_MAGIC || wire_load32(in + 8) != HEAD_VERSION ||
+	if (wire_load64(in) != HEAD_MAGIC || wire_load32(in + 8) != WALSEG_VERSION ||
 	    wire_load32(in + 60) != crc32c(0, in, 60))
 		return false;
 	struct walseg_head h = { .slot = wire_load32(in + 12),
@@ -155,22 +180,52 @@ void walseg_frame_put(uint8_t out[WALSEG_FRAME_BYTES], uint32_t salt_crc, uint64
 
 /* ---- Reading ---- */
 
+static bool all_zero(const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (p[i])
+			return false;
+	}
+	return true;
+}
+
+/* One copy of the head, as walseg_reader_init. */
+static enum err copy_read(struct walseg_reader *r, uint32_t slot, uint64_t at)
+{
+	uint8_t bytes[WALSEG_HEAD_BYTES] = { 0 };
+	uint64_t left = at < r->size ? r->size - at : 0;
+	size_t len = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
+	enum err e = len ? r->_read(r->_arg, bytes, len, at) : ERR_OK;
+	if (e)
+		return e;
+	if (all_zero(bytes, len))
+		return ERR_NOTFOUND;
+	if (head_is_later(bytes))
+		return ERR_UNSUPPORTED;
+	return walseg_head_get(bytes, &r->head) && r->head.slot == slot ? ERR_OK : ERR_DAMAGED;
+}
+
+/* Of two copies the one that says more: good, of a later format, not to be read, damaged, blank. */
+static int copy_weight(enum err e)
+{
+	return e == ERR_OK         ? 4
+	    : e == ERR_UNSUPPORTED ? 3
+	    : e == ERR_DAMAGED     ? 1
+	    : e == ERR_NOTFOUND    ? 0
+	                           : 2;
+}
+
 enum err walseg_reader_init(struct walseg_reader *r, uint32_t slot, uint64_t size,
     enum err (*read)(void *arg, void *data, size_t len, uint64_t off), void *arg)
 {
 	*r = (struct walseg_reader){ .offset = WALSEG_DATA, .size = size, ._read = read, ._arg = arg };
-	if (size < WALSEG_DATA)
-		return ERR_DAMAGED;
-	uint8_t bytes[WALSEG_HEAD_BYTES];
-	static const uint64_t copies[] = { 0, WALSEG_HEAD_COPY };
-	enum err e = ERR_DAMAGED;
-	for (size_t i = 0; i < COUNT_OF(copies) && e == ERR_DAMAGED; i++) {
-		enum err read_err = read(arg, bytes, sizeof(bytes), copies[i]);
-		if (read_err && i + 1 == COUNT_OF(copies))
-			return read_err;
-		if (!read_err && walseg_head_get(bytes, &r->head) && r->head.slot == slot)
-			e = ERR_OK;
+	enum err e = copy_read(r, slot, 0);
+	if (e) {
+		enum err again = copy_read(r, slot, WALSEG_HEAD_COPY);
+		e = copy_weight(again) > copy_weight(e) ? again : e;
 	}
+	if (!e && size < WALSEG_DATA) /* cut to less than frames need */
+		e = ERR_DAMAGED;
 	r->_salt_crc = walseg_salt_crc(r->head.salt);
 	return e;
 }
@@ -194,17 +249,38 @@ void walseg_reader_release(struct walseg_reader *r)
 	*r = (struct walseg_reader){ 0 };
 }
 
-/* A place the disk cannot read is taken for zeroes: damage like any other, and what stands around it is still found. */
+/* Does a failed read tell of a bad place on the disk? What lacks memory or a right says nothing of it. */
+static bool is_bad_place(enum err e)
+{
+	return e == ERR_IO || e == ERR_TRUNCATED;
+}
+
+static enum err piece_read(struct walseg_reader *r, uint8_t *data, size_t len, uint64_t at)
+{
+	enum err e = ERR_IO;
+	for (unsigned i = 0; e && i < READ_TRIES; i++)
+		e = r->_read(r->_arg, data, len, at);
+	return e;
+}
+
+/*
+ * A place the disk cannot read is taken for zeroes: damage like any other, and what stands around it is
+ * still found.
+ */
 static void read_all(struct walseg_reader *r, uint8_t *data, size_t len, uint64_t at)
 {
 	if (!r->_read(r->_arg, data, len, at))
 		return;
 	for (size_t done = 0, n; done < len; done += n) {
 		n = len - done < READ_PIECE ? len - done : READ_PIECE;
-		if (r->_read(r->_arg, data + done, n, at + done)) {
-			memset(data + done, 0, n);
+		enum err e = piece_read(r, data + done, n, at + done);
+		if (!e)
+			continue;
+		memset(data + done, 0, n);
+		if (is_bad_place(e))
 			r->unreadable_bytes += n;
-		}
+		else if (!r->err)
+			r->err = e;
 	}
 }
 
@@ -269,7 +345,7 @@ enum walseg_got walseg_next(struct walseg_reader *r, struct walseg_frame *out)
 	uint64_t next;
 	if (!frame_at(r, r->offset, &next, out)) {
 		r->_bad_next = next;
-		return WALSEG_BAD;
+		return r->err ? WALSEG_END : WALSEG_BAD;
 	}
 	r->offset = next;
 	return WALSEG_FRAME;
@@ -296,7 +372,7 @@ enum walseg_got walseg_resync(struct walseg_reader *r, struct walseg_frame *out)
 	uint64_t at = r->_bad_next ? r->_bad_next : r->offset + WALSEG_ALIGN;
 	for (;;) {
 		at = magic_find(r, at);
-		if (at == r->size)
+		if (at == r->size || r->err)
 			return WALSEG_END;
 		uint64_t next;
 		if (frame_at(r, at, &next, out)) {

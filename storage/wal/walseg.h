@@ -16,6 +16,8 @@
  *   48      8     size of the file, 0 = not told: a shorter one was cut, which no crash does
  *   56      4     zero
  *   60      4     crc32c of the 60 bytes before
+ * A later format keeps magic, version and checksum where they are, so that an older program sees that
+ * it must not go on.
  * Frame (32 bytes and its payload):
  *   0       4     magic
  *   4       4     length of the payload, 0..WALSEG_PAYLOAD_MAX; 0 = a mark that carries only sequence and synced
@@ -31,6 +33,8 @@
  *
  * Thread:  one at a time. Memory: windows and payloads are the reader's, valid until its next call.
  * Errors:  of the disk when writing; damaged and unreadable places are results (WALSEG_BAD), not errors.
+ *          Not being able to read (no memory, no descriptor, no right) says nothing about the file: the
+ *          reader keeps it in err and gives WALSEG_END.
  */
 #ifndef STORAGE_WAL_WALSEG_H
 #define STORAGE_WAL_WALSEG_H
@@ -38,6 +42,7 @@
 #include "core/base/err.h"
 #include "core/base/fsio.h"
 
+#define WALSEG_VERSION     1u
 #define WALSEG_HEAD_BYTES  64u
 #define WALSEG_HEAD_COPY   4096u
 #define WALSEG_DATA        8192u /* where frames begin */
@@ -52,6 +57,19 @@
 /* "00000000.seg" */
 void walseg_name(uint32_t slot, char out[WALSEG_NAME_MAX]);
 bool walseg_name_parse(const char *name, uint32_t *slot);
+
+/*
+ * What is no segment any more, and must not be lost: set aside under a name of its own, never blanked.
+ *   "damaged-00000000.seg"   its head is wrong, or it stands in the wrong place: for a human
+ *   "unread-00000000.seg"    the disk could not read all of it: the next start tries it again
+ */
+enum walseg_aside {
+	WALSEG_DAMAGED,
+	WALSEG_UNREAD
+};
+#define WALSEG_ASIDE_NAME_MAX 32u
+void walseg_aside_name(uint32_t slot, enum walseg_aside why, char out[WALSEG_ASIDE_NAME_MAX]);
+bool walseg_aside_parse(const char *name, uint32_t *slot, enum walseg_aside *why);
 
 struct walseg_head {
 	uint32_t slot;
@@ -94,6 +112,7 @@ struct walseg_reader {
 	uint64_t offset; /* where the next frame is looked for */
 	uint64_t size;
 	uint64_t unreadable_bytes; /* the disk could not read; taken for zeroes */
+	enum err err;              /* why nothing more is read, see "Errors" */
 	/* private */
 	enum err (*_read)(void *arg, void *data, size_t len, uint64_t off);
 	void *_arg;
@@ -103,7 +122,12 @@ struct walseg_reader {
 	uint64_t _window_at;
 	uint64_t _bad_next; /* behind a bad frame whose length is vouched for; 0 = unknown */
 };
-/* read gives exactly len bytes inside size. ERR_DAMAGED: no valid head, or not of this slot. */
+/*
+ * read gives exactly len bytes inside size.
+ * ERR_NOTFOUND: both copies of the head are zero, there is no segment in it (and nobody needs it).
+ * ERR_UNSUPPORTED: a whole head of a later version. ERR_DAMAGED: a head was there, and is not whole, or
+ * is that of another slot. Else what read said of a copy, when the other one is not good.
+ */
 MUST_CHECK enum err walseg_reader_init(struct walseg_reader *r, uint32_t slot, uint64_t size,
     enum err (*read)(void *arg, void *data, size_t len, uint64_t off), void *arg);
 MUST_CHECK enum err walseg_reader_open(

@@ -1,13 +1,16 @@
 /* Logs made by hand, segment by segment, so that every state a crash or a bad disk may leave can be put together. */
 #include "storage/wal/replay.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/base/wire.h"
 #include "storage/wal/walog_priv.h"
 #include "storage/wal/walrec.h"
 #include "storage/wal/walseg.h"
@@ -161,6 +164,11 @@ static bool got_range(uint64_t from, uint64_t to, uint32_t what)
 	return true;
 }
 
+static bool aside(uint32_t slot, enum walseg_aside why)
+{
+	return res.asides_count == 1 && res.asides[0].slot == slot && res.asides[0].why == why;
+}
+
 static struct maker *maker_new(const char *root)
 {
 	static unsigned n;
@@ -190,10 +198,18 @@ static void empty(const char *root)
 	TAP_OK(walseg_make(m->d, 7, WALSEG_MIN_BYTES, &f) == 0);
 	fsio_close(f);
 	TAP_OK(fsio_replace(m->d, "notes.txt", "hello", 5) == 0);
-	TAP_OK(fsio_replace(m->d, "00000009.seg", "short", 5) == 0);
+	TAP_OK(fsio_replace(m->d, "00000009.seg", "", 0) == 0);
 	TAP_OK(read_log(m) == 0);
 	tap_ok(res.spares_count == 2 && res.spares[0] == 7 && res.next_slot == 10,
-	    "files without a head are spares, strange names are left alone");
+	    "blank files are spares, strange names are left alone");
+	TAP_OK(fsio_replace(m->d, "00000009.seg", "short", 5) == 0);
+	TAP_OK(fsio_replace(m->d, "damaged-00000023.seg", "short", 5) == 0);
+	TAP_OK(fsio_replace(m->d, "unread-00000011.seg", "short", 5) == 0);
+	TAP_OK(read_log(m) == 0);
+	tap_ok(res.spares_count == 1 && aside(9, WALSEG_DAMAGED) && res.damaged_frames == 1,
+	    "what is not blank is nobody's spare, and damage");
+	tap_ok(res.next_slot == 0x24 && res.unread_count == 1 && res.unread[0] == 0x11,
+	    "names of files that lie aside are not given again");
 	maker_free(m);
 }
 
@@ -310,7 +326,19 @@ static void ends(const char *root)
 	tap_is_u64(got.count, 20, "one bad copy of the head does not matter");
 	flip(m, 0, WALSEG_HEAD_COPY + 30, 1);
 	TAP_OK(read_log(m) == 0);
-	tap_ok(got.count == 0 && res.spares_count == 1, "two do");
+	tap_ok(got.count == 0 && res.spares_count == 0 && aside(0, WALSEG_DAMAGED) &&
+	        res.damaged_frames >= 1,
+	    "two do: it is damage, and never a spare");
+	maker_free(m);
+
+	m = maker_new(root);
+	seg_begin(m, 0, 1, 1, 0);
+	seg_frames(m, 1, 20, 1);
+	m->head.slot = 5;
+	seg_end(m);
+	TAP_OK(read_log(m) == 0);
+	tap_ok(got.count == 0 && res.spares_count == 0 && aside(0, WALSEG_DAMAGED),
+	    "nor is a segment in the wrong place");
 	maker_free(m);
 }
 
@@ -376,11 +404,101 @@ static void bad_disk(const char *root)
 	fault_set(FAULT_READ, ".seg", 3, 1, ERR_IO);
 	TAP_OK(read_log(m) == 0);
 	tap_is_u64(got.count, 100, "a read that fails once is tried in pieces");
-	fault_set(FAULT_READ, ".seg", 3, 3, ERR_IO);
+	fault_set(FAULT_READ, ".seg", 3, 4, ERR_IO);
 	TAP_OK(read_log(m) == 0);
-	tap_ok(got.count < 100 && got.count > 30 && res.damaged_frames == 100 - got.count,
+	tap_ok(got.count < 100 && got.count > 30 && res.damaged_frames == 101 - got.count,
 	    "an unreadable place costs the frames in it: %zu of 100 found", got.count);
+	tap_ok(res.segments_count == 1 && res.segments[0].keep, "and the segment is kept");
+	fault_set_errno(FAULT_READ, ".seg", 3, UINT64_MAX, ENOMEM);
+	tap_is_i64(read_log(m), ERR_NOMEM, "no memory is no damage: the start is refused");
 	fault_stop();
+	maker_free(m);
+}
+
+/* The head of the only segment cannot be read: each call before the first frame, with each errno. */
+static void bad_head(const char *root)
+{
+	static const enum fault_kind kinds[] = { FAULT_OPEN, FAULT_SIZE, FAULT_READ };
+	static const struct {
+		int errnum;
+		enum err err; /* 0: set aside */
+	} t[] = { { EIO, ERR_OK }, { EMFILE, ERR_NOFILES }, { ENFILE, ERR_NOFILES },
+		{ ENOMEM, ERR_NOMEM }, { EACCES, ERR_ACCESS } };
+	struct maker *m = maker_new(root);
+	seg_begin(m, 3, 1, 1, 0);
+	seg_frames(m, 1, 100, 1);
+	seg_end(m);
+	walog_pause_ms = 0;
+	fault_start(NULL);
+	for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+		for (size_t i = 0; i < COUNT_OF(t); i++) {
+			fault_set_errno(
+			    kinds[k], ".seg", 1, kinds[k] == FAULT_READ ? 2 : 1, t[i].errnum);
+			enum err e = read_log(m);
+			tap_ok(t[i].err ? e == t[i].err : !e && got.count == 100,
+			    "call %zu fails with %s: %s, %zu frames", k,
+			    strerrorname_np(t[i].errnum), err_text(e), got.count);
+			fault_set_errno(kinds[k], ".seg", 1, UINT64_MAX, t[i].errnum);
+			e = read_log(m);
+			tap_ok(t[i].err ? e == t[i].err
+			                : !e && aside(3, WALSEG_UNREAD) && res.damaged_frames,
+			    "and for ever: %s", err_text(e));
+			tap_ok(res.spares_count == 0, "never a spare");
+			fault_set(kinds[k], NULL, 1, 0, ERR_OK);
+			TAP_OK(read_log(m) == 0 && got.count == 100);
+		}
+	}
+	fault_stop();
+	walog_pause_ms = 10;
+	maker_free(m);
+}
+
+/* What a later version wrote must not be passed over. */
+static void later(const char *root)
+{
+	struct maker *m = maker_new(root);
+	struct errbuf eb;
+	struct fsio_file *f;
+	uint8_t head[WALSEG_HEAD_BYTES];
+	seg_begin(m, 2, 1, 1, 0);
+	seg_frames(m, 1, 3, 1);
+	seg_end(m);
+	CHECK(fsio_open(m->d, "00000002.seg", FSIO_WRITE, &f) == 0);
+	walseg_head_put(&m->head, head);
+	wire_store32(head + 8, WALSEG_VERSION + 1);
+	wire_store32(head + 60, crc32c(0, head, 60));
+	CHECK(fsio_write_at(f, head, sizeof(head), 0) == 0);
+	CHECK(fsio_write_at(f, head, sizeof(head), WALSEG_HEAD_COPY) == 0);
+	fsio_close(f);
+	replay_result_release(&res);
+	errbuf_init(&eb);
+	tap_is_i64(replay_run(m->d, &got_ops, &got, &res, &eb), ERR_UNSUPPORTED,
+	    "a segment of a later format ends the start");
+	tap_ok(strstr(eb.text, "00000002.seg") && strstr(eb.text, "later format"), "%s", eb.text);
+	maker_free(m);
+}
+
+static bool stop_now(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+static void stopped(const char *root)
+{
+	struct maker *m = maker_new(root);
+	for (uint32_t i = 0; i < 40; i++) {
+		seg_begin(m, i, i + 1, 1 + 100 * i, 100 * i);
+		seg_frames(m, 1 + 100 * i, 100 + 100 * i, 1);
+		seg_end(m);
+	}
+	struct replay_ops ops = got_ops;
+	ops.stop = stop_now;
+	memset(&got, 0, sizeof(got));
+	replay_result_release(&res);
+	tap_is_i64(replay_run(m->d, &ops, &got, &res, NULL), ERR_STOPPING, "a replay can be stopped");
+	tap_ok(got.count > 0 && got.count < 4000, "on its way: after %zu frames", got.count);
+	TAP_OK(read_log(m) == 0 && got.count == 4000);
 	maker_free(m);
 }
 
@@ -412,6 +530,9 @@ int main(void)
 	flips(root);
 	cuts(root);
 	bad_disk(root);
+	bad_head(root);
+	later(root);
+	stopped(root);
 	refusals(root);
 	replay_result_release(&res);
 	testlib_rmtree(root);

@@ -7,6 +7,8 @@
  */
 #include "storage/wal/walog.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -316,6 +318,7 @@ static enum err log_open(const char *dir, struct fsio_dir **d, struct testteam *
 		.sync_interval_ms = 5,
 		.segment_bytes = WALSEG_MIN_BYTES,
 		.spares_max = 3,
+		.probe_ms = 200,
 		.replay = r,
 		.on_report = client_report };
 	struct errbuf eb;
@@ -593,20 +596,19 @@ static void complete_all(void *arg)
 	walog_complete(c->w, c->loop, c->number);
 }
 
+static enum err file_count(void *arg, const char *name)
+{
+	uint32_t slot;
+	*(size_t *)arg += walseg_name_parse(name, &slot);
+	return ERR_OK;
+}
+
 static size_t files_in(const char *dir)
 {
 	struct fsio_dir *d;
-	CHECK(fsio_dir_open(dir, false, &d) == 0);
 	size_t n = 0;
-	char name[WALSEG_NAME_MAX];
-	for (uint32_t slot = 0; slot < 200; slot++) {
-		struct fsio_file *f;
-		walseg_name(slot, name);
-		if (fsio_open(d, name, FSIO_READ, &f) == 0) {
-			fsio_close(f);
-			n++;
-		}
-	}
+	CHECK(fsio_dir_open(dir, false, &d) == 0);
+	CHECK(fsio_dir_each(d, file_count, &n) == 0);
 	fsio_dir_close(d);
 	return n;
 }
@@ -680,24 +682,181 @@ static void no_space(const char *root)
 	bench_close(&b);
 }
 
+/* Syncs of the writer fail, those of the thread that prepares segments do not. */
+static bool writer_fails;
+static enum err writer_sync(struct fsio_file *f)
+{
+	char name[16] = "";
+	(void)pthread_getname_np(pthread_self(), name, sizeof(name));
+	if (__atomic_load_n(&writer_fails, __ATOMIC_RELAXED) && strcmp(name, "walog") == 0)
+		return err_note(ERR_SYNC, EIO);
+	return fsio_real.sync(f);
+}
+
+static void all_found(const char *dir, uint64_t sent, const char *what)
+{
+	struct found f;
+	struct replay_result r;
+	found_read(dir, &f, &r);
+	tap_is_u64(f.count, sent, "%s", what);
+	found_release(&f, &r);
+}
+
+static void wait_well(struct bench *b, const char *what)
+{
+	tap_ok(testteam_wait(&b->tt, 0, client_well, &clients[0], 10000) &&
+	        testteam_wait(&b->tt, 1, client_well, &clients[1], 10000),
+	    "%s", what);
+}
+
 static void read_only(const char *root)
 {
 	struct bench b;
-	fault_start(NULL);
+	struct fsio_ops ops = fsio_real;
+	ops.sync = writer_sync;
+	fsio_hook(&ops);
 	bench_open(&b, root, "broken", WALOG_SYNC_COMMIT);
 	TAP_OK(bench_send(&b, LOOPS, 5));
-	fault_set(FAULT_SYNC, ".seg", 1, UINT64_MAX, ERR_SYNC);
+	__atomic_store_n(&writer_fails, true, __ATOMIC_RELAXED);
 	TAP_OK(bench_send(&b, LOOPS, 20));
+	for (unsigned i = 0; i < 5 && !look(&b, 0)->last_state; i++)
+		TAP_OK(bench_send(&b, LOOPS, 20));
 	tap_is_i64(look(&b, 0)->last_state, ERR_READONLY, "three failures make the log read-only");
 	tap_is_i64(look(&b, 1)->last_state, ERR_READONLY, "every loop hears of it");
-	tap_ok(fault_hits(FAULT_SYNC) >= 3, "after three failing syncs");
-	fault_set(FAULT_SYNC, NULL, 1, 0, ERR_OK);
 	uint64_t durable = look(&b, 0)->durable;
 	for (unsigned l = 0; l < LOOPS; l++)
 		testteam_run(&b.tt, l, client_forgets, &clients[l]); /* try all the same */
 	TAP_OK(bench_send(&b, LOOPS, 5));
 	tap_ok(look(&b, 0)->durable == durable && looked.last_err == ERR_READONLY,
-	    "and it stays so until the process ends");
+	    "and it stays so as long as syncs fail");
+	__atomic_store_n(&writer_fails, false, __ATOMIC_RELAXED);
+	wait_well(&b, "it ends by itself when they do not");
+	TAP_OK(bench_send(&b, LOOPS, 20));
+	uint64_t sent = clients[0].next + clients[1].next;
+	bench_stop(&b);
+	fsio_hook(NULL);
+	all_found(b.dir, sent, "and every frame is there");
+	bench_close(&b);
+}
+
+/* Nobody writes any more when it becomes read-only: it ends by itself all the same. */
+static void read_only_idle(const char *root)
+{
+	struct bench b;
+	struct fsio_ops ops = fsio_real;
+	ops.sync = writer_sync;
+	fsio_hook(&ops);
+	bench_open(&b, root, "idle", WALOG_SYNC_INTERVAL);
+	TAP_OK(bench_send(&b, LOOPS, 5));
+	__atomic_store_n(&writer_fails, true, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < 100 && look(&b, 0)->last_state != ERR_READONLY; i++) {
+		TAP_OK(bench_send(&b, LOOPS, 1));
+		usleep(10000);
+	}
+	tap_is_i64(look(&b, 0)->last_state, ERR_READONLY, "mode interval: read-only too");
+	__atomic_store_n(&writer_fails, false, __ATOMIC_RELAXED);
+	wait_well(&b, "and it ends without a new write");
+	uint64_t sent = clients[0].next + clients[1].next;
+	bench_stop(&b);
+	fsio_hook(NULL);
+	all_found(b.dir, sent, "every frame is there");
+	bench_close(&b);
+}
+
+/* What fails before a segment is there is no failure of what is there. */
+static void prepare_fails(const char *root)
+{
+	static const struct {
+		enum fault_kind kind;
+		int errnum;
+		enum err state;
+	} t[] = { { FAULT_OPEN, EMFILE, ERR_BUSY }, { FAULT_OPEN, ENFILE, ERR_BUSY },
+		{ FAULT_OPEN, EACCES, ERR_BUSY }, { FAULT_ALLOCATE, ENOMEM, ERR_BUSY },
+		{ FAULT_ALLOCATE, EIO, ERR_BUSY }, { FAULT_ALLOCATE, ENOSPC, ERR_NOSPACE },
+		{ FAULT_DIR_SYNC, EIO, ERR_BUSY } };
+	for (size_t i = 0; i < COUNT_OF(t); i++) {
+		struct bench b;
+		fault_start(NULL);
+		bench_open(&b, root, "prepare", WALOG_SYNC_COMMIT);
+		TAP_OK(bench_send(&b, LOOPS, 5));
+		fault_set_errno(t[i].kind, NULL, 1, UINT64_MAX, t[i].errnum);
+		TAP_OK(bench_send(&b, LOOPS, 400));
+		usleep(300000);
+		tap_is_i64(look(&b, 0)->last_state, t[i].state, "no segment can be made: %s",
+		    err_text(t[i].state));
+		tap_ok(fault_hits(t[i].kind) >= (t[i].state == ERR_BUSY ? 3 : 1),
+		    "however often it is tried: %llu times",
+		    (unsigned long long)fault_hits(t[i].kind));
+		size_t files = files_in(b.dir);
+		fault_set(t[i].kind, NULL, 1, 0, ERR_OK);
+		wait_well(&b, "it goes on by itself once one can be made");
+		tap_ok(files <= files_in(b.dir), "failing left no litter: %zu files", files);
+		TAP_OK(bench_send(&b, LOOPS, 20));
+		uint64_t sent = clients[0].next + clients[1].next;
+		bench_stop(&b);
+		fault_stop();
+		all_found(b.dir, sent, "and every frame is there");
+		bench_close(&b);
+	}
+}
+
+/* A segment on which a sync failed is not among the files that are used again. */
+static void bad_place(const char *root)
+{
+	struct bench b;
+	struct fsio_ops ops = fsio_real;
+	ops.sync = writer_sync;
+	fsio_hook(&ops);
+	bench_open(&b, root, "place", WALOG_SYNC_COMMIT);
+	TAP_OK(bench_send(&b, LOOPS, 5));
+	struct found f;
+	struct replay_result r;
+	found_read(b.dir, &f, &r);
+	uint32_t slot = r.segments_count ? r.segments[0].slot : 0;
+	found_release(&f, &r);
+	__atomic_store_n(&writer_fails, true, __ATOMIC_RELAXED);
+	TAP_OK(bench_send(&b, 1, 1));
+	__atomic_store_n(&writer_fails, false, __ATOMIC_RELAXED);
+	wait_well(&b, "one sync failed");
+	for (unsigned i = 0; i < 4; i++) {
+		TAP_OK(bench_send(&b, LOOPS, 100));
+		for (unsigned l = 0; l < LOOPS; l++)
+			testteam_run(&b.tt, l, complete_all, &clients[l]);
+	}
+	bench_stop(&b);
+	fsio_hook(NULL);
+	struct fsio_dir *d;
+	struct fsio_file *file = NULL;
+	char name[WALSEG_NAME_MAX];
+	walseg_name(slot, name);
+	CHECK(fsio_dir_open(b.dir, false, &d) == 0);
+	tap_is_i64(fsio_open(d, name, FSIO_READ, &file), ERR_NOTFOUND,
+	    "the file is removed once it is free, not used again");
+	fsio_close(file);
+	fsio_dir_close(d);
+	bench_close(&b);
+}
+
+/* A segment that cannot be freed keeps the younger ones, and is tried again. */
+static void freeing_fails(const char *root)
+{
+	struct bench b;
+	fault_start(NULL);
+	bench_open(&b, root, "stuck", WALOG_SYNC_COMMIT);
+	TAP_OK(bench_send(&b, LOOPS, 200));
+	fault_set_errno(FAULT_OPEN, ".seg", 1, UINT64_MAX, EMFILE);
+	fault_set_errno(FAULT_REMOVE, ".seg", 1, UINT64_MAX, EIO);
+	fault_set_errno(FAULT_WRITE, ".seg", 1, UINT64_MAX, EIO);
+	for (unsigned l = 0; l < LOOPS; l++)
+		testteam_run(&b.tt, l, complete_all, &clients[l]);
+	usleep(300000);
+	tap_ok(files_in(b.dir) > 5 && fault_hits(FAULT_REMOVE) >= 1, "nothing can be freed");
+	fault_set(FAULT_OPEN, NULL, 1, 0, ERR_OK);
+	fault_set(FAULT_REMOVE, NULL, 1, 0, ERR_OK);
+	fault_set(FAULT_WRITE, NULL, 1, 0, ERR_OK);
+	for (unsigned i = 0; i < 300 && files_in(b.dir) > 5; i++)
+		usleep(10000);
+	tap_ok(files_in(b.dir) <= 5, "until it can: %zu files", files_in(b.dir));
 	bench_stop(&b);
 	fault_stop();
 	bench_close(&b);
@@ -911,6 +1070,10 @@ int main(void)
 	freeing(root);
 	no_space(root);
 	read_only(root);
+	read_only_idle(root);
+	prepare_fails(root);
+	bad_place(root);
+	freeing_fails(root);
 	failing_write(root);
 	mode_off(root);
 	room(root);

@@ -173,14 +173,14 @@ static void files(const char *root)
 	uint64_t size;
 	TAP_OK(fsio_size(f, &size) == 0 && size == WALSEG_MIN_BYTES);
 	struct walseg_reader r;
-	tap_is_i64(walseg_reader_open(&r, 1, f), ERR_DAMAGED, "a new file is not a segment yet");
+	tap_is_i64(walseg_reader_open(&r, 1, f), ERR_NOTFOUND, "a new file is not a segment yet");
 	walseg_reader_release(&r);
 	struct walseg_head h = { .slot = 1, .order = 1, .salt = 5, .first_seq = 1 };
 	TAP_OK(walseg_head_write(f, &h) == 0);
 	tap_is_i64(walseg_reader_open(&r, 1, f), 0, "with its head it is");
 	walseg_reader_release(&r);
 	TAP_OK(walseg_blank(f) == 0);
-	tap_is_i64(walseg_reader_open(&r, 1, f), ERR_DAMAGED, "blank it is none again");
+	tap_is_i64(walseg_reader_open(&r, 1, f), ERR_NOTFOUND, "blank it is none again");
 	walseg_reader_release(&r);
 	fsio_close(f);
 	tap_is_i64(walseg_make(d, 1, WALSEG_MIN_BYTES, &f), ERR_EXISTS, "a slot is made once");
