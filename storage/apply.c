@@ -410,8 +410,11 @@ enum err apply_replay(struct shard *sh, const struct walrec_group *g, struct wal
 			own = true;
 		else if (rec.tag == WALREC_NEWEST)
 			(void)newest_tell(newest, rec.tenant, rec.own, rec.newest_ms, 0);
+		else if (rec.tag ==
+		    WALREC_TOMB) /* a later version's: its deletion must not be passed over */
+			return ERR_UNSUPPORTED;
 	}
-	if (!done)
+	if (!r->err && !done)
 		sh->number = g->number;
 	/* Rows of before newest times were kept: what they say is the best there is. */
 	if (g->version == WALREC_VERSION_NO_NEWEST)

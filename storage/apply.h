@@ -22,7 +22,8 @@ struct apply_odds {
 /* Sets verdict, err, position (0 = need not wait), t_newest_ms and series of the slice. */
 void apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds);
 
-/* Recovery: one group of the log into its shard, nothing judged. rows of ids that are defined nowhere yet make undefined series. Returns ERR_MALFORMED when the group does not decode. */
+/* Recovery: one group of the log into its shard, nothing judged. rows of ids that are defined nowhere yet make undefined series. ERR_UNSUPPORTED, ERR_MALFORMED:
+ * not written by this version; the shard's number stays. */
 MUST_CHECK enum err apply_replay(
     struct shard *sh, const struct walrec_group *g, struct walrec_reader *r);
 

@@ -4,9 +4,12 @@
 #include "core/base/metric.h"
 #include "storage/store_priv.h"
 
-#define MAGIC    "KYMOMETA"
-#define NAME     "METADATA"
-#define FILE_MAX (KEEPER_BYTES_MAX + KEEPER_FAMILIES_MAX * 32u)
+#define MAGIC      "KYMOMETA"
+#define NAME       "METADATA"
+#define ASIDE      "METADATA.damaged"
+#define FORMAT     1u
+#define READ_TRIES 3u
+#define FILE_MAX   (KEEPER_BYTES_MAX + KEEPER_FAMILIES_MAX * 32u)
 
 struct family {
 	uint64_t hash; /* of tenant and name; 0 = free place */
@@ -181,8 +184,9 @@ void keeper_put(struct keeper *k, const struct batch *b, uint64_t *position)
 
 void keeper_replay(struct keeper *k, uint64_t number, const struct walrec_meta *m)
 {
-	if (number > k->number)
-		(void)set(k, m);
+	struct shard *sh = k->store->shards[0];
+	if (number > k->number && set(k, m) && number > sh->list.complete_to)
+		sh->rows_since_round++; /* as keeper_put */
 }
 
 static void copy_out(const struct family *f, struct arena *a, struct batch_meta *out)
@@ -225,7 +229,7 @@ static void image_make(struct keeper *k, uint64_t number)
 	struct buf *b = &k->image;
 	buf_clear(b);
 	buf_add(b, MAGIC, 8);
-	buf_add_u8(b, 1);
+	buf_add_u8(b, FORMAT);
 	wire_put_u64(b, number);
 	wire_put_varint(b, k->count);
 	for (uint32_t i = 0; i <= k->mask; i++) {
@@ -244,8 +248,10 @@ static void image_make(struct keeper *k, uint64_t number)
 static enum err image_read(struct keeper *k, const uint8_t *data, size_t len)
 {
 	if (len < 22 || memcmp(data, MAGIC, 8) != 0 ||
-	    wire_load32(data + len - 4) != crc32c(0, data, len - 4) || data[8] != 1)
+	    wire_load32(data + len - 4) != crc32c(0, data, len - 4))
 		return ERR_DAMAGED;
+	if (data[8] != FORMAT)
+		return ERR_UNSUPPORTED;
 	struct wire_reader r = wire_reader(data + 9, len - 13);
 	uint64_t number = wire_u64(&r);
 	for (uint64_t n = wire_varint(&r); n && !r.bad; n--) {
@@ -261,20 +267,42 @@ static enum err image_read(struct keeper *k, const uint8_t *data, size_t len)
 	return r.bad ? ERR_DAMAGED : 0;
 }
 
-void keeper_load(struct keeper *k, struct fsio_dir *dir)
+/* What cannot be read now may be readable later: it is set aside before a new one takes its place. */
+static enum err set_aside(struct fsio_dir *dir, enum err why, struct errbuf *eb)
+{
+	LOG_WARN("metadata_lost", "file=%s err=\"%s\" now=%s", NAME, err_why(why), ASIDE);
+	enum err e = fsio_rename(dir, NAME, ASIDE);
+	if (!e)
+		e = fsio_dir_sync(dir);
+	return e
+	    ? errbuf_set(eb, e, "%s/%s cannot be renamed: %s", fsio_dir_path(dir), NAME, err_why(e))
+	    : ERR_OK;
+}
+
+enum err keeper_load(struct keeper *k, struct fsio_dir *dir, struct errbuf *eb)
 {
 	uint8_t *data;
 	size_t len;
-	enum err e = fsio_load(dir, NAME, FILE_MAX, &data, &len);
+	enum err e = ERR_IO;
+	for (unsigned i = 0; i < READ_TRIES && e == ERR_IO; i++)
+		e = fsio_load(dir, NAME, FILE_MAX, &data, &len);
 	if (e == ERR_NOTFOUND)
-		return;
+		return ERR_OK;
 	if (!e) {
 		e = image_read(k, data, len);
+		unsigned version = len > 8 ? data[8] : 0;
 		mem_free(data);
+		if (e == ERR_UNSUPPORTED)
+			return errbuf_set(eb, e,
+			    "%s/%s is of a later format (%u) than this program knows (%u)",
+			    fsio_dir_path(dir), NAME, version, FORMAT);
 	}
 	k->dirty = e != 0;
-	if (e)
-		LOG_WARN("metadata_lost", "file=%s err=%s", NAME, err_text(e));
+	if (e == ERR_IO || e == ERR_DAMAGED || e == ERR_TRUNCATED || e == ERR_TOOBIG)
+		return set_aside(dir, e, eb);
+	return e
+	    ? errbuf_set(eb, e, "%s/%s cannot be read: %s", fsio_dir_path(dir), NAME, err_why(e))
+	    : ERR_OK;
 }
 
 enum err keeper_save(struct keeper *k, struct fsio_dir *dir)

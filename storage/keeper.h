@@ -24,8 +24,12 @@ struct store_meta_req;
 struct keeper;
 struct keeper *keeper_create(struct store *st);
 void keeper_free(struct keeper *k);
-/* METADATA of dir; a missing or damaged file gives an empty keeper (and a warning): senders repeat their metadata every minute. */
-void keeper_load(struct keeper *k, struct fsio_dir *dir);
+/*
+ * METADATA of dir. A missing one gives an empty keeper; so does one that is damaged or cannot be read,
+ * which is set aside, with a warning: senders repeat their metadata every minute. ERR_UNSUPPORTED: of a
+ * later format; ERR_NOFILES, ERR_NOMEM, ERR_ACCESS: says nothing of the file.
+ */
+MUST_CHECK enum err keeper_load(struct keeper *k, struct fsio_dir *dir, struct errbuf *eb);
 /* Blocks. */
 MUST_CHECK enum err keeper_save(struct keeper *k, struct fsio_dir *dir);
 

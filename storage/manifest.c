@@ -76,7 +76,7 @@ static enum err manifest_create(
 	bool data = false;
 	enum err e = fsio_dir_each(d, entry_data, &data);
 	if (e)
-		return errbuf_set(eb, e, "%s: cannot be read", fsio_dir_path(d));
+		return errbuf_set(eb, e, "%s: cannot be read: %s", fsio_dir_path(d), err_why(e));
 	if (data)
 		return errbuf_set(eb, ERR_DAMAGED,
 		    "%s: holds data, but neither MANIFEST.a nor MANIFEST.b", fsio_dir_path(d));
@@ -87,33 +87,49 @@ static enum err manifest_create(
 	for (unsigned i = 0; i < 2 && !e; i++)
 		e = copy_save(d, copies[i], &m);
 	if (e)
-		return errbuf_set(eb, e, "%s: MANIFEST cannot be written", fsio_dir_path(d));
+		return errbuf_set(
+		    eb, e, "%s: MANIFEST cannot be written: %s", fsio_dir_path(d), err_why(e));
 	*out = m;
 	return 0;
+}
+
+static bool says_nothing(enum err e)
+{
+	return e && e != ERR_DAMAGED && e != ERR_NOTFOUND && e != ERR_TRUNCATED && e != ERR_TOOBIG;
+}
+
+/* The other copy is enough: a start does not fail for one that cannot be written again. */
+static void copy_mend(
+    struct fsio_dir *d, const char *name, const struct manifest *good, enum err e, const char *why)
+{
+	bool mend = !says_nothing(e) || e == ERR_IO;
+	enum err w = mend ? copy_save(d, name, good) : e;
+	LOG_WARN("manifest_copy", "file=%s err=\"%s\" action=\"%s\"", name, why,
+	    mend ? w ? "cannot be written again" : "written again" : "left as it is");
 }
 
 enum err manifest_open(struct fsio_dir *d, uint32_t shards, struct manifest *out, struct errbuf *eb)
 {
 	struct manifest m[2];
 	enum err e[2];
-	for (unsigned i = 0; i < 2; i++)
+	char why[2][160];
+	for (unsigned i = 0; i < 2; i++) {
 		e[i] = copy_load(d, copies[i], &m[i]);
+		snprintf(why[i], sizeof why[i], "%s", err_why(e[i]));
+	}
 	if (e[0] == ERR_NOTFOUND && e[1] == ERR_NOTFOUND)
 		return manifest_create(d, shards, out, eb);
+	for (unsigned i = 0; i < 2; i++)
+		if (e[i] == ERR_UNSUPPORTED)
+			return errbuf_set(eb, e[i],
+			    "%s/%s is of a later format than this program knows (%u)",
+			    fsio_dir_path(d), copies[i], MANIFEST_VERSION);
 	unsigned good = e[0] ? 1 : 0;
-	if (e[good])
-		return errbuf_set(eb,
-		    e[0] == ERR_UNSUPPORTED || e[1] == ERR_UNSUPPORTED ? ERR_UNSUPPORTED : ERR_DAMAGED,
-		    "%s: no copy of MANIFEST can be used: %s, %s", fsio_dir_path(d), err_text(e[0]),
-		    err_text(e[1]));
-	if (e[1 - good]) {
-		LOG_WARN("manifest_copy", "file=%s err=%s action=\"written again\"",
-		    copies[1 - good], err_text(e[1 - good]));
-		enum err w = copy_save(d, copies[1 - good], &m[good]);
-		if (w)
-			return errbuf_set(
-			    eb, w, "%s: %s cannot be written", fsio_dir_path(d), copies[1 - good]);
-	}
+	if (e[good]) /* what cannot be read says nothing of the copy, and may pass */
+		return errbuf_set(eb, says_nothing(e[0]) ? e[0] : e[1],
+		    "%s: no copy of MANIFEST can be used: %s, %s", fsio_dir_path(d), why[0], why[1]);
+	if (e[1 - good])
+		copy_mend(d, copies[1 - good], &m[good], e[1 - good], why[1 - good]);
 	*out = m[good];
 	return 0;
 }
@@ -122,13 +138,23 @@ enum err manifest_lock(struct fsio_dir *d, struct fsio_file **lock, struct errbu
 {
 	struct fsio_file *f;
 	enum err e = fsio_open(d, LOCK_NAME, FSIO_CREATE, &f);
-	if (e == ERR_EXISTS || e == ERR_IO)
+	if (e == ERR_EXISTS)
 		e = fsio_open(d, LOCK_NAME, FSIO_WRITE, &f);
 	if (e)
-		return errbuf_set(eb, e, "%s/%s cannot be opened: %s", fsio_dir_path(d), LOCK_NAME,
-		    strerrordesc_np(errno));
+		return errbuf_set(
+		    eb, e, "%s/%s cannot be opened: %s", fsio_dir_path(d), LOCK_NAME, err_why(e));
 	char text[32] = "";
-	if (flock(fsio_file_fd(f), LOCK_EX | LOCK_NB) != 0) {
+	int r;
+	do {
+		r = flock(fsio_file_fd(f), LOCK_EX | LOCK_NB);
+	} while (r && errno == EINTR);
+	if (r && errno != EWOULDBLOCK) { /* no locks on this file system, or none left */
+		e = err_of_errno(errno);
+		fsio_close(f);
+		return errbuf_set(
+		    eb, e, "%s/%s cannot be locked: %s", fsio_dir_path(d), LOCK_NAME, err_why(e));
+	}
+	if (r) {
 		uint64_t size = 0;
 		if (!fsio_size(f, &size) && size > 0 && size < sizeof text &&
 		    fsio_read_at(f, text, (size_t)size, 0))
@@ -142,10 +168,8 @@ enum err manifest_lock(struct fsio_dir *d, struct fsio_file **lock, struct errbu
 	e = fsio_truncate(f, 0);
 	if (!e)
 		e = fsio_write_at(f, text, (size_t)len, 0);
-	if (e) {
-		fsio_close(f);
-		return errbuf_set(eb, e, "%s/%s cannot be written", fsio_dir_path(d), LOCK_NAME);
-	}
+	if (e) /* the lock is held all the same; the next one to ask does not learn by whom */
+		LOG_WARN("lock_without_pid", "file=%s err=\"%s\"", LOCK_NAME, err_why(e));
 	*lock = f;
 	return 0;
 }

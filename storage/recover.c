@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define STOP_FILES 16u /* opened between two looks at whether to go on */
+
 struct call {
 	struct mbox_msg msg;
 	struct mbox *home;
@@ -47,12 +49,14 @@ void recover_on_all(struct store *st, void (*fn)(void *arg), void *args, size_t 
 
 /* ---- files ---- */
 
-static enum err file_open(struct shard *sh, const struct files_entry *e)
+static enum err file_open(struct shard *sh, const struct files_entry *e, struct errbuf *why)
 {
 	struct errbuf eb;
 	errbuf_init(&eb);
 	struct cfile *cf;
 	enum err err = cfile_open(sh->dir, e->name, &cf, &eb);
+	if (err == ERR_UNSUPPORTED)
+		return errbuf_set(why, err, "%s/%s", fsio_dir_path(sh->dir), eb.text);
 	if (err) {
 		/* One lost file does not keep the rest from being served (reliability section 3). */
 		LOG_ERROR("file_not_opened", "shard=%u file=%s err=%s text=\"%s\"", sh->index,
@@ -98,13 +102,16 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 	snprintf(name, sizeof name, "%02u", sh->index);
 	enum err e = fsio_dir_sub(st->shards_dir, name, true, &sh->dir);
 	if (e)
-		return errbuf_set(
-		    eb, e, "%s/%s cannot be opened", fsio_dir_path(st->shards_dir), name);
+		return errbuf_set(eb, e, "%s/%s cannot be opened: %s",
+		    fsio_dir_path(st->shards_dir), name, err_why(e));
 	enum files_found found;
 	files_release(&sh->list);
-	e = files_load(sh->dir, sh->index, &sh->list, &found, eb);
+	struct errbuf why;
+	errbuf_init(&why);
+	e = files_load(sh->dir, sh->index, &sh->list, &found, &why);
 	if (e)
-		return errbuf_set(eb, e, "%s: FILES cannot be read", fsio_dir_path(sh->dir));
+		return errbuf_set(eb, e, "%s: FILES cannot be read: %s", fsio_dir_path(sh->dir),
+		    why.text[0] ? why.text : err_why(e));
 	if (found == FILES_FOUND_PREV || found == FILES_FOUND_NONE)
 		LOG_ERROR("files_damaged", "shard=%u taken=%s files=%zu", sh->index,
 		    found == FILES_FOUND_PREV ? "FILES.prev" : "\"what lies there\"", sh->list.count);
@@ -113,17 +120,21 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 	/* Written again, synced, before anything is removed: what was read may never have reached the disk. */
 	e = files_switch(&sh->switcher, &sh->list);
 	if (e)
-		return errbuf_set(eb, e, "%s: FILES cannot be written", fsio_dir_path(sh->dir));
+		return errbuf_set(
+		    eb, e, "%s: FILES cannot be written: %s", fsio_dir_path(sh->dir), err_why(e));
 	size_t removed;
 	e = files_clean(&sh->switcher, &sh->list,
 	    found == FILES_FOUND_PREV || found == FILES_FOUND_NONE, &removed);
 	if (e)
-		return errbuf_set(
-		    eb, e, "%s: unnamed files cannot be removed", fsio_dir_path(sh->dir));
+		return errbuf_set(eb, e, "%s: unnamed files cannot be removed: %s",
+		    fsio_dir_path(sh->dir), err_why(e));
 	if (removed)
 		LOG_INFO("files_cleaned", "shard=%u files=%zu", sh->index, removed);
-	for (size_t i = 0; i < sh->list.count && !e; i++)
-		e = file_open(sh, &sh->list.entries[i]);
+	for (size_t i = 0; i < sh->list.count && !e; i++) {
+		if (i % STOP_FILES == 0 && store_is_stopped(st))
+			return errbuf_set(eb, ERR_STOPPING, "told to stop while files were opened");
+		e = file_open(sh, &sh->list.entries[i], eb);
+	}
 	sh->number = sh->list.complete_to;
 	sh->next_id = sh->list.next_id;
 	sh->defs_from = sh->list.next_id;
@@ -188,7 +199,9 @@ struct worker { /* one loop's part */
 	enum err err;
 	struct part *parts;
 	size_t parts_count, parts_cap;
-	uint64_t groups, bad;
+	uint64_t groups;
+	uint64_t err_number; /* group of err and its shard */
+	uint32_t err_shard;
 	bool busy; /* main's: the message is out */
 };
 struct replayer {
@@ -200,6 +213,7 @@ struct replayer {
 	size_t flight_bytes;
 	struct worker *workers;
 	struct piece **next; /* [loops] the piece a loop gets next; NULL = none yet */
+	enum err err;        /* of a worker that is home: nothing more is taken */
 };
 
 static void numbers_only(struct shard *sh, const struct walrec_group *g, struct walrec_reader *r)
@@ -218,6 +232,15 @@ static void numbers_only(struct shard *sh, const struct walrec_group *g, struct 
 		sh->void_number = g->number;
 }
 
+static void worker_fail(struct worker *w, enum err e, const struct walrec_group *g)
+{
+	if (w->err)
+		return;
+	w->err = e;
+	w->err_number = g->number;
+	w->err_shard = g->shard;
+}
+
 /* The groups of a frame that are this loop's go behind those it has. */
 static void frame_split(struct worker *w, const uint8_t *payload, size_t len, bool gone)
 {
@@ -226,6 +249,8 @@ static void frame_split(struct worker *w, const uint8_t *payload, size_t len, bo
 	struct walrec_group g;
 	walrec_groups_init(&it, payload, len);
 	while (walrec_groups_next(&it, &g)) {
+		if (g.shard >= st->manifest.shards)
+			worker_fail(w, ERR_UNSUPPORTED, &g);
 		if (g.shard >= st->manifest.shards || st->shards[g.shard]->share != w->share)
 			continue;
 		if (w->parts_count == w->parts_cap) {
@@ -234,8 +259,7 @@ static void frame_split(struct worker *w, const uint8_t *payload, size_t len, bo
 		}
 		w->parts[w->parts_count++] = (struct part){ .group = g, .gone = gone };
 	}
-	if (it.err && w->share->index == 0)
-		w->bad++;
+	CHECK(!it.err || gone); /* replay has looked at those that count */
 }
 
 /* Shard by shard, so that one group's series lie behind those of the group before; a shard's groups keep their order. */
@@ -248,10 +272,15 @@ static void parts_apply(struct worker *w)
 			if (p->group.shard != sh->index)
 				continue;
 			w->groups++;
-			if (p->gone)
+			if (p->gone) {
 				numbers_only(sh, &p->group, &w->reader);
-			else if (apply_replay(sh, &p->group, &w->reader))
-				w->bad++;
+				continue;
+			}
+			enum err e = apply_replay(sh, &p->group, &w->reader);
+			if (e) {
+				worker_fail(w, e, &p->group);
+				return;
+			}
 		}
 	}
 }
@@ -266,9 +295,10 @@ static void worker_run(struct mbox_msg *msg)
 	struct worker *w = CONTAINER_OF(msg, struct worker, msg);
 	struct piece *p = w->piece;
 	w->parts_count = 0;
-	for (size_t i = 0; i < p->count; i++)
+	for (size_t i = 0; i < p->count && !w->err; i++)
 		frame_split(w, p->bytes.data + p->frames[i].at, p->frames[i].len, p->frames[i].gone);
-	parts_apply(w);
+	if (!w->err)
+		parts_apply(w);
 	w->msg.fn = worker_home;
 	mbox_send(w->rp->home, &w->msg);
 }
@@ -317,6 +347,7 @@ static void pieces_take(struct replayer *rp)
 		struct worker *w = CONTAINER_OF(m, struct worker, msg);
 		struct piece *p = w->piece;
 		w->busy = false;
+		rp->err = rp->err ? rp->err : w->err;
 		if (--p->open)
 			continue;
 		list_del(&p->link);
@@ -368,13 +399,34 @@ static enum err frame_add(struct replayer *rp, const uint8_t *payload, size_t le
 static enum err on_frame(void *arg, uint64_t seq, const uint8_t *payload, size_t len)
 {
 	(void)seq;
-	return frame_add(arg, payload, len, false);
+	struct replayer *rp = arg;
+	return rp->err ? rp->err : frame_add(rp, payload, len, false);
 }
 
 static void on_void(void *arg, uint64_t seq, const uint8_t *payload, size_t len)
 {
 	(void)seq;
 	(void)frame_add(arg, payload, len, true);
+}
+
+static bool replay_stop(void *arg)
+{
+	const struct replayer *rp = arg;
+	return store_is_stopped(rp->st);
+}
+
+/* The checksum of the frame is right: not damage, but what another version wrote. */
+static enum err replay_refused(const struct replayer *rp, struct errbuf *eb)
+{
+	for (unsigned i = 0; i < rp->st->loops; i++) {
+		const struct worker *w = &rp->workers[i];
+		if (w->err)
+			return errbuf_set(eb, w->err,
+			    "%s: group %llu of shard %u is of a later format than this program knows (%u)",
+			    fsio_dir_path(rp->st->log_dir), (unsigned long long)w->err_number,
+			    w->err_shard, WALREC_VERSION);
+	}
+	return ERR_OK;
 }
 
 /* ---- ids that only rows spoke of ---- */
@@ -439,7 +491,7 @@ static void undefined_shard(struct shard *sh, struct undefined *u)
 	uint32_t count;
 	uint32_t *ids = undefined_ids(&sh->head, &count);
 	LIST_EACH(l, &sh->files) {
-		if (!count)
+		if (!count || store_is_stopped(sh->store))
 			break;
 		define_from_file(
 		    sh, CONTAINER_OF(l, struct shard_file, link)->cfile, ids, count, &u->found);
@@ -520,7 +572,9 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 		walrec_reader_init(&rp.workers[i].reader);
 	}
 	piece_new(&rp);
-	static const struct replay_ops ops = { .frame = on_frame, .void_frame = on_void };
+	static const struct replay_ops ops = {
+		.frame = on_frame, .void_frame = on_void, .stop = replay_stop
+	};
 	e = replay_run(st->log_dir, &ops, &rp, log, eb);
 	piece_close(&rp);
 	while (!list_empty(&rp.queue)) {
@@ -530,10 +584,13 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 	piece_free(rp.filling);
 	for (struct list_link *l; (l = list_pop(&rp.spare)) != NULL;)
 		piece_free(CONTAINER_OF(l, struct piece, link));
-	uint64_t groups = 0, bad = 0;
+	enum err refused = replay_refused(&rp, eb);
+	if (refused && !e)
+		replay_result_release(log);
+	e = e ? e : refused;
+	uint64_t groups = 0;
 	for (unsigned i = 0; i < st->loops; i++) {
 		groups += rp.workers[i].groups;
-		bad += rp.workers[i].bad;
 		walrec_reader_release(&rp.workers[i].reader);
 		mem_free(rp.workers[i].parts);
 	}
@@ -552,8 +609,10 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 		found += u[i].found;
 	}
 	mem_free(u);
-	if (bad)
-		LOG_ERROR("log_groups_bad", "groups=%llu", (unsigned long long)bad);
+	if (store_is_stopped(st)) { /* what looks undefined may not be so */
+		replay_result_release(log);
+		return errbuf_set(eb, ERR_STOPPING, "told to stop while definitions were read");
+	}
 	if (dropped) {
 		LOG_WARN("rows_undefined", "rows=%llu", (unsigned long long)dropped);
 		metric_add(M_ROWS_UNDEFINED, dropped);

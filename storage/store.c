@@ -11,7 +11,6 @@
 #include "storage/recover.h"
 #include "storage/store_priv.h"
 #include "storage/warm.h"
-#include <errno.h>
 #include <time.h>
 
 static void sink_append_here(struct sink *s, struct sink_req *req);
@@ -61,8 +60,8 @@ static enum err dirs_open(struct store *st, struct errbuf *eb)
 {
 	enum err e = fsio_dir_open(st->opts.dir, true, &st->dir);
 	if (e)
-		return errbuf_set(eb, e, "%s: cannot be opened or made: %s", st->opts.dir,
-		    strerrordesc_np(errno));
+		return errbuf_set(
+		    eb, e, "%s: cannot be opened or made: %s", st->opts.dir, err_why(e));
 	e = manifest_lock(st->dir, &st->lock, eb);
 	if (!e)
 		e = manifest_open(st->dir, st->opts.shards, &st->manifest, eb);
@@ -72,7 +71,8 @@ static enum err dirs_open(struct store *st, struct errbuf *eb)
 	if (!e)
 		e = fsio_dir_sub(st->dir, "shards", true, &st->shards_dir);
 	if (e)
-		return errbuf_set(eb, e, "%s: log and shards cannot be opened or made", st->opts.dir);
+		return errbuf_set(eb, e, "%s: log and shards cannot be opened or made: %s",
+		    st->opts.dir, err_why(e));
 	return 0;
 }
 
@@ -143,6 +143,8 @@ static void begin_on_loop(void *arg)
 	}
 	if (!sh->index)
 		limits_watch(sh->store);
+	if (!sh->index && st->catalog)
+		catalogs_watch(sh->store);
 }
 
 static void release_on_loop(void *arg)
@@ -204,7 +206,9 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		places_make(st);
 		shares_make(st);
 		st->keeper = keeper_create(st);
-		keeper_load(st->keeper, st->dir);
+		e = keeper_load(st->keeper, st->dir, eb);
+	}
+	if (!e) {
 		limits_reserve(st->dir,
 		    st->opts.reserve_bytes ? st->opts.reserve_bytes : LIMITS_RESERVE_BYTES);
 		limits_look(st);
@@ -249,6 +253,8 @@ static void close_begin(void *arg)
 	share_stop(c->share);
 	if (!c->share->index)
 		limits_unwatch(c->st);
+	if (!c->share->index && c->st->catalog)
+		catalogs_unwatch(c->st);
 	c->open = back ? c->share->shards_count : 0;
 	for (unsigned k = 0; back && k < c->share->shards_count; k++)
 		back->close(c->share->shards[k], back_closed, c);
@@ -261,7 +267,8 @@ static void close_look(void *arg)
 	for (unsigned k = 0; k < c->share->shards_count; k++)
 		c->idle = c->idle && !c->share->shards[k]->removals;
 	if (!c->share->index)
-		c->idle = c->idle && !c->st->space_busy && !keeper_busy(c->st->keeper);
+		c->idle = c->idle && !c->st->space_busy && !c->st->catalog_busy &&
+		    !keeper_busy(c->st->keeper);
 }
 
 static void nothing(void *arg)

@@ -46,6 +46,10 @@ struct store_opts {
 	uint64_t log_segment_bytes; /* 0 = 64 MiB; smaller for tests and small disks */
 	uint64_t reserve_bytes;     /* 0 = 64 MiB */
 	struct label_limits labels;
+	/* Asked now and then while store_open runs, from several threads: true = give up, ERR_STOPPING.
+	 * May be NULL. */
+	bool (*stop)(void *arg);
+	void *stop_arg;
 };
 void store_opts_default(struct store_opts *o);
 

@@ -27,6 +27,11 @@ struct store {
 	struct catalog *catalog; /* NULL: memory and log only */
 	struct keeper *keeper;   /* loop 0's */
 	struct clockwatch *clock;
+	/* loop 0: looks after the catalog every minute */
+	struct loop_timer catalog_timer;
+	struct work_task catalog_task;
+	bool catalog_busy, catalog_closing;
+	bool catalog_told; /* its damage is remembered on disk; the task's */
 	/* loop 0: looks at the free space every second */
 	struct loop_timer space_timer;
 	struct work_task space_task;
@@ -43,6 +48,12 @@ static inline struct share *store_share(const struct store *st, unsigned shard)
 static inline unsigned store_shard_of(const struct store *st, struct hash128 fp)
 {
 	return (unsigned)((fp.hi >> 32) * st->manifest.shards >> 32);
+}
+
+/* Was the process told to end while the store opens? Any thread. */
+static inline bool store_is_stopped(const struct store *st)
+{
+	return st->opts.stop && st->opts.stop(st->opts.stop_arg);
 }
 
 /* The share of the calling loop. */

@@ -69,6 +69,8 @@ static void warm_shard(struct warm *w, struct shard *sh)
 	/* Newest files first: of two ids with the same labels the younger one is met first. */
 	for (struct list_link *l = sh->files.prev; l != &sh->files; l = l->prev) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		if (store_is_stopped(w->st)) /* what is not loaded is found in the catalog */
+			return;
 		if (!f->entry.samples || f->entry.t_max_ms < w->since_ms)
 			continue;
 		size_t count;

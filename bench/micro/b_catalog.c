@@ -161,7 +161,7 @@ int main(int argc, char **argv)
 	arena_release(&a);
 	catalog_close(c);
 	w0 = wall_s();
-	e = catalog_check(path, &eb);
+	e = catalog_check(path, NULL, NULL, &eb);
 	printf("walk in a child process: %s, %.0f ms\n", err_text(e), (wall_s() - w0) * 1e3);
 	for (int i = 0; i < 3; i++)
 		matcher_release(&m[i]);

@@ -31,6 +31,7 @@ struct boot {
 	uint64_t series;         /* when ready */
 	struct selfmon *selfmon; /* loop 0's */
 	int stopped_pipe[2];     /* selfmon's last word to main */
+	sigset_t ends;           /* signals that end the process */
 	struct errbuf eb;
 };
 
@@ -69,6 +70,17 @@ static bool test_clock(struct errbuf *eb)
 	LOG_WARN("test_clock",
 	    "file=\"%s\" text=\"all times are those of a test, not of this machine\"", path);
 	return true;
+}
+
+/* SIGTERM and SIGINT stay pending until main waits for them; a start that takes long looks for them. */
+static bool end_is_asked(void *arg)
+{
+	const sigset_t *ends = arg;
+	sigset_t pending;
+	if (sigpending(&pending))
+		return false;
+	return (sigismember(ends, SIGTERM) && sigismember(&pending, SIGTERM)) ||
+	    (sigismember(ends, SIGINT) && sigismember(&pending, SIGINT));
 }
 
 /* ---- the parts ---- */
@@ -123,6 +135,8 @@ static enum err open_store(struct boot *b)
 	so.min_free_bytes = b->flags.min_free_bytes;
 	so.series_max = b->flags.series_max;
 	so.new_series_per_s = b->flags.new_series_per_s;
+	so.stop = end_is_asked;
+	so.stop_arg = &b->ends;
 	return store_open(&so, &b->store, &b->eb);
 }
 
@@ -248,7 +262,6 @@ static int print_help(void)
 int boot_main(int argc, char **argv)
 {
 	struct boot b = { .begin_ns = clock_real_mono_ns() };
-	sigset_t ends;
 	errbuf_init(&b.eb);
 	if (flags_parse(argc, argv, &b.flags, &b.eb)) {
 		fprintf(stderr, "kymod: %s\n", b.eb.text);
@@ -266,17 +279,21 @@ int boot_main(int argc, char **argv)
 		fprintf(stderr, "kymod: %s\n", b.eb.text);
 		return 1;
 	}
-	if (!set_up_process(&ends))
+	if (!set_up_process(&b.ends))
 		return 1;
 	if (pipe(b.stopped_pipe) || log_start()) {
 		fprintf(stderr, "kymod: no pipe, or no thread for the log\n");
 		return 1;
 	}
 	enum err e = open_all(&b);
-	if (e)
+	if (e == ERR_STOPPING) {
+		LOG_INFO("stopping", "text=\"%s\"", b.eb.text);
+		e = ERR_OK; /* as it was asked to; the next start goes on where this one began */
+	} else if (e) {
 		fprintf(stderr, "kymod: %s\n", b.eb.text[0] ? b.eb.text : err_text(e));
-	else
-		run(&b, &ends);
+	} else {
+		run(&b, &b.ends);
+	}
 	close_all(&b);
 	if (!e)
 		LOG_INFO("stopped", "ran_s=%llu",

@@ -8,6 +8,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "storage/back/back.h"
 #include "storage/back/feed.h"
 #include "storage/store_priv.h"
 
@@ -29,6 +30,10 @@ static enum err clean_mark(struct store *st, char out[CLEAN_MAX])
 		e = fsio_size(f, &size);
 	uint8_t *piece = mem_alloc(CLEAN_PIECE);
 	for (uint64_t at = 0; !e && at < size; at += CLEAN_PIECE) {
+		if (store_is_stopped(st)) {
+			e = ERR_STOPPING;
+			break;
+		}
 		size_t n = size - at < CLEAN_PIECE ? (size_t)(size - at) : CLEAN_PIECE;
 		e = fsio_read_at(f, piece, n, at);
 		crc = e ? crc : crc32c(crc, piece, n);
@@ -58,31 +63,73 @@ static enum err remove_one(void *arg, const char *name)
 	return fsio_remove(arg, name);
 }
 
+/* Takes the place of an older one, which is emptied for that. */
 static enum err set_aside(struct store *st)
 {
 	struct fsio_dir *old;
-	if (!fsio_dir_sub(st->dir, CATALOGS_DAMAGED, false, &old)) {
-		enum err e = fsio_dir_each(old, remove_one, old);
+	enum err e = fsio_dir_sub(st->dir, CATALOGS_DAMAGED, false, &old);
+	if (!e) {
+		e = fsio_dir_each(old, remove_one, old);
 		fsio_dir_close(old);
-		if (!e)
-			e = fsio_remove(st->dir, CATALOGS_DAMAGED);
-		if (e)
-			return e;
 	}
-	enum err e = fsio_rename(st->dir, CATALOGS_DIR, CATALOGS_DAMAGED);
-	return e ? e : fsio_dir_sync(st->dir);
+	if (!e || e == ERR_NOTFOUND)
+		e = fsio_rename(st->dir, CATALOGS_DIR, CATALOGS_DAMAGED);
+	return !e || e == ERR_NOTFOUND ? fsio_dir_sync(st->dir) : e;
 }
 
-static enum err open_and_catch_up(struct store *st, const char *path, struct errbuf *eb)
+static enum err catch_up(struct store *st, struct errbuf *eb)
 {
-	enum err e = catalog_open(path, st->manifest.shards, &st->catalog, eb);
+	enum err e = ERR_OK;
 	for (unsigned i = 0; !e && i < st->manifest.shards; i++)
 		e = feed_recover(st->shards[i], eb);
-	if (e && st->catalog) {
-		catalog_close(st->catalog);
-		st->catalog = NULL;
-	}
 	return e;
+}
+
+static void let_go(struct store *st)
+{
+	catalog_close(st->catalog);
+	st->catalog = NULL;
+}
+
+/* Damage was met while a process ran: a walk may find nothing wrong, the record that misled it is whole. */
+static bool was_damaged(struct store *st)
+{
+	uint8_t *data;
+	size_t len;
+	enum err e = fsio_load(st->dir, CATALOGS_TOLD, CLEAN_MAX, &data, &len);
+	if (!e)
+		mem_free(data);
+	return e != ERR_NOTFOUND;
+}
+
+/* ERR_DAMAGED: it has to be rebuilt. What the disk does not give is as lost as what it gives wrongly. */
+static enum err open_old(struct store *st, const char *path, struct errbuf *why)
+{
+	if (was_damaged(st))
+		return errbuf_set(why, ERR_DAMAGED, "damage was met while the last process ran");
+	enum err e =
+	    was_clean(st) ? ERR_OK : catalog_check(path, st->opts.stop, st->opts.stop_arg, why);
+	if (!e || e == ERR_NOTFOUND)
+		e = catalog_open(path, st->manifest.shards, &st->catalog, why);
+	return e == ERR_IO ? ERR_DAMAGED : e;
+}
+
+static enum err rebuild(struct store *st, const char *path, const char *why, struct errbuf *eb)
+{
+	LOG_ERROR("catalog_damaged", "path=%s text=\"%s\" then=rebuild", path, why);
+	metric_add(M_CATALOG_REBUILT, 1);
+	enum err e = set_aside(st);
+	if (!e) {
+		e = fsio_remove(st->dir, CATALOGS_TOLD);
+		e = e == ERR_NOTFOUND ? ERR_OK : e;
+	}
+	if (!e)
+		e = fsio_dir_sync(st->dir);
+	if (e)
+		return errbuf_set(eb, e, "the damaged catalog cannot be renamed to %s: %s",
+		    CATALOGS_DAMAGED, err_why(e));
+	e = catalog_open(path, st->manifest.shards, &st->catalog, eb);
+	return e ? e : catch_up(st, eb);
 }
 
 enum err catalogs_open(struct store *st, struct errbuf *eb)
@@ -91,32 +138,94 @@ enum err catalogs_open(struct store *st, struct errbuf *eb)
 	struct errbuf why;
 	errbuf_init(&why);
 	snprintf(path, sizeof(path), "%s/%s", fsio_dir_path(st->dir), CATALOGS_DIR);
-	enum err e = was_clean(st) ? ERR_OK : catalog_check(path, &why);
-	if (e == ERR_NOTFOUND)
-		e = ERR_OK;
+	enum err e = open_old(st, path, &why);
 	if (!e)
-		e = open_and_catch_up(st, path, &why);
-	if (!e)
-		return ERR_OK;
-	if (e != ERR_DAMAGED && e != ERR_UNSUPPORTED)
-		return errbuf_set(eb, e, "catalog: %s", why.text[0] ? why.text : err_text(e));
-	LOG_ERROR("catalog_damaged", "path=%s text=\"%s\" then=rebuild", path, why.text);
-	metric_add(M_CATALOG_REBUILT, 1);
-	e = set_aside(st);
+		e = catch_up(st, &why);
+	if (e == ERR_DAMAGED) {
+		if (st->catalog)
+			let_go(st);
+		e = rebuild(st, path, why.text, eb);
+	} else if (e) {
+		errbuf_set(eb, e, "%s", why.text[0] ? why.text : err_why(e));
+	}
+	if (e && st->catalog)
+		let_go(st);
+	return e;
+}
+
+/* ---- while the store runs ---- */
+
+static void told_write(struct store *st)
+{
+	static const char text[] = "rebuild\n";
+	if (st->catalog_told || !catalog_is_damaged(st->catalog))
+		return;
+	enum err e = fsio_replace(st->dir, CATALOGS_TOLD, text, sizeof(text) - 1);
+	if (e) { /* tried again with the next look, and at the end */
+		LOG_WARN("catalog_damaged", "err=\"%s\" file=%s", err_why(e), CATALOGS_TOLD);
+		return;
+	}
+	st->catalog_told = true;
+	LOG_ERROR("catalog_damaged", "then=\"it is rebuilt at the next start\"");
+}
+
+static void look_run(struct work_task *t)
+{
+	struct store *st = CONTAINER_OF(t, struct store, catalog_task);
+	struct errbuf why;
+	errbuf_init(&why);
+	enum err e = catalog_sweep_readers(st->catalog, &why);
 	if (e)
-		return errbuf_set(
-		    eb, e, "the damaged catalog cannot be renamed to %s", CATALOGS_DAMAGED);
-	return open_and_catch_up(st, path, eb);
+		LOG_EVERY(LOG_LEVEL_WARN, "catalog_not_swept", "err=%s text=\"%s\"", err_text(e),
+		    why.text);
+	told_write(st);
+	metric_gauge_set(M_CATALOG_DAMAGED, catalog_is_damaged(st->catalog));
+}
+
+static void look_done(struct work_task *t)
+{
+	struct store *st = CONTAINER_OF(t, struct store, catalog_task);
+	st->catalog_busy = false;
+	if (!st->catalog_closing)
+		loop_timer_set(st->shares[0]->loop, &st->catalog_timer, CATALOGS_LOOK_MS);
+}
+
+static void look_tick(struct loop_timer *t)
+{
+	struct store *st = CONTAINER_OF(t, struct store, catalog_timer);
+	st->catalog_busy = true;
+	st->catalog_task = (struct work_task){
+		.run = look_run, .done = look_done, .lane = BACK_LANE_CATALOG, .prio = WORK_BACKGROUND
+	};
+	work_submit(st->opts.pool, &st->catalog_task);
+}
+
+void catalogs_watch(struct store *st)
+{
+	loop_timer_init(&st->catalog_timer, look_tick);
+	loop_timer_set(st->shares[0]->loop, &st->catalog_timer, CATALOGS_LOOK_MS);
+}
+
+void catalogs_unwatch(struct store *st)
+{
+	st->catalog_closing = true;
+	loop_timer_cancel(st->shares[0]->loop, &st->catalog_timer);
 }
 
 void catalogs_close(struct store *st)
 {
+	char mark[CLEAN_MAX];
 	if (!st->catalog)
 		return;
-	catalog_close(st->catalog);
-	st->catalog = NULL;
-	char mark[CLEAN_MAX];
-	if (clean_mark(st, mark) || fsio_replace(st->dir, CATALOGS_CLEAN, mark, strlen(mark)))
-		LOG_WARN(
-		    "clean_mark_not_written", "then=\"the catalog is checked at the next start\"");
+	bool damaged = catalog_is_damaged(st->catalog);
+	told_write(st);
+	let_go(st);
+	if (damaged)
+		return;
+	enum err e = clean_mark(st, mark);
+	if (!e)
+		e = fsio_replace(st->dir, CATALOGS_CLEAN, mark, strlen(mark));
+	if (e && e != ERR_STOPPING)
+		LOG_WARN("clean_mark_not_written",
+		    "err=\"%s\" then=\"the catalog is checked at the next start\"", err_why(e));
 }

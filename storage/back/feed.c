@@ -329,7 +329,9 @@ enum err feed_recover(struct shard *sh, struct errbuf *eb)
 		/* The files of one round have one rank: only the last one completes it, or a crash in between would leave the others out for good. */
 		uint64_t rank = todo[i]->entry.meta.rank;
 		bool last = i + 1 == count || todo[i + 1]->entry.meta.rank > rank;
-		err = catch_file(&c, sh, todo[i], last ? rank : rank - 1, eb);
+		err = store_is_stopped(sh->store)
+		    ? errbuf_set(eb, ERR_STOPPING, "told to stop while the catalog caught up")
+		    : catch_file(&c, sh, todo[i], last ? rank : rank - 1, eb);
 	}
 	arena_release(&c.arena);
 	mem_free(c.defs);

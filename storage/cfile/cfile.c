@@ -235,16 +235,20 @@ enum err cfile_open(struct fsio_dir *d, const char *name, struct cfile **out, st
 	struct fsio_file *io = NULL;
 	enum err e = fsio_open(d, name, FSIO_READ, &io);
 	if (e)
-		return errbuf_set(eb, e, "%s: cannot be opened: %s", name, err_text(e));
+		return errbuf_set(eb, e, "%s: cannot be opened: %s", name, err_why(e));
 	struct cfile *f = mem_zalloc(sizeof(*f));
 	f->io = io;
 	memcpy(f->name, name, strlen(name) + 1);
 	e = open_read(f);
 	if (e) {
 		cfile_close(f);
+		if (e == ERR_UNSUPPORTED)
+			return errbuf_set(eb, e,
+			    "%s is of a later format than this program knows (%u)", name,
+			    CFILE_VERSION);
 		return errbuf_set(eb, e, "%s: %s", name,
 		    e == ERR_DAMAGED ? "damaged: neither the header nor its copy can be read"
-		                     : err_text(e));
+		                     : err_why(e));
 	}
 	*out = f;
 	return ERR_OK;

@@ -293,7 +293,10 @@ enum err files_parse(const uint8_t *data, size_t len, struct files *fs, struct e
 		return errbuf_set(eb, ERR_DAMAGED, "%s: wrong checksum", FILES_NAME);
 	bool first = memcmp(text, FIRST_LINE_1, at) == 0;
 	if (!first && memcmp(text, FIRST_LINE, at) != 0)
-		return errbuf_set(eb, ERR_UNSUPPORTED, "%s: written by a later version", FILES_NAME);
+		return errbuf_set(eb, ERR_UNSUPPORTED,
+		    "%s is of a later format (\"%.*s\") than this program knows (\"%.*s\")",
+		    FILES_NAME, (int)strcspn(text, "\n"), text, (int)strcspn(FIRST_LINE, "\n"),
+		    FIRST_LINE);
 	struct files made;
 	files_init(&made, 0);
 	made.version = first ? 1 : TEXT_VERSION;
@@ -364,7 +367,7 @@ static enum err file_adopt(struct fsio_dir *d, const char *name, struct files *f
 {
 	struct cfile *f = NULL;
 	enum err e = cfile_open(d, name, &f, NULL);
-	if (e == ERR_DAMAGED || e == ERR_UNSUPPORTED || e == ERR_NOTFOUND)
+	if (e == ERR_DAMAGED || e == ERR_NOTFOUND)
 		return ERR_OK;
 	if (e)
 		return e;

@@ -12,6 +12,7 @@
 #define DBS_PER_SHARD  3
 #define FAMILY_KEY_CUT 400 /* of a name; longer ones end in their hash */
 #define WRITE_SLACK    (32u << 20)
+#define GROW_TRIES     4u
 
 /* Opening */
 
@@ -28,8 +29,12 @@ static enum err check_format(struct catalog *c, struct errbuf *eb)
 	e = env_get(&t, c->state, "format", 6, &v);
 	if (e == ERR_NOTFOUND)
 		e = env_put(&t, c->state, "format", 6, want, sizeof(want));
+	else if (!e && v.len >= 4 && wire_load32(v.data) > CATALOG_VERSION)
+		e = errbuf_set(eb, ERR_UNSUPPORTED,
+		    "catalog is of a later format (%u) than this program knows (%u)",
+		    wire_load32(v.data), CATALOG_VERSION);
 	else if (!e && (v.len != sizeof(want) || wire_load32(v.data) != CATALOG_VERSION))
-		e = errbuf_set(eb, ERR_UNSUPPORTED, "catalog: format %u is not known",
+		e = errbuf_set(eb, ERR_DAMAGED, "catalog: format %u is not known",
 		    v.len >= 4 ? wire_load32(v.data) : 0);
 	else if (!e && wire_load32(v.data + 4) != c->shards_count)
 		e = errbuf_set(eb, ERR_DAMAGED, "catalog: made for %u shards, not %u",
@@ -67,14 +72,14 @@ enum err catalog_open(const char *path, unsigned shards, struct catalog **out, s
 	struct fsio_dir *dir;
 	enum err e = fsio_dir_open(path, true, &dir);
 	if (e)
-		return errbuf_set(eb, e, "catalog: %s cannot be opened", path);
+		return errbuf_set(eb, e, "catalog: %s cannot be opened: %s", path, err_why(e));
 	fsio_dir_close(dir);
 	struct catalog *c = mem_zalloc(sizeof(*c) + shards * sizeof(c->shards[0]));
 	c->shards_count = shards;
 	e = env_open(
 	    &(struct env_opts){ .path = path, .dbs_max = 2 + DBS_PER_SHARD * shards }, &c->env, eb);
 	if (!e)
-		env_sweep_readers(c->env);
+		e = env_sweep_readers(c->env, eb);
 	if (!e)
 		e = open_dbs(c, eb);
 	if (!e)
@@ -95,9 +100,14 @@ void catalog_close(struct catalog *c)
 	mem_free(c);
 }
 
-void catalog_sweep_readers(struct catalog *c)
+enum err catalog_sweep_readers(struct catalog *c, struct errbuf *eb)
 {
-	env_sweep_readers(c->env);
+	return env_sweep_readers(c->env, eb);
+}
+
+bool catalog_is_damaged(const struct catalog *c)
+{
+	return env_is_damaged(c->env);
 }
 
 uint64_t catalog_disk_bytes(struct catalog *c)
@@ -336,21 +346,30 @@ static enum err apply_generation(struct apply *a)
 	return ERR_OK;
 }
 
-static uint64_t estimate_bytes(const struct catalog_def *defs, size_t count)
+/* A definition stands in def and in the postings; a bitmap of ids is at most so dense, or the ids. */
+static uint64_t estimate_bytes(const struct catalog_def *defs, size_t defs_count,
+    const struct catalog_range *ranges, size_t ranges_count)
 {
 	uint64_t bytes = WRITE_SLACK;
-	for (size_t i = 0; i < count; i++)
+	uint32_t top = 0;
+	for (size_t i = 0; i < defs_count; i++) {
 		bytes += 2 * (uint64_t)defs[i].labels.len + 100;
-	return bytes;
+		top = defs[i].id > top ? defs[i].id : top;
+	}
+	for (size_t i = 0; i < ranges_count; i++) {
+		if (ranges[i].count && ranges[i].ids[ranges[i].count - 1] > top)
+			top = ranges[i].ids[ranges[i].count - 1];
+	}
+	return bytes + ranges_count * ((uint64_t)top / 4 + 4096);
 }
 
-enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t rank,
+static enum err apply_once(struct catalog *c, unsigned shard, uint64_t rank,
     const struct catalog_def *defs, size_t defs_count, const struct catalog_range *ranges,
     size_t ranges_count, struct errbuf *eb)
 {
-	CHECK(shard < c->shards_count);
 	struct apply a = { .c = c, .shard = &c->shards[shard], .defs_count = defs_count };
-	enum err e = env_begin_write(c->env, estimate_bytes(defs, defs_count), &a.t, eb);
+	uint64_t need = estimate_bytes(defs, defs_count, ranges, ranges_count);
+	enum err e = env_begin_write(c->env, need, &a.t, eb);
 	if (e)
 		return e;
 	e = shard_state_load(c, &a.t, shard, &a.s);
@@ -372,6 +391,48 @@ enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t rank,
 		postings_free(a.tenants[i].postings);
 	mem_free(a.tenants);
 	shard_state_release(&a.s);
+	return e;
+}
+
+/* The map may be full against all estimates: the next try has more. */
+static enum err apply_growing(struct catalog *c, unsigned shard, uint64_t rank,
+    const struct catalog_def *defs, size_t defs_count, const struct catalog_range *ranges,
+    size_t ranges_count, struct errbuf *eb)
+{
+	struct errbuf why;
+	enum err e = ERR_AGAIN;
+	for (unsigned i = 0; e == ERR_AGAIN && i < GROW_TRIES; i++) {
+		errbuf_init(&why);
+		e = apply_once(c, shard, rank, defs, defs_count, ranges, ranges_count, &why);
+	}
+	return e && e != ERR_TOOBIG ? errbuf_set(eb, e, "%s", why.text) : e;
+}
+
+/* What is too much for one transaction goes in halves; rank comes with the last one, so that a crash in between is caught up. */
+static enum err apply_halves(struct catalog *c, unsigned shard, uint64_t rank,
+    const struct catalog_def *defs, size_t defs_count, const struct catalog_range *ranges,
+    size_t ranges_count, struct errbuf *eb)
+{
+	enum err e = apply_growing(c, shard, rank, defs, defs_count, ranges, ranges_count, eb);
+	if (e != ERR_TOOBIG)
+		return e;
+	if (defs_count + ranges_count <= 1)
+		return errbuf_set(eb, e, "catalog: one record is too much for a transaction");
+	size_t d = (defs_count + 1) / 2, r = defs_count > 1 ? 0 : (ranges_count + 1) / 2;
+	if (defs_count == 1)
+		r = 0;
+	e = apply_halves(c, shard, 0, defs, d, ranges, r, eb);
+	return e ? e
+	         : apply_halves(
+	               c, shard, rank, defs + d, defs_count - d, ranges + r, ranges_count - r, eb);
+}
+
+enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t rank,
+    const struct catalog_def *defs, size_t defs_count, const struct catalog_range *ranges,
+    size_t ranges_count, struct errbuf *eb)
+{
+	CHECK(shard < c->shards_count);
+	enum err e = apply_halves(c, shard, rank, defs, defs_count, ranges, ranges_count, eb);
 	/* What was asked for is done; a merge that fails now is tried again after the next apply. */
 	bool merged = !e;
 	while (merged) {

@@ -19,7 +19,8 @@
  *
  * Thread: workers only; any number reads at once, one writes at a time (apply, retain, put_families: the caller's lane sees to that). None of the calls keeps a transaction open after it returns.
  * Memory: results are copies, in the caller's arena or heap.
- * Errors: ERR_DAMAGED names sub-database and key: rebuild. ERR_NOSPACE: nothing was changed. After an unclean stop call catalog_check() before catalog_open().
+ * Errors: ERR_DAMAGED names sub-database and key: rebuild. ERR_UNSUPPORTED: of a later format. Any other:
+ * nothing was changed, it may be tried again. After an unclean stop call catalog_check() before catalog_open().
  */
 #ifndef STORAGE_META_CATALOG_H
 #define STORAGE_META_CATALOG_H
@@ -30,15 +31,24 @@
 #define CATALOG_SHARDS_MAX 1024
 
 struct catalog;
-/* Walks the whole environment at path, every checksum included, in a child process (fork: call it before other threads hold locks the child would need, best before there are threads).
- * ERR_DAMAGED when something is wrong, also when the child died of it; ERR_NOTFOUND when there is none. */
-MUST_CHECK enum err catalog_check(const char *path, struct errbuf *eb);
-/* path is a directory, made when missing (its parent must exist). ERR_DAMAGED, ERR_UNSUPPORTED (a later format): move it aside and rebuild. */
+/*
+ * Walks the whole environment at path, every checksum included, in a child process. The child uses only
+ * what a fork of a process with threads may (its own memory, LMDB), holds no descriptor of the parent
+ * but its end of a pipe, and dies with it.
+ * ERR_DAMAGED: something is wrong, also when the child died of it; ERR_NOTFOUND: there is none;
+ * ERR_STOPPING: stop (may be NULL) said so, which is asked every 50 ms. Else the walk could not be made.
+ */
+MUST_CHECK enum err catalog_check(
+    const char *path, bool (*stop)(void *arg), void *stop_arg, struct errbuf *eb);
+/* path is a directory, made when missing (its parent must exist). ERR_DAMAGED: move it aside and
+ * rebuild. ERR_UNSUPPORTED: a later format. */
 MUST_CHECK enum err catalog_open(
     const char *path, unsigned shards, struct catalog **out, struct errbuf *eb);
 void catalog_close(struct catalog *c);
-/* Clears readers of dead processes: at open, and now and then (60 s). */
-void catalog_sweep_readers(struct catalog *c);
+/* Clears readers of dead processes: at open, and now and then (60 s); in the lane of writers. */
+MUST_CHECK enum err catalog_sweep_readers(struct catalog *c, struct errbuf *eb);
+/* Did any call meet damage? Then it has to be rebuilt, whatever a later walk says. Any thread. */
+bool catalog_is_damaged(const struct catalog *c);
 
 struct catalog_state {
 	uint64_t rank;    /* highest worked in; 0 = nothing yet */

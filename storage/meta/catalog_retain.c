@@ -3,7 +3,8 @@
 #include "core/model/sample.h"
 #include "storage/meta/catalog_priv.h"
 
-#define WRITE_SLACK (32u << 20)
+#define WRITE_SLACK  (32u << 20)
+#define RETAIN_TRIES 6u
 
 /* Merging */
 
@@ -292,22 +293,37 @@ static enum err retain_some(struct catalog *c, struct env_txn *t, unsigned shard
 	return e;
 }
 
-enum err catalog_retain(struct catalog *c, unsigned shard, int64_t keep_from_ms,
+static enum err retain_once(struct catalog *c, unsigned shard, int64_t keep_from_ms,
     const uint32_t *keep, size_t keep_count, size_t max_series, bool *more, struct errbuf *eb)
 {
-	CHECK(shard < c->shards_count);
-	CHECK(max_series > 0);
 	struct env_txn t;
 	enum err e = env_begin_write(c->env, WRITE_SLACK, &t, eb);
 	if (e)
 		return e;
 	e = retain_some(c, &t, shard, keep_from_ms, keep, keep_count, max_series, more);
-	if (e) {
-		env_abort(&t);
-		return e;
+	if (!e)
+		return env_commit(&t);
+	env_abort(&t);
+	return e;
+}
+
+enum err catalog_retain(struct catalog *c, unsigned shard, int64_t keep_from_ms,
+    const uint32_t *keep, size_t keep_count, size_t max_series, bool *more, struct errbuf *eb)
+{
+	CHECK(shard < c->shards_count);
+	CHECK(max_series > 0);
+	struct errbuf why;
+	enum err e = ERR_AGAIN;
+	/* A full map grows; fewer series fit into a transaction that was too large. */
+	for (unsigned i = 0; (e == ERR_AGAIN || e == ERR_TOOBIG) && i < RETAIN_TRIES; i++) {
+		errbuf_init(&why);
+		if (e == ERR_TOOBIG)
+			max_series = max_series > 8 ? max_series / 8 : 1;
+		e = retain_once(c, shard, keep_from_ms, keep, keep_count, max_series, more, &why);
 	}
-	e = env_commit(&t);
-	if (e || *more)
+	if (e)
+		return errbuf_set(eb, e, "%s", why.text);
+	if (*more)
 		return e;
 	return catalog_merge_some(c, shard, more, eb);
 }

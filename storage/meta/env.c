@@ -1,9 +1,11 @@
 #include "storage/meta/env.h"
 
 #include "core/base/arena.h"
+#include "core/base/guard.h"
 #include "core/base/hash.h"
 #include "core/base/wire.h"
 #include "core/rt/gate.h"
+#include "core/rt/latch.h"
 
 #include <errno.h>
 #include <lmdb.h>
@@ -22,10 +24,20 @@ struct env {
 	MDB_env *env;
 	struct gate *gate; /* inside: whoever has a transaction */
 	size_t map_step;
+	uint64_t more; /* room wanted because the map was full; the writer's */
+	char *path;
+	unsigned dbs_max;
 	bool readonly;
+	struct latch panicked; /* LMDB could not write its head: it wants to be opened again */
+	struct latch damaged;  /* some call met damage */
+	struct latch lost;     /* SIGBUS: LMDB is not called any more */
 	struct env_db **dbs;
 	size_t dbs_count;
 };
+
+unsigned env_puts_max;
+
+#define LOST (-1) /* beside LMDB's codes and errno's */
 
 static enum err err_of(int rc)
 {
@@ -33,65 +45,118 @@ static enum err err_of(int rc)
 	case 0:
 		return ERR_OK;
 	case MDB_NOTFOUND:
-	case ENOENT:
 		return ERR_NOTFOUND;
 	case MDB_MAP_FULL:
-	case ENOSPC:
-	case EDQUOT:
-		return ERR_NOSPACE;
+		return ERR_AGAIN;
+	case MDB_TXN_FULL:
+		return ERR_TOOBIG;
 	case MDB_CORRUPTED:
 	case MDB_PAGE_NOTFOUND:
 	case MDB_INVALID:
-	case MDB_PANIC:
 	case MDB_BAD_TXN:
 	case MDB_CURSOR_FULL:
 	case MDB_INCOMPATIBLE:
 	case MDB_BAD_VALSIZE: /* our keys have lengths it takes: one of its own pages says otherwise */
 	case MDB_BAD_DBI:
 	case MDB_PAGE_FULL:
+	case MDB_VERSION_MISMATCH: /* of the library we are linked with: a bit of the head is wrong */
+	case LOST:
 		return ERR_DAMAGED;
-	case MDB_VERSION_MISMATCH:
-		return ERR_UNSUPPORTED;
-	case ENOMEM:
-		return ERR_NOMEM;
 	case MDB_READERS_FULL:
 		return ERR_BUSY;
 	default:
-		return ERR_IO;
+		return rc > 0 ? err_of_errno(rc) : ERR_IO;
 	}
 }
 
-static enum err fail(struct errbuf *eb, int rc, const char *what)
+static enum err fail(struct env *e, struct errbuf *eb, int rc, const char *what)
 {
-	return errbuf_set(eb, err_of(rc), "catalog: %s: %s", what, mdb_strerror(rc));
+	enum err er = err_of(rc);
+	if (er == ERR_DAMAGED)
+		latch_set(&e->damaged);
+	if (rc == MDB_PANIC)
+		latch_set(&e->panicked);
+	return errbuf_set(eb, er, "catalog: %s: %s", what,
+	    rc == LOST ? "a page of its file cannot be read" : mdb_strerror(rc));
 }
 
 static enum err txn_fail(struct env_txn *t, int rc, const char *what)
 {
-	enum err e = fail(t->eb, rc, what);
+	enum err e = fail(t->env, t->eb, rc, what);
+	if (rc == MDB_MAP_FULL)
+		t->env->more += t->env->map_step;
 	if (!t->err)
 		t->err = e;
 	return e;
+}
+
+bool env_is_damaged(const struct env *e)
+{
+	return latch_is_set(&e->damaged);
+}
+
+/* One call of LMDB: what it needs, what it gave. */
+struct call {
+	struct env *env;
+	MDB_txn *txn;
+	MDB_txn **begun;
+	struct env_db *db;
+	MDB_cursor *cursor;
+	MDB_cursor **opened;
+	MDB_val *key, *value;
+	unsigned op; /* flags, or the cursor's operation */
+	const void *v1, *v2;
+	size_t len1, len2;
+	uint64_t number;
+	int rc;
+	bool bad; /* the checksum is wrong */
+};
+
+static int guarded(struct env *e, void (*fn)(void *arg), struct call *c)
+{
+	if (latch_is_set(&e->lost))
+		return LOST;
+	if (!e->env) /* it could not be opened again */
+		return MDB_PANIC;
+	c->env = e;
+	if (guard_run(fn, c))
+		return c->rc;
+	latch_set(&e->lost);
+	return LOST;
+}
+
+/* With an error e->env is NULL or to be closed. */
+static int open_at(struct env *e, size_t map_bytes)
+{
+	int rc = mdb_env_create(&e->env);
+	if (rc) {
+		e->env = NULL;
+		return rc;
+	}
+	rc = mdb_env_set_maxdbs(e->env, e->dbs_max);
+	if (!rc)
+		rc = mdb_env_set_maxreaders(e->env, READERS_MAX);
+	if (!rc && !e->readonly)
+		rc = mdb_env_set_mapsize(e->env, map_bytes);
+	if (!rc)
+		rc = mdb_env_open(e->env, e->path,
+		    MDB_NOTLS | (e->readonly ? MDB_RDONLY | MDB_NOLOCK : 0), FILE_MODE);
+	return rc;
 }
 
 enum err env_open(const struct env_opts *o, struct env **out, struct errbuf *eb)
 {
 	struct env *e = mem_zalloc(sizeof(*e));
 	e->map_step = o->map_step ? o->map_step : ENV_MAP_STEP;
+	e->dbs_max = o->dbs_max;
 	e->readonly = o->readonly_solo;
 	e->gate = gate_create();
-	int rc = mdb_env_create(&e->env);
-	if (!rc)
-		rc = mdb_env_set_maxdbs(e->env, o->dbs_max);
-	if (!rc)
-		rc = mdb_env_set_maxreaders(e->env, READERS_MAX);
-	if (!rc && !o->readonly_solo)
-		rc = mdb_env_set_mapsize(e->env, e->map_step);
-	if (!rc)
-		rc = mdb_env_open(e->env, o->path,
-		    MDB_NOTLS | (o->readonly_solo ? MDB_RDONLY | MDB_NOLOCK : 0), FILE_MODE);
+	size_t len = strlen(o->path) + 1;
+	e->path = mem_alloc(len);
+	memcpy(e->path, o->path, len);
+	int rc = open_at(e, e->map_step);
 	if (rc) {
-		enum err er = fail(eb, rc, "open");
+		enum err er = fail(e, eb, rc, "open");
 		env_close(e);
 		return er;
 	}
@@ -108,8 +173,24 @@ void env_close(struct env *e)
 	for (size_t i = 0; i < e->dbs_count; i++)
 		mem_free(e->dbs[i]);
 	mem_free(e->dbs);
+	mem_free(e->path);
 	gate_free(e->gate);
 	mem_free(e);
+}
+
+static void db_run(void *arg)
+{
+	struct call *c = arg;
+	bool ro = c->env->readonly;
+	MDB_txn *txn;
+	c->rc = mdb_txn_begin(c->env->env, NULL, ro ? MDB_RDONLY : 0, &txn);
+	if (c->rc)
+		return;
+	c->rc = mdb_dbi_open(txn, c->db->name, ro ? 0 : MDB_CREATE, &c->db->dbi);
+	if (c->rc)
+		mdb_txn_abort(txn);
+	else
+		c->rc = mdb_txn_commit(txn);
 }
 
 enum err env_db(struct env *e, const char *name, struct env_db **out, struct errbuf *eb)
@@ -118,18 +199,11 @@ enum err env_db(struct env *e, const char *name, struct env_db **out, struct err
 	CHECK(strlen(name) < sizeof(db->name));
 	memcpy(db->name, name, strlen(name));
 	db->seed = crc32c(0, name, strlen(name));
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(e->env, NULL, e->readonly ? MDB_RDONLY : 0, &txn);
-	if (!rc) {
-		rc = mdb_dbi_open(txn, name, e->readonly ? 0 : MDB_CREATE, &db->dbi);
-		if (rc)
-			mdb_txn_abort(txn);
-		else
-			rc = mdb_txn_commit(txn);
-	}
+	struct call c = { .db = db };
+	int rc = guarded(e, db_run, &c);
 	if (rc) {
 		mem_free(db);
-		return fail(eb, rc, name);
+		return fail(e, eb, rc, name);
 	}
 	e->dbs = mem_array(e->dbs, e->dbs_count + 1, sizeof(struct env_db *));
 	e->dbs[e->dbs_count++] = db;
@@ -138,37 +212,81 @@ enum err env_db(struct env *e, const char *name, struct env_db **out, struct err
 }
 
 /* How far the file is used: pages past the last one are free or not there yet. */
-uint64_t env_bytes(struct env *e)
+static void bytes_run(void *arg)
 {
+	struct call *c = arg;
 	MDB_envinfo info;
 	MDB_stat st;
-	if (mdb_env_info(e->env, &info) || mdb_env_stat(e->env, &st))
-		return 0;
-	return (info.me_last_pgno + 1) * (uint64_t)st.ms_psize;
+	c->rc = mdb_env_info(c->env->env, &info);
+	if (!c->rc)
+		c->rc = mdb_env_stat(c->env->env, &st);
+	if (!c->rc)
+		c->number = (info.me_last_pgno + 1) * (uint64_t)st.ms_psize;
+}
+
+uint64_t env_bytes(struct env *e)
+{
+	struct call c = { 0 };
+	return guarded(e, bytes_run, &c) ? 0 : c.number;
+}
+
+static void map_bytes_run(void *arg)
+{
+	struct call *c = arg;
+	MDB_envinfo info;
+	c->rc = mdb_env_info(c->env->env, &info);
+	c->number = info.me_mapsize;
 }
 
 uint64_t env_map_bytes(struct env *e)
 {
-	MDB_envinfo info;
-	return mdb_env_info(e->env, &info) ? 0 : info.me_mapsize;
+	struct call c = { 0 };
+	return guarded(e, map_bytes_run, &c) ? 0 : c.number;
 }
 
-void env_sweep_readers(struct env *e)
+static void sweep_run(void *arg)
 {
+	struct call *c = arg;
 	int dead;
-	(void)mdb_reader_check(e->env, &dead);
+	c->rc = mdb_reader_check(c->env->env, &dead);
+}
+
+static int reopen(struct env *e);
+
+enum err env_sweep_readers(struct env *e, struct errbuf *eb)
+{
+	struct call c = { 0 };
+	int rc = latch_is_set(&e->panicked) ? reopen(e) : 0;
+	if (!rc)
+		rc = guarded(e, sweep_run, &c);
+	return rc ? fail(e, eb, rc, "readers of dead processes") : ERR_OK;
 }
 
 /* Transactions */
+
+static void begin_run(void *arg)
+{
+	struct call *c = arg;
+	c->rc = mdb_txn_begin(c->env->env, NULL, c->op, c->begun);
+}
+
+static int begin(struct env_txn *t, unsigned flags)
+{
+	struct call c = { .begun = &t->txn, .op = flags };
+	int rc = guarded(t->env, begin_run, &c);
+	if (rc)
+		t->txn = NULL;
+	return rc;
+}
 
 enum err env_begin_read(struct env *e, struct env_txn *t, struct errbuf *eb)
 {
 	*t = (struct env_txn){ .env = e, .eb = eb, .inside = true };
 	gate_enter(e->gate);
-	int rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &t->txn);
+	int rc = begin(t, MDB_RDONLY);
 	if (rc) {
 		gate_leave(e->gate);
-		return fail(eb, rc, "begin");
+		return fail(e, eb, rc, "begin");
 	}
 	return ERR_OK;
 }
@@ -177,19 +295,54 @@ enum err env_begin_read_beside(const struct env_txn *writer, struct env_txn *t)
 {
 	*t = (struct env_txn){ .env = writer->env,
 		.eb = writer->eb }; /* the writer is inside for both */
-	int rc = mdb_txn_begin(t->env->env, NULL, MDB_RDONLY, &t->txn);
-	return rc ? fail(t->eb, rc, "begin") : ERR_OK;
+	int rc = begin(t, MDB_RDONLY);
+	return rc ? fail(t->env, t->eb, rc, "begin") : ERR_OK;
+}
+
+static void grow_run(void *arg)
+{
+	struct call *c = arg;
+	c->rc = mdb_env_set_mapsize(c->env->env, c->number);
 }
 
 /* Room for need bytes below 80 % of the map. Only the one writer grows it. */
 static int make_room(struct env *e, uint64_t need)
 {
-	uint64_t want = (env_bytes(e) + need) / 4 * 5, map = env_map_bytes(e);
+	uint64_t want = (env_bytes(e) + need) / 4 * 5 + e->more, map = env_map_bytes(e);
 	if (want <= map)
 		return 0;
 	uint64_t steps = (want + e->map_step - 1) / e->map_step;
+	struct call c = { .number = steps * e->map_step };
 	gate_close(e->gate);
-	int rc = mdb_env_set_mapsize(e->env, steps * e->map_step);
+	int rc = guarded(e, grow_run, &c);
+	gate_open(e->gate);
+	return rc;
+}
+
+/*
+ * When LMDB fails to write one of its head pages, a full disk is enough for it, it refuses all that
+ * comes later. What was committed is whole; opened again it goes on. Only the one writer does this.
+ */
+static int reopen(struct env *e)
+{
+	int rc = latch_is_set(&e->lost) ? LOST : 0;
+	if (rc)
+		return rc;
+	size_t map_bytes = (size_t)env_map_bytes(e);
+	gate_close(e->gate);
+	if (e->env)
+		mdb_env_close(e->env);
+	rc = open_at(e, map_bytes > e->map_step ? map_bytes : e->map_step);
+	for (size_t i = 0; !rc && i < e->dbs_count; i++) {
+		struct call c = { .db = e->dbs[i] };
+		rc = guarded(e, db_run, &c);
+	}
+	if (rc && e->env) {
+		mdb_env_close(e->env);
+		e->env = NULL;
+	}
+	if (!rc)
+		latch_clear(&e->panicked);
 	gate_open(e->gate);
 	return rc;
 }
@@ -197,16 +350,25 @@ static int make_room(struct env *e, uint64_t need)
 enum err env_begin_write(struct env *e, uint64_t need_bytes, struct env_txn *t, struct errbuf *eb)
 {
 	*t = (struct env_txn){ .env = e, .eb = eb, .write = true, .inside = true };
-	int rc = make_room(e, need_bytes);
+	int rc = latch_is_set(&e->panicked) ? reopen(e) : 0;
 	if (rc)
-		return fail(eb, rc, "growth of the map");
+		return fail(e, eb, rc, "opening it again");
+	rc = make_room(e, need_bytes);
+	if (rc)
+		return fail(e, eb, rc, "growth of the map");
 	gate_enter(e->gate);
-	rc = mdb_txn_begin(e->env, NULL, 0, &t->txn);
+	rc = begin(t, 0);
 	if (rc) {
 		gate_leave(e->gate);
-		return fail(eb, rc, "begin");
+		return fail(e, eb, rc, "begin");
 	}
 	return ERR_OK;
+}
+
+static void commit_run(void *arg)
+{
+	struct call *c = arg;
+	c->rc = mdb_txn_commit(c->txn);
 }
 
 enum err env_commit(struct env_txn *t)
@@ -216,18 +378,37 @@ enum err env_commit(struct env_txn *t)
 		env_abort(t);
 		return e;
 	}
-	int rc = mdb_txn_commit(t->txn);
+	struct call c = { .txn = t->txn };
+	int rc = guarded(t->env, commit_run, &c);
 	t->txn = NULL;
 	if (t->inside)
 		gate_leave(t->env->gate);
-	return rc ? fail(t->eb, rc, "commit") : ERR_OK;
+	if (rc == MDB_MAP_FULL) /* the list of free pages is written last */
+		t->env->more += t->env->map_step;
+	if (rc && t->write) /* who failed to write its head says so at the next call only */
+		latch_set(&t->env->panicked);
+	if (!rc && t->write)
+		t->env->more = 0;
+	return rc ? fail(t->env, t->eb, rc, "commit") : ERR_OK;
+}
+
+static void abort_run(void *arg)
+{
+	struct call *c = arg;
+	mdb_txn_abort(c->txn);
+	c->rc = 0;
 }
 
 void env_abort(struct env_txn *t)
 {
 	if (!t->txn)
 		return;
-	mdb_txn_abort(t->txn);
+	if (t->err == ERR_DAMAGED)
+		latch_set(&t->env->damaged);
+	/* Of a lost one too: it gives back memory and a place among the readers, and reads no page. */
+	struct call c = { .txn = t->txn };
+	if (!guard_run(abort_run, &c))
+		latch_set(&t->env->lost);
 	t->txn = NULL;
 	if (t->inside)
 		gate_leave(t->env->gate);
@@ -250,21 +431,24 @@ static enum err damaged(struct env_txn *t, const struct env_db *db, const uint8_
 	hex[2 * shown] = 0;
 	if (!t->err)
 		t->err = ERR_DAMAGED;
+	latch_set(&t->env->damaged);
 	return errbuf_set(t->eb, ERR_DAMAGED, "catalog: record of %s with key %s%s is damaged",
 	    db->name, hex, shown < key_len ? "..." : "");
 }
 
-static enum err check_record(struct env_txn *t, const struct env_db *db, const MDB_val *k,
-    const MDB_val *v, struct env_value *out)
+/* Inside of the guard: reads every byte of the record. */
+static bool record_is_good(const struct env_db *db, const MDB_val *k, const MDB_val *v)
 {
-	const uint8_t *data = v->mv_data;
 	if (v->mv_size < CRC_LEN)
-		return damaged(t, db, k->mv_data, k->mv_size);
+		return false;
+	const uint8_t *data = v->mv_data;
 	size_t len = v->mv_size - CRC_LEN;
-	if (record_crc(db, k->mv_data, k->mv_size, data, len) != wire_load32(data + len))
-		return damaged(t, db, k->mv_data, k->mv_size);
-	*out = (struct env_value){ .data = data, .len = len };
-	return ERR_OK;
+	return record_crc(db, k->mv_data, k->mv_size, data, len) == wire_load32(data + len);
+}
+
+static struct env_value value_of(const MDB_val *v)
+{
+	return (struct env_value){ .data = v->mv_data, .len = v->mv_size - CRC_LEN };
 }
 
 /* LMDB's values have no const; it does not write to keys. */
@@ -277,18 +461,45 @@ static MDB_val val_of(const void *data, size_t len)
 	return (MDB_val){ .mv_data = p.out, .mv_size = len };
 }
 
+static void get_run(void *arg)
+{
+	struct call *c = arg;
+	c->rc = mdb_get(c->txn, c->db->dbi, c->key, c->value);
+	c->bad = !c->rc && !record_is_good(c->db, c->key, c->value);
+}
+
 enum err env_get(
     struct env_txn *t, struct env_db *db, const void *key, size_t key_len, struct env_value *out)
 {
 	if (t->err)
 		return t->err;
 	MDB_val k = val_of(key, key_len), v;
-	int rc = mdb_get(t->txn, db->dbi, &k, &v);
+	struct call c = { .txn = t->txn, .db = db, .key = &k, .value = &v };
+	int rc = guarded(t->env, get_run, &c);
 	if (rc == MDB_NOTFOUND)
 		return ERR_NOTFOUND;
 	if (rc)
 		return txn_fail(t, rc, db->name);
-	return check_record(t, db, &k, &v, out);
+	if (c.bad)
+		return damaged(t, db, key, key_len);
+	*out = value_of(&v);
+	return ERR_OK;
+}
+
+static void put_run(void *arg)
+{
+	struct call *c = arg;
+	size_t len = c->len1 + c->len2;
+	c->value->mv_size = len + CRC_LEN;
+	c->rc = mdb_put(c->txn, c->db->dbi, c->key, c->value, c->op);
+	if (c->rc)
+		return;
+	uint8_t *to = c->value->mv_data;
+	if (c->len1)
+		memcpy(to, c->v1, c->len1);
+	if (c->len2)
+		memcpy(to + c->len1, c->v2, c->len2);
+	wire_store32(to + len, record_crc(c->db, c->key->mv_data, c->key->mv_size, to, len));
 }
 
 enum err env_put2(struct env_txn *t, struct env_db *db, const void *key, size_t key_len,
@@ -297,19 +508,22 @@ enum err env_put2(struct env_txn *t, struct env_db *db, const void *key, size_t 
 	if (t->err)
 		return t->err;
 	CHECK(key_len <= ENV_KEY_MAX);
-	MDB_val k = val_of(key, key_len), v = { .mv_size = len1 + len2 + CRC_LEN };
-	int rc = mdb_put(t->txn, db->dbi, &k, &v, append ? MDB_RESERVE | MDB_APPEND : MDB_RESERVE);
+	if (env_puts_max && ++t->puts > env_puts_max)
+		return txn_fail(t, MDB_TXN_FULL, db->name);
+	MDB_val k = val_of(key, key_len), v = { 0 };
+	struct call c = { .txn = t->txn,
+		.db = db,
+		.key = &k,
+		.value = &v,
+		.v1 = v1,
+		.len1 = len1,
+		.v2 = v2,
+		.len2 = len2,
+		.op = append ? MDB_RESERVE | MDB_APPEND : MDB_RESERVE };
+	int rc = guarded(t->env, put_run, &c);
 	if (rc == MDB_KEYEXIST) /* only with append: the caller's idea of the last key does not fit the records */
 		return damaged(t, db, key, key_len);
-	if (rc)
-		return txn_fail(t, rc, db->name);
-	uint8_t *to = v.mv_data;
-	if (len1)
-		memcpy(to, v1, len1);
-	if (len2)
-		memcpy(to + len1, v2, len2);
-	wire_store32(to + len1 + len2, record_crc(db, key, key_len, to, len1 + len2));
-	return ERR_OK;
+	return rc ? txn_fail(t, rc, db->name) : ERR_OK;
 }
 
 enum err env_put(struct env_txn *t, struct env_db *db, const void *key, size_t key_len,
@@ -318,29 +532,53 @@ enum err env_put(struct env_txn *t, struct env_db *db, const void *key, size_t k
 	return env_put2(t, db, key, key_len, value, len, NULL, 0, false);
 }
 
+static void del_run(void *arg)
+{
+	struct call *c = arg;
+	c->rc = mdb_del(c->txn, c->db->dbi, c->key, NULL);
+}
+
 enum err env_del(struct env_txn *t, struct env_db *db, const void *key, size_t key_len)
 {
 	if (t->err)
 		return t->err;
+	if (env_puts_max && ++t->puts > env_puts_max)
+		return txn_fail(t, MDB_TXN_FULL, db->name);
 	MDB_val k = val_of(key, key_len);
-	int rc = mdb_del(t->txn, db->dbi, &k, NULL);
+	struct call c = { .txn = t->txn, .db = db, .key = &k };
+	int rc = guarded(t->env, del_run, &c);
 	return rc && rc != MDB_NOTFOUND ? txn_fail(t, rc, db->name) : ERR_OK;
+}
+
+static void count_run(void *arg)
+{
+	struct call *c = arg;
+	MDB_stat st;
+	c->rc = mdb_stat(c->txn, c->db->dbi, &st);
+	c->number = st.ms_entries;
 }
 
 uint64_t env_count(struct env_txn *t, struct env_db *db)
 {
-	MDB_stat st;
-	return t->err || mdb_stat(t->txn, db->dbi, &st) ? 0 : st.ms_entries;
+	struct call c = { .txn = t->txn, .db = db };
+	return t->err || guarded(t->env, count_run, &c) ? 0 : c.number;
 }
 
 /* Cursors */
+
+static void cursor_run(void *arg)
+{
+	struct call *c = arg;
+	c->rc = mdb_cursor_open(c->txn, c->db->dbi, c->opened);
+}
 
 enum err env_cursor_open(struct env_txn *t, struct env_db *db, struct env_cursor *out)
 {
 	*out = (struct env_cursor){ .t = t, .db = db };
 	if (t->err)
 		return t->err;
-	int rc = mdb_cursor_open(t->txn, db->dbi, &out->c);
+	struct call c = { .txn = t->txn, .db = db, .opened = &out->c };
+	int rc = guarded(t->env, cursor_run, &c);
 	return rc ? txn_fail(t, rc, db->name) : ERR_OK;
 }
 
@@ -351,19 +589,30 @@ void env_cursor_close(struct env_cursor *c)
 	c->c = NULL;
 }
 
+static void move_run(void *arg)
+{
+	struct call *c = arg;
+	c->rc = mdb_cursor_get(c->cursor, c->key, c->value, (MDB_cursor_op)c->op);
+	c->bad = !c->rc && !record_is_good(c->db, c->key, c->value);
+}
+
 static enum err move(struct env_cursor *c, MDB_val *k, MDB_cursor_op op, struct env_record *out)
 {
 	if (c->t->err)
 		return c->t->err;
 	MDB_val v;
-	int rc = mdb_cursor_get(c->c, k, &v, op);
+	struct call m = { .cursor = c->c, .db = c->db, .key = k, .value = &v, .op = op };
+	int rc = guarded(c->t->env, move_run, &m);
 	if (rc == MDB_NOTFOUND)
 		return ERR_NOTFOUND;
 	if (rc)
 		return txn_fail(c->t, rc, c->db->name);
+	if (m.bad)
+		return damaged(c->t, c->db, k->mv_data, k->mv_size);
 	out->key = k->mv_data;
 	out->key_len = k->mv_size;
-	return check_record(c->t, c->db, k, &v, &out->value);
+	out->value = value_of(&v);
+	return ERR_OK;
 }
 
 enum err env_cursor_seek(struct env_cursor *c, const void *key, size_t key_len, struct env_record *out)
@@ -425,12 +674,11 @@ static enum err walk_names(
 	MDB_dbi main_dbi;
 	MDB_cursor *c;
 	MDB_val k, v;
-	(void)e;
 	int rc = mdb_dbi_open(txn, NULL, 0, &main_dbi);
 	if (!rc)
 		rc = mdb_cursor_open(txn, main_dbi, &c);
 	if (rc)
-		return fail(eb, rc, "list of sub-databases");
+		return fail(e, eb, rc, "list of sub-databases");
 	while (!(rc = mdb_cursor_get(c, &k, &v, MDB_NEXT))) {
 		if (k.mv_size >= ENV_NAME_MAX) {
 			rc = MDB_CORRUPTED;
@@ -441,7 +689,7 @@ static enum err walk_names(
 		memcpy((*names)[(*count)++], k.mv_data, k.mv_size);
 	}
 	mdb_cursor_close(c);
-	return rc == MDB_NOTFOUND ? ERR_OK : fail(eb, rc, "list of sub-databases");
+	return rc == MDB_NOTFOUND ? ERR_OK : fail(e, eb, rc, "list of sub-databases");
 }
 
 enum err env_walk(struct env *e, uint64_t *records, struct errbuf *eb)

@@ -2,6 +2,16 @@
  * env - LMDB with checksums: every record ends with a CRC-32C over the name of its sub-database, its key and its value, checked at each read.
  *
  * Synchronous commits, no WRITEMAP; the memory map grows in steps of ENV_MAP_STEP while nobody is inside of a transaction, before a writer would pass 80 % of it.
+ * A writer that meets its end all the same gets ERR_AGAIN, and the next transaction has more room: abort
+ * and begin again. One that changes more pages than LMDB keeps gets ERR_TOOBIG: in smaller pieces.
+ *
+ * LMDB refuses everything after it failed to write its head: the next writer, or env_sweep_readers,
+ * opens the environment again.
+ *
+ * The file is read through a map, so a page the disk cannot give is SIGBUS: every call here is guarded
+ * (core/base/guard.h). After one the environment is lost: calls give ERR_DAMAGED, until it is closed.
+ * That any call met damage is remembered: env_is_damaged.
+ *
  * A transaction keeps its first error (not ERR_NOTFOUND) and turns later calls into no-ops that return it; env_commit returns it too.
  * Keys compare as bytes.
  *
@@ -36,7 +46,11 @@ void env_close(struct env *e); /* no transaction open */
 MUST_CHECK enum err env_db(struct env *e, const char *name, struct env_db **out, struct errbuf *eb);
 uint64_t env_bytes(struct env *e);     /* of the file in use */
 uint64_t env_map_bytes(struct env *e); /* of the map */
-void env_sweep_readers(struct env *e);
+/* Clears readers of dead processes; as a writer. Opens the environment again when LMDB wants that. */
+MUST_CHECK enum err env_sweep_readers(struct env *e, struct errbuf *eb);
+bool env_is_damaged(const struct env *e); /* any thread */
+/* For tests: so many changed records fill a transaction (ERR_TOOBIG); 0 = LMDB decides. */
+extern unsigned env_puts_max;
 
 struct env_txn {
 	struct env *env;
@@ -44,6 +58,7 @@ struct env_txn {
 	struct errbuf *eb;
 	enum err err;
 	bool write, inside;
+	unsigned puts;
 };
 struct env_value {
 	const uint8_t *data;

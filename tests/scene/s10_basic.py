@@ -23,7 +23,7 @@ def refuses(words, *argv):
 here = f"127.0.0.1:{k.port}"
 refuses("Address already in use", KYMOD, "--data-dir", os.path.join(top, "other"), "--listen", here)
 refuses("is in use by process", KYMOD, "--data-dir", data, "--listen", "127.0.0.1:0")
-refuses("Not a directory", KYMOD, "--data-dir", os.path.join(data + ".log"), "--listen", "127.0.0.1:0")
+refuses("not a directory (ENOTDIR)", KYMOD, "--data-dir", os.path.join(data + ".log"), "--listen", "127.0.0.1:0")
 refuses("file descriptors are too few", "sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", KYMOD, "--data-dir", os.path.join(top, "other"))
 ok(request(k.port, "HEAD", "/-/ready")[0] == 200, "HEAD of ready")
 now = int(time.time() * 1000)

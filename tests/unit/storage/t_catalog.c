@@ -483,7 +483,7 @@ static void test_damage(void)
 		fputc(was ^ (1 << rnd(8)), f);
 		fflush(f);
 		errbuf_init(&eb);
-		enum err e = catalog_check(path, &eb);
+		enum err e = catalog_check(path, NULL, NULL, &eb);
 		tried++;
 		told_of += e == ERR_DAMAGED;
 		other += e != ERR_DAMAGED && e != ERR_OK;
@@ -496,12 +496,12 @@ static void test_damage(void)
 	tap_ok(told_of >= tried / 4 && other == 0,
 	    "of %u flipped bytes %u are told as damage, the others lie in unused space", tried,
 	    told_of);
-	TAP_OK(catalog_check("/tmp/there-is-no-such-catalog", &eb) == ERR_NOTFOUND);
+	TAP_OK(catalog_check("/tmp/there-is-no-such-catalog", NULL, NULL, &eb) == ERR_NOTFOUND);
 	test_damaged_record();
 	/* A file cut short kills the walk or is told by it. */
 	char cmd_ok = truncate(file, size / 2) == 0;
 	errbuf_init(&eb);
-	tap_ok(cmd_ok && catalog_check(path, &eb) == ERR_DAMAGED && eb.text[0],
+	tap_ok(cmd_ok && catalog_check(path, NULL, NULL, &eb) == ERR_DAMAGED && eb.text[0],
 	    "a cut file is damage: %s", eb.text);
 }
 
@@ -635,7 +635,8 @@ int main(void)
 	errbuf_init(&eb);
 	TAP_OK(catalog_open(path, SHARDS + 1, &c, &eb) == ERR_DAMAGED);
 	errbuf_init(&eb);
-	tap_ok(catalog_check(path, &eb) == ERR_OK, "the walk finds everything whole %s", eb.text);
+	tap_ok(catalog_check(path, NULL, NULL, &eb) == ERR_OK, "the walk finds everything whole %s",
+	    eb.text);
 	test_damage();
 	sweep();
 	test_growth();
