@@ -96,6 +96,11 @@ static void newest_of_files(struct shard *sh, bool kept)
 	share_newest_save(sh->share, fs);
 }
 
+static void not_cleaned(void *arg, const char *name)
+{
+	removal_add(arg, name, NULL);
+}
+
 static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *eb)
 {
 	char name[16];
@@ -112,24 +117,28 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 	if (e)
 		return errbuf_set(eb, e, "%s: FILES cannot be read: %s", fsio_dir_path(sh->dir),
 		    why.text[0] ? why.text : err_why(e));
-	if (found == FILES_FOUND_PREV || found == FILES_FOUND_NONE)
+	sh->switcher = (struct files_switcher){ .dir = sh->dir };
+	if (found == FILES_FOUND_PREV || found == FILES_FOUND_NONE) {
 		LOG_ERROR("files_damaged", "shard=%u taken=%s files=%zu", sh->index,
 		    found == FILES_FOUND_PREV ? "FILES.prev" : "\"what lies there\"", sh->list.count);
+		size_t aside;
+		e = files_aside(sh->dir, &sh->list, &aside, eb);
+	}
 	newest_of_files(sh, found == FILES_FOUND_CURRENT && sh->list.version > 1);
-	sh->switcher = (struct files_switcher){ .dir = sh->dir };
 	/* Written again, synced, before anything is removed: what was read may never have reached the disk. */
-	e = files_switch(&sh->switcher, &sh->list);
+	if (!e)
+		e = files_switch(&sh->switcher, &sh->list);
 	if (e)
-		return errbuf_set(
-		    eb, e, "%s: FILES cannot be written: %s", fsio_dir_path(sh->dir), err_why(e));
+		return errbuf_set(eb, e, "%s: FILES cannot be written: %s", fsio_dir_path(sh->dir),
+		    err_why(e));
 	size_t removed;
-	e = files_clean(&sh->switcher, &sh->list,
-	    found == FILES_FOUND_PREV || found == FILES_FOUND_NONE, &removed);
-	if (e)
-		return errbuf_set(eb, e, "%s: unnamed files cannot be removed: %s",
-		    fsio_dir_path(sh->dir), err_why(e));
+	e = files_clean(&sh->switcher, &sh->list, &removed, not_cleaned, sh);
+	if (e) /* what nobody names takes room, no more */
+		LOG_WARN("files_not_cleaned", "shard=%u err=%s text=\"%s\"", sh->index,
+		    err_text(e), err_why(e));
 	if (removed)
 		LOG_INFO("files_cleaned", "shard=%u files=%zu", sh->index, removed);
+	e = ERR_OK;
 	for (size_t i = 0; i < sh->list.count && !e; i++) {
 		if (i % STOP_FILES == 0 && store_is_stopped(st))
 			return errbuf_set(eb, ERR_STOPPING, "told to stop while files were opened");

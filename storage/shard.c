@@ -1,7 +1,5 @@
 #include "storage/shard.h"
 #include "core/base/arena.h"
-#include "core/base/log.h"
-#include "core/rt/work.h"
 #include "storage/store_priv.h"
 
 void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,
@@ -18,6 +16,7 @@ void shard_init(struct shard *sh, struct store *st, struct share *share, struct 
 	head_init(&sh->head, share->mem);
 	list_init(&sh->files);
 	list_init(&sh->readers);
+	removal_init(&sh->removals);
 	files_init(&sh->list, index);
 }
 
@@ -32,6 +31,7 @@ void shard_release(struct shard *sh)
 	LIST_EACH_SAFE(l, n, &sh->files)
 		file_close(CONTAINER_OF(l, struct shard_file, link));
 	list_init(&sh->files);
+	removal_release(sh);
 	head_release(&sh->head);
 	files_release(&sh->list);
 	mem_free(sh->lost);
@@ -44,7 +44,9 @@ void shard_release(struct shard *sh)
 static bool file_before(const struct shard_file *a, const struct shard_file *b)
 {
 	const struct cfile_meta *x = &a->entry.meta, *y = &b->entry.meta;
-	return x->start_ms != y->start_ms ? x->start_ms < y->start_ms : x->rank < y->rank;
+	if (x->start_ms != y->start_ms)
+		return x->start_ms < y->start_ms;
+	return x->rank != y->rank ? x->rank < y->rank : strcmp(a->entry.name, b->entry.name) < 0;
 }
 
 void shard_file_add(struct shard *sh, struct shard_file *f)
@@ -58,44 +60,10 @@ void shard_file_add(struct shard *sh, struct shard_file *f)
 	sh->files_count++;
 }
 
-/* Closing and removing are for a worker. */
-struct removal {
-	struct work_task task;
-	struct shard *shard;
-	struct shard_file *file;
-	enum err err;
-};
-
-static void removal_run(struct work_task *t)
-{
-	struct removal *r = CONTAINER_OF(t, struct removal, task);
-	cfile_close(r->file->cfile);
-	r->err = files_remove(&r->shard->switcher, r->file->entry.name);
-}
-
-static void removal_done(struct work_task *t)
-{
-	struct removal *r = CONTAINER_OF(t, struct removal, task);
-	r->shard->removals--;
-	/* What stays is removed at the next start: no list names it. */
-	if (r->err)
-		LOG_EVERY(LOG_LEVEL_WARN, "file_not_removed", "shard=%u file=%s err=%s",
-		    r->shard->index, r->file->entry.name, err_text(r->err));
-	mem_free(r->file);
-	mem_free(r);
-}
-
 static void file_remove(struct shard_file *f)
 {
-	struct removal *r = mem_zalloc(sizeof *r);
-	r->shard = f->shard;
-	r->file = f;
-	r->task.run = removal_run;
-	r->task.done = removal_done;
-	r->task.prio = WORK_BACKGROUND;
-	r->task.lane = shard_lane(f->shard);
-	f->shard->removals++;
-	work_submit(f->shard->store->opts.pool, &r->task);
+	removal_add(f->shard, f->entry.name, f->cfile);
+	mem_free(f);
 }
 
 void shard_file_unpin(struct shard_file *f)

@@ -3,7 +3,7 @@
  *
  * Words as in the room's README: every group of rows that enters has the shard's next number; ids are the shard's counter; complete_to is the highest number up to which everything is in files.
  *
- * Files. shard.files lists the open files of FILES (struct shard_file), ascending by range start, then rank. Who reads pins: shard_file_pin(f) ... shard_file_unpin(f), on this loop; a file that leaves
+ * Files. shard.files lists the open files of FILES (struct shard_file) in the list's order: ascending by range start, then rank. Who reads pins: shard_file_pin(f) ... shard_file_unpin(f), on this loop; a file that leaves
  * the list (merged, past retention) is marked gone, and closed and removed from disk when its last pin ends. The list may change between slices: walk it again in each.
  *
  * Round (storage/back/round.c moves it; everybody may look):
@@ -31,6 +31,7 @@
 #include "storage/cfile/files.h"
 #include "storage/head/head.h"
 #include "storage/meta/catalog.h"
+#include "storage/removal.h"
 
 struct store;
 struct share;
@@ -95,8 +96,10 @@ struct shard {
 	struct files_entry *lost; /* named by FILES, but they could not be opened: reads say so */
 	size_t lost_count;
 	uint32_t defs_from;
-	uint32_t removals; /* files on their way out, with a worker */
-	bool switching;    /* one FILES switch at a time: rounds, merges and retention take turns */
+	struct removals removals; /* files on their way out */
+	bool switching; /* one FILES switch at a time: rounds, merges and retention take turns */
+	bool unknown;   /* which list is on disk: the last switch failed, see files.h (1) */
+	unsigned merge_serial; /* of the name given last */
 	/* round */
 	enum shard_round round;
 	uint64_t round_number;

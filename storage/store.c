@@ -155,8 +155,35 @@ static void release_on_loop(void *arg)
 	metric_gauge_set(M_SERIES_ACTIVE, 0);
 }
 
+struct look {
+	const struct share *share;
+	bool settled;
+};
+
+static void removals_look(void *arg)
+{
+	struct look *l = arg;
+	l->settled = true;
+	for (unsigned k = 0; k < l->share->shards_count; k++)
+		l->settled &= removal_settled(l->share->shards[k]);
+}
+
+/* A start that failed may have put removals on their way. */
+static void removals_wait(struct store *st)
+{
+	for (unsigned i = 0; st->shares && i < st->loops;) {
+		struct look l = { .share = st->shares[i] };
+		team_run_on(st->team, i, removals_look, &l);
+		if (l.settled)
+			i++;
+		else
+			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+}
+
 static void store_release(struct store *st)
 {
+	removals_wait(st);
 	for (unsigned i = 0; st->shares && i < st->loops; i++)
 		team_run_on(st->team, i, release_on_loop, st->shares[i]);
 	for (unsigned j = 0; st->shards && j < st->manifest.shards; j++)
@@ -265,7 +292,7 @@ static void close_look(void *arg)
 	struct closing *c = arg;
 	c->idle = !c->open && !c->share->open && !c->share->stocking;
 	for (unsigned k = 0; k < c->share->shards_count; k++)
-		c->idle = c->idle && !c->share->shards[k]->removals;
+		c->idle = c->idle && removal_settled(c->share->shards[k]);
 	if (!c->share->index)
 		c->idle = c->idle && !c->st->space_busy && !c->st->catalog_busy &&
 		    !keeper_busy(c->st->keeper);

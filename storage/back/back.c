@@ -31,7 +31,10 @@ static void switch_done(struct work_task *t)
 	struct back_switch *s = CONTAINER_OF(t, struct back_switch, task);
 	struct shard *sh = s->shard;
 	sh->switching = false;
+	sh->unknown = files_unknown(&sh->switcher);
 	if (s->err) {
+		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s on_disk=%s",
+		    sh->index, err_text(s->err), sh->unknown ? "unknown" : "\"as before\"");
 		files_release(&s->next);
 	} else {
 		/* ranks and ids given out since the copy was taken stay taken */
@@ -67,6 +70,32 @@ void back_switch(struct shard *sh, struct back_switch *s)
 	s->shard = sh;
 	list_add_tail(&back_of(sh)->switches, &s->link);
 	switch_begin(sh);
+}
+
+static void no_change(struct back_switch *s, struct files *next)
+{
+	(void)s;
+	(void)next;
+}
+
+static void resolved(struct back_switch *s, enum err err)
+{
+	struct back *b = CONTAINER_OF(s, struct back, resolving);
+	b->resolve_busy = false;
+	if (err)
+		b->resolve_not_before_ns = back_now_ns(b) + BACK_RETRY_MS * 1000000ull;
+}
+
+/* What waits until it is known which list is on disk must not wait for somebody's next change. */
+static void resolve_poke(struct back *b)
+{
+	struct shard *sh = b->shard;
+	if (!sh->unknown || b->resolve_busy || sh->switching || !list_empty(&b->switches) ||
+	    back_now_ns(b) < b->resolve_not_before_ns)
+		return;
+	b->resolve_busy = true;
+	b->resolving = (struct back_switch){ .change = no_change, .done = resolved };
+	back_switch(sh, &b->resolving);
 }
 
 /* ---- one shard's background ---- */
@@ -110,6 +139,8 @@ void back_poke(struct back *b)
 	feed_poke(b);
 	sealing_poke(b);
 	retain_poke(b);
+	resolve_poke(b);
+	removal_poke(b->shard);
 }
 
 static void tick(struct loop_timer *t)

@@ -22,31 +22,50 @@ static bool past(const struct files_entry *e, const struct newest_cutoffs *c)
 	return e->meta.end_ms <= (e->meta.flags & CFILE_OWN ? c->own_ms : c->all_ms);
 }
 
+/* The open files and the list are in one order: where the walk over the files stands. */
+struct keeping {
+	struct list_link *at, *end;
+	const struct newest_cutoffs *cutoffs;
+};
+
+static bool keep(void *arg, const struct files_entry *e)
+{
+	struct keeping *k = arg;
+	if (k->at == k->end) /* the rest of the list could not be opened */
+		return !past(e, k->cutoffs);
+	const struct shard_file *f = CONTAINER_OF(k->at, struct shard_file, link);
+	if (strcmp(f->entry.name, e->name) != 0)
+		return !past(e, k->cutoffs); /* nor this one */
+	k->at = k->at->next;
+	return !f->leaving;
+}
+
 static void change_files(struct back_switch *s, struct files *next)
 {
 	struct retain_work *w = CONTAINER_OF(s, struct retain_work, sw);
-	LIST_EACH(l, &s->shard->files) {
+	struct list_link *files = &s->shard->files;
+	LIST_EACH(l, files) {
 		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
 		if (!f->busy && past(&f->entry, &w->cutoffs)) {
-			CHECK(files_del(next, f->entry.name));
 			f->busy = true; /* no merge takes it meanwhile */
 			f->leaving = true;
 		}
 	}
-	for (size_t i = 0; i < s->shard->lost_count; i++) {
-		const struct files_entry *e = &s->shard->lost[i];
-		if (past(e, &w->cutoffs))
-			(void)files_del(next,
-			    e->name); /* what may lie there under its name goes at the next start */
-	}
+	struct keeping k = { .at = files->next, .end = files, .cutoffs = &w->cutoffs };
+	files_keep(next, keep, &k);
+	CHECK(k.at == k.end);
 }
 
 static void lost_forget(struct shard *sh, const struct newest_cutoffs *cutoffs)
 {
 	size_t kept = 0;
-	for (size_t i = 0; i < sh->lost_count; i++)
-		if (!past(&sh->lost[i], cutoffs))
-			sh->lost[kept++] = sh->lost[i];
+	for (size_t i = 0; i < sh->lost_count; i++) {
+		const struct files_entry *e = &sh->lost[i];
+		if (!past(e, cutoffs))
+			sh->lost[kept++] = *e;
+		else /* something may lie there under its name */
+			removal_add(sh, e->name, NULL);
+	}
 	sh->lost_count = kept;
 }
 
@@ -82,8 +101,6 @@ static void switched(struct back_switch *s, enum err err)
 		lost_forget(s->shard, &w->cutoffs);
 	metric_add(M_FILES_RETIRED, count);
 	if (err) {
-		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s",
-		    s->shard->index, err_text(err));
 		b->retain_not_before_ns = back_retry_ns(b);
 	} else {
 		feed_retire(b, forget_to(s->shard, &w->cutoffs));

@@ -235,20 +235,11 @@ static void write_files(struct work_task *t)
 	if (!w->err && !w->defs_written && w->defs_count)
 		write_definitions_alone(w);
 	series_col_release(&w->col);
-	if (!w->err)
-		return;
-	for (size_t i = 0; i < w->outs_count; i++) {
+	for (size_t i = 0; i < w->outs_count && w->err; i++) {
 		struct round_out *o = &w->outs[i];
 		if (o->writer)
 			cfile_writer_abort(o->writer);
 		o->writer = NULL;
-		if (!o->cfile)
-			continue;
-		cfile_close(o->cfile);
-		o->cfile = NULL;
-		if (fsio_remove(w->shard->dir, o->name))
-			errbuf_set(&w->eb, w->err, "cannot remove %s",
-			    o->name); /* no list names it: removed at the next start */
 	}
 }
 
@@ -262,6 +253,15 @@ static void round_work_free(struct round_work *w)
 	mem_free(w->runs);
 	mem_free(w->defs);
 	mem_free(w);
+}
+
+/* No list names what it has written, nor will one. */
+static void outs_remove(struct round_work *w)
+{
+	for (size_t i = 0; i < w->outs_count; i++) {
+		removal_add(w->shard, w->outs[i].name, w->outs[i].cfile);
+		w->outs[i].cfile = NULL;
+	}
 }
 
 static void slices_start(struct back *b)
@@ -451,9 +451,7 @@ static void switched(struct back_switch *s, enum err err)
 	struct round_work *w = CONTAINER_OF(s, struct round_work, sw);
 	struct shard *sh = w->shard;
 	struct back *b = w->back;
-	if (err) { /* what is on disk is unknown: frozen stays, the switch is tried again */
-		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s", sh->index,
-		    err_text(err));
+	if (err) { /* the files are written: frozen stays, the switch is tried again */
 		b->round_not_before_ns = back_retry_ns(b);
 		back_tell(&b->round_running, err);
 		return;
@@ -482,6 +480,7 @@ static void wrote(struct work_task *t)
 		shard_span_add(&w->shard->span, w->shard->round_span);
 		w->shard->round = SHARD_THAWING;
 		b->round_not_before_ns = back_retry_ns(b);
+		outs_remove(w);
 		round_work_free(w);
 		b->round = NULL;
 		back_tell(&b->round_running, err);
@@ -610,8 +609,7 @@ void round_poke(struct back *b)
 void round_abandon(struct back *b)
 {
 	struct round_work *w = b->round;
-	for (size_t i = 0; i < w->outs_count; i++)
-		cfile_close(w->outs[i].cfile);
+	outs_remove(w); /* stays, while a list on disk may name it */
 	round_work_free(w);
 	b->round = NULL;
 	b->shard->round = SHARD_IDLE;

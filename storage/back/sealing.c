@@ -23,6 +23,7 @@ struct merge_work {
 	struct shard_file *inputs[SEAL_INPUTS_MAX];
 	struct cfile *cfiles[SEAL_INPUTS_MAX];
 	size_t count;
+	unsigned serial; /* of the output's name */
 	struct work_task task;
 	struct feed_labels *labels; /* of the worker */
 	struct seal_result result;
@@ -115,7 +116,8 @@ static void merge_run(struct work_task *t)
 		.inputs = w->cfiles,
 		.inputs_count = w->count,
 		.labels_of = labels_of,
-		.arg = w };
+		.arg = w,
+		.serial = w->serial };
 	w->err = seal_run(&o, &w->result, &w->eb);
 	feed_labels_end(w->labels);
 	if (w->err)
@@ -128,6 +130,10 @@ static void merge_run(struct work_task *t)
 static void merge_end(struct merge_work *w, enum err err)
 {
 	struct back *b = w->back;
+	if (w->result.serial > w->shard->merge_serial)
+		w->shard->merge_serial = w->result.serial;
+	if (err && w->result.name[0]) /* no list will name it */
+		removal_add(w->shard, w->result.name, w->out);
 	for (size_t i = 0; i < w->count; i++) {
 		struct shard_file *f = w->inputs[i];
 		f->busy = false;
@@ -150,7 +156,7 @@ static void change_files(struct back_switch *s, struct files *next)
 {
 	struct merge_work *w = CONTAINER_OF(s, struct merge_work, sw);
 	for (size_t i = 0; i < w->count; i++)
-		CHECK(files_del(next, w->inputs[i]->entry.name));
+		CHECK(files_del(next, &w->inputs[i]->entry));
 	struct files_entry e = files_entry_of(w->result.name, &w->result.meta, &w->result.stats);
 	files_add(next, &e);
 }
@@ -159,10 +165,6 @@ static void switched(struct back_switch *s, enum err err)
 {
 	struct merge_work *w = CONTAINER_OF(s, struct merge_work, sw);
 	if (err) {
-		/* Unknown which list is durable: neither inputs nor output may go. The output is adopted when a later switch names it, else removed at the next start. */
-		LOG_EVERY(LOG_LEVEL_ERROR, "files_switch_failed", "shard=%u err=%s",
-		    w->shard->index, err_text(err));
-		cfile_close(w->out);
 		merge_end(w, err);
 		return;
 	}
@@ -207,6 +209,7 @@ static void begin(struct back *b, struct list_link *l)
 		w->inputs[w->count] = f;
 		w->cfiles[w->count++] = f->cfile;
 	}
+	w->serial = ++sh->merge_serial;
 	b->merge = w;
 	w->task = (struct work_task){ .run = merge_run,
 		.done = merged,
@@ -218,7 +221,7 @@ static void begin(struct back *b, struct list_link *l)
 void sealing_poke(struct back *b)
 {
 	uint64_t now = back_now_ns(b);
-	if (b->closing || b->merge)
+	if (b->closing || b->merge || b->shard->unknown)
 		return;
 	if (b->seal_not_before_ns && now < b->seal_not_before_ns && !b->seal_force)
 		return;

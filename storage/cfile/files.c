@@ -2,6 +2,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/hash.h"
+#include "core/base/log.h"
 #include "core/base/num.h"
 
 #include <inttypes.h>
@@ -17,6 +18,11 @@
 #define CRC_LINE      13u /* "crc 89abcdef\n" */
 #define FIELDS_MAX    11u
 #define DATA_SUFFIX   ".kcf"
+
+/* One comparison of two entries or names: a test counts them. */
+#ifndef FILES_STEP
+# define FILES_STEP() ((void)0)
+#endif
 
 /* ---- the list in memory ---- */
 
@@ -78,11 +84,29 @@ void files_copy(struct files *to, const struct files *from)
 		tombstone_add(to, from->tombstones[i], strlen(from->tombstones[i]));
 }
 
-static bool before(const struct files_entry *a, const struct files_entry *b)
+static int entry_cmp(const void *a, const void *b)
 {
-	if (a->meta.start_ms != b->meta.start_ms)
-		return a->meta.start_ms < b->meta.start_ms;
-	return a->meta.rank < b->meta.rank;
+	const struct files_entry *x = a, *y = b;
+	FILES_STEP();
+	if (x->meta.start_ms != y->meta.start_ms)
+		return x->meta.start_ms < y->meta.start_ms ? -1 : 1;
+	if (x->meta.rank != y->meta.rank)
+		return x->meta.rank < y->meta.rank ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+/* Where the entry is, or belongs. */
+static size_t entry_place(const struct files *fs, const struct files_entry *e)
+{
+	size_t lo = 0, hi = fs->count;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (entry_cmp(&fs->entries[mid], e) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 
 const struct files_entry *files_get(const struct files *fs, const char *name)
@@ -93,33 +117,101 @@ const struct files_entry *files_get(const struct files *fs, const char *name)
 	return NULL;
 }
 
-void files_add(struct files *fs, const struct files_entry *e)
+static void entry_append(struct files *fs, const struct files_entry *e)
 {
-	CHECK(!files_get(fs, e->name));
 	if (fs->count == fs->cap) {
 		fs->cap = fs->cap ? fs->cap * 2 : 16;
 		fs->entries = mem_array(fs->entries, fs->cap, sizeof(*fs->entries));
 	}
-	size_t at = fs->count;
-	while (at > 0 && before(e, &fs->entries[at - 1]))
-		at--;
-	memmove(&fs->entries[at + 1], &fs->entries[at], (fs->count - at) * sizeof(*fs->entries));
+	fs->entries[fs->count++] = *e;
+}
+
+void files_add(struct files *fs, const struct files_entry *e)
+{
+	size_t at = entry_place(fs, e);
+	CHECK(at == fs->count || entry_cmp(&fs->entries[at], e) != 0);
+	entry_append(fs, e);
+	memmove(&fs->entries[at + 1], &fs->entries[at], (fs->count - 1 - at) * sizeof(*fs->entries));
 	fs->entries[at] = *e;
-	fs->count++;
 }
 
-static void entry_del(struct files *fs, size_t at)
+bool files_del(struct files *fs, const struct files_entry *e)
 {
-	memmove(&fs->entries[at], &fs->entries[at + 1], (fs->count - at - 1) * sizeof(*fs->entries));
+	size_t at = entry_place(fs, e);
+	if (at == fs->count || entry_cmp(&fs->entries[at], e) != 0)
+		return false;
 	fs->count--;
+	memmove(&fs->entries[at], &fs->entries[at + 1], (fs->count - at) * sizeof(*fs->entries));
+	return true;
 }
 
-bool files_del(struct files *fs, const char *name)
+void files_keep(struct files *fs, bool (*keep)(void *arg, const struct files_entry *e), void *arg)
 {
-	const struct files_entry *e = files_get(fs, name);
-	if (e)
-		entry_del(fs, (size_t)(e - fs->entries));
-	return e != NULL;
+	size_t kept = 0;
+	for (size_t i = 0; i < fs->count; i++)
+		if (keep(arg, &fs->entries[i]))
+			fs->entries[kept++] = fs->entries[i];
+	fs->count = kept;
+}
+
+/* ---- names: one step each, however many there are ---- */
+
+struct name_index {
+	const char *names; /* the first; the others follow at this distance */
+	size_t stride;
+	uint32_t *slots; /* place + 1; 0 = empty */
+	size_t mask;
+};
+
+static const char *name_at(const struct name_index *ix, size_t place)
+{
+	return ix->names + place * ix->stride;
+}
+
+/* The slot of the name, or the empty one where it belongs. */
+static uint32_t *name_slot(const struct name_index *ix, const char *name)
+{
+	size_t i = (size_t)hash64(name, strlen(name), 0) & ix->mask;
+	while (ix->slots[i]) {
+		FILES_STEP();
+		if (strcmp(name_at(ix, ix->slots[i] - 1), name) == 0)
+			break;
+		i = (i + 1) & ix->mask;
+	}
+	return &ix->slots[i];
+}
+
+/* False: a name stands there twice. The names are borrowed. */
+static bool name_index_make(struct name_index *ix, const char *names, size_t stride, size_t count)
+{
+	size_t slots = 16;
+	while (slots < count * 2)
+		slots *= 2;
+	*ix = (struct name_index){ .names = names, .stride = stride, .mask = slots - 1 };
+	ix->slots = mem_zalloc(slots * sizeof(*ix->slots));
+	for (size_t i = 0; i < count; i++) {
+		uint32_t *slot = name_slot(ix, name_at(ix, i));
+		if (*slot)
+			return false;
+		*slot = (uint32_t)i + 1;
+	}
+	return true;
+}
+
+static bool name_index_of(struct name_index *ix, const struct files *fs)
+{
+	const char *names = fs->count ? fs->entries[0].name : NULL;
+	return name_index_make(ix, names, sizeof(*fs->entries), fs->count);
+}
+
+static bool name_index_has(const struct name_index *ix, const char *name)
+{
+	return *name_slot(ix, name) != 0;
+}
+
+static void name_index_release(struct name_index *ix)
+{
+	mem_free(ix->slots);
 }
 
 struct files_entry files_entry_of(
@@ -228,9 +320,9 @@ static bool entry_parse(struct files *fs, const struct field *f)
 	    field_u64(&f[6], &e.size_bytes) && field_u64(&f[7], &e.samples) &&
 	    field_u32(&f[8], &e.series) && field_i64(&f[9], &e.t_min_ms) &&
 	    field_i64(&f[10], &e.t_max_ms);
-	if (!good || e.meta.start_ms >= e.meta.end_ms || files_get(fs, e.name))
+	if (!good || e.meta.start_ms >= e.meta.end_ms)
 		return false;
-	files_add(fs, &e);
+	entry_append(fs, &e);
 	return true;
 }
 
@@ -284,6 +376,20 @@ static bool crc_good(const char *text, size_t len)
 	return memcmp(text + len - CRC_LINE, want, CRC_LINE) == 0;
 }
 
+/* Puts the entries in order, as files_format left them; false: a name stands there twice. */
+static bool entries_arrange(struct files *fs)
+{
+	bool sorted = true;
+	for (size_t i = 1; i < fs->count && sorted; i++)
+		sorted = entry_cmp(&fs->entries[i - 1], &fs->entries[i]) <= 0;
+	if (!sorted)
+		qsort(fs->entries, fs->count, sizeof(*fs->entries), entry_cmp);
+	struct name_index ix;
+	bool good = name_index_of(&ix, fs);
+	name_index_release(&ix);
+	return good;
+}
+
 enum err files_parse(const uint8_t *data, size_t len, struct files *fs, struct errbuf *eb)
 {
 	const char *text = (const char *)data;
@@ -312,6 +418,10 @@ enum err files_parse(const uint8_t *data, size_t len, struct files *fs, struct e
 		}
 		at += line + 1;
 	}
+	if (!entries_arrange(&made)) {
+		files_release(&made);
+		return errbuf_set(eb, ERR_DAMAGED, "%s: a name stands there twice", FILES_NAME);
+	}
 	*fs = made;
 	return ERR_OK;
 }
@@ -324,10 +434,10 @@ static enum err list_load(
 	uint8_t *data = NULL;
 	size_t len = 0;
 	enum err e = fsio_load(d, name, FILES_SIZE_MAX, &data, &len);
-	if (e == ERR_TOOBIG)
-		return errbuf_set(eb, ERR_DAMAGED, "%s: too long", name);
+	if (e == ERR_TOOBIG || e == ERR_TRUNCATED)
+		return errbuf_set(eb, ERR_DAMAGED, "%s: wrong length", name);
 	if (e)
-		return e;
+		return errbuf_set(eb, e, "%s: %s", name, err_why(e));
 	e = files_parse(data, len, fs, eb);
 	mem_free(data);
 	if (!e && fs->shard != shard) {
@@ -362,15 +472,26 @@ static enum err names_add(void *arg, const char *name)
 	return ERR_OK;
 }
 
-/* Adds a data file that describes itself wholly. Damaged ones are left unnamed, for setting aside. */
-static enum err file_adopt(struct fsio_dir *d, const char *name, struct files *fs)
+/* What is there and cannot be had, now or ever; short descriptors or memory pass. */
+static bool is_lost(enum err e)
+{
+	return e == ERR_DAMAGED || e == ERR_UNSUPPORTED || e == ERR_NOTFOUND || e == ERR_IO;
+}
+
+/* Adds a data file that describes itself wholly. What does not is left unnamed, for setting aside. */
+static enum err file_adopt(struct fsio_dir *d, const char *name, struct files *fs, struct errbuf *eb)
 {
 	struct cfile *f = NULL;
-	enum err e = cfile_open(d, name, &f, NULL);
-	if (e == ERR_DAMAGED || e == ERR_NOTFOUND)
+	struct errbuf why;
+	errbuf_init(&why);
+	enum err e = cfile_open(d, name, &f, &why);
+	if (is_lost(e)) {
+		LOG_WARN("file_not_adopted", "shard=%" PRIu32 " err=%s text=\"%s\"", fs->shard,
+		    err_text(e), why.text);
 		return ERR_OK;
+	}
 	if (e)
-		return e;
+		return errbuf_set(eb, e, "%s", why.text);
 	const struct cfile_meta *m = cfile_meta(f);
 	uint32_t id = 0;
 	if (!cfile_salvaged(f) && m->shard == fs->shard) {
@@ -385,29 +506,37 @@ static enum err file_adopt(struct fsio_dir *d, const char *name, struct files *f
 	return ERR_OK;
 }
 
-static bool names_have(const struct names *ns, const char *name)
+static bool is_there(void *arg, const struct files_entry *e)
 {
-	for (size_t i = 0; i < ns->count; i++)
-		if (strcmp(ns->list[i], name) == 0)
-			return true;
-	return false;
+	return name_index_has(arg, e->name);
 }
 
-static enum err list_correct(struct fsio_dir *d, struct files *fs, size_t *data_files)
+static enum err list_correct(
+    struct fsio_dir *d, struct files *fs, size_t *data_files, struct errbuf *eb)
 {
 	struct names ns = { 0 };
-	enum err e = fsio_dir_each(d, names_add, &ns);
-	for (size_t i = fs->count; !e && i-- > 0;)
-		if (!names_have(&ns, fs->entries[i].name))
-			entry_del(fs, i);
+	struct name_index there, listed;
 	*data_files = 0;
+	enum err e = fsio_dir_each(d, names_add, &ns);
+	if (e) {
+		mem_free(ns.list);
+		return errbuf_set(eb, e, "%s cannot be listed: %s", fsio_dir_path(d), err_why(e));
+	}
+	CHECK(name_index_make(&there, ns.list ? ns.list[0] : NULL, CFILE_NAME_MAX, ns.count));
+	files_keep(fs, is_there, &there);
+	struct files before;
+	files_copy(&before, fs);
+	CHECK(name_index_of(&listed, &before));
 	for (size_t i = 0; !e && i < ns.count; i++) {
 		if (!has_suffix(ns.list[i], DATA_SUFFIX))
 			continue;
 		++*data_files;
-		if (!files_get(fs, ns.list[i]))
-			e = file_adopt(d, ns.list[i], fs);
+		if (!name_index_has(&listed, ns.list[i]))
+			e = file_adopt(d, ns.list[i], fs, eb);
 	}
+	name_index_release(&there);
+	name_index_release(&listed);
+	files_release(&before);
 	mem_free(ns.list);
 	return e;
 }
@@ -422,15 +551,22 @@ enum err files_load(struct fsio_dir *d, uint32_t shard, struct files *fs, enum f
 		*fs = got;
 		return ERR_OK;
 	}
-	if (current != ERR_DAMAGED && current != ERR_NOTFOUND)
+	if (current == ERR_UNSUPPORTED || !is_lost(current))
 		return current;
+	if (current != ERR_NOTFOUND)
+		LOG_ERROR("files_unreadable", "shard=%" PRIu32 " file=%s err=%s text=\"%s\"", shard,
+		    FILES_NAME, err_text(current), eb ? eb->text : "");
+	if (eb)
+		errbuf_init(eb);
 	enum err prev = list_load(d, FILES_PREV, shard, &got, eb);
-	if (prev == ERR_DAMAGED || prev == ERR_NOTFOUND)
-		files_init(&got, shard);
-	else if (prev)
+	if (prev == ERR_UNSUPPORTED || (prev && !is_lost(prev)))
 		return prev;
+	if (prev)
+		files_init(&got, shard);
+	if (eb)
+		errbuf_init(eb);
 	size_t data_files = 0;
-	enum err e = list_correct(d, &got, &data_files);
+	enum err e = list_correct(d, &got, &data_files, eb);
 	if (e) {
 		files_release(&got);
 		return e;
@@ -472,38 +608,59 @@ static enum err tmp_write(struct fsio_dir *d, const struct files *fs)
 	return e;
 }
 
-/* The list on disk becomes FILES.prev, unless it is damaged: then the good FILES.prev must stay. */
-static enum err prev_keep(struct fsio_dir *d, uint32_t shard)
+/* Whole, and of this shard: what it says is not looked at. */
+static bool list_whole(const uint8_t *data, size_t len, uint32_t shard)
 {
-	struct files now;
-	enum err e = list_load(d, FILES_NAME, shard, &now, NULL);
-	if (e == ERR_NOTFOUND || e == ERR_DAMAGED)
-		return ERR_OK;
-	if (e)
-		return e;
-	files_release(&now);
+	char begin[64];
+	int n = snprintf(begin, sizeof(begin), "%sshard %" PRIu32 "\n", FIRST_LINE, shard);
+	return crc_good((const char *)data, len) && len > (size_t)n &&
+	    memcmp(data, begin, (size_t)n) == 0;
+}
+
+/*
+ * The list on disk becomes FILES.prev, unless it is damaged or cannot be read: then the good
+ * FILES.prev must stay. Without a newer one it stays, too: the switch does not hang on it, for an old
+ * one is corrected from the data files all the same.
+ */
+static void prev_keep(struct fsio_dir *d, uint32_t shard)
+{
+	uint8_t *data = NULL;
+	size_t len = 0;
+	enum err e = fsio_load(d, FILES_NAME, FILES_SIZE_MAX, &data, &len);
+	bool whole = !e && list_whole(data, len, shard);
+	mem_free(data);
+	if (e == ERR_NOTFOUND || (!e && !whole))
+		return;
 	/* A link by a crashed switch may be left; renaming two names of one file would do nothing. */
-	e = remove_if_there(d, PREV_TMP_NAME);
+	if (!e)
+		e = remove_if_there(d, PREV_TMP_NAME);
 	if (!e)
 		e = fsio_link(d, FILES_NAME, PREV_TMP_NAME);
 	if (!e)
 		e = fsio_rename(d, PREV_TMP_NAME, FILES_PREV);
-	return e;
+	if (e)
+		LOG_EVERY(LOG_LEVEL_WARN, "files_prev_not_kept",
+		    "shard=%" PRIu32 " err=%s text=\"%s\"", shard, err_text(e), err_why(e));
 }
 
 enum err files_switch(struct files_switcher *sw, struct files *next)
 {
 	if (next->count > FILES_COUNT_MAX)
 		return ERR_TOOBIG;
-	sw->unknown = true;
 	next->generation++;
 	enum err e = fsio_dir_sync(sw->dir); /* (2): the names of the new files */
 	if (!e)
 		e = tmp_write(sw->dir, next);
-	if (!e)
-		e = prev_keep(sw->dir, next->shard);
-	if (!e)
-		e = fsio_rename(sw->dir, TMP_NAME, FILES_NAME);
+	if (e) {
+		/* FILES is as it was. On a full disk the room of the new one counts. */
+		if (remove_if_there(sw->dir, TMP_NAME))
+			LOG_EVERY(LOG_LEVEL_WARN, "file_not_removed", "shard=%" PRIu32 " file=%s",
+			    next->shard, TMP_NAME);
+		return e;
+	}
+	prev_keep(sw->dir, next->shard);
+	sw->unknown = true;
+	e = fsio_rename(sw->dir, TMP_NAME, FILES_NAME);
 	if (!e)
 		e = fsio_dir_sync(sw->dir);
 	sw->unknown = e != ERR_OK;
@@ -522,31 +679,68 @@ static enum err set_aside(struct fsio_dir *d, const char *name)
 	return fsio_rename(d, name, to);
 }
 
-enum err files_clean(struct files_switcher *sw, const struct files *fs, bool aside, size_t *count)
+/* Names of ours that the list does not have. */
+static enum err names_unlisted(struct fsio_dir *d, const struct files *fs, struct names *ns)
+{
+	struct name_index listed;
+	enum err e = fsio_dir_each(d, names_add, ns);
+	CHECK(name_index_of(&listed, fs));
+	size_t kept = 0;
+	for (size_t i = 0; i < ns->count; i++)
+		if (!name_index_has(&listed, ns->list[i]))
+			memmove(ns->list[kept++], ns->list[i], CFILE_NAME_MAX);
+	ns->count = kept;
+	name_index_release(&listed);
+	return e;
+}
+
+enum err files_aside(struct fsio_dir *d, const struct files *fs, size_t *count, struct errbuf *eb)
 {
 	struct names ns = { 0 };
 	struct fsio_dir *sub = NULL;
 	*count = 0;
-	if (sw->unknown)
-		return ERR_BUSY;
-	enum err e = fsio_dir_each(sw->dir, names_add, &ns);
+	enum err e = names_unlisted(d, fs, &ns);
 	for (size_t i = 0; !e && i < ns.count; i++) {
-		const char *name = ns.list[i];
-		if (files_get(fs, name))
+		if (!has_suffix(ns.list[i], DATA_SUFFIX))
 			continue;
-		bool keep = aside && has_suffix(name, DATA_SUFFIX);
-		if (keep && !sub)
-			e = fsio_dir_sub(sw->dir, FILES_ASIDE_DIR, true, &sub);
+		if (!sub)
+			e = fsio_dir_sub(d, FILES_ASIDE_DIR, true, &sub);
 		if (!e)
-			e = keep ? set_aside(sw->dir, name) : remove_if_there(sw->dir, name);
+			e = set_aside(d, ns.list[i]);
+		if (!e)
+			LOG_WARN("file_set_aside", "shard=%" PRIu32 " file=%s/%s", fs->shard,
+			    FILES_ASIDE_DIR, ns.list[i]);
 		*count += !e;
 	}
 	if (!e && sub)
 		e = fsio_dir_sync(sub);
 	if (!e && *count)
-		e = fsio_dir_sync(sw->dir);
+		e = fsio_dir_sync(d);
+	if (e)
+		(void)errbuf_set(eb, e, "%s: what no list names cannot be set aside: %s",
+		    fsio_dir_path(d), err_why(e));
 	if (sub)
 		fsio_dir_close(sub);
+	mem_free(ns.list);
+	return e;
+}
+
+enum err files_clean(struct files_switcher *sw, const struct files *fs, size_t *count,
+    void (*left)(void *arg, const char *name), void *arg)
+{
+	struct names ns = { 0 };
+	*count = 0;
+	if (sw->unknown)
+		return ERR_BUSY;
+	enum err e = names_unlisted(sw->dir, fs, &ns);
+	for (size_t i = 0; !e && i < ns.count; i++) {
+		enum err gone = remove_if_there(sw->dir, ns.list[i]);
+		if (gone && left)
+			left(arg, ns.list[i]);
+		*count += !gone;
+	}
+	if (!e && *count)
+		e = fsio_dir_sync(sw->dir);
 	mem_free(ns.list);
 	return e;
 }

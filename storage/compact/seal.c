@@ -5,8 +5,7 @@
 
 #include <stdlib.h>
 
-#define NAMES_TRIED                                                                                \
- 1000u /* leftovers of merges whose switch failed may stand in the way until they are cleaned */
+#define NAMES_TRIED 1000u /* leftovers that could not be removed may stand in the way */
 
 struct input {
 	struct cfile *f;
@@ -253,10 +252,15 @@ static void output_meta(const struct seal_opts *o, struct cfile_meta *m)
 static enum err output_create(struct seal *s)
 {
 	enum err e = ERR_EXISTS;
-	for (unsigned serial = 1; e == ERR_EXISTS && serial <= NAMES_TRIED; serial++) {
-		cfile_name_serial(&s->r->meta, serial, s->r->name);
-		e = cfile_writer_create(s->o->dir, s->r->name, &s->r->meta, &s->w);
+	char *name = s->r->name;
+	s->r->serial = s->o->serial ? s->o->serial : 1;
+	for (unsigned tried = 0; e == ERR_EXISTS && tried < NAMES_TRIED; tried++) {
+		s->r->serial += tried > 0;
+		cfile_name_serial(&s->r->meta, s->r->serial, name);
+		e = cfile_writer_create(s->o->dir, name, &s->r->meta, &s->w);
 	}
+	if (e)
+		name[0] = 0;
 	return e;
 }
 
@@ -272,6 +276,8 @@ enum err seal_run(const struct seal_opts *o, struct seal_result *r, struct errbu
 	enum err e = inputs_open(&s);
 	if (!e)
 		e = output_create(&s);
+	char name[CFILE_NAME_MAX];
+	cfile_name_serial(&r->meta, r->serial, name);
 	if (!e)
 		e = merge(&s);
 	if (s.w && e) {
@@ -288,5 +294,5 @@ enum err seal_run(const struct seal_opts *o, struct seal_result *r, struct errbu
 	mem_free(s.all.v);
 	mem_free(s.spare.t);
 	mem_free(s.spare.v);
-	return e ? errbuf_set(eb, e, "merging into %s: %s", r->name, err_text(e)) : ERR_OK;
+	return e ? errbuf_set(eb, e, "merging into %s: %s", name, err_text(e)) : ERR_OK;
 }

@@ -25,9 +25,11 @@ struct seal_opts {
 	enum err (*labels_of)(void *arg, uint32_t id, uint32_t *tenant, struct labels *ls);
 	bool (*stop)(void *arg); /* asked once per series; true ends with ERR_STOPPING. May be NULL */
 	void *arg;
+	unsigned serial; /* of the name: this one, or the next that is free */
 };
 struct seal_result {
-	char name[CFILE_NAME_MAX];
+	char name[CFILE_NAME_MAX]; /* "" = none was made */
+	unsigned serial;
 	struct cfile_meta meta;
 	struct cfile_stats stats;
 	uint64_t damage_units; /* skipped in the inputs */
@@ -35,7 +37,7 @@ struct seal_result {
 	uint32_t unlabelled;   /* series of (4) */
 	struct errbuf damage;  /* the first of them */
 };
-/* Writes and syncs the output (not the directory). On error nothing is left behind. */
+/* Writes and syncs the output (not the directory). On error it is removed; that it is gone is not sure, the caller sees to it (result.name). */
 MUST_CHECK enum err seal_run(const struct seal_opts *o, struct seal_result *r, struct errbuf *eb);
 
 #endif

@@ -1,8 +1,14 @@
 /* The list of a shard's files: text form, switch under power cuts and failing calls, damage, cleaning. */
-#include "core/base/arena.h"
-#include "core/base/hash.h"
-#include "core/base/num.h"
-#include "storage/cfile/files.h"
+#ifndef _GNU_SOURCE
+# define _GNU_SOURCE /* strerrorname_np */
+#endif
+#include <errno.h>
+#include <stdint.h>
+
+/* Comparisons of entries and names. */
+static uint64_t steps;
+#define FILES_STEP() (steps++)
+#include "storage/cfile/files.c"
 #include "tests/lib/fault.h"
 #include "tests/lib/fsdouble.h"
 #include "tests/lib/tap.h"
@@ -102,10 +108,9 @@ static void text_form(void)
 		    (fs.entries[i - 1].meta.start_ms == fs.entries[i].meta.start_ms &&
 		        fs.entries[i - 1].meta.rank <= fs.entries[i].meta.rank);
 	tap_ok(sorted, "entries stand by range, then rank");
-	char gone[CFILE_NAME_MAX];
-	memcpy(gone, copy.entries[7].name, sizeof(gone));
-	TAP_OK(files_get(&copy, gone) && files_del(&copy, gone) && !files_get(&copy, gone) &&
-	    !files_del(&copy, gone) && copy.count == 39);
+	struct files_entry gone = copy.entries[7];
+	TAP_OK(files_get(&copy, gone.name) && files_del(&copy, &gone) &&
+	    !files_get(&copy, gone.name) && !files_del(&copy, &gone) && copy.count == 39);
 	files_release(&copy);
 	files_release(&back);
 	unsigned taken = 0;
@@ -173,15 +178,15 @@ static void power_cuts(void)
 	for (unsigned i = 0; i < 12; i++) {
 		struct files_entry e = file_make(d, i + 1);
 		files_add(&fs, &e);
-		char old[CFILE_NAME_MAX] = "";
+		struct files_entry old = { .name = "" };
 		if (fs.count > 3) { /* one leaves the list, and after the switch the disk */
-			memcpy(old, fs.entries[0].name, sizeof(old));
-			files_del(&fs, old);
+			old = fs.entries[0];
+			files_del(&fs, &old);
 		}
 		if (files_switch(&sw, &fs))
 			abort();
 		done_at[i] = fsdouble_point();
-		if (old[0] && files_remove(&sw, old))
+		if (old.name[0] && files_remove(&sw, old.name))
 			abort();
 	}
 	uint64_t end = fsdouble_point();
@@ -231,55 +236,216 @@ static void power_cuts(void)
 	free(dir);
 }
 
-/* The nth call of a switch fails, for every n. */
+/* Has the disk the list of old or of now, whole; what lies there besides is no tmp. */
+static bool list_is(struct fsio_dir *d, const struct files *want)
+{
+	struct files got;
+	enum files_found found;
+	if (files_load(d, 2, &got, &found, NULL))
+		return false;
+	got.generation = want->generation;
+	bool same = found == FILES_FOUND_CURRENT && same_list(&got, want);
+	files_release(&got);
+	return same;
+}
+
+/* One switch from {a} to {b} whose nth call fails. True: it was hit. */
+static bool failing_switch(uint64_t n, int errnum, unsigned *failures, unsigned *wrong)
+{
+	char *dir = testlib_tmpdir("t_files");
+	struct fsio_dir *d = NULL;
+	struct files fs, old;
+	size_t count = 0;
+	if (fsio_dir_open(dir, false, &d))
+		abort();
+	struct files_switcher sw = { .dir = d };
+	files_init(&fs, 2);
+	struct files_entry a = file_make(d, 1), b = file_make(d, 2);
+	files_add(&fs, &a);
+	if (files_switch(&sw, &fs) || files_switch(&sw, &fs))
+		abort();
+	files_copy(&old, &fs);
+	files_add(&fs, &b);
+	(void)files_del(&fs, &a);
+	fault_start(NULL);
+	fault_set_errno(FAULT_ANY, NULL, n, 1, errnum);
+	enum err e = files_switch(&sw, &fs);
+	bool hit = fault_hits(FAULT_ANY) > 0;
+	fault_stop();
+	if (e && files_unknown(&sw)) { /* one of the two lists, and nothing may go */
+		*wrong += files_remove(&sw, a.name) != ERR_BUSY ||
+		    files_clean(&sw, &fs, &count, NULL, NULL) != ERR_BUSY;
+		*wrong += !list_is(d, &old) && !list_is(d, &fs);
+	} else if (e) { /* nothing has changed: what only the new list would have named may go */
+		*wrong += !list_is(d, &old);
+		*wrong += files_clean(&sw, &old, &count, NULL, NULL) != ERR_OK;
+		*wrong += files_get(&fs, a.name) || file_make(d, 2).size_bytes != b.size_bytes;
+	}
+	*failures += e != ERR_OK;
+	if (e)
+		*wrong += files_switch(&sw, &fs) != ERR_OK;
+	*wrong += files_unknown(&sw) || files_remove(&sw, a.name) || !list_is(d, &fs);
+	files_release(&old);
+	files_release(&fs);
+	fsio_dir_close(d);
+	testlib_rmtree(dir);
+	free(dir);
+	return hit;
+}
+
 static void failing_calls(void)
 {
-	unsigned failures = 0, wrong = 0, freed = 0;
-	for (uint64_t n = 1;; n++) {
+	static const int errnums[] = { EIO, ENOSPC, EMFILE, ENFILE, ENOMEM, EACCES };
+	for (size_t i = 0; i < COUNT_OF(errnums); i++) {
+		unsigned failures = 0, wrong = 0;
+		uint64_t n = 1;
+		while (failing_switch(n, errnums[i], &failures, &wrong))
+			n++;
+		tap_ok(failures >= 6 && n >= 12, "%s: %u of %u calls make the switch fail",
+		    strerrorname_np(errnums[i]), failures, (unsigned)n - 1);
+		tap_ok(wrong == 0, "the list on disk is good, and a later switch succeeds");
+	}
+}
+
+/* Whatever fails with FILES.prev, and for how long: the switch goes on. */
+static void failing_prev(void)
+{
+	static const enum fault_kind kinds[] = { FAULT_LINK, FAULT_RENAME, FAULT_REMOVE };
+	char *dir = testlib_tmpdir("t_files");
+	struct fsio_dir *d = NULL;
+	struct files fs;
+	unsigned bad = 0;
+	if (fsio_dir_open(dir, false, &d))
+		abort();
+	struct files_switcher sw = { .dir = d };
+	files_init(&fs, 2);
+	fault_start(NULL);
+	for (unsigned i = 0; i < 12; i++) {
+		enum fault_kind kind = kinds[i % COUNT_OF(kinds)];
+		fault_set_errno(kind, FILES_PREV, 1, UINT64_MAX, i < 6 ? EIO : EPERM);
+		bad += files_switch(&sw, &fs) != ERR_OK || files_unknown(&sw);
+		fault_set(kind, NULL, 1, 0, ERR_OK);
+	}
+	/* The list that is there cannot be read any more: the next one can be written. */
+	fault_set_errno(FAULT_READ, FILES_NAME, 1, UINT64_MAX, EIO);
+	bad += files_switch(&sw, &fs) != ERR_OK;
+	fault_stop();
+	tap_is_u64(bad, 0, "switches go on without a new FILES.prev");
+	TAP_OK(list_is(d, &fs));
+	files_release(&fs);
+	fsio_dir_close(d);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* FILES gives EIO: FILES.prev is taken, corrected from the data files; what cannot be read of these is set aside. */
+static void unreadable(void)
+{
+	char *dir = testlib_tmpdir("t_files");
+	struct fsio_dir *d = NULL, *sub = NULL;
+	struct files fs, got;
+	enum files_found found;
+	struct errbuf eb;
+	size_t count = 0;
+	if (fsio_dir_open(dir, false, &d))
+		abort();
+	struct files_switcher sw = { .dir = d };
+	files_init(&fs, 2);
+	struct files_entry a = file_make(d, 1), b = file_make(d, 2), c = file_make(d, 3);
+	files_add(&fs, &a);
+	TAP_OK(files_switch(&sw, &fs) == ERR_OK);
+	files_add(&fs, &b);
+	files_add(&fs, &c);
+	TAP_OK(files_switch(&sw, &fs) == ERR_OK);
+	fault_start(NULL);
+	fault_set_errno(FAULT_READ, "FILES", 1, 1, EIO);
+	TAP_OK(files_load(d, 2, &got, &found, NULL) == ERR_OK);
+	tap_ok(found == FILES_FOUND_PREV && got.count == 3,
+	    "EIO on FILES: FILES.prev is taken (%zu files)", got.count);
+	files_release(&got);
+	fault_set_errno(FAULT_OPEN, "FILES", 1, 1, EIO);
+	fault_set_errno(FAULT_READ, c.name, 1, UINT64_MAX, EIO);
+	TAP_OK(files_load(d, 2, &got, &found, NULL) == ERR_OK && found == FILES_FOUND_PREV);
+	tap_ok(got.count == 2 && !files_get(&got, c.name), "a file that gives EIO stays unnamed");
+	fault_set(FAULT_READ, NULL, 1, 0, ERR_OK);
+	/* the old lists stand until it is safe */
+	fault_set_errno(FAULT_RENAME, c.name, 1, 1, EIO);
+	errbuf_init(&eb);
+	TAP_OK(files_aside(d, &got, &count, &eb) == ERR_IO && eb.text[0]);
+	TAP_OK(files_aside(d, &got, &count, NULL) == ERR_OK && count == 1);
+	TAP_OK(files_switch(&sw, &got) == ERR_OK &&
+	    files_clean(&sw, &got, &count, NULL, NULL) == ERR_OK && count == 0);
+	struct fsio_file *io = NULL;
+	tap_ok(!fsio_dir_sub(d, FILES_ASIDE_DIR, false, &sub) &&
+	        !fsio_open(sub, c.name, FSIO_READ, &io),
+	    "and is set aside");
+	files_release(&got);
+	static const int passing[] = { EMFILE, ENFILE, ENOMEM, EACCES };
+	for (size_t i = 0; i < COUNT_OF(passing); i++) {
+		errbuf_init(&eb);
+		fault_set_errno(FAULT_OPEN, "FILES", 1, 1, passing[i]);
+		enum err e = files_load(d, 2, &got, &found, &eb);
+		tap_ok(e == err_of_errno(passing[i]) && strstr(eb.text, strerrorname_np(passing[i])),
+		    "nothing is decided on %s (%s)", strerrorname_np(passing[i]), eb.text);
+	}
+	fault_stop();
+	fsio_close(io);
+	fsio_dir_close(sub);
+	files_release(&fs);
+	fsio_dir_close(d);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* A year of two-hour ranges on one shard, four times over: steps grow as the list does. */
+static void many_files(void)
+{
+	uint64_t parse[2], load[2], change[2];
+	for (unsigned k = 0; k < 2; k++) {
+		struct files fs, back;
+		struct buf text;
+		unsigned count = k ? 17520 : 4380;
+		files_init(&fs, 2);
+		for (unsigned i = 0; i < count; i++) {
+			struct files_entry e = { .meta = { .shard = 2,
+				                     .start_ms = START - WIDTH * (int64_t)i,
+				                     .end_ms = START - WIDTH * (int64_t)i + WIDTH,
+				                     .rank = i } };
+			cfile_name(&e.meta, e.name);
+			files_add(&fs, &e);
+		}
+		buf_init(&text);
+		files_format(&fs, &text);
+		steps = 0;
+		TAP_OK(files_parse(text.data, text.len, &back, NULL) == ERR_OK && back.count == count);
+		parse[k] = steps;
 		char *dir = testlib_tmpdir("t_files");
 		struct fsio_dir *d = NULL;
-		struct files fs, got;
-		enum files_found found;
+		size_t gone = 0;
 		if (fsio_dir_open(dir, false, &d))
 			abort();
 		struct files_switcher sw = { .dir = d };
-		files_init(&fs, 2);
-		struct files_entry a = file_make(d, 1), b = file_make(d, 2);
-		files_add(&fs, &a);
-		if (files_switch(&sw, &fs) || files_switch(&sw, &fs))
-			abort();
-		files_add(&fs, &b);
-		(void)files_del(&fs, a.name);
-		fault_start(NULL);
-		fault_set(FAULT_ANY, NULL, n, 1, n % 2 ? ERR_IO : ERR_NOSPACE);
-		enum err e = files_switch(&sw, &fs);
-		bool hit = fault_hits(FAULT_ANY) > 0;
-		fault_stop();
-		size_t count = 0;
-		if (e) {
-			failures++;
-			wrong += !files_unknown(&sw);
-			freed += files_remove(&sw, a.name) != ERR_BUSY ||
-			    files_clean(&sw, &fs, false, &count) != ERR_BUSY;
-			wrong += files_load(d, 2, &got, &found, NULL) != ERR_OK ||
-			    found != FILES_FOUND_CURRENT || got.count != 1;
-			files_release(&got);
-			wrong += files_switch(&sw, &fs) != ERR_OK;
-		}
-		wrong += files_unknown(&sw) || files_remove(&sw, a.name) ||
-		    files_load(d, 2, &got, &found, NULL) || !same_list(&got, &fs) ||
-		    found != FILES_FOUND_CURRENT;
-		files_release(&got);
-		files_release(&fs);
+		steps = 0;
+		TAP_OK(files_switch(&sw, &back) == ERR_OK && files_switch(&sw, &back) == ERR_OK &&
+		    files_clean(&sw, &back, &gone, NULL, NULL) == ERR_OK);
+		load[k] = steps;
+		steps = 0;
+		struct files_entry e = back.entries[count / 2];
+		TAP_OK(files_del(&back, &e));
+		files_add(&back, &e);
+		change[k] = steps;
 		fsio_dir_close(d);
 		testlib_rmtree(dir);
 		free(dir);
-		if (!hit)
-			break;
+		files_release(&back);
+		files_release(&fs);
+		buf_release(&text);
 	}
-	tap_ok(failures >= 6, "a failing call makes the switch fail (%u calls)", failures);
-	tap_ok(wrong == 0, "after a failure the list on disk is good, and a later switch succeeds");
-	tap_ok(freed == 0, "nothing is removed while the state is unknown");
+	tap_ok(parse[1] < 8 * 17520 && parse[1] <= 5 * parse[0],
+	    "17,520 entries are parsed in %" PRIu64 " comparisons, 4,380 in %" PRIu64, parse[1],
+	    parse[0]);
+	tap_ok(load[1] < 8 * 17520, "two switches and a clean-up take %" PRIu64, load[1]);
+	tap_ok(change[1] < 64, "an entry leaves and comes in %" PRIu64, change[1]);
 }
 
 static void damage(struct fsio_dir *d, const char *name)
@@ -310,7 +476,7 @@ static void damaged_lists(void)
 	files_add(&fs, &b);
 	TAP_OK(files_switch(&sw, &fs) == ERR_OK);
 	fs.complete_to = 200;
-	(void)files_del(&fs, a.name);
+	(void)files_del(&fs, &a);
 	files_add(&fs, &c);
 	TAP_OK(files_switch(&sw, &fs) == ERR_OK && files_remove(&sw, a.name) == ERR_OK);
 	/* An unfinished file lies around. */
@@ -326,8 +492,9 @@ static void damaged_lists(void)
 	    "with FILES damaged the one before is taken, and corrected from the data files");
 	tap_ok(got.next_id == 35 && got.next_rank == 4,
 	    "ids and ranks go on above what was seen (%u, %" PRIu64 ")", got.next_id, got.next_rank);
+	TAP_OK(files_aside(d, &got, &count, NULL) == ERR_OK && count == 1);
 	TAP_OK(files_switch(&sw, &got) == ERR_OK &&
-	    files_clean(&sw, &got, true, &count) == ERR_OK && count == 1);
+	    files_clean(&sw, &got, &count, NULL, NULL) == ERR_OK && count == 0);
 	struct fsio_dir *sub = NULL;
 	uint64_t size = 0;
 	TAP_OK(fsio_dir_sub(d, FILES_ASIDE_DIR, false, &sub) == ERR_OK &&
@@ -348,7 +515,7 @@ static void damaged_lists(void)
 	    "with both damaged the list is made from the data files");
 	TAP_OK(files_switch(&sw, &got) == ERR_OK);
 	(void)file_make(d, 50);
-	TAP_OK(files_clean(&sw, &got, false, &count) == ERR_OK && count == 1);
+	TAP_OK(files_clean(&sw, &got, &count, NULL, NULL) == ERR_OK && count == 1);
 	struct files third;
 	TAP_OK(files_load(d, 3, &third, &found, NULL) == ERR_OK && third.count == 0);
 	tap_ok(found == FILES_FOUND_NONE, "a list of another shard is not taken");
@@ -365,6 +532,9 @@ int main(void)
 	text_form();
 	power_cuts();
 	failing_calls();
+	failing_prev();
+	unreadable();
 	damaged_lists();
+	many_files();
 	return tap_done();
 }
