@@ -1,8 +1,10 @@
 #include "storage/limits.h"
 #include "core/base/arena.h"
+#include "core/base/fdcache.h"
 #include "core/base/log.h"
 #include "core/base/num.h"
 #include "storage/store_priv.h"
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void watch_tick(struct loop_timer *t);
@@ -37,6 +39,29 @@ uint64_t limits_series_max(void)
 	if (group < memory)
 		memory = group;
 	return memory / 100 * 75 / 100 * 45 / LIMITS_SERIES_BYTES;
+}
+
+enum err limits_files(struct store *st, struct errbuf *eb)
+{
+	struct rlimit r;
+	uint64_t allowed = 1u << 20;
+	if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur < allowed)
+		allowed = r.rlim_cur;
+	uint64_t share = fdcache_share(allowed), own = LIMITS_FDS_OWN + st->manifest.shards;
+	uint64_t least = own + LIMITS_FDS_ROUNDS * LIMITS_WRITERS_MIN + LIMITS_CACHE_MIN;
+	if (share < least)
+		return errbuf_set(eb, ERR_NOFILES,
+		    "too many open files: %llu allowed, %llu needed for %u shards",
+		    (unsigned long long)allowed, (unsigned long long)fdcache_allowed(least),
+		    st->manifest.shards);
+	uint64_t left = share - own, writers = left / 2 / LIMITS_FDS_ROUNDS;
+	if (writers > LIMITS_WRITERS)
+		writers = LIMITS_WRITERS;
+	if (writers < LIMITS_WRITERS_MIN)
+		writers = LIMITS_WRITERS_MIN;
+	st->round_writers = (unsigned)writers;
+	fdcache_limit(left - writers * LIMITS_FDS_ROUNDS);
+	return ERR_OK;
 }
 
 void limits_reserve(struct fsio_dir *d, uint64_t bytes)

@@ -17,10 +17,18 @@
 #define LIMITS_MIN_FREE_SHARE 33u /* or 1/33 of the file system, whichever is more */
 #define LIMITS_WATCH_MS       1000u
 #define LIMITS_SERIES_BYTES   1024u
+/* Descriptors, of those that core/base/fdcache.h gives to files. */
+#define LIMITS_FDS_OWN     64u  /* loops, log, catalog; one more for each shard's directory */
+#define LIMITS_FDS_ROUNDS  4u   /* that write files at the same time */
+#define LIMITS_WRITERS     128u /* files that one round writes at the same time, at most */
+#define LIMITS_WRITERS_MIN 4u
+#define LIMITS_CACHE_MIN   16u /* open for reading */
 
 struct store;
 /* 45 % of 75 % of min(memory, cgroup limit), at 1 KiB a series. */
 uint64_t limits_series_max(void);
+/* Divides the descriptors there are: st->round_writers, what is left is the file cache's. ERR_NOFILES: they are too few for so many shards. */
+MUST_CHECK enum err limits_files(struct store *st, struct errbuf *eb);
 /* Makes RESERVE when there is room; its lack is no error. */
 void limits_reserve(struct fsio_dir *d, uint64_t bytes);
 /* One look, blocking: before ready. */

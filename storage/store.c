@@ -239,8 +239,10 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		limits_reserve(st->dir,
 		    st->opts.reserve_bytes ? st->opts.reserve_bytes : LIMITS_RESERVE_BYTES);
 		limits_look(st);
-		e = recover_files(st, eb);
+		e = limits_files(st, eb);
 	}
+	if (!e)
+		e = recover_files(st, eb);
 	if (!e)
 		e = catalogs_open(st, eb);
 	if (!e)

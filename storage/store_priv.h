@@ -19,6 +19,7 @@ struct store {
 	struct fsio_file *lock;
 	struct team *team;
 	unsigned loops;
+	unsigned round_writers;  /* files that a round may write at the same time */
 	uint64_t head_bytes_max; /* of one loop's slab: its share of the head's part of memory */
 	struct walog *log;
 	struct shard **shards;   /* [manifest.shards]; each belongs to the loop index % loops */

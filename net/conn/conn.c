@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/base/arena.h"
+#include "core/base/fdcache.h"
 #include "core/base/hash.h"
 #include "core/base/metric.h"
 
@@ -42,14 +43,13 @@ static void conn_on_timer(struct loop_timer *t);
 
 /* ---- host ---- */
 
-/* What the descriptors of the process allow, LIMIT_CONNS at most. */
+/* What the descriptors of the process allow besides those for files, LIMIT_CONNS at most. */
 static size_t conns_allowed(void)
 {
 	struct rlimit r;
 	if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur == RLIM_INFINITY)
 		return LIMIT_CONNS;
-	size_t fds = (size_t)r.rlim_cur;
-	size_t allowed = fds > 2 * LIMIT_FDS_RESERVED ? fds - LIMIT_FDS_RESERVED : fds / 2;
+	size_t allowed = (size_t)(r.rlim_cur - fdcache_share(r.rlim_cur));
 	return allowed < LIMIT_CONNS ? allowed : LIMIT_CONNS;
 }
 

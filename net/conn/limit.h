@@ -15,7 +15,6 @@
 /* Connections. */
 #define LIMIT_CONNS               10000u /* per process; then accepting pauses */
 #define LIMIT_CONNS_PER_ADDRESS   1000u  /* then new ones are closed at once */
-#define LIMIT_FDS_RESERVED        256u   /* descriptors kept for storage */
 #define LIMIT_ACCEPT_PAUSE_MS     100u
 #define LIMIT_ACCEPT_TURN         64u    /* accepted per turn and listener */
 /* Deadlines. */

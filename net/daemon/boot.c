@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/fdcache.h"
 #include "core/base/log.h"
 #include "net/api/api.h"
 #include "net/conn/limit.h"
@@ -17,8 +18,8 @@
 #include "net/daemon/signals.h"
 #include "net/http/srv.h"
 
-/* Storage keeps some 50 open and more with every file; what is left is for connections. Fewer than this and one of the two starves. */
-#define FDS_LEAST (2 * LIMIT_FDS_RESERVED)
+/* Half of them for files, half for connections (core/base/fdcache.h); fewer, and one of the two starves. */
+#define FDS_LEAST (2 * FDCACHE_SHARE_MIN)
 
 struct boot {
 	struct flags flags;
@@ -51,7 +52,7 @@ static bool set_up_process(sigset_t *ends)
 	}
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < FDS_LEAST) {
 		fprintf(stderr,
-		    "kymod: %llu file descriptors are too few (ulimit -n), %u are needed\n",
+		    "kymod: too many open files: %llu allowed (ulimit -n), %u needed\n",
 		    (unsigned long long)files.rlim_cur, FDS_LEAST);
 		return false;
 	}

@@ -19,10 +19,10 @@
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
+#include "storage/limits.h"
 #include "storage/store_priv.h"
 
 #define ROUND_SLICE_SERIES 256u
-#define ROUND_WRITERS_MAX  128u /* ranges of one pass over the runs */
 
 /*
  * Where a round is while its work is done in slices. Moved by move() alone, never guessed from
@@ -192,7 +192,7 @@ static bool defs_may_stand_in(const struct round_work *w, const struct round_out
 /* Ranges [from, to) in one reading of the runs. */
 static void write_pass(struct round_work *w, int64_t from, int64_t to)
 {
-	size_t slots[ROUND_WRITERS_MAX] = { 0 };
+	size_t slots[LIMITS_WRITERS] = { 0 };
 	size_t first = w->outs_count;
 	for (size_t i = 0; i < w->runs_count && !w->err; i++) {
 		int64_t t_min, t_max;
@@ -228,7 +228,7 @@ static void write_files(struct work_task *t)
 		hi = t_max > hi ? t_max : hi;
 	}
 	if (lo <= hi) {
-		int64_t pass = (int64_t)ROUND_WRITERS_MAX * SAMPLE_RANGE_MS;
+		int64_t pass = (int64_t)w->shard->store->round_writers * SAMPLE_RANGE_MS;
 		for (int64_t from = round_range(lo); from <= hi && !w->err; from += pass)
 			write_pass(w, from, from + pass);
 	}

@@ -188,7 +188,7 @@ static enum err directory_load(struct cfile *f, const uint8_t *footer, uint64_t 
 	if (!f->runs)
 		return ERR_NOMEM;
 	f->runs_len = len;
-	enum err e = fsio_read_at(f->io, f->runs, len, off);
+	enum err e = fdcache_read_at(f->io, f->runs, len, off);
 	if (e)
 		return e == ERR_TRUNCATED ? ERR_DAMAGED : e;
 	if (wire_load32(p + 12) != crc32c(cfile_seed(f->header_crc, off), f->runs, len) ||
@@ -203,14 +203,14 @@ static enum err open_read(struct cfile *f)
 {
 	uint64_t size = 0;
 	uint8_t header[CFILE_HEADER], footer[CFILE_FOOTER] = { 0 };
-	enum err e = fsio_size(f->io, &size);
+	enum err e = fdcache_size(f->io, &size);
 	if (e)
 		return e;
 	if (size < CFILE_HEADER)
 		return ERR_DAMAGED;
-	e = fsio_read_at(f->io, header, sizeof(header), 0);
+	e = fdcache_read_at(f->io, header, sizeof(header), 0);
 	if (!e && size >= CFILE_HEADER + CFILE_FOOTER)
-		e = fsio_read_at(f->io, footer, sizeof(footer), size - CFILE_FOOTER);
+		e = fdcache_read_at(f->io, footer, sizeof(footer), size - CFILE_FOOTER);
 	if (e)
 		return e;
 	const uint8_t *good = header;
@@ -232,8 +232,8 @@ static enum err open_read(struct cfile *f)
 enum err cfile_open(struct fsio_dir *d, const char *name, struct cfile **out, struct errbuf *eb)
 {
 	CHECK(strlen(name) < CFILE_NAME_MAX);
-	struct fsio_file *io = NULL;
-	enum err e = fsio_open(d, name, FSIO_READ, &io);
+	struct fdfile *io = NULL;
+	enum err e = fdcache_open(d, name, &io);
 	if (e)
 		return errbuf_set(eb, e, "%s: cannot be opened: %s", name, err_why(e));
 	struct cfile *f = mem_zalloc(sizeof(*f));
@@ -259,7 +259,7 @@ void cfile_close(struct cfile *f)
 	if (!f)
 		return;
 	directory_drop(f);
-	fsio_close(f->io);
+	fdcache_close(f->io);
 	mem_free(f);
 }
 
@@ -278,9 +278,14 @@ const char *cfile_path(const struct cfile *f)
 	return f->name;
 }
 
-struct fsio_file *cfile_file(struct cfile *f)
+enum err cfile_read(struct cfile *f, void *bytes, size_t len, uint64_t off)
 {
-	return f->io;
+	return fdcache_read_at(f->io, bytes, len, off);
+}
+
+enum err cfile_read_nowait(struct cfile *f, void *bytes, size_t len, uint64_t off)
+{
+	return fdcache_read_nowait(f->io, bytes, len, off);
 }
 
 size_t cfile_memory(const struct cfile *f)

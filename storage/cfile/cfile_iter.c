@@ -20,7 +20,7 @@ enum err cfile_piece_load(struct cfile *f, const struct cfile_ref *ref, struct b
 	buf_clear(b);
 	if (!buf_reserve(b, ref->len))
 		return ERR_NOMEM;
-	enum err e = fsio_read_at(f->io, b->data, ref->len, ref->off);
+	enum err e = fdcache_read_at(f->io, b->data, ref->len, ref->off);
 	if (!e)
 		b->len = ref->len;
 	return e;
@@ -322,7 +322,7 @@ static enum err piece_take(struct scan *s, uint64_t off, uint32_t *taken)
 	*taken = 0;
 	if (s->size - off < sizeof(head))
 		return ERR_OK;
-	enum err e = fsio_read_at(s->f->io, head, sizeof(head), off);
+	enum err e = fdcache_read_at(s->f->io, head, sizeof(head), off);
 	if (e)
 		return e == ERR_TRUNCATED ? ERR_OK : e;
 	if (!cfile_head_get(head, cfile_seed(s->f->header_crc, off), &h) ||

@@ -4,6 +4,7 @@
 #ifndef STORAGE_CFILE_CFILE_PRIV_H
 #define STORAGE_CFILE_CFILE_PRIV_H
 
+#include "core/base/fdcache.h"
 #include "core/base/hash.h"
 #include "core/base/wire.h"
 #include "storage/cfile/cfile.h"
@@ -39,7 +40,7 @@ struct cfile_ref { /* a unit or block of an open file */
 	uint32_t runs; /* units: where the runs of ids begin in f->runs */
 };
 struct cfile {
-	struct fsio_file *io;
+	struct fdfile *io;
 	char name[CFILE_NAME_MAX];
 	struct cfile_meta meta;
 	struct cfile_stats stats;

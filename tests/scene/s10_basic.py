@@ -24,7 +24,7 @@ here = f"127.0.0.1:{k.port}"
 refuses("Address already in use", KYMOD, "--data-dir", os.path.join(top, "other"), "--listen", here)
 refuses("is in use by process", KYMOD, "--data-dir", data, "--listen", "127.0.0.1:0")
 refuses("not a directory (ENOTDIR)", KYMOD, "--data-dir", os.path.join(data + ".log"), "--listen", "127.0.0.1:0")
-refuses("file descriptors are too few", "sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", KYMOD, "--data-dir", os.path.join(top, "other"))
+refuses("too many open files: 64 allowed", "sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", KYMOD, "--data-dir", os.path.join(top, "other"))
 ok(request(k.port, "HEAD", "/-/ready")[0] == 200, "HEAD of ready")
 now = int(time.time() * 1000)
 body = b"".join(series({"__name__": "basic_total", "i": str(i)}, [(now - 30000 + j * 1000, float(i * 100 + j)) for j in range(30)]) for i in range(20))

@@ -106,7 +106,7 @@ static size_t read_id(
 		struct errbuf eb;
 		errbuf_init(&eb);
 		const struct cfile_entry *e = NULL;
-		if (fsio_read_at(cfile_file(f), bytes, ext[i].len, ext[i].off) ||
+		if (cfile_read(f, bytes, ext[i].len, ext[i].off) ||
 		    cfile_unit_open(u, f, &ext[i], bytes, &eb)) {
 			*damaged = true;
 			free(bytes);
@@ -229,7 +229,7 @@ static void walks(struct fsio_dir *d)
 		struct cfile_extent ext = cfile_unit_extent(f, i);
 		uint8_t *bytes = malloc(ext.len);
 		size_t n = 0;
-		if (!fsio_read_at(cfile_file(f), bytes, ext.len, ext.off) &&
+		if (!cfile_read(f, bytes, ext.len, ext.off) &&
 		    !cfile_unit_open(&u, f, &ext, bytes, NULL))
 			for (uint32_t j = 0; j < u.entries; j++)
 				n += cfile_unit_entry(&u, j)->count;
