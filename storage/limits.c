@@ -64,10 +64,40 @@ enum err limits_files(struct store *st, struct errbuf *eb)
 	return ERR_OK;
 }
 
-void limits_reserve(struct fsio_dir *d, uint64_t bytes)
+/* ---- the reserve ---- */
+
+static bool reserve_there(struct fsio_dir *d)
 {
 	struct fsio_file *f;
-	uint64_t size = 0, free_bytes = 0, total;
+	if (fsio_open(d, LIMITS_RESERVE_NAME, FSIO_READ, &f))
+		return false;
+	fsio_close(f);
+	return true;
+}
+
+/* What cannot be had whole is no reserve, but takes room. */
+static void reserve_make(struct fsio_dir *d, uint64_t bytes)
+{
+	struct fsio_file *f;
+	uint64_t size = 0;
+	enum err e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_WRITE, &f);
+	if (e == ERR_NOTFOUND)
+		e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_CREATE, &f);
+	if (!e) {
+		e = fsio_size(f, &size);
+		if (!e && size < bytes)
+			e = fsio_allocate(f, bytes);
+		fsio_close(f);
+		if (e && fsio_remove(d, LIMITS_RESERVE_NAME))
+			LOG_WARN("file_not_removed", "file=%s", LIMITS_RESERVE_NAME);
+	}
+	if (e)
+		LOG_EVERY(LOG_LEVEL_WARN, "reserve_not_made", "err=%s", err_text(e));
+}
+
+void limits_reserve(struct fsio_dir *d, uint64_t bytes)
+{
+	uint64_t free_bytes = 0, total;
 	if (!fsio_free_bytes(d, &free_bytes, &total) && free_bytes < LIMITS_START_FREE) {
 		/* Lists and the catalog are written at the start. */
 		enum err gone = fsio_remove(d, LIMITS_RESERVE_NAME);
@@ -75,22 +105,53 @@ void limits_reserve(struct fsio_dir *d, uint64_t bytes)
 		    gone ? "there is none to give up" : "given up, so that the start has room");
 		return;
 	}
-	enum err e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_WRITE, &f);
-	if (e == ERR_NOTFOUND && free_bytes < bytes + LIMITS_START_FREE)
-		return;
-	if (e == ERR_NOTFOUND)
-		e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_CREATE, &f);
-	if (e) {
-		LOG_WARN("reserve", "err=%s", err_text(e));
-		return;
-	}
-	e = fsio_size(f, &size);
-	if (!e && size < bytes)
-		e = fsio_allocate(f, bytes);
-	if (e)
-		LOG_WARN("reserve", "err=%s", err_text(e));
-	fsio_close(f);
+	if (free_bytes >= bytes + LIMITS_START_FREE || reserve_there(d))
+		reserve_make(d, bytes);
 }
+
+bool limits_reserve_give(struct store *st, const char *why)
+{
+	enum err e = fsio_remove(st->dir, LIMITS_RESERVE_NAME);
+	if (!e)
+		LOG_WARN("reserve", "given_up_for=\"%s\"", why);
+	return !e;
+}
+
+enum err limits_room(struct store *st, uint64_t bytes, struct errbuf *eb)
+{
+	uint64_t free_bytes, total;
+	enum err e = fsio_free_bytes(st->dir, &free_bytes, &total);
+	if (e)
+		return errbuf_set(eb, e, "free space is unknown: %s", err_why(e));
+	if (free_bytes >= bytes ||
+	    (free_bytes + st->opts.reserve_bytes >= bytes && limits_reserve_give(st, "a merge")))
+		return ERR_OK;
+	return errbuf_set(eb, ERR_NOSPACE, "needs %llu bytes for a while, %llu are free",
+	    (unsigned long long)bytes, (unsigned long long)free_bytes);
+}
+
+static void reserve_run(struct work_task *t)
+{
+	struct store *st = CONTAINER_OF(t, struct store, reserve_task);
+	reserve_make(st->dir, st->opts.reserve_bytes);
+}
+
+static void reserve_done(struct work_task *t)
+{
+	CONTAINER_OF(t, struct store, reserve_task)->reserve_busy = false;
+}
+
+static void reserve_again(struct store *st)
+{
+	if (st->reserve_busy || st->space_closing)
+		return;
+	st->reserve_busy = true;
+	st->reserve_task =
+	    (struct work_task){ .run = reserve_run, .done = reserve_done, .prio = WORK_BACKGROUND };
+	work_submit(st->opts.pool, &st->reserve_task);
+}
+
+/* ---- free space ---- */
 
 static void refuse_msg(struct mbox_msg *msg);
 
@@ -120,6 +181,8 @@ static void judge(struct store *st)
 		uint64_t part = st->space_total / LIMITS_MIN_FREE_SHARE;
 		floor = part > LIMITS_MIN_FREE ? part : LIMITS_MIN_FREE;
 	}
+	if (st->reserve_gone && st->space_free >= floor + floor / 4 + st->opts.reserve_bytes)
+		reserve_again(st);
 	bool low = st->space_low ? st->space_free < floor + floor / 4 : st->space_free < floor;
 	if (low == st->space_low)
 		return;
@@ -142,6 +205,7 @@ static void judge(struct store *st)
 void limits_look(struct store *st)
 {
 	look_run(&st->space_task);
+	st->reserve_gone = false; /* the start has just decided that */
 	judge(st);
 }
 
@@ -149,6 +213,7 @@ static void look_run(struct work_task *t)
 {
 	struct store *st = CONTAINER_OF(t, struct store, space_task);
 	st->space_err = fsio_free_bytes(st->dir, &st->space_free, &st->space_total);
+	st->reserve_gone = !reserve_there(st->dir);
 }
 
 static void look_done(struct work_task *t)
@@ -165,9 +230,8 @@ static void watch_tick(struct loop_timer *t)
 {
 	struct store *st = CONTAINER_OF(t, struct store, space_timer);
 	st->space_busy = true;
-	st->space_task.run = look_run;
-	st->space_task.done = look_done;
-	st->space_task.prio = WORK_BACKGROUND;
+	/* As a query's read: it must not wait for what fills the disk. */
+	st->space_task = (struct work_task){ .run = look_run, .done = look_done, .prio = WORK_READ };
 	work_submit(st->opts.pool, &st->space_task);
 }
 

@@ -5,6 +5,7 @@
 #include "core/base/metric.h"
 #include "storage/apply.h"
 #include "storage/keeper.h"
+#include "storage/limits.h"
 #include "storage/store_priv.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +128,8 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 	newest_of_files(sh, found == FILES_FOUND_CURRENT && sh->list.version > 1);
 	/* Written again, synced, before anything is removed: what was read may never have reached the disk. */
 	if (!e)
+		e = files_switch(&sh->switcher, &sh->list);
+	if (e == ERR_NOSPACE && limits_reserve_give(st, "the start"))
 		e = files_switch(&sh->switcher, &sh->list);
 	if (e)
 		return errbuf_set(eb, e, "%s: FILES cannot be written: %s", fsio_dir_path(sh->dir),

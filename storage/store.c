@@ -44,6 +44,8 @@ static void opts_fill(struct store_opts *o)
 		o->seal_every_ms = BACK_SEAL_MS;
 	if (!o->evict_idle_ms)
 		o->evict_idle_ms = BACK_IDLE_MS;
+	if (!o->reserve_bytes)
+		o->reserve_bytes = LIMITS_RESERVE_BYTES;
 	if (!o->log_share_bytes)
 		o->log_share_bytes = 512u << 20;
 }
@@ -236,8 +238,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		e = keeper_load(st->keeper, st->dir, eb);
 	}
 	if (!e) {
-		limits_reserve(st->dir,
-		    st->opts.reserve_bytes ? st->opts.reserve_bytes : LIMITS_RESERVE_BYTES);
+		limits_reserve(st->dir, st->opts.reserve_bytes);
 		limits_look(st);
 		e = limits_files(st, eb);
 	}
@@ -296,8 +297,8 @@ static void close_look(void *arg)
 	for (unsigned k = 0; k < c->share->shards_count; k++)
 		c->idle = c->idle && removal_settled(c->share->shards[k]);
 	if (!c->share->index)
-		c->idle = c->idle && !c->st->space_busy && !c->st->catalog_busy &&
-		    !keeper_busy(c->st->keeper);
+		c->idle = c->idle && !c->st->space_busy && !c->st->reserve_busy &&
+		    !c->st->catalog_busy && !keeper_busy(c->st->keeper);
 }
 
 static void nothing(void *arg)

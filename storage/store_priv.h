@@ -40,6 +40,8 @@ struct store {
 	uint64_t space_free, space_total;
 	enum err space_err;
 	bool space_low;
+	bool reserve_gone, reserve_busy;
+	struct work_task reserve_task;
 };
 
 static inline struct share *store_share(const struct store *st, unsigned shard)

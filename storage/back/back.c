@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "storage/back/feed.h"
+#include "storage/limits.h"
 #include "storage/store_priv.h"
 
 uint64_t back_now_ns(const struct back *b)
@@ -21,7 +22,11 @@ uint64_t back_retry_ns(const struct back *b)
 static void switch_run(struct work_task *t)
 {
 	struct back_switch *s = CONTAINER_OF(t, struct back_switch, task);
-	s->err = files_switch(&s->shard->switcher, &s->next);
+	struct shard *sh = s->shard;
+	s->err = files_switch(&sh->switcher, &s->next);
+	if (s->err == ERR_NOSPACE && s->frees &&
+	    limits_reserve_give(sh->store, "a switch that frees space"))
+		s->err = files_switch(&sh->switcher, &s->next);
 }
 
 static void switch_begin(struct shard *sh);

@@ -42,6 +42,7 @@ struct back_switch {
 	void (*change)(struct back_switch *s, struct files *next);
 	void (*done)(struct back_switch *s, enum err err);
 	struct shard *shard;
+	bool frees; /* files go with it: on a full disk RESERVE is given up for it */
 	struct files next;
 	struct work_task task;
 	enum err err;

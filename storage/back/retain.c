@@ -132,7 +132,7 @@ void retain_poke(struct back *b)
 	struct retain_work *w = mem_zalloc(sizeof(*w));
 	w->back = b;
 	w->cutoffs = cutoffs;
-	w->sw = (struct back_switch){ .change = change_files, .done = switched };
+	w->sw = (struct back_switch){ .change = change_files, .done = switched, .frees = true };
 	b->retain_busy = true;
 	back_switch(sh, &w->sw);
 }

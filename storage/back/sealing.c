@@ -12,10 +12,12 @@
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
 #include "storage/compact/seal.h"
+#include "storage/limits.h"
 #include "storage/store_priv.h"
 
 #define SEALING_FILES_MAX 24
 #define SEALING_QUIET_NS  (3600 * UINT64_C(1000000000))
+#define SEALING_ROOM      (1u << 20) /* bytes free beyond those of the inputs: labels, the new list */
 
 struct merge_work {
 	struct shard *shard;
@@ -111,6 +113,12 @@ static void keep_damaged(struct merge_work *w)
 static void merge_run(struct work_task *t)
 {
 	struct merge_work *w = CONTAINER_OF(t, struct merge_work, task);
+	uint64_t bytes = SEALING_ROOM;
+	for (size_t i = 0; i < w->count; i++)
+		bytes += w->inputs[i]->entry.size_bytes;
+	w->err = limits_room(w->shard->store, bytes, &w->eb);
+	if (w->err)
+		return;
 	w->labels = feed_labels_begin(w->shard);
 	struct seal_opts o = { .dir = w->shard->dir,
 		.inputs = w->cfiles,
@@ -144,7 +152,11 @@ static void merge_end(struct merge_work *w, enum err err)
 	b->merge = NULL;
 	mem_free(w);
 	if (err) {
-		b->seal_not_before_ns = back_retry_ns(b);
+		const struct store_opts *o = &b->shard->store->opts;
+		b->seal_not_before_ns = err == ERR_NOSPACE
+		    ? back_now_ns(b) + (uint64_t)o->seal_every_ms * 1000000u
+		    : back_retry_ns(b);
+		b->seal_force = false; /* who asked is told; the next try comes in its time */
 		back_tell(&b->seal_waiters, err);
 	} else {
 		metric_add(M_SEALS, 1);
@@ -183,12 +195,13 @@ static void merged(struct work_task *t)
 {
 	struct merge_work *w = CONTAINER_OF(t, struct merge_work, task);
 	if (w->err) {
+		metric_add(M_SEALS_FAILED, 1);
 		LOG_EVERY(LOG_LEVEL_ERROR, "seal_failed", "shard=%u err=%s text=\"%s\"",
 		    w->shard->index, err_text(w->err), w->eb.text);
 		merge_end(w, w->err);
 		return;
 	}
-	w->sw = (struct back_switch){ .change = change_files, .done = switched };
+	w->sw = (struct back_switch){ .change = change_files, .done = switched, .frees = true };
 	back_switch(w->shard, &w->sw);
 }
 
