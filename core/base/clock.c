@@ -41,12 +41,12 @@ static struct test_clock test_read(void)
 	struct test_clock c = { .serial = 0 };
 	for (unsigned spin = 0; spin < TEST_SPINS_MAX; spin++) {
 		uint64_t serial = __atomic_load_n(&test->serial, __ATOMIC_ACQUIRE);
-		c.real_ns = __atomic_load_n(&test->real_ns, __ATOMIC_RELAXED);
-		c.wall_ns = __atomic_load_n(&test->wall_ns, __ATOMIC_RELAXED);
-		c.mono_ns = __atomic_load_n(&test->mono_ns, __ATOMIC_RELAXED);
-		c.wall_speed = __atomic_load_n(&test->wall_speed, __ATOMIC_RELAXED);
-		c.mono_speed = __atomic_load_n(&test->mono_speed, __ATOMIC_RELAXED);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		/* acquired one by one, so that the serial is read after them */
+		c.real_ns = __atomic_load_n(&test->real_ns, __ATOMIC_ACQUIRE);
+		c.wall_ns = __atomic_load_n(&test->wall_ns, __ATOMIC_ACQUIRE);
+		c.mono_ns = __atomic_load_n(&test->mono_ns, __ATOMIC_ACQUIRE);
+		c.wall_speed = __atomic_load_n(&test->wall_speed, __ATOMIC_ACQUIRE);
+		c.mono_speed = __atomic_load_n(&test->mono_speed, __ATOMIC_ACQUIRE);
 		if (!(serial & 1) && __atomic_load_n(&test->serial, __ATOMIC_RELAXED) == serial)
 			break;
 	}

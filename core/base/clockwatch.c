@@ -8,15 +8,19 @@
 #include "core/base/num.h"
 
 #define DRIFT_MS 1000 /* less is followed in silence */
+#define DRIFT_PART                                                                                 \
+ 1000u /* of the time that went by may be drift: twice what kernels slew at most */
 
 struct votes {
 	uint32_t agree, disagree;
 };
 struct clockwatch {
-	pthread_mutex_t lock;   /* of all that is below */
-	uint32_t state;         /* enum clockwatch_state; read without the lock */
-	int64_t offset_ms;      /* wall - monotonic, as last seen; read without the lock */
-	int64_t believed_ms;    /* wall - monotonic of trusted time */
+	pthread_mutex_t lock; /* of all that is below */
+	uint32_t state;       /* enum clockwatch_state; read without the lock */
+	int64_t offset_ms;    /* wall - monotonic, as last seen; read without the lock */
+	int64_t believed_ms;  /* wall - monotonic of trusted time */
+	int64_t base_ms; /* wall - monotonic when the state began; many small steps are a large one */
+	uint64_t base_ns;
 	bool ahead;             /* the clock may be ahead of the world */
 	struct votes now, last; /* in DOUBT */
 	uint64_t votes_ns;      /* when `now` began */
@@ -36,12 +40,19 @@ static enum clockwatch_state state_of(const struct clockwatch *w)
 	return (enum clockwatch_state)__atomic_load_n(&w->state, __ATOMIC_RELAXED);
 }
 
+static void base_here(struct clockwatch *w, struct clockwatch_now now)
+{
+	w->base_ms = w->offset_ms;
+	w->base_ns = now.mono_ns;
+}
+
 struct clockwatch *clockwatch_create(struct clockwatch_now now)
 {
 	struct clockwatch *w = mem_zalloc(sizeof(*w));
 	CHECK(!pthread_mutex_init(&w->lock, NULL));
 	w->state = CLOCKWATCH_OPEN;
 	w->offset_ms = w->believed_ms = num_sat_sub(now.wall_ms, mono_ms(now));
+	base_here(w, now);
 	return w;
 }
 
@@ -84,6 +95,7 @@ static void move(struct clockwatch *w, enum clockwatch_state to, struct clockwat
 	if (from == to)
 		return;
 	__atomic_store_n(&w->state, (uint32_t)to, __ATOMIC_RELAXED);
+	base_here(w, now);
 	votes_clear(w, now.mono_ns);
 	if (to == CLOCKWATCH_DOUBT) {
 		metric_gauge_add(M_CLOCK_IN_DOUBT, 1);
@@ -97,6 +109,12 @@ static void move(struct clockwatch *w, enum clockwatch_state to, struct clockwat
 	}
 }
 
+static int64_t distance(int64_t a, int64_t b)
+{
+	int64_t d = num_sat_sub(a, b);
+	return d < 0 ? num_sat_sub(0, d) : d;
+}
+
 static void step(struct clockwatch *w, struct clockwatch_now now)
 {
 	int64_t offset = num_sat_sub(now.wall_ms, mono_ms(now));
@@ -104,15 +122,15 @@ static void step(struct clockwatch *w, struct clockwatch_now now)
 	if (by <= DRIFT_MS && by >= -DRIFT_MS)
 		return;
 	__atomic_store_n(&w->offset_ms, offset, __ATOMIC_RELAXED);
-	if (by > CLOCKWATCH_STEP_MS || by < -CLOCKWATCH_STEP_MS) {
+	uint64_t since = now.mono_ns > w->base_ns ? now.mono_ns - w->base_ns : 0;
+	int64_t all = distance(offset, w->base_ms) - (int64_t)(since / 1000000u / DRIFT_PART);
+	if (distance(by, 0) > CLOCKWATCH_STEP_MS || all > CLOCKWATCH_STEP_MS) {
 		move(w, CLOCKWATCH_DOUBT, now, "it stepped against the monotonic clock", by);
+		base_here(w, now);
 		votes_clear(w, now.mono_ns);
 		w->ahead = offset > w->believed_ms;
-	} else if ((by > CLOCKWATCH_NUDGE_MS || by < -CLOCKWATCH_NUDGE_MS) &&
-	    state_of(w) == CLOCKWATCH_SURE) {
+	} else if (all > CLOCKWATCH_NUDGE_MS && state_of(w) == CLOCKWATCH_SURE) {
 		move(w, CLOCKWATCH_OPEN, now, "it stepped a little", by);
-	} else if (state_of(w) == CLOCKWATCH_SURE) {
-		w->believed_ms = offset;
 	}
 }
 
@@ -145,6 +163,7 @@ void clockwatch_start(
 {
 	pthread_mutex_lock(&w->lock);
 	w->offset_ms = w->believed_ms = num_sat_sub(now.wall_ms, mono_ms(now));
+	base_here(w, now);
 	votes_clear(w, now.mono_ns);
 	int64_t ahead = t_any_ms == INT64_MIN ? 0 : num_sat_sub(now.wall_ms, t_any_ms);
 	w->ahead = t_senders_ms != INT64_MIN &&

@@ -9,7 +9,9 @@
  *   (start)     the clock is more than CLOCKWATCH_STEP_MS behind the newest stored sample    DOUBT
  *   (start)     else, or nothing is stored                                                OPEN: a clock that stood still while the machine was off looks right
  *   any         a step of more than CLOCKWATCH_STEP_MS against the monotonic clock           DOUBT, votes are void
- *   SURE, OPEN  a step of more than CLOCKWATCH_NUDGE_MS                                      OPEN
+ *   SURE        more than CLOCKWATCH_NUDGE_MS away, in one step or many, from where it was
+ *               when it was last confirmed (a thousandth of the time since is let pass)      OPEN
+ *   OPEN        likewise, more than CLOCKWATCH_STEP_MS from where it was when it became open DOUBT, votes are void
  *   OPEN        samples that agree                                                        SURE
  *   OPEN        samples that disagree                                                     DOUBT
  *   DOUBT       of the pieces heard lately more agree than disagree                       SURE

@@ -96,12 +96,16 @@ static void sure_clock(void)
 	tap_ok(sure, "sure: whatever samples say");
 	for (int i = 0; i < 1000; i++) {
 		pass(HR);
-		now.wall_ms += 2000; /* a clock that is slewed, or ours that drifts */
+		now.wall_ms += 1500; /* a clock that is slewed, or ours that drifts */
 		sure = sure && look() == CLOCKWATCH_SURE;
 	}
 	tap_ok(sure, "sure: drift is followed");
 	TAP_OK(clockwatch_trusted_ms(w, now) == now.wall_ms);
+	begin(T0, T0, T0);
+	TAP_OK(hear(0) == CLOCKWATCH_SURE);
 	now.wall_ms -= CLOCKWATCH_NUDGE_MS;
+	TAP_OK(look() == CLOCKWATCH_SURE);
+	now.wall_ms += CLOCKWATCH_NUDGE_MS;
 	TAP_OK(look() == CLOCKWATCH_SURE);
 	now.wall_ms += CLOCKWATCH_NUDGE_MS + 1;
 	tap_ok(look() == CLOCKWATCH_OPEN, "a small step opens the question");
@@ -110,6 +114,19 @@ static void sure_clock(void)
 	TAP_OK(hear(-50 * MIN) == CLOCKWATCH_OPEN && hear(0) == CLOCKWATCH_SURE);
 	now.wall_ms += CLOCKWATCH_STEP_MS + 1;
 	tap_ok(look() == CLOCKWATCH_DOUBT, "a large one is in doubt, forward");
+	begin(T0, T0, T0);
+	TAP_OK(hear(0) == CLOCKWATCH_SURE);
+	for (int i = 0; i < 10; i++, pass(1000)) {
+		now.wall_ms += 60 * 1000;
+		(void)look();
+	}
+	tap_ok(look() == CLOCKWATCH_OPEN && clockwatch_trusted_ms(w, now) == T0 + 10000,
+	    "ten small steps open the question too");
+	for (int i = 0; i < 60; i++) {
+		now.wall_ms += 2 * MIN;
+		(void)look();
+	}
+	tap_ok(look() == CLOCKWATCH_DOUBT, "and many are a large one");
 	begin(T0, T0, T0);
 	(void)hear(0);
 	now.wall_ms -= CLOCKWATCH_STEP_MS + 1;
