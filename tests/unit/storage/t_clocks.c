@@ -372,13 +372,12 @@ static void definitions_stay(void)
 /* A round that fails gives what it knew of its rows back. */
 static void failed_round(void)
 {
+	fault_start(NULL);
 	if (!begin(1))
 		return;
 	TAP_OK(takes(T0) && put(true, T0 - 3 * HR).stored == 1);
-	fault_start(NULL);
 	fault_set(FAULT_WRITE, ".kcf", 1, 1, ERR_NOSPACE);
 	tap_ok(storetest_flush(&s) != 0 && fault_hits(FAULT_WRITE) == 1, "a round fails");
-	fault_stop();
 	TAP_OK(put(true, T0 + 1000).stored == 1);
 	live(HR);
 	TAP_OK(!storetest_flush(&s));
@@ -391,6 +390,7 @@ static void failed_round(void)
 	tap_ok(own == 1 && others == 1, "so does a start");
 	TAP_OK(put(true, clock_wall_ms() - 3 * HR).stored == 1 && takes(clock_wall_ms()));
 	end();
+	fault_stop();
 }
 
 /* Replayed rows know whose they are: the files of the round after a start are marked. */
