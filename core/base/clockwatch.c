@@ -1,6 +1,7 @@
 #include "core/base/clockwatch.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #include "core/base/arena.h"
 #include "core/base/log.h"
@@ -14,6 +15,13 @@
 struct votes {
 	uint32_t agree, disagree;
 };
+#define SAID_MAX 2u /* moves of one call: by a step, then by what is heard */
+
+struct said { /* a move, to be told when the lock is free: a line of the log may wait */
+	enum clockwatch_state from, to;
+	const char *why;
+	int64_t by_ms;
+};
 struct clockwatch {
 	pthread_mutex_t lock; /* of all that is below */
 	uint32_t state;       /* enum clockwatch_state; read without the lock */
@@ -24,6 +32,8 @@ struct clockwatch {
 	bool ahead;             /* the clock may be ahead of the world */
 	struct votes now, last; /* in DOUBT */
 	uint64_t votes_ns;      /* when `now` began */
+	struct said said[SAID_MAX];
+	unsigned said_count;
 };
 
 static const char *const words[] = {
@@ -66,6 +76,32 @@ void clockwatch_free(struct clockwatch *w)
 	mem_free(w);
 }
 
+static void lock(struct clockwatch *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->said_count = 0;
+}
+
+static void tell(const struct said *s)
+{
+	if (s->to == CLOCKWATCH_DOUBT)
+		LOG_WARN("clock_in_doubt",
+		    "why=\"%s\" by_s=%lld meanwhile=\"nothing is deleted, samples of any time are taken\"",
+		    s->why, (long long)(s->by_ms / 1000));
+	else
+		LOG_INFO("clock", "state=%s was=%s why=\"%s\"", words[s->to], words[s->from], s->why);
+}
+
+static void unlock(struct clockwatch *w)
+{
+	struct said said[SAID_MAX];
+	unsigned count = w->said_count;
+	memcpy(said, w->said, sizeof(said));
+	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < count; i++)
+		tell(&said[i]);
+}
+
 /* ---- with the lock held ---- */
 
 static void votes_clear(struct clockwatch *w, uint64_t now_ns)
@@ -94,19 +130,13 @@ static void move(struct clockwatch *w, enum clockwatch_state to, struct clockwat
 	}
 	if (from == to)
 		return;
+	CHECK(w->said_count < SAID_MAX);
+	w->said[w->said_count++] =
+	    (struct said){ .from = from, .to = to, .why = why, .by_ms = by_ms };
+	metric_gauge_add(M_CLOCK_IN_DOUBT, (to == CLOCKWATCH_DOUBT) - (from == CLOCKWATCH_DOUBT));
 	__atomic_store_n(&w->state, (uint32_t)to, __ATOMIC_RELAXED);
 	base_here(w, now);
 	votes_clear(w, now.mono_ns);
-	if (to == CLOCKWATCH_DOUBT) {
-		metric_gauge_add(M_CLOCK_IN_DOUBT, 1);
-		LOG_WARN("clock_in_doubt",
-		    "why=\"%s\" by_s=%lld meanwhile=\"nothing is deleted, samples of any time are taken\"",
-		    why, (long long)(by_ms / 1000));
-	} else {
-		if (from == CLOCKWATCH_DOUBT)
-			metric_gauge_add(M_CLOCK_IN_DOUBT, -1);
-		LOG_INFO("clock", "state=%s was=%s why=\"%s\"", words[to], words[from], why);
-	}
 }
 
 static int64_t distance(int64_t a, int64_t b)
@@ -161,7 +191,7 @@ static void hear(struct clockwatch *w, struct clockwatch_now now, const struct c
 void clockwatch_start(
     struct clockwatch *w, struct clockwatch_now now, int64_t t_senders_ms, int64_t t_any_ms)
 {
-	pthread_mutex_lock(&w->lock);
+	lock(w);
 	w->offset_ms = w->believed_ms = num_sat_sub(now.wall_ms, mono_ms(now));
 	base_here(w, now);
 	votes_clear(w, now.mono_ns);
@@ -172,7 +202,7 @@ void clockwatch_start(
 		w->believed_ms = num_sat_sub(w->believed_ms, ahead);
 	if (ahead < -CLOCKWATCH_STEP_MS)
 		move(w, CLOCKWATCH_DOUBT, now, "it is behind the newest stored sample", ahead);
-	pthread_mutex_unlock(&w->lock);
+	unlock(w);
 }
 
 enum clockwatch_state clockwatch_look(struct clockwatch *w, struct clockwatch_now now)
@@ -181,29 +211,29 @@ enum clockwatch_state clockwatch_look(struct clockwatch *w, struct clockwatch_no
 	    __atomic_load_n(&w->offset_ms, __ATOMIC_RELAXED));
 	if (LIKELY(by <= DRIFT_MS && by >= -DRIFT_MS))
 		return state_of(w);
-	pthread_mutex_lock(&w->lock);
+	lock(w);
 	step(w, now);
-	pthread_mutex_unlock(&w->lock);
+	unlock(w);
 	return state_of(w);
 }
 
 enum clockwatch_state clockwatch_hear(
     struct clockwatch *w, struct clockwatch_now now, const struct clockwatch_heard *heard)
 {
-	pthread_mutex_lock(&w->lock);
+	lock(w);
 	step(w, now);
 	if (heard->t_newest_ms != INT64_MIN)
 		hear(w, now, heard);
-	pthread_mutex_unlock(&w->lock);
+	unlock(w);
 	return state_of(w);
 }
 
 int64_t clockwatch_trusted_ms(struct clockwatch *w, struct clockwatch_now now)
 {
-	pthread_mutex_lock(&w->lock);
+	lock(w);
 	step(w, now);
 	bool sure = state_of(w) == CLOCKWATCH_SURE;
 	int64_t t = num_sat_add(w->believed_ms, mono_ms(now));
-	pthread_mutex_unlock(&w->lock);
+	unlock(w);
 	return sure || t > now.wall_ms ? now.wall_ms : t;
 }

@@ -7,7 +7,7 @@ from testclock import Clock
 
 MIN, HOUR, DAY = 60, 3600, 86400
 ONLY = os.environ.get("KYMO_CLOCK_CASE")                              # a word of a case's title: by hand
-DAYS = float(os.environ.get("KYMO_CLOCK_DAYS", "1"))                  # of the churn; 14 by hand
+DAYS = float(os.environ.get("KYMO_CLOCK_DAYS", "0.5"))                  # of the churn; 14 by hand
 top = tmpdir("clock")
 
 
@@ -344,7 +344,7 @@ def _():
     PODS, STEP = 200, 10 * MIN
     c = Case("--retention", "2d", "--no-self-metrics").start()
     begin = c.clock.ms()
-    active, steps, refused = [], int(DAYS * DAY / STEP), 0
+    active, rss, steps, refused = [], [], int(DAYS * DAY / STEP), 0
     for i in range(steps):
         t = c.clock.ms()
         generation = i // 6                                           # every hour new pods
@@ -353,10 +353,12 @@ def _():
         c.live(STEP, STEP)
         time.sleep(0.03)
         active.append(c.metric("kymo_series_active"))
+        rss.append(int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{c.k.pid}/status").read()).group(1)))
     ok(not refused, f"{steps} requests in {DAYS} days, {refused} refused")
     half = active[len(active) // 2:]
     ok(max(active) <= PODS * 8, f"the head holds the last hours only: at most {max(active)} series, {PODS * (steps // 6)} were made")
     ok(max(half) <= 1.5 * max(active[:len(active) // 2]), "and does not grow")
+    ok(max(rss[steps // 2:]) <= 1.5 * max(rss[:steps // 2]) + 16384, f"nor does the process: {max(rss[:steps // 2])} KiB, then {max(rss[steps // 2:])}")
     evicted = c.metric("kymo_series_evicted_total")
     ok(evicted >= PODS * (steps // 6 - 8), f"series left memory: {evicted}")
     now = c.clock.ms()
