@@ -1,24 +1,31 @@
 #!/usr/bin/env python3
 """A real kymod whose wall clock is wrong, steps, and is set right again: good samples are taken, nothing is deleted; and days with churn in seconds."""
-import shutil, sys
+import concurrent.futures, shutil, sys, threading, traceback
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
+import lib
 from lib import *
 from testclock import Clock
 
 MIN, HOUR, DAY = 60, 3600, 86400
 ONLY = os.environ.get("KYMO_CLOCK_CASE")                              # a word of a case's title: by hand
 DAYS = float(os.environ.get("KYMO_CLOCK_DAYS", "0.5"))                  # of the churn; 14 by hand
+AT_ONCE = 3                                                           # cases: they mostly wait
 top = tmpdir("clock")
+cases = []
+here = threading.local()                                              # what the case of this thread has said
+
+
+def ok(cond, text):
+    here.said.append((bool(cond), text))
+    return bool(cond)
 
 
 class Case:
     """A data directory, a clock, and a kymod on them."""
-    made = 0
 
     def __init__(self, *flags):
-        Case.made += 1
-        self.data = os.path.join(top, f"data{Case.made}")
-        self.clock = Clock(os.path.join(top, f"clock{Case.made}"))
+        self.data = os.path.join(tempfile.mkdtemp(dir=top), "data")
+        self.clock = Clock(self.data + ".clock")
         self.flags = ["--loops", "2", "--shards", "4", "--web.enable-admin-api", *flags]
         self.k = None
 
@@ -67,12 +74,19 @@ class Case:
 
 
 def case(title):
-    def run(fn):
-        if ONLY and ONLY not in title:
-            return
-        note(title)
+    def add(fn):
+        if not ONLY or ONLY in title:
+            cases.append((title, fn))
+    return add
+
+
+def run(fn):
+    here.said = []
+    try:
         fn()
-    return run
+    except Exception:
+        ok(False, "the case breaks off: " + traceback.format_exc().replace("\n", " | "))
+    return here.said
 
 
 def taken(answer, text):
@@ -372,5 +386,10 @@ def _():
     c.stop()
 
 
+with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+    for (title, _), said in zip(cases, pool.map(run, [fn for _, fn in cases])):
+        note(title)
+        for cond, text in said:
+            lib.ok(cond, text)
 shutil.rmtree(top)
 done()
