@@ -183,7 +183,7 @@ static struct clockwatch_heard hear_rows(
 	        to = num_sat_add(now, CLOCKWATCH_AGREE_MS);
 	for (uint32_t i = 0; i < count; i++) {
 		int64_t t = rows[i].t_ms;
-		if (rows[i].flags & BATCH_HISTOGRAM || t > SHARE_T_MAX_MS)
+		if (rows[i].flags & BATCH_HISTOGRAM || t > SHARE_T_MAX_MS || t < SHARE_T_MIN_MS)
 			continue;
 		h.t_newest_ms = t > h.t_newest_ms ? t : h.t_newest_ms;
 		h.agrees |= t >= from && t <= to;
@@ -211,7 +211,8 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 	if (UNLIKELY(clockwatch_look(sh->store->clock, now) != CLOCKWATCH_SURE)) {
 		struct clockwatch_heard h = hear_rows(sh, b->rows + from, count, newest);
 		if (clockwatch_hear(sh->store->clock, now, &h) == CLOCKWATCH_DOUBT) {
-			int64_t t = least(now.wall_ms, h.t_newest_ms);
+			bool any = h.t_newest_ms != INT64_MIN;
+			int64_t t = any ? least(now.wall_ms, h.t_newest_ms) : now.wall_ms;
 			t = newest == NEWEST_NONE ? t : least(t, newest);
 			return (struct shard_judge){ .t_min_ms = num_sat_sub(t, o->retention_ms),
 				.t_max_ms = SHARE_T_MAX_MS };

@@ -35,6 +35,7 @@
 #define SHARE_PARKED_MAX 256u /* slices; more are answered ERR_BUSY at once */
 #define SHARE_LOOPS_MAX  256u
 #define SHARE_T_MAX_MS   INT64_C(4102444800000) /* 2100: no sample is later, whatever clocks say */
+#define SHARE_T_MIN_MS   INT64_C(946684800000) /* 2000: an earlier one says nothing about the clock */
 #define SHARE_BURST_S    10u /* seconds of opts.new_series_per_s that may come at once */
 
 struct alias;

@@ -18,6 +18,13 @@ int main(void)
 	while (clock_real_mono_ns() == r)
 		;
 	tap_ok(clock_mono_ns() - m == 5000000000u, "the real one goes on, the faked ones stand");
+	clock_fake_step_wall(-6000);
+	TAP_OK(clock_wall_ms() == 0 && clock_mono_ns() - m == 5000000000u);
+	int64_t wall;
+	uint64_t mono;
+	clock_both(&wall, &mono);
+	tap_ok(wall == 0 && mono == clock_mono_ns(),
+	    "the wall clock steps alone; both are read at once");
 	clock_fake(-5);
 	tap_is_i64(clock_wall_ms(), -5, "time before the epoch is a time");
 	return tap_done();

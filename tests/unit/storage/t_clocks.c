@@ -278,6 +278,28 @@ static void old_log(void)
 	}
 }
 
+/* What cannot be a time of today's samples is neither taken nor believed. */
+static void nonsense(void)
+{
+	static const int64_t times[] = { INT64_MIN, -1, 0, 1, SHARE_T_MAX_MS + 1, INT64_MAX };
+	if (!begin(2))
+		return;
+	unsigned taken = 0, moved = 0;
+	for (unsigned i = 0; i < COUNT_OF(times); i++) {
+		taken += takes(times[i]);
+		moved += state() != CLOCKWATCH_OPEN;
+	}
+	tap_ok(!taken && !moved, "a store without samples, nonsense: refused, the clock stands");
+	clock_fake_step_wall(2 * HR);
+	TAP_OK(state() == CLOCKWATCH_DOUBT);
+	storetest_advance(&s, 1);
+	for (unsigned i = 0; i < COUNT_OF(times); i++)
+		taken += takes(times[i]);
+	tap_ok(!taken && state() == CLOCKWATCH_DOUBT, "in doubt: refused too");
+	TAP_OK(put(true, clock_wall_ms()).stored == 1 && !storetest_flush(&s));
+	end();
+}
+
 /* ---- times that a wrong clock let in ---- */
 
 static void bounded(void)
@@ -461,6 +483,7 @@ int main(void)
 	lists_are_lost();
 	one_request();
 	old_log();
+	nonsense();
 	bounded();
 	ahead_deletes_nothing();
 	definitions_stay();
