@@ -13,7 +13,8 @@
  *        > DROPPING  head_frozen_drop() in slices, defs_from = round_next_id, shard_complete()
  *        tells the log
  *        > EVICTING  series idle for long leave memory, in slices > IDLE
- *   A failure before SWITCHING: head_thaw() in slices > IDLE, tried again later. A failure in SWITCHING: the state on disk is unknown, frozen stays until a later switch succeeds.
+ *   A failure before SWITCHING: head_thaw() in slices > IDLE, tried again later. A failure in SWITCHING: the state on disk is unknown, frozen stays until a later switch succeeds:
+ *        > UNSWITCHED until it is tried again > SWITCHING
  * Definitions: an id >= defs_from stands in no file yet; a series of this head whose id is below it may be dropped when SERIES_COMMITTED, idle and without samples.
  *
  * Series leave memory by shard_evict() only: cursors that chose one and have not read it yet are told
@@ -58,6 +59,7 @@ enum shard_round {
 	SHARD_FREEZING,
 	SHARD_WRITING,
 	SHARD_SWITCHING,
+	SHARD_UNSWITCHED,
 	SHARD_DROPPING,
 	SHARD_EVICTING,
 	SHARD_THAWING
@@ -97,6 +99,7 @@ struct shard {
 	size_t lost_count;
 	uint32_t defs_from;
 	struct removals removals; /* files on their way out */
+	uint32_t cursors;  /* open, or closed while a worker reads for them: they hold pins */
 	bool switching; /* one FILES switch at a time: rounds, merges and retention take turns */
 	bool unknown;   /* which list is on disk: the last switch failed, see files.h (1) */
 	unsigned merge_serial; /* of the name given last */

@@ -295,7 +295,8 @@ static void close_look(void *arg)
 	struct closing *c = arg;
 	c->idle = !c->open && !c->share->open && !c->share->stocking;
 	for (unsigned k = 0; k < c->share->shards_count; k++)
-		c->idle = c->idle && removal_settled(c->share->shards[k]);
+		c->idle = c->idle && removal_settled(c->share->shards[k]) &&
+		    !c->share->shards[k]->cursors;
 	if (!c->share->index)
 		c->idle = c->idle && !c->st->space_busy && !c->st->reserve_busy &&
 		    !c->st->catalog_busy && !keeper_busy(c->st->keeper);

@@ -56,7 +56,10 @@ void store_opts_default(struct store_opts *o);
 struct store;
 /* Locks the directory (ERR_LOCKED names the owner's pid), recovers, commits again what was not known synced, then is ready. */
 MUST_CHECK enum err store_open(const struct store_opts *o, struct store **out, struct errbuf *eb);
-/* Stops accepting, finishes what is under way, syncs. No request may be in flight. */
+/*
+ * Stops accepting, finishes what is under way, syncs. No request may be in flight and no cursor
+ * open; reads of cursors that were closed in a wait are waited for.
+ */
 void store_close(struct store *st);
 struct sink *store_sink(struct store *st);
 struct source *store_source(struct store *st);

@@ -42,6 +42,8 @@ static void wake(struct select *s)
 
 static void destroy(struct select *s)
 {
+	CHECK(s->shard->cursors > 0);
+	s->shard->cursors--; /* store_close waits for this */
 	idchain_close(&s->chain);
 	unitread_release(&s->units);
 	series_col_release(&s->acc);
@@ -300,6 +302,7 @@ enum err select_open(struct shard *sh, const struct source_query *q, struct sour
 	s->base.ops = &select_ops;
 	errbuf_init(&s->base.eb);
 	s->shard = sh;
+	sh->cursors++;
 	s->query = q;
 	textset_init(&s->texts);
 	unitread_init(&s->units, sh, q->t_min_ms, q->t_max_ms, loaded);

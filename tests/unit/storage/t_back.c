@@ -1,5 +1,7 @@
 /* Rounds, merges, retention, returning series and restarts against a plain model. */
 #include <math.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,6 +205,97 @@ static void series_during_rounds(void)
 	free(dir);
 }
 
+/* ---- the end waits for reads that were given up ---- */
+
+/* The next read that has to wait for the disk waits until it is let go. */
+static struct {
+	bool armed, let_go;
+	sem_t entered, go;
+} held;
+
+static enum err held_read(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
+{
+	if (nowait && __atomic_load_n(&held.armed, __ATOMIC_ACQUIRE))
+		return ERR_AGAIN;
+	if (!nowait && __atomic_exchange_n(&held.armed, false, __ATOMIC_ACQ_REL)) {
+		sem_post(&held.entered);
+		while (sem_wait(&held.go)) {
+		}
+	}
+	return fsio_real.read_at(f, data, len, off, nowait);
+}
+
+struct given_up {
+	struct source *source;
+	struct source_query query;
+	struct source_cursor *cursor;
+};
+
+static void no_wake(void *arg)
+{
+	(void)arg;
+}
+
+static void begin_to_read(void *arg)
+{
+	struct given_up *g = arg;
+	struct source_item it;
+	enum source_state st = SOURCE_WAIT;
+	if (g->source->ops->open(g->source, 0, &g->query, &g->cursor))
+		return;
+	for (unsigned i = 0; i < 10 && st == SOURCE_WAIT; i++)
+		st = g->cursor->ops->next(g->cursor, &it);
+}
+
+static void give_up(void *arg)
+{
+	struct given_up *g = arg;
+	g->cursor->ops->close(g->cursor);
+}
+
+static void *let_go_later(void *arg)
+{
+	usleep(200000);
+	__atomic_store_n(&held.let_go, true, __ATOMIC_RELEASE);
+	sem_post(&held.go);
+	return arg;
+}
+
+static void end_under_a_read(void)
+{
+	char *dir = testlib_tmpdir("back");
+	struct storetest s;
+	pthread_t other;
+	struct fsio_ops ops = fsio_real;
+	ops.read_at = held_read;
+	fsio_hook(&ops);
+	sem_init(&held.entered, 0, 0);
+	sem_init(&held.go, 0, 0);
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	if (!tap_ok(!storetest_open(&s, 1), "opens"))
+		return;
+	struct storetest_row row = { .labels = names[0], .t_ms = base_ms, .v = 1 };
+	storetest_write(&s, 0, &row, 1);
+	tap_ok(!storetest_flush(&s), "a row stands in a file");
+	struct given_up g = { .source = store_source(s.store),
+		.query = { .t_min_ms = base_ms, .t_max_ms = base_ms, .wake = no_wake } };
+	__atomic_store_n(&held.armed, true, __ATOMIC_RELEASE);
+	testteam_run(&s.tt, 0, begin_to_read, &g);
+	while (sem_wait(&held.entered)) {
+	}
+	testteam_run(&s.tt, 0, give_up, &g);
+	CHECK(!pthread_create(&other, NULL, let_go_later, NULL));
+	store_close(s.store);
+	tap_ok(__atomic_load_n(&held.let_go, __ATOMIC_ACQUIRE),
+	    "a store ends when the read of a closed cursor has come back");
+	pthread_join(other, NULL);
+	testteam_stop(&s.tt);
+	fsio_hook(NULL);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 int main(void)
 {
 	arena_init(&arena, 1 << 16);
@@ -218,6 +311,7 @@ int main(void)
 	random_history(2, 2);
 	random_history(3, 3);
 	series_during_rounds();
+	end_under_a_read();
 	arena_release(&arena);
 	return tap_done();
 }
