@@ -125,7 +125,7 @@ static void end(struct loop_deferred *d)
 /* A round stuck in a switch that fails stays in the log: nothing is lost by ending. */
 static void give_up_switch(struct back *b)
 {
-	if (b->shard->round == SHARD_SWITCHING && !b->shard->switching && list_empty(&b->switches))
+	if (b->shard->round == SHARD_UNSWITCHED)
 		round_abandon(b);
 }
 
@@ -216,7 +216,7 @@ static void back_round(struct shard *sh, bool force, void (*done)(void *arg, enu
 	wait_for(&b->round_waiters, done, arg);
 	b->round_wanted = true;
 	if (force)
-		b->round_not_before_ns = sh->round == SHARD_SWITCHING ? b->round_not_before_ns : 0;
+		b->round_not_before_ns = 0;
 	round_poke(b);
 }
 

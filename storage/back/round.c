@@ -4,6 +4,7 @@
  *   FREEZING   slices: head_freeze; then the frozen runs and the new definitions are listed
  *   WRITING    worker: one file per range, definitions into the first; each is synced and opened
  *   SWITCHING  FILES gets them, complete_to and next_id
+ *   UNSWITCHED that has failed and is tried again
  *   DROPPING   slices: frozen goes, the log is told, series idle for long leave memory
  *   THAWING    slices: writing failed, frozen goes back into live
  *
@@ -452,6 +453,7 @@ static void switched(struct back_switch *s, enum err err)
 	struct shard *sh = w->shard;
 	struct back *b = w->back;
 	if (err) { /* the files are written: frozen stays, the switch is tried again */
+		sh->round = SHARD_UNSWITCHED;
 		b->round_not_before_ns = back_retry_ns(b);
 		back_tell(&b->round_running, err);
 		return;
@@ -465,6 +467,15 @@ static void switched(struct back_switch *s, enum err err)
 	round_work_free(w);
 	b->round = NULL;
 	slices_start(b);
+}
+
+/* To FILES, with the list of now; again when it has failed before. */
+static void switch_try(struct round_work *w)
+{
+	w->back->round_not_before_ns = 0;
+	w->shard->round = SHARD_SWITCHING;
+	w->sw = (struct back_switch){ .change = change_files, .done = switched };
+	back_switch(w->shard, &w->sw);
 }
 
 static void wrote(struct work_task *t)
@@ -487,9 +498,7 @@ static void wrote(struct work_task *t)
 		slices_start(b);
 		return;
 	}
-	w->shard->round = SHARD_SWITCHING;
-	w->sw = (struct back_switch){ .change = change_files, .done = switched };
-	back_switch(w->shard, &w->sw);
+	switch_try(w);
 }
 
 static void evict_begin(struct back *b)
@@ -553,6 +562,7 @@ static bool step(struct back *b)
 	case SHARD_IDLE:
 	case SHARD_WRITING:
 	case SHARD_SWITCHING:
+	case SHARD_UNSWITCHED:
 		break;
 	}
 	CHECK(!"no slices in this state");
@@ -576,23 +586,14 @@ enum job_state round_slice(struct job *j)
 	return b->slices_live ? JOB_YIELD : JOB_DONE;
 }
 
-/* Switching failed before: once more with the list of now. */
-static void retry_switch(struct back *b)
-{
-	struct round_work *w = b->round;
-	b->round_not_before_ns = 0;
-	w->sw = (struct back_switch){ .change = change_files, .done = switched };
-	back_switch(w->shard, &w->sw);
-}
-
 void round_poke(struct back *b)
 {
 	struct shard *sh = b->shard;
 	uint64_t now = back_now_ns(b);
 	if (b->round_not_before_ns && now < b->round_not_before_ns)
 		return;
-	if (sh->round == SHARD_SWITCHING && b->round_not_before_ns) {
-		retry_switch(b);
+	if (sh->round == SHARD_UNSWITCHED) {
+		switch_try(b->round);
 		return;
 	}
 	if (round_busy(b) || b->closing)
@@ -609,6 +610,7 @@ void round_poke(struct back *b)
 void round_abandon(struct back *b)
 {
 	struct round_work *w = b->round;
+	CHECK(b->shard->round == SHARD_UNSWITCHED);
 	outs_remove(w); /* stays, while a list on disk may name it */
 	round_work_free(w);
 	b->round = NULL;
