@@ -24,6 +24,11 @@ struct name {
 	uint32_t len;
 	uint64_t values, bytes;
 };
+enum count_at {
+	COUNT_NEXT,   /* before the next shard */
+	COUNT_SERIES, /* slots below slots_end */
+	COUNT_NAMES,  /* the values of here[here_at...] */
+};
 struct count { /* what one loop found */
 	struct mbox_msg msg;
 	struct store_stats_req *req;
@@ -42,9 +47,10 @@ struct count { /* what one loop found */
 	struct work_task task; /* of the first one home: puts all together */
 	struct count *next;    /* others that are home */
 	/* where it is */
-	const struct shard *at; /* NULL = before the next shard */
-	uint32_t slot;
-	uint32_t *here; /* names of this shard */
+	enum count_at at;
+	const struct shard *in;
+	uint32_t slot, slots_end; /* those there were at the beginning */
+	uint32_t *here;           /* names of this shard */
 	uint32_t here_count, here_cap, here_at, name;
 	size_t from; /* values of the name done */
 };
@@ -159,10 +165,12 @@ static void bounds_add(struct count *c, int64_t lo, int64_t hi)
 
 static void shard_begin(struct count *c, const struct shard *sh)
 {
-	c->at = sh;
+	c->at = COUNT_SERIES;
+	c->in = sh;
 	c->series += sh->head.series_count;
 	c->chunks += sh->head.stats.packs;
 	c->slot = 0;
+	c->slots_end = sh->head.slots_count;
 	c->here_count = 0;
 	c->here_at = 0;
 	c->from = 0;
@@ -174,11 +182,10 @@ static void shard_begin(struct count *c, const struct shard *sh)
 	postings_names(head_postings(&sh->head), on_name, c);
 }
 
-/* Some work on the shard: false when it is counted. */
-static bool shard_step(struct count *c)
+static void series_step(struct count *c)
 {
-	const struct head *h = &c->at->head;
-	for (unsigned n = 0; n < STEP_SLOTS && c->slot < h->slots_count; n++) {
+	const struct head *h = &c->in->head;
+	for (unsigned n = 0; n < STEP_SLOTS && c->slot < c->slots_end; n++) {
 		const struct series *s = head_at(h, c->slot++);
 		int64_t lo, hi;
 		if (!(s->flags & SERIES_USED))
@@ -187,20 +194,25 @@ static bool shard_step(struct count *c)
 		if (series_bounds(s, &lo, &hi))
 			bounds_add(c, lo, hi);
 	}
-	if (c->slot < h->slots_count)
-		return true;
-	if (c->here_at == c->here_count)
-		return false;
+	if (c->slot == c->slots_end)
+		c->at = COUNT_NAMES;
+}
+
+static void names_step(struct count *c)
+{
+	if (c->here_at == c->here_count) {
+		c->at = COUNT_NEXT;
+		return;
+	}
 	c->name = c->here[c->here_at];
 	const struct name *n = &c->names[c->name];
 	size_t got = postings_values_part(
-	    head_postings(h), n->text, n->len, c->from, STEP_VALUES, on_value, c);
+	    head_postings(&c->in->head), n->text, n->len, c->from, STEP_VALUES, on_value, c);
 	c->from += got;
 	if (got < STEP_VALUES) {
 		c->here_at++;
 		c->from = 0;
 	}
-	return true;
 }
 
 static void count_leave(struct loop_deferred *d)
@@ -210,20 +222,35 @@ static void count_leave(struct loop_deferred *d)
 	loop_send(c->req->_from, &c->msg);
 }
 
+/* True when all shards are counted. */
+static bool count_step(struct count *c)
+{
+	switch (c->at) {
+	case COUNT_NEXT:
+		if (c->shard == c->share->shards_count)
+			return true;
+		shard_begin(c, c->share->shards[c->shard++]);
+		break;
+	case COUNT_SERIES:
+		series_step(c);
+		break;
+	case COUNT_NAMES:
+		names_step(c);
+		break;
+	}
+	return false;
+}
+
 static enum job_state count_run(struct job *j)
 {
 	struct count *c = CONTAINER_OF(j, struct count, job);
 	do {
-		if (c->at && shard_step(c))
-			continue;
-		c->at = NULL;
-		if (c->shard == c->share->shards_count) {
+		if (count_step(c)) {
 			/* At the end of the turn: the loop still has the job in its hands. */
 			c->deferred.fn = count_leave;
 			loop_defer(c->share->loop, &c->deferred);
 			return JOB_DONE;
 		}
-		shard_begin(c, c->share->shards[c->shard++]);
 	} while (!job_should_yield());
 	return JOB_YIELD;
 }
