@@ -29,7 +29,9 @@ void drain_connections(struct srv *srv, struct api *api)
 	srv_stop_accepting(srv);
 	api_stopping(api);
 	srv_drain(srv);
-	if (wait_until_empty(srv, srv_connections, until_ns))
+	/* A request may outlive its connection. */
+	if (wait_until_empty(srv, srv_connections, until_ns) &&
+	    wait_until_empty(srv, srv_requests, until_ns))
 		return;
 	LOG_WARN(
 	    "drain_cut", "connections=%zu requests=%zu", srv_connections(srv), srv_requests(srv));

@@ -142,6 +142,28 @@ static void on_hang(struct req *r)
 	r->on_done = hang_done;
 }
 
+/* Answers when the test says so, whether the client is still there or not. */
+static bool held_back;
+struct held {
+	struct loop_deferred d;
+	struct req *r;
+};
+static void held_look(struct loop_deferred *d)
+{
+	struct held *h = CONTAINER_OF(d, struct held, d);
+	if (__atomic_load_n(&held_back, __ATOMIC_ACQUIRE))
+		loop_defer(h->r->loop, d);
+	else
+		req_reply_text(h->r, 200, "at last\n");
+}
+static void on_hold(struct req *r)
+{
+	struct held *h = arena_alloc(&r->arena, sizeof *h);
+	SEEN(r).hang_begun++;
+	*h = (struct held){ .d.fn = held_look, .r = r };
+	loop_defer(r->loop, &h->d);
+}
+
 static void on_param(struct req *r)
 {
 	req_reply_text(r, 200, "%s|%s|%s", r->param, r->path, r->query);
@@ -169,6 +191,7 @@ static const struct route test_rows[] = {
 	{ .methods = REQ_GET, .path = "/stream", .handler = on_stream },
 	{ .methods = REQ_GET | REQ_HEAD, .path = "/big", .handler = on_big },
 	{ .methods = REQ_GET | REQ_POST, .path = "/hang", .handler = on_hang, .body_max = 100 },
+	{ .methods = REQ_GET, .path = "/hold", .handler = on_hold },
 	{ .methods = REQ_GET, .path = "/label/<name>/values", .handler = on_param },
 	{ .methods = REQ_POST,
 	    .path = "/proto",

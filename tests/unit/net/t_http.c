@@ -4,10 +4,13 @@
  */
 #include <dirent.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <zlib.h>
 
+#include "net/api/api.h"
+#include "net/daemon/drain.h"
 #include "tests/lib/httpcli.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testteam.h"
@@ -720,6 +723,41 @@ static void draining(void)
 	tap_ok(quiet(0, 0), "then nothing is left");
 }
 
+static void *let_go_later(void *arg)
+{
+	usleep(200000);
+	__atomic_store_n(&held_back, false, __ATOMIC_RELEASE);
+	return arg;
+}
+
+/* A connection may be gone while a handler still works on its request, below it the store. */
+static void draining_the_left_behind(void)
+{
+	struct api_opts ao = { .team = tt.team, .pool = tt.pool };
+	struct linger reset = { .l_onoff = 1 };
+	struct api *api;
+	pthread_t other;
+	if (api_create(&ao, &api))
+		exit(99);
+	__atomic_store_n(&held_back, true, __ATOMIC_RELEASE);
+	int fd = httpcli_dial(address);
+	httpcli_puts(fd, GET("/hold", ""));
+	for (unsigned i = 0; i < 5000 && !srv_requests(srv); i++)
+		usleep(1000);
+	usleep(20000);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	close(fd);
+	for (unsigned i = 0; i < 5000 && srv_connections(srv); i++)
+		usleep(1000);
+	tap_is_u64(srv_requests(srv), 1, "a request is left behind by its connection");
+	CHECK(!pthread_create(&other, NULL, let_go_later, NULL));
+	drain_connections(srv, api);
+	tap_is_u64(srv_requests(srv), 0, "a drain ends when requests have ended, too");
+	pthread_join(other, NULL);
+	tap_ok(quiet(0, 0), "(quiet)");
+	api_free(api);
+}
+
 /* A bare root without /etc/hosts asks a name server for it, in vain. */
 static bool has_localhost(void)
 {
@@ -806,5 +844,8 @@ int main(int argc, char **argv)
 	draining();
 	stop();
 	crowd();
+	serve(2, "127.0.0.1:0", 0);
+	draining_the_left_behind();
+	stop();
 	return tap_done();
 }
