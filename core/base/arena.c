@@ -78,8 +78,9 @@ size_t arena_used(const struct arena *a)
 /* False: too large for any memory, or over the budget with more_bytes. */
 static bool fits(struct arena *a, size_t more_bytes)
 {
-	if (!a->_limit_bytes || (a->_used_bytes + more_bytes >= more_bytes &&
-	                            a->_used_bytes + more_bytes <= a->_limit_bytes))
+	if (!a->_limit_bytes ||
+	    (a->_used_bytes + more_bytes >= more_bytes &&
+	        a->_used_bytes + more_bytes <= a->_limit_bytes))
 		return true;
 	a->_over = true;
 	return false;

@@ -237,7 +237,8 @@ static void write_end(struct write *w)
 {
 	struct api_loop *l = api_loop_of(w->req);
 	metric_observe_ns(M_WRITE_SECONDS, loop_now_ns(w->req->loop) - w->req->start_ns);
-	if (l->spare_count >= pool_keep(SPARE_MAX) || w->decoded_cap > API_LOOP_DECODED_BYTES + SNAPZ_SLOP ||
+	if (l->spare_count >= pool_keep(SPARE_MAX) ||
+	    w->decoded_cap > API_LOOP_DECODED_BYTES + SNAPZ_SLOP ||
 	    w->batch.rows_cap > SPARE_ROWS_MAX) {
 		write_free(w);
 		return;
