@@ -456,6 +456,7 @@ static void switched(struct back_switch *s, enum err err)
 		sh->round = SHARD_UNSWITCHED;
 		b->round_not_before_ns = back_retry_ns(b);
 		back_tell(&b->round_running, err);
+		back_tell(&b->round_waiters, err); /* the next round has to wait for this switch */
 		return;
 	}
 	take_files(w);

@@ -8,6 +8,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/storetest.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
@@ -205,6 +206,50 @@ static void series_during_rounds(void)
 	free(dir);
 }
 
+/*
+ * A round whose switch fails keeps what it froze until a switch succeeds, and the store may end in
+ * between: then the log has it.
+ */
+static void switches_fail(void)
+{
+	char *dir = testlib_tmpdir("back");
+	struct storetest s;
+	fault_start(NULL);
+	storetest_init(&s, dir);
+	s.opts.shards = 2;
+	s.opts.retry_ms = 20;
+	model_clear();
+	if (!tap_ok(!storetest_open(&s, 2), "opens"))
+		return;
+	unsigned slot = 0, bad = 0, failed = 0, retried = 0;
+	for (; slot < 40; slot++) {
+		bool fails = slot % 4 < 2;
+		fault_set(FAULT_RENAME, "FILES", 1, fails ? UINT64_MAX : 0, ERR_IO);
+		bad += write_round(&s, slot, 2, true);
+		failed += fails && storetest_flush(&s);
+		bad += write_round(&s, slot, 2, true);
+		if (slot % 4 == 1)
+			usleep(50000);
+		retried += !fails && !storetest_flush(&s);
+		if (slot % 7 == 0)
+			same(&s, 0, SLOTS, "while switches fail");
+	}
+	tap_ok(!bad && failed == 20 && retried == 20,
+	    "%u of 20 flushes fail, %u of 20 succeed, %u requests are not taken", failed, retried,
+	    bad);
+	same(&s, 0, SLOTS, "at the end");
+	fault_set(FAULT_RENAME, "FILES", 1, UINT64_MAX, ERR_IO);
+	bad = write_round(&s, slot, 2, true);
+	tap_ok(!bad && storetest_flush(&s), "the last switch fails");
+	storetest_close(&s);
+	fault_stop();
+	tap_ok(!storetest_open(&s, 1), "opens again");
+	same(&s, 0, SLOTS, "after a switch that did not come");
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 /* ---- the end waits for reads that were given up ---- */
 
 /* The next read that has to wait for the disk waits until it is let go. */
@@ -311,6 +356,7 @@ int main(void)
 	random_history(2, 2);
 	random_history(3, 3);
 	series_during_rounds();
+	switches_fail();
 	end_under_a_read();
 	arena_release(&arena);
 	return tap_done();
