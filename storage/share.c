@@ -616,12 +616,12 @@ static void stock_up(struct share *sh)
 static void slice_run(struct slice *sl)
 {
 	struct share *sh = sl->at;
-	stock_up(sh);
 	enum err e = share_accepts(sh, &sl->retry_after_s);
 	if (e) {
 		slice_settle(sl, e);
 		return;
 	}
+	stock_up(sh); /* never while the store ends: it has looked whether a worker is busy with it */
 	struct apply_odds odds = { 0 };
 	arena_reset(&sh->scratch, SCRATCH_KEEP);
 	if (sl->rows_count)
