@@ -36,11 +36,11 @@ struct store_opts {
 	int64_t future_ms;        /* 10 min */
 	uint64_t series_max;      /* all tenants; 0 = head budget / 1 KiB */
 	uint64_t new_series_per_s; /* per loop; 0 = 20,000 default, burst 200,000; UINT64_MAX = no limit */
-	uint64_t min_free_bytes;    /* 0 = max(1 GiB, 3 %) */
-	int64_t round_every_ms;     /* 10 min */
-	int64_t retry_ms;           /* after a failed round, switch, merge or feed; 0 = 5 s */
-	int64_t seal_every_ms;      /* between looks at what can be merged; 0 = 1 min */
-	int64_t evict_idle_ms;      /* a series so much older than its tenant's newest sample may leave
+	uint64_t min_free_bytes; /* 0 = max(1 GiB, 3 %) */
+	int64_t round_every_ms;  /* 10 min */
+	int64_t retry_ms;        /* after a failed round, switch, merge or feed; 0 = 5 s */
+	int64_t seal_every_ms;   /* between looks at what can be merged; 0 = 1 min */
+	int64_t evict_idle_ms;   /* a series so much older than its tenant's newest sample may leave
 	                               memory; 0 = 70 min */
 	uint64_t log_share_bytes;   /* rounds start when the log holds more; 0 = 512 MiB */
 	uint64_t log_segment_bytes; /* 0 = 64 MiB; smaller for tests and small disks */
