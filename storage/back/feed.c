@@ -126,6 +126,11 @@ void feed_drop_all(struct back *b)
 		item_free(CONTAINER_OF(l, struct feed_item, link));
 }
 
+bool feed_is_behind(const struct back *b)
+{
+	return !list_empty(&b->feed) && b->feed.next != b->feed.prev;
+}
+
 /* Series of the head that the catalog has. */
 static uint64_t known_active(const struct back *b)
 {
@@ -141,7 +146,8 @@ static uint64_t known_active(const struct back *b)
 static void count_inactive(struct back *b, uint64_t in_catalog)
 {
 	uint64_t active = known_active(b);
-	b->inactive = in_catalog > active ? in_catalog - active : 0;
+	/* More active ones than there are cannot be: rather ask the catalog too often. */
+	b->inactive = in_catalog >= active ? in_catalog - active : 1;
 }
 
 void feed_open(struct back *b)

@@ -18,6 +18,9 @@ void feed_item_defs(struct feed_item *it, struct catalog_def *take_defs, size_t 
 
 void feed_open(struct back *b);
 void feed_drop_all(struct back *b);
+/* Does an earlier round than the last one still wait? Then the catalog does not know yet in which
+ * ranges series have samples that were silent in the last one. */
+bool feed_is_behind(const struct back *b);
 /* Retention has taken files: the catalog forgets what is in no range any more. */
 void feed_retire(struct back *b, int64_t keep_from_ms);
 

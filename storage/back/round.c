@@ -527,6 +527,8 @@ static bool evict_some(struct back *b)
 {
 	struct shard *sh = b->shard;
 	struct head *h = &sh->head;
+	if (feed_is_behind(b)) /* readers would not find what left: next time */
+		return true;
 	for (unsigned n = 0; n < 4 * ROUND_SLICE_SERIES && b->evict_slot < b->evict_end; n++) {
 		uint32_t slot = b->evict_slot++;
 		const struct series *s = head_at(h, slot);
