@@ -519,6 +519,32 @@ static void undefined_shard(struct shard *sh, struct undefined *u)
 	mem_free(ids);
 }
 
+/* Newest first: what a log remembers was there lately. */
+static bool in_files(const struct shard *sh, uint32_t id)
+{
+	for (struct list_link *l = sh->files.prev; l != &sh->files; l = l->prev)
+		if (cfile_has(CONTAINER_OF(l, struct shard_file, link)->cfile, id))
+			return true;
+	return false;
+}
+
+/*
+ * The log may still define a series whose files retention has taken, definition and all. No file
+ * would define it again, as its id is not new, and its next rows would be nobody's after the log
+ * has gone on: it leaves, and comes back under a new id.
+ */
+static void forget_retired(struct shard *sh)
+{
+	struct head *h = &sh->head;
+	for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+		const struct series *s = head_at(h, slot);
+		if (!(s->flags & SERIES_USED) || s->id >= sh->list.next_id || series_has_live(s) ||
+		    in_files(sh, s->id))
+			continue;
+		head_drop(h, slot, label_fingerprint(series_labels(s), s->tenant, sh->seed).lo);
+	}
+}
+
 static void finish_on_loop(void *arg)
 {
 	struct undefined *u = arg;
@@ -526,6 +552,7 @@ static void finish_on_loop(void *arg)
 	for (unsigned k = 0; k < share->shards_count; k++) {
 		struct shard *sh = share->shards[k];
 		undefined_shard(sh, u);
+		forget_retired(sh);
 		if (sh->void_number > sh->number)
 			sh->number = sh->void_number;
 		if (sh->list.next_number > sh->number + 1)

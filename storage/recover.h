@@ -4,6 +4,7 @@
  *   1  per shard: FILES (or FILES.prev), written again before anything is removed, its files opened, unnamed ones removed or set aside
  *   2  the log is read by the calling thread; payloads go in pieces to all loops, which apply their shards' groups side by side; RECOVER_FLIGHT_BYTES bound what is under way
  *   3  ids that only rows spoke of get their definitions from the files' label blocks; what is defined nowhere is dropped and counted
+ *      series that only the log still defines, without a sample in memory or in a file, are forgotten
  *   4  next numbers and ids are above everything seen
  * Afterwards walog_create commits again what was not known synced. Nothing here changes the log: a second recovery finds the same (11).
  *
