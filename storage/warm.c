@@ -14,7 +14,8 @@ struct warm {
 	struct store *st;
 	struct share *share;
 	uint64_t series;
-	int64_t since_ms;
+	int64_t since_ms; /* files with newer samples: their series come back */
+	int64_t over_ms;  /* older files, down to here: only those that an older id stands in for */
 };
 
 /* Ids with samples in the file that memory does not have. */
@@ -35,7 +36,9 @@ static uint32_t *ids_of_file(const struct shard *sh, const struct cfile *f, size
 	return ids;
 }
 
-static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size_t count)
+/* over: only in place of older ids. */
+static void warm_ids(
+    struct warm *w, struct shard *sh, const uint32_t *ids, size_t count, bool over)
 {
 	struct arena a;
 	struct errbuf eb;
@@ -50,9 +53,10 @@ static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size
 	for (size_t i = 0; i < count && !e; i++) {
 		if (!ls[i].len)
 			continue;
-		/* A younger id with the same labels goes on; this one's samples are in files. */
-		if (head_find(&sh->head, label_fingerprint(ls[i], tenants[i], sh->seed).lo,
-		        tenants[i], ls[i]) != SERIES_NONE)
+		/* Of equal labels the highest id goes on; the samples of the others are in files. */
+		uint32_t slot = head_find(&sh->head,
+		    label_fingerprint(ls[i], tenants[i], sh->seed).lo, tenants[i], ls[i]);
+		if (slot == SERIES_NONE ? over : head_at(&sh->head, slot)->id > ids[i])
 			continue;
 		apply_define(sh, ids[i], tenants[i], ls[i]);
 		struct series *s = head_by_id(&sh->head, ids[i]);
@@ -64,24 +68,31 @@ static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size
 	arena_release(&a);
 }
 
-static void warm_shard(struct warm *w, struct shard *sh)
+/* Files whose newest sample lies in [from, to). */
+static void warm_files(struct warm *w, struct shard *sh, int64_t from_ms, int64_t to_ms, bool over)
 {
-	/* Newest files first: of two ids with the same labels the younger one is met first. */
+	/* Newest files first: of two ids with the same labels the younger one is mostly met first. */
 	for (struct list_link *l = sh->files.prev; l != &sh->files; l = l->prev) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
 		if (store_is_stopped(w->st)) /* what is not loaded is found in the catalog */
 			return;
-		if (!f->entry.samples || f->entry.t_max_ms < w->since_ms)
+		if (!f->entry.samples || f->entry.t_max_ms < from_ms || f->entry.t_max_ms >= to_ms)
 			continue;
 		size_t count;
 		uint32_t *ids = ids_of_file(sh, f->cfile, &count);
 		for (size_t at = count; at > 0;) { /* highest ids first, see above */
 			size_t n = at < WARM_SET ? at : WARM_SET;
 			at -= n;
-			warm_ids(w, sh, ids + at, n);
+			warm_ids(w, sh, ids + at, n, over);
 		}
 		mem_free(ids);
 	}
+}
+
+static void warm_shard(struct warm *w, struct shard *sh)
+{
+	warm_files(w, sh, w->since_ms, INT64_MAX, false);
+	warm_files(w, sh, w->over_ms, w->since_ms, true);
 }
 
 static void warm_on_loop(void *arg)
@@ -107,9 +118,11 @@ void warm_series(struct store *st)
 		newest = newest_bounded(newest, num_sat_add(now.wall_ms, st->opts.future_ms));
 	struct warm *w = mem_zalloc(st->loops * sizeof *w);
 	for (unsigned i = 0; i < st->loops; i++)
-		w[i] = (struct warm){
-			.st = st, .share = st->shares[i], .since_ms = num_sat_sub(newest, WARM_MS)
-		};
+		w[i] = (struct warm){ .st = st,
+			.share = st->shares[i],
+			.since_ms = num_sat_sub(newest, WARM_MS),
+			/* what lies before has no sample at a time that may still be written to */
+			.over_ms = num_sat_sub(newest, st->opts.ooo_window_ms) };
 	recover_on_all(st, warm_on_loop, w, sizeof *w);
 	for (unsigned i = 0; i < st->loops; i++)
 		series += w[i].series;
