@@ -1,0 +1,493 @@
+/*
+ * Series that leave memory and come back under new ids, each case by itself (t_ids mixes them all).
+ * Every read is told that it must wait, as on file systems that cannot tell what is in memory.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "storage/back/back.h"
+#include "storage/store_priv.h"
+#include "tests/lib/storetest.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+
+#define MANY     700u /* more than a unit has room for */
+#define MINUTE   INT64_C(60000)
+#define T0       (INT64_C(1700000000000) / SAMPLE_RANGE_MS * SAMPLE_RANGE_MS)
+#define ANSWER_S 20u
+
+static struct arena arena;
+static struct labels names[MANY], awake;
+static struct storetest st;
+static char *dir;
+static int64_t at_min; /* the clock, in minutes after T0 */
+static bool all_well;  /* writes and flushes of this case */
+
+static enum err blind_read(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
+{
+	return nowait ? ERR_AGAIN : fsio_real.read_at(f, data, len, off, nowait);
+}
+
+/* ---- the store and its time ---- */
+
+static void begin(int64_t retention_min, int64_t window_min)
+{
+	dir = testlib_tmpdir("returns");
+	/* at the beginning of a range of files */
+	clock_fake_advance(SAMPLE_RANGE_MS - (clock_wall_ms() - T0) % SAMPLE_RANGE_MS);
+	at_min = (clock_wall_ms() - T0) / MINUTE;
+	storetest_init(&st, dir);
+	st.opts.shards = 1;
+	st.opts.round_every_ms = 24 * 60 * MINUTE;
+	st.opts.retention_ms = retention_min * MINUTE;
+	st.opts.ooo_window_ms = window_min * MINUTE;
+	st.opts.log_segment_bytes = 256 << 10;
+	all_well = !storetest_open(&st, 1);
+}
+
+static void restart(void)
+{
+	storetest_close(&st);
+	all_well &= !storetest_open(&st, 1);
+}
+
+static void end(void)
+{
+	storetest_close(&st);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+static void pass(int64_t minutes)
+{
+	storetest_advance(&st, minutes * MINUTE);
+	at_min += minutes;
+}
+
+static void put(unsigned count, int64_t minute, double v)
+{
+	static struct storetest_row rows[MANY];
+	for (unsigned i = 0; i < count; i++)
+		rows[i] =
+		    (struct storetest_row){ .labels = names[i], .t_ms = T0 + minute * MINUTE, .v = v };
+	struct storetest_verdict got = storetest_write(&st, 0, rows, count);
+	all_well &= !got.err && !got.refused;
+}
+
+static void put_awake(void)
+{
+	struct storetest_row row = { .labels = awake, .t_ms = T0 + at_min * MINUTE, .v = 1 };
+	struct storetest_verdict got = storetest_write(&st, 0, &row, 1);
+	all_well &= !got.err && !got.refused;
+}
+
+static void flush(void);
+
+/* The log goes on, with rows of the one that never sleeps, until its segments of now are gone. */
+static void log_goes_on(void)
+{
+	static struct storetest_row rows[5000];
+	static unsigned turn;
+	for (unsigned n = 0; n < 12; n++, turn++) {
+		for (unsigned k = 0; k < COUNT_OF(rows); k++)
+			rows[k] = (struct storetest_row){ .labels = awake,
+				.t_ms = T0 + at_min * MINUTE + k,
+				.v = turn * 0.1 + k };
+		struct storetest_verdict got = storetest_write(&st, 0, rows, COUNT_OF(rows));
+		all_well &= !got.err && !got.refused;
+		flush();
+	}
+}
+
+static void flush(void)
+{
+	all_well &= !storetest_flush(&st);
+}
+
+static bool is_drained(void *arg)
+{
+	const struct back *b = back_of(st.store->shards[0]);
+	(void)arg;
+	return list_empty(&b->feed) && !round_busy(b);
+}
+
+/* All but one are silent for minutes, long enough to leave memory with the last of the rounds. */
+static void silence(int64_t minutes)
+{
+	for (unsigned k = 0; k < 4; k++) {
+		pass(minutes / 4);
+		put_awake();
+		flush();
+		all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, 10000);
+	}
+}
+
+static uint64_t evicted(void)
+{
+	return metric_sum(M_SERIES_EVICTED);
+}
+
+/* ---- one query ---- */
+
+struct walk {
+	struct source_query query;
+	struct source_cursor *cursor;
+	unsigned calls, budget; /* of next() */
+	unsigned items;
+	bool waits; /* the last call said so */
+	bool ended, failed;
+	unsigned series[MANY], samples[MANY], strange;
+	double last[MANY];
+};
+static struct walk walk;
+
+static void no_wake(void *arg)
+{
+	(void)arg;
+}
+
+static void take(struct walk *w, const struct source_item *it)
+{
+	unsigned i = 0;
+	while (i < MANY && !label_equal(names[i], it->labels))
+		i++;
+	if (i == MANY) {
+		w->strange += !label_equal(awake, it->labels);
+		return;
+	}
+	w->series[i]++;
+	w->samples[i] += it->col.count;
+	if (it->col.count)
+		w->last[i] = it->col.v[it->col.count - 1];
+}
+
+static void walk_turn(void *arg)
+{
+	struct walk *w = arg;
+	struct source *src = store_source(st.store);
+	struct source_item it;
+	if (!w->cursor && src->ops->open(src, 0, &w->query, &w->cursor))
+		w->failed = w->ended = true;
+	while (!w->ended && w->calls < w->budget) {
+		enum source_state state = w->cursor->ops->next(w->cursor, &it);
+		w->calls++;
+		w->waits = state == SOURCE_WAIT;
+		if (w->waits)
+			return;
+		w->items++;
+		w->ended = state != SOURCE_READY;
+		w->failed |= state == SOURCE_ERROR;
+		if (state == SOURCE_READY)
+			take(w, &it);
+	}
+}
+
+static void walk_close(void *arg)
+{
+	struct walk *w = arg;
+	if (w->cursor)
+		w->cursor->ops->close(w->cursor);
+}
+
+static void walk_begin(int64_t from_min, int64_t to_min)
+{
+	walk = (struct walk){ .query = { .what = SOURCE_SERIES_SAMPLES,
+		                  .t_min_ms = T0 + from_min * MINUTE,
+		                  .t_max_ms = T0 + to_min * MINUTE,
+		                  .wake = no_wake } };
+}
+
+/* So many calls of next(), then it rests where it is. */
+static void walk_on(unsigned calls)
+{
+	uint64_t end_ns = clock_real_mono_ns() + ANSWER_S * UINT64_C(1000000000);
+	walk.budget = calls == UINT32_MAX ? calls : walk.calls + calls;
+	while (!walk.ended && walk.calls < walk.budget && clock_real_mono_ns() < end_ns) {
+		testteam_run(&st.tt, 0, walk_turn, &walk);
+		usleep(20);
+	}
+}
+
+/* To the end: each of the first count series once, with so many samples. */
+static bool walk_whole(unsigned count, unsigned samples)
+{
+	unsigned wrong = 0;
+	walk_on(UINT32_MAX);
+	testteam_run(&st.tt, 0, walk_close, &walk);
+	for (unsigned i = 0; i < count; i++)
+		wrong += walk.series[i] != 1 || walk.samples[i] != samples;
+	if (wrong || !walk.ended || walk.failed || walk.strange)
+		tap_note("%u of %u wrong; the first: %u times, %u samples; %s, %u strange", wrong,
+		    count, walk.series[0], walk.samples[0],
+		    !walk.ended       ? "no answer"
+		        : walk.failed ? "an error"
+		                      : "an answer",
+		    walk.strange);
+	return all_well && !wrong && walk.ended && !walk.failed && !walk.strange;
+}
+
+/* ---- cases ---- */
+
+static void two_units_of_one_file(void)
+{
+	begin(30 * 24 * 60, 60);
+	int64_t start = at_min;
+	pass(1);
+	put(MANY, at_min, 1);
+	put_awake();
+	flush();
+	uint64_t before = evicted();
+	silence(80);
+	put(MANY, at_min, 2);
+	flush();
+	tap_ok(all_well && evicted() - before == MANY && st.store->shards[0]->files_count == 1,
+	    "%u series left memory and came back within the range of one file", MANY);
+	walk_begin(start, at_min);
+	tap_ok(walk_whole(MANY, 2), "two ids of one label set in two units of one file are read");
+	end();
+}
+
+/* A query rests somewhere, all its series leave memory and come back, it goes on. */
+static void leave_and_return(void (*rest)(unsigned n), unsigned n, const char *where)
+{
+	int64_t start = at_min;
+	pass(1);
+	put(MANY, at_min, 1);
+	put_awake();
+	flush();
+	silence(120);
+	put(MANY, at_min, 2); /* under new ids */
+	put_awake();
+	flush();
+	uint64_t before = evicted();
+	for (unsigned k = 0; k < 3; k++) {
+		pass(22);
+		put_awake();
+		flush();
+	}
+	walk_begin(start, at_min + 60);
+	rest(n);
+	bool none = evicted() == before;
+	pass(22);
+	put_awake();
+	flush();
+	bool left = evicted() - before == MANY;
+	put(MANY, at_min, 3); /* back again: may be in the answer or not */
+	walk_on(UINT32_MAX);
+	for (unsigned i = 0; i < MANY; i++)
+		if (walk.samples[i] == 3 && walk.last[i] == 3)
+			walk.samples[i] = 2;
+	bool whole = walk_whole(MANY, 2);
+	tap_ok(none && left && whole, "series with older ids leave memory beside a query: %s %u",
+	    where, n);
+	silence(160);
+}
+
+static void rest_after_calls(unsigned n)
+{
+	walk_on(n);
+}
+
+/* Where it waits for the disk, or for the catalog. */
+static void rest_waiting(unsigned items)
+{
+	do
+		walk_on(1);
+	while (!walk.ended && (walk.items < items || !walk.waits));
+}
+
+static void leaves_beside_a_query(void)
+{
+	static const unsigned calls[] = { 0, 1, 2, 3, 5, 100 };
+	static const unsigned items[] = { 0, 1, 100, 300, 480 };
+	begin(30 * 24 * 60, 60);
+	for (unsigned k = 0; k < COUNT_OF(calls); k++)
+		leave_and_return(rest_after_calls, calls[k], "calls of next()");
+	for (unsigned k = 0; k < COUNT_OF(items); k++)
+		leave_and_return(rest_waiting, items[k], "waiting, after items");
+	end();
+}
+
+static void shadowed_after_a_restart(void)
+{
+	begin(30 * 24 * 60, 60);
+	int64_t start = at_min;
+	pass(1);
+	put(20, at_min, 1);
+	put_awake();
+	flush();
+	silence(100);
+	put(20, at_min, 2);
+	for (unsigned n = 0; n < 2; n++) {
+		restart();
+		walk_begin(start, at_min);
+		tap_ok(walk_whole(20, 2),
+		    "after restart %u each series is there once, with the samples of both its ids",
+		    n + 1);
+	}
+	put(20, at_min + 1, 3);
+	walk_begin(start, at_min + 1);
+	tap_ok(walk_whole(20, 3) && walk.last[0] == 3, "new rows go to the newest id");
+	end();
+}
+
+/* Of two ids of one label set the newer one has the older samples. */
+static void restart_takes_the_highest_id(void)
+{
+	begin(30 * 24 * 60, 240);
+	int64_t start = at_min;
+	pass(125);
+	put(5, at_min, 1);
+	put_awake();
+	flush();
+	silence(100);
+	put(5, start + 100, 2);
+	flush();
+	log_goes_on();
+	restart();
+	put(5, start + 100, 3);
+	walk_begin(start, start + 124);
+	tap_ok(walk_whole(5, 1) && walk.last[0] == 3, "an overwrite after a restart is what is read");
+	end();
+}
+
+/* ---- the catalog comes late ---- */
+
+struct hold {
+	struct work_task task;
+	bool go;
+};
+
+static void hold_run(struct work_task *t)
+{
+	struct hold *h = CONTAINER_OF(t, struct hold, task);
+	while (!__atomic_load_n(&h->go, __ATOMIC_ACQUIRE))
+		usleep(500);
+}
+
+static void hold_done(struct work_task *t)
+{
+	(void)t;
+}
+
+static void hold_begin(void *arg)
+{
+	struct hold *h = arg;
+	h->task = (struct work_task){
+		.run = hold_run, .done = hold_done, .lane = BACK_LANE_CATALOG, .prio = WORK_BACKGROUND
+	};
+	work_submit(st.tt.pool, &h->task);
+}
+
+static unsigned rounds;
+
+static void round_done(void *arg, enum err err)
+{
+	(void)arg;
+	all_well &= !err;
+	rounds++;
+}
+
+static void round_ask(void *arg)
+{
+	(void)arg;
+	st.store->back->round(st.store->shards[0], true, round_done, NULL);
+}
+
+static bool round_is_done(void *arg)
+{
+	return rounds == *(unsigned *)arg;
+}
+
+static void round_run(void)
+{
+	unsigned want = rounds + 1;
+	testteam_run(&st.tt, 0, round_ask, NULL);
+	all_well &= testteam_wait(&st.tt, 0, round_is_done, &want, 10000);
+}
+
+static void catalog_comes_late(void)
+{
+	struct hold hold = { .go = false };
+	begin(30 * 24 * 60, 60);
+	pass(1);
+	put(10, at_min, 1);
+	put_awake();
+	flush();
+	pass(120);
+	testteam_run(&st.tt, 0, hold_begin, &hold);
+	int64_t second = at_min;
+	put(10, second, 2);
+	put_awake();
+	round_run();
+	for (unsigned n = 0; n < 5; n++) {
+		pass(22);
+		put_awake();
+		round_run();
+	}
+	walk_begin(second, at_min);
+	tap_ok(walk_whole(10, 1),
+	    "series that fell silent are found in a range that the catalog does not know yet");
+	__atomic_store_n(&hold.go, true, __ATOMIC_RELEASE);
+	all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, 10000);
+	uint64_t before = evicted();
+	pass(10);
+	put_awake();
+	round_run();
+	walk_begin(second, at_min);
+	tap_ok(walk_whole(10, 1) && evicted() - before == 10, "they leave when it knows");
+	end();
+}
+
+/* ---- the log defines what retention has taken ---- */
+
+static void defined_by_the_log_alone(void)
+{
+	begin(5 * 60, 60);
+	pass(1);
+	put(10, at_min, 1);
+	put_awake();
+	flush();
+	silence(100);
+	silence(400); /* their file is gone, the log still has their definitions */
+	restart();
+	int64_t second = at_min;
+	put(10, second, 2);
+	put_awake();
+	flush();
+	log_goes_on(); /* ... and now it has not */
+	restart();
+	walk_begin(second, second);
+	tap_ok(walk_whole(10, 1), "series whose old files are gone are found after two restarts");
+	end();
+}
+
+int main(void)
+{
+	struct fsio_ops ops = fsio_real;
+	ops.read_at = blind_read;
+	log_setup(getenv("KYMO_IDS_LOG") ? LOG_LEVEL_INFO : LOG_LEVEL_NONE, false);
+	arena_init(&arena, 1 << 16);
+	for (unsigned i = 0; i < MANY; i++) {
+		char no[16];
+		snprintf(no, sizeof(no), "%u", i);
+		names[i] = label_make(&arena, "__name__", "returns", "series", no, NULL);
+	}
+	awake = label_make(&arena, "__name__", "awake", NULL);
+	fsio_hook(&ops);
+	clock_fake(T0);
+	two_units_of_one_file();
+	leaves_beside_a_query();
+	shadowed_after_a_restart();
+	restart_takes_the_highest_id();
+	catalog_comes_late();
+	defined_by_the_log_alone();
+	fsio_hook(NULL);
+	arena_release(&arena);
+	return tap_done();
+}
