@@ -50,22 +50,33 @@ void recover_on_all(struct store *st, void (*fn)(void *arg), void *args, size_t 
 
 /* ---- files ---- */
 
-static enum err file_open(struct shard *sh, const struct files_entry *e, struct errbuf *why)
+/* One lost file does not keep the rest from being served (reliability section 3). */
+static void file_lost(
+    struct shard *sh, const struct files_entry *e, enum err err, const struct errbuf *why)
 {
-	struct errbuf eb;
-	errbuf_init(&eb);
+	LOG_ERROR("file_not_opened", "shard=%u file=%s err=%s text=\"%s\"", sh->index, e->name,
+	    err_text(err), why->text);
+	metric_add(M_FILES_LOST, 1);
+	sh->lost = mem_array(sh->lost, sh->lost_count + 1, sizeof *sh->lost);
+	sh->lost[sh->lost_count++] = (struct shard_lost){ .entry = *e, .err = err };
+}
+
+static enum err file_open(struct shard *sh, const struct files_entry *e, struct errbuf *eb)
+{
+	struct errbuf why;
 	struct cfile *cf;
-	enum err err = cfile_open(sh->dir, e->name, &cf, &eb);
+	enum err err = ERR_IO;
+	for (unsigned tries = 0; err == ERR_IO && tries < 2; tries++) { /* disks do change their mind */
+		errbuf_init(&why);
+		err = cfile_open(sh->dir, e->name, &cf, &why);
+	}
+	if (err == ERR_NOFILES || err == ERR_NOMEM) /* nothing is wrong with the file */
+		return errbuf_set(eb, err, "%s/%s", fsio_dir_path(sh->dir), why.text);
 	if (err == ERR_UNSUPPORTED)
-		return errbuf_set(why, err, "%s/%s", fsio_dir_path(sh->dir), eb.text);
+		return errbuf_set(eb, err, "%s/%s", fsio_dir_path(sh->dir), why.text);
 	if (err) {
-		/* One lost file does not keep the rest from being served (reliability section 3). */
-		LOG_ERROR("file_not_opened", "shard=%u file=%s err=%s text=\"%s\"", sh->index,
-		    e->name, err_text(err), eb.text);
-		metric_add(M_FILES_LOST, 1);
-		sh->lost = mem_array(sh->lost, sh->lost_count + 1, sizeof *sh->lost);
-		sh->lost[sh->lost_count++] = *e;
-		return 0;
+		file_lost(sh, e, err, &why);
+		return ERR_OK;
 	}
 	if (cfile_salvaged(cf)) {
 		LOG_WARN("file_salvaged", "shard=%u file=%s", sh->index, e->name);
@@ -132,13 +143,13 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 	if (e == ERR_NOSPACE && limits_reserve_give(st, "the start"))
 		e = files_switch(&sh->switcher, &sh->list);
 	if (e)
-		return errbuf_set(eb, e, "%s: FILES cannot be written: %s", fsio_dir_path(sh->dir),
-		    err_why(e));
+		return errbuf_set(
+		    eb, e, "%s: FILES cannot be written: %s", fsio_dir_path(sh->dir), err_why(e));
 	size_t removed;
 	e = files_clean(&sh->switcher, &sh->list, &removed, not_cleaned, sh);
 	if (e) /* what nobody names takes room, no more */
-		LOG_WARN("files_not_cleaned", "shard=%u err=%s text=\"%s\"", sh->index,
-		    err_text(e), err_why(e));
+		LOG_WARN("files_not_cleaned", "shard=%u err=%s text=\"%s\"", sh->index, err_text(e),
+		    err_why(e));
 	if (removed)
 		LOG_INFO("files_cleaned", "shard=%u files=%zu", sh->index, removed);
 	e = ERR_OK;
@@ -443,8 +454,13 @@ static enum err replay_refused(const struct replayer *rp, struct errbuf *eb)
 
 /* ---- ids that only rows spoke of ---- */
 
+#define UNDEFINED_SET 16384u /* ids per look into the catalog */
+
 struct undefined {
 	struct share *share;
+	struct shard *shard; /* the one at hand */
+	uint32_t *ids;       /* ascending, not defined yet */
+	uint32_t count;
 	uint64_t dropped, found;
 };
 
@@ -476,47 +492,123 @@ static uint32_t *undefined_ids(const struct head *h, uint32_t *count)
 	return ids;
 }
 
-static void define_from_file(
-    struct shard *sh, struct cfile *cf, const uint32_t *ids, uint32_t count, uint64_t *found)
+static bool is_undefined(const struct shard *sh, uint32_t id)
+{
+	const struct series *s = head_by_id(&sh->head, id);
+	return s && (s->flags & SERIES_UNDEFINED);
+}
+
+/* Those that are defined by now leave. */
+static void ids_left(struct undefined *u)
+{
+	uint32_t left = 0;
+	for (uint32_t i = 0; i < u->count; i++)
+		if (is_undefined(u->shard, u->ids[i]))
+			u->ids[left++] = u->ids[i];
+	u->found += u->count - left;
+	u->count = left;
+}
+
+/* A damaged block or a failing disk leaves the rest to others. */
+static void define_from_file(struct undefined *u, struct cfile *cf)
 {
 	struct cfile_defs *defs;
-	if (cfile_defs_create(cf, ids[0], &defs))
+	if (cfile_defs_create(cf, u->ids[0], &defs))
 		return;
 	uint32_t id, tenant, at = 0;
 	struct labels ls;
-	while (at < count && !cfile_defs_next(defs, &id, &tenant, &ls)) {
-		while (at < count && ids[at] < id)
+	while (at < u->count && !cfile_defs_next(defs, &id, &tenant, &ls)) {
+		while (at < u->count && u->ids[at] < id)
 			at++;
-		if (at == count || ids[at] != id)
-			continue;
-		const struct series *s = head_by_id(&sh->head, id);
-		if (!s || !(s->flags & SERIES_UNDEFINED))
-			continue;
-		apply_define(sh, id, tenant, ls);
-		(*found)++;
+		if (at < u->count && u->ids[at] == id)
+			apply_define(u->shard, u->ids[at++], tenant, ls);
+		if (at < u->count)
+			cfile_defs_skip(defs, u->ids[at]);
 	}
 	cfile_defs_free(defs);
+	ids_left(u);
 }
 
-static void undefined_shard(struct shard *sh, struct undefined *u)
+/* The catalog has worked in all files that could be opened, and those of old that could not. False: it did not tell. */
+static bool define_from_catalog(struct undefined *u)
 {
-	uint32_t count;
-	uint32_t *ids = undefined_ids(&sh->head, &count);
-	LIST_EACH(l, &sh->files) {
-		if (!count || store_is_stopped(sh->store))
-			break;
-		define_from_file(
-		    sh, CONTAINER_OF(l, struct shard_file, link)->cfile, ids, count, &u->found);
+	struct catalog *c = u->shard->store->catalog;
+	if (!c)
+		return false;
+	struct arena a;
+	struct errbuf eb;
+	enum err e = ERR_OK;
+	arena_init(&a, 1 << 20);
+	errbuf_init(&eb);
+	struct labels *ls = mem_array(NULL, UNDEFINED_SET, sizeof *ls);
+	uint32_t *tenants = mem_array(NULL, UNDEFINED_SET, sizeof *tenants);
+	for (uint32_t at = 0, n; !e && at < u->count; at += n) {
+		n = u->count - at < UNDEFINED_SET ? u->count - at : UNDEFINED_SET;
+		arena_reset(&a, 1 << 20);
+		e = catalog_labels(c, u->shard->index, u->ids + at, n, &a, ls, tenants, &eb);
+		for (uint32_t i = 0; !e && i < n; i++)
+			if (ls[i].len)
+				apply_define(u->shard, u->ids[at + i], tenants[i], ls[i]);
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t slot = head_slot_by_id(&sh->head, ids[i]);
-		if (!(head_at(&sh->head, slot)->flags & SERIES_UNDEFINED))
+	if (e)
+		LOG_WARN("catalog_read_failed", "shard=%u err=%s text=\"%s\"", u->shard->index,
+		    err_text(e), eb.text);
+	mem_free(tenants);
+	mem_free(ls);
+	arena_release(&a);
+	ids_left(u);
+	return !e;
+}
+
+/*
+ * The newest files have the labels of what is active now: backwards as long as each one gives some.
+ * Then the catalog is asked, so that an id that stands nowhere does not cost all labels of all files.
+ */
+static void define_all(struct undefined *u)
+{
+	struct list_link *files = &u->shard->files, *l = files->prev;
+	bool asked = false;
+	for (; u->count && l != files && !store_is_stopped(u->shard->store); l = l->prev) {
+		struct cfile *cf = CONTAINER_OF(l, struct shard_file, link)->cfile;
+		uint32_t before = u->count;
+		if (!cfile_stats(cf)->blocks)
 			continue;
+		define_from_file(u, cf);
+		if (u->count == before && !asked) {
+			asked = true;
+			if (define_from_catalog(u))
+				return;
+		}
+	}
+	if (u->count && !asked)
+		(void)define_from_catalog(u);
+}
+
+/* Rows without a series are dropped from memory. When a lost file may define it they stay in the log. */
+static void undefined_drop(struct undefined *u)
+{
+	struct shard *sh = u->shard;
+	for (uint32_t i = 0; i < u->count; i++) {
+		uint32_t slot = head_slot_by_id(&sh->head, u->ids[i]);
 		struct series_run live = series_live(head_at(&sh->head, slot));
 		u->dropped += series_run_count(&live);
 		head_drop(&sh->head, slot, 0);
 	}
-	mem_free(ids);
+	for (size_t i = 0; u->count && i < sh->lost_count; i++)
+		sh->log_held |= shard_lost_returns(&sh->lost[i]);
+	if (sh->log_held)
+		LOG_ERROR("log_held",
+		    "shard=%u series=%u then=\"rows stay in the log until a start can read the lost files\"",
+		    sh->index, u->count);
+}
+
+static void undefined_shard(struct undefined *u, struct shard *sh)
+{
+	u->shard = sh;
+	u->ids = undefined_ids(&sh->head, &u->count);
+	define_all(u);
+	undefined_drop(u);
+	mem_free(u->ids);
 }
 
 /* Newest first: what a log remembers was there lately. */
@@ -551,7 +643,7 @@ static void finish_on_loop(void *arg)
 	struct share *share = u->share;
 	for (unsigned k = 0; k < share->shards_count; k++) {
 		struct shard *sh = share->shards[k];
-		undefined_shard(sh, u);
+		undefined_shard(u, sh);
 		forget_retired(sh);
 		if (sh->void_number > sh->number)
 			sh->number = sh->void_number;

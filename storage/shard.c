@@ -12,6 +12,7 @@ void shard_init(struct shard *sh, struct store *st, struct share *share, struct 
 		.seed = seed,
 		.span = SHARD_SPAN_NONE,
 		.round_span = SHARD_SPAN_NONE,
+		.rank_hold = UINT64_MAX,
 		.t_newest_ms = INT64_MIN };
 	head_init(&sh->head, share->mem);
 	list_init(&sh->files);
@@ -96,6 +97,18 @@ void shard_evict(struct shard *sh, uint32_t slot)
 		r->leaves(r, s);
 	}
 	head_drop(&sh->head, slot, label_fingerprint(series_labels(s), s->tenant, sh->seed).lo);
+}
+
+uint64_t shard_rank_known(const struct shard *sh, uint64_t rank)
+{
+	if (rank > sh->rank_hold)
+		rank = sh->rank_hold;
+	for (size_t i = 0; i < sh->lost_count; i++) {
+		const struct shard_lost *l = &sh->lost[i];
+		if (shard_lost_returns(l) && l->entry.meta.rank <= rank)
+			rank = l->entry.meta.rank - (l->entry.meta.rank > 0);
+	}
+	return rank;
 }
 
 /* ---- verdicts ---- */

@@ -54,6 +54,16 @@ struct shard_reader {
 	void (*leaves)(struct shard_reader *r, const struct series *s); /* s is still whole */
 };
 
+struct shard_lost {
+	struct files_entry entry;
+	enum err err;
+};
+/* It is there, or may be: what stands above it in rank must not be taken for all there is. */
+static inline bool shard_lost_returns(const struct shard_lost *l)
+{
+	return l->err != ERR_NOTFOUND && l->err != ERR_DAMAGED;
+}
+
 enum shard_round {
 	SHARD_IDLE,
 	SHARD_FREEZING,
@@ -95,8 +105,11 @@ struct shard {
 	struct files_switcher switcher; /* used by one worker task at a time, see switching */
 	struct list_link files;
 	uint32_t files_count;
-	struct files_entry *lost; /* named by FILES, but they could not be opened: reads say so */
+	struct shard_lost *lost; /* named by FILES, but they could not be opened: reads say so */
 	size_t lost_count;
+	uint64_t rank_hold; /* the catalog claims no rank above it: a file there could not be read at the start */
+	uint64_t files_changed; /* grows when files has changed without a switch */
+	bool log_held; /* rows in the log are of series that a lost file defines: nothing of the log goes until a start has read it */
 	uint32_t defs_from;
 	struct removals removals; /* files on their way out */
 	uint32_t cursors;  /* open, or closed while a worker reads for them: they hold pins */
@@ -123,6 +136,11 @@ void shard_init(struct shard *sh, struct store *st, struct share *share, struct 
     unsigned index, uint64_t seed);
 void shard_release(struct shard *sh); /* closes its files */
 
+/* Another one whenever shard.files has changed. */
+static inline uint64_t shard_files_version(const struct shard *sh)
+{
+	return sh->list.generation + sh->files_changed;
+}
 static inline void shard_file_pin(struct shard_file *f)
 {
 	loop_check_here(f->shard->loop);
@@ -142,6 +160,8 @@ void shard_file_gone(struct shard_file *f);
 /* A series out of memory, readers told. Its samples are in files, the catalog knows it. */
 void shard_evict(struct shard *sh, uint32_t slot);
 
+/* What the catalog may claim of a rank it has worked in: it stays below every file that may return. */
+uint64_t shard_rank_known(const struct shard *sh, uint64_t rank);
 /* Tells the log that every row and definition of the shard at a number <= complete_to is in its files: after the switch is durable. Rounds call this, never walog_complete. */
 void shard_complete(struct shard *sh, uint64_t complete_to);
 

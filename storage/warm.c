@@ -18,22 +18,33 @@ struct warm {
 	int64_t over_ms;  /* older files, down to here: only those that an older id stands in for */
 };
 
+struct missing {
+	const struct shard *sh;
+	uint32_t *ids;
+	size_t count, cap;
+};
+
+static void missing_add(void *arg, uint32_t first, uint32_t last)
+{
+	struct missing *m = arg;
+	for (uint64_t id = first; id <= last && id < m->sh->next_id; id++) {
+		if (head_slot_by_id(&m->sh->head, (uint32_t)id) != SERIES_NONE)
+			continue;
+		if (m->count == m->cap) {
+			m->cap = m->cap ? m->cap * 2 : 1024;
+			m->ids = mem_array(m->ids, m->cap, sizeof *m->ids);
+		}
+		m->ids[m->count++] = (uint32_t)id;
+	}
+}
+
 /* Ids with samples in the file that memory does not have. */
 static uint32_t *ids_of_file(const struct shard *sh, const struct cfile *f, size_t *count)
 {
-	uint32_t *ids = NULL, top = sh->next_id;
-	size_t n = 0, cap = 0;
-	for (uint32_t id = 0; id < top; id++) {
-		if (head_slot_by_id(&sh->head, id) != SERIES_NONE || !cfile_has(f, id))
-			continue;
-		if (n == cap) {
-			cap = cap ? cap * 2 : 1024;
-			ids = mem_array(ids, cap, sizeof *ids);
-		}
-		ids[n++] = id;
-	}
-	*count = n;
-	return ids;
+	struct missing m = { .sh = sh };
+	cfile_each_run(f, missing_add, &m);
+	*count = m.count;
+	return m.ids;
 }
 
 /* over: only in place of older ids. */

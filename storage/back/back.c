@@ -108,7 +108,8 @@ static void resolve_poke(struct back *b)
 static bool at_rest(const struct back *b)
 {
 	return !round_busy(b) && !b->shard->switching && list_empty(&b->switches) && !b->merge &&
-	    !b->feed_busy && !b->retain_busy; /* removals: store_close waits for them */
+	    !b->feed_busy && !b->retain_busy &&
+	    !b->lost_busy; /* removals: store_close waits for them */
 }
 
 static void end(struct loop_deferred *d)
@@ -144,6 +145,7 @@ void back_poke(struct back *b)
 	feed_poke(b);
 	sealing_poke(b);
 	retain_poke(b);
+	lost_poke(b);
 	resolve_poke(b);
 	removal_poke(b->shard);
 }
@@ -182,6 +184,7 @@ static void back_open(struct shard *sh)
 	uint64_t shards = sh->store->manifest.shards;
 	uint64_t now = back_now_ns(b), ago = every_ns / shards * sh->index;
 	sh->round_end_ns = now > ago ? now - ago : 0;
+	b->lost_not_before_ns = now + BACK_LOST_MS * 1000000ull;
 	loop_timer_set(sh->loop, &b->tick, b->tick_ms * (sh->index + 1) / shards + 1);
 }
 

@@ -20,6 +20,7 @@
 #define BACK_TICK_MIN_MS  10
 #define BACK_RETRY_MS     5000  /* after a failed round, switch, merge or feed */
 #define BACK_SEAL_MS      60000 /* between looks at what can be merged */
+#define BACK_LOST_MS      60000 /* between looks for files that could not be opened */
 #define BACK_LANE_MERGE   101u
 #define BACK_LANE_CATALOG 110u
 /* A series whose newest sample is so much older than the tenant's newest may leave memory ... */
@@ -76,6 +77,10 @@ struct back {
 	uint64_t seal_not_before_ns, seal_looked_ns;
 	struct list_link seal_waiters;
 	bool retain_busy;
+	/* lost files */
+	bool lost_busy;
+	size_t lost_next; /* of this round of looks */
+	uint64_t lost_not_before_ns;
 	uint64_t retain_not_before_ns;
 	/* catalog */
 	struct list_link feed; /* items, oldest first */
@@ -112,6 +117,8 @@ enum job_state round_slice(struct job *j);
 void sealing_poke(struct back *b);
 /* retain.c */
 void retain_poke(struct back *b);
+/* lost.c */
+void lost_poke(struct back *b);
 /* feed.c */
 void feed_poke(struct back *b);
 void feed_add(struct back *b, struct feed_item *take_item);

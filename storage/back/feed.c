@@ -14,6 +14,7 @@ struct feed_item {
 	struct back *back;
 	struct work_task task;
 	uint64_t rank;
+	uint64_t claim; /* the rank that the catalog notes */
 	uint32_t next_id;
 	struct catalog_def *defs;
 	size_t defs_count;
@@ -71,7 +72,7 @@ static void apply_run(struct work_task *t)
 	struct feed_item *it = CONTAINER_OF(t, struct feed_item, task);
 	struct shard *sh = it->back->shard;
 	errbuf_init(&it->eb);
-	it->err = catalog_apply(sh->store->catalog, sh->index, it->rank, it->defs, it->defs_count,
+	it->err = catalog_apply(sh->store->catalog, sh->index, it->claim, it->defs, it->defs_count,
 	    it->ranges, it->ranges_count, &it->eb);
 }
 
@@ -105,6 +106,7 @@ void feed_poke(struct back *b)
 	}
 	struct feed_item *it = CONTAINER_OF(b->feed.next, struct feed_item, link);
 	b->feed_busy = true;
+	it->claim = shard_rank_known(b->shard, it->rank);
 	it->task = (struct work_task){
 		.run = apply_run, .done = apply_done, .lane = BACK_LANE_CATALOG, .prio = WORK_BACKGROUND
 	};
@@ -153,7 +155,8 @@ static void count_inactive(struct back *b, uint64_t in_catalog)
 void feed_open(struct back *b)
 {
 	const struct catalog_state *st = &b->shard->catalog_state;
-	b->catalog_rank = st->rank;
+	b->catalog_rank =
+	    b->shard->list.next_rank - 1; /* worked in by the start; what it claims may be less */
 	b->catalog_next_id = st->next_id;
 	count_inactive(b, st->series);
 }
@@ -268,43 +271,61 @@ static enum err catch_defs(struct catching *c, struct cfile *f)
 	return err == ERR_NOTFOUND ? ERR_OK : err;
 }
 
-static enum err catch_ids(struct catching *c, struct cfile *f)
+static void catch_run(void *arg, uint32_t first, uint32_t last)
 {
-	struct cfile_iter *it;
-	enum err err = cfile_iter_create(f, &it);
-	if (err)
-		return err;
-	uint32_t id;
-	struct sample_column col;
-	while (!(err = cfile_iter_next(it, &id, &col))) {
-		if (c->ids_count && c->ids[c->ids_count - 1] == id)
-			continue;
+	struct catching *c = arg;
+	for (uint64_t id = first; id <= last; id++) {
 		if (c->ids_count == c->ids_cap) {
 			c->ids_cap = c->ids_cap ? 2 * c->ids_cap : 1024;
 			c->ids = mem_array(c->ids, c->ids_cap, sizeof(*c->ids));
 		}
-		c->ids[c->ids_count++] = id;
+		c->ids[c->ids_count++] = (uint32_t)id;
 	}
-	cfile_iter_free(it);
-	return err == ERR_NOTFOUND ? ERR_OK : err;
 }
 
-/* rank: what the catalog may claim to have worked in afterwards. */
-static enum err catch_file(
-    struct catching *c, struct shard *sh, struct shard_file *f, uint64_t rank, struct errbuf *eb)
+/* What the file has: its ids are in memory, only its definitions may fail to come. */
+static enum err catch_read(struct catching *c, struct cfile *f, struct errbuf *eb)
 {
 	c->defs_count = c->ids_count = 0;
 	arena_reset(&c->arena, 1 << 20);
-	enum err err = catch_defs(c, f->cfile);
-	if (!err)
-		err = catch_ids(c, f->cfile);
-	if (err)
-		return errbuf_set(eb, err, "cannot read %s", f->entry.name);
+	cfile_each_run(f, catch_run, c);
+	enum err err = catch_defs(c, f);
+	return err ? errbuf_set(eb, err, "cannot read %s: %s", cfile_path(f), err_why(err)) : ERR_OK;
+}
+
+/* rank: what the catalog may claim to have worked in afterwards. */
+static enum err catch_apply(
+    struct catching *c, struct shard *sh, const struct cfile *f, uint64_t rank, struct errbuf *eb)
+{
 	struct catalog_range r = {
-		.t_ms = f->entry.meta.start_ms, .ids = c->ids, .count = c->ids_count
+		.t_ms = cfile_meta(f)->start_ms, .ids = c->ids, .count = c->ids_count
 	};
 	return catalog_apply(sh->store->catalog, sh->index, rank, c->defs, c->defs_count, &r,
 	    c->ids_count ? 1 : 0, eb);
+}
+
+static void catching_begin(struct catching *c)
+{
+	*c = (struct catching){ 0 };
+	arena_init(&c->arena, 1 << 16);
+}
+
+static void catching_end(struct catching *c)
+{
+	arena_release(&c->arena);
+	mem_free(c->defs);
+	mem_free(c->ids);
+}
+
+enum err feed_file(struct shard *sh, struct cfile *f, uint64_t rank, struct errbuf *eb)
+{
+	struct catching c;
+	catching_begin(&c);
+	enum err err = catch_read(&c, f, eb);
+	if (!err)
+		err = catch_apply(&c, sh, f, rank, eb);
+	catching_end(&c);
+	return err;
 }
 
 static int by_rank(const void *a, const void *b)
@@ -313,6 +334,24 @@ static int by_rank(const void *a, const void *b)
 	return (*x)->entry.meta.rank < (*y)->entry.meta.rank
 	    ? -1
 	    : (*x)->entry.meta.rank > (*y)->entry.meta.rank;
+}
+
+/* A disk that does not give the definitions now may do so at the next start: until then the file is not claimed. */
+static enum err catch_one(
+    struct catching *c, struct shard *sh, struct cfile *f, uint64_t rank, struct errbuf *eb)
+{
+	struct errbuf why;
+	errbuf_init(&why);
+	enum err err = catch_read(c, f, &why);
+	if (err == ERR_NOMEM || err == ERR_NOFILES)
+		return errbuf_set(eb, err, "%s", why.text);
+	if (err) {
+		LOG_ERROR("file_not_fed", "shard=%u err=%s text=\"%s\"", sh->index, err_text(err),
+		    why.text);
+		uint64_t below = cfile_meta(f)->rank - (cfile_meta(f)->rank > 0);
+		sh->rank_hold = below < sh->rank_hold ? below : sh->rank_hold;
+	}
+	return catch_apply(c, sh, f, shard_rank_known(sh, rank), eb);
 }
 
 enum err feed_recover(struct shard *sh, struct errbuf *eb)
@@ -329,19 +368,17 @@ enum err feed_recover(struct shard *sh, struct errbuf *eb)
 			todo[count++] = f;
 	}
 	qsort(todo, count, sizeof(struct shard_file *), by_rank);
-	struct catching c = { 0 };
-	arena_init(&c.arena, 1 << 16);
+	struct catching c;
+	catching_begin(&c);
 	for (size_t i = 0; i < count && !err; i++) {
 		/* The files of one round have one rank: only the last one completes it, or a crash in between would leave the others out for good. */
 		uint64_t rank = todo[i]->entry.meta.rank;
 		bool last = i + 1 == count || todo[i + 1]->entry.meta.rank > rank;
 		err = store_is_stopped(sh->store)
 		    ? errbuf_set(eb, ERR_STOPPING, "told to stop while the catalog caught up")
-		    : catch_file(&c, sh, todo[i], last ? rank : rank - 1, eb);
+		    : catch_one(&c, sh, todo[i]->cfile, last ? rank : rank - 1, eb);
 	}
-	arena_release(&c.arena);
-	mem_free(c.defs);
-	mem_free(c.ids);
+	catching_end(&c);
 	mem_free(todo);
 	if (!err && count)
 		err = catalog_state(sh->store->catalog, sh->index, st, eb);

@@ -60,9 +60,9 @@ static void lost_forget(struct shard *sh, const struct newest_cutoffs *cutoffs)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < sh->lost_count; i++) {
-		const struct files_entry *e = &sh->lost[i];
+		const struct files_entry *e = &sh->lost[i].entry;
 		if (!past(e, cutoffs))
-			sh->lost[kept++] = *e;
+			sh->lost[kept++] = sh->lost[i];
 		else /* something may lie there under its name */
 			removal_add(sh, e->name, NULL);
 	}
@@ -78,7 +78,8 @@ static int64_t forget_to(const struct shard *sh, const struct newest_cutoffs *c)
 		to_ms = f->entry.meta.start_ms < to_ms ? f->entry.meta.start_ms : to_ms;
 	}
 	for (size_t i = 0; i < sh->lost_count; i++)
-		to_ms = sh->lost[i].meta.start_ms < to_ms ? sh->lost[i].meta.start_ms : to_ms;
+		to_ms = sh->lost[i].entry.meta.start_ms < to_ms ? sh->lost[i].entry.meta.start_ms
+		                                                : to_ms;
 	return to_ms;
 }
 
@@ -126,7 +127,7 @@ void retain_poke(struct back *b)
 		any |= !f->busy && past(&f->entry, &cutoffs);
 	}
 	for (size_t i = 0; i < sh->lost_count; i++)
-		any |= past(&sh->lost[i], &cutoffs);
+		any |= past(&sh->lost[i].entry, &cutoffs);
 	if (!any)
 		return;
 	struct retain_work *w = mem_zalloc(sizeof(*w));

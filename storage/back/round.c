@@ -422,7 +422,8 @@ static void change_files(struct back_switch *s, struct files *next)
 		    files_entry_of(w->outs[i].name, &w->outs[i].meta, &w->outs[i].stats);
 		files_add(next, &e);
 	}
-	next->complete_to = w->shard->round_number;
+	if (!w->shard->log_held)
+		next->complete_to = w->shard->round_number;
 	if (next->next_id < w->shard->round_next_id)
 		next->next_id = w->shard->round_next_id;
 	if (next->next_number <= w->shard->round_number)
@@ -463,7 +464,8 @@ static void switched(struct back_switch *s, enum err err)
 	sh->defs_from = sh->round_next_id;
 	metric_add(M_ROUNDS, 1);
 	metric_observe_ns(M_ROUND_SECONDS, back_now_ns(b) - w->began_ns);
-	shard_complete(sh, sh->round_number);
+	if (!sh->log_held)
+		shard_complete(sh, sh->round_number);
 	sh->round = SHARD_DROPPING;
 	round_work_free(w);
 	b->round = NULL;

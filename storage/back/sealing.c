@@ -2,7 +2,8 @@
  * Which files of a shard are merged, and when (seal_run does the merging on a worker):
  * a range is closed when, for every class of samples that is not silent (storage/newest.h), the newest accepted time minus the out-of-order window has passed its end, or nothing came for an hour; then all its files become one sealed file.
  * An open range that has collected SEALING_FILES_MAX files is merged as well, so that reads and the list stay short. Inputs are all files of the range there are: contiguous in rank.
- * Nothing is merged before the catalog has worked in its files: the merge asks it for labels.
+ * Nothing is merged before the catalog has worked in its files: the merge asks it for labels; nor over a
+ * file that could not be opened and may return.
  */
 #include <stdio.h>
 
@@ -69,6 +70,17 @@ static size_t range_files(const struct back *b, struct list_link *l, bool *known
 	return n;
 }
 
+/* A file of the range could not be opened, and may return: what is older than it must not rise above it. */
+static bool has_hole(const struct shard *sh, int64_t start_ms, int64_t end_ms)
+{
+	for (size_t i = 0; i < sh->lost_count; i++) {
+		const struct cfile_meta *m = &sh->lost[i].entry.meta;
+		if (shard_lost_returns(&sh->lost[i]) && m->start_ms < end_ms && m->end_ms > start_ms)
+			return true;
+	}
+	return false;
+}
+
 /* The first range worth merging; NULL: none. *later: one is, but not yet. */
 static struct list_link *choose(const struct back *b, bool *later)
 {
@@ -81,7 +93,8 @@ static struct list_link *choose(const struct back *b, bool *later)
 		bool sealed = n == 1 && (f->entry.meta.flags & CFILE_SEALED);
 		bool due = b->seal_force || n >= SEALING_FILES_MAX ||
 		    range_closed(sh, f->entry.meta.end_ms);
-		if (!sealed && due && !busy) {
+		if (!sealed && due && !busy &&
+		    !has_hole(sh, f->entry.meta.start_ms, f->entry.meta.end_ms)) {
 			if (known)
 				return l;
 			*later = true;

@@ -346,6 +346,25 @@ bool cfile_has(const struct cfile *f, uint32_t id)
 	return cfile_find(f, id, NULL, 0) > 0;
 }
 
+void cfile_each_run(
+    const struct cfile *f, void (*fn)(void *arg, uint32_t first, uint32_t last), void *arg)
+{
+	uint64_t next = 0; /* a unit may go on with the last id of the one before */
+	for (uint32_t i = 0; i < f->stats.units; i++) {
+		const struct cfile_ref *ref = &f->units[i];
+		struct cfile_runs it =
+		    cfile_runs(f->runs + ref->runs, f->runs_len - ref->runs, ref->first_id);
+		while (cfile_runs_next(&it)) {
+			uint64_t first = it.first < next ? next : it.first;
+			if (first <= it.last)
+				fn(arg, (uint32_t)first, (uint32_t)it.last);
+			next = it.last + 1;
+			if (!runs_skip(&it))
+				break;
+		}
+	}
+}
+
 bool cfile_id_max(const struct cfile *f, uint32_t *id)
 {
 	uint32_t units = f->stats.units, blocks = f->stats.blocks;

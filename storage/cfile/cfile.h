@@ -129,6 +129,9 @@ struct cfile_extent { /* one unit in the file */
 bool cfile_id_max(const struct cfile *f, uint32_t *id);
 /* Units with samples of id, in time order: almost always none or one. Writes at most max, returns how many there are. Some 100-300 ns, memory only. */
 size_t cfile_find(const struct cfile *f, uint32_t id, struct cfile_extent *out, size_t max);
+/* All ids with samples, as runs of neighbours, ascending, each id once. Memory only. */
+void cfile_each_run(
+    const struct cfile *f, void (*fn)(void *arg, uint32_t first, uint32_t last), void *arg);
 /* Unit number i in file order, i < stats.units. */
 struct cfile_extent cfile_unit_extent(const struct cfile *f, uint32_t i);
 
@@ -192,6 +195,8 @@ MUST_CHECK enum err cfile_defs_create(struct cfile *f, uint32_t from, struct cfi
 void cfile_defs_free(struct cfile_defs *it);
 MUST_CHECK enum err cfile_defs_next(
     struct cfile_defs *it, uint32_t *id, uint32_t *tenant, struct labels *ls);
+/* From now on only ids >= from are wanted: blocks without one are not read. */
+void cfile_defs_skip(struct cfile_defs *it, uint32_t from);
 const struct cfile_damage *cfile_defs_damage(const struct cfile_defs *it);
 /* Reads and checks every byte that has a checksum (scrub, kymoctl verify). ERR_DAMAGED when damage->units > 0 or the file was salvaged. */
 MUST_CHECK enum err cfile_verify(struct cfile *f, struct cfile_damage *damage);

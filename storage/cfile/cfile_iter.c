@@ -138,14 +138,23 @@ enum err cfile_defs_create(struct cfile *f, uint32_t from, struct cfile_defs **o
 {
 	struct cfile_defs *it = mem_zalloc(sizeof(*it));
 	it->f = f;
-	it->from = from;
 	buf_init(&it->bytes);
 	buf_init(&it->raw);
 	buf_init(&it->labels);
-	while (it->next_block < f->stats.blocks && f->blocks[it->next_block].last_id < from)
-		it->next_block++;
+	cfile_defs_skip(it, from);
 	*out = it;
 	return ERR_OK;
+}
+
+void cfile_defs_skip(struct cfile_defs *it, uint32_t from)
+{
+	const struct cfile *f = it->f;
+	if (from > it->from)
+		it->from = from;
+	if (it->left && it->last_id < it->from)
+		it->left = 0;
+	while (it->next_block < f->stats.blocks && f->blocks[it->next_block].last_id < it->from)
+		it->next_block++;
 }
 
 void cfile_defs_free(struct cfile_defs *it)

@@ -161,7 +161,7 @@ static void warn_lost(struct unitread *u)
 {
 	const struct shard *sh = u->shard;
 	for (size_t i = 0; i < sh->lost_count && u->warnings_count < UNITREAD_WARNINGS_MAX; i++) {
-		const struct files_entry *e = &sh->lost[i];
+		const struct files_entry *e = &sh->lost[i].entry;
 		if (e->samples && e->t_min_ms <= u->t_max_ms && e->t_max_ms >= u->t_min_ms)
 			snprintf(u->warnings[u->warnings_count++], sizeof(u->warnings[0]),
 			    "damaged data skipped: %s cannot be opened", e->name);
@@ -196,7 +196,7 @@ void unitread_sync(struct unitread *u)
 {
 	struct shard *sh = u->shard;
 	CHECK(!u->loading);
-	if (u->generation == sh->list.generation)
+	if (u->generation == shard_files_version(sh))
 		return;
 	if (u->generation == UINT64_MAX)
 		warn_lost(u);
@@ -237,7 +237,7 @@ void unitread_sync(struct unitread *u)
 			file_free(u, old[i]);
 	}
 	mem_free(old);
-	u->generation = sh->list.generation;
+	u->generation = shard_files_version(sh);
 }
 
 static void warn(struct unitread *u, const struct unitread_file *f, const char *text)
