@@ -13,13 +13,14 @@ static struct {
 static const struct fsio_ops *under;
 static size_t partial_bytes;
 static uint64_t disk_free = UINT64_MAX;
+static const char *within; /* part of a directory's path; NULL = everywhere */
 
 static enum err fault_one(enum fault_kind kind, const char *path)
 {
-	if (!faults[kind].count || (faults[kind].part && !strstr(path, faults[kind].part)))
+	if (faults[kind].nth == 0 || (faults[kind].part && !strstr(path, faults[kind].part)))
 		return ERR_OK;
 	uint64_t n = ++faults[kind].calls;
-	if (n < faults[kind].nth || n - faults[kind].nth >= faults[kind].count)
+	if (!faults[kind].count || n < faults[kind].nth || n - faults[kind].nth >= faults[kind].count)
 		return ERR_OK;
 	faults[kind].hits++;
 	return faults[kind].errnum ? err_of_errno(faults[kind].errnum) : faults[kind].err;
@@ -30,14 +31,29 @@ static bool is_sync(enum fault_kind kind)
 	return kind == FAULT_SYNC || kind == FAULT_DIR_SYNC;
 }
 
-static enum err fault_of(enum fault_kind kind, const char *path)
+/* dir: where it happens; path: what part is looked for in. */
+static enum err fault_at(enum fault_kind kind, const char *dir, const char *path)
 {
 	pthread_mutex_lock(&lock);
+	if (within && !strstr(dir, within)) {
+		pthread_mutex_unlock(&lock);
+		return ERR_OK;
+	}
 	enum err e = fault_one(kind, path), any = fault_one(FAULT_ANY, path);
 	int errnum = e ? faults[kind].errnum : faults[FAULT_ANY].errnum;
 	pthread_mutex_unlock(&lock);
 	e = e ? e : any;
 	return e && errnum && is_sync(kind) ? err_note(ERR_SYNC, errnum) : e;
+}
+
+static enum err fault_of(enum fault_kind kind, const char *path)
+{
+	return fault_at(kind, path, path);
+}
+
+static enum err fault_in(enum fault_kind kind, const struct fsio_dir *d, const char *name)
+{
+	return fault_at(kind, fsio_dir_path(d), name);
 }
 
 static enum err fault_write_at(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off)
@@ -85,25 +101,25 @@ static enum err fault_truncate(struct fsio_file *f, uint64_t size)
 static enum err fault_open(
     struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out)
 {
-	enum err e = fault_of(FAULT_OPEN, name);
+	enum err e = fault_in(FAULT_OPEN, d, name);
 	return e ? e : under->open(d, name, mode, out);
 }
 
 static enum err fault_rename(struct fsio_dir *d, const char *from, const char *to)
 {
-	enum err e = fault_of(FAULT_RENAME, to);
+	enum err e = fault_in(FAULT_RENAME, d, to);
 	return e ? e : under->rename(d, from, to);
 }
 
 static enum err fault_link(struct fsio_dir *d, const char *from, const char *to)
 {
-	enum err e = fault_of(FAULT_LINK, to);
+	enum err e = fault_in(FAULT_LINK, d, to);
 	return e ? e : under->link(d, from, to);
 }
 
 static enum err fault_remove(struct fsio_dir *d, const char *name)
 {
-	enum err e = fault_of(FAULT_REMOVE, name);
+	enum err e = fault_in(FAULT_REMOVE, d, name);
 	return e ? e : under->remove(d, name);
 }
 
@@ -115,7 +131,7 @@ static enum err fault_dir_sync(struct fsio_dir *d)
 
 static enum err fault_mkdir(struct fsio_dir *d, const char *name)
 {
-	enum err e = fault_of(FAULT_MKDIR, name);
+	enum err e = fault_in(FAULT_MKDIR, d, name);
 	return e ? e : under->mkdir(d, name);
 }
 
@@ -139,7 +155,7 @@ static enum err fault_size(struct fsio_file *f, uint64_t *size)
 
 static enum err fault_dir_open(struct fsio_dir *d, const char *name, struct fsio_dir **out)
 {
-	enum err e = fault_of(FAULT_DIR_OPEN, name);
+	enum err e = fault_in(FAULT_DIR_OPEN, d, name);
 	return e ? e : under->dir_open(d, name, out);
 }
 
@@ -174,6 +190,7 @@ void fault_start(const struct fsio_ops *below)
 	memset(faults, 0, sizeof(faults));
 	partial_bytes = 0;
 	disk_free = UINT64_MAX;
+	within = NULL;
 	fsio_hook(&fault_table);
 }
 
@@ -223,6 +240,21 @@ uint64_t fault_hits(enum fault_kind kind)
 {
 	pthread_mutex_lock(&lock);
 	uint64_t n = faults[kind].hits;
+	pthread_mutex_unlock(&lock);
+	return n;
+}
+
+void fault_within(const char *dir)
+{
+	pthread_mutex_lock(&lock);
+	within = dir;
+	pthread_mutex_unlock(&lock);
+}
+
+uint64_t fault_calls(enum fault_kind kind)
+{
+	pthread_mutex_lock(&lock);
+	uint64_t n = faults[kind].calls;
 	pthread_mutex_unlock(&lock);
 	return n;
 }

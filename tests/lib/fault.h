@@ -48,6 +48,10 @@ void fault_set_errno(
 void fault_partial(size_t bytes);
 /* What fsio_free_bytes says is free from now on; UINT64_MAX = the truth. */
 void fault_disk_free(uint64_t free_bytes);
+/* Only calls in directories whose path contains dir count and fail from now on; NULL: all. */
+void fault_within(const char *dir);
+/* Calls counted since fault_set; its nth was not 0. */
+uint64_t fault_calls(enum fault_kind kind);
 /* Calls that were made to fail since fault_set. */
 uint64_t fault_hits(enum fault_kind kind);
 
