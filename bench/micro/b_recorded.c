@@ -172,8 +172,7 @@ static void decode_some(struct cfile *f, struct sum *s)
 	cfile_unit_init(&u);
 	uint64_t begin = recorded_cpu_ns();
 	for (uint32_t id = 0; id < 2000; id += 37) {
-		if (cfile_find(f, id, &ext, 1) != 1 ||
-		    cfile_read_nowait(f, bytes, ext.len, ext.off) ||
+		if (cfile_find(f, id, &ext, 1) != 1 || cfile_read_nowait(f, bytes, ext.len, ext.off) ||
 		    cfile_unit_open(&u, f, &ext, bytes, NULL) || cfile_unit_find(&u, id, &e) != 1 ||
 		    cfile_unit_decode_borrow(&u, e, &t, v, NULL))
 			continue;

@@ -51,8 +51,7 @@ static bool set_up_process(sigset_t *ends)
 			    (unsigned long long)files.rlim_cur);
 	}
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < FDS_LEAST) {
-		fprintf(stderr,
-		    "kymod: too many open files: %llu allowed (ulimit -n), %u needed\n",
+		fprintf(stderr, "kymod: too many open files: %llu allowed (ulimit -n), %u needed\n",
 		    (unsigned long long)files.rlim_cur, FDS_LEAST);
 		return false;
 	}

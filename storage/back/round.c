@@ -101,7 +101,7 @@ static struct round_out *out_open(struct round_work *w, int64_t start_ms)
 	cfile_name(&o->meta, o->name);
 	w->err = cfile_writer_create(w->shard->dir, o->name, &o->meta, &o->writer);
 	if (w->err) {
-		errbuf_set(&w->eb, w->err, "cannot create %s", o->name);
+		errbuf_set(&w->eb, w->err, "cannot create %s: %s", o->name, err_why(w->err));
 		w->outs_count--;
 		return NULL;
 	}
@@ -116,7 +116,7 @@ static void out_close(struct round_work *w, struct round_out *o)
 		return;
 	w->err = cfile_writer_finish(writer, &o->stats);
 	if (w->err)
-		errbuf_set(&w->eb, w->err, "cannot finish %s", o->name);
+		errbuf_set(&w->eb, w->err, "cannot finish %s: %s", o->name, err_why(w->err));
 	else
 		w->err = cfile_open(w->shard->dir, o->name, &o->cfile, &w->eb);
 }
@@ -170,7 +170,7 @@ static void write_run(
 		struct round_out *o = &w->outs[*slot - 1];
 		w->err = cfile_writer_add(o->writer, r->id, w->col.t_ms + i, w->col.v + i, n);
 		if (w->err)
-			errbuf_set(&w->eb, w->err, "cannot write %s", o->name);
+			errbuf_set(&w->eb, w->err, "cannot write %s: %s", o->name, err_why(w->err));
 		out_note_id(o, r->id);
 	}
 }

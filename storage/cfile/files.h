@@ -74,8 +74,7 @@ void files_newest_clear(struct files *fs);
 void files_newest_add(struct files *fs, uint32_t tenant, bool own, int64_t t_ms);
 bool files_del(struct files *fs, const struct files_entry *e); /* false: not there */
 /* Keeps the entries that keep() says yes to; it is asked in the list's order. */
-void files_keep(
-    struct files *fs, bool (*keep)(void *arg, const struct files_entry *e), void *arg);
+void files_keep(struct files *fs, bool (*keep)(void *arg, const struct files_entry *e), void *arg);
 /* Looks at all of them: for tests and inspection. */
 const struct files_entry *files_get(const struct files *fs, const char *name);
 

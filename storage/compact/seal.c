@@ -294,5 +294,5 @@ enum err seal_run(const struct seal_opts *o, struct seal_result *r, struct errbu
 	mem_free(s.all.v);
 	mem_free(s.spare.t);
 	mem_free(s.spare.v);
-	return e ? errbuf_set(eb, e, "merging into %s: %s", name, err_text(e)) : ERR_OK;
+	return e ? errbuf_set(eb, e, "merging into %s: %s", name, err_why(e)) : ERR_OK;
 }

@@ -282,8 +282,7 @@ static enum have unit_open(struct unitread *u, struct unitread_unit *x)
 
 static enum have unit_read(struct unitread *u, struct unitread_unit *x)
 {
-	enum err err =
-	    cfile_read_nowait(x->of->file->cfile, x->bytes.data, x->ext.len, x->ext.off);
+	enum err err = cfile_read_nowait(x->of->file->cfile, x->bytes.data, x->ext.len, x->ext.off);
 	if (err == ERR_AGAIN)
 		return HAVE_WAIT;
 	if (!err)
@@ -337,8 +336,8 @@ static void load_run(struct work_task *t)
 	for (size_t i = 0; i < u->units_count; i++) {
 		struct unitread_unit *x = u->units[i];
 		if (x->state == UNITREAD_WANTED)
-			x->err = cfile_read(
-			    x->of->file->cfile, x->bytes.data, x->ext.len, x->ext.off);
+			x->err =
+			    cfile_read(x->of->file->cfile, x->bytes.data, x->ext.len, x->ext.off);
 	}
 }
 

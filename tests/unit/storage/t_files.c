@@ -417,7 +417,8 @@ static void many_files(void)
 		buf_init(&text);
 		files_format(&fs, &text);
 		steps = 0;
-		TAP_OK(files_parse(text.data, text.len, &back, NULL) == ERR_OK && back.count == count);
+		TAP_OK(
+		    files_parse(text.data, text.len, &back, NULL) == ERR_OK && back.count == count);
 		parse[k] = steps;
 		char *dir = testlib_tmpdir("t_files");
 		struct fsio_dir *d = NULL;
