@@ -255,12 +255,16 @@ struct groups {
 	size_t len, count;
 };
 
+static bool took_part(const struct groups *g, size_t i)
+{
+	return i < g->count && g->pairs[2 * i] != PCRE2_UNSET;
+}
+
 static void add_group(struct buf *out, const struct groups *g, size_t i)
 {
 	if (i == 0)
 		buf_add(out, g->s, g->len); /* anchored: the match is the whole */
-	else if (i < g->count && g->pairs[2 * i] != PCRE2_UNSET &&
-	    g->pairs[2 * i + 1] > g->pairs[2 * i])
+	else if (took_part(g, i) && g->pairs[2 * i + 1] > g->pairs[2 * i])
 		buf_add(out, g->s + g->pairs[2 * i], g->pairs[2 * i + 1] - g->pairs[2 * i]);
 }
 
@@ -278,6 +282,7 @@ static size_t name_len(const char *s, size_t len)
 	return n;
 }
 
+/* Of several groups of one name the first that took part in the match. */
 static void add_named(
     const struct rex *r, struct buf *out, const struct groups *g, const char *name, size_t len)
 {
@@ -292,8 +297,11 @@ static void add_named(
 		return;
 	}
 	for (size_t i = 0; i < r->names_count; i++) {
-		if (r->names[i].len == len && memcmp(r->names[i].s, name, len) == 0)
+		if (r->names[i].len == len && memcmp(r->names[i].s, name, len) == 0 &&
+		    took_part(g, r->names[i].index)) {
 			add_group(out, g, r->names[i].index);
+			return;
+		}
 	}
 }
 

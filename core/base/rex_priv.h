@@ -1,10 +1,11 @@
 /*
- * rex_priv - the halves of rex: reading RE2's syntax (rex_parse.c), recognising simple forms (rex_form.c), matching (rex.c).
+ * rex_priv - the parts of rex: reading RE2's syntax (rex_parse.c, rex_class.c), recognising simple forms (rex_form.c), matching (rex.c).
  */
 #ifndef CORE_BASE_REX_PRIV_H
 #define CORE_BASE_REX_PRIV_H
 
 #include "core/base/rex.h"
+#include "core/base/rune_set.h"
 
 #define REX_PATTERN_MAX  4096 /* bytes; limit of label matching by expression */
 #define REX_REPEAT_MAX   1000 /* as RE2 */
@@ -25,6 +26,47 @@ struct rex_parsed {
 MUST_CHECK enum err rex_parse(
     const char *pattern, size_t len, struct rex_parsed *out, struct errbuf *eb);
 void rex_parsed_release(struct rex_parsed *p);
+
+/* The text of a pattern while it is read. */
+struct rex_text {
+	const char *start, *p, *end;
+	struct errbuf *eb;
+};
+static inline size_t rex_left(const struct rex_text *t)
+{
+	return (size_t)(t->end - t->p);
+}
+/* ERR_BADDATA: "error parsing regexp: what: `from...to`". */
+enum err rex_fail(struct rex_text *t, const char *what, const char *from, const char *to);
+
+/*
+ * Character classes. They are worked out here, span by span, and never left to PCRE2: RE2 folds case before it negates, and its Unicode tables are those of one version.
+ * Large sets are written once, behind the pattern, and called from where they stand.
+ */
+struct rex_classes {
+	struct rex_property {
+		const char *name; /* points into the pattern */
+		size_t len;
+		bool fold;
+		struct rune_set set;
+	} * properties; /* \p{...} already looked up */
+	size_t properties_count;
+	struct rune_set *large; /* c0, c1, ... */
+	size_t large_count;
+};
+/* Is this \d, \pL and the like, or [ ? */
+bool rex_class_here(const struct rex_text *t);
+/* Reads the class here, with everything that is equal but for case when fold, into out (empty before). */
+MUST_CHECK enum err rex_class_read(
+    struct rex_text *t, bool fold, struct rex_classes *c, struct rune_set *out);
+/* As one atom of PCRE2's syntax. The set's spans move to c or are released. */
+void rex_class_write(struct rex_classes *c, struct rune_set *take_set, struct buf *out);
+/* What the atoms above call; stands behind everything else. */
+void rex_classes_define(const struct rex_classes *c, struct buf *out);
+void rex_classes_release(struct rex_classes *c);
+/* At a backslash: an escape that stands for one code point. */
+MUST_CHECK enum err rex_escape_read(struct rex_text *t, uint32_t *rune);
+void rex_rune_write(struct buf *out, uint32_t rune);
 
 /* A valid pattern as one of the simple forms; REX_PCRE when it is none. */
 struct rex_form {

@@ -1,20 +1,8 @@
 #include "core/base/rune.h"
 
+#include "core/base/rune_set.h"
+
 #include <string.h>
-
-static const struct range {
-	uint32_t first, last;
-} printable[] = {
-#define RANGE(first, last) { first, last },
-#include "core/base/rune_print.def"
-#undef RANGE
-};
-
-static const struct range word[] = {
-#define RANGE(first, last) { first, last },
-#include "core/base/rune_word.def"
-#undef RANGE
-};
 
 static bool is_tail(char c)
 {
@@ -85,24 +73,12 @@ bool rune_valid(const char *s, size_t len)
 	return true;
 }
 
-static bool in_ranges(const struct range *v, size_t count, uint32_t rune)
-{
-	size_t lo = 0, hi = count;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		if (rune > v[mid].last)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < count && rune >= v[lo].first;
-}
-
 bool rune_printable(uint32_t rune)
 {
 	if (rune < 0x80)
 		return rune >= 0x20 && rune < 0x7f;
-	return in_ranges(printable, COUNT_OF(printable), rune);
+	enum rune_cat cat = rune_category(rune);
+	return cat > RUNE_Cs && cat < RUNE_Zl;
 }
 
 bool rune_word(uint32_t rune)
@@ -110,5 +86,6 @@ bool rune_word(uint32_t rune)
 	if (rune < 0x80)
 		return (rune >= '0' && rune <= '9') || (rune >= 'a' && rune <= 'z') ||
 		    (rune >= 'A' && rune <= 'Z') || rune == '_';
-	return in_ranges(word, COUNT_OF(word), rune);
+	enum rune_cat cat = rune_category(rune);
+	return (cat >= RUNE_Ll && cat <= RUNE_Lu) || cat == RUNE_Nd;
 }

@@ -1,9 +1,28 @@
 #include "core/base/rex.h"
+#include "core/base/rune.h"
+#include "core/base/rune_set.h"
 #include "tests/lib/tap.h"
 
 #include <pthread.h>
 
 static struct errbuf eb;
+
+/* Every class of RE2's syntax under every flag that matters, against values that tell them apart. */
+static const char *const probes[] = {
+#define PROBE(value) value,
+#define CASE(pattern, mask)
+#include "tests/unit/core/rex_golden.def"
+#undef PROBE
+#undef CASE
+};
+static const struct {
+	const char *p;
+	uint64_t mask;
+} cases[] = {
+#define PROBE(value)
+#define CASE(pattern, mask) { pattern, mask },
+#include "tests/unit/core/rex_golden.def"
+};
 
 /* Judged by Go 1.26: regexp.Compile("^(?s:" + p + ")$") matching s. */
 static const struct {
@@ -95,6 +114,10 @@ static const struct {
 	{ "a++", "invalid nested repetition operator: `++`" },
 	{ "a{2}{3}", "invalid nested repetition operator: `{2}{3}`" },
 	{ "a{1001}", "invalid repeat count: `{1001}`" },
+	{ "a*{1001}", "invalid repeat count: `{1001}`" },
+	{ "\\x\\pL", "invalid escape sequence: `\\x\\p`" },
+	{ "\\x{\xc3\xa9}", "invalid escape sequence: `\\x{\xc3\xa9`" },
+	{ "(?i\xc3\xa9)", "invalid or unsupported Perl syntax: `(?i\xc3\xa9`" },
 	{ "a{3,1}", "invalid repeat count: `{3,1}`" },
 	{ "(a{100}){100}", "invalid repeat count: `{100}`" },
 	{ "((a{10}){10}){11}", "invalid repeat count: `{11}`" },
@@ -118,7 +141,6 @@ static const struct {
 	{ "(?1)", "invalid or unsupported Perl syntax: `(?1`" },
 	{ "(?P=n)", "invalid or unsupported Perl syntax: `(?P`" },
 	{ "(?P>n)", "invalid or unsupported Perl syntax: `(?P`" },
-	{ "(?P<n>a)(?P<n>b)", "duplicate capture group name: `n`" },
 	{ "(?P<1-2>a)", "invalid named capture: `(?P<1-2>`" },
 	{ "(?i-)a", "invalid or unsupported Perl syntax: `(?i-)`" },
 	{ "\xff", "invalid UTF-8: `\xff`" },
@@ -211,8 +233,55 @@ static void *match_many(void *arg)
 	return (void *)bad;
 }
 
+static void test_cases(void)
+{
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct rex *r = compile(cases[i].p);
+		uint64_t got = 0;
+		for (size_t k = 0; r && k < COUNT_OF(probes); k++) {
+			if (rex_match(r, probes[k], strlen(probes[k])) == REX_YES)
+				got |= 1ull << k;
+		}
+		tap_ok(r && got == cases[i].mask, "`%s`: %llx wrong %s", cases[i].p,
+		    (unsigned long long)(got ^ cases[i].mask), eb.text);
+		rex_free(r);
+	}
+}
+
+/* What is just inside and just outside of each span, through the whole of rex. */
+static void test_borders(const char *name)
+{
+	for (size_t way = 0; way < 4; way++) {
+		bool fold = way & 1, negated = way & 2;
+		char p[80];
+		snprintf(p, sizeof(p), "%s\\%c{%s}", fold ? "(?i)" : "", negated ? 'P' : 'p', name);
+		struct rex *r = compile(p);
+		struct rune_set set = { 0 };
+		bool ok = r && rune_set_named(&set, name, strlen(name), fold);
+		for (size_t i = 0; ok && i < 4 * set.count; i++) {
+			uint32_t rune = i & 1 ? set.v[i / 4].last : set.v[i / 4].first;
+			bool in = !(i & 2);
+			rune = in ? rune : i & 1 ? rune + 1 : rune - 1;
+			if (rune > RUNE_MAX || (rune >= 0xd800 && rune <= 0xdfff))
+				continue;
+			char text[4];
+			ok = rex_match(r, text, rune_encode(rune, text)) ==
+			    (in != negated ? REX_YES : REX_NO);
+		}
+		tap_ok(ok, "`%s` at the borders of its spans", p);
+		rune_set_release(&set);
+		rex_free(r);
+	}
+}
+
 int main(void)
 {
+	test_cases();
+	static const char *const names[] = { "C", "Cn", "Co", "Cs", "L", "LC", "Ll", "Lt", "Lu",
+		"M", "N", "P", "S", "Z", "Any", "ASCII", "Assigned", "Greek", "Han", "Common",
+		"Inherited", "Latin", "Old_Italic", "Kawi", "Nag_Mundari" };
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		test_borders(names[i]);
 	for (size_t i = 0; i < COUNT_OF(golden); i++) {
 		struct rex *r = compile(golden[i].p);
 		enum rex_result m = r ? rex_match(r, golden[i].s, strlen(golden[i].s)) : REX_NO;
@@ -232,6 +301,13 @@ int main(void)
 	expands("(.*)", "abc", "$1", "abc");
 	expands("(a+)(b*)", "aab", "${2}-$1", "b-aa");
 	expands("(?P<x>a)(?<y>b)?", "a", "$x${y}|$z|$0", "a||a");
+	/* Go takes a name twice; the first group that took part speaks. */
+	expands("(?P<n>a)(?P<n>b)", "ab", "$n", "a");
+	expands("(?P<n>a)|(?P<n>b)", "b", "$n", "b");
+	expands("(?P<n>a?)(?P<n>b)", "b", "[$n]", "[]");
+	/* Large classes stand behind the pattern, and move nobody's number. */
+	expands("(\\pL+)([^\\pL]+)(\\pL*)", "ab12", "$2$1$3|$4|$5", "12ab||");
+	expands("(?i)(\\p{Lu}+)\\P{Lu}(\\p{Lu})", "ab1C", "$2$1", "Cab");
 	expands("(a)", "a", "$1x $1_ ${1}x $$ $ $- ${ ${} $01", "  ax $ $ $- ${ ${} ");
 	expands("(a)", "b", "$1", NULL);
 	expands("abc", "abc", "[$0]", "[abc]");
