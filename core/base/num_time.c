@@ -14,17 +14,17 @@ static int64_t floor_div(int64_t a, int64_t b)
 
 /*
  * Years are counted from 1 March, so that the leap day is a year's last day; 0000-03-01 is day -719468 of the Unix epoch.
- * Eras of 400 years repeat exactly.
+ * Eras of 400 years repeat exactly. Seconds are counted, without a sign, from a first era so far back that all later ones lie in 64 bits: as Go's time package counts them.
  */
+#define FIRST_ERA   (-730692556) /* begins on -292277022400-03-01 */
+#define FIRST_DAY_S ((uint64_t)(FIRST_ERA * (int64_t)DAYS_PER_ERA - 719468) * DAY_S)
+
 struct num_civil num_civil(int64_t unix_s)
 {
-	int64_t days = floor_div(unix_s, DAY_S);
-	int second =
-	    (int)(unix_s % DAY_S); /* not unix_s - days * DAY_S: near INT64_MIN that overflows */
-	second += second < 0 ? DAY_S : 0;
-	int64_t z = days + 719468;
-	int64_t era = floor_div(z, DAYS_PER_ERA);
-	int day_of_era = (int)(z - era * DAYS_PER_ERA);
+	uint64_t seconds = (uint64_t)unix_s - FIRST_DAY_S, days = seconds / DAY_S;
+	int second = (int)(seconds % DAY_S);
+	int64_t era = (int64_t)(days / DAYS_PER_ERA) + FIRST_ERA;
+	int day_of_era = (int)(days % DAYS_PER_ERA);
 	int year_of_era =
 	    (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
 	int day_of_year = day_of_era -
@@ -40,7 +40,7 @@ struct num_civil num_civil(int64_t unix_s)
 		.hour = second / 3600,
 		.minute = second / 60 % 60,
 		.second = second % 60,
-		.weekday = (int)(((days % 7) + 11) % 7), /* day 0 was a Thursday */
+		.weekday = (day_of_era + 3) % 7, /* every era begins on a Wednesday */
 		.yearday = month > 2 ? day_of_year + 60 + leap : day_of_year - 305,
 	};
 }

@@ -113,12 +113,6 @@ double ql_date_part(enum ql_fn fn, int64_t unix_s)
 #pragma GCC diagnostic pop
 }
 
-/* What no calendar holds (NaN too) is taken as the far past. */
-static int64_t to_seconds(double v)
-{
-	return fabs(v) < 9.2e15 ? (int64_t)v : INT64_MIN / 1000;
-}
-
 static double round_to(double v, double to)
 {
 	double inv = 1 / to;
@@ -212,7 +206,7 @@ static enum elem_shape elem_math(const struct ql_elem *e, const struct ql_grid *
 	case QL_FN_DAYS_IN_MONTH:
 	case QL_FN_MONTH:
 	case QL_FN_YEAR:
-		EACH(ql_date_part(e->fn, to_seconds(x)));
+		EACH(ql_date_part(e->fn, num_i64_go(x)));
 	case QL_FN_TIMESTAMP:
 		EACH(((void)x, (double)ql_grid_t(g, i) / 1000));
 	default:

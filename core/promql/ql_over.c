@@ -247,6 +247,11 @@ static int64_t line_zero(const struct ql_range *r, uint32_t step, const int64_t 
 	return r->spec.fn == QL_FN_DERIV ? t[0] : ql_grid_t(&r->spec.grid, step);
 }
 
+static double seconds_after(int64_t t, int64_t zero)
+{
+	return (double)num_sat_sub(t, zero) / 1e3;
+}
+
 /* Sums of times: the same for all series scraped together. */
 void ql_over_windows(struct ql_range *r, const int64_t *t)
 {
@@ -257,7 +262,7 @@ void ql_over_windows(struct ql_range *r, const int64_t *t)
 			continue;
 		int64_t zero = line_zero(r, i, t + lo);
 		for (uint32_t k = lo; k < lo + n; k++) {
-			double x = (double)(t[k] - zero) / 1e3;
+			double x = seconds_after(t[k], zero);
 			two_sum(x, &sx, &cx);
 			two_sum(x * x, &sxx, &cxx);
 		}
@@ -288,7 +293,7 @@ static void regression(const struct ql_range *r, uint32_t step, const int64_t *t
 	/* Both sums side by side, each in the order of the samples. */
 	pair s = { 0, 0 }, c = { 0, 0 };
 	for (uint32_t i = 0; i < n; i++) {
-		pair x = { v[i], (double)(t[i] - zero) / 1e3 * v[i] };
+		pair x = { v[i], seconds_after(t[i], zero) * v[i] };
 		pair sum = s + x, b = sum - s;
 		c += (s - (sum - b)) + (x - b);
 		s = sum;
@@ -301,7 +306,7 @@ static void regression(const struct ql_range *r, uint32_t step, const int64_t *t
 		sy = cy = sxy = cxy = 0;
 		for (uint32_t i = 0; i < n; i++) {
 			ql_kahan(v[i], &sy, &cy);
-			ql_kahan((double)(t[i] - zero) / 1e3 * v[i], &sxy, &cxy);
+			ql_kahan(seconds_after(t[i], zero) * v[i], &sxy, &cxy);
 		}
 	}
 	sy += cy;

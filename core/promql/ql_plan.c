@@ -126,7 +126,7 @@ static double static_call(
 	case QL_FN_STEP:
 		return o->start_ms == o->end_ms ? 0 : (double)o->step_ms / 1000;
 	case QL_FN_RANGE:
-		return (double)(o->end_ms - o->start_ms) / 1000;
+		return (double)num_sat_sub(o->end_ms, o->start_ms) / 1000;
 	case QL_FN_MIN_OF:
 		return ql_min_of(static_at(p, a[0], g, i), static_at(p, a[1], g, i));
 	case QL_FN_MAX_OF:
@@ -371,10 +371,10 @@ struct ql_grid ql_plan_subquery_grid(
 	/* Aligned to multiples of the step, left-open; the division truncates (spec section 3). */
 	int64_t start = left / step * step;
 	if (start <= left)
-		start += step;
+		start = num_sat_add(start, step);
 	struct ql_grid g = { start, step, 0 };
 	if (end >= start) {
-		uint64_t n = (uint64_t)((end - start) / step) + 1;
+		uint64_t n = (uint64_t)(num_sat_sub(end, start) / step) + 1;
 		g.n = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 	}
 	return g;
@@ -547,7 +547,7 @@ static bool first_selector(const struct ql_node *n, struct ql_mods *out)
 		if (!first_selector(n->sub.expr, out))
 			return false;
 		if (out->at == QL_AT_NONE) {
-			out->offset_ms += n->sub.mods.offset_ms;
+			out->offset_ms = num_sat_add(out->offset_ms, n->sub.mods.offset_ms);
 			out->at = n->sub.mods.at;
 			out->at_ms = n->sub.mods.at_ms;
 		}
@@ -841,7 +841,7 @@ enum err ql_plan_make(struct ql_plan *p, const struct ql_node *root)
 
 	p->_end = &p->first;
 	if (o->step_ms > 0) {
-		uint64_t n = (uint64_t)((o->end_ms - o->start_ms) / o->step_ms) + 1;
+		uint64_t n = (uint64_t)(num_sat_sub(o->end_ms, o->start_ms) / o->step_ms) + 1;
 		if (n > p->points_max || n * 9 > p->bytes_max) {
 			fail(p,
 			    "query processing would load too many samples into memory in query execution");

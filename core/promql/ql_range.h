@@ -86,7 +86,7 @@ void ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t
     uint64_t *has);
 static inline int64_t ql_range_ref(const struct ql_range_spec *s, uint32_t i)
 {
-	return (s->fixed ? s->at_ms : ql_grid_t(&s->grid, i)) - s->offset_ms;
+	return num_sat_sub(s->fixed ? s->at_ms : ql_grid_t(&s->grid, i), s->offset_ms);
 }
 
 #endif

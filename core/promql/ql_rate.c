@@ -14,7 +14,7 @@ void ql_rate_windows(struct ql_range *r, const int64_t *t)
 		if (hi - lo < 2)
 			continue;
 		int64_t ref = ql_range_ref(s, i);
-		double to_start = (double)(t[lo] - (ref - s->range_ms)) / 1000;
+		double to_start = (double)(t[lo] - num_sat_sub(ref, s->range_ms)) / 1000;
 		double to_end = (double)(ref - t[hi - 1]) / 1000;
 		double sampled = (double)(t[hi - 1] - t[lo]) / 1000;
 		double gap = sampled / (double)(hi - lo - 1);
@@ -177,7 +177,9 @@ void ql_rate_extended(struct ql_range *r, const int64_t *t, const double *v, uin
 	(void)count;
 	for (uint32_t i = 0; i < s->grid.n; i++) {
 		int64_t ref = ql_range_ref(s, i);
-		struct ext x = { .first = r->lo[i], .start = ref - s->range_ms, .end = ref };
+		struct ext x = {
+			.first = r->lo[i], .start = num_sat_sub(ref, s->range_ms), .end = ref
+		};
 		if (r->hi[i] == r->lo[i])
 			continue;
 		x.last = r->hi[i] - 1;

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- shared --- */
@@ -413,7 +414,9 @@ static enum ql_did run_window(struct ql_run *x, struct ql_pn *pn)
 		if (ql_tick(x, (uint64_t)pn->grid.n + w->range.samples_in_windows))
 			return QL_AGAIN;
 	}
-	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, !x->late, pn->strict_same);
+	/* What absent_over_time looks for has no labels: equal sets are none of its business. */
+	bool same = !x->late && pn->range.fn != QL_FN_ABSENT_OVER_TIME;
+	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, same, pn->strict_same);
 	return x->err ? QL_FAILED : QL_DONE;
 }
 
@@ -450,30 +453,58 @@ static enum ql_did run_subquery(struct ql_run *x, struct ql_pn *pn)
 
 /* --- absent --- */
 
+/* Negative, and true for a missing label: upstream's storage moves these behind the others (tsdb/querier.go, PostingsForMatchers). */
+static bool subtracts(const struct matcher *m)
+{
+	return (m->type == MATCHER_NE || m->type == MATCHER_NRE) && m->matches_empty;
+}
+
+static int matcher_qcmp(const void *a, const void *b)
+{
+	const struct matcher *l = *(const struct matcher *const *)a;
+	const struct matcher *r = *(const struct matcher *const *)b;
+	size_t n = l->name_len < r->name_len ? l->name_len : r->name_len;
+	int c = n ? memcmp(l->name, r->name, n) : 0;
+	c = c ? c : (l->name_len > r->name_len) - (l->name_len < r->name_len);
+	c = c ? c : subtracts(l) - subtracts(r);
+	return c ? c : (l > r) - (l < r); /* as they stand in the selector */
+}
+
 static bool same_name(const struct matcher *a, const struct matcher *b)
 {
 	return a->name_len == b->name_len && memcmp(a->name, b->name, a->name_len) == 0;
 }
 
-/* Labels that the selector fixes: named once, by "=" (spec section 7). */
+/*
+ * Labels that the selector fixes. The matchers of a name are taken from left to right: the first "=" sets it, any other takes it away again
+ * (promql/functions.go upstream, createLabelsForAbsentFunction).
+ */
 static struct labels absent_labels(struct ql_run *x, const struct ql_node *n)
 {
 	struct label_builder b;
+	bool had = false;
 
 	label_builder_init(&b, x->arena);
 	while (n->kind == QL_PAREN)
 		n = n->paren;
 	if (n->kind != QL_SELECTOR)
 		return label_builder_done(&b);
-	for (uint32_t i = 0; i < n->sel.matchers_count; i++) {
-		const struct matcher *m = &n->sel.matchers[i];
-		bool once = m->type == MATCHER_EQ;
-		for (uint32_t k = 0; k < n->sel.matchers_count; k++)
-			if (k != i && same_name(m, &n->sel.matchers[k]))
-				once = false;
-		if (once && !(m->name_len == 8 && memcmp(m->name, LABEL_NAME, 8) == 0))
+	uint32_t count = n->sel.matchers_count;
+	const struct matcher **ms = arena_array(x->arena, (size_t)count + 1, sizeof(*ms));
+	for (uint32_t i = 0; i < count; i++)
+		ms[i] = &n->sel.matchers[i];
+	qsort(ms, count, sizeof(*ms), matcher_qcmp);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct matcher *m = ms[i];
+		had = had && same_name(m, ms[i - 1]);
+		if (m->type == MATCHER_EQ && !had) {
 			label_builder_set(&b, m->name, m->name_len, m->value, m->value_len);
+			had = true;
+		} else {
+			label_builder_del(&b, m->name, m->name_len);
+		}
 	}
+	label_builder_del(&b, LABEL_NAME, sizeof(LABEL_NAME) - 1);
 	return label_builder_done(&b);
 }
 

@@ -118,7 +118,7 @@ void api_query_range(struct req *r)
 	}
 	if (!param_step(r, &u, &qo->step_ms))
 		return;
-	if ((qo->end_ms - qo->start_ms) / qo->step_ms > API_STEPS_MAX) {
+	if (num_sat_sub(qo->end_ms, qo->start_ms) / qo->step_ms > API_STEPS_MAX) {
 		apierr_jsonf(r, ERR_BADDATA,
 		    "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
 		return;
