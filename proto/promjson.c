@@ -213,7 +213,7 @@ static void stats(struct buf *out, const struct ql_stats *st)
 	buf_printf(out,
 	    "},\"samples\":{\"totalQueryableSamples\":%" PRIu64 ",\"samplesRead\":%" PRIu64
 	    ",\"peakSamples\":%" PRIu64 "}}",
-	    st->samples_total, st->samples_total, st->samples_peak);
+	    st->samples_total, st->samples_read, st->samples_peak);
 }
 
 static void tail(struct promjson *e, struct buf *out)

@@ -74,7 +74,7 @@ const struct ql_note *ql_warnings(
     const struct ql *q, size_t *count); /* de-duplicated, full list; the API caps at 10 */
 const struct ql_note *ql_infos(const struct ql *q, size_t *count);
 struct ql_stats {
-	uint64_t samples_total, samples_peak, series;
+	uint64_t samples_total, samples_read, samples_peak, series;
 	double parse_s, prepare_s, eval_s, sort_s, queue_s, total_s;
 };
 const struct ql_stats *ql_stats(const struct ql *q);

@@ -265,14 +265,15 @@ static void keep_warnings(struct ql_run *x, const struct ql_batch *b)
 }
 
 /* A batch becomes part of the query: its memory is charged, its parts are used when all are here. */
-static enum err batch_adopt(struct ql *q, struct ql_batch *b)
+static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batch *b)
 {
 	struct ql_run *x = &q->run;
 	enum err e;
 
 	b->next = x->kept;
 	x->kept = b;
-	x->samples += b->samples;
+	x->samples_used += b->samples_used * pn->scope.uses;
+	x->samples_read += b->samples_read;
 	x->series += b->series;
 	metric_add(M_QUERY_SAMPLES, b->samples);
 	keep_warnings(x, b);
@@ -352,7 +353,7 @@ static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
 	if (!g)
 		g = pn->state = arena_zalloc(x->arena, sizeof(*g));
 	while ((b = ql_piece_take(p))) {
-		if ((x->err = batch_adopt(q, b)))
+		if ((x->err = batch_adopt(q, pn, b)))
 			return QL_FAILED;
 		gathered_add(x, g, b);
 	}
@@ -560,7 +561,8 @@ static void query_result_ready(struct ql *q)
 	struct ql_run *x = &q->run;
 
 	build_notes(q);
-	q->stats.samples_total = x->samples;
+	q->stats.samples_total = x->samples_used;
+	q->stats.samples_read = x->samples_read;
 	q->stats.samples_peak = x->budget.points_peak;
 	q->stats.series = x->series;
 	q->stats.eval_s = (double)(clock_real_mono_ns() - q->t_eval_ns) / 1e9;

@@ -138,6 +138,18 @@ static void scan_note_counter(struct ql_scan *s, struct labels ls)
 	    ql_fmt_q(&s->batch->arena, name, len));
 }
 
+/* An instant selector uses, and reads, one sample at each step that has one. */
+static void scan_count_points(struct ql_scan *s, const struct ql_col *col)
+{
+	const struct ql_reads *reads = &s->piece->spec.range.reads;
+	uint32_t n = s->piece->spec.range.grid.n;
+
+	s->batch->samples_used += ql_bits_count(col->has, n);
+	for (uint32_t w = 0; w < ql_words(n) && !reads->none; w++)
+		s->batch->samples_read += (uint64_t)__builtin_popcountll(
+		    col->has[w] & (reads->steps ? reads->steps[w] : ~(uint64_t)0));
+}
+
 static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct ql_col *col)
 {
 	const struct ql_piece_spec *spec = &s->piece->spec;
@@ -146,13 +158,17 @@ static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct q
 	switch (spec->mode) {
 	case QL_PIECE_INSTANT:
 	case QL_PIECE_TIME:
-		return ql_instant_run(&s->range, spec->mode == QL_PIECE_TIME, c->t_ms, c->v,
+		any = ql_instant_run(&s->range, spec->mode == QL_PIECE_TIME, c->t_ms, c->v,
 		    c->count, col->v, col->has);
+		scan_count_points(s, col);
+		return any;
 	case QL_PIECE_SMOOTH:
 		return ql_smooth_run(&spec->range, c->t_ms, c->v, c->count, col->v, col->has);
 	case QL_PIECE_RANGE:
 		s->err =
 		    ql_range_run(&s->range, c->t_ms, c->v, c->count, col->v, col->has, &any, &s->eb);
+		s->batch->samples_used += s->range.samples_in_windows;
+		s->batch->samples_read += s->range.samples_read;
 		return any && !s->err;
 	case QL_PIECE_RAW:
 		break;
@@ -237,6 +253,8 @@ static enum err scan_raw(struct ql_scan *s, const struct source_item *item)
 		v[n] = c->v[i];
 		n += !sample_is_stale(c->v[i]);
 	}
+	b->samples_used += n;
+	b->samples_read += n;
 	if (!n)
 		return ERR_OK;
 	if (b->raw_count == b->raw_cap) {

@@ -71,6 +71,7 @@ struct ql_batch { /* made on the shard's loop, owned by the home loop after it w
 	struct ql_notes notes;
 	bool may_collide; /* labels were dropped that may have told series apart */
 	uint64_t samples, series, points;
+	uint64_t samples_used, samples_read; /* as statistics of queries count them (ql_plan.h) */
 	enum err err;
 	const char *err_text; /* in the arena */
 	const char *warnings[4];

@@ -24,6 +24,7 @@ static struct ql_pn *node_make(struct ql_plan *p, enum ql_pn_kind kind, const st
 {
 	struct ql_pn *pn = arena_zalloc(p->arena, sizeof(*pn));
 	pn->kind = kind;
+	pn->scope = p->_scope;
 	pn->ast = ast;
 	pn->grid = *g;
 	pn->args_count = args;
@@ -204,8 +205,12 @@ static struct ql_pn *plan_expanded(
     struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
 {
 	struct ql_grid once = { g->start_ms, g->step_ms, 1 };
-	struct ql_pn *inner = plan_here(p, n, &once);
+	struct ql_scope scope = p->_scope;
 
+	p->_scope.uses *= g->n;
+	p->_scope.reads = (struct ql_reads){ .none = !ql_reads_step(&scope.reads, 0) };
+	struct ql_pn *inner = plan_here(p, n, &once);
+	p->_scope = scope;
 	if (!inner || inner->kind == PN_STRING)
 		return inner;
 	struct ql_pn *pn = node_make(p, PN_EXPAND, n, g, 1);
@@ -258,6 +263,7 @@ static struct ql_range_spec range_of(
 		.anchored = m->anchored,
 		.smoothed = m->smoothed,
 		.lookback_ms = p->lookback_ms,
+		.reads = p->_scope.reads,
 	};
 }
 
@@ -380,31 +386,79 @@ struct ql_grid ql_plan_subquery_grid(
 	return g;
 }
 
-/* The inner expression of a subquery on its own grid; NULL when the grid is empty or too long. */
-static struct ql_pn *plan_subquery(
-    struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer, struct ql_grid *g)
+/* Steps of the subquery with t in (from, to]. */
+static void mark_steps(const struct ql_grid *g, int64_t from, int64_t to, uint64_t *steps)
 {
+	int64_t first = from < g->start_ms ? 0 : (from - g->start_ms) / g->step_ms + 1;
+	int64_t end = to < g->start_ms ? 0 : (to - g->start_ms) / g->step_ms + 1;
+
+	end = end < g->n ? end : g->n;
+	while (first < end) {
+		if (first % 64 == 0 && end - first >= 64) {
+			steps[first / 64] = ~(uint64_t)0;
+			first += 64;
+		} else {
+			ql_bit_on(steps, (uint32_t)first++);
+		}
+	}
+}
+
+/*
+ * What of a subquery is read (upstream: MergeSamplesReadFromSubquery). Each of its steps belongs to the first step around it that is not earlier, offset taken into account,
+ * and counts when it lies in that one's window and that one counts. NULL: all do.
+ */
+static struct ql_reads subquery_reads(const struct ql_plan *p, const struct ql_node *sub,
+    const struct ql_grid *outer, const struct ql_grid *g)
+{
+	const struct ql_reads *around = &p->_scope.reads;
+	const struct ql_mods *m = &sub->sub.mods;
+	bool gaps = m->at != QL_AT_NONE || outer->step_ms > sub->sub.range_ms;
+
+	if (around->none || outer->n == 1)
+		return (struct ql_reads){ .none = !ql_reads_step(around, 0) };
+	if (!around->steps && !gaps)
+		return (struct ql_reads){ 0 };
+	uint64_t *steps = arena_zalloc(p->arena, ql_words(g->n) * sizeof(*steps));
+	for (uint32_t i = 0; i < outer->n; i++) {
+		int64_t t = num_sat_sub(ql_grid_t(outer, i), m->offset_ms);
+		int64_t from = num_sat_sub(t, sub->sub.range_ms);
+		int64_t before = num_sat_sub(t, outer->step_ms);
+		if (i && before > from)
+			from = before;
+		if (ql_reads_step(around, i))
+			mark_steps(g, from, i == outer->n - 1 ? INT64_MAX : t, steps);
+	}
+	return (struct ql_reads){ .steps = steps };
+}
+
+/* The inner expression of a subquery on its own grid; NULL when the grid is empty or too long. below_window: the caller restores the scope. */
+static struct ql_pn *plan_subquery(
+    struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer, bool below_window)
+{
+	struct ql_grid g = ql_plan_subquery_grid(p, sub, outer);
 	bool wrap;
 
-	*g = ql_plan_subquery_grid(p, sub, outer);
-	if (!g->n)
+	if (!g.n)
 		return NULL;
-	if (g->n > p->points_max || (uint64_t)g->n * 9 > p->bytes_max) {
+	if (g.n > p->points_max || (uint64_t)g.n * 9 > p->bytes_max) {
 		fail(p,
 		    "query processing would load too many samples into memory in query execution");
 		return NULL;
 	}
-	if (g->n > 1 && sub->sub.expr->type != QL_SCALAR && invariant(sub->sub.expr, &wrap))
-		return plan_expanded(p, sub->sub.expr, g);
-	return plan(p, sub->sub.expr, g);
+	if (below_window)
+		p->_scope = (struct ql_scope){ .reads = subquery_reads(p, sub, outer, &g) };
+	if (g.n > 1 && sub->sub.expr->type != QL_SCALAR && invariant(sub->sub.expr, &wrap))
+		return plan_expanded(p, sub->sub.expr, &g);
+	return plan(p, sub->sub.expr, &g);
 }
 
 static struct ql_pn *plan_window(struct ql_plan *p, const struct ql_node *call,
     const struct ql_node *sub, const struct ql_grid *g, struct ql_pn *const *param, unsigned params)
 {
-	struct ql_grid inner_grid;
-	struct ql_pn *inner = plan_subquery(p, sub, g, &inner_grid);
+	struct ql_scope scope = p->_scope;
+	struct ql_pn *inner = plan_subquery(p, sub, g, true);
 
+	p->_scope = scope;
 	if (p->err)
 		return NULL;
 	if (!inner)
@@ -789,7 +843,6 @@ static struct ql_pn *plan_unary(struct ql_plan *p, const struct ql_node *n, cons
 
 static struct ql_pn *plan_here(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
 {
-	struct ql_grid inner;
 	struct ql_pn *pn;
 
 	switch (n->kind) {
@@ -803,7 +856,7 @@ static struct ql_pn *plan_here(struct ql_plan *p, const struct ql_node *n, const
 		return plan_selector(p, n, g);
 	case QL_SUBQUERY: /* as the result of an instant query */
 		pn = node_make(p, PN_SUBQUERY, n, g, 1);
-		pn->arg[0] = plan_subquery(p, n, g, &inner);
+		pn->arg[0] = plan_subquery(p, n, g, false);
 		if (p->err)
 			return NULL;
 		if (!pn->arg[0])
@@ -840,6 +893,7 @@ enum err ql_plan_make(struct ql_plan *p, const struct ql_node *root)
 	struct ql_grid g = { o->start_ms, o->step_ms > 0 ? o->step_ms : 1, 1 };
 
 	p->_end = &p->first;
+	p->_scope = (struct ql_scope){ .uses = 1 };
 	if (o->step_ms > 0) {
 		uint64_t n = (uint64_t)(num_sat_sub(o->end_ms, o->start_ms) / o->step_ms) + 1;
 		if (n > p->points_max || n * 9 > p->bytes_max) {

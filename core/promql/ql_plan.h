@@ -5,6 +5,10 @@
  * Scalars that need no data are computed here. Selectors become pieces, and pieces swallow what stands above them while that can be done on the shards (ql_piece.h).
  * Parts that do not change from step to step ("@" below them) are planned for one step and stretched by a node PN_EXPAND, in the places where upstream wraps them (promql/engine.go, preprocessExprHelper).
  *
+ * Statistics count samples as upstream does (util/stats): "used" is every sample in every window of every step, "read" counts a sample once where windows of one selector overlap.
+ * A part that is planned for one step and stretched uses its samples again at each step. Of a subquery under a function only the points count as used, and as read what it reads at those
+ * of its steps that some window around it looks at.
+ *
  * Thread: one. Memory: the query's arena.
  */
 #ifndef CORE_PROMQL_QL_PLAN_H
@@ -39,8 +43,13 @@ enum ql_pn_kind {
 	PN_INFO,
 	PN_ABSENT, /* absent, absent_over_time */
 };
+struct ql_scope {
+	uint64_t uses; /* how often a sample counts as used */
+	struct ql_reads reads;
+};
 struct ql_pn {
 	enum ql_pn_kind kind;
+	struct ql_scope scope;
 	const struct ql_node *ast;
 	struct ql_grid grid;
 	struct ql_pn **arg;
@@ -74,7 +83,8 @@ struct ql_plan {
 	uint64_t points_max, bytes_max, series_max;
 	struct ql_pn *first, **_end; /* evaluation order */
 	struct ql_pn *root;
-	struct ql_pn *pieces; /* through next_piece */
+	struct ql_pn *pieces;   /* through next_piece */
+	struct ql_scope _scope; /* of what is being planned */
 	struct ql_plan_matcher *matchers;
 	struct errbuf *eb;
 	enum err err;

@@ -74,8 +74,8 @@ static void range_bounds(struct ql_range *r, const int64_t *t, uint32_t count)
 {
 	const struct ql_range_spec *s = &r->spec;
 	int64_t before = s->range_ms, after = 0;
-	uint32_t lo = 0, hi = 0;
-	uint64_t total = 0;
+	uint32_t lo = 0, hi = 0, seen = 0;
+	uint64_t total = 0, read = 0;
 
 	if (s->anchored || s->smoothed)
 		before = num_sat_add(before, s->lookback_ms);
@@ -88,11 +88,16 @@ static void range_bounds(struct ql_range *r, const int64_t *t, uint32_t count)
 			hi++;
 		while (lo < hi && t[lo] <= from)
 			lo++;
+		while (i && seen < hi && t[seen] <= num_sat_sub(to, s->grid.step_ms))
+			seen++;
 		r->lo[i] = lo;
 		r->hi[i] = hi;
 		total += hi - lo;
+		if (ql_reads_step(&s->reads, i) && !(s->fixed && i))
+			read += hi - (seen > lo ? seen : lo);
 	}
-	r->samples_in_windows = total;
+	r->_in_windows = total;
+	r->_read = read;
 	r->_slide = total > QL_SLIDE_FROM * ((uint64_t)count + s->grid.n);
 }
 
@@ -170,6 +175,7 @@ enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v, uin
     double *out, uint64_t *has, bool *any, struct errbuf *eb)
 {
 	*any = false;
+	r->samples_in_windows = r->samples_read = 0;
 	range_room(r, count);
 	if (any_stale(r, v, count)) {
 		count = drop_stale(r, t, v, count);
@@ -181,6 +187,8 @@ enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v, uin
 	if (r->spec.fn == QL_FN_DOUBLE_EXPONENTIAL_SMOOTHING && check_smoothing(&r->spec, eb))
 		return ERR_EXECUTION;
 	range_windows(r, t, count);
+	r->samples_in_windows = r->_in_windows;
+	r->samples_read = r->_read;
 	if (r->spec.anchored || r->spec.smoothed)
 		ql_rate_extended(r, t, v, count, out, has);
 	else if (is_rate(r->spec.fn))

@@ -20,6 +20,16 @@
 #include "core/promql/ql_func.h"
 #include "core/promql/ql_value.h"
 
+/* Which steps' samples count as read: those that a query around this one looks at (ql_plan.h). */
+struct ql_reads {
+	bool none;
+	const uint64_t *steps; /* NULL: all */
+};
+static inline bool ql_reads_step(const struct ql_reads *r, uint32_t i)
+{
+	return !r->none && (!r->steps || ql_bit(r->steps, i));
+}
+
 struct ql_range_spec {
 	enum ql_fn fn;
 	struct ql_grid grid;
@@ -29,6 +39,7 @@ struct ql_range_spec {
 	bool anchored, smoothed;
 	int64_t lookback_ms;    /* anchored, smoothed */
 	const double *param[2]; /* scalar arguments in their order, grid.n values each */
+	struct ql_reads reads;
 };
 /* Can this function run here? (All functions of one range vector; absent_over_time as present_over_time.) */
 bool ql_range_knows(enum ql_fn fn);
@@ -50,6 +61,8 @@ struct ql_range {
 	uint32_t _times_count, _times_cap;
 	bool _times_valid, _slide;
 	uint64_t samples_in_windows; /* of the last series: sum of hi - lo */
+	uint64_t samples_read;       /* and of those that the step before did not see */
+	uint64_t _in_windows, _read; /* the same two, of the bounds */
 	int64_t *_t;                 /* without stale markers */
 	double *_v;
 	double *scratch, *scratch2; /* _cap values each */

@@ -379,6 +379,7 @@ static enum ql_did window_column(struct ql_run *x, struct ql_pn *pn, const struc
 	x->err = ql_range_run(&w->range, w->t, w->v, points, c->v, c->has, &any, x->eb);
 	if (x->err)
 		return QL_FAILED;
+	x->samples_used += w->range.samples_in_windows * pn->scope.uses;
 	if (!any) {
 		pn->vec.count--;
 		ql_uncharge(&x->budget, pn->grid.n);

@@ -21,6 +21,7 @@ struct qlrun_opts {
 	bool in_order;
 	int digits;               /* of values: 0 = 17 */
 	unsigned cancel_after_us; /* 0 = never */
+	struct ql_stats *stats;   /* out, may be NULL */
 };
 struct qlrun_ {
 	const char *text;
@@ -52,6 +53,8 @@ static inline void qlrun_done_(void *arg, struct ql *q)
 	size_t n;
 
 	r->err = ql_err(q, &text);
+	if (r->o->stats)
+		*r->o->stats = *ql_stats(q);
 	if (r->err) {
 		buf_printf(&r->out, "error: %s", text);
 	} else {

@@ -1,5 +1,5 @@
 /*
- * core/promql: whole answers, word for word, as Prometheus 3.14 gives them for the same samples. Two metrics of two series each, a sample every 10 s from 0 to 600 s; job_b has nothing from 200 s on.
+ * core/promql: whole answers, word for word, as Prometheus 3.14 gives them for the same samples. Two metrics of two series each, a sample every 10 s from 0 to 600 s; qb has nothing from 200 s on.
  */
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"
@@ -8,7 +8,7 @@
 
 static void load(struct memsrc *m)
 {
-	static const char *const names[] = { "job_a", "job_b" };
+	static const char *const names[] = { "qa", "qb" };
 	struct arena a;
 
 	arena_init(&a, 4096);
@@ -71,24 +71,24 @@ static const struct {
 	{ "absent(no{a=~\"1\",a=\"1\"} @ 0)", RANGE,
 	    "{a=\"1\"} 1700000000000:1 1700000300000:1 1700000600000:1" },
 	/* equal label sets: absent_over_time does not ask, all others do, even at different steps */
-	{ "absent_over_time({__name__=~\"job_[ab]\"}[2m:10s])", AT, "" },
-	{ "absent_over_time({__name__=~\"job_[ab]\"}[2m])", AT, "" },
-	{ "absent_over_time({__name__=~\"job_[ab]\"}[2m:10s])", RANGE, "" },
-	{ "absent_over_time({__name__=~\"job_[ab]\"}[2m:10s] offset 15m)", RANGE,
+	{ "absent_over_time({__name__=~\"q[ab]\"}[2m:10s])", AT, "" },
+	{ "absent_over_time({__name__=~\"q[ab]\"}[2m])", AT, "" },
+	{ "absent_over_time({__name__=~\"q[ab]\"}[2m:10s])", RANGE, "" },
+	{ "absent_over_time({__name__=~\"q[ab]\"}[2m:10s] offset 15m)", RANGE,
 	    "{} 1700000000000:1 1700000300000:1 1700000600000:1" },
-	{ "absent_over_time(job_b[1m:10s])", RANGE, "{} 1700000600000:1" },
-	{ "absent_over_time((-{__name__=~\"job_[ab]\"})[2m:10s])", AT, SAME },
-	{ "present_over_time({__name__=~\"job_[ab]\"}[2m:10s])", AT, SAME },
-	{ "count_over_time({__name__=~\"job_[ab]\"}[2m:10s])", AT, SAME },
-	{ "present_over_time({__name__=~\"job_[ab]\"}[2m])", AT, SAME },
-	{ "count_over_time({__name__=~\"job_[ab]\"}[2m])", RANGE, SAME },
-	{ "count(last_over_time({__name__=~\"job_[ab]\"}[2m:10s]))", AT, "{} 1700000100000:4" },
-	{ "count(first_over_time({__name__=~\"job_[ab]\"}[2m]))", AT, "{} 1700000100000:4" },
-	{ "topk(1, {__name__=~\"job_[ab]\"})", AT, "{__name__=\"job_b\", i=\"1\"} 1700000100000:310" },
-	{ "count({__name__=~\"job_[ab]\"})", AT, "{} 1700000100000:4" },
-	{ "sum(rate({__name__=~\"job_[ab]\"}[2m]))", AT, SAME },
-	{ "absent(-{__name__=~\"job_[ab]\"})", AT, SAME },
-	{ "timestamp({__name__=~\"job_[ab]\"})", AT, SAME },
+	{ "absent_over_time(qb[1m:10s])", RANGE, "{} 1700000600000:1" },
+	{ "absent_over_time((-{__name__=~\"q[ab]\"})[2m:10s])", AT, SAME },
+	{ "present_over_time({__name__=~\"q[ab]\"}[2m:10s])", AT, SAME },
+	{ "count_over_time({__name__=~\"q[ab]\"}[2m:10s])", AT, SAME },
+	{ "present_over_time({__name__=~\"q[ab]\"}[2m])", AT, SAME },
+	{ "count_over_time({__name__=~\"q[ab]\"}[2m])", RANGE, SAME },
+	{ "count(last_over_time({__name__=~\"q[ab]\"}[2m:10s]))", AT, "{} 1700000100000:4" },
+	{ "count(first_over_time({__name__=~\"q[ab]\"}[2m]))", AT, "{} 1700000100000:4" },
+	{ "topk(1, {__name__=~\"q[ab]\"})", AT, "{__name__=\"qb\", i=\"1\"} 1700000100000:310" },
+	{ "count({__name__=~\"q[ab]\"})", AT, "{} 1700000100000:4" },
+	{ "sum(rate({__name__=~\"q[ab]\"}[2m]))", AT, SAME },
+	{ "absent(-{__name__=~\"q[ab]\"})", AT, SAME },
+	{ "timestamp({__name__=~\"q[ab]\"})", AT, SAME },
 	/* dates beyond all calendars: what int64 does not hold is its least value, as Go converts floats */
 	{ "year(vector(1e16))", AT, "{} 1700000100000:316889355" },
 	{ "year(vector(-1e16))", AT, "{} 1700000100000:-316885416" },
@@ -113,21 +113,77 @@ static const struct {
 	{ "minute(vector(-Inf))", AT, "{} 1700000100000:30" },
 	{ "minute(vector(-9223372036854774784))", AT, "{} 1700000100000:47" },
 	/* sums of times at both ends of time */
-	{ "job_a @ 9223372036854775 offset -1y", AT, "" },
-	{ "job_a @ -9223372036854775 offset 1y", AT, "" },
-	{ "rate(job_a[1y] @ 9223372036854775 offset -100y)", RANGE, "" },
-	{ "rate(job_a[1y] @ -9223372036854775 offset 100y)", RANGE, "" },
-	{ "sum_over_time(job_a[1h:1m] @ 9223372036854775 offset -100y)", AT, "" },
-	{ "sum_over_time(job_a[1h:1m] @ -9223372036854775 offset 100y)", AT, "" },
-	{ "sum_over_time(job_a[1h:1m])", DUSK, "" },
-	{ "sum_over_time(job_a[1h:1m])", DAWN, "" },
-	{ "count(predict_linear(job_a[1m] @ 1700000100, 1))", DAWN, "{} -9223372036854775807:2" },
-	{ "count(predict_linear(job_a[1m] @ 1700000100, 1))", DUSK, "{} 9223372036854775806:2" },
-	{ "count(deriv(job_a[1m] offset -290y))", DUSK, "" },
-	{ "count(delta(job_a[1m] offset 290y))", DAWN, "" },
-	{ "count(job_a offset 290y)", DAWN, "" },
-	{ "count(job_b)", LATE, "" },
+	{ "qa @ 9223372036854775 offset -1y", AT, "" },
+	{ "qa @ -9223372036854775 offset 1y", AT, "" },
+	{ "rate(qa[1y] @ 9223372036854775 offset -100y)", RANGE, "" },
+	{ "rate(qa[1y] @ -9223372036854775 offset 100y)", RANGE, "" },
+	{ "sum_over_time(qa[1h:1m] @ 9223372036854775 offset -100y)", AT, "" },
+	{ "sum_over_time(qa[1h:1m] @ -9223372036854775 offset 100y)", AT, "" },
+	{ "sum_over_time(qa[1h:1m])", DUSK, "" },
+	{ "sum_over_time(qa[1h:1m])", DAWN, "" },
+	{ "count(predict_linear(qa[1m] @ 1700000100, 1))", DAWN, "{} -9223372036854775807:2" },
+	{ "count(predict_linear(qa[1m] @ 1700000100, 1))", DUSK, "{} 9223372036854775806:2" },
+	{ "count(deriv(qa[1m] offset -290y))", DUSK, "" },
+	{ "count(delta(qa[1m] offset 290y))", DAWN, "" },
+	{ "count(qa offset 290y)", DAWN, "" },
+	{ "count(qb)", LATE, "" },
 };
+
+/* Samples used and read, as totalQueryableSamples and samplesRead of Prometheus. */
+static const struct {
+	const char *q;
+	uint64_t at[2], minute[2]; /* instant at 300 s; every minute from 0 to 600 s */
+} counts[] = {
+	{ "1", { 0, 0 }, { 0, 0 } },
+	{ "vector(1)", { 0, 0 }, { 0, 0 } },
+	{ "nosuch", { 0, 0 }, { 0, 0 } },
+	{ "qa", { 2, 2 }, { 22, 22 } },
+	{ "qb", { 2, 2 }, { 18, 18 } },
+	{ "-qa", { 2, 2 }, { 22, 22 } },
+	{ "sum(qa)", { 2, 2 }, { 22, 22 } },
+	{ "timestamp(qa)", { 2, 2 }, { 22, 22 } },
+	{ "qa + qb", { 4, 4 }, { 40, 40 } },
+	{ "qa offset 3m", { 2, 2 }, { 16, 16 } },
+	{ "qa @ 1700000100", { 2, 2 }, { 22, 2 } },
+	{ "sum(qa @ 1700000100) + qa", { 4, 4 }, { 44, 24 } },
+	{ "rate(qa[2m])", { 24, 24 }, { 232, 122 } },
+	{ "rate(qa[15s])", { 4, 4 }, { 42, 42 } },
+	{ "sum by (i) (rate(qa[2m] @ 1700000300))", { 24, 24 }, { 264, 24 } },
+	{ "last_over_time(qb[1m])", { 0, 0 }, { 42, 42 } },
+	{ "absent_over_time(qb[1m])", { 0, 0 }, { 42, 42 } },
+	{ "topk(2, qa)", { 2, 2 }, { 22, 22 } },
+	{ "max_over_time(qa[1m:20s])", { 6, 6 }, { 62, 62 } },
+	{ "max_over_time(qa[30s:10s])", { 6, 6 }, { 62, 62 } },
+	{ "max_over_time(qa[30s:10s] offset 25s)", { 6, 6 }, { 60, 60 } },
+	{ "max_over_time(rate(qa[1m])[2m:30s])", { 8, 30 }, { 76, 118 } },
+	{ "max_over_time(sum(qa)[20s:7s])", { 3, 6 }, { 29, 58 } },
+	{ "max_over_time(max_over_time(qa[40s:10s])[30s:5s])", { 12, 14 }, { 122, 62 } },
+	{ "max_over_time(qa[1m:20s] @ 1700000200)", { 6, 6 }, { 66, 6 } },
+	{ "max_over_time(last_over_time(qa[20s] @ 1700000200)[20s:7s])", { 6, 4 }, { 62, 4 } },
+	{ "max_over_time(vector(1)[1m:30s])", { 2, 0 }, { 22, 0 } },
+	{ "predict_linear(qa[1m] @ 1700000200, 5)", { 12, 12 }, { 132, 12 } },
+	{ "count_values(\"v\", qa) and on () qb", { 4, 4 }, { 40, 40 } },
+};
+
+static void test_counts(struct testteam *tt, struct memsrc *m)
+{
+	for (size_t i = 0; i < 2 * COUNT_OF(counts); i++) {
+		const char *q = counts[i / 2].q;
+		const uint64_t *want = i % 2 ? counts[i / 2].minute : counts[i / 2].at;
+		struct ql_stats st = { 0 };
+		struct qlrun_opts o = { .start_ms = T0 + 300000, .stats = &st };
+		if (i % 2)
+			o = (struct qlrun_opts){
+				.start_ms = T0, .end_ms = T0 + 600000, .step_ms = 60000, .stats = &st
+			};
+		free(qlrun(tt, memsrc_source(m), q, &o));
+		if (!tap_ok(st.samples_total == want[0] && st.samples_read == want[1],
+		        "samples of %s, %s", q, i % 2 ? "range" : "instant"))
+			tap_note("used %llu, wanted %llu; read %llu, wanted %llu",
+			    (unsigned long long)st.samples_total, (unsigned long long)want[0],
+			    (unsigned long long)st.samples_read, (unsigned long long)want[1]);
+	}
+}
 
 int main(void)
 {
@@ -142,6 +198,7 @@ int main(void)
 			tap_note("got %s, wanted %s", s, cases[i].want);
 		free(s);
 	}
+	test_counts(&tt, m);
 	memsrc_free(m);
 	testteam_stop(&tt);
 	return tap_done();
