@@ -113,10 +113,12 @@ static void annotations(void)
 	is(&a,
 	    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[]},\"warnings\":[\"results truncated due to limit\",\"w\",\"w\",\"w\",\"w\",\"w\",\"w\",\"w\",\"w\",\"w\",\"3 more warning annotations omitted\"]}",
 	    "ten warnings and a count");
-	struct ql_stats st = {
-		.samples_total = 5,
-		.samples_read = 5, .samples_peak = 3, .prepare_s = 0.5, .eval_s = 0.25, .total_s = 1
-	};
+	struct ql_stats st = { .samples_total = 5,
+		.samples_read = 5,
+		.samples_peak = 3,
+		.prepare_s = 0.5,
+		.eval_s = 0.25,
+		.total_s = 1 };
 	a.warnings = (struct promjson_notes){ 0 };
 	a.stats = &st;
 	is(&a,
