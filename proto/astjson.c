@@ -66,6 +66,14 @@ static const char *dur_op(const struct ql_dur *d)
 	return ql_op_text(d->op);
 }
 
+static void dur_number(struct buf *b, const struct ql_dur *d)
+{
+	flag(b, "{\"duration\":", d->is_duration);
+	buf_add_str(b, ",\"type\":\"numberLiteral\"");
+	number(b, ",\"val\":", d->num);
+	buf_add_str(b, "}");
+}
+
 static void dur(struct buf *b, const char *before, const struct ql_dur *d)
 {
 	buf_add_str(b, before);
@@ -73,16 +81,23 @@ static void dur(struct buf *b, const char *before, const struct ql_dur *d)
 		buf_add_str(b, "null");
 		return;
 	}
-	if (d->kind == QL_DUR_NUM) {
-		flag(b, "{\"duration\":", d->is_duration);
-		buf_add_str(b, ",\"type\":\"numberLiteral\"");
-		number(b, ",\"val\":", d->num);
-		buf_add_str(b, "}");
+	/* "+(x)" is no node of upstream's, "+step()" is one. */
+	if (d->kind == QL_DUR_POS && d->l->paren)
+		d = d->l;
+	if (d->kind == QL_DUR_NUM && !d->paren) {
+		dur_number(b, d);
 		return;
 	}
-	dur(b, "{\"lhs\":", d->l);
-	word(b, ",\"op\":", dur_op(d));
-	dur(b, ",\"rhs\":", d->r);
+	bool sign = d->kind == QL_DUR_NEG || d->kind == QL_DUR_POS;
+	dur(b, "{\"lhs\":", sign || d->kind == QL_DUR_NUM ? NULL : d->l);
+	/* A number in parentheses is an operand without an operator: "+" stands for it. */
+	word(b, ",\"op\":", d->kind == QL_DUR_NUM ? "+" : dur_op(d));
+	if (d->kind == QL_DUR_NUM) {
+		buf_add_str(b, ",\"rhs\":");
+		dur_number(b, d);
+	} else {
+		dur(b, ",\"rhs\":", sign ? d->l : d->r);
+	}
 	buf_add_str(b, ",\"type\":\"durationExpr\"");
 	flag(b, ",\"wrapped\":", d->paren);
 	buf_add_str(b, "}");

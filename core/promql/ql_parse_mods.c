@@ -211,7 +211,7 @@ static struct ql_dur *parse_offset_dur(struct ql_parser *p)
 	else
 		return continue_dur(
 		    p, (d = parse_dur(p, DUR_POW)) ? dur_sign(p, sign, d, false) : NULL, DUR_ADD);
-	return d ? dur_sign(p, sign, d, t == QLT_LPAREN) : NULL; /* +(x) ends where (x) would go on */
+	return d ? dur_sign(p, sign, d, true) : NULL; /* +(x) ends where (x) would go on */
 }
 
 /* Plain literals become ms, the way a Go duration in ns is read as ms. */

@@ -92,7 +92,6 @@ static void add_dur(struct buf *out, const struct ql_dur *d)
 		add_dur(out, d->l);
 		break;
 	case QL_DUR_POS:
-		buf_add_u8(out, '+');
 		add_dur(out, d->l);
 		break;
 	case QL_DUR_BIN:
@@ -140,11 +139,14 @@ static bool is_open(const struct ql_dur *d)
 	    (d->l->kind == QL_DUR_NEG || d->l->kind == QL_DUR_BIN);
 }
 
-static void add_offset(struct buf *out, const struct ql_mods *m)
+/* more: an operator follows. "+(x)" ends where "(x)" would go on. */
+static void add_offset(struct buf *out, const struct ql_mods *m, bool more)
 {
 	if (!m->offset && !m->offset_ms)
 		return;
 	buf_add_str(out, " offset ");
+	if (more && m->offset && m->offset->kind == QL_DUR_POS && m->offset->l->paren)
+		buf_add_u8(out, '+');
 	if (m->offset && must_wrap(m->offset)) {
 		buf_add_u8(out, '(');
 		add_dur(out, m->offset);
@@ -230,7 +232,7 @@ static void add_matchers(struct buf *out, const struct ql_node *n)
 	mem_free(v);
 }
 
-static void print_selector(struct buf *out, const struct ql_node *n)
+static void print_selector(struct buf *out, const struct ql_node *n, bool more)
 {
 	const struct ql_mods *m = &n->sel.mods;
 	buf_add(out, n->sel.name.s, n->sel.name.len);
@@ -243,20 +245,20 @@ static void print_selector(struct buf *out, const struct ql_node *n)
 		add_dur_or_ms(out, n->sel.range, n->sel.range_ms);
 		buf_add_u8(out, ']');
 	}
-	/* An open duration does not stand last: what follows would become a part of it. */
-	bool open = is_open(m->offset);
+	/* An open duration does not stand last before an operator: what follows would become a part of it. */
+	bool open = more && is_open(m->offset);
 	if (open)
-		add_offset(out, m);
+		add_offset(out, m, more);
 	if (n->type == QL_MATRIX)
 		add_extended(out, m);
 	add_at(out, m);
 	if (n->type != QL_MATRIX)
 		add_extended(out, m);
 	if (!open)
-		add_offset(out, m);
+		add_offset(out, m, more);
 }
 
-static void add_subquery_suffix(struct buf *out, const struct ql_node *n)
+static void add_subquery_suffix(struct buf *out, const struct ql_node *n, bool more)
 {
 	buf_add_u8(out, '[');
 	add_dur_or_ms(out, n->sub.range, n->sub.range_ms);
@@ -264,12 +266,12 @@ static void add_subquery_suffix(struct buf *out, const struct ql_node *n)
 	if (n->sub.step || n->sub.step_ms)
 		add_dur_or_ms(out, n->sub.step, n->sub.step_ms);
 	buf_add_u8(out, ']');
-	bool open = is_open(n->sub.mods.offset);
+	bool open = more && is_open(n->sub.mods.offset);
 	if (open)
-		add_offset(out, &n->sub.mods);
+		add_offset(out, &n->sub.mods, more);
 	add_at(out, &n->sub.mods);
 	if (!open)
-		add_offset(out, &n->sub.mods);
+		add_offset(out, &n->sub.mods, more);
 }
 
 /* ---- operators ---- */
@@ -320,7 +322,8 @@ static void add_operator(struct buf *out, const struct ql_node *n)
 		add_fill(out, " fill_right", n->bin.fill_r);
 }
 
-void ql_print(struct buf *out, const struct ql_node *n)
+/* more: an operator follows on the same level. */
+static void print(struct buf *out, const struct ql_node *n, bool more)
 {
 	switch (n->kind) {
 	case QL_NUMBER:
@@ -330,11 +333,11 @@ void ql_print(struct buf *out, const struct ql_node *n)
 		label_quote_go(out, n->text.s, n->text.len);
 		break;
 	case QL_SELECTOR:
-		print_selector(out, n);
+		print_selector(out, n, more);
 		break;
 	case QL_SUBQUERY:
-		ql_print(out, n->sub.expr);
-		add_subquery_suffix(out, n);
+		print(out, n->sub.expr, false);
+		add_subquery_suffix(out, n, more);
 		break;
 	case QL_CALL:
 		buf_add_str(out, n->call.func->name);
@@ -342,7 +345,7 @@ void ql_print(struct buf *out, const struct ql_node *n)
 		for (uint32_t i = 0; i < n->call.args_count; i++) {
 			if (i)
 				buf_add_str(out, ", ");
-			ql_print(out, n->call.args[i]);
+			print(out, n->call.args[i], false);
 		}
 		buf_add_u8(out, ')');
 		break;
@@ -350,32 +353,37 @@ void ql_print(struct buf *out, const struct ql_node *n)
 		add_aggregation_head(out, n);
 		buf_add_u8(out, '(');
 		if (n->agg.param) {
-			ql_print(out, n->agg.param);
+			print(out, n->agg.param, false);
 			buf_add_str(out, ", ");
 		}
-		ql_print(out, n->agg.expr);
+		print(out, n->agg.expr, false);
 		buf_add_u8(out, ')');
 		break;
 	case QL_BINARY:
 		if (n->bin.op == QL_POW && n->bin.l->kind == QL_NUMBER && isinf(n->bin.l->num))
 			buf_add_str(out, "Inf"); /* a sign would bind weaker than the power */
 		else
-			ql_print(out, n->bin.l);
+			print(out, n->bin.l, true);
 		buf_add_u8(out, ' ');
 		add_operator(out, n);
 		buf_add_u8(out, ' ');
-		ql_print(out, n->bin.r);
+		print(out, n->bin.r, more);
 		break;
 	case QL_UNARY:
 		buf_add_u8(out, n->unary.minus ? '-' : '+');
-		ql_print(out, n->unary.expr);
+		print(out, n->unary.expr, more);
 		break;
 	case QL_PAREN:
 		buf_add_u8(out, '(');
-		ql_print(out, n->paren);
+		print(out, n->paren, false);
 		buf_add_u8(out, ')');
 		break;
 	}
+}
+
+void ql_print(struct buf *out, const struct ql_node *n)
+{
+	print(out, n, false);
 }
 
 /* ---- over several lines ---- */
@@ -398,14 +406,14 @@ static bool needs_split(const struct ql_node *n)
 	return over;
 }
 
-static void pretty(struct buf *out, const struct ql_node *n, unsigned level);
+static void pretty(struct buf *out, const struct ql_node *n, unsigned level, bool more);
 
-static void pretty_sign(struct buf *out, const struct ql_node *n, unsigned level)
+static void pretty_sign(struct buf *out, const struct ql_node *n, unsigned level, bool more)
 {
 	struct buf b;
 	size_t skip = 0;
 	buf_init(&b);
-	pretty(&b, n->unary.expr, level);
+	pretty(&b, n->unary.expr, level, more);
 	while (skip < b.len && b.data[skip] == ' ')
 		skip++;
 	indent(out, level);
@@ -415,10 +423,10 @@ static void pretty_sign(struct buf *out, const struct ql_node *n, unsigned level
 }
 
 /* What never splits, or fits into a line. */
-static void pretty_line(struct buf *out, const struct ql_node *n, unsigned level)
+static void pretty_line(struct buf *out, const struct ql_node *n, unsigned level, bool more)
 {
 	indent(out, level);
-	ql_print(out, n);
+	print(out, n, more);
 }
 
 static void pretty_args(struct buf *out, struct ql_node *const *args, uint32_t count, unsigned level)
@@ -426,7 +434,7 @@ static void pretty_args(struct buf *out, struct ql_node *const *args, uint32_t c
 	for (uint32_t i = 0; i < count; i++) {
 		if (i)
 			buf_add_str(out, ",\n");
-		pretty(out, args[i], level);
+		pretty(out, args[i], level, false);
 	}
 }
 
@@ -437,33 +445,33 @@ static void pretty_close(struct buf *out, unsigned level)
 	buf_add_u8(out, ')');
 }
 
-static void pretty(struct buf *out, const struct ql_node *n, unsigned level)
+static void pretty(struct buf *out, const struct ql_node *n, unsigned level, bool more)
 {
 	if (n->kind == QL_UNARY) {
-		pretty_sign(out, n, level);
+		pretty_sign(out, n, level, more);
 		return;
 	}
 	if (n->kind == QL_SUBQUERY) {
 		/* A sub-query on one line stands without indentation: so does Prometheus. */
 		if (!needs_split(n)) {
-			ql_print(out, n);
+			print(out, n, more);
 			return;
 		}
-		pretty(out, n->sub.expr, level);
-		add_subquery_suffix(out, n);
+		pretty(out, n->sub.expr, level, false);
+		add_subquery_suffix(out, n, more);
 		return;
 	}
 	if (n->kind == QL_NUMBER || n->kind == QL_TEXT || n->kind == QL_SELECTOR || !needs_split(n)) {
-		pretty_line(out, n, level);
+		pretty_line(out, n, level, more);
 		return;
 	}
 	if (n->kind == QL_BINARY) {
-		pretty(out, n->bin.l, level + 1);
+		pretty(out, n->bin.l, level + 1, true);
 		buf_add_u8(out, '\n');
 		indent(out, level);
 		add_operator(out, n);
 		buf_add_u8(out, '\n');
-		pretty(out, n->bin.r, level + 1);
+		pretty(out, n->bin.r, level + 1, more);
 		return;
 	}
 	indent(out, level);
@@ -478,12 +486,12 @@ static void pretty(struct buf *out, const struct ql_node *n, unsigned level)
 		pretty_args(out, n->agg.param ? args : args + 1, n->agg.param ? 2 : 1, level + 1);
 	} else {
 		buf_add_str(out, "(\n");
-		pretty(out, n->paren, level + 1);
+		pretty(out, n->paren, level + 1, false);
 	}
 	pretty_close(out, level);
 }
 
 void ql_pretty(struct buf *out, const struct ql_node *n)
 {
-	pretty(out, n, 0);
+	pretty(out, n, 0, false);
 }
