@@ -139,9 +139,9 @@ enum err ql_create(
 	q->text_len = len;
 	enum err e = ql_parse(&q->arena, q->text, len, &po, &q->root, eb);
 	if (!e)
-		e = ql_ast_resolve(q->root, opts->start_ms, opts->end_ms, step, eb);
-	if (!e)
 		e = check_type(q, eb);
+	if (!e)
+		e = ql_ast_resolve(q->root, opts->start_ms, opts->end_ms, step, eb);
 	if (e) {
 		if (q->root)
 			ql_ast_release(q->root);

@@ -348,8 +348,7 @@ static enum err scan_open(struct ql_scan *s)
 	s->state = SCAN_READ;
 	enum err e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
 	if (e)
-		return errbuf_set(
-		    &s->eb, e, "the storage could not be opened for reading: %s", err_text(e));
+		return errbuf_set(&s->eb, e, "expanding series: %s", err_text(e));
 	if (spec->series_max && s->cursor->est_series > spec->series_max)
 		return errbuf_set(&s->eb, ERR_EXECUTION, "query would touch %llu series, limit %llu",
 		    (unsigned long long)s->cursor->est_series, (unsigned long long)spec->series_max);
@@ -386,7 +385,7 @@ static enum job_state scan_read(struct ql_scan *s)
 			return JOB_DONE;
 		case SOURCE_ERROR:
 			s->err = s->cursor->err ? s->cursor->err : ERR_IO;
-			errbuf_set(&s->eb, s->err, "%s",
+			errbuf_set(&s->eb, s->err, "expanding series: %s",
 			    s->cursor->eb.text[0] ? s->cursor->eb.text : err_text(s->err));
 			return JOB_DONE;
 		}

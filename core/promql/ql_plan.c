@@ -58,7 +58,7 @@ static bool is_static(const struct ql_node *n)
 	case QL_UNARY:
 		return is_static(n->unary.expr);
 	case QL_BINARY:
-		return is_static(n->bin.l) && is_static(n->bin.r);
+		return !ql_op_is_trim(n->bin.op) && is_static(n->bin.l) && is_static(n->bin.r);
 	case QL_CALL:
 		if (!is_constant_call(n->call.func->fn))
 			return false;
@@ -814,6 +814,12 @@ static struct ql_pn *plan_binary(struct ql_plan *p, const struct ql_node *n, con
 
 	if (!r)
 		return NULL;
+	if (ls && rs && ql_op_is_trim(n->bin.op)) {
+		fail(p,
+		    arena_printf(p->arena, "operator \"%s\" not allowed for Scalar operations",
+		        ql_op_text(n->bin.op)));
+		return NULL;
+	}
 	if (ls && rs)
 		return plan_two(p, PN_SCALAR_OP, n, g, l, r);
 	if (!ls && !rs)

@@ -112,6 +112,13 @@ static const struct {
 	{ "minute(vector(1e16))", AT, "{} 1700000100000:46" },
 	{ "minute(vector(-Inf))", AT, "{} 1700000100000:30" },
 	{ "minute(vector(-9223372036854774784))", AT, "{} 1700000100000:47" },
+	/* errors, and which of two comes first */
+	{ "1 >/ 2", AT, "error: operator \">/\" not allowed for Scalar operations" },
+	{ "vector(scalar(qa) </ 2)", RANGE,
+	    "error: operator \"</\" not allowed for Scalar operations" },
+	{ "qa[(5m-10m):]", RANGE,
+	    "refused: invalid expression type \"range vector\" for range query, must be Scalar or instant Vector" },
+	{ "qa[(5m-10m):]", AT, "refused: 4:10: duration must be greater than 0" },
 	/* sums of times at both ends of time */
 	{ "qa @ 9223372036854775 offset -1y", AT, "" },
 	{ "qa @ -9223372036854775 offset 1y", AT, "" },

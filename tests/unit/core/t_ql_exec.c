@@ -201,7 +201,8 @@ static void failures_are_told(struct testteam *tt, struct memsrc *m)
 	struct qlrun_opts o = { .start_ms = T0, .end_ms = T0 + 1500000, .step_ms = 1000 };
 
 	memsrc_fail(m, 3);
-	expect(tt, m, "sum(rate(x_total[5m])) + sum(y)", &o, "error: the disk is gone");
+	expect(tt, m, "sum(rate(x_total[5m])) + sum(y)", &o,
+	    "error: expanding series: the disk is gone");
 	memsrc_fail(m, 0);
 	o.timeout_ms = 1;
 	memsrc_shaky(m, 1);
