@@ -235,7 +235,7 @@ enum err urlq_label_name(struct arena *a, const char *s, size_t len, const char 
 	if (!n || !rune_valid(name, n)) {
 		struct buf said;
 		buf_init(&said);
-		label_quote_go(&said, name, n < SAID_MAX ? n : SAID_MAX);
+		label_quote_go(&said, name, rune_cut(name, n, SAID_MAX));
 		enum err err = errbuf_set(eb, ERR_BADDATA, "invalid label name: %.*s",
 		    (int)said.len, (const char *)said.data);
 		buf_release(&said);
@@ -267,7 +267,7 @@ static enum err say(
 {
 	struct buf said;
 	buf_init(&said);
-	label_quote_go(&said, s, len < SAID_MAX ? len : SAID_MAX);
+	label_quote_go(&said, s, rune_cut(s, len, SAID_MAX));
 	enum err err = errbuf_set(
 	    eb, ERR_BADDATA, "%s%.*s%s", before, (int)said.len, (const char *)said.data, after);
 	buf_release(&said);

@@ -2,6 +2,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "core/base/rune.h"
 #include "storage/store_priv.h"
 
 #define MAGIC      "KYMOMETA"
@@ -156,8 +157,7 @@ void keeper_put(struct keeper *k, const struct batch *b, uint64_t *position)
 			.family_len = bm->family_len,
 			.help_len = bm->help_len,
 			.unit_len = bm->unit_len };
-		if (m.help_len > KEEPER_TEXT_MAX)
-			m.help_len = KEEPER_TEXT_MAX;
+		m.help_len = (uint32_t)rune_cut(m.help, m.help_len, KEEPER_TEXT_MAX);
 		if (!set(k, &m))
 			continue;
 		if (!frame) {

@@ -1,5 +1,6 @@
 #include "storage/shard.h"
 #include "core/base/arena.h"
+#include "core/base/rune.h"
 #include "storage/store_priv.h"
 
 void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,
@@ -126,7 +127,7 @@ static void first_set(
 {
 	v->first_row = row;
 	v->first_reason = reason;
-	size_t len = strnlen(detail, sizeof v->first_text - 1);
+	size_t len = rune_cut(detail, strlen(detail), sizeof v->first_text - 1);
 	memcpy(v->first_text, detail, len);
 	v->first_text[len] = 0;
 }

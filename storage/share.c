@@ -7,6 +7,7 @@
 #include "storage/share.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "core/base/rune.h"
 #include "storage/alias.h"
 #include "storage/apply.h"
 #include "storage/keeper.h"
@@ -18,6 +19,7 @@
 #define SCRATCH_KEEP   (1u << 20)
 #define ROOM_ROW_BYTES 16u /* what a row may take in the log: 8 of value, a few of id and time */
 #define ROOM_SLICE     4096u
+#define SERIES_SHOWN   300u /* bytes of a series in the text of a refusal */
 
 /* The rows of one step, sorted, and a slice per loop. */
 struct step {
@@ -489,11 +491,10 @@ static void first_text(const struct append *ap, struct sink_req *req)
 	buf_init(&text);
 	label_text_metric(&text, (struct labels){ .bytes = r->labels, .len = r->labels_len });
 	if (v->first_text[0]) {
-		if (text.len > 300)
-			text.len = 300;
+		text.len = rune_cut((const char *)text.data, text.len, SERIES_SHOWN);
 		buf_printf(&text, ": %s", v->first_text);
 	}
-	size_t len = text.len < sizeof req->first_text - 1 ? text.len : sizeof req->first_text - 1;
+	size_t len = rune_cut((const char *)text.data, text.len, sizeof req->first_text - 1);
 	if (len)
 		memcpy(req->first_text, text.data, len);
 	req->first_text[len] = 0;

@@ -2,6 +2,7 @@
 
 #include "core/base/log.h"
 #include "core/base/logdrain.h"
+#include "core/base/rune.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,11 +45,8 @@ void panic(const char *fmt, ...)
 		abort();
 	va_list ap;
 	va_start(ap, fmt);
-	int m = vsnprintf(text + head, sizeof(text) - head - 1, fmt, ap);
+	size_t len = head + rune_vprintf(text + head, sizeof(text) - head - 1, fmt, ap);
 	va_end(ap);
-	size_t len = head + (m < 0 ? 0 : (size_t)m);
-	if (len > sizeof(text) - 2)
-		len = sizeof(text) - 2;
 	text[len++] = '\n';
 	die(text, (int)len, sizeof(text));
 }

@@ -3,6 +3,8 @@
 #endif
 #include "core/base/err.h"
 
+#include "core/base/rune.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -147,12 +149,18 @@ enum err err_own(enum err e)
 
 enum err errbuf_set(struct errbuf *eb, enum err e, const char *fmt, ...)
 {
-	if (!eb || eb->text[0])
-		return e;
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(eb->text, sizeof(eb->text), fmt, ap);
+	errbuf_vset(eb, e, fmt, ap);
 	va_end(ap);
+	return e;
+}
+
+enum err errbuf_vset(struct errbuf *eb, enum err e, const char *fmt, va_list ap)
+{
+	if (!eb || eb->text[0])
+		return e;
+	rune_vprintf(eb->text, sizeof(eb->text), fmt, ap);
 	for (char *p = eb->text; *p; p++) {
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';

@@ -6,12 +6,13 @@
  * (EMFILE): 600 allowed". Make the text where the call failed, on its thread; the code travels on.
  *
  * 0 is success, errors are negative. err_text() gives a short stable word for logs. A struct errbuf belongs to the caller and
- * holds one line of at most 1 KiB; errbuf_set() keeps the first text only (sticky), so deep layers speak first.
+ * holds one line of at most 1 KiB, cut at a character; errbuf_set() keeps the first text only (sticky), so deep layers speak first.
  */
 #ifndef CORE_BASE_ERR_H
 #define CORE_BASE_ERR_H
 
 #include "core/base/check.h"
+#include <stdarg.h>
 
 enum err {
 	ERR_OK = 0,
@@ -64,5 +65,7 @@ static inline void errbuf_init(struct errbuf *eb)
 }
 /* Keeps the first text; eb may be NULL. Control characters become '?'. Always returns e, so that "return errbuf_set(...)" reads well. */
 enum err errbuf_set(struct errbuf *eb, enum err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+enum err errbuf_vset(struct errbuf *eb, enum err e, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
 
 #endif

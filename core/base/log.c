@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/logdrain.h"
 #include "core/base/num.h"
+#include "core/base/rune.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -185,9 +186,8 @@ void log_line(enum log_level level, const char *event, const char *fmt, ...)
 	char text[TEXT_MAX_BYTES];
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	size_t len = rune_vprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	size_t len = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
 	char more[48];
 	int more_len = left_out
 	    ? snprintf(more, sizeof(more), "left_out=%llu", (unsigned long long)left_out)

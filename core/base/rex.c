@@ -95,7 +95,7 @@ static enum err compile_pcre(
 		    ? "invalid character class range"
 		    : "expression too large";
 		return errbuf_set(eb, ERR_BADDATA, "error parsing regexp: %s: `%.*s`", what,
-		    (int)(len < 500 ? len : 500), pattern);
+		    (int)rune_cut(pattern, len, 500), pattern);
 	}
 	/* Without JIT (a kernel that refuses executable memory) pcre2_match() interprets. */
 	(void)pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE);

@@ -45,7 +45,7 @@ enum err rex_fail(struct rex_text *t, const char *what, const char *from, const 
 {
 	size_t len = (size_t)(to - from);
 	return errbuf_set(t->eb, ERR_BADDATA, "error parsing regexp: %s: `%.*s`", what,
-	    (int)(len < 500 ? len : 500), from);
+	    (int)rune_cut(from, len, 500), from);
 }
 
 /* Escapes that stand for one code point */

@@ -2,6 +2,7 @@
 
 #include "core/base/rune_set.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool is_tail(char c)
@@ -50,6 +51,47 @@ size_t rune_encode(uint32_t rune, char *out)
 	}
 	out[0] = (char)((0xf00u >> n) | rune);
 	return n;
+}
+
+size_t rune_cut(const char *s, size_t len, size_t max)
+{
+	if (len <= max)
+		return len;
+	size_t n = max;
+	while (n && max - n < 4 && is_tail(s[n]))
+		n--;
+	/* Four tails in a row belong to no character: such bytes are cut anywhere. */
+	return is_tail(s[n]) ? max : n;
+}
+
+size_t rune_vprintf(char *out, size_t size, const char *fmt, va_list ap)
+{
+	int n = vsnprintf(out, size, fmt, ap);
+	if (n < 0)
+		n = 0;
+	size_t len = (size_t)n;
+	if (len >= size) {
+		/* What would stand behind the end is not known: a character that begins near the end and is not whole goes. */
+		len = size - 1;
+		size_t last = len;
+		while (last && len - last < 3 && is_tail(out[last - 1]))
+			last--;
+		uint32_t rune;
+		if (last && (uint8_t)out[last - 1] >= 0xc2 &&
+		    rune_decode(out + last - 1, len - last + 1, &rune) == 0)
+			len = last - 1;
+	}
+	out[len] = 0;
+	return len;
+}
+
+size_t rune_printf(char *out, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	size_t len = rune_vprintf(out, size, fmt, ap);
+	va_end(ap);
+	return len;
 }
 
 bool rune_valid(const char *s, size_t len)

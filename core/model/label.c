@@ -234,7 +234,7 @@ static int item_cmp(const void *a, const void *b)
 }
 
 /* At most this many bytes of a name or value stand in an error text. */
-#define SHOWN(len) (int)((len) < 100 ? (len) : 100)
+#define SHOWN(l) (int)rune_cut((l)->name, (l)->name_len, 100)
 
 static enum err check_item(const struct label *l, const struct label_limits *lim, struct errbuf *eb)
 {
@@ -244,13 +244,13 @@ static enum err check_item(const struct label *l, const struct label_limits *lim
 		return errbuf_set(eb, ERR_BADDATA, "label name is not valid UTF-8");
 	if (!rune_valid(l->value, l->value_len))
 		return errbuf_set(eb, ERR_BADDATA, "value of label \"%.*s\" is not valid UTF-8",
-		    SHOWN(l->name_len), l->name);
+		    SHOWN(l), l->name);
 	if (lim->name_bytes && l->name_len > lim->name_bytes)
 		return errbuf_set(eb, ERR_TOOBIG, "label name \"%.*s...\" has %u bytes, limit %u",
-		    SHOWN(l->name_len), l->name, l->name_len, lim->name_bytes);
+		    SHOWN(l), l->name, l->name_len, lim->name_bytes);
 	if (lim->value_bytes && l->value_len > lim->value_bytes)
 		return errbuf_set(eb, ERR_TOOBIG, "value of label \"%.*s\" has %u bytes, limit %u",
-		    SHOWN(l->name_len), l->name, l->value_len, lim->value_bytes);
+		    SHOWN(l), l->name, l->value_len, lim->value_bytes);
 	return ERR_OK;
 }
 
@@ -307,7 +307,7 @@ enum err label_canonicalize(struct arena *a, struct labels wire, const struct la
 	for (size_t i = 1; i < count; i++) {
 		if (item_cmp(&items[i - 1], &items[i]) == 0)
 			return errbuf_set(eb, ERR_BADDATA, "label name \"%.*s\" is not unique",
-			    SHOWN(items[i].name_len), items[i].name);
+			    SHOWN(&items[i]), items[i].name);
 	}
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++) {

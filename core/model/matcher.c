@@ -1,5 +1,7 @@
 #include "core/model/matcher.h"
 
+#include "core/base/rune.h"
+
 enum err matcher_init(struct matcher *m, enum matcher_type type, const char *name, size_t name_len,
     const char *value, size_t value_len, struct errbuf *eb)
 {
@@ -25,7 +27,7 @@ enum err matcher_init(struct matcher *m, enum matcher_type type, const char *nam
 		matcher_release(&made);
 		return errbuf_set(eb, ERR_BADDATA,
 		    "error parsing regexp: expression too expensive: `%.*s`",
-		    (int)(value_len < 200 ? value_len : 200), value);
+		    (int)rune_cut(value, value_len, 200), value);
 	}
 	*m = made;
 	return ERR_OK;

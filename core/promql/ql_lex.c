@@ -156,7 +156,7 @@ static enum step emit(struct ql_lex *l, struct ql_token *out, enum ql_tok tok)
 /* An error ends the tokens. The texts may hold a rune or the token so far, as Go's %q or %#U. */
 static enum step fail_text(struct ql_lex *l, struct ql_token *out, const char *text)
 {
-	snprintf(l->error, sizeof(l->error), "%s", text);
+	rune_printf(l->error, sizeof(l->error), "%s", text);
 	*out = (struct ql_token){ .tok = QLT_ERROR, .pos = l->start, .len = 0 };
 	return STEP_TOKEN;
 }

@@ -1,5 +1,7 @@
 #include "core/promql/ql_notes.h"
 
+#include "core/base/rune.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,13 +56,11 @@ void ql_notes_add(struct ql_notes *n, bool info, struct ql_pos pos, const char *
 	char text[1024];
 
 	va_start(ap, fmt);
-	int len = vsnprintf(text, sizeof(text), fmt, ap);
+	size_t len = rune_vprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (len < 0)
-		return;
 	buf_init(&b);
 	buf_add_str(&b, info ? "PromQL info: " : "PromQL warning: ");
-	buf_add(&b, text, strlen(text));
+	buf_add(&b, text, len);
 	buf_add_u8(&b, 0);
 	note_put(n, info, pos, NULL, (const char *)b.data, b.len - 1);
 	buf_release(&b);

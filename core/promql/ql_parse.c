@@ -8,6 +8,7 @@
  *
  * All binary operators but ^ group to the left. Signs bind like *, so -1 ^ 2 is -(1 ^ 2).
  */
+#include "core/base/rune.h"
 #include "core/promql/ql_func.h"
 #include "core/promql/ql_parse_priv.h"
 
@@ -127,7 +128,7 @@ void *ql_parse_fail(struct ql_parser *p, uint32_t pos, const char *fmt, ...)
 	char what[ERRBUF_SIZE];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(what, sizeof(what), fmt, ap);
+	rune_vprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	if (p->lex.len == 0) {
 		p->err = errbuf_set(p->eb, ERR_BADDATA, "unknown position: parse error: %s", what);

@@ -7,6 +7,7 @@
  *   stale                    the stale marker
  *   {{...}} and its forms    a native histogram: counted, not decoded
  */
+#include "core/base/rune.h"
 #include "core/promql/ql_parse_priv.h"
 
 #include <string.h>
@@ -32,7 +33,7 @@ static enum err fail(struct cursor *c, const char *what)
 {
 	size_t left = (size_t)(c->end - c->p);
 	return errbuf_set(c->eb, ERR_BADDATA, "series description: %s at \"%.*s\"", what,
-	    (int)(left < 40 ? left : 40), c->p);
+	    (int)rune_cut(c->p, left, 40), c->p);
 }
 
 static enum err add(struct cursor *c, enum ql_item_kind kind, double v)

@@ -25,13 +25,11 @@ enum ql_did ql_fail(struct ql_run *x, enum err e)
 
 enum ql_did ql_failf(struct ql_run *x, const char *fmt, ...)
 {
-	char text[ERRBUF_SIZE];
 	va_list ap;
 
 	va_start(ap, fmt);
-	int len = vsnprintf(text, sizeof(text), fmt, ap);
+	x->err = errbuf_vset(x->eb, ERR_EXECUTION, fmt, ap);
 	va_end(ap);
-	x->err = errbuf_set(x->eb, ERR_EXECUTION, "%s", len < 0 ? "" : text);
 	return QL_FAILED;
 }
 

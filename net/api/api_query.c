@@ -1,6 +1,7 @@
 #include "net/api/api_query.h"
 
 #include "core/base/metric.h"
+#include "core/base/rune.h"
 #include "core/promql/ql.h"
 #include "core/promql/ql_ast.h"
 #include "net/api/admit.h"
@@ -78,7 +79,7 @@ static void stats_param(struct query *q, const struct urlq *u)
 		return;
 	struct buf b;
 	buf_init(&b);
-	label_quote_go(&b, s, len < 100 ? len : 100);
+	label_quote_go(&b, s, rune_cut(s, len, 100));
 	q->stats_warning = arena_printf(&q->req->arena,
 	    "value %.*s for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\"",
 	    (int)b.len, (const char *)b.data);

@@ -2,6 +2,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/num.h"
+#include "core/base/rune.h"
 #include "proto/promjson.h"
 
 #include <stdarg.h>
@@ -59,12 +60,12 @@ void apierr_json(struct req *r, enum err e, const char *text, size_t len)
 
 void apierr_jsonf(struct req *r, enum err e, const char *fmt, ...)
 {
-	struct errbuf eb;
+	char text[ERRBUF_SIZE];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(eb.text, sizeof(eb.text), fmt, ap);
+	size_t len = rune_vprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	apierr_json(r, e, eb.text, strlen(eb.text));
+	apierr_json(r, e, text, len);
 }
 
 void apierr_param(struct req *r, const char *name, const char *reason)

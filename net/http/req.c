@@ -11,6 +11,7 @@
 #include "core/base/json.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
+#include "core/base/rune.h"
 #include "net/conn/limit.h"
 #include "net/http/req_priv.h"
 #include "net/http/router.h"
@@ -352,9 +353,8 @@ void req_answer_field(struct req *r, const char *name, const char *fmt, ...)
 	char text[1024];
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(text, sizeof text, fmt, ap);
+	size_t len = rune_vprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
 	for (size_t i = 0; i < len; i++)
 		if ((uint8_t)text[i] < 0x20 || text[i] == 0x7f)
 			text[i] = ' ';
@@ -506,9 +506,8 @@ void req_reply_text(struct req *r, int status, const char *fmt, ...)
 	char text[2048];
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(text, sizeof text, fmt, ap);
+	size_t len = rune_vprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
 	req_reply(r, status, "text/plain; charset=utf-8", text, len, REQ_COPY);
 }
 
@@ -554,9 +553,8 @@ void req_refuse(struct req *r, int status, const char *word, const char *fmt, ..
 	char text[1024];
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(text, sizeof text, fmt, ap);
+	size_t len = rune_vprintf(text, sizeof text, fmt, ap); /* cut at one line of 1 KiB */
 	va_end(ap);
-	(void)n; /* cut at one line of 1 KiB */
 	if (!r->route || !(r->route->flags & ROUTE_JSON)) {
 		req_reply_text(r, status, "%s: %s\n", word, text);
 		return;
@@ -566,7 +564,7 @@ void req_refuse(struct req *r, int status, const char *word, const char *fmt, ..
 	buf_add_str(&b, "{\"status\":\"error\",\"errorType\":");
 	json_str(&b, word, strlen(word));
 	buf_add_str(&b, ",\"error\":");
-	json_str(&b, text, strlen(text));
+	json_str(&b, text, len);
 	buf_add_str(&b, "}");
 	req_reply_buf(r, status, "application/json", &b);
 }

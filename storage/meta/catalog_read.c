@@ -1,4 +1,5 @@
 #include "core/base/num.h"
+#include "core/base/rune.h"
 #include "core/base/wire.h"
 #include "storage/meta/catalog_priv.h"
 
@@ -137,7 +138,7 @@ static enum err limit_hit(struct sel *s, const struct matcher *m)
 {
 	return errbuf_set(s->t->eb, ERR_EXECUTION,
 	    "expression of label matcher on \"%.*s\" is too expensive",
-	    (int)(m->name_len < 100 ? m->name_len : 100), m->name);
+	    (int)rune_cut(m->name, m->name_len, 100), m->name);
 }
 
 /* Ids of values the matcher holds for, or, when it holds for "", of those it does not hold for. */

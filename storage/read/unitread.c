@@ -5,6 +5,7 @@
 
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "core/base/rune.h"
 #include "storage/read/select.h"
 #include "storage/store_priv.h"
 
@@ -163,7 +164,7 @@ static void warn_lost(struct unitread *u)
 	for (size_t i = 0; i < sh->lost_count && u->warnings_count < UNITREAD_WARNINGS_MAX; i++) {
 		const struct files_entry *e = &sh->lost[i].entry;
 		if (e->samples && e->t_min_ms <= u->t_max_ms && e->t_max_ms >= u->t_min_ms)
-			snprintf(u->warnings[u->warnings_count++], sizeof(u->warnings[0]),
+			rune_printf(u->warnings[u->warnings_count++], sizeof(u->warnings[0]),
 			    "damaged data skipped: %s cannot be opened", e->name);
 	}
 }
@@ -252,8 +253,8 @@ static void warn(struct unitread *u, const struct unitread_file *f, const char *
 static void read_failed(struct unitread *u, struct unitread_file *f, uint64_t off, enum err err)
 {
 	char text[256];
-	snprintf(text, sizeof(text), "%s at %llu: %s", f->file->entry.name, (unsigned long long)off,
-	    err_text(err));
+	rune_printf(text, sizeof(text), "%s at %llu: %s", f->file->entry.name,
+	    (unsigned long long)off, err_text(err));
 	warn(u, f, text);
 }
 

@@ -1,4 +1,6 @@
 #include "core/base/json.h"
+
+#include "core/base/err.h"
 #include "core/base/rune.h"
 #include "tests/lib/tap.h"
 
@@ -36,8 +38,43 @@ static const struct {
 	{ "\x80", 1, false },
 };
 
+/* What is cut for people is cut between characters, wherever the end falls. */
+static void test_cut(void)
+{
+	static const char text[] = "a\xc3\xa9\xe6\x97\xa5\xf0\x9f\x98\x80z";
+	static const size_t whole[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11 };
+	bool cut = true, printed = true;
+	for (size_t max = 0; max < COUNT_OF(whole); max++) {
+		char out[16];
+		cut = cut && rune_cut(text, sizeof(text) - 1, max) == whole[max];
+		size_t n = rune_printf(out, max + 1, "%s", text);
+		printed = printed && n == whole[max] && out[n] == 0 && memcmp(out, text, n) == 0;
+	}
+	tap_ok(cut, "rune_cut ends between characters");
+	tap_ok(printed, "rune_printf does too");
+	TAP_OK(rune_cut(text, 3, 100) == 3);
+	TAP_OK(rune_cut("\x80\x80\x80\x80\x80\x80", 6, 5) == 5);
+	TAP_OK(rune_cut("", 0, 0) == 0);
+
+	char wide[3000];
+	for (size_t i = 0; i + 3 < sizeof(wide); i += 3)
+		memcpy(wide + i, "\xe6\x97\xa5", 3);
+	wide[2997] = 0;
+	bool valid = true;
+	for (int pad = 0; pad < 6; pad++) {
+		struct errbuf eb;
+		errbuf_init(&eb);
+		errbuf_set(&eb, ERR_BADDATA, "%.*s%s", pad, "pppppp", wide);
+		size_t n = strlen(eb.text);
+		valid = valid && n >= sizeof(eb.text) - 4 && n < sizeof(eb.text) &&
+		    rune_valid(eb.text, n);
+	}
+	tap_ok(valid, "error texts end between characters");
+}
+
 int main(void)
 {
+	test_cut();
 	is(json_str, "a\"b\\c\n\r\t\b\f\v\x01\x7f/<>&\xe2\x80\xa8\xe2\x80\xa9\xff\xc3\xa9", 26,
 	    "\"a\\\"b\\\\c\\n\\r\\t\\b\\f\\u000b\\u0001\x7f/\\u003c\\u003e\\u0026\\u2028\\u2029\\ufffd\xc3\xa9\"",
 	    "an envelope string as encoding/json writes it");

@@ -1,3 +1,4 @@
+#include "core/base/rune.h"
 #include "tests/lib/fakereq.h"
 #include "tests/lib/memsrc.h"
 #include "tests/lib/tap.h"
@@ -50,6 +51,33 @@ static void parameters_of_ranges(void)
 	    BAD("invalid parameter \\\"query\\\": invalid expression type \\\"range vector\\\" for range query, must be Scalar or instant Vector"));
 	answers("/api/v1/query_range?start=0&end=1&step=1&query=sum(", 400,
 	    BAD("invalid parameter \\\"query\\\": 1:5: parse error: unclosed left parenthesis"));
+}
+
+/* Whatever the length, what an error repeats is UTF-8: of values, expressions, selectors, names. */
+static void errors_are_utf8(void)
+{
+	static const char *const urls[] = { "/api/v1/query?query=1&time=",
+		"/api/v1/query?query=%7Ba%3D~%22(",
+		"/api/v1/query?query=1&stats=x&timeout=", "/api/v1/query?query=sum%20",
+		"/api/v1/series?match[]=%22",
+		"/api/v1/query?query=label_replace(up,%22a%22,%22%22,%22%22,%22(" };
+	static char url[16000];
+	bool valid = true;
+	for (size_t i = 0; i < COUNT_OF(urls) * 6; i++) {
+		size_t n = (size_t)snprintf(
+		    url, sizeof(url), "%s%.*s", urls[i / 6], (int)(i % 6), "pppppp");
+		for (int k = 0; k < 700; k++)
+			n += (size_t)snprintf(url + n, sizeof(url) - n, "%%E6%%97%%A5");
+		snprintf(url + n, sizeof(url) - n,
+		    strchr(urls[i / 6], '{') || strstr(urls[i / 6], "%22(") ? "%%22)%%7D" : "");
+		struct fakereq f = { 0 };
+		fakereq_get(&f, &tt, api, url);
+		const char *s = fakereq_text(&f);
+		valid = valid && f.status == 400 && rune_valid(s, strlen(s)) &&
+		    !strstr(s, "\xef\xbf\xbd") && !strstr(s, "fffd");
+		fakereq_end(&f);
+	}
+	tap_ok(valid, "what errors repeat is cut between characters");
 }
 
 static void parameters_of_instants(void)
@@ -403,6 +431,7 @@ int main(void)
 	parameters_of_instants();
 	parameters_of_bodies();
 	parameters_of_urls();
+	errors_are_utf8();
 	results();
 	answers_that_wait();
 	metadata();
