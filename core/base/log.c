@@ -240,3 +240,31 @@ bool log_every_(uint64_t *next_ns, uint64_t *left_out)
 	*left_out = 0;
 	return true;
 }
+
+/* What was counted since it was told last; others may tell at the same time, none twice. */
+static bool take_news(struct log_pace *p, uint64_t total, uint64_t *news)
+{
+	uint64_t told = __atomic_load_n(&p->_told, __ATOMIC_RELAXED);
+	while (told < total &&
+	    !__atomic_compare_exchange_n(
+	        &p->_told, &told, total, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	*news = told < total ? total - told : 0;
+	return *news > 0;
+}
+
+bool log_pace_first(struct log_pace *p, uint64_t total, uint64_t *news)
+{
+	if (__atomic_load_n(&p->_told, __ATOMIC_RELAXED) >= total ||
+	    __atomic_exchange_n(&p->_paced, true, __ATOMIC_ACQ_REL))
+		return false;
+	return log_pace_next(p, total, news);
+}
+
+bool log_pace_next(struct log_pace *p, uint64_t total, uint64_t *news)
+{
+	if (take_news(p, total, news))
+		return true;
+	__atomic_store_n(&p->_paced, false, __ATOMIC_RELEASE);
+	return false;
+}

@@ -28,6 +28,22 @@ bool log_on(enum log_level level);
 void log_line(enum log_level level, const char *event, const char *fmt, ...) PRINTF_LIKE(3, 4);
 bool log_every_(uint64_t *next_ns, uint64_t *left_out);
 
+/*
+ * A pace for lines about something that is counted: the first at once, then one per period with
+ * what
+ * came meanwhile, until a period brings nothing. One for the whole process, zeroed to begin. Who
+ * gets
+ * true logs news and asks log_pace_next() after the period. Thread: any.
+ */
+struct log_pace {
+	uint64_t _told;
+	bool _paced;
+};
+/* total: all that was counted so far. False: nothing new, or somebody has the pace. */
+bool log_pace_first(struct log_pace *p, uint64_t total, uint64_t *news);
+/* False: nothing came, the pace is free again. */
+bool log_pace_next(struct log_pace *p, uint64_t total, uint64_t *news);
+
 #define LOG_AT(level, ...) (log_on(level) ? log_line(level, __VA_ARGS__) : (void)0)
 #define LOG_DEBUG(...)     LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define LOG_INFO(...)      LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__)

@@ -25,6 +25,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 		a->loops[i] = (struct api_loop){ .phase = API_STARTING,
 			.rnd = hash_mix64(clock_mono_ns() + i + 1) | 1 };
 		list_init(&a->loops[i].spare);
+		refusals_begin(&a->loops[i].refusals, team_loop(o->team, i), a->paces);
 	}
 	*out = a;
 	return ERR_OK;
@@ -38,7 +39,10 @@ struct phase_change {
 static void change_phase(void *arg)
 {
 	const struct phase_change *c = arg;
-	c->api->loops[loop_index(loop_here())].phase = c->phase;
+	struct api_loop *l = &c->api->loops[loop_index(loop_here())];
+	l->phase = c->phase;
+	if (c->phase == API_STOPPING)
+		refusals_end(&l->refusals);
 }
 
 static void move_all(struct api *a, enum api_phase phase)

@@ -17,6 +17,7 @@
 #include "core/rt/work.h"
 #include "core/seam/sink.h"
 #include "core/seam/source.h"
+#include "net/api/refusals.h"
 #include "net/http/router.h"
 #include "storage/store.h"
 
@@ -63,6 +64,7 @@ struct api_loop {
 	uint64_t rnd;           /* api_random() */
 	struct list_link spare; /* of struct write, last used first */
 	unsigned spare_count;
+	struct refusals refusals;
 };
 struct api {
 	struct api_opts opts; /* read only after api_create */
@@ -70,7 +72,8 @@ struct api {
 	struct sink *sink;
 	struct source *source;
 	struct admit *admit;
-	int64_t start_ms;       /* wall clock of api_create */
+	int64_t start_ms; /* wall clock of api_create */
+	struct log_pace paces[REFUSALS];
 	struct api_loop *loops; /* by loop_index */
 };
 

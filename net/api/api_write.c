@@ -47,6 +47,11 @@ static void append(struct write *w);
 static void append_done(struct sink_req *s);
 static void reply(struct write *w);
 
+static void tell(struct req *r, enum refusal what, const char *example)
+{
+	refusals_tell(&api_loop_of(r)->refusals, what, r, example);
+}
+
 /* --- RECV --- */
 
 bool api_write_before(struct req *r)
@@ -56,21 +61,26 @@ bool api_write_before(struct req *r)
 	uint32_t retry_after_s = 0;
 	errbuf_init(&eb);
 	const char *type = req_header(r, "content-type", &len);
-	if (api_write_type(type, type ? len : 0, &eb)) {
-		metric_add(M_WRITE_REFUSED_TYPE, 1);
+	enum err err = api_write_type(type, type ? len : 0, &eb);
+	if (err) {
+		bool v2 = err == ERR_UNSUPPORTED;
+		metric_add(v2 ? M_WRITE_REFUSED_V2 : M_WRITE_REFUSED_TYPE, 1);
+		tell(r, v2 ? REFUSAL_V2 : REFUSAL_TYPE, NULL);
 		req_refuse(r, 415, "unsupported", "%s", eb.text);
 		return false;
 	}
 	const char *encoding = req_header(r, "content-encoding", &encoding_len);
 	if (encoding && encoding_len && strcasecmp(encoding, "snappy")) {
 		metric_add(M_WRITE_REFUSED_TYPE, 1);
+		tell(r, REFUSAL_TYPE, NULL);
 		req_refuse(
 		    r, 415, "unsupported", "Content-Encoding must be snappy, the block format");
 		return false;
 	}
-	enum err err = sink_accepts(api_of(r)->sink, &retry_after_s);
+	err = sink_accepts(api_of(r)->sink, &retry_after_s);
 	if (err) {
 		metric_add(M_WRITE_REFUSED_LATER, 1);
+		tell(r, REFUSAL_LATER, NULL);
 		apierr_write(r, err, retry_after_s);
 		return false;
 	}
@@ -170,24 +180,33 @@ static void append_done(struct sink_req *s)
 
 /* --- REPLY --- */
 
-/* Counts what is not a plain 204. */
+/* Counts what is not a plain 204, and has it told. */
 static void count(const struct write *w)
 {
 	static const struct {
 		const char *word;
 		enum metric_id id;
+		enum refusal what;
 	} words[] = {
-		{ "bad_snappy", M_WRITE_REFUSED_SNAPPY },
-		{ "decoded_too_large", M_WRITE_REFUSED_DECODED },
-		{ "bad_protobuf", M_WRITE_REFUSED_PROTOBUF },
-		{ "too_many", M_WRITE_REFUSED_MANY },
+		{ "bad_snappy", M_WRITE_REFUSED_SNAPPY, REFUSAL_SNAPPY },
+		{ "decoded_too_large", M_WRITE_REFUSED_DECODED, REFUSAL_DECODED },
+		{ "bad_protobuf", M_WRITE_REFUSED_PROTOBUF, REFUSAL_PROTOBUF },
+		{ "too_many", M_WRITE_REFUSED_MANY, REFUSAL_MANY },
 	};
-	for (size_t i = 0; w->err && w->word && i < COUNT_OF(words); i++)
-		metric_add(words[i].id, !strcmp(w->word, words[i].word));
-	if ((w->err && !w->word) || w->sink.err)
+	for (size_t i = 0; w->err && w->word && i < COUNT_OF(words); i++) {
+		if (strcmp(w->word, words[i].word))
+			continue;
+		metric_add(words[i].id, 1);
+		tell(w->req, words[i].what, NULL);
+	}
+	const struct sink_req *s = &w->sink;
+	if ((w->err && !w->word) || s->err) {
 		metric_add(M_WRITE_REFUSED_LATER, 1);
-	else if (w->sink.refused)
+		tell(w->req, REFUSAL_LATER, NULL);
+	} else if (s->refused) {
 		metric_add(M_WRITE_PARTIAL, 1);
+		tell(w->req, REFUSAL_SAMPLES + s->first_reason, s->first_text);
+	}
 }
 
 static void reply(struct write *w)
@@ -314,7 +333,7 @@ enum err api_write_type(const char *type, size_t len, struct errbuf *eb)
 		return ERR_OK;
 	if (!piece(&p, end, ';', &part, &part_len) ||
 	    !is_word(part, part_len, "application/x-protobuf"))
-		return errbuf_set(eb, ERR_UNSUPPORTED, "Content-Type must be application/x-protobuf");
+		return errbuf_set(eb, ERR_BADDATA, "Content-Type must be application/x-protobuf");
 	while (piece(&p, end, ';', &part, &part_len)) {
 		const char *q = part;
 		if (!piece(&q, part + part_len, '=', &name, &name_len) ||
@@ -331,7 +350,7 @@ enum err api_write_type(const char *type, size_t len, struct errbuf *eb)
 		if (is_word(value, value_len, "io.prometheus.write.v2.Request"))
 			return errbuf_set(eb, ERR_UNSUPPORTED,
 			    "Remote Write 2.0 is not spoken here, send proto=prometheus.WriteRequest");
-		return errbuf_set(eb, ERR_UNSUPPORTED,
+		return errbuf_set(eb, ERR_BADDATA,
 		    "Content-Type has an unknown proto, prometheus.WriteRequest is spoken here");
 	}
 	return ERR_OK;

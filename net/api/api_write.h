@@ -13,7 +13,8 @@ bool api_write_before(struct req *r); /* by the head alone: 415, 503 */
 void api_write(struct req *r);
 void api_write_release(struct api_loop *l); /* buffers in reserve; no request runs */
 
-/* Does a Content-Type (NULL: absent) say Remote Write 1.0? ERR_UNSUPPORTED with a sentence. */
+/* Does a Content-Type (NULL: absent) say Remote Write 1.0? ERR_UNSUPPORTED when it says 2.0, else
+ * ERR_BADDATA, with a sentence. */
 MUST_CHECK enum err api_write_type(const char *type, size_t len, struct errbuf *eb);
 
 #endif

@@ -35,6 +35,12 @@ bool req_content_is(const struct req *r, const char *type)
 	return v && !strncasecmp(v, type, n) && (!v[n] || v[n] == ';');
 }
 
+void req_remote_text(const struct req *r, char *out, size_t size)
+{
+	(void)r;
+	snprintf(out, size, "10.0.0.1:1234");
+}
+
 bool req_charge(struct req *r, size_t bytes)
 {
 	fake(r)->charged += bytes;
@@ -271,5 +277,6 @@ struct api *fakeapi_create(struct testteam *tt, struct source *src, struct sink 
 
 void fakeapi_free(struct api *a)
 {
+	api_stopping(a);
 	api_free(a);
 }

@@ -1,6 +1,8 @@
 #include "tests/lib/fakereq.h"
 #include "tests/lib/tap.h"
 
+#include <unistd.h>
+
 #include "core/base/metric.h"
 #include "net/api/api_write.h"
 #include "net/api/apierr.h"
@@ -26,6 +28,7 @@ static void answer(struct loop_deferred *d)
 	r->retry_after_s = t->retry_after_s;
 	r->refused = t->refused;
 	r->stored = r->batch->rows_count - t->refused;
+	metric_add(M_REFUSED_TOO_OLD, t->refused);
 	r->first_reason = SINK_TOO_OLD;
 	snprintf(r->first_text, sizeof(r->first_text), "up{job=\"a\"} is old");
 	r->done(r);
@@ -267,6 +270,88 @@ static void retries(void)
 	tap_ok(fits, "waits grow with the attempts, vary by half, and stay between 1 and 60 s");
 }
 
+/* --- what stands in the log --- */
+
+static int log_fd, stderr_fd;
+
+static void log_begin(void)
+{
+	FILE *f = tmpfile();
+	CHECK(f);
+	log_fd = fileno(f);
+	stderr_fd = dup(2);
+	dup2(log_fd, 2);
+}
+
+static const char *log_so_far(void)
+{
+	static char text[100000];
+	ssize_t n = pread(log_fd, text, sizeof(text) - 1, 0);
+	CHECK(n >= 0);
+	text[n] = 0;
+	return text;
+}
+
+static void log_end(void)
+{
+	dup2(stderr_fd, 2);
+	close(stderr_fd);
+}
+
+static unsigned times(const char *text, const char *what)
+{
+	unsigned n = 0;
+	for (; (text = strstr(text, what)); text += strlen(what))
+		n++;
+	return n;
+}
+
+static void refusals_are_told(void)
+{
+	struct fakereq f;
+	struct buf b = body_of(60);
+	struct api *own = api;
+	static const char v2[] = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+	api = fakeapi_create(&tt, NULL, &told.sink, false);
+	told.refused = 60;
+	log_begin();
+	for (unsigned i = 0; i < 100; i++) {
+		fakereq_init(&f, &tt, api);
+		f.loop = i % 2;
+		fakereq_run(&f, REQ_POST, "/api/v1/write", b.data, b.len);
+		fakereq_end(&f);
+		fakereq_init(&f, &tt, api);
+		f.loop = i % 2;
+		fakereq_field(&f, "content-type", v2);
+		fakereq_run(&f, REQ_POST, "/api/v1/write", b.data, b.len);
+		fakereq_end(&f);
+	}
+	const char *text = log_so_far();
+	tap_ok(times(text, "level=warn event=samples_refused reason=too_old ") == 1,
+	    "6,000 refused samples: one line at once, for all loops: %s", text);
+	tap_ok(
+	    strstr(text,
+	        " from=10.0.0.1:1234 example=\"up{job=\"a\"} is old\" remedy=\"a larger --out-of-order-window"),
+	    "with its sender, an example and what to do");
+	tap_ok(times(text, "level=warn event=writes_refused reason=remote_write_2 requests=") == 1 &&
+	        strstr(text, "protobuf_message: prometheus.WriteRequest"),
+	    "a sender of version 2.0 reads what to set");
+	tap_is_u64(times(text, "\n"), 2, "and nothing else");
+	fakeapi_free(api);
+	text = log_so_far();
+	unsigned long first = 0, rest = 0;
+	const char *p = strstr(text, " samples=");
+	first = strtoul(p + 9, NULL, 10);
+	p = strstr(p + 9, " samples=");
+	rest = p ? strtoul(p + 9, NULL, 10) : 0;
+	tap_ok(first >= 60 && rest == 5940, "the second line has the rest: %lu, %lu", first, rest);
+	tap_is_u64(times(text, "\n"), 4, "of both reasons");
+	log_end();
+	told.refused = 0;
+	api = own;
+	buf_release(&b);
+}
+
 int main(void)
 {
 	testteam_start(&tt, 2);
@@ -277,6 +362,7 @@ int main(void)
 	large_bodies();
 	types();
 	retries();
+	refusals_are_told();
 	fakeapi_free(api);
 	testteam_stop(&tt);
 	return tap_done();

@@ -1,0 +1,120 @@
+#include "net/api/refusals.h"
+
+#include "core/base/metric.h"
+#include "core/base/utf8.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* clang-format off */
+static const struct row {
+	const char *reason;
+	enum metric_id id;
+	const char *remedy;
+} rows[REFUSALS] = {
+	[REFUSAL_V2] = { "remote_write_2", M_WRITE_REFUSED_V2,
+		"Remote Write 2.0 is not spoken here: in the sender's remote_write set protobuf_message: prometheus.WriteRequest" },
+	[REFUSAL_TYPE] = { "unsupported", M_WRITE_REFUSED_TYPE,
+		"send application/x-protobuf with proto=prometheus.WriteRequest, in the snappy block format" },
+	[REFUSAL_SNAPPY] = { "bad_snappy", M_WRITE_REFUSED_SNAPPY,
+		"the body must be one snappy block, not the framed format, gzip or zstd" },
+	[REFUSAL_DECODED] = { "decoded_too_large", M_WRITE_REFUSED_DECODED,
+		"send smaller requests: max_samples_per_send of the sender's queue_config" },
+	[REFUSAL_PROTOBUF] = { "bad_protobuf", M_WRITE_REFUSED_PROTOBUF,
+		"the body must be a prometheus.WriteRequest of Remote Write 1.0" },
+	[REFUSAL_MANY] = { "too_many", M_WRITE_REFUSED_MANY,
+		"send smaller requests: max_samples_per_send of the sender's queue_config" },
+	[REFUSAL_LATER] = { "come_back", M_WRITE_REFUSED_LATER,
+		"they were answered with 503 and are repeated by senders; other lines and /-/ready?for=write tell why" },
+	[REFUSAL_SAMPLES + SINK_OUT_OF_BOUNDS] = { "out_of_bounds", M_REFUSED_OUT_OF_BOUNDS,
+		"look at the clocks of sender and server: times may be at most 10 min ahead, and not before --retention" },
+	[REFUSAL_SAMPLES + SINK_TOO_OLD] = { "too_old", M_REFUSED_TOO_OLD,
+		"a larger --out-of-order-window takes samples that come later" },
+	[REFUSAL_SAMPLES + SINK_BAD_LABELS] = { "bad_labels", M_REFUSED_BAD_LABELS,
+		"each series needs __name__ and valid, sorted, different label names" },
+	[REFUSAL_SAMPLES + SINK_LABEL_LIMIT] = { "label_limit", M_REFUSED_LABEL_LIMIT,
+		"drop or shorten labels at the sender: write_relabel_configs" },
+	[REFUSAL_SAMPLES + SINK_SERIES_LIMIT] = { "series_limit", M_REFUSED_SERIES_LIMIT,
+		"look for a label with very many values (/api/v1/status/tsdb), or raise --limits.series-total" },
+	[REFUSAL_SAMPLES + SINK_BAD_HISTOGRAM] = { "bad_histogram", M_REFUSED_BAD_HISTOGRAM,
+		"native histograms are not stored yet: send classic ones, send_native_histograms: false" },
+};
+/* clang-format on */
+
+static void say(const struct refusals_line *l, enum refusal what, uint64_t news)
+{
+	const struct row *row = &rows[what];
+	if (what < REFUSAL_SAMPLES)
+		LOG_WARN("writes_refused", "reason=%s requests=%" PRIu64 " from=%s remedy=\"%s\"",
+		    row->reason, news, l->from[0] ? l->from : "-", row->remedy);
+	else
+		LOG_WARN("samples_refused",
+		    "reason=%s samples=%" PRIu64 " from=%s example=\"%s\" remedy=\"%s\"",
+		    row->reason, news, l->from[0] ? l->from : "-", l->example, row->remedy);
+}
+
+static enum refusal what_of(const struct refusals_line *l)
+{
+	return (enum refusal)(l - l->of->lines);
+}
+
+static void go_on(struct loop_timer *t)
+{
+	struct refusals_line *l = CONTAINER_OF(t, struct refusals_line, timer);
+	enum refusal what = what_of(l);
+	uint64_t news;
+	if (!log_pace_next(&l->of->paces[what], metric_sum(rows[what].id), &news))
+		return;
+	say(l, what, news);
+	loop_timer_set(l->of->loop, t, REFUSALS_EVERY_MS);
+}
+
+static void look(struct refusals_line *l)
+{
+	enum refusal what = what_of(l);
+	uint64_t news;
+	if (!log_pace_first(&l->of->paces[what], metric_sum(rows[what].id), &news))
+		return;
+	say(l, what, news);
+	loop_timer_set(l->of->loop, &l->timer, REFUSALS_EVERY_MS);
+}
+
+void refusals_begin(struct refusals *l, struct loop *loop, struct log_pace *paces)
+{
+	memset(l, 0, sizeof(*l));
+	l->loop = loop;
+	l->paces = paces;
+	for (unsigned i = 0; i < REFUSALS; i++) {
+		l->lines[i].of = l;
+		loop_timer_init(&l->lines[i].timer, go_on);
+	}
+}
+
+void refusals_tell(struct refusals *l, enum refusal what, const struct req *r, const char *example)
+{
+	struct refusals_line *line = &l->lines[what];
+	CHECK(rows[what].reason);
+	loop_check_here(l->loop);
+	req_remote_text(r, line->from, sizeof(line->from));
+	if (example) {
+		size_t len = utf8_cut(example, strlen(example), sizeof(line->example) - 1);
+		memcpy(line->example, example, len);
+		line->example[len] = 0;
+	}
+	look(line);
+	/* One request may have samples refused for other reasons than its first one. */
+	for (unsigned i = REFUSAL_SAMPLES + SINK_OK + 1; what >= REFUSAL_SAMPLES && i < REFUSALS; i++)
+		look(&l->lines[i]);
+}
+
+void refusals_end(struct refusals *l)
+{
+	for (unsigned i = 0; i < REFUSALS; i++) {
+		struct refusals_line *line = &l->lines[i];
+		if (!loop_timer_is_set(&line->timer))
+			continue;
+		loop_timer_cancel(l->loop, &line->timer);
+		go_on(&line->timer);
+		loop_timer_cancel(l->loop, &line->timer);
+	}
+}

@@ -1,0 +1,49 @@
+/*
+ * refusals - what senders are refused stands in the log: a line for each reason at once, then one a
+ * minute as long as it goes on, with numbers, an example and what to do about it.
+ *
+ *   event=writes_refused reason=remote_write_2 requests=12 from=10.0.0.1:40312 remedy="..."
+ *   event=samples_refused reason=too_old samples=6000 from=10.0.0.1:40312 example="up{job="a"}:
+ * ..." remedy="..."
+ *
+ * Numbers are those of the counters (core/base/metric.def), of the whole process and since the line
+ * before. The pace of a reason is the process', so that loops do not tell the same thing twice.
+ * Thread: begin and end on the loop of l, tell on the loop of the request.
+ */
+#ifndef NET_API_REFUSALS_H
+#define NET_API_REFUSALS_H
+
+#include "core/base/log.h"
+#include "core/seam/sink.h"
+#include "net/http/req.h"
+
+#define REFUSALS_EVERY_MS 60000u
+
+enum refusal {
+	REFUSAL_V2,
+	REFUSAL_TYPE,
+	REFUSAL_SNAPPY,
+	REFUSAL_DECODED,
+	REFUSAL_PROTOBUF,
+	REFUSAL_MANY,
+	REFUSAL_LATER,   /* 503: the sender repeats it */
+	REFUSAL_SAMPLES, /* and its reason: REFUSAL_SAMPLES + enum sink_reason */
+	REFUSALS = REFUSAL_SAMPLES + SINK_REASONS
+};
+
+struct refusals { /* of one loop */
+	struct loop *loop;
+	struct log_pace *paces; /* REFUSALS of them, shared by all loops */
+	struct refusals_line {
+		struct refusals *of;
+		struct loop_timer timer;
+		char from[64], example[256]; /* of the last refusal here */
+	} lines[REFUSALS];
+};
+void refusals_begin(struct refusals *l, struct loop *loop, struct log_pace *paces);
+/* The refusal has been counted. example may be NULL. */
+void refusals_tell(struct refusals *l, enum refusal what, const struct req *r, const char *example);
+/* Tells what has not been told yet. */
+void refusals_end(struct refusals *l);
+
+#endif
