@@ -2,6 +2,7 @@
 #include "core/base/arena.h"
 #include "core/base/fdcache.h"
 #include "core/base/log.h"
+#include "core/base/metric.h"
 #include "core/base/num.h"
 #include "storage/store_priv.h"
 #include <sys/resource.h>
@@ -170,17 +171,30 @@ static void refuse_msg(struct mbox_msg *msg)
 	mem_free(n);
 }
 
+static uint64_t floor_of(const struct store *st)
+{
+	uint64_t part = st->space_total / LIMITS_MIN_FREE_SHARE;
+	if (st->opts.min_free_bytes)
+		return st->opts.min_free_bytes;
+	return part > LIMITS_MIN_FREE ? part : LIMITS_MIN_FREE;
+}
+
+/* On loop 0. */
+static void show(const struct store *st)
+{
+	if (st->space_err)
+		return;
+	metric_gauge_set(M_DISK_FREE_BYTES, (int64_t)st->space_free);
+	metric_gauge_set(M_DISK_FLOOR_BYTES, (int64_t)floor_of(st));
+}
+
 static void judge(struct store *st)
 {
 	if (st->space_err) {
 		LOG_EVERY(LOG_LEVEL_WARN, "free_space_unknown", "err=%s", err_text(st->space_err));
 		return;
 	}
-	uint64_t floor = st->opts.min_free_bytes;
-	if (!floor) {
-		uint64_t part = st->space_total / LIMITS_MIN_FREE_SHARE;
-		floor = part > LIMITS_MIN_FREE ? part : LIMITS_MIN_FREE;
-	}
+	uint64_t floor = floor_of(st);
 	if (st->reserve_gone && st->space_free >= floor + floor / 4 + st->opts.reserve_bytes)
 		reserve_again(st);
 	bool low = st->space_low ? st->space_free < floor + floor / 4 : st->space_free < floor;
@@ -188,8 +202,10 @@ static void judge(struct store *st)
 		return;
 	st->space_low = low;
 	if (low)
-		LOG_ERROR("disk_full", "free=%llu floor=%llu action=\"writes are refused\"",
-		    (unsigned long long)st->space_free, (unsigned long long)floor);
+		LOG_ERROR("disk_full",
+		    "free=%llu floor=%llu dir=\"%s\" action=\"writes are refused until there is more than 1.25 x the floor, --storage.min-free\"",
+		    (unsigned long long)st->space_free, (unsigned long long)floor,
+		    fsio_dir_path(st->dir));
 	else
 		LOG_INFO("disk_free_again", "free=%llu floor=%llu",
 		    (unsigned long long)st->space_free, (unsigned long long)floor);
@@ -222,6 +238,7 @@ static void look_done(struct work_task *t)
 	st->space_busy = false;
 	if (st->space_closing)
 		return;
+	show(st);
 	judge(st);
 	loop_timer_set(st->shares[0]->loop, &st->space_timer, LIMITS_WATCH_MS);
 }
@@ -237,6 +254,7 @@ static void watch_tick(struct loop_timer *t)
 
 void limits_watch(struct store *st)
 {
+	show(st);
 	loop_timer_init(&st->space_timer, watch_tick);
 	loop_timer_set(st->shares[0]->loop, &st->space_timer, LIMITS_WATCH_MS);
 }
@@ -244,5 +262,7 @@ void limits_watch(struct store *st)
 void limits_unwatch(struct store *st)
 {
 	st->space_closing = true;
+	metric_gauge_set(M_DISK_FREE_BYTES, 0);
+	metric_gauge_set(M_DISK_FLOOR_BYTES, 0);
 	loop_timer_cancel(st->shares[0]->loop, &st->space_timer);
 }

@@ -15,6 +15,7 @@
 
 #define SERVERS_MAX    2
 #define QUERY_PATH_MAX 7000
+#define FAILURES_MAX   5 /* of the first queries: then none will do */
 
 struct server {
 	const char *url;
@@ -138,7 +139,8 @@ int cmd_query(int argc, char **argv)
 		{ .name = "file", .meta = "FILE", .help = "queries, one a line", .text = &file },
 		{ .name = "url",
 		    .meta = "URL",
-		    .help = "server, once or twice: http://127.0.0.1:9470",
+		    .help =
+		        "server, once or twice, its base or a path of its API (http://127.0.0.1:9470)",
 		    .each = add_url,
 		    .arg = &p },
 		{ .name = "start", .meta = "TIME", .help = "begin of ranges (end - 1 h)", .text = &start },
@@ -176,10 +178,12 @@ int cmd_query(int argc, char **argv)
 	errbuf_init(&eb);
 	for (unsigned k = 0; k < p.servers_count; k++) {
 		struct httpc_url u;
+		char api[HTTPC_API_MAX];
 		if (httpc_url_parse(p.servers[k].url, &u, &eb)) {
 			fprintf(stderr, "kymobench query: %s\n", eb.text);
 			return 2;
 		}
+		httpc_url_base(&u, api);
 		httpc_init(&p.servers[k].http, &u);
 		p.servers[k].ms = mem_array(NULL, p.rounds, sizeof(double));
 	}
@@ -193,6 +197,12 @@ int cmd_query(int argc, char **argv)
 		if (*expr && *expr != '#') {
 			run_query(&p, expr);
 			count++;
+		}
+		if (p.failed == FAILURES_MAX && p.failed == count) {
+			fprintf(stderr,
+			    "kymobench query: stopped, the first %d queries all failed: is this a server with Prometheus' HTTP API?\n",
+			    FAILURES_MAX);
+			break;
 		}
 	}
 	free(line);

@@ -40,7 +40,11 @@ struct conn {
 	uint64_t round; /* being sent; UINT64_MAX / 2 = all sent. Read by the others */
 	char first_error[512];
 };
+#define REFUSALS_MAX 20u /* of the first requests: then all will be */
+#define WRITE_PATH   "/api/v1/write"
+
 struct run {
+	uint64_t taken, refused; /* requests, of all connections */
 	struct conn *conns;
 	unsigned conns_count;
 	double pace_s; /* time between rounds, 0 = as fast as it goes */
@@ -59,6 +63,28 @@ static void keep_latency(struct conn *c, uint64_t ns)
 	c->lat_ns[c->lat_count++] = ns;
 }
 
+/* Nothing was ever taken, and enough was refused, or one repeated for as long as --retry says. */
+static bool hopeless(const struct run *r)
+{
+	return __atomic_load_n(&r->refused, __ATOMIC_RELAXED) >= REFUSALS_MAX &&
+	    !__atomic_load_n(&r->taken, __ATOMIC_RELAXED);
+}
+
+/* "partial: stored 18 of 20 samples": something was taken. */
+static bool stored_some(const struct conn *c, size_t off)
+{
+	static const char head[] = "partial: stored ";
+	const struct buf *in = &c->http.in;
+	size_t len = sizeof(head) - 1;
+	return in->len > off + len && !memcmp(in->data + off, head, len) &&
+	    in->data[off + len] != '0';
+}
+
+static void count_refused(struct run *r, bool repeated)
+{
+	__atomic_add_fetch(&r->refused, repeated ? REFUSALS_MAX : 1, __ATOMIC_RELAXED);
+}
+
 /* 5xx and broken connections are repeated for a while, as a sender does; everything else that is not 2xx has failed. */
 static void send_body(struct conn *c, const struct body *b)
 {
@@ -72,6 +98,7 @@ static void send_body(struct conn *c, const struct body *b)
 		keep_latency(c, clock_real_mono_ns() - sent);
 		if (status >= 200 && status < 300) {
 			c->samples += b->samples;
+			__atomic_add_fetch(&c->run->taken, 1, __ATOMIC_RELAXED);
 			return;
 		}
 		if (!c->first_error[0] && status < 0)
@@ -80,10 +107,15 @@ static void send_body(struct conn *c, const struct body *b)
 		else if (!c->first_error[0])
 			snprintf(c->first_error, sizeof(c->first_error), "%d %.*s", status,
 			    (int)(c->http.in.len - off), (char *)c->http.in.data + off);
-		bool again = (status < 0 || status >= 500) &&
+		bool later = status < 0 || status >= 500;
+		bool again = later && !hopeless(c->run) &&
 		    (double)(clock_real_mono_ns() - begin) / 1e9 < c->run->retry_s;
 		if (!again) {
 			c->failed++;
+			if (status == 400 && stored_some(c, off))
+				__atomic_add_fetch(&c->run->taken, 1, __ATOMIC_RELAXED);
+			else
+				count_refused(c->run, later);
 			return;
 		}
 		c->retries++;
@@ -105,7 +137,7 @@ static void keep_together(struct conn *c, uint64_t round)
 static void *conn_main(void *arg)
 {
 	struct conn *c = arg;
-	for (size_t i = 0; i < c->bodies.count; i++) {
+	for (size_t i = 0; i < c->bodies.count && !hopeless(c->run); i++) {
 		const struct body *b = &c->bodies.list[i];
 		if (c->run->pace_s > 0) {
 			uint64_t due = c->run->begin_ns +
@@ -242,17 +274,29 @@ static struct totals add_up(const struct run *r)
 	return t;
 }
 
+/* Anything below /api that is not what "kymobench query" asks: a server may write elsewhere
+ * (/api/v1/push). */
+static bool is_write_path(const char *api)
+{
+	static const char *const others[] = { "", "/api", "/api/v1", "/api/v1/query",
+		"/api/v1/query_range" };
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		if (!strcmp(api, others[i]))
+			return false;
+	return true;
+}
+
 int cmd_write(int argc, char **argv)
 {
 	struct loadgen_opts o = { 0 };
-	const char *url = "http://127.0.0.1:9470/api/v1/write", *step = "15s", *start = NULL,
-	           *cpu = NULL, *pace = NULL;
+	const char *url = "http://127.0.0.1:9470", *step = "15s", *start = NULL, *cpu = NULL,
+	           *pace = NULL;
 	double series = 100000, rounds = 10, batch = 2000, connections = 4, targets = 20, pid = 0,
 	       memory_mb = 6144, idle_s = 600, first = 0, retry_s = 30, lead = 40;
 	const struct cmd_arg args[] = {
 		{ .name = "url",
 		    .meta = "URL",
-		    .help = "where to write (http://127.0.0.1:9470/api/v1/write)",
+		    .help = "server, its base or the path to write to (http://127.0.0.1:9470)",
 		    .text = &url },
 		{ .name = "series", .meta = "N", .help = "series in all (100000)", .num = &series },
 		{ .name = "rounds", .meta = "N", .help = "samples per series (10)", .num = &rounds },
@@ -343,9 +387,10 @@ int cmd_write(int argc, char **argv)
 		fprintf(stderr, "kymobench write: %s\n", eb.text);
 		return 2;
 	}
-	char path[sizeof(u.prefix)];
-	memcpy(path, u.prefix, sizeof(path));
-	u.prefix[0] = 0;
+	char path[HTTPC_API_MAX];
+	httpc_url_base(&u, path);
+	if (!is_write_path(path))
+		snprintf(path, sizeof(path), WRITE_PATH);
 	struct run r = { .conns_count = (unsigned)connections,
 		.path = path,
 		.pace_s = pace ? cmd_duration_s(pace, "pace") : 0,
@@ -366,7 +411,7 @@ int cmd_write(int argc, char **argv)
 		fprintf(stderr, "kymobench write: no process %d\n", (int)pid);
 		return 2;
 	}
-	while (round < last) {
+	while (round < last && !hopeless(&r)) {
 		size_t bytes = 0;
 		uint64_t begin = round;
 		while (round < last && bytes < (size_t)memory_mb << 20)
@@ -392,7 +437,12 @@ int cmd_write(int argc, char **argv)
 	    after.rss_mb, after.anon_mb, after.peak_mb,
 	    (long long)(o.start_ms + (int64_t)first * o.step_ms),
 	    (long long)(o.start_ms + (int64_t)(last ? last - 1 : 0) * o.step_ms));
-	if (t.failed || t.retries)
+	if (hopeless(&r))
+		fprintf(stderr,
+		    "kymobench write: stopped, nothing of %llu requests was taken: POST http://%s:%s%s%s answers: %.*s\n",
+		    (unsigned long long)t.requests, u.host, u.port, u.prefix, path,
+		    (int)strcspn(t.first_error, "\n"), t.first_error);
+	else if (t.failed || t.retries)
 		fprintf(stderr, "kymobench write: first refusal: %.*s\n",
 		    (int)strcspn(t.first_error, "\n"), t.first_error);
 	for (unsigned k = 0; k < r.conns_count; k++) {

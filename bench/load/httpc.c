@@ -40,6 +40,18 @@ enum err httpc_url_parse(const char *url, struct httpc_url *out, struct errbuf *
 	return ERR_OK;
 }
 
+void httpc_url_base(struct httpc_url *u, char api[HTTPC_API_MAX])
+{
+	char *at = u->prefix;
+	api[0] = 0;
+	while ((at = strstr(at, "/api")) && at[4] && at[4] != '/')
+		at++;
+	if (!at)
+		return;
+	snprintf(api, HTTPC_API_MAX, "%s", at);
+	*at = 0;
+}
+
 void httpc_init(struct httpc *c, const struct httpc_url *url)
 {
 	c->url = *url;

@@ -11,6 +11,12 @@ struct httpc_url { /* http://host:port/prefix */
 	char host[256], port[8], prefix[512];
 };
 MUST_CHECK enum err httpc_url_parse(const char *url, struct httpc_url *out, struct errbuf *eb);
+/*
+ * A server is named by its base or by any path of its API, which is the same here: what begins with
+ * "/api" is cut off the prefix. api: what was cut, "" for a base; at most HTTPC_API_MAX.
+ */
+#define HTTPC_API_MAX 512
+void httpc_url_base(struct httpc_url *u, char api[HTTPC_API_MAX]);
 
 struct httpc {
 	struct httpc_url url;

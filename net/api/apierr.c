@@ -1,12 +1,18 @@
 #include "net/api/apierr.h"
 
 #include "core/base/hash.h"
+#include "core/base/metric.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
+#include "net/api/api.h"
 #include "proto/promjson.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+
+#define SIZE_TEXT_MAX 32u
+#define GIB           (UINT64_C(1) << 30)
 
 #define RETRY_LEAST_S    1u
 #define RETRY_MOST_S     60u
@@ -91,6 +97,37 @@ void apierr_unavailable(struct req *r, bool stopping)
 	req_reply(r, 503, "text/plain; charset=utf-8", text, sizeof(text) - 1, REQ_BORROW);
 }
 
+/* As flags have sizes: GiB where they are whole, MiB, or GiB with a tenth where there are many. */
+static void size_text(uint64_t bytes, char out[SIZE_TEXT_MAX])
+{
+	uint64_t tenths = bytes / (GIB / 10);
+	if (bytes && bytes % GIB == 0)
+		snprintf(out, SIZE_TEXT_MAX, "%" PRIu64 "GiB", bytes / GIB);
+	else if (bytes < 10 * GIB)
+		snprintf(out, SIZE_TEXT_MAX, "%" PRIu64 "MiB", bytes >> 20);
+	else
+		snprintf(out, SIZE_TEXT_MAX, "%" PRIu64 ".%" PRIu64 "GiB", tenths / 10, tenths % 10);
+}
+
+/* The floor refuses long before the disk is full; the operator must see which of the two it is. */
+static void no_space(struct req *r, char *out, size_t size)
+{
+	uint64_t free_bytes = metric_sum(M_DISK_FREE_BYTES), floor = metric_sum(M_DISK_FLOOR_BYTES);
+	char is[SIZE_TEXT_MAX], least[SIZE_TEXT_MAX], again[SIZE_TEXT_MAX];
+	const char *dir = api_of(r)->opts.data_dir;
+	if (!floor || free_bytes >= floor + floor / 4) {
+		snprintf(out, size, "the disk is full, nothing can be written");
+		return;
+	}
+	size_text(free_bytes, is);
+	size_text(floor, least);
+	size_text(floor + floor / 4, again);
+	snprintf(out, size,
+	    "%s are free, %s --storage.min-free %s in %s: writes are taken again above %s", is,
+	    free_bytes < floor ? "below" : "still near", least, dir ? dir : "the data directory",
+	    again);
+}
+
 static const char *write_sentence(enum err e)
 {
 	switch ((int)e) {
@@ -99,8 +136,6 @@ static const char *write_sentence(enum err e)
 	case ERR_NOFILES:
 	case ERR_TIMEOUT:
 		return "the server has more to do than it can, send it again later";
-	case ERR_NOSPACE:
-		return "the disk is full, nothing can be written";
 	case ERR_LOGFAILED:
 	case ERR_SYNC:
 		return "the log could not be synced, nothing of this request is acknowledged";
@@ -132,5 +167,9 @@ void apierr_write(struct req *r, enum err e, uint32_t retry_after_s)
 	}
 	if (base)
 		req_answer_field(r, "retry-after", "%u", base);
-	req_refuse(r, row->write_status, row->word, "%s", write_sentence(e));
+	char text[ERRBUF_SIZE];
+	if (e == ERR_NOSPACE)
+		no_space(r, text, sizeof(text));
+	req_refuse(
+	    r, row->write_status, row->word, "%s", e == ERR_NOSPACE ? text : write_sentence(e));
 }

@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "net/api/api.h"
 #include "net/conn/limit.h"
+#include "net/daemon/datadir.h"
 #include "net/daemon/drain.h"
 #include "net/daemon/flags.h"
 #include "net/daemon/selfmon.h"
@@ -143,7 +144,10 @@ static enum err open_store(struct boot *b)
 static enum err open_all(struct boot *b)
 {
 	struct team_opts to = { .loops = b->flags.loops, .pin = true };
-	enum err e = team_create(&to, &b->team);
+	enum err e = datadir_check(b->flags.data_dir, &b->eb);
+	if (e)
+		return e;
+	e = team_create(&to, &b->team);
 	if (!e)
 		e = team_start(b->team);
 	if (!e)

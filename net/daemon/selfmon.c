@@ -1,9 +1,13 @@
 #include "net/daemon/selfmon.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/log.h"
 #include "core/base/metric.h"
+
+#define HOST_BYTES 200
 
 struct selfmon {
 	struct loop *loop;
@@ -90,7 +94,18 @@ static void tick(struct loop_timer *t)
 	sink_append(s->sink, &s->req);
 }
 
-struct selfmon *selfmon_start(struct loop *l, struct sink *sink, const char *instance)
+/* The address says nothing to whoever looks at several servers: 0.0.0.0 is each of them. */
+static void name_instance(struct selfmon *s, const char *address)
+{
+	const char *port = strrchr(address, ':');
+	char host[HOST_BYTES] = "";
+	if (gethostname(host, sizeof(host) - 1) || !host[0] || !port)
+		snprintf(s->instance, sizeof(s->instance), "%s", address);
+	else
+		snprintf(s->instance, sizeof(s->instance), "%s%s", host, port);
+}
+
+struct selfmon *selfmon_start(struct loop *l, struct sink *sink, const char *address)
 {
 	loop_check_here(l);
 	struct selfmon *s = mem_zalloc(sizeof(*s));
@@ -99,8 +114,7 @@ struct selfmon *selfmon_start(struct loop *l, struct sink *sink, const char *ins
 	arena_init(&s->arena, 64 << 10);
 	batch_init(&s->batch);
 	s->batch.own = true;
-	size_t len = strnlen(instance, sizeof(s->instance) - 1);
-	memcpy(s->instance, instance, len);
+	name_instance(s, address);
 	loop_timer_init(&s->timer, tick);
 	tick(&s->timer);
 	return s;

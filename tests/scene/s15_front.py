@@ -54,6 +54,43 @@ else:
 status, a = api(k.port, "query", query="1", time="1", x="%")
 ok(status == 200, "a pair that is no pair harms nobody")
 
+# --- what a sender is refused stands in the log, with what to do ---
+status, text, _ = request(k.port, "POST", "/api/v1/write", b"x", {**WRITE_HEADERS, "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"})
+ok(status == 415 and b"2.0" in text, f"a sender of Remote Write 2.0 is told: {text}")
+line = (logged("reason=remote_write_2") or [""])[0]
+ok("level=warn" in line and "protobuf_message: prometheus.WriteRequest" in line, f"so is who reads the log: {line.strip()}")
+old = int(time.time() * 1000) - 40 * 86400 * 1000
+for i in range(60):
+    write(k.port, b"".join(series({"__name__": "old", "i": str(j)}, [(old + i, 1.0)]) for j in range(100)))
+lines = logged("event=samples_refused")
+ok(len(lines) == 1 and 'example="' in lines[0] and "samples=100 " in lines[0] and "remedy=" in lines[0], f"6,000 refused samples are one warning: {lines}")
+
+# --- own metrics say whose they are ---
+status, a = api(k.port, "query", query='up{job="kymo"}')
+ok([r["metric"]["instance"] for r in a["data"]["result"]] == [f"{socket.gethostname()}:{k.port}"], f"instance is the host's name: {a['data']['result']}")
+
+# --- kymobench: a server is its base or a path of its API ---
+
+
+def bench(*args):
+    p = subprocess.run([BENCH, *args], capture_output=True, text=True, timeout=120)
+    return p.returncode, p.stdout, p.stderr
+
+
+queries = os.path.join(top, "queries")
+with open(queries, "w") as f:
+    f.write("count(up)\n")
+for url in (base, f"{base}/", f"{base}/api/v1/write"):
+    code, out, err = bench("write", "--url", url, "--series", "500", "--rounds", "2", "--connections", "2")
+    ok(code == 0 and '"failed":0' in out, f"kymobench write --url {url}: {out + err!r}")
+for url in (base, f"{base}/api/v1/query", f"{base}/api/v1/write"):
+    code, out, err = bench("query", "--url", url, "--file", queries, "--rounds", "1")
+    ok(code == 0 and '"failed":0' in out, f"kymobench query --url {url}: {out + err!r}")
+code, out, err = bench("write", "--url", base, "--series", "100000", "--rounds", "5", "--batch", "100", "--start", "1000000000")
+ok(code == 1 and json.loads(out)["requests"] < 100 and "stopped" in err and "400 partial: stored 0" in err, f"it stops when nothing is taken: {out + err!r}")
+code, out, err = bench("write", "--url", f"{base}/api/v1/nowhere", "--series", "100000", "--rounds", "5", "--batch", "100")
+ok(code == 1 and json.loads(out)["requests"] < 100 and "/api/v1/nowhere answers: 404" in err, f"and says where it asked: {out + err!r}")
+
 # --- signals ---
 for sig in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
     k.p.send_signal(sig)
@@ -65,6 +102,21 @@ k.p.send_signal(signal.SIGXFSZ)
 time.sleep(0.1)
 ok(k.alive(), "nor does SIGPIPE or SIGXFSZ end it")
 ok(k.end(signal.SIGQUIT) == 0 and logged("event=stopped"), "SIGQUIT is an orderly end")
+
+# --- the directory of another database, and the floor of free space ---
+foreign = os.path.join(top, "prometheus")
+for name in ("wal", "chunks_head", "01JD0Z7W3T8Q9V6X5Y4N2M1K0A"):
+    os.makedirs(os.path.join(foreign, name))
+before = sorted(os.listdir(foreign))
+p = subprocess.run([KYMOD, "--data-dir", foreign, "--listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=30)
+ok(p.returncode == 1 and "is the data directory of a Prometheus server" in p.stderr and foreign in p.stderr, f"the directory of a Prometheus is refused: {p.stderr.strip()}")
+ok(sorted(os.listdir(foreign)) == before, "and left as it was")
+k = Kymod(os.path.join(top, "floor"), "--storage.min-free", "8000TiB")
+status, text, _ = write(k.port, series({"__name__": "a"}, [(int(time.time() * 1000), 1.0)]))
+ok(status == 503 and text.startswith(b"disk_full: ") and b"below --storage.min-free " in text and k.data.encode() in text, f"below the floor the flag is named: {text}")
+ok(k.end() == 0, "it ends in order")
+k = Kymod(data)
+ok(k.end() == 0, "its own directory is taken again")
 
 # --- a log that nobody reads ---
 r, w = os.pipe()

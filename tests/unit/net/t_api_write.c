@@ -150,6 +150,42 @@ static void verdicts(void)
 	buf_release(&b);
 }
 
+/* The floor of free space is not a full disk. */
+static void set_disk(void *arg)
+{
+	const uint64_t *mib = arg;
+	metric_gauge_set(M_DISK_FREE_BYTES, (int64_t)(mib[0] << 20));
+	metric_gauge_set(M_DISK_FLOOR_BYTES, (int64_t)(mib[1] << 20));
+}
+
+static void no_space(void)
+{
+	static const struct {
+		uint64_t mib[2];
+		const char *want;
+	} cases[] = {
+		{ { 236, 1024 },
+		    "disk_full: 236MiB are free, below --storage.min-free 1GiB in /srv/kymo: writes are taken again above 1280MiB\n" },
+		{ { 1100, 1024 },
+		    "disk_full: 1100MiB are free, still near --storage.min-free 1GiB in /srv/kymo: writes are taken again above 1280MiB\n" },
+		{ { 20000, 40000 },
+		    "disk_full: 19.5GiB are free, below --storage.min-free 39.0GiB in /srv/kymo: writes are taken again above 48.8GiB\n" },
+		{ { 100000, 1024 }, "disk_full: the disk is full, nothing can be written\n" },
+		{ { 0, 0 }, "disk_full: the disk is full, nothing can be written\n" },
+	};
+	struct fakereq f;
+	api->opts.data_dir = "/srv/kymo";
+	told.accepts = ERR_NOSPACE;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		uint64_t mib[2] = { cases[i].mib[0], cases[i].mib[1] };
+		testteam_run(&tt, 0, set_disk, mib);
+		put(&f, NULL, NULL, "", 0);
+		is(&f, 503, cases[i].want, "no space");
+	}
+	told.accepts = ERR_OK;
+	api->opts.data_dir = NULL;
+}
+
 /* Two bytes of a body become a row: rows must count. Exemplars are counted once, here or by the sink. */
 static void rows_are_charged(void)
 {
@@ -357,6 +393,7 @@ int main(void)
 	testteam_start(&tt, 2);
 	api = fakeapi_create(&tt, NULL, &told.sink, false);
 	verdicts();
+	no_space();
 	rows_are_charged();
 	bad_bodies();
 	large_bodies();
