@@ -2,7 +2,7 @@
 
 #include "core/base/rune.h"
 
-#include <string.h>
+#include <stdio.h>
 
 #define RUNE_BYTES_MAX 4u
 
@@ -41,7 +41,13 @@ size_t utf8_whole(const char *s, size_t len)
 	return len && back <= len && bytes_of(s[len - back]) > back ? len - back : len;
 }
 
-void utf8_trim(char *text)
+size_t utf8_vprintf(char *out, size_t size, const char *fmt, va_list ap)
 {
-	text[utf8_whole(text, strlen(text))] = 0;
+	int n = vsnprintf(out, size, fmt, ap);
+	size_t len = n < 0 ? 0 : (size_t)n;
+	if (len >= size)
+		len = size ? utf8_whole(out, size - 1) : 0;
+	if (size)
+		out[len] = 0;
+	return len;
 }

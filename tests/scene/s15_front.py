@@ -95,12 +95,14 @@ ok(code == 1 and json.loads(out)["requests"] < 100 and "/api/v1/nowhere answers:
 for sig in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
     k.p.send_signal(sig)
     ok(logged(f"signal={sig.name}"), f"{sig.name} leaves one line")
-ok("no configuration file to reload" in logged("signal=SIGHUP")[0], "which says why nothing happens")
-ok(k.alive() and request(k.port, "GET", "/-/ready")[0] == 200, "and the server runs")
+ok("no configuration file to reload" in (logged("signal=SIGHUP") or [""])[0], "which says why nothing happens")
+if not ok(k.alive() and request(k.port, "GET", "/-/ready")[0] == 200, "and the server runs"):
+    k = Kymod(data, "--web.enable-admin-api")
 k.p.send_signal(signal.SIGPIPE)
 k.p.send_signal(signal.SIGXFSZ)
 time.sleep(0.1)
-ok(k.alive(), "nor does SIGPIPE or SIGXFSZ end it")
+if not ok(k.alive(), "nor does SIGPIPE or SIGXFSZ end it"):
+    k = Kymod(data, "--web.enable-admin-api")
 ok(k.end(signal.SIGQUIT) == 0 and logged("event=stopped"), "SIGQUIT is an orderly end")
 
 # --- the directory of another database, and the floor of free space ---

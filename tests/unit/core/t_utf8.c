@@ -9,6 +9,15 @@ static const char text[] = "a\xc3\xa9"
                            "c\xf0\x9f\x98\x80"
                            "d";
 
+PRINTF_LIKE(3, 4) static size_t print(char *out, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	size_t n = utf8_vprintf(out, size, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
 int main(void)
 {
 	static const size_t want[] = { 0, 1, 1, 3, 4, 4, 4, 7, 8, 8, 8, 8, 12, 13 };
@@ -29,19 +38,15 @@ int main(void)
 	tap_is_u64(utf8_whole("\xff", 1), 1, "so does what begins nothing");
 	tap_is_u64(utf8_whole("\xf0", 1), 0, "a beginning alone does not");
 	char cut[8];
-	memcpy(cut, text, 7);
-	cut[7] = 0;
-	utf8_trim(cut);
-	tap_is_str(cut,
-	    "a\xc3\xa9"
-	    "b\xe2\x82\xac",
-	    "a full buffer whose last character is whole");
-	memcpy(cut, text, 6);
-	cut[6] = 0;
-	utf8_trim(cut);
+	tap_is_u64(print(cut, 8, "%s", text), 7, "a full buffer whose last character is whole");
+	tap_is_mem(cut, 7, text, 7, "has it");
+	tap_is_u64(print(cut, 7, "%s", text), 4, "one whose is not");
 	tap_is_str(cut,
 	    "a\xc3\xa9"
 	    "b",
-	    "and one whose is not");
+	    "has it not");
+	tap_is_u64(print(cut, 8, "%.2s", text), 2, "a text that fits stays as it is");
+	tap_is_str(cut, "a\xc3", "also with half a character");
+	tap_is_u64(print(cut, 1, "%s", text), 0, "no room");
 	return tap_done();
 }

@@ -216,6 +216,33 @@ static void parameters_of_urls(void)
 	}
 }
 
+/* Texts are cut between characters, wherever they are cut. */
+static void cut_texts(void)
+{
+	struct fakereq f;
+	static char url[4000];
+	for (unsigned odd = 0; odd < 2; odd++) {
+		size_t n = (size_t)snprintf(
+		    url, sizeof(url), "/api/v1/query?query=1&stats=%s", odd ? "x" : "");
+		for (unsigned i = 0; i < 60; i++)
+			n += (size_t)snprintf(url + n, sizeof(url) - n, "%%C3%%A9");
+		fakereq_get(&f, &tt, api, url);
+		tap_ok(f.status == 200 && strstr(fakereq_text(&f), "\xc3\xa9\\\" for parameter"),
+		    "a value in a warning: %s", fakereq_text(&f));
+		fakereq_end(&f);
+	}
+	/* Not a name: its last byte is no text. The whole of it would be 3,000 bytes of errors. */
+	size_t n = (size_t)snprintf(url, sizeof(url), "/api/v1/label/x");
+	for (unsigned i = 0; i < 250; i++)
+		n += (size_t)snprintf(url + n, sizeof(url) - n, "%%E2%%82%%AC");
+	snprintf(url + n, sizeof(url) - n, "%%ff/values");
+	fakereq_get(&f, &tt, api, url);
+	const char *text = fakereq_text(&f);
+	tap_ok(f.status == 400 && !strstr(text, "\\x") && strstr(text, "\xe2\x82\xac\\\"\"}"),
+	    "a name in an error: %s", text);
+	fakereq_end(&f);
+}
+
 static void results(void)
 {
 	answers("/api/v1/query?query=1%2B1&time=4", 200,
@@ -432,6 +459,7 @@ int main(void)
 	parameters_of_bodies();
 	parameters_of_urls();
 	errors_are_utf8();
+	cut_texts();
 	results();
 	answers_that_wait();
 	metadata();

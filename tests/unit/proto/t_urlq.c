@@ -73,6 +73,33 @@ static void bad_pairs(void)
 	buf_release(&b);
 }
 
+/* 100 characters of two bytes, an odd number of bytes before them: a cut at 200 would halve one. */
+static void cut_texts(void)
+{
+	char text[300] = "x";
+	uint64_t limit;
+	int64_t ms;
+	for (unsigned i = 0; i < 120; i++)
+		memcpy(text + 1 + 2 * i, "\xc3\xa9", 3);
+	struct {
+		enum err err;
+		char said[ERRBUF_SIZE];
+	} said[3];
+	for (unsigned i = 0; i < COUNT_OF(said); i++) {
+		errbuf_init(&eb);
+		said[i].err = i == 0 ? urlq_limit(text, strlen(text), &limit, &eb)
+		    : i == 1         ? urlq_duration(text, strlen(text), &ms, &eb)
+		                     : urlq_time(text, strlen(text), &ms, &eb);
+		memcpy(said[i].said, eb.text, sizeof(eb.text));
+		tap_ok(said[i].err && !strstr(said[i].said, "\\x") &&
+		        strstr(said[i].said, "\xc3\xa9\""),
+		    "a long value is cut between characters: %s", said[i].said);
+	}
+	errbuf_init(&eb);
+	errbuf_set(&eb, ERR_BADDATA, "y%s%s%s%s%s", text, text, text, text, text);
+	tap_is_u64(strlen(eb.text), 1022, "an error's text too: %zu bytes", strlen(eb.text));
+}
+
 static void label_names(void)
 {
 	static const char *const names[][2] = {
@@ -162,6 +189,7 @@ int main(void)
 {
 	arena_init(&arena, 4096);
 	pairs();
+	cut_texts();
 	bad_pairs();
 	label_names();
 	values();
