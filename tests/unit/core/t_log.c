@@ -103,7 +103,8 @@ static void stalled(void)
 	log_stop();
 	tap_ok(now_ms() - from < 1000, "the end waits for nobody when all is read");
 	char line[1000] = "";
-	tap_ok(fgets(line, sizeof(line), f) && strstr(line, "event=later n=1\n"), "and brings the last line: %s", line);
+	tap_ok(fgets(line, sizeof(line), f) && strstr(line, "event=later n=1\n"),
+	    "and brings the last line: %s", line);
 	dup2(saved, 2);
 	close(saved);
 	fclose(f);
