@@ -3,7 +3,6 @@
 #include "core/base/buf.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
-#include "core/base/utf8.h"
 #include "core/model/label.h"
 
 #include <math.h>

@@ -112,9 +112,9 @@ struct shard {
 	bool log_held; /* rows in the log are of series that a lost file defines: nothing of the log goes until a start has read it */
 	uint32_t defs_from;
 	struct removals removals; /* files on their way out */
-	uint32_t cursors;  /* open, or closed while a worker reads for them: they hold pins */
-	bool switching; /* one FILES switch at a time: rounds, merges and retention take turns */
-	bool unknown;   /* which list is on disk: the last switch failed, see files.h (1) */
+	uint32_t cursors; /* open, or closed while a worker reads for them: they hold pins */
+	bool switching;   /* one FILES switch at a time: rounds, merges and retention take turns */
+	bool unknown;     /* which list is on disk: the last switch failed, see files.h (1) */
 	unsigned merge_serial; /* of the name given last */
 	/* round */
 	enum shard_round round;

@@ -48,8 +48,7 @@ static uint32_t *ids_of_file(const struct shard *sh, const struct cfile *f, size
 }
 
 /* over: only in place of older ids. */
-static void warm_ids(
-    struct warm *w, struct shard *sh, const uint32_t *ids, size_t count, bool over)
+static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size_t count, bool over)
 {
 	struct arena a;
 	struct errbuf eb;

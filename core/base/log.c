@@ -52,7 +52,7 @@ bool log_on(enum log_level level)
 static void put(struct line *l, const char *s, size_t len)
 {
 	size_t room = sizeof(l->text) - 2 - l->len; /* newline, and a brace in JSON */
-	len = utf8_cut(s, len, room);
+	len = rune_cut(s, len, room);
 	memcpy(l->text + l->len, s, len);
 	l->len += len;
 }

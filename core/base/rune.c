@@ -57,30 +57,38 @@ size_t rune_cut(const char *s, size_t len, size_t max)
 {
 	if (len <= max)
 		return len;
-	size_t n = max;
-	while (n && max - n < 4 && is_tail(s[n]))
-		n--;
-	/* Four tails in a row belong to no character: such bytes are cut anywhere. */
-	return is_tail(s[n]) ? max : n;
+	size_t at = max;
+	while (at && max - at < 3 && is_tail(s[at]))
+		at--;
+	uint32_t rune;
+	size_t n = rune_decode(s + at, len - at, &rune);
+	return n > max - at ? at : max; /* bytes that are no text are cut anywhere */
+}
+
+/* Bytes that a character with this first byte has; 1 for what cannot be one. */
+static size_t bytes_of(char first)
+{
+	uint8_t c = (uint8_t)first;
+	return c >= 0xc2 && c < 0xe0 ? 2
+	    : c >= 0xe0 && c < 0xf0  ? 3
+	    : c >= 0xf0 && c <= 0xf4 ? 4
+	                             : 1;
+}
+
+size_t rune_whole(const char *s, size_t len)
+{
+	size_t back = 1;
+	while (back < 4 && back < len && is_tail(s[len - back]))
+		back++;
+	return len && bytes_of(s[len - back]) > back ? len - back : len;
 }
 
 size_t rune_vprintf(char *out, size_t size, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(out, size, fmt, ap);
-	if (n < 0)
-		n = 0;
-	size_t len = (size_t)n;
-	if (len >= size) {
-		/* What would stand behind the end is not known: a character that begins near the end and is not whole goes. */
-		len = size - 1;
-		size_t last = len;
-		while (last && len - last < 3 && is_tail(out[last - 1]))
-			last--;
-		uint32_t rune;
-		if (last && (uint8_t)out[last - 1] >= 0xc2 &&
-		    rune_decode(out + last - 1, len - last + 1, &rune) == 0)
-			len = last - 1;
-	}
+	size_t len = n < 0 ? 0 : (size_t)n;
+	if (len >= size)
+		len = rune_whole(out, size - 1);
 	out[len] = 0;
 	return len;
 }

@@ -1,7 +1,7 @@
 #include "net/api/api_write.h"
 
 #include "core/base/metric.h"
-#include "core/base/utf8.h"
+#include "core/base/rune.h"
 #include "net/api/apierr.h"
 #include "proto/rw1.h"
 #include "proto/snapz.h"
@@ -177,7 +177,7 @@ static void append(struct write *w)
 static void append_done(struct sink_req *s)
 {
 	/* The sink cuts it by bytes. */
-	s->first_text[utf8_whole(s->first_text, strlen(s->first_text))] = 0;
+	s->first_text[rune_whole(s->first_text, strlen(s->first_text))] = 0;
 	reply(CONTAINER_OF(s, struct write, sink));
 }
 

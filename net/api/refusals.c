@@ -1,7 +1,7 @@
 #include "net/api/refusals.h"
 
 #include "core/base/metric.h"
-#include "core/base/utf8.h"
+#include "core/base/rune.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -97,7 +97,7 @@ void refusals_tell(struct refusals *l, enum refusal what, const struct req *r, c
 	loop_check_here(l->loop);
 	req_remote_text(r, line->from, sizeof(line->from));
 	if (example) {
-		size_t len = utf8_cut(example, strlen(example), sizeof(line->example) - 1);
+		size_t len = rune_cut(example, strlen(example), sizeof(line->example) - 1);
 		memcpy(line->example, example, len);
 		line->example[len] = 0;
 	}

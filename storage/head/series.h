@@ -20,12 +20,12 @@
 #include "storage/head/late.h"
 #include <string.h>
 
-#define SERIES_NONE     UINT32_MAX /* no slot */
+#define SERIES_NONE UINT32_MAX /* no slot */
 /* Of a slot that was given back: no request has it, so no row is taken for one of its own. */
 #define SERIES_FREE_TENANT UINT32_MAX
-#define SERIES_TAIL_MIN 4u         /* samples; a young series is small */
-#define SERIES_TAIL_MAX 32u
-#define SERIES_ROW      12u /* bytes of a row in a tail: u32 ms since the base, f64 */
+#define SERIES_TAIL_MIN    4u /* samples; a young series is small */
+#define SERIES_TAIL_MAX    32u
+#define SERIES_ROW         12u /* bytes of a row in a tail: u32 ms since the base, f64 */
 
 /* Encoded by storage/chunk/pack.h pack_encode, base_ms = t_min_ms. */
 struct series_pack {

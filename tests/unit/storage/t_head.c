@@ -375,9 +375,8 @@ static void resolve_knows_free_slots(void)
 	head_resolve(&h, 0, rows, 2);
 	tap_ok(rows[0].slot == 0 && rows[1].slot == SERIES_NONE,
 	    "a row without labels is not taken for the free slot that a guess leads to");
-	rows[1] = (struct head_row){
-		.labels = ls[1].bytes, .labels_len = ls[1].len, .fp = fp_of(ls[1], 0)
-	};
+	rows[1] =
+	    (struct head_row){ .labels = ls[1].bytes, .labels_len = ls[1].len, .fp = fp_of(ls[1], 0) };
 	head_resolve(&h, 0, rows, 3);
 	tap_ok(rows[0].slot == 0 && rows[1].slot == SERIES_NONE && rows[2].slot == 2,
 	    "one that left is unknown, its neighbours are found");

@@ -1,6 +1,5 @@
 /* Cuts between characters. */
 #include "core/base/rune.h"
-#include "core/base/utf8.h"
 #include "tests/lib/tap.h"
 
 /* e acute, euro sign, a smiley: characters of two, three and four bytes. */
@@ -13,7 +12,7 @@ PRINTF_LIKE(3, 4) static size_t print(char *out, size_t size, const char *fmt, .
 {
 	va_list ap;
 	va_start(ap, fmt);
-	size_t n = utf8_vprintf(out, size, fmt, ap);
+	size_t n = rune_vprintf(out, size, fmt, ap);
 	va_end(ap);
 	return n;
 }
@@ -24,19 +23,19 @@ int main(void)
 	size_t len = sizeof(text) - 1;
 	CHECK(len + 1 == COUNT_OF(want));
 	for (size_t max = 0; max <= len; max++) {
-		tap_is_u64(utf8_cut(text, len, max), want[max], "at most %zu bytes", max);
-		tap_is_u64(utf8_whole(text, max), want[max], "what is whole of %zu", max);
+		tap_is_u64(rune_cut(text, len, max), want[max], "at most %zu bytes", max);
+		tap_is_u64(rune_whole(text, max), want[max], "what is whole of %zu", max);
 	}
-	tap_is_u64(utf8_cut(text, len, 100), len, "a short text stays whole");
+	tap_is_u64(rune_cut(text, len, 100), len, "a short text stays whole");
 	static const char *const odd[] = { "\xff\xff\xff\xff\xff\xff", "\x80\x80\x80\x80\x80\x80",
 		"\xc3\xc3\xc3\xc3\xc3\xc3", "\xf0\x80\x80\x80\x80\x80", "\xed\xa0\x80\xed\xa0\x80" };
 	for (size_t i = 0; i < COUNT_OF(odd); i++)
 		for (size_t max = 0; max <= 6; max++)
-			if (utf8_cut(odd[i], 6, max) != max)
+			if (rune_cut(odd[i], 6, max) != max)
 				tap_ok(false, "bytes that are no text %zu are cut at %zu", i, max);
-	tap_is_u64(utf8_whole("\x80\x80\x80\x80\x80", 5), 5, "tails alone stay");
-	tap_is_u64(utf8_whole("\xff", 1), 1, "so does what begins nothing");
-	tap_is_u64(utf8_whole("\xf0", 1), 0, "a beginning alone does not");
+	tap_is_u64(rune_whole("\x80\x80\x80\x80\x80", 5), 5, "tails alone stay");
+	tap_is_u64(rune_whole("\xff", 1), 1, "so does what begins nothing");
+	tap_is_u64(rune_whole("\xf0", 1), 0, "a beginning alone does not");
 	char cut[8];
 	tap_is_u64(print(cut, 8, "%s", text), 7, "a full buffer whose last character is whole");
 	tap_is_mem(cut, 7, text, 7, "has it");
