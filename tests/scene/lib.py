@@ -179,5 +179,5 @@ def close(a, b, rel=1e-9):
     return x == y or abs(x - y) <= rel * max(abs(x), abs(y))
 
 
-def tmpdir(stem):
-    return tempfile.mkdtemp(prefix=f"kymo-{stem}-")
+def tmpdir(stem, top=None):
+    return tempfile.mkdtemp(prefix=f"kymo-{stem}-", dir=top)
