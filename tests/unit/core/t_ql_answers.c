@@ -42,6 +42,12 @@ static void load(struct memsrc *m)
  {                                                                                                 \
   .start_ms = INT64_MAX - 1                                                                        \
  }
+#define END                                                                                        \
+ {                                                                                                 \
+  .start_ms = T0 + 600000                                                                          \
+ }
+#define TWICE                                                                                      \
+ "error: found duplicate series for the match group {} on the right hand-side of the operation: [{__name__=\"qa\", i=\"0\"}, {__name__=\"qa\", i=\"1\"}];many-to-many matching not allowed: matching labels must be unique on one side"
 #define SAME "error: vector cannot contain metrics with the same labelset"
 
 static const struct {
@@ -89,6 +95,20 @@ static const struct {
 	{ "sum(rate({__name__=~\"q[ab]\"}[2m]))", AT, SAME },
 	{ "absent(-{__name__=~\"q[ab]\"})", AT, SAME },
 	{ "timestamp({__name__=~\"q[ab]\"})", AT, SAME },
+	/* duplicates at the very last of 601 steps, and none */
+	{ "sum_over_time((vector(-1) <= bool on () ((qa{i=\"0\"} < 60) or (qa{i=\"1\"} >= 260)))[601s:1s])",
+	    END, "{} 1700000600000:601" },
+	{ "sum_over_time((vector(-1) <= bool on () (qa{i=\"0\"} or (qa{i=\"1\"} >= 260)))[601s:1s])",
+	    END, TWICE },
+	{ "sum_over_time(((vector(time()) >= 1700000600) <= bool on () (qa{i=\"0\"} or (qa{i=\"1\"} >= 260)))[601s:1s])",
+	    END, TWICE },
+	{ "sum_over_time(((vector(time()) < 1700000600) > bool on () (qa{i=\"0\"} or (qa{i=\"1\"} >= 260)))[601s:1s])",
+	    END, "{} 1700000600000:600" },
+	{ "sum_over_time(((qa{i=\"0\"} or (qa{i=\"1\"} >= 260)) > bool on () vector(-1))[601s:1s])",
+	    END,
+	    "error: multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)" },
+	{ "sum_over_time(((qa{i=\"0\"} or (qa{i=\"1\"} >= 260)) > bool on () group_left vector(-1))[601s:1s])",
+	    END, "{i=\"0\"} 1700000600000:601; {i=\"1\"} 1700000600000:1" },
 	/* dates beyond all calendars: what int64 does not hold is its least value, as Go converts floats */
 	{ "year(vector(1e16))", AT, "{} 1700000100000:316889355" },
 	{ "year(vector(-1e16))", AT, "{} 1700000100000:-316885416" },
