@@ -13,6 +13,8 @@
 struct ptest_file_opts {
 	struct ptest_db_opts db;
 	bool verbose; /* every eval that did not pass: file:line: mode: reason */
+	void (*failed)(void *arg, unsigned line); /* every eval that did not pass; may be NULL */
+	void *arg;
 	FILE *out;
 	const char *prefix; /* of each line, "# " for TAP */
 };
