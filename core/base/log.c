@@ -21,9 +21,14 @@ static __thread uint64_t left_out_now; /* told by the next line of this thread *
 
 static const char *const level_words[] = { "debug", "info", "warn", "error", "none" };
 
-/* A line under construction; what does not fit is dropped. */
+/* What is written of a text leaves room for its end: quote, brace, newline. And a member begins only where it has some room. */
+#define LINE_END_BYTES   8
+#define LINE_LEAST_BYTES 48
+
+/* A line under construction; what does not fit is dropped, between characters, and JSON stays JSON. */
 struct line {
 	size_t len;
+	bool full;
 	char text[LINE_MAX_BYTES];
 };
 
@@ -62,22 +67,37 @@ static void put_str(struct line *l, const char *s)
 	put(l, s, strlen(s));
 }
 
+/* The character at s as it is written: at most 6 bytes into out, their count; *step is what it took of s. */
+static size_t escape(const char *s, size_t len, bool json, char *out, size_t *step)
+{
+	unsigned char c = (unsigned char)*s;
+	uint32_t rune;
+	*step = rune_decode(s, len, &rune);
+	if (c == '\n' || (json && (c == '"' || c == '\\'))) {
+		out[0] = '\\';
+		out[1] = c == '\n' ? 'n' : (char)c;
+		return 2;
+	}
+	if (*step == 0) { /* no UTF-8 */
+		*step = 1;
+		return json ? (size_t)snprintf(out, 7, "\\ufffd")
+		            : (size_t)snprintf(out, 7, "\\x%02x", c);
+	}
+	if (c < 0x20 || c == 0x7f)
+		return (size_t)snprintf(out, 7, json ? "\\u%04x" : "\\x%02x", c);
+	memcpy(out, s, *step);
+	return *step;
+}
+
 /* Control characters never reach the terminal; in JSON quote and backslash are escaped too. */
 static void put_escaped(struct line *l, const char *s, size_t len, bool json)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
+	for (size_t i = 0, step; i < len && !l->full; i += step) {
 		char tmp[8];
-		if (c == '\n') {
-			put(l, "\\n", 2);
-		} else if (c < 0x20 || c == 0x7f) {
-			int n = snprintf(tmp, sizeof(tmp), json ? "\\u%04x" : "\\x%02x", c);
-			put(l, tmp, (size_t)n);
-		} else {
-			if (json && (c == '"' || c == '\\'))
-				put(l, "\\", 1);
-			put(l, &s[i], 1);
-		}
+		size_t n = escape(s + i, len - i, json, tmp, &step);
+		l->full = l->len + n > sizeof(l->text) - LINE_END_BYTES;
+		if (!l->full)
+			put(l, tmp, n);
 	}
 }
 
@@ -108,7 +128,7 @@ static bool is_number(const char *s, size_t len)
 static void put_members(struct line *l, const char *s, size_t len)
 {
 	const char *end = s + len;
-	while (s < end) {
+	while (s < end && !l->full && l->len + LINE_LEAST_BYTES < sizeof(l->text)) {
 		if (*s == ' ') {
 			s++;
 			continue;

@@ -2,6 +2,7 @@
 #include "core/base/log.h"
 #include "core/base/logdrain.h"
 #include "core/base/metric.h"
+#include "core/base/rune.h"
 #include "tests/lib/tap.h"
 
 #include <fcntl.h>
@@ -145,9 +146,55 @@ static void stalled_at_the_end(void)
 	close(saved);
 }
 
+/* One object, its strings closed, UTF-8 throughout. */
+static bool is_whole_json(const char *s)
+{
+	size_t len = strlen(s);
+	bool in_string = false;
+	if (len < 3 || !rune_valid(s, len) || strcmp(s + len - 2, "}\n") != 0)
+		return false;
+	for (size_t i = 0; i < len - 2; i++) {
+		if (in_string && s[i] == '\\')
+			i++;
+		else if (s[i] == '"')
+			in_string = !in_string;
+	}
+	return !in_string;
+}
+
+/* Long texts, each of characters that grow or that are wide, shifted so that the end falls anywhere. */
+static void test_long_lines(void)
+{
+	static const char *const fill[] = { "\"", "\\", "\x01", "\xe6\x97\xa5", "\xff",
+		"k=\"\xc3\xa9\" " };
+	static char long_text[3000];
+	bool json = true, plain = true;
+	for (size_t i = 0; i < COUNT_OF(fill) * 8; i++) {
+		size_t n = 0, step = strlen(fill[i / 8]);
+		while (n + step < sizeof(long_text)) {
+			memcpy(long_text + n, fill[i / 8], step);
+			n += step;
+		}
+		long_text[n] = 0;
+		log_setup(LOG_LEVEL_DEBUG, true);
+		begin();
+		LOG_WARN("long", "v=\"%.*s%s\" next=1", (int)(i % 8), "pppppppp", long_text);
+		json = json && is_whole_json(end());
+		log_setup(LOG_LEVEL_DEBUG, false);
+		begin();
+		LOG_WARN("long", "%.*s%s", (int)(i % 8), "pppppppp", long_text);
+		const char *line = end();
+		plain = plain && strlen(line) > 1900 && rune_valid(line, strlen(line));
+	}
+	log_setup(LOG_LEVEL_INFO, false);
+	tap_ok(json, "long lines of JSON are JSON");
+	tap_ok(plain, "long lines of logfmt are UTF-8");
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
+	test_long_lines();
 	clock_fake(1435781451781);
 	begin();
 	LOG_INFO("started", "address=%s fd=%d", "a:1", 7);
