@@ -282,10 +282,7 @@ static struct ql_node *set_at(struct ql_parser *p, struct ql_node *n, enum ql_at
 	if (m->at != QL_AT_NONE)
 		return ql_parse_fail(p, n->pos.start, "@ <timestamp> may not be set multiple times");
 	m->at = at;
-	double ms = round(seconds * 1000);
-	m->at_ms = ms >= 9223372036854775807.0 ? INT64_MAX
-	    : ms <= -9223372036854775808.0     ? INT64_MIN
-	                                       : (int64_t)ms;
+	m->at_ms = num_i64_go(round(seconds * 1000));
 	n->pos.end = p->closing;
 	return n;
 }

@@ -172,6 +172,8 @@ static void test_stable(void)
 		{ "x offset +step() - y", "x offset step() - y" },
 		{ "x offset -min_of(1m, step()) - y", "x offset -min_of(1m, step()) - y" },
 		{ "x offset -5m", "x offset -5m" },
+		{ "x @ 9e15", "x @ 9000000000000000.000" },
+		{ "x @ 9.3e15", "x @ -9223372036854776.000" },
 		{ "x[-5m + 10m] offset (-5m)", "x[-5m + 10m] offset (-5m)" },
 		{ "Inf ^ x", "Inf ^ x" },
 		{ "112w3d4h5ms", "787d4h5ms" },
