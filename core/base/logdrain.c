@@ -169,7 +169,9 @@ void logdrain_stop(void)
 	pthread_cond_signal(&drain.filled);
 	pthread_mutex_unlock(&drain.lock);
 	if (!ended_within(LOGDRAIN_STOP_MS)) {
-		mode_set(MODE_CLOSED); /* the thread and its buffers are left to the end of the process */
+		/* The thread and its buffers are left to the end of the process. */
+		mode_set(MODE_CLOSED);
+		pthread_detach(drain.thread);
 		return;
 	}
 	mode_set(MODE_DIRECT);
