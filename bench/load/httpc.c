@@ -127,7 +127,7 @@ static bool more(struct httpc *c)
 
 static char *header_end(struct httpc *c)
 {
-	return memmem(c->in.data, c->in.len, "\r\n\r\n", 4);
+	return c->in.len ? memmem(c->in.data, c->in.len, "\r\n\r\n", 4) : NULL;
 }
 
 static const char *header(const char *head, const char *name)
