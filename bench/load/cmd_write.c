@@ -255,7 +255,8 @@ static struct totals add_up(const struct run *r)
 	n = 0;
 	for (unsigned k = 0; k < r->conns_count; k++) {
 		const struct conn *c = &r->conns[k];
-		memcpy(all + n, c->lat_ns, c->lat_count * sizeof(*all));
+		if (c->lat_count)
+			memcpy(all + n, c->lat_ns, c->lat_count * sizeof(*all));
 		n += c->lat_count;
 		t.samples += c->samples;
 		t.failed += c->failed;
