@@ -8,6 +8,7 @@
 #include "storage/store_priv.h"
 
 #define POSTINGS_BUDGET 2000u /* values looked at in one step */
+#define SERIES_AHEAD    8u    /* hot lines of active series fetched so many ahead */
 
 /* ---- sets: ids that are not found by the head's table, by labels ---- */
 
@@ -125,6 +126,8 @@ void idchain_open(struct idchain *c, struct shard *sh, const struct source_query
 		.found = found,
 		.reader.leaves = leaves };
 	errbuf_init(&c->eb);
+	c->refs_cap = 8;
+	c->refs = mem_array(NULL, c->refs_cap, sizeof(*c->refs));
 	set_init(&c->files);
 	set_init(&c->left);
 	list_add_tail(&sh->readers, &c->reader.link);
@@ -277,7 +280,7 @@ static void look_up_begin(struct idchain *c)
 static void ref_add(struct idchain *c, struct idchain_ref ref)
 {
 	if (c->refs_count == c->refs_cap) {
-		c->refs_cap = c->refs_cap ? 2 * c->refs_cap : 8;
+		c->refs_cap *= 2;
 		c->refs = mem_array(c->refs, c->refs_cap, sizeof(*c->refs));
 	}
 	size_t i = c->refs_count++;
@@ -309,8 +312,11 @@ static void refs_of_sets(struct idchain *c, struct labels ls)
 
 static bool next_active(struct idchain *c)
 {
+	const struct head *h = &c->shard->head;
 	for (; c->pos < c->ids_count; c->pos++) {
-		const struct series *s = head_by_id(&c->shard->head, c->ids[c->pos]);
+		const struct series *s = head_by_id(h, c->ids[c->pos]);
+		if (LIKELY(c->pos + SERIES_AHEAD < c->ids_count))
+			__builtin_prefetch(head_by_id(h, c->ids[c->pos + SERIES_AHEAD]));
 		if (!s || s->tenant != c->tenant)
 			continue;
 		if (UNLIKELY(s->flags & SERIES_SHADOWED)) {
@@ -318,7 +324,8 @@ static bool next_active(struct idchain *c)
 			continue;
 		}
 		c->is_active = true;
-		ref_add(c, (struct idchain_ref){ .id = s->id });
+		c->refs[0] = (struct idchain_ref){ .id = s->id };
+		c->refs_count = 1;
 		refs_of_sets(c, series_labels(s));
 		return true;
 	}
@@ -363,8 +370,10 @@ void idchain_done(struct idchain *c)
 {
 	CHECK(c->has_series);
 	c->has_series = false;
-	if (c->is_active)
+	if (LIKELY(c->is_active))
 		c->pos++;
+	if (LIKELY(c->is_active && c->refs_count == 1))
+		return;
 	for (size_t i = 0; i < c->refs_count; i++)
 		if (c->refs[i].set)
 			c->refs[i].set->items[c->refs[i].index].done = true;

@@ -126,6 +126,8 @@ static enum err add_memory(struct select *s, struct series_col *to)
 		unitread_merge(&s->units, to, &s->kept[s->at]);
 		return ERR_OK;
 	}
+	if (!to->count) /* nothing in files */
+		return read_memory(s, s->chain.refs[s->at].id, to);
 	enum err err = read_memory(s, s->chain.refs[s->at].id, &s->memory);
 	if (!err)
 		unitread_merge(&s->units, to, &s->memory);

@@ -135,7 +135,11 @@ static struct unitread_unit *unit_take(
 static struct unitread_unit *unit_find(
     struct unitread *u, struct unitread_file *f, const struct cfile_extent *e)
 {
-	struct unitread_unit **at = &f->units, *x;
+	struct unitread_unit **at = &f->units, *x = f->units;
+	if (LIKELY(x && x->ext.unit == e->unit)) {
+		x->used = ++u->tick;
+		return x;
+	}
 	while ((x = *at) && x->ext.unit != e->unit)
 		at = &x->next;
 	if (!x)
@@ -193,12 +197,10 @@ static bool overlaps(const struct unitread *u, const struct shard_file *f)
 }
 
 /* Both lists are in the same order (range, then rank), so one walk over both is enough. */
-void unitread_sync(struct unitread *u)
+void unitread_sync_slow(struct unitread *u)
 {
 	struct shard *sh = u->shard;
 	CHECK(!u->loading);
-	if (u->generation == shard_files_version(sh))
-		return;
 	if (u->generation == UINT64_MAX)
 		warn_lost(u);
 	struct unitread_file **old = u->files;
@@ -294,14 +296,8 @@ static enum have unit_read(struct unitread *u, struct unitread_unit *x)
 }
 
 /* Opens the unit of an extent, from what is loaded or from the page cache. */
-static enum have have_unit(struct unitread *u, struct unitread_file *f,
-    const struct cfile_extent *e, struct unitread_unit **out)
+static enum have unit_ready(struct unitread *u, struct unitread_unit *x)
 {
-	struct unitread_unit *x = *out = unit_find(u, f, e);
-	if (!x) {
-		*out = x = unit_take(u, f, e, UINT64_MAX);
-		CHECK(x);
-	}
 	switch (x->state) {
 	case UNITREAD_OPEN:
 		return HAVE_YES;
@@ -448,29 +444,40 @@ static void add_entry(struct unitread *u, struct unitread_unit *x, const struct 
 	unitread_merge(u, acc, &u->piece);
 }
 
-void unitread_begin(struct unitread *u)
+/* What one unit holds of an id. False: it has to come from the disk. */
+static bool add_unit(struct unitread *u, struct unitread_file *f, const struct cfile_extent *ext,
+    uint32_t id, struct series_col *acc)
 {
-	unitread_sync(u);
-	u->at_file = u->at_ext = 0;
+	struct unitread_unit *x = unit_find(u, f, ext);
+	if (UNLIKELY(!x)) {
+		x = unit_take(u, f, ext, UINT64_MAX);
+		CHECK(x);
+	}
+	if (UNLIKELY(x->state != UNITREAD_OPEN)) {
+		enum have have = unit_ready(u, x);
+		if (have != HAVE_YES)
+			return have == HAVE_BAD;
+	}
+	const struct cfile_entry *e;
+	size_t entries = cfile_unit_find(&x->unit, id, &e);
+	for (size_t m = 0; m < entries; m++)
+		add_entry(u, x, &e[m], acc);
+	return true;
 }
 
 bool unitread_series(struct unitread *u, uint32_t id, struct series_col *acc)
 {
+	size_t file = u->at_file, ext = u->at_ext;
 	CHECK(!u->loading);
-	for (; u->at_file < u->files_count; u->at_file++, u->at_ext = 0) {
-		struct unitread_file *f = u->files[u->at_file];
+	for (; file < u->files_count; file++, ext = 0) {
+		struct unitread_file *f = u->files[file];
 		size_t n = units_of(u, f, id);
-		for (; u->at_ext < n; u->at_ext++) {
-			struct unitread_unit *x;
-			enum have h = have_unit(u, f, &u->ext[u->at_ext], &x);
-			if (h == HAVE_WAIT)
-				return false;
-			if (h == HAVE_BAD)
+		for (; ext < n; ext++) {
+			if (LIKELY(add_unit(u, f, &u->ext[ext], id, acc)))
 				continue;
-			const struct cfile_entry *e;
-			size_t entries = cfile_unit_find(&x->unit, id, &e);
-			for (size_t m = 0; m < entries; m++)
-				add_entry(u, x, &e[m], acc);
+			u->at_file = file;
+			u->at_ext = ext;
+			return false;
 		}
 	}
 	u->at_file = u->at_ext = 0;

@@ -76,10 +76,19 @@ void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64
     void (*woken)(struct unitread *u));
 /* Not while loading. */
 void unitread_release(struct unitread *u);
+void unitread_sync_slow(struct unitread *u);
 /* The shard's list of now: pins what is new, lets go what left. Not inside a series. */
-void unitread_sync(struct unitread *u);
+static inline void unitread_sync(struct unitread *u)
+{
+	if (UNLIKELY(u->generation != shard_files_version(u->shard)))
+		unitread_sync_slow(u);
+}
 /* A series begins, with the list of now. */
-void unitread_begin(struct unitread *u);
+static inline void unitread_begin(struct unitread *u)
+{
+	unitread_sync(u);
+	u->at_file = u->at_ext = 0;
+}
 /*
  * Samples of id, newer ones winning, behind or into what acc has. True: all there are. False:
  * unitread_load, and after woken again, with the same id and acc.
