@@ -96,8 +96,10 @@ static void files(unsigned *own, unsigned *others)
 
 static void live(int64_t ms)
 {
-	for (; ms > 0; ms -= 10 * 60 * 1000)
-		storetest_advance(&s, 10 * 60 * 1000);
+	for (int64_t some; ms > 0; ms -= some) {
+		some = ms < 2 * HR ? ms : 2 * HR;
+		storetest_advance(&s, some);
+	}
 }
 
 static void rewrite(const char *name, void (*change)(struct buf *text))
@@ -373,7 +375,7 @@ static void definitions_stay(void)
 		return;
 	s.opts.retention_ms = DAY;
 	TAP_OK(again(1));
-	TAP_OK(takes(T0 + 1000) && put(true, T0 - 2 * DAY).stored == 1);
+	TAP_OK(put(true, T0 - 2 * DAY).stored == 1 && takes(T0 + 1000)); /* the first file is our own */
 	TAP_OK(put(true, T0).stored == 1);
 	struct shard *sh = s.store->shards[0];
 	live(10 * 60 * 1000);
@@ -384,8 +386,12 @@ static void definitions_stay(void)
 	    "one file of a sender, those of our own from before its retention gone (%u)", own);
 	storetest_close(&s);
 	char path[4096];
-	snprintf(path, sizeof(path), "%s/catalog", dir);
-	testlib_rmtree(path);
+	static const char *const gone[] = { "catalog",
+		"log" }; /* rebuilt; all in files, as if its segments were used again */
+	for (size_t i = 0; i < COUNT_OF(gone); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, gone[i]);
+		testlib_rmtree(path);
+	}
 	TAP_OK(!storetest_open(&s, 1));
 	tap_ok(count(false) == 1, "the sender's series has its labels without the catalog");
 	end();
@@ -473,6 +479,153 @@ static void silent_tenant(void)
 	end();
 }
 
+/* ---- a random walk ---- */
+
+#define RETENTION (10 * DAY)
+
+struct walk {
+	uint64_t rnd;
+	int64_t right_ms, wrong_ms; /* the world's time; how far the clock is ahead of it */
+	int64_t *good;              /* times of senders' samples that were taken */
+	size_t count, cap;
+	unsigned refused, starts, steps;
+	int64_t lost;
+};
+
+static int64_t below(struct walk *w, int64_t n)
+{
+	w->rnd += 0x9e3779b97f4a7c15u;
+	return (int64_t)(hash_mix64(w->rnd) % (uint64_t)n);
+}
+
+/* Right, or wrong by more than samples and clock may be apart. */
+static int64_t some_offset(struct walk *w)
+{
+	int64_t most = below(w, 2) ? 45 * DAY : 3 * HR, off = 12 * 60000 + below(w, most);
+	return below(w, 2) ? 0 : below(w, 2) ? off : -off;
+}
+
+static void step_to(struct walk *w, int64_t wrong_ms)
+{
+	w->steps += wrong_ms != w->wrong_ms;
+	clock_fake_step_wall(wrong_ms - w->wrong_ms);
+	w->wrong_ms = wrong_ms;
+}
+
+static void good_sample(struct walk *w)
+{
+	int64_t late_ms = below(w, 4) ? below(w, 60000) : below(w, 45 * 60000);
+	int64_t t_ms = w->right_ms - late_ms;
+	if (!takes(t_ms)) {
+		w->refused++;
+		tap_note("refused: %lld late, clock %lld s ahead, state %d", (long long)late_ms,
+		    (long long)(w->wrong_ms / 1000), (int)state());
+	}
+	if (w->count == w->cap) {
+		w->cap = w->cap ? 2 * w->cap : 256;
+		w->good = mem_array(w->good, w->cap, sizeof(*w->good));
+	}
+	w->good[w->count++] = t_ms;
+}
+
+static void pass(struct walk *w, int64_t ms)
+{
+	live(ms);
+	w->right_ms += ms;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Young samples that are there, against those that must be. */
+static void compare_young(struct walk *w)
+{
+	int64_t from_ms = w->right_ms - RETENTION;
+	uint64_t want = 0, n[2] = { 0 };
+	qsort(w->good, w->count, sizeof(*w->good), by_time);
+	for (size_t i = 0; i < w->count; i++)
+		want += w->good[i] >= from_ms && (!i || w->good[i] != w->good[i - 1]);
+	if (storetest_read(&s, NULL, 0, from_ms, w->right_ms, count_one, n))
+		n[0] = 0;
+	if (n[0] != want && !w->lost) {
+		w->lost = (int64_t)(want - n[0]);
+		tap_note("lost %lld of %llu, clock %lld s ahead", (long long)w->lost,
+		    (unsigned long long)want, (long long)(w->wrong_ms / 1000));
+	}
+}
+
+static void walk_step(struct walk *w)
+{
+	switch (below(w, 12)) {
+	case 0:
+		step_to(w, some_offset(w));
+		break;
+	case 1:
+		(void)storetest_flush(&s);
+		break;
+	case 2:
+		storetest_close(&s);
+		step_to(w, below(w, 2) ? w->wrong_ms : some_offset(w));
+		w->starts++;
+		TAP_OK(!storetest_open(&s, 1 + (unsigned)below(w, 3)));
+		break;
+	case 3:
+		pass(w, (1 + below(w, 12)) * 10 * 60000);
+		break;
+	case 4:
+		pass(w, DAY);
+		break;
+	case 5:
+		(void)put(true, clock_wall_ms());
+		compare_young(w);
+		break;
+	default:
+		good_sample(w);
+		pass(w, below(w, 2) * 10 * 60000);
+		break;
+	}
+}
+
+static void walks(void)
+{
+	const char *seed = getenv("KYMO_SEED"), *count = getenv("KYMO_HISTORIES");
+	uint64_t first = seed ? strtoull(seed, NULL, 10) : 1,
+	         n = count ? strtoull(count, NULL, 10) : 6;
+	for (uint64_t k = first; k < first + n; k++) {
+		struct walk w = { .rnd = k * 1000003, .right_ms = T0 };
+		if (!begin(2))
+			return;
+		s.opts.retention_ms = RETENTION;
+		TAP_OK(again(2));
+		step_to(&w, some_offset(&w));
+		for (unsigned i = 0; i < 150; i++)
+			walk_step(&w);
+		tap_ok(!w.refused && !w.lost,
+		    "seed %llu: %zu good samples, %u starts, %u steps of the clock: %u refused, %lld lost",
+		    (unsigned long long)k, w.count, w.starts, w.steps, w.refused, (long long)w.lost);
+		step_to(&w, 0); /* the clock is right for good: what is old goes */
+		for (unsigned i = 0; i < 4; i++) {
+			good_sample(&w);
+			pass(&w, 10 * 60000);
+		}
+		for (unsigned i = 0; i < 14; i++) {
+			pass(&w, DAY);
+			good_sample(&w);
+		}
+		pass(&w, 10 * 60000);
+		uint64_t old[2] = { 0 };
+		TAP_OK(!storetest_read(
+		    &s, NULL, 0, 0, w.right_ms - RETENTION - DAY - 4 * HR, count_one, old));
+		tap_ok(!old[0] && state() == CLOCKWATCH_SURE,
+		    "old samples go when it is right again (%llu left)", (unsigned long long)old[0]);
+		mem_free(w.good);
+		end();
+	}
+}
+
 int main(void)
 {
 	log_setup(LOG_LEVEL_ERROR, false);
@@ -490,6 +643,7 @@ int main(void)
 	failed_round();
 	replayed();
 	silent_tenant();
+	walks();
 	arena_release(&arena);
 	return tap_done();
 }
