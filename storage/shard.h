@@ -8,7 +8,7 @@
  *
  * Round (storage/back/round.c moves it; everybody may look):
  *   IDLE > FREEZING  round_number = number, round_next_id = next_id; head_freeze() in slices
- *        > WRITING   frozen runs are stable; a worker writes one file per range and the definitions of ids in [defs_from, round_next_id) into the first
+ *        > WRITING   frozen runs are stable; a worker writes one file per range and the definitions of ids in [defs_from, round_next_id) into the last of them
  *        > SWITCHING FILES gets the new files, complete_to = round_number, next_id = round_next_id
  *        > DROPPING  head_frozen_drop() in slices, defs_from = round_next_id, shard_complete()
  *        tells the log

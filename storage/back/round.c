@@ -2,7 +2,7 @@
  * A round takes what is new in memory to files (storage/shard.h has the states):
  *
  *   FREEZING   slices: head_freeze; then the frozen runs and the new definitions are listed
- *   WRITING    worker: one file per range, definitions into the first; each is synced and opened
+ *   WRITING    worker: one file per range, definitions into the last of them; each is synced and opened
  *   SWITCHING  FILES gets them, complete_to and next_id
  *   UNSWITCHED that has failed and is tried again
  *   DROPPING   slices: frozen goes, the log is told, series idle for long leave memory
@@ -183,11 +183,19 @@ static void write_definitions(struct round_work *w, struct cfile_writer *writer)
 	w->defs_written = true;
 }
 
-/* Definitions of senders' series must not go with files that only hold our own samples: those may go earlier. */
-static bool defs_may_stand_in(const struct round_work *w, const struct round_out *o)
+/* Where definitions stand: in the file that retention takes last, and where there are samples of senders not with our own only, which may go earlier. */
+static struct round_out *defs_out(const struct round_work *w, size_t first)
 {
 	bool senders = w->span.min_ms <= w->span.max_ms;
-	return !senders || !(o->meta.flags & CFILE_OWN);
+	struct round_out *best = NULL;
+	for (size_t i = first; i < w->outs_count; i++) {
+		struct round_out *o = &w->outs[i];
+		if (senders && (o->meta.flags & CFILE_OWN))
+			continue;
+		if (!best || o->meta.start_ms > best->meta.start_ms)
+			best = o;
+	}
+	return best;
 }
 
 /* Ranges [from, to) in one reading of the runs. */
@@ -200,9 +208,9 @@ static void write_pass(struct round_work *w, int64_t from, int64_t to)
 		if (series_run_bounds(w->runs[i].run, &t_min, &t_max) && t_max >= from && t_min < to)
 			write_run(w, &w->runs[i], from, to, slots);
 	}
-	for (size_t i = first; i < w->outs_count && !w->err && !w->defs_written; i++)
-		if (defs_may_stand_in(w, &w->outs[i]))
-			write_definitions(w, w->outs[i].writer);
+	struct round_out *defs = defs_out(w, first);
+	if (!w->err && !w->defs_written && defs)
+		write_definitions(w, defs->writer);
 	for (size_t i = first; i < w->outs_count && !w->err; i++)
 		out_close(w, &w->outs[i]);
 }

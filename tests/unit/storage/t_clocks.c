@@ -368,7 +368,20 @@ static void ahead_deletes_nothing(void)
 	end();
 }
 
-/* Labels of senders' series stand in files that do not go earlier than their samples. */
+static void reopen_with_files_alone(void)
+{
+	char path[4096];
+	static const char *const gone[] = { "catalog",
+		"log" }; /* rebuilt; all in files, as if its segments were used again */
+	storetest_close(&s);
+	for (size_t i = 0; i < COUNT_OF(gone); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, gone[i]);
+		testlib_rmtree(path);
+	}
+	TAP_OK(!storetest_open(&s, 1));
+}
+
+/* Labels of senders' series stand in files that do not go earlier than their samples: not with files of our own, */
 static void definitions_stay(void)
 {
 	if (!begin(1))
@@ -384,16 +397,28 @@ static void definitions_stay(void)
 	files(&own, &others);
 	tap_ok(others == 1 && sh->list.complete_to > 0,
 	    "one file of a sender, those of our own from before its retention gone (%u)", own);
-	storetest_close(&s);
-	char path[4096];
-	static const char *const gone[] = { "catalog",
-		"log" }; /* rebuilt; all in files, as if its segments were used again */
-	for (size_t i = 0; i < COUNT_OF(gone); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, gone[i]);
-		testlib_rmtree(path);
-	}
-	TAP_OK(!storetest_open(&s, 1));
+	reopen_with_files_alone();
 	tap_ok(count(false) == 1, "the sender's series has its labels without the catalog");
+	end();
+}
+
+/* nor with files of older ranges of the same round. */
+static void definitions_last(void)
+{
+	if (!begin(1))
+		return;
+	s.opts.retention_ms = 3 * HR;
+	TAP_OK(again(1));
+	TAP_OK(takes(T0 - 150 * 60000) && takes(T0 + 1000));
+	live(10 * 60 * 1000);
+	live(40 * 60 *
+	    1000); /* an hour without rows would close the range, and its merge would look labels up */
+	struct storetest_row r = { .labels = mine, .t_ms = T0 + HR, .v = 1 };
+	TAP_OK(!storetest_write(&s, 0, &r, 1).refused);
+	live(10 * 60 * 1000);
+	TAP_OK(count(false) == 1);
+	reopen_with_files_alone();
+	tap_ok(count(false) == 1, "a series outlives the oldest file of the round that defined it");
 	end();
 }
 
@@ -640,6 +665,7 @@ int main(void)
 	bounded();
 	ahead_deletes_nothing();
 	definitions_stay();
+	definitions_last();
 	failed_round();
 	replayed();
 	silent_tenant();
