@@ -52,6 +52,14 @@ void newest_tell_all(struct newest *n, const struct newest *from, uint64_t now_n
 	}
 }
 
+void newest_merge(struct newest *n, const struct newest *from)
+{
+	for (uint32_t i = 0; i < from->count; i++) {
+		const struct newest_class *c = &from->classes[i];
+		(void)newest_tell(n, c->tenant, c->own, c->t_ms, c->heard_ns);
+	}
+}
+
 static int64_t highest(const struct newest *n, bool own)
 {
 	int64_t t_ms = NEWEST_NONE;

@@ -5,7 +5,7 @@
  * The times decide how old a sample may be, what retention deletes, which ranges are closed and which series are idle. They are kept, in the log (WALREC_NEWEST) and in FILES, and not guessed from rows:
  * rows do not tell their class. A class that senders moved with a wrong clock would refuse good samples and expire good data when the clock is right again: who uses a time bounds it (newest_bounded).
  *
- * Loops tell each other in slices of the class; a loop without any knows less, never more.
+ * Loops tell each other in slices of the class, and every few seconds all (storage/gossip.h); until then a loop knows less, never more.
  * A class is silent when this loop has heard of no sample of it for NEWEST_SILENT_NS: retention then takes the senders' newest time of all (newest_senders) for it.
  * Thread: one loop's. Memory: own.
  */
@@ -32,8 +32,9 @@ int64_t newest_get(const struct newest *n, uint32_t tenant, bool own); /* NEWEST
 /* True: the time went up. t_ms NEWEST_NONE says nothing. */
 bool newest_tell(struct newest *n, uint32_t tenant, bool own, int64_t t_ms, uint64_t now_ns);
 void newest_tell_all(struct newest *n, const struct newest *from, uint64_t now_ns);
-int64_t newest_senders(const struct newest *n); /* of all tenants' senders */
-int64_t newest_own(const struct newest *n);     /* of all own metrics */
+void newest_merge(struct newest *n, const struct newest *from); /* heard when `from` heard it */
+int64_t newest_senders(const struct newest *n);                 /* of all tenants' senders */
+int64_t newest_own(const struct newest *n);                     /* of all own metrics */
 static inline bool newest_is_silent(const struct newest_class *c, uint64_t now_ns)
 {
 	return now_ns > c->heard_ns && now_ns - c->heard_ns > NEWEST_SILENT_NS;

@@ -5,6 +5,7 @@
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/back/catalogs.h"
+#include "storage/gossip.h"
 #include "storage/keeper.h"
 #include "storage/limits.h"
 #include "storage/read/storesrc.h"
@@ -143,10 +144,12 @@ static void begin_on_loop(void *arg)
 		if (st->back)
 			st->back->open(shard);
 	}
-	if (!sh->index)
+	if (!sh->index) {
 		limits_watch(sh->store);
-	if (!sh->index && st->catalog)
-		catalogs_watch(sh->store);
+		gossip_start(st->gossip);
+		if (st->catalog)
+			catalogs_watch(st);
+	}
 }
 
 static void release_on_loop(void *arg)
@@ -196,6 +199,7 @@ static void store_release(struct store *st)
 	storesrc_free(st->source);
 	keeper_free(st->keeper);
 	clockwatch_free(st->clock);
+	gossip_free(st->gossip);
 	mem_free(st->shards);
 	mem_free(st->shares);
 	mem_free(st->places);
@@ -221,6 +225,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	struct clockwatch_now now;
 	clock_both(&now.wall_ms, &now.mono_ns);
 	st->clock = clockwatch_create(now);
+	st->gossip = gossip_create(st);
 	st->team = o->team;
 	st->loops = team_count(o->team);
 	st->head_bytes_max = limits_series_max() * LIMITS_SERIES_BYTES / st->loops;
@@ -281,10 +286,12 @@ static void close_begin(void *arg)
 	struct closing *c = arg;
 	const struct shard_back *back = c->st->back;
 	share_stop(c->share);
-	if (!c->share->index)
+	if (!c->share->index) {
 		limits_unwatch(c->st);
-	if (!c->share->index && c->st->catalog)
-		catalogs_unwatch(c->st);
+		gossip_stop(c->st->gossip);
+		if (c->st->catalog)
+			catalogs_unwatch(c->st);
+	}
 	c->open = back ? c->share->shards_count : 0;
 	for (unsigned k = 0; back && k < c->share->shards_count; k++)
 		back->close(c->share->shards[k], back_closed, c);
@@ -299,7 +306,8 @@ static void close_look(void *arg)
 		    !c->share->shards[k]->cursors;
 	if (!c->share->index)
 		c->idle = c->idle && !c->st->space_busy && !c->st->reserve_busy &&
-		    !c->st->catalog_busy && !keeper_busy(c->st->keeper);
+		    !c->st->catalog_busy && !keeper_busy(c->st->keeper) &&
+		    !gossip_busy(c->st->gossip);
 }
 
 static void nothing(void *arg)

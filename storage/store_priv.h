@@ -28,6 +28,7 @@ struct store {
 	struct catalog *catalog; /* NULL: memory and log only */
 	struct keeper *keeper;   /* loop 0's */
 	struct clockwatch *clock;
+	struct gossip *gossip; /* loop 0's */
 	/* loop 0: looks after the catalog every minute */
 	struct loop_timer catalog_timer;
 	struct work_task catalog_task;

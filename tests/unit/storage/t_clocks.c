@@ -504,6 +504,50 @@ static void silent_tenant(void)
 	end();
 }
 
+/* A loop whose shards get no rows hears of the time that goes on elsewhere. */
+static struct labels on_loop(unsigned loop)
+{
+	for (unsigned k = 0;; k++) {
+		char no[8];
+		snprintf(no, sizeof(no), "%u", k);
+		struct labels ls = label_make(&arena, "__name__", "alone", "k", no, NULL);
+		struct hash128 fp = label_fingerprint(ls, 0, s.store->manifest.seed);
+		if (store_shard_of(s.store, fp) % s.store->loops == loop)
+			return ls;
+	}
+}
+
+static void quiet_loop(void)
+{
+	if (!begin(4))
+		return;
+	s.opts.retention_ms = DAY;
+	TAP_OK(again(3));
+	struct storetest_row r = { .t_ms = T0, .v = 1 };
+	for (unsigned loop = 0; loop < 3; loop++) {
+		r.labels = on_loop(loop);
+		TAP_OK(storetest_write(&s, 0, &r, 1).stored == 1);
+	}
+	TAP_OK(!storetest_flush(&s));
+	unsigned own, others;
+	files(&own, &others);
+	TAP_OK(others == 3);
+	r.labels = on_loop(0);
+	for (unsigned i = 0; i < 15; i++) {
+		live(2 * HR);
+		r.t_ms = clock_wall_ms();
+		TAP_OK(storetest_write(&s, 0, &r, 1).stored == 1);
+	}
+	live(HR);
+	unsigned old = 0;
+	for (unsigned j = 0; j < 4; j++) {
+		LIST_EACH(l, &s.store->shards[j]->files)
+			old += CONTAINER_OF(l, struct shard_file, link)->entry.meta.start_ms == T0;
+	}
+	tap_is_u64(old, 0, "old files go on loops that get no rows, too");
+	end();
+}
+
 /* ---- a random walk ---- */
 
 #define RETENTION (10 * DAY)
@@ -669,6 +713,7 @@ int main(void)
 	failed_round();
 	replayed();
 	silent_tenant();
+	quiet_loop();
 	walks();
 	arena_release(&arena);
 	return tap_done();
