@@ -745,6 +745,9 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 		return errbuf_set(eb, ERR_STOPPING, "told to stop while definitions were read");
 	}
 	if (dropped) {
+		/* What could not be read may define them: nothing of the log is blanked then (restore.h). */
+		for (size_t i = 0; log->unread_count && i < log->segments_count; i++)
+			log->segments[i].keep = true;
 		LOG_WARN("rows_undefined", "rows=%llu", (unsigned long long)dropped);
 		metric_add(M_ROWS_UNDEFINED, dropped);
 	}

@@ -206,7 +206,7 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 	struct share *sh = ap->home;
 	const struct store_opts *o = &sh->store->opts;
 	const struct batch *b = ap->req->batch;
-	if (b->own)
+	if (b->own || b->restored)
 		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = SHARE_T_MAX_MS };
 	struct clockwatch_now now = share_now(sh);
 	int64_t newest = ap->newest_ms;

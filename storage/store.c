@@ -10,6 +10,7 @@
 #include "storage/limits.h"
 #include "storage/read/storesrc.h"
 #include "storage/recover.h"
+#include "storage/restore.h"
 #include "storage/store_priv.h"
 #include "storage/warm.h"
 #include <time.h>
@@ -120,6 +121,7 @@ static enum err log_open(struct store *st, struct errbuf *eb)
 		.sync = syncs[st->opts.sync],
 		.sync_interval_ms = st->opts.sync_interval_ms,
 		.segment_bytes = st->opts.log_segment_bytes,
+		.probe_ms = st->opts.log_probe_ms,
 		.replay = &replay,
 		.on_report = on_report,
 		.arg = st };
@@ -148,7 +150,7 @@ static void begin_on_loop(void *arg)
 		limits_watch(sh->store);
 		gossip_start(st->gossip);
 		if (st->catalog)
-			catalogs_watch(st);
+			catalogs_watch(sh->store);
 	}
 }
 
@@ -259,6 +261,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	}
 	for (unsigned i = 0; i < st->loops; i++)
 		team_run_on(st->team, i, begin_on_loop, st->shares[i]);
+	restore_run(st);
 	LOG_INFO("store_open", "dir=%s shards=%u loops=%u series=%llu took_ms=%llu", st->opts.dir,
 	    st->manifest.shards, st->loops, (unsigned long long)store_series(st),
 	    (unsigned long long)((clock_real_mono_ns() - begun) / 1000000u));

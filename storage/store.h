@@ -44,6 +44,7 @@ struct store_opts {
 	                               memory; 0 = 70 min */
 	uint64_t log_share_bytes;   /* rounds start when the log holds more; 0 = 512 MiB */
 	uint64_t log_segment_bytes; /* 0 = 64 MiB; smaller for tests and small disks */
+	unsigned log_probe_ms;      /* between tries of a log that is read-only; 0 = 60 s */
 	uint64_t reserve_bytes;     /* 0 = 64 MiB */
 	struct label_limits labels;
 	/* Asked now and then while store_open runs, from several threads: true = give up, ERR_STOPPING.

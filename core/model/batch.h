@@ -33,6 +33,7 @@ struct batch {
 	struct batch_meta *metas;
 	size_t metas_count, metas_cap;
 	uint64_t series_count, exemplars_count;
+	bool restored; /* was acknowledged before: no age is too old any more; batch_clear keeps it */
 	bool own; /* of the server itself: its times do not decide how old others' samples may be; batch_clear keeps it */
 };
 void batch_init(struct batch *b);

@@ -1,3 +1,4 @@
+#include "core/base/log.h"
 #include "core/base/num.h"
 #include "core/base/wire.h"
 #include "core/model/sample.h"
@@ -325,5 +326,12 @@ enum err catalog_retain(struct catalog *c, unsigned shard, int64_t keep_from_ms,
 		return errbuf_set(eb, e, "%s", why.text);
 	if (*more)
 		return e;
-	return catalog_merge_some(c, shard, more, eb);
+	/* What was asked for is done; a merge that fails now is tried again later. */
+	errbuf_init(&why);
+	e = catalog_merge_some(c, shard, more, &why);
+	if (e)
+		LOG_EVERY(LOG_LEVEL_WARN, "catalog_merge_failed", "shard=%u err=%s text=\"%s\"",
+		    shard, err_text(e), why.text);
+	*more = !e && *more;
+	return ERR_OK;
 }

@@ -35,7 +35,7 @@ struct env {
 	size_t dbs_count;
 };
 
-unsigned env_puts_max;
+unsigned env_puts_max, env_map_full_at;
 
 #define LOST (-1) /* beside LMDB's codes and errno's */
 
@@ -227,7 +227,10 @@ static void bytes_run(void *arg)
 uint64_t env_bytes(struct env *e)
 {
 	struct call c = { 0 };
-	return guarded(e, bytes_run, &c) ? 0 : c.number;
+	gate_enter(e->gate);
+	int rc = guarded(e, bytes_run, &c);
+	gate_leave(e->gate);
+	return rc ? 0 : c.number;
 }
 
 static void map_bytes_run(void *arg)
@@ -241,7 +244,10 @@ static void map_bytes_run(void *arg)
 uint64_t env_map_bytes(struct env *e)
 {
 	struct call c = { 0 };
-	return guarded(e, map_bytes_run, &c) ? 0 : c.number;
+	gate_enter(e->gate);
+	int rc = guarded(e, map_bytes_run, &c);
+	gate_leave(e->gate);
+	return rc ? 0 : c.number;
 }
 
 static void sweep_run(void *arg)
@@ -257,8 +263,10 @@ enum err env_sweep_readers(struct env *e, struct errbuf *eb)
 {
 	struct call c = { 0 };
 	int rc = latch_is_set(&e->panicked) ? reopen(e) : 0;
+	gate_enter(e->gate);
 	if (!rc)
 		rc = guarded(e, sweep_run, &c);
+	gate_leave(e->gate);
 	return rc ? fail(e, eb, rc, "readers of dead processes") : ERR_OK;
 }
 
@@ -282,6 +290,8 @@ static int begin(struct env_txn *t, unsigned flags)
 enum err env_begin_read(struct env *e, struct env_txn *t, struct errbuf *eb)
 {
 	*t = (struct env_txn){ .env = e, .eb = eb, .inside = true };
+	if (latch_is_set(&e->panicked))
+		(void)reopen(e); /* without success begin fails */
 	gate_enter(e->gate);
 	int rc = begin(t, MDB_RDONLY);
 	if (rc) {
@@ -321,18 +331,22 @@ static int make_room(struct env *e, uint64_t need)
 
 /*
  * When LMDB fails to write one of its head pages, a full disk is enough for it, it refuses all that
- * comes later. What was committed is whole; opened again it goes on. Only the one writer does this.
+ * comes later. What was committed is whole; opened again it goes on. Whoever meets it does that, not inside of a
+ * transaction.
  */
 static int reopen(struct env *e)
 {
-	int rc = latch_is_set(&e->lost) ? LOST : 0;
-	if (rc)
-		return rc;
-	size_t map_bytes = (size_t)env_map_bytes(e);
+	struct call had = { 0 };
 	gate_close(e->gate);
+	if (latch_is_set(&e->lost) || !latch_is_set(&e->panicked)) {
+		gate_open(e->gate);
+		return latch_is_set(&e->lost) ? LOST : 0;
+	}
+	if (guarded(e, map_bytes_run, &had) || had.number < e->map_step)
+		had.number = e->map_step;
 	if (e->env)
 		mdb_env_close(e->env);
-	rc = open_at(e, map_bytes > e->map_step ? map_bytes : e->map_step);
+	int rc = open_at(e, had.number);
 	for (size_t i = 0; !rc && i < e->dbs_count; i++) {
 		struct call c = { .db = e->dbs[i] };
 		rc = guarded(e, db_run, &c);
@@ -486,6 +500,15 @@ enum err env_get(
 	return ERR_OK;
 }
 
+static bool full_on_purpose(struct env_txn *t, const struct env_db *db)
+{
+	if (env_map_full_at && !--env_map_full_at)
+		txn_fail(t, MDB_MAP_FULL, db->name);
+	else if (env_puts_max && ++t->puts > env_puts_max)
+		txn_fail(t, MDB_TXN_FULL, db->name);
+	return t->err != ERR_OK;
+}
+
 static void put_run(void *arg)
 {
 	struct call *c = arg;
@@ -508,8 +531,8 @@ enum err env_put2(struct env_txn *t, struct env_db *db, const void *key, size_t 
 	if (t->err)
 		return t->err;
 	CHECK(key_len <= ENV_KEY_MAX);
-	if (env_puts_max && ++t->puts > env_puts_max)
-		return txn_fail(t, MDB_TXN_FULL, db->name);
+	if (full_on_purpose(t, db))
+		return t->err;
 	MDB_val k = val_of(key, key_len), v = { 0 };
 	struct call c = { .txn = t->txn,
 		.db = db,
@@ -542,8 +565,8 @@ enum err env_del(struct env_txn *t, struct env_db *db, const void *key, size_t k
 {
 	if (t->err)
 		return t->err;
-	if (env_puts_max && ++t->puts > env_puts_max)
-		return txn_fail(t, MDB_TXN_FULL, db->name);
+	if (full_on_purpose(t, db))
+		return t->err;
 	MDB_val k = val_of(key, key_len);
 	struct call c = { .txn = t->txn, .db = db, .key = &k };
 	int rc = guarded(t->env, del_run, &c);

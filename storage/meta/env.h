@@ -5,8 +5,8 @@
  * A writer that meets its end all the same gets ERR_AGAIN, and the next transaction has more room: abort
  * and begin again. One that changes more pages than LMDB keeps gets ERR_TOOBIG: in smaller pieces.
  *
- * LMDB refuses everything after it failed to write its head: the next writer, or env_sweep_readers,
- * opens the environment again.
+ * LMDB refuses everything after it failed to write its head: the next transaction, or
+ * env_sweep_readers, opens the environment again.
  *
  * The file is read through a map, so a page the disk cannot give is SIGBUS: every call here is guarded
  * (core/base/guard.h). After one the environment is lost: calls give ERR_DAMAGED, until it is closed.
@@ -49,8 +49,9 @@ uint64_t env_map_bytes(struct env *e); /* of the map */
 /* Clears readers of dead processes; as a writer. Opens the environment again when LMDB wants that. */
 MUST_CHECK enum err env_sweep_readers(struct env *e, struct errbuf *eb);
 bool env_is_damaged(const struct env *e); /* any thread */
-/* For tests: so many changed records fill a transaction (ERR_TOOBIG); 0 = LMDB decides. */
-extern unsigned env_puts_max;
+/* For tests, 0 = off: so many changed records fill a transaction (ERR_TOOBIG); the map is full, once,
+ * at the so manyth from now (ERR_AGAIN). */
+extern unsigned env_puts_max, env_map_full_at;
 
 struct env_txn {
 	struct env *env;

@@ -99,7 +99,6 @@ void replay_result_release(struct replay_result *r)
 	mem_free(r->pending);
 	mem_free(r->spares);
 	mem_free(r->asides);
-	mem_free(r->unread);
 	*r = (struct replay_result){ 0 };
 }
 
@@ -160,6 +159,7 @@ static void aside_add(struct run *r, uint32_t slot, enum err e)
 	out->asides = mem_array(out->asides, out->asides_count + 1, sizeof(*out->asides));
 	out->asides[out->asides_count++] = (struct replay_aside){ .slot = slot,
 		.why = is_unread(e) ? WALSEG_UNREAD : WALSEG_DAMAGED };
+	out->unread_count += is_unread(e);
 	/* How many frames stood in it is not known. */
 	out->damaged_frames++;
 	out->damaged_places++;
@@ -183,8 +183,7 @@ static void aside_found(struct run *r, const char *name)
 	LOG_WARN("log_segment_lies_aside", "file=%s dir=\"%s\"", name, fsio_dir_path(r->dir));
 	if (slot >= r->out->next_slot)
 		r->out->next_slot = slot + 1;
-	if (why == WALSEG_UNREAD)
-		slot_add(&r->out->unread, &r->out->unread_count, slot);
+	r->out->unread_count += why != WALSEG_DAMAGED;
 }
 
 static enum err segs_find(void *arg, const char *name)
@@ -392,16 +391,6 @@ static enum err seg_frames(
 	}
 }
 
-/* Something of it could not be read: it is kept, and damage whatever stands there. */
-static void seg_unread(struct run *r, struct replay_segment *s)
-{
-	LOG_ERROR("log_segment_unread", "segment=%08x dir=\"%s\" then=\"kept for the next start\"",
-	    s->slot, fsio_dir_path(r->dir));
-	s->keep = true;
-	r->out->damaged_places++;
-	r->out->damaged_frames++;
-}
-
 static enum err seg_run(struct run *r, size_t index)
 {
 	const struct seg *seg = &r->segs[index];
@@ -418,20 +407,24 @@ static enum err seg_run(struct run *r, size_t index)
 	struct walseg_reader reader;
 	enum err e = seg_open(r, seg->slot, &f, &reader);
 	if (is_unread(e)) { /* its head could be read a moment ago */
-		seg_unread(r, s);
+		r->out->segments_count--;
+		aside_add(r, seg->slot, e);
 		return ERR_OK;
 	}
 	if (e)
 		return seg_refused(r, seg->slot, e);
-	e = seg_frames(r, index, &reader, s);
-	if (!e && reader.err)
-		e = seg_refused(r, seg->slot, reader.err);
+	if (!walseg_readable(&reader) && !reader.err) {
+		r->out->segments_count--;
+		aside_add(r, seg->slot, ERR_IO);
+	} else {
+		e = reader.err ? ERR_OK : seg_frames(r, index, &reader, s);
+		if (!e && (reader.err || reader.unreadable_bytes))
+			e = seg_refused(r, seg->slot, reader.err ? reader.err : ERR_IO);
+	}
 	if (!e && reader.size < seg->head.size) { /* how many frames stood behind its end is not known */
 		r->out->damaged_frames++;
 		r->out->damaged_places++;
 	}
-	if (!e && reader.unreadable_bytes)
-		seg_unread(r, s);
 	walseg_reader_release(&reader);
 	fsio_close(f);
 	return e;

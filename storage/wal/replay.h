@@ -11,11 +11,10 @@
  *   a whole head of a later format       the start is refused, ERR_UNSUPPORTED
  *   a head that is not whole, or that    set aside as "damaged-...", counted as damage, never blanked
  *   of another slot
- *   the disk cannot read it (ERR_IO)     tried again for about a second; then set aside as
- *                                        "unread-...": the next starts try it again (storage/restore.h)
+ *   the disk cannot read all of it       tried again (the head for about a second); then set aside as
+ *   (ERR_IO)                             "unread-..." before a frame of it is taken: storage/restore.h
+ *                                        takes in what can be read, and the rest at a later start
  *   no descriptor, no memory, no right   the start is refused: this says nothing of the file
- * A segment with places the disk could not read is worked in as far as it goes and kept: when it is
- * free it becomes "unread-..." instead of being blanked.
  *
  * Replay itself changes nothing on disk (walog_create does what it says): running it again gives the
  * same (11).
@@ -45,7 +44,7 @@ struct replay_segment { /* a segment that holds frames */
 	uint64_t bytes; /* of frames */
 	uint64_t *tops; /* [tops_count] highest number per shard, 0 = none */
 	uint32_t tops_count;
-	bool keep; /* not all of it could be read: not to be blanked */
+	bool keep; /* not to be blanked once it is free: set aside as "waiting-..." */
 };
 struct replay_aside { /* a file to be set aside before anything is written */
 	uint32_t slot;
@@ -67,8 +66,7 @@ struct replay_result {
 	size_t spares_count;
 	struct replay_aside *asides;
 	size_t asides_count;
-	uint32_t *unread; /* slots of "unread-..." files of earlier starts, ascending */
-	size_t unread_count;
+	size_t unread_count; /* "unread-..." and "waiting-..." files: of earlier starts, and asides that become one */
 	struct replay_frame *pending; /* not known synced, in order */
 	size_t pending_count;
 	/* figures */

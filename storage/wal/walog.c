@@ -35,7 +35,6 @@
 #define FAILURES       3u         /* so many in FAILURES_NS: read-only */
 #define FAILURES_NS    UINT64_C(60000000000)
 #define PROBE_NS       UINT64_C(60000000000) /* read-only: after so long it is tried again */
-#define RETRY_NS       UINT64_C(1000000000)  /* after no space; the longest pause of PREPARE_NS */
 #define PREPARE_NS     UINT64_C(50000000) /* after a segment could not be made, then twice as long */
 #define POOL_BYTES     (8u << 20)         /* frames kept by a loop for reuse */
 #define POOL_FRAME_MAX (1u << 20)         /* larger payloads are freed */
@@ -43,7 +42,7 @@
 #define MS             UINT64_C(1000000)
 #define LOOPS_MAX      1024u
 
-unsigned walog_broken;
+unsigned walog_broken, walog_retry_ms = 1000;
 
 struct seg {
 	struct list_link link;
@@ -540,7 +539,7 @@ static void failed(struct walog *w, enum err err, const char *what)
 		return;
 	}
 	if (err == ERR_NOSPACE) {
-		w->spare_next_ns = now + RETRY_NS;
+		w->spare_next_ns = now + (walog_retry_ms * MS);
 		state_set(w, ERR_NOSPACE);
 		peers_fail(w, ERR_NOSPACE);
 		return;
@@ -570,8 +569,8 @@ static void prepare_failed(struct walog *w, enum err err)
 	LOG_EVERY(LOG_LEVEL_WARN, "log_prepare", "err=\"%s\" dir=\"%s\"", w->ready.why,
 	    fsio_dir_path(w->dir));
 	w->prepare_ns = w->prepare_ns ? 2 * w->prepare_ns : PREPARE_NS;
-	if (w->prepare_ns > RETRY_NS || err == ERR_NOSPACE)
-		w->prepare_ns = RETRY_NS;
+	if (w->prepare_ns > (walog_retry_ms * MS) || err == ERR_NOSPACE)
+		w->prepare_ns = (walog_retry_ms * MS);
 	w->spare_next_ns = now + w->prepare_ns;
 	if (!w->need_bytes)
 		return;

@@ -29,6 +29,9 @@ extern unsigned walog_broken;
 /* The first pause before a failed read is tried again at the start; each next one is four times as
  * long. Tests make it short. */
 extern unsigned walog_pause_ms;
+/* While there is no space: the pause before the next try; the longest one after other failures to
+ * prepare a segment. */
+extern unsigned walog_retry_ms;
 static inline bool walog_holds(enum walog_rule rule)
 {
 	return LIKELY(!(walog_broken & (unsigned)rule));

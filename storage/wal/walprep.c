@@ -188,7 +188,7 @@ static enum err seg_away(struct walprep *p, struct freeing *f, enum walprep_end 
 	fsio_close(f->file);
 	f->file = NULL;
 	walseg_name(f->slot, name);
-	walseg_aside_name(f->slot, WALSEG_UNREAD, aside);
+	walseg_aside_name(f->slot, WALSEG_WAITING, aside);
 	enum err e =
 	    how == WALPREP_ASIDE ? fsio_rename(p->o.dir, name, aside) : fsio_remove(p->o.dir, name);
 	return e && e != ERR_NOTFOUND ? e : fsio_dir_sync(p->o.dir);

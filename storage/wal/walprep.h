@@ -3,7 +3,7 @@
  *
  * A spare is a zeroed file with a durable blank head (walseg.h). Freed segments are blanked and kept
  * for reuse, up to spares_max; more are removed. One on which a write or sync failed is never used
- * again, but removed; one that could not be read as a whole is set aside (replay.h).
+ * again, but removed; one that must be kept is set aside (replay.h).
  * (1) Freeing keeps its order: a segment is gone on disk before the next one is touched (walog.h (4)).
  *     When that fails it is tried again each second, and what comes after it waits.
  * (2) A file whose making failed is removed before another one is made: failures leave no litter.
@@ -49,7 +49,7 @@ void walprep_ask(struct walprep *p, uint64_t min_bytes, struct mbox *m, struct w
 enum walprep_end {
 	WALPREP_REUSE,
 	WALPREP_REMOVE, /* a write or sync failed on it */
-	WALPREP_ASIDE   /* the disk could not read all of it */
+	WALPREP_ASIDE   /* its rows may speak of what the disk could not read: "waiting-..." */
 };
 /* A segment is free. take_f may be NULL: then it is opened by its slot. */
 void walprep_give(struct walprep *p, uint32_t slot, struct fsio_file *take_f, enum walprep_end how);

@@ -40,7 +40,9 @@ bool walseg_name_parse(const char *name, uint32_t *slot)
 	return true;
 }
 
-static const char *const aside_names[] = { [WALSEG_DAMAGED] = "damaged-", [WALSEG_UNREAD] = "unread-" };
+static const char *const aside_names[] = {
+	[WALSEG_DAMAGED] = "damaged-", [WALSEG_UNREAD] = "unread-", [WALSEG_WAITING] = "waiting-"
+};
 
 void walseg_aside_name(uint32_t slot, enum walseg_aside why, char out[WALSEG_ASIDE_NAME_MAX])
 {
@@ -308,6 +310,15 @@ static const uint8_t *window(struct walseg_reader *r, uint64_t at, size_t len)
 	r->_window_at = at;
 	r->_window_len = want;
 	return r->_window;
+}
+
+bool walseg_readable(struct walseg_reader *r)
+{
+	for (uint64_t at = 0; at < r->size; at += WALSEG_WINDOW_BYTES) {
+		uint64_t left = r->size - at;
+		(void)window(r, at, left < WALSEG_WINDOW_BYTES ? (size_t)left : WALSEG_WINDOW_BYTES);
+	}
+	return !r->unreadable_bytes && !r->err;
 }
 
 /* Looks at one place. next: where the frame ends when its head can be believed, else 0. */

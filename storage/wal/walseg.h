@@ -61,11 +61,13 @@ bool walseg_name_parse(const char *name, uint32_t *slot);
 /*
  * What is no segment any more, and must not be lost: set aside under a name of its own, never blanked.
  *   "damaged-00000000.seg"   its head is wrong, or it stands in the wrong place: for a human
- *   "unread-00000000.seg"    the disk could not read all of it: the next start tries it again
+ *   "unread-00000000.seg"    the disk could not read all of it, and the store has not gone on since
+ *   "waiting-00000000.seg"   the store has gone on: once all of it can be read it is taken in again
  */
 enum walseg_aside {
 	WALSEG_DAMAGED,
-	WALSEG_UNREAD
+	WALSEG_UNREAD,
+	WALSEG_WAITING
 };
 #define WALSEG_ASIDE_NAME_MAX 32u
 void walseg_aside_name(uint32_t slot, enum walseg_aside why, char out[WALSEG_ASIDE_NAME_MAX]);
@@ -133,6 +135,8 @@ MUST_CHECK enum err walseg_reader_init(struct walseg_reader *r, uint32_t slot, u
 MUST_CHECK enum err walseg_reader_open(
     struct walseg_reader *r, uint32_t slot, struct fsio_file *f); /* f is borrowed until release */
 void walseg_reader_release(struct walseg_reader *r);
+/* Reads all of it once, before anything is taken from it: can the disk give it? See unreadable_bytes, err. */
+bool walseg_readable(struct walseg_reader *r);
 /* The frame at r->offset. WALSEG_BAD: what stands there is none (r->offset stays). WALSEG_END: no room for a frame is left. */
 enum walseg_got walseg_next(struct walseg_reader *r, struct walseg_frame *out);
 /* After WALSEG_BAD: searches on for a valid frame. WALSEG_FRAME: found and read, as by walseg_next; WALSEG_END: there is none. */

@@ -208,7 +208,7 @@ static void empty(const char *root)
 	TAP_OK(read_log(m) == 0);
 	tap_ok(res.spares_count == 1 && aside(9, WALSEG_DAMAGED) && res.damaged_frames == 1,
 	    "what is not blank is nobody's spare, and damage");
-	tap_ok(res.next_slot == 0x24 && res.unread_count == 1 && res.unread[0] == 0x11,
+	tap_ok(res.next_slot == 0x24 && res.unread_count == 1,
 	    "names of files that lie aside are not given again");
 	maker_free(m);
 }
@@ -406,9 +406,9 @@ static void bad_disk(const char *root)
 	tap_is_u64(got.count, 100, "a read that fails once is tried in pieces");
 	fault_set(FAULT_READ, ".seg", 3, 4, ERR_IO);
 	TAP_OK(read_log(m) == 0);
-	tap_ok(got.count < 100 && got.count > 30 && res.damaged_frames == 101 - got.count,
-	    "an unreadable place costs the frames in it: %zu of 100 found", got.count);
-	tap_ok(res.segments_count == 1 && res.segments[0].keep, "and the segment is kept");
+	tap_ok(got.count == 0 && res.damaged_frames && aside(0, WALSEG_UNREAD),
+	    "a segment with an unreadable place is set aside before anything is taken of it");
+	tap_ok(res.segments_count == 0 && res.spares_count == 0, "and is nobody's");
 	fault_set_errno(FAULT_READ, ".seg", 3, UINT64_MAX, ENOMEM);
 	tap_is_i64(read_log(m), ERR_NOMEM, "no memory is no damage: the start is refused");
 	fault_stop();

@@ -1,0 +1,398 @@
+#include "storage/restore.h"
+
+#include "core/base/arena.h"
+#include "core/base/log.h"
+#include "core/base/metric.h"
+#include "storage/store_priv.h"
+#include "storage/wal/walrec.h"
+#include "storage/wal/walseg.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BATCH_ROWS 10000u
+#define TRIES      600u /* of a batch that the store does not take, ... */
+#define PAUSE_MS   50u  /* ... with such pauses */
+
+struct def {
+	uint32_t shard, id, tenant;
+	struct labels labels;
+};
+struct segment {
+	uint32_t slot;
+	enum walseg_aside why;
+	uint64_t order;
+	bool whole; /* all of it could be read */
+	bool blank; /* there is nothing in it after all */
+};
+struct restore {
+	struct store *st;
+	struct segment *segs;
+	size_t segs_count;
+	uint32_t *next_ids; /* [shards] as they were before: ids from there on are not the store's */
+	struct arena arena;
+	struct def *defs; /* sorted by shard and id when whole */
+	size_t defs_count, defs_cap;
+	struct batch batch;
+	struct walrec_reader reader;
+	uint64_t rows, unknown, refused;
+	enum err err;
+};
+
+/* ---- the files ---- */
+
+static enum err file_open(struct restore *r, const struct segment *seg, struct fsio_file **f,
+    struct walseg_reader *reader)
+{
+	char name[WALSEG_ASIDE_NAME_MAX];
+	walseg_aside_name(seg->slot, seg->why, name);
+	enum err e = fsio_open(r->st->log_dir, name, FSIO_READ, f);
+	if (e)
+		return e;
+	e = walseg_reader_open(reader, seg->slot, *f);
+	if (e) {
+		walseg_reader_release(reader);
+		fsio_close(*f);
+	}
+	return e;
+}
+
+/* Calls fn for each frame that can be read. Places that cannot are an error, ERR_IO, at the end. */
+static enum err frames_each(struct restore *r, const struct segment *seg,
+    void (*fn)(struct restore *r, const struct walseg_frame *frame))
+{
+	struct fsio_file *f;
+	struct walseg_reader reader;
+	struct walseg_frame frame;
+	enum err e = file_open(r, seg, &f, &reader);
+	if (e)
+		return e;
+	for (enum walseg_got got = walseg_next(&reader, &frame); got != WALSEG_END && !r->err;) {
+		if (got == WALSEG_BAD) {
+			got = walseg_resync(&reader, &frame);
+			continue;
+		}
+		if (frame.len)
+			fn(r, &frame);
+		got = walseg_next(&reader, &frame);
+	}
+	e = reader.err ? reader.err : reader.unreadable_bytes ? ERR_IO : ERR_OK;
+	walseg_reader_release(&reader);
+	fsio_close(f);
+	return e;
+}
+
+/* Calls fn for each record of a frame. */
+static void records_each(struct restore *r, const struct walseg_frame *frame,
+    void (*fn)(struct restore *r, uint32_t shard, const struct walrec_record *rec))
+{
+	struct walrec_groups it;
+	struct walrec_group g;
+	struct walrec_record rec;
+	walrec_groups_init(&it, frame->payload, frame->len);
+	while (walrec_groups_next(&it, &g)) {
+		walrec_reader_open(&r->reader, &g);
+		while (walrec_next(&r->reader, &rec))
+			fn(r, g.shard, &rec);
+		if (r->reader.err)
+			r->err = r->reader.err;
+	}
+	if (it.err)
+		r->err = it.err;
+}
+
+static void file_remove(struct restore *r, const struct segment *seg)
+{
+	char name[WALSEG_ASIDE_NAME_MAX];
+	walseg_aside_name(seg->slot, seg->why, name);
+	enum err e = fsio_remove(r->st->log_dir, name);
+	if (e) /* taken in once more by the next start, which changes nothing */
+		LOG_WARN("log_restore", "file=%s err=\"%s\"", name, err_why(e));
+}
+
+/* From now on the store goes on without it. */
+static void file_wait(struct restore *r, const struct segment *seg)
+{
+	char name[WALSEG_ASIDE_NAME_MAX], waits[WALSEG_ASIDE_NAME_MAX];
+	walseg_aside_name(seg->slot, seg->why, name);
+	walseg_aside_name(seg->slot, WALSEG_WAITING, waits);
+	enum err e = seg->why == WALSEG_WAITING ? ERR_OK : fsio_rename(r->st->log_dir, name, waits);
+	LOG_ERROR("log_restore", "file=%s then=\"tried again at the next start\" err=\"%s\"", waits,
+	    err_why(e));
+}
+
+static enum err segs_find(void *arg, const char *name)
+{
+	struct restore *r = arg;
+	struct segment seg = { 0 };
+	if (!walseg_aside_parse(name, &seg.slot, &seg.why) || seg.why == WALSEG_DAMAGED)
+		return ERR_OK;
+	r->segs = mem_array(r->segs, r->segs_count + 1, sizeof(*r->segs));
+	r->segs[r->segs_count++] = seg;
+	return ERR_OK;
+}
+
+/* Reads all of each: what cannot be read now is found out before anything is written. */
+static void segs_look(struct restore *r)
+{
+	for (size_t i = 0; i < r->segs_count; i++) {
+		struct segment *seg = &r->segs[i];
+		struct fsio_file *f;
+		struct walseg_reader reader;
+		enum err e = file_open(r, seg, &f, &reader);
+		seg->blank = seg->whole = e == ERR_NOTFOUND;
+		if (e)
+			continue;
+		seg->order = reader.head.order;
+		seg->whole = walseg_readable(&reader);
+		walseg_reader_release(&reader);
+		fsio_close(f);
+	}
+}
+
+static int seg_cmp(const void *a, const void *b)
+{
+	const struct segment *x = a, *y = b;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* ---- definitions ---- */
+
+static int def_cmp(const void *a, const void *b)
+{
+	const struct def *x = a, *y = b;
+	if (x->shard != y->shard)
+		return x->shard < y->shard ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void def_take(struct restore *r, uint32_t shard, const struct walrec_record *rec)
+{
+	if (rec->tag != WALREC_DEF)
+		return;
+	if (r->defs_count == r->defs_cap) {
+		r->defs_cap = r->defs_cap ? 2 * r->defs_cap : 1024;
+		r->defs = mem_array(r->defs, r->defs_cap, sizeof(*r->defs));
+	}
+	r->defs[r->defs_count++] = (struct def){ .shard = shard,
+		.id = rec->id,
+		.tenant = rec->tenant,
+		.labels = { .bytes = arena_dup(&r->arena, rec->bytes, rec->bytes_len),
+		    .len = (uint32_t)rec->bytes_len } };
+}
+
+static void defs_of_frame(struct restore *r, const struct walseg_frame *frame)
+{
+	records_each(r, frame, def_take);
+}
+
+/* On the shard's loop: what memory knows of an id. */
+struct asking {
+	struct restore *r;
+	struct shard *shard;
+	struct def *def;
+};
+
+static void ask_head(void *arg)
+{
+	struct asking *a = arg;
+	const struct series *s = head_by_id(&a->shard->head, a->def->id);
+	if (!s || s->flags & SERIES_UNDEFINED)
+		return;
+	struct labels ls = series_labels(s);
+	a->def->tenant = s->tenant;
+	a->def->labels =
+	    (struct labels){ .bytes = arena_dup(&a->r->arena, ls.bytes, ls.len), .len = ls.len };
+}
+
+/* Labels of an id; len 0: nobody knows it. The answer is kept beside the definitions, in its place. */
+static struct def def_find(struct restore *r, uint32_t shard, uint32_t id)
+{
+	struct def want = { .shard = shard, .id = id }, *d;
+	d = r->defs_count ? bsearch(&want, r->defs, r->defs_count, sizeof(want), def_cmp) : NULL;
+	if (d)
+		return *d;
+	struct store *st = r->st;
+	struct asking a = { .r = r, .shard = st->shards[shard], .def = &want };
+	if (id >= r->next_ids[shard])
+		return want;
+	team_run_on(st->team, a.shard->share->index, ask_head, &a);
+	struct errbuf eb;
+	errbuf_init(&eb);
+	if (!want.labels.len && st->catalog &&
+	    catalog_labels(st->catalog, shard, &id, 1, &r->arena, &want.labels, &want.tenant, &eb))
+		want.labels.len = 0;
+	if (r->defs_count == r->defs_cap) {
+		r->defs_cap = r->defs_cap ? 2 * r->defs_cap : 1024;
+		r->defs = mem_array(r->defs, r->defs_cap, sizeof(*r->defs));
+	}
+	size_t at = r->defs_count++;
+	while (at && def_cmp(&r->defs[at - 1], &want) > 0) {
+		r->defs[at] = r->defs[at - 1];
+		at--;
+	}
+	r->defs[at] = want;
+	return want;
+}
+
+/* ---- rows ---- */
+
+struct sending {
+	struct sink_req req;
+	struct sink *sink;
+	struct mbox_msg msg;
+	struct mbox *home;
+};
+
+static void sent(struct sink_req *req)
+{
+	struct sending *s = CONTAINER_OF(req, struct sending, req);
+	mbox_send(s->home, &s->msg);
+}
+
+static void send_on_loop(void *arg)
+{
+	struct sending *s = arg;
+	sink_append(s->sink, &s->req);
+}
+
+static enum err send_once(struct restore *r, struct mbox *home, uint64_t *refused)
+{
+	struct sending s = { .req = { .batch = &r->batch, .done = sent }, .home = home };
+	s.sink = store_sink(r->st);
+	team_run_on(r->st->team, 0, send_on_loop, &s);
+	while (!mbox_take(home))
+		mbox_wait(home, -1);
+	*refused = s.req.refused;
+	return s.req.err;
+}
+
+/* A store that is busy with its first rounds, or short of space, takes it a little later. */
+static void batch_send(struct restore *r)
+{
+	struct mbox *home;
+	uint64_t refused = 0;
+	if (!r->batch.rows_count || r->err)
+		return;
+	r->err = mbox_create(&home);
+	if (r->err)
+		return;
+	enum err e = send_once(r, home, &refused);
+	for (unsigned i = 0; e && i < TRIES && !store_is_stopped(r->st); i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MS * 1000000 }, NULL);
+		e = send_once(r, home, &refused);
+	}
+	mbox_free(home);
+	r->err = e;
+	r->refused += refused;
+	r->rows += r->batch.rows_count - refused;
+	batch_clear(&r->batch);
+}
+
+static void rows_take(struct restore *r, uint32_t shard, const struct walrec_record *rec)
+{
+	struct def d = { .id = UINT32_MAX };
+	if (rec->tag != WALREC_ROWS || shard >= r->st->manifest.shards)
+		return;
+	for (size_t i = 0; i < rec->count && !r->err; i++) {
+		if (!i || d.id != rec->ids[i])
+			d = def_find(r, shard, rec->ids[i]);
+		if (!d.labels.len) {
+			r->unknown++;
+			continue;
+		}
+		if (r->batch.rows_count >= BATCH_ROWS ||
+		    (r->batch.rows_count && r->batch.tenant != d.tenant))
+			batch_send(r);
+		r->batch.tenant = d.tenant;
+		*batch_add(&r->batch) = (struct batch_row){ .labels = d.labels.bytes,
+			.labels_len = d.labels.len,
+			.t_ms = rec->t_ms[i],
+			.v = rec->v[i] };
+	}
+}
+
+static void rows_of_frame(struct restore *r, const struct walseg_frame *frame)
+{
+	if (store_is_stopped(r->st))
+		r->err = ERR_STOPPING;
+	else
+		records_each(r, frame, rows_take);
+}
+
+/* ---- the whole ---- */
+
+/* What was set aside at this start is taken in as far as it can be read; what waits, wholly or not at all. */
+static bool is_taken(const struct restore *r, const struct segment *seg)
+{
+	if (!seg->order) /* not even its head */
+		return false;
+	for (size_t i = 0; seg->why == WALSEG_WAITING && i < r->segs_count; i++) {
+		if (!r->segs[i].whole)
+			return false;
+	}
+	return true;
+}
+
+static enum err frames_of_all(
+    struct restore *r, void (*fn)(struct restore *r, const struct walseg_frame *frame))
+{
+	for (size_t i = 0; !r->err && i < r->segs_count; i++) {
+		enum err e = is_taken(r, &r->segs[i]) ? frames_each(r, &r->segs[i], fn) : ERR_OK;
+		if (e && (e != ERR_IO || r->segs[i].whole))
+			return e; /* not what was seen a moment ago */
+	}
+	return r->err;
+}
+
+static void take_in(struct restore *r)
+{
+	qsort(r->segs, r->segs_count, sizeof(*r->segs), seg_cmp);
+	enum err e = frames_of_all(r, defs_of_frame);
+	if (r->defs_count)
+		qsort(r->defs, r->defs_count, sizeof(*r->defs), def_cmp);
+	if (!e)
+		e = frames_of_all(r, rows_of_frame);
+	if (!e)
+		batch_send(r);
+	e = e ? e : r->err;
+	for (size_t i = 0; i < r->segs_count && e != ERR_STOPPING; i++) {
+		const struct segment *seg = &r->segs[i];
+		if (seg->blank || (!e && !r->refused && seg->whole && is_taken(r, seg)))
+			file_remove(r, seg);
+		else
+			file_wait(r, seg);
+	}
+	enum err sync = fsio_dir_sync(r->st->log_dir);
+	LOG_WARN("log_restore", "segments=%zu rows=%llu refused=%llu undefined=%llu err=\"%s\"",
+	    r->segs_count, (unsigned long long)r->rows, (unsigned long long)r->refused,
+	    (unsigned long long)r->unknown, err_text(e ? e : sync));
+	metric_add(M_ROWS_UNDEFINED, r->unknown);
+	metric_add(M_LOG_RESTORED_ROWS, r->rows);
+}
+
+void restore_run(struct store *st)
+{
+	struct restore r = { .st = st };
+	enum err e = fsio_dir_each(st->log_dir, segs_find, &r);
+	if (e)
+		LOG_WARN("log_restore", "err=\"%s\"", err_why(e));
+	if (r.segs_count) {
+		arena_init(&r.arena, 1 << 20);
+		batch_init(&r.batch);
+		r.batch.restored = true;
+		walrec_reader_init(&r.reader);
+		r.next_ids = mem_array(NULL, st->manifest.shards, sizeof(*r.next_ids));
+		for (unsigned i = 0; i < st->manifest.shards; i++)
+			r.next_ids[i] = st->shards[i]->next_id;
+		segs_look(&r);
+		take_in(&r);
+		walrec_reader_release(&r.reader);
+		batch_release(&r.batch);
+		arena_release(&r.arena);
+	}
+	mem_free(r.next_ids);
+	mem_free(r.defs);
+	mem_free(r.segs);
+}

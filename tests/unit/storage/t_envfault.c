@@ -1,0 +1,317 @@
+/*
+ * LMDB does its own reading and writing, so what a disk does to it is done here from outside: its file is cut under its map, writes of its head fail, the map and a transaction are full.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/base/arena.h"
+#include "core/base/fsio.h"
+#include "core/base/guard.h"
+#include "core/base/log.h"
+#include "storage/meta/catalog_priv.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+
+#define HEAD_BYTES 8192
+#define RECORDS    400u
+#define SERIES     600u
+
+/* Instead of libc's, also for the library: writes of the first two pages fail on demand. */
+static int head_fails; /* how many more */
+static unsigned head_failed;
+ssize_t pwrite(int fd, const void *data, size_t len, off_t at);
+ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
+{
+	if (head_fails > 0 && at < HEAD_BYTES) {
+		head_fails--;
+		head_failed++;
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_pwrite64, fd, data, len, at);
+}
+ssize_t pwrite64(int fd, const void *data, size_t len, off_t at);
+ssize_t pwrite64(int fd, const void *data, size_t len, off_t at)
+{
+	return pwrite(fd, data, len, at);
+}
+
+static struct errbuf eb;
+
+static char *path_of(const char *root, const char *name)
+{
+	char *p = NULL;
+	CHECK(asprintf(&p, "%s/%s", root, name) > 0);
+	return p;
+}
+
+static enum err put_range(struct env *e, struct env_db *db, uint32_t from, uint32_t to, uint64_t need)
+{
+	static char value[3000];
+	struct env_txn t;
+	errbuf_init(&eb);
+	enum err er = env_begin_write(e, need, &t, &eb);
+	if (er)
+		return er;
+	for (uint32_t id = from; id < to; id++) {
+		memset(value, (int)id, sizeof(value));
+		env_put(&t, db, &id, 4, value, sizeof(value));
+	}
+	return env_commit(&t);
+}
+
+static enum err put_one(struct env *e, struct env_db *db, uint32_t id, uint64_t need)
+{
+	return put_range(e, db, id, id + 1, need);
+}
+
+static enum err put_many(struct env *e, struct env_db *db, uint32_t from, uint32_t to)
+{
+	return put_range(e, db, from, to, 0);
+}
+
+static unsigned whole(struct env *e, struct env_db *db, uint32_t upto)
+{
+	struct env_txn t;
+	struct env_value v;
+	unsigned n = 0;
+	errbuf_init(&eb);
+	if (env_begin_read(e, &t, &eb))
+		return 0;
+	for (uint32_t id = 0; id < upto; id++)
+		n += !env_get(&t, db, &id, 4, &v) && v.len == 3000 && v.data[2999] == (uint8_t)id;
+	env_abort(&t);
+	return n;
+}
+
+static void env_make(const char *path, struct env **e, struct env_db **db)
+{
+	struct fsio_dir *d;
+	CHECK(!fsio_dir_open(path, true, &d));
+	fsio_dir_close(d);
+	CHECK(!env_open(
+	    &(struct env_opts){ .path = path, .dbs_max = 2, .map_step = 1 << 20 }, e, &eb));
+	CHECK(!env_db(*e, "x", db, &eb));
+}
+
+static void nowhere(void *arg)
+{
+	(void)arg;
+}
+
+/* A page behind the end of a file that was cut under the map. */
+static void cut_under_the_map(const char *root)
+{
+	struct env *e;
+	struct env_db *db;
+	char *dir = path_of(root, "cut"), *file = path_of(dir, "data.mdb");
+	env_make(dir, &e, &db);
+	for (uint32_t i = 0; i < RECORDS; i++)
+		CHECK(!put_one(e, db, i, 10000));
+	tap_is_u64(whole(e, db, RECORDS), RECORDS, "all records are there");
+	tap_ok(!env_is_damaged(e), "nothing is damaged");
+	struct env_txn before;
+	struct env_value v;
+	uint32_t id = RECORDS / 2;
+	CHECK(!env_begin_read(e, &before, &eb));
+	CHECK(!truncate(file, 3 * 4096));
+	errbuf_init(&eb);
+	tap_is_i64(env_get(&before, db, &id, 4, &v), ERR_DAMAGED, "a page that is gone is an error");
+	tap_is_i64(before.err, ERR_DAMAGED, "the transaction keeps it");
+	tap_note("%s", eb.text);
+	tap_ok(env_is_damaged(e), "and it is remembered");
+	env_abort(&before);
+	struct env_txn t;
+	tap_is_i64(env_begin_read(e, &t, &eb), ERR_DAMAGED, "later readers hear of it");
+	tap_is_i64(put_one(e, db, 1, 10000), ERR_DAMAGED, "and writers");
+	tap_ok(guard_run(nowhere, NULL), "the process lives");
+	env_close(e);
+	free(file);
+	free(dir);
+}
+
+/* LMDB refuses all that comes after a failed write of its head. */
+static void head_not_written(const char *root)
+{
+	struct env *e;
+	struct env_db *db;
+	char *dir = path_of(root, "head");
+	env_make(dir, &e, &db);
+	for (uint32_t i = 0; i < 10; i++)
+		CHECK(!put_one(e, db, i, 10000));
+	unsigned bad = 0, refused = 0;
+	for (int fails = 1; fails < 4; fails++) {
+		head_failed = 0;
+		head_fails = fails;
+		enum err er = put_one(e, db, 10, 10000);
+		refused += er != ERR_OK;
+		head_fails = 0;
+		bad += !head_failed || whole(e, db, 10) != 10;
+		/* Passing trouble: the next one works. */
+		er = put_one(e, db, 11, 10000);
+		if (er)
+			tap_note("%d: %s %s", fails, err_text(er), eb.text);
+		bad += er != ERR_OK || whole(e, db, 10) != 10;
+	}
+	tap_ok(refused == 3, "a head that cannot be written fails the transaction");
+	tap_is_u64(bad, 0, "later ones work, and what was committed is whole");
+	tap_ok(!env_is_damaged(e), "it is no damage");
+	head_fails = 1;
+	(void)!put_one(e, db, 12, 10000);
+	head_fails = 0;
+	errbuf_init(&eb);
+	tap_is_i64(env_sweep_readers(e, &eb), ERR_OK, "the sweeper opens it again as well");
+	tap_is_u64(whole(e, db, 10), 10, "readers find everything");
+	env_close(e);
+	free(dir);
+}
+
+static void map_full(const char *root)
+{
+	struct env *e;
+	struct env_db *db;
+	char *dir = path_of(root, "full");
+	env_make(dir, &e, &db);
+	/* Nobody says how much it will be: the end of the map is met again and again. */
+	unsigned again = 0, bad = 0;
+	for (uint32_t from = 0; from < 2000 && !bad; from += 500) {
+		enum err er = put_many(e, db, from, from + 500);
+		for (unsigned k = 0; er == ERR_AGAIN && k < 4; k++) {
+			again++;
+			er = put_many(e, db, from, from + 500);
+		}
+		bad += er != ERR_OK;
+	}
+	tap_ok(again > 0, "the end of the map is met %u times", again);
+	tap_is_u64(bad, 0, "a full map grows");
+	tap_is_u64(whole(e, db, 2000), 2000, "and nothing is lost");
+	env_close(e);
+	free(dir);
+}
+
+/* ---- the catalog above ---- */
+
+static struct labels *series;
+static struct catalog_def *defs;
+static uint32_t *ids;
+
+static void series_make(struct arena *a)
+{
+	series = mem_array(NULL, SERIES, sizeof(*series));
+	defs = mem_array(NULL, SERIES, sizeof(*defs));
+	ids = mem_array(NULL, SERIES, sizeof(*ids));
+	for (uint32_t i = 0; i < SERIES; i++) {
+		char name[16], value[16];
+		snprintf(name, sizeof(name), "m%u", i % 7);
+		snprintf(value, sizeof(value), "%u", i);
+		series[i] = label_make(a, "__name__", name, "i", value, NULL);
+		defs[i] = (struct catalog_def){ .id = i, .labels = series[i] };
+		ids[i] = i;
+	}
+}
+
+static bool catalog_has_all(struct catalog *c)
+{
+	uint32_t *found = NULL;
+	size_t count = 0;
+	errbuf_init(&eb);
+	enum err e = catalog_select(c, 0, 0, NULL, 0, 0, 1000, &found, &count, &eb);
+	bool all = !e && count == SERIES;
+	for (size_t i = 0; all && i < count; i++)
+		all = found[i] == i;
+	mem_free(found);
+	return all;
+}
+
+static enum err apply_all(struct catalog *c)
+{
+	struct catalog_range r[2] = { { .t_ms = 0, .ids = ids, .count = SERIES },
+		{ .t_ms = 7200000, .ids = ids, .count = SERIES } };
+	errbuf_init(&eb);
+	enum err e = catalog_apply(c, 0, 7, defs, SERIES, r, 2, &eb);
+	if (e)
+		tap_note("%s", eb.text);
+	return e;
+}
+
+static void too_much_at_once(const char *root)
+{
+	static const unsigned limits[] = { 0, 20, 40, 300 };
+	for (size_t i = 0; i < COUNT_OF(limits); i++) {
+		struct catalog *c;
+		struct catalog_state st;
+		char name[16];
+		snprintf(name, sizeof(name), "halves%zu", i);
+		char *dir = path_of(root, name);
+		CHECK(!catalog_open(dir, 1, &c, &eb));
+		env_puts_max = limits[i];
+		TAP_OK(apply_all(c) == ERR_OK);
+		tap_ok(catalog_has_all(c), "%u records fit: all series are there", limits[i]);
+		TAP_OK(!catalog_state(c, 0, &st, &eb) && st.rank == 7 && st.series == SERIES);
+		bool more = true;
+		unsigned calls = 0;
+		enum err e = ERR_OK;
+		errbuf_init(&eb);
+		while (!e && more && calls++ < 1000)
+			e = catalog_retain(c, 0, 100000000, NULL, 0, 500, &more, &eb);
+		tap_ok(!e && !more, "retention too: %s %s", err_text(e), eb.text);
+		env_puts_max = 0;
+		TAP_OK(!catalog_state(c, 0, &st, &eb) && st.series == 0);
+		catalog_close(c);
+		free(dir);
+	}
+	env_puts_max = 1;
+	struct catalog *c;
+	char *dir = path_of(root, "halves9");
+	CHECK(!catalog_open(dir, 1, &c, &eb));
+	TAP_OK(apply_all(c) == ERR_TOOBIG && eb.text[0]);
+	env_puts_max = 0;
+	tap_ok(!catalog_is_damaged(c), "which is no damage");
+	catalog_close(c);
+	free(dir);
+}
+
+static void full_in_the_middle(const char *root)
+{
+	unsigned bad = 0, tried = 0;
+	for (unsigned at = 1; at < 700; at += 97, tried++) {
+		struct catalog *c;
+		char name[16];
+		snprintf(name, sizeof(name), "grow%u", at);
+		char *dir = path_of(root, name);
+		CHECK(!catalog_open(dir, 1, &c, &eb));
+		env_map_full_at = at;
+		bad += apply_all(c) != ERR_OK || !catalog_has_all(c);
+		env_map_full_at = 0;
+		catalog_close(c);
+		free(dir);
+	}
+	tap_ok(
+	    !bad && tried > 5, "a full map in the middle of an apply: it grows, all is done again");
+}
+
+int main(void)
+{
+	struct arena a;
+	log_setup(LOG_LEVEL_NONE, false);
+	if (access("/dev/shm", W_OK) == 0)
+		setenv("TMPDIR", "/dev/shm", 0);
+	char *root = testlib_tmpdir("envfault");
+	arena_init(&a, 1 << 16);
+	series_make(&a);
+	cut_under_the_map(root);
+	head_not_written(root);
+	map_full(root);
+	too_much_at_once(root);
+	full_in_the_middle(root);
+	mem_free(series);
+	mem_free(defs);
+	mem_free(ids);
+	arena_release(&a);
+	testlib_rmtree(root);
+	free(root);
+	return tap_done();
+}
