@@ -108,9 +108,19 @@ static void newest_of_files(struct shard *sh, bool kept)
 	share_newest_save(sh->share, fs);
 }
 
+/* It is tried again; its name must not be given again meanwhile. */
 static void not_cleaned(void *arg, const char *name)
 {
-	removal_add(arg, name, NULL);
+	struct shard *sh = arg;
+	uint64_t rank;
+	unsigned serial;
+	if (cfile_name_parse(name, &rank, &serial)) {
+		if (rank >= sh->list.next_rank && rank < UINT64_MAX)
+			sh->list.next_rank = rank + 1;
+		if (serial > sh->merge_serial)
+			sh->merge_serial = serial;
+	}
+	removal_add(sh, name, NULL);
 }
 
 static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *eb)

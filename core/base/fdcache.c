@@ -104,19 +104,17 @@ static void bury(void)
 	pthread_mutex_unlock(&cache.lock);
 }
 
-/* Room for one descriptor more, which counts from now on; with less: as many again are given back. */
-static bool room_make(size_t less)
+/* Room for one descriptor more, which counts from now on. */
+static void room_make(void)
 {
 	pthread_mutex_lock(&cache.lock);
-	size_t gone = 0, over = cache.count + 1 > cache.limit ? cache.count + 1 - cache.limit : 0;
-	while (gone < over + less && evict())
-		gone++;
+	while (cache.count - cache.dead_count >= cache.limit && evict()) {
+	}
 	cache.count++;
 	bool any = cache.dead_count > 0;
 	pthread_mutex_unlock(&cache.lock);
 	if (any)
 		bury();
-	return gone > 0;
 }
 
 static void room_back(void)
@@ -148,20 +146,34 @@ static void install(struct fdfile *f, struct fsio_file *io)
 	fsio_close(io);
 }
 
+/* Closes a quarter of what is kept. */
+static void spare(void)
+{
+	pthread_mutex_lock(&cache.lock);
+	for (size_t n = 1 + cache.count / 4; n && evict(); n--) {
+	}
+	pthread_mutex_unlock(&cache.lock);
+	bury();
+}
+
+enum err fdcache_open_other(
+    struct fsio_dir *dir, const char *name, enum fsio_mode mode, struct fsio_file **out)
+{
+	enum err e = fsio_open(dir, name, mode, out);
+	if (e != ERR_NOFILES)
+		return e;
+	spare();
+	return fsio_open(dir, name, mode, out);
+}
+
 /* With a reference. */
 static enum err take_or_open(struct fdfile *f)
 {
 	if (take(f))
 		return ERR_OK;
 	struct fsio_file *io = NULL;
-	(void)room_make(0);
-	enum err e = fsio_open(f->dir, f->name, FSIO_READ, &io);
-	if (e == ERR_NOFILES) {
-		/* Others need descriptors as well: a quarter of ours goes. */
-		room_back();
-		(void)room_make(1 + fdcache_count() / 4);
-		e = fsio_open(f->dir, f->name, FSIO_READ, &io);
-	}
+	room_make();
+	enum err e = fdcache_open_other(f->dir, f->name, FSIO_READ, &io);
 	if (e) {
 		room_back();
 		return e;

@@ -34,6 +34,10 @@ MUST_CHECK enum err fdcache_read_nowait(struct fdfile *f, void *data, size_t len
 MUST_CHECK enum err fdcache_size(struct fdfile *f, uint64_t *size);
 void fdcache_close(struct fdfile *f); /* no read may be under way */
 
+/* fsio_open for everybody else's files: when there are no descriptors some of the cache's are given up for it. Blocks. */
+MUST_CHECK enum err fdcache_open_other(
+    struct fsio_dir *dir, const char *name, enum fsio_mode mode, struct fsio_file **out);
+
 /* At most so many descriptors from now on (1 at least). Blocks. */
 void fdcache_limit(size_t limit);
 size_t fdcache_count(void); /* open now */

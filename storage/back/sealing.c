@@ -247,8 +247,13 @@ static void begin(struct back *b, struct list_link *l)
 void sealing_poke(struct back *b)
 {
 	uint64_t now = back_now_ns(b);
-	if (b->closing || b->merge || b->shard->unknown)
+	if (b->closing || b->merge)
 		return;
+	if (b->shard->unknown) { /* an output would only lie there; who waits is not kept waiting */
+		b->seal_force = false;
+		back_tell(&b->seal_waiters, ERR_BUSY);
+		return;
+	}
 	if (b->seal_not_before_ns && now < b->seal_not_before_ns && !b->seal_force)
 		return;
 	uint64_t every_ns = (uint64_t)b->shard->store->opts.seal_every_ms * 1000000u;

@@ -89,6 +89,9 @@ void cfile_name(const struct cfile_meta *m, char *buf);
 /* The same with ".<serial>" behind the rank: a merge has the range and rank of one of its inputs. */
 void cfile_name_serial(const struct cfile_meta *m, unsigned serial, char *buf);
 
+/* Rank and serial (0: none) of such a name; false: it is no such name. */
+bool cfile_name_parse(const char *name, uint64_t *rank, unsigned *serial);
+
 /* ---- writer (worker) ---- */
 struct cfile_writer;
 MUST_CHECK enum err cfile_writer_create(

@@ -5,6 +5,7 @@
 #include "core/base/num.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <zstd.h>
 
@@ -75,6 +76,27 @@ void cfile_name(const struct cfile_meta *m, char *buf)
 	cfile_name_serial(m, 0, buf);
 }
 
+static bool number_parse(const char **p, uint64_t *out)
+{
+	size_t n = strspn(*p, "0123456789");
+	const char *from = *p;
+	*p += n;
+	return num_parse_u64(from, n, out) == ERR_OK;
+}
+
+bool cfile_name_parse(const char *name, uint64_t *rank, unsigned *serial)
+{
+	const char *p = name + (name[0] == '-');
+	uint64_t start, width, last = 0;
+	if (!number_parse(&p, &start) || *p++ != '-' || !number_parse(&p, &width) || *p++ != '-' ||
+	    !number_parse(&p, rank) || *p++ != '.')
+		return false;
+	if (*p != 'k' && (!number_parse(&p, &last) || last > UINT_MAX || *p++ != '.'))
+		return false;
+	*serial = (unsigned)last;
+	return strcmp(p, "kcf") == 0;
+}
+
 uint32_t cfile_seed(uint32_t header_crc, uint64_t off)
 {
 	return crc32c(header_crc, &off, sizeof(off));
@@ -122,7 +144,7 @@ enum err cfile_writer_create(
 	CHECK(m->start_ms < m->end_ms);
 	CHECK(strlen(name) < CFILE_NAME_MAX);
 	struct fsio_file *io = NULL;
-	enum err e = fsio_open(d, name, FSIO_CREATE, &io);
+	enum err e = fdcache_open_other(d, name, FSIO_CREATE, &io);
 	if (e)
 		return e;
 	struct cfile_writer *w = mem_zalloc(sizeof(*w));

@@ -1,6 +1,7 @@
 #include "storage/cfile/files.h"
 
 #include "core/base/arena.h"
+#include "core/base/fdcache.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/num.h"
@@ -595,7 +596,7 @@ static enum err tmp_write(struct fsio_dir *d, const struct files *fs)
 	struct fsio_file *io = NULL;
 	enum err e = remove_if_there(d, TMP_NAME);
 	if (!e)
-		e = fsio_open(d, TMP_NAME, FSIO_CREATE, &io);
+		e = fdcache_open_other(d, TMP_NAME, FSIO_CREATE, &io);
 	if (e)
 		return e;
 	buf_init(&text);

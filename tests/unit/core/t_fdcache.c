@@ -167,6 +167,9 @@ static void starving(void)
 	for (unsigned i = 0; i < FILES; i++)
 		wrong += !right(i, 0);
 	tap_is_u64(wrong, 0, "with no descriptor left in the process all files are read");
+	struct fsio_file *io = NULL;
+	tap_ok(!fdcache_open_other(dir, "f1", FSIO_WRITE, &io), "and somebody else's file is opened");
+	fsio_close(io);
 	while (n)
 		close(taken[--n]);
 	TAP_OK(setrlimit(RLIMIT_NOFILE, &r) == 0);

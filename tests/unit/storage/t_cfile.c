@@ -378,6 +378,28 @@ static void empty_and_defs_only(struct fsio_dir *d)
 	    name);
 }
 
+static void names(void)
+{
+	static const char *const bad[] = { "", "FILES.tmp", "1-2-.kcf", "1-2-3", "1-2-3.kcf.aside",
+		"1-2-3.x.kcf", "1-2-99999999999999999999999.kcf", "1-2-3.99999999999.kcf",
+		"a-2-3.kcf" };
+	char name[CFILE_NAME_MAX];
+	unsigned serial, wrong = 0;
+	uint64_t rank;
+	for (int64_t start = -7200000; start <= 7200000; start += 7200000)
+		for (unsigned k = 0; k < 3; k++) {
+			struct cfile_meta m = { .start_ms = start,
+				.end_ms = start + 7200000,
+				.rank = k ? UINT64_MAX - k : 0 };
+			cfile_name_serial(&m, k * 1000, name);
+			wrong += !cfile_name_parse(name, &rank, &serial) || rank != m.rank ||
+			    serial != k * 1000;
+		}
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		wrong += cfile_name_parse(bad[i], &rank, &serial);
+	tap_is_u64(wrong, 0, "names give back rank and serial");
+}
+
 int main(void)
 {
 	char *dir = testlib_tmpdir("t_cfile");
@@ -410,5 +432,6 @@ int main(void)
 	fsio_dir_close(d);
 	testlib_rmtree(dir);
 	free(dir);
+	names();
 	return tap_done();
 }
