@@ -38,7 +38,8 @@ static bool take(struct fdfile *f)
 	while (refs)
 		if (atomic_compare_exchange_weak_explicit(
 		        &f->refs, &refs, refs + 1, memory_order_acquire, memory_order_relaxed)) {
-			atomic_store_explicit(&f->used, true, memory_order_relaxed);
+			if (!atomic_load_explicit(&f->used, memory_order_relaxed))
+				atomic_store_explicit(&f->used, true, memory_order_relaxed);
 			return true;
 		}
 	return false;
