@@ -7,7 +7,7 @@
  *
  * KYMO_FAULT_STRIDE: every so many calls, errnos and lengths taking turns (by default some 100
  * histories); 1: each call with each errno, once and for FAULT_LONG calls. KYMO_FAULT_FROM, KYMO_FAULT_TO:
- * a part of the calls.
+ * a part of the calls. KYMO_FAULT_WITHIN: other directories ("/kymo-faults": the whole store).
  */
 #ifndef _GNU_SOURCE
 # define _GNU_SOURCE /* strerrorname_np */
@@ -382,7 +382,8 @@ static struct outcome run(uint64_t n, uint64_t count, int errnum)
 	ops.dir_sync = no_dir_sync;
 	begin();
 	fault_start(&ops);
-	fault_within("/shards");
+	const char *within = getenv("KYMO_FAULT_WITHIN");
+	fault_within(within ? within : "/shards");
 	fault_set_errno(FAULT_ANY, NULL, n, count, errnum);
 	history(&out);
 	fault_stop();
