@@ -145,7 +145,7 @@ static uint64_t known_active(const struct back *b)
 	return n;
 }
 
-static void count_inactive(struct back *b, uint64_t in_catalog)
+void feed_count(struct back *b, uint64_t in_catalog)
 {
 	uint64_t active = known_active(b);
 	/* More active ones than there are cannot be: rather ask the catalog too often. */
@@ -158,7 +158,7 @@ void feed_open(struct back *b)
 	b->catalog_rank =
 	    b->shard->list.next_rank - 1; /* worked in by the start; what it claims may be less */
 	b->catalog_next_id = st->next_id;
-	count_inactive(b, st->series);
+	feed_count(b, st->series);
 }
 
 /* ---- retention ---- */
@@ -204,7 +204,7 @@ static void retire_done(struct work_task *t)
 		LOG_EVERY(LOG_LEVEL_ERROR, "catalog_retention_failed",
 		    "shard=%u err=%s text=\"%s\"", b->shard->index, err_text(r->err), r->eb.text);
 	else
-		count_inactive(b, r->state.series);
+		feed_count(b, r->state.series);
 	mem_free(r->keep);
 	mem_free(r);
 	back_poke(b);

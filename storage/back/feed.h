@@ -17,6 +17,8 @@ void feed_item_range(struct feed_item *it, int64_t start_ms, uint32_t *take_ids,
 void feed_item_defs(struct feed_item *it, struct catalog_def *take_defs, size_t count);
 
 void feed_open(struct back *b);
+/* The catalog holds so many series: how many of them are not in memory. */
+void feed_count(struct back *b, uint64_t in_catalog);
 void feed_drop_all(struct back *b);
 /* Does an earlier round than the last one still wait? Then the catalog does not know yet in which
  * ranges series have samples that were silent in the last one. */

@@ -15,6 +15,7 @@ struct lost_work {
 	struct files_entry entry;
 	uint64_t claim; /* the rank that the catalog notes */
 	struct cfile *cfile;
+	struct catalog_state state; /* with the file */
 	enum err err;
 	struct errbuf eb;
 };
@@ -27,6 +28,8 @@ static void look_run(struct work_task *t)
 	w->err = cfile_open(sh->dir, w->entry.name, &w->cfile, &w->eb);
 	if (!w->err)
 		w->err = feed_file(sh, w->cfile, w->claim, &w->eb);
+	if (!w->err)
+		w->err = catalog_state(sh->store->catalog, sh->index, &w->state, &w->eb);
 	if (w->err)
 		cfile_close(w->cfile);
 }
@@ -49,6 +52,7 @@ static void returned(struct lost_work *w, struct shard_lost *l)
 	f->entry = w->entry;
 	shard_file_add(sh, f);
 	sh->files_changed++;
+	feed_count(w->back, w->state.series); /* readers ask the catalog for what it has brought */
 	LOG_INFO("file_found_again", "shard=%u file=%s%s", sh->index, w->entry.name,
 	    sh->log_held ? " then=\"a restart takes the rows that wait for it in the log\"" : "");
 }
