@@ -4,8 +4,8 @@
  * without a pause. Each life of the store ends with a restart.
  *
  * Answers are checked by what a sample's value must be (value_of) and by sentinels: series that get
- * a row in every request of one writer and never leave. Every acknowledged row of theirs is there,
- * once, in each answer.
+ * a row in every request of one writer, newer than all others' rows, so that they never leave. Every
+ * acknowledged row of theirs is there, once, in each answer.
  *
  * KYMO_STRESS_S (3) is how long all of it runs, KYMO_SEED (1) what is drawn.
  */
@@ -34,8 +34,10 @@
 #define HEARD      20u    /* requests behind which all loops know a newest time */
 #define HOUR_MS    INT64_C(3600000)
 #define OOO_MS     (8 * HOUR_MS)
-#define LATE_MS    (7 * HOUR_MS) /* late rows are at most so old: all are taken */
-#define RETAIN_MS  (3 * HOUR_MS) /* ... and many at once past retention */
+#define LATE_MS    (7 * HOUR_MS)   /* late rows are at most so old: all are taken */
+#define BEHIND_MS  (HOUR_MS / 60)  /* by which rows of other series are older than the sentinels' */
+#define IDLE_MS    (BEHIND_MS / 2) /* so that these leave, and no sentinel does */
+#define RETAIN_MS  (3 * HOUR_MS)   /* ... and many at once past retention */
 
 struct life {
 	struct storetest s;
@@ -265,7 +267,7 @@ static void churn_row(struct actor *a, struct request *r, int64_t now_ms)
 	uint32_t made = l->made[a->no], no = made, kind = rnd(a, 100);
 	if (kind < 5) {
 		no = rnd(a, ODD_SERIES);
-		add(r, odd_name_of(&r->arena, no), 'o', no, now_ms - rnd(a, 1000));
+		add(r, odd_name_of(&r->arena, no), 'o', no, now_ms - BEHIND_MS - rnd(a, 1000));
 		return;
 	}
 	if (kind < 60 || !made)
@@ -273,7 +275,7 @@ static void churn_row(struct actor *a, struct request *r, int64_t now_ms)
 	else
 		no = made - 1 - rnd(a, made < BACK ? made : BACK);
 	struct labels ls = name_of(&r->arena, metric, no);
-	int64_t t_ms = now_ms;
+	int64_t t_ms = now_ms - BEHIND_MS;
 	bool heard = acked(l) > HEARD;
 	if (kind >= 70 && kind < 80 && heard)
 		t_ms -= rnd(a, LATE_MS);
@@ -625,7 +627,7 @@ static void life_opts(struct life *l, const char *dir)
 	o->round_every_ms = 1;
 	o->seal_every_ms = 20;
 	o->retry_ms = 50;
-	o->evict_idle_ms = 250;
+	o->evict_idle_ms = IDLE_MS;
 	o->ooo_window_ms = OOO_MS;
 	o->retention_ms = RETAIN_MS;
 	o->series_max = 5000000;
