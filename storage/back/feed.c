@@ -8,6 +8,7 @@
 #include "storage/store_priv.h"
 
 #define FEED_RETAIN_STEP 20000u /* series forgotten in one transaction */
+#define FEED_LIST_STEP   1024u  /* slots looked at between two looks at the clock */
 
 struct feed_item {
 	struct list_link link;
@@ -133,16 +134,16 @@ bool feed_is_behind(const struct back *b)
 	return !list_empty(&b->feed) && b->feed.next != b->feed.prev;
 }
 
-/* Series of the head that the catalog has. */
+/*
+ * Series of the head that the catalog has: ids are given once, and none that the catalog has not
+ * leaves memory. Too few rather than too many: what is not counted is asked of the catalog.
+ */
 static uint64_t known_active(const struct back *b)
 {
-	const struct head *h = &b->shard->head;
-	uint64_t n = 0;
-	for (uint32_t slot = 0; slot < h->slots_count; slot++) {
-		const struct series *s = head_at(h, slot);
-		n += (s->flags & SERIES_USED) && s->id < b->catalog_next_id;
-	}
-	return n;
+	const struct shard *sh = b->shard;
+	uint64_t all = sh->head.series_count;
+	uint64_t young = sh->next_id > b->catalog_next_id ? sh->next_id - b->catalog_next_id : 0;
+	return all > young ? all - young : 0;
 }
 
 void feed_count(struct back *b, uint64_t in_catalog)
@@ -163,12 +164,15 @@ void feed_open(struct back *b)
 
 /* ---- retention ---- */
 
+/* The ids in memory are listed in slices, then a worker makes the catalog forget the others. */
 struct retire {
 	struct back *back;
+	struct job job;
+	uint32_t slot, slots_end; /* those there were at the beginning */
 	struct work_task task;
 	int64_t keep_from_ms;
 	uint32_t *keep;
-	size_t keep_count;
+	size_t keep_count, keep_cap;
 	struct catalog_state state;
 	enum err err;
 	struct errbuf eb;
@@ -210,25 +214,51 @@ static void retire_done(struct work_task *t)
 	back_poke(b);
 }
 
-static void retire_begin(struct back *b)
+static void keep_some(struct retire *r)
 {
-	const struct head *h = &b->shard->head;
-	struct retire *r = mem_zalloc(sizeof(*r));
-	r->back = b;
-	r->keep_from_ms = b->retire_from_ms;
-	r->keep = mem_array(NULL, h->slots_count ? h->slots_count : 1, sizeof(*r->keep));
-	for (uint32_t slot = 0; slot < h->slots_count; slot++) {
-		const struct series *s = head_at(h, slot);
-		if (s->flags & SERIES_USED)
-			r->keep[r->keep_count++] = s->id;
+	const struct head *h = &r->back->shard->head;
+	for (unsigned n = 0; n < FEED_LIST_STEP && r->slot < r->slots_end; n++) {
+		const struct series *s = head_at(h, r->slot++);
+		if (!(s->flags & SERIES_USED))
+			continue;
+		if (r->keep_count == r->keep_cap) {
+			r->keep_cap = r->keep_cap ? 2 * r->keep_cap : 1024;
+			r->keep = mem_array(r->keep, r->keep_cap, sizeof(*r->keep));
+		}
+		r->keep[r->keep_count++] = s->id;
 	}
-	b->feed_busy = true;
-	b->retire_wanted = false;
+}
+
+/*
+ * Series made meanwhile come to the catalog behind this; of those that leave, the files say whether
+ * they are kept.
+ */
+static enum job_state retire_list(struct job *j)
+{
+	struct retire *r = CONTAINER_OF(j, struct retire, job);
+	while (r->slot < r->slots_end) {
+		keep_some(r);
+		if (job_should_yield())
+			return JOB_YIELD;
+	}
 	r->task = (struct work_task){ .run = retire_run,
 		.done = retire_done,
 		.lane = BACK_LANE_CATALOG,
 		.prio = WORK_BACKGROUND };
-	work_submit(b->pool, &r->task);
+	work_submit(r->back->pool, &r->task);
+	return JOB_DONE;
+}
+
+static void retire_begin(struct back *b)
+{
+	struct retire *r = mem_zalloc(sizeof(*r));
+	r->back = b;
+	r->keep_from_ms = b->retire_from_ms;
+	r->slots_end = b->shard->head.slots_count;
+	b->feed_busy = true;
+	b->retire_wanted = false;
+	job_init(&r->job, JOB_WRITE, retire_list);
+	job_start(b->shard->loop, &r->job);
 }
 
 void feed_retire(struct back *b, int64_t keep_from_ms)
