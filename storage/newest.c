@@ -48,7 +48,7 @@ void newest_tell_all(struct newest *n, const struct newest *from, uint64_t now_n
 {
 	for (uint32_t i = 0; i < from->count; i++) {
 		const struct newest_class *c = &from->classes[i];
-		(void)newest_tell(n, c->tenant, c->own, c->t_ms, now_ns);
+		(void)newest_tell(n, c->tenant, c->own, c->t_ms, c->own ? 0 : now_ns);
 	}
 }
 

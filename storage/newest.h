@@ -31,6 +31,7 @@ void newest_release(struct newest *n);
 int64_t newest_get(const struct newest *n, uint32_t tenant, bool own); /* NEWEST_NONE */
 /* True: the time went up. t_ms NEWEST_NONE says nothing. */
 bool newest_tell(struct newest *n, uint32_t tenant, bool own, int64_t t_ms, uint64_t now_ns);
+/* At a start. Senders count as heard now: they are given time to come. Own metrics come at once or are switched off, and then hold nobody's files back. */
 void newest_tell_all(struct newest *n, const struct newest *from, uint64_t now_ns);
 void newest_merge(struct newest *n, const struct newest *from); /* heard when `from` heard it */
 int64_t newest_senders(const struct newest *n);                 /* of all tenants' senders */

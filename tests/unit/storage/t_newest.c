@@ -23,7 +23,8 @@ static void telling(void)
 	tap_ok(newest_senders(&n) == 19000 && newest_own(&n) == NOW, "senders and own stay apart");
 	newest_tell_all(&m, &n, 77);
 	tap_ok(m.count == n.count && newest_get(&m, 7, false) == 7000 &&
-	        newest_get(&m, 0, true) == NOW && m.classes[3].heard_ns == 77,
+	        newest_get(&m, 0, true) == NOW && m.classes[3].heard_ns == 77 &&
+	        newest_is_silent(&m.classes[0], 2 * NEWEST_SILENT_NS),
 	    "all of it is told");
 	TAP_OK(newest_bounded(NEWEST_NONE, 5) == NEWEST_NONE && newest_bounded(7, 5) == 5 &&
 	    newest_bounded(4, 5) == 4);
