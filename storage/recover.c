@@ -70,9 +70,8 @@ static enum err file_open(struct shard *sh, const struct files_entry *e, struct 
 		errbuf_init(&why);
 		err = cfile_open(sh->dir, e->name, &cf, &why);
 	}
-	if (err == ERR_NOFILES || err == ERR_NOMEM) /* nothing is wrong with the file */
-		return errbuf_set(eb, err, "%s/%s", fsio_dir_path(sh->dir), why.text);
-	if (err == ERR_UNSUPPORTED)
+	if (err == ERR_NOFILES || err == ERR_NOMEM ||
+	    err == ERR_UNSUPPORTED) /* nothing is wrong with it */
 		return errbuf_set(eb, err, "%s/%s", fsio_dir_path(sh->dir), why.text);
 	if (err) {
 		file_lost(sh, e, err, &why);

@@ -357,7 +357,7 @@ static enum err seg_name(void *arg, const char *name)
 	return ERR_OK;
 }
 
-static size_t files_aside(const char *dir)
+static size_t count_aside(const char *dir)
 {
 	char cmd[4200], line[16] = "";
 	snprintf(cmd, sizeof(cmd), "ls '%s/log' | grep -cE 'unread|waiting'", dir);
@@ -420,7 +420,7 @@ static void unread_segment(const char *root, const char *dir)
 			if (!e)
 				storetest_close(&s);
 		}
-		stays += files_aside(dir) != 0;
+		stays += count_aside(dir) != 0;
 		longest = i;
 	}
 	fault_stop();
