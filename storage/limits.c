@@ -49,6 +49,7 @@ enum err limits_files(struct store *st, struct errbuf *eb)
 	if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur < allowed)
 		allowed = r.rlim_cur;
 	uint64_t share = fdcache_share(allowed), own = LIMITS_FDS_OWN + st->manifest.shards;
+	own += LIMITS_FDS_LOOP * st->loops;
 	uint64_t least = own + LIMITS_FDS_ROUNDS * LIMITS_WRITERS_MIN + LIMITS_CACHE_MIN;
 	if (share < least)
 		return errbuf_set(eb, ERR_NOFILES,

@@ -20,7 +20,8 @@
 #define LIMITS_WATCH_MS       1000u
 #define LIMITS_SERIES_BYTES   1024u
 /* Descriptors, of those that core/base/fdcache.h gives to files. */
-#define LIMITS_FDS_OWN     64u  /* loops, log, catalog; one more for each shard's directory */
+#define LIMITS_FDS_OWN     60u  /* log, catalog, listeners; one more for each shard's directory */
+#define LIMITS_FDS_LOOP    4u   /* of each loop */
 #define LIMITS_FDS_ROUNDS  4u   /* that write files at the same time */
 #define LIMITS_WRITERS     128u /* files that one round writes at the same time, at most */
 #define LIMITS_WRITERS_MIN 4u
