@@ -28,6 +28,17 @@ static struct labels names[SERIES];
 static char *root;
 static struct storetest s;
 
+/* ---- the disk ---- */
+
+static unsigned reads;
+
+static enum err count_read(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
+{
+	if (strstr(fsio_file_path(f), ".kcf"))
+		__atomic_fetch_add(&reads, 1, __ATOMIC_RELAXED);
+	return fsio_real.read_at(f, data, len, off, nowait);
+}
+
 /* ---- the store ---- */
 
 static bool reopen(void)
@@ -43,7 +54,10 @@ static bool begin(void)
 	s.opts.shards = 1;
 	s.opts.ooo_window_ms = 100 * HOUR_MS;
 	s.opts.round_every_ms = 1000 * HOUR_MS;
-	fault_start(NULL);
+	static struct fsio_ops ops;
+	ops = fsio_real;
+	ops.read_at = count_read;
+	fault_start(&ops);
 	return reopen();
 }
 
@@ -268,27 +282,11 @@ static void passing(int errnum)
 
 /* ---- what a start reads ---- */
 
-static unsigned reads;
-
-static enum err count_read(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
-{
-	if (strstr(fsio_file_path(f), ".kcf"))
-		__atomic_fetch_add(&reads, 1, __ATOMIC_RELAXED);
-	return fsio_real.read_at(f, data, len, off, nowait);
-}
-
 static unsigned start_reads(void)
 {
-	struct fsio_ops ops = fsio_real;
 	storetest_close(&s);
-	ops.read_at = count_read;
-	fault_stop();
-	fsio_hook(&ops);
-	reads = 0;
-	bool opened = reopen();
-	fsio_hook(NULL);
-	fault_start(NULL);
-	return opened ? reads : UINT32_MAX;
+	__atomic_store_n(&reads, 0, __ATOMIC_RELAXED);
+	return reopen() ? __atomic_load_n(&reads, __ATOMIC_RELAXED) : UINT32_MAX;
 }
 
 static void labels_are_read_once(void)
