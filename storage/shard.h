@@ -57,6 +57,7 @@ struct shard_reader {
 struct shard_lost {
 	struct files_entry entry;
 	enum err err;
+	bool leaving; /* a switch that drops it is under way */
 };
 /* It is there, or may be: what stands above it in rank must not be taken for all there is. */
 static inline bool shard_lost_returns(const struct shard_lost *l)

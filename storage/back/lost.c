@@ -46,10 +46,11 @@ static struct shard_lost *find(struct shard *sh, const struct files_entry *e)
 static void returned(struct lost_work *w, struct shard_lost *l)
 {
 	struct shard *sh = w->back->shard;
-	*l = sh->lost[--sh->lost_count];
 	struct shard_file *f = mem_zalloc(sizeof(*f));
 	f->cfile = w->cfile;
 	f->entry = w->entry;
+	f->leaving = f->busy = l->leaving; /* retention was faster: it goes with the others */
+	*l = sh->lost[--sh->lost_count];
 	shard_file_add(sh, f);
 	sh->files_changed++;
 	feed_count(w->back, w->state.series); /* readers ask the catalog for what it has brought */

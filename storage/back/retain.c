@@ -51,6 +51,10 @@ static void change_files(struct back_switch *s, struct files *next)
 			f->leaving = true;
 		}
 	}
+	for (size_t i = 0; i < s->shard->lost_count; i++) {
+		struct shard_lost *l = &s->shard->lost[i];
+		l->leaving = past(&l->entry, &w->cutoffs);
+	}
 	struct keeping k = { .at = files->next, .end = files, .cutoffs = &w->cutoffs };
 	files_keep(next, keep, &k);
 	CHECK(k.at == k.end);
@@ -98,6 +102,8 @@ static void switched(struct back_switch *s, enum err err)
 			count++;
 		}
 	}
+	for (size_t i = 0; err && i < s->shard->lost_count; i++)
+		s->shard->lost[i].leaving = false;
 	if (!err)
 		lost_forget(s->shard, &w->cutoffs);
 	metric_add(M_FILES_RETIRED, count);
