@@ -7,6 +7,7 @@
 # define _GNU_SOURCE /* strerrorname_np */
 #endif
 #include <errno.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,21 @@ static enum err count_read(struct fsio_file *f, void *data, size_t len, uint64_t
 	return fsio_real.read_at(f, data, len, off, nowait);
 }
 
+/* A new list waits here while the gate is shut. */
+static bool shut;
+static sem_t waits, passes;
+
+static enum err gate_write(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off)
+{
+	if (__atomic_load_n(&shut, __ATOMIC_ACQUIRE) && strstr(fsio_file_path(f), "FILES.tmp")) {
+		__atomic_store_n(&shut, false, __ATOMIC_RELEASE);
+		sem_post(&waits);
+		while (sem_wait(&passes)) {
+		}
+	}
+	return fsio_real.write_at(f, v, count, off);
+}
+
 /* ---- the store ---- */
 
 static bool reopen(void)
@@ -57,6 +73,7 @@ static bool begin(void)
 	static struct fsio_ops ops;
 	ops = fsio_real;
 	ops.read_at = count_read;
+	ops.write_at = gate_write;
 	fault_start(&ops);
 	return reopen();
 }
@@ -253,6 +270,50 @@ static void log_waits(bool with_catalog)
 	end();
 }
 
+static bool nothing_lost(void *arg)
+{
+	(void)arg;
+	return s.store->shards[0]->lost_count == 0;
+}
+
+/* The file returns while the list without it is being written. */
+static void returns_too_late(void)
+{
+	if (!begin())
+		return;
+	write_one(0, T0 - 20 * HOUR_MS, 1);
+	TAP_OK(!storetest_flush(&s));
+	write_one(1, T0 - 10 * HOUR_MS, 2);
+	TAP_OK(!storetest_flush(&s));
+	lose(T0 - 20 * HOUR_MS, 0);
+	storetest_close(&s);
+	s.opts.retention_ms = 19 * HOUR_MS;
+	if (!reopen())
+		return;
+	__atomic_store_n(&shut, true, __ATOMIC_RELEASE);
+	wait_some(2 * HOUR_MS);
+	write_one(2, clock_wall_ms(), 3);
+	bool arrived = false;
+	for (unsigned k = 0; k < 200 && !(arrived = !sem_trywait(&waits)); k++)
+		wait_some(2000);
+	TAP_OK(arrived);
+	give_back();
+	wait_some(200 * 1000);
+	TAP_OK(testteam_wait(&s.tt, 0, nothing_lost, NULL, 10000));
+	sem_post(&passes);
+	wait_some(60 * 1000);
+	wait_some(12 * HOUR_MS);
+	write_one(2, clock_wall_ms(), 4);
+	for (unsigned k = 0; k < 20; k++)
+		wait_some(60 * 1000);
+	tap_ok(at(T0 - 20 * HOUR_MS).count == 0 && at(T0 - 10 * HOUR_MS).count == 0,
+	    "what returns while retention drops it goes, and the next after it");
+	TAP_OK(!storetest_flush(&s));
+	tap_ok(s.store->shards[0]->files_count == s.store->shards[0]->list.count,
+	    "the open files are those of the list");
+	end();
+}
+
 static void passing(int errnum)
 {
 	if (!begin())
@@ -322,6 +383,9 @@ int main(void)
 	catalog_does_not_pass(false);
 	catalog_does_not_pass(true);
 	merges_do_not_pass();
+	sem_init(&waits, 0, 0);
+	sem_init(&passes, 0, 0);
+	returns_too_late();
 	log_waits(true);
 	log_waits(false);
 	passing(EMFILE);
