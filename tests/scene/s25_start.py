@@ -94,7 +94,10 @@ for attempt in range(20):
         caught = child_of(k.pid)
     if caught:
         time.sleep(0.005)                                             # past what it does first
-        os.kill(caught, signal.SIGSTOP)                               # stands for a slow disk
+        try:
+            os.kill(caught, signal.SIGSTOP)                           # stands for a slow disk
+        except ProcessLookupError:                                    # it was faster
+            pass
         if state(caught) in ("T", "t"):
             break
     caught = None

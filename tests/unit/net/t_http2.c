@@ -240,7 +240,8 @@ static int64_t abuse(
 	static uint8_t in[1u << 20];
 	size_t len = 0;
 	ssize_t r;
-	while (len < sizeof in && (r = httpcli_some(fd, in + len, sizeof in - len, 300)) > 0)
+	int patience_ms = times > 1000 ? 5000 : 300; /* an answer is awaited, or that none comes */
+	while (len < sizeof in && (r = httpcli_some(fd, in + len, sizeof in - len, patience_ms)) > 0)
 		len += (size_t)r;
 	close(fd);
 	for (size_t at = 0; at + 9 <= len;) {
