@@ -32,6 +32,9 @@ struct clockwatch {
 	bool ahead;             /* the clock may be ahead of the world */
 	struct votes now, last; /* in DOUBT */
 	uint64_t votes_ns;      /* when `now` began */
+	bool empty;             /* senders had stored nothing at the start */
+	uint64_t firm_ns;       /* since when samples go along with the clock; 0 = they do not */
+	int64_t firm_by_ms;     /* how far those were from it then */
 	struct said said[SAID_MAX];
 	unsigned said_count;
 };
@@ -108,6 +111,7 @@ static void votes_clear(struct clockwatch *w, uint64_t now_ns)
 {
 	w->now = w->last = (struct votes){ 0 };
 	w->votes_ns = now_ns;
+	w->firm_ns = 0;
 }
 
 static void votes_age(struct clockwatch *w, uint64_t now_ns)
@@ -158,31 +162,47 @@ static void step(struct clockwatch *w, struct clockwatch_now now)
 		move(w, CLOCKWATCH_DOUBT, now, "it stepped against the monotonic clock", by);
 		base_here(w, now);
 		votes_clear(w, now.mono_ns);
+		w->empty = false;
 		w->ahead = offset > w->believed_ms;
 	} else if (all > CLOCKWATCH_NUDGE_MS && state_of(w) == CLOCKWATCH_SURE) {
 		move(w, CLOCKWATCH_OPEN, now, "it stepped a little", by);
+		w->empty = false;
+	} else if (distance(by, 0) > CLOCKWATCH_ALONG_MS) {
+		votes_clear(w, now.mono_ns); /* they spoke of another clock */
 	}
+}
+
+/* Samples go along with the clock: that a piece agrees may be chance, a backlog that passes by on its way to the world's time. True when they have for long enough. */
+static bool firm(struct clockwatch *w, uint64_t now_ns, int64_t by_ms)
+{
+	if (!w->firm_ns || now_ns < w->firm_ns || by_ms > w->firm_by_ms + CLOCKWATCH_ALONG_MS) {
+		w->firm_ns = now_ns;
+		w->firm_by_ms = by_ms;
+		return false;
+	}
+	return now_ns - w->firm_ns >= CLOCKWATCH_FIRM_MS * UINT64_C(1000000);
 }
 
 static void hear(struct clockwatch *w, struct clockwatch_now now, const struct clockwatch_heard *heard)
 {
 	int64_t by = num_sat_sub(heard->t_newest_ms, now.wall_ms);
 	enum clockwatch_state state = state_of(w);
-	bool ahead = w->ahead || heard->clock_refuses;
-	bool disagrees =
-	    !heard->agrees && (by > CLOCKWATCH_AGREE_MS || (by < -CLOCKWATCH_STEP_MS && ahead));
-	if (state == CLOCKWATCH_SURE || (!heard->agrees && !disagrees))
+	bool first = w->empty && state == CLOCKWATCH_OPEN && heard->agrees;
+	bool later = by > CLOCKWATCH_AGREE_MS && !first;
+	bool earlier = by < -CLOCKWATCH_STEP_MS && (w->ahead || heard->clock_refuses);
+	bool agrees = heard->agrees && !later;
+	if (state == CLOCKWATCH_SURE || (!agrees && !later && !earlier))
 		return;
-	if (state == CLOCKWATCH_OPEN && disagrees) {
+	if (state == CLOCKWATCH_OPEN && !agrees) {
 		move(w, CLOCKWATCH_DOUBT, now, "samples that arrive disagree", -by);
 		w->ahead = by < 0;
 	}
 	votes_age(w, now.mono_ns);
-	w->now.agree += heard->agrees;
-	w->now.disagree += disagrees;
-	if (heard->agrees &&
-	    (state == CLOCKWATCH_OPEN ||
-	        w->now.agree + w->last.agree > w->now.disagree + w->last.disagree))
+	w->now.agree += agrees;
+	w->now.disagree += !agrees;
+	if (w->now.agree + w->last.agree <= w->now.disagree + w->last.disagree)
+		w->firm_ns = 0;
+	else if (agrees && (first || firm(w, now.mono_ns, by)))
 		move(w, CLOCKWATCH_SURE, now, "samples that arrive agree", 0);
 }
 
@@ -198,6 +218,7 @@ void clockwatch_start(
 	int64_t ahead = t_any_ms == INT64_MIN ? 0 : num_sat_sub(now.wall_ms, t_any_ms);
 	w->ahead = t_senders_ms != INT64_MIN &&
 	    num_sat_sub(now.wall_ms, t_senders_ms) > CLOCKWATCH_STEP_MS;
+	w->empty = t_senders_ms == INT64_MIN;
 	if (ahead > 0)
 		w->believed_ms = num_sat_sub(w->believed_ms, ahead);
 	if (ahead < -CLOCKWATCH_STEP_MS)

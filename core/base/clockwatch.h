@@ -12,17 +12,19 @@
  *   SURE        more than CLOCKWATCH_NUDGE_MS away, in one step or many, from where it was
  *               when it was last confirmed (a thousandth of the time since is let pass)      OPEN
  *   OPEN        likewise, more than CLOCKWATCH_STEP_MS from where it was when it became open DOUBT, votes are void
- *   OPEN        samples that agree                                                        SURE
  *   OPEN        samples that disagree                                                     DOUBT
- *   DOUBT       of the pieces heard lately more agree than disagree                       SURE
+ *   OPEN        samples that agree, the first ones in a store where senders had nothing      SURE
+ *   OPEN, DOUBT samples have gone along with the clock for CLOCKWATCH_FIRM_MS, and of the
+ *               pieces heard lately more agree than disagree                              SURE
  *   SURE        whatever samples say                                                      SURE: one bad sender does not shake it
  *
  * A piece of arriving samples (the rows of one request, or of a step of a long one)
- *   agrees      when one of its times is within CLOCKWATCH_AGREE_MS of the clock
- *   disagrees   when all are later than that; or when all are more than CLOCKWATCH_STEP_MS earlier and the clock may be ahead: it began so (a start found it that far ahead
- *               of what senders stored), it stepped forward, or nothing but the clock would refuse the piece
+ *   disagrees   when one of its times is more than CLOCKWATCH_AGREE_MS later than the clock; or when all are more than CLOCKWATCH_STEP_MS earlier and the clock may be ahead: it
+ *               began so (a start found it that far ahead of what senders stored), it stepped forward, or nothing but the clock would refuse the piece
+ *   agrees      when it does not, and one of its times is within CLOCKWATCH_AGREE_MS of the clock
  *   else says nothing: being late is no lie (history loads, senders that were cut off).
- * "Lately" is CLOCKWATCH_VOTES_MS to twice that.
+ * Pieces go along with the clock while their distance from it does not grow by more than CLOCKWATCH_ALONG_MS: the backlog of a sender that was cut off passes by a clock that is behind, and
+ * would confirm it. "Lately" is CLOCKWATCH_VOTES_MS to twice that.
  *
  * What states mean is decided by who asks: nothing is deleted in DOUBT, and no sample is refused for the clock's sake then. The time that may be believed without the clock's
  * word, clockwatch_trusted_ms(), goes on with the monotonic clock from the last moment the clock was believed (or, after a start, from the newest stored sample).
@@ -39,7 +41,9 @@
 #define CLOCKWATCH_NUDGE_MS                                                                        \
  (5 * 60 * 1000) /* less cannot make a good sample look bad: half of what may lie in the future */
 #define CLOCKWATCH_AGREE_MS (10 * 60 * 1000)
-#define CLOCKWATCH_VOTES_MS (30 * 1000)
+#define CLOCKWATCH_VOTES_MS (10 * 60 * 1000)
+#define CLOCKWATCH_FIRM_MS  (60 * 1000)
+#define CLOCKWATCH_ALONG_MS (20 * 1000)
 
 enum clockwatch_state {
 	CLOCKWATCH_SURE,

@@ -41,6 +41,14 @@ static enum clockwatch_state hear(int64_t off_ms)
 	return clockwatch_hear(w, now, &h);
 }
 
+/* Samples go along with the clock for long enough. */
+static enum clockwatch_state confirm(void)
+{
+	(void)hear(0);
+	pass(CLOCKWATCH_FIRM_MS);
+	return hear(-1000);
+}
+
 static void starts(void)
 {
 	begin(T0, INT64_MIN, INT64_MIN);
@@ -76,7 +84,18 @@ static void open_clock(void)
 	TAP_OK(hear(-HR) == CLOCKWATCH_OPEN);
 	tap_ok(hear(-HR - 1) == CLOCKWATCH_DOUBT, "begun far ahead: old samples do too");
 	begin(T0, T0 - DAY, T0 - DAY);
-	TAP_OK(hear(0) == CLOCKWATCH_SURE && hear(-DAY) == CLOCKWATCH_SURE);
+	TAP_OK(confirm() == CLOCKWATCH_SURE && hear(-DAY) == CLOCKWATCH_SURE);
+	begin(T0, T0 - 10, T0 - 10);
+	bool sure = false;
+	for (int64_t by = 0; by < 2 * HR; by += 3 * MIN, pass(20 * 1000))
+		sure |= hear(by) == CLOCKWATCH_SURE;
+	tap_ok(!sure, "a backlog that passes by confirms nothing");
+	begin(T0, T0 - 10, T0 - 10);
+	TAP_OK(hear(0) == CLOCKWATCH_OPEN);
+	pass(CLOCKWATCH_FIRM_MS);
+	struct clockwatch_heard both = { .t_newest_ms = now.wall_ms + HR, .agrees = true };
+	tap_ok(clockwatch_hear(w, now, &both) == CLOCKWATCH_DOUBT,
+	    "nor does a piece with later times beside");
 	begin(T0, INT64_MIN, INT64_MIN);
 	struct clockwatch_heard h = { .t_newest_ms = T0 - 40 * DAY, .clock_refuses = true };
 	tap_ok(clockwatch_hear(w, now, &h) == CLOCKWATCH_DOUBT,
@@ -89,7 +108,7 @@ static void open_clock(void)
 static void sure_clock(void)
 {
 	begin(T0, T0, T0);
-	TAP_OK(hear(0) == CLOCKWATCH_SURE);
+	TAP_OK(confirm() == CLOCKWATCH_SURE);
 	bool sure = true;
 	for (int i = 0; i < 1000; i++)
 		sure = sure && hear(i % 2 ? DAY : -DAY) == CLOCKWATCH_SURE;
@@ -102,7 +121,7 @@ static void sure_clock(void)
 	tap_ok(sure, "sure: drift is followed");
 	TAP_OK(clockwatch_trusted_ms(w, now) == now.wall_ms);
 	begin(T0, T0, T0);
-	TAP_OK(hear(0) == CLOCKWATCH_SURE);
+	TAP_OK(confirm() == CLOCKWATCH_SURE);
 	now.wall_ms -= CLOCKWATCH_NUDGE_MS;
 	TAP_OK(look() == CLOCKWATCH_SURE);
 	now.wall_ms += CLOCKWATCH_NUDGE_MS;
@@ -111,16 +130,17 @@ static void sure_clock(void)
 	tap_ok(look() == CLOCKWATCH_OPEN, "a small step opens the question");
 	int64_t trusted = clockwatch_trusted_ms(w, now);
 	tap_is_i64(trusted, now.wall_ms - CLOCKWATCH_NUDGE_MS - 1, "trusted is what was before it");
-	TAP_OK(hear(-50 * MIN) == CLOCKWATCH_OPEN && hear(0) == CLOCKWATCH_SURE);
+	TAP_OK(hear(-50 * MIN) == CLOCKWATCH_OPEN && confirm() == CLOCKWATCH_SURE);
 	now.wall_ms += CLOCKWATCH_STEP_MS + 1;
 	tap_ok(look() == CLOCKWATCH_DOUBT, "a large one is in doubt, forward");
 	begin(T0, T0, T0);
-	TAP_OK(hear(0) == CLOCKWATCH_SURE);
+	TAP_OK(confirm() == CLOCKWATCH_SURE);
 	for (int i = 0; i < 10; i++, pass(1000)) {
 		now.wall_ms += 60 * 1000;
 		(void)look();
 	}
-	tap_ok(look() == CLOCKWATCH_OPEN && clockwatch_trusted_ms(w, now) == T0 + 10000,
+	tap_ok(look() == CLOCKWATCH_OPEN &&
+	        clockwatch_trusted_ms(w, now) == T0 + CLOCKWATCH_FIRM_MS + 10000,
 	    "ten small steps open the question too");
 	for (int i = 0; i < 60; i++) {
 		now.wall_ms += 2 * MIN;
@@ -128,40 +148,42 @@ static void sure_clock(void)
 	}
 	tap_ok(look() == CLOCKWATCH_DOUBT, "and many are a large one");
 	begin(T0, T0, T0);
-	(void)hear(0);
+	(void)confirm();
 	now.wall_ms -= CLOCKWATCH_STEP_MS + 1;
-	tap_ok(hear(0) == CLOCKWATCH_SURE && metric_sum(M_CLOCK_IN_DOUBT) == 0,
+	tap_ok(hear(0) == CLOCKWATCH_DOUBT && confirm() == CLOCKWATCH_SURE &&
+	        metric_sum(M_CLOCK_IN_DOUBT) == 0,
 	    "back: seen before samples are weighed, and ended by those that agree");
 }
 
 static void doubted_clock(void)
 {
 	begin(T0, T0, T0);
-	(void)hear(0);
+	(void)confirm();
 	now.wall_ms += 45 * DAY;
 	TAP_OK(look() == CLOCKWATCH_DOUBT);
 	pass(10 * DAY);
 	TAP_OK(look() == CLOCKWATCH_DOUBT && hear(-45 * DAY) == CLOCKWATCH_DOUBT);
-	tap_is_i64(
-	    clockwatch_trusted_ms(w, now), T0 + 10 * DAY, "trusted goes on with monotonic time");
-	TAP_OK(hear(0) == CLOCKWATCH_DOUBT); /* one against one */
+	tap_is_i64(clockwatch_trusted_ms(w, now), T0 + CLOCKWATCH_FIRM_MS + 10 * DAY,
+	    "trusted goes on with monotonic time");
+	TAP_OK(confirm() == CLOCKWATCH_DOUBT); /* two against one, but just now */
+	pass(CLOCKWATCH_FIRM_MS);
 	tap_ok(hear(0) == CLOCKWATCH_SURE && clockwatch_trusted_ms(w, now) == now.wall_ms,
 	    "more agree than disagree: sure");
 	now.wall_ms += 2 * DAY;
 	for (int i = 0; i < 100; i++)
 		(void)hear(-2 * DAY);
-	TAP_OK(hear(0) == CLOCKWATCH_DOUBT);
+	TAP_OK(confirm() == CLOCKWATCH_DOUBT);
 	now.wall_ms -= 2 * DAY;
-	tap_ok(hear(0) == CLOCKWATCH_SURE, "votes against a clock that was set since are void");
+	tap_ok(confirm() == CLOCKWATCH_SURE, "votes against a clock that was set since are void");
 	now.wall_ms += 2 * DAY;
 	for (int i = 0; i < 100; i++)
 		(void)hear(-2 * DAY);
 	pass(CLOCKWATCH_VOTES_MS);
-	TAP_OK(hear(0) == CLOCKWATCH_DOUBT);
+	TAP_OK(confirm() == CLOCKWATCH_DOUBT);
 	pass(CLOCKWATCH_VOTES_MS);
-	tap_ok(hear(0) == CLOCKWATCH_SURE, "old votes are forgotten");
+	tap_ok(confirm() == CLOCKWATCH_SURE, "old votes are forgotten");
 	begin(T0, T0 + 2 * DAY, T0 + 2 * DAY);
-	tap_ok(hear(-10 * DAY) == CLOCKWATCH_DOUBT && hear(0) == CLOCKWATCH_SURE,
+	tap_ok(hear(-10 * DAY) == CLOCKWATCH_DOUBT && confirm() == CLOCKWATCH_SURE,
 	    "a clock that may be behind: late samples say nothing");
 }
 
@@ -199,7 +221,7 @@ static void walks(void)
 			bad_sure += far && s == CLOCKWATCH_SURE;
 		}
 		now.wall_ms -= wrong;
-		for (int i = 0; i < 4 * CLOCKWATCH_VOTES_MS / 15000; i++) {
+		for (int i = 0; i < 3 * CLOCKWATCH_VOTES_MS / 15000; i++) {
 			pass(15000);
 			(void)hear(-100);
 		}
