@@ -30,240 +30,28 @@
  (16u << 20) /* of one sync: so much takes some 20 ms, longer groups would only add latency */
 #define UNSYNCED_BYTES                                                                             \
  (16u << 20) /* copies kept in modes interval and off before a sync comes early */
-#define LAZY_BYTES     (1u << 20) /* mode off: written when so much has come, ... */
-#define LAZY_MS        500        /* ... or after this time, well under the promised second */
-#define FAILURES       3u         /* so many in FAILURES_NS: read-only */
-#define FAILURES_NS    UINT64_C(60000000000)
-#define PROBE_NS       UINT64_C(60000000000) /* read-only: after so long it is tried again */
-#define PREPARE_NS     UINT64_C(50000000) /* after a segment could not be made, then twice as long */
-#define POOL_BYTES     (8u << 20)         /* frames kept by a loop for reuse */
-#define POOL_FRAME_MAX (1u << 20)         /* larger payloads are freed */
-#define IOV_MAX_COUNT  256
-#define MS             UINT64_C(1000000)
-#define LOOPS_MAX      1024u
+#define LAZY_BYTES    (1u << 20) /* mode off: written when so much has come, ... */
+#define LAZY_MS       500        /* ... or after this time, well under the promised second */
+#define FAILURES_NS   UINT64_C(60000000000)
+#define PROBE_NS      UINT64_C(60000000000) /* read-only: after so long it is tried again */
+#define PREPARE_NS    UINT64_C(50000000) /* after a segment could not be made, then twice as long */
+#define IOV_MAX_COUNT 256
+#define MS            UINT64_C(1000000)
+#define LOOPS_MAX     1024u
 
 unsigned walog_broken, walog_retry_ms = 1000;
-
-struct seg {
-	struct list_link link;
-	struct fsio_file *file; /* NULL: found at the start */
-	uint32_t slot;
-	uint64_t order, size, offset, bytes;
-	uint64_t *tops;
-	uint32_t tops_count, salt_crc;
-	enum walprep_end how; /* what becomes of the file once it is free */
-};
-/* What a loop keeps here; touched only on it. */
-struct end {
-	uint64_t handed, durable, held_bytes, out_bytes /* handed over and not home */;
-	enum err state;
-	struct walog_frame *pool;
-	uint64_t pool_bytes;
-	char _apart[CACHE_LINE]; /* from what the next loop writes */
-};
-/* What the writer knows of a loop. */
-struct peer {
-	uint64_t taken, durable, failed;
-	enum err err;             /* why, as long as failed has not been told */
-	struct walog_frame *home; /* newest first */
-	bool news;
-};
-struct report_msg {
-	struct mbox_msg msg;
-	struct walog *w;
-	unsigned loop;
-	struct walog_report report;
-	struct walog_frame *home;
-};
-struct complete_msg {
-	struct mbox_msg msg;
-	struct walog *w;
-	uint32_t shard;
-	uint64_t complete_to;
-};
-
-struct walog {
-	struct fsio_dir *dir;
-	struct team *team;
-	enum walog_sync sync;
-	uint64_t interval_ns, segment_bytes, share_bytes;
-	void (*on_report)(void *arg, unsigned loop, const struct walog_report *r);
-	void *arg;
-	unsigned loops;
-	struct end *ends;
-	struct mbox *mbox;
-	struct thread *thread;
-	struct walprep *prep;
-	struct mbox_msg stop_msg;
-	/* the writer's */
-	struct peer *peers;
-	struct frame_list queue, batch;
-	struct frame_list promised; /* to go home once their copies in batch are written */
-	struct walog_frame *unwritten; /* first of batch that does not stand in the current segment; NULL = none */
-	uint64_t unwritten_bytes;
-	uint64_t next_seq, synced, next_order, held_bytes;
-	struct list_link segs; /* oldest first; cur is among them */
-	unsigned segs_count;
-	struct seg *cur; /* NULL: none open */
-	struct walprep_spare spare;
-	struct walprep_ready ready;
-	size_t queue_promised; /* mode off: frames at the front of queue that are copies already */
-	bool asked, stopping;
-	uint64_t need_bytes;    /* a batch waits for a spare of this size; 0 = none waits */
-	uint64_t spare_next_ns; /* not asked again before */
-	uint64_t prepare_ns;    /* the pause after the next failure to make one */
-	uint64_t probe_ns;      /* read-only: tried again then */
-	uint64_t probe_every_ns;
-	uint64_t sync_due_ns, write_due_ns; /* 0 = nothing to do */
-	uint64_t failed_ns[FAILURES];
-	enum err state;
-	bool state_news;
-	uint64_t complete[WALREC_SHARDS_MAX];
-};
-
-/* ---- On the loops ---- */
-
-static struct end *end_here(const struct walog *w)
-{
-	struct loop *l = loop_here();
-	CHECK(l);
-	return &w->ends[loop_index(l)];
-}
-
-struct walog_frame *walog_frame(struct walog *w)
-{
-	struct end *e = end_here(w);
-	struct walog_frame *f = e->pool;
-	if (!f)
-		return mem_zalloc(sizeof(*f));
-	e->pool = f->_next;
-	e->pool_bytes -= sizeof(*f) + f->payload.cap;
-	f->_next = NULL;
-	return f;
-}
-
-static void frame_free(struct walog_frame *f)
-{
-	buf_release(&f->payload);
-	mem_free(f);
-}
-
-static void pool_put(struct end *e, struct walog_frame *f)
-{
-	if (f->payload.cap > POOL_FRAME_MAX)
-		buf_release(&f->payload);
-	uint64_t bytes = sizeof(*f) + f->payload.cap;
-	if (e->pool_bytes + bytes > pool_keep(POOL_BYTES)) {
-		frame_free(f);
-		return;
-	}
-	buf_clear(&f->payload);
-	f->_seq = 0;
-	f->_next = e->pool;
-	e->pool = f;
-	e->pool_bytes += bytes;
-}
-
-void walog_frame_drop(struct walog *w, struct walog_frame *take_f)
-{
-	pool_put(end_here(w), take_f);
-}
-
-static void frame_arrived(struct mbox_msg *msg);
-
-/* The zeroes behind the payload are written with it. */
-static void frame_pad(struct walog_frame *f)
-{
-	f->_len = (uint32_t)f->payload.len;
-	CHECK(buf_reserve(&f->payload, WALSEG_ALIGN));
-	memset(f->payload.data + f->payload.len, 0, WALSEG_ALIGN);
-}
-
-uint64_t walog_submit(struct walog *w, struct walog_frame *take_f)
-{
-	struct walog_frame *f = take_f;
-	struct end *e = end_here(w);
-	CHECK(f->payload.len > 0);
-	CHECK(f->payload.len <= WALSEG_PAYLOAD_MAX);
-	frame_pad(f);
-	f->_loop = (uint16_t)(e - w->ends);
-	f->_msg.fn = frame_arrived;
-	f->_log = w;
-	e->out_bytes += f->_len;
-	uint64_t position = ++e->handed;
-	mbox_send(w->mbox, &f->_msg); /* f belongs to the writer now */
-	return position;
-}
-
-uint64_t walog_handed(const struct walog *w)
-{
-	return end_here(w)->handed;
-}
-
-uint64_t walog_durable(const struct walog *w)
-{
-	return end_here(w)->durable;
-}
-
-enum err walog_state(const struct walog *w)
-{
-	return end_here(w)->state;
-}
-
-uint64_t walog_held(const struct walog *w)
-{
-	return end_here(w)->held_bytes;
-}
-
-bool walog_room(const struct walog *w, uint64_t bytes)
-{
-	const struct end *e = end_here(w);
-	return e->out_bytes == 0 || e->out_bytes + bytes <= w->share_bytes;
-}
-
-static void complete_arrived(struct mbox_msg *msg);
-
-void walog_complete(struct walog *w, uint32_t shard, uint64_t complete_to)
-{
-	CHECK(shard < WALREC_SHARDS_MAX);
-	struct complete_msg *m = mem_alloc(sizeof(*m));
-	*m = (struct complete_msg){
-		.msg.fn = complete_arrived, .w = w, .shard = shard, .complete_to = complete_to
-	};
-	mbox_send(w->mbox, &m->msg);
-}
-
-static void report_arrived(struct mbox_msg *msg)
-{
-	struct report_msg *m = CONTAINER_OF(msg, struct report_msg, msg);
-	struct walog *w = m->w;
-	struct end *e = &w->ends[m->loop];
-	CHECK(m->report.durable >= e->durable);
-	e->durable = m->report.durable;
-	e->held_bytes = m->report.held_bytes;
-	e->state = m->report.state;
-	for (struct walog_frame *f = m->home, *next; f; f = next) {
-		next = f->_next;
-		CHECK(e->out_bytes >= f->_len);
-		e->out_bytes -= f->_len;
-		pool_put(e, f);
-	}
-	if (w->on_report)
-		w->on_report(w->arg, m->loop, &m->report);
-	mem_free(m);
-}
 
 /* ---- Reports ---- */
 
 static void peers_tell(struct walog *w)
 {
 	for (unsigned i = 0; i < w->loops; i++) {
-		struct peer *p = &w->peers[i];
+		struct walog_peer *p = &w->peers[i];
 		if (!p->news && !w->state_news)
 			continue;
-		struct report_msg *m = mem_alloc(sizeof(*m));
-		*m = (struct report_msg){
-			.msg.fn = report_arrived, .w = w, .loop = i, .home = p->home
+		struct walog_report_msg *m = mem_alloc(sizeof(*m));
+		*m = (struct walog_report_msg){
+			.msg.fn = walog_report_arrived, .w = w, .loop = i, .home = p->home
 		};
 		m->report = (struct walog_report){ .durable = p->durable,
 			.failed = p->err ? p->failed : 0,
@@ -294,7 +82,7 @@ static void state_set(struct walog *w, enum err state)
 
 static void frame_home(struct walog *w, struct walog_frame *f)
 {
-	struct peer *p = &w->peers[f->_loop];
+	struct walog_peer *p = &w->peers[f->_loop];
 	f->_next = p->home;
 	p->home = f;
 	p->news = true;
@@ -329,7 +117,7 @@ static void list_fail(struct walog *w, const struct frame_list *l, enum err err)
 	for (const struct walog_frame *f = l->first; f; f = f->_next) {
 		if (f->_kept)
 			continue;
-		struct peer *p = &w->peers[f->_loop];
+		struct walog_peer *p = &w->peers[f->_loop];
 		if (!p->err)
 			p->failed = p->durable;
 		p->failed++;
@@ -342,7 +130,7 @@ static void list_fail(struct walog *w, const struct frame_list *l, enum err err)
 static void peers_fail(struct walog *w, enum err err)
 {
 	for (unsigned i = 0; i < w->loops; i++) {
-		struct peer *p = &w->peers[i];
+		struct walog_peer *p = &w->peers[i];
 		if (p->taken == p->durable || p->failed == p->taken)
 			continue;
 		p->failed = p->taken;
@@ -359,7 +147,7 @@ static void all_refuse(struct walog *w, enum err err)
 	for (size_t i = 0; i < COUNT_OF(lists); i++) {
 		for (struct walog_frame *f; (f = frame_list_take(lists[i]));) {
 			if (f->_kept)
-				frame_free(f);
+				walog_frame_free(f);
 			else
 				frame_home(w, f);
 		}
@@ -372,7 +160,7 @@ static void all_refuse(struct walog *w, enum err err)
 
 /* ---- Segments ---- */
 
-static void tops_note(struct seg *s, const struct walog_frame *f)
+static void tops_note(struct walog_seg *s, const struct walog_frame *f)
 {
 	struct walrec_groups it;
 	struct walrec_group g;
@@ -382,20 +170,20 @@ static void tops_note(struct seg *s, const struct walog_frame *f)
 	CHECK(!it.err);
 }
 
-static void seg_add(struct walog *w, struct seg *s)
+static void seg_add(struct walog *w, struct walog_seg *s)
 {
 	list_add_tail(&w->segs, &s->link);
 	w->segs_count++;
 	w->held_bytes += s->bytes;
 }
 
-static void seg_free(struct seg *s)
+static void seg_free(struct walog_seg *s)
 {
 	mem_free(s->tops);
 	mem_free(s);
 }
 
-static bool seg_is_free(const struct walog *w, const struct seg *s)
+static bool seg_is_free(const struct walog *w, const struct walog_seg *s)
 {
 	if (s == w->cur)
 		return false;
@@ -410,7 +198,7 @@ static bool seg_is_free(const struct walog *w, const struct seg *s)
 static void segs_release(struct walog *w)
 {
 	LIST_EACH_SAFE(l, next, &w->segs) {
-		struct seg *s = CONTAINER_OF(l, struct seg, link);
+		struct walog_seg *s = CONTAINER_OF(l, struct walog_seg, link);
 		if (!seg_is_free(w, s)) {
 			if (walog_holds(WALOG_BREAK_FREE_ORDER))
 				return;
@@ -425,7 +213,7 @@ static void segs_release(struct walog *w)
 	}
 }
 
-static enum err seg_sync(struct seg *s)
+static enum err seg_sync(struct walog_seg *s)
 {
 	uint64_t from = clock_real_mono_ns();
 	enum err e = fsio_sync(s->file);
@@ -434,14 +222,14 @@ static enum err seg_sync(struct seg *s)
 }
 
 /* Writes all pieces; one that fails is tried once more, from where it began: the bytes are the same. */
-static enum err pieces_write(struct seg *s, const struct iovec *v, size_t count, uint64_t offset)
+static enum err pieces_write(struct walog_seg *s, const struct iovec *v, size_t count, uint64_t offset)
 {
 	enum err e = fsio_writev_at(s->file, v, count, offset);
 	return e && e != ERR_NOSPACE ? fsio_writev_at(s->file, v, count, offset) : e;
 }
 
 /* Puts the unwritten frames of batch behind what the segment holds. */
-static enum err seg_write(struct walog *w, struct seg *s)
+static enum err seg_write(struct walog *w, struct walog_seg *s)
 {
 	struct iovec v[2 * IOV_MAX_COUNT];
 	uint64_t frames = 0, from = s->offset;
@@ -486,7 +274,7 @@ static void batch_synced(struct walog *w)
 		struct walog_frame *f = frame_list_take(&w->batch);
 		w->synced = f->_seq;
 		if (f->_kept)
-			frame_free(f);
+			walog_frame_free(f);
 		else
 			frame_promise(w, f);
 	}
@@ -497,7 +285,7 @@ static void batch_synced(struct walog *w)
 static bool failed_often(struct walog *w, uint64_t now)
 {
 	memmove(w->failed_ns, w->failed_ns + 1, sizeof(w->failed_ns) - sizeof(w->failed_ns[0]));
-	w->failed_ns[FAILURES - 1] = now;
+	w->failed_ns[WALOG_FAILURES - 1] = now;
 	return w->failed_ns[0] && now - w->failed_ns[0] < FAILURES_NS;
 }
 
@@ -592,7 +380,7 @@ static uint64_t salt_new(void)
 	return salt;
 }
 
-static enum err head_commit(struct seg *s, const struct walseg_head *head)
+static enum err head_commit(struct walog_seg *s, const struct walseg_head *head)
 {
 	enum err e = walseg_head_write(s->file, head);
 	return e ? e : seg_sync(s);
@@ -606,8 +394,8 @@ static enum err segment_open(struct walog *w)
 {
 	CHECK(w->spare.file);
 	CHECK(w->batch.first && w->unwritten == w->batch.first);
-	struct seg *s = mem_alloc(sizeof(*s));
-	*s = (struct seg){ .file = w->spare.file,
+	struct walog_seg *s = mem_alloc(sizeof(*s));
+	*s = (struct walog_seg){ .file = w->spare.file,
 		.slot = w->spare.slot,
 		.size = w->spare.bytes,
 		.offset = WALSEG_DATA,
@@ -653,7 +441,7 @@ static bool lazy(const struct walog *w)
 	return w->sync != WALOG_SYNC_COMMIT || !walog_holds(WALOG_BREAK_ACK_AFTER_SYNC);
 }
 
-static void frame_arrived(struct mbox_msg *msg)
+void walog_frame_arrived(struct mbox_msg *msg)
 {
 	struct walog_frame *f = CONTAINER_OF(msg, struct walog_frame, _msg);
 	struct walog *w = f->_log;
@@ -671,9 +459,9 @@ static void frame_arrived(struct mbox_msg *msg)
 		w->write_due_ns = clock_real_mono_ns() + LAZY_MS * MS;
 }
 
-static void complete_arrived(struct mbox_msg *msg)
+void walog_complete_arrived(struct mbox_msg *msg)
 {
-	struct complete_msg *m = CONTAINER_OF(msg, struct complete_msg, msg);
+	struct walog_complete_msg *m = CONTAINER_OF(msg, struct walog_complete_msg, msg);
 	uint64_t *to = &m->w->complete[m->shard];
 	if (m->complete_to > *to)
 		*to = m->complete_to;
@@ -889,7 +677,7 @@ static void mark_write(struct walog *w)
 		LOG_WARN("log_mark", "err=\"%s\"", err_why(e));
 	w->unwritten = NULL;
 	w->unwritten_bytes = 0;
-	frame_free(frame_list_take(&w->batch));
+	walog_frame_free(frame_list_take(&w->batch));
 }
 
 static void gauges_set(const struct walog *w)
@@ -930,7 +718,7 @@ static void pending_take(struct walog *w, const struct replay_result *r)
 		const struct replay_frame *p = &r->pending[i];
 		struct walog_frame *f = mem_zalloc(sizeof(*f));
 		buf_add(&f->payload, p->payload, p->len);
-		frame_pad(f);
+		walog_frame_pad(f);
 		f->_seq = p->seq;
 		f->_kept = 1;
 		frame_list_push(&w->batch, f);
@@ -943,7 +731,7 @@ static void pending_take(struct walog *w, const struct replay_result *r)
 static enum err pending_commit(struct walog *w)
 {
 	enum err e = ERR_OK;
-	for (unsigned i = 0; w->batch.first && i < FAILURES; i++) {
+	for (unsigned i = 0; w->batch.first && i < WALOG_FAILURES; i++) {
 		e = walprep_make(w->prep, WALSEG_DATA + w->batch.bytes, &w->spare);
 		if (!e)
 			e = segment_open(w);
@@ -963,7 +751,7 @@ static void segs_take(struct walog *w, const struct replay_result *r)
 {
 	for (size_t i = 0; i < r->segments_count; i++) {
 		const struct replay_segment *x = &r->segments[i];
-		struct seg *s = mem_zalloc(sizeof(*s));
+		struct walog_seg *s = mem_zalloc(sizeof(*s));
 		s->slot = x->slot;
 		s->order = x->order;
 		s->bytes = x->bytes;
@@ -1059,7 +847,7 @@ void walog_stop(struct walog *w)
 	/* What came too late: answers of prep and complete_to of rounds. */
 	for (struct mbox_msg *m = mbox_take(w->mbox), *next; m; m = next) {
 		next = m->next;
-		CHECK(m->fn != frame_arrived);
+		CHECK(m->fn != walog_frame_arrived);
 		m->fn(m);
 	}
 }
@@ -1067,16 +855,16 @@ void walog_stop(struct walog *w)
 static void walog_release(struct walog *w)
 {
 	for (struct list_link *l; (l = list_pop(&w->segs));) {
-		struct seg *s = CONTAINER_OF(l, struct seg, link);
+		struct walog_seg *s = CONTAINER_OF(l, struct walog_seg, link);
 		fsio_close(s->file);
 		seg_free(s);
 	}
 	for (struct walog_frame *f; (f = frame_list_take(&w->batch));)
-		frame_free(f);
+		walog_frame_free(f);
 	for (unsigned i = 0; i < w->loops; i++) {
 		for (struct walog_frame *f = w->ends[i].pool, *next; f; f = next) {
 			next = f->_next;
-			frame_free(f);
+			walog_frame_free(f);
 		}
 	}
 	fsio_close(w->spare.file);

@@ -10,8 +10,13 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/list.h"
 #include "storage/wal/walog.h"
+#include "storage/wal/walprep.h"
+#include "storage/wal/walrec.h"
 #include "storage/wal/walseg.h"
+
+#define WALOG_FAILURES 3u /* failed syncs in one minute: read-only */
 
 enum walog_rule {
 	WALOG_BREAK_HEADER_LAST = 1u
@@ -82,5 +87,92 @@ static inline struct walog_frame *frame_list_take(struct frame_list *l)
 	f->_next = NULL;
 	return f;
 }
+
+/* ---- The log: its part on the loops is walend.c, the writer's is walog.c ---- */
+
+struct walog_seg {
+	struct list_link link;
+	struct fsio_file *file; /* NULL: found at the start */
+	uint32_t slot;
+	uint64_t order, size, offset, bytes;
+	uint64_t *tops;
+	uint32_t tops_count, salt_crc;
+	enum walprep_end how; /* what becomes of the file once it is free */
+};
+/* What a loop keeps here; touched only on it. */
+struct walog_end {
+	uint64_t handed, durable, held_bytes, out_bytes /* handed over and not home */;
+	enum err state;
+	struct walog_frame *pool;
+	uint64_t pool_bytes;
+	char _apart[CACHE_LINE]; /* from what the next loop writes */
+};
+/* What the writer knows of a loop. */
+struct walog_peer {
+	uint64_t taken, durable, failed;
+	enum err err;             /* why, as long as failed has not been told */
+	struct walog_frame *home; /* newest first */
+	bool news;
+};
+struct walog_report_msg {
+	struct mbox_msg msg;
+	struct walog *w;
+	unsigned loop;
+	struct walog_report report;
+	struct walog_frame *home;
+};
+struct walog_complete_msg {
+	struct mbox_msg msg;
+	struct walog *w;
+	uint32_t shard;
+	uint64_t complete_to;
+};
+
+struct walog {
+	struct fsio_dir *dir;
+	struct team *team;
+	enum walog_sync sync;
+	uint64_t interval_ns, segment_bytes, share_bytes;
+	void (*on_report)(void *arg, unsigned loop, const struct walog_report *r);
+	void *arg;
+	unsigned loops;
+	struct walog_end *ends;
+	struct mbox *mbox;
+	struct thread *thread;
+	struct walprep *prep;
+	struct mbox_msg stop_msg;
+	/* the writer's */
+	struct walog_peer *peers;
+	struct frame_list queue, batch;
+	struct frame_list promised; /* to go home once their copies in batch are written */
+	struct walog_frame *unwritten; /* first of batch that does not stand in the current segment; NULL = none */
+	uint64_t unwritten_bytes;
+	uint64_t next_seq, synced, next_order, held_bytes;
+	struct list_link segs; /* oldest first; cur is among them */
+	unsigned segs_count;
+	struct walog_seg *cur; /* NULL: none open */
+	struct walprep_spare spare;
+	struct walprep_ready ready;
+	size_t queue_promised; /* mode off: frames at the front of queue that are copies already */
+	bool asked, stopping;
+	uint64_t need_bytes;    /* a batch waits for a spare of this size; 0 = none waits */
+	uint64_t spare_next_ns; /* not asked again before */
+	uint64_t prepare_ns;    /* the pause after the next failure to make one */
+	uint64_t probe_ns;      /* read-only: tried again then */
+	uint64_t probe_every_ns;
+	uint64_t sync_due_ns, write_due_ns; /* 0 = nothing to do */
+	uint64_t failed_ns[WALOG_FAILURES];
+	enum err state;
+	bool state_news;
+	uint64_t complete[WALREC_SHARDS_MAX];
+};
+
+/* walend.c, on the loop that the message is for. */
+void walog_report_arrived(struct mbox_msg *msg);
+void walog_frame_free(struct walog_frame *f);
+void walog_frame_pad(struct walog_frame *f);
+/* walog.c, on the writer's thread. */
+void walog_frame_arrived(struct mbox_msg *msg);
+void walog_complete_arrived(struct mbox_msg *msg);
 
 #endif

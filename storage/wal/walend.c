@@ -1,0 +1,139 @@
+/*
+ * walend - the log as a loop sees it: frames it fills and hands over, positions it waits for, frames
+ * that come home and are kept for reuse. What the writer does with them is walog.c.
+ */
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/rt/loop.h"
+#include "core/rt/mbox.h"
+#include "storage/wal/walog_priv.h"
+
+#define POOL_BYTES     (8u << 20) /* frames kept by a loop for reuse */
+#define POOL_FRAME_MAX (1u << 20) /* larger payloads are freed */
+
+static struct walog_end *end_here(const struct walog *w)
+{
+	struct loop *l = loop_here();
+	CHECK(l);
+	return &w->ends[loop_index(l)];
+}
+
+struct walog_frame *walog_frame(struct walog *w)
+{
+	struct walog_end *e = end_here(w);
+	struct walog_frame *f = e->pool;
+	if (!f)
+		return mem_zalloc(sizeof(*f));
+	e->pool = f->_next;
+	e->pool_bytes -= sizeof(*f) + f->payload.cap;
+	f->_next = NULL;
+	return f;
+}
+
+void walog_frame_free(struct walog_frame *f)
+{
+	buf_release(&f->payload);
+	mem_free(f);
+}
+
+static void pool_put(struct walog_end *e, struct walog_frame *f)
+{
+	if (f->payload.cap > POOL_FRAME_MAX)
+		buf_release(&f->payload);
+	uint64_t bytes = sizeof(*f) + f->payload.cap;
+	if (e->pool_bytes + bytes > pool_keep(POOL_BYTES)) {
+		walog_frame_free(f);
+		return;
+	}
+	buf_clear(&f->payload);
+	f->_seq = 0;
+	f->_next = e->pool;
+	e->pool = f;
+	e->pool_bytes += bytes;
+}
+
+void walog_frame_drop(struct walog *w, struct walog_frame *take_f)
+{
+	pool_put(end_here(w), take_f);
+}
+
+/* The zeroes behind the payload are written with it. */
+void walog_frame_pad(struct walog_frame *f)
+{
+	f->_len = (uint32_t)f->payload.len;
+	CHECK(buf_reserve(&f->payload, WALSEG_ALIGN));
+	memset(f->payload.data + f->payload.len, 0, WALSEG_ALIGN);
+}
+
+uint64_t walog_submit(struct walog *w, struct walog_frame *take_f)
+{
+	struct walog_frame *f = take_f;
+	struct walog_end *e = end_here(w);
+	CHECK(f->payload.len > 0);
+	CHECK(f->payload.len <= WALSEG_PAYLOAD_MAX);
+	walog_frame_pad(f);
+	f->_loop = (uint16_t)(e - w->ends);
+	f->_msg.fn = walog_frame_arrived;
+	f->_log = w;
+	e->out_bytes += f->_len;
+	uint64_t position = ++e->handed;
+	mbox_send(w->mbox, &f->_msg); /* f belongs to the writer now */
+	return position;
+}
+
+uint64_t walog_handed(const struct walog *w)
+{
+	return end_here(w)->handed;
+}
+
+uint64_t walog_durable(const struct walog *w)
+{
+	return end_here(w)->durable;
+}
+
+enum err walog_state(const struct walog *w)
+{
+	return end_here(w)->state;
+}
+
+uint64_t walog_held(const struct walog *w)
+{
+	return end_here(w)->held_bytes;
+}
+
+bool walog_room(const struct walog *w, uint64_t bytes)
+{
+	const struct walog_end *e = end_here(w);
+	return e->out_bytes == 0 || e->out_bytes + bytes <= w->share_bytes;
+}
+
+void walog_complete(struct walog *w, uint32_t shard, uint64_t complete_to)
+{
+	CHECK(shard < WALREC_SHARDS_MAX);
+	struct walog_complete_msg *m = mem_alloc(sizeof(*m));
+	*m = (struct walog_complete_msg){
+		.msg.fn = walog_complete_arrived, .w = w, .shard = shard, .complete_to = complete_to
+	};
+	mbox_send(w->mbox, &m->msg);
+}
+
+void walog_report_arrived(struct mbox_msg *msg)
+{
+	struct walog_report_msg *m = CONTAINER_OF(msg, struct walog_report_msg, msg);
+	struct walog *w = m->w;
+	struct walog_end *e = &w->ends[m->loop];
+	CHECK(m->report.durable >= e->durable);
+	e->durable = m->report.durable;
+	e->held_bytes = m->report.held_bytes;
+	e->state = m->report.state;
+	for (struct walog_frame *f = m->home, *next; f; f = next) {
+		next = f->_next;
+		CHECK(e->out_bytes >= f->_len);
+		e->out_bytes -= f->_len;
+		pool_put(e, f);
+	}
+	if (w->on_report)
+		w->on_report(w->arg, m->loop, &m->report);
+	mem_free(m);
+}
