@@ -153,7 +153,7 @@ static bool read_series(struct select *s, enum err *err)
 	for (; s->at < s->chain.refs_count; s->at++) {
 		struct series_col *to = s->at ? &s->one : &s->acc;
 		if (!unitread_series(&s->units, s->chain.refs[s->at].id, to)) {
-			*err = memory_keep(s);
+			*err = s->units.err ? s->units.err : memory_keep(s);
 			if (!*err)
 				load(s);
 			return false;
@@ -218,7 +218,9 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 	}
 	if (!read_series(s, &err)) {
 		idchain_keep(&s->chain);
-		return err ? fail(s, err, "samples in memory are damaged") : SOURCE_WAIT;
+		if (!err)
+			return SOURCE_WAIT;
+		return fail(s, err, s->units.err ? s->units.why : "samples in memory are damaged");
 	}
 	if (!s->acc.count)
 		return SOURCE_END;

@@ -11,7 +11,8 @@
  *     copied: rounds, merges, evictions and new rows change nothing while it waits.
  * (2) An id counts as done when its series has been given out, or has no samples in the range.
  *
- * Damaged units are skipped, counted and named in the cursor's warnings.
+ * Damaged units are skipped, counted and named in the cursor's warnings. A read that fails for now
+ * (no descriptor, no memory) says nothing of the data: the cursor fails.
  * Thread: the shard's loop.
  * Memory: units of files, at most SELECT_UNITS_MAX and SELECT_BYTES_MAX in a cursor; the columns of
  * one series.

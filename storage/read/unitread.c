@@ -262,6 +262,26 @@ static void read_failed(struct unitread *u, struct unitread_file *f, uint64_t of
 
 /* ---- one unit ---- */
 
+/* Data that cannot be read for now is not damaged, and must not be left out of an answer. */
+static bool passes(enum err err)
+{
+	return err == ERR_NOFILES || err == ERR_NOMEM || err == ERR_BUSY;
+}
+
+/* Bytes that did not come: the unit is left out and told, or the cursor fails. */
+static void unit_failed(struct unitread *u, struct unitread_unit *x, enum err err)
+{
+	if (!passes(err)) {
+		x->state = UNITREAD_BAD;
+		read_failed(u, x->of, x->ext.off, err);
+		return;
+	}
+	u->err = err;
+	snprintf(u->why, sizeof(u->why), "%s cannot be read: %s", x->of->file->entry.name,
+	    err_text(err));
+	unit_drop(u, x);
+}
+
 enum have {
 	HAVE_YES,
 	HAVE_BAD,
@@ -290,9 +310,8 @@ static enum have unit_read(struct unitread *u, struct unitread_unit *x)
 		return HAVE_WAIT;
 	if (!err)
 		return unit_open(u, x);
-	read_failed(u, x->of, x->ext.off, err);
-	x->state = UNITREAD_BAD;
-	return HAVE_BAD;
+	unit_failed(u, x, err);
+	return u->err ? HAVE_WAIT : HAVE_BAD;
 }
 
 /* Opens the unit of an extent, from what is loaded or from the page cache. */
@@ -346,9 +365,9 @@ static void load_done(struct work_task *t)
 		struct unitread_unit *x = u->units[i];
 		if (x->state != UNITREAD_WANTED)
 			continue;
-		x->state = x->err ? UNITREAD_BAD : UNITREAD_LOADED;
+		x->state = UNITREAD_LOADED;
 		if (x->err)
-			read_failed(u, x->of, x->ext.off, x->err);
+			unit_failed(u, x, x->err);
 	}
 	u->woken(u);
 }
@@ -469,6 +488,8 @@ bool unitread_series(struct unitread *u, uint32_t id, struct series_col *acc)
 {
 	size_t file = u->at_file, ext = u->at_ext;
 	CHECK(!u->loading);
+	if (UNLIKELY(u->err))
+		return false;
 	for (; file < u->files_count; file++, ext = 0) {
 		struct unitread_file *f = u->files[file];
 		size_t n = units_of(u, f, id);

@@ -71,6 +71,8 @@ struct unitread {
 	char warnings[UNITREAD_WARNINGS_MAX][320];
 	unsigned warnings_count;
 	uint64_t samples; /* decoded so far */
+	enum err err;     /* a read failed that says nothing of the file: the cursor ends with it */
+	char why[320];
 };
 void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64_t t_max_ms,
     void (*woken)(struct unitread *u));
@@ -90,8 +92,8 @@ static inline void unitread_begin(struct unitread *u)
 	u->at_file = u->at_ext = 0;
 }
 /*
- * Samples of id, newer ones winning, behind or into what acc has. True: all there are. False:
- * unitread_load, and after woken again, with the same id and acc.
+ * Samples of id, newer ones winning, behind or into what acc has. True: all there are. False: it
+ * failed (err), or unitread_load, and after woken again, with the same id and acc.
  */
 MUST_CHECK bool unitread_series(struct unitread *u, uint32_t id, struct series_col *acc);
 /* ids[0] is the id under way, the others come after it in this series. */

@@ -28,8 +28,13 @@ static char *dir;
 static int64_t at_min; /* the clock, in minutes after T0 */
 static bool all_well;  /* writes and flushes of this case */
 
+static bool no_descriptors; /* for files of samples, now */
+
 static enum err blind_read(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
 {
+	if (!nowait && __atomic_load_n(&no_descriptors, __ATOMIC_ACQUIRE) &&
+	    strstr(fsio_file_path(f), ".kcf"))
+		return ERR_NOFILES;
 	return nowait ? ERR_AGAIN : fsio_real.read_at(f, data, len, off, nowait);
 }
 
@@ -179,8 +184,8 @@ static void walk_turn(void *arg)
 		w->waits = state == SOURCE_WAIT;
 		if (w->waits)
 			return;
-		w->items++;
 		w->ended = state != SOURCE_READY;
+		w->items += !w->ended;
 		w->failed |= state == SOURCE_ERROR;
 		if (state == SOURCE_READY)
 			take(w, &it);
@@ -356,6 +361,29 @@ static void restart_takes_the_highest_id(void)
 	end();
 }
 
+/* ---- a read that fails for now ---- */
+
+static void fails_for_now(void)
+{
+	begin(30 * 24 * 60, 60);
+	int64_t start = at_min;
+	pass(1);
+	put(10, at_min, 1);
+	put_awake();
+	flush();
+	__atomic_store_n(&no_descriptors, true, __ATOMIC_RELEASE);
+	walk_begin(start, at_min);
+	walk_on(UINT32_MAX);
+	tap_ok(walk.failed && walk.cursor->err == ERR_NOFILES && !walk.items &&
+	        !walk.cursor->warnings_count,
+	    "a query that finds no descriptor fails: %s", walk.cursor->eb.text);
+	testteam_run(&st.tt, 0, walk_close, &walk);
+	__atomic_store_n(&no_descriptors, false, __ATOMIC_RELEASE);
+	walk_begin(start, at_min);
+	tap_ok(walk_whole(10, 1), "the next one finds everything");
+	end();
+}
+
 /* ---- the catalog comes late ---- */
 
 struct hold {
@@ -485,6 +513,7 @@ int main(void)
 	leaves_beside_a_query();
 	shadowed_after_a_restart();
 	restart_takes_the_highest_id();
+	fails_for_now();
 	catalog_comes_late();
 	defined_by_the_log_alone();
 	fsio_hook(NULL);
