@@ -96,8 +96,10 @@ static bool is_ahead(const struct idchain *c, uint32_t id)
 {
 	if (c->pos == c->ids_count || id < c->ids[c->pos])
 		return false;
-	if (id == c->ids[c->pos] && c->has_series && c->is_active)
+	if (id == c->ids[c->pos] && c->has_series && c->is_active) {
+		CHECK(c->copy && c->labels.bytes == c->copy); /* kept over the end of the turn */
 		return false;
+	}
 	return bsearch(&id, c->ids + c->pos, c->ids_count - c->pos, sizeof(*c->ids), by_id);
 }
 
@@ -381,5 +383,5 @@ void idchain_done(struct idchain *c)
 
 size_t idchain_count(const struct idchain *c)
 {
-	return c->ids_count + c->files.count;
+	return c->ids_count + (c->state == IDCHAIN_LOOKUP ? 0 : c->files.count);
 }

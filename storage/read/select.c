@@ -236,10 +236,10 @@ static enum source_state series_step(struct select *s, struct source_item *out)
 {
 	if (textset_pop(&s->texts, out))
 		return SOURCE_READY;
-	for (unsigned tries = 0; idchain_next(&s->chain); tries++) {
-		if (tries == SELECT_TRIES_MAX) {
-			wake(s);
-			return SOURCE_WAIT;
+	for (unsigned tries = 0; tries < SELECT_TRIES_MAX; tries++) {
+		if (!idchain_next(&s->chain)) {
+			s->state = SELECT_END;
+			return SOURCE_END;
 		}
 		enum source_state st = try_series(s, out);
 		take_warnings(s);
@@ -251,8 +251,8 @@ static enum source_state series_step(struct select *s, struct source_item *out)
 		        textset_pop(&s->texts, out)))
 			return SOURCE_READY;
 	}
-	s->state = SELECT_END;
-	return SOURCE_END;
+	wake(s);
+	return SOURCE_WAIT;
 }
 
 static enum source_state choosing_step(struct select *s, struct source_item *out)

@@ -74,14 +74,19 @@ static void pass(int64_t minutes)
 	at_min += minutes;
 }
 
-static void put(unsigned count, int64_t minute, double v)
+static void put_from(unsigned from, unsigned count, int64_t minute, double v)
 {
 	static struct storetest_row rows[MANY];
-	for (unsigned i = 0; i < count; i++)
-		rows[i] =
+	for (unsigned i = from; i < from + count; i++)
+		rows[i - from] =
 		    (struct storetest_row){ .labels = names[i], .t_ms = T0 + minute * MINUTE, .v = v };
 	struct storetest_verdict got = storetest_write(&st, 0, rows, count);
 	all_well &= !got.err && !got.refused;
+}
+
+static void put(unsigned count, int64_t minute, double v)
+{
+	put_from(0, count, minute, v);
 }
 
 static void put_awake(void)
@@ -318,6 +323,46 @@ static void leaves_beside_a_query(void)
 	end();
 }
 
+/* A call of next() ends after some series that have nothing to give, wherever that is. */
+static void leaves_between_series(void)
+{
+	const unsigned nothing = 64;
+	unsigned wrong = 0;
+	begin(30 * 24 * 60, 60);
+	pass(1);
+	put(MANY, at_min, 1);
+	put_awake();
+	flush();
+	pass(120);
+	int64_t second = at_min;
+	put_from(nothing, MANY - nothing, second, 2);
+	put_awake();
+	flush();
+	pass(72);
+	put_awake();
+	flush();
+	walk_begin(second, second + 100);
+	walk.query.what = SOURCE_SERIES;
+	walk_on(2);
+	bool rests = !walk.items && !walk.ended;
+	uint64_t before = evicted();
+	for (unsigned k = 0; k < 3; k++) {
+		pass(2);
+		put_awake();
+		flush();
+	}
+	bool left = evicted() - before == MANY;
+	for (unsigned i = MANY; i--;) /* others take the memory of their labels */
+		put_from(i, 1, at_min, 3);
+	walk_on(UINT32_MAX);
+	testteam_run(&st.tt, 0, walk_close, &walk);
+	for (unsigned i = nothing; i < MANY; i++)
+		wrong += walk.series[i] != 1;
+	tap_ok(all_well && rests && left && walk.ended && !wrong && !walk.strange,
+	    "series leave memory where a query rests between them: %u wrong", wrong + walk.strange);
+	end();
+}
+
 static void shadowed_after_a_restart(void)
 {
 	begin(30 * 24 * 60, 60);
@@ -511,6 +556,7 @@ int main(void)
 	clock_fake(T0);
 	two_units_of_one_file();
 	leaves_beside_a_query();
+	leaves_between_series();
 	shadowed_after_a_restart();
 	restart_takes_the_highest_id();
 	fails_for_now();
