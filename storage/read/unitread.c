@@ -81,6 +81,7 @@ static struct unitread_unit *unit_new(struct unitread *u)
 		u->spare_units = x->next;
 		return x;
 	}
+	CHECK(u->units_count < SELECT_UNITS_MAX);
 	if (u->units_count == u->units_cap) {
 		u->units_cap = u->units_cap ? 2 * u->units_cap : 16;
 		u->units = mem_array(u->units, u->units_cap, sizeof(*u->units));
