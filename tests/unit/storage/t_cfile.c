@@ -151,6 +151,17 @@ static void reads_back(struct fsio_dir *d, const struct cfile_stats *st)
 	tap_ok(!damaged && wrong == 0 && missing == 0,
 	    "every series is found by its id and comes back bit for bit (%zu wrong, %zu missing)",
 	    wrong, missing);
+	struct cfile_unit two[2];
+	cfile_unit_init(&two[0]);
+	cfile_unit_init(&two[1]);
+	for (size_t i = missing = wrong = 0; i < known_count; i += 7) {
+		missing += read_id(f, &two[i % 2], &known[i], &wrong, &damaged) != known[i].n;
+		cfile_unit_hand(&two[i % 2], &two[1 - i % 2]);
+	}
+	tap_ok(!damaged && !wrong && !missing && (two[0]._zstd == NULL || two[1]._zstd == NULL),
+	    "two units that hand on what opening needs read the same with one of it");
+	cfile_unit_release(&two[0]);
+	cfile_unit_release(&two[1]);
 	size_t found = 0;
 	for (uint32_t id = 0; id < known[known_count - 1].id + 5; id++)
 		found += cfile_has(f, id) != (known_get(id) != NULL);
