@@ -326,6 +326,7 @@ static bool next_active(struct idchain *c)
 			continue;
 		}
 		c->is_active = true;
+		c->active = s;
 		c->refs[0] = (struct idchain_ref){ .id = s->id };
 		c->refs_count = 1;
 		refs_of_sets(c, series_labels(s));
@@ -341,6 +342,7 @@ static bool next_of_set(struct idchain *c, struct idchain_set *s)
 	if (s->pos == s->count)
 		return false;
 	c->is_active = false;
+	c->active = NULL;
 	refs_of_sets(c, s->items[s->pos].labels);
 	return true;
 }

@@ -81,8 +81,9 @@ struct idchain {
 	struct errbuf eb;
 	/* the series of now */
 	bool has_series, is_active;
-	struct labels labels;     /* borrowed until the end of the turn, unless kept */
-	struct idchain_ref *refs; /* ids ascending */
+	const struct series *active; /* in the turn of idchain_next only; NULL: none of its ids is */
+	struct labels labels;        /* borrowed until the end of the turn, unless kept */
+	struct idchain_ref *refs;    /* ids ascending */
 	size_t refs_count, refs_cap;
 	uint8_t *copy;
 	size_t copy_cap;

@@ -80,12 +80,19 @@ static void loaded(struct unitread *u)
 
 /* ---- one series ---- */
 
-/* What memory holds of an id now. */
-static enum err read_memory(const struct select *s, uint32_t id, struct series_col *out)
+/* An id of the series of now, in the turn in which it was met; NULL: not in memory. */
+static inline const struct series *in_memory(const struct select *s, size_t i)
 {
-	const struct series *series = head_by_id(&s->shard->head, id);
+	const struct idchain_ref *ref = &s->chain.refs[i];
+	return ref->set ? head_by_id(&s->shard->head, ref->id) : s->chain.active;
+}
+
+/* What memory holds of it now. */
+static enum err read_memory(const struct select *s, size_t i, struct series_col *out)
+{
+	const struct series *series = in_memory(s, i);
 	out->count = 0;
-	if (!series)
+	if (!series || (!series_has_live(series) && !series_frozen(series)))
 		return ERR_OK;
 	return series_read(series, s->query->t_min_ms, s->query->t_max_ms, out);
 }
@@ -115,7 +122,7 @@ static enum err memory_keep(struct select *s)
 	}
 	s->kept_count = count;
 	for (size_t i = s->at; i < count && !err; i++)
-		err = read_memory(s, s->chain.refs[i].id, &s->kept[i]);
+		err = read_memory(s, i, &s->kept[i]);
 	return err;
 }
 
@@ -127,8 +134,8 @@ static enum err add_memory(struct select *s, struct series_col *to)
 		return ERR_OK;
 	}
 	if (!to->count) /* nothing in files */
-		return read_memory(s, s->chain.refs[s->at].id, to);
-	enum err err = read_memory(s, s->chain.refs[s->at].id, &s->memory);
+		return read_memory(s, s->at, to);
+	enum err err = read_memory(s, s->at, &s->memory);
 	if (!err)
 		unitread_merge(&s->units, to, &s->memory);
 	return err;
@@ -173,13 +180,12 @@ static bool in_range(const struct select *s)
 {
 	const struct source_query *q = s->query;
 	for (size_t i = 0; i < s->chain.refs_count; i++) {
-		uint32_t id = s->chain.refs[i].id;
-		const struct series *series = head_by_id(&s->shard->head, id);
+		const struct series *series = in_memory(s, i);
 		int64_t t_min, t_max;
 		if (series && series_bounds(series, &t_min, &t_max) && t_min <= q->t_max_ms &&
 		    t_max >= q->t_min_ms)
 			return true;
-		if (unitread_has(&s->units, id))
+		if (unitread_has(&s->units, s->chain.refs[i].id))
 			return true;
 	}
 	return false;
