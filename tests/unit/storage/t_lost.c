@@ -292,10 +292,11 @@ static void returns_too_late(void)
 		return;
 	__atomic_store_n(&shut, true, __ATOMIC_RELEASE);
 	wait_some(2 * HOUR_MS);
-	write_one(2, clock_wall_ms(), 3);
-	bool arrived = false;
-	for (unsigned k = 0; k < 200 && !(arrived = !sem_trywait(&waits)); k++)
-		wait_some(2000);
+	bool arrived = false; /* samples that agree with the clock come in: retention believes it */
+	for (unsigned k = 0; k < 100 && !(arrived = !sem_trywait(&waits)); k++) {
+		write_one(2, clock_wall_ms(), k);
+		wait_some(20 * 1000);
+	}
 	TAP_OK(arrived);
 	give_back();
 	wait_some(200 * 1000);
@@ -303,9 +304,10 @@ static void returns_too_late(void)
 	sem_post(&passes);
 	wait_some(60 * 1000);
 	wait_some(12 * HOUR_MS);
-	write_one(2, clock_wall_ms(), 4);
-	for (unsigned k = 0; k < 20; k++)
+	for (unsigned k = 0; k < 40; k++) {
+		write_one(2, clock_wall_ms(), k);
 		wait_some(60 * 1000);
+	}
 	tap_ok(at(T0 - 20 * HOUR_MS).count == 0 && at(T0 - 10 * HOUR_MS).count == 0,
 	    "what returns while retention drops it goes, and the next after it");
 	TAP_OK(!storetest_flush(&s));
