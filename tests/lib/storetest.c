@@ -5,7 +5,12 @@
 
 #include "core/base/arena.h"
 #include "core/rt/job.h"
+#include "storage/back/back.h"
+#include "storage/removal.h"
+#include "storage/store_priv.h"
 #include "tests/lib/tap.h"
+
+#define SETTLE_LOOKS 100u /* of 2 ms: what does not come to rest by then waits for its time */
 
 void storetest_init(struct storetest *s, const char *dir)
 {
@@ -228,11 +233,45 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 	return err;
 }
 
+struct settling {
+	struct storetest *s;
+	unsigned loop;
+	bool rest;
+};
+
+/* Is nothing of the loop's shards under way? What waits for its time is not. */
+static void look_at_rest(void *arg)
+{
+	struct settling *w = arg;
+	const struct share *share = w->s->store->shares[w->loop];
+	w->rest = !share->open;
+	for (unsigned k = 0; k < share->shards_count; k++) {
+		const struct shard *sh = share->shards[k];
+		const struct back *b = back_of(sh);
+		if (b)
+			w->rest = w->rest && !round_busy(b) && !sh->switching && !b->merge &&
+			    !b->feed_busy && !b->retain_busy && !b->lost_busy && !b->resolve_busy &&
+			    removal_settled(sh);
+	}
+}
+
+static bool at_rest(struct storetest *s)
+{
+	struct settling w = { .s = s };
+	bool rest = true;
+	for (w.loop = 0; w.loop < s->store->loops; w.loop++) {
+		testteam_run(&s->tt, w.loop, look_at_rest, &w);
+		rest = rest && w.rest;
+	}
+	return rest;
+}
+
 void storetest_advance(struct storetest *s, int64_t ms)
 {
 	clock_fake_advance(ms);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned calm = 0, looks = 0; calm < 3 && looks < SETTLE_LOOKS; looks++) {
 		team_clock_moved(s->tt.team);
 		usleep(2000);
+		calm = at_rest(s) ? calm + 1 : 0;
 	}
 }
