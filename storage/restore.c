@@ -36,6 +36,7 @@ struct restore {
 	size_t defs_count, defs_cap;
 	struct batch batch;
 	struct walrec_reader reader;
+	bool own; /* rows of the group under way are the server's */
 	uint64_t rows, unknown, refused;
 	enum err err;
 };
@@ -93,8 +94,11 @@ static void records_each(struct restore *r, const struct walseg_frame *frame,
 	walrec_groups_init(&it, frame->payload, frame->len);
 	while (walrec_groups_next(&it, &g)) {
 		walrec_reader_open(&r->reader, &g);
-		while (walrec_next(&r->reader, &rec))
+		r->own = false;
+		while (walrec_next(&r->reader, &rec)) {
+			r->own = r->own || rec.tag == WALREC_OWN;
 			fn(r, g.shard, &rec);
+		}
 		if (r->reader.err)
 			r->err = r->reader.err;
 	}
@@ -303,9 +307,10 @@ static void rows_take(struct restore *r, uint32_t shard, const struct walrec_rec
 			continue;
 		}
 		if (r->batch.rows_count >= BATCH_ROWS ||
-		    (r->batch.rows_count && r->batch.tenant != d.tenant))
+		    (r->batch.rows_count && (r->batch.tenant != d.tenant || r->batch.own != r->own)))
 			batch_send(r);
 		r->batch.tenant = d.tenant;
+		r->batch.own = r->own;
 		*batch_add(&r->batch) = (struct batch_row){ .labels = d.labels.bytes,
 			.labels_len = d.labels.len,
 			.t_ms = rec->t_ms[i],

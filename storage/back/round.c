@@ -5,7 +5,8 @@
  *   WRITING    worker: one file per range, definitions into the last of them; each is synced and opened
  *   SWITCHING  FILES gets them, complete_to and next_id
  *   UNSWITCHED that has failed and is tried again
- *   DROPPING   slices: frozen goes, the log is told, series idle for long leave memory
+ *   DROPPING   slices: frozen goes, the log is told, series idle for long leave memory; at once after
+ *              FREEZING when nothing is new
  *   THAWING    slices: writing failed, frozen goes back into live
  *
  * The cut is the number at the start; what came during FREEZING may be in the files too and is met again at replay, where it changes nothing: rows come in log order and the newest wins.
@@ -582,6 +583,22 @@ static bool step(struct back *b)
 	return true;
 }
 
+static bool nothing_is_new(const struct round_work *w)
+{
+	const struct shard *sh = w->shard;
+	return !w->runs_count && !w->defs_count && sh->round_number <= sh->list.complete_to &&
+	    sh->round_next_id <= sh->list.next_id;
+}
+
+/* Nothing to write and FILES as it should be: what was idle for long leaves memory all the same. */
+static void leave_only(struct back *b)
+{
+	round_work_free(b->round);
+	b->round = NULL;
+	b->shard->round = SHARD_DROPPING;
+	slices_start(b);
+}
+
 enum job_state round_slice(struct job *j)
 {
 	struct back *b = CONTAINER_OF(j, struct back, slices);
@@ -591,12 +608,23 @@ enum job_state round_slice(struct job *j)
 	}
 	b->slices_live = false;
 	b->in_slice = true;
-	if (b->shard->round == SHARD_FREEZING)
-		submit_write(b->round);
-	else
+	if (b->shard->round != SHARD_FREEZING)
 		end(b, ERR_OK);
+	else if (nothing_is_new(b->round))
+		leave_only(b);
+	else
+		submit_write(b->round);
 	b->in_slice = false;
 	return b->slices_live ? JOB_YIELD : JOB_DONE;
+}
+
+/*
+ * New rows; numbers that hold the log, as metadata and frames that do not exist any more do without
+ * rows; or series, which leave memory only by rounds that count how long they were idle.
+ */
+static bool is_worth_while(const struct shard *sh)
+{
+	return sh->rows_since_round || sh->number > sh->list.complete_to || sh->head.series_count;
 }
 
 void round_poke(struct back *b)
@@ -612,7 +640,7 @@ void round_poke(struct back *b)
 	if (round_busy(b) || b->closing)
 		return;
 	uint64_t every_ns = (uint64_t)sh->store->opts.round_every_ms * 1000000u;
-	bool due = sh->rows_since_round && now - sh->round_end_ns >= every_ns;
+	bool due = is_worth_while(sh) && now - sh->round_end_ns >= every_ns;
 	bool late = sh->head.stats.late_rows >= BACK_LATE_ROWS;
 	if (b->round_wanted || due || late) {
 		b->round_not_before_ns = 0;

@@ -31,10 +31,11 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
 
-#define SERIES 60
-#define SLOTS  400
-#define STEP   15000
-#define LOOPS  2
+#define SERIES   60
+#define SLOTS    400
+#define STEP     15000
+#define LOOPS    2
+#define HOURS_MS (2 * 3600 * 1000) /* more than an idle series may stay for */
 
 static struct arena arena;
 static struct labels names[SERIES];
@@ -783,6 +784,48 @@ static void metadata_alone(const char *root)
 	free(dir);
 }
 
+/* ---- a shard that nobody writes to any more ---- */
+
+static void silent_shard(const char *root)
+{
+	struct storetest s;
+	struct errbuf eb;
+	char *dir = path_of(root, "silent");
+	opts(&s, dir);
+	s.opts.round_every_ms = 50;
+	uint64_t evicted = metric_sum(M_SERIES_EVICTED);
+	TAP_OK(try_open(&s, &eb) == ERR_OK);
+	unsigned silent = 0, refused = 0;
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; i < SERIES; i++) {
+			struct hash128 fp = label_fingerprint(names[i], 0, s.store->manifest.seed);
+			struct storetest_row row = { .labels = names[i],
+				.t_ms = base_ms + pass * HOURS_MS };
+			if (store_shard_of(s.store, fp) != pass)
+				continue;
+			silent += !pass;
+			struct storetest_verdict v = storetest_write(&s, 0, &row, 1);
+			refused += v.err || v.refused;
+		}
+	tap_ok(silent > 5 && !refused, "%u series of a shard are silent from now on", silent);
+	/* Rows for the other shard only, again and again. */
+	for (unsigned i = 0; i < 200 && metric_sum(M_SERIES_EVICTED) - evicted < silent; i++) {
+		usleep(20000);
+		for (unsigned k = 0; k < SERIES; k++) {
+			struct hash128 fp = label_fingerprint(names[k], 0, s.store->manifest.seed);
+			struct storetest_row row = {
+				.labels = names[k], .t_ms = base_ms + HOURS_MS + i, .v = 3
+			};
+			if (store_shard_of(s.store, fp) == 1)
+				(void)storetest_write(&s, 0, &row, 1);
+		}
+	}
+	tap_is_u64(metric_sum(M_SERIES_EVICTED) - evicted, silent,
+	    "series of a shard without new rows leave memory too");
+	storetest_close(&s);
+	free(dir);
+}
+
 int main(void)
 {
 	log_setup(LOG_LEVEL_NONE, false);
@@ -810,6 +853,7 @@ int main(void)
 	unread_segment(root, dir);
 	remembered(base, dir);
 	metadata_alone(root);
+	silent_shard(root);
 	start_sweep(base, dir, budget / 2);
 	running_sweep(base, dir, budget / 2);
 	arena_release(&arena);
