@@ -255,7 +255,7 @@ void share_append(struct share *sh, struct sink_req *req)
 	sh->open++;
 	enum err e = share_accepts(sh, &ap->retry_after_s);
 	if (e) {
-		if (e == ERR_BUSY)
+		if (e == ERR_BUSY && !walog_state(sh->log)) /* rounds are no help against a busy log */
 			relieve(sh);
 		append_answer(ap, NULL, e, ap->retry_after_s);
 		return;
