@@ -267,7 +267,8 @@ static enum err image_read(struct keeper *k, const uint8_t *data, size_t len)
 	return r.bad ? ERR_DAMAGED : 0;
 }
 
-/* What cannot be read now may be readable later: it is set aside before a new one takes its place. */
+/* What cannot be read now may be readable later: it is set aside before a new one takes its
+ * place. */
 static enum err set_aside(struct fsio_dir *dir, enum err why, struct errbuf *eb)
 {
 	LOG_WARN("metadata_lost", "file=%s err=\"%s\" now=%s", NAME, err_why(why), ASIDE);

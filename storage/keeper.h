@@ -25,9 +25,9 @@ struct keeper;
 struct keeper *keeper_create(struct store *st);
 void keeper_free(struct keeper *k);
 /*
- * METADATA of dir. A missing one gives an empty keeper; so does one that is damaged or cannot be read,
- * which is set aside, with a warning: senders repeat their metadata every minute. ERR_UNSUPPORTED: of a
- * later format; ERR_NOFILES, ERR_NOMEM, ERR_ACCESS: says nothing of the file.
+ * METADATA of dir. A missing one gives an empty keeper; so does one that is damaged or cannot be
+ * read, which is set aside, with a warning: senders repeat their metadata every minute.
+ * ERR_UNSUPPORTED: of a later format; ERR_NOFILES, ERR_NOMEM, ERR_ACCESS: says nothing of the file.
  */
 MUST_CHECK enum err keeper_load(struct keeper *k, struct fsio_dir *dir, struct errbuf *eb);
 /* Blocks. */

@@ -210,7 +210,8 @@ static void ask_head(void *arg)
 	    (struct labels){ .bytes = arena_dup(&a->r->arena, ls.bytes, ls.len), .len = ls.len };
 }
 
-/* Labels of an id; len 0: nobody knows it. The answer is kept beside the definitions, in its place. */
+/* Labels of an id; len 0: nobody knows it. The answer is kept beside the definitions, in its
+ * place. */
 static struct def def_find(struct restore *r, uint32_t shard, uint32_t id)
 {
 	struct def want = { .shard = shard, .id = id }, *d;
@@ -328,7 +329,8 @@ static void rows_of_frame(struct restore *r, const struct walseg_frame *frame)
 
 /* ---- the whole ---- */
 
-/* What was set aside at this start is taken in as far as it can be read; what waits, wholly or not at all. */
+/* What was set aside at this start is taken in as far as it can be read; what waits, wholly or
+ * not at all. */
 static bool is_taken(const struct restore *r, const struct segment *seg)
 {
 	if (!seg->order) /* not even its head */

@@ -1,10 +1,10 @@
 /*
  * fsio - every file operation of the store goes through here, so that tests can record and fail it.
  *
- * Paths are relative to a struct fsio_dir (a directory opened once). Each call is the POSIX one with
- * EINTR and short reads and writes handled. Errors are those of err_of_errno (ERR_NOSPACE,
- * ERR_NOFILES, ERR_NOMEM, ERR_ACCESS, ERR_NOTFOUND, ERR_EXISTS, ERR_IO), ERR_SYNC of a sync; err_why()
- * has the errno in words.
+ * Paths are relative to a struct fsio_dir (a directory opened once). Each call is the POSIX one
+ * with EINTR and short reads and writes handled. Errors are those of err_of_errno (ERR_NOSPACE,
+ * ERR_NOFILES, ERR_NOMEM, ERR_ACCESS, ERR_NOTFOUND, ERR_EXISTS, ERR_IO), ERR_SYNC of a sync;
+ * err_why() has the errno in words.
  * fsio_hook(&ops) swaps the whole table (before threads start): tests/lib/fsdouble.h keeps a log of writes, syncs, renames, removals, and makes power-cut images from it; tests/lib/fault.h fails the Nth call.
  * Nothing here is ever called on a loop except fsio_read_nowait and open/stat at start: all other calls block.
  */

@@ -19,7 +19,8 @@
 #include "net/daemon/signals.h"
 #include "net/http/srv.h"
 
-/* Half of them for files, half for connections (core/base/fdcache.h); fewer, and one of the two starves. */
+/* Half of them for files, half for connections (core/base/fdcache.h); fewer, and one of the two
+ * starves. */
 #define FDS_LEAST (2 * FDCACHE_SHARE_MIN)
 
 struct boot {
@@ -73,7 +74,8 @@ static bool test_clock(struct errbuf *eb)
 	return true;
 }
 
-/* SIGTERM and SIGINT stay pending until main waits for them; a start that takes long looks for them. */
+/* SIGTERM and SIGINT stay pending until main waits for them; a start that takes long looks for
+ * them. */
 static bool end_is_asked(void *arg)
 {
 	const sigset_t *ends = arg;

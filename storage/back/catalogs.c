@@ -91,7 +91,8 @@ static void let_go(struct store *st)
 	st->catalog = NULL;
 }
 
-/* Damage was met while a process ran: a walk may find nothing wrong, the record that misled it is whole. */
+/* Damage was met while a process ran: a walk may find nothing wrong, the record that misled it is
+ * whole. */
 static bool was_damaged(struct store *st)
 {
 	uint8_t *data;
@@ -102,7 +103,8 @@ static bool was_damaged(struct store *st)
 	return e != ERR_NOTFOUND;
 }
 
-/* ERR_DAMAGED: it has to be rebuilt. What the disk does not give is as lost as what it gives wrongly. */
+/* ERR_DAMAGED: it has to be rebuilt. What the disk does not give is as lost as what it gives
+ * wrongly. */
 static enum err open_old(struct store *st, const char *path, struct errbuf *why)
 {
 	if (was_damaged(st))

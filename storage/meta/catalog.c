@@ -346,7 +346,8 @@ static enum err apply_generation(struct apply *a)
 	return ERR_OK;
 }
 
-/* A definition stands in def and in the postings; a bitmap of ids is at most so dense, or the ids. */
+/* A definition stands in def and in the postings; a bitmap of ids is at most so dense, or the
+ * ids. */
 static uint64_t estimate_bytes(const struct catalog_def *defs, size_t defs_count,
     const struct catalog_range *ranges, size_t ranges_count)
 {
@@ -408,7 +409,8 @@ static enum err apply_growing(struct catalog *c, unsigned shard, uint64_t rank,
 	return e && e != ERR_TOOBIG ? errbuf_set(eb, e, "%s", why.text) : e;
 }
 
-/* What is too much for one transaction goes in halves; rank comes with the last one, so that a crash in between is caught up. */
+/* What is too much for one transaction goes in halves; rank comes with the last one, so that a
+ * crash in between is caught up. */
 static enum err apply_halves(struct catalog *c, unsigned shard, uint64_t rank,
     const struct catalog_def *defs, size_t defs_count, const struct catalog_range *ranges,
     size_t ranges_count, struct errbuf *eb)

@@ -19,8 +19,9 @@
  *
  * Thread: workers only; any number reads at once, one writes at a time (apply, retain, put_families: the caller's lane sees to that). None of the calls keeps a transaction open after it returns.
  * Memory: results are copies, in the caller's arena or heap.
- * Errors: ERR_DAMAGED names sub-database and key: rebuild. ERR_UNSUPPORTED: of a later format. Any other:
- * nothing was changed, it may be tried again. After an unclean stop call catalog_check() before catalog_open().
+ * Errors: ERR_DAMAGED names sub-database and key: rebuild. ERR_UNSUPPORTED: of a later format.
+ * Any other: nothing was changed, it may be tried again. After an unclean stop call
+ * catalog_check() before catalog_open().
  */
 #ifndef STORAGE_META_CATALOG_H
 #define STORAGE_META_CATALOG_H
@@ -32,11 +33,12 @@
 
 struct catalog;
 /*
- * Walks the whole environment at path, every checksum included, in a child process. The child uses only
- * what a fork of a process with threads may (its own memory, LMDB), holds no descriptor of the parent
- * but its end of a pipe, and dies with it.
+ * Walks the whole environment at path, every checksum included, in a child process. The child
+ * uses only what a fork of a process with threads may (its own memory, LMDB), holds no descriptor
+ * of the parent but its end of a pipe, and dies with it.
  * ERR_DAMAGED: something is wrong, also when the child died of it; ERR_NOTFOUND: there is none;
- * ERR_STOPPING: stop (may be NULL) said so, which is asked every 50 ms. Else the walk could not be made.
+ * ERR_STOPPING: stop (may be NULL) said so, which is asked every 50 ms. Else the walk could not
+ * be made.
  */
 MUST_CHECK enum err catalog_check(
     const char *path, bool (*stop)(void *arg), void *stop_arg, struct errbuf *eb);

@@ -331,8 +331,8 @@ static int make_room(struct env *e, uint64_t need)
 
 /*
  * When LMDB fails to write one of its head pages, a full disk is enough for it, it refuses all that
- * comes later. What was committed is whole; opened again it goes on. Whoever meets it does that, not inside of a
- * transaction.
+ * comes later. What was committed is whole; opened again it goes on. Whoever meets it does that,
+ * not inside of a transaction.
  */
 static int reopen(struct env *e)
 {

@@ -2,15 +2,16 @@
  * env - LMDB with checksums: every record ends with a CRC-32C over the name of its sub-database, its key and its value, checked at each read.
  *
  * Synchronous commits, no WRITEMAP; the memory map grows in steps of ENV_MAP_STEP while nobody is inside of a transaction, before a writer would pass 80 % of it.
- * A writer that meets its end all the same gets ERR_AGAIN, and the next transaction has more room: abort
- * and begin again. One that changes more pages than LMDB keeps gets ERR_TOOBIG: in smaller pieces.
+ * A writer that meets its end all the same gets ERR_AGAIN, and the next transaction has more
+ * room: abort and begin again. One that changes more pages than LMDB keeps gets ERR_TOOBIG: in
+ * smaller pieces.
  *
  * LMDB refuses everything after it failed to write its head: the next transaction, or
  * env_sweep_readers, opens the environment again.
  *
- * The file is read through a map, so a page the disk cannot give is SIGBUS: every call here is guarded
- * (core/base/guard.h). After one the environment is lost: calls give ERR_DAMAGED, until it is closed.
- * That any call met damage is remembered: env_is_damaged.
+ * The file is read through a map, so a page the disk cannot give is SIGBUS: every call here is
+ * guarded (core/base/guard.h). After one the environment is lost: calls give ERR_DAMAGED, until
+ * it is closed. That any call met damage is remembered: env_is_damaged.
  *
  * A transaction keeps its first error (not ERR_NOTFOUND) and turns later calls into no-ops that return it; env_commit returns it too.
  * Keys compare as bytes.
@@ -46,7 +47,8 @@ void env_close(struct env *e); /* no transaction open */
 MUST_CHECK enum err env_db(struct env *e, const char *name, struct env_db **out, struct errbuf *eb);
 uint64_t env_bytes(struct env *e);     /* of the file in use */
 uint64_t env_map_bytes(struct env *e); /* of the map */
-/* Clears readers of dead processes; as a writer. Opens the environment again when LMDB wants that. */
+/* Clears readers of dead processes; as a writer. Opens the environment again when LMDB wants
+ * that. */
 MUST_CHECK enum err env_sweep_readers(struct env *e, struct errbuf *eb);
 bool env_is_damaged(const struct env *e); /* any thread */
 /* For tests, 0 = off: so many changed records fill a transaction (ERR_TOOBIG); the map is full, once,

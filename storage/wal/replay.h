@@ -16,11 +16,12 @@
  *                                        takes in what can be read, and the rest at a later start
  *   no descriptor, no memory, no right   the start is refused: this says nothing of the file
  *
- * Replay itself changes nothing on disk (walog_create does what it says): running it again gives the
- * same (11).
+ * Replay itself changes nothing on disk (walog_create does what it says): running it again gives
+ * the same (11).
  * Thread:  any one that may block (main). Memory: one reading window (WALSEG_WINDOW_BYTES, or the largest frame) plus the frames not known synced, which a writer bounds by one
  *          group (sync mode commit) or one segment (interval, off).
- * Errors:  of reading a directory; ERR_NOFILES, ERR_NOMEM, ERR_ACCESS, ERR_UNSUPPORTED as above, ERR_STOPPING when ops->stop
+ * Errors:  of reading a directory; ERR_NOFILES, ERR_NOMEM, ERR_ACCESS, ERR_UNSUPPORTED as above,
+ *          ERR_STOPPING when ops->stop
  *          says so; damage is not an error. An error of ops->frame ends the replay and is returned.
  */
 #ifndef STORAGE_WAL_REPLAY_H

@@ -306,9 +306,9 @@ static void well_again(struct walog *w)
 }
 
 /*
- * A write or sync failed: the current segment is closed for good, its batch has to be written again.
- * Those who wait are told now, the rest may take its time. After the third failure within a minute
- * nothing is tried for some time; no space is a state of its own.
+ * A write or sync failed: the current segment is closed for good, its batch has to be written
+ * again. Those who wait are told now, the rest may take its time. After the third failure within
+ * a minute nothing is tried for some time; no space is a state of its own.
  */
 static void failed(struct walog *w, enum err err, const char *what)
 {
@@ -602,8 +602,8 @@ static void mark_add(struct walog *w)
 }
 
 /*
- * Read-only is not for ever: from time to time what waits, or a mark when nothing does, is written to a
- * new segment. True: it is time.
+ * Read-only is not for ever: from time to time what waits, or a mark when nothing does, is
+ * written to a new segment. True: it is time.
  */
 static bool probe_is_due(struct walog *w)
 {
@@ -762,7 +762,8 @@ static void segs_take(struct walog *w, const struct replay_result *r)
 	}
 }
 
-/* Before anything is written: their names are free then, and the next start does not take them for segments. */
+/* Before anything is written: their names are free then, and the next start does not take them
+ * for segments. */
 static enum err asides_move(struct fsio_dir *d, const struct replay_result *r)
 {
 	enum err e = ERR_OK;

@@ -17,16 +17,16 @@
  * (2) Frames of one loop are in the log in the order of their positions.
  * (3) A segment that replaces another, and every other new one: frames, sync, header, sync; only then reports.
  * (4) Segments are freed oldest first, and the freeing of one is durable before the next one is freed: void frames never come back (storage.md (5)).
- * (5) A sync is never repeated on a file on which it failed, nor is that file used again: once free it
- *     is removed.
+ * (5) A sync is never repeated on a file on which it failed, nor is that file used again: once
+ *     free it is removed.
  * In sync mode interval, durable means written to the file, in mode off taken by the writer; what was not synced yet is kept in memory and written again when a sync fails.
  *
- * Failures. A sync or write that fails closes the segment, its requests are failed with ERR_LOGFAILED,
- * its frames go to a new segment. Three failures in 60 s: state ERR_READONLY; after each 60 s what waits
- * (or a mark) is written once more, and the state ends when that is synced.
- * The next segment cannot be prepared: that is no failure of what is there. Waiting requests are failed
- * with the state, ERR_NOSPACE or ERR_BUSY; tried again after 50 ms .. 1 s, until it works.
- * Whatever the state, frames are kept and written first.
+ * Failures. A sync or write that fails closes the segment, its requests are failed with
+ * ERR_LOGFAILED, its frames go to a new segment. Three failures in 60 s: state ERR_READONLY;
+ * after each 60 s what waits (or a mark) is written once more, and the state ends when that is
+ * synced. The next segment cannot be prepared: that is no failure of what is there. Waiting
+ * requests are failed with the state, ERR_NOSPACE or ERR_BUSY; tried again after 50 ms .. 1 s,
+ * until it works. Whatever the state, frames are kept and written first.
  *
  * Thread:  walog_create, walog_stop, walog_free: the main thread, while the team runs. Everything else: on a loop of the team.
  * Memory:  frames belong to the walog; a loop has one from walog_frame to walog_submit. The backlog is bounded by walog_room, which the caller asks before it applies rows.

@@ -1,11 +1,11 @@
 /*
  * walprep - prepares segments ahead of the log writer, and takes back those that are free: whatever is slow and nobody waits for.
  *
- * A spare is a zeroed file with a durable blank head (walseg.h). Freed segments are blanked and kept
- * for reuse, up to spares_max; more are removed. One on which a write or sync failed is never used
- * again, but removed; one that must be kept is set aside (replay.h).
- * (1) Freeing keeps its order: a segment is gone on disk before the next one is touched (walog.h (4)).
- *     When that fails it is tried again each second, and what comes after it waits.
+ * A spare is a zeroed file with a durable blank head (walseg.h). Freed segments are blanked and
+ * kept for reuse, up to spares_max; more are removed. One on which a write or sync failed is
+ * never used again, but removed; one that must be kept is set aside (replay.h).
+ * (1) Freeing keeps its order: a segment is gone on disk before the next one is touched (walog.h
+ *     (4)). When that fails it is tried again each second, and what comes after it waits.
  * (2) A file whose making failed is removed before another one is made: failures leave no litter.
  *
  * Thread:  walprep_create, walprep_make, walprep_start, walprep_stop, walprep_free: the main thread, walprep_make only before walprep_start. The rest: the log writer

@@ -251,7 +251,8 @@ void walseg_reader_release(struct walseg_reader *r)
 	*r = (struct walseg_reader){ 0 };
 }
 
-/* Does a failed read tell of a bad place on the disk? What lacks memory or a right says nothing of it. */
+/* Does a failed read tell of a bad place on the disk? What lacks memory or a right says nothing
+ * of it. */
 static bool is_bad_place(enum err e)
 {
 	return e == ERR_IO || e == ERR_TRUNCATED;
@@ -266,8 +267,8 @@ static enum err piece_read(struct walseg_reader *r, uint8_t *data, size_t len, u
 }
 
 /*
- * A place the disk cannot read is taken for zeroes: damage like any other, and what stands around it is
- * still found.
+ * A place the disk cannot read is taken for zeroes: damage like any other, and what stands around
+ * it is still found.
  */
 static void read_all(struct walseg_reader *r, uint8_t *data, size_t len, uint64_t at)
 {

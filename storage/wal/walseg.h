@@ -16,8 +16,8 @@
  *   48      8     size of the file, 0 = not told: a shorter one was cut, which no crash does
  *   56      4     zero
  *   60      4     crc32c of the 60 bytes before
- * A later format keeps magic, version and checksum where they are, so that an older program sees that
- * it must not go on.
+ * A later format keeps magic, version and checksum where they are, so that an older program sees
+ * that it must not go on.
  * Frame (32 bytes and its payload):
  *   0       4     magic
  *   4       4     length of the payload, 0..WALSEG_PAYLOAD_MAX; 0 = a mark that carries only sequence and synced
@@ -33,8 +33,8 @@
  *
  * Thread:  one at a time. Memory: windows and payloads are the reader's, valid until its next call.
  * Errors:  of the disk when writing; damaged and unreadable places are results (WALSEG_BAD), not errors.
- *          Not being able to read (no memory, no descriptor, no right) says nothing about the file: the
- *          reader keeps it in err and gives WALSEG_END.
+ *          Not being able to read (no memory, no descriptor, no right) says nothing about the
+ *          file: the reader keeps it in err and gives WALSEG_END.
  */
 #ifndef STORAGE_WAL_WALSEG_H
 #define STORAGE_WAL_WALSEG_H
@@ -59,7 +59,8 @@ void walseg_name(uint32_t slot, char out[WALSEG_NAME_MAX]);
 bool walseg_name_parse(const char *name, uint32_t *slot);
 
 /*
- * What is no segment any more, and must not be lost: set aside under a name of its own, never blanked.
+ * What is no segment any more, and must not be lost: set aside under a name of its own, never
+ * blanked.
  *   "damaged-00000000.seg"   its head is wrong, or it stands in the wrong place: for a human
  *   "unread-00000000.seg"    the disk could not read all of it, and the store has not gone on since
  *   "waiting-00000000.seg"   the store has gone on: once all of it can be read it is taken in again
@@ -127,15 +128,16 @@ struct walseg_reader {
 /*
  * read gives exactly len bytes inside size.
  * ERR_NOTFOUND: both copies of the head are zero, there is no segment in it (and nobody needs it).
- * ERR_UNSUPPORTED: a whole head of a later version. ERR_DAMAGED: a head was there, and is not whole, or
- * is that of another slot. Else what read said of a copy, when the other one is not good.
+ * ERR_UNSUPPORTED: a whole head of a later version. ERR_DAMAGED: a head was there, and is not
+ * whole, or is that of another slot. Else what read said of a copy, when the other one is not good.
  */
 MUST_CHECK enum err walseg_reader_init(struct walseg_reader *r, uint32_t slot, uint64_t size,
     enum err (*read)(void *arg, void *data, size_t len, uint64_t off), void *arg);
 MUST_CHECK enum err walseg_reader_open(
     struct walseg_reader *r, uint32_t slot, struct fsio_file *f); /* f is borrowed until release */
 void walseg_reader_release(struct walseg_reader *r);
-/* Reads all of it once, before anything is taken from it: can the disk give it? See unreadable_bytes, err. */
+/* Reads all of it once, before anything is taken from it: can the disk give it? See
+ * unreadable_bytes, err. */
 bool walseg_readable(struct walseg_reader *r);
 /* The frame at r->offset. WALSEG_BAD: what stands there is none (r->offset stays). WALSEG_END: no room for a frame is left. */
 enum walseg_got walseg_next(struct walseg_reader *r, struct walseg_frame *out);

@@ -81,7 +81,8 @@ static enum err counting_dir_sync(struct fsio_dir *d)
 	return fsio_real.dir_sync(d);
 }
 
-/* Killed between mkdir and the sync of the parent: the directory is there, its name may not be on the disk. */
+/* Killed between mkdir and the sync of the parent: the directory is there, its name may not be on
+ * the disk. */
 static void half_made(struct fsio_dir *d)
 {
 	struct fsio_dir *sub;

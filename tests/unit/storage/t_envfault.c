@@ -1,5 +1,6 @@
 /*
- * LMDB does its own reading and writing, so what a disk does to it is done here from outside: its file is cut under its map, writes of its head fail, the map and a transaction are full.
+ * LMDB does its own reading and writing, so what a disk does to it is done here from outside: its
+ * file is cut under its map, writes of its head fail, the map and a transaction are full.
  */
 #include <errno.h>
 #include <stdlib.h>

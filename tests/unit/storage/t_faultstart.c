@@ -1,6 +1,8 @@
 /*
- * Failing calls at the start and under a running log. Every Nth call of the file system fails, once or from then on, with each errno: a start is refused with a text, or goes on; writes are acknowledged
- * or not; and when the disk is well again everything acknowledged is found and writes go on. Then what a start must refuse, and what it must remember.
+ * Failing calls at the start and under a running log. Every Nth call of the file system fails,
+ * once or from then on, with each errno: a start is refused with a text, or goes on; writes are
+ * acknowledged or not; and when the disk is well again everything acknowledged is found and
+ * writes go on. Then what a start must refuse, and what it must remember.
  *
  * KYMO_FAULTS (240) failing calls in all; 0 = every one.
  */
@@ -371,7 +373,8 @@ static size_t count_aside(const char *dir)
 }
 
 /*
- * No file holds anything yet, and the definitions stand in the first segment. One segment at a time cannot be read for a whole start, which goes on, gives ids anew, and puts all it has into
+ * No file holds anything yet, and the definitions stand in the first segment. One segment at a
+ * time cannot be read for a whole start, which goes on, gives ids anew, and puts all it has into
  * files.
  */
 static void unread_segment(const char *root, const char *dir)

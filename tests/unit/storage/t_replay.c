@@ -415,7 +415,8 @@ static void bad_disk(const char *root)
 	maker_free(m);
 }
 
-/* The head of the only segment cannot be read: each call before the first frame, with each errno. */
+/* The head of the only segment cannot be read: each call before the first frame, with each errno.
+ *  */
 static void bad_head(const char *root)
 {
 	static const enum fault_kind kinds[] = { FAULT_OPEN, FAULT_SIZE, FAULT_READ };
