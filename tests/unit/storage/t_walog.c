@@ -147,6 +147,13 @@ static bool client_done(void *arg)
 	return c->decided == c->next && (c->next == c->stop_at || c->last_state);
 }
 
+/* A log that is well again while it is stopped must not be handed more. */
+static void client_ends(void *arg)
+{
+	struct client *c = arg;
+	c->stop_at = c->next;
+}
+
 /* ---- Replay and judgement ---- */
 
 struct found {
@@ -379,6 +386,8 @@ static size_t life(const char *root, const char *dir, const char *next, const st
 		testteam_run(&tt, l, client_start, &clients[l]);
 	for (unsigned l = 0; l < LOOPS; l++)
 		bad += !testteam_wait(&tt, l, client_done, &clients[l], 20000);
+	for (unsigned l = 0; l < LOOPS; l++)
+		testteam_run(&tt, l, client_ends, &clients[l]);
 	walog_stop(w);
 	testteam_stop(&tt);
 	uint64_t end = fsdouble_point();
@@ -535,6 +544,8 @@ static void client_forgets(void *arg)
 
 static void bench_stop(struct bench *b)
 {
+	for (unsigned l = 0; l < LOOPS; l++)
+		testteam_run(&b->tt, l, client_ends, &clients[l]);
 	walog_stop(b->w);
 	testteam_stop(&b->tt);
 	walog_free(b->w);
