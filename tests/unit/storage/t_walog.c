@@ -62,6 +62,7 @@ struct client {
 	uint64_t first, next, stop_at; /* indices of tokens: first of this life, next to send, end */
 	uint64_t decided, durable; /* tokens of this life before them are answered, are durable */
 	unsigned window;
+	unsigned more; /* main's, for client_goes_on */
 	uint64_t number, number_durable;
 	uint64_t state; /* of random numbers */
 	uint32_t rows_max;
@@ -139,6 +140,13 @@ static void client_report(void *arg, unsigned loop, const struct walog_report *r
 static void client_start(void *arg)
 {
 	client_fill(arg);
+}
+
+static void client_goes_on(void *arg)
+{
+	struct client *c = arg;
+	c->stop_at = c->next + c->more;
+	client_fill(c);
 }
 
 static bool client_done(void *arg)
@@ -509,8 +517,8 @@ static bool bench_send(struct bench *b, unsigned loops, unsigned frames)
 {
 	bool ok = true;
 	for (unsigned l = 0; l < loops; l++) {
-		clients[l].stop_at = clients[l].next + frames;
-		testteam_run(&b->tt, l, client_start, &clients[l]);
+		clients[l].more = frames;
+		testteam_run(&b->tt, l, client_goes_on, &clients[l]);
 	}
 	for (unsigned l = 0; l < loops; l++)
 		ok = testteam_wait(&b->tt, l, client_done, &clients[l], 20000) && ok;
