@@ -368,14 +368,16 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
 	}
 }
 
-static void slice_init(struct slice *sl, struct append *ap, struct share *from, struct share *at)
+/* On any loop: what the home loop changes from step to step is given, not read here. */
+static void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge,
+    struct share *from, struct share *at)
 {
 	*sl = (struct slice){ .append = ap,
 		.from = from,
 		.at = at,
 		.batch = ap->req->batch,
 		.tenant = ap->req->batch->tenant,
-		.judge = ap->judge,
+		.judge = judge,
 		.open = 1 };
 	list_init(&sl->link);
 	shard_verdict_init(&sl->verdict);
@@ -406,7 +408,7 @@ static bool step_send(struct append *ap, struct step *sp, bool metas)
 	uint32_t begin = 0;
 	for (unsigned i = 0; i < st->loops; i++) {
 		struct slice *sl = &sp->slices[i];
-		slice_init(sl, ap, home, st->shares[i]);
+		slice_init(sl, ap, ap->judge, home, st->shares[i]);
 		sl->step = sp;
 		sl->rows = sp->rows + begin;
 		sl->ends = sp->ends + place;
@@ -565,7 +567,7 @@ static void children_make(struct slice *sl, const struct apply_odds *odds)
 		struct arena memory;
 		arena_init(&memory, 4096);
 		struct slice *child = arena_alloc(&memory, sizeof *child);
-		slice_init(child, sl->append, sh, at);
+		slice_init(child, sl->append, sl->judge, sh, at);
 		child->parent = sl;
 		child->canonical = true;
 		child->rows = arena_array(&memory, n, sizeof *child->rows);
