@@ -281,7 +281,7 @@ static void all_refused_at_home(void)
 		*batch_add(&b) = (struct batch_row){
 			.labels = up.bytes, .labels_len = up.len, .flags = BATCH_HISTOGRAM
 		};
-	unsigned good = 0, times = 200;
+	unsigned good = 0, times = 2000;
 	size_t before = 0;
 	for (unsigned i = 0; i < times; i++) {
 		teststore_append(&ts, 0, &b, &r);
@@ -291,7 +291,8 @@ static void all_refused_at_home(void)
 	}
 	tap_is_u64(good, times, "requests of histograms alone are answered");
 	size_t after = mallinfo2().uordblks;
-	tap_ok(after < before + 64 * 1024, "and keep nothing: %zu bytes, then %zu", before, after);
+	/* Kept steps would be 12 MiB; other threads come and go with buffers of one. */
+	tap_ok(after < before + (4 << 20), "and keep nothing: %zu bytes, then %zu", before, after);
 	teststore_close(&ts);
 	batch_release(&b);
 	arena_release(&a);
