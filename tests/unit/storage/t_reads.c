@@ -205,12 +205,67 @@ static void fill(struct storetest *s, unsigned from, int64_t t_ms)
 		tap_note("write: %s, %llu refused", err_text(v.err), (unsigned long long)v.refused);
 }
 
+/* A call of next() ends behind so many series that give nothing: the one behind those leaves then. */
+static void leaving_at_the_border(void)
+{
+	enum {
+		SILENT = 64,
+		ALL = 128
+	};
+	struct storetest s;
+	struct storetest_row rows[ALL], pace = { .labels = names[MEMBERS - 1] };
+	char *dir = testlib_tmpdir("border");
+	int64_t now = clock_wall_ms();
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	s.opts.evict_idle_ms = 1;
+	if (!tap_ok(!storetest_open(&s, 1), "opens"))
+		return;
+	for (unsigned i = 0; i < ALL; i++)
+		rows[i] = (struct storetest_row){ .labels = names[i],
+			.t_ms = i < SILENT ? now - 10 * MINUTE : now - MINUTE };
+	storetest_write(&s, 0, rows, ALL);
+	struct walk w = { .source = store_source(s.store), .want_steps = 2 };
+	w.query = (struct source_query){
+		.what = SOURCE_SERIES, .t_min_ms = now - 2 * MINUTE, .t_max_ms = now, .wake = no_wake
+	};
+	for (unsigned k = 0; k < 2; k++)
+		testteam_run(&s.tt, 0, walk_some, &w);
+	bool flushed = true;
+	uint64_t before = metric_sum(M_SERIES_EVICTED);
+	for (unsigned k = 0; k < 8; k++) {
+		pace.t_ms = now + k;
+		storetest_write(&s, 0, &pace, 1);
+		flushed &= !storetest_flush(&s);
+		usleep(10000);
+	}
+	uint64_t evicted = metric_sum(M_SERIES_EVICTED) - before;
+	w.want_steps = 1000000;
+	for (unsigned k = 0; k < 5000 && !w.ended; k++) {
+		testteam_run(&s.tt, 0, walk_some, &w);
+		if (!w.ended)
+			usleep(1000);
+	}
+	testteam_run(&s.tt, 0, walk_close, &w);
+	unsigned wrong = w.strange;
+	for (unsigned i = 0; i < ALL; i++)
+		wrong += w.given[i] != (i >= SILENT);
+	tap_ok(flushed && evicted == ALL && w.ended && !w.failed && !wrong,
+	    "%llu series leave memory while a cursor rests before one of them: %u wrong, %u strange",
+	    (unsigned long long)evicted, wrong, w.strange);
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 static void leaving(void)
 {
 	struct storetest s;
 	char *dir = testlib_tmpdir("leaving");
 	clock_fake(T0);
 	storetest_init(&s, dir);
+	s.opts.round_every_ms =
+	    1000 * MINUTE; /* rounds are flushes alone: series are idle as often as told */
 	s.opts.shards = 1;
 	if (!tap_ok(!storetest_open(&s, 1), "opens with a clock of its own"))
 		return;
@@ -359,6 +414,7 @@ int main(void)
 	}
 	readers_beside();
 	giant();
+	leaving_at_the_border();
 	leaving();
 	arena_release(&arena);
 	return tap_done();
