@@ -95,7 +95,10 @@ static void verdict_count(const struct shard_verdict *v)
 		metric_add(M_SAMPLES_LATE, v->late);
 }
 
-/* The newest time of the rows' class goes up, and stands in the frame of the rows that moved it. Own metrics bear a clock that may be wrong: they count as far as it is believed. */
+/*
+ * The newest time of the rows' class goes up, and stands in the frame of the rows that moved it.
+ * Own metrics bear a clock that may be wrong: they count as far as it is believed.
+ */
 static void newest_raise(struct apply *a)
 {
 	struct share *sh = a->sh;
@@ -181,7 +184,9 @@ static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 				continue;
 		}
 		struct series *s = head_at(h, r->slot);
-		/* A guess that led elsewhere would put an acknowledged row where nobody finds it. */
+		/*
+		 * A guess that led elsewhere would put an acknowledged row where nobody finds it.
+		 */
 		CHECK((s->flags & (SERIES_USED | SERIES_UNDEFINED | SERIES_SHADOWED)) == SERIES_USED);
 		enum series_put put = series_put(s, h->mem, &h->stats, r->t_ms, r->v);
 		stored++;

@@ -1,8 +1,11 @@
 /*
- * gossip - what all loops know of newest times (storage/newest.h) becomes the same: one message walks over them, every GOSSIP_EVERY_MS, takes what each knows and leaves what it has heard.
+ * gossip - what all loops know of newest times (storage/newest.h) becomes the same: one message
+ * walks over them, every GOSSIP_EVERY_MS, takes what each knows and leaves what it has heard.
  *
- * Slices tell the loops they visit at once; a loop without rows of a class would never hear that its time goes on, and would keep what retention takes elsewhere.
- * Thread: made and freed on the main thread, started and stopped on loop 0, where the message rests. Memory: own.
+ * Slices tell the loops they visit at once; a loop without rows of a class would never hear that
+ * its time goes on, and would keep what retention takes elsewhere.
+ * Thread: made and freed on the main thread, started and stopped on loop 0, where the message
+ * rests. Memory: own.
  */
 #ifndef STORAGE_GOSSIP_H
 #define STORAGE_GOSSIP_H
@@ -17,6 +20,7 @@ struct gossip *gossip_create(struct store *st);
 void gossip_free(struct gossip *g);
 void gossip_start(struct gossip *g);
 void gossip_stop(struct gossip *g);
-bool gossip_busy(const struct gossip *g); /* on its way; after gossip_stop it comes home once more */
+/* on its way; after gossip_stop it comes home once more */
+bool gossip_busy(const struct gossip *g);
 
 #endif

@@ -1,11 +1,13 @@
 /*
  * limits - what the machine allows the store: default of series_max, free space on the disk, the reserve file.
  *
- * Every second a worker asks how much is free, ahead of rounds and merges. Below the floor writes are refused with ERR_NOSPACE; above 1.25 x the floor they are taken again.
- * RESERVE: 64 MiB that are given up when a start finds no room, or when what frees space finds none (a
- * switch that lets files go, a merge that is smaller than its inputs). Made again at a start, or while
- * running, when it fits above 1.25 x the floor.
- * Thread: limits_watch, limits_unwatch on loop 0; limits_reserve_give, limits_room on workers; the rest at start.
+ * Every second a worker asks how much is free, ahead of rounds and merges. Below the floor writes
+ * are refused with ERR_NOSPACE; above 1.25 x the floor they are taken again.
+ * RESERVE: 64 MiB that are given up when a start finds no room, or when what frees space finds none
+ * (a switch that lets files go, a merge that is smaller than its inputs). Made again at a start, or
+ * while running, when it fits above 1.25 x the floor.
+ * Thread: limits_watch, limits_unwatch on loop 0; limits_reserve_give, limits_room on workers; the
+ * rest at start.
  */
 #ifndef STORAGE_LIMITS_H
 #define STORAGE_LIMITS_H
@@ -30,13 +32,19 @@
 struct store;
 /* 45 % of 75 % of min(memory, cgroup limit), at 1 KiB a series. */
 uint64_t limits_series_max(void);
-/* Divides the descriptors there are: st->round_writers, what is left is the file cache's. ERR_NOFILES: they are too few for so many shards. */
+/*
+ * Divides the descriptors there are: st->round_writers, what is left is the file cache's.
+ * ERR_NOFILES: they are too few for so many shards.
+ */
 MUST_CHECK enum err limits_files(struct store *st, struct errbuf *eb);
 /* Makes RESERVE when there is room; its lack is no error. */
 void limits_reserve(struct fsio_dir *d, uint64_t bytes);
 /* Gives RESERVE up for something that frees space. True: there was one. Blocks. */
 bool limits_reserve_give(struct store *st, const char *why);
-/* Is there room for so many bytes that go again soon? Else RESERVE is given up, when that helps; ERR_NOSPACE says how much is free. Blocks. */
+/*
+ * Is there room for so many bytes that go again soon? Else RESERVE is given up, when that helps;
+ * ERR_NOSPACE says how much is free. Blocks.
+ */
 MUST_CHECK enum err limits_room(struct store *st, uint64_t bytes, struct errbuf *eb);
 /* One look, blocking: before ready. */
 void limits_look(struct store *st);

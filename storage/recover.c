@@ -66,7 +66,8 @@ static enum err file_open(struct shard *sh, const struct files_entry *e, struct 
 	struct errbuf why;
 	struct cfile *cf;
 	enum err err = ERR_IO;
-	for (unsigned tries = 0; err == ERR_IO && tries < 2; tries++) { /* disks do change their mind */
+	/* disks do change their mind */
+	for (unsigned tries = 0; err == ERR_IO && tries < 2; tries++) {
 		errbuf_init(&why);
 		err = cfile_open(sh->dir, e->name, &cf, &why);
 	}
@@ -91,7 +92,10 @@ static enum err file_open(struct shard *sh, const struct files_entry *e, struct 
 	return 0;
 }
 
-/* What the list has kept. A list of before newest times were kept, or made anew from the files, is given what its files say: it is the best there is. */
+/*
+ * What the list has kept. A list of before newest times were kept, or made anew from the files, is
+ * given what its files say: it is the best there is.
+ */
 static void newest_of_files(struct shard *sh, bool kept)
 {
 	struct newest *n = &sh->share->newest;
@@ -538,7 +542,10 @@ static void define_from_file(struct undefined *u, struct cfile *cf)
 	ids_left(u);
 }
 
-/* The catalog has worked in all files that could be opened, and those of old that could not. False: it did not tell. */
+/*
+ * The catalog has worked in all files that could be opened, and those of old that could not. False:
+ * it did not tell.
+ */
 static bool define_from_catalog(struct undefined *u)
 {
 	struct catalog *c = u->shard->store->catalog;
@@ -571,7 +578,8 @@ static bool define_from_catalog(struct undefined *u)
 
 /*
  * The newest files have the labels of what is active now: backwards as long as each one gives some.
- * Then the catalog is asked, so that an id that stands nowhere does not cost all labels of all files.
+ * Then the catalog is asked, so that an id that stands nowhere does not cost all labels of all
+ * files.
  */
 static void define_all(struct undefined *u)
 {
@@ -593,7 +601,10 @@ static void define_all(struct undefined *u)
 		(void)define_from_catalog(u);
 }
 
-/* Rows without a series are dropped from memory. When a lost file may define it they stay in the log. */
+/*
+ * Rows without a series are dropped from memory. When a lost file may define it they stay in the
+ * log.
+ */
 static void undefined_drop(struct undefined *u)
 {
 	struct shard *sh = u->shard;
@@ -754,7 +765,10 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 		return errbuf_set(eb, ERR_STOPPING, "told to stop while definitions were read");
 	}
 	if (dropped) {
-		/* What could not be read may define them: nothing of the log is blanked then (restore.h). */
+		/*
+		 * What could not be read may define them: nothing of the log is blanked then
+		 * (restore.h).
+		 */
 		for (size_t i = 0; log->unread_count && i < log->segments_count; i++)
 			log->segments[i].keep = true;
 		LOG_WARN("rows_undefined", "rows=%llu", (unsigned long long)dropped);

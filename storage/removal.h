@@ -3,8 +3,8 @@
  * disk, on a worker. What the disk does not let go (or what must stay while FILES is unknown, see
  * files.h (1)) is tried again every REMOVAL_RETRY_MS; at the next start files_clean takes the rest.
  *
- * (1) A name given here is never used again by this process: rounds have a new rank each, merges a new
- *     serial. So a removal that comes late hits nothing else.
+ * (1) A name given here is never used again by this process: rounds have a new rank each, merges a
+ *     new serial. So a removal that comes late hits nothing else.
  * (2) Nobody reads the file: who pins a shard_file comes before (shard_file_gone).
  *
  * Thread: the shard's loop.

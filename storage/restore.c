@@ -30,7 +30,8 @@ struct restore {
 	struct store *st;
 	struct segment *segs;
 	size_t segs_count;
-	uint32_t *next_ids; /* [shards] as they were before: ids from there on are not the store's */
+	/* [shards] as they were before: ids from there on are not the store's */
+	uint32_t *next_ids;
 	struct arena arena;
 	struct def *defs; /* sorted by shard and id when whole */
 	size_t defs_count, defs_cap;

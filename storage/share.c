@@ -40,7 +40,8 @@ struct append {
 	struct sink_req *req;
 	size_t next_row;
 	uint32_t open;
-	int64_t newest_ms; /* of the class when the request came: its own rows do not make each other old */
+	/* of the class when the request came: its own rows do not make each other old */
+	int64_t newest_ms;
 	struct shard_judge judge; /* of the step under way */
 	struct shard_verdict verdict;
 	enum err err;
@@ -200,7 +201,10 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* A server that knows no newest sample takes what retention keeps; after that only samples decide what is old, the clock bounds the future. See share.h. */
+/*
+ * A server that knows no newest sample takes what retention keeps; after that only samples decide
+ * what is old, the clock bounds the future. See share.h.
+ */
 static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t count)
 {
 	struct share *sh = ap->home;
@@ -624,7 +628,8 @@ static void slice_run(struct slice *sl)
 		slice_settle(sl, e);
 		return;
 	}
-	stock_up(sh); /* never while the store ends: it has looked whether a worker is busy with it */
+	/* never while the store ends: it has looked whether a worker is busy with it */
+	stock_up(sh);
 	struct apply_odds odds = { 0 };
 	arena_reset(&sh->scratch, SCRATCH_KEEP);
 	if (sl->rows_count)

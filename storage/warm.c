@@ -63,7 +63,9 @@ static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size
 	for (size_t i = 0; i < count && !e; i++) {
 		if (!ls[i].len)
 			continue;
-		/* Of equal labels the highest id goes on; the samples of the others are in files. */
+		/*
+		 * Of equal labels the highest id goes on; the samples of the others are in files.
+		 */
 		uint32_t slot = head_find(&sh->head,
 		    label_fingerprint(ls[i], tenants[i], sh->seed).lo, tenants[i], ls[i]);
 		if (slot == SERIES_NONE ? over : head_at(&sh->head, slot)->id > ids[i])
@@ -81,7 +83,9 @@ static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size
 /* Files whose newest sample lies in [from, to). */
 static void warm_files(struct warm *w, struct shard *sh, int64_t from_ms, int64_t to_ms, bool over)
 {
-	/* Newest files first: of two ids with the same labels the younger one is mostly met first. */
+	/*
+	 * Newest files first: of two ids with the same labels the younger one is mostly met first.
+	 */
 	for (struct list_link *l = sh->files.prev; l != &sh->files; l = l->prev) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
 		if (store_is_stopped(w->st)) /* what is not loaded is found in the catalog */

@@ -12,7 +12,10 @@
 #define BOTH_TRIES     3u
 #define TEST_SPINS_MAX 1000000u /* a writer that died in the middle must not hold us for ever */
 
-/* While faked, both clocks are the start values plus a shared distance; the wall clock has a distance of its own besides. */
+/*
+ * While faked, both clocks are the start values plus a shared distance; the wall clock has a
+ * distance of its own besides.
+ */
 static bool faked;
 static int64_t fake_wall_ms;  /* at clock_fake() */
 static uint64_t fake_mono_ns; /* at clock_fake() */

@@ -27,7 +27,8 @@ struct clockwatch {
 	uint32_t state;       /* enum clockwatch_state; read without the lock */
 	int64_t offset_ms;    /* wall - monotonic, as last seen; read without the lock */
 	int64_t believed_ms;  /* wall - monotonic of trusted time */
-	int64_t base_ms; /* wall - monotonic when the state began; many small steps are a large one */
+	/* wall - monotonic when the state began; many small steps are a large one */
+	int64_t base_ms;
 	uint64_t base_ns;
 	bool ahead;             /* the clock may be ahead of the world */
 	struct votes now, last; /* in DOUBT */
@@ -172,7 +173,10 @@ static void step(struct clockwatch *w, struct clockwatch_now now)
 	}
 }
 
-/* Samples go along with the clock: that a piece agrees may be chance, a backlog that passes by on its way to the world's time. True when they have for long enough. */
+/*
+ * Samples go along with the clock: that a piece agrees may be chance, a backlog that passes by on
+ * its way to the world's time. True when they have for long enough.
+ */
 static bool firm(struct clockwatch *w, uint64_t now_ns, int64_t by_ms)
 {
 	if (!w->firm_ns || now_ns < w->firm_ns || by_ms > w->firm_by_ms + CLOCKWATCH_ALONG_MS) {

@@ -41,7 +41,8 @@ enum err {
 	ERR_LOGFAILED = -22, /* the log could not be synced: 503 log_failed */
 	ERR_NOTREADY = -23,  /* starting: 503 */
 	ERR_NOFILES = -24,   /* no descriptors left, in the process or in the system: passes */
-	ERR_ACCESS = -25, /* the system does not let us: rights, or a file system mounted read-only */
+	/* the system does not let us: rights, or a file system mounted read-only */
+	ERR_ACCESS = -25,
 };
 
 const char *err_text(enum err e);

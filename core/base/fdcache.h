@@ -1,16 +1,18 @@
 /*
- * fdcache - files that are read now and then for a long time, with at most so many descriptors open.
+ * fdcache - files that are read now and then for a long time, with at most so many descriptors
+ * open.
  *
- * A struct fdfile is a name in a directory; its descriptor is opened when a read needs it and closed
- * when another one needs the room: the one that was not used for long (second chance). The file must
- * keep its name, and the directory stay open, until fdcache_close: who removes a file waits for its
- * readers first.
+ * A struct fdfile is a name in a directory; its descriptor is opened when a read needs it and
+ * closed when another one needs the room: the one that was not used for long (second chance). The
+ * file must keep its name, and the directory stay open, until fdcache_close: who removes a file
+ * waits for its readers first.
  *
  * (1) fdfile.refs counts the reads under way, and one more while the cache keeps the descriptor. It
- *     leaves 0 and comes to 0 under the lock only; io is valid while it is not 0. So a read of an open
- *     file takes no lock, and a descriptor that loses its place is closed behind its last read.
- * (2) A loop never opens or closes: a read without waiting of a file that is not open is ERR_AGAIN, for
- *     a worker to do; a descriptor whose last read ends on a loop is closed by the next worker.
+ *     leaves 0 and comes to 0 under the lock only; io is valid while it is not 0. So a read of an
+ *     open file takes no lock, and a descriptor that loses its place is closed behind its last
+ *     read.
+ * (2) A loop never opens or closes: a read without waiting of a file that is not open is ERR_AGAIN,
+ *     for a worker to do; a descriptor whose last read ends on a loop is closed by the next worker.
  *
  * Thread: any, at the same time; fdcache_close alone. One cache for the process.
  */
@@ -34,7 +36,10 @@ MUST_CHECK enum err fdcache_read_nowait(struct fdfile *f, void *data, size_t len
 MUST_CHECK enum err fdcache_size(struct fdfile *f, uint64_t *size);
 void fdcache_close(struct fdfile *f); /* no read may be under way */
 
-/* fsio_open for everybody else's files: when there are no descriptors some of the cache's are given up for it. Blocks. */
+/*
+ * fsio_open for everybody else's files: when there are no descriptors some of the cache's are given
+ * up for it. Blocks.
+ */
 MUST_CHECK enum err fdcache_open_other(
     struct fsio_dir *dir, const char *name, enum fsio_mode mode, struct fsio_file **out);
 

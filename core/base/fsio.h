@@ -25,7 +25,8 @@ enum fsio_mode {
 };
 
 MUST_CHECK enum err fsio_dir_open(const char *path, bool create,
-    struct fsio_dir **out); /* create: mkdir -p, mode 0700; its name and its parents' are durable then */
+    /* create: mkdir -p, mode 0700; its name and its parents' are durable then */
+    struct fsio_dir **out);
 MUST_CHECK enum err fsio_dir_sub(
     struct fsio_dir *d, const char *name, bool create, struct fsio_dir **out);
 void fsio_dir_close(struct fsio_dir *d);

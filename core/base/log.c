@@ -21,11 +21,16 @@ static __thread uint64_t left_out_now; /* told by the next line of this thread *
 
 static const char *const level_words[] = { "debug", "info", "warn", "error", "none" };
 
-/* What is written of a text leaves room for its end: quote, brace, newline. And a member begins only where it has some room. */
+/*
+ * What is written of a text leaves room for its end: quote, brace, newline. And a member begins
+ * only where it has some room.
+ */
 #define LINE_END_BYTES   8
 #define LINE_LEAST_BYTES 48
 
-/* A line under construction; what does not fit is dropped, between characters, and JSON stays JSON. */
+/*
+ * A line under construction; what does not fit is dropped, between characters, and JSON stays JSON.
+ */
 struct line {
 	size_t len;
 	bool full;
@@ -67,7 +72,10 @@ static void put_str(struct line *l, const char *s)
 	put(l, s, strlen(s));
 }
 
-/* The character at s as it is written: at most 6 bytes into out, their count; *step is what it took of s. */
+/*
+ * The character at s as it is written: at most 6 bytes into out, their count; *step is what it took
+ * of s.
+ */
 static size_t escape(const char *s, size_t len, bool json, char *out, size_t *step)
 {
 	unsigned char c = (unsigned char)*s;

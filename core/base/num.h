@@ -35,7 +35,10 @@ MUST_CHECK enum err num_parse_u64(const char *s, size_t len, uint64_t *out);
 MUST_CHECK enum err num_parse_duration(const char *s, size_t len, int64_t *ms);
 /* API time: float seconds or RFC 3339, the two literal extreme constants, clamped to int64 ms (spec/http-api section 3). */
 MUST_CHECK enum err num_parse_time(const char *s, size_t len, int64_t *ms);
-/* Civil dates, proleptic Gregorian, UTC. Seconds before -292277022400-03-01 go on behind the last ones, as in Go's time package. */
+/*
+ * Civil dates, proleptic Gregorian, UTC. Seconds before -292277022400-03-01 go on behind the last
+ * ones, as in Go's time package.
+ */
 struct num_civil {
 	int64_t year;
 	int month, day, hour, minute, second, weekday /* 0 = Sunday */, yearday /* 1..366 */;
@@ -70,7 +73,9 @@ static inline int64_t num_sat_sub(int64_t a, int64_t b)
 		return a < 0 ? INT64_MIN : INT64_MAX;
 	return r;
 }
-/* A float as Go converts it on amd64: towards zero; what int64 cannot hold, and NaN, is INT64_MIN. */
+/*
+ * A float as Go converts it on amd64: towards zero; what int64 cannot hold, and NaN, is INT64_MIN.
+ */
 static inline int64_t num_i64_go(double v)
 {
 	return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;

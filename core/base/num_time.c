@@ -13,8 +13,10 @@ static int64_t floor_div(int64_t a, int64_t b)
 }
 
 /*
- * Years are counted from 1 March, so that the leap day is a year's last day; 0000-03-01 is day -719468 of the Unix epoch.
- * Eras of 400 years repeat exactly. Seconds are counted, without a sign, from a first era so far back that all later ones lie in 64 bits: as Go's time package counts them.
+ * Years are counted from 1 March, so that the leap day is a year's last day; 0000-03-01 is day
+ * -719468 of the Unix epoch. Eras of 400 years repeat exactly. Seconds are counted, without a sign,
+ * from a first era so far back that all later ones lie in 64 bits: as Go's time package counts
+ * them.
  */
 #define FIRST_ERA   (-730692556) /* begins on -292277022400-03-01 */
 #define FIRST_DAY_S ((uint64_t)(FIRST_ERA * (int64_t)DAYS_PER_ERA - 719468) * DAY_S)

@@ -1,10 +1,13 @@
 /*
  * rex - label regular expressions: PCRE2 (8 bit, UTF, JIT) behind RE2's syntax, fully anchored, dot matches newline: \A(?s:...)\z.
  *
- * What RE2 refuses is refused with ERR_BADDATA and a text "error parsing regexp: ...": look-around, back-references, possessive quantifiers, atomic groups, callouts, \C, recursion,
- * repetition above 1000, patterns over 4 KiB. Literals, alternations of literals, prefix.* and .*suffix / .*infix.* are recognised at compile time and never reach PCRE2 (rex_kind).
- * Classes and case are RE2's to the code point (Unicode 15.0): folding comes before negation, and PCRE2's own tables are never asked.
- * When the JIT hits its limit, the DFA matcher is tried; a limit hit is REX_LIMIT: an error of the query, never "no match".
+ * What RE2 refuses is refused with ERR_BADDATA and a text "error parsing regexp: ...": look-around,
+ * back-references, possessive quantifiers, atomic groups, callouts, \C, recursion, repetition above
+ * 1000, patterns over 4 KiB. Literals, alternations of literals, prefix.* and .*suffix / .*infix.*
+ * are recognised at compile time and never reach PCRE2 (rex_kind). Classes and case are RE2's to
+ * the code point (Unicode 15.0): folding comes before negation, and PCRE2's own tables are never
+ * asked. When the JIT hits its limit, the DFA matcher is tried; a limit hit is REX_LIMIT: an error
+ * of the query, never "no match".
  * Thread: a compiled rex is immutable and may be shared between loops; match data is per thread inside.
  */
 #ifndef CORE_BASE_REX_H

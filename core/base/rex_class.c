@@ -1,7 +1,9 @@
 /*
- * Character classes of RE2's syntax: [...], \d \s \w, [:alpha:], \pL \p{Greek}, and escapes for one code point.
+ * Character classes of RE2's syntax: [...], \d \s \w, [:alpha:], \pL \p{Greek}, and escapes for one
+ * code point.
  *
- * A class is a union of items. Under (?i) an item is folded first (what is equal to a member but for case joins it) and negated then: \W, [:^x:], \P and [^...] are what the folded set leaves.
+ * A class is a union of items. Under (?i) an item is folded first (what is equal to a member but
+ * for case joins it) and negated then: \W, [:^x:], \P and [^...] are what the folded set leaves.
  * The other way round "(?i)\W" would match "s", because U+017F does not lie in \w and folds to s.
  */
 #include "core/base/rex_priv.h"
@@ -58,7 +60,10 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The next character as a hex digit; -1 when it is none. It is taken all the same, as the error text shows it. */
+/*
+ * The next character as a hex digit; -1 when it is none. It is taken all the same, as the error
+ * text shows it.
+ */
 static int read_digit(struct rex_text *t)
 {
 	uint32_t c;
@@ -365,7 +370,10 @@ static void write_brackets(const struct rune_set *set, struct buf *out)
 		buf_add_str(out, "(?:(?!))");
 		return;
 	}
-	/* What reaches up to the last code point is shorter, and faster for PCRE2, the other way round. */
+	/*
+	 * What reaches up to the last code point is shorter, and faster for PCRE2, the other way
+	 * round.
+	 */
 	bool negated = set->v[set->count - 1].last == RUNE_MAX;
 	uint32_t next = 0;
 	if (negated && set->count == 1 && set->v[0].first == 0) {

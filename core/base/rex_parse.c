@@ -4,7 +4,8 @@
  * Every construct is read here and written anew in a form that means the same in PCRE2; nothing is passed through unread, so what RE2 does not know can not reach PCRE2:
  *   .            . or [^\n]                      $        \z, or (?=\n|\z) under m
  *   ^            \A, or (?:\A|(?<=\n)) under m   (?P<n>)  a plain group, its name kept aside
- *   literals     themselves or \x{...}           (?i)     nothing: literals and classes are written folded
+ *   literals     themselves or \x{...}           (?i)     nothing: literals and classes are written
+ *                folded
  *   x*? under U  x*                              classes  explicit ranges (rex_class.c)
  * Errors carry Go's words.
  */
@@ -77,7 +78,10 @@ static bool is_letter(uint32_t rune)
 	return (rune | 0x20) >= 'a' && (rune | 0x20) <= 'z';
 }
 
-/* What is equal but for case. Of ASCII only k and s have forms outside of it; PCRE2 knows both, and compiles them smaller than a class. */
+/*
+ * What is equal but for case. Of ASCII only k and s have forms outside of it; PCRE2 knows both, and
+ * compiles them smaller than a class.
+ */
 static void write_folded(struct parser *s, uint32_t rune)
 {
 	struct rune_set set = { 0 };

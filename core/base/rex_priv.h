@@ -1,5 +1,6 @@
 /*
- * rex_priv - the parts of rex: reading RE2's syntax (rex_parse.c, rex_class.c), recognising simple forms (rex_form.c), matching (rex.c).
+ * rex_priv - the parts of rex: reading RE2's syntax (rex_parse.c, rex_class.c), recognising simple
+ * forms (rex_form.c), matching (rex.c).
  */
 #ifndef CORE_BASE_REX_PRIV_H
 #define CORE_BASE_REX_PRIV_H
@@ -40,8 +41,9 @@ static inline size_t rex_left(const struct rex_text *t)
 enum err rex_fail(struct rex_text *t, const char *what, const char *from, const char *to);
 
 /*
- * Character classes. They are worked out here, span by span, and never left to PCRE2: RE2 folds case before it negates, and its Unicode tables are those of one version.
- * Large sets are written once, behind the pattern, and called from where they stand.
+ * Character classes. They are worked out here, span by span, and never left to PCRE2: RE2 folds
+ * case before it negates, and its Unicode tables are those of one version. Large sets are written
+ * once, behind the pattern, and called from where they stand.
  */
 struct rex_classes {
 	struct rex_property {
@@ -56,7 +58,10 @@ struct rex_classes {
 };
 /* Is this \d, \pL and the like, or [ ? */
 bool rex_class_here(const struct rex_text *t);
-/* Reads the class here, with everything that is equal but for case when fold, into out (empty before). */
+/*
+ * Reads the class here, with everything that is equal but for case when fold, into out (empty
+ * before).
+ */
 MUST_CHECK enum err rex_class_read(
     struct rex_text *t, bool fold, struct rex_classes *c, struct rune_set *out);
 /* As one atom of PCRE2's syntax. The set's spans move to c or are released. */

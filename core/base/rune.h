@@ -14,14 +14,20 @@ size_t rune_decode(const char *s, size_t len, uint32_t *rune);
 /* Writes 1..4 bytes; rune must be a code point that UTF-8 can hold. */
 size_t rune_encode(uint32_t rune, char *out);
 bool rune_valid(const char *s, size_t len);
-/* Length of the text of at most max bytes that s begins with and that does not end within a character. */
+/*
+ * Length of the text of at most max bytes that s begins with and that does not end within a
+ * character.
+ */
 size_t rune_cut(const char *s, size_t len, size_t max);
 /*
  * The same of a text that was cut at len, and whose rest is gone: a character that is not whole at
  * its end is left out.
  */
 size_t rune_whole(const char *s, size_t len);
-/* snprintf for people: a text that does not fit ends with a whole character. The length of what stands in out; size is at least 1. */
+/*
+ * snprintf for people: a text that does not fit ends with a whole character. The length of what
+ * stands in out; size is at least 1.
+ */
 size_t rune_printf(char *out, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
 size_t rune_vprintf(char *out, size_t size, const char *fmt, va_list ap)
     __attribute__((format(printf, 3, 0)));

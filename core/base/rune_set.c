@@ -26,7 +26,10 @@ static const struct script_row {
 #undef RANGE
 };
 
-/* first, first + stride, ... last fold to themselves + delta. What they fold to folds to nothing else. */
+/*
+ * first, first + stride, ... last fold to themselves + delta. What they fold to folds to nothing
+ * else.
+ */
 static const struct fold_row {
 	uint32_t first, last, stride;
 	int32_t delta;
@@ -46,7 +49,10 @@ static const struct fold_row {
 #define Z        (BIT(Zs) | BIT(Zl) | BIT(Zp))
 #define C        (BIT(Cc) | BIT(Cf) | BIT(Cs) | BIT(Co) | BIT(Cn))
 
-/* Short and long names of sets of categories (PropertyValueAliases.txt, gc), and three that RE2 adds. */
+/*
+ * Short and long names of sets of categories (PropertyValueAliases.txt, gc), and three that RE2
+ * adds.
+ */
 /* clang-format off */
 static const struct {
 	const char *name, *alias;

@@ -1,9 +1,13 @@
 /*
- * rune_set - sets of code points as sorted spans, and what Unicode 15.0 says of code points: general category, script, simple case folding.
+ * rune_set - sets of code points as sorted spans, and what Unicode 15.0 says of code points:
+ * general category, script, simple case folding.
  *
- * A set is tidy when its spans are sorted, disjoint and not adjacent. Every function leaves it tidy but rune_set_add; what reads spans wants a tidy one.
- * The tables (rune_cat.def, rune_script.def, rune_fold.def) are made by rune_tables.py. No library's tables are asked, so that answers do not depend on its version.
- * Memory: spans on the heap until rune_set_release(). Thread: one at a time; the tables are constant.
+ * A set is tidy when its spans are sorted, disjoint and not adjacent. Every function leaves it tidy
+ * but rune_set_add; what reads spans wants a tidy one. The tables (rune_cat.def, rune_script.def,
+ * rune_fold.def) are made by rune_tables.py. No library's tables are asked, so that answers do not
+ * depend on its version.
+ * Memory: spans on the heap until rune_set_release(). Thread: one at a time; the tables are
+ * constant.
  */
 #ifndef CORE_BASE_RUNE_SET_H
 #define CORE_BASE_RUNE_SET_H
@@ -28,8 +32,9 @@ void rune_set_negate(struct rune_set *s);
 /* Adds what is equal to a member but for case: k, K and U+212A. */
 void rune_set_fold(struct rune_set *s);
 /*
- * The set of \p{name}: a general category (Lu, L, LC) or its long name (Uppercase_Letter), a script, Any, ASCII, Assigned. Case, blanks, - and _ do not matter.
- * fold: with what is equal but for case. False, and out untouched, when there is none of that name.
+ * The set of \p{name}: a general category (Lu, L, LC) or its long name (Uppercase_Letter), a
+ * script, Any, ASCII, Assigned. Case, blanks, - and _ do not matter. fold: with what is equal but
+ * for case. False, and out untouched, when there is none of that name.
  */
 bool rune_set_named(struct rune_set *out, const char *name, size_t len, bool fold);
 bool rune_set_has(const struct rune_set *s, uint32_t rune);

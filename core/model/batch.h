@@ -33,7 +33,8 @@ struct batch {
 	struct batch_meta *metas;
 	size_t metas_count, metas_cap;
 	uint64_t series_count, exemplars_count;
-	bool restored; /* was acknowledged before: no age is too old any more; batch_clear keeps it */
+	/* was acknowledged before: no age is too old any more; batch_clear keeps it */
+	bool restored;
 	bool own; /* of the server itself: its times do not decide how old others' samples may be; batch_clear keeps it */
 };
 void batch_init(struct batch *b);

@@ -37,7 +37,11 @@ struct back_waiter {
 	void (*done)(void *arg, enum err err);
 	void *arg;
 };
-/* A change of FILES. A failure is logged by back_switch; its maker decides what then. change() runs on the loop, on a copy of the list; done() on the loop: with err = 0 shard.list is the new one, durable. Embed it; it is the caller's until done. */
+/*
+ * A change of FILES. A failure is logged by back_switch; its maker decides what then. change() runs
+ * on the loop, on a copy of the list; done() on the loop: with err = 0 shard.list is the new one,
+ * durable. Embed it; it is the caller's until done.
+ */
 struct back_switch {
 	struct list_link link;
 	void (*change)(struct back_switch *s, struct files *next);
@@ -68,7 +72,8 @@ struct back {
 	uint32_t evict_slot, evict_end; /* SHARD_EVICTING: slots [0, end) are looked at */
 	/* FILES */
 	struct list_link switches;
-	struct back_switch resolving; /* no change: tells which list is on disk, when that is unknown */
+	/* no change: tells which list is on disk, when that is unknown */
+	struct back_switch resolving;
 	bool resolve_busy;
 	uint64_t resolve_not_before_ns;
 	/* merges */

@@ -366,7 +366,10 @@ static int by_rank(const void *a, const void *b)
 	    : (*x)->entry.meta.rank > (*y)->entry.meta.rank;
 }
 
-/* A disk that does not give the definitions now may do so at the next start: until then the file is not claimed. */
+/*
+ * A disk that does not give the definitions now may do so at the next start: until then the file is
+ * not claimed.
+ */
 static enum err catch_one(
     struct catching *c, struct shard *sh, struct cfile *f, uint64_t rank, struct errbuf *eb)
 {

@@ -26,7 +26,10 @@ bool feed_is_behind(const struct back *b);
 /* Retention has taken files: the catalog forgets what is in no range any more. */
 void feed_retire(struct back *b, int64_t keep_from_ms);
 
-/* Works one file into the catalog, which may claim rank afterwards. On a worker, in the catalog's lane, or at start. */
+/*
+ * Works one file into the catalog, which may claim rank afterwards. On a worker, in the catalog's
+ * lane, or at start.
+ */
 MUST_CHECK enum err feed_file(struct shard *sh, struct cfile *f, uint64_t rank, struct errbuf *eb);
 /* At start, on the main thread, before shard_back.open: works in files above the catalog's rank and fills shard.catalog_state. ERR_DAMAGED: the catalog must be rebuilt. */
 MUST_CHECK enum err feed_recover(struct shard *sh, struct errbuf *eb);

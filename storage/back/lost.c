@@ -1,7 +1,7 @@
 /*
- * Files that could not be opened at the start, but may return (shard_lost_returns): looked for now and
- * then, one at a time. One that opens is worked into the catalog, which has not claimed its rank so
- * far, and takes its place among the shard's files; no restart is needed.
+ * Files that could not be opened at the start, but may return (shard_lost_returns): looked for now
+ * and then, one at a time. One that opens is worked into the catalog, which has not claimed its
+ * rank so far, and takes its place among the shard's files; no restart is needed.
  */
 #include "core/base/arena.h"
 #include "core/base/log.h"

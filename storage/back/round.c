@@ -2,11 +2,12 @@
  * A round takes what is new in memory to files (storage/shard.h has the states):
  *
  *   FREEZING   slices: head_freeze; then the frozen runs and the new definitions are listed
- *   WRITING    worker: one file per range, definitions into the last of them; each is synced and opened
+ *   WRITING    worker: one file per range, definitions into the last of them; each is synced and
+ *              opened
  *   SWITCHING  FILES gets them, complete_to and next_id
  *   UNSWITCHED that has failed and is tried again
- *   DROPPING   slices: frozen goes, the log is told, series idle for long leave memory; at once after
- *              FREEZING when nothing is new
+ *   DROPPING   slices: frozen goes, the log is told, series idle for long leave memory; at once
+ *              after FREEZING when nothing is new
  *   THAWING    slices: writing failed, frozen goes back into live
  *
  * The cut is the number at the start; what came during FREEZING may be in the files too and is met again at replay, where it changes nothing: rows come in log order and the newest wins.
@@ -184,7 +185,10 @@ static void write_definitions(struct round_work *w, struct cfile_writer *writer)
 	w->defs_written = true;
 }
 
-/* Where definitions stand: in the file that retention takes last, and where there are samples of senders not with our own only, which may go earlier. */
+/*
+ * Where definitions stand: in the file that retention takes last, and where there are samples of
+ * senders not with our own only, which may go earlier.
+ */
 static struct round_out *defs_out(const struct round_work *w, size_t first)
 {
 	bool senders = w->span.min_ms <= w->span.max_ms;

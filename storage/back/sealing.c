@@ -1,9 +1,11 @@
 /*
- * Which files of a shard are merged, and when (seal_run does the merging on a worker):
- * a range is closed when, for every class of samples that is not silent (storage/newest.h), the newest accepted time minus the out-of-order window has passed its end, or nothing came for an hour; then all its files become one sealed file.
- * An open range that has collected SEALING_FILES_MAX files is merged as well, so that reads and the list stay short. Inputs are all files of the range there are: contiguous in rank.
- * Nothing is merged before the catalog has worked in its files: the merge asks it for labels; nor over a
- * file that could not be opened and may return.
+ * Which files of a shard are merged, and when (seal_run does the merging on a worker): a range is
+ * closed when, for every class of samples that is not silent (storage/newest.h), the newest
+ * accepted time minus the out-of-order window has passed its end, or nothing came for an hour; then
+ * all its files become one sealed file. An open range that has collected SEALING_FILES_MAX files is
+ * merged as well, so that reads and the list stay short. Inputs are all files of the range there
+ * are: contiguous in rank. Nothing is merged before the catalog has worked in its files: the merge
+ * asks it for labels; nor over a file that could not be opened and may return.
  */
 #include <stdio.h>
 
@@ -70,7 +72,10 @@ static size_t range_files(const struct back *b, struct list_link *l, bool *known
 	return n;
 }
 
-/* A file of the range could not be opened, and may return: what is older than it must not rise above it. */
+/*
+ * A file of the range could not be opened, and may return: what is older than it must not rise
+ * above it.
+ */
 static bool has_hole(const struct shard *sh, int64_t start_ms, int64_t end_ms)
 {
 	for (size_t i = 0; i < sh->lost_count; i++) {

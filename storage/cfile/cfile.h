@@ -109,14 +109,21 @@ void cfile_writer_abort(struct cfile_writer *w); /* frees, removes the file */
 
 /* ---- reader ---- */
 struct cfile;
-/* name is copied; d stays open as long as the reader, and the file keeps its name: its descriptor comes from core/base/fdcache and may go when others need it. ERR_DAMAGED only when neither the header nor its copy could be read, see (3); ERR_UNSUPPORTED: a later version. */
+/*
+ * name is copied; d stays open as long as the reader, and the file keeps its name: its descriptor
+ * comes from core/base/fdcache and may go when others need it. ERR_DAMAGED only when neither the
+ * header nor its copy could be read, see (3); ERR_UNSUPPORTED: a later version.
+ */
 MUST_CHECK enum err cfile_open(
     struct fsio_dir *d, const char *name, struct cfile **out, struct errbuf *eb);
 void cfile_close(struct cfile *f);
 const struct cfile_meta *cfile_meta(const struct cfile *f);
 const struct cfile_stats *cfile_stats(const struct cfile *f);
 const char *cfile_path(const struct cfile *f); /* its name in the directory */
-/* Bytes of the file, exactly len: on a worker (the file may have to be opened again), and on a loop: ERR_AGAIN, let a worker do it. */
+/*
+ * Bytes of the file, exactly len: on a worker (the file may have to be opened again), and on a
+ * loop: ERR_AGAIN, let a worker do it.
+ */
 MUST_CHECK enum err cfile_read(struct cfile *f, void *bytes, size_t len, uint64_t off);
 MUST_CHECK enum err cfile_read_nowait(struct cfile *f, void *bytes, size_t len, uint64_t off);
 size_t cfile_memory(const struct cfile *f); /* bytes held */

@@ -479,7 +479,9 @@ static bool is_lost(enum err e)
 	return e == ERR_DAMAGED || e == ERR_UNSUPPORTED || e == ERR_NOTFOUND || e == ERR_IO;
 }
 
-/* Adds a data file that describes itself wholly. What does not is left unnamed, for setting aside. */
+/*
+ * Adds a data file that describes itself wholly. What does not is left unnamed, for setting aside.
+ */
 static enum err file_adopt(struct fsio_dir *d, const char *name, struct files *fs, struct errbuf *eb)
 {
 	struct cfile *f = NULL;
@@ -620,8 +622,8 @@ static bool list_whole(const uint8_t *data, size_t len, uint32_t shard)
 
 /*
  * The list on disk becomes FILES.prev, unless it is damaged or cannot be read: then the good
- * FILES.prev must stay. Without a newer one it stays, too: the switch does not hang on it, for an old
- * one is corrected from the data files all the same.
+ * FILES.prev must stay. Without a newer one it stays, too: the switch does not hang on it, for an
+ * old one is corrected from the data files all the same.
  */
 static void prev_keep(struct fsio_dir *d, uint32_t shard)
 {

@@ -9,20 +9,22 @@
  *   next_number 1235
  *   next_rank 42
  *   file NAME start_ms end_ms rank flags size samples series t_min_ms t_max_ms
- *   newest TENANT OWN t_ms                     newest accepted time of a class of samples (storage/newest.h); OWN is 1 or 0
+ *   newest TENANT OWN t_ms                     newest accepted time of a class of samples
+ *                                              (storage/newest.h); OWN is 1 or 0
  *   tombstone ...                              (reserved; lines are kept as they are)
  *   crc 89abcdef                               crc32c, hex, of all bytes before this line
  *
  * The order of a switch (storage README, "FILES switch"): write FILES.tmp, sync; FILES, when it is good, is linked as FILES.prev (through FILES.prev.tmp, by rename); rename FILES.tmp to FILES; sync the directory.
- * (1) A switch that fails before the rename has changed nothing: FILES is as it was, what only the new
- *     list would have named may go. From the rename on the state on disk is unknown: files_unknown() is
- *     true, and removals and freeing of log segments wait for a later switch that succeeds.
- *     files_remove and files_clean check it.
+ * (1) A switch that fails before the rename has changed nothing: FILES is as it was, what only the
+ *     new list would have named may go. From the rename on the state on disk is unknown:
+ *     files_unknown() is true, and removals and freeing of log segments wait for a later switch
+ *     that succeeds. files_remove and files_clean check it.
  * (2) FILES names only files that are complete and synced: the caller has finished them (cfile_writer_finish); files_switch syncs the directory before it writes the list.
  * (3) FILES.prev is a help: a switch goes on without a newer one (logged).
  *
  * Time: adding and removing an entry takes a search and one move of memory, all else is linear.
- * Thread: struct files belongs to the shard's loop; a worker is given a copy (files_copy). files_load, files_switch, files_remove, files_aside, files_clean block: workers or start only.
+ * Thread: struct files belongs to the shard's loop; a worker is given a copy (files_copy).
+ * files_load, files_switch, files_remove, files_aside, files_clean block: workers or start only.
  */
 #ifndef STORAGE_CFILE_FILES_H
 #define STORAGE_CFILE_FILES_H
@@ -48,7 +50,8 @@ struct files_newest {
 	int64_t t_ms;
 };
 struct files {
-	uint32_t version; /* of the text it was parsed from; what is written is always the last one */
+	/* of the text it was parsed from; what is written is always the last one */
+	uint32_t version;
 	uint32_t shard;
 	uint64_t generation;  /* one more with each switch */
 	uint64_t complete_to; /* every row and definition at a number <= this is in the files */
@@ -85,15 +88,23 @@ MUST_CHECK enum err files_parse(const uint8_t *data, size_t len, struct files *f
 enum files_found {
 	FILES_FOUND_NEW,     /* neither list nor data files: an empty list */
 	FILES_FOUND_CURRENT, /* FILES was good */
-	FILES_FOUND_PREV, /* FILES was damaged, unreadable or missing: FILES.prev was taken, and corrected from the data files */
+	/*
+	 * FILES was damaged, unreadable or missing: FILES.prev was taken, and corrected from the
+	 * data files
+	 */
+	FILES_FOUND_PREV,
 	FILES_FOUND_NONE, /* the same of both: the list was made from the data files alone */
 };
 /*
- * Loads the list of a directory. When FILES was not good, data files describe themselves: every complete one that the list does not name is added, names without a file are dropped. That is safe: a file more holds only rows that were sent,
- * an input of a merge beside its output loses to the higher rank or equals it, and rows of an unfinished round are in the log as well. complete_to stays that of FILES.prev, or 0: the log is replayed as far as it is there.
- * next_id and next_rank are then above all that was seen. What cannot be opened whole stays unnamed: files_aside keeps it.
- * ERR_UNSUPPORTED: a list of a later version. ERR_NOFILES, ERR_NOMEM, ERR_ACCESS: what is there could
- * not be looked at; nothing is decided.
+ * Loads the list of a directory. When FILES was not good, data files describe themselves: every
+ * complete one that the list does not name is added, names without a file are dropped. That is
+ * safe: a file more holds only rows that were sent, an input of a merge beside its output loses to
+ * the higher rank or equals it, and rows of an unfinished round are in the log as well. complete_to
+ * stays that of FILES.prev, or 0: the log is replayed as far as it is there. next_id and next_rank
+ * are then above all that was seen. What cannot be opened whole stays unnamed: files_aside keeps
+ * it.
+ * ERR_UNSUPPORTED: a list of a later version. ERR_NOFILES, ERR_NOMEM, ERR_ACCESS: what is there
+ * could not be looked at; nothing is decided.
  */
 MUST_CHECK enum err files_load(struct fsio_dir *d, uint32_t shard, struct files *fs,
     enum files_found *found, struct errbuf *eb);
@@ -103,7 +114,10 @@ struct files_switcher {
 	struct fsio_dir *dir;
 	bool unknown; /* (1) */
 };
-/* next->generation is raised by one. ERR_TOOBIG over FILES_COUNT_MAX (nothing was touched). On error see (1); try again later with the same or a newer list. */
+/*
+ * next->generation is raised by one. ERR_TOOBIG over FILES_COUNT_MAX (nothing was touched). On
+ * error see (1); try again later with the same or a newer list.
+ */
 MUST_CHECK enum err files_switch(struct files_switcher *sw, struct files *next);
 static inline bool files_unknown(const struct files_switcher *sw)
 {
@@ -111,10 +125,18 @@ static inline bool files_unknown(const struct files_switcher *sw)
 }
 /* Removes one file that the durable list does not name any more and nobody pins. ERR_BUSY while the state is unknown. Missing is success. */
 MUST_CHECK enum err files_remove(struct files_switcher *sw, const char *name);
-/* At start, before a switch, when the list was not FILES_FOUND_CURRENT: data files that fs does not name move to FILES_ASIDE_DIR, durably. Until that is done the old lists must stay, or a later start would remove them. *count gets how many. */
+/*
+ * At start, before a switch, when the list was not FILES_FOUND_CURRENT: data files that fs does not
+ * name move to FILES_ASIDE_DIR, durably. Until that is done the old lists must stay, or a later
+ * start would remove them. *count gets how many.
+ */
 MUST_CHECK enum err files_aside(
     struct fsio_dir *d, const struct files *fs, size_t *count, struct errbuf *eb);
-/* At start, after a switch: removes data files (*.kcf, *.tmp) that fs does not name; left() gets the names of those that could not be removed. ERR_BUSY while the state is unknown. *count gets how many went. */
+/*
+ * At start, after a switch: removes data files (*.kcf, *.tmp) that fs does not name; left() gets
+ * the names of those that could not be removed. ERR_BUSY while the state is unknown. *count gets
+ * how many went.
+ */
 MUST_CHECK enum err files_clean(struct files_switcher *sw, const struct files *fs, size_t *count,
     void (*left)(void *arg, const char *name), void *arg);
 

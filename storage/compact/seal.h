@@ -37,7 +37,10 @@ struct seal_result {
 	uint32_t unlabelled;   /* series of (4) */
 	struct errbuf damage;  /* the first of them */
 };
-/* Writes and syncs the output (not the directory). On error it is removed; that it is gone is not sure, the caller sees to it (result.name). */
+/*
+ * Writes and syncs the output (not the directory). On error it is removed; that it is gone is not
+ * sure, the caller sees to it (result.name).
+ */
 MUST_CHECK enum err seal_run(const struct seal_opts *o, struct seal_result *r, struct errbuf *eb);
 
 #endif

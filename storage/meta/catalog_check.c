@@ -66,7 +66,9 @@ NORETURN static void child(const char *path, unsigned limit_s)
 	size_t len = strlen(eb.text);
 	if (e && write(out, eb.text, len) != (ssize_t)len)
 		_exit(CHILD_FAILED);
-	/* What the disk does not give is as lost as what it gives wrongly: both can be had again. */
+	/*
+	 * What the disk does not give is as lost as what it gives wrongly: both can be had again.
+	 */
 	bool bad = e == ERR_DAMAGED || e == ERR_UNSUPPORTED || e == ERR_NOTFOUND || e == ERR_IO;
 	_exit(!e ? CHILD_GOOD : bad ? CHILD_DAMAGED : CHILD_FAILED);
 }

@@ -419,7 +419,9 @@ void env_abort(struct env_txn *t)
 		return;
 	if (t->err == ERR_DAMAGED)
 		latch_set(&t->env->damaged);
-	/* Of a lost one too: it gives back memory and a place among the readers, and reads no page. */
+	/*
+	 * Of a lost one too: it gives back memory and a place among the readers, and reads no page.
+	 */
 	struct call c = { .txn = t->txn };
 	if (!guard_run(abort_run, &c))
 		latch_set(&t->env->lost);

@@ -81,9 +81,10 @@ struct idchain {
 	struct errbuf eb;
 	/* the series of now */
 	bool has_series, is_active;
-	const struct series *active; /* in the turn of idchain_next only; NULL: none of its ids is */
-	struct labels labels;        /* borrowed until the end of the turn, unless kept */
-	struct idchain_ref *refs;    /* ids ascending */
+	/* in the turn of idchain_next only; NULL: none of its ids is */
+	const struct series *active;
+	struct labels labels;     /* borrowed until the end of the turn, unless kept */
+	struct idchain_ref *refs; /* ids ascending */
 	size_t refs_count, refs_cap;
 	uint8_t *copy;
 	size_t copy_cap;

@@ -1,6 +1,6 @@
 /*
- * walend - the log as a loop sees it: frames it fills and hands over, positions it waits for, frames
- * that come home and are kept for reuse. What the writer does with them is walog.c.
+ * walend - the log as a loop sees it: frames it fills and hands over, positions it waits for,
+ * frames that come home and are kept for reuse. What the writer does with them is walog.c.
  */
 #include <string.h>
 

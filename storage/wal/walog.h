@@ -56,7 +56,8 @@ struct walog_report {
 	uint64_t durable; /* frames of this loop that are durable, counted from 1 */
 	uint64_t failed; /* waiting requests at positions in (durable, failed] are to be failed with err now; 0 = none */
 	enum err err; /* with failed: ERR_LOGFAILED, ERR_NOSPACE, ERR_BUSY, ERR_READONLY */
-	enum err state; /* 0 or why no new writes should be taken: ERR_NOSPACE, ERR_BUSY, ERR_READONLY */
+	/* 0 or why no new writes should be taken: ERR_NOSPACE, ERR_BUSY, ERR_READONLY */
+	enum err state;
 	uint64_t held_bytes; /* bytes of frames in segments that are not free yet: when over its share, a round is due */
 	uint64_t backlog_bytes; /* bytes handed over by all loops and not durable, as the writer saw it */
 };

@@ -145,7 +145,8 @@ struct walog {
 	struct walog_peer *peers;
 	struct frame_list queue, batch;
 	struct frame_list promised; /* to go home once their copies in batch are written */
-	struct walog_frame *unwritten; /* first of batch that does not stand in the current segment; NULL = none */
+	/* first of batch that does not stand in the current segment; NULL = none */
+	struct walog_frame *unwritten;
 	uint64_t unwritten_bytes;
 	uint64_t next_seq, synced, next_order, held_bytes;
 	struct list_link segs; /* oldest first; cur is among them */
