@@ -1,10 +1,13 @@
 /*
  * recover - from a data directory to shards that are ready to go on (storage README section 4).
  *
- *   1  per shard: FILES (or FILES.prev), written again before anything is removed, its files opened, unnamed ones removed or set aside
- *   2  the log is read by the calling thread; payloads go in pieces to all loops, which apply their shards' groups side by side; RECOVER_FLIGHT_BYTES bound what is under way
- *   3  ids that only rows spoke of get their definitions from the files' label blocks; what is defined nowhere is dropped and counted
- *      series that only the log still defines, without a sample in memory or in a file, are forgotten
+ *   1  per shard: FILES (or FILES.prev), written again before anything is removed, its files
+ *      opened, unnamed ones removed or set aside
+ *   2  the log is read by the calling thread; payloads go in pieces to all loops, which apply their
+ *      shards' groups side by side; RECOVER_FLIGHT_BYTES bound what is under way
+ *   3  ids that only rows spoke of get their definitions from the files' label blocks; what is
+ *      defined nowhere is dropped and counted; series that only the log still defines, without a
+ *      sample in memory or in a file, are forgotten
  *   4  next numbers and ids are above everything seen
  * Afterwards walog_create commits again what was not known synced. Nothing here changes the log: a second recovery finds the same (11).
  *
@@ -27,7 +30,10 @@ MUST_CHECK enum err recover_files(struct store *st, struct errbuf *eb);
 /* Replays the log into the shards; the caller releases *log after walog_create. */
 MUST_CHECK enum err recover_log(struct store *st, struct replay_result *log, struct errbuf *eb);
 
-/* Loops begin with what all of them know. Newest times of classes, and the first look at the clock, after the log; counts of series, last. */
+/*
+ * Loops begin with what all of them know. Newest times of classes, and the first look at the clock,
+ * after the log; counts of series, last.
+ */
 void recover_newest(struct store *st);
 void recover_tell(struct store *st);
 

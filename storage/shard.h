@@ -1,24 +1,32 @@
 /*
- * shard - one shard of the store on its loop: head, numbers and ids, the list of its files, the state of its round.
+ * shard - one shard of the store on its loop: head, numbers and ids, the list of its files, the
+ * state of its round.
  *
- * Words as in the room's README: every group of rows that enters has the shard's next number; ids are the shard's counter; complete_to is the highest number up to which everything is in files.
+ * Words as in the room's README: every group of rows that enters has the shard's next number; ids
+ * are the shard's counter; complete_to is the highest number up to which everything is in files.
  *
- * Files. shard.files lists the open files of FILES (struct shard_file) in the list's order: ascending by range start, then rank. Who reads pins: shard_file_pin(f) ... shard_file_unpin(f), on this loop; a file that leaves
- * the list (merged, past retention) is marked gone, and closed and removed from disk when its last pin ends. The list may change between slices: walk it again in each.
+ * Files. shard.files lists the open files of FILES (struct shard_file) in the list's order:
+ * ascending by range start, then rank. Who reads pins: shard_file_pin(f) ... shard_file_unpin(f),
+ * on this loop; a file that leaves the list (merged, past retention) is marked gone, and closed and
+ * removed from disk when its last pin ends. The list may change between slices: walk it again in
+ * each.
  *
  * Round (storage/back/round.c moves it; everybody may look):
- *   IDLE > FREEZING  round_number = number, round_next_id = next_id; head_freeze() in slices
- *        > WRITING   frozen runs are stable; a worker writes one file per range and the definitions of ids in [defs_from, round_next_id) into the last of them
- *        > SWITCHING FILES gets the new files, complete_to = round_number, next_id = round_next_id
- *        > DROPPING  head_frozen_drop() in slices, defs_from = round_next_id, shard_complete()
- *        tells the log
- *        > EVICTING  series idle for long leave memory, in slices > IDLE
- *   A failure before SWITCHING: head_thaw() in slices > IDLE, tried again later. A failure in SWITCHING: the state on disk is unknown, frozen stays until a later switch succeeds:
- *        > UNSWITCHED until it is tried again > SWITCHING
- * Definitions: an id >= defs_from stands in no file yet; a series of this head whose id is below it may be dropped when SERIES_COMMITTED, idle and without samples.
+ *   IDLE > FREEZING   round_number = number, round_next_id = next_id; head_freeze() in slices
+ *        > WRITING    frozen runs are stable; a worker writes one file per range, and the
+ *                     definitions of ids in [defs_from, round_next_id) into the last of them
+ *        > SWITCHING  FILES gets the new files, complete_to = round_number, next_id = round_next_id
+ *        > DROPPING   head_frozen_drop() in slices, defs_from = round_next_id, shard_complete()
+ *                     tells the log
+ *        > EVICTING   series idle for long leave memory, in slices > IDLE
+ *   A failure before SWITCHING: head_thaw() in slices > IDLE, tried again later. A failure in
+ *   SWITCHING: frozen stays until a later switch succeeds: > UNSWITCHED until it is tried again
+ *   > SWITCHING.
+ * Definitions: an id >= defs_from stands in no file yet; a series of this head whose id is below it
+ * may be dropped when the catalog has it, idle and without samples.
  *
- * Series leave memory by shard_evict() only: cursors that chose one and have not read it yet are told
- * first (struct shard_reader).
+ * Series leave memory by shard_evict() only: cursors that chose one and have not read it yet are
+ * told first (struct shard_reader).
  *
  * Thread: the shard's loop, but for what a round hands to a worker. Memory: the loop's slab.
  */
@@ -108,9 +116,14 @@ struct shard {
 	uint32_t files_count;
 	struct shard_lost *lost; /* named by FILES, but they could not be opened: reads say so */
 	size_t lost_count;
-	uint64_t rank_hold; /* the catalog claims no rank above it: a file there could not be read at the start */
+	/* the catalog claims no rank above it: a file there could not be read at the start */
+	uint64_t rank_hold;
 	uint64_t files_changed; /* grows when files has changed without a switch */
-	bool log_held; /* rows in the log are of series that a lost file defines: nothing of the log goes until a start has read it */
+	/*
+	 * rows in the log are of series that a lost file defines: nothing of the log goes until
+	 * a start has read it
+	 */
+	bool log_held;
 	uint32_t defs_from;
 	struct removals removals; /* files on their way out */
 	uint32_t cursors; /* open, or closed while a worker reads for them: they hold pins */
@@ -122,7 +135,8 @@ struct shard {
 	uint64_t round_number;
 	uint32_t round_next_id;
 	uint64_t round_end_ns; /* monotonic, of the last one; 0 = none yet */
-	struct shard_span round_span; /* of senders' rows that its files may hold: others hold the server's own only */
+	/* of senders' rows that its files may hold: others hold the server's own only */
+	struct shard_span round_span;
 	/* what came since the last round */
 	uint64_t rows_since_round;
 	struct shard_span span;             /* of senders' rows */
@@ -161,7 +175,9 @@ void shard_file_gone(struct shard_file *f);
 /* A series out of memory, readers told. Its samples are in files, the catalog knows it. */
 void shard_evict(struct shard *sh, uint32_t slot);
 
-/* What the catalog may claim of a rank it has worked in: it stays below every file that may return. */
+/*
+ * What the catalog may claim of a rank it has worked in: it stays below every file that may return.
+ */
 uint64_t shard_rank_known(const struct shard *sh, uint64_t rank);
 /* Tells the log that every row and definition of the shard at a number <= complete_to is in its files: after the switch is durable. Rounds call this, never walog_complete. */
 void shard_complete(struct shard *sh, uint64_t complete_to);

@@ -7,13 +7,16 @@
  *   child    rows whose label bytes were not canonical go, under their canonical bytes, to their owner in a slice of their own; the parent waits for it
  * Requests of more than SHARE_STEP_ROWS rows are worked off in steps, one a turn, so that a large one does not hold the loop.
  *
- * What loops know of each other (newest times of classes, counts of series) rides in the slices: no cell is shared.
+ * What loops know of each other (newest times of classes, counts of series) rides in the slices: no
+ * cell is shared.
  *
  * Times of rows (judged at home, step by step; core/base/clockwatch.h has the states):
  *   own metrics   any time
- *   SURE, OPEN    not later than clock + opts.future_ms; not earlier than the newest accepted sample of the tenant's senders - opts.ooo_window_ms, a newest beyond
- *                 clock + future_ms counting as that; where there is none yet, clock - retention
- *   DOUBT         nothing is refused for the clock's sake: until SHARE_T_MAX_MS; not earlier than retention before the earliest of clock, newest, and the step's own newest row
+ *   SURE, OPEN    not later than clock + opts.future_ms; not earlier than the newest accepted
+ *                 sample of the tenant's senders - opts.ooo_window_ms, a newest beyond clock +
+ *                 future_ms counting as that; where there is none yet, clock - retention
+ *   DOUBT         nothing is refused for the clock's sake: until SHARE_T_MAX_MS; not earlier than
+ *                 retention before the earliest of clock, newest, and the step's own newest row
  * Thread: its loop. Memory: appends and slices are kept for reuse.
  */
 #ifndef STORAGE_SHARE_H
@@ -35,7 +38,7 @@
 #define SHARE_PARKED_MAX 256u /* slices; more are answered ERR_BUSY at once */
 #define SHARE_LOOPS_MAX  256u
 #define SHARE_T_MAX_MS   INT64_C(4102444800000) /* 2100: no sample is later, whatever clocks say */
-#define SHARE_T_MIN_MS   INT64_C(946684800000) /* 2000: an earlier one says nothing about the clock */
+#define SHARE_T_MIN_MS   INT64_C(946684800000)  /* 2000: earlier says nothing about the clock */
 #define SHARE_BURST_S    10u /* seconds of opts.new_series_per_s that may come at once */
 
 struct alias;
@@ -90,7 +93,10 @@ void share_report(struct share *sh, const struct walog_report *r);
 void share_stop(struct share *sh);
 
 struct clockwatch_now share_now(const struct share *sh);
-/* A newest time as it may be used: never later than an honest sample can be; as it stands while the clock is in doubt. */
+/*
+ * A newest time as it may be used: never later than an honest sample can be; as it stands while the
+ * clock is in doubt.
+ */
 int64_t share_bounded(const struct share *sh, int64_t t_newest_ms);
 /* Newest times as this loop knows them, for FILES. */
 void share_newest_save(const struct share *sh, struct files *to);

@@ -1,36 +1,48 @@
 /*
- * clockwatch - may the wall clock be believed? A watch weighs it against the monotonic clock, the newest stored sample, and the samples that arrive.
+ * clockwatch - may the wall clock be believed? A watch weighs it against the monotonic clock, the
+ * newest stored sample, and the samples that arrive.
  *
  *   SURE    samples agreed with the clock, and it has not stepped since
  *   OPEN    nothing speaks against the clock, nothing has confirmed it yet
  *   DOUBT   something speaks against it
  *
- *   in          what is noticed                                                           then
- *   (start)     the clock is more than CLOCKWATCH_STEP_MS behind the newest stored sample    DOUBT
- *   (start)     else, or nothing is stored                                                OPEN: a clock that stood still while the machine was off looks right
- *   any         a step of more than CLOCKWATCH_STEP_MS against the monotonic clock           DOUBT, votes are void
- *   SURE        more than CLOCKWATCH_NUDGE_MS away, in one step or many, from where it was
- *               when it was last confirmed (a thousandth of the time since is let pass)      OPEN
- *   OPEN        likewise, more than CLOCKWATCH_STEP_MS from where it was when it became open DOUBT, votes are void
- *   OPEN        samples that disagree                                                     DOUBT
- *   OPEN        samples that agree, the first ones in a store where senders had nothing      SURE
- *   OPEN, DOUBT samples have gone along with the clock for CLOCKWATCH_FIRM_MS, and of the
- *               pieces heard lately more agree than disagree                              SURE
- *   SURE        whatever samples say                                                      SURE: one bad sender does not shake it
+ *   in          what is noticed                                                then
+ *   (start)     the clock is more than STEP_MS behind the newest stored        DOUBT
+ *               sample
+ *   (start)     else, or nothing is stored: a clock that stood still while     OPEN
+ *               the machine was off looks right
+ *   any         a step of more than STEP_MS against the monotonic clock        DOUBT, votes are void
+ *   SURE        more than NUDGE_MS away, in one step or many, from where it    OPEN
+ *               was when it was last confirmed (a thousandth of the time
+ *               since is let pass)
+ *   OPEN        likewise, more than STEP_MS from where it was when it became   DOUBT, votes are void
+ *               open
+ *   OPEN        samples that disagree                                          DOUBT
+ *   OPEN        samples that agree, the first ones in a store where senders    SURE
+ *               had nothing
+ *   OPEN, DOUBT samples have gone along with the clock for FIRM_MS, and of     SURE
+ *               the pieces heard lately more agree than disagree
+ *   SURE        whatever samples say: one bad sender does not shake it         SURE
  *
  * A piece of arriving samples (the rows of one request, or of a step of a long one)
- *   disagrees   when one of its times is more than CLOCKWATCH_AGREE_MS later than the clock; or when all are more than CLOCKWATCH_STEP_MS earlier and the clock may be ahead: it
- *               began so (a start found it that far ahead of what senders stored), it stepped forward, or nothing but the clock would refuse the piece
- *   agrees      when it does not, and one of its times is within CLOCKWATCH_AGREE_MS of the clock
+ *   disagrees   when one of its times is more than AGREE_MS later than the clock; or when all are
+ *               more than STEP_MS earlier and the clock may be ahead: it began so (a start found it
+ *               that far ahead of what senders stored), it stepped forward, or nothing but the
+ *               clock would refuse the piece
+ *   agrees      when it does not, and one of its times is within AGREE_MS of the clock
  *   else says nothing: being late is no lie (history loads, senders that were cut off).
- * Pieces go along with the clock while their distance from it does not grow by more than CLOCKWATCH_ALONG_MS: the backlog of a sender that was cut off passes by a clock that is behind, and
- * would confirm it. "Lately" is CLOCKWATCH_VOTES_MS to twice that.
+ * Pieces go along with the clock while their distance from it does not grow by more than ALONG_MS:
+ * the backlog of a sender that was cut off passes by a clock that is behind, and would confirm it.
+ * "Lately" is VOTES_MS to twice that. (All of these: CLOCKWATCH_... below.)
  *
- * What states mean is decided by who asks: nothing is deleted in DOUBT, and no sample is refused for the clock's sake then. The time that may be believed without the clock's
- * word, clockwatch_trusted_ms(), goes on with the monotonic clock from the last moment the clock was believed (or, after a start, from the newest stored sample).
+ * What states mean is decided by who asks: nothing is deleted in DOUBT, and no sample is refused
+ * for the clock's sake then. The time that may be believed without the clock's word,
+ * clockwatch_trusted_ms(), goes on with the monotonic clock from the last moment the clock was
+ * believed (or, after a start, from the newest stored sample).
  *
  * The server's own samples are no evidence: they bear the time of the clock in question.
- * Thread: any; in SURE a look costs two relaxed loads, else a short lock. Memory: own. Entries and exits are logged; M_CLOCK_IN_DOUBT is 1 while in DOUBT.
+ * Thread: any; in SURE a look costs two relaxed loads, else a short lock. Memory: own. Entries and
+ * exits are logged; M_CLOCK_IN_DOUBT is 1 while in DOUBT.
  */
 #ifndef CORE_BASE_CLOCKWATCH_H
 #define CORE_BASE_CLOCKWATCH_H

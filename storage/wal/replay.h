@@ -67,7 +67,8 @@ struct replay_result {
 	size_t spares_count;
 	struct replay_aside *asides;
 	size_t asides_count;
-	size_t unread_count; /* "unread-..." and "waiting-..." files: of earlier starts, and asides that become one */
+	/* "unread-..." and "waiting-..." files: of earlier starts, and asides that become one */
+	size_t unread_count;
 	struct replay_frame *pending; /* not known synced, in order */
 	size_t pending_count;
 	/* figures */
