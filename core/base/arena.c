@@ -134,6 +134,18 @@ static void *piece_take(struct arena *a, size_t size, size_t need)
 
 #endif
 
+#ifndef KYMO_SHARP
+static void *arena_zeroed(struct arena *a, size_t need)
+{
+	struct arena_block *b = mem_zalloc(BLOCK_HEAD + need);
+	b->size = need;
+	b->next = a->_blocks;
+	a->_blocks = b;
+	a->_used_bytes += BLOCK_HEAD + need;
+	return block_start(b);
+}
+#endif
+
 void *arena_slow_(struct arena *a, size_t size)
 {
 	size_t need = (size + 15 + !size) & ~(size_t)15;
@@ -148,6 +160,11 @@ void *arena_slow_(struct arena *a, size_t size)
 
 void *arena_zalloc(struct arena *a, size_t size)
 {
+#ifndef KYMO_SHARP
+	/* The system hands out zeros: a large piece is not touched before it is used. */
+	if (size > BLOCK_BYTES_MAX && !a->_limit_bytes && size < PTRDIFF_MAX - 2 * BLOCK_HEAD)
+		return arena_zeroed(a, (size + 15) & ~(size_t)15);
+#endif
 	void *p = arena_alloc(a, size);
 	if (p && size)
 		memset(p, 0, size);

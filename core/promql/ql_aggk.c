@@ -69,13 +69,14 @@ struct param {
 	bool nan;
 };
 
-static struct param param_range(const double *p, uint32_t n)
+static struct param param_range(const struct ql_scalar *s, uint32_t n)
 {
 	struct param r = { .min = INFINITY, .max = -INFINITY };
-	for (uint32_t i = 0; i < n; i++) {
-		r.nan = r.nan || isnan(p[i]);
-		r.min = ql_min_of(r.min, p[i]);
-		r.max = ql_max_of(r.max, p[i]);
+	for (uint32_t i = 0; i < (s->kind == QL_SAME ? 1 : n); i++) {
+		double p = ql_scalar_at(s, i);
+		r.nan = r.nan || isnan(p);
+		r.min = ql_min_of(r.min, p);
+		r.max = ql_max_of(r.max, p);
 	}
 	return r;
 }
@@ -309,7 +310,7 @@ static void topk_result(struct ql_run *x, struct ql_pn *pn, struct topk *t)
 
 enum ql_did ql_topk_run(struct ql_run *x, struct ql_pn *pn)
 {
-	const double *p = pn->arg[1]->scalar;
+	const struct ql_scalar *p = &pn->arg[1]->scalar;
 	struct topk *t = pn->state;
 
 	if (!t) {
@@ -325,7 +326,7 @@ enum ql_did ql_topk_run(struct ql_run *x, struct ql_pn *pn)
 	if (!members_run(x, &t->m, pn->ast, t->v))
 		return QL_AGAIN;
 	while (t->step < t->n) {
-		topk_step(t, p[t->step]);
+		topk_step(t, ql_scalar_at(p, t->step));
 		t->step++;
 		if (ql_tick(x, (uint64_t)t->v->count * 4))
 			return QL_AGAIN;
@@ -352,7 +353,7 @@ static void quantile_warn(struct ql_run *x, const struct ql_pn *pn, double q)
 static void quantile_start(struct ql_run *x, struct ql_pn *pn)
 {
 	const struct ql_vec *v = &pn->arg[0]->vec;
-	struct param p = param_range(pn->arg[1]->scalar, pn->grid.n);
+	struct param p = param_range(&pn->arg[1]->scalar, pn->grid.n);
 	struct quant *s = pn->state = arena_zalloc(x->arena, sizeof(*s));
 
 	if (p.nan)
@@ -397,7 +398,7 @@ enum ql_did ql_quantile_run(struct ql_run *x, struct ql_pn *pn)
 			if (!k)
 				continue;
 			pn->vec.cols[g].v[s->step] =
-			    ql_quantile(pn->arg[1]->scalar[s->step], s->values, k);
+			    ql_quantile(ql_scalar_at(&pn->arg[1]->scalar, s->step), s->values, k);
 			ql_bit_on(pn->vec.cols[g].has, s->step);
 		}
 		s->step++;

@@ -116,6 +116,9 @@ struct ql_node {
 	struct ql_pos pos;
 	uint32_t height; /* 1 for leaves; at most QL_HEIGHT_MAX (ql_parse.h), so that walks may recurse */
 	bool is_duration; /* QL_NUMBER written as a duration (5m), for printing */
+	/* marks of the plan */
+	bool constant;         /* a scalar, one number for all steps */
+	bool invariant, wraps; /* the same at all steps; worth evaluating once */
 	union {
 		double num;         /* QL_NUMBER */
 		struct ql_str text; /* QL_TEXT, unquoted */

@@ -138,9 +138,9 @@ enum elem_shape {
  }                                                                                                 \
  return ELEM_MATH
 
-static enum elem_shape elem_math(const struct ql_elem *e, const struct ql_grid *g, double *v)
+static enum elem_shape elem_math(
+    const struct ql_elem *e, const struct ql_grid *g, const double *p, const double *p1, double *v)
 {
-	const double *p = e->param[0];
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
 	switch (e->fn) {
@@ -197,7 +197,7 @@ static enum elem_shape elem_math(const struct ql_elem *e, const struct ql_grid *
 	case QL_FN_CLAMP_MAX:
 		EACH(ql_min_of(p[i], x));
 	case QL_FN_CLAMP:
-		EACH(ql_max_of(p[i], ql_min_of(e->param[1][i], x)));
+		EACH(ql_max_of(p[i], ql_min_of(p1[i], x)));
 	case QL_FN_MINUTE:
 	case QL_FN_HOUR:
 	case QL_FN_DAY_OF_WEEK:
@@ -218,10 +218,9 @@ static enum elem_shape elem_math(const struct ql_elem *e, const struct ql_grid *
 
 bool ql_elem_knows(enum ql_fn fn)
 {
-	static const double one = 1;
-	struct ql_elem e = { .fn = fn, .param = { &one, &one } };
+	struct ql_elem e = { .fn = fn };
 	struct ql_grid none = { 0 };
-	return elem_math(&e, &none, NULL) == ELEM_MATH;
+	return elem_math(&e, &none, NULL, NULL, NULL) == ELEM_MATH;
 }
 
 bool ql_elem_drops_name(const struct ql_elem *e)
@@ -248,9 +247,8 @@ static void clear_absent(double *v, const uint64_t *has, uint32_t n)
  }                                                                                                 \
  return
 
-static void run_arith(const struct ql_elem *e, uint32_t n, double *v)
+static void run_arith(const struct ql_elem *e, uint32_t n, const double *p, double *v)
 {
-	const double *p = e->param[0];
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
 	switch (e->op) {
@@ -269,9 +267,8 @@ static void run_arith(const struct ql_elem *e, uint32_t n, double *v)
 }
 #undef ARITH
 
-static void run_compare(const struct ql_elem *e, uint32_t n, double *v, uint64_t *has)
+static void run_compare(const struct ql_elem *e, uint32_t n, const double *p, double *v, uint64_t *has)
 {
-	const double *p = e->param[0];
 	for (uint32_t w = 0; w < ql_words(n); w++) {
 		uint64_t holds = 0;
 		for (uint32_t i = w * 64; i < n && i < w * 64 + 64; i++) {
@@ -286,7 +283,8 @@ static void run_compare(const struct ql_elem *e, uint32_t n, double *v, uint64_t
 	}
 }
 
-void ql_elem_run(const struct ql_elem *e, const struct ql_grid *g, double *v, uint64_t *has)
+static void elem_steps(const struct ql_elem *e, const struct ql_grid *g, const double *p,
+    const double *p1, double *v, uint64_t *has)
 {
 	switch (e->kind) {
 	case QL_ELEM_MINUS:
@@ -295,17 +293,40 @@ void ql_elem_run(const struct ql_elem *e, const struct ql_grid *g, double *v, ui
 		break;
 	case QL_ELEM_OP:
 		if (ql_op_is_compare(e->op))
-			run_compare(e, g->n, v, has);
+			run_compare(e, g->n, p, v, has);
 		else
-			run_arith(e, g->n, v);
+			run_arith(e, g->n, p, v);
 		break;
 	case QL_ELEM_FN:
-		(void)elem_math(e, g, v);
+		(void)elem_math(e, g, p, p1, v);
 		if (e->fn == QL_FN_CLAMP)
 			for (uint32_t i = 0; i < g->n; i++)
-				if (e->param[1][i] < e->param[0][i])
+				if (p1[i] < p[i])
 					ql_bit_off(has, i);
 		break;
 	}
 	clear_absent(v, has, g->n);
+}
+
+/* NULL for a parameter that was not given. */
+static const double *param_run(const struct ql_scalar *s, uint32_t from, uint32_t count, double *room)
+{
+	return s->kind == QL_UNKNOWN ? NULL : ql_scalar_run(s, from, count, room);
+}
+
+void ql_elem_part(
+    const struct ql_elem *e, const struct ql_grid *g, uint32_t from, double *v, uint64_t *has)
+{
+	double room[2][QL_PART];
+	struct ql_grid part = { ql_grid_t(g, from), g->step_ms, ql_part(from, g->n) };
+	const double *p = param_run(&e->param[0], from, part.n, room[0]);
+	const double *p1 = param_run(&e->param[1], from, part.n, room[1]);
+
+	elem_steps(e, &part, p, p1, v + from, has + from / 64);
+}
+
+void ql_elem_run(const struct ql_elem *e, const struct ql_grid *g, double *v, uint64_t *has)
+{
+	for (uint32_t from = 0; from < g->n; from += QL_PART)
+		ql_elem_part(e, g, from, v, has);
 }

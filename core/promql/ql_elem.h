@@ -1,6 +1,6 @@
 /*
  * ql_elem - what is done to each value of a column alone: math and time functions, operators with a scalar.
- * In place. Parameters are arrays over the steps. Thread: pure functions.
+ * In place. Thread: pure functions.
  */
 #ifndef CORE_PROMQL_QL_ELEM_H
 #define CORE_PROMQL_QL_ELEM_H
@@ -18,12 +18,15 @@ struct ql_elem {
 	enum ql_fn fn;
 	enum ql_op op;
 	bool scalar_left, return_bool;
-	const double *param[2]; /* grid.n values each; QL_ELEM_OP: the scalar is param[0] */
+	struct ql_scalar param[2]; /* QL_ELEM_OP: the scalar is param[0] */
 };
 bool ql_elem_knows(enum ql_fn fn); /* functions of one vector and scalars that are done here */
 bool ql_elem_drops_name(const struct ql_elem *e);
 /* Bits of has may go off (comparisons, clamp with max < min); values there become 0. */
 void ql_elem_run(const struct ql_elem *e, const struct ql_grid *g, double *v, uint64_t *has);
+/* The same for the part of the column that begins at step from (a multiple of QL_PART). */
+void ql_elem_part(
+    const struct ql_elem *e, const struct ql_grid *g, uint32_t from, double *v, uint64_t *has);
 
 double ql_arith(enum ql_op op, double l, double r); /* + - * / % ^ atan2 */
 bool ql_compare(enum ql_op op, double l, double r);

@@ -244,7 +244,7 @@ static void piece_start(struct ql *q, struct ql_pn *pn)
 static bool piece_ready(const struct ql_pn *pn)
 {
 	for (unsigned i = 0; i < pn->args_count; i++)
-		if (!pn->arg[i]->scalar)
+		if (pn->arg[i]->scalar.kind == QL_UNKNOWN)
 			return false;
 	return true;
 }
@@ -429,9 +429,14 @@ static enum ql_did build_sort(struct ql *q, struct ql_pn *pn)
 	return QL_DONE;
 }
 
+/* NULL over budget. */
 static const int64_t *grid_times(struct ql *q, const struct ql_grid *g)
 {
+	struct ql_run *x = &q->run;
+
 	if (!q->times) {
+		if ((x->err = ql_room(&x->budget, (uint64_t)g->n * sizeof(*q->times), &q->eb)))
+			return NULL;
 		q->times = arena_array(&q->arena, (size_t)g->n + 1, sizeof(*q->times));
 		for (uint32_t i = 0; i < g->n; i++)
 			q->times[i] = ql_grid_t(g, i);
@@ -448,7 +453,7 @@ static enum err column_series(
 	if (count == g->n) {
 		out->t_ms = grid_times(q, g);
 		out->v = c->v;
-		return ERR_OK;
+		return q->run.err;
 	}
 	enum err e = ql_charge(&q->run.budget, count, &q->eb);
 	if (e)
@@ -486,18 +491,26 @@ static enum ql_did build_series(struct ql *q, struct ql_pn *pn)
 	return QL_DONE;
 }
 
-static void build_scalar(struct ql *q, const struct ql_pn *pn)
+static enum ql_did build_scalar(struct ql *q, const struct ql_pn *pn)
 {
 	struct ql_value *v = &q->value;
 	bool range = q->opts.step_ms > 0;
+	uint32_t n = pn->grid.n;
+	const int64_t *times = grid_times(q, &pn->grid);
+	double *room;
+
+	if (!times || (q->run.err = ql_charge(&q->run.budget, n, &q->eb)))
+		return QL_FAILED;
+	room = arena_array(&q->arena, n, sizeof(*room));
 
 	v->type = range ? QL_MATRIX : QL_SCALAR;
 	v->t_ms = q->opts.start_ms;
 	v->series = arena_zalloc(&q->arena, sizeof(*v->series));
 	v->series_count = 1;
 	v->series[0] = (struct ql_series){
-		.count = pn->grid.n, .t_ms = grid_times(q, &pn->grid), .v = pn->scalar
+		.count = n, .t_ms = times, .v = ql_scalar_run(&pn->scalar, 0, n, room)
 	};
+	return QL_DONE;
 }
 
 static enum ql_did build_result(struct ql *q)
@@ -512,9 +525,8 @@ static enum ql_did build_result(struct ql *q)
 		q->value.t_ms = q->opts.start_ms;
 		return QL_DONE;
 	}
-	if (pn->scalar) {
-		build_scalar(q, pn);
-		return QL_DONE;
+	if (pn->scalar.kind != QL_UNKNOWN) {
+		return build_scalar(q, pn);
 	}
 	bool matrix = q->opts.step_ms > 0 || q->root->type == QL_MATRIX;
 	if (matrix && q->root->type == QL_MATRIX && !pn->raw)

@@ -296,7 +296,7 @@ static struct ql_col *hist_column(struct ql_run *x, struct ql_pn *pn, struct lab
 }
 
 static enum ql_did group_quantile(
-    struct ql_run *x, struct ql_pn *pn, struct hist *h, const double *q, struct labels ls)
+    struct ql_run *x, struct ql_pn *pn, struct hist *h, const struct ql_scalar *q, struct labels ls)
 {
 	struct ql_col *c = hist_column(x, pn, ls);
 
@@ -307,7 +307,7 @@ static enum ql_did group_quantile(
 		uint32_t n = buckets_at(h, h->group, i);
 		if (!n)
 			continue;
-		c->v[i] = bucket_quantile(q[i], h->bucket, n, &fix);
+		c->v[i] = bucket_quantile(ql_scalar_at(q, i), h->bucket, n, &fix);
 		ql_bit_on(c->has, i);
 		note_fix(x, pn, h->tab.keys[h->group].ls, &fix, i);
 	}
@@ -323,24 +323,24 @@ static enum ql_did group_quantiles(struct ql_run *x, struct ql_pn *pn, struct hi
 	struct ql_str name = name_node->text;
 
 	for (unsigned k = 1; k < pn->args_count; k++) {
-		const double *q = pn->arg[k]->scalar;
+		const struct ql_scalar *q = &pn->arg[k]->scalar;
 		uint32_t i = 0;
 		while (i < pn->grid.n) {
 			struct label_builder b;
-			const char *text = quantile_label(x, q[i]);
-			uint64_t bits = num_bits(q[i]);
+			double at = ql_scalar_at(q, i);
+			const char *text = quantile_label(x, at);
 			label_builder_from(&b, x->arena, h->tab.keys[h->group].ls);
 			label_builder_set(&b, name.s, name.len, text, strlen(text));
 			struct ql_col *c = hist_column(x, pn, label_builder_done(&b));
 			if (!c)
 				return QL_FAILED;
-			for (; i < pn->grid.n && num_bits(q[i]) == bits; i++) {
+			for (; i < pn->grid.n && num_bits(ql_scalar_at(q, i)) == num_bits(at); i++) {
 				struct ql_note_fix fix = { .min_bucket = INFINITY,
 					.max_bucket = -INFINITY };
 				uint32_t n = buckets_at(h, h->group, i);
 				if (!n)
 					continue;
-				c->v[i] = bucket_quantile(q[i], h->bucket, n, &fix);
+				c->v[i] = bucket_quantile(at, h->bucket, n, &fix);
 				ql_bit_on(c->has, i);
 				note_fix(x, pn, h->tab.keys[h->group].ls, &fix, i);
 			}
@@ -351,7 +351,7 @@ static enum ql_did group_quantiles(struct ql_run *x, struct ql_pn *pn, struct hi
 
 static enum ql_did group_fraction(struct ql_run *x, struct ql_pn *pn, struct hist *h)
 {
-	const double *lower = pn->arg[0]->scalar, *upper = pn->arg[1]->scalar;
+	const struct ql_scalar *lower = &pn->arg[0]->scalar, *upper = &pn->arg[1]->scalar;
 	struct ql_col *c = hist_column(x, pn, h->tab.keys[h->group].ls);
 
 	if (!c)
@@ -360,20 +360,26 @@ static enum ql_did group_fraction(struct ql_run *x, struct ql_pn *pn, struct his
 		uint32_t n = buckets_at(h, h->group, i);
 		if (!n)
 			continue;
-		c->v[i] = bucket_fraction(lower[i], upper[i], h->bucket, n);
+		c->v[i] =
+		    bucket_fraction(ql_scalar_at(lower, i), ql_scalar_at(upper, i), h->bucket, n);
 		ql_bit_on(c->has, i);
 	}
 	return QL_DONE;
 }
 
-static void warn_quantiles(struct ql_run *x, const struct ql_pn *pn, const double *q, uint32_t arg)
+static void warn_quantiles(
+    struct ql_run *x, const struct ql_pn *pn, const struct ql_scalar *s, uint32_t arg)
 {
-	for (uint32_t i = 0; i < pn->grid.n; i++)
-		if ((isnan(q[i]) || q[i] < 0 || q[i] > 1) &&
-		    (!i || num_bits(q[i]) != num_bits(q[i - 1])))
-			ql_notes_add(&x->notes, false, ql_bare_pos(pn->ast->call.args[arg]),
-			    "quantile value should be between 0 and 1, got %s",
-			    ql_fmt_g(x->arena, q[i]));
+	uint32_t n = s->kind == QL_SAME ? 1 : pn->grid.n;
+	uint64_t said = num_bits(0);
+
+	for (uint32_t i = 0; i < n; i++) {
+		double q = ql_scalar_at(s, i);
+		if ((q >= 0 && q <= 1) || num_bits(q) == said)
+			continue;
+		said = num_bits(q);
+		ql_notes_quantile(&x->notes, ql_bare_pos(pn->ast->call.args[arg]), q);
+	}
 }
 
 enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn)
@@ -384,9 +390,9 @@ enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn)
 
 	if (!h) {
 		if (fn == QL_FN_HISTOGRAM_QUANTILE)
-			warn_quantiles(x, pn, pn->arg[0]->scalar, 0);
+			warn_quantiles(x, pn, &pn->arg[0]->scalar, 0);
 		for (unsigned k = 1; fn == QL_FN_HISTOGRAM_QUANTILES && k < pn->args_count; k++)
-			warn_quantiles(x, pn, pn->arg[k]->scalar, k + 1);
+			warn_quantiles(x, pn, &pn->arg[k]->scalar, k + 1);
 		h = hist_start(
 		    x, pn, &pn->arg[fn == QL_FN_HISTOGRAM_QUANTILES ? 0 : pn->args_count - 1]->vec);
 	}
@@ -403,7 +409,7 @@ enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn)
 		else if (fn == QL_FN_HISTOGRAM_QUANTILES)
 			did = group_quantiles(x, pn, h);
 		else
-			did = group_quantile(x, pn, h, pn->arg[0]->scalar, h->tab.keys[h->group].ls);
+			did = group_quantile(x, pn, h, &pn->arg[0]->scalar, h->tab.keys[h->group].ls);
 		if (did)
 			return did;
 		uint32_t buckets = h->from[h->group + 1] - h->from[h->group];

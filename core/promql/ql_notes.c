@@ -30,8 +30,12 @@ static void note_put(struct ql_notes *n, bool info, struct ql_pos pos,
     const struct ql_note_fix *fix, const char *text, size_t len)
 {
 	struct labels key = { .bytes = (const uint8_t *)text, .len = num_u32(len + 1) };
+	uint64_t hash = label_hash(key);
 	bool fresh;
-	uint32_t at = ql_tab_add(&n->tab, key, label_hash(key), true, &fresh);
+
+	if (n->tab.count >= QL_NOTES_MAX && ql_tab_find(&n->tab, key, hash) == QL_TAB_NONE)
+		return;
+	uint32_t at = ql_tab_add(&n->tab, key, hash, true, &fresh);
 
 	if (at >= n->_cap) {
 		uint32_t cap = n->_cap ? n->_cap * 2 : 8;
@@ -72,17 +76,30 @@ void ql_notes_fix(
 	note_put(n, true, pos, fix, text, strlen(text));
 }
 
-void ql_notes_quantiles(
-    struct ql_notes *n, struct ql_pos pos, const double *q, const uint64_t *has, uint32_t steps)
+void ql_notes_quantile(struct ql_notes *n, struct ql_pos pos, double q)
+{
+	char text[NUM_FMT_MAX + 1];
+
+	text[num_fmt_g(q, text)] = 0;
+	ql_notes_add(n, false, pos, "quantile value should be between 0 and 1, got %s", text);
+}
+
+void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_scalar *s,
+    const uint64_t *has, uint32_t steps)
 {
 	uint64_t said = num_bits(0); /* 0 is a good one */
+
+	if (s->kind == QL_SAME && s->same >= 0 && s->same <= 1)
+		return;
 	QL_EACH_BIT(i, has, steps)
 	{
-		if (num_bits(q[i]) == said || (q[i] >= 0 && q[i] <= 1))
+		double q = ql_scalar_at(s, i);
+		if (num_bits(q) == said || (q >= 0 && q <= 1))
 			continue;
-		said = num_bits(q[i]);
-		ql_notes_add(n, false, pos, "quantile value should be between 0 and 1, got %s",
-		    ql_fmt_g(n->arena, q[i]));
+		said = num_bits(q);
+		ql_notes_quantile(n, pos, q);
+		if (s->kind == QL_SAME)
+			return;
 	}
 }
 

@@ -30,9 +30,12 @@ void ql_notes_add(struct ql_notes *n, bool info, struct ql_pos pos, const char *
 /* The same with the extent of a monotonicity fix. */
 void ql_notes_fix(
     struct ql_notes *n, struct ql_pos pos, const struct ql_note_fix *fix, const char *text);
+/* So many different texts are kept; further ones are dropped. */
+#define QL_NOTES_MAX 10000
+void ql_notes_quantile(struct ql_notes *n, struct ql_pos pos, double q);
 /* The warning of quantile_over_time, at the steps that are present. */
-void ql_notes_quantiles(
-    struct ql_notes *n, struct ql_pos pos, const double *q, const uint64_t *has, uint32_t steps);
+void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_scalar *q,
+    const uint64_t *has, uint32_t steps);
 void ql_notes_merge(struct ql_notes *n, const struct ql_notes *from);
 /* Texts in full, of one kind, in the arena. */
 struct ql_note *ql_notes_render(

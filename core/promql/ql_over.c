@@ -165,8 +165,8 @@ static unsigned log2_floor(uint32_t n)
 	return 31 - (unsigned)__builtin_clz(n);
 }
 
-static void extreme_table(
-    struct ql_range *r, const double *v, uint32_t count, bool max, double *out, uint64_t *has)
+static enum err extreme_table(struct ql_range *r, const double *v, uint32_t count, bool max,
+    double *out, uint64_t *has, struct errbuf *eb)
 {
 	const double *level[32] = { v };
 	unsigned levels = 0;
@@ -175,8 +175,12 @@ static void extreme_table(
 		if (r->hi[i] > r->lo[i] && log2_floor(r->hi[i] - r->lo[i]) > levels)
 			levels = log2_floor(r->hi[i] - r->lo[i]);
 	if ((size_t)levels * count > r->table_cap) {
-		r->table_cap = (size_t)levels * count * 2;
-		r->table = mem_array(r->table, r->table_cap, sizeof(*r->table));
+		size_t cap = (size_t)levels * count;
+		void *p = ql_range_grow(r, r->table, r->table_cap, cap, sizeof(*r->table), eb);
+		if (!p)
+			return ERR_EXECUTION;
+		r->table = p;
+		r->table_cap = cap;
 	}
 	for (unsigned k = 1; k <= levels; k++) {
 		double *to = r->table + (size_t)(k - 1) * count;
@@ -192,6 +196,7 @@ static void extreme_table(
 		out[i] = (max ? b > a : b < a) ? b : a;
 		ql_bit_on(has, i);
 	}
+	return ERR_OK;
 }
 
 static double extreme_plain(const double *v, uint32_t n, bool max)
@@ -413,7 +418,7 @@ static bool window_value(
 		return true;
 	case QL_FN_QUANTILE_OVER_TIME:
 		memcpy(r->scratch, v, n * sizeof(*v));
-		*out = ql_quantile(s->param[0][step], r->scratch, n);
+		*out = ql_quantile(ql_scalar_at(&s->param[0], step), r->scratch, n);
 		return true;
 	case QL_FN_MAD_OVER_TIME:
 		*out = median_deviation(r->scratch, v, n);
@@ -433,12 +438,13 @@ static bool window_value(
 		if (n < 2)
 			return false;
 		regression(r, step, t, v, n, &slope, &intercept);
-		*out = slope * s->param[0][step] + intercept;
+		*out = slope * ql_scalar_at(&s->param[0], step) + intercept;
 		return true;
 	case QL_FN_DOUBLE_EXPONENTIAL_SMOOTHING:
 		if (n < 2)
 			return false;
-		*out = smoothing(v, n, s->param[0][step], s->param[1][step]);
+		*out = smoothing(
+		    v, n, ql_scalar_at(&s->param[0], step), ql_scalar_at(&s->param[1], step));
 		return true;
 	default:
 		return false;
@@ -446,8 +452,8 @@ static bool window_value(
 #pragma GCC diagnostic pop
 }
 
-void ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t count, double *out,
-    uint64_t *has)
+enum err ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t count,
+    double *out, uint64_t *has, struct errbuf *eb)
 {
 	enum ql_fn fn = r->spec.fn;
 	bool slide = r->_slide && !r->plain;
@@ -461,7 +467,7 @@ void ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t
 		if (r->has_nan)
 			extreme_slide(r, v, fn == QL_FN_MAX_OVER_TIME, out, has);
 		else
-			extreme_table(r, v, count, fn == QL_FN_MAX_OVER_TIME, out, has);
+			return extreme_table(r, v, count, fn == QL_FN_MAX_OVER_TIME, out, has, eb);
 	} else {
 		for (uint32_t i = 0; i < r->spec.grid.n; i++) {
 			uint32_t lo = r->lo[i], n = r->hi[i] - lo;
@@ -469,4 +475,5 @@ void ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t
 				ql_bit_on(has, i);
 		}
 	}
+	return ERR_OK;
 }

@@ -145,9 +145,14 @@ static void scan_count_points(struct ql_scan *s, const struct ql_col *col)
 	uint32_t n = s->piece->spec.range.grid.n;
 
 	s->batch->samples_used += ql_bits_count(col->has, n);
-	for (uint32_t w = 0; w < ql_words(n) && !reads->none; w++)
-		s->batch->samples_read += (uint64_t)__builtin_popcountll(
-		    col->has[w] & (reads->steps ? reads->steps[w] : ~(uint64_t)0));
+	if (reads->none)
+		return;
+	if (!reads->around) {
+		s->batch->samples_read += ql_bits_count(col->has, n);
+		return;
+	}
+	QL_EACH_BIT(i, col->has, n)
+	s->batch->samples_read += ql_reads_step(reads, i);
 }
 
 static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct ql_col *col)
@@ -158,10 +163,10 @@ static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct q
 	switch (spec->mode) {
 	case QL_PIECE_INSTANT:
 	case QL_PIECE_TIME:
-		any = ql_instant_run(&s->range, spec->mode == QL_PIECE_TIME, c->t_ms, c->v,
-		    c->count, col->v, col->has);
+		s->err = ql_instant_run(&s->range, spec->mode == QL_PIECE_TIME, c->t_ms, c->v,
+		    c->count, col->v, col->has, &any, &s->eb);
 		scan_count_points(s, col);
-		return any;
+		return any && !s->err;
 	case QL_PIECE_SMOOTH:
 		return ql_smooth_run(&spec->range, c->t_ms, c->v, c->count, col->v, col->has);
 	case QL_PIECE_RANGE:
@@ -191,7 +196,7 @@ static bool scan_column(struct ql_scan *s, const struct source_item *item)
 		scan_note_counter(s, item->labels);
 	if (spec->mode == QL_PIECE_RANGE && spec->range.fn == QL_FN_QUANTILE_OVER_TIME)
 		ql_notes_quantiles(
-		    &s->batch->notes, spec->param_pos, spec->range.param[0], col->has, n);
+		    &s->batch->notes, spec->param_pos, &spec->range.param[0], col->has, n);
 	for (unsigned i = 0; i < spec->elems_count; i++)
 		ql_elem_run(&spec->elems[i], &spec->range.grid, col->v, col->has);
 	return !spec->elems_count || ql_bits_any(col->has, n);
@@ -337,16 +342,20 @@ static enum err scan_open(struct ql_scan *s)
 		.wake = scan_wake,
 		.wake_arg = s,
 	};
-	ql_range_init(&s->range, &spec->range);
-	s->col.has = mem_alloc(((size_t)ql_words(n) + n) * 8);
-	s->col.v = (double *)(s->col.has + ql_words(n));
-	s->col.drop_name = spec->drop_name && spec->drop_late;
 	s->budget = (struct ql_budget){
 		.points_max = share_of(spec->points_max, shares, QL_SHARE_POINTS_MIN),
 		.bytes_max = share_of(spec->bytes_max, shares, QL_SHARE_BYTES_MIN),
 	};
 	s->state = SCAN_READ;
-	enum err e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
+	enum err e = ql_range_init(&s->range, &spec->range, &s->budget, &s->eb);
+	if (!e)
+		e = ql_charge_heap(&s->budget, ((uint64_t)ql_words(n) + n) * 8, &s->eb);
+	if (e)
+		return e;
+	s->col.has = mem_alloc(((size_t)ql_words(n) + n) * 8);
+	s->col.v = (double *)(s->col.has + ql_words(n));
+	s->col.drop_name = spec->drop_name && spec->drop_late;
+	e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
 	if (e)
 		return errbuf_set(&s->eb, e, "expanding series: %s", err_text(e));
 	if (spec->series_max && s->cursor->est_series > spec->series_max)

@@ -40,30 +40,30 @@ static struct ql_pn *node_done(struct ql_plan *p, struct ql_pn *pn)
 	return pn;
 }
 
-/* --- scalars without data --- */
+/* --- constants: scalars without data and time --- */
 
 static bool is_constant_call(enum ql_fn fn)
 {
-	return fn == QL_FN_TIME || fn == QL_FN_PI || fn == QL_FN_START || fn == QL_FN_END ||
-	    fn == QL_FN_STEP || fn == QL_FN_RANGE || fn == QL_FN_MIN_OF || fn == QL_FN_MAX_OF;
+	return fn == QL_FN_PI || fn == QL_FN_START || fn == QL_FN_END || fn == QL_FN_STEP ||
+	    fn == QL_FN_RANGE || fn == QL_FN_MIN_OF || fn == QL_FN_MAX_OF;
 }
 
-static bool is_static(const struct ql_node *n)
+static bool is_constant(const struct ql_node *n)
 {
 	switch (n->kind) {
 	case QL_NUMBER:
 		return true;
 	case QL_PAREN:
-		return is_static(n->paren);
+		return n->paren->constant;
 	case QL_UNARY:
-		return is_static(n->unary.expr);
+		return n->unary.expr->constant;
 	case QL_BINARY:
-		return !ql_op_is_trim(n->bin.op) && is_static(n->bin.l) && is_static(n->bin.r);
+		return !ql_op_is_trim(n->bin.op) && n->bin.l->constant && n->bin.r->constant;
 	case QL_CALL:
 		if (!is_constant_call(n->call.func->fn))
 			return false;
 		for (uint32_t i = 0; i < n->call.args_count; i++)
-			if (!is_static(n->call.args[i]))
+			if (!n->call.args[i]->constant)
 				return false;
 		return true;
 	case QL_TEXT:
@@ -75,11 +75,9 @@ static bool is_static(const struct ql_node *n)
 	return false;
 }
 
-static double static_call(
-    const struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g, uint32_t i);
+static double constant_call(const struct ql_plan *p, const struct ql_node *n);
 
-static double static_at(
-    const struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g, uint32_t i)
+static double constant_value(const struct ql_plan *p, const struct ql_node *n)
 {
 	double l, r;
 
@@ -87,17 +85,17 @@ static double static_at(
 	case QL_NUMBER:
 		return n->num;
 	case QL_PAREN:
-		return static_at(p, n->paren, g, i);
+		return constant_value(p, n->paren);
 	case QL_UNARY:
-		l = static_at(p, n->unary.expr, g, i);
+		l = constant_value(p, n->unary.expr);
 		return n->unary.minus ? -l : l;
 	case QL_BINARY:
-		l = static_at(p, n->bin.l, g, i);
-		r = static_at(p, n->bin.r, g, i);
+		l = constant_value(p, n->bin.l);
+		r = constant_value(p, n->bin.r);
 		return ql_op_is_compare(n->bin.op) ? ql_compare(n->bin.op, l, r)
 		                                   : ql_arith(n->bin.op, l, r);
 	case QL_CALL:
-		return static_call(p, n, g, i);
+		return constant_call(p, n);
 	case QL_TEXT:
 	case QL_SELECTOR:
 	case QL_SUBQUERY:
@@ -107,8 +105,7 @@ static double static_at(
 	return NAN;
 }
 
-static double static_call(
-    const struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g, uint32_t i)
+static double constant_call(const struct ql_plan *p, const struct ql_node *n)
 {
 	const struct ql_opts *o = p->opts;
 	struct ql_node **a = n->call.args;
@@ -116,8 +113,6 @@ static double static_call(
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
 	switch (n->call.func->fn) {
-	case QL_FN_TIME:
-		return (double)ql_grid_t(g, i) / 1000;
 	case QL_FN_PI:
 		return 3.14159265358979323846;
 	case QL_FN_START:
@@ -129,35 +124,44 @@ static double static_call(
 	case QL_FN_RANGE:
 		return (double)num_sat_sub(o->end_ms, o->start_ms) / 1000;
 	case QL_FN_MIN_OF:
-		return ql_min_of(static_at(p, a[0], g, i), static_at(p, a[1], g, i));
+		return ql_min_of(constant_value(p, a[0]), constant_value(p, a[1]));
 	case QL_FN_MAX_OF:
-		return ql_max_of(static_at(p, a[0], g, i), static_at(p, a[1], g, i));
+		return ql_max_of(constant_value(p, a[0]), constant_value(p, a[1]));
 	default:
 		return NAN;
 	}
 #pragma GCC diagnostic pop
 }
 
-static struct ql_pn *plan_static(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+static struct ql_pn *plan_known(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g, struct ql_scalar value)
 {
 	struct ql_pn *pn = node_make(p, PN_SCALAR, n, g, 0);
-	double *v = arena_array(p->arena, g->n, sizeof(*v));
-
-	for (uint32_t i = 0; i < g->n; i++)
-		v[i] = static_at(p, n, g, i);
-	pn->scalar = v;
+	pn->scalar = value;
 	return node_done(p, pn);
 }
 
 /* --- what does not change from step to step --- */
 
-static bool invariant_call(const struct ql_node *n, bool *wrap);
+static bool invariant_call(const struct ql_node *n, bool *wrap)
+{
+	bool all = true, selectors = true;
+
+	for (uint32_t i = 0; i < n->call.args_count; i++) {
+		const struct ql_node *a = bare(n->call.args[i]);
+		all = all && a->invariant;
+		selectors =
+		    selectors && a->invariant && a->kind == QL_SELECTOR && a->type == QL_VECTOR;
+	}
+	if (n->call.func->flags & QL_FN_EVALTIME)
+		all = n->call.func->fn == QL_FN_TIMESTAMP && selectors;
+	*wrap = all;
+	return all;
+}
 
 /* As preprocessExprHelper upstream: *wrap tells whether it makes sense to evaluate once and stretch. */
-static bool invariant(const struct ql_node *n, bool *wrap)
+static bool is_invariant(const struct ql_node *n, bool *wrap)
 {
-	bool l, r, wl, wr;
-
 	*wrap = false;
 	switch (n->kind) {
 	case QL_NUMBER:
@@ -169,36 +173,56 @@ static bool invariant(const struct ql_node *n, bool *wrap)
 	case QL_SUBQUERY:
 		return n->sub.mods.at != QL_AT_NONE;
 	case QL_PAREN:
-		return invariant(n->paren, wrap);
+		*wrap = n->paren->wraps;
+		return n->paren->invariant;
 	case QL_UNARY:
-		return invariant(n->unary.expr, wrap);
+		*wrap = n->unary.expr->wraps;
+		return n->unary.expr->invariant;
 	case QL_AGGREGATE:
-		return invariant(n->agg.expr, wrap);
+		*wrap = n->agg.expr->wraps;
+		return n->agg.expr->invariant;
 	case QL_BINARY:
-		l = invariant(n->bin.l, &wl);
-		r = invariant(n->bin.r, &wr);
-		*wrap = l && r;
-		return l && r;
+		*wrap = n->bin.l->invariant && n->bin.r->invariant;
+		return *wrap;
 	case QL_CALL:
 		return invariant_call(n, wrap);
 	}
 	return false;
 }
 
-static bool invariant_call(const struct ql_node *n, bool *wrap)
+/* Marks each node once, from the leaves up: asking below at each level would be quadratic. */
+static void mark(struct ql_node *n)
 {
-	bool all = true, selectors = true, w;
-
-	for (uint32_t i = 0; i < n->call.args_count; i++) {
-		const struct ql_node *a = bare(n->call.args[i]);
-		bool is = invariant(a, &w);
-		all = all && is;
-		selectors = selectors && is && a->kind == QL_SELECTOR && a->type == QL_VECTOR;
+	switch (n->kind) {
+	case QL_PAREN:
+		mark(n->paren);
+		break;
+	case QL_UNARY:
+		mark(n->unary.expr);
+		break;
+	case QL_BINARY:
+		mark(n->bin.l);
+		mark(n->bin.r);
+		break;
+	case QL_CALL:
+		for (uint32_t i = 0; i < n->call.args_count; i++)
+			mark(n->call.args[i]);
+		break;
+	case QL_AGGREGATE:
+		mark(n->agg.expr);
+		if (n->agg.param)
+			mark(n->agg.param);
+		break;
+	case QL_SUBQUERY:
+		mark(n->sub.expr);
+		break;
+	case QL_NUMBER:
+	case QL_TEXT:
+	case QL_SELECTOR:
+		break;
 	}
-	if (n->call.func->flags & QL_FN_EVALTIME)
-		all = n->call.func->fn == QL_FN_TIMESTAMP && selectors;
-	*wrap = all;
-	return all;
+	n->constant = is_constant(n);
+	n->invariant = is_invariant(n, &n->wraps);
 }
 
 static struct ql_pn *plan_expanded(
@@ -325,7 +349,7 @@ static struct ql_pn *plan_elem(struct ql_plan *p, const struct ql_node *n, const
 
 	for (unsigned i = 0; i < params; i++) {
 		fixed = fixed && param[i]->kind == PN_SCALAR;
-		e.param[i] = param[i]->scalar;
+		e.param[i] = param[i]->scalar; /* or known later */
 	}
 	if (fixed && piece_takes(vec)) {
 		struct ql_piece_spec *s = &vec->piece->spec;
@@ -386,27 +410,7 @@ struct ql_grid ql_plan_subquery_grid(
 	return g;
 }
 
-/* Steps of the subquery with t in (from, to]. */
-static void mark_steps(const struct ql_grid *g, int64_t from, int64_t to, uint64_t *steps)
-{
-	int64_t first = from < g->start_ms ? 0 : (from - g->start_ms) / g->step_ms + 1;
-	int64_t end = to < g->start_ms ? 0 : (to - g->start_ms) / g->step_ms + 1;
-
-	end = end < g->n ? end : g->n;
-	while (first < end) {
-		if (first % 64 == 0 && end - first >= 64) {
-			steps[first / 64] = ~(uint64_t)0;
-			first += 64;
-		} else {
-			ql_bit_on(steps, (uint32_t)first++);
-		}
-	}
-}
-
-/*
- * What of a subquery is read (upstream: MergeSamplesReadFromSubquery). Each of its steps belongs to the first step around it that is not earlier, offset taken into account,
- * and counts when it lies in that one's window and that one counts. NULL: all do.
- */
+/* What of a subquery is read (upstream: MergeSamplesReadFromSubquery). */
 static struct ql_reads subquery_reads(const struct ql_plan *p, const struct ql_node *sub,
     const struct ql_grid *outer, const struct ql_grid *g)
 {
@@ -416,19 +420,17 @@ static struct ql_reads subquery_reads(const struct ql_plan *p, const struct ql_n
 
 	if (around->none || outer->n == 1)
 		return (struct ql_reads){ .none = !ql_reads_step(around, 0) };
-	if (!around->steps && !gaps)
+	if (!around->around && !gaps)
 		return (struct ql_reads){ 0 };
-	uint64_t *steps = arena_zalloc(p->arena, ql_words(g->n) * sizeof(*steps));
-	for (uint32_t i = 0; i < outer->n; i++) {
-		int64_t t = num_sat_sub(ql_grid_t(outer, i), m->offset_ms);
-		int64_t from = num_sat_sub(t, sub->sub.range_ms);
-		int64_t before = num_sat_sub(t, outer->step_ms);
-		if (i && before > from)
-			from = before;
-		if (ql_reads_step(around, i))
-			mark_steps(g, from, i == outer->n - 1 ? INT64_MAX : t, steps);
-	}
-	return (struct ql_reads){ .steps = steps };
+	struct ql_around *a = arena_alloc(p->arena, sizeof(*a));
+	*a = (struct ql_around){
+		.grid = *g,
+		.outer = *outer,
+		.range_ms = sub->sub.range_ms,
+		.offset_ms = m->offset_ms,
+		.reads = *around,
+	};
+	return (struct ql_reads){ .around = a };
 }
 
 /* The inner expression of a subquery on its own grid; NULL when the grid is empty or too long. below_window: the caller restores the scope. */
@@ -436,7 +438,6 @@ static struct ql_pn *plan_subquery(
     struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer, bool below_window)
 {
 	struct ql_grid g = ql_plan_subquery_grid(p, sub, outer);
-	bool wrap;
 
 	if (!g.n)
 		return NULL;
@@ -447,7 +448,7 @@ static struct ql_pn *plan_subquery(
 	}
 	if (below_window)
 		p->_scope = (struct ql_scope){ .reads = subquery_reads(p, sub, outer, &g) };
-	if (g.n > 1 && sub->sub.expr->type != QL_SCALAR && invariant(sub->sub.expr, &wrap))
+	if (g.n > 1 && sub->sub.expr->type != QL_SCALAR && sub->sub.expr->invariant)
 		return plan_expanded(p, sub->sub.expr, &g);
 	return plan(p, sub->sub.expr, &g);
 }
@@ -490,7 +491,7 @@ static struct ql_pn *plan_range_piece(struct ql_plan *p, const struct ql_node *c
 	pn->piece->spec.param_pos = ql_bare_pos(call->call.args[0]);
 	for (unsigned i = 0; i < params; i++) {
 		pn->arg[i] = param[i];
-		pn->piece->spec.range.param[i] = param[i]->scalar; /* NULL: known later */
+		pn->piece->spec.range.param[i] = param[i]->scalar; /* or known later */
 	}
 	if (!keeps_name(f->fn))
 		piece_drops_name(p, pn, true);
@@ -549,14 +550,10 @@ static struct ql_pn *plan_args(
 static struct ql_pn *plan_vector_of_time(
     struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
 {
-	struct ql_pn *time = node_make(p, PN_SCALAR, n, g, 0);
-	double *v = arena_array(p->arena, g->n, sizeof(*v));
-
-	for (uint32_t i = 0; i < g->n; i++) /* whole seconds, truncated as upstream */
-		v[i] = (double)(ql_grid_t(g, i) / 1000);
-	time->scalar = v;
+	/* whole seconds, truncated as upstream */
+	struct ql_pn *time = plan_known(p, n, g, ql_scalar_times(g, true));
 	struct ql_pn *vec = node_make(p, PN_VECTOR_OF, n, g, 1);
-	vec->arg[0] = node_done(p, time);
+	vec->arg[0] = time;
 	return node_done(p, vec);
 }
 
@@ -699,6 +696,8 @@ static struct ql_pn *plan_call(struct ql_plan *p, const struct ql_node *n, const
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
 	switch (fn) {
+	case QL_FN_TIME:
+		return plan_known(p, n, g, ql_scalar_times(g, false));
 	case QL_FN_VECTOR:
 		return plan_args(p, PN_VECTOR_OF, n, g);
 	case QL_FN_SCALAR:
@@ -853,7 +852,7 @@ static struct ql_pn *plan_here(struct ql_plan *p, const struct ql_node *n, const
 
 	switch (n->kind) {
 	case QL_NUMBER:
-		return plan_static(p, n, g);
+		return plan_known(p, n, g, ql_scalar_same(n->num));
 	case QL_TEXT:
 		return node_done(p, node_make(p, PN_STRING, n, g, 0));
 	case QL_PAREN:
@@ -882,18 +881,31 @@ static struct ql_pn *plan_here(struct ql_plan *p, const struct ql_node *n, const
 
 static struct ql_pn *plan(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
 {
-	bool wrap;
-
 	if (p->err)
 		return NULL;
-	if (n->type == QL_SCALAR && is_static(n))
-		return plan_static(p, n, g);
-	if (g->n > 1 && invariant(n, &wrap) && wrap)
+	if (n->type == QL_SCALAR && n->constant)
+		return plan_known(p, n, g, ql_scalar_same(constant_value(p, n)));
+	if (g->n > 1 && n->invariant && n->wraps)
 		return plan_expanded(p, n, g);
 	return plan_here(p, n, g);
 }
 
-enum err ql_plan_make(struct ql_plan *p, const struct ql_node *root)
+/*
+ * What these nodes take follows from the grid alone, and they keep it: what cannot fit is refused
+ * before anything is read or computed.
+ */
+static void check_sure(struct ql_plan *p)
+{
+	struct ql_budget sure = { .points_max = p->points_max, .bytes_max = p->bytes_max };
+
+	for (const struct ql_pn *pn = p->first; pn && !p->err; pn = pn->next) {
+		uint64_t points = ql_pn_points(pn);
+		if (!(p->err = ql_charge(&sure, points, p->eb)))
+			p->err = ql_charge_heap(&sure, points * 9 + ql_pn_scratch(pn), p->eb);
+	}
+}
+
+enum err ql_plan_make(struct ql_plan *p, struct ql_node *root)
 {
 	const struct ql_opts *o = p->opts;
 	struct ql_grid g = { o->start_ms, o->step_ms > 0 ? o->step_ms : 1, 1 };
@@ -909,6 +921,9 @@ enum err ql_plan_make(struct ql_plan *p, const struct ql_node *root)
 		}
 		g.n = (uint32_t)n;
 	}
+	mark(root);
 	p->root = plan(p, root, &g);
+	if (!p->err)
+		check_sure(p);
 	return p->err;
 }

@@ -1,8 +1,8 @@
 /*
  * ql_plan - from the tree of an expression to the list of what is done, leaves first.
  *
- * Each node of the plan has a grid of steps (subqueries have their own) and, when done, a result on it: a vector of columns, or an array of scalars.
- * Scalars that need no data are computed here. Selectors become pieces, and pieces swallow what stands above them while that can be done on the shards (ql_piece.h).
+ * Each node of the plan has a grid of steps (subqueries have their own) and, when done, a result on it: a vector of columns, or a scalar (ql_value.h).
+ * Constants are computed here, once; nothing here grows with a grid. Selectors become pieces, and pieces swallow what stands above them while that can be done on the shards (ql_piece.h).
  * Parts that do not change from step to step ("@" below them) are planned for one step and stretched by a node PN_EXPAND, in the places where upstream wraps them (promql/engine.go, preprocessExprHelper).
  *
  * Statistics count samples as upstream does (util/stats): "used" is every sample in every window of every step, "read" counts a sample once where windows of one selector overlap.
@@ -17,10 +17,10 @@
 #include "core/promql/ql_piece.h"
 
 enum ql_pn_kind {
-	PN_SCALAR,    /* computed by the plan */
-	PN_SCALAR_OP, /* scalar operator scalar, with data below */
+	PN_SCALAR,    /* a constant, or time(): known from the plan on */
+	PN_SCALAR_OP, /* scalar operator scalar */
 	PN_SCALAR_NEG,
-	PN_SCALAR_FN, /* min_of, max_of with data below */
+	PN_SCALAR_FN, /* min_of, max_of */
 	PN_SCALAR_OF, /* scalar(v) */
 	PN_STRING,
 	PN_EMPTY, /* a vector of nothing (its arguments are evaluated all the same) */
@@ -63,16 +63,20 @@ struct ql_pn {
 	struct ql_range_spec range; /* PN_WINDOW */
 	bool strict_same; /* equal label sets after name removal are an error even at different steps */
 	/* result */
-	const double *scalar; /* grid.n values; of PN_SCALAR from the plan on */
+	struct ql_scalar scalar; /* of PN_SCALAR from the plan on */
 	struct ql_vec vec;
 	bool ordered;          /* the order of vec matters */
 	struct ql_series *raw; /* a range vector as the result */
 	size_t raw_count, raw_cap;
 	/* while it runs */
 	uint32_t pos;
+	uint32_t step; /* where in the column at pos: a multiple of QL_PART, or its end */
 	void *state;
 };
-struct ql_plan_matcher { /* a matcher of the plan's own */
+/* Values that the node will hold for certain, whatever its arguments are. */
+uint64_t ql_pn_points(const struct ql_pn *pn);
+uint64_t ql_pn_scratch(const struct ql_pn *pn); /* bytes beside them */
+struct ql_plan_matcher {                        /* a matcher of the plan's own */
 	struct ql_plan_matcher *next;
 	struct matcher m;
 };
@@ -90,7 +94,8 @@ struct ql_plan {
 	enum err err;
 };
 /* ERR_EXECUTION when it can be seen now that evaluation fails. */
-MUST_CHECK enum err ql_plan_make(struct ql_plan *p, const struct ql_node *root);
+/* Marks the nodes of the tree. */
+MUST_CHECK enum err ql_plan_make(struct ql_plan *p, struct ql_node *root);
 void ql_plan_release(struct ql_plan *p); /* what the arena does not hold */
 struct ql_grid ql_plan_subquery_grid(
     const struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer);

@@ -30,13 +30,59 @@ void ql_range_reach(const struct ql_range_spec *s, int64_t *t_min_ms, int64_t *t
 	*t_max_ms = num_sat_add(last, after);
 }
 
-void ql_range_init(struct ql_range *r, const struct ql_range_spec *spec)
+bool ql_around_step(const struct ql_around *a, uint32_t i)
 {
-	*r = (struct ql_range){ .spec = *spec };
-	r->lo = mem_array(NULL, spec->grid.n, sizeof(*r->lo));
-	r->hi = mem_array(NULL, spec->grid.n, sizeof(*r->hi));
-	r->rate = mem_array(NULL, spec->grid.n, sizeof(*r->rate));
-	r->line = mem_array(NULL, spec->grid.n, sizeof(*r->line));
+	int64_t t = ql_grid_t(&a->grid, i), step = a->outer.step_ms;
+	int64_t after = num_sat_sub(num_sat_add(t, a->offset_ms), a->outer.start_ms);
+	uint64_t k = after <= 0 ? 0 : ((uint64_t)after - 1) / (uint64_t)step + 1;
+	uint32_t at = k < a->outer.n ? (uint32_t)k : a->outer.n - 1;
+	int64_t ref = num_sat_sub(ql_grid_t(&a->outer, at), a->offset_ms);
+
+	return t > num_sat_sub(ref, a->range_ms) && ql_reads_step(&a->reads, at);
+}
+
+void *ql_range_grow(
+    struct ql_range *r, void *p, size_t have, size_t want, size_t size, struct errbuf *eb)
+{
+	uint64_t more = (uint64_t)(want - have) * size;
+
+	if (r->_budget && ql_charge_heap(r->_budget, more, eb))
+		return NULL;
+	r->_charged += more;
+	return mem_array(p, want, size);
+}
+
+static bool is_rate(enum ql_fn fn)
+{
+	return fn == QL_FN_RATE || fn == QL_FN_INCREASE || fn == QL_FN_DELTA;
+}
+
+static bool is_line(enum ql_fn fn)
+{
+	return fn == QL_FN_DERIV || fn == QL_FN_PREDICT_LINEAR;
+}
+
+static bool is_extended(const struct ql_range_spec *s)
+{
+	return s->anchored || s->smoothed;
+}
+
+enum err ql_range_init(struct ql_range *r, const struct ql_range_spec *spec,
+    struct ql_budget *budget, struct errbuf *eb)
+{
+	size_t n = spec->grid.n;
+
+	*r = (struct ql_range){ .spec = *spec, ._budget = budget };
+	if (!(r->lo = ql_range_grow(r, NULL, 0, n, sizeof(*r->lo), eb)))
+		return ERR_EXECUTION;
+	if (!(r->hi = ql_range_grow(r, NULL, 0, n, sizeof(*r->hi), eb)))
+		return ERR_EXECUTION;
+	if (is_rate(spec->fn) && !is_extended(spec) &&
+	    !(r->rate = ql_range_grow(r, NULL, 0, n, sizeof(*r->rate), eb)))
+		return ERR_EXECUTION;
+	if (is_line(spec->fn) && !(r->line = ql_range_grow(r, NULL, 0, n, sizeof(*r->line), eb)))
+		return ERR_EXECUTION;
+	return ERR_OK;
 }
 
 void ql_range_release(struct ql_range *r)
@@ -52,20 +98,90 @@ void ql_range_release(struct ql_range *r)
 	mem_free(r->scratch);
 	mem_free(r->scratch2);
 	mem_free(r->index);
+	if (r->_budget)
+		ql_uncharge_heap(r->_budget, r->_charged);
 	*r = (struct ql_range){ 0 };
 }
 
-static void range_room(struct ql_range *r, uint32_t count)
+struct scratch_use {
+	bool values, errors, index; /* scratch, scratch2, index */
+};
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+static struct scratch_use scratch_of(const struct ql_range_spec *s)
 {
+	switch (s->fn) {
+	case QL_FN_SUM_OVER_TIME:
+	case QL_FN_AVG_OVER_TIME:
+		return (struct scratch_use){ .values = true, .errors = true };
+	case QL_FN_QUANTILE_OVER_TIME:
+	case QL_FN_MAD_OVER_TIME:
+		return (struct scratch_use){ .values = true };
+	case QL_FN_MIN_OVER_TIME:
+	case QL_FN_MAX_OVER_TIME:
+	case QL_FN_CHANGES:
+	case QL_FN_RESETS:
+	case QL_FN_RATE:
+	case QL_FN_INCREASE:
+	case QL_FN_DELTA:
+		return (struct scratch_use){ .index = !is_extended(s) };
+	default:
+		return (struct scratch_use){ 0 };
+	}
+}
+#pragma GCC diagnostic pop
+
+static uint32_t cap_for(uint32_t count)
+{
+	return count < 1u << 20 ? count + count / 2 + 64 : count;
+}
+
+/* What the function needs for count samples. */
+static enum err range_room(struct ql_range *r, uint32_t count, struct errbuf *eb)
+{
+	struct scratch_use use = scratch_of(&r->spec);
+	uint32_t cap = cap_for(count);
+	void *p;
+
 	if (count <= r->_cap)
-		return;
-	uint32_t cap = count + count / 2 + 64;
-	r->_t = mem_array(r->_t, cap, sizeof(*r->_t));
-	r->_v = mem_array(r->_v, cap, sizeof(*r->_v));
-	r->scratch = mem_array(r->scratch, cap, sizeof(double));
-	r->scratch2 = mem_array(r->scratch2, cap, sizeof(double));
-	r->index = mem_array(r->index, (size_t)cap + 1, sizeof(uint32_t));
+		return ERR_OK;
+	if (use.values) {
+		if (!(p = ql_range_grow(r, r->scratch, r->_cap, cap, sizeof(double), eb)))
+			return ERR_EXECUTION;
+		r->scratch = p;
+	}
+	if (use.errors) {
+		if (!(p = ql_range_grow(r, r->scratch2, r->_cap, cap, sizeof(double), eb)))
+			return ERR_EXECUTION;
+		r->scratch2 = p;
+	}
+	if (use.index) {
+		p = ql_range_grow(r, r->index, r->_cap, (size_t)cap + 1, sizeof(uint32_t), eb);
+		if (!p)
+			return ERR_EXECUTION;
+		r->index = p;
+	}
 	r->_cap = cap;
+	return ERR_OK;
+}
+
+/* Where a column without its stale markers goes. */
+static enum err plain_room(struct ql_range *r, uint32_t count, struct errbuf *eb)
+{
+	uint32_t cap = cap_for(count);
+	void *p;
+
+	if (count <= r->_plain_cap)
+		return ERR_OK;
+	if (!(p = ql_range_grow(r, r->_t, r->_plain_cap, cap, sizeof(*r->_t), eb)))
+		return ERR_EXECUTION;
+	r->_t = p;
+	if (!(p = ql_range_grow(r, r->_v, r->_plain_cap, cap, sizeof(*r->_v), eb)))
+		return ERR_EXECUTION;
+	r->_v = p;
+	r->_plain_cap = cap;
+	return ERR_OK;
 }
 
 /* --- windows --- */
@@ -101,29 +217,29 @@ static void range_bounds(struct ql_range *r, const int64_t *t, uint32_t count)
 	r->_slide = total > QL_SLIDE_FROM * ((uint64_t)count + s->grid.n);
 }
 
-static bool is_rate(enum ql_fn fn)
-{
-	return fn == QL_FN_RATE || fn == QL_FN_INCREASE || fn == QL_FN_DELTA;
-}
-
 /* Bounds for these times: those of the series before when its times were the same. */
-static void range_windows(struct ql_range *r, const int64_t *t, uint32_t count)
+static enum err range_windows(struct ql_range *r, const int64_t *t, uint32_t count, struct errbuf *eb)
 {
 	if (r->_times_valid && r->_times_count == count &&
 	    memcmp(r->_times, t, count * sizeof(*t)) == 0)
-		return;
+		return ERR_OK;
 	if (count > r->_times_cap) {
-		r->_times_cap = count + count / 2 + 64;
-		r->_times = mem_array(r->_times, r->_times_cap, sizeof(*t));
+		uint32_t cap = cap_for(count);
+		void *p = ql_range_grow(r, r->_times, r->_times_cap, cap, sizeof(*t), eb);
+		if (!p)
+			return ERR_EXECUTION;
+		r->_times = p;
+		r->_times_cap = cap;
 	}
 	memcpy(r->_times, t, count * sizeof(*t));
 	r->_times_count = count;
 	r->_times_valid = true;
 	range_bounds(r, t, count);
-	if (is_rate(r->spec.fn) && !r->spec.anchored && !r->spec.smoothed)
+	if (r->rate)
 		ql_rate_windows(r, t);
-	else if (r->spec.fn == QL_FN_DERIV || r->spec.fn == QL_FN_PREDICT_LINEAR)
+	else if (r->line)
 		ql_over_windows(r, t);
+	return ERR_OK;
 }
 
 /* A stale marker is a NaN, and NaN is rare: the loop over all values is plain vector code. */
@@ -159,8 +275,10 @@ static uint32_t drop_stale(struct ql_range *r, const int64_t *t, const double *v
 
 static enum err check_smoothing(const struct ql_range_spec *s, struct errbuf *eb)
 {
-	for (uint32_t i = 0; i < s->grid.n; i++) {
-		double sf = s->param[0][i], tf = s->param[1][i];
+	bool same = s->param[0].kind == QL_SAME && s->param[1].kind == QL_SAME;
+
+	for (uint32_t i = 0; i < (same ? 1 : s->grid.n); i++) {
+		double sf = ql_scalar_at(&s->param[0], i), tf = ql_scalar_at(&s->param[1], i);
 		if (sf <= 0 || sf >= 1)
 			return errbuf_set(eb, ERR_EXECUTION,
 			    "invalid smoothing factor. Expected: 0 < sf < 1, got: %f", sf);
@@ -176,8 +294,9 @@ enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v, uin
 {
 	*any = false;
 	r->samples_in_windows = r->samples_read = 0;
-	range_room(r, count);
 	if (any_stale(r, v, count)) {
+		if (plain_room(r, count, eb))
+			return ERR_EXECUTION;
 		count = drop_stale(r, t, v, count);
 		t = r->_t;
 		v = r->_v;
@@ -186,30 +305,32 @@ enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v, uin
 		return ERR_OK;
 	if (r->spec.fn == QL_FN_DOUBLE_EXPONENTIAL_SMOOTHING && check_smoothing(&r->spec, eb))
 		return ERR_EXECUTION;
-	range_windows(r, t, count);
+	if (range_room(r, count, eb) || range_windows(r, t, count, eb))
+		return ERR_EXECUTION;
 	r->samples_in_windows = r->_in_windows;
 	r->samples_read = r->_read;
 	if (r->spec.anchored || r->spec.smoothed)
 		ql_rate_extended(r, t, v, count, out, has);
 	else if (is_rate(r->spec.fn))
 		ql_rate_run(r, v, count, out, has);
-	else
-		ql_over_run(r, t, v, count, out, has);
+	else if (ql_over_run(r, t, v, count, out, has, eb))
+		return ERR_EXECUTION;
 	*any = ql_bits_any(has, r->spec.grid.n);
 	return ERR_OK;
 }
 
 /* --- instant selectors --- */
 
-bool ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t, const double *v,
-    uint32_t count, double *out, uint64_t *has)
+enum err ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t, const double *v,
+    uint32_t count, double *out, uint64_t *has, bool *any, struct errbuf *eb)
 {
 	uint32_t n = r->spec.grid.n;
-	uint64_t any = 0;
 
+	*any = false;
 	if (!count)
-		return false;
-	range_windows(r, t, count);
+		return ERR_OK;
+	if (range_windows(r, t, count, eb))
+		return ERR_EXECUTION;
 	for (uint32_t w = 0; w < ql_words(n); w++) {
 		uint64_t bits = 0;
 		uint32_t end = n < w * 64 + 64 ? n : w * 64 + 64;
@@ -221,9 +342,9 @@ bool ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t, const 
 			bits |= (uint64_t)1 << (i & 63);
 		}
 		has[w] |= bits;
-		any |= bits;
+		*any |= bits != 0;
 	}
-	return any != 0;
+	return ERR_OK;
 }
 
 static double smooth_between(int64_t t0, double v0, int64_t t1, double v1, int64_t at)

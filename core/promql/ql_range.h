@@ -23,11 +23,22 @@
 /* Which steps' samples count as read: those that a query around this one looks at (ql_plan.h). */
 struct ql_reads {
 	bool none;
-	const uint64_t *steps; /* NULL: all */
+	const struct ql_around *around; /* NULL: all */
 };
+/*
+ * The steps of a subquery, seen from around it. Each belongs to the first step around that is not
+ * earlier, offset taken into account, and counts when it lies in that one's window and that one
+ * counts.
+ */
+struct ql_around {
+	struct ql_grid grid, outer;
+	int64_t range_ms, offset_ms; /* of the subquery */
+	struct ql_reads reads;       /* of the steps around */
+};
+bool ql_around_step(const struct ql_around *a, uint32_t i);
 static inline bool ql_reads_step(const struct ql_reads *r, uint32_t i)
 {
-	return !r->none && (!r->steps || ql_bit(r->steps, i));
+	return !r->none && (!r->around || ql_around_step(r->around, i));
 }
 
 struct ql_range_spec {
@@ -37,8 +48,8 @@ struct ql_range_spec {
 	bool fixed; /* "@": every step looks at the window that ends at at_ms - offset */
 	int64_t at_ms;
 	bool anchored, smoothed;
-	int64_t lookback_ms;    /* anchored, smoothed */
-	const double *param[2]; /* scalar arguments in their order, grid.n values each */
+	int64_t lookback_ms;       /* anchored, smoothed */
+	struct ql_scalar param[2]; /* scalar arguments in their order */
 	struct ql_reads reads;
 };
 /* Can this function run here? (All functions of one range vector; absent_over_time as present_over_time.) */
@@ -65,23 +76,27 @@ struct ql_range {
 	uint64_t _in_windows, _read; /* the same two, of the bounds */
 	int64_t *_t;                 /* without stale markers */
 	double *_v;
-	double *scratch, *scratch2; /* _cap values each */
+	double *scratch, *scratch2; /* _cap values each, where the function needs them */
 	double *table;              /* table_cap values */
 	size_t table_cap;
-	bool has_nan;    /* of the column at hand */
-	uint32_t *index; /* _cap + 1 values */
-	uint32_t _cap;
-	bool plain; /* tests: window loops only */
+	bool has_nan;              /* of the column at hand */
+	uint32_t *index;           /* _cap + 1 values, where needed */
+	uint32_t _cap, _plain_cap; /* the latter of _t and _v */
+	bool plain;                /* tests: window loops only */
+	struct ql_budget *_budget;
+	uint64_t _charged;
 };
-void ql_range_init(struct ql_range *r, const struct ql_range_spec *spec);
+/* Scratch is charged to the budget (NULL: to none) until the release, which is due after an error, too. */
+MUST_CHECK enum err ql_range_init(struct ql_range *r, const struct ql_range_spec *spec,
+    struct ql_budget *budget, struct errbuf *eb);
 void ql_range_release(struct ql_range *r);
-/* out and has: grid.n values, has all off before. *any: some step is present. ERR_EXECUTION for bad parameters. */
+/* out and has: grid.n values, has all off before. *any: some step is present. ERR_EXECUTION for bad parameters and over budget. */
 MUST_CHECK enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v,
     uint32_t count, double *out, uint64_t *has, bool *any, struct errbuf *eb);
 
 /* Instant selector: newest sample in (ref - range, ref], the spec's range being the lookback; nothing when it is a stale marker. want_time: the sample's time in seconds instead of its value. */
-bool ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t, const double *v,
-    uint32_t count, double *out, uint64_t *has);
+MUST_CHECK enum err ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t,
+    const double *v, uint32_t count, double *out, uint64_t *has, bool *any, struct errbuf *eb);
 /* Instant selector with "smoothed". */
 bool ql_smooth_run(const struct ql_range_spec *s, const int64_t *t, const double *v, uint32_t count,
     double *out, uint64_t *has);
@@ -92,11 +107,14 @@ void ql_sort_doubles(double *v, uint32_t count);              /* NaN first */
 /* Parts (ql_rate.c, ql_over.c), on filtered columns with bounds in r. */
 void ql_rate_windows(struct ql_range *r, const int64_t *t);
 void ql_over_windows(struct ql_range *r, const int64_t *t);
+/* Grows an array of the range's: charged first. NULL over budget, the old one stays. */
+void *ql_range_grow(
+    struct ql_range *r, void *p, size_t have, size_t want, size_t size, struct errbuf *eb);
 void ql_rate_run(struct ql_range *r, const double *v, uint32_t count, double *out, uint64_t *has);
 void ql_rate_extended(struct ql_range *r, const int64_t *t, const double *v, uint32_t count,
     double *out, uint64_t *has);
-void ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t count, double *out,
-    uint64_t *has);
+MUST_CHECK enum err ql_over_run(struct ql_range *r, const int64_t *t, const double *v,
+    uint32_t count, double *out, uint64_t *has, struct errbuf *eb);
 static inline int64_t ql_range_ref(const struct ql_range_spec *s, uint32_t i)
 {
 	return num_sat_sub(s->fixed ? s->at_ms : ql_grid_t(&s->grid, i), s->offset_ms);

@@ -142,80 +142,157 @@ int ql_vec_cmp_labels(const void *arg, uint32_t a, uint32_t b)
 
 /* --- scalars --- */
 
-static double *scalar_make(struct ql_run *x, struct ql_pn *pn)
+uint64_t ql_pn_points(const struct ql_pn *pn)
 {
-	x->err = ql_charge(&x->budget, pn->grid.n, x->eb);
-	if (x->err)
-		return NULL;
-	double *v = arena_array(x->arena, pn->grid.n, sizeof(*v));
-	pn->scalar = v;
-	return v;
+	switch (pn->kind) {
+	case PN_SCALAR_OP:
+	case PN_SCALAR_NEG:
+	case PN_SCALAR_FN:
+	case PN_SCALAR_OF:
+	case PN_VECTOR_OF:
+		return pn->grid.n;
+	case PN_SCALAR:
+	case PN_STRING:
+	case PN_EMPTY:
+	case PN_PIECE:
+	case PN_ELEM:
+	case PN_BINARY:
+	case PN_SET:
+	case PN_AGGR:
+	case PN_TOPK:
+	case PN_QUANTILE:
+	case PN_COUNT_VALUES:
+	case PN_WINDOW:
+	case PN_SUBQUERY:
+	case PN_EXPAND:
+	case PN_LABEL_REPLACE:
+	case PN_LABEL_JOIN:
+	case PN_SORT:
+	case PN_HISTOGRAM:
+	case PN_INFO:
+	case PN_ABSENT:
+		break;
+	}
+	return 0;
+}
+
+uint64_t ql_pn_scratch(const struct ql_pn *pn)
+{
+	bool window = pn->kind == PN_WINDOW && pn->arg[0]->kind == PN_VECTOR_OF;
+	return window ? (uint64_t)pn->arg[0]->grid.n * (sizeof(int64_t) + sizeof(double)) : 0;
+}
+
+static double *scalar_make(struct ql_run *x, uint32_t n)
+{
+	x->err = ql_charge(&x->budget, n, x->eb);
+	return x->err ? NULL : arena_array(x->arena, n, sizeof(double));
+}
+
+static double scalar_value(const struct ql_pn *pn, double l, double r)
+{
+	if (pn->kind == PN_SCALAR_NEG)
+		return -l;
+	if (pn->kind == PN_SCALAR_FN)
+		return pn->ast->call.func->fn == QL_FN_MIN_OF ? ql_min_of(l, r) : ql_max_of(l, r);
+	return ql_op_is_compare(pn->ast->bin.op) ? ql_compare(pn->ast->bin.op, l, r)
+	                                         : ql_arith(pn->ast->bin.op, l, r);
 }
 
 static enum ql_did run_scalar(struct ql_run *x, struct ql_pn *pn)
 {
-	const double *l = pn->arg[0]->scalar, *r = pn->args_count > 1 ? pn->arg[1]->scalar : l;
-	double *out = scalar_make(x, pn);
-	bool neg = pn->kind == PN_SCALAR_NEG, fn = pn->kind == PN_SCALAR_FN;
+	const struct ql_scalar *ls = &pn->arg[0]->scalar;
+	const struct ql_scalar *rs = pn->args_count > 1 ? &pn->arg[1]->scalar : ls;
+	double *out = pn->state ? pn->state : scalar_make(x, pn->grid.n);
+	double room[2][QL_PART];
 
 	if (!out)
 		return QL_FAILED;
-	for (uint32_t i = 0; i < pn->grid.n; i++) {
-		if (neg)
-			out[i] = -l[i];
-		else if (fn)
-			out[i] = pn->ast->call.func->fn == QL_FN_MIN_OF ? ql_min_of(l[i], r[i])
-			                                                : ql_max_of(l[i], r[i]);
-		else if (ql_op_is_compare(pn->ast->bin.op))
-			out[i] = ql_compare(pn->ast->bin.op, l[i], r[i]);
-		else
-			out[i] = ql_arith(pn->ast->bin.op, l[i], r[i]);
+	pn->state = out;
+	while (pn->step < pn->grid.n) {
+		uint32_t count = ql_part(pn->step, pn->grid.n);
+		const double *l = ql_scalar_run(ls, pn->step, count, room[0]);
+		const double *r = ql_scalar_run(rs, pn->step, count, room[1]);
+		for (uint32_t i = 0; i < count; i++)
+			out[pn->step + i] = scalar_value(pn, l[i], r[i]);
+		pn->step += count;
+		if (ql_tick(x, count))
+			return QL_AGAIN;
 	}
+	pn->scalar = ql_scalar_each(out);
 	return QL_DONE;
+}
+
+struct scalar_of {
+	double *out;
+	uint64_t seen[QL_PART / 64]; /* steps of the part that have an element */
+};
+
+/* One column in the part at hand: a second element at a step makes NaN. */
+static void scalar_of_column(
+    struct scalar_of *s, uint32_t from, uint32_t count, const struct ql_col *c)
+{
+	QL_EACH_BIT(i, c->has + from / 64, count)
+	{
+		s->out[from + i] = ql_bit(s->seen, i) ? (double)NAN : c->v[from + i];
+		ql_bit_on(s->seen, i);
+	}
 }
 
 static enum ql_did run_scalar_of(struct ql_run *x, struct ql_pn *pn)
 {
 	const struct ql_vec *v = &pn->arg[0]->vec;
-	double *out = pn->state ? pn->state : scalar_make(x, pn);
-	uint32_t n = pn->grid.n;
-	uint64_t *seen;
+	struct scalar_of *s = pn->state;
 
-	if (!out)
-		return QL_FAILED;
-	if (!pn->state) {
-		pn->state = out;
-		for (uint32_t i = 0; i < n; i++)
-			out[i] = NAN;
-		/* Presence of a first element rides in a column of its own. */
-		if (!ql_run_col(x, &pn->vec, (struct labels){ 0 }, n))
+	if (!s) {
+		s = pn->state = arena_zalloc(x->arena, sizeof(*s));
+		if (!(s->out = scalar_make(x, pn->grid.n)))
 			return QL_FAILED;
 	}
-	seen = pn->vec.cols[0].has;
-	for (; pn->pos < v->count; pn->pos++) {
-		const struct ql_col *c = &v->cols[pn->pos];
-		QL_EACH_BIT(i, c->has, n)
-		{
-			out[i] = ql_bit(seen, i) ? (double)NAN : c->v[i];
-			ql_bit_on(seen, i);
+	while (pn->step < pn->grid.n) {
+		uint32_t count = ql_part(pn->step, pn->grid.n);
+		for (uint32_t i = 0; i < count && !pn->pos; i++)
+			s->out[pn->step + i] = NAN;
+		while (pn->pos < v->count) {
+			scalar_of_column(s, pn->step, count, &v->cols[pn->pos++]);
+			if (ql_tick(x, count) && pn->pos < v->count)
+				return QL_AGAIN;
 		}
-		if (ql_tick(x, n) && pn->pos + 1 < v->count) {
-			pn->pos++;
+		memset(s->seen, 0, sizeof(s->seen));
+		pn->step += count;
+		pn->pos = 0;
+		if (ql_tick(x, count))
 			return QL_AGAIN;
-		}
 	}
-	pn->vec.count = 0;
+	pn->scalar = ql_scalar_each(s->out);
 	return QL_DONE;
+}
+
+/* The scalar into the column, which is full then. False when the slice ended. */
+static bool fill_column(
+    struct ql_run *x, struct ql_pn *pn, const struct ql_scalar *s, struct ql_col *c)
+{
+	uint32_t n = pn->grid.n;
+
+	while (pn->step < n) {
+		uint32_t count = ql_part(pn->step, n);
+		double *to = c->v + pn->step;
+		const double *from = ql_scalar_run(s, pn->step, count, to);
+		if (from != to)
+			memcpy(to, from, count * sizeof(*to));
+		ql_bits_fill(c->has + pn->step / 64, count);
+		pn->step += count;
+		if (ql_tick(x, count))
+			return false;
+	}
+	pn->step = 0;
+	return true;
 }
 
 static enum ql_did run_vector_of(struct ql_run *x, struct ql_pn *pn)
 {
-	struct ql_col *c = ql_run_col(x, &pn->vec, (struct labels){ 0 }, pn->grid.n);
-	if (!c)
+	if (!pn->vec.count && !ql_run_col(x, &pn->vec, (struct labels){ 0 }, pn->grid.n))
 		return QL_FAILED;
-	memcpy(c->v, pn->arg[0]->scalar, pn->grid.n * sizeof(*c->v));
-	ql_bits_fill(c->has, pn->grid.n);
-	return QL_DONE;
+	return fill_column(x, pn, &pn->arg[0]->scalar, &pn->vec.cols[0]) ? QL_DONE : QL_AGAIN;
 }
 
 /* --- per value --- */
@@ -245,11 +322,17 @@ static enum ql_did run_elem(struct ql_run *x, struct ql_pn *pn)
 		}
 	}
 	while (pn->pos < pn->vec.count) {
-		struct ql_col *c = &pn->vec.cols[pn->pos++];
-		ql_elem_run(&pn->elem, &pn->grid, c->v, c->has);
-		if (drops)
-			ql_run_drop_name(x, c);
-		if (ql_tick(x, n))
+		struct ql_col *c = &pn->vec.cols[pn->pos];
+		uint32_t count = ql_part(pn->step, n);
+		ql_elem_part(&pn->elem, &pn->grid, pn->step, c->v, c->has);
+		pn->step += count;
+		if (pn->step == n) {
+			if (drops)
+				ql_run_drop_name(x, c);
+			pn->step = 0;
+			pn->pos++;
+		}
+		if (ql_tick(x, count))
 			return QL_AGAIN;
 	}
 	x->err = ql_run_tidy(x, &pn->vec, n, drops && !x->late, false);
@@ -261,26 +344,25 @@ static enum ql_did run_expand(struct ql_run *x, struct ql_pn *pn)
 	const struct ql_pn *a = pn->arg[0];
 	uint32_t n = pn->grid.n;
 
-	if (a->scalar) {
-		double *out = scalar_make(x, pn);
-		if (!out)
-			return QL_FAILED;
-		for (uint32_t i = 0; i < n; i++)
-			out[i] = a->scalar[0];
+	if (a->scalar.kind != QL_UNKNOWN) {
+		pn->scalar = ql_scalar_same(ql_scalar_at(&a->scalar, 0));
 		return QL_DONE;
 	}
 	while (pn->pos < a->vec.count) {
-		const struct ql_col *from = &a->vec.cols[pn->pos++];
-		if (!ql_bit(from->has, 0))
+		const struct ql_col *from = &a->vec.cols[pn->pos];
+		if (!ql_bit(from->has, 0)) {
+			pn->pos++;
 			continue;
-		struct ql_col *c = ql_run_col(x, &pn->vec, from->ls, n);
+		}
+		struct ql_scalar same = ql_scalar_same(from->v[0]);
+		struct ql_col *c = pn->step ? &pn->vec.cols[pn->vec.count - 1]
+		                            : ql_run_col(x, &pn->vec, from->ls, n);
 		if (!c)
 			return QL_FAILED;
-		for (uint32_t i = 0; i < n; i++)
-			c->v[i] = from->v[0];
-		ql_bits_fill(c->has, n);
 		c->drop_name = from->drop_name;
-		if (ql_tick(x, n))
+		bool filled = fill_column(x, pn, &same, c);
+		pn->pos += filled;
+		if (!filled)
 			return QL_AGAIN;
 	}
 	pn->ordered = a->ordered;
@@ -326,6 +408,9 @@ struct window_state {
 	struct ql_range range;
 	int64_t *t;
 	double *v;
+	uint32_t points; /* of the column at hand, gathered so far */
+	struct ql_budget *budget;
+	uint64_t charged;
 };
 
 static void note_window_counter(struct ql_run *x, const struct ql_pn *pn, const struct ql_col *c)
@@ -349,31 +434,46 @@ static void note_window_counter(struct ql_run *x, const struct ql_pn *pn, const 
 static void window_release(void *arg)
 {
 	struct window_state *w = arg;
+
 	ql_range_release(&w->range);
 	mem_free(w->t);
 	mem_free(w->v);
+	if (w->charged)
+		ql_uncharge_heap(w->budget, w->charged);
+	*w = (struct window_state){ 0 };
 }
 
-static uint32_t window_points(struct window_state *w, const struct ql_col *c, const struct ql_grid *g)
+/* The points of the column that are there. False when the slice ended. */
+static bool window_points(
+    struct ql_run *x, struct ql_pn *pn, const struct ql_col *c, const struct ql_grid *g)
 {
-	uint32_t n = 0;
-	QL_EACH_BIT(i, c->has, g->n)
-	{
-		w->t[n] = ql_grid_t(g, i);
-		w->v[n++] = c->v[i];
+	struct window_state *w = pn->state;
+
+	while (pn->step < g->n) {
+		uint32_t from = pn->step, count = ql_part(from, g->n);
+		QL_EACH_BIT(i, c->has + from / 64, count)
+		{
+			w->t[w->points] = ql_grid_t(g, from + i);
+			w->v[w->points++] = c->v[from + i];
+		}
+		pn->step += count;
+		if (ql_tick(x, count))
+			return false;
 	}
-	return n;
+	return true;
 }
 
 static enum ql_did window_column(struct ql_run *x, struct ql_pn *pn, const struct ql_col *from)
 {
 	struct window_state *w = pn->state;
-	uint32_t points = window_points(w, from, &pn->arg[0]->grid);
+	uint32_t points = w->points;
 	struct ql_col *c = ql_run_col(x, &pn->vec, from->ls, pn->grid.n);
 	bool any;
 
 	if (!c)
 		return QL_FAILED;
+	w->points = 0;
+	pn->step = 0;
 	x->err = ql_range_run(&w->range, w->t, w->v, points, c->v, c->has, &any, x->eb);
 	if (x->err)
 		return QL_FAILED;
@@ -386,37 +486,80 @@ static enum ql_did window_column(struct ql_run *x, struct ql_pn *pn, const struc
 	note_window_counter(x, pn, from);
 	if (pn->range.fn == QL_FN_QUANTILE_OVER_TIME)
 		ql_notes_quantiles(&x->notes, ql_bare_pos(pn->ast->call.args[0]),
-		    pn->range.param[0], c->has, pn->grid.n);
+		    &pn->range.param[0], c->has, pn->grid.n);
 	c->drop_name = from->drop_name;
 	if (pn->range.fn != QL_FN_LAST_OVER_TIME && pn->range.fn != QL_FN_FIRST_OVER_TIME)
 		ql_run_drop_name(x, c);
 	return QL_DONE;
 }
 
+static enum err window_start(struct ql_run *x, struct ql_pn *pn)
+{
+	struct window_state *w = pn->state = arena_zalloc(x->arena, sizeof(*w));
+	uint32_t n = pn->arg[0]->grid.n;
+	uint64_t bytes = (uint64_t)n * (sizeof(*w->t) + sizeof(*w->v));
+
+	ql_run_at_end(x, window_release, w);
+	for (unsigned i = 1; i < pn->args_count; i++)
+		pn->range.param[i - 1] = pn->arg[i]->scalar;
+	enum err e = ql_range_init(&w->range, &pn->range, &x->budget, x->eb);
+	if (!e)
+		e = ql_charge_heap(&x->budget, bytes, x->eb);
+	if (e)
+		return e;
+	w->budget = &x->budget;
+	w->charged = bytes;
+	w->t = mem_array(NULL, n, sizeof(*w->t));
+	w->v = mem_array(NULL, n, sizeof(*w->v));
+	return ERR_OK;
+}
+
 static enum ql_did run_window(struct ql_run *x, struct ql_pn *pn)
 {
 	const struct ql_vec *v = &pn->arg[0]->vec;
-	struct window_state *w = pn->state;
 
-	if (!w) {
-		w = pn->state = arena_zalloc(x->arena, sizeof(*w));
-		ql_run_at_end(x, window_release, w);
-		for (unsigned i = 1; i < pn->args_count; i++)
-			pn->range.param[i - 1] = pn->arg[i]->scalar;
-		ql_range_init(&w->range, &pn->range);
-		w->t = mem_array(NULL, pn->arg[0]->grid.n, sizeof(*w->t));
-		w->v = mem_array(NULL, pn->arg[0]->grid.n, sizeof(*w->v));
-	}
+	if (!pn->state && v->count && (x->err = window_start(x, pn)))
+		return QL_FAILED;
 	while (pn->pos < v->count) {
+		struct window_state *w = pn->state;
+		if (!window_points(x, pn, &v->cols[pn->pos], &pn->arg[0]->grid))
+			return QL_AGAIN;
 		if (window_column(x, pn, &v->cols[pn->pos++]))
 			return QL_FAILED;
 		if (ql_tick(x, (uint64_t)pn->grid.n + w->range.samples_in_windows))
 			return QL_AGAIN;
 	}
+	if (pn->state)
+		window_release(pn->state);
 	/* What absent_over_time looks for has no labels: equal sets are none of its business. */
 	bool same = !x->late && pn->range.fn != QL_FN_ABSENT_OVER_TIME;
 	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, same, pn->strict_same);
 	return x->err ? QL_FAILED : QL_DONE;
+}
+
+/* The column's points as a series of the result. */
+static enum ql_did subquery_series(struct ql_run *x, struct ql_pn *pn, const struct ql_col *c)
+{
+	const struct ql_grid *g = &pn->arg[0]->grid;
+	struct window_state *w = pn->state;
+
+	if (!w->t) {
+		uint32_t count = ql_bits_count(c->has, g->n);
+		if ((x->err = ql_charge(&x->budget, (uint64_t)count * 2, x->eb)))
+			return QL_FAILED;
+		w->t = arena_array(x->arena, (size_t)count + 1, sizeof(*w->t));
+		w->v = arena_array(x->arena, (size_t)count + 1, sizeof(*w->v));
+	}
+	if (!window_points(x, pn, c, g))
+		return QL_AGAIN;
+	struct labels ls = c->drop_name ? ql_labels_drop_name(x->arena, c->ls) : c->ls;
+	if (w->points)
+		pn->raw[pn->raw_count++] =
+		    (struct ql_series){ .labels = ls, .count = w->points, .t_ms = w->t, .v = w->v };
+	*w = (struct window_state){ 0 };
+	pn->step = 0;
+	pn->pos++;
+	return QL_DONE;
 }
 
 static enum ql_did run_subquery(struct ql_run *x, struct ql_pn *pn)
@@ -425,26 +568,15 @@ static enum ql_did run_subquery(struct ql_run *x, struct ql_pn *pn)
 
 	if (!a)
 		return QL_DONE;
-	if (!pn->raw)
+	if (!pn->raw) {
 		pn->raw = arena_array(x->arena, (size_t)a->vec.count + 1, sizeof(*pn->raw));
+		pn->state = arena_zalloc(x->arena, sizeof(struct window_state));
+	}
 	while (pn->pos < a->vec.count) {
-		const struct ql_col *c = &a->vec.cols[pn->pos++];
-		uint32_t count = ql_bits_count(c->has, a->grid.n), k = 0;
-		x->err = ql_charge(&x->budget, (uint64_t)count * 2, x->eb);
-		if (x->err)
-			return QL_FAILED;
-		int64_t *t = arena_array(x->arena, (size_t)count + 1, sizeof(*t));
-		double *v = arena_array(x->arena, (size_t)count + 1, sizeof(*v));
-		QL_EACH_BIT(i, c->has, a->grid.n)
-		{
-			t[k] = ql_grid_t(&a->grid, i);
-			v[k++] = c->v[i];
-		}
-		struct labels ls = c->drop_name ? ql_labels_drop_name(x->arena, c->ls) : c->ls;
-		if (count)
-			pn->raw[pn->raw_count++] =
-			    (struct ql_series){ .labels = ls, .count = count, .t_ms = t, .v = v };
-		if (ql_tick(x, a->grid.n))
+		enum ql_did did = subquery_series(x, pn, &a->vec.cols[pn->pos]);
+		if (did)
+			return did;
+		if (ql_tick(x, 16))
 			return QL_AGAIN;
 	}
 	return QL_DONE;

@@ -5,15 +5,44 @@
 
 #define QL_TAB_MIN 16
 
-enum err ql_charge(struct ql_budget *b, uint64_t points, struct errbuf *eb)
+const double *ql_scalar_run(const struct ql_scalar *s, uint32_t from, uint32_t count, double *room)
 {
-	/* A point is a double and its bit. */
-	uint64_t need = ql_budget_used(b) + points * 9;
+	if (s->kind == QL_EACH)
+		return s->each + from;
+	for (uint32_t i = 0; i < count; i++)
+		room[i] = ql_scalar_at(s, from + i);
+	return room;
+}
+
+enum err ql_room(const struct ql_budget *b, uint64_t bytes, struct errbuf *eb)
+{
+	uint64_t need = ql_budget_used(b) + bytes;
 	if (b->bytes_max && need > b->bytes_max)
 		return errbuf_set(eb, ERR_EXECUTION,
 		    "query needs an estimated %llu MiB, limit %llu MiB",
 		    (unsigned long long)((need >> 20) + 1), (unsigned long long)(b->bytes_max >> 20));
-	return ql_charge_points(b, points, eb);
+	return ERR_OK;
+}
+
+enum err ql_charge(struct ql_budget *b, uint64_t points, struct errbuf *eb)
+{
+	/* A point is a double and its bit. */
+	enum err e = ql_room(b, points * 9, eb);
+	return e ? e : ql_charge_points(b, points, eb);
+}
+
+enum err ql_charge_heap(struct ql_budget *b, uint64_t bytes, struct errbuf *eb)
+{
+	enum err e = ql_room(b, bytes, eb);
+	if (!e)
+		b->bytes += bytes;
+	return e;
+}
+
+void ql_uncharge_heap(struct ql_budget *b, uint64_t bytes)
+{
+	CHECK(b->bytes >= bytes);
+	b->bytes -= bytes;
 }
 
 enum err ql_charge_points(struct ql_budget *b, uint64_t points, struct errbuf *eb)

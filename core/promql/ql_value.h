@@ -23,6 +23,57 @@ static inline int64_t ql_grid_t(const struct ql_grid *g, uint32_t i)
 	return g->start_ms + (int64_t)i * g->step_ms;
 }
 
+/*
+ * A scalar at all steps of a grid: the same everywhere, the time of each step, or a value for each.
+ * Only the last takes memory that grows with the grid.
+ */
+enum ql_scalar_kind {
+	QL_UNKNOWN, /* not evaluated yet */
+	QL_SAME,
+	QL_TIMES,   /* in seconds */
+	QL_SECONDS, /* whole ones */
+	QL_EACH
+};
+struct ql_scalar {
+	enum ql_scalar_kind kind;
+	double same;
+	int64_t start_ms, step_ms; /* of the grid */
+	const double *each;
+};
+static inline struct ql_scalar ql_scalar_same(double v)
+{
+	return (struct ql_scalar){ .kind = QL_SAME, .same = v };
+}
+static inline struct ql_scalar ql_scalar_each(const double *v)
+{
+	return (struct ql_scalar){ .kind = QL_EACH, .each = v };
+}
+static inline struct ql_scalar ql_scalar_times(const struct ql_grid *g, bool whole)
+{
+	return (struct ql_scalar){
+		.kind = whole ? QL_SECONDS : QL_TIMES,
+		.start_ms = g->start_ms,
+		.step_ms = g->step_ms,
+	};
+}
+static inline double ql_scalar_at(const struct ql_scalar *s, uint32_t i)
+{
+	if (s->kind == QL_EACH)
+		return s->each[i];
+	if (s->kind == QL_SAME)
+		return s->same;
+	int64_t t = s->start_ms + (int64_t)i * s->step_ms;
+	return s->kind == QL_TIMES ? (double)t / 1000 : (double)(t / 1000);
+}
+/* Columns are worked on in parts of so many steps: a multiple of 64, between two looks at the clock. */
+#define QL_PART 1024
+static inline uint32_t ql_part(uint32_t from, uint32_t n)
+{
+	return n - from < QL_PART ? n - from : QL_PART;
+}
+/* The values at the steps from, from + 1, ...: count of them, in room or where they are. */
+const double *ql_scalar_run(const struct ql_scalar *s, uint32_t from, uint32_t count, double *room);
+
 struct ql_col {
 	struct labels ls;
 	uint64_t hash;  /* label_hash(ls) */
@@ -92,6 +143,11 @@ MUST_CHECK enum err ql_charge_bytes(
 MUST_CHECK enum err ql_charge_points(
     struct ql_budget *b, uint64_t points, struct errbuf *eb); /* the values in it */
 void ql_uncharge(struct ql_budget *b, uint64_t points);
+/* Heap memory of one's own: asked for before it is taken, given back when it is freed. */
+MUST_CHECK enum err ql_charge_heap(struct ql_budget *b, uint64_t bytes, struct errbuf *eb);
+void ql_uncharge_heap(struct ql_budget *b, uint64_t bytes);
+/* Would bytes more in the budget's arena be too many? Asked before they are taken. */
+MUST_CHECK enum err ql_room(const struct ql_budget *b, uint64_t bytes, struct errbuf *eb);
 static inline uint64_t ql_budget_used(const struct ql_budget *b)
 {
 	return b->bytes + (b->arena ? arena_used(b->arena) : 0);

@@ -369,8 +369,8 @@ static void window_cut(
 			w->t[w->n] = c->t[i];
 			w->v[w->n++] = c->v[i];
 		}
-	w->p0 = s->param[0] ? s->param[0][step] : 0;
-	w->p1 = s->param[1] ? s->param[1][step] : 0;
+	w->p0 = s->param[0].kind ? ql_scalar_at(&s->param[0], step) : 0;
+	w->p1 = s->param[1].kind ? ql_scalar_at(&s->param[1], step) : 0;
 }
 
 static unsigned bad_steps;
@@ -426,10 +426,11 @@ static void function_matches(enum ql_fn fn)
 			.offset_ms = rnd(3) ? 0 : rnd(600000) - 300000,
 			.fixed = rnd(8) == 0,
 			.at_ms = 2500000,
-			.param = { p0, p1 },
+			.param = { ql_scalar_each(p0), ql_scalar_each(p1) },
 		};
 		struct ql_range r;
-		ql_range_init(&r, &s);
+		if (ql_range_init(&r, &s, NULL, NULL))
+			abort();
 		r.plain = rnd(4) == 0;
 		/* The same times twice in a row: bounds are used again. */
 		column_make(&c, rnd(FLAVOURS));
@@ -462,8 +463,10 @@ static void instant_selectors_take_the_newest(void)
 		bool time = rnd(3) == 0;
 		column_make(&c, rnd(FLAVOURS));
 		struct ql_range r;
-		ql_range_init(&r, &s);
-		ql_instant_run(&r, time, c.t, c.v, c.count, out, has);
+		bool any;
+		if (ql_range_init(&r, &s, NULL, NULL) ||
+		    ql_instant_run(&r, time, c.t, c.v, c.count, out, has, &any, NULL))
+			abort();
 		ql_range_release(&r);
 		for (uint32_t i = 0; i < s.grid.n; i++) {
 			int64_t ref = (s.fixed ? s.at_ms : ql_grid_t(&s.grid, i)) - s.offset_ms;
@@ -492,10 +495,11 @@ static void smoothing_factors_are_checked(void)
 	struct ql_range_spec s = { .fn = QL_FN_DOUBLE_EXPONENTIAL_SMOOTHING,
 		.grid = { 3000, 1, 1 },
 		.range_ms = 5000,
-		.param = { &p0, &p1 } };
+		.param = { ql_scalar_each(&p0), ql_scalar_each(&p1) } };
 
 	errbuf_init(&eb);
-	ql_range_init(&r, &s);
+	if (ql_range_init(&r, &s, NULL, NULL))
+		abort();
 	enum err e = ql_range_run(&r, t, v, 2, &out, &has, &any, &eb);
 	ql_range_release(&r);
 	tap_ok(e == ERR_EXECUTION &&

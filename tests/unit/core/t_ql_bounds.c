@@ -1,0 +1,245 @@
+/*
+ * core/promql: what a query may take. Small texts that ask for much: bytes are counted below malloc,
+ * work by the slices it takes when each look at the clock ends one.
+ */
+#include "core/base/metric.h"
+#include "core/rt/job.h"
+#include "tests/lib/qlrun.h"
+#include "tests/lib/tap.h"
+
+#include <malloc.h>
+#include <stdatomic.h>
+
+#define T0  INT64_C(1700000000000)
+#define MIB (1u << 20)
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+# define COUNTED 0
+static _Atomic size_t live, peak;
+#else
+# define COUNTED 1
+static _Atomic size_t live, peak;
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void __libc_free(void *p);
+
+static void *counted(void *p)
+{
+	size_t now = p ? (live += malloc_usable_size(p)) : 0, was = peak;
+	while (now > was && !atomic_compare_exchange_weak(&peak, &was, now))
+		;
+	return p;
+}
+
+void *malloc(size_t size)
+{
+	return counted(__libc_malloc(size));
+}
+
+void *calloc(size_t count, size_t size)
+{
+	return counted(__libc_calloc(count, size));
+}
+
+void *realloc(void *p, size_t size)
+{
+	if (p)
+		live -= malloc_usable_size(p);
+	return counted(__libc_realloc(p, size));
+}
+
+void free(void *p)
+{
+	if (p)
+		live -= malloc_usable_size(p);
+	__libc_free(p);
+}
+#endif
+
+static char *repeated(const char *head, const char *part, unsigned times, const char *tail)
+{
+	struct buf b;
+	size_t len;
+
+	buf_init(&b);
+	buf_add_str(&b, head);
+	for (unsigned i = 0; i < times; i++)
+		buf_add_str(&b, part);
+	buf_add_str(&b, tail);
+	buf_add_u8(&b, 0);
+	return (char *)buf_take(&b, &len);
+}
+
+/* --- bytes --- */
+
+static size_t peak_of(
+    struct testteam *tt, struct memsrc *m, const char *q, const struct qlrun_opts *o, char **answer)
+{
+	size_t before = live;
+
+	peak = before;
+	*answer = qlrun(tt, memsrc_source(m), q, o);
+	return peak - before;
+}
+
+#define LIMIT_MIB 8
+
+static void stays_within(
+    struct testteam *tt, struct memsrc *m, const char *q, int64_t step, const char *want)
+{
+	char *s;
+	struct qlrun_opts o = {
+		.start_ms = T0,
+		.end_ms = T0 + (step ? 1000 : 0) * step,
+		.step_ms = step,
+		.max_bytes = LIMIT_MIB * MIB,
+		.features.experimental_functions = true,
+	};
+	size_t took = peak_of(tt, m, q, &o, &s);
+
+	if (!tap_ok((!COUNTED || took <= 2 * LIMIT_MIB * MIB) && strstr(s, want),
+	        "%.60s: at most twice the limit of %d MiB, and \"%s\"", q, LIMIT_MIB, want))
+		tap_note("took %zu KiB, got %.200s", took >> 10, s);
+	free(s);
+}
+
+#define REFUSED "query needs an estimated"
+
+static const struct {
+	const char *q;
+	int64_t step;
+	const char *want;
+} hungry[] = {
+	{ "sum_over_time(vector(1)[490s:1ms])", 0, REFUSED },
+	{ "sum_over_time(vector(1)[49000s:1ms])", 0, "would load too many samples" },
+	{ "sum_over_time(vector(time())[100s:1ms])", 0, "{} " },
+	{ "max_over_time(vector(time())[490s:1ms])", 0, REFUSED },
+	{ "min_over_time(vector(time())[150s:1ms])", 1, REFUSED },
+	{ "quantile_over_time(0.5, vector(time())[490s:1ms])", 0, REFUSED },
+	{ "sum_over_time((vector(time())+vector(time())+vector(time())+vector(time()))[490s:1ms])",
+	    0, REFUSED },
+	{ "sum_over_time(vector(scalar(vector(time())))[490s:1ms])", 0, REFUSED },
+	{ "sum_over_time(vector(time() + time())[490s:1ms])", 0, REFUSED },
+	{ "sum_over_time(vector(-time())[490s:1ms])", 0, REFUSED },
+	{ "sum_over_time(rate(x[5m])[490s:1ms])", 0, REFUSED },
+	{ "sum_over_time(deriv(x[5m])[490s:1ms])", 0, REFUSED },
+	{ "sum_over_time(x[890s:1ms])", 0, REFUSED },
+	{ "vector(1)[890s:1ms]", 0, REFUSED },
+	{ "sum_over_time(sum_over_time(x[1s:1s])[900s:1ms])", 0, REFUSED },
+	{ "sum_over_time(minute()[490s:1ms])", 0, REFUSED },
+};
+
+static void bytes_are_bounded(struct testteam *tt, struct memsrc *m)
+{
+	for (size_t i = 0; i < COUNT_OF(hungry); i++)
+		stays_within(tt, m, hungry[i].q, hungry[i].step, hungry[i].want);
+}
+
+/* Making a query takes what its text asks for, not its grid. */
+static void making_takes_little(const char *q)
+{
+	struct ql_opts o = { .start_ms = T0, .end_ms = T0 };
+	struct errbuf eb;
+	struct ql *made;
+	size_t before = live;
+
+	errbuf_init(&eb);
+	peak = before;
+	if (ql_create(q, strlen(q), &o, &made, &eb))
+		abort();
+	tap_ok(!COUNTED || peak - before < MIB / 4, "%s is made in %zu KiB", q,
+	    (size_t)(peak - before) >> 10);
+	ql_free(made);
+}
+
+/* --- work --- */
+
+static uint64_t slices_of(struct testteam *tt, struct memsrc *m, const char *q, const char *want)
+{
+	struct qlrun_opts o = { .start_ms = T0, .features.experimental_functions = true };
+	uint64_t before = metric_sum(M_JOB_SLICES);
+
+	job_yield_always(true);
+	char *s = qlrun(tt, memsrc_source(m), q, &o);
+	job_yield_always(false);
+	if (!strstr(s, want)) {
+		tap_ok(false, "%s: %s", q, want);
+		tap_note("got %.200s", s);
+	}
+	free(s);
+	return metric_sum(M_JOB_SLICES) - before;
+}
+
+/* At most QL_TICK values between two looks, times the columns that each value passes through. */
+static void work_is_sliced(struct testteam *tt, struct memsrc *m)
+{
+	static const struct {
+		const char *q;
+		unsigned columns;
+	} long_ones[] = {
+		{ "max_over_time(vector(time()+1+1+1)[1000s:1ms])", 5 },
+		{ "max_over_time(vector(-time())[1000s:1ms])", 3 },
+		{ "max_over_time(vector(max_of(time(), 3))[1000s:1ms])", 3 },
+		{ "max_over_time(vector(scalar(vector(time())))[1000s:1ms])", 4 },
+		{ "max_over_time((vector(time()) % 7)[1000s:1ms])", 3 },
+		{ "max_over_time((vector(time()) ^ time())[1000s:1ms])", 3 },
+		{ "count_over_time(vector(1)[1000s:1ms])", 2 },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(long_ones); i++) {
+		uint64_t n = slices_of(tt, m, long_ones[i].q, "{} ");
+		uint64_t least = long_ones[i].columns * UINT64_C(1000000) / 4096;
+		tap_ok(n >= least, "%s: %llu slices, at least %llu", long_ones[i].q,
+		    (unsigned long long)n, (unsigned long long)least);
+	}
+}
+
+/* --- what a text may hold: constants fold, whatever the grid --- */
+
+static void constants_are_one_number(struct testteam *tt, struct memsrc *m)
+{
+	char *q = repeated("sum_over_time(vector(1", "+1", 900, ")[1s:1ms])"), *s;
+	struct qlrun_opts o = { .start_ms = T0, .max_bytes = 8 * MIB };
+	size_t took = peak_of(tt, m, q, &o, &s);
+
+	tap_ok(strstr(s, ":901000") && (!COUNTED || took < 4 * MIB),
+	    "a sum of 901 ones takes %zu KiB", took >> 10);
+	free(s);
+	mem_free(q);
+}
+
+static void load(struct memsrc *m)
+{
+	struct arena a;
+
+	arena_init(&a, 4096);
+	for (unsigned i = 0; i < 40; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "%u", i);
+		struct labels ls = label_make(&a, "__name__", "x", "id", id, NULL);
+		for (int k = -100; k <= 100; k++)
+			if (memsrc_add(m, ls, T0 + k * 15000, k % 2 ? i : 1000 + i))
+				abort();
+	}
+	arena_release(&a);
+}
+
+int main(void)
+{
+	struct testteam tt;
+
+	testteam_start(&tt, 1);
+	struct memsrc *m = memsrc_create(tt.team, 2);
+	load(m);
+	making_takes_little("sum_over_time(vector(time())[49000s:1ms])");
+	making_takes_little("sum_over_time(vector(time()+1+1+1+1+1)[49000s:1ms])");
+	making_takes_little("sum_over_time(sum_over_time(x[1ms:1ms])[40000s:2ms])");
+	bytes_are_bounded(&tt, m);
+	work_is_sliced(&tt, m);
+	constants_are_one_number(&tt, m);
+	memsrc_free(m);
+	testteam_stop(&tt);
+	return tap_done();
+}
