@@ -102,7 +102,20 @@ static enum err compile_pcre(
 	return ERR_OK;
 }
 
-enum err rex_compile(const char *pattern, size_t len, struct rex **out, struct errbuf *eb)
+bool rex_needs_engine(const char *pattern, size_t len)
+{
+	struct rex_form form;
+
+	if (len > REX_PATTERN_MAX)
+		return true;
+	rex_form_of(pattern, len, &form);
+	bool needs = form.kind == REX_PCRE;
+	rex_form_release(&form);
+	return needs;
+}
+
+static enum err compile(
+    const char *pattern, size_t len, bool captures, struct rex **out, struct errbuf *eb)
 {
 	if (len > REX_PATTERN_MAX)
 		return errbuf_set(eb, ERR_BADDATA,
@@ -121,7 +134,7 @@ enum err rex_compile(const char *pattern, size_t len, struct rex **out, struct e
 		r->names_count = parsed.names_count;
 		parsed.names = NULL;
 		rex_form_of(r->pattern, len, &r->form);
-		if (r->form.kind == REX_PCRE || r->captures)
+		if (r->form.kind == REX_PCRE || (captures && r->captures))
 			e = compile_pcre(r, &parsed.out, r->pattern, len, eb);
 		rex_parsed_release(&parsed);
 	} else {
@@ -133,6 +146,16 @@ enum err rex_compile(const char *pattern, size_t len, struct rex **out, struct e
 	}
 	*out = r;
 	return ERR_OK;
+}
+
+enum err rex_compile(const char *pattern, size_t len, struct rex **out, struct errbuf *eb)
+{
+	return compile(pattern, len, true, out, eb);
+}
+
+enum err rex_compile_match(const char *pattern, size_t len, struct rex **out, struct errbuf *eb)
+{
+	return compile(pattern, len, false, out, eb);
 }
 
 void rex_free(struct rex *r)

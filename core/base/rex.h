@@ -33,6 +33,11 @@ enum rex_kind {
 };
 
 MUST_CHECK enum err rex_compile(const char *pattern, size_t len, struct rex **out, struct errbuf *eb);
+/* For rex_match alone: groups that capture do not call for PCRE2 then. */
+MUST_CHECK enum err rex_compile_match(
+    const char *pattern, size_t len, struct rex **out, struct errbuf *eb);
+/* Would rex_compile_match need PCRE2 for it? Costs much less than to compile. */
+bool rex_needs_engine(const char *pattern, size_t len);
 void rex_free(struct rex *r);
 enum rex_result rex_match(const struct rex *r, const char *s, size_t len);
 enum rex_kind rex_kind(const struct rex *r);

@@ -13,7 +13,7 @@ enum err matcher_init(struct matcher *m, enum matcher_type type, const char *nam
 		.value = value,
 		.value_len = (uint32_t)value_len };
 	if (type == MATCHER_RE || type == MATCHER_NRE) {
-		enum err e = rex_compile(value, value_len, &made.rex, eb);
+		enum err e = rex_compile_match(value, value_len, &made.rex, eb);
 		if (e)
 			return e;
 	}

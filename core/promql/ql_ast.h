@@ -173,12 +173,30 @@ struct ql_parse_opts {
 	bool experimental_functions, extended_selectors,
 	    fill_modifiers; /* false: their use is the error Prometheus gives when the switch is off */
 };
-/* Whole expression. On error ERR_BADDATA and "L:C: parse error: text". Nodes in the arena. */
+/*
+ * What a request may make the server hold and compile, counted before anything is compiled. Sets of
+ * literals, prefixes and the like need no engine and do not count as patterns.
+ */
+#define QL_SELECTORS_MAX     256
+#define QL_MATCHERS_MAX      64          /* of one selector */
+#define QL_PATTERN_BYTES_MAX (64 * 1024) /* of patterns that need the engine, */
+#define QL_PATTERN_LEAST     64          /* each of which counts as at least so many */
+struct ql_counts {
+	uint32_t selectors, matchers; /* the latter: most of any selector */
+	uint64_t pattern_bytes;
+};
+/* ERR_EXECUTION with a text that names limit and number. */
+MUST_CHECK enum err ql_counts_check(const struct ql_counts *c, struct errbuf *eb);
+
+/* Whole expression. On error ERR_BADDATA and "L:C: parse error: text"; ERR_EXECUTION for what is over a limit of ql_counts. Nodes in the arena. */
 MUST_CHECK enum err ql_parse(struct arena *a, const char *text, size_t len,
     const struct ql_parse_opts *o, struct ql_node **out, struct errbuf *eb);
-/* A selector alone, for match[]: matchers in the arena. Must be an instant selector without modifiers. */
+/*
+ * A selector alone, for match[]: matchers in the arena. Must be an instant selector without modifiers.
+ * counts: of the request so far; this one is added.
+ */
 MUST_CHECK enum err ql_parse_selector(struct arena *a, const char *text, size_t len,
-    struct matcher **out, size_t *count, struct errbuf *eb);
+    struct ql_counts *counts, struct matcher **out, size_t *count, struct errbuf *eb);
 /* Series description of promqltest: metric{labels} items... ; see ql_series_desc in ql_parse.h. */
 
 /* Evaluates duration expressions and @ start()/end(): ERR_BADDATA with the text of spec section 4. step_ms = 0 and range 0 for instant queries. */

@@ -1,6 +1,7 @@
 /* Types and the rules that need them, in the order in which Prometheus looks (promql/parser/parse.go checkAST): the first mistake is the one shown. */
 #include "core/promql/ql_func.h"
 #include "core/promql/ql_parse_priv.h"
+#include "core/promql/ql_value.h"
 
 #include <string.h>
 
@@ -39,13 +40,15 @@ static bool check_aggregate(struct ql_parser *p, struct ql_node *n)
 
 static bool check_on_and_group(struct ql_parser *p, struct ql_node *n)
 {
-	for (uint32_t i = 0; n->bin.on && i < n->bin.labels_count; i++)
-		for (uint32_t j = 0; j < n->bin.include_count; j++) {
-			const struct ql_str *a = &n->bin.labels[i], *b = &n->bin.include[j];
-			if (a->len == b->len && !memcmp(a->s, b->s, a->len))
-				return ql_parse_fail_quoted(p, n->bin.op_pos.start, "label ", a->s,
-				    a->len, " must not occur in ON and GROUP clause at once");
-		}
+	if (!n->bin.on || !n->bin.include_count)
+		return true;
+	struct ql_names include = ql_names_make(p->arena, n->bin.include, n->bin.include_count);
+	for (uint32_t i = 0; i < n->bin.labels_count; i++) {
+		const struct ql_str *a = &n->bin.labels[i];
+		if (ql_names_have(&include, a->s, a->len))
+			return ql_parse_fail_quoted(p, n->bin.op_pos.start, "label ", a->s, a->len,
+			    " must not occur in ON and GROUP clause at once");
+	}
 	return true;
 }
 

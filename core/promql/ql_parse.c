@@ -552,8 +552,25 @@ static enum err check_length(size_t len, struct errbuf *eb)
 	return ERR_OK;
 }
 
+enum err ql_counts_check(const struct ql_counts *c, struct errbuf *eb)
+{
+	if (c->selectors > QL_SELECTORS_MAX)
+		return errbuf_set(eb, ERR_EXECUTION, "request has %u selectors, limit %d",
+		    c->selectors, QL_SELECTORS_MAX);
+	if (c->matchers > QL_MATCHERS_MAX)
+		return errbuf_set(eb, ERR_EXECUTION, "selector has %u label matchers, limit %d",
+		    c->matchers, QL_MATCHERS_MAX);
+	if (c->pattern_bytes > QL_PATTERN_BYTES_MAX)
+		return errbuf_set(eb, ERR_EXECUTION,
+		    "request has label patterns of %llu bytes that need the regular expression engine, limit %d (each counts as at least %d)",
+		    (unsigned long long)c->pattern_bytes, QL_PATTERN_BYTES_MAX, QL_PATTERN_LEAST);
+	return ERR_OK;
+}
+
 static enum err finish(struct ql_parser *p)
 {
+	if (!p->err)
+		p->err = ql_counts_check(&p->counts, p->eb);
 	if (!p->err)
 		return ERR_OK;
 	ql_parse_release_made(p);
@@ -583,8 +600,8 @@ enum err ql_parse(struct arena *a, const char *text, size_t len, const struct ql
 	return e;
 }
 
-enum err ql_parse_selector(struct arena *a, const char *text, size_t len, struct matcher **out,
-    size_t *count, struct errbuf *eb)
+enum err ql_parse_selector(struct arena *a, const char *text, size_t len, struct ql_counts *counts,
+    struct matcher **out, size_t *count, struct errbuf *eb)
 {
 	static const struct ql_parse_opts none;
 	enum err e = check_length(len, eb);
@@ -592,9 +609,11 @@ enum err ql_parse_selector(struct arena *a, const char *text, size_t len, struct
 		return e;
 	struct ql_parser p;
 	ql_parser_init(&p, a, text, (uint32_t)len, &none, eb);
+	p.counts = *counts;
 	struct ql_node *n = ql_parse_vector_selector(&p);
 	if (n && ql_parse_ahead(&p) != QLT_EOF)
 		ql_parse_unexpected_here(&p);
+	*counts = p.counts;
 	e = finish(&p);
 	if (e)
 		return e;

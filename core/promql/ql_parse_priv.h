@@ -20,6 +20,7 @@ struct ql_parser {
 	unsigned nest;
 	uint32_t closing; /* end of the last token consumed that can close an expression */
 	struct ql_made *made;
+	struct ql_counts counts; /* over a limit, nothing is compiled any more */
 	enum err err;
 	struct errbuf *eb;
 };

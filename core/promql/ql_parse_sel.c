@@ -146,6 +146,23 @@ struct matcher_list {
 	uint32_t count, cap;
 };
 
+static bool ql_counts_over(const struct ql_counts *c)
+{
+	return c->selectors > QL_SELECTORS_MAX || c->matchers > QL_MATCHERS_MAX ||
+	    c->pattern_bytes > QL_PATTERN_BYTES_MAX;
+}
+
+static void count_matcher(
+    struct ql_parser *p, uint32_t matchers, enum matcher_type type, struct ql_str value)
+{
+	struct ql_counts *c = &p->counts;
+
+	if (matchers > c->matchers)
+		c->matchers = matchers;
+	if ((type == MATCHER_RE || type == MATCHER_NRE) && rex_needs_engine(value.s, value.len))
+		c->pattern_bytes += value.len > QL_PATTERN_LEAST ? value.len : QL_PATTERN_LEAST;
+}
+
 static bool add_matcher(struct ql_parser *p, struct matcher_list *l, enum matcher_type type,
     struct ql_str name, struct ql_str value, uint32_t pos)
 {
@@ -158,6 +175,11 @@ static bool add_matcher(struct ql_parser *p, struct matcher_list *l, enum matche
 			memcpy(v, l->v, l->count * sizeof(*v));
 		l->v = v;
 		l->cap = cap;
+	}
+	count_matcher(p, l->count + 1, type, value);
+	if (ql_counts_over(&p->counts)) { /* the text is read to its end, to know how much it is */
+		l->v[l->count++] = (struct matcher){ .type = MATCHER_EQ, .name = "", .value = "" };
+		return true;
 	}
 	struct errbuf eb;
 	errbuf_init(&eb);
@@ -268,6 +290,7 @@ struct ql_node *ql_parse_vector_selector(struct ql_parser *p)
 		end = t.pos + t.len;
 	}
 	bool ok = true;
+	p->counts.selectors++;
 	if (ql_parse_ahead(p) == QLT_LBRACE) {
 		ok = parse_braces(p, &l);
 		end = p->closing;

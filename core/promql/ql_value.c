@@ -119,10 +119,8 @@ struct ql_names ql_names_make(struct arena *a, const struct ql_str *s, uint32_t 
 
 bool ql_names_have(const struct ql_names *n, const char *s, size_t len)
 {
-	for (uint32_t i = 0; i < n->count; i++)
-		if (n->s[i].len == len && memcmp(n->s[i].s, s, len) == 0)
-			return true;
-	return false;
+	struct ql_str key = { s, (uint32_t)len };
+	return n->count && bsearch(&key, n->s, n->count, sizeof(key), ql_str_cmp);
 }
 
 struct labels ql_labels_pick(

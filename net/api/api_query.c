@@ -345,15 +345,16 @@ static bool parse(struct req *r, const struct urlq *u, bool prefixed, struct ql_
 	struct ql_parse_opts po = { 0 };
 	errbuf_init(&eb);
 	*text = urlq_get(u, "query", len);
-	if (*len > API_QUERY_TEXT_MAX)
-		errbuf_set(&eb, ERR_BADDATA, "expression of %zu bytes, limit %u", *len,
-		    API_QUERY_TEXT_MAX);
-	else if (!ql_parse(&r->arena, *text, *len, &po, out, &eb))
+	enum err e = *len > API_QUERY_TEXT_MAX
+	    ? errbuf_set(
+	          &eb, ERR_BADDATA, "expression of %zu bytes, limit %u", *len, API_QUERY_TEXT_MAX)
+	    : ql_parse(&r->arena, *text, *len, &po, out, &eb);
+	if (!e)
 		return true;
-	if (prefixed)
+	if (prefixed && e == ERR_BADDATA)
 		apierr_param(r, "query", eb.text);
 	else
-		apierr_json(r, ERR_BADDATA, eb.text, strlen(eb.text));
+		apierr_json(r, e, eb.text, strlen(eb.text));
 	return false;
 }
 

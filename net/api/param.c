@@ -4,8 +4,6 @@
 #include "net/api/apierr.h"
 #include "proto/multipart.h"
 
-#define SETS_MAX 1000u /* match[] of one request */
-
 /* Go's net/http reads a form only of methods that have one. */
 static bool has_form(const struct req *r)
 {
@@ -161,16 +159,19 @@ bool param_sets(struct req *r, const struct urlq *q, bool prefixed, struct param
 {
 	struct errbuf eb;
 	size_t count = urlq_count(q, "match[]"), pos = 0, len;
+	struct ql_counts counts = { .selectors = num_u32(count) };
 	errbuf_init(&eb);
 	*out = (struct param_sets){ 0 };
-	if (count > SETS_MAX) {
-		apierr_jsonf(r, ERR_BADDATA, "more than %u match[] parameters", SETS_MAX);
+	if (ql_counts_check(&counts, &eb)) {
+		apierr_json(r, ERR_EXECUTION, eb.text, strlen(eb.text));
 		return false;
 	}
+	counts.selectors = 0;
 	out->sets = arena_zalloc(&r->arena, (count + 1) * sizeof(*out->sets));
 	for (const char *s; (s = urlq_next(q, "match[]", &pos, &len));) {
 		struct param_matchers *m = &out->sets[out->count];
-		enum err err = ql_parse_selector(&r->arena, s, len, &m->items, &m->count, &eb);
+		enum err err =
+		    ql_parse_selector(&r->arena, s, len, &counts, &m->items, &m->count, &eb);
 		if (!err) {
 			out->count++;
 			if (selects(m))
@@ -178,8 +179,9 @@ bool param_sets(struct req *r, const struct urlq *q, bool prefixed, struct param
 			errbuf_set(&eb, ERR_BADDATA,
 			    "match[] must contain at least one non-empty matcher");
 		}
-		apierr_jsonf(r, ERR_BADDATA, "%s%s",
-		    prefixed ? "invalid parameter \"match[]\": " : "", eb.text);
+		apierr_jsonf(r, err == ERR_EXECUTION ? err : ERR_BADDATA, "%s%s",
+		    prefixed && err != ERR_EXECUTION ? "invalid parameter \"match[]\": " : "",
+		    eb.text);
 		param_sets_release(out);
 		return false;
 	}

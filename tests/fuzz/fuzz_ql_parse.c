@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	arena_init(&a, 4096);
 	round_trip(&a, text, size);
 	errbuf_init(&eb);
-	if (!ql_parse_selector(&a, text, size, &m, &count, &eb))
+	if (!ql_parse_selector(&a, text, size, &(struct ql_counts){ 0 }, &m, &count, &eb))
 		for (size_t i = 0; i < count; i++)
 			matcher_release(&m[i]);
 	errbuf_init(&eb);

@@ -3,6 +3,7 @@
  * work by the slices it takes when each look at the clock ends one.
  */
 #include "core/base/metric.h"
+#include "core/promql/ql_ast.h"
 #include "core/rt/job.h"
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"
@@ -196,7 +197,88 @@ static void work_is_sliced(struct testteam *tt, struct memsrc *m)
 	}
 }
 
-/* --- what a text may hold: constants fold, whatever the grid --- */
+/* --- what a text may hold --- */
+
+/* n parts, in which each # is the number of the part. */
+static char *joined(const char *head, const char *part, const char *sep, unsigned n, const char *tail)
+{
+	struct buf b;
+	size_t len;
+
+	buf_init(&b);
+	buf_add_str(&b, head);
+	for (unsigned i = 0; i < n; i++) {
+		if (i)
+			buf_add_str(&b, sep);
+		for (const char *s = part; *s; s++)
+			if (*s == '#')
+				buf_printf(&b, "%u", i);
+			else
+				buf_add_u8(&b, (uint8_t)*s);
+	}
+	buf_add_str(&b, tail);
+	buf_add_u8(&b, 0);
+	return (char *)buf_take(&b, &len);
+}
+
+static const char *parsed(const char *text, bool selector, size_t *took)
+{
+	static char out[ERRBUF_SIZE];
+	struct ql_parse_opts o = { 0 };
+	struct ql_counts counts = { 0 };
+	struct errbuf eb;
+	struct arena a;
+	struct ql_node *n = NULL;
+	struct matcher *m = NULL;
+	size_t count = 0, before = live;
+
+	errbuf_init(&eb);
+	arena_init(&a, 4096);
+	peak = before;
+	enum err e = selector ? ql_parse_selector(&a, text, strlen(text), &counts, &m, &count, &eb)
+	                      : ql_parse(&a, text, strlen(text), &o, &n, &eb);
+	*took = peak - before;
+	snprintf(out, sizeof(out), "%s", e ? eb.text : "");
+	if (e && e != ERR_EXECUTION)
+		snprintf(out, sizeof(out), "not a limit: %s", eb.text);
+	for (size_t i = 0; i < count && !e; i++)
+		matcher_release(&m[i]);
+	if (n)
+		ql_ast_release(n);
+	arena_release(&a);
+	return out;
+}
+
+static void text_gives(const char *what, char *text, bool selector, const char *want)
+{
+	size_t took;
+	const char *got = parsed(text, selector, &took);
+
+	if (!tap_ok(strcmp(got, want) == 0 && (!*want || !COUNTED || took < 8 * MIB), "%s: %s",
+	        what, *want ? want : "taken"))
+		tap_note("took %zu KiB, got %s", took >> 10, got);
+	mem_free(text);
+}
+
+static void texts_are_bounded(void)
+{
+	text_gives("256 selectors", joined("count(", "a#", ") + count(", 256, ")"), false, "");
+	text_gives("4,500 selectors", joined("(", "a", ") and (", 600, ")"), false,
+	    "request has 600 selectors, limit 256");
+	for (int selector = 0; selector < 2; selector++) {
+		text_gives("64 matchers", joined("{", "a#=\"x\"", ",", 64, "}"), selector, "");
+		text_gives("2,000 matchers", joined("{", "a#!=\"x\"", ",", 2000, ",b=\"x\"}"),
+		    selector, "selector has 2001 label matchers, limit 64");
+		text_gives("sets of literals", joined("{a=~\"(", "instance-#", "|", 150, ")\"}"),
+		    selector, "");
+	}
+	text_gives("1,100 short patterns",
+	    joined("{", "a=~\"xy?\",a=~\"yy?\",a=~\"zy?\",a=~\"uy?\",a=~\"vy?\"", "} or {", 220, "}"),
+	    false,
+	    "request has label patterns of 70400 bytes that need the regular expression engine, limit 65536 (each counts as at least 64)");
+}
+
+/* Constants fold, whatever the grid, whatever the grid --- */
 
 static void constants_are_one_number(struct testteam *tt, struct memsrc *m)
 {
@@ -239,6 +321,7 @@ int main(void)
 	bytes_are_bounded(&tt, m);
 	work_is_sliced(&tt, m);
 	constants_are_one_number(&tt, m);
+	texts_are_bounded();
 	memsrc_free(m);
 	testteam_stop(&tt);
 	return tap_done();

@@ -23,6 +23,49 @@ static void answers(const char *url, int status, const char *want)
 #define BAD(text)  "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"" text "\"}"
 #define GOOD(data) "{\"status\":\"success\",\"data\":" data "}"
 
+#define OVER(text) "{\"status\":\"error\",\"errorType\":\"execution\",\"error\":\"" text "\"}"
+
+/* head, then part n times; the answer is 422. */
+static void refused(const char *head, const char *part, unsigned n, const char *tail, const char *want)
+{
+	struct buf b;
+
+	buf_init(&b);
+	buf_add_str(&b, head);
+	for (unsigned i = 0; i < n; i++)
+		buf_add_str(&b, part);
+	buf_add_str(&b, tail);
+	buf_add_u8(&b, 0);
+	struct fakereq f;
+	fakereq_get(&f, &tt, api, (const char *)b.data);
+	tap_ok(f.status == 422, "422 for %u times %s (%d)", n, part, f.status);
+	tap_is_str(fakereq_text(&f), want, "with its body");
+	fakereq_end(&f);
+	buf_release(&b);
+}
+
+static void selectors_are_bounded(void)
+{
+	static const char *const heads[] = { "/api/v1/query?query={", "/api/v1/format_query?query={",
+		"/api/v1/parse_query?query={", "/api/v1/series?match[]={",
+		"/api/v1/labels?match[]={", "/api/v1/label/x/values?match[]={",
+		"/api/v1/query_exemplars?start=0&end=1&query={" };
+
+	for (size_t i = 0; i < COUNT_OF(heads); i++) {
+		refused(heads[i], "a=\"x\",", 65, "}",
+		    OVER("selector has 65 label matchers, limit 64"));
+		refused(heads[i], "a=~\"xy?\",", 2000, "}",
+		    OVER("selector has 2000 label matchers, limit 64"));
+	}
+	refused("/api/v1/series?start=0", "&match[]=up", 257, "",
+	    OVER("request has 257 selectors, limit 256"));
+	refused(
+	    "/api/v1/query?query=x", "%2Bx", 300, "", OVER("request has 301 selectors, limit 256"));
+	refused("/api/v1/labels?limit=1",
+	    "&match[]={a=~\"xy?\",a=~\"x?\",a=~\"x?\",a=~\"x?\",a=~\"x?\"}", 250, "",
+	    OVER("request has label patterns of 65600 bytes that need the regular expression engine, limit 65536 (each counts as at least 64)"));
+}
+
 static void parameters_of_ranges(void)
 {
 	static const char rest[] = "&end=20&step=5";
@@ -455,6 +498,7 @@ int main(void)
 	}
 	api = fakeapi_create(&tt, memsrc_source(src), &sink, false);
 	parameters_of_ranges();
+	selectors_are_bounded();
 	parameters_of_instants();
 	parameters_of_bodies();
 	parameters_of_urls();
