@@ -182,6 +182,13 @@ static void query_try_end(struct ql *q)
 	loop_defer(q->loop, &q->defer);
 }
 
+static void query_drop(struct ql_piece *p)
+{
+	if (!ql_piece_all_here(p))
+		ql_piece_cancel(p);
+	ql_piece_drain(p);
+}
+
 static void query_wind(struct ql *q, enum err e)
 {
 	if (q->state != QL_RUNNING)
@@ -189,8 +196,7 @@ static void query_wind(struct ql *q, enum err e)
 	q->state = QL_WINDING;
 	q->err = e;
 	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
-		if (!ql_piece_all_here(p->piece))
-			ql_piece_cancel(p->piece);
+		query_drop(p->piece);
 	if (!q->job_over)
 		job_wake(&q->job);
 }
@@ -219,11 +225,32 @@ void ql_cancel(struct ql *q)
 
 /* --- pieces --- */
 
-static void piece_arrived(struct ql_piece *p)
+/* Its memory counts from now on, whether or not the turn of its node has come. */
+static enum err batch_charge(struct ql *q, const struct ql_batch *b)
+{
+	struct ql_run *x = &q->run;
+	enum err e;
+
+	x->series += b->series;
+	e = ql_charge_bytes(&x->budget, arena_used(&b->arena), &q->eb);
+	if (!e)
+		e = ql_charge_points(&x->budget, b->points, &q->eb);
+	if (!e && x->series > x->series_max)
+		e = errbuf_set(&q->eb, ERR_EXECUTION, "query would touch %llu series, limit %llu",
+		    (unsigned long long)x->series, (unsigned long long)x->series_max);
+	return e;
+}
+
+static void piece_arrived(struct ql_piece *p, struct ql_batch *b)
 {
 	struct ql *q = p->arg;
+	enum err e = ERR_OK;
 
 	CHECK(q->magic == QL_MAGIC);
+	if (q->state == QL_RUNNING && b && !b->err)
+		e = batch_charge(q, b);
+	if (e)
+		query_wind(q, e);
 	if (q->state == QL_RUNNING)
 		job_wake(&q->job);
 	else
@@ -264,29 +291,21 @@ static void keep_warnings(struct ql_run *x, const struct ql_batch *b)
 	}
 }
 
-/* A batch becomes part of the query: its memory is charged, its parts are used when all are here. */
+/* A batch becomes part of the query: its parts are used when all are here. */
 static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batch *b)
 {
 	struct ql_run *x = &q->run;
-	enum err e;
 
 	b->next = x->kept;
 	x->kept = b;
 	x->samples_used += b->samples_used * pn->scope.uses;
 	x->samples_read += b->samples_read;
-	x->series += b->series;
 	metric_add(M_QUERY_SAMPLES, b->samples);
 	keep_warnings(x, b);
 	ql_notes_merge(&x->notes, &b->notes);
 	if (b->err)
 		return errbuf_set(&q->eb, b->err, "%s", b->err_text);
-	e = ql_charge_bytes(&x->budget, arena_used(&b->arena), &q->eb);
-	if (!e)
-		e = ql_charge_points(&x->budget, b->points, &q->eb);
-	if (!e && x->series > x->series_max)
-		e = errbuf_set(&q->eb, ERR_EXECUTION, "query would touch %llu series, limit %llu",
-		    (unsigned long long)x->series, (unsigned long long)x->series_max);
-	return e;
+	return ERR_OK;
 }
 
 /* Batches of a piece by shard, then by arrival: the order does not depend on the loops. */

@@ -548,8 +548,9 @@ static void piece_batch(struct mbox_msg *msg)
 	*p->_batches_end = b;
 	p->_batches_end = &b->next;
 	p->lasts += b->last;
-	loop_send(s->loop, &s->credits[b->slot].msg);
-	p->arrived(p);
+	p->arrived(p, b);
+	if (p->drained)
+		ql_piece_drain(p);
 }
 
 static void piece_end(struct mbox_msg *msg)
@@ -557,7 +558,7 @@ static void piece_end(struct mbox_msg *msg)
 	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, end);
 	struct ql_piece *p = s->piece;
 	p->ends++;
-	p->arrived(p);
+	p->arrived(p, NULL);
 }
 
 static void piece_ack(struct mbox_msg *msg)
@@ -565,7 +566,7 @@ static void piece_ack(struct mbox_msg *msg)
 	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, cancel);
 	struct ql_piece *p = s->piece;
 	p->_acks_open--;
-	p->arrived(p);
+	p->arrived(p, NULL);
 }
 
 void ql_piece_cancel(struct ql_piece *p)
@@ -588,17 +589,23 @@ struct ql_batch *ql_piece_take(struct ql_piece *p)
 		p->batches = b->next;
 		if (!p->batches)
 			p->_batches_end = &p->batches;
+		loop_send(b->scan->loop, &b->scan->credits[b->slot].msg);
 	}
 	return b;
 }
 
-void ql_piece_release(struct ql_piece *p)
+void ql_piece_drain(struct ql_piece *p)
 {
 	struct ql_batch *b;
 
-	CHECK(ql_piece_over(p));
+	p->drained = true;
 	while ((b = ql_piece_take(p)))
 		ql_batch_free(b);
+}
+
+void ql_piece_release(struct ql_piece *p)
+{
+	CHECK(ql_piece_over(p) && !p->batches);
 	mem_free(p->_scans);
 	p->_scans = NULL;
 }

@@ -7,10 +7,13 @@
  *   home loop                               shard's loop
  *   ql_piece_start  --- start ------------> open the source, run
  *   <---- batch (slot k) ------------------ columns, at most QL_BATCH_BYTES and QL_PIECE_CREDITS of them on the way
- *   keep it     --- credit k -------------> one more may be sent
+ *   charge it (arrived)
+ *   take it     --- credit k -------------> one more may be sent
  *   <---- batch, last --------------------- partial groups, notes, counts, error
  *   ql_piece_cancel --- cancel -----------> ends at its next yield; the message comes back
  *   <---- end ----------------------------- all credits are back; the scan is not touched there any more
+ * Who does not take holds the shards back: a piece whose turn has not come has at most its credits at home.
+ * No scan waits for another one's credits, and a piece that is dropped (ql_piece_drain) sends all back, so that every scan ends.
  * A piece may be freed when ql_piece_over() says that every scan has ended and every message is home.
  *
  * Thread: functions here run on the home loop. The spec is read by all shards' loops and never changes after the start.
@@ -82,8 +85,8 @@ struct ql_scan;
 struct ql_piece {
 	struct ql_piece_spec spec;
 	struct loop *home;
-	void (*arrived)(
-	    struct ql_piece *p); /* something came: a batch, the last one, or the end of a scan */
+	void (*arrived)(struct ql_piece *p,
+	    struct ql_batch *b); /* a batch came, which is still the piece's; NULL: a scan ended, or a cancel came back */
 	void *arg;
 	struct ql_batch *batches; /* arrived, oldest first; the receiver takes them off */
 	struct ql_batch **_batches_end;
@@ -91,7 +94,7 @@ struct ql_piece {
 	    ends; /* shards; how many sent their last batch; how many have ended */
 	unsigned _acks_open;
 	struct ql_scan *_scans;
-	bool started, canceled;
+	bool started, canceled, drained;
 };
 void ql_piece_init(struct ql_piece *p);
 void ql_piece_start(struct ql_piece *p, struct loop *home);    /* spec is filled */
@@ -104,8 +107,9 @@ static inline bool ql_piece_over(const struct ql_piece *p)
 {
 	return !p->started || (p->ends == p->scans_count && !p->_acks_open);
 }
-void ql_piece_release(struct ql_piece *p); /* only when over; frees batches not taken */
-struct ql_batch *ql_piece_take(struct ql_piece *p);
+void ql_piece_release(struct ql_piece *p);          /* only when over */
+struct ql_batch *ql_piece_take(struct ql_piece *p); /* NULL: none is here. Its credit goes home */
+void ql_piece_drain(struct ql_piece *p); /* what is here and what still comes is dropped */
 void ql_batch_free(struct ql_batch *b);
 
 #endif

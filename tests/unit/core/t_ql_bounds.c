@@ -130,6 +130,7 @@ static const struct {
 	{ "vector(1)[890s:1ms]", 0, REFUSED },
 	{ "sum_over_time(sum_over_time(x[1s:1s])[900s:1ms])", 0, REFUSED },
 	{ "sum_over_time(minute()[490s:1ms])", 0, REFUSED },
+	{ "(count(sin(cos(tan(many)))) + count(tan(sin(cos(many))))) or many", 1, REFUSED },
 };
 
 static void bytes_are_bounded(struct testteam *tt, struct memsrc *m)
@@ -153,6 +154,29 @@ static void making_takes_little(const char *q)
 	tap_ok(!COUNTED || peak - before < MIB / 4, "%s is made in %zu KiB", q,
 	    (size_t)(peak - before) >> 10);
 	ql_free(made);
+}
+
+/* What waits for its turn holds its shards back; nobody waits for ever, and what is dropped ends. */
+static void waiting_pieces_end(struct testteam *tt, struct memsrc *m)
+{
+	static const char q[] = "(count(sin(cos(many))) + count(tan(many))) or many or many";
+	struct qlrun_opts o = { .start_ms = T0, .end_ms = T0 + 300, .step_ms = 1 };
+	unsigned cancelled = 0, over = 0, answered = 0;
+	char *s = qlrun(tt, memsrc_source(m), q, &o);
+
+	tap_ok(strstr(s, "{__name__=\"many\", id=\"3999\"} ") != NULL, "%s: answers", q);
+	free(s);
+	for (unsigned i = 0; i < 30; i++) {
+		o.cancel_after_us = i % 3 ? 1 + i * 400 : 0;
+		o.max_bytes = i % 3 ? 0 : (1 + i / 3) * MIB;
+		s = qlrun(tt, memsrc_source(m), q, &o);
+		cancelled += strstr(s, "was canceled") != NULL;
+		over += strstr(s, REFUSED) != NULL;
+		answered += strncmp(s, "error", 5) != 0;
+		free(s);
+	}
+	tap_ok(cancelled && over && cancelled + over + answered == 30,
+	    "each is answered, cancelled (%u) or over its limit (%u)", cancelled, over);
 }
 
 /* --- work --- */
@@ -305,6 +329,13 @@ static void load(struct memsrc *m)
 			if (memsrc_add(m, ls, T0 + k * 15000, k % 2 ? i : 1000 + i))
 				abort();
 	}
+	for (unsigned i = 0; i < 4000; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "%u", i);
+		arena_reset(&a, 4096);
+		if (memsrc_add(m, label_make(&a, "__name__", "many", "id", id, NULL), T0, i))
+			abort();
+	}
 	arena_release(&a);
 }
 
@@ -319,6 +350,7 @@ int main(void)
 	making_takes_little("sum_over_time(vector(time()+1+1+1+1+1)[49000s:1ms])");
 	making_takes_little("sum_over_time(sum_over_time(x[1ms:1ms])[40000s:2ms])");
 	bytes_are_bounded(&tt, m);
+	waiting_pieces_end(&tt, m);
 	work_is_sliced(&tt, m);
 	constants_are_one_number(&tt, m);
 	texts_are_bounded();
