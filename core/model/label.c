@@ -394,6 +394,17 @@ void label_builder_set(
 		.value_len = (uint32_t)value_len };
 }
 
+const char *label_builder_get(
+    const struct label_builder *b, const char *name, size_t name_len, uint32_t *len)
+{
+	bool found;
+	size_t at = find_item(b, name, name_len, &found);
+	if (!found)
+		return NULL;
+	*len = b->items[at].value_len;
+	return b->items[at].value;
+}
+
 void label_builder_del(struct label_builder *b, const char *name, size_t name_len)
 {
 	bool found;

@@ -70,6 +70,9 @@ void label_builder_init(struct label_builder *b, struct arena *a);
 void label_builder_from(struct label_builder *b, struct arena *a, struct labels ls);
 void label_builder_set(struct label_builder *b, const char *name, size_t name_len,
     const char *value, size_t value_len); /* borrows the strings */
+/* The value set so far, NULL when there is none. */
+const char *label_builder_get(
+    const struct label_builder *b, const char *name, size_t name_len, uint32_t *len);
 void label_builder_del(struct label_builder *b, const char *name, size_t name_len);
 struct labels label_builder_done(struct label_builder *b); /* the builder may go on */
 /* From C strings: label_make(a, "__name__", "up", "job", "x", NULL). */

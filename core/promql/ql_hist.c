@@ -26,6 +26,7 @@ struct hist {
 	uint32_t pos, group;
 	bool sorted;
 	unsigned quantiles;
+	const char *fix_text; /* the note of the group at hand, once made */
 };
 
 static void hist_release(void *arg)
@@ -276,15 +277,16 @@ static const char *quantile_label(struct ql_run *x, double q)
 }
 
 static void note_fix(
-    struct ql_run *x, const struct ql_pn *pn, struct labels ls, struct ql_note_fix *fix, uint32_t i)
+    struct ql_run *x, const struct ql_pn *pn, struct hist *h, struct ql_note_fix *fix, uint32_t i)
 {
 	if (!fix->count)
 		return;
+	if (!h->fix_text)
+		h->fix_text = arena_printf(x->arena,
+		    "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)%s",
+		    for_name(x, h->tab.keys[h->group].ls));
 	fix->t_min_ms = fix->t_max_ms = ql_grid_t(&pn->grid, i);
-	ql_notes_fix(&x->notes, ql_bare_pos(hist_arg(pn)), fix,
-	    arena_printf(x->arena,
-	        "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)%s",
-	        for_name(x, ls)));
+	ql_notes_fix(&x->notes, ql_bare_pos(hist_arg(pn)), fix, h->fix_text);
 }
 
 static struct ql_col *hist_column(struct ql_run *x, struct ql_pn *pn, struct labels ls)
@@ -309,7 +311,7 @@ static enum ql_did group_quantile(
 			continue;
 		c->v[i] = bucket_quantile(ql_scalar_at(q, i), h->bucket, n, &fix);
 		ql_bit_on(c->has, i);
-		note_fix(x, pn, h->tab.keys[h->group].ls, &fix, i);
+		note_fix(x, pn, h, &fix, i);
 	}
 	return QL_DONE;
 }
@@ -342,7 +344,7 @@ static enum ql_did group_quantiles(struct ql_run *x, struct ql_pn *pn, struct hi
 					continue;
 				c->v[i] = bucket_quantile(at, h->bucket, n, &fix);
 				ql_bit_on(c->has, i);
-				note_fix(x, pn, h->tab.keys[h->group].ls, &fix, i);
+				note_fix(x, pn, h, &fix, i);
 			}
 		}
 	}
@@ -414,6 +416,7 @@ enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn)
 			return did;
 		uint32_t buckets = h->from[h->group + 1] - h->from[h->group];
 		h->group++;
+		h->fix_text = NULL;
 		if (ql_tick(x, (uint64_t)pn->grid.n * (buckets + 4)))
 			return QL_AGAIN;
 	}

@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#define MADE_KEEP 65536
+
 struct key {              /* one (name, instance, job) of the info series */
 	uint32_t name;    /* ordinal of the info metric's name */
 	uint32_t *winner; /* per step: info column, QL_TAB_NONE */
@@ -29,6 +31,7 @@ struct infop {
 		INFO_JOIN
 	} phase;
 	struct buf scratch;
+	struct arena made; /* label sets on their way into a table */
 	struct ql_names id_names;
 };
 
@@ -36,6 +39,7 @@ static void info_release(void *arg)
 {
 	struct infop *s = arg;
 	buf_release(&s->scratch);
+	arena_release(&s->made);
 }
 
 /* The piece's matchers on the name hold. */
@@ -100,6 +104,7 @@ static struct infop *info_start(struct ql_run *x, struct ql_pn *pn)
 	ql_tab_init(&s->jobs, x->arena);
 	s->any = arena_zalloc(x->arena, ql_words(pn->grid.n) * sizeof(*s->any));
 	buf_init(&s->scratch);
+	arena_init(&s->made, 4096);
 	ql_run_at_end(x, info_release, s);
 	pn->state = s;
 	return s;
@@ -134,6 +139,9 @@ static struct key *key_at(struct ql_run *x, struct ql_pn *pn, struct infop *s, u
 		s->key_cap = cap;
 	}
 	if (fresh) {
+		x->err = ql_room(&x->budget, (uint64_t)pn->grid.n * sizeof(uint32_t), x->eb);
+		if (x->err)
+			return NULL;
 		s->key[at].winner = arena_array(x->arena, pn->grid.n, sizeof(uint32_t));
 		memset(s->key[at].winner, 0xff, pn->grid.n * sizeof(uint32_t));
 	}
@@ -173,6 +181,8 @@ static enum ql_did add_info(struct ql_run *x, struct ql_pn *pn, struct infop *s)
 	struct labels id = ql_labels_pick(&s->scratch, c->ls, &s->id_names, true);
 	uint32_t at = ql_tab_add(&s->keys, id, label_hash(id), true, &fresh);
 	struct key *k = key_at(x, pn, s, at, fresh);
+	if (!k)
+		return QL_FAILED;
 	k->name = name_at;
 	QL_EACH_BIT(i, c->has, pn->grid.n)
 	{
@@ -230,8 +240,7 @@ static enum ql_did take_labels(struct ql_run *x, struct infop *s, struct label_b
 		uint32_t len;
 		if ((l.name_len == 8 && memcmp(l.name, LABEL_NAME, 8) == 0) || (any && !mentioned))
 			continue;
-		struct labels got = label_builder_done(b);
-		const char *v = label_get(got, l.name, l.name_len, &len);
+		const char *v = label_builder_get(b, l.name, l.name_len, &len);
 		if (v && (len != l.value_len || memcmp(v, l.value, len) != 0))
 			return ql_failf(x, "conflicting label: %.*s", (int)l.name_len, l.name);
 		if (!label_get(base, l.name, l.name_len, &len))
@@ -248,7 +257,8 @@ static struct ql_col *joined_column(
 	struct label l;
 	bool fresh, seen = false;
 
-	label_builder_init(&info, x->arena);
+	arena_reset(&s->made, MADE_KEEP);
+	label_builder_init(&info, &s->made);
 	for (uint32_t i = 0; !plain && i < s->names.count; i++) {
 		if (s->now[i] == QL_TAB_NONE)
 			continue;
@@ -258,25 +268,28 @@ static struct ql_col *joined_column(
 	}
 	if (!plain && !seen && !data_matchers_match_empty(s))
 		return NULL;
-	label_builder_from(&all, x->arena, base->ls);
+	label_builder_from(&all, &s->made, base->ls);
 	struct label_iter it = label_iter(label_builder_done(&info));
 	while (label_next(&it, &l))
 		label_builder_set(&all, l.name, l.name_len, l.value, l.value_len);
 	struct labels ls = label_builder_done(&all);
-	uint32_t at = ql_tab_add(&s->results, ls, label_hash(ls), false, &fresh);
-	if (fresh && !ql_run_col(x, &pn->vec, ls, pn->grid.n))
+	if ((x->err = ql_room(&x->budget, ls.len, x->eb)))
+		return NULL;
+	uint32_t at = ql_tab_add(&s->results, ls, label_hash(ls), true, &fresh);
+	if (fresh && !ql_run_col(x, &pn->vec, s->results.keys[at].ls, pn->grid.n))
 		return NULL;
 	pn->vec.cols[at].drop_name |= base->drop_name;
 	return &pn->vec.cols[at];
 }
 
-static void keys_of(struct ql_run *x, struct infop *s, const struct ql_col *c)
+static void keys_of(struct infop *s, const struct ql_col *c)
 {
 	for (uint32_t i = 0; i < s->names.count; i++) {
 		struct label_builder b;
 		struct labels name = s->names.keys[i].ls;
 		struct labels id = ql_labels_pick(&s->scratch, c->ls, &s->id_names, true);
-		label_builder_from(&b, x->arena, id);
+		arena_reset(&s->made, MADE_KEEP);
+		label_builder_from(&b, &s->made, id);
 		label_builder_set(&b, LABEL_NAME, 8, (const char *)name.bytes, name.len);
 		id = label_builder_done(&b);
 		s->key_of[i] = ql_tab_find(&s->keys, id, label_hash(id));
@@ -302,7 +315,7 @@ static enum ql_did join_base(struct ql_run *x, struct ql_pn *pn, struct infop *s
 	bool limit = false, started = false;
 	bool plain = is_info_name(pn->arg[1], c->ls, &limit);
 
-	keys_of(x, s, c);
+	keys_of(s, c);
 	QL_EACH_BIT(i, c->has, pn->grid.n)
 	{
 		bool same = winners_at(s, i) && started;

@@ -130,6 +130,9 @@ static const struct {
 	{ "vector(1)[890s:1ms]", 0, REFUSED },
 	{ "sum_over_time(sum_over_time(x[1s:1s])[900s:1ms])", 0, REFUSED },
 	{ "sum_over_time(minute()[490s:1ms])", 0, REFUSED },
+	{ "count_values(\"v\", x * 0 + scalar(round(vector(time() * 1000)) % 2))", 1, "{v=\"1\"}" },
+	{ "count_values without (v) (\"v\", x * 0 + scalar(round(vector(time() * 1000)) % 100))", 1, "{id=\"7\"}" },
+	{ "count_values(\"v\", x * 0 + scalar(round(vector(time() * 1000))))", 1, REFUSED },
 	{ "(count(sin(cos(tan(many)))) + count(tan(sin(cos(many))))) or many", 1, REFUSED },
 };
 
