@@ -35,12 +35,18 @@ static void add_number(struct buf *out, double v, bool is_duration)
 	add_duration_ms(out, (int64_t)round(fabs(v) * 1000));
 }
 
+/* Of a text that is longer than the limit the head is enough to pass it. */
+static void add_quoted(struct buf *out, const char *s, size_t len)
+{
+	label_quote_go(out, s, out->limit && len > out->limit ? out->limit : len);
+}
+
 static void add_name(struct buf *out, struct ql_str s)
 {
 	if (label_name_is_classic(s.s, s.len))
 		buf_add(out, s.s, s.len);
 	else
-		label_quote_go(out, s.s, s.len);
+		add_quoted(out, s.s, s.len);
 }
 
 /* In grouping lists three words mean something else unless they are quoted. */
@@ -49,14 +55,14 @@ static void add_grouping_name(struct buf *out, struct ql_str s)
 	static const char *const taken[] = { "without", "inf", "nan" };
 	for (size_t i = 0; i < COUNT_OF(taken); i++)
 		if (s.len == strlen(taken[i]) && !strncasecmp(s.s, taken[i], s.len)) {
-			label_quote_go(out, s.s, s.len);
+			add_quoted(out, s.s, s.len);
 			return;
 		}
 	add_name(out, s);
 }
 static void add_names(struct buf *out, const struct ql_str *v, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count && !out->over; i++) {
 		if (i)
 			buf_add_str(out, ", ");
 		add_grouping_name(out, v[i]);
@@ -179,7 +185,7 @@ static void add_matcher(struct buf *out, const struct matcher *m)
 	};
 	add_name(out, (struct ql_str){ m->name, m->name_len });
 	buf_add_str(out, ops[m->type]);
-	label_quote_go(out, m->value, m->value_len);
+	add_quoted(out, m->value, m->value_len);
 }
 
 /* The matcher that the name before the braces stands for. */
@@ -208,6 +214,7 @@ static void add_matchers(struct buf *out, const struct ql_node *n)
 	size_t count = 0;
 	struct piece *v = mem_array(NULL, n->sel.matchers_count, sizeof(*v));
 	buf_init(&text);
+	text.limit = out->limit;
 	for (uint32_t i = 0; i < n->sel.matchers_count; i++) {
 		if (is_the_name(n, &n->sel.matchers[i]))
 			continue;
@@ -218,7 +225,9 @@ static void add_matchers(struct buf *out, const struct ql_node *n)
 	}
 	for (size_t i = 0; i < count; i++)
 		v[i].base = text.data;
-	if (count) {
+	if (text.over) {
+		out->over = true;
+	} else if (count) {
 		qsort(v, count, sizeof(*v), piece_cmp);
 		buf_add_u8(out, '{');
 		for (size_t i = 0; i < count; i++) {
@@ -322,15 +331,17 @@ static void add_operator(struct buf *out, const struct ql_node *n)
 		add_fill(out, " fill_right", n->bin.fill_r);
 }
 
-/* more: an operator follows on the same level. */
+/* more: an operator follows on the same level. Ends early when out is over its limit. */
 static void print(struct buf *out, const struct ql_node *n, bool more)
 {
+	if (out->over)
+		return;
 	switch (n->kind) {
 	case QL_NUMBER:
 		add_number(out, n->num, n->is_duration);
 		break;
 	case QL_TEXT:
-		label_quote_go(out, n->text.s, n->text.len);
+		add_quoted(out, n->text.s, n->text.len);
 		break;
 	case QL_SELECTOR:
 		print_selector(out, n, more);
@@ -342,7 +353,7 @@ static void print(struct buf *out, const struct ql_node *n, bool more)
 	case QL_CALL:
 		buf_add_str(out, n->call.func->name);
 		buf_add_u8(out, '(');
-		for (uint32_t i = 0; i < n->call.args_count; i++) {
+		for (uint32_t i = 0; i < n->call.args_count && !out->over; i++) {
 			if (i)
 				buf_add_str(out, ", ");
 			print(out, n->call.args[i], false);
@@ -394,10 +405,16 @@ static void indent(struct buf *out, unsigned level)
 		buf_add_str(out, "  ");
 }
 
-/* Does n need more than a line? A print that is stopped by its limit says yes early, so deep trees do not cost the square of their size. */
+/*
+ * Does n need more than a line? A print stops at its limit, and what is higher than a line is long is
+ * longer, too (each level prints a byte at least): no tree costs the square of its size.
+ */
 static bool needs_split(const struct ql_node *n)
 {
 	struct buf b;
+
+	if (n->height > PRETTY_LINE_MAX)
+		return true;
 	buf_init(&b);
 	b.limit = 2 * PRETTY_LINE_MAX;
 	ql_print(&b, n);

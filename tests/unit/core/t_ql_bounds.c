@@ -16,10 +16,10 @@
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 # define COUNTED 0
-static _Atomic size_t live, peak;
+static _Atomic size_t live, peak, calls;
 #else
 # define COUNTED 1
-static _Atomic size_t live, peak;
+static _Atomic size_t live, peak, calls;
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
@@ -28,6 +28,7 @@ void __libc_free(void *p);
 
 static void *counted(void *p)
 {
+	calls++;
 	size_t now = p ? (live += malloc_usable_size(p)) : 0, was = peak;
 	while (now > was && !atomic_compare_exchange_weak(&peak, &was, now))
 		;
@@ -131,7 +132,8 @@ static const struct {
 	{ "sum_over_time(sum_over_time(x[1s:1s])[900s:1ms])", 0, REFUSED },
 	{ "sum_over_time(minute()[490s:1ms])", 0, REFUSED },
 	{ "count_values(\"v\", x * 0 + scalar(round(vector(time() * 1000)) % 2))", 1, "{v=\"1\"}" },
-	{ "count_values without (v) (\"v\", x * 0 + scalar(round(vector(time() * 1000)) % 100))", 1, "{id=\"7\"}" },
+	{ "count_values without (v) (\"v\", x * 0 + scalar(round(vector(time() * 1000)) % 100))", 1,
+	    "{id=\"7\"}" },
 	{ "count_values(\"v\", x * 0 + scalar(round(vector(time() * 1000))))", 1, REFUSED },
 	{ "(count(sin(cos(tan(many)))) + count(tan(sin(cos(many))))) or many", 1, REFUSED },
 };
@@ -319,6 +321,31 @@ static void constants_are_one_number(struct testteam *tt, struct memsrc *m)
 	mem_free(q);
 }
 
+/* A chain costs what it is long, not the square: selectors allocate when they are printed. */
+static void printing_is_linear(const char *op, const char *unit, unsigned n_units)
+{
+	char *text = joined("", unit, op, n_units, "");
+	struct ql_parse_opts o = { 0 };
+	struct errbuf eb;
+	struct ql_node *n;
+	struct arena a;
+	struct buf out;
+
+	errbuf_init(&eb);
+	arena_init(&a, 4096);
+	buf_init(&out);
+	if (ql_parse(&a, text, strlen(text), &o, &n, &eb))
+		abort();
+	size_t before = calls;
+	ql_pretty(&out, n);
+	tap_ok(!COUNTED || calls - before < n_units * 30, "%u times %s: %zu allocations", n_units,
+	    unit, (size_t)(calls - before));
+	ql_ast_release(n);
+	buf_release(&out);
+	arena_release(&a);
+	mem_free(text);
+}
+
 static void load(struct memsrc *m)
 {
 	struct arena a;
@@ -357,6 +384,9 @@ int main(void)
 	work_is_sliced(&tt, m);
 	constants_are_one_number(&tt, m);
 	texts_are_bounded();
+	printing_is_linear(" + ", "a{b=\"#\"}", 256);
+	printing_is_linear(" ^ ", "a{b=\"#\"}", 120);
+	printing_is_linear(" + ", "rate(a{b=\"#\"}[5m])", 256);
 	memsrc_free(m);
 	testteam_stop(&tt);
 	return tap_done();
