@@ -70,6 +70,11 @@ void ql_free(struct ql *q);
 
 enum err ql_err(const struct ql *q, const char **text);
 const struct ql_value *ql_result(const struct ql *q);
+/*
+ * Bytes that q holds until ql_free. After done they are the result's, or at most about twice as many:
+ * a result that is small beside what the evaluation took was moved away from it.
+ */
+size_t ql_held(const struct ql *q);
 const struct ql_note *ql_warnings(
     const struct ql *q, size_t *count); /* de-duplicated, full list; the API caps at 10 */
 const struct ql_note *ql_infos(const struct ql *q, size_t *count);

@@ -34,6 +34,8 @@ enum ql_build {
 	BUILD_NAMES,
 	BUILD_SORT,
 	BUILD_SERIES,
+	BUILD_MOVE,
+	BUILD_FREE,
 	BUILD_OVER
 };
 
@@ -63,6 +65,11 @@ struct ql {
 	uint32_t pos;
 	int64_t *times; /* of the grid, shared by full columns */
 	struct ql_value value;
+	bool moved; /* the result is in kept, and nothing else is needed when all is home */
+	struct arena kept;
+	struct ql_value copy; /* value while it moves */
+	const int64_t *copy_times;
+	bool released;
 	struct ql_note *notes[2];
 	size_t notes_count[2];
 	struct ql_stats stats;
@@ -135,6 +142,7 @@ enum err ql_create(
 	q->opts = *opts;
 	set_defaults(&q->opts);
 	arena_init(&q->arena, QL_FIRST_BLOCK);
+	arena_init(&q->kept, QL_FIRST_BLOCK);
 	q->text = arena_strndup(&q->arena, text, len);
 	q->text_len = len;
 	enum err e = ql_parse(&q->arena, q->text, len, &po, &q->root, eb);
@@ -157,6 +165,26 @@ enum err ql_create(
 
 /* --- the end --- */
 
+/* All but a result that has moved. */
+static void query_release(struct ql *q)
+{
+	struct ql_batch *b;
+
+	if (q->released)
+		return;
+	q->released = true;
+	ql_run_clean(&q->run);
+	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
+		ql_piece_release(p->piece);
+	while ((b = q->run.kept)) {
+		q->run.kept = b->next;
+		ql_batch_free(b);
+	}
+	ql_plan_release(&q->plan);
+	ql_ast_release(q->root);
+	arena_release(&q->arena);
+}
+
 static void query_done(struct loop_deferred *d)
 {
 	struct ql *q = CONTAINER_OF(d, struct ql, defer);
@@ -167,6 +195,8 @@ static void query_done(struct loop_deferred *d)
 	metric_add(M_QUERIES, 1);
 	metric_observe_ns(M_QUERY_SECONDS, clock_real_mono_ns() - q->t_start_ns);
 	q->stats.total_s = (double)(clock_real_mono_ns() - q->t_start_ns) / 1e9;
+	if (q->moved && !q->err)
+		query_release(q);
 	q->opts.done(q->opts.arg, q);
 }
 
@@ -287,7 +317,9 @@ static void keep_warnings(struct ql_run *x, const struct ql_batch *b)
 			x->warnings = w;
 			x->warnings_cap = cap;
 		}
-		x->warnings[x->warnings_count++] = b->warnings[i];
+		/* copied: the batch may go before they are told */
+		const char *w = b->warnings[i];
+		x->warnings[x->warnings_count++] = arena_strndup(x->arena, w, strlen(w));
 	}
 }
 
@@ -532,6 +564,127 @@ static enum ql_did build_scalar(struct ql *q, const struct ql_pn *pn)
 	return QL_DONE;
 }
 
+/* --- the result alone --- */
+
+#define KEPT_LEAST (1u << 18) /* less than that is not worth a copy */
+
+static uint64_t value_bytes(const struct ql *q)
+{
+	const struct ql_value *v = &q->value;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < v->series_count; i++) {
+		const struct ql_series *s = &v->series[i];
+		bytes += sizeof(*s) + s->labels.len + s->count * sizeof(*s->v);
+		bytes += s->t_ms == q->times ? 0 : s->count * sizeof(*s->t_ms);
+	}
+	return bytes;
+}
+
+size_t ql_held(const struct ql *q)
+{
+	return arena_used(&q->kept) + (q->released ? 0 : ql_budget_used(&q->run.budget));
+}
+
+/* A result that is small beside what the query holds moves, so that the rest can go. */
+static bool move_pays(const struct ql *q)
+{
+	uint64_t held = ql_budget_used(&q->run.budget), bytes = value_bytes(q);
+	struct errbuf eb;
+
+	errbuf_init(&eb);
+	return held > KEPT_LEAST && bytes * 2 < held &&
+	    !ql_room(&q->run.budget, bytes + KEPT_LEAST, &eb);
+}
+
+static void move_series(struct ql *q, const struct ql_series *from)
+{
+	struct ql_series *s = &q->copy.series[q->copy.series_count++];
+	struct arena *a = &q->kept;
+
+	*s = *from;
+	if (s->labels.len)
+		s->labels.bytes = arena_dup(a, s->labels.bytes, s->labels.len);
+	s->v = arena_dup(a, from->v, from->count * sizeof(*from->v));
+	bool shared = from->t_ms == q->times;
+	s->t_ms = shared && q->copy_times
+	    ? q->copy_times
+	    : arena_dup(a, from->t_ms, from->count * sizeof(*from->t_ms));
+	if (shared)
+		q->copy_times = s->t_ms;
+}
+
+static enum ql_did build_move(struct ql *q)
+{
+	struct ql_value *v = &q->value;
+
+	if (!q->moved) {
+		if (!move_pays(q))
+			return QL_DONE;
+		q->moved = true;
+		q->copy = *v;
+		q->copy.series_count = 0;
+		q->copy.series = arena_array(&q->kept, v->series_count + 1, sizeof(*q->copy.series));
+	}
+	while (q->copy.series_count < v->series_count) {
+		const struct ql_series *from = &v->series[q->copy.series_count];
+		move_series(q, from);
+		if (ql_tick(&q->run, (uint64_t)from->count * 2 + 64))
+			return QL_AGAIN;
+	}
+	*v = q->copy;
+	return QL_DONE;
+}
+
+/* Batches that nothing points into any more. */
+static enum ql_did build_free(struct ql *q)
+{
+	struct ql_run *x = &q->run;
+	struct ql_batch *b;
+
+	while (q->moved && (b = x->kept)) {
+		size_t bytes = arena_used(&b->arena);
+		x->kept = b->next;
+		ql_uncharge_heap(&x->budget, bytes);
+		ql_batch_free(b);
+		if (ql_tick(x, bytes / 64))
+			return QL_AGAIN;
+	}
+	return QL_DONE;
+}
+
+static enum ql_did build_part(struct ql *q, struct ql_pn *pn)
+{
+	switch (q->build) {
+	case BUILD_NAMES:
+		return build_names(q, pn);
+	case BUILD_SORT:
+		return build_sort(q, pn);
+	case BUILD_SERIES:
+		return build_series(q, pn);
+	case BUILD_MOVE:
+		return build_move(q);
+	case BUILD_FREE:
+		return build_free(q);
+	case BUILD_OVER:
+		break;
+	}
+	return QL_DONE;
+}
+
+static enum ql_did build_begin(struct ql *q, struct ql_pn *pn)
+{
+	if (pn->scalar.kind != QL_UNKNOWN) {
+		q->build = BUILD_MOVE;
+		return build_scalar(q, pn);
+	}
+	bool matrix = q->opts.step_ms > 0 || q->root->type == QL_MATRIX;
+	if (matrix && q->root->type == QL_MATRIX && !pn->raw)
+		pn->raw = arena_array(&q->arena, 1, sizeof(*pn->raw));
+	q->value.type = matrix ? QL_MATRIX : QL_VECTOR;
+	return QL_DONE;
+}
+
 static enum ql_did build_result(struct ql *q)
 {
 	struct ql_pn *pn = q->plan.root;
@@ -544,18 +697,10 @@ static enum ql_did build_result(struct ql *q)
 		q->value.t_ms = q->opts.start_ms;
 		return QL_DONE;
 	}
-	if (pn->scalar.kind != QL_UNKNOWN) {
-		return build_scalar(q, pn);
-	}
-	bool matrix = q->opts.step_ms > 0 || q->root->type == QL_MATRIX;
-	if (matrix && q->root->type == QL_MATRIX && !pn->raw)
-		pn->raw = arena_array(&q->arena, 1, sizeof(*pn->raw));
-	q->value.type = matrix ? QL_MATRIX : QL_VECTOR;
+	if (!q->value.type && (did = build_begin(q, pn)))
+		return did;
 	while (q->build != BUILD_OVER) {
-		did = q->build == BUILD_NAMES ? build_names(q, pn)
-		    : q->build == BUILD_SORT  ? build_sort(q, pn)
-		                              : build_series(q, pn);
-		if (did)
+		if ((did = build_part(q, pn)))
 			return did;
 		q->build++;
 	}
@@ -585,6 +730,20 @@ static void build_notes(struct ql *q)
 	q->notes_count[0] = count;
 }
 
+/* Texts are in the arena of the query, or of a batch. */
+static void notes_move(struct ql *q)
+{
+	for (int info = 0; info < 2; info++) {
+		size_t count = q->notes_count[info];
+		struct ql_note *to = arena_array(&q->kept, count + 1, sizeof(*to));
+		for (size_t i = 0; i < count; i++) {
+			const char *text = q->notes[info][i].text;
+			to[i].text = arena_strndup(&q->kept, text, strlen(text));
+		}
+		q->notes[info] = to;
+	}
+}
+
 /* --- the job --- */
 
 static void query_result_ready(struct ql *q)
@@ -592,6 +751,8 @@ static void query_result_ready(struct ql *q)
 	struct ql_run *x = &q->run;
 
 	build_notes(q);
+	if (q->moved)
+		notes_move(q);
 	q->stats.samples_total = x->samples_used;
 	q->stats.samples_read = x->samples_read;
 	q->stats.samples_peak = x->budget.points_peak;
@@ -665,21 +826,11 @@ void ql_start(struct ql *q)
 
 void ql_free(struct ql *q)
 {
-	struct ql_batch *b;
-
 	if (!q)
 		return;
 	CHECK(q->state == QL_CREATED || q->state == QL_FINISHED);
-	ql_run_clean(&q->run);
-	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
-		ql_piece_release(p->piece);
-	while ((b = q->run.kept)) {
-		q->run.kept = b->next;
-		ql_batch_free(b);
-	}
-	ql_plan_release(&q->plan);
-	ql_ast_release(q->root);
-	arena_release(&q->arena);
+	query_release(q);
+	arena_release(&q->kept);
 	q->magic = 0;
 	mem_free(q);
 }

@@ -289,7 +289,7 @@ static void evaluated(void *arg, struct ql *ql)
 		drop_result(q);
 		return;
 	}
-	if (!req_hold(q->req, bytes)) {
+	if (!req_hold(q->req, ql_held(ql))) {
 		req_refuse_overloaded(q->req, "too many answers wait for their readers");
 		drop_result(q);
 		return;

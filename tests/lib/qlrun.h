@@ -19,9 +19,10 @@ struct qlrun_opts {
 	uint64_t max_bytes, max_samples, max_series;
 	int64_t timeout_ms;
 	bool in_order;
-	int digits;               /* of values: 0 = 17 */
-	unsigned cancel_after_us; /* 0 = never */
-	struct ql_stats *stats;   /* out, may be NULL */
+	int digits;                    /* of values: 0 = 17 */
+	unsigned cancel_after_us;      /* 0 = never */
+	struct ql_stats *stats;        /* out, may be NULL */
+	void (*at_done)(struct ql *q); /* sees it before it is read and freed */
 };
 struct qlrun_ {
 	const char *text;
@@ -53,6 +54,8 @@ static inline void qlrun_done_(void *arg, struct ql *q)
 	size_t n;
 
 	r->err = ql_err(q, &text);
+	if (r->o->at_done)
+		r->o->at_done(q);
 	if (r->o->stats)
 		*r->o->stats = *ql_stats(q);
 	if (r->err) {

@@ -184,6 +184,33 @@ static void waiting_pieces_end(struct testteam *tt, struct memsrc *m)
 	    "each is answered, cancelled (%u) or over its limit (%u)", cancelled, over);
 }
 
+/* --- what a result holds --- */
+
+static size_t held_live, held_said;
+
+static void look_at_held(struct ql *q)
+{
+	held_live = live;
+	held_said = ql_held(q);
+}
+
+/* What is left when the answer waits for its reader is what is said, and not the whole query. */
+static void result_holds(
+    struct testteam *tt, struct memsrc *m, const char *q, size_t most, const char *want)
+{
+	struct qlrun_opts o = {
+		.start_ms = T0, .end_ms = T0 + 500, .step_ms = 1, .at_done = look_at_held
+	};
+	size_t before = live;
+	char *s = qlrun(tt, memsrc_source(m), q, &o);
+	size_t is = held_live - before;
+
+	if (!tap_ok(strstr(s, want) && (!COUNTED || (is <= most && is <= held_said + MIB / 8)),
+	        "%s: holds %zu KiB, says %zu", q, is >> 10, held_said >> 10))
+		tap_note("%.200s", s);
+	free(s);
+}
+
 /* --- work --- */
 
 static uint64_t slices_of(struct testteam *tt, struct memsrc *m, const char *q, const char *want)
@@ -381,6 +408,12 @@ int main(void)
 	making_takes_little("sum_over_time(sum_over_time(x[1ms:1ms])[40000s:2ms])");
 	bytes_are_bounded(&tt, m);
 	waiting_pieces_end(&tt, m);
+	result_holds(&tt, m, "topk(5, many)", MIB, "3999");
+	result_holds(&tt, m, "scalar(topk(1, many))", MIB, "3999");
+	result_holds(&tt, m, "sort(sum by (id) (many{id=~\"1.\"}) + on (id) many)", MIB, "\"17\"");
+	result_holds(&tt, m, "many", 24 * MIB, "3999");
+	result_holds(&tt, m, "quantile_over_time(2, x[1m])", MIB, "PromQL warning");
+	result_holds(&tt, m, "many > 3997 or quantile_over_time(2, x[1m])", MIB, "PromQL warning");
 	work_is_sliced(&tt, m);
 	constants_are_one_number(&tt, m);
 	texts_are_bounded();
