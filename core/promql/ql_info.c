@@ -357,7 +357,8 @@ enum ql_did ql_info_run(struct ql_run *x, struct ql_pn *pn)
 			if (info_one(x, pn, s))
 				return QL_FAILED;
 			s->pos++;
-			if (ql_tick(x, (uint64_t)pn->grid.n * 2 + 256))
+			/* a name that is matched by expression may take half a millisecond */
+			if (ql_tick(x, (uint64_t)pn->grid.n * 2 + (s->sel ? QL_TICK : 256)))
 				return QL_AGAIN;
 		}
 		s->pos = 0;

@@ -109,7 +109,8 @@ enum ql_did ql_label_replace_run(struct ql_run *x, struct ql_pn *pn)
 			    VALUE_BYTES_MAX);
 		if (r == REX_YES && !set_label(x, c, dst, &s->value))
 			return QL_FAILED;
-		if (ql_tick(x, 256 + s->value.len))
+		/* through the engine, a value may take half a millisecond */
+		if (ql_tick(x, rex_kind(s->rex) == REX_PCRE ? QL_TICK : 256 + s->value.len))
 			return QL_AGAIN;
 	}
 	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, true, false);

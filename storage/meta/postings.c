@@ -450,7 +450,7 @@ struct postings_select {
 	const struct matcher *ms;
 	size_t count;
 	roaring_bitmap_t *result; /* NULL: all so far */
-	bool *done;
+	size_t *order, over;      /* indices of matchers; how many are done */
 	/* the matcher at work */
 	size_t at;
 	roaring_bitmap_t *set; /* NULL: none at work */
@@ -513,7 +513,7 @@ static void set_done(struct postings_select *s)
 		roaring_bitmap_free(s->set);
 	}
 	s->set = NULL;
-	s->done[s->at] = true;
+	s->over++;
 }
 
 static void select_direct(struct postings_select *s)
@@ -533,75 +533,92 @@ static void select_direct(struct postings_select *s)
 	set_done(s);
 }
 
+/* Those that narrow and cost nothing come first. */
+static unsigned rank_of(const struct matcher *m)
+{
+	return (is_direct(m) ? 0u : 2u) + m->matches_empty;
+}
+
 struct postings_select *postings_select_begin(
     const struct postings *p, const struct matcher *ms, size_t count)
 {
 	struct postings_select *s = mem_zalloc(sizeof(*s));
-	*s = (struct postings_select){ .p = p, .ms = ms, .count = count, .done = mem_zalloc(count) };
+	size_t n = 0;
+
+	*s = (struct postings_select){ .p = p, .ms = ms, .count = count };
+	s->order = mem_array(NULL, count + 1, sizeof(*s->order));
+	for (unsigned rank = 0; rank < 4; rank++)
+		for (size_t i = 0; i < count; i++)
+			if (rank_of(&ms[i]) == rank)
+				s->order[n++] = i;
 	return s;
 }
 
-/* The next matcher: those that narrow and cost nothing first. False: none is left. */
+/* The next matcher; false: none is left. */
 static bool next_matcher(struct postings_select *s)
 {
-	size_t best = s->count;
-	int best_rank = 9;
-	for (size_t i = 0; i < s->count; i++) {
-		int rank = (is_direct(&s->ms[i]) ? 0 : 2) + s->ms[i].matches_empty;
-		if (!s->done[i] && rank < best_rank) {
-			best = i;
-			best_rank = rank;
-		}
-	}
-	s->at = best;
-	return best < s->count;
+	if (s->over == s->count)
+		return false;
+	s->at = s->order[s->over];
+	return true;
 }
 
-/* Some values of the matcher at work. */
-static enum postings_state walk_values(struct postings_select *s, size_t *budget)
+static bool needs_engine(const struct matcher *m)
+{
+	return m->rex && rex_kind(m->rex) == REX_PCRE;
+}
+
+/* Some values of the matcher at work, until it is enough. */
+static enum postings_state walk_values(struct postings_select *s, bool (*enough)(void *arg), void *arg)
 {
 	const struct matcher *m = &s->ms[s->at];
 	const struct pname *n = name_find(s->p, m->name, m->name_len);
+	unsigned every = needs_engine(m) ? 1 : POSTINGS_CHEAP, since = 0;
+
 	if (!n)
 		s->left = 0;
 	else if (s->left > n->count)
 		s->left = n->count;
-	for (; s->left && *budget; --*budget) {
+	while (s->left) {
 		const struct pair *x = n->pairs[--s->left];
 		enum rex_result r = matcher_value(m, pair_value(x), x->value_len);
 		if (r == REX_LIMIT)
 			return POSTINGS_FAILED;
 		if ((r == REX_YES) != m->matches_empty)
 			ids_or_into(x, s->set);
+		if (++since == every) {
+			since = 0;
+			if (s->left && enough && enough(arg))
+				return POSTINGS_MORE;
+		}
 	}
-	if (s->left)
-		return POSTINGS_MORE;
 	set_done(s);
 	return POSTINGS_DONE;
 }
 
-enum postings_state postings_select_step(struct postings_select *s, size_t budget)
+enum postings_state postings_select_step(
+    struct postings_select *s, bool (*enough)(void *arg), void *arg)
 {
-	if (budget == 0)
-		budget = 1;
 	for (;;) {
 		bool empty = s->result && roaring_bitmap_is_empty(s->result);
 		if (!s->set) {
 			if (empty || !next_matcher(s))
 				return POSTINGS_DONE;
-			if (is_direct(&s->ms[s->at])) {
-				select_direct(s);
-				continue;
+			if (!is_direct(&s->ms[s->at])) {
+				s->set = bitmap_new();
+				s->left = UINT32_MAX;
 			}
-			s->set = bitmap_new();
-			s->left = UINT32_MAX;
 		}
-		enum postings_state st = walk_values(s, &budget);
-		if (st != POSTINGS_DONE)
-			return st;
-		if (budget == 0)
-			budget =
-			    1; /* the next call of walk_values would stop at once: let a small matcher end here */
+		if (is_direct(&s->ms[s->at])) {
+			select_direct(s);
+		} else {
+			enum postings_state st = walk_values(s, enough, arg);
+			if (st != POSTINGS_DONE)
+				return st;
+		}
+		/* Between matchers, too: each may be a large set. */
+		if (s->over < s->count && enough && enough(arg))
+			return POSTINGS_MORE;
 	}
 }
 
@@ -622,7 +639,7 @@ void postings_select_end(struct postings_select *s)
 		roaring_bitmap_free(s->result);
 	if (s->set)
 		roaring_bitmap_free(s->set);
-	mem_free(s->done);
+	mem_free(s->order);
 	mem_free(s);
 }
 
@@ -632,7 +649,7 @@ enum err postings_select(const struct postings *p, const struct matcher *ms, siz
 	struct postings_select *s = postings_select_begin(p, ms, count);
 	enum postings_state st;
 	do {
-		st = postings_select_step(s, SIZE_MAX);
+		st = postings_select_step(s, NULL, NULL);
 	} while (st == POSTINGS_MORE);
 	if (st == POSTINGS_DONE)
 		*ids = postings_select_ids(s, ids_count);

@@ -9,7 +9,7 @@
  *
  * Selecting may look at many values of a name (expressions, negations). On a loop do it in steps:
  *   s = postings_select_begin(p, matchers, count);
- *   while ((st = postings_select_step(s, 2000)) == POSTINGS_MORE) ... give the turn away ...;
+ *   while ((st = postings_select_step(s, enough, arg)) == POSTINGS_MORE) ... give the turn away ...;
  *   if (st == POSTINGS_DONE) ids = postings_select_ids(s, &n);
  *   postings_select_end(s);
  * Series may be added and removed between the steps: those that are there all the time are judged rightly, those that came or went meanwhile may be in the result or not. Look each id up anyway.
@@ -44,8 +44,14 @@ enum postings_state {
 struct postings_select;
 struct postings_select *postings_select_begin(
     const struct postings *p, const struct matcher *ms, size_t count);
-/* Looks at some budget values, at least one. */
-enum postings_state postings_select_step(struct postings_select *s, size_t budget);
+/*
+ * Looks at values, at least one, until enough(arg) says so (NULL: at all). It is asked after each value
+ * that went through the engine of regular expressions, where one may take half a millisecond, and
+ * after POSTINGS_CHEAP others.
+ */
+#define POSTINGS_CHEAP 256u
+enum postings_state postings_select_step(
+    struct postings_select *s, bool (*enough)(void *arg), void *arg);
 /* After DONE: the ids, ascending, on the heap, the caller's (mem_free). */
 uint32_t *postings_select_ids(struct postings_select *s, size_t *count);
 void postings_select_end(struct postings_select *s);

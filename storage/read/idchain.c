@@ -3,11 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "storage/back/back.h"
 #include "storage/meta/postings.h"
 #include "storage/store_priv.h"
 
-#define POSTINGS_BUDGET 2000u /* values looked at in one step */
+#define CHOOSE_NS       200000u /* of one step of choosing */
 #define SERIES_AHEAD    8u    /* hot lines of active series fetched so many ahead */
 
 /* ---- sets: ids that are not found by the head's table, by labels ---- */
@@ -192,11 +193,19 @@ static void choice_made(struct idchain *c)
 	c->query = NULL;
 }
 
+static bool enough(void *arg)
+{
+	const uint64_t *end_ns = arg;
+	return clock_real_mono_ns() >= *end_ns;
+}
+
 enum idchain_state idchain_choose(struct idchain *c)
 {
+	uint64_t end_ns = clock_real_mono_ns() + CHOOSE_NS;
+
 	if (c->state != IDCHAIN_CHOOSING)
 		return c->state;
-	switch (postings_select_step(c->choosing, POSTINGS_BUDGET)) {
+	switch (postings_select_step(c->choosing, enough, &end_ns)) {
 	case POSTINGS_MORE:
 		break;
 	case POSTINGS_DONE:

@@ -129,14 +129,44 @@ static bool count_name(void *arg, const struct postings_name *n)
 	return true;
 }
 
+static bool tenth(void *arg)
+{
+	unsigned *n = arg;
+	return ++*n % 10 == 0;
+}
+
+static bool at_once(void *arg)
+{
+	unsigned *calls = arg;
+	++*calls;
+	return true;
+}
+
+/* An expression that needs the engine can be interrupted after each value. */
+static void test_engine(struct postings *p)
+{
+	struct matcher m = make(MATCHER_RE, "pod", ".*.*.*1.*[0-9]");
+	struct postings_select *s = postings_select_begin(p, &m, 1);
+	unsigned calls = 0, steps = 1;
+	struct sums values = { .p = p };
+
+	while (postings_select_step(s, at_once, &calls) == POSTINGS_MORE)
+		steps++;
+	postings_values(p, "pod", 3, count_value, &values);
+	tap_ok(values.values > 10 && steps == values.values,
+	    "%u steps for %llu values of an expression", steps, (unsigned long long)values.values);
+	postings_select_end(s);
+	matcher_release(&m);
+}
+
 static void test_steps(struct postings *p)
 {
 	struct matcher m = make(MATCHER_RE, "pod", "pod-.*1.*");
 	struct postings_select *s = postings_select_begin(p, &m, 1);
 	enum postings_state st;
-	unsigned steps = 0;
+	unsigned steps = 0, values = 0;
 	/* Half of the series that match leave while the walk goes on; the others must all be found. */
-	while ((st = postings_select_step(s, 10)) == POSTINGS_MORE) {
+	while ((st = postings_select_step(s, tenth, &values)) == POSTINGS_MORE) {
 		steps++;
 		uint32_t id = rnd(SERIES / 2) * 2;
 		if (in[id]) {
@@ -184,6 +214,7 @@ int main(void)
 	postings_names(p, count_name, &s);
 	tap_is_u64(s.names, 4, "four names, and their figures agree with their values");
 	tap_is_u64(s.values, postings_pairs(p), "the values of all names are the pairs");
+	test_engine(p);
 	test_steps(p);
 	check_all(p, "after the steps");
 	for (uint32_t id = 0; id < SERIES; id++) {
