@@ -142,6 +142,27 @@ int ql_vec_cmp_labels(const void *arg, uint32_t a, uint32_t b)
 
 /* --- scalars --- */
 
+static bool elem_keeps(const struct ql_elem *e)
+{
+	switch (e->kind) {
+	case QL_ELEM_MINUS:
+		return true;
+	case QL_ELEM_FN:
+		return e->fn != QL_FN_CLAMP;
+	case QL_ELEM_OP:
+		return !ql_op_is_trim(e->op) && (!ql_op_is_compare(e->op) || e->return_bool);
+	}
+	return false;
+}
+
+/* Is its result one column at least, which is full? */
+static bool has_column(const struct ql_pn *pn)
+{
+	while (pn->kind == PN_EXPAND || (pn->kind == PN_ELEM && elem_keeps(&pn->elem)))
+		pn = pn->arg[0];
+	return pn->kind == PN_VECTOR_OF;
+}
+
 uint64_t ql_pn_points(const struct ql_pn *pn)
 {
 	switch (pn->kind) {
@@ -151,6 +172,8 @@ uint64_t ql_pn_points(const struct ql_pn *pn)
 	case PN_SCALAR_OF:
 	case PN_VECTOR_OF:
 		return pn->grid.n;
+	case PN_EXPAND:
+		return has_column(pn) ? pn->grid.n : 0;
 	case PN_SCALAR:
 	case PN_STRING:
 	case PN_EMPTY:
@@ -164,7 +187,6 @@ uint64_t ql_pn_points(const struct ql_pn *pn)
 	case PN_COUNT_VALUES:
 	case PN_WINDOW:
 	case PN_SUBQUERY:
-	case PN_EXPAND:
 	case PN_LABEL_REPLACE:
 	case PN_LABEL_JOIN:
 	case PN_SORT:
@@ -178,7 +200,7 @@ uint64_t ql_pn_points(const struct ql_pn *pn)
 
 uint64_t ql_pn_scratch(const struct ql_pn *pn)
 {
-	bool window = pn->kind == PN_WINDOW && pn->arg[0]->kind == PN_VECTOR_OF;
+	bool window = pn->kind == PN_WINDOW && has_column(pn->arg[0]);
 	return window ? (uint64_t)pn->arg[0]->grid.n * (sizeof(int64_t) + sizeof(double)) : 0;
 }
 

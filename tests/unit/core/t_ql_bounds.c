@@ -184,6 +184,18 @@ static void waiting_pieces_end(struct testteam *tt, struct memsrc *m)
 	    "each is answered, cancelled (%u) or over its limit (%u)", cancelled, over);
 }
 
+/* What cannot fit is refused before a column is made. */
+static void refused_at_sight(struct testteam *tt, struct memsrc *m, const char *q)
+{
+	struct qlrun_opts o = { .start_ms = T0 };
+	char *s;
+	size_t took = peak_of(tt, m, q, &o, &s);
+
+	tap_ok(strstr(s, REFUSED) && (!COUNTED || took < MIB), "%s: refused after %zu KiB", q,
+	    took >> 10);
+	free(s);
+}
+
 /* --- what a result holds --- */
 
 static size_t held_live, held_said;
@@ -408,6 +420,9 @@ int main(void)
 	making_takes_little("sum_over_time(sum_over_time(x[1ms:1ms])[40000s:2ms])");
 	bytes_are_bounded(&tt, m);
 	waiting_pieces_end(&tt, m);
+	refused_at_sight(&tt, m, "sum_over_time(vector(1)[49000s:1ms])");
+	refused_at_sight(&tt, m, "sum_over_time((vector(time())+vector(time()))[49000s:1ms])");
+	refused_at_sight(&tt, m, "sum_over_time((-vector(1) + 1)[49000s:1ms])");
 	result_holds(&tt, m, "topk(5, many)", MIB, "3999");
 	result_holds(&tt, m, "scalar(topk(1, many))", MIB, "3999");
 	result_holds(&tt, m, "sort(sum by (id) (many{id=~\"1.\"}) + on (id) many)", MIB, "\"17\"");
