@@ -257,22 +257,21 @@ static double seconds_after(int64_t t, int64_t zero)
 	return (double)num_sat_sub(t, zero) / 1e3;
 }
 
-/* Sums of times: the same for all series scraped together. */
-void ql_over_windows(struct ql_range *r, const int64_t *t)
+/* Sums of times: the same for all series scraped together, so made once, when a step first asks. */
+static void line_of(struct ql_range *r, uint32_t step, const int64_t *t, uint32_t n)
 {
-	for (uint32_t i = 0; i < r->spec.grid.n; i++) {
-		uint32_t lo = r->lo[i], n = r->hi[i] - lo;
-		double sx = 0, cx = 0, sxx = 0, cxx = 0;
-		if (!n)
-			continue;
-		int64_t zero = line_zero(r, i, t + lo);
-		for (uint32_t k = lo; k < lo + n; k++) {
-			double x = seconds_after(t[k], zero);
-			two_sum(x, &sx, &cx);
-			two_sum(x * x, &sxx, &cxx);
-		}
-		r->line[i] = (struct ql_range_line){ sx + cx, sxx + cxx };
+	double sx = 0, cx = 0, sxx = 0, cxx = 0;
+	int64_t zero = line_zero(r, step, t);
+
+	if (step < r->_line_upto)
+		return;
+	for (uint32_t k = 0; k < n; k++) {
+		double x = seconds_after(t[k], zero);
+		two_sum(x, &sx, &cx);
+		two_sum(x * x, &sxx, &cxx);
 	}
+	r->line[step] = (struct ql_range_line){ sx + cx, sxx + cxx };
+	r->_line_upto = step + 1;
 }
 
 static bool all_equal(const double *v, uint32_t n)
@@ -432,11 +431,13 @@ static bool window_value(
 	case QL_FN_DERIV:
 		if (n < 2)
 			return false;
+		line_of(r, step, t, n);
 		regression(r, step, t, v, n, out, &intercept);
 		return true;
 	case QL_FN_PREDICT_LINEAR:
 		if (n < 2)
 			return false;
+		line_of(r, step, t, n);
 		regression(r, step, t, v, n, &slope, &intercept);
 		*out = slope * ql_scalar_at(&s->param[0], step) + intercept;
 		return true;
@@ -450,6 +451,26 @@ static bool window_value(
 		return false;
 	}
 #pragma GCC diagnostic pop
+}
+
+/* Values that must be sorted cost more. */
+static unsigned weight_of(enum ql_fn fn)
+{
+	return fn == QL_FN_QUANTILE_OVER_TIME || fn == QL_FN_MAD_OVER_TIME ? 16 : 1;
+}
+
+static void windows_run(
+    struct ql_range *r, const int64_t *t, const double *v, double *out, uint64_t *has)
+{
+	unsigned weight = weight_of(r->spec.fn);
+
+	for (uint32_t i = r->_at; i < r->spec.grid.n; i++) {
+		uint32_t lo = r->lo[i], n = r->hi[i] - lo;
+		if (n && window_value(r, i, t + lo, v + lo, n, &out[i]))
+			ql_bit_on(has, i);
+		if (n && ql_range_pause(r, i, (uint64_t)n * weight))
+			return;
+	}
 }
 
 enum err ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t count,
@@ -469,11 +490,7 @@ enum err ql_over_run(struct ql_range *r, const int64_t *t, const double *v, uint
 		else
 			return extreme_table(r, v, count, fn == QL_FN_MAX_OVER_TIME, out, has, eb);
 	} else {
-		for (uint32_t i = 0; i < r->spec.grid.n; i++) {
-			uint32_t lo = r->lo[i], n = r->hi[i] - lo;
-			if (n && window_value(r, i, t + lo, v + lo, n, &out[i]))
-				ql_bit_on(has, i);
-		}
+		windows_run(r, t, v, out, has);
 	}
 	return ERR_OK;
 }

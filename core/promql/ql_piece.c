@@ -8,6 +8,7 @@
 #define SCAN_MAGIC          0x5cab51e5u
 #define SCAN_YIELD_SAMPLES  1024
 #define SCAN_YIELD_SERIES   16
+#define QL_TICK_WORK        4096 /* samples of windows between looks at the clock */
 #define QL_SHARE_POINTS_MIN (1u << 20)
 #define QL_SHARE_BYTES_MIN  (16u << 20)
 #define BATCH_FIRST_BLOCK   (16u << 10)
@@ -39,9 +40,11 @@ struct ql_scan {
 	struct source_cursor *cursor;
 	struct ql_range range;
 	struct ql_budget budget;
-	struct ql_col col;      /* of the series at hand; its memory is used again */
-	struct ql_batch *batch; /* being filled */
+	struct ql_col col;       /* of the series at hand; its memory is used again */
+	struct source_item item; /* the same, while its windows take more than a slice */
+	struct ql_batch *batch;  /* being filled */
 	uint64_t series;
+	uint64_t since_work;
 	unsigned since_samples, since_series; /* since job_should_yield was asked */
 	enum err err;
 	struct errbuf eb;
@@ -172,6 +175,8 @@ static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct q
 	case QL_PIECE_RANGE:
 		s->err =
 		    ql_range_run(&s->range, c->t_ms, c->v, c->count, col->v, col->has, &any, &s->eb);
+		if (s->range.again)
+			return false;
 		s->batch->samples_used += s->range.samples_in_windows;
 		s->batch->samples_read += s->range.samples_read;
 		return any && !s->err;
@@ -188,7 +193,8 @@ static bool scan_column(struct ql_scan *s, const struct source_item *item)
 	struct ql_col *col = &s->col;
 	uint32_t n = spec->range.grid.n;
 
-	memset(col->has, 0, ((size_t)ql_words(n) + n) * 8);
+	if (!s->range.again)
+		memset(col->has, 0, ((size_t)ql_words(n) + n) * 8);
 	if (!scan_base(s, &item->col, col))
 		return false;
 	if (spec->mode == QL_PIECE_RANGE &&
@@ -277,6 +283,17 @@ static enum err scan_raw(struct ql_scan *s, const struct source_item *item)
 	return ERR_OK;
 }
 
+/* The column into the batch, unless its windows must wait for another slice. */
+static enum err scan_value(struct ql_scan *s, const struct source_item *item)
+{
+	if (!scan_column(s, item))
+		return s->err;
+	if (!s->piece->spec.has_aggr)
+		return scan_keep(s, item);
+	s->col.ls = item->labels;
+	return ql_aggr_add(&s->batch->aggr, &s->col, &s->budget, &s->eb);
+}
+
 static enum err scan_series(struct ql_scan *s, const struct source_item *item)
 {
 	const struct ql_piece_spec *spec = &s->piece->spec;
@@ -292,15 +309,29 @@ static enum err scan_series(struct ql_scan *s, const struct source_item *item)
 		    (unsigned long long)s->series, (unsigned long long)spec->series_max);
 	if (spec->mode == QL_PIECE_RAW)
 		return scan_raw(s, item);
-	if (!scan_column(s, item))
-		return s->err;
-	if (!spec->has_aggr)
-		return scan_keep(s, item);
-	s->col.ls = item->labels;
-	return ql_aggr_add(&s->batch->aggr, &s->col, &s->budget, &s->eb);
+	return scan_value(s, item);
 }
 
 /* --- the scan as a job --- */
+
+/* The series may leave the source while its windows wait; its column is the cursor's. */
+static void scan_hold(struct ql_scan *s)
+{
+	struct labels *ls = &s->item.labels;
+	if (ls->len)
+		ls->bytes = arena_dup(&s->batch->arena, ls->bytes, ls->len);
+}
+
+static bool scan_window_yield(void *arg, uint64_t work)
+{
+	struct ql_scan *s = arg;
+
+	s->since_work += work;
+	if (s->since_work < QL_TICK_WORK)
+		return false;
+	s->since_work = 0;
+	return job_should_yield();
+}
 
 static void scan_wake(void *arg)
 {
@@ -352,6 +383,8 @@ static enum err scan_open(struct ql_scan *s)
 		e = ql_charge_heap(&s->budget, ((uint64_t)ql_words(n) + n) * 8, &s->eb);
 	if (e)
 		return e;
+	s->range.yield = scan_window_yield;
+	s->range.yield_arg = s;
 	s->col.has = mem_alloc(((size_t)ql_words(n) + n) * 8);
 	s->col.v = (double *)(s->col.has + ql_words(n));
 	s->col.drop_name = spec->drop_name && spec->drop_late;
@@ -376,17 +409,26 @@ static bool scan_should_yield(struct ql_scan *s)
 static enum job_state scan_read(struct ql_scan *s)
 {
 	for (;;) {
-		struct source_item item;
 		if (s->canceled || s->err)
 			return JOB_DONE;
+		if (s->range.again) { /* the item is good until the next one is asked for */
+			s->err = scan_value(s, &s->item);
+			if (s->range.again && !s->err)
+				return JOB_YIELD;
+			continue;
+		}
 		if (batch_full(s)) {
 			if (!s->credits_home)
 				return JOB_WAIT; /* the home loop sends a credit */
 			scan_send(s, false);
 		}
-		switch (s->cursor->ops->next(s->cursor, &item)) {
+		switch (s->cursor->ops->next(s->cursor, &s->item)) {
 		case SOURCE_READY:
-			s->err = scan_series(s, &item);
+			s->err = scan_series(s, &s->item);
+			if (s->range.again && !s->err) {
+				scan_hold(s);
+				return JOB_YIELD;
+			}
 			break;
 		case SOURCE_WAIT:
 			return JOB_WAIT; /* the source calls scan_wake */

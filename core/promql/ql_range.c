@@ -235,10 +235,9 @@ static enum err range_windows(struct ql_range *r, const int64_t *t, uint32_t cou
 	r->_times_count = count;
 	r->_times_valid = true;
 	range_bounds(r, t, count);
+	r->_line_upto = 0;
 	if (r->rate)
 		ql_rate_windows(r, t);
-	else if (r->line)
-		ql_over_windows(r, t);
 	return ERR_OK;
 }
 
@@ -289,10 +288,40 @@ static enum err check_smoothing(const struct ql_range_spec *s, struct errbuf *eb
 	return ERR_OK;
 }
 
+bool ql_range_pause(struct ql_range *r, uint32_t i, uint64_t work)
+{
+	if (!r->yield || !r->yield(r->yield_arg, work) || i + 1 == r->spec.grid.n)
+		return false;
+	r->again = true;
+	r->_at = i + 1;
+	return true;
+}
+
+/* The windows of the column at hand, from r->_at on. */
+static enum err range_steps(
+    struct ql_range *r, double *out, uint64_t *has, bool *any, struct errbuf *eb)
+{
+	const int64_t *t = r->_run_t;
+	const double *v = r->_run_v;
+	uint32_t count = r->_run_count;
+
+	r->again = false;
+	if (is_extended(&r->spec))
+		ql_rate_extended(r, t, v, count, out, has);
+	else if (is_rate(r->spec.fn))
+		ql_rate_run(r, v, count, out, has);
+	else if (ql_over_run(r, t, v, count, out, has, eb))
+		return ERR_EXECUTION;
+	*any = !r->again && ql_bits_any(has, r->spec.grid.n);
+	return ERR_OK;
+}
+
 enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t count,
     double *out, uint64_t *has, bool *any, struct errbuf *eb)
 {
 	*any = false;
+	if (r->again)
+		return range_steps(r, out, has, any, eb);
 	r->samples_in_windows = r->samples_read = 0;
 	if (any_stale(r, v, count)) {
 		if (plain_room(r, count, eb))
@@ -309,14 +338,11 @@ enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v, uin
 		return ERR_EXECUTION;
 	r->samples_in_windows = r->_in_windows;
 	r->samples_read = r->_read;
-	if (r->spec.anchored || r->spec.smoothed)
-		ql_rate_extended(r, t, v, count, out, has);
-	else if (is_rate(r->spec.fn))
-		ql_rate_run(r, v, count, out, has);
-	else if (ql_over_run(r, t, v, count, out, has, eb))
-		return ERR_EXECUTION;
-	*any = ql_bits_any(has, r->spec.grid.n);
-	return ERR_OK;
+	r->_run_t = t;
+	r->_run_v = v;
+	r->_run_count = count;
+	r->_at = 0;
+	return range_steps(r, out, has, any, eb);
 }
 
 /* --- instant selectors --- */

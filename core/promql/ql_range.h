@@ -85,7 +85,21 @@ struct ql_range {
 	bool plain;                /* tests: window loops only */
 	struct ql_budget *_budget;
 	uint64_t _charged;
+	/*
+	 * Loops over windows ask after each one, with the samples looked at; true ends the slice. Then again
+	 * is set, and the next ql_range_run, with the same arguments, goes on. NULL: never.
+	 */
+	bool (*yield)(void *arg, uint64_t work);
+	void *yield_arg;
+	bool again;
+	uint32_t _at;        /* the next step */
+	uint32_t _line_upto; /* steps whose line is known */
+	const int64_t *_run_t;
+	const double *_run_v;
+	uint32_t _run_count; /* the column at hand, without stale markers */
 };
+/* After the window of step i: false, or the slice is over. */
+bool ql_range_pause(struct ql_range *r, uint32_t i, uint64_t work);
 /* Scratch is charged to the budget (NULL: to none) until the release, which is due after an error, too. */
 MUST_CHECK enum err ql_range_init(struct ql_range *r, const struct ql_range_spec *spec,
     struct ql_budget *budget, struct errbuf *eb);
@@ -106,7 +120,6 @@ void ql_sort_doubles(double *v, uint32_t count);              /* NaN first */
 
 /* Parts (ql_rate.c, ql_over.c), on filtered columns with bounds in r. */
 void ql_rate_windows(struct ql_range *r, const int64_t *t);
-void ql_over_windows(struct ql_range *r, const int64_t *t);
 /* Grows an array of the range's: charged first. NULL over budget, the old one stays. */
 void *ql_range_grow(
     struct ql_range *r, void *p, size_t have, size_t want, size_t size, struct errbuf *eb);

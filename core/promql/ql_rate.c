@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#define RATE_WORK 4096 /* steps and resets between looks at the clock */
+
 /* Everything that depends on the times alone, in upstream's order of operations. */
 void ql_rate_windows(struct ql_range *r, const int64_t *t)
 {
@@ -74,22 +76,32 @@ void ql_rate_run(struct ql_range *r, const double *v, uint32_t count, double *ou
 	const struct ql_range_spec *s = &r->spec;
 	bool counter = s->fn != QL_FN_DELTA;
 	uint32_t *reset = r->index;
+	uint64_t work = 0;
 
-	reset[0] = UINT32_MAX;
-	if (counter)
-		find_resets(v, count, reset);
-	for (uint32_t i = 0; i < s->grid.n; i++) {
+	if (!r->_at) {
+		reset[0] = UINT32_MAX;
+		if (counter)
+			find_resets(v, count, reset);
+	}
+	for (uint32_t i = r->_at; i < s->grid.n; i++) {
 		uint32_t lo = r->lo[i], hi = r->hi[i];
 		if (hi - lo < 2)
 			continue;
 		double first = v[lo], result = v[hi - 1] - first;
 		while (*reset <= lo)
 			reset++;
-		for (const uint32_t *k = reset; *k < hi; k++)
+		const uint32_t *k = reset;
+		for (; *k < hi; k++)
 			result += v[*k - 1];
 		out[i] = counter ? extrapolate(s, &r->rate[i], first, result)
 		                 : result * r->rate[i].factor;
 		ql_bit_on(has, i);
+		work += (uint64_t)(k - reset) + 1;
+		if (UNLIKELY(work >= RATE_WORK)) {
+			if (ql_range_pause(r, i, work))
+				return;
+			work = 0;
+		}
 	}
 }
 
@@ -175,7 +187,7 @@ void ql_rate_extended(struct ql_range *r, const int64_t *t, const double *v, uin
 	bool rate = s->fn != QL_FN_CHANGES && s->fn != QL_FN_RESETS;
 
 	(void)count;
-	for (uint32_t i = 0; i < s->grid.n; i++) {
+	for (uint32_t i = r->_at; i < s->grid.n; i++) {
 		int64_t ref = ql_range_ref(s, i);
 		struct ext x = {
 			.first = r->lo[i], .start = num_sat_sub(ref, s->range_ms), .end = ref
@@ -188,5 +200,7 @@ void ql_rate_extended(struct ql_range *r, const int64_t *t, const double *v, uin
 			x.first++;
 		if (rate ? ext_rate(r, &x, t, v, &out[i]) : ext_change(r, &x, t, v, &out[i]))
 			ql_bit_on(has, i);
+		if (ql_range_pause(r, i, r->hi[i] - r->lo[i]))
+			return;
 	}
 }

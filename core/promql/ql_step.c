@@ -485,20 +485,27 @@ static bool window_points(
 	return true;
 }
 
+static bool window_yield(void *arg, uint64_t work)
+{
+	return ql_tick(arg, work);
+}
+
 static enum ql_did window_column(struct ql_run *x, struct ql_pn *pn, const struct ql_col *from)
 {
 	struct window_state *w = pn->state;
-	uint32_t points = w->points;
-	struct ql_col *c = ql_run_col(x, &pn->vec, from->ls, pn->grid.n);
+	struct ql_col *c = w->range.again ? &pn->vec.cols[pn->vec.count - 1]
+	                                  : ql_run_col(x, &pn->vec, from->ls, pn->grid.n);
 	bool any;
 
 	if (!c)
 		return QL_FAILED;
-	w->points = 0;
-	pn->step = 0;
-	x->err = ql_range_run(&w->range, w->t, w->v, points, c->v, c->has, &any, x->eb);
+	x->err = ql_range_run(&w->range, w->t, w->v, w->points, c->v, c->has, &any, x->eb);
 	if (x->err)
 		return QL_FAILED;
+	if (w->range.again)
+		return QL_AGAIN;
+	w->points = 0;
+	pn->step = 0;
 	x->samples_used += w->range.samples_in_windows * pn->scope.uses;
 	if (!any) {
 		pn->vec.count--;
@@ -529,6 +536,8 @@ static enum err window_start(struct ql_run *x, struct ql_pn *pn)
 		e = ql_charge_heap(&x->budget, bytes, x->eb);
 	if (e)
 		return e;
+	w->range.yield = window_yield;
+	w->range.yield_arg = x;
 	w->budget = &x->budget;
 	w->charged = bytes;
 	w->t = mem_array(NULL, n, sizeof(*w->t));
@@ -546,8 +555,10 @@ static enum ql_did run_window(struct ql_run *x, struct ql_pn *pn)
 		struct window_state *w = pn->state;
 		if (!window_points(x, pn, &v->cols[pn->pos], &pn->arg[0]->grid))
 			return QL_AGAIN;
-		if (window_column(x, pn, &v->cols[pn->pos++]))
-			return QL_FAILED;
+		enum ql_did did = window_column(x, pn, &v->cols[pn->pos]);
+		if (did)
+			return did;
+		pn->pos++;
 		if (ql_tick(x, (uint64_t)pn->grid.n + w->range.samples_in_windows))
 			return QL_AGAIN;
 	}

@@ -225,9 +225,15 @@ static void result_holds(
 
 /* --- work --- */
 
-static uint64_t slices_of(struct testteam *tt, struct memsrc *m, const char *q, const char *want)
+static uint64_t slices_of(
+    struct testteam *tt, struct memsrc *m, const char *q, int64_t step, const char *want)
 {
-	struct qlrun_opts o = { .start_ms = T0, .features.experimental_functions = true };
+	struct qlrun_opts o = {
+		.start_ms = T0,
+		.end_ms = T0 + 1000 * step,
+		.step_ms = step,
+		.features.experimental_functions = true,
+	};
 	uint64_t before = metric_sum(M_JOB_SLICES);
 
 	job_yield_always(true);
@@ -258,11 +264,42 @@ static void work_is_sliced(struct testteam *tt, struct memsrc *m)
 	};
 
 	for (size_t i = 0; i < COUNT_OF(long_ones); i++) {
-		uint64_t n = slices_of(tt, m, long_ones[i].q, "{} ");
+		uint64_t n = slices_of(tt, m, long_ones[i].q, 0, "{} ");
 		uint64_t least = long_ones[i].columns * UINT64_C(1000000) / 4096;
 		tap_ok(n >= least, "%s: %llu slices, at least %llu", long_ones[i].q,
 		    (unsigned long long)n, (unsigned long long)least);
 	}
+}
+
+/* Long windows at many steps: the clock is looked at between them, for one series, too. */
+static void windows_are_sliced(struct testteam *tt, struct memsrc *m)
+{
+	static const struct {
+		const char *fn, *tail;
+		unsigned least;
+	} fns[] = {
+		{ "quantile_over_time(0.5, ", ")", 900 },
+		{ "mad_over_time(", ")", 900 },
+		{ "stddev_over_time(", ")", 900 },
+		{ "deriv(", ")", 900 },
+		{ "predict_linear(", ", 5)", 900 },
+		{ "double_exponential_smoothing(", ", 0.5, 0.5)", 900 },
+		{ "ts_of_max_over_time(", ")", 900 },
+	};
+	char q[200];
+
+	for (size_t i = 0; i < COUNT_OF(fns); i++) {
+		snprintf(q, sizeof(q), "%svector(time())[6s:1ms]%s", fns[i].fn, fns[i].tail);
+		uint64_t n = slices_of(tt, m, q, 1, "{} ");
+		tap_ok(n >= fns[i].least, "%s at 1,001 steps: %llu slices", q, (unsigned long long)n);
+		snprintf(q, sizeof(q), "%sx{id=\"1\"}[50m]%s", fns[i].fn, fns[i].tail);
+		n = slices_of(tt, m, q, 1, "{id=\"1\"} ");
+		tap_ok(n >= 1001 * 100 / 4096, "%s at 1,001 steps: %llu slices", q,
+		    (unsigned long long)n);
+	}
+	uint64_t n = slices_of(tt, m, "rate(x{id=\"1\"}[50m])", 1, "{id=\"1\"} ");
+	tap_ok(n >= 1001 * 50 / 4096, "a rate with a fall at each other sample: %llu slices",
+	    (unsigned long long)n);
 }
 
 /* --- what a text may hold --- */
@@ -430,6 +467,7 @@ int main(void)
 	result_holds(&tt, m, "quantile_over_time(2, x[1m])", MIB, "PromQL warning");
 	result_holds(&tt, m, "many > 3997 or quantile_over_time(2, x[1m])", MIB, "PromQL warning");
 	work_is_sliced(&tt, m);
+	windows_are_sliced(&tt, m);
 	constants_are_one_number(&tt, m);
 	texts_are_bounded();
 	printing_is_linear(" + ", "a{b=\"#\"}", 256);
