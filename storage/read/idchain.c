@@ -8,8 +8,8 @@
 #include "storage/meta/postings.h"
 #include "storage/store_priv.h"
 
-#define CHOOSE_NS       200000u /* of one step of choosing */
-#define SERIES_AHEAD    8u    /* hot lines of active series fetched so many ahead */
+#define CHOOSE_NS    200000u /* of one step of choosing */
+#define SERIES_AHEAD 8u      /* hot lines of active series fetched so many ahead */
 
 /* ---- sets: ids that are not found by the head's table, by labels ---- */
 
