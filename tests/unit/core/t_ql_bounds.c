@@ -328,7 +328,7 @@ static char *joined(const char *head, const char *part, const char *sep, unsigne
 
 static const char *parsed(const char *text, bool selector, size_t *took)
 {
-	static char out[ERRBUF_SIZE];
+	static char out[ERRBUF_SIZE + 32];
 	struct ql_parse_opts o = { 0 };
 	struct ql_counts counts = { 0 };
 	struct errbuf eb;
