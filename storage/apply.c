@@ -97,16 +97,20 @@ static void verdict_count(const struct shard_verdict *v)
 
 /*
  * The newest time of the rows' class goes up, and stands in the frame of the rows that moved it.
- * Own metrics bear a clock that may be wrong: they count as far as it is believed.
+ * Own metrics bear a clock that may be wrong: they count as far as it is believed. So do senders'
+ * while it is in doubt: any time is taken then, and one of far ahead would last.
  */
 static void newest_raise(struct apply *a)
 {
 	struct share *sh = a->sh;
 	bool own = a->sl->batch->own;
 	int64_t t_ms = a->t_newest_ms;
-	if (own && t_ms != INT64_MIN) {
-		int64_t trusted = clockwatch_trusted_ms(sh->store->clock, share_now(sh));
-		t_ms = newest_bounded(t_ms, trusted);
+	struct clockwatch_now now = share_now(sh);
+	bool doubt = clockwatch_look(sh->store->clock, now) == CLOCKWATCH_DOUBT;
+	if ((own || doubt) && t_ms != INT64_MIN) {
+		int64_t trusted = clockwatch_trusted_ms(sh->store->clock, now);
+		t_ms = newest_bounded(
+		    t_ms, own ? trusted : num_sat_add(trusted, sh->store->opts.future_ms));
 	}
 	if (!newest_tell(&sh->newest, a->sl->tenant, own, t_ms, loop_now_ns(sh->loop)))
 		return;

@@ -30,6 +30,8 @@ struct clockwatch {
 	/* wall - monotonic when the state began; many small steps are a large one */
 	int64_t base_ms;
 	uint64_t base_ns;
+	int64_t slow_ms;        /* wall - monotonic as it was believed before it went ahead ... */
+	uint64_t slow_until_ns; /* ... which deletion goes by until then; 0 = by what is believed */
 	bool ahead;             /* the clock may be ahead of the world */
 	struct votes now, last; /* in DOUBT */
 	uint64_t votes_ns;      /* when `now` began */
@@ -125,11 +127,25 @@ static void votes_age(struct clockwatch *w, uint64_t now_ns)
 	w->votes_ns = now_ns;
 }
 
+/* Samples may bear the same wrong clock: what it would delete is kept for a day more. */
+static void went_ahead(struct clockwatch *w, struct clockwatch_now now)
+{
+	bool slow = w->slow_until_ns > now.mono_ns;
+	int64_t before = slow ? w->slow_ms : w->believed_ms;
+	if (num_sat_sub(w->offset_ms, before) <= CLOCKWATCH_STEP_MS) {
+		w->slow_until_ns = 0;
+	} else if (!slow || w->offset_ms != w->believed_ms) {
+		w->slow_ms = before;
+		w->slow_until_ns = now.mono_ns + CLOCKWATCH_SLOW_MS * UINT64_C(1000000);
+	}
+}
+
 static void move(struct clockwatch *w, enum clockwatch_state to, struct clockwatch_now now,
     const char *why, int64_t by_ms)
 {
 	enum clockwatch_state from = state_of(w);
 	if (to == CLOCKWATCH_SURE) {
+		went_ahead(w, now);
 		w->believed_ms = w->offset_ms;
 		w->ahead = false;
 	}
@@ -261,4 +277,13 @@ int64_t clockwatch_trusted_ms(struct clockwatch *w, struct clockwatch_now now)
 	int64_t t = num_sat_add(w->believed_ms, mono_ms(now));
 	unlock(w);
 	return sure || t > now.wall_ms ? now.wall_ms : t;
+}
+
+int64_t clockwatch_delete_ms(struct clockwatch *w, struct clockwatch_now now)
+{
+	int64_t t = clockwatch_trusted_ms(w, now);
+	lock(w);
+	int64_t slow = w->slow_until_ns > now.mono_ns ? num_sat_add(w->slow_ms, mono_ms(now)) : t;
+	unlock(w);
+	return slow < t ? slow : t;
 }

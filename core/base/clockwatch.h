@@ -55,6 +55,7 @@
 #define CLOCKWATCH_AGREE_MS (10 * 60 * 1000)
 #define CLOCKWATCH_VOTES_MS (10 * 60 * 1000)
 #define CLOCKWATCH_FIRM_MS  (60 * 1000)
+#define CLOCKWATCH_SLOW_MS  (24 * 3600 * 1000)
 #define CLOCKWATCH_ALONG_MS (20 * 1000)
 
 enum clockwatch_state {
@@ -84,5 +85,11 @@ enum clockwatch_state clockwatch_hear(
     struct clockwatch *w, struct clockwatch_now now, const struct clockwatch_heard *heard);
 /* In SURE the clock itself; else never later than the clock says. */
 int64_t clockwatch_trusted_ms(struct clockwatch *w, struct clockwatch_now now);
+/*
+ * What may be deleted goes by this: the same, but for CLOCKWATCH_SLOW_MS after a clock that went
+ * ahead of what was believed (a step, a start) was confirmed, as if it had not. A sender on the
+ * same machine bears the same wrong clock, and confirms it.
+ */
+int64_t clockwatch_delete_ms(struct clockwatch *w, struct clockwatch_now now);
 
 #endif

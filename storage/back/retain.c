@@ -120,6 +120,20 @@ static void switched(struct back_switch *s, enum err err)
 	back_poke(b);
 }
 
+/*
+ * While a full disk keeps samples out, newest times stand still, and nothing would ever make room:
+ * a clock that samples have confirmed decides alone then.
+ */
+static struct newest_cutoffs cutoffs_of(const struct shard *sh, struct clockwatch_now now)
+{
+	const struct store *st = sh->store;
+	int64_t t_ms = clockwatch_delete_ms(st->clock, now), retention_ms = st->opts.retention_ms;
+	int64_t cutoff_ms = num_sat_sub(t_ms, retention_ms);
+	if (sh->share->refuse == ERR_NOSPACE && clockwatch_look(st->clock, now) == CLOCKWATCH_SURE)
+		return (struct newest_cutoffs){ .own_ms = cutoff_ms, .all_ms = cutoff_ms };
+	return newest_cutoffs(&sh->share->newest, t_ms, retention_ms, now.mono_ns);
+}
+
 void retain_poke(struct back *b)
 {
 	struct shard *sh = b->shard;
@@ -128,8 +142,7 @@ void retain_poke(struct back *b)
 	if (b->closing || b->retain_busy || now.mono_ns < b->retain_not_before_ns ||
 	    clockwatch_look(st->clock, now) == CLOCKWATCH_DOUBT)
 		return;
-	struct newest_cutoffs cutoffs = newest_cutoffs(&sh->share->newest,
-	    clockwatch_trusted_ms(st->clock, now), st->opts.retention_ms, now.mono_ns);
+	struct newest_cutoffs cutoffs = cutoffs_of(sh, now);
 	bool any = false;
 	LIST_EACH(l, &sh->files) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);

@@ -232,6 +232,31 @@ static void walks(void)
 	tap_is_u64(stuck, 0, "a right clock and right senders always come to agree");
 }
 
+/* A sender with the same wrong clock confirms it: what that would delete stays for a day. */
+static void deletion_is_slow(void)
+{
+	begin(T0, T0, T0);
+	TAP_OK(confirm() == CLOCKWATCH_SURE && clockwatch_delete_ms(w, now) == now.wall_ms);
+	int64_t right = now.wall_ms;
+	now.wall_ms += 45 * DAY;
+	TAP_OK(look() == CLOCKWATCH_DOUBT && confirm() == CLOCKWATCH_SURE);
+	right += CLOCKWATCH_FIRM_MS;
+	tap_ok(clockwatch_trusted_ms(w, now) == now.wall_ms && clockwatch_delete_ms(w, now) == right,
+	    "a clock that went ahead is believed, and deletes by what was believed before");
+	pass(23 * HR);
+	tap_ok(clockwatch_delete_ms(w, now) == right + 23 * HR, "for hours, at the pace of time");
+	now.wall_ms -= 45 * DAY;
+	TAP_OK(look() == CLOCKWATCH_DOUBT && confirm() == CLOCKWATCH_SURE);
+	tap_ok(clockwatch_delete_ms(w, now) == now.wall_ms, "the right clock deletes at once again");
+	now.wall_ms += 2 * DAY;
+	TAP_OK(look() == CLOCKWATCH_DOUBT && confirm() == CLOCKWATCH_SURE);
+	pass(DAY + HR);
+	tap_ok(clockwatch_delete_ms(w, now) == now.wall_ms, "after a day all clocks do");
+	begin(T0 + 10 * DAY, T0, T0);
+	TAP_OK(confirm() == CLOCKWATCH_SURE || confirm() == CLOCKWATCH_SURE);
+	tap_ok(clockwatch_delete_ms(w, now) < T0 + DAY, "so does a start that is ahead");
+}
+
 int main(void)
 {
 	log_setup(LOG_LEVEL_NONE, false);
@@ -239,6 +264,7 @@ int main(void)
 	open_clock();
 	sure_clock();
 	doubted_clock();
+	deletion_is_slow();
 	walks();
 	clockwatch_free(w);
 	tap_ok(metric_sum(M_CLOCK_IN_DOUBT) == 0, "the gauge is back at 0");

@@ -701,6 +701,34 @@ static void walks(void)
 	}
 }
 
+/* A sender a little ahead, and a window smaller than what may lie in the future. */
+static void small_window(void)
+{
+	if (!begin(1))
+		return;
+	s.opts.ooo_window_ms = 60 * 1000;
+	TAP_OK(again(1));
+	TAP_OK(takes(T0) && takes(T0 + 9 * 60 * 1000));
+	tap_ok(takes(T0 + 1000), "one sender ahead shuts nobody out whose samples are of now");
+	end();
+}
+
+/* In doubt any time is taken; one of far ahead must not stay the newest for good. */
+static void far_ahead_in_doubt(void)
+{
+	if (!begin(1))
+		return;
+	TAP_OK(takes(T0));
+	clock_fake_step_wall(-2 * DAY);
+	TAP_OK(state() == CLOCKWATCH_DOUBT && takes(T0 + 20000 * DAY));
+	tap_ok(newest_get(&s.store->shares[0]->newest, 0, false) < T0 + DAY,
+	    "a sample of decades ahead does not move the newest time there");
+	TAP_OK(again(1));
+	clock_fake_step_wall(2 * DAY);
+	tap_ok(takes(T0 + 2000), "and samples of now are taken after a restart");
+	end();
+}
+
 int main(void)
 {
 	log_setup(LOG_LEVEL_ERROR, false);
@@ -714,6 +742,8 @@ int main(void)
 	nonsense();
 	bounded();
 	ahead_deletes_nothing();
+	small_window();
+	far_ahead_in_doubt();
 	definitions_stay();
 	definitions_last();
 	failed_round();
