@@ -227,7 +227,7 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 	struct shard_judge j = { .t_max_ms = num_sat_add(now.wall_ms, o->future_ms) };
 	j.t_min_ms = newest == NEWEST_NONE
 	    ? num_sat_sub(now.wall_ms, o->retention_ms)
-	    : num_sat_sub(newest_bounded(newest, j.t_max_ms), o->ooo_window_ms);
+	    : num_sat_sub(newest_bounded(newest, now.wall_ms), o->ooo_window_ms);
 	return j;
 }
 

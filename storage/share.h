@@ -13,8 +13,8 @@
  * Times of rows (judged at home, step by step; core/base/clockwatch.h has the states):
  *   own metrics   any time
  *   SURE, OPEN    not later than clock + opts.future_ms; not earlier than the newest accepted
- *                 sample of the tenant's senders - opts.ooo_window_ms, a newest beyond clock +
- *                 future_ms counting as that; where there is none yet, clock - retention
+ *                 sample of the tenant's senders - opts.ooo_window_ms, a newest beyond the clock
+ *                 counting as that; where there is none yet, clock - retention
  *   DOUBT         nothing is refused for the clock's sake: until SHARE_T_MAX_MS; not earlier than
  *                 retention before the earliest of clock, newest, and the step's own newest row
  * Thread: its loop. Memory: appends and slices are kept for reuse.
