@@ -199,6 +199,29 @@ static void retention_frees(void)
 	end();
 }
 
+/* Writes are refused for want of room: newest times stand still, retention must not. */
+static void refused_samples(void)
+{
+	if (!begin(24 * HOUR_MS))
+		return;
+	unsigned bad = 0, refused = 0;
+	while (clock_wall_ms() < T0 + 25 * HOUR_MS) {
+		bad += write_now();
+		storetest_advance(&s, STEP_MS);
+	}
+	TAP_OK(samples(T0, T0 + 4 * HOUR_MS - 1) > 0);
+	disk(false, 0); /* below the floor, though files can be written */
+	for (unsigned k = 0; k < 10; k++)
+		storetest_advance(&s, 1000);
+	while (clock_wall_ms() < T0 + 40 * HOUR_MS) {
+		refused += write_now();
+		storetest_advance(&s, STEP_MS);
+	}
+	tap_ok(!bad && refused, "writes are refused meanwhile");
+	tap_is_u64(samples(T0, T0 + 12 * HOUR_MS - 1), 0, "retention goes on, and makes room");
+	end();
+}
+
 static void merges_wait(void)
 {
 	unsigned bad = 0;
@@ -288,6 +311,7 @@ int main(void)
 	ops.sync = no_sync;
 	fsio_hook(&ops);
 	retention_frees();
+	refused_samples();
 	merges_wait();
 	look_comes_first();
 	fsio_hook(NULL);
