@@ -566,7 +566,7 @@ static enum ql_did build_scalar(struct ql *q, const struct ql_pn *pn)
 
 /* --- the result alone --- */
 
-#define KEPT_LEAST (1u << 18) /* less than that is not worth a copy */
+#define KEPT_LEAST (4u << 20) /* a copy that frees less than that is not worth its time */
 
 static uint64_t value_bytes(const struct ql *q)
 {
@@ -593,8 +593,8 @@ static bool move_pays(const struct ql *q)
 	struct errbuf eb;
 
 	errbuf_init(&eb);
-	return held > KEPT_LEAST && bytes * 2 < held &&
-	    !ql_room(&q->run.budget, bytes + KEPT_LEAST, &eb);
+	return held > KEPT_LEAST + bytes && bytes * 2 < held &&
+	    !ql_room(&q->run.budget, bytes + QL_FIRST_BLOCK, &eb);
 }
 
 static void move_series(struct ql *q, const struct ql_series *from)

@@ -468,7 +468,7 @@ static void windows_run(
 		uint32_t lo = r->lo[i], n = r->hi[i] - lo;
 		if (n && window_value(r, i, t + lo, v + lo, n, &out[i]))
 			ql_bit_on(has, i);
-		if (n && ql_range_pause(r, i, (uint64_t)n * weight))
+		if (ql_range_pause(r, i, (uint64_t)n * weight))
 			return;
 	}
 }

@@ -288,8 +288,11 @@ static enum err check_smoothing(const struct ql_range_spec *s, struct errbuf *eb
 	return ERR_OK;
 }
 
-bool ql_range_pause(struct ql_range *r, uint32_t i, uint64_t work)
+bool ql_range_pause_slow(struct ql_range *r, uint32_t i)
 {
+	uint64_t work = r->_work;
+
+	r->_work = 0;
 	if (!r->yield || !r->yield(r->yield_arg, work) || i + 1 == r->spec.grid.n)
 		return false;
 	r->again = true;

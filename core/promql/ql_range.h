@@ -93,13 +93,20 @@ struct ql_range {
 	void *yield_arg;
 	bool again;
 	uint32_t _at;        /* the next step */
+	uint64_t _work;      /* since yield was asked */
 	uint32_t _line_upto; /* steps whose line is known */
 	const int64_t *_run_t;
 	const double *_run_v;
 	uint32_t _run_count; /* the column at hand, without stale markers */
 };
 /* After the window of step i: false, or the slice is over. */
-bool ql_range_pause(struct ql_range *r, uint32_t i, uint64_t work);
+#define QL_RANGE_WORK 4096 /* samples looked at between looks at the clock */
+bool ql_range_pause_slow(struct ql_range *r, uint32_t i);
+static inline bool ql_range_pause(struct ql_range *r, uint32_t i, uint64_t work)
+{
+	r->_work += work;
+	return UNLIKELY(r->_work >= QL_RANGE_WORK) && ql_range_pause_slow(r, i);
+}
 /* Scratch is charged to the budget (NULL: to none) until the release, which is due after an error, too. */
 MUST_CHECK enum err ql_range_init(struct ql_range *r, const struct ql_range_spec *spec,
     struct ql_budget *budget, struct errbuf *eb);

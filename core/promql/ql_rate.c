@@ -3,8 +3,6 @@
 
 #include <math.h>
 
-#define RATE_WORK 4096 /* steps and resets between looks at the clock */
-
 /* Everything that depends on the times alone, in upstream's order of operations. */
 void ql_rate_windows(struct ql_range *r, const int64_t *t)
 {
@@ -97,12 +95,13 @@ void ql_rate_run(struct ql_range *r, const double *v, uint32_t count, double *ou
 		                 : result * r->rate[i].factor;
 		ql_bit_on(has, i);
 		work += (uint64_t)(k - reset) + 1;
-		if (UNLIKELY(work >= RATE_WORK)) {
+		if (UNLIKELY(work >= QL_RANGE_WORK)) {
 			if (ql_range_pause(r, i, work))
 				return;
 			work = 0;
 		}
 	}
+	r->_work += work;
 }
 
 /* --- anchored, smoothed --- */
