@@ -1,5 +1,6 @@
 #include "net/daemon/boot.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@
 
 /* Half of them for files, half for connections (core/base/fdcache.h); fewer, and one of the two
  * starves. */
-#define FDS_LEAST (2 * FDCACHE_SHARE_MIN)
+#define FDS_LEAST      (2 * FDCACHE_SHARE_MIN)
+#define STDOUT_WAIT_MS 1000 /* for who reads stdout */
 
 struct boot {
 	struct flags flags;
@@ -74,7 +76,7 @@ static bool test_clock(struct errbuf *eb)
 	return true;
 }
 
-/* SIGTERM and SIGINT stay pending until main waits for them; a start that takes long looks for
+/* Signals that end stay pending until main waits for them; a start that takes long looks for
  * them. */
 static bool end_is_asked(void *arg)
 {
@@ -82,8 +84,10 @@ static bool end_is_asked(void *arg)
 	sigset_t pending;
 	if (sigpending(&pending))
 		return false;
-	return (sigismember(ends, SIGTERM) && sigismember(&pending, SIGTERM)) ||
-	    (sigismember(ends, SIGINT) && sigismember(&pending, SIGINT));
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigismember(ends, sig) == 1 && sigismember(&pending, sig) == 1)
+			return true;
+	return false;
 }
 
 /* ---- the parts ---- */
@@ -190,21 +194,30 @@ static void count_series(void *arg)
 	b->series = store_series(b->store);
 }
 
+/* Whoever holds the other end of stdout may not read it: that must not keep the end from coming. */
+static void say(const char *text, size_t len)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	if (poll(&out, 1, STDOUT_WAIT_MS) != 1 || write(STDOUT_FILENO, text, len) != (ssize_t)len)
+		LOG_WARN(
+		    "stdout", "text=\"nobody takes the lines that say how to reach this server\"");
+}
+
 static void say_ready(struct boot *b)
 {
 	team_run_on(b->team, 0, count_series, b); /* loops own the counts */
 	const char *address = srv_address(b->srv, 0);
 	const char *port = strrchr(address, ':');
 	bool any = !strncmp(address, "0.0.0.0:", 8) || !strncmp(address, "[::]:", 5);
-	char host[256];
+	char host[256], text[2048]; /* less than a pipe takes at once when it takes anything */
 	snprintf(host, sizeof(host), "%s%s", any ? "localhost" : address, any ? port : "");
-	printf("ready address=%s loops=%u shards=%u series=%llu took_ms=%llu\n", address,
-	    team_count(b->team), store_shards(b->store), (unsigned long long)b->series,
-	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000));
-	printf("write to it, in prometheus.yml:  remote_write: [{url: \"http://%s/api/v1/write\"}]\n",
-	    host);
-	printf("ask it:  curl 'http://%s/api/v1/query?query=up'\n", host);
-	fflush(stdout);
+	int len = snprintf(text, sizeof(text),
+	    "ready address=%s loops=%u shards=%u series=%llu took_ms=%llu\n"
+	    "write to it, in prometheus.yml:  remote_write: [{url: \"http://%s/api/v1/write\"}]\n"
+	    "ask it:  curl 'http://%s/api/v1/query?query=up'\n",
+	    address, team_count(b->team), store_shards(b->store), (unsigned long long)b->series,
+	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000), host, host);
+	say(text, len > 0 && (size_t)len < sizeof(text) ? (size_t)len : 0);
 }
 
 static void wait_for_end(const sigset_t *ends)
