@@ -566,7 +566,7 @@ static enum ql_did build_scalar(struct ql *q, const struct ql_pn *pn)
 
 /* --- the result alone --- */
 
-#define KEPT_LEAST (4u << 20) /* a copy that frees less than that is not worth its time */
+#define KEPT_LEAST (4u << 20) /* a copy that frees less is not worth its time */
 
 static uint64_t value_bytes(const struct ql *q)
 {
@@ -586,14 +586,14 @@ size_t ql_held(const struct ql *q)
 	return arena_used(&q->kept) + (q->released ? 0 : ql_budget_used(&q->run.budget));
 }
 
-/* A result that is small beside what the query holds moves, so that the rest can go. */
+/* A result of less than a quarter of what the query holds moves, so that the rest can go. */
 static bool move_pays(const struct ql *q)
 {
 	uint64_t held = ql_budget_used(&q->run.budget), bytes = value_bytes(q);
 	struct errbuf eb;
 
 	errbuf_init(&eb);
-	return held > KEPT_LEAST + bytes && bytes * 2 < held &&
+	return held > KEPT_LEAST + bytes && bytes * 4 < held &&
 	    !ql_room(&q->run.budget, bytes + QL_FIRST_BLOCK, &eb);
 }
 

@@ -463,7 +463,7 @@ int main(void)
 	result_holds(&tt, m, "topk(5, many)", MIB, "3999");
 	result_holds(&tt, m, "scalar(topk(1, many))", MIB, "3999");
 	result_holds(&tt, m, "sort(sum by (id) (many{id=~\"1.\"}) + on (id) many)", MIB, "\"17\"");
-	result_holds(&tt, m, "many", 24 * MIB, "3999");
+	result_holds(&tt, m, "many", 40 * MIB, "3999");
 	result_holds(&tt, m, "quantile_over_time(2, x[1m])", MIB, "PromQL warning");
 	result_holds(&tt, m, "many > 3997 or quantile_over_time(2, x[1m])", MIB, "PromQL warning");
 	work_is_sliced(&tt, m);
