@@ -191,7 +191,8 @@ static void retire_run(struct work_task *t)
 	struct retire *r = CONTAINER_OF(t, struct retire, task);
 	struct shard *sh = r->back->shard;
 	bool more = true;
-	qsort(r->keep, r->keep_count, sizeof(*r->keep), by_u32);
+	if (r->keep_count) /* none: no array either */
+		qsort(r->keep, r->keep_count, sizeof(*r->keep), by_u32);
 	while (more && !r->err)
 		r->err = catalog_retain(sh->store->catalog, sh->index, r->keep_from_ms, r->keep,
 		    r->keep_count, FEED_RETAIN_STEP, &more, &r->eb);

@@ -208,7 +208,7 @@ static void walk_turn(void *arg)
 {
 	struct walk *w = arg;
 	struct source *src = store_source(st.store);
-	struct source_item it;
+	struct source_item it = { 0 }; /* not all of it is told by all kinds of queries */
 	if (!w->cursor && src->ops->open(src, 0, &w->query, &w->cursor))
 		w->failed = w->ended = true;
 	while (!w->ended && w->calls < w->budget) {
