@@ -32,6 +32,7 @@ struct clockwatch {
 	uint64_t base_ns;
 	int64_t slow_ms;        /* wall - monotonic as it was believed before it went ahead ... */
 	uint64_t slow_until_ns; /* ... which deletion goes by until then; 0 = by what is believed */
+	bool was_sure;
 	bool ahead;             /* the clock may be ahead of the world */
 	struct votes now, last; /* in DOUBT */
 	uint64_t votes_ns;      /* when `now` began */
@@ -131,6 +132,8 @@ static void votes_age(struct clockwatch *w, uint64_t now_ns)
 static void went_ahead(struct clockwatch *w, struct clockwatch_now now)
 {
 	bool slow = w->slow_until_ns > now.mono_ns;
+	if (!w->was_sure) /* a start: the machine may have been off for as long */
+		return;
 	int64_t before = slow ? w->slow_ms : w->believed_ms;
 	if (num_sat_sub(w->offset_ms, before) <= CLOCKWATCH_STEP_MS) {
 		w->slow_until_ns = 0;
@@ -146,6 +149,7 @@ static void move(struct clockwatch *w, enum clockwatch_state to, struct clockwat
 	enum clockwatch_state from = state_of(w);
 	if (to == CLOCKWATCH_SURE) {
 		went_ahead(w, now);
+		w->was_sure = true;
 		w->believed_ms = w->offset_ms;
 		w->ahead = false;
 	}

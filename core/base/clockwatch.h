@@ -86,9 +86,9 @@ enum clockwatch_state clockwatch_hear(
 /* In SURE the clock itself; else never later than the clock says. */
 int64_t clockwatch_trusted_ms(struct clockwatch *w, struct clockwatch_now now);
 /*
- * What may be deleted goes by this: the same, but for CLOCKWATCH_SLOW_MS after a clock that went
- * ahead of what was believed (a step, a start) was confirmed, as if it had not. A sender on the
- * same machine bears the same wrong clock, and confirms it.
+ * What may be deleted goes by this: the same, but for CLOCKWATCH_SLOW_MS after a clock that stepped
+ * ahead was confirmed, as if it had not. A sender on the same machine bears the same wrong clock,
+ * and confirms it.
  */
 int64_t clockwatch_delete_ms(struct clockwatch *w, struct clockwatch_now now);
 
