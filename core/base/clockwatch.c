@@ -273,21 +273,30 @@ enum clockwatch_state clockwatch_hear(
 	return state_of(w);
 }
 
+/* With the lock held. */
+static int64_t trusted_ms(const struct clockwatch *w, struct clockwatch_now now)
+{
+	int64_t t = num_sat_add(w->believed_ms, mono_ms(now));
+	return state_of(w) == CLOCKWATCH_SURE || t > now.wall_ms ? now.wall_ms : t;
+}
+
 int64_t clockwatch_trusted_ms(struct clockwatch *w, struct clockwatch_now now)
 {
 	lock(w);
 	step(w, now);
-	bool sure = state_of(w) == CLOCKWATCH_SURE;
-	int64_t t = num_sat_add(w->believed_ms, mono_ms(now));
+	int64_t t = trusted_ms(w, now);
 	unlock(w);
-	return sure || t > now.wall_ms ? now.wall_ms : t;
+	return t;
 }
 
 int64_t clockwatch_delete_ms(struct clockwatch *w, struct clockwatch_now now)
 {
-	int64_t t = clockwatch_trusted_ms(w, now);
 	lock(w);
-	int64_t slow = w->slow_until_ns > now.mono_ns ? num_sat_add(w->slow_ms, mono_ms(now)) : t;
+	step(w, now);
+	int64_t t = trusted_ms(w, now);
+	int64_t slow = num_sat_add(w->slow_ms, mono_ms(now));
+	if (w->slow_until_ns > now.mono_ns && slow < t)
+		t = slow;
 	unlock(w);
-	return slow < t ? slow : t;
+	return t;
 }
