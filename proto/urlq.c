@@ -126,8 +126,11 @@ static enum err add(struct urlq *q, const char *s, size_t len, struct errbuf *eb
 enum err urlq_parse(struct urlq *q, const char *s, size_t len, struct errbuf *eb)
 {
 	enum err first = ERR_OK;
-	const char *end = s + len;
-	while (len && s < end) { /* without bytes s may be NULL */
+	const char *end;
+	if (!len) /* then s may be NULL, to which nothing may be added */
+		return ERR_OK;
+	end = s + len;
+	while (s < end) {
 		const char *amp = memchr(s, '&', (size_t)(end - s));
 		const char *stop = amp ? amp : end;
 		enum err err = look(q, eb);
