@@ -1,7 +1,7 @@
 #include "proto/astjson.h"
 
 #include "core/base/json.h"
-#include "core/promql/ql_func.h"
+#include "core/promql/lang/ql_func.h"
 
 #include <inttypes.h>
 

@@ -6,7 +6,7 @@
 #ifndef PROTO_ASTJSON_H
 #define PROTO_ASTJSON_H
 
-#include "core/promql/ql_ast.h"
+#include "core/promql/lang/ql_ast.h"
 
 void astjson(struct buf *out, const struct ql_node *n); /* n may be NULL: null */
 

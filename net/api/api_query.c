@@ -3,7 +3,7 @@
 #include "core/base/metric.h"
 #include "core/base/rune.h"
 #include "core/promql/ql.h"
-#include "core/promql/ql_ast.h"
+#include "core/promql/lang/ql_ast.h"
 #include "net/api/admit.h"
 #include "net/api/apierr.h"
 #include "net/api/param.h"

@@ -1,6 +1,6 @@
 #include "net/api/param.h"
 
-#include "core/promql/ql_ast.h"
+#include "core/promql/lang/ql_ast.h"
 #include "net/api/apierr.h"
 #include "proto/multipart.h"
 

@@ -1,6 +1,6 @@
 #include "tests/promql/ptest_run.h"
 
-#include "core/promql/ql_func.h"
+#include "core/promql/lang/ql_func.h"
 
 #include <float.h>
 #include <inttypes.h>

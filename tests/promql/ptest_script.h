@@ -7,7 +7,7 @@
 #define TESTS_PROMQL_PTEST_SCRIPT_H
 
 #include "core/base/rex.h"
-#include "core/promql/ql_parse.h"
+#include "core/promql/lang/ql_parse.h"
 
 enum ptest_verb {
 	PTEST_CLEAR,

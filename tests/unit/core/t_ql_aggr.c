@@ -1,5 +1,5 @@
 /* core/promql/ql_aggr: each operator against plain sums over the members, whole and as partial groups that merge. */
-#include "core/promql/ql_aggr.h"
+#include "core/promql/run/ql_aggr.h"
 #include "tests/lib/tap.h"
 
 #include <math.h>

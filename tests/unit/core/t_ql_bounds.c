@@ -3,7 +3,7 @@
  * work by the slices it takes when each look at the clock ends one.
  */
 #include "core/base/metric.h"
-#include "core/promql/ql_ast.h"
+#include "core/promql/lang/ql_ast.h"
 #include "core/rt/job.h"
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"

@@ -1,5 +1,5 @@
 /* The lexer: which tokens a text has, what is said of them, and that nothing comes behind a mistake. */
-#include "core/promql/ql_lex.h"
+#include "core/promql/lang/ql_lex.h"
 #include "tests/lib/tap.h"
 
 /* All tokens as error messages name them, separated by blanks. */

@@ -2,8 +2,8 @@
  * The parser against Prometheus 3.14: what every construct prints as, and for every kind of mistake the text and the place shown.
  * The texts were checked against the parser of Prometheus itself.
  */
-#include "core/promql/ql_func.h"
-#include "core/promql/ql_parse.h"
+#include "core/promql/lang/ql_func.h"
+#include "core/promql/lang/ql_parse.h"
 #include "tests/lib/tap.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Printing over several lines, and the resolving of durations and @ start(), @ end(). The texts were checked against Prometheus 3.14. */
-#include "core/promql/ql_parse.h"
+#include "core/promql/lang/ql_parse.h"
 #include "tests/lib/tap.h"
 
 static const struct ql_parse_opts all = { true, true, true };

@@ -1,0 +1,283 @@
+/* Texts of the tree's enums, positions, the resolving of what depends on the query's times, and the release of what the arena does not hold. */
+#include "core/promql/lang/ql_ast.h"
+
+#include <math.h>
+
+const char *ql_type_text(enum ql_type t)
+{
+	switch (t) {
+	case QL_NONE:
+		break;
+	case QL_SCALAR:
+		return "scalar";
+	case QL_VECTOR:
+		return "instant vector";
+	case QL_MATRIX:
+		return "range vector";
+	case QL_STRING:
+		return "string";
+	}
+	return "none";
+}
+
+const char *ql_op_text(enum ql_op op)
+{
+	static const char *const text[] = { [QL_ADD] = "+",
+		[QL_SUB] = "-",
+		[QL_MUL] = "*",
+		[QL_DIV] = "/",
+		[QL_MOD] = "%",
+		[QL_POW] = "^",
+		[QL_ATAN2] = "atan2",
+		[QL_EQ] = "==",
+		[QL_NE] = "!=",
+		[QL_LT] = "<",
+		[QL_LE] = "<=",
+		[QL_GT] = ">",
+		[QL_GE] = ">=",
+		[QL_TRIM_UPPER] = "</",
+		[QL_TRIM_LOWER] = ">/",
+		[QL_AND] = "and",
+		[QL_OR] = "or",
+		[QL_UNLESS] = "unless" };
+	return text[op];
+}
+
+const char *ql_agg_text(enum ql_agg op)
+{
+	static const char *const text[] = { [QL_SUM] = "sum",
+		[QL_AVG] = "avg",
+		[QL_COUNT] = "count",
+		[QL_MIN] = "min",
+		[QL_MAX] = "max",
+		[QL_GROUP] = "group",
+		[QL_STDDEV] = "stddev",
+		[QL_STDVAR] = "stdvar",
+		[QL_TOPK] = "topk",
+		[QL_BOTTOMK] = "bottomk",
+		[QL_COUNT_VALUES] = "count_values",
+		[QL_QUANTILE] = "quantile",
+		[QL_LIMITK] = "limitk",
+		[QL_LIMIT_RATIO] = "limit_ratio" };
+	return text[op];
+}
+
+void ql_line_col(const char *text, size_t len, uint32_t pos, unsigned *line, unsigned *col)
+{
+	*line = 1;
+	*col = 1;
+	for (uint32_t i = 0; i < pos && i < len; i++) {
+		if (text[i] == '\n') {
+			++*line;
+			*col = 1;
+		} else {
+			++*col;
+		}
+	}
+}
+
+struct ql_node *ql_skip_parens(struct ql_node *n)
+{
+	while (n->kind == QL_PAREN)
+		n = n->paren;
+	return n;
+}
+
+struct ql_pos ql_bare_pos(const struct ql_node *n)
+{
+	while (n->kind == QL_PAREN)
+		n = n->paren;
+	return n->pos;
+}
+
+/* ---- duration expressions (Prometheus 3.14 promql/durations.go) ---- */
+
+struct resolve {
+	int64_t start_ms, end_ms;
+	double step_s, range_s;
+	struct errbuf *eb;
+};
+
+static enum err fail_at(struct resolve *r, const struct ql_dur *d, const char *what)
+{
+	return errbuf_set(r->eb, ERR_BADDATA, "%u:%u: %s", d->pos.start, d->pos.end, what);
+}
+
+/* As Go's math.Min: NaN wins, and -0 is below +0. */
+static double go_min(double a, double b)
+{
+	if (isnan(a) || isnan(b))
+		return a == -INFINITY || b == -INFINITY ? -INFINITY : NAN;
+	if (a == 0 && b == 0)
+		return signbit(a) ? a : b;
+	return a < b ? a : b;
+}
+
+static enum err dur_eval(struct resolve *r, const struct ql_dur *d, double *v);
+
+static enum err dur_operation(
+    struct resolve *r, const struct ql_dur *d, double a, double b, double *v)
+{
+	if (d->op == QL_ADD)
+		*v = a + b;
+	else if (d->op == QL_SUB)
+		*v = a - b;
+	else if (d->op == QL_MUL)
+		*v = a * b;
+	else if (d->op == QL_POW)
+		*v = pow(a, b);
+	else if (b == 0)
+		return fail_at(r, d, d->op == QL_DIV ? "division by zero" : "modulo by zero");
+	else
+		*v = d->op == QL_DIV ? a / b : fmod(a, b);
+	return ERR_OK;
+}
+
+static enum err dur_eval(struct resolve *r, const struct ql_dur *d, double *v)
+{
+	double a = 0, b = 0;
+	enum err e = d->l ? dur_eval(r, d->l, &a) : ERR_OK;
+	if (!e && d->r)
+		e = dur_eval(r, d->r, &b);
+	if (e)
+		return e;
+	switch (d->kind) {
+	case QL_DUR_NUM:
+		*v = d->num;
+		break;
+	case QL_DUR_STEP:
+		*v = r->step_s;
+		break;
+	case QL_DUR_RANGE:
+		*v = r->range_s;
+		break;
+	case QL_DUR_NEG:
+		*v = -a;
+		break;
+	case QL_DUR_POS:
+		*v = a;
+		break;
+	case QL_DUR_MIN:
+		*v = go_min(a, b);
+		break;
+	case QL_DUR_MAX:
+		*v = -go_min(-a, -b);
+		break;
+	case QL_DUR_BIN:
+		return dur_operation(r, d, a, b, v);
+	}
+	return ERR_OK;
+}
+
+static enum err dur_resolve(
+    struct resolve *r, const struct ql_dur *d, bool may_be_negative, int64_t *ms)
+{
+	static const double seconds_max = 9223372036854775808.0 / 1e9;
+	double v = 0;
+	if (!d)
+		return ERR_OK;
+	enum err e = dur_eval(r, d, &v);
+	if (e)
+		return e;
+	if (!isfinite(v))
+		return fail_at(r, d, "duration is NaN or infinite");
+	if (v <= 0 && !may_be_negative)
+		return fail_at(r, d, "duration must be greater than 0");
+	if (v > seconds_max || v < -seconds_max)
+		return fail_at(r, d, "duration is out of range");
+	*ms = (int64_t)(v * 1000);
+	return ERR_OK;
+}
+
+static enum err mods_resolve(struct resolve *r, struct ql_mods *m)
+{
+	if (m->at == QL_AT_START)
+		m->at_ms = r->start_ms;
+	else if (m->at == QL_AT_END)
+		m->at_ms = r->end_ms;
+	return dur_resolve(r, m->offset, true, &m->offset_ms);
+}
+
+static enum err node_resolve(struct resolve *r, struct ql_node *n)
+{
+	enum err e = ERR_OK;
+	switch (n->kind) {
+	case QL_NUMBER:
+	case QL_TEXT:
+		return ERR_OK;
+	case QL_SELECTOR:
+		e = dur_resolve(r, n->sel.range, false, &n->sel.range_ms);
+		return e ? e : mods_resolve(r, &n->sel.mods);
+	case QL_SUBQUERY:
+		e = mods_resolve(r, &n->sub.mods);
+		if (!e)
+			e = dur_resolve(r, n->sub.step, false, &n->sub.step_ms);
+		if (!e)
+			e = dur_resolve(r, n->sub.range, false, &n->sub.range_ms);
+		return e ? e : node_resolve(r, n->sub.expr);
+	case QL_CALL:
+		for (uint32_t i = 0; !e && i < n->call.args_count; i++)
+			e = node_resolve(r, n->call.args[i]);
+		return e;
+	case QL_AGGREGATE:
+		e = node_resolve(r, n->agg.expr);
+		return e || !n->agg.param ? e : node_resolve(r, n->agg.param);
+	case QL_BINARY:
+		e = node_resolve(r, n->bin.l);
+		return e ? e : node_resolve(r, n->bin.r);
+	case QL_UNARY:
+		return node_resolve(r, n->unary.expr);
+	case QL_PAREN:
+		return node_resolve(r, n->paren);
+	}
+	return ERR_BUG;
+}
+
+enum err ql_ast_resolve(
+    struct ql_node *n, int64_t start_ms, int64_t end_ms, int64_t step_ms, struct errbuf *eb)
+{
+	struct resolve r = {
+		.start_ms = start_ms,
+		.end_ms = end_ms,
+		.step_s = (double)step_ms / 1000,
+		.range_s = ((double)end_ms - (double)start_ms) / 1000,
+		.eb = eb,
+	};
+	return node_resolve(&r, n);
+}
+
+void ql_ast_release(struct ql_node *n)
+{
+	switch (n->kind) {
+	case QL_NUMBER:
+	case QL_TEXT:
+		break;
+	case QL_SELECTOR:
+		for (uint32_t i = 0; i < n->sel.matchers_count; i++)
+			matcher_release(&n->sel.matchers[i]);
+		n->sel.matchers_count = 0;
+		break;
+	case QL_SUBQUERY:
+		ql_ast_release(n->sub.expr);
+		break;
+	case QL_CALL:
+		for (uint32_t i = 0; i < n->call.args_count; i++)
+			ql_ast_release(n->call.args[i]);
+		break;
+	case QL_AGGREGATE:
+		ql_ast_release(n->agg.expr);
+		if (n->agg.param)
+			ql_ast_release(n->agg.param);
+		break;
+	case QL_BINARY:
+		ql_ast_release(n->bin.l);
+		ql_ast_release(n->bin.r);
+		break;
+	case QL_UNARY:
+		ql_ast_release(n->unary.expr);
+		break;
+	case QL_PAREN:
+		ql_ast_release(n->paren);
+		break;
+	}
+}

@@ -1,0 +1,929 @@
+#include "core/promql/plan/ql_plan.h"
+
+#include <math.h>
+#include <string.h>
+
+static struct ql_pn *plan(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g);
+static struct ql_pn *plan_here(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g);
+
+static const struct ql_node *bare(const struct ql_node *n) /* without parentheses */
+{
+	while (n->kind == QL_PAREN)
+		n = n->paren;
+	return n;
+}
+
+static void fail(struct ql_plan *p, const char *text)
+{
+	if (!p->err)
+		p->err = errbuf_set(p->eb, ERR_EXECUTION, "%s", text);
+}
+
+static struct ql_pn *node_make(struct ql_plan *p, enum ql_pn_kind kind, const struct ql_node *ast,
+    const struct ql_grid *g, unsigned args)
+{
+	struct ql_pn *pn = arena_zalloc(p->arena, sizeof(*pn));
+	pn->kind = kind;
+	pn->scope = p->_scope;
+	pn->ast = ast;
+	pn->grid = *g;
+	pn->args_count = args;
+	pn->arg = arena_zalloc(p->arena, (args + 1) * sizeof(*pn->arg));
+	return pn;
+}
+
+/* Appended to the order of evaluation: after its arguments. */
+static struct ql_pn *node_done(struct ql_plan *p, struct ql_pn *pn)
+{
+	*p->_end = pn;
+	p->_end = &pn->next;
+	return pn;
+}
+
+/* --- constants: scalars without data and time --- */
+
+static bool is_constant_call(enum ql_fn fn)
+{
+	return fn == QL_FN_PI || fn == QL_FN_START || fn == QL_FN_END || fn == QL_FN_STEP ||
+	    fn == QL_FN_RANGE || fn == QL_FN_MIN_OF || fn == QL_FN_MAX_OF;
+}
+
+static bool is_constant(const struct ql_node *n)
+{
+	switch (n->kind) {
+	case QL_NUMBER:
+		return true;
+	case QL_PAREN:
+		return n->paren->constant;
+	case QL_UNARY:
+		return n->unary.expr->constant;
+	case QL_BINARY:
+		return !ql_op_is_trim(n->bin.op) && n->bin.l->constant && n->bin.r->constant;
+	case QL_CALL:
+		if (!is_constant_call(n->call.func->fn))
+			return false;
+		for (uint32_t i = 0; i < n->call.args_count; i++)
+			if (!n->call.args[i]->constant)
+				return false;
+		return true;
+	case QL_TEXT:
+	case QL_SELECTOR:
+	case QL_SUBQUERY:
+	case QL_AGGREGATE:
+		break;
+	}
+	return false;
+}
+
+static double constant_call(const struct ql_plan *p, const struct ql_node *n);
+
+static double constant_value(const struct ql_plan *p, const struct ql_node *n)
+{
+	double l, r;
+
+	switch (n->kind) {
+	case QL_NUMBER:
+		return n->num;
+	case QL_PAREN:
+		return constant_value(p, n->paren);
+	case QL_UNARY:
+		l = constant_value(p, n->unary.expr);
+		return n->unary.minus ? -l : l;
+	case QL_BINARY:
+		l = constant_value(p, n->bin.l);
+		r = constant_value(p, n->bin.r);
+		return ql_op_is_compare(n->bin.op) ? ql_compare(n->bin.op, l, r)
+		                                   : ql_arith(n->bin.op, l, r);
+	case QL_CALL:
+		return constant_call(p, n);
+	case QL_TEXT:
+	case QL_SELECTOR:
+	case QL_SUBQUERY:
+	case QL_AGGREGATE:
+		break;
+	}
+	return NAN;
+}
+
+static double constant_call(const struct ql_plan *p, const struct ql_node *n)
+{
+	const struct ql_opts *o = p->opts;
+	struct ql_node **a = n->call.args;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+	switch (n->call.func->fn) {
+	case QL_FN_PI:
+		return 3.14159265358979323846;
+	case QL_FN_START:
+		return (double)o->start_ms / 1000;
+	case QL_FN_END:
+		return (double)o->end_ms / 1000;
+	case QL_FN_STEP:
+		return o->start_ms == o->end_ms ? 0 : (double)o->step_ms / 1000;
+	case QL_FN_RANGE:
+		return (double)num_sat_sub(o->end_ms, o->start_ms) / 1000;
+	case QL_FN_MIN_OF:
+		return ql_min_of(constant_value(p, a[0]), constant_value(p, a[1]));
+	case QL_FN_MAX_OF:
+		return ql_max_of(constant_value(p, a[0]), constant_value(p, a[1]));
+	default:
+		return NAN;
+	}
+#pragma GCC diagnostic pop
+}
+
+static struct ql_pn *plan_known(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g, struct ql_scalar value)
+{
+	struct ql_pn *pn = node_make(p, PN_SCALAR, n, g, 0);
+	pn->scalar = value;
+	return node_done(p, pn);
+}
+
+/* --- what does not change from step to step --- */
+
+static bool invariant_call(const struct ql_node *n, bool *wrap)
+{
+	bool all = true, selectors = true;
+
+	for (uint32_t i = 0; i < n->call.args_count; i++) {
+		const struct ql_node *a = bare(n->call.args[i]);
+		all = all && a->invariant;
+		selectors =
+		    selectors && a->invariant && a->kind == QL_SELECTOR && a->type == QL_VECTOR;
+	}
+	if (n->call.func->flags & QL_FN_EVALTIME)
+		all = n->call.func->fn == QL_FN_TIMESTAMP && selectors;
+	*wrap = all;
+	return all;
+}
+
+/* As preprocessExprHelper upstream: *wrap tells whether it makes sense to evaluate once and stretch. */
+static bool is_invariant(const struct ql_node *n, bool *wrap)
+{
+	*wrap = false;
+	switch (n->kind) {
+	case QL_NUMBER:
+	case QL_TEXT:
+		return true;
+	case QL_SELECTOR:
+		*wrap = n->type == QL_VECTOR && n->sel.mods.at != QL_AT_NONE;
+		return n->sel.mods.at != QL_AT_NONE;
+	case QL_SUBQUERY:
+		return n->sub.mods.at != QL_AT_NONE;
+	case QL_PAREN:
+		*wrap = n->paren->wraps;
+		return n->paren->invariant;
+	case QL_UNARY:
+		*wrap = n->unary.expr->wraps;
+		return n->unary.expr->invariant;
+	case QL_AGGREGATE:
+		*wrap = n->agg.expr->wraps;
+		return n->agg.expr->invariant;
+	case QL_BINARY:
+		*wrap = n->bin.l->invariant && n->bin.r->invariant;
+		return *wrap;
+	case QL_CALL:
+		return invariant_call(n, wrap);
+	}
+	return false;
+}
+
+/* Marks each node once, from the leaves up: asking below at each level would be quadratic. */
+static void mark(struct ql_node *n)
+{
+	switch (n->kind) {
+	case QL_PAREN:
+		mark(n->paren);
+		break;
+	case QL_UNARY:
+		mark(n->unary.expr);
+		break;
+	case QL_BINARY:
+		mark(n->bin.l);
+		mark(n->bin.r);
+		break;
+	case QL_CALL:
+		for (uint32_t i = 0; i < n->call.args_count; i++)
+			mark(n->call.args[i]);
+		break;
+	case QL_AGGREGATE:
+		mark(n->agg.expr);
+		if (n->agg.param)
+			mark(n->agg.param);
+		break;
+	case QL_SUBQUERY:
+		mark(n->sub.expr);
+		break;
+	case QL_NUMBER:
+	case QL_TEXT:
+	case QL_SELECTOR:
+		break;
+	}
+	n->constant = is_constant(n);
+	n->invariant = is_invariant(n, &n->wraps);
+}
+
+static struct ql_pn *plan_expanded(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	struct ql_grid once = { g->start_ms, g->step_ms, 1 };
+	struct ql_scope scope = p->_scope;
+
+	p->_scope.uses *= g->n;
+	p->_scope.reads = (struct ql_reads){ .none = !ql_reads_step(&scope.reads, 0) };
+	struct ql_pn *inner = plan_here(p, n, &once);
+	p->_scope = scope;
+	if (!inner || inner->kind == PN_STRING)
+		return inner;
+	struct ql_pn *pn = node_make(p, PN_EXPAND, n, g, 1);
+	pn->arg[0] = inner;
+	return node_done(p, pn);
+}
+
+/* --- selectors and pieces --- */
+
+static bool name_is_pinned(const struct ql_node *sel)
+{
+	for (uint32_t i = 0; i < sel->sel.matchers_count; i++) {
+		const struct matcher *m = &sel->sel.matchers[i];
+		if (m->type == MATCHER_EQ && m->value_len && m->name_len == 8 &&
+		    memcmp(m->name, LABEL_NAME, 8) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool drops_late(const struct ql_plan *p)
+{
+	return p->opts->features.delayed_name_removal;
+}
+
+/* Names go: when equal label sets may come of it, that must be judged at home before anything else is done. */
+static void piece_drops_name(struct ql_plan *p, struct ql_pn *pn, bool strict)
+{
+	struct ql_piece_spec *s = &pn->piece->spec;
+
+	if (s->drop_name)
+		return;
+	s->drop_name = true;
+	s->drop_late = drops_late(p);
+	s->name_pinned = name_is_pinned(pn->ast);
+	pn->strict_same = strict;
+	if (!s->drop_late && !s->name_pinned)
+		pn->piece_closed = true;
+}
+
+static struct ql_range_spec range_of(
+    const struct ql_plan *p, const struct ql_mods *m, int64_t range_ms, const struct ql_grid *g)
+{
+	return (struct ql_range_spec){
+		.grid = *g,
+		.range_ms = range_ms,
+		.offset_ms = m->offset_ms,
+		.fixed = m->at != QL_AT_NONE,
+		.at_ms = m->at_ms,
+		.anchored = m->anchored,
+		.smoothed = m->smoothed,
+		.lookback_ms = p->lookback_ms,
+		.reads = p->_scope.reads,
+	};
+}
+
+static struct ql_pn *plan_piece(struct ql_plan *p, const struct ql_node *sel,
+    const struct ql_grid *g, enum ql_piece_mode mode, unsigned args)
+{
+	struct ql_pn *pn = node_make(p, PN_PIECE, sel, g, args);
+	struct ql_piece *piece = arena_zalloc(p->arena, sizeof(*piece));
+	struct ql_piece_spec *s = &piece->spec;
+
+	ql_piece_init(piece);
+	s->source = p->opts->source;
+	s->tenant = p->opts->tenant;
+	s->matchers = sel->sel.matchers;
+	s->matchers_count = sel->sel.matchers_count;
+	s->mode = mode;
+	s->pos = sel->pos;
+	s->points_max = p->points_max;
+	s->bytes_max = p->bytes_max;
+	s->series_max = p->series_max;
+	s->range = range_of(p, &sel->sel.mods, sel->sel.range_ms, g);
+	if (mode == QL_PIECE_INSTANT || mode == QL_PIECE_TIME) {
+		s->range.range_ms = p->lookback_ms;
+		s->range.smoothed = s->range.anchored = false;
+	} else if (mode == QL_PIECE_SMOOTH) {
+		s->range.range_ms = 0;
+	}
+	ql_range_reach(&s->range, &s->t_min_ms, &s->t_max_ms);
+	pn->piece = piece;
+	pn->next_piece = p->pieces;
+	p->pieces = pn;
+	return pn;
+}
+
+static struct ql_pn *plan_selector(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	if (n->type == QL_MATRIX) {
+		if (n->sel.mods.anchored || n->sel.mods.smoothed)
+			fail(p,
+			    "anchored and smoothed range selectors as a result are not supported yet");
+		return node_done(p, plan_piece(p, n, g, QL_PIECE_RAW, 0));
+	}
+	return node_done(
+	    p, plan_piece(p, n, g, n->sel.mods.smoothed ? QL_PIECE_SMOOTH : QL_PIECE_INSTANT, 0));
+}
+
+/* Can the node take e into its piece? Parameters of data cannot go along. */
+static bool piece_takes(const struct ql_pn *pn)
+{
+	return pn->kind == PN_PIECE && !pn->piece_closed && !pn->piece->spec.has_aggr &&
+	    pn->piece->spec.mode != QL_PIECE_RAW && pn->piece->spec.elems_count < QL_PIECE_ELEMS;
+}
+
+static struct ql_pn *plan_elem(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g,
+    struct ql_elem e, struct ql_pn *vec, struct ql_pn *const *param, unsigned params)
+{
+	bool fixed = !(e.kind == QL_ELEM_OP && ql_op_is_trim(e.op));
+
+	for (unsigned i = 0; i < params; i++) {
+		fixed = fixed && param[i]->kind == PN_SCALAR;
+		e.param[i] = param[i]->scalar; /* or known later */
+	}
+	if (fixed && piece_takes(vec)) {
+		struct ql_piece_spec *s = &vec->piece->spec;
+		s->elems[s->elems_count++] = e;
+		if (ql_elem_drops_name(&e))
+			piece_drops_name(p, vec, false);
+		return vec;
+	}
+	struct ql_pn *pn = node_make(p, PN_ELEM, n, g, 1 + params);
+	pn->elem = e;
+	pn->arg[0] = vec;
+	for (unsigned i = 0; i < params; i++)
+		pn->arg[1 + i] = param[i];
+	return node_done(p, pn);
+}
+
+/* --- range functions --- */
+
+static bool extended_is_allowed(struct ql_plan *p, const struct ql_mods *m, const struct ql_func *f)
+{
+	enum ql_fn fn = f->fn;
+	bool rate = fn == QL_FN_RATE || fn == QL_FN_INCREASE || fn == QL_FN_DELTA;
+	bool count = fn == QL_FN_CHANGES || fn == QL_FN_RESETS;
+
+	if (m->anchored && !rate && !count)
+		fail(p,
+		    arena_printf(p->arena,
+		        "anchored modifier can only be used with: changes, delta, increase, rate, resets - not with %s",
+		        f->name));
+	if (m->smoothed && !rate)
+		fail(p,
+		    arena_printf(p->arena,
+		        "smoothed modifier can only be used with: delta, increase, rate - not with %s",
+		        f->name));
+	return !p->err;
+}
+
+struct ql_grid ql_plan_subquery_grid(
+    const struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer)
+{
+	const struct ql_mods *m = &sub->sub.mods;
+	int64_t step = sub->sub.step_ms ? sub->sub.step_ms : p->subquery_step_ms;
+	int64_t first = outer->start_ms, last = ql_grid_t(outer, outer->n - 1);
+
+	if (m->at != QL_AT_NONE)
+		first = last = m->at_ms;
+	int64_t end = num_sat_sub(last, m->offset_ms);
+	int64_t left = num_sat_sub(num_sat_sub(first, m->offset_ms), sub->sub.range_ms);
+	/* Aligned to multiples of the step, left-open; the division truncates (spec section 3). */
+	int64_t start = left / step * step;
+	if (start <= left)
+		start = num_sat_add(start, step);
+	struct ql_grid g = { start, step, 0 };
+	if (end >= start) {
+		uint64_t n = (uint64_t)(num_sat_sub(end, start) / step) + 1;
+		g.n = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+	}
+	return g;
+}
+
+/* What of a subquery is read (upstream: MergeSamplesReadFromSubquery). */
+static struct ql_reads subquery_reads(const struct ql_plan *p, const struct ql_node *sub,
+    const struct ql_grid *outer, const struct ql_grid *g)
+{
+	const struct ql_reads *around = &p->_scope.reads;
+	const struct ql_mods *m = &sub->sub.mods;
+	bool gaps = m->at != QL_AT_NONE || outer->step_ms > sub->sub.range_ms;
+
+	if (around->none || outer->n == 1)
+		return (struct ql_reads){ .none = !ql_reads_step(around, 0) };
+	if (!around->around && !gaps)
+		return (struct ql_reads){ 0 };
+	struct ql_around *a = arena_alloc(p->arena, sizeof(*a));
+	*a = (struct ql_around){
+		.grid = *g,
+		.outer = *outer,
+		.range_ms = sub->sub.range_ms,
+		.offset_ms = m->offset_ms,
+		.reads = *around,
+	};
+	return (struct ql_reads){ .around = a };
+}
+
+/* The inner expression of a subquery on its own grid; NULL when the grid is empty or too long. below_window: the caller restores the scope. */
+static struct ql_pn *plan_subquery(
+    struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer, bool below_window)
+{
+	struct ql_grid g = ql_plan_subquery_grid(p, sub, outer);
+
+	if (!g.n)
+		return NULL;
+	if (g.n > p->points_max || (uint64_t)g.n * 9 > p->bytes_max) {
+		fail(p,
+		    "query processing would load too many samples into memory in query execution");
+		return NULL;
+	}
+	if (below_window)
+		p->_scope = (struct ql_scope){ .reads = subquery_reads(p, sub, outer, &g) };
+	if (g.n > 1 && sub->sub.expr->type != QL_SCALAR && sub->sub.expr->invariant)
+		return plan_expanded(p, sub->sub.expr, &g);
+	return plan(p, sub->sub.expr, &g);
+}
+
+static struct ql_pn *plan_window(struct ql_plan *p, const struct ql_node *call,
+    const struct ql_node *sub, const struct ql_grid *g, struct ql_pn *const *param, unsigned params)
+{
+	struct ql_scope scope = p->_scope;
+	struct ql_pn *inner = plan_subquery(p, sub, g, true);
+
+	p->_scope = scope;
+	if (p->err)
+		return NULL;
+	if (!inner)
+		return node_done(p, node_make(p, PN_EMPTY, call, g, 0));
+	struct ql_pn *pn = node_make(p, PN_WINDOW, call, g, 1 + params);
+	pn->arg[0] = inner;
+	for (unsigned i = 0; i < params; i++)
+		pn->arg[1 + i] = param[i];
+	pn->range = range_of(p, &sub->sub.mods, sub->sub.range_ms, g);
+	pn->range.fn = call->call.func->fn;
+	pn->strict_same = true;
+	return node_done(p, pn);
+}
+
+static bool keeps_name(enum ql_fn fn)
+{
+	return fn == QL_FN_LAST_OVER_TIME || fn == QL_FN_FIRST_OVER_TIME;
+}
+
+static struct ql_pn *plan_range_piece(struct ql_plan *p, const struct ql_node *call,
+    const struct ql_node *sel, const struct ql_grid *g, struct ql_pn *const *param, unsigned params)
+{
+	const struct ql_func *f = call->call.func;
+
+	if (!extended_is_allowed(p, &sel->sel.mods, f))
+		return NULL;
+	struct ql_pn *pn = plan_piece(p, sel, g, QL_PIECE_RANGE, params);
+	pn->piece->spec.range.fn = f->fn;
+	pn->piece->spec.param_pos = ql_bare_pos(call->call.args[0]);
+	for (unsigned i = 0; i < params; i++) {
+		pn->arg[i] = param[i];
+		pn->piece->spec.range.param[i] = param[i]->scalar; /* or known later */
+	}
+	if (!keeps_name(f->fn))
+		piece_drops_name(p, pn, true);
+	return node_done(p, pn);
+}
+
+static struct ql_pn *plan_range_call(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	const struct ql_node *m = NULL;
+	struct ql_pn *param[2] = { NULL }, *pn;
+	unsigned params = 0;
+
+	for (uint32_t i = 0; i < n->call.args_count; i++) {
+		const struct ql_node *a = bare(n->call.args[i]);
+		if (a->type == QL_MATRIX)
+			m = a;
+		else if (params < COUNT_OF(param) && !(param[params++] = plan(p, a, g)))
+			return NULL;
+	}
+	CHECK(m);
+	if (m->kind == QL_SUBQUERY)
+		pn = plan_window(p, n, m, g, param, params);
+	else
+		pn = plan_range_piece(p, n, m, g, param, params);
+	if (!pn || n->call.func->fn != QL_FN_ABSENT_OVER_TIME)
+		return pn;
+	struct ql_pn *absent = node_make(p, PN_ABSENT, n, g, 1);
+	absent->arg[0] = pn;
+	if (pn->kind == PN_PIECE) { /* only presence is asked for: one group */
+		pn->piece->spec.has_aggr = true;
+		pn->piece->spec.aggr_op = QL_GROUP;
+	}
+	return node_done(p, absent);
+}
+
+/* --- calls --- */
+
+static struct ql_pn *plan_args(
+    struct ql_plan *p, enum ql_pn_kind kind, const struct ql_node *n, const struct ql_grid *g)
+{
+	struct ql_pn *pn = node_make(p, kind, n, g, n->call.args_count);
+	unsigned k = 0;
+
+	for (uint32_t i = 0; i < n->call.args_count; i++) {
+		const struct ql_node *a = bare(n->call.args[i]);
+		if (a->type == QL_STRING)
+			continue; /* taken from the tree */
+		if (!(pn->arg[k++] = plan(p, a, g)))
+			return NULL;
+	}
+	pn->args_count = k;
+	return node_done(p, pn);
+}
+
+static struct ql_pn *plan_vector_of_time(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	/* whole seconds, truncated as upstream */
+	struct ql_pn *time = plan_known(p, n, g, ql_scalar_times(g, true));
+	struct ql_pn *vec = node_make(p, PN_VECTOR_OF, n, g, 1);
+	vec->arg[0] = time;
+	return node_done(p, vec);
+}
+
+static struct ql_pn *plan_elem_call(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	struct ql_elem e = { .kind = QL_ELEM_FN, .fn = n->call.func->fn };
+	struct ql_pn *vec, *param[2] = { NULL };
+	unsigned params = 0;
+
+	if (!n->call.args_count) {
+		vec = plan_vector_of_time(p, n, g);
+	} else {
+		const struct ql_node *a = bare(n->call.args[0]);
+		if (e.fn == QL_FN_TIMESTAMP && a->kind == QL_SELECTOR) {
+			vec = plan_piece(p, a, g, QL_PIECE_TIME, 0);
+			piece_drops_name(p, vec, false);
+			return node_done(p, vec);
+		}
+		vec = plan(p, a, g);
+	}
+	for (uint32_t i = 1; vec && i < n->call.args_count && params < 2; i++)
+		if (!(param[params++] = plan(p, n->call.args[i], g)))
+			return NULL;
+	return vec ? plan_elem(p, n, g, e, vec, param, params) : NULL;
+}
+
+/* --- info() --- */
+
+/* The first selector's "@" and offset; those of subqueries around it count until one has an "@" (promql/info.go). */
+static bool first_selector(const struct ql_node *n, struct ql_mods *out)
+{
+	bool found = false;
+
+	switch (n->kind) {
+	case QL_SELECTOR:
+		*out = (struct ql_mods){ .at = n->sel.mods.at,
+			.at_ms = n->sel.mods.at_ms,
+			.offset_ms = n->sel.mods.offset_ms };
+		return true;
+	case QL_SUBQUERY:
+		if (!first_selector(n->sub.expr, out))
+			return false;
+		if (out->at == QL_AT_NONE) {
+			out->offset_ms = num_sat_add(out->offset_ms, n->sub.mods.offset_ms);
+			out->at = n->sub.mods.at;
+			out->at_ms = n->sub.mods.at_ms;
+		}
+		return true;
+	case QL_CALL:
+		for (uint32_t i = 0; !found && i < n->call.args_count; i++)
+			found = first_selector(n->call.args[i], out);
+		return found;
+	case QL_AGGREGATE:
+		return first_selector(n->agg.expr, out) ||
+		    (n->agg.param && first_selector(n->agg.param, out));
+	case QL_BINARY:
+		return first_selector(n->bin.l, out) || first_selector(n->bin.r, out);
+	case QL_UNARY:
+		return first_selector(n->unary.expr, out);
+	case QL_PAREN:
+		return first_selector(n->paren, out);
+	case QL_NUMBER:
+	case QL_TEXT:
+		break;
+	}
+	return false;
+}
+
+/* Matchers of the info series: those of the second argument, and the default name when none asks for one. */
+static struct matcher *info_matchers(struct ql_plan *p, const struct ql_node *sel, uint32_t *count)
+{
+	uint32_t given = sel ? sel->sel.matchers_count : 0, names = 0, positive = 0;
+	struct matcher *ms = arena_array(p->arena, (size_t)given + 1, sizeof(*ms));
+
+	for (uint32_t i = 0; i < given; i++) {
+		ms[i] = sel->sel.matchers[i];
+		if (ms[i].name_len != 8 || memcmp(ms[i].name, LABEL_NAME, 8) != 0)
+			continue;
+		names++;
+		positive += ms[i].type == MATCHER_EQ || ms[i].type == MATCHER_RE;
+	}
+	*count = given;
+	if (positive)
+		return ms;
+	struct ql_plan_matcher *own = arena_zalloc(p->arena, sizeof(*own));
+	const char *value = names ? ".+_info" : "target_info";
+	p->err = matcher_init(
+	    &own->m, names ? MATCHER_RE : MATCHER_EQ, LABEL_NAME, 8, value, strlen(value), p->eb);
+	if (p->err)
+		return NULL;
+	own->next = p->matchers;
+	p->matchers = own;
+	ms[(*count)++] = own->m;
+	return ms;
+}
+
+void ql_plan_release(struct ql_plan *p)
+{
+	for (; p->matchers; p->matchers = p->matchers->next)
+		matcher_release(&p->matchers->m);
+}
+
+static struct ql_pn *plan_info(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	const struct ql_node *sel = n->call.args_count > 1 ? bare(n->call.args[1]) : NULL;
+	struct ql_node *made = arena_zalloc(p->arena, sizeof(*made));
+	struct ql_pn *base = plan(p, n->call.args[0], g);
+
+	if (!base)
+		return NULL;
+	made->kind = QL_SELECTOR;
+	made->type = QL_VECTOR;
+	made->pos = n->pos;
+	made->sel.matchers = info_matchers(p, sel, &made->sel.matchers_count);
+	if (!first_selector(n->call.args[0], &made->sel.mods))
+		made->sel.mods = (struct ql_mods){ 0 };
+	if (p->err)
+		return NULL;
+	struct ql_pn *pn = node_make(p, PN_INFO, n, g, 2);
+	pn->arg[0] = base;
+	pn->arg[1] = node_done(p, plan_piece(p, made, g, QL_PIECE_TIME, 0));
+	return node_done(p, pn);
+}
+
+static struct ql_pn *plan_unsupported(struct ql_plan *p, const struct ql_node *n)
+{
+	fail(p, arena_printf(p->arena, "function \"%s\" is not supported yet", n->call.func->name));
+	return NULL;
+}
+
+static struct ql_pn *plan_call(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	enum ql_fn fn = n->call.func->fn;
+
+	if (ql_range_knows(fn))
+		return plan_range_call(p, n, g);
+	if (ql_elem_knows(fn))
+		return plan_elem_call(p, n, g);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+	switch (fn) {
+	case QL_FN_TIME:
+		return plan_known(p, n, g, ql_scalar_times(g, false));
+	case QL_FN_VECTOR:
+		return plan_args(p, PN_VECTOR_OF, n, g);
+	case QL_FN_SCALAR:
+		return plan_args(p, PN_SCALAR_OF, n, g);
+	case QL_FN_MIN_OF:
+	case QL_FN_MAX_OF:
+		return plan_args(p, PN_SCALAR_FN, n, g);
+	case QL_FN_ABSENT:
+		return plan_args(p, PN_ABSENT, n, g);
+	case QL_FN_LABEL_REPLACE:
+		return plan_args(p, PN_LABEL_REPLACE, n, g);
+	case QL_FN_LABEL_JOIN:
+		return plan_args(p, PN_LABEL_JOIN, n, g);
+	case QL_FN_SORT:
+	case QL_FN_SORT_DESC:
+	case QL_FN_SORT_BY_LABEL:
+	case QL_FN_SORT_BY_LABEL_DESC:
+		return plan_args(p, PN_SORT, n, g);
+	case QL_FN_HISTOGRAM_QUANTILE:
+	case QL_FN_HISTOGRAM_QUANTILES:
+	case QL_FN_HISTOGRAM_FRACTION:
+		return plan_args(p, PN_HISTOGRAM, n, g);
+	case QL_FN_INFO:
+		return plan_info(p, n, g);
+	case QL_FN_START_TIMESTAMP:
+		if (p->opts->features.start_timestamps)
+			return plan_unsupported(p, n);
+		return plan_args(p, PN_EMPTY, n, g);
+	case QL_FN_HISTOGRAM_AVG:
+	case QL_FN_HISTOGRAM_COUNT:
+	case QL_FN_HISTOGRAM_STDDEV:
+	case QL_FN_HISTOGRAM_STDVAR:
+	case QL_FN_HISTOGRAM_SUM:
+		return plan_args(p, PN_EMPTY, n, g); /* floats have none of it */
+	default:
+		return plan_unsupported(p, n);
+	}
+#pragma GCC diagnostic pop
+}
+
+/* --- aggregations and operators --- */
+
+static bool is_metadata_name(const struct ql_str *s)
+{
+	return s->len == 8 &&
+	    (memcmp(s->s, "__name__", 8) == 0 || memcmp(s->s, "__type__", 8) == 0 ||
+	        memcmp(s->s, "__unit__", 8) == 0);
+}
+
+/* What the labels are after the piece dropped them cannot be grouped by; so the piece need not drop them one by one. */
+static struct ql_names names_after_drop(struct ql_plan *p, const struct ql_node *n)
+{
+	struct ql_str *s = arena_array(p->arena, (size_t)n->agg.grouping_count + 2, sizeof(*s));
+	uint32_t k = 0;
+
+	for (uint32_t i = 0; i < n->agg.grouping_count; i++)
+		if (n->agg.without || !is_metadata_name(&n->agg.grouping[i]))
+			s[k++] = n->agg.grouping[i];
+	if (n->agg.without) {
+		s[k++] = (struct ql_str){ "__type__", 8 };
+		s[k++] = (struct ql_str){ "__unit__", 8 };
+	}
+	return ql_aggr_names(p->arena, s, k, n->agg.without);
+}
+
+static enum ql_pn_kind aggregate_kind(enum ql_agg op)
+{
+	if (ql_aggr_knows(op))
+		return PN_AGGR;
+	if (op == QL_QUANTILE)
+		return PN_QUANTILE;
+	return op == QL_COUNT_VALUES ? PN_COUNT_VALUES : PN_TOPK;
+}
+
+static struct ql_pn *plan_aggregate(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	struct ql_pn *param = NULL, *vec;
+
+	if (n->agg.param && n->agg.param->type == QL_SCALAR && !(param = plan(p, n->agg.param, g)))
+		return NULL;
+	if (!(vec = plan(p, n->agg.expr, g)))
+		return NULL;
+	if (ql_aggr_knows(n->agg.op) && piece_takes(vec)) {
+		struct ql_piece_spec *s = &vec->piece->spec;
+		s->has_aggr = true;
+		s->aggr_op = n->agg.op;
+		s->aggr_without = n->agg.without;
+		s->aggr_names = s->drop_name && !s->drop_late
+		    ? names_after_drop(p, n)
+		    : ql_aggr_names(p->arena, n->agg.grouping, n->agg.grouping_count, n->agg.without);
+		return vec;
+	}
+	struct ql_pn *pn = node_make(p, aggregate_kind(n->agg.op), n, g, param ? 2 : 1);
+	pn->arg[0] = vec;
+	pn->arg[1] = param;
+	return node_done(p, pn);
+}
+
+static struct ql_pn *plan_two(struct ql_plan *p, enum ql_pn_kind kind, const struct ql_node *n,
+    const struct ql_grid *g, struct ql_pn *l, struct ql_pn *r)
+{
+	struct ql_pn *pn = node_make(p, kind, n, g, 2);
+	pn->arg[0] = l;
+	pn->arg[1] = r;
+	return node_done(p, pn);
+}
+
+static struct ql_pn *plan_binary(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	bool ls = n->bin.l->type == QL_SCALAR, rs = n->bin.r->type == QL_SCALAR;
+	struct ql_pn *l = plan(p, n->bin.l, g), *r = l ? plan(p, n->bin.r, g) : NULL;
+
+	if (!r)
+		return NULL;
+	if (ls && rs && ql_op_is_trim(n->bin.op)) {
+		fail(p,
+		    arena_printf(p->arena, "operator \"%s\" not allowed for Scalar operations",
+		        ql_op_text(n->bin.op)));
+		return NULL;
+	}
+	if (ls && rs)
+		return plan_two(p, PN_SCALAR_OP, n, g, l, r);
+	if (!ls && !rs)
+		return plan_two(p, ql_op_is_set(n->bin.op) ? PN_SET : PN_BINARY, n, g, l, r);
+	struct ql_elem e = { .kind = QL_ELEM_OP,
+		.op = n->bin.op,
+		.scalar_left = ls,
+		.return_bool = n->bin.return_bool };
+	return plan_elem(p, n, g, e, ls ? r : l, ls ? &l : &r, 1);
+}
+
+static struct ql_pn *plan_unary(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	struct ql_pn *x = plan(p, n->unary.expr, g);
+
+	if (!x || !n->unary.minus)
+		return x;
+	if (n->type == QL_SCALAR) {
+		struct ql_pn *pn = node_make(p, PN_SCALAR_NEG, n, g, 1);
+		pn->arg[0] = x;
+		return node_done(p, pn);
+	}
+	return plan_elem(p, n, g, (struct ql_elem){ .kind = QL_ELEM_MINUS }, x, NULL, 0);
+}
+
+/* --- the tree --- */
+
+static struct ql_pn *plan_here(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	struct ql_pn *pn;
+
+	switch (n->kind) {
+	case QL_NUMBER:
+		return plan_known(p, n, g, ql_scalar_same(n->num));
+	case QL_TEXT:
+		return node_done(p, node_make(p, PN_STRING, n, g, 0));
+	case QL_PAREN:
+		return plan(p, n->paren, g);
+	case QL_SELECTOR:
+		return plan_selector(p, n, g);
+	case QL_SUBQUERY: /* as the result of an instant query */
+		pn = node_make(p, PN_SUBQUERY, n, g, 1);
+		pn->arg[0] = plan_subquery(p, n, g, false);
+		if (p->err)
+			return NULL;
+		if (!pn->arg[0])
+			pn->args_count = 0;
+		return node_done(p, pn);
+	case QL_CALL:
+		return plan_call(p, n, g);
+	case QL_AGGREGATE:
+		return plan_aggregate(p, n, g);
+	case QL_BINARY:
+		return plan_binary(p, n, g);
+	case QL_UNARY:
+		return plan_unary(p, n, g);
+	}
+	return NULL;
+}
+
+static struct ql_pn *plan(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	if (p->err)
+		return NULL;
+	if (n->type == QL_SCALAR && n->constant)
+		return plan_known(p, n, g, ql_scalar_same(constant_value(p, n)));
+	if (g->n > 1 && n->invariant && n->wraps)
+		return plan_expanded(p, n, g);
+	return plan_here(p, n, g);
+}
+
+/*
+ * What these nodes take follows from the grid alone, and they keep it: what cannot fit is refused
+ * before anything is read or computed.
+ */
+static void check_sure(struct ql_plan *p)
+{
+	struct ql_budget sure = { .points_max = p->points_max, .bytes_max = p->bytes_max };
+
+	for (const struct ql_pn *pn = p->first; pn && !p->err; pn = pn->next) {
+		uint64_t points = ql_pn_points(pn);
+		if (!(p->err = ql_charge(&sure, points, p->eb)))
+			p->err = ql_charge_heap(&sure, points * 9 + ql_pn_scratch(pn), p->eb);
+	}
+}
+
+enum err ql_plan_make(struct ql_plan *p, struct ql_node *root)
+{
+	const struct ql_opts *o = p->opts;
+	struct ql_grid g = { o->start_ms, o->step_ms > 0 ? o->step_ms : 1, 1 };
+
+	p->_end = &p->first;
+	p->_scope = (struct ql_scope){ .uses = 1 };
+	if (o->step_ms > 0) {
+		uint64_t n = (uint64_t)(num_sat_sub(o->end_ms, o->start_ms) / o->step_ms) + 1;
+		if (n > p->points_max || n * 9 > p->bytes_max) {
+			fail(p,
+			    "query processing would load too many samples into memory in query execution");
+			return p->err;
+		}
+		g.n = (uint32_t)n;
+	}
+	mark(root);
+	p->root = plan(p, root, &g);
+	if (!p->err)
+		check_sure(p);
+	return p->err;
+}

@@ -1,0 +1,300 @@
+#include "core/promql/plan/ql_value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define QL_TAB_MIN 16
+
+const double *ql_scalar_run(const struct ql_scalar *s, uint32_t from, uint32_t count, double *room)
+{
+	if (s->kind == QL_EACH)
+		return s->each + from;
+	for (uint32_t i = 0; i < count; i++)
+		room[i] = ql_scalar_at(s, from + i);
+	return room;
+}
+
+enum err ql_room(const struct ql_budget *b, uint64_t bytes, struct errbuf *eb)
+{
+	uint64_t need = ql_budget_used(b) + bytes;
+	if (b->bytes_max && need > b->bytes_max)
+		return errbuf_set(eb, ERR_EXECUTION,
+		    "query needs an estimated %llu MiB, limit %llu MiB",
+		    (unsigned long long)((need >> 20) + 1), (unsigned long long)(b->bytes_max >> 20));
+	return ERR_OK;
+}
+
+enum err ql_charge(struct ql_budget *b, uint64_t points, struct errbuf *eb)
+{
+	/* A point is a double and its bit. */
+	enum err e = ql_room(b, points * 9, eb);
+	return e ? e : ql_charge_points(b, points, eb);
+}
+
+enum err ql_charge_heap(struct ql_budget *b, uint64_t bytes, struct errbuf *eb)
+{
+	enum err e = ql_room(b, bytes, eb);
+	if (!e)
+		b->bytes += bytes;
+	return e;
+}
+
+void ql_uncharge_heap(struct ql_budget *b, uint64_t bytes)
+{
+	CHECK(b->bytes >= bytes);
+	b->bytes -= bytes;
+}
+
+enum err ql_charge_points(struct ql_budget *b, uint64_t points, struct errbuf *eb)
+{
+	if (b->points_max && b->points + points > b->points_max)
+		return errbuf_set(eb, ERR_EXECUTION,
+		    "query processing would load too many samples into memory in query execution");
+	b->points += points;
+	if (b->points > b->points_peak)
+		b->points_peak = b->points;
+	return ERR_OK;
+}
+
+enum err ql_charge_bytes(struct ql_budget *b, uint64_t bytes, struct errbuf *eb)
+{
+	enum err e = ql_charge(b, 0, eb);
+	b->bytes += bytes;
+	return e ? e : ql_charge(b, 0, eb);
+}
+
+void ql_uncharge(struct ql_budget *b, uint64_t points)
+{
+	CHECK(b->points >= points);
+	b->points -= points;
+}
+
+void ql_col_init(struct arena *a, struct ql_col *c, struct labels ls, uint64_t hash, uint32_t n)
+{
+	/* Bitmap and values side by side: one piece of memory per column. */
+	size_t words = ql_words(n);
+	uint64_t *mem = arena_zalloc(a, (words + n) * 8);
+	*c = (struct ql_col){ .ls = ls, .hash = hash, .has = mem, .v = (double *)(mem + words) };
+}
+
+struct ql_col *ql_vec_add(struct arena *a, struct ql_vec *v)
+{
+	if (v->count == v->cap) {
+		uint32_t cap = v->cap ? v->cap * 2 : 16;
+		struct ql_col *cols = arena_array(a, cap, sizeof(*cols));
+		if (v->count)
+			memcpy(cols, v->cols, v->count * sizeof(*cols));
+		v->cols = cols;
+		v->cap = cap;
+	}
+	return &v->cols[v->count++];
+}
+
+/* --- label sets --- */
+
+static int str_cmp(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	size_t n = a_len < b_len ? a_len : b_len;
+	int c = n ? memcmp(a, b, n) : 0;
+	return c ? c : (a_len > b_len) - (a_len < b_len);
+}
+
+static int ql_str_cmp(const void *pa, const void *pb)
+{
+	const struct ql_str *a = pa, *b = pb;
+	return str_cmp(a->s, a->len, b->s, b->len);
+}
+
+struct ql_names ql_names_make(struct arena *a, const struct ql_str *s, uint32_t count)
+{
+	struct ql_names n = { .s = arena_array(a, count + 1, sizeof(*s)) };
+	if (count)
+		memcpy(n.s, s, count * sizeof(*s));
+	qsort(n.s, count, sizeof(*s), ql_str_cmp);
+	for (uint32_t i = 0; i < count; i++)
+		if (!n.count || ql_str_cmp(&n.s[n.count - 1], &n.s[i]) != 0)
+			n.s[n.count++] = n.s[i];
+	return n;
+}
+
+bool ql_names_have(const struct ql_names *n, const char *s, size_t len)
+{
+	struct ql_str key = { s, (uint32_t)len };
+	return n->count && bsearch(&key, n->s, n->count, sizeof(key), ql_str_cmp);
+}
+
+struct labels ql_labels_pick(
+    struct buf *scratch, struct labels ls, const struct ql_names *names, bool keep)
+{
+	struct label_iter it = label_iter(ls);
+	struct label l;
+	const uint8_t *from = it.p;
+	uint32_t i = 0;
+
+	buf_clear(scratch);
+	while (label_next(&it, &l)) {
+		/* Both sides are sorted by name: one merge. */
+		int c = 1;
+		while (i < names->count &&
+		    (c = str_cmp(names->s[i].s, names->s[i].len, l.name, l.name_len)) < 0)
+			i++;
+		if ((i < names->count && c == 0) == keep)
+			buf_add(scratch, from, (size_t)(it.p - from));
+		else if (keep && i == names->count)
+			break;
+		from = it.p;
+	}
+	return (struct labels){ .bytes = scratch->data, .len = num_u32(scratch->len) };
+}
+
+static bool is_metadata(const struct label *l)
+{
+	static const char *const names[] = { "__name__", "__type__", "__unit__" };
+	if (l->name_len != 8 || memcmp(l->name, "__", 2) != 0)
+		return false;
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (memcmp(l->name, names[i], 8) == 0)
+			return true;
+	return false;
+}
+
+bool ql_labels_have_name(struct labels ls)
+{
+	struct label_iter it = label_iter(ls);
+	struct label l;
+	while (label_next(&it, &l)) {
+		if (is_metadata(&l))
+			return true;
+		if (str_cmp(l.name, l.name_len, "__unit__", 8) > 0)
+			return false;
+	}
+	return false;
+}
+
+struct labels ql_labels_drop(struct arena *a, struct labels ls, unsigned *dropped)
+{
+	struct label_iter it = label_iter(ls);
+	struct label l;
+	const uint8_t *from = it.p;
+	uint8_t *out = NULL;
+	uint32_t len = 0;
+
+	*dropped = 0;
+	while (label_next(&it, &l)) {
+		if (is_metadata(&l)) {
+			++*dropped;
+			if (!out) {
+				len = (uint32_t)(from - ls.bytes);
+				out = arena_alloc(a, ls.len);
+				memcpy(out, ls.bytes, len);
+			}
+		} else if (str_cmp(l.name, l.name_len, "__unit__", 8) > 0) {
+			break; /* the rest stays as it is */
+		} else if (out) {
+			memcpy(out + len, from, (size_t)(it.p - from));
+			len += (uint32_t)(it.p - from);
+		}
+		from = it.p;
+	}
+	if (!out)
+		return ls;
+	uint32_t rest = (uint32_t)(ls.bytes + ls.len - from);
+	memcpy(out + len, from, rest);
+	return (struct labels){ .bytes = out, .len = len + rest };
+}
+
+/* --- interning --- */
+
+void ql_tab_init(struct ql_tab *t, struct arena *a)
+{
+	*t = (struct ql_tab){ .arena = a };
+}
+
+static void tab_grow(struct ql_tab *t)
+{
+	uint32_t cap = t->_cap ? t->_cap * 2 : QL_TAB_MIN;
+	struct ql_tab_key *keys = arena_array(t->arena, cap, sizeof(*keys));
+	if (t->count)
+		memcpy(keys, t->keys, t->count * sizeof(*keys));
+	t->keys = keys;
+	t->_cap = cap;
+	t->_slots_count = cap * 2;
+	t->_slots = arena_zalloc(t->arena, t->_slots_count * sizeof(*t->_slots));
+	for (uint32_t i = 0; i < t->count; i++) {
+		uint32_t at = (uint32_t)keys[i].hash & (t->_slots_count - 1);
+		while (t->_slots[at])
+			at = (at + 1) & (t->_slots_count - 1);
+		t->_slots[at] = i + 1;
+	}
+}
+
+uint32_t ql_tab_add(struct ql_tab *t, struct labels ls, uint64_t hash, bool copy, bool *fresh)
+{
+	if (t->count == t->_cap)
+		tab_grow(t);
+	uint32_t at = (uint32_t)hash & (t->_slots_count - 1);
+	for (; t->_slots[at]; at = (at + 1) & (t->_slots_count - 1)) {
+		const struct ql_tab_key *k = &t->keys[t->_slots[at] - 1];
+		if (k->hash == hash && label_equal(k->ls, ls)) {
+			*fresh = false;
+			return t->_slots[at] - 1;
+		}
+	}
+	if (copy && ls.len)
+		ls.bytes = arena_dup(t->arena, ls.bytes, ls.len);
+	t->keys[t->count] = (struct ql_tab_key){ .ls = ls, .hash = hash };
+	t->_slots[at] = ++t->count;
+	*fresh = true;
+	return t->count - 1;
+}
+
+uint32_t ql_tab_find(const struct ql_tab *t, struct labels ls, uint64_t hash)
+{
+	if (!t->count)
+		return QL_TAB_NONE;
+	uint32_t at = (uint32_t)hash & (t->_slots_count - 1);
+	for (; t->_slots[at]; at = (at + 1) & (t->_slots_count - 1)) {
+		const struct ql_tab_key *k = &t->keys[t->_slots[at] - 1];
+		if (k->hash == hash && label_equal(k->ls, ls))
+			return t->_slots[at] - 1;
+	}
+	return QL_TAB_NONE;
+}
+
+static bool col_absorb(struct ql_col *to, const struct ql_col *from, uint32_t n)
+{
+	for (uint32_t w = 0; w < ql_words(n); w++)
+		if (to->has[w] & from->has[w])
+			return false;
+	QL_EACH_BIT(i, from->has, n)
+	to->v[i] = from->v[i];
+	for (uint32_t w = 0; w < ql_words(n); w++)
+		to->has[w] |= from->has[w];
+	return true;
+}
+
+enum err ql_vec_merge_same(
+    struct arena *a, struct ql_vec *v, uint32_t n, bool strict, struct errbuf *eb)
+{
+	struct ql_tab tab;
+	uint32_t kept = 0;
+
+	if (v->count < 2)
+		return ERR_OK;
+	ql_tab_init(&tab, a);
+	for (uint32_t i = 0; i < v->count; i++) {
+		bool fresh;
+		uint32_t at = ql_tab_add(&tab, v->cols[i].ls, v->cols[i].hash, false, &fresh);
+		if (fresh) {
+			v->cols[kept++] = v->cols[i];
+			continue;
+		}
+		if (strict || !col_absorb(&v->cols[at], &v->cols[i], n))
+			return errbuf_set(eb, ERR_EXECUTION,
+			    "vector cannot contain metrics with the same labelset");
+		if (v->cols[i].drop_name)
+			v->cols[at].drop_name = true;
+	}
+	v->count = kept;
+	return ERR_OK;
+}

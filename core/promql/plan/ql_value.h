@@ -1,0 +1,214 @@
+/*
+ * ql_value - the unit of evaluation: step columns, label sets of a query, and the budget they are charged to.
+ *
+ * A column is one series over all steps of a grid: n doubles and a bitmap of presence. Values where the bit is off are 0 (so that arrays can be added without looking).
+ * An instant query has n = 1. A vector is an array of columns that share one grid; all label sets in it differ, unless a column carries drop_name and names are removed late.
+ * Everything lives in an arena; a vector that came from a piece points into the piece's arenas (core/promql/run/ql_piece.h), which the query keeps until it ends.
+ *
+ * Thread: one at a time. Kinds: columns hold floats; histograms will be a second kind of column.
+ */
+#ifndef CORE_PROMQL_QL_VALUE_H
+#define CORE_PROMQL_QL_VALUE_H
+
+#include "core/model/label.h"
+#include "core/model/sample.h"
+#include "core/promql/lang/ql_ast.h"
+
+struct ql_grid { /* times start, start + step, ...: n of them */
+	int64_t start_ms, step_ms;
+	uint32_t n;
+};
+static inline int64_t ql_grid_t(const struct ql_grid *g, uint32_t i)
+{
+	return g->start_ms + (int64_t)i * g->step_ms;
+}
+
+/*
+ * A scalar at all steps of a grid: the same everywhere, the time of each step, or a value for each.
+ * Only the last takes memory that grows with the grid.
+ */
+enum ql_scalar_kind {
+	QL_UNKNOWN, /* not evaluated yet */
+	QL_SAME,
+	QL_TIMES,   /* in seconds */
+	QL_SECONDS, /* whole ones */
+	QL_EACH
+};
+struct ql_scalar {
+	enum ql_scalar_kind kind;
+	double same;
+	int64_t start_ms, step_ms; /* of the grid */
+	const double *each;
+};
+static inline struct ql_scalar ql_scalar_same(double v)
+{
+	return (struct ql_scalar){ .kind = QL_SAME, .same = v };
+}
+static inline struct ql_scalar ql_scalar_each(const double *v)
+{
+	return (struct ql_scalar){ .kind = QL_EACH, .each = v };
+}
+static inline struct ql_scalar ql_scalar_times(const struct ql_grid *g, bool whole)
+{
+	return (struct ql_scalar){
+		.kind = whole ? QL_SECONDS : QL_TIMES,
+		.start_ms = g->start_ms,
+		.step_ms = g->step_ms,
+	};
+}
+static inline double ql_scalar_at(const struct ql_scalar *s, uint32_t i)
+{
+	if (s->kind == QL_EACH)
+		return s->each[i];
+	if (s->kind == QL_SAME)
+		return s->same;
+	int64_t t = s->start_ms + (int64_t)i * s->step_ms;
+	return s->kind == QL_TIMES ? (double)t / 1000 : (double)(t / 1000);
+}
+/* Columns are worked on in parts of so many steps: a multiple of 64, between two looks at the clock. */
+#define QL_PART 1024
+static inline uint32_t ql_part(uint32_t from, uint32_t n)
+{
+	return n - from < QL_PART ? n - from : QL_PART;
+}
+/* The values at the steps from, from + 1, ...: count of them, in room or where they are. */
+const double *ql_scalar_run(const struct ql_scalar *s, uint32_t from, uint32_t count, double *room);
+
+struct ql_col {
+	struct labels ls;
+	uint64_t hash;  /* label_hash(ls) */
+	uint64_t *has;  /* presence, ql_words(n) words, bits beyond n are off */
+	double *v;      /* n values, 0 where absent */
+	bool drop_name; /* delayed name removal: the metadata labels go at the end */
+};
+struct ql_vec {
+	struct ql_col *cols;
+	uint32_t count, cap;
+};
+
+static inline uint32_t ql_words(uint32_t n)
+{
+	return (n + 63) / 64;
+}
+static inline bool ql_bit(const uint64_t *w, uint32_t i)
+{
+	return w[i >> 6] >> (i & 63) & 1;
+}
+static inline void ql_bit_on(uint64_t *w, uint32_t i)
+{
+	w[i >> 6] |= (uint64_t)1 << (i & 63);
+}
+static inline void ql_bit_off(uint64_t *w, uint32_t i)
+{
+	w[i >> 6] &= ~((uint64_t)1 << (i & 63));
+}
+static inline void ql_bits_fill(uint64_t *w, uint32_t n) /* all n on */
+{
+	for (uint32_t i = 0; i < n / 64; i++)
+		w[i] = ~(uint64_t)0;
+	if (n % 64)
+		w[n / 64] = ((uint64_t)1 << (n % 64)) - 1;
+}
+static inline bool ql_bits_any(const uint64_t *w, uint32_t n)
+{
+	for (uint32_t i = 0; i < ql_words(n); i++)
+		if (w[i])
+			return true;
+	return false;
+}
+static inline uint32_t ql_bits_count(const uint64_t *w, uint32_t n)
+{
+	uint32_t c = 0;
+	for (uint32_t i = 0; i < ql_words(n); i++)
+		c += (uint32_t)__builtin_popcountll(w[i]);
+	return c;
+}
+/* Runs body for each set bit with its index in "name"; words without bits cost one test. */
+#define QL_EACH_BIT(name, w, n)                                                                    \
+ for (uint32_t name##_w_ = 0; name##_w_ < ql_words(n); name##_w_++)                                \
+  for (uint64_t name##_m_ = (w)[name##_w_]; name##_m_; name##_m_ &= name##_m_ - 1)                 \
+   for (uint32_t name = name##_w_ * 64 + (uint32_t)__builtin_ctzll(name##_m_), name##_k_ = 1;      \
+	name##_k_; name##_k_ = 0)
+
+/* What a query may use. Shared by all that evaluates on one loop; a piece has its own share. */
+struct ql_budget {
+	uint64_t bytes, bytes_max; /* arenas of others that were adopted, and their limit */
+	uint64_t points, points_peak, points_max; /* values held in columns */
+	struct arena *arena;                      /* counted in addition to bytes */
+};
+/* Room for more? On refusal ERR_EXECUTION with the text of reliability.md section 7. Charge before allocating. */
+MUST_CHECK enum err ql_charge(struct ql_budget *b, uint64_t points, struct errbuf *eb);
+MUST_CHECK enum err ql_charge_bytes(
+    struct ql_budget *b, uint64_t bytes, struct errbuf *eb); /* adopted memory */
+MUST_CHECK enum err ql_charge_points(
+    struct ql_budget *b, uint64_t points, struct errbuf *eb); /* the values in it */
+void ql_uncharge(struct ql_budget *b, uint64_t points);
+/* Heap memory of one's own: asked for before it is taken, given back when it is freed. */
+MUST_CHECK enum err ql_charge_heap(struct ql_budget *b, uint64_t bytes, struct errbuf *eb);
+void ql_uncharge_heap(struct ql_budget *b, uint64_t bytes);
+/* Would bytes more in the budget's arena be too many? Asked before they are taken. */
+MUST_CHECK enum err ql_room(const struct ql_budget *b, uint64_t bytes, struct errbuf *eb);
+static inline uint64_t ql_budget_used(const struct ql_budget *b)
+{
+	return b->bytes + (b->arena ? arena_used(b->arena) : 0);
+}
+
+/* A new column of n steps, nothing present. Not charged here. */
+void ql_col_init(struct arena *a, struct ql_col *c, struct labels ls, uint64_t hash, uint32_t n);
+/* Room for one more column; the array moves when it grows. */
+struct ql_col *ql_vec_add(struct arena *a, struct ql_vec *v);
+
+/* Kahan-Neumaier step, as util/kahansum upstream. */
+static inline void ql_kahan(double x, double *sum, double *c)
+{
+	double s = *sum, t = s + x;
+	if (UNLIKELY(__builtin_isinf(t)))
+		*c = 0;
+	else if (__builtin_fabs(s) >= __builtin_fabs(x))
+		*c += (s - t) + x;
+	else
+		*c += (x - t) + s;
+	*sum = t;
+}
+
+/* --- label sets --- */
+
+struct ql_names { /* sorted, unique */
+	struct ql_str *s;
+	uint32_t count;
+};
+struct ql_names ql_names_make(struct arena *a, const struct ql_str *s, uint32_t count);
+bool ql_names_have(const struct ql_names *n, const char *s, size_t len);
+/* Keeps (keep true) or drops the labels named; canonical in, canonical out. The result is in scratch until the next call: copy it, or give it to ql_tab_add. */
+struct labels ql_labels_pick(
+    struct buf *scratch, struct labels ls, const struct ql_names *names, bool keep);
+/* Without __name__, __type__ and __unit__: in the arena, or ls itself when it has none of them. */
+struct labels ql_labels_drop(struct arena *a, struct labels ls, unsigned *dropped);
+static inline struct labels ql_labels_drop_name(struct arena *a, struct labels ls)
+{
+	unsigned dropped;
+	return ql_labels_drop(a, ls, &dropped);
+}
+bool ql_labels_have_name(struct labels ls); /* any of the three */
+
+/* Interning: label sets to ordinals 0, 1, ... in order of arrival. */
+struct ql_tab {
+	struct arena *arena;
+	struct ql_tab_key {
+		struct labels ls;
+		uint64_t hash;
+	} * keys;
+	uint32_t *_slots; /* ordinal + 1 */
+	uint32_t count, _cap, _slots_count;
+};
+void ql_tab_init(struct ql_tab *t, struct arena *a);
+/* The ordinal; *fresh tells whether it is new. copy: the bytes are copied into the arena when new. */
+uint32_t ql_tab_add(struct ql_tab *t, struct labels ls, uint64_t hash, bool copy, bool *fresh);
+#define QL_TAB_NONE UINT32_MAX
+uint32_t ql_tab_find(const struct ql_tab *t, struct labels ls, uint64_t hash);
+
+/* Columns with equal label sets become one when no step has both; else ERR_EXECUTION "vector cannot contain metrics with the same labelset". strict: equal sets are an error in any case. */
+MUST_CHECK enum err ql_vec_merge_same(
+    struct arena *a, struct ql_vec *v, uint32_t n, bool strict, struct errbuf *eb);
+
+#endif

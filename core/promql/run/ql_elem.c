@@ -1,0 +1,332 @@
+#include "core/promql/run/ql_elem.h"
+
+#include <math.h>
+
+#define PI 3.14159265358979323846
+
+double ql_min_of(double a, double b)
+{
+	if (isnan(a) || isnan(b))
+		return isinf(a) && a < 0 ? a : isinf(b) && b < 0 ? b : (double)NAN;
+	if (a == 0 && b == 0)
+		return signbit(a) ? a : b;
+	return a < b ? a : b;
+}
+
+double ql_max_of(double a, double b)
+{
+	if (isnan(a) || isnan(b))
+		return isinf(a) && a > 0 ? a : isinf(b) && b > 0 ? b : (double)NAN;
+	if (a == 0 && b == 0)
+		return signbit(a) ? b : a;
+	return a > b ? a : b;
+}
+
+double ql_arith(enum ql_op op, double l, double r)
+{
+	switch (op) {
+	case QL_ADD:
+		return l + r;
+	case QL_SUB:
+		return l - r;
+	case QL_MUL:
+		return l * r;
+	case QL_DIV:
+		return l / r;
+	case QL_MOD:
+		return fmod(l, r);
+	case QL_POW:
+		return pow(l, r);
+	case QL_ATAN2:
+		return atan2(l, r);
+	case QL_EQ:
+	case QL_NE:
+	case QL_LT:
+	case QL_LE:
+	case QL_GT:
+	case QL_GE:
+	case QL_TRIM_UPPER:
+	case QL_TRIM_LOWER:
+	case QL_AND:
+	case QL_OR:
+	case QL_UNLESS:
+		break;
+	}
+	return NAN;
+}
+
+bool ql_compare(enum ql_op op, double l, double r)
+{
+	switch (op) {
+	case QL_EQ:
+		return l == r;
+	case QL_NE:
+		return l != r;
+	case QL_LT:
+		return l < r;
+	case QL_LE:
+		return l <= r;
+	case QL_GT:
+		return l > r;
+	case QL_GE:
+		return l >= r;
+	case QL_ADD:
+	case QL_SUB:
+	case QL_MUL:
+	case QL_DIV:
+	case QL_MOD:
+	case QL_POW:
+	case QL_ATAN2:
+	case QL_TRIM_UPPER:
+	case QL_TRIM_LOWER:
+	case QL_AND:
+	case QL_OR:
+	case QL_UNLESS:
+		break;
+	}
+	return false;
+}
+
+double ql_date_part(enum ql_fn fn, int64_t unix_s)
+{
+	struct num_civil c = num_civil(unix_s);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+	switch (fn) {
+	case QL_FN_MINUTE:
+		return c.minute;
+	case QL_FN_HOUR:
+		return c.hour;
+	case QL_FN_DAY_OF_WEEK:
+		return c.weekday;
+	case QL_FN_DAY_OF_MONTH:
+		return c.day;
+	case QL_FN_DAY_OF_YEAR:
+		return c.yearday;
+	case QL_FN_DAYS_IN_MONTH:
+		return num_days_in_month(c.year, c.month);
+	case QL_FN_MONTH:
+		return c.month;
+	default:
+		return (double)c.year;
+	}
+#pragma GCC diagnostic pop
+}
+
+static double round_to(double v, double to)
+{
+	double inv = 1 / to;
+	return floor(v * inv + 0.5) / inv;
+}
+
+static double sign_of(double v)
+{
+	return v < 0 ? -1 : v > 0 ? 1 : v;
+}
+
+enum elem_shape {
+	ELEM_NONE,
+	ELEM_MATH,
+	ELEM_OTHER
+};
+
+/* One value through one function; the switch is outside of the loops through inlining with a constant fn. */
+#define EACH(expr)                                                                                 \
+ for (uint32_t i = 0; i < g->n; i++) {                                                             \
+  double x = v[i];                                                                                 \
+  v[i] = (expr);                                                                                   \
+ }                                                                                                 \
+ return ELEM_MATH
+
+static enum elem_shape elem_math(
+    const struct ql_elem *e, const struct ql_grid *g, const double *p, const double *p1, double *v)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+	switch (e->fn) {
+	case QL_FN_ABS:
+		EACH(fabs(x));
+	case QL_FN_CEIL:
+		EACH(ceil(x));
+	case QL_FN_FLOOR:
+		EACH(floor(x));
+	case QL_FN_EXP:
+		EACH(exp(x));
+	case QL_FN_LN:
+		EACH(log(x));
+	case QL_FN_LOG2:
+		EACH(log2(x));
+	case QL_FN_LOG10:
+		EACH(log10(x));
+	case QL_FN_SQRT:
+		EACH(sqrt(x));
+	case QL_FN_SGN:
+		EACH(sign_of(x));
+	case QL_FN_DEG:
+		EACH(x * 180 / PI);
+	case QL_FN_RAD:
+		EACH(x * PI / 180);
+	case QL_FN_SIN:
+		EACH(sin(x));
+	case QL_FN_COS:
+		EACH(cos(x));
+	case QL_FN_TAN:
+		EACH(tan(x));
+	case QL_FN_ASIN:
+		EACH(asin(x));
+	case QL_FN_ACOS:
+		EACH(acos(x));
+	case QL_FN_ATAN:
+		EACH(atan(x));
+	case QL_FN_SINH:
+		EACH(sinh(x));
+	case QL_FN_COSH:
+		EACH(cosh(x));
+	case QL_FN_TANH:
+		EACH(tanh(x));
+	case QL_FN_ASINH:
+		EACH(asinh(x));
+	case QL_FN_ACOSH:
+		EACH(acosh(x));
+	case QL_FN_ATANH:
+		EACH(atanh(x));
+	case QL_FN_ROUND:
+		EACH(round_to(x, p ? p[i] : 1));
+	case QL_FN_CLAMP_MIN:
+		EACH(ql_max_of(p[i], x));
+	case QL_FN_CLAMP_MAX:
+		EACH(ql_min_of(p[i], x));
+	case QL_FN_CLAMP:
+		EACH(ql_max_of(p[i], ql_min_of(p1[i], x)));
+	case QL_FN_MINUTE:
+	case QL_FN_HOUR:
+	case QL_FN_DAY_OF_WEEK:
+	case QL_FN_DAY_OF_MONTH:
+	case QL_FN_DAY_OF_YEAR:
+	case QL_FN_DAYS_IN_MONTH:
+	case QL_FN_MONTH:
+	case QL_FN_YEAR:
+		EACH(ql_date_part(e->fn, num_i64_go(x)));
+	case QL_FN_TIMESTAMP:
+		EACH(((void)x, (double)ql_grid_t(g, i) / 1000));
+	default:
+		return ELEM_NONE;
+	}
+#pragma GCC diagnostic pop
+}
+#undef EACH
+
+bool ql_elem_knows(enum ql_fn fn)
+{
+	struct ql_elem e = { .fn = fn };
+	struct ql_grid none = { 0 };
+	return elem_math(&e, &none, NULL, NULL, NULL) == ELEM_MATH;
+}
+
+bool ql_elem_drops_name(const struct ql_elem *e)
+{
+	return e->kind != QL_ELEM_OP || !ql_op_is_compare(e->op) || e->return_bool;
+}
+
+/* Where nothing is present the value is 0: what the loops left there goes. */
+static void clear_absent(double *v, const uint64_t *has, uint32_t n)
+{
+	for (uint32_t w = 0; w < ql_words(n); w++) {
+		if (has[w] == ~(uint64_t)0)
+			continue;
+		for (uint32_t i = w * 64; i < n && i < w * 64 + 64; i++)
+			if (!ql_bit(has, i))
+				v[i] = 0;
+	}
+}
+
+#define ARITH(expr)                                                                                \
+ for (uint32_t i = 0; i < n; i++) {                                                                \
+  double l = e->scalar_left ? p[i] : v[i], r = e->scalar_left ? v[i] : p[i];                       \
+  v[i] = (expr);                                                                                   \
+ }                                                                                                 \
+ return
+
+static void run_arith(const struct ql_elem *e, uint32_t n, const double *p, double *v)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+	switch (e->op) {
+	case QL_ADD:
+		ARITH(l + r);
+	case QL_SUB:
+		ARITH(l - r);
+	case QL_MUL:
+		ARITH(l * r);
+	case QL_DIV:
+		ARITH(l / r);
+	default:
+		ARITH(ql_arith(e->op, l, r));
+	}
+#pragma GCC diagnostic pop
+}
+#undef ARITH
+
+static void run_compare(const struct ql_elem *e, uint32_t n, const double *p, double *v, uint64_t *has)
+{
+	for (uint32_t w = 0; w < ql_words(n); w++) {
+		uint64_t holds = 0;
+		for (uint32_t i = w * 64; i < n && i < w * 64 + 64; i++) {
+			bool yes = e->scalar_left ? ql_compare(e->op, p[i], v[i])
+			                          : ql_compare(e->op, v[i], p[i]);
+			holds |= (uint64_t)yes << (i & 63);
+			if (e->return_bool)
+				v[i] = yes;
+		}
+		if (!e->return_bool)
+			has[w] &= holds;
+	}
+}
+
+static void elem_steps(const struct ql_elem *e, const struct ql_grid *g, const double *p,
+    const double *p1, double *v, uint64_t *has)
+{
+	switch (e->kind) {
+	case QL_ELEM_MINUS:
+		for (uint32_t i = 0; i < g->n; i++)
+			v[i] = -v[i];
+		break;
+	case QL_ELEM_OP:
+		if (ql_op_is_compare(e->op))
+			run_compare(e, g->n, p, v, has);
+		else
+			run_arith(e, g->n, p, v);
+		break;
+	case QL_ELEM_FN:
+		(void)elem_math(e, g, p, p1, v);
+		if (e->fn == QL_FN_CLAMP)
+			for (uint32_t i = 0; i < g->n; i++)
+				if (p1[i] < p[i])
+					ql_bit_off(has, i);
+		break;
+	}
+	clear_absent(v, has, g->n);
+}
+
+/* NULL for a parameter that was not given. */
+static const double *param_run(const struct ql_scalar *s, uint32_t from, uint32_t count, double *room)
+{
+	return s->kind == QL_UNKNOWN ? NULL : ql_scalar_run(s, from, count, room);
+}
+
+void ql_elem_part(
+    const struct ql_elem *e, const struct ql_grid *g, uint32_t from, double *v, uint64_t *has)
+{
+	double room[2][QL_PART];
+	struct ql_grid part = { ql_grid_t(g, from), g->step_ms, ql_part(from, g->n) };
+	const double *p = param_run(&e->param[0], from, part.n, room[0]);
+	const double *p1 = param_run(&e->param[1], from, part.n, room[1]);
+
+	elem_steps(e, &part, p, p1, v + from, has + from / 64);
+}
+
+void ql_elem_run(const struct ql_elem *e, const struct ql_grid *g, double *v, uint64_t *has)
+{
+	for (uint32_t from = 0; from < g->n; from += QL_PART)
+		ql_elem_part(e, g, from, v, has);
+}

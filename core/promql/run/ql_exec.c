@@ -1,0 +1,865 @@
+/*
+ * ql_exec - a query from its text to its result.
+ *
+ *   CREATED --ql_start--> RUNNING --nodes done, or an error--> WINDING --pieces over--> done(), DONE
+ *
+ * RUNNING is a job on the asking loop: it runs the nodes of the plan in order and sleeps while it waits for a piece. Whatever ends the evaluation (result, error, deadline, cancel) leads to WINDING,
+ * where pieces that still run are cancelled and their last messages are awaited; then done() is called at the end of a turn.
+ */
+#include "core/promql/ql.h"
+
+#include "core/base/clock.h"
+#include "core/base/metric.h"
+#include "core/promql/run/ql_run.h"
+#include "core/rt/job.h"
+
+#include <string.h>
+
+#define QL_MAGIC            0x9e1e0001u
+#define QL_LOOKBACK_MS      (5 * 60 * 1000)
+#define QL_SUBQUERY_STEP_MS (60 * 1000)
+#define QL_TIMEOUT_MS       (2 * 60 * 1000)
+#define QL_MAX_SAMPLES      50000000u
+#define QL_MAX_SERIES       500000u
+#define QL_MAX_BYTES        (512ull << 20)
+#define QL_FIRST_BLOCK      (16u << 10)
+
+enum ql_state {
+	QL_CREATED,
+	QL_RUNNING,
+	QL_WINDING,
+	QL_FINISHED
+};
+enum ql_build {
+	BUILD_NAMES,
+	BUILD_SORT,
+	BUILD_SERIES,
+	BUILD_MOVE,
+	BUILD_FREE,
+	BUILD_OVER
+};
+
+struct ql {
+	uint32_t magic;
+	enum ql_state state;
+	struct arena arena;
+	struct ql_opts opts;
+	const char *text;
+	size_t text_len;
+	struct ql_node *root;
+	struct ql_plan plan;
+	struct ql_run run;
+	struct ql_pn *at; /* the node that runs */
+	struct loop *loop;
+	struct job job;
+	bool job_over;
+	struct loop_timer timer;
+	struct loop_deferred defer;
+	bool deferred;
+	enum err err;
+	struct errbuf eb;
+	/* building the result */
+	enum ql_build build;
+	struct ql_sorter sorter;
+	bool sorting;
+	uint32_t pos;
+	int64_t *times; /* of the grid, shared by full columns */
+	struct ql_value value;
+	bool moved; /* the result is in kept, and nothing else is needed when all is home */
+	struct arena kept;
+	struct ql_value copy; /* value while it moves */
+	const int64_t *copy_times;
+	bool released;
+	struct ql_note *notes[2];
+	size_t notes_count[2];
+	struct ql_stats stats;
+	uint64_t t_start_ns, t_eval_ns, t_sort_ns;
+};
+
+/* --- making --- */
+
+static void set_defaults(struct ql_opts *o)
+{
+	o->lookback_ms = o->lookback_ms ? o->lookback_ms : QL_LOOKBACK_MS;
+	o->subquery_step_ms = o->subquery_step_ms ? o->subquery_step_ms : QL_SUBQUERY_STEP_MS;
+	o->timeout_ms = o->timeout_ms ? o->timeout_ms : QL_TIMEOUT_MS;
+	o->max_samples = o->max_samples ? o->max_samples : QL_MAX_SAMPLES;
+	o->max_series = o->max_series ? o->max_series : QL_MAX_SERIES;
+	o->max_bytes = o->max_bytes ? o->max_bytes : QL_MAX_BYTES;
+}
+
+static enum err check_type(const struct ql *q, struct errbuf *eb)
+{
+	enum ql_type t = q->root->type;
+	if (q->opts.step_ms > 0 && t != QL_VECTOR && t != QL_SCALAR)
+		return errbuf_set(eb, ERR_BADDATA,
+		    "invalid expression type \"%s\" for range query, must be Scalar or instant Vector",
+		    ql_type_text(t));
+	return ERR_OK;
+}
+
+static void make_plan(struct ql *q)
+{
+	const struct ql_opts *o = &q->opts;
+
+	q->plan = (struct ql_plan){
+		.arena = &q->arena,
+		.opts = o,
+		.lookback_ms = o->lookback_ms,
+		.subquery_step_ms = o->subquery_step_ms,
+		.points_max = o->max_samples,
+		.bytes_max = o->max_bytes,
+		.series_max = o->max_series,
+		.eb = &q->eb,
+	};
+	q->run = (struct ql_run){
+		.arena = &q->arena,
+		.budget = { .points_max = o->max_samples,
+		    .bytes_max = o->max_bytes,
+		    .arena = &q->arena },
+		.eb = &q->eb,
+		.opts = o,
+		.late = o->features.delayed_name_removal,
+		.series_max = o->max_series,
+	};
+	ql_notes_init(&q->run.notes, &q->arena);
+	q->err = ql_plan_make(&q->plan, q->root);
+}
+
+enum err ql_create(
+    const char *text, size_t len, const struct ql_opts *opts, struct ql **out, struct errbuf *eb)
+{
+	struct ql *q = mem_zalloc(sizeof(*q));
+	struct ql_parse_opts po = {
+		.experimental_functions = opts->features.experimental_functions,
+		.extended_selectors = opts->features.extended_selectors,
+		.fill_modifiers = opts->features.fill_modifiers,
+	};
+	uint64_t t0 = clock_real_mono_ns();
+	int64_t step = opts->step_ms > 0 ? opts->step_ms : 0;
+
+	q->magic = QL_MAGIC;
+	q->opts = *opts;
+	set_defaults(&q->opts);
+	arena_init(&q->arena, QL_FIRST_BLOCK);
+	arena_init(&q->kept, QL_FIRST_BLOCK);
+	q->text = arena_strndup(&q->arena, text, len);
+	q->text_len = len;
+	enum err e = ql_parse(&q->arena, q->text, len, &po, &q->root, eb);
+	if (!e)
+		e = check_type(q, eb);
+	if (!e)
+		e = ql_ast_resolve(q->root, opts->start_ms, opts->end_ms, step, eb);
+	if (e) {
+		if (q->root)
+			ql_ast_release(q->root);
+		arena_release(&q->arena);
+		mem_free(q);
+		return e;
+	}
+	q->stats.parse_s = (double)(clock_real_mono_ns() - t0) / 1e9;
+	make_plan(q);
+	*out = q;
+	return ERR_OK;
+}
+
+/* --- the end --- */
+
+/* All but a result that has moved. */
+static void query_release(struct ql *q)
+{
+	struct ql_batch *b;
+
+	if (q->released)
+		return;
+	q->released = true;
+	ql_run_clean(&q->run);
+	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
+		ql_piece_release(p->piece);
+	while ((b = q->run.kept)) {
+		q->run.kept = b->next;
+		ql_batch_free(b);
+	}
+	ql_plan_release(&q->plan);
+	ql_ast_release(q->root);
+	arena_release(&q->arena);
+}
+
+static void query_done(struct loop_deferred *d)
+{
+	struct ql *q = CONTAINER_OF(d, struct ql, defer);
+
+	CHECK(q->state == QL_WINDING);
+	q->state = QL_FINISHED;
+	loop_timer_cancel(q->loop, &q->timer);
+	metric_add(M_QUERIES, 1);
+	metric_observe_ns(M_QUERY_SECONDS, clock_real_mono_ns() - q->t_start_ns);
+	q->stats.total_s = (double)(clock_real_mono_ns() - q->t_start_ns) / 1e9;
+	if (q->moved && !q->err)
+		query_release(q);
+	q->opts.done(q->opts.arg, q);
+}
+
+/* Everything has come home? Then done() at the end of the turn. */
+static void query_try_end(struct ql *q)
+{
+	if (q->state != QL_WINDING || !q->job_over || q->deferred)
+		return;
+	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
+		if (!ql_piece_over(p->piece))
+			return;
+	q->deferred = true;
+	loop_defer(q->loop, &q->defer);
+}
+
+static void query_drop(struct ql_piece *p)
+{
+	if (!ql_piece_all_here(p))
+		ql_piece_cancel(p);
+	ql_piece_drain(p);
+}
+
+static void query_wind(struct ql *q, enum err e)
+{
+	if (q->state != QL_RUNNING)
+		return;
+	q->state = QL_WINDING;
+	q->err = e;
+	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
+		query_drop(p->piece);
+	if (!q->job_over)
+		job_wake(&q->job);
+}
+
+static void query_stop(struct ql *q, enum err e, const char *text)
+{
+	if (q->state != QL_RUNNING)
+		return;
+	errbuf_init(&q->eb);
+	query_wind(q, errbuf_set(&q->eb, e, "%s", text));
+}
+
+static void query_timeout(struct loop_timer *t)
+{
+	struct ql *q = CONTAINER_OF(t, struct ql, timer);
+	query_stop(q, ERR_TIMEOUT, "query timed out in expression evaluation");
+}
+
+void ql_cancel(struct ql *q)
+{
+	CHECK(q->magic == QL_MAGIC);
+	if (q->loop)
+		loop_check_here(q->loop);
+	query_stop(q, ERR_CANCELED, "query was canceled in expression evaluation");
+}
+
+/* --- pieces --- */
+
+/* Its memory counts from now on, whether or not the turn of its node has come. */
+static enum err batch_charge(struct ql *q, const struct ql_batch *b)
+{
+	struct ql_run *x = &q->run;
+	enum err e;
+
+	x->series += b->series;
+	e = ql_charge_bytes(&x->budget, arena_used(&b->arena), &q->eb);
+	if (!e)
+		e = ql_charge_points(&x->budget, b->points, &q->eb);
+	if (!e && x->series > x->series_max)
+		e = errbuf_set(&q->eb, ERR_EXECUTION, "query would touch %llu series, limit %llu",
+		    (unsigned long long)x->series, (unsigned long long)x->series_max);
+	return e;
+}
+
+static void piece_arrived(struct ql_piece *p, struct ql_batch *b)
+{
+	struct ql *q = p->arg;
+	enum err e = ERR_OK;
+
+	CHECK(q->magic == QL_MAGIC);
+	if (q->state == QL_RUNNING && b && !b->err)
+		e = batch_charge(q, b);
+	if (e)
+		query_wind(q, e);
+	if (q->state == QL_RUNNING)
+		job_wake(&q->job);
+	else
+		query_try_end(q);
+}
+
+static void piece_start(struct ql *q, struct ql_pn *pn)
+{
+	struct ql_piece *p = pn->piece;
+
+	for (unsigned i = 0; i < pn->args_count; i++)
+		p->spec.range.param[i] = pn->arg[i]->scalar;
+	p->arrived = piece_arrived;
+	p->arg = q;
+	ql_piece_start(p, q->loop);
+}
+
+static bool piece_ready(const struct ql_pn *pn)
+{
+	for (unsigned i = 0; i < pn->args_count; i++)
+		if (pn->arg[i]->scalar.kind == QL_UNKNOWN)
+			return false;
+	return true;
+}
+
+static void keep_warnings(struct ql_run *x, const struct ql_batch *b)
+{
+	for (unsigned i = 0; i < b->warnings_count; i++) {
+		if (x->warnings_count == x->warnings_cap) {
+			unsigned cap = x->warnings_cap ? x->warnings_cap * 2 : 8;
+			const char **w = arena_array(x->arena, cap, sizeof(*w));
+			if (x->warnings_count)
+				memcpy(w, x->warnings, x->warnings_count * sizeof(*w));
+			x->warnings = w;
+			x->warnings_cap = cap;
+		}
+		/* copied: the batch may go before they are told */
+		const char *w = b->warnings[i];
+		x->warnings[x->warnings_count++] = arena_strndup(x->arena, w, strlen(w));
+	}
+}
+
+/* A batch becomes part of the query: its parts are used when all are here. */
+static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batch *b)
+{
+	struct ql_run *x = &q->run;
+
+	b->next = x->kept;
+	x->kept = b;
+	x->samples_used += b->samples_used * pn->scope.uses;
+	x->samples_read += b->samples_read;
+	metric_add(M_QUERY_SAMPLES, b->samples);
+	keep_warnings(x, b);
+	ql_notes_merge(&x->notes, &b->notes);
+	if (b->err)
+		return errbuf_set(&q->eb, b->err, "%s", b->err_text);
+	return ERR_OK;
+}
+
+/* Batches of a piece by shard, then by arrival: the order does not depend on the loops. */
+struct gathered {
+	struct ql_batch **batch;
+	uint32_t count, cap, pos;
+	struct ql_aggr *sum;
+	bool may_collide;
+};
+
+static void gathered_add(struct ql_run *x, struct gathered *g, struct ql_batch *b)
+{
+	if (g->count == g->cap) {
+		uint32_t cap = g->cap ? g->cap * 2 : 64;
+		struct ql_batch **n = arena_array(x->arena, cap, sizeof(*n));
+		if (g->count)
+			memcpy(n, g->batch, g->count * sizeof(*n));
+		g->batch = n;
+		g->cap = cap;
+	}
+	/* Kept sorted by place of the scan; a shard's batches come in order. */
+	uint32_t k = g->count++;
+	for (; k && g->batch[k - 1]->scan > b->scan; k--)
+		g->batch[k] = g->batch[k - 1];
+	g->batch[k] = b;
+}
+
+static enum err piece_join(struct ql_run *x, struct ql_pn *pn, struct gathered *g, struct ql_batch *b)
+{
+	const struct ql_piece_spec *s = &pn->piece->spec;
+
+	if (s->has_aggr) {
+		if (!g->sum) {
+			g->sum = &b->aggr;
+			return ERR_OK;
+		}
+		return ql_aggr_merge(g->sum, &b->aggr, &x->budget, x->eb);
+	}
+	g->may_collide |= b->may_collide;
+	for (uint32_t i = 0; i < b->vec.count; i++)
+		*ql_vec_add(x->arena, &pn->vec) = b->vec.cols[i];
+	if (pn->raw_count + b->raw_count > pn->raw_cap) {
+		size_t cap = (pn->raw_count + b->raw_count) * 2;
+		struct ql_series *raw = arena_array(x->arena, cap, sizeof(*raw));
+		if (pn->raw_count)
+			memcpy(raw, pn->raw, pn->raw_count * sizeof(*raw));
+		pn->raw = raw;
+		pn->raw_cap = cap;
+	}
+	for (size_t i = 0; i < b->raw_count; i++)
+		pn->raw[pn->raw_count++] = b->raw[i];
+	return ERR_OK;
+}
+
+static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
+{
+	struct ql_run *x = &q->run;
+	struct ql_piece *p = pn->piece;
+	struct gathered *g = pn->state;
+	struct ql_batch *b;
+
+	if (!p->started)
+		piece_start(q, pn);
+	if (!g)
+		g = pn->state = arena_zalloc(x->arena, sizeof(*g));
+	while ((b = ql_piece_take(p))) {
+		if ((x->err = batch_adopt(q, pn, b)))
+			return QL_FAILED;
+		gathered_add(x, g, b);
+	}
+	if (!ql_piece_all_here(p))
+		return QL_WAIT;
+	while (g->pos < g->count) {
+		b = g->batch[g->pos++];
+		if ((x->err = piece_join(x, pn, g, b)))
+			return QL_FAILED;
+		if (ql_tick(x, (uint64_t)b->aggr.tab.count * pn->grid.n + b->vec.count * 4))
+			return QL_AGAIN;
+	}
+	while (g->sum && pn->pos < g->sum->tab.count) {
+		ql_aggr_finish(g->sum, pn->pos++, ql_vec_add(x->arena, &pn->vec));
+		if (ql_tick(x, pn->grid.n))
+			return QL_AGAIN;
+	}
+	if (g->may_collide)
+		x->err = ql_vec_merge_same(x->arena, &pn->vec, pn->grid.n, pn->strict_same, x->eb);
+	return x->err ? QL_FAILED : QL_DONE;
+}
+
+/* --- the result --- */
+
+static int cmp_raw(const void *arg, uint32_t a, uint32_t b)
+{
+	const struct ql_series *s = arg;
+	return label_cmp(s[a].labels, s[b].labels);
+}
+
+/* Delayed name removal: now. */
+static enum ql_did build_names(struct ql *q, struct ql_pn *pn)
+{
+	bool any = false;
+
+	while (q->pos < pn->vec.count) {
+		struct ql_col *c = &pn->vec.cols[q->pos++];
+		if (c->drop_name) {
+			c->ls = ql_labels_drop_name(&q->arena, c->ls);
+			c->hash = label_hash(c->ls);
+			any = true;
+		}
+		if (ql_tick(&q->run, 16))
+			return QL_AGAIN;
+	}
+	for (uint32_t i = 0; i < pn->vec.count; i++)
+		any = any || pn->vec.cols[i].drop_name;
+	if (q->run.late && any)
+		q->run.err = ql_vec_merge_same(&q->arena, &pn->vec, pn->grid.n, false, &q->eb);
+	q->pos = 0;
+	return q->run.err ? QL_FAILED : QL_DONE;
+}
+
+static enum ql_did build_sort(struct ql *q, struct ql_pn *pn)
+{
+	bool raw = pn->raw != NULL;
+
+	if (!raw && q->opts.step_ms <= 0)
+		return QL_DONE; /* instant vectors stay in their order */
+	if (!q->sorting) {
+		q->sorting = true;
+		q->t_sort_ns = clock_real_mono_ns();
+		if (raw)
+			ql_sorter_init(
+			    &q->sorter, &q->arena, num_u32(pn->raw_count), cmp_raw, pn->raw);
+		else
+			ql_sorter_init(
+			    &q->sorter, &q->arena, pn->vec.count, ql_vec_cmp_labels, &pn->vec);
+	}
+	if (!ql_sorter_run(&q->sorter, &q->run))
+		return QL_AGAIN;
+	q->stats.sort_s = (double)(clock_real_mono_ns() - q->t_sort_ns) / 1e9;
+	return QL_DONE;
+}
+
+/* NULL over budget. */
+static const int64_t *grid_times(struct ql *q, const struct ql_grid *g)
+{
+	struct ql_run *x = &q->run;
+
+	if (!q->times) {
+		if ((x->err = ql_room(&x->budget, (uint64_t)g->n * sizeof(*q->times), &q->eb)))
+			return NULL;
+		q->times = arena_array(&q->arena, (size_t)g->n + 1, sizeof(*q->times));
+		for (uint32_t i = 0; i < g->n; i++)
+			q->times[i] = ql_grid_t(g, i);
+	}
+	return q->times;
+}
+
+static enum err column_series(
+    struct ql *q, const struct ql_grid *g, const struct ql_col *c, struct ql_series *out)
+{
+	uint32_t count = ql_bits_count(c->has, g->n), k = 0;
+
+	*out = (struct ql_series){ .labels = c->ls, .count = count };
+	if (count == g->n) {
+		out->t_ms = grid_times(q, g);
+		out->v = c->v;
+		return q->run.err;
+	}
+	enum err e = ql_charge(&q->run.budget, count, &q->eb);
+	if (e)
+		return e;
+	int64_t *t = arena_array(&q->arena, (size_t)count + 1, sizeof(*t));
+	QL_EACH_BIT(i, c->has, g->n)
+	{
+		t[k] = ql_grid_t(g, i);
+		c->v[k++] = c->v[i]; /* the column is not needed any more */
+	}
+	out->t_ms = t;
+	out->v = c->v;
+	return ERR_OK;
+}
+
+static enum ql_did build_series(struct ql *q, struct ql_pn *pn)
+{
+	struct ql_value *v = &q->value;
+	uint32_t count = pn->raw ? num_u32(pn->raw_count) : pn->vec.count;
+
+	if (!v->series)
+		v->series = arena_array(&q->arena, (size_t)count + 1, sizeof(*v->series));
+	while (q->pos < count) {
+		uint32_t at = q->sorting ? q->sorter.idx[q->pos] : q->pos;
+		struct ql_series *s = &v->series[v->series_count];
+		q->pos++;
+		if (pn->raw)
+			*s = pn->raw[at];
+		else if ((q->run.err = column_series(q, &pn->grid, &pn->vec.cols[at], s)))
+			return QL_FAILED;
+		v->series_count += s->count != 0;
+		if (ql_tick(&q->run, pn->grid.n / 8))
+			return QL_AGAIN;
+	}
+	return QL_DONE;
+}
+
+static enum ql_did build_scalar(struct ql *q, const struct ql_pn *pn)
+{
+	struct ql_value *v = &q->value;
+	bool range = q->opts.step_ms > 0;
+	uint32_t n = pn->grid.n;
+	const int64_t *times = grid_times(q, &pn->grid);
+	double *room;
+
+	if (!times || (q->run.err = ql_charge(&q->run.budget, n, &q->eb)))
+		return QL_FAILED;
+	room = arena_array(&q->arena, n, sizeof(*room));
+
+	v->type = range ? QL_MATRIX : QL_SCALAR;
+	v->t_ms = q->opts.start_ms;
+	v->series = arena_zalloc(&q->arena, sizeof(*v->series));
+	v->series_count = 1;
+	v->series[0] = (struct ql_series){
+		.count = n, .t_ms = times, .v = ql_scalar_run(&pn->scalar, 0, n, room)
+	};
+	return QL_DONE;
+}
+
+/* --- the result alone --- */
+
+#define KEPT_LEAST (4u << 20) /* a copy that frees less is not worth its time */
+
+static uint64_t value_bytes(const struct ql *q)
+{
+	const struct ql_value *v = &q->value;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < v->series_count; i++) {
+		const struct ql_series *s = &v->series[i];
+		bytes += sizeof(*s) + s->labels.len + s->count * sizeof(*s->v);
+		bytes += s->t_ms == q->times ? 0 : s->count * sizeof(*s->t_ms);
+	}
+	return bytes;
+}
+
+size_t ql_held(const struct ql *q)
+{
+	return arena_used(&q->kept) + (q->released ? 0 : ql_budget_used(&q->run.budget));
+}
+
+/* A result of less than a quarter of what the query holds moves, so that the rest can go. */
+static bool move_pays(const struct ql *q)
+{
+	uint64_t held = ql_budget_used(&q->run.budget), bytes = value_bytes(q);
+	struct errbuf eb;
+
+	errbuf_init(&eb);
+	return held > KEPT_LEAST + bytes && bytes * 4 < held &&
+	    !ql_room(&q->run.budget, bytes + QL_FIRST_BLOCK, &eb);
+}
+
+static void move_series(struct ql *q, const struct ql_series *from)
+{
+	struct ql_series *s = &q->copy.series[q->copy.series_count++];
+	struct arena *a = &q->kept;
+
+	*s = *from;
+	if (s->labels.len)
+		s->labels.bytes = arena_dup(a, s->labels.bytes, s->labels.len);
+	s->v = arena_dup(a, from->v, from->count * sizeof(*from->v));
+	bool shared = from->t_ms == q->times;
+	s->t_ms = shared && q->copy_times
+	    ? q->copy_times
+	    : arena_dup(a, from->t_ms, from->count * sizeof(*from->t_ms));
+	if (shared)
+		q->copy_times = s->t_ms;
+}
+
+static enum ql_did build_move(struct ql *q)
+{
+	struct ql_value *v = &q->value;
+
+	if (!q->moved) {
+		if (!move_pays(q))
+			return QL_DONE;
+		q->moved = true;
+		q->copy = *v;
+		q->copy.series_count = 0;
+		q->copy.series = arena_array(&q->kept, v->series_count + 1, sizeof(*q->copy.series));
+	}
+	while (q->copy.series_count < v->series_count) {
+		const struct ql_series *from = &v->series[q->copy.series_count];
+		move_series(q, from);
+		if (ql_tick(&q->run, (uint64_t)from->count * 2 + 64))
+			return QL_AGAIN;
+	}
+	*v = q->copy;
+	return QL_DONE;
+}
+
+/* Batches that nothing points into any more. */
+static enum ql_did build_free(struct ql *q)
+{
+	struct ql_run *x = &q->run;
+	struct ql_batch *b;
+
+	while (q->moved && (b = x->kept)) {
+		size_t bytes = arena_used(&b->arena);
+		x->kept = b->next;
+		ql_uncharge_heap(&x->budget, bytes);
+		ql_batch_free(b);
+		if (ql_tick(x, bytes / 64))
+			return QL_AGAIN;
+	}
+	return QL_DONE;
+}
+
+static enum ql_did build_part(struct ql *q, struct ql_pn *pn)
+{
+	switch (q->build) {
+	case BUILD_NAMES:
+		return build_names(q, pn);
+	case BUILD_SORT:
+		return build_sort(q, pn);
+	case BUILD_SERIES:
+		return build_series(q, pn);
+	case BUILD_MOVE:
+		return build_move(q);
+	case BUILD_FREE:
+		return build_free(q);
+	case BUILD_OVER:
+		break;
+	}
+	return QL_DONE;
+}
+
+static enum ql_did build_begin(struct ql *q, struct ql_pn *pn)
+{
+	if (pn->scalar.kind != QL_UNKNOWN) {
+		q->build = BUILD_MOVE;
+		return build_scalar(q, pn);
+	}
+	bool matrix = q->opts.step_ms > 0 || q->root->type == QL_MATRIX;
+	if (matrix && q->root->type == QL_MATRIX && !pn->raw)
+		pn->raw = arena_array(&q->arena, 1, sizeof(*pn->raw));
+	q->value.type = matrix ? QL_MATRIX : QL_VECTOR;
+	return QL_DONE;
+}
+
+static enum ql_did build_result(struct ql *q)
+{
+	struct ql_pn *pn = q->plan.root;
+	enum ql_did did;
+
+	if (pn->kind == PN_STRING) {
+		q->value.type = QL_STRING;
+		q->value.string = pn->ast->text.s;
+		q->value.string_len = pn->ast->text.len;
+		q->value.t_ms = q->opts.start_ms;
+		return QL_DONE;
+	}
+	if (!q->value.type && (did = build_begin(q, pn)))
+		return did;
+	while (q->build != BUILD_OVER) {
+		if ((did = build_part(q, pn)))
+			return did;
+		q->build++;
+	}
+	return QL_DONE;
+}
+
+static void build_notes(struct ql *q)
+{
+	struct ql_run *x = &q->run;
+
+	for (int info = 0; info < 2; info++)
+		q->notes[info] =
+		    ql_notes_render(&x->notes, info, q->text, q->text_len, &q->notes_count[info]);
+	if (!x->warnings_count)
+		return;
+	size_t count = q->notes_count[0];
+	struct ql_note *all = arena_array(&q->arena, count + x->warnings_count, sizeof(*all));
+	memcpy(all, q->notes[0], count * sizeof(*all));
+	for (unsigned i = 0; i < x->warnings_count; i++) {
+		bool known = false;
+		for (size_t k = 0; k < count; k++)
+			known = known || strcmp(all[k].text, x->warnings[i]) == 0;
+		if (!known)
+			all[count++].text = x->warnings[i];
+	}
+	q->notes[0] = all;
+	q->notes_count[0] = count;
+}
+
+/* Texts are in the arena of the query, or of a batch. */
+static void notes_move(struct ql *q)
+{
+	for (int info = 0; info < 2; info++) {
+		size_t count = q->notes_count[info];
+		struct ql_note *to = arena_array(&q->kept, count + 1, sizeof(*to));
+		for (size_t i = 0; i < count; i++) {
+			const char *text = q->notes[info][i].text;
+			to[i].text = arena_strndup(&q->kept, text, strlen(text));
+		}
+		q->notes[info] = to;
+	}
+}
+
+/* --- the job --- */
+
+static void query_result_ready(struct ql *q)
+{
+	struct ql_run *x = &q->run;
+
+	build_notes(q);
+	if (q->moved)
+		notes_move(q);
+	q->stats.samples_total = x->samples_used;
+	q->stats.samples_read = x->samples_read;
+	q->stats.samples_peak = x->budget.points_peak;
+	q->stats.series = x->series;
+	q->stats.eval_s = (double)(clock_real_mono_ns() - q->t_eval_ns) / 1e9;
+	query_wind(q, ERR_OK);
+}
+
+/* Pieces whose parameters are known start before anything is evaluated. */
+static void query_begin(struct ql *q)
+{
+	q->t_eval_ns = clock_real_mono_ns();
+	q->stats.queue_s = (double)(q->t_eval_ns - q->t_start_ns) / 1e9;
+	q->at = q->plan.first;
+	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
+		if (piece_ready(p))
+			piece_start(q, p);
+}
+
+static enum ql_did query_nodes(struct ql *q)
+{
+	while (q->at) {
+		struct ql_pn *pn = q->at;
+		enum ql_did did = pn->kind == PN_PIECE ? piece_run(q, pn) : ql_step_run(&q->run, pn);
+		if (did)
+			return did;
+		q->at = pn->next;
+		if (ql_tick(&q->run, 0))
+			return QL_AGAIN;
+	}
+	return build_result(q);
+}
+
+static enum job_state query_run(struct job *j)
+{
+	struct ql *q = CONTAINER_OF(j, struct ql, job);
+	enum ql_did did = QL_DONE;
+
+	CHECK(q->magic == QL_MAGIC);
+	if (q->state == QL_RUNNING && !q->err) {
+		if (!q->t_eval_ns)
+			query_begin(q);
+		did = query_nodes(q);
+		if (did == QL_AGAIN)
+			return JOB_YIELD;
+		if (did == QL_WAIT)
+			return JOB_WAIT; /* a piece sends something */
+		if (did == QL_DONE)
+			query_result_ready(q);
+	}
+	if (q->state == QL_RUNNING)
+		query_wind(q, q->err ? q->err : q->run.err ? q->run.err : ERR_BUG);
+	q->job_over = true;
+	query_try_end(q);
+	return JOB_DONE;
+}
+
+void ql_start(struct ql *q)
+{
+	CHECK(q->magic == QL_MAGIC && q->state == QL_CREATED);
+	q->loop = loop_here();
+	CHECK(q->loop);
+	q->state = QL_RUNNING;
+	q->t_start_ns = clock_real_mono_ns();
+	q->defer.fn = query_done;
+	loop_timer_init(&q->timer, query_timeout);
+	loop_timer_set(q->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
+	job_init(&q->job, JOB_QUERY, query_run);
+	job_start(q->loop, &q->job);
+}
+
+void ql_free(struct ql *q)
+{
+	if (!q)
+		return;
+	CHECK(q->state == QL_CREATED || q->state == QL_FINISHED);
+	query_release(q);
+	arena_release(&q->kept);
+	q->magic = 0;
+	mem_free(q);
+}
+
+enum err ql_err(const struct ql *q, const char **text)
+{
+	if (text)
+		*text = q->err ? (q->eb.text[0] ? q->eb.text : err_text(q->err)) : "";
+	return q->err;
+}
+
+const struct ql_value *ql_result(const struct ql *q)
+{
+	return &q->value;
+}
+
+const struct ql_note *ql_warnings(const struct ql *q, size_t *count)
+{
+	*count = q->notes_count[0];
+	return q->notes[0];
+}
+
+const struct ql_note *ql_infos(const struct ql *q, size_t *count)
+{
+	*count = q->notes_count[1];
+	return q->notes[1];
+}
+
+const struct ql_stats *ql_stats(const struct ql *q)
+{
+	return &q->stats;
+}

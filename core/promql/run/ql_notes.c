@@ -1,0 +1,169 @@
+#include "core/promql/run/ql_notes.h"
+
+#include "core/base/rune.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void ql_notes_init(struct ql_notes *n, struct arena *a)
+{
+	*n = (struct ql_notes){ .arena = a };
+	ql_tab_init(&n->tab, a);
+}
+
+static void fix_merge(struct ql_note_fix *to, const struct ql_note_fix *f)
+{
+	if (!to->count) {
+		*to = *f;
+		return;
+	}
+	to->t_min_ms = f->t_min_ms < to->t_min_ms ? f->t_min_ms : to->t_min_ms;
+	to->t_max_ms = f->t_max_ms > to->t_max_ms ? f->t_max_ms : to->t_max_ms;
+	to->min_bucket = f->min_bucket < to->min_bucket ? f->min_bucket : to->min_bucket;
+	to->max_bucket = f->max_bucket > to->max_bucket ? f->max_bucket : to->max_bucket;
+	to->max_diff = f->max_diff > to->max_diff ? f->max_diff : to->max_diff;
+	to->count += f->count;
+}
+
+static void note_put(struct ql_notes *n, bool info, struct ql_pos pos,
+    const struct ql_note_fix *fix, const char *text, size_t len)
+{
+	struct labels key = { .bytes = (const uint8_t *)text, .len = num_u32(len + 1) };
+	uint64_t hash = label_hash(key);
+	bool fresh;
+
+	if (n->tab.count >= QL_NOTES_MAX && ql_tab_find(&n->tab, key, hash) == QL_TAB_NONE)
+		return;
+	uint32_t at = ql_tab_add(&n->tab, key, hash, true, &fresh);
+
+	if (at >= n->_cap) {
+		uint32_t cap = n->_cap ? n->_cap * 2 : 8;
+		struct ql_note_item *items = arena_array(n->arena, cap, sizeof(*items));
+		if (at)
+			memcpy(items, n->items, at * sizeof(*items));
+		n->items = items;
+		n->_cap = cap;
+	}
+	if (fresh)
+		n->items[at] = (struct ql_note_item){ .text = (const char *)n->tab.keys[at].ls.bytes,
+			.info = info };
+	n->items[at].pos = pos;
+	if (fix && fix->count)
+		fix_merge(&n->items[at].fix, fix);
+}
+
+void ql_notes_add(struct ql_notes *n, bool info, struct ql_pos pos, const char *fmt, ...)
+{
+	struct buf b;
+	va_list ap;
+	char text[1024];
+
+	va_start(ap, fmt);
+	size_t len = rune_vprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	buf_init(&b);
+	buf_add_str(&b, info ? "PromQL info: " : "PromQL warning: ");
+	buf_add(&b, text, len);
+	buf_add_u8(&b, 0);
+	note_put(n, info, pos, NULL, (const char *)b.data, b.len - 1);
+	buf_release(&b);
+}
+
+void ql_notes_fix(
+    struct ql_notes *n, struct ql_pos pos, const struct ql_note_fix *fix, const char *text)
+{
+	note_put(n, true, pos, fix, text, strlen(text));
+}
+
+void ql_notes_quantile(struct ql_notes *n, struct ql_pos pos, double q)
+{
+	char text[NUM_FMT_MAX + 1];
+
+	text[num_fmt_g(q, text)] = 0;
+	ql_notes_add(n, false, pos, "quantile value should be between 0 and 1, got %s", text);
+}
+
+void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_scalar *s,
+    const uint64_t *has, uint32_t steps)
+{
+	uint64_t said = num_bits(0); /* 0 is a good one */
+
+	if (s->kind == QL_SAME && s->same >= 0 && s->same <= 1)
+		return;
+	QL_EACH_BIT(i, has, steps)
+	{
+		double q = ql_scalar_at(s, i);
+		if (num_bits(q) == said || (q >= 0 && q <= 1))
+			continue;
+		said = num_bits(q);
+		ql_notes_quantile(n, pos, q);
+		if (s->kind == QL_SAME)
+			return;
+	}
+}
+
+void ql_notes_merge(struct ql_notes *n, const struct ql_notes *from)
+{
+	for (uint32_t i = 0; i < from->tab.count; i++) {
+		const struct ql_note_item *it = &from->items[i];
+		note_put(n, it->info, it->pos, &it->fix, it->text, strlen(it->text));
+	}
+}
+
+const char *ql_fmt_g(struct arena *a, double v)
+{
+	char text[NUM_FMT_MAX];
+	return arena_strndup(a, text, num_fmt_g(v, text));
+}
+
+const char *ql_fmt_q(struct arena *a, const char *s, size_t len)
+{
+	struct buf b;
+	buf_init(&b);
+	label_quote_go(&b, s, len);
+	char *text = arena_strndup(a, (const char *)b.data, b.len);
+	buf_release(&b);
+	return text;
+}
+
+static const char *rfc3339(struct arena *a, int64_t ms)
+{
+	struct num_civil c = num_civil(ms / 1000 - (ms % 1000 < 0));
+	return arena_printf(a, "%04lld-%02d-%02dT%02d:%02d:%02dZ", (long long)c.year, c.month,
+	    c.day, c.hour, c.minute, c.second);
+}
+
+static const char *note_text(
+    struct arena *a, const struct ql_note_item *it, unsigned line, unsigned col)
+{
+	const struct ql_note_fix *f = &it->fix;
+	if (!f->count)
+		return arena_printf(a, "%s (%u:%u)", it->text, line, col);
+	return arena_printf(a,
+	    "%s, from buckets %s to %s, with a max diff of %.2g, over %u samples from %s to %s (%u:%u)",
+	    it->text, ql_fmt_g(a, f->min_bucket), ql_fmt_g(a, f->max_bucket), f->max_diff, f->count,
+	    rfc3339(a, f->t_min_ms), rfc3339(a, f->t_max_ms), line, col);
+}
+
+static int note_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct ql_note *)a)->text, ((const struct ql_note *)b)->text);
+}
+
+struct ql_note *ql_notes_render(
+    const struct ql_notes *n, bool info, const char *query, size_t len, size_t *count)
+{
+	struct ql_note *out = arena_array(n->arena, n->tab.count + 1, sizeof(*out));
+	*count = 0;
+	for (uint32_t i = 0; i < n->tab.count; i++) {
+		const struct ql_note_item *it = &n->items[i];
+		unsigned line, col;
+		if (it->info != info)
+			continue;
+		ql_line_col(query, len, it->pos.start, &line, &col);
+		out[(*count)++].text = note_text(n->arena, it, line, col);
+	}
+	qsort(out, *count, sizeof(*out), note_cmp); /* the order of arrival depends on the loops */
+	return out;
+}

@@ -1,0 +1,48 @@
+/*
+ * ql_notes - warnings and infos of a query (annotations): gathered without their place, de-duplicated by text, rendered with "(line:column)" at the end.
+ * The last position wins, as upstream. Thread: one at a time; a piece has its own list, which the coordinator merges.
+ */
+#ifndef CORE_PROMQL_QL_NOTES_H
+#define CORE_PROMQL_QL_NOTES_H
+
+#include "core/promql/plan/ql_value.h"
+
+struct ql_note_fix { /* buckets that had to be made monotonic; count 0 = an ordinary note */
+	int64_t t_min_ms, t_max_ms;
+	double min_bucket, max_bucket, max_diff;
+	uint32_t count;
+};
+struct ql_note_item {
+	const char *text; /* from "PromQL info: " on */
+	struct ql_pos pos;
+	bool info;
+	struct ql_note_fix fix;
+};
+struct ql_notes {
+	struct arena *arena;
+	struct ql_tab tab;
+	struct ql_note_item *items; /* as many as tab.count */
+	uint32_t _cap;
+};
+void ql_notes_init(struct ql_notes *n, struct arena *a);
+void ql_notes_add(struct ql_notes *n, bool info, struct ql_pos pos, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+/* The same with the extent of a monotonicity fix. */
+void ql_notes_fix(
+    struct ql_notes *n, struct ql_pos pos, const struct ql_note_fix *fix, const char *text);
+/* So many different texts are kept; further ones are dropped. */
+#define QL_NOTES_MAX 10000
+void ql_notes_quantile(struct ql_notes *n, struct ql_pos pos, double q);
+/* The warning of quantile_over_time, at the steps that are present. */
+void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_scalar *q,
+    const uint64_t *has, uint32_t steps);
+void ql_notes_merge(struct ql_notes *n, const struct ql_notes *from);
+/* Texts in full, of one kind, in the arena. */
+struct ql_note *ql_notes_render(
+    const struct ql_notes *n, bool info, const char *query, size_t len, size_t *count);
+
+/* Go's %g of a number and %q of a text, in the arena. */
+const char *ql_fmt_g(struct arena *a, double v);
+const char *ql_fmt_q(struct arena *a, const char *s, size_t len);
+
+#endif

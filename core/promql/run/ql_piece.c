@@ -1,0 +1,653 @@
+#include "core/promql/run/ql_piece.h"
+
+#include "core/base/metric.h"
+#include "core/rt/job.h"
+
+#include <string.h>
+
+#define SCAN_MAGIC          0x5cab51e5u
+#define SCAN_YIELD_SAMPLES  1024
+#define SCAN_YIELD_SERIES   16
+#define QL_TICK_WORK        4096 /* samples of windows between looks at the clock */
+#define QL_SHARE_POINTS_MIN (1u << 20)
+#define QL_SHARE_BYTES_MIN  (16u << 20)
+#define BATCH_FIRST_BLOCK   (16u << 10)
+
+enum scan_state {
+	SCAN_OPEN,
+	SCAN_READ,
+	SCAN_FLUSH,
+	SCAN_HOME,
+	SCAN_OVER
+};
+struct ql_scan {
+	uint32_t magic;
+	enum scan_state state;
+	struct ql_piece *piece;
+	struct loop *loop, *home;
+	unsigned shard;
+	struct job job;
+	struct loop_deferred defer;
+	struct mbox_msg start, cancel, end;
+	struct scan_credit {
+		struct mbox_msg msg;
+		struct ql_scan *scan;
+		bool away;
+	} credits[QL_PIECE_CREDITS];
+	unsigned credits_home;
+	bool canceled;
+	struct source_query query;
+	struct source_cursor *cursor;
+	struct ql_range range;
+	struct ql_budget budget;
+	struct ql_col col;       /* of the series at hand; its memory is used again */
+	struct source_item item; /* the same, while its windows take more than a slice */
+	struct ql_batch *batch;  /* being filled */
+	uint64_t series;
+	uint64_t since_work;
+	unsigned since_samples, since_series; /* since job_should_yield was asked */
+	enum err err;
+	struct errbuf eb;
+};
+
+static enum job_state scan_run(struct job *j);
+
+/* --- batches --- */
+
+static struct ql_batch *batch_create(struct ql_scan *s)
+{
+	const struct ql_piece_spec *spec = &s->piece->spec;
+	struct ql_batch *b = mem_zalloc(sizeof(*b));
+
+	b->scan = s;
+	arena_init(&b->arena, BATCH_FIRST_BLOCK);
+	ql_notes_init(&b->notes, &b->arena);
+	if (spec->has_aggr)
+		ql_aggr_init(&b->aggr, spec->aggr_op, spec->aggr_names, spec->aggr_without,
+		    spec->range.grid.n, &b->arena);
+	s->budget.arena = &b->arena;
+	s->budget.points = 0;
+	return b;
+}
+
+void ql_batch_free(struct ql_batch *b)
+{
+	if (!b)
+		return;
+	ql_aggr_release(&b->aggr);
+	arena_release(&b->arena);
+	mem_free(b);
+}
+
+static size_t batch_bytes(const struct ql_batch *b, uint32_t n)
+{
+	size_t per = ((size_t)ql_words(n) + n) * 8 + sizeof(struct ql_col), sum = sizeof(*b);
+
+	for (uint32_t i = 0; i < b->vec.count; i++)
+		sum += per + b->vec.cols[i].ls.len;
+	for (size_t i = 0; i < b->raw_count; i++)
+		sum += b->raw[i].count * 16 + b->raw[i].labels.len;
+	return sum + ql_aggr_bytes(&b->aggr);
+}
+
+static void piece_batch(struct mbox_msg *msg);
+
+/* Sends what there is; a credit must be home. */
+static void scan_send(struct ql_scan *s, bool last)
+{
+	struct ql_batch *b = s->batch;
+	unsigned slot = 0;
+
+	while (s->credits[slot].away)
+		slot++;
+	s->credits[slot].away = true;
+	s->credits_home--;
+	b->slot = slot;
+	b->last = last;
+	b->points = s->budget.points;
+	if (last && s->err) {
+		b->err = s->err;
+		b->err_text = arena_strndup(&b->arena, s->eb.text, strlen(s->eb.text));
+	}
+	if (s->loop != s->home)
+		metric_add(M_QUERY_MOVED_BYTES, batch_bytes(b, s->piece->spec.range.grid.n));
+	s->batch = NULL;
+	b->msg.fn = piece_batch;
+	loop_send(s->home, &b->msg);
+}
+
+static bool batch_full(const struct ql_scan *s)
+{
+	return s->batch && !s->piece->spec.has_aggr && arena_used(&s->batch->arena) >= QL_BATCH_BYTES;
+}
+
+/* --- one series --- */
+
+static void scan_note_counter(struct ql_scan *s, struct labels ls)
+{
+	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
+	uint32_t len;
+	const char *name = label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
+
+	if (!name || !len)
+		return;
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		size_t n = strlen(ends[i]);
+		if (len >= n && memcmp(name + len - n, ends[i], n) == 0)
+			return;
+	}
+	ql_notes_add(&s->batch->notes, true, s->piece->spec.pos,
+	    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: %s",
+	    ql_fmt_q(&s->batch->arena, name, len));
+}
+
+/* An instant selector uses, and reads, one sample at each step that has one. */
+static void scan_count_points(struct ql_scan *s, const struct ql_col *col)
+{
+	const struct ql_reads *reads = &s->piece->spec.range.reads;
+	uint32_t n = s->piece->spec.range.grid.n;
+
+	s->batch->samples_used += ql_bits_count(col->has, n);
+	if (reads->none)
+		return;
+	if (!reads->around) {
+		s->batch->samples_read += ql_bits_count(col->has, n);
+		return;
+	}
+	QL_EACH_BIT(i, col->has, n)
+	s->batch->samples_read += ql_reads_step(reads, i);
+}
+
+static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct ql_col *col)
+{
+	const struct ql_piece_spec *spec = &s->piece->spec;
+	bool any = false;
+
+	switch (spec->mode) {
+	case QL_PIECE_INSTANT:
+	case QL_PIECE_TIME:
+		s->err = ql_instant_run(&s->range, spec->mode == QL_PIECE_TIME, c->t_ms, c->v,
+		    c->count, col->v, col->has, &any, &s->eb);
+		scan_count_points(s, col);
+		return any && !s->err;
+	case QL_PIECE_SMOOTH:
+		return ql_smooth_run(&spec->range, c->t_ms, c->v, c->count, col->v, col->has);
+	case QL_PIECE_RANGE:
+		s->err =
+		    ql_range_run(&s->range, c->t_ms, c->v, c->count, col->v, col->has, &any, &s->eb);
+		if (s->range.again)
+			return false;
+		s->batch->samples_used += s->range.samples_in_windows;
+		s->batch->samples_read += s->range.samples_read;
+		return any && !s->err;
+	case QL_PIECE_RAW:
+		break;
+	}
+	return false;
+}
+
+/* The series' column through the whole chain, in s->col; false when nothing is left of it. */
+static bool scan_column(struct ql_scan *s, const struct source_item *item)
+{
+	const struct ql_piece_spec *spec = &s->piece->spec;
+	struct ql_col *col = &s->col;
+	uint32_t n = spec->range.grid.n;
+
+	if (!s->range.again)
+		memset(col->has, 0, ((size_t)ql_words(n) + n) * 8);
+	if (!scan_base(s, &item->col, col))
+		return false;
+	if (spec->mode == QL_PIECE_RANGE &&
+	    (spec->range.fn == QL_FN_RATE || spec->range.fn == QL_FN_INCREASE))
+		scan_note_counter(s, item->labels);
+	if (spec->mode == QL_PIECE_RANGE && spec->range.fn == QL_FN_QUANTILE_OVER_TIME)
+		ql_notes_quantiles(
+		    &s->batch->notes, spec->param_pos, &spec->range.param[0], col->has, n);
+	for (unsigned i = 0; i < spec->elems_count; i++)
+		ql_elem_run(&spec->elems[i], &spec->range.grid, col->v, col->has);
+	return !spec->elems_count || ql_bits_any(col->has, n);
+}
+
+static struct labels scan_labels(struct ql_scan *s, struct labels ls, struct arena *a)
+{
+	const struct ql_piece_spec *spec = &s->piece->spec;
+	struct labels out = ls;
+	unsigned dropped = 0;
+
+	if (spec->drop_name && !spec->drop_late)
+		out = ql_labels_drop(a, ls, &dropped);
+	s->batch->may_collide |= dropped > spec->name_pinned;
+	if (out.bytes == ls.bytes && out.len)
+		out.bytes = arena_dup(a, ls.bytes, ls.len);
+	return out;
+}
+
+/* A copy of the column goes into the batch. */
+static enum err scan_keep(struct ql_scan *s, const struct source_item *item)
+{
+	const struct ql_piece_spec *spec = &s->piece->spec;
+	struct arena *a = &s->batch->arena;
+	uint32_t n = spec->range.grid.n;
+	size_t words = ql_words(n), size = (words + n) * 8;
+	enum err e = ql_charge(&s->budget, n, &s->eb);
+
+	if (e)
+		return e;
+	struct ql_col *col = ql_vec_add(a, &s->batch->vec);
+	uint64_t *mem = arena_alloc(a, size);
+	memcpy(mem, s->col.has, size);
+	struct labels ls = scan_labels(s, item->labels, a);
+	*col = (struct ql_col){
+		.ls = ls,
+		.hash = label_hash(ls),
+		.has = mem,
+		.v = (double *)(mem + words),
+		.drop_name = spec->drop_name && spec->drop_late,
+	};
+	return ERR_OK;
+}
+
+/* A range selector as the result: the samples themselves, without stale markers. */
+static enum err scan_raw(struct ql_scan *s, const struct source_item *item)
+{
+	const struct sample_column *c = &item->col;
+	struct ql_batch *b = s->batch;
+	enum err e = ql_charge(&s->budget, c->count, &s->eb);
+	uint32_t n = 0;
+
+	if (e)
+		return e;
+	int64_t *t = arena_array(&b->arena, c->count, sizeof(*t));
+	double *v = arena_array(&b->arena, c->count, sizeof(*v));
+	for (uint32_t i = 0; i < c->count; i++) {
+		t[n] = c->t_ms[i];
+		v[n] = c->v[i];
+		n += !sample_is_stale(c->v[i]);
+	}
+	b->samples_used += n;
+	b->samples_read += n;
+	if (!n)
+		return ERR_OK;
+	if (b->raw_count == b->raw_cap) {
+		size_t cap = b->raw_cap ? b->raw_cap * 2 : 16;
+		struct ql_series *raw = arena_array(&b->arena, cap, sizeof(*raw));
+		if (b->raw_count)
+			memcpy(raw, b->raw, b->raw_count * sizeof(*raw));
+		b->raw = raw;
+		b->raw_cap = cap;
+	}
+	struct labels ls = item->labels;
+	if (ls.len)
+		ls.bytes = arena_dup(&b->arena, ls.bytes, ls.len);
+	b->raw[b->raw_count++] = (struct ql_series){ .labels = ls, .count = n, .t_ms = t, .v = v };
+	return ERR_OK;
+}
+
+/* The column into the batch, unless its windows must wait for another slice. */
+static enum err scan_value(struct ql_scan *s, const struct source_item *item)
+{
+	if (!scan_column(s, item))
+		return s->err;
+	if (!s->piece->spec.has_aggr)
+		return scan_keep(s, item);
+	s->col.ls = item->labels;
+	return ql_aggr_add(&s->batch->aggr, &s->col, &s->budget, &s->eb);
+}
+
+static enum err scan_series(struct ql_scan *s, const struct source_item *item)
+{
+	const struct ql_piece_spec *spec = &s->piece->spec;
+
+	if (!s->batch)
+		s->batch = batch_create(s);
+	s->batch->samples += item->col.count;
+	s->batch->series++;
+	s->since_samples += item->col.count;
+	s->since_series++;
+	if (spec->series_max && ++s->series > spec->series_max)
+		return errbuf_set(&s->eb, ERR_EXECUTION, "query would touch %llu series, limit %llu",
+		    (unsigned long long)s->series, (unsigned long long)spec->series_max);
+	if (spec->mode == QL_PIECE_RAW)
+		return scan_raw(s, item);
+	return scan_value(s, item);
+}
+
+/* --- the scan as a job --- */
+
+/* The series may leave the source while its windows wait; its column is the cursor's. */
+static void scan_hold(struct ql_scan *s)
+{
+	struct labels *ls = &s->item.labels;
+	if (ls->len)
+		ls->bytes = arena_dup(&s->batch->arena, ls->bytes, ls->len);
+}
+
+static bool scan_window_yield(void *arg, uint64_t work)
+{
+	struct ql_scan *s = arg;
+
+	s->since_work += work;
+	if (s->since_work < QL_TICK_WORK)
+		return false;
+	s->since_work = 0;
+	return job_should_yield();
+}
+
+static void scan_wake(void *arg)
+{
+	struct ql_scan *s = arg;
+	CHECK(s->magic == SCAN_MAGIC);
+	job_wake(&s->job);
+}
+
+static const char *scan_hint(const struct ql_piece_spec *spec)
+{
+	return spec->mode == QL_PIECE_RANGE ? ql_functab[spec->range.fn].name : NULL;
+}
+
+/* Groups stay on the shards until the end: together they may take twice the limit of the query. Series spread evenly, so a double share is rarely too little where the whole would do. */
+static uint64_t share_of(uint64_t max, uint64_t shares, uint64_t least)
+{
+	uint64_t share = max / shares * 2;
+	if (share < least)
+		share = least;
+	return share < max ? share : max;
+}
+
+static enum err scan_open(struct ql_scan *s)
+{
+	const struct ql_piece_spec *spec = &s->piece->spec;
+	uint32_t n = spec->range.grid.n;
+	uint64_t shares = spec->has_aggr ? s->piece->scans_count : 1;
+
+	s->query = (struct source_query){
+		.what = SOURCE_SERIES_SAMPLES,
+		.tenant = spec->tenant,
+		.t_min_ms = spec->t_min_ms,
+		.t_max_ms = spec->t_max_ms,
+		.matchers = spec->matchers,
+		.matchers_count = spec->matchers_count,
+		.hint_step_ms = spec->range.grid.step_ms,
+		.hint_range_ms = spec->range.range_ms,
+		.hint_func = scan_hint(spec),
+		.wake = scan_wake,
+		.wake_arg = s,
+	};
+	s->budget = (struct ql_budget){
+		.points_max = share_of(spec->points_max, shares, QL_SHARE_POINTS_MIN),
+		.bytes_max = share_of(spec->bytes_max, shares, QL_SHARE_BYTES_MIN),
+	};
+	s->state = SCAN_READ;
+	enum err e = ql_range_init(&s->range, &spec->range, &s->budget, &s->eb);
+	if (!e)
+		e = ql_charge_heap(&s->budget, ((uint64_t)ql_words(n) + n) * 8, &s->eb);
+	if (e)
+		return e;
+	s->range.yield = scan_window_yield;
+	s->range.yield_arg = s;
+	s->col.has = mem_alloc(((size_t)ql_words(n) + n) * 8);
+	s->col.v = (double *)(s->col.has + ql_words(n));
+	s->col.drop_name = spec->drop_name && spec->drop_late;
+	e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
+	if (e)
+		return errbuf_set(&s->eb, e, "expanding series: %s", err_text(e));
+	if (spec->series_max && s->cursor->est_series > spec->series_max)
+		return errbuf_set(&s->eb, ERR_EXECUTION, "query would touch %llu series, limit %llu",
+		    (unsigned long long)s->cursor->est_series, (unsigned long long)spec->series_max);
+	return ERR_OK;
+}
+
+static bool scan_should_yield(struct ql_scan *s)
+{
+	if (s->since_samples < SCAN_YIELD_SAMPLES && s->since_series < SCAN_YIELD_SERIES)
+		return false;
+	s->since_samples = s->since_series = 0;
+	return job_should_yield();
+}
+
+/* Reads until the slice is over, the source or a credit must be waited for, or all is read (JOB_DONE). */
+static enum job_state scan_read(struct ql_scan *s)
+{
+	for (;;) {
+		if (s->canceled || s->err)
+			return JOB_DONE;
+		if (s->range.again) { /* the item is good until the next one is asked for */
+			s->err = scan_value(s, &s->item);
+			if (s->range.again && !s->err)
+				return JOB_YIELD;
+			continue;
+		}
+		if (batch_full(s)) {
+			if (!s->credits_home)
+				return JOB_WAIT; /* the home loop sends a credit */
+			scan_send(s, false);
+		}
+		switch (s->cursor->ops->next(s->cursor, &s->item)) {
+		case SOURCE_READY:
+			s->err = scan_series(s, &s->item);
+			if (s->range.again && !s->err) {
+				scan_hold(s);
+				return JOB_YIELD;
+			}
+			break;
+		case SOURCE_WAIT:
+			return JOB_WAIT; /* the source calls scan_wake */
+		case SOURCE_END:
+			return JOB_DONE;
+		case SOURCE_ERROR:
+			s->err = s->cursor->err ? s->cursor->err : ERR_IO;
+			errbuf_set(&s->eb, s->err, "expanding series: %s",
+			    s->cursor->eb.text[0] ? s->cursor->eb.text : err_text(s->err));
+			return JOB_DONE;
+		}
+		if (scan_should_yield(s))
+			return JOB_YIELD;
+	}
+}
+
+/* Nothing more is read: what the last batch needs, then the insides go. */
+static void scan_close(struct ql_scan *s)
+{
+	if (!s->batch)
+		s->batch = batch_create(s);
+	if (s->cursor) {
+		for (unsigned i = 0; i < s->cursor->warnings_count; i++) {
+			const char *w = s->cursor->warnings[i];
+			s->batch->warnings[s->batch->warnings_count++] =
+			    arena_strndup(&s->batch->arena, w, strlen(w));
+		}
+		s->cursor->ops->close(s->cursor);
+		s->cursor = NULL;
+	}
+	ql_range_release(&s->range);
+	mem_free(s->col.has);
+	s->col.has = NULL;
+	if (s->canceled && !s->err)
+		s->err = ERR_CANCELED;
+	s->state = SCAN_FLUSH;
+}
+
+static void piece_end(struct mbox_msg *msg);
+
+static void scan_over(struct loop_deferred *d)
+{
+	struct ql_scan *s = CONTAINER_OF(d, struct ql_scan, defer);
+	s->end.fn = piece_end;
+	loop_send(s->home, &s->end);
+}
+
+static enum job_state scan_run(struct job *j)
+{
+	struct ql_scan *s = CONTAINER_OF(j, struct ql_scan, job);
+	enum job_state st;
+
+	CHECK(s->magic == SCAN_MAGIC);
+	for (;;) {
+		switch (s->state) {
+		case SCAN_OPEN:
+			if (!s->canceled)
+				s->err = scan_open(s);
+			s->state = SCAN_READ;
+			break;
+		case SCAN_READ:
+			st = scan_read(s);
+			if (st != JOB_DONE)
+				return st;
+			scan_close(s);
+			break;
+		case SCAN_FLUSH:
+			if (!s->credits_home)
+				return JOB_WAIT; /* a credit comes back */
+			scan_send(s, true);
+			s->state = SCAN_HOME;
+			break;
+		case SCAN_HOME:
+			if (s->credits_home < QL_PIECE_CREDITS)
+				return JOB_WAIT; /* the rest of the credits */
+			s->state = SCAN_OVER;
+			loop_defer(s->loop, &s->defer);
+			return JOB_DONE;
+		case SCAN_OVER:
+			return JOB_DONE;
+		}
+	}
+}
+
+static void scan_start(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, start);
+	loop_check_here(s->loop);
+	job_init(&s->job, JOB_QUERY, scan_run);
+	job_start(s->loop, &s->job);
+}
+
+static void scan_credit(struct mbox_msg *msg)
+{
+	struct scan_credit *c = CONTAINER_OF(msg, struct scan_credit, msg);
+	c->away = false;
+	c->scan->credits_home++;
+	job_wake(&c->scan->job);
+}
+
+static void piece_ack(struct mbox_msg *msg);
+
+/* The scan may be over already: then only the message goes home. */
+static void scan_cancel(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, cancel);
+	s->canceled = true;
+	if (s->state != SCAN_OVER) {
+		s->job.cancel = true;
+		job_wake(&s->job);
+	}
+	s->cancel.fn = piece_ack;
+	loop_send(s->home, &s->cancel);
+}
+
+/* --- the home loop --- */
+
+void ql_piece_init(struct ql_piece *p)
+{
+	p->batches = NULL;
+	p->_batches_end = &p->batches;
+}
+
+void ql_piece_start(struct ql_piece *p, struct loop *home)
+{
+	struct source *src = p->spec.source;
+
+	CHECK(!p->started);
+	p->home = home;
+	p->started = true;
+	p->scans_count = src->ops->shards(src);
+	p->_scans = mem_zalloc((p->scans_count + 1) * sizeof(*p->_scans));
+	for (unsigned i = 0; i < p->scans_count; i++) {
+		struct ql_scan *s = &p->_scans[i];
+		*s = (struct ql_scan){
+			.magic = SCAN_MAGIC,
+			.piece = p,
+			.loop = src->ops->loop_of(src, i),
+			.home = home,
+			.shard = i,
+			.credits_home = QL_PIECE_CREDITS,
+			.start.fn = scan_start,
+			.defer.fn = scan_over,
+		};
+		for (unsigned k = 0; k < QL_PIECE_CREDITS; k++)
+			s->credits[k] = (struct scan_credit){ .msg.fn = scan_credit, .scan = s };
+		loop_send(s->loop, &s->start);
+	}
+}
+
+static void piece_batch(struct mbox_msg *msg)
+{
+	struct ql_batch *b = CONTAINER_OF(msg, struct ql_batch, msg);
+	struct ql_scan *s = b->scan;
+	struct ql_piece *p = s->piece;
+
+	loop_check_here(p->home);
+	b->next = NULL;
+	*p->_batches_end = b;
+	p->_batches_end = &b->next;
+	p->lasts += b->last;
+	p->arrived(p, b);
+	if (p->drained)
+		ql_piece_drain(p);
+}
+
+static void piece_end(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, end);
+	struct ql_piece *p = s->piece;
+	p->ends++;
+	p->arrived(p, NULL);
+}
+
+static void piece_ack(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, cancel);
+	struct ql_piece *p = s->piece;
+	p->_acks_open--;
+	p->arrived(p, NULL);
+}
+
+void ql_piece_cancel(struct ql_piece *p)
+{
+	if (!p->started || p->canceled || p->ends == p->scans_count)
+		return;
+	p->canceled = true;
+	for (unsigned i = 0; i < p->scans_count; i++) {
+		struct ql_scan *s = &p->_scans[i];
+		s->cancel.fn = scan_cancel;
+		p->_acks_open++;
+		loop_send(s->loop, &s->cancel);
+	}
+}
+
+struct ql_batch *ql_piece_take(struct ql_piece *p)
+{
+	struct ql_batch *b = p->batches;
+	if (b) {
+		p->batches = b->next;
+		if (!p->batches)
+			p->_batches_end = &p->batches;
+		loop_send(b->scan->loop, &b->scan->credits[b->slot].msg);
+	}
+	return b;
+}
+
+void ql_piece_drain(struct ql_piece *p)
+{
+	struct ql_batch *b;
+
+	p->drained = true;
+	while ((b = ql_piece_take(p)))
+		ql_batch_free(b);
+}
+
+void ql_piece_release(struct ql_piece *p)
+{
+	CHECK(ql_piece_over(p) && !p->batches);
+	mem_free(p->_scans);
+	p->_scans = NULL;
+}

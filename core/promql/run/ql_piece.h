@@ -1,0 +1,115 @@
+/*
+ * ql_piece - the part of a query that runs where the series live.
+ *
+ * A piece is one selector and what stands directly above it as long as that looks at one series alone (range function, functions and operators with a scalar) and, at its top, an aggregation that adds up.
+ * One scan per shard of the source runs as a job on the shard's loop, pulls series, and sends home batches: columns in an arena that the receiver keeps (nothing is copied), or its partial groups at the end.
+ *
+ *   home loop                               shard's loop
+ *   ql_piece_start  --- start ------------> open the source, run
+ *   <---- batch (slot k) ------------------ columns, at most QL_BATCH_BYTES and QL_PIECE_CREDITS of them on the way
+ *   charge it (arrived)
+ *   take it     --- credit k -------------> one more may be sent
+ *   <---- batch, last --------------------- partial groups, notes, counts, error
+ *   ql_piece_cancel --- cancel -----------> ends at its next yield; the message comes back
+ *   <---- end ----------------------------- all credits are back; the scan is not touched there any more
+ * Who does not take holds the shards back: a piece whose turn has not come has at most its credits at home.
+ * No scan waits for another one's credits, and a piece that is dropped (ql_piece_drain) sends all back, so that every scan ends.
+ * A piece may be freed when ql_piece_over() says that every scan has ended and every message is home.
+ *
+ * Thread: functions here run on the home loop. The spec is read by all shards' loops and never changes after the start.
+ */
+#ifndef CORE_PROMQL_QL_PIECE_H
+#define CORE_PROMQL_QL_PIECE_H
+
+#include "core/promql/run/ql_aggr.h"
+#include "core/promql/run/ql_elem.h"
+#include "core/promql/run/ql_notes.h"
+#include "core/promql/run/ql_range.h"
+#include "core/seam/source.h"
+
+#define QL_BATCH_BYTES                                                                             \
+ (128u << 10) /* x credits x shards is what may be on the way: 4 MiB with 16 shards */
+#define QL_PIECE_CREDITS 2
+#define QL_PIECE_ELEMS   8 /* steps of a chain; longer ones go on at home */
+
+enum ql_piece_mode {
+	QL_PIECE_INSTANT,
+	QL_PIECE_TIME /* timestamp(x) */,
+	QL_PIECE_SMOOTH,
+	QL_PIECE_RANGE,
+	QL_PIECE_RAW
+};
+struct ql_piece_spec {
+	struct source *source;
+	uint32_t tenant;
+	const struct matcher *matchers;
+	uint32_t matchers_count;
+	int64_t t_min_ms, t_max_ms;
+	enum ql_piece_mode mode;
+	struct ql_range_spec range; /* its grid is the piece's */
+	struct ql_elem elems[QL_PIECE_ELEMS];
+	unsigned elems_count;
+	bool drop_name, drop_late; /* drop_late: mark instead of removing */
+	bool name_pinned; /* all series have the same name: dropping it makes no two sets equal */
+	bool has_aggr;
+	enum ql_agg aggr_op;
+	struct ql_names aggr_names;
+	bool aggr_without;
+	struct ql_pos pos;       /* of the selector, for notes */
+	struct ql_pos param_pos; /* of quantile_over_time's first argument */
+	uint64_t points_max, bytes_max, series_max;
+};
+
+struct ql_batch { /* made on the shard's loop, owned by the home loop after it was sent */
+	struct mbox_msg msg;
+	struct ql_batch *next;
+	struct ql_scan *scan;
+	unsigned slot;
+	bool last;
+	struct arena arena;
+	struct ql_vec vec;
+	struct ql_series *raw; /* QL_PIECE_RAW */
+	size_t raw_count, raw_cap;
+	struct ql_aggr aggr;
+	struct ql_notes notes;
+	bool may_collide; /* labels were dropped that may have told series apart */
+	uint64_t samples, series, points;
+	uint64_t samples_used, samples_read; /* as statistics of queries count them (ql_plan.h) */
+	enum err err;
+	const char *err_text; /* in the arena */
+	const char *warnings[4];
+	unsigned warnings_count;
+};
+
+struct ql_scan;
+struct ql_piece {
+	struct ql_piece_spec spec;
+	struct loop *home;
+	void (*arrived)(struct ql_piece *p,
+	    struct ql_batch *b); /* a batch came, which is still the piece's; NULL: a scan ended, or a cancel came back */
+	void *arg;
+	struct ql_batch *batches; /* arrived, oldest first; the receiver takes them off */
+	struct ql_batch **_batches_end;
+	unsigned scans_count, lasts,
+	    ends; /* shards; how many sent their last batch; how many have ended */
+	unsigned _acks_open;
+	struct ql_scan *_scans;
+	bool started, canceled, drained;
+};
+void ql_piece_init(struct ql_piece *p);
+void ql_piece_start(struct ql_piece *p, struct loop *home);    /* spec is filled */
+void ql_piece_cancel(struct ql_piece *p);                      /* any time, also twice */
+static inline bool ql_piece_all_here(const struct ql_piece *p) /* every scan has sent its last batch */
+{
+	return p->started && p->lasts == p->scans_count;
+}
+static inline bool ql_piece_over(const struct ql_piece *p)
+{
+	return !p->started || (p->ends == p->scans_count && !p->_acks_open);
+}
+void ql_piece_release(struct ql_piece *p);          /* only when over */
+struct ql_batch *ql_piece_take(struct ql_piece *p); /* NULL: none is here. Its credit goes home */
+void ql_piece_drain(struct ql_piece *p); /* what is here and what still comes is dropped */
+void ql_batch_free(struct ql_batch *b);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * ql_run - what the nodes of a plan need while they run, and their entry points.
+ *
+ * A node runs in slices: ql_X_run works until ql_tick says that the slice is over, remembers where it was (pn->pos, pn->state) and returns QL_AGAIN.
+ * Nodes take over the columns of their arguments and change them in place where that is possible: each result is used once.
+ *
+ * Thread: the loop of the query.
+ */
+#ifndef CORE_PROMQL_QL_RUN_H
+#define CORE_PROMQL_QL_RUN_H
+
+#include "core/promql/run/ql_notes.h"
+#include "core/promql/plan/ql_plan.h"
+
+enum ql_did {
+	QL_DONE,
+	QL_AGAIN,
+	QL_WAIT,
+	QL_FAILED
+};
+struct ql_cleanup { /* heap memory of a node, freed with the query */
+	struct ql_cleanup *next;
+	void (*fn)(void *arg);
+	void *arg;
+};
+struct ql_run {
+	struct arena *arena;
+	struct ql_budget budget;
+	struct ql_notes notes;
+	struct errbuf *eb;
+	enum err err; /* set with QL_FAILED; the text is in eb */
+	const struct ql_opts *opts;
+	bool late;             /* delayed name removal */
+	uint32_t _work;        /* values touched since the clock was asked */
+	struct ql_batch *kept; /* arenas that results point into */
+	struct ql_cleanup *cleanups;
+	uint64_t series, series_max;
+	uint64_t samples_used, samples_read; /* ql_plan.h */
+	const char **warnings;               /* of storage, texts in batches' arenas */
+	unsigned warnings_count, warnings_cap;
+};
+#define QL_TICK 4096 /* values between looks at the clock */
+bool ql_tick(struct ql_run *x, uint64_t values);
+enum ql_did ql_fail(struct ql_run *x, enum err e); /* keeps e, returns QL_FAILED */
+enum ql_did ql_failf(struct ql_run *x, const char *fmt, ...) PRINTF_LIKE(2, 3); /* ERR_EXECUTION */
+
+void ql_run_at_end(struct ql_run *x, void (*fn)(void *arg), void *arg);
+void ql_run_clean(struct ql_run *x);
+
+/* A new column, charged; NULL and x->err when over budget. */
+struct ql_col *ql_run_col(struct ql_run *x, struct ql_vec *v, struct labels ls, uint32_t n);
+/* Name removal of one column: now or marked. */
+void ql_run_drop_name(struct ql_run *x, struct ql_col *c);
+/* Columns without any value go; equal label sets merge (immediate removal). */
+MUST_CHECK enum err ql_run_tidy(
+    struct ql_run *x, struct ql_vec *v, uint32_t n, bool same, bool strict);
+
+enum ql_did ql_step_run(struct ql_run *x, struct ql_pn *pn); /* any node but PN_PIECE */
+enum ql_did ql_binop_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_set_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_topk_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_quantile_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_count_values_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_label_replace_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_label_join_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_info_run(struct ql_run *x, struct ql_pn *pn);
+enum ql_did ql_sort_run(struct ql_run *x, struct ql_pn *pn);
+
+/* Sorting in slices: merge sort of an array of indices. */
+struct ql_sorter {
+	uint32_t *idx, *_tmp, count;
+	int (*cmp)(const void *arg, uint32_t a, uint32_t b);
+	const void *arg;
+	uint32_t _width, _lo, _i, _j, _k;
+	bool _open;
+};
+void ql_sorter_init(struct ql_sorter *s, struct arena *a, uint32_t count,
+    int (*cmp)(const void *arg, uint32_t a, uint32_t b), const void *arg);
+bool ql_sorter_run(struct ql_sorter *s, struct ql_run *x);      /* true when sorted */
+int ql_vec_cmp_labels(const void *vec, uint32_t a, uint32_t b); /* arg: const struct ql_vec * */
+
+#endif
