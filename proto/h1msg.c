@@ -1,10 +1,12 @@
 /*
- * h1msg - heads are read in two steps: h1msg_scan finds the empty line (and refuses bare LF and sizes on the way), h1msg_parse then has all bytes and no states.
+ * h1msg - heads are read in two steps: h1msg_scan finds the empty line (and refuses bare LF and
+ * sizes on the way), h1msg_parse then has all bytes and no states.
  *
  * A chunked body (RFC 9112, 7.1), states of struct h1chunk:
  *   SIZE -hex-> SIZE -";"-> EXT -CR-> SIZE_LF -LF-> DATA (size > 0) | TRAILER (size 0)
  *   DATA -bytes-> DATA_CR -> DATA_LF -> SIZE
- *   TRAILER -name-> TRAILER_NAME -":"-> TRAILER_VALUE -CR-> TRAILER_LF -> TRAILER;  TRAILER -CR-> END_LF -LF-> DONE
+ *   TRAILER -name-> TRAILER_NAME -":"-> TRAILER_VALUE -CR-> TRAILER_LF -> TRAILER;  TRAILER -CR->
+ *   END_LF -LF-> DONE
  */
 #include "proto/h1msg.h"
 

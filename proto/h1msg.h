@@ -1,14 +1,17 @@
 /*
  * h1msg - HTTP/1.1 requests as bytes: heads, chunked bodies and trailers (RFC 9112), strictly.
  *
- * Whatever two readers could understand differently is refused: length and chunked together, more than one length, bare LF or CR, folded lines, space before a colon, NUL and control characters,
- * chunk sizes that are not plain hexadecimal, a missing or second Host, transfer codings other than chunked.
+ * Whatever two readers could understand differently is refused: length and chunked together, more
+ * than one length, bare LF or CR, folded lines, space before a colon, NUL and control characters,
+ * chunk sizes that are not plain hexadecimal, a missing or second Host, transfer codings other than
+ * chunked.
  *
  *   h1msg_scan     finds the end of a head in a growing buffer, each byte looked at once
  *   h1msg_parse    reads a complete head in place
  *   h1chunk_next   walks over a chunked body of any pieces, without a copy
  *
- * Pure. Memory: the results of h1msg_parse point into the caller's bytes. Any bytes are safe. Fuzz: tests/fuzz/fuzz_h1msg.c.
+ * Pure. Memory: the results of h1msg_parse point into the caller's bytes. Any bytes are safe. Fuzz:
+ * tests/fuzz/fuzz_h1msg.c.
  */
 #ifndef PROTO_H1MSG_H
 #define PROTO_H1MSG_H
@@ -24,7 +27,10 @@ struct h1msg_scan {
 	size_t line;    /* start of the current line */
 	unsigned lines; /* complete ones; an empty one before the request line does not count */
 };
-/* data: the same bytes as in the call before, and more. Result: length of the head with its empty line; 0 = more is needed; negative = refuse with this status (-400, -414, -431). */
+/*
+ * data: the same bytes as in the call before, and more. Result: length of the head with its empty
+ * line; 0 = more is needed; negative = refuse with this status (-400, -414, -431).
+ */
 int h1msg_scan(struct h1msg_scan *s, const uint8_t *data, size_t len);
 
 struct h1msg_field {
@@ -44,7 +50,10 @@ struct h1msg {
 	size_t field_count;
 	struct h1msg_field fields[H1MSG_FIELDS_MAX];
 };
-/* head: exactly what h1msg_scan measured; it is changed (lower case, NULs). 0, or the status to refuse with: 400, 414, 417, 431, 501, 505; why says the reason (static text). */
+/*
+ * head: exactly what h1msg_scan measured; it is changed (lower case, NULs). 0, or the status to
+ * refuse with: 400, 414, 417, 431, 501, 505; why says the reason (static text).
+ */
 int h1msg_parse(char *head, size_t len, struct h1msg *out, const char **why);
 
 /* A chunked body. Zeroed to begin. */
@@ -61,7 +70,10 @@ enum h1chunk_result {
 	H1CHUNK_END,  /* the body is complete; what is behind *used belongs to the next message */
 	H1CHUNK_BAD,
 };
-/* Looks at in[0..len) and says how much of it was used, the piece included. Call again with the rest until MORE, END or BAD. */
+/*
+ * Looks at in[0..len) and says how much of it was used, the piece included. Call again with the
+ * rest until MORE, END or BAD.
+ */
 enum h1chunk_result h1chunk_next(struct h1chunk *c, const uint8_t *in, size_t len, size_t *used,
     const uint8_t **data, size_t *data_len);
 

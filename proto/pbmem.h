@@ -1,11 +1,14 @@
 /*
- * pbmem - a protobuf-c allocator on an arena with a limit: unpacked messages live as long as the arena, nothing is freed one by one.
+ * pbmem - a protobuf-c allocator on an arena with a limit: unpacked messages live as long as the
+ * arena, nothing is freed one by one.
  *
  *   struct pbmem m;
  *   pbmem_init(&m, arena, 8 * body_len + 4096);
- *   msg = foo__unpack(&m.allocator, len, body);      NULL: malformed, or over the limit (pbmem_over tells)
+ *   msg = foo__unpack(&m.allocator, len, body);      NULL: malformed, or over the limit (pbmem_over
+ *                                                    tells)
  *
- * A hostile body can make protobuf-c ask for far more than the body's size, hence the limit. Thread: as the arena.
+ * A hostile body can make protobuf-c ask for far more than the body's size, hence the limit.
+ * Thread: as the arena.
  */
 #ifndef PROTO_PBMEM_H
 #define PROTO_PBMEM_H

@@ -7,7 +7,8 @@
 /*
  * Where an encoder stands; _series and _point count inside.
  *
- *   HEAD > SERIES > SERIES ... > TAIL > DONE         matrix: SERIES_HEAD, POINTS until the series has no more, next
+ *   HEAD > SERIES > SERIES ... > TAIL > DONE         matrix: SERIES_HEAD, POINTS until the series
+ *                                                    has no more, next
  */
 enum step {
 	STEP_HEAD,
@@ -51,7 +52,8 @@ static inline uint8_t *put_ts(struct promjson *e, uint8_t *p, int64_t t_ms)
 		e->_prefix = prefix;
 		e->_prefix_len = (unsigned)num_fmt_u64(prefix, e->_prefix_text);
 	}
-	memcpy(p, e->_prefix_text, sizeof(e->_prefix_text)); /* there is room, see POINT_BYTES_MAX */
+	/* there is room, see POINT_BYTES_MAX */
+	memcpy(p, e->_prefix_text, sizeof(e->_prefix_text));
 	p = put_4(p + e->_prefix_len, (unsigned)(s % 10000));
 	unsigned fraction = (unsigned)((uint64_t)t_ms % 1000);
 	if (fraction) {
@@ -73,7 +75,9 @@ static inline uint8_t *put_point(struct promjson *e, uint8_t *p, int64_t t_ms, d
 	return put(p, ']');
 }
 
-/* Points of the series from _point on, until the piece is full; true when the series is finished. */
+/*
+ * Points of the series from _point on, until the piece is full; true when the series is finished.
+ */
 static bool points(struct promjson *e, const struct ql_series *s, struct buf *out, size_t full)
 {
 	while (e->_point < s->count) {
@@ -100,7 +104,10 @@ static void one_point(struct promjson *e, struct buf *out, int64_t t_ms, double 
 	out->len = (size_t)(put_point(e, out->data + out->len, t_ms, v) - out->data);
 }
 
-/* Scalars and strings print their time as an ordinary float of seconds and scalars never use an exponent (spec/http-api.md section 4.3). */
+/*
+ * Scalars and strings print their time as an ordinary float of seconds and scalars never use an
+ * exponent (spec/http-api.md section 4.3).
+ */
 static void plain_time(struct buf *out, int64_t t_ms)
 {
 	if (!buf_reserve(out, NUM_FMT_MAX))

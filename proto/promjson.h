@@ -1,16 +1,20 @@
 /*
- * promjson - answers of the HTTP API as JSON bytes (spec/http-api.md sections 1 and 4.3), in pieces for whoever sends them.
+ * promjson - answers of the HTTP API as JSON bytes (spec/http-api.md sections 1 and 4.3), in pieces
+ * for whoever sends them.
  *
- * Query results: promjson_query() points an encoder at a value, promjson_next() appends the next bytes until the buffer grew by at_least or all is written:
+ * Query results: promjson_query() points an encoder at a value, promjson_next() appends the next
+ * bytes until the buffer grew by at_least or all is written:
  *
  *   promjson_query(&e, &answer);
  *   while (!promjson_next(&e, &buf, 64 << 10))
  *           send and clear buf
  *
  * Other answers are put together by their handler: promjson_begin(), any JSON data, promjson_end().
- * One piece is at_least bytes and at most one label set or one point more, so a piece is bounded by the limits of labels.
+ * One piece is at_least bytes and at most one label set or one point more, so a piece is bounded by
+ * the limits of labels.
  *
- * Cost: some 35 ns per point, most of it for the digits of the value; no allocation but the buffer's.
+ * Cost: some 35 ns per point, most of it for the digits of the value; no allocation but the
+ * buffer's.
  * Thread: pure. Memory: everything pointed at stays the caller's until the encoder has finished.
  */
 #ifndef PROTO_PROMJSON_H
@@ -20,8 +24,8 @@
 #include "core/model/label.h"
 #include "core/promql/ql.h"
 
-#define PROMJSON_NOTES_MAX                                                                         \
- 10u /* warnings and infos, each; one more line tells how many were left out */
+/* warnings and infos, each; one more line tells how many were left out */
+#define PROMJSON_NOTES_MAX 10u
 
 struct promjson_notes { /* texts as given by the engine, plus the handler's own */
 	const struct ql_note *items;
@@ -37,7 +41,10 @@ struct promjson {
 	const struct promjson_answer *_a;
 	int _step;
 	size_t _series, _point;
-	/* Times of a matrix mostly begin with the same digits: the text of the last one without its last four digits of seconds. */
+	/*
+	 * Times of a matrix mostly begin with the same digits: the text of the last one without its
+	 * last four digits of seconds.
+	 */
 	uint64_t _prefix;
 	unsigned _prefix_len; /* 0 = none */
 	char _prefix_text[24];

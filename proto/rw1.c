@@ -8,7 +8,8 @@
  *   Sample             1 double value  2 int64 timestamp
  *   MetricMetadata     1 enum type  2 string family  4 string help  5 string unit
  *
- * Two ways through a series: fast_run() knows only the bytes that senders' encoders really make, and leaves a series alone when a byte is different;
+ * Two ways through a series: fast_run() knows only the bytes that senders' encoders really make,
+ * and leaves a series alone when a byte is different;
  * slow_series() knows the whole encoding and is the judge of what is malformed.
  */
 enum {
@@ -95,7 +96,9 @@ static bool field_next(const uint8_t **p, const uint8_t *end, struct field *f)
 
 /* --- the fast way --- */
 
-/* Varint of at most eight bytes at p, all eight readable; returns its length, 0 when it is longer. */
+/*
+ * Varint of at most eight bytes at p, all eight readable; returns its length, 0 when it is longer.
+ */
 static inline size_t short_varint(const uint8_t *p, uint64_t *out)
 {
 	uint64_t w = wire_load64(p), stop = ~w & 0x8080808080808080u;
@@ -142,8 +145,10 @@ static inline bool fast_sample(const uint8_t *p, const uint8_t *end, struct batc
 }
 
 /*
- * The series whose tag is at p, FAST_MARGIN bytes or more before the end of the body: its rows from *row on.
- * Gives its end and moves *row; or NULL, when a byte is unusual or the rows are full, and then nothing counts of what was written.
+ * The series whose tag is at p, FAST_MARGIN bytes or more before the end of the body: its rows from
+ * *row on.
+ * Gives its end and moves *row; or NULL, when a byte is unusual or the rows are full, and then
+ * nothing counts of what was written.
  */
 static inline const uint8_t *fast_series(const uint8_t *p, const uint8_t *body_end,
     struct batch_row **row, const struct batch_row *rows_end)
@@ -180,7 +185,8 @@ static inline const uint8_t *fast_series(const uint8_t *p, const uint8_t *body_e
 		p += 2 + sample_len;
 	}
 	*row = r;
-	return end; /* not p, though equal: so the next series can begin before this one's walk has ended */
+	/* not p, though equal: so the next series can begin before this one's walk has ended */
+	return end;
 }
 
 /* Series after series as long as they are usual. Gives the end of the last one. */
@@ -230,7 +236,10 @@ static enum err slow_sample(
 	return ERR_OK;
 }
 
-/* Labels in pieces, or in a longer encoding than needed: joined in the arena, framed as label_iter wants them. */
+/*
+ * Labels in pieces, or in a longer encoding than needed: joined in the arena, framed as label_iter
+ * wants them.
+ */
 static enum err join_labels(
     struct scan *s, const uint8_t *p, const uint8_t *end, size_t joined_len, const uint8_t **out)
 {

@@ -1,18 +1,26 @@
 /*
- * rw1 - Remote Write 1.0 bodies (prometheus.WriteRequest, spec/remote-write.md section 2) to a batch, without building the message.
+ * rw1 - Remote Write 1.0 bodies (prometheus.WriteRequest, spec/remote-write.md section 2) to a
+ * batch, without building the message.
  *
- * The labels of a series are not decoded: the contiguous run of its label fields is the label range of its rows, in the wire's bytes.
- * A series whose label fields do not stand in one run, or are written with longer tags or lengths than needed, gets joined bytes in the arena.
- * Samples come out in request order, one row each; a native histogram gives one BATCH_HISTOGRAM row; exemplars are counted; unknown fields are skipped.
+ * The labels of a series are not decoded: the contiguous run of its label fields is the label range
+ * of its rows, in the wire's bytes.
+ * A series whose label fields do not stand in one run, or are written with longer tags or lengths
+ * than needed, gets joined bytes in the arena.
+ * Samples come out in request order, one row each; a native histogram gives one BATCH_HISTOGRAM
+ * row; exemplars are counted; unknown fields are skipped.
  * A series without samples and histograms gives no row, and an empty body an empty batch.
  *
  * (1) Every input that protobuf-c unpacks is accepted here, with the same contents (fuzz_rw1).
- * (2) Not checked here, but when a series is new: the inside of a label message. A row's label bytes are safe for label_iter only.
- * (3) No group (wire types 3 and 4), no wire type other than the schema's for a known field: ERR_MALFORMED, as protobuf-c and Prometheus.
+ * (2) Not checked here, but when a series is new: the inside of a label message. A row's label
+ *     bytes are safe for label_iter only.
+ * (3) No group (wire types 3 and 4), no wire type other than the schema's for a known field:
+ *     ERR_MALFORMED, as protobuf-c and Prometheus.
  *
  * Cost aim: <= 16 ns per series of nine labels and one sample; no allocation per series.
- * Memory: rows and metas point into body and arena, which live as long as the batch is used. Thread: pure.
- * Errors: ERR_MALFORMED ("bad_protobuf"), ERR_TOOBIG ("too_many"): the whole request is unusable, the batch holds rubbish.
+ * Memory: rows and metas point into body and arena, which live as long as the batch is used.
+ * Thread: pure.
+ * Errors: ERR_MALFORMED ("bad_protobuf"), ERR_TOOBIG ("too_many"): the whole request is unusable,
+ * the batch holds rubbish.
  */
 #ifndef PROTO_RW1_H
 #define PROTO_RW1_H
@@ -20,14 +28,17 @@
 #include "core/model/batch.h"
 
 #define RW1_SERIES_MAX 200000u /* limits.series_per_request; metadata entries have the same limit */
-#define RW1_SAMPLES_MAX                                                                            \
- 1000000u /* limits.samples_per_request: samples, histograms and exemplars together */
+/* limits.samples_per_request: samples, histograms and exemplars together */
+#define RW1_SAMPLES_MAX 1000000u
 
 /* Adds to b, which is usually empty. eb (may be NULL) gets a sentence with the byte offset. */
 MUST_CHECK enum err rw1_decode(
     struct arena *a, const uint8_t *body, size_t len, struct batch *b, struct errbuf *eb);
 
-/* Appends one TimeSeries of one sample to a WriteRequest; labels are canonical. Zeros are left out as Go's encoder does. */
+/*
+ * Appends one TimeSeries of one sample to a WriteRequest; labels are canonical. Zeros are left out
+ * as Go's encoder does.
+ */
 void rw1_encode_series(struct buf *out, struct labels labels, int64_t t_ms, double v);
 /* Appends one MetricMetadata. */
 void rw1_encode_meta(struct buf *out, const struct batch_meta *m);

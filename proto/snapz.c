@@ -5,7 +5,8 @@
 #include <snappy-c.h>
 
 /*
- * One row per tag byte of a copy (types 01, 10, 11): length, high bits of the offset, bytes behind the tag.
+ * One row per tag byte of a copy (types 01, 10, 11): length, high bits of the offset, bytes behind
+ * the tag.
  *
  *   bits 0-6 length   8-10 offset bits 8-10   12-14 bytes of offset that follow
  */
@@ -84,7 +85,10 @@ static void copy_pattern(uint8_t *op, size_t offset, size_t len)
 {
 	const uint8_t *from = op - offset;
 	if (offset < 16) {
-		/* Lay the pattern down until it is 16 bytes long or more, then go on in whole multiples of it. */
+		/*
+		 * Lay the pattern down until it is 16 bytes long or more, then go on in whole
+		 * multiples of it.
+		 */
 		size_t have = offset;
 		while (have < 16) {
 			for (size_t i = 0; i < offset; i++)

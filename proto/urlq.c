@@ -30,7 +30,9 @@ static int hex(char c)
 	return -1;
 }
 
-/* %XX, and + when plus is set. Text as Go's url.EscapeError: the % and at most two bytes behind it. */
+/*
+ * %XX, and + when plus is set. Text as Go's url.EscapeError: the % and at most two bytes behind it.
+ */
 static enum err unescape(struct arena *a, const char *s, size_t len, bool plus, const char **out,
     size_t *out_len, struct errbuf *eb)
 {
@@ -190,7 +192,10 @@ enum err urlq_path_segment(struct arena *a, const char *s, size_t len, const cha
 	return unescape(a, s, len, false, out, out_len, eb);
 }
 
-/* Inverse of model.EscapeName with ValueEncodingEscaping; false: not of that form. out has len bytes: no escape is shorter than what it stands for. */
+/*
+ * Inverse of model.EscapeName with ValueEncodingEscaping; false: not of that form. out has len
+ * bytes: no escape is shorter than what it stands for.
+ */
 static bool unescape_u(const char *s, size_t len, char *out, size_t *out_len)
 {
 	size_t n = 0;

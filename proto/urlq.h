@@ -1,5 +1,6 @@
 /*
- * urlq - query strings, form bodies, path segments and parameter values of the HTTP API (spec/http-api.md sections 2 and 3).
+ * urlq - query strings, form bodies, path segments and parameter values of the HTTP API
+ * (spec/http-api.md sections 2 and 3).
  *
  * application/x-www-form-urlencoded as Go reads it: pairs between &, key and value at the first =,
  * + is a blank, %XX a byte; a pair with ; or a broken escape is left out and told.
@@ -44,15 +45,25 @@ size_t urlq_count(const struct urlq *q, const char *key);
 /* %XX of a path segment (a + stays). ERR_BADDATA with Go's text. out in the arena, NUL behind. */
 MUST_CHECK enum err urlq_path_segment(struct arena *a, const char *s, size_t len, const char **out,
     size_t *out_len, struct errbuf *eb);
-/* Label name of a path: U__ names are un-escaped (_XX_ hex code point, __ = _), a U__ name that does not follow the scheme and all others stay; then it must be UTF-8 and not empty: else ERR_BADDATA, `invalid label name: "..."`. */
+/*
+ * Label name of a path: U__ names are un-escaped (_XX_ hex code point, __ = _), a U__ name that
+ * does not follow the scheme and all others stay; then it must be UTF-8 and not empty: else
+ * ERR_BADDATA, `invalid label name: "..."`.
+ */
 MUST_CHECK enum err urlq_label_name(struct arena *a, const char *s, size_t len, const char **out,
     size_t *out_len, struct errbuf *eb);
 
 /* Go's strconv.ParseBool: 1 t T TRUE true True 0 f F FALSE false False. */
 MUST_CHECK enum err urlq_bool(const char *s, size_t len, bool *out);
-/* limit: a non-negative integer, "" = 0 = none. ERR_BADDATA with `limit must be non-negative` or Go's number text. */
+/*
+ * limit: a non-negative integer, "" = 0 = none. ERR_BADDATA with `limit must be non-negative` or
+ * Go's number text.
+ */
 MUST_CHECK enum err urlq_limit(const char *s, size_t len, uint64_t *out, struct errbuf *eb);
-/* Duration: float seconds, else a Prometheus duration, to ms. ERR_BADDATA with `cannot parse "x" to a valid duration` (and `. It overflows int64`). */
+/*
+ * Duration: float seconds, else a Prometheus duration, to ms. ERR_BADDATA with `cannot parse "x" to
+ * a valid duration` (and `. It overflows int64`).
+ */
 MUST_CHECK enum err urlq_duration(const char *s, size_t len, int64_t *ms, struct errbuf *eb);
 /* Time: num_parse_time; ERR_BADDATA with `cannot parse "x" to a valid timestamp`. */
 MUST_CHECK enum err urlq_time(const char *s, size_t len, int64_t *ms, struct errbuf *eb);

@@ -1,7 +1,10 @@
 /*
- * alias - remembers, per loop, which canonical labels odd label bytes (unsorted, empty values) stand for.
+ * alias - remembers, per loop, which canonical labels odd label bytes (unsorted, empty values)
+ * stand for.
  *
- * Asked only after the bytes as sent were found to be no known series. Bounded: ALIAS_SETS sets of ALIAS_WAYS entries, the oldest of a set goes; bytes of all entries at most ALIAS_BYTES_MAX, else the table starts anew.
+ * Asked only after the bytes as sent were found to be no known series. Bounded: ALIAS_SETS sets of
+ * ALIAS_WAYS entries, the oldest of a set goes; bytes of all entries at most ALIAS_BYTES_MAX, else
+ * the table starts anew.
  * A hit compares the raw bytes; a forgotten alias costs one canonicalisation.
  * Thread: its loop. Memory: own; what alias_find gives is valid until the next alias_add.
  */
@@ -18,7 +21,10 @@
 struct alias;
 struct alias *alias_create(void);
 void alias_free(struct alias *a);
-/* raw_fp: hash128.lo of the raw bytes. true: *out and *fp are the canonical bytes and their fingerprint. */
+/*
+ * raw_fp: hash128.lo of the raw bytes. true: *out and *fp are the canonical bytes and their
+ * fingerprint.
+ */
 bool alias_find(const struct alias *a, uint64_t raw_fp, uint32_t tenant, struct labels raw,
     struct labels *out, struct hash128 *fp);
 /* Both are copied. Not there yet. */

@@ -289,7 +289,10 @@ static void odd_add(struct apply *a, const struct head_row *r, struct labels ls,
 	odd->shard = store_shard_of(a->sh->store, fp);
 }
 
-/* Slot of a series that no table knows: made here, or SERIES_NONE when the row is refused, odd, or too much for now. */
+/*
+ * Slot of a series that no table knows: made here, or SERIES_NONE when the row is refused, odd, or
+ * too much for now.
+ */
 static uint32_t unknown(struct apply *a, struct head_row *r)
 {
 	struct labels raw = { .bytes = r->labels, .len = r->labels_len }, ls;
@@ -320,8 +323,8 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 
 /* ---- recovery ---- */
 
-#define REPLAY_LINES                                                                               \
- 24u /* hot lines fetched so many slots ahead: ids that follow one another mostly have slots that do */
+/* hot lines fetched so many slots ahead: ids that follow one another mostly have slots that do */
+#define REPLAY_LINES 24u
 #define REPLAY_TAILS 8u /* ... and tails */
 
 static uint32_t replay_slot(struct shard *sh, uint32_t id)
@@ -376,7 +379,10 @@ static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool 
 	sh->rows_since_round += rec->count;
 }
 
-/* The series of an id gets its labels; it is made when it is not there. Of two ids with the same labels the higher one goes on. */
+/*
+ * The series of an id gets its labels; it is made when it is not there. Of two ids with the same
+ * labels the higher one goes on.
+ */
 void apply_define(struct shard *sh, uint32_t id, uint32_t tenant, struct labels ls)
 {
 	struct head *h = &sh->head;

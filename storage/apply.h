@@ -1,10 +1,15 @@
 /*
- * apply - one slice's turn on the owner: rows found or created, judged, put into memory and into the log frame.
+ * apply - one slice's turn on the owner: rows found or created, judged, put into memory and into
+ * the log frame.
  *
- * (1) What is in memory afterwards stands in frames that were handed to the log: both in this call (storage README (1)).
- * A row is judged in this order: histogram (refused before it comes here), out_of_bounds, too_old, labels, limits of series; then against what memory holds.
- * An unknown series whose bytes are canonical is created. Bytes that are not: their canonical form is looked up or made, and the row is given back as odd, to go to its owner.
- * Thread: the slice's owner. Memory: odd rows and their labels are in the share's scratch arena, until its next slice.
+ * (1) What is in memory afterwards stands in frames that were handed to the log: both in this call
+ *     (storage README (1)).
+ * A row is judged in this order: histogram (refused before it comes here), out_of_bounds, too_old,
+ * labels, limits of series; then against what memory holds.
+ * An unknown series whose bytes are canonical is created. Bytes that are not: their canonical form
+ * is looked up or made, and the row is given back as odd, to go to its owner.
+ * Thread: the slice's owner. Memory: odd rows and their labels are in the share's scratch arena,
+ * until its next slice.
  */
 #ifndef STORAGE_APPLY_H
 #define STORAGE_APPLY_H
@@ -22,7 +27,9 @@ struct apply_odds {
 /* Sets verdict, err, position (0 = need not wait), t_newest_ms and series of the slice. */
 void apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds);
 
-/* Recovery: one group of the log into its shard, nothing judged. rows of ids that are defined nowhere yet make undefined series. ERR_UNSUPPORTED, ERR_MALFORMED:
+/*
+ * Recovery: one group of the log into its shard, nothing judged. rows of ids that are defined
+ * nowhere yet make undefined series. ERR_UNSUPPORTED, ERR_MALFORMED:
  * not written by this version; the shard's number stays. */
 MUST_CHECK enum err apply_replay(
     struct shard *sh, const struct walrec_group *g, struct walrec_reader *r);

@@ -1,11 +1,15 @@
 /*
  * keeper - metadata of metric families (type, help, unit), in memory on loop 0.
  *
- * New and changed ones go to the log under shard 0's numbers, and from time to time whole into the file METADATA:
- *   "KYMOMETA"  version(1)=1  u64 number  varint count  count x { varint tenant  type(1)  3 x { varint n, bytes } }  u32 crc32c of all before
+ * New and changed ones go to the log under shard 0's numbers, and from time to time whole into the
+ * file METADATA:
+ *   "KYMOMETA"  version(1)=1  u64 number  varint count  count x { varint tenant  type(1)  3 x {
+ *   varint n, bytes } }  u32 crc32c of all before
  * number = shard 0's last group when the file was made: replay takes records of later groups only.
- * (1) The log is told that shard 0 is complete up to c only when METADATA holds what stood at numbers <= c: rounds report through keeper_complete.
- * Bounded: KEEPER_FAMILIES_MAX families, KEEPER_BYTES_MAX of texts; what is over is dropped and counted. Texts are cut at KEEPER_TEXT_MAX.
+ * (1) The log is told that shard 0 is complete up to c only when METADATA holds what stood at
+ *     numbers <= c: rounds report through keeper_complete.
+ * Bounded: KEEPER_FAMILIES_MAX families, KEEPER_BYTES_MAX of texts; what is over is dropped and
+ * counted. Texts are cut at KEEPER_TEXT_MAX.
  * Thread: loop 0; keeper_load, keeper_save at start and stop on the main thread. Memory: own.
  */
 #ifndef STORAGE_KEEPER_H
@@ -38,7 +42,9 @@ void keeper_put(struct keeper *k, const struct batch *b, uint64_t *position);
 void keeper_replay(struct keeper *k, uint64_t number, const struct walrec_meta *m);
 /* Fills r->metas, r->count with copies in r->arena. */
 void keeper_get(const struct keeper *k, uint32_t tenant, struct store_meta_req *r);
-/* Shard 0 has everything up to complete_to in files: the log hears of it when METADATA is durable. */
+/*
+ * Shard 0 has everything up to complete_to in files: the log hears of it when METADATA is durable.
+ */
 void keeper_complete(struct keeper *k, struct shard *shard0, uint64_t complete_to);
 bool keeper_busy(const struct keeper *k); /* a save is with a worker */
 

@@ -1,5 +1,6 @@
 /*
- * limits - what the machine allows the store: default of series_max, free space on the disk, the reserve file.
+ * limits - what the machine allows the store: default of series_max, free space on the disk, the
+ * reserve file.
  *
  * Every second a worker asks how much is free, ahead of rounds and merges. Below the floor writes
  * are refused with ERR_NOSPACE; above 1.25 x the floor they are taken again.

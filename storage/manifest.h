@@ -1,5 +1,6 @@
 /*
- * manifest - what a data directory is: MANIFEST.a and MANIFEST.b, the same 64 bytes twice, written once; and its LOCK.
+ * manifest - what a data directory is: MANIFEST.a and MANIFEST.b, the same 64 bytes twice, written
+ * once; and its LOCK.
  *
  *   offset  size  little endian
  *   0       8     magic "KYMODIR1"
@@ -10,7 +11,8 @@
  *   40      8     made at, ms since the epoch
  *   48      12    zero
  *   60      4     crc32c of the bytes before
- * One good copy is enough; the other is written again. A directory with data but without a manifest is refused, not taken for a new one.
+ * One good copy is enough; the other is written again. A directory with data but without a manifest
+ * is refused, not taken for a new one.
  *
  * LOCK holds the owner's process id as text and is flocked for the life of the process.
  * Thread: start and stop only; blocks.

@@ -150,7 +150,10 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 		e = files_aside(sh->dir, &sh->list, &aside, eb);
 	}
 	newest_of_files(sh, found == FILES_FOUND_CURRENT && sh->list.version > 1);
-	/* Written again, synced, before anything is removed: what was read may never have reached the disk. */
+	/*
+	 * Written again, synced, before anything is removed: what was read may never have reached
+	 * the disk.
+	 */
 	if (!e)
 		e = files_switch(&sh->switcher, &sh->list);
 	if (e == ERR_NOSPACE && limits_reserve_give(st, "the start"))
@@ -184,7 +187,10 @@ struct files_job {
 	unsigned loop;
 };
 
-/* On the shards' loop, so that their lists are its own from the beginning; blocking is allowed before ready. */
+/*
+ * On the shards' loop, so that their lists are its own from the beginning; blocking is allowed
+ * before ready.
+ */
 static void files_on_loop(void *arg)
 {
 	struct files_job *j = arg;
@@ -298,7 +304,10 @@ static void frame_split(struct worker *w, const uint8_t *payload, size_t len, bo
 	CHECK(!it.err || gone); /* replay has looked at those that count */
 }
 
-/* Shard by shard, so that one group's series lie behind those of the group before; a shard's groups keep their order. */
+/*
+ * Shard by shard, so that one group's series lie behind those of the group before; a shard's groups
+ * keep their order.
+ */
 static void parts_apply(struct worker *w)
 {
 	for (unsigned k = 0; k < w->share->shards_count; k++) {

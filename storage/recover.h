@@ -9,7 +9,8 @@
  *      defined nowhere is dropped and counted; series that only the log still defines, without a
  *      sample in memory or in a file, are forgotten
  *   4  next numbers and ids are above everything seen
- * Afterwards walog_create commits again what was not known synced. Nothing here changes the log: a second recovery finds the same (11).
+ * Afterwards walog_create commits again what was not known synced. Nothing here changes the log: a
+ * second recovery finds the same (11).
  *
  * Thread: main, while the team turns and takes no requests. Blocks.
  */

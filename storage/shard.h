@@ -161,7 +161,10 @@ static inline void shard_file_pin(struct shard_file *f)
 	loop_check_here(f->shard->loop);
 	f->pins++;
 }
-/* The lane of core/rt/work in which everything that touches this shard's FILES and names goes: one at a time, in order. */
+/*
+ * The lane of core/rt/work in which everything that touches this shard's FILES and names goes: one
+ * at a time, in order.
+ */
 static inline uint16_t shard_lane(const struct shard *sh)
 {
 	return (uint16_t)(1 + sh->index % 100u);
@@ -179,7 +182,10 @@ void shard_evict(struct shard *sh, uint32_t slot);
  * What the catalog may claim of a rank it has worked in: it stays below every file that may return.
  */
 uint64_t shard_rank_known(const struct shard *sh, uint64_t rank);
-/* Tells the log that every row and definition of the shard at a number <= complete_to is in its files: after the switch is durable. Rounds call this, never walog_complete. */
+/*
+ * Tells the log that every row and definition of the shard at a number <= complete_to is in its
+ * files: after the switch is durable. Rounds call this, never walog_complete.
+ */
 void shard_complete(struct shard *sh, uint64_t complete_to);
 
 /* What a row may be, decided once per step of a request (storage/share.h). */
@@ -206,7 +212,10 @@ void shard_verdict_add(struct shard_verdict *v, const struct shard_verdict *part
 struct shard_back {
 	/* After recovery, once per shard; timers start here. */
 	void (*open)(struct shard *sh);
-	/* A round as soon as possible; force: also when little is there. done(arg, err) once, on the loop, when the samples of now are in files and FILES is switched. */
+	/*
+	 * A round as soon as possible; force: also when little is there. done(arg, err) once, on
+	 * the loop, when the samples of now are in files and FILES is switched.
+	 */
 	void (*round)(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);
 	/* Merges what can be merged; force: open ranges too. */
 	void (*seal)(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);

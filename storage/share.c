@@ -2,7 +2,8 @@
  * Where a request is:
  *   append   share_append > step > slices out > home, one by one > told at the end of the turn
  *   slice    arrive > [parked] > run > waiting (in the log) > settled > [children settled] > home
- * open counts: an append's = its slices out, plus one while rows are left; a slice's = itself, plus its children.
+ * open counts: an append's = its slices out, plus one while rows are left; a slice's = itself, plus
+ * its children.
  */
 #include "storage/share.h"
 #include "core/base/clock.h"
@@ -259,7 +260,8 @@ void share_append(struct share *sh, struct sink_req *req)
 	sh->open++;
 	enum err e = share_accepts(sh, &ap->retry_after_s);
 	if (e) {
-		if (e == ERR_BUSY && !walog_state(sh->log)) /* rounds are no help against a busy log */
+		/* rounds are no help against a busy log */
+		if (e == ERR_BUSY && !walog_state(sh->log))
 			relieve(sh);
 		append_answer(ap, NULL, e, ap->retry_after_s);
 		return;
@@ -609,7 +611,10 @@ static void stock_done(struct work_task *t)
 		slab_stock_add(sh->mem, sh->stock[i]);
 }
 
-/* While the head grows, a worker makes its next memory ready: first touches of huge pages would make turns long. */
+/*
+ * While the head grows, a worker makes its next memory ready: first touches of huge pages would
+ * make turns long.
+ */
 static void stock_up(struct share *sh)
 {
 	if (LIKELY(sh->stocking || !slab_stock_low(sh->mem)))
@@ -698,7 +703,10 @@ static void park_tick(struct loop_timer *t)
 	parked_run(CONTAINER_OF(t, struct share, park_timer));
 }
 
-/* The log or memory holds more than its share: the shard whose last round is oldest has one. Shards of a loop take turns. */
+/*
+ * The log or memory holds more than its share: the shard whose last round is oldest has one. Shards
+ * of a loop take turns.
+ */
 static void relieve(struct share *sh)
 {
 	const struct shard_back *back = sh->store->back;

@@ -1,11 +1,19 @@
 /*
- * share - what one loop owns of the store: its shards, its slab, the slices that wait for the log, the alias table, the limits.
+ * share - what one loop owns of the store: its shards, its slab, the slices that wait for the log,
+ * the alias table, the limits.
  *
- * A write request on loop A becomes an append. Its rows are fingerprinted and sorted by owner and shard; each owning loop gets one slice (message; labels stay lent), its own one without a message.
- * A slice runs on its owner in one turn: rows are resolved, judged, put into memory and into the frame, the frame is handed to the log (storage README (1)); then it waits in `waiting` for its position (3) and goes home.
- *   parked   no room in the log's backlog: tried again on each report and every PARK_TICK_MS, ERR_BUSY after SHARE_PARK_MS
- *   child    rows whose label bytes were not canonical go, under their canonical bytes, to their owner in a slice of their own; the parent waits for it
- * Requests of more than SHARE_STEP_ROWS rows are worked off in steps, one a turn, so that a large one does not hold the loop.
+ * A write request on loop A becomes an append. Its rows are fingerprinted and sorted by owner and
+ * shard; each owning loop gets one slice (message; labels stay lent), its own one without a
+ * message.
+ * A slice runs on its owner in one turn: rows are resolved, judged, put into memory and into the
+ * frame, the frame is handed to the log (storage README (1)); then it waits in `waiting` for its
+ * position (3) and goes home.
+ *   parked   no room in the log's backlog: tried again on each report and every PARK_TICK_MS,
+ *            ERR_BUSY after SHARE_PARK_MS
+ *   child    rows whose label bytes were not canonical go, under their canonical bytes, to their
+ *            owner in a slice of their own; the parent waits for it
+ * Requests of more than SHARE_STEP_ROWS rows are worked off in steps, one a turn, so that a large
+ * one does not hold the loop.
  *
  * What loops know of each other (newest times of classes, counts of series) rides in the slices: no
  * cell is shared.
@@ -31,8 +39,9 @@
 #include "storage/wal/walog.h"
 #include "storage/wal/walrec.h"
 
-#define SHARE_STEP_ROWS  16384u
-#define SHARE_STEP_NEW   512u /* while many rows make series: a new one costs 3 us, a known one 0.1 */
+#define SHARE_STEP_ROWS 16384u
+/* while many rows make series: a new one costs 3 us, a known one 0.1 */
+#define SHARE_STEP_NEW   512u
 #define SHARE_STOCK_STEP 2u
 #define SHARE_PARK_MS    2000u
 #define SHARE_PARKED_MAX 256u /* slices; more are answered ERR_BUSY at once */
@@ -67,7 +76,8 @@ struct share {
 	struct list_link append_pool, step_pool;
 	uint32_t append_pool_count, step_pool_count;
 	uint32_t open; /* appends under way that began here */
-	uint32_t step_rows; /* of the next step: SHARE_STEP_NEW while many series are created, else SHARE_STEP_ROWS */
+	/* of the next step: SHARE_STEP_NEW while many series are created, else SHARE_STEP_ROWS */
+	uint32_t step_rows;
 	struct alias *alias;
 	struct arena scratch; /* of one slice's run */
 	struct newest newest; /* as far as this loop has heard */
@@ -101,7 +111,10 @@ int64_t share_bounded(const struct share *sh, int64_t t_newest_ms);
 /* Newest times as this loop knows them, for FILES. */
 void share_newest_save(const struct share *sh, struct files *to);
 
-/* A slice of a request for the shards of one loop; rows sorted by shard, ends[k] = end of the rows of shards[k]. */
+/*
+ * A slice of a request for the shards of one loop; rows sorted by shard, ends[k] = end of the rows
+ * of shards[k].
+ */
 struct slice {
 	struct mbox_msg msg;
 	struct list_link link;

@@ -1,5 +1,6 @@
 /*
- * store_stats: every loop counts its shards' pairs of label names and values, in a job, into a table of its own; a worker puts the tables together and picks the largest.
+ * store_stats: every loop counts its shards' pairs of label names and values, in a job, into a
+ * table of its own; a worker puts the tables together and picks the largest.
  * Exact up to PAIRS_MAX pairs a loop; beyond that pairs not seen before are only counted.
  */
 #include "core/base/num.h"

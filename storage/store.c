@@ -80,7 +80,10 @@ static enum err dirs_open(struct store *st, struct errbuf *eb)
 	return 0;
 }
 
-/* Shards in the order of their owners: all of loop 0, then all of loop 1, ... so that a loop's rows lie together in a request. */
+/*
+ * Shards in the order of their owners: all of loop 0, then all of loop 1, ... so that a loop's rows
+ * lie together in a request.
+ */
 static void places_make(struct store *st)
 {
 	unsigned all = st->manifest.shards;
@@ -391,7 +394,10 @@ unsigned store_shards(const struct store *st)
 
 uint64_t store_series(const struct store *st)
 {
-	/* Every share knows its own count and what the others told last: loop 0's view is good enough from any thread that asks on a loop. */
+	/*
+	 * Every share knows its own count and what the others told last: loop 0's view is good
+	 * enough from any thread that asks on a loop.
+	 */
 	const struct share *sh = loop_here() ? store_here(st) : st->shares[0];
 	uint64_t sum = 0;
 	for (unsigned i = 0; i < st->loops; i++)

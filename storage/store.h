@@ -1,12 +1,18 @@
 /*
- * store - the sharded whole: takes batches (core/seam/sink.h), gives cursors (core/seam/source.h), survives crashes.
+ * store - the sharded whole: takes batches (core/seam/sink.h), gives cursors (core/seam/source.h),
+ * survives crashes.
  *
- * Shard j of S (fixed in MANIFEST) lives on loop j mod N. A series belongs to shard (fingerprint.hi >> 32) * S >> 32.
- * The hot path: rows -> fingerprint (once per label run) -> one slice per owning loop -> owner: successor prediction, else prefetched probe, label bytes compared -> append -> one log frame per request and loop -> synced -> verdict home.
+ * Shard j of S (fixed in MANIFEST) lives on loop j mod N. A series belongs to shard (fingerprint.hi
+ * >> 32) * S >> 32.
+ * The hot path: rows -> fingerprint (once per label run) -> one slice per owning loop -> owner:
+ * successor prediction, else prefetched probe, label bytes compared -> append -> one log frame per
+ * request and loop -> synced -> verdict home.
  * Order of things and invariants (1)-(11): README.md of this room.
  *
- * Thread: store_open, store_close from the main thread while the team runs; everything else on any loop.
- * Memory: labels of active series, tails, packs, late rows and in-memory postings are on the head's account.
+ * Thread: store_open, store_close from the main thread while the team runs; everything else on any
+ * loop.
+ * Memory: labels of active series, tails, packs, late rows and in-memory postings are on the head's
+ * account.
  */
 #ifndef STORAGE_STORE_H
 #define STORAGE_STORE_H
@@ -35,7 +41,8 @@ struct store_opts {
 	int64_t retention_ms;     /* 30 d */
 	int64_t future_ms;        /* 10 min */
 	uint64_t series_max;      /* all tenants; 0 = head budget / 1 KiB */
-	uint64_t new_series_per_s; /* per loop; 0 = 20,000 default, burst 200,000; UINT64_MAX = no limit */
+	/* per loop; 0 = 20,000 default, burst 200,000; UINT64_MAX = no limit */
+	uint64_t new_series_per_s;
 	uint64_t min_free_bytes; /* 0 = max(1 GiB, 3 %) */
 	int64_t round_every_ms;  /* 10 min */
 	int64_t retry_ms;        /* after a failed round, switch, merge or feed; 0 = 5 s */
@@ -47,7 +54,9 @@ struct store_opts {
 	unsigned log_probe_ms;      /* between tries of a log that is read-only; 0 = 60 s */
 	uint64_t reserve_bytes;     /* 0 = 64 MiB */
 	struct label_limits labels;
-	/* Asked now and then while store_open runs, from several threads: true = give up, ERR_STOPPING.
+	/*
+	 * Asked now and then while store_open runs, from several threads: true = give up,
+	 * ERR_STOPPING.
 	 * May be NULL. */
 	bool (*stop)(void *arg);
 	void *stop_arg;
@@ -55,7 +64,10 @@ struct store_opts {
 void store_opts_default(struct store_opts *o);
 
 struct store;
-/* Locks the directory (ERR_LOCKED names the owner's pid), recovers, commits again what was not known synced, then is ready. */
+/*
+ * Locks the directory (ERR_LOCKED names the owner's pid), recovers, commits again what was not
+ * known synced, then is ready.
+ */
 MUST_CHECK enum err store_open(const struct store_opts *o, struct store **out, struct errbuf *eb);
 /*
  * Stops accepting, finishes what is under way, syncs. No request may be in flight and no cursor
@@ -65,7 +77,10 @@ void store_close(struct store *st);
 struct sink *store_sink(struct store *st);
 struct source *store_source(struct store *st);
 
-/* Metadata of metric families of a tenant, served from memory of loop 0's keeper, copied into *out (array and strings in the arena). */
+/*
+ * Metadata of metric families of a tenant, served from memory of loop 0's keeper, copied into *out
+ * (array and strings in the arena).
+ */
 struct store_meta_req {
 	struct arena *arena;
 	const char *family; /* NULL = all */

@@ -1,4 +1,7 @@
-/* The insides of a store, for the files of this room that make it up: store.c, share.c, apply.c, recover.c, keeper.c and the background. */
+/*
+ * The insides of a store, for the files of this room that make it up: store.c, share.c, apply.c,
+ * recover.c, keeper.c and the background.
+ */
 #ifndef STORAGE_STORE_PRIV_H
 #define STORAGE_STORE_PRIV_H
 

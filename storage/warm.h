@@ -1,5 +1,6 @@
 /*
- * warm - after recovery: series that had samples lately but are in no log record come back into memory under their ids, with labels from the catalog.
+ * warm - after recovery: series that had samples lately but are in no log record come back into
+ * memory under their ids, with labels from the catalog.
  *
  * So senders go on without new ids, and a restart is not met by a flood of new series. All loops at
  * the same time. Of equal labels the highest id comes: its samples win over those of the others

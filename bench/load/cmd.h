@@ -7,7 +7,10 @@
 int cmd_write(int argc, char **argv);
 int cmd_query(int argc, char **argv);
 
-/* Arguments as --name value or --name=value; unknown names name the nearest known one and end the program with status 2. */
+/*
+ * Arguments as --name value or --name=value; unknown names name the nearest known one and end the
+ * program with status 2.
+ */
 struct cmd_arg {
 	const char *name, *meta, *help;
 	const char **text; /* one of these three is set */

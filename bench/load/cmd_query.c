@@ -1,6 +1,8 @@
 /*
- * kymobench query - a file of queries, one a line ("#" begins a comment), each run --rounds times against one or two servers in turn; medians in ms and their ratio.
- * A line is an expression, evaluated as a range query over --start..--end with --step, or "instant: <expression>" at --end.
+ * kymobench query - a file of queries, one a line ("#" begins a comment), each run --rounds times
+ * against one or two servers in turn; medians in ms and their ratio.
+ * A line is an expression, evaluated as a range query over --start..--end with --step, or "instant:
+ * <expression>" at --end.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /*
- * kymobench write - bodies are prepared before the clock starts (in waves that fit --memory); each connection is a thread that sends its share of a round in order,
+ * kymobench write - bodies are prepared before the clock starts (in waves that fit --memory); each
+ * connection is a thread that sends its share of a round in order,
  * and a series' samples go over one connection, in time order, as Prometheus' shards do.
  */
 #include <errno.h>
@@ -85,7 +86,10 @@ static void count_refused(struct run *r, bool repeated)
 	__atomic_add_fetch(&r->refused, repeated ? REFUSALS_MAX : 1, __ATOMIC_RELAXED);
 }
 
-/* 5xx and broken connections are repeated for a while, as a sender does; everything else that is not 2xx has failed. */
+/*
+ * 5xx and broken connections are repeated for a while, as a sender does; everything else that is
+ * not 2xx has failed.
+ */
 static void send_body(struct conn *c, const struct body *b)
 {
 	uint64_t begin = clock_real_mono_ns();
@@ -123,7 +127,10 @@ static void send_body(struct conn *c, const struct body *b)
 	}
 }
 
-/* As the shards of one sender, connections stay near each other in time: the samples of one are not hours older than those of another. */
+/*
+ * As the shards of one sender, connections stay near each other in time: the samples of one are not
+ * hours older than those of another.
+ */
 static void keep_together(struct conn *c, uint64_t round)
 {
 	__atomic_store_n(&c->round, round, __ATOMIC_RELAXED);

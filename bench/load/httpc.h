@@ -1,5 +1,6 @@
 /*
- * httpc - a small blocking HTTP/1.1 client on one kept connection, for load on loopback. Thread: one per client.
+ * httpc - a small blocking HTTP/1.1 client on one kept connection, for load on loopback. Thread:
+ * one per client.
  */
 #ifndef BENCH_LOAD_HTTPC_H
 #define BENCH_LOAD_HTTPC_H
@@ -25,7 +26,10 @@ struct httpc {
 };
 void httpc_init(struct httpc *c, const struct httpc_url *url);
 void httpc_release(struct httpc *c);
-/* One exchange; reconnects once when the kept connection was closed. body of the answer is in c->in from *body_off. Returns the status, or -1 with errno set. */
+/*
+ * One exchange; reconnects once when the kept connection was closed. body of the answer is in c->in
+ * from *body_off. Returns the status, or -1 with errno set.
+ */
 int httpc_do(struct httpc *c, const char *method, const char *path, const char *headers,
     const void *body, size_t len, size_t *body_off);
 

@@ -1,4 +1,7 @@
-/* kymobench - load and measure: "write" replays Remote Write traffic, "query" times a file of queries against one or two servers. */
+/*
+ * kymobench - load and measure: "write" replays Remote Write traffic, "query" times a file of
+ * queries against one or two servers.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -46,7 +46,9 @@ struct loadgen {
 #define REPLAY_SCRAPES_MAX 3000
 #define REPLAY_SHIFT       97
 
-/* Splits an exposition line into name, labels text and value text; false for comments and rubbish. */
+/*
+ * Splits an exposition line into name, labels text and value text; false for comments and rubbish.
+ */
 static bool split_line(char *line, char **name, char **labels, char **value)
 {
 	while (*line == ' ')
@@ -158,7 +160,10 @@ static enum err load_page(struct loadgen *g, const char *path, struct errbuf *eb
 	return g->tmpls_count ? ERR_OK : errbuf_set(eb, ERR_BADDATA, "%s holds no samples", path);
 }
 
-/* Recorded file: the same series come in about the same order each time, so the next template is tried first. */
+/*
+ * Recorded file: the same series come in about the same order each time, so the next template is
+ * tried first.
+ */
 static enum err load_replay(struct loadgen *g, unsigned file, const char *path, struct errbuf *eb)
 {
 	bool piped;

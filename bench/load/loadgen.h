@@ -1,9 +1,14 @@
 /*
- * loadgen - production-shaped Remote Write traffic: an exposition page replicated over N targets (as prometheus-benchmark does), or recorded pages replayed.
+ * loadgen - production-shaped Remote Write traffic: an exposition page replicated over N targets
+ * (as prometheus-benchmark does), or recorded pages replayed.
  *
- * Page mode: each target is one node_exporter-like page; every series gets job, instance="instance-<i>", revision="r<k>"; values move by round: most hardly do.
- * Replay mode: a file holds scrapes (a line "@ <unix ms>", then exposition lines); target t plays scrape (round + 97 t) mod scrapes, so copies are not equal; a series absent from a scrape is left out.
- * Churn: with probability churn (per round and target) a target gets a new revision, as a restarted one would.
+ * Page mode: each target is one node_exporter-like page; every series gets job,
+ * instance="instance-<i>", revision="r<k>"; values move by round: most hardly do.
+ * Replay mode: a file holds scrapes (a line "@ <unix ms>", then exposition lines); target t plays
+ * scrape (round + 97 t) mod scrapes, so copies are not equal; a series absent from a scrape is left
+ * out.
+ * Churn: with probability churn (per round and target) a target gets a new revision, as a restarted
+ * one would.
  * Everything follows from the seed: two runs send the same bytes. Thread: one.
  */
 #ifndef BENCH_LOAD_LOADGEN_H
@@ -15,7 +20,8 @@
 #define GEN_FILES_MAX 8
 struct loadgen_opts {
 	const char *page; /* exposition page; NULL = the built-in shape of 500 series */
-	const char *replay[GEN_FILES_MAX]; /* recorded files (.xz through xz), each replayed by all targets */
+	/* recorded files (.xz through xz), each replayed by all targets */
+	const char *replay[GEN_FILES_MAX];
 	unsigned replay_count;
 	uint64_t series;           /* page mode: how many in all */
 	unsigned targets;          /* replay mode */

@@ -11,7 +11,10 @@ struct procstat {
 	double peak_mb; /* VmHWM */
 };
 MUST_CHECK enum err procstat_read(int pid, struct procstat *out);
-/* Waits until the process used less than 2 % of a core for 2 s, at most limit_s. Returns how long it waited. */
+/*
+ * Waits until the process used less than 2 % of a core for 2 s, at most limit_s. Returns how long
+ * it waited.
+ */
 double procstat_wait_idle(int pid, double limit_s);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * What the catalog costs: 1 M series of ten labels and about 216 bytes of labels in 16 shards, fed in batches; then selections.
+ * What the catalog costs: 1 M series of ten labels and about 216 bytes of labels in 16 shards, fed
+ * in batches; then selections.
  * Usage: b_catalog [series] [directory]
  */
 #ifndef _GNU_SOURCE

@@ -1,4 +1,7 @@
-/* The codec: bytes and nanoseconds a sample, on recorded metrics (2 h columns at 15 s), on made-up shapes, and for packs of 32. */
+/*
+ * The codec: bytes and nanoseconds a sample, on recorded metrics (2 h columns at 15 s), on made-up
+ * shapes, and for packs of 32.
+ */
 #include "bench/micro/recorded.h"
 #include "core/base/buf.h"
 #include "storage/chunk/chunk.h"

@@ -7,7 +7,10 @@ enum {
 	PIECE = 64 << 10
 };
 
-/* A matrix of a million points: counters, gauges with decimals, ratios of full precision; ns a point. */
+/*
+ * A matrix of a million points: counters, gauges with decimals, ratios of full precision; ns a
+ * point.
+ */
 int main(void)
 {
 	struct ql_series *series = mem_array(NULL, SERIES, sizeof(*series));

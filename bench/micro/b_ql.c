@@ -1,5 +1,6 @@
 /*
- * The PromQL engine alone: 10,000 series x 240 samples (15 s apart) in memory, 16 shards; milliseconds a query, milliseconds of the asking loop's thread, nanoseconds of it a sample read.
+ * The PromQL engine alone: 10,000 series x 240 samples (15 s apart) in memory, 16 shards;
+ * milliseconds a query, milliseconds of the asking loop's thread, nanoseconds of it a sample read.
  * b_ql [loops] [query] - the best of RUNS runs.
  */
 #include "core/base/clock.h"
@@ -27,7 +28,8 @@ struct run {
 	struct ql *q;
 	bool over;
 	double total_s,
-	    cpu_s; /* cpu: of the asking loop's thread, which does everything when there is one loop */
+	    /* cpu: of the asking loop's thread, which does everything when there is one loop */
+	    cpu_s;
 	uint64_t samples, series;
 	size_t out;
 };

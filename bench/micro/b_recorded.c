@@ -1,6 +1,9 @@
 /*
- * Size on disk of real metrics: the recording replayed as 20 targets x 1,440 scrapes at 15 s (target k begins at scrape 97 k), through round files every 40 scrapes and one sealed file per shard and 2 h range.
- * Prints bytes per sample of the sealed files, labels and directory included, and nanoseconds of processor time of each step. Figures of the peer on the same data: 0.14 + 0.06 (data + index).
+ * Size on disk of real metrics: the recording replayed as 20 targets x 1,440 scrapes at 15 s
+ * (target k begins at scrape 97 k), through round files every 40 scrapes and one sealed file per
+ * shard and 2 h range.
+ * Prints bytes per sample of the sealed files, labels and directory included, and nanoseconds of
+ * processor time of each step. Figures of the peer on the same data: 0.14 + 0.06 (data + index).
  *
  *   b_recorded [DIR]     DIR: where to write, default a folder under /tmp that is removed
  */
@@ -37,7 +40,10 @@ struct sum {
 static struct shard shards[SHARDS];
 static struct arena arena;
 
-/* name{a="b",c="d"} with the target's own labels added. Escapes in values are rare here: they are kept as written. */
+/*
+ * name{a="b",c="d"} with the target's own labels added. Escapes in values are rare here: they are
+ * kept as written.
+ */
 static struct labels labels_of_text(const char *text, const char *job, unsigned target)
 {
 	struct label_builder b;
@@ -160,7 +166,9 @@ static void decode_all(struct cfile *f, struct sum *s)
 		die(e, cfile_path(f));
 }
 
-/* One series at a time, as a query for few series meets a file: find, load, check, unpack, decode. */
+/*
+ * One series at a time, as a query for few series meets a file: find, load, check, unpack, decode.
+ */
 static void decode_some(struct cfile *f, struct sum *s)
 {
 	struct cfile_unit u;

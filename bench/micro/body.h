@@ -1,6 +1,8 @@
 /*
- * body - a Remote Write 1.0 body for the micro benches: 2,000 series of node-exporter-like metrics scraped in Kubernetes,
- * 9 or 10 labels and some 216 bytes of label bytes each, one sample per series, target by target as a sender's queue gives them.
+ * body - a Remote Write 1.0 body for the micro benches: 2,000 series of node-exporter-like metrics
+ * scraped in Kubernetes,
+ * 9 or 10 labels and some 216 bytes of label bytes each, one sample per series, target by target as
+ * a sender's queue gives them.
  */
 #ifndef BENCH_MICRO_BODY_H
 #define BENCH_MICRO_BODY_H

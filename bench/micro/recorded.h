@@ -1,8 +1,11 @@
 /*
- * recorded - real metrics as columns: reads ../shared/data/recorded/NAME.prom.xz through the xz program. Header only.
+ * recorded - real metrics as columns: reads ../shared/data/recorded/NAME.prom.xz through the xz
+ * program. Header only.
  *
- * A page of the recording is one row; series are in the order of their first line. Absent samples have present[i] = 0.
- * Memory: malloc, for the life of the program. Prints and gives false when the data or xz is not there: skip, visibly.
+ * A page of the recording is one row; series are in the order of their first line. Absent samples
+ * have present[i] = 0.
+ * Memory: malloc, for the life of the program. Prints and gives false when the data or xz is not
+ * there: skip, visibly.
  */
 #ifndef BENCH_MICRO_RECORDED_H
 #define BENCH_MICRO_RECORDED_H

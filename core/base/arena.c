@@ -106,7 +106,10 @@ static void *piece_take(struct arena *a, size_t size, size_t need)
 
 #else
 
-/* Size of the next block for a piece of need bytes: the usual growth, but never past the limit for the sake of growth alone. */
+/*
+ * Size of the next block for a piece of need bytes: the usual growth, but never past the limit for
+ * the sake of growth alone.
+ */
 static size_t block_size(const struct arena *a, size_t need)
 {
 	size_t size = a->_block_bytes > need ? a->_block_bytes : need;
@@ -122,7 +125,10 @@ static void *piece_take(struct arena *a, size_t size, size_t need)
 	if (!fits(a, BLOCK_HEAD + piece))
 		return NULL;
 	char *p = block_start(block_add(a, piece, BLOCK_HEAD + piece));
-	/* A piece that fills its block leaves the older block in use when that one has more room left. */
+	/*
+	 * A piece that fills its block leaves the older block in use when that one has more room
+	 * left.
+	 */
 	if (piece - need > (size_t)(a->_end - a->_cur)) {
 		a->_cur = p + need;
 		a->_end = p + piece;

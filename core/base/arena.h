@@ -1,8 +1,10 @@
 /*
  * arena - memory that lives and dies with one request, query or batch.
  *
- * Bump allocation from blocks; arena_reset() keeps the largest block for reuse (at most keep_bytes) and frees the rest.
- * Allocations are 16-byte aligned, not zeroed (arena_alloc) or zeroed (arena_zalloc). They never return NULL: without memory the process panics;
+ * Bump allocation from blocks; arena_reset() keeps the largest block for reuse (at most keep_bytes)
+ * and frees the rest.
+ * Allocations are 16-byte aligned, not zeroed (arena_alloc) or zeroed (arena_zalloc). They never
+ * return NULL: without memory the process panics;
  * with a budget (arena_limit) they return NULL when used + size > limit, and arena_over() tells.
  * In the sharp build (KYMO_SHARP, tests/README.md) every piece is a block of its own, exactly as
  * large as asked for, and nothing is kept for reuse; a limit counts the pieces alone.
@@ -65,7 +67,10 @@ static inline size_t pool_keep(size_t max)
 #endif
 }
 
-/* The general heap: panics without memory. mem_try returns NULL instead (decoders of hostile sizes). */
+/*
+ * The general heap: panics without memory. mem_try returns NULL instead (decoders of hostile
+ * sizes).
+ */
 void *mem_alloc(size_t size) __attribute__((malloc));
 void *mem_zalloc(size_t size) __attribute__((malloc));
 void *mem_realloc(void *p, size_t size);

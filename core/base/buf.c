@@ -24,7 +24,10 @@ void buf_clear(struct buf *b)
 	b->over = false;
 }
 
-/* Doubles; with a limit the capacity never passes it, and what does not fit sets over for good (until buf_clear). */
+/*
+ * Doubles; with a limit the capacity never passes it, and what does not fit sets over for good
+ * (until buf_clear).
+ */
 void buf_grow_(struct buf *b, size_t more)
 {
 	size_t need;

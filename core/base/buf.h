@@ -1,7 +1,8 @@
 /*
  * buf - a growing byte buffer (one flat piece of heap memory).
  *
- * Append never fails short of panic, unless a limit is set: then appends over it set buf->over and are dropped.
+ * Append never fails short of panic, unless a limit is set: then appends over it set buf->over and
+ * are dropped.
  * Memory: owned by the buf until buf_take(). Thread: one at a time.
  */
 #ifndef CORE_BASE_BUF_H

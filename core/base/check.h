@@ -2,7 +2,8 @@
  * check - assertions and compiler words used everywhere.
  *
  * CHECK stays on in production: our own mistake, the process stops with a line that says where.
- * CHECK_SLOW only with -DKYMO_DEBUG. STATIC at compile time. ODD(x) logs once per place and is true: let one request fail.
+ * CHECK_SLOW only with -DKYMO_DEBUG. STATIC at compile time. ODD(x) logs once per place and is
+ * true: let one request fail.
  * Bytes from wire, disk or user never reach a CHECK.
  */
 #ifndef CORE_BASE_CHECK_H
@@ -38,7 +39,10 @@ static bool odd_said_;                                                          
 check_odd(#x, __FILE__, __LINE__, &odd_said_);                                                                 \
  }))
 
-/* The process cannot go on for a reason that is not our mistake (no memory): one line on stderr, then abort. */
+/*
+ * The process cannot go on for a reason that is not our mistake (no memory): one line on stderr,
+ * then abort.
+ */
 NORETURN void panic(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 #endif

@@ -35,7 +35,8 @@ uint64_t clock_real_mono_ns(void); /* never faked: for measuring our own slices 
  */
 void clock_both(int64_t *wall_ms, uint64_t *mono_ns);
 uint64_t clock_thread_cpu_ns(
-    void); /* CPU time of the calling thread: a long turn of ours against one that had to wait for a CPU */
+    /* CPU time of the calling thread: a long turn of ours against one that had to wait for a CPU */
+    void);
 void clock_fake(int64_t wall_ms);
 void clock_fake_advance(int64_t ms);
 void clock_fake_step_wall(int64_t ms); /* back when negative; monotonic time stands */

@@ -9,8 +9,8 @@
 #include "core/base/num.h"
 
 #define DRIFT_MS 1000 /* less is followed in silence */
-#define DRIFT_PART                                                                                 \
- 1000u /* of the time that went by may be drift: twice what kernels slew at most */
+/* of the time that went by may be drift: twice what kernels slew at most */
+#define DRIFT_PART 1000u
 
 struct votes {
 	uint32_t agree, disagree;

@@ -11,11 +11,13 @@
  *               sample
  *   (start)     else, or nothing is stored: a clock that stood still while     OPEN
  *               the machine was off looks right
- *   any         a step of more than STEP_MS against the monotonic clock        DOUBT, votes are void
+ *   any         a step of more than STEP_MS against the monotonic clock        DOUBT, votes are
+ *   void
  *   SURE        more than NUDGE_MS away, in one step or many, from where it    OPEN
  *               was when it was last confirmed (a thousandth of the time
  *               since is let pass)
- *   OPEN        likewise, more than STEP_MS from where it was when it became   DOUBT, votes are void
+ *   OPEN        likewise, more than STEP_MS from where it was when it became   DOUBT, votes are
+ *   void
  *               open
  *   OPEN        samples that disagree                                          DOUBT
  *   OPEN        samples that agree, the first ones in a store where senders    SURE
@@ -50,8 +52,8 @@
 #include "core/base/check.h"
 
 #define CLOCKWATCH_STEP_MS (3600 * 1000)
-#define CLOCKWATCH_NUDGE_MS                                                                        \
- (5 * 60 * 1000) /* less cannot make a good sample look bad: half of what may lie in the future */
+/* less cannot make a good sample look bad: half of what may lie in the future */
+#define CLOCKWATCH_NUDGE_MS (5 * 60 * 1000)
 #define CLOCKWATCH_AGREE_MS (10 * 60 * 1000)
 #define CLOCKWATCH_VOTES_MS (10 * 60 * 1000)
 #define CLOCKWATCH_FIRM_MS  (60 * 1000)
@@ -75,7 +77,10 @@ struct clockwatch_heard {
 struct clockwatch;
 struct clockwatch *clockwatch_create(struct clockwatch_now now);
 void clockwatch_free(struct clockwatch *w);
-/* Once, after recovery: newest stored sample of senders, and of all (the server's own too); INT64_MIN = none. */
+/*
+ * Once, after recovery: newest stored sample of senders, and of all (the server's own too);
+ * INT64_MIN = none.
+ */
 void clockwatch_start(
     struct clockwatch *w, struct clockwatch_now now, int64_t t_senders_ms, int64_t t_any_ms);
 /* Notices steps. Ask before each judgement and deletion. */

@@ -5,7 +5,8 @@
  * err_why() gives it back in words as long as nothing failed in between: "too many open files
  * (EMFILE): 600 allowed". Make the text where the call failed, on its thread; the code travels on.
  *
- * 0 is success, errors are negative. err_text() gives a short stable word for logs. A struct errbuf belongs to the caller and
+ * 0 is success, errors are negative. err_text() gives a short stable word for logs. A struct errbuf
+ * belongs to the caller and
  * holds one line of at most 1 KiB, cut at a character; errbuf_set() keeps the first text only
  * (sticky), so deep layers speak first.
  */
@@ -51,7 +52,9 @@ enum err err_of_errno(int errnum);
 /* e is what came of errnum, whatever err_of_errno says of it (a failed sync: ERR_SYNC). Returns
  * e. */
 enum err err_note(enum err e, int errnum);
-/* Words for e: those of the errno that gave it, when that was the last one noted on this thread, else
+/*
+ * Words for e: those of the errno that gave it, when that was the last one noted on this thread,
+ * else
  * err_text(e). Valid until the next call on this thread. */
 const char *err_why(enum err e);
 /* Trouble of our own (a disk, a catalog) as an answer may say it: what blames who asked is
@@ -67,7 +70,10 @@ static inline void errbuf_init(struct errbuf *eb)
 {
 	eb->text[0] = 0;
 }
-/* Keeps the first text; eb may be NULL. Control characters become '?'. Always returns e, so that "return errbuf_set(...)" reads well. */
+/*
+ * Keeps the first text; eb may be NULL. Control characters become '?'. Always returns e, so that
+ * "return errbuf_set(...)" reads well.
+ */
 enum err errbuf_set(struct errbuf *eb, enum err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
 enum err errbuf_vset(struct errbuf *eb, enum err e, const char *fmt, va_list ap)
     __attribute__((format(printf, 3, 0)));

@@ -351,7 +351,9 @@ void fsio_hook(const struct fsio_ops *o)
 
 /* The real ones. */
 
-/* A copy of at most IOV_STEP pieces with the first skip bytes left out; returns how many there are. */
+/*
+ * A copy of at most IOV_STEP pieces with the first skip bytes left out; returns how many there are.
+ */
 static size_t iov_rest(struct iovec *rest, const struct iovec *v, size_t count, size_t skip)
 {
 	size_t n = 0;

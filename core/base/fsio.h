@@ -5,8 +5,11 @@
  * with EINTR and short reads and writes handled. Errors are those of err_of_errno (ERR_NOSPACE,
  * ERR_NOFILES, ERR_NOMEM, ERR_ACCESS, ERR_NOTFOUND, ERR_EXISTS, ERR_IO), ERR_SYNC of a sync;
  * err_why() has the errno in words.
- * fsio_hook(&ops) swaps the whole table (before threads start): tests/lib/fsdouble.h keeps a log of writes, syncs, renames, removals, and makes power-cut images from it; tests/lib/fault.h fails the Nth call.
- * Nothing here is ever called on a loop except fsio_read_nowait and open/stat at start: all other calls block.
+ * fsio_hook(&ops) swaps the whole table (before threads start): tests/lib/fsdouble.h keeps a log of
+ * writes, syncs, renames, removals, and makes power-cut images from it; tests/lib/fault.h fails the
+ * Nth call.
+ * Nothing here is ever called on a loop except fsio_read_nowait and open/stat at start: all other
+ * calls block.
  */
 #ifndef CORE_BASE_FSIO_H
 #define CORE_BASE_FSIO_H
@@ -43,10 +46,14 @@ MUST_CHECK enum err fsio_writev_at(
     struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off); /* v is not changed */
 /* Reads exactly len bytes; ERR_TRUNCATED when the file ends before. */
 MUST_CHECK enum err fsio_read_at(struct fsio_file *f, void *data, size_t len, uint64_t off);
-/* As read_at, but ERR_AGAIN when it would wait for the disk (preadv2 RWF_NOWAIT): may be called on a loop. */
+/*
+ * As read_at, but ERR_AGAIN when it would wait for the disk (preadv2 RWF_NOWAIT): may be called on
+ * a loop.
+ */
 MUST_CHECK enum err fsio_read_nowait(struct fsio_file *f, void *data, size_t len, uint64_t off);
 MUST_CHECK enum err fsio_sync(struct fsio_file *f); /* fdatasync; ERR_SYNC is final for this file */
-MUST_CHECK enum err fsio_allocate(struct fsio_file *f, uint64_t size); /* posix_fallocate, size grows */
+/* posix_fallocate, size grows */
+MUST_CHECK enum err fsio_allocate(struct fsio_file *f, uint64_t size);
 MUST_CHECK enum err fsio_truncate(struct fsio_file *f, uint64_t size);
 MUST_CHECK enum err fsio_size(struct fsio_file *f, uint64_t *size);
 MUST_CHECK enum err fsio_rename(struct fsio_dir *d, const char *from, const char *to);
@@ -54,7 +61,10 @@ MUST_CHECK enum err fsio_link(
     struct fsio_dir *d, const char *from, const char *to); /* hard link, replaces nothing */
 MUST_CHECK enum err fsio_remove(struct fsio_dir *d, const char *name);
 MUST_CHECK enum err fsio_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes);
-/* Whole small file: read into mem_alloc'd memory of at most max bytes; replace = write NAME.tmp, sync, rename over name, sync directory. */
+/*
+ * Whole small file: read into mem_alloc'd memory of at most max bytes; replace = write NAME.tmp,
+ * sync, rename over name, sync directory.
+ */
 MUST_CHECK enum err fsio_load(
     struct fsio_dir *d, const char *name, size_t max, uint8_t **data, size_t *len);
 MUST_CHECK enum err fsio_replace(struct fsio_dir *d, const char *name, const void *data, size_t len);

@@ -30,9 +30,12 @@ uint64_t hash64(const void *data, size_t len, uint64_t seed)
 /*
  * CRC-32C, reflected: bit 31 of a remainder stands for x^0, bit 0 for x^31.
  *
- * Plain C: eight tables, eight bytes a step. With SSE4.2: one crc32 instruction has a latency of three cycles, so three neighbouring runs of the data are worked at once;
- * with PCLMUL the remainder of a run is moved behind the following ones by one carry-less multiplication:
- *   the instruction turns w into w * x^32 mod P; the product of two reflected 32-bit values, read as 64 bits, is a * k * x;
+ * Plain C: eight tables, eight bytes a step. With SSE4.2: one crc32 instruction has a latency of
+ * three cycles, so three neighbouring runs of the data are worked at once;
+ * with PCLMUL the remainder of a run is moved behind the following ones by one carry-less
+ * multiplication:
+ *   the instruction turns w into w * x^32 mod P; the product of two reflected 32-bit values, read
+ *   as 64 bits, is a * k * x;
  *   so k = x^(8 n - 33) mod P moves a remainder over n bytes.
  */
 #define POLY      0x82f63b78u

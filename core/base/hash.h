@@ -1,9 +1,11 @@
 /*
  * hash - fingerprints (128 bit, seeded), 64-bit hashes for tables, CRC-32C.
  *
- * hash128 is XXH3-128 with a 64-bit seed (libxxhash): a hint of identity only, label bytes are always compared.
+ * hash128 is XXH3-128 with a 64-bit seed (libxxhash): a hint of identity only, label bytes are
+ * always compared.
  * Built with -DKYMO_WEAK_FINGERPRINT it keeps 16 bits, for the test that nothing merges.
- * crc32c is Castagnoli (RFC 3720 appendix B.4): crc32c(0, "123456789") = 0xe3069283; hardware when there, chosen at first use, same results.
+ * crc32c is Castagnoli (RFC 3720 appendix B.4): crc32c(0, "123456789") = 0xe3069283; hardware when
+ * there, chosen at first use, same results.
  */
 #ifndef CORE_BASE_HASH_H
 #define CORE_BASE_HASH_H

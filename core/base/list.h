@@ -1,5 +1,6 @@
 /*
- * list - intrusive doubly linked circular list. The head is a struct list_link too; an unlinked link points to itself (list_init) .
+ * list - intrusive doubly linked circular list. The head is a struct list_link too; an unlinked
+ * link points to itself (list_init) .
  */
 #ifndef CORE_BASE_LIST_H
 #define CORE_BASE_LIST_H

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LINE_MAX_BYTES                                                                             \
- 4096 /* a longer line is cut: one write() of this size is not torn on pipes (PIPE_BUF) */
+/* a longer line is cut: one write() of this size is not torn on pipes (PIPE_BUF) */
+#define LINE_MAX_BYTES 4096
 #define TEXT_MAX_BYTES 2048
 #define EVERY_NS       (10 * 1000000000ull)
 
@@ -132,7 +132,10 @@ static bool is_number(const char *s, size_t len)
 	return true;
 }
 
-/* key=value key="va lue" words...: pairs become members; words outside of pairs are gathered under "text". A quoted value ends at a quote before a blank or the end. */
+/*
+ * key=value key="va lue" words...: pairs become members; words outside of pairs are gathered under
+ * "text". A quoted value ends at a quote before a blank or the end.
+ */
 static void put_members(struct line *l, const char *s, size_t len)
 {
 	const char *end = s + len;

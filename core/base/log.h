@@ -1,7 +1,9 @@
 /*
- * log - one line per event on stderr: ts=... level=... event=<name> key=value ... (logfmt), or JSON objects.
+ * log - one line per event on stderr: ts=... level=... event=<name> key=value ... (logfmt), or JSON
+ * objects.
  *
- * LOG_INFO("listen_open", "address=%s fd=%d", a, fd). The event name is stable; values that may hold blanks are written key=\"%s\"; control characters are escaped.
+ * LOG_INFO("listen_open", "address=%s fd=%d", a, fd). The event name is stable; values that may
+ * hold blanks are written key=\"%s\"; control characters are escaped.
  * Levels: error = someone must act; warn = we coped; info = life cycle; debug = off.
  * LOG_EVERY limits a place to one line per 10 s and tells how many were left out.
  * Between log_start and log_stop no thread waits for stderr: lines that a stalled reader leaves no

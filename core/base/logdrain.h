@@ -22,9 +22,10 @@
 
 #include "core/base/err.h"
 
-#define LOGDRAIN_BYTES         (256u << 10) /* lines that wait, at most; as much again may be under way */
-#define LOGDRAIN_STOP_MS       2000u        /* an end with a stalled reader is not held up longer */
-#define LOGDRAIN_LAST_WORDS_MS 200u         /* nor a panic */
+/* lines that wait, at most; as much again may be under way */
+#define LOGDRAIN_BYTES         (256u << 10)
+#define LOGDRAIN_STOP_MS       2000u /* an end with a stalled reader is not held up longer */
+#define LOGDRAIN_LAST_WORDS_MS 200u  /* nor a panic */
 
 /* lost_line writes a whole line about so many lost ones into out and returns its length; called
  * on the thread. */

@@ -7,13 +7,18 @@
 #include <stdio.h>
 
 /*
- * Each thread has one block of cells, linked into a list that only grows; a cell is written by its thread alone, so a relaxed load and store do, and
- * no cache line is shared between writers. A histogram takes METRIC_HIST_BOUNDS + 1 cells of counts and one of the sum.
+ * Each thread has one block of cells, linked into a list that only grows; a cell is written by its
+ * thread alone, so a relaxed load and store do, and
+ * no cache line is shared between writers. A histogram takes METRIC_HIST_BOUNDS + 1 cells of counts
+ * and one of the sum.
  */
 #define HIST_CELLS (METRIC_HIST_BOUNDS + 2)
 #define HIST_SUM   (METRIC_HIST_BOUNDS + 1)
 
-/* The place of each row's first cell: the enumerator after a row's last cell is the next row's first. */
+/*
+ * The place of each row's first cell: the enumerator after a row's last cell is the next row's
+ * first.
+ */
 enum {
 #define METRIC(id, kind, name, help)                                                               \
  AT_##id, LAST_##id = AT_##id + ((kind) == METRIC_HIST ? HIST_CELLS : 1) - 1,

@@ -1,10 +1,13 @@
 /*
  * metric - the program's own counters, from the one table core/base/metric.def.
  *
- * Rows: METRIC(id, kind, "name", "unit-less help text"). Kinds: COUNTER (u64, per thread, added when read), GAUGE (i64, per thread, added when read: use metric_gauge_add),
+ * Rows: METRIC(id, kind, "name", "unit-less help text"). Kinds: COUNTER (u64, per thread, added
+ * when read), GAUGE (i64, per thread, added when read: use metric_gauge_add),
  * HIST (fixed buckets of nanoseconds, exposed in seconds: 1us .. 60s, see METRIC_HIST_BOUNDS_NS).
- * A row may carry labels in its name: "kymo_requests_refused_total{reason=\"too_old\"}"; rows of one family stand together.
- * Thread: any; each thread writes its own cells (relaxed atomics), readers add them up. Cells of ended threads stay counted.
+ * A row may carry labels in its name: "kymo_requests_refused_total{reason=\"too_old\"}"; rows of
+ * one family stand together.
+ * Thread: any; each thread writes its own cells (relaxed atomics), readers add them up. Cells of
+ * ended threads stay counted.
  */
 #ifndef CORE_BASE_METRIC_H
 #define CORE_BASE_METRIC_H
@@ -31,14 +34,20 @@ void metric_gauge_add(enum metric_id id, int64_t n);
 void metric_gauge_set(enum metric_id id, int64_t v); /* this thread's share is v */
 void metric_observe_ns(enum metric_id id, uint64_t ns);
 
-/* One exposed value: full name with labels, as text exposition would have it (histograms give _bucket, _sum, _count). */
+/*
+ * One exposed value: full name with labels, as text exposition would have it (histograms give
+ * _bucket, _sum, _count).
+ */
 struct metric_value {
 	const char *name;   /* family name, e.g. kymo_turn_seconds_bucket */
 	const char *labels; /* inside of {}: "" or le="0.001" */
 	double value;
 };
 void metric_each(void (*fn)(void *arg, const struct metric_value *v), void *arg);
-/* Prometheus text format 0.0.4 with HELP and TYPE lines, and process_* values of this process (cpu, rss, fds, start time). */
+/*
+ * Prometheus text format 0.0.4 with HELP and TYPE lines, and process_* values of this process (cpu,
+ * rss, fds, start time).
+ */
 void metric_expose(struct buf *out);
 uint64_t metric_sum(enum metric_id id); /* counter or gauge over all threads */
 

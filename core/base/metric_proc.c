@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* /proc is the kernel's memory, not the disk: these reads do not wait, and no test double has a say in them. */
+/*
+ * /proc is the kernel's memory, not the disk: these reads do not wait, and no test double has a say
+ * in them.
+ */
 static bool slurp(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -27,7 +30,10 @@ static bool slurp(const char *path, char *text, size_t size)
 	return len > 0;
 }
 
-/* Field number n (proc(5) counts from 1) of /proc/self/stat; the command name in field 2 may hold blanks and parentheses. */
+/*
+ * Field number n (proc(5) counts from 1) of /proc/self/stat; the command name in field 2 may hold
+ * blanks and parentheses.
+ */
 static bool stat_field(const char *stat_text, int n, double *out)
 {
 	const char *p = strrchr(stat_text, ')');

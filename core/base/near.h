@@ -1,6 +1,8 @@
 /*
- * near - the known word nearest to a mistyped one, for error texts that teach ("unknown flag --retenton, did you mean --retention?").
- * Distance: insert, delete, replace, swap of neighbours each cost one; a word is near when it needs at most a third of its letters, and at least one.
+ * near - the known word nearest to a mistyped one, for error texts that teach ("unknown flag
+ * --retenton, did you mean --retention?").
+ * Distance: insert, delete, replace, swap of neighbours each cost one; a word is near when it needs
+ * at most a third of its letters, and at least one.
  */
 #ifndef CORE_BASE_NEAR_H
 #define CORE_BASE_NEAR_H

@@ -1,14 +1,19 @@
 /*
  * num - numbers as text, durations, checked arithmetic.
  *
- * Float printing is shortest round-trip digits (Dragonbox/Ryu class, at most some 15-25 ns), in Go's spellings:
+ * Float printing is shortest round-trip digits (Dragonbox/Ryu class, at most some 15-25 ns), in
+ * Go's spellings:
  *   num_fmt_f   strconv 'f', -1: never an exponent ("1e300" is 301 digits), NaN, +Inf, -Inf, -0
- *   num_fmt_json  as Prometheus' API prints sample values: 'f' unless 0 < |v| < 1e-6 or |v| >= 1e21, then 'e' with at least two exponent digits
- *   num_fmt_g   strconv 'g', -1 as %g of Go prints (exponent < -4 or >= 6 takes e form: 1e+06, but 999999.5): for annotation texts and label values
+ *   num_fmt_json  as Prometheus' API prints sample values: 'f' unless 0 < |v| < 1e-6 or |v| >=
+ *                 1e21, then 'e' with at least two exponent digits
+ *   num_fmt_g   strconv 'g', -1 as %g of Go prints (exponent < -4 or >= 6 takes e form: 1e+06, but
+ *               999999.5): for annotation texts and label values
  * All write at most NUM_FMT_MAX bytes, no NUL, and return the length.
- * Parsing: num_parse_go is strconv.ParseInt(base 0) then ParseFloat, as the PromQL lexer reads numbers (hex, octal by leading 0, _ separators, Inf, NaN in any case);
+ * Parsing: num_parse_go is strconv.ParseInt(base 0) then ParseFloat, as the PromQL lexer reads
+ * numbers (hex, octal by leading 0, _ separators, Inf, NaN in any case);
  * num_parse_float is Go's ParseFloat (no octal reading). Both need the whole text to match.
- * Durations: Prometheus' form, units y w d h m s ms in this order, each once, "0" alone allowed; result in ms.
+ * Durations: Prometheus' form, units y w d h m s ms in this order, each once, "0" alone allowed;
+ * result in ms.
  */
 #ifndef CORE_BASE_NUM_H
 #define CORE_BASE_NUM_H
@@ -33,7 +38,10 @@ MUST_CHECK enum err num_parse_i64(
 MUST_CHECK enum err num_parse_u64(const char *s, size_t len, uint64_t *out);
 /* ERR_MALFORMED: not a duration; ERR_TOOBIG: overflows. */
 MUST_CHECK enum err num_parse_duration(const char *s, size_t len, int64_t *ms);
-/* API time: float seconds or RFC 3339, the two literal extreme constants, clamped to int64 ms (spec/http-api section 3). */
+/*
+ * API time: float seconds or RFC 3339, the two literal extreme constants, clamped to int64 ms
+ * (spec/http-api section 3).
+ */
 MUST_CHECK enum err num_parse_time(const char *s, size_t len, int64_t *ms);
 /*
  * Civil dates, proleptic Gregorian, UTC. Seconds before -292277022400-03-01 go on behind the last

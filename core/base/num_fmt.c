@@ -3,11 +3,15 @@
 #include <string.h>
 
 /*
- * Shortest digits that read back as the same double, and among those the nearest to it. The method is Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020):
+ * Shortest digits that read back as the same double, and among those the nearest to it. The method
+ * is Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020):
  *
- *   v = c * 2^q; everything that rounds to v lies between (4c - 2) / 4 * 2^q (4c - 1 below a power of two) and (4c + 2) / 4 * 2^q.
- *   With k = floor(log10(width of that interval)) at least one and at most ten integers s have s * 10^k inside. The three numbers, scaled by 10^-k, are had from
- *   one 64 x 128 bit product each with the table num_pow10.def, "rounded to odd": two more bits than the integer, the last of them sticky, decide every comparison rightly.
+ *   v = c * 2^q; everything that rounds to v lies between (4c - 2) / 4 * 2^q (4c - 1 below a power
+ *   of two) and (4c + 2) / 4 * 2^q.
+ *   With k = floor(log10(width of that interval)) at least one and at most ten integers s have s *
+ *   10^k inside. The three numbers, scaled by 10^-k, are had from
+ *   one 64 x 128 bit product each with the table num_pow10.def, "rounded to odd": two more bits
+ *   than the integer, the last of them sticky, decide every comparison rightly.
  */
 #define MANTISSA_BITS 52
 #define EXP_BIAS      1075 /* of a mantissa read as an integer */
@@ -232,7 +236,10 @@ size_t num_fmt_g(double v, char *out)
 		return n;
 	struct decimal d = shortest(v);
 	int e = d.exp + (int)count_digits(d.digits) - 1;
-	/* strconv.FormatFloat: with the shortest digits the decision is made as if for a precision of 6. */
+	/*
+	 * strconv.FormatFloat: with the shortest digits the decision is made as if for a precision
+	 * of 6.
+	 */
 	return n + (e < -4 || e >= G_PRECISION ? put_exp(d, out + n) : put_plain(d, out + n));
 }
 

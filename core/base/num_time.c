@@ -100,7 +100,10 @@ static void expect(struct cursor *c, char ch)
 		c->bad = true;
 }
 
-/* RFC 3339 section 5.6, "T" and "Z" in upper case as Go's time.RFC3339Nano wants them; fractions beyond milliseconds are cut towards the past. */
+/*
+ * RFC 3339 section 5.6, "T" and "Z" in upper case as Go's time.RFC3339Nano wants them; fractions
+ * beyond milliseconds are cut towards the past.
+ */
 static bool parse_rfc3339(const char *s, size_t len, int64_t *ms)
 {
 	struct cursor c = { s, s + len, false };
@@ -146,7 +149,10 @@ static bool parse_rfc3339(const char *s, size_t len, int64_t *ms)
 	return true;
 }
 
-/* The two constants that clients send for "everything": math.MinInt64/1000 + 62135596801 s and its counterpart. */
+/*
+ * The two constants that clients send for "everything": math.MinInt64/1000 + 62135596801 s and its
+ * counterpart.
+ */
 #define TIME_MIN_TEXT "-292273086-05-16T16:47:06Z"
 #define TIME_MAX_TEXT "292277025-08-18T07:12:54.999999999Z"
 #define TIME_MIN_MS   (-9223309901257974 * 1000)

@@ -11,12 +11,18 @@
 #include <pcre2.h>
 #include <pthread.h>
 
-/* Steps per value; a limit of label matching by expression. Both keep one match below about a millisecond. */
+/*
+ * Steps per value; a limit of label matching by expression. Both keep one match below about a
+ * millisecond.
+ */
 #define MATCH_LIMIT    100000
 #define HEAP_LIMIT_KIB 2048
 #define JIT_STACK_MIN  (32 * 1024)
 #define JIT_STACK_MAX  (512 * 1024)
-/* Room of the DFA matcher: some 80 states at once. More states would make its search quadratic enough to stall a loop. */
+/*
+ * Room of the DFA matcher: some 80 states at once. More states would make its search quadratic
+ * enough to stall a loop.
+ */
 #define DFA_WORKSPACE 512
 
 struct rex {
@@ -89,7 +95,9 @@ static enum err compile_pcre(
 	    PCRE2_UTF | PCRE2_DOTALL | PCRE2_NEVER_BACKSLASH_C, &code, &at, context);
 	pcre2_compile_context_free(context);
 	if (!r->code) {
-		/* The text was made by rex_parse: what is left are unknown scripts and sheer size. */
+		/*
+		 * The text was made by rex_parse: what is left are unknown scripts and sheer size.
+		 */
 		const char *what = code == PCRE2_ERROR_UNKNOWN_UNICODE_PROPERTY ||
 		        code == PCRE2_ERROR_MALFORMED_UNICODE_PROPERTY
 		    ? "invalid character class range"
@@ -182,7 +190,9 @@ const char *rex_literal(const struct rex *r, size_t i, size_t *len)
 	return r->form.strings[i].s;
 }
 
-/* Go's regexp reads bytes that are not UTF-8 as U+FFFD, one each; PCRE2 must not see them at all. */
+/*
+ * Go's regexp reads bytes that are not UTF-8 as U+FFFD, one each; PCRE2 must not see them at all.
+ */
 static char *repair_utf8(const char *s, size_t len, size_t *new_len)
 {
 	char *out = mem_array(NULL, len, 3);
@@ -291,7 +301,10 @@ static void add_group(struct buf *out, const struct groups *g, size_t i)
 		buf_add(out, g->s + g->pairs[2 * i], g->pairs[2 * i + 1] - g->pairs[2 * i]);
 }
 
-/* Go takes letters and digits of any script and _ for a name. Names of groups are ASCII, so a longer name just finds nothing. */
+/*
+ * Go takes letters and digits of any script and _ for a name. Names of groups are ASCII, so a
+ * longer name just finds nothing.
+ */
 static size_t name_len(const char *s, size_t len)
 {
 	size_t n = 0;

@@ -1,5 +1,6 @@
 /*
- * rex - label regular expressions: PCRE2 (8 bit, UTF, JIT) behind RE2's syntax, fully anchored, dot matches newline: \A(?s:...)\z.
+ * rex - label regular expressions: PCRE2 (8 bit, UTF, JIT) behind RE2's syntax, fully anchored, dot
+ * matches newline: \A(?s:...)\z.
  *
  * What RE2 refuses is refused with ERR_BADDATA and a text "error parsing regexp: ...": look-around,
  * back-references, possessive quantifiers, atomic groups, callouts, \C, recursion, repetition above
@@ -8,7 +9,8 @@
  * the code point (Unicode 15.0): folding comes before negation, and PCRE2's own tables are never
  * asked. When the JIT hits its limit, the DFA matcher is tried; a limit hit is REX_LIMIT: an error
  * of the query, never "no match".
- * Thread: a compiled rex is immutable and may be shared between loops; match data is per thread inside.
+ * Thread: a compiled rex is immutable and may be shared between loops; match data is per thread
+ * inside.
  */
 #ifndef CORE_BASE_REX_H
 #define CORE_BASE_REX_H
@@ -41,9 +43,15 @@ bool rex_needs_engine(const char *pattern, size_t len);
 void rex_free(struct rex *r);
 enum rex_result rex_match(const struct rex *r, const char *s, size_t len);
 enum rex_kind rex_kind(const struct rex *r);
-/* REX_LITERALS: the i-th string; others: the literal prefix, suffix or infix at i = 0. NULL when i is past the end. */
+/*
+ * REX_LITERALS: the i-th string; others: the literal prefix, suffix or infix at i = 0. NULL when i
+ * is past the end.
+ */
 const char *rex_literal(const struct rex *r, size_t i, size_t *len);
-/* Submatches for label_replace: expands template ($1, ${name}, $$ as Go's Regexp.Expand) into out when s matches. */
+/*
+ * Submatches for label_replace: expands template ($1, ${name}, $$ as Go's Regexp.Expand) into out
+ * when s matches.
+ */
 enum rex_result rex_expand(const struct rex *r, const char *s, size_t len, const char *tmpl,
     size_t tmpl_len, struct buf *out);
 

@@ -2,8 +2,10 @@
  * Simple forms of a valid pattern that need no regular expression machine.
  *
  *   set      a|b|c, (a|b), pre(a|b)post, with escaped punctuation     -> REX_LITERALS
- *   lit.*  .*lit  .*lit.*  .*  .+                                     -> REX_PREFIX, REX_SUFFIX, REX_INFIX, REX_ANY, REX_NONEMPTY
- * One leading ^ and one trailing $ at the outermost level of a pattern without alternatives there say nothing new and are passed over; so is a pair of parentheses around everything.
+ *   lit.*  .*lit  .*lit.*  .*  .+                                     -> REX_PREFIX, REX_SUFFIX,
+ *   REX_INFIX, REX_ANY, REX_NONEMPTY
+ * One leading ^ and one trailing $ at the outermost level of a pattern without alternatives there
+ * say nothing new and are passed over; so is a pair of parentheses around everything.
  * Whatever else is in the pattern makes it REX_PCRE: this reader may be narrow, but never wrong.
  */
 #include "core/base/rex_priv.h"
@@ -99,7 +101,10 @@ static bool read_byte(struct reader *r, char *out)
 	return true;
 }
 
-/* A run of bytes that stand for themselves; the last character is given back when a repetition follows: then the pattern is not simple anyway. */
+/*
+ * A run of bytes that stand for themselves; the last character is given back when a repetition
+ * follows: then the pattern is not simple anyway.
+ */
 static void read_run(struct reader *r, struct buf *out)
 {
 	char c;

@@ -1,7 +1,8 @@
 /*
  * RE2's syntax (as Go's regexp/syntax with the flags Perl and DotNL reads it) rewritten for PCRE2.
  *
- * Every construct is read here and written anew in a form that means the same in PCRE2; nothing is passed through unread, so what RE2 does not know can not reach PCRE2:
+ * Every construct is read here and written anew in a form that means the same in PCRE2; nothing is
+ * passed through unread, so what RE2 does not know can not reach PCRE2:
  *   .            . or [^\n]                      $        \z, or (?=\n|\z) under m
  *   ^            \A, or (?:\A|(?<=\n)) under m   (?P<n>)  a plain group, its name kept aside
  *   literals     themselves or \x{...}           (?i)     nothing: literals and classes are written
@@ -293,7 +294,10 @@ static enum err repeat(struct parser *s, const char *from, int min, int max)
 			s->weight = s->atom_weight;
 	}
 	if (s->atom_repeated) {
-		/* Only things that write nothing stood between the two operators, like (?i) or \Q\E. */
+		/*
+		 * Only things that write nothing stood between the two operators, like (?i) or
+		 * \Q\E.
+		 */
 		size_t len = s->out->len - s->atom;
 		buf_reserve(s->out, 4);
 		memmove(s->out->data + s->atom + 3, s->out->data + s->atom, len);

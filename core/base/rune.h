@@ -1,7 +1,8 @@
 /*
  * rune - UTF-8, one code point at a time.
  *
- * Only shortest forms up to U+10FFFF without surrogates are valid (RFC 3629). Thread: pure functions.
+ * Only shortest forms up to U+10FFFF without surrogates are valid (RFC 3629). Thread: pure
+ * functions.
  */
 #ifndef CORE_BASE_RUNE_H
 #define CORE_BASE_RUNE_H

@@ -1,8 +1,10 @@
 /*
  * wire - sticky byte reader and writer: little-endian integers, varints, length-prefixed bytes.
  *
- * A reader keeps its first error (bad = true) and then returns zeros and empty pieces: check once at the end.
- * The writer appends to a struct buf. Varint: LEB128, at most 10 bytes (protobuf encoding, section "Base 128 Varints").
+ * A reader keeps its first error (bad = true) and then returns zeros and empty pieces: check once
+ * at the end.
+ * The writer appends to a struct buf. Varint: LEB128, at most 10 bytes (protobuf encoding, section
+ * "Base 128 Varints").
  * Fuzz: any bytes are safe for the reader.
  */
 #ifndef CORE_BASE_WIRE_H
@@ -79,7 +81,8 @@ static inline void wire_store64(void *p, uint64_t v)
 {
 	memcpy(p, &v, 8);
 }
-static inline uint8_t *wire_store_varint(uint8_t *p, uint64_t v) /* room for 10 bytes; returns the end */
+/* room for 10 bytes; returns the end */
+static inline uint8_t *wire_store_varint(uint8_t *p, uint64_t v)
 {
 	while (v >= 0x80) {
 		*p++ = (uint8_t)(v | 0x80);

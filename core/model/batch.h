@@ -1,9 +1,12 @@
 /*
  * batch - what one write request adds: rows that point at label bytes, in request order.
  *
- * Made by proto/rw1 (and scrape, rules, self metrics), consumed by a sink. Label bytes are wire-shaped and usually canonical, but nobody checked: the store compares them with known series and canonicalises on a miss.
+ * Made by proto/rw1 (and scrape, rules, self metrics), consumed by a sink. Label bytes are
+ * wire-shaped and usually canonical, but nobody checked: the store compares them with known series
+ * and canonicalises on a miss.
  * Rows of one TimeSeries share the label pointer and follow one another.
- * Memory: rows and bytes belong to the request; they are lent, read-only, to the owners of the series until sink's done().
+ * Memory: rows and bytes belong to the request; they are lent, read-only, to the owners of the
+ * series until sink's done().
  */
 #ifndef CORE_MODEL_BATCH_H
 #define CORE_MODEL_BATCH_H
@@ -18,13 +21,14 @@ struct batch_row {
 	int64_t t_ms;
 	double v;
 };
-#define BATCH_HISTOGRAM                                                                            \
- 1u /* the row stands for a native histogram: refused as bad_histogram, t_ms and v are unused */
+/* the row stands for a native histogram: refused as bad_histogram, t_ms and v are unused */
+#define BATCH_HISTOGRAM 1u
 
 struct batch_meta { /* metadata of a metric family */
 	const char *family, *help, *unit;
 	uint32_t family_len, help_len, unit_len;
-	uint8_t type; /* 0 unknown 1 counter 2 gauge 3 histogram 4 gaugehistogram 5 summary 6 info 7 stateset */
+	/* 0 unknown 1 counter 2 gauge 3 histogram 4 gaugehistogram 5 summary 6 info 7 stateset */
+	uint8_t type;
 };
 struct batch {
 	uint32_t tenant;
@@ -35,7 +39,11 @@ struct batch {
 	uint64_t series_count, exemplars_count;
 	/* was acknowledged before: no age is too old any more; batch_clear keeps it */
 	bool restored;
-	bool own; /* of the server itself: its times do not decide how old others' samples may be; batch_clear keeps it */
+	/*
+	 * of the server itself: its times do not decide how old others' samples may be; batch_clear
+	 * keeps it
+	 */
+	bool own;
 };
 void batch_init(struct batch *b);
 void batch_release(struct batch *b);

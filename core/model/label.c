@@ -6,7 +6,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-/* Protobuf keys of TimeSeries.labels, Label.name and Label.value (spec: Remote Write 1.0): field number and wire type 2. */
+/*
+ * Protobuf keys of TimeSeries.labels, Label.name and Label.value (spec: Remote Write 1.0): field
+ * number and wire type 2.
+ */
 #define KEY_LABEL 0x0a
 #define KEY_NAME  0x0a
 #define KEY_VALUE 0x12
@@ -19,7 +22,10 @@ const struct label_limits label_limits_default = {
 
 /* Reading */
 
-/* Passes over one field of a message whose key has been read. Field number 0 is an unknown one like others, as protobuf-c has it. */
+/*
+ * Passes over one field of a message whose key has been read. Field number 0 is an unknown one like
+ * others, as protobuf-c has it.
+ */
 static bool skip_field(struct wire_reader *r, uint64_t key)
 {
 	size_t len;
@@ -158,7 +164,10 @@ static size_t label_full_len(const struct label *l)
 	return 1 + wire_varint_len(n) + n;
 }
 
-/* Is the label that took these bytes encoded the one right way? Its pieces must lie where the shortest encoding puts them. */
+/*
+ * Is the label that took these bytes encoded the one right way? Its pieces must lie where the
+ * shortest encoding puts them.
+ */
 static bool encoded_tightly(const uint8_t *start, const uint8_t *end, const struct label *l)
 {
 	size_t n = label_body_len(l);

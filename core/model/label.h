@@ -1,10 +1,14 @@
 /*
  * label - label sets as canonical bytes: the identity of a series.
  *
- * Canonical bytes: for each label, sorted by name (byte order), names unique and not empty, values not empty:
- *   0x0a  varint(n)  { 0x0a varint(name length) name  0x12 varint(value length) value }      n = length of the part in braces, varints in shortest form
- * which is what a Remote Write 1.0 sender puts for TimeSeries.labels (spec/remote-write.md section 2), so its bytes can be compared without decoding.
- * The empty label set has length 0. A tenant id (u32, 0 until identities exist) stands beside the bytes and seeds the fingerprint.
+ * Canonical bytes: for each label, sorted by name (byte order), names unique and not empty, values
+ * not empty:
+ *   0x0a  varint(n)  { 0x0a varint(name length) name  0x12 varint(value length) value }      n =
+ *   length of the part in braces, varints in shortest form
+ * which is what a Remote Write 1.0 sender puts for TimeSeries.labels (spec/remote-write.md section
+ * 2), so its bytes can be compared without decoding.
+ * The empty label set has length 0. A tenant id (u32, 0 until identities exist) stands beside the
+ * bytes and seeds the fingerprint.
  *
  * Thread: pure functions. Memory: pieces point into the bytes.
  */
@@ -27,7 +31,10 @@ struct labels { /* borrowed canonical bytes */
 	uint32_t len;
 };
 
-/* Walks canonical or wire-shaped label bytes. Any bytes are safe: label_next gives false at the end and on a broken shape, then it->bad is true. Unknown fields inside a label message are skipped. */
+/*
+ * Walks canonical or wire-shaped label bytes. Any bytes are safe: label_next gives false at the end
+ * and on a broken shape, then it->bad is true. Unknown fields inside a label message are skipped.
+ */
 struct label_iter {
 	const uint8_t *p, *end;
 	bool bad;
@@ -55,12 +62,18 @@ struct label_limits {
 	uint32_t labels_per_series, name_bytes, value_bytes, total_bytes;
 };
 extern const struct label_limits label_limits_default; /* 64, 512, 4096, 16384 */
-/* Wire-shaped bytes to canonical: sorts, drops empty values, checks: __name__ present, names not empty, no duplicates, UTF-8 valid, limits.
- * ERR_BADDATA (bad_labels) or ERR_TOOBIG (label_limit), with a text. Result in the arena (or the input itself when canonical). */
+/*
+ * Wire-shaped bytes to canonical: sorts, drops empty values, checks: __name__ present, names not
+ * empty, no duplicates, UTF-8 valid, limits.
+ * ERR_BADDATA (bad_labels) or ERR_TOOBIG (label_limit), with a text. Result in the arena (or the
+ * input itself when canonical). */
 MUST_CHECK enum err label_canonicalize(struct arena *a, struct labels wire,
     const struct label_limits *lim, struct labels *out, struct errbuf *eb);
 
-/* Builder: any order, later set of the same name wins, empty value deletes. Result canonical, in the arena. */
+/*
+ * Builder: any order, later set of the same name wins, empty value deletes. Result canonical, in
+ * the arena.
+ */
 struct label_builder {
 	struct arena *arena;
 	struct label *items;

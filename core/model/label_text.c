@@ -56,7 +56,9 @@ void label_text(struct buf *out, struct labels ls)
 	buf_add_u8(out, '}');
 }
 
-/* x{a="b"}; a name that is not classic is quoted inside of the braces, as a selector would have it. */
+/*
+ * x{a="b"}; a name that is not classic is quoted inside of the braces, as a selector would have it.
+ */
 void label_text_metric(struct buf *out, struct labels ls)
 {
 	struct label_iter it = label_iter(ls);
@@ -89,7 +91,8 @@ void label_text_metric(struct buf *out, struct labels ls)
 }
 
 /*
- * strconv.Quote: \a \b \f \n \r \t \v \\ \" have letters, other control characters and DEL are \xNN, bytes that are not UTF-8 are \xNN,
+ * strconv.Quote: \a \b \f \n \r \t \v \\ \" have letters, other control characters and DEL are
+ * \xNN, bytes that are not UTF-8 are \xNN,
  * runes that Go does not call printable are \uNNNN or \UNNNNNNNN.
  */
 void label_quote_go(struct buf *out, const char *s, size_t len)

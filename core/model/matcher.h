@@ -1,7 +1,8 @@
 /*
  * matcher - one label matcher of a selector, compiled once and shared read-only between loops.
  *
- * A missing label is the empty string. Regexes are rex (fully anchored). A selector is an array of matchers that must all hold.
+ * A missing label is the empty string. Regexes are rex (fully anchored). A selector is an array of
+ * matchers that must all hold.
  * Result of a match is an enum rex_result: REX_LIMIT makes the query fail.
  */
 #ifndef CORE_MODEL_MATCHER_H
@@ -28,6 +29,7 @@ MUST_CHECK enum err matcher_init(struct matcher *m, enum matcher_type type, cons
     size_t name_len, const char *value, size_t value_len, struct errbuf *eb);
 void matcher_release(struct matcher *m);
 enum rex_result matcher_value(const struct matcher *m, const char *value, size_t len);
-enum rex_result matcher_labels(const struct matcher *ms, size_t count, struct labels ls); /* all hold? */
+/* all hold? */
+enum rex_result matcher_labels(const struct matcher *ms, size_t count, struct labels ls);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * sample - a time and a value. Values have a kind from the first day: floats now, native histograms later.
+ * sample - a time and a value. Values have a kind from the first day: floats now, native histograms
+ * later.
  * Stale marker: the NaN with bits 0x7ff0000000000002, compared by bits, moved by memcpy.
  */
 #ifndef CORE_MODEL_SAMPLE_H

@@ -1,8 +1,11 @@
 /*
  * ql - the PromQL engine as its callers see it.
  *
- * On a loop: ql_create parses and checks (ERR_BADDATA with Prometheus' text in eb), ql_start evaluates; opts->done(q) runs once on the same loop, later or never sooner than the end of ql_start.
- * Then q's result, warnings and infos may be read until ql_free. ql_cancel before done: done still comes, with ERR_CANCELED. ql_free only after done, or without ql_start.
+ * On a loop: ql_create parses and checks (ERR_BADDATA with Prometheus' text in eb), ql_start
+ * evaluates; opts->done(q) runs once on the same loop, later or never sooner than the end of
+ * ql_start.
+ * Then q's result, warnings and infos may be read until ql_free. ql_cancel before done: done still
+ * comes, with ERR_CANCELED. ql_free only after done, or without ql_start.
  * Instant query: start = end, step 0. Range: step > 0; the caller has checked the number of points.
  * Errors at done: ERR_EXECUTION (text as Prometheus), ERR_TIMEOUT, ERR_CANCELED, ERR_IO (internal).
  */
@@ -52,7 +55,10 @@ struct ql_series {
 };
 struct ql_value {
 	enum ql_type type;
-	/* VECTOR: each series has count 1. MATRIX: sorted by labels, series without points left out. SCALAR: series[0] has count 1. */
+	/*
+	 * VECTOR: each series has count 1. MATRIX: sorted by labels, series without points left
+	 * out. SCALAR: series[0] has count 1.
+	 */
 	struct ql_series *series;
 	size_t series_count;
 	const char *string; /* STRING */
@@ -71,7 +77,8 @@ void ql_free(struct ql *q);
 enum err ql_err(const struct ql *q, const char **text);
 const struct ql_value *ql_result(const struct ql *q);
 /*
- * Bytes that q holds until ql_free. After done they are the result's, or at most about twice as many:
+ * Bytes that q holds until ql_free. After done they are the result's, or at most about twice as
+ * many:
  * a result that is small beside what the evaluation took was moved away from it.
  */
 size_t ql_held(const struct ql *q);

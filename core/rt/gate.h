@@ -1,7 +1,9 @@
 /*
- * gate - many may be inside at once, or one that has closed it: for things that all users of a shared object must stand still for (the growth of a memory map).
+ * gate - many may be inside at once, or one that has closed it: for things that all users of a
+ * shared object must stand still for (the growth of a memory map).
  *
- * Who waits to close it keeps newcomers out, so closing comes about. Blocks: workers and helpers only, never a loop.
+ * Who waits to close it keeps newcomers out, so closing comes about. Blocks: workers and helpers
+ * only, never a loop.
  * Thread: any but loops. Not to be entered twice by one thread.
  */
 #ifndef CORE_RT_GATE_H

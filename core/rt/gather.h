@@ -1,5 +1,6 @@
 /*
- * gather - wait for many answers on one loop: count up what was asked, count down what came, done(arg) when the count reaches zero after gather_close().
+ * gather - wait for many answers on one loop: count up what was asked, count down what came,
+ * done(arg) when the count reaches zero after gather_close().
  * The first error is kept. Thread: one loop.
  */
 #ifndef CORE_RT_GATHER_H

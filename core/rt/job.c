@@ -1,5 +1,6 @@
 /*
- * job - two queues of runnable jobs per loop, one per class. A turn runs slices until JOB_TURN_NS are used; when both queues wait, JOB_WRITE_SHARE slices of writes go before one of queries.
+ * job - two queues of runnable jobs per loop, one per class. A turn runs slices until JOB_TURN_NS
+ * are used; when both queues wait, JOB_WRITE_SHARE slices of writes go before one of queries.
  */
 #include "core/rt/job.h"
 

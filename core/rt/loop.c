@@ -1,9 +1,11 @@
 /*
- * loop - the turn. libevent waits and calls; everything else (mail, timers, jobs, deferred work) is ours and runs after event_base_loop() has returned.
+ * loop - the turn. libevent waits and calls; everything else (mail, timers, jobs, deferred work) is
+ * ours and runs after event_base_loop() has returned.
  *
  *   wait > socket callbacks > due timers > mail > jobs > deferred > (count the turn) > wait
  *
- * libevent has no hook between its wait and its first callback, so the turn begins with the first one that asks for the time (loop_wake_up_): our own callbacks do it first.
+ * libevent has no hook between its wait and its first callback, so the turn begins with the first
+ * one that asks for the time (loop_wake_up_): our own callbacks do it first.
  */
 #include "core/rt/loop.h"
 
@@ -187,7 +189,10 @@ void loop_defer(struct loop *l, struct loop_deferred *d)
 	list_add_tail(&l->deferred, &d->link);
 }
 
-/* What is deferred meanwhile waits for the next turn: a function that defers itself must not hold the loop. */
+/*
+ * What is deferred meanwhile waits for the next turn: a function that defers itself must not hold
+ * the loop.
+ */
 static void loop_run_deferred(struct loop *l)
 {
 	struct list_link now;
@@ -301,7 +306,10 @@ static void loop_on_wake(evutil_socket_t fd, short what, void *arg)
 	l->wake_armed_ns = 0;
 }
 
-/* One libevent timer wakes us for the earliest of ours, and once a second for the heartbeat. A timer cancelled or moved later leaves it set: one turn for nothing. */
+/*
+ * One libevent timer wakes us for the earliest of ours, and once a second for the heartbeat. A
+ * timer cancelled or moved later leaves it set: one turn for nothing.
+ */
 static void loop_arm_wake(struct loop *l)
 {
 	uint64_t now = clock_real_mono_ns();

@@ -1,8 +1,11 @@
 /*
- * loop - one event loop on one pinned thread: a libevent base, its mailbox, timers, runnable jobs, end-of-turn work.
+ * loop - one event loop on one pinned thread: a libevent base, its mailbox, timers, runnable jobs,
+ * end-of-turn work.
  *
- * A turn: libevent callbacks (sockets, timers) > mailbox (all that was there, with a budget) > jobs (slices, total JOB_TURN_NS) > end-of-turn list > next turn.
- * The loop caches its time once per turn (loop_now_ms, loop_now_ns). Turn lengths go to M_TURN, waiting left out.
+ * A turn: libevent callbacks (sockets, timers) > mailbox (all that was there, with a budget) > jobs
+ * (slices, total JOB_TURN_NS) > end-of-turn list > next turn.
+ * The loop caches its time once per turn (loop_now_ms, loop_now_ns). Turn lengths go to M_TURN,
+ * waiting left out.
  * Nothing is freed inside its own callback: loop_defer() runs a function at the end of the turn.
  * Thread: everything here is called on the loop's own thread (loop_check_here), except loop_send.
  */
@@ -25,14 +28,20 @@ uint64_t loop_now_ns(const struct loop *l); /* monotonic, cached */
 /* Any thread. msg->fn(msg) will run on l. */
 void loop_send(struct loop *l, struct mbox_msg *msg);
 
-/* Runs fn(d) once at the end of the current turn (or of the next one when called from outside a turn). May be called again from fn. */
+/*
+ * Runs fn(d) once at the end of the current turn (or of the next one when called from outside a
+ * turn). May be called again from fn.
+ */
 struct loop_deferred {
 	struct list_link link;
 	void (*fn)(struct loop_deferred *d);
 };
 void loop_defer(struct loop *l, struct loop_deferred *d);
 
-/* One-shot timer on the injectable monotonic clock; embed it, loop_timer_init once. Setting a set timer moves it. Precision 1 ms. */
+/*
+ * One-shot timer on the injectable monotonic clock; embed it, loop_timer_init once. Setting a set
+ * timer moves it. Precision 1 ms.
+ */
 struct loop_timer {
 	void (*fn)(struct loop_timer *t);
 	uint64_t _due_ns;

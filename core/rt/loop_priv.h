@@ -1,7 +1,9 @@
 /*
- * loop_priv - the inside of a loop, shared by loop.c (the turn), job.c (the slices) and team.c (the threads).
+ * loop_priv - the inside of a loop, shared by loop.c (the turn), job.c (the slices) and team.c (the
+ * threads).
  *
- * Thread: all fields belong to the loop's thread, except beat_ns and what is set before the thread starts.
+ * Thread: all fields belong to the loop's thread, except beat_ns and what is set before the thread
+ * starts.
  */
 #ifndef CORE_RT_LOOP_PRIV_H
 #define CORE_RT_LOOP_PRIV_H
@@ -47,7 +49,9 @@ MUST_CHECK enum err loop_create(unsigned index, struct loop **out);
 void loop_free(struct loop *l);
 void loop_enter(struct loop *l); /* this thread is l from now on */
 void loop_turn(struct loop *l);
-/* Runs the mail that is there, jobs and deferred work left out of account; true when there was any. */
+/*
+ * Runs the mail that is there, jobs and deferred work left out of account; true when there was any.
+ */
 bool loop_drain(struct loop *l);
 void loop_time_moved(
     struct loop *l); /* the clock was set: forget the cached time and run what came due */

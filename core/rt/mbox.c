@@ -1,8 +1,10 @@
 /*
- * mbox - a Treiber stack that is only ever taken whole, so there is no ABA problem: a sender pushes, the receiver swaps the head for NULL and turns the chain round.
+ * mbox - a Treiber stack that is only ever taken whole, so there is no ABA problem: a sender
+ * pushes, the receiver swaps the head for NULL and turns the chain round.
  * A sender that found the box empty writes the eventfd after its message could be taken already: it
  * is counted as inside until then, and mbox_free waits for it.
- * Order: the receiver clears the eventfd before it takes; a message that comes in between is taken now and its wake-up is a spurious one later.
+ * Order: the receiver clears the eventfd before it takes; a message that comes in between is taken
+ * now and its wake-up is a spurious one later.
  */
 #include "core/rt/mbox.h"
 

@@ -1,9 +1,13 @@
 /*
- * mbox - a mailbox: many threads send, one receives. The only way data crosses threads (with core/rt/work built on it).
+ * mbox - a mailbox: many threads send, one receives. The only way data crosses threads (with
+ * core/rt/work built on it).
  *
- * Intrusive: the sender embeds a struct mbox_msg and owns nothing of it after mbox_send() until the receiver sends it home or says so.
- * A lock-free push; the wake-up (eventfd write) happens only when the box was empty. The receiver takes all of it in one go, in order of arrival per sender.
- * A loop's mailbox is drained by core/rt/loop, which calls msg->fn(msg) on the loop; a plain thread (the log writer) owns a mbox and calls mbox_wait/mbox_take itself.
+ * Intrusive: the sender embeds a struct mbox_msg and owns nothing of it after mbox_send() until the
+ * receiver sends it home or says so.
+ * A lock-free push; the wake-up (eventfd write) happens only when the box was empty. The receiver
+ * takes all of it in one go, in order of arrival per sender.
+ * A loop's mailbox is drained by core/rt/loop, which calls msg->fn(msg) on the loop; a plain thread
+ * (the log writer) owns a mbox and calls mbox_wait/mbox_take itself.
  */
 #ifndef CORE_RT_MBOX_H
 #define CORE_RT_MBOX_H
@@ -13,7 +17,8 @@
 struct mbox_msg {
 	struct mbox_msg *next;
 	void (*fn)(
-	    struct mbox_msg *msg); /* typed receiver; runs on the receiving thread (loops call it, plain threads may) */
+	    /* typed receiver; runs on the receiving thread (loops call it, plain threads may) */
+	    struct mbox_msg *msg);
 };
 struct mbox;
 

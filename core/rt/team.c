@@ -1,5 +1,7 @@
 /*
- * team - threads for the loops. The end is agreed on in rounds: each loop drains its mailbox and meets the others at a barrier, until a round in which nobody found anything (messages answer messages).
+ * team - threads for the loops. The end is agreed on in rounds: each loop drains its mailbox and
+ * meets the others at a barrier, until a round in which nobody found anything (messages answer
+ * messages).
  */
 #include "core/rt/team.h"
 
@@ -101,7 +103,9 @@ static void member_stop(struct member *m)
 		if (loop_drain(m->loop))
 			atomic_fetch_add(&t->busy, 1);
 		pthread_barrier_wait(&t->barrier);
-		/* The first round proves nothing: others were in their last turn while we drained. */
+		/*
+		 * The first round proves nothing: others were in their last turn while we drained.
+		 */
 		bool again = round == 0 || atomic_load(&t->busy) > 0;
 		if (pthread_barrier_wait(&t->barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
 			atomic_store(&t->busy, 0);
@@ -144,7 +148,10 @@ enum err team_start(struct team *t)
 	for (unsigned i = 0; i < t->count; i++) {
 		struct member *m = &t->members[i];
 		m->stop_msg.fn = member_on_stop;
-		/* Loops that wait at the barrier for one that never began would wait for ever: without all threads the process cannot go on. */
+		/*
+		 * Loops that wait at the barrier for one that never began would wait for ever:
+		 * without all threads the process cannot go on.
+		 */
 		if (pthread_create(&m->thread, NULL, member_main, m)) {
 			if (!i)
 				return ERR_NOMEM;

@@ -1,5 +1,6 @@
 /*
- * thread - a plain named thread that is neither a loop nor a worker: the log writer and its helper. It talks to others by mailboxes only.
+ * thread - a plain named thread that is neither a loop nor a worker: the log writer and its helper.
+ * It talks to others by mailboxes only.
  *
  * Thread: thread_start and thread_join from one and the same thread.
  */

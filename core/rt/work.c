@@ -1,5 +1,6 @@
 /*
- * work - two ready lists (by priority) behind one lock. A lane has at most one task in a ready list or running; the others wait in the lane.
+ * work - two ready lists (by priority) behind one lock. A lane has at most one task in a ready list
+ * or running; the others wait in the lane.
  * Worker 0 is the reserved one: it takes WORK_READ only. The others take WORK_READ first.
  */
 #include "core/rt/work.h"

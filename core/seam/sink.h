@@ -1,8 +1,11 @@
 /*
  * sink - the seam through which samples enter: append a batch, answer later.
  *
- * Implemented by storage/store (and later by replication). sink_append on any loop; done(req) runs on the same loop, once, after everything stored is durable as --wal.sync says.
- * req and its batch stay valid until done. At done: err (ERR_OK also when parts were refused; ERR_LOGFAILED, ERR_NOSPACE, ERR_READONLY, ERR_BUSY, ERR_STOPPING when nothing may be acknowledged) and the counts.
+ * Implemented by storage/store (and later by replication). sink_append on any loop; done(req) runs
+ * on the same loop, once, after everything stored is durable as --wal.sync says.
+ * req and its batch stay valid until done. At done: err (ERR_OK also when parts were refused;
+ * ERR_LOGFAILED, ERR_NOSPACE, ERR_READONLY, ERR_BUSY, ERR_STOPPING when nothing may be
+ * acknowledged) and the counts.
  * Verdict of parts that disagree: 503 before 429 before 400 before 204.
  */
 #ifndef CORE_SEAM_SINK_H
@@ -34,7 +37,10 @@ struct sink_req {
 struct sink;
 struct sink_ops {
 	void (*append)(struct sink *s, struct sink_req *req);
-	/* 0, or why no write is accepted now (ERR_NOTREADY, ERR_NOSPACE, ERR_READONLY, ERR_STOPPING): asked before a body is read. */
+	/*
+	 * 0, or why no write is accepted now (ERR_NOTREADY, ERR_NOSPACE, ERR_READONLY,
+	 * ERR_STOPPING): asked before a body is read.
+	 */
 	enum err (*accepts)(struct sink *s, uint32_t *retry_after_s);
 };
 struct sink {

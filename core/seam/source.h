@@ -1,18 +1,23 @@
 /*
- * source - the seam through which queries read: a source has shards, each lives on a loop, and gives cursors there.
+ * source - the seam through which queries read: a source has shards, each lives on a loop, and
+ * gives cursors there.
  *
  * source_open on the shard's loop; next() answers
  *   SOURCE_READY  one item in *out, valid until the next call of next() or close() on this cursor
- *   SOURCE_WAIT   nothing now; the cursor calls query->wake(query->wake_arg) on this loop when next() is worth calling again
+ *   SOURCE_WAIT   nothing now; the cursor calls query->wake(query->wake_arg) on this loop when
+ *                 next() is worth calling again
  *   SOURCE_END    no more
  *   SOURCE_ERROR  cursor->err and cursor->eb tell
- * and does at most some 200 us of work per call. Series come in no particular order, each label set exactly once per shard and once in the whole source (ids of a returning series are joined).
- * Samples: t_min <= t <= t_max, ascending, unique, stale markers included. close() at any time, also while waiting.
+ * and does at most some 200 us of work per call. Series come in no particular order, each label set
+ * exactly once per shard and once in the whole source (ids of a returning series are joined).
+ * Samples: t_min <= t <= t_max, ascending, unique, stale markers included. close() at any time,
+ * also while waiting.
  *
  * What is asked (enum source_what):
  *   SERIES_SAMPLES  labels and column; series without a sample in the range are left out
  *   SERIES          labels only; series that overlap the range coarsely
- *   LABEL_NAMES     distinct names, as out->text; LABEL_VALUES distinct values of query->label, as out->text
+ *   LABEL_NAMES     distinct names, as out->text; LABEL_VALUES distinct values of query->label, as
+ *                   out->text
  * Warnings (damaged data skipped) are texts in the cursor, read before close.
  */
 #ifndef CORE_SEAM_SOURCE_H

@@ -8,9 +8,12 @@
  *   NEW ------------> QUEUED -----------------> GRANTED ---------> freed by the keeper
  *    |                  |  full: refuse            ^
  *    |                  +------------> freed at home after the answer
- *    +-- abandon: the keeper takes it out of the queue and answers that; when another answer was already under way, home gives a granted place back at once.
+ *    +-- abandon: the keeper takes it out of the queue and answers that; when another answer was
+ *    already under way, home gives a granted place back at once.
  *
- * Two messages can be under way for one ticket, ask or grant and abandon: each has its own link. Messages of one sender keep their order, so an abandon is always behind the ask and before the return.
+ * Two messages can be under way for one ticket, ask or grant and abandon: each has its own link.
+ * Messages of one sender keep their order, so an abandon is always behind the ask and before the
+ * return.
  */
 enum place {
 	PLACE_ASKING,
@@ -77,7 +80,10 @@ static void at_home_answer(struct mbox_msg *m)
 	struct admit_ticket *t = of_msg(m);
 	loop_check_here(t->home);
 	if (t->abandoned) {
-		/* The abandon may still be under way to the keeper, so only there can the ticket end. */
+		/*
+		 * The abandon may still be under way to the keeper, so only there can the ticket
+		 * end.
+		 */
 		send(t, t->admit->keeper, t->verdict ? at_keeper_bury : at_keeper_return);
 		return;
 	}

@@ -1,14 +1,18 @@
 /*
  * api - the HTTP API of the program: what its handlers share.
  *
- * net/daemon makes one api, gives it to the server as srv_opts.ctx with api_routes and api_gate, and tells it when storage is ready and when the process stops:
+ * net/daemon makes one api, gives it to the server as srv_opts.ctx with api_routes and api_gate,
+ * and tells it when storage is ready and when the process stops:
  *
- *   api_create > srv_create(.routes = api_routes, .ctx = api, .gate = api_gate) > srv_serve (all is 503 but /-/healthy and walreplay)
+ *   api_create > srv_create(.routes = api_routes, .ctx = api, .gate = api_gate) > srv_serve (all is
+ *   503 but /-/healthy and walreplay)
  *   > store_open > api_ready (each loop answers; when all do, they say so) > ... >
  * srv_stop_accepting > api_stopping > srv_drain ... > srv_free > api_free
  *
- * Each loop has its own struct api_loop: phase, decode buffers, random numbers. Nobody else touches it.
- * Thread: create, ready, stopping and free from the main thread while the team runs (free: after its loops serve no request); everything else on the loop of the request.
+ * Each loop has its own struct api_loop: phase, decode buffers, random numbers. Nobody else touches
+ * it.
+ * Thread: create, ready, stopping and free from the main thread while the team runs (free: after
+ * its loops serve no request); everything else on the loop of the request.
  */
 #ifndef NET_API_API_H
 #define NET_API_API_H
@@ -36,7 +40,8 @@
 
 enum api_phase {
 	API_STARTING,
-	API_JOINED, /* this loop answers, but does not say that it is ready: others may not answer yet */
+	/* this loop answers, but does not say that it is ready: others may not answer yet */
+	API_JOINED,
 	API_READY, /* every loop answers */
 	API_STOPPING
 };
@@ -51,7 +56,10 @@ struct api_opts {
 	int64_t lookback_ms;        /* 0 = 5 min */
 	uint64_t query_samples_max; /* 0 = 50,000,000 */
 	bool admin_api;             /* --web.enable-admin-api */
-	/* Every flag with its value, for /api/v1/status/flags, with Prometheus' names for what clients look up (storage.tsdb.retention.time, query.lookback-delta); may be NULL. */
+	/*
+	 * Every flag with its value, for /api/v1/status/flags, with Prometheus' names for what
+	 * clients look up (storage.tsdb.retention.time, query.lookback-delta); may be NULL.
+	 */
 	void (*flags_each)(const void *flags,
 	    void (*fn)(void *arg, const char *name, const char *value), void *arg);
 	const void *flags;
@@ -86,7 +94,10 @@ void api_stopping(struct api *a);
 void api_free(struct api *a);
 
 extern const struct route_table api_routes;
-/* 503 "Service Unavailable" with X-Prometheus-Stopping until ready and when stopping (spec/http-api.md section 1). */
+/*
+ * 503 "Service Unavailable" with X-Prometheus-Stopping until ready and when stopping
+ * (spec/http-api.md section 1).
+ */
 bool api_gate(struct req *r);
 
 static inline struct api *api_of(const struct req *r)

@@ -1,7 +1,8 @@
 /*
  * api_admin - /api/v1/admin/tsdb/...: off unless --web.enable-admin-api, POST and PUT only.
  *
- * flush makes everything up to now durable files, open ranges too, and answers 204 then. The other calls of Prometheus are known and refused.
+ * flush makes everything up to now durable files, open ranges too, and answers 204 then. The other
+ * calls of Prometheus are known and refused.
  * Thread: the loop of the request.
  */
 #ifndef NET_API_API_ADMIN_H

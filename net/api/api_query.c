@@ -2,8 +2,8 @@
 
 #include "core/base/metric.h"
 #include "core/base/rune.h"
-#include "core/promql/ql.h"
 #include "core/promql/lang/ql_ast.h"
+#include "core/promql/ql.h"
 #include "net/api/admit.h"
 #include "net/api/apierr.h"
 #include "net/api/param.h"
@@ -388,7 +388,10 @@ static bool has_selector(const struct ql_node *n)
 	return false;
 }
 
-/* Exemplars are received and not kept: the answer is the one of a server without any (spec/http-api.md section 4.4). */
+/*
+ * Exemplars are received and not kept: the answer is the one of a server without any
+ * (spec/http-api.md section 4.4).
+ */
 void api_query_exemplars(struct req *r)
 {
 	struct urlq u;

@@ -1,7 +1,10 @@
 /*
- * api_query - query, query_range, query_exemplars, format_query, parse_query (spec/http-api.md section 4).
+ * api_query - query, query_range, query_exemplars, format_query, parse_query (spec/http-api.md
+ * section 4).
  *
- * Parameters are checked in Prometheus' order with its texts, the expression last; then the query waits for a place (net/api/admit.h), is evaluated whole, counted, and only then answered, piece by piece.
+ * Parameters are checked in Prometheus' order with its texts, the expression last; then the query
+ * waits for a place (net/api/admit.h), is evaluated whole, counted, and only then answered, piece
+ * by piece.
  * Waiting counts towards the timeout. A client that leaves ends its query at the next slice.
  * Thread: the loop of the request.
  */

@@ -1,7 +1,9 @@
 /*
- * api_status - what the server says of itself: /api/v1/status/..., /-/healthy, /-/ready, /metrics, /version and the page at / (spec/http-api.md sections 8 and 10).
+ * api_status - what the server says of itself: /api/v1/status/..., /-/healthy, /-/ready, /metrics,
+ * /version and the page at / (spec/http-api.md sections 8 and 10).
  *
- * buildinfo names a Prometheus-compatible version, since clients derive features from it; our own stands in revision and branch. It never has a "features" object.
+ * buildinfo names a Prometheus-compatible version, since clients derive features from it; our own
+ * stands in revision and branch. It never has a "features" object.
  * Thread: the loop of the request.
  */
 #ifndef NET_API_API_STATUS_H

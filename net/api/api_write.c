@@ -14,13 +14,14 @@
 #define BUFFER_LEAST   (1u << 20)
 #define ARENA_FIRST    4096u
 #define ARENA_KEEP     (64u << 10)
-#define ROW_BYTES                                                                                  \
- (sizeof(struct batch_row) + 56u) /* what a row takes here and, until it is durable, behind the sink */
+/* what a row takes here and, until it is durable, behind the sink */
+#define ROW_BYTES (sizeof(struct batch_row) + 56u)
 
 /*
  *   RECV  net/http has the whole body
  *   DECODE  snappy, then the scanner; on the loop, or on a worker for large bodies
- *   CHECK  counts and limits were looked at while scanning, labels are checked by the owner of a new series
+ *   CHECK  counts and limits were looked at while scanning, labels are checked by the owner of a
+ *          new series
  *   APPEND  the sink answers when all is durable
  *   REPLY  204, 400 partial, 503
  */
@@ -146,7 +147,9 @@ static void decode_on_worker_done(struct work_task *t)
 
 /* --- APPEND --- */
 
-/* An empty sample is two bytes of a body and forty times as much as a row: rows are charged, too. */
+/*
+ * An empty sample is two bytes of a body and forty times as much as a row: rows are charged, too.
+ */
 static bool charge_rows(struct write *w)
 {
 	const struct batch *b = &w->batch;

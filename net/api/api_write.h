@@ -1,8 +1,11 @@
 /*
- * api_write - POST /api/v1/write (also push, receive): Remote Write 1.0 (spec/remote-write.md sections 1 to 4, reliability.md section 5).
+ * api_write - POST /api/v1/write (also push, receive): Remote Write 1.0 (spec/remote-write.md
+ * sections 1 to 4, reliability.md section 5).
  *
- * Per sample: snappy decode (about 25 ns for 250 bytes), scan (about 19 ns), no allocation; per request one decode buffer, batch and arena, reused by the loop, last used first.
- * Thread: the loop of the request; bodies over API_LOOP_DECODED_BYTES decoded are decoded and scanned by a worker.
+ * Per sample: snappy decode (about 25 ns for 250 bytes), scan (about 19 ns), no allocation; per
+ * request one decode buffer, batch and arena, reused by the loop, last used first.
+ * Thread: the loop of the request; bodies over API_LOOP_DECODED_BYTES decoded are decoded and
+ * scanned by a worker.
  */
 #ifndef NET_API_API_WRITE_H
 #define NET_API_API_WRITE_H

@@ -1,8 +1,10 @@
 /*
  * apierr - the one place where an error code becomes an answer.
  *
- * JSON (spec/http-api.md section 1): {"status":"error","errorType":...,"error":...} with the status of the type.
- * Plain (writes, reliability.md section 5): "<word>: <sentence>" with Retry-After where repeating is right.
+ * JSON (spec/http-api.md section 1): {"status":"error","errorType":...,"error":...} with the status
+ * of the type.
+ * Plain (writes, reliability.md section 5): "<word>: <sentence>" with Retry-After where repeating
+ * is right.
  * Thread: the loop of the request.
  */
 #ifndef NET_API_APIERR_H
@@ -27,9 +29,15 @@ void apierr_jsonf(struct req *r, enum err e, const char *fmt, ...) PRINTF_LIKE(3
 /* 400 bad_data: invalid parameter "name": reason */
 void apierr_param(struct req *r, const char *name, const char *reason);
 
-/* Refusal of a whole write that may be repeated (5xx) or not. retry_after_s: what the sink said, 0 = the table's. */
+/*
+ * Refusal of a whole write that may be repeated (5xx) or not. retry_after_s: what the sink said, 0
+ * = the table's.
+ */
 void apierr_write(struct req *r, enum err e, uint32_t retry_after_s);
-/* Seconds for Retry-After: base x 2^min(Retry-Attempt, 3), +-50 % of it by chance, 1..60 (reliability.md section 5). rnd: any number. */
+/*
+ * Seconds for Retry-After: base x 2^min(Retry-Attempt, 3), +-50 % of it by chance, 1..60
+ * (reliability.md section 5). rnd: any number.
+ */
 uint32_t apierr_backoff_s(uint32_t base_s, uint64_t attempt, uint64_t rnd);
 /* 503 Service Unavailable, text/plain, X-Prometheus-Stopping. */
 void apierr_unavailable(struct req *r, bool stopping);

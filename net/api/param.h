@@ -6,7 +6,8 @@
  * multipart/form-data is read whatever the method and stands behind it. Another body is ignored.
  * A malformed multipart body is refused, where Go would go on without it: an answer to another
  * question than the one asked helps nobody.
- * Each getter of a typed value answers the request with 400 bad_data and returns false when the value is wrong, so that a handler reads as its list of checks.
+ * Each getter of a typed value answers the request with 400 bad_data and returns false when the
+ * value is wrong, so that a handler reads as its list of checks.
  * Thread: the loop of the request. Memory: the request's arena.
  */
 #ifndef NET_API_PARAM_H
@@ -16,8 +17,8 @@
 #include "net/http/req.h"
 #include "proto/urlq.h"
 
-#define PARAM_TIME_MIN                                                                             \
- (INT64_MIN / 2) /* "everything": no time of a sample can be outside, and differences do not overflow */
+/* "everything": no time of a sample can be outside, and differences do not overflow */
+#define PARAM_TIME_MIN (INT64_MIN / 2)
 #define PARAM_TIME_MAX (INT64_MAX / 2)
 
 /* Pairs that cannot be read are left out, as r.FormValue does. */
@@ -45,7 +46,10 @@ struct param_sets {
 	struct param_matchers *sets;
 	size_t count;
 };
-/* prefixed: errors begin with `invalid parameter "match[]": ` as /series has them. On false everything is released. */
+/*
+ * prefixed: errors begin with `invalid parameter "match[]": ` as /series has them. On false
+ * everything is released.
+ */
 MUST_CHECK bool param_sets(
     struct req *r, const struct urlq *q, bool prefixed, struct param_sets *out);
 void param_sets_release(struct param_sets *s);

@@ -7,7 +7,10 @@
 #include "net/api/api_write.h"
 #include "net/conn/limit.h"
 
-/* Every path of the server. A POST of a form has a body, everything else but a write none that is wanted. */
+/*
+ * Every path of the server. A POST of a form has a body, everything else but a write none that is
+ * wanted.
+ */
 #define GET_POST  (REQ_GET | REQ_POST)
 #define GET_HEAD  (REQ_GET | REQ_HEAD)
 #define POST_PUT  (REQ_POST | REQ_PUT)

@@ -69,7 +69,10 @@ struct scan *scan_start(struct api *a, const struct scan_opts *o)
 	s->deadline_ns = loop_now_ns(s->home) + (uint64_t)API_META_MS_MAX * NS_PER_MS;
 	if (!s->o.items_max || s->o.items_max > API_META_ITEMS_MAX)
 		s->o.items_max = API_META_ITEMS_MAX;
-	/* One more than asked for tells that there were more; series that fit several sets are counted for each. */
+	/*
+	 * One more than asked for tells that there were more; series that fit several sets are
+	 * counted for each.
+	 */
 	s->piece_items_max = (s->o.items_max + 1) * (o->sets->count ? o->sets->count : 1);
 	if (s->piece_items_max > API_META_ITEMS_MAX + 1)
 		s->piece_items_max = API_META_ITEMS_MAX + 1;
@@ -173,7 +176,10 @@ static void cursor_close(struct piece *p)
 	p->cursor = NULL;
 }
 
-/* The job's memory is left alone until its loop has forgotten it: the piece goes home at the end of the turn. */
+/*
+ * The job's memory is left alone until its loop has forgotten it: the piece goes home at the end of
+ * the turn.
+ */
 static void leave(struct loop_deferred *d)
 {
 	struct piece *p = CONTAINER_OF(d, struct piece, leave);
@@ -256,7 +262,9 @@ static enum job_state piece_run(struct job *j)
 	}
 }
 
-/* --- cancel: a message to each loop that comes home again, so that no piece is freed below it --- */
+/*
+ * --- cancel: a message to each loop that comes home again, so that no piece is freed below it ---
+ */
 
 static void cancel_home(struct mbox_msg *m)
 {

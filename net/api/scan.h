@@ -1,10 +1,14 @@
 /*
- * scan - label sets, label names or values of the source, from all shards: collected by jobs on the loops that own them, brought home in one message per shard,
- * sorted and freed of duplicates by a worker. This is what /series, /labels and /label/<name>/values need.
+ * scan - label sets, label names or values of the source, from all shards: collected by jobs on the
+ * loops that own them, brought home in one message per shard,
+ * sorted and freed of duplicates by a worker. This is what /series, /labels and
+ * /label/<name>/values need.
  *
- *   home: scan_start > one message per shard > (job on the owner: cursor after cursor, one for each set of matchers) > home, when all are there > worker: merge > done(arg)
+ *   home: scan_start > one message per shard > (job on the owner: cursor after cursor, one for each
+ *   set of matchers) > home, when all are there > worker: merge > done(arg)
  *
- * Limits: items_max of distinct items; API_META_ITEMS_MAX, API_META_BYTES_MAX and API_META_MS_MAX for everybody. What is over them is left out, and scan_truncated() tells.
+ * Limits: items_max of distinct items; API_META_ITEMS_MAX, API_META_BYTES_MAX and API_META_MS_MAX
+ * for everybody. What is over them is left out, and scan_truncated() tells.
  * Thread: the loop that started it. Memory: items live until scan_free, which comes after done.
  */
 #ifndef NET_API_SCAN_H

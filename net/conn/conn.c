@@ -29,7 +29,10 @@ struct conn_host {
 	size_t count, count_max, per_address_max;
 	struct list_link states[CONN_STATES];
 	uint8_t *scratch;
-	/* By hash of the address: how many. Two addresses of one slot share its limit, which is rare and harmless at this size. */
+	/*
+	 * By hash of the address: how many. Two addresses of one slot share its limit, which is
+	 * rare and harmless at this size.
+	 */
 	uint32_t addresses[ADDRESS_SLOTS];
 	uint64_t seed;
 };
@@ -61,7 +64,10 @@ enum err conn_host_create(
 	h->open = open;
 	h->ctx = ctx;
 	h->count_max = conns_allowed();
-	/* The kernel spreads connections by hash: half as many again as the even share of this host, so that a client below the limit is not refused for bad luck. */
+	/*
+	 * The kernel spreads connections by hash: half as many again as the even share of this
+	 * host, so that a client below the limit is not refused for bad luck.
+	 */
 	CHECK(hosts);
 	h->per_address_max =
 	    hosts == 1 ? LIMIT_CONNS_PER_ADDRESS : LIMIT_CONNS_PER_ADDRESS / hosts * 3 / 2 + 1;
@@ -240,7 +246,10 @@ void conn_finish(struct conn *c)
 	c->_deadline_ns = 0;
 	c->_into = NULL;
 	c->_into_len = 0;
-	/* What still comes is read and dropped: unread bytes would turn our close into a reset, which may overtake our last answer. */
+	/*
+	 * What still comes is read and dropped: unread bytes would turn our close into a reset,
+	 * which may overtake our last answer.
+	 */
 	conn_read_pause(c, false);
 	conn_flush(c);
 }

@@ -1,12 +1,19 @@
 /*
- * conn - one accepted TCP connection on one loop: bytes in, bytes out, deadlines, and an end that never pulls memory from under a caller.
+ * conn - one accepted TCP connection on one loop: bytes in, bytes out, deadlines, and an end that
+ * never pulls memory from under a caller.
  *
- *   OPEN ---- conn_finish() ---> FLUSH ---- all sent ---> LINGER ---- peer closed, or LIMIT_LINGER_MS ---> CLOSED
- *     \________ error, conn_abort() ________ \_______________________ \_________________________________/
- *   CLOSED: ops->closed(c) runs at the end of the turn, then the connection is freed. All calls on a closed connection are harmless until then.
+ *   OPEN ---- conn_finish() ---> FLUSH ---- all sent ---> LINGER ---- peer closed, or
+ *   LIMIT_LINGER_MS ---> CLOSED
+ *     \________ error, conn_abort() ________ \_______________________
+ *     \_________________________________/
+ *   CLOSED: ops->closed(c) runs at the end of the turn, then the connection is freed. All calls on
+ *   a closed connection are harmless until then.
  *
- * Reading: everything that comes is given to ops->input, at most CONN_READ_TURN bytes per turn. With conn_read_into() the next bytes go straight to the protocol's memory (bodies): one copy by the kernel, none by us.
- * Writing: conn_write() queues, conn_flush() sends what the socket takes (at the end of the callback when called below one of ops), the rest goes when the socket is writable again.
+ * Reading: everything that comes is given to ops->input, at most CONN_READ_TURN bytes per turn.
+ * With conn_read_into() the next bytes go straight to the protocol's memory (bodies): one copy by
+ * the kernel, none by us.
+ * Writing: conn_write() queues, conn_flush() sends what the socket takes (at the end of the
+ * callback when called below one of ops), the rest goes when the socket is writable again.
  * A peer that takes nothing for LIMIT_STALL_MS while something is queued is cut off.
  * Thread: the loop of the host. Memory: the connection belongs to its host.
  */
@@ -34,7 +41,8 @@ struct conn_ops {
 	    size_t len);             /* so many bytes came into the memory of conn_read_into() */
 	void (*eof)(struct conn *c); /* the peer will send no more; writing goes on */
 	void (*room)(
-	    struct conn *c); /* asked for by conn_want_room(): less than LIMIT_UNREAD_BYTES wait now */
+	    /* asked for by conn_want_room(): less than LIMIT_UNREAD_BYTES wait now */
+	    struct conn *c);
 	void (*deadline)(struct conn *c); /* conn_deadline() has passed */
 	void (*drain)(struct conn *c);    /* the server ends: finish what runs, take nothing new */
 	void (*closed)(struct conn *c);   /* last call: let go of c */
@@ -71,7 +79,10 @@ struct conn {
 	bool _want_room, _room_set;
 };
 
-/* A host keeps the connections of one loop; hosts: how many of them share the limits. open(c) sets c->ops and c->proto of a new one. */
+/*
+ * A host keeps the connections of one loop; hosts: how many of them share the limits. open(c) sets
+ * c->ops and c->proto of a new one.
+ */
 MUST_CHECK enum err conn_host_create(struct loop *l, unsigned hosts, void (*open)(struct conn *c),
     void *ctx, struct conn_host **out);
 void *conn_host_ctx(const struct conn_host *h);
@@ -86,14 +97,19 @@ void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *rem
 bool conn_host_has_room(const struct conn_host *h);
 
 void conn_read_pause(struct conn *c, bool pause);
-/* The next len bytes go to data (filled() tells, maybe in parts); input() gets what comes behind them. NULL, 0 ends it. */
+/*
+ * The next len bytes go to data (filled() tells, maybe in parts); input() gets what comes behind
+ * them. NULL, 0 ends it.
+ */
 void conn_read_into(struct conn *c, uint8_t *data, size_t len);
 void conn_write(struct conn *c, const void *data, size_t len); /* copied */
 /* Not copied; done(arg) when it is sent or dropped. */
 void conn_write_ref(struct conn *c, const void *data, size_t len, void (*done)(void *arg), void *arg);
 void conn_flush(struct conn *c);
 size_t conn_unsent(const struct conn *c);
-/* LIMIT_UNREAD_BYTES or more wait: ops->room, once, at the end of a turn in which that has changed. */
+/*
+ * LIMIT_UNREAD_BYTES or more wait: ops->room, once, at the end of a turn in which that has changed.
+ */
 void conn_want_room(struct conn *c);
 bool conn_is_open(const struct conn *c);               /* false: nothing more will be sent */
 void conn_deadline(struct conn *c, uint64_t after_ms); /* 0 = none; replaces the one before */

@@ -12,7 +12,10 @@ void limit_inflight_max(size_t bytes)
 enum limit_level limit_inflight_look(size_t bytes)
 {
 	int64_t now = (int64_t)metric_sum(M_INFLIGHT_BYTES);
-	/* Cells are read one after the other: what moves meanwhile may make a sum of less than nothing. */
+	/*
+	 * Cells are read one after the other: what moves meanwhile may make a sum of less than
+	 * nothing.
+	 */
 	size_t held = now > 0 ? (size_t)now : 0;
 	size_t after, max = bytes > LIMIT_LARGE_BYTES ? inflight_max / 2 : inflight_max;
 	if (__builtin_add_overflow(held, bytes, &after) || after > max)

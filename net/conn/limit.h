@@ -1,9 +1,14 @@
 /*
- * limit - the limits towards peers, all defaults in one place, and the accounts of bytes in flight and of answers that wait.
+ * limit - the limits towards peers, all defaults in one place, and the accounts of bytes in flight
+ * and of answers that wait.
  *
- * In flight are bytes that a client made us hold for its request: bodies (their whole Content-Length as soon as it is known, chunked ones as they grow) and what handlers add (req_charge).
- * The account is one for the process: each thread adds to its own cell of M_INFLIGHT_BYTES, and a question adds them up, so it may be behind by what other loops charge at the same moment.
- * Answers that wait for their readers have an account of their own (M_ANSWER_BYTES): who reads slowly may keep others from asking, never from writing.
+ * In flight are bytes that a client made us hold for its request: bodies (their whole
+ * Content-Length as soon as it is known, chunked ones as they grow) and what handlers add
+ * (req_charge).
+ * The account is one for the process: each thread adds to its own cell of M_INFLIGHT_BYTES, and a
+ * question adds them up, so it may be behind by what other loops charge at the same moment.
+ * Answers that wait for their readers have an account of their own (M_ANSWER_BYTES): who reads
+ * slowly may keep others from asking, never from writing.
  * Thread: any loop.
  */
 #ifndef NET_CONN_LIMIT_H
@@ -18,7 +23,8 @@
 #define LIMIT_ACCEPT_PAUSE_MS     100u
 #define LIMIT_ACCEPT_TURN         64u    /* accepted per turn and listener */
 /* Deadlines. */
-#define LIMIT_HEADER_MS           10000u /* from the first byte of a request to the end of its head */
+/* from the first byte of a request to the end of its head */
+#define LIMIT_HEADER_MS           10000u
 #define LIMIT_IDLE_MS             75000u /* between requests */
 #define LIMIT_BODY_MS             60000u /* the whole body */
 #define LIMIT_BODY_GRACE_MS       5000u  /* from here on the least rate holds */
@@ -29,7 +35,8 @@
 #define LIMIT_REQUEST_LINE_BYTES  8192u  /* 414 */
 #define LIMIT_HEAD_BYTES          16384u /* 431 */
 #define LIMIT_HEAD_FIELDS         100u   /* 431 */
-#define LIMIT_UNREAD_BYTES        (256u << 10) /* of an answer, per connection or stream; then pulling pauses */
+/* of an answer, per connection or stream; then pulling pauses */
+#define LIMIT_UNREAD_BYTES        (256u << 10)
 #define LIMIT_PIPELINED_BYTES     (64u << 10)  /* read ahead while a request runs */
 #define LIMIT_BODY_BYTES          (32u << 20)  /* of a write: 413 */
 #define LIMIT_FORM_BYTES          (10u << 20)  /* of a form: 413 */
@@ -44,8 +51,13 @@
 #define LIMIT_H2_IDLE_FRAME_PER_S 200u
 /* Pressure. */
 #define LIMIT_INFLIGHT_BYTES      (512u << 20)
-#define LIMIT_ANSWER_BYTES        (512u << 20) /* held by answers nobody has read yet; then what is asked gets 503 */
-#define LIMIT_LARGE_BYTES         (1u << 20)   /* more at once: may take half of the budget only, so that few who name large bodies do not keep the small ones out */
+/* held by answers nobody has read yet; then what is asked gets 503 */
+#define LIMIT_ANSWER_BYTES        (512u << 20)
+/*
+ * more at once: may take half of the budget only, so that few who name large bodies do not keep the
+ * small ones out
+ */
+#define LIMIT_LARGE_BYTES         (1u << 20)
 #define LIMIT_PRESSURE_PERCENT    70u    /* of the budget: new bodies wait */
 #define LIMIT_PARK_MS             2000u  /* this long */
 #define LIMIT_PARK_LOOK_MS        20u
@@ -64,7 +76,10 @@ bool limit_answers_full(size_t bytes); /* if so many more waited */
 void limit_answers_add(size_t bytes);
 void limit_answers_sub(size_t bytes);
 
-/* Least rate of a body, in bytes a second: a large one is charged whole, so it must come at half the rate at least that brings it home in LIMIT_BODY_MS. 0 = size unknown. */
+/*
+ * Least rate of a body, in bytes a second: a large one is charged whole, so it must come at half
+ * the rate at least that brings it home in LIMIT_BODY_MS. 0 = size unknown.
+ */
 uint64_t limit_body_least(uint64_t declared_bytes);
 
 /* A bucket of tokens for misdeeds: burst at once, then per_s each second. */

@@ -94,7 +94,10 @@ static bool set_option(int fd, int level, int name, int value)
 	return !setsockopt(fd, level, name, &value, sizeof value);
 }
 
-/* SO_REUSEPORT lets loops share a port, and would let a second server of the same user take half of the connections: a socket without it tells. */
+/*
+ * SO_REUSEPORT lets loops share a port, and would let a second server of the same user take half of
+ * the connections: a socket without it tells.
+ */
 enum err listen_probe(const struct listen_addr *a, struct errbuf *eb)
 {
 	char text[LISTEN_TEXT_MAX];

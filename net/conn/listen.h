@@ -1,7 +1,9 @@
 /*
- * listen - listening sockets: an address in text, a socket per loop (SO_REUSEPORT), and accepting with limits.
+ * listen - listening sockets: an address in text, a socket per loop (SO_REUSEPORT), and accepting
+ * with limits.
  *
- * Thread: listen_parse and listen_open anywhere (names are looked up: start-up only); the rest on the loop of the host.
+ * Thread: listen_parse and listen_open anywhere (names are looked up: start-up only); the rest on
+ * the loop of the host.
  */
 #ifndef NET_CONN_LISTEN_H
 #define NET_CONN_LISTEN_H
@@ -15,10 +17,16 @@ struct listen_addr {
 	struct sockaddr_storage sa;
 	socklen_t len;
 };
-/* "HOST:PORT", "[v6]:PORT", ":PORT" (any IPv4 address). ERR_BADDATA with a text that names the address. */
+/*
+ * "HOST:PORT", "[v6]:PORT", ":PORT" (any IPv4 address). ERR_BADDATA with a text that names the
+ * address.
+ */
 MUST_CHECK enum err listen_parse(const char *text, struct listen_addr *out, struct errbuf *eb);
 void listen_text(const struct listen_addr *a, char out[LISTEN_TEXT_MAX]);
-/* Does nobody listen there yet, not even another process that shares ports with us? ERR_EXISTS otherwise. Before the first listen_open of an address. */
+/*
+ * Does nobody listen there yet, not even another process that shares ports with us? ERR_EXISTS
+ * otherwise. Before the first listen_open of an address.
+ */
 MUST_CHECK enum err listen_probe(const struct listen_addr *a, struct errbuf *eb);
 /* A bound and listening socket; port 0 is replaced in a by the one that was given. */
 MUST_CHECK enum err listen_open(struct listen_addr *a, int *fd, struct errbuf *eb);

@@ -36,7 +36,10 @@ void drain_connections(struct srv *srv, struct api *api)
 	LOG_WARN(
 	    "drain_cut", "connections=%zu requests=%zu", srv_connections(srv), srv_requests(srv));
 	srv_close_all(srv);
-	/* Handlers answer what they were told to give up: cancelled queries at their next slice, writes at the next sync. */
+	/*
+	 * Handlers answer what they were told to give up: cancelled queries at their next slice,
+	 * writes at the next sync.
+	 */
 	if (!wait_until_empty(srv, srv_requests, until_ns + 5000000000ull))
 		LOG_ERROR("drain_stuck", "requests=%zu", srv_requests(srv));
 }

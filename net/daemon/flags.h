@@ -1,7 +1,9 @@
 /*
- * flags - the command line of kymod: one table of flags, their defaults and texts (architecture.md section 4 of the design, README).
+ * flags - the command line of kymod: one table of flags, their defaults and texts (architecture.md
+ * section 4 of the design, README).
  *
- * "--name value" and "--name=value"; durations as Prometheus writes them (1h, 30d); sizes in bytes with KiB, MiB, GiB. An unknown flag or word names the nearest known one.
+ * "--name value" and "--name=value"; durations as Prometheus writes them (1h, 30d); sizes in bytes
+ * with KiB, MiB, GiB. An unknown flag or word names the nearest known one.
  * Memory: texts point into argv. Thread: main, before any other.
  */
 #ifndef NET_DAEMON_FLAGS_H

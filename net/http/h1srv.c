@@ -2,10 +2,12 @@
  * h1srv - HTTP/1.1 (and 1.0) on a connection: one request at a time, keep-alive, pipelining.
  *
  *   HEAD --head complete--> (PARK) --> BODY --complete--> RUN --answer--> SEND --sent--> HEAD | END
- *     \____ malformed, refused before its body __________________________/ \--> SKIP (the rest of a small body) --> HEAD
+ *     \____ malformed, refused before its body __________________________/ \--> SKIP (the rest of a
+ *     small body) --> HEAD
  *
  *   state  waits for                     ended by
- *   HEAD   bytes                         LIMIT_IDLE_MS before the first byte, LIMIT_HEADER_MS after it
+ *   HEAD   bytes                         LIMIT_IDLE_MS before the first byte, LIMIT_HEADER_MS after
+ *                                        it
  *   PARK   memory in flight              LIMIT_PARK_MS, then 503 or on
  *   BODY   bytes                         LIMIT_BODY_MS, and the least rate
  *   RUN    the handler                   the handler
@@ -13,7 +15,8 @@
  *   SKIP   bytes                         as BODY
  *   END    nothing: conn flushes and closes
  *
- * What comes before it is wanted waits in h1->in: the rest of a head, or pipelined requests (at most LIMIT_PIPELINED_BYTES, then reading pauses).
+ * What comes before it is wanted waits in h1->in: the rest of a head, or pipelined requests (at
+ * most LIMIT_PIPELINED_BYTES, then reading pauses).
  */
 #include <stdio.h>
 #include <string.h>
@@ -186,7 +189,8 @@ static void h1_sent(struct h1 *h)
 {
 	if (h->state != H1_SEND)
 		return;
-	if (h->skipped) { /* refused before its body: what is small is passed over, else the connection ends */
+	/* refused before its body: what is small is passed over, else the connection ends */
+	if (h->skipped) {
 		bool small = h->keep && (h->chunked || h->body_left <= ROUTE_SKIP_BODY_MAX);
 		if (small) {
 			h->req = NULL;
@@ -330,7 +334,8 @@ static void h1_answer(struct req *r)
 	}
 	conn_flush(h->c);
 	if (!h->advancing && h->state != H1_END)
-		h1_again(h); /* never below the handler: the next request may be its own recursion */
+		/* never below the handler: the next request may be its own recursion */
+		h1_again(h);
 }
 
 static void h1_resume(struct req *r)
@@ -707,7 +712,10 @@ static size_t h1_take_skipped(struct h1 *h, const uint8_t *data, size_t len)
 
 /* ---- the machine ---- */
 
-/* May another pipelined request begin in this turn, and has the client read enough of the last answers? */
+/*
+ * May another pipelined request begin in this turn, and has the client read enough of the last
+ * answers?
+ */
 static bool h1_may_begin(struct h1 *h)
 {
 	if (h->turn_requests >= REQUESTS_TURN) {

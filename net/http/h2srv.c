@@ -1,16 +1,19 @@
 /*
  * h2srv - HTTP/2 (RFC 9113) on a connection, on nghttp2: its conventions stop in this file.
  *
- * A stream:  HEAD --END_HEADERS--> BODY --END_STREAM--> RUN --answer--> SEND --stream closed--> freed
+ * A stream:  HEAD --END_HEADERS--> BODY --END_STREAM--> RUN --answer--> SEND --stream closed-->
+ *            freed
  *   state  waits for                  ended by
  *   HEAD   the header block           LIMIT_HEADER_MS of the connection, LIMIT_HEAD_BYTES, h2guard
- *   BODY   DATA                       LIMIT_BODY_MS, the least rate; while memory is short its window stays shut, LIMIT_PARK_MS at most
+ *   BODY   DATA                       LIMIT_BODY_MS, the least rate; while memory is short its
+ *                                     window stays shut, LIMIT_PARK_MS at most
  *   RUN    the handler                the handler
  *   SEND   windows, room, or data     LIMIT_STALL_MS without progress
  *
  * What comes is looked at twice: h2guard counts frames and judges stream ids, also where nghttp2
  * says nothing, then nghttp2 gets it.
- * Below nghttp2_session_mem_recv and _send (h->inside) nothing is sent and nothing freed but the stream nghttp2 closes; h2_flush follows.
+ * Below nghttp2_session_mem_recv and _send (h->inside) nothing is sent and nothing freed but the
+ * stream nghttp2 closes; h2_flush follows.
  * Streamed answers are pulled in h2_pump at the end of a turn, never below a handler.
  */
 #include <nghttp2/nghttp2.h>
@@ -24,8 +27,8 @@
 #include "net/http/router.h"
 #include "net/http/srv_priv.h"
 
-#define FRAME_SIZE_MAX                                                                             \
- (64u << 10) /* SETTINGS_MAX_FRAME_SIZE: DATA is never gathered, so large frames cost nothing */
+/* SETTINGS_MAX_FRAME_SIZE: DATA is never gathered, so large frames cost nothing */
+#define FRAME_SIZE_MAX   (64u << 10)
 #define PULLS_TURN       8u  /* pieces of streamed answers per connection and turn */
 #define BODY_SLACK       16u /* readable behind a body, see req.h */
 #define BODY_FIRST_BYTES (16u << 10)
@@ -161,7 +164,8 @@ static void h2_body_look(struct h2_stream *s, uint64_t now_ns)
 static void h2_stall_look(struct h2_stream *s, uint64_t now_ns)
 {
 	uint64_t idle_ms = (now_ns - s->wait_ns) / 1000000;
-	bool ours = s->later && s->out.len == s->out_off; /* it is the handler who makes them wait */
+	/* it is the handler who makes them wait */
+	bool ours = s->later && s->out.len == s->out_off;
 	if (!ours && idle_ms >= LIMIT_STALL_MS) {
 		metric_add(M_CONN_TIMEOUTS_STALL, 1);
 		h2_reset(s, NGHTTP2_CANCEL);
@@ -290,7 +294,10 @@ static int h2_on_header(nghttp2_session *ng, const nghttp2_frame *frame, const u
 	struct h2_stream *s = h2_stream_of(h, frame->hd.stream_id);
 	if (!s)
 		return 0;
-	/* Small blocks may unpack to much (RFC 7541): it is summed up as unpacked, trailers included. */
+	/*
+	 * Small blocks may unpack to much (RFC 7541): it is summed up as unpacked, trailers
+	 * included.
+	 */
 	s->head_bytes += name_len + value_len + FIELD_OVERHEAD;
 	if (s->head_bytes > 4 * (size_t)LIMIT_HEAD_BYTES)
 		h2_end(h, H2GUARD_CALM);
@@ -541,7 +548,10 @@ static int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	if (!s || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
 	s->whole = true;
-	/* RFC 9113, 8.1: answered before its body was complete; the rest is not wanted. The reset that says so waits a little, for clients that forget an answer over it. */
+	/*
+	 * RFC 9113, 8.1: answered before its body was complete; the rest is not wanted. The reset
+	 * that says so waits a little, for clients that forget an answer over it.
+	 */
 	if (!s->client_done)
 		loop_timer_set(h->c->loop, &s->timer, LIMIT_LINGER_MS);
 	return 0;
@@ -734,7 +744,10 @@ static void h2_filled(struct conn *c, size_t len)
 static void h2_eof(struct conn *c)
 {
 	struct h2 *h = c->proto;
-	/* Without its acknowledgements nothing more can come to an end: what is queued is sent, the rest is told now and freed in h2_closed(). */
+	/*
+	 * Without its acknowledgements nothing more can come to an end: what is queued is sent, the
+	 * rest is told now and freed in h2_closed().
+	 */
 	h->inside = true; /* answers given now must not free streams below this walk */
 	LIST_EACH_SAFE(l, next, &h->streams) {
 		struct h2_stream *s = CONTAINER_OF(l, struct h2_stream, link);

@@ -20,9 +20,9 @@
 #define ARENA_FIRST_BYTES  4096u
 #define ARENA_KEEP_BYTES   16384u
 #define COMPRESS_MIN_BYTES 1024u /* less is not worth the head */
-#define COMPRESS_ONCE_BYTES                                                                        \
- (64u << 10) /* more is compressed in steps of this size, between which the loop turns */
-#define COMPRESS_LEVEL 1
+/* more is compressed in steps of this size, between which the loop turns */
+#define COMPRESS_ONCE_BYTES (64u << 10)
+#define COMPRESS_LEVEL      1
 
 /* ---- life ---- */
 

@@ -1,15 +1,22 @@
 /*
  * req - one HTTP request and its answer, whatever version it came by.
  *
- *   arrives > (route found, gate, before_body) > body read whole > handler(req) > ... > one req_reply*() > sent > on_done > freed
+ *   arrives > (route found, gate, before_body) > body read whole > handler(req) > ... > one
+ *   req_reply*() > sent > on_done > freed
  *
- * A handler may answer at once or later, from any callback on the same loop, but exactly once. The request, its body and its arena live until then at least, also when the client
+ * A handler may answer at once or later, from any callback on the same loop, but exactly once. The
+ * request, its body and its arena live until then at least, also when the client
  * has gone: nothing is freed below a handler. What the answer borrows lives until on_done.
- *   on_gone  the client left before the answer was complete (a half-closed connection counts). Once, never after on_done. Stop the work and answer all the same: the answer of a client that has gone for good is thrown away.
- *   on_done  the answer is sent or thrown away; the last call before the request is freed. Release what hangs on req->own here.
+ *   on_gone  the client left before the answer was complete (a half-closed connection counts).
+ *            Once, never after on_done. Stop the work and answer all the same: the answer of a
+ *            client that has gone for good is thrown away.
+ *   on_done  the answer is sent or thrown away; the last call before the request is freed. Release
+ *            what hangs on req->own here.
  *
- * Answers: gzip or deflate when the client takes it and the body is worth it, Vary, CORS, Date, Content-Length and HEAD are done here.
- * Thread: the loop of the request. Memory: strings of a request are NUL-terminated and live as long as it.
+ * Answers: gzip or deflate when the client takes it and the body is worth it, Vary, CORS, Date,
+ * Content-Length and HEAD are done here.
+ * Thread: the loop of the request. Memory: strings of a request are NUL-terminated and live as long
+ * as it.
  */
 #ifndef NET_HTTP_REQ_H
 #define NET_HTTP_REQ_H
@@ -49,7 +56,11 @@ enum req_pull {
 	REQ_MORE,  /* call again when there is room */
 	REQ_LATER, /* nothing now: req_resume() will be called */
 	REQ_END,   /* that was all */
-	REQ_ABORT, /* cannot go on: the stream is reset, so that the client sees a broken answer, never a short one */
+	/*
+	 * cannot go on: the stream is reset, so that the client sees a broken answer, never a short
+	 * one
+	 */
+	REQ_ABORT,
 };
 typedef enum req_pull (*req_pull_fn)(struct req *r, struct buf *out);
 
@@ -65,8 +76,9 @@ struct req {
 	void *ctx; /* srv_opts.ctx: the program around the handlers */
 	const struct route *route;
 	enum req_method method;
-	const char *path;  /* percent-decoded */
-	const char *param; /* what <param> of the route matched, percent-decoded; NULL without one */
+	const char *path; /* percent-decoded */
+	/* what <param> of the route matched, percent-decoded; NULL without one */
+	const char *param;
 	const char *query; /* raw, without the question mark; "" when there is none */
 	size_t path_len, param_len, query_len;
 	const struct req_field *fields; /* without pseudo headers */
@@ -103,13 +115,23 @@ bool req_content_is(const struct req *r, const char *type);
 /* "10.0.0.1:1234" or "[::1]:1234" into out (at least 64 bytes). */
 void req_remote_text(const struct req *r, char *out, size_t size);
 
-/* Charges more memory in flight to the request (decoded bodies); false: over the server's budget, answer with req_refuse_overloaded(). Given back when the request ends. */
+/*
+ * Charges more memory in flight to the request (decoded bodies); false: over the server's budget,
+ * answer with req_refuse_overloaded(). Given back when the request ends.
+ */
 MUST_CHECK bool req_charge(struct req *r, size_t bytes);
 
-/* Counts what an answer keeps in memory until it is read (results, lists); whole bodies given with REQ_TAKE and the buffers of streams are counted without it. False: too much waits already, let go of it and answer with req_refuse_overloaded(). */
+/*
+ * Counts what an answer keeps in memory until it is read (results, lists); whole bodies given with
+ * REQ_TAKE and the buffers of streams are counted without it. False: too much waits already, let go
+ * of it and answer with req_refuse_overloaded().
+ */
 MUST_CHECK bool req_hold(struct req *r, size_t bytes);
 
-/* Adds a field to the coming answer; name in lower case, both copied. Control characters in the value become spaces. */
+/*
+ * Adds a field to the coming answer; name in lower case, both copied. Control characters in the
+ * value become spaces.
+ */
 void req_answer_field(struct req *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* The answer. type: Content-Type, or NULL without a body (204 never has one). */
@@ -119,11 +141,17 @@ void req_reply(
 void req_reply_buf(struct req *r, int status, const char *type, struct buf *b);
 /* text/plain; charset=utf-8, as it stands. */
 void req_reply_text(struct req *r, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Streaming: pull is called from the loop (never from inside this call) while less than LIMIT_UNREAD_BYTES wait for the client, a few times per turn. Add some 16-64 KiB per call. */
+/*
+ * Streaming: pull is called from the loop (never from inside this call) while less than
+ * LIMIT_UNREAD_BYTES wait for the client, a few times per turn. Add some 16-64 KiB per call.
+ */
 void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn pull);
 void req_resume(struct req *r); /* after REQ_LATER; harmless otherwise */
 
-/* A refusal in the form of its route. Plain: "<word>: <sentence>\n". JSON: {"status":"error","errorType":"<word>","error":"<sentence>"}. */
+/*
+ * A refusal in the form of its route. Plain: "<word>: <sentence>\n". JSON:
+ * {"status":"error","errorType":"<word>","error":"<sentence>"}.
+ */
 void req_refuse(struct req *r, int status, const char *word, const char *fmt, ...) PRINTF_LIKE(4, 5);
 /* 503 "overloaded" (JSON routes: "unavailable") with Retry-After 1-5, random. */
 void req_refuse_overloaded(struct req *r, const char *sentence);

@@ -1,9 +1,11 @@
 /*
  * req_priv - requests as the protocols (h1srv, h2srv) and the server see them.
  *
- *   req_create > fill method, fields, remote > req_begin > (body) > req_run > ops->answer ... > req_end
+ *   req_create > fill method, fields, remote > req_begin > (body) > req_run > ops->answer ... >
+ *   req_end
  *
- * When the client is gone for good before the handler has answered, the protocol lets go with req_orphan(): the request then ends by itself when the answer comes.
+ * When the client is gone for good before the handler has answered, the protocol lets go with
+ * req_orphan(): the request then ends by itself when the answer comes.
  * Thread: the loop of the request.
  */
 #ifndef NET_HTTP_REQ_PRIV_H
@@ -26,7 +28,8 @@ struct req_answer {
 	bool begun;   /* one of req_reply* was called */
 	bool no_body; /* HEAD, 204, 304: fields only */
 	size_t field_count;
-	struct req_field fields[REQ_ANSWER_FIELDS_MAX]; /* content-length included when it is known */
+	/* content-length included when it is known */
+	struct req_field fields[REQ_ANSWER_FIELDS_MAX];
 	/* A whole body ... */
 	const uint8_t *data;
 	size_t len;
@@ -39,7 +42,10 @@ struct req_answer {
 };
 
 struct req *req_create(struct srv_loop *sl);
-/* Finds the route and asks gate and before_body. False: the request has been answered (not found, refused). raw: path as it came. */
+/*
+ * Finds the route and asks gate and before_body. False: the request has been answered (not found,
+ * refused). raw: path as it came.
+ */
 bool req_begin(struct req *r, const char *raw_path, size_t raw_len);
 /* How large may the body be? Larger is 413 (req_refuse_size). */
 size_t req_body_max(const struct req *r);

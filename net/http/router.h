@@ -1,7 +1,9 @@
 /*
  * router - finds the row of a path and method in a table somebody else owns (net/api/routes.c).
  *
- * A pattern is literal text with at most one <name>, which matches one whole segment that is not empty ("/api/v1/label/<name>/values"). Paths are compared segment by segment after percent-decoding, so %2F never splits a segment.
+ * A pattern is literal text with at most one <name>, which matches one whole segment that is not
+ * empty ("/api/v1/label/<name>/values"). Paths are compared segment by segment after
+ * percent-decoding, so %2F never splits a segment.
  * Several rows may have the same path with different methods; the first that fits wins.
  * Pure: no thread, no state.
  */
@@ -17,12 +19,20 @@ enum route_flags {
 };
 
 struct route {
-	unsigned methods; /* REQ_GET | ... ; REQ_HEAD only where it is meant. OPTIONS is answered by net/http: 204 */
+	/* REQ_GET | ... ; REQ_HEAD only where it is meant. OPTIONS is answered by net/http: 204 */
+	unsigned methods;
 	const char *path;
 	void (*handler)(struct req *r);
 	unsigned flags;
-	size_t body_max; /* more is 413; 0: a body is not wanted, up to ROUTE_SKIP_BODY_MAX are read and dropped (req->body is NULL) */
-	/* Optional; head known, body not yet read (nor "100 Continue" sent). Returns true to go on, or answers and returns false. */
+	/*
+	 * more is 413; 0: a body is not wanted, up to ROUTE_SKIP_BODY_MAX are read and dropped
+	 * (req->body is NULL)
+	 */
+	size_t body_max;
+	/*
+	 * Optional; head known, body not yet read (nor "100 Continue" sent). Returns true to go on,
+	 * or answers and returns false.
+	 */
 	bool (*before_body)(struct req *r);
 };
 #define ROUTE_SKIP_BODY_MAX (64u << 10)

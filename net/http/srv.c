@@ -263,7 +263,10 @@ void srv_close_all(struct srv *s)
 {
 	on_each(s, stop_here);
 	on_each(s, abort_here);
-	/* Connections are freed at the end of that turn, what they were sending in the one after it. */
+	/*
+	 * Connections are freed at the end of that turn, what they were sending in the one after
+	 * it.
+	 */
 	for (unsigned turn = 0; turn < 2; turn++)
 		on_each(s, nothing_here);
 }

@@ -1,9 +1,12 @@
 /*
- * srv - the HTTP server of a process: listening sockets on every loop, one port for HTTP/1.1 and HTTP/2 with prior knowledge, a route table, and the end of it all.
+ * srv - the HTTP server of a process: listening sockets on every loop, one port for HTTP/1.1 and
+ * HTTP/2 with prior knowledge, a route table, and the end of it all.
  *
- *   srv_create (open the addresses) > srv_serve > ... > srv_stop_accepting > srv_drain > srv_connections() until 0 or patience ends > srv_close_all > team_stop > srv_free
+ *   srv_create (open the addresses) > srv_serve > ... > srv_stop_accepting > srv_drain >
+ *   srv_connections() until 0 or patience ends > srv_close_all > team_stop > srv_free
  *
- * Thread: all calls from the main thread (they go to the loops by team_run_on), while the team runs; srv_free after team_stop or after srv_close_all.
+ * Thread: all calls from the main thread (they go to the loops by team_run_on), while the team
+ * runs; srv_free after team_stop or after srv_close_all.
  */
 #ifndef NET_HTTP_SRV_H
 #define NET_HTTP_SRV_H
@@ -18,7 +21,10 @@ struct srv_opts {
 	size_t address_count;
 	struct route_table routes; /* borrowed until srv_free */
 	void *ctx;                 /* becomes req->ctx */
-	/* Optional: asked for each matched request whose route is not ROUTE_UNGATED, before before_body. True to go on; false when it has answered (starting, stopping). */
+	/*
+	 * Optional: asked for each matched request whose route is not ROUTE_UNGATED, before
+	 * before_body. True to go on; false when it has answered (starting, stopping).
+	 */
 	bool (*gate)(struct req *r);
 	size_t inflight_max_bytes; /* 0 = LIMIT_INFLIGHT_BYTES */
 	const char *cors_origin;   /* NULL = any ("*") */
@@ -29,10 +35,16 @@ void srv_serve(struct srv *s);
 /* "127.0.0.1:34567" of the i-th address as bound. */
 const char *srv_address(const struct srv *s, size_t i);
 void srv_stop_accepting(struct srv *s);
-/* Idle connections close; the others are told (Connection: close, GOAWAY) and close after what runs on them. */
+/*
+ * Idle connections close; the others are told (Connection: close, GOAWAY) and close after what runs
+ * on them.
+ */
 void srv_drain(struct srv *s);
 size_t srv_connections(struct srv *s);
-/* Ends all connections at once: running requests are told by on_gone, and their handlers still own them until they answer. */
+/*
+ * Ends all connections at once: running requests are told by on_gone, and their handlers still own
+ * them until they answer.
+ */
 void srv_close_all(struct srv *s);
 /* Requests whose handlers have not answered yet. */
 size_t srv_requests(struct srv *s);

@@ -135,7 +135,8 @@ void back_poke(struct back *b)
 	if (b->closing) {
 		give_up_switch(b);
 		if (at_rest(b) &&
-		    !b->ending.fn) { /* at the end of the turn: a slice of this shard may be running below */
+		    /* at the end of the turn: a slice of this shard may be running below */
+		    !b->ending.fn) {
 			b->ending.fn = end;
 			loop_defer(b->shard->loop, &b->ending);
 		}

@@ -1,11 +1,16 @@
 /*
- * back - what a shard does behind the requests: rounds to files, merges of files, retention, the feed of the catalog. Implements struct shard_back (storage/shard.h).
+ * back - what a shard does behind the requests: rounds to files, merges of files, retention, the
+ * feed of the catalog. Implements struct shard_back (storage/shard.h).
  *
- * One struct back per shard, at shard.back. Everything here runs on the shard's loop in slices (a job of class JOB_WRITE); whatever blocks goes to the disk workers:
- *   lane shard_lane(shard)         writing of a round's files, FILES switches and removals of a shard, one after another
- *   lane BACK_LANE_MERGE + 0..1    merges: at most two at a time in the process, behind everything else
+ * One struct back per shard, at shard.back. Everything here runs on the shard's loop in slices (a
+ * job of class JOB_WRITE); whatever blocks goes to the disk workers:
+ *   lane shard_lane(shard)         writing of a round's files, FILES switches and removals of a
+ *                                  shard, one after another
+ *   lane BACK_LANE_MERGE + 0..1    merges: at most two at a time in the process, behind everything
+ *                                  else
  *   lane BACK_LANE_CATALOG         the one writer of the catalog
- * FILES is switched by back_switch only: one at a time per shard, in the order asked; each change is applied to a copy of the list as it is then.
+ * FILES is switched by back_switch only: one at a time per shard, in the order asked; each change
+ * is applied to a copy of the list as it is then.
  *
  * Thread: the shard's loop.
  */
@@ -95,7 +100,8 @@ struct back {
 	int64_t retire_from_ms;
 	uint64_t catalog_rank;    /* highest rank worked in */
 	uint32_t catalog_next_id; /* every definition below is in the catalog */
-	uint64_t inactive; /* series in the catalog that are not in memory: 0 = readers need not ask it */
+	/* series in the catalog that are not in memory: 0 = readers need not ask it */
+	uint64_t inactive;
 };
 
 extern const struct shard_back back_ops;
@@ -104,7 +110,10 @@ static inline struct back *back_of(const struct shard *sh)
 	return sh->back;
 }
 void back_switch(struct shard *sh, struct back_switch *s);
-/* Something ended or became possible: moves on what can move, and ends the shard when it is closing. */
+/*
+ * Something ended or became possible: moves on what can move, and ends the shard when it is
+ * closing.
+ */
 void back_poke(struct back *b);
 uint64_t back_now_ns(const struct back *b);
 /* When something that failed now is tried again. */

@@ -15,7 +15,10 @@
 #define CLEAN_MAX   64u
 #define CLEAN_PIECE (1u << 20)
 
-/* What CLEAN says: size and checksum of the environment as it was left. LMDB itself believes every page it meets, so that one changed bit could end the process. */
+/*
+ * What CLEAN says: size and checksum of the environment as it was left. LMDB itself believes every
+ * page it meets, so that one changed bit could end the process.
+ */
 static enum err clean_mark(struct store *st, char out[CLEAN_MAX])
 {
 	struct fsio_dir *d;

@@ -1,7 +1,9 @@
 /*
- * catalogs - the catalog of a store from start to end: looked at after an unclean stop, opened, rebuilt when damaged, caught up with the files.
+ * catalogs - the catalog of a store from start to end: looked at after an unclean stop, opened,
+ * rebuilt when damaged, caught up with the files.
  *
- * A file CLEAN in the data directory says that the last process closed the catalog; without it the environment is walked once in a child process first.
+ * A file CLEAN in the data directory says that the last process closed the catalog; without it the
+ * environment is walked once in a child process first.
  * A damaged one is renamed to catalog.damaged (an older one of that name goes) and all files are
  * worked into a new one. One of a later format refuses the start.
  * Damage met while the store runs is remembered in the file CATALOG_DAMAGED: no CLEAN is written

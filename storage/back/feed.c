@@ -405,7 +405,10 @@ enum err feed_recover(struct shard *sh, struct errbuf *eb)
 	struct catching c;
 	catching_begin(&c);
 	for (size_t i = 0; i < count && !err; i++) {
-		/* The files of one round have one rank: only the last one completes it, or a crash in between would leave the others out for good. */
+		/*
+		 * The files of one round have one rank: only the last one completes it, or a crash
+		 * in between would leave the others out for good.
+		 */
 		uint64_t rank = todo[i]->entry.meta.rank;
 		bool last = i + 1 == count || todo[i + 1]->entry.meta.rank > rank;
 		err = store_is_stopped(sh->store)

@@ -1,9 +1,12 @@
 /*
- * feed - what rounds put into files goes into the catalog, in the order of ranks, on the catalog's lane. The catalog follows the files and holds nothing else up.
+ * feed - what rounds put into files goes into the catalog, in the order of ranks, on the catalog's
+ * lane. The catalog follows the files and holds nothing else up.
  *
- * At start feed_recover() catches up from the files (all of them, into a new catalog, when the old one was damaged). While running, each round gives an item.
+ * At start feed_recover() catches up from the files (all of them, into a new catalog, when the old
+ * one was damaged). While running, each round gives an item.
  *
- * Thread: the shard's loop; feed_recover and feed_labels_* where they say so. Memory: an item owns its arrays; label bytes are the head's, which drops no series before the catalog has it.
+ * Thread: the shard's loop; feed_recover and feed_labels_* where they say so. Memory: an item owns
+ * its arrays; label bytes are the head's, which drops no series before the catalog has it.
  */
 #ifndef STORAGE_BACK_FEED_H
 #define STORAGE_BACK_FEED_H
@@ -31,7 +34,10 @@ void feed_retire(struct back *b, int64_t keep_from_ms);
  * lane, or at start.
  */
 MUST_CHECK enum err feed_file(struct shard *sh, struct cfile *f, uint64_t rank, struct errbuf *eb);
-/* At start, on the main thread, before shard_back.open: works in files above the catalog's rank and fills shard.catalog_state. ERR_DAMAGED: the catalog must be rebuilt. */
+/*
+ * At start, on the main thread, before shard_back.open: works in files above the catalog's rank and
+ * fills shard.catalog_state. ERR_DAMAGED: the catalog must be rebuilt.
+ */
 MUST_CHECK enum err feed_recover(struct shard *sh, struct errbuf *eb);
 
 /* Labels by id for a merge. On a worker. */

@@ -10,8 +10,10 @@
  *              after FREEZING when nothing is new
  *   THAWING    slices: writing failed, frozen goes back into live
  *
- * The cut is the number at the start; what came during FREEZING may be in the files too and is met again at replay, where it changes nothing: rows come in log order and the newest wins.
- * Definitions are listed at the end of FREEZING, so that no series has samples in a file before its definition is in one.
+ * The cut is the number at the start; what came during FREEZING may be in the files too and is met
+ * again at replay, where it changes nothing: rows come in log order and the newest wins.
+ * Definitions are listed at the end of FREEZING, so that no series has samples in a file before its
+ * definition is in one.
  */
 #include "storage/back/round.h"
 
@@ -150,7 +152,10 @@ static void sort_runs(struct round_work *w)
 	}
 }
 
-/* Samples of one run inside the pass, cut at ranges; slots[] are the writers of the pass (index into outs + 1). */
+/*
+ * Samples of one run inside the pass, cut at ranges; slots[] are the writers of the pass (index
+ * into outs + 1).
+ */
 static void write_run(
     struct round_work *w, const struct round_run *r, int64_t from, int64_t to, size_t *slots)
 {

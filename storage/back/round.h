@@ -1,4 +1,7 @@
-/* round - what is new in memory goes to files; the walk is at the top of round.c, the states in storage/shard.h. */
+/*
+ * round - what is new in memory goes to files; the walk is at the top of round.c, the states in
+ * storage/shard.h.
+ */
 #ifndef STORAGE_BACK_ROUND_H
 #define STORAGE_BACK_ROUND_H
 

@@ -20,7 +20,8 @@
 
 #define SEALING_FILES_MAX 24
 #define SEALING_QUIET_NS  (3600 * UINT64_C(1000000000))
-#define SEALING_ROOM      (1u << 20) /* bytes free beyond those of the inputs: labels, the new list */
+/* bytes free beyond those of the inputs: labels, the new list */
+#define SEALING_ROOM (1u << 20)
 
 struct merge_work {
 	struct shard *shard;

@@ -1,4 +1,7 @@
-/* Opening a cfile, finding ids in it, and the layouts both sides share. Units are decoded in cfile_unit.c, walked in cfile_iter.c, written in cfile_write.c. */
+/*
+ * Opening a cfile, finding ids in it, and the layouts both sides share. Units are decoded in
+ * cfile_unit.c, walked in cfile_iter.c, written in cfile_write.c.
+ */
 #include "storage/cfile/cfile.h"
 
 #include "core/base/arena.h"
@@ -151,7 +154,10 @@ static bool directory_parse(struct cfile *f, uint64_t limit)
 	f->stats.samples = wire_varint(&d.r);
 	f->stats.t_min_ms = (int64_t)wire_u64(&d.r);
 	f->stats.t_max_ms = (int64_t)wire_u64(&d.r);
-	/* Four bytes at least for each, so that a number cannot ask for more memory than the directory has bytes. */
+	/*
+	 * Four bytes at least for each, so that a number cannot ask for more memory than the
+	 * directory has bytes.
+	 */
 	f->meta.flags |= (uint32_t)flags & CFILE_LABELS_ALL;
 	if (d.r.bad || units > f->runs_len / 4 || blocks > f->runs_len / 4)
 		return false;

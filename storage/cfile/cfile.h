@@ -1,5 +1,6 @@
 /*
- * cfile - an immutable file of samples of one shard, for one range of time or several neighbouring ones, with a rank. Round files and sealed files have this one format.
+ * cfile - an immutable file of samples of one shard, for one range of time or several neighbouring
+ * ones, with a rank. Round files and sealed files have this one format.
  *
  * Integers are little endian; all checksums CRC-32C.
  *   offset  size  header
@@ -14,7 +15,8 @@
  *   40      16    random or counter salt of the writer, zero allowed
  *   56      4     zero
  *   60      4     crc of bytes 0..59: also seeds every other crc of the file
- * then units and label blocks in any order, each behind a head of 32 bytes, then directory and footer:
+ * then units and label blocks in any order, each behind a head of 32 bytes, then directory and
+ * footer:
  *   offset  size  head of a unit or block
  *   0       4     magic: "KUNI" unit of samples, "KLAB" block of definitions
  *   4       1     kind of the samples (enum sample_kind), 0 for definitions
@@ -25,14 +27,24 @@
  *   16      4     length of the payload in the file
  *   20      4     length of the payload unpacked (<= CFILE_UNIT_RAW_MAX)
  *   24      4     crc of the payload as stored
- *   28      4     crc of bytes 0..27; seed: crc of the header plus the offset of the unit in the file. A unit in the wrong file or place does not pass
- * Unit payload: varint count of time columns; per column varint samples, varint length; the columns (chunk time streams, relative to the start of the range); entries; their value streams. Each part without gaps.
- *   entry: varint (length of value stream << 2 | new column << 1 | gap), [varint id - previous id, previous = first id for the first entry: 0 allowed], [varint column index]
- *   without gap the id is previous + 1 (the first entry: first id); without new column it is the one of the entry before (the first: 0). A gap of 0 goes on with the same series.
- *   Columns of equal content stand once in a unit. They are not shared over units, so that a unit is read with one read and damage costs that unit alone.
- * Label block payload, per entry: varint id - previous id (first: 0), varint tenant, varint bytes shared with the labels before, varint more bytes, those bytes. Ids ascending.
- * Directory: varints: flags (CFILE_LABELS_ALL), count of units, count of blocks, samples; t_min and t_max (8 bytes each); per unit varints: distance from the end of the unit before, length in the file, first id - last id of the unit before,
- *   then runs of ids: (ids in the run - 1) << 1 | more runs follow, gap to the next run (its first id - last id of this one - 1, at least 1), ...
+ *   28      4     crc of bytes 0..27; seed: crc of the header plus the offset of the unit in the
+ *           file. A unit in the wrong file or place does not pass
+ * Unit payload: varint count of time columns; per column varint samples, varint length; the columns
+ * (chunk time streams, relative to the start of the range); entries; their value streams. Each part
+ * without gaps.
+ *   entry: varint (length of value stream << 2 | new column << 1 | gap), [varint id - previous id,
+ *   previous = first id for the first entry: 0 allowed], [varint column index]
+ *   without gap the id is previous + 1 (the first entry: first id); without new column it is the
+ *   one of the entry before (the first: 0). A gap of 0 goes on with the same series.
+ *   Columns of equal content stand once in a unit. They are not shared over units, so that a unit
+ *   is read with one read and damage costs that unit alone.
+ * Label block payload, per entry: varint id - previous id (first: 0), varint tenant, varint bytes
+ * shared with the labels before, varint more bytes, those bytes. Ids ascending.
+ * Directory: varints: flags (CFILE_LABELS_ALL), count of units, count of blocks, samples; t_min and
+ * t_max (8 bytes each); per unit varints: distance from the end of the unit before, length in the
+ * file, first id - last id of the unit before,
+ *   then runs of ids: (ids in the run - 1) << 1 | more runs follow, gap to the next run (its first
+ *   id - last id of this one - 1, at least 1), ...
  *   Per block the same with last id - first id in place of the runs.
  *   offset  size  footer (the last 96 bytes)
  *   0       64    copy of the header, for when the first one is damaged
@@ -43,13 +55,19 @@
  *   84      4     zero
  *   88      8     magic "KYMOCFND"
  *
- * Cost: 32 bytes a unit (CFILE_UNIT_TARGET or CFILE_UNIT_ENTRIES_MAX series), 1-2 bytes an entry, some 10-30 bytes a unit for its time columns: round files of 40 samples pay about 2 bytes a series.
+ * Cost: 32 bytes a unit (CFILE_UNIT_TARGET or CFILE_UNIT_ENTRIES_MAX series), 1-2 bytes an entry,
+ * some 10-30 bytes a unit for its time columns: round files of 40 samples pay about 2 bytes a
+ * series.
  * Memory of an open file: 24 bytes a unit and the id runs; far below 1 byte a series.
- * (1) Nothing of a unit is looked at before its checksums held.  (2) ids ascend over units; entries of one id are in time order and do not overlap.
- * (3) Damage is ERR_DAMAGED with a text naming file and offset, and costs one unit. With a damaged directory or footer, or a cut end, open scans the units (cfile_salvaged() tells).
+ * (1) Nothing of a unit is looked at before its checksums held.  (2) ids ascend over units; entries
+ *     of one id are in time order and do not overlap.
+ * (3) Damage is ERR_DAMAGED with a text naming file and offset, and costs one unit. With a damaged
+ *     directory or footer, or a cut end, open scans the units (cfile_salvaged() tells).
  *
- * Thread: writer, open, iterators on workers. A reader is immutable after open: cfile_find and the unit functions may be used on any thread that can see it (they neither block nor write to it).
- * Errors: the writer is sticky: after the first error every call returns it; cfile_writer_abort removes the file.
+ * Thread: writer, open, iterators on workers. A reader is immutable after open: cfile_find and the
+ * unit functions may be used on any thread that can see it (they neither block nor write to it).
+ * Errors: the writer is sticky: after the first error every call returns it; cfile_writer_abort
+ * removes the file.
  */
 #ifndef STORAGE_CFILE_CFILE_H
 #define STORAGE_CFILE_CFILE_H
@@ -65,18 +83,24 @@
 
 #define CFILE_UNIT_TARGET      (16u << 10) /* a unit is closed when its payload has reached this */
 #define CFILE_UNIT_ENTRIES_MAX 512u
-#define CFILE_UNIT_RAW_MAX                                                                         \
- (256u << 10) /* no unit or block is larger, unpacked: target + one chunk of CHUNK_SAMPLES_MAX raw samples with its times */
-#define CFILE_UNIT_HEAD  32u
-#define CFILE_LABELS_MAX 65536u /* bytes of one label set */
-#define CFILE_NAME_MAX   80u
+/*
+ * no unit or block is larger, unpacked: target + one chunk of CHUNK_SAMPLES_MAX raw samples with
+ * its times
+ */
+#define CFILE_UNIT_RAW_MAX (256u << 10)
+#define CFILE_UNIT_HEAD    32u
+#define CFILE_LABELS_MAX   65536u /* bytes of one label set */
+#define CFILE_NAME_MAX     80u
 
 struct cfile_meta {
 	uint32_t shard, flags;
 	int64_t start_ms, end_ms; /* range, end exclusive */
 	uint64_t rank;
 };
-/* What is in it, known at finish and after open. Times INT64_MAX, INT64_MIN when there are no samples. */
+/*
+ * What is in it, known at finish and after open. Times INT64_MAX, INT64_MIN when there are no
+ * samples.
+ */
 struct cfile_stats {
 	uint64_t size_bytes, samples;
 	uint32_t series, units, blocks;
@@ -84,9 +108,14 @@ struct cfile_stats {
 	uint64_t label_bytes, directory_bytes; /* parts of size_bytes */
 };
 
-/* "<start ms>-<width ms>-<rank>.kcf": unique by rank within a shard. buf has room for CFILE_NAME_MAX. */
+/*
+ * "<start ms>-<width ms>-<rank>.kcf": unique by rank within a shard. buf has room for
+ * CFILE_NAME_MAX.
+ */
 void cfile_name(const struct cfile_meta *m, char *buf);
-/* The same with ".<serial>" behind the rank: a merge has the range and rank of one of its inputs. */
+/*
+ * The same with ".<serial>" behind the rank: a merge has the range and rank of one of its inputs.
+ */
 void cfile_name_serial(const struct cfile_meta *m, unsigned serial, char *buf);
 
 /* Rank and serial (0: none) of such a name; false: it is no such name. */
@@ -96,14 +125,23 @@ bool cfile_name_parse(const char *name, uint64_t *rank, unsigned *serial);
 struct cfile_writer;
 MUST_CHECK enum err cfile_writer_create(
     struct fsio_dir *d, const char *name, const struct cfile_meta *m, struct cfile_writer **out);
-/* Samples of one series, ascending times inside the range; ids ascend from call to call, the same id may follow with later times. Any n; split into chunks inside. */
+/*
+ * Samples of one series, ascending times inside the range; ids ascend from call to call, the same
+ * id may follow with later times. Any n; split into chunks inside.
+ */
 enum err cfile_writer_add(
     struct cfile_writer *w, uint32_t id, const int64_t *t_ms, const double *v, size_t n);
-/* A definition; ids ascend among definitions, in any order to cfile_writer_add. ERR_TOOBIG over CFILE_LABELS_MAX (not sticky: nothing was written). */
+/*
+ * A definition; ids ascend among definitions, in any order to cfile_writer_add. ERR_TOOBIG over
+ * CFILE_LABELS_MAX (not sticky: nothing was written).
+ */
 enum err cfile_writer_define(struct cfile_writer *w, uint32_t id, uint32_t tenant, struct labels ls);
 /* Says that every series added has been defined, too: CFILE_LABELS_ALL. */
 void cfile_writer_labels_all(struct cfile_writer *w);
-/* Directory, footer, sync of the file (not of the directory it is in). Frees the writer in any case; after an error the file is removed. stats may be NULL. */
+/*
+ * Directory, footer, sync of the file (not of the directory it is in). Frees the writer in any
+ * case; after an error the file is removed. stats may be NULL.
+ */
 MUST_CHECK enum err cfile_writer_finish(struct cfile_writer *w, struct cfile_stats *stats);
 void cfile_writer_abort(struct cfile_writer *w); /* frees, removes the file */
 
@@ -133,11 +171,18 @@ bool cfile_has(const struct cfile *f, uint32_t id); /* samples of this id inside
 struct cfile_extent { /* one unit in the file */
 	uint64_t off;
 	uint32_t len; /* head and payload: bytes to load */
-	uint32_t unit; /* its number; extents with equal file and unit are the same bytes: load once for many series */
+	/*
+	 * its number; extents with equal file and unit are the same bytes: load once for many
+	 * series
+	 */
+	uint32_t unit;
 };
 /* The highest id with samples or a definition; false: there is none. */
 bool cfile_id_max(const struct cfile *f, uint32_t *id);
-/* Units with samples of id, in time order: almost always none or one. Writes at most max, returns how many there are. Some 100-300 ns, memory only. */
+/*
+ * Units with samples of id, in time order: almost always none or one. Writes at most max, returns
+ * how many there are. Some 100-300 ns, memory only.
+ */
 size_t cfile_find(const struct cfile *f, uint32_t id, struct cfile_extent *out, size_t max);
 /* All ids with samples, as runs of neighbours, ascending, each id once. Memory only. */
 void cfile_each_run(
@@ -146,8 +191,12 @@ void cfile_each_run(
 struct cfile_extent cfile_unit_extent(const struct cfile *f, uint32_t i);
 
 /*
- * A loaded unit. cfile_unit_open checks the loaded bytes (exactly ext->len of them) and unpacks them if needed into memory of the unit; the loaded bytes are borrowed until the unit is opened again or released.
- * Keep one struct per cursor or job and use it again: its memory and zstd context stay. Pure: may be used on a loop; costs some 2-4 us for checksum and table (10 more when the unit is compressed).
+ * A loaded unit. cfile_unit_open checks the loaded bytes (exactly ext->len of them) and unpacks
+ * them if needed into memory of the unit; the loaded bytes are borrowed until the unit is opened
+ * again or released.
+ * Keep one struct per cursor or job and use it again: its memory and zstd context stay. Pure: may
+ * be used on a loop; costs some 2-4 us for checksum and table (10 more when the unit is
+ * compressed).
  */
 struct cfile_entry {
 	uint32_t id, count; /* samples */
@@ -179,7 +228,10 @@ static inline const struct cfile_entry *cfile_unit_entry(const struct cfile_unit
 {
 	return &u->_entries[i];
 }
-/* Decodes an entry: exactly e->count elements each. Times come from the unit's cache when the entry before had the same column. */
+/*
+ * Decodes an entry: exactly e->count elements each. Times come from the unit's cache when the entry
+ * before had the same column.
+ */
 MUST_CHECK enum err cfile_unit_decode(
     struct cfile_unit *u, const struct cfile_entry *e, int64_t *t_ms, double *v, struct errbuf *eb);
 /* The same without a copy of times: *t_ms points into the unit, valid until the next decode. */
@@ -195,11 +247,17 @@ struct cfile_damage {   /* what was skipped */
 struct cfile_iter;
 MUST_CHECK enum err cfile_iter_create(struct cfile *f, struct cfile_iter **out);
 void cfile_iter_free(struct cfile_iter *it);
-/* The next entry and its decoded samples; arrays are valid until the next call. ERR_NOTFOUND at the end; ERR_IO when reading failed. */
+/*
+ * The next entry and its decoded samples; arrays are valid until the next call. ERR_NOTFOUND at the
+ * end; ERR_IO when reading failed.
+ */
 MUST_CHECK enum err cfile_iter_next(struct cfile_iter *it, uint32_t *id, struct sample_column *col);
 const struct cfile_damage *cfile_iter_damage(const struct cfile_iter *it);
 
-/* All definitions with id >= from, ascending. labels are valid until the next call. ERR_NOTFOUND at the end. */
+/*
+ * All definitions with id >= from, ascending. labels are valid until the next call. ERR_NOTFOUND at
+ * the end.
+ */
 struct cfile_defs;
 MUST_CHECK enum err cfile_defs_create(struct cfile *f, uint32_t from, struct cfile_defs **out);
 void cfile_defs_free(struct cfile_defs *it);
@@ -208,7 +266,10 @@ MUST_CHECK enum err cfile_defs_next(
 /* From now on only ids >= from are wanted: blocks without one are not read. */
 void cfile_defs_skip(struct cfile_defs *it, uint32_t from);
 const struct cfile_damage *cfile_defs_damage(const struct cfile_defs *it);
-/* Reads and checks every byte that has a checksum (scrub, kymoctl verify). ERR_DAMAGED when damage->units > 0 or the file was salvaged. */
+/*
+ * Reads and checks every byte that has a checksum (scrub, kymoctl verify). ERR_DAMAGED when
+ * damage->units > 0 or the file was salvaged.
+ */
 MUST_CHECK enum err cfile_verify(struct cfile *f, struct cfile_damage *damage);
 
 #endif

@@ -1,4 +1,7 @@
-/* Walking a cfile on a worker: samples, definitions, verification, and the scan that replaces a damaged directory. */
+/*
+ * Walking a cfile on a worker: samples, definitions, verification, and the scan that replaces a
+ * damaged directory.
+ */
 #include "storage/cfile/cfile.h"
 
 #include "core/base/arena.h"
@@ -26,7 +29,9 @@ enum err cfile_piece_load(struct cfile *f, const struct cfile_ref *ref, struct b
 	return e;
 }
 
-/* ERR_DAMAGED for what is wrong in the file itself; only a failing disk stays an error of its own. */
+/*
+ * ERR_DAMAGED for what is wrong in the file itself; only a failing disk stays an error of its own.
+ */
 static enum err load(struct cfile *f, const struct cfile_ref *ref, struct buf *b, struct errbuf *eb)
 {
 	enum err e = cfile_piece_load(f, ref, b);
@@ -344,7 +349,8 @@ static enum err piece_take(struct scan *s, uint64_t off, uint32_t *taken)
 	if (e)
 		return e == ERR_TRUNCATED ? ERR_OK : e;
 	*taken =
-	    ref.len; /* the head is good: its length leads to the next one even when the payload is not */
+	    /* the head is good: its length leads to the next one even when the payload is not */
+	    ref.len;
 	if (h.magic == CFILE_MAGIC_UNIT) {
 		unit_keep(s, ref);
 		return ERR_OK;

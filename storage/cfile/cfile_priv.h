@@ -66,7 +66,10 @@ bool cfile_runs_next(struct cfile_runs *it);
 /* Appends the runs of ascending ids (repeats allowed). */
 void cfile_runs_put(struct buf *out, const uint32_t *ids, size_t count);
 
-/* Checks head and payload of a loaded piece and unpacks it: *payload points into bytes or raw. want: magic. */
+/*
+ * Checks head and payload of a loaded piece and unpacks it: *payload points into bytes or raw.
+ * want: magic.
+ */
 MUST_CHECK enum err cfile_piece_open(const struct cfile *f, uint64_t off, uint32_t len,
     const uint8_t *bytes, uint32_t want, struct cfile_head *h, struct buf *raw, void **zstd,
     const uint8_t **payload, struct errbuf *eb);

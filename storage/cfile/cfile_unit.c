@@ -1,4 +1,6 @@
-/* A loaded unit: checks, unpacking, its table of entries, decoding. Pure: no input or output here. */
+/*
+ * A loaded unit: checks, unpacking, its table of entries, decoding. Pure: no input or output here.
+ */
 #include "storage/cfile/cfile.h"
 
 #include "core/base/arena.h"

@@ -1,4 +1,7 @@
-/* The writer of cfile.h: units and label blocks are gathered in memory, written when full; the directory grows by some ten bytes a unit. */
+/*
+ * The writer of cfile.h: units and label blocks are gathered in memory, written when full; the
+ * directory grows by some ten bytes a unit.
+ */
 #include "storage/cfile/cfile_priv.h"
 
 #include "core/base/arena.h"
@@ -12,8 +15,11 @@
 /* Finished pieces are gathered up to this before a write. */
 #define WRITE_AT_ONCE (256u << 10)
 /*
- * Packed bytes hardly shrink further, and unpacking a unit costs a query for one series more than everything else (some 10 us). On recorded data zstd takes 4 % off the units of sealed files, so it is
- * kept only where it takes a quarter: series with patterns that repeat. Round files live for hours only: their units stay plain. Definitions are text and read by workers: always packed.
+ * Packed bytes hardly shrink further, and unpacking a unit costs a query for one series more than
+ * everything else (some 10 us). On recorded data zstd takes 4 % off the units of sealed files, so
+ * it is
+ * kept only where it takes a quarter: series with patterns that repeat. Round files live for hours
+ * only: their units stay plain. Definitions are text and read by workers: always packed.
  */
 #define ZSTD_UNIT_GAIN    4u /* kept when at least 1/4 smaller */
 #define ZSTD_LEVEL        3

@@ -634,7 +634,9 @@ static void prev_keep(struct fsio_dir *d, uint32_t shard)
 	mem_free(data);
 	if (e == ERR_NOTFOUND || (!e && !whole))
 		return;
-	/* A link by a crashed switch may be left; renaming two names of one file would do nothing. */
+	/*
+	 * A link by a crashed switch may be left; renaming two names of one file would do nothing.
+	 */
 	if (!e)
 		e = remove_if_there(d, PREV_TMP_NAME);
 	if (!e)

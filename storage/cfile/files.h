@@ -1,5 +1,6 @@
 /*
- * files - a shard's list of files: FILES, and FILES.prev, the one before it. One text file, replaced whole.
+ * files - a shard's list of files: FILES, and FILES.prev, the one before it. One text file,
+ * replaced whole.
  *
  *   kymo-files 2                               (1 is read too: it has no newest)
  *   shard 3
@@ -14,12 +15,15 @@
  *   tombstone ...                              (reserved; lines are kept as they are)
  *   crc 89abcdef                               crc32c, hex, of all bytes before this line
  *
- * The order of a switch (storage README, "FILES switch"): write FILES.tmp, sync; FILES, when it is good, is linked as FILES.prev (through FILES.prev.tmp, by rename); rename FILES.tmp to FILES; sync the directory.
+ * The order of a switch (storage README, "FILES switch"): write FILES.tmp, sync; FILES, when it is
+ * good, is linked as FILES.prev (through FILES.prev.tmp, by rename); rename FILES.tmp to FILES;
+ * sync the directory.
  * (1) A switch that fails before the rename has changed nothing: FILES is as it was, what only the
  *     new list would have named may go. From the rename on the state on disk is unknown:
  *     files_unknown() is true, and removals and freeing of log segments wait for a later switch
  *     that succeeds. files_remove and files_clean check it.
- * (2) FILES names only files that are complete and synced: the caller has finished them (cfile_writer_finish); files_switch syncs the directory before it writes the list.
+ * (2) FILES names only files that are complete and synced: the caller has finished them
+ *     (cfile_writer_finish); files_switch syncs the directory before it writes the list.
  * (3) FILES.prev is a help: a switch goes on without a newer one (logged).
  *
  * Time: adding and removing an entry takes a search and one move of memory, all else is linear.
@@ -81,7 +85,10 @@ void files_keep(struct files *fs, bool (*keep)(void *arg, const struct files_ent
 /* Looks at all of them: for tests and inspection. */
 const struct files_entry *files_get(const struct files *fs, const char *name);
 
-/* The text form, for tests and inspection. Parsing any bytes is safe: ERR_DAMAGED, ERR_UNSUPPORTED (a later version). fs is initialised on success only. */
+/*
+ * The text form, for tests and inspection. Parsing any bytes is safe: ERR_DAMAGED, ERR_UNSUPPORTED
+ * (a later version). fs is initialised on success only.
+ */
 void files_format(const struct files *fs, struct buf *out);
 MUST_CHECK enum err files_parse(const uint8_t *data, size_t len, struct files *fs, struct errbuf *eb);
 
@@ -123,7 +130,10 @@ static inline bool files_unknown(const struct files_switcher *sw)
 {
 	return sw->unknown;
 }
-/* Removes one file that the durable list does not name any more and nobody pins. ERR_BUSY while the state is unknown. Missing is success. */
+/*
+ * Removes one file that the durable list does not name any more and nobody pins. ERR_BUSY while the
+ * state is unknown. Missing is success.
+ */
 MUST_CHECK enum err files_remove(struct files_switcher *sw, const char *name);
 /*
  * At start, before a switch, when the list was not FILES_FOUND_CURRENT: data files that fs does not

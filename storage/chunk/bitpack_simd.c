@@ -1,4 +1,7 @@
-/* The AVX2 and AVX-512 kernels of bitpack.h. Each function carries its own target, so that the file needs no compiler flags and the plain build runs everywhere. */
+/*
+ * The AVX2 and AVX-512 kernels of bitpack.h. Each function carries its own target, so that the file
+ * needs no compiler flags and the plain build runs everywhere.
+ */
 #include "storage/chunk/bitpack.h"
 
 #include "core/base/wire.h"
@@ -11,8 +14,10 @@
 # define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")))
 
 /*
- * Eight values of w bits are w whole bytes, so byte positions and shifts of a group of eight are the same for every group: tables per width.
- * Value j of a group begins at bit j * w: byte j * w / 8, shift j * w % 8, and fits 8 bytes since w <= 56.
+ * Eight values of w bits are w whole bytes, so byte positions and shifts of a group of eight are
+ * the same for every group: tables per width.
+ * Value j of a group begins at bit j * w: byte j * w / 8, shift j * w % 8, and fits 8 bytes since w
+ * <= 56.
  */
 struct group_tables {
 	uint8_t bytes[BITPACK_WIDTH_MAX + 1][64]; /* for one permutation of a 64-byte register */

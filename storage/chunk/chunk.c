@@ -67,7 +67,10 @@ const char *chunk_kernel_name(void)
 	return kernel->name;
 }
 
-/* The pattern of a double as an integer in numeric order, and back: negative ones have their lower 63 bits turned over. */
+/*
+ * The pattern of a double as an integer in numeric order, and back: negative ones have their lower
+ * 63 bits turned over.
+ */
 static inline uint64_t order_bits(uint64_t u)
 {
 	return u ^ ((uint64_t)((int64_t)u >> 63) >> 1);
@@ -94,8 +97,9 @@ struct ints { /* what a stream is made of */
 	uint64_t *x;
 	size_t n;
 	unsigned code;
-	const uint64_t *raw_bits; /* patterns of the column, for raw exceptions; NULL = there are none */
-	uint64_t *is_raw;         /* bit per value */
+	/* patterns of the column, for raw exceptions; NULL = there are none */
+	const uint64_t *raw_bits;
+	uint64_t *is_raw; /* bit per value */
 };
 
 /* v as integer / 10^e, exactly. */
@@ -130,10 +134,12 @@ static unsigned decimal_find(double v, unsigned e, int64_t *out)
 	return CHUNK_CODE_BITS;
 }
 
-#define PROBE                                                                                      \
- 8u /* of that many first values six may not be decimal before patterns are taken at once */
+/* of that many first values six may not be decimal before patterns are taken at once */
+#define PROBE 8u
 
-/* One exponent for the whole column; false when too many values do not fit one. Fills x and is_raw. */
+/*
+ * One exponent for the whole column; false when too many values do not fit one. Fills x and is_raw.
+ */
 static bool ints_decimal(const double *v, struct ints *s)
 {
 	size_t n = s->n, odd_max = n / 16 + 2, odd = 0, at = 0;
@@ -193,7 +199,10 @@ static bool ints_decimal(const double *v, struct ints *s)
 
 /* ---- encoder: integers to bytes ---- */
 
-/* Division without remainder: shift out the twos, multiply by the inverse of the odd rest (Newton doubles its right bits). */
+/*
+ * Division without remainder: shift out the twos, multiply by the inverse of the odd rest (Newton
+ * doubles its right bits).
+ */
 struct exact_div {
 	unsigned shift;
 	uint64_t inverse;
@@ -223,7 +232,10 @@ static uint64_t gcd(uint64_t a, uint64_t b)
 	return a;
 }
 
-/* GCD of the differences. Once it is found, a multiplication tells that it divides: the product with the inverse is small. */
+/*
+ * GCD of the differences. Once it is found, a multiplication tells that it divides: the product
+ * with the inverse is small.
+ */
 static uint64_t step_best(const uint64_t *x, size_t n)
 {
 	uint64_t g = 0, most = 0, twos = 0;
@@ -354,7 +366,10 @@ static void plan_mode(
 	unsigned w = bit_len((uint64_t)r.max - min);
 	if (w <= 1 && r.zeros < n - n / 8)
 		return;
-	/* A base of 0 pays where most differences are none; else where a few fall far below the others. */
+	/*
+	 * A base of 0 pays where most differences are none; else where a few fall far below the
+	 * others.
+	 */
 	if (r.zeros >= n / 4 || r.min == 0) {
 		plan_exceptions(best, mode, y, n, 0);
 		if (r.zeros >= n / 2)
@@ -457,7 +472,8 @@ static void sub_put(struct writer *w, const struct ints *s, const uint64_t *k, s
 	w->run = NULL;
 	struct plan best = { MODE_OFFSET, 64, 0, SIZE_MAX };
 	plan_mode(&best, MODE_OFFSET, y[0], n, effort);
-	if (first == 0) /* prev is free in the first sub-block: its first difference costs nothing */
+	/* prev is free in the first sub-block: its first difference costs nothing */
+	if (first == 0)
 		y[1][0] = n > 1 ? y[1][1] : 0;
 	plan_mode(&best, MODE_DELTA, y[1], n, effort);
 	if (effort == CHUNK_BEST && n > 2) {
@@ -467,7 +483,10 @@ static void sub_put(struct writer *w, const struct ints *s, const uint64_t *k, s
 	}
 	unsigned m = (unsigned)best.mode - 1;
 	if (first == 0 && best.mode != MODE_OFFSET) {
-		/* With prev = -base the first k, which is 0, has residual 0; delta2 then begins with slope base. */
+		/*
+		 * With prev = -base the first k, which is 0, has residual 0; delta2 then begins
+		 * with slope base.
+		 */
 		y[m][0] = best.base;
 		if (best.mode == MODE_DELTA2) {
 			y[2][1] = (k[1] - k[0]) - best.base;
@@ -483,7 +502,10 @@ static void sub_put(struct writer *w, const struct ints *s, const uint64_t *k, s
 	w->slope = n > 1 ? k[n - 1] - k[n - 2] : 0;
 }
 
-/* Room a stream may need while it is made: sub-blocks at width 64 with every value raw, and the head. */
+/*
+ * Room a stream may need while it is made: sub-blocks at width 64 with every value raw, and the
+ * head.
+ */
 #define SUB_ROOM       (32u + CHUNK_SUB * 8 + 10 + CHUNK_SUB * 9)
 #define STREAM_ROOM(n) (64u + ((n) + CHUNK_SUB - 1) / CHUNK_SUB * SUB_ROOM)
 STATIC(CHUNK_LIGHT_ROOM >= STREAM_ROOM(CHUNK_SUB));
@@ -533,7 +555,10 @@ static uint8_t *raw_stream_put(uint8_t *p, const void *patterns, size_t n)
 	return p + n * 8;
 }
 
-/* Times of a constant step, as the general way would write them: the usual case, at a tenth of the cost. NULL: they are not. */
+/*
+ * Times of a constant step, as the general way would write them: the usual case, at a tenth of the
+ * cost. NULL: they are not.
+ */
 static uint8_t *even_times_put(uint8_t *p, const int64_t *t_ms, size_t n, int64_t base_ms)
 {
 	uint64_t step = (uint64_t)t_ms[n > 1] - (uint64_t)t_ms[0], differ = 0;
@@ -582,7 +607,10 @@ static uint8_t *values_put(
 		struct ints s = { &one, 1, code, NULL, NULL };
 		return ints_put(p, &s, effort);
 	}
-	/* Aliasing doubles as patterns is fine under -fno-strict-aliasing, and the bytes are only copied. */
+	/*
+	 * Aliasing doubles as patterns is fine under -fno-strict-aliasing, and the bytes are only
+	 * copied.
+	 */
 	struct ints s = { x, n, 0, (const uint64_t *)(const void *)v, is_raw };
 	memset(is_raw, 0, (n + 63) / 64 * 8);
 	if (!ints_decimal(v, &s)) {

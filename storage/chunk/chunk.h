@@ -1,33 +1,52 @@
 /*
- * chunk - columns of times and values as bytes, lossless. Pure functions. (Packs in memory: pack.h.)
+ * chunk - columns of times and values as bytes, lossless. Pure functions. (Packs in memory:
+ * pack.h.)
  *
- * A column of n numbers is one "stream": a head, then a token per sub-block of CHUNK_SUB (128) numbers (the last may be shorter). A stream delimits itself when n is known.
+ * A column of n numbers is one "stream": a head, then a token per sub-block of CHUNK_SUB (128)
+ * numbers (the last may be shorter). A stream delimits itself when n is known.
  *
- *   head byte   bits 0-4  code: 0..18 value = integer / 10^code; CHUNK_CODE_RAW raw 8-byte patterns follow, no tokens; CHUNK_CODE_INT the integer itself (times);
- *                         CHUNK_CODE_BITS the IEEE pattern as an integer, in numeric order of the doubles
+ *   head byte   bits 0-4  code: 0..18 value = integer / 10^code; CHUNK_CODE_RAW raw 8-byte patterns
+ *                         follow, no tokens; CHUNK_CODE_INT the integer itself (times);
+ *                         CHUNK_CODE_BITS the IEEE pattern as an integer, in numeric order of the
+ *                         doubles
  *               bit 5     a varint step (GCD) follows, else 1
  *               bit 6     constant: all numbers equal the first, no tokens
- *               bit 7     extra: varint length and that many bytes follow, skipped by this version. Reserved for per sub-block aggregates
- *                         (count, sum, min, max, first, last, resets; only where the very same bits as from the samples come out)
- *   then        [varint length, extra]  [varint step]  first integer: zigzag varint (8 bytes little endian for CHUNK_CODE_BITS)
+ *               bit 7     extra: varint length and that many bytes follow, skipped by this version.
+ *                         Reserved for per sub-block aggregates
+ *                         (count, sum, min, max, first, last, resets; only where the very same bits
+ *                         as from the samples come out)
+ *   then        [varint length, extra]  [varint step]  first integer: zigzag varint (8 bytes little
+ *                                                      endian for CHUNK_CODE_BITS)
  *
- * With x the integers and k[i] = (x[i] - x[0]) / step (modulo 2^64) a token codes the k of one sub-block; prev and slope are the last k and the last difference before it (0 and 0 at the start):
- *   0x00..0x1f  (token & 31) + 1 sub-blocks that repeat prev                 (a short last sub-block counts as one)
+ * With x the integers and k[i] = (x[i] - x[0]) / step (modulo 2^64) a token codes the k of one
+ * sub-block; prev and slope are the last k and the last difference before it (0 and 0 at the
+ * start):
+ *   0x00..0x1f  (token & 31) + 1 sub-blocks that repeat prev                 (a short last
+ *   sub-block counts as one)
  *   0x20..0x3f  (token & 31) + 1 sub-blocks that go on in a line with slope
- *   bits 6-7    1 offset: y = k - prev   2 delta: y = k[i] - k[i-1]   3 delta2: y = difference of deltas;   bits 0-5 width w: 0..56, 57 means 64
- *     byte      bits 0-4 count of residual exceptions (31: varint count follows), bit 5 raw exceptions follow, bit 6 base is 0 and absent, bit 7 zero
- *     [varint]  count   [zigzag varint] base   residual r = y - base, packed at w bits, least significant first, ceil(n * w / 8) bytes
+ *   bits 6-7    1 offset: y = k - prev   2 delta: y = k[i] - k[i-1]   3 delta2: y = difference of
+ *   deltas;   bits 0-5 width w: 0..56, 57 means 64
+ *     byte      bits 0-4 count of residual exceptions (31: varint count follows), bit 5 raw
+ *               exceptions follow, bit 6 base is 0 and absent, bit 7 zero
+ *     [varint]  count   [zigzag varint] base   residual r = y - base, packed at w bits, least
+ *                                              significant first, ceil(n * w / 8) bytes
  *     exceptions in the residuals: position byte, zigzag varint r, ascending positions
- *     raw exceptions: varint count, each a position byte; with bit 7 set it is a stale marker, else 8 bytes of the pattern follow
+ *     raw exceptions: varint count, each a position byte; with bit 7 set it is a stale marker, else
+ *     8 bytes of the pattern follow
  * In the first sub-block of a stream delta and delta2 take prev = -base, so that r[0] is 0.
  *
- * Times: strictly ascending, any int64; decoding anything else gives ERR_MALFORMED. They are coded relative to base_ms, which both sides must know (0 is fine; the start of a range saves 4 bytes).
+ * Times: strictly ascending, any int64; decoding anything else gives ERR_MALFORMED. They are coded
+ * relative to base_ms, which both sides must know (0 is fine; the start of a range saves 4 bytes).
  * Values: every bit pattern comes back (NaN payloads, -0, infinities, stale marker).
- * Any bytes are safe to decode: the answer is numbers or ERR_MALFORMED / ERR_TRUNCATED, never a read outside.
- * The decoder has three kernels (AVX-512 VBMI, AVX2, plain C), chosen at first use; all give the same bits.
- * A constant: 2-4 bytes for any n. A constant step: some 6-10 bytes for any n (up to 32 sub-blocks; one more per further 32).
+ * Any bytes are safe to decode: the answer is numbers or ERR_MALFORMED / ERR_TRUNCATED, never a
+ * read outside.
+ * The decoder has three kernels (AVX-512 VBMI, AVX2, plain C), chosen at first use; all give the
+ * same bits.
+ * A constant: 2-4 bytes for any n. A constant step: some 6-10 bytes for any n (up to 32 sub-blocks;
+ * one more per further 32).
  *
- * Memory: outputs go to the caller's arrays (exactly n elements are written) or are appended to a buf. Thread: any.
+ * Memory: outputs go to the caller's arrays (exactly n elements are written) or are appended to a
+ * buf. Thread: any.
  */
 #ifndef STORAGE_CHUNK_CHUNK_H
 #define STORAGE_CHUNK_CHUNK_H
@@ -63,7 +82,10 @@ MUST_CHECK enum err chunk_times_decode(
 MUST_CHECK enum err chunk_values_decode(
     const uint8_t *p, size_t len, size_t n, double *v, size_t *used);
 
-/* For tests and benches: which kernel decodes. CHUNK_KERNEL_AUTO picks the best; one the machine lacks is refused (false). Before threads start. */
+/*
+ * For tests and benches: which kernel decodes. CHUNK_KERNEL_AUTO picks the best; one the machine
+ * lacks is refused (false). Before threads start.
+ */
 enum chunk_kernel {
 	CHUNK_KERNEL_AUTO,
 	CHUNK_KERNEL_PLAIN,

@@ -248,7 +248,10 @@ static void output_meta(const struct seal_opts *o, struct cfile_meta *m)
 	}
 }
 
-/* The output has the range and rank of one of the inputs, or of an earlier try: a serial keeps the names apart. */
+/*
+ * The output has the range and rank of one of the inputs, or of an earlier try: a serial keeps the
+ * names apart.
+ */
 static enum err output_create(struct seal *s)
 {
 	enum err e = ERR_EXISTS;

@@ -1,14 +1,22 @@
 /*
- * seal - merges files into one sealed file: all round files of a closed range, later sealed files of neighbouring ranges.
+ * seal - merges files into one sealed file: all round files of a closed range, later sealed files
+ * of neighbouring ranges.
  *
- * Inputs are contiguous in rank among the shard's files whose ranges overlap the output's (the caller sees to it); the output has the union of their ranges and inherits the highest rank.
- * (1) Per id, samples are merged by time; where a time stands several times the input of the highest rank wins. Two ids with the same labels stay two series.
- * (2) Every series of the output gets its labels: from the definitions in the inputs, else from labels_of. Definitions without samples in the inputs are carried too (a round file may define a series whose samples are in another range).
- * (3) A damaged unit of an input is skipped and counted: the rest is merged. The caller keeps (sets aside) inputs when damage_units > 0.
- * (4) A series whose labels nobody knows is kept, without a definition, and counted; CFILE_LABELS_ALL is set only when there is none.
+ * Inputs are contiguous in rank among the shard's files whose ranges overlap the output's (the
+ * caller sees to it); the output has the union of their ranges and inherits the highest rank.
+ * (1) Per id, samples are merged by time; where a time stands several times the input of the
+ *     highest rank wins. Two ids with the same labels stay two series.
+ * (2) Every series of the output gets its labels: from the definitions in the inputs, else from
+ *     labels_of. Definitions without samples in the inputs are carried too (a round file may define
+ *     a series whose samples are in another range).
+ * (3) A damaged unit of an input is skipped and counted: the rest is merged. The caller keeps (sets
+ *     aside) inputs when damage_units > 0.
+ * (4) A series whose labels nobody knows is kept, without a definition, and counted;
+ *     CFILE_LABELS_ALL is set only when there is none.
  * (5) The output is CFILE_OWN when all inputs are.
  *
- * Streaming: memory is one unit per input, the samples of one series, and one unit of output. Thread: a worker.
+ * Streaming: memory is one unit per input, the samples of one series, and one unit of output.
+ * Thread: a worker.
  */
 #ifndef STORAGE_COMPACT_SEAL_H
 #define STORAGE_COMPACT_SEAL_H
@@ -21,9 +29,13 @@ struct seal_opts {
 	struct fsio_dir *dir;
 	struct cfile **inputs; /* any order; distinct ranks */
 	size_t inputs_count;   /* 1..SEAL_INPUTS_MAX */
-	/* Labels of an id that no input defines; asked in ascending order of ids; ERR_NOTFOUND = nobody knows. *ls is borrowed until the next call. May be NULL. */
+	/*
+	 * Labels of an id that no input defines; asked in ascending order of ids; ERR_NOTFOUND =
+	 * nobody knows. *ls is borrowed until the next call. May be NULL.
+	 */
 	enum err (*labels_of)(void *arg, uint32_t id, uint32_t *tenant, struct labels *ls);
-	bool (*stop)(void *arg); /* asked once per series; true ends with ERR_STOPPING. May be NULL */
+	/* asked once per series; true ends with ERR_STOPPING. May be NULL */
+	bool (*stop)(void *arg);
 	void *arg;
 	unsigned serial; /* of the name: this one, or the next that is free */
 };

@@ -60,7 +60,10 @@ static uint32_t slot_new(struct head *h)
 		return h->free_slots[--h->free_slots_count];
 	uint32_t slot = h->slots_count, chunk = slot / HEAD_CHUNK;
 	CHECK(chunk < HEAD_CHUNKS_MAX); /* 32 M a shard: over any series limit */
-	/* Small pages: neighbours are walked in order, and the shards of a loop reach a new piece at about the same time: zeroing 16 huge pages took a turn 6 ms. */
+	/*
+	 * Small pages: neighbours are walked in order, and the shards of a loop reach a new piece
+	 * at about the same time: zeroing 16 huge pages took a turn 6 ms.
+	 */
 	if (!h->chunks[chunk])
 		h->chunks[chunk] = slab_map(SLAB_REGION_BYTES);
 	h->slots_count++;
@@ -187,7 +190,9 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 
 static inline uint32_t place_of(uint64_t fp, uint32_t mask)
 {
-	/* Fingerprints are even already, but a build with weak ones must still spread what it can. */
+	/*
+	 * Fingerprints are even already, but a build with weak ones must still spread what it can.
+	 */
 	return (uint32_t)(fp ^ fp >> 32) & mask;
 }
 
@@ -228,8 +233,8 @@ static void table_put(struct head_table *t, struct head_entry e)
 	t->count++;
 }
 
-#define HUGE_TABLE_BYTES                                                                           \
- (16u << 20) /* smaller ones are met by all shards at about the same time: too many first touches in one turn */
+/* smaller ones are met by all shards at about the same time: too many first touches in one turn */
+#define HUGE_TABLE_BYTES (16u << 20)
 
 static void table_new(struct head_table *t, uint32_t size)
 {
@@ -240,7 +245,10 @@ static void table_new(struct head_table *t, uint32_t size)
 		slab_huge(t->entries, table_bytes(t));
 }
 
-/* Some entries of the old table go over; those moved stay where they are, so that chains in it are whole. Nothing is inserted there any more. */
+/*
+ * Some entries of the old table go over; those moved stay where they are, so that chains in it are
+ * whole. Nothing is inserted there any more.
+ */
 static void table_move(struct head *h, uint32_t step)
 {
 	while (step-- && h->old_pos <= h->old.mask) {

@@ -1,17 +1,26 @@
 /*
- * head - the active series of one shard: slots of hot lines, the table labels -> slot, ids -> slot, postings.
+ * head - the active series of one shard: slots of hot lines, the table labels -> slot, ids -> slot,
+ * postings.
  *
- *   slots     hot lines in pieces of 2 MiB; a slot number stays with its series; new series take the next one, so neighbours in arrival order are neighbours in memory
- *   table     open addressing, 16 bytes an entry {64 bits of fingerprint, slot}; doubles a few entries per insertion, never all at once. A hit is a hint: label bytes decide
- *   ids       id -> slot, in pages of 1,024; ids are given by the shard's counter in arrival order, never twice
+ *   slots     hot lines in pieces of 2 MiB; a slot number stays with its series; new series take
+ *             the next one, so neighbours in arrival order are neighbours in memory
+ *   table     open addressing, 16 bytes an entry {64 bits of fingerprint, slot}; doubles a few
+ *             entries per insertion, never all at once. A hit is a hint: label bytes decide
+ *   ids       id -> slot, in pages of 1,024; ids are given by the shard's counter in arrival order,
+ *             never twice
  *   postings  storage/meta/postings: name/value -> ids of the series in this head
- * Prediction: every series remembers which one followed it (series.next); head_resolve walks that chain ahead of the rows and only probes where it was wrong.
+ * Prediction: every series remembers which one followed it (series.next); head_resolve walks that
+ * chain ahead of the rows and only probes where it was wrong.
  *
  * Readers (storage/read) on the head's loop:
- *   postings_select(head_postings(h), ...) -> ids;  head_by_id(h, id) -> series;  series_read / series_live + series_frozen (series.h)
- *   All of it is the state of now: take what a slice needs within the slice. A series found in one slice may be gone in the next (head_by_id gives NULL), its slot may be another's: keep ids, not slots or pointers.
+ *   postings_select(head_postings(h), ...) -> ids;  head_by_id(h, id) -> series;  series_read /
+ *   series_live + series_frozen (series.h)
+ *   All of it is the state of now: take what a slice needs within the slice. A series found in one
+ *   slice may be gone in the next (head_by_id gives NULL), its slot may be another's: keep ids, not
+ *   slots or pointers.
  * The round (storage/back/round.c) on the head's loop:
- *   head_freeze() in slices; head_frozen_each() gives the frozen series in id order (stable for a worker, series.h (4)); head_frozen_drop() in slices.
+ *   head_freeze() in slices; head_frozen_each() gives the frozen series in id order (stable for a
+ *   worker, series.h (4)); head_frozen_drop() in slices.
  *
  * Thread: the shard's loop. Memory: the loop's slab, tables mapped.
  */
@@ -97,14 +106,19 @@ static inline uint32_t head_slot_of(const struct head *h, const struct series *s
 
 /* Slot of the series with these bytes, SERIES_NONE when unknown. */
 uint32_t head_find(const struct head *h, uint64_t fp, uint32_t tenant, struct labels ls);
-/* A new series: labels are copied. The id must be new to this head; the labels must not be in it. */
+/*
+ * A new series: labels are copied. The id must be new to this head; the labels must not be in it.
+ */
 uint32_t head_create(struct head *h, uint64_t fp, uint32_t tenant, uint32_t id, struct labels ls);
 /* Recovery: an id without labels (SERIES_UNDEFINED), and its definition later. */
 uint32_t head_create_undefined(struct head *h, uint32_t id);
 void head_define(struct head *h, uint32_t slot, uint64_t fp, uint32_t tenant, struct labels ls);
 /* Recovery: leaves the table, because a higher id has its labels (SERIES_SHADOWED). */
 void head_shadow(struct head *h, uint32_t slot, uint64_t fp);
-/* Out of memory with everything it holds. Not while it has a frozen run. fp as when it was made (UNDEFINED: not used). */
+/*
+ * Out of memory with everything it holds. Not while it has a frozen run. fp as when it was made
+ * (UNDEFINED: not used).
+ */
 void head_drop(struct head *h, uint32_t slot, uint64_t fp);
 
 /* Rows of one batch for this head, to be turned into slots. */
@@ -119,7 +133,10 @@ struct head_row {
 	uint32_t _pad;
 };
 #define HEAD_SUB 256u
-/* Fills rows[i].slot, SERIES_NONE where unknown; count <= HEAD_SUB. Rows of one series in a row share the label pointer. Loads what the appends will touch. */
+/*
+ * Fills rows[i].slot, SERIES_NONE where unknown; count <= HEAD_SUB. Rows of one series in a row
+ * share the label pointer. Loads what the appends will touch.
+ */
 void head_resolve(struct head *h, uint32_t tenant, struct head_row *rows, unsigned count);
 /* After creating a series for the row behind slot prev: the chain goes on there. */
 static inline void head_follow(struct head *h, uint32_t prev, uint32_t slot)

@@ -1,7 +1,9 @@
 /*
- * late - rows of one series that came older than its newest one: a sorted column that takes insertions.
+ * late - rows of one series that came older than its newest one: a sorted column that takes
+ * insertions.
  *
- * Blocks of at most LATE_BLOCK rows, in order; an insertion moves at most one block. Times are unique. Memory from the loop's slab.
+ * Blocks of at most LATE_BLOCK rows, in order; an insertion moves at most one block. Times are
+ * unique. Memory from the loop's slab.
  * Thread: one loop; a frozen one may be read by any thread.
  */
 #ifndef STORAGE_HEAD_LATE_H

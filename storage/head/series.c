@@ -108,7 +108,10 @@ static void tail_add(struct series *s, struct slab *m, struct series_stats *st, 
 	st->live_rows++;
 }
 
-/* Overwrites in a pack when the time is there; the pack is encoded anew and takes the place of the old one. *found says whether it was. */
+/*
+ * Overwrites in a pack when the time is there; the pack is encoded anew and takes the place of the
+ * old one. *found says whether it was.
+ */
 static enum series_put pack_put(struct series_body *b, struct slab *m, struct series_stats *st,
     int64_t t, double v, bool *found)
 {
@@ -321,7 +324,10 @@ static enum err ordered_read(
 	return 0;
 }
 
-/* Late rows of the window merged into an ascending column from the back, in place: times are unique over both (1). */
+/*
+ * Late rows of the window merged into an ascending column from the back, in place: times are unique
+ * over both (1).
+ */
 static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct series_col *out)
 {
 	uint32_t more = 0;

@@ -2,15 +2,22 @@
  * series - one active series in memory: its 64-byte hot line, and the samples it holds.
  *
  * Samples of a series stand in two runs:
- *   live    since the last round:  tail (raw, newest, 12 bytes a sample)  <-  packs (full tails, encoded, oldest first)  +  late (older than the newest when they came)
- *   frozen  what a running round took over from live: the same three things, which nobody changes any more
- * (1) In live a time stands once: a row for a time that is there overwrites it where it is. Frozen and live may both have a time: live wins.
- * (2) Packs and tail of one run are ascending and do not overlap; late rows lie anywhere at or below t_newest_ms.
- * (3) t_newest_ms is the newest time ever accepted for this series since it is in memory; it survives rounds.
- * (4) A frozen run, the label bytes and the slot of a series do not move and do not change until head_frozen_drop(): a worker may read them meanwhile.
+ *   live    since the last round:  tail (raw, newest, 12 bytes a sample)  <-  packs (full tails,
+ *   encoded, oldest first)  +  late (older than the newest when they came)
+ *   frozen  what a running round took over from live: the same three things, which nobody changes
+ *           any more
+ * (1) In live a time stands once: a row for a time that is there overwrites it where it is. Frozen
+ *     and live may both have a time: live wins.
+ * (2) Packs and tail of one run are ascending and do not overlap; late rows lie anywhere at or
+ *     below t_newest_ms.
+ * (3) t_newest_ms is the newest time ever accepted for this series since it is in memory; it
+ *     survives rounds.
+ * (4) A frozen run, the label bytes and the slot of a series do not move and do not change until
+ *     head_frozen_drop(): a worker may read them meanwhile.
  *
  * Hot path: an append in order touches the hot line and one line of the tail.
- * Thread: the loop of the head, except (4). Memory: labels, tails, packs, late rows from the loop's slab.
+ * Thread: the loop of the head, except (4). Memory: labels, tails, packs, late rows from the loop's
+ * slab.
  */
 #ifndef STORAGE_HEAD_SERIES_H
 #define STORAGE_HEAD_SERIES_H
@@ -52,8 +59,11 @@ struct series_body {
 	uint16_t packs_count;
 };
 
-/* Flags of a slot. UNDEFINED: recovery met rows of an id before its definition; it has no labels and is in no table. COMMITTED: definition and postings are in the catalog,
- * it may leave memory (set by the catalog feed). SHADOWED: recovery met the same labels under a higher id; it is not in the table any more, its samples still count. */
+/*
+ * Flags of a slot. UNDEFINED: recovery met rows of an id before its definition; it has no labels
+ * and is in no table. COMMITTED: definition and postings are in the catalog,
+ * it may leave memory (set by the catalog feed). SHADOWED: recovery met the same labels under a
+ * higher id; it is not in the table any more, its samples still count. */
 enum {
 	SERIES_USED = 1,
 	SERIES_UNDEFINED = 2,
@@ -72,7 +82,8 @@ struct series {
 	uint32_t tenant;
 	uint8_t tail_count, tail_cap;
 	uint16_t flags;
-	uint32_t idle; /* rounds in a row without a new sample: counted by head_freeze, reset by it */
+	/* rounds in a row without a new sample: counted by head_freeze, reset by it */
+	uint32_t idle;
 };
 STATIC(sizeof(struct series) == CACHE_LINE);
 
@@ -116,7 +127,10 @@ static inline double series_row_v(const uint8_t *tail, unsigned i)
 	return v;
 }
 
-/* A growing column: times ascending and unique after each call below. Its owner releases it; reuse it between series. */
+/*
+ * A growing column: times ascending and unique after each call below. Its owner releases it; reuse
+ * it between series.
+ */
 struct series_col {
 	int64_t *t_ms;
 	double *v;
@@ -128,7 +142,10 @@ void series_col_reserve(struct series_col *c, uint32_t more);
 /* Samples of a run, or its bounds: false when it is empty. */
 uint32_t series_run_count(const struct series_run *r);
 bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t_max_ms);
-/* The run's samples with t_min <= t <= t_max, ascending, replace what is in *out. Pure: any thread for a frozen run. ERR_DAMAGED when a pack does not decode (memory broken). About 5 ns a sample. */
+/*
+ * The run's samples with t_min <= t <= t_max, ascending, replace what is in *out. Pure: any thread
+ * for a frozen run. ERR_DAMAGED when a pack does not decode (memory broken). About 5 ns a sample.
+ */
 MUST_CHECK enum err series_run_read(
     const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out);
 /* Live and frozen together, live winning where both have a time. Loop only. */
@@ -175,7 +192,10 @@ static inline enum series_put series_put(
 bool series_freeze(struct series *s, struct slab *m, struct series_stats *st);
 /* Frozen goes. */
 void series_frozen_free(struct series *s, struct slab *m);
-/* Live back from frozen, for a round that failed before its switch: the two are merged again, live winning. */
+/*
+ * Live back from frozen, for a round that failed before its switch: the two are merged again, live
+ * winning.
+ */
 void series_thaw(struct series *s, struct slab *m, struct series_stats *st);
 /* Everything it holds but the labels. */
 void series_release(struct series *s, struct slab *m, struct series_stats *st);

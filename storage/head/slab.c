@@ -1,8 +1,10 @@
 /*
  * Two builds: the ordinary one below, and the sharp one in which every piece is a malloc.
  *
- * A region is 2 MiB, aligned to its size, so the region of a piece is its address with the low bits cleared. Its first span holds the region's head: one struct span per span.
- * A span of a class has its own free list; spans with a free piece are linked in their class, wholly free spans in the region, regions with a free span in the slab.
+ * A region is 2 MiB, aligned to its size, so the region of a piece is its address with the low bits
+ * cleared. Its first span holds the region's head: one struct span per span.
+ * A span of a class has its own free list; spans with a free piece are linked in their class,
+ * wholly free spans in the region, regions with a free span in the slab.
  */
 #include "storage/head/slab.h"
 #include "core/base/arena.h"
@@ -14,8 +16,8 @@
 #define SPANS       (SLAB_REGION_BYTES / SLAB_SPAN_BYTES)
 #define CLASS_STEP  16u
 #define CLASS_SMALL (512u / CLASS_STEP)
-#define CLASSES                                                                                    \
- (CLASS_SMALL + 5u * 8u) /* 512 > 1024 > 2048 > 4096 > 8192 > 16384, eight steps each */
+/* 512 > 1024 > 2048 > 4096 > 8192 > 16384, eight steps each */
+#define CLASSES       (CLASS_SMALL + 5u * 8u)
 #define REGIONS_SPARE 1u
 
 static inline unsigned class_of(size_t size)
@@ -148,10 +150,11 @@ void slab_huge(void *p, size_t size)
 #else
 
 struct span {
-	struct list_link link; /* of its class when a piece is free, of its region when it is free */
-	void *free;            /* pieces given back */
-	uint32_t fresh;        /* bytes handed out for the first time, from the start */
-	uint32_t used;         /* pieces out */
+	/* of its class when a piece is free, of its region when it is free */
+	struct list_link link;
+	void *free;     /* pieces given back */
+	uint32_t fresh; /* bytes handed out for the first time, from the start */
+	uint32_t used;  /* pieces out */
 	uint16_t class;
 	bool listed;
 };

@@ -1,11 +1,19 @@
 /*
- * slab - memory of one loop's heads: small pieces of known size from 2 MiB-aligned regions, given back whole.
+ * slab - memory of one loop's heads: small pieces of known size from 2 MiB-aligned regions, given
+ * back whole.
  *
- * Pieces come in classes (16-byte steps to 512, then eight per doubling up to SLAB_PIECE_MAX); a class takes spans of 64 KiB out of regions of 2 MiB, and a span whose last piece went home returns to its region,
- * an empty region to the kernel (one is kept). Regions after the first SLAB_SMALL_REGIONS ask for huge pages, so a small store stays small. Larger pieces come from the general heap; they are not given back by slab_free.
- * No header per piece: the caller tells the size again when it frees. slab_bytes() is what the pieces in use and the free ones of taken spans take, so it is what the head's account is charged with.
+ * Pieces come in classes (16-byte steps to 512, then eight per doubling up to SLAB_PIECE_MAX); a
+ * class takes spans of 64 KiB out of regions of 2 MiB, and a span whose last piece went home
+ * returns to its region,
+ * an empty region to the kernel (one is kept). Regions after the first SLAB_SMALL_REGIONS ask for
+ * huge pages, so a small store stays small. Larger pieces come from the general heap; they are not
+ * given back by slab_free.
+ * No header per piece: the caller tells the size again when it frees. slab_bytes() is what the
+ * pieces in use and the free ones of taken spans take, so it is what the head's account is charged
+ * with.
  *
- * Thread: one loop. What a piece holds may be read by another thread when its owner says so (frozen samples, labels).
+ * Thread: one loop. What a piece holds may be read by another thread when its owner says so (frozen
+ * samples, labels).
  */
 #ifndef STORAGE_HEAD_SLAB_H
 #define STORAGE_HEAD_SLAB_H
@@ -29,14 +37,19 @@ size_t slab_bytes(const struct slab *s);
 size_t slab_round(size_t size);
 
 /*
- * Stock. The first touch of a huge page zeroes 2 MiB, and may wait for the machine below: some 0.2-7 ms. A growing slab says so (slab_stock_low), a worker makes a region ready (slab_region_ready, any thread),
+ * Stock. The first touch of a huge page zeroes 2 MiB, and may wait for the machine below: some
+ * 0.2-7 ms. A growing slab says so (slab_stock_low), a worker makes a region ready
+ * (slab_region_ready, any thread),
  * the loop puts it in stock.
  */
 bool slab_stock_low(const struct slab *s);
 void *slab_region_ready(void);
 void slab_stock_add(struct slab *s, void *take_region);
 
-/* Large arrays of a head: zeroed, page-aligned (to 2 MiB when that large); memory is taken as it is touched. slab_huge asks for huge pages. */
+/*
+ * Large arrays of a head: zeroed, page-aligned (to 2 MiB when that large); memory is taken as it is
+ * touched. slab_huge asks for huge pages.
+ */
 void *slab_map(size_t size);
 void slab_huge(void *p, size_t size);
 void slab_unmap(void *p, size_t size);

@@ -435,7 +435,9 @@ enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t rank,
 {
 	CHECK(shard < c->shards_count);
 	enum err e = apply_halves(c, shard, rank, defs, defs_count, ranges, ranges_count, eb);
-	/* What was asked for is done; a merge that fails now is tried again after the next apply. */
+	/*
+	 * What was asked for is done; a merge that fails now is tried again after the next apply.
+	 */
 	bool merged = !e;
 	while (merged) {
 		struct errbuf why;

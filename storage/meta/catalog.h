@@ -1,23 +1,35 @@
 /*
- * catalog - labels, postings and ranges of all series that are in files, and the metadata of metric families. One LMDB environment per data directory.
+ * catalog - labels, postings and ranges of all series that are in files, and the metadata of metric
+ * families. One LMDB environment per data directory.
  *
- * It is derived: it follows the files (round or sealed), holds nothing else up, and can be had again by catching up from nothing: move it aside, open an empty one, apply every file of every
+ * It is derived: it follows the files (round or sealed), holds nothing else up, and can be had
+ * again by catching up from nothing: move it aside, open an empty one, apply every file of every
  * shard in the order of ranks. What is applied twice does no harm.
  *
- * Words: a generation is what one apply brought of one shard, or a merge of such: its ids and their postings, immutable. Generations of a shard have no id in common.
+ * Words: a generation is what one apply brought of one shard, or a merge of such: its ids and their
+ * postings, immutable. Generations of a shard have no id in common.
  *
- * Sub-databases, integers big endian in keys and little endian in values; each value ends with a CRC-32C (u32) over the name of its sub-database, its key and the value before it:
- *   "state"     key: "format" | shard u16                  value: version u32 | next_id u32, rank u64, next generation u32, generations, dropped ids not yet swept
+ * Sub-databases, integers big endian in keys and little endian in values; each value ends with a
+ * CRC-32C (u32) over the name of its sub-database, its key and the value before it:
+ *   "state"     key: "format" | shard u16                  value: version u32 | next_id u32, rank
+ *                                                          u64, next generation u32, generations,
+ *                                                          dropped ids not yet swept
  *   "def.NN"    key: id u32                                value: varint tenant, label bytes
  *   "gen.NN"    key: generation u32, tenant u32, kind u8, number u32
- *                 kind 0, number 0: the ids (roaring)      kind 1: blocks of the directory of names     kind 2: blocks of postings
- *               a block (about 16 KiB): entries sorted by text: a value and its ids, or a name and where its blocks of values are
- *   "range.NN"  key: start of the 2 h range, i64 + 2^63    value: the ids with samples in it (roaring)
- *   "family"    key: tenant u32, name (cut to 400 bytes, then followed by its hash)   value: type u8, varint lengths: family, unit, help
+ *                 kind 0, number 0: the ids (roaring)      kind 1: blocks of the directory of names
+ *                 kind 2: blocks of postings
+ *               a block (about 16 KiB): entries sorted by text: a value and its ids, or a name and
+ *               where its blocks of values are
+ *   "range.NN"  key: start of the 2 h range, i64 + 2^63    value: the ids with samples in it
+ *                                                          (roaring)
+ *   "family"    key: tenant u32, name (cut to 400 bytes, then followed by its hash)   value: type
+ *   u8, varint lengths: family, unit, help
  *
  * Cost at 1 M series of ten labels and 216 bytes of labels: see bench/micro/b_catalog.c.
  *
- * Thread: workers only; any number reads at once, one writes at a time (apply, retain, put_families: the caller's lane sees to that). None of the calls keeps a transaction open after it returns.
+ * Thread: workers only; any number reads at once, one writes at a time (apply, retain,
+ * put_families: the caller's lane sees to that). None of the calls keeps a transaction open after
+ * it returns.
  * Memory: results are copies, in the caller's arena or heap.
  * Errors: ERR_DAMAGED names sub-database and key: rebuild. ERR_UNSUPPORTED: of a later format.
  * Any other: nothing was changed, it may be tried again. After an unclean stop call
@@ -62,7 +74,9 @@ MUST_CHECK enum err catalog_state(
     struct catalog *c, unsigned shard, struct catalog_state *out, struct errbuf *eb);
 uint64_t catalog_disk_bytes(struct catalog *c); /* of the environment's file */
 
-/* One transaction for a file, or several files up to rank: all definitions and ranges, then rank. Definitions in any order (ascending ids are the fast case); those already known are passed over.
+/*
+ * One transaction for a file, or several files up to rank: all definitions and ranges, then rank.
+ * Definitions in any order (ascending ids are the fast case); those already known are passed over.
  * A rank at or below the known one still adds what is new: rank only grows. */
 struct catalog_def {
 	uint32_t id, tenant;
@@ -77,20 +91,31 @@ MUST_CHECK enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t ra
     const struct catalog_def *defs, size_t defs_count, const struct catalog_range *ranges,
     size_t ranges_count, struct errbuf *eb);
 
-/* Retention: forgets ranges that end at or before keep_from_ms, and series that are in no range any more and not in keep (ascending ids: those active in memory). At most max_series of them
+/*
+ * Retention: forgets ranges that end at or before keep_from_ms, and series that are in no range any
+ * more and not in keep (ascending ids: those active in memory). At most max_series of them
  * per call; *more: call again. */
 MUST_CHECK enum err catalog_retain(struct catalog *c, unsigned shard, int64_t keep_from_ms,
     const uint32_t *keep, size_t keep_count, size_t max_series, bool *more, struct errbuf *eb);
 
-/* Ids, ascending, of the series of a tenant that all matchers hold for and that have samples in a 2 h range that overlaps [t_min_ms, t_max_ms]. *ids is the caller's (mem_free).
+/*
+ * Ids, ascending, of the series of a tenant that all matchers hold for and that have samples in a 2
+ * h range that overlaps [t_min_ms, t_max_ms]. *ids is the caller's (mem_free).
  * ERR_EXECUTION: a label expression hit its step limit. */
 MUST_CHECK enum err catalog_select(struct catalog *c, unsigned shard, uint32_t tenant,
     const struct matcher *ms, size_t count, int64_t t_min_ms, int64_t t_max_ms, uint32_t **ids,
     size_t *ids_count, struct errbuf *eb);
-/* Labels of ids (ascending), copied into the arena, and their tenants (NULL: not wanted); out[i] has length 0 when the id is unknown (dropped meanwhile). ERR_NOMEM when the arena is over its limit. */
+/*
+ * Labels of ids (ascending), copied into the arena, and their tenants (NULL: not wanted); out[i]
+ * has length 0 when the id is unknown (dropped meanwhile). ERR_NOMEM when the arena is over its
+ * limit.
+ */
 MUST_CHECK enum err catalog_labels(struct catalog *c, unsigned shard, const uint32_t *ids,
     size_t count, struct arena *a, struct labels *out, uint32_t *tenants, struct errbuf *eb);
-/* Distinct names, or values of a name, of the given series (ascending ids), or of all with samples in ranges that overlap the times when ids is NULL. Text is lent for the call; sorted within one call of
+/*
+ * Distinct names, or values of a name, of the given series (ascending ids), or of all with samples
+ * in ranges that overlap the times when ids is NULL. Text is lent for the call; sorted within one
+ * call of
  * the function, each once. fn returns false to stop. */
 struct catalog_subset {
 	uint32_t tenant;

@@ -1,5 +1,6 @@
 /*
- * catalog_priv - what the files of the catalog share: writing (catalog.c), reading (catalog_read.c), forgetting and merging (catalog_retain.c).
+ * catalog_priv - what the files of the catalog share: writing (catalog.c), reading
+ * (catalog_read.c), forgetting and merging (catalog_retain.c).
  */
 #ifndef STORAGE_META_CATALOG_PRIV_H
 #define STORAGE_META_CATALOG_PRIV_H
@@ -10,7 +11,10 @@
 #include <roaring/roaring.h>
 
 #define CATALOG_VERSION 1
-/* So many generations of about one size are merged into one; sizes are classes of CATALOG_MERGE_FACTOR times the one before, from CATALOG_MERGE_LEAST ids. */
+/*
+ * So many generations of about one size are merged into one; sizes are classes of
+ * CATALOG_MERGE_FACTOR times the one before, from CATALOG_MERGE_LEAST ids.
+ */
 #define CATALOG_MERGE_FACTOR 6
 #define CATALOG_MERGE_LEAST  1024u
 
@@ -33,7 +37,8 @@ struct shard_state {
 		uint64_t ids, bytes;
 	} * gens; /* ascending numbers */
 	size_t gens_count;
-	roaring_bitmap_t *dropped; /* ids without a definition any more that generations still hold */
+	/* ids without a definition any more that generations still hold */
+	roaring_bitmap_t *dropped;
 };
 MUST_CHECK enum err shard_state_load(struct catalog *c, struct env_txn *t, unsigned shard,
     struct shard_state *out); /* out is released also after an error */

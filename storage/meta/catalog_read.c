@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 /*
- * Selecting. Generation by generation: sets of known values are looked up; other matchers walk the values of their name, or, when few series are left by then, read the labels of those instead.
+ * Selecting. Generation by generation: sets of known values are looked up; other matchers walk the
+ * values of their name, or, when few series are left by then, read the labels of those instead.
  * A value costs some 100 ns to look at, a series some 1 us to fetch.
  */
 #define FETCH_COST 8
@@ -39,7 +40,10 @@ enum err catalog_def_get(struct catalog *c, struct env_txn *t, unsigned shard, u
 	return e ? e : read_def(t, &v, id, tenant, out);
 }
 
-/* The ids with samples in ranges that overlap the times. *out = NULL: the times cover every range there is. */
+/*
+ * The ids with samples in ranges that overlap the times. *out = NULL: the times cover every range
+ * there is.
+ */
 static enum err ids_in_times(struct catalog *c, struct env_txn *t, unsigned shard, int64_t t_min_ms,
     int64_t t_max_ms, roaring_bitmap_t **out)
 {
@@ -542,7 +546,10 @@ static enum err list_from_postings(struct listing *l)
 	else if (!e)
 		e = ids_in_times(l->c, l->t, l->shard, l->of->t_min_ms, l->of->t_max_ms, &filter);
 	for (size_t i = 0; !e && i < st.gens_count; i++) {
-		/* Dropped ids count as long as a generation holds them: then everything is filtered by what is not dropped. */
+		/*
+		 * Dropped ids count as long as a generation holds them: then everything is filtered
+		 * by what is not dropped.
+		 */
 		roaring_bitmap_t *live = NULL;
 		if (!filter && !roaring_bitmap_is_empty(st.dropped)) {
 			e = gen_ids(

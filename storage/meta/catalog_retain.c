@@ -41,7 +41,10 @@ static enum err count_dropped(struct catalog *c, struct env_txn *t, unsigned sha
 	return e;
 }
 
-/* What one call merges: a class with enough generations; else one generation of which half is dropped. */
+/*
+ * What one call merges: a class with enough generations; else one generation of which half is
+ * dropped.
+ */
 static enum err choose(struct catalog *c, struct env_txn *t, unsigned shard,
     const struct shard_state *s, bool *chosen, bool *any)
 {
@@ -261,7 +264,8 @@ static enum err drop_defs(struct catalog *c, struct env_txn *t, unsigned shard,
 }
 
 /*
- * Ids that are past and nowhere else lose their definition, at most max_series of them; the past ranges go when none of those is left.
+ * Ids that are past and nowhere else lose their definition, at most max_series of them; the past
+ * ranges go when none of those is left.
  * Until then they keep the ids to be dropped: a crash between two calls loses nothing.
  */
 static enum err retain_some(struct catalog *c, struct env_txn *t, unsigned shard,

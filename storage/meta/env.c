@@ -56,10 +56,12 @@ static enum err err_of(int rc)
 	case MDB_BAD_TXN:
 	case MDB_CURSOR_FULL:
 	case MDB_INCOMPATIBLE:
-	case MDB_BAD_VALSIZE: /* our keys have lengths it takes: one of its own pages says otherwise */
+	/* our keys have lengths it takes: one of its own pages says otherwise */
+	case MDB_BAD_VALSIZE:
 	case MDB_BAD_DBI:
 	case MDB_PAGE_FULL:
-	case MDB_VERSION_MISMATCH: /* of the library we are linked with: a bit of the head is wrong */
+	/* of the library we are linked with: a bit of the head is wrong */
+	case MDB_VERSION_MISMATCH:
 	case LOST:
 		return ERR_DAMAGED;
 	case MDB_READERS_FULL:
@@ -546,7 +548,8 @@ enum err env_put2(struct env_txn *t, struct env_db *db, const void *key, size_t 
 		.len2 = len2,
 		.op = append ? MDB_RESERVE | MDB_APPEND : MDB_RESERVE };
 	int rc = guarded(t->env, put_run, &c);
-	if (rc == MDB_KEYEXIST) /* only with append: the caller's idea of the last key does not fit the records */
+	/* only with append: the caller's idea of the last key does not fit the records */
+	if (rc == MDB_KEYEXIST)
 		return damaged(t, db, key, key_len);
 	return rc ? txn_fail(t, rc, db->name) : ERR_OK;
 }

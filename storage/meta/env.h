@@ -1,7 +1,9 @@
 /*
- * env - LMDB with checksums: every record ends with a CRC-32C over the name of its sub-database, its key and its value, checked at each read.
+ * env - LMDB with checksums: every record ends with a CRC-32C over the name of its sub-database,
+ * its key and its value, checked at each read.
  *
- * Synchronous commits, no WRITEMAP; the memory map grows in steps of ENV_MAP_STEP while nobody is inside of a transaction, before a writer would pass 80 % of it.
+ * Synchronous commits, no WRITEMAP; the memory map grows in steps of ENV_MAP_STEP while nobody is
+ * inside of a transaction, before a writer would pass 80 % of it.
  * A writer that meets its end all the same gets ERR_AGAIN, and the next transaction has more
  * room: abort and begin again. One that changes more pages than LMDB keeps gets ERR_TOOBIG: in
  * smaller pieces.
@@ -13,10 +15,12 @@
  * guarded (core/base/guard.h). After one the environment is lost: calls give ERR_DAMAGED, until
  * it is closed. That any call met damage is remembered: env_is_damaged.
  *
- * A transaction keeps its first error (not ERR_NOTFOUND) and turns later calls into no-ops that return it; env_commit returns it too.
+ * A transaction keeps its first error (not ERR_NOTFOUND) and turns later calls into no-ops that
+ * return it; env_commit returns it too.
  * Keys compare as bytes.
  *
- * Thread: workers. Read transactions: any number, on any thread, one thread at a time each. Write transactions: one at a time (LMDB's lock makes a second one wait).
+ * Thread: workers. Read transactions: any number, on any thread, one thread at a time each. Write
+ * transactions: one at a time (LMDB's lock makes a second one wait).
  * A thread is inside of at most one transaction, but for env_begin_read_beside.
  * Memory: values are lent until the next write of the transaction, or its end.
  * Errors: ERR_DAMAGED with a text that names sub-database and key.
@@ -51,7 +55,9 @@ uint64_t env_map_bytes(struct env *e); /* of the map */
  * that. */
 MUST_CHECK enum err env_sweep_readers(struct env *e, struct errbuf *eb);
 bool env_is_damaged(const struct env *e); /* any thread */
-/* For tests, 0 = off: so many changed records fill a transaction (ERR_TOOBIG); the map is full, once,
+/*
+ * For tests, 0 = off: so many changed records fill a transaction (ERR_TOOBIG); the map is full,
+ * once,
  * at the so manyth from now (ERR_AGAIN). */
 extern unsigned env_puts_max, env_map_full_at;
 
@@ -68,7 +74,10 @@ struct env_value {
 	size_t len;
 };
 MUST_CHECK enum err env_begin_read(struct env *e, struct env_txn *t, struct errbuf *eb);
-/* A second, reading transaction on the thread of a writing one that has just begun: sees what was committed before. It must end first. */
+/*
+ * A second, reading transaction on the thread of a writing one that has just begun: sees what was
+ * committed before. It must end first.
+ */
 MUST_CHECK enum err env_begin_read_beside(const struct env_txn *writer, struct env_txn *t);
 /* need_bytes: about what will be written; the map is made large enough before. */
 MUST_CHECK enum err env_begin_write(

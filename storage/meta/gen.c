@@ -169,7 +169,10 @@ enum err gen_writer_finish(struct gen_writer *w, const roaring_bitmap_t *all)
 	return w->txn->err;
 }
 
-/* Names and values of postings, to be sorted. The key is the eight bytes behind what all texts share: most comparisons end there. */
+/*
+ * Names and values of postings, to be sorted. The key is the eight bytes behind what all texts
+ * share: most comparisons end there.
+ */
 struct item {
 	uint64_t key;
 	const char *text;
@@ -380,7 +383,10 @@ enum err gen_iter_next(struct gen_iter *it)
 	return read_entry(it);
 }
 
-/* The last block whose first text is not above the wanted one, by halving; then its entries one by one. The number of blocks of names is not known: it is found by doubling. */
+/*
+ * The last block whose first text is not above the wanted one, by halving; then its entries one by
+ * one. The number of blocks of names is not known: it is found by doubling.
+ */
 enum err gen_iter_find(struct gen_iter *it, const char *text, size_t len)
 {
 	uint64_t lo = it->block, hi = it->end;

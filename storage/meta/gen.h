@@ -1,16 +1,19 @@
 /*
  * gen - one generation of a shard's index in the catalog: writing it, walking it, merging several.
  *
- * Records of a tenant in a generation (keys: generation u32, tenant u32, kind u8, number u32, big endian):
+ * Records of a tenant in a generation (keys: generation u32, tenant u32, kind u8, number u32, big
+ * endian):
  *   kind 0, number 0   the ids (roaring, portable)
  *   kind 1, number i   blocks of the directory: names, sorted
  *   kind 2, number i   blocks of values, sorted within a name; a block belongs to one name
  * A block is a run of entries, at most GEN_BLOCK bytes unless a single entry is larger:
  *   varint bytes shared with the text before (first: 0), varint more bytes, those bytes, then
  *   of a name:   varint first block, varint blocks, varint values, varint ids (counted per value)
- *   of a value:  varint (count << 1): that many varints, ids as distances; or varint (bytes << 1 | 1), a roaring bitmap
+ *   of a value:  varint (count << 1): that many varints, ids as distances; or varint (bytes << 1 |
+ *                1), a roaring bitmap
  *
- * Any bytes are safe for the readers: what does not fit is ERR_DAMAGED (the checksums make that a bug or an attack).
+ * Any bytes are safe for the readers: what does not fit is ERR_DAMAGED (the checksums make that a
+ * bug or an attack).
  * Thread: workers. Memory: texts and ids are lent until the iterator moves.
  */
 #ifndef STORAGE_META_GEN_H
@@ -106,7 +109,10 @@ void gen_iter_release(struct gen_iter *it);
 /* The tenants in a generation, ascending, on the heap. */
 MUST_CHECK enum err gen_tenants(
     struct env_txn *t, struct env_db *db, uint32_t gen, uint32_t **tenants, size_t *count);
-/* One tenant's parts of several generations into the generation to, ids in drop left out. from is read through reader, which sees none of what is written. */
+/*
+ * One tenant's parts of several generations into the generation to, ids in drop left out. from is
+ * read through reader, which sees none of what is written.
+ */
 MUST_CHECK enum err gen_merge(struct env_txn *reader, struct env_txn *writer, struct env_db *db,
     const uint32_t *from, size_t count, uint32_t tenant, uint32_t to, const roaring_bitmap_t *drop,
     uint64_t *bytes, uint64_t *ids);

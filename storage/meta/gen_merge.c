@@ -3,7 +3,10 @@
 #include "core/base/arena.h"
 #include "core/base/wire.h"
 
-/* A walk over the same level of several generations at once; the ones at the smallest text are current. */
+/*
+ * A walk over the same level of several generations at once; the ones at the smallest text are
+ * current.
+ */
 struct lane {
 	struct gen_iter it;
 	bool open;    /* it holds something to release */

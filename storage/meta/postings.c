@@ -274,7 +274,10 @@ static bool ids_del(struct pair *x, uint32_t id)
 		return false;
 	x->count--;
 	memmove(v + at, v + at + 1, (x->count - at) * sizeof(*v));
-	/* The capacity of an array follows from its count: keep that true when the count falls to a power of two. */
+	/*
+	 * The capacity of an array follows from its count: keep that true when the count falls to a
+	 * power of two.
+	 */
 	if (x->kind == PAIR_ARRAY && x->count >= 4 && is_power_of_2(x->count))
 		x->ids.array = mem_array(x->ids.array, x->count, sizeof(uint32_t));
 	return true;
@@ -442,8 +445,10 @@ size_t postings_bytes(const struct postings *p)
 /* Selecting */
 
 /*
- * Each matcher gives a set: of ids it holds for when it does not hold for "", else of ids it does not hold for, which are taken away.
- * Sets of known values are looked up; others are gathered by walking the values of the name from the last one down: a pair that goes away puts the last one in its place, which has been seen.
+ * Each matcher gives a set: of ids it holds for when it does not hold for "", else of ids it does
+ * not hold for, which are taken away.
+ * Sets of known values are looked up; others are gathered by walking the values of the name from
+ * the last one down: a pair that goes away puts the last one in its place, which has been seen.
  */
 struct postings_select {
 	const struct postings *p;

@@ -1,4 +1,7 @@
-/* storesrc - the store as a source (core/seam/source.h): as many shards as the store has, each on its loop, cursors by storage/read/select. */
+/*
+ * storesrc - the store as a source (core/seam/source.h): as many shards as the store has, each on
+ * its loop, cursors by storage/read/select.
+ */
 #ifndef STORAGE_READ_STORESRC_H
 #define STORAGE_READ_STORESRC_H
 

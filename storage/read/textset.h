@@ -1,5 +1,6 @@
 /*
- * textset - distinct label names or values of the series of a cursor, given out one by one as they are met. Thread: one loop. Memory: texts live until release.
+ * textset - distinct label names or values of the series of a cursor, given out one by one as they
+ * are met. Thread: one loop. Memory: texts live until release.
  */
 #ifndef STORAGE_READ_TEXTSET_H
 #define STORAGE_READ_TEXTSET_H
@@ -16,7 +17,10 @@ struct textset {
 };
 void textset_init(struct textset *t);
 void textset_release(struct textset *t);
-/* Notes what query asks of this series (all names, or the value of one); true when something is new. */
+/*
+ * Notes what query asks of this series (all names, or the value of one); true when something is
+ * new.
+ */
 bool textset_take(struct textset *t, const struct source_query *q, struct labels ls);
 /* Gives out one fresh text. */
 bool textset_pop(struct textset *t, struct source_item *out);

@@ -317,7 +317,10 @@ static bool gap_behind(const struct run *r, size_t index)
 	return r->expected <= r->segs[index].end && r->expected <= next->prev_end;
 }
 
-/* What the rest of the segment tells of what was synced; the reader stays where it is. False: no frame is left. */
+/*
+ * What the rest of the segment tells of what was synced; the reader stays where it is. False: no
+ * frame is left.
+ */
 static bool rest_told(struct run *r, const struct walseg_reader *reader)
 {
 	struct walseg_reader ahead = *reader;
@@ -351,8 +354,10 @@ static bool frame_follows(struct run *r, const struct walseg_frame *f)
 }
 
 /*
- * Frames are read one behind the other. At a bad place: with nothing missing before the next segment, that was all. Else the rest of the segment is asked
- * what was synced, and the reading goes on at the next valid frame; once a frame that nobody told to be synced is missing, the log has ended and the rest is void.
+ * Frames are read one behind the other. At a bad place: with nothing missing before the next
+ * segment, that was all. Else the rest of the segment is asked
+ * what was synced, and the reading goes on at the next valid frame; once a frame that nobody told
+ * to be synced is missing, the log has ended and the rest is void.
  */
 static enum err seg_frames(
     struct run *r, size_t index, struct walseg_reader *reader, struct replay_segment *s)
@@ -396,7 +401,10 @@ static enum err seg_run(struct run *r, size_t index)
 	const struct seg *seg = &r->segs[index];
 	struct replay_segment *s = &r->out->segments[r->out->segments_count++];
 	*s = (struct replay_segment){ .slot = seg->slot, .order = seg->head.order };
-	/* The head vouches for what was synced before it and for where it begins: what lies between was a mark. */
+	/*
+	 * The head vouches for what was synced before it and for where it begins: what lies between
+	 * was a mark.
+	 */
 	if (r->expected && seg->head.prev_end >= r->expected) {
 		r->out->damaged_frames += seg->head.prev_end - r->expected + 1;
 		r->out->damaged_places++;
@@ -421,7 +429,8 @@ static enum err seg_run(struct run *r, size_t index)
 		if (!e && (reader.err || reader.unreadable_bytes))
 			e = seg_refused(r, seg->slot, reader.err ? reader.err : ERR_IO);
 	}
-	if (!e && reader.size < seg->head.size) { /* how many frames stood behind its end is not known */
+	/* how many frames stood behind its end is not known */
+	if (!e && reader.size < seg->head.size) {
 		r->out->damaged_frames++;
 		r->out->damaged_places++;
 	}

@@ -1,24 +1,31 @@
 /*
  * replay - reads the log after a start: storage.md section 4, points 3 to 6.
  *
- * Segments with a valid header, in order; a frame past the prev_end of a later segment is void (5). A bad frame at or below the highest sequence told to be synced
- * (by any frame or header) is damage: skipped, counted, logged; a bad frame after that ends the log. Frames come once, in order of sequence.
- * What is not known to be synced is kept in the result; walog_create commits it again, before anything may be acknowledged.
+ * Segments with a valid header, in order; a frame past the prev_end of a later segment is void (5).
+ * A bad frame at or below the highest sequence told to be synced
+ * (by any frame or header) is damage: skipped, counted, logged; a bad frame after that ends the
+ * log. Frames come once, in order of sequence.
+ * What is not known to be synced is kept in the result; walog_create commits it again, before
+ * anything may be acknowledged.
  *
  * What becomes of a file by the name of a segment:
  *   both copies of its head are zero     a spare: nobody needs it
  *   a good head                          a segment
  *   a whole head of a later format       the start is refused, ERR_UNSUPPORTED
- *   a head that is not whole, or that    set aside as "damaged-...", counted as damage, never blanked
+ *   a head that is not whole, or that    set aside as "damaged-...", counted as damage, never
+ *                                        blanked
  *   of another slot
- *   the disk cannot read all of it       tried again (the head for about a second); then set aside as
- *   (ERR_IO)                             "unread-..." before a frame of it is taken: storage/restore.h
+ *   the disk cannot read all of it       tried again (the head for about a second); then set aside
+ *                                        as
+ *   (ERR_IO)                             "unread-..." before a frame of it is taken:
+ *                                        storage/restore.h
  *                                        takes in what can be read, and the rest at a later start
  *   no descriptor, no memory, no right   the start is refused: this says nothing of the file
  *
  * Replay itself changes nothing on disk (walog_create does what it says): running it again gives
  * the same (11).
- * Thread:  any one that may block (main). Memory: one reading window (WALSEG_WINDOW_BYTES, or the largest frame) plus the frames not known synced, which a writer bounds by one
+ * Thread:  any one that may block (main). Memory: one reading window (WALSEG_WINDOW_BYTES, or the
+ *          largest frame) plus the frames not known synced, which a writer bounds by one
  *          group (sync mode commit) or one segment (interval, off).
  * Errors:  of reading a directory; ERR_NOFILES, ERR_NOMEM, ERR_ACCESS, ERR_UNSUPPORTED as above,
  *          ERR_STOPPING when ops->stop
@@ -32,9 +39,15 @@
 #include "storage/wal/walseg.h"
 
 struct replay_ops {
-	/* A frame of the log: its payload as walrec, borrowed for the call. Groups at numbers <= complete_to or already seen are the receiver's to skip. */
+	/*
+	 * A frame of the log: its payload as walrec, borrowed for the call. Groups at numbers <=
+	 * complete_to or already seen are the receiver's to skip.
+	 */
 	enum err (*frame)(void *arg, uint64_t seq, const uint8_t *payload, size_t len);
-	/* A frame that does not exist any more (void, or behind the end of the log): only its ids and numbers count, they are not given again. May be NULL. */
+	/*
+	 * A frame that does not exist any more (void, or behind the end of the log): only its ids
+	 * and numbers count, they are not given again. May be NULL.
+	 */
 	void (*void_frame)(void *arg, uint64_t seq, const uint8_t *payload, size_t len);
 	/* Asked often: shall the replay end with ERR_STOPPING? May be NULL. */
 	bool (*stop)(void *arg);

@@ -3,10 +3,13 @@
  *
  *   walog_submit > queue > batch ---- written, synced ----> durable, goes home
  *                            |  a write or sync failed, or a new segment is due
- *                            +--> segment_open: spare, all of batch, sync, head, sync ----> durable, goes home
+ *                            +--> segment_open: spare, all of batch, sync, head, sync ---->
+ *                            durable, goes home
  *
- * batch holds, in order of sequence, all frames not known to be synced; the first batch_written of them stand in the current segment. In sync mode commit it is one group.
- * In the other modes a frame goes home early (promised) and a copy that took over its payload ("kept") stays behind in its place.
+ * batch holds, in order of sequence, all frames not known to be synced; the first batch_written of
+ * them stand in the current segment. In sync mode commit it is one group.
+ * In the other modes a frame goes home early (promised) and a copy that took over its payload
+ * ("kept") stays behind in its place.
  * No segment is continued after a restart: the first batch opens a new one.
  */
 #include "storage/wal/walog.h"
@@ -26,18 +29,18 @@
 #include "storage/wal/walrec.h"
 #include "storage/wal/walseg.h"
 
-#define BATCH_BYTES                                                                                \
- (16u << 20) /* of one sync: so much takes some 20 ms, longer groups would only add latency */
-#define UNSYNCED_BYTES                                                                             \
- (16u << 20) /* copies kept in modes interval and off before a sync comes early */
-#define LAZY_BYTES    (1u << 20) /* mode off: written when so much has come, ... */
-#define LAZY_MS       500        /* ... or after this time, well under the promised second */
-#define FAILURES_NS   UINT64_C(60000000000)
-#define PROBE_NS      UINT64_C(60000000000) /* read-only: after so long it is tried again */
-#define PREPARE_NS    UINT64_C(50000000) /* after a segment could not be made, then twice as long */
-#define IOV_MAX_COUNT 256
-#define MS            UINT64_C(1000000)
-#define LOOPS_MAX     1024u
+/* of one sync: so much takes some 20 ms, longer groups would only add latency */
+#define BATCH_BYTES (16u << 20)
+/* copies kept in modes interval and off before a sync comes early */
+#define UNSYNCED_BYTES (16u << 20)
+#define LAZY_BYTES     (1u << 20) /* mode off: written when so much has come, ... */
+#define LAZY_MS        500        /* ... or after this time, well under the promised second */
+#define FAILURES_NS    UINT64_C(60000000000)
+#define PROBE_NS       UINT64_C(60000000000) /* read-only: after so long it is tried again */
+#define PREPARE_NS     UINT64_C(50000000) /* after a segment could not be made, then twice as long */
+#define IOV_MAX_COUNT  256
+#define MS             UINT64_C(1000000)
+#define LOOPS_MAX      1024u
 
 unsigned walog_broken, walog_retry_ms = 1000;
 
@@ -221,7 +224,10 @@ static enum err seg_sync(struct walog_seg *s)
 	return e;
 }
 
-/* Writes all pieces; one that fails is tried once more, from where it began: the bytes are the same. */
+/*
+ * Writes all pieces; one that fails is tried once more, from where it began: the bytes are the
+ * same.
+ */
 static enum err pieces_write(struct walog_seg *s, const struct iovec *v, size_t count, uint64_t offset)
 {
 	enum err e = fsio_writev_at(s->file, v, count, offset);
@@ -387,7 +393,8 @@ static enum err head_commit(struct walog_seg *s, const struct walseg_head *head)
 }
 
 /*
- * Puts all of batch into the spare and makes it the current segment: frames, sync, head, sync. The one path of storage.md "Commit" for a new segment, a failed sync
+ * Puts all of batch into the spare and makes it the current segment: frames, sync, head, sync. The
+ * one path of storage.md "Commit" for a new segment, a failed sync
  * and the end of recovery.
  */
 static enum err segment_open(struct walog *w)
@@ -487,7 +494,10 @@ static void ready_arrived(struct mbox_msg *msg)
 	w->spare_next_ns = w->prepare_ns = 0;
 }
 
-/* Moves frames from queue to batch: as many as one sync should cover, and as the current segment has room for. */
+/*
+ * Moves frames from queue to batch: as many as one sync should cover, and as the current segment
+ * has room for.
+ */
 static void batch_fill(struct walog *w)
 {
 	uint64_t room = w->cur ? w->cur->size - w->cur->offset : 0;
@@ -614,7 +624,10 @@ static bool probe_is_due(struct walog *w)
 	return true;
 }
 
-/* One write and one sync at most, so that what came meanwhile is looked at. True: there is more to do at once. */
+/*
+ * One write and one sync at most, so that what came meanwhile is looked at. True: there is more to
+ * do at once.
+ */
 static bool turn(struct walog *w)
 {
 	if (w->state == ERR_READONLY && !probe_is_due(w)) {
@@ -663,7 +676,10 @@ static int wait_ms(const struct walog *w)
 	return at <= now ? 0 : (int)((at - now) / MS) + 1;
 }
 
-/* Says that all was synced, so that the next start has nothing to commit again. Without it that start only does more work. */
+/*
+ * Says that all was synced, so that the next start has nothing to commit again. Without it that
+ * start only does more work.
+ */
 static void mark_write(struct walog *w)
 {
 	if (w->state || !w->cur || w->batch.first ||
@@ -740,7 +756,10 @@ static enum err pending_commit(struct walog *w)
 	}
 	if (e != ERR_NOSPACE)
 		return e;
-	/* A full disk keeps nobody from reading. Nothing is taken, so nothing is acknowledged, until the writer has found room for these frames. */
+	/*
+	 * A full disk keeps nobody from reading. Nothing is taken, so nothing is acknowledged,
+	 * until the writer has found room for these frames.
+	 */
 	state_set(w, ERR_NOSPACE);
 	for (unsigned i = 0; i < w->loops; i++)
 		w->ends[i].state = ERR_NOSPACE;

@@ -1,25 +1,35 @@
 /*
  * walog - the log of a data directory: one writer thread, one sync for what all loops handed over.
  *
- * A loop fills a frame (walog_frame, walrec_*) and hands it over (walog_submit). The writer takes what is there, gives sequence numbers, writes all
- * frames with one writev, syncs, reports to each loop that had frames, and begins again: no timer between syncs.
+ * A loop fills a frame (walog_frame, walrec_*) and hands it over (walog_submit). The writer takes
+ * what is there, gives sequence numbers, writes all
+ * frames with one writev, syncs, reports to each loop that had frames, and begins again: no timer
+ * between syncs.
  *
- * Positions. Each loop counts the frames it handed over: walog_submit returns the position of its frame, walog_handed the newest one. A request waits
- * for the highest position among its frames; one that held only duplicates waits for walog_handed() of the loops that judged them. Then:
+ * Positions. Each loop counts the frames it handed over: walog_submit returns the position of its
+ * frame, walog_handed the newest one. A request waits
+ * for the highest position among its frames; one that held only duplicates waits for walog_handed()
+ * of the loops that judged them. Then:
  *   report.durable >= position                       answer 2xx (or 400 partial)
  *   report.failed >= position while still waiting    answer 503 with report.err
  *   walog_durable() >= position when asked           need not wait at all
- *   report.state / walog_state() != 0                refuse new writes with it, and fail what would begin to wait
- * A failed frame is not dropped: the writer keeps it and writes it first, so a later duplicate of its rows may be acknowledged once durable has passed it
+ *   report.state / walog_state() != 0                refuse new writes with it, and fail what would
+ *                                                    begin to wait
+ * A failed frame is not dropped: the writer keeps it and writes it first, so a later duplicate of
+ * its rows may be acknowledged once durable has passed it
  * (storage.md "Commit").
  *
- * (1) durable never passes a frame that is not in a segment whose sync succeeded after it was written there, and whose header is durable (storage.md (3), (4)).
+ * (1) durable never passes a frame that is not in a segment whose sync succeeded after it was
+ *     written there, and whose header is durable (storage.md (3), (4)).
  * (2) Frames of one loop are in the log in the order of their positions.
- * (3) A segment that replaces another, and every other new one: frames, sync, header, sync; only then reports.
- * (4) Segments are freed oldest first, and the freeing of one is durable before the next one is freed: void frames never come back (storage.md (5)).
+ * (3) A segment that replaces another, and every other new one: frames, sync, header, sync; only
+ *     then reports.
+ * (4) Segments are freed oldest first, and the freeing of one is durable before the next one is
+ *     freed: void frames never come back (storage.md (5)).
  * (5) A sync is never repeated on a file on which it failed, nor is that file used again: once
  *     free it is removed.
- * In sync mode interval, durable means written to the file, in mode off taken by the writer; what was not synced yet is kept in memory and written again when a sync fails.
+ * In sync mode interval, durable means written to the file, in mode off taken by the writer; what
+ * was not synced yet is kept in memory and written again when a sync fails.
  *
  * Failures. A sync or write that fails closes the segment, its requests are failed with
  * ERR_LOGFAILED, its frames go to a new segment. Three failures in 60 s: state ERR_READONLY;
@@ -28,8 +38,10 @@
  * requests are failed with the state, ERR_NOSPACE or ERR_BUSY; tried again after 50 ms .. 1 s,
  * until it works. Whatever the state, frames are kept and written first.
  *
- * Thread:  walog_create, walog_stop, walog_free: the main thread, while the team runs. Everything else: on a loop of the team.
- * Memory:  frames belong to the walog; a loop has one from walog_frame to walog_submit. The backlog is bounded by walog_room, which the caller asks before it applies rows.
+ * Thread:  walog_create, walog_stop, walog_free: the main thread, while the team runs. Everything
+ *          else: on a loop of the team.
+ * Memory:  frames belong to the walog; a loop has one from walog_frame to walog_submit. The backlog
+ *          is bounded by walog_room, which the caller asks before it applies rows.
  */
 #ifndef STORAGE_WAL_WALOG_H
 #define STORAGE_WAL_WALOG_H
@@ -54,12 +66,18 @@ enum walog_sync {
 
 struct walog_report {
 	uint64_t durable; /* frames of this loop that are durable, counted from 1 */
-	uint64_t failed; /* waiting requests at positions in (durable, failed] are to be failed with err now; 0 = none */
+	/*
+	 * waiting requests at positions in (durable, failed] are to be failed with err now; 0 =
+	 * none
+	 */
+	uint64_t failed;
 	enum err err; /* with failed: ERR_LOGFAILED, ERR_NOSPACE, ERR_BUSY, ERR_READONLY */
 	/* 0 or why no new writes should be taken: ERR_NOSPACE, ERR_BUSY, ERR_READONLY */
 	enum err state;
-	uint64_t held_bytes; /* bytes of frames in segments that are not free yet: when over its share, a round is due */
-	uint64_t backlog_bytes; /* bytes handed over by all loops and not durable, as the writer saw it */
+	/* bytes of frames in segments that are not free yet: when over its share, a round is due */
+	uint64_t held_bytes;
+	/* bytes handed over by all loops and not durable, as the writer saw it */
+	uint64_t backlog_bytes;
 };
 
 struct walog_opts {
@@ -76,11 +94,20 @@ struct walog_opts {
 	    const struct walog_report *r); /* on that loop; may call walog_submit */
 	void *arg;
 };
-/* Commits again what replay found and does not know to be synced, then starts the writer (storage.md 4.6). Blocks. */
+/*
+ * Commits again what replay found and does not know to be synced, then starts the writer
+ * (storage.md 4.6). Blocks.
+ */
 MUST_CHECK enum err walog_create(const struct walog_opts *o, struct walog **out, struct errbuf *eb);
-/* Writes and syncs everything handed over, marks the end, ends the threads. No loop may hand over frames from the call on. The team still runs (reports are delivered). */
+/*
+ * Writes and syncs everything handed over, marks the end, ends the threads. No loop may hand over
+ * frames from the call on. The team still runs (reports are delivered).
+ */
 void walog_stop(struct walog *w);
-/* After walog_stop, when the loops have run what was sent to them (the team has stopped, or team_run_on on each). */
+/*
+ * After walog_stop, when the loops have run what was sent to them (the team has stopped, or
+ * team_run_on on each).
+ */
 void walog_free(struct walog *w);
 
 struct walog_frame {
@@ -99,16 +126,25 @@ struct walog_frame {
 struct walog_frame *walog_frame(struct walog *w);
 /* Gives it back unused. */
 void walog_frame_drop(struct walog *w, struct walog_frame *take_f);
-/* Hands it over; returns its position. The payload must be a complete walrec payload of at most WALSEG_PAYLOAD_MAX bytes. */
+/*
+ * Hands it over; returns its position. The payload must be a complete walrec payload of at most
+ * WALSEG_PAYLOAD_MAX bytes.
+ */
 uint64_t walog_submit(struct walog *w, struct walog_frame *take_f);
 uint64_t walog_handed(
     const struct walog *w); /* position of the newest frame this loop handed over; 0 = none */
 uint64_t walog_durable(const struct walog *w); /* as of the last report to this loop */
 enum err walog_state(const struct walog *w);   /* as of the last report to this loop */
 uint64_t walog_held(const struct walog *w);    /* as of the last report to this loop */
-/* Is there room for so many bytes of payload in this loop's share of the backlog? Ask before rows are applied; false: back-pressure. */
+/*
+ * Is there room for so many bytes of payload in this loop's share of the backlog? Ask before rows
+ * are applied; false: back-pressure.
+ */
 bool walog_room(const struct walog *w, uint64_t bytes);
-/* Every row and definition of the shard at a number <= complete_to is in its files (after the switch is durable). */
+/*
+ * Every row and definition of the shard at a number <= complete_to is in its files (after the
+ * switch is durable).
+ */
 void walog_complete(struct walog *w, uint32_t shard, uint64_t complete_to);
 
 #endif

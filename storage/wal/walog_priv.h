@@ -1,7 +1,8 @@
 /*
  * walog_priv - what the files of the log share, and the knobs by which tests break its rules.
  *
- * A test sets a bit of walog_broken before it starts a log, sees its checks fail, and clears it: so each rule has a test that would notice its loss. Nothing else ever sets one.
+ * A test sets a bit of walog_broken before it starts a log, sees its checks fail, and clears it: so
+ * each rule has a test that would notice its loss. Nothing else ever sets one.
  */
 #ifndef STORAGE_WAL_WALOG_PRIV_H
 #define STORAGE_WAL_WALOG_PRIV_H

@@ -1,5 +1,6 @@
 /*
- * walprep - prepares segments ahead of the log writer, and takes back those that are free: whatever is slow and nobody waits for.
+ * walprep - prepares segments ahead of the log writer, and takes back those that are free: whatever
+ * is slow and nobody waits for.
  *
  * A spare is a zeroed file with a durable blank head (walseg.h). Freed segments are blanked and
  * kept for reuse, up to spares_max; more are removed. One on which a write or sync failed is
@@ -8,8 +9,10 @@
  *     (4)). When that fails it is tried again each second, and what comes after it waits.
  * (2) A file whose making failed is removed before another one is made: failures leave no litter.
  *
- * Thread:  walprep_create, walprep_make, walprep_start, walprep_stop, walprep_free: the main thread, walprep_make only before walprep_start. The rest: the log writer
- *          (or, while the thread does not run, the main thread: then the call does the work itself).
+ * Thread:  walprep_create, walprep_make, walprep_start, walprep_stop, walprep_free: the main
+ *          thread, walprep_make only before walprep_start. The rest: the log writer
+ *          (or, while the thread does not run, the main thread: then the call does the work
+ *          itself).
  * Memory:  files move with the calls.
  */
 #ifndef STORAGE_WAL_WALPREP_H

@@ -71,7 +71,10 @@ static void run_put(struct buf *b, uint64_t off, size_t len, uint64_t step_off)
 	b->len = (size_t)(p - b->data);
 }
 
-/* How far the run from i (at least two long) goes. Eight at a time, without a branch between them: usual runs have thousands. */
+/*
+ * How far the run from i (at least two long) goes. Eight at a time, without a branch between them:
+ * usual runs have thousands.
+ */
 #define RUN_END(j, count, values, step)                                                            \
  do {                                                                                              \
   while ((count) - (j) >= 8) {                                                                     \
@@ -273,7 +276,10 @@ static bool ids_get(struct wire_reader *w, size_t count, uint32_t *ids)
 			return false;
 		uint64_t first = next + off;
 		step += 1;
-		/* Steps are differences of two ids and runs are short: the last value cannot wrap unseen. */
+		/*
+		 * Steps are differences of two ids and runs are short: the last value cannot wrap
+		 * unseen.
+		 */
 		if ((int64_t)step > UINT32_MAX || (int64_t)step < -(int64_t)UINT32_MAX)
 			return false;
 		uint64_t last = first + step * (len - 1);

@@ -2,27 +2,40 @@
  * walrec - the payload of a log frame: the groups of one loop for one request.
  *
  *   payload  version(1)=2  group*           (1 is read too: it has no own and newest)
- *   group    tag(1)=1  varint(shard)  varint(number)  u32(length of the records that follow)  record*
+ *   group    tag(1)=1  varint(shard)  varint(number)  u32(length of the records that follow)
+ *   record*
  *   def      tag(1)=2  varint(id)  varint(tenant)  varint(n) labels[n]
- *   rows     tag(1)=3  kind(1)=0  varint(count)  id runs  time runs  values[8 * count] (little endian doubles)
+ *   rows     tag(1)=3  kind(1)=0  varint(count)  id runs  time runs  values[8 * count] (little
+ *   endian doubles)
  *   meta     tag(1)=4  varint(tenant)  type(1)  3 x { varint(n) bytes[n] }   (family, help, unit)
- *   tomb     tag(1)=5  varint(n) bytes[n]                                    (a deletion; reserved, opaque here)
- *   own      tag(1)=6                       (the rows that follow in this group are the server's own)
+ *   tomb     tag(1)=5  varint(n) bytes[n]                                    (a deletion; reserved,
+ *   opaque here)
+ *   own      tag(1)=6                       (the rows that follow in this group are the server's
+ *                                           own)
  *   newest   tag(1)=7  varint(tenant)  own(1)  zigzag(t_ms)
- *                                           (the newest accepted time of the class is at least t_ms)
- *   run      zigzag(first - what the run before would have had next)  varint(length << 1 | stepped)  [zigzag(step - usual step)]
- * Ids and times are arithmetic runs; the usual step of ids is 1, that of times 0. So a request of known series costs 8 bytes a
- * row plus a few bytes, and one series loaded with many samples costs the same. Random ids cost about 2-3 bytes more.
+ *                                           (the newest accepted time of the class is at least
+ *                                           t_ms)
+ *   run      zigzag(first - what the run before would have had next)  varint(length << 1 | stepped)
+ *   [zigzag(step - usual step)]
+ * Ids and times are arithmetic runs; the usual step of ids is 1, that of times 0. So a request of
+ * known series costs 8 bytes a
+ * row plus a few bytes, and one series loaded with many samples costs the same. Random ids cost
+ * about 2-3 bytes more.
  * The length of a group lets a dispatcher cut a payload into groups without decoding rows.
  *
- * (1) A group is never split: when a frame is full, the rest of the request goes on in a new frame under the shard's next number.
- * (2) Definitions stand before the first rows that use their ids (storage.md (2)); the caller orders them.
- * (3) Nothing in a payload expands: rows take at least 8 bytes each, so what a reader allocates is bounded by the payload.
+ * (1) A group is never split: when a frame is full, the rest of the request goes on in a new frame
+ *     under the shard's next number.
+ * (2) Definitions stand before the first rows that use their ids (storage.md (2)); the caller
+ *     orders them.
+ * (3) Nothing in a payload expands: rows take at least 8 bytes each, so what a reader allocates is
+ *     bounded by the payload.
  *
  * Speed:   1-2 ns per row written for usual requests, no allocation while the buf is large enough.
  * Thread:  pure; a writer or reader belongs to one thread at a time.
- * Memory:  pieces a reader gives point into the payload, columns into the reader's scratch: valid until the next call.
- * Errors:  the reader is safe on any bytes: ERR_MALFORMED, ERR_UNSUPPORTED (version, unknown tag or kind).
+ * Memory:  pieces a reader gives point into the payload, columns into the reader's scratch: valid
+ *          until the next call.
+ * Errors:  the reader is safe on any bytes: ERR_MALFORMED, ERR_UNSUPPORTED (version, unknown tag or
+ *          kind).
  */
 #ifndef STORAGE_WAL_WALREC_H
 #define STORAGE_WAL_WALREC_H
@@ -33,13 +46,13 @@
 
 #define WALREC_VERSION           2u
 #define WALREC_VERSION_NO_NEWEST 1u /* newest times of such payloads stand in their rows */
-#define WALREC_SHARDS_MAX                                                                          \
- 4096u /* shard numbers are below this; a bound for tables made from hostile bytes */
-#define WALREC_ROWS_MAX 65536u /* rows of one walrec_rows call: at most 1.7 MiB */
-#define WALREC_SPLIT_BYTES                                                                         \
- (4u << 20) /* end the frame and begin the next one once a payload has this much */
-#define WALREC_LABELS_MAX                                                                          \
- (1u << 20) /* bytes of labels, family, help, unit, tombstone in one record; far over the limits of requests */
+/* shard numbers are below this; a bound for tables made from hostile bytes */
+#define WALREC_SHARDS_MAX 4096u
+#define WALREC_ROWS_MAX   65536u /* rows of one walrec_rows call: at most 1.7 MiB */
+/* end the frame and begin the next one once a payload has this much */
+#define WALREC_SPLIT_BYTES (4u << 20)
+/* bytes of labels, family, help, unit, tombstone in one record; far over the limits of requests */
+#define WALREC_LABELS_MAX (1u << 20)
 
 enum walrec_tag {
 	WALREC_GROUP = 1,
@@ -80,7 +93,9 @@ void walrec_own(struct walrec_writer *w);
 void walrec_newest(struct walrec_writer *w, uint32_t tenant, bool own, int64_t t_ms);
 /* Closes the last group. The payload is complete. */
 void walrec_end(struct walrec_writer *w);
-/* Is the payload so long that the rest should go into a new frame? Ask after each record, see (1). */
+/*
+ * Is the payload so long that the rest should go into a new frame? Ask after each record, see (1).
+ */
 static inline bool walrec_full(const struct walrec_writer *w)
 {
 	return w->buf->len >= WALREC_SPLIT_BYTES;

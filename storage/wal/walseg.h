@@ -1,18 +1,23 @@
 /*
- * walseg - one segment of the log: a file of fixed size, written front to back, used again with a new salt.
+ * walseg - one segment of the log: a file of fixed size, written front to back, used again with a
+ * new salt.
  *
  *   offset  size  meaning
- *   0       64    head          } all zero until the frames that opened the segment are synced (header last);
+ *   0       64    head          } all zero until the frames that opened the segment are synced
+ *                               (header last);
  *   4096    64    head again    } one good copy is enough
- *   8192    ...   frames, each at a multiple of 8, one behind the other; then zeroes or what an earlier use left
+ *   8192    ...   frames, each at a multiple of 8, one behind the other; then zeroes or what an
+ *                 earlier use left
  * Head (little endian):
  *   0       8     magic "KYMOLOG1"
  *   8       4     version (1)
- *   12      4     slot: the number in the file's name, so that a file in the wrong place is not taken for a segment
+ *   12      4     slot: the number in the file's name, so that a file in the wrong place is not
+ *           taken for a segment
  *   16      8     order: 1, 2, 3, ... over all segments ever written
  *   24      8     salt, random, new at each use
  *   32      8     first_seq: sequence of the first frame
- *   40      8     prev_end: the last sequence known synced before this segment; frames of older segments past it are void (storage.md (5))
+ *   40      8     prev_end: the last sequence known synced before this segment; frames of older
+ *           segments past it are void (storage.md (5))
  *   48      8     size of the file, 0 = not told: a shorter one was cut, which no crash does
  *   56      4     zero
  *   60      4     crc32c of the 60 bytes before
@@ -20,19 +25,23 @@
  * that it must not go on.
  * Frame (32 bytes and its payload):
  *   0       4     magic
- *   4       4     length of the payload, 0..WALSEG_PAYLOAD_MAX; 0 = a mark that carries only sequence and synced
+ *   4       4     length of the payload, 0..WALSEG_PAYLOAD_MAX; 0 = a mark that carries only
+ *           sequence and synced
  *   8       8     sequence
  *   16      8     synced: the highest sequence that was durable when this frame was written
  *   24      4     crc32c of the salt and the 24 bytes before
  *   28      4     crc32c of the payload, going on from the one before
  *   32      n     payload, then zeroes to the next multiple of 8
  * (1) Nobody outside knows the salt, so bytes of a client are never taken for a frame.
- * (2) A damaged payload costs its frame only: the length is vouched for by the first checksum. A damaged frame head costs the frame, found by searching on.
+ * (2) A damaged payload costs its frame only: the length is vouched for by the first checksum. A
+ *     damaged frame head costs the frame, found by searching on.
  *
- * Why zeroed and used again: fdatasync of 50 KB into written blocks took 0.12 ms (p50; p99 0.25), into fallocated ones 0.26 (3.2), appending 0.28 (2.9): no extent or size has to be journaled.
+ * Why zeroed and used again: fdatasync of 50 KB into written blocks took 0.12 ms (p50; p99 0.25),
+ * into fallocated ones 0.26 (3.2), appending 0.28 (2.9): no extent or size has to be journaled.
  *
  * Thread:  one at a time. Memory: windows and payloads are the reader's, valid until its next call.
- * Errors:  of the disk when writing; damaged and unreadable places are results (WALSEG_BAD), not errors.
+ * Errors:  of the disk when writing; damaged and unreadable places are results (WALSEG_BAD), not
+ *          errors.
  *          Not being able to read (no memory, no descriptor, no right) says nothing about the
  *          file: the reader keeps it in err and gives WALSEG_END.
  */
@@ -48,8 +57,8 @@
 #define WALSEG_DATA        8192u /* where frames begin */
 #define WALSEG_FRAME_BYTES 32u
 #define WALSEG_ALIGN       8u
-#define WALSEG_PAYLOAD_MAX                                                                         \
- (8u << 20) /* twice what a frame is split at: one record may pass the split */
+/* twice what a frame is split at: one record may pass the split */
+#define WALSEG_PAYLOAD_MAX  (8u << 20)
 #define WALSEG_WINDOW_BYTES (4u << 20) /* one read */
 #define WALSEG_NAME_MAX     16u
 #define WALSEG_MIN_BYTES    (64u << 10) /* least size of a segment, for tests */
@@ -82,10 +91,16 @@ void walseg_head_put(const struct walseg_head *h, uint8_t out[WALSEG_HEAD_BYTES]
 bool walseg_head_get(const uint8_t in[WALSEG_HEAD_BYTES], struct walseg_head *out);
 
 /* ---- Writing ---- */
-/* A file for a new slot: allocated, written with zeroes, synced, its name synced. ERR_NOSPACE leaves nothing behind. */
+/*
+ * A file for a new slot: allocated, written with zeroes, synced, its name synced. ERR_NOSPACE
+ * leaves nothing behind.
+ */
 MUST_CHECK enum err walseg_make(
     struct fsio_dir *dir, uint32_t slot, uint64_t bytes, struct fsio_file **out);
-/* Writes zeroes over the head and syncs: the segment does not exist any more, the file may be used again. */
+/*
+ * Writes zeroes over the head and syncs: the segment does not exist any more, the file may be used
+ * again.
+ */
 MUST_CHECK enum err walseg_blank(struct fsio_file *f);
 /* Both copies of the head, not synced. */
 MUST_CHECK enum err walseg_head_write(struct fsio_file *f, const struct walseg_head *h);
@@ -139,11 +154,20 @@ void walseg_reader_release(struct walseg_reader *r);
 /* Reads all of it once, before anything is taken from it: can the disk give it? See
  * unreadable_bytes, err. */
 bool walseg_readable(struct walseg_reader *r);
-/* The frame at r->offset. WALSEG_BAD: what stands there is none (r->offset stays). WALSEG_END: no room for a frame is left. */
+/*
+ * The frame at r->offset. WALSEG_BAD: what stands there is none (r->offset stays). WALSEG_END: no
+ * room for a frame is left.
+ */
 enum walseg_got walseg_next(struct walseg_reader *r, struct walseg_frame *out);
-/* After WALSEG_BAD: searches on for a valid frame. WALSEG_FRAME: found and read, as by walseg_next; WALSEG_END: there is none. */
+/*
+ * After WALSEG_BAD: searches on for a valid frame. WALSEG_FRAME: found and read, as by walseg_next;
+ * WALSEG_END: there is none.
+ */
 enum walseg_got walseg_resync(struct walseg_reader *r, struct walseg_frame *out);
-/* After WALSEG_BAD: did a frame of this segment begin there? (Its head is whole, its payload is not.) */
+/*
+ * After WALSEG_BAD: did a frame of this segment begin there? (Its head is whole, its payload is
+ * not.)
+ */
 bool walseg_begun(const struct walseg_reader *r);
 
 #endif

@@ -1,6 +1,8 @@
 /*
  * Any bytes as a data file: open, walk, find and decode never crash, whatever the checksums say.
- * Input: a byte that selects, then bytes: 0 a whole file; 1 the payload of a unit; 2 of a label block; 3 a directory; 4 the text of FILES before its checksum. For 1-4 a good file is put around them.
+ * Input: a byte that selects, then bytes: 0 a whole file; 1 the payload of a unit; 2 of a label
+ * block; 3 a directory; 4 the text of FILES before its checksum. For 1-4 a good file is put around
+ * them.
  */
 #include "core/base/arena.h"
 #include "core/base/hash.h"

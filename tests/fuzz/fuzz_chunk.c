@@ -1,6 +1,8 @@
 /*
- * Any bytes are safe for the decoders of streams and packs, and all kernels agree on them; any column comes back.
- * Input: a byte that selects (0 values, 1 times, 2 pack, 3.. encode), two bytes of n, then the bytes.
+ * Any bytes are safe for the decoders of streams and packs, and all kernels agree on them; any
+ * column comes back.
+ * Input: a byte that selects (0 values, 1 times, 2 pack, 3.. encode), two bytes of n, then the
+ * bytes.
  */
 #include "core/base/check.h"
 #include "storage/chunk/chunk.h"

@@ -1,6 +1,7 @@
 /*
  * First byte: 0 = a head, else a chunked body in pieces of that size.
- * Judges: heads scanned byte by byte and whole end alike, and all results lie inside the input; a body in pieces gives the same bytes and verdict as the whole.
+ * Judges: heads scanned byte by byte and whole end alike, and all results lie inside the input; a
+ * body in pieces gives the same bytes and verdict as the whole.
  */
 #include <stdint.h>
 #include <stdlib.h>

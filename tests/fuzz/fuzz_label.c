@@ -1,4 +1,7 @@
-/* Any bytes as labels: walking ends, what is canonicalised is canonical, and canonicalising it again changes nothing. */
+/*
+ * Any bytes as labels: walking ends, what is canonicalised is canonical, and canonicalising it
+ * again changes nothing.
+ */
 #include "core/model/label.h"
 
 #include <stdlib.h>

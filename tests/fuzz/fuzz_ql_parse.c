@@ -1,5 +1,7 @@
 /*
- * Any text is refused or parsed; what was parsed prints, what was printed parses again and prints the same. Then durations are resolved, and the text is read as a selector and as a series description.
+ * Any text is refused or parsed; what was parsed prints, what was printed parses again and prints
+ * the same. Then durations are resolved, and the text is read as a selector and as a series
+ * description.
  */
 #include "core/promql/lang/ql_parse.h"
 

@@ -1,4 +1,7 @@
-/* Pattern, a NUL, subject: nothing crashes; simple forms and PCRE2 agree; a compiled pattern answers twice the same. */
+/*
+ * Pattern, a NUL, subject: nothing crashes; simple forms and PCRE2 agree; a compiled pattern
+ * answers twice the same.
+ */
 #include "core/base/rex.h"
 #include "core/base/rex_priv.h"
 
@@ -6,7 +9,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The same pattern in a group with an empty neighbour: never a simple form, but the same language. */
+/*
+ * The same pattern in a group with an empty neighbour: never a simple form, but the same language.
+ */
 static enum rex_result match_without_form(const char *pattern, size_t len, const char *s, size_t s_len)
 {
 	struct buf b;

@@ -1,4 +1,7 @@
-/* rw1 against protobuf-c: same verdict where protobuf-c accepts, same contents. The input is copied so that the first byte behind it is caught. */
+/*
+ * rw1 against protobuf-c: same verdict where protobuf-c accepts, same contents. The input is copied
+ * so that the first byte behind it is caught.
+ */
 #include "tests/lib/rw1judge.h"
 
 #include <stdio.h>

@@ -1,4 +1,7 @@
-/* snapz against libsnappy: same verdict, same bytes. Both ways through the decoder are run: the input alone, and with bytes behind it that only the fast one may see. */
+/*
+ * snapz against libsnappy: same verdict, same bytes. Both ways through the decoder are run: the
+ * input alone, and with bytes behind it that only the fast one may see.
+ */
 #include "proto/snapz.h"
 
 #include <snappy-c.h>

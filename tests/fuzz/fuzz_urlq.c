@@ -1,4 +1,7 @@
-/* urlq on any bytes: as a form, as a path, as each kind of value; and a form that was taken must come back from its own encoding. */
+/*
+ * urlq on any bytes: as a form, as a path, as each kind of value; and a form that was taken must
+ * come back from its own encoding.
+ */
 #include "core/base/buf.h"
 #include "proto/urlq.h"
 

@@ -1,4 +1,7 @@
-/* Any bytes as the payload of a log frame. What can be read is written again and must read the same. */
+/*
+ * Any bytes as the payload of a log frame. What can be read is written again and must read the
+ * same.
+ */
 #include <stdlib.h>
 #include <string.h>
 

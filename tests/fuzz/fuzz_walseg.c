@@ -1,6 +1,8 @@
 /*
- * Any bytes as a segment. The first byte chooses how much is repaired, so that the fuzzer gets past the checksums: bit 0 the head, bit 1 the checksums of what looks like frames.
- * Frames come in ascending places inside the file, and reading one again at its place gives the same.
+ * Any bytes as a segment. The first byte chooses how much is repaired, so that the fuzzer gets past
+ * the checksums: bit 0 the head, bit 1 the checksums of what looks like frames.
+ * Frames come in ascending places inside the file, and reading one again at its place gives the
+ * same.
  */
 #include <stdlib.h>
 #include <string.h>

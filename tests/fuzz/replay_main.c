@@ -1,4 +1,7 @@
-/* Replays files and folders of inputs through a fuzzer that was built without libFuzzer. Prints TAP. */
+/*
+ * Replays files and folders of inputs through a fuzzer that was built without libFuzzer. Prints
+ * TAP.
+ */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,9 @@
 /*
- * fakereq - requests without a server: runs a handler of net/api on a loop of a test's team and keeps its answer.
+ * fakereq - requests without a server: runs a handler of net/api on a loop of a test's team and
+ * keeps its answer.
  *
- * fakereq.c stands in for net/http/req.c (the linker takes it instead): answers are collected, streams pulled to their end, on_done called.
+ * fakereq.c stands in for net/http/req.c (the linker takes it instead): answers are collected,
+ * streams pulled to their end, on_done called.
  *
  *   struct fakereq f;
  *   fakereq_get(&f, &tt, api, "/api/v1/query?query=1");
@@ -35,7 +37,9 @@ struct fakereq {
 
 void fakereq_init(struct fakereq *f, struct testteam *tt, struct api *a);
 void fakereq_field(struct fakereq *f, const char *name, const char *value); /* name in lower case */
-/* Finds the route, runs gate, before_body and handler on f->loop; returns when on_done was called. */
+/*
+ * Finds the route, runs gate, before_body and handler on f->loop; returns when on_done was called.
+ */
 void fakereq_run(
     struct fakereq *f, enum req_method method, const char *url, const void *body, size_t len);
 void fakereq_get(struct fakereq *f, struct testteam *tt, struct api *a, const char *url);

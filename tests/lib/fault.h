@@ -1,14 +1,18 @@
 /*
  * fault - the Nth call of a kind fails.
  *
- *   fault_start(NULL);                                    // above the real fsio, or above fsdouble_ops()
- *   fault_set(FAULT_WRITE, ".seg", 3, 2, ERR_NOSPACE);    // the 3rd and 4th write to a path with ".seg" in it
+ *   fault_start(NULL);                                    // above the real fsio, or above
+ *                                                         fsdouble_ops()
+ *   fault_set(FAULT_WRITE, ".seg", 3, 2, ERR_NOSPACE);    // the 3rd and 4th write to a path with
+ *                                                         ".seg" in it
  *   ... work ...
  *   fault_hits(FAULT_WRITE) == 2
  *   fault_stop();
- * The usual loop: for (n = 1; ; n++) { set the nth call of any kind to fail; run the operation; reopen and check; if nothing was hit, stop }.
+ * The usual loop: for (n = 1; ; n++) { set the nth call of any kind to fail; run the operation;
+ * reopen and check; if nothing was hit, stop }.
  *
- * A failed write may have written a part before (fault_partial). A failed sync tells nothing to a recorder below: use fsdouble_fail_syncs for that.
+ * A failed write may have written a part before (fault_partial). A failed sync tells nothing to a
+ * recorder below: use fsdouble_fail_syncs for that.
  * Thread: any.
  */
 #ifndef TESTS_LIB_FAULT_H
@@ -39,7 +43,11 @@ enum fault_kind {
 /* under = NULL: the real table. */
 void fault_start(const struct fsio_ops *under);
 void fault_stop(void);
-/* The nth call (1 = the next) of the kind on a path that contains part (NULL = any) and the count-1 following ones give err. count = UINT64_MAX: for ever; 0: none. Replaces the setting of that kind. */
+/*
+ * The nth call (1 = the next) of the kind on a path that contains part (NULL = any) and the count-1
+ * following ones give err. count = UINT64_MAX: for ever; 0: none. Replaces the setting of that
+ * kind.
+ */
 void fault_set(enum fault_kind kind, const char *part, uint64_t nth, uint64_t count, enum err err);
 /* The same with what the kernel would say; a sync gives ERR_SYNC for it. */
 void fault_set_errno(

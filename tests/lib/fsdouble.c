@@ -1,9 +1,12 @@
 /*
- * Two halves. The recorder: operations pass through under one lock and leave an event. The disk: a state that is advanced over the events up to a point, where a file has
+ * Two halves. The recorder: operations pass through under one lock and leave an event. The disk: a
+ * state that is advanced over the events up to a point, where a file has
  *   durable  what the platter holds for sure
- *   cached   what the page cache held at the last sync, good or failed (differs from durable only after a failed one)
+ *   cached   what the page cache held at the last sync, good or failed (differs from durable only
+ *            after a failed one)
  *   pending  the writes since
- * and a directory durable names and pending operations. An image is the durable part plus a choice of what is pending.
+ * and a directory durable names and pending operations. An image is the durable part plus a choice
+ * of what is pending.
  */
 #include "tests/lib/fsdouble.h"
 
@@ -847,7 +850,8 @@ static void picture_file(
 		show = &durable;
 	}
 	if (pic->percent ==
-	    100) { /* the kernel lives on, and with it what a failed sync has left in its memory only */
+	    /* the kernel lives on, and with it what a failed sync has left in its memory only */
+	    100) {
 		show = n->pending_count ? &cached : &n->cached;
 		size = show->size;
 	}

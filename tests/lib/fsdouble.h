@@ -1,27 +1,40 @@
 /*
- * fsdouble - a disk that remembers: records what goes through fsio and makes images of what a crash would have left.
+ * fsdouble - a disk that remembers: records what goes through fsio and makes images of what a crash
+ * would have left.
  *
- *   fsdouble_start(&(struct fsdouble_opts){ .root = dir });     // what is in dir now counts as durable
- *   ... open the thing under test in dir, let it work; at each acknowledgement note fsdouble_point() ...
- *   fsdouble_image(point, seed, FSDOUBLE_RANDOM, other_dir);    // as if the power had gone when so many operations were done
+ *   fsdouble_start(&(struct fsdouble_opts){ .root = dir });     // what is in dir now counts as
+ *   durable
+ *   ... open the thing under test in dir, let it work; at each acknowledgement note
+ *   fsdouble_point() ...
+ *   fsdouble_image(point, seed, FSDOUBLE_RANDOM, other_dir);    // as if the power had gone when so
+ *   many operations were done
  *   fsdouble_stop();
- *   ... start the thing under test in other_dir: what was acknowledged at points <= point must be there ...
+ *   ... start the thing under test in other_dir: what was acknowledged at points <= point must be
+ *   there ...
  *
- * Operations pass through to the real directory, so the thing under test reads what it wrote. Every write, sync, allocation, truncation, creation, rename, link,
- * removal, mkdir and directory sync gets a number, in order; a point is how many of them are done. Real syncs are left out (real_sync = true brings them back): a test runs at memory speed.
+ * Operations pass through to the real directory, so the thing under test reads what it wrote. Every
+ * write, sync, allocation, truncation, creation, rename, link,
+ * removal, mkdir and directory sync gets a number, in order; a point is how many of them are done.
+ * Real syncs are left out (real_sync = true brings them back): a test runs at memory speed.
  *
  * An image of point P holds what was synced before P for sure, and of the rest:
  *   FSDOUBLE_SYNCED   nothing
  *   FSDOUBLE_ALL      everything (kill -9: the kernel lives on)
- *   FSDOUBLE_RANDOM   by the seed: per 512-byte sector nothing, the newest or any version between; the size of a file old, new or between; unsynced names kept or lost, one
- *                     by one or as a prefix. Seeds differ in how much they keep. A file that was synced but whose name was not may be missing.
- * The same point, seed and way give the same image. Images are made fastest in ascending order of points; they may be made while the recording goes on.
+ *   FSDOUBLE_RANDOM   by the seed: per 512-byte sector nothing, the newest or any version between;
+ *                     the size of a file old, new or between; unsynced names kept or lost, one
+ *                     by one or as a prefix. Seeds differ in how much they keep. A file that was
+ *                     synced but whose name was not may be missing.
+ * The same point, seed and way give the same image. Images are made fastest in ascending order of
+ * points; they may be made while the recording goes on.
  *
- * A sync can be made to fail (fsdouble_fail_syncs): then the unsynced sectors of that file are kept or lost on the disk by chance, but count as clean: no later sync writes them, while reads still
+ * A sync can be made to fail (fsdouble_fail_syncs): then the unsynced sectors of that file are kept
+ * or lost on the disk by chance, but count as clean: no later sync writes them, while reads still
  * show them (the page cache lies). To go on after that, as after a power cut, use an image.
  *
- * What does not go through fsio (LMDB) is outside: name its directory in exclude; it is neither looked at nor part of an image, the test copies it itself or leaves it out.
- * One recording at a time. Thread: any; start, stop and image from one thread. Memory: all written bytes are kept (pages of zeroes are not) until fsdouble_stop.
+ * What does not go through fsio (LMDB) is outside: name its directory in exclude; it is neither
+ * looked at nor part of an image, the test copies it itself or leaves it out.
+ * One recording at a time. Thread: any; start, stop and image from one thread. Memory: all written
+ * bytes are kept (pages of zeroes are not) until fsdouble_stop.
  */
 #ifndef TESTS_LIB_FSDOUBLE_H
 #define TESTS_LIB_FSDOUBLE_H
@@ -32,7 +45,8 @@ struct fsdouble_opts {
 	const char *root;
 	const char *const *exclude; /* names directly below root, ended by NULL; NULL = none */
 	bool real_sync;
-	unsigned sync_delay_us; /* each sync of a file takes so long, without holding up other operations */
+	/* each sync of a file takes so long, without holding up other operations */
+	unsigned sync_delay_us;
 };
 enum fsdouble_keep {
 	FSDOUBLE_SYNCED,
@@ -46,7 +60,10 @@ void fsdouble_start(const struct fsdouble_opts *o);
 void fsdouble_stop(void);
 /* Operations done so far. */
 uint64_t fsdouble_point(void);
-/* Syncs of files whose path contains part (NULL = any) from now on: the nth (1 = the next one) and the count-1 following ones fail with ERR_SYNC. count 0 = no more failures. */
+/*
+ * Syncs of files whose path contains part (NULL = any) from now on: the nth (1 = the next one) and
+ * the count-1 following ones fail with ERR_SYNC. count 0 = no more failures.
+ */
 void fsdouble_fail_syncs(const char *part, unsigned nth, unsigned count);
 /* Syncs of files that succeeded, and that were made to fail. */
 uint64_t fsdouble_syncs(void);

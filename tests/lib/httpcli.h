@@ -85,7 +85,9 @@ HTTPCLI_UNUSED static const char *httpcli_field(const struct httpcli_answer *a, 
 	return NULL;
 }
 
-/* One byte with patience; -1 at the end. Reads ahead nothing, so that pipelined answers stay apart. */
+/*
+ * One byte with patience; -1 at the end. Reads ahead nothing, so that pipelined answers stay apart.
+ */
 HTTPCLI_UNUSED static ssize_t httpcli_some(int fd, void *out, size_t len, int timeout_ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };

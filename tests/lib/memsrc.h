@@ -1,8 +1,12 @@
 /*
- * memsrc - a source (core/seam/source.h) in memory, for tests of whatever reads: any number of shards over the loops of a team, optional waits and faults.
+ * memsrc - a source (core/seam/source.h) in memory, for tests of whatever reads: any number of
+ * shards over the loops of a team, optional waits and faults.
  *
- * Samples are added and dropped by the test's main thread while no query runs; queries then read them on the loops. Shard i lives on loop i mod team_count. Samples of a series must come in ascending order.
- * Shaky: before every n-th answer the cursor says SOURCE_WAIT and wakes its query later, as a source does that reads from disk.
+ * Samples are added and dropped by the test's main thread while no query runs; queries then read
+ * them on the loops. Shard i lives on loop i mod team_count. Samples of a series must come in
+ * ascending order.
+ * Shaky: before every n-th answer the cursor says SOURCE_WAIT and wakes its query later, as a
+ * source does that reads from disk.
  * Memory: everything is copied in.
  */
 #ifndef TESTS_LIB_MEMSRC_H
@@ -16,11 +20,15 @@ struct memsrc *memsrc_create(struct team *team, unsigned shards);
 void memsrc_free(struct memsrc *m);
 struct source *memsrc_source(struct memsrc *m);
 void memsrc_clear(struct memsrc *m);
-/* Canonical labels. The same time with the same value (by bits) is taken again; ERR_EXISTS: with another value; ERR_BADDATA: older than the last one. */
+/*
+ * Canonical labels. The same time with the same value (by bits) is taken again; ERR_EXISTS: with
+ * another value; ERR_BADDATA: older than the last one.
+ */
 enum err memsrc_add(struct memsrc *m, struct labels labels, int64_t t_ms, double v);
 void memsrc_shaky(struct memsrc *m, unsigned every); /* 0 = never */
 void memsrc_fail(struct memsrc *m,
-    unsigned after_items); /* the cursor gives ERR_IO instead of the item after so many; 0 = never */
+    /* the cursor gives ERR_IO instead of the item after so many; 0 = never */
+    unsigned after_items);
 size_t memsrc_open_cursors(
     const struct memsrc *m); /* 0 when every cursor was closed; only while no query runs */
 

@@ -1,7 +1,9 @@
 /*
- * rw1judge - protobuf-c as the judge of proto/rw1: what it unpacks, rw1 must accept with the same contents.
+ * rw1judge - protobuf-c as the judge of proto/rw1: what it unpacks, rw1 must accept with the same
+ * contents.
  *
- * rw1judge() gives NULL when both agree, else what was different. Strings with a NUL inside are compared up to it: protobuf-c forgets their length.
+ * rw1judge() gives NULL when both agree, else what was different. Strings with a NUL inside are
+ * compared up to it: protobuf-c forgets their length.
  */
 #ifndef TESTS_LIB_RW1JUDGE_H
 #define TESTS_LIB_RW1JUDGE_H

@@ -1,5 +1,6 @@
 /*
- * storetest - a store in this process, driven from the test's main thread: write rows and wait for the verdict, flush, read back everything through cursors, stop and start again.
+ * storetest - a store in this process, driven from the test's main thread: write rows and wait for
+ * the verdict, flush, read back everything through cursors, stop and start again.
  *
  * Thread: main. Memory: columns given to a reader's callback are lent for the call.
  */
@@ -18,7 +19,9 @@ struct storetest {
 	uint32_t tenant;
 	bool own;
 };
-/* Defaults for tests: no limits on new series, small free-space floor, 16 shards. dir is borrowed. */
+/*
+ * Defaults for tests: no limits on new series, small free-space floor, 16 shards. dir is borrowed.
+ */
 void storetest_init(struct storetest *s, const char *dir);
 /* Starts a team and opens. ERR of store_open with its text on stdout as a note. */
 enum err storetest_open(struct storetest *s, unsigned loops);
@@ -39,11 +42,17 @@ struct storetest_verdict {
 struct storetest_verdict storetest_write(
     struct storetest *s, unsigned loop, const struct storetest_row *rows, size_t count);
 enum err storetest_flush(struct storetest *s);
-/* Every series of all shards with samples in the range that the matchers hold for; fn on the main thread, shard by shard. Returns the first error of a cursor. */
+/*
+ * Every series of all shards with samples in the range that the matchers hold for; fn on the main
+ * thread, shard by shard. Returns the first error of a cursor.
+ */
 enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms_count,
     int64_t t_min_ms, int64_t t_max_ms,
     void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg);
-/* The clock must be fake: moves it and lets all loops run what came due, again and again until workers and loops have settled for a moment. */
+/*
+ * The clock must be fake: moves it and lets all loops run what came due, again and again until
+ * workers and loops have settled for a moment.
+ */
 void storetest_advance(struct storetest *s, int64_t ms);
 
 #endif

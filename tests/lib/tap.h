@@ -1,9 +1,12 @@
 /*
  * tap - test programs that speak the Test Anything Protocol, header only.
  *
- * A case is one line: tap_ok(cond, "a sentence"). It prints "ok N - sentence" or "not ok N - sentence" with the place. TAP_OK(cond) names itself by its expression.
- * tap_is_*() also print what came and what was wanted. tap_skip() counts as a case that could not run here and says why; it never hides a failure.
- * A program ends with "return tap_done();": the plan, and 0 when nothing failed. A program without a single case fails.
+ * A case is one line: tap_ok(cond, "a sentence"). It prints "ok N - sentence" or "not ok N -
+ * sentence" with the place. TAP_OK(cond) names itself by its expression.
+ * tap_is_*() also print what came and what was wanted. tap_skip() counts as a case that could not
+ * run here and says why; it never hides a failure.
+ * A program ends with "return tap_done();": the plan, and 0 when nothing failed. A program without
+ * a single case fails.
  * Thread: cases are told from one thread.
  */
 #ifndef TESTS_LIB_TAP_H
@@ -64,7 +67,10 @@ TAP_UNUSED TAP_FMT(4, 5) static bool tap_ok_(
 	return cond;
 }
 
-/* All cases return whether they held, so that "if (!tap_ok(...)) return;" ends a function whose rest makes no sense. */
+/*
+ * All cases return whether they held, so that "if (!tap_ok(...)) return;" ends a function whose
+ * rest makes no sense.
+ */
 #define tap_ok(cond, ...) tap_ok_((cond), __FILE__, __LINE__, __VA_ARGS__)
 #define TAP_OK(cond)      tap_ok_((cond), __FILE__, __LINE__, "%s", #cond)
 

@@ -4,7 +4,8 @@
 
 const char *testlib_src(void); /* top of the source tree ($KYMO_SRC, else ".") */
 char *testlib_shared(
-    const char *rel); /* path of ../shared/<rel> in a static buffer, or NULL when absent: skip, visibly */
+    /* path of ../shared/<rel> in a static buffer, or NULL when absent: skip, visibly */
+    const char *rel);
 char *testlib_tmpdir(const char *stem); /* a new empty directory; the name is malloc'ed */
 void testlib_rmtree(const char *path);
 

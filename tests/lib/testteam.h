@@ -4,7 +4,8 @@
  *   struct testteam tt;
  *   testteam_start(&tt, 2);
  *   testteam_run(&tt, 0, fn, arg);                   // fn(arg) on loop 0; returns when it has run
- *   testteam_wait(&tt, 0, cond, arg, 5000);          // polls cond(arg) on loop 0 until it holds; false after 5 s
+ *   testteam_wait(&tt, 0, cond, arg, 5000);          // polls cond(arg) on loop 0 until it holds;
+ *                                                    false after 5 s
  *   testteam_stop(&tt);
  *
  * Thread: the test's main thread, never a loop.

@@ -1,7 +1,9 @@
 /*
- * promqltest - runs promqltest scripts: promqltest [-v] [--store DIR [--flush] [--reopen]] [--shards N] [--loops N] [--shaky N] FILE...
+ * promqltest - runs promqltest scripts: promqltest [-v] [--store DIR [--flush] [--reopen]]
+ * [--shards N] [--loops N] [--shaky N] FILE...
  *
- * Prints "file passed/total" for each file and the sum; 0 when everything passed, 1 when not, 2 when a script is broken.
+ * Prints "file passed/total" for each file and the sum; 0 when everything passed, 1 when not, 2
+ * when a script is broken.
  */
 #include "core/base/clock.h"
 #include "core/base/log.h"

@@ -1,7 +1,9 @@
 /*
- * ptest_db - what the scripts load into and query: memory (tests/lib/memsrc), or a back end like the real store (ptest_store.h).
+ * ptest_db - what the scripts load into and query: memory (tests/lib/memsrc), or a back end like
+ * the real store (ptest_store.h).
  *
- * Series with native histograms are not loaded at all; their label sets are kept, so that an eval that would read them is known to need them.
+ * Series with native histograms are not loaded at all; their label sets are kept, so that an eval
+ * that would read them is known to need them.
  * Thread: the main thread, while the team runs.
  */
 #ifndef TESTS_PROMQL_PTEST_DB_H
@@ -29,7 +31,8 @@ struct ptest_db_opts {
 	const struct ptest_back *back; /* NULL = memory */
 	const char *dir;               /* for back ends that have one: made when needed, emptied */
 	bool flush,
-	    reopen; /* back ends on disk: after each load, seal what was loaded; close and open again */
+	    /* back ends on disk: after each load, seal what was loaded; close and open again */
+	    reopen;
 };
 MUST_CHECK enum err ptest_db_open(
     const struct ptest_db_opts *o, struct ptest_db **out, struct errbuf *eb);

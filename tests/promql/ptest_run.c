@@ -406,7 +406,10 @@ static bool run_instant(struct run *r, const char *text, size_t len, int64_t t_m
 	return run_as_range(r, text, len, t_ms);
 }
 
-/* Pins every selector and sub-query at t; true when a function is called whose value depends on the evaluation time. What is inside a sub-query stays. */
+/*
+ * Pins every selector and sub-query at t; true when a function is called whose value depends on the
+ * evaluation time. What is inside a sub-query stays.
+ */
 static bool pin(struct ql_node *n, int64_t t_ms)
 {
 	bool unsafe = false;

@@ -1,5 +1,6 @@
 /*
- * ptest_run - runs one eval in all the ways a script means: as written, pinned with @ at other times, and each of these as a range query around its time.
+ * ptest_run - runs one eval in all the ways a script means: as written, pinned with @ at other
+ * times, and each of these as a range query around its time.
  *
  * Thread: the main thread, while the team runs.
  */

@@ -1,7 +1,9 @@
 /*
- * ptest_script - promqltest scripts as commands: clear, load, eval, with everything that eval expects.
+ * ptest_script - promqltest scripts as commands: clear, load, eval, with everything that eval
+ * expects.
  *
- * The whole file is read first. A mistake in the script ends it (ERR_BADDATA, "line N: ..."). Memory: the script's arena.
+ * The whole file is read first. A mistake in the script ends it (ERR_BADDATA, "line N: ...").
+ * Memory: the script's arena.
  */
 #ifndef TESTS_PROMQL_PTEST_SCRIPT_H
 #define TESTS_PROMQL_PTEST_SCRIPT_H

@@ -15,8 +15,8 @@ struct back {
 	unsigned store_number;
 	char *store_dir;
 };
-#define FAR_MS                                                                                     \
- (INT64_C(400) * 365 * 86400 * 1000) /* scripts write at the epoch, and far behind it */
+/* scripts write at the epoch, and far behind it */
+#define FAR_MS (INT64_C(400) * 365 * 86400 * 1000)
 
 static enum err store_make(struct back *b, bool fresh, struct errbuf *eb)
 {
@@ -49,7 +49,10 @@ static void store_drop(struct back *b)
 	b->store = NULL;
 }
 
-/* Answers come to the main thread here. One box for all: a sender may still be at it when its message has been taken. */
+/*
+ * Answers come to the main thread here. One box for all: a sender may still be at it when its
+ * message has been taken.
+ */
 static struct mbox *answers(void)
 {
 	static struct mbox *box;

@@ -1,7 +1,9 @@
 /*
- * ptest_store - the real store as a back end of test scripts: loads through its sink, a new directory after each clear.
+ * ptest_store - the real store as a back end of test scripts: loads through its sink, a new
+ * directory after each clear.
  *
- * Scripts write at the epoch and far behind it: the wall clock must be faked to lie far ahead (ptest_store_wall_ms) before threads start.
+ * Scripts write at the epoch and far behind it: the wall clock must be faked to lie far ahead
+ * (ptest_store_wall_ms) before threads start.
  */
 #ifndef TESTS_PROMQL_PTEST_STORE_H
 #define TESTS_PROMQL_PTEST_STORE_H

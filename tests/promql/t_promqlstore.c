@@ -1,4 +1,6 @@
-/* Our own scripts over the real store: from memory, from sealed files, after a restart, and both. */
+/*
+ * Our own scripts over the real store: from memory, from sealed files, after a restart, and both.
+ */
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "tests/lib/tap.h"

@@ -1,6 +1,8 @@
 /*
- * Our own scripts (tests/promql) must pass whole, over one shard and over many, with sources that answer at once and that do not.
- * Of the scripts of Prometheus (../shared/data/promqltest, when there) every eval must pass that failing.txt does not list; one that is listed and passes is told.
+ * Our own scripts (tests/promql) must pass whole, over one shard and over many, with sources that
+ * answer at once and that do not.
+ * Of the scripts of Prometheus (../shared/data/promqltest, when there) every eval must pass that
+ * failing.txt does not list; one that is listed and passes is told.
  */
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"

@@ -1,4 +1,7 @@
-/* Texts of the tree's enums, positions, the resolving of what depends on the query's times, and the release of what the arena does not hold. */
+/*
+ * Texts of the tree's enums, positions, the resolving of what depends on the query's times, and the
+ * release of what the arena does not hold.
+ */
 #include "core/promql/lang/ql_ast.h"
 
 #include <math.h>

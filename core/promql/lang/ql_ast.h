@@ -1,11 +1,15 @@
 /*
- * ql_ast - the tree of a PromQL expression. Shapes: spec/promql.md sections 1-7; positions are byte offsets into the query text, end exclusive.
+ * ql_ast - the tree of a PromQL expression. Shapes: spec/promql.md sections 1-7; positions are byte
+ * offsets into the query text, end exclusive.
  *
- * Nodes live in the query's arena and are never freed one by one (matchers hold compiled regexes: ql_ast_release walks them).
- * The parser fills everything up to types; durations that hold expressions (step(), range(), arithmetic) are kept as a tree (dur) and resolved by ql_ast_resolve() once start, end and step are known.
+ * Nodes live in the query's arena and are never freed one by one (matchers hold compiled regexes:
+ * ql_ast_release walks them).
+ * The parser fills everything up to types; durations that hold expressions (step(), range(),
+ * arithmetic) are kept as a tree (dur) and resolved by ql_ast_resolve() once start, end and step
+ * are known.
  */
-#ifndef CORE_PROMQL_QL_AST_H
-#define CORE_PROMQL_QL_AST_H
+#ifndef CORE_PROMQL_LANG_QL_AST_H
+#define CORE_PROMQL_LANG_QL_AST_H
 
 #include "core/model/matcher.h"
 #include "core/promql/ql.h"
@@ -78,7 +82,10 @@ struct ql_str {
 	uint32_t len;
 };
 
-/* Duration expression: number literal in seconds, step(), range(), unary and binary arithmetic, min_of, max_of, parentheses. */
+/*
+ * Duration expression: number literal in seconds, step(), range(), unary and binary arithmetic,
+ * min_of, max_of, parentheses.
+ */
 enum ql_dur_kind {
 	QL_DUR_NUM,
 	QL_DUR_STEP,
@@ -114,7 +121,8 @@ struct ql_node {
 	enum ql_kind kind;
 	enum ql_type type; /* filled by the parser */
 	struct ql_pos pos;
-	uint32_t height; /* 1 for leaves; at most QL_HEIGHT_MAX (ql_parse.h), so that walks may recurse */
+	/* 1 for leaves; at most QL_HEIGHT_MAX (ql_parse.h), so that walks may recurse */
+	uint32_t height;
 	bool is_duration; /* QL_NUMBER written as a duration (5m), for printing */
 	/* marks of the plan */
 	bool constant;         /* a scalar, one number for all steps */
@@ -124,12 +132,17 @@ struct ql_node {
 		struct ql_str text; /* QL_TEXT, unquoted */
 		struct {            /* QL_SELECTOR; type is VECTOR or MATRIX */
 			struct ql_str name; /* metric name written before the braces; "" when there is none or it stands quoted inside */
-			struct matcher *matchers; /* __name__ matcher included, also for a quoted name; one made from name is the last */
+			/*
+			 * __name__ matcher included, also for a quoted name; one made from name is
+			 * the last
+			 */
+			struct matcher *matchers;
 			uint32_t matchers_count;
 			struct ql_mods mods;
 			int64_t range_ms;     /* MATRIX */
 			struct ql_dur *range; /* NULL = plain */
-			uint32_t sel_end; /* end of the vector selector part inside a matrix selector */
+			/* end of the vector selector part inside a matrix selector */
+			uint32_t sel_end;
 		} sel;
 		struct {
 			struct ql_node *expr;
@@ -171,7 +184,8 @@ struct ql_node {
 
 struct ql_parse_opts {
 	bool experimental_functions, extended_selectors,
-	    fill_modifiers; /* false: their use is the error Prometheus gives when the switch is off */
+	    /* false: their use is the error Prometheus gives when the switch is off */
+	    fill_modifiers;
 };
 /*
  * What a request may make the server hold and compile, counted before anything is compiled. Sets of
@@ -188,30 +202,41 @@ struct ql_counts {
 /* ERR_EXECUTION with a text that names limit and number. */
 MUST_CHECK enum err ql_counts_check(const struct ql_counts *c, struct errbuf *eb);
 
-/* Whole expression. On error ERR_BADDATA and "L:C: parse error: text"; ERR_EXECUTION for what is over a limit of ql_counts. Nodes in the arena. */
+/*
+ * Whole expression. On error ERR_BADDATA and "L:C: parse error: text"; ERR_EXECUTION for what is
+ * over a limit of ql_counts. Nodes in the arena.
+ */
 MUST_CHECK enum err ql_parse(struct arena *a, const char *text, size_t len,
     const struct ql_parse_opts *o, struct ql_node **out, struct errbuf *eb);
 /*
- * A selector alone, for match[]: matchers in the arena. Must be an instant selector without modifiers.
+ * A selector alone, for match[]: matchers in the arena. Must be an instant selector without
+ * modifiers.
  * counts: of the request so far; this one is added.
  */
 MUST_CHECK enum err ql_parse_selector(struct arena *a, const char *text, size_t len,
     struct ql_counts *counts, struct matcher **out, size_t *count, struct errbuf *eb);
 /* Series description of promqltest: metric{labels} items... ; see ql_series_desc in ql_parse.h. */
 
-/* Evaluates duration expressions and @ start()/end(): ERR_BADDATA with the text of spec section 4. step_ms = 0 and range 0 for instant queries. */
+/*
+ * Evaluates duration expressions and @ start()/end(): ERR_BADDATA with the text of spec section 4.
+ * step_ms = 0 and range 0 for instant queries.
+ */
 MUST_CHECK enum err ql_ast_resolve(
     struct ql_node *n, int64_t start_ms, int64_t end_ms, int64_t step_ms, struct errbuf *eb);
 /* Frees what the arena does not hold (compiled regexes). */
 void ql_ast_release(struct ql_node *n);
-/* Canonical one-line printing (upstream promql/parser/printer.go) and pretty printing (format_query). */
+/*
+ * Canonical one-line printing (upstream promql/parser/printer.go) and pretty printing
+ * (format_query).
+ */
 void ql_print(struct buf *out, const struct ql_node *n);
 void ql_pretty(struct buf *out, const struct ql_node *n);
 /* "line:column" of a byte offset in the text, 1-based. */
 void ql_line_col(const char *text, size_t len, uint32_t pos, unsigned *line, unsigned *col);
 struct ql_node *ql_skip_parens(struct ql_node *n);
 struct ql_pos ql_bare_pos(
-    const struct ql_node *n); /* without its parentheses: what annotations about an argument point at */
+    /* without its parentheses: what annotations about an argument point at */
+    const struct ql_node *n);
 const char *ql_op_text(enum ql_op op);
 const char *ql_agg_text(enum ql_agg op);
 

@@ -1,4 +1,7 @@
-/* Types and the rules that need them, in the order in which Prometheus looks (promql/parser/parse.go checkAST): the first mistake is the one shown. */
+/*
+ * Types and the rules that need them, in the order in which Prometheus looks
+ * (promql/parser/parse.go checkAST): the first mistake is the one shown.
+ */
 #include "core/promql/lang/ql_func.h"
 #include "core/promql/lang/ql_parse_priv.h"
 #include "core/promql/plan/ql_value.h"

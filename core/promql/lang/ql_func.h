@@ -1,11 +1,14 @@
 /*
- * ql_func - the table of functions: names and signatures (for the parser), and how each is run (for the engine).
+ * ql_func - the table of functions: names and signatures (for the parser), and how each is run (for
+ * the engine).
  *
- * The row's static part is in ql_functab.c (parser side): name, argument types, variadic count, return type, flags.
- * The engine finds its implementation by the row's id (enum ql_fn). A function the engine does not know yet is ERR_EXECUTION 'function "x" is not supported yet', never a wrong value.
+ * The row's static part is in ql_functab.c (parser side): name, argument types, variadic count,
+ * return type, flags.
+ * The engine finds its implementation by the row's id (enum ql_fn). A function the engine does not
+ * know yet is ERR_EXECUTION 'function "x" is not supported yet', never a wrong value.
  */
-#ifndef CORE_PROMQL_QL_FUNC_H
-#define CORE_PROMQL_QL_FUNC_H
+#ifndef CORE_PROMQL_LANG_QL_FUNC_H
+#define CORE_PROMQL_LANG_QL_FUNC_H
 
 #include "core/promql/ql.h"
 
@@ -17,19 +20,24 @@ enum ql_fn {
 	QL_FN_COUNT
 };
 #define QL_FN_EXPERIMENTAL 1u
-#define QL_FN_EVALTIME                                                                             \
- 2u /* value depends on the evaluation time: never step-invariant (promqltest-format section 8) */
+/* value depends on the evaluation time: never step-invariant (promqltest-format section 8) */
+#define QL_FN_EVALTIME 2u
 
 struct ql_func {
 	enum ql_fn fn;
 	const char *name;
 	enum ql_type ret;
-	int variadic; /* as upstream: 0 = exactly args_count; n > 0: at least args_count - 1, at most args_count - 1 + n; -1: at least args_count - 1, further ones have the type of the last */
+	/*
+	 * as upstream: 0 = exactly args_count; n > 0: at least args_count - 1, at most args_count -
+	 * 1 + n; -1: at least args_count - 1, further ones have the type of the last
+	 */
+	int variadic;
 	unsigned flags;
 	unsigned args_count;
 	enum ql_type args[QL_FUNC_ARGS_MAX];
 };
 extern const struct ql_func ql_functab[QL_FN_COUNT];
-const struct ql_func *ql_func_find(const char *name, size_t len); /* NULL when unknown; exact case */
+/* NULL when unknown; exact case */
+const struct ql_func *ql_func_find(const char *name, size_t len);
 
 #endif

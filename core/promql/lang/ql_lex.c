@@ -224,7 +224,10 @@ static bool scan_number(struct ql_lex *l)
 			if (accept(l, "_.") || hex)
 				return false;
 		} else if (peek_in(l, "eE")) {
-			/* In hex "e" repeats only as a digit: Prometheus looks at it as an exponent first. */
+			/*
+			 * In hex "e" repeats only as a digit: Prometheus looks at it as an exponent
+			 * first.
+			 */
 			l->pos++;
 			if (exponent)
 				return false;

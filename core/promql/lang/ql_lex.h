@@ -1,12 +1,16 @@
 /*
  * ql_lex - the words of PromQL, one at a time.
  *
- * The lexer has a state of its own, as Prometheus' has: inside braces every word is a name, inside brackets words are durations, and some mistakes (an unclosed bracket, a bad character) are found here, not in the parser.
- * After QLT_ERROR (text in lex->error) or QLT_EOF nothing more comes: the parser stops at the first mistake.
- * Any bytes are safe. Texts are limited to QL_TEXT_MAX bytes by the parser. Memory: tokens are offsets into the text. Thread: pure.
+ * The lexer has a state of its own, as Prometheus' has: inside braces every word is a name, inside
+ * brackets words are durations, and some mistakes (an unclosed bracket, a bad character) are found
+ * here, not in the parser.
+ * After QLT_ERROR (text in lex->error) or QLT_EOF nothing more comes: the parser stops at the first
+ * mistake.
+ * Any bytes are safe. Texts are limited to QL_TEXT_MAX bytes by the parser. Memory: tokens are
+ * offsets into the text. Thread: pure.
  */
-#ifndef CORE_PROMQL_QL_LEX_H
-#define CORE_PROMQL_QL_LEX_H
+#ifndef CORE_PROMQL_LANG_QL_LEX_H
+#define CORE_PROMQL_LANG_QL_LEX_H
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
@@ -53,7 +57,10 @@ void ql_lex_next(struct ql_lex *lex, struct ql_token *out); /* comments are skip
 bool ql_tok_is_operator(enum ql_tok tok);
 bool ql_tok_is_aggregator(enum ql_tok tok);
 bool ql_tok_is_keyword(enum ql_tok tok);
-/* As error messages name a token: <op:+>, <aggr:sum>, <by>, identifier "x", number "1", end of input... */
+/*
+ * As error messages name a token: <op:+>, <aggr:sum>, <by>, identifier "x", number "1", end of
+ * input...
+ */
 void ql_tok_describe(struct buf *out, const char *text, const struct ql_token *t);
 /* Go's %q of a string and of a rune (-1, and what is no rune, is U+FFFD). */
 void ql_quote_rune(struct buf *out, int32_t rune);

@@ -1,11 +1,14 @@
 /*
- * ql_parse - what the parser offers besides ql_parse() and ql_parse_selector() of ql_ast.h: limits, and the series descriptions of promqltest and of rule unit tests.
+ * ql_parse - what the parser offers besides ql_parse() and ql_parse_selector() of ql_ast.h: limits,
+ * and the series descriptions of promqltest and of rule unit tests.
  *
- * The parser is recursive descent with precedence climbing. It stops at the first mistake, whose text and position are those Prometheus 3.14 shows.
- * Memory: everything in the arena given, except the compiled regexes of matchers (ql_ast_release). Thread: pure.
+ * The parser is recursive descent with precedence climbing. It stops at the first mistake, whose
+ * text and position are those Prometheus 3.14 shows.
+ * Memory: everything in the arena given, except the compiled regexes of matchers (ql_ast_release).
+ * Thread: pure.
  */
-#ifndef CORE_PROMQL_QL_PARSE_H
-#define CORE_PROMQL_QL_PARSE_H
+#ifndef CORE_PROMQL_LANG_QL_PARSE_H
+#define CORE_PROMQL_LANG_QL_PARSE_H
 
 #include "core/promql/lang/ql_ast.h"
 
@@ -30,7 +33,10 @@ struct ql_series_desc {
 	size_t items_count;
 	bool has_histograms;
 };
-/* metric{labels} items...: spec of the items as in promqltest (a+bxN, _xN, stale, ...). ERR_BADDATA with a text without position. Result in the arena. */
+/*
+ * metric{labels} items...: spec of the items as in promqltest (a+bxN, _xN, stale, ...). ERR_BADDATA
+ * with a text without position. Result in the arena.
+ */
 MUST_CHECK enum err ql_series_desc(
     struct arena *a, const char *text, size_t len, struct ql_series_desc *out, struct errbuf *eb);
 

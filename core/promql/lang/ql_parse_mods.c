@@ -1,16 +1,19 @@
 /*
- * What stands behind a selector: [range], [range:step], offset, @, anchored, smoothed; and durations as expressions.
+ * What stands behind a selector: [range], [range:step], offset, @, anchored, smoothed; and
+ * durations as expressions.
  *
- * A duration that is one literal is a plain number of ms in the node; anything else is kept as a tree (struct ql_dur) until start, end and step are known.
- * Behind offset a literal ends the duration (x offset 2 ^ 3 is a power of x), in brackets and in parentheses it may go on.
+ * A duration that is one literal is a plain number of ms in the node; anything else is kept as a
+ * tree (struct ql_dur) until start, end and step are known.
+ * Behind offset a literal ends the duration (x offset 2 ^ 3 is a power of x), in brackets and in
+ * parentheses it may go on.
  */
 #include "core/promql/lang/ql_parse_priv.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#define DURATION_SECONDS_MAX                                                                       \
- (9223372036854775808.0 / 1e9) /* 63 bits of ns, as Go's time.Duration */
+/* 63 bits of ns, as Go's time.Duration */
+#define DURATION_SECONDS_MAX (9223372036854775808.0 / 1e9)
 
 enum {
 	DUR_ADD = 1,
@@ -189,7 +192,10 @@ static struct ql_dur *parse_dur(struct ql_parser *p, int prec_min)
 	return d;
 }
 
-/* Behind offset: a signed literal, call or parenthesis ends it, a parenthesis without a sign does not. */
+/*
+ * Behind offset: a signed literal, call or parenthesis ends it, a parenthesis without a sign does
+ * not.
+ */
 static struct ql_dur *parse_offset_dur(struct ql_parser *p)
 {
 	enum ql_tok t = ql_parse_ahead(p);

@@ -1,6 +1,6 @@
 /* ql_parse_priv - the parser's state, shared by the files of the parser. */
-#ifndef CORE_PROMQL_QL_PARSE_PRIV_H
-#define CORE_PROMQL_QL_PARSE_PRIV_H
+#ifndef CORE_PROMQL_LANG_QL_PARSE_PRIV_H
+#define CORE_PROMQL_LANG_QL_PARSE_PRIV_H
 
 #include "core/promql/lang/ql_lex.h"
 #include "core/promql/lang/ql_parse.h"
@@ -25,14 +25,20 @@ struct ql_parser {
 	struct errbuf *eb;
 };
 
-/* The token ahead; read only when asked for, because a mistake in the next word must not hide one in what was just understood. */
+/*
+ * The token ahead; read only when asked for, because a mistake in the next word must not hide one
+ * in what was just understood.
+ */
 enum ql_tok ql_parse_ahead(struct ql_parser *p);
 /* Takes the token ahead. */
 struct ql_token ql_parse_take(struct ql_parser *p);
 bool ql_parse_accept(struct ql_parser *p, enum ql_tok tok);
 /* Takes tok or says "unexpected". */
 bool ql_parse_expect(struct ql_parser *p, enum ql_tok tok);
-/* The first mistake is kept. All of these return NULL, so that "return ql_parse_fail(...)" reads well. */
+/*
+ * The first mistake is kept. All of these return NULL, so that "return ql_parse_fail(...)" reads
+ * well.
+ */
 void *ql_parse_fail(struct ql_parser *p, uint32_t pos, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* before, then Go's %q of s, then after. */
 void *ql_parse_fail_quoted(struct ql_parser *p, uint32_t pos, const char *before, const char *s,

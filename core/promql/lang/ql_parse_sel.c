@@ -25,7 +25,10 @@ static char simple_escape(char c)
 	return at && c ? to[at - from] : c; /* \\ and the quotes stand for themselves */
 }
 
-/* One escape, s behind the backslash; returns how many bytes of s it took. The lexer has checked the form. */
+/*
+ * One escape, s behind the backslash; returns how many bytes of s it took. The lexer has checked
+ * the form.
+ */
 static size_t unescape(const char *s, char *out, size_t *out_len)
 {
 	uint32_t x = 0;

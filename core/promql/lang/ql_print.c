@@ -1,5 +1,6 @@
 /*
- * The tree as text: in one line, and split over lines where one would be longer than 100 bytes (Prometheus 3.14 promql/parser/printer.go, prettier.go).
+ * The tree as text: in one line, and split over lines where one would be longer than 100 bytes
+ * (Prometheus 3.14 promql/parser/printer.go, prettier.go).
  * What is printed parses to a tree that prints the same.
  */
 #include "core/promql/lang/ql_ast.h"
@@ -120,7 +121,10 @@ static void add_dur_or_ms(struct buf *out, const struct ql_dur *d, int64_t ms)
 		add_duration_ms(out, ms);
 }
 
-/* Behind offset a duration must begin so that all of it is read again: a literal, a call, or a sign before one of them or before a parenthesis would end it. */
+/*
+ * Behind offset a duration must begin so that all of it is read again: a literal, a call, or a sign
+ * before one of them or before a parenthesis would end it.
+ */
 static bool must_wrap(const struct ql_dur *d)
 {
 	if (d->paren)
@@ -248,13 +252,17 @@ static void print_selector(struct buf *out, const struct ql_node *n, bool more)
 	if (n->sel.matchers_count)
 		add_matchers(out, n);
 	else if (!n->sel.name.len)
-		buf_add_str(out, "{}"); /* the one of info(): without braces there would be nothing */
+		/* the one of info(): without braces there would be nothing */
+		buf_add_str(out, "{}");
 	if (n->type == QL_MATRIX) {
 		buf_add_u8(out, '[');
 		add_dur_or_ms(out, n->sel.range, n->sel.range_ms);
 		buf_add_u8(out, ']');
 	}
-	/* An open duration does not stand last before an operator: what follows would become a part of it. */
+	/*
+	 * An open duration does not stand last before an operator: what follows would become a part
+	 * of it.
+	 */
 	bool open = more && is_open(m->offset);
 	if (open)
 		add_offset(out, m, more);
@@ -406,7 +414,8 @@ static void indent(struct buf *out, unsigned level)
 }
 
 /*
- * Does n need more than a line? A print stops at its limit, and what is higher than a line is long is
+ * Does n need more than a line? A print stops at its limit, and what is higher than a line is long
+ * is
  * longer, too (each level prints a byte at least): no tree costs the square of its size.
  */
 static bool needs_split(const struct ql_node *n)

@@ -159,7 +159,10 @@ static bool invariant_call(const struct ql_node *n, bool *wrap)
 	return all;
 }
 
-/* As preprocessExprHelper upstream: *wrap tells whether it makes sense to evaluate once and stretch. */
+/*
+ * As preprocessExprHelper upstream: *wrap tells whether it makes sense to evaluate once and
+ * stretch.
+ */
 static bool is_invariant(const struct ql_node *n, bool *wrap)
 {
 	*wrap = false;
@@ -260,7 +263,10 @@ static bool drops_late(const struct ql_plan *p)
 	return p->opts->features.delayed_name_removal;
 }
 
-/* Names go: when equal label sets may come of it, that must be judged at home before anything else is done. */
+/*
+ * Names go: when equal label sets may come of it, that must be judged at home before anything else
+ * is done.
+ */
 static void piece_drops_name(struct ql_plan *p, struct ql_pn *pn, bool strict)
 {
 	struct ql_piece_spec *s = &pn->piece->spec;
@@ -433,7 +439,10 @@ static struct ql_reads subquery_reads(const struct ql_plan *p, const struct ql_n
 	return (struct ql_reads){ .around = a };
 }
 
-/* The inner expression of a subquery on its own grid; NULL when the grid is empty or too long. below_window: the caller restores the scope. */
+/*
+ * The inner expression of a subquery on its own grid; NULL when the grid is empty or too long.
+ * below_window: the caller restores the scope.
+ */
 static struct ql_pn *plan_subquery(
     struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer, bool below_window)
 {
@@ -583,7 +592,10 @@ static struct ql_pn *plan_elem_call(
 
 /* --- info() --- */
 
-/* The first selector's "@" and offset; those of subqueries around it count until one has an "@" (promql/info.go). */
+/*
+ * The first selector's "@" and offset; those of subqueries around it count until one has an "@"
+ * (promql/info.go).
+ */
 static bool first_selector(const struct ql_node *n, struct ql_mods *out)
 {
 	bool found = false;
@@ -623,7 +635,10 @@ static bool first_selector(const struct ql_node *n, struct ql_mods *out)
 	return false;
 }
 
-/* Matchers of the info series: those of the second argument, and the default name when none asks for one. */
+/*
+ * Matchers of the info series: those of the second argument, and the default name when none asks
+ * for one.
+ */
 static struct matcher *info_matchers(struct ql_plan *p, const struct ql_node *sel, uint32_t *count)
 {
 	uint32_t given = sel ? sel->sel.matchers_count : 0, names = 0, positive = 0;
@@ -747,7 +762,10 @@ static bool is_metadata_name(const struct ql_str *s)
 	        memcmp(s->s, "__unit__", 8) == 0);
 }
 
-/* What the labels are after the piece dropped them cannot be grouped by; so the piece need not drop them one by one. */
+/*
+ * What the labels are after the piece dropped them cannot be grouped by; so the piece need not drop
+ * them one by one.
+ */
 static struct ql_names names_after_drop(struct ql_plan *p, const struct ql_node *n)
 {
 	struct ql_str *s = arena_array(p->arena, (size_t)n->agg.grouping_count + 2, sizeof(*s));

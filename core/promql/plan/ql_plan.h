@@ -1,18 +1,24 @@
 /*
  * ql_plan - from the tree of an expression to the list of what is done, leaves first.
  *
- * Each node of the plan has a grid of steps (subqueries have their own) and, when done, a result on it: a vector of columns, or a scalar (ql_value.h).
- * Constants are computed here, once; nothing here grows with a grid. Selectors become pieces, and pieces swallow what stands above them while that can be done on the shards (ql_piece.h).
- * Parts that do not change from step to step ("@" below them) are planned for one step and stretched by a node PN_EXPAND, in the places where upstream wraps them (promql/engine.go, preprocessExprHelper).
+ * Each node of the plan has a grid of steps (subqueries have their own) and, when done, a result on
+ * it: a vector of columns, or a scalar (ql_value.h).
+ * Constants are computed here, once; nothing here grows with a grid. Selectors become pieces, and
+ * pieces swallow what stands above them while that can be done on the shards (ql_piece.h).
+ * Parts that do not change from step to step ("@" below them) are planned for one step and
+ * stretched by a node PN_EXPAND, in the places where upstream wraps them (promql/engine.go,
+ * preprocessExprHelper).
  *
- * Statistics count samples as upstream does (util/stats): "used" is every sample in every window of every step, "read" counts a sample once where windows of one selector overlap.
- * A part that is planned for one step and stretched uses its samples again at each step. Of a subquery under a function only the points count as used, and as read what it reads at those
+ * Statistics count samples as upstream does (util/stats): "used" is every sample in every window of
+ * every step, "read" counts a sample once where windows of one selector overlap.
+ * A part that is planned for one step and stretched uses its samples again at each step. Of a
+ * subquery under a function only the points count as used, and as read what it reads at those
  * of its steps that some window around it looks at.
  *
  * Thread: one. Memory: the query's arena.
  */
-#ifndef CORE_PROMQL_QL_PLAN_H
-#define CORE_PROMQL_QL_PLAN_H
+#ifndef CORE_PROMQL_PLAN_QL_PLAN_H
+#define CORE_PROMQL_PLAN_QL_PLAN_H
 
 #include "core/promql/run/ql_piece.h"
 
@@ -61,7 +67,8 @@ struct ql_pn {
 	bool piece_closed;          /* nothing more is swallowed */
 	struct ql_elem elem;        /* PN_ELEM; parameters of data come from arg[1], arg[2] */
 	struct ql_range_spec range; /* PN_WINDOW */
-	bool strict_same; /* equal label sets after name removal are an error even at different steps */
+	/* equal label sets after name removal are an error even at different steps */
+	bool strict_same;
 	/* result */
 	struct ql_scalar scalar; /* of PN_SCALAR from the plan on */
 	struct ql_vec vec;

@@ -1,14 +1,18 @@
 /*
- * ql_value - the unit of evaluation: step columns, label sets of a query, and the budget they are charged to.
+ * ql_value - the unit of evaluation: step columns, label sets of a query, and the budget they are
+ * charged to.
  *
- * A column is one series over all steps of a grid: n doubles and a bitmap of presence. Values where the bit is off are 0 (so that arrays can be added without looking).
- * An instant query has n = 1. A vector is an array of columns that share one grid; all label sets in it differ, unless a column carries drop_name and names are removed late.
- * Everything lives in an arena; a vector that came from a piece points into the piece's arenas (core/promql/run/ql_piece.h), which the query keeps until it ends.
+ * A column is one series over all steps of a grid: n doubles and a bitmap of presence. Values where
+ * the bit is off are 0 (so that arrays can be added without looking).
+ * An instant query has n = 1. A vector is an array of columns that share one grid; all label sets
+ * in it differ, unless a column carries drop_name and names are removed late.
+ * Everything lives in an arena; a vector that came from a piece points into the piece's arenas
+ * (core/promql/run/ql_piece.h), which the query keeps until it ends.
  *
  * Thread: one at a time. Kinds: columns hold floats; histograms will be a second kind of column.
  */
-#ifndef CORE_PROMQL_QL_VALUE_H
-#define CORE_PROMQL_QL_VALUE_H
+#ifndef CORE_PROMQL_PLAN_QL_VALUE_H
+#define CORE_PROMQL_PLAN_QL_VALUE_H
 
 #include "core/model/label.h"
 #include "core/model/sample.h"
@@ -65,7 +69,10 @@ static inline double ql_scalar_at(const struct ql_scalar *s, uint32_t i)
 	int64_t t = s->start_ms + (int64_t)i * s->step_ms;
 	return s->kind == QL_TIMES ? (double)t / 1000 : (double)(t / 1000);
 }
-/* Columns are worked on in parts of so many steps: a multiple of 64, between two looks at the clock. */
+/*
+ * Columns are worked on in parts of so many steps: a multiple of 64, between two looks at the
+ * clock.
+ */
 #define QL_PART 1024
 static inline uint32_t ql_part(uint32_t from, uint32_t n)
 {
@@ -136,7 +143,10 @@ struct ql_budget {
 	uint64_t points, points_peak, points_max; /* values held in columns */
 	struct arena *arena;                      /* counted in addition to bytes */
 };
-/* Room for more? On refusal ERR_EXECUTION with the text of reliability.md section 7. Charge before allocating. */
+/*
+ * Room for more? On refusal ERR_EXECUTION with the text of reliability.md section 7. Charge before
+ * allocating.
+ */
 MUST_CHECK enum err ql_charge(struct ql_budget *b, uint64_t points, struct errbuf *eb);
 MUST_CHECK enum err ql_charge_bytes(
     struct ql_budget *b, uint64_t bytes, struct errbuf *eb); /* adopted memory */
@@ -179,7 +189,10 @@ struct ql_names { /* sorted, unique */
 };
 struct ql_names ql_names_make(struct arena *a, const struct ql_str *s, uint32_t count);
 bool ql_names_have(const struct ql_names *n, const char *s, size_t len);
-/* Keeps (keep true) or drops the labels named; canonical in, canonical out. The result is in scratch until the next call: copy it, or give it to ql_tab_add. */
+/*
+ * Keeps (keep true) or drops the labels named; canonical in, canonical out. The result is in
+ * scratch until the next call: copy it, or give it to ql_tab_add.
+ */
 struct labels ql_labels_pick(
     struct buf *scratch, struct labels ls, const struct ql_names *names, bool keep);
 /* Without __name__, __type__ and __unit__: in the arena, or ls itself when it has none of them. */
@@ -202,12 +215,17 @@ struct ql_tab {
 	uint32_t count, _cap, _slots_count;
 };
 void ql_tab_init(struct ql_tab *t, struct arena *a);
-/* The ordinal; *fresh tells whether it is new. copy: the bytes are copied into the arena when new. */
+/*
+ * The ordinal; *fresh tells whether it is new. copy: the bytes are copied into the arena when new.
+ */
 uint32_t ql_tab_add(struct ql_tab *t, struct labels ls, uint64_t hash, bool copy, bool *fresh);
 #define QL_TAB_NONE UINT32_MAX
 uint32_t ql_tab_find(const struct ql_tab *t, struct labels ls, uint64_t hash);
 
-/* Columns with equal label sets become one when no step has both; else ERR_EXECUTION "vector cannot contain metrics with the same labelset". strict: equal sets are an error in any case. */
+/*
+ * Columns with equal label sets become one when no step has both; else ERR_EXECUTION "vector cannot
+ * contain metrics with the same labelset". strict: equal sets are an error in any case.
+ */
 MUST_CHECK enum err ql_vec_merge_same(
     struct arena *a, struct ql_vec *v, uint32_t n, bool strict, struct errbuf *eb);
 

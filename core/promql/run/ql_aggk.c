@@ -1,6 +1,8 @@
 /*
- * Aggregations that choose or need all members of a group at a step: topk, bottomk, limitk, limit_ratio, quantile, count_values (spec section 6).
- * Members of a group stand together (counting sort by group); then it goes step by step. Equal values are ordered by labels, so the choice does not depend on shards.
+ * Aggregations that choose or need all members of a group at a step: topk, bottomk, limitk,
+ * limit_ratio, quantile, count_values (spec section 6).
+ * Members of a group stand together (counting sort by group); then it goes step by step. Equal
+ * values are ordered by labels, so the choice does not depend on shards.
  */
 #include "core/promql/run/ql_run.h"
 
@@ -235,7 +237,10 @@ static void put_len(struct buf *b, uint32_t len)
 		buf_add(b, l, 4);
 }
 
-/* Where Prometheus' default build puts a label set in [0, 1]: XXH64 of its length-prefixed strings (spec section 6). */
+/*
+ * Where Prometheus' default build puts a label set in [0, 1]: XXH64 of its length-prefixed strings
+ * (spec section 6).
+ */
 static double ratio_offset(struct labels ls, struct buf *b)
 {
 	struct label_iter it = label_iter(ls);
@@ -419,8 +424,9 @@ struct countv_slot { /* the result column of a value in a group */
 struct countv {
 	struct ql_tab tab;    /* labels of the result */
 	struct ql_tab groups; /* labels of the groups, without the value */
-	struct ql_names names; /* what makes a group: the value's label is not among them, or dropped */
-	bool keeps_value;      /* false: "without" names it */
+	/* what makes a group: the value's label is not among them, or dropped */
+	struct ql_names names;
+	bool keeps_value; /* false: "without" names it */
 	struct countv_slot *slots;
 	uint32_t slots_count, used; /* a power of 2 */
 	struct buf scratch;

@@ -1,15 +1,20 @@
 /*
- * ql_aggr - aggregations that add up: a series finds its group once, then its column is added to the group's columns; partial groups of several shards merge by the same rules.
+ * ql_aggr - aggregations that add up: a series finds its group once, then its column is added to
+ * the group's columns; partial groups of several shards merge by the same rules.
  *
- * sum, avg, count, min, max, group, stddev, stdvar. State per group and step (value arrays of grid.n):
- *   sum     a sum, b compensation            avg     a sum or mean, b compensation, c count, mean: bit = a is a mean (the sum would have overflown)
- *   min/max a value (NaN before the first)   count   a            stddev/stdvar  a squared deviations, b mean, c count (Welford)
+ * sum, avg, count, min, max, group, stddev, stdvar. State per group and step (value arrays of
+ * grid.n):
+ *   sum     a sum, b compensation            avg     a sum or mean, b compensation, c count, mean:
+ *                                                    bit = a is a mean (the sum would have
+ *                                                    overflown)
+ *   min/max a value (NaN before the first)   count   a            stddev/stdvar  a squared
+ *   deviations, b mean, c count (Welford)
  * Absent values of columns are 0 (ql_value.h), which lets sums run over whole arrays.
  *
  * Thread: one at a time; a partial result moves whole, by pointer, with the arena it lives in.
  */
-#ifndef CORE_PROMQL_QL_AGGR_H
-#define CORE_PROMQL_QL_AGGR_H
+#ifndef CORE_PROMQL_RUN_QL_AGGR_H
+#define CORE_PROMQL_RUN_QL_AGGR_H
 
 #include "core/promql/plan/ql_value.h"
 

@@ -1,8 +1,11 @@
 /*
  * Operators between two vectors (spec section 5).
  *
- * Labels do not change from step to step, so matching is done once: every series gets the ordinal of its match group. What upstream decides per step (duplicates on the one side, many-to-one matches,
- * duplicated results) is decided here by intersecting bitmaps of presence: an error is one only if both are present at one step.
+ * Labels do not change from step to step, so matching is done once: every series gets the ordinal
+ * of its match group. What upstream decides per step (duplicates on the one side, many-to-one
+ * matches,
+ * duplicated results) is decided here by intersecting bitmaps of presence: an error is one only if
+ * both are present at one step.
  *   one side   per group the list of its series and the union of their presence
  *   many side  series by series: each partner of the group gives the steps where both are there
  * A many-side series with a single partner is computed in place.
@@ -48,8 +51,8 @@ struct binop {
 	uint32_t pos;
 };
 
-#define NAMED_PAIR_MAX                                                                             \
- 1000 /* series of the one side that are compared pair by pair for an error text */
+/* series of the one side that are compared pair by pair for an error text */
+#define NAMED_PAIR_MAX 1000
 
 static bool is_one_to_one(const struct binop *b)
 {
@@ -159,7 +162,10 @@ static enum ql_did fail_duplicate(
 	return did;
 }
 
-/* Two series of a group at one step: an error, unless the other side has nothing there and nothing is filled in. */
+/*
+ * Two series of a group at one step: an error, unless the other side has nothing there and nothing
+ * is filled in.
+ */
 static bool collide(const struct binop *b, const uint64_t *a, const uint64_t *c)
 {
 	for (uint32_t w = 0; w < ql_words(b->n); w++) {
@@ -170,7 +176,10 @@ static bool collide(const struct binop *b, const uint64_t *a, const uint64_t *c)
 	return false;
 }
 
-/* Which pair is named must not depend on the order of shards: the smallest by labels, as long as looking at all pairs is cheap. */
+/*
+ * Which pair is named must not depend on the order of shards: the smallest by labels, as long as
+ * looking at all pairs is cheap.
+ */
 static enum ql_did fail_first_duplicate(
     struct ql_run *x, struct binop *b, uint32_t found, uint32_t with)
 {
@@ -377,7 +386,8 @@ static enum ql_did join_column(struct ql_run *x, struct binop *b, struct ql_col 
 }
 
 /*
- * One pair at the steps of b->bits. many and one: values of both; own: the column of the many side that may be overwritten, NULL when it is needed again.
+ * One pair at the steps of b->bits. many and one: values of both; own: the column of the many side
+ * that may be overwritten, NULL when it is needed again.
  */
 static enum ql_did make_pair(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t group,
     struct labels many_ls, const double *many, struct labels one_ls, const double *one,
@@ -451,7 +461,10 @@ static struct labels fill_labels(struct ql_run *x, struct binop *b, struct label
 	return key;
 }
 
-/* Fill values stand as written: the right one for the one side, the left one for the many side (VectorBinop upstream). */
+/*
+ * Fill values stand as written: the right one for the one side, the left one for the many side
+ * (VectorBinop upstream).
+ */
 static enum ql_did fill_many(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t i)
 {
 	const struct ql_col *m = &b->many.cols[i];

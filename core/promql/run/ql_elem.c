@@ -130,7 +130,10 @@ enum elem_shape {
 	ELEM_OTHER
 };
 
-/* One value through one function; the switch is outside of the loops through inlining with a constant fn. */
+/*
+ * One value through one function; the switch is outside of the loops through inlining with a
+ * constant fn.
+ */
 #define EACH(expr)                                                                                 \
  for (uint32_t i = 0; i < g->n; i++) {                                                             \
   double x = v[i];                                                                                 \

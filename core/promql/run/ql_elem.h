@@ -1,9 +1,10 @@
 /*
- * ql_elem - what is done to each value of a column alone: math and time functions, operators with a scalar.
+ * ql_elem - what is done to each value of a column alone: math and time functions, operators with a
+ * scalar.
  * In place. Thread: pure functions.
  */
-#ifndef CORE_PROMQL_QL_ELEM_H
-#define CORE_PROMQL_QL_ELEM_H
+#ifndef CORE_PROMQL_RUN_QL_ELEM_H
+#define CORE_PROMQL_RUN_QL_ELEM_H
 
 #include "core/promql/lang/ql_func.h"
 #include "core/promql/plan/ql_value.h"

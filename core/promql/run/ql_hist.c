@@ -1,4 +1,7 @@
-/* histogram_quantile, histogram_quantiles and histogram_fraction on classic buckets (spec section 9). */
+/*
+ * histogram_quantile, histogram_quantiles and histogram_fraction on classic buckets (spec section
+ * 9).
+ */
 #include "core/promql/run/ql_run.h"
 
 #include <float.h>
@@ -316,7 +319,10 @@ static enum ql_did group_quantile(
 	return QL_DONE;
 }
 
-/* histogram_quantiles: the value of each quantile becomes a label, and may change from step to step. */
+/*
+ * histogram_quantiles: the value of each quantile becomes a label, and may change from step to
+ * step.
+ */
 static enum ql_did group_quantiles(struct ql_run *x, struct ql_pn *pn, struct hist *h)
 {
 	const struct ql_node *name_node = pn->ast->call.args[1];

@@ -25,7 +25,10 @@ static const char *c_text(struct ql_run *x, struct ql_str s)
 	return arena_strndup(x->arena, s.s, s.len);
 }
 
-/* A short expression can ask for values of any size, nested ones for the square of that; a received value has 4,096 bytes at most. */
+/*
+ * A short expression can ask for values of any size, nested ones for the square of that; a received
+ * value has 4,096 bytes at most.
+ */
 #define VALUE_BYTES_MAX (64u << 10)
 
 static bool set_label(struct ql_run *x, struct ql_col *c, struct ql_str dst, const struct buf *value)
@@ -184,7 +187,10 @@ static int cmp_bytes(const char *a, size_t al, const char *b, size_t bl)
 	return c ? c : (al > bl) - (al < bl);
 }
 
-/* Digits as numbers: leading zeros do not count. Runs too long for an integer are compared as text, as upstream's library does. */
+/*
+ * Digits as numbers: leading zeros do not count. Runs too long for an integer are compared as text,
+ * as upstream's library does.
+ */
 static int cmp_chunk(const char *a, size_t al, const char *b, size_t bl)
 {
 	if (!is_digit(a[0]) || !is_digit(b[0]) || al > 18 || bl > 18)

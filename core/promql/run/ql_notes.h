@@ -1,9 +1,11 @@
 /*
- * ql_notes - warnings and infos of a query (annotations): gathered without their place, de-duplicated by text, rendered with "(line:column)" at the end.
- * The last position wins, as upstream. Thread: one at a time; a piece has its own list, which the coordinator merges.
+ * ql_notes - warnings and infos of a query (annotations): gathered without their place,
+ * de-duplicated by text, rendered with "(line:column)" at the end.
+ * The last position wins, as upstream. Thread: one at a time; a piece has its own list, which the
+ * coordinator merges.
  */
-#ifndef CORE_PROMQL_QL_NOTES_H
-#define CORE_PROMQL_QL_NOTES_H
+#ifndef CORE_PROMQL_RUN_QL_NOTES_H
+#define CORE_PROMQL_RUN_QL_NOTES_H
 
 #include "core/promql/plan/ql_value.h"
 

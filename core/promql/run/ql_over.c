@@ -4,13 +4,16 @@
 #include <math.h>
 #include <string.h>
 
-/* Beyond this a partial sum may overflow where the whole would not: the window is summed plainly. */
+/*
+ * Beyond this a partial sum may overflow where the whole would not: the window is summed plainly.
+ */
 #define QL_SUM_SAFE 1e300
 
 /*
  * --- sums ---
  *
- * two_sum gives the same sum and error as the Kahan-Neumaier step without looking at magnitudes (both errors are exact), as long as nothing is infinite or NaN:
+ * two_sum gives the same sum and error as the Kahan-Neumaier step without looking at magnitudes
+ * (both errors are exact), as long as nothing is infinite or NaN:
  * the fast loops use it, and what comes out not finite is computed again step by step.
  */
 static inline void two_sum(double x, double *sum, double *c)
@@ -69,8 +72,10 @@ static double avg_plain(const double *v, uint32_t n)
 }
 
 /*
- * Sliding sums: suffix[i], suffix_c[i] = compensated sum of v[i..mid-1]; back = sum of v[mid..hi-1]. The window is suffix[lo] + back.
- * When lo passes mid the suffixes are made anew for what is there: each sample is added at most twice.
+ * Sliding sums: suffix[i], suffix_c[i] = compensated sum of v[i..mid-1]; back = sum of
+ * v[mid..hi-1]. The window is suffix[lo] + back.
+ * When lo passes mid the suffixes are made anew for what is there: each sample is added at most
+ * twice.
  */
 struct slide {
 	uint32_t mid, hi;
@@ -142,13 +147,19 @@ static void extreme_slide(struct ql_range *r, const double *v, bool max, double 
 			head++;
 		if (lo == hi)
 			continue;
-		/* An empty queue: the newer samples were NaN, left out behind a number that is now gone. */
+		/*
+		 * An empty queue: the newer samples were NaN, left out behind a number that is now
+		 * gone.
+		 */
 		out[i] = head < tail ? v[q[head]] : (double)NAN;
 		ql_bit_on(has, i);
 	}
 }
 
-/* level[i] = the extreme of a run of 2 * half samples from i on, from the level below. The earlier one wins when equal. */
+/*
+ * level[i] = the extreme of a run of 2 * half samples from i on, from the level below. The earlier
+ * one wins when equal.
+ */
 __attribute__((optimize("O3"))) static void table_level(
     double *restrict level, const double *restrict below, uint32_t half, uint32_t count, bool max)
 {

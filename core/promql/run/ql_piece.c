@@ -345,7 +345,10 @@ static const char *scan_hint(const struct ql_piece_spec *spec)
 	return spec->mode == QL_PIECE_RANGE ? ql_functab[spec->range.fn].name : NULL;
 }
 
-/* Groups stay on the shards until the end: together they may take twice the limit of the query. Series spread evenly, so a double share is rarely too little where the whole would do. */
+/*
+ * Groups stay on the shards until the end: together they may take twice the limit of the query.
+ * Series spread evenly, so a double share is rarely too little where the whole would do.
+ */
 static uint64_t share_of(uint64_t max, uint64_t shares, uint64_t least)
 {
 	uint64_t share = max / shares * 2;
@@ -405,7 +408,10 @@ static bool scan_should_yield(struct ql_scan *s)
 	return job_should_yield();
 }
 
-/* Reads until the slice is over, the source or a credit must be waited for, or all is read (JOB_DONE). */
+/*
+ * Reads until the slice is over, the source or a credit must be waited for, or all is read
+ * (JOB_DONE).
+ */
 static enum job_state scan_read(struct ql_scan *s)
 {
 	for (;;) {

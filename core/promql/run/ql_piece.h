@@ -1,25 +1,34 @@
 /*
  * ql_piece - the part of a query that runs where the series live.
  *
- * A piece is one selector and what stands directly above it as long as that looks at one series alone (range function, functions and operators with a scalar) and, at its top, an aggregation that adds up.
- * One scan per shard of the source runs as a job on the shard's loop, pulls series, and sends home batches: columns in an arena that the receiver keeps (nothing is copied), or its partial groups at the end.
+ * A piece is one selector and what stands directly above it as long as that looks at one series
+ * alone (range function, functions and operators with a scalar) and, at its top, an aggregation
+ * that adds up.
+ * One scan per shard of the source runs as a job on the shard's loop, pulls series, and sends home
+ * batches: columns in an arena that the receiver keeps (nothing is copied), or its partial groups
+ * at the end.
  *
  *   home loop                               shard's loop
  *   ql_piece_start  --- start ------------> open the source, run
- *   <---- batch (slot k) ------------------ columns, at most QL_BATCH_BYTES and QL_PIECE_CREDITS of them on the way
+ *   <---- batch (slot k) ------------------ columns of at most QL_BATCH_BYTES; QL_PIECE_CREDITS of
+ *                                           them may be on the way
  *   charge it (arrived)
  *   take it     --- credit k -------------> one more may be sent
  *   <---- batch, last --------------------- partial groups, notes, counts, error
  *   ql_piece_cancel --- cancel -----------> ends at its next yield; the message comes back
- *   <---- end ----------------------------- all credits are back; the scan is not touched there any more
- * Who does not take holds the shards back: a piece whose turn has not come has at most its credits at home.
- * No scan waits for another one's credits, and a piece that is dropped (ql_piece_drain) sends all back, so that every scan ends.
- * A piece may be freed when ql_piece_over() says that every scan has ended and every message is home.
+ *   <---- end ----------------------------- all credits are back; the scan is over there
+ * Who does not take holds the shards back: a piece whose turn has not come has at most its credits
+ * at home.
+ * No scan waits for another one's credits, and a piece that is dropped (ql_piece_drain) sends all
+ * back, so that every scan ends.
+ * A piece may be freed when ql_piece_over() says that every scan has ended and every message is
+ * home.
  *
- * Thread: functions here run on the home loop. The spec is read by all shards' loops and never changes after the start.
+ * Thread: functions here run on the home loop. The spec is read by all shards' loops and never
+ * changes after the start.
  */
-#ifndef CORE_PROMQL_QL_PIECE_H
-#define CORE_PROMQL_QL_PIECE_H
+#ifndef CORE_PROMQL_RUN_QL_PIECE_H
+#define CORE_PROMQL_RUN_QL_PIECE_H
 
 #include "core/promql/run/ql_aggr.h"
 #include "core/promql/run/ql_elem.h"
@@ -27,8 +36,8 @@
 #include "core/promql/run/ql_range.h"
 #include "core/seam/source.h"
 
-#define QL_BATCH_BYTES                                                                             \
- (128u << 10) /* x credits x shards is what may be on the way: 4 MiB with 16 shards */
+/* x credits x shards is what may be on the way: 4 MiB with 16 shards */
+#define QL_BATCH_BYTES   (128u << 10)
 #define QL_PIECE_CREDITS 2
 #define QL_PIECE_ELEMS   8 /* steps of a chain; longer ones go on at home */
 
@@ -85,8 +94,9 @@ struct ql_scan;
 struct ql_piece {
 	struct ql_piece_spec spec;
 	struct loop *home;
+	/* A batch came, which is still the piece's; NULL: a scan ended, or a cancel came back. */
 	void (*arrived)(struct ql_piece *p,
-	    struct ql_batch *b); /* a batch came, which is still the piece's; NULL: a scan ended, or a cancel came back */
+	    struct ql_batch *b);
 	void *arg;
 	struct ql_batch *batches; /* arrived, oldest first; the receiver takes them off */
 	struct ql_batch **_batches_end;
@@ -97,9 +107,10 @@ struct ql_piece {
 	bool started, canceled, drained;
 };
 void ql_piece_init(struct ql_piece *p);
-void ql_piece_start(struct ql_piece *p, struct loop *home);    /* spec is filled */
-void ql_piece_cancel(struct ql_piece *p);                      /* any time, also twice */
-static inline bool ql_piece_all_here(const struct ql_piece *p) /* every scan has sent its last batch */
+void ql_piece_start(struct ql_piece *p, struct loop *home); /* spec is filled */
+void ql_piece_cancel(struct ql_piece *p);                   /* any time, also twice */
+/* every scan has sent its last batch */
+static inline bool ql_piece_all_here(const struct ql_piece *p)
 {
 	return p->started && p->lasts == p->scans_count;
 }

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Windows that hold together less than this many times samples + steps are looped over as they are. */
+/*
+ * Windows that hold together less than this many times samples + steps are looped over as they are.
+ */
 #define QL_SLIDE_FROM 4
 #define QL_SHELL_MAX  4096 /* beyond, the library sorts */
 

@@ -1,21 +1,27 @@
 /*
  * ql_range - functions over range vectors, one series at a time, all steps in one pass.
  *
- * The window of step i is (ref - range, ref] with ref = time of the step - offset (or the fixed time of "@" - offset), stale markers left out.
- * Two indices move over the column, so the bounds of all windows cost samples + steps; series scraped together share their times, and then the bounds of the series before are used again.
- * Functions with a sliding state use it when windows overlap much; ql_range_plain switches that off (the oracle of the tests).
+ * The window of step i is (ref - range, ref] with ref = time of the step - offset (or the fixed
+ * time of "@" - offset), stale markers left out.
+ * Two indices move over the column, so the bounds of all windows cost samples + steps; series
+ * scraped together share their times, and then the bounds of the series before are used again.
+ * Functions with a sliding state use it when windows overlap much; ql_range_plain switches that off
+ * (the oracle of the tests).
  *   rate, increase, delta   precomputed factors per window, list of counter resets
- *   sum, avg                suffix sums of the older part + running sum of the newer part: nothing is ever subtracted, so a window never carries another window's rounding
- *   min, max                a table of extremes of runs of 1, 2, 4, ... samples, two of which cover a window; a monotone queue when there is NaN
- *   deriv, predict_linear   sums of the times once for all series with these times, sums of the values per window
+ *   sum, avg                suffix sums of the older part + running sum of the newer part: nothing
+ *                           is ever subtracted, so a window never carries another window's rounding
+ *   min, max                a table of extremes of runs of 1, 2, 4, ... samples, two of which cover
+ *                           a window; a monotone queue when there is NaN
+ *   deriv, predict_linear   sums of the times once for all series with these times, sums of the
+ *                           values per window
  *   changes, resets         prefix counts
  *   the rest                a loop over the window
  * Sketch: 10,000 series x 240 samples, 60 steps: rate costs about 2 ns per sample.
  *
  * Thread: one at a time. Memory: scratch owned by the struct.
  */
-#ifndef CORE_PROMQL_QL_RANGE_H
-#define CORE_PROMQL_QL_RANGE_H
+#ifndef CORE_PROMQL_RUN_QL_RANGE_H
+#define CORE_PROMQL_RUN_QL_RANGE_H
 
 #include "core/promql/lang/ql_func.h"
 #include "core/promql/plan/ql_value.h"
@@ -52,7 +58,10 @@ struct ql_range_spec {
 	struct ql_scalar param[2]; /* scalar arguments in their order */
 	struct ql_reads reads;
 };
-/* Can this function run here? (All functions of one range vector; absent_over_time as present_over_time.) */
+/*
+ * Can this function run here? (All functions of one range vector; absent_over_time as
+ * present_over_time.)
+ */
 bool ql_range_knows(enum ql_fn fn);
 /* How far samples are needed before and after the grid's references. */
 void ql_range_reach(const struct ql_range_spec *s, int64_t *t_min_ms, int64_t *t_max_ms);
@@ -86,7 +95,8 @@ struct ql_range {
 	struct ql_budget *_budget;
 	uint64_t _charged;
 	/*
-	 * Loops over windows ask after each one, with the samples looked at; true ends the slice. Then again
+	 * Loops over windows ask after each one, with the samples looked at; true ends the slice.
+	 * Then again
 	 * is set, and the next ql_range_run, with the same arguments, goes on. NULL: never.
 	 */
 	bool (*yield)(void *arg, uint64_t work);
@@ -107,15 +117,24 @@ static inline bool ql_range_pause(struct ql_range *r, uint32_t i, uint64_t work)
 	r->_work += work;
 	return UNLIKELY(r->_work >= QL_RANGE_WORK) && ql_range_pause_slow(r, i);
 }
-/* Scratch is charged to the budget (NULL: to none) until the release, which is due after an error, too. */
+/*
+ * Scratch is charged to the budget (NULL: to none) until the release, which is due after an error,
+ * too.
+ */
 MUST_CHECK enum err ql_range_init(struct ql_range *r, const struct ql_range_spec *spec,
     struct ql_budget *budget, struct errbuf *eb);
 void ql_range_release(struct ql_range *r);
-/* out and has: grid.n values, has all off before. *any: some step is present. ERR_EXECUTION for bad parameters and over budget. */
+/*
+ * out and has: grid.n values, has all off before. *any: some step is present. ERR_EXECUTION for bad
+ * parameters and over budget.
+ */
 MUST_CHECK enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v,
     uint32_t count, double *out, uint64_t *has, bool *any, struct errbuf *eb);
 
-/* Instant selector: newest sample in (ref - range, ref], the spec's range being the lookback; nothing when it is a stale marker. want_time: the sample's time in seconds instead of its value. */
+/*
+ * Instant selector: newest sample in (ref - range, ref], the spec's range being the lookback;
+ * nothing when it is a stale marker. want_time: the sample's time in seconds instead of its value.
+ */
 MUST_CHECK enum err ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t,
     const double *v, uint32_t count, double *out, uint64_t *has, bool *any, struct errbuf *eb);
 /* Instant selector with "smoothed". */

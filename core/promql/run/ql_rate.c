@@ -1,4 +1,7 @@
-/* rate, increase, delta; and what the anchored and smoothed modifiers make of them (spec section 8). */
+/*
+ * rate, increase, delta; and what the anchored and smoothed modifiers make of them (spec section
+ * 8).
+ */
 #include "core/promql/run/ql_range.h"
 
 #include <math.h>
@@ -60,7 +63,10 @@ static double zero_factor(const struct ql_range_spec *s, const struct ql_range_r
 static double extrapolate(
     const struct ql_range_spec *s, const struct ql_range_rate *w, double first, double result)
 {
-	/* Most counters are far from their start: a product instead of a division tells. The factor 2 covers rounding; when in doubt (NaN, Inf too) the division decides. */
+	/*
+	 * Most counters are far from their start: a product instead of a division tells. The factor
+	 * 2 covers rounding; when in doubt (NaN, Inf too) the division decides.
+	 */
 	if (result > 0 && first >= 0 && !(first * w->sampled > 2 * (w->to_start * result))) {
 		double to_zero = w->sampled * (first / result);
 		if (to_zero < w->to_start)

@@ -1,16 +1,18 @@
 /*
  * ql_run - what the nodes of a plan need while they run, and their entry points.
  *
- * A node runs in slices: ql_X_run works until ql_tick says that the slice is over, remembers where it was (pn->pos, pn->state) and returns QL_AGAIN.
- * Nodes take over the columns of their arguments and change them in place where that is possible: each result is used once.
+ * A node runs in slices: ql_X_run works until ql_tick says that the slice is over, remembers where
+ * it was (pn->pos, pn->state) and returns QL_AGAIN.
+ * Nodes take over the columns of their arguments and change them in place where that is possible:
+ * each result is used once.
  *
  * Thread: the loop of the query.
  */
-#ifndef CORE_PROMQL_QL_RUN_H
-#define CORE_PROMQL_QL_RUN_H
+#ifndef CORE_PROMQL_RUN_QL_RUN_H
+#define CORE_PROMQL_RUN_QL_RUN_H
 
-#include "core/promql/run/ql_notes.h"
 #include "core/promql/plan/ql_plan.h"
+#include "core/promql/run/ql_notes.h"
 
 enum ql_did {
 	QL_DONE,

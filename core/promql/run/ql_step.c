@@ -617,7 +617,10 @@ static enum ql_did run_subquery(struct ql_run *x, struct ql_pn *pn)
 
 /* --- absent --- */
 
-/* Negative, and true for a missing label: upstream's storage moves these behind the others (tsdb/querier.go, PostingsForMatchers). */
+/*
+ * Negative, and true for a missing label: upstream's storage moves these behind the others
+ * (tsdb/querier.go, PostingsForMatchers).
+ */
 static bool subtracts(const struct matcher *m)
 {
 	return (m->type == MATCHER_NE || m->type == MATCHER_NRE) && m->matches_empty;
@@ -640,7 +643,8 @@ static bool same_name(const struct matcher *a, const struct matcher *b)
 }
 
 /*
- * Labels that the selector fixes. The matchers of a name are taken from left to right: the first "=" sets it, any other takes it away again
+ * Labels that the selector fixes. The matchers of a name are taken from left to right: the first
+ * "=" sets it, any other takes it away again
  * (promql/functions.go upstream, createLabelsForAbsentFunction).
  */
 static struct labels absent_labels(struct ql_run *x, const struct ql_node *n)

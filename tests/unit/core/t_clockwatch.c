@@ -1,4 +1,6 @@
-/* The watch over the wall clock: every row of its table, and a random walk that keeps its promises. */
+/*
+ * The watch over the wall clock: every row of its table, and a random walk that keeps its promises.
+ */
 #include "core/base/clockwatch.h"
 
 #include "core/base/hash.h"

@@ -1,4 +1,7 @@
-/* Files behind a bounded number of descriptors: what is read, what stays open, what happens when there are none left. */
+/*
+ * Files behind a bounded number of descriptors: what is read, what stays open, what happens when
+ * there are none left.
+ */
 #include "core/base/fdcache.h"
 
 #include "tests/lib/fault.h"

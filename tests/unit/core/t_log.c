@@ -162,7 +162,10 @@ static bool is_whole_json(const char *s)
 	return !in_string;
 }
 
-/* Long texts, each of characters that grow or that are wide, shifted so that the end falls anywhere. */
+/*
+ * Long texts, each of characters that grow or that are wide, shifted so that the end falls
+ * anywhere.
+ */
 static void test_long_lines(void)
 {
 	static const char *const fill[] = { "\"", "\\", "\x01", "\xe6\x97\xa5", "\xff",

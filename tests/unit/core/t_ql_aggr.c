@@ -1,4 +1,7 @@
-/* core/promql/ql_aggr: each operator against plain sums over the members, whole and as partial groups that merge. */
+/*
+ * core/promql/ql_aggr: each operator against plain sums over the members, whole and as partial
+ * groups that merge.
+ */
 #include "core/promql/run/ql_aggr.h"
 #include "tests/lib/tap.h"
 

@@ -1,5 +1,7 @@
 /*
- * core/promql: whole answers, word for word, as Prometheus 3.14 gives them for the same samples. Two metrics of two series each, a sample every 10 s from 0 to 600 s; qb has nothing from 200 s on.
+ * core/promql: whole answers, word for word, as Prometheus 3.14 gives them for the same samples.
+ * Two metrics of two series each, a sample every 10 s from 0 to 600 s; qb has nothing from 200 s
+ * on.
  */
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"
@@ -76,7 +78,9 @@ static const struct {
 	{ "absent_over_time(no{job=\"a1\"}[1m:1s])", AT, "{} 1700000100000:1" },
 	{ "absent(no{a=~\"1\",a=\"1\"} @ 0)", RANGE,
 	    "{a=\"1\"} 1700000000000:1 1700000300000:1 1700000600000:1" },
-	/* equal label sets: absent_over_time does not ask, all others do, even at different steps */
+	/*
+	 * equal label sets: absent_over_time does not ask, all others do, even at different steps
+	 */
 	{ "absent_over_time({__name__=~\"q[ab]\"}[2m:10s])", AT, "" },
 	{ "absent_over_time({__name__=~\"q[ab]\"}[2m])", AT, "" },
 	{ "absent_over_time({__name__=~\"q[ab]\"}[2m:10s])", RANGE, "" },
@@ -109,7 +113,10 @@ static const struct {
 	    "error: multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)" },
 	{ "sum_over_time(((qa{i=\"0\"} or (qa{i=\"1\"} >= 260)) > bool on () group_left vector(-1))[601s:1s])",
 	    END, "{i=\"0\"} 1700000600000:601; {i=\"1\"} 1700000600000:1" },
-	/* dates beyond all calendars: what int64 does not hold is its least value, as Go converts floats */
+	/*
+	 * dates beyond all calendars: what int64 does not hold is its least value, as Go converts
+	 * floats
+	 */
 	{ "year(vector(1e16))", AT, "{} 1700000100000:316889355" },
 	{ "year(vector(-1e16))", AT, "{} 1700000100000:-316885416" },
 	{ "year(vector(1e18))", AT, "{} 1700000100000:31688740476" },

@@ -1,4 +1,7 @@
-/* core/promql/ql_binop and what else joins or orders vectors: matching, duplicates per step, set operators, choosing aggregations; through whole queries on a source in memory. */
+/*
+ * core/promql/ql_binop and what else joins or orders vectors: matching, duplicates per step, set
+ * operators, choosing aggregations; through whole queries on a source in memory.
+ */
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"
 

@@ -1,5 +1,6 @@
 /*
- * core/promql: what a query may take. Small texts that ask for much: bytes are counted below malloc,
+ * core/promql: what a query may take. Small texts that ask for much: bytes are counted below
+ * malloc,
  * work by the slices it takes when each look at the clock ends one.
  */
 #include "core/base/metric.h"
@@ -161,7 +162,9 @@ static void making_takes_little(const char *q)
 	ql_free(made);
 }
 
-/* What waits for its turn holds its shards back; nobody waits for ever, and what is dropped ends. */
+/*
+ * What waits for its turn holds its shards back; nobody waits for ever, and what is dropped ends.
+ */
 static void waiting_pieces_end(struct testteam *tt, struct memsrc *m)
 {
 	static const char q[] = "(count(sin(cos(many))) + count(tan(many))) or many or many";

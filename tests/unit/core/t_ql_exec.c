@@ -1,5 +1,7 @@
 /*
- * core/promql/ql_exec, ql_piece: whole queries. The same query gives the same answer with 1, 2 and 16 shards, on 1 and 4 loops, with yields at every look at the clock and with a source that makes it wait;
+ * core/promql/ql_exec, ql_piece: whole queries. The same query gives the same answer with 1, 2 and
+ * 16 shards, on 1 and 4 loops, with yields at every look at the clock and with a source that makes
+ * it wait;
  * limits, timeouts, failing sources and cancels at any time end cleanly.
  */
 #ifndef _GNU_SOURCE
@@ -132,12 +134,18 @@ static char *answer(struct testteam *tt, struct memsrc *m, const char *q, int64_
 	    });
 }
 
-/* An instant query; ranges of 26 steps, and of 901: 14 whole words of presence and 5 bits of the next. */
+/*
+ * An instant query; ranges of 26 steps, and of 901: 14 whole words of presence and 5 bits of the
+ * next.
+ */
 static const int64_t steps[] = { 0, 36000, 1000 };
 #define MODES COUNT_OF(steps)
 static char *base_answers[MODES][COUNT_OF(queries)];
 
-/* Labels and times to the letter, values to 1e-9 of them: the order in which shards add up may move the last bits. */
+/*
+ * Labels and times to the letter, values to 1e-9 of them: the order in which shards add up may move
+ * the last bits.
+ */
 static bool same_answer(const char *a, const char *b)
 {
 	while (*a && *a == *b) {
@@ -188,7 +196,10 @@ static void same_on(unsigned loops, unsigned shards, unsigned shaky, bool yields
 	testteam_stop(&tt);
 }
 
-/* The queries that find nothing, and those that are errors, at any step; every other one has series. */
+/*
+ * The queries that find nothing, and those that are errors, at any step; every other one has
+ * series.
+ */
 static const struct {
 	const char *q, *answer;
 } special[] = {
@@ -221,7 +232,10 @@ static void answers_are_what_they_should(void)
 	}
 }
 
-/* Of each series the points at every 36 s, as a query of that step has them; series without one are left out, notes too. */
+/*
+ * Of each series the points at every 36 s, as a query of that step has them; series without one are
+ * left out, notes too.
+ */
 static char *thinned(const char *answer)
 {
 	struct buf out;

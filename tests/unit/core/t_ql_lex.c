@@ -1,4 +1,7 @@
-/* The lexer: which tokens a text has, what is said of them, and that nothing comes behind a mistake. */
+/*
+ * The lexer: which tokens a text has, what is said of them, and that nothing comes behind a
+ * mistake.
+ */
 #include "core/promql/lang/ql_lex.h"
 #include "tests/lib/tap.h"
 

@@ -1,5 +1,6 @@
 /*
- * The parser against Prometheus 3.14: what every construct prints as, and for every kind of mistake the text and the place shown.
+ * The parser against Prometheus 3.14: what every construct prints as, and for every kind of mistake
+ * the text and the place shown.
  * The texts were checked against the parser of Prometheus itself.
  */
 #include "core/promql/lang/ql_func.h"
@@ -622,7 +623,8 @@ static void test_cuts(void)
 	    "sum by (\"a\\u00e9\", b) (rate(x{y=~\"z|q\", \"w w\"!=`v`}[5m:(1h*2)] @ end() offset -step())) / on (a) group_left (c) fill_left(-0x1F) {\"n\"} # end";
 	size_t parsed = 0;
 	for (size_t len = 0; len < sizeof(text); len++) {
-		char *cut = malloc(len ? len : 1); /* exactly as long: the address sanitizer watches */
+		/* exactly as long: the address sanitizer watches */
+		char *cut = malloc(len ? len : 1);
 		memcpy(cut, text, len);
 		struct arena a;
 		struct errbuf eb;

@@ -1,4 +1,7 @@
-/* Printing over several lines, and the resolving of durations and @ start(), @ end(). The texts were checked against Prometheus 3.14. */
+/*
+ * Printing over several lines, and the resolving of durations and @ start(), @ end(). The texts
+ * were checked against Prometheus 3.14.
+ */
 #include "core/promql/lang/ql_parse.h"
 #include "tests/lib/tap.h"
 
@@ -152,7 +155,10 @@ static void test_durations(void)
 	}
 }
 
-/* What is printed parses to the same again, also where a duration behind offset would swallow what follows it. Seen failing in the fuzzer. */
+/*
+ * What is printed parses to the same again, also where a duration behind offset would swallow what
+ * follows it. Seen failing in the fuzzer.
+ */
 static void test_stable(void)
 {
 	static const struct {
@@ -208,7 +214,10 @@ static void test_stable(void)
 	}
 }
 
-/* Everything in the tree is resolved: arguments, parameters, both sides, sub-queries and what is inside. */
+/*
+ * Everything in the tree is resolved: arguments, parameters, both sides, sub-queries and what is
+ * inside.
+ */
 static void test_everywhere(void)
 {
 	static const char text[] =

@@ -1,4 +1,7 @@
-/* core/promql/ql_range: every function against a loop over each window, on random columns with gaps, resets, stale markers, NaN and Inf. */
+/*
+ * core/promql/ql_range: every function against a loop over each window, on random columns with
+ * gaps, resets, stale markers, NaN and Inf.
+ */
 #include "core/promql/run/ql_range.h"
 #include "tests/lib/tap.h"
 

@@ -7,7 +7,9 @@
 
 static struct errbuf eb;
 
-/* Every class of RE2's syntax under every flag that matters, against values that tell them apart. */
+/*
+ * Every class of RE2's syntax under every flag that matters, against values that tell them apart.
+ */
 static const char *const probes[] = {
 #define PROBE(value) value,
 #define CASE(pattern, mask)
@@ -333,7 +335,10 @@ int main(void)
 	    "a thousand groups are allowed");
 	rex_free(r);
 
-	/* The classic: exponential for a backtracking machine. Either it is decided rightly, or a limit is told; "no match" by giving up would be a lie. */
+	/*
+	 * The classic: exponential for a backtracking machine. Either it is decided rightly, or a
+	 * limit is told; "no match" by giving up would be a lie.
+	 */
 	r = compile("(x+x+)+y");
 	memset(big, 'x', 3000);
 	big[3000] = 'y';

@@ -1,4 +1,7 @@
-/* The mailbox: nothing lost, nothing twice, order kept per sender, with a plain thread and with a loop as the receiver. */
+/*
+ * The mailbox: nothing lost, nothing twice, order kept per sender, with a plain thread and with a
+ * loop as the receiver.
+ */
 #include <pthread.h>
 #include <stdlib.h>
 

@@ -1,4 +1,7 @@
-/* The work pool: lanes keep order and never overlap, reads pass, answers come home, a stop runs what is queued. */
+/*
+ * The work pool: lanes keep order and never overlap, reads pass, answers come home, a stop runs
+ * what is queued.
+ */
 #include <pthread.h>
 
 #include "tests/lib/tap.h"

@@ -100,7 +100,8 @@ static void test_equals_but_for_case(void)
 			rune_set_add(&cased, rune, rune);
 			snprintf(text, sizeof(text), "%x", rune);
 			equals = fnv(equals, text);
-			for (size_t pass = 0; pass < 2; pass++) { /* those above it, then those below */
+			/* those above it, then those below */
+			for (size_t pass = 0; pass < 2; pass++) {
 				for (size_t i = 0; i < s.count; i++) {
 					for (uint32_t r = s.v[i].first; r <= s.v[i].last; r++) {
 						if (pass ? r >= rune : r <= rune)

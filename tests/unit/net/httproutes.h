@@ -1,4 +1,7 @@
-/* The handlers that t_http and t_http2 talk to. Counters are written on loops and read after the loops have been asked (testteam_run). */
+/*
+ * The handlers that t_http and t_http2 talk to. Counters are written on loops and read after the
+ * loops have been asked (testteam_run).
+ */
 #ifndef TESTS_UNIT_NET_HTTPROUTES_H
 #define TESTS_UNIT_NET_HTTPROUTES_H
 

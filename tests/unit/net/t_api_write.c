@@ -186,7 +186,10 @@ static void no_space(void)
 	api->opts.data_dir = NULL;
 }
 
-/* Two bytes of a body become a row: rows must count. Exemplars are counted once, here or by the sink. */
+/*
+ * Two bytes of a body become a row: rows must count. Exemplars are counted once, here or by the
+ * sink.
+ */
 static void rows_are_charged(void)
 {
 	static const uint8_t one[] = { 0x0a, 2, 0x12, 0 }, exemplar[] = { 0x0a, 2, 0x1a, 0 };

@@ -1,6 +1,8 @@
 /*
- * The HTTP server over loopback, HTTP/1.1: framing, refusals, deadlines (on the fake clock), streams, pressure, clients that vanish.
- * "t_http serve [loops] [port]" serves the test routes for tools from outside (curl, h2load), on the real clock.
+ * The HTTP server over loopback, HTTP/1.1: framing, refusals, deadlines (on the fake clock),
+ * streams, pressure, clients that vanish.
+ * "t_http serve [loops] [port]" serves the test routes for tools from outside (curl, h2load), on
+ * the real clock.
  */
 #include <dirent.h>
 #include <netdb.h>
@@ -477,7 +479,10 @@ static void slow_reader(void)
 		sent += (size_t)n;
 	}
 	tap_ok(sent < (64u << 20), "a client that only asks is stopped after %zu bytes", sent);
-	/* On a slow machine the server may still be writing what it had read: then it has made progress, and its minute begins again. */
+	/*
+	 * On a slow machine the server may still be writing what it had read: then it has made
+	 * progress, and its minute begins again.
+	 */
 	bool gone = false;
 	for (unsigned n = 0; n < 4 && !gone; n++) {
 		advance(61000);

@@ -1,4 +1,7 @@
-/* The HTTP server over loopback, HTTP/2 with prior knowledge: an nghttp2 client, and hand-made frames where a client library would refuse to misbehave. */
+/*
+ * The HTTP server over loopback, HTTP/2 with prior knowledge: an nghttp2 client, and hand-made
+ * frames where a client library would refuse to misbehave.
+ */
 #include <dirent.h>
 #include <nghttp2/nghttp2.h>
 
@@ -181,7 +184,10 @@ static int32_t cli_ask(struct cli *c, const char *method, const char *path, cons
 	return nghttp2_submit_request(c->ng, NULL, nv, 5, body ? &p : NULL, NULL);
 }
 
-/* Talks until so many streams have closed, or GOAWAY with wait_end and the end of the connection, or nothing comes for timeout_ms. */
+/*
+ * Talks until so many streams have closed, or GOAWAY with wait_end and the end of the connection,
+ * or nothing comes for timeout_ms.
+ */
 static bool cli_run(struct cli *c, unsigned closed, int timeout_ms)
 {
 	static uint8_t in[65536];

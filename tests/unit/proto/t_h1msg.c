@@ -1,4 +1,6 @@
-/* HTTP/1.1 heads and chunked bodies: what is understood, and every way we know to be misunderstood. */
+/*
+ * HTTP/1.1 heads and chunked bodies: what is understood, and every way we know to be misunderstood.
+ */
 #include <stdlib.h>
 
 #include "proto/h1msg.h"

@@ -24,7 +24,10 @@ static void put(struct buf *b, uint8_t number, const struct buf *inside)
 	wire_put_lenbytes(b, inside->data, inside->len);
 }
 
-/* Bodies small enough for the slow way get bytes behind them, so that the fast way runs as well: fields that nobody knows. */
+/*
+ * Bodies small enough for the slow way get bytes behind them, so that the fast way runs as well:
+ * fields that nobody knows.
+ */
 static void agree(const char *bytes, size_t len, bool accepted, const char *what)
 {
 	bool took;

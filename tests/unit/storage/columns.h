@@ -1,5 +1,6 @@
 /*
- * columns - made-up columns of times and values for the tests of codec, files and merge: usual shapes and hostile ones.
+ * columns - made-up columns of times and values for the tests of codec, files and merge: usual
+ * shapes and hostile ones.
  *
  * Thread: one; the random state is the caller's.
  */

@@ -427,7 +427,10 @@ static void test_families(struct catalog *c)
 	arena_release(&a);
 }
 
-/* A byte of a definition is flipped: reading it is an error that names the record, everything else is there. */
+/*
+ * A byte of a definition is flipped: reading it is an error that names the record, everything else
+ * is there.
+ */
 static void test_damaged_record(void)
 {
 	char file[128];

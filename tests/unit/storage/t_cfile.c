@@ -1,4 +1,7 @@
-/* Files: what goes in comes out by id, by walk and by definition; damage costs at most one unit and never gives a wrong value. */
+/*
+ * Files: what goes in comes out by id, by walk and by definition; damage costs at most one unit and
+ * never gives a wrong value.
+ */
 #include "core/base/arena.h"
 #include "core/base/num.h"
 #include "storage/cfile/cfile.h"
@@ -93,7 +96,10 @@ static enum err write_file(struct fsio_dir *d, const char *name, struct cfile_st
 	return cfile_writer_finish(w, st);
 }
 
-/* The samples of an id through find, load, check, decode: as a query does. Returns how many came; *wrong counts values that were never written. */
+/*
+ * The samples of an id through find, load, check, decode: as a query does. Returns how many came;
+ * *wrong counts values that were never written.
+ */
 static size_t read_id(
     struct cfile *f, struct cfile_unit *u, const struct known *k, size_t *wrong, bool *damaged)
 {
@@ -175,7 +181,10 @@ static void reads_back(struct fsio_dir *d, const struct cfile_stats *st)
 	cfile_close(f);
 }
 
-/* Counts samples and definitions of a walk; false on a value or label that was never written, or a wrong order. */
+/*
+ * Counts samples and definitions of a walk; false on a value or label that was never written, or a
+ * wrong order.
+ */
 static bool walk(struct cfile *f, size_t *samples, size_t *defs, uint64_t *damage)
 {
 	struct cfile_iter *it = NULL;
@@ -319,7 +328,10 @@ static void cuts(struct fsio_dir *d, const uint8_t *data, size_t len)
 		uint64_t damage = 0;
 		wrong += !walk(f, &samples, &defs, &damage);
 		silent += !cfile_salvaged(f);
-		/* All whole units before the cut are there: at most one unit of the kept part is lost. */
+		/*
+		 * All whole units before the cut are there: at most one unit of the kept part is
+		 * lost.
+		 */
 		kept += samples > 0;
 		cfile_close(f);
 	}

@@ -1,4 +1,7 @@
-/* Streams: everything comes back bit for bit from every kernel; any bytes are safe and all kernels agree on them; usual shapes are small. */
+/*
+ * Streams: everything comes back bit for bit from every kernel; any bytes are safe and all kernels
+ * agree on them; usual shapes are small.
+ */
 #include "core/base/arena.h"
 #include "core/base/hash.h"
 #include "core/base/num.h"
@@ -20,7 +23,10 @@ static bool same(const void *a, const void *b, size_t n)
 	return memcmp(a, b, n * 8) == 0;
 }
 
-/* Decodes from memory of exactly len bytes, so that sanitizers see a read outside; the place behind the output must stay. */
+/*
+ * Decodes from memory of exactly len bytes, so that sanitizers see a read outside; the place behind
+ * the output must stay.
+ */
 static bool values_back(const uint8_t *p, size_t len, const double *v, size_t n)
 {
 	uint8_t *exact = malloc(len);

@@ -1,4 +1,7 @@
-/* A store under clocks that go wrong: what counts as newest after each way of coming back, which files hold whose samples, and what retention takes of them. */
+/*
+ * A store under clocks that go wrong: what counts as newest after each way of coming back, which
+ * files hold whose samples, and what retention takes of them.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -387,14 +390,18 @@ static void reopen_with_files_alone(void)
 	TAP_OK(!storetest_open(&s, 1));
 }
 
-/* Labels of senders' series stand in files that do not go earlier than their samples: not with files of our own, */
+/*
+ * Labels of senders' series stand in files that do not go earlier than their samples: not with
+ * files of our own,
+ */
 static void definitions_stay(void)
 {
 	if (!begin(1))
 		return;
 	s.opts.retention_ms = DAY;
 	TAP_OK(again(1));
-	TAP_OK(put(true, T0 - 2 * DAY).stored == 1 && takes(T0 + 1000)); /* the first file is our own */
+	/* the first file is our own */
+	TAP_OK(put(true, T0 - 2 * DAY).stored == 1 && takes(T0 + 1000));
 	TAP_OK(put(true, T0).stored == 1);
 	struct shard *sh = s.store->shards[0];
 	live(10 * 60 * 1000);
@@ -418,7 +425,8 @@ static void definitions_last(void)
 	TAP_OK(takes(T0 - 150 * 60000) && takes(T0 + 1000));
 	live(10 * 60 * 1000);
 	live(40 * 60 *
-	    1000); /* an hour without rows would close the range, and its merge would look labels up */
+	    /* an hour without rows would close the range, and its merge would look labels up */
+	    1000);
 	struct storetest_row r = { .labels = mine, .t_ms = T0 + HR, .v = 1 };
 	TAP_OK(!storetest_write(&s, 0, &r, 1).refused);
 	live(10 * 60 * 1000);

@@ -1,6 +1,9 @@
 /*
- * Damage: bits flipped and ends cut off in every kind of file of a stopped data directory. The store opens, answers no wrong value, invents nothing, loses little, and says so: in the warnings of a
- * cursor or in a counter. What one byte costs is bounded by kind; both halves of a pair (MANIFEST.a and .b) are never damaged together.
+ * Damage: bits flipped and ends cut off in every kind of file of a stopped data directory. The
+ * store opens, answers no wrong value, invents nothing, loses little, and says so: in the warnings
+ * of a
+ * cursor or in a counter. What one byte costs is bounded by kind; both halves of a pair (MANIFEST.a
+ * and .b) are never damaged together.
  *
  * KYMO_DAMAGES (180) damages in all, from KYMO_SEED.
  */
@@ -187,7 +190,10 @@ struct kind {
 	unsigned tried, bad;
 };
 #define ALL_OF_FILE (SERIES * 480u)
-/* The one unit of a small file holds a whole range of a shard's series, and how two shards share the series follows from the directory's random seed: any number of them. */
+/*
+ * The one unit of a small file holds a whole range of a shard's series, and how two shards share
+ * the series follows from the directory's random seed: any number of them.
+ */
 #define ALL_OF_UNIT ALL_OF_FILE
 static struct kind kinds[] = {
 	{ "a segment of the log", ".seg", SERIES * 2, true, 0, 0 },

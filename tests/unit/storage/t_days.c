@@ -1,4 +1,7 @@
-/* Three days under an injected clock, in seconds: rounds, merges, retention, a restart; a fixed set of questions answers the same before and after each. */
+/*
+ * Three days under an injected clock, in seconds: rounds, merges, retention, a restart; a fixed set
+ * of questions answers the same before and after each.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,7 @@
-/* The list of a shard's files: text form, switch under power cuts and failing calls, damage, cleaning. */
+/*
+ * The list of a shard's files: text form, switch under power cuts and failing calls, damage,
+ * cleaning.
+ */
 #ifndef _GNU_SOURCE
 # define _GNU_SOURCE /* strerrorname_np */
 #endif
@@ -163,7 +166,10 @@ static void text_form(void)
 	buf_release(&text);
 }
 
-/* After a power cut at any point the list is one of those switched to, never older than the last that was acknowledged, and all it names is there whole. */
+/*
+ * After a power cut at any point the list is one of those switched to, never older than the last
+ * that was acknowledged, and all it names is there whole.
+ */
 static void power_cuts(void)
 {
 	char *dir = testlib_tmpdir("t_files");
@@ -338,7 +344,10 @@ static void failing_prev(void)
 	free(dir);
 }
 
-/* FILES gives EIO: FILES.prev is taken, corrected from the data files; what cannot be read of these is set aside. */
+/*
+ * FILES gives EIO: FILES.prev is taken, corrected from the data files; what cannot be read of these
+ * is set aside.
+ */
 static void unreadable(void)
 {
 	char *dir = testlib_tmpdir("t_files");

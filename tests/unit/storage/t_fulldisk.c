@@ -1,4 +1,7 @@
-/* A full disk: retention frees space with the help of RESERVE, merges wait for room, the look at the free space waits for nobody. */
+/*
+ * A full disk: retention frees space with the help of RESERVE, merges wait for room, the look at
+ * the free space waits for nobody.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>

@@ -398,7 +398,8 @@ static void freezes_in_slices(void)
 	for (unsigned i = 0; i < N; i++) {
 		struct labels ls = make(&a, i);
 		uint32_t slot =
-		    head_create(&h, fp_of(ls, 0), 0, N - i, ls); /* ids against the order of slots */
+		    /* ids against the order of slots */
+		    head_create(&h, fp_of(ls, 0), 0, N - i, ls);
 		for (int64_t t = 0; i % 10 && t < 40; t++)
 			series_put(head_at(&h, slot), mem, &h.stats, t * 1000, (double)t);
 	}

@@ -1,4 +1,7 @@
-/* More files than descriptors: rounds, merges, queries and starts go on; too few descriptors for the shards are told in words. */
+/*
+ * More files than descriptors: rounds, merges, queries and starts go on; too few descriptors for
+ * the shards are told in words.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>

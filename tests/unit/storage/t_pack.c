@@ -1,4 +1,7 @@
-/* Packs: everything comes back, never larger than the bound, usual tails are small, any bytes are safe. */
+/*
+ * Packs: everything comes back, never larger than the bound, usual tails are small, any bytes are
+ * safe.
+ */
 #include "core/base/num.h"
 #include "core/model/sample.h"
 #include "storage/chunk/pack.h"

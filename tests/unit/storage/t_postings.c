@@ -165,7 +165,9 @@ static void test_steps(struct postings *p)
 	struct postings_select *s = postings_select_begin(p, &m, 1);
 	enum postings_state st;
 	unsigned steps = 0, values = 0;
-	/* Half of the series that match leave while the walk goes on; the others must all be found. */
+	/*
+	 * Half of the series that match leave while the walk goes on; the others must all be found.
+	 */
 	while ((st = postings_select_step(s, tenth, &values)) == POSTINGS_MORE) {
 		steps++;
 		uint32_t id = rnd(SERIES / 2) * 2;

@@ -1,7 +1,12 @@
 /*
- * Power cuts: histories of writes (late rows, overwrites, repeats, new series), rounds, merges and failing syncs run on a disk that remembers (tests/lib/fsdouble); then images of what a power cut at a
- * random moment, or right after a repeated request was acknowledged, would have left are opened: every acknowledged sample is found, none older than acknowledged, nothing that was not sent, and a second recovery finds the same.
- * The catalog, which does its own I/O, is paired with each image as a copy taken earlier, or left out.
+ * Power cuts: histories of writes (late rows, overwrites, repeats, new series), rounds, merges and
+ * failing syncs run on a disk that remembers (tests/lib/fsdouble); then images of what a power cut
+ * at a
+ * random moment, or right after a repeated request was acknowledged, would have left are opened:
+ * every acknowledged sample is found, none older than acknowledged, nothing that was not sent, and
+ * a second recovery finds the same.
+ * The catalog, which does its own I/O, is paired with each image as a copy taken earlier, or left
+ * out.
  *
  * KYMO_IMAGES (200) images over KYMO_HISTORIES (8) histories, from KYMO_SEED.
  */
@@ -41,7 +46,10 @@ static uint32_t rnd(uint32_t n)
 	return (uint32_t)(rng >> 33) % n;
 }
 
-/* All versions of a cell in the order sent; acked[k] is the point at which version k was known to be durable, 0 = never. */
+/*
+ * All versions of a cell in the order sent; acked[k] is the point at which version k was known to
+ * be durable, 0 = never.
+ */
 struct cell {
 	unsigned count;
 	double v[WRITES_MAX];
@@ -200,7 +208,10 @@ static enum err no_space(struct fsio_file *f, uint64_t size)
 	return ERR_NOSPACE;
 }
 
-/* full: no segment can be made, so that nothing can be committed again; what was acknowledged can be read all the same. */
+/*
+ * full: no segment can be made, so that nothing can be committed again; what was acknowledged can
+ * be read all the same.
+ */
 static bool read_image(const char *dir, unsigned loops, bool full, struct found *f, bool *opened)
 {
 	struct storetest s;

@@ -1,5 +1,7 @@
 /*
- * Readers beside everything else: while rows come in, rounds and merges run, every acknowledged sample is visible at all times, once, with its value. A series that leaves memory while a cursor is
+ * Readers beside everything else: while rows come in, rounds and merges run, every acknowledged
+ * sample is visible at all times, once, with its value. A series that leaves memory while a cursor
+ * is
  * open is not left out.
  *
  * KYMO_READS_MS (3000) is how long the readers run.
@@ -20,8 +22,8 @@
 #define SLOTS   3000
 #define STEP    15000
 #define READERS 2
-#define LAG                                                                                        \
- 30 /* slots by which every third series is behind: late rows and overwrites reach into files */
+/* slots by which every third series is behind: late rows and overwrites reach into files */
+#define LAG     30
 #define MEMBERS 200
 #define T0      INT64_C(1700000000000)
 #define MINUTE  INT64_C(60000)
@@ -205,7 +207,9 @@ static void fill(struct storetest *s, unsigned from, int64_t t_ms)
 		tap_note("write: %s, %llu refused", err_text(v.err), (unsigned long long)v.refused);
 }
 
-/* A call of next() ends behind so many series that give nothing: the one behind those leaves then. */
+/*
+ * A call of next() ends behind so many series that give nothing: the one behind those leaves then.
+ */
 static void leaving_at_the_border(void)
 {
 	enum {
@@ -322,7 +326,9 @@ static void leaving(void)
 
 #define GIANT 1200000
 
-/* A file system that cannot tell what is in memory. The hook stands from before the threads start. */
+/*
+ * A file system that cannot tell what is in memory. The hook stands from before the threads start.
+ */
 static bool is_blind;
 
 static enum err blind_read(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)

@@ -1,4 +1,7 @@
-/* Logs made by hand, segment by segment, so that every state a crash or a bad disk may leave can be put together. */
+/*
+ * Logs made by hand, segment by segment, so that every state a crash or a bad disk may leave can be
+ * put together.
+ */
 #include "storage/wal/replay.h"
 
 #include <errno.h>
@@ -261,7 +264,10 @@ static void void_frames(const char *root)
 	TAP_OK(read_log(m) == 0);
 	walog_broken = 0;
 	tap_ok(!got_range(4, 5, 2), "broken on purpose and found out: void frames");
-	/* The sync of the second one's head failed, yet the head is there: a third one replaces both. */
+	/*
+	 * The sync of the second one's head failed, yet the head is there: a third one replaces
+	 * both.
+	 */
 	seg_begin(m, 2, 3, 4, 3);
 	seg_frames(m, 4, 7, 3);
 	seg_end(m);
@@ -400,7 +406,10 @@ static void bad_disk(const char *root)
 	seg_frames(m, 1, 100, 1);
 	seg_end(m);
 	fault_start(NULL);
-	/* 1, 2: heads; again for reading; then the window; then its pieces, of which the fourth fails. */
+	/*
+	 * 1, 2: heads; again for reading; then the window; then its pieces, of which the fourth
+	 * fails.
+	 */
 	fault_set(FAULT_READ, ".seg", 3, 1, ERR_IO);
 	TAP_OK(read_log(m) == 0);
 	tap_is_u64(got.count, 100, "a read that fails once is tried in pieces");

@@ -580,7 +580,8 @@ int main(void)
 {
 	struct fsio_ops ops = fsio_real;
 	ops.read_at = blind_read;
-	if (!access("/dev/shm", W_OK)) /* syncs cost nothing there, and are not what this is about */
+	/* syncs cost nothing there, and are not what this is about */
+	if (!access("/dev/shm", W_OK))
 		setenv("TMPDIR", "/dev/shm", 0);
 	log_setup(getenv("KYMO_IDS_LOG") ? LOG_LEVEL_INFO : LOG_LEVEL_NONE, false);
 	arena_init(&arena, 1 << 16);

@@ -47,7 +47,10 @@ static size_t labels_text(uint32_t id, char *out, size_t size)
 	return (size_t)snprintf(out, size, "name_%u{x=\"%u\"}", id / 3, id);
 }
 
-/* Series 0..99 are defined by the file of their first sample with an even id, the others only by labels_of; ids divisible by 10 by nobody. */
+/*
+ * Series 0..99 are defined by the file of their first sample with an even id, the others only by
+ * labels_of; ids divisible by 10 by nobody.
+ */
 static enum err labels_of(void *arg, uint32_t id, uint32_t *tenant, struct labels *ls)
 {
 	static char text[64];
@@ -270,7 +273,10 @@ static enum err each_output(void *arg, const char *name)
 	return ERR_OK;
 }
 
-/* The nth call of the merge fails, for every n: it says so and leaves nothing; the next try gives the whole result. */
+/*
+ * The nth call of the merge fails, for every n: it says so and leaves nothing; the next try gives
+ * the whole result.
+ */
 static void failing_calls(struct fsio_dir *d)
 {
 	bool defined[600] = { false };

@@ -1,4 +1,7 @@
-/* The store's write path and recovery against a sorted map: random requests, odd labels, refusals, limits, restarts, kills. */
+/*
+ * The store's write path and recovery against a sorted map: random requests, odd labels, refusals,
+ * limits, restarts, kills.
+ */
 #include "core/base/wire.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
@@ -89,7 +92,10 @@ static struct labels odd_form(struct arena *a, struct labels ls)
 	return out;
 }
 
-/* Request k, made from k alone, so that a second process knows what the first one sent. apply: into the model as well. */
+/*
+ * Request k, made from k alone, so that a second process knows what the first one sent. apply: into
+ * the model as well.
+ */
 static void request_make(uint64_t k, struct batch *b, struct arena *a, struct model *m)
 {
 	seed = (k + 1) * 0x9e3779b97f4a7c15u;
@@ -100,7 +106,10 @@ static void request_make(uint64_t k, struct batch *b, struct arena *a, struct mo
 		struct labels ls = rnd(8) ? canonical[s] : odd_form(a, canonical[s]);
 		for (unsigned r = 0; r < more && i < rows; r++, i++) {
 			unsigned t = rnd(4) ? front + rnd(20) : rnd(front + 20);
-			/* One value for a time in a request: in which order two spellings of a series are stored is not promised. */
+			/*
+			 * One value for a time in a request: in which order two spellings of a
+			 * series are stored is not promised.
+			 */
 			double v = (double)((k * 31 + s * 7 + t) % 3);
 			teststore_row(b, ls, base_ms + t, v);
 			if (m) {
@@ -703,7 +712,11 @@ static void killed(void)
 			struct teststore ts;
 			teststore_open(&ts, dir, 1 + (unsigned)(i + again) % 2, quiet);
 			good = contains(&ts, m, next);
-			if (again) { /* the interrupted request is sent again, so that the model knows what is there */
+			/*
+			 * the interrupted request is sent again, so that the model knows what is
+			 * there
+			 */
+			if (again) {
 				struct sink_req r;
 				teststore_append(&ts, 0, &b, &r);
 				good = good && !r.err && r.stored == b.rows_count;

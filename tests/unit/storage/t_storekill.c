@@ -1,5 +1,7 @@
 /*
- * A process that writes while rounds, merges and the catalog's feed run every few milliseconds is killed at any moment; what it was told is stored is found, nothing else, twice (reliability I1, I2, I4).
+ * A process that writes while rounds, merges and the catalog's feed run every few milliseconds is
+ * killed at any moment; what it was told is stored is found, nothing else, twice (reliability I1,
+ * I2, I4).
  * Requests are made from their number alone, so the parent knows what the child sent.
  */
 #include "core/base/arena.h"
@@ -39,7 +41,8 @@ static size_t request_make(uint64_t k, struct storetest_row *rows, struct model 
 {
 	rng = (k + 1) * 0x9e3779b97f4a7c15u;
 	unsigned front = k / 2 < SLOTS - 10 ? (unsigned)(k / 2) : SLOTS - 10;
-	unsigned active = k % 400 < 200 ? SERIES : SERIES / 2; /* half of them pause and come back */
+	/* half of them pause and come back */
+	unsigned active = k % 400 < 200 ? SERIES : SERIES / 2;
 	for (unsigned i = 0; i < ROWS; i++) {
 		unsigned s = rnd(active), t = front + rnd(8);
 		if (rnd(6) == 0)
@@ -205,7 +208,9 @@ static void kills(unsigned count)
 	free(dir);
 }
 
-/* What is only in files when a process ends keeps its ids: senders that go on make no new series. */
+/*
+ * What is only in files when a process ends keeps its ids: senders that go on make no new series.
+ */
 static void ids_stay(void)
 {
 	char *dir = testlib_tmpdir("storekill");

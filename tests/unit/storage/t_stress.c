@@ -4,7 +4,8 @@
  * without a pause. Each life of the store ends with a restart.
  *
  * Answers are checked by what a sample's value must be (value_of) and by sentinels: series that get
- * a row in every request of one writer, newer than all others' rows, so that they never leave. Every
+ * a row in every request of one writer, newer than all others' rows, so that they never leave.
+ * Every
  * acknowledged row of theirs is there, once, in each answer.
  *
  * KYMO_STRESS_S (3) is how long all of it runs, KYMO_SEED (1) what is drawn.

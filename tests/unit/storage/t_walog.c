@@ -1,9 +1,12 @@
 /*
  * The log writer under a disk that remembers (tests/lib/fsdouble.h).
  *
- * A history is a chain of lives of one log. In a life, two loops hand over frames, each with a token of its own, some syncs fail, segments are freed; then comes a crash: an
- * image of some moment becomes the directory of the next life. At each start, and on more images of each life, the log is replayed and judged:
- *   every token acknowledged before the moment is there, in the order of its loop; nothing that was not handed over; nothing twice; nothing that an earlier start did not find (11).
+ * A history is a chain of lives of one log. In a life, two loops hand over frames, each with a
+ * token of its own, some syncs fail, segments are freed; then comes a crash: an
+ * image of some moment becomes the directory of the next life. At each start, and on more images of
+ * each life, the log is replayed and judged:
+ *   every token acknowledged before the moment is there, in the order of its loop; nothing that was
+ *   not handed over; nothing twice; nothing that an earlier start did not find (11).
  */
 #include "storage/wal/walog.h"
 
@@ -49,17 +52,22 @@ static uint64_t pick(uint64_t *state, uint64_t below)
 struct token {
 	uint64_t number; /* of the group */
 	uint64_t position;
-	uint64_t acked_at; /* point of the present life; NEVER = not acknowledged; 0 = before this life */
+	/* point of the present life; NEVER = not acknowledged; 0 = before this life */
+	uint64_t acked_at;
 	uint8_t loop;
 	bool failed, gone; /* gone: a start did not find it */
 };
-/* Written by the loop that has it, read when the loops have ended; loop l uses tokens l, l + LOOPS, ... */
+/*
+ * Written by the loop that has it, read when the loops have ended; loop l uses tokens l, l + LOOPS,
+ * ...
+ */
 static struct token *tokens;
 
 struct client {
 	struct walog *w;
 	unsigned loop;
-	uint64_t first, next, stop_at; /* indices of tokens: first of this life, next to send, end */
+	/* indices of tokens: first of this life, next to send, end */
+	uint64_t first, next, stop_at;
 	uint64_t decided, durable; /* tokens of this life before them are answered, are durable */
 	unsigned window;
 	unsigned more; /* main's, for client_goes_on */
@@ -124,7 +132,10 @@ static void client_report(void *arg, unsigned loop, const struct walog_report *r
 		if (t->failed)
 			c->last_err = r->err;
 	}
-	/* What failed first and got durable then counts as well: a duplicate of it would be acknowledged. */
+	/*
+	 * What failed first and got durable then counts as well: a duplicate of it would be
+	 * acknowledged.
+	 */
 	for (; c->durable < c->decided; c->durable++) {
 		struct token *t = &tokens[token_of(loop, c->durable)];
 		if (t->position > r->durable)
@@ -238,7 +249,10 @@ static bool found_same(const struct found *a, const struct found *b)
 	    (!a->count || memcmp(a->tokens, b->tokens, a->count * sizeof(*a->tokens)) == 0);
 }
 
-/* Faults of what was found on an image of a point of this life; what a loop has completed may be missing. */
+/*
+ * Faults of what was found on an image of a point of this life; what a loop has completed may be
+ * missing.
+ */
 static size_t judge(const struct found *f, uint64_t point, uint64_t first_complete, bool explain)
 {
 	static uint8_t seen[TOKENS_MAX];
@@ -341,7 +355,10 @@ static enum err log_open(const char *dir, struct fsio_dir **d, struct testteam *
 	return walog_create(&o, w, &eb);
 }
 
-/* Replays dir, lets the log live in it, and makes next, the directory of the next life, from some moment. Returns the faults. */
+/*
+ * Replays dir, lets the log live in it, and makes next, the directory of the next life, from some
+ * moment. Returns the faults.
+ */
 static size_t life(const char *root, const char *dir, const char *next, const struct plan *p)
 {
 	size_t bad = 0;
@@ -350,7 +367,10 @@ static size_t life(const char *root, const char *dir, const char *next, const st
 	fsdouble_start(&(struct fsdouble_opts){ .root = dir });
 	found_read(dir, &f, &r);
 	bad += judge(&f, 0, p->completes ? NEVER : 0, p->explain);
-	/* What this start does not find must stay away; what it finds is as good as acknowledged once it is ready. */
+	/*
+	 * What this start does not find must stay away; what it finds is as good as acknowledged
+	 * once it is ready.
+	 */
 	static uint8_t here[TOKENS_MAX];
 	memset(here, 0, sizeof(here));
 	for (size_t i = 0; i < f.count; i++)

@@ -19,7 +19,10 @@ static uint32_t ids[WALREC_ROWS_MAX];
 static int64_t times[WALREC_ROWS_MAX];
 static double values[WALREC_ROWS_MAX];
 
-/* Writes one group of rows and reads it back; returns the bytes a row took, or a negative number when something is not the same. */
+/*
+ * Writes one group of rows and reads it back; returns the bytes a row took, or a negative number
+ * when something is not the same.
+ */
 static double round_trip(size_t count)
 {
 	struct buf b;

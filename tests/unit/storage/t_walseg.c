@@ -147,7 +147,9 @@ static void frames(void)
 	    image_count(&resyncs), 0, "with a new salt the frames of the use before do not exist");
 }
 
-/* A length that lies past the end of the file, and one over the limit, both with right checksums. */
+/*
+ * A length that lies past the end of the file, and one over the limit, both with right checksums.
+ */
 static void edges(void)
 {
 	unsigned resyncs;
