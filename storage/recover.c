@@ -5,7 +5,7 @@
 #include "core/base/metric.h"
 #include "storage/apply.h"
 #include "storage/keeper.h"
-#include "storage/limits.h"
+#include "storage/space.h"
 #include "storage/store_priv.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,7 +156,7 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 	 */
 	if (!e)
 		e = files_switch(&sh->switcher, &sh->list);
-	if (e == ERR_NOSPACE && limits_reserve_give(st, "the start"))
+	if (e == ERR_NOSPACE && space_reserve_give(st, "the start"))
 		e = files_switch(&sh->switcher, &sh->list);
 	if (e)
 		return errbuf_set(

@@ -7,10 +7,10 @@
 #include "storage/back/catalogs.h"
 #include "storage/gossip.h"
 #include "storage/keeper.h"
-#include "storage/limits.h"
 #include "storage/read/storesrc.h"
 #include "storage/recover.h"
 #include "storage/restore.h"
+#include "storage/space.h"
 #include "storage/store_priv.h"
 #include "storage/warm.h"
 #include <time.h>
@@ -37,7 +37,7 @@ static void opts_fill(struct store_opts *o)
 	if (!o->shards)
 		o->shards = MANIFEST_SHARDS;
 	if (!o->series_max)
-		o->series_max = limits_series_max();
+		o->series_max = space_series_max();
 	if (!o->new_series_per_s)
 		o->new_series_per_s = 20000;
 	if (!o->retry_ms)
@@ -47,7 +47,7 @@ static void opts_fill(struct store_opts *o)
 	if (!o->evict_idle_ms)
 		o->evict_idle_ms = BACK_IDLE_MS;
 	if (!o->reserve_bytes)
-		o->reserve_bytes = LIMITS_RESERVE_BYTES;
+		o->reserve_bytes = SPACE_RESERVE_BYTES;
 	if (!o->log_share_bytes)
 		o->log_share_bytes = 512u << 20;
 }
@@ -150,7 +150,7 @@ static void begin_on_loop(void *arg)
 			st->back->open(shard);
 	}
 	if (!sh->index) {
-		limits_watch(sh->store);
+		space_watch(sh->store);
 		gossip_start(st->gossip);
 		if (st->catalog)
 			catalogs_watch(sh->store);
@@ -233,7 +233,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	st->gossip = gossip_create(st);
 	st->team = o->team;
 	st->loops = team_count(o->team);
-	st->head_bytes_max = limits_series_max() * LIMITS_SERIES_BYTES / st->loops;
+	st->head_bytes_max = space_series_max() * SPACE_SERIES_BYTES / st->loops;
 	CHECK(st->loops <= SHARE_LOOPS_MAX);
 	enum err e = 0;
 	if (st->opts.shards > MANIFEST_SHARDS_MAX)
@@ -248,9 +248,9 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		e = keeper_load(st->keeper, st->dir, eb);
 	}
 	if (!e) {
-		limits_reserve(st->dir, st->opts.reserve_bytes);
-		limits_look(st);
-		e = limits_files(st, eb);
+		space_reserve(st->dir, st->opts.reserve_bytes);
+		space_look(st);
+		e = space_files(st, eb);
 	}
 	if (!e)
 		e = recover_files(st, eb);
@@ -293,7 +293,7 @@ static void close_begin(void *arg)
 	const struct shard_back *back = c->st->back;
 	share_stop(c->share);
 	if (!c->share->index) {
-		limits_unwatch(c->st);
+		space_unwatch(c->st);
 		gossip_stop(c->st->gossip);
 		if (c->st->catalog)
 			catalogs_unwatch(c->st);

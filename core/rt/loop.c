@@ -99,6 +99,16 @@ unsigned loop_index(const struct loop *l)
 	return l->index;
 }
 
+const struct limits *loop_limits(const struct loop *l)
+{
+	return l->limits;
+}
+
+void loop_set_limits(struct loop *l, const struct limits *limits)
+{
+	l->limits = limits;
+}
+
 struct event_base *loop_base(struct loop *l)
 {
 	return l->base;

@@ -25,6 +25,14 @@ struct event_base *loop_base(struct loop *l);
 int64_t loop_now_ms(const struct loop *l);  /* wall clock, cached */
 uint64_t loop_now_ns(const struct loop *l); /* monotonic, cached */
 
+/*
+ * The limits towards clients that this loop goes by (core/model/limits.h); NULL until they are set.
+ * Set before the loop's thread starts, or on it.
+ */
+struct limits;
+const struct limits *loop_limits(const struct loop *l);
+void loop_set_limits(struct loop *l, const struct limits *limits);
+
 /* Any thread. msg->fn(msg) will run on l. */
 void loop_send(struct loop *l, struct mbox_msg *msg);
 

@@ -42,6 +42,7 @@ struct loop {
 	struct list_link jobs[2]; /* runnable, by class */
 	unsigned writes_in_row;
 	bool stopping;
+	const struct limits *limits;
 	_Atomic uint64_t beat_ns;
 };
 

@@ -4,7 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "storage/back/feed.h"
-#include "storage/limits.h"
+#include "storage/space.h"
 #include "storage/store_priv.h"
 
 uint64_t back_now_ns(const struct back *b)
@@ -25,7 +25,7 @@ static void switch_run(struct work_task *t)
 	struct shard *sh = s->shard;
 	s->err = files_switch(&sh->switcher, &s->next);
 	if (s->err == ERR_NOSPACE && s->frees &&
-	    limits_reserve_give(sh->store, "a switch that frees space"))
+	    space_reserve_give(sh->store, "a switch that frees space"))
 		s->err = files_switch(&sh->switcher, &s->next);
 }
 

@@ -24,7 +24,7 @@
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
-#include "storage/limits.h"
+#include "storage/space.h"
 #include "storage/store_priv.h"
 
 #define ROUND_SLICE_SERIES 256u
@@ -211,7 +211,7 @@ static struct round_out *defs_out(const struct round_work *w, size_t first)
 /* Ranges [from, to) in one reading of the runs. */
 static void write_pass(struct round_work *w, int64_t from, int64_t to)
 {
-	size_t slots[LIMITS_WRITERS] = { 0 };
+	size_t slots[SPACE_WRITERS] = { 0 };
 	size_t first = w->outs_count;
 	for (size_t i = 0; i < w->runs_count && !w->err; i++) {
 		int64_t t_min, t_max;

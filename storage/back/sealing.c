@@ -15,7 +15,7 @@
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
 #include "storage/compact/seal.h"
-#include "storage/limits.h"
+#include "storage/space.h"
 #include "storage/store_priv.h"
 
 #define SEALING_FILES_MAX 24
@@ -135,7 +135,7 @@ static void merge_run(struct work_task *t)
 	uint64_t bytes = SEALING_ROOM;
 	for (size_t i = 0; i < w->count; i++)
 		bytes += w->inputs[i]->entry.size_bytes;
-	w->err = limits_room(w->shard->store, bytes, &w->eb);
+	w->err = space_room(w->shard->store, bytes, &w->eb);
 	if (w->err)
 		return;
 	w->labels = feed_labels_begin(w->shard);

@@ -95,8 +95,7 @@ struct ql_piece {
 	struct ql_piece_spec spec;
 	struct loop *home;
 	/* A batch came, which is still the piece's; NULL: a scan ended, or a cancel came back. */
-	void (*arrived)(struct ql_piece *p,
-	    struct ql_batch *b);
+	void (*arrived)(struct ql_piece *p, struct ql_batch *b);
 	void *arg;
 	struct ql_batch *batches; /* arrived, oldest first; the receiver takes them off */
 	struct ql_batch **_batches_end;

@@ -11,7 +11,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
-#include "storage/limits.h"
+#include "storage/space.h"
 #include "tests/lib/storetest.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
@@ -64,7 +64,7 @@ static enum err disk_allocate(struct fsio_file *f, uint64_t size)
 static enum err disk_remove(struct fsio_dir *d, const char *name)
 {
 	enum err e = fsio_real.remove(d, name);
-	if (!e && !strcmp(name, LIMITS_RESERVE_NAME))
+	if (!e && !strcmp(name, SPACE_RESERVE_NAME))
 		disk(false, free_bytes);
 	return e;
 }
@@ -91,7 +91,7 @@ static bool reserve_there(void)
 	struct fsio_file *f;
 	if (fsio_dir_open(root, false, &d))
 		abort();
-	enum err e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_READ, &f);
+	enum err e = fsio_open(d, SPACE_RESERVE_NAME, FSIO_READ, &f);
 	if (!e)
 		fsio_close(f);
 	fsio_dir_close(d);

@@ -1,5 +1,6 @@
-#include "storage/limits.h"
+#include "storage/space.h"
 #include "core/base/arena.h"
+#include "core/base/budget.h"
 #include "core/base/fdcache.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
@@ -12,57 +13,32 @@ static void watch_tick(struct loop_timer *t);
 static void look_run(struct work_task *t);
 static void look_done(struct work_task *t);
 
-/* UINT64_MAX: none, or not to be found out. */
-static uint64_t cgroup_max(void)
+uint64_t space_series_max(void)
 {
-	struct fsio_dir *d;
-	uint8_t *text;
-	size_t len;
-	uint64_t max = UINT64_MAX;
-	if (fsio_dir_open("/sys/fs/cgroup", false, &d))
-		return max;
-	if (!fsio_load(d, "memory.max", 64, &text, &len)) {
-		while (len && text[len - 1] == '\n')
-			len--;
-		if (num_parse_u64((const char *)text, len, &max))
-			max = UINT64_MAX; /* the word max */
-		mem_free(text);
-	}
-	fsio_dir_close(d);
-	return max;
+	return budget_bytes() / 100 * 45 / SPACE_SERIES_BYTES;
 }
 
-uint64_t limits_series_max(void)
-{
-	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-	uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 1ull << 30;
-	uint64_t group = cgroup_max();
-	if (group < memory)
-		memory = group;
-	return memory / 100 * 75 / 100 * 45 / LIMITS_SERIES_BYTES;
-}
-
-enum err limits_files(struct store *st, struct errbuf *eb)
+enum err space_files(struct store *st, struct errbuf *eb)
 {
 	struct rlimit r;
 	uint64_t allowed = 1u << 20;
 	if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur < allowed)
 		allowed = r.rlim_cur;
-	uint64_t share = fdcache_share(allowed), own = LIMITS_FDS_OWN + st->manifest.shards;
-	own += LIMITS_FDS_LOOP * st->loops;
-	uint64_t least = own + LIMITS_FDS_ROUNDS * LIMITS_WRITERS_MIN + LIMITS_CACHE_MIN;
+	uint64_t share = fdcache_share(allowed), own = SPACE_FDS_OWN + st->manifest.shards;
+	own += SPACE_FDS_LOOP * st->loops;
+	uint64_t least = own + SPACE_FDS_ROUNDS * SPACE_WRITERS_MIN + SPACE_CACHE_MIN;
 	if (share < least)
 		return errbuf_set(eb, ERR_NOFILES,
 		    "too many open files: %llu allowed, %llu needed for %u shards",
 		    (unsigned long long)allowed, (unsigned long long)fdcache_allowed(least),
 		    st->manifest.shards);
-	uint64_t left = share - own, writers = left / 2 / LIMITS_FDS_ROUNDS;
-	if (writers > LIMITS_WRITERS)
-		writers = LIMITS_WRITERS;
-	if (writers < LIMITS_WRITERS_MIN)
-		writers = LIMITS_WRITERS_MIN;
+	uint64_t left = share - own, writers = left / 2 / SPACE_FDS_ROUNDS;
+	if (writers > SPACE_WRITERS)
+		writers = SPACE_WRITERS;
+	if (writers < SPACE_WRITERS_MIN)
+		writers = SPACE_WRITERS_MIN;
 	st->round_writers = (unsigned)writers;
-	fdcache_limit(left - writers * LIMITS_FDS_ROUNDS);
+	fdcache_limit(left - writers * SPACE_FDS_ROUNDS);
 	return ERR_OK;
 }
 
@@ -71,7 +47,7 @@ enum err limits_files(struct store *st, struct errbuf *eb)
 static bool reserve_there(struct fsio_dir *d)
 {
 	struct fsio_file *f;
-	if (fsio_open(d, LIMITS_RESERVE_NAME, FSIO_READ, &f))
+	if (fsio_open(d, SPACE_RESERVE_NAME, FSIO_READ, &f))
 		return false;
 	fsio_close(f);
 	return true;
@@ -82,51 +58,51 @@ static void reserve_make(struct fsio_dir *d, uint64_t bytes)
 {
 	struct fsio_file *f;
 	uint64_t size = 0;
-	enum err e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_WRITE, &f);
+	enum err e = fsio_open(d, SPACE_RESERVE_NAME, FSIO_WRITE, &f);
 	if (e == ERR_NOTFOUND)
-		e = fsio_open(d, LIMITS_RESERVE_NAME, FSIO_CREATE, &f);
+		e = fsio_open(d, SPACE_RESERVE_NAME, FSIO_CREATE, &f);
 	if (!e) {
 		e = fsio_size(f, &size);
 		if (!e && size < bytes)
 			e = fsio_allocate(f, bytes);
 		fsio_close(f);
-		if (e && fsio_remove(d, LIMITS_RESERVE_NAME))
-			LOG_WARN("file_not_removed", "file=%s", LIMITS_RESERVE_NAME);
+		if (e && fsio_remove(d, SPACE_RESERVE_NAME))
+			LOG_WARN("file_not_removed", "file=%s", SPACE_RESERVE_NAME);
 	}
 	if (e)
 		LOG_EVERY(LOG_LEVEL_WARN, "reserve_not_made", "err=%s", err_text(e));
 }
 
-void limits_reserve(struct fsio_dir *d, uint64_t bytes)
+void space_reserve(struct fsio_dir *d, uint64_t bytes)
 {
 	uint64_t free_bytes = 0, total;
-	if (!fsio_free_bytes(d, &free_bytes, &total) && free_bytes < LIMITS_START_FREE) {
+	if (!fsio_free_bytes(d, &free_bytes, &total) && free_bytes < SPACE_START_FREE) {
 		/* Lists and the catalog are written at the start. */
-		enum err gone = fsio_remove(d, LIMITS_RESERVE_NAME);
+		enum err gone = fsio_remove(d, SPACE_RESERVE_NAME);
 		LOG_WARN("reserve", "free=%llu then=\"%s\"", (unsigned long long)free_bytes,
 		    gone ? "there is none to give up" : "given up, so that the start has room");
 		return;
 	}
-	if (free_bytes >= bytes + LIMITS_START_FREE || reserve_there(d))
+	if (free_bytes >= bytes + SPACE_START_FREE || reserve_there(d))
 		reserve_make(d, bytes);
 }
 
-bool limits_reserve_give(struct store *st, const char *why)
+bool space_reserve_give(struct store *st, const char *why)
 {
-	enum err e = fsio_remove(st->dir, LIMITS_RESERVE_NAME);
+	enum err e = fsio_remove(st->dir, SPACE_RESERVE_NAME);
 	if (!e)
 		LOG_WARN("reserve", "given_up_for=\"%s\"", why);
 	return !e;
 }
 
-enum err limits_room(struct store *st, uint64_t bytes, struct errbuf *eb)
+enum err space_room(struct store *st, uint64_t bytes, struct errbuf *eb)
 {
 	uint64_t free_bytes, total;
 	enum err e = fsio_free_bytes(st->dir, &free_bytes, &total);
 	if (e)
 		return errbuf_set(eb, e, "free space is unknown: %s", err_why(e));
 	if (free_bytes >= bytes ||
-	    (free_bytes + st->opts.reserve_bytes >= bytes && limits_reserve_give(st, "a merge")))
+	    (free_bytes + st->opts.reserve_bytes >= bytes && space_reserve_give(st, "a merge")))
 		return ERR_OK;
 	return errbuf_set(eb, ERR_NOSPACE, "needs %llu bytes for a while, %llu are free",
 	    (unsigned long long)bytes, (unsigned long long)free_bytes);
@@ -174,10 +150,10 @@ static void refuse_msg(struct mbox_msg *msg)
 
 static uint64_t floor_of(const struct store *st)
 {
-	uint64_t part = st->space_total / LIMITS_MIN_FREE_SHARE;
+	uint64_t part = st->space_total / SPACE_MIN_FREE_SHARE;
 	if (st->opts.min_free_bytes)
 		return st->opts.min_free_bytes;
-	return part > LIMITS_MIN_FREE ? part : LIMITS_MIN_FREE;
+	return part > SPACE_MIN_FREE ? part : SPACE_MIN_FREE;
 }
 
 /* On loop 0. */
@@ -219,7 +195,7 @@ static void judge(struct store *st)
 	}
 }
 
-void limits_look(struct store *st)
+void space_look(struct store *st)
 {
 	look_run(&st->space_task);
 	st->reserve_gone = false; /* the start has just decided that */
@@ -241,7 +217,7 @@ static void look_done(struct work_task *t)
 		return;
 	show(st);
 	judge(st);
-	loop_timer_set(st->shares[0]->loop, &st->space_timer, LIMITS_WATCH_MS);
+	loop_timer_set(st->shares[0]->loop, &st->space_timer, SPACE_WATCH_MS);
 }
 
 static void watch_tick(struct loop_timer *t)
@@ -253,14 +229,14 @@ static void watch_tick(struct loop_timer *t)
 	work_submit(st->opts.pool, &st->space_task);
 }
 
-void limits_watch(struct store *st)
+void space_watch(struct store *st)
 {
 	show(st);
 	loop_timer_init(&st->space_timer, watch_tick);
-	loop_timer_set(st->shares[0]->loop, &st->space_timer, LIMITS_WATCH_MS);
+	loop_timer_set(st->shares[0]->loop, &st->space_timer, SPACE_WATCH_MS);
 }
 
-void limits_unwatch(struct store *st)
+void space_unwatch(struct store *st)
 {
 	st->space_closing = true;
 	metric_gauge_set(M_DISK_FREE_BYTES, 0);

@@ -1,0 +1,36 @@
+/*
+ * purse - a count of bytes that one asker may use, in one purse above it that all share.
+ *
+ *   purse_take    asked before the memory is taken: false when it does not fit; nothing is taken
+ *   purse_force   small pieces that are taken in any case (a block of an arena): counted, and
+ *                 purse_over() is true from then on when it did not fit. The owner looks at
+ *                 purse_over() at least once in a slice and ends with an error
+ *   purse_give    what was taken comes back, from whatever thread frees it
+ * An arena with a purse (arena_purse) forces its blocks and gives them back by itself. Pieces of
+ * more than a block are asked for first.
+ *
+ * Thread: any; counts are atomic, one operation per block and level.
+ */
+#ifndef CORE_BASE_PURSE_H
+#define CORE_BASE_PURSE_H
+
+#include "core/base/check.h"
+
+struct purse {
+	_Atomic uint64_t _used, _peak;
+	uint64_t max;     /* 0 = none */
+	struct purse *up; /* the sum it is part of, or NULL */
+	_Atomic bool _over;
+};
+/* max is the purse's own; up outlives it. */
+void purse_init(struct purse *p, uint64_t max_bytes, struct purse *up);
+MUST_CHECK bool purse_take(struct purse *p, uint64_t bytes);
+void purse_force(struct purse *p, uint64_t bytes);
+void purse_give(struct purse *p, uint64_t bytes);
+bool purse_over(const struct purse *p); /* forced above a max, its own or one further up; sticks */
+uint64_t purse_used(const struct purse *p);
+uint64_t purse_peak(const struct purse *p);
+/* All is back, else a CHECK fails. */
+void purse_end(struct purse *p);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * space - what the machine allows the store: default of series_max, free space on the disk, the
+ * reserve file.
+ *
+ * Every second a worker asks how much is free, ahead of rounds and merges. Below the floor writes
+ * are refused with ERR_NOSPACE; above 1.25 x the floor they are taken again.
+ * RESERVE: 64 MiB that are given up when a start finds no room, or when what frees space finds none
+ * (a switch that lets files go, a merge that is smaller than its inputs). Made again at a start, or
+ * while running, when it fits above 1.25 x the floor.
+ * Thread: space_watch, space_unwatch on loop 0; space_reserve_give, space_room on workers; the
+ * rest at start.
+ */
+#ifndef STORAGE_SPACE_H
+#define STORAGE_SPACE_H
+
+#include "core/base/fsio.h"
+
+#define SPACE_RESERVE_BYTES  (64u << 20)
+#define SPACE_RESERVE_NAME   "RESERVE"
+#define SPACE_START_FREE     (16u << 20) /* with less, the start takes the reserve */
+#define SPACE_MIN_FREE       (1ull << 30)
+#define SPACE_MIN_FREE_SHARE 33u /* or 1/33 of the file system, whichever is more */
+#define SPACE_WATCH_MS       1000u
+#define SPACE_SERIES_BYTES   1024u
+/* Descriptors, of those that core/base/fdcache.h gives to files. */
+#define SPACE_FDS_OWN     60u  /* log, catalog, listeners; one more for each shard's directory */
+#define SPACE_FDS_LOOP    4u   /* of each loop */
+#define SPACE_FDS_ROUNDS  4u   /* that write files at the same time */
+#define SPACE_WRITERS     128u /* files that one round writes at the same time, at most */
+#define SPACE_WRITERS_MIN 4u
+#define SPACE_CACHE_MIN   16u /* open for reading */
+
+struct store;
+/* 45 % of the memory budget (core/base/budget.h), at 1 KiB a series. */
+uint64_t space_series_max(void);
+/*
+ * Divides the descriptors there are: st->round_writers, what is left is the file cache's.
+ * ERR_NOFILES: they are too few for so many shards.
+ */
+MUST_CHECK enum err space_files(struct store *st, struct errbuf *eb);
+/* Makes RESERVE when there is room; its lack is no error. */
+void space_reserve(struct fsio_dir *d, uint64_t bytes);
+/* Gives RESERVE up for something that frees space. True: there was one. Blocks. */
+bool space_reserve_give(struct store *st, const char *why);
+/*
+ * Is there room for so many bytes that go again soon? Else RESERVE is given up, when that helps;
+ * ERR_NOSPACE says how much is free. Blocks.
+ */
+MUST_CHECK enum err space_room(struct store *st, uint64_t bytes, struct errbuf *eb);
+/* One look, blocking: before ready. */
+void space_look(struct store *st);
+void space_watch(struct store *st);
+/* Stops; a look or a new RESERVE may still be with a worker (st->space_busy, st->reserve_busy). */
+void space_unwatch(struct store *st);
+
+#endif
