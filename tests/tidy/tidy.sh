@@ -17,7 +17,7 @@ room_sources() { find $rooms -name '*.[ch]' | sort; }
 
 check "every file stem is unique in the tree" "$(sources | sed 's,.*/,,' | sort | uniq -d)"
 check "no banned calls" "$(room_sources | xargs grep -nE '\b(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atof|alloca|gmtime|localtime|gets)[[:space:]]*\(' | grep -vE '^[^:]*:[0-9]*:[[:space:]]*(\*|/\*|//)')"
-check "atomics, mutexes and threads only in core/rt and core/base" "$(find core/model core/seam core/promql proto storage net -name '*.[ch]' | xargs grep -nE '\b(pthread_(create|mutex|cond|rwlock)|__atomic_|atomic_(load|store|fetch)|_Atomic)' | grep -vE ':[[:space:]]*(\*|/\*|//)')"
+check "atomics, mutexes and threads only in core/rt and core/base" "$(find core/model core/seam core/account core/promql proto storage net -name '*.[ch]' | xargs grep -nE '\b(pthread_(create|mutex|cond|rwlock)|__atomic_|atomic_(load|store|fetch)|_Atomic)' | grep -vE ':[[:space:]]*(\*|/\*|//)')"
 check "time only from core/base/clock" "$(find $rooms -name '*.c' -not -path 'core/base/*' -not -path 'core/rt/*' | xargs grep -nE '\b(clock_gettime|gettimeofday|time)[[:space:]]*\((NULL|CLOCK|&)')"
 files_touched() { # calls that touch files outside fsio; anonymous memory is no file, so mmap(... MAP_ANONYMOUS ..., -1, ...) may stand
 	find storage -name '*.c' -not -path 'storage/meta/*' | xargs awk '

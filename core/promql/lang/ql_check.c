@@ -3,8 +3,8 @@
  * (promql/parser/parse.go checkAST): the first mistake is the one shown.
  */
 #include "core/promql/lang/ql_func.h"
+#include "core/promql/lang/ql_names.h"
 #include "core/promql/lang/ql_parse_priv.h"
-#include "core/promql/plan/ql_value.h"
 
 #include <string.h>
 

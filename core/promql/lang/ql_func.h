@@ -20,8 +20,9 @@ enum ql_fn {
 	QL_FN_COUNT
 };
 #define QL_FN_EXPERIMENTAL 1u
-/* value depends on the evaluation time: never step-invariant (promqltest-format section 8) */
+/* the value depends on the time of the step: never the same at all steps */
 #define QL_FN_EVALTIME 2u
+#define QL_FN_EACH     4u /* done to each value alone (core/promql/run/ql_elem.c) */
 
 struct ql_func {
 	enum ql_fn fn;

@@ -269,7 +269,7 @@ static bool drops_late(const struct ql_plan *p)
  */
 static void piece_drops_name(struct ql_plan *p, struct ql_pn *pn, bool strict)
 {
-	struct ql_piece_spec *s = &pn->piece->spec;
+	struct ql_piece_spec *s = pn->spec;
 
 	if (s->drop_name)
 		return;
@@ -301,10 +301,8 @@ static struct ql_pn *plan_piece(struct ql_plan *p, const struct ql_node *sel,
     const struct ql_grid *g, enum ql_piece_mode mode, unsigned args)
 {
 	struct ql_pn *pn = node_make(p, PN_PIECE, sel, g, args);
-	struct ql_piece *piece = arena_zalloc(p->arena, sizeof(*piece));
-	struct ql_piece_spec *s = &piece->spec;
+	struct ql_piece_spec *s = arena_zalloc(p->arena, sizeof(*s));
 
-	ql_piece_init(piece);
 	s->source = p->opts->source;
 	s->tenant = p->opts->tenant;
 	s->matchers = sel->sel.matchers;
@@ -322,7 +320,7 @@ static struct ql_pn *plan_piece(struct ql_plan *p, const struct ql_node *sel,
 		s->range.range_ms = 0;
 	}
 	ql_range_reach(&s->range, &s->t_min_ms, &s->t_max_ms);
-	pn->piece = piece;
+	pn->spec = s;
 	pn->next_piece = p->pieces;
 	p->pieces = pn;
 	return pn;
@@ -344,8 +342,8 @@ static struct ql_pn *plan_selector(
 /* Can the node take e into its piece? Parameters of data cannot go along. */
 static bool piece_takes(const struct ql_pn *pn)
 {
-	return pn->kind == PN_PIECE && !pn->piece_closed && !pn->piece->spec.has_aggr &&
-	    pn->piece->spec.mode != QL_PIECE_RAW && pn->piece->spec.elems_count < QL_PIECE_ELEMS;
+	return pn->kind == PN_PIECE && !pn->piece_closed && !pn->spec->has_aggr &&
+	    pn->spec->mode != QL_PIECE_RAW && pn->spec->elems_count < QL_PIECE_ELEMS;
 }
 
 static struct ql_pn *plan_elem(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g,
@@ -358,7 +356,7 @@ static struct ql_pn *plan_elem(struct ql_plan *p, const struct ql_node *n, const
 		e.param[i] = param[i]->scalar; /* or known later */
 	}
 	if (fixed && piece_takes(vec)) {
-		struct ql_piece_spec *s = &vec->piece->spec;
+		struct ql_piece_spec *s = vec->spec;
 		s->elems[s->elems_count++] = e;
 		if (ql_elem_drops_name(&e))
 			piece_drops_name(p, vec, false);
@@ -496,11 +494,11 @@ static struct ql_pn *plan_range_piece(struct ql_plan *p, const struct ql_node *c
 	if (!extended_is_allowed(p, &sel->sel.mods, f))
 		return NULL;
 	struct ql_pn *pn = plan_piece(p, sel, g, QL_PIECE_RANGE, params);
-	pn->piece->spec.range.fn = f->fn;
-	pn->piece->spec.param_pos = ql_bare_pos(call->call.args[0]);
+	pn->spec->range.fn = f->fn;
+	pn->spec->param_pos = ql_bare_pos(call->call.args[0]);
 	for (unsigned i = 0; i < params; i++) {
 		pn->arg[i] = param[i];
-		pn->piece->spec.range.param[i] = param[i]->scalar; /* or known later */
+		pn->spec->range.param[i] = param[i]->scalar; /* or known later */
 	}
 	if (!keeps_name(f->fn))
 		piece_drops_name(p, pn, true);
@@ -531,8 +529,8 @@ static struct ql_pn *plan_range_call(
 	struct ql_pn *absent = node_make(p, PN_ABSENT, n, g, 1);
 	absent->arg[0] = pn;
 	if (pn->kind == PN_PIECE) { /* only presence is asked for: one group */
-		pn->piece->spec.has_aggr = true;
-		pn->piece->spec.aggr_op = QL_GROUP;
+		pn->spec->has_aggr = true;
+		pn->spec->aggr_op = QL_GROUP;
 	}
 	return node_done(p, absent);
 }
@@ -800,7 +798,7 @@ static struct ql_pn *plan_aggregate(
 	if (!(vec = plan(p, n->agg.expr, g)))
 		return NULL;
 	if (ql_aggr_knows(n->agg.op) && piece_takes(vec)) {
-		struct ql_piece_spec *s = &vec->piece->spec;
+		struct ql_piece_spec *s = vec->spec;
 		s->has_aggr = true;
 		s->aggr_op = n->agg.op;
 		s->aggr_without = n->agg.without;

@@ -4,7 +4,7 @@
  * Each node of the plan has a grid of steps (subqueries have their own) and, when done, a result on
  * it: a vector of columns, or a scalar (ql_value.h).
  * Constants are computed here, once; nothing here grows with a grid. Selectors become pieces, and
- * pieces swallow what stands above them while that can be done on the shards (ql_piece.h).
+ * pieces swallow what stands above them while that can be done on the shards (core/promql/run/ql_piece.h).
  * Parts that do not change from step to step ("@" below them) are planned for one step and
  * stretched by a node PN_EXPAND, in the places where upstream wraps them (promql/engine.go,
  * preprocessExprHelper).
@@ -20,7 +20,8 @@
 #ifndef CORE_PROMQL_PLAN_QL_PLAN_H
 #define CORE_PROMQL_PLAN_QL_PLAN_H
 
-#include "core/promql/run/ql_piece.h"
+#include "core/promql/plan/ql_arith.h"
+#include "core/promql/plan/ql_spec.h"
 
 enum ql_pn_kind {
 	PN_SCALAR,    /* a constant, or time(): known from the plan on */
@@ -53,6 +54,7 @@ struct ql_scope {
 	uint64_t uses; /* how often a sample counts as used */
 	struct ql_reads reads;
 };
+struct ql_piece;
 struct ql_pn {
 	enum ql_pn_kind kind;
 	struct ql_scope scope;
@@ -62,7 +64,8 @@ struct ql_pn {
 	unsigned args_count;
 	struct ql_pn *next; /* in order of evaluation */
 	/* what it is made of */
-	struct ql_piece *piece; /* PN_PIECE */
+	struct ql_piece_spec *spec; /* PN_PIECE */
+	struct ql_piece *piece;     /* made when the plan runs */
 	struct ql_pn *next_piece;
 	bool piece_closed;          /* nothing more is swallowed */
 	struct ql_elem elem;        /* PN_ELEM; parameters of data come from arg[1], arg[2] */

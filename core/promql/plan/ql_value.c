@@ -92,37 +92,6 @@ struct ql_col *ql_vec_add(struct arena *a, struct ql_vec *v)
 
 /* --- label sets --- */
 
-static int str_cmp(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	size_t n = a_len < b_len ? a_len : b_len;
-	int c = n ? memcmp(a, b, n) : 0;
-	return c ? c : (a_len > b_len) - (a_len < b_len);
-}
-
-static int ql_str_cmp(const void *pa, const void *pb)
-{
-	const struct ql_str *a = pa, *b = pb;
-	return str_cmp(a->s, a->len, b->s, b->len);
-}
-
-struct ql_names ql_names_make(struct arena *a, const struct ql_str *s, uint32_t count)
-{
-	struct ql_names n = { .s = arena_array(a, count + 1, sizeof(*s)) };
-	if (count)
-		memcpy(n.s, s, count * sizeof(*s));
-	qsort(n.s, count, sizeof(*s), ql_str_cmp);
-	for (uint32_t i = 0; i < count; i++)
-		if (!n.count || ql_str_cmp(&n.s[n.count - 1], &n.s[i]) != 0)
-			n.s[n.count++] = n.s[i];
-	return n;
-}
-
-bool ql_names_have(const struct ql_names *n, const char *s, size_t len)
-{
-	struct ql_str key = { s, (uint32_t)len };
-	return n->count && bsearch(&key, n->s, n->count, sizeof(key), ql_str_cmp);
-}
-
 struct labels ql_labels_pick(
     struct buf *scratch, struct labels ls, const struct ql_names *names, bool keep)
 {
@@ -136,7 +105,7 @@ struct labels ql_labels_pick(
 		/* Both sides are sorted by name: one merge. */
 		int c = 1;
 		while (i < names->count &&
-		    (c = str_cmp(names->s[i].s, names->s[i].len, l.name, l.name_len)) < 0)
+		    (c = ql_bytes_cmp(names->s[i].s, names->s[i].len, l.name, l.name_len)) < 0)
 			i++;
 		if ((i < names->count && c == 0) == keep)
 			buf_add(scratch, from, (size_t)(it.p - from));
@@ -165,7 +134,7 @@ bool ql_labels_have_name(struct labels ls)
 	while (label_next(&it, &l)) {
 		if (is_metadata(&l))
 			return true;
-		if (str_cmp(l.name, l.name_len, "__unit__", 8) > 0)
+		if (ql_bytes_cmp(l.name, l.name_len, "__unit__", 8) > 0)
 			return false;
 	}
 	return false;
@@ -188,7 +157,7 @@ struct labels ql_labels_drop(struct arena *a, struct labels ls, unsigned *droppe
 				out = arena_alloc(a, ls.len);
 				memcpy(out, ls.bytes, len);
 			}
-		} else if (str_cmp(l.name, l.name_len, "__unit__", 8) > 0) {
+		} else if (ql_bytes_cmp(l.name, l.name_len, "__unit__", 8) > 0) {
 			break; /* the rest stays as it is */
 		} else if (out) {
 			memcpy(out + len, from, (size_t)(it.p - from));

@@ -16,7 +16,7 @@
 
 #include "core/model/label.h"
 #include "core/model/sample.h"
-#include "core/promql/lang/ql_ast.h"
+#include "core/promql/lang/ql_names.h"
 
 struct ql_grid { /* times start, start + step, ...: n of them */
 	int64_t start_ms, step_ms;
@@ -183,12 +183,6 @@ static inline void ql_kahan(double x, double *sum, double *c)
 
 /* --- label sets --- */
 
-struct ql_names { /* sorted, unique */
-	struct ql_str *s;
-	uint32_t count;
-};
-struct ql_names ql_names_make(struct arena *a, const struct ql_str *s, uint32_t count);
-bool ql_names_have(const struct ql_names *n, const char *s, size_t len);
 /*
  * Keeps (keep true) or drops the labels named; canonical in, canonical out. The result is in
  * scratch until the next call: copy it, or give it to ql_tab_add.

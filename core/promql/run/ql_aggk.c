@@ -4,7 +4,9 @@
  * Members of a group stand together (counting sort by group); then it goes step by step. Equal
  * values are ordered by labels, so the choice does not depend on shards.
  */
-#include "core/promql/run/ql_run.h"
+#include "core/promql/run/ql_aggr.h"
+#include "core/promql/run/ql_nodes.h"
+#include "core/promql/run/ql_range.h"
 
 #include "core/base/hash.h"
 #include "core/base/rune.h"

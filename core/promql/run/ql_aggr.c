@@ -3,21 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-bool ql_aggr_knows(enum ql_agg op)
-{
-	return op <= QL_STDVAR;
-}
-
-struct ql_names ql_aggr_names(struct arena *a, const struct ql_str *s, uint32_t count, bool without)
-{
-	struct ql_str *all = arena_array(a, (size_t)count + 1, sizeof(*all));
-	if (count)
-		memcpy(all, s, count * sizeof(*all));
-	if (without)
-		all[count++] = (struct ql_str){ LABEL_NAME, sizeof(LABEL_NAME) - 1 };
-	return ql_names_make(a, all, count);
-}
-
 void ql_aggr_init(struct ql_aggr *g, enum ql_agg op, struct ql_names names, bool without,
     uint32_t n, struct arena *a)
 {

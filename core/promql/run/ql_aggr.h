@@ -16,7 +16,7 @@
 #ifndef CORE_PROMQL_RUN_QL_AGGR_H
 #define CORE_PROMQL_RUN_QL_AGGR_H
 
-#include "core/promql/plan/ql_value.h"
+#include "core/promql/plan/ql_spec.h"
 
 struct ql_aggr_group {
 	uint64_t *has, *mean;
@@ -34,9 +34,6 @@ struct ql_aggr {
 	uint32_t _cap;
 	struct buf _scratch;
 };
-bool ql_aggr_knows(enum ql_agg op);
-/* Names as a grouping needs them. */
-struct ql_names ql_aggr_names(struct arena *a, const struct ql_str *s, uint32_t count, bool without);
 void ql_aggr_init(struct ql_aggr *g, enum ql_agg op, struct ql_names names, bool without,
     uint32_t n, struct arena *a);
 void ql_aggr_release(struct ql_aggr *g); /* scratch only; the rest is the arena's */

@@ -10,7 +10,8 @@
  *   many side  series by series: each partner of the group gives the steps where both are there
  * A many-side series with a single partner is computed in place.
  */
-#include "core/promql/run/ql_run.h"
+#include "core/promql/run/ql_aggr.h"
+#include "core/promql/run/ql_nodes.h"
 
 #include <string.h>
 

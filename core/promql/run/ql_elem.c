@@ -4,89 +4,6 @@
 
 #define PI 3.14159265358979323846
 
-double ql_min_of(double a, double b)
-{
-	if (isnan(a) || isnan(b))
-		return isinf(a) && a < 0 ? a : isinf(b) && b < 0 ? b : (double)NAN;
-	if (a == 0 && b == 0)
-		return signbit(a) ? a : b;
-	return a < b ? a : b;
-}
-
-double ql_max_of(double a, double b)
-{
-	if (isnan(a) || isnan(b))
-		return isinf(a) && a > 0 ? a : isinf(b) && b > 0 ? b : (double)NAN;
-	if (a == 0 && b == 0)
-		return signbit(a) ? b : a;
-	return a > b ? a : b;
-}
-
-double ql_arith(enum ql_op op, double l, double r)
-{
-	switch (op) {
-	case QL_ADD:
-		return l + r;
-	case QL_SUB:
-		return l - r;
-	case QL_MUL:
-		return l * r;
-	case QL_DIV:
-		return l / r;
-	case QL_MOD:
-		return fmod(l, r);
-	case QL_POW:
-		return pow(l, r);
-	case QL_ATAN2:
-		return atan2(l, r);
-	case QL_EQ:
-	case QL_NE:
-	case QL_LT:
-	case QL_LE:
-	case QL_GT:
-	case QL_GE:
-	case QL_TRIM_UPPER:
-	case QL_TRIM_LOWER:
-	case QL_AND:
-	case QL_OR:
-	case QL_UNLESS:
-		break;
-	}
-	return NAN;
-}
-
-bool ql_compare(enum ql_op op, double l, double r)
-{
-	switch (op) {
-	case QL_EQ:
-		return l == r;
-	case QL_NE:
-		return l != r;
-	case QL_LT:
-		return l < r;
-	case QL_LE:
-		return l <= r;
-	case QL_GT:
-		return l > r;
-	case QL_GE:
-		return l >= r;
-	case QL_ADD:
-	case QL_SUB:
-	case QL_MUL:
-	case QL_DIV:
-	case QL_MOD:
-	case QL_POW:
-	case QL_ATAN2:
-	case QL_TRIM_UPPER:
-	case QL_TRIM_LOWER:
-	case QL_AND:
-	case QL_OR:
-	case QL_UNLESS:
-		break;
-	}
-	return false;
-}
-
 double ql_date_part(enum ql_fn fn, int64_t unix_s)
 {
 	struct num_civil c = num_civil(unix_s);
@@ -218,18 +135,6 @@ static enum elem_shape elem_math(
 #pragma GCC diagnostic pop
 }
 #undef EACH
-
-bool ql_elem_knows(enum ql_fn fn)
-{
-	struct ql_elem e = { .fn = fn };
-	struct ql_grid none = { 0 };
-	return elem_math(&e, &none, NULL, NULL, NULL) == ELEM_MATH;
-}
-
-bool ql_elem_drops_name(const struct ql_elem *e)
-{
-	return e->kind != QL_ELEM_OP || !ql_op_is_compare(e->op) || e->return_bool;
-}
 
 /* Where nothing is present the value is 0: what the loops left there goes. */
 static void clear_absent(double *v, const uint64_t *has, uint32_t n)

@@ -14,7 +14,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/metric.h"
-#include "core/promql/run/ql_run.h"
+#include "core/promql/run/ql_nodes.h"
+#include "core/promql/run/ql_piece.h"
+#include "core/promql/run/ql_sorter.h"
 #include "core/rt/job.h"
 
 #include <string.h>
@@ -128,6 +130,10 @@ static void make_plan(struct ql *q)
 	};
 	ql_notes_init(&q->run.notes, &q->arena);
 	q->err = ql_plan_make(&q->plan, q->root);
+	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece) {
+		p->piece = arena_zalloc(&q->arena, sizeof(*p->piece));
+		ql_piece_init(p->piece, p->spec);
+	}
 }
 
 enum err ql_create(
@@ -296,7 +302,7 @@ static void piece_start(struct ql *q, struct ql_pn *pn)
 	struct ql_piece *p = pn->piece;
 
 	for (unsigned i = 0; i < pn->args_count; i++)
-		p->spec.range.param[i] = pn->arg[i]->scalar;
+		pn->spec->range.param[i] = pn->arg[i]->scalar;
 	p->arrived = piece_arrived;
 	p->arg = q;
 	ql_piece_start(p, q->loop);
@@ -371,7 +377,7 @@ static void gathered_add(struct ql_run *x, struct gathered *g, struct ql_batch *
 
 static enum err piece_join(struct ql_run *x, struct ql_pn *pn, struct gathered *g, struct ql_batch *b)
 {
-	const struct ql_piece_spec *s = &pn->piece->spec;
+	const struct ql_piece_spec *s = pn->spec;
 
 	if (s->has_aggr) {
 		if (!g->sum) {

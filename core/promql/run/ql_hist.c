@@ -2,7 +2,7 @@
  * histogram_quantile, histogram_quantiles and histogram_fraction on classic buckets (spec section
  * 9).
  */
-#include "core/promql/run/ql_run.h"
+#include "core/promql/run/ql_nodes.h"
 
 #include <float.h>
 #include <math.h>

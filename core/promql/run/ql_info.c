@@ -6,7 +6,7 @@
  * info series. Per step the newest sample of each (name, instance, job) wins;
  * a column of v is split where its winners change.
  */
-#include "core/promql/run/ql_run.h"
+#include "core/promql/run/ql_nodes.h"
 
 #include <math.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static void info_release(void *arg)
 /* The piece's matchers on the name hold. */
 static bool is_info_name(const struct ql_pn *piece, struct labels ls, bool *limit)
 {
-	const struct ql_piece_spec *spec = &piece->piece->spec;
+	const struct ql_piece_spec *spec = piece->spec;
 	uint32_t len = 0;
 	const char *name = label_get(ls, LABEL_NAME, 8, &len);
 

@@ -1,5 +1,6 @@
 /* label_replace, label_join, sort and sort_by_label (spec section 7). */
-#include "core/promql/run/ql_run.h"
+#include "core/promql/run/ql_nodes.h"
+#include "core/promql/run/ql_sorter.h"
 
 #include "core/base/rune.h"
 

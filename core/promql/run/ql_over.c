@@ -1,5 +1,5 @@
 /* Functions over the samples of a window that do not extrapolate. */
-#include "core/promql/run/ql_range.h"
+#include "core/promql/run/ql_range_priv.h"
 
 #include <math.h>
 #include <string.h>

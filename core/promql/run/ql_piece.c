@@ -56,7 +56,7 @@ static enum job_state scan_run(struct job *j);
 
 static struct ql_batch *batch_create(struct ql_scan *s)
 {
-	const struct ql_piece_spec *spec = &s->piece->spec;
+	const struct ql_piece_spec *spec = s->piece->spec;
 	struct ql_batch *b = mem_zalloc(sizeof(*b));
 
 	b->scan = s;
@@ -110,7 +110,7 @@ static void scan_send(struct ql_scan *s, bool last)
 		b->err_text = arena_strndup(&b->arena, s->eb.text, strlen(s->eb.text));
 	}
 	if (s->loop != s->home)
-		metric_add(M_QUERY_MOVED_BYTES, batch_bytes(b, s->piece->spec.range.grid.n));
+		metric_add(M_QUERY_MOVED_BYTES, batch_bytes(b, s->piece->spec->range.grid.n));
 	s->batch = NULL;
 	b->msg.fn = piece_batch;
 	loop_send(s->home, &b->msg);
@@ -118,7 +118,8 @@ static void scan_send(struct ql_scan *s, bool last)
 
 static bool batch_full(const struct ql_scan *s)
 {
-	return s->batch && !s->piece->spec.has_aggr && arena_used(&s->batch->arena) >= QL_BATCH_BYTES;
+	return s->batch && !s->piece->spec->has_aggr &&
+	    arena_used(&s->batch->arena) >= QL_BATCH_BYTES;
 }
 
 /* --- one series --- */
@@ -136,7 +137,7 @@ static void scan_note_counter(struct ql_scan *s, struct labels ls)
 		if (len >= n && memcmp(name + len - n, ends[i], n) == 0)
 			return;
 	}
-	ql_notes_add(&s->batch->notes, true, s->piece->spec.pos,
+	ql_notes_add(&s->batch->notes, true, s->piece->spec->pos,
 	    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: %s",
 	    ql_fmt_q(&s->batch->arena, name, len));
 }
@@ -144,8 +145,8 @@ static void scan_note_counter(struct ql_scan *s, struct labels ls)
 /* An instant selector uses, and reads, one sample at each step that has one. */
 static void scan_count_points(struct ql_scan *s, const struct ql_col *col)
 {
-	const struct ql_reads *reads = &s->piece->spec.range.reads;
-	uint32_t n = s->piece->spec.range.grid.n;
+	const struct ql_reads *reads = &s->piece->spec->range.reads;
+	uint32_t n = s->piece->spec->range.grid.n;
 
 	s->batch->samples_used += ql_bits_count(col->has, n);
 	if (reads->none)
@@ -160,7 +161,7 @@ static void scan_count_points(struct ql_scan *s, const struct ql_col *col)
 
 static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct ql_col *col)
 {
-	const struct ql_piece_spec *spec = &s->piece->spec;
+	const struct ql_piece_spec *spec = s->piece->spec;
 	bool any = false;
 
 	switch (spec->mode) {
@@ -189,7 +190,7 @@ static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct q
 /* The series' column through the whole chain, in s->col; false when nothing is left of it. */
 static bool scan_column(struct ql_scan *s, const struct source_item *item)
 {
-	const struct ql_piece_spec *spec = &s->piece->spec;
+	const struct ql_piece_spec *spec = s->piece->spec;
 	struct ql_col *col = &s->col;
 	uint32_t n = spec->range.grid.n;
 
@@ -210,7 +211,7 @@ static bool scan_column(struct ql_scan *s, const struct source_item *item)
 
 static struct labels scan_labels(struct ql_scan *s, struct labels ls, struct arena *a)
 {
-	const struct ql_piece_spec *spec = &s->piece->spec;
+	const struct ql_piece_spec *spec = s->piece->spec;
 	struct labels out = ls;
 	unsigned dropped = 0;
 
@@ -225,7 +226,7 @@ static struct labels scan_labels(struct ql_scan *s, struct labels ls, struct are
 /* A copy of the column goes into the batch. */
 static enum err scan_keep(struct ql_scan *s, const struct source_item *item)
 {
-	const struct ql_piece_spec *spec = &s->piece->spec;
+	const struct ql_piece_spec *spec = s->piece->spec;
 	struct arena *a = &s->batch->arena;
 	uint32_t n = spec->range.grid.n;
 	size_t words = ql_words(n), size = (words + n) * 8;
@@ -288,7 +289,7 @@ static enum err scan_value(struct ql_scan *s, const struct source_item *item)
 {
 	if (!scan_column(s, item))
 		return s->err;
-	if (!s->piece->spec.has_aggr)
+	if (!s->piece->spec->has_aggr)
 		return scan_keep(s, item);
 	s->col.ls = item->labels;
 	return ql_aggr_add(&s->batch->aggr, &s->col, &s->budget, &s->eb);
@@ -296,7 +297,7 @@ static enum err scan_value(struct ql_scan *s, const struct source_item *item)
 
 static enum err scan_series(struct ql_scan *s, const struct source_item *item)
 {
-	const struct ql_piece_spec *spec = &s->piece->spec;
+	const struct ql_piece_spec *spec = s->piece->spec;
 
 	if (!s->batch)
 		s->batch = batch_create(s);
@@ -359,7 +360,7 @@ static uint64_t share_of(uint64_t max, uint64_t shares, uint64_t least)
 
 static enum err scan_open(struct ql_scan *s)
 {
-	const struct ql_piece_spec *spec = &s->piece->spec;
+	const struct ql_piece_spec *spec = s->piece->spec;
 	uint32_t n = spec->range.grid.n;
 	uint64_t shares = spec->has_aggr ? s->piece->scans_count : 1;
 
@@ -552,15 +553,16 @@ static void scan_cancel(struct mbox_msg *msg)
 
 /* --- the home loop --- */
 
-void ql_piece_init(struct ql_piece *p)
+void ql_piece_init(struct ql_piece *p, const struct ql_piece_spec *spec)
 {
+	p->spec = spec;
 	p->batches = NULL;
 	p->_batches_end = &p->batches;
 }
 
 void ql_piece_start(struct ql_piece *p, struct loop *home)
 {
-	struct source *src = p->spec.source;
+	struct source *src = p->spec->source;
 
 	CHECK(!p->started);
 	p->home = home;

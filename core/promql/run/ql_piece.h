@@ -34,40 +34,10 @@
 #include "core/promql/run/ql_elem.h"
 #include "core/promql/run/ql_notes.h"
 #include "core/promql/run/ql_range.h"
-#include "core/seam/source.h"
 
 /* x credits x shards is what may be on the way: 4 MiB with 16 shards */
 #define QL_BATCH_BYTES   (128u << 10)
 #define QL_PIECE_CREDITS 2
-#define QL_PIECE_ELEMS   8 /* steps of a chain; longer ones go on at home */
-
-enum ql_piece_mode {
-	QL_PIECE_INSTANT,
-	QL_PIECE_TIME /* timestamp(x) */,
-	QL_PIECE_SMOOTH,
-	QL_PIECE_RANGE,
-	QL_PIECE_RAW
-};
-struct ql_piece_spec {
-	struct source *source;
-	uint32_t tenant;
-	const struct matcher *matchers;
-	uint32_t matchers_count;
-	int64_t t_min_ms, t_max_ms;
-	enum ql_piece_mode mode;
-	struct ql_range_spec range; /* its grid is the piece's */
-	struct ql_elem elems[QL_PIECE_ELEMS];
-	unsigned elems_count;
-	bool drop_name, drop_late; /* drop_late: mark instead of removing */
-	bool name_pinned; /* all series have the same name: dropping it makes no two sets equal */
-	bool has_aggr;
-	enum ql_agg aggr_op;
-	struct ql_names aggr_names;
-	bool aggr_without;
-	struct ql_pos pos;       /* of the selector, for notes */
-	struct ql_pos param_pos; /* of quantile_over_time's first argument */
-	uint64_t points_max, bytes_max, series_max;
-};
 
 struct ql_batch { /* made on the shard's loop, owned by the home loop after it was sent */
 	struct mbox_msg msg;
@@ -92,7 +62,7 @@ struct ql_batch { /* made on the shard's loop, owned by the home loop after it w
 
 struct ql_scan;
 struct ql_piece {
-	struct ql_piece_spec spec;
+	const struct ql_piece_spec *spec;
 	struct loop *home;
 	/* A batch came, which is still the piece's; NULL: a scan ended, or a cancel came back. */
 	void (*arrived)(struct ql_piece *p, struct ql_batch *b);
@@ -105,9 +75,9 @@ struct ql_piece {
 	struct ql_scan *_scans;
 	bool started, canceled, drained;
 };
-void ql_piece_init(struct ql_piece *p);
-void ql_piece_start(struct ql_piece *p, struct loop *home); /* spec is filled */
-void ql_piece_cancel(struct ql_piece *p);                   /* any time, also twice */
+void ql_piece_init(struct ql_piece *p, const struct ql_piece_spec *spec); /* which outlives it */
+void ql_piece_start(struct ql_piece *p, struct loop *home);               /* spec is filled */
+void ql_piece_cancel(struct ql_piece *p);                                 /* any time, also twice */
 /* every scan has sent its last batch */
 static inline bool ql_piece_all_here(const struct ql_piece *p)
 {

@@ -1,4 +1,4 @@
-#include "core/promql/run/ql_range.h"
+#include "core/promql/run/ql_range_priv.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,39 +9,6 @@
  */
 #define QL_SLIDE_FROM 4
 #define QL_SHELL_MAX  4096 /* beyond, the library sorts */
-
-bool ql_range_knows(enum ql_fn fn)
-{
-	const struct ql_func *f = &ql_functab[fn];
-	for (unsigned i = 0; i < f->args_count; i++)
-		if (f->args[i] == QL_MATRIX)
-			return true;
-	return false;
-}
-
-void ql_range_reach(const struct ql_range_spec *s, int64_t *t_min_ms, int64_t *t_max_ms)
-{
-	int64_t first = ql_range_ref(s, 0), last = ql_range_ref(s, s->grid.n - 1);
-	int64_t before = s->range_ms, after = 0;
-
-	if (s->anchored || s->smoothed)
-		before = num_sat_add(before, s->lookback_ms);
-	if (s->smoothed)
-		after = s->lookback_ms;
-	*t_min_ms = num_sat_add(num_sat_sub(first, before), 1);
-	*t_max_ms = num_sat_add(last, after);
-}
-
-bool ql_around_step(const struct ql_around *a, uint32_t i)
-{
-	int64_t t = ql_grid_t(&a->grid, i), step = a->outer.step_ms;
-	int64_t after = num_sat_sub(num_sat_add(t, a->offset_ms), a->outer.start_ms);
-	uint64_t k = after <= 0 ? 0 : ((uint64_t)after - 1) / (uint64_t)step + 1;
-	uint32_t at = k < a->outer.n ? (uint32_t)k : a->outer.n - 1;
-	int64_t ref = num_sat_sub(ql_grid_t(&a->outer, at), a->offset_ms);
-
-	return t > num_sat_sub(ref, a->range_ms) && ql_reads_step(&a->reads, at);
-}
 
 void *ql_range_grow(
     struct ql_range *r, void *p, size_t have, size_t want, size_t size, struct errbuf *eb)

@@ -23,48 +23,7 @@
 #ifndef CORE_PROMQL_RUN_QL_RANGE_H
 #define CORE_PROMQL_RUN_QL_RANGE_H
 
-#include "core/promql/lang/ql_func.h"
-#include "core/promql/plan/ql_value.h"
-
-/* Which steps' samples count as read: those that a query around this one looks at (ql_plan.h). */
-struct ql_reads {
-	bool none;
-	const struct ql_around *around; /* NULL: all */
-};
-/*
- * The steps of a subquery, seen from around it. Each belongs to the first step around that is not
- * earlier, offset taken into account, and counts when it lies in that one's window and that one
- * counts.
- */
-struct ql_around {
-	struct ql_grid grid, outer;
-	int64_t range_ms, offset_ms; /* of the subquery */
-	struct ql_reads reads;       /* of the steps around */
-};
-bool ql_around_step(const struct ql_around *a, uint32_t i);
-static inline bool ql_reads_step(const struct ql_reads *r, uint32_t i)
-{
-	return !r->none && (!r->around || ql_around_step(r->around, i));
-}
-
-struct ql_range_spec {
-	enum ql_fn fn;
-	struct ql_grid grid;
-	int64_t range_ms, offset_ms;
-	bool fixed; /* "@": every step looks at the window that ends at at_ms - offset */
-	int64_t at_ms;
-	bool anchored, smoothed;
-	int64_t lookback_ms;       /* anchored, smoothed */
-	struct ql_scalar param[2]; /* scalar arguments in their order */
-	struct ql_reads reads;
-};
-/*
- * Can this function run here? (All functions of one range vector; absent_over_time as
- * present_over_time.)
- */
-bool ql_range_knows(enum ql_fn fn);
-/* How far samples are needed before and after the grid's references. */
-void ql_range_reach(const struct ql_range_spec *s, int64_t *t_min_ms, int64_t *t_max_ms);
+#include "core/promql/plan/ql_spec.h"
 
 struct ql_range_rate { /* what rate needs of a window's times */
 	double sampled, to_start, to_end, factor;
@@ -109,14 +68,6 @@ struct ql_range {
 	const double *_run_v;
 	uint32_t _run_count; /* the column at hand, without stale markers */
 };
-/* After the window of step i: false, or the slice is over. */
-#define QL_RANGE_WORK 4096 /* samples looked at between looks at the clock */
-bool ql_range_pause_slow(struct ql_range *r, uint32_t i);
-static inline bool ql_range_pause(struct ql_range *r, uint32_t i, uint64_t work)
-{
-	r->_work += work;
-	return UNLIKELY(r->_work >= QL_RANGE_WORK) && ql_range_pause_slow(r, i);
-}
 /*
  * Scratch is charged to the budget (NULL: to none) until the release, which is due after an error,
  * too.
@@ -143,20 +94,5 @@ bool ql_smooth_run(const struct ql_range_spec *s, const int64_t *t, const double
 
 double ql_quantile(double q, double *values, uint32_t count); /* sorts values */
 void ql_sort_doubles(double *v, uint32_t count);              /* NaN first */
-
-/* Parts (ql_rate.c, ql_over.c), on filtered columns with bounds in r. */
-void ql_rate_windows(struct ql_range *r, const int64_t *t);
-/* Grows an array of the range's: charged first. NULL over budget, the old one stays. */
-void *ql_range_grow(
-    struct ql_range *r, void *p, size_t have, size_t want, size_t size, struct errbuf *eb);
-void ql_rate_run(struct ql_range *r, const double *v, uint32_t count, double *out, uint64_t *has);
-void ql_rate_extended(struct ql_range *r, const int64_t *t, const double *v, uint32_t count,
-    double *out, uint64_t *has);
-MUST_CHECK enum err ql_over_run(struct ql_range *r, const int64_t *t, const double *v,
-    uint32_t count, double *out, uint64_t *has, struct errbuf *eb);
-static inline int64_t ql_range_ref(const struct ql_range_spec *s, uint32_t i)
-{
-	return num_sat_sub(s->fixed ? s->at_ms : ql_grid_t(&s->grid, i), s->offset_ms);
-}
 
 #endif

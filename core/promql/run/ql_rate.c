@@ -2,7 +2,7 @@
  * rate, increase, delta; and what the anchored and smoothed modifiers make of them (spec section
  * 8).
  */
-#include "core/promql/run/ql_range.h"
+#include "core/promql/run/ql_range_priv.h"
 
 #include <math.h>
 

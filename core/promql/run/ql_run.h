@@ -1,5 +1,5 @@
 /*
- * ql_run - what the nodes of a plan need while they run, and their entry points.
+ * ql_run - what the nodes of a plan need while they run (their entry points: ql_nodes.h).
  *
  * A node runs in slices: ql_X_run works until ql_tick says that the slice is over, remembers where
  * it was (pn->pos, pn->state) and returns QL_AGAIN.
@@ -56,30 +56,5 @@ void ql_run_drop_name(struct ql_run *x, struct ql_col *c);
 /* Columns without any value go; equal label sets merge (immediate removal). */
 MUST_CHECK enum err ql_run_tidy(
     struct ql_run *x, struct ql_vec *v, uint32_t n, bool same, bool strict);
-
-enum ql_did ql_step_run(struct ql_run *x, struct ql_pn *pn); /* any node but PN_PIECE */
-enum ql_did ql_binop_run(struct ql_run *x, struct ql_pn *pn);
-enum ql_did ql_set_run(struct ql_run *x, struct ql_pn *pn);
-enum ql_did ql_topk_run(struct ql_run *x, struct ql_pn *pn);
-enum ql_did ql_quantile_run(struct ql_run *x, struct ql_pn *pn);
-enum ql_did ql_count_values_run(struct ql_run *x, struct ql_pn *pn);
-enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn);
-enum ql_did ql_label_replace_run(struct ql_run *x, struct ql_pn *pn);
-enum ql_did ql_label_join_run(struct ql_run *x, struct ql_pn *pn);
-enum ql_did ql_info_run(struct ql_run *x, struct ql_pn *pn);
-enum ql_did ql_sort_run(struct ql_run *x, struct ql_pn *pn);
-
-/* Sorting in slices: merge sort of an array of indices. */
-struct ql_sorter {
-	uint32_t *idx, *_tmp, count;
-	int (*cmp)(const void *arg, uint32_t a, uint32_t b);
-	const void *arg;
-	uint32_t _width, _lo, _i, _j, _k;
-	bool _open;
-};
-void ql_sorter_init(struct ql_sorter *s, struct arena *a, uint32_t count,
-    int (*cmp)(const void *arg, uint32_t a, uint32_t b), const void *arg);
-bool ql_sorter_run(struct ql_sorter *s, struct ql_run *x);      /* true when sorted */
-int ql_vec_cmp_labels(const void *vec, uint32_t a, uint32_t b); /* arg: const struct ql_vec * */
 
 #endif

@@ -1,0 +1,114 @@
+/*
+ * ql_spec - what a plan says is to be done: range functions, what is done to each value, and pieces,
+ * the parts of a query that run where the series live (core/promql/run does them).
+ *
+ * Thread: pure functions; a spec is read by many loops and does not change once it runs.
+ */
+#ifndef CORE_PROMQL_PLAN_QL_SPEC_H
+#define CORE_PROMQL_PLAN_QL_SPEC_H
+
+#include "core/promql/lang/ql_func.h"
+#include "core/promql/plan/ql_value.h"
+#include "core/seam/source.h"
+
+/* --- range functions --- */
+
+/* Which steps' samples count as read: those that a query around this one looks at (ql_plan.h). */
+struct ql_reads {
+	bool none;
+	const struct ql_around *around; /* NULL: all */
+};
+/*
+ * The steps of a subquery, seen from around it. Each belongs to the first step around that is not
+ * earlier, offset taken into account, and counts when it lies in that one's window and that one
+ * counts.
+ */
+struct ql_around {
+	struct ql_grid grid, outer;
+	int64_t range_ms, offset_ms; /* of the subquery */
+	struct ql_reads reads;       /* of the steps around */
+};
+bool ql_around_step(const struct ql_around *a, uint32_t i);
+static inline bool ql_reads_step(const struct ql_reads *r, uint32_t i)
+{
+	return !r->none && (!r->around || ql_around_step(r->around, i));
+}
+
+struct ql_range_spec {
+	enum ql_fn fn;
+	struct ql_grid grid;
+	int64_t range_ms, offset_ms;
+	bool fixed; /* "@": every step looks at the window that ends at at_ms - offset */
+	int64_t at_ms;
+	bool anchored, smoothed;
+	int64_t lookback_ms;       /* anchored, smoothed */
+	struct ql_scalar param[2]; /* scalar arguments in their order */
+	struct ql_reads reads;
+};
+/*
+ * Can this function run here? (All functions of one range vector; absent_over_time as
+ * present_over_time.)
+ */
+bool ql_range_knows(enum ql_fn fn);
+/* How far samples are needed before and after the grid's references. */
+void ql_range_reach(const struct ql_range_spec *s, int64_t *t_min_ms, int64_t *t_max_ms);
+static inline int64_t ql_range_ref(const struct ql_range_spec *s, uint32_t i)
+{
+	return num_sat_sub(s->fixed ? s->at_ms : ql_grid_t(&s->grid, i), s->offset_ms);
+}
+
+/* --- each value --- */
+
+enum ql_elem_kind {
+	QL_ELEM_FN,
+	QL_ELEM_OP,
+	QL_ELEM_MINUS
+};
+struct ql_elem {
+	enum ql_elem_kind kind;
+	enum ql_fn fn;
+	enum ql_op op;
+	bool scalar_left, return_bool;
+	struct ql_scalar param[2]; /* QL_ELEM_OP: the scalar is param[0] */
+};
+bool ql_elem_knows(enum ql_fn fn); /* functions of one vector and scalars that are done here */
+bool ql_elem_drops_name(const struct ql_elem *e);
+
+/* --- aggregations that add up --- */
+
+bool ql_aggr_knows(enum ql_agg op);
+/* Names as a grouping needs them. */
+struct ql_names ql_aggr_names(struct arena *a, const struct ql_str *s, uint32_t count, bool without);
+
+/* --- pieces --- */
+
+#define QL_PIECE_ELEMS 8 /* steps of a chain; longer ones go on at home */
+enum ql_piece_mode {
+	QL_PIECE_INSTANT,
+	QL_PIECE_TIME /* timestamp(x) */,
+	QL_PIECE_SMOOTH,
+	QL_PIECE_RANGE,
+	QL_PIECE_RAW
+};
+struct ql_piece_spec {
+	struct source *source;
+	uint32_t tenant;
+	const struct matcher *matchers;
+	uint32_t matchers_count;
+	int64_t t_min_ms, t_max_ms;
+	enum ql_piece_mode mode;
+	struct ql_range_spec range; /* its grid is the piece's */
+	struct ql_elem elems[QL_PIECE_ELEMS];
+	unsigned elems_count;
+	bool drop_name, drop_late; /* drop_late: mark instead of removing */
+	bool name_pinned; /* all series have the same name: dropping it makes no two sets equal */
+	bool has_aggr;
+	enum ql_agg aggr_op;
+	struct ql_names aggr_names;
+	bool aggr_without;
+	struct ql_pos pos;       /* of the selector, for notes */
+	struct ql_pos param_pos; /* of quantile_over_time's first argument */
+	uint64_t points_max, bytes_max, series_max;
+};
+
+#endif

@@ -1,0 +1,194 @@
+/* Range functions over the columns of a subquery, and a subquery as the result. */
+#include "core/promql/run/ql_nodes.h"
+#include "core/promql/run/ql_range.h"
+
+#include <string.h>
+
+struct window_state {
+	struct ql_range range;
+	int64_t *t;
+	double *v;
+	uint32_t points; /* of the column at hand, gathered so far */
+	struct ql_budget *budget;
+	uint64_t charged;
+};
+
+static void note_window_counter(struct ql_run *x, const struct ql_pn *pn, const struct ql_col *c)
+{
+	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
+	uint32_t len;
+	const char *name = label_get(c->ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
+
+	if ((pn->range.fn != QL_FN_RATE && pn->range.fn != QL_FN_INCREASE) || !name || !len)
+		return;
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		size_t n = strlen(ends[i]);
+		if (len >= n && memcmp(name + len - n, ends[i], n) == 0)
+			return;
+	}
+	ql_notes_add(&x->notes, true, pn->ast->call.args[0]->pos,
+	    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: %s",
+	    ql_fmt_q(x->arena, name, len));
+}
+
+static void window_release(void *arg)
+{
+	struct window_state *w = arg;
+
+	ql_range_release(&w->range);
+	mem_free(w->t);
+	mem_free(w->v);
+	if (w->charged)
+		ql_uncharge_heap(w->budget, w->charged);
+	*w = (struct window_state){ 0 };
+}
+
+/* The points of the column that are there. False when the slice ended. */
+static bool window_points(
+    struct ql_run *x, struct ql_pn *pn, const struct ql_col *c, const struct ql_grid *g)
+{
+	struct window_state *w = pn->state;
+
+	while (pn->step < g->n) {
+		uint32_t from = pn->step, count = ql_part(from, g->n);
+		QL_EACH_BIT(i, c->has + from / 64, count)
+		{
+			w->t[w->points] = ql_grid_t(g, from + i);
+			w->v[w->points++] = c->v[from + i];
+		}
+		pn->step += count;
+		if (ql_tick(x, count))
+			return false;
+	}
+	return true;
+}
+
+static bool window_yield(void *arg, uint64_t work)
+{
+	return ql_tick(arg, work);
+}
+
+static enum ql_did window_column(struct ql_run *x, struct ql_pn *pn, const struct ql_col *from)
+{
+	struct window_state *w = pn->state;
+	struct ql_col *c = w->range.again ? &pn->vec.cols[pn->vec.count - 1]
+	                                  : ql_run_col(x, &pn->vec, from->ls, pn->grid.n);
+	bool any;
+
+	if (!c)
+		return QL_FAILED;
+	x->err = ql_range_run(&w->range, w->t, w->v, w->points, c->v, c->has, &any, x->eb);
+	if (x->err)
+		return QL_FAILED;
+	if (w->range.again)
+		return QL_AGAIN;
+	w->points = 0;
+	pn->step = 0;
+	x->samples_used += w->range.samples_in_windows * pn->scope.uses;
+	if (!any) {
+		pn->vec.count--;
+		ql_uncharge(&x->budget, pn->grid.n);
+		return QL_DONE;
+	}
+	note_window_counter(x, pn, from);
+	if (pn->range.fn == QL_FN_QUANTILE_OVER_TIME)
+		ql_notes_quantiles(&x->notes, ql_bare_pos(pn->ast->call.args[0]),
+		    &pn->range.param[0], c->has, pn->grid.n);
+	c->drop_name = from->drop_name;
+	if (pn->range.fn != QL_FN_LAST_OVER_TIME && pn->range.fn != QL_FN_FIRST_OVER_TIME)
+		ql_run_drop_name(x, c);
+	return QL_DONE;
+}
+
+static enum err window_start(struct ql_run *x, struct ql_pn *pn)
+{
+	struct window_state *w = pn->state = arena_zalloc(x->arena, sizeof(*w));
+	uint32_t n = pn->arg[0]->grid.n;
+	uint64_t bytes = (uint64_t)n * (sizeof(*w->t) + sizeof(*w->v));
+
+	ql_run_at_end(x, window_release, w);
+	for (unsigned i = 1; i < pn->args_count; i++)
+		pn->range.param[i - 1] = pn->arg[i]->scalar;
+	enum err e = ql_range_init(&w->range, &pn->range, &x->budget, x->eb);
+	if (!e)
+		e = ql_charge_heap(&x->budget, bytes, x->eb);
+	if (e)
+		return e;
+	w->range.yield = window_yield;
+	w->range.yield_arg = x;
+	w->budget = &x->budget;
+	w->charged = bytes;
+	w->t = mem_array(NULL, n, sizeof(*w->t));
+	w->v = mem_array(NULL, n, sizeof(*w->v));
+	return ERR_OK;
+}
+
+enum ql_did ql_window_run(struct ql_run *x, struct ql_pn *pn)
+{
+	const struct ql_vec *v = &pn->arg[0]->vec;
+
+	if (!pn->state && v->count && (x->err = window_start(x, pn)))
+		return QL_FAILED;
+	while (pn->pos < v->count) {
+		struct window_state *w = pn->state;
+		if (!window_points(x, pn, &v->cols[pn->pos], &pn->arg[0]->grid))
+			return QL_AGAIN;
+		enum ql_did did = window_column(x, pn, &v->cols[pn->pos]);
+		if (did)
+			return did;
+		pn->pos++;
+		if (ql_tick(x, (uint64_t)pn->grid.n + w->range.samples_in_windows))
+			return QL_AGAIN;
+	}
+	if (pn->state)
+		window_release(pn->state);
+	/* What absent_over_time looks for has no labels: equal sets are none of its business. */
+	bool same = !x->late && pn->range.fn != QL_FN_ABSENT_OVER_TIME;
+	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, same, pn->strict_same);
+	return x->err ? QL_FAILED : QL_DONE;
+}
+
+/* The column's points as a series of the result. */
+static enum ql_did subquery_series(struct ql_run *x, struct ql_pn *pn, const struct ql_col *c)
+{
+	const struct ql_grid *g = &pn->arg[0]->grid;
+	struct window_state *w = pn->state;
+
+	if (!w->t) {
+		uint32_t count = ql_bits_count(c->has, g->n);
+		if ((x->err = ql_charge(&x->budget, (uint64_t)count * 2, x->eb)))
+			return QL_FAILED;
+		w->t = arena_array(x->arena, (size_t)count + 1, sizeof(*w->t));
+		w->v = arena_array(x->arena, (size_t)count + 1, sizeof(*w->v));
+	}
+	if (!window_points(x, pn, c, g))
+		return QL_AGAIN;
+	struct labels ls = c->drop_name ? ql_labels_drop_name(x->arena, c->ls) : c->ls;
+	if (w->points)
+		pn->raw[pn->raw_count++] =
+		    (struct ql_series){ .labels = ls, .count = w->points, .t_ms = w->t, .v = w->v };
+	*w = (struct window_state){ 0 };
+	pn->step = 0;
+	pn->pos++;
+	return QL_DONE;
+}
+
+enum ql_did ql_subquery_run(struct ql_run *x, struct ql_pn *pn)
+{
+	const struct ql_pn *a = pn->args_count ? pn->arg[0] : NULL;
+
+	if (!a)
+		return QL_DONE;
+	if (!pn->raw) {
+		pn->raw = arena_array(x->arena, (size_t)a->vec.count + 1, sizeof(*pn->raw));
+		pn->state = arena_zalloc(x->arena, sizeof(struct window_state));
+	}
+	while (pn->pos < a->vec.count) {
+		enum ql_did did = subquery_series(x, pn, &a->vec.cols[pn->pos]);
+		if (did)
+			return did;
+		if (ql_tick(x, 16))
+			return QL_AGAIN;
+	}
+	return QL_DONE;
+}
