@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/block.h"
+#include "core/base/purse.h"
+
 /* Blocks grow twofold up to this; larger single pieces get a block of their own size. */
 #define BLOCK_BYTES_MIN 256
 #define BLOCK_BYTES_MAX ((size_t)1 << 20)
@@ -26,13 +29,46 @@ void arena_init(struct arena *a, size_t first_block_bytes)
 		    : first_block_bytes };
 }
 
+void arena_purse(struct arena *a, struct purse *p)
+{
+	CHECK(!a->_blocks && !a->_limit_bytes);
+	a->_purse = p;
+}
+
+/* Blocks of this size come from core/base/block.h: of arenas with a purse alone. */
+static bool is_large(const struct arena *a, size_t total)
+{
+	return a->_purse && total >= BLOCK_LEAST;
+}
+
+static void block_free(const struct arena *a, struct arena_block *b)
+{
+	if (is_large(a, BLOCK_HEAD + b->size))
+		block_put(b, BLOCK_HEAD + b->size);
+	else
+		free(b);
+}
+
+/* What is used is used_bytes less from now on. */
+static void give(struct arena *a, size_t used_bytes)
+{
+	a->_used_bytes -= used_bytes;
+	if (a->_purse && used_bytes)
+		purse_give(a->_purse, used_bytes);
+}
+
 void arena_release(struct arena *a)
 {
 	for (struct arena_block *b = a->_blocks, *next; b; b = next) {
 		next = b->next;
-		free(b);
+		block_free(a, b);
 	}
-	*a = (struct arena){ ._block_bytes = a->_block_bytes, ._limit_bytes = a->_limit_bytes };
+	give(a, a->_used_bytes);
+	*a = (struct arena){
+		._block_bytes = a->_block_bytes,
+		._limit_bytes = a->_limit_bytes,
+		._purse = a->_purse,
+	};
 }
 
 void arena_reset(struct arena *a, size_t keep_bytes)
@@ -46,22 +82,22 @@ void arena_reset(struct arena *a, size_t keep_bytes)
 	for (struct arena_block *b = a->_blocks, *next; b; b = next) {
 		next = b->next;
 		if (b != keep)
-			free(b);
+			block_free(a, b);
 	}
 	a->_over = false;
 	a->_blocks = keep;
 	a->_cur = a->_end = NULL;
-	a->_used_bytes = 0;
+	give(a, a->_used_bytes - (keep ? keep->size + BLOCK_HEAD : 0));
 	if (keep) {
 		keep->next = NULL;
 		a->_cur = block_start(keep);
 		a->_end = a->_cur + keep->size;
-		a->_used_bytes = keep->size + BLOCK_HEAD;
 	}
 }
 
 void arena_limit(struct arena *a, size_t limit_bytes)
 {
+	CHECK(!a->_purse || !limit_bytes);
 	a->_limit_bytes = limit_bytes;
 }
 
@@ -86,13 +122,25 @@ static bool fits(struct arena *a, size_t more_bytes)
 	return false;
 }
 
-static struct arena_block *block_add(struct arena *a, size_t size, size_t charge_bytes)
+static struct arena_block *block_take(const struct arena *a, size_t total, bool zeroed)
 {
-	struct arena_block *b = mem_alloc(BLOCK_HEAD + size);
+	if (!is_large(a, total))
+		return zeroed ? mem_zalloc(total) : mem_alloc(total);
+	struct arena_block *b = zeroed ? block_get_zeroed(total) : block_get(total);
+	if (!b)
+		panic("out of memory: %zu bytes", total);
+	return b;
+}
+
+static struct arena_block *block_add(struct arena *a, size_t size, size_t charge_bytes, bool zeroed)
+{
+	struct arena_block *b = block_take(a, BLOCK_HEAD + size, zeroed);
 	b->size = size;
 	b->next = a->_blocks;
 	a->_blocks = b;
 	a->_used_bytes += charge_bytes;
+	if (a->_purse)
+		purse_force(a->_purse, charge_bytes);
 	return b;
 }
 
@@ -101,18 +149,27 @@ static struct arena_block *block_add(struct arena *a, size_t size, size_t charge
 /* A block ends where its piece ends. */
 static void *piece_take(struct arena *a, size_t size, size_t need)
 {
-	return fits(a, need) ? block_start(block_add(a, size, need)) : NULL;
+	return fits(a, need) ? block_start(block_add(a, size, need, false)) : NULL;
 }
 
 #else
+
+/* With its head as large as the block that there is to be had, when that is a large one. */
+static size_t rounded(const struct arena *a, size_t size)
+{
+	return is_large(a, BLOCK_HEAD + size) ? block_size(BLOCK_HEAD + size) - BLOCK_HEAD : size;
+}
 
 /*
  * Size of the next block for a piece of need bytes: the usual growth, but never past the limit for
  * the sake of growth alone.
  */
-static size_t block_size(const struct arena *a, size_t need)
+static size_t next_size(const struct arena *a, size_t need)
 {
-	size_t size = a->_block_bytes > need ? a->_block_bytes : need;
+	size_t size = a->_block_bytes;
+	if (is_large(a, size))
+		size -= BLOCK_HEAD;
+	size = rounded(a, size > need ? size : need);
 	if (a->_limit_bytes && a->_used_bytes + BLOCK_HEAD + size > a->_limit_bytes)
 		size = need;
 	return size;
@@ -121,10 +178,10 @@ static size_t block_size(const struct arena *a, size_t need)
 static void *piece_take(struct arena *a, size_t size, size_t need)
 {
 	(void)size;
-	size_t piece = block_size(a, need);
+	size_t piece = next_size(a, need);
 	if (!fits(a, BLOCK_HEAD + piece))
 		return NULL;
-	char *p = block_start(block_add(a, piece, BLOCK_HEAD + piece));
+	char *p = block_start(block_add(a, piece, BLOCK_HEAD + piece, false));
 	/*
 	 * A piece that fills its block leaves the older block in use when that one has more room
 	 * left.
@@ -143,12 +200,8 @@ static void *piece_take(struct arena *a, size_t size, size_t need)
 #ifndef KYMO_SHARP
 static void *arena_zeroed(struct arena *a, size_t need)
 {
-	struct arena_block *b = mem_zalloc(BLOCK_HEAD + need);
-	b->size = need;
-	b->next = a->_blocks;
-	a->_blocks = b;
-	a->_used_bytes += BLOCK_HEAD + need;
-	return block_start(b);
+	size_t size = rounded(a, need);
+	return block_start(block_add(a, size, BLOCK_HEAD + size, true));
 }
 #endif
 
@@ -217,46 +270,4 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 		vsnprintf(p, (size_t)n + 1, fmt, again);
 	va_end(again);
 	return p;
-}
-
-void *mem_alloc(size_t size)
-{
-	void *p = malloc(size ? size : 1);
-	if (!p)
-		panic("out of memory: %zu bytes", size);
-	return p;
-}
-
-void *mem_zalloc(size_t size)
-{
-	void *p = calloc(1, size ? size : 1);
-	if (!p)
-		panic("out of memory: %zu bytes", size);
-	return p;
-}
-
-void *mem_realloc(void *p, size_t size)
-{
-	void *q = realloc(p, size ? size : 1);
-	if (!q)
-		panic("out of memory: %zu bytes", size);
-	return q;
-}
-
-void *mem_array(void *p, size_t count, size_t size)
-{
-	size_t bytes;
-	if (__builtin_mul_overflow(count, size, &bytes))
-		panic("out of memory: %zu pieces of %zu bytes", count, size);
-	return mem_realloc(p, bytes);
-}
-
-void *mem_try(size_t size)
-{
-	return malloc(size ? size : 1);
-}
-
-void mem_free(void *p)
-{
-	free(p);
 }

@@ -6,6 +6,9 @@
  * Allocations are 16-byte aligned, not zeroed (arena_alloc) or zeroed (arena_zalloc). They never
  * return NULL: without memory the process panics;
  * with a budget (arena_limit) they return NULL when used + size > limit, and arena_over() tells.
+ * With a purse (arena_purse, core/base/purse.h) every block is forced into it when it is taken and
+ * given back by arena_release and arena_reset; large blocks come from core/base/block.h and go back
+ * to the system.
  * In the sharp build (KYMO_SHARP, tests/README.md) every piece is a block of its own, exactly as
  * large as asked for, and nothing is kept for reuse; a limit counts the pieces alone.
  * Thread: one at a time.
@@ -14,15 +17,18 @@
 #define CORE_BASE_ARENA_H
 
 #include "core/base/check.h"
+#include "core/base/mem.h"
 #include <stdarg.h>
 
 struct arena_block;
+struct purse;
 struct arena {
 	char *_cur, *_end;           /* free part of the current block */
 	struct arena_block *_blocks; /* newest first */
 	size_t _used_bytes;          /* sum of blocks taken, for charging */
 	size_t _limit_bytes;         /* 0 = none */
 	size_t _block_bytes;         /* size of the next block */
+	struct purse *_purse;        /* NULL = none */
 	bool _over;
 };
 
@@ -31,6 +37,8 @@ void arena_release(struct arena *a);
 void arena_reset(struct arena *a, size_t keep_bytes);
 void arena_limit(struct arena *a, size_t limit_bytes);
 bool arena_over(const struct arena *a);
+/* Before the first piece, and for good: reset and release keep it. Instead of a limit. */
+void arena_purse(struct arena *a, struct purse *p);
 size_t arena_used(const struct arena *a);
 void *arena_slow_(struct arena *a, size_t size);
 
@@ -66,16 +74,5 @@ static inline size_t pool_keep(size_t max)
 	return max;
 #endif
 }
-
-/*
- * The general heap: panics without memory. mem_try returns NULL instead (decoders of hostile
- * sizes).
- */
-void *mem_alloc(size_t size) __attribute__((malloc));
-void *mem_zalloc(size_t size) __attribute__((malloc));
-void *mem_realloc(void *p, size_t size);
-void *mem_array(void *p, size_t count, size_t size); /* realloc with overflow check, panics */
-void *mem_try(size_t size) __attribute__((malloc));
-void mem_free(void *p);
 
 #endif

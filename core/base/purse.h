@@ -8,6 +8,8 @@
  *   purse_give    what was taken comes back, from whatever thread frees it
  * An arena with a purse (arena_purse) forces its blocks and gives them back by itself. Pieces of
  * more than a block are asked for first.
+ * While the process is out of memory (mem_short of core/base/mem.h) nothing fits, and every purse
+ * with a limit, its own or one further up, counts as over.
  *
  * Thread: any; counts are atomic, one operation per block and level.
  */
@@ -16,10 +18,18 @@
 
 #include "core/base/check.h"
 
+/* Which limit the last piece that did not fit met. */
+enum purse_why {
+	PURSE_FITS,
+	PURSE_OWN,   /* max of the purse itself */
+	PURSE_SUM,   /* max of one further up */
+	PURSE_MEMORY /* the process has no more memory */
+};
 struct purse {
 	_Atomic uint64_t _used, _peak;
 	uint64_t max;     /* 0 = none */
 	struct purse *up; /* the sum it is part of, or NULL */
+	_Atomic uint8_t _why;
 	_Atomic bool _over;
 };
 /* max is the purse's own; up outlives it. */
@@ -27,7 +37,9 @@ void purse_init(struct purse *p, uint64_t max_bytes, struct purse *up);
 MUST_CHECK bool purse_take(struct purse *p, uint64_t bytes);
 void purse_force(struct purse *p, uint64_t bytes);
 void purse_give(struct purse *p, uint64_t bytes);
-bool purse_over(const struct purse *p); /* forced above a max, its own or one further up; sticks */
+/* Forced above a max, its own or one further up: sticks. Or the process is out of memory now. */
+bool purse_over(const struct purse *p);
+enum purse_why purse_why(const struct purse *p);
 uint64_t purse_used(const struct purse *p);
 uint64_t purse_peak(const struct purse *p);
 /* All is back, else a CHECK fails. */
