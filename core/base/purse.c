@@ -9,6 +9,18 @@ void purse_init(struct purse *p, uint64_t max_bytes, struct purse *up)
 	*p = (struct purse){ .max = max_bytes, .up = up };
 }
 
+void purse_show(struct purse *p, enum metric_id gauge)
+{
+	p->has_gauge = true;
+	p->gauge = gauge;
+}
+
+static void show(const struct purse *p, int64_t more)
+{
+	if (p->has_gauge)
+		metric_gauge_add(p->gauge, more);
+}
+
 /* Adds bytes when they fit; *after is what is used then. */
 static bool add_if_room(struct purse *p, uint64_t bytes, uint64_t *after)
 {
@@ -21,6 +33,7 @@ static bool add_if_room(struct purse *p, uint64_t bytes, uint64_t *after)
 	} while (!atomic_compare_exchange_weak_explicit(
 	    &p->_used, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
 	*after = used + bytes;
+	show(p, (int64_t)bytes);
 	return true;
 }
 
@@ -28,6 +41,7 @@ static void sub(struct purse *p, uint64_t bytes)
 {
 	uint64_t before = atomic_fetch_sub_explicit(&p->_used, bytes, memory_order_relaxed);
 	CHECK(before >= bytes);
+	show(p, -(int64_t)bytes);
 }
 
 static void peak_to(struct purse *p, uint64_t used)
@@ -80,6 +94,7 @@ void purse_force(struct purse *p, uint64_t bytes)
 		uint64_t after =
 		    atomic_fetch_add_explicit(&q->_used, bytes, memory_order_relaxed) + bytes;
 		CHECK(after >= bytes);
+		show(q, (int64_t)bytes);
 		peak_to(q, after);
 		if (q->max && after > q->max && !atomic_load(&p->_over)) {
 			remember(p, q == p ? PURSE_OWN : PURSE_SUM);
@@ -98,6 +113,12 @@ bool purse_over(const struct purse *p)
 {
 	return atomic_load_explicit(&p->_over, memory_order_relaxed) ||
 	    (UNLIKELY(mem_short()) && is_limited(p));
+}
+
+void purse_close(struct purse *p)
+{
+	remember(p, PURSE_CLOSED);
+	atomic_store_explicit(&p->_over, true, memory_order_relaxed);
 }
 
 enum purse_why purse_why(const struct purse *p)

@@ -16,14 +16,15 @@
 #ifndef CORE_BASE_PURSE_H
 #define CORE_BASE_PURSE_H
 
-#include "core/base/check.h"
+#include "core/base/metric.h"
 
 /* Which limit the last piece that did not fit met. */
 enum purse_why {
 	PURSE_FITS,
-	PURSE_OWN,   /* max of the purse itself */
-	PURSE_SUM,   /* max of one further up */
-	PURSE_MEMORY /* the process has no more memory */
+	PURSE_OWN,    /* max of the purse itself */
+	PURSE_SUM,    /* max of one further up */
+	PURSE_MEMORY, /* the process has no more memory */
+	PURSE_CLOSED
 };
 struct purse {
 	_Atomic uint64_t _used, _peak;
@@ -31,14 +32,18 @@ struct purse {
 	struct purse *up; /* the sum it is part of, or NULL */
 	_Atomic uint8_t _why;
 	_Atomic bool _over;
+	bool has_gauge;
+	enum metric_id gauge; /* shows what is used */
 };
 /* max is the purse's own; up outlives it. */
 void purse_init(struct purse *p, uint64_t max_bytes, struct purse *up);
+void purse_show(struct purse *p, enum metric_id gauge); /* before it is used */
 MUST_CHECK bool purse_take(struct purse *p, uint64_t bytes);
 void purse_force(struct purse *p, uint64_t bytes);
 void purse_give(struct purse *p, uint64_t bytes);
 /* Forced above a max, its own or one further up: sticks. Or the process is out of memory now. */
 bool purse_over(const struct purse *p);
+void purse_close(struct purse *p); /* over, whatever it holds: its owner is to end */
 enum purse_why purse_why(const struct purse *p);
 uint64_t purse_used(const struct purse *p);
 uint64_t purse_peak(const struct purse *p);

@@ -81,5 +81,10 @@ const struct limits *limits_here(void)
 
 const char *limits_flag(enum limits_id id)
 {
-	return limits_rows[id].flag;
+	static const char *const flags[LIMITS_COUNT] = {
+#define LIMIT(field, flag, ...) [LIMITS_##field] = "--" flag,
+#include "core/model/limits.def"
+#undef LIMIT
+	};
+	return flags[id];
 }
