@@ -1,10 +1,17 @@
 /*
- * job - two queues of runnable jobs per loop, one per class. A turn runs slices until JOB_TURN_NS
- * are used; when both queues wait, JOB_WRITE_SHARE slices of writes go before one of queries.
+ * job - the runnable jobs of a loop. In the queue of a class stands one job of each group, its
+ * leader, with the group's others behind it in its _mates. Whose turn it is leaves the queue; the
+ * first of its mates leads from then on and stands at the end of the queue. A job that comes finds
+ * its leader in a table.
+ *
+ *   queue:  A1 - B1 - C1          A1's turn  >   B1 - C1 - A2
+ *           |         |                                |
+ *           A2 - A3   C2                               A3 (- A1, when it yields)
  */
 #include "core/rt/job.h"
 
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "core/rt/loop_priv.h"
@@ -12,21 +19,125 @@
 #define SLICE_SLOW_NS UINT64_C(2000000)  /* counted as a defect */
 #define SLICE_BAD_NS  UINT64_C(20000000) /* logged, too */
 
+static const char *const class_words[JOB_CLASSES] = { "write", "query", "heavy_query" };
+
 static __thread uint64_t slice_end_ns;
 static atomic_bool yield_always;
+
+/* --- queues --- */
+
+void job_begin(struct loop *l)
+{
+	for (unsigned c = 0; c < JOB_CLASSES; c++)
+		list_init(&l->jobs[c]);
+	for (unsigned i = 0; i < JOB_CHAINS; i++)
+		list_init(&l->job_groups[i]);
+}
 
 void job_init(struct job *j, enum job_class class, enum job_state (*fn)(struct job *j))
 {
 	*j = (struct job){ .class = class, .fn = fn };
 	list_init(&j->_link);
+	list_init(&j->_mates);
+	list_init(&j->_chain);
+}
+
+void job_group(struct job *j, const void *group)
+{
+	CHECK(!j->_live);
+	j->_group = group;
+}
+
+void job_set_class(struct job *j, enum job_class class)
+{
+	j->class = class;
+}
+
+static struct list_link *chain_of(struct loop *l, const void *group, enum job_class class)
+{
+	return &l->job_groups[hash_mix64((uintptr_t)group + class) % JOB_CHAINS];
+}
+
+static struct job *leader_of(struct loop *l, const void *group, enum job_class class)
+{
+	if (!group)
+		return NULL;
+	LIST_EACH(k, chain_of(l, group, class)) {
+		struct job *j = CONTAINER_OF(k, struct job, _chain);
+		if (j->_group == group && j->_queued == class)
+			return j;
+	}
+	return NULL;
+}
+
+/* At the end of the queue. */
+static void lead(struct loop *l, struct job *j)
+{
+	list_add_tail(&l->jobs[j->_queued], &j->_link);
+	if (j->_group)
+		list_add_head(chain_of(l, j->_group, j->_queued), &j->_chain);
 }
 
 static void job_enqueue(struct job *j)
 {
 	CHECK(!j->_runnable);
+	struct job *leader = leader_of(j->_loop, j->_group, j->class);
 	j->_runnable = true;
-	list_add_tail(&j->_loop->jobs[j->class], &j->_link);
+	j->_queued = j->class;
+	if (leader)
+		list_add_tail(&leader->_mates, &j->_link);
+	else
+		lead(j->_loop, j);
 }
+
+static struct job *job_pop(struct loop *l, enum job_class class)
+{
+	struct job *j = CONTAINER_OF(list_pop(&l->jobs[class]), struct job, _link);
+	struct list_link *link = list_pop(&j->_mates);
+	list_del(&j->_chain);
+	j->_runnable = false;
+	if (link) {
+		struct job *next = CONTAINER_OF(link, struct job, _link);
+		list_move_all(&next->_mates, &j->_mates);
+		lead(l, next);
+	}
+	return j;
+}
+
+bool job_any(const struct loop *l)
+{
+	for (unsigned c = 0; c < JOB_CLASSES; c++)
+		if (!list_empty(&l->jobs[c]))
+			return true;
+	return false;
+}
+
+/*
+ * Each class that waits is owed its weight; whom most is owed pays the weights of all. So slices of
+ * a class are spread evenly, and who did not wait has nothing saved up.
+ */
+static struct job *job_next(struct loop *l)
+{
+	static const int weights[JOB_CLASSES] = { 6, 2, 1 };
+	unsigned best = JOB_CLASSES;
+	int all = 0;
+
+	for (unsigned c = 0; c < JOB_CLASSES; c++) {
+		if (list_empty(&l->jobs[c])) {
+			l->jobs_due[c] = 0;
+			continue;
+		}
+		all += weights[c];
+		l->jobs_due[c] += weights[c];
+		if (best == JOB_CLASSES || l->jobs_due[c] > l->jobs_due[best])
+			best = c;
+	}
+	CHECK(best < JOB_CLASSES);
+	l->jobs_due[best] -= all;
+	return job_pop(l, (enum job_class)best);
+}
+
+/* --- life --- */
 
 void job_start(struct loop *l, struct job *j)
 {
@@ -59,25 +170,6 @@ void job_yield_always(bool on)
 	atomic_store_explicit(&yield_always, on, memory_order_relaxed);
 }
 
-bool job_any(const struct loop *l)
-{
-	return !list_empty(&l->jobs[JOB_WRITE]) || !list_empty(&l->jobs[JOB_QUERY]);
-}
-
-static struct job *job_next(struct loop *l)
-{
-	struct list_link *writes = &l->jobs[JOB_WRITE], *queries = &l->jobs[JOB_QUERY];
-	bool write = !list_empty(writes);
-	if (write && !list_empty(queries)) {
-		write = l->writes_in_row < JOB_WRITE_SHARE;
-		l->writes_in_row = write ? l->writes_in_row + 1 : 0;
-	}
-	struct list_link *link = list_pop(write ? writes : queries);
-	struct job *j = CONTAINER_OF(link, struct job, _link);
-	j->_runnable = false;
-	return j;
-}
-
 /* One slice from start_ns on; returns when it ended. */
 static uint64_t job_slice(struct job *j, uint64_t start_ns)
 {
@@ -97,8 +189,7 @@ static uint64_t job_slice(struct job *j, uint64_t start_ns)
 		metric_add(M_JOB_SLOW, 1);
 	if (end_ns - start_ns > SLICE_BAD_NS)
 		LOG_EVERY(LOG_LEVEL_WARN, "job_slice_long", "took_us=%llu class=%s",
-		    (unsigned long long)((end_ns - start_ns) / 1000),
-		    j->class == JOB_WRITE ? "write" : "query");
+		    (unsigned long long)((end_ns - start_ns) / 1000), class_words[j->class]);
 	return end_ns;
 }
 

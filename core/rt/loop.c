@@ -45,8 +45,7 @@ enum err loop_create(unsigned index, struct loop **out)
 	struct loop *l = mem_zalloc(sizeof *l);
 	l->index = index;
 	list_init(&l->deferred);
-	list_init(&l->jobs[JOB_WRITE]);
-	list_init(&l->jobs[JOB_QUERY]);
+	job_begin(l);
 	l->mail_tail = &l->mail;
 	atomic_init(&l->beat_ns, clock_real_mono_ns());
 	enum err e = mbox_create(&l->mbox);

@@ -17,7 +17,7 @@
 #define LOOP_MAIL_TURN_NS  1000000u /* messages of one turn: no new one begins after 1 ms */
 #define LOOP_IDLE_TURN_MS  1000u    /* an idle loop turns at least this often */
 #define JOB_TURN_NS        2000000u /* slices of one turn, in all */
-#define JOB_WRITE_SHARE    3u       /* slices of JOB_WRITE for one of JOB_QUERY */
+#define JOB_CHAINS         64u      /* of groups of jobs */
 
 struct event;
 struct loop {
@@ -39,8 +39,9 @@ struct loop {
 	size_t heap_len, heap_cap;
 	uint64_t wake_armed_ns; /* real clock; 0 = wake_event is not set */
 	struct list_link deferred;
-	struct list_link jobs[2]; /* runnable, by class */
-	unsigned writes_in_row;
+	struct list_link jobs[JOB_CLASSES];      /* leaders of groups, by class */
+	int jobs_due[JOB_CLASSES];               /* what each is owed */
+	struct list_link job_groups[JOB_CHAINS]; /* leaders, by group and class */
 	bool stopping;
 	const struct limits *limits;
 	_Atomic uint64_t beat_ns;
@@ -56,6 +57,7 @@ void loop_turn(struct loop *l);
 bool loop_drain(struct loop *l);
 void loop_time_moved(
     struct loop *l); /* the clock was set: forget the cached time and run what came due */
+void job_begin(struct loop *l);
 bool job_any(const struct loop *l);
 void job_run_turn(struct loop *l);
 

@@ -1,9 +1,9 @@
-/* Jobs: round robin, three slices of writes for one of queries, sleep and wake, cancel. */
+/* Jobs: turns of classes, groups and jobs; sleep and wake, cancel. */
 #include "core/rt/job.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testteam.h"
 
-#define RUNS_MAX 4000
+#define RUNS_MAX 8000
 static char trace[RUNS_MAX];
 static unsigned trace_len;
 
@@ -80,6 +80,150 @@ static void classes_share(struct testteam *tt)
 		*last = trace[i];
 	}
 	tap_is_u64(wrong, 0, "jobs of one class take turns");
+}
+
+/* ---- groups ---- */
+
+#define CROWD 2000
+static struct worker crowd[CROWD], alone, heavy, write_one;
+static int groups[2];
+
+static void start_groups(void *arg)
+{
+	struct loop *l = loop_here();
+	(void)arg;
+	trace_len = 0;
+	for (unsigned i = 0; i < CROWD; i++) {
+		crowd[i] = (struct worker){ .name = 'c', .left = 2 };
+		job_init(&crowd[i].j, JOB_QUERY, worker_fn);
+		job_group(&crowd[i].j, &groups[0]);
+		job_start(l, &crowd[i].j);
+	}
+	alone = (struct worker){ .name = 'a', .left = 100 };
+	job_init(&alone.j, JOB_QUERY, worker_fn);
+	job_group(&alone.j, &groups[1]);
+	job_start(l, &alone.j);
+	q1 = (struct worker){ .name = 'n', .left = 100 };
+	job_init(&q1.j, JOB_QUERY, worker_fn);
+	job_start(l, &q1.j);
+}
+
+static bool two_ended(void *arg)
+{
+	(void)arg;
+	return alone.ended && q1.ended;
+}
+
+static bool crowd_ended(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < CROWD; i++)
+		if (!crowd[i].ended)
+			return false;
+	return true;
+}
+
+static unsigned traced(char name, unsigned from, unsigned to)
+{
+	unsigned n = 0;
+	for (unsigned i = from; i < to; i++)
+		n += trace[i] == name;
+	return n;
+}
+
+static void groups_share(struct testteam *tt)
+{
+	job_yield_always(true);
+	testteam_run(tt, 0, start_groups, NULL);
+	tap_ok(testteam_wait(tt, 0, two_ended, NULL, 20000), "two run beside a crowd");
+	tap_ok(traced('c', 0, 300) == 100 && traced('a', 0, 300) == 100,
+	    "a crowd of 2,000 gets as much as one: %u of 300 slices", traced('c', 0, 300));
+	tap_ok(testteam_wait(tt, 0, crowd_ended, NULL, 20000), "the crowd ends, too");
+	unsigned wrong = 0;
+	for (unsigned i = 0; i < CROWD; i++)
+		wrong += crowd[i].slices != 2;
+	tap_is_u64(wrong, 0, "each of it had its turns");
+	job_yield_always(false);
+}
+
+static void start_classes(void *arg)
+{
+	struct loop *l = loop_here();
+	(void)arg;
+	trace_len = 0;
+	write_one = (struct worker){ .name = 'w', .left = 600 };
+	alone = (struct worker){ .name = 'a', .left = 200 };
+	heavy = (struct worker){ .name = 'h', .left = 100 };
+	job_init(&write_one.j, JOB_WRITE, worker_fn);
+	job_init(&alone.j, JOB_QUERY, worker_fn);
+	job_init(&heavy.j, JOB_QUERY, worker_fn);
+	job_group(&alone.j, &groups[0]);
+	job_group(&heavy.j, &groups[0]);
+	job_set_class(&heavy.j, JOB_QUERY_HEAVY);
+	job_start(l, &heavy.j);
+	job_start(l, &alone.j);
+	job_start(l, &write_one.j);
+}
+
+static bool three_ended(void *arg)
+{
+	(void)arg;
+	return write_one.ended && alone.ended && heavy.ended;
+}
+
+static void weights(struct testteam *tt)
+{
+	job_yield_always(true);
+	testteam_run(tt, 0, start_classes, NULL);
+	tap_ok(testteam_wait(tt, 0, three_ended, NULL, 20000), "three classes end");
+	unsigned wrong = 0;
+	for (unsigned i = 0; i + 9 <= 891; i += 9)
+		wrong += traced('w', i, i + 9) != 6 || traced('a', i, i + 9) != 2;
+	tap_is_u64(wrong, 0, "six writes, two small ones and a heavy one of every nine slices");
+	job_yield_always(false);
+}
+
+/* Its class changes while it runs; from then on it is one of the others. */
+static enum job_state changes_fn(struct job *j)
+{
+	struct worker *w = CONTAINER_OF(j, struct worker, j);
+	w->slices++;
+	trace[trace_len++] = w->name;
+	if (w->slices == 5)
+		job_set_class(j, JOB_QUERY_HEAVY);
+	w->ended = !--w->left;
+	return w->ended ? JOB_DONE : JOB_YIELD;
+}
+
+static void start_change(void *arg)
+{
+	(void)arg;
+	trace_len = 0;
+	alone = (struct worker){ .name = 'a', .left = 100 };
+	heavy = (struct worker){ .name = 'h', .left = 50 };
+	job_init(&alone.j, JOB_QUERY, worker_fn);
+	job_init(&heavy.j, JOB_QUERY, changes_fn);
+	job_group(&alone.j, &groups[0]);
+	job_group(&heavy.j, &groups[0]);
+	job_start(loop_here(), &alone.j);
+	job_start(loop_here(), &heavy.j);
+}
+
+static bool both_ended(void *arg)
+{
+	(void)arg;
+	return alone.ended && heavy.ended;
+}
+
+static void class_changes(struct testteam *tt)
+{
+	job_yield_always(true);
+	testteam_run(tt, 0, start_change, NULL);
+	tap_ok(testteam_wait(tt, 0, both_ended, NULL, 20000), "both end");
+	tap_ok(traced('h', 0, 10) == 5 && traced('h', 10, 100) == 30,
+	    "half of the turns while small, a third when heavy: %u, %u", traced('h', 0, 10),
+	    traced('h', 10, 100));
+	job_yield_always(false);
 }
 
 /* ---- sleep, wake, cancel ---- */
@@ -195,6 +339,9 @@ int main(void)
 	struct testteam tt;
 	testteam_start(&tt, 1);
 	classes_share(&tt);
+	groups_share(&tt);
+	weights(&tt);
+	class_changes(&tt);
 	sleep_and_wake(&tt);
 	runs_beside_mail(&tt);
 	job_yield_always(true);
