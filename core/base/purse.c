@@ -88,6 +88,18 @@ bool purse_take(struct purse *p, uint64_t bytes)
 	return true;
 }
 
+bool purse_fits(const struct purse *p, uint64_t bytes)
+{
+	if (is_limited(p) && !mem_room(bytes))
+		return false;
+	for (; p; p = p->up) {
+		uint64_t used = purse_used(p), max = p->max ? p->max : UINT64_MAX;
+		if (used > max || bytes > max - used)
+			return false;
+	}
+	return true;
+}
+
 void purse_force(struct purse *p, uint64_t bytes)
 {
 	for (struct purse *q = p; q; q = q->up) {

@@ -41,6 +41,8 @@ void purse_show(struct purse *p, enum metric_id gauge); /* before it is used */
 MUST_CHECK bool purse_take(struct purse *p, uint64_t bytes);
 void purse_force(struct purse *p, uint64_t bytes);
 void purse_give(struct purse *p, uint64_t bytes);
+/* Would so many more fit now? Somebody else may take them before the caller does. */
+bool purse_fits(const struct purse *p, uint64_t bytes);
 /* Forced above a max, its own or one further up: sticks. Or the process is out of memory now. */
 bool purse_over(const struct purse *p);
 void purse_close(struct purse *p); /* over, whatever it holds: its owner is to end */

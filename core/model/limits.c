@@ -21,11 +21,17 @@ const struct limits_row limits_rows[LIMITS_COUNT] = {
 #define INFLIGHT_SHARE   15
 #define ANSWERS_SHARE    10
 #define QUERY_MEMORY_MIN (UINT64_C(64) << 20)
+#define QUERY_MEMORY_MAX (UINT64_C(512) << 20) /* a flag allows more */
 #define CONCURRENCY_MIN  4u
 
 static uint64_t at_least(uint64_t v, uint64_t least)
 {
 	return v > least ? v : least;
+}
+
+static uint64_t at_most(uint64_t v, uint64_t most)
+{
+	return v < most ? v : most;
 }
 
 void limits_fill(struct limits *l, unsigned loops)
@@ -38,7 +44,8 @@ void limits_fill(struct limits *l, unsigned loops)
 	if (!l->query_memory_total)
 		l->query_memory_total = at_least(budget / 100 * QUERIES_SHARE, QUERY_MEMORY_MIN);
 	if (!l->query_memory)
-		l->query_memory = at_least(l->query_memory_total / 4, QUERY_MEMORY_MIN);
+		l->query_memory =
+		    at_most(at_least(l->query_memory_total / 4, QUERY_MEMORY_MIN), QUERY_MEMORY_MAX);
 	if (l->query_memory > l->query_memory_total)
 		l->query_memory = l->query_memory_total;
 	if (!l->query_concurrency)

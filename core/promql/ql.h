@@ -16,6 +16,8 @@
 #include "core/model/sample.h"
 #include "core/seam/source.h"
 
+struct purse;  /* core/base/purse.h */
+struct ticket; /* core/account/ticket.h */
 struct ql;
 enum ql_type {
 	QL_NONE,
@@ -38,9 +40,14 @@ struct ql_opts {
 	int64_t lookback_ms;               /* 0 = 5 min */
 	int64_t subquery_step_ms;          /* 0 = 1 min */
 	int64_t timeout_ms;                /* 0 = 2 min */
-	uint64_t max_samples;              /* 0 = 50,000,000 */
-	uint64_t max_series;               /* 0 = 500,000 */
-	uint64_t max_bytes;                /* 0 = 512 MiB */
+	uint64_t max_samples;              /* 0 = that of core/model/limits.h */
+	/*
+	 * What the query holds is charged to this purse, from ql_create to ql_free. NULL: one of its
+	 * own with max_bytes, 0 = that of core/model/limits.h.
+	 */
+	struct purse *purse;
+	uint64_t max_bytes;
+	struct ticket *ticket; /* asked when the query turns out to be heavy; NULL = never */
 	struct ql_features features;
 	void (*done)(void *arg, struct ql *q);
 	void *arg;
@@ -77,11 +84,10 @@ void ql_free(struct ql *q);
 enum err ql_err(const struct ql *q, const char **text);
 const struct ql_value *ql_result(const struct ql *q);
 /*
- * Bytes that q holds until ql_free. After done they are the result's, or at most about twice as
- * many:
+ * Bytes charged to its purse. After done they are the result's, or at most some four times as many:
  * a result that is small beside what the evaluation took was moved away from it.
  */
-size_t ql_held(const struct ql *q);
+uint64_t ql_held(const struct ql *q);
 const struct ql_note *ql_warnings(
     const struct ql *q, size_t *count); /* de-duplicated, full list; the API caps at 10 */
 const struct ql_note *ql_infos(const struct ql *q, size_t *count);

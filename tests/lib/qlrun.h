@@ -19,7 +19,8 @@
 struct qlrun_opts {
 	int64_t start_ms, end_ms, step_ms; /* step 0: instant, at start */
 	struct ql_features features;
-	uint64_t max_bytes, max_samples, max_series;
+	uint64_t max_bytes, max_samples;
+	struct purse *purse; /* NULL = the query makes one of max_bytes */
 	int64_t timeout_ms;
 	bool in_order;
 	int digits;                    /* of values: 0 = 17 */
@@ -102,8 +103,8 @@ static inline void qlrun_start_(void *arg)
 		.step_ms = r->o->step_ms,
 		.features = r->o->features,
 		.max_bytes = r->o->max_bytes,
+		.purse = r->o->purse,
 		.max_samples = r->o->max_samples,
-		.max_series = r->o->max_series,
 		.timeout_ms = r->o->timeout_ms,
 		.done = qlrun_done_,
 		.arg = r,

@@ -309,9 +309,9 @@ static struct ql_pn *plan_piece(struct ql_plan *p, const struct ql_node *sel,
 	s->matchers_count = sel->sel.matchers_count;
 	s->mode = mode;
 	s->pos = sel->pos;
-	s->points_max = p->points_max;
-	s->bytes_max = p->bytes_max;
-	s->series_max = p->series_max;
+	s->bytes = p->bytes;
+	s->samples = p->samples;
+	s->ticket = p->opts->ticket;
 	s->range = range_of(p, &sel->sel.mods, sel->sel.range_ms, g);
 	if (mode == QL_PIECE_INSTANT || mode == QL_PIECE_TIME) {
 		s->range.range_ms = p->lookback_ms;
@@ -437,6 +437,18 @@ static struct ql_reads subquery_reads(const struct ql_plan *p, const struct ql_n
 	return (struct ql_reads){ .around = a };
 }
 
+/* One column of so many steps must fit, whatever there is to see. */
+static bool grid_fits(struct ql_plan *p, uint64_t n)
+{
+	struct purse samples;
+	struct ql_budget one = { .bytes = p->bytes, .samples = &samples };
+
+	purse_init(&samples, p->samples->max, NULL);
+	if (!p->err)
+		p->err = ql_charge(&one, n, p->eb);
+	return !p->err;
+}
+
 /*
  * The inner expression of a subquery on its own grid; NULL when the grid is empty or too long.
  * below_window: the caller restores the scope.
@@ -448,11 +460,8 @@ static struct ql_pn *plan_subquery(
 
 	if (!g.n)
 		return NULL;
-	if (g.n > p->points_max || (uint64_t)g.n * 9 > p->bytes_max) {
-		fail(p,
-		    "query processing would load too many samples into memory in query execution");
+	if (!grid_fits(p, g.n))
 		return NULL;
-	}
 	if (below_window)
 		p->_scope = (struct ql_scope){ .reads = subquery_reads(p, sub, outer, &g) };
 	if (g.n > 1 && sub->sub.expr->type != QL_SCALAR && sub->sub.expr->invariant)
@@ -912,10 +921,14 @@ static struct ql_pn *plan(struct ql_plan *p, const struct ql_node *n, const stru
  */
 static void check_sure(struct ql_plan *p)
 {
-	struct ql_budget sure = { .points_max = p->points_max, .bytes_max = p->bytes_max };
+	struct purse bytes, samples;
+	struct ql_budget sure = { .bytes = &bytes, .samples = &samples };
 
+	purse_init(&bytes, p->bytes->max, NULL);
+	purse_init(&samples, p->samples->max, NULL);
 	for (const struct ql_pn *pn = p->first; pn && !p->err; pn = pn->next) {
 		uint64_t points = ql_pn_points(pn);
+		p->points_sure += points;
 		if (!(p->err = ql_charge(&sure, points, p->eb)))
 			p->err = ql_charge_heap(&sure, points * 9 + ql_pn_scratch(pn), p->eb);
 	}
@@ -930,11 +943,8 @@ enum err ql_plan_make(struct ql_plan *p, struct ql_node *root)
 	p->_scope = (struct ql_scope){ .uses = 1 };
 	if (o->step_ms > 0) {
 		uint64_t n = (uint64_t)(num_sat_sub(o->end_ms, o->start_ms) / o->step_ms) + 1;
-		if (n > p->points_max || n * 9 > p->bytes_max) {
-			fail(p,
-			    "query processing would load too many samples into memory in query execution");
+		if (!grid_fits(p, n))
 			return p->err;
-		}
 		g.n = (uint32_t)n;
 	}
 	mark(root);

@@ -94,8 +94,9 @@ struct ql_plan {
 	struct arena *arena;
 	const struct ql_opts *opts;
 	int64_t lookback_ms, subquery_step_ms;
-	uint64_t points_max, bytes_max, series_max;
-	struct ql_pn *first, **_end; /* evaluation order */
+	struct purse *bytes, *samples; /* of the query */
+	uint64_t points_sure;          /* values that its nodes hold for certain */
+	struct ql_pn *first, **_end;   /* evaluation order */
 	struct ql_pn *root;
 	struct ql_pn *pieces;   /* through next_piece */
 	struct ql_scope _scope; /* of what is being planned */

@@ -108,7 +108,9 @@ struct ql_piece_spec {
 	bool aggr_without;
 	struct ql_pos pos;       /* of the selector, for notes */
 	struct ql_pos param_pos; /* of quantile_over_time's first argument */
-	uint64_t points_max, bytes_max, series_max;
+	/* What the query may use, on all loops, and the ticket it is on; NULL in tests. */
+	struct purse *bytes, *samples;
+	struct ticket *ticket;
 };
 
 #endif

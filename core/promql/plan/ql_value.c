@@ -1,5 +1,8 @@
 #include "core/promql/plan/ql_value.h"
 
+#include "core/account/ticket.h"
+#include "core/model/limits.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,59 +17,98 @@ const double *ql_scalar_run(const struct ql_scalar *s, uint32_t from, uint32_t c
 	return room;
 }
 
+#define LEASE_SAMPLES 8192u
+
+/* Why so many bytes more do not fit, or why what was taken was too much: the purse remembers. */
+static enum err refuse_bytes(const struct ql_budget *b, uint64_t bytes, struct errbuf *eb)
+{
+	return ticket_no_room(b->bytes, bytes, eb);
+}
+
+static enum err refuse_samples(const struct ql_budget *b, struct errbuf *eb)
+{
+	return errbuf_set(eb, ERR_EXECUTION,
+	    "query processing would load too many samples into memory in query execution, limit %llu (%s)",
+	    (unsigned long long)b->samples->max, limits_flag(LIMITS_query_samples));
+}
+
 enum err ql_room(const struct ql_budget *b, uint64_t bytes, struct errbuf *eb)
 {
-	uint64_t need = ql_budget_used(b) + bytes;
-	if (b->bytes_max && need > b->bytes_max)
-		return errbuf_set(eb, ERR_EXECUTION,
-		    "query needs an estimated %llu MiB, limit %llu MiB",
-		    (unsigned long long)((need >> 20) + 1), (unsigned long long)(b->bytes_max >> 20));
+	if (!b->bytes || purse_fits(b->bytes, bytes))
+		return ERR_OK;
+	if (!purse_take(b->bytes, bytes))
+		return refuse_bytes(b, bytes, eb);
+	purse_give(b->bytes, bytes); /* somebody gave some back meanwhile */
 	return ERR_OK;
+}
+
+enum err ql_budget_look(const struct ql_budget *b, struct errbuf *eb)
+{
+	return !b->bytes || !purse_over(b->bytes) ? ERR_OK : refuse_bytes(b, 0, eb);
+}
+
+/* Samples come in leases: the purse is shared by all loops. */
+static bool lease(struct ql_budget *b, uint64_t points)
+{
+	uint64_t lack = points > b->_lease ? points - b->_lease : 0;
+
+	if (lack && purse_take(b->samples, lack + LEASE_SAMPLES))
+		b->_lease += lack + LEASE_SAMPLES;
+	else if (lack && purse_take(b->samples, lack))
+		b->_lease += lack;
+	else if (lack)
+		return false;
+	b->_lease -= points;
+	return true;
 }
 
 enum err ql_charge(struct ql_budget *b, uint64_t points, struct errbuf *eb)
 {
+	if (b->samples && !lease(b, points))
+		return refuse_samples(b, eb);
+	ql_budget_adopt(b, points);
 	/* A point is a double and its bit. */
 	enum err e = ql_room(b, points * 9, eb);
-	return e ? e : ql_charge_points(b, points, eb);
+	if (e)
+		ql_uncharge(b, points);
+	return e;
+}
+
+void ql_budget_adopt(struct ql_budget *b, uint64_t points)
+{
+	b->points += points;
+	if (b->points > b->points_peak)
+		b->points_peak = b->points;
+}
+
+void ql_budget_close(struct ql_budget *b)
+{
+	if (b->samples && b->_lease)
+		purse_give(b->samples, b->_lease);
+	b->_lease = b->points = 0;
 }
 
 enum err ql_charge_heap(struct ql_budget *b, uint64_t bytes, struct errbuf *eb)
 {
-	enum err e = ql_room(b, bytes, eb);
-	if (!e)
-		b->bytes += bytes;
-	return e;
+	return !b->bytes || purse_take(b->bytes, bytes) ? ERR_OK : refuse_bytes(b, bytes, eb);
 }
 
 void ql_uncharge_heap(struct ql_budget *b, uint64_t bytes)
 {
-	CHECK(b->bytes >= bytes);
-	b->bytes -= bytes;
-}
-
-enum err ql_charge_points(struct ql_budget *b, uint64_t points, struct errbuf *eb)
-{
-	if (b->points_max && b->points + points > b->points_max)
-		return errbuf_set(eb, ERR_EXECUTION,
-		    "query processing would load too many samples into memory in query execution");
-	b->points += points;
-	if (b->points > b->points_peak)
-		b->points_peak = b->points;
-	return ERR_OK;
-}
-
-enum err ql_charge_bytes(struct ql_budget *b, uint64_t bytes, struct errbuf *eb)
-{
-	enum err e = ql_charge(b, 0, eb);
-	b->bytes += bytes;
-	return e ? e : ql_charge(b, 0, eb);
+	if (b->bytes)
+		purse_give(b->bytes, bytes);
 }
 
 void ql_uncharge(struct ql_budget *b, uint64_t points)
 {
 	CHECK(b->points >= points);
 	b->points -= points;
+	if (b->samples)
+		b->_lease += points;
+	if (b->_lease > 2 * LEASE_SAMPLES) {
+		purse_give(b->samples, b->_lease - LEASE_SAMPLES);
+		b->_lease = LEASE_SAMPLES;
+	}
 }
 
 void ql_col_init(struct arena *a, struct ql_col *c, struct labels ls, uint64_t hash, uint32_t n)

@@ -14,6 +14,7 @@
 #ifndef CORE_PROMQL_PLAN_QL_VALUE_H
 #define CORE_PROMQL_PLAN_QL_VALUE_H
 
+#include "core/base/purse.h"
 #include "core/model/label.h"
 #include "core/model/sample.h"
 #include "core/promql/lang/ql_names.h"
@@ -137,31 +138,32 @@ static inline uint32_t ql_bits_count(const uint64_t *w, uint32_t n)
    for (uint32_t name = name##_w_ * 64 + (uint32_t)__builtin_ctzll(name##_m_), name##_k_ = 1;      \
 	name##_k_; name##_k_ = 0)
 
-/* What a query may use. Shared by all that evaluates on one loop; a piece has its own share. */
-struct ql_budget {
-	uint64_t bytes, bytes_max; /* arenas of others that were adopted, and their limit */
-	uint64_t points, points_peak, points_max; /* values held in columns */
-	struct arena *arena;                      /* counted in addition to bytes */
-};
 /*
- * Room for more? On refusal ERR_EXECUTION with the text of reliability.md section 7. Charge before
- * allocating.
+ * What a query may use: bytes and samples (values held in columns), counted in two purses that all
+ * its loops share. Whoever evaluates has a budget of its own on them: the nodes at home, each scan.
+ * Arenas of a query count by themselves (arena_purse); what is larger than a block of an arena is
+ * asked for first. Refusals are ERR_EXECUTION over the query's own limit and ERR_BUSY when all
+ * queries together have none left; the text names the limit, its number and its flag.
  */
+struct ql_budget {
+	struct purse *bytes, *samples; /* NULL: nothing is counted */
+	uint64_t points, points_peak;  /* held through this budget */
+	uint64_t _lease;               /* samples taken from the purse and not used yet */
+};
+/* Room for so many values in the arena? They count as samples from now on. */
 MUST_CHECK enum err ql_charge(struct ql_budget *b, uint64_t points, struct errbuf *eb);
-MUST_CHECK enum err ql_charge_bytes(
-    struct ql_budget *b, uint64_t bytes, struct errbuf *eb); /* adopted memory */
-MUST_CHECK enum err ql_charge_points(
-    struct ql_budget *b, uint64_t points, struct errbuf *eb); /* the values in it */
 void ql_uncharge(struct ql_budget *b, uint64_t points);
+/* Values that another budget of the same query has charged are this one's from now on. */
+void ql_budget_adopt(struct ql_budget *b, uint64_t points);
+/* What it leased and does not use goes back; the values that it held are somebody else's. */
+void ql_budget_close(struct ql_budget *b);
 /* Heap memory of one's own: asked for before it is taken, given back when it is freed. */
 MUST_CHECK enum err ql_charge_heap(struct ql_budget *b, uint64_t bytes, struct errbuf *eb);
 void ql_uncharge_heap(struct ql_budget *b, uint64_t bytes);
-/* Would bytes more in the budget's arena be too many? Asked before they are taken. */
+/* Would bytes more in an arena be too many? Asked before they are taken. */
 MUST_CHECK enum err ql_room(const struct ql_budget *b, uint64_t bytes, struct errbuf *eb);
-static inline uint64_t ql_budget_used(const struct ql_budget *b)
-{
-	return b->bytes + (b->arena ? arena_used(b->arena) : 0);
-}
+/* Arenas grew above a limit: looked at in each slice. */
+MUST_CHECK enum err ql_budget_look(const struct ql_budget *b, struct errbuf *eb);
 
 /* A new column of n steps, nothing present. Not charged here. */
 void ql_col_init(struct arena *a, struct ql_col *c, struct labels ls, uint64_t hash, uint32_t n);

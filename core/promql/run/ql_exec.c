@@ -12,6 +12,7 @@
  */
 #include "core/promql/ql.h"
 
+#include "core/account/ticket.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/promql/run/ql_nodes.h"
@@ -25,9 +26,6 @@
 #define QL_LOOKBACK_MS      (5 * 60 * 1000)
 #define QL_SUBQUERY_STEP_MS (60 * 1000)
 #define QL_TIMEOUT_MS       (2 * 60 * 1000)
-#define QL_MAX_SAMPLES      50000000u
-#define QL_MAX_SERIES       500000u
-#define QL_MAX_BYTES        (512ull << 20)
 #define QL_FIRST_BLOCK      (16u << 10)
 
 enum ql_state {
@@ -35,6 +33,12 @@ enum ql_state {
 	QL_RUNNING,
 	QL_WINDING,
 	QL_FINISHED
+};
+/* Its ticket: a small one, waits for a heavy one's place, has it. */
+enum ql_grow {
+	GROW_SMALL,
+	GROW_ASKED,
+	GROW_HEAVY
 };
 enum ql_build {
 	BUILD_NAMES,
@@ -48,6 +52,9 @@ enum ql_build {
 struct ql {
 	uint32_t magic;
 	enum ql_state state;
+	struct purse own, samples; /* own: without one from outside */
+	struct purse *purse;
+	enum ql_grow grow;
 	struct arena arena;
 	struct ql_opts opts;
 	const char *text;
@@ -89,9 +96,8 @@ static void set_defaults(struct ql_opts *o)
 	o->lookback_ms = o->lookback_ms ? o->lookback_ms : QL_LOOKBACK_MS;
 	o->subquery_step_ms = o->subquery_step_ms ? o->subquery_step_ms : QL_SUBQUERY_STEP_MS;
 	o->timeout_ms = o->timeout_ms ? o->timeout_ms : QL_TIMEOUT_MS;
-	o->max_samples = o->max_samples ? o->max_samples : QL_MAX_SAMPLES;
-	o->max_series = o->max_series ? o->max_series : QL_MAX_SERIES;
-	o->max_bytes = o->max_bytes ? o->max_bytes : QL_MAX_BYTES;
+	o->max_samples = o->max_samples ? o->max_samples : limits_here()->query_samples;
+	o->max_bytes = o->max_bytes ? o->max_bytes : limits_here()->query_memory;
 }
 
 static enum err check_type(const struct ql *q, struct errbuf *eb)
@@ -113,27 +119,33 @@ static void make_plan(struct ql *q)
 		.opts = o,
 		.lookback_ms = o->lookback_ms,
 		.subquery_step_ms = o->subquery_step_ms,
-		.points_max = o->max_samples,
-		.bytes_max = o->max_bytes,
-		.series_max = o->max_series,
+		.bytes = q->purse,
+		.samples = &q->samples,
 		.eb = &q->eb,
 	};
 	q->run = (struct ql_run){
 		.arena = &q->arena,
-		.budget = { .points_max = o->max_samples,
-		    .bytes_max = o->max_bytes,
-		    .arena = &q->arena },
+		.budget = { .bytes = q->purse, .samples = &q->samples },
 		.eb = &q->eb,
 		.opts = o,
 		.late = o->features.delayed_name_removal,
-		.series_max = o->max_series,
 	};
 	ql_notes_init(&q->run.notes, &q->arena);
 	q->err = ql_plan_make(&q->plan, q->root);
+	if (!q->err)
+		q->err = ql_budget_look(&q->run.budget, &q->eb);
 	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece) {
 		p->piece = arena_zalloc(&q->arena, sizeof(*p->piece));
 		ql_piece_init(p->piece, p->spec);
 	}
+}
+
+static void query_end(struct ql *q)
+{
+	purse_give(q->purse, sizeof(*q));
+	purse_end(&q->own);
+	q->magic = 0;
+	mem_free(q);
 }
 
 enum err ql_create(
@@ -151,8 +163,14 @@ enum err ql_create(
 	q->magic = QL_MAGIC;
 	q->opts = *opts;
 	set_defaults(&q->opts);
+	purse_init(&q->own, q->opts.max_bytes, NULL);
+	purse_init(&q->samples, q->opts.max_samples, NULL);
+	q->purse = opts->purse ? opts->purse : &q->own;
+	purse_force(q->purse, sizeof(*q));
 	arena_init(&q->arena, QL_FIRST_BLOCK);
 	arena_init(&q->kept, QL_FIRST_BLOCK);
+	arena_purse(&q->arena, q->purse);
+	arena_purse(&q->kept, q->purse);
 	q->text = arena_strndup(&q->arena, text, len);
 	q->text_len = len;
 	enum err e = ql_parse(&q->arena, q->text, len, &po, &q->root, eb);
@@ -164,7 +182,7 @@ enum err ql_create(
 		if (q->root)
 			ql_ast_release(q->root);
 		arena_release(&q->arena);
-		mem_free(q);
+		query_end(q);
 		return e;
 	}
 	q->stats.parse_s = (double)(clock_real_mono_ns() - t0) / 1e9;
@@ -235,8 +253,12 @@ static void query_wind(struct ql *q, enum err e)
 		return;
 	q->state = QL_WINDING;
 	q->err = e;
-	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
+	if (q->grow == GROW_ASKED)
+		ticket_worked_out(q->opts.ticket); /* its wake does not come any more */
+	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece) {
 		query_drop(p->piece);
+		ql_piece_go_on(p->piece);
+	}
 	if (!q->job_over)
 		job_wake(&q->job);
 }
@@ -265,20 +287,44 @@ void ql_cancel(struct ql *q)
 
 /* --- pieces --- */
 
-/* Its memory counts from now on, whether or not the turn of its node has come. */
-static enum err batch_charge(struct ql *q, const struct ql_batch *b)
-{
-	struct ql_run *x = &q->run;
-	enum err e;
+/* A query that turns out to be heavy waits for a place among the heavy ones. */
+static void query_grown(void *arg);
 
-	x->series += b->series;
-	e = ql_charge_bytes(&x->budget, arena_used(&b->arena), &q->eb);
-	if (!e)
-		e = ql_charge_points(&x->budget, b->points, &q->eb);
-	if (!e && x->series > x->series_max)
-		e = errbuf_set(&q->eb, ERR_EXECUTION, "query would touch %llu series, limit %llu",
-		    (unsigned long long)x->series, (unsigned long long)x->series_max);
-	return e;
+static void query_grow(struct ql *q)
+{
+	if (q->state == QL_RUNNING && q->grow == GROW_SMALL) {
+		bool now = ticket_grow(q->opts.ticket, query_grown, q);
+		q->grow = now ? GROW_HEAVY : GROW_ASKED;
+		if (now)
+			job_set_class(&q->job, JOB_QUERY_HEAVY);
+	}
+	if (q->state == QL_RUNNING && q->grow == GROW_ASKED)
+		return;
+	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
+		ql_piece_go_on(p->piece);
+}
+
+static void query_grown(void *arg)
+{
+	struct ql *q = arg;
+
+	CHECK(q->magic == QL_MAGIC && q->grow == GROW_ASKED);
+	q->grow = GROW_SMALL;
+	query_grow(q);
+	job_wake(&q->job);
+}
+
+static void piece_heavy(struct ql_piece *p)
+{
+	query_grow(p->arg);
+}
+
+/* What the shard charged is this loop's from now on. */
+static enum err batch_arrived(struct ql *q, const struct ql_batch *b)
+{
+	q->run.series += b->series;
+	ql_budget_adopt(&q->run.budget, b->points);
+	return ql_budget_look(&q->run.budget, &q->eb);
 }
 
 static void piece_arrived(struct ql_piece *p, struct ql_batch *b)
@@ -288,7 +334,7 @@ static void piece_arrived(struct ql_piece *p, struct ql_batch *b)
 
 	CHECK(q->magic == QL_MAGIC);
 	if (q->state == QL_RUNNING && b && !b->err)
-		e = batch_charge(q, b);
+		e = batch_arrived(q, b);
 	if (e)
 		query_wind(q, e);
 	if (q->state == QL_RUNNING)
@@ -304,6 +350,7 @@ static void piece_start(struct ql *q, struct ql_pn *pn)
 	for (unsigned i = 0; i < pn->args_count; i++)
 		pn->spec->range.param[i] = pn->arg[i]->scalar;
 	p->arrived = piece_arrived;
+	p->heavy = piece_heavy;
 	p->arg = q;
 	ql_piece_start(p, q->loop);
 }
@@ -591,15 +638,15 @@ static uint64_t value_bytes(const struct ql *q)
 	return bytes;
 }
 
-size_t ql_held(const struct ql *q)
+uint64_t ql_held(const struct ql *q)
 {
-	return arena_used(&q->kept) + (q->released ? 0 : ql_budget_used(&q->run.budget));
+	return purse_used(q->purse);
 }
 
 /* A result of less than a quarter of what the query holds moves, so that the rest can go. */
 static bool move_pays(const struct ql *q)
 {
-	uint64_t held = ql_budget_used(&q->run.budget), bytes = value_bytes(q);
+	uint64_t held = purse_used(q->purse), bytes = value_bytes(q);
 	struct errbuf eb;
 
 	errbuf_init(&eb);
@@ -655,7 +702,6 @@ static enum ql_did build_free(struct ql *q)
 	while (q->moved && (b = x->kept)) {
 		size_t bytes = arena_used(&b->arena);
 		x->kept = b->next;
-		ql_uncharge_heap(&x->budget, bytes);
 		ql_batch_free(b);
 		if (ql_tick(x, bytes / 64))
 			return QL_AGAIN;
@@ -777,6 +823,8 @@ static void query_begin(struct ql *q)
 	q->t_eval_ns = clock_real_mono_ns();
 	q->stats.queue_s = (double)(q->t_eval_ns - q->t_start_ns) / 1e9;
 	q->at = q->plan.first;
+	if (q->opts.ticket && ticket_touched(q->opts.ticket, q->plan.points_sure))
+		query_grow(q);
 	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece)
 		if (piece_ready(p))
 			piece_start(q, p);
@@ -805,7 +853,10 @@ static enum job_state query_run(struct job *j)
 	if (q->state == QL_RUNNING && !q->err) {
 		if (!q->t_eval_ns)
 			query_begin(q);
-		did = query_nodes(q);
+		if (q->grow == GROW_ASKED)
+			return JOB_WAIT; /* query_grown wakes it */
+		q->run.err = ql_budget_look(&q->run.budget, &q->eb);
+		did = q->run.err ? QL_FAILED : query_nodes(q);
 		if (did == QL_AGAIN)
 			return JOB_YIELD;
 		if (did == QL_WAIT)
@@ -831,6 +882,7 @@ void ql_start(struct ql *q)
 	loop_timer_init(&q->timer, query_timeout);
 	loop_timer_set(q->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
 	job_init(&q->job, JOB_QUERY, query_run);
+	job_group(&q->job, q->purse);
 	job_start(q->loop, &q->job);
 }
 
@@ -841,8 +893,7 @@ void ql_free(struct ql *q)
 	CHECK(q->state == QL_CREATED || q->state == QL_FINISHED);
 	query_release(q);
 	arena_release(&q->kept);
-	q->magic = 0;
-	mem_free(q);
+	query_end(q);
 }
 
 enum err ql_err(const struct ql *q, const char **text)

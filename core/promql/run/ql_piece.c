@@ -1,17 +1,17 @@
 #include "core/promql/run/ql_piece.h"
 
+#include "core/account/ticket.h"
 #include "core/base/metric.h"
 #include "core/rt/job.h"
 
 #include <string.h>
 
-#define SCAN_MAGIC          0x5cab51e5u
-#define SCAN_YIELD_SAMPLES  1024
-#define SCAN_YIELD_SERIES   16
-#define QL_TICK_WORK        4096 /* samples of windows between looks at the clock */
-#define QL_SHARE_POINTS_MIN (1u << 20)
-#define QL_SHARE_BYTES_MIN  (16u << 20)
-#define BATCH_FIRST_BLOCK   (16u << 10)
+#define SCAN_MAGIC         0x5cab51e5u
+#define SCAN_YIELD_SAMPLES 1024
+#define SCAN_YIELD_SERIES  16
+#define QL_TICK_WORK       4096   /* samples of windows between looks at the clock */
+#define SCAN_TOUCH_SAMPLES 16384u /* between words to the ticket */
+#define BATCH_FIRST_BLOCK  (16u << 10)
 
 enum scan_state {
 	SCAN_OPEN,
@@ -28,7 +28,11 @@ struct ql_scan {
 	unsigned shard;
 	struct job job;
 	struct loop_deferred defer;
-	struct mbox_msg start, cancel, end;
+	struct mbox_msg start, cancel, end, heavy;
+	struct ql_scan *next_held;   /* home: of the piece's held ones */
+	bool held;                   /* until home says that the query is admitted as a heavy one */
+	bool heavy_away, heavy_told; /* the message is not here; it was sent once */
+	uint64_t touched;            /* samples that the ticket does not know of yet */
 	struct scan_credit {
 		struct mbox_msg msg;
 		struct ql_scan *scan;
@@ -40,10 +44,10 @@ struct ql_scan {
 	struct source_cursor *cursor;
 	struct ql_range range;
 	struct ql_budget budget;
+	uint64_t col_bytes;      /* charged for col */
 	struct ql_col col;       /* of the series at hand; its memory is used again */
 	struct source_item item; /* the same, while its windows take more than a slice */
 	struct ql_batch *batch;  /* being filled */
-	uint64_t series;
 	uint64_t since_work;
 	unsigned since_samples, since_series; /* since job_should_yield was asked */
 	enum err err;
@@ -61,11 +65,11 @@ static struct ql_batch *batch_create(struct ql_scan *s)
 
 	b->scan = s;
 	arena_init(&b->arena, BATCH_FIRST_BLOCK);
+	arena_purse(&b->arena, spec->bytes);
 	ql_notes_init(&b->notes, &b->arena);
 	if (spec->has_aggr)
 		ql_aggr_init(&b->aggr, spec->aggr_op, spec->aggr_names, spec->aggr_without,
 		    spec->range.grid.n, &b->arena);
-	s->budget.arena = &b->arena;
 	s->budget.points = 0;
 	return b;
 }
@@ -305,9 +309,6 @@ static enum err scan_series(struct ql_scan *s, const struct source_item *item)
 	s->batch->series++;
 	s->since_samples += item->col.count;
 	s->since_series++;
-	if (spec->series_max && ++s->series > spec->series_max)
-		return errbuf_set(&s->eb, ERR_EXECUTION, "query would touch %llu series, limit %llu",
-		    (unsigned long long)s->series, (unsigned long long)spec->series_max);
 	if (spec->mode == QL_PIECE_RAW)
 		return scan_raw(s, item);
 	return scan_value(s, item);
@@ -346,23 +347,10 @@ static const char *scan_hint(const struct ql_piece_spec *spec)
 	return spec->mode == QL_PIECE_RANGE ? ql_functab[spec->range.fn].name : NULL;
 }
 
-/*
- * Groups stay on the shards until the end: together they may take twice the limit of the query.
- * Series spread evenly, so a double share is rarely too little where the whole would do.
- */
-static uint64_t share_of(uint64_t max, uint64_t shares, uint64_t least)
-{
-	uint64_t share = max / shares * 2;
-	if (share < least)
-		share = least;
-	return share < max ? share : max;
-}
-
 static enum err scan_open(struct ql_scan *s)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
 	uint32_t n = spec->range.grid.n;
-	uint64_t shares = spec->has_aggr ? s->piece->scans_count : 1;
 
 	s->query = (struct source_query){
 		.what = SOURCE_SERIES_SAMPLES,
@@ -377,10 +365,7 @@ static enum err scan_open(struct ql_scan *s)
 		.wake = scan_wake,
 		.wake_arg = s,
 	};
-	s->budget = (struct ql_budget){
-		.points_max = share_of(spec->points_max, shares, QL_SHARE_POINTS_MIN),
-		.bytes_max = share_of(spec->bytes_max, shares, QL_SHARE_BYTES_MIN),
-	};
+	s->budget = (struct ql_budget){ .bytes = spec->bytes, .samples = spec->samples };
 	s->state = SCAN_READ;
 	enum err e = ql_range_init(&s->range, &spec->range, &s->budget, &s->eb);
 	if (!e)
@@ -389,16 +374,33 @@ static enum err scan_open(struct ql_scan *s)
 		return e;
 	s->range.yield = scan_window_yield;
 	s->range.yield_arg = s;
-	s->col.has = mem_alloc(((size_t)ql_words(n) + n) * 8);
+	s->col_bytes = ((uint64_t)ql_words(n) + n) * 8;
+	s->col.has = mem_alloc(s->col_bytes);
 	s->col.v = (double *)(s->col.has + ql_words(n));
 	s->col.drop_name = spec->drop_name && spec->drop_late;
 	e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
 	if (e)
 		return errbuf_set(&s->eb, e, "expanding series: %s", err_text(e));
-	if (spec->series_max && s->cursor->est_series > spec->series_max)
-		return errbuf_set(&s->eb, ERR_EXECUTION, "query would touch %llu series, limit %llu",
-		    (unsigned long long)s->cursor->est_series, (unsigned long long)spec->series_max);
 	return ERR_OK;
+}
+
+static void piece_heavy(struct mbox_msg *msg);
+
+/* The ticket hears of samples now and then. The first word that they are many holds the scan. */
+static void scan_touch(struct ql_scan *s, uint64_t samples)
+{
+	struct ticket *t = s->piece->spec->ticket;
+
+	s->touched += samples + 1;
+	if (!t || s->heavy_told || s->touched < SCAN_TOUCH_SAMPLES)
+		return;
+	uint64_t touched = s->touched;
+	s->touched = 0;
+	if (!ticket_touched(t, touched))
+		return;
+	s->heavy_told = s->heavy_away = s->held = true;
+	s->heavy.fn = piece_heavy;
+	loop_send(s->home, &s->heavy);
 }
 
 static bool scan_should_yield(struct ql_scan *s)
@@ -416,9 +418,13 @@ static bool scan_should_yield(struct ql_scan *s)
 static enum job_state scan_read(struct ql_scan *s)
 {
 	for (;;) {
+		if (!s->canceled && !s->err)
+			s->err = ql_budget_look(&s->budget, &s->eb);
 		if (s->canceled || s->err)
 			return JOB_DONE;
-		if (s->range.again) { /* the item is good until the next one is asked for */
+		if (s->held)
+			return JOB_WAIT; /* home says when it goes on */
+		if (s->range.again) {    /* the item is good until the next one is asked for */
 			s->err = scan_value(s, &s->item);
 			if (s->range.again && !s->err)
 				return JOB_YIELD;
@@ -431,6 +437,7 @@ static enum job_state scan_read(struct ql_scan *s)
 		}
 		switch (s->cursor->ops->next(s->cursor, &s->item)) {
 		case SOURCE_READY:
+			scan_touch(s, s->item.col.count);
 			s->err = scan_series(s, &s->item);
 			if (s->range.again && !s->err) {
 				scan_hold(s);
@@ -469,8 +476,13 @@ static void scan_close(struct ql_scan *s)
 	ql_range_release(&s->range);
 	mem_free(s->col.has);
 	s->col.has = NULL;
+	ql_uncharge_heap(&s->budget, s->col_bytes);
+	s->col_bytes = 0;
 	if (s->canceled && !s->err)
 		s->err = ERR_CANCELED;
+	uint64_t points = s->budget.points; /* the batch's, which goes home */
+	ql_budget_close(&s->budget);
+	s->budget.points = points;
 	s->state = SCAN_FLUSH;
 }
 
@@ -509,8 +521,8 @@ static enum job_state scan_run(struct job *j)
 			s->state = SCAN_HOME;
 			break;
 		case SCAN_HOME:
-			if (s->credits_home < QL_PIECE_CREDITS)
-				return JOB_WAIT; /* the rest of the credits */
+			if (s->credits_home < QL_PIECE_CREDITS || s->heavy_away)
+				return JOB_WAIT; /* the rest of the credits, the word of home */
 			s->state = SCAN_OVER;
 			loop_defer(s->loop, &s->defer);
 			return JOB_DONE;
@@ -524,7 +536,10 @@ static void scan_start(struct mbox_msg *msg)
 {
 	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, start);
 	loop_check_here(s->loop);
-	job_init(&s->job, JOB_QUERY, scan_run);
+	const struct ticket *t = s->piece->spec->ticket;
+	bool heavy = t && ticket_class(t) == TICKET_HEAVY;
+	job_init(&s->job, heavy ? JOB_QUERY_HEAVY : JOB_QUERY, scan_run);
+	job_group(&s->job, s->piece->spec->bytes); /* all of one query */
 	job_start(s->loop, &s->job);
 }
 
@@ -534,6 +549,14 @@ static void scan_credit(struct mbox_msg *msg)
 	c->away = false;
 	c->scan->credits_home++;
 	job_wake(&c->scan->job);
+}
+
+static void scan_go_on(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, heavy);
+	s->held = s->heavy_away = false;
+	job_set_class(&s->job, JOB_QUERY_HEAVY);
+	job_wake(&s->job);
 }
 
 static void piece_ack(struct mbox_msg *msg);
@@ -560,6 +583,11 @@ void ql_piece_init(struct ql_piece *p, const struct ql_piece_spec *spec)
 	p->_batches_end = &p->batches;
 }
 
+static size_t scans_bytes(const struct ql_piece *p)
+{
+	return (p->scans_count + 1) * sizeof(*p->_scans);
+}
+
 void ql_piece_start(struct ql_piece *p, struct loop *home)
 {
 	struct source *src = p->spec->source;
@@ -568,7 +596,9 @@ void ql_piece_start(struct ql_piece *p, struct loop *home)
 	p->home = home;
 	p->started = true;
 	p->scans_count = src->ops->shards(src);
-	p->_scans = mem_zalloc((p->scans_count + 1) * sizeof(*p->_scans));
+	if (p->spec->bytes)
+		purse_force(p->spec->bytes, scans_bytes(p));
+	p->_scans = mem_zalloc(scans_bytes(p));
 	for (unsigned i = 0; i < p->scans_count; i++) {
 		struct ql_scan *s = &p->_scans[i];
 		*s = (struct ql_scan){
@@ -601,6 +631,25 @@ static void piece_batch(struct mbox_msg *msg)
 	p->arrived(p, b);
 	if (p->drained)
 		ql_piece_drain(p);
+}
+
+static void piece_heavy(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, heavy);
+	struct ql_piece *p = s->piece;
+
+	s->next_held = p->_held;
+	p->_held = s;
+	p->heavy(p);
+}
+
+void ql_piece_go_on(struct ql_piece *p)
+{
+	for (struct ql_scan *s; (s = p->_held);) {
+		p->_held = s->next_held;
+		s->heavy.fn = scan_go_on;
+		loop_send(s->loop, &s->heavy);
+	}
 }
 
 static void piece_end(struct mbox_msg *msg)
@@ -656,6 +705,8 @@ void ql_piece_drain(struct ql_piece *p)
 void ql_piece_release(struct ql_piece *p)
 {
 	CHECK(ql_piece_over(p) && !p->batches);
+	if (p->_scans && p->spec->bytes)
+		purse_give(p->spec->bytes, scans_bytes(p));
 	mem_free(p->_scans);
 	p->_scans = NULL;
 }

@@ -12,9 +12,10 @@
  *   ql_piece_start  --- start ------------> open the source, run
  *   <---- batch (slot k) ------------------ columns of at most QL_BATCH_BYTES; QL_PIECE_CREDITS of
  *                                           them may be on the way
- *   charge it (arrived)
  *   take it     --- credit k -------------> one more may be sent
  *   <---- batch, last --------------------- partial groups, notes, counts, error
+ *   <---- heavy --------------------------- touched more than a small query may: it waits
+ *   ql_piece_go_on  --- go on ------------> and goes on
  *   ql_piece_cancel --- cancel -----------> ends at its next yield; the message comes back
  *   <---- end ----------------------------- all credits are back; the scan is over there
  * Who does not take holds the shards back: a piece whose turn has not come has at most its credits
@@ -52,7 +53,8 @@ struct ql_batch { /* made on the shard's loop, owned by the home loop after it w
 	struct ql_aggr aggr;
 	struct ql_notes notes;
 	bool may_collide; /* labels were dropped that may have told series apart */
-	uint64_t samples, series, points;
+	uint64_t samples, series;
+	uint64_t points; /* values in it, charged to the query's purse where it was made */
 	uint64_t samples_used, samples_read; /* as statistics of queries count them (ql_plan.h) */
 	enum err err;
 	const char *err_text; /* in the arena */
@@ -66,6 +68,8 @@ struct ql_piece {
 	struct loop *home;
 	/* A batch came, which is still the piece's; NULL: a scan ended, or a cancel came back. */
 	void (*arrived)(struct ql_piece *p, struct ql_batch *b);
+	/* A scan has touched more than a small query may: it goes on after ql_piece_go_on. */
+	void (*heavy)(struct ql_piece *p);
 	void *arg;
 	struct ql_batch *batches; /* arrived, oldest first; the receiver takes them off */
 	struct ql_batch **_batches_end;
@@ -73,11 +77,13 @@ struct ql_piece {
 	    ends; /* shards; how many sent their last batch; how many have ended */
 	unsigned _acks_open;
 	struct ql_scan *_scans;
+	struct ql_scan *_held; /* scans that wait for ql_piece_go_on */
 	bool started, canceled, drained;
 };
 void ql_piece_init(struct ql_piece *p, const struct ql_piece_spec *spec); /* which outlives it */
 void ql_piece_start(struct ql_piece *p, struct loop *home);               /* spec is filled */
-void ql_piece_cancel(struct ql_piece *p);                                 /* any time, also twice */
+void ql_piece_go_on(struct ql_piece *p);  /* scans that were held go on */
+void ql_piece_cancel(struct ql_piece *p); /* any time, also twice */
 /* every scan has sent its last batch */
 static inline bool ql_piece_all_here(const struct ql_piece *p)
 {

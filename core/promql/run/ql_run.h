@@ -36,7 +36,7 @@ struct ql_run {
 	uint32_t _work;        /* values touched since the clock was asked */
 	struct ql_batch *kept; /* arenas that results point into */
 	struct ql_cleanup *cleanups;
-	uint64_t series, series_max;
+	uint64_t series;                     /* read */
 	uint64_t samples_used, samples_read; /* ql_plan.h */
 	const char **warnings;               /* of storage, texts in batches' arenas */
 	unsigned warnings_count, warnings_cap;

@@ -31,7 +31,7 @@ static void world_make(struct world *w, bool special, bool full)
 	char id[16];
 
 	arena_init(&w->a, 4096);
-	w->budget = (struct ql_budget){ .arena = &w->a };
+	w->budget = (struct ql_budget){ 0 };
 	errbuf_init(&w->eb);
 	for (unsigned i = 0; i < MEMBERS; i++) {
 		snprintf(id, sizeof(id), "%u", i);
@@ -190,12 +190,15 @@ static void budget_is_asked_first(void)
 
 	world_make(&w, false, true);
 	ql_aggr_init(&g, QL_SUM, ql_aggr_names(&w.a, NULL, 0, true), true, STEPS, &w.a);
-	w.budget.points_max = STEPS * 5;
+	struct purse samples;
+	purse_init(&samples, STEPS * 5, NULL);
+	w.budget.samples = &samples;
 	unsigned i = 0;
 	while (i < MEMBERS && !ql_aggr_add(&g, &w.col[i], &w.budget, &w.eb))
 		i++;
 	tap_is_u64(i, 2, "a third group of %d steps is over the limit of points", STEPS);
 	tap_ok(strstr(w.eb.text, "too many samples") != NULL, "and the text says so");
+	ql_budget_close(&w.budget);
 	ql_aggr_release(&g);
 	arena_release(&w.a);
 }

@@ -306,9 +306,6 @@ static void limits_are_errors(struct testteam *tt, struct memsrc *m)
 	expect(tt, m, "sum by (instance) (x_total)", &o,
 	    "error: query processing would load too many samples");
 	o.max_samples = 0;
-	o.max_series = 10;
-	expect(tt, m, "sum(x_total)", &o, "series, limit 10");
-	o.max_series = 0;
 	o.max_bytes = 1 << 18;
 	expect(tt, m, "x_total", &o, "error: query needs an estimated");
 	o.max_bytes = 0;
