@@ -73,15 +73,64 @@ static void put_str(struct line *l, const char *s)
 }
 
 /*
- * The character at s as it is written: at most 6 bytes into out, their count; *step is what it took
- * of s.
+ * Quotes of the format begin and end values, quotes of what was put into it belong to a value. To
+ * tell one from the other, the format's become a byte that stands nowhere else.
  */
-static size_t escape(const char *s, size_t len, bool json, char *out, size_t *step)
+#define MARKS      "\x01\x02\x03\x04\x05\x06\x0e\x0f\x10\x11"
+#define FORMAT_MAX 1024
+
+struct told { /* key=value ... with mark in place of each quote that begins or ends a value */
+	char mark;
+	size_t len;
+	char text[TEXT_MAX_BYTES];
+};
+
+static unsigned count_of(const char *s, size_t len, char c)
+{
+	unsigned n = 0;
+	for (const char *end = s + len; (s = memchr(s, c, (size_t)(end - s))); s++)
+		n++;
+	return n;
+}
+
+/* False: what was put in holds the mark, too. */
+static bool told_with(struct told *t, char mark, const char *fmt, va_list ap)
+{
+	char marked[FORMAT_MAX];
+	size_t len = strlen(fmt);
+	unsigned quotes = count_of(fmt, len, '"');
+	CHECK(len < sizeof(marked));
+	for (size_t i = 0; i <= len; i++)
+		marked[i] = fmt[i] == '"' ? mark : fmt[i];
+	t->mark = mark;
+	t->len = rune_vprintf(t->text, sizeof(t->text), marked, ap);
+	unsigned marks = count_of(t->text, t->len, mark);
+	return marks <= quotes && (marks == quotes || t->len + 4 >= sizeof(t->text));
+}
+
+static void told_make(struct told *t, const char *fmt, va_list ap)
+{
+	bool good = false;
+	for (const char *mark = MARKS; *mark && !good; mark++) {
+		va_list again;
+		va_copy(again, ap);
+		good = told_with(t, *mark, fmt, again);
+		va_end(again);
+	}
+	if (!good) /* whoever sends all of them gets no values, but one text */
+		t->mark = 0;
+}
+
+/*
+ * The character at s as it is written: at most 6 bytes into out, their count; *step is what it took
+ * of s. quoted: between quotes.
+ */
+static size_t escape(const char *s, size_t len, bool json, bool quoted, char *out, size_t *step)
 {
 	unsigned char c = (unsigned char)*s;
 	uint32_t rune;
 	*step = rune_decode(s, len, &rune);
-	if (c == '\n' || (json && (c == '"' || c == '\\'))) {
+	if (c == '\n' || (quoted && (c == '"' || c == '\\'))) {
 		out[0] = '\\';
 		out[1] = c == '\n' ? 'n' : (char)c;
 		return 2;
@@ -97,12 +146,12 @@ static size_t escape(const char *s, size_t len, bool json, char *out, size_t *st
 	return *step;
 }
 
-/* Control characters never reach the terminal; in JSON quote and backslash are escaped too. */
-static void put_escaped(struct line *l, const char *s, size_t len, bool json)
+/* Control characters never reach the terminal; between quotes, quote and backslash are escaped. */
+static void put_escaped(struct line *l, const char *s, size_t len, bool json, bool quoted)
 {
 	for (size_t i = 0, step; i < len && !l->full; i += step) {
 		char tmp[8];
-		size_t n = escape(s + i, len - i, json, tmp, &step);
+		size_t n = escape(s + i, len - i, json, quoted, tmp, &step);
 		l->full = l->len + n > sizeof(l->text) - LINE_END_BYTES;
 		if (!l->full)
 			put(l, tmp, n);
@@ -132,46 +181,63 @@ static bool is_number(const char *s, size_t len)
 	return true;
 }
 
+/* The member of a pair that begins at s; where it ends. */
+static const char *put_member(
+    struct line *l, const char *s, const char *eq, const char *end, char mark)
+{
+	const char *value = eq + 1, *stop;
+	bool quoted = value < end && mark && *value == mark;
+	value += quoted;
+	stop = memchr(value, quoted ? mark : ' ', (size_t)(end - value));
+	stop = stop ? stop : end;
+	bool number = !quoted && is_number(value, (size_t)(stop - value));
+	put_str(l, ",\"");
+	put_escaped(l, s, (size_t)(eq - s), true, true);
+	put_str(l, number ? "\":" : "\":\"");
+	put_escaped(l, value, (size_t)(stop - value), true, true);
+	put_str(l, number ? "" : "\"");
+	return quoted && stop < end ? stop + 1 : stop;
+}
+
 /*
  * key=value key="va lue" words...: pairs become members; words outside of pairs are gathered under
- * "text". A quoted value ends at a quote before a blank or the end.
+ * "text".
  */
-static void put_members(struct line *l, const char *s, size_t len)
+static void put_members(struct line *l, const struct told *t)
 {
-	const char *end = s + len;
+	const char *s = t->text, *end = s + t->len;
 	while (s < end && !l->full && l->len + LINE_LEAST_BYTES < sizeof(l->text)) {
 		if (*s == ' ') {
 			s++;
 			continue;
 		}
-		const char *key = s;
-		while (s < end && *s != '=' && *s != ' ')
-			s++;
-		if (s == end || *s == ' ') {
+		const char *eq = s;
+		while (eq < end && *eq != '=' && *eq != ' ')
+			eq++;
+		if (eq == end || *eq == ' ' || !t->mark) {
 			put_str(l, ",\"text\":\"");
-			put_escaped(l, key, (size_t)(end - key), true);
+			put_escaped(l, s, (size_t)(end - s), true, true);
 			put_str(l, "\"");
 			return;
 		}
-		put_str(l, ",\"");
-		put_escaped(l, key, (size_t)(s - key), true);
-		put_str(l, "\":");
-		const char *value = ++s;
-		bool quoted = s < end && *s == '"';
-		if (quoted) {
-			value = ++s;
-			while (s < end && !(*s == '"' && (s + 1 == end || s[1] == ' ')))
-				s++;
-		} else {
-			while (s < end && *s != ' ')
-				s++;
-		}
-		bool number = !quoted && is_number(value, (size_t)(s - value));
-		put_str(l, number ? "" : "\"");
-		put_escaped(l, value, (size_t)(s - value), true);
-		put_str(l, number ? "" : "\"");
-		if (quoted && s < end)
-			s++;
+		s = put_member(l, s, eq, end, t->mark);
+	}
+}
+
+/* As it is, values in their quotes. */
+static void put_pairs(struct line *l, const struct told *t)
+{
+	const char *s = t->text, *end = s + t->len;
+	bool quoted = !t->mark;
+	put_str(l, " ");
+	while (s < end) {
+		const char *stop = t->mark ? memchr(s, t->mark, (size_t)(end - s)) : NULL;
+		put_escaped(l, s, (size_t)((stop ? stop : end) - s), false, quoted);
+		if (!stop)
+			break;
+		put_str(l, "\"");
+		quoted = !quoted;
+		s = stop + 1;
 	}
 }
 
@@ -183,20 +249,27 @@ static void put_head(struct line *l, enum log_level level, const char *event, bo
 	put_str(l, json ? "\",\"level\":\"" : " level=");
 	put_str(l, level_words[level]);
 	put_str(l, json ? "\",\"event\":\"" : " event=");
-	put_escaped(l, event, strlen(event), json);
+	put_escaped(l, event, strlen(event), json, json);
 	if (json)
 		put_str(l, "\"");
 }
 
-/* key=value ... */
-static void put_text(struct line *l, const char *text, size_t len, bool json)
+static void put_told(struct line *l, const struct told *t, bool json)
 {
-	if (json) {
-		put_members(l, text, len);
-	} else if (len) {
-		put_str(l, " ");
-		put_escaped(l, text, len, false);
-	}
+	if (json)
+		put_members(l, t);
+	else if (t->len)
+		put_pairs(l, t);
+}
+
+PRINTF_LIKE(3, 4) static void put_text(struct line *l, bool json, const char *fmt, ...)
+{
+	struct told t;
+	va_list ap;
+	va_start(ap, fmt);
+	told_make(&t, fmt, ap);
+	va_end(ap);
+	put_told(l, &t, json);
 }
 
 static void put_end(struct line *l, bool json)
@@ -213,21 +286,17 @@ void log_line(enum log_level level, const char *event, const char *fmt, ...)
 	if (!log_on(level))
 		return;
 	int saved = errno;
-	char text[TEXT_MAX_BYTES];
+	struct told t;
 	va_list ap;
 	va_start(ap, fmt);
-	size_t len = rune_vprintf(text, sizeof(text), fmt, ap);
+	told_make(&t, fmt, ap);
 	va_end(ap);
-	char more[48];
-	int more_len = left_out
-	    ? snprintf(more, sizeof(more), "left_out=%llu", (unsigned long long)left_out)
-	    : 0;
 	bool json = __atomic_load_n(&log_json, __ATOMIC_RELAXED);
 	struct line l = { .len = 0 };
 	put_head(&l, level, event, json);
 	if (left_out)
-		put_text(&l, more, (size_t)more_len, json);
-	put_text(&l, text, len, json);
+		put_text(&l, json, "left_out=%llu", (unsigned long long)left_out);
+	put_told(&l, &t, json);
 	put_end(&l, json);
 	logdrain_put(l.text, l.len);
 	errno = saved;
@@ -235,13 +304,11 @@ void log_line(enum log_level level, const char *event, const char *fmt, ...)
 
 static size_t lost_line(char *out, size_t cap, uint64_t lost)
 {
-	char text[100];
 	bool json = __atomic_load_n(&log_json, __ATOMIC_RELAXED);
 	struct line l = { .len = 0 };
-	int n = snprintf(text, sizeof(text), "lines=%llu reason=\"stderr was not read in time\"",
-	    (unsigned long long)lost);
 	put_head(&l, LOG_LEVEL_WARN, "log_lines_lost", json);
-	put_text(&l, text, (size_t)n, json);
+	put_text(&l, json, "lines=%llu reason=\"stderr was not read in time\"",
+	    (unsigned long long)lost);
 	put_end(&l, json);
 	size_t len = l.len < cap ? l.len : cap;
 	memcpy(out, l.text, len);

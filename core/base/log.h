@@ -3,7 +3,8 @@
  * objects.
  *
  * LOG_INFO("listen_open", "address=%s fd=%d", a, fd). The event name is stable; values that may
- * hold blanks are written key=\"%s\"; control characters are escaped.
+ * hold blanks are written key=\"%s\": quotes of the format begin and end a value, quotes and
+ * backslashes inside are escaped. Control characters are escaped everywhere.
  * Levels: error = someone must act; warn = we coped; info = life cycle; debug = off.
  * LOG_EVERY limits a place to one line per 10 s and tells how many were left out.
  * Between log_start and log_stop no thread waits for stderr: lines that a stalled reader leaves no

@@ -209,7 +209,24 @@ int main(void)
 	tap_is_str(end(),
 	    "ts=2015-07-01T20:10:51.781Z level=warn event=odd name=\"a\\nb\\x01\\x1b[31m\"\n",
 	    "control characters never pass");
+	begin();
+	LOG_WARN("odd", "example=\"%s\" n=%d", "h{i=\"0\" x} \\", 1);
+	tap_is_str(end(),
+	    "ts=2015-07-01T20:10:51.781Z level=warn event=odd example=\"h{i=\\\"0\\\" x} \\\\\" n=1\n",
+	    "a quote inside a value does not end it");
+	begin();
+	LOG_WARN("odd", "example=\"%s\" n=%d", "a\x01 level=error\x02", 1);
+	tap_is_str(end(),
+	    "ts=2015-07-01T20:10:51.781Z level=warn event=odd example=\"a\\x01 level=error\\x02\" n=1\n",
+	    "whatever byte it holds");
+	begin();
+	LOG_WARN("odd", "example=\"%s\" n=%d", "\x01\x02\x03\x04\x05\x06\x0e\x0f\x10\x11\" x=\"", 1);
+	tap_ok(strstr(end(), "\\\" x=\\\"") != NULL, "and all of them end none either");
 	log_setup(LOG_LEVEL_DEBUG, true);
+	begin();
+	LOG_DEBUG("x", "example=\"%s\" n=%d", "h{i=\"0\" x}", 1);
+	tap_ok(strstr(end(), ",\"example\":\"h{i=\\\"0\\\" x}\",\"n\":1}\n") != NULL,
+	    "nor a member of JSON");
 	begin();
 	LOG_DEBUG("x", "n=12 s=word q=\"two \\ words\" neg=-5 z=007 free text");
 	tap_is_str(end(),
