@@ -1,5 +1,6 @@
 #include "storage/shard.h"
 #include "core/base/arena.h"
+#include "core/base/metric.h"
 #include "core/base/rune.h"
 #include "storage/store_priv.h"
 
@@ -22,6 +23,16 @@ void shard_init(struct shard *sh, struct store *st, struct share *share, struct 
 	files_init(&sh->list, index);
 }
 
+/* sign: 1 = f came, -1 = it left. */
+static void file_count(struct shard *sh, const struct shard_file *f, int sign)
+{
+	int64_t bytes = (int64_t)f->entry.size_bytes, samples = (int64_t)f->entry.samples;
+	metric_gauge_add(M_FILES, sign);
+	metric_gauge_add(M_BYTES_FILES, sign * bytes);
+	metric_gauge_add(M_FILES_SAMPLES, sign * samples);
+	sh->files_count += (uint32_t)sign;
+}
+
 static void file_close(struct shard_file *f)
 {
 	cfile_close(f->cfile);
@@ -30,8 +41,10 @@ static void file_close(struct shard_file *f)
 
 void shard_release(struct shard *sh)
 {
-	LIST_EACH_SAFE(l, n, &sh->files)
+	LIST_EACH_SAFE(l, n, &sh->files) {
+		file_count(sh, CONTAINER_OF(l, struct shard_file, link), -1);
 		file_close(CONTAINER_OF(l, struct shard_file, link));
+	}
 	list_init(&sh->files);
 	removal_release(sh);
 	head_release(&sh->head);
@@ -59,7 +72,7 @@ void shard_file_add(struct shard *sh, struct shard_file *f)
 	f->shard = sh;
 	f->gone = false;
 	list_add_head(at, &f->link); /* behind at */
-	sh->files_count++;
+	file_count(sh, f, 1);
 }
 
 static void file_remove(struct shard_file *f)
@@ -82,7 +95,7 @@ void shard_file_gone(struct shard_file *f)
 	CHECK(!f->gone);
 	f->gone = true;
 	list_del(&f->link);
-	f->shard->files_count--;
+	file_count(f->shard, f, -1);
 	if (!f->pins)
 		file_remove(f);
 }

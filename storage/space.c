@@ -163,6 +163,7 @@ static void show(const struct store *st)
 		return;
 	metric_gauge_set(M_DISK_FREE_BYTES, (int64_t)st->space_free);
 	metric_gauge_set(M_DISK_FLOOR_BYTES, (int64_t)floor_of(st));
+	metric_gauge_set(M_BYTES_RESERVE, st->reserve_gone ? 0 : (int64_t)st->opts.reserve_bytes);
 }
 
 static void judge(struct store *st)
@@ -241,5 +242,6 @@ void space_unwatch(struct store *st)
 	st->space_closing = true;
 	metric_gauge_set(M_DISK_FREE_BYTES, 0);
 	metric_gauge_set(M_DISK_FLOOR_BYTES, 0);
+	metric_gauge_set(M_BYTES_RESERVE, 0);
 	loop_timer_cancel(st->shares[0]->loop, &st->space_timer);
 }

@@ -5,6 +5,7 @@
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/back/catalogs.h"
+#include "storage/figures.h"
 #include "storage/gossip.h"
 #include "storage/keeper.h"
 #include "storage/read/storesrc.h"
@@ -152,6 +153,7 @@ static void begin_on_loop(void *arg)
 	if (!sh->index) {
 		space_watch(sh->store);
 		gossip_start(st->gossip);
+		figures_start(st->figures);
 		if (st->catalog)
 			catalogs_watch(sh->store);
 	}
@@ -205,6 +207,7 @@ static void store_release(struct store *st)
 	keeper_free(st->keeper);
 	clockwatch_free(st->clock);
 	gossip_free(st->gossip);
+	figures_free(st->figures);
 	mem_free(st->shards);
 	mem_free(st->shares);
 	mem_free(st->places);
@@ -231,6 +234,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	clock_both(&now.wall_ms, &now.mono_ns);
 	st->clock = clockwatch_create(now);
 	st->gossip = gossip_create(st);
+	st->figures = figures_create(st);
 	st->team = o->team;
 	st->loops = team_count(o->team);
 	st->head_bytes_max = space_series_max() * SPACE_SERIES_BYTES / st->loops;
@@ -295,6 +299,7 @@ static void close_begin(void *arg)
 	if (!c->share->index) {
 		space_unwatch(c->st);
 		gossip_stop(c->st->gossip);
+		figures_stop(c->st->figures);
 		if (c->st->catalog)
 			catalogs_unwatch(c->st);
 	}
@@ -313,7 +318,7 @@ static void close_look(void *arg)
 	if (!c->share->index)
 		c->idle = c->idle && !c->st->space_busy && !c->st->reserve_busy &&
 		    !c->st->catalog_busy && !keeper_busy(c->st->keeper) &&
-		    !gossip_busy(c->st->gossip);
+		    !gossip_busy(c->st->gossip) && !figures_busy(c->st->figures);
 }
 
 static void nothing(void *arg)

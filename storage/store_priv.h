@@ -31,12 +31,14 @@ struct store {
 	struct catalog *catalog; /* NULL: memory and log only */
 	struct keeper *keeper;   /* loop 0's */
 	struct clockwatch *clock;
-	struct gossip *gossip; /* loop 0's */
+	struct gossip *gossip;   /* loop 0's */
+	struct figures *figures; /* loop 0's */
 	/* loop 0: looks after the catalog every minute */
 	struct loop_timer catalog_timer;
 	struct work_task catalog_task;
 	bool catalog_busy, catalog_closing;
-	bool catalog_told; /* its damage is remembered on disk; the task's */
+	bool catalog_told;      /* its damage is remembered on disk; the task's */
+	uint64_t catalog_bytes; /* of its file, as the task saw it last */
 	/* loop 0: looks at the free space every second */
 	struct loop_timer space_timer;
 	struct work_task space_task;

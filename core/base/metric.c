@@ -166,8 +166,49 @@ static void each_row(const struct row *r, const struct split *s,
 	case METRIC_GAUGE:
 		v = (double)(int64_t)sum_cell(r->at);
 		break;
+	case METRIC_MS:
+		v = (double)(int64_t)sum_cell(r->at) / 1e3;
+		break;
 	}
 	fn(arg, &(struct metric_value){ .name = s->family, .labels = s->labels, .value = v });
+}
+
+/* ---- the build ---- */
+
+#define BUILD_NAME "kymo_build_info"
+#define BUILD_HELP "The version that runs, and the revision it was built from."
+
+static char build_labels[256];
+
+void metric_build(const char *version, const char *revision)
+{
+	int n = snprintf(build_labels, sizeof(build_labels), "version=\"%s\",revision=\"%s\"",
+	    version, revision);
+	CHECK(n > 0 && (size_t)n < sizeof(build_labels));
+}
+
+static void each_build(void (*fn)(void *arg, const struct metric_value *v), void *arg)
+{
+	if (build_labels[0])
+		fn(arg,
+		    &(struct metric_value){ .name = BUILD_NAME, .labels = build_labels, .value = 1 });
+}
+
+void metric_families(void (*fn)(void *arg, const struct metric_family *f), void *arg)
+{
+	struct split s, last = { .family = "" };
+	for (unsigned i = 0; i < M_COUNT; i++) {
+		split_name(rows[i].name, &s);
+		if (strcmp(s.family, last.family) != 0)
+			fn(arg, &(struct metric_family){ s.family, rows[i].help, rows[i].kind });
+		last = s;
+	}
+	struct metric_proc p[METRIC_PROC_MAX];
+	unsigned n = metric_proc_read(p);
+	for (unsigned i = 0; i < n; i++)
+		fn(arg, &(struct metric_family){ p[i].name, p[i].help, p[i].kind });
+	if (build_labels[0])
+		fn(arg, &(struct metric_family){ BUILD_NAME, BUILD_HELP, METRIC_GAUGE });
 }
 
 void metric_each(void (*fn)(void *arg, const struct metric_value *v), void *arg)
@@ -182,6 +223,7 @@ void metric_each(void (*fn)(void *arg, const struct metric_value *v), void *arg)
 	for (unsigned i = 0; i < n; i++)
 		fn(arg,
 		    &(struct metric_value){ .name = p[i].name, .labels = "", .value = p[i].value });
+	each_build(fn, arg);
 }
 
 static void put_value(void *arg, const struct metric_value *v)
@@ -202,6 +244,7 @@ static const char *kind_word(enum metric_kind k)
 	case METRIC_COUNTER:
 		return "counter";
 	case METRIC_GAUGE:
+	case METRIC_MS:
 		return "gauge";
 	case METRIC_HIST:
 		return "histogram";
@@ -228,4 +271,8 @@ void metric_expose(struct buf *out)
 		put_value(out,
 		    &(struct metric_value){ .name = p[i].name, .labels = "", .value = p[i].value });
 	}
+	if (build_labels[0])
+		buf_add_str(
+		    out, "# HELP " BUILD_NAME " " BUILD_HELP "\n# TYPE " BUILD_NAME " gauge\n");
+	each_build(put_value, out);
 }

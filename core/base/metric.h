@@ -3,6 +3,7 @@
  *
  * Rows: METRIC(id, kind, "name", "unit-less help text"). Kinds: COUNTER (u64, per thread, added
  * when read), GAUGE (i64, per thread, added when read: use metric_gauge_add),
+ * MS (a gauge of milliseconds, exposed in seconds),
  * HIST (fixed buckets of nanoseconds, exposed in seconds: 1us .. 60s, see METRIC_HIST_BOUNDS_NS).
  * A row may carry labels in its name: "kymo_requests_refused_total{reason=\"too_old\"}"; rows of
  * one family stand together.
@@ -17,6 +18,7 @@
 enum metric_kind {
 	METRIC_COUNTER,
 	METRIC_GAUGE,
+	METRIC_MS,
 	METRIC_HIST
 };
 enum metric_id {
@@ -33,6 +35,11 @@ void metric_add(enum metric_id id, uint64_t n);
 void metric_gauge_add(enum metric_id id, int64_t n);
 void metric_gauge_set(enum metric_id id, int64_t v); /* this thread's share is v */
 void metric_observe_ns(enum metric_id id, uint64_t ns);
+/*
+ * kymo_build_info{version="...",revision="..."} 1 from now on. Once, before any other thread; the
+ * texts are copied and must hold neither quote nor backslash.
+ */
+void metric_build(const char *version, const char *revision);
 
 /*
  * One exposed value: full name with labels, as text exposition would have it (histograms give
@@ -44,6 +51,12 @@ struct metric_value {
 	double value;
 };
 void metric_each(void (*fn)(void *arg, const struct metric_value *v), void *arg);
+/* One family: what HELP and TYPE say of it. */
+struct metric_family {
+	const char *name, *help;
+	enum metric_kind kind;
+};
+void metric_families(void (*fn)(void *arg, const struct metric_family *f), void *arg);
 /*
  * Prometheus text format 0.0.4 with HELP and TYPE lines, and process_* values of this process (cpu,
  * rss, fds, start time).

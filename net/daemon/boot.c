@@ -8,9 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/budget.h"
 #include "core/base/clock.h"
 #include "core/base/fdcache.h"
 #include "core/base/log.h"
+#include "core/base/metric.h"
+#include "core/model/limits.h"
 #include "net/api/api.h"
 #include "net/conn/limit.h"
 #include "net/daemon/datadir.h"
@@ -103,7 +106,7 @@ static enum err open_front(struct boot *b)
 	struct api_opts ao = { .team = b->team,
 		.pool = b->pool,
 		.version = BOOT_VERSION,
-		.revision = "kymo-" BOOT_VERSION,
+		.revision = BOOT_REVISION,
 		.branch = "kymo",
 		.data_dir = b->flags.data_dir,
 		.retention_ms = b->flags.retention_ms,
@@ -188,6 +191,17 @@ static void selfmon_end(void *arg)
 
 /* ---- the walk ---- */
 
+/* On loop 0, which has the snapshot of limits. */
+static void show_limits(void *arg)
+{
+	const struct limits *l = limits_here();
+	(void)arg;
+	metric_gauge_set(M_MEMORY_BUDGET, (int64_t)budget_bytes());
+	metric_gauge_set(M_LIMIT_QUERIES, (int64_t)l->query_memory_total);
+	metric_gauge_set(M_LIMIT_INFLIGHT, (int64_t)l->http_inflight_bytes);
+	metric_gauge_set(M_LIMIT_ANSWERS, (int64_t)l->http_answer_bytes);
+}
+
 static void count_series(void *arg)
 {
 	struct boot *b = arg;
@@ -239,6 +253,7 @@ static void end_self_metrics(struct boot *b)
 
 static void run(struct boot *b, const sigset_t *ends)
 {
+	team_run_on(b->team, 0, show_limits, NULL);
 	api_ready(b->api, b->store);
 	if (b->flags.self_metrics)
 		team_run_on(b->team, 0, selfmon_begin, b);
@@ -294,6 +309,7 @@ int boot_main(int argc, char **argv)
 		return 0;
 	}
 	log_setup(b.flags.log_level, b.flags.log_json);
+	metric_build(BOOT_VERSION, BOOT_REVISION);
 	if (!test_clock(&b.eb)) {
 		fprintf(stderr, "kymod: %s\n", b.eb.text);
 		return 1;

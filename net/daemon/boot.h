@@ -10,8 +10,9 @@
 #ifndef NET_DAEMON_BOOT_H
 #define NET_DAEMON_BOOT_H
 
-#define BOOT_WORKERS 4u /* disk workers */
-#define BOOT_VERSION "0.1.0"
+#define BOOT_WORKERS  4u /* disk workers */
+#define BOOT_VERSION  "0.1.0"
+#define BOOT_REVISION "kymo-" BOOT_VERSION
 
 int boot_main(int argc, char **argv);
 

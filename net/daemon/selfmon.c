@@ -17,6 +17,7 @@ struct selfmon {
 	struct batch batch;
 	struct sink_req req;
 	bool under_way;
+	bool described; /* what /api/v1/metadata tells of the families is stored */
 	char instance[256];
 	int64_t now_ms;
 	void (*stopped)(void *arg);
@@ -54,6 +55,34 @@ static void add_row(void *arg, const struct metric_value *v)
 	s->batch.series_count++;
 }
 
+static uint8_t meta_type(enum metric_kind k)
+{
+	switch (k) {
+	case METRIC_COUNTER:
+		return 1;
+	case METRIC_GAUGE:
+	case METRIC_MS:
+		return 2;
+	case METRIC_HIST:
+		return 3;
+	}
+	return 0;
+}
+
+static void add_family(void *arg, const struct metric_family *f)
+{
+	struct selfmon *s = arg;
+	size_t len = strlen(f->name);
+	*batch_add_meta(&s->batch) = (struct batch_meta){
+		.family = arena_strndup(&s->arena, f->name, len),
+		.family_len = (uint32_t)len,
+		.help = f->help,
+		.help_len = (uint32_t)strlen(f->help),
+		.unit = "",
+		.type = meta_type(f->kind),
+	};
+}
+
 static void finish_stop(struct selfmon *s)
 {
 	void (*stopped)(void *arg) = s->stopped;
@@ -68,6 +97,7 @@ static void write_done(struct sink_req *req)
 {
 	struct selfmon *s = CONTAINER_OF(req, struct selfmon, req);
 	s->under_way = false;
+	s->described = s->described || !req->err;
 	if (req->err)
 		LOG_EVERY(LOG_LEVEL_WARN, "self_metrics_refused", "err=%s", err_text(req->err));
 	else if (req->refused)
@@ -89,6 +119,11 @@ static void tick(struct loop_timer *t)
 	s->now_ms = loop_now_ms(s->loop);
 	metric_each(add_row, s);
 	add_row(s, &(struct metric_value){ .name = "up", .labels = "", .value = 1 });
+	if (!s->described) {
+		metric_families(add_family, s);
+		add_family(s,
+		    &(struct metric_family){ "up", "1 = the target could be scraped.", METRIC_GAUGE });
+	}
 	s->req = (struct sink_req){ .batch = &s->batch, .done = write_done };
 	s->under_way = true;
 	sink_append(s->sink, &s->req);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
@@ -60,6 +61,8 @@ static void req_finish(struct loop_deferred *d)
 	struct req *r = CONTAINER_OF(d, struct req, _end);
 	struct srv_loop *sl = r->_srv;
 	struct req_answer *a = r->_answer;
+	metric_observe_ns(r->route && r->route->took ? r->route->took : M_HTTP_SECONDS_OTHER,
+	    clock_mono_ns() - r->start_ns);
 	if (r->on_done)
 		r->on_done(r);
 	if (a->own == REQ_TAKE)

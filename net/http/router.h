@@ -10,6 +10,7 @@
 #ifndef NET_HTTP_ROUTER_H
 #define NET_HTTP_ROUTER_H
 
+#include "core/base/metric.h"
 #include "net/http/req.h"
 
 enum route_flags {
@@ -34,6 +35,7 @@ struct route {
 	 * or answers and returns false.
 	 */
 	bool (*before_body)(struct req *r);
+	enum metric_id took; /* histogram of its requests' times; 0 = M_HTTP_SECONDS_OTHER */
 };
 #define ROUTE_SKIP_BODY_MAX (64u << 10)
 

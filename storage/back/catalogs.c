@@ -184,15 +184,24 @@ static void look_run(struct work_task *t)
 		LOG_EVERY(LOG_LEVEL_WARN, "catalog_not_swept", "err=%s text=\"%s\"", err_text(e),
 		    why.text);
 	told_write(st);
+	st->catalog_bytes = catalog_disk_bytes(st->catalog);
+}
+
+/* On loop 0, as all gauges that are set: each thread has a share of its own in them. */
+static void show(const struct store *st)
+{
 	metric_gauge_set(M_CATALOG_DAMAGED, catalog_is_damaged(st->catalog));
+	metric_gauge_set(M_BYTES_CATALOG, (int64_t)st->catalog_bytes);
 }
 
 static void look_done(struct work_task *t)
 {
 	struct store *st = CONTAINER_OF(t, struct store, catalog_task);
 	st->catalog_busy = false;
-	if (!st->catalog_closing)
-		loop_timer_set(st->shares[0]->loop, &st->catalog_timer, CATALOGS_LOOK_MS);
+	if (st->catalog_closing)
+		return;
+	show(st);
+	loop_timer_set(st->shares[0]->loop, &st->catalog_timer, CATALOGS_LOOK_MS);
 }
 
 static void look_tick(struct loop_timer *t)
@@ -208,12 +217,14 @@ static void look_tick(struct loop_timer *t)
 void catalogs_watch(struct store *st)
 {
 	loop_timer_init(&st->catalog_timer, look_tick);
-	loop_timer_set(st->shares[0]->loop, &st->catalog_timer, CATALOGS_LOOK_MS);
+	look_tick(&st->catalog_timer);
 }
 
 void catalogs_unwatch(struct store *st)
 {
 	st->catalog_closing = true;
+	metric_gauge_set(M_CATALOG_DAMAGED, 0);
+	metric_gauge_set(M_BYTES_CATALOG, 0);
 	loop_timer_cancel(st->shares[0]->loop, &st->catalog_timer);
 }
 

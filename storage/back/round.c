@@ -481,7 +481,9 @@ static void switched(struct back_switch *s, enum err err)
 	take_files(w);
 	sh->defs_from = sh->round_next_id;
 	metric_add(M_ROUNDS, 1);
-	metric_observe_ns(M_ROUND_SECONDS, back_now_ns(b) - w->began_ns);
+	sh->round_last_ms = loop_now_ms(sh->loop);
+	sh->round_last_took_ns = back_now_ns(b) - w->began_ns;
+	metric_observe_ns(M_ROUND_SECONDS, sh->round_last_took_ns);
 	if (!sh->log_held)
 		shard_complete(sh, sh->round_number);
 	sh->round = SHARD_DROPPING;

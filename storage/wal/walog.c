@@ -701,6 +701,10 @@ static void gauges_set(const struct walog *w)
 	metric_gauge_set(M_LOG_HELD_BYTES, (int64_t)w->held_bytes);
 	metric_gauge_set(M_LOG_SEGMENTS, w->segs_count);
 	metric_gauge_set(M_LOG_BACKLOG_BYTES, (int64_t)(w->queue.bytes + w->unwritten_bytes));
+	uint64_t bytes = w->spare.file ? w->spare.bytes : 0;
+	LIST_EACH(l, &w->segs)
+		bytes += CONTAINER_OF(l, struct walog_seg, link)->size;
+	metric_gauge_set(M_BYTES_LOG, (int64_t)bytes);
 }
 
 static void writer_main(void *arg)
@@ -724,6 +728,7 @@ static void writer_main(void *arg)
 			break;
 	}
 	mark_write(w);
+	metric_gauge_set(M_BYTES_LOG, 0);
 }
 
 /* ---- Begin and end ---- */

@@ -5,6 +5,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/log.h"
+#include "core/base/metric.h"
 #include "core/rt/thread.h"
 #include "storage/wal/walog_priv.h"
 #include "storage/wal/walseg.h"
@@ -257,6 +258,8 @@ static void prep_main(void *arg)
 	struct walprep *p = arg;
 	spares_trim(p);
 	for (bool on = true; on;) {
+		/* Added to what the log writer tells of its segments: each thread has its share. */
+		metric_gauge_set(M_BYTES_LOG, (int64_t)(p->spares_count * p->o.segment_bytes));
 		mbox_wait(p->mbox, p->stuck ? FREE_RETRY_MS : -1);
 		for (struct mbox_msg *m = mbox_take(p->mbox), *next; m; m = next) {
 			next = m->next;
@@ -267,6 +270,7 @@ static void prep_main(void *arg)
 		if (p->stuck)
 			segs_end(p);
 	}
+	metric_gauge_set(M_BYTES_LOG, 0);
 }
 
 enum err walprep_start(struct walprep *p)

@@ -35,6 +35,11 @@ static unsigned count(const char *s, const char *word)
 	return n;
 }
 
+static void count_family(void *arg, const struct metric_family *f)
+{
+	*(unsigned *)arg += f->name[0] && f->help[0];
+}
+
 int main(void)
 {
 	pthread_t t[4];
@@ -73,6 +78,26 @@ int main(void)
 	tap_ok(strstr(s, "\nprocess_resident_memory_bytes ") && strstr(s, "\nprocess_open_fds ") &&
 	        strstr(s, "\nprocess_start_time_seconds "),
 	    "and what the system knows of the process");
+	tap_ok(!strstr(s, "kymo_build_info"), "no build is told before it is known");
+	buf_clear(&b);
+	metric_gauge_set(M_RETENTION_MS, 1500);
+	metric_build("1.2", "abc");
+	metric_expose(&b);
+	buf_add_u8(&b, 0);
+	s = (const char *)b.data;
+	tap_ok(
+	    strstr(s,
+	        "# TYPE kymo_build_info gauge\nkymo_build_info{version=\"1.2\",revision=\"abc\"} 1\n") !=
+	        NULL,
+	    "the build is told");
+	tap_ok(
+	    strstr(s,
+	        "# TYPE kymo_storage_retention_seconds gauge\nkymo_storage_retention_seconds 1.5\n") !=
+	        NULL,
+	    "milliseconds are exposed in seconds");
+	unsigned families = 0;
+	metric_families(count_family, &families);
+	tap_is_u64(families, count(s, "# TYPE "), "every family has its description, once");
 	buf_release(&b);
 	return tap_done();
 }
