@@ -1,9 +1,19 @@
 #include "storage/apply.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "core/base/num.h"
+#include "core/base/rune.h"
 #include "storage/alias.h"
 #include "storage/keeper.h"
 #include "storage/store_priv.h"
+
+#include <stdio.h>
+
+/* Times as other units would have them: 1973 to 2128 in seconds, from 1973 on in the others. */
+#define SECONDS_MIN INT64_C(100000000)
+#define SECONDS_MAX INT64_C(5000000000)
+#define MICROS_MIN  INT64_C(100000000000000)
+#define NANOS_MIN   INT64_C(100000000000000000)
 
 struct apply {
 	struct share *sh;
@@ -19,6 +29,47 @@ struct apply {
 	struct shard_span span; /* of the rows of this shard */
 	int64_t t_newest_ms;    /* of all rows so far */
 };
+
+/* Senders that count in other units are the usual reason for times far away. */
+static const char *wrong_unit(int64_t t_ms)
+{
+	if (t_ms > SECONDS_MIN && t_ms < SECONDS_MAX)
+		return "; it looks like seconds, milliseconds are wanted";
+	if (t_ms > NANOS_MIN)
+		return "; it looks like nanoseconds, milliseconds are wanted";
+	return t_ms > MICROS_MIN ? "; it looks like microseconds, milliseconds are wanted" : "";
+}
+
+static void time_detail(const struct apply *a, int64_t t_ms, char *out, size_t size)
+{
+	const struct shard_judge *j = &a->sl->judge;
+	const struct store_opts *o = &a->sh->store->opts;
+	bool old = t_ms < j->t_min_ms;
+	char is[NUM_FMT_MAX + 1], most[NUM_FMT_MAX + 1], x[NUM_FMT_MAX + 1], y[NUM_FMT_MAX + 1];
+	is[num_fmt_time(t_ms, is)] = 0;
+	most[num_fmt_time(old ? j->t_min_ms : j->t_max_ms, most)] = 0;
+	x[num_fmt_duration(old ? o->ooo_window_ms : o->future_ms, x)] = 0;
+	y[num_fmt_duration(o->retention_ms, y)] = 0;
+	if (old)
+		rune_printf(out, size,
+		    "sample of %s, oldest accepted %s (--out-of-order-window %s, --retention %s)%s",
+		    is, most, x, y, wrong_unit(t_ms));
+	else
+		rune_printf(out, size, "sample of %s, latest accepted %s (%s ahead of this server)%s",
+		    is, most, x, wrong_unit(t_ms));
+}
+
+/* Only the first row of a request is ever shown. */
+static void __attribute__((noinline)) refuse_time(struct apply *a, const struct head_row *r)
+{
+	bool old = r->t_ms < a->sl->judge.t_min_ms;
+	char detail[sizeof(a->sl->verdict.first_text)] = "";
+	metric_add(old ? M_REFUSED_TOO_OLD : M_REFUSED_OUT_OF_BOUNDS, 1);
+	if (r->row < a->sl->verdict.first_row)
+		time_detail(a, r->t_ms, detail, sizeof(detail));
+	shard_verdict_refuse(
+	    &a->sl->verdict, r->row, old ? SINK_TOO_OLD : SINK_OUT_OF_BOUNDS, detail);
+}
 
 static void sub_apply(struct apply *a, struct head_row *rows, unsigned count);
 static uint32_t unknown(struct apply *a, struct head_row *r);
@@ -176,10 +227,7 @@ static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		struct head_row *r = &rows[i];
 		if (UNLIKELY(r->t_ms > t_max || r->t_ms < t_min)) {
-			bool old = r->t_ms < t_min;
-			metric_add(old ? M_REFUSED_TOO_OLD : M_REFUSED_OUT_OF_BOUNDS, 1);
-			shard_verdict_refuse(
-			    &a->sl->verdict, r->row, old ? SINK_TOO_OLD : SINK_OUT_OF_BOUNDS, "");
+			refuse_time(a, r);
 			continue;
 		}
 		if (UNLIKELY(r->slot == SERIES_NONE)) {
@@ -239,6 +287,22 @@ static uint32_t refuse(
 	return SERIES_NONE;
 }
 
+static uint32_t refuse_series(struct apply *a, const struct head_row *r, uint64_t all)
+{
+	uint64_t max = a->sh->store->opts.series_max, bytes = a->sh->store->head_bytes_max;
+	char detail[200];
+	if (all >= max)
+		snprintf(detail, sizeof(detail),
+		    "%llu series are in memory, limit %llu (--limits.series-total)",
+		    (unsigned long long)all, (unsigned long long)max);
+	else
+		snprintf(detail, sizeof(detail),
+		    "series of this loop take %llu MiB, their part of the memory budget is %llu MiB",
+		    (unsigned long long)(slab_bytes(a->sh->mem) >> 20),
+		    (unsigned long long)(bytes >> 20));
+	return refuse(a, r, SINK_SERIES_LIMIT, detail);
+}
+
 static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 {
 	struct share *sh = a->sh;
@@ -249,7 +313,7 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 		all += sh->series[i];
 	if (all >= o->series_max || shard->next_id == UINT32_MAX ||
 	    slab_bytes(sh->mem) > sh->store->head_bytes_max)
-		return refuse(a, r, SINK_SERIES_LIMIT, "");
+		return refuse_series(a, r, all);
 	if (o->new_series_per_s != UINT64_MAX) {
 		if (sh->tokens < 1000) {
 			a->busy = true;

@@ -30,6 +30,8 @@ size_t num_fmt_u64(uint64_t v, char *out);
 size_t num_fmt_ts(int64_t ms, char *out);
 /* Duration as Prometheus' model.Duration.String(): 5m, 1h30m, 0s, 1w... */
 size_t num_fmt_duration(int64_t ms, char *out);
+/* RFC 3339, UTC: 2026-11-28T12:00:03Z; with milliseconds where they are not 0. */
+size_t num_fmt_time(int64_t ms, char *out);
 
 MUST_CHECK enum err num_parse_go(const char *s, size_t len, double *out);
 MUST_CHECK enum err num_parse_float(const char *s, size_t len, double *out);

@@ -1,6 +1,8 @@
 #include "core/base/num.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DAY_S        86400
@@ -201,6 +203,21 @@ static const struct unit {
 	{ "s", false, 1000 },
 	{ "ms", false, 1 },
 };
+
+size_t num_fmt_time(int64_t ms, char *out)
+{
+	int64_t s = ms / 1000 - (ms % 1000 < 0);
+	int part = (int)(ms - s * 1000);
+	struct num_civil c = num_civil(s);
+	char text[64], fraction[8] = "";
+	if (part)
+		snprintf(fraction, sizeof(fraction), ".%03d", part);
+	int n = snprintf(text, sizeof(text), "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d%sZ", c.year,
+	    c.month, c.day, c.hour, c.minute, c.second, fraction);
+	CHECK(n > 0 && (size_t)n < sizeof(text));
+	memcpy(out, text, (size_t)n);
+	return (size_t)n;
+}
 
 /* Upstream counts durations in nanoseconds of 64 bits. */
 #define DURATION_MAX_MS (INT64_MAX / 1000000)

@@ -14,10 +14,12 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "core/base/rune.h"
 #include "core/rt/loop_priv.h"
 
 #define SLICE_SLOW_NS UINT64_C(2000000)  /* counted as a defect */
 #define SLICE_BAD_NS  UINT64_C(20000000) /* logged, too */
+#define WHAT_BYTES    200u               /* of the job's text in that line */
 
 static const char *const class_words[JOB_CLASSES] = { "write", "query", "heavy_query" };
 
@@ -170,6 +172,14 @@ void job_yield_always(bool on)
 	atomic_store_explicit(&yield_always, on, memory_order_relaxed);
 }
 
+/* The job's memory is still there: what frees it is deferred. */
+static void tell_long(const struct job *j, uint64_t took_ns)
+{
+	LOG_EVERY(LOG_LEVEL_WARN, "job_slice_long", "took_us=%llu class=%s what=\"%.*s\"",
+	    (unsigned long long)(took_ns / 1000), class_words[j->class],
+	    (int)(j->what ? rune_cut(j->what, j->what_len, WHAT_BYTES) : 0), j->what ? j->what : "");
+}
+
 /* One slice from start_ns on; returns when it ended. */
 static uint64_t job_slice(struct job *j, uint64_t start_ns)
 {
@@ -188,8 +198,7 @@ static uint64_t job_slice(struct job *j, uint64_t start_ns)
 	if (end_ns - start_ns > SLICE_SLOW_NS)
 		metric_add(M_JOB_SLOW, 1);
 	if (end_ns - start_ns > SLICE_BAD_NS)
-		LOG_EVERY(LOG_LEVEL_WARN, "job_slice_long", "took_us=%llu class=%s",
-		    (unsigned long long)((end_ns - start_ns) / 1000), class_words[j->class]);
+		tell_long(j, end_ns - start_ns);
 	return end_ns;
 }
 

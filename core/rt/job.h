@@ -41,6 +41,9 @@ struct job {
 	enum job_class class, _queued; /* _queued: where it waits for its turn */
 	bool cancel;
 	bool _runnable, _woken, _running, _live;
+	/* For the log, when a slice was far too long: a query's text; NULL = nothing to say. */
+	const char *what; /* set between job_init and job_start, lives as long as the job */
+	size_t what_len;
 };
 void job_init(struct job *j, enum job_class class, enum job_state (*fn)(struct job *j));
 /* Before job_start: whatever tells the group from others while its jobs live (its address). */

@@ -1,5 +1,6 @@
 #include "net/api/api_query.h"
 
+#include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/rune.h"
 #include "core/promql/lang/ql_ast.h"
@@ -7,6 +8,7 @@
 #include "net/api/admit.h"
 #include "net/api/apierr.h"
 #include "net/api/param.h"
+#include "net/api/slowlog.h"
 #include "net/conn/limit.h"
 #include "proto/astjson.h"
 #include "proto/promjson.h"
@@ -38,6 +40,8 @@ struct query { /* in the request's arena */
 	bool timed_out;
 	uint64_t limit;
 	const char *stats_warning; /* NULL = none */
+	const char *text;          /* as it was asked */
+	size_t text_len;
 	bool want_stats;
 	struct ql_value value; /* the result, cut to limit */
 	struct promjson_answer answer;
@@ -163,6 +167,8 @@ static void start(struct query *q, const char *text, size_t len)
 	r->on_gone = client_left;
 	r->on_done = sent;
 	q->state = QUERY_QUEUED;
+	q->text = text;
+	q->text_len = len;
 	loop_timer_set(r->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
 	admit_ask(api_of(r)->admit, granted, q, &q->ticket);
 }
@@ -259,6 +265,8 @@ static void evaluated(void *arg, struct ql *ql)
 	loop_timer_cancel(q->req->loop, &q->timer);
 	admit_return(q->ticket);
 	q->ticket = NULL;
+	slowlog_query(q->req, q->text, q->text_len, clock_mono_ns() - q->req->start_ns,
+	    ql_stats(ql)->samples_total);
 	if (err == ERR_CANCELED && q->timed_out) {
 		err = ERR_TIMEOUT;
 		text = NULL;

@@ -41,10 +41,9 @@ static void text_field(struct buf *b, const char *before, const char *value)
 /* RFC 3339, whole seconds, UTC. */
 static void time_field(struct buf *b, const char *before, int64_t ms)
 {
-	int64_t s = ms / 1000;
-	struct num_civil c = num_civil(s);
-	buf_printf(b, "%s\"%04" PRId64 "-%02d-%02dT%02d:%02d:%02dZ\"", before, c.year, c.month,
-	    c.day, c.hour, c.minute, c.second);
+	char text[NUM_FMT_MAX];
+	size_t len = num_fmt_time(ms - ms % 1000, text);
+	buf_printf(b, "%s\"%.*s\"", before, (int)len, text);
 }
 
 /* --- build and run --- */
@@ -209,14 +208,27 @@ void api_status_walreplay(struct req *r)
 
 /* --- health --- */
 
+/* 0: no loop stands still for longer than it may. */
+static uint64_t stands_still_ms(const struct api *a)
+{
+	uint64_t oldest = team_oldest_turn_ns(a->opts.team), now = clock_real_mono_ns();
+	return now > oldest && now - oldest > HEALTHY_NS ? (now - oldest) / 1000000 : 0;
+}
+
 void api_status_healthy(struct req *r)
 {
-	uint64_t oldest = team_oldest_turn_ns(api_of(r)->opts.team), now = clock_real_mono_ns();
-	if (now > oldest && now - oldest > HEALTHY_NS)
-		req_reply_text(
-		    r, 503, "a loop has not turned for %" PRIu64 " ms\n", (now - oldest) / 1000000);
+	uint64_t ms = stands_still_ms(api_of(r));
+	if (ms)
+		req_reply_text(r, 503, "a loop has not turned for %" PRIu64 " ms\n", ms);
 	else
 		req_reply_text(r, 200, "Prometheus is Healthy.\n");
+}
+
+/* As VictoriaMetrics says it. */
+void api_status_health(struct req *r)
+{
+	uint64_t stands_ms = stands_still_ms(api_of(r));
+	req_reply_text(r, stands_ms ? 503 : 200, stands_ms ? "a loop stands still\n" : "OK");
 }
 
 void api_status_ready(struct req *r)
@@ -270,14 +282,37 @@ void api_status_metrics(struct req *r)
 void api_status_page(struct req *r)
 {
 	const struct api *a = api_of(r);
+	char retention[NUM_FMT_MAX + 1] = "";
+	retention[num_fmt_duration(a->opts.retention_ms, retention)] = 0;
 	req_reply_text(r, 200,
 	    "Kymo %s: a metrics database, Remote Write in, PromQL out.\n"
 	    "\n"
 	    "write   POST /api/v1/write           Remote Write 1.0 (also /api/v1/push, /api/v1/receive)\n"
 	    "ask     /api/v1/query?query=up       and query_range, series, labels, label/<name>/values, metadata: Prometheus' HTTP API\n"
-	    "watch   /metrics  /-/healthy  /-/ready  /-/ready?for=write\n"
+	    "look    Grafana: a data source of type Prometheus with this server's address\n"
+	    "watch   /metrics  /-/healthy  /health  /-/ready  /-/ready?for=write\n"
 	    "know    /api/v1/status/buildinfo, flags, runtimeinfo, tsdb\n"
 	    "\n"
-	    "series in memory: %" PRIu64 "\n",
-	    a->opts.version ? a->opts.version : "", metric_sum(M_SERIES_ACTIVE));
+	    "series in memory: %" PRIu64 ", retention: %s\n",
+	    a->opts.version ? a->opts.version : "", metric_sum(M_SERIES_ACTIVE), retention);
+}
+
+/* Where links of Grafana, Prometheus and Alertmanager lead. */
+void api_status_graph(struct req *r)
+{
+	req_reply_text(r, 200,
+	    "Kymo draws no graphs: look at this expression with Grafana (a data source of type Prometheus\n"
+	    "with this server's address), or ask the API, whose answers are Prometheus':\n"
+	    "\n"
+	    "now     /api/v1/query?query=EXPRESSION\n"
+	    "range   /api/v1/query_range?query=EXPRESSION&start=TIME&end=TIME&step=60\n"
+	    "\n"
+	    "What else is here: /\n");
+}
+
+/* Browsers ask for it; there is none. */
+void api_status_favicon(struct req *r)
+{
+	req_answer_field(r, "cache-control", "max-age=86400");
+	req_reply(r, 204, NULL, NULL, 0, REQ_COPY);
 }

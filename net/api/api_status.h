@@ -24,5 +24,8 @@ void api_status_lifecycle(struct req *r); /* /-/reload, /-/quit */
 void api_status_metrics(struct req *r);
 void api_status_version(struct req *r);
 void api_status_page(struct req *r);
+void api_status_health(struct req *r); /* /health: 200 OK */
+void api_status_graph(struct req *r);
+void api_status_favicon(struct req *r);
 
 #endif

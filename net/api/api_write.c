@@ -54,6 +54,15 @@ static void tell(struct req *r, enum refusal what, const char *example)
 	refusals_tell(&api_loop_of(r)->refusals, what, r, example);
 }
 
+/* Answered with 503: which of the reasons it is stands in the line, as in the answer. */
+static void tell_later(struct req *r, enum err e)
+{
+	char text[ERRBUF_SIZE];
+	apierr_write_text(r, e, text, sizeof(text));
+	metric_add(M_WRITE_REFUSED_LATER, 1);
+	tell(r, REFUSAL_LATER, text);
+}
+
 /* --- RECV --- */
 
 bool api_write_before(struct req *r)
@@ -67,22 +76,21 @@ bool api_write_before(struct req *r)
 	if (err) {
 		bool v2 = err == ERR_UNSUPPORTED;
 		metric_add(v2 ? M_WRITE_REFUSED_V2 : M_WRITE_REFUSED_TYPE, 1);
-		tell(r, v2 ? REFUSAL_V2 : REFUSAL_TYPE, NULL);
+		tell(r, v2 ? REFUSAL_V2 : REFUSAL_TYPE, type);
 		req_refuse(r, 415, "unsupported", "%s", eb.text);
 		return false;
 	}
 	const char *encoding = req_header(r, "content-encoding", &encoding_len);
 	if (encoding && encoding_len && strcasecmp(encoding, "snappy")) {
 		metric_add(M_WRITE_REFUSED_TYPE, 1);
-		tell(r, REFUSAL_TYPE, NULL);
+		tell(r, REFUSAL_TYPE, encoding);
 		req_refuse(
 		    r, 415, "unsupported", "Content-Encoding must be snappy, the block format");
 		return false;
 	}
 	err = sink_accepts(api_of(r)->sink, &retry_after_s);
 	if (err) {
-		metric_add(M_WRITE_REFUSED_LATER, 1);
-		tell(r, REFUSAL_LATER, NULL);
+		tell_later(r, err);
 		apierr_write(r, err, retry_after_s);
 		return false;
 	}
@@ -203,12 +211,11 @@ static void count(const struct write *w)
 		if (strcmp(w->word, words[i].word))
 			continue;
 		metric_add(words[i].id, 1);
-		tell(w->req, words[i].what, NULL);
+		tell(w->req, words[i].what, w->eb.text);
 	}
 	const struct sink_req *s = &w->sink;
 	if ((w->err && !w->word) || s->err) {
-		metric_add(M_WRITE_REFUSED_LATER, 1);
-		tell(w->req, REFUSAL_LATER, NULL);
+		tell_later(w->req, w->err ? w->err : s->err);
 	} else if (s->refused) {
 		metric_add(M_WRITE_PARTIAL, 1);
 		tell(w->req, REFUSAL_SAMPLES + s->first_reason, s->first_text);

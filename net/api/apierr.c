@@ -110,7 +110,7 @@ static void size_text(uint64_t bytes, char out[SIZE_TEXT_MAX])
 }
 
 /* The floor refuses long before the disk is full; the operator must see which of the two it is. */
-static void no_space(struct req *r, char *out, size_t size)
+static void no_space(const struct req *r, char *out, size_t size)
 {
 	uint64_t free_bytes = metric_sum(M_DISK_FREE_BYTES), floor = metric_sum(M_DISK_FLOOR_BYTES);
 	char is[SIZE_TEXT_MAX], least[SIZE_TEXT_MAX], again[SIZE_TEXT_MAX];
@@ -149,6 +149,14 @@ static const char *write_sentence(enum err e)
 	}
 }
 
+void apierr_write_text(const struct req *r, enum err e, char *out, size_t size)
+{
+	if (e == ERR_NOSPACE)
+		no_space(r, out, size);
+	else
+		snprintf(out, size, "%s", write_sentence(e));
+}
+
 void apierr_write(struct req *r, enum err e, uint32_t retry_after_s)
 {
 	const struct apierr_row *row = apierr_row(e);
@@ -168,8 +176,6 @@ void apierr_write(struct req *r, enum err e, uint32_t retry_after_s)
 	if (base)
 		req_answer_field(r, "retry-after", "%u", base);
 	char text[ERRBUF_SIZE];
-	if (e == ERR_NOSPACE)
-		no_space(r, text, sizeof(text));
-	req_refuse(
-	    r, row->write_status, row->word, "%s", e == ERR_NOSPACE ? text : write_sentence(e));
+	apierr_write_text(r, e, text, sizeof(text));
+	req_refuse(r, row->write_status, row->word, "%s", text);
 }

@@ -25,13 +25,13 @@ static const struct row {
 	[REFUSAL_MANY] = { "too_many", M_WRITE_REFUSED_MANY,
 		"send smaller requests: max_samples_per_send of the sender's queue_config" },
 	[REFUSAL_LATER] = { "come_back", M_WRITE_REFUSED_LATER,
-		"they were answered with 503 and are repeated by senders; other lines and /-/ready?for=write tell why" },
+		"senders repeat what is answered with 503; /-/ready?for=write tells when writes are taken again" },
 	[REFUSAL_SAMPLES + SINK_OUT_OF_BOUNDS] = { "out_of_bounds", M_REFUSED_OUT_OF_BOUNDS,
 		"look at the clocks of sender and server: times may be at most 10 min ahead, and not before --retention" },
 	[REFUSAL_SAMPLES + SINK_TOO_OLD] = { "too_old", M_REFUSED_TOO_OLD,
-		"a larger --out-of-order-window takes samples that come later" },
+		"a larger --out-of-order-window takes samples that come later; look at the sender's clock, too" },
 	[REFUSAL_SAMPLES + SINK_BAD_LABELS] = { "bad_labels", M_REFUSED_BAD_LABELS,
-		"each series needs __name__ and valid, sorted, different label names" },
+		"each series needs __name__, and label names that are there, are UTF-8 and differ" },
 	[REFUSAL_SAMPLES + SINK_LABEL_LIMIT] = { "label_limit", M_REFUSED_LABEL_LIMIT,
 		"drop or shorten labels at the sender: write_relabel_configs" },
 	[REFUSAL_SAMPLES + SINK_SERIES_LIMIT] = { "series_limit", M_REFUSED_SERIES_LIMIT,
@@ -45,8 +45,9 @@ static void say(const struct refusals_line *l, enum refusal what, uint64_t news)
 {
 	const struct row *row = &rows[what];
 	if (what < REFUSAL_SAMPLES)
-		LOG_WARN("writes_refused", "reason=%s requests=%" PRIu64 " from=%s remedy=\"%s\"",
-		    row->reason, news, l->from[0] ? l->from : "-", row->remedy);
+		LOG_WARN("writes_refused",
+		    "reason=%s requests=%" PRIu64 " from=%s example=\"%s\" remedy=\"%s\"",
+		    row->reason, news, l->from[0] ? l->from : "-", l->example, row->remedy);
 	else
 		LOG_WARN("samples_refused",
 		    "reason=%s samples=%" PRIu64 " from=%s example=\"%s\" remedy=\"%s\"",
@@ -103,8 +104,12 @@ void refusals_tell(struct refusals *l, enum refusal what, const struct req *r, c
 	}
 	look(line);
 	/* One request may have samples refused for other reasons than its first one. */
-	for (unsigned i = REFUSAL_SAMPLES + SINK_OK + 1; what >= REFUSAL_SAMPLES && i < REFUSALS; i++)
+	for (unsigned i = REFUSAL_SAMPLES + SINK_OK + 1; what >= REFUSAL_SAMPLES && i < REFUSALS;
+	     i++) {
+		if (!l->lines[i].from[0])
+			memcpy(l->lines[i].from, line->from, sizeof(line->from));
 		look(&l->lines[i]);
+	}
 }
 
 void refusals_end(struct refusals *l)

@@ -2,9 +2,10 @@
  * refusals - what senders are refused stands in the log: a line for each reason at once, then one a
  * minute as long as it goes on, with numbers, an example and what to do about it.
  *
- *   event=writes_refused reason=remote_write_2 requests=12 from=10.0.0.1:40312 remedy="..."
- *   event=samples_refused reason=too_old samples=6000 from=10.0.0.1:40312 example="up{job="a"}:
- * ..." remedy="..."
+ *   event=writes_refused reason=come_back requests=12 from=10.0.0.1:40312
+ *       example="236MiB are free, below --storage.min-free 1GiB in /data: ..." remedy="..."
+ *   event=samples_refused reason=too_old samples=6000 from=10.0.0.1:40312
+ *       example="up{job=\"a\"}: sample of ..., oldest accepted ..." remedy="..."
  *
  * Numbers are those of the counters (core/base/metric.def), of the whole process and since the line
  * before. The pace of a reason is the process', so that loops do not tell the same thing twice.

@@ -62,7 +62,10 @@ static const struct route rows[] = {
 	{ LIFECYCLE, "/-/quit",                              api_status_lifecycle,   0,                          0, NULL, 0 },
 	{ REQ_GET,  "/metrics",                             api_status_metrics,      0,                          0, NULL, 0 },
 	{ REQ_GET,  "/version",                             api_status_version,      ROUTE_JSON,                 0, NULL, 0 },
+	{ GET_HEAD, "/health",                              api_status_health,       ROUTE_UNGATED,              0, NULL, 0 },
 	{ GET_HEAD, "/",                                    api_status_page,         ROUTE_UNGATED,              0, NULL, 0 },
+	{ GET_HEAD, "/graph",                               api_status_graph,        ROUTE_UNGATED,              0, NULL, 0 },
+	{ GET_HEAD, "/favicon.ico",                         api_status_favicon,      ROUTE_UNGATED,              0, NULL, 0 },
 };
 /* clang-format on */
 

@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/near.h"
 #include "proto/urlq.h"
+
+#define ROUTE_NEAR_ROWS 128u
 
 static int hex(char c)
 {
@@ -161,6 +164,16 @@ bool router_fix(const struct route_table *t, enum req_method method, const char 
 		return true;
 	}
 	return false;
+}
+
+const char *router_near(const struct route_table *t, const char *path, size_t len)
+{
+	const char *paths[ROUTE_NEAR_ROWS];
+	size_t count = 0;
+	for (size_t i = 0; i < t->count && count < ROUTE_NEAR_ROWS; i++)
+		if (t->rows[i].path[1])
+			paths[count++] = t->rows[i].path;
+	return near_word(path, len, paths, count);
 }
 
 void router_allow_text(unsigned methods, char *out, size_t size)

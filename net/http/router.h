@@ -69,6 +69,8 @@ enum route_found router_match(const struct route_table *t, enum req_method metho
  */
 bool router_fix(const struct route_table *t, enum req_method method, const char *raw, size_t len,
     struct arena *a, const char **out);
+/* The path of a row that looks like this one, for people who mistyped it; NULL: none does. */
+const char *router_near(const struct route_table *t, const char *path, size_t len);
 /* "GET, POST" into out. */
 void router_allow_text(unsigned methods, char *out, size_t size);
 

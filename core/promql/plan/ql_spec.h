@@ -111,6 +111,8 @@ struct ql_piece_spec {
 	/* What the query may use, on all loops, and the ticket it is on; NULL in tests. */
 	struct purse *bytes, *samples;
 	struct ticket *ticket;
+	const char *text; /* of the query, for the log */
+	size_t text_len;
 };
 
 #endif

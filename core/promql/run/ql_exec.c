@@ -349,6 +349,8 @@ static void piece_start(struct ql *q, struct ql_pn *pn)
 
 	for (unsigned i = 0; i < pn->args_count; i++)
 		pn->spec->range.param[i] = pn->arg[i]->scalar;
+	pn->spec->text = q->text;
+	pn->spec->text_len = q->text_len;
 	p->arrived = piece_arrived;
 	p->heavy = piece_heavy;
 	p->arg = q;
@@ -883,6 +885,8 @@ void ql_start(struct ql *q)
 	loop_timer_set(q->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
 	job_init(&q->job, JOB_QUERY, query_run);
 	job_group(&q->job, q->purse);
+	q->job.what = q->text;
+	q->job.what_len = q->text_len;
 	job_start(q->loop, &q->job);
 }
 

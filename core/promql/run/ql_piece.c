@@ -540,6 +540,8 @@ static void scan_start(struct mbox_msg *msg)
 	bool heavy = t && ticket_class(t) == TICKET_HEAVY;
 	job_init(&s->job, heavy ? JOB_QUERY_HEAVY : JOB_QUERY, scan_run);
 	job_group(&s->job, s->piece->spec->bytes); /* all of one query */
+	s->job.what = s->piece->spec->text;
+	s->job.what_len = s->piece->spec->text_len;
 	job_start(s->loop, &s->job);
 }
 

@@ -181,6 +181,14 @@ int main(void)
 	for (size_t i = 0; i < COUNT_OF(durations); i++)
 		tap_is_mem(buf, num_fmt_duration(durations[i].ms, buf), durations[i].want,
 		    strlen(durations[i].want), "duration %s", durations[i].want);
+	static const struct {
+		int64_t ms;
+		const char *want;
+	} moments[] = { { 0, "1970-01-01T00:00:00Z" }, { 1795866446998, "2026-11-28T11:47:26.998Z" },
+		{ -1, "1969-12-31T23:59:59.999Z" }, { 951782400000, "2000-02-29T00:00:00Z" } };
+	for (size_t i = 0; i < COUNT_OF(moments); i++)
+		tap_is_mem(buf, num_fmt_time(moments[i].ms, buf), moments[i].want,
+		    strlen(moments[i].want), "time %s", moments[i].want);
 	for (int i = 0; i < 100000; i++) {
 		int64_t v = (int64_t)(rnd() >> (rnd() % 64)) * (i % 2 ? 1 : -1);
 		char want[32];

@@ -1,5 +1,9 @@
 /* Jobs: turns of classes, groups and jobs; sleep and wake, cancel. */
 #include "core/rt/job.h"
+
+#include <unistd.h>
+
+#include "core/base/clock.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testteam.h"
 
@@ -315,6 +319,50 @@ static void worker_cancel(void *arg)
 	w->j.cancel = true;
 }
 
+/* ---- a slice that is far too long ---- */
+
+struct dawdler {
+	struct job j;
+	bool ended;
+};
+
+static enum job_state dawdler_fn(struct job *j)
+{
+	uint64_t end = clock_real_mono_ns() + 25000000;
+	while (clock_real_mono_ns() < end)
+		;
+	CONTAINER_OF(j, struct dawdler, j)->ended = true;
+	return JOB_DONE;
+}
+
+static void dawdler_start(void *arg)
+{
+	struct dawdler *d = arg;
+	job_init(&d->j, JOB_QUERY, dawdler_fn);
+	d->j.what = "sum(\"x\" + up) and more";
+	d->j.what_len = strlen("sum(\"x\" + up)");
+	job_start(loop_here(), &d->j);
+}
+
+static void long_slices_are_told(struct testteam *tt)
+{
+	struct dawdler d = { .ended = false };
+	char text[1000] = "";
+	FILE *f = tmpfile();
+	int saved = dup(2);
+	CHECK(f);
+	dup2(fileno(f), 2);
+	testteam_run(tt, 0, dawdler_start, &d);
+	settle(tt);
+	dup2(saved, 2);
+	close(saved);
+	CHECK(d.ended && pread(fileno(f), text, sizeof(text) - 1, 0) >= 0);
+	fclose(f);
+	tap_ok(strstr(text, "event=job_slice_long took_us=") &&
+	        strstr(text, " class=query what=\"sum(\\\"x\\\" + up)\"\n"),
+	    "a slice of 25 ms is told, with what it worked for: %s", text);
+}
+
 static void runs_beside_mail(struct testteam *tt)
 {
 	struct worker w;
@@ -343,6 +391,7 @@ int main(void)
 	weights(&tt);
 	class_changes(&tt);
 	sleep_and_wake(&tt);
+	long_slices_are_told(&tt);
 	runs_beside_mail(&tt);
 	job_yield_always(true);
 	trace_len = 0;

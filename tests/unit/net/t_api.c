@@ -391,6 +391,16 @@ static void others(void)
 	    GOOD("{\"version\":\"3.14.0\",\"revision\":\"r\",\"branch\":\"b\",\"buildUser\":\"0.1.0\",\"buildDate\":\"\",\"goVersion\":\"\"}"));
 	answers("/api/v1/status/flags", 200, GOOD("{}"));
 	answers("/-/healthy", 200, "Prometheus is Healthy.\n");
+	answers("/health", 200, "OK");
+	answers("/favicon.ico", 204, "");
+	struct fakereq page;
+	fakereq_get(&page, &tt, api, "/graph?g0.expr=up&g0.tab=1");
+	tap_ok(page.status == 200 && strstr(fakereq_text(&page), "/api/v1/query?query="),
+	    "/graph says where to ask");
+	fakereq_end(&page);
+	fakereq_get(&page, &tt, api, "/");
+	tap_ok(page.status == 200 && strstr(fakereq_text(&page), "/api/v1/write"), "/ lists the API");
+	fakereq_end(&page);
 	answers("/-/ready", 200, "Prometheus is Ready.\n");
 	answers("/-/reload", 405, "Only POST or PUT requests allowed");
 	answers("/api/v1/nothing", 404, "");

@@ -6,6 +6,7 @@
 #include "core/base/metric.h"
 #include "net/api/api_write.h"
 #include "net/api/apierr.h"
+#include "net/api/slowlog.h"
 #include "proto/rw1.h"
 #include "proto/snapz.h"
 
@@ -370,9 +371,11 @@ static void refusals_are_told(void)
 	    "6,000 refused samples: one line at once, for all loops: %s", text);
 	tap_ok(
 	    strstr(text,
-	        " from=10.0.0.1:1234 example=\"up{job=\"a\"} is old\" remedy=\"a larger --out-of-order-window"),
+	        " from=10.0.0.1:1234 example=\"up{job=\\\"a\\\"} is old\" remedy=\"a larger --out-of-order-window"),
 	    "with its sender, an example and what to do");
 	tap_ok(times(text, "level=warn event=writes_refused reason=remote_write_2 requests=") == 1 &&
+	        strstr(text,
+	            "example=\"application/x-protobuf;proto=io.prometheus.write.v2.Request\" remedy=") &&
 	        strstr(text, "protobuf_message: prometheus.WriteRequest"),
 	    "a sender of version 2.0 reads what to set");
 	tap_is_u64(times(text, "\n"), 2, "and nothing else");
@@ -391,6 +394,25 @@ static void refusals_are_told(void)
 	buf_release(&b);
 }
 
+static void slow_queries_are_told(void)
+{
+	struct fakereq f;
+	char text[1000];
+	memset(text, 'x', sizeof(text));
+	fakereq_init(&f, &tt, api);
+	log_begin();
+	slowlog_query(&f.req, "up", 2, SLOWLOG_QUERY_NS - 1, 7);
+	tap_is_str(log_so_far(), "", "a query that takes less than five seconds is not told");
+	slowlog_query(&f.req, text, sizeof(text), SLOWLOG_QUERY_NS + 300000000, 12345);
+	slowlog_query(&f.req, text, sizeof(text), SLOWLOG_QUERY_NS, 1);
+	const char *line = log_so_far(), *q = strstr(line, "query=\"");
+	tap_ok(times(line, "event=slow_query seconds=5.3 samples=12345 from=") == 1 && q &&
+	        strspn(q + 7, "x") == SLOWLOG_TEXT_BYTES && strstr(line, "\" bytes=1000\n"),
+	    "one that takes longer is, its text cut: %.300s", line);
+	tap_is_u64(times(line, "\n"), 1, "once in ten seconds");
+	log_end();
+}
+
 int main(void)
 {
 	testteam_start(&tt, 2);
@@ -402,6 +424,7 @@ int main(void)
 	large_bodies();
 	types();
 	retries();
+	slow_queries_are_told();
 	refusals_are_told();
 	fakeapi_free(api);
 	testteam_stop(&tt);

@@ -132,6 +132,10 @@ int main(void)
 	router_allow_text(m.methods, text, sizeof text);
 	tap_is_str(text, "GET, PUT", "Allow has the methods of all rows of a path");
 	redirects(&a);
+	tap_is_str(router_near(&table, "/api/v1/qeury", 13), "/api/v1/query", "a path that is near");
+	tap_ok(!router_near(&table, "/index.html", 11) && !router_near(&table, "/x", 2) &&
+	        !router_near(&table, "", 0),
+	    "none is near");
 	arena_release(&a);
 	return tap_done();
 }

@@ -227,7 +227,10 @@ static void refusals(unsigned loops)
 	teststore_append(&ts, 0, &b, &r);
 	tap_ok(!r.err && r.stored == 2 && r.refused == 1 && r.first_reason == SINK_OUT_OF_BOUNDS,
 	    "the future is bounded by the clock");
-	tap_ok(strcmp(r.first_text, "up") == 0, "and the refused series is named: %s", r.first_text);
+	tap_ok(!strncmp(r.first_text, "up: sample of ", 14) &&
+	        strstr(r.first_text, "Z, latest accepted 20") &&
+	        strstr(r.first_text, " (10m ahead of this server)"),
+	    "and the refused series is named, with its time and the limit: %s", r.first_text);
 	batch_clear(&b);
 	teststore_row(&b, up, now, 1);
 	teststore_row(&b, up, now, 2);
@@ -236,6 +239,22 @@ static void refusals(unsigned loops)
 	teststore_append(&ts, 0, &b, &r);
 	tap_ok(!r.err && r.stored == 3 && r.refused == 1 && r.first_reason == SINK_TOO_OLD,
 	    "duplicates, overwrites and late rows are taken, what is older than the window is not");
+	tap_ok(strstr(r.first_text, "up: sample of ") && strstr(r.first_text, ", oldest accepted ") &&
+	        strstr(r.first_text, " (--out-of-order-window 1h, --retention 30d)"),
+	    "whose text has both times and the flags: %s", r.first_text);
+	static const struct {
+		int64_t per_ms, of_ms;
+		const char *word;
+	} units[] = { { 1, 1000, "seconds" }, { 1000, 1, "microseconds" },
+		{ 1000000, 1, "nanoseconds" } };
+	for (size_t i = 0; i < COUNT_OF(units); i++) {
+		batch_clear(&b);
+		teststore_row(&b, up, now / units[i].of_ms * units[i].per_ms, 1);
+		teststore_append(&ts, 0, &b, &r);
+		tap_ok(r.refused == 1 && strstr(r.first_text, "; it looks like ") &&
+		        strstr(strstr(r.first_text, "; it looks like "), units[i].word),
+		    "%s sent as milliseconds are named: %s", units[i].word, r.first_text);
+	}
 	struct series_col col = { 0 };
 	bool ok = teststore_read(&ts, up, &col) && col.count == 3 && col.v[2] == 2 &&
 	    col.v[1] == 5 && col.t_ms[1] == now - 1000;
@@ -348,8 +367,10 @@ static void limits(void)
 	one_loop(&ts, dir, few_series);
 	teststore_append(&ts, 0, &b, &r);
 	tap_ok(!r.err && r.stored == some && r.refused == 300 - some &&
-	        r.first_reason == SINK_SERIES_LIMIT,
-	    "over the limit of series known ones go on, new ones are refused");
+	        r.first_reason == SINK_SERIES_LIMIT &&
+	        strstr(r.first_text, " series are in memory, limit ") &&
+	        strstr(r.first_text, " (--limits.series-total)"),
+	    "over the limit of series known ones go on, new ones are refused: %s", r.first_text);
 	teststore_close(&ts);
 	one_loop(&ts, dir, full_disk);
 	uint32_t retry = 0;
