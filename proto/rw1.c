@@ -28,7 +28,9 @@ struct scan {
 	const uint8_t *body, *end;
 	struct batch *batch;
 	struct errbuf *eb;
+	const struct limits *limits;
 	uint64_t series, samples; /* of this body; samples with histograms and exemplars */
+	size_t slow_left;         /* bytes that may still go the slow way */
 };
 struct field {
 	const uint8_t *start; /* its tag */
@@ -41,6 +43,13 @@ struct field {
 static enum err malformed(struct scan *s, const uint8_t *at, const char *what)
 {
 	return errbuf_set(s->eb, ERR_MALFORMED, "%s at byte %zu", what, (size_t)(at - s->body));
+}
+
+static enum err too_many(const struct scan *s, const char *what, enum limits_id id)
+{
+	char limit[LIMITS_TEXT_MAX];
+	return errbuf_set(s->eb, ERR_TOOBIG, "too many %s in one request, %s", what,
+	    limits_text(s->limits, id, limit));
 }
 
 static bool varint(const uint8_t **p, const uint8_t *end, size_t bytes_max, uint64_t *out)
@@ -196,8 +205,8 @@ static const uint8_t *fast_run(struct scan *s, const uint8_t *p)
 	if (!b->rows) /* no room yet; the slow way makes some */
 		return p;
 	const uint8_t *const body_end = s->end;
-	const uint64_t series_max = RW1_SERIES_MAX - s->series,
-	               samples_max = RW1_SAMPLES_MAX - s->samples;
+	const uint64_t series_max = s->limits->write_series - s->series,
+	               samples_max = s->limits->write_samples - s->samples;
 	struct batch_row *const first = b->rows + b->rows_count, *row = first;
 	const size_t room = b->rows_cap - b->rows_count;
 	const struct batch_row *const rows_end = first + (room < samples_max ? room : samples_max);
@@ -286,7 +295,7 @@ static enum err slow_series(struct scan *s, const uint8_t *const start, const ui
 			continue;
 		}
 		s->samples++;
-		if (s->samples > RW1_SAMPLES_MAX)
+		if (s->samples > s->limits->write_samples)
 			break; /* told by the caller */
 		if (f.number == 3) {
 			s->batch->exemplars_count++;
@@ -312,8 +321,8 @@ static enum err slow_series(struct scan *s, const uint8_t *const start, const ui
 
 static enum err meta(struct scan *s, const uint8_t *p, const uint8_t *end)
 {
-	if (s->batch->metas_count >= RW1_SERIES_MAX)
-		return errbuf_set(s->eb, ERR_TOOBIG, "more than %u metadata entries", RW1_SERIES_MAX);
+	if (s->batch->metas_count >= s->limits->write_series)
+		return too_many(s, "metadata entries", LIMITS_write_series);
 	struct batch_meta *m = batch_add_meta(s->batch);
 	*m = (struct batch_meta){ .family = "", .help = "", .unit = "" };
 	while (p < end) {
@@ -352,16 +361,25 @@ static enum err slow_field(struct scan *s, const uint8_t **p)
 		return ERR_OK;
 	if (f.wire != BYTES)
 		return malformed(s, f.start, "wrong wire type in the request");
+	if (f.len > s->slow_left)
+		return ERR_AGAIN;
+	s->slow_left -= f.len;
 	if (f.number == 3)
 		return meta(s, f.data, *p);
 	s->series++;
 	return slow_series(s, f.data, *p);
 }
 
-enum err rw1_decode(
-    struct arena *a, const uint8_t *body, size_t len, struct batch *b, struct errbuf *eb)
+enum err rw1_decode(struct arena *a, const uint8_t *body, size_t len, const struct rw1_opts *o,
+    struct batch *b, struct errbuf *eb)
 {
-	struct scan s = { .arena = a, .body = body, .end = body + len, .batch = b, .eb = eb };
+	struct scan s = { .arena = a,
+		.body = body,
+		.end = body + len,
+		.batch = b,
+		.eb = eb,
+		.limits = o && o->limits ? o->limits : limits_here(),
+		.slow_left = o ? o->slow_bytes : SIZE_MAX };
 	if (len > INT32_MAX)
 		return errbuf_set(eb, ERR_TOOBIG, "body of %zu bytes", len);
 	enum err err = ERR_OK;
@@ -370,10 +388,10 @@ enum err rw1_decode(
 		p = fast_run(&s, p);
 		if (p < s.end)
 			err = slow_field(&s, &p);
-		if (UNLIKELY(s.series > RW1_SERIES_MAX && !err))
-			err = errbuf_set(eb, ERR_TOOBIG, "more than %u series", RW1_SERIES_MAX);
-		if (UNLIKELY(s.samples > RW1_SAMPLES_MAX && !err))
-			err = errbuf_set(eb, ERR_TOOBIG, "more than %u samples", RW1_SAMPLES_MAX);
+		if (UNLIKELY(s.series > s.limits->write_series && !err))
+			err = too_many(&s, "series", LIMITS_write_series);
+		if (UNLIKELY(s.samples > s.limits->write_samples && !err))
+			err = too_many(&s, "samples", LIMITS_write_samples);
 	}
 	b->series_count += s.series;
 	return err;

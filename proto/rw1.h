@@ -26,14 +26,27 @@
 #define PROTO_RW1_H
 
 #include "core/model/batch.h"
+#include "core/model/limits.h"
 
-#define RW1_SERIES_MAX 200000u /* limits.series_per_request; metadata entries have the same limit */
-/* limits.samples_per_request: samples, histograms and exemplars together */
-#define RW1_SAMPLES_MAX 1000000u
-
-/* Adds to b, which is usually empty. eb (may be NULL) gets a sentence with the byte offset. */
-MUST_CHECK enum err rw1_decode(
-    struct arena *a, const uint8_t *body, size_t len, struct batch *b, struct errbuf *eb);
+/*
+ * Counted: write_series of the limits for series, the same for metadata entries; write_samples for
+ * samples, histograms and exemplars together.
+ */
+struct rw1_opts {
+	const struct limits *limits; /* NULL = limits_here() */
+	/*
+	 * An unusual encoding costs up to fifty times as much a byte as the one that senders make.
+	 * When more than so many bytes of it are met, ERR_AGAIN: the batch holds rubbish, and a
+	 * thread that may take its time decodes from the start. SIZE_MAX or no opts: never.
+	 */
+	size_t slow_bytes;
+};
+/*
+ * Adds to b, which is usually empty. o may be NULL; eb (may be NULL) gets a sentence with the byte
+ * offset.
+ */
+MUST_CHECK enum err rw1_decode(struct arena *a, const uint8_t *body, size_t len,
+    const struct rw1_opts *o, struct batch *b, struct errbuf *eb);
 
 /*
  * Appends one TimeSeries of one sample to a WriteRequest; labels are canonical. Zeros are left out

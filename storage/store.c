@@ -392,6 +392,11 @@ void shard_complete(struct shard *sh, uint64_t complete_to)
 		walog_complete(sh->store->log, sh->index, complete_to);
 }
 
+const struct store_opts *store_opts_in_force(const struct store *st)
+{
+	return &st->opts;
+}
+
 unsigned store_shards(const struct store *st)
 {
 	return st->manifest.shards;

@@ -131,6 +131,8 @@ struct store_stats_req {
 };
 void store_stats(struct store *st, struct store_stats_req *r);
 unsigned store_shards(const struct store *st);
+/* With what 0 stood for filled in. */
+const struct store_opts *store_opts_in_force(const struct store *st);
 uint64_t store_series(const struct store *st); /* active now, approximately */
 
 #endif

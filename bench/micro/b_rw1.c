@@ -11,7 +11,7 @@ int main(void)
 	body_make(&body);
 	double best = 0;
 	BODY_BEST_NS(best, 50, batch_clear(&batch);
-	             CHECK(!rw1_decode(&arena, body.data, body.len, &batch, NULL)));
+	             CHECK(!rw1_decode(&arena, body.data, body.len, NULL, &batch, NULL)));
 	CHECK(batch.rows_count == BODY_SERIES);
 	uint64_t label_bytes = 0;
 	for (size_t i = 0; i < batch.rows_count; i++)

@@ -2,9 +2,11 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "core/base/budget.h"
+#include "core/base/num.h"
 
 #define COUNT LIMITS_COUNT_UNIT
 #define BYTES LIMITS_BYTES
@@ -94,4 +96,33 @@ const char *limits_flag(enum limits_id id)
 #undef LIMIT
 	};
 	return flags[id];
+}
+
+static size_t grouped(uint64_t v, char *out)
+{
+	char digits[NUM_FMT_MAX];
+	size_t n = num_fmt_u64(v, digits), len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (i && (n - i) % 3 == 0)
+			out[len++] = ',';
+		out[len++] = digits[i];
+	}
+	out[len] = 0;
+	return len;
+}
+
+const char *limits_text(const struct limits *l, enum limits_id id, char out[LIMITS_TEXT_MAX])
+{
+	const struct limits_row *row = &limits_rows[id];
+	uint64_t v = *(const uint64_t *)(const void *)((const char *)l + row->off);
+	char number[2 * NUM_FMT_MAX + 1];
+
+	if (row->unit == LIMITS_MS)
+		number[num_fmt_duration((int64_t)v, number)] = 0;
+	else
+		grouped(v, number);
+	snprintf(out, LIMITS_TEXT_MAX, "limit %.32s%s (--%.40s)", number,
+	    row->unit == LIMITS_BYTES ? " bytes" : "", row->flag);
+	return out;
 }

@@ -42,7 +42,10 @@ void limits_default(struct limits *l);
 void limits_fill(struct limits *l, unsigned loops);
 /* The snapshot of this thread's loop; the defaults on a thread without one. */
 const struct limits *limits_here(void);
-/* The flag of a limit, as refusals name it: "--query.max-samples". */
+/* The flag of a limit without its dashes: "query.max-samples". */
 const char *limits_flag(enum limits_id id);
+#define LIMITS_TEXT_MAX 96
+/* "limit 50,000,000 (--query.max-samples)", as refusals end; returns out. */
+const char *limits_text(const struct limits *l, enum limits_id id, char out[LIMITS_TEXT_MAX]);
 
 #endif

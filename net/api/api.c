@@ -2,29 +2,26 @@
 
 #include "core/base/clock.h"
 #include "net/api/admit.h"
-#include "net/api/api_write.h"
 #include "net/api/apierr.h"
+#include "net/api/shelf.h"
 
-/* Queries that run at once (reliability.md section 7). */
-#define RUNNING_LEAST    4u
-#define RUNNING_PER_LOOP 2u
+#define WRITES_KEPT 8u /* of each loop, for its next writes */
 
 enum err api_create(const struct api_opts *o, struct api **out)
 {
 	struct api *a = mem_zalloc(sizeof(*a));
 	unsigned loops = team_count(o->team);
-	unsigned running =
-	    loops * RUNNING_PER_LOOP > RUNNING_LEAST ? loops * RUNNING_PER_LOOP : RUNNING_LEAST;
 	a->opts = *o;
-	if (!a->opts.query_timeout_ms)
-		a->opts.query_timeout_ms = API_QUERY_TIMEOUT_MS;
+	if (!a->opts.limits)
+		a->opts.limits = limits_here();
+	const struct limits *l = a->opts.limits;
 	a->start_ms = clock_wall_ms();
-	a->admit = admit_create(o->team, running, API_QUEUED_MAX);
+	a->admit = admit_create(o->team, (unsigned)l->query_concurrency, (unsigned)l->query_queued);
+	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
 	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
 	for (unsigned i = 0; i < loops; i++) {
 		a->loops[i] = (struct api_loop){ .phase = API_STARTING,
 			.rnd = hash_mix64(clock_mono_ns() + i + 1) | 1 };
-		list_init(&a->loops[i].spare);
 		refusals_begin(&a->loops[i].refusals, team_loop(o->team, i), a->paces);
 	}
 	*out = a;
@@ -76,8 +73,7 @@ void api_free(struct api *a)
 {
 	if (!a)
 		return;
-	for (unsigned i = 0; i < team_count(a->opts.team); i++)
-		api_write_release(&a->loops[i]);
+	shelf_free(a->writes);
 	admit_free(a->admit);
 	mem_free(a->loops);
 	mem_free(a);

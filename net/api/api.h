@@ -9,7 +9,7 @@
  *   > store_open > api_ready (each loop answers; when all do, they say so) > ... >
  * srv_stop_accepting > api_stopping > srv_drain ... > srv_free > api_free
  *
- * Each loop has its own struct api_loop: phase, decode buffers, random numbers. Nobody else touches
+ * Each loop has its own struct api_loop: phase, random numbers, refusals. Nobody else touches
  * it.
  * Thread: create, ready, stopping and free from the main thread while the team runs (free: after
  * its loops serve no request); everything else on the loop of the request.
@@ -17,6 +17,8 @@
 #ifndef NET_API_API_H
 #define NET_API_API_H
 
+#include "core/model/limits.h"
+#include "core/promql/ql.h"
 #include "core/rt/team.h"
 #include "core/rt/work.h"
 #include "core/seam/sink.h"
@@ -27,16 +29,9 @@
 
 #define API_COMPAT_VERSION "3.14.0" /* Prometheus' number that clients derive features from */
 
-/* Limits of reliability.md sections 6 and 7. */
-#define API_LOOP_DECODED_BYTES (4u << 20) /* larger write bodies are decoded by a worker */
-#define API_QUERY_TEXT_MAX     (64u << 10)
-#define API_STEPS_MAX          11000 /* (end - start) / step */
-#define API_RESULT_POINTS_MAX  10000000u
-#define API_QUEUED_MAX         64u      /* queries that wait for a place, in the process */
-#define API_META_ITEMS_MAX     1000000u /* series, names, values of one answer */
-#define API_META_BYTES_MAX     (256u << 20)
-#define API_META_MS_MAX        30000
-#define API_QUERY_TIMEOUT_MS   120000 /* default of api_opts.query_timeout_ms */
+#define API_STEPS_MAX      11000 /* (end - start) / step, as Prometheus */
+#define API_META_BYTES_MAX (256u << 20)
+#define API_META_MS_MAX    30000
 
 enum api_phase {
 	API_STARTING,
@@ -52,10 +47,10 @@ struct api_opts {
 	const char *version, *revision, *branch, *build_date; /* our own; NULL = "" */
 	const char *data_dir;                                 /* as given on the command line */
 	int64_t retention_ms;
-	int64_t query_timeout_ms;   /* 0 = API_QUERY_TIMEOUT_MS */
-	int64_t lookback_ms;        /* 0 = 5 min */
-	uint64_t query_samples_max; /* 0 = 50,000,000 */
-	bool admin_api;             /* --web.enable-admin-api */
+	const struct limits *limits; /* NULL = the defaults; what every loop goes by */
+	int64_t lookback_ms;         /* 0 = 5 min */
+	struct ql_features features; /* of --enable-feature */
+	bool admin_api;              /* --web.enable-admin-api */
 	/*
 	 * Every flag with its value, for /api/v1/status/flags, with Prometheus' names for what
 	 * clients look up (storage.tsdb.retention.time, query.lookback-delta); may be NULL.
@@ -65,13 +60,11 @@ struct api_opts {
 	const void *flags;
 };
 
-struct write; /* net/api/api_write.c */
 struct admit; /* net/api/admit.h */
+struct shelf; /* net/api/shelf.h */
 struct api_loop {
 	enum api_phase phase;
-	uint64_t rnd;           /* api_random() */
-	struct list_link spare; /* of struct write, last used first */
-	unsigned spare_count;
+	uint64_t rnd; /* api_random() */
 	struct refusals refusals;
 };
 struct api {
@@ -80,7 +73,8 @@ struct api {
 	struct sink *sink;
 	struct source *source;
 	struct admit *admit;
-	int64_t start_ms; /* wall clock of api_create */
+	struct shelf *writes; /* of what a write decodes into */
+	int64_t start_ms;     /* wall clock of api_create */
 	struct log_pace paces[REFUSALS];
 	struct api_loop *loops; /* by loop_index */
 };

@@ -66,7 +66,9 @@ static struct query *query_new(struct req *r)
 	struct query *q = arena_zalloc(&r->arena, sizeof(*q));
 	q->req = r;
 	q->opts = (struct ql_opts){ .source = a->source,
-		.max_samples = a->opts.query_samples_max,
+		.max_samples = limits_here()->query_samples,
+		.max_bytes = limits_here()->query_memory,
+		.features = a->opts.features,
 		.done = evaluated,
 		.arg = q };
 	buf_init(&q->first);
@@ -90,6 +92,11 @@ static void stats_param(struct query *q, const struct urlq *u)
 	buf_release(&b);
 }
 
+static int64_t timeout_max(void)
+{
+	return (int64_t)limits_here()->query_timeout_ms;
+}
+
 void api_query(struct req *r)
 {
 	struct urlq u;
@@ -97,7 +104,7 @@ void api_query(struct req *r)
 	const struct api_opts *o = &api_of(r)->opts;
 	if (!param_parse(r, &u) || !param_limit(r, &u, &q->limit) ||
 	    !param_time(r, &u, "time", loop_now_ms(r->loop), &q->opts.start_ms) ||
-	    !param_timeout(r, &u, o->query_timeout_ms, &q->opts.timeout_ms) ||
+	    !param_timeout(r, &u, timeout_max(), &q->opts.timeout_ms) ||
 	    !param_lookback(r, &u, o->lookback_ms, &q->opts.lookback_ms))
 		return;
 	q->opts.end_ms = q->opts.start_ms;
@@ -128,13 +135,24 @@ void api_query_range(struct req *r)
 		    "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
 		return;
 	}
-	if (!param_timeout(r, &u, o->query_timeout_ms, &qo->timeout_ms) ||
+	if (!param_timeout(r, &u, timeout_max(), &qo->timeout_ms) ||
 	    !param_lookback(r, &u, o->lookback_ms, &qo->lookback_ms))
 		return;
 	stats_param(q, &u);
 	size_t len;
 	const char *text = urlq_get(&u, "query", &len);
 	start(q, text, len);
+}
+
+static bool length_fits(size_t len, struct errbuf *eb)
+{
+	const struct limits *l = limits_here();
+	char limit[LIMITS_TEXT_MAX];
+	if (len <= l->query_text_bytes)
+		return true;
+	(void)errbuf_set(eb, ERR_BADDATA, "expression of %zu bytes, %s", len,
+	    limits_text(l, LIMITS_query_text_bytes, limit));
+	return false;
 }
 
 /* --- QUEUED --- */
@@ -144,10 +162,8 @@ static void start(struct query *q, const char *text, size_t len)
 	struct errbuf eb;
 	struct req *r = q->req;
 	errbuf_init(&eb);
-	if (len > API_QUERY_TEXT_MAX) {
-		apierr_jsonf(r, ERR_BADDATA,
-		    "invalid parameter \"query\": expression of %zu bytes, limit %u", len,
-		    API_QUERY_TEXT_MAX);
+	if (!length_fits(len, &eb)) {
+		apierr_param(r, "query", eb.text);
 		return;
 	}
 	if (q->opts.timeout_ms <= 0) {
@@ -284,9 +300,11 @@ static void evaluated(void *arg, struct ql *ql)
 	if (cut)
 		q->value.series_count = (size_t)q->limit;
 	uint64_t points = many ? points_of(&q->value) : 1;
-	if (points > API_RESULT_POINTS_MAX) {
-		apierr_jsonf(q->req, ERR_EXECUTION, "the result has %" PRIu64 " points, limit %u",
-		    points, API_RESULT_POINTS_MAX);
+	const struct limits *l = limits_here();
+	if (points > l->query_result_points) {
+		char limit[LIMITS_TEXT_MAX];
+		apierr_jsonf(q->req, ERR_EXECUTION, "the result has %" PRIu64 " points, %s", points,
+		    limits_text(l, LIMITS_query_result_points, limit));
 		drop_result(q);
 		return;
 	}
@@ -350,13 +368,14 @@ static bool parse(struct req *r, const struct urlq *u, bool prefixed, struct ql_
     const char **text, size_t *len)
 {
 	struct errbuf eb;
-	struct ql_parse_opts po = { 0 };
+	const struct ql_features *f = &api_of(r)->opts.features;
+	struct ql_parse_opts po = { .experimental_functions = f->experimental_functions,
+		.extended_selectors = f->extended_selectors,
+		.fill_modifiers = f->fill_modifiers };
 	errbuf_init(&eb);
 	*text = urlq_get(u, "query", len);
-	enum err e = *len > API_QUERY_TEXT_MAX
-	    ? errbuf_set(
-	          &eb, ERR_BADDATA, "expression of %zu bytes, limit %u", *len, API_QUERY_TEXT_MAX)
-	    : ql_parse(&r->arena, *text, *len, &po, out, &eb);
+	enum err e = length_fits(*len, &eb) ? ql_parse(&r->arena, *text, *len, &po, out, &eb)
+	                                    : ERR_BADDATA;
 	if (!e)
 		return true;
 	if (prefixed && e == ERR_BADDATA)

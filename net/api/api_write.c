@@ -3,15 +3,15 @@
 #include "core/base/metric.h"
 #include "core/base/rune.h"
 #include "net/api/apierr.h"
+#include "net/api/shelf.h"
 #include "proto/rw1.h"
 #include "proto/snapz.h"
 
 #include <inttypes.h>
 #include <strings.h>
 
-#define SPARE_MAX      8u     /* kept for the next requests of this loop */
 #define SPARE_ROWS_MAX 65536u /* a batch grown larger than this is not kept */
-#define BUFFER_LEAST   (1u << 20)
+#define BUFFER_LEAST   (API_WRITE_LOOP_BYTES + SNAPZ_SLOP)
 #define ARENA_FIRST    4096u
 #define ARENA_KEEP     (64u << 10)
 /* what a row takes here and, until it is durable, behind the sink */
@@ -26,8 +26,9 @@
  *   REPLY  204, 400 partial, 503
  */
 struct write {
-	struct list_link link; /* of the loop's spare ones */
+	struct shelf_item spare; /* between two requests */
 	struct req *req;
+	const struct limits *limits; /* of the loop */
 	uint8_t *decoded;
 	size_t decoded_cap, decoded_len;
 	struct arena arena;
@@ -39,10 +40,11 @@ struct write {
 	struct errbuf eb;
 };
 
-static struct write *write_take(struct api_loop *l);
+static struct write *write_take(struct req *r);
 static void write_end(struct write *w);
 static bool room(struct write *w, size_t len);
-static void decode_and_scan(struct write *w);
+static bool decode_and_scan(struct write *w, size_t slow_bytes);
+static void work_on(struct write *w);
 static void decode_on_worker(struct work_task *t);
 static void decode_on_worker_done(struct work_task *t);
 static void append(struct write *w);
@@ -99,8 +101,7 @@ bool api_write_before(struct req *r)
 
 void api_write(struct req *r)
 {
-	struct write *w = write_take(api_loop_of(r));
-	w->req = r;
+	struct write *w = write_take(r);
 	metric_add(M_WRITE_REQUESTS, 1);
 	w->err = snapz_length(r->body, r->body_len, &w->decoded_len);
 	if (w->err) {
@@ -118,34 +119,44 @@ void api_write(struct req *r)
 		reply(w);
 		return;
 	}
-	if (w->decoded_len > API_LOOP_DECODED_BYTES) {
-		w->task = (struct work_task){
-			.run = decode_on_worker, .done = decode_on_worker_done, .prio = WORK_READ
-		};
-		work_submit(api_of(r)->opts.pool, &w->task);
-		return;
-	}
-	decode_and_scan(w);
-	append(w);
+	if (w->decoded_len > API_WRITE_LOOP_BYTES || !decode_and_scan(w, API_WRITE_SLOW_BYTES))
+		work_on(w);
+	else
+		append(w);
 }
 
 /* --- DECODE, CHECK --- */
 
-static void decode_and_scan(struct write *w)
+/* false: more than slow_bytes need the long way, and nothing has come of it. */
+static bool decode_and_scan(struct write *w, size_t slow_bytes)
 {
 	w->err = snapz_decode(w->req->body, w->req->body_len, w->decoded, w->decoded_len);
 	if (w->err) {
 		w->word = "bad_snappy";
 		errbuf_set(&w->eb, w->err, "the body is no whole snappy block");
-		return;
+		return true;
 	}
-	w->err = rw1_decode(&w->arena, w->decoded, w->decoded_len, &w->batch, &w->eb);
+	struct rw1_opts o = { .limits = w->limits, .slow_bytes = slow_bytes };
+	w->err = rw1_decode(&w->arena, w->decoded, w->decoded_len, &o, &w->batch, &w->eb);
 	w->word = w->err == ERR_TOOBIG ? "too_many" : "bad_protobuf";
+	return w->err != ERR_AGAIN;
+}
+
+static void work_on(struct write *w)
+{
+	arena_reset(&w->arena, ARENA_KEEP);
+	batch_clear(&w->batch);
+	errbuf_init(&w->eb);
+	w->task = (struct work_task){
+		.run = decode_on_worker, .done = decode_on_worker_done, .prio = WORK_READ
+	};
+	work_submit(api_of(w->req)->opts.pool, &w->task);
 }
 
 static void decode_on_worker(struct work_task *t)
 {
-	decode_and_scan(CONTAINER_OF(t, struct write, task));
+	bool all = decode_and_scan(CONTAINER_OF(t, struct write, task), SIZE_MAX);
+	CHECK(all);
 }
 
 static void decode_on_worker_done(struct work_task *t)
@@ -243,36 +254,36 @@ static void reply(struct write *w)
 
 /* --- buffers --- */
 
-static struct write *write_take(struct api_loop *l)
+static void write_drop(struct shelf_item *i)
 {
-	struct list_link *link = list_pop(&l->spare);
-	if (link) {
-		l->spare_count--;
-		return CONTAINER_OF(link, struct write, link);
-	}
-	struct write *w = mem_zalloc(sizeof(*w));
-	list_init(&w->link);
-	arena_init(&w->arena, ARENA_FIRST);
-	batch_init(&w->batch);
-	return w;
-}
-
-static void write_free(struct write *w)
-{
+	struct write *w = CONTAINER_OF(i, struct write, spare);
 	arena_release(&w->arena);
 	batch_release(&w->batch);
 	mem_free(w->decoded);
 	mem_free(w);
 }
 
+static struct write *write_take(struct req *r)
+{
+	struct shelf_item *i = shelf_take(api_of(r)->writes, loop_index(r->loop));
+	struct write *w = i ? CONTAINER_OF(i, struct write, spare) : mem_zalloc(sizeof(*w));
+	if (!i) {
+		w->spare.drop = write_drop;
+		list_init(&w->spare._link);
+		arena_init(&w->arena, ARENA_FIRST);
+		batch_init(&w->batch);
+	}
+	w->req = r;
+	w->limits = limits_here();
+	return w;
+}
+
 static void write_end(struct write *w)
 {
-	struct api_loop *l = api_loop_of(w->req);
-	metric_observe_ns(M_WRITE_SECONDS, loop_now_ns(w->req->loop) - w->req->start_ns);
-	if (l->spare_count >= pool_keep(SPARE_MAX) ||
-	    w->decoded_cap > API_LOOP_DECODED_BYTES + SNAPZ_SLOP ||
-	    w->batch.rows_cap > SPARE_ROWS_MAX) {
-		write_free(w);
+	struct req *r = w->req;
+	metric_observe_ns(M_WRITE_SECONDS, loop_now_ns(r->loop) - r->start_ns);
+	if (w->decoded_cap > API_WRITE_LOOP_BYTES + SNAPZ_SLOP || w->batch.rows_cap > SPARE_ROWS_MAX) {
+		write_drop(&w->spare);
 		return;
 	}
 	arena_reset(&w->arena, ARENA_KEEP);
@@ -282,15 +293,7 @@ static void write_end(struct write *w)
 	w->err = ERR_OK;
 	w->word = NULL;
 	errbuf_init(&w->eb);
-	list_add_head(&l->spare, &w->link);
-	l->spare_count++;
-}
-
-void api_write_release(struct api_loop *l)
-{
-	for (struct list_link *link; (link = list_pop(&l->spare));)
-		write_free(CONTAINER_OF(link, struct write, link));
-	l->spare_count = 0;
+	shelf_put(api_of(r)->writes, loop_index(r->loop), &w->spare);
 }
 
 /* Room for len decoded bytes; false without memory. */

@@ -3,18 +3,21 @@
  * sections 1 to 4, reliability.md section 5).
  *
  * Per sample: snappy decode (about 25 ns for 250 bytes), scan (about 19 ns), no allocation; per
- * request one decode buffer, batch and arena, reused by the loop, last used first.
- * Thread: the loop of the request; bodies over API_LOOP_DECODED_BYTES decoded are decoded and
- * scanned by a worker.
+ * request one decode buffer, batch and arena, reused by the loop, last used first (shelf.h).
+ * Thread: the loop of the request. A worker decodes and scans what costs more than a turn may take:
+ * bodies over API_WRITE_LOOP_BYTES decoded, and those of which more than API_WRITE_SLOW_BYTES are
+ * not as senders usually write them (proto/rw1.h).
  */
 #ifndef NET_API_API_WRITE_H
 #define NET_API_API_WRITE_H
 
 #include "net/api/api.h"
 
+#define API_WRITE_LOOP_BYTES (1u << 20)
+#define API_WRITE_SLOW_BYTES (64u << 10)
+
 bool api_write_before(struct req *r); /* by the head alone: 415, 503 */
 void api_write(struct req *r);
-void api_write_release(struct api_loop *l); /* buffers in reserve; no request runs */
 
 /* Does a Content-Type (NULL: absent) say Remote Write 1.0? ERR_UNSUPPORTED when it says 2.0, else
  * ERR_BADDATA, with a sentence. */

@@ -67,15 +67,16 @@ struct scan *scan_start(struct api *a, const struct scan_opts *o)
 	s->home = loop_here();
 	s->pieces_count = shards;
 	s->deadline_ns = loop_now_ns(s->home) + (uint64_t)API_META_MS_MAX * NS_PER_MS;
-	if (!s->o.items_max || s->o.items_max > API_META_ITEMS_MAX)
-		s->o.items_max = API_META_ITEMS_MAX;
+	uint64_t most = limits_here()->query_items;
+	if (!s->o.items_max || s->o.items_max > most)
+		s->o.items_max = most;
 	/*
 	 * One more than asked for tells that there were more; series that fit several sets are
 	 * counted for each.
 	 */
 	s->piece_items_max = (s->o.items_max + 1) * (o->sets->count ? o->sets->count : 1);
-	if (s->piece_items_max > API_META_ITEMS_MAX + 1)
-		s->piece_items_max = API_META_ITEMS_MAX + 1;
+	if (s->piece_items_max > most + 1)
+		s->piece_items_max = most + 1;
 	s->piece_bytes_max = API_META_BYTES_MAX / shards;
 	for (unsigned i = 0; i < shards; i++) {
 		struct piece *p = &s->pieces[i];

@@ -7,7 +7,7 @@
  *   home: scan_start > one message per shard > (job on the owner: cursor after cursor, one for each
  *   set of matchers) > home, when all are there > worker: merge > done(arg)
  *
- * Limits: items_max of distinct items; API_META_ITEMS_MAX, API_META_BYTES_MAX and API_META_MS_MAX
+ * Limits: items_max of distinct items; query_items of the limits, API_META_BYTES_MAX and API_META_MS_MAX
  * for everybody. What is over them is left out, and scan_truncated() tells.
  * Thread: the loop that started it. Memory: items live until scan_free, which comes after done.
  */
@@ -24,7 +24,7 @@ struct scan_opts {             /* everything pointed at is borrowed until done *
 	size_t label_len;
 	int64_t t_min_ms, t_max_ms;
 	const struct param_sets *sets; /* no set = everything */
-	uint64_t items_max;            /* 0 = API_META_ITEMS_MAX */
+	uint64_t items_max;            /* 0 = query_items of the limits */
 	void (*done)(void *arg, struct scan *s);
 	void *arg;
 };

@@ -110,6 +110,9 @@ static enum err open_front(struct boot *b)
 		.branch = "kymo",
 		.data_dir = b->flags.data_dir,
 		.retention_ms = b->flags.retention_ms,
+		.limits = &b->flags.limits,
+		.lookback_ms = b->flags.lookback_ms,
+		.features = b->flags.features,
 		.admin_api = b->flags.admin_api,
 		.flags_each = each_flag,
 		.flags = &b->flags };
@@ -128,9 +131,28 @@ static enum err open_front(struct boot *b)
 	return e;
 }
 
+static struct label_limits label_limits_of(const struct limits *l)
+{
+	return (struct label_limits){ .labels_per_series = (uint32_t)l->write_labels,
+		.name_bytes = (uint32_t)l->write_name_bytes,
+		.value_bytes = (uint32_t)l->write_value_bytes,
+		.total_bytes = (uint32_t)l->write_labels_bytes };
+}
+
+/* From here on the flags tell what is in force. */
+static void fill_flags(struct boot *b)
+{
+	const struct store_opts *so = store_opts_in_force(b->store);
+	b->flags.shards = store_shards(b->store);
+	b->flags.series_max = so->series_max;
+	b->flags.log_share_bytes = so->log_share_bytes;
+	b->flags.min_free_bytes = metric_sum(M_DISK_FLOOR_BYTES);
+}
+
 static enum err open_store(struct boot *b)
 {
 	struct store_opts so;
+	const struct limits *l = &b->flags.limits;
 	store_opts_default(&so);
 	so.dir = b->flags.data_dir;
 	so.team = b->team;
@@ -144,10 +166,24 @@ static enum err open_store(struct boot *b)
 	so.log_share_bytes = b->flags.log_share_bytes;
 	so.min_free_bytes = b->flags.min_free_bytes;
 	so.series_max = b->flags.series_max;
-	so.new_series_per_s = b->flags.new_series_per_s;
+	so.new_series_per_s = l->write_new_series_per_s ? l->write_new_series_per_s : UINT64_MAX;
+	so.future_ms = (int64_t)l->write_future_ms;
+	so.labels = label_limits_of(l);
 	so.stop = end_is_asked;
 	so.stop_arg = &b->ends;
-	return store_open(&so, &b->store, &b->eb);
+	enum err e = store_open(&so, &b->store, &b->eb);
+	if (!e)
+		fill_flags(b);
+	return e;
+}
+
+/* One snapshot for all loops, before the first of them runs. */
+static void set_limits(struct boot *b)
+{
+	b->flags.loops = team_count(b->team);
+	limits_fill(&b->flags.limits, b->flags.loops);
+	for (unsigned i = 0; i < b->flags.loops; i++)
+		loop_set_limits(team_loop(b->team, i), &b->flags.limits);
 }
 
 static enum err open_all(struct boot *b)
@@ -157,8 +193,10 @@ static enum err open_all(struct boot *b)
 	if (e)
 		return e;
 	e = team_create(&to, &b->team);
-	if (!e)
+	if (!e) {
+		set_limits(b);
 		e = team_start(b->team);
+	}
 	if (!e)
 		e = work_create(BOOT_WORKERS, &b->pool);
 	if (e)
@@ -310,6 +348,9 @@ int boot_main(int argc, char **argv)
 	}
 	log_setup(b.flags.log_level, b.flags.log_json);
 	metric_build(BOOT_VERSION, BOOT_REVISION);
+	if (b.flags.features_unknown[0])
+		LOG_WARN("unknown_feature", "names=\"%s\" known=\"%s\"", b.flags.features_unknown,
+		    flags_features());
 	if (!test_clock(&b.eb)) {
 		fprintf(stderr, "kymod: %s\n", b.eb.text);
 		return 1;

@@ -3,7 +3,11 @@
  * section 4 of the design, README).
  *
  * "--name value" and "--name=value"; durations as Prometheus writes them (1h, 30d); sizes in bytes
- * with KiB, MiB, GiB. An unknown flag or word names the nearest known one.
+ * with KiB, MiB, GiB. An unknown flag or word names the nearest known one; a flag of Prometheus or
+ * VictoriaMetrics names ours (flags_foreign.h).
+ * Every limit towards clients (core/model/limits.def) is a flag. 0 in struct flags and in its
+ * limits stands for a default that is found later: boot fills in what is in force, and what
+ * flags_each tells then are values in force.
  * Memory: texts point into argv. Thread: main, before any other.
  */
 #ifndef NET_DAEMON_FLAGS_H
@@ -11,9 +15,12 @@
 
 #include "core/base/buf.h"
 #include "core/base/log.h"
+#include "core/model/limits.h"
+#include "core/promql/ql.h"
 #include "storage/store.h"
 
-#define FLAGS_LISTEN_MAX 16
+#define FLAGS_LISTEN_MAX     16
+#define FLAGS_FEATURES_BYTES 512
 struct flags {
 	const char *data_dir;
 	const char *listen[FLAGS_LISTEN_MAX];
@@ -21,8 +28,12 @@ struct flags {
 	unsigned loops, shards;
 	enum store_sync sync;
 	int64_t sync_interval_ms, ooo_window_ms, retention_ms;
-	int64_t round_every_ms;
-	uint64_t log_share_bytes, min_free_bytes, series_max, new_series_per_s;
+	int64_t round_every_ms, lookback_ms;
+	uint64_t log_share_bytes, min_free_bytes, series_max;
+	struct limits limits;
+	struct ql_features features;
+	char features_named[FLAGS_FEATURES_BYTES]; /* those of --enable-feature, comma separated */
+	char features_unknown[FLAGS_FEATURES_BYTES]; /* of those, what is not known here */
 	bool admin_api, self_metrics;
 	enum log_level log_level;
 	bool log_json;
@@ -31,6 +42,8 @@ struct flags {
 /* ERR_BADDATA with one line in eb. */
 MUST_CHECK enum err flags_parse(int argc, char **argv, struct flags *out, struct errbuf *eb);
 void flags_help(struct buf *out);
+/* The names that --enable-feature knows, comma separated. */
+const char *flags_features(void);
 /* Every flag with its value, for /api/v1/status/flags: fn(arg, name, value). */
 void flags_each(
     const struct flags *f, void (*fn)(void *arg, const char *name, const char *value), void *arg);

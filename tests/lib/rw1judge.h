@@ -108,7 +108,7 @@ static inline const char *rw1judge(const uint8_t *body, size_t len, bool *accept
 	arena_init(&judges, 1024);
 	batch_init(&b);
 	pbmem_init(&mem, &judges, 64u << 20);
-	enum err err = rw1_decode(&ours, body, len, &b, NULL);
+	enum err err = rw1_decode(&ours, body, len, NULL, &b, NULL);
 	*accepted = !err;
 	Prometheus__WriteRequest *req = prometheus__write_request__unpack(&mem.allocator, len, body);
 	if (req && err)

@@ -243,11 +243,13 @@ static void bad_bodies(void)
 	is(&f, 400, "bad_protobuf: broken field of the request at byte 0", "no protobuf");
 	buf_clear(&b);
 	buf_clear(&plain);
-	for (unsigned i = 0; i <= RW1_SERIES_MAX; i++)
+	for (unsigned i = 0; i <= limits_here()->write_series; i++)
 		buf_add(&plain, "\x0a\x00", 2);
 	snapz_encode(&b, plain.data, plain.len);
 	put(&f, NULL, NULL, b.data, b.len);
-	is(&f, 400, "too_many: more than 200000 series", "too many series");
+	is(&f, 400,
+	    "too_many: too many series in one request, limit 200,000 (--limits.series-per-request)",
+	    "too many series");
 	buf_clear(&b);
 	buf_clear(&plain);
 	rw1_encode_meta(&plain,
@@ -266,7 +268,7 @@ static void large_bodies(void)
 	struct fakereq f;
 	struct buf b = body_of(100000);
 	size_t decoded = 0;
-	tap_ok(!snapz_length(b.data, b.len, &decoded) && decoded > API_LOOP_DECODED_BYTES,
+	tap_ok(!snapz_length(b.data, b.len, &decoded) && decoded > API_WRITE_LOOP_BYTES,
 	    "a body of %zu bytes, too large for the loop", decoded);
 	put(&f, NULL, NULL, b.data, b.len);
 	is(&f, 204, "", "is decoded by a worker");

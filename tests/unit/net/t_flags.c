@@ -32,6 +32,122 @@ static void keep_shards(void *arg, const char *name, const char *value)
 		(void)snprintf(arg, SHARDS_TEXT, "%s", value);
 }
 
+/* Each row: its default, its least, its most, and one beyond. */
+static void limits_are_flags(void)
+{
+	char flag[128], value[64];
+	for (unsigned i = 0; i < LIMITS_COUNT; i++) {
+		const struct limits_row *row = &limits_rows[i];
+		const uint64_t *field;
+		bool ok = !parse(1, (const char *[]){ "kymod" });
+		field = (const uint64_t *)(const void *)((const char *)&f.limits + row->off);
+		ok = ok && *field == row->usual;
+		(void)snprintf(flag, sizeof(flag), "--%s", row->flag);
+		const char *unit = row->unit == LIMITS_MS ? "ms" : "";
+		(void)snprintf(value, sizeof(value), "%llu%s", (unsigned long long)row->least, unit);
+		ok = ok && !PARSE(flag, value) && *field == row->least;
+		(void)snprintf(
+		    value, sizeof(value), "%llu%s", (unsigned long long)row->most + 1, unit);
+		ok = ok && PARSE(flag, value) == ERR_BADDATA;
+		if (row->least > 0)
+			ok = ok &&
+			    PARSE(flag, row->unit == LIMITS_MS ? "0s" : "0") ==
+			        (row->usual ? ERR_BADDATA : ERR_OK);
+		tap_ok(ok, "%s has its default and its range", flag);
+	}
+}
+
+static void foreign_flags(void)
+{
+	static const struct {
+		const char *arg, *says;
+	} rows[] = {
+		{ "--storage.tsdb.path=X",
+		    "unknown flag \"--storage.tsdb.path\": kymod has --data-dir" },
+		{ "--storage.tsdb.retention.time", "kymod has --retention" },
+		{ "--storage.tsdb.no-such", "nothing to set" },
+		{ "--config.file=prometheus.yml", "no configuration file" },
+		{ "--web.listen-address=:9090", "kymod has --listen" },
+		{ "--web.enable-remote-write-receiver", "always taken" },
+		{ "--rules.alert.for-grace-period", "vmalert" },
+		{ "-storageDataPath", "unknown flag \"-storageDataPath\": kymod has --data-dir" },
+		{ "-retentionPeriod=1y", "kymod has --retention" },
+		{ "-httpListenAddr=:8428", "kymod has --listen" },
+		{ "-search.maxQueryDuration=1m", "kymod has --query.timeout" },
+		{ "-search.no-such", "kymod has nothing like it" },
+		{ "-promscrape.config=x", "does not scrape" },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		tap_ok(PARSE(rows[i].arg) == ERR_BADDATA && strstr(eb.text, rows[i].says), "%s: %s",
+		    rows[i].arg, eb.text);
+}
+
+static void features(void)
+{
+	tap_ok(!PARSE("--enable-feature=promql-experimental-functions,promql-delayed-name-removal",
+	           "--enable-feature", "promql-binop-fill-modifiers,exemplar-storage"),
+	    "features stand in one list or in several");
+	tap_ok(f.features.experimental_functions && f.features.delayed_name_removal &&
+	        f.features.fill_modifiers && !f.features.extended_selectors,
+	    "they are on, the others are not");
+	tap_ok(!strcmp(f.features_unknown, "exemplar-storage") &&
+	        !strstr(f.features_named, "exemplar"),
+	    "unknown ones are told: %s", f.features_unknown);
+	char many[2 * FLAGS_FEATURES_BYTES];
+	memset(many, ',', sizeof(many));
+	for (size_t i = 0; i < sizeof(many) - 1; i += 2)
+		many[i] = 'x';
+	many[sizeof(many) - 1] = 0;
+	tap_ok(!PARSE("--enable-feature", many) && strlen(f.features_unknown) < FLAGS_FEATURES_BYTES,
+	    "so are many");
+}
+
+struct shown {
+	const char *name;
+	char value[64];
+};
+
+static void keep_value(void *arg, const char *name, const char *value)
+{
+	struct shown *s = arg;
+	if (!strcmp(name, s->name))
+		(void)snprintf(s->value, sizeof(s->value), "%s", value);
+}
+
+static void shown_is(const char *name, const char *value)
+{
+	struct shown s = { .name = name };
+	flags_each(&f, keep_value, &s);
+	tap_is_str(s.value, value, "%s", name);
+}
+
+static void shown(void)
+{
+	tap_ok(!PARSE("--query.max-samples", "1000", "--wal.share=64MiB", "--retention=15d",
+	           "--query.lookback-delta=1m", "--data-dir=/x", "--no-self-metrics"),
+	    "values");
+	shown_is("query.max-samples", "1000");
+	shown_is("query.max-concurrency", "2 a loop, at least 4");
+	shown_is("limits.new-series-per-s", "off: memory decides");
+	shown_is("wal.share", "64MiB");
+	shown_is("query.timeout", "2m");
+	shown_is("storage.tsdb.retention.time", "15d");
+	shown_is("query.lookback-delta", "1m");
+	shown_is("storage.tsdb.path", "/x");
+	shown_is("no-self-metrics", "true");
+	limits_fill(&f.limits, 2);
+	shown_is("query.max-concurrency", "4");
+	struct buf b;
+	buf_init(&b);
+	flags_help(&b);
+	buf_add_u8(&b, 0);
+	const char *help = (const char *)b.data;
+	tap_ok(strstr(help, "\nqueries\n") && strstr(help, "--query.max-text BYTES") &&
+	        strstr(help, "bytes of one expression (1MiB)"),
+	    "the help has groups, and limits with their defaults");
+	buf_release(&b);
+}
+
 int main(void)
 {
 	tap_ok(!parse(1, (const char *[]){ "kymod" }), "no flags are fine");
@@ -72,5 +188,9 @@ int main(void)
 	tap_ok(PARSE("--retention", "0s") == ERR_BADDATA && strstr(eb.text, "less than 1s"),
 	    "limits of durations are durations: %s", eb.text);
 	tap_ok(!PARSE("-h") && f.help, "-h is --help");
+	limits_are_flags();
+	foreign_flags();
+	features();
+	shown();
 	return tap_done();
 }

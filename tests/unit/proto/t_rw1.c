@@ -13,7 +13,7 @@ static enum err decode(const void *body, size_t len)
 	arena_reset(&arena, 0);
 	batch_clear(&batch);
 	errbuf_init(&eb);
-	return rw1_decode(&arena, body, len, &batch, &eb);
+	return rw1_decode(&arena, body, len, NULL, &batch, &eb);
 }
 #define BYTES(s) s, sizeof(s) - 1
 
@@ -130,17 +130,17 @@ static void limits(void)
 	struct buf b, series;
 	buf_init(&b);
 	buf_init(&series);
-	for (unsigned i = 0; i < RW1_SERIES_MAX; i++)
+	for (unsigned i = 0; i < (unsigned)limits_here()->write_series; i++)
 		buf_add(&b, "\x0a\x00", 2);
-	tap_ok(!decode(b.data, b.len), "%u series pass", RW1_SERIES_MAX);
+	tap_ok(!decode(b.data, b.len), "%u series pass", (unsigned)limits_here()->write_series);
 	buf_add(&b, "\x0a\x00", 2);
 	tap_ok(decode(b.data, b.len) == ERR_TOOBIG, "one more does not: %s", eb.text);
 	buf_clear(&b);
-	for (unsigned i = 0; i < RW1_SAMPLES_MAX; i++)
+	for (unsigned i = 0; i < (unsigned)limits_here()->write_samples; i++)
 		buf_add(&series, "\x12\x02\x10\x07", 4);
 	put(&b, 1, &series);
-	tap_ok(!decode(b.data, b.len) && batch.rows_count == RW1_SAMPLES_MAX, "%u samples pass",
-	    RW1_SAMPLES_MAX);
+	tap_ok(!decode(b.data, b.len) && batch.rows_count == (unsigned)limits_here()->write_samples,
+	    "%u samples pass", (unsigned)limits_here()->write_samples);
 	buf_add(&series, "\x12\x02\x10\x07", 4);
 	buf_clear(&b);
 	put(&b, 1, &series);
@@ -151,7 +151,7 @@ static void limits(void)
 		buf_add(&b, "\x78\x01", 2);
 	tap_ok(decode(b.data, b.len) == ERR_TOOBIG, "nor when the series has company");
 	buf_clear(&b);
-	for (unsigned i = 0; i <= RW1_SERIES_MAX; i++)
+	for (unsigned i = 0; i <= (unsigned)limits_here()->write_series; i++)
 		buf_add(&b, "\x1a\x00", 2);
 	tap_ok(decode(b.data, b.len) == ERR_TOOBIG, "metadata entries have a limit: %s", eb.text);
 	buf_release(&b);

@@ -1,0 +1,51 @@
+/* flags_priv - the table of flags, for what reads the command line and for what shows it. */
+#ifndef NET_DAEMON_FLAGS_PRIV_H
+#define NET_DAEMON_FLAGS_PRIV_H
+
+#include "net/daemon/flags.h"
+
+enum flag_kind {
+	FLAG_TEXT,
+	FLAG_LISTEN,
+	FLAG_UNSIGNED, /* unsigned */
+	FLAG_COUNT,    /* uint64_t */
+	FLAG_BYTES,    /* uint64_t */
+	FLAG_DURATION, /* ms, int64_t or uint64_t */
+	FLAG_SWITCH,
+	FLAG_UNSWITCH, /* a switch that turns something off */
+	FLAG_SYNC,
+	FLAG_LEVEL,
+	FLAG_FORMAT,
+	FLAG_FEATURES
+};
+enum flag_group { /* of the help */
+	FLAG_GENERAL,
+	FLAG_STORAGE,
+	FLAG_QUERIES,
+	FLAG_WRITES,
+	FLAG_WEB,
+	FLAG_GROUPS
+};
+struct flag {
+	const char *name;
+	enum flag_kind kind;
+	enum flag_group group; /* of a limit: flag_group_of */
+	size_t off;            /* in struct flags */
+	uint64_t least, most;  /* of numbers */
+	const char *arg;       /* what stands behind the name in the help; NULL: no value */
+	const char *help;      /* in brackets what a default of 0 stands for */
+	bool limit;            /* a row of limits.def: its default is limits_rows' */
+	uint64_t usual;        /* of a limit; 0: found later, and 0 may be given */
+};
+extern const struct flag flags_table[];
+extern const size_t flags_count;
+
+enum flag_group flag_group_of(const struct flag *row);
+static inline void *flag_at(const struct flags *f, const struct flag *row)
+{
+	return (char *)(uintptr_t)f + row->off;
+}
+/* The words of the kinds that have words, in the order of their enums. */
+extern const char *const flags_syncs[3], *const flags_levels[4], *const flags_formats[2];
+
+#endif
