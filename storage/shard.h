@@ -19,9 +19,8 @@
  *        > DROPPING   head_frozen_drop() in slices, defs_from = round_next_id, shard_complete()
  *                     tells the log
  *        > EVICTING   series idle for long leave memory, in slices > IDLE
- *   A failure before SWITCHING: head_thaw() in slices > IDLE, tried again later. A failure in
- *   SWITCHING: frozen stays until a later switch succeeds: > UNSWITCHED until it is tried again
- *   > SWITCHING.
+ *   A failure leaves frozen as it is, until a later try succeeds: in WRITING > UNWRITTEN >
+ *   WRITING, in SWITCHING > UNSWITCHED > SWITCHING.
  * Definitions: an id >= defs_from stands in no file yet; a series of this head whose id is below it
  * may be dropped when the catalog has it, idle and without samples.
  *
@@ -81,7 +80,7 @@ enum shard_round {
 	SHARD_UNSWITCHED,
 	SHARD_DROPPING,
 	SHARD_EVICTING,
-	SHARD_THAWING
+	SHARD_UNWRITTEN
 };
 
 struct shard_span { /* of times; empty: min_ms > max_ms */

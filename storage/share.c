@@ -713,6 +713,8 @@ static void relieve(struct share *sh)
 	struct shard *oldest = NULL;
 	for (unsigned k = 0; k < sh->shards_count; k++) {
 		struct shard *s = sh->shards[k];
+		if (s->round == SHARD_UNWRITTEN || s->round == SHARD_UNSWITCHED)
+			continue; /* it waits for the disk: others need not */
 		if (s->round != SHARD_IDLE)
 			return;
 		if (s->rows_since_round && (!oldest || s->round_end_ns < oldest->round_end_ns))

@@ -123,17 +123,17 @@ static void end(struct loop_deferred *d)
 	closed(arg);
 }
 
-/* A round stuck in a switch that fails stays in the log: nothing is lost by ending. */
-static void give_up_switch(struct back *b)
+/* A round that cannot be written or switched stays in the log: nothing is lost by ending. */
+static void give_up_round(struct back *b)
 {
-	if (b->shard->round == SHARD_UNSWITCHED)
+	if (b->shard->round == SHARD_UNSWITCHED || b->shard->round == SHARD_UNWRITTEN)
 		round_abandon(b);
 }
 
 void back_poke(struct back *b)
 {
 	if (b->closing) {
-		give_up_switch(b);
+		give_up_round(b);
 		if (at_rest(b) &&
 		    /* at the end of the turn: a slice of this shard may be running below */
 		    !b->ending.fn) {

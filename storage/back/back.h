@@ -67,7 +67,7 @@ struct back {
 	void *closed_arg;
 	struct loop_deferred ending;
 	/* round */
-	struct job slices; /* freezing, dropping, thawing, evicting */
+	struct job slices; /* freezing, dropping, evicting */
 	bool slices_live, in_slice;
 	struct round_work *round;
 	bool round_wanted;
@@ -124,7 +124,7 @@ void back_tell(struct list_link *waiters, enum err err);
 /* round.c */
 void round_poke(struct back *b);
 bool round_busy(const struct back *b);
-/* At the end of the process: a round whose switch failed is let go; its rows are in the log. */
+/* At the end of the process: a round that has failed is let go; its rows are in the log. */
 void round_abandon(struct back *b);
 enum job_state round_slice(struct job *j);
 /* sealing.c */

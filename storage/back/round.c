@@ -5,10 +5,9 @@
  *   WRITING    worker: one file per range, definitions into the last of them; each is synced and
  *              opened
  *   SWITCHING  FILES gets them, complete_to and next_id
- *   UNSWITCHED that has failed and is tried again
+ *   UNWRITTEN, UNSWITCHED   that has failed: frozen stays as it is and is tried again
  *   DROPPING   slices: frozen goes, the log is told, series idle for long leave memory; at once
  *              after FREEZING when nothing is new
- *   THAWING    slices: writing failed, frozen goes back into live
  *
  * The cut is the number at the start; what came during FREEZING may be in the files too and is met
  * again at replay, where it changes nothing: rows come in log order and the newest wins.
@@ -27,7 +26,12 @@
 #include "storage/space.h"
 #include "storage/store_priv.h"
 
-#define ROUND_SLICE_SERIES 256u
+/*
+ * Work between two looks at the clock, some 50 us: series looked at, packs given back. A series
+ * that leaves memory costs as much as EVICT_COST that are only looked at.
+ */
+#define ROUND_STEP 256u
+#define EVICT_COST 16u
 
 /*
  * Where a round is while its work is done in slices. Moved by move() alone, never guessed from
@@ -56,7 +60,6 @@ struct round_work {
 	struct shard *shard;
 	struct back *back;
 	uint64_t rank, began_ns;
-	uint64_t rows;          /* that made it worth while: due again when it fails */
 	struct shard_span span; /* of senders' rows, those that came while it froze too */
 	enum round_phase phase;
 	uint32_t listed; /* frozen slots or ids listed so far */
@@ -279,8 +282,9 @@ static void outs_remove(struct round_work *w)
 {
 	for (size_t i = 0; i < w->outs_count; i++) {
 		removal_add(w->shard, w->outs[i].name, w->outs[i].cfile);
-		w->outs[i].cfile = NULL;
+		mem_free(w->outs[i].ids);
 	}
+	w->outs_count = 0;
 }
 
 static void slices_start(struct back *b)
@@ -309,7 +313,6 @@ static void begin(struct back *b)
 	b->round_wanted = false;
 	list_move_all(&b->round_running, &b->round_waiters);
 	sh->round_number = sh->number;
-	w->rows = sh->rows_since_round;
 	sh->rows_since_round = 0;
 	sh->round_span = sh->span;
 	sh->span = SHARD_SPAN_NONE;
@@ -357,7 +360,7 @@ static bool list_runs(struct round_work *w)
 {
 	const struct head *h = &w->shard->head;
 	CHECK(h->frozen_count == w->runs_cap);
-	for (unsigned n = 0; n < 8 * ROUND_SLICE_SERIES && w->listed < w->runs_cap; n++) {
+	for (unsigned n = 0; n < ROUND_STEP && w->listed < w->runs_cap; n++) {
 		const struct series *s = head_at(h, h->frozen[w->listed++]);
 		const struct series_run *run = series_frozen(s);
 		if (!run || s->flags & SERIES_UNDEFINED)
@@ -372,7 +375,7 @@ static bool list_runs(struct round_work *w)
 static bool list_defs(struct round_work *w)
 {
 	const struct shard *sh = w->shard;
-	for (unsigned n = 0; n < 4 * ROUND_SLICE_SERIES && w->listed < sh->round_next_id; n++) {
+	for (unsigned n = 0; n < ROUND_STEP && w->listed < sh->round_next_id; n++) {
 		const struct series *s = head_by_id(&sh->head, w->listed++);
 		if (!s || (s->flags & SERIES_UNDEFINED))
 			continue;
@@ -393,7 +396,7 @@ static bool freeze_some(struct round_work *w)
 	bool over = false;
 	switch (w->phase) {
 	case ROUND_FREEZE:
-		over = head_freeze(&w->shard->head, ROUND_SLICE_SERIES);
+		over = head_freeze(&w->shard->head, ROUND_STEP);
 		break;
 	case ROUND_LIST_RUNS:
 		over = list_runs(w);
@@ -466,6 +469,14 @@ static void take_files(struct round_work *w)
 	feed_add(w->back, item);
 }
 
+/* It has to be tried again; the next round waits for it. */
+static void not_now(struct back *b, enum err err)
+{
+	b->round_not_before_ns = back_retry_ns(b);
+	back_tell(&b->round_running, err);
+	back_tell(&b->round_waiters, err);
+}
+
 static void switched(struct back_switch *s, enum err err)
 {
 	struct round_work *w = CONTAINER_OF(s, struct round_work, sw);
@@ -473,9 +484,7 @@ static void switched(struct back_switch *s, enum err err)
 	struct back *b = w->back;
 	if (err) { /* the files are written: frozen stays, the switch is tried again */
 		sh->round = SHARD_UNSWITCHED;
-		b->round_not_before_ns = back_retry_ns(b);
-		back_tell(&b->round_running, err);
-		back_tell(&b->round_waiters, err); /* the next round has to wait for this switch */
+		not_now(b, err);
 		return;
 	}
 	take_files(w);
@@ -505,23 +514,30 @@ static void wrote(struct work_task *t)
 {
 	struct round_work *w = CONTAINER_OF(t, struct round_work, task);
 	struct back *b = w->back;
-	if (w->err) {
-		LOG_EVERY(LOG_LEVEL_ERROR, "round_failed", "shard=%u err=%s text=\"%s\"",
-		    w->shard->index, err_text(w->err), w->eb.text);
-		metric_add(M_ROUNDS_FAILED, 1);
-		enum err err = w->err;
-		w->shard->rows_since_round += w->rows;
-		shard_span_add(&w->shard->span, w->shard->round_span);
-		w->shard->round = SHARD_THAWING;
-		b->round_not_before_ns = back_retry_ns(b);
-		outs_remove(w);
-		round_work_free(w);
-		b->round = NULL;
-		back_tell(&b->round_running, err);
-		slices_start(b);
+	if (!w->err) {
+		switch_try(w);
 		return;
 	}
-	switch_try(w);
+	LOG_EVERY(LOG_LEVEL_ERROR, "round_failed", "shard=%u err=%s text=\"%s\"", w->shard->index,
+	    err_text(w->err), w->eb.text);
+	metric_add(M_ROUNDS_FAILED, 1);
+	outs_remove(w);
+	w->shard->round = SHARD_UNWRITTEN;
+	not_now(b, w->err);
+}
+
+/*
+ * The same frozen runs once more, to files of other names: those of before may still be on their
+ * way out.
+ */
+static void write_again(struct round_work *w)
+{
+	w->back->round_not_before_ns = 0;
+	w->rank = w->shard->list.next_rank++;
+	w->err = ERR_OK;
+	w->defs_written = false;
+	errbuf_init(&w->eb);
+	submit_write(w);
 }
 
 static void evict_begin(struct back *b)
@@ -551,7 +567,7 @@ static bool evict_some(struct back *b)
 	struct head *h = &sh->head;
 	if (feed_is_behind(b)) /* readers would not find what left: next time */
 		return true;
-	for (unsigned n = 0; n < 4 * ROUND_SLICE_SERIES && b->evict_slot < b->evict_end; n++) {
+	for (unsigned n = 0; n < ROUND_STEP && b->evict_slot < b->evict_end; n++) {
 		uint32_t slot = b->evict_slot++;
 		const struct series *s = head_at(h, slot);
 		if (!(s->flags & SERIES_USED) || (s->flags & SERIES_UNDEFINED) ||
@@ -562,6 +578,7 @@ static bool evict_some(struct back *b)
 		    sh->store->opts.evict_idle_ms)
 			continue;
 		shard_evict(sh, slot);
+		n += EVICT_COST;
 		b->inactive++;
 		metric_add(M_SERIES_EVICTED, 1);
 		metric_gauge_add(M_SERIES_ACTIVE, -1);
@@ -577,15 +594,14 @@ static bool step(struct back *b)
 	case SHARD_FREEZING:
 		return freeze_some(b->round);
 	case SHARD_DROPPING:
-		if (head_frozen_drop(&sh->head, ROUND_SLICE_SERIES))
+		if (head_frozen_drop(&sh->head, ROUND_STEP))
 			evict_begin(b);
 		return false;
 	case SHARD_EVICTING:
 		return evict_some(b);
-	case SHARD_THAWING:
-		return head_thaw(&sh->head, ROUND_SLICE_SERIES / 8);
 	case SHARD_IDLE:
 	case SHARD_WRITING:
+	case SHARD_UNWRITTEN:
 	case SHARD_SWITCHING:
 	case SHARD_UNSWITCHED:
 		break;
@@ -648,6 +664,10 @@ void round_poke(struct back *b)
 		switch_try(b->round);
 		return;
 	}
+	if (sh->round == SHARD_UNWRITTEN) {
+		write_again(b->round);
+		return;
+	}
 	if (round_busy(b) || b->closing)
 		return;
 	uint64_t every_ns = (uint64_t)sh->store->opts.round_every_ms * 1000000u;
@@ -662,7 +682,7 @@ void round_poke(struct back *b)
 void round_abandon(struct back *b)
 {
 	struct round_work *w = b->round;
-	CHECK(b->shard->round == SHARD_UNSWITCHED);
+	CHECK(b->shard->round == SHARD_UNSWITCHED || b->shard->round == SHARD_UNWRITTEN);
 	outs_remove(w); /* stays, while a list on disk may name it */
 	round_work_free(w);
 	b->round = NULL;

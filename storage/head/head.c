@@ -1,6 +1,5 @@
 #include "storage/head/head.h"
 #include "core/base/arena.h"
-#include "core/base/wire.h"
 #include "storage/meta/postings.h"
 #include <stdlib.h>
 
@@ -39,6 +38,8 @@ void head_release(struct head *h)
 		series_release(s, h->mem, &h->stats);
 		slab_give(h->mem, (void *)(uintptr_t)s->labels, s->labels_len);
 	}
+	unsigned all = UINT32_MAX;
+	CHECK(series_run_free(&h->going, h->mem, &all));
 	for (uint32_t i = 0; i < HEAD_CHUNKS_MAX; i++)
 		slab_unmap(h->chunks[i], SLAB_REGION_BYTES);
 	table_release(&h->table);
@@ -432,28 +433,6 @@ bool head_freeze(struct head *h, unsigned budget)
 	return h->freeze_slot >= h->freeze_end;
 }
 
-static int by_id(const void *a, const void *b)
-{
-	uint64_t x = wire_load64(a), y = wire_load64(b);
-	return (x > y) - (x < y);
-}
-
-void head_frozen_sort(struct head *h)
-{
-	bool sorted = true;
-	for (uint32_t i = 1; i < h->frozen_count && sorted; i++)
-		sorted = head_at(h, h->frozen[i - 1])->id < head_at(h, h->frozen[i])->id;
-	if (sorted)
-		return;
-	uint64_t *keys = mem_array(NULL, h->frozen_count, sizeof *keys);
-	for (uint32_t i = 0; i < h->frozen_count; i++)
-		keys[i] = (uint64_t)head_at(h, h->frozen[i])->id << 32 | h->frozen[i];
-	qsort(keys, h->frozen_count, sizeof *keys, by_id);
-	for (uint32_t i = 0; i < h->frozen_count; i++)
-		h->frozen[i] = (uint32_t)keys[i];
-	mem_free(keys);
-}
-
 static void frozen_end(struct head *h)
 {
 	mem_free(h->frozen);
@@ -463,19 +442,15 @@ static void frozen_end(struct head *h)
 
 bool head_frozen_drop(struct head *h, unsigned budget)
 {
-	for (; budget && h->frozen_count; budget--)
-		series_frozen_free(head_at(h, h->frozen[--h->frozen_count]), h->mem);
-	if (h->frozen_count)
-		return false;
-	frozen_end(h);
-	return true;
-}
-
-bool head_thaw(struct head *h, unsigned budget)
-{
-	for (; budget && h->frozen_count; budget--)
-		series_thaw(head_at(h, h->frozen[--h->frozen_count]), h->mem, &h->stats);
-	if (h->frozen_count)
+	while (budget) {
+		if (!series_run_free(&h->going, h->mem, &budget))
+			return false;
+		if (!h->frozen_count)
+			break;
+		h->going = series_frozen_take(head_at(h, h->frozen[--h->frozen_count]), h->mem);
+		budget -= budget > 0;
+	}
+	if (h->frozen_count || h->going.tail || h->going.packs.count || h->going.late)
 		return false;
 	frozen_end(h);
 	return true;

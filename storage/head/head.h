@@ -19,8 +19,8 @@
  *   slice may be gone in the next (head_by_id gives NULL), its slot may be another's: keep ids, not
  *   slots or pointers.
  * The round (storage/back/round.c) on the head's loop:
- *   head_freeze() in slices; head_frozen_each() gives the frozen series in id order (stable for a
- *   worker, series.h (4)); head_frozen_drop() in slices.
+ *   head_freeze() in slices; head.frozen are the slots with a frozen run (stable for a worker,
+ *   series.h (4)); head_frozen_drop() in slices.
  *
  * Thread: the shard's loop. Memory: the loop's slab, tables mapped.
  */
@@ -70,9 +70,10 @@ struct head {
 	/* freezing */
 	uint32_t freeze_slot; /* next slot of a running hand-over ... */
 	uint32_t freeze_end;  /* ... which ends here: slots there were at its beginning */
-	uint32_t *frozen;     /* slots with a frozen run, in slot order until head_frozen_sort */
+	uint32_t *frozen;     /* slots with a frozen run, in slot order */
 	uint32_t frozen_count, frozen_cap;
-	uint64_t misses; /* rows whose prediction failed, since start */
+	struct series_run going; /* a frozen run that has left its series, not yet given back whole */
+	uint64_t misses;         /* rows whose prediction failed, since start */
 };
 
 void head_init(struct head *h, struct slab *mem);
@@ -153,12 +154,11 @@ static inline void head_follow(struct head *h, uint32_t prev, uint32_t slot)
  */
 void head_freeze_begin(struct head *h);
 bool head_freeze(struct head *h, unsigned budget);
-/* Sorts head.frozen by id: the order files want. */
-void head_frozen_sort(struct head *h);
-/* Drops frozen runs, about `budget` series a call: true when none is left. */
+/*
+ * Drops frozen runs, about `budget` series and packs a call, however long a series is: true when
+ * none is left.
+ */
 bool head_frozen_drop(struct head *h, unsigned budget);
-/* A failed round: frozen runs go back into live (slow, rare). */
-bool head_thaw(struct head *h, unsigned budget);
 /* Bytes of memory: slots, tables, postings; the slab is counted by its loop. */
 size_t head_bytes(const struct head *h);
 

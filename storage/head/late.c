@@ -22,23 +22,32 @@ struct late *late_create(struct slab *m)
 	return l;
 }
 
+uint32_t late_free_some(struct late *l, struct slab *m, uint32_t max)
+{
+	uint32_t n = 0;
+	for (; n < max && l->blocks_count; n++) {
+		struct late_block *b = l->blocks[--l->blocks_count];
+		l->count -= b->count;
+		slab_give(m, b, block_bytes(b->cap));
+	}
+	return n;
+}
+
 void late_free(struct late *l, struct slab *m)
 {
 	if (!l)
 		return;
-	for (uint32_t i = 0; i < l->blocks_count; i++)
-		slab_give(m, l->blocks[i], block_bytes(l->blocks[i]->cap));
+	(void)late_free_some(l, m, UINT32_MAX);
 	slab_give(m, l->blocks, l->blocks_cap * sizeof *l->blocks);
 	slab_give(m, l, sizeof *l);
 }
 
-/* The block a time belongs into: the last one that begins at or before it, else the first. */
-static uint32_t block_for(const struct late *l, int64_t t)
+uint32_t late_block_for(const struct late *l, int64_t t_ms)
 {
 	uint32_t lo = 0, hi = l->blocks_count;
 	while (hi - lo > 1) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		if (l->blocks[mid]->t_ms[0] <= t)
+		if (l->blocks[mid]->t_ms[0] <= t_ms)
 			lo = mid;
 		else
 			hi = mid;
@@ -64,7 +73,7 @@ double *late_find(const struct late *l, int64_t t_ms)
 {
 	if (!l->blocks_count)
 		return NULL;
-	struct late_block *b = l->blocks[block_for(l, t_ms)];
+	struct late_block *b = l->blocks[late_block_for(l, t_ms)];
 	uint32_t i = place_in(b, t_ms);
 	return i < b->count && b->t_ms[i] == t_ms ? late_block_v(b) + i : NULL;
 }
@@ -106,7 +115,7 @@ void late_insert(struct late *l, struct slab *m, int64_t t_ms, double v)
 {
 	if (!l->blocks_count)
 		blocks_open(l, m, 0, block_new(m, 4));
-	uint32_t at = block_for(l, t_ms);
+	uint32_t at = late_block_for(l, t_ms);
 	struct late_block *b = l->blocks[at];
 	if (b->count == b->cap && b->cap < LATE_BLOCK) {
 		b = block_grow(l, m, at);
@@ -142,12 +151,4 @@ int64_t late_t_max(const struct late *l)
 	CHECK(l->count > 0);
 	const struct late_block *b = l->blocks[l->blocks_count - 1];
 	return b->t_ms[b->count - 1];
-}
-
-size_t late_bytes(const struct late *l)
-{
-	size_t sum = slab_round(sizeof *l);
-	for (uint32_t i = 0; i < l->blocks_count; i++)
-		sum += slab_round(block_bytes(l->blocks[i]->cap));
-	return sum;
 }

@@ -30,12 +30,15 @@ static inline double *late_block_v(struct late_block *b)
 /* A new, empty buffer. */
 struct late *late_create(struct slab *m);
 void late_free(struct late *l, struct slab *m);
+/* Gives blocks back, newest first, at most max: returns how many. Nothing may be read after it. */
+uint32_t late_free_some(struct late *l, struct slab *m, uint32_t max);
+/* The block a time belongs into: the last one that begins at or before it, else the first. */
+uint32_t late_block_for(const struct late *l, int64_t t_ms);
 /* Where the value of this time is, NULL when it is not there. */
 double *late_find(const struct late *l, int64_t t_ms);
 /* The time must not be there. */
 void late_insert(struct late *l, struct slab *m, int64_t t_ms, double v);
 int64_t late_t_min(const struct late *l); /* count > 0 */
 int64_t late_t_max(const struct late *l);
-size_t late_bytes(const struct late *l);
 
 #endif

@@ -15,37 +15,6 @@ static uint8_t *tail_find(uint8_t *tail, int64_t base, unsigned count, int64_t t
 	return NULL;
 }
 
-static size_t pack_bytes(size_t size)
-{
-	return sizeof(struct series_pack) + size;
-}
-
-static struct series_pack *pack_new(
-    struct slab *m, struct series_stats *st, const int64_t *t, const double *v, unsigned n)
-{
-	uint8_t bytes[PACK_BYTES_MAX(PACK_SAMPLES_MAX)];
-	size_t size = pack_encode(t, v, n, t[0], bytes);
-	struct series_pack *p = slab_take(m, pack_bytes(size));
-	p->next = NULL;
-	p->t_min_ms = t[0];
-	p->t_max_ms = t[n - 1];
-	p->count = (uint16_t)n;
-	p->size = (uint16_t)size;
-	memcpy(p->data, bytes, size);
-	st->packs++;
-	st->packs_bytes += pack_bytes(size);
-	return p;
-}
-
-static void pack_free(struct slab *m, struct series_stats *st, struct series_pack *p)
-{
-	if (st) {
-		st->packs--;
-		st->packs_bytes -= pack_bytes(p->size);
-	}
-	slab_give(m, p, pack_bytes(p->size));
-}
-
 static struct series_body *body_of(struct series *s, struct slab *m)
 {
 	if (!s->body) {
@@ -65,14 +34,11 @@ static void tail_pack(struct series *s, struct slab *m, struct series_stats *st)
 		t[i] = series_row_t(s->tail, s->t_base_ms, i);
 		v[i] = series_row_v(s->tail, i);
 	}
-	struct series_body *b = body_of(s, m);
-	struct series_pack *p = pack_new(m, st, t, v, s->tail_count);
-	if (b->packs_last)
-		b->packs_last->next = p;
-	else
-		b->packs = p;
-	b->packs_last = p;
-	b->packs_count++;
+	struct packs *p = &body_of(s, m)->packs;
+	uint64_t bytes = p->bytes;
+	packs_add(p, m, t, v, s->tail_count);
+	st->packs++;
+	st->packs_bytes += p->bytes - bytes;
 	s->tail_count = 0;
 }
 
@@ -108,42 +74,47 @@ static void tail_add(struct series *s, struct slab *m, struct series_stats *st, 
 	st->live_rows++;
 }
 
+struct found {         /* a sample in a pack */
+	uint32_t pack; /* its number */
+	unsigned at, count;
+	int64_t t_ms[PACK_SAMPLES_MAX];
+	double v[PACK_SAMPLES_MAX];
+};
+
+/* Is the time in one of the packs? f then holds that pack's samples. */
+static bool packs_find(const struct packs *p, int64_t t, struct found *f)
+{
+	f->pack = packs_seek(p, t);
+	if (f->pack == p->count)
+		return false;
+	const struct packs_item *x = packs_at(p, f->pack);
+	if (x->t_min_ms > t)
+		return false;
+	/* our own memory */
+	CHECK(pack_decode(x->data, x->size, x->t_min_ms, f->t_ms, f->v) == 0);
+	f->count = x->count;
+	for (f->at = 0; f->at < f->count && f->t_ms[f->at] < t;)
+		f->at++;
+	return f->at < f->count && f->t_ms[f->at] == t;
+}
+
 /*
  * Overwrites in a pack when the time is there; the pack is encoded anew and takes the place of the
  * old one. *found says whether it was.
  */
-static enum series_put pack_put(struct series_body *b, struct slab *m, struct series_stats *st,
-    int64_t t, double v, bool *found)
+static enum series_put pack_put(
+    struct packs *p, struct slab *m, struct series_stats *st, int64_t t, double v, bool *found)
 {
-	struct series_pack *prev = NULL, *p = b->packs;
-	while (p && p->t_max_ms < t) {
-		prev = p;
-		p = p->next;
-	}
-	*found = false;
-	if (!p || p->t_min_ms > t)
+	struct found f;
+	*found = packs_find(p, t, &f);
+	if (!*found)
 		return SERIES_PUT_LATE;
-	int64_t ts[PACK_SAMPLES_MAX];
-	double vs[PACK_SAMPLES_MAX];
-	CHECK(pack_decode(p->data, p->size, p->t_min_ms, ts, vs) == 0); /* our own memory */
-	unsigned i = 0;
-	while (i < p->count && ts[i] < t)
-		i++;
-	if (i == p->count || ts[i] != t)
-		return SERIES_PUT_LATE;
-	*found = true;
-	if (num_bits(vs[i]) == num_bits(v))
+	if (num_bits(f.v[f.at]) == num_bits(v))
 		return SERIES_PUT_SAME;
-	vs[i] = v;
-	struct series_pack *with = pack_new(m, st, ts, vs, p->count);
-	with->next = p->next;
-	if (prev)
-		prev->next = with;
-	else
-		b->packs = with;
-	if (b->packs_last == p)
-		b->packs_last = with;
-	pack_free(m, st, p);
+	f.v[f.at] = v;
+	st->packs_bytes -= p->bytes;
+	packs_set(p, m, f.pack, f.t_ms, f.v, f.count);
+	st->packs_bytes += p->bytes;
 	return SERIES_PUT_OVER;
 }
 
@@ -162,19 +133,11 @@ static bool run_find(const struct series_run *r, int64_t t, double *v)
 			return true;
 		}
 	}
-	for (const struct series_pack *p = r->packs; p && p->t_min_ms <= t; p = p->next) {
-		if (p->t_max_ms < t)
-			continue;
-		int64_t ts[PACK_SAMPLES_MAX];
-		double vs[PACK_SAMPLES_MAX];
-		CHECK(pack_decode(p->data, p->size, p->t_min_ms, ts, vs) == 0);
-		for (unsigned i = 0; i < p->count; i++)
-			if (ts[i] == t) {
-				*v = vs[i];
-				return true;
-			}
-	}
-	return false;
+	struct found f;
+	if (!packs_find(&r->packs, t, &f))
+		return false;
+	*v = f.v[f.at];
+	return true;
 }
 
 static enum series_put value_put(double *at, double v)
@@ -205,7 +168,7 @@ static enum series_put old_put(
 			return value_put(at, v);
 	}
 	bool found;
-	enum series_put put = pack_put(b, m, st, t, v, &found);
+	enum series_put put = pack_put(&b->packs, m, st, t, v, &found);
 	if (found)
 		return put;
 	double was;
@@ -253,12 +216,9 @@ void series_col_reserve(struct series_col *c, uint32_t more)
 	c->cap = cap;
 }
 
-uint32_t series_run_count(const struct series_run *r)
+uint64_t series_run_count(const struct series_run *r)
 {
-	uint32_t n = r->tail_count + (r->late ? r->late->count : 0);
-	for (const struct series_pack *p = r->packs; p; p = p->next)
-		n += p->count;
-	return n;
+	return r->tail_count + (r->late ? r->late->count : 0) + r->packs.rows;
 }
 
 bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t_max_ms)
@@ -268,10 +228,10 @@ bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t
 		lo = series_row_t(r->tail, r->t_base_ms, 0);
 		hi = series_row_t(r->tail, r->t_base_ms, r->tail_count - 1u);
 	}
-	if (r->packs) {
-		lo = r->packs->t_min_ms;
-		if (r->packs_last->t_max_ms > hi)
-			hi = r->packs_last->t_max_ms;
+	if (r->packs.count) {
+		int64_t last = packs_at(&r->packs, r->packs.count - 1)->t_max_ms;
+		lo = packs_at(&r->packs, 0)->t_min_ms;
+		hi = last > hi ? last : hi;
 	}
 	if (r->late && r->late->count) {
 		int64_t a = late_t_min(r->late), z = late_t_max(r->late);
@@ -289,9 +249,10 @@ bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t
 static enum err ordered_read(
     const struct series_run *r, int64_t lo, int64_t hi, struct series_col *out)
 {
-	for (const struct series_pack *p = r->packs; p && p->t_min_ms <= hi; p = p->next) {
-		if (p->t_max_ms < lo)
-			continue;
+	for (uint32_t k = packs_seek(&r->packs, lo); k < r->packs.count; k++) {
+		const struct packs_item *p = packs_at(&r->packs, k);
+		if (p->t_min_ms > hi)
+			break;
 		series_col_reserve(out, p->count);
 		int64_t *t = out->t_ms + out->count;
 		double *v = out->v + out->count;
@@ -330,8 +291,8 @@ static enum err ordered_read(
  */
 static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct series_col *out)
 {
-	uint32_t more = 0;
-	for (uint32_t b = 0; b < l->blocks_count; b++)
+	uint32_t more = 0, first = late_block_for(l, lo), end = late_block_for(l, hi) + 1;
+	for (uint32_t b = first; b < end; b++)
 		for (uint32_t i = 0; i < l->blocks[b]->count; i++)
 			more += l->blocks[b]->t_ms[i] >= lo && l->blocks[b]->t_ms[i] <= hi;
 	if (!more)
@@ -339,7 +300,7 @@ static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct seri
 	series_col_reserve(out, more);
 	uint32_t from = out->count, to = out->count + more;
 	out->count = to;
-	for (uint32_t b = l->blocks_count; b-- > 0;) {
+	for (uint32_t b = end; b-- > first;) {
 		struct late_block *lb = l->blocks[b];
 		const double *v = late_block_v(lb);
 		for (uint32_t i = lb->count; i-- > 0;) {
@@ -366,7 +327,7 @@ enum err series_run_read(
 	enum err e = ordered_read(r, t_min_ms, t_max_ms, out);
 	if (e)
 		return e;
-	if (r->late)
+	if (r->late && r->late->count)
 		late_merge(r->late, t_min_ms, t_max_ms, out);
 	return 0;
 }
@@ -428,35 +389,44 @@ bool series_bounds(const struct series *s, int64_t *t_min_ms, int64_t *t_max_ms)
 	return true;
 }
 
-static void run_release(struct series_run *r, struct slab *m, struct series_stats *st)
+bool series_run_free(struct series_run *r, struct slab *m, unsigned *budget)
 {
 	slab_give(m, r->tail, r->tail_cap * (size_t)SERIES_ROW);
-	for (struct series_pack *p = r->packs, *n; p; p = n) {
-		n = p->next;
-		pack_free(m, st, p);
-	}
+	r->tail = NULL;
+	r->tail_count = r->tail_cap = 0;
+	*budget -= packs_free_some(&r->packs, m, *budget);
+	if (r->packs.count)
+		return false;
+	if (r->late)
+		*budget -= late_free_some(r->late, m, *budget);
+	if (r->late && r->late->blocks_count)
+		return false;
 	late_free(r->late, m);
 	*r = (struct series_run){ 0 };
+	return true;
+}
+
+static void run_release(struct series_run *r, struct slab *m)
+{
+	unsigned all = UINT32_MAX;
+	CHECK(series_run_free(r, m, &all));
 }
 
 /* Live taken out of the series, which then has none. */
 static struct series_run live_take(struct series *s, struct series_stats *st)
 {
 	struct series_run r = series_live(s);
-	uint32_t rows = series_run_count(&r);
+	uint64_t rows = series_run_count(&r);
 	CHECK(st->live_rows >= rows);
 	st->live_rows -= rows;
 	if (r.late)
 		st->late_rows -= r.late->count;
-	for (const struct series_pack *p = r.packs; p; p = p->next) {
-		st->packs--;
-		st->packs_bytes -= pack_bytes(p->size);
-	}
+	st->packs -= r.packs.count;
+	st->packs_bytes -= r.packs.bytes;
 	s->tail = NULL;
 	s->tail_count = s->tail_cap = 0;
 	if (s->body) {
-		s->body->packs = s->body->packs_last = NULL;
-		s->body->packs_count = 0;
+		s->body->packs = (struct packs){ 0 };
 		s->body->late = NULL;
 	}
 	return r;
@@ -478,40 +448,29 @@ bool series_freeze(struct series *s, struct slab *m, struct series_stats *st)
 static void body_trim(struct series *s, struct slab *m)
 {
 	struct series_body *b = s->body;
-	if (b && !b->packs && !b->late && !b->frozen) {
+	if (b && !b->packs.count && !b->late && !b->frozen) {
 		slab_give(m, b, sizeof *b);
 		s->body = NULL;
 	}
 }
 
-void series_frozen_free(struct series *s, struct slab *m)
+struct series_run series_frozen_take(struct series *s, struct slab *m)
 {
 	CHECK(series_frozen(s) != NULL);
-	run_release(s->body->frozen, m, NULL); /* its packs left the count when it froze */
+	struct series_run r = *s->body->frozen;
 	slab_give(m, s->body->frozen, sizeof *s->body->frozen);
 	s->body->frozen = NULL;
 	body_trim(s, m);
-}
-
-void series_thaw(struct series *s, struct slab *m, struct series_stats *st)
-{
-	struct series_col all = { 0 };
-	CHECK(series_read(s, INT64_MIN, INT64_MAX, &all) == 0); /* our own memory */
-	struct series_run live = live_take(s, st);
-	run_release(&live, m, NULL);
-	series_frozen_free(s, m);
-	int64_t newest = s->t_newest_ms;
-	for (uint32_t i = 0; i < all.count; i++)
-		tail_add(s, m, st, all.t_ms[i], all.v[i]);
-	s->t_newest_ms = newest;
-	series_col_release(&all);
+	return r;
 }
 
 void series_release(struct series *s, struct slab *m, struct series_stats *st)
 {
-	struct series_run live = live_take(s, st);
-	run_release(&live, m, NULL);
-	if (series_frozen(s))
-		series_frozen_free(s, m);
+	struct series_run r = live_take(s, st);
+	run_release(&r, m);
+	if (series_frozen(s)) {
+		r = series_frozen_take(s, m);
+		run_release(&r, m);
+	}
 	body_trim(s, m);
 }

@@ -3,7 +3,7 @@
  *
  * Samples of a series stand in two runs:
  *   live    since the last round:  tail (raw, newest, 12 bytes a sample)  <-  packs (full tails,
- *   encoded, oldest first)  +  late (older than the newest when they came)
+ *   encoded, storage/head/packs.h)  +  late (older than the newest when they came)
  *   frozen  what a running round took over from live: the same three things, which nobody changes
  *           any more
  * (1) In live a time stands once: a row for a time that is there overwrites it where it is. Frozen
@@ -25,6 +25,7 @@
 #include "core/model/label.h"
 #include "core/model/sample.h"
 #include "storage/head/late.h"
+#include "storage/head/packs.h"
 #include <string.h>
 
 #define SERIES_NONE UINT32_MAX /* no slot */
@@ -34,30 +35,21 @@
 #define SERIES_TAIL_MAX    32u
 #define SERIES_ROW         12u /* bytes of a row in a tail: u32 ms since the base, f64 */
 
-/* Encoded by storage/chunk/pack.h pack_encode, base_ms = t_min_ms. */
-struct series_pack {
-	struct series_pack *next; /* newer */
-	int64_t t_min_ms, t_max_ms;
-	uint16_t count;
-	uint16_t size; /* bytes of data */
-	uint8_t data[];
-};
 /* One run of samples: what live of a series becomes when it freezes. */
 struct series_run {
 	uint8_t *tail;
 	int64_t t_base_ms;
 	uint8_t tail_count, tail_cap;
-	uint16_t packs_count;
-	struct series_pack *packs, *packs_last; /* oldest, newest */
-	struct late *late;                      /* NULL = none */
+	struct packs packs;
+	struct late *late; /* NULL = none */
 };
 /* What most series do not have: taken with the first pack, late row or freeze. */
 struct series_body {
-	struct series_pack *packs, *packs_last;
+	struct packs packs;
 	struct late *late;
 	struct series_run *frozen; /* NULL = none */
-	uint16_t packs_count;
 };
+STATIC(sizeof(struct series_body) == 48);
 
 /*
  * Flags of a slot. UNDEFINED: recovery met rows of an id before its definition; it has no labels
@@ -93,7 +85,7 @@ static inline struct labels series_labels(const struct series *s)
 }
 static inline bool series_has_live(const struct series *s)
 {
-	return s->tail_count || (s->body && (s->body->packs || s->body->late));
+	return s->tail_count || (s->body && (s->body->packs.count || s->body->late));
 }
 static inline const struct series_run *series_frozen(const struct series *s)
 {
@@ -108,8 +100,6 @@ static inline struct series_run series_live(const struct series *s)
 		.tail_cap = s->tail_cap };
 	if (s->body) {
 		r.packs = s->body->packs;
-		r.packs_last = s->body->packs_last;
-		r.packs_count = s->body->packs_count;
 		r.late = s->body->late;
 	}
 	return r;
@@ -140,7 +130,7 @@ void series_col_release(struct series_col *c);
 void series_col_reserve(struct series_col *c, uint32_t more);
 
 /* Samples of a run, or its bounds: false when it is empty. */
-uint32_t series_run_count(const struct series_run *r);
+uint64_t series_run_count(const struct series_run *r);
 bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t_max_ms);
 /*
  * The run's samples with t_min <= t <= t_max, ascending, replace what is in *out. Pure: any thread
@@ -190,13 +180,16 @@ static inline enum series_put series_put(
 }
 /* Live becomes frozen (there must be none): false when there was nothing. */
 bool series_freeze(struct series *s, struct slab *m, struct series_stats *st);
-/* Frozen goes. */
-void series_frozen_free(struct series *s, struct slab *m);
 /*
- * Live back from frozen, for a round that failed before its switch: the two are merged again, live
- * winning.
+ * Frozen leaves the series at once, whole: what is in it is the caller's, who gives its memory back
+ * in pieces.
  */
-void series_thaw(struct series *s, struct slab *m, struct series_stats *st);
+struct series_run series_frozen_take(struct series *s, struct slab *m);
+/*
+ * Gives back about `budget` packs and blocks of late rows, and takes what it did off the budget;
+ * true: nothing is left.
+ */
+bool series_run_free(struct series_run *r, struct slab *m, unsigned *budget);
 /* Everything it holds but the labels. */
 void series_release(struct series *s, struct slab *m, struct series_stats *st);
 

@@ -113,16 +113,9 @@ static bool puts_agree(int rounds, int64_t base, uint32_t late_of_100)
 			memcpy(m->frozen_v, m->v, sizeof m->v);
 			memset(m->has, 0, sizeof m->has);
 		} else if (rnd(200) == 0 && series_frozen(&s)) {
-			if (rnd(2)) {
-				series_frozen_free(&s, mem);
-			} else {
-				series_thaw(&s, mem, &st);
-				for (int i = 0; i < SPAN; i++)
-					if (m->frozen_has[i] && !m->has[i]) {
-						m->has[i] = true;
-						m->v[i] = m->frozen_v[i];
-					}
-			}
+			struct series_run r = series_frozen_take(&s, mem);
+			for (unsigned some = 3; !series_run_free(&r, mem, &some); some = 3)
+				good = good && some == 0;
 			memset(m->frozen_has, 0, sizeof m->frozen_has);
 		}
 		if (k % 64 == 0) {
@@ -412,13 +405,8 @@ static void freezes_in_slices(void)
 	tap_ok(slices > 10 && h.frozen_count == 900,
 	    "live goes to frozen in slices, series without samples stay out (%d slices, %u)",
 	    slices, h.frozen_count);
-	head_frozen_sort(&h);
-	bool good = true;
-	for (uint32_t i = 1; i < h.frozen_count; i++)
-		good = good && head_at(&h, h.frozen[i - 1])->id < head_at(&h, h.frozen[i])->id;
-	tap_ok(good, "frozen series stand in the order of ids");
 	struct series_col col = { 0 };
-	good = series_run_read(series_frozen(head_at(&h, 5)), INT64_MIN, INT64_MAX, &col) == 0 &&
+	bool good = series_run_read(series_frozen(head_at(&h, 5)), INT64_MIN, INT64_MAX, &col) == 0 &&
 	    col.count == 40;
 	tap_ok(good, "a frozen run reads as it was");
 	good = series_put(head_at(&h, 5), mem, &h.stats, 7000, 7) == SERIES_PUT_SAME &&
@@ -438,6 +426,85 @@ static void freezes_in_slices(void)
 	slab_free(mem);
 }
 
+/* Millions of rows of one series: what each later row costs is counted in packs touched. */
+#define DENSE 700000
+static void packs_are_found_by_time(void)
+{
+	struct slab *mem = slab_create();
+	struct packs p = { 0 };
+	int64_t t[2];
+	double v[2] = { 1, 2 };
+	bool good = true;
+	uint32_t most = 0;
+	for (uint32_t i = 0; i < 3 * PACKS_LEAF + 7; i++) {
+		t[0] = 10 * (int64_t)i;
+		t[1] = t[0] + 5;
+		packs_add(&p, mem, t, v, 2);
+		good = good && p.count == i + 1 && p.rows == 2 * (uint64_t)p.count;
+		for (uint32_t k = 0; k < p.count; k += 1 + p.count / 7)
+			good = good && packs_at(&p, k)->t_min_ms == 10 * (int64_t)k &&
+			    packs_seek(&p, 10 * (int64_t)k - 4) == k &&
+			    packs_seek(&p, 10 * (int64_t)k + 5) == k &&
+			    packs_seek(&p, 10 * (int64_t)k + 6) == k + 1;
+	}
+	t[0] = 10 * PACKS_LEAF;
+	packs_set(&p, mem, PACKS_LEAF, t, v, 1);
+	good = good && packs_at(&p, PACKS_LEAF)->count == 1 && p.rows == 2 * (uint64_t)p.count - 1;
+	tap_ok(good, "packs are found by their number and by time, in one array and in many");
+	while (p.count) {
+		uint32_t n = packs_free_some(&p, mem, 100);
+		most = n > most ? n : most;
+	}
+	tap_ok(most == 100 && slab_bytes(mem) == 0 && p.rows == 0,
+	    "they are given back in pieces, and nothing is left");
+	slab_free(mem);
+}
+
+static void one_dense_series_is_dropped_in_pieces(void)
+{
+	struct slab *mem = slab_create();
+	struct head h;
+	struct arena a;
+	head_init(&h, mem);
+	arena_init(&a, 1 << 12);
+	struct labels ls = make(&a, 0);
+	uint32_t slot = head_create(&h, fp_of(ls, 0), 0, 1, ls);
+	struct series *s = head_at(&h, slot);
+	for (int64_t i = 0; i < DENSE; i++)
+		series_put(s, mem, &h.stats, i * 10, 1);
+	uint64_t packs = h.stats.packs;
+	head_freeze_begin(&h);
+	CHECK(head_freeze(&h, 64));
+	tap_ok(packs > UINT16_MAX / 4 && h.stats.packs == 0 && h.stats.live_rows == 0 &&
+	        series_run_count(series_frozen(s)) == DENSE,
+	    "a series of %u rows freezes at once (%llu packs)", DENSE, (unsigned long long)packs);
+	/* beside frozen: repeats, and late rows between them */
+	bool good = true;
+	for (int64_t i = 0; i < DENSE; i += 97)
+		good = good && series_put(s, mem, &h.stats, i * 10, 1) == SERIES_PUT_SAME &&
+		    series_put(s, mem, &h.stats, i * 10 + 5, 2) == SERIES_PUT_LATE;
+	tap_ok(good, "its rows are judged from the first to the last");
+	unsigned calls = 1;
+	size_t most = 0;
+	for (size_t before = slab_bytes(mem);; calls++) {
+		bool over = head_frozen_drop(&h, 256);
+		size_t now = slab_bytes(mem), went = before - now;
+		/* a span goes when its last piece does: not more than a few at once */
+		most = went > most ? went : most;
+		before = now;
+		good = good && !series_frozen(s);
+		if (over)
+			break;
+	}
+	tap_ok(good && calls > packs / 256 && most <= 8 * SLAB_SPAN_BYTES,
+	    "it leaves the series at once, memory in %u pieces of at most %zu KiB", calls,
+	    most / 1024);
+	head_release(&h);
+	tap_is_u64(slab_bytes(mem), 0, "nothing is left of it");
+	arena_release(&a);
+	slab_free(mem);
+}
+
 int main(void)
 {
 	slab_keeps_what_is_written();
@@ -445,8 +512,7 @@ int main(void)
 	bool good = true;
 	for (int i = 0; i < 10; i++)
 		good = good && puts_agree(6000, 1700000000000 + i, 2);
-	tap_ok(good,
-	    "10 histories of puts, freezes, drops and thaws, few late rows, agree with a map");
+	tap_ok(good, "10 histories of puts, freezes and drops, few late rows, agree with a map");
 	for (int i = 0; i < 10; i++)
 		good = good && puts_agree(6000, -1000, 60);
 	tap_ok(good, "the same with most rows late, around time zero");
@@ -455,5 +521,7 @@ int main(void)
 	resolve_agrees_with_find();
 	resolve_knows_free_slots();
 	freezes_in_slices();
+	packs_are_found_by_time();
+	one_dense_series_is_dropped_in_pieces();
 	return tap_done();
 }
