@@ -447,7 +447,8 @@ bool head_frozen_drop(struct head *h, unsigned budget)
 			return false;
 		if (!h->frozen_count)
 			break;
-		h->going = series_frozen_take(head_at(h, h->frozen[--h->frozen_count]), h->mem);
+		h->going =
+		    series_frozen_take(head_at(h, h->frozen[--h->frozen_count]), h->mem, &h->stats);
 		budget -= budget > 0;
 	}
 	if (h->frozen_count || h->going.tail || h->going.packs.count || h->going.late)

@@ -1,6 +1,5 @@
 #include "storage/head/series.h"
 #include "core/base/arena.h"
-#include "storage/chunk/pack.h"
 
 /* In a tail at the place of this time? Newest first: retries and overwrites are near the end. */
 static uint8_t *tail_find(uint8_t *tail, int64_t base, unsigned count, int64_t t)
@@ -74,28 +73,37 @@ static void tail_add(struct series *s, struct slab *m, struct series_stats *st, 
 	st->live_rows++;
 }
 
-struct found {         /* a sample in a pack */
-	uint32_t pack; /* its number */
-	unsigned at, count;
-	int64_t t_ms[PACK_SAMPLES_MAX];
-	double v[PACK_SAMPLES_MAX];
-};
-
-/* Is the time in one of the packs? f then holds that pack's samples. */
-static bool packs_find(const struct packs *p, int64_t t, struct found *f)
+/* The pack of p with this time, unpacked; false when none of them goes over it. */
+static bool unpack(struct series_unpacked *u, const struct packs *p, int64_t t)
 {
-	f->pack = packs_seek(p, t);
-	if (f->pack == p->count)
+	if (u->of == p && u->pack < p->count && packs_at(p, u->pack) == u->item &&
+	    u->item->t_min_ms <= t && t <= u->item->t_max_ms)
+		return true;
+	uint32_t i = packs_seek(p, t);
+	if (i == p->count || packs_at(p, i)->t_min_ms > t)
 		return false;
-	const struct packs_item *x = packs_at(p, f->pack);
-	if (x->t_min_ms > t)
-		return false;
+	const struct packs_item *x = packs_at(p, i);
 	/* our own memory */
-	CHECK(pack_decode(x->data, x->size, x->t_min_ms, f->t_ms, f->v) == 0);
-	f->count = x->count;
-	for (f->at = 0; f->at < f->count && f->t_ms[f->at] < t;)
-		f->at++;
-	return f->at < f->count && f->t_ms[f->at] == t;
+	CHECK(pack_decode(x->data, x->size, x->t_min_ms, u->t_ms, u->v) == 0);
+	u->of = p;
+	u->item = x;
+	u->pack = i;
+	u->count = x->count;
+	return true;
+}
+
+/* The value at this time in the pack, or NULL. */
+static double *unpacked_find(struct series_unpacked *u, int64_t t)
+{
+	unsigned lo = 0, hi = u->count;
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+		if (u->t_ms[mid] < t)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < u->count && u->t_ms[lo] == t ? &u->v[lo] : NULL;
 }
 
 /*
@@ -105,21 +113,23 @@ static bool packs_find(const struct packs *p, int64_t t, struct found *f)
 static enum series_put pack_put(
     struct packs *p, struct slab *m, struct series_stats *st, int64_t t, double v, bool *found)
 {
-	struct found f;
-	*found = packs_find(p, t, &f);
-	if (!*found)
+	struct series_unpacked *u = &st->last;
+	double *at = unpack(u, p, t) ? unpacked_find(u, t) : NULL;
+	*found = at != NULL;
+	if (!at)
 		return SERIES_PUT_LATE;
-	if (num_bits(f.v[f.at]) == num_bits(v))
+	if (num_bits(*at) == num_bits(v))
 		return SERIES_PUT_SAME;
-	f.v[f.at] = v;
+	*at = v;
 	st->packs_bytes -= p->bytes;
-	packs_set(p, m, f.pack, f.t_ms, f.v, f.count);
+	packs_set(p, m, u->pack, u->t_ms, u->v, u->count);
 	st->packs_bytes += p->bytes;
+	u->item = packs_at(p, u->pack);
 	return SERIES_PUT_OVER;
 }
 
 /* Is the time in a frozen run, and with which value? */
-static bool run_find(const struct series_run *r, int64_t t, double *v)
+static bool run_find(const struct series_run *r, struct series_unpacked *u, int64_t t, double *v)
 {
 	const uint8_t *row = r->tail ? tail_find(r->tail, r->t_base_ms, r->tail_count, t) : NULL;
 	if (row) {
@@ -133,11 +143,10 @@ static bool run_find(const struct series_run *r, int64_t t, double *v)
 			return true;
 		}
 	}
-	struct found f;
-	if (!packs_find(&r->packs, t, &f))
-		return false;
-	*v = f.v[f.at];
-	return true;
+	const double *at = unpack(u, &r->packs, t) ? unpacked_find(u, t) : NULL;
+	if (at)
+		*v = *at;
+	return at != NULL;
 }
 
 static enum series_put value_put(double *at, double v)
@@ -172,7 +181,7 @@ static enum series_put old_put(
 	if (found)
 		return put;
 	double was;
-	if (b->frozen && run_find(b->frozen, t, &was)) {
+	if (b->frozen && run_find(b->frozen, &st->last, t, &was)) {
 		if (num_bits(was) == num_bits(v))
 			return SERIES_PUT_SAME;
 		put = SERIES_PUT_OVER; /* live wins over frozen, so the new value goes to live */
@@ -416,6 +425,7 @@ static void run_release(struct series_run *r, struct slab *m)
 static struct series_run live_take(struct series *s, struct series_stats *st)
 {
 	struct series_run r = series_live(s);
+	st->last.of = NULL;
 	uint64_t rows = series_run_count(&r);
 	CHECK(st->live_rows >= rows);
 	st->live_rows -= rows;
@@ -454,10 +464,11 @@ static void body_trim(struct series *s, struct slab *m)
 	}
 }
 
-struct series_run series_frozen_take(struct series *s, struct slab *m)
+struct series_run series_frozen_take(struct series *s, struct slab *m, struct series_stats *st)
 {
 	CHECK(series_frozen(s) != NULL);
 	struct series_run r = *s->body->frozen;
+	st->last.of = NULL;
 	slab_give(m, s->body->frozen, sizeof *s->body->frozen);
 	s->body->frozen = NULL;
 	body_trim(s, m);
@@ -469,7 +480,7 @@ void series_release(struct series *s, struct slab *m, struct series_stats *st)
 	struct series_run r = live_take(s, st);
 	run_release(&r, m);
 	if (series_frozen(s)) {
-		r = series_frozen_take(s, m);
+		r = series_frozen_take(s, m, st);
 		run_release(&r, m);
 	}
 	body_trim(s, m);

@@ -24,6 +24,7 @@
 
 #include "core/model/label.h"
 #include "core/model/sample.h"
+#include "storage/chunk/pack.h"
 #include "storage/head/late.h"
 #include "storage/head/packs.h"
 #include <string.h>
@@ -154,8 +155,21 @@ enum series_put {
 	SERIES_PUT_OVER, /* another value stood at this time in live or frozen */
 	SERIES_PUT_LATE, /* older than the newest, not there before */
 };
+/*
+ * The pack that was read last, unpacked: repeats and late rows come in order of time, so the next
+ * one is mostly in it, too. Known by its place and its address; forgotten before its memory goes.
+ */
+struct series_unpacked {
+	const struct packs *of; /* NULL = none */
+	const struct packs_item *item;
+	uint32_t pack; /* its number */
+	unsigned count;
+	int64_t t_ms[PACK_SAMPLES_MAX];
+	double v[PACK_SAMPLES_MAX];
+};
 struct series_stats { /* of one head, kept by the calls that change it */
 	uint64_t live_rows, late_rows, packs, packs_bytes;
+	struct series_unpacked last;
 };
 enum series_put series_put_slow(
     struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v);
@@ -184,7 +198,7 @@ bool series_freeze(struct series *s, struct slab *m, struct series_stats *st);
  * Frozen leaves the series at once, whole: what is in it is the caller's, who gives its memory back
  * in pieces.
  */
-struct series_run series_frozen_take(struct series *s, struct slab *m);
+struct series_run series_frozen_take(struct series *s, struct slab *m, struct series_stats *st);
 /*
  * Gives back about `budget` packs and blocks of late rows, and takes what it did off the budget;
  * true: nothing is left.
