@@ -16,7 +16,7 @@ void shard_init(struct shard *sh, struct store *st, struct share *share, struct 
 		.round_span = SHARD_SPAN_NONE,
 		.rank_hold = UINT64_MAX,
 		.t_newest_ms = INT64_MIN };
-	head_init(&sh->head, share->mem);
+	head_init(&sh->head, share->mem, seed);
 	list_init(&sh->files);
 	list_init(&sh->readers);
 	removal_init(&sh->removals);

@@ -12,15 +12,25 @@
 
 #define PAIRS_MAX   1000000u
 #define STEP_SLOTS  512u
+#define STEP_NAMES  64u
 #define STEP_VALUES 256u
+#define STEP_BYTES  (64u << 10) /* of texts */
+#define INDEX_PARTS 256u        /* so that one part grows within a slice */
 
+struct index { /* hash -> place in an array; a place is found by who knows the array */
+	struct index_part {
+		uint32_t *slots; /* place + 1; 0 = free */
+		uint32_t mask, count;
+	} parts[INDEX_PARTS];
+};
 struct pair {
-	uint64_t hash; /* of name and value; 0 = free place */
+	uint64_t hash; /* of name and value */
 	uint64_t series;
 	const char *value;
 	uint32_t value_len, name; /* index of names */
 };
 struct name {
+	uint64_t hash;
 	char *text;
 	uint32_t len;
 	uint64_t values, bytes;
@@ -28,7 +38,9 @@ struct name {
 enum count_at {
 	COUNT_NEXT,   /* before the next shard */
 	COUNT_SERIES, /* slots below slots_end */
-	COUNT_NAMES,  /* the values of here[here_at...] */
+	COUNT_TENANT, /* before the next tenant */
+	COUNT_NAMES,  /* some names of the tenant */
+	COUNT_VALUES, /* the values of here[here_at...] */
 };
 struct count { /* what one loop found */
 	struct mbox_msg msg;
@@ -36,10 +48,12 @@ struct count { /* what one loop found */
 	struct share *share;
 	unsigned shard; /* next one */
 	struct arena texts;
+	uint64_t seed; /* secret: labels that meet in one place cannot be made */
 	struct pair *pairs;
-	uint32_t pairs_mask, pairs_count;
+	uint32_t pairs_count, pairs_cap;
 	struct name *names;
 	uint32_t names_count, names_cap;
+	struct index pairs_index, names_index;
 	uint64_t more; /* pairs that found no room */
 	uint64_t series, chunks;
 	int64_t t_min_ms, t_max_ms;
@@ -51,13 +65,65 @@ struct count { /* what one loop found */
 	enum count_at at;
 	const struct shard *in;
 	uint32_t slot, slots_end; /* those there were at the beginning */
-	uint32_t *here;           /* names of this shard */
-	uint32_t here_count, here_cap, here_at, name;
-	size_t from; /* values of the name done */
+	uint32_t tenant;          /* next one of in's */
+	const struct postings *postings;
+	uint32_t here[STEP_NAMES]; /* names at work */
+	uint32_t here_count, here_at, name;
+	size_t names_left, values_left; /* not told yet */
+	size_t step_bytes;
 };
 
 static void count_begin(struct mbox_msg *msg);
 static void count_home(struct mbox_msg *msg);
+
+/* ---- indices ---- */
+
+static struct index_part *index_part(struct index *x, uint64_t hash)
+{
+	return &x->parts[hash >> 56];
+}
+
+/* A place for one more of these hashes, which is not in. */
+static void index_add(struct index *x, uint64_t hash, uint32_t place,
+    uint64_t (*hash_of)(const struct count *c, uint32_t place), const struct count *c)
+{
+	struct index_part *p = index_part(x, hash);
+	if (!p->slots || p->count > p->mask / 2) {
+		struct index_part old = *p;
+		p->mask = old.slots ? old.mask * 2 + 1 : 15;
+		p->slots = mem_zalloc(((size_t)p->mask + 1) * sizeof *p->slots);
+		for (uint32_t i = 0; old.slots && i <= old.mask; i++) {
+			if (!old.slots[i])
+				continue;
+			uint32_t at = (uint32_t)hash_of(c, old.slots[i] - 1) & p->mask;
+			while (p->slots[at])
+				at = (at + 1) & p->mask;
+			p->slots[at] = old.slots[i];
+		}
+		mem_free(old.slots);
+	}
+	uint32_t at = (uint32_t)hash & p->mask;
+	while (p->slots[at])
+		at = (at + 1) & p->mask;
+	p->slots[at] = place + 1;
+	p->count++;
+}
+
+static void index_release(struct index *x)
+{
+	for (unsigned i = 0; i < INDEX_PARTS; i++)
+		mem_free(x->parts[i].slots);
+}
+
+static uint64_t pair_hash(const struct count *c, uint32_t place)
+{
+	return c->pairs[place].hash;
+}
+
+static uint64_t name_hash(const struct count *c, uint32_t place)
+{
+	return c->names[place].hash;
+}
 
 static struct count *count_create(struct store_stats_req *r, struct share *sh)
 {
@@ -66,62 +132,56 @@ static struct count *count_create(struct store_stats_req *r, struct share *sh)
 	c->share = sh;
 	c->t_min_ms = INT64_MAX;
 	c->t_max_ms = INT64_MIN;
-	c->pairs_mask = 1023;
-	c->pairs = mem_zalloc((c->pairs_mask + 1) * sizeof *c->pairs);
+	c->seed = sh->store->manifest.seed;
 	arena_init(&c->texts, 64u << 10);
 	return c;
 }
 
-static void count_free(struct count *c)
+/* All that it holds: on a worker, it may be much. */
+static void count_empty(struct count *c)
 {
 	arena_release(&c->texts);
+	index_release(&c->pairs_index);
+	index_release(&c->names_index);
 	mem_free(c->pairs);
 	mem_free(c->names);
-	mem_free(c->here);
-	mem_free(c);
 }
 
 static uint32_t name_index(struct count *c, const char *text, size_t len)
 {
-	for (uint32_t i = 0; i < c->names_count; i++)
-		if (c->names[i].len == len && memcmp(c->names[i].text, text, len) == 0)
-			return i;
+	uint64_t hash = hash64(text, len, c->seed);
+	const struct index_part *p = index_part(&c->names_index, hash);
+	for (uint32_t i = (uint32_t)hash & p->mask; p->slots && p->slots[i]; i = (i + 1) & p->mask) {
+		const struct name *n = &c->names[p->slots[i] - 1];
+		if (n->hash == hash && n->len == len && memcmp(n->text, text, len) == 0)
+			return p->slots[i] - 1;
+	}
 	if (c->names_count == c->names_cap) {
 		c->names_cap = c->names_cap ? c->names_cap * 2 : 64;
 		c->names = mem_array(c->names, c->names_cap, sizeof *c->names);
 	}
-	c->names[c->names_count] =
-	    (struct name){ .text = arena_strndup(&c->texts, text, len), .len = (uint32_t)len };
+	c->names[c->names_count] = (struct name){
+		.hash = hash, .text = arena_strndup(&c->texts, text, len), .len = (uint32_t)len
+	};
+	index_add(&c->names_index, hash, c->names_count, name_hash, c);
 	return c->names_count++;
 }
 
-static struct pair *pair_place(const struct count *c, uint64_t hash)
+static struct pair *pair_find(struct count *c, uint64_t hash)
 {
-	uint32_t i = (uint32_t)hash & c->pairs_mask;
-	while (c->pairs[i].hash && c->pairs[i].hash != hash)
-		i = (i + 1) & c->pairs_mask;
-	return &c->pairs[i];
-}
-
-static void pairs_grow(struct count *c)
-{
-	struct pair *old = c->pairs;
-	uint32_t count = c->pairs_mask + 1;
-	c->pairs_mask = count * 2 - 1;
-	c->pairs = mem_zalloc(((size_t)c->pairs_mask + 1) * sizeof *c->pairs);
-	for (uint32_t i = 0; i < count; i++)
-		if (old[i].hash)
-			*pair_place(c, old[i].hash) = old[i];
-	mem_free(old);
+	const struct index_part *p = index_part(&c->pairs_index, hash);
+	for (uint32_t i = (uint32_t)hash & p->mask; p->slots && p->slots[i]; i = (i + 1) & p->mask)
+		if (c->pairs[p->slots[i] - 1].hash == hash)
+			return &c->pairs[p->slots[i] - 1];
+	return NULL;
 }
 
 static void pair_add(struct count *c, uint32_t name, const char *value, size_t len, uint64_t series)
 {
-	const struct name *n = &c->names[name];
-	uint64_t hash =
-	    hash64(value, len, hash64(n->text, n->len, 0)) | 1; /* figures, not identities */
-	struct pair *p = pair_place(c, hash);
-	if (p->hash) {
+	/* A hash is enough: figures, not identities. */
+	uint64_t hash = hash64(value, len, c->names[name].hash);
+	struct pair *p = pair_find(c, hash);
+	if (p) {
 		p->series += series;
 		return;
 	}
@@ -129,33 +189,38 @@ static void pair_add(struct count *c, uint32_t name, const char *value, size_t l
 		c->more++;
 		return;
 	}
-	*p = (struct pair){ .hash = hash,
+	if (c->pairs_count == c->pairs_cap) {
+		c->pairs_cap = c->pairs_cap ? c->pairs_cap * 2 : 1024;
+		c->pairs = mem_array(c->pairs, c->pairs_cap, sizeof *c->pairs);
+	}
+	c->pairs[c->pairs_count] = (struct pair){ .hash = hash,
 		.series = series,
 		.value = arena_strndup(&c->texts, value, len),
 		.value_len = (uint32_t)len,
 		.name = name };
-	if (++c->pairs_count > c->pairs_mask / 2)
-		pairs_grow(c);
+	index_add(&c->pairs_index, hash, c->pairs_count++, pair_hash, c);
+}
+
+static bool step_goes_on(struct count *c, size_t bytes)
+{
+	c->step_bytes += bytes;
+	return c->step_bytes < STEP_BYTES;
 }
 
 static bool on_value(void *arg, const struct postings_value *v)
 {
 	struct count *c = arg;
 	pair_add(c, c->name, v->value, v->value_len, v->series);
-	return true;
+	return step_goes_on(c, v->value_len);
 }
 
 static bool on_name(void *arg, const struct postings_name *n)
 {
 	struct count *c = arg;
-	c->name = name_index(c, n->name, n->name_len);
-	c->names[c->name].bytes += n->bytes;
-	if (c->here_count == c->here_cap) {
-		c->here_cap = c->here_cap ? c->here_cap * 2 : 64;
-		c->here = mem_array(c->here, c->here_cap, sizeof *c->here);
-	}
-	c->here[c->here_count++] = c->name;
-	return true;
+	uint32_t at = name_index(c, n->name, n->name_len);
+	c->names[at].bytes += n->bytes;
+	c->here[c->here_count++] = at;
+	return step_goes_on(c, n->name_len);
 }
 
 static void bounds_add(struct count *c, int64_t lo, int64_t hi)
@@ -172,15 +237,12 @@ static void shard_begin(struct count *c, const struct shard *sh)
 	c->chunks += sh->head.stats.packs;
 	c->slot = 0;
 	c->slots_end = sh->head.slots_count;
-	c->here_count = 0;
-	c->here_at = 0;
-	c->from = 0;
+	c->tenant = 0;
 	LIST_EACH(l, &sh->files) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
 		if (f->entry.samples)
 			bounds_add(c, f->entry.t_min_ms, f->entry.t_max_ms);
 	}
-	postings_names(head_postings(&sh->head), on_name, c);
 }
 
 static void series_step(struct count *c)
@@ -196,24 +258,44 @@ static void series_step(struct count *c)
 			bounds_add(c, lo, hi);
 	}
 	if (c->slot == c->slots_end)
-		c->at = COUNT_NAMES;
+		c->at = COUNT_TENANT;
+}
+
+static void tenant_begin(struct count *c)
+{
+	const struct head *h = &c->in->head;
+	if (c->tenant == h->tenants_count) {
+		c->at = COUNT_NEXT;
+		return;
+	}
+	c->postings = h->tenants[c->tenant++].postings;
+	c->names_left = SIZE_MAX;
+	c->at = COUNT_NAMES;
 }
 
 static void names_step(struct count *c)
 {
+	c->here_count = c->here_at = 0;
+	c->step_bytes = 0;
+	postings_names(c->postings, &c->names_left, STEP_NAMES, on_name, c);
+	c->values_left = SIZE_MAX;
+	c->at = c->here_count ? COUNT_VALUES : COUNT_TENANT;
+}
+
+static void values_step(struct count *c)
+{
 	if (c->here_at == c->here_count) {
-		c->at = COUNT_NEXT;
+		c->at = COUNT_NAMES;
 		return;
 	}
 	c->name = c->here[c->here_at];
+	c->step_bytes = 0;
 	const struct name *n = &c->names[c->name];
-	size_t got = postings_values_part(
-	    head_postings(&c->in->head), n->text, n->len, c->from, STEP_VALUES, on_value, c);
-	c->from += got;
-	if (got < STEP_VALUES) {
-		c->here_at++;
-		c->from = 0;
-	}
+	postings_values(c->postings, n->text, n->len, &c->values_left, STEP_VALUES, on_value, c);
+	if (c->values_left)
+		return;
+	c->here_at++;
+	c->values_left = SIZE_MAX;
 }
 
 static void count_leave(struct loop_deferred *d)
@@ -235,8 +317,14 @@ static bool count_step(struct count *c)
 	case COUNT_SERIES:
 		series_step(c);
 		break;
+	case COUNT_TENANT:
+		tenant_begin(c);
+		break;
 	case COUNT_NAMES:
 		names_step(c);
+		break;
+	case COUNT_VALUES:
+		values_step(c);
 		break;
 	}
 	return false;
@@ -290,10 +378,9 @@ static void merge(struct count *to, const struct count *c)
 		names[i] = name_index(to, c->names[i].text, c->names[i].len);
 		to->names[names[i]].bytes += c->names[i].bytes;
 	}
-	for (uint32_t i = 0; i <= c->pairs_mask; i++) {
+	for (uint32_t i = 0; i < c->pairs_count; i++) {
 		const struct pair *p = &c->pairs[i];
-		if (p->hash)
-			pair_add(to, names[p->name], p->value, p->value_len, p->series);
+		pair_add(to, names[p->name], p->value, p->value_len, p->series);
 	}
 	mem_free(names);
 }
@@ -333,10 +420,8 @@ static void report(struct count *c, struct store_stats_req *r)
 	s->label_pairs = c->pairs_count + c->more;
 	s->t_min_ms = c->t_min_ms;
 	s->t_max_ms = c->t_max_ms;
-	for (uint32_t i = 0; i <= c->pairs_mask; i++) {
+	for (uint32_t i = 0; i < c->pairs_count; i++) {
 		const struct pair *p = &c->pairs[i];
-		if (!p->hash)
-			continue;
 		struct name *n = &c->names[p->name];
 		n->values++;
 		if (n->len == sizeof LABEL_NAME - 1 && memcmp(n->text, LABEL_NAME, n->len) == 0)
@@ -359,6 +444,8 @@ static void together(struct work_task *t)
 	for (struct count *o = c->next; o; o = o->next)
 		merge(c, o);
 	report(c, c->req);
+	for (struct count *o = c; o; o = o->next)
+		count_empty(o);
 }
 
 static void together_done(struct work_task *t)
@@ -367,7 +454,7 @@ static void together_done(struct work_task *t)
 	struct store_stats_req *r = c->req;
 	for (struct count *o = c, *n; o; o = n) {
 		n = o->next;
-		count_free(o);
+		mem_free(o);
 	}
 	r->_counts = NULL;
 	r->done(r);

@@ -89,7 +89,7 @@ int main(int argc, char **argv)
 	struct errbuf eb;
 	struct catalog *c;
 	errbuf_init(&eb);
-	enum err e = catalog_open(path, SHARDS, &c, &eb);
+	enum err e = catalog_open(path, SHARDS, 1, &c, &eb);
 	if (e)
 		die("open", e, &eb);
 	const unsigned per_shard = series / SHARDS;

@@ -4,11 +4,14 @@
  *
  * source_open on the shard's loop; next() answers
  *   SOURCE_READY  one item in *out, valid until the next call of next() or close() on this cursor
+ *   SOURCE_AGAIN  nothing yet, but some work was done: call again, at once or after giving the turn
+ *                 away when the slice is over (nobody wakes you)
  *   SOURCE_WAIT   nothing now; the cursor calls query->wake(query->wake_arg) on this loop when
  *                 next() is worth calling again
  *   SOURCE_END    no more
  *   SOURCE_ERROR  cursor->err and cursor->eb tell
- * and does at most some 200 us of work per call. Series come in no particular order, each label set
+ * and does at most some 200 us of work per call, however long a series is: its column is handed over
+ * whole, but made in several calls. Series come in no particular order, each label set
  * exactly once per shard and once in the whole source (ids of a returning series are joined).
  * Samples: t_min <= t <= t_max, ascending, unique, stale markers included. close() at any time,
  * also while waiting.
@@ -35,6 +38,7 @@ enum source_what {
 };
 enum source_state {
 	SOURCE_READY,
+	SOURCE_AGAIN,
 	SOURCE_WAIT,
 	SOURCE_END,
 	SOURCE_ERROR
@@ -66,7 +70,16 @@ struct source_cursor {
 	struct errbuf eb;
 	const char *warnings[4]; /* texts, owned by the cursor */
 	unsigned warnings_count;
-	uint64_t est_series, est_samples; /* what it will touch, known after open; 0 = unknown */
+	/*
+	 * What it will touch at most: est_series is known at the first READY, and tells of the
+	 * query's tenant alone; est_samples: 0 = unknown.
+	 */
+	uint64_t est_series, est_samples;
+	/*
+	 * Bytes it holds that grow with what the query asks for (the ids of series that left memory),
+	 * and the column of the item at hand. Whoever calls next() charges them.
+	 */
+	uint64_t memory;
 };
 struct source_cursor_ops {
 	enum source_state (*next)(struct source_cursor *c, struct source_item *out);

@@ -247,6 +247,10 @@ static enum job_state piece_run(struct job *j)
 			    ? take(p, item.labels.bytes, item.labels.len)
 			    : take(p, item.text, item.text_len);
 			break;
+		case SOURCE_AGAIN:
+			if (job_should_yield())
+				return JOB_YIELD;
+			break;
 		case SOURCE_WAIT:
 			return JOB_WAIT;
 		case SOURCE_END:

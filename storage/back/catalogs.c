@@ -115,7 +115,7 @@ static enum err open_old(struct store *st, const char *path, struct errbuf *why)
 	enum err e =
 	    was_clean(st) ? ERR_OK : catalog_check(path, st->opts.stop, st->opts.stop_arg, why);
 	if (!e || e == ERR_NOTFOUND)
-		e = catalog_open(path, st->manifest.shards, &st->catalog, why);
+		e = catalog_open(path, st->manifest.shards, st->manifest.seed, &st->catalog, why);
 	return e == ERR_IO ? ERR_DAMAGED : e;
 }
 
@@ -133,7 +133,7 @@ static enum err rebuild(struct store *st, const char *path, const char *why, str
 	if (e)
 		return errbuf_set(eb, e, "the damaged catalog cannot be renamed to %s: %s",
 		    CATALOGS_DAMAGED, err_why(e));
-	e = catalog_open(path, st->manifest.shards, &st->catalog, eb);
+	e = catalog_open(path, st->manifest.shards, st->manifest.seed, &st->catalog, eb);
 	return e ? e : catch_up(st, eb);
 }
 

@@ -12,10 +12,44 @@
 static void table_insert(struct head *h, uint64_t fp, uint32_t slot, uint32_t labels_len);
 static void table_remove(struct head *h, uint64_t fp, uint32_t slot);
 
-void head_init(struct head *h, struct slab *mem)
+void head_init(struct head *h, struct slab *mem, uint64_t seed)
 {
-	*h = (struct head){ .mem = mem, .last = SERIES_NONE };
-	h->postings = postings_create();
+	*h = (struct head){ .mem = mem, .last = SERIES_NONE, .seed = seed };
+}
+
+/* ---- tenants ---- */
+
+static uint32_t tenant_place(const struct head *h, uint32_t tenant)
+{
+	uint32_t lo = 0, hi = h->tenants_count;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (h->tenants[mid].tenant < tenant)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct postings *head_postings(const struct head *h, uint32_t tenant)
+{
+	uint32_t i = tenant_place(h, tenant);
+	return i < h->tenants_count && h->tenants[i].tenant == tenant ? h->tenants[i].postings : NULL;
+}
+
+static struct postings *postings_of(struct head *h, uint32_t tenant)
+{
+	struct postings *p = head_postings(h, tenant);
+	if (LIKELY(p != NULL))
+		return p;
+	uint32_t i = tenant_place(h, tenant);
+	h->tenants = mem_array(h->tenants, h->tenants_count + 1, sizeof *h->tenants);
+	memmove(h->tenants + i + 1, h->tenants + i, (h->tenants_count - i) * sizeof *h->tenants);
+	h->tenants_count++;
+	h->tenants[i] =
+	    (struct head_tenant){ .tenant = tenant, .postings = postings_create(h->seed) };
+	return h->tenants[i].postings;
 }
 
 static size_t table_bytes(const struct head_table *t)
@@ -49,7 +83,9 @@ void head_release(struct head *h)
 	mem_free(h->id_pages);
 	mem_free(h->free_slots);
 	mem_free(h->frozen);
-	postings_free(h->postings);
+	for (uint32_t i = 0; i < h->tenants_count; i++)
+		postings_free(h->tenants[i].postings);
+	mem_free(h->tenants);
 	*h = (struct head){ 0 };
 }
 
@@ -135,7 +171,7 @@ static void series_label(struct head *h, uint32_t slot, uint64_t fp, uint32_t te
 	s->tenant = tenant;
 	h->labels_bytes += ls.len;
 	table_insert(h, fp, slot, ls.len);
-	postings_add(h->postings, s->id, series_labels(s));
+	postings_add(postings_of(h, tenant), s->id, series_labels(s));
 }
 
 uint32_t head_create(struct head *h, uint64_t fp, uint32_t tenant, uint32_t id, struct labels ls)
@@ -172,7 +208,7 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 	CHECK(s->flags & SERIES_USED);
 	CHECK(!series_frozen(s));
 	if (!(s->flags & SERIES_UNDEFINED)) {
-		postings_del(h->postings, s->id, series_labels(s));
+		postings_del(head_postings(h, s->tenant), s->id, series_labels(s));
 		if (!(s->flags & SERIES_SHADOWED))
 			table_remove(h, fp, slot);
 	}
@@ -455,12 +491,4 @@ bool head_frozen_drop(struct head *h, unsigned budget)
 		return false;
 	frozen_end(h);
 	return true;
-}
-
-size_t head_bytes(const struct head *h)
-{
-	size_t chunks = (h->slots_count + HEAD_CHUNK - 1) / HEAD_CHUNK;
-	return chunks * SLAB_REGION_BYTES + table_bytes(&h->table) + table_bytes(&h->old) +
-	    h->id_pages_count * sizeof *h->id_pages +
-	    (h->free_slots_cap + h->frozen_cap) * sizeof(uint32_t) + postings_bytes(h->postings);
 }

@@ -8,12 +8,13 @@
  *             entries per insertion, never all at once. A hit is a hint: label bytes decide
  *   ids       id -> slot, in pages of 1,024; ids are given by the shard's counter in arrival order,
  *             never twice
- *   postings  storage/meta/postings: name/value -> ids of the series in this head
+ *   postings  storage/meta/postings, for each tenant its own: name/value -> ids of its series in
+ *             this head
  * Prediction: every series remembers which one followed it (series.next); head_resolve walks that
  * chain ahead of the rows and only probes where it was wrong.
  *
  * Readers (storage/read) on the head's loop:
- *   postings_select(head_postings(h), ...) -> ids;  head_by_id(h, id) -> series;  series_read /
+ *   postings_select_begin(head_postings(h, tenant), ...) -> ids;  head_by_id(h, id) -> series;  series_read /
  *   series_live + series_frozen (series.h)
  *   All of it is the state of now: take what a slice needs within the slice. A series found in one
  *   slice may be gone in the next (head_by_id gives NULL), its slot may be another's: keep ids, not
@@ -52,6 +53,10 @@ struct head_id_page { /* slots of neighbouring ids, SERIES_NONE = not in memory 
 	uint32_t slots[HEAD_ID_PAGE];
 };
 
+struct head_tenant {
+	uint32_t tenant;
+	struct postings *postings; /* stay until head_release, so that a reader may keep them */
+};
 struct head {
 	struct slab *mem; /* the loop's */
 	struct series_stats stats;
@@ -65,7 +70,9 @@ struct head {
 	uint32_t old_pos;
 	struct head_id_page **id_pages;
 	uint32_t id_pages_count;
-	struct postings *postings;
+	struct head_tenant *tenants; /* ascending */
+	uint32_t tenants_count;
+	uint64_t seed; /* of the postings' tables, secret */
 	uint64_t labels_bytes;
 	/* freezing */
 	uint32_t freeze_slot; /* next slot of a running hand-over ... */
@@ -76,7 +83,7 @@ struct head {
 	uint64_t misses;         /* rows whose prediction failed, since start */
 };
 
-void head_init(struct head *h, struct slab *mem);
+void head_init(struct head *h, struct slab *mem, uint64_t seed);
 void head_release(struct head *h);
 
 static inline struct series *head_at(const struct head *h, uint32_t slot)
@@ -96,14 +103,8 @@ static inline struct series *head_by_id(const struct head *h, uint32_t id)
 	uint32_t slot = head_slot_by_id(h, id);
 	return slot == SERIES_NONE ? NULL : head_at(h, slot);
 }
-static inline struct postings *head_postings(const struct head *h)
-{
-	return h->postings;
-}
-static inline uint32_t head_slot_of(const struct head *h, const struct series *s)
-{
-	return head_slot_by_id(h, s->id);
-}
+/* NULL: the tenant never had a series here. */
+struct postings *head_postings(const struct head *h, uint32_t tenant);
 
 /* Slot of the series with these bytes, SERIES_NONE when unknown. */
 uint32_t head_find(const struct head *h, uint64_t fp, uint32_t tenant, struct labels ls);

@@ -312,6 +312,8 @@ static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct seri
 	for (uint32_t b = end; b-- > first;) {
 		struct late_block *lb = l->blocks[b];
 		const double *v = late_block_v(lb);
+		if (lb->t_ms[lb->count - 1] < lo || lb->t_ms[0] > hi)
+			continue;
 		for (uint32_t i = lb->count; i-- > 0;) {
 			int64_t t = lb->t_ms[i];
 			if (t < lo || t > hi)
@@ -381,6 +383,86 @@ enum err series_read(
 	series_col_release(&a);
 	series_col_release(&b);
 	return e;
+}
+
+/* Counts samples at or after a time, up to n. */
+static uint32_t run_count_some(const struct series_run *r, int64_t from_ms, uint32_t n, int64_t *t_ms)
+{
+	uint32_t count = 0;
+	for (const struct series_pack *p = r->packs; p && count < n; p = p->next)
+		if (p->t_max_ms >= from_ms) {
+			count += p->count;
+			*t_ms = p->t_max_ms;
+		}
+	return count;
+}
+
+static uint32_t late_count_some(const struct late *l, int64_t from_ms, uint32_t n, int64_t *t_ms)
+{
+	uint32_t count = 0;
+	for (uint32_t b = 0; b < l->blocks_count && count < n; b++) {
+		const struct late_block *lb = l->blocks[b];
+		if (lb->t_ms[lb->count - 1] < from_ms)
+			continue;
+		for (uint32_t i = 0; i < lb->count && count < n; i++)
+			if (lb->t_ms[i] >= from_ms) {
+				count++;
+				*t_ms = lb->t_ms[i];
+			}
+	}
+	return count;
+}
+
+/* The time up to which a run has some n samples from a time on; INT64_MAX: it has not so many. */
+static int64_t run_reach(const struct series_run *r, int64_t from_ms, uint32_t n)
+{
+	int64_t t_ms = INT64_MAX, reach = INT64_MAX;
+	if (run_count_some(r, from_ms, n, &t_ms) >= n)
+		reach = t_ms;
+	if (r->late && late_count_some(r->late, from_ms, n, &t_ms) >= n && t_ms < reach)
+		reach = t_ms;
+	return reach;
+}
+
+enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_max_ms, uint32_t n,
+    struct series_col *out, bool *more)
+{
+	struct series_run live = series_live(s);
+	const struct series_run *frozen = series_frozen(s);
+	struct series_col part = { 0 };
+	int64_t to = run_reach(&live, *from_ms, n),
+	        other = frozen ? run_reach(frozen, *from_ms, n) : to;
+	to = other < to ? other : to;
+	*more = to < t_max_ms;
+	to = *more ? to : t_max_ms;
+	enum err e = series_read(s, *from_ms, to, &part);
+	if (!e && part.count) {
+		series_col_reserve(out, part.count);
+		memcpy(out->t_ms + out->count, part.t_ms, part.count * sizeof *out->t_ms);
+		memcpy(out->v + out->count, part.v, part.count * sizeof *out->v);
+		out->count += part.count;
+	}
+	series_col_release(&part);
+	*from_ms = *more ? to + 1 : t_max_ms;
+	return e;
+}
+
+static bool run_holds_more(const struct series_run *r, uint32_t n)
+{
+	int64_t t_ms;
+	if (r->late && r->late->count > n)
+		return true;
+	return r->packs_count > n / PACK_SAMPLES_MAX &&
+	    run_count_some(r, INT64_MIN, n + 1, &t_ms) > n;
+}
+
+bool series_holds_more(const struct series *s, uint32_t n)
+{
+	if (LIKELY(!s->body))
+		return false;
+	struct series_run live = series_live(s);
+	const struct series_run *frozen = series_frozen(s);
+	return run_holds_more(&live, n) || (frozen && run_holds_more(frozen, n));
 }
 
 bool series_bounds(const struct series *s, int64_t *t_min_ms, int64_t *t_max_ms)

@@ -65,7 +65,8 @@ static enum err open_dbs(struct catalog *c, struct errbuf *eb)
 	return e;
 }
 
-enum err catalog_open(const char *path, unsigned shards, struct catalog **out, struct errbuf *eb)
+enum err catalog_open(
+    const char *path, unsigned shards, uint64_t seed, struct catalog **out, struct errbuf *eb)
 {
 	CHECK(shards > 0);
 	CHECK(shards <= CATALOG_SHARDS_MAX);
@@ -76,6 +77,7 @@ enum err catalog_open(const char *path, unsigned shards, struct catalog **out, s
 	fsio_dir_close(dir);
 	struct catalog *c = mem_zalloc(sizeof(*c) + shards * sizeof(c->shards[0]));
 	c->shards_count = shards;
+	c->seed = seed;
 	e = env_open(
 	    &(struct env_opts){ .path = path, .dbs_max = 2 + DBS_PER_SHARD * shards }, &c->env, eb);
 	if (!e)
@@ -279,7 +281,7 @@ static struct postings *postings_of(struct apply *a, uint32_t tenant)
 	}
 	a->tenants = mem_array(a->tenants, a->tenants_count + 1, sizeof(*a->tenants));
 	a->tenants[a->tenants_count] = (struct apply_tenant){ .tenant = tenant,
-		.postings = postings_create_growing(a->defs_count) };
+		.postings = postings_create_growing(a->c->seed, a->defs_count) };
 	return a->tenants[a->tenants_count++].postings;
 }
 

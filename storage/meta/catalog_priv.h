@@ -25,6 +25,7 @@ struct catalog {
 	struct env *env;
 	struct env_db *state, *family;
 	unsigned shards_count;
+	uint64_t seed;
 	struct catalog_shard shards[];
 };
 

@@ -242,11 +242,14 @@ enum err gen_write(struct env_txn *t, struct env_db *db, uint32_t gen, uint32_t 
 	struct gen_writer w;
 	struct items names = { 0 }, values = { 0 };
 	gen_writer_init(&w, t, db, gen, tenant);
-	postings_names(p, gather_name, &names);
+	size_t left = SIZE_MAX;
+	postings_names(p, &left, SIZE_MAX, gather_name, &names);
 	items_sort(&names);
 	for (size_t i = 0; i < names.count; i++) {
 		values.count = 0;
-		postings_values(p, names.v[i].text, names.v[i].len, gather_value, &values);
+		left = SIZE_MAX;
+		postings_values(
+		    p, names.v[i].text, names.v[i].len, &left, SIZE_MAX, gather_value, &values);
 		items_sort(&values);
 		gen_writer_name(&w, names.v[i].text, names.v[i].len);
 		for (size_t j = 0; j < values.count; j++) {

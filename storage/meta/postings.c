@@ -10,6 +10,10 @@
 #define AHEAD              16  /* labels looked at together, so that their cache misses overlap */
 #define BIG_BYTES          160 /* of a bitmap, before its ids: about */
 #define BIG_PER_ID         2   /* about */
+#define VALUE_STEP         256 /* bytes of a value: one step of matching */
+#define IDS_STEP           512 /* ids put into a set: one step */
+#define TEST_FACTOR        2   /* a look at a series' labels costs so many looks at values */
+#define TEST_AT_ONCE       64u
 
 enum pair_kind {
 	PAIR_FEW,
@@ -34,6 +38,7 @@ struct pair {
 };
 struct pname {
 	uint64_t hash;
+	uint32_t pos; /* in postings.list */
 	struct pair **pairs;
 	uint32_t count, cap;
 	uint64_t series, bytes;
@@ -50,8 +55,10 @@ struct table { /* open addressing, at most 3/4 full */
 };
 struct postings {
 	struct table pairs, names;
+	struct pname **list; /* of all names */
+	uint32_t list_count, list_cap;
 	roaring_bitmap_t *all;
-	uint64_t series;
+	uint64_t series, seed;
 	size_t bytes;
 	bool growing; /* nothing is deleted: pairs lie in the arena */
 	struct arena arena;
@@ -124,7 +131,7 @@ static struct pair *pair_find(
 
 static struct pname *name_find(const struct postings *p, const char *name, size_t len)
 {
-	uint64_t hash = hash64(name, len, 0);
+	uint64_t hash = hash64(name, len, p->seed);
 	for (size_t i = hash & p->names.mask; p->names.slots[i].entry; i = (i + 1) & p->names.mask) {
 		struct pname *x = p->names.slots[i].entry;
 		if (x->hash == hash && x->len == len && memcmp(x->text, name, len) == 0)
@@ -133,9 +140,10 @@ static struct pname *name_find(const struct postings *p, const char *name, size_
 	return NULL;
 }
 
-struct postings *postings_create(void)
+struct postings *postings_create(uint64_t seed)
 {
 	struct postings *p = mem_zalloc(sizeof(*p));
+	p->seed = seed;
 	table_init(&p->pairs, TABLE_MIN);
 	table_init(&p->names, TABLE_MIN);
 	p->all = roaring_bitmap_create();
@@ -145,9 +153,9 @@ struct postings *postings_create(void)
 	return p;
 }
 
-struct postings *postings_create_growing(size_t series)
+struct postings *postings_create_growing(uint64_t seed, size_t series)
 {
-	struct postings *p = postings_create();
+	struct postings *p = postings_create(seed);
 	size_t slots = TABLE_MIN;
 	while (slots < series && slots < SLOTS_AT_START_MAX)
 		slots *= 2;
@@ -177,15 +185,13 @@ void postings_free(struct postings *p)
 				mem_free(x);
 		}
 	}
-	for (size_t i = 0; i <= p->names.mask; i++) {
-		struct pname *n = p->names.slots[i].entry;
-		if (n) {
-			mem_free(n->pairs);
-			mem_free(n);
-		}
+	for (uint32_t i = 0; i < p->list_count; i++) {
+		mem_free(p->list[i]->pairs);
+		mem_free(p->list[i]);
 	}
 	mem_free(p->pairs.slots);
 	mem_free(p->names.slots);
+	mem_free(p->list);
 	roaring_bitmap_free(p->all);
 	arena_release(&p->arena);
 	mem_free(p);
@@ -311,10 +317,16 @@ static struct pname *name_make(struct postings *p, const struct label *l)
 	if (n)
 		return n;
 	n = mem_zalloc(sizeof(*n) + l->name_len);
-	n->hash = hash64(l->name, l->name_len, 0);
+	n->hash = hash64(l->name, l->name_len, p->seed);
 	n->len = l->name_len;
 	memcpy(n->text, l->name, l->name_len);
 	table_add(&p->names, n->hash, n);
+	if (p->list_count == p->list_cap) {
+		p->list_cap = p->list_cap ? p->list_cap * 2 : 16;
+		p->list = mem_array(p->list, p->list_cap, sizeof(struct pname *));
+	}
+	n->pos = p->list_count;
+	p->list[p->list_count++] = n;
 	p->bytes += sizeof(*n) + n->len + 32;
 	return n;
 }
@@ -353,6 +365,8 @@ static void pair_gone(struct postings *p, struct pair *x)
 	mem_free(x);
 	if (n->count == 0) {
 		table_del(&p->names, n->hash, n);
+		p->list[n->pos] = p->list[--p->list_count];
+		p->list[n->pos]->pos = n->pos;
 		p->bytes -= sizeof(*n) + n->len + 32;
 		mem_free(n->pairs);
 		mem_free(n);
@@ -393,7 +407,7 @@ void postings_add(struct postings *p, uint32_t id, struct labels ls)
 	for (const uint8_t *start = it.p; label_next(&it, &s->label); start = it.p) {
 		s->bytes = start;
 		s->len = (size_t)(it.p - start);
-		s->hash = hash64(start, s->len, 0);
+		s->hash = hash64(start, s->len, p->seed);
 		__builtin_prefetch(&p->pairs.slots[s->hash & p->pairs.mask]);
 		if (++s == steps + AHEAD) {
 			add_steps(p, id, steps, AHEAD);
@@ -414,7 +428,7 @@ void postings_del(struct postings *p, uint32_t id, struct labels ls)
 	struct label l;
 	for (const uint8_t *start = it.p; label_next(&it, &l); start = it.p) {
 		size_t len = (size_t)(it.p - start);
-		struct pair *x = pair_find(p, hash64(start, len, 0), start, len);
+		struct pair *x = pair_find(p, hash64(start, len, p->seed), start, len);
 		size_t before = x ? ids_bytes(x) : 0;
 		bool missing = !x || !ids_del(x, id);
 		if (ODD(missing))
@@ -449,17 +463,24 @@ size_t postings_bytes(const struct postings *p)
  * not hold for, which are taken away.
  * Sets of known values are looked up; others are gathered by walking the values of the name from
  * the last one down: a pair that goes away puts the last one in its place, which has been seen.
+ * When few ids are left by then, their labels are looked at instead.
  */
 struct postings_select {
 	const struct postings *p;
 	const struct matcher *ms;
 	size_t count;
-	roaring_bitmap_t *result; /* NULL: all so far */
-	size_t *order, over;      /* indices of matchers; how many are done */
+	const struct postings_labels *labels; /* NULL: nobody can tell them */
+	roaring_bitmap_t *result;             /* NULL: all so far */
+	size_t *order, over;                  /* indices of matchers; how many are done */
 	/* the matcher at work */
 	size_t at;
 	roaring_bitmap_t *set; /* NULL: none at work */
 	uint32_t left;         /* values of its name not seen yet */
+	size_t literal;        /* next one of its expression */
+	bool testing;          /* labels of the ids left, from test_id on */
+	uint64_t test_id;
+	unsigned since; /* steps since it was asked whether it is enough */
+	uint64_t steps; /* in all */
 };
 
 static bool is_direct(const struct matcher *m)
@@ -476,22 +497,54 @@ static bool is_direct(const struct matcher *m)
 	return false;
 }
 
-static void or_value(const struct postings *p, const struct matcher *m, const char *value,
-    size_t len, roaring_bitmap_t *to)
+static bool needs_engine(const struct matcher *m)
+{
+	return m->rex && rex_kind(m->rex) == REX_PCRE;
+}
+
+/* What a look at a value costs. */
+static unsigned value_steps(const struct matcher *m, size_t len)
+{
+	return (needs_engine(m) ? POSTINGS_CHEAP : 1u) + (unsigned)(len / VALUE_STEP);
+}
+
+/* After some work: is it enough for now? */
+static bool is_enough(struct postings_select *s, unsigned steps, bool (*enough)(void *arg), void *arg)
+{
+	s->steps += steps;
+	s->since += steps;
+	if (s->since < POSTINGS_CHEAP)
+		return false;
+	s->since = 0;
+	return enough && enough(arg);
+}
+
+static const struct pair *pair_of(
+    const struct postings *p, const char *name, size_t name_len, const char *value, size_t len)
 {
 	struct buf b;
 	buf_init(&b);
-	size_t body = 2 + wire_varint_len(m->name_len) + wire_varint_len(len) + m->name_len + len;
+	size_t body = 2 + wire_varint_len(name_len) + wire_varint_len(len) + name_len + len;
 	buf_add_u8(&b, 0x0a);
 	wire_put_varint(&b, body);
 	buf_add_u8(&b, 0x0a);
-	wire_put_lenbytes(&b, m->name, m->name_len);
+	wire_put_lenbytes(&b, name, name_len);
 	buf_add_u8(&b, 0x12);
 	wire_put_lenbytes(&b, value, len);
-	const struct pair *x = pair_find(p, hash64(b.data, b.len, 0), b.data, b.len);
-	if (x)
-		ids_or_into(x, to);
+	const struct pair *x = pair_find(p, hash64(b.data, b.len, p->seed), b.data, b.len);
 	buf_release(&b);
+	return x;
+}
+
+/* Returns the steps it took. */
+static unsigned or_value(
+    struct postings_select *s, const struct matcher *m, const char *value, size_t len)
+{
+	const struct pair *x = pair_of(s->p, m->name, m->name_len, value, len);
+	if (!x)
+		return 1;
+	ids_or_into(x, s->set);
+	return 1 + x->count / IDS_STEP;
 }
 
 static roaring_bitmap_t *bitmap_new(void)
@@ -521,21 +574,24 @@ static void set_done(struct postings_select *s)
 	s->over++;
 }
 
-static void select_direct(struct postings_select *s)
+static enum postings_state select_direct(
+    struct postings_select *s, bool (*enough)(void *arg), void *arg)
 {
 	const struct matcher *m = &s->ms[s->at];
-	s->set = bitmap_new();
 	if (m->type == MATCHER_EQ || m->type == MATCHER_NE) {
-		or_value(s->p, m, m->value, m->value_len, s->set);
-	} else {
-		size_t len;
-		const char *v;
-		for (size_t i = 0; (v = rex_literal(m->rex, i, &len)); i++) {
-			if (len)
-				or_value(s->p, m, v, len, s->set);
-		}
+		s->since += or_value(s, m, m->value, m->value_len);
+		set_done(s);
+		return POSTINGS_DONE;
+	}
+	size_t len;
+	const char *v;
+	while ((v = rex_literal(m->rex, s->literal, &len))) {
+		s->literal++;
+		if (len && is_enough(s, or_value(s, m, v, len), enough, arg))
+			return POSTINGS_MORE;
 	}
 	set_done(s);
+	return POSTINGS_DONE;
 }
 
 /* Those that narrow and cost nothing come first. */
@@ -544,13 +600,13 @@ static unsigned rank_of(const struct matcher *m)
 	return (is_direct(m) ? 0u : 2u) + m->matches_empty;
 }
 
-struct postings_select *postings_select_begin(
-    const struct postings *p, const struct matcher *ms, size_t count)
+struct postings_select *postings_select_begin(const struct postings *p, const struct matcher *ms,
+    size_t count, const struct postings_labels *labels)
 {
 	struct postings_select *s = mem_zalloc(sizeof(*s));
 	size_t n = 0;
 
-	*s = (struct postings_select){ .p = p, .ms = ms, .count = count };
+	*s = (struct postings_select){ .p = p, .ms = ms, .count = count, .labels = labels };
 	s->order = mem_array(NULL, count + 1, sizeof(*s->order));
 	for (unsigned rank = 0; rank < 4; rank++)
 		for (size_t i = 0; i < count; i++)
@@ -559,26 +615,11 @@ struct postings_select *postings_select_begin(
 	return s;
 }
 
-/* The next matcher; false: none is left. */
-static bool next_matcher(struct postings_select *s)
-{
-	if (s->over == s->count)
-		return false;
-	s->at = s->order[s->over];
-	return true;
-}
-
-static bool needs_engine(const struct matcher *m)
-{
-	return m->rex && rex_kind(m->rex) == REX_PCRE;
-}
-
 /* Some values of the matcher at work, until it is enough. */
 static enum postings_state walk_values(struct postings_select *s, bool (*enough)(void *arg), void *arg)
 {
 	const struct matcher *m = &s->ms[s->at];
 	const struct pname *n = name_find(s->p, m->name, m->name_len);
-	unsigned every = needs_engine(m) ? 1 : POSTINGS_CHEAP, since = 0;
 
 	if (!n)
 		s->left = 0;
@@ -586,54 +627,109 @@ static enum postings_state walk_values(struct postings_select *s, bool (*enough)
 		s->left = n->count;
 	while (s->left) {
 		const struct pair *x = n->pairs[--s->left];
+		unsigned steps = value_steps(m, x->value_len);
 		enum rex_result r = matcher_value(m, pair_value(x), x->value_len);
 		if (r == REX_LIMIT)
 			return POSTINGS_FAILED;
-		if ((r == REX_YES) != m->matches_empty)
+		if ((r == REX_YES) != m->matches_empty) {
 			ids_or_into(x, s->set);
-		if (++since == every) {
-			since = 0;
-			if (s->left && enough && enough(arg))
-				return POSTINGS_MORE;
+			steps += x->count / IDS_STEP;
 		}
+		if (is_enough(s, steps, enough, arg) && s->left)
+			return POSTINGS_MORE;
 	}
 	set_done(s);
 	return POSTINGS_DONE;
+}
+
+/* Does the matcher at work hold for the labels of an id? A series that left memory: no. */
+static enum rex_result test_id(const struct postings_select *s, uint32_t id, unsigned *steps)
+{
+	const struct matcher *m = &s->ms[s->at];
+	struct labels ls;
+	uint32_t len = 0;
+	if (!s->labels->get(s->labels->arg, id, &ls))
+		return REX_NO;
+	const char *v = label_get(ls, m->name, m->name_len, &len);
+	*steps = value_steps(m, len);
+	return matcher_value(m, v ? v : "", v ? len : 0);
+}
+
+/* The ids that are left, by their labels, until it is enough. */
+static enum postings_state test_ids(struct postings_select *s, bool (*enough)(void *arg), void *arg)
+{
+	uint32_t ids[TEST_AT_ONCE];
+	for (;;) {
+		size_t n = s->test_id > UINT32_MAX
+		    ? 0
+		    : postings_bitmap_from(s->result, (uint32_t)s->test_id, ids, TEST_AT_ONCE);
+		for (size_t i = 0; i < n; i++) {
+			unsigned steps = TEST_FACTOR;
+			enum rex_result r = test_id(s, ids[i], &steps);
+			if (r == REX_LIMIT)
+				return POSTINGS_FAILED;
+			if (r == REX_NO)
+				roaring_bitmap_remove(s->result, ids[i]);
+			s->test_id = (uint64_t)ids[i] + 1;
+			if (is_enough(s, steps, enough, arg))
+				return POSTINGS_MORE;
+		}
+		if (n)
+			continue;
+		s->testing = false;
+		s->over++;
+		return POSTINGS_DONE;
+	}
+}
+
+/* The next matcher is taken up; false: none is left. */
+static bool matcher_begin(struct postings_select *s)
+{
+	if (s->over == s->count || (s->result && roaring_bitmap_is_empty(s->result)))
+		return false;
+	s->at = s->order[s->over];
+	s->left = UINT32_MAX;
+	s->literal = 0;
+	const struct matcher *m = &s->ms[s->at];
+	if (s->labels && s->result && !is_direct(m)) {
+		const struct pname *n = name_find(s->p, m->name, m->name_len);
+		s->testing = n && roaring_bitmap_get_cardinality(s->result) * TEST_FACTOR < n->count;
+		s->test_id = 0;
+	}
+	if (!s->testing)
+		s->set = bitmap_new();
+	return true;
 }
 
 enum postings_state postings_select_step(
     struct postings_select *s, bool (*enough)(void *arg), void *arg)
 {
 	for (;;) {
-		bool empty = s->result && roaring_bitmap_is_empty(s->result);
-		if (!s->set) {
-			if (empty || !next_matcher(s))
-				return POSTINGS_DONE;
-			if (!is_direct(&s->ms[s->at])) {
-				s->set = bitmap_new();
-				s->left = UINT32_MAX;
-			}
-		}
-		if (is_direct(&s->ms[s->at])) {
-			select_direct(s);
-		} else {
-			enum postings_state st = walk_values(s, enough, arg);
-			if (st != POSTINGS_DONE)
-				return st;
-		}
+		if (!s->set && !s->testing && !matcher_begin(s))
+			return POSTINGS_DONE;
+		enum postings_state st = s->testing ? test_ids(s, enough, arg)
+		    : is_direct(&s->ms[s->at])      ? select_direct(s, enough, arg)
+		                                    : walk_values(s, enough, arg);
+		if (st != POSTINGS_DONE)
+			return st;
 		/* Between matchers, too: each may be a large set. */
 		if (s->over < s->count && enough && enough(arg))
 			return POSTINGS_MORE;
 	}
 }
 
-uint32_t *postings_select_ids(struct postings_select *s, size_t *count)
+uint64_t postings_select_steps(const struct postings_select *s)
 {
-	const roaring_bitmap_t *r = s->result ? s->result : s->p->all;
-	*count = roaring_bitmap_get_cardinality(r);
-	uint32_t *ids = mem_array(NULL, *count, sizeof(*ids));
-	roaring_bitmap_to_uint32_array(r, ids);
-	return ids;
+	return s->steps;
+}
+
+roaring_bitmap_t *postings_select_take(struct postings_select *s)
+{
+	roaring_bitmap_t *r = s->result ? s->result : roaring_bitmap_copy(s->p->all);
+	if (!r)
+		panic("out of memory: bitmap");
+	s->result = NULL;
+	return r;
 }
 
 void postings_select_end(struct postings_select *s)
@@ -648,45 +744,59 @@ void postings_select_end(struct postings_select *s)
 	mem_free(s);
 }
 
-enum err postings_select(const struct postings *p, const struct matcher *ms, size_t count,
-    uint32_t **ids, size_t *ids_count)
+size_t postings_bitmap_from(const roaring_bitmap_t *b, uint32_t from, uint32_t *ids, size_t max)
 {
-	struct postings_select *s = postings_select_begin(p, ms, count);
-	enum postings_state st;
-	do {
-		st = postings_select_step(s, NULL, NULL);
-	} while (st == POSTINGS_MORE);
-	if (st == POSTINGS_DONE)
-		*ids = postings_select_ids(s, ids_count);
-	postings_select_end(s);
-	return st == POSTINGS_DONE ? ERR_OK : ERR_EXECUTION;
+	roaring_uint32_iterator_t it;
+	roaring_init_iterator(b, &it);
+	if (!roaring_move_uint32_iterator_equalorlarger(&it, from))
+		return 0;
+	return roaring_read_uint32_iterator(&it, ids, num_u32(max));
 }
 
 /* Listing */
 
-void postings_names(
-    const struct postings *p, bool (*fn)(void *arg, const struct postings_name *n), void *arg)
+size_t postings_names_count(const struct postings *p)
 {
-	for (size_t i = 0; i <= p->names.mask; i++) {
-		const struct pname *n = p->names.slots[i].entry;
-		if (n &&
-		    !fn(arg,
+	return p->list_count;
+}
+
+size_t postings_names(const struct postings *p, size_t *left, size_t count,
+    bool (*fn)(void *arg, const struct postings_name *n), void *arg)
+{
+	size_t told = 0;
+	if (*left > p->list_count)
+		*left = p->list_count;
+	while (*left && told < count) {
+		const struct pname *n = p->list[--*left];
+		told++;
+		if (!fn(arg,
 		        &(struct postings_name){ .name = n->text,
 		            .name_len = n->len,
 		            .values = n->count,
 		            .series = n->series,
 		            .bytes = n->bytes }))
-			return;
+			break;
 	}
+	return told;
 }
 
-size_t postings_values_part(const struct postings *p, const char *name, size_t name_len,
-    size_t from, size_t count, bool (*fn)(void *arg, const struct postings_value *v), void *arg)
+size_t postings_values_count(const struct postings *p, const char *name, size_t name_len)
+{
+	const struct pname *n = name_find(p, name, name_len);
+	return n ? n->count : 0;
+}
+
+size_t postings_values(const struct postings *p, const char *name, size_t name_len, size_t *left,
+    size_t count, bool (*fn)(void *arg, const struct postings_value *v), void *arg)
 {
 	const struct pname *n = name_find(p, name, name_len);
 	size_t told = 0;
-	for (size_t i = from; n && i < n->count && told < count; i++) {
-		const struct pair *x = n->pairs[i];
+	if (!n)
+		*left = 0;
+	else if (*left > n->count)
+		*left = n->count;
+	while (*left && told < count) {
+		const struct pair *x = n->pairs[--*left];
 		told++;
 		if (!fn(arg,
 		        &(struct postings_value){ .value = pair_value(x),
@@ -698,10 +808,19 @@ size_t postings_values_part(const struct postings *p, const char *name, size_t n
 	return told;
 }
 
-void postings_values(const struct postings *p, const char *name, size_t name_len,
-    bool (*fn)(void *arg, const struct postings_value *v), void *arg)
+size_t postings_value_from(const struct postings *p, const char *name, size_t name_len,
+    const char *value, size_t value_len, uint32_t from, uint32_t *ids, size_t max)
 {
-	(void)postings_values_part(p, name, name_len, 0, SIZE_MAX, fn, arg);
+	const struct pair *x = pair_of(p, name, name_len, value, value_len);
+	if (!x)
+		return 0;
+	if (x->kind == PAIR_BIG)
+		return postings_bitmap_from(x->ids.big, from, ids, max);
+	const uint32_t *v = x->kind == PAIR_FEW ? x->ids.few : x->ids.array;
+	size_t n = 0;
+	for (uint32_t i = ids_place(v, x->count, from); i < x->count && n < max; i++)
+		ids[n++] = v[i];
+	return n;
 }
 
 const uint32_t *postings_value_ids(const struct postings_value *v, const roaring_bitmap_t **bitmap)

@@ -1,5 +1,5 @@
 /*
- * postings_priv - the ids behind a value, for the writer of generations.
+ * postings_priv - sets of ids as bitmaps, for who writes generations and who reads series.
  */
 #ifndef STORAGE_META_POSTINGS_PRIV_H
 #define STORAGE_META_POSTINGS_PRIV_H
@@ -14,5 +14,10 @@
  */
 const uint32_t *postings_value_ids(const struct postings_value *v, const roaring_bitmap_t **bitmap);
 const roaring_bitmap_t *postings_all(const struct postings *p);
+
+/* After DONE: the ids; the caller's (roaring_bitmap_free). */
+roaring_bitmap_t *postings_select_take(struct postings_select *s);
+/* Ids >= from of a set, ascending, at most max; returns how many. */
+size_t postings_bitmap_from(const roaring_bitmap_t *b, uint32_t from, uint32_t *ids, size_t max);
 
 #endif

@@ -6,15 +6,28 @@
 #include "storage/read/idchain.h"
 #include "storage/read/textset.h"
 #include "storage/read/unitread.h"
+#include "storage/read/valuewalk.h"
 
-#define SELECT_TRIES_MAX 64u /* series without an item in one call */
 #define SELECT_IDS_AHEAD 16u /* of one series, whose units are fetched together */
+#define WORK_SERIES      64u /* what a look at a series costs */
+#define NOTE_MEMORY_WORK 8192u
 
 enum select_state {
 	SELECT_CHOOSING, /* series are being chosen */
+	SELECT_VALUES,   /* of a label are listed */
 	SELECT_SERIES,   /* one after the other */
 	SELECT_LOADING,  /* units come from the disk */
 	SELECT_END,
+};
+enum select_reading {
+	READ_NOTHING,
+	READ_MEMORY, /* in pieces, into kept */
+	READ_FILES,  /* and memory behind them */
+};
+enum select_joining { /* of the id that is being read */
+	JOIN_NONE,    /* its files are read */
+	JOIN_MEMORY,  /* memory's samples come to those */
+	JOIN_IDS,     /* all come to those of the ids before */
 };
 struct select {
 	struct source_cursor base;
@@ -25,13 +38,16 @@ struct select {
 	struct idchain chain;
 	struct unitread units;
 	/* the series under way */
-	bool reading;
+	enum select_reading reading;
+	enum select_joining joining;
 	size_t at;                   /* its id that is being read: chain.refs[at] */
+	int64_t from_ms;             /* of the next piece of memory */
 	struct series_col acc, one;  /* what the ids before at have; what it has */
 	struct series_col memory;    /* of one id */
 	struct series_col *kept;     /* memory of refs[i], as it was at the first wait */
-	size_t kept_count, kept_cap; /* count: 0 before the first wait */
+	size_t kept_count, kept_cap; /* count: 0 before the first pause */
 	struct textset texts;
+	struct valuewalk values;
 };
 
 static void wake(struct select *s)
@@ -53,6 +69,7 @@ static void destroy(struct select *s)
 		series_col_release(&s->kept[i]);
 	mem_free(s->kept);
 	textset_release(&s->texts);
+	valuewalk_release(&s->values);
 	mem_free(s);
 }
 
@@ -61,7 +78,6 @@ static void destroy(struct select *s)
 static void found(struct idchain *c)
 {
 	struct select *s = CONTAINER_OF(c, struct select, chain);
-	s->base.est_series = idchain_count(c);
 	if (s->closed)
 		destroy(s);
 	else
@@ -80,65 +96,128 @@ static void loaded(struct unitread *u)
 
 /* ---- one series ---- */
 
-/* An id of the series of now, in the turn in which it was met; NULL: not in memory. */
+/* An id of the series of now; NULL: not in memory. */
 static inline const struct series *in_memory(const struct select *s, size_t i)
 {
 	const struct idchain_ref *ref = &s->chain.refs[i];
-	return ref->set ? head_by_id(&s->shard->head, ref->id) : s->chain.active;
+	if (LIKELY(s->chain.active && !ref->old))
+		return s->chain.active;
+	return head_by_id(&s->shard->head, ref->id);
 }
 
 /* What memory holds of it now. */
-static enum err read_memory(const struct select *s, size_t i, struct series_col *out)
+static enum err read_memory(struct select *s, size_t i, struct series_col *out)
 {
 	const struct series *series = in_memory(s, i);
 	out->count = 0;
 	if (!series || (!series_has_live(series) && !series_frozen(series)))
 		return ERR_OK;
-	return series_read(series, s->query->t_min_ms, s->query->t_max_ms, out);
+	enum err err = series_read(series, s->query->t_min_ms, s->query->t_max_ms, out);
+	s->units.work += out->count;
+	return err;
 }
 
-static void read_begin(struct select *s)
+static bool has_large_memory(const struct select *s)
 {
-	unitread_begin(&s->units);
-	s->at = s->kept_count = 0;
-	s->acc.count = s->one.count = 0;
-	s->reading = true;
+	for (size_t i = 0; i < s->chain.refs_count; i++) {
+		const struct series *series = in_memory(s, i);
+		if (series && series_holds_more(series, SELECT_MEMORY_AT_ONCE))
+			return true;
+	}
+	return false;
 }
 
-/*
- * The first wait of a series: what memory holds is taken in the same turn as the list of files
- * was.
- */
-static enum err memory_keep(struct select *s)
+static void kept_room(struct select *s)
 {
 	size_t count = s->chain.refs_count;
-	enum err err = ERR_OK;
-	if (s->kept_count)
-		return ERR_OK;
 	if (s->kept_cap < count) {
 		s->kept = mem_array(s->kept, count, sizeof(*s->kept));
 		memset(s->kept + s->kept_cap, 0, (count - s->kept_cap) * sizeof(*s->kept));
 		s->kept_cap = count;
 	}
 	s->kept_count = count;
-	for (size_t i = s->at; i < count && !err; i++)
+	for (size_t i = 0; i < count; i++)
+		s->kept[i].count = 0;
+}
+
+static void files_begin(struct select *s)
+{
+	unitread_begin(&s->units);
+	s->at = 0;
+	s->reading = READ_FILES;
+}
+
+static void read_begin(struct select *s)
+{
+	s->at = s->kept_count = 0;
+	s->acc.count = s->one.count = 0;
+	s->joining = JOIN_NONE;
+	if (LIKELY(!has_large_memory(s))) {
+		files_begin(s);
+		return;
+	}
+	kept_room(s);
+	s->from_ms = s->query->t_min_ms;
+	s->reading = READ_MEMORY;
+}
+
+/* A piece of what memory holds of the series, before its files. */
+static enum err memory_piece(struct select *s)
+{
+	const struct series *series = head_by_id(&s->shard->head, s->chain.refs[s->at].id);
+	bool more = false;
+	enum err err = ERR_OK;
+	if (series)
+		err = series_read_some(series, &s->from_ms, s->query->t_max_ms,
+		    SELECT_MEMORY_AT_ONCE / 2, &s->kept[s->at], &more);
+	s->units.work += SELECT_MEMORY_AT_ONCE / 2;
+	if (more || err)
+		return err;
+	s->from_ms = s->query->t_min_ms;
+	if (++s->at == s->chain.refs_count)
+		files_begin(s);
+	return ERR_OK;
+}
+
+/*
+ * The first pause of a series: what memory holds is taken in the same turn as the list of files
+ * was.
+ */
+static enum err memory_keep(struct select *s)
+{
+	enum err err = ERR_OK;
+	if (s->kept_count)
+		return ERR_OK;
+	kept_room(s);
+	for (size_t i = s->at; i < s->kept_count && !err; i++)
 		err = read_memory(s, i, &s->kept[i]);
 	return err;
 }
 
-/* Adds what memory holds, or held when the reading of this series began. */
-static enum err add_memory(struct select *s, struct series_col *to)
+/* Adds what memory holds, or held when the reading of this series began. False: again. */
+static bool add_memory(struct select *s, struct series_col *to, enum err *err)
 {
-	if (s->kept_count) {
-		unitread_merge(&s->units, to, &s->kept[s->at]);
-		return ERR_OK;
+	if (s->kept_count && s->joining == JOIN_NONE && !to->count) { /* nothing in files */
+		struct series_col x = *to;
+		*to = s->kept[s->at];
+		s->kept[s->at] = x;
+		return true;
 	}
-	if (!to->count) /* nothing in files */
-		return read_memory(s, s->at, to);
-	enum err err = read_memory(s, s->at, &s->memory);
-	if (!err)
-		unitread_merge(&s->units, to, &s->memory);
-	return err;
+	if (s->kept_count)
+		return unitread_merge(&s->units, to, &s->kept[s->at]);
+	if (!to->count) {
+		*err = read_memory(s, s->at, to);
+		return true;
+	}
+	*err = read_memory(s, s->at, &s->memory);
+	if (*err || unitread_merge(&s->units, to, &s->memory))
+		return true;
+	/* What was read already is what is kept of it. */
+	*err = memory_keep(s);
+	struct series_col x = s->kept[s->at];
+	s->kept[s->at] = s->memory;
+	s->memory = x;
+	return false;
 }
 
 static void load(struct select *s)
@@ -152,31 +231,57 @@ static void load(struct select *s)
 	unitread_load(&s->units, ids, n);
 }
 
-/* Its ids, oldest first, the higher ones winning. False: wait, unless *err. */
-static bool read_series(struct select *s, enum err *err)
+/* One id towards s->acc: its files, memory, and both behind what the ids before have. */
+static enum unitread_got read_id(struct select *s, enum err *err)
 {
-	if (!s->reading)
-		read_begin(s);
-	for (; s->at < s->chain.refs_count; s->at++) {
-		struct series_col *to = s->at ? &s->one : &s->acc;
-		if (!unitread_series(&s->units, s->chain.refs[s->at].id, to)) {
-			*err = s->units.err ? s->units.err : memory_keep(s);
-			if (!*err)
-				load(s);
-			return false;
-		}
-		*err = add_memory(s, to);
-		if (*err)
-			return false;
-		if (s->at)
-			unitread_merge(&s->units, &s->acc, &s->one);
-		s->one.count = 0;
+	struct series_col *to = s->at ? &s->one : &s->acc;
+	if (s->joining == JOIN_NONE) {
+		enum unitread_got got = unitread_series(&s->units, s->chain.refs[s->at].id, to);
+		if (got != UNITREAD_ALL)
+			return got;
 	}
-	s->reading = false;
-	return true;
+	if (s->joining != JOIN_IDS) {
+		bool whole = add_memory(s, to, err);
+		s->joining = whole ? JOIN_IDS : JOIN_MEMORY;
+		if (!whole || *err)
+			return UNITREAD_AGAIN;
+	}
+	if (s->at && !unitread_merge(&s->units, &s->acc, &s->one))
+		return UNITREAD_AGAIN;
+	s->joining = JOIN_NONE;
+	s->one.count = 0;
+	return UNITREAD_ALL;
 }
 
-static bool in_range(const struct select *s)
+/* Its ids, oldest first, the higher ones winning. */
+static enum source_state read_series(struct select *s, enum err *err)
+{
+	if (s->reading == READ_NOTHING)
+		read_begin(s);
+	while (s->reading == READ_MEMORY) {
+		*err = memory_piece(s);
+		if (*err || s->units.work >= UNITREAD_WORK)
+			return SOURCE_AGAIN;
+	}
+	for (; s->at < s->chain.refs_count; s->at++) {
+		enum unitread_got got = read_id(s, err);
+		if (got == UNITREAD_ALL &&
+		    (s->units.work < UNITREAD_WORK || s->at + 1 == s->chain.refs_count))
+			continue;
+		if (!*err)
+			*err = got == UNITREAD_FAILED ? s->units.err : memory_keep(s);
+		if (got == UNITREAD_ALL)
+			s->at++;
+		if (*err || got != UNITREAD_WAIT)
+			return SOURCE_AGAIN;
+		load(s);
+		return SOURCE_WAIT;
+	}
+	s->reading = READ_NOTHING;
+	return SOURCE_READY;
+}
+
+static bool in_range(struct select *s)
 {
 	const struct source_query *q = s->query;
 	for (size_t i = 0; i < s->chain.refs_count; i++) {
@@ -207,7 +312,21 @@ static void take_warnings(struct select *s)
 		s->base.warnings[s->base.warnings_count++] = s->units.warnings[i];
 }
 
-/* The series of now towards an item: READY gives it, WAIT waits, END means that it gives none. */
+static size_t col_bytes(const struct series_col *c)
+{
+	return (size_t)c->cap * (sizeof(*c->t_ms) + sizeof(*c->v));
+}
+
+static void note_memory(struct select *s)
+{
+	size_t bytes = col_bytes(&s->acc) + col_bytes(&s->one) + col_bytes(&s->memory) +
+	    col_bytes(&s->units.spare);
+	for (size_t i = 0; i < s->kept_cap; i++)
+		bytes += col_bytes(&s->kept[i]);
+	s->base.memory = bytes + idchain_memory(&s->chain) + textset_bytes(&s->texts);
+}
+
+/* The series of now towards an item: READY gives it, END means that it gives none. */
 static enum source_state try_series(struct select *s, struct source_item *out)
 {
 	const struct source_query *q = s->query;
@@ -222,10 +341,13 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 			return SOURCE_READY;
 		return textset_take(&s->texts, q, out->labels) ? SOURCE_READY : SOURCE_END;
 	}
-	if (!read_series(s, &err)) {
+	enum source_state st = read_series(s, &err);
+	if (UNLIKELY(st != SOURCE_READY)) {
 		idchain_keep(&s->chain);
+		s->chain.active = NULL; /* it may leave before the next call */
+		note_memory(s);
 		if (!err)
-			return SOURCE_WAIT;
+			return st;
 		return fail(s, err, s->units.err ? s->units.why : "samples in memory are damaged");
 	}
 	if (!s->acc.count)
@@ -238,18 +360,49 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 	return SOURCE_READY;
 }
 
+/* Values from the postings, as long as there are some. */
+static enum source_state values_step(struct select *s, struct source_item *out)
+{
+	if (textset_pop(&s->texts, out))
+		return SOURCE_READY;
+	unitread_sync(&s->units);
+	if (!valuewalk_step(&s->values, &s->texts, &s->units)) {
+		idchain_skip_active(&s->chain);
+		s->state = SELECT_SERIES;
+	}
+	return textset_pop(&s->texts, out) ? SOURCE_READY : SOURCE_AGAIN;
+}
+
+static enum source_state next_series(struct select *s)
+{
+	switch (idchain_next(&s->chain)) {
+	case IDCHAIN_SERIES:
+		return SOURCE_READY;
+	case IDCHAIN_AGAIN:
+		return SOURCE_AGAIN;
+	case IDCHAIN_WAIT:
+		return SOURCE_WAIT;
+	case IDCHAIN_END:
+		s->state = SELECT_END;
+		return SOURCE_END;
+	case IDCHAIN_ERROR:
+		return fail(s, s->chain.err, s->chain.eb.text);
+	}
+	return SOURCE_END;
+}
+
 static enum source_state series_step(struct select *s, struct source_item *out)
 {
 	if (textset_pop(&s->texts, out))
 		return SOURCE_READY;
-	for (unsigned tries = 0; tries < SELECT_TRIES_MAX; tries++) {
-		if (!idchain_next(&s->chain)) {
-			s->state = SELECT_END;
-			return SOURCE_END;
-		}
-		enum source_state st = try_series(s, out);
+	while (s->units.work < UNITREAD_WORK) {
+		enum source_state st = next_series(s);
+		if (st != SOURCE_READY)
+			return st;
+		s->units.work += WORK_SERIES;
+		st = try_series(s, out);
 		take_warnings(s);
-		if (st == SOURCE_WAIT || st == SOURCE_ERROR)
+		if (st != SOURCE_READY && st != SOURCE_END)
 			return st;
 		idchain_done(&s->chain);
 		if (st == SOURCE_READY &&
@@ -257,41 +410,64 @@ static enum source_state series_step(struct select *s, struct source_item *out)
 		        textset_pop(&s->texts, out)))
 			return SOURCE_READY;
 	}
-	wake(s);
-	return SOURCE_WAIT;
+	return SOURCE_AGAIN;
 }
 
-static enum source_state choosing_step(struct select *s, struct source_item *out)
+/* The choice is made and the catalog was asked. */
+static enum source_state chosen(struct select *s)
 {
-	bool looked_up = s->chain.state == IDCHAIN_READY;
-	enum idchain_state st = idchain_choose(&s->chain);
-	if (st == IDCHAIN_FAILED)
-		return fail(s, s->chain.err, s->chain.eb.text);
-	if (st == IDCHAIN_READY)
-		s->state = SELECT_SERIES;
-	if (looked_up)
-		return series_step(s, out);
+	bool walk = s->query->what == SOURCE_LABEL_VALUES &&
+	    valuewalk_open(&s->values, s->shard, s->query, &s->chain);
 	s->base.est_series = idchain_count(&s->chain);
-	if (st != IDCHAIN_LOOKUP)
-		wake(s);
-	return SOURCE_WAIT;
+	note_memory(s);
+	s->state = walk ? SELECT_VALUES : SELECT_SERIES;
+	return SOURCE_AGAIN;
+}
+
+static enum source_state choosing_step(struct select *s)
+{
+	switch (idchain_choose(&s->chain)) {
+	case IDCHAIN_CHOOSING:
+		return SOURCE_AGAIN;
+	case IDCHAIN_LOOKUP:
+		return SOURCE_WAIT;
+	case IDCHAIN_READY:
+	case IDCHAIN_LABELS:
+		return chosen(s);
+	case IDCHAIN_FAILED:
+		break;
+	}
+	return fail(s, s->chain.err, s->chain.eb.text);
 }
 
 static enum source_state select_next(struct source_cursor *c, struct source_item *out)
 {
 	struct select *s = CONTAINER_OF(c, struct select, base);
 	loop_check_here(s->shard->loop);
+	s->units.work = 0;
+	if (s->state == SELECT_CHOOSING) {
+		enum source_state st = choosing_step(s);
+		if (st != SOURCE_AGAIN || s->state == SELECT_CHOOSING)
+			return st;
+	}
+	enum source_state st = SOURCE_END;
 	switch (s->state) {
 	case SELECT_CHOOSING:
-		return choosing_step(s, out);
+		break;
 	case SELECT_LOADING:
 		return SOURCE_WAIT;
+	case SELECT_VALUES:
+		st = values_step(s, out);
+		break;
 	case SELECT_SERIES:
-		return series_step(s, out);
+		st = series_step(s, out);
+		break;
 	case SELECT_END:
 		return s->base.err ? SOURCE_ERROR : SOURCE_END;
 	}
-	return SOURCE_END;
+	if (UNLIKELY(s->units.work >= NOTE_MEMORY_WORK))
+		note_memory(s);
+	return st;
 }
 
 static void select_close(struct source_cursor *c)
@@ -299,7 +475,7 @@ static void select_close(struct source_cursor *c)
 	struct select *s = CONTAINER_OF(c, struct select, base);
 	loop_check_here(s->shard->loop);
 	s->closed = true;
-	if (s->chain.state != IDCHAIN_LOOKUP && s->state != SELECT_LOADING)
+	if (!idchain_is_away(&s->chain) && s->state != SELECT_LOADING)
 		destroy(s);
 }
 
@@ -314,7 +490,7 @@ enum err select_open(struct shard *sh, const struct source_query *q, struct sour
 	s->shard = sh;
 	sh->cursors++;
 	s->query = q;
-	textset_init(&s->texts);
+	textset_init(&s->texts, sh->seed);
 	unitread_init(&s->units, sh, q->t_min_ms, q->t_max_ms, loaded);
 	idchain_open(&s->chain, sh, q, found);
 	s->state = SELECT_CHOOSING;

@@ -2,54 +2,78 @@
 
 #include <string.h>
 
-void textset_init(struct textset *t)
+#define TABLES 256u
+
+void textset_init(struct textset *t, uint64_t seed)
 {
-	*t = (struct textset){ 0 };
+	*t = (struct textset){ .seed = seed };
 	arena_init(&t->arena, 4096);
 }
 
 void textset_release(struct textset *t)
 {
+	for (unsigned i = 0; t->tables && i < TABLES; i++)
+		mem_free(t->tables[i].slots);
+	mem_free(t->tables);
 	arena_release(&t->arena);
-	mem_free(t->table);
 	mem_free(t->fresh);
 }
 
-static struct label *slot(struct label *table, size_t cap, const char *s, uint32_t len)
+static uint32_t hash_of(const struct textset *t, const char *s, uint32_t len)
 {
-	size_t i = hash64(s, len, 0) & (cap - 1);
-	while (table[i].name && (table[i].name_len != len || memcmp(table[i].name, s, len)))
-		i = (i + 1) & (cap - 1);
-	return &table[i];
+	return (uint32_t)(hash64(s, len, t->seed) >> 32);
 }
 
-static void grow(struct textset *t)
+static struct textset_text *slot(
+    const struct textset_table *table, const char *s, uint32_t len, uint32_t hash)
 {
-	size_t cap = t->cap ? 2 * t->cap : 64;
-	struct label *table = mem_zalloc(cap * sizeof(*table));
-	for (size_t i = 0; i < t->cap; i++) {
-		if (t->table[i].name)
-			*slot(table, cap, t->table[i].name, t->table[i].name_len) = t->table[i];
+	uint32_t i = hash & table->mask;
+	for (;; i = (i + 1) & table->mask) {
+		struct textset_text *x = &table->slots[i];
+		if (!x->s || (x->hash == hash && x->len == len && memcmp(x->s, s, len) == 0))
+			return x;
 	}
-	mem_free(t->table);
-	t->table = table;
-	t->cap = cap;
 }
 
-static bool note(struct textset *t, const char *s, uint32_t len)
+static void grow(struct textset *t, struct textset_table *table)
 {
-	if (2 * (t->count + 1) > t->cap)
-		grow(t);
-	struct label *l = slot(t->table, t->cap, s, len);
-	if (l->name)
+	struct textset_table old = *table;
+	table->mask = old.slots ? 2 * old.mask + 1 : 7;
+	table->slots = mem_zalloc(((size_t)table->mask + 1) * sizeof(*table->slots));
+	for (uint32_t i = 0; old.slots && i <= old.mask; i++) {
+		const struct textset_text *x = &old.slots[i];
+		if (x->s)
+			*slot(table, x->s, x->len, x->hash) = *x;
+	}
+	t->slots_count += table->mask + 1 - (old.slots ? old.mask + 1 : 0);
+	mem_free(old.slots);
+}
+
+bool textset_has(const struct textset *t, const char *s, uint32_t len)
+{
+	uint32_t hash = hash_of(t, s, len);
+	const struct textset_table *table = t->tables ? &t->tables[hash >> 24] : NULL;
+	return table && table->slots && slot(table, s, len, hash)->s;
+}
+
+bool textset_add(struct textset *t, const char *s, uint32_t len)
+{
+	uint32_t hash = hash_of(t, s, len);
+	if (!t->tables)
+		t->tables = mem_zalloc(TABLES * sizeof(*t->tables));
+	struct textset_table *table = &t->tables[hash >> 24];
+	if (!table->slots || table->count > table->mask / 2)
+		grow(t, table);
+	struct textset_text *x = slot(table, s, len, hash);
+	if (x->s)
 		return false;
-	*l = (struct label){ .name = arena_strndup(&t->arena, s, len), .name_len = len };
-	t->count++;
+	*x = (struct textset_text){ .s = arena_strndup(&t->arena, s, len), .len = len, .hash = hash };
+	table->count++;
 	if (t->fresh_count == t->fresh_cap) {
 		t->fresh_cap = t->fresh_cap ? 2 * t->fresh_cap : 16;
 		t->fresh = mem_array(t->fresh, t->fresh_cap, sizeof(*t->fresh));
 	}
-	t->fresh[t->fresh_count++] = *l;
+	t->fresh[t->fresh_count++] = *x;
 	return true;
 }
 
@@ -59,12 +83,12 @@ bool textset_take(struct textset *t, const struct source_query *q, struct labels
 	if (q->what == SOURCE_LABEL_VALUES) {
 		uint32_t len;
 		const char *v = label_get(ls, q->label, q->label_len, &len);
-		return v && note(t, v, len);
+		return v && textset_add(t, v, len);
 	}
 	struct label_iter it = label_iter(ls);
 	struct label l;
 	while (label_next(&it, &l))
-		any |= note(t, l.name, l.name_len);
+		any |= textset_add(t, l.name, l.name_len);
 	return any;
 }
 
@@ -72,8 +96,14 @@ bool textset_pop(struct textset *t, struct source_item *out)
 {
 	if (!t->fresh_count)
 		return false;
-	const struct label *l = &t->fresh[--t->fresh_count];
-	out->text = l->name;
-	out->text_len = l->name_len;
+	const struct textset_text *x = &t->fresh[--t->fresh_count];
+	out->text = x->s;
+	out->text_len = x->len;
 	return true;
+}
+
+size_t textset_bytes(const struct textset *t)
+{
+	return arena_used(&t->arena) + t->slots_count * sizeof(struct textset_text) +
+	    t->fresh_cap * sizeof(*t->fresh);
 }

@@ -13,6 +13,9 @@
 #define UNIT_KEEP_BYTES (64u << 10)
 #define FILE_UNITS      4u  /* of one file that stay */
 #define FILE_WANTED     16u /* of one file that are fetched at once */
+#define WORK_FIND       48u /* what a look for an id in a file costs */
+#define WORK_UNIT       1024u
+#define JOIN_STEP       4096u
 
 void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64_t t_max_ms,
     void (*woken)(struct unitread *u))
@@ -188,7 +191,6 @@ void unitread_release(struct unitread *u)
 	mem_free(u->files);
 	mem_free(u->ext);
 	series_col_release(&u->spare);
-	series_col_release(&u->piece);
 }
 
 static bool overlaps(const struct unitread *u, const struct shard_file *f)
@@ -296,6 +298,7 @@ static enum have unit_open(struct unitread *u, struct unitread_unit *x)
 	if (u->opener && u->opener != x)
 		cfile_unit_hand(&u->opener->unit, &x->unit);
 	u->opener = x;
+	u->work += WORK_UNIT + x->ext.len / 8;
 	x->state = UNITREAD_OPEN;
 	if (!cfile_unit_open(&x->unit, x->of->file->cfile, &x->ext, x->bytes.data, &eb))
 		return HAVE_YES;
@@ -420,24 +423,119 @@ static void trim(const struct unitread *u, struct series_col *c, uint32_t from)
 	c->count = from + keep;
 }
 
-void unitread_merge(struct unitread *u, struct series_col *acc, const struct series_col *newer)
+/* The first sample at or after a time among the first n. */
+static uint32_t place_of(const struct series_col *c, uint32_t n, int64_t t_ms)
 {
-	if (!newer->count)
-		return;
-	if (!acc->count || acc->t_ms[acc->count - 1] < newer->t_ms[0]) {
-		series_col_reserve(acc, newer->count);
-		memcpy(acc->t_ms + acc->count, newer->t_ms, newer->count * sizeof(*acc->t_ms));
-		memcpy(acc->v + acc->count, newer->v, newer->count * sizeof(*acc->v));
-		acc->count += newer->count;
-		return;
+	uint32_t lo = 0, hi = n;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (c->t_ms[mid] < t_ms)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	series_col_merge(newer, acc, &u->spare);
-	struct series_col x = *acc;
-	*acc = u->spare;
-	u->spare = x;
+	return lo;
 }
 
-/* Decodes behind acc; when that is not in order, merges. */
+static bool is_over(const struct unitread *u)
+{
+	return u->work >= UNITREAD_WORK;
+}
+
+static void col_copy(
+    struct series_col *to, uint32_t at, const struct series_col *from, uint32_t first, uint32_t n)
+{
+	memcpy(to->t_ms + at, from->t_ms + first, n * sizeof(*to->t_ms));
+	memcpy(to->v + at, from->v + first, n * sizeof(*to->v));
+}
+
+/* Some steps of merging the two parts of acc into spare; the part behind wins. */
+static bool join_merge(struct unitread *u, struct series_col *acc)
+{
+	struct unitread_join *j = &u->join;
+	struct series_col *out = &u->spare;
+	uint32_t a = j->a, b = j->b, n = out->count, end = n + JOIN_STEP;
+	for (; n < end && (a < acc->count || b < j->from); n++) {
+		bool newer = b == j->from || (a < acc->count && acc->t_ms[a] <= acc->t_ms[b]);
+		if (newer && b < j->from && acc->t_ms[b] == acc->t_ms[a])
+			b++;
+		uint32_t i = newer ? a++ : b++;
+		out->t_ms[n] = acc->t_ms[i];
+		out->v[n] = acc->v[i];
+	}
+	u->work += n - out->count;
+	out->count = n;
+	j->a = a;
+	j->b = b;
+	return a == acc->count && b == j->from;
+}
+
+static void join_begin(struct unitread *u, struct series_col *acc, uint32_t from)
+{
+	uint32_t lo = place_of(acc, from, acc->t_ms[from]);
+	u->join = (struct unitread_join){ .on = true, .lo = lo, .from = from, .a = from, .b = lo };
+	u->spare.count = 0;
+	series_col_reserve(&u->spare, acc->count - lo);
+}
+
+/* Goes on with a join that began; false: again. */
+static bool join_run(struct unitread *u, struct series_col *acc)
+{
+	struct unitread_join *j = &u->join;
+	while (j->on && !j->copying) {
+		if (join_merge(u, acc)) {
+			j->copying = true;
+			j->a = 0;
+			acc->count = j->lo + u->spare.count;
+		} else if (is_over(u)) {
+			return false;
+		}
+	}
+	while (j->on) { /* back to its place */
+		uint32_t n = u->spare.count - j->a;
+		n = n < JOIN_STEP ? n : JOIN_STEP;
+		col_copy(acc, j->lo + j->a, &u->spare, j->a, n);
+		j->a += n;
+		u->work += n / 4;
+		j->on = j->a < u->spare.count;
+		if (j->on && is_over(u))
+			return false;
+	}
+	return true;
+}
+
+/* Samples from `from` on came from something newer: in order with those before. False: again. */
+static bool join(struct unitread *u, struct series_col *acc, uint32_t from)
+{
+	if (!u->join.on && (!from || acc->count == from || acc->t_ms[from - 1] < acc->t_ms[from]))
+		return true;
+	if (!u->join.on)
+		join_begin(u, acc, from);
+	return join_run(u, acc);
+}
+
+bool unitread_merge(struct unitread *u, struct series_col *acc, const struct series_col *newer)
+{
+	struct unitread_join *j = &u->join;
+	while (!j->on && j->copied < newer->count) {
+		uint32_t n = newer->count - j->copied;
+		n = n < JOIN_STEP ? n : JOIN_STEP;
+		if (!j->copied)
+			series_col_reserve(acc, newer->count);
+		col_copy(acc, acc->count, newer, j->copied, n);
+		acc->count += n;
+		j->copied += n;
+		u->work += n / 4;
+		if (j->copied < newer->count && is_over(u))
+			return false;
+	}
+	if (!join(u, acc, j->on ? j->from : acc->count - newer->count))
+		return false;
+	j->copied = 0;
+	return true;
+}
+
+/* Decodes behind acc. */
 static void add_entry(struct unitread *u, struct unitread_unit *x, const struct cfile_entry *e,
     struct series_col *acc)
 {
@@ -445,6 +543,7 @@ static void add_entry(struct unitread *u, struct unitread_unit *x, const struct 
 	errbuf_init(&eb);
 	series_col_reserve(acc, e->count);
 	uint32_t from = acc->count;
+	u->work += e->count;
 	if (cfile_unit_decode(&x->unit, e, acc->t_ms + from, acc->v + from, &eb)) {
 		warn(u, x->of, eb.text);
 		return;
@@ -452,21 +551,11 @@ static void add_entry(struct unitread *u, struct unitread_unit *x, const struct 
 	u->samples += e->count;
 	acc->count += e->count;
 	trim(u, acc, from);
-	if (!from || acc->count == from || acc->t_ms[from - 1] < acc->t_ms[from])
-		return;
-	u->piece.count = 0;
-	uint32_t n = acc->count - from;
-	series_col_reserve(&u->piece, n);
-	memcpy(u->piece.t_ms, acc->t_ms + from, n * sizeof(*acc->t_ms));
-	memcpy(u->piece.v, acc->v + from, n * sizeof(*acc->v));
-	u->piece.count = n;
-	acc->count = from;
-	unitread_merge(u, acc, &u->piece);
 }
 
-/* What one unit holds of an id. False: it has to come from the disk. */
-static bool add_unit(struct unitread *u, struct unitread_file *f, const struct cfile_extent *ext,
-    uint32_t id, struct series_col *acc)
+/* What one unit holds of an id, from at_entry on. */
+static enum unitread_got add_unit(struct unitread *u, struct unitread_file *f,
+    const struct cfile_extent *ext, uint32_t id, struct series_col *acc)
 {
 	struct unitread_unit *x = unit_find(u, f, ext);
 	if (UNLIKELY(!x)) {
@@ -476,39 +565,66 @@ static bool add_unit(struct unitread *u, struct unitread_file *f, const struct c
 	if (UNLIKELY(x->state != UNITREAD_OPEN)) {
 		enum have have = unit_ready(u, x);
 		if (have != HAVE_YES)
-			return have == HAVE_BAD;
+			return have == HAVE_BAD ? UNITREAD_ALL
+			    : u->err            ? UNITREAD_FAILED
+			                        : UNITREAD_WAIT;
 	}
 	const struct cfile_entry *e;
 	size_t entries = cfile_unit_find(&x->unit, id, &e);
-	for (size_t m = 0; m < entries; m++)
-		add_entry(u, x, &e[m], acc);
-	return true;
+	while (u->at_entry < entries) {
+		add_entry(u, x, &e[u->at_entry++], acc);
+		if (u->at_entry < entries && is_over(u))
+			return UNITREAD_AGAIN;
+	}
+	u->at_entry = 0;
+	return UNITREAD_ALL;
 }
 
-bool unitread_series(struct unitread *u, uint32_t id, struct series_col *acc)
+/* What the file at hand holds of an id; entries of one are in order, so files are joined whole. */
+static enum unitread_got add_file(struct unitread *u, uint32_t id, struct series_col *acc)
 {
-	size_t file = u->at_file, ext = u->at_ext;
-	CHECK(!u->loading);
-	if (UNLIKELY(u->err))
-		return false;
-	for (; file < u->files_count; file++, ext = 0) {
-		struct unitread_file *f = u->files[file];
-		size_t n = units_of(u, f, id);
-		for (; ext < n; ext++) {
-			if (LIKELY(add_unit(u, f, &u->ext[ext], id, acc)))
-				continue;
-			u->at_file = file;
-			u->at_ext = ext;
-			return false;
+	struct unitread_file *f = u->files[u->at_file];
+	if (!u->in_file)
+		u->file_from = acc->count;
+	u->in_file = true;
+	u->work += WORK_FIND;
+	for (size_t n = units_of(u, f, id); u->at_ext < n; u->at_ext++) {
+		enum unitread_got got = add_unit(u, f, &u->ext[u->at_ext], id, acc);
+		if (got != UNITREAD_ALL)
+			return got;
+		if (is_over(u) && u->at_ext + 1 < n) {
+			u->at_ext++;
+			return UNITREAD_AGAIN;
 		}
 	}
-	u->at_file = u->at_ext = 0;
-	return true;
+	if (!join(u, acc, u->file_from))
+		return UNITREAD_AGAIN;
+	u->at_ext = 0;
+	u->in_file = false;
+	return UNITREAD_ALL;
 }
 
-bool unitread_has(const struct unitread *u, uint32_t id)
+enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct series_col *acc)
+{
+	CHECK(!u->loading);
+	if (UNLIKELY(u->err))
+		return UNITREAD_FAILED;
+	while (u->at_file < u->files_count) {
+		enum unitread_got got = add_file(u, id, acc);
+		if (got != UNITREAD_ALL)
+			return got;
+		u->at_file++;
+		if (is_over(u) && u->at_file < u->files_count)
+			return UNITREAD_AGAIN;
+	}
+	u->at_file = 0;
+	return UNITREAD_ALL;
+}
+
+bool unitread_has(struct unitread *u, uint32_t id)
 {
 	for (size_t i = 0; i < u->files_count; i++) {
+		u->work += WORK_FIND / 4;
 		if (cfile_has(u->files[i]->file->cfile, id))
 			return true;
 	}

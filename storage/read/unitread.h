@@ -8,6 +8,9 @@
  * units needed next as there is room for, and calls woken() on the loop. Then unitread_series()
  * goes on where it stopped: nothing is read a second time, so a series comes to its end also where
  * no read ever comes without waiting (tmpfs, overlayfs and NFS cannot tell what is in memory).
+ * Work is counted (u->work; one is a sample decoded, some 5 ns): past UNITREAD_WORK the calls
+ * below say AGAIN and go on where they stopped when they are called again. Whoever calls sets it
+ * back to 0.
  * (1) From unitread_begin to the end of the last id the list of files stays as it was, each file
  *     pinned: files that come and go meanwhile are none of this series' business.
  * (2) Some units of each file stay for the series behind it: ids go upwards, so a unit serves many,
@@ -25,6 +28,14 @@
 #include "storage/shard.h"
 
 #define UNITREAD_WARNINGS_MAX 4u
+#define UNITREAD_WORK         16384u /* of one call: some 100 us */
+
+enum unitread_got {
+	UNITREAD_ALL,
+	UNITREAD_AGAIN, /* the same call once more */
+	UNITREAD_WAIT,  /* unitread_load first */
+	UNITREAD_FAILED /* err, why */
+};
 
 enum unitread_state {
 	UNITREAD_SPARE,
@@ -60,11 +71,20 @@ struct unitread {
 	struct unitread_unit *spare_units;
 	struct unitread_unit *opener; /* has what opening needs */
 	size_t bytes;                 /* of units that are not spare */
+	unsigned work;                /* done in this call */
 	/* where the id under way goes on */
-	size_t at_file, at_ext;
+	size_t at_file, at_ext, at_entry;
+	uint32_t file_from; /* samples of acc before those of the file */
+	bool in_file;
+	struct unitread_join {
+		bool on, copying;
+		uint32_t copied;   /* of what is put behind */
+		uint32_t lo, from; /* [lo, from) and [from, count) become one */
+		uint32_t a, b;     /* merged up to there */
+	} join;
 	struct cfile_extent *ext; /* of one id in one file */
 	size_t ext_cap;
-	struct series_col spare, piece; /* for merging */
+	struct series_col spare; /* for merging */
 	struct work_task task;
 	bool loading;
 	void (*woken)(struct unitread *u);
@@ -89,18 +109,23 @@ static inline void unitread_sync(struct unitread *u)
 static inline void unitread_begin(struct unitread *u)
 {
 	unitread_sync(u);
-	u->at_file = u->at_ext = 0;
+	u->at_file = u->at_ext = u->at_entry = 0;
+	u->in_file = false;
 }
 /*
- * Samples of id, newer ones winning, behind or into what acc has. True: all there are. False: it
- * failed (err), or unitread_load, and after woken again, with the same id and acc.
+ * Samples of id, newer ones winning, behind or into what acc has. After WAIT and AGAIN the same id
+ * and acc.
  */
-MUST_CHECK bool unitread_series(struct unitread *u, uint32_t id, struct series_col *acc);
+MUST_CHECK enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct series_col *acc);
 /* ids[0] is the id under way, the others come after it in this series. */
 void unitread_load(struct unitread *u, const uint32_t *ids, size_t count);
 /* Does any file that overlaps hold samples of this id? */
-bool unitread_has(const struct unitread *u, uint32_t id);
-/* Merges newer into acc, newer winning; the plain append when it lies behind. */
-void unitread_merge(struct unitread *u, struct series_col *acc, const struct series_col *newer);
+bool unitread_has(struct unitread *u, uint32_t id);
+/*
+ * Merges newer into acc, newer winning; the plain append when it lies behind. False: again, with the
+ * same ones.
+ */
+MUST_CHECK bool unitread_merge(
+    struct unitread *u, struct series_col *acc, const struct series_col *newer);
 
 #endif

@@ -146,6 +146,8 @@ static enum source_state cur_next(struct source_cursor *sc, struct source_item *
 	if (c->waiting)
 		return SOURCE_WAIT;
 	if (m->shaky && ++c->turns % m->shaky == 0) {
+		if (c->turns / m->shaky % 2)
+			return SOURCE_AGAIN;
 		c->waiting = true;
 		loop_defer(c->shard->loop, &c->wake);
 		return SOURCE_WAIT;

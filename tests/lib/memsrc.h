@@ -5,8 +5,8 @@
  * Samples are added and dropped by the test's main thread while no query runs; queries then read
  * them on the loops. Shard i lives on loop i mod team_count. Samples of a series must come in
  * ascending order.
- * Shaky: before every n-th answer the cursor says SOURCE_WAIT and wakes its query later, as a
- * source does that reads from disk.
+ * Shaky: before every n-th answer the cursor says SOURCE_AGAIN, or SOURCE_WAIT and wakes its query
+ * later, as a source does that reads from disk.
  * Memory: everything is copied in.
  */
 #ifndef TESTS_LIB_MEMSRC_H

@@ -172,6 +172,11 @@ static enum job_state read_slice(struct job *j)
 		enum source_state st = r->cursor->ops->next(r->cursor, &it);
 		if (st == SOURCE_WAIT)
 			return JOB_WAIT;
+		if (st == SOURCE_AGAIN) {
+			if (job_should_yield())
+				return JOB_YIELD;
+			continue;
+		}
 		if (st == SOURCE_ERROR) {
 			r->err = r->cursor->err;
 			tap_note("cursor: %s", r->cursor->eb.text);

@@ -48,6 +48,7 @@ struct ql_scan {
 	struct ql_col col;       /* of the series at hand; its memory is used again */
 	struct source_item item; /* the same, while its windows take more than a slice */
 	struct ql_batch *batch;  /* being filled */
+	uint64_t cursor_memory; /* charged */
 	uint64_t since_work;
 	unsigned since_samples, since_series; /* since job_should_yield was asked */
 	enum err err;
@@ -411,6 +412,16 @@ static bool scan_should_yield(struct ql_scan *s)
 	return job_should_yield();
 }
 
+/* What the source holds for this query, as far as it grew. */
+static void scan_charge_cursor(struct ql_scan *s)
+{
+	uint64_t memory = s->cursor->memory;
+	if (LIKELY(memory <= s->cursor_memory) || s->err)
+		return;
+	s->err = ql_charge_heap(&s->budget, memory - s->cursor_memory, &s->eb);
+	s->cursor_memory = s->err ? s->cursor_memory : memory;
+}
+
 /*
  * Reads until the slice is over, the source or a credit must be waited for, or all is read
  * (JOB_DONE).
@@ -444,6 +455,11 @@ static enum job_state scan_read(struct ql_scan *s)
 				return JOB_YIELD;
 			}
 			break;
+		case SOURCE_AGAIN:
+			scan_charge_cursor(s);
+			if (job_should_yield())
+				return JOB_YIELD;
+			break;
 		case SOURCE_WAIT:
 			return JOB_WAIT; /* the source calls scan_wake */
 		case SOURCE_END:
@@ -454,6 +470,7 @@ static enum job_state scan_read(struct ql_scan *s)
 			    s->cursor->eb.text[0] ? s->cursor->eb.text : err_text(s->err));
 			return JOB_DONE;
 		}
+		scan_charge_cursor(s);
 		if (scan_should_yield(s))
 			return JOB_YIELD;
 	}
@@ -472,6 +489,8 @@ static void scan_close(struct ql_scan *s)
 		}
 		s->cursor->ops->close(s->cursor);
 		s->cursor = NULL;
+		ql_uncharge_heap(&s->budget, s->cursor_memory);
+		s->cursor_memory = 0;
 	}
 	ql_range_release(&s->range);
 	mem_free(s->col.has);

@@ -288,7 +288,7 @@ static void begin_to_read(void *arg)
 	enum source_state st = SOURCE_WAIT;
 	if (g->source->ops->open(g->source, 0, &g->query, &g->cursor))
 		return;
-	for (unsigned i = 0; i < 10 && st == SOURCE_WAIT; i++)
+	for (unsigned i = 0; i < 10 && (st == SOURCE_WAIT || st == SOURCE_AGAIN); i++)
 		st = g->cursor->ops->next(g->cursor, &it);
 }
 

@@ -52,7 +52,7 @@ static struct catalog *reopen(struct catalog *c)
 	catalog_close(c);
 	errbuf_init(&eb);
 	c = NULL;
-	enum err e = catalog_open(path, SHARDS, &c, &eb);
+	enum err e = catalog_open(path, SHARDS, 1, &c, &eb);
 	if (e) {
 		tap_ok(false, "catalog opens: %s %s", err_text(e), eb.text);
 		exit(tap_done());
@@ -636,7 +636,7 @@ int main(void)
 	TAP_OK(catalog_state(c, 0, &st, &eb) == ERR_OK && st.series == 0 && st.rank == 0);
 	catalog_close(c);
 	errbuf_init(&eb);
-	TAP_OK(catalog_open(path, SHARDS + 1, &c, &eb) == ERR_DAMAGED);
+	TAP_OK(catalog_open(path, SHARDS + 1, 1, &c, &eb) == ERR_DAMAGED);
 	errbuf_init(&eb);
 	tap_ok(catalog_check(path, NULL, NULL, &eb) == ERR_OK, "the walk finds everything whole %s",
 	    eb.text);

@@ -247,7 +247,7 @@ static void too_much_at_once(const char *root)
 		char name[16];
 		snprintf(name, sizeof(name), "halves%zu", i);
 		char *dir = path_of(root, name);
-		CHECK(!catalog_open(dir, 1, &c, &eb));
+		CHECK(!catalog_open(dir, 1, 1, &c, &eb));
 		env_puts_max = limits[i];
 		TAP_OK(apply_all(c) == ERR_OK);
 		tap_ok(catalog_has_all(c), "%u records fit: all series are there", limits[i]);
@@ -267,7 +267,7 @@ static void too_much_at_once(const char *root)
 	env_puts_max = 1;
 	struct catalog *c;
 	char *dir = path_of(root, "halves9");
-	CHECK(!catalog_open(dir, 1, &c, &eb));
+	CHECK(!catalog_open(dir, 1, 1, &c, &eb));
 	TAP_OK(apply_all(c) == ERR_TOOBIG && eb.text[0]);
 	env_puts_max = 0;
 	tap_ok(!catalog_is_damaged(c), "which is no damage");
@@ -283,7 +283,7 @@ static void full_in_the_middle(const char *root)
 		char name[16];
 		snprintf(name, sizeof(name), "grow%u", at);
 		char *dir = path_of(root, name);
-		CHECK(!catalog_open(dir, 1, &c, &eb));
+		CHECK(!catalog_open(dir, 1, 1, &c, &eb));
 		env_map_full_at = at;
 		bad += apply_all(c) != ERR_OK || !catalog_has_all(c);
 		env_map_full_at = 0;

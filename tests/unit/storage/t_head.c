@@ -225,7 +225,7 @@ static void head_finds_what_it_made(void)
 	enum {
 		N = 30000
 	};
-	head_init(&h, mem);
+	head_init(&h, mem, 1);
 	arena_init(&a, 1 << 16);
 	struct labels *ls = mem_alloc(N * sizeof *ls);
 	uint32_t *slots = mem_alloc(N * sizeof *slots);
@@ -240,7 +240,7 @@ static void head_finds_what_it_made(void)
 		    good && head_find(&h, fp_of(ls[i], 1 - i % 2), 1 - i % 2, ls[i]) == SERIES_NONE;
 		struct series *s = head_by_id(&h, 100 + i * 3);
 		good = good && s == head_at(&h, slots[i]) && label_equal(series_labels(s), ls[i]) &&
-		    head_slot_of(&h, s) == slots[i];
+		    head_slot_by_id(&h, s->id) == slots[i];
 	}
 	good = good && !head_by_id(&h, 99) && !head_by_id(&h, 101) && !head_by_id(&h, UINT32_MAX);
 	tap_ok(good, "30,000 series are found by labels and by id, tenants apart");
@@ -266,7 +266,9 @@ static void head_finds_what_it_made(void)
 	tap_ok(head_find(&h, fp_of(lu, 0), 0, lu) == undefined &&
 	        head_by_id(&h, 7)->labels_len == lu.len,
 	    "an undefined id gets its labels later");
-	tap_is_u64(postings_series(head_postings(&h)), N + 1, "postings know as many series");
+	tap_is_u64(postings_series(head_postings(&h, 0)) + postings_series(head_postings(&h, 1)),
+	    N + 1, "the postings of the tenants know as many series");
+	tap_ok(!head_postings(&h, 2), "a tenant without series has none");
 	head_shadow(&h, undefined, fp_of(lu, 0));
 	uint32_t higher = head_create(&h, fp_of(lu, 0), 0, 900000, lu);
 	tap_ok(head_find(&h, fp_of(lu, 0), 0, lu) == higher && head_by_id(&h, 7) != NULL,
@@ -290,7 +292,7 @@ static void resolve_agrees_with_find(void)
 		N = 3000,
 		KNOWN = 2500
 	};
-	head_init(&h, mem);
+	head_init(&h, mem, 1);
 	arena_init(&a, 1 << 16);
 	struct labels *ls = mem_alloc(N * sizeof *ls);
 	for (unsigned i = 0; i < N; i++)
@@ -352,7 +354,7 @@ static void resolve_knows_free_slots(void)
 	struct arena a;
 	struct labels ls[3];
 	struct head_row rows[3] = { 0 };
-	head_init(&h, mem);
+	head_init(&h, mem, 1);
 	arena_init(&a, 1 << 12);
 	for (unsigned i = 0; i < 3; i++) {
 		ls[i] = make(&a, i);
@@ -386,7 +388,7 @@ static void freezes_in_slices(void)
 	enum {
 		N = 1000
 	};
-	head_init(&h, mem);
+	head_init(&h, mem, 1);
 	arena_init(&a, 1 << 16);
 	for (unsigned i = 0; i < N; i++) {
 		struct labels ls = make(&a, i);

@@ -292,6 +292,8 @@ static void walk_turn(void *arg)
 		if (state == SOURCE_WAIT)
 			return;
 		w->moved_ns = clock_real_mono_ns();
+		if (state == SOURCE_AGAIN)
+			continue;
 		if (state == SOURCE_READY) {
 			item_check(w, &it);
 			continue;

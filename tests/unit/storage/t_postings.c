@@ -1,4 +1,4 @@
-#include "storage/meta/postings.h"
+#include "storage/meta/postings.c" /* its tables are looked at */
 #include "tests/lib/tap.h"
 
 #include <stdlib.h>
@@ -48,13 +48,38 @@ static struct matcher make(enum matcher_type t, const char *name, const char *va
 	return m;
 }
 
-static bool same_as_model(const struct postings *p, const struct matcher *ms, size_t n)
+static bool model_labels(void *arg, uint32_t id, struct labels *out)
+{
+	(void)arg;
+	*out = model[id];
+	return in[id];
+}
+
+static const struct postings_labels labels = { .get = model_labels };
+
+/* In one go; *ids is the caller's. */
+static bool select_all(const struct postings *p, const struct matcher *ms, size_t n,
+    const struct postings_labels *ls, uint32_t **ids, size_t *count, uint64_t *steps)
+{
+	struct postings_select *s = postings_select_begin(p, ms, n, ls);
+	enum postings_state st = postings_select_step(s, NULL, NULL);
+	roaring_bitmap_t *b = postings_select_take(s);
+	*steps = postings_select_steps(s);
+	postings_select_end(s);
+	*count = roaring_bitmap_get_cardinality(b);
+	*ids = mem_array(NULL, *count, sizeof(**ids));
+	roaring_bitmap_to_uint32_array(b, *ids);
+	roaring_bitmap_free(b);
+	return st == POSTINGS_DONE;
+}
+
+static bool is_as_model(
+    const struct postings *p, const struct matcher *ms, size_t n, const struct postings_labels *ls)
 {
 	uint32_t *ids;
 	size_t count, at = 0;
-	if (postings_select(p, ms, n, &ids, &count))
-		return false;
-	bool ok = true;
+	uint64_t steps;
+	bool ok = select_all(p, ms, n, ls, &ids, &count, &steps);
 	for (uint32_t id = 0; id < SERIES; id++) {
 		if (!in[id] || matcher_labels(ms, n, model[id]) != REX_YES)
 			continue;
@@ -64,6 +89,11 @@ static bool same_as_model(const struct postings *p, const struct matcher *ms, si
 	ok = ok && at == count;
 	mem_free(ids);
 	return ok;
+}
+
+static bool same_as_model(const struct postings *p, const struct matcher *ms, size_t n)
+{
+	return is_as_model(p, ms, n, NULL) && is_as_model(p, ms, n, &labels);
 }
 
 static const struct {
@@ -122,17 +152,13 @@ static bool count_name(void *arg, const struct postings_name *n)
 {
 	struct sums *s = arg;
 	struct sums of = { .p = s->p };
-	postings_values(s->p, n->name, n->name_len, count_value, &of);
+	size_t left = SIZE_MAX;
+	while (left)
+		postings_values(s->p, n->name, n->name_len, &left, 7, count_value, &of);
 	if (of.values == n->values && of.series == n->series)
 		s->names++;
 	s->values += of.values;
 	return true;
-}
-
-static bool tenth(void *arg)
-{
-	unsigned *n = arg;
-	return ++*n % 10 == 0;
 }
 
 static bool at_once(void *arg)
@@ -146,13 +172,14 @@ static bool at_once(void *arg)
 static void test_engine(struct postings *p)
 {
 	struct matcher m = make(MATCHER_RE, "pod", ".*.*.*1.*[0-9]");
-	struct postings_select *s = postings_select_begin(p, &m, 1);
+	struct postings_select *s = postings_select_begin(p, &m, 1, NULL);
 	unsigned calls = 0, steps = 1;
 	struct sums values = { .p = p };
 
 	while (postings_select_step(s, at_once, &calls) == POSTINGS_MORE)
 		steps++;
-	postings_values(p, "pod", 3, count_value, &values);
+	size_t left = SIZE_MAX;
+	postings_values(p, "pod", 3, &left, SIZE_MAX, count_value, &values);
 	tap_ok(values.values > 10 && steps == values.values,
 	    "%u steps for %llu values of an expression", steps, (unsigned long long)values.values);
 	postings_select_end(s);
@@ -161,15 +188,14 @@ static void test_engine(struct postings *p)
 
 static void test_steps(struct postings *p)
 {
-	struct matcher m = make(MATCHER_RE, "pod", "pod-.*1.*");
-	struct postings_select *s = postings_select_begin(p, &m, 1);
+	struct matcher m = make(MATCHER_RE, "pod", "pod-.*1.*|x");
+	struct postings_select *s = postings_select_begin(p, &m, 1, NULL);
 	enum postings_state st;
-	unsigned steps = 0, values = 0;
+	unsigned steps = 0;
 	/*
 	 * Half of the series that match leave while the walk goes on; the others must all be found.
 	 */
-	while ((st = postings_select_step(s, tenth, &values)) == POSTINGS_MORE) {
-		steps++;
+	while ((st = postings_select_step(s, at_once, &steps)) == POSTINGS_MORE) {
 		uint32_t id = rnd(SERIES / 2) * 2;
 		if (in[id]) {
 			postings_del(p, id, model[id]);
@@ -177,7 +203,11 @@ static void test_steps(struct postings *p)
 		}
 	}
 	size_t n, at = 0;
-	uint32_t *ids = postings_select_ids(s, &n);
+	roaring_bitmap_t *b = postings_select_take(s);
+	n = roaring_bitmap_get_cardinality(b);
+	uint32_t *ids = mem_array(NULL, n, sizeof(*ids));
+	roaring_bitmap_to_uint32_array(b, ids);
+	roaring_bitmap_free(b);
 	unsigned missed = 0;
 	for (uint32_t id = 0; id < SERIES; id++) {
 		while (at < n && ids[at] < id)
@@ -192,10 +222,91 @@ static void test_steps(struct postings *p)
 	matcher_release(&m);
 }
 
+/* Few ids are left: their labels are looked at, not all values. Words are looked up in steps. */
+static void test_few(struct postings *p)
+{
+	char pod[16] = "";
+	for (uint32_t id = 0, len; !pod[0]; id++) {
+		const char *v = in[id] ? label_get(model[id], "pod", 3, &len) : NULL;
+		if (v)
+			snprintf(pod, sizeof(pod), "%.*s", (int)len, v);
+	}
+	struct matcher same[] = { make(MATCHER_EQ, "pod", pod),
+		make(MATCHER_RE, "pod", "pod-.*[0-9]|y") };
+	uint32_t *ids;
+	size_t n;
+	uint64_t walked, tested;
+	select_all(p, same, 2, NULL, &ids, &n, &walked);
+	mem_free(ids);
+	select_all(p, same, 2, &labels, &ids, &n, &tested);
+	mem_free(ids);
+	tap_ok(walked > 500 * POSTINGS_CHEAP && tested < 10 * POSTINGS_CHEAP,
+	    "behind a matcher that leaves few ids an expression takes %llu steps, not %llu",
+	    (unsigned long long)tested, (unsigned long long)walked);
+	struct buf words;
+	buf_init(&words);
+	for (unsigned i = 0; i < 600; i++)
+		buf_printf(&words, "%sp%x", i ? "|" : "", i);
+	buf_add_u8(&words, 0);
+	struct matcher m = make(MATCHER_RE, "pod", (const char *)words.data);
+	struct postings_select *s = postings_select_begin(p, &m, 1, NULL);
+	unsigned calls = 0;
+	while (postings_select_step(s, at_once, &calls) == POSTINGS_MORE)
+		;
+	tap_ok(calls >= 2, "many words are looked up in steps (%u)", calls);
+	postings_select_end(s);
+	buf_release(&words);
+	matcher_release(&m);
+	matcher_release(&same[0]);
+	matcher_release(&same[1]);
+}
+
+static bool names_seen[4];
+
+static bool see_name(void *arg, const struct postings_name *n)
+{
+	(void)arg;
+	const char *all[] = { "__name__", "instance", "job", "pod" };
+	for (unsigned i = 0; i < 4; i++)
+		names_seen[i] |=
+		    strlen(all[i]) == n->name_len && !memcmp(all[i], n->name, n->name_len);
+	return true;
+}
+
+static void test_names(struct postings *p)
+{
+	size_t left = SIZE_MAX, told = 0;
+	while (left)
+		told += postings_names(p, &left, 1, see_name, p);
+	tap_ok(told == 4 && postings_names_count(p) == 4 && names_seen[0] && names_seen[1] &&
+	        names_seen[2] && names_seen[3],
+	    "names are told one by one");
+}
+
+/* The places in the tables are the seed's secret. */
+static void test_seeds(void)
+{
+	struct postings *p[2] = { postings_create(1), postings_create(2) };
+	unsigned same = 0, all = 0;
+	for (uint32_t id = 0; id < SERIES; id++)
+		for (unsigned k = 0; k < 2; k++)
+			postings_add(p[k], id, model[id]);
+	for (size_t i = 0; i <= p[0]->pairs.mask; i++) {
+		const struct pair *x = p[0]->pairs.slots[i].entry;
+		const struct pair *y = p[1]->pairs.slots[i].entry;
+		all += x != NULL;
+		same += x && y && x->len == y->len && !memcmp(x->bytes, y->bytes, x->len);
+	}
+	tap_ok(all > 1000 && same < all / 50,
+	    "of %u labels %u stand in the same place under two seeds", all, same);
+	postings_free(p[0]);
+	postings_free(p[1]);
+}
+
 int main(void)
 {
 	arena_init(&mem, 1 << 16);
-	struct postings *p = postings_create();
+	struct postings *p = postings_create(42);
 	check_all(p, "empty");
 	for (uint32_t id = 0; id < SERIES; id++) {
 		model[id] = random_labels(id);
@@ -213,10 +324,14 @@ int main(void)
 	}
 	check_all(p, "after some left and came back");
 	struct sums s = { .p = p };
-	postings_names(p, count_name, &s);
+	size_t left = SIZE_MAX;
+	postings_names(p, &left, SIZE_MAX, count_name, &s);
 	tap_is_u64(s.names, 4, "four names, and their figures agree with their values");
 	tap_is_u64(s.values, postings_pairs(p), "the values of all names are the pairs");
 	test_engine(p);
+	test_few(p);
+	test_names(p);
+	test_seeds();
 	test_steps(p);
 	check_all(p, "after the steps");
 	for (uint32_t id = 0; id < SERIES; id++) {

@@ -24,7 +24,7 @@
 #define READERS 2
 /* slots by which every third series is behind: late rows and overwrites reach into files */
 #define LAG     30
-#define MEMBERS 200
+#define MEMBERS 500
 #define T0      INT64_C(1700000000000)
 #define MINUTE  INT64_C(60000)
 
@@ -175,6 +175,8 @@ static void walk_some(void *arg)
 		w->steps++;
 		if (st == SOURCE_WAIT)
 			return;
+		if (st == SOURCE_AGAIN)
+			continue;
 		w->failed |= st == SOURCE_ERROR;
 		w->ended = st != SOURCE_READY;
 		if (w->ended)
@@ -213,8 +215,8 @@ static void fill(struct storetest *s, unsigned from, int64_t t_ms)
 static void leaving_at_the_border(void)
 {
 	enum {
-		SILENT = 64,
-		ALL = 128
+		SILENT = 300,
+		ALL = 400
 	};
 	struct storetest s;
 	struct storetest_row rows[ALL], pace = { .labels = names[MEMBERS - 1] };
@@ -229,13 +231,13 @@ static void leaving_at_the_border(void)
 		rows[i] = (struct storetest_row){ .labels = names[i],
 			.t_ms = i < SILENT ? now - 10 * MINUTE : now - MINUTE };
 	storetest_write(&s, 0, rows, ALL);
-	struct walk w = { .source = store_source(s.store), .want_steps = 2 };
+	struct walk w = { .source = store_source(s.store), .want_steps = 1 };
 	w.query = (struct source_query){
 		.what = SOURCE_SERIES, .t_min_ms = now - 2 * MINUTE, .t_max_ms = now, .wake = no_wake
 	};
 	for (unsigned k = 0; k < 2; k++)
 		testteam_run(&s.tt, 0, walk_some, &w);
-	bool flushed = true;
+	bool flushed = true, rests = w.steps == 1 && !w.given[SILENT];
 	uint64_t before = metric_sum(M_SERIES_EVICTED);
 	for (unsigned k = 0; k < 8; k++) {
 		pace.t_ms = now + k;
@@ -253,8 +255,9 @@ static void leaving_at_the_border(void)
 	testteam_run(&s.tt, 0, walk_close, &w);
 	unsigned wrong = w.strange;
 	for (unsigned i = 0; i < ALL; i++)
-		wrong += w.given[i] != (i >= SILENT);
-	tap_ok(flushed && evicted == ALL && w.ended && !w.failed && !wrong,
+		/* the silent ones are in a file that overlaps the range, by now */
+		wrong += i < SILENT ? w.given[i] > 1 : w.given[i] != 1;
+	tap_ok(flushed && rests && evicted == ALL && w.ended && !w.failed && !wrong,
 	    "%llu series leave memory while a cursor rests before one of them: %u wrong, %u strange",
 	    (unsigned long long)evicted, wrong, w.strange);
 	storetest_close(&s);

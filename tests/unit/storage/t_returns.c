@@ -217,6 +217,8 @@ static void walk_turn(void *arg)
 		w->waits = state == SOURCE_WAIT;
 		if (w->waits)
 			return;
+		if (state == SOURCE_AGAIN)
+			continue;
 		w->ended = state != SOURCE_READY;
 		w->items += !w->ended;
 		w->failed |= state == SOURCE_ERROR;
@@ -354,7 +356,7 @@ static void leaves_beside_a_query(void)
 /* A call of next() ends after some series that have nothing to give, wherever that is. */
 static void leaves_between_series(void)
 {
-	const unsigned nothing = 64;
+	const unsigned nothing = 300;
 	unsigned wrong = 0;
 	begin(30 * 24 * 60, 60);
 	pass(1);
@@ -371,7 +373,7 @@ static void leaves_between_series(void)
 	flush();
 	walk_begin(second, second + 100);
 	walk.query.what = SOURCE_SERIES;
-	walk_on(2);
+	walk_on(1);
 	bool rests = !walk.items && !walk.ended;
 	uint64_t before = evicted();
 	for (unsigned k = 0; k < 3; k++) {

@@ -347,6 +347,10 @@ static enum job_state ask_slice(struct job *j)
 		k->err = k->source->ops->open(k->source, k->shard, &k->query, &k->cursor);
 	while (!k->err) {
 		switch (k->cursor->ops->next(k->cursor, &it)) {
+		case SOURCE_AGAIN:
+			if (job_should_yield())
+				return JOB_YIELD;
+			break;
 		case SOURCE_WAIT:
 			if (k->waits++ == k->waits_max)
 				return ask_end(k);
