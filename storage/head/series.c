@@ -389,18 +389,17 @@ enum err series_read(
 static uint32_t run_count_some(const struct series_run *r, int64_t from_ms, uint32_t n, int64_t *t_ms)
 {
 	uint32_t count = 0;
-	for (const struct series_pack *p = r->packs; p && count < n; p = p->next)
-		if (p->t_max_ms >= from_ms) {
-			count += p->count;
-			*t_ms = p->t_max_ms;
-		}
+	for (uint32_t i = packs_seek(&r->packs, from_ms); i < r->packs.count && count < n; i++) {
+		count += packs_at(&r->packs, i)->count;
+		*t_ms = packs_at(&r->packs, i)->t_max_ms;
+	}
 	return count;
 }
 
 static uint32_t late_count_some(const struct late *l, int64_t from_ms, uint32_t n, int64_t *t_ms)
 {
 	uint32_t count = 0;
-	for (uint32_t b = 0; b < l->blocks_count && count < n; b++) {
+	for (uint32_t b = late_block_for(l, from_ms); b < l->blocks_count && count < n; b++) {
 		const struct late_block *lb = l->blocks[b];
 		if (lb->t_ms[lb->count - 1] < from_ms)
 			continue;
@@ -449,11 +448,7 @@ enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_ma
 
 static bool run_holds_more(const struct series_run *r, uint32_t n)
 {
-	int64_t t_ms;
-	if (r->late && r->late->count > n)
-		return true;
-	return r->packs_count > n / PACK_SAMPLES_MAX &&
-	    run_count_some(r, INT64_MIN, n + 1, &t_ms) > n;
+	return r->packs.rows > n || (r->late && r->late->count > n);
 }
 
 bool series_holds_more(const struct series *s, uint32_t n)
