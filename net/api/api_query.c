@@ -374,8 +374,8 @@ static bool parse(struct req *r, const struct urlq *u, bool prefixed, struct ql_
 		.fill_modifiers = f->fill_modifiers };
 	errbuf_init(&eb);
 	*text = urlq_get(u, "query", len);
-	enum err e = length_fits(*len, &eb) ? ql_parse(&r->arena, *text, *len, &po, out, &eb)
-	                                    : ERR_BADDATA;
+	enum err e =
+	    length_fits(*len, &eb) ? ql_parse(&r->arena, *text, *len, &po, out, &eb) : ERR_BADDATA;
 	if (!e)
 		return true;
 	if (prefixed && e == ERR_BADDATA)

@@ -48,7 +48,7 @@ struct ql_scan {
 	struct ql_col col;       /* of the series at hand; its memory is used again */
 	struct source_item item; /* the same, while its windows take more than a slice */
 	struct ql_batch *batch;  /* being filled */
-	uint64_t cursor_memory; /* charged */
+	uint64_t cursor_memory;  /* charged */
 	uint64_t since_work;
 	unsigned since_samples, since_series; /* since job_should_yield was asked */
 	enum err err;
