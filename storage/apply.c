@@ -6,14 +6,7 @@
 #include "storage/alias.h"
 #include "storage/keeper.h"
 #include "storage/store_priv.h"
-
 #include <stdio.h>
-
-/* Times as other units would have them: 1973 to 2128 in seconds, from 1973 on in the others. */
-#define SECONDS_MIN INT64_C(100000000)
-#define SECONDS_MAX INT64_C(5000000000)
-#define MICROS_MIN  INT64_C(100000000000000)
-#define NANOS_MIN   INT64_C(100000000000000000)
 
 struct apply {
 	struct share *sh;
@@ -22,57 +15,28 @@ struct apply {
 	struct shard *shard;
 	struct walog_frame *frame; /* NULL = none open */
 	struct walrec_writer w;
-	bool group;             /* one of this shard is open in the frame */
-	bool created;           /* series, in this sub-batch */
-	bool busy;              /* new series came too fast */
-	unsigned logged;        /* rows in sh->ids, t_ms, v */
+	bool group;           /* one of this shard is open in the frame */
+	bool created;         /* series, in this sub-batch */
+	bool over;            /* its time */
+	unsigned costs;       /* of unknown series since the last look at the clock */
+	enum share_slow slow; /* new series came too fast */
+	unsigned logged;      /* rows in sh->ids, t_ms, v */
+	struct label_limits limits;
 	struct shard_span span; /* of the rows of this shard */
 	int64_t t_newest_ms;    /* of all rows so far */
 };
 
-/* Senders that count in other units are the usual reason for times far away. */
-static const char *wrong_unit(int64_t t_ms)
-{
-	if (t_ms > SECONDS_MIN && t_ms < SECONDS_MAX)
-		return "; it looks like seconds, milliseconds are wanted";
-	if (t_ms > NANOS_MIN)
-		return "; it looks like nanoseconds, milliseconds are wanted";
-	return t_ms > MICROS_MIN ? "; it looks like microseconds, milliseconds are wanted" : "";
-}
+/*
+ * Known rows are looked at in sub-batches, smaller ones when labels are large (SUB_LABELS bytes in
+ * all are compared), unknown ones until they have cost LOOK_COST: one, and one more for each KiB.
+ */
+#define SUB_LABELS (256u << 10)
+#define LOOK_COST  8u
 
-static void time_detail(const struct apply *a, int64_t t_ms, char *out, size_t size)
-{
-	const struct shard_judge *j = &a->sl->judge;
-	const struct store_opts *o = &a->sh->store->opts;
-	bool old = t_ms < j->t_min_ms;
-	char is[NUM_FMT_MAX + 1], most[NUM_FMT_MAX + 1], x[NUM_FMT_MAX + 1], y[NUM_FMT_MAX + 1];
-	is[num_fmt_time(t_ms, is)] = 0;
-	most[num_fmt_time(old ? j->t_min_ms : j->t_max_ms, most)] = 0;
-	x[num_fmt_duration(old ? o->ooo_window_ms : o->future_ms, x)] = 0;
-	y[num_fmt_duration(o->retention_ms, y)] = 0;
-	if (old)
-		rune_printf(out, size,
-		    "sample of %s, oldest accepted %s (--out-of-order-window %s, --retention %s)%s",
-		    is, most, x, y, wrong_unit(t_ms));
-	else
-		rune_printf(out, size, "sample of %s, latest accepted %s (%s ahead of this server)%s",
-		    is, most, x, wrong_unit(t_ms));
-}
-
-/* Only the first row of a request is ever shown. */
-static void __attribute__((noinline)) refuse_time(struct apply *a, const struct head_row *r)
-{
-	bool old = r->t_ms < a->sl->judge.t_min_ms;
-	char detail[sizeof(a->sl->verdict.first_text)] = "";
-	metric_add(old ? M_REFUSED_TOO_OLD : M_REFUSED_OUT_OF_BOUNDS, 1);
-	if (r->row < a->sl->verdict.first_row)
-		time_detail(a, r->t_ms, detail, sizeof(detail));
-	shard_verdict_refuse(
-	    &a->sl->verdict, r->row, old ? SINK_TOO_OLD : SINK_OUT_OF_BOUNDS, detail);
-}
-
-static void sub_apply(struct apply *a, struct head_row *rows, unsigned count);
+static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count);
 static uint32_t unknown(struct apply *a, struct head_row *r);
+static bool cost(struct apply *a, const struct head_row *r);
+static void refuse_time(struct apply *a, const struct head_row *r);
 
 /* ---- frames ---- */
 
@@ -120,30 +84,57 @@ static void frame_split(struct apply *a)
 
 /* ---- a slice ---- */
 
-static void tokens_fill(struct share *sh)
+/* New series a second: UINT64_MAX = as many as come. */
+static uint64_t rate_of(const struct share *sh, uint64_t head_bytes, enum share_slow *why)
 {
-	uint64_t rate = sh->store->opts.new_series_per_s;
-	if (rate == UINT64_MAX)
-		return;
-	uint64_t now = loop_now_ns(sh->loop), max = rate * SHARE_BURST_S * 1000;
-	uint64_t ms = (now - sh->tokens_ns) / 1000000u;
-	sh->tokens_ns += ms * 1000000u;
-	if (ms > SHARE_BURST_S * 1000u)
-		ms = SHARE_BURST_S * 1000u;
-	sh->tokens += ms * rate;
-	if (sh->tokens > max)
-		sh->tokens = max;
+	const struct store *st = sh->store;
+	uint64_t rate = st->opts.new_series_per_s, max = st->head_bytes_max;
+	*why = SHARE_SLOW_RATE;
+	if (!rate)
+		rate = limits_here()->write_new_series_per_s;
+	if (!rate)
+		rate = UINT64_MAX;
+	uint64_t tight = max / 100 * SHARE_TIGHT;
+	if (LIKELY(head_bytes <= tight))
+		return rate;
+	uint64_t left = head_bytes < max ? max - head_bytes : 0, slow = SHARE_TIGHT_RATE;
+	slow = (uint64_t)((double)slow * (double)left / (double)(max - tight));
+	if (slow < rate) {
+		rate = slow;
+		*why = SHARE_SLOW_MEMORY;
+	}
+	return rate;
 }
 
-static void verdict_count(const struct shard_verdict *v)
+/* Tokens since the last time; *why: what holds new series back when there are none. */
+static void tokens_fill(struct share *sh, enum share_slow *why)
 {
-	metric_add(M_SAMPLES_STORED, v->stored);
-	if (v->dup)
-		metric_add(M_SAMPLES_DUPLICATE, v->dup);
-	if (v->over)
-		metric_add(M_SAMPLES_OVERWRITTEN, v->over);
-	if (v->late)
-		metric_add(M_SAMPLES_LATE, v->late);
+	uint64_t rate = rate_of(sh, share_head_bytes(sh), why), now = loop_now_ns(sh->loop);
+	uint64_t burst_s = *why == SHARE_SLOW_MEMORY ? 1 : SHARE_BURST_S;
+	if (LIKELY(rate == UINT64_MAX)) {
+		*why = SHARE_SLOW_NOT;
+		return;
+	}
+	uint64_t ms = (now - sh->tokens_ns) / 1000000u;
+	if (!sh->tokens_ns || ms > burst_s * 1000)
+		ms = burst_s * 1000;
+	sh->tokens_ns = ms == burst_s * 1000 ? now : sh->tokens_ns + ms * 1000000u;
+	if (rate > UINT64_MAX / 1000 / (SHARE_BURST_S * 1000))
+		rate = UINT64_MAX / 1000 / (SHARE_BURST_S * 1000);
+	sh->tokens += ms * rate;
+	if (sh->tokens > rate * burst_s * 1000)
+		sh->tokens = rate * burst_s * 1000;
+}
+
+static void verdict_count(uint64_t stored, uint64_t dup, uint64_t over, uint64_t late)
+{
+	metric_add(M_SAMPLES_STORED, stored);
+	if (dup)
+		metric_add(M_SAMPLES_DUPLICATE, dup);
+	if (over)
+		metric_add(M_SAMPLES_OVERWRITTEN, over);
+	if (late)
+		metric_add(M_SAMPLES_LATE, late);
 }
 
 /*
@@ -169,52 +160,66 @@ static void newest_raise(struct apply *a)
 	walrec_newest(&a->w, a->sl->tenant, own, t_ms);
 }
 
-void apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
+static unsigned sub_rows(const struct slice *sl)
 {
-	struct apply a = { .sh = sh, .sl = sl, .odds = odds, .t_newest_ms = INT64_MIN };
+	unsigned n = HEAD_SUB;
+	if (UNLIKELY(sl->labels_max > SUB_LABELS / HEAD_SUB))
+		n = SUB_LABELS / sl->labels_max;
+	return n ? n : 1;
+}
+
+/* Rows of the shard up to end. */
+static void shard_apply(struct apply *a, uint32_t end, unsigned step)
+{
+	struct slice *sl = a->sl;
+	struct shard *shard = a->shard;
+	uint32_t begin = sl->rows_done;
+	a->group = false;
+	a->span = SHARD_SPAN_NONE;
+	while (sl->rows_done < end && !a->over) {
+		uint32_t left = end - sl->rows_done;
+		sl->rows_done += sub_apply(a, sl->rows + sl->rows_done, left < step ? left : step);
+		a->over = a->over || share_time_is_up(a->sh);
+	}
+	shard->rows_since_round += sl->rows_done - begin;
+	if (a->span.max_ms > shard->t_newest_ms)
+		shard->t_newest_ms = a->span.max_ms;
+	if (a->span.max_ms > a->t_newest_ms)
+		a->t_newest_ms = a->span.max_ms;
+	if (!sl->batch->own)
+		shard_span_add(&shard->span, a->span);
+	shard->newest_put_ns = loop_now_ns(a->sh->loop);
+}
+
+bool apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
+{
+	struct apply a = { .sh = sh,
+		.sl = sl,
+		.odds = odds,
+		.t_newest_ms = INT64_MIN,
+		.limits = share_label_limits(sh) };
+	unsigned step = sub_rows(sl);
 	loop_check_here(sh->loop);
-	shard_verdict_init(&sl->verdict);
-	tokens_fill(sh);
+	tokens_fill(sh, &a.slow);
 	sh->series[sh->index] = 0;
 	for (unsigned k = 0; k < sh->shards_count; k++)
 		sh->series[sh->index] += sh->shards[k]->head.series_count;
-	uint32_t at = 0;
-	for (unsigned k = 0; k < sh->shards_count; k++) {
-		uint32_t end = sl->ends[k], begin = at;
-		if (at == end)
-			continue;
+	for (unsigned k = 0; k < sh->shards_count && !a.over; k++) {
 		a.shard = sh->shards[k];
-		a.group = false;
-		a.span = SHARD_SPAN_NONE;
-		for (; at < end; at += HEAD_SUB) {
-			unsigned n = end - at < HEAD_SUB ? end - at : HEAD_SUB;
-			sub_apply(&a, sl->rows + at, n);
-		}
-		at = end;
-		a.shard->rows_since_round += end - begin;
-		if (a.span.max_ms > a.shard->t_newest_ms)
-			a.shard->t_newest_ms = a.span.max_ms;
-		if (a.span.max_ms > a.t_newest_ms)
-			a.t_newest_ms = a.span.max_ms;
-		if (!sl->batch->own)
-			shard_span_add(&a.shard->span, a.span);
-		a.shard->newest_put_ns = loop_now_ns(sh->loop);
+		if (sl->rows_done < sl->ends[k])
+			shard_apply(&a, sl->ends[k], step);
 	}
-	CHECK(at == sl->rows_count);
+	CHECK(a.over || sl->rows_done == sl->rows_count);
 	newest_raise(&a);
 	frame_close(&a);
 	if (sl->verdict.stored)
 		sl->position =
 		    walog_handed(sh->log); /* duplicates wait for all that was handed over, (3) */
-	if (a.busy) {
-		sl->err = ERR_BUSY;
-		sl->retry_after_s = 1;
-		metric_add(M_SERIES_TOO_FAST, 1);
-	}
-	verdict_count(&sl->verdict);
+	return sl->rows_done == sl->rows_count;
 }
 
-static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
+/* How many of the rows were done: fewer than count when the time was over. */
+static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 {
 	struct head *h = &a->shard->head;
 	struct share *sh = a->sh;
@@ -232,6 +237,8 @@ static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 		}
 		if (UNLIKELY(r->slot == SERIES_NONE)) {
 			r->slot = unknown(a, r);
+			if (cost(a, r))
+				count = i + 1;
 			if (r->slot == SERIES_NONE)
 				continue;
 		}
@@ -260,10 +267,11 @@ static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 	a->sl->verdict.dup += dup;
 	a->sl->verdict.over += over;
 	a->sl->verdict.late += late;
+	verdict_count(stored, dup, over, late);
 	rows_log(a);
 	frame_split(a);
 	if (!a->created)
-		return;
+		return count;
 	/* New ones take their places in the chain. */
 	for (unsigned i = 0; i < count; i++) {
 		if (rows[i].slot == SERIES_NONE)
@@ -272,55 +280,92 @@ static void sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 		before = rows[i].slot;
 	}
 	h->last = before;
+	return count;
 }
 
 /* ---- unknown series ---- */
 
+static const enum metric_id refused_ids[SINK_REASONS] = {
+	[SINK_OUT_OF_BOUNDS] = M_REFUSED_OUT_OF_BOUNDS,
+	[SINK_TOO_OLD] = M_REFUSED_TOO_OLD,
+	[SINK_BAD_LABELS] = M_REFUSED_BAD_LABELS,
+	[SINK_LABEL_LIMIT] = M_REFUSED_LABEL_LIMIT,
+	[SINK_SERIES_LIMIT] = M_REFUSED_SERIES_LIMIT,
+};
+
 static uint32_t refuse(
     struct apply *a, const struct head_row *r, enum sink_reason reason, const char *detail)
 {
-	static const enum metric_id counts[SINK_REASONS] = { [SINK_BAD_LABELS] = M_REFUSED_BAD_LABELS,
-		[SINK_LABEL_LIMIT] = M_REFUSED_LABEL_LIMIT,
-		[SINK_SERIES_LIMIT] = M_REFUSED_SERIES_LIMIT };
-	metric_add(counts[reason], 1);
+	metric_add(refused_ids[reason], 1);
 	shard_verdict_refuse(&a->sl->verdict, r->row, reason, detail);
 	return SERIES_NONE;
 }
 
+/* Texts are made for the first refused row only: nobody reads the others. */
+static void refuse_time(struct apply *a, const struct head_row *r)
+{
+	bool old = r->t_ms < a->sl->judge.t_min_ms;
+	char text[SHARD_WHY_BYTES] = "";
+	if (shard_verdict_is_first(&a->sl->verdict, r->row))
+		shard_judge_why(&a->sl->judge, r->t_ms, loop_now_ms(a->sh->loop), text);
+	(void)refuse(a, r, old ? SINK_TOO_OLD : SINK_OUT_OF_BOUNDS, text);
+}
+
 static uint32_t refuse_series(struct apply *a, const struct head_row *r, uint64_t all)
 {
-	uint64_t max = a->sh->store->opts.series_max, bytes = a->sh->store->head_bytes_max;
-	char detail[200];
-	if (all >= max)
-		snprintf(detail, sizeof(detail),
-		    "%llu series are in memory, limit %llu (--limits.series-total)",
+	char text[SHARD_WHY_BYTES];
+	uint64_t max = a->sh->store->opts.series_max;
+	if (!shard_verdict_is_first(&a->sl->verdict, r->row))
+		text[0] = 0;
+	else if (all >= max)
+		snprintf(text, sizeof text, "%llu active series, limit %llu (--limits.series-total)",
 		    (unsigned long long)all, (unsigned long long)max);
 	else
-		snprintf(detail, sizeof(detail),
-		    "series of this loop take %llu MiB, their part of the memory budget is %llu MiB",
-		    (unsigned long long)(slab_bytes(a->sh->mem) >> 20),
-		    (unsigned long long)(bytes >> 20));
-	return refuse(a, r, SINK_SERIES_LIMIT, detail);
+		snprintf(text, sizeof text, "shard %u has given out all of its %u series ids",
+		    a->shard->index, UINT32_MAX);
+	return refuse(a, r, SINK_SERIES_LIMIT, text);
+}
+
+/* An unknown series takes microseconds, with large labels far more: is the time over? */
+static bool cost(struct apply *a, const struct head_row *r)
+{
+	a->costs += 1 + r->labels_len / 1024;
+	if (a->costs < LOOK_COST)
+		return false;
+	a->costs = 0;
+	a->over = share_time_is_up(a->sh);
+	return a->over;
+}
+
+/* May one more be made now? Else the request is told to come again. */
+static bool token_take(struct apply *a)
+{
+	struct share *sh = a->sh;
+	if (LIKELY(a->slow == SHARE_SLOW_NOT))
+		return true;
+	if (sh->tokens >= 1000) {
+		sh->tokens -= 1000;
+		return true;
+	}
+	if (!a->sl->err)
+		metric_add(M_SERIES_TOO_FAST, 1);
+	a->sl->err = ERR_BUSY;
+	a->sl->slow = a->slow;
+	a->sl->retry_after_s = 1;
+	return false;
 }
 
 static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 {
 	struct share *sh = a->sh;
 	struct shard *shard = a->shard;
-	const struct store_opts *o = &sh->store->opts;
 	uint64_t all = 0;
 	for (unsigned i = 0; i < sh->store->loops; i++)
 		all += sh->series[i];
-	if (all >= o->series_max || shard->next_id == UINT32_MAX ||
-	    slab_bytes(sh->mem) > sh->store->head_bytes_max)
+	if (all >= sh->store->opts.series_max || shard->next_id == UINT32_MAX)
 		return refuse_series(a, r, all);
-	if (o->new_series_per_s != UINT64_MAX) {
-		if (sh->tokens < 1000) {
-			a->busy = true;
-			return SERIES_NONE;
-		}
-		sh->tokens -= 1000;
-	}
+	if (!token_take(a))
+		return SERIES_NONE;
 	uint32_t id = shard->next_id++;
 	uint32_t slot = head_create(&shard->head, r->fp, a->sl->tenant, id, ls);
 	frame_split(a);
@@ -330,7 +375,6 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 	metric_add(M_SERIES_CREATED, 1);
 	metric_gauge_add(M_SERIES_ACTIVE, 1);
 	a->created = true;
-	a->sl->created++;
 	return slot;
 }
 
@@ -374,7 +418,7 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 	}
 	struct errbuf eb;
 	errbuf_init(&eb);
-	enum err e = label_canonicalize(&a->sh->scratch, raw, &a->sh->store->opts.labels, &ls, &eb);
+	enum err e = label_canonicalize(&a->sh->scratch, raw, &a->limits, &ls, &eb);
 	if (e)
 		return refuse(a, r, e == ERR_TOOBIG ? SINK_LABEL_LIMIT : SINK_BAD_LABELS, eb.text);
 	if (label_equal(ls, raw))

@@ -1,5 +1,5 @@
 /*
- * apply - one slice's turn on the owner: rows found or created, judged, put into memory and into
+ * apply - a piece of a slice on its owner: rows found or created, judged, put into memory and into
  * the log frame.
  *
  * (1) What is in memory afterwards stands in frames that were handed to the log: both in this call
@@ -24,8 +24,12 @@ struct apply_odds {
 	struct apply_odd *rows;
 	uint32_t count, cap;
 };
-/* Sets verdict, err, position (0 = need not wait), t_newest_ms and series of the slice. */
-void apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds);
+/*
+ * Rows of the slice from rows_done on, until they are all done or share_time_is_up; at least some.
+ * True: all. Adds to the slice's verdict and rows_done, raises position (0 = need not wait); sets
+ * err and slow when new series have to wait.
+ */
+bool apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds);
 
 /*
  * Recovery: one group of the log into its shard, nothing judged. rows of ids that are defined

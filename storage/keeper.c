@@ -3,6 +3,7 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "core/base/rune.h"
+#include "core/rt/job.h"
 #include "storage/store_priv.h"
 
 #define MAGIC      "KYMOMETA"
@@ -10,6 +11,10 @@
 #define ASIDE      "METADATA.damaged"
 #define FORMAT     1u
 #define READ_TRIES 3u
+#define PART_FIRST 8u
+#define PUT_LOOK   32u /* families taken between two looks at the clock */
+#define IMAGE_ROOM 32u
+#define IMAGE_HEAD 17u /* bytes of the head before the count */
 #define FILE_MAX   (KEEPER_BYTES_MAX + KEEPER_FAMILIES_MAX * 32u)
 
 struct family {
@@ -18,17 +23,26 @@ struct family {
 	uint8_t type;
 	char *texts; /* family, help, unit one after another */
 };
-struct keeper {
-	struct store *store;
+struct part {
 	struct family *places; /* open addressing, at most half full */
 	uint32_t mask, count;
+};
+struct keeper {
+	struct store *store;
+	struct part parts[KEEPER_PARTS]; /* by the top bits of the hash */
+	uint32_t count;
 	size_t bytes;
 	uint64_t number; /* of METADATA as loaded: records at or below it are in it */
 	bool dirty;      /* changed since the last save began */
 	/* a save on its way */
+	struct job job; /* makes the image */
 	struct work_task task;
 	bool busy;
-	struct buf image;
+	struct buf image; /* IMAGE_ROOM bytes, the families; the head is put before them at the end */
+	size_t image_start;
+	uint64_t image_number;
+	uint32_t image_count;
+	unsigned image_part; /* the next one */
 	enum err err;
 	struct shard *shard;
 	uint64_t complete_to, next_complete_to; /* told when it is durable; asked for meanwhile */
@@ -41,8 +55,10 @@ struct keeper *keeper_create(struct store *st)
 {
 	struct keeper *k = mem_zalloc(sizeof *k);
 	k->store = st;
-	k->mask = 255;
-	k->places = mem_zalloc((k->mask + 1) * sizeof *k->places);
+	for (unsigned i = 0; i < KEEPER_PARTS; i++) {
+		k->parts[i].mask = PART_FIRST - 1;
+		k->parts[i].places = mem_zalloc(PART_FIRST * sizeof *k->parts[i].places);
+	}
 	buf_init(&k->image);
 	return k;
 }
@@ -52,24 +68,33 @@ void keeper_free(struct keeper *k)
 	if (!k)
 		return;
 	CHECK(!k->busy);
-	for (uint32_t i = 0; i <= k->mask; i++)
-		mem_free(k->places[i].texts);
-	mem_free(k->places);
+	for (unsigned i = 0; i < KEEPER_PARTS; i++) {
+		struct part *p = &k->parts[i];
+		for (uint32_t j = 0; j <= p->mask; j++)
+			mem_free(p->places[j].texts);
+		mem_free(p->places);
+	}
 	buf_release(&k->image);
 	mem_free(k);
 }
 
-static uint64_t hash_of(uint32_t tenant, const void *name, size_t len)
+/* Seeded: which families share a part, and a place, is nobody's choice. */
+static uint64_t hash_of(const struct keeper *k, uint32_t tenant, const void *name, size_t len)
 {
-	return hash64(name, len, tenant) | 1;
+	return hash64(name, len, k->store->manifest.seed ^ hash_mix64(tenant)) | 1;
+}
+
+static unsigned part_of(uint64_t hash)
+{
+	return (unsigned)(hash >> 32) % KEEPER_PARTS;
 }
 
 /* Its place, or the free one where it belongs. */
 static struct family *place(
-    const struct keeper *k, uint64_t hash, uint32_t tenant, const void *name, size_t len)
+    const struct part *p, uint64_t hash, uint32_t tenant, const void *name, size_t len)
 {
-	for (uint32_t i = (uint32_t)(hash >> 1) & k->mask;; i = (i + 1) & k->mask) {
-		struct family *f = &k->places[i];
+	for (uint32_t i = (uint32_t)(hash >> 1) & p->mask;; i = (i + 1) & p->mask) {
+		struct family *f = &p->places[i];
 		if (!f->hash ||
 		    (f->hash == hash && f->tenant == tenant && f->family_len == len &&
 		        memcmp(f->texts, name, len) == 0))
@@ -77,15 +102,15 @@ static struct family *place(
 	}
 }
 
-static void grow(struct keeper *k)
+static void grow(struct part *p)
 {
-	struct family *old = k->places;
-	uint32_t count = k->mask + 1;
-	k->mask = count * 2 - 1;
-	k->places = mem_zalloc(((size_t)k->mask + 1) * sizeof *k->places);
+	struct family *old = p->places;
+	uint32_t count = p->mask + 1;
+	p->mask = count * 2 - 1;
+	p->places = mem_zalloc(((size_t)p->mask + 1) * sizeof *p->places);
 	for (uint32_t i = 0; i < count; i++)
 		if (old[i].hash)
-			*place(k, old[i].hash, old[i].tenant, old[i].texts, old[i].family_len) =
+			*place(p, old[i].hash, old[i].tenant, old[i].texts, old[i].family_len) =
 			    old[i];
 	mem_free(old);
 }
@@ -107,8 +132,9 @@ static bool set(struct keeper *k, const struct walrec_meta *m)
 	if (!m->family_len || m->family_len > KEEPER_TEXT_MAX || m->help_len > KEEPER_TEXT_MAX ||
 	    m->unit_len > KEEPER_TEXT_MAX)
 		return false;
-	uint64_t hash = hash_of(m->tenant, m->family, m->family_len);
-	struct family *f = place(k, hash, m->tenant, m->family, m->family_len);
+	uint64_t hash = hash_of(k, m->tenant, m->family, m->family_len);
+	struct part *p = &k->parts[part_of(hash)];
+	struct family *f = place(p, hash, m->tenant, m->family, m->family_len);
 	if (f->hash && f->type == m->type &&
 	    text_is(f->texts + f->family_len, f->help_len, m->help, m->help_len) &&
 	    text_is(f->texts + f->family_len + f->help_len, f->unit_len, m->unit, m->unit_len))
@@ -135,20 +161,24 @@ static bool set(struct keeper *k, const struct walrec_meta *m)
 		.unit_len = (uint32_t)m->unit_len };
 	k->bytes += len - was;
 	k->dirty = true;
-	if (fresh && ++k->count > k->mask / 2)
-		grow(k);
+	k->count += fresh;
+	p->count += fresh;
+	if (p->count > p->mask / 2)
+		grow(p);
 	return true;
 }
 
-void keeper_put(struct keeper *k, const struct batch *b, uint64_t *position)
+bool keeper_put(struct keeper *k, const struct batch *b, size_t *done, uint64_t *position)
 {
 	struct shard *sh = k->store->shards[0];
 	struct share *share = sh->share;
 	struct walog_frame *frame = NULL;
 	struct walrec_writer w;
 	loop_check_here(sh->loop);
-	for (size_t i = 0; i < b->metas_count; i++) {
-		const struct batch_meta *bm = &b->metas[i];
+	for (size_t from = *done; *done < b->metas_count; ++*done) {
+		if (*done > from && *done % PUT_LOOK == 0 && share_time_is_up(share))
+			break;
+		const struct batch_meta *bm = &b->metas[*done];
 		struct walrec_meta m = { .tenant = b->tenant,
 			.type = bm->type,
 			.family = bm->family,
@@ -180,6 +210,7 @@ void keeper_put(struct keeper *k, const struct batch *b, uint64_t *position)
 	uint64_t handed = walog_handed(share->log);
 	if (handed > *position)
 		*position = handed;
+	return *done == b->metas_count;
 }
 
 void keeper_replay(struct keeper *k, uint64_t number, const struct walrec_meta *m)
@@ -201,39 +232,65 @@ static void copy_out(const struct family *f, struct arena *a, struct batch_meta 
 		.type = f->type };
 }
 
-void keeper_get(const struct keeper *k, uint32_t tenant, struct store_meta_req *r)
+static void get_one(const struct keeper *k, uint32_t tenant, struct store_meta_req *r)
+{
+	uint64_t hash = hash_of(k, tenant, r->family, r->family_len);
+	const struct family *f =
+	    place(&k->parts[part_of(hash)], hash, tenant, r->family, r->family_len);
+	if (!f->hash)
+		return;
+	copy_out(f, r->arena, &r->metas[r->count++]);
+}
+
+/* Room for those there are now: what comes while they are copied may be left out. */
+static void get_begin(const struct keeper *k, struct store_meta_req *r)
 {
 	r->count = 0;
 	r->metas = NULL;
+	r->_room = r->family && k->count ? 1 : k->count;
+	if (r->_room)
+		r->metas = arena_array(r->arena, r->_room, sizeof *r->metas);
+}
+
+bool keeper_get(const struct keeper *k, uint32_t tenant, struct store_meta_req *r)
+{
+	if (!r->_part)
+		get_begin(k, r);
 	if (r->family) {
-		const struct family *f = place(
-		    k, hash_of(tenant, r->family, r->family_len), tenant, r->family, r->family_len);
-		if (!f->hash)
-			return;
-		r->metas = arena_array(r->arena, 1, sizeof *r->metas);
-		copy_out(f, r->arena, &r->metas[r->count++]);
-		return;
+		if (r->_room)
+			get_one(k, tenant, r);
+		return true;
 	}
-	if (!k->count)
-		return;
-	r->metas = arena_array(r->arena, k->count, sizeof *r->metas);
-	for (uint32_t i = 0; i <= k->mask; i++)
-		if (k->places[i].hash && k->places[i].tenant == tenant)
-			copy_out(&k->places[i], r->arena, &r->metas[r->count++]);
+	while (r->_part < KEEPER_PARTS) {
+		const struct part *p = &k->parts[r->_part++];
+		for (uint32_t i = 0; i <= p->mask && r->count < r->_room; i++)
+			if (p->places[i].hash && p->places[i].tenant == tenant)
+				copy_out(&p->places[i], r->arena, &r->metas[r->count++]);
+		if (job_should_yield())
+			return r->_part == KEEPER_PARTS;
+	}
+	return true;
 }
 
 /* ---- METADATA ---- */
 
-static void image_make(struct keeper *k, uint64_t number)
+static void image_begin(struct keeper *k, uint64_t number)
+{
+	static const uint8_t room[IMAGE_ROOM];
+	buf_clear(&k->image);
+	(void)buf_reserve(&k->image, IMAGE_ROOM + k->bytes + (size_t)k->count * 16);
+	buf_add(&k->image, room, sizeof room);
+	k->image_number = number;
+	k->image_count = 0;
+	k->image_part = 0;
+}
+
+static void image_add(struct keeper *k)
 {
 	struct buf *b = &k->image;
-	buf_clear(b);
-	buf_add(b, MAGIC, 8);
-	buf_add_u8(b, FORMAT);
-	wire_put_u64(b, number);
-	wire_put_varint(b, k->count);
-	for (uint32_t i = 0; i <= k->mask; i++) {
-		const struct family *f = &k->places[i];
+	const struct part *p = &k->parts[k->image_part++];
+	for (uint32_t i = 0; i <= p->mask; i++) {
+		const struct family *f = &p->places[i];
 		if (!f->hash)
 			continue;
 		wire_put_varint(b, f->tenant);
@@ -241,8 +298,33 @@ static void image_make(struct keeper *k, uint64_t number)
 		wire_put_lenbytes(b, f->texts, f->family_len);
 		wire_put_lenbytes(b, f->texts + f->family_len, f->help_len);
 		wire_put_lenbytes(b, f->texts + f->family_len + f->help_len, f->unit_len);
+		k->image_count++;
 	}
-	wire_put_u32(b, crc32c(0, b->data, b->len));
+}
+
+/* The head, now that it is known how many there are, and the sum over all. */
+static void image_end(struct keeper *k)
+{
+	uint8_t head[IMAGE_ROOM];
+	memcpy(head, MAGIC, 8);
+	head[8] = FORMAT;
+	wire_store64(head + 9, k->image_number);
+	size_t len = (size_t)(wire_store_varint(head + IMAGE_HEAD, k->image_count) - head);
+	k->image_start = IMAGE_ROOM - len;
+	memcpy(k->image.data + k->image_start, head, len);
+	uint32_t crc = crc32c(0, k->image.data + k->image_start, k->image.len - k->image_start);
+	wire_put_u32(&k->image, crc);
+}
+
+/* Blocks. */
+static enum err image_write(struct keeper *k, struct fsio_dir *dir)
+{
+	image_end(k);
+	enum err e =
+	    fsio_replace(dir, NAME, k->image.data + k->image_start, k->image.len - k->image_start);
+	buf_release(&k->image);
+	buf_init(&k->image);
+	return e;
 }
 
 static enum err image_read(struct keeper *k, const uint8_t *data, size_t len)
@@ -311,10 +393,25 @@ enum err keeper_save(struct keeper *k, struct fsio_dir *dir)
 	CHECK(!k->busy);
 	if (!k->dirty)
 		return 0;
-	image_make(k, k->store->shards[0]->number);
-	enum err e = fsio_replace(dir, NAME, k->image.data, k->image.len);
+	image_begin(k, k->store->shards[0]->number);
+	while (k->image_part < KEEPER_PARTS)
+		image_add(k);
+	enum err e = image_write(k, dir);
 	k->dirty = e != 0;
 	return e;
+}
+
+static enum job_state image_some(struct job *j)
+{
+	struct keeper *k = CONTAINER_OF(j, struct keeper, job);
+	while (k->image_part < KEEPER_PARTS) {
+		image_add(k);
+		if (job_should_yield())
+			return JOB_YIELD;
+	}
+	k->task = (struct work_task){ .run = save_run, .done = save_done, .prio = WORK_BACKGROUND };
+	work_submit(k->store->opts.pool, &k->task);
+	return JOB_DONE;
 }
 
 static void save_start(struct keeper *k)
@@ -322,17 +419,15 @@ static void save_start(struct keeper *k)
 	k->complete_to = k->next_complete_to;
 	k->busy = true;
 	k->dirty = false;
-	image_make(k, k->shard->number);
-	k->task.run = save_run;
-	k->task.done = save_done;
-	k->task.prio = WORK_BACKGROUND;
-	work_submit(k->store->opts.pool, &k->task);
+	image_begin(k, k->shard->number);
+	job_init(&k->job, JOB_WRITE, image_some);
+	job_start(k->shard->loop, &k->job);
 }
 
 static void save_run(struct work_task *t)
 {
 	struct keeper *k = CONTAINER_OF(t, struct keeper, task);
-	k->err = fsio_replace(k->store->dir, NAME, k->image.data, k->image.len);
+	k->err = image_write(k, k->store->dir);
 }
 
 static void save_done(struct work_task *t)

@@ -1,8 +1,10 @@
 #include "storage/shard.h"
 #include "core/base/arena.h"
 #include "core/base/metric.h"
+#include "core/base/num.h"
 #include "core/base/rune.h"
 #include "storage/store_priv.h"
+#include <stdio.h>
 
 void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,
     unsigned index, uint64_t seed)
@@ -126,6 +128,58 @@ uint64_t shard_rank_known(const struct shard *sh, uint64_t rank)
 }
 
 /* ---- verdicts ---- */
+
+#define DAY_MS 86400000
+
+/* The time of day, with the day where that says something. */
+static void when(int64_t t_ms, bool day, char out[64])
+{
+	int64_t s = t_ms / 1000 - (t_ms % 1000 < 0);
+	struct num_civil c = num_civil(s);
+	if (day)
+		snprintf(out, 64, "%04lld-%02d-%02d %02d:%02d:%02d", (long long)c.year, c.month,
+		    c.day, c.hour, c.minute, c.second);
+	else
+		snprintf(out, 64, "%02d:%02d:%02d", c.hour, c.minute, c.second);
+}
+
+/* Milliseconds since 1970 are wanted: what else would make a sensible time of it? */
+static const char *looks_like(int64_t t_ms, int64_t now_ms)
+{
+	static const struct {
+		int64_t mul, div;
+		const char *unit;
+	} units[] = { { 1000, 1, "seconds" }, { 1, 1000, "microseconds" },
+		{ 1, 1000000, "nanoseconds" } };
+	for (size_t i = 0; i < COUNT_OF(units); i++) {
+		if (t_ms < 0 || t_ms > INT64_MAX / units[i].mul)
+			continue;
+		int64_t t = t_ms * units[i].mul / units[i].div;
+		if (t > num_sat_sub(now_ms, 366ll * DAY_MS) && t < num_sat_add(now_ms, DAY_MS))
+			return units[i].unit;
+	}
+	return NULL;
+}
+
+void shard_judge_why(
+    const struct shard_judge *j, int64_t t_ms, int64_t now_ms, char out[SHARD_WHY_BYTES])
+{
+	bool old = t_ms < j->t_min_ms;
+	int64_t bound = old ? j->t_min_ms : j->t_max_ms;
+	const char *unit = looks_like(t_ms, now_ms), *flag = old ? j->old_flag : j->new_flag;
+	char is[64], may[64], by[NUM_FMT_MAX + 64] = "", hint[64] = "", value[NUM_FMT_MAX + 1];
+	bool day = t_ms / DAY_MS != bound / DAY_MS;
+	when(t_ms, day, is);
+	when(bound, day, may);
+	if (flag) {
+		value[num_fmt_duration(old ? j->old_ms : j->new_ms, value)] = 0;
+		snprintf(by, sizeof by, " (--%s %s)", flag, value);
+	}
+	if (unit)
+		snprintf(hint, sizeof hint, ", looks like %s, not milliseconds", unit);
+	snprintf(out, SHARD_WHY_BYTES, "sample of %s%s, %s accepted %s%s", is, hint,
+	    old ? "oldest" : "newest", may, by);
+}
 
 void shard_verdict_init(struct shard_verdict *v)
 {

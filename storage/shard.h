@@ -192,7 +192,18 @@ void shard_complete(struct shard *sh, uint64_t complete_to);
 /* What a row may be, decided once per step of a request (storage/share.h). */
 struct shard_judge {
 	int64_t t_min_ms, t_max_ms; /* older: too_old; newer: out_of_bounds */
+	/* for the text of a refusal: the flags that decided, with their values; NULL: none */
+	const char *old_flag, *new_flag;
+	int64_t old_ms, new_ms;
 };
+#define SHARD_WHY_BYTES 256u
+/*
+ * Why a row of that time is refused: "sample of 12:00:03, oldest accepted 12:45:00
+ * (--out-of-order-window 1h)"; times are UTC. A time in seconds, micro- or nanoseconds is named as
+ * such.
+ */
+void shard_judge_why(
+    const struct shard_judge *j, int64_t t_ms, int64_t now_ms, char out[SHARD_WHY_BYTES]);
 /* Verdict of a piece of a request. */
 struct shard_verdict {
 	uint64_t stored, refused;
@@ -202,6 +213,11 @@ struct shard_verdict {
 	char first_text[480]; /* detail of that row, "" = none */
 };
 void shard_verdict_init(struct shard_verdict *v);
+/* Would a refusal of this row be the one that is told? Texts of others need not be made. */
+static inline bool shard_verdict_is_first(const struct shard_verdict *v, uint32_t row)
+{
+	return row < v->first_row;
+}
 void shard_verdict_refuse(
     struct shard_verdict *v, uint32_t row, enum sink_reason reason, const char *detail);
 void shard_verdict_add(struct shard_verdict *v, const struct shard_verdict *part);

@@ -1,9 +1,10 @@
 /*
  * Where a request is:
  *   append   share_append > step > slices out > home, one by one > told at the end of the turn
- *   slice    arrive > [parked] > run > waiting (in the log) > settled > [children settled] > home
+ *   slice    arrive > [ready | parked] > pieces > waiting (in the log) > settled > [children
+ *            settled] > home
  * open counts: an append's = its slices out, plus one while rows are left; a slice's = itself, plus
- * its children.
+ * its children. running counts: the step's slices that have not run, plus one while it is made.
  */
 #include "storage/share.h"
 #include "core/base/clock.h"
@@ -13,14 +14,18 @@
 #include "storage/apply.h"
 #include "storage/keeper.h"
 #include "storage/store_priv.h"
+#include <stdio.h>
 
-#define PARK_TICK_MS   5u
-#define STEP_KEEP_ROWS 4096u /* a pooled step keeps room for so many */
-#define POOL_MAX       64u
-#define SCRATCH_KEEP   (1u << 20)
-#define ROOM_ROW_BYTES 16u /* what a row may take in the log: 8 of value, a few of id and time */
-#define ROOM_SLICE     4096u
-#define SERIES_SHOWN   300u /* bytes of a series in the text of a refusal */
+#define PARK_TICK_MS 5u
+/* rows, or bytes of labels, between two looks at the clock: some 20 us */
+#define STEP_LOOK_ROWS  512u
+#define STEP_LOOK_BYTES (128u << 10)
+#define STEP_KEEP_ROWS  4096u /* a pooled step keeps room for so many */
+#define POOL_MAX        64u
+#define SCRATCH_KEEP    (1u << 20)
+#define ROOM_ROW_BYTES  16u /* what a row may take in the log: 8 of value, a few of id and time */
+#define ROOM_SLICE      4096u
+#define SERIES_SHOWN    300u /* bytes of a series in the text of a refusal */
 
 /* The rows of one step, sorted, and a slice per loop. */
 struct step {
@@ -30,6 +35,7 @@ struct step {
 	uint64_t *fps;    /* of the rows as they came */
 	uint16_t *places; /* where their shards come in the order of owners */
 	uint32_t cap, open;
+	uint32_t labels_max;   /* bytes of the largest labels */
 	uint32_t *ends;        /* [shards] in the order of owners */
 	struct slice slices[]; /* [loops] */
 };
@@ -40,21 +46,26 @@ struct append {
 	struct share *home;
 	struct sink_req *req;
 	size_t next_row;
-	uint32_t open;
+	uint32_t open, running;
 	/* of the class when the request came: its own rows do not make each other old */
 	int64_t newest_ms;
 	struct shard_judge judge; /* of the step under way */
 	struct shard_verdict verdict;
 	enum err err;
 	uint32_t retry_after_s;
+	enum share_slow slow;
 };
 
 static void append_step(struct append *ap);
+static void append_ran(struct append *ap);
 static void append_answer(
     struct append *ap, const struct shard_verdict *v, enum err err, uint32_t retry_after_s);
 static void slice_arrive(struct slice *sl);
 static void slice_arrive_msg(struct mbox_msg *msg);
 static void slice_settle(struct slice *sl, enum err err);
+static void slice_refuse(struct slice *sl, enum err err);
+static void slice_ran(struct slice *sl);
+static enum job_state run_ready(struct job *j);
 static void slice_home(struct slice *sl);
 static void park_tick(struct loop_timer *t);
 static void relieve(struct share *sh);
@@ -68,8 +79,9 @@ struct share *share_create(struct store *st, struct loop *loop, unsigned index)
 	sh->index = index;
 	sh->mem = slab_create();
 	sh->alias = alias_create();
-	sh->step_rows = SHARE_STEP_ROWS;
 	list_init(&sh->waiting);
+	list_init(&sh->ready);
+	job_init(&sh->runner, JOB_WRITE, run_ready);
 	list_init(&sh->parked);
 	list_init(&sh->done);
 	list_init(&sh->append_pool);
@@ -77,9 +89,6 @@ struct share *share_create(struct store *st, struct loop *loop, unsigned index)
 	loop_timer_init(&sh->park_timer, park_tick);
 	sh->done_deferred.fn = done_run;
 	arena_init(&sh->scratch, 64u << 10);
-	sh->tokens_ns = clock_mono_ns();
-	if (st->opts.new_series_per_s != UINT64_MAX)
-		sh->tokens = st->opts.new_series_per_s * SHARE_BURST_S * 1000;
 	return sh;
 }
 
@@ -97,6 +106,7 @@ void share_free(struct share *sh)
 	CHECK(sh->open == 0);
 	CHECK(list_empty(&sh->waiting));
 	CHECK(list_empty(&sh->parked));
+	CHECK(list_empty(&sh->ready));
 	LIST_EACH_SAFE(l, n, &sh->append_pool)
 		mem_free(CONTAINER_OF(l, struct append, link));
 	LIST_EACH_SAFE(l, n, &sh->step_pool)
@@ -107,6 +117,43 @@ void share_free(struct share *sh)
 	newest_release(&sh->newest);
 	mem_free(sh->shards);
 	mem_free(sh);
+}
+
+/* ---- time that work takes ---- */
+
+/* From here on share_time_is_up tells; false: somebody further out has entered. */
+static bool enter(struct share *sh)
+{
+	if (sh->in_turn || sh->in_job)
+		return false;
+	uint64_t now = loop_now_ns(sh->loop);
+	if (sh->turn_ns != now) {
+		sh->turn_ns = now;
+		sh->used_ns = 0;
+	}
+	sh->in_turn = true;
+	sh->until_ns = clock_real_mono_ns() + SHARE_PIECE_NS;
+	return true;
+}
+
+static void leave(struct share *sh, bool entered)
+{
+	if (!entered)
+		return;
+	uint64_t began = sh->until_ns - SHARE_PIECE_NS;
+	sh->used_ns += clock_real_mono_ns() - began;
+	sh->in_turn = false;
+}
+
+bool share_time_is_up(const struct share *sh)
+{
+	return sh->in_turn ? clock_real_mono_ns() >= sh->until_ns : job_should_yield();
+}
+
+/* Requests of many connections in one turn: when they have had their time, the next one waits. */
+static bool turn_is_full(const struct share *sh)
+{
+	return sh->turn_ns == loop_now_ns(sh->loop) && sh->used_ns >= SHARE_PIECE_NS;
 }
 
 /* ---- what loops tell each other ---- */
@@ -147,6 +194,33 @@ int64_t share_bounded(const struct share *sh, int64_t t_newest_ms)
 	return newest_bounded(t_newest_ms, num_sat_add(now.wall_ms, sh->store->opts.future_ms));
 }
 
+/* ---- limits ---- */
+
+uint64_t share_head_bytes(const struct share *sh)
+{
+	uint64_t sum = slab_bytes(sh->mem);
+	for (unsigned k = 0; k < sh->shards_count; k++)
+		sum += head_bytes(&sh->shards[k]->head);
+	return sum;
+}
+
+struct label_limits share_label_limits(const struct share *sh)
+{
+	const struct limits *l = limits_here();
+	struct label_limits given = sh->store->opts.labels;
+	if (!given.labels_per_series)
+		given.labels_per_series = (uint32_t)l->write_labels;
+	if (!given.name_bytes)
+		given.name_bytes = (uint32_t)l->write_name_bytes;
+	if (!given.value_bytes)
+		given.value_bytes = (uint32_t)l->write_value_bytes;
+	if (!given.total_bytes)
+		given.total_bytes = (uint32_t)l->write_labels_bytes;
+	if (given.total_bytes > SHARE_LABELS_MAX)
+		given.total_bytes = SHARE_LABELS_MAX;
+	return given;
+}
+
 /* ---- an append, at home ---- */
 
 static uint32_t retry_after(enum err err)
@@ -169,8 +243,8 @@ enum err share_accepts(struct share *sh, uint32_t *retry_after_s)
 	if (!e)
 		e = walog_state(sh->log);
 	/* Rounds make room; what comes faster than they can is told to come again. */
-	if (!e &&
-	    UNLIKELY(slab_bytes(sh->mem) > sh->store->head_bytes_max + sh->store->head_bytes_max / 10))
+	uint64_t max = sh->store->head_bytes_max;
+	if (!e && UNLIKELY(share_head_bytes(sh) > max + max / 10))
 		e = ERR_BUSY;
 	if (e)
 		*retry_after_s = retry_after(e);
@@ -222,19 +296,28 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 			int64_t t = any ? least(now.wall_ms, h.t_newest_ms) : now.wall_ms;
 			t = newest == NEWEST_NONE ? t : least(t, newest);
 			return (struct shard_judge){ .t_min_ms = num_sat_sub(t, o->retention_ms),
-				.t_max_ms = SHARE_T_MAX_MS };
+				.t_max_ms = SHARE_T_MAX_MS,
+				.old_flag = "retention",
+				.old_ms = o->retention_ms };
 		}
 	}
-	struct shard_judge j = { .t_max_ms = num_sat_add(now.wall_ms, o->future_ms) };
-	j.t_min_ms = newest == NEWEST_NONE
-	    ? num_sat_sub(now.wall_ms, o->retention_ms)
-	    : num_sat_sub(newest_bounded(newest, now.wall_ms), o->ooo_window_ms);
+	struct shard_judge j = { .t_max_ms = num_sat_add(now.wall_ms, o->future_ms),
+		.new_flag = limits_flag(LIMITS_write_future_ms),
+		.new_ms = o->future_ms };
+	bool none = newest == NEWEST_NONE;
+	j.old_flag = none ? "retention" : "out-of-order-window";
+	j.old_ms = none ? o->retention_ms : o->ooo_window_ms;
+	j.t_min_ms = num_sat_sub(none ? now.wall_ms : newest_bounded(newest, now.wall_ms), j.old_ms);
 	return j;
 }
 
 static void step_msg(struct mbox_msg *msg)
 {
-	append_step(CONTAINER_OF(msg, struct append, step_msg));
+	struct append *ap = CONTAINER_OF(msg, struct append, step_msg);
+	struct share *sh = ap->home;
+	bool entered = enter(sh);
+	append_step(ap);
+	leave(sh, entered);
 }
 
 void share_append(struct share *sh, struct sink_req *req)
@@ -253,6 +336,7 @@ void share_append(struct share *sh, struct sink_req *req)
 	ap->next_row = 0;
 	ap->open = 1;
 	ap->err = 0;
+	ap->slow = SHARE_SLOW_NOT;
 	ap->retry_after_s = 0;
 	ap->newest_ms = newest_get(&sh->newest, req->batch->tenant, req->batch->own);
 	ap->step_msg.fn = step_msg;
@@ -261,15 +345,20 @@ void share_append(struct share *sh, struct sink_req *req)
 	enum err e = share_accepts(sh, &ap->retry_after_s);
 	if (e) {
 		/* rounds are no help against a busy log */
-		if (e == ERR_BUSY && !walog_state(sh->log))
+		if (e == ERR_BUSY && !walog_state(sh->log)) {
+			ap->slow = SHARE_SLOW_MEMORY;
 			relieve(sh);
+		}
 		append_answer(ap, NULL, e, ap->retry_after_s);
 		return;
 	}
-	if (sh->step_rows == SHARE_STEP_ROWS)
-		append_step(ap);
-	else /* costly steps: not those of several connections in one turn */
+	if (turn_is_full(sh)) {
 		loop_send(sh->loop, &ap->step_msg);
+		return;
+	}
+	bool entered = enter(sh);
+	append_step(ap);
+	leave(sh, entered);
 }
 
 /* ---- a step: rows to slices ---- */
@@ -310,34 +399,64 @@ static void step_put(struct share *sh, struct step *sp)
 
 #define PLACE_NONE UINT16_MAX /* a row refused at home */
 
-/* Fingerprints, once per run of rows of one series; counts by place. */
-static void step_hash(struct append *ap, struct step *sp, size_t from, uint32_t count)
+/* A row that is refused before anybody looks for its series. */
+static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32_t row)
+{
+	struct shard_verdict *v = &ap->verdict;
+	if (UNLIKELY(r->flags & BATCH_HISTOGRAM)) {
+		metric_add(M_REFUSED_BAD_HISTOGRAM, 1);
+		shard_verdict_refuse(v, row, SINK_BAD_HISTOGRAM, "native histograms are not stored");
+		return true;
+	}
+	if (UNLIKELY(!r->labels_len)) {
+		metric_add(M_REFUSED_BAD_LABELS, 1);
+		shard_verdict_refuse(v, row, SINK_BAD_LABELS, "metric name is missing");
+		return true;
+	}
+	if (UNLIKELY(r->labels_len > SHARE_LABELS_MAX)) {
+		char text[128];
+		snprintf(text, sizeof text, "labels have %u bytes as sent, limit %u (--%s)",
+		    r->labels_len, share_label_limits(ap->home).total_bytes,
+		    limits_flag(LIMITS_write_labels_bytes));
+		metric_add(M_REFUSED_LABEL_LIMIT, 1);
+		shard_verdict_refuse(v, row, SINK_LABEL_LIMIT, text);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Fingerprints, once per run of rows of one series; counts by place. As many of count rows as half
+ * of the time allows, at least a few: returns how many.
+ */
+static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint32_t count)
 {
 	const struct store *st = ap->home->store;
 	const struct batch *b = ap->req->batch;
 	const uint8_t *labels = NULL;
-	uint32_t labels_len = UINT32_MAX;
+	uint32_t labels_len = UINT32_MAX, look = STEP_LOOK_ROWS, bytes = 0;
 	uint16_t place = 0;
-	uint64_t fp = 0;
+	uint64_t fp = 0, until_ns = clock_real_mono_ns() + SHARE_PIECE_NS / 2;
+	sp->labels_max = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct batch_row *r = &b->rows[from + i];
-		if (UNLIKELY(r->flags & BATCH_HISTOGRAM)) {
-			metric_add(M_REFUSED_BAD_HISTOGRAM, 1);
-			shard_verdict_refuse(&ap->verdict, (uint32_t)(from + i), SINK_BAD_HISTOGRAM,
-			    "native histograms are not stored");
-			sp->places[i] = PLACE_NONE;
-			continue;
+		if (UNLIKELY(i >= look || bytes >= STEP_LOOK_BYTES)) {
+			if (clock_real_mono_ns() >= until_ns)
+				return i;
+			look = i + STEP_LOOK_ROWS;
+			bytes = 0;
 		}
-		if (UNLIKELY(!r->labels_len)) {
-			metric_add(M_REFUSED_BAD_LABELS, 1);
-			shard_verdict_refuse(&ap->verdict, (uint32_t)(from + i), SINK_BAD_LABELS,
-			    "metric name is missing");
+		if (UNLIKELY(r->flags & BATCH_HISTOGRAM || r->labels_len - 1 >= SHARE_LABELS_MAX) &&
+		    refused_at_home(ap, r, (uint32_t)(from + i))) {
 			sp->places[i] = PLACE_NONE;
 			continue;
 		}
 		if (r->labels != labels || r->labels_len != labels_len) {
 			labels = r->labels;
 			labels_len = r->labels_len;
+			bytes += labels_len;
+			if (labels_len > sp->labels_max)
+				sp->labels_max = labels_len;
 			struct hash128 h =
 			    label_fingerprint((struct labels){ .bytes = labels, .len = labels_len },
 			        b->tenant, st->manifest.seed);
@@ -348,6 +467,7 @@ static void step_hash(struct append *ap, struct step *sp, size_t from, uint32_t 
 		sp->places[i] = place;
 		sp->ends[place]++;
 	}
+	return count;
 }
 
 /* Stable counting sort; ends[] become the ends of places. */
@@ -418,6 +538,7 @@ static bool step_send(struct append *ap, struct step *sp, bool metas)
 		sl->step = sp;
 		sl->rows = sp->rows + begin;
 		sl->ends = sp->ends + place;
+		sl->labels_max = sp->labels_max;
 		unsigned n = st->shares[i]->shards_count;
 		uint32_t end = n ? sp->ends[place + n - 1] : begin;
 		sl->rows_count = end - begin;
@@ -433,10 +554,14 @@ static bool step_send(struct append *ap, struct step *sp, bool metas)
 	uint32_t open = sp->open;
 	if (!open)
 		return false; /* all rows were refused at home */
+	bool paced = ap->next_row < ap->req->batch->rows_count;
+	if (paced)
+		ap->running += open;
 	for (unsigned i = 0; i < st->loops && open; i++) {
 		struct slice *sl = &sp->slices[(home->index + 1 + i) % st->loops];
 		if (sl->rows_count || sl->metas) {
 			open--; /* sp may be gone after the last one */
+			sl->paced = paced;
 			slice_send(sl);
 		}
 	}
@@ -448,22 +573,32 @@ static void append_step(struct append *ap)
 	struct share *home = ap->home;
 	const struct batch *b = ap->req->batch;
 	size_t from = ap->next_row, left = b->rows_count - from;
-	uint32_t count = left > home->step_rows ? home->step_rows : (uint32_t)left;
+	uint32_t count = left > SHARE_STEP_ROWS ? SHARE_STEP_ROWS : (uint32_t)left;
 	bool metas = from == 0 && b->metas_count > 0;
+	ap->running = 1;
 	if (count || metas) {
-		ap->judge = judge_of(ap, from, count);
 		struct step *sp = step_get(home, count);
 		sp->append = ap;
 		sp->open = 0;
 		memset(sp->ends, 0, home->store->manifest.shards * sizeof *sp->ends);
-		step_hash(ap, sp, from, count);
+		count = step_hash(ap, sp, from, count);
+		ap->judge = judge_of(ap, from, count);
+		ap->next_row = from + count;
 		step_sort(ap, sp, from, count);
 		if (!step_send(ap, sp, metas))
 			step_put(home, sp);
 	}
-	ap->next_row = from + count;
-	if (ap->next_row < b->rows_count && !ap->err)
-		loop_send(home->loop, &ap->step_msg);
+	append_ran(ap);
+}
+
+/* One of the step's slices has run, or all are sent: after the last one the next step follows. */
+static void append_ran(struct append *ap)
+{
+	CHECK(ap->running > 0);
+	if (--ap->running)
+		return;
+	if (ap->next_row < ap->req->batch->rows_count && !ap->err)
+		loop_send(ap->home->loop, &ap->step_msg);
 	else
 		append_answer(ap, NULL, 0, 0);
 }
@@ -495,18 +630,35 @@ static void first_text(const struct append *ap, struct sink_req *req)
 {
 	const struct shard_verdict *v = &ap->verdict;
 	const struct batch_row *r = &req->batch->rows[v->first_row];
+	struct labels ls = { .bytes = r->labels, .len = r->labels_len };
 	struct buf text;
 	buf_init(&text);
-	label_text_metric(&text, (struct labels){ .bytes = r->labels, .len = r->labels_len });
-	if (v->first_text[0]) {
-		text.len = rune_cut((const char *)text.data, text.len, SERIES_SHOWN);
+	label_text_cut(&text, ls, v->first_text[0] ? SERIES_SHOWN : sizeof req->first_text - 1);
+	if (v->first_text[0])
 		buf_printf(&text, ": %s", v->first_text);
-	}
 	size_t len = rune_cut((const char *)text.data, text.len, sizeof req->first_text - 1);
 	if (len)
 		memcpy(req->first_text, text.data, len);
 	req->first_text[len] = 0;
 	buf_release(&text);
+}
+
+/* Why series that are new could not be made now. */
+static void slow_text(const struct append *ap, struct sink_req *req)
+{
+	const struct share *sh = ap->home;
+	const struct store *st = sh->store;
+	uint64_t rate = st->opts.new_series_per_s;
+	if (ap->slow == SHARE_SLOW_RATE)
+		snprintf(req->first_text, sizeof req->first_text,
+		    "more than %llu new series a second and loop (--%s), send it again later",
+		    (unsigned long long)(rate ? rate : limits_here()->write_new_series_per_s),
+		    limits_flag(LIMITS_write_new_series_per_s));
+	else
+		snprintf(req->first_text, sizeof req->first_text,
+		    "memory for series is %u %% full: %llu active series, limit %llu (--limits.series-total); new ones have to wait, send it again later",
+		    (unsigned)(share_head_bytes(sh) * 100 / (st->head_bytes_max + 1)),
+		    (unsigned long long)store_series(st), (unsigned long long)st->opts.series_max);
 }
 
 static void append_end(struct append *ap)
@@ -520,7 +672,9 @@ static void append_end(struct append *ap)
 	req->refused = v->refused;
 	req->first_reason = v->first_row == UINT32_MAX ? SINK_OK : v->first_reason;
 	req->first_text[0] = 0;
-	if (v->first_row != UINT32_MAX)
+	if (ap->err == ERR_BUSY && ap->slow)
+		slow_text(ap, req);
+	else if (!ap->err && v->first_row != UINT32_MAX)
 		first_text(ap, req);
 	CHECK(ap->err || v->stored + v->refused == req->batch->rows_count);
 	if (req->batch->exemplars_count)
@@ -550,7 +704,11 @@ static void done_run(struct loop_deferred *d)
 
 static void slice_arrive_msg(struct mbox_msg *msg)
 {
-	slice_arrive(CONTAINER_OF(msg, struct slice, msg));
+	struct slice *sl = CONTAINER_OF(msg, struct slice, msg);
+	struct share *sh = sl->at;
+	bool entered = enter(sh);
+	slice_arrive(sl);
+	leave(sh, entered);
 }
 
 static bool room(const struct share *sh, const struct slice *sl)
@@ -558,11 +716,15 @@ static bool room(const struct share *sh, const struct slice *sl)
 	return walog_room(sh->log, (uint64_t)sl->rows_count * ROOM_ROW_BYTES + ROOM_SLICE);
 }
 
-/* Odd rows, sorted by owner and shard, become one slice for each loop concerned. */
-static void children_make(struct slice *sl, const struct apply_odds *odds)
+/*
+ * Odd rows of a piece, sorted by owner and shard, become one slice for each loop concerned: linked
+ * by next_child.
+ */
+static struct slice *children_make(struct slice *sl, const struct apply_odds *odds)
 {
 	struct share *sh = sl->at;
 	const struct store *st = sh->store;
+	struct slice *children = NULL;
 	for (unsigned i = 0; i < st->loops; i++) {
 		struct share *at = st->shares[i];
 		uint32_t n = 0;
@@ -584,16 +746,19 @@ static void children_make(struct slice *sl, const struct apply_odds *odds)
 					continue;
 				struct head_row *r = &child->rows[child->rows_count++];
 				*r = odds->rows[k].row;
+				if (r->labels_len > child->labels_max)
+					child->labels_max = r->labels_len;
 				r->labels = arena_dup(&memory, r->labels, r->labels_len);
 			}
 			child->ends[s] = child->rows_count;
 		}
 		child->memory = arena_alloc(&memory, sizeof memory);
 		*child->memory = memory;
-		child->next_child = sl->children;
-		sl->children = child;
+		child->next_child = children;
+		children = child;
 		sl->open++;
 	}
+	return children;
 }
 
 static void stock_run(struct work_task *t)
@@ -625,33 +790,101 @@ static void stock_up(struct share *sh)
 	work_submit(sh->store->opts.pool, &sh->stock_task);
 }
 
-static void slice_run(struct slice *sl)
+/* True: its last piece has run, or it was refused; it is not the caller's any more. */
+static bool slice_piece(struct slice *sl)
 {
 	struct share *sh = sl->at;
 	enum err e = share_accepts(sh, &sl->retry_after_s);
 	if (e) {
-		slice_settle(sl, e);
-		return;
+		slice_refuse(sl, e);
+		return true;
 	}
 	/* never while the store ends: it has looked whether a worker is busy with it */
 	stock_up(sh);
 	struct apply_odds odds = { 0 };
 	arena_reset(&sh->scratch, SCRATCH_KEEP);
-	if (sl->rows_count)
-		apply_slice(sh, sl, &odds);
-	if (sl->metas)
-		keeper_put(sh->store->keeper, sl->batch, &sl->position);
-	if (odds.count)
-		children_make(sl, &odds);
-	/* Children that live here run in this turn too, behind this slice. */
-	for (struct slice *c = sl->children, *n; c; c = n) {
+	bool over = sl->rows_done == sl->rows_count || apply_slice(sh, sl, &odds);
+	if (over && sl->metas)
+		over = keeper_put(sh->store->keeper, sl->batch, &sl->metas_done, &sl->position);
+	/* Children that live here run behind this piece, in this turn if there is time. */
+	for (struct slice *c = odds.count ? children_make(sl, &odds) : NULL, *n; c; c = n) {
 		n = c->next_child;
 		slice_send(c);
 	}
+	if (!over)
+		return false;
+	slice_ran(sl);
 	if (sl->err || sl->position <= walog_durable(sh->log)) /* nothing to wait for */
 		slice_settle(sl, sl->err);
 	else
 		list_add_tail(&sh->waiting, &sl->link);
+	return true;
+}
+
+static void runner_start(struct share *sh)
+{
+	if (sh->running)
+		return;
+	sh->running = true;
+	job_start(sh->loop, &sh->runner);
+}
+
+static void ready_arrive(struct share *sh, struct slice *sl)
+{
+	list_add_tail(&sh->ready, &sl->link);
+	runner_start(sh);
+}
+
+/* After a piece: behind the slices of other requests, before younger ones of its own. */
+static void ready_again(struct share *sh, struct slice *sl)
+{
+	struct list_link *at = &sh->ready;
+	LIST_EACH(l, &sh->ready) {
+		if (CONTAINER_OF(l, struct slice, link)->append == sl->append) {
+			at = l;
+			break;
+		}
+	}
+	list_add_tail(at, &sl->link); /* before it */
+}
+
+/* No room in the log: it waits, or is refused. */
+static void park(struct share *sh, struct slice *sl)
+{
+	if (sh->parked_count >= SHARE_PARKED_MAX || sh->refuse) {
+		slice_refuse(sl, sh->refuse ? sh->refuse : ERR_BUSY);
+		return;
+	}
+	sl->park_until_ns = loop_now_ns(sh->loop) + SHARE_PARK_MS * 1000000ull;
+	list_add_tail(&sh->parked, &sl->link);
+	sh->parked_count++;
+	metric_add(M_WRITES_PARKED, 1);
+	if (!loop_timer_is_set(&sh->park_timer))
+		loop_timer_set(sh->loop, &sh->park_timer, PARK_TICK_MS);
+}
+
+static bool has_room(struct share *sh, const struct slice *sl)
+{
+	return list_empty(&sh->parked) && room(sh, sl);
+}
+
+static enum job_state run_ready(struct job *j)
+{
+	struct share *sh = CONTAINER_OF(j, struct share, runner);
+	sh->in_job = true;
+	do {
+		struct list_link *l = list_pop(&sh->ready);
+		if (!l)
+			break;
+		struct slice *sl = CONTAINER_OF(l, struct slice, link);
+		if (!has_room(sh, sl) && !sh->refuse)
+			park(sh, sl);
+		else if (!slice_piece(sl))
+			ready_again(sh, sl);
+	} while (!job_should_yield());
+	sh->in_job = false;
+	sh->running = !list_empty(&sh->ready);
+	return sh->running ? JOB_YIELD : JOB_DONE;
 }
 
 static void slice_arrive(struct slice *sl)
@@ -661,20 +894,10 @@ static void slice_arrive(struct slice *sl)
 	slice_newest_tell(sh, sl);
 	if (from != sh)
 		sh->series[from->index] = sl->series;
-	if (list_empty(&sh->parked) && room(sh, sl)) {
-		slice_run(sl);
-		return;
-	}
-	if (sh->parked_count >= SHARE_PARKED_MAX || sh->refuse) {
-		slice_settle(sl, sh->refuse ? sh->refuse : ERR_BUSY);
-		return;
-	}
-	sl->park_until_ns = loop_now_ns(sh->loop) + SHARE_PARK_MS * 1000000ull;
-	list_add_tail(&sh->parked, &sl->link);
-	sh->parked_count++;
-	metric_add(M_WRITES_PARKED, 1);
-	if (!loop_timer_is_set(&sh->park_timer))
-		loop_timer_set(sh->loop, &sh->park_timer, PARK_TICK_MS);
+	if (!has_room(sh, sl))
+		park(sh, sl);
+	else if (!list_empty(&sh->ready) || share_time_is_up(sh) || !slice_piece(sl))
+		ready_arrive(sh, sl);
 }
 
 static void parked_run(struct share *sh)
@@ -687,10 +910,10 @@ static void parked_run(struct share *sh)
 			break;
 		list_del(&sl->link);
 		sh->parked_count--;
-		if (fits)
-			slice_run(sl);
+		if (fits && !sh->refuse)
+			ready_arrive(sh, sl);
 		else
-			slice_settle(sl, sh->refuse ? sh->refuse : ERR_BUSY);
+			slice_refuse(sl, sh->refuse ? sh->refuse : ERR_BUSY);
 	}
 	if (list_empty(&sh->parked))
 		loop_timer_cancel(sh->loop, &sh->park_timer);
@@ -737,7 +960,7 @@ void share_report(struct share *sh, const struct walog_report *r)
 	parked_run(sh);
 	const struct store *st = sh->store;
 	bool log = r->held_bytes > st->opts.log_share_bytes;
-	bool memory = slab_bytes(sh->mem) > st->head_bytes_max / 10 * 9;
+	bool memory = share_head_bytes(sh) > st->head_bytes_max / 100 * SHARE_TIGHT;
 	if ((log || memory) && !sh->refuse)
 		relieve(sh);
 }
@@ -747,6 +970,31 @@ void share_stop(struct share *sh)
 	loop_check_here(sh->loop);
 	sh->refuse = ERR_STOPPING;
 	parked_run(sh);
+}
+
+static void ran_msg(struct mbox_msg *msg)
+{
+	append_ran(CONTAINER_OF(msg, struct slice, ran_msg)->append);
+}
+
+/* No piece of it will run any more: its request may go on. */
+static void slice_ran(struct slice *sl)
+{
+	if (!sl->paced)
+		return;
+	sl->paced = false;
+	if (sl->from == sl->at) {
+		append_ran(sl->append);
+		return;
+	}
+	sl->ran_msg.fn = ran_msg;
+	loop_send(sl->from->loop, &sl->ran_msg);
+}
+
+static void slice_refuse(struct slice *sl, enum err err)
+{
+	slice_ran(sl);
+	slice_settle(sl, err);
 }
 
 /* The slice's own part is decided. */
@@ -768,12 +1016,15 @@ static void slice_home_here(struct slice *sl)
 	struct share *from = sl->from;
 	struct slice *parent = sl->parent;
 	slice_newest_tell(from, sl);
-	from->step_rows = sl->created > sl->rows_count / 4 ? SHARE_STEP_NEW : SHARE_STEP_ROWS;
 	if (sl->at != from)
 		from->series[sl->at->index] = sl->series;
 	if (parent) {
 		shard_verdict_add(&parent->verdict, &sl->verdict);
 		enum err err = sl->err;
+		if (err && !parent->err) {
+			parent->slow = sl->slow;
+			parent->retry_after_s = sl->retry_after_s;
+		}
 		struct arena memory = *sl->memory;
 		arena_release(&memory); /* the slice is in it */
 		slice_settle(parent, err);
@@ -781,6 +1032,8 @@ static void slice_home_here(struct slice *sl)
 	}
 	struct append *ap = sl->append;
 	struct step *sp = sl->step;
+	if (!ap->err)
+		ap->slow = sl->slow;
 	append_answer(ap, &sl->verdict, sl->err, sl->retry_after_s);
 	if (!--sp->open)
 		step_put(from, sp);

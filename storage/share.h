@@ -5,15 +5,21 @@
  * A write request on loop A becomes an append. Its rows are fingerprinted and sorted by owner and
  * shard; each owning loop gets one slice (message; labels stay lent), its own one without a
  * message.
- * A slice runs on its owner in one turn: rows are resolved, judged, put into memory and into the
- * frame, the frame is handed to the log (storage README (1)); then it waits in `waiting` for its
- * position (3) and goes home.
+ * A slice runs on its owner, in pieces: of a piece rows are resolved, judged, put into memory and
+ * into the frame, the frame is handed to the log (storage README (1)). After its last piece the
+ * slice waits in `waiting` for its position (3) and goes home.
+ *   ready    more is to do than one turn takes: slices of several requests take turns, those of one
+ *            request keep their order
  *   parked   no room in the log's backlog: tried again on each report and every PARK_TICK_MS,
  *            ERR_BUSY after SHARE_PARK_MS
  *   child    rows whose label bytes were not canonical go, under their canonical bytes, to their
  *            owner in a slice of their own; the parent waits for it
- * Requests of more than SHARE_STEP_ROWS rows are worked off in steps, one a turn, so that a large
- * one does not hold the loop.
+ *
+ * Work is bounded by time: who enters looks at the clock (share_time_is_up) and stops after
+ * SHARE_PIECE_NS. A large request is taken in steps: as many rows as are fingerprinted in half of
+ * that, at most SHARE_STEP_ROWS; the next one when the owners have run the slices of the one before.
+ * What is no series however large the limits are (more than SHARE_LABELS_MAX bytes of labels) is
+ * refused before anybody looks at its bytes.
  *
  * What loops know of each other (newest times of classes, counts of series) rides in the slices: no
  * cell is shared.
@@ -32,6 +38,8 @@
 
 #include "core/base/arena.h"
 #include "core/base/clockwatch.h"
+#include "core/model/limits.h"
+#include "core/rt/job.h"
 #include "core/rt/team.h"
 #include "core/rt/work.h"
 #include "storage/newest.h"
@@ -39,16 +47,30 @@
 #include "storage/wal/walog.h"
 #include "storage/wal/walrec.h"
 
-#define SHARE_STEP_ROWS 16384u
-/* while many rows make series: a new one costs 3 us, a known one 0.1 */
-#define SHARE_STEP_NEW   512u
+#define SHARE_STEP_ROWS  16384u
+#define SHARE_PIECE_NS   500000u
+#define SHARE_LABELS_MAX (CFILE_LABELS_MAX - 1) /* bytes; what files take */
 #define SHARE_STOCK_STEP 2u
 #define SHARE_PARK_MS    2000u
 #define SHARE_PARKED_MAX 256u /* slices; more are answered ERR_BUSY at once */
 #define SHARE_LOOPS_MAX  256u
 #define SHARE_T_MAX_MS   INT64_C(4102444800000) /* 2100: no sample is later, whatever clocks say */
 #define SHARE_T_MIN_MS   INT64_C(946684800000)  /* 2000: earlier says nothing about the clock */
-#define SHARE_BURST_S    10u /* seconds of opts.new_series_per_s that may come at once */
+/*
+ * New series. SHARE_BURST_S seconds of the limit (opts.new_series_per_s) may come at once. Beyond
+ * SHARE_TIGHT percent of the head's part of memory they come slower: SHARE_TIGHT_RATE a second and
+ * loop there, none at all when it is full, until rounds have made room.
+ */
+#define SHARE_BURST_S    10u
+#define SHARE_TIGHT      90u
+#define SHARE_TIGHT_RATE 20000u
+
+/* Why new series have to wait. */
+enum share_slow {
+	SHARE_SLOW_NOT,
+	SHARE_SLOW_RATE,  /* more than opts.new_series_per_s */
+	SHARE_SLOW_MEMORY /* the head's memory is tight */
+};
 
 struct alias;
 struct append;
@@ -67,6 +89,12 @@ struct share {
 	struct shard **shards; /* of this loop: shard index + k * loops */
 	unsigned shards_count;
 	struct list_link waiting; /* slices, by log position */
+	struct list_link ready;   /* slices to run, or to run on with */
+	struct job runner;        /* runs them */
+	bool running;             /* it is started */
+	bool in_job, in_turn; /* who looks at the clock now: the runner; an entry of this share */
+	uint64_t until_ns;    /* in_turn: the clock at which it stops */
+	uint64_t turn_ns, used_ns; /* the turn of the last entry, and what entries took in it */
 	struct list_link parked;
 	uint32_t parked_count;
 	struct loop_timer park_timer;
@@ -76,13 +104,11 @@ struct share {
 	struct list_link append_pool, step_pool;
 	uint32_t append_pool_count, step_pool_count;
 	uint32_t open; /* appends under way that began here */
-	/* of the next step: SHARE_STEP_NEW while many series are created, else SHARE_STEP_ROWS */
-	uint32_t step_rows;
 	struct alias *alias;
-	struct arena scratch; /* of one slice's run */
-	struct newest newest; /* as far as this loop has heard */
-	uint64_t tokens;      /* new series allowed now, in units of 1/1,000 */
-	uint64_t tokens_ns;
+	struct arena scratch;             /* of one slice's run */
+	struct newest newest;             /* as far as this loop has heard */
+	uint64_t tokens;                  /* new series allowed now, in units of 1/1,000 */
+	uint64_t tokens_ns;               /* 0 = none were given yet */
 	uint64_t series[SHARE_LOOPS_MAX]; /* active, per loop; others' as they told last */
 	enum err refuse; /* 0, or why no write is taken: ERR_NOSPACE (disk), ERR_STOPPING */
 	/* columns of the rows for the log */
@@ -102,6 +128,12 @@ void share_report(struct share *sh, const struct walog_report *r);
 /* Fails what is parked, ends timers; open appends end by themselves. */
 void share_stop(struct share *sh);
 
+/* What the heads of this loop take: samples, labels, hot lines, tables, postings. */
+uint64_t share_head_bytes(const struct share *sh);
+/* As opened with; 0 there: the loop's (core/model/limits.h). None is above SHARE_LABELS_MAX. */
+struct label_limits share_label_limits(const struct share *sh);
+/* Has the piece of work under way taken its time? Reads the clock: ask every 20 us or so. */
+bool share_time_is_up(const struct share *sh);
 struct clockwatch_now share_now(const struct share *sh);
 /*
  * A newest time as it may be used: never later than an honest sample can be; as it stands while the
@@ -121,8 +153,11 @@ struct slice {
 	struct append *append;
 	struct step *step;    /* whose it is; NULL of a child */
 	struct slice *parent; /* NULL: answers to the append */
-	struct slice *children, *next_child;
+	struct slice *next_child;
 	bool metas; /* the keeper looks at the batch's metadata too */
+	/* the next step waits for it: told when its last piece has run, before it goes home */
+	bool paced;
+	struct mbox_msg ran_msg;
 	struct share *from, *at;
 	const struct batch *batch;
 	uint32_t tenant;
@@ -131,6 +166,9 @@ struct slice {
 	struct head_row *rows;
 	uint32_t *ends;
 	uint32_t rows_count;
+	uint32_t rows_done;  /* in the pieces so far */
+	uint32_t labels_max; /* bytes of the largest labels among the rows */
+	size_t metas_done;
 	uint32_t open;     /* itself and its children */
 	uint64_t position; /* of the log, that it waits for */
 	uint64_t park_until_ns;
@@ -141,7 +179,7 @@ struct slice {
 	struct shard_verdict verdict;
 	enum err err;
 	uint32_t retry_after_s;
-	uint32_t created;     /* series */
+	enum share_slow slow; /* with ERR_BUSY */
 	struct arena *memory; /* of a child's rows and labels */
 };
 

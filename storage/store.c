@@ -25,11 +25,10 @@ void store_opts_default(struct store_opts *o)
 	*o = (struct store_opts){
 		.sync = STORE_SYNC_COMMIT,
 		.sync_interval_ms = 1000,
-		.ooo_window_ms = 3600 * 1000,
+		.ooo_window_ms = -1,
 		.retention_ms = 30ll * 24 * 3600 * 1000,
 		.future_ms = 10 * 60 * 1000,
 		.round_every_ms = 10 * 60 * 1000,
-		.labels = label_limits_default,
 	};
 }
 
@@ -39,8 +38,8 @@ static void opts_fill(struct store_opts *o)
 		o->shards = MANIFEST_SHARDS;
 	if (!o->series_max)
 		o->series_max = space_series_max();
-	if (!o->new_series_per_s)
-		o->new_series_per_s = 20000;
+	if (o->ooo_window_ms < 0)
+		o->ooo_window_ms = o->retention_ms;
 	if (!o->retry_ms)
 		o->retry_ms = BACK_RETRY_MS;
 	if (!o->seal_every_ms)
@@ -423,12 +422,29 @@ static void meta_home(struct mbox_msg *msg)
 	r->done(r);
 }
 
-static void meta_answer(struct mbox_msg *msg)
+/* At the end of the turn: the job is in what goes home, and may be freed there. */
+static void meta_end(struct loop_deferred *d)
+{
+	struct store_meta_req *r = CONTAINER_OF(d, struct store_meta_req, _end);
+	r->_msg.fn = meta_home;
+	loop_send(r->_from, &r->_msg);
+}
+
+static enum job_state meta_some(struct job *j)
+{
+	struct store_meta_req *r = CONTAINER_OF(j, struct store_meta_req, _job);
+	if (!keeper_get(r->_store->keeper, r->_tenant, r))
+		return JOB_YIELD;
+	r->_end.fn = meta_end;
+	loop_defer(r->_store->shards[0]->loop, &r->_end);
+	return JOB_DONE;
+}
+
+static void meta_begin(struct mbox_msg *msg)
 {
 	struct store_meta_req *r = CONTAINER_OF(msg, struct store_meta_req, _msg);
-	keeper_get(r->_store->keeper, r->_tenant, r);
-	msg->fn = meta_home;
-	loop_send(r->_from, msg);
+	job_init(&r->_job, JOB_QUERY, meta_some);
+	job_start(r->_store->shards[0]->loop, &r->_job);
 }
 
 void store_meta(struct store *st, uint32_t tenant, struct store_meta_req *r)
@@ -436,7 +452,8 @@ void store_meta(struct store *st, uint32_t tenant, struct store_meta_req *r)
 	r->_from = loop_here();
 	r->_store = st;
 	r->_tenant = tenant;
-	r->_msg.fn = meta_answer;
+	r->_part = 0;
+	r->_msg.fn = meta_begin;
 	loop_send(st->shares[0]->loop, &r->_msg);
 }
 

@@ -19,6 +19,7 @@
 
 #include "core/base/err.h"
 #include "core/base/fsio.h"
+#include "core/rt/job.h"
 #include "core/rt/team.h"
 #include "core/rt/work.h"
 #include "core/seam/sink.h"
@@ -37,11 +38,11 @@ struct store_opts {
 	unsigned shards; /* for a new directory; 0 = 16; an existing one keeps its own */
 	enum store_sync sync;
 	int64_t sync_interval_ms; /* 1,000 */
-	int64_t ooo_window_ms;    /* 1 h */
+	int64_t ooo_window_ms;    /* below 0 = the retention */
 	int64_t retention_ms;     /* 30 d */
 	int64_t future_ms;        /* 10 min */
 	uint64_t series_max;      /* all tenants; 0 = head budget / 1 KiB */
-	/* per loop; 0 = 20,000 default, burst 200,000; UINT64_MAX = no limit */
+	/* per loop, burst of ten seconds; 0 = the loop's limits, UINT64_MAX = as many as come */
 	uint64_t new_series_per_s;
 	uint64_t min_free_bytes; /* 0 = max(1 GiB, 3 %) */
 	int64_t round_every_ms;  /* 10 min */
@@ -53,7 +54,7 @@ struct store_opts {
 	uint64_t log_segment_bytes; /* 0 = 64 MiB; smaller for tests and small disks */
 	unsigned log_probe_ms;      /* between tries of a log that is read-only; 0 = 60 s */
 	uint64_t reserve_bytes;     /* 0 = 64 MiB */
-	struct label_limits labels;
+	struct label_limits labels; /* 0 = the loop's limits (core/model/limits.h) */
 	/*
 	 * Asked now and then while store_open runs, from several threads: true = give up,
 	 * ERR_STOPPING.
@@ -92,6 +93,10 @@ struct store_meta_req {
 	struct loop *_from;
 	struct store *_store;
 	uint32_t _tenant;
+	struct job _job; /* on loop 0 */
+	struct loop_deferred _end;
+	unsigned _part;
+	size_t _room; /* of metas */
 };
 void store_meta(struct store *st, uint32_t tenant, struct store_meta_req *r);
 

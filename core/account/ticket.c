@@ -538,17 +538,17 @@ enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb)
 		break;
 	case PURSE_SUM:
 		return errbuf_set(eb, ERR_BUSY,
-		    "queries need %llu MiB at once, limit %llu MiB (%s), try again later",
+		    "queries need %llu MiB at once, limit %llu MiB (--%s), try again later",
 		    MIB(sum + more), MIB(p->up->max), limits_flag(LIMITS_query_memory_total));
 	case PURSE_MEMORY:
 		return errbuf_set(
 		    eb, ERR_NOMEM, "the server has no more memory now, try again later");
 	case PURSE_CLOSED:
 		return errbuf_set(eb, ERR_BUSY,
-		    "too many heavy queries are waiting, limit %llu (%s), try again later",
+		    "too many heavy queries are waiting, limit %llu (--%s), try again later",
 		    (unsigned long long)limits_here()->query_queued,
 		    limits_flag(LIMITS_query_queued));
 	}
-	return errbuf_set(eb, ERR_EXECUTION, "query needs an estimated %llu MiB, limit %llu MiB (%s)",
+	return errbuf_set(eb, ERR_EXECUTION, "query needs an estimated %llu MiB, limit %llu MiB (--%s)",
 	    MIB(used + more), MIB(p->max), limits_flag(LIMITS_query_memory));
 }

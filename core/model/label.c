@@ -2,6 +2,7 @@
 
 #include "core/base/rune.h"
 #include "core/base/wire.h"
+#include "core/model/limits.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #define SORT_ON_STACK 64
 
 const struct label_limits label_limits_default = {
-	.labels_per_series = 64, .name_bytes = 512, .value_bytes = 4096, .total_bytes = 16384
+	.labels_per_series = 256, .name_bytes = 1024, .value_bytes = 16384, .total_bytes = 65535
 };
 
 /* Reading */
@@ -249,18 +250,26 @@ static enum err check_item(const struct label *l, const struct label_limits *lim
 {
 	if (l->name_len == 0)
 		return errbuf_set(eb, ERR_BADDATA, "label name is empty");
+	if (lim->name_bytes && l->name_len > lim->name_bytes)
+		return errbuf_set(eb, ERR_TOOBIG,
+		    "label name \"%.*s...\" has %u bytes, limit %u (--%s)", SHOWN(l), l->name,
+		    l->name_len, lim->name_bytes, limits_flag(LIMITS_write_name_bytes));
+	if (lim->value_bytes && l->value_len > lim->value_bytes)
+		return errbuf_set(eb, ERR_TOOBIG,
+		    "value of label \"%.*s\" has %u bytes, limit %u (--%s)", SHOWN(l), l->name,
+		    l->value_len, lim->value_bytes, limits_flag(LIMITS_write_value_bytes));
 	if (!rune_valid(l->name, l->name_len))
 		return errbuf_set(eb, ERR_BADDATA, "label name is not valid UTF-8");
 	if (!rune_valid(l->value, l->value_len))
 		return errbuf_set(eb, ERR_BADDATA, "value of label \"%.*s\" is not valid UTF-8",
 		    SHOWN(l), l->name);
-	if (lim->name_bytes && l->name_len > lim->name_bytes)
-		return errbuf_set(eb, ERR_TOOBIG, "label name \"%.*s...\" has %u bytes, limit %u",
-		    SHOWN(l), l->name, l->name_len, lim->name_bytes);
-	if (lim->value_bytes && l->value_len > lim->value_bytes)
-		return errbuf_set(eb, ERR_TOOBIG, "value of label \"%.*s\" has %u bytes, limit %u",
-		    SHOWN(l), l->name, l->value_len, lim->value_bytes);
 	return ERR_OK;
+}
+
+static enum err too_many(size_t count, const struct label_limits *lim, struct errbuf *eb)
+{
+	return errbuf_set(eb, ERR_TOOBIG, "series has %zu labels, limit %u (--%s)", count,
+	    lim->labels_per_series, limits_flag(LIMITS_write_labels));
 }
 
 /* Checks of a sorted set as a whole; size is that of the canonical bytes. */
@@ -278,12 +287,29 @@ static enum err check_set(const struct label *items, size_t count, size_t size,
 	if (!named)
 		return errbuf_set(eb, ERR_BADDATA, "metric name is missing");
 	if (lim->labels_per_series && count > lim->labels_per_series)
-		return errbuf_set(eb, ERR_TOOBIG, "series has %zu labels, limit %u", count,
-		    lim->labels_per_series);
+		return too_many(count, lim, eb);
 	if (lim->total_bytes && size > lim->total_bytes)
-		return errbuf_set(
-		    eb, ERR_TOOBIG, "labels have %zu bytes, limit %u", size, lim->total_bytes);
+		return errbuf_set(eb, ERR_TOOBIG, "labels have %zu bytes, limit %u (--%s)", size,
+		    lim->total_bytes, limits_flag(LIMITS_write_labels_bytes));
 	return ERR_OK;
+}
+
+/* Those with an empty value are dropped, but each costs: so many are looked at. */
+#define EMPTY_PER_LABEL 3u
+
+/* How many labels there are, when they are too many to be sorted; 0: they are not. */
+static size_t count_too_many(struct labels wire, const struct label_limits *lim)
+{
+	struct label_iter it = label_iter(wire);
+	struct label l;
+	size_t all = 0, kept = 0, max = lim->labels_per_series;
+	while (label_next(&it, &l)) {
+		all++;
+		kept += l.value_len > 0;
+	}
+	if (!max || it.bad)
+		return 0;
+	return kept > max ? kept : all > max * (1 + EMPTY_PER_LABEL) ? all : 0;
 }
 
 enum err label_canonicalize(struct arena *a, struct labels wire, const struct label_limits *lim,
@@ -296,6 +322,9 @@ enum err label_canonicalize(struct arena *a, struct labels wire, const struct la
 	const uint8_t *start = it.p;
 	while (label_next(&it, &l)) {
 		if (count == cap) {
+			size_t all = count_too_many(wire, lim);
+			if (all)
+				return too_many(all, lim, eb);
 			struct label *more = arena_array(a, cap * 2, sizeof(*more));
 			if (!more)
 				return errbuf_set(eb, ERR_NOMEM, "no memory for labels");

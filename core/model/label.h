@@ -57,16 +57,17 @@ bool label_is_canonical(struct labels ls); /* the shape above exactly, UTF-8 not
 struct hash128 label_fingerprint(struct labels ls, uint32_t tenant, uint64_t seed);
 uint64_t label_hash(struct labels ls); /* 64 bit, for tables inside one query */
 
-/* Limits of reliability.md section 6; 0 = none. */
+/* Those of core/model/limits.h that are of labels; 0 = none. */
 struct label_limits {
 	uint32_t labels_per_series, name_bytes, value_bytes, total_bytes;
 };
-extern const struct label_limits label_limits_default; /* 64, 512, 4096, 16384 */
+extern const struct label_limits label_limits_default; /* what limits_default has */
 /*
  * Wire-shaped bytes to canonical: sorts, drops empty values, checks: __name__ present, names not
  * empty, no duplicates, UTF-8 valid, limits.
- * ERR_BADDATA (bad_labels) or ERR_TOOBIG (label_limit), with a text. Result in the arena (or the
- * input itself when canonical). */
+ * ERR_BADDATA (bad_labels) or ERR_TOOBIG (label_limit), with a text that names number, limit and
+ * flag. Too many labels are counted, not sorted: cost is linear beyond the limits. Result in the
+ * arena (or the input itself when canonical). */
 MUST_CHECK enum err label_canonicalize(struct arena *a, struct labels wire,
     const struct label_limits *lim, struct labels *out, struct errbuf *eb);
 
@@ -92,8 +93,10 @@ struct labels label_builder_done(struct label_builder *b); /* the builder may go
 struct labels label_make(struct arena *a, ...) __attribute__((sentinel));
 
 /* Text: {a="b", c="d"} or name{a="b"} as Prometheus' labels.String(): Go quoting of values. */
-void label_text(struct buf *out, struct labels ls);              /* {__name__="x", a="b"} */
-void label_text_metric(struct buf *out, struct labels ls);       /* x{a="b"} */
+void label_text(struct buf *out, struct labels ls);        /* {__name__="x", a="b"} */
+void label_text_metric(struct buf *out, struct labels ls); /* x{a="b"} */
+/* The same, cut: of a set of any size, about max bytes are made, whole runes. */
+void label_text_cut(struct buf *out, struct labels ls, size_t max);
 bool label_name_is_classic(const char *s, size_t len);           /* [a-zA-Z_][a-zA-Z0-9_]* */
 bool label_metric_is_classic(const char *s, size_t len);         /* [a-zA-Z_:][a-zA-Z0-9_:]* */
 void label_quote_go(struct buf *out, const char *s, size_t len); /* strconv.Quote */

@@ -56,16 +56,29 @@ void label_text(struct buf *out, struct labels ls)
 	buf_add_u8(out, '}');
 }
 
+/* Of a name or value; l->name of a huge one may be cut in a text, too. */
+static struct label piece_cut(const struct label *l, size_t max)
+{
+	return (struct label){ .name = l->name,
+		.value = l->value,
+		.name_len = (uint32_t)rune_cut(l->name, l->name_len, max),
+		.value_len = (uint32_t)rune_cut(l->value, l->value_len, max) };
+}
+
+#define FIND_NAME 1024u /* labels looked at for the metric's name, when the text is cut */
+
 /*
  * x{a="b"}; a name that is not classic is quoted inside of the braces, as a selector would have it.
  */
-void label_text_metric(struct buf *out, struct labels ls)
+static void text_metric(struct buf *out, struct labels ls, size_t max)
 {
 	struct label_iter it = label_iter(ls);
 	struct label l, name = { .name = NULL };
-	while (label_next(&it, &l)) {
+	size_t looks = max == SIZE_MAX ? SIZE_MAX : FIND_NAME, end;
+	end = max < SIZE_MAX - out->len ? out->len + max : SIZE_MAX;
+	for (; looks && label_next(&it, &l); looks--) {
 		if (is_name_label(&l))
-			name = l;
+			name = piece_cut(&l, max);
 	}
 	bool inside = name.name && !label_metric_is_classic(name.value, name.value_len);
 	if (name.name && !inside)
@@ -77,17 +90,30 @@ void label_text_metric(struct buf *out, struct labels ls)
 		open = true;
 	}
 	it = label_iter(ls);
-	while (label_next(&it, &l)) {
+	while (out->len < end && label_next(&it, &l)) {
 		if (is_name_label(&l))
 			continue;
 		buf_add_str(out, open ? ", " : "{");
 		open = true;
+		l = piece_cut(&l, max);
 		put_pair(out, &l);
 	}
 	if (open)
 		buf_add_u8(out, '}');
 	else if (!name.name)
 		buf_add(out, "{}", 2);
+}
+
+void label_text_metric(struct buf *out, struct labels ls)
+{
+	text_metric(out, ls, SIZE_MAX);
+}
+
+void label_text_cut(struct buf *out, struct labels ls, size_t max)
+{
+	size_t from = out->len;
+	text_metric(out, ls, max);
+	out->len = from + rune_cut((const char *)out->data + from, out->len - from, max);
 }
 
 /*

@@ -90,12 +90,7 @@ const struct limits *limits_here(void)
 
 const char *limits_flag(enum limits_id id)
 {
-	static const char *const flags[LIMITS_COUNT] = {
-#define LIMIT(field, flag, ...) [LIMITS_##field] = "--" flag,
-#include "core/model/limits.def"
-#undef LIMIT
-	};
-	return flags[id];
+	return limits_rows[id].flag;
 }
 
 static size_t grouped(uint64_t v, char *out)

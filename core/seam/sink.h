@@ -32,7 +32,8 @@ struct sink_req {
 	uint32_t retry_after_s;        /* with ERR_BUSY, ERR_NOSPACE, ERR_LOGFAILED, ERR_READONLY */
 	uint64_t stored, refused;      /* rows; stored + refused = rows when err = 0 */
 	enum sink_reason first_reason; /* of the first refused row in request order */
-	char first_text[512];          /* series (label text, cut) and detail of that row */
+	/* series (label text, cut) and detail of that row; with ERR_BUSY: why, "" = not known */
+	char first_text[512];
 };
 struct sink;
 struct sink_ops {

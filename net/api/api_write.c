@@ -241,7 +241,8 @@ static void reply(struct write *w)
 	if (w->err && w->word)
 		req_refuse(r, 400, w->word, "%s", w->eb.text);
 	else if (w->err || s->err)
-		apierr_write(r, w->err ? w->err : s->err, s->retry_after_s);
+		apierr_write_why(
+		    r, w->err ? w->err : s->err, s->retry_after_s, w->err ? NULL : s->first_text);
 	else if (s->refused)
 		req_refuse(r, 400, "partial",
 		    "stored %" PRIu64 " of %" PRIu64 " samples; %" PRIu64 " refused; first: %s: %s",

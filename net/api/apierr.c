@@ -159,6 +159,11 @@ void apierr_write_text(const struct req *r, enum err e, char *out, size_t size)
 
 void apierr_write(struct req *r, enum err e, uint32_t retry_after_s)
 {
+	apierr_write_why(r, e, retry_after_s, NULL);
+}
+
+void apierr_write_why(struct req *r, enum err e, uint32_t retry_after_s, const char *why)
+{
 	const struct apierr_row *row = apierr_row(e);
 	if (e == ERR_NOTREADY || e == ERR_STOPPING) {
 		apierr_unavailable(r, e == ERR_STOPPING);
@@ -177,5 +182,6 @@ void apierr_write(struct req *r, enum err e, uint32_t retry_after_s)
 		req_answer_field(r, "retry-after", "%u", base);
 	char text[ERRBUF_SIZE];
 	apierr_write_text(r, e, text, sizeof(text));
-	req_refuse(r, row->write_status, row->word, "%s", text);
+	const bool own = why && why[0] && e != ERR_NOSPACE;
+	req_refuse(r, row->write_status, row->word, "%s", own ? why : text);
 }

@@ -36,6 +36,8 @@ void apierr_param(struct req *r, const char *name, const char *reason);
 void apierr_write(struct req *r, enum err e, uint32_t retry_after_s);
 /* The sentence of it: "236MiB are free, below --storage.min-free 1GiB in /data: ...". */
 void apierr_write_text(const struct req *r, enum err e, char *out, size_t size);
+/* The same with a sentence of the sink's own; NULL or "": the usual one. */
+void apierr_write_why(struct req *r, enum err e, uint32_t retry_after_s, const char *why);
 /*
  * Seconds for Retry-After: base x 2^min(Retry-Attempt, 3), +-50 % of it by chance, 1..60
  * (reliability.md section 5). rnd: any number.

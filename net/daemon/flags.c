@@ -274,5 +274,7 @@ enum err flags_parse(int argc, char **argv, struct flags *out, struct errbuf *eb
 	}
 	if (!out->listen_count)
 		out->listen[out->listen_count++] = "0.0.0.0:9470";
+	if (out->ooo_window_ms < 0)
+		out->ooo_window_ms = out->retention_ms;
 	return ERR_OK;
 }

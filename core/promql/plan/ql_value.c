@@ -28,7 +28,7 @@ static enum err refuse_bytes(const struct ql_budget *b, uint64_t bytes, struct e
 static enum err refuse_samples(const struct ql_budget *b, struct errbuf *eb)
 {
 	return errbuf_set(eb, ERR_EXECUTION,
-	    "query processing would load too many samples into memory in query execution, limit %llu (%s)",
+	    "query processing would load too many samples into memory in query execution, limit %llu (--%s)",
 	    (unsigned long long)b->samples->max, limits_flag(LIMITS_query_samples));
 }
 

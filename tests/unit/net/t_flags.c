@@ -154,8 +154,8 @@ int main(void)
 	tap_ok(f.listen_count == 1 && !strcmp(f.listen[0], "0.0.0.0:9470"),
 	    "the default address is 0.0.0.0:9470");
 	tap_ok(f.sync == STORE_SYNC_COMMIT && f.retention_ms == 30LL * 86400 * 1000 &&
-	        f.ooo_window_ms == 3600 * 1000,
-	    "defaults are commit, 30d, 1h");
+	        f.ooo_window_ms == f.retention_ms,
+	    "defaults are commit, 30d, a window as long as the retention");
 	tap_ok(!PARSE("--listen", "127.0.0.1:1", "--listen=127.0.0.1:2", "--loops=3",
 	           "--wal.share=64MiB", "--web.enable-admin-api"),
 	    "flags are read in both forms");
@@ -179,7 +179,8 @@ int main(void)
 	    "a bare word is refused: %s", eb.text);
 	tap_ok(PARSE("--web.enable-admin-api=yes") == ERR_BADDATA, "a switch takes no value");
 	int seen = 0;
-	tap_ok(!PARSE("--retention", "2d"), "2d is a duration");
+	tap_ok(!PARSE("--retention", "2d") && f.ooo_window_ms == f.retention_ms,
+	    "2d is a duration, and the window of late samples goes with it");
 	flags_each(&f, count_flag, &seen);
 	tap_ok(seen == 1, "each flag is listed once");
 	char shards[SHARDS_TEXT] = "";

@@ -482,7 +482,7 @@ static void one_dense_series_is_dropped_in_pieces(void)
 	    "a series of %u rows freezes at once (%llu packs)", DENSE, (unsigned long long)packs);
 	/* beside frozen: repeats, and late rows between them */
 	bool good = true;
-	for (int64_t i = 0; i < DENSE; i++)
+	for (int64_t i = 0; i < DENSE - 1; i++)
 		good = good && series_put(s, mem, &h.stats, i * 10, 1) == SERIES_PUT_SAME &&
 		    (i == DENSE - 1 || /* that would be the newest */
 		        series_put(s, mem, &h.stats, i * 10 + 5, 2) == SERIES_PUT_LATE);
