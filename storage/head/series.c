@@ -1,5 +1,6 @@
 #include "storage/head/series.h"
 #include "core/base/arena.h"
+#include <sys/mman.h>
 
 /* In a tail at the place of this time? Newest first: retries and overwrites are near the end. */
 static uint8_t *tail_find(uint8_t *tail, int64_t base, unsigned count, int64_t t)
@@ -204,10 +205,49 @@ enum series_put series_put_slow(
 	return old_put(s, m, st, t_ms, v);
 }
 
+/*
+ * Large columns are maps of their own: they grow without a copy, whatever lies around them, and go
+ * back to the system.
+ */
+#define COL_MAPPED ((size_t)256 << 10)
+
+static void *col_map(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		panic("out of memory: a column of %zu bytes", bytes);
+	return p;
+}
+
+static void *col_resize(void *p, size_t from, size_t to)
+{
+	if (to <= COL_MAPPED)
+		return mem_realloc(p, to);
+	if (from > COL_MAPPED) {
+		p = mremap(p, from, to, MREMAP_MAYMOVE);
+		if (p == MAP_FAILED)
+			panic("out of memory: a column of %zu bytes", to);
+		return p;
+	}
+	void *q = col_map(to);
+	if (from)
+		memcpy(q, p, from);
+	mem_free(p);
+	return q;
+}
+
+static void col_free(void *p, size_t bytes)
+{
+	if (bytes > COL_MAPPED)
+		munmap(p, bytes);
+	else
+		mem_free(p);
+}
+
 void series_col_release(struct series_col *c)
 {
-	mem_free(c->t_ms);
-	mem_free(c->v);
+	col_free(c->t_ms, c->cap * sizeof *c->t_ms);
+	col_free(c->v, c->cap * sizeof *c->v);
 	*c = (struct series_col){ 0 };
 }
 
@@ -220,8 +260,8 @@ void series_col_reserve(struct series_col *c, uint32_t more)
 	uint32_t cap = c->cap ? c->cap : 256;
 	while (cap < need)
 		cap *= 2;
-	c->t_ms = mem_array(c->t_ms, cap, sizeof *c->t_ms);
-	c->v = mem_array(c->v, cap, sizeof *c->v);
+	c->t_ms = col_resize(c->t_ms, c->cap * sizeof *c->t_ms, cap * sizeof *c->t_ms);
+	c->v = col_resize(c->v, c->cap * sizeof *c->v, cap * sizeof *c->v);
 	c->cap = cap;
 }
 
@@ -367,15 +407,13 @@ void series_col_merge(
 	out->count = n;
 }
 
-enum err series_read(
-    const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out)
+static enum err runs_read(const struct series_run *live, const struct series_run *frozen,
+    int64_t t_min_ms, int64_t t_max_ms, struct series_col *out)
 {
-	struct series_run live = series_live(s);
-	const struct series_run *frozen = series_frozen(s);
 	if (!frozen)
-		return series_run_read(&live, t_min_ms, t_max_ms, out);
+		return series_run_read(live, t_min_ms, t_max_ms, out);
 	struct series_col a = { 0 }, b = { 0 };
-	enum err e = series_run_read(&live, t_min_ms, t_max_ms, &a);
+	enum err e = series_run_read(live, t_min_ms, t_max_ms, &a);
 	if (!e)
 		e = series_run_read(frozen, t_min_ms, t_max_ms, &b);
 	if (!e)
@@ -385,13 +423,20 @@ enum err series_read(
 	return e;
 }
 
-/* Counts samples at or after a time, up to n. */
-static uint32_t run_count_some(const struct series_run *r, int64_t from_ms, uint32_t n, int64_t *t_ms)
+enum err series_read(
+    const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out)
+{
+	struct series_run live = series_live(s);
+	return runs_read(&live, series_frozen(s), t_min_ms, t_max_ms, out);
+}
+
+/* Counts samples in packs at or after a time, up to n. */
+static uint32_t packs_count_some(const struct packs *p, int64_t from_ms, uint32_t n, int64_t *t_ms)
 {
 	uint32_t count = 0;
-	for (uint32_t i = packs_seek(&r->packs, from_ms); i < r->packs.count && count < n; i++) {
-		count += packs_at(&r->packs, i)->count;
-		*t_ms = packs_at(&r->packs, i)->t_max_ms;
+	for (uint32_t i = packs_seek(p, from_ms); i < p->count && count < n; i++) {
+		count += packs_at(p, i)->count;
+		*t_ms = packs_at(p, i)->t_max_ms;
 	}
 	return count;
 }
@@ -416,7 +461,7 @@ static uint32_t late_count_some(const struct late *l, int64_t from_ms, uint32_t 
 static int64_t run_reach(const struct series_run *r, int64_t from_ms, uint32_t n)
 {
 	int64_t t_ms = INT64_MAX, reach = INT64_MAX;
-	if (run_count_some(r, from_ms, n, &t_ms) >= n)
+	if (packs_count_some(&r->packs, from_ms, n, &t_ms) >= n)
 		reach = t_ms;
 	if (r->late && late_count_some(r->late, from_ms, n, &t_ms) >= n && t_ms < reach)
 		reach = t_ms;
@@ -429,12 +474,12 @@ enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_ma
 	struct series_run live = series_live(s);
 	const struct series_run *frozen = series_frozen(s);
 	struct series_col part = { 0 };
-	int64_t to = run_reach(&live, *from_ms, n),
-	        other = frozen ? run_reach(frozen, *from_ms, n) : to;
+	int64_t to = run_reach(&live, *from_ms, n);
+	int64_t other = frozen ? run_reach(frozen, *from_ms, n) : to;
 	to = other < to ? other : to;
 	*more = to < t_max_ms;
 	to = *more ? to : t_max_ms;
-	enum err e = series_read(s, *from_ms, to, &part);
+	enum err e = runs_read(&live, frozen, *from_ms, to, &part);
 	if (!e && part.count) {
 		series_col_reserve(out, part.count);
 		memcpy(out->t_ms + out->count, part.t_ms, part.count * sizeof *out->t_ms);

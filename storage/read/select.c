@@ -7,10 +7,12 @@
 #include "storage/read/textset.h"
 #include "storage/read/unitread.h"
 #include "storage/read/valuewalk.h"
+#include "storage/store_priv.h"
 
 #define SELECT_IDS_AHEAD 16u /* of one series, whose units are fetched together */
 #define WORK_SERIES      64u /* what a look at a series costs */
 #define NOTE_MEMORY_WORK 8192u
+#define FREE_HERE_MAX    (2u << 20)
 
 enum select_state {
 	SELECT_CHOOSING, /* series are being chosen */
@@ -48,6 +50,7 @@ struct select {
 	size_t kept_count, kept_cap; /* count: 0 before the first pause */
 	struct textset texts;
 	struct valuewalk values;
+	struct work_task task; /* to end it */
 };
 
 static void wake(struct select *s)
@@ -56,7 +59,7 @@ static void wake(struct select *s)
 		s->query->wake(s->query->wake_arg);
 }
 
-static void destroy(struct select *s)
+static void destroy_now(struct select *s)
 {
 	CHECK(s->shard->cursors > 0);
 	s->shard->cursors--; /* store_close waits for this */
@@ -71,6 +74,33 @@ static void destroy(struct select *s)
 	textset_release(&s->texts);
 	valuewalk_release(&s->values);
 	mem_free(s);
+}
+
+/* Large columns go back to the system on a worker: that takes a millisecond for 16 MiB. */
+static void free_columns(struct work_task *t)
+{
+	struct select *s = CONTAINER_OF(t, struct select, task);
+	series_col_release(&s->acc);
+	series_col_release(&s->one);
+	series_col_release(&s->memory);
+	series_col_release(&s->units.spare);
+	for (size_t i = 0; i < s->kept_cap; i++)
+		series_col_release(&s->kept[i]);
+}
+
+static void columns_free(struct work_task *t)
+{
+	destroy_now(CONTAINER_OF(t, struct select, task));
+}
+
+static void destroy(struct select *s)
+{
+	if (s->base.memory <= FREE_HERE_MAX) {
+		destroy_now(s);
+		return;
+	}
+	s->task = (struct work_task){ .run = free_columns, .done = columns_free, .prio = WORK_READ };
+	work_submit(s->shard->store->opts.pool, &s->task);
 }
 
 /* ---- the two things that come back from workers ---- */
