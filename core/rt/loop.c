@@ -2,7 +2,8 @@
  * loop - the turn. libevent waits and calls; everything else (mail, timers, jobs, deferred work) is
  * ours and runs after event_base_loop() has returned.
  *
- *   wait > socket callbacks > due timers > mail > jobs > deferred > (count the turn) > wait
+ *   wait > socket callbacks > due timers > mail > jobs > deferred > work that may wait
+ *        > (count the turn) > wait
  *
  * libevent has no hook between its wait and its first callback, so the turn begins with the first
  * one that asks for the time (loop_wake_up_): our own callbacks do it first.
@@ -24,6 +25,7 @@ static __thread struct loop *here;
 static void loop_on_mail(evutil_socket_t fd, short what, void *arg);
 static void loop_on_wake(evutil_socket_t fd, short what, void *arg);
 static void loop_arm_wake(struct loop *l);
+static void loop_run_one(struct list_link *link);
 
 /* ---- life ---- */
 
@@ -46,6 +48,8 @@ enum err loop_create(unsigned index, struct loop **out)
 	l->index = index;
 	list_init(&l->deferred);
 	job_begin(l);
+	list_init(&l->work[LOOP_SOON]);
+	list_init(&l->work[LOOP_LATER]);
 	l->mail_tail = &l->mail;
 	atomic_init(&l->beat_ns, clock_real_mono_ns());
 	enum err e = mbox_create(&l->mbox);
@@ -181,10 +185,10 @@ bool loop_drain(struct loop *l)
 	loop_wake_up(l);
 	loop_take_mail(l);
 	bool any = loop_run_mail(l, UINT32_MAX, UINT64_C(3600000000000));
-	while (!list_empty(&l->deferred)) {
-		struct list_link *d = list_pop(&l->deferred);
-		struct loop_deferred *def = CONTAINER_OF(d, struct loop_deferred, link);
-		def->fn(def);
+	struct list_link *d;
+	while ((d = list_pop(&l->deferred)) || (d = list_pop(&l->work[LOOP_SOON])) ||
+	    (d = list_pop(&l->work[LOOP_LATER]))) {
+		loop_run_one(d);
 		any = true;
 	}
 	return any;
@@ -198,19 +202,42 @@ void loop_defer(struct loop *l, struct loop_deferred *d)
 	list_add_tail(&l->deferred, &d->link);
 }
 
-/*
- * What is deferred meanwhile waits for the next turn: a function that defers itself must not hold
- * the loop.
- */
-static void loop_run_deferred(struct loop *l)
+void loop_work(struct loop *l, enum loop_queue q, struct loop_deferred *d)
 {
+	loop_check_here(l);
+	list_add_tail(&l->work[q], &d->link);
+}
+
+bool loop_is_late(const struct loop *l)
+{
+	loop_check_here(l);
+	return !list_empty(&l->work[LOOP_SOON]) ||
+	    clock_real_mono_ns() - l->turn_start_ns > LOOP_EVENTS_NS;
+}
+
+static void loop_run_one(struct list_link *link)
+{
+	struct loop_deferred *d = CONTAINER_OF(link, struct loop_deferred, link);
+	d->fn(d);
+}
+
+/*
+ * What is added meanwhile waits for the next turn: a function that adds itself must not hold the
+ * loop. What is left over stays in front of it.
+ */
+static void loop_run_list(struct list_link *list, uint64_t budget_ns)
+{
+	if (list_empty(list))
+		return;
 	struct list_link now;
+	uint64_t end_ns = clock_real_mono_ns() + budget_ns;
 	list_init(&now);
-	list_move_all(&now, &l->deferred);
-	for (struct list_link *d; (d = list_pop(&now));) {
-		struct loop_deferred *def = CONTAINER_OF(d, struct loop_deferred, link);
-		def->fn(def);
-	}
+	list_move_all(&now, list);
+	do {
+		loop_run_one(list_pop(&now));
+	} while (!list_empty(&now) && clock_real_mono_ns() < end_ns);
+	list_move_all(&now, list);
+	list_move_all(list, &now);
 }
 
 /* ---- timers ---- */
@@ -340,7 +367,8 @@ static void loop_arm_wake(struct loop *l)
 
 static bool loop_must_not_wait(const struct loop *l)
 {
-	return l->mail || job_any(l) || !list_empty(&l->deferred) || l->stopping ||
+	return l->mail || job_any(l) || !list_empty(&l->deferred) ||
+	    !list_empty(&l->work[LOOP_SOON]) || !list_empty(&l->work[LOOP_LATER]) || l->stopping ||
 	    (l->heap_len && l->heap[1]->_due_ns <= l->now_ns);
 }
 
@@ -359,7 +387,9 @@ void loop_turn(struct loop *l)
 		loop_take_mail(l);
 	loop_run_mail(l, LOOP_MAIL_TURN_MAX, LOOP_MAIL_TURN_NS);
 	job_run_turn(l);
-	loop_run_deferred(l);
+	loop_run_list(&l->deferred, LOOP_DEFERRED_NS);
+	loop_run_list(&l->work[LOOP_SOON], LOOP_SOON_NS);
+	loop_run_list(&l->work[LOOP_LATER], LOOP_LATER_NS);
 	metric_observe_ns(M_TURN, clock_real_mono_ns() - l->turn_start_ns);
 	uint64_t cpu = clock_thread_cpu_ns();
 	metric_observe_ns(M_TURN_CPU, cpu - l->turn_cpu_ns);

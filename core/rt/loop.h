@@ -3,7 +3,8 @@
  * end-of-turn work.
  *
  * A turn: libevent callbacks (sockets, timers) > mailbox (all that was there, with a budget) > jobs
- * (slices, total JOB_TURN_NS) > end-of-turn list > next turn.
+ * (slices, total JOB_TURN_NS) > end-of-turn list > work that may wait > next turn.
+ * Each has its time; what does not fit goes on in the next turn, in order.
  * The loop caches its time once per turn (loop_now_ms, loop_now_ns). Turn lengths go to M_TURN,
  * waiting left out.
  * Nothing is freed inside its own callback: loop_defer() runs a function at the end of the turn.
@@ -37,14 +38,31 @@ void loop_set_limits(struct loop *l, const struct limits *limits);
 void loop_send(struct loop *l, struct mbox_msg *msg);
 
 /*
- * Runs fn(d) once at the end of the current turn (or of the next one when called from outside a
- * turn). May be called again from fn.
+ * Runs fn(d) once, never below the caller: at the end of the current turn (or of the next one when
+ * called from outside a turn), or of a later one when a turn has had its 2 ms of such work. In
+ * order, so that what frees comes behind what was deferred before it. May be called again from fn.
+ * It is for ends and frees; each takes some microseconds.
  */
 struct loop_deferred {
 	struct list_link link;
 	void (*fn)(struct loop_deferred *d);
 };
 void loop_defer(struct loop *l, struct loop_deferred *d);
+/*
+ * The same for work for peers, which may wait and shares the turn: LOOP_SOON what a peer has just
+ * asked for, LOOP_LATER what it has asked for beyond that (pipelined requests, the rest of an
+ * answer). Each queue has its time per turn (core/rt/loop_priv.h) and runs one at least. fn works
+ * LOOP_WORK_NS at most, by its own look at the clock.
+ */
+enum loop_queue {
+	LOOP_SOON,
+	LOOP_LATER
+};
+#define LOOP_QUEUES  2
+#define LOOP_WORK_NS 200000u
+void loop_work(struct loop *l, enum loop_queue q, struct loop_deferred *d);
+/* Have the callbacks of this turn had their time, or do others wait in LOOP_SOON already? */
+bool loop_is_late(const struct loop *l);
 
 /*
  * One-shot timer on the injectable monotonic clock; embed it, loop_timer_init once. Setting a set

@@ -137,6 +137,97 @@ static bool chain_done(void *arg)
 	return ((struct chain *)arg)->runs == 3;
 }
 
+/* ---- work that may wait ---- */
+
+/* Each piece takes 400 us; between them a turn does other things, too. */
+#define PIECES 30
+struct piece {
+	struct loop_deferred d;
+	unsigned no, ran;
+};
+static struct piece pieces[PIECES], ends[PIECES];
+static unsigned order, wrong_order, mails, mails_before_half;
+
+static void piece_run(struct loop_deferred *d)
+{
+	struct piece *p = CONTAINER_OF(d, struct piece, d);
+	uint64_t end_ns = clock_real_mono_ns() + 400000;
+	while (clock_real_mono_ns() < end_ns)
+		;
+	wrong_order += p->no != order++;
+	p->ran++;
+	if (order == PIECES / 2)
+		mails_before_half = mails;
+}
+
+static void pieces_start(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < PIECES; i++) {
+		pieces[i] = (struct piece){ .d.fn = piece_run, .no = i };
+		loop_work(loop_here(), LOOP_LATER, &pieces[i].d);
+	}
+}
+
+static void mail_count(void *arg)
+{
+	(void)arg;
+	mails++;
+}
+
+static bool pieces_done(void *arg)
+{
+	(void)arg;
+	return order == PIECES;
+}
+
+static unsigned turns_of_ends, ends_seen;
+static void end_run(struct loop_deferred *d)
+{
+	struct piece *p = CONTAINER_OF(d, struct piece, d);
+	uint64_t end_ns = clock_real_mono_ns() + 400000;
+	while (clock_real_mono_ns() < end_ns)
+		;
+	wrong_order += p->no != ends_seen++;
+}
+static void ends_start(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < PIECES; i++) {
+		ends[i] = (struct piece){ .d.fn = end_run, .no = i };
+		loop_defer(loop_here(), &ends[i].d);
+	}
+}
+static void ends_look(void *arg)
+{
+	(void)arg;
+	if (ends_seen < PIECES)
+		turns_of_ends++;
+}
+
+static bool ends_done(void *arg)
+{
+	(void)arg;
+	return ends_seen == PIECES;
+}
+
+static void work_takes_turns(struct testteam *tt)
+{
+	testteam_run(tt, 0, pieces_start, NULL);
+	for (unsigned i = 0; i < 100; i++)
+		testteam_run(tt, 0, mail_count, NULL);
+	TAP_OK(testteam_wait(tt, 0, pieces_done, NULL, 5000));
+	tap_is_u64(wrong_order, 0, "work that may wait runs in order");
+	tap_ok(mails_before_half > 2, "and %u mails get between its first 15 pieces of 400 us",
+	    mails_before_half);
+	testteam_run(tt, 0, ends_start, NULL);
+	for (unsigned i = 0; i < 100; i++)
+		testteam_run(tt, 0, ends_look, NULL);
+	TAP_OK(testteam_wait(tt, 0, ends_done, NULL, 5000));
+	tap_ok(!wrong_order, "what is deferred runs in order, too");
+	tap_ok(turns_of_ends > 2, "2 ms of it a turn (%u turns)", turns_of_ends);
+}
+
 /* ---- the stop ---- */
 
 struct ball {
@@ -245,6 +336,7 @@ int main(void)
 	testteam_run(&tt, 0, chain_start, &c);
 	tap_ok(testteam_wait(&tt, 0, chain_done, &c, 5000), "deferred work may defer itself again");
 	tap_is_u64(c.seen_inside, 0, "and never runs below its caller");
+	work_takes_turns(&tt);
 	testteam_stop(&tt);
 	gather_counts();
 	stop_drains();
