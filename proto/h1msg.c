@@ -57,7 +57,7 @@ static bool all(const char *s, size_t len, unsigned what)
 
 /* ---- the end of a head ---- */
 
-int h1msg_scan(struct h1msg_scan *s, const uint8_t *data, size_t len)
+int h1msg_scan(struct h1msg_scan *s, const uint8_t *data, size_t len, const struct h1msg_limits *max)
 {
 	/* Not HTTP at all (a TLS hello, say): no need to wait for a line end. */
 	if (!s->looked && len && data[0] != '\r' && !is((char)data[0], C_TOKEN))
@@ -71,27 +71,24 @@ int h1msg_scan(struct h1msg_scan *s, const uint8_t *data, size_t len)
 			return -400;
 		s->looked = at + 1;
 		size_t line_len = s->looked - s->line;
-		if (line_len == 2 && s->lines) {
-			if (s->looked > H1MSG_HEAD_MAX)
-				return -431;
-			return (int)s->looked;
-		}
+		if (line_len == 2 && s->lines)
+			return s->looked > max->head_bytes ? -431 : (int)s->looked;
 		if (line_len == 2) { /* RFC 9112, 2.2: one empty line in front is let pass */
 			if (s->line)
 				return -400;
 		} else {
 			s->lines++;
 		}
-		if (s->lines == 1 && line_len > H1MSG_LINE_MAX)
+		if (s->lines == 1 && line_len > max->head_bytes)
 			return -414;
-		if (s->lines > 1 + H1MSG_FIELDS_MAX)
+		if (s->lines > 1 + max->fields)
 			return -431;
 		s->line = s->looked;
 	}
 	s->looked = len;
-	if (!s->lines && len - s->line >= H1MSG_LINE_MAX)
+	if (!s->lines && len - s->line >= max->head_bytes)
 		return -414;
-	return len >= H1MSG_HEAD_MAX ? -431 : 0;
+	return len >= max->head_bytes ? -431 : 0;
 }
 
 /* ---- request line ---- */
@@ -150,9 +147,9 @@ static int parse_version(struct h1msg *m, const char *v, size_t len)
 	return 0;
 }
 
-static int parse_line(struct h1msg *m, const char *line, size_t len, const char **why)
+static int parse_line(struct h1msg *m, char *line, size_t len, const char **why)
 {
-	const char *end = line + len, *sp = memchr(line, ' ', len);
+	char *end = line + len, *sp = memchr(line, ' ', len);
 	*why = "malformed request line";
 	if (!sp || sp == line)
 		return 400;
@@ -160,7 +157,7 @@ static int parse_line(struct h1msg *m, const char *line, size_t len, const char 
 	m->method_len = (size_t)(sp - line);
 	if (!all(m->method, m->method_len, C_TOKEN))
 		return 400;
-	const char *t = sp + 1;
+	char *t = sp + 1;
 	sp = memchr(t, ' ', (size_t)(end - t));
 	if (!sp)
 		return 400;
@@ -171,6 +168,7 @@ static int parse_line(struct h1msg *m, const char *line, size_t len, const char 
 		return status;
 	}
 	*why = "malformed request target";
+	*sp = 0; /* the query ends here */
 	return parse_target(m, t, (size_t)(sp - t)) ? 0 : 400;
 }
 
@@ -351,7 +349,7 @@ int h1msg_parse(char *head, size_t len, struct h1msg *m, const char **why)
 			status = parse_line(m, p, n, why);
 		} else {
 			*why = "too many header fields";
-			if (m->field_count == H1MSG_FIELDS_MAX)
+			if (m->field_count == m->field_cap)
 				return 431;
 			struct h1msg_field *f = &m->fields[m->field_count++];
 			*why = "malformed header field";

@@ -18,10 +18,10 @@
 
 #include "core/base/check.h"
 
-#define H1MSG_LINE_MAX   8192u  /* request line with its CR LF: 414 */
-#define H1MSG_HEAD_MAX   16384u /* all of a head: 431 */
-#define H1MSG_FIELDS_MAX 100u   /* 431 */
-
+struct h1msg_limits {
+	size_t head_bytes; /* all of a head: 431, or 414 when the request line alone is longer */
+	size_t fields;     /* 431 */
+};
 struct h1msg_scan {
 	size_t looked;  /* bytes looked at */
 	size_t line;    /* start of the current line */
@@ -31,15 +31,18 @@ struct h1msg_scan {
  * data: the same bytes as in the call before, and more. Result: length of the head with its empty
  * line; 0 = more is needed; negative = refuse with this status (-400, -414, -431).
  */
-int h1msg_scan(struct h1msg_scan *s, const uint8_t *data, size_t len);
+int h1msg_scan(struct h1msg_scan *s, const uint8_t *data, size_t len, const struct h1msg_limits *max);
 
 struct h1msg_field {
 	const char *name, *value; /* NUL-terminated; name in lower case; value trimmed */
 	size_t name_len, value_len;
 };
 struct h1msg {
-	const char *method, *path, *query,
-	    *host; /* not NUL-terminated; path and query raw; query without "?", host "" when there is none */
+	/*
+	 * path and query raw; query without "?", with a NUL behind it, the others not; host "" when
+	 * there is none
+	 */
+	const char *method, *path, *query, *host;
 	size_t method_len, path_len, query_len, host_len;
 	bool asterisk;          /* OPTIONS * : path is "*" */
 	unsigned minor;         /* HTTP/1.minor: 0 or 1 */
@@ -47,12 +50,13 @@ struct h1msg {
 	bool chunked;
 	bool close;           /* the connection ends after this request */
 	bool expect_continue; /* Expect: 100-continue, from an HTTP/1.1 client */
-	size_t field_count;
-	struct h1msg_field fields[H1MSG_FIELDS_MAX];
+	size_t field_count, field_cap;
+	struct h1msg_field *fields;
 };
 /*
- * head: exactly what h1msg_scan measured; it is changed (lower case, NULs). 0, or the status to
- * refuse with: 400, 414, 417, 431, 501, 505; why says the reason (static text).
+ * head: exactly what h1msg_scan measured; it is changed (lower case, NULs, one behind the query,
+ * too). The caller sets out->fields and field_cap; the scan's lines are enough. 0, or the status to
+ * refuse with: 400, 417, 431, 501, 505; why says the reason (static text).
  */
 int h1msg_parse(char *head, size_t len, struct h1msg *out, const char **why);
 

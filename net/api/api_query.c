@@ -309,9 +309,11 @@ static void evaluated(void *arg, struct ql *ql)
 		return;
 	}
 	size_t bytes = value_bytes(ql_result(ql));
-	if (bytes > LIMIT_ANSWER_BYTES) { /* it will not fit later either */
-		apierr_jsonf(q->req, ERR_EXECUTION, "the result has %zu MiB, limit %u", bytes >> 20,
-		    LIMIT_ANSWER_BYTES >> 20);
+	uint64_t most = limits_here()->http_answer_bytes;
+	if (bytes > most) { /* it will not fit later either */
+		apierr_jsonf(q->req, ERR_EXECUTION,
+		    "the result has %zu MiB, limit %" PRIu64 " (--web.max-answer-bytes)",
+		    bytes >> 20, most >> 20);
 		drop_result(q);
 		return;
 	}

@@ -5,7 +5,6 @@
 #include "net/api/api_rules.h"
 #include "net/api/api_status.h"
 #include "net/api/api_write.h"
-#include "net/conn/limit.h"
 
 /*
  * Every path of the server. A POST of a form has a body, everything else but a write none that is
@@ -15,8 +14,8 @@
 #define GET_HEAD  (REQ_GET | REQ_HEAD)
 #define POST_PUT  (REQ_POST | REQ_PUT)
 #define LIFECYCLE (REQ_GET | POST_PUT) /* GET is told what is allowed */
-#define FORM      LIMIT_FORM_BYTES
-#define WRITE     LIMIT_BODY_BYTES
+#define FORM      ROUTE_BODY_FORM
+#define WRITE     ROUTE_BODY_WRITE
 
 /* clang-format off */
 static const struct route rows[] = {

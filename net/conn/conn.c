@@ -3,76 +3,60 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
-#include <netinet/in.h>
-#include <string.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "core/base/arena.h"
 #include "core/base/fdcache.h"
-#include "core/base/hash.h"
 #include "core/base/metric.h"
 
 #define SCRATCH_BYTES (64u << 10) /* of a loop: what is read when nobody gave memory */
 #define WRITE_PIECES  64
-
-/* Connections of one address, in an open table. */
-#define ADDRESS_SLOTS 4096u
-STATIC((ADDRESS_SLOTS & (ADDRESS_SLOTS - 1)) == 0);
 
 struct conn_host {
 	struct loop *loop;
 	void (*open)(struct conn *c);
 	void *ctx;
 	bool draining;
-	size_t count, count_max, per_address_max;
+	size_t count, count_max;
 	struct list_link states[CONN_STATES];
 	uint8_t *scratch;
-	/*
-	 * By hash of the address: how many. Two addresses of one slot share its limit, which is
-	 * rare and harmless at this size.
-	 */
-	uint32_t addresses[ADDRESS_SLOTS];
-	uint64_t seed;
 };
 
 static void conn_run(struct conn *c);
 static void conn_send(struct conn *c);
 static void conn_give_room(struct loop_deferred *d);
+static void conn_take_turn(struct loop_deferred *d);
+static void conn_account(struct conn *c);
 static void conn_close(struct conn *c);
 static void conn_reap(struct loop_deferred *d);
 static void conn_on_timer(struct loop_timer *t);
+static void conn_wake_in(struct conn *c, uint64_t *due_ns, uint64_t after_ms);
 
 /* ---- host ---- */
 
-/* What the descriptors of the process allow besides those for files, LIMIT_CONNS at most. */
+/* What the descriptors of the process allow besides those for files. */
 static size_t conns_allowed(void)
 {
 	struct rlimit r;
 	if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur == RLIM_INFINITY)
-		return LIMIT_CONNS;
-	size_t allowed = (size_t)(r.rlim_cur - fdcache_share(r.rlim_cur));
-	return allowed < LIMIT_CONNS ? allowed : LIMIT_CONNS;
+		return SIZE_MAX;
+	return (size_t)(r.rlim_cur - fdcache_share(r.rlim_cur));
 }
 
 enum err conn_host_create(
-    struct loop *l, unsigned hosts, void (*open)(struct conn *c), void *ctx, struct conn_host **out)
+    struct loop *l, void (*open)(struct conn *c), void *ctx, struct conn_host **out)
 {
 	struct conn_host *h = mem_zalloc(sizeof *h);
 	h->loop = l;
 	h->open = open;
 	h->ctx = ctx;
 	h->count_max = conns_allowed();
-	/*
-	 * The kernel spreads connections by hash: half as many again as the even share of this
-	 * host, so that a client below the limit is not refused for bad luck.
-	 */
-	CHECK(hosts);
-	h->per_address_max =
-	    hosts == 1 ? LIMIT_CONNS_PER_ADDRESS : LIMIT_CONNS_PER_ADDRESS / hosts * 3 / 2 + 1;
 	h->scratch = mem_alloc(SCRATCH_BYTES);
-	h->seed = (uint64_t)(uintptr_t)h;
 	for (unsigned i = 0; i < CONN_STATES; i++)
 		list_init(&h->states[i]);
 	*out = h;
@@ -91,8 +75,8 @@ size_t conn_host_count(const struct conn_host *h)
 
 bool conn_host_has_room(const struct conn_host *h)
 {
-	int64_t open = (int64_t)metric_sum(M_CONNS_OPEN);
-	return open < 0 || (size_t)open < h->count_max;
+	uint64_t max = limits_here()->http_connections;
+	return limit_conns() < (max < h->count_max ? max : h->count_max);
 }
 
 static void conn_begin_drain(struct conn *c)
@@ -128,24 +112,40 @@ void conn_host_free(struct conn_host *h)
 	mem_free(h);
 }
 
-static uint32_t *address_slot(struct conn_host *h, const struct sockaddr_storage *sa)
+/* ---- birth ---- */
+
+/* Now, or when its turn comes. */
+static void conn_turn(struct conn *c, bool write)
 {
-	uint64_t hash;
-	if (sa->ss_family == AF_INET6) /* a /64 is one place */
-		hash =
-		    hash64(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 8, h->seed);
-	else
-		hash = hash64(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4, h->seed);
-	return &h->addresses[hash & (ADDRESS_SLOTS - 1)];
+	(void)loop_now_ns(c->loop); /* the turn has begun */
+	c->_turn_write |= write;
+	c->_turn_read |= !write;
+	if (c->_turn_set)
+		return;
+	if (!loop_is_late(c->loop)) {
+		conn_take_turn(&c->_turn);
+		return;
+	}
+	c->_turn_set = true;
+	loop_work(c->loop, LOOP_SOON, &c->_turn);
 }
 
-/* ---- birth ---- */
+static void conn_take_turn(struct loop_deferred *d)
+{
+	struct conn *c = CONTAINER_OF(d, struct conn, _turn);
+	bool write = c->_turn_write, read = c->_turn_read;
+	c->_turn_set = c->_turn_write = c->_turn_read = false;
+	if (write)
+		conn_send(c);
+	if (read)
+		conn_run(c);
+}
 
 static void conn_on_read(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	conn_run(arg);
+	conn_turn(arg, false);
 }
 
 static void conn_on_write(evutil_socket_t fd, short what, void *arg)
@@ -153,22 +153,21 @@ static void conn_on_write(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct conn *c = arg;
-	(void)loop_now_ns(c->loop); /* the turn has begun */
 	c->_write_waits = false;
-	conn_send(c);
+	conn_turn(c, true);
 }
 
 void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *remote)
 {
 	loop_check_here(h->loop);
-	uint32_t *slot = address_slot(h, remote);
-	if (*slot >= h->per_address_max) {
+	uint32_t who = limit_who(remote);
+	if (!limit_conn_take(who)) {
 		metric_add(M_CONNS_REFUSED, 1);
 		close(fd);
 		return;
 	}
 	struct conn *c = mem_zalloc(sizeof *c);
-	*c = (struct conn){ .loop = h->loop, .host = h, .remote = *remote, ._fd = fd };
+	*c = (struct conn){ .loop = h->loop, .host = h, .remote = *remote, .who = who, ._fd = fd };
 	struct event_base *base = loop_base(h->loop);
 	c->_read_event = event_new(base, fd, EV_READ | EV_PERSIST, conn_on_read, c);
 	c->_write_event = event_new(base, fd, EV_WRITE, conn_on_write, c);
@@ -178,9 +177,10 @@ void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *rem
 	loop_timer_init(&c->_timer, conn_on_timer);
 	c->_reap.fn = conn_reap;
 	c->_room.fn = conn_give_room;
+	c->_turn.fn = conn_take_turn;
+	list_init(&c->_refs);
 	list_add_tail(&h->states[CONN_OPEN], &c->_link);
 	h->count++;
-	(*slot)++;
 	metric_add(M_CONNS_ACCEPTED, 1);
 	metric_gauge_add(M_CONNS_OPEN, 1);
 	h->open(c);
@@ -209,6 +209,8 @@ static void conn_close(struct conn *c)
 	loop_timer_cancel(c->loop, &c->_timer);
 	if (c->_room_set)
 		list_del(&c->_room.link);
+	if (c->_turn_set)
+		list_del(&c->_turn.link);
 	loop_defer(c->loop, &c->_reap);
 }
 
@@ -223,7 +225,8 @@ static void conn_reap(struct loop_deferred *d)
 	event_free(c->_write_event);
 	evbuffer_free(c->_out);
 	close(c->_fd);
-	(*address_slot(h, &c->remote))--;
+	limit_answers_sub(c->who, c->_held);
+	limit_conn_give(c->who);
 	h->count--;
 	metric_gauge_add(M_CONNS_OPEN, -1);
 	mem_free(c);
@@ -282,6 +285,29 @@ void conn_read_pause(struct conn *c, bool pause)
 		return;
 	c->_paused = pause;
 	CHECK(!(pause ? event_del(c->_read_event) : event_add(c->_read_event, NULL)));
+	if (pause && !c->_left)
+		conn_wake_in(c, &c->_gone_ns, LIMIT_GONE_LOOK_MS);
+	else
+		c->_gone_ns = 0;
+}
+
+/*
+ * Reading pauses: what the peer has sent hides its end. Level-triggered events cannot tell it
+ * without telling of those bytes, too, turn after turn.
+ */
+static void conn_gone_look(struct conn *c)
+{
+	struct pollfd p = { .fd = c->_fd, .events = POLLRDHUP };
+	c->_gone_ns = 0;
+	if (poll(&p, 1, 0) <= 0) {
+		conn_wake_in(c, &c->_gone_ns, LIMIT_GONE_LOOK_MS);
+	} else if (p.revents & (POLLERR | POLLHUP)) {
+		conn_close(c);
+	} else {
+		c->_left = true;
+		if (c->_state == CONN_OPEN && c->ops->left)
+			c->ops->left(c);
+	}
 }
 
 void conn_read_into(struct conn *c, uint8_t *data, size_t len)
@@ -336,7 +362,6 @@ static bool conn_read_once(struct conn *c, size_t *budget)
 
 static void conn_run(struct conn *c)
 {
-	(void)loop_now_ns(c->loop); /* the turn has begun */
 	size_t budget = CONN_READ_TURN;
 	c->_in_run = true;
 	while (budget && c->_state != CONN_CLOSED && !c->_paused && !c->_eof)
@@ -353,11 +378,15 @@ void conn_write(struct conn *c, const void *data, size_t len)
 {
 	if (c->_state != CONN_OPEN || !len)
 		return;
+	c->_queued += len;
 	if (evbuffer_add(c->_out, data, len))
 		panic("no memory for an answer");
 }
 
+/* Bytes of somebody else: start..end of what was ever queued. */
 struct ref {
+	struct list_link link;
+	uint64_t start, end;
 	void (*done)(void *arg);
 	void *arg;
 };
@@ -367,6 +396,7 @@ static void ref_done(const void *data, size_t len, void *arg)
 	(void)data;
 	(void)len;
 	struct ref r = *(struct ref *)arg;
+	list_del(&((struct ref *)arg)->link);
 	mem_free(arg);
 	r.done(r.arg);
 }
@@ -378,9 +408,26 @@ void conn_write_ref(struct conn *c, const void *data, size_t len, void (*done)(v
 		return;
 	}
 	struct ref *r = mem_alloc(sizeof *r);
-	*r = (struct ref){ .done = done, .arg = arg };
+	*r = (struct ref){ .start = c->_queued, .end = c->_queued + len, .done = done, .arg = arg };
+	list_add_tail(&c->_refs, &r->link);
+	c->_queued += len;
 	if (evbuffer_add_reference(c->_out, data, len, ref_done, r))
 		panic("no memory for an answer");
+}
+
+/* What waits and was copied counts as an answer here; the rest is counted by its owner. */
+static void conn_account(struct conn *c)
+{
+	size_t now = evbuffer_get_length(c->_out);
+	LIST_EACH(l, &c->_refs) {
+		const struct ref *r = CONTAINER_OF(l, struct ref, link);
+		now -= (size_t)(r->end - (r->start > c->_sent ? r->start : c->_sent));
+	}
+	if (now > c->_held)
+		limit_answers_add(c->who, now - c->_held);
+	else
+		limit_answers_sub(c->who, c->_held - now);
+	c->_held = now;
 }
 
 size_t conn_unsent(const struct conn *c)
@@ -395,7 +442,9 @@ void conn_flush(struct conn *c)
 		return;
 	}
 	c->_want_flush = false;
-	if (!c->_write_waits)
+	if (c->_write_waits)
+		conn_account(c);
+	else
 		conn_send(c);
 }
 
@@ -412,45 +461,86 @@ static void conn_give_room(struct loop_deferred *d)
 		c->ops->room(c);
 }
 
+/* How much the peer has taken: what its kernel says it has. */
+static uint64_t conn_read_by_peer(const struct conn *c)
+{
+	int waits = 0;
+	if (ioctl(c->_fd, SIOCOUTQ, &waits) || waits < 0 || (uint64_t)waits > c->_sent)
+		waits = 0;
+	return c->_sent - (uint64_t)waits;
+}
+
+static void conn_wait_begin(struct conn *c)
+{
+	c->_wait_ns = loop_now_ns(c->loop);
+	c->_wait_read = conn_read_by_peer(c);
+}
+
+static void conn_reader_look(struct conn *c)
+{
+	uint64_t took_ms = (loop_now_ns(c->loop) - c->_wait_ns) / 1000000;
+	uint64_t read = conn_read_by_peer(c) - c->_wait_read;
+	switch (limit_reader_look(read, evbuffer_get_length(c->_out), took_ms)) {
+	case LIMIT_READER_FAST:
+		conn_wait_begin(c);
+		took_ms = 0;
+		break;
+	case LIMIT_READER_WAIT:
+		break;
+	case LIMIT_READER_SLOW:
+		metric_add(M_CONN_TIMEOUTS_STALL, 1);
+		conn_abort(c);
+		return;
+	}
+	conn_wake_in(c, &c->_stall_ns, limit_reader_next_ms(took_ms));
+}
+
+/* One call of the socket; false when it takes no more, or is gone. */
+static bool conn_send_once(struct conn *c)
+{
+	struct evbuffer_iovec v[WRITE_PIECES];
+	int n = evbuffer_peek(c->_out, -1, NULL, v, WRITE_PIECES);
+	struct iovec iov[WRITE_PIECES];
+	size_t count = n < WRITE_PIECES ? (size_t)n : WRITE_PIECES, total = 0;
+	for (size_t i = 0; i < count; i++) {
+		iov[i] = (struct iovec){ .iov_base = v[i].iov_base, .iov_len = v[i].iov_len };
+		total += v[i].iov_len;
+	}
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = count };
+	ssize_t r = sendmsg(c->_fd, &msg, MSG_NOSIGNAL);
+	if (r < 0 && errno == EINTR)
+		return true;
+	if (r < 0 && errno != EAGAIN)
+		conn_close(c);
+	if (r < 0)
+		return false;
+	c->_sent += (uint64_t)r;
+	evbuffer_drain(c->_out, (size_t)r);
+	return (size_t)r == total;
+}
+
 /* Sends what the socket takes. */
 static void conn_send(struct conn *c)
 {
 	if (c->_state == CONN_CLOSED || c->_state == CONN_LINGER)
 		return;
-	size_t sent = 0;
-	while (evbuffer_get_length(c->_out)) {
-		struct evbuffer_iovec v[WRITE_PIECES];
-		int n = evbuffer_peek(c->_out, -1, NULL, v, WRITE_PIECES);
-		struct iovec iov[WRITE_PIECES];
-		size_t count = n < WRITE_PIECES ? (size_t)n : WRITE_PIECES, total = 0;
-		for (size_t i = 0; i < count; i++) {
-			iov[i] = (struct iovec){ .iov_base = v[i].iov_base, .iov_len = v[i].iov_len };
-			total += v[i].iov_len;
-		}
-		struct msghdr msg = { .msg_iov = iov, .msg_iovlen = count };
-		ssize_t r = sendmsg(c->_fd, &msg, MSG_NOSIGNAL);
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0 && errno != EAGAIN) {
-			conn_close(c);
-			return;
-		}
-		if (r > 0) {
-			sent += (size_t)r;
-			evbuffer_drain(c->_out, (size_t)r);
-		}
-		if (r < 0 || (size_t)r < total)
+	uint64_t stop = c->_sent + CONN_WRITE_TURN;
+	while (evbuffer_get_length(c->_out) && c->_sent < stop)
+		if (!conn_send_once(c))
 			break;
-	}
+	if (c->_state == CONN_CLOSED)
+		return;
+	if (evbuffer_get_length(c->_out) || c->_held)
+		conn_account(c);
 	if (evbuffer_get_length(c->_out)) {
-		if (sent || !c->_stall_ns)
-			c->_stall_ns = loop_now_ns(c->loop) + LIMIT_STALL_MS * UINT64_C(1000000);
-		if (!loop_timer_is_set(&c->_timer) || c->_timer._due_ns > c->_stall_ns)
-			loop_timer_set(c->loop, &c->_timer, LIMIT_STALL_MS);
+		if (!c->_wait_ns)
+			conn_wait_begin(c);
+		if (!c->_stall_ns)
+			conn_wake_in(c, &c->_stall_ns, LIMIT_READER_LOOK_MS);
 		c->_write_waits = true;
 		CHECK(!event_add(c->_write_event, NULL));
 	} else {
-		c->_stall_ns = 0;
+		c->_stall_ns = c->_wait_ns = 0;
 		if (c->_state == CONN_FLUSH) {
 			conn_linger(c);
 			return;
@@ -459,52 +549,64 @@ static void conn_send(struct conn *c)
 	if (c->_want_room && !c->_room_set && evbuffer_get_length(c->_out) < LIMIT_UNREAD_BYTES) {
 		c->_want_room = false;
 		c->_room_set = true;
-		loop_defer(c->loop, &c->_room);
+		loop_work(c->loop, LOOP_LATER, &c->_room);
 	}
 }
 
 /* ---- deadlines: one timer, set early rather than moved often ---- */
 
+static void conn_wake_in(struct conn *c, uint64_t *due_ns, uint64_t after_ms)
+{
+	*due_ns = loop_now_ns(c->loop) + after_ms * UINT64_C(1000000);
+	if (!loop_timer_is_set(&c->_timer) || c->_timer._due_ns > *due_ns)
+		loop_timer_set(c->loop, &c->_timer, after_ms);
+}
+
 void conn_deadline(struct conn *c, uint64_t after_ms)
 {
 	if (c->_state != CONN_OPEN)
 		return;
-	if (!after_ms) {
+	if (after_ms)
+		conn_wake_in(c, &c->_deadline_ns, after_ms);
+	else
 		c->_deadline_ns = 0;
-		return;
-	}
-	c->_deadline_ns = loop_now_ns(c->loop) + after_ms * UINT64_C(1000000);
-	if (!loop_timer_is_set(&c->_timer) || c->_timer._due_ns > c->_deadline_ns)
-		loop_timer_set(c->loop, &c->_timer, after_ms);
 }
 
 static void conn_timer_again(struct conn *c)
 {
-	uint64_t due = c->_deadline_ns;
-	if (c->_stall_ns && (!due || c->_stall_ns < due))
-		due = c->_stall_ns;
+	const uint64_t all[] = { c->_deadline_ns, c->_stall_ns, c->_gone_ns };
+	uint64_t due = 0;
+	for (size_t i = 0; i < COUNT_OF(all); i++)
+		if (all[i] && (!due || all[i] < due))
+			due = all[i];
 	if (!due || loop_timer_is_set(&c->_timer))
 		return;
 	uint64_t now = loop_now_ns(c->loop);
 	loop_timer_set(c->loop, &c->_timer, due > now ? (due - now + 999999) / 1000000 : 0);
 }
 
+/* Is it due? Then it is taken. */
+static bool conn_due(uint64_t *due_ns, uint64_t now_ns)
+{
+	if (!*due_ns || *due_ns > now_ns)
+		return false;
+	*due_ns = 0;
+	return true;
+}
+
 static void conn_on_timer(struct loop_timer *t)
 {
 	struct conn *c = CONTAINER_OF(t, struct conn, _timer);
 	uint64_t now = loop_now_ns(c->loop);
-	if (c->_stall_ns && c->_stall_ns <= now) {
-		metric_add(M_CONN_TIMEOUTS_STALL, 1);
-		conn_abort(c);
-		return;
-	}
-	if (c->_deadline_ns && c->_deadline_ns <= now) {
-		c->_deadline_ns = 0;
-		if (c->_state != CONN_OPEN) {
+	if (conn_due(&c->_stall_ns, now))
+		conn_reader_look(c);
+	if (c->_state != CONN_CLOSED && conn_due(&c->_gone_ns, now))
+		conn_gone_look(c);
+	if (c->_state != CONN_CLOSED && conn_due(&c->_deadline_ns, now)) {
+		if (c->_state == CONN_OPEN)
+			c->ops->deadline(c);
+		else
 			conn_close(c);
-			return;
-		}
-		c->ops->deadline(c);
 	}
 	if (c->_state != CONN_CLOSED)
 		conn_timer_again(c);

@@ -13,8 +13,12 @@
  * With conn_read_into() the next bytes go straight to the protocol's memory (bodies): one copy by
  * the kernel, none by us.
  * Writing: conn_write() queues, conn_flush() sends what the socket takes (at the end of the
- * callback when called below one of ops), the rest goes when the socket is writable again.
- * A peer that takes nothing for LIMIT_STALL_MS while something is queued is cut off.
+ * callback when called below one of ops), the rest goes when the socket is writable again, at most
+ * CONN_WRITE_TURN bytes per turn. What was copied and waits is counted as an answer of the peer.
+ * A peer that reads too slowly while something is queued is cut off (limit_reader_look).
+ * Turns: when the loop is late, a connection that has something to read or write waits in the
+ * loop's queue (LOOP_SOON), so that peers take turns.
+ * While reading pauses, ops->left is told once when the peer has closed its side.
  * Thread: the loop of the host. Memory: the connection belongs to its host.
  */
 #ifndef NET_CONN_CONN_H
@@ -27,7 +31,8 @@
 #include "core/rt/loop.h"
 #include "net/conn/limit.h"
 
-#define CONN_READ_TURN (1u << 20)
+#define CONN_READ_TURN  (1u << 20)
+#define CONN_WRITE_TURN (1u << 20)
 
 struct conn;
 struct conn_host;
@@ -40,6 +45,8 @@ struct conn_ops {
 	void (*filled)(struct conn *c,
 	    size_t len);             /* so many bytes came into the memory of conn_read_into() */
 	void (*eof)(struct conn *c); /* the peer will send no more; writing goes on */
+	/* May be NULL: as eof, but what the peer has sent before it is not read yet. */
+	void (*left)(struct conn *c);
 	void (*room)(
 	    /* asked for by conn_want_room(): less than LIMIT_UNREAD_BYTES wait now */
 	    struct conn *c);
@@ -62,6 +69,7 @@ struct conn {
 	const struct conn_ops *ops; /* may be changed by the protocol (detection) */
 	void *proto;                /* the protocol's */
 	struct sockaddr_storage remote;
+	uint32_t who; /* remote, in the book of limit.h */
 	bool draining;
 
 	/* Of conn.c. */
@@ -72,19 +80,24 @@ struct conn {
 	struct evbuffer *_out;
 	uint8_t *_into;
 	size_t _into_len;
-	bool _paused, _eof, _in_run, _want_flush, _write_waits;
-	uint64_t _deadline_ns, _stall_ns; /* 0 = none */
+	bool _paused, _eof, _left, _in_run, _want_flush, _write_waits;
+	uint64_t _deadline_ns, _stall_ns, _gone_ns; /* 0 = none */
+	/* A reader that makes us wait: since when, and what it had read by then. */
+	uint64_t _wait_ns, _wait_read, _sent;
+	uint64_t _queued;       /* bytes ever written to _out */
+	struct list_link _refs; /* in _out, not copied */
+	size_t _held;           /* counted as an answer that waits */
 	struct loop_timer _timer;
-	struct loop_deferred _reap, _room;
-	bool _want_room, _room_set;
+	struct loop_deferred _reap, _room, _turn;
+	bool _want_room, _room_set, _turn_set, _turn_read, _turn_write;
 };
 
 /*
- * A host keeps the connections of one loop; hosts: how many of them share the limits. open(c) sets
+ * A host keeps the connections of one loop; the limits hold for all hosts together. open(c) sets
  * c->ops and c->proto of a new one.
  */
-MUST_CHECK enum err conn_host_create(struct loop *l, unsigned hosts, void (*open)(struct conn *c),
-    void *ctx, struct conn_host **out);
+MUST_CHECK enum err conn_host_create(
+    struct loop *l, void (*open)(struct conn *c), void *ctx, struct conn_host **out);
 void *conn_host_ctx(const struct conn_host *h);
 void conn_host_drain(struct conn_host *h); /* ops->drain on each, and on each to come */
 void conn_host_abort(struct conn_host *h);

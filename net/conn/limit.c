@@ -1,60 +1,144 @@
 #include "net/conn/limit.h"
 
+#include <netinet/in.h>
+
+#include "core/base/crowd.h"
 #include "core/base/metric.h"
 
-static size_t inflight_max = LIMIT_INFLIGHT_BYTES;
+enum {
+	CONNS,
+	INFLIGHT,
+	ANSWERS
+};
+STATIC(ANSWERS < CROWD_THINGS);
+static struct crowd book;
 
-void limit_inflight_max(size_t bytes)
+uint32_t limit_who(const struct sockaddr_storage *sa)
 {
-	inflight_max = bytes ? bytes : LIMIT_INFLIGHT_BYTES;
+	if (sa->ss_family == AF_INET6) /* a /64 is one place */
+		return crowd_slot(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 8);
+	return crowd_slot(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
 }
 
-enum limit_level limit_inflight_look(size_t bytes)
+bool limit_conn_take(uint32_t who)
 {
-	int64_t now = (int64_t)metric_sum(M_INFLIGHT_BYTES);
-	/*
-	 * Cells are read one after the other: what moves meanwhile may make a sum of less than
-	 * nothing.
-	 */
-	size_t held = now > 0 ? (size_t)now : 0;
-	size_t after, max = bytes > LIMIT_LARGE_BYTES ? inflight_max / 2 : inflight_max;
-	if (__builtin_add_overflow(held, bytes, &after) || after > max)
+	return crowd_take(&book, CONNS, who, 1, limits_here()->http_connections_address);
+}
+
+void limit_conn_give(uint32_t who)
+{
+	crowd_sub(&book, CONNS, who, 1);
+}
+
+uint64_t limit_conns(void)
+{
+	return crowd_sum(&book, CONNS);
+}
+
+/* ---- in flight ---- */
+
+/* What a request that holds so much may fill, and from where on it presses. */
+static uint64_t inflight_max(uint64_t holds, uint64_t *pressed)
+{
+	uint64_t all = limits_here()->http_inflight_bytes;
+	uint64_t max = holds <= LIMIT_SMALL_BYTES ? all
+	    : holds <= LIMIT_LARGE_BYTES          ? all / 4 * 3
+	                                          : all / 2;
+	*pressed = max / 100 * (holds <= LIMIT_SMALL_BYTES ? 90 : 70);
+	return max;
+}
+
+enum limit_level limit_inflight_look(uint32_t who, size_t has, size_t more, uint64_t now_ns)
+{
+	uint64_t holds, after, pressed, own = crowd_held(&book, INFLIGHT, who);
+	if (__builtin_add_overflow(has, more, &holds) ||
+	    __builtin_add_overflow(crowd_sum(&book, INFLIGHT), more, &after))
 		return LIMIT_FULL;
-	return after > max / 100 * LIMIT_PRESSURE_PERCENT ? LIMIT_PRESSED : LIMIT_FREE;
+	uint64_t max = inflight_max(holds, &pressed);
+	bool in_share = own + more <= crowd_share(&book, INFLIGHT, who, max);
+	if (after > max) {
+		crowd_in_vain(&book, INFLIGHT, who, now_ns);
+		return in_share ? LIMIT_SHORT : LIMIT_FULL;
+	}
+	if (!in_share && crowd_others_wait(&book, INFLIGHT, who, now_ns))
+		return LIMIT_FULL;
+	return after > pressed ? LIMIT_PRESSED : LIMIT_FREE;
 }
 
-void limit_inflight_add(size_t bytes)
+void limit_inflight_add(uint32_t who, size_t bytes)
 {
+	crowd_add(&book, INFLIGHT, who, bytes);
 	metric_gauge_add(M_INFLIGHT_BYTES, (int64_t)bytes);
 }
 
-void limit_inflight_sub(size_t bytes)
+void limit_inflight_sub(uint32_t who, size_t bytes)
 {
+	crowd_sub(&book, INFLIGHT, who, bytes);
 	metric_gauge_add(M_INFLIGHT_BYTES, -(int64_t)bytes);
 }
 
-bool limit_answers_full(size_t bytes)
+bool limit_inflight_short(void)
 {
-	int64_t now = (int64_t)metric_sum(M_ANSWER_BYTES);
-	size_t after;
-	return __builtin_add_overflow(now > 0 ? (size_t)now : 0, bytes, &after) ||
-	    after > LIMIT_ANSWER_BYTES;
+	/* Where the largest begin to wait. */
+	return crowd_sum(&book, INFLIGHT) > limits_here()->http_inflight_bytes / 2 / 100 * 70;
 }
 
-void limit_answers_add(size_t bytes)
+/* ---- answers ---- */
+
+static bool answers_short(void)
 {
+	return crowd_sum(&book, ANSWERS) > limits_here()->http_answer_bytes / 2;
+}
+
+bool limit_answers_full(uint32_t who, size_t bytes, uint64_t now_ns)
+{
+	uint64_t all = limits_here()->http_answer_bytes, own = crowd_held(&book, ANSWERS, who), after;
+	if (__builtin_add_overflow(crowd_sum(&book, ANSWERS), bytes, &after))
+		return true;
+	bool little = own + bytes <= all / 64;
+	if (after > (little ? all : all / 8 * 7)) {
+		crowd_in_vain(&book, ANSWERS, who, now_ns);
+		return true;
+	}
+	return own + bytes > crowd_share(&book, ANSWERS, who, all) &&
+	    crowd_others_wait(&book, ANSWERS, who, now_ns);
+}
+
+void limit_answers_add(uint32_t who, size_t bytes)
+{
+	crowd_add(&book, ANSWERS, who, bytes);
 	metric_gauge_add(M_ANSWER_BYTES, (int64_t)bytes);
 }
 
-void limit_answers_sub(size_t bytes)
+void limit_answers_sub(uint32_t who, size_t bytes)
 {
+	crowd_sub(&book, ANSWERS, who, bytes);
 	metric_gauge_add(M_ANSWER_BYTES, -(int64_t)bytes);
 }
+
+/* ---- rates ---- */
 
 uint64_t limit_body_least(uint64_t declared_bytes)
 {
 	uint64_t half = declared_bytes / (LIMIT_BODY_MS / 1000) / 2;
 	return half > LIMIT_BODY_BYTES_PER_S ? half : LIMIT_BODY_BYTES_PER_S;
+}
+
+enum limit_reader limit_reader_look(uint64_t read, uint64_t held, uint64_t took_ms)
+{
+	if (read >= LIMIT_READER_BYTES_PER_S * (LIMIT_STALL_MS / 1000))
+		return LIMIT_READER_FAST;
+	if (took_ms >= LIMIT_STALL_MS)
+		return LIMIT_READER_SLOW;
+	if (took_ms >= LIMIT_READER_LOOK_MS && answers_short() && read * 10000 < took_ms * held)
+		return LIMIT_READER_SLOW;
+	return LIMIT_READER_WAIT;
+}
+
+uint64_t limit_reader_next_ms(uint64_t took_ms)
+{
+	uint64_t left_ms = took_ms < LIMIT_STALL_MS ? LIMIT_STALL_MS - took_ms : LIMIT_STALL_MS;
+	return left_ms < LIMIT_READER_LOOK_MS ? left_ms : LIMIT_READER_LOOK_MS;
 }
 
 bool limit_bucket_take(struct limit_bucket *b, uint64_t now_ns, unsigned burst, unsigned per_s)

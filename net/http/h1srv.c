@@ -9,18 +9,23 @@
  *   HEAD   bytes                         LIMIT_IDLE_MS before the first byte, LIMIT_HEADER_MS after
  *                                        it
  *   PARK   memory in flight              LIMIT_PARK_MS, then 503 or on
- *   BODY   bytes                         LIMIT_BODY_MS, and the least rate
+ *   BODY   bytes                         LIMIT_BODY_MS, the least rate, LIMIT_BODY_STALE_MS
+ *                                        while memory is short
  *   RUN    the handler                   the handler
- *   SEND   room, or the handler's data   LIMIT_STALL_MS of conn
+ *   SEND   room, or the handler's data   a reader too slow for conn
  *   SKIP   bytes                         as BODY
  *   END    nothing: conn flushes and closes
  *
  * What comes before it is wanted waits in h1->in: the rest of a head, or pipelined requests (at
- * most LIMIT_PIPELINED_BYTES, then reading pauses).
+ * most LIMIT_PIPELINED_BYTES, then reading pauses). More than LIMIT_HEAD_FREE_BYTES of it is
+ * charged.
+ * Turns: one request is begun when it comes; more than LOOP_WORK_NS of pipelined ones, or of one
+ * answer, wait in the loop's queues (h1_again).
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "net/conn/conn.h"
@@ -28,16 +33,8 @@
 #include "net/http/srv_priv.h"
 #include "proto/h1msg.h"
 
-STATIC(H1MSG_LINE_MAX == LIMIT_REQUEST_LINE_BYTES);
-STATIC(H1MSG_HEAD_MAX == LIMIT_HEAD_BYTES);
-STATIC(H1MSG_FIELDS_MAX == LIMIT_HEAD_FIELDS);
-
-#define REQUESTS_TURN     32u         /* pipelined requests in one turn */
-#define PULLS_TURN        4u          /* pieces of a streamed answer in one turn */
 #define ANSWER_COPY_BYTES (16u << 10) /* smaller answers are copied behind their head */
 #define IN_KEEP_BYTES     4096u       /* an idle connection keeps no more */
-#define BODY_SLACK        16u         /* readable behind a body, see req.h */
-#define BODY_FIRST_BYTES  (16u << 10) /* of a chunked body */
 #define CHUNK_HEAD_MAX    20u
 
 enum h1_state {
@@ -56,7 +53,7 @@ struct h1 {
 	enum h1_state state;
 	struct req *req; /* from a complete head to its sent answer */
 	struct buf in;
-	size_t in_off;
+	size_t in_off, in_charged;
 	struct h1msg_scan scan;
 	/* Of the current request. */
 	bool keep, chunked, head_only_10; /* the last: an HTTP/1.0 client, no chunks */
@@ -65,12 +62,15 @@ struct h1 {
 	uint64_t body_left; /* of a Content-Length, or of what may still be skipped */
 	uint8_t *body;
 	size_t body_len, body_cap, body_seen;
-	uint64_t wait_ns; /* when the body, or the parking, began */
+	uint64_t wait_ns;  /* when the body, or the parking, began */
+	uint64_t grown_ns; /* when the body got more room */
 	/* Of its answer. */
 	bool later, pulled_all;
-	bool advancing, again_set, eof;
+	bool advancing, again_set, again_soon, eof;
 	struct loop_deferred again;
-	unsigned turn_requests; /* since the last h1_on_again() */
+	/* Of this turn: whether a request was begun, and until when (real clock) more may. */
+	bool turn_begun;
+	uint64_t turn_end_ns;
 };
 
 static void h1_work(struct h1 *h);
@@ -84,10 +84,34 @@ static const struct req_ops h1_req_ops = { .answer = h1_answer, .resume = h1_res
 
 /* ---- bytes in ---- */
 
+/* A head has begun and is not whole. */
+static bool h1_in_head(const struct h1 *h)
+{
+	return h->state == H1_HEAD && h->scan.looked;
+}
+
+/* The buffer is charged when it is large. */
+static void h1_in_charge(struct h1 *h)
+{
+	size_t now = h->in.cap > LIMIT_HEAD_FREE_BYTES ? h->in.cap : 0;
+	if (now > h->in_charged)
+		limit_inflight_add(h->c->who, now - h->in_charged);
+	else
+		limit_inflight_sub(h->c->who, h->in_charged - now);
+	h->in_charged = now;
+}
+
+static void h1_in_release(struct h1 *h)
+{
+	buf_release(&h->in);
+	h1_in_charge(h);
+}
+
 static void h1_keep(struct h1 *h, const uint8_t *data, size_t len)
 {
 	buf_add(&h->in, data, len);
-	if (h->in.len - h->in_off >= LIMIT_PIPELINED_BYTES)
+	h1_in_charge(h);
+	if (h->in.len - h->in_off >= LIMIT_PIPELINED_BYTES && !h1_in_head(h))
 		conn_read_pause(h->c, true);
 }
 
@@ -104,16 +128,27 @@ static void h1_in_used(struct h1 *h, size_t used)
 	}
 	h->in_off = 0;
 	if (h->in.cap > IN_KEEP_BYTES)
-		buf_release(&h->in);
+		h1_in_release(h);
 	else
 		buf_clear(&h->in);
+}
+
+static void h1_turn_begin(struct h1 *h)
+{
+	h->turn_begun = false;
+	h->turn_end_ns = clock_real_mono_ns() + LOOP_WORK_NS;
 }
 
 static void h1_input(struct conn *c, const uint8_t *data, size_t len)
 {
 	struct h1 *h = c->proto;
-	if (h->in.len > h->in_off) {
+	bool waits = h->in.len > h->in_off;
+	if (waits)
 		h1_keep(h, data, len);
+	if (waits && h->again_set) /* its turn comes */
+		return;
+	h1_turn_begin(h);
+	if (waits) {
 		h1_work(h);
 		return;
 	}
@@ -130,11 +165,12 @@ static void h1_work(struct h1 *h)
 	size_t len = h->in.len - h->in_off;
 	size_t used = h1_advance(h, len ? h->in.data + h->in_off : (const uint8_t *)"", len);
 	if (h->state == H1_END) {
-		buf_release(&h->in);
+		h1_in_release(h);
 		return;
 	}
 	h1_in_used(h, used);
-	if (h->in.len - h->in_off < LIMIT_PIPELINED_BYTES && h->state != H1_PARK)
+	bool wanted = h->in.len - h->in_off < LIMIT_PIPELINED_BYTES || h1_in_head(h);
+	if (wanted && h->state != H1_PARK)
 		conn_read_pause(h->c, false);
 	h1_eof_look(h);
 }
@@ -147,13 +183,16 @@ static void h1_eof_look(struct h1 *h)
 		h1_end(h);
 }
 
-/* At the end of this turn, then at those of the next ones. */
-static void h1_again(struct h1 *h)
+/* At the end of this turn, or of one of the next. */
+static void h1_again(struct h1 *h, enum loop_queue q)
 {
-	if (h->again_set)
+	if (h->again_set && (q == LOOP_LATER || h->again_soon))
 		return;
+	if (h->again_set)
+		list_del(&h->again.link);
 	h->again_set = true;
-	loop_defer(h->c->loop, &h->again);
+	h->again_soon = q == LOOP_SOON;
+	loop_work(h->c->loop, q, &h->again);
 }
 
 static void h1_end(struct h1 *h)
@@ -197,7 +236,7 @@ static void h1_sent(struct h1 *h)
 			h->state = H1_SKIP;
 			h->body_seen = 0;
 			h->wait_ns = loop_now_ns(h->c->loop);
-			conn_deadline(h->c, LIMIT_BODY_GRACE_MS);
+			conn_deadline(h->c, LIMIT_LOOK_MS);
 			return;
 		}
 		h->keep = false;
@@ -327,15 +366,15 @@ static void h1_answer(struct req *r)
 	if (a->pull && !a->no_body) {
 		conn_write(h->c, b->data, b->len);
 		h->later = h->pulled_all = false;
-		h1_again(h);
+		h1_again(h, LOOP_SOON);
 	} else {
 		h1_write_whole(h, r, b);
 		h1_sent(h);
 	}
 	conn_flush(h->c);
-	if (!h->advancing && h->state != H1_END)
+	if (!h->advancing && h->state != H1_END && (h->in.len > h->in_off || h->eof))
 		/* never below the handler: the next request may be its own recursion */
-		h1_again(h);
+		h1_again(h, LOOP_LATER);
 }
 
 static void h1_resume(struct req *r)
@@ -344,7 +383,7 @@ static void h1_resume(struct req *r)
 	if (!h->later)
 		return;
 	h->later = false;
-	h1_again(h);
+	h1_again(h, LOOP_SOON);
 }
 
 /* One piece of a streamed answer: chunked, or plain for HTTP/1.0. */
@@ -381,14 +420,13 @@ static void h1_pump(struct h1 *h)
 {
 	if (!h->req || h->state != H1_SEND || !conn_is_open(h->c))
 		return;
-	unsigned pulls = 0;
-	while (!h->later && !h->pulled_all) {
+	for (bool any = false; !h->later && !h->pulled_all; any = true) {
 		if (conn_unsent(h->c) >= LIMIT_UNREAD_BYTES) {
 			conn_want_room(h->c);
 			break;
 		}
-		if (pulls++ == PULLS_TURN) {
-			h1_again(h);
+		if (any && clock_real_mono_ns() >= h->turn_end_ns) {
+			h1_again(h, LOOP_LATER);
 			break;
 		}
 		h1_pull(h);
@@ -407,7 +445,7 @@ static void h1_on_again(struct loop_deferred *d)
 {
 	struct h1 *h = CONTAINER_OF(d, struct h1, again);
 	h->again_set = false;
-	h->turn_requests = 0;
+	h1_turn_begin(h);
 	h1_pump(h);
 	h1_work(h);
 }
@@ -421,10 +459,10 @@ static void h1_refuse_head(struct h1 *h, int status, const char *why)
 	metric_add(status >= 500 ? M_HTTP_ANSWERS_5XX : M_HTTP_ANSWERS_4XX, 1);
 	char text[512];
 	size_t body = strlen(why) + 1, date_len;
-	const char *date = req_date(h->c->loop, &date_len);
+	const char *date = req_date(h->sl, &date_len);
 	int n = snprintf(text, sizeof text,
-	    "HTTP/1.1 %d %s\r\ndate: %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s\n",
-	    status, reason(status), date, body, why);
+	    "HTTP/1.1 %d %s\r\ndate: %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\nconnection: close\r\n%s\r\n%s\n",
+	    status, reason(status), date, body, status == 503 ? "retry-after: 2\r\n" : "", why);
 	CHECK(n > 0 && (size_t)n < sizeof text);
 	conn_write(h->c, text, (size_t)n);
 	h1_end(h);
@@ -434,8 +472,7 @@ static struct req *h1_request(struct h1 *h, const struct h1msg *m, struct req *r
 {
 	r->method = req_method_of(m->method, m->method_len);
 	r->http_version = 10 + m->minor;
-	r->remote = h->c->remote;
-	r->query = arena_strndup(&r->arena, m->query, m->query_len);
+	r->query = m->query;
 	r->query_len = m->query_len;
 	struct req_field *f = arena_array(&r->arena, m->field_count, sizeof *f);
 	for (size_t i = 0; i < m->field_count; i++)
@@ -461,13 +498,21 @@ static struct req *h1_request(struct h1 *h, const struct h1msg *m, struct req *r
 
 static void h1_body_start(struct h1 *h);
 
-/* Memory for the body: charged as soon as its size is known. */
+static enum limit_level h1_level(const struct h1 *h)
+{
+	const struct req *r = h->req;
+	size_t more = h->body_left < SIZE_MAX ? (size_t)h->body_left : SIZE_MAX;
+	return limit_inflight_look(r->who, r->_charged_bytes, more, loop_now_ns(h->c->loop));
+}
+
+/* Is there memory for the body, by what was said of its size? It is charged as it comes. */
 static void h1_body_room(struct h1 *h)
 {
-	switch (limit_inflight_look(h->body_left)) {
+	switch (h1_level(h)) {
 	case LIMIT_FULL:
-		req_refuse_overloaded(h->req, "too many bytes of requests in flight");
+		req_refuse_overloaded(h->req, REQ_INFLIGHT_FULL);
 		return;
+	case LIMIT_SHORT:
 	case LIMIT_PRESSED:
 		metric_add(M_HTTP_PARKED, 1);
 		h->state = H1_PARK;
@@ -484,34 +529,27 @@ static void h1_body_room(struct h1 *h)
 /* From PARK: on, out, or still waiting. */
 static void h1_park_look(struct h1 *h)
 {
-	enum limit_level level = limit_inflight_look(h->body_left);
+	enum limit_level level = h1_level(h);
 	bool patient = loop_now_ns(h->c->loop) - h->wait_ns < LIMIT_PARK_MS * UINT64_C(1000000);
 	if (level != LIMIT_FREE && patient) {
 		conn_deadline(h->c, LIMIT_PARK_LOOK_MS);
 		return;
 	}
 	conn_read_pause(h->c, false);
-	if (level == LIMIT_FULL) {
-		req_refuse_overloaded(h->req, "too many bytes of requests in flight");
+	if (level > LIMIT_PRESSED) {
+		req_refuse_overloaded(h->req, REQ_INFLIGHT_FULL);
 		return;
 	}
 	h1_body_start(h);
-	h1_again(h);
+	h1_again(h, LOOP_SOON);
 }
 
 static void h1_body_start(struct h1 *h)
 {
 	h->state = H1_BODY;
-	h->body_len = 0;
-	h->body_cap = h->chunked ? BODY_FIRST_BYTES : (size_t)h->body_left;
-	h->body = mem_try(h->body_cap + BODY_SLACK);
-	if (!h->body) {
-		req_refuse_overloaded(h->req, "no memory for the body");
-		return;
-	}
-	req_charge_anyway(h->req, h->body_cap);
-	h->wait_ns = loop_now_ns(h->c->loop);
-	conn_deadline(h->c, LIMIT_BODY_GRACE_MS);
+	h->body_len = h->body_cap = 0;
+	h->wait_ns = h->grown_ns = loop_now_ns(h->c->loop);
+	conn_deadline(h->c, LIMIT_LOOK_MS);
 	if (!h->expect)
 		return;
 	conn_write(h->c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
@@ -523,7 +561,7 @@ static void h1_run_handler(struct h1 *h)
 	uint8_t *body = h->body;
 	size_t len = h->body_len;
 	if (body)
-		memset(body + len, 0, BODY_SLACK);
+		memset(body + len, 0, REQ_BODY_SLACK);
 	h->body = NULL;
 	h->body_cap = 0;
 	h->body_left = 0;
@@ -537,10 +575,14 @@ static void h1_run_handler(struct h1 *h)
 /* The head is complete: a request is made of it, and asked for. */
 static void h1_head(struct h1 *h, const uint8_t *data, size_t len)
 {
-	struct req *r = req_create(h->sl);
+	struct req *r = req_create(h->sl, h->c);
 	char *head = arena_dup(&r->arena, data, len);
-	static __thread struct h1msg m;
+	struct h1msg m;
 	const char *why;
+	if (len > LIMIT_HEAD_FREE_BYTES)
+		req_charge_anyway(r, len);
+	m.field_cap = h->scan.lines;
+	m.fields = arena_array(&r->arena, m.field_cap, sizeof *m.fields);
 	int status = h1msg_parse(head, len, &m, &why);
 	r->_ops = &h1_req_ops;
 	r->_stream = h;
@@ -565,21 +607,51 @@ static void h1_head(struct h1 *h, const uint8_t *data, size_t len)
 	h1_body_room(h);
 }
 
+static void h1_refuse_size(struct h1 *h, int status)
+{
+	const struct limits *l = limits_here();
+	char why[160];
+	if (status == 414)
+		snprintf(why, sizeof why, "the request line is longer than %llu bytes (--%s)",
+		    (unsigned long long)l->http_head_bytes, limits_flag(LIMITS_http_head_bytes));
+	else
+		snprintf(why, sizeof why,
+		    "the head is larger than %llu bytes (--%s) or %llu fields (--%s)",
+		    (unsigned long long)l->http_head_bytes, limits_flag(LIMITS_http_head_bytes),
+		    (unsigned long long)l->http_fields, limits_flag(LIMITS_http_fields));
+	h1_refuse_head(h, status, why);
+}
+
+/* The head goes on: is there memory for more of it? */
+static bool h1_head_fits(const struct h1 *h, size_t len)
+{
+	if (len <= LIMIT_HEAD_FREE_BYTES)
+		return true;
+	uint64_t now_ns = loop_now_ns(h->c->loop);
+	return limit_inflight_look(h->c->who, h->in_charged, len, now_ns) <= LIMIT_PRESSED;
+}
+
 static size_t h1_take_head(struct h1 *h, const uint8_t *data, size_t len)
 {
+	const struct limits *l = limits_here();
+	const struct h1msg_limits max = { l->http_head_bytes, l->http_fields };
 	if (!h->scan.looked)
 		conn_deadline(h->c, LIMIT_HEADER_MS);
-	int n = h1msg_scan(&h->scan, data, len);
+	int n = h1msg_scan(&h->scan, data, len, &max);
+	if (n >= 0 && !h1_head_fits(h, n ? (size_t)n : len)) {
+		h1_refuse_head(h, 503, REQ_INFLIGHT_FULL);
+		return len;
+	}
 	if (n == 0)
 		return 0;
 	if (n > 0) {
 		h1_head(h, data, (size_t)n);
 		return (size_t)n;
 	}
-	h1_refuse_head(h, -n,
-	    n == -414       ? "the request line is longer than 8192 bytes"
-	        : n == -431 ? "the head is larger than 16384 bytes or 100 fields"
-	                    : "malformed head");
+	if (n == -400)
+		h1_refuse_head(h, 400, "malformed head");
+	else
+		h1_refuse_size(h, -n);
 	return len;
 }
 
@@ -593,27 +665,25 @@ static void h1_bad_body(struct h1 *h)
 	    "malformed chunked body");
 }
 
+/* Room for more bytes of the body; false: it was refused. */
 static bool h1_body_grow(struct h1 *h, size_t more)
 {
-	size_t max = req_body_max(h->req), need = h->body_len + more;
-	if (need > max) {
+	size_t need = h->body_len + more;
+	if (h->chunked && need > req_body_max(h->req)) {
 		h->keep = false;
 		req_refuse_size(h->req);
 		return false;
 	}
 	if (need <= h->body_cap)
 		return true;
-	size_t cap = h->body_cap;
-	while (cap < need)
-		cap *= 2;
-	cap = cap < max ? cap : max;
-	if (!req_charge(h->req, cap - h->body_cap)) {
-		h->keep = false;
-		req_refuse_overloaded(h->req, "too many bytes of requests in flight");
+	size_t declared = h->chunked ? 0 : h->body_len + (size_t)h->body_left;
+	size_t cap = req_body_step(h->req, need, declared);
+	if (!req_body_grow(h->req, &h->body, h->body_len, &h->body_cap, cap)) {
+		h->keep &= !h->chunked;
+		req_refuse_overloaded(h->req, REQ_INFLIGHT_FULL);
 		return false;
 	}
-	h->body = mem_realloc(h->body, cap + BODY_SLACK);
-	h->body_cap = cap;
+	h->grown_ns = loop_now_ns(h->c->loop);
 	return true;
 }
 
@@ -650,14 +720,16 @@ static size_t h1_take_body(struct h1 *h, const uint8_t *data, size_t len)
 	if (h->chunked)
 		return h1_take_chunked(h, data, len);
 	size_t n = len < h->body_left ? len : (size_t)h->body_left;
+	if (!h1_body_grow(h, n))
+		return 0;
 	memcpy(h->body + h->body_len, data, n);
 	h->body_len += n;
 	h->body_left -= n;
 	h->body_seen += n;
 	if (!h->body_left)
 		h1_run_handler(h);
-	else /* the rest goes where it belongs, without a stop */
-		conn_read_into(h->c, h->body + h->body_len, (size_t)h->body_left);
+	else /* what comes next goes where it belongs, without a stop */
+		conn_read_into(h->c, h->body + h->body_len, h->body_cap - h->body_len);
 	return n;
 }
 
@@ -674,7 +746,7 @@ static void h1_filled(struct conn *c, size_t len)
 	h1_run_handler(h);
 	h->advancing = false;
 	if (h->state == H1_HEAD && h->in.len > h->in_off)
-		h1_again(h);
+		h1_again(h, LOOP_LATER);
 }
 
 /* After a refusal: the rest of a small body is passed over. */
@@ -714,15 +786,18 @@ static size_t h1_take_skipped(struct h1 *h, const uint8_t *data, size_t len)
 
 /*
  * May another pipelined request begin in this turn, and has the client read enough of the last
- * answers?
+ * answers? While too many wait in all, it has to read all of them first.
  */
 static bool h1_may_begin(struct h1 *h)
 {
-	if (h->turn_requests >= REQUESTS_TURN) {
-		h1_again(h);
+	if (h->turn_begun && clock_real_mono_ns() >= h->turn_end_ns) {
+		h1_again(h, LOOP_LATER);
 		return false;
 	}
-	if (conn_unsent(h->c) < LIMIT_UNREAD_BYTES)
+	size_t unread = conn_unsent(h->c);
+	if (!unread ||
+	    (unread < LIMIT_UNREAD_BYTES &&
+	        !limit_answers_full(h->c->who, 0, loop_now_ns(h->c->loop))))
 		return true;
 	conn_want_room(h->c);
 	return false;
@@ -735,6 +810,7 @@ static size_t h1_advance(struct h1 *h, const uint8_t *data, size_t len)
 	h->advancing = true;
 	for (bool go = true; go && at < len && conn_is_open(h->c);) {
 		size_t used = 0;
+		enum h1_state before = h->state;
 		switch (h->state) {
 		case H1_HEAD:
 			if (!h1_may_begin(h)) {
@@ -742,7 +818,7 @@ static size_t h1_advance(struct h1 *h, const uint8_t *data, size_t len)
 				break;
 			}
 			used = h1_take_head(h, data + at, len - at);
-			h->turn_requests += used > 0;
+			h->turn_begun |= used > 0;
 			break;
 		case H1_BODY:
 			used = h1_take_body(h, data + at, len - at);
@@ -757,7 +833,7 @@ static size_t h1_advance(struct h1 *h, const uint8_t *data, size_t len)
 			break;
 		}
 		at += used;
-		go = go && used;
+		go = go && (used || h->state != before);
 	}
 	h->advancing = false;
 	return at;
@@ -788,23 +864,35 @@ static void h1_eof(struct conn *c)
 	}
 }
 
+/* Somebody asked for much, and left before he has read the first answer. */
+static void h1_left(struct conn *c)
+{
+	struct h1 *h = c->proto;
+	if ((h->state == H1_RUN || h->state == H1_SEND) && h->req)
+		req_gone(h->req);
+}
+
 static void h1_room(struct conn *c)
 {
 	struct h1 *h = c->proto;
+	h1_turn_begin(h);
 	h1_pump(h);
 	h1_work(h);
 }
 
 static void h1_body_deadline(struct h1 *h)
 {
-	uint64_t took_ms = (loop_now_ns(h->c->loop) - h->wait_ns) / 1000000;
-	uint64_t least = limit_body_least(h->chunked ? 0 : h->body_cap);
-	if (took_ms >= LIMIT_BODY_MS || h->body_seen * UINT64_C(1000) < took_ms * least) {
+	uint64_t now_ns = loop_now_ns(h->c->loop), took_ms = (now_ns - h->wait_ns) / 1000000;
+	uint64_t least = limit_body_least(h->chunked ? 0 : h->body_len + h->body_left);
+	bool slow = took_ms >= LIMIT_BODY_GRACE_MS && h->body_seen * UINT64_C(1000) < took_ms * least;
+	bool stale = now_ns - h->grown_ns >= LIMIT_BODY_STALE_MS * UINT64_C(1000000) &&
+	    h->state == H1_BODY && limit_inflight_short();
+	if (took_ms >= LIMIT_BODY_MS || slow || stale) {
 		metric_add(M_CONN_TIMEOUTS_DEADLINE, 1);
 		conn_abort(h->c);
 		return;
 	}
-	conn_deadline(h->c, 1000);
+	conn_deadline(h->c, LIMIT_LOOK_MS);
 }
 
 static void h1_deadline(struct conn *c)
@@ -848,7 +936,7 @@ static void h1_closed(struct conn *c)
 		req_orphan(r);
 	}
 	mem_free(h->body);
-	buf_release(&h->in);
+	h1_in_release(h);
 	if (h->again_set)
 		list_del(&h->again.link);
 	mem_free(h);
@@ -858,6 +946,7 @@ static const struct conn_ops h1_conn_ops = {
 	.input = h1_input,
 	.filled = h1_filled,
 	.eof = h1_eof,
+	.left = h1_left,
 	.room = h1_room,
 	.deadline = h1_deadline,
 	.drain = h1_drain,

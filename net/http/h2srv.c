@@ -1,25 +1,31 @@
 /*
  * h2srv - HTTP/2 (RFC 9113) on a connection, on nghttp2: its conventions stop in this file.
  *
- * A stream:  HEAD --END_HEADERS--> BODY --END_STREAM--> RUN --answer--> SEND --stream closed-->
- *            freed
+ * A stream:  HEAD --END_HEADERS--> BODY --END_STREAM--> (READY) --> RUN --answer--> SEND
+ *            --stream closed--> freed
  *   state  waits for                  ended by
- *   HEAD   the header block           LIMIT_HEADER_MS of the connection, LIMIT_HEAD_BYTES, h2guard
- *   BODY   DATA                       LIMIT_BODY_MS, the least rate; while memory is short its
- *                                     window stays shut, LIMIT_PARK_MS at most
+ *   HEAD   the header block           LIMIT_HEADER_MS of the connection, http_head_bytes, h2guard
+ *   BODY   DATA                       LIMIT_BODY_MS, the least rate, LIMIT_BODY_STALE_MS while
+ *                                     memory is short; before it begins, its window may stay shut,
+ *                                     LIMIT_PARK_MS at most
+ *   READY  its turn                   the loop
  *   RUN    the handler                the handler
- *   SEND   windows, room, or data     LIMIT_STALL_MS without progress
+ *   SEND   windows, room, or data     a reader that is too slow (limit_reader_look)
  *
  * What comes is looked at twice: h2guard counts frames and judges stream ids, also where nghttp2
  * says nothing, then nghttp2 gets it.
  * Below nghttp2_session_mem_recv and _send (h->inside) nothing is sent and nothing freed but the
  * stream nghttp2 closes; h2_flush follows.
- * Streamed answers are pulled in h2_pump at the end of a turn, never below a handler.
+ * Streamed answers are pulled in h2_work, never below a handler.
+ * Turns: what comes is worked on for LOOP_WORK_NS; further requests and pieces of answers wait in
+ * the loop's queues (h2_again).
+ * A stream is charged from its first frame on, a large head and the body as they come.
  */
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "net/conn/conn.h"
@@ -28,16 +34,14 @@
 #include "net/http/srv_priv.h"
 
 /* SETTINGS_MAX_FRAME_SIZE: DATA is never gathered, so large frames cost nothing */
-#define FRAME_SIZE_MAX   (64u << 10)
-#define PULLS_TURN       8u  /* pieces of streamed answers per connection and turn */
-#define BODY_SLACK       16u /* readable behind a body, see req.h */
-#define BODY_FIRST_BYTES (16u << 10)
-#define FIELDS_FIRST     16u
-#define FIELD_OVERHEAD   32u /* RFC 9113, 6.5.2: what a field adds to the list size */
+#define FRAME_SIZE_MAX (64u << 10)
+#define FIELDS_FIRST   16u
+#define FIELD_OVERHEAD 32u /* RFC 9113, 6.5.2: what a field adds to the list size */
 
 enum h2_state {
 	H2_HEAD,
 	H2_BODY,
+	H2_READY,
 	H2_RUN,
 	H2_SEND
 };
@@ -46,20 +50,23 @@ struct h2 {
 	struct conn *c;
 	struct srv_loop *sl;
 	nghttp2_session *ng;
-	struct list_link streams, hungry;
+	struct list_link streams, ready, hungry;
 	size_t stream_count;
 	bool inside;    /* below nghttp2 */
 	bool head_open; /* a header block has begun */
 	bool ended;     /* GOAWAY is on its way: nothing new */
-	bool pump_set;
+	bool again_set, again_soon;
+	/* Of this turn: whether a request was begun, and until when (real clock) more may. */
+	bool turn_begun;
+	uint64_t turn_end_ns;
 	struct h2frame_scan scan; /* of what nghttp2 is given */
 	struct h2guard guard;
-	struct loop_deferred pump;
+	struct loop_deferred again;
 };
 
 struct h2_stream {
 	struct h2 *h;
-	struct list_link link, hungry;
+	struct list_link link, queued; /* queued: in ready or hungry */
 	int32_t id;
 	enum h2_state state;
 	struct req *req;
@@ -69,14 +76,16 @@ struct h2_stream {
 	const char *method, *path, *authority;
 	size_t method_len, path_len, authority_len;
 	int64_t content_length;
-	bool head_too_large;
+	size_t head_charged;
+	bool head_too_large, head_no_room;
 	/* The body. */
 	bool client_done; /* END_STREAM came */
 	bool parked;
 	uint8_t *body;
 	size_t body_len, body_cap, unconsumed;
-	uint64_t wait_ns; /* when the body, or the last progress of the answer, was */
-	uint64_t park_ns;
+	uint64_t wait_ns; /* when the body, or the measure of its reader, began */
+	uint64_t park_ns, grown_ns;
+	uint64_t sent; /* since wait_ns */
 	/* The answer. */
 	struct buf out; /* pulled, not yet sent */
 	size_t out_off, data_off;
@@ -85,6 +94,10 @@ struct h2_stream {
 };
 
 static void h2_flush(struct h2 *h);
+static size_t h2_pending(const struct h2_stream *s);
+static void h2_again(struct h2 *h, enum loop_queue q);
+static void h2_turn_begin(struct h2 *h);
+static bool h2_has_time(const struct h2 *h);
 static void h2_answer(struct req *r);
 static void h2_resume(struct req *r);
 static const struct req_ops h2_req_ops = { .answer = h2_answer, .resume = h2_resume };
@@ -126,26 +139,35 @@ static void h2_reset(struct h2_stream *s, uint32_t code)
 static void h2_unpark(struct h2_stream *s)
 {
 	s->parked = false;
-	s->wait_ns = loop_now_ns(s->h->c->loop);
-	loop_timer_set(s->h->c->loop, &s->timer, LIMIT_BODY_GRACE_MS);
+	s->wait_ns = s->grown_ns = loop_now_ns(s->h->c->loop);
+	loop_timer_set(s->h->c->loop, &s->timer, LIMIT_LOOK_MS);
 	nghttp2_session_consume_stream(s->h->ng, s->id, s->unconsumed);
 	s->unconsumed = 0;
 	h2_flush(s->h);
 }
 
+/* Would what is still to come find room? */
+static enum limit_level h2_level(const struct h2_stream *s)
+{
+	const struct req *r = s->req;
+	size_t declared = s->content_length > 0 ? (size_t)s->content_length : 0;
+	size_t more = declared > s->body_cap ? declared - s->body_cap : 0;
+	return limit_inflight_look(r->who, r->_charged_bytes, more, loop_now_ns(r->loop));
+}
+
 static void h2_park_look(struct h2_stream *s, uint64_t now_ns)
 {
-	enum limit_level level = limit_inflight_look(0);
+	enum limit_level level = h2_level(s);
 	if (level != LIMIT_FREE && now_ns - s->park_ns < LIMIT_PARK_MS * UINT64_C(1000000)) {
 		loop_timer_set(s->h->c->loop, &s->timer, LIMIT_PARK_LOOK_MS);
 		return;
 	}
-	if (level != LIMIT_FULL) {
+	if (level <= LIMIT_PRESSED) {
 		h2_unpark(s);
 		return;
 	}
 	struct h2 *h = s->h;
-	req_refuse_overloaded(s->req, "too many bytes of requests in flight");
+	req_refuse_overloaded(s->req, REQ_INFLIGHT_FULL);
 	h2_flush(h);
 }
 
@@ -153,25 +175,42 @@ static void h2_body_look(struct h2_stream *s, uint64_t now_ns)
 {
 	uint64_t took_ms = (now_ns - s->wait_ns) / 1000000;
 	uint64_t least = limit_body_least(s->content_length > 0 ? (uint64_t)s->content_length : 0);
-	if (took_ms >= LIMIT_BODY_MS || s->body_len * UINT64_C(1000) < took_ms * least) {
+	bool slow = took_ms >= LIMIT_BODY_GRACE_MS && s->body_len * UINT64_C(1000) < took_ms * least;
+	bool stale = now_ns - s->grown_ns >= LIMIT_BODY_STALE_MS * UINT64_C(1000000) &&
+	    limit_inflight_short();
+	if (took_ms >= LIMIT_BODY_MS || slow || stale) {
 		metric_add(M_CONN_TIMEOUTS_DEADLINE, 1);
 		h2_reset(s, NGHTTP2_CANCEL);
 		return;
 	}
-	loop_timer_set(s->h->c->loop, &s->timer, 1000);
+	loop_timer_set(s->h->c->loop, &s->timer, LIMIT_LOOK_MS);
 }
 
-static void h2_stall_look(struct h2_stream *s, uint64_t now_ns)
+static void h2_reader_begin(struct h2_stream *s)
 {
-	uint64_t idle_ms = (now_ns - s->wait_ns) / 1000000;
+	s->wait_ns = loop_now_ns(s->h->c->loop);
+	s->sent = 0;
+}
+
+/* Streams share the connection, whose reader conn looks at: each has its part of the rate. */
+static void h2_reader_look(struct h2_stream *s, uint64_t now_ns)
+{
+	uint64_t took_ms = (now_ns - s->wait_ns) / 1000000;
 	/* it is the handler who makes them wait */
 	bool ours = s->later && s->out.len == s->out_off;
-	if (!ours && idle_ms >= LIMIT_STALL_MS) {
+	enum limit_reader reader = ours
+	    ? LIMIT_READER_FAST
+	    : limit_reader_look(s->sent * s->h->stream_count, h2_pending(s), took_ms);
+	if (reader == LIMIT_READER_SLOW) {
 		metric_add(M_CONN_TIMEOUTS_STALL, 1);
 		h2_reset(s, NGHTTP2_CANCEL);
 		return;
 	}
-	loop_timer_set(s->h->c->loop, &s->timer, ours ? LIMIT_STALL_MS : LIMIT_STALL_MS - idle_ms);
+	if (reader == LIMIT_READER_FAST) {
+		h2_reader_begin(s);
+		took_ms = 0;
+	}
+	loop_timer_set(s->h->c->loop, &s->timer, limit_reader_next_ms(took_ms));
 }
 
 static void h2_on_timer(struct loop_timer *t)
@@ -185,7 +224,7 @@ static void h2_on_timer(struct loop_timer *t)
 	else if (s->state == H2_SEND && s->whole)
 		h2_reset(s, NGHTTP2_NO_ERROR);
 	else if (s->state == H2_SEND)
-		h2_stall_look(s, now_ns);
+		h2_reader_look(s, now_ns);
 }
 
 /* ---- streams ---- */
@@ -201,14 +240,14 @@ static struct h2_stream *h2_stream_create(struct h2 *h, int32_t id)
 	s->h = h;
 	s->id = id;
 	s->content_length = -1;
-	s->req = req_create(h->sl);
+	s->req = req_create(h->sl, h->c);
+	req_charge_anyway(s->req, LIMIT_STREAM_BYTES);
 	s->req->_ops = &h2_req_ops;
 	s->req->_stream = s;
-	s->req->remote = h->c->remote;
 	s->req->http_version = 20;
 	s->method = s->path = s->authority = "";
 	buf_init(&s->out);
-	list_init(&s->hungry);
+	list_init(&s->queued);
 	loop_timer_init(&s->timer, h2_on_timer);
 	list_add_tail(&h->streams, &s->link);
 	h->stream_count++;
@@ -227,7 +266,7 @@ static void h2_stream_free(struct h2_stream *s)
 	else
 		req_orphan(r);
 	loop_timer_cancel(h->c->loop, &s->timer);
-	list_del(&s->hungry);
+	list_del(&s->queued);
 	list_del(&s->link);
 	h->stream_count--;
 	buf_release(&s->out);
@@ -242,10 +281,38 @@ static void h2_stream_free(struct h2_stream *s)
 static int h2_on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
 	struct h2 *h = arg;
-	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-		nghttp2_session_set_stream_user_data(
-		    ng, frame->hd.stream_id, h2_stream_create(h, frame->hd.stream_id));
+	int32_t id = frame->hd.stream_id;
+	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+		return 0;
+	uint64_t now_ns = loop_now_ns(h->c->loop);
+	if (limit_inflight_look(h->c->who, 0, LIMIT_STREAM_BYTES, now_ns) > LIMIT_PRESSED) {
+		metric_add(M_HTTP_OVERLOADED, 1);
+		nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+		return 0;
+	}
+	nghttp2_session_set_stream_user_data(ng, id, h2_stream_create(h, id));
 	return 0;
+}
+
+/* Charges a head that gets large, in steps. */
+static void h2_head_charge(struct h2_stream *s)
+{
+	if (s->head_bytes <= LIMIT_HEAD_FREE_BYTES || s->head_bytes <= s->head_charged)
+		return;
+	size_t step = s->head_bytes - s->head_charged + s->head_bytes / 2;
+	s->head_no_room |= !req_charge(s->req, step);
+	s->head_charged += step;
+}
+
+/* The array of fields has at least FIELDS_FIRST places, and doubles. */
+static void h2_fields_grow(struct h2_stream *s)
+{
+	size_t cap = s->field_cap ? 2 * s->field_cap : FIELDS_FIRST;
+	struct req_field *more = arena_array(&s->req->arena, cap, sizeof *more);
+	if (s->field_count)
+		memcpy(more, s->fields, s->field_count * sizeof *more);
+	s->fields = more;
+	s->field_cap = cap;
 }
 
 static void h2_keep_field(struct h2_stream *s, const uint8_t *name, size_t name_len,
@@ -266,13 +333,8 @@ static void h2_keep_field(struct h2_stream *s, const uint8_t *name, size_t name_
 		}
 		return;
 	}
-	if (s->field_count == s->field_cap) {
-		s->field_cap = s->field_cap ? LIMIT_HEAD_FIELDS : FIELDS_FIRST;
-		struct req_field *more = arena_array(a, s->field_cap, sizeof *more);
-		if (s->field_count)
-			memcpy(more, s->fields, s->field_count * sizeof *more);
-		s->fields = more;
-	}
+	if (s->field_count == s->field_cap)
+		h2_fields_grow(s);
 	s->fields[s->field_count++] = (struct req_field){
 		.name = arena_strndup(a, (const char *)name, name_len),
 		.name_len = name_len,
@@ -298,14 +360,16 @@ static int h2_on_header(nghttp2_session *ng, const nghttp2_frame *frame, const u
 	 * Small blocks may unpack to much (RFC 7541): it is summed up as unpacked, trailers
 	 * included.
 	 */
+	const struct limits *l = limits_here();
 	s->head_bytes += name_len + value_len + FIELD_OVERHEAD;
-	if (s->head_bytes > 4 * (size_t)LIMIT_HEAD_BYTES)
+	if (s->head_bytes > 4 * l->http_head_bytes)
 		h2_end(h, H2GUARD_CALM);
-	if (s->head_bytes > LIMIT_HEAD_BYTES || s->field_count == LIMIT_HEAD_FIELDS) {
+	if (s->head_bytes > l->http_head_bytes || s->field_count >= l->http_fields) {
 		s->head_too_large = true;
 		return 0;
 	}
-	if (s->state == H2_HEAD)
+	h2_head_charge(s);
+	if (s->state == H2_HEAD && !s->head_no_room)
 		h2_keep_field(s, name, name_len, value, value_len);
 	return 0;
 }
@@ -315,35 +379,44 @@ static void h2_run_handler(struct h2_stream *s)
 	uint8_t *body = s->body;
 	size_t len = s->body_len;
 	if (body)
-		memset(body + len, 0, BODY_SLACK);
+		memset(body + len, 0, REQ_BODY_SLACK);
 	s->body = NULL;
 	s->state = H2_RUN;
-	loop_timer_cancel(s->h->c->loop, &s->timer);
+	s->h->turn_begun = true;
 	req_run(s->req, body, len);
+}
+
+/* The request is whole: now, or when its turn comes. */
+static void h2_ready(struct h2_stream *s)
+{
+	struct h2 *h = s->h;
+	loop_timer_cancel(h->c->loop, &s->timer);
+	if (list_empty(&h->ready) && h2_has_time(h)) {
+		h2_run_handler(s);
+		return;
+	}
+	s->state = H2_READY;
+	list_add_tail(&h->ready, &s->queued);
+	h2_again(h, LOOP_LATER);
 }
 
 static void h2_body_start(struct h2_stream *s)
 {
 	struct req *r = s->req;
-	size_t declared = s->content_length > 0 ? (size_t)s->content_length : 0;
-	if (declared > req_body_max(r)) {
+	if (s->content_length > 0 && (uint64_t)s->content_length > req_body_max(r)) {
 		req_refuse_size(r);
 		return;
 	}
-	enum limit_level level = limit_inflight_look(declared);
-	s->body_cap = declared ? declared : BODY_FIRST_BYTES;
-	if (level != LIMIT_FULL)
-		s->body = mem_try(s->body_cap + BODY_SLACK);
-	if (!s->body) {
-		req_refuse_overloaded(r, "too many bytes of requests in flight");
+	enum limit_level level = h2_level(s);
+	if (level == LIMIT_FULL) {
+		req_refuse_overloaded(r, REQ_INFLIGHT_FULL);
 		return;
 	}
-	req_charge_anyway(r, s->body_cap);
-	s->wait_ns = s->park_ns = loop_now_ns(r->loop);
-	s->parked = level == LIMIT_PRESSED;
+	s->wait_ns = s->park_ns = s->grown_ns = loop_now_ns(r->loop);
+	s->parked = level != LIMIT_FREE;
 	if (s->parked)
 		metric_add(M_HTTP_PARKED, 1);
-	loop_timer_set(r->loop, &s->timer, s->parked ? LIMIT_PARK_LOOK_MS : LIMIT_BODY_GRACE_MS);
+	loop_timer_set(r->loop, &s->timer, s->parked ? LIMIT_PARK_LOOK_MS : LIMIT_LOOK_MS);
 	if (req_header(r, "expect", NULL)) {
 		nghttp2_nv go_on = { .name = (uint8_t *)(uintptr_t) ":status",
 			.value = (uint8_t *)(uintptr_t) "100",
@@ -351,6 +424,19 @@ static void h2_body_start(struct h2_stream *s)
 			.valuelen = 3 };
 		nghttp2_submit_headers(s->h->ng, NGHTTP2_FLAG_NONE, s->id, NULL, &go_on, 1, NULL);
 	}
+}
+
+static void h2_refuse_head(struct h2_stream *s)
+{
+	const struct limits *l = limits_here();
+	if (!s->head_too_large) {
+		req_refuse_overloaded(s->req, REQ_INFLIGHT_FULL);
+		return;
+	}
+	req_refuse(s->req, 431, "head_too_large",
+	    "the head is larger than %llu bytes (--%s) or %llu fields (--%s)",
+	    (unsigned long long)l->http_head_bytes, limits_flag(LIMITS_http_head_bytes),
+	    (unsigned long long)l->http_fields, limits_flag(LIMITS_http_fields));
 }
 
 static void h2_head_done(struct h2_stream *s)
@@ -366,16 +452,14 @@ static void h2_head_done(struct h2_stream *s)
 	r->field_count = s->field_count;
 	r->start_ns = loop_now_ns(r->loop);
 	s->state = H2_BODY;
-	if (s->head_too_large) {
-		req_refuse(r, 431, "head_too_large",
-		    "the fields are larger than %u bytes or more than %u", LIMIT_HEAD_BYTES,
-		    LIMIT_HEAD_FIELDS);
+	if (s->head_too_large || s->head_no_room) {
+		h2_refuse_head(s);
 		return;
 	}
 	if (!req_begin(r, s->path, raw_len))
 		return;
 	if (s->client_done)
-		h2_run_handler(s);
+		h2_ready(s);
 	else
 		h2_body_start(s);
 }
@@ -385,23 +469,21 @@ static void h2_head_done(struct h2_stream *s)
 /* Room for len more, charged; or the request is refused. */
 static bool h2_body_grow(struct h2_stream *s, size_t len)
 {
-	size_t max = req_body_max(s->req), need = s->body_len + len;
+	size_t need = s->body_len + len;
 	if (need <= s->body_cap)
 		return true;
-	if (need > max) {
+	if (need > req_body_max(s->req)) {
 		req_refuse_size(s->req);
 		return false;
 	}
-	size_t cap = s->body_cap;
-	while (cap < need)
-		cap *= 2;
-	cap = cap < max ? cap : max;
-	if (!req_charge(s->req, cap - s->body_cap)) {
-		req_refuse_overloaded(s->req, "too many bytes of requests in flight");
+	/* What was declared is what comes: nghttp2 sees to it. */
+	size_t declared = s->content_length > 0 ? (size_t)s->content_length : 0;
+	size_t cap = req_body_step(s->req, need, declared);
+	if (!req_body_grow(s->req, &s->body, s->body_len, &s->body_cap, cap > need ? cap : need)) {
+		req_refuse_overloaded(s->req, REQ_INFLIGHT_FULL);
 		return false;
 	}
-	s->body = mem_realloc(s->body, cap + BODY_SLACK);
-	s->body_cap = cap;
+	s->grown_ns = loop_now_ns(s->h->c->loop);
 	return true;
 }
 
@@ -427,7 +509,7 @@ static void h2_client_done(struct h2_stream *s)
 {
 	s->client_done = true;
 	if (s->state == H2_BODY)
-		h2_run_handler(s);
+		h2_ready(s);
 }
 
 static int h2_on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -466,17 +548,14 @@ static size_t h2_pending(const struct h2_stream *s)
 	return a->pull ? s->out.len - s->out_off : a->len - s->data_off;
 }
 
-/* At the end of the turn its answer is asked for more. */
-static void h2_hungry(struct h2_stream *s)
+/* In its turn its answer is asked for more. */
+static void h2_hungry(struct h2_stream *s, enum loop_queue q)
 {
 	struct h2 *h = s->h;
-	if (!s->req->_answer->pull || s->later || s->pulled_all || !list_empty(&s->hungry))
+	if (!s->req->_answer->pull || s->later || s->pulled_all || !list_empty(&s->queued))
 		return;
-	list_add_tail(&h->hungry, &s->hungry);
-	if (h->pump_set)
-		return;
-	h->pump_set = true;
-	loop_defer(h->c->loop, &h->pump);
+	list_add_tail(&h->hungry, &s->queued);
+	h2_again(h, q);
 }
 
 static ssize_t h2_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
@@ -490,7 +569,7 @@ static ssize_t h2_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len
 	size_t n = h2_pending(s);
 	bool all = !s->req->_answer->pull || s->pulled_all;
 	if (!n && !all) {
-		h2_hungry(s);
+		h2_hungry(s, LOOP_SOON);
 		return NGHTTP2_ERR_DEFERRED;
 	}
 	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
@@ -518,10 +597,10 @@ static int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
 		s->out_off += len;
 	else
 		s->data_off += len;
-	s->wait_ns = loop_now_ns(h->c->loop);
+	s->sent += len;
 	h2guard_earn(&h->guard);
 	if (h2_pending(s) < LIMIT_UNREAD_BYTES / 2)
-		h2_hungry(s);
+		h2_hungry(s, LOOP_LATER);
 	return 0;
 }
 
@@ -581,10 +660,10 @@ static void h2_answer(struct req *r)
 	mem_free(s->body);
 	s->body = NULL;
 	s->state = H2_SEND;
-	s->wait_ns = loop_now_ns(r->loop);
+	h2_reader_begin(s);
 	bool body = !a->no_body && (a->pull || a->len);
 	if (body)
-		loop_timer_set(r->loop, &s->timer, LIMIT_STALL_MS);
+		loop_timer_set(r->loop, &s->timer, LIMIT_READER_LOOK_MS);
 	else
 		loop_timer_cancel(r->loop, &s->timer);
 	nghttp2_data_provider provider = { .source.ptr = s, .read_callback = h2_read };
@@ -599,7 +678,7 @@ static void h2_resume(struct req *r)
 	if (!s->later)
 		return;
 	s->later = false;
-	h2_hungry(s);
+	h2_hungry(s, LOOP_SOON);
 }
 
 /* One piece into s->out; false when the stream cannot go on. */
@@ -619,32 +698,60 @@ static bool h2_pull(struct h2_stream *s)
 	return next != REQ_ABORT;
 }
 
-static void h2_pump(struct loop_deferred *d)
+/* ---- turns ---- */
+
+static void h2_again(struct h2 *h, enum loop_queue q)
 {
-	struct h2 *h = CONTAINER_OF(d, struct h2, pump);
-	h->pump_set = false;
+	if (h->again_set && (q == LOOP_LATER || h->again_soon))
+		return;
+	if (h->again_set)
+		list_del(&h->again.link);
+	h->again_set = true;
+	h->again_soon = q == LOOP_SOON;
+	loop_work(h->c->loop, q, &h->again);
+}
+
+static void h2_turn_begin(struct h2 *h)
+{
+	h->turn_begun = false;
+	h->turn_end_ns = clock_real_mono_ns() + LOOP_WORK_NS;
+}
+
+/* May one more request, or piece of an answer, be worked on in this turn? */
+static bool h2_has_time(const struct h2 *h)
+{
+	return !h->turn_begun || clock_real_mono_ns() < h->turn_end_ns;
+}
+
+static void h2_feed_one(struct h2_stream *s)
+{
+	struct h2 *h = s->h;
+	if (h2_pending(s) >= LIMIT_UNREAD_BYTES)
+		return;
+	h->turn_begun = true;
+	if (h2_pull(s)) {
+		nghttp2_session_resume_data(h->ng, s->id);
+		h2_hungry(s, LOOP_LATER); /* behind the others */
+		return;
+	}
+	s->pulled_all = true; /* no more calls */
+	nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+}
+
+static void h2_work(struct loop_deferred *d)
+{
+	struct h2 *h = CONTAINER_OF(d, struct h2, again);
+	struct list_link *l;
+	h->again_set = false;
+	h2_turn_begin(h);
+	while (conn_is_open(h->c) && h2_has_time(h) && (l = list_pop(&h->hungry)))
+		h2_feed_one(CONTAINER_OF(l, struct h2_stream, queued));
+	while (conn_is_open(h->c) && h2_has_time(h) && (l = list_pop(&h->ready)))
+		h2_run_handler(CONTAINER_OF(l, struct h2_stream, queued));
 	if (!conn_is_open(h->c))
 		return;
-	for (unsigned pulls = 0; pulls < PULLS_TURN; pulls++) {
-		struct list_link *l = list_pop(&h->hungry);
-		if (!l)
-			break;
-		struct h2_stream *s = CONTAINER_OF(l, struct h2_stream, hungry);
-		if (h2_pending(s) >= LIMIT_UNREAD_BYTES)
-			continue;
-		if (h2_pull(s)) {
-			nghttp2_session_resume_data(h->ng, s->id);
-			h2_hungry(s); /* behind the others */
-		} else {
-			s->pulled_all = true; /* no more calls */
-			nghttp2_submit_rst_stream(
-			    h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
-		}
-	}
-	if (!list_empty(&h->hungry) && !h->pump_set) {
-		h->pump_set = true;
-		loop_defer(h->c->loop, &h->pump);
-	}
+	if (!list_empty(&h->hungry) || !list_empty(&h->ready))
+		h2_again(h, LOOP_LATER);
 	h2_flush(h);
 }
 
@@ -721,6 +828,7 @@ static void h2_input(struct conn *c, const uint8_t *data, size_t len)
 {
 	struct h2 *h = c->proto;
 	ssize_t said = 0;
+	h2_turn_begin(h);
 	h->inside = true;
 	bool broken = !h2_feed(h, data, len, &said);
 	h->inside = false;
@@ -790,8 +898,8 @@ static void h2_closed(struct conn *c)
 	while (!list_empty(&h->streams))
 		h2_stream_free(CONTAINER_OF(h->streams.next, struct h2_stream, link));
 	nghttp2_session_del(h->ng);
-	if (h->pump_set)
-		list_del(&h->pump.link);
+	if (h->again_set)
+		list_del(&h->again.link);
 	mem_free(h);
 }
 
@@ -821,6 +929,7 @@ static nghttp2_session *h2_session(struct h2 *h)
 	nghttp2_session_callbacks_set_send_callback(cb, h2_send);
 	nghttp2_session_callbacks_set_send_data_callback(cb, h2_send_data);
 	nghttp2_option_set_no_auto_window_update(opt, 1);
+	nghttp2_option_set_max_continuations(opt, LIMIT_H2_CONTINUATIONS); /* h2guard's limit */
 	nghttp2_option_set_max_outbound_ack(
 	    opt, 2 * LIMIT_H2_IDLE_FRAME_BURST); /* our bucket is smaller */
 	if (nghttp2_session_server_new2(&ng, cb, h, opt))
@@ -832,18 +941,19 @@ static nghttp2_session *h2_session(struct h2 *h)
 
 void h2srv_start(struct conn *c, struct srv_loop *sl)
 {
-	static const nghttp2_settings_entry settings[] = {
+	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, LIMIT_H2_STREAMS },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_H2_STREAM_WINDOW },
-		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_HEAD_BYTES },
+		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits_here()->http_head_bytes },
 		{ NGHTTP2_SETTINGS_MAX_FRAME_SIZE, FRAME_SIZE_MAX },
 	};
 	struct h2 *h = mem_zalloc(sizeof *h);
 	h->c = c;
 	h->sl = sl;
 	list_init(&h->streams);
+	list_init(&h->ready);
 	list_init(&h->hungry);
-	h->pump.fn = h2_pump;
+	h->again.fn = h2_work;
 	h2frame_init(&h->scan);
 	h->ng = h2_session(h);
 	c->ops = &h2_conn_ops;

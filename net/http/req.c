@@ -21,15 +21,17 @@
 #define ARENA_FIRST_BYTES  4096u
 #define ARENA_KEEP_BYTES   16384u
 #define COMPRESS_MIN_BYTES 1024u /* less is not worth the head */
-/* more is compressed in steps of this size, between which the loop turns */
-#define COMPRESS_ONCE_BYTES (64u << 10)
+/* more is compressed in steps of this size, some 200 us, between which the loop turns */
+#define COMPRESS_ONCE_BYTES (16u << 10)
 #define COMPRESS_LEVEL      1
+#define HOLD_LEAST_BYTES    1024u /* a smaller answer is not counted */
+#define BODY_FIRST_BYTES    4096u
 
 /* ---- life ---- */
 
 static void req_finish(struct loop_deferred *d);
 
-struct req *req_create(struct srv_loop *sl)
+struct req *req_create(struct srv_loop *sl, const struct conn *c)
 {
 	struct req *r;
 	struct list_link *l = list_pop(&sl->req_pool);
@@ -47,6 +49,8 @@ struct req *req_create(struct srv_loop *sl)
 	r->ctx = sl->opts->ctx;
 	r->_srv = sl;
 	r->path = r->query = "";
+	r->remote = c->remote;
+	r->who = c->who;
 	r->_end.fn = req_finish;
 	r->_answer = arena_zalloc(&r->arena, sizeof *r->_answer);
 	r->start_ns = loop_now_ns(sl->loop);
@@ -71,8 +75,8 @@ static void req_finish(struct loop_deferred *d)
 		gz_free(a->gz);
 	buf_release(&a->plain);
 	mem_free(r->_body_memory);
-	limit_inflight_sub(r->_charged_bytes);
-	limit_answers_sub(r->_held_bytes);
+	limit_inflight_sub(r->who, r->_charged_bytes);
+	limit_answers_sub(r->who, r->_held_bytes);
 	metric_gauge_add(M_HTTP_OPEN, -1);
 	list_del(&r->_link);
 	sl->req_open_count--;
@@ -184,13 +188,14 @@ void req_remote_text(const struct req *r, char *out, size_t size)
 
 void req_charge_anyway(struct req *r, size_t bytes)
 {
-	limit_inflight_add(bytes);
+	limit_inflight_add(r->who, bytes);
 	r->_charged_bytes += bytes;
 }
 
 bool req_charge(struct req *r, size_t bytes)
 {
-	if (limit_inflight_look(bytes) == LIMIT_FULL)
+	uint64_t now_ns = loop_now_ns(r->loop);
+	if (limit_inflight_look(r->who, r->_charged_bytes, bytes, now_ns) > LIMIT_PRESSED)
 		return false;
 	req_charge_anyway(r, bytes);
 	return true;
@@ -198,15 +203,48 @@ bool req_charge(struct req *r, size_t bytes)
 
 static void hold_anyway(struct req *r, size_t bytes)
 {
-	limit_answers_add(bytes);
+	limit_answers_add(r->who, bytes);
 	r->_held_bytes += bytes;
+}
+
+static bool answers_full(const struct req *r, size_t bytes)
+{
+	return limit_answers_full(r->who, bytes, loop_now_ns(r->loop));
 }
 
 bool req_hold(struct req *r, size_t bytes)
 {
-	if (limit_answers_full(bytes))
+	if (answers_full(r, bytes))
 		return false;
 	hold_anyway(r, bytes);
+	return true;
+}
+
+/* ---- bodies ---- */
+
+/*
+ * Four times what has come, so that little is copied and nobody holds much more than he sent; what
+ * was declared when that is not more.
+ */
+size_t req_body_step(const struct req *r, size_t len, size_t declared)
+{
+	size_t max = declared ? declared : req_body_max(r);
+	size_t cap = len > BODY_FIRST_BYTES / 4 ? len * 4 : BODY_FIRST_BYTES;
+	return cap < max ? cap : max;
+}
+
+bool req_body_grow(struct req *r, uint8_t **body, size_t len, size_t *cap, size_t more)
+{
+	if (!req_charge(r, more - *cap))
+		return false;
+	uint8_t *p = mem_try(more + REQ_BODY_SLACK);
+	if (!p)
+		return false;
+	if (len)
+		memcpy(p, *body, len);
+	mem_free(*body);
+	*body = p;
+	*cap = more;
 	return true;
 }
 
@@ -215,7 +253,7 @@ bool req_hold(struct req *r, size_t bytes)
 /* Writes and what must always answer have small answers. */
 static bool may_ask(const struct req *r)
 {
-	return r->route->before_body || (r->route->flags & ROUTE_UNGATED) || !limit_answers_full(0);
+	return r->route->before_body || (r->route->flags & ROUTE_UNGATED) || !answers_full(r, 0);
 }
 
 /* RFC 3986, section 2: other characters of a query are escaped, so that a Location is a URI. */
@@ -227,20 +265,23 @@ static bool is_uri_char(char c)
 
 static void put_uri(struct buf *b, const char *s, size_t len)
 {
+	static const char hex[] = "0123456789ABCDEF";
 	for (size_t i = 0; i < len; i++) {
 		if (is_uri_char(s[i]))
 			buf_add_u8(b, (uint8_t)s[i]);
 		else
-			buf_printf(b, "%%%02X", (uint8_t)s[i]);
+			buf_add(b, (char[]){ '%', hex[(uint8_t)s[i] >> 4], hex[s[i] & 15] }, 3);
 	}
 }
 
 static void add_field(struct req *r, const char *name, const char *value, size_t len);
 
-/* To where the client meant: 301 for GET, else 308, which keeps method and body. */
-static void redirect(struct req *r, const char *path)
+/* To where the client meant: 301 for GET, else 308, which keeps method and body. False: too long. */
+static bool redirect(struct req *r, const char *path)
 {
 	struct buf b;
+	if (strlen(path) + r->query_len > LIMIT_LOCATION_BYTES)
+		return false;
 	buf_init(&b);
 	put_uri(&b, path, strlen(path));
 	if (r->query_len)
@@ -250,6 +291,7 @@ static void redirect(struct req *r, const char *path)
 	buf_release(&b);
 	bool get = r->method == REQ_GET;
 	req_reply_text(r, get ? 301 : 308, "%s\n", get ? "Moved Permanently" : "Permanent Redirect");
+	return true;
 }
 
 static bool req_begin_unmatched(struct req *r, enum route_found found, const struct route_match *m,
@@ -268,10 +310,9 @@ static bool req_begin_unmatched(struct req *r, enum route_found found, const str
 		return false;
 	}
 	if (found == ROUTE_NO_PATH &&
-	    router_fix(&r->_srv->opts->routes, r->method, raw_path, raw_len, &r->arena, &fixed)) {
-		redirect(r, fixed);
+	    router_fix(&r->_srv->opts->routes, r->method, raw_path, raw_len, &r->arena, &fixed) &&
+	    redirect(r, fixed))
 		return false;
-	}
 	if (found == ROUTE_NO_PATH) {
 		const char *near = router_near(&r->_srv->opts->routes, r->path, r->path_len);
 		req_reply_text(r, 404, "404 page not found\n%s%s%sWhat is here: /\n",
@@ -305,7 +346,8 @@ bool req_begin(struct req *r, const char *raw_path, size_t raw_len)
 		return false;
 	}
 	if (!may_ask(r)) {
-		req_refuse_overloaded(r, "too many answers wait for their readers");
+		req_refuse_overloaded(
+		    r, "too many answers wait for their readers (--web.max-answer-bytes)");
 		return false;
 	}
 	if (r->route->before_body && !r->route->before_body(r)) {
@@ -318,13 +360,27 @@ bool req_begin(struct req *r, const char *raw_path, size_t raw_len)
 
 size_t req_body_max(const struct req *r)
 {
-	return r->route->body_max ? r->route->body_max : ROUTE_SKIP_BODY_MAX;
+	switch (r->route->body_max) {
+	case 0:
+		return ROUTE_SKIP_BODY_MAX;
+	case ROUTE_BODY_WRITE:
+		return limits_here()->write_body_bytes;
+	case ROUTE_BODY_FORM:
+		return limits_here()->http_form_bytes;
+	default:
+		return r->route->body_max;
+	}
 }
 
 void req_refuse_size(struct req *r)
 {
+	size_t max = r->route->body_max;
+	const char *flag = max == ROUTE_BODY_WRITE ? limits_flag(LIMITS_write_body_bytes)
+	    : max == ROUTE_BODY_FORM               ? limits_flag(LIMITS_http_form_bytes)
+	                                           : NULL;
 	req_refuse(r, 413, r->route->flags & ROUTE_JSON ? "bad_data" : "body_too_large",
-	    "the body is larger than %zu bytes", req_body_max(r));
+	    "the body is larger than %zu bytes%s%s%s", req_body_max(r), flag ? " (--" : "",
+	    flag ? flag : "", flag ? ")" : "");
 }
 
 void req_run(struct req *r, uint8_t *take_body, size_t len)
@@ -367,27 +423,22 @@ void req_answer_field(struct req *r, const char *name, const char *fmt, ...)
 	    arena_strndup(&r->arena, text, len), len);
 }
 
-const char *req_date(const struct loop *l, size_t *len)
+const char *req_date(struct srv_loop *sl, size_t *len)
 {
-	static __thread struct {
-		int64_t second;
-		char text[64];
-		size_t len;
-	} cache;
-	int64_t second = loop_now_ms(l) / 1000;
-	if (!cache.len || cache.second != second) {
+	int64_t second = loop_now_ms(sl->loop) / 1000;
+	if (!sl->date.len || sl->date.second != second) {
 		static const char day[] = "SunMonTueWedThuFriSat";
 		static const char month[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 		struct num_civil c = num_civil(second);
-		int n = snprintf(cache.text, sizeof cache.text,
+		int n = snprintf(sl->date.text, sizeof sl->date.text,
 		    "%.3s, %02d %.3s %04lld %02d:%02d:%02d GMT", day + 3 * c.weekday, c.day,
 		    month + 3 * (c.month - 1), (long long)c.year, c.hour, c.minute, c.second);
-		CHECK(n > 0 && (size_t)n < sizeof cache.text);
-		cache.len = (size_t)n;
-		cache.second = second;
+		CHECK(n > 0 && (size_t)n < sizeof sl->date.text);
+		sl->date.len = (size_t)n;
+		sl->date.second = second;
 	}
-	*len = cache.len;
-	return cache.text;
+	*len = sl->date.len;
+	return sl->date.text;
 }
 
 /* spec/http-api.md, section 2: only when Origin is sent. */
@@ -426,7 +477,7 @@ static enum gz_form answer_begin(struct req *r, int status, const char *type)
 	a->no_body = r->method == REQ_HEAD || status == 204 || status == 304;
 	count_status(status);
 	size_t len;
-	const char *date = req_date(r->loop, &len);
+	const char *date = req_date(r->_srv, &len);
 	add_field(r, "date", arena_strndup(&r->arena, date, len), len);
 	add_cors(r);
 	if (!type || status == 204)
@@ -486,7 +537,7 @@ void req_reply(
 	a->data = own == REQ_COPY && len ? arena_dup(&r->arena, body, len) : body;
 	a->own = own == REQ_COPY ? REQ_BORROW : own;
 	a->len = len;
-	if (own == REQ_TAKE)
+	if (own == REQ_TAKE || (own == REQ_COPY && len >= HOLD_LEAST_BYTES))
 		hold_anyway(r, len);
 	if (len >= COMPRESS_MIN_BYTES && answer_compress(r, form)) {
 		if (len <= COMPRESS_ONCE_BYTES)
@@ -578,9 +629,8 @@ void req_refuse_overloaded(struct req *r, const char *sentence)
 {
 	metric_add(M_HTTP_OVERLOADED, 1);
 	/* Senders that were refused together must not come back together. */
-	static __thread uint64_t state;
-	state += 0x9e3779b97f4a7c15u + loop_now_ns(r->loop);
-	uint64_t z = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9u;
+	r->_srv->rnd += 0x9e3779b97f4a7c15u + loop_now_ns(r->loop);
+	uint64_t z = (r->_srv->rnd ^ (r->_srv->rnd >> 30)) * 0xbf58476d1ce4e5b9u;
 	req_answer_field(r, "retry-after", "%u", (unsigned)(1 + (z >> 33) % 5));
 	bool json = r->route && (r->route->flags & ROUTE_JSON);
 	req_refuse(r, 503, json ? "unavailable" : "overloaded", "%s", sentence);

@@ -86,6 +86,7 @@ struct req {
 	const uint8_t *body; /* NULL when body_len is 0; 16 bytes behind the end may be read */
 	size_t body_len;
 	struct sockaddr_storage remote;
+	uint32_t who;          /* remote, in the book of net/conn/limit.h */
 	unsigned http_version; /* 10, 11 or 20 */
 	uint64_t start_ns;     /* loop_now_ns() when its head was complete */
 	struct arena arena;
@@ -123,7 +124,7 @@ MUST_CHECK bool req_charge(struct req *r, size_t bytes);
 
 /*
  * Counts what an answer keeps in memory until it is read (results, lists); whole bodies given with
- * REQ_TAKE and the buffers of streams are counted without it. False: too much waits already, let go
+ * REQ_TAKE or REQ_COPY and the buffers of streams are counted without it. False: too much waits already, let go
  * of it and answer with req_refuse_overloaded().
  */
 MUST_CHECK bool req_hold(struct req *r, size_t bytes);

@@ -41,7 +41,9 @@ struct req_answer {
 	size_t data_given; /* of data, when it is compressed in steps */
 };
 
-struct req *req_create(struct srv_loop *sl);
+struct conn;
+/* Of the peer of c. */
+struct req *req_create(struct srv_loop *sl, const struct conn *c);
 /*
  * Finds the route and asks gate and before_body. False: the request has been answered (not found,
  * refused). raw: path as it came.
@@ -50,9 +52,14 @@ bool req_begin(struct req *r, const char *raw_path, size_t raw_len);
 /* How large may the body be? Larger is 413 (req_refuse_size). */
 size_t req_body_max(const struct req *r);
 void req_refuse_size(struct req *r);
+/* Room for len bytes of a body, of which so many are known to come (0 = unknown): the next cap. */
+size_t req_body_step(const struct req *r, size_t len, size_t declared);
+/* Grows *body from cap to more, charged. False: no room, refuse it. BODY_SLACK is kept behind. */
+MUST_CHECK bool req_body_grow(struct req *r, uint8_t **body, size_t len, size_t *cap, size_t more);
+#define REQ_BODY_SLACK 16u /* readable behind a body, see req.h */
 /* The body has come whole (memory from mem_alloc moves; NULL for none): calls the handler. */
 void req_run(struct req *r, uint8_t *take_body, size_t len);
-/* Gives the charge of n bytes back early. */
+/* Charges without a look: what is here already. */
 void req_charge_anyway(struct req *r, size_t bytes);
 void req_gone(struct req *r);   /* tells the handler, once */
 void req_orphan(struct req *r); /* the protocol is gone; never touches r again */
@@ -60,8 +67,10 @@ void req_end(
     struct req *r); /* answered, and sent or dropped: on_done and freedom at the end of the turn */
 /* Next piece of a streamed answer, compressed when it should be. */
 enum req_pull req_answer_pull(struct req *r, struct buf *out);
-/* Text of the current second for Date, of this thread. */
-const char *req_date(const struct loop *l, size_t *len);
+/* Text of the current second for Date; until the next call. */
+const char *req_date(struct srv_loop *sl, size_t *len);
+/* "503 because of bytes in flight", as a sentence that names the limit. */
+#define REQ_INFLIGHT_FULL "too many bytes of requests in flight (--web.max-inflight-bytes)"
 enum req_method req_method_of(const char *s, size_t len);
 void req_free_all(struct srv_loop *sl); /* the pool */
 

@@ -27,7 +27,7 @@ struct route {
 	unsigned flags;
 	/*
 	 * more is 413; 0: a body is not wanted, up to ROUTE_SKIP_BODY_MAX are read and dropped
-	 * (req->body is NULL)
+	 * (req->body is NULL). ROUTE_BODY_WRITE, ROUTE_BODY_FORM: what the limits say.
 	 */
 	size_t body_max;
 	/*
@@ -38,6 +38,8 @@ struct route {
 	enum metric_id took; /* histogram of its requests' times; 0 = M_HTTP_SECONDS_OTHER */
 };
 #define ROUTE_SKIP_BODY_MAX (64u << 10)
+#define ROUTE_BODY_WRITE    SIZE_MAX       /* limits.body-bytes */
+#define ROUTE_BODY_FORM     (SIZE_MAX - 1) /* web.max-form-bytes */
 
 struct route_table {
 	const struct route *rows;

@@ -134,7 +134,6 @@ enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf
 		s->fds[i] = -1;
 	s->loops = mem_array(NULL, s->loop_count, sizeof *s->loops);
 	memset(s->loops, 0, s->loop_count * sizeof *s->loops);
-	limit_inflight_max(opts->inflight_max_bytes);
 	enum err e = srv_bind(s, eb);
 	for (unsigned i = 0; i < s->loop_count; i++) {
 		struct srv_loop *sl = &s->loops[i];
@@ -145,7 +144,7 @@ enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf
 		buf_init(&sl->head);
 		buf_init(&sl->scratch);
 		if (!e)
-			e = conn_host_create(sl->loop, s->loop_count, srv_open, sl, &sl->host);
+			e = conn_host_create(sl->loop, srv_open, sl, &sl->host);
 	}
 	if (e) {
 		srv_free(s);
@@ -264,11 +263,12 @@ void srv_close_all(struct srv *s)
 	on_each(s, stop_here);
 	on_each(s, abort_here);
 	/*
-	 * Connections are freed at the end of that turn, what they were sending in the one after
-	 * it.
+	 * Connections are freed at the end of that turn or of the next ones, what they were sending
+	 * behind them.
 	 */
-	for (unsigned turn = 0; turn < 2; turn++)
-		on_each(s, nothing_here);
+	while (srv_connections(s))
+		;
+	on_each(s, nothing_here);
 }
 
 void srv_free(struct srv *s)

@@ -26,8 +26,7 @@ struct srv_opts {
 	 * before_body. True to go on; false when it has answered (starting, stopping).
 	 */
 	bool (*gate)(struct req *r);
-	size_t inflight_max_bytes; /* 0 = LIMIT_INFLIGHT_BYTES */
-	const char *cors_origin;   /* NULL = any ("*") */
+	const char *cors_origin; /* NULL = any ("*") */
 };
 /* Opens the sockets; nothing is accepted yet. Errors name the address in eb. */
 MUST_CHECK enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf *eb);

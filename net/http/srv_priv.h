@@ -18,6 +18,12 @@ struct srv_loop {
 	struct list_link req_pool, req_open;
 	size_t req_pool_count, req_open_count;
 	struct buf head, scratch; /* of an answer being written, of a pull */
+	struct {
+		int64_t second;
+		char text[64];
+		size_t len;
+	} date;
+	uint64_t rnd; /* for Retry-After */
 };
 
 struct conn;

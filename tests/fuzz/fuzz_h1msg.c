@@ -19,10 +19,11 @@ static void inside(const char *head, size_t len, const char *s, size_t n)
 
 static void fuzz_head(const uint8_t *data, size_t size)
 {
+	static const struct h1msg_limits max = { .head_bytes = 16384, .fields = 100 };
 	struct h1msg_scan whole = { 0 }, slow = { 0 };
-	int want = h1msg_scan(&whole, data, size), got = 0;
+	int want = h1msg_scan(&whole, data, size, &max), got = 0;
 	for (size_t n = 1; n <= size && !got; n++)
-		got = h1msg_scan(&slow, data, n);
+		got = h1msg_scan(&slow, data, n, &max);
 	/* Whole, a limit may be met where the slow way saw another fault first; both refuse. */
 	if (got != want && !(got < 0 && want < 0))
 		abort();
@@ -32,7 +33,8 @@ static void fuzz_head(const uint8_t *data, size_t size)
 	if (!head)
 		abort();
 	memcpy(head, data, (size_t)want);
-	static struct h1msg m;
+	static struct h1msg_field fields[101];
+	static struct h1msg m = { .fields = fields, .field_cap = 101 };
 	const char *why;
 	if (!h1msg_parse(head, (size_t)want, &m, &why)) {
 		size_t len = (size_t)want;

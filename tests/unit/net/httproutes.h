@@ -8,15 +8,17 @@
 #include <stdlib.h>
 
 #include "core/base/metric.h"
+#include "core/model/limits.h"
 #include "net/conn/limit.h"
 #include "net/http/srv.h"
+#include "tests/lib/testteam.h"
 
 #define TEXT "text/plain; charset=utf-8"
 
 /* Per loop, so that no two threads count together. */
 #define LOOPS_MAX 8
 static struct seen {
-	unsigned hang_begun, hang_gone, hang_done, refused_early, streams_done;
+	unsigned hang_begun, hang_gone, hang_done, refused_early, streams_done, busy;
 } seen_on[LOOPS_MAX];
 #define SEEN(r) seen_on[loop_index((r)->loop)]
 
@@ -29,6 +31,7 @@ static inline struct seen seen_all(void)
 		sum.hang_done += seen_on[i].hang_done;
 		sum.refused_early += seen_on[i].refused_early;
 		sum.streams_done += seen_on[i].streams_done;
+		sum.busy += seen_on[i].busy;
 	}
 	return sum;
 }
@@ -167,6 +170,16 @@ static void on_hold(struct req *r)
 	loop_defer(r->loop, &h->d);
 }
 
+/* Keeps the loop for so many microseconds. */
+static void on_busy(struct req *r)
+{
+	uint64_t end_ns = clock_real_mono_ns() + strtoul(r->query, NULL, 10) * 1000;
+	while (clock_real_mono_ns() < end_ns)
+		;
+	SEEN(r).busy++;
+	req_reply(r, 200, TEXT, "busy\n", 5, REQ_BORROW);
+}
+
 static void on_param(struct req *r)
 {
 	req_reply_text(r, 200, "%s|%s|%s", r->param, r->path, r->query);
@@ -188,13 +201,14 @@ static const struct route test_rows[] = {
 	    .handler = on_ping,
 	    .flags = ROUTE_UNGATED },
 	{ .methods = REQ_POST, .path = "/echo", .handler = on_echo, .body_max = 8u << 20 },
-	{ .methods = REQ_POST, .path = "/drop", .handler = on_drop, .body_max = LIMIT_BODY_BYTES },
+	{ .methods = REQ_POST, .path = "/drop", .handler = on_drop, .body_max = ROUTE_BODY_WRITE },
 	{ .methods = REQ_POST, .path = "/small", .handler = on_echo, .body_max = 1000, .flags = ROUTE_JSON },
 	{ .methods = REQ_POST | REQ_GET, .path = "/later", .handler = on_later, .body_max = 1u << 20 },
 	{ .methods = REQ_GET, .path = "/stream", .handler = on_stream },
 	{ .methods = REQ_GET | REQ_HEAD, .path = "/big", .handler = on_big },
 	{ .methods = REQ_GET | REQ_POST, .path = "/hang", .handler = on_hang, .body_max = 100 },
 	{ .methods = REQ_GET, .path = "/hold", .handler = on_hold },
+	{ .methods = REQ_GET, .path = "/busy", .handler = on_busy },
 	{ .methods = REQ_GET, .path = "/label/<name>/values", .handler = on_param },
 	{ .methods = REQ_POST,
 	    .path = "/proto",
@@ -202,6 +216,19 @@ static const struct route test_rows[] = {
 	    .body_max = 1u << 20,
 	    .before_body = refuse_early },
 };
+
+/* The limits that all loops of a team go by; change them before test_limits_set(). */
+static struct limits test_limits;
+static inline void test_limits_here_(void *arg)
+{
+	(void)arg;
+	loop_set_limits(loop_here(), &test_limits);
+}
+static inline void test_limits_set(struct testteam *tt)
+{
+	for (unsigned i = 0; i < team_count(tt->team); i++)
+		testteam_run(tt, i, test_limits_here_, NULL);
+}
 
 static bool gate_shut;
 static bool test_gate(struct req *r)
