@@ -205,14 +205,13 @@ static void fill(struct buf *b, const char *before, bool set, double v)
 	}
 }
 
-static void binary(struct buf *b, const struct ql_node *n)
+/* Behind the left operand. */
+static void binary_rest(struct buf *b, const struct ql_node *n)
 {
 	static const char *const cards[] = { [QL_ONE_TO_ONE] = "one-to-one",
 		[QL_MANY_TO_ONE] = "many-to-one",
 		[QL_ONE_TO_MANY] = "one-to-many",
 		[QL_MANY_TO_MANY] = "many-to-many" };
-	flag(b, "{\"bool\":", n->bin.return_bool);
-	node(b, ",\"lhs\":", n->bin.l);
 	if (n->bin.l->type == QL_VECTOR && n->bin.r->type == QL_VECTOR) {
 		word(b, ",\"matching\":{\"card\":", cards[n->bin.card]);
 		fill(b, ",\"fillValues\":{\"lhs\":", n->bin.fill_l_set, n->bin.fill_l);
@@ -227,6 +226,23 @@ static void binary(struct buf *b, const struct ql_node *n)
 	word(b, ",\"op\":", ql_op_text(n->bin.op));
 	node(b, ",\"rhs\":", n->bin.r);
 	buf_add_str(b, ",\"type\":\"binaryExpr\"}");
+}
+
+static void chain(struct buf *b, const struct ql_node *n)
+{
+	const struct ql_node *at = n;
+	for (;; at = at->bin.l) {
+		flag(b, "{\"bool\":", at->bin.return_bool);
+		buf_add_str(b, ",\"lhs\":");
+		if (at->bin.l->kind != QL_BINARY)
+			break;
+	}
+	astjson(b, at->bin.l);
+	binary_rest(b, at);
+	while (at != n) {
+		at = at->up;
+		binary_rest(b, at);
+	}
 }
 
 static void aggregation(struct buf *b, const struct ql_node *n)
@@ -268,7 +284,7 @@ void astjson(struct buf *b, const struct ql_node *n)
 		aggregation(b, n);
 		return;
 	case QL_BINARY:
-		binary(b, n);
+		chain(b, n);
 		return;
 	case QL_UNARY:
 		node(b, "{\"expr\":", n->unary.expr);

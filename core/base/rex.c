@@ -114,44 +114,59 @@ bool rex_needs_engine(const char *pattern, size_t len)
 {
 	struct rex_form form;
 
-	if (len > REX_PATTERN_MAX)
-		return true;
 	rex_form_of(pattern, len, &form);
 	bool needs = form.kind == REX_PCRE;
 	rex_form_release(&form);
 	return needs;
 }
 
+/* A valid pattern says nothing more than its form: a set of words is, when it is UTF-8. */
+static bool form_is_all(const struct rex *r, const char *pattern, size_t len, bool captures)
+{
+	return r->form.kind == REX_LITERALS && rune_valid(pattern, len) &&
+	    !(captures && len && memchr(pattern, '(', len));
+}
+
+static enum err compile_parsed(struct rex *r, size_t len, bool captures, struct errbuf *eb)
+{
+	const size_t most = captures ? REX_CAPTURE_PATTERN_MAX : REX_PATTERN_MAX;
+	const bool engine = r->form.kind == REX_PCRE || captures;
+	struct rex_parsed parsed;
+
+	if (engine && len > most)
+		return errbuf_set(eb, ERR_BADDATA,
+		    "error parsing regexp: expression too large: %zu bytes, limit %zu", len, most);
+	enum err e = rex_parse(r->pattern, len, &parsed, eb);
+	if (e)
+		return e;
+	r->captures = parsed.captures;
+	r->names = parsed.names;
+	r->names_count = parsed.names_count;
+	parsed.names = NULL;
+	if (r->form.kind == REX_PCRE || (captures && r->captures))
+		e = compile_pcre(r, &parsed.out, r->pattern, len, eb);
+	rex_parsed_release(&parsed);
+	return e;
+}
+
 static enum err compile(
     const char *pattern, size_t len, bool captures, struct rex **out, struct errbuf *eb)
 {
-	if (len > REX_PATTERN_MAX)
-		return errbuf_set(eb, ERR_BADDATA,
-		    "error parsing regexp: expression too large: %zu bytes, limit %d", len,
-		    REX_PATTERN_MAX);
 	struct rex *r = mem_zalloc(sizeof(*r));
+	enum err e = ERR_OK;
+
 	r->pattern = mem_alloc(len + 1);
 	if (len)
 		memcpy(r->pattern, pattern, len);
 	r->pattern[len] = 0;
-	struct rex_parsed parsed;
-	enum err e = rex_parse(r->pattern, len, &parsed, eb);
-	if (!e) {
-		r->captures = parsed.captures;
-		r->names = parsed.names;
-		r->names_count = parsed.names_count;
-		parsed.names = NULL;
-		rex_form_of(r->pattern, len, &r->form);
-		if (r->form.kind == REX_PCRE || (captures && r->captures))
-			e = compile_pcre(r, &parsed.out, r->pattern, len, eb);
-		rex_parsed_release(&parsed);
-	} else {
-		r->form.kind = REX_PCRE;
-	}
+	rex_form_of(r->pattern, len, &r->form);
+	if (!form_is_all(r, pattern, len, captures))
+		e = compile_parsed(r, len, captures, eb);
 	if (e) {
 		rex_free(r);
 		return e;
 	}
+	rex_form_index(&r->form);
 	*out = r;
 	return ERR_OK;
 }
@@ -227,26 +242,6 @@ static enum rex_result run(const struct rex *r, const char *s, size_t len, pcre2
 	return rc >= 0 ? REX_YES : rc == PCRE2_ERROR_NOMATCH ? REX_NO : REX_LIMIT;
 }
 
-static bool in_set(const struct rex_form *f, const char *s, size_t len)
-{
-	size_t lo = 0, hi = f->count;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		const struct rex_string *x = &f->strings[mid];
-		size_t n = x->len < len ? x->len : len;
-		int c = n ? memcmp(x->s, s, n) : 0;
-		if (c == 0)
-			c = (x->len > len) - (x->len < len);
-		if (c == 0)
-			return true;
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
-}
-
 static enum rex_result yes_if(bool x)
 {
 	return x ? REX_YES : REX_NO;
@@ -257,7 +252,7 @@ enum rex_result rex_match(const struct rex *r, const char *s, size_t len)
 	const struct rex_string *lit = r->form.strings;
 	switch (r->form.kind) {
 	case REX_LITERALS:
-		return yes_if(in_set(&r->form, s, len));
+		return yes_if(rex_form_has(&r->form, s, len));
 	case REX_PREFIX:
 		return yes_if(len >= lit->len && memcmp(s, lit->s, lit->len) == 0);
 	case REX_SUFFIX:

@@ -4,8 +4,9 @@
  *
  * What RE2 refuses is refused with ERR_BADDATA and a text "error parsing regexp: ...": look-around,
  * back-references, possessive quantifiers, atomic groups, callouts, \C, recursion, repetition above
- * 1000, patterns over 4 KiB. Literals, alternations of literals, prefix.* and .*suffix / .*infix.*
- * are recognised at compile time and never reach PCRE2 (rex_kind). Classes and case are RE2's to
+ * 1000; and patterns over 64 KiB, or with captures over 4 KiB, that need PCRE2. Literals,
+ * alternations of literals (of any number, in a hash table), prefix.* and .*suffix / .*infix.* are
+ * recognised at compile time and never reach PCRE2 (rex_kind). Classes and case are RE2's to
  * the code point (Unicode 15.0): folding comes before negation, and PCRE2's own tables are never
  * asked. When the JIT hits its limit, the DFA matcher is tried; a limit hit is REX_LIMIT: an error
  * of the query, never "no match".
@@ -44,7 +45,7 @@ void rex_free(struct rex *r);
 enum rex_result rex_match(const struct rex *r, const char *s, size_t len);
 enum rex_kind rex_kind(const struct rex *r);
 /*
- * REX_LITERALS: the i-th string; others: the literal prefix, suffix or infix at i = 0. NULL when i
+ * REX_LITERALS: the i-th string, each once, as written; others: the literal prefix, suffix or infix at i = 0. NULL when i
  * is past the end.
  */
 const char *rex_literal(const struct rex *r, size_t i, size_t *len);

@@ -11,150 +11,191 @@
 #include "core/base/rex_priv.h"
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/hash.h"
 
-#include <stdlib.h>
-
-#define DEPTH_MAX 16
+#define DEPTH_MAX   16
+#define PRODUCT_MAX 1024u      /* words that a multiplication may make; more go to PCRE2 */
+#define WORK_MAX    (1u << 20) /* bytes that multiplications may copy in one pattern */
 
 struct reader {
 	const char *p, *end;
 	unsigned depth;
+	size_t work; /* bytes copied by multiplications */
 };
 
-int rex_string_cmp(const struct rex_string *a, const struct rex_string *b)
-{
-	size_t n = a->len < b->len ? a->len : b->len;
-	int c = n ? memcmp(a->s, b->s, n) : 0;
-	return c ? c : (a->len > b->len) - (a->len < b->len);
-}
-
-static int string_qcmp(const void *a, const void *b)
-{
-	return rex_string_cmp(a, b);
-}
-
-static void strings_free(struct rex_string *v, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		mem_free(v[i].s);
-	mem_free(v);
-}
-
+/* Words as stretches of one text, in the order in which they were read. */
 struct set {
-	struct rex_string *v;
-	size_t count;
+	struct buf text;
+	struct word {
+		size_t at, len;
+	} * v;
+	size_t count, cap;
 };
 
 static void set_free(struct set *s)
 {
-	strings_free(s->v, s->count);
+	buf_release(&s->text);
+	mem_free(s->v);
 	*s = (struct set){ 0 };
 }
 
-static void set_add(struct set *s, const char *a, size_t a_len, const char *b, size_t b_len)
+/* What was added to the text since at is a word. */
+static void set_close(struct set *s, size_t at)
 {
-	s->v = mem_array(s->v, s->count + 1, sizeof(*s->v));
-	char *p = mem_alloc(a_len + b_len);
-	if (a_len)
-		memcpy(p, a, a_len);
-	if (b_len)
-		memcpy(p + a_len, b, b_len);
-	s->v[s->count++] = (struct rex_string){ .s = p, .len = a_len + b_len };
+	if (s->count == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 4;
+		s->v = mem_array(s->v, s->cap, sizeof(*s->v));
+	}
+	s->v[s->count++] = (struct word){ at, s->text.len - at };
 }
 
-/* Every string of to followed by every one of with. */
-static bool set_multiply(struct set *to, const struct set *with)
+static void set_add(struct set *s, const struct set *from, size_t i)
 {
-	if (with->count && to->count > REX_LITERALS_MAX / with->count)
+	size_t at = s->text.len;
+	buf_add(&s->text, from->text.data + from->v[i].at, from->v[i].len);
+	set_close(s, at);
+}
+
+/* Every word of to followed by every one of with. */
+static bool set_multiply(struct reader *r, struct set *to, const struct set *with)
+{
+	if (with->count && to->count > PRODUCT_MAX / with->count)
+		return false;
+	r->work += to->text.len * with->count + with->text.len * to->count;
+	if (r->work > WORK_MAX)
 		return false;
 	struct set product = { 0 };
 	for (size_t i = 0; i < to->count; i++) {
-		for (size_t j = 0; j < with->count; j++)
-			set_add(&product, to->v[i].s, to->v[i].len, with->v[j].s, with->v[j].len);
+		for (size_t j = 0; j < with->count; j++) {
+			size_t at = product.text.len;
+			buf_add(&product.text, to->text.data + to->v[i].at, to->v[i].len);
+			buf_add(&product.text, with->text.data + with->v[j].at, with->v[j].len);
+			set_close(&product, at);
+		}
 	}
 	set_free(to);
 	*to = product;
 	return true;
 }
 
-/* A byte that stands for itself, escaped or not; UTF-8 tails pass as they are. */
-static bool read_byte(struct reader *r, char *out)
+static bool is_plain(char c)
 {
-	if (r->p == r->end)
+	static const bool special[256] = { [0] = true,
+		['\\'] = true,
+		['('] = true,
+		[')'] = true,
+		['|'] = true,
+		['['] = true,
+		[']'] = true,
+		['{'] = true,
+		['}'] = true,
+		['*'] = true,
+		['+'] = true,
+		['?'] = true,
+		['.'] = true,
+		['^'] = true,
+		['$'] = true };
+	return !special[(uint8_t)c];
+}
+
+/* Punctuation behind a backslash stands for itself. */
+static bool escape_is_plain(const struct reader *r)
+{
+	if (r->end - r->p < 2 || *r->p != '\\')
 		return false;
-	char c = *r->p;
-	if (c == '\\') {
-		if (r->end - r->p < 2)
-			return false;
-		c = r->p[1];
-		if ((uint8_t)c >= 0x80 || (c >= '0' && c <= '9') ||
-		    ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
-			return false;
-		r->p += 2;
-		*out = c;
-		return true;
-	}
-	if (c == 0 || strchr("()|[]{}*+?.^$", c))
-		return false;
-	r->p++;
-	*out = c;
-	return true;
+	char c = r->p[1];
+	return (uint8_t)c < 0x80 && !(c >= '0' && c <= '9') &&
+	    !((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
 /*
- * A run of bytes that stand for themselves; the last character is given back when a repetition
- * follows: then the pattern is not simple anyway.
+ * A run of bytes that stand for themselves, escaped or not; UTF-8 tails pass as they are. When a
+ * repetition follows, the pattern is not simple anyway.
  */
 static void read_run(struct reader *r, struct buf *out)
 {
-	char c;
-	while (read_byte(r, &c))
-		buf_add(out, &c, 1);
+	for (;;) {
+		const char *from = r->p;
+		while (r->p < r->end && is_plain(*r->p))
+			r->p++;
+		if (r->p > from)
+			buf_add(out, from, (size_t)(r->p - from));
+		if (!escape_is_plain(r))
+			return;
+		buf_add(out, r->p + 1, 1);
+		r->p += 2;
+	}
 }
 
 static bool read_alternatives(struct reader *r, struct set *out);
 
+static bool at_end(const struct reader *r)
+{
+	return r->p == r->end || *r->p == '|' || *r->p == ')';
+}
+
+static bool read_piece(struct reader *r, struct set *piece)
+{
+	if (*r->p != '(') {
+		const char *from = r->p;
+		read_run(r, &piece->text);
+		set_close(piece, 0);
+		return r->p > from;
+	}
+	r->p++;
+	if (r->end - r->p >= 2 && r->p[0] == '?' && r->p[1] == ':')
+		r->p += 2;
+	bool ok = r->depth++ < DEPTH_MAX && read_alternatives(r, piece) && r->p < r->end &&
+	    *r->p++ == ')';
+	r->depth--;
+	return ok;
+}
+
+/* What is one run is added at once: sets of many words are read once and never copied. */
 static bool read_sequence(struct reader *r, struct set *out)
 {
+	size_t at = out->text.len;
+	read_run(r, &out->text);
+	set_close(out, at);
+	if (at_end(r))
+		return true;
+	struct set one = { 0 };
+	set_add(&one, out, --out->count);
 	bool ok = true;
-	set_add(out, "", 0, "", 0);
-	while (ok && r->p < r->end && *r->p != '|' && *r->p != ')') {
+	while (ok && !at_end(r)) {
 		struct set piece = { 0 };
-		if (*r->p == '(') {
-			r->p++;
-			if (r->end - r->p >= 2 && r->p[0] == '?' && r->p[1] == ':')
-				r->p += 2;
-			ok = r->depth++ < DEPTH_MAX && read_alternatives(r, &piece) &&
-			    r->p < r->end && *r->p++ == ')';
-			r->depth--;
-		} else {
-			struct buf run;
-			buf_init(&run);
-			read_run(r, &run);
-			ok = run.len > 0;
-			set_add(&piece, (const char *)run.data, run.len, "", 0);
-			buf_release(&run);
-		}
-		ok = ok && set_multiply(out, &piece);
+		ok = read_piece(r, &piece) && set_multiply(r, &one, &piece);
 		set_free(&piece);
 	}
+	for (size_t i = 0; ok && i < one.count; i++)
+		set_add(out, &one, i);
+	set_free(&one);
 	return ok;
 }
 
 static bool read_alternatives(struct reader *r, struct set *out)
 {
 	for (;;) {
-		struct set one = { 0 };
-		bool ok = read_sequence(r, &one) && out->count + one.count <= REX_LITERALS_MAX;
-		for (size_t i = 0; ok && i < one.count; i++)
-			set_add(out, one.v[i].s, one.v[i].len, "", 0);
-		set_free(&one);
-		if (!ok)
+		if (!read_sequence(r, out))
 			return false;
 		if (r->p == r->end || *r->p != '|')
 			return true;
 		r->p++;
 	}
+}
+
+/* The set's text and words become the form's. */
+static void form_take(struct rex_form *f, enum rex_kind kind, struct set *s)
+{
+	size_t len;
+	*f = (struct rex_form){ .kind = kind, .count = s->count };
+	f->strings = mem_array(NULL, s->count ? s->count : 1, sizeof(*f->strings));
+	buf_add_u8(&s->text, 0);
+	f->text = (char *)buf_take(&s->text, &len);
+	for (size_t i = 0; i < s->count; i++)
+		f->strings[i] = (struct rex_string){ f->text + s->v[i].at, s->v[i].len };
+	set_free(s);
 }
 
 static bool try_set(const char *pattern, size_t len, struct rex_form *out)
@@ -165,15 +206,7 @@ static bool try_set(const char *pattern, size_t len, struct rex_form *out)
 		set_free(&set);
 		return false;
 	}
-	qsort(set.v, set.count, sizeof(*set.v), string_qcmp);
-	size_t kept = 0;
-	for (size_t i = 0; i < set.count; i++) {
-		if (kept && rex_string_cmp(&set.v[kept - 1], &set.v[i]) == 0)
-			mem_free(set.v[i].s);
-		else
-			set.v[kept++] = set.v[i];
-	}
-	*out = (struct rex_form){ .kind = REX_LITERALS, .strings = set.v, .count = kept };
+	form_take(out, REX_LITERALS, &set);
 	return true;
 }
 
@@ -203,12 +236,9 @@ static bool try_stars(const char *pattern, size_t len, struct rex_form *out)
 		*out = (struct rex_form){ .kind = REX_ANY };
 	} else if (ok) {
 		struct set set = { 0 };
-		set_add(&set, (const char *)run.data, run.len, "", 0);
-		*out = (struct rex_form){ .kind = before && after ? REX_INFIX
-			    : after                               ? REX_PREFIX
-			                                          : REX_SUFFIX,
-			.strings = set.v,
-			.count = 1 };
+		buf_add(&set.text, run.data, run.len);
+		set_close(&set, 0);
+		form_take(out, before && after ? REX_INFIX : after ? REX_PREFIX : REX_SUFFIX, &set);
 	}
 	buf_release(&run);
 	return ok;
@@ -248,7 +278,7 @@ void rex_form_of(const char *pattern, size_t len, struct rex_form *out)
 		if (len && s[len - 1] == '$' && !escaped_end)
 			len--;
 	}
-	while (is_wrapped(s, len)) {
+	for (unsigned i = 0; i < DEPTH_MAX && is_wrapped(s, len); i++) {
 		size_t open = len >= 4 && s[1] == '?' && s[2] == ':' ? 3 : 1;
 		if (s[open] == '?')
 			break; /* named, or with flags */
@@ -260,8 +290,53 @@ void rex_form_of(const char *pattern, size_t len, struct rex_form *out)
 		(void)try_stars(s, len, out);
 }
 
+static bool is_word(const struct rex_string *w, const char *s, size_t len)
+{
+	return w->len == len && (!len || !memcmp(w->s, s, len));
+}
+
+static uint32_t *slot_of(const struct rex_form *f, const char *s, size_t len)
+{
+	for (size_t i = hash64(s, len, f->seed);; i++) {
+		uint32_t *slot = &f->slots[i & f->mask];
+		if (!*slot || is_word(&f->strings[*slot - 1], s, len))
+			return slot;
+	}
+}
+
+/* The seed keeps who chooses the words from choosing where they stand. */
+void rex_form_index(struct rex_form *f)
+{
+	size_t slots = 4, kept = 0;
+	if (f->kind != REX_LITERALS || f->count >= UINT32_MAX)
+		return;
+	while (slots < 2 * f->count)
+		slots *= 2;
+	f->mask = slots - 1;
+	f->seed = hash_mix64((uintptr_t)f->text ^ clock_real_mono_ns());
+	f->slots = mem_array(NULL, slots, sizeof(*f->slots));
+	memset(f->slots, 0, slots * sizeof(*f->slots));
+	for (size_t i = 0; i < f->count; i++) {
+		uint32_t *slot = slot_of(f, f->strings[i].s, f->strings[i].len);
+		if (*slot)
+			continue;
+		f->strings[kept++] = f->strings[i];
+		*slot = (uint32_t)kept;
+	}
+	f->count = kept;
+}
+
+bool rex_form_has(const struct rex_form *f, const char *s, size_t len)
+{
+	if (f->count == 1)
+		return is_word(&f->strings[0], s, len);
+	return *slot_of(f, s, len) != 0;
+}
+
 void rex_form_release(struct rex_form *f)
 {
-	strings_free(f->strings, f->count);
+	mem_free(f->strings);
+	mem_free(f->text);
+	mem_free(f->slots);
 	*f = (struct rex_form){ .kind = REX_PCRE };
 }

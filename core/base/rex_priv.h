@@ -8,10 +8,11 @@
 #include "core/base/rex.h"
 #include "core/base/rune_set.h"
 
-#define REX_PATTERN_MAX  4096 /* bytes; limit of label matching by expression */
-#define REX_REPEAT_MAX   1000 /* as RE2 */
-#define REX_NESTING_MAX  1000 /* as RE2 */
-#define REX_LITERALS_MAX 1024 /* strings of a set; more go to PCRE2 */
+/* Bytes of a pattern that PCRE2 runs; a loop compiles those with captures while it evaluates. */
+#define REX_PATTERN_MAX         (64 * 1024)
+#define REX_CAPTURE_PATTERN_MAX 4096
+#define REX_REPEAT_MAX          1000 /* as RE2 */
+#define REX_NESTING_MAX         1000 /* as RE2 */
 
 /* A pattern of RE2's syntax, rewritten for PCRE2 without options but UTF and DOTALL. */
 struct rex_parsed {
@@ -77,13 +78,19 @@ void rex_rune_write(struct buf *out, uint32_t rune);
 struct rex_form {
 	enum rex_kind kind;
 	struct rex_string {
-		char *s; /* heap */
+		const char *s; /* inside text */
 		size_t len;
-	} * strings; /* sorted by bytes, unique */
+	} * strings; /* as written; unique after rex_form_index */
 	size_t count;
+	char *text;
+	uint32_t *slots; /* by hash, 1 + the number of a string */
+	size_t mask;
+	uint64_t seed;
 };
 void rex_form_of(const char *pattern, size_t len, struct rex_form *out);
 void rex_form_release(struct rex_form *f);
-int rex_string_cmp(const struct rex_string *a, const struct rex_string *b);
+/* Of REX_LITERALS: what rex_form_has needs. */
+void rex_form_index(struct rex_form *f);
+bool rex_form_has(const struct rex_form *f, const char *s, size_t len);
 
 #endif

@@ -387,34 +387,10 @@ static bool parse(struct req *r, const struct urlq *u, bool prefixed, struct ql_
 	return false;
 }
 
-/* The parser limits the height of the tree. */
-static bool has_selector(const struct ql_node *n)
+static bool is_no_selector(void *arg, struct ql_node *n)
 {
-	if (!n)
-		return false;
-	switch (n->kind) {
-	case QL_NUMBER:
-	case QL_TEXT:
-		return false;
-	case QL_SELECTOR:
-		return true;
-	case QL_SUBQUERY:
-		return has_selector(n->sub.expr);
-	case QL_CALL:
-		for (uint32_t i = 0; i < n->call.args_count; i++)
-			if (has_selector(n->call.args[i]))
-				return true;
-		return false;
-	case QL_AGGREGATE:
-		return has_selector(n->agg.expr) || has_selector(n->agg.param);
-	case QL_BINARY:
-		return has_selector(n->bin.l) || has_selector(n->bin.r);
-	case QL_UNARY:
-		return has_selector(n->unary.expr);
-	case QL_PAREN:
-		return has_selector(n->paren);
-	}
-	return false;
+	(void)arg;
+	return n->kind != QL_SELECTOR;
 }
 
 /*
@@ -437,7 +413,7 @@ void api_query_exemplars(struct req *r)
 	}
 	if (!parse(r, &u, false, &root, &text, &len))
 		return;
-	bool selector = has_selector(root);
+	bool selector = !ql_walk(root, QL_PARENTS_FIRST, is_no_selector, NULL);
 	ql_ast_release(root);
 	if (!selector) {
 		req_reply(r, 204, NULL, NULL, 0, REQ_BORROW);

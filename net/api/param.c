@@ -1,5 +1,6 @@
 #include "net/api/param.h"
 
+#include "core/model/limits.h"
 #include "core/promql/lang/ql_ast.h"
 #include "net/api/apierr.h"
 #include "proto/multipart.h"
@@ -162,7 +163,7 @@ bool param_sets(struct req *r, const struct urlq *q, bool prefixed, struct param
 	struct ql_counts counts = { .selectors = num_u32(count) };
 	errbuf_init(&eb);
 	*out = (struct param_sets){ 0 };
-	if (ql_counts_check(&counts, &eb)) {
+	if (ql_counts_check(&counts, limits_here(), &eb)) {
 		apierr_json(r, ERR_EXECUTION, eb.text, strlen(eb.text));
 		return false;
 	}
@@ -171,7 +172,7 @@ bool param_sets(struct req *r, const struct urlq *q, bool prefixed, struct param
 	for (const char *s; (s = urlq_next(q, "match[]", &pos, &len));) {
 		struct param_matchers *m = &out->sets[out->count];
 		enum err err =
-		    ql_parse_selector(&r->arena, s, len, &counts, &m->items, &m->count, &eb);
+		    ql_parse_selector(&r->arena, s, len, NULL, &counts, &m->items, &m->count, &eb);
 		if (!err) {
 			out->count++;
 			if (selects(m))

@@ -3,6 +3,7 @@
  * the same. Then durations are resolved, and the text is read as a selector and as a series
  * description.
  */
+#include "core/model/limits.h"
 #include "core/promql/lang/ql_parse.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void round_trip(struct arena *a, const char *text, size_t len)
 {
-	static const struct ql_parse_opts all = { true, true, true };
+	static const struct ql_parse_opts all = { true, true, true, NULL };
 	struct ql_node *n = NULL, *again = NULL;
 	struct errbuf eb;
 	struct buf first, second;
@@ -23,7 +24,7 @@ static void round_trip(struct arena *a, const char *text, size_t len)
 	buf_init(&first);
 	buf_init(&second);
 	ql_print(&first, n);
-	if (first.len <= QL_TEXT_MAX) { /* printing adds blanks */
+	if (first.len <= limits_here()->query_text_bytes) { /* printing adds blanks */
 		enum err e = ql_parse(a, (const char *)first.data, first.len, &all, &again, &eb);
 		CHECK(!e);
 		ql_print(&second, again);
@@ -49,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	arena_init(&a, 4096);
 	round_trip(&a, text, size);
 	errbuf_init(&eb);
-	if (!ql_parse_selector(&a, text, size, &(struct ql_counts){ 0 }, &m, &count, &eb))
+	if (!ql_parse_selector(&a, text, size, NULL, &(struct ql_counts){ 0 }, &m, &count, &eb))
 		for (size_t i = 0; i < count; i++)
 			matcher_release(&m[i]);
 	errbuf_init(&eb);

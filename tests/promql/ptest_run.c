@@ -501,7 +501,7 @@ static bool lacks(struct run *r, const struct ql_node *n)
 void ptest_run_eval(
     struct team *team, struct ptest_db *db, const struct ptest_cmd *c, struct ptest_result *out)
 {
-	static const struct ql_parse_opts all = { true, true, true };
+	static const struct ql_parse_opts all = { true, true, true, NULL };
 	struct run r = { .team = team, .db = db, .c = c, .out = out };
 	struct arena a;
 	struct errbuf eb;

@@ -257,7 +257,7 @@ static enum err read_body_line(struct reader *r, bool *last)
 
 static enum err check_query(struct reader *r)
 {
-	static const struct ql_parse_opts all = { true, true, true };
+	static const struct ql_parse_opts all = { true, true, true, NULL };
 	struct arena a;
 	struct errbuf eb;
 	struct ql_node *n;

@@ -98,6 +98,7 @@ struct ql_pos ql_bare_pos(const struct ql_node *n)
 struct resolve {
 	int64_t start_ms, end_ms;
 	double step_s, range_s;
+	enum err err;
 	struct errbuf *eb;
 };
 
@@ -201,39 +202,21 @@ static enum err mods_resolve(struct resolve *r, struct ql_mods *m)
 	return dur_resolve(r, m->offset, true, &m->offset_ms);
 }
 
-static enum err node_resolve(struct resolve *r, struct ql_node *n)
+static bool node_resolve(void *arg, struct ql_node *n)
 {
-	enum err e = ERR_OK;
-	switch (n->kind) {
-	case QL_NUMBER:
-	case QL_TEXT:
-		return ERR_OK;
-	case QL_SELECTOR:
-		e = dur_resolve(r, n->sel.range, false, &n->sel.range_ms);
-		return e ? e : mods_resolve(r, &n->sel.mods);
-	case QL_SUBQUERY:
-		e = mods_resolve(r, &n->sub.mods);
-		if (!e)
-			e = dur_resolve(r, n->sub.step, false, &n->sub.step_ms);
-		if (!e)
-			e = dur_resolve(r, n->sub.range, false, &n->sub.range_ms);
-		return e ? e : node_resolve(r, n->sub.expr);
-	case QL_CALL:
-		for (uint32_t i = 0; !e && i < n->call.args_count; i++)
-			e = node_resolve(r, n->call.args[i]);
-		return e;
-	case QL_AGGREGATE:
-		e = node_resolve(r, n->agg.expr);
-		return e || !n->agg.param ? e : node_resolve(r, n->agg.param);
-	case QL_BINARY:
-		e = node_resolve(r, n->bin.l);
-		return e ? e : node_resolve(r, n->bin.r);
-	case QL_UNARY:
-		return node_resolve(r, n->unary.expr);
-	case QL_PAREN:
-		return node_resolve(r, n->paren);
+	struct resolve *r = arg;
+	if (n->kind == QL_SELECTOR) {
+		r->err = dur_resolve(r, n->sel.range, false, &n->sel.range_ms);
+		if (!r->err)
+			r->err = mods_resolve(r, &n->sel.mods);
+	} else if (n->kind == QL_SUBQUERY) {
+		r->err = mods_resolve(r, &n->sub.mods);
+		if (!r->err)
+			r->err = dur_resolve(r, n->sub.step, false, &n->sub.step_ms);
+		if (!r->err)
+			r->err = dur_resolve(r, n->sub.range, false, &n->sub.range_ms);
 	}
-	return ERR_BUG;
+	return !r->err;
 }
 
 enum err ql_ast_resolve(
@@ -246,41 +229,80 @@ enum err ql_ast_resolve(
 		.range_s = ((double)end_ms - (double)start_ms) / 1000,
 		.eb = eb,
 	};
-	return node_resolve(&r, n);
+	(void)ql_walk(n, QL_PARENTS_FIRST, node_resolve, &r);
+	return r.err;
+}
+
+static bool node_release(void *arg, struct ql_node *n)
+{
+	(void)arg;
+	for (uint32_t i = 0; n->kind == QL_SELECTOR && i < n->sel.matchers_count; i++)
+		matcher_release(&n->sel.matchers[i]);
+	if (n->kind == QL_SELECTOR)
+		n->sel.matchers_count = 0;
+	return true;
 }
 
 void ql_ast_release(struct ql_node *n)
 {
+	(void)ql_walk(n, QL_PARENTS_LAST, node_release, NULL);
+}
+
+/* ---- walking ---- */
+
+struct walk {
+	enum ql_order order;
+	bool (*fn)(void *arg, struct ql_node *n);
+	void *arg;
+};
+
+static bool walk(const struct walk *w, struct ql_node *n);
+
+static bool walk_below(const struct walk *w, struct ql_node *n)
+{
 	switch (n->kind) {
-	case QL_NUMBER:
-	case QL_TEXT:
-		break;
-	case QL_SELECTOR:
-		for (uint32_t i = 0; i < n->sel.matchers_count; i++)
-			matcher_release(&n->sel.matchers[i]);
-		n->sel.matchers_count = 0;
-		break;
 	case QL_SUBQUERY:
-		ql_ast_release(n->sub.expr);
-		break;
+		return walk(w, n->sub.expr);
 	case QL_CALL:
 		for (uint32_t i = 0; i < n->call.args_count; i++)
-			ql_ast_release(n->call.args[i]);
-		break;
+			if (!walk(w, n->call.args[i]))
+				return false;
+		return true;
 	case QL_AGGREGATE:
-		ql_ast_release(n->agg.expr);
-		if (n->agg.param)
-			ql_ast_release(n->agg.param);
-		break;
-	case QL_BINARY:
-		ql_ast_release(n->bin.l);
-		ql_ast_release(n->bin.r);
-		break;
+		return (!n->agg.param || walk(w, n->agg.param)) && walk(w, n->agg.expr);
 	case QL_UNARY:
-		ql_ast_release(n->unary.expr);
-		break;
+		return walk(w, n->unary.expr);
 	case QL_PAREN:
-		ql_ast_release(n->paren);
+		return walk(w, n->paren);
+	case QL_NUMBER:
+	case QL_TEXT:
+	case QL_SELECTOR:
+	case QL_BINARY:
 		break;
 	}
+	return true;
+}
+
+static bool walk(const struct walk *w, struct ql_node *n)
+{
+	struct ql_node *at = n;
+	bool first = w->order == QL_PARENTS_FIRST;
+	for (; at->kind == QL_BINARY; at = at->bin.l)
+		if (first && !w->fn(w->arg, at))
+			return false;
+	if ((first && !w->fn(w->arg, at)) || !walk_below(w, at) || (!first && !w->fn(w->arg, at)))
+		return false;
+	while (at != n) {
+		at = at->up;
+		if (!walk(w, at->bin.r) || (!first && !w->fn(w->arg, at)))
+			return false;
+	}
+	return true;
+}
+
+bool ql_walk(
+    struct ql_node *n, enum ql_order order, bool (*fn)(void *arg, struct ql_node *n), void *arg)
+{
+	struct walk w = { order, fn, arg };
+	return walk(&w, n);
 }

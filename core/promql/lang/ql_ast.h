@@ -121,11 +121,18 @@ struct ql_node {
 	enum ql_kind kind;
 	enum ql_type type; /* filled by the parser */
 	struct ql_pos pos;
-	/* 1 for leaves; at most QL_HEIGHT_MAX (ql_parse.h), so that walks may recurse */
+	/*
+	 * Levels below and with this one, 1 for leaves: walks may recurse so deep. A chain of
+	 * operators (a + b - c, which grows to the left) is one level: walks go down through bin.l
+	 * and back through up, without recursion.
+	 */
 	uint32_t height;
-	bool is_duration; /* QL_NUMBER written as a duration (5m), for printing */
+	uint32_t chain;     /* QL_BINARY: operands of the chain that ends here */
+	struct ql_node *up; /* the operator whose left operand this is; NULL: none */
+	bool is_duration;   /* QL_NUMBER written as a duration (5m), for printing */
 	/* marks of the plan */
-	bool constant;         /* a scalar, one number for all steps */
+	bool constant; /* a scalar, one number for all steps: known */
+	double known;
 	bool invariant, wraps; /* the same at all steps; worth evaluating once */
 	union {
 		double num;         /* QL_NUMBER */
@@ -182,25 +189,26 @@ struct ql_node {
 	};
 };
 
+struct limits; /* core/model/limits.h */
 struct ql_parse_opts {
 	bool experimental_functions, extended_selectors,
 	    /* false: their use is the error Prometheus gives when the switch is off */
 	    fill_modifiers;
+	const struct limits *limits; /* NULL = limits_here() */
 };
 /*
- * What a request may make the server hold and compile, counted before anything is compiled. Sets of
- * literals, prefixes and the like need no engine and do not count as patterns.
+ * What a request may make the server hold and compile, counted before anything is compiled, against
+ * query_selectors, query_matchers and query_pattern_bytes of the limits. Sets of literals, prefixes
+ * and the like need no engine and do not count as patterns.
  */
-#define QL_SELECTORS_MAX     256
-#define QL_MATCHERS_MAX      64          /* of one selector */
-#define QL_PATTERN_BYTES_MAX (64 * 1024) /* of patterns that need the engine, */
-#define QL_PATTERN_LEAST     64          /* each of which counts as at least so many */
+#define QL_PATTERN_LEAST 64 /* what a pattern that needs the engine counts as at least */
 struct ql_counts {
 	uint32_t selectors, matchers; /* the latter: most of any selector */
 	uint64_t pattern_bytes;
 };
 /* ERR_EXECUTION with a text that names limit and number. */
-MUST_CHECK enum err ql_counts_check(const struct ql_counts *c, struct errbuf *eb);
+MUST_CHECK enum err ql_counts_check(
+    const struct ql_counts *c, const struct limits *l, struct errbuf *eb);
 
 /*
  * Whole expression. On error ERR_BADDATA and "L:C: parse error: text"; ERR_EXECUTION for what is
@@ -211,10 +219,11 @@ MUST_CHECK enum err ql_parse(struct arena *a, const char *text, size_t len,
 /*
  * A selector alone, for match[]: matchers in the arena. Must be an instant selector without
  * modifiers.
- * counts: of the request so far; this one is added.
+ * counts: of the request so far; this one is added. limits: NULL = limits_here().
  */
 MUST_CHECK enum err ql_parse_selector(struct arena *a, const char *text, size_t len,
-    struct ql_counts *counts, struct matcher **out, size_t *count, struct errbuf *eb);
+    const struct limits *limits, struct ql_counts *counts, struct matcher **out, size_t *count,
+    struct errbuf *eb);
 /* Series description of promqltest: metric{labels} items... ; see ql_series_desc in ql_parse.h. */
 
 /*
@@ -223,6 +232,23 @@ MUST_CHECK enum err ql_parse_selector(struct arena *a, const char *text, size_t 
  */
 MUST_CHECK enum err ql_ast_resolve(
     struct ql_node *n, int64_t start_ms, int64_t end_ms, int64_t step_ms, struct errbuf *eb);
+/*
+ * fn for each node until it returns false, which is passed on. Operands come from left to right;
+ * QL_PARENTS_FIRST: what holds others before them, QL_PARENTS_LAST: after them.
+ */
+enum ql_order {
+	QL_PARENTS_FIRST,
+	QL_PARENTS_LAST
+};
+bool ql_walk(
+    struct ql_node *n, enum ql_order order, bool (*fn)(void *arg, struct ql_node *n), void *arg);
+/* The leftmost operator of n's chain: its left operand is no operator. n is QL_BINARY. */
+static inline struct ql_node *ql_chain_first(struct ql_node *n)
+{
+	while (n->bin.l->kind == QL_BINARY)
+		n = n->bin.l;
+	return n;
+}
 /* Frees what the arena does not hold (compiled regexes). */
 void ql_ast_release(struct ql_node *n);
 /*

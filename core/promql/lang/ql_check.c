@@ -85,10 +85,11 @@ static bool check_matching(struct ql_parser *p, struct ql_node *n)
 	return true;
 }
 
+/* The left operand has been checked. */
 static bool check_binary(struct ql_parser *p, struct ql_node *n)
 {
 	struct ql_node *l = n->bin.l, *r = n->bin.r;
-	if (!ql_check(p, l) || !ql_check(p, r))
+	if (!ql_check(p, r))
 		return false;
 	if (n->bin.return_bool && !is_comparison(n->bin.op))
 		return ql_parse_fail(p, n->bin.op_pos.start,
@@ -105,6 +106,17 @@ static bool check_binary(struct ql_parser *p, struct ql_node *n)
 		return ql_parse_fail(p, is_operand(l) ? r->pos.start : l->pos.start,
 		    "binary expression must contain only scalar and instant vector types");
 	return check_matching(p, n);
+}
+
+static bool check_chain(struct ql_parser *p, struct ql_node *n)
+{
+	struct ql_node *at = ql_chain_first(n);
+	bool ok = ql_check(p, at->bin.l) && check_binary(p, at);
+	while (ok && at != n) {
+		at = at->up;
+		ok = check_binary(p, at);
+	}
+	return ok;
 }
 
 static bool check_count(struct ql_parser *p, struct ql_node *n)
@@ -229,7 +241,7 @@ bool ql_check(struct ql_parser *p, struct ql_node *n)
 	case QL_AGGREGATE:
 		return check_aggregate(p, n);
 	case QL_BINARY:
-		return check_binary(p, n);
+		return check_chain(p, n);
 	case QL_UNARY:
 		if (!ql_check(p, n->unary.expr))
 			return false;

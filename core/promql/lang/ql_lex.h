@@ -6,7 +6,7 @@
  * here, not in the parser.
  * After QLT_ERROR (text in lex->error) or QLT_EOF nothing more comes: the parser stops at the first
  * mistake.
- * Any bytes are safe. Texts are limited to QL_TEXT_MAX bytes by the parser. Memory: tokens are
+ * Any bytes are safe. The parser limits how long a text is. Memory: tokens are
  * offsets into the text. Thread: pure.
  */
 #ifndef CORE_PROMQL_LANG_QL_LEX_H

@@ -80,7 +80,11 @@ static struct ql_node *parse_binary(struct ql_parser *p, int prec_min);
 void ql_parser_init(struct ql_parser *p, struct arena *a, const char *text, uint32_t len,
     const struct ql_parse_opts *o, struct errbuf *eb)
 {
-	*p = (struct ql_parser){ .arena = a, .opts = o, .eb = eb, .place = { "", "" } };
+	*p = (struct ql_parser){ .arena = a,
+		.opts = o,
+		.limits = o->limits ? o->limits : limits_here(),
+		.eb = eb,
+		.place = { "", "" } };
 	ql_lex_init(&p->lex, text, len);
 }
 
@@ -187,20 +191,26 @@ struct ql_node *ql_parse_new_node(
 	return n;
 }
 
+void *ql_parse_fail_limit(struct ql_parser *p, uint32_t pos, const char *what, enum limits_id id)
+{
+	char limit[LIMITS_TEXT_MAX];
+	return ql_parse_fail(p, pos, "%s, %s", what, limits_text(p->limits, id, limit));
+}
+
 bool ql_parse_nest(struct ql_parser *p, uint32_t pos)
 {
-	if (p->nest >= QL_NEST_MAX)
-		return ql_parse_fail(
-		    p, pos, "expression is nested too deeply, the limit is %d", QL_NEST_MAX);
+	if (p->nest >= p->limits->query_nesting)
+		return ql_parse_fail_limit(
+		    p, pos, "expression is nested too deeply", LIMITS_query_nesting);
 	p->nest++;
 	return true;
 }
 
 bool ql_parse_height(struct ql_parser *p, struct ql_node *n, uint32_t below)
 {
-	if (below >= QL_HEIGHT_MAX)
-		return ql_parse_fail(p, n->pos.start,
-		    "expression has too many levels, the limit is %d", QL_HEIGHT_MAX);
+	if (below >= QL_LEVELS_EACH * p->limits->query_nesting)
+		return ql_parse_fail_limit(
+		    p, n->pos.start, "expression has too many levels", LIMITS_query_nesting);
 	if (n->height < below + 1)
 		n->height = below + 1;
 	return true;
@@ -290,6 +300,19 @@ static bool parse_binary_modifiers(struct ql_parser *p, struct ql_node *n)
 	return parse_fills(p, n);
 }
 
+/* l is the left operand of n, and as an operator the chain so far. */
+static bool extend_chain(struct ql_parser *p, struct ql_node *n, struct ql_node *l)
+{
+	bool chain = l->kind == QL_BINARY;
+	n->bin.l = l;
+	l->up = n;
+	n->chain = chain ? l->chain + 1 : 2;
+	if (n->chain > p->limits->query_chain)
+		return ql_parse_fail_limit(p, l->pos.start,
+		    "expression has a chain of too many operands", LIMITS_query_chain);
+	return ql_parse_height(p, n, chain ? l->height - 1 : l->height);
+}
+
 static struct ql_node *parse_operation(
     struct ql_parser *p, struct ql_node *l, const struct binary_op *op)
 {
@@ -299,8 +322,7 @@ static struct ql_node *parse_operation(
 		return NULL;
 	n->bin.op = op->op;
 	n->bin.op_pos = (struct ql_pos){ t.pos, t.pos + t.len };
-	n->bin.l = l;
-	if (!parse_binary_modifiers(p, n))
+	if (!extend_chain(p, n, l) || !parse_binary_modifiers(p, n))
 		return NULL;
 	n->bin.r = parse_binary(p, op->op == QL_POW ? PREC_POW : op->prec + 1);
 	if (!n->bin.r)
@@ -311,9 +333,7 @@ static struct ql_node *parse_operation(
 	if (!p->opts->fill_modifiers && (n->bin.fill_l_set || n->bin.fill_r_set))
 		return ql_parse_fail(
 		    p, n->pos.start, "binop fill modifiers are experimental and not enabled");
-	if (!ql_parse_height(p, n, l->height) || !ql_parse_height(p, n, n->bin.r->height))
-		return NULL;
-	return n;
+	return ql_parse_height(p, n, n->bin.r->height) ? n : NULL;
 }
 
 static struct ql_node *parse_primary(struct ql_parser *p);
@@ -545,34 +565,50 @@ static struct ql_node *parse_primary(struct ql_parser *p)
 
 /* ---- entries ---- */
 
-static enum err check_length(size_t len, struct errbuf *eb)
+/* Bytes that are parsed in about a millisecond, and patterns that are compiled in one. */
+#define COSTLY_BYTES    (8u << 10)
+#define COSTLY_PATTERNS 4u
+
+bool ql_text_is_costly(const char *text, size_t len)
 {
-	if (len > QL_TEXT_MAX)
-		return errbuf_set(eb, ERR_BADDATA,
-		    "1:1: parse error: expression of %zu bytes is too long, the limit is %d", len,
-		    QL_TEXT_MAX);
-	return ERR_OK;
+	unsigned patterns = 0;
+	if (len > COSTLY_BYTES)
+		return true;
+	for (size_t i = 0; i < len; i++)
+		patterns += text[i] == '~';
+	return patterns > COSTLY_PATTERNS;
 }
 
-enum err ql_counts_check(const struct ql_counts *c, struct errbuf *eb)
+static enum err check_length(const struct limits *l, size_t len, struct errbuf *eb)
 {
-	if (c->selectors > QL_SELECTORS_MAX)
-		return errbuf_set(eb, ERR_EXECUTION, "request has %u selectors, limit %d",
-		    c->selectors, QL_SELECTORS_MAX);
-	if (c->matchers > QL_MATCHERS_MAX)
-		return errbuf_set(eb, ERR_EXECUTION, "selector has %u label matchers, limit %d",
-		    c->matchers, QL_MATCHERS_MAX);
-	if (c->pattern_bytes > QL_PATTERN_BYTES_MAX)
+	char limit[LIMITS_TEXT_MAX];
+	if (len <= l->query_text_bytes && len < UINT32_MAX)
+		return ERR_OK;
+	return errbuf_set(eb, ERR_BADDATA, "1:1: parse error: expression of %zu bytes, %s", len,
+	    limits_text(l, LIMITS_query_text_bytes, limit));
+}
+
+enum err ql_counts_check(const struct ql_counts *c, const struct limits *l, struct errbuf *eb)
+{
+	char limit[LIMITS_TEXT_MAX];
+	if (c->selectors > l->query_selectors)
+		return errbuf_set(eb, ERR_EXECUTION, "request has %u selectors, %s", c->selectors,
+		    limits_text(l, LIMITS_query_selectors, limit));
+	if (c->matchers > l->query_matchers)
+		return errbuf_set(eb, ERR_EXECUTION, "selector has %u label matchers, %s",
+		    c->matchers, limits_text(l, LIMITS_query_matchers, limit));
+	if (c->pattern_bytes > l->query_pattern_bytes)
 		return errbuf_set(eb, ERR_EXECUTION,
-		    "request has label patterns of %llu bytes that need the regular expression engine, limit %d (each counts as at least %d)",
-		    (unsigned long long)c->pattern_bytes, QL_PATTERN_BYTES_MAX, QL_PATTERN_LEAST);
+		    "request has label patterns of %llu bytes that need the regular expression engine, %s (each counts as at least %d)",
+		    (unsigned long long)c->pattern_bytes,
+		    limits_text(l, LIMITS_query_pattern_bytes, limit), QL_PATTERN_LEAST);
 	return ERR_OK;
 }
 
 static enum err finish(struct ql_parser *p)
 {
 	if (!p->err)
-		p->err = ql_counts_check(&p->counts, p->eb);
+		p->err = ql_counts_check(&p->counts, p->limits, p->eb);
 	if (!p->err)
 		return ERR_OK;
 	ql_parse_release_made(p);
@@ -582,11 +618,11 @@ static enum err finish(struct ql_parser *p)
 enum err ql_parse(struct arena *a, const char *text, size_t len, const struct ql_parse_opts *o,
     struct ql_node **out, struct errbuf *eb)
 {
-	enum err e = check_length(len, eb);
-	if (e)
-		return e;
 	struct ql_parser p;
 	ql_parser_init(&p, a, text, (uint32_t)len, o, eb);
+	enum err e = check_length(p.limits, len, eb);
+	if (e)
+		return e;
 	struct ql_node *n = NULL;
 	if (ql_parse_ahead(&p) == QLT_EOF)
 		ql_parse_fail(&p, 0, "no expression found in input");
@@ -602,15 +638,15 @@ enum err ql_parse(struct arena *a, const char *text, size_t len, const struct ql
 	return e;
 }
 
-enum err ql_parse_selector(struct arena *a, const char *text, size_t len, struct ql_counts *counts,
-    struct matcher **out, size_t *count, struct errbuf *eb)
+enum err ql_parse_selector(struct arena *a, const char *text, size_t len, const struct limits *limits,
+    struct ql_counts *counts, struct matcher **out, size_t *count, struct errbuf *eb)
 {
-	static const struct ql_parse_opts none;
-	enum err e = check_length(len, eb);
+	const struct ql_parse_opts o = { .limits = limits };
+	struct ql_parser p;
+	ql_parser_init(&p, a, text, (uint32_t)len, &o, eb);
+	enum err e = check_length(p.limits, len, eb);
 	if (e)
 		return e;
-	struct ql_parser p;
-	ql_parser_init(&p, a, text, (uint32_t)len, &none, eb);
 	p.counts = *counts;
 	struct ql_node *n = ql_parse_vector_selector(&p);
 	if (n && ql_parse_ahead(&p) != QLT_EOF)

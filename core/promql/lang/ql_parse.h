@@ -2,7 +2,8 @@
  * ql_parse - what the parser offers besides ql_parse() and ql_parse_selector() of ql_ast.h: limits,
  * and the series descriptions of promqltest and of rule unit tests.
  *
- * The parser is recursive descent with precedence climbing. It stops at the first mistake, whose
+ * The parser is recursive descent with precedence climbing; it recurses as deep as the expression
+ * nests, not along a chain of operators. It stops at the first mistake, whose
  * text and position are those Prometheus 3.14 shows.
  * Memory: everything in the arena given, except the compiled regexes of matchers (ql_ast_release).
  * Thread: pure.
@@ -12,10 +13,19 @@
 
 #include "core/promql/lang/ql_ast.h"
 
-#define QL_TEXT_MAX   (64 * 1024) /* bytes of one expression */
-#define QL_NEST_MAX   128         /* parentheses, calls, signs within one another */
-#define QL_HEIGHT_MAX 1024 /* of the tree: a + b + c + ... grows to the left without nesting */
+/*
+ * Limits of a text: query_text_bytes; query_nesting of parentheses, calls and signs within one
+ * another, and this many levels of the tree (height) for each; query_chain.
+ */
+#define QL_LEVELS_EACH 4u
 
+/*
+ * Would parsing take longer than a loop may be busy with one turn? Then a worker does it. Told from
+ * the size of the text and from how many patterns it may have to compile.
+ */
+bool ql_text_is_costly(const char *text, size_t len);
+
+#define QL_SERIES_TEXT_MAX  (64 * 1024)
 #define QL_SERIES_ITEMS_MAX 1000000 /* points of one series description, after repetition */
 
 enum ql_item_kind {

@@ -174,9 +174,9 @@ static struct ql_dur *continue_dur(struct ql_parser *p, struct ql_dur *l, int pr
 		d->l = l;
 		d->r = r;
 		d->height = 1 + (l->height > r->height ? l->height : r->height);
-		if (d->height > QL_HEIGHT_MAX)
-			return ql_parse_fail(p, l->pos.start,
-			    "expression has too many levels, the limit is %d", QL_HEIGHT_MAX);
+		if (d->height > p->limits->query_nesting)
+			return ql_parse_fail_limit(p, l->pos.start,
+			    "duration has too many operands", LIMITS_query_nesting);
 		l = d;
 	}
 	return l;

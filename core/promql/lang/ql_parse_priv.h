@@ -2,6 +2,7 @@
 #ifndef CORE_PROMQL_LANG_QL_PARSE_PRIV_H
 #define CORE_PROMQL_LANG_QL_PARSE_PRIV_H
 
+#include "core/model/limits.h"
 #include "core/promql/lang/ql_lex.h"
 #include "core/promql/lang/ql_parse.h"
 
@@ -13,6 +14,7 @@ struct ql_made; /* matchers to release when the parse fails */
 struct ql_parser {
 	struct arena *arena;
 	const struct ql_parse_opts *opts;
+	const struct limits *limits;
 	struct ql_lex lex;
 	struct ql_token t; /* the token looked at, when have */
 	bool have;
@@ -49,7 +51,10 @@ void *ql_parse_unexpected_here(struct ql_parser *p); /* with p->place */
 struct ql_node *ql_parse_new_node(
     struct ql_parser *p, enum ql_kind kind, enum ql_type type, uint32_t start, uint32_t end);
 bool ql_parse_nest(struct ql_parser *p, uint32_t pos);
+/* n stands one level above what is below high. */
 bool ql_parse_height(struct ql_parser *p, struct ql_node *n, uint32_t below);
+/* "what, limit 1,000 (--query.max-nesting)" */
+void *ql_parse_fail_limit(struct ql_parser *p, uint32_t pos, const char *what, enum limits_id id);
 struct ql_str ql_parse_unquote(struct ql_parser *p, struct ql_token t);
 /* The value of a NUMBER or DURATION token, in seconds for a duration. */
 bool ql_parse_number(struct ql_parser *p, struct ql_token t, double *v);

@@ -149,10 +149,10 @@ struct matcher_list {
 	uint32_t count, cap;
 };
 
-static bool ql_counts_over(const struct ql_counts *c)
+static bool over(const struct ql_counts *c, const struct limits *l)
 {
-	return c->selectors > QL_SELECTORS_MAX || c->matchers > QL_MATCHERS_MAX ||
-	    c->pattern_bytes > QL_PATTERN_BYTES_MAX;
+	return c->selectors > l->query_selectors || c->matchers > l->query_matchers ||
+	    c->pattern_bytes > l->query_pattern_bytes;
 }
 
 static void count_matcher(
@@ -180,7 +180,7 @@ static bool add_matcher(struct ql_parser *p, struct matcher_list *l, enum matche
 		l->cap = cap;
 	}
 	count_matcher(p, l->count + 1, type, value);
-	if (ql_counts_over(&p->counts)) { /* the text is read to its end, to know how much it is */
+	if (over(&p->counts, p->limits)) { /* the text is read to its end, to know how much it is */
 		l->v[l->count++] = (struct matcher){ .type = MATCHER_EQ, .name = "", .value = "" };
 		return true;
 	}

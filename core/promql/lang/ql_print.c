@@ -11,7 +11,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define PRETTY_LINE_MAX 100
+#define PRETTY_LINE_MAX   100
+#define PRETTY_LEVELS_MAX 50 /* deeper lines stand where this level stands */
+#define OPERAND_LEAST     4  /* bytes: blank, operator, blank, operand */
 
 static void add_double(struct buf *out, double v)
 {
@@ -339,6 +341,32 @@ static void add_operator(struct buf *out, const struct ql_node *n)
 		add_fill(out, " fill_right", n->bin.fill_r);
 }
 
+static void print(struct buf *out, const struct ql_node *n, bool more);
+
+static void print_first_operand(struct buf *out, const struct ql_node *n)
+{
+	if (n->bin.op == QL_POW && n->bin.l->kind == QL_NUMBER && isinf(n->bin.l->num))
+		buf_add_str(out, "Inf"); /* a sign would bind weaker than the power */
+	else
+		print(out, n->bin.l, true);
+}
+
+static void print_chain(struct buf *out, const struct ql_node *n, bool more)
+{
+	const struct ql_node *at = n;
+	while (at->bin.l->kind == QL_BINARY)
+		at = at->bin.l;
+	print_first_operand(out, at);
+	for (;; at = at->up) {
+		buf_add_u8(out, ' ');
+		add_operator(out, at);
+		buf_add_u8(out, ' ');
+		print(out, at->bin.r, at != n || more);
+		if (at == n || out->over)
+			return;
+	}
+}
+
 /* more: an operator follows on the same level. Ends early when out is over its limit. */
 static void print(struct buf *out, const struct ql_node *n, bool more)
 {
@@ -379,14 +407,7 @@ static void print(struct buf *out, const struct ql_node *n, bool more)
 		buf_add_u8(out, ')');
 		break;
 	case QL_BINARY:
-		if (n->bin.op == QL_POW && n->bin.l->kind == QL_NUMBER && isinf(n->bin.l->num))
-			buf_add_str(out, "Inf"); /* a sign would bind weaker than the power */
-		else
-			print(out, n->bin.l, true);
-		buf_add_u8(out, ' ');
-		add_operator(out, n);
-		buf_add_u8(out, ' ');
-		print(out, n->bin.r, more);
+		print_chain(out, n, more);
 		break;
 	case QL_UNARY:
 		buf_add_u8(out, n->unary.minus ? '-' : '+');
@@ -407,22 +428,31 @@ void ql_print(struct buf *out, const struct ql_node *n)
 
 /* ---- over several lines ---- */
 
-static void indent(struct buf *out, unsigned level)
+struct pretty {
+	struct buf *out;
+	bool joined; /* what comes next stands behind a sign: without its indentation */
+};
+
+static void indent(struct pretty *p, unsigned level)
 {
-	for (unsigned i = 0; i < level; i++)
-		buf_add_str(out, "  ");
+	if (level > PRETTY_LEVELS_MAX)
+		level = PRETTY_LEVELS_MAX;
+	for (unsigned i = 0; i < level && !p->joined; i++)
+		buf_add_str(p->out, "  ");
+	p->joined = false;
 }
 
 /*
- * Does n need more than a line? A print stops at its limit, and what is higher than a line is long
- * is
- * longer, too (each level prints a byte at least): no tree costs the square of its size.
+ * Does n need more than a line? A print stops at its limit, and what is known to be longer than a
+ * line is not printed: each level takes a byte at least, each operand of a chain OPERAND_LEAST. So
+ * no tree costs the square of its size.
  */
 static bool needs_split(const struct ql_node *n)
 {
 	struct buf b;
 
-	if (n->height > PRETTY_LINE_MAX)
+	if (n->height > PRETTY_LINE_MAX ||
+	    (n->kind == QL_BINARY && n->chain > PRETTY_LINE_MAX / OPERAND_LEAST + 1))
 		return true;
 	buf_init(&b);
 	b.limit = 2 * PRETTY_LINE_MAX;
@@ -432,92 +462,109 @@ static bool needs_split(const struct ql_node *n)
 	return over;
 }
 
-static void pretty(struct buf *out, const struct ql_node *n, unsigned level, bool more);
+static void pretty(struct pretty *p, const struct ql_node *n, unsigned level, bool more);
 
-static void pretty_sign(struct buf *out, const struct ql_node *n, unsigned level, bool more)
+static void pretty_sign(struct pretty *p, const struct ql_node *n, unsigned level, bool more)
 {
-	struct buf b;
-	size_t skip = 0;
-	buf_init(&b);
-	pretty(&b, n->unary.expr, level, more);
-	while (skip < b.len && b.data[skip] == ' ')
-		skip++;
-	indent(out, level);
-	buf_add_u8(out, n->unary.minus ? '-' : '+');
-	buf_add(out, b.data + skip, b.len - skip);
-	buf_release(&b);
+	indent(p, level);
+	buf_add_u8(p->out, n->unary.minus ? '-' : '+');
+	p->joined = true;
+	pretty(p, n->unary.expr, level, more);
+	p->joined = false;
 }
 
 /* What never splits, or fits into a line. */
-static void pretty_line(struct buf *out, const struct ql_node *n, unsigned level, bool more)
+static void pretty_line(struct pretty *p, const struct ql_node *n, unsigned level, bool more)
 {
-	indent(out, level);
-	print(out, n, more);
+	indent(p, level);
+	print(p->out, n, more);
 }
 
-static void pretty_args(struct buf *out, struct ql_node *const *args, uint32_t count, unsigned level)
+static void pretty_args(struct pretty *p, struct ql_node *const *args, uint32_t count, unsigned level)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		if (i)
-			buf_add_str(out, ",\n");
-		pretty(out, args[i], level, false);
+			buf_add_str(p->out, ",\n");
+		pretty(p, args[i], level, false);
 	}
 }
 
-static void pretty_close(struct buf *out, unsigned level)
+static void pretty_close(struct pretty *p, unsigned level)
 {
-	buf_add_u8(out, '\n');
-	indent(out, level);
-	buf_add_u8(out, ')');
+	buf_add_u8(p->out, '\n');
+	indent(p, level);
+	buf_add_u8(p->out, ')');
 }
 
-static void pretty(struct buf *out, const struct ql_node *n, unsigned level, bool more)
+/* Each left operand stands one level deeper than its operator, as long as it needs several lines. */
+static void pretty_chain(struct pretty *p, const struct ql_node *n, unsigned level, bool more)
+{
+	const struct ql_node *at = n;
+	while (at->bin.l->kind == QL_BINARY && needs_split(at->bin.l)) {
+		at = at->bin.l;
+		level++;
+	}
+	pretty(p, at->bin.l, level + 1, true);
+	for (;; at = at->up, level--) {
+		buf_add_u8(p->out, '\n');
+		indent(p, level);
+		add_operator(p->out, at);
+		buf_add_u8(p->out, '\n');
+		pretty(p, at->bin.r, level + 1, at != n || more);
+		if (at == n)
+			return;
+	}
+}
+
+static void pretty_subquery(struct pretty *p, const struct ql_node *n, unsigned level, bool more)
+{
+	if (needs_split(n)) {
+		pretty(p, n->sub.expr, level, false);
+		add_subquery_suffix(p->out, n, more);
+		return;
+	}
+	/* On one line it stands without indentation: so does Prometheus. */
+	p->joined = false;
+	print(p->out, n, more);
+}
+
+static void pretty(struct pretty *p, const struct ql_node *n, unsigned level, bool more)
 {
 	if (n->kind == QL_UNARY) {
-		pretty_sign(out, n, level, more);
+		pretty_sign(p, n, level, more);
 		return;
 	}
 	if (n->kind == QL_SUBQUERY) {
-		/* A sub-query on one line stands without indentation: so does Prometheus. */
-		if (!needs_split(n)) {
-			print(out, n, more);
-			return;
-		}
-		pretty(out, n->sub.expr, level, false);
-		add_subquery_suffix(out, n, more);
+		pretty_subquery(p, n, level, more);
 		return;
 	}
 	if (n->kind == QL_NUMBER || n->kind == QL_TEXT || n->kind == QL_SELECTOR || !needs_split(n)) {
-		pretty_line(out, n, level, more);
+		pretty_line(p, n, level, more);
 		return;
 	}
 	if (n->kind == QL_BINARY) {
-		pretty(out, n->bin.l, level + 1, true);
-		buf_add_u8(out, '\n');
-		indent(out, level);
-		add_operator(out, n);
-		buf_add_u8(out, '\n');
-		pretty(out, n->bin.r, level + 1, more);
+		pretty_chain(p, n, level, more);
 		return;
 	}
-	indent(out, level);
+	indent(p, level);
 	if (n->kind == QL_CALL) {
-		buf_add_str(out, n->call.func->name);
-		buf_add_str(out, "(\n");
-		pretty_args(out, n->call.args, n->call.args_count, level + 1);
+		buf_add_str(p->out, n->call.func->name);
+		buf_add_str(p->out, "(\n");
+		pretty_args(p, n->call.args, n->call.args_count, level + 1);
 	} else if (n->kind == QL_AGGREGATE) {
 		struct ql_node *args[2] = { n->agg.param, n->agg.expr };
-		add_aggregation_head(out, n);
-		buf_add_str(out, "(\n");
-		pretty_args(out, n->agg.param ? args : args + 1, n->agg.param ? 2 : 1, level + 1);
+		add_aggregation_head(p->out, n);
+		buf_add_str(p->out, "(\n");
+		pretty_args(p, n->agg.param ? args : args + 1, n->agg.param ? 2 : 1, level + 1);
 	} else {
-		buf_add_str(out, "(\n");
-		pretty(out, n->paren, level + 1, false);
+		buf_add_str(p->out, "(\n");
+		pretty(p, n->paren, level + 1, false);
 	}
-	pretty_close(out, level);
+	pretty_close(p, level);
 }
 
 void ql_pretty(struct buf *out, const struct ql_node *n)
 {
-	pretty(out, n, 0, false);
+	struct pretty p = { .out = out };
+	pretty(&p, n, 0, false);
 }

@@ -246,9 +246,9 @@ static enum err read_metric(struct arena *a, const char *text, uint32_t len, str
 enum err ql_series_desc(
     struct arena *a, const char *text, size_t len, struct ql_series_desc *out, struct errbuf *eb)
 {
-	if (len > QL_TEXT_MAX)
-		return errbuf_set(
-		    eb, ERR_BADDATA, "series description: longer than %d bytes", QL_TEXT_MAX);
+	if (len > QL_SERIES_TEXT_MAX)
+		return errbuf_set(eb, ERR_BADDATA, "series description: longer than %d bytes",
+		    QL_SERIES_TEXT_MAX);
 	uint32_t rest = 0;
 	*out = (struct ql_series_desc){ 0 };
 	enum err e = read_metric(a, text, (uint32_t)len, &out->labels, &rest, eb);

@@ -77,6 +77,7 @@ static bool is_constant(const struct ql_node *n)
 
 static double constant_call(const struct ql_plan *p, const struct ql_node *n);
 
+/* Of a constant whose operands are known. */
 static double constant_value(const struct ql_plan *p, const struct ql_node *n)
 {
 	double l, r;
@@ -85,13 +86,13 @@ static double constant_value(const struct ql_plan *p, const struct ql_node *n)
 	case QL_NUMBER:
 		return n->num;
 	case QL_PAREN:
-		return constant_value(p, n->paren);
+		return n->paren->known;
 	case QL_UNARY:
-		l = constant_value(p, n->unary.expr);
+		l = n->unary.expr->known;
 		return n->unary.minus ? -l : l;
 	case QL_BINARY:
-		l = constant_value(p, n->bin.l);
-		r = constant_value(p, n->bin.r);
+		l = n->bin.l->known;
+		r = n->bin.r->known;
 		return ql_op_is_compare(n->bin.op) ? ql_compare(n->bin.op, l, r)
 		                                   : ql_arith(n->bin.op, l, r);
 	case QL_CALL:
@@ -124,9 +125,9 @@ static double constant_call(const struct ql_plan *p, const struct ql_node *n)
 	case QL_FN_RANGE:
 		return (double)num_sat_sub(o->end_ms, o->start_ms) / 1000;
 	case QL_FN_MIN_OF:
-		return ql_min_of(constant_value(p, a[0]), constant_value(p, a[1]));
+		return ql_min_of(a[0]->known, a[1]->known);
 	case QL_FN_MAX_OF:
-		return ql_max_of(constant_value(p, a[0]), constant_value(p, a[1]));
+		return ql_max_of(a[0]->known, a[1]->known);
 	default:
 		return NAN;
 	}
@@ -193,39 +194,15 @@ static bool is_invariant(const struct ql_node *n, bool *wrap)
 	return false;
 }
 
-/* Marks each node once, from the leaves up: asking below at each level would be quadratic. */
-static void mark(struct ql_node *n)
+/* Each node once, from the leaves up: asking below at each level would be quadratic. */
+static bool mark(void *arg, struct ql_node *n)
 {
-	switch (n->kind) {
-	case QL_PAREN:
-		mark(n->paren);
-		break;
-	case QL_UNARY:
-		mark(n->unary.expr);
-		break;
-	case QL_BINARY:
-		mark(n->bin.l);
-		mark(n->bin.r);
-		break;
-	case QL_CALL:
-		for (uint32_t i = 0; i < n->call.args_count; i++)
-			mark(n->call.args[i]);
-		break;
-	case QL_AGGREGATE:
-		mark(n->agg.expr);
-		if (n->agg.param)
-			mark(n->agg.param);
-		break;
-	case QL_SUBQUERY:
-		mark(n->sub.expr);
-		break;
-	case QL_NUMBER:
-	case QL_TEXT:
-	case QL_SELECTOR:
-		break;
-	}
+	const struct ql_plan *p = arg;
+
 	n->constant = is_constant(n);
+	n->known = n->constant ? constant_value(p, n) : NAN;
 	n->invariant = is_invariant(n, &n->wraps);
+	return true;
 }
 
 static struct ql_pn *plan_expanded(
@@ -605,6 +582,7 @@ static struct ql_pn *plan_elem_call(
  */
 static bool first_selector(const struct ql_node *n, struct ql_mods *out)
 {
+	const struct ql_node *at;
 	bool found = false;
 
 	switch (n->kind) {
@@ -630,7 +608,12 @@ static bool first_selector(const struct ql_node *n, struct ql_mods *out)
 		return first_selector(n->agg.expr, out) ||
 		    (n->agg.param && first_selector(n->agg.param, out));
 	case QL_BINARY:
-		return first_selector(n->bin.l, out) || first_selector(n->bin.r, out);
+		for (at = n; at->bin.l->kind == QL_BINARY;)
+			at = at->bin.l;
+		found = first_selector(at->bin.l, out) || first_selector(at->bin.r, out);
+		for (; !found && at != n; at = at->up)
+			found = first_selector(at->up->bin.r, out);
+		return found;
 	case QL_UNARY:
 		return first_selector(n->unary.expr, out);
 	case QL_PAREN:
@@ -831,10 +814,11 @@ static struct ql_pn *plan_two(struct ql_plan *p, enum ql_pn_kind kind, const str
 	return node_done(p, pn);
 }
 
-static struct ql_pn *plan_binary(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+static struct ql_pn *plan_binary(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g, struct ql_pn *l)
 {
 	bool ls = n->bin.l->type == QL_SCALAR, rs = n->bin.r->type == QL_SCALAR;
-	struct ql_pn *l = plan(p, n->bin.l, g), *r = l ? plan(p, n->bin.r, g) : NULL;
+	struct ql_pn *r = l ? plan(p, n->bin.r, g) : NULL;
 
 	if (!r)
 		return NULL;
@@ -853,6 +837,31 @@ static struct ql_pn *plan_binary(struct ql_plan *p, const struct ql_node *n, con
 		.scalar_left = ls,
 		.return_bool = n->bin.return_bool };
 	return plan_elem(p, n, g, e, ls ? r : l, ls ? &l : &r, 1);
+}
+
+/* Is it planned otherwise than by its parts? */
+static bool is_known(const struct ql_node *n)
+{
+	return n->type == QL_SCALAR && n->constant;
+}
+
+static bool is_expanded(const struct ql_node *n, const struct ql_grid *g)
+{
+	return g->n > 1 && n->invariant && n->wraps;
+}
+
+static struct ql_pn *plan_chain(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	const struct ql_node *at = n, *l;
+
+	while ((l = at->bin.l)->kind == QL_BINARY && !is_known(l) && !is_expanded(l, g))
+		at = l;
+	struct ql_pn *pn = plan_binary(p, at, g, plan(p, at->bin.l, g));
+	while (pn && at != n) {
+		at = at->up;
+		pn = plan_binary(p, at, g, pn);
+	}
+	return pn;
 }
 
 static struct ql_pn *plan_unary(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
@@ -897,7 +906,7 @@ static struct ql_pn *plan_here(struct ql_plan *p, const struct ql_node *n, const
 	case QL_AGGREGATE:
 		return plan_aggregate(p, n, g);
 	case QL_BINARY:
-		return plan_binary(p, n, g);
+		return plan_chain(p, n, g);
 	case QL_UNARY:
 		return plan_unary(p, n, g);
 	}
@@ -908,9 +917,9 @@ static struct ql_pn *plan(struct ql_plan *p, const struct ql_node *n, const stru
 {
 	if (p->err)
 		return NULL;
-	if (n->type == QL_SCALAR && n->constant)
-		return plan_known(p, n, g, ql_scalar_same(constant_value(p, n)));
-	if (g->n > 1 && n->invariant && n->wraps)
+	if (is_known(n))
+		return plan_known(p, n, g, ql_scalar_same(n->known));
+	if (is_expanded(n, g))
 		return plan_expanded(p, n, g);
 	return plan_here(p, n, g);
 }
@@ -947,7 +956,7 @@ enum err ql_plan_make(struct ql_plan *p, struct ql_node *root)
 			return p->err;
 		g.n = (uint32_t)n;
 	}
-	mark(root);
+	(void)ql_walk(root, QL_PARENTS_LAST, mark, p);
 	p->root = plan(p, root, &g);
 	if (!p->err)
 		check_sure(p);

@@ -477,8 +477,9 @@ static const char *parsed(const char *text, bool selector, size_t *took)
 	errbuf_init(&eb);
 	arena_init(&a, 4096);
 	peak = before;
-	enum err e = selector ? ql_parse_selector(&a, text, strlen(text), &counts, &m, &count, &eb)
-	                      : ql_parse(&a, text, strlen(text), &o, &n, &eb);
+	enum err e = selector
+	    ? ql_parse_selector(&a, text, strlen(text), NULL, &counts, &m, &count, &eb)
+	    : ql_parse(&a, text, strlen(text), &o, &n, &eb);
 	*took = peak - before;
 	snprintf(out, sizeof(out), "%s", e ? eb.text : "");
 	if (e && e != ERR_EXECUTION)
@@ -506,18 +507,18 @@ static void texts_are_bounded(void)
 {
 	text_gives("256 selectors", joined("count(", "a#", ") + count(", 256, ")"), false, "");
 	text_gives("4,500 selectors", joined("(", "a", ") and (", 600, ")"), false,
-	    "request has 600 selectors, limit 256");
+	    "request has 600 selectors, limit 256 (--query.max-selectors)");
 	for (int selector = 0; selector < 2; selector++) {
 		text_gives("64 matchers", joined("{", "a#=\"x\"", ",", 64, "}"), selector, "");
 		text_gives("2,000 matchers", joined("{", "a#!=\"x\"", ",", 2000, ",b=\"x\"}"),
-		    selector, "selector has 2001 label matchers, limit 64");
+		    selector, "selector has 2001 label matchers, limit 64 (--query.max-matchers)");
 		text_gives("sets of literals", joined("{a=~\"(", "instance-#", "|", 150, ")\"}"),
 		    selector, "");
 	}
 	text_gives("1,100 short patterns",
 	    joined("{", "a=~\"xy?\",a=~\"yy?\",a=~\"zy?\",a=~\"uy?\",a=~\"vy?\"", "} or {", 220, "}"),
 	    false,
-	    "request has label patterns of 70400 bytes that need the regular expression engine, limit 65536 (each counts as at least 64)");
+	    "request has label patterns of 70400 bytes that need the regular expression engine, limit 65,536 bytes (--query.max-pattern-bytes) (each counts as at least 64)");
 }
 
 /* Constants fold, whatever the grid, whatever the grid --- */

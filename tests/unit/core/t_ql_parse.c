@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-static const struct ql_parse_opts all = { true, true, true };
+static const struct ql_parse_opts all = { true, true, true, NULL };
 
 static const struct good {
 	const char *text, *print; /* NULL: as written */
@@ -598,13 +598,17 @@ static void test_limits(void)
 	limit("abs(", 10000, "x", false, "10,000 calls are not");
 	limit("x^", 10000, "x", false, "10,000 powers are not");
 	limit("sum by (a) (", 5000, "x", false, "5,000 aggregations are not");
-	limit("1+", 1000, "x", true, "1,001 terms are fine");
-	limit("x+", 30000, "x", false, "30,001 terms are not");
+	limit("x[1m:1m", 1, "]", true, "a subquery is fine");
+	limit("[1m:1m]", 10000, "", false, "subqueries without end are not");
+	char *subqueries = many("[1m:1m]", 100000, ""), *sub = many("x", 1, subqueries);
+	limit(sub, 1, "", false, "nor are 100,000 of one another");
+	free(sub);
+	free(subqueries);
 	limit("x[1+", 1, "1]", true, "a duration of two terms is fine");
 	limit("x[(", 1, "1]", false, "an unclosed parenthesis in a duration is not");
 	limit("[", 10000, "", false, "10,000 brackets are not");
 	limit("1,", 3, "1", false, "a list is not an expression");
-	limit("x ", QL_TEXT_MAX / 2 + 1, "", false, "a text over the limit is refused");
+	limit("x ", (1 << 19) + 1, "", false, "a text over the limit is refused");
 	char *sum = many("1+", 20000, "1]"), *text = many("x[", 1, sum);
 	struct arena a;
 	struct errbuf eb;
@@ -614,6 +618,115 @@ static void test_limits(void)
 	arena_release(&a);
 	free(text);
 	free(sum);
+}
+
+struct nested {
+	const char *unit, *middle, *end;
+};
+
+static char *nest(const struct nested *n, size_t times)
+{
+	char *close = many(n->end, times, ""), *rest = many(n->middle, 1, close);
+	char *text = many(n->unit, times, rest);
+	free(close);
+	free(rest);
+	return text;
+}
+
+/* As deep as the limit says and no deeper, whatever the way down. */
+static void test_nesting(void)
+{
+	static const struct nested ways[] = { { "(", "x", ")" }, { "-", "x", "" }, { "-(", "x", ")" },
+		{ "abs(", "x", ")" }, { "sum by (a) (", "x", ")" }, { "x + (", "x", ")" },
+		{ "x ^ ", "x", "" }, { "sum(sum_over_time((", "x", ")[1m:1m] offset 1m))" },
+		{ "topk(1, -(1 + ", "x", "))" } };
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		bool two = strchr(ways[i].unit, '(') != strrchr(ways[i].unit, '(') ||
+		    !strcmp(ways[i].unit, "-(");
+		char *good = nest(&ways[i], two ? 200 : 490), *bad = nest(&ways[i], 1001);
+		limit(good, 1, "", true, ways[i].unit);
+		limit(bad, 1, "", false, ways[i].unit);
+		free(good);
+		free(bad);
+	}
+	limit("(", 999, "x", false, "unclosed");
+	static const struct nested parens = { "(", "x", ")" };
+	char *most = nest(&parens, 999);
+	limit(most, 1, "", true, "999 parentheses");
+	free(most);
+}
+
+/* A chain is no nesting: it parses, checks, prints and is released without recursion. */
+static void test_chains(void)
+{
+	static const struct chain {
+		const char *unit, *end, *print;
+		bool good;
+		size_t times;
+	} chains[] = {
+		{ "1+", "1", "1 + ", true, 9999 },
+		{ "1 + ", "1", "1 + ", false, 10000 },
+		{ "time()*", "1", "time() * ", true, 9999 },
+		{ "1+1*", "1", "1 + 1 * ", true, 4999 },
+		{ "1==bool ", "2", "1 == bool ", true, 9999 },
+		{ "vector(1)or ", "vector(2)", "vector(1) or ", true, 9999 },
+		{ "vector(1) - on(a) ", "vector(2)", "vector(1) - on (a) ", true, 9999 },
+	};
+	for (size_t i = 0; i < COUNT_OF(chains); i++) {
+		const struct chain *c = &chains[i];
+		char *text = many(c->unit, c->times, c->end);
+		char *want = many(c->print, c->times, c->end);
+		struct arena a;
+		struct errbuf eb;
+		struct buf b;
+		arena_init(&a, 1024);
+		buf_init(&b);
+		struct ql_node *n = parse(&a, text, strlen(text), &all, &eb);
+		tap_ok(!!n == c->good, "a chain of %zu times %s: %s", c->times, c->unit, eb.text);
+		tap_ok(n || strstr(eb.text, "limit 10,000 (--query.max-chain)"), "told: %s", eb.text);
+		if (n) {
+			ql_print(&b, n);
+			tap_is_mem(b.data, b.len, want, strlen(want), "prints");
+			buf_clear(&b);
+			ql_pretty(&b, n);
+			tap_ok(b.len < 4 * strlen(text) + c->times * 220, "pretty in %zu bytes",
+			    b.len);
+			tap_ok(!ql_ast_resolve(n, 0, 1000, 10, &eb), "resolves");
+			ql_ast_release(n);
+		}
+		buf_release(&b);
+		arena_release(&a);
+		free(text);
+		free(want);
+	}
+}
+
+/* A set of words is no pattern for the engine, however large. */
+static void test_sets(void)
+{
+	static const size_t counts[] = { 1500, 20000 };
+	for (size_t i = 0; i < COUNT_OF(counts); i++) {
+		struct buf b;
+		struct arena a;
+		struct errbuf eb;
+		buf_init(&b);
+		arena_init(&a, 1024);
+		buf_add_str(&b, "sum(up{pod=~\"");
+		for (size_t k = 0; k < counts[i]; k++)
+			buf_printf(&b, "%sapi-server-7d4b9c6f5d-%zu", k ? "|" : "", k);
+		buf_add_str(&b, "\"})");
+		struct ql_node *n = parse(&a, (const char *)b.data, b.len, &all, &eb);
+		if (tap_ok(n, "a set of %zu names in %zu bytes: %s", counts[i], b.len, eb.text)) {
+			const struct matcher *m = &n->agg.expr->sel.matchers[0];
+			tap_ok(matcher_value(m, "api-server-7d4b9c6f5d-1499", 26) == REX_YES &&
+			        matcher_value(m, "api-server-7d4b9c6f5d-", 22) == REX_NO &&
+			        matcher_value(m, "api-server-7d4b9c6f5d-99999", 27) == REX_NO,
+			    "matches its names");
+			ql_ast_release(n);
+		}
+		buf_release(&b);
+		arena_release(&a);
+	}
 }
 
 /* Every cut of a text is handled: nothing is read past its end. */
@@ -666,7 +779,7 @@ static void test_selector(void)
 		size_t count = 0;
 		arena_init(&a, 1024);
 		errbuf_init(&eb);
-		enum err e = ql_parse_selector(&a, cases[i].text, strlen(cases[i].text),
+		enum err e = ql_parse_selector(&a, cases[i].text, strlen(cases[i].text), NULL,
 		    &(struct ql_counts){ 0 }, &m, &count, &eb);
 		tap_ok(!e == (cases[i].count > 0) && count == cases[i].count, "selector: %s",
 		    cases[i].text);
@@ -791,6 +904,9 @@ int main(void)
 	test_bad();
 	test_switches();
 	test_limits();
+	test_nesting();
+	test_chains();
+	test_sets();
 	test_cuts();
 	test_selector();
 	test_positions();

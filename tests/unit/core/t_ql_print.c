@@ -5,7 +5,7 @@
 #include "core/promql/lang/ql_parse.h"
 #include "tests/lib/tap.h"
 
-static const struct ql_parse_opts all = { true, true, true };
+static const struct ql_parse_opts all = { true, true, true, NULL };
 
 static const struct {
 	const char *text, *pretty;

@@ -162,11 +162,13 @@ static const struct {
 } kinds[] = {
 	{ "a", REX_LITERALS, "a" },
 	{ "", REX_LITERALS, "" },
-	{ "b|a|c|a", REX_LITERALS, "a b c" },
-	{ "(b|a)", REX_LITERALS, "a b" },
-	{ "(?:b|a)", REX_LITERALS, "a b" },
+	{ "b|a|c|a", REX_LITERALS, "b a c" },
+	{ "(b|a)", REX_LITERALS, "b a" },
+	{ "(?:b|a)", REX_LITERALS, "b a" },
 	{ "a|b|(c|d)e", REX_LITERALS, "a b ce de" },
-	{ "x(a|b)y(c|)", REX_LITERALS, "xay xayc xby xbyc" },
+	{ "x(a|b)y(c|)", REX_LITERALS, "xayc xay xbyc xby" },
+	{ "a|b(|c)|", REX_LITERALS, "a b bc " },
+	{ "a\\.b|c\\\\", REX_LITERALS, "a.b c\\" },
 	{ "^foo$", REX_LITERALS, "foo" },
 	{ "10\\.0\\.0\\.1", REX_LITERALS, "10.0.0.1" },
 	{ "foo.*", REX_PREFIX, "foo" },
@@ -207,6 +209,37 @@ static void test_kinds(void)
 		    "form of `%s`: %s", kinds[i].p, joined);
 		rex_free(r);
 	}
+}
+
+/* Sets of any size; what is no set in disguise takes no longer than its length allows. */
+static void test_sets(void)
+{
+	struct buf b;
+	struct rex *r = NULL;
+	buf_init(&b);
+	for (unsigned i = 0; i < 100000; i++)
+		buf_printf(&b, "%sname-%u", i ? "|" : "", i % 50000);
+	TAP_OK(!rex_compile_match((const char *)b.data, b.len, &r, &eb));
+	size_t count = 0, len;
+	while (rex_literal(r, count, &len))
+		count++;
+	tap_ok(rex_kind(r) == REX_LITERALS && count == 50000 &&
+	        rex_match(r, "name-49999", 10) == REX_YES &&
+	        rex_match(r, "name-50000", 10) == REX_NO && rex_match(r, "", 0) == REX_NO,
+	    "100,000 words in a set of %zu", count);
+	rex_free(r);
+	static const char *const units[] = { "(a)", "(a|b)(c)", "(", "((a|b)", "a|(b|c)", "(a|b)c" };
+	for (size_t i = 0; i < COUNT_OF(units); i++) {
+		buf_clear(&b);
+		while (b.len < 1 << 20)
+			buf_add_str(&b, units[i]);
+		errbuf_init(&eb);
+		enum err e = rex_compile_match((const char *)b.data, b.len, &r, &eb);
+		tap_ok(e || r, "1 MiB of %s: %s", units[i], e ? eb.text : "taken");
+		if (!e)
+			rex_free(r);
+	}
+	buf_release(&b);
 }
 
 static void expands(const char *p, const char *s, const char *t, const char *want)
@@ -300,6 +333,7 @@ int main(void)
 		rex_free(r);
 	}
 	test_kinds();
+	test_sets();
 	expands("(.*)", "abc", "$1", "abc");
 	expands("(a+)(b*)", "aab", "${2}-$1", "b-aa");
 	expands("(?P<x>a)(?<y>b)?", "a", "$x${y}|$z|$0", "a||a");
@@ -321,7 +355,14 @@ int main(void)
 	memset(big, 'a', sizeof(big));
 	struct rex *r = NULL;
 	errbuf_init(&eb);
+	TAP_OK(rex_compile(big, 4097, &r, &eb) == ERR_OK && rex_match(r, big, 4097) == REX_YES);
+	rex_free(r);
+	big[4096] = '+';
 	tap_ok(rex_compile(big, 4097, &r, &eb) == ERR_BADDATA, "patterns have a limit: %s", eb.text);
+	errbuf_init(&eb);
+	TAP_OK(rex_compile_match(big, 4097, &r, &eb) == ERR_OK &&
+	    rex_match(r, big, 4096) == REX_YES && rex_match(r, big, 4095) == REX_NO);
+	rex_free(r);
 	TAP_OK(rex_compile(big, 4096, &r, &eb) == ERR_OK && rex_match(r, big, 4096) == REX_YES &&
 	    rex_match(r, big, 4095) == REX_NO);
 	rex_free(r);
