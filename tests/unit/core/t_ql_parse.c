@@ -637,8 +637,8 @@ static char *nest(const struct nested *n, size_t times)
 static void test_nesting(void)
 {
 	static const struct nested ways[] = { { "(", "x", ")" }, { "-", "x", "" }, { "-(", "x", ")" },
-		{ "abs(", "x", ")" }, { "sum by (a) (", "x", ")" }, { "x + (", "x", ")" },
-		{ "x ^ ", "x", "" }, { "sum(sum_over_time((", "x", ")[1m:1m] offset 1m))" },
+		{ "abs(", "x", ")" }, { "sum by (a) (", "x", ")" }, { "1 + (", "x", ")" },
+		{ "1 ^ ", "x", "" }, { "sum(sum_over_time((", "x", ")[1m:1m] offset 1m))" },
 		{ "topk(1, -(1 + ", "x", "))" } };
 	for (size_t i = 0; i < COUNT_OF(ways); i++) {
 		bool two = strchr(ways[i].unit, '(') != strrchr(ways[i].unit, '(') ||
