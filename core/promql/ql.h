@@ -1,7 +1,8 @@
 /*
  * ql - the PromQL engine as its callers see it.
  *
- * On a loop: ql_create parses and checks (ERR_BADDATA with Prometheus' text in eb), ql_start
+ * On a loop: ql_create parses and checks (ERR_BADDATA with Prometheus' text in eb), which a worker
+ * does as well (with limits given) when ql_text_is_costly (core/promql/lang/ql_parse.h); ql_start
  * evaluates; opts->done(q) runs once on the same loop, later or never sooner than the end of
  * ql_start.
  * Then q's result, warnings and infos may be read until ql_free. ql_cancel before done: done still
@@ -16,6 +17,7 @@
 #include "core/model/sample.h"
 #include "core/seam/source.h"
 
+struct limits; /* core/model/limits.h */
 struct purse;  /* core/base/purse.h */
 struct ticket; /* core/account/ticket.h */
 struct ql;
@@ -40,6 +42,7 @@ struct ql_opts {
 	int64_t lookback_ms;               /* 0 = 5 min */
 	int64_t subquery_step_ms;          /* 0 = 1 min */
 	int64_t timeout_ms;                /* 0 = 2 min */
+	const struct limits *limits;       /* of the text; NULL = limits_here() */
 	uint64_t max_samples;              /* 0 = that of core/model/limits.h */
 	/*
 	 * What the query holds is charged to this purse, from ql_create to ql_free. NULL: one of its

@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/rt/loop_priv.h"
+#include "core/rt/thread.h"
 
 #define STOP_ROUNDS_MAX 64u /* loops that keep sending to each other do not hold the stop */
 
@@ -152,7 +153,7 @@ enum err team_start(struct team *t)
 		 * Loops that wait at the barrier for one that never began would wait for ever:
 		 * without all threads the process cannot go on.
 		 */
-		if (pthread_create(&m->thread, NULL, member_main, m)) {
+		if (thread_create(&m->thread, member_main, m)) {
 			if (!i)
 				return ERR_NOMEM;
 			panic("cannot start thread %u of %u", i + 1, t->count);

@@ -1,6 +1,5 @@
 #include "core/rt/thread.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
@@ -23,6 +22,19 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+int thread_create(pthread_t *out, void *(*fn)(void *arg), void *arg)
+{
+	pthread_attr_t attr;
+	int r = pthread_attr_init(&attr);
+	if (r)
+		return r;
+	r = pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+	if (!r)
+		r = pthread_create(out, &attr, fn, arg);
+	pthread_attr_destroy(&attr);
+	return r;
+}
+
 enum err thread_start(const char *name, void (*fn)(void *arg), void *arg, struct thread **out)
 {
 	struct thread *t = mem_zalloc(sizeof(*t));
@@ -34,7 +46,7 @@ enum err thread_start(const char *name, void (*fn)(void *arg), void *arg, struct
 	sigset_t all, old;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int r = pthread_create(&t->id, NULL, thread_main, t);
+	int r = thread_create(&t->id, thread_main, t);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r) {
 		mem_free(t);

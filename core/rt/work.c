@@ -12,6 +12,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/metric.h"
+#include "core/rt/thread.h"
 
 #define THREADS_MIN 2u /* the reserved one and one for the rest */
 #define THREADS_MAX 64u
@@ -56,7 +57,7 @@ enum err work_create(unsigned threads, struct work_pool **out)
 	for (; p->count < threads; p->count++) {
 		struct worker *w = &p->workers[p->count];
 		*w = (struct worker){ .pool = p, .reads_only = p->count == 0 };
-		if (pthread_create(&w->thread, NULL, worker_main, w)) {
+		if (thread_create(&w->thread, worker_main, w)) {
 			work_stop(p);
 			work_free(p);
 			return ERR_NOMEM;

@@ -93,11 +93,13 @@ struct ql {
 
 static void set_defaults(struct ql_opts *o)
 {
+	const struct limits *l = o->limits ? o->limits : limits_here();
+
 	o->lookback_ms = o->lookback_ms ? o->lookback_ms : QL_LOOKBACK_MS;
 	o->subquery_step_ms = o->subquery_step_ms ? o->subquery_step_ms : QL_SUBQUERY_STEP_MS;
 	o->timeout_ms = o->timeout_ms ? o->timeout_ms : QL_TIMEOUT_MS;
-	o->max_samples = o->max_samples ? o->max_samples : limits_here()->query_samples;
-	o->max_bytes = o->max_bytes ? o->max_bytes : limits_here()->query_memory;
+	o->max_samples = o->max_samples ? o->max_samples : l->query_samples;
+	o->max_bytes = o->max_bytes ? o->max_bytes : l->query_memory;
 }
 
 static enum err check_type(const struct ql *q, struct errbuf *eb)
@@ -156,6 +158,7 @@ enum err ql_create(
 		.experimental_functions = opts->features.experimental_functions,
 		.extended_selectors = opts->features.extended_selectors,
 		.fill_modifiers = opts->features.fill_modifiers,
+		.limits = opts->limits,
 	};
 	uint64_t t0 = clock_real_mono_ns();
 	int64_t step = opts->step_ms > 0 ? opts->step_ms : 0;
