@@ -158,6 +158,46 @@ static void limits(void)
 	buf_release(&series);
 }
 
+static enum err decode_some(const struct buf *b, size_t slow_bytes, const struct limits *l)
+{
+	struct rw1_opts o = { .limits = l, .slow_bytes = slow_bytes };
+	arena_reset(&arena, 0);
+	batch_clear(&batch);
+	errbuf_init(&eb);
+	return rw1_decode(&arena, b->data, b->len, &o, &batch, &eb);
+}
+
+/* What senders make is never slow; what is slow stops before it costs much. */
+static void slow_bytes(void)
+{
+	struct buf b, series;
+	buf_init(&b);
+	buf_init(&series);
+	buf_add(&series, BYTES(LABEL_A LABEL_B SAMPLE));
+	for (int i = 0; i < 2000; i++)
+		put(&b, 1, &series);
+	(void)decode_some(&b, SIZE_MAX, NULL); /* makes room for rows */
+	tap_ok(!decode_some(&b, 100, NULL) && batch.rows_count == 2000,
+	    "2,000 usual series go the fast way");
+	buf_clear(&b);
+	buf_clear(&series);
+	for (int i = 0; i < 100000; i++)
+		buf_add(&series, "\x0a\x00", 2);
+	put(&b, 1, &series);
+	tap_ok(decode_some(&b, 64 << 10, NULL) == ERR_AGAIN, "100,000 empty labels do not");
+	tap_ok(!decode_some(&b, SIZE_MAX, NULL), "where there is time they are decoded");
+	struct limits l = *limits_here();
+	l.write_series = 3;
+	buf_clear(&b);
+	for (int i = 0; i < 4; i++)
+		buf_add(&b, "\x0a\x00", 2);
+	tap_ok(decode_some(&b, SIZE_MAX, &l) == ERR_TOOBIG &&
+	        strstr(eb.text, "limit 3 (--limits.series-per-request)"),
+	    "limits are those given: %s", eb.text);
+	buf_release(&b);
+	buf_release(&series);
+}
+
 static void encoded_comes_back(void)
 {
 	struct buf b;
@@ -243,6 +283,7 @@ int main(void)
 	shapes();
 	contents();
 	limits();
+	slow_bytes();
 	encoded_comes_back();
 	mutations();
 	batch_release(&batch);
