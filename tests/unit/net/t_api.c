@@ -53,17 +53,17 @@ static void selectors_are_bounded(void)
 
 	for (size_t i = 0; i < COUNT_OF(heads); i++) {
 		refused(heads[i], "a=\"x\",", 65, "}",
-		    OVER("selector has 65 label matchers, limit 64"));
+		    OVER("selector has 65 label matchers, limit 64 (--query.max-matchers)"));
 		refused(heads[i], "a=~\"xy?\",", 2000, "}",
-		    OVER("selector has 2000 label matchers, limit 64"));
+		    OVER("selector has 2000 label matchers, limit 64 (--query.max-matchers)"));
 	}
 	refused("/api/v1/series?start=0", "&match[]=up", 257, "",
-	    OVER("request has 257 selectors, limit 256"));
-	refused(
-	    "/api/v1/query?query=x", "%2Bx", 300, "", OVER("request has 301 selectors, limit 256"));
+	    OVER("request has 257 selectors, limit 256 (--query.max-selectors)"));
+	refused("/api/v1/query?query=x", "%2Bx", 300, "",
+	    OVER("request has 301 selectors, limit 256 (--query.max-selectors)"));
 	refused("/api/v1/labels?limit=1",
 	    "&match[]={a=~\"xy?\",a=~\"x?\",a=~\"x?\",a=~\"x?\",a=~\"x?\"}", 250, "",
-	    OVER("request has label patterns of 65600 bytes that need the regular expression engine, limit 65536 (each counts as at least 64)"));
+	    OVER("request has label patterns of 65600 bytes that need the regular expression engine, limit 65,536 bytes (--query.max-pattern-bytes) (each counts as at least 64)"));
 }
 
 static void parameters_of_ranges(void)
