@@ -531,6 +531,7 @@ bool ticket_touched(struct ticket *t, uint64_t samples)
 enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb)
 {
 	uint64_t used = purse_used(p), sum = p->up ? purse_used(p->up) : used;
+	char limit[LIMITS_TEXT_MAX];
 
 	switch (purse_why(p)) {
 	case PURSE_FITS:
@@ -545,10 +546,10 @@ enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb)
 		    eb, ERR_NOMEM, "the server has no more memory now, try again later");
 	case PURSE_CLOSED:
 		return errbuf_set(eb, ERR_BUSY,
-		    "too many heavy queries are waiting, limit %llu (--%s), try again later",
-		    (unsigned long long)limits_here()->query_queued,
-		    limits_flag(LIMITS_query_queued));
+		    "too many heavy queries are waiting, %s, try again later",
+		    limits_text(limits_here(), LIMITS_query_queued, limit));
 	}
-	return errbuf_set(eb, ERR_EXECUTION, "query needs an estimated %llu MiB, limit %llu MiB (--%s)",
-	    MIB(used + more), MIB(p->max), limits_flag(LIMITS_query_memory));
+	return errbuf_set(eb, ERR_EXECUTION,
+	    "query needs an estimated %llu MiB, limit %llu MiB (--%s)", MIB(used + more),
+	    MIB(p->max), limits_flag(LIMITS_query_memory));
 }

@@ -1,7 +1,7 @@
 #include "net/api/api.h"
 
+#include "core/account/ticket.h"
 #include "core/base/clock.h"
-#include "net/api/admit.h"
 #include "net/api/apierr.h"
 #include "net/api/shelf.h"
 
@@ -14,9 +14,8 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->opts = *o;
 	if (!a->opts.limits)
 		a->opts.limits = limits_here();
-	const struct limits *l = a->opts.limits;
 	a->start_ms = clock_wall_ms();
-	a->admit = admit_create(o->team, (unsigned)l->query_concurrency, (unsigned)l->query_queued);
+	a->tickets = tickets_create(o->team, a->opts.limits);
 	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
 	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
 	for (unsigned i = 0; i < loops; i++) {
@@ -74,7 +73,7 @@ void api_free(struct api *a)
 	if (!a)
 		return;
 	shelf_free(a->writes);
-	admit_free(a->admit);
+	tickets_free(a->tickets);
 	mem_free(a->loops);
 	mem_free(a);
 }
@@ -93,4 +92,9 @@ uint64_t api_random(struct api_loop *l)
 {
 	l->rnd += 0x9e3779b97f4a7c15u;
 	return hash_mix64(l->rnd);
+}
+
+int64_t api_timeout_ms(void)
+{
+	return (int64_t)limits_here()->query_timeout_ms;
 }

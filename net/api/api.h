@@ -29,9 +29,8 @@
 
 #define API_COMPAT_VERSION "3.14.0" /* Prometheus' number that clients derive features from */
 
-#define API_STEPS_MAX      11000 /* (end - start) / step, as Prometheus */
-#define API_META_BYTES_MAX (256u << 20)
-#define API_META_MS_MAX    30000
+#define API_STEPS_MAX   11000 /* (end - start) / step, as Prometheus */
+#define API_META_MS_MAX 30000
 
 enum api_phase {
 	API_STARTING,
@@ -60,8 +59,8 @@ struct api_opts {
 	const void *flags;
 };
 
-struct admit; /* net/api/admit.h */
-struct shelf; /* net/api/shelf.h */
+struct shelf;   /* net/api/shelf.h */
+struct tickets; /* core/account/ticket.h */
 struct api_loop {
 	enum api_phase phase;
 	uint64_t rnd; /* api_random() */
@@ -72,7 +71,7 @@ struct api {
 	struct store *store;  /* set before any loop is READY; NULL while starting */
 	struct sink *sink;
 	struct source *source;
-	struct admit *admit;
+	struct tickets *tickets;
 	struct shelf *writes; /* of what a write decodes into */
 	int64_t start_ms;     /* wall clock of api_create */
 	struct log_pace paces[REFUSALS];
@@ -103,5 +102,6 @@ static inline struct api_loop *api_loop_of(const struct req *r)
 	return &api_of(r)->loops[loop_index(r->loop)];
 }
 uint64_t api_random(struct api_loop *l); /* not for secrets */
+int64_t api_timeout_ms(void);            /* of a query, by the limits of this loop */
 
 #endif

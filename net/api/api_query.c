@@ -5,8 +5,8 @@
 #include "core/base/rune.h"
 #include "core/promql/lang/ql_ast.h"
 #include "core/promql/ql.h"
-#include "net/api/admit.h"
 #include "net/api/apierr.h"
+#include "net/api/ask.h"
 #include "net/api/param.h"
 #include "net/api/slowlog.h"
 #include "net/conn/limit.h"
@@ -15,13 +15,16 @@
 
 #include <inttypes.h>
 
-#define PIECE_BYTES (32u << 10) /* of an answer, per pull */
-#define WHOLE_BYTES (64u << 10) /* an answer up to this goes out in one, with its length */
+#define PIECE_BYTES      (32u << 10) /* of an answer, per pull */
+#define EXPRESSION_BLOCK (16u << 10)
+#define WHOLE_BYTES      (64u << 10) /* an answer up to this goes out in one, with its length */
 
 /*
  *   PARAMS > QUEUED > RUNNING > REPLYING
  *              |         +-- the client left, time is up: ql_cancel, then its done answers
- *              +-- the same: the ticket is abandoned, answered at once
+ *              +-- the same: answered at once (net/api/ask.h)
+ * Nothing is parsed before there is a ticket, and what the query holds is the ticket's until the
+ * last byte of the answer is gone.
  */
 enum query_state {
 	QUERY_PARAMS,
@@ -31,12 +34,11 @@ enum query_state {
 };
 
 struct query { /* in the request's arena */
+	struct ask ask;
 	struct req *req;
 	enum query_state state;
 	struct ql *ql;
 	struct ql_opts opts;
-	struct admit_ticket *ticket;
-	struct loop_timer timer; /* the whole timeout, waiting included */
 	bool timed_out;
 	uint64_t limit;
 	const char *stats_warning; /* NULL = none */
@@ -49,9 +51,9 @@ struct query { /* in the request's arena */
 	struct buf first; /* encoded before the answer was begun */
 };
 
-static void start(struct query *q, const char *text, size_t len);
-static void granted(void *arg, enum err e);
-static void time_is_up(struct loop_timer *t);
+static void start(struct query *q, const struct urlq *u);
+static void granted(struct ask *a);
+static void time_is_up(struct ask *a);
 static void client_left(struct req *r);
 static void evaluated(void *arg, struct ql *ql);
 static void reply(struct query *q);
@@ -60,11 +62,31 @@ static void sent(struct req *r);
 
 /* --- PARAMS --- */
 
+static enum err text_fits(size_t len, struct errbuf *eb)
+{
+	const struct limits *l = limits_here();
+	char limit[LIMITS_TEXT_MAX];
+	if (len <= l->query_text_bytes)
+		return ERR_OK;
+	return errbuf_set(eb, ERR_BADDATA, "expression of %zu bytes, %s", len,
+	    limits_text(l, LIMITS_query_text_bytes, limit));
+}
+
+static void expression_error(struct req *r, enum err e, const struct errbuf *eb, bool prefixed)
+{
+	if (prefixed && e == ERR_BADDATA)
+		apierr_param(r, "query", eb->text);
+	else
+		apierr_json(r, e, eb->text, strlen(eb->text));
+}
+
 static struct query *query_new(struct req *r)
 {
 	const struct api *a = api_of(r);
 	struct query *q = arena_zalloc(&r->arena, sizeof(*q));
 	q->req = r;
+	q->ask.go = granted;
+	q->ask.late = time_is_up;
 	q->opts = (struct ql_opts){ .source = a->source,
 		.max_samples = limits_here()->query_samples,
 		.max_bytes = limits_here()->query_memory,
@@ -72,7 +94,6 @@ static struct query *query_new(struct req *r)
 		.done = evaluated,
 		.arg = q };
 	buf_init(&q->first);
-	loop_timer_init(&q->timer, time_is_up);
 	return q;
 }
 
@@ -92,11 +113,6 @@ static void stats_param(struct query *q, const struct urlq *u)
 	buf_release(&b);
 }
 
-static int64_t timeout_max(void)
-{
-	return (int64_t)limits_here()->query_timeout_ms;
-}
-
 void api_query(struct req *r)
 {
 	struct urlq u;
@@ -104,14 +120,12 @@ void api_query(struct req *r)
 	const struct api_opts *o = &api_of(r)->opts;
 	if (!param_parse(r, &u) || !param_limit(r, &u, &q->limit) ||
 	    !param_time(r, &u, "time", loop_now_ms(r->loop), &q->opts.start_ms) ||
-	    !param_timeout(r, &u, timeout_max(), &q->opts.timeout_ms) ||
+	    !param_timeout(r, &u, api_timeout_ms(), &q->opts.timeout_ms) ||
 	    !param_lookback(r, &u, o->lookback_ms, &q->opts.lookback_ms))
 		return;
 	q->opts.end_ms = q->opts.start_ms;
 	stats_param(q, &u);
-	size_t len;
-	const char *text = urlq_get(&u, "query", &len);
-	start(q, text, len);
+	start(q, &u);
 }
 
 void api_query_range(struct req *r)
@@ -135,102 +149,66 @@ void api_query_range(struct req *r)
 		    "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
 		return;
 	}
-	if (!param_timeout(r, &u, timeout_max(), &qo->timeout_ms) ||
+	if (!param_timeout(r, &u, api_timeout_ms(), &qo->timeout_ms) ||
 	    !param_lookback(r, &u, o->lookback_ms, &qo->lookback_ms))
 		return;
 	stats_param(q, &u);
-	size_t len;
-	const char *text = urlq_get(&u, "query", &len);
-	start(q, text, len);
-}
-
-static bool length_fits(size_t len, struct errbuf *eb)
-{
-	const struct limits *l = limits_here();
-	char limit[LIMITS_TEXT_MAX];
-	if (len <= l->query_text_bytes)
-		return true;
-	(void)errbuf_set(eb, ERR_BADDATA, "expression of %zu bytes, %s", len,
-	    limits_text(l, LIMITS_query_text_bytes, limit));
-	return false;
+	start(q, &u);
 }
 
 /* --- QUEUED --- */
 
-static void start(struct query *q, const char *text, size_t len)
+static void start(struct query *q, const struct urlq *u)
 {
-	struct errbuf eb;
 	struct req *r = q->req;
-	errbuf_init(&eb);
-	if (!length_fits(len, &eb)) {
-		apierr_param(r, "query", eb.text);
-		return;
-	}
+	q->text = urlq_get(u, "query", &q->text_len);
 	if (q->opts.timeout_ms <= 0) {
 		apierr_jsonf(r, ERR_TIMEOUT, "query timed out in query execution");
-		return;
-	}
-	enum err err = ql_create(text, len, &q->opts, &q->ql, &eb);
-	if (err == ERR_BADDATA) {
-		apierr_param(r, "query", eb.text);
-		return;
-	}
-	if (err) {
-		apierr_json(r, err, eb.text, strlen(eb.text));
 		return;
 	}
 	r->own = q;
 	r->on_gone = client_left;
 	r->on_done = sent;
 	q->state = QUERY_QUEUED;
-	q->text = text;
-	q->text_len = len;
-	loop_timer_set(r->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
-	admit_ask(api_of(r)->admit, granted, q, &q->ticket);
+	ask_start(&q->ask, r, q->opts.timeout_ms, q->text, q->text_len);
 }
 
-static void granted(void *arg, enum err e)
+static void granted(struct ask *a)
 {
-	struct query *q = arg;
-	if (e) {
-		q->ticket = NULL;
+	struct query *q = CONTAINER_OF(a, struct query, ask);
+	struct errbuf eb;
+	errbuf_init(&eb);
+	q->opts.ticket = a->ticket;
+	q->opts.purse = ticket_purse(a->ticket);
+	q->opts.tenant = ticket_tenant(a->ticket);
+	enum err err = text_fits(q->text_len, &eb);
+	if (!err)
+		err = ql_create(q->text, q->text_len, &q->opts, &q->ql, &eb);
+	if (err) {
 		q->state = QUERY_REPLYING;
-		loop_timer_cancel(q->req->loop, &q->timer);
-		apierr_jsonf(q->req, ERR_BUSY, "too many queries are waiting, try again later");
+		ask_worked_out(a);
+		expression_error(q->req, err, &eb, true);
 		return;
 	}
-	metric_observe_ns(M_QUERY_WAIT_SECONDS, loop_now_ns(q->req->loop) - q->req->start_ns);
 	q->state = QUERY_RUNNING;
 	ql_start(q->ql);
 }
 
 /* --- ends before the end --- */
 
-static void end_early(struct query *q, enum err e, const char *text)
+static void time_is_up(struct ask *a)
 {
-	if (q->state == QUERY_RUNNING) {
-		ql_cancel(q->ql);
-		return;
-	}
-	if (q->state != QUERY_QUEUED)
-		return;
-	admit_abandon(q->ticket);
-	q->ticket = NULL;
-	q->state = QUERY_REPLYING;
-	loop_timer_cancel(q->req->loop, &q->timer);
-	apierr_json(q->req, e, text, strlen(text));
-}
-
-static void time_is_up(struct loop_timer *t)
-{
-	struct query *q = CONTAINER_OF(t, struct query, timer);
+	struct query *q = CONTAINER_OF(a, struct query, ask);
 	q->timed_out = true;
-	end_early(q, ERR_TIMEOUT, "query timed out in query execution");
+	if (q->state == QUERY_RUNNING)
+		ql_cancel(q->ql);
 }
 
 static void client_left(struct req *r)
 {
-	end_early(r->own, ERR_CANCELED, "query was canceled in query execution");
+	struct query *q = r->own;
+	if (!ask_left(&q->ask) && q->state == QUERY_RUNNING)
+		ql_cancel(q->ql);
 }
 
 /* --- RUNNING --- */
@@ -278,9 +256,7 @@ static void evaluated(void *arg, struct ql *ql)
 	enum err err = ql_err(ql, &text);
 	CHECK(q->state == QUERY_RUNNING);
 	q->state = QUERY_REPLYING;
-	loop_timer_cancel(q->req->loop, &q->timer);
-	admit_return(q->ticket);
-	q->ticket = NULL;
+	ask_worked_out(&q->ask);
 	slowlog_query(q->req, q->text, q->text_len, clock_mono_ns() - q->req->start_ns,
 	    ql_stats(ql)->samples_total);
 	if (err == ERR_CANCELED && q->timed_out) {
@@ -362,29 +338,73 @@ static void sent(struct req *r)
 	struct query *q = r->own;
 	buf_release(&q->first);
 	ql_free(q->ql);
+	ask_end(&q->ask);
 }
 
 /* --- expressions that are not evaluated --- */
 
-static bool parse(struct req *r, const struct urlq *u, bool prefixed, struct ql_node **out,
-    const char **text, size_t *len)
+/* What it takes to parse and print one is small, and nobody's but the ticket's. */
+struct expression {
+	struct ask ask;
+	struct arena arena; /* of the tree */
+	const char *text;
+	size_t text_len;
+	bool prefixed; /* errors name the parameter */
+	void (*answer)(struct req *r, struct ql_node *root);
+};
+
+static void expression_go(struct ask *a)
 {
-	struct errbuf eb;
-	const struct ql_features *f = &api_of(r)->opts.features;
+	struct expression *x = CONTAINER_OF(a, struct expression, ask);
+	const struct ql_features *f = &api_of(a->req)->opts.features;
 	struct ql_parse_opts po = { .experimental_functions = f->experimental_functions,
 		.extended_selectors = f->extended_selectors,
 		.fill_modifiers = f->fill_modifiers };
+	struct ql_node *root;
+	struct errbuf eb;
 	errbuf_init(&eb);
-	*text = urlq_get(u, "query", len);
-	enum err e =
-	    length_fits(*len, &eb) ? ql_parse(&r->arena, *text, *len, &po, out, &eb) : ERR_BADDATA;
+	arena_purse(&x->arena, ticket_purse(a->ticket));
+	enum err e = text_fits(x->text_len, &eb);
 	if (!e)
-		return true;
-	if (prefixed && e == ERR_BADDATA)
-		apierr_param(r, "query", eb.text);
-	else
-		apierr_json(r, e, eb.text, strlen(eb.text));
-	return false;
+		e = ql_parse(&x->arena, x->text, x->text_len, &po, &root, &eb);
+	if (e) {
+		expression_error(a->req, e, &eb, x->prefixed);
+	} else {
+		if (purse_over(ticket_purse(a->ticket)))
+			ask_no_room(a);
+		else
+			x->answer(a->req, root);
+		ql_ast_release(root);
+	}
+	arena_release(&x->arena);
+	ask_worked_out(a);
+}
+
+static void expression_left(struct req *r)
+{
+	struct expression *x = r->own;
+	ask_left(&x->ask);
+}
+
+static void expression_sent(struct req *r)
+{
+	struct expression *x = r->own;
+	ask_end(&x->ask);
+}
+
+static void expression_start(struct req *r, const struct urlq *u, bool prefixed,
+    void (*answer)(struct req *r, struct ql_node *root))
+{
+	struct expression *x = arena_zalloc(&r->arena, sizeof(*x));
+	x->ask.go = expression_go;
+	x->prefixed = prefixed;
+	x->answer = answer;
+	x->text = urlq_get(u, "query", &x->text_len);
+	arena_init(&x->arena, EXPRESSION_BLOCK);
+	r->own = x;
+	r->on_gone = expression_left;
+	r->on_done = expression_sent;
+	ask_start(&x->ask, r, api_timeout_ms(), x->text, x->text_len);
 }
 
 static bool is_no_selector(void *arg, struct ql_node *n)
@@ -393,29 +413,9 @@ static bool is_no_selector(void *arg, struct ql_node *n)
 	return n->kind != QL_SELECTOR;
 }
 
-/*
- * Exemplars are received and not kept: the answer is the one of a server without any
- * (spec/http-api.md section 4.4).
- */
-void api_query_exemplars(struct req *r)
+static void exemplars_answer(struct req *r, struct ql_node *root)
 {
-	struct urlq u;
-	struct ql_node *root;
-	const char *text;
-	size_t len;
-	int64_t from, to;
-	if (!param_parse(r, &u) || !param_time(r, &u, "start", PARAM_TIME_MIN, &from) ||
-	    !param_time(r, &u, "end", PARAM_TIME_MAX, &to))
-		return;
-	if (to < from) {
-		apierr_param(r, "end", "end timestamp must not be before start time");
-		return;
-	}
-	if (!parse(r, &u, false, &root, &text, &len))
-		return;
-	bool selector = !ql_walk(root, QL_PARENTS_FIRST, is_no_selector, NULL);
-	ql_ast_release(root);
-	if (!selector) {
+	if (ql_walk(root, QL_PARENTS_FIRST, is_no_selector, NULL)) {
 		req_reply(r, 204, NULL, NULL, 0, REQ_BORROW);
 		return;
 	}
@@ -427,19 +427,29 @@ void api_query_exemplars(struct req *r)
 	req_reply_buf(r, 200, "application/json", &b);
 }
 
-void api_query_format(struct req *r)
+/*
+ * Exemplars are received and not kept: the answer is the one of a server without any
+ * (spec/http-api.md section 4.4).
+ */
+void api_query_exemplars(struct req *r)
 {
 	struct urlq u;
-	struct ql_node *root;
-	const char *text;
-	size_t len;
-	if (!param_parse(r, &u) || !parse(r, &u, true, &root, &text, &len))
+	int64_t from, to;
+	if (!param_parse(r, &u) || !param_time(r, &u, "start", PARAM_TIME_MIN, &from) ||
+	    !param_time(r, &u, "end", PARAM_TIME_MAX, &to))
 		return;
+	if (to < from)
+		apierr_param(r, "end", "end timestamp must not be before start time");
+	else
+		expression_start(r, &u, false, exemplars_answer);
+}
+
+static void format_answer(struct req *r, struct ql_node *root)
+{
 	struct buf b, pretty;
 	buf_init(&b);
 	buf_init(&pretty);
 	ql_pretty(&pretty, root);
-	ql_ast_release(root);
 	promjson_begin(&b);
 	promjson_item_string(&b, true, (const char *)pretty.data, pretty.len);
 	promjson_end(&b, NULL, NULL);
@@ -447,19 +457,26 @@ void api_query_format(struct req *r)
 	req_reply_buf(r, 200, "application/json", &b);
 }
 
-void api_query_parse(struct req *r)
+void api_query_format(struct req *r)
 {
 	struct urlq u;
-	struct ql_node *root;
-	const char *text;
-	size_t len;
-	if (!param_parse(r, &u) || !parse(r, &u, true, &root, &text, &len))
-		return;
+	if (param_parse(r, &u))
+		expression_start(r, &u, true, format_answer);
+}
+
+static void parse_answer(struct req *r, struct ql_node *root)
+{
 	struct buf b;
 	buf_init(&b);
 	promjson_begin(&b);
 	astjson(&b, root);
-	ql_ast_release(root);
 	promjson_end(&b, NULL, NULL);
 	req_reply_buf(r, 200, "application/json", &b);
+}
+
+void api_query_parse(struct req *r)
+{
+	struct urlq u;
+	if (param_parse(r, &u))
+		expression_start(r, &u, true, parse_answer);
 }

@@ -5,6 +5,7 @@
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "net/api/apierr.h"
+#include "net/api/ask.h"
 #include "net/api/param.h"
 #include "proto/promjson.h"
 
@@ -134,9 +135,10 @@ void api_status_runtimeinfo(struct req *r)
 /* --- storage --- */
 
 struct tsdb_status {
+	struct ask ask;
 	struct req *req;
 	struct store_stats stats;
-	struct store_stats_req ask;
+	struct store_stats_req asked;
 };
 
 static void tops(struct buf *b, const char *before, const struct store_top *t, unsigned count)
@@ -149,10 +151,11 @@ static void tops(struct buf *b, const char *before, const struct store_top *t, u
 	buf_add_str(b, "]");
 }
 
-static void tsdb_done(struct store_stats_req *ask)
+static void tsdb_done(struct store_stats_req *asked)
 {
-	struct tsdb_status *t = CONTAINER_OF(ask, struct tsdb_status, ask);
+	struct tsdb_status *t = CONTAINER_OF(asked, struct tsdb_status, asked);
 	const struct store_stats *s = &t->stats;
+	ask_worked_out(&t->ask);
 	struct buf b = begun();
 	buf_printf(&b,
 	    "{\"headStats\":{\"numSeries\":%" PRIu64 ",\"numLabelPairs\":%" PRIu64
@@ -164,6 +167,24 @@ static void tsdb_done(struct store_stats_req *ask)
 	tops(&b, ",\"seriesCountByLabelValuePair\":[", s->by_pair, s->by_pair_count);
 	buf_add_str(&b, "}");
 	finish(t->req, &b);
+}
+
+static void tsdb_go(struct ask *a)
+{
+	struct tsdb_status *t = CONTAINER_OF(a, struct tsdb_status, ask);
+	store_stats(api_of(t->req)->store, &t->asked);
+}
+
+static void tsdb_left(struct req *r)
+{
+	struct tsdb_status *t = r->own;
+	ask_left(&t->ask); /* what has begun goes on */
+}
+
+static void tsdb_sent(struct req *r)
+{
+	struct tsdb_status *t = r->own;
+	ask_end(&t->ask);
 }
 
 void api_status_tsdb(struct req *r)
@@ -184,11 +205,15 @@ void api_status_tsdb(struct req *r)
 	}
 	struct tsdb_status *t = arena_zalloc(&r->arena, sizeof(*t));
 	t->req = r;
-	t->ask =
+	t->ask.go = tsdb_go;
+	t->asked =
 	    (struct store_stats_req){ .top = limit < STORE_TOP_MAX ? (unsigned)limit : STORE_TOP_MAX,
 		    .stats = &t->stats,
 		    .done = tsdb_done };
-	store_stats(api_of(r)->store, &t->ask);
+	r->own = t;
+	r->on_gone = tsdb_left;
+	r->on_done = tsdb_sent;
+	ask_start(&t->ask, r, api_timeout_ms(), "status/tsdb", strlen("status/tsdb"));
 }
 
 /* Our files are not Prometheus' blocks. */

@@ -1,49 +1,73 @@
+/*
+ * scan - a piece of it, on the loop of its shard:
+ *
+ *   COLLECTS > LISTS (an array of pointers to what was collected) > SORTS > SHRINKS (no item twice)
+ *      |  not small any more: grow_msg goes home and comes back; the job sleeps meanwhile
+ *   Any error, or cancel: the piece goes home at once.
+ */
 #include "net/api/scan.h"
 
+#include "core/base/msort.h"
 #include "core/base/wire.h"
 #include "core/rt/job.h"
 
-#include <stdlib.h>
-
-#define ITEMS_PER_LOOK 16u /* between looks at the clock */
+#define ITEMS_PER_LOOK 16u  /* between looks at the clock */
+#define STEPS_PER_LOOK 256u /* of listing and sorting */
 #define WARNINGS_MAX   4u
-#define NS_PER_MS      1000000u
 #define ITEM_HEAD      4u /* length before each item */
+#define FIRST_BLOCK    4096u
+#define CHUNK_LEAST    ((size_t)1 << 10)
+#define CHUNK_MOST     ((size_t)32 << 10)
 
+enum piece_state {
+	PIECE_COLLECTS,
+	PIECE_LISTS,
+	PIECE_SORTS,
+	PIECE_SHRINKS
+};
+struct chunk { /* of items: length, bytes, length, bytes */
+	struct chunk *next;
+	size_t len, cap;
+	uint8_t data[];
+};
 struct piece { /* of one shard: made at home, filled on the shard's loop, read at home */
 	struct scan *scan;
-	struct mbox_msg msg, cancel_msg;
+	struct mbox_msg msg, cancel_msg, grow_msg;
 	struct loop_deferred leave;
 	struct loop *loop;
 	struct job job;
 	unsigned shard;
+	enum piece_state state;
 	size_t set;
 	struct source_query query;
 	struct source_cursor *cursor;
-	struct buf items; /* length, bytes, length, bytes */
-	uint64_t count;
+	struct arena arena; /* of the ticket's purse */
+	struct chunk *chunks, *chunk;
+	size_t chunk_at; /* LISTS: in chunk */
+	const void **items;
+	struct msort sort;
+	uint64_t cursor_bytes;   /* of the cursor, charged */
+	size_t count, told;      /* items collected; those the ticket knows of */
+	size_t at, kept;         /* in items: LISTS, SHRINKS, scan_next; SHRINKS */
+	bool grows;              /* the job sleeps, home has grow_msg */
+	struct piece *next_grow; /* home's list of them */
 	bool cancel, truncated;
 	enum err err;
 	struct errbuf eb;
 	char *warning; /* first one, or NULL */
 };
-struct item {
-	const uint8_t *bytes; /* behind its length */
-	uint32_t len;
-};
 struct scan {
-	struct api *api;
+	struct source *source;
 	struct scan_opts o;
 	struct loop *home;
-	uint64_t deadline_ns, piece_items_max;
-	size_t piece_bytes_max;
-	size_t out; /* messages that are not home yet */
-	struct work_task merge;
-	bool cancelled, truncated;
+	uint64_t piece_items_max;
+	size_t out;            /* messages that are not home yet */
+	struct piece *growing; /* wait for a heavy place */
+	bool truncated;
+	enum err cancelled;
 	enum err err;
 	struct errbuf eb;
-	struct item *items;
-	size_t count;
+	uint64_t given;
 	unsigned pieces_count;
 	struct piece pieces[];
 };
@@ -51,40 +75,39 @@ struct scan {
 static void piece_begin(struct mbox_msg *m);
 static enum job_state piece_run(struct job *j);
 static void piece_home(struct mbox_msg *m);
+static void piece_grows(struct mbox_msg *m);
+static void piece_goes(struct mbox_msg *m);
 static void one_home(struct scan *s);
-static void merge_on_worker(struct work_task *t);
-static void merged(struct work_task *t);
 
 /* --- home --- */
 
-struct scan *scan_start(struct api *a, const struct scan_opts *o)
+struct scan *scan_start(struct source *src, const struct scan_opts *o)
 {
-	struct source *src = a->source;
 	unsigned shards = src->ops->shards(src);
 	struct scan *s = mem_zalloc(sizeof(*s) + shards * sizeof(s->pieces[0]));
-	s->api = a;
+	uint64_t most = limits_here()->query_items;
+	s->source = src;
 	s->o = *o;
 	s->home = loop_here();
 	s->pieces_count = shards;
-	s->deadline_ns = loop_now_ns(s->home) + (uint64_t)API_META_MS_MAX * NS_PER_MS;
-	uint64_t most = limits_here()->query_items;
 	if (!s->o.items_max || s->o.items_max > most)
 		s->o.items_max = most;
 	/*
 	 * One more than asked for tells that there were more; series that fit several sets are
 	 * counted for each.
 	 */
-	s->piece_items_max = (s->o.items_max + 1) * (o->sets->count ? o->sets->count : 1);
-	if (s->piece_items_max > most + 1)
+	if (__builtin_mul_overflow(
+	        s->o.items_max + 1, o->sets->count ? o->sets->count : 1, &s->piece_items_max) ||
+	    s->piece_items_max > most + 1)
 		s->piece_items_max = most + 1;
-	s->piece_bytes_max = API_META_BYTES_MAX / shards;
 	for (unsigned i = 0; i < shards; i++) {
 		struct piece *p = &s->pieces[i];
 		p->scan = s;
 		p->shard = i;
 		p->loop = src->ops->loop_of(src, i);
 		p->msg.fn = piece_begin;
-		buf_init(&p->items);
+		arena_init(&p->arena, FIRST_BLOCK);
+		arena_purse(&p->arena, ticket_purse(o->ticket));
 		errbuf_init(&p->eb);
 		s->out++;
 		loop_send(p->loop, &p->msg);
@@ -110,19 +133,7 @@ static void one_home(struct scan *s)
 	if (--s->out)
 		return;
 	if (s->cancelled)
-		s->err = ERR_CANCELED;
-	s->merge = (struct work_task){ .run = merge_on_worker, .done = merged, .prio = WORK_READ };
-	if (s->err)
-		s->o.done(s->o.arg, s);
-	else
-		work_submit(s->api->opts.pool, &s->merge);
-}
-
-static void merged(struct work_task *t)
-{
-	struct scan *s = CONTAINER_OF(t, struct scan, merge);
-	if (s->cancelled)
-		s->err = ERR_CANCELED;
+		s->err = s->cancelled;
 	s->o.done(s->o.arg, s);
 }
 
@@ -131,11 +142,68 @@ void scan_free(struct scan *s)
 	if (!s)
 		return;
 	for (unsigned i = 0; i < s->pieces_count; i++) {
-		buf_release(&s->pieces[i].items);
+		arena_release(&s->pieces[i].arena);
 		mem_free(s->pieces[i].warning);
 	}
-	mem_free(s->items);
 	mem_free(s);
+}
+
+/* --- a heavy place for all pieces --- */
+
+static void let_go(struct piece *p)
+{
+	p->grow_msg.fn = piece_goes;
+	loop_send(p->loop, &p->grow_msg);
+}
+
+static void all_go(struct scan *s)
+{
+	for (struct piece *p; (p = s->growing);) {
+		s->growing = p->next_grow;
+		let_go(p);
+	}
+}
+
+static void grown(void *arg)
+{
+	struct scan *s = arg;
+	if (s->cancelled || ticket_grow(s->o.ticket, grown, s))
+		all_go(s);
+}
+
+static void piece_grows(struct mbox_msg *m)
+{
+	struct piece *p = CONTAINER_OF(m, struct piece, grow_msg);
+	struct scan *s = p->scan;
+	p->next_grow = s->growing;
+	s->growing = p;
+	grown(s);
+}
+
+bool scan_waits(const struct scan *s)
+{
+	return s->growing != NULL;
+}
+
+static void piece_goes(struct mbox_msg *m)
+{
+	struct piece *p = CONTAINER_OF(m, struct piece, grow_msg);
+	p->grows = false;
+	job_set_class(&p->job, JOB_QUERY_HEAVY);
+	job_wake(&p->job);
+}
+
+/* True: the job sleeps until there is a place. */
+static bool piece_too_heavy(struct piece *p)
+{
+	uint64_t more = p->count - p->told;
+	p->told = p->count;
+	if (!ticket_touched(p->scan->o.ticket, more))
+		return false;
+	p->grows = true;
+	p->grow_msg.fn = piece_grows;
+	loop_send(p->scan->home, &p->grow_msg);
+	return true;
 }
 
 /* --- on the loop of a shard --- */
@@ -152,6 +220,7 @@ static void piece_begin(struct mbox_msg *m)
 	const struct scan_opts *o = &p->scan->o;
 	p->query = (struct source_query){
 		.what = o->what,
+		.tenant = ticket_tenant(o->ticket),
 		.t_min_ms = o->t_min_ms,
 		.t_max_ms = o->t_max_ms,
 		.label = o->label,
@@ -160,7 +229,21 @@ static void piece_begin(struct mbox_msg *m)
 		.wake_arg = p,
 	};
 	job_init(&p->job, JOB_QUERY, piece_run);
+	job_group(&p->job, o->ticket);
+	if (ticket_class(o->ticket) == TICKET_HEAVY)
+		job_set_class(&p->job, JOB_QUERY_HEAVY);
 	job_start(p->loop, &p->job);
+}
+
+/* What the cursor holds is the ticket's, too. */
+static void cursor_charge(struct piece *p, uint64_t bytes)
+{
+	struct purse *purse = ticket_purse(p->scan->o.ticket);
+	if (bytes > p->cursor_bytes)
+		purse_force(purse, bytes - p->cursor_bytes);
+	else
+		purse_give(purse, p->cursor_bytes - bytes);
+	p->cursor_bytes = bytes;
 }
 
 static void cursor_close(struct piece *p)
@@ -168,6 +251,7 @@ static void cursor_close(struct piece *p)
 	struct source_cursor *c = p->cursor;
 	if (!c)
 		return;
+	cursor_charge(p, 0);
 	if (c->warnings_count && !p->warning) {
 		size_t len = strlen(c->warnings[0]);
 		p->warning = mem_alloc(len + 1);
@@ -201,7 +285,7 @@ static enum job_state finish(struct piece *p, enum err e)
 static bool cursor_open(struct piece *p)
 {
 	const struct param_sets *sets = p->scan->o.sets;
-	struct source *src = p->scan->api->source;
+	struct source *src = p->scan->source;
 	if (p->set >= (sets->count ? sets->count : 1))
 		return false;
 	p->query.matchers = sets->count ? sets->sets[p->set].items : NULL;
@@ -211,58 +295,188 @@ static bool cursor_open(struct piece *p)
 	return !p->err;
 }
 
+static uint8_t *chunk_room(struct piece *p, size_t need)
+{
+	struct chunk *c = p->chunk;
+	if (!c || c->cap - c->len < need) {
+		size_t cap = c ? c->cap * 2 : CHUNK_LEAST;
+		cap = cap > CHUNK_MOST ? CHUNK_MOST : cap;
+		cap = cap < need ? need : cap;
+		c = arena_alloc(&p->arena, sizeof(*c) + cap);
+		*c = (struct chunk){ .cap = cap };
+		*(p->chunk ? &p->chunk->next : &p->chunks) = c;
+		p->chunk = c;
+	}
+	c->len += need;
+	return c->data + c->len - need;
+}
+
 /* false: this piece has all it may have. */
 static bool take(struct piece *p, const void *bytes, size_t len)
 {
-	if (p->count >= p->scan->piece_items_max ||
-	    p->items.len + len + ITEM_HEAD > p->scan->piece_bytes_max) {
+	if (p->count >= p->scan->piece_items_max) {
 		p->truncated = true;
 		return false;
 	}
-	uint8_t head[ITEM_HEAD];
-	wire_store32(head, num_u32(len));
-	buf_add(&p->items, head, sizeof(head));
-	buf_add(&p->items, bytes, len);
+	uint8_t *to = chunk_room(p, ITEM_HEAD + len);
+	wire_store32(to, num_u32(len));
+	if (len)
+		memcpy(to + ITEM_HEAD, bytes, len);
 	p->count++;
 	return true;
 }
 
-static enum job_state piece_run(struct job *j)
+enum step {
+	STEP_ON, /* call again */
+	STEP_WAIT,
+	STEP_NEXT, /* this state is over */
+	STEP_FAILED
+};
+
+static enum step collect(struct piece *p)
 {
-	struct piece *p = CONTAINER_OF(j, struct piece, job);
+	const struct scan *s = p->scan;
 	struct source_item item;
-	for (unsigned n = 1;; n++) {
-		if (p->cancel)
-			return finish(p, ERR_CANCELED);
-		if (loop_now_ns(p->loop) > p->scan->deadline_ns) {
-			p->truncated = true;
-			return finish(p, ERR_OK);
-		}
+	for (unsigned n = 0; n < ITEMS_PER_LOOK; n++) {
 		if (!p->cursor && !cursor_open(p))
-			return finish(p, p->err);
-		bool more = true;
-		switch (p->cursor->ops->next(p->cursor, &item)) {
+			return p->err ? STEP_FAILED : STEP_NEXT;
+		enum source_state state = p->cursor->ops->next(p->cursor, &item);
+		cursor_charge(p, p->cursor->memory);
+		switch (state) {
 		case SOURCE_READY:
-			more = p->scan->o.what == SOURCE_SERIES
-			    ? take(p, item.labels.bytes, item.labels.len)
-			    : take(p, item.text, item.text_len);
+			if (!(s->o.what == SOURCE_SERIES ? take(p, item.labels.bytes, item.labels.len)
+			                                 : take(p, item.text, item.text_len)))
+				return STEP_NEXT;
 			break;
 		case SOURCE_AGAIN:
-			if (job_should_yield())
-				return JOB_YIELD;
-			break;
+			return STEP_ON;
 		case SOURCE_WAIT:
-			return JOB_WAIT;
+			return STEP_WAIT;
 		case SOURCE_END:
 			cursor_close(p);
 			break;
 		case SOURCE_ERROR:
 			p->eb = p->cursor->eb;
-			return finish(p, p->cursor->err);
+			p->err = p->cursor->err;
+			return STEP_FAILED;
 		}
-		if (!more)
-			return finish(p, ERR_OK);
-		if (n % ITEMS_PER_LOOK == 0 && job_should_yield())
+	}
+	if (loop_now_ns(p->loop) > s->o.deadline_ns) {
+		p->truncated = true;
+		return STEP_NEXT;
+	}
+	return piece_too_heavy(p) ? STEP_WAIT : STEP_ON;
+}
+
+/* Both arrays are asked for before they are taken. */
+static bool list_begin(struct piece *p)
+{
+	struct purse *purse = ticket_purse(p->scan->o.ticket);
+	size_t bytes = 2 * p->count * sizeof(*p->items);
+	if (!purse_take(purse, bytes)) {
+		p->err = ticket_no_room(purse, bytes, &p->eb);
+		return false;
+	}
+	purse_give(purse, bytes); /* the arena takes it */
+	p->items = arena_array(&p->arena, 2 * p->count, sizeof(*p->items));
+	p->chunk = p->chunks;
+	return true;
+}
+
+static enum step list(struct piece *p)
+{
+	if (!p->items && !list_begin(p))
+		return STEP_FAILED;
+	for (unsigned n = 0; n < STEPS_PER_LOOK && p->at < p->count; n++) {
+		if (p->chunk_at == p->chunk->len) {
+			p->chunk = p->chunk->next;
+			p->chunk_at = 0;
+		}
+		const uint8_t *item = p->chunk->data + p->chunk_at;
+		p->items[p->at++] = item;
+		p->chunk_at += ITEM_HEAD + wire_load32(item);
+	}
+	return p->at < p->count ? STEP_ON : STEP_NEXT;
+}
+
+static int item_cmp(const void *x, const void *y)
+{
+	const uint8_t *a = x, *b = y;
+	uint32_t a_len = wire_load32(a), b_len = wire_load32(b);
+	uint32_t n = a_len < b_len ? a_len : b_len;
+	int c = n ? memcmp(a + ITEM_HEAD, b + ITEM_HEAD, n) : 0;
+	return c ? c : (a_len > b_len) - (a_len < b_len);
+}
+
+static enum step sort(struct piece *p)
+{
+	if (!p->sort.items)
+		msort_begin(&p->sort, p->items, p->items + p->count, p->count, item_cmp);
+	return msort_run(&p->sort, STEPS_PER_LOOK) ? STEP_NEXT : STEP_ON;
+}
+
+static enum step shrink(struct piece *p)
+{
+	const void **items = p->sort.items;
+	for (unsigned n = 0; n < STEPS_PER_LOOK && p->at < p->count; n++, p->at++)
+		if (!p->kept || item_cmp(items[p->at], items[p->kept - 1]))
+			items[p->kept++] = items[p->at];
+	if (p->at < p->count)
+		return STEP_ON;
+	p->items = items;
+	p->count = p->kept;
+	return STEP_NEXT;
+}
+
+static enum step piece_step(struct piece *p)
+{
+	switch (p->state) {
+	case PIECE_COLLECTS:
+		return collect(p);
+	case PIECE_LISTS:
+		return list(p);
+	case PIECE_SORTS:
+		return sort(p);
+	case PIECE_SHRINKS:
+		return shrink(p);
+	}
+	return STEP_FAILED;
+}
+
+static void piece_next_state(struct piece *p)
+{
+	cursor_close(p);
+	p->at = 0;
+	p->state++;
+}
+
+static enum job_state piece_run(struct job *j)
+{
+	struct piece *p = CONTAINER_OF(j, struct piece, job);
+	struct purse *purse = ticket_purse(p->scan->o.ticket);
+	for (;;) {
+		if (p->grows)
+			return JOB_WAIT;
+		if (p->cancel)
+			return finish(p, ERR_CANCELED);
+		if (purse_over(purse))
+			return finish(p, ticket_no_room(purse, 0, &p->eb));
+		switch (piece_step(p)) {
+		case STEP_ON:
+			break;
+		case STEP_WAIT:
+			return JOB_WAIT;
+		case STEP_FAILED:
+			return finish(p, p->err);
+		case STEP_NEXT:
+			if (!p->count || p->state == PIECE_SHRINKS) {
+				p->at = 0;
+				return finish(p, ERR_OK);
+			}
+			piece_next_state(p);
+			break;
+		}
+		if (job_should_yield())
 			return JOB_YIELD;
 	}
 }
@@ -286,53 +500,17 @@ static void cancel_there(struct mbox_msg *m)
 	loop_send(p->scan->home, m);
 }
 
-void scan_cancel(struct scan *s)
+void scan_cancel(struct scan *s, enum err e)
 {
 	if (s->cancelled)
 		return;
-	s->cancelled = true;
-	if (!s->out)
-		return; /* with the worker: it ends soon by itself */
+	s->cancelled = e;
+	CHECK(s->out > 0);
+	all_go(s);
 	s->out += s->pieces_count;
 	for (unsigned i = 0; i < s->pieces_count; i++) {
 		s->pieces[i].cancel_msg.fn = cancel_there;
 		loop_send(s->pieces[i].loop, &s->pieces[i].cancel_msg);
-	}
-}
-
-/* --- on a worker --- */
-
-static int item_cmp(const void *x, const void *y)
-{
-	const struct item *a = x, *b = y;
-	size_t n = a->len < b->len ? a->len : b->len;
-	int c = n ? memcmp(a->bytes, b->bytes, n) : 0;
-	return c ? c : (a->len > b->len) - (a->len < b->len);
-}
-
-static void merge_on_worker(struct work_task *t)
-{
-	struct scan *s = CONTAINER_OF(t, struct scan, merge);
-	size_t all = 0, n = 0;
-	for (unsigned i = 0; i < s->pieces_count; i++)
-		all += s->pieces[i].count;
-	s->items = mem_array(NULL, all ? all : 1, sizeof(*s->items));
-	for (unsigned i = 0; i < s->pieces_count; i++) {
-		const struct buf *b = &s->pieces[i].items;
-		for (size_t at = 0; at < b->len;) {
-			uint32_t len = wire_load32(b->data + at);
-			s->items[n++] = (struct item){ b->data + at + ITEM_HEAD, len };
-			at += ITEM_HEAD + len;
-		}
-	}
-	CHECK(n == all);
-	qsort(s->items, n, sizeof(*s->items), item_cmp);
-	for (size_t i = 0; i < n; i++)
-		if (!s->count || item_cmp(&s->items[i], &s->items[s->count - 1]))
-			s->items[s->count++] = s->items[i];
-	if (s->count > s->o.items_max) {
-		s->count = (size_t)s->o.items_max;
-		s->truncated = true;
 	}
 }
 
@@ -341,29 +519,40 @@ static void merge_on_worker(struct work_task *t)
 enum err scan_err(const struct scan *s, const char **text)
 {
 	*text = s->err == ERR_CANCELED ? "query was canceled in query execution"
+	    : s->err == ERR_TIMEOUT    ? "query timed out in query execution"
 	    : s->eb.text[0]            ? s->eb.text
 	                               : err_text(s->err);
 	return s->err;
 }
 
-size_t scan_count(const struct scan *s)
+static const void *head_of(const struct piece *p)
 {
-	return s->count;
+	return p->at < p->count ? p->items[p->at] : NULL;
 }
 
-size_t scan_bytes(const struct scan *s)
+/* The least of the heads of all pieces; it is taken from each that has it. */
+const char *scan_next(struct scan *s, size_t *len)
 {
-	size_t bytes = 0;
-	for (unsigned i = 0; i < s->pieces_count; i++)
-		bytes += s->pieces[i].items.cap + s->pieces[i].count * sizeof(struct item);
-	return bytes;
-}
-
-const char *scan_item(const struct scan *s, size_t i, size_t *len)
-{
-	CHECK(i < s->count);
-	*len = s->items[i].len;
-	return (const char *)s->items[i].bytes;
+	const uint8_t *least = NULL;
+	for (unsigned i = 0; i < s->pieces_count; i++) {
+		const void *head = head_of(&s->pieces[i]);
+		if (head && (!least || item_cmp(head, least) < 0))
+			least = head;
+	}
+	if (!least)
+		return NULL;
+	if (s->given == s->o.items_max) {
+		s->truncated = true;
+		return NULL;
+	}
+	for (unsigned i = 0; i < s->pieces_count; i++) {
+		const void *head = head_of(&s->pieces[i]);
+		if (head && (head == least || !item_cmp(head, least)))
+			s->pieces[i].at++;
+	}
+	s->given++;
+	*len = wire_load32(least);
+	return (const char *)least + ITEM_HEAD;
 }
 
 bool scan_truncated(const struct scan *s)

@@ -1,0 +1,111 @@
+#include "net/api/ask.h"
+
+#include "core/base/hash.h"
+#include "core/base/metric.h"
+#include "net/api/api.h"
+#include "net/api/apierr.h"
+
+#include <netinet/in.h>
+
+/* The address without its port; of IPv6 what one network has. 0 is nobody's. */
+static uint64_t who_asks(const struct req *r)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&r->remote;
+	uint64_t h = 0;
+
+	if (sa->sa_family == AF_INET)
+		h = hash64(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4, 0);
+	else if (sa->sa_family == AF_INET6)
+		h = hash64(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 8, 0);
+	return h ? h : 1;
+}
+
+static void over(struct ask *a)
+{
+	loop_timer_cancel(a->req->loop, &a->timer);
+	a->state = ASK_OVER;
+}
+
+static void answered(void *arg, enum err e)
+{
+	struct ask *a = arg;
+
+	CHECK(a->state == ASK_WAITS);
+	if (e) {
+		a->ticket = NULL;
+		over(a);
+		char limit[LIMITS_TEXT_MAX];
+		apierr_jsonf(a->req, ERR_BUSY, "too many queries are waiting, %s, try again later",
+		    limits_text(limits_here(), LIMITS_query_queued, limit));
+		return;
+	}
+	metric_observe_ns(M_QUERY_WAIT_SECONDS, loop_now_ns(a->req->loop) - a->req->start_ns);
+	a->state = ASK_WORKS;
+	a->go(a);
+}
+
+static void give_up(struct ask *a, enum err e, const char *text)
+{
+	ticket_abandon(a->ticket);
+	a->ticket = NULL;
+	over(a);
+	apierr_json(a->req, e, text, strlen(text));
+}
+
+static void time_is_up(struct loop_timer *t)
+{
+	struct ask *a = CONTAINER_OF(t, struct ask, timer);
+
+	if (a->state == ASK_WAITS)
+		give_up(a, ERR_TIMEOUT, "query timed out in query execution");
+	else if (a->state == ASK_WORKS && a->late)
+		a->late(a);
+}
+
+void ask_start(struct ask *a, struct req *r, int64_t timeout_ms, const char *what, size_t what_len)
+{
+	struct ticket_opts o = {
+		.who = who_asks(r), .what = what, .what_len = what_len, .answer = answered, .arg = a
+	};
+
+	CHECK(a->state == ASK_NONE);
+	a->req = r;
+	a->state = ASK_WAITS;
+	loop_timer_init(&a->timer, time_is_up);
+	loop_timer_set(r->loop, &a->timer, (uint64_t)timeout_ms);
+	ticket_ask(api_of(r)->tickets, &o, &a->ticket);
+}
+
+bool ask_left(struct ask *a)
+{
+	if (a->state != ASK_WAITS)
+		return false;
+	give_up(a, ERR_CANCELED, "query was canceled in query execution");
+	return true;
+}
+
+void ask_worked_out(struct ask *a)
+{
+	if (a->state != ASK_WORKS)
+		return;
+	over(a);
+	ticket_worked_out(a->ticket);
+}
+
+void ask_end(struct ask *a)
+{
+	if (a->state == ASK_NONE)
+		return;
+	ask_worked_out(a);
+	ticket_free(a->ticket);
+	a->ticket = NULL;
+}
+
+void ask_no_room(struct ask *a)
+{
+	struct errbuf eb;
+
+	errbuf_init(&eb);
+	enum err e = ticket_no_room(ticket_purse(a->ticket), 0, &eb);
+	apierr_json(a->req, e, eb.text, strlen(eb.text));
+}
