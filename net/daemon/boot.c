@@ -12,8 +12,10 @@
 #include "core/base/clock.h"
 #include "core/base/fdcache.h"
 #include "core/base/log.h"
+#include "core/base/mem.h"
 #include "core/base/metric.h"
 #include "core/model/limits.h"
+#include "core/rt/memkeep.h"
 #include "net/api/api.h"
 #include "net/conn/limit.h"
 #include "net/daemon/datadir.h"
@@ -33,6 +35,7 @@ struct boot {
 	uint64_t begin_ns;
 	struct team *team;
 	struct work_pool *pool;
+	struct memkeep *memkeep;
 	struct api *api;
 	struct srv *srv;
 	struct store *store;
@@ -48,6 +51,7 @@ struct boot {
 static bool set_up_process(sigset_t *ends)
 {
 	umask(077);
+	mem_setup();
 	struct rlimit none = { 0, 0 }, files;
 	if (setrlimit(RLIMIT_CORE, &none))
 		LOG_WARN("core_dumps_stay_on", "reason=\"setrlimit failed\"");
@@ -201,6 +205,7 @@ static enum err open_all(struct boot *b)
 		e = work_create(BOOT_WORKERS, &b->pool);
 	if (e)
 		return errbuf_set(&b->eb, e, "threads cannot be started: %s", err_text(e));
+	b->memkeep = memkeep_start(b->team, b->pool);
 	e = open_front(b);
 	return e ? e : open_store(b);
 }
@@ -307,6 +312,8 @@ static void close_all(struct boot *b)
 		srv_close_all(b->srv);
 	if (b->store)
 		store_close(b->store);
+	if (b->memkeep)
+		memkeep_stop(b->memkeep);
 	if (b->pool)
 		work_stop(b->pool);
 	if (b->team)
@@ -315,6 +322,7 @@ static void close_all(struct boot *b)
 		srv_free(b->srv);
 	if (b->api)
 		api_free(b->api);
+	memkeep_free(b->memkeep);
 	if (b->pool)
 		work_free(b->pool);
 	if (b->team)
