@@ -306,6 +306,8 @@ static void begin(struct back *b)
 	struct round_work *w = mem_zalloc(sizeof(*w));
 	w->shard = sh;
 	w->back = b;
+	/* FILES has every definition below its next_id, and the next file has all others. */
+	CHECK(sh->defs_from == sh->list.next_id);
 	w->rank = sh->list.next_rank++;
 	w->began_ns = back_now_ns(b);
 	errbuf_init(&w->eb);

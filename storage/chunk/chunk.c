@@ -400,6 +400,8 @@ static uint8_t *raw_put(uint8_t *p, const struct ints *s, size_t first, unsigned
 	return p;
 }
 
+#define HEAD_BYTES 2u /* mode and width, flags */
+
 static uint8_t *plan_put(uint8_t *p, const struct plan *b, const uint64_t *y, unsigned n, bool raw)
 {
 	uint64_t r[CHUNK_SUB];
@@ -413,6 +415,7 @@ static uint8_t *plan_put(uint8_t *p, const struct plan *b, const uint64_t *y, un
 		r[i] = v <= limit ? v : 0;
 	}
 	unsigned inline_count = count < FLAG_COUNT ? count : FLAG_COUNT;
+	const uint8_t *start = p;
 	*p++ = (uint8_t)((unsigned)b->mode << 6 | (b->width == 64 ? WIDTH_64 : b->width));
 	*p++ = (uint8_t)(inline_count | (raw ? FLAG_RAW : 0) | (b->base ? 0 : FLAG_NOBASE));
 	if (inline_count == FLAG_COUNT)
@@ -424,6 +427,7 @@ static uint8_t *plan_put(uint8_t *p, const struct plan *b, const uint64_t *y, un
 		*p++ = odd[i];
 		p = wire_store_varint(p, zigzag(y[odd[i]] - b->base));
 	}
+	CHECK((size_t)(p - start) <= HEAD_BYTES + b->cost); /* it was chosen for that */
 	return p;
 }
 
