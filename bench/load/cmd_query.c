@@ -1,13 +1,16 @@
 /*
  * kymobench query - a file of queries, one a line ("#" begins a comment), each run --rounds times
- * against one or two servers in turn; medians in ms and their ratio.
+ * against one or more servers in turn; medians in ms, their ratio to the first server's, and whether
+ * the answers are equal to its own (bench/load/answer.h).
  * A line is an expression, evaluated as a range query over --start..--end with --step, or "instant:
  * <expression>" at --end.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/load/answer.h"
 #include "bench/load/cmd.h"
 #include "bench/load/httpc.h"
 #include "bench/load/procstat.h"
@@ -15,7 +18,7 @@
 #include "core/base/clock.h"
 #include "core/base/num.h"
 
-#define SERVERS_MAX    2
+#define SERVERS_MAX    8
 #define QUERY_PATH_MAX 7000
 #define FAILURES_MAX   5 /* of the first queries: then none will do */
 
@@ -26,13 +29,15 @@ struct server {
 	double median_ms, sum_ms;
 	size_t bytes;
 	uint64_t series;
+	struct answer answer; /* of the last round, where there is somebody to compare with */
+	bool answered;
 };
 struct plan {
 	struct server servers[SERVERS_MAX];
 	unsigned servers_count, rounds;
 	double start_s, end_s, step_s;
 	const char *extra; /* appended parameters, e.g. nocache=1 */
-	uint64_t failed;
+	uint64_t failed, different;
 };
 
 static void escape(char *out, size_t cap, const char *s)
@@ -73,12 +78,15 @@ static bool run_once(struct plan *p, struct server *s, const char *expr, unsigne
 	size_t off = 0;
 	uint64_t begin = clock_real_mono_ns();
 	int status = httpc_do(&s->http, "GET", path, "", NULL, 0, &off);
+	int why = errno;
 	s->ms[round] = (double)(clock_real_mono_ns() - begin) / 1e6;
 	if (status != 200) {
 		p->failed++;
-		fprintf(stderr, "%s: %d %.*s: %s\n", s->url, status,
-		    status > 0 ? (int)(s->http.in.len - off) : 0,
-		    status > 0 ? (char *)s->http.in.data + off : "", expr);
+		if (status > 0)
+			fprintf(stderr, "%s: %d %.*s: %s\n", s->url, status,
+			    (int)(s->http.in.len - off), (char *)s->http.in.data + off, expr);
+		else
+			fprintf(stderr, "%s: no answer (%s): %s\n", s->url, strerror(why), expr);
 		return false;
 	}
 	s->bytes = s->http.in.len - off;
@@ -91,12 +99,54 @@ static bool run_once(struct plan *p, struct server *s, const char *expr, unsigne
 	return true;
 }
 
+/* The last round's answer, kept until the query's line is printed. */
+static void keep_answer(struct server *s)
+{
+	size_t off = s->http.in.len - s->bytes;
+	s->answered = !answer_parse((const char *)s->http.in.data + off, s->bytes, &s->answer);
+}
+
+static void answers_drop(struct plan *p)
+{
+	for (unsigned k = 0; k < p->servers_count; k++) {
+		if (p->servers[k].answered)
+			answer_release(&p->servers[k].answer);
+		p->servers[k].answered = false;
+	}
+}
+
+/* Everybody against the first server. */
+static void compare(struct plan *p)
+{
+	struct server *first = &p->servers[0];
+	bool equal = true;
+	for (unsigned k = 1; k < p->servers_count; k++) {
+		struct server *s = &p->servers[k];
+		struct errbuf why;
+		errbuf_init(&why);
+		if (!first->answered || !s->answered)
+			errbuf_set(&why, ERR_BADDATA, "no answer of Prometheus' HTTP API");
+		else if (answer_equal(&first->answer, &s->answer, &why))
+			continue;
+		printf("DIFFERENT (%s: %s)  ", s->url, why.text);
+		equal = false;
+	}
+	if (equal)
+		printf("equal  ");
+	p->different += !equal;
+}
+
 static void run_query(struct plan *p, const char *expr)
 {
+	bool many = p->servers_count > 1;
 	for (unsigned round = 0; round < p->rounds; round++) {
 		for (unsigned k = 0; k < p->servers_count; k++) {
-			if (!run_once(p, &p->servers[k], expr, round))
+			if (!run_once(p, &p->servers[k], expr, round)) {
+				answers_drop(p);
 				return;
+			}
+			if (many && round + 1 == p->rounds)
+				keep_answer(&p->servers[k]);
 		}
 	}
 	for (unsigned k = 0; k < p->servers_count; k++) {
@@ -107,8 +157,11 @@ static void run_query(struct plan *p, const char *expr)
 		printf("%10.2f ms %7llu series %9zu B  ", s->median_ms,
 		    (unsigned long long)s->series, s->bytes);
 	}
-	if (p->servers_count == 2)
-		printf("ratio %5.2f  ", p->servers[1].median_ms / p->servers[0].median_ms);
+	for (unsigned k = 1; k < p->servers_count; k++)
+		printf("ratio %5.2f  ", p->servers[k].median_ms / p->servers[0].median_ms);
+	if (many)
+		compare(p);
+	answers_drop(p);
 	printf("%s\n", expr);
 	fflush(stdout);
 }
@@ -120,6 +173,15 @@ static bool add_url(void *arg, const char *value)
 		return false;
 	p->servers[p->servers_count++].url = value;
 	return true;
+}
+
+/* The first server is the usual one where only peers are named. */
+static bool add_peer(void *arg, const char *value)
+{
+	struct plan *p = arg;
+	if (!p->servers_count)
+		add_url(p, "http://127.0.0.1:9470");
+	return add_url(p, value);
 }
 
 static double time_s(const char *text, const char *name)
@@ -142,9 +204,10 @@ int cmd_query(int argc, char **argv)
 		{ .name = "url",
 		    .meta = "URL",
 		    .help =
-		        "server, once or twice, its base or a path of its API (http://127.0.0.1:9470)",
+		        "server, its base or a path of its API (http://127.0.0.1:9470); several: answers are compared",
 		    .each = add_url,
 		    .arg = &p },
+		{ .name = "peer", .meta = "URL", .help = "one more server", .each = add_peer, .arg = &p },
 		{ .name = "start", .meta = "TIME", .help = "begin of ranges (end - 1 h)", .text = &start },
 		{ .name = "end",
 		    .meta = "TIME",
@@ -202,7 +265,7 @@ int cmd_query(int argc, char **argv)
 		}
 		if (p.failed == FAILURES_MAX && p.failed == count) {
 			fprintf(stderr,
-			    "kymobench query: stopped, the first %d queries all failed: is this a server with Prometheus' HTTP API?\n",
+			    "kymobench query: stopped, the first %d queries all failed: is there a server with Prometheus' HTTP API?\n",
 			    FAILURES_MAX);
 			break;
 		}
@@ -213,10 +276,12 @@ int cmd_query(int argc, char **argv)
 		printf(",\"sum_of_medians_ms_%c\":%.2f", 'a' + (int)k, p.servers[k].sum_ms);
 	if (p.servers_count == 2 && p.servers[0].sum_ms > 0)
 		printf(",\"ratio\":%.3f", p.servers[1].sum_ms / p.servers[0].sum_ms);
+	if (p.servers_count > 1)
+		printf(",\"different\":%llu", (unsigned long long)p.different);
 	printf("}\n");
 	for (unsigned k = 0; k < p.servers_count; k++) {
 		httpc_release(&p.servers[k].http);
 		mem_free(p.servers[k].ms);
 	}
-	return p.failed ? 1 : 0;
+	return p.failed || p.different ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 /*
  * kymobench - load and measure: "write" replays Remote Write traffic, "query" times a file of
- * queries against one or two servers.
+ * queries against one or more servers and compares their answers.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +97,8 @@ int main(int argc, char **argv)
 		const char *help;
 	} cmds[] = {
 		{ "write", cmd_write, "replay Remote Write traffic, print one JSON line" },
-		{ "query", cmd_query, "time a file of queries against one or two servers" },
+		{ "query", cmd_query,
+		    "time a file of queries against servers, compare their answers" },
 	};
 	const char *names[COUNT_OF(cmds)];
 	for (size_t i = 0; i < COUNT_OF(cmds); i++) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What stands before the store: forms, redirects, readiness on every loop, signals, a log that nobody reads, wrong senders."""
-import fcntl, sys
+import fcntl, http.server, sys, threading
+from urllib.parse import parse_qs, urlsplit
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
 
@@ -88,6 +89,40 @@ for url in (base, f"{base}/", f"{base}/api/v1/write"):
 for url in (base, f"{base}/api/v1/query", f"{base}/api/v1/write"):
     code, out, err = bench("query", "--url", url, "--file", queries, "--rounds", "1")
     ok(code == 0 and '"failed":0' in out, f"kymobench query --url {url}: {out + err!r}")
+
+
+class Peer(http.server.BaseHTTPRequestHandler):
+    """Another server, which answers count(up) with what it is told to."""
+
+    value = "1"
+
+    def do_GET(self):
+        body = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": self.points()}]}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def points(self):
+        asked = parse_qs(urlsplit(self.path).query)
+        status, a = api(k.port, "query_range", **{n: asked[n][0] for n in ("query", "start", "end", "step")})
+        return [[t, Peer.value] for t, _ in a["data"]["result"][0]["values"]]
+
+    def log_message(self, *args):
+        pass
+
+
+peer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Peer)
+threading.Thread(target=peer.serve_forever, daemon=True).start()
+peer_url = f"http://127.0.0.1:{peer.server_address[1]}"
+code, out, err = bench("query", "--url", base, "--peer", peer_url, "--peer", base, "--file", queries, "--rounds", "2")
+ok(code == 0 and " equal " in out and '"different":0' in out, f"peers with the same answer are equal: {out + err!r}")
+Peer.value = "2"
+code, out, err = bench("query", "--url", base, "--peer", peer_url, "--file", queries, "--rounds", "2")
+ok(code == 1 and "DIFFERENT" in out and ": 1, the other 2 at " in out and '"different":1' in out, f"and another answer is told: {out + err!r}")
+code, out, err = bench("query", "--url", "http://127.0.0.1:1", "--file", queries, "--rounds", "2")
+ok(code == 1 and "no answer (Connection refused)" in err, f"no server is said in words: {out + err!r}")
+peer.shutdown()
 code, out, err = bench("write", "--url", base, "--series", "100000", "--rounds", "5", "--batch", "100", "--start", "1000000000")
 ok(code == 1 and json.loads(out)["requests"] < 100 and "stopped" in err and "400 partial: stored 0" in err, f"it stops when nothing is taken: {out + err!r}")
 code, out, err = bench("write", "--url", f"{base}/api/v1/nowhere", "--series", "100000", "--rounds", "5", "--batch", "100")
