@@ -1,6 +1,7 @@
 /*
- * astjson - the tree of an expression as JSON, the data of /api/v1/parse_query (spec/http-api.md
- * section 4.6). Keys in order of their bytes, durations in ms, null for what is absent.
+ * astjson - the tree of an expression as JSON, the data of /api/v1/parse_query ("HTTP API" of the
+ * Prometheus documentation). Keys in order of their bytes, durations in ms, null for what is
+ * absent.
  *
  * Recursive; the parser limits the height of a tree. Thread: pure.
  */

@@ -25,8 +25,8 @@ void gz_flush(struct gz *z, struct buf *out);  /* everything so far can be read 
 void gz_finish(struct gz *z, struct buf *out); /* the trailer; no push after it */
 void gz_free(struct gz *z);
 /*
- * First supported token of an Accept-Encoding value (spec/http-api.md section 2), GZ_NONE when
- * there is none. A token with q=0 does not count.
+ * First supported token of an Accept-Encoding value ("HTTP API" of the Prometheus documentation),
+ * GZ_NONE when there is none. A token with q=0 does not count.
  */
 enum gz_form gz_choose(const char *accept_encoding, size_t len);
 const char *gz_token(enum gz_form form); /* "gzip", "deflate" */

@@ -106,7 +106,7 @@ static void one_point(struct promjson *e, struct buf *out, int64_t t_ms, double 
 
 /*
  * Scalars and strings print their time as an ordinary float of seconds and scalars never use an
- * exponent (spec/http-api.md section 4.3).
+ * exponent ("HTTP API" of the Prometheus documentation).
  */
 static void plain_time(struct buf *out, int64_t t_ms)
 {

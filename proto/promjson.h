@@ -1,6 +1,6 @@
 /*
- * promjson - answers of the HTTP API as JSON bytes (spec/http-api.md sections 1 and 4.3), in pieces
- * for whoever sends them.
+ * promjson - answers of the HTTP API as JSON bytes ("HTTP API" of the Prometheus documentation), in
+ * pieces for whoever sends them.
  *
  * Query results: promjson_query() points an encoder at a value, promjson_next() appends the next
  * bytes until the buffer grew by at_least or all is written:

@@ -1,6 +1,6 @@
 /*
- * rw1 - Remote Write 1.0 bodies (prometheus.WriteRequest, spec/remote-write.md section 2) to a
- * batch, without building the message.
+ * rw1 - Remote Write 1.0 bodies (prometheus.WriteRequest of the Remote Write 1.0 specification) to
+ * a batch, without building the message.
  *
  * The labels of a series are not decoded: the contiguous run of its label fields is the label range
  * of its rows, in the wire's bytes.

@@ -1,6 +1,6 @@
 /*
- * snapz - snappy block format (spec/remote-write.md section 3): decode of hostile bytes, encode for
- * tests and benches.
+ * snapz - snappy block format (format_description.txt of the snappy project): decode of hostile
+ * bytes, encode for tests and benches.
  *
  *   uvarint(length), then elements; the low two bits of a tag byte tell
  *   00 literal   01 copy, 11-bit offset, 4..11 bytes   10 copy, 16-bit offset, 1..64 bytes   11

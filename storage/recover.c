@@ -50,7 +50,7 @@ void recover_on_all(struct store *st, void (*fn)(void *arg), void *args, size_t 
 
 /* ---- files ---- */
 
-/* One lost file does not keep the rest from being served (reliability section 3). */
+/* One lost file does not keep the rest from being served. */
 static void file_lost(
     struct shard *sh, const struct files_entry *e, enum err err, const struct errbuf *why)
 {

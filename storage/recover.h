@@ -1,5 +1,6 @@
 /*
- * recover - from a data directory to shards that are ready to go on (storage README section 4).
+ * recover - from a data directory to shards that are ready to go on ("Recovery" of
+ * storage/README.md).
  *
  *   1  per shard: FILES (or FILES.prev), written again before anything is removed, its files
  *      opened, unnamed ones removed or set aside

@@ -42,7 +42,7 @@ MUST_CHECK enum err num_parse_u64(const char *s, size_t len, uint64_t *out);
 MUST_CHECK enum err num_parse_duration(const char *s, size_t len, int64_t *ms);
 /*
  * API time: float seconds or RFC 3339, the two literal extreme constants, clamped to int64 ms
- * (spec/http-api section 3).
+ * ("HTTP API" of the Prometheus documentation).
  */
 MUST_CHECK enum err num_parse_time(const char *s, size_t len, int64_t *ms);
 /*

@@ -5,10 +5,9 @@
  * not empty:
  *   0x0a  varint(n)  { 0x0a varint(name length) name  0x12 varint(value length) value }      n =
  *   length of the part in braces, varints in shortest form
- * which is what a Remote Write 1.0 sender puts for TimeSeries.labels (spec/remote-write.md section
- * 2), so its bytes can be compared without decoding.
- * The empty label set has length 0. A tenant id (u32, 0 until identities exist) stands beside the
- * bytes and seeds the fingerprint.
+ * which is what a Remote Write 1.0 sender puts for TimeSeries.labels (Remote Write 1.0
+ * specification), so its bytes can be compared without decoding. The empty label set has length 0.
+ * A tenant id (u32, 0 until identities exist) stands beside the bytes and seeds the fingerprint.
  *
  * Thread: pure functions. Memory: pieces point into the bytes.
  */

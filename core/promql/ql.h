@@ -31,7 +31,7 @@ enum ql_type {
 const char *ql_type_text(
     enum ql_type t); /* "scalar", "instant vector", "range vector", "string", "none" */
 
-struct ql_features { /* spec/promql.md, switches */
+struct ql_features { /* what Prometheus switches on by --enable-feature */
 	bool experimental_functions, extended_selectors, fill_modifiers, delayed_name_removal,
 	    start_timestamps;
 };

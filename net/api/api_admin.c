@@ -9,7 +9,10 @@ struct flush { /* in the request's arena */
 	struct store_flush_req ask;
 };
 
-/* errorType unavailable, but status 500: as Prometheus has it (spec/http-api.md section 1). */
+/*
+ * errorType unavailable, but status 500: as Prometheus has it ("HTTP API" of the Prometheus
+ * documentation).
+ */
 static bool enabled(struct req *r)
 {
 	static const char text[] = "admin APIs disabled";

@@ -1,5 +1,5 @@
 /*
- * api_meta - series, labels, label values, metadata (spec/http-api.md section 5).
+ * api_meta - series, labels, label values, metadata ("HTTP API" of the Prometheus documentation).
  *
  * Items come sorted by their bytes. Metadata are those that writers sent, of all families.
  * Thread: the loop of the request.

@@ -429,7 +429,7 @@ static void exemplars_answer(struct req *r, struct ql_node *root)
 
 /*
  * Exemplars are received and not kept: the answer is the one of a server without any
- * (spec/http-api.md section 4.4).
+ * ("HTTP API" of the Prometheus documentation).
  */
 void api_query_exemplars(struct req *r)
 {

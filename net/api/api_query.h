@@ -1,6 +1,6 @@
 /*
- * api_query - query, query_range, query_exemplars, format_query, parse_query (spec/http-api.md
- * section 4).
+ * api_query - query, query_range, query_exemplars, format_query, parse_query ("HTTP API" of the
+ * Prometheus documentation).
  *
  * Parameters are checked in Prometheus' order with its texts, the expression last; then the query
  * waits for a place (net/api/admit.h), is evaluated whole, counted, and only then answered, piece

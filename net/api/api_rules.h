@@ -1,6 +1,6 @@
 /*
  * api_rules - rules, alerts, targets, scrape pools, Alertmanagers: what a server without them
- * answers (spec/http-api.md section 7), so that clients which probe go on.
+ * answers ("HTTP API" of the Prometheus documentation), so that clients which probe go on.
  * Thread: the loop of the request.
  */
 #ifndef NET_API_API_RULES_H

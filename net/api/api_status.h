@@ -1,6 +1,6 @@
 /*
  * api_status - what the server says of itself: /api/v1/status/..., /-/healthy, /-/ready, /metrics,
- * /version and the page at / (spec/http-api.md sections 8 and 10).
+ * /version and the page at / ("HTTP API" of the Prometheus documentation).
  *
  * buildinfo names a Prometheus-compatible version, since clients derive features from it; our own
  * stands in revision and branch. It never has a "features" object.

@@ -341,7 +341,7 @@ static bool is_word(const char *s, size_t len, const char *word)
 	return strlen(word) == len && !strncasecmp(s, word, len);
 }
 
-/* Blanks around ; and = do not matter: some senders write them (spec/remote-write.md section 1). */
+/* Blanks around ; and = do not matter: some senders write them. */
 enum err api_write_type(const char *type, size_t len, struct errbuf *eb)
 {
 	const char *p = type, *end = type + len, *part, *name, *value;

@@ -1,6 +1,6 @@
 /*
- * api_write - POST /api/v1/write (also push, receive): Remote Write 1.0 (spec/remote-write.md
- * sections 1 to 4, reliability.md section 5).
+ * api_write - POST /api/v1/write (also push, receive): Remote Write 1.0, answers as net/README.md
+ * lists them.
  *
  * Per sample: snappy decode (about 25 ns for 250 bytes), scan (about 19 ns), no allocation; per
  * request one decode buffer, batch and arena, reused by the loop, last used first (shelf.h).

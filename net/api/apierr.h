@@ -1,11 +1,9 @@
 /*
  * apierr - the one place where an error code becomes an answer.
  *
- * JSON (spec/http-api.md section 1): {"status":"error","errorType":...,"error":...} with the status
- * of the type.
- * Plain (writes, reliability.md section 5): "<word>: <sentence>" with Retry-After where repeating
- * is right.
- * Thread: the loop of the request.
+ * JSON ("HTTP API" of the Prometheus documentation): {"status":"error","errorType":...,"error":...}
+ * with the status of the type. Plain (writes, net/README.md): "<word>: <sentence>" with Retry-After
+ * where repeating is right. Thread: the loop of the request.
  */
 #ifndef NET_API_APIERR_H
 #define NET_API_APIERR_H
@@ -40,7 +38,7 @@ void apierr_write_text(const struct req *r, enum err e, char *out, size_t size);
 void apierr_write_why(struct req *r, enum err e, uint32_t retry_after_s, const char *why);
 /*
  * Seconds for Retry-After: base x 2^min(Retry-Attempt, 3), +-50 % of it by chance, 1..60
- * (reliability.md section 5). rnd: any number.
+ * (net/README.md). rnd: any number.
  */
 uint32_t apierr_backoff_s(uint32_t base_s, uint64_t attempt, uint64_t rnd);
 /* 503 Service Unavailable, text/plain, X-Prometheus-Stopping. */

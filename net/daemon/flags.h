@@ -1,6 +1,6 @@
 /*
- * flags - the command line of kymod: one table of flags, their defaults and texts (architecture.md
- * section 4 of the design, README).
+ * flags - the command line of kymod: one table of flags, their defaults and texts (README.md lists
+ * them).
  *
  * "--name value" and "--name=value"; durations as Prometheus writes them (1h, 30d); sizes in bytes
  * with KiB, MiB, GiB. An unknown flag or word names the nearest known one; a flag of Prometheus or

@@ -441,7 +441,7 @@ const char *req_date(struct srv_loop *sl, size_t *len)
 	return sl->date.text;
 }
 
-/* spec/http-api.md, section 2: only when Origin is sent. */
+/* As Prometheus does: only when Origin is sent. */
 static void add_cors(struct req *r)
 {
 	const char *origin = req_header(r, "origin", NULL);

@@ -1,5 +1,5 @@
 /*
- * replay - reads the log after a start: storage.md section 4, points 3 to 6.
+ * replay - reads the log after a start ("Recovery" of storage/README.md).
  *
  * Segments with a valid header, in order; a frame past the prev_end of a later segment is void (5).
  * A bad frame at or below the highest sequence told to be synced

@@ -394,7 +394,7 @@ static enum err head_commit(struct walog_seg *s, const struct walseg_head *head)
 
 /*
  * Puts all of batch into the spare and makes it the current segment: frames, sync, head, sync. The
- * one path of storage.md "Commit" for a new segment, a failed sync
+ * one path of "Commit" (storage/README.md) for a new segment, a failed sync
  * and the end of recovery.
  */
 static enum err segment_open(struct walog *w)
@@ -748,7 +748,7 @@ static void pending_take(struct walog *w, const struct replay_result *r)
 	w->unwritten_bytes = w->batch.bytes;
 }
 
-/* Storage.md 4.6: the same path as a failed sync, so a crash in here changes nothing. */
+/* The same path as a failed sync, so a crash in here changes nothing. */
 static enum err pending_commit(struct walog *w)
 {
 	enum err e = ERR_OK;

@@ -17,15 +17,15 @@
  *                                                    begin to wait
  * A failed frame is not dropped: the writer keeps it and writes it first, so a later duplicate of
  * its rows may be acknowledged once durable has passed it
- * (storage.md "Commit").
+ * ("Commit" of storage/README.md).
  *
  * (1) durable never passes a frame that is not in a segment whose sync succeeded after it was
- *     written there, and whose header is durable (storage.md (3), (4)).
+ *     written there, and whose header is durable (storage/README.md (3), (4)).
  * (2) Frames of one loop are in the log in the order of their positions.
  * (3) A segment that replaces another, and every other new one: frames, sync, header, sync; only
  *     then reports.
  * (4) Segments are freed oldest first, and the freeing of one is durable before the next one is
- *     freed: void frames never come back (storage.md (5)).
+ *     freed: void frames never come back (storage/README.md (5)).
  * (5) A sync is never repeated on a file on which it failed, nor is that file used again: once
  *     free it is removed.
  * In sync mode interval, durable means written to the file, in mode off taken by the writer; what
@@ -96,7 +96,7 @@ struct walog_opts {
 };
 /*
  * Commits again what replay found and does not know to be synced, then starts the writer
- * (storage.md 4.6). Blocks.
+ * ("Recovery" of storage/README.md). Blocks.
  */
 MUST_CHECK enum err walog_create(const struct walog_opts *o, struct walog **out, struct errbuf *eb);
 /*

@@ -25,7 +25,8 @@
  *
  * (1) A group is never split: when a frame is full, the rest of the request goes on in a new frame
  *     under the shard's next number.
- * (2) Definitions stand before the first rows that use their ids (storage.md (2)); the caller
+ * (2) Definitions stand before the first rows that use their ids (storage/README.md (2)); the
+ * caller
  *     orders them.
  * (3) Nothing in a payload expands: rows take at least 8 bytes each, so what a reader allocates is
  *     bounded by the payload.

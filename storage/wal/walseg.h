@@ -17,7 +17,7 @@
  *   24      8     salt, random, new at each use
  *   32      8     first_seq: sequence of the first frame
  *   40      8     prev_end: the last sequence known synced before this segment; frames of older
- *           segments past it are void (storage.md (5))
+ *           segments past it are void (storage/README.md (5))
  *   48      8     size of the file, 0 = not told: a shorter one was cut, which no crash does
  *   56      4     zero
  *   60      4     crc32c of the 60 bytes before

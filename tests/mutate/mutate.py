@@ -125,7 +125,8 @@ class Scratch:
         """The tree as it stands, new files included; what has not changed keeps its time, so that little is compiled."""
         names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=self.top, check=True,
                                stdout=subprocess.PIPE, text=True).stdout.split("\n")
-        made = ["configure", "aclocal.m4", "Makefile.in", "config.h.in"] + glob.glob("build-aux/*", root_dir=self.top)
+        # Made from the others, so they are copied last and in this order: make compares times.
+        made = glob.glob("build-aux/*", root_dir=self.top) + ["aclocal.m4", "Makefile.in", "config.h.in", "configure"]
         for name in [n for n in names if n] + made:
             a, b = os.path.join(self.top, name), os.path.join(self.src, name)
             if not os.path.isfile(a):
@@ -133,7 +134,7 @@ class Scratch:
             if os.path.exists(b) and open(a, "rb").read() == open(b, "rb").read():
                 continue
             os.makedirs(os.path.dirname(b), exist_ok=True)
-            shutil.copy2(a, b)
+            shutil.copy(a, b)
 
     def make(self, *what):
         with open(os.path.join(self.build, "make.log"), "wb") as log:

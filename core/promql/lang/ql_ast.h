@@ -1,6 +1,6 @@
 /*
- * ql_ast - the tree of a PromQL expression. Shapes: spec/promql.md sections 1-7; positions are byte
- * offsets into the query text, end exclusive.
+ * ql_ast - the tree of a PromQL expression. Shapes: "Querying basics", "Operators" and "Functions"
+ * of the Prometheus documentation; positions are byte offsets into the query text, end exclusive.
  *
  * Nodes live in the query's arena and are never freed one by one (matchers hold compiled regexes:
  * ql_ast_release walks them).
@@ -227,7 +227,7 @@ MUST_CHECK enum err ql_parse_selector(struct arena *a, const char *text, size_t 
 /* Series description of promqltest: metric{labels} items... ; see ql_series_desc in ql_parse.h. */
 
 /*
- * Evaluates duration expressions and @ start()/end(): ERR_BADDATA with the text of spec section 4.
+ * Evaluates duration expressions and @ start()/end(): ERR_BADDATA with Prometheus' text.
  * step_ms = 0 and range 0 for instant queries.
  */
 MUST_CHECK enum err ql_ast_resolve(

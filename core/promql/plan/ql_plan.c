@@ -379,7 +379,7 @@ struct ql_grid ql_plan_subquery_grid(
 		first = last = m->at_ms;
 	int64_t end = num_sat_sub(last, m->offset_ms);
 	int64_t left = num_sat_sub(num_sat_sub(first, m->offset_ms), sub->sub.range_ms);
-	/* Aligned to multiples of the step, left-open; the division truncates (spec section 3). */
+	/* Aligned to multiples of the step, left-open; the division truncates. */
 	int64_t start = left / step * step;
 	if (start <= left)
 		start = num_sat_add(start, step);

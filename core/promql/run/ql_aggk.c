@@ -1,6 +1,6 @@
 /*
  * Aggregations that choose or need all members of a group at a step: topk, bottomk, limitk,
- * limit_ratio, quantile, count_values (spec section 6).
+ * limit_ratio, quantile, count_values.
  * Members of a group stand together (counting sort by group); then it goes step by step. Equal
  * values are ordered by labels, so the choice does not depend on shards.
  */
@@ -240,8 +240,7 @@ static void put_len(struct buf *b, uint32_t len)
 }
 
 /*
- * Where Prometheus' default build puts a label set in [0, 1]: XXH64 of its length-prefixed strings
- * (spec section 6).
+ * Where Prometheus' default build puts a label set in [0, 1]: XXH64 of its length-prefixed strings.
  */
 static double ratio_offset(struct labels ls, struct buf *b)
 {

@@ -1,5 +1,5 @@
 /*
- * Operators between two vectors (spec section 5).
+ * Operators between two vectors.
  *
  * Labels do not change from step to step, so matching is done once: every series gets the ordinal
  * of its match group. What upstream decides per step (duplicates on the one side, many-to-one
@@ -236,7 +236,7 @@ static bool drops_name(const struct ql_node *n)
 	return !ql_op_is_compare(n->bin.op);
 }
 
-/* Labels of a result: many side, one side (spec section 5; resultMetric upstream). */
+/* Labels of a result: many side, one side (resultMetric in Prometheus' engine). */
 static struct labels result_labels(
     struct ql_run *x, struct binop *b, struct labels many, struct labels one)
 {

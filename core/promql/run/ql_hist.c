@@ -1,6 +1,5 @@
 /*
- * histogram_quantile, histogram_quantiles and histogram_fraction on classic buckets (spec section
- * 9).
+ * histogram_quantile, histogram_quantiles and histogram_fraction on classic buckets.
  */
 #include "core/promql/run/ql_nodes.h"
 
@@ -190,7 +189,7 @@ static const char *name_of(struct ql_run *x, struct labels ls, uint32_t *len)
 	return s;
 }
 
-/* for metric name "m", where it appears at all (spec section 13). */
+/* for metric name "m", where it appears at all. */
 static const char *for_name(struct ql_run *x, struct labels ls)
 {
 	uint32_t len;

@@ -1,6 +1,5 @@
 /*
- * info(v, {selector}): labels of info metrics joined to the elements of v by instance and job (spec
- * section 10).
+ * info(v, {selector}): labels of info metrics joined to the elements of v by instance and job.
  *
  * The second argument of the plan's node is a piece with the times of the newest samples of the
  * info series. Per step the newest sample of each (name, instance, job) wins;

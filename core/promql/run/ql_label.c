@@ -1,4 +1,4 @@
-/* label_replace, label_join, sort and sort_by_label (spec section 7). */
+/* label_replace, label_join, sort and sort_by_label. */
 #include "core/promql/run/ql_nodes.h"
 #include "core/promql/run/ql_sorter.h"
 

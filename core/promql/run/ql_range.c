@@ -434,6 +434,6 @@ double ql_quantile(double q, double *values, uint32_t count)
 	double n = count, rank = q * (n - 1);
 	double lower = fmax(0, floor(rank)), upper = fmin(n - 1, lower + 1);
 	double weight = rank - floor(rank);
-	/* Both terms always: an infinite neighbour gives NaN even at weight 0 (spec section 6). */
+	/* Both terms always: an infinite neighbour gives NaN even at weight 0. */
 	return values[(uint32_t)lower] * (1 - weight) + values[(uint32_t)upper] * weight;
 }

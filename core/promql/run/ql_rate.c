@@ -1,6 +1,5 @@
 /*
- * rate, increase, delta; and what the anchored and smoothed modifiers make of them (spec section
- * 8).
+ * rate, increase, delta; and what the anchored and smoothed modifiers make of them.
  */
 #include "core/promql/run/ql_range_priv.h"
 
