@@ -5,8 +5,8 @@
  * A chunked body (RFC 9112, 7.1), states of struct h1chunk:
  *   SIZE -hex-> SIZE -";"-> EXT -CR-> SIZE_LF -LF-> DATA (size > 0) | TRAILER (size 0)
  *   DATA -bytes-> DATA_CR -> DATA_LF -> SIZE
- *   TRAILER -name-> TRAILER_NAME -":"-> TRAILER_VALUE -CR-> TRAILER_LF -> TRAILER;  TRAILER -CR->
- *   END_LF -LF-> DONE
+ *   TRAILER -name-> TRAILER_NAME -":"-> TRAILER_VALUE -CR-> TRAILER_LF -> TRAILER
+ *   TRAILER -CR-> END_LF -LF-> DONE
  */
 #include "proto/h1msg.h"
 
@@ -17,8 +17,8 @@
 
 enum {
 	C_TOKEN = 1, /* RFC 9110, 5.6.2: tchar */
-	C_TARGET =
-	    2, /* of a request target: visible, also the raw braces, quotes and UTF-8 people send; no "#" */
+	/* of a request target: visible, also raw braces, quotes and UTF-8, as people send; no "#" */
+	C_TARGET = 2,
 	C_VALUE = 4, /* of a field value: visible, SP, HTAB, obs-text */
 	C_HOST = 8,  /* of an authority without user information */
 };

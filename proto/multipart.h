@@ -7,9 +7,9 @@
  *   --B CRLF  fields of the part, CRLF each  CRLF  its bytes  CRLF --B CRLF ... CRLF --B-- CRLF
  *
  * A part whose Content-Disposition is form-data and has a name becomes a pair; its bytes are the
- * value, nothing in them is unescaped. Parts with a file name are files: read over, as
- * parts without a name are. What stands before the first delimiter and behind the last is no part
- * of the form. Lines may end with LF alone when the first delimiter does.
+ * value, nothing in them is unescaped. Parts with a file name are files: read over, as parts
+ * without a name are. What stands before the first delimiter and behind the last is no part of the
+ * form. Lines may end with LF alone when the first delimiter does.
  * All as Go's multipart.Reader has it. Refused beyond that, because two readers could understand it
  * differently: two names of one part, names in the extended notation (name*=), and
  * Content-Transfer-Encoding that changes bytes.

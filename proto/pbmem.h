@@ -4,8 +4,7 @@
  *
  *   struct pbmem m;
  *   pbmem_init(&m, arena, 8 * body_len + 4096);
- *   msg = foo__unpack(&m.allocator, len, body);      NULL: malformed, or over the limit (pbmem_over
- *                                                    tells)
+ *   msg = foo__unpack(&m.allocator, len, body);   NULL: malformed, or over the limit (pbmem_over)
  *
  * A hostile body can make protobuf-c ask for far more than the body's size, hence the limit.
  * Thread: as the arena.

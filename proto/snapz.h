@@ -3,8 +3,8 @@
  * bytes, encode for tests and benches.
  *
  *   uvarint(length), then elements; the low two bits of a tag byte tell
- *   00 literal   01 copy, 11-bit offset, 4..11 bytes   10 copy, 16-bit offset, 1..64 bytes   11
- *   copy, 32-bit offset, 1..64 bytes
+ *   00 literal                             01 copy, 11-bit offset, 4..11 bytes
+ *   10 copy, 16-bit offset, 1..64 bytes    11 copy, 32-bit offset, 1..64 bytes
  *
  * (1) Nothing is allocated before snapz_length() has judged the announced length.
  * (2) The decoder writes only out[0 .. out_len + SNAPZ_SLOP): the slop lets it copy 64 bytes at a

@@ -1,6 +1,6 @@
 /*
- * urlq - query strings, form bodies, path segments and parameter values of the HTTP API
- * ("HTTP API" of the Prometheus documentation).
+ * urlq - query strings, form bodies, path segments and parameter values of the HTTP API ("HTTP API"
+ * of the Prometheus documentation).
  *
  * application/x-www-form-urlencoded as Go reads it: pairs between &, key and value at the first =,
  * + is a blank, %XX a byte; a pair with ; or a broken escape is left out and told.

@@ -3,8 +3,8 @@
  *
  * New and changed ones go to the log under shard 0's numbers, and from time to time whole into the
  * file METADATA:
- *   "KYMOMETA"  version(1)=1  u64 number  varint count  count x { varint tenant  type(1)  3 x {
- *   varint n, bytes } }  u32 crc32c of all before
+ *   "KYMOMETA"  version(1)=1  u64 number  varint count
+ *   count x { varint tenant  type(1)  3 x { varint n, bytes } }  u32 crc32c of all before
  * number = shard 0's last group when the file was made: replay takes records of later groups only.
  * (1) The log is told that shard 0 is complete up to c only when METADATA holds what stood at
  *     numbers <= c: rounds report through keeper_complete.

@@ -134,7 +134,7 @@ struct shard {
 	uint64_t round_number;
 	uint32_t round_next_id;
 	uint64_t round_end_ns; /* monotonic, of the last one; 0 = none yet */
-	int64_t round_last_ms; /* wall clock, when files of a round were durable last; 0 = not yet */
+	int64_t round_last_ms; /* wall clock, when a round's files became durable; 0 = not yet */
 	uint64_t round_last_took_ns;
 	/* of senders' rows that its files may hold: others hold the server's own only */
 	struct shard_span round_span;
@@ -171,7 +171,7 @@ static inline uint16_t shard_lane(const struct shard *sh)
 	return (uint16_t)(1 + sh->index % 100u);
 }
 void shard_file_unpin(struct shard_file *f);
-/* Takes its place in shard.files; the shard owns it from now. Its entry does not change any more. */
+/* Takes its place in shard.files; the shard owns it from now, and its entry changes no more. */
 void shard_file_add(struct shard *sh, struct shard_file *f);
 /* Out of the list; closed and removed from disk (on a worker) when nobody pins it. */
 void shard_file_gone(struct shard_file *f);

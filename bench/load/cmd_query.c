@@ -1,7 +1,7 @@
 /*
  * kymobench query - a file of queries, one a line ("#" begins a comment), each run --rounds times
- * against one or more servers in turn; medians in ms, their ratio to the first server's, and whether
- * the answers are equal to its own (bench/load/answer.h).
+ * against one or more servers in turn; medians in ms, their ratio to the first server's, and
+ * whether the answers are equal to its own (bench/load/answer.h).
  * A line is an expression, evaluated as a range query over --start..--end with --step, or "instant:
  * <expression>" at --end.
  */

@@ -1,7 +1,7 @@
 /*
  * kymobench write - bodies are prepared before the clock starts (in waves that fit --memory); each
- * connection is a thread that sends its share of a round in order,
- * and a series' samples go over one connection, in time order, as Prometheus' shards do.
+ * connection is a thread that sends its share of a round in order, and a series' samples go over
+ * one connection, in time order, as Prometheus' shards do.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -11,13 +11,11 @@
  *               sample
  *   (start)     else, or nothing is stored: a clock that stood still while     OPEN
  *               the machine was off looks right
- *   any         a step of more than STEP_MS against the monotonic clock        DOUBT, votes are
- *   void
+ *   any         a step of more than STEP_MS against the monotonic clock        DOUBT; votes void
  *   SURE        more than NUDGE_MS away, in one step or many, from where it    OPEN
  *               was when it was last confirmed (a thousandth of the time
  *               since is let pass)
- *   OPEN        likewise, more than STEP_MS from where it was when it became   DOUBT, votes are
- *   void
+ *   OPEN        likewise, more than STEP_MS from where it was when it became   DOUBT; votes void
  *               open
  *   OPEN        samples that disagree                                          DOUBT
  *   OPEN        samples that agree, the first ones in a store where senders    SURE

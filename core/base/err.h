@@ -6,9 +6,8 @@
  * (EMFILE): 600 allowed". Make the text where the call failed, on its thread; the code travels on.
  *
  * 0 is success, errors are negative. err_text() gives a short stable word for logs. A struct errbuf
- * belongs to the caller and
- * holds one line of at most 1 KiB, cut at a character; errbuf_set() keeps the first text only
- * (sticky), so deep layers speak first.
+ * belongs to the caller and holds one line of at most 1 KiB, cut at a character; errbuf_set() keeps
+ * the first text only (sticky), so deep layers speak first.
  */
 #ifndef CORE_BASE_ERR_H
 #define CORE_BASE_ERR_H
@@ -54,8 +53,7 @@ enum err err_of_errno(int errnum);
 enum err err_note(enum err e, int errnum);
 /*
  * Words for e: those of the errno that gave it, when that was the last one noted on this thread,
- * else
- * err_text(e). Valid until the next call on this thread. */
+ * else err_text(e). Valid until the next call on this thread. */
 const char *err_why(enum err e);
 /* Trouble of our own (a disk, a catalog) as an answer may say it: what blames who asked is
  * ERR_IO. */

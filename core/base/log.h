@@ -33,10 +33,8 @@ bool log_every_(uint64_t *next_ns, uint64_t *left_out);
 
 /*
  * A pace for lines about something that is counted: the first at once, then one per period with
- * what
- * came meanwhile, until a period brings nothing. One for the whole process, zeroed to begin. Who
- * gets
- * true logs news and asks log_pace_next() after the period. Thread: any.
+ * what came meanwhile, until a period brings nothing. One for the whole process, zeroed to begin.
+ * Who gets true logs news and asks log_pace_next() after the period. Thread: any.
  */
 struct log_pace {
 	uint64_t _told;

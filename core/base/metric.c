@@ -8,9 +8,8 @@
 
 /*
  * Each thread has one block of cells, linked into a list that only grows; a cell is written by its
- * thread alone, so a relaxed load and store do, and
- * no cache line is shared between writers. A histogram takes METRIC_HIST_BOUNDS + 1 cells of counts
- * and one of the sum.
+ * thread alone, so a relaxed load and store do, and no cache line is shared between writers. A
+ * histogram takes METRIC_HIST_BOUNDS + 1 cells of counts and one of the sum.
  */
 #define HIST_CELLS (METRIC_HIST_BOUNDS + 2)
 #define HIST_SUM   (METRIC_HIST_BOUNDS + 1)

@@ -4,10 +4,10 @@
  * Float printing is shortest round-trip digits (Dragonbox/Ryu class, at most some 15-25 ns), in
  * Go's spellings:
  *   num_fmt_f   strconv 'f', -1: never an exponent ("1e300" is 301 digits), NaN, +Inf, -Inf, -0
- *   num_fmt_json  as Prometheus' API prints sample values: 'f' unless 0 < |v| < 1e-6 or |v| >=
- *                 1e21, then 'e' with at least two exponent digits
- *   num_fmt_g   strconv 'g', -1 as %g of Go prints (exponent < -4 or >= 6 takes e form: 1e+06, but
- *               999999.5): for annotation texts and label values
+ *   num_fmt_json  as Prometheus' API prints sample values: 'f' unless 0 < |v| < 1e-6 or
+ *               |v| >= 1e21, then 'e' with at least two exponent digits
+ *   num_fmt_g   strconv 'g', -1 as %g of Go prints (exponent < -4 or >= 6 takes e form: 1e+06,
+ *               but 999999.5): for annotation texts and label values
  * All write at most NUM_FMT_MAX bytes, no NUL, and return the length.
  * Parsing: num_parse_go is strconv.ParseInt(base 0) then ParseFloat, as the PromQL lexer reads
  * numbers (hex, octal by leading 0, _ separators, Inf, NaN in any case);

@@ -1,9 +1,9 @@
 /*
  * Simple forms of a valid pattern that need no regular expression machine.
  *
- *   set      a|b|c, (a|b), pre(a|b)post, with escaped punctuation     -> REX_LITERALS
- *   lit.*  .*lit  .*lit.*  .*  .+                                     -> REX_PREFIX, REX_SUFFIX,
- *   REX_INFIX, REX_ANY, REX_NONEMPTY
+ *   a|b|c, (a|b), pre(a|b)post, with escaped punctuation   -> REX_LITERALS
+ *   lit.*   .*lit   .*lit.*                                -> REX_PREFIX, REX_SUFFIX, REX_INFIX
+ *   .*   .+                                                -> REX_ANY, REX_NONEMPTY
  * One leading ^ and one trailing $ at the outermost level of a pattern without alternatives there
  * say nothing new and are passed over; so is a pair of parentheses around everything.
  * Whatever else is in the pattern makes it REX_PCRE: this reader may be narrow, but never wrong.

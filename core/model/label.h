@@ -3,8 +3,8 @@
  *
  * Canonical bytes: for each label, sorted by name (byte order), names unique and not empty, values
  * not empty:
- *   0x0a  varint(n)  { 0x0a varint(name length) name  0x12 varint(value length) value }      n =
- *   length of the part in braces, varints in shortest form
+ *   0x0a  varint(n)  { 0x0a varint(name length) name  0x12 varint(value length) value }
+ *   n = length of the part in braces, varints in shortest form
  * which is what a Remote Write 1.0 sender puts for TimeSeries.labels (Remote Write 1.0
  * specification), so its bytes can be compared without decoding. The empty label set has length 0.
  * A tenant id (u32, 0 until identities exist) stands beside the bytes and seeds the fingerprint.

@@ -118,8 +118,8 @@ void label_text_cut(struct buf *out, struct labels ls, size_t max)
 
 /*
  * strconv.Quote: \a \b \f \n \r \t \v \\ \" have letters, other control characters and DEL are
- * \xNN, bytes that are not UTF-8 are \xNN,
- * runes that Go does not call printable are \uNNNN or \UNNNNNNNN.
+ * \xNN, bytes that are not UTF-8 are \xNN, runes that Go does not call printable are \uNNNN or
+ * \UNNNNNNNN.
  */
 void label_quote_go(struct buf *out, const char *s, size_t len)
 {

@@ -2,7 +2,7 @@
  * slowlog - queries that took long stand in the log, with their text: one line at once, then at
  * most one in ten seconds and loop, which says how many were left out.
  *
- *   event=slow_query seconds=12.3 samples=48000000 from=10.0.0.1:40312 query="sum(rate(..." bytes=512
+ *   event=slow_query seconds=12.3 samples=48000000 from=10.0.0.1:40312 query="sum(..." bytes=512
  *
  * bytes: of the whole text, of which SLOWLOG_TEXT_BYTES are shown. Seconds count from the request's
  * head, waiting for a place included.

@@ -1,8 +1,8 @@
 /*
  * boot - puts the rooms together, runs the server until a signal, and takes them apart again.
  *
- *   flags > loops and workers > API and sockets (every path answers 503 but /-/healthy) > store
- *   (recovery) > ready line > ... SIGTERM or SIGINT ... > drain
+ *   flags > loops and workers > API and sockets (every path answers 503 but /-/healthy)
+ *         > store (recovery) > ready line > ... SIGTERM or SIGINT ... > drain
  *
  * Thread: main. Status: 0 after a clean end, 1 when something could not be opened, 2 for a wrong
  * command line.

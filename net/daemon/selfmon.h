@@ -1,9 +1,8 @@
 /*
  * selfmon - the server records its own counters: every 5 s the rows of core/base/metric go to the
  * sink as series with job="kymo", instance="host:port" (the host's name, the port that is listened
- * on),
- * and up{job="kymo"} 1, without a round trip over HTTP. A write that is refused is counted by the
- * sink and tried again at the next tick.
+ * on), and up{job="kymo"} 1, without a round trip over HTTP. A write that is refused is counted by
+ * the sink and tried again at the next tick.
  *
  * Thread: loop 0. At most one write is under way; a tick that comes before its answer is left out.
  */

@@ -17,7 +17,8 @@
 struct srv;
 struct srv_opts {
 	struct team *team;
-	const char *const *addresses; /* "0.0.0.0:9470", "[::]:9470", "localhost:0" (port 0: any, the same on all loops) */
+	/* "0.0.0.0:9470", "[::]:9470", "localhost:0" (port 0: any, the same on all loops) */
+	const char *const *addresses;
 	size_t address_count;
 	struct route_table routes; /* borrowed until srv_free */
 	void *ctx;                 /* becomes req->ctx */

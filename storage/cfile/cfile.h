@@ -32,8 +32,9 @@
  * Unit payload: varint count of time columns; per column varint samples, varint length; the columns
  * (chunk time streams, relative to the start of the range); entries; their value streams. Each part
  * without gaps.
- *   entry: varint (length of value stream << 2 | new column << 1 | gap), [varint id - previous id,
- *   previous = first id for the first entry: 0 allowed], [varint column index]
+ *   entry: varint (length of value stream << 2 | new column << 1 | gap),
+ *          [varint id - previous id, previous = first id for the first entry: 0 allowed],
+ *          [varint column index]
  *   without gap the id is previous + 1 (the first entry: first id); without new column it is the
  *   one of the entry before (the first: 0). A gap of 0 goes on with the same series.
  *   Columns of equal content stand once in a unit. They are not shared over units, so that a unit
@@ -43,8 +44,8 @@
  * Directory: varints: flags (CFILE_LABELS_ALL), count of units, count of blocks, samples; t_min and
  * t_max (8 bytes each); per unit varints: distance from the end of the unit before, length in the
  * file, first id - last id of the unit before,
- *   then runs of ids: (ids in the run - 1) << 1 | more runs follow, gap to the next run (its first
- *   id - last id of this one - 1, at least 1), ...
+ *   then runs of ids: (ids in the run - 1) << 1 | more runs follow,
+ *          gap to the next run (its first id - last id of this one - 1, at least 1), ...
  *   Per block the same with last id - first id in place of the runs.
  *   offset  size  footer (the last 96 bytes)
  *   0       64    copy of the header, for when the first one is damaged
@@ -216,8 +217,10 @@ struct cfile_unit {
 };
 void cfile_unit_init(struct cfile_unit *u);
 void cfile_unit_release(struct cfile_unit *u);
-/* Memory that only opening needs goes from one unit to another; both stay as they are. Whoever keeps
- * many units needs it once. */
+/*
+ * Memory that only opening needs goes from one unit to another; both stay as they are. Whoever
+ * keeps many units needs it once.
+ */
 void cfile_unit_hand(struct cfile_unit *from, struct cfile_unit *to);
 /* ERR_DAMAGED: eb names file and offset; the unit is then empty. */
 MUST_CHECK enum err cfile_unit_open(struct cfile_unit *u, const struct cfile *f,

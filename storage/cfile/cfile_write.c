@@ -17,9 +17,8 @@
 /*
  * Packed bytes hardly shrink further, and unpacking a unit costs a query for one series more than
  * everything else (some 10 us). On recorded data zstd takes 4 % off the units of sealed files, so
- * it is
- * kept only where it takes a quarter: series with patterns that repeat. Round files live for hours
- * only: their units stay plain. Definitions are text and read by workers: always packed.
+ * it is kept only where it takes a quarter: series with patterns that repeat. Round files live for
+ * hours only: their units stay plain. Definitions are text and read by workers: always packed.
  */
 #define ZSTD_UNIT_GAIN    4u /* kept when at least 1/4 smaller */
 #define ZSTD_LEVEL        3

@@ -5,34 +5,34 @@
  * A column of n numbers is one "stream": a head, then a token per sub-block of CHUNK_SUB (128)
  * numbers (the last may be shorter). A stream delimits itself when n is known.
  *
- *   head byte   bits 0-4  code: 0..18 value = integer / 10^code; CHUNK_CODE_RAW raw 8-byte patterns
- *                         follow, no tokens; CHUNK_CODE_INT the integer itself (times);
+ *   head byte   bits 0-4  code: 0..18 value = integer / 10^code;
+ *                         CHUNK_CODE_RAW raw 8-byte patterns follow, no tokens;
+ *                         CHUNK_CODE_INT the integer itself (times);
  *                         CHUNK_CODE_BITS the IEEE pattern as an integer, in numeric order of the
  *                         doubles
  *               bit 5     a varint step (GCD) follows, else 1
  *               bit 6     constant: all numbers equal the first, no tokens
  *               bit 7     extra: varint length and that many bytes follow, skipped by this version.
- *                         Reserved for per sub-block aggregates
- *                         (count, sum, min, max, first, last, resets; only where the very same bits
- *                         as from the samples come out)
- *   then        [varint length, extra]  [varint step]  first integer: zigzag varint (8 bytes little
- *                                                      endian for CHUNK_CODE_BITS)
+ *                         Reserved for aggregates per sub-block (count, sum, min, max, first, last,
+ *                         resets; only where the very same bits as from the samples come out)
+ *   then        [varint length, extra]  [varint step]
+ *               first integer: zigzag varint (8 bytes little endian for CHUNK_CODE_BITS)
  *
  * With x the integers and k[i] = (x[i] - x[0]) / step (modulo 2^64) a token codes the k of one
  * sub-block; prev and slope are the last k and the last difference before it (0 and 0 at the
  * start):
- *   0x00..0x1f  (token & 31) + 1 sub-blocks that repeat prev                 (a short last
- *   sub-block counts as one)
+ *   0x00..0x1f  (token & 31) + 1 sub-blocks that repeat prev (a short last one counts as one)
  *   0x20..0x3f  (token & 31) + 1 sub-blocks that go on in a line with slope
- *   bits 6-7    1 offset: y = k - prev   2 delta: y = k[i] - k[i-1]   3 delta2: y = difference of
- *   deltas;   bits 0-5 width w: 0..56, 57 means 64
+ *   bits 6-7    1 offset: y = k - prev   2 delta: y = k[i] - k[i-1]
+ *               3 delta2: y = difference of deltas
+ *   bits 0-5    width w: 0..56, 57 means 64
  *     byte      bits 0-4 count of residual exceptions (31: varint count follows), bit 5 raw
  *               exceptions follow, bit 6 base is 0 and absent, bit 7 zero
- *     [varint]  count   [zigzag varint] base   residual r = y - base, packed at w bits, least
- *                                              significant first, ceil(n * w / 8) bytes
+ *     [varint]  count   [zigzag varint] base
+ *     residuals r = y - base, packed at w bits, least significant first, ceil(n * w / 8) bytes
  *     exceptions in the residuals: position byte, zigzag varint r, ascending positions
- *     raw exceptions: varint count, each a position byte; with bit 7 set it is a stale marker, else
- *     8 bytes of the pattern follow
+ *     raw exceptions: varint count, each a position byte: with bit 7 set it is a stale marker,
+ *     else 8 bytes of the pattern follow
  * In the first sub-block of a stream delta and delta2 take prev = -base, so that r[0] is 0.
  *
  * Times: strictly ascending, any int64; decoding anything else gives ERR_MALFORMED. They are coded

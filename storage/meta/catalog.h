@@ -22,8 +22,8 @@
  *               where its blocks of values are
  *   "range.NN"  key: start of the 2 h range, i64 + 2^63    value: the ids with samples in it
  *                                                          (roaring)
- *   "family"    key: tenant u32, name (cut to 400 bytes, then followed by its hash)   value: type
- *   u8, varint lengths: family, unit, help
+ *   "family"    key: tenant u32, name (cut to 400 bytes, then followed by its hash)
+ *               value: type u8, varint lengths: family, unit, help
  *
  * Cost at 1 M series of ten labels and 216 bytes of labels: see bench/micro/b_catalog.c.
  *
@@ -93,8 +93,8 @@ MUST_CHECK enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t ra
 
 /*
  * Retention: forgets ranges that end at or before keep_from_ms, and series that are in no range any
- * more and not in keep (ascending ids: those active in memory). At most max_series of them
- * per call; *more: call again. */
+ * more and not in keep (ascending ids: those active in memory). At most max_series of them per
+ * call; *more: call again. */
 MUST_CHECK enum err catalog_retain(struct catalog *c, unsigned shard, int64_t keep_from_ms,
     const uint32_t *keep, size_t keep_count, size_t max_series, bool *more, struct errbuf *eb);
 
@@ -115,8 +115,7 @@ MUST_CHECK enum err catalog_labels(struct catalog *c, unsigned shard, const uint
 /*
  * Distinct names, or values of a name, of the given series (ascending ids), or of all with samples
  * in ranges that overlap the times when ids is NULL. Text is lent for the call; sorted within one
- * call of
- * the function, each once. fn returns false to stop. */
+ * call of the function, each once. fn returns false to stop. */
 struct catalog_subset {
 	uint32_t tenant;
 	const uint32_t *ids; /* NULL: all, limited by the times */

@@ -57,8 +57,7 @@ MUST_CHECK enum err env_sweep_readers(struct env *e, struct errbuf *eb);
 bool env_is_damaged(const struct env *e); /* any thread */
 /*
  * For tests, 0 = off: so many changed records fill a transaction (ERR_TOOBIG); the map is full,
- * once,
- * at the so manyth from now (ERR_AGAIN). */
+ * once, at the so manyth from now (ERR_AGAIN). */
 extern unsigned env_puts_max, env_map_full_at;
 
 struct env_txn {

@@ -9,8 +9,8 @@
  * A block is a run of entries, at most GEN_BLOCK bytes unless a single entry is larger:
  *   varint bytes shared with the text before (first: 0), varint more bytes, those bytes, then
  *   of a name:   varint first block, varint blocks, varint values, varint ids (counted per value)
- *   of a value:  varint (count << 1): that many varints, ids as distances; or varint (bytes << 1 |
- *                1), a roaring bitmap
+ *   of a value:  varint (count << 1): that many varints, ids as distances; or
+ *                varint (bytes << 1 | 1), a roaring bitmap
  *
  * Any bytes are safe for the readers: what does not fit is ERR_DAMAGED (the checksums make that a
  * bug or an attack).

@@ -355,9 +355,9 @@ static bool frame_follows(struct run *r, const struct walseg_frame *f)
 
 /*
  * Frames are read one behind the other. At a bad place: with nothing missing before the next
- * segment, that was all. Else the rest of the segment is asked
- * what was synced, and the reading goes on at the next valid frame; once a frame that nobody told
- * to be synced is missing, the log has ended and the rest is void.
+ * segment, that was all. Else the rest of the segment is asked what was synced, and the reading
+ * goes on at the next valid frame; once a frame that nobody told to be synced is missing, the log
+ * has ended and the rest is void.
  */
 static enum err seg_frames(
     struct run *r, size_t index, struct walseg_reader *reader, struct replay_segment *s)

@@ -2,9 +2,9 @@
  * replay - reads the log after a start ("Recovery" of storage/README.md).
  *
  * Segments with a valid header, in order; a frame past the prev_end of a later segment is void (5).
- * A bad frame at or below the highest sequence told to be synced
- * (by any frame or header) is damage: skipped, counted, logged; a bad frame after that ends the
- * log. Frames come once, in order of sequence.
+ * A bad frame at or below the highest sequence told to be synced (by any frame or header) is
+ * damage: skipped, counted, logged; a bad frame after that ends the log. Frames come once, in order
+ * of sequence.
  * What is not known to be synced is kept in the result; walog_create commits it again, before
  * anything may be acknowledged.
  *
@@ -13,13 +13,11 @@
  *   a good head                          a segment
  *   a whole head of a later format       the start is refused, ERR_UNSUPPORTED
  *   a head that is not whole, or that    set aside as "damaged-...", counted as damage, never
- *                                        blanked
- *   of another slot
+ *   of another slot                      blanked
  *   the disk cannot read all of it       tried again (the head for about a second); then set aside
- *                                        as
- *   (ERR_IO)                             "unread-..." before a frame of it is taken:
- *                                        storage/restore.h
- *                                        takes in what can be read, and the rest at a later start
+ *   (ERR_IO)                             as "unread-..." before a frame of it is taken:
+ *                                        storage/restore.h takes in what can be read, and the rest
+ *                                        at a later start
  *   no descriptor, no memory, no right   the start is refused: this says nothing of the file
  *
  * Replay itself changes nothing on disk (walog_create does what it says): running it again gives

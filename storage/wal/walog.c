@@ -3,8 +3,8 @@
  *
  *   walog_submit > queue > batch ---- written, synced ----> durable, goes home
  *                            |  a write or sync failed, or a new segment is due
- *                            +--> segment_open: spare, all of batch, sync, head, sync ---->
- *                            durable, goes home
+ *                            +--> segment_open: spare, all of batch, sync, head, sync
+ *                                                     ----> durable, goes home
  *
  * batch holds, in order of sequence, all frames not known to be synced; the first batch_written of
  * them stand in the current segment. In sync mode commit it is one group.
@@ -37,7 +37,7 @@
 #define LAZY_MS        500        /* ... or after this time, well under the promised second */
 #define FAILURES_NS    UINT64_C(60000000000)
 #define PROBE_NS       UINT64_C(60000000000) /* read-only: after so long it is tried again */
-#define PREPARE_NS     UINT64_C(50000000) /* after a segment could not be made, then twice as long */
+#define PREPARE_NS     UINT64_C(50000000) /* when a segment could not be made; then twice as long */
 #define IOV_MAX_COUNT  256
 #define MS             UINT64_C(1000000)
 #define LOOPS_MAX      1024u
@@ -382,7 +382,7 @@ static uint64_t salt_new(void)
 	if (!walog_holds(WALOG_BREAK_NEW_SALT))
 		return 1;
 	while (getrandom(&salt, sizeof(salt), 0) != (ssize_t)sizeof(salt) || salt == 0)
-		; /* eight bytes come whole once the kernel is seeded; a signal may interrupt before */
+		; /* eight bytes come whole once the kernel is seeded; a signal may interrupt */
 	return salt;
 }
 
@@ -394,8 +394,8 @@ static enum err head_commit(struct walog_seg *s, const struct walseg_head *head)
 
 /*
  * Puts all of batch into the spare and makes it the current segment: frames, sync, head, sync. The
- * one path of "Commit" (storage/README.md) for a new segment, a failed sync
- * and the end of recovery.
+ * one path of "Commit" (storage/README.md) for a new segment, a failed sync and the end of
+ * recovery.
  */
 static enum err segment_open(struct walog *w)
 {

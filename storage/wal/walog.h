@@ -2,22 +2,19 @@
  * walog - the log of a data directory: one writer thread, one sync for what all loops handed over.
  *
  * A loop fills a frame (walog_frame, walrec_*) and hands it over (walog_submit). The writer takes
- * what is there, gives sequence numbers, writes all
- * frames with one writev, syncs, reports to each loop that had frames, and begins again: no timer
- * between syncs.
+ * what is there, gives sequence numbers, writes all frames with one writev, syncs, reports to each
+ * loop that had frames, and begins again: no timer between syncs.
  *
  * Positions. Each loop counts the frames it handed over: walog_submit returns the position of its
- * frame, walog_handed the newest one. A request waits
- * for the highest position among its frames; one that held only duplicates waits for walog_handed()
- * of the loops that judged them. Then:
+ * frame, walog_handed the newest one. A request waits for the highest position among its frames;
+ * one that held only duplicates waits for walog_handed() of the loops that judged them. Then:
  *   report.durable >= position                       answer 2xx (or 400 partial)
  *   report.failed >= position while still waiting    answer 503 with report.err
  *   walog_durable() >= position when asked           need not wait at all
  *   report.state / walog_state() != 0                refuse new writes with it, and fail what would
  *                                                    begin to wait
  * A failed frame is not dropped: the writer keeps it and writes it first, so a later duplicate of
- * its rows may be acknowledged once durable has passed it
- * ("Commit" of storage/README.md).
+ * its rows may be acknowledged once durable has passed it ("Commit" of storage/README.md).
  *
  * (1) durable never passes a frame that is not in a segment whose sync succeeded after it was
  *     written there, and whose header is durable (storage/README.md (3), (4)).

@@ -2,32 +2,26 @@
  * walrec - the payload of a log frame: the groups of one loop for one request.
  *
  *   payload  version(1)=2  group*           (1 is read too: it has no own and newest)
- *   group    tag(1)=1  varint(shard)  varint(number)  u32(length of the records that follow)
- *   record*
+ *   group    tag(1)=1  varint(shard)  varint(number)  u32(length of the records)  record*
  *   def      tag(1)=2  varint(id)  varint(tenant)  varint(n) labels[n]
- *   rows     tag(1)=3  kind(1)=0  varint(count)  id runs  time runs  values[8 * count] (little
- *   endian doubles)
+ *   rows     tag(1)=3  kind(1)=0  varint(count)  id runs  time runs  values[8 * count]
+ *                                           (little endian doubles)
  *   meta     tag(1)=4  varint(tenant)  type(1)  3 x { varint(n) bytes[n] }   (family, help, unit)
- *   tomb     tag(1)=5  varint(n) bytes[n]                                    (a deletion; reserved,
- *   opaque here)
- *   own      tag(1)=6                       (the rows that follow in this group are the server's
- *                                           own)
+ *   tomb     tag(1)=5  varint(n) bytes[n]   (a deletion; reserved, opaque here)
+ *   own      tag(1)=6                       (the group's rows that follow are the server's own)
  *   newest   tag(1)=7  varint(tenant)  own(1)  zigzag(t_ms)
- *                                           (the newest accepted time of the class is at least
- *                                           t_ms)
- *   run      zigzag(first - what the run before would have had next)  varint(length << 1 | stepped)
- *   [zigzag(step - usual step)]
+ *                                           (the class's newest accepted time is at least t_ms)
+ *   run      zigzag(first - what the run before would have had next)
+ *            varint(length << 1 | stepped)  [zigzag(step - usual step)]
  * Ids and times are arithmetic runs; the usual step of ids is 1, that of times 0. So a request of
- * known series costs 8 bytes a
- * row plus a few bytes, and one series loaded with many samples costs the same. Random ids cost
- * about 2-3 bytes more.
+ * known series costs 8 bytes a row plus a few bytes, and one series loaded with many samples costs
+ * the same. Random ids cost about 2-3 bytes more.
  * The length of a group lets a dispatcher cut a payload into groups without decoding rows.
  *
  * (1) A group is never split: when a frame is full, the rest of the request goes on in a new frame
  *     under the shard's next number.
  * (2) Definitions stand before the first rows that use their ids (storage/README.md (2)); the
- * caller
- *     orders them.
+ *     caller orders them.
  * (3) Nothing in a payload expands: rows take at least 8 bytes each, so what a reader allocates is
  *     bounded by the payload.
  *

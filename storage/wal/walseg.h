@@ -4,20 +4,19 @@
  *
  *   offset  size  meaning
  *   0       64    head          } all zero until the frames that opened the segment are synced
- *                               (header last);
- *   4096    64    head again    } one good copy is enough
+ *   4096    64    head again    } (head last); one good copy is enough
  *   8192    ...   frames, each at a multiple of 8, one behind the other; then zeroes or what an
  *                 earlier use left
  * Head (little endian):
  *   0       8     magic "KYMOLOG1"
  *   8       4     version (1)
  *   12      4     slot: the number in the file's name, so that a file in the wrong place is not
- *           taken for a segment
+ *                 taken for a segment
  *   16      8     order: 1, 2, 3, ... over all segments ever written
  *   24      8     salt, random, new at each use
  *   32      8     first_seq: sequence of the first frame
  *   40      8     prev_end: the last sequence known synced before this segment; frames of older
- *           segments past it are void (storage/README.md (5))
+ *                 segments past it are void (storage/README.md (5))
  *   48      8     size of the file, 0 = not told: a shorter one was cut, which no crash does
  *   56      4     zero
  *   60      4     crc32c of the 60 bytes before
@@ -26,7 +25,7 @@
  * Frame (32 bytes and its payload):
  *   0       4     magic
  *   4       4     length of the payload, 0..WALSEG_PAYLOAD_MAX; 0 = a mark that carries only
- *           sequence and synced
+ *                 sequence and synced
  *   8       8     sequence
  *   16      8     synced: the highest sequence that was durable when this frame was written
  *   24      4     crc32c of the salt and the 24 bytes before

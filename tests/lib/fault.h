@@ -1,10 +1,9 @@
 /*
  * fault - the Nth call of a kind fails.
  *
- *   fault_start(NULL);                                    // above the real fsio, or above
- *                                                         fsdouble_ops()
- *   fault_set(FAULT_WRITE, ".seg", 3, 2, ERR_NOSPACE);    // the 3rd and 4th write to a path with
- *                                                         ".seg" in it
+ *   fault_start(NULL);   // above the real fsio, or above fsdouble_ops()
+ *   // the 3rd and 4th write to a path with ".seg" in it:
+ *   fault_set(FAULT_WRITE, ".seg", 3, 2, ERR_NOSPACE);
  *   ... work ...
  *   fault_hits(FAULT_WRITE) == 2
  *   fault_stop();

@@ -2,19 +2,19 @@
  * fsdouble - a disk that remembers: records what goes through fsio and makes images of what a crash
  * would have left.
  *
- *   fsdouble_start(&(struct fsdouble_opts){ .root = dir });     // what is in dir now counts as
- *   durable
+ *   // what is in dir now counts as durable:
+ *   fsdouble_start(&(struct fsdouble_opts){ .root = dir });
  *   ... open the thing under test in dir, let it work; at each acknowledgement note
- *   fsdouble_point() ...
- *   fsdouble_image(point, seed, FSDOUBLE_RANDOM, other_dir);    // as if the power had gone when so
- *   many operations were done
+ *       fsdouble_point() ...
+ *   // as if the power had gone when so many operations were done:
+ *   fsdouble_image(point, seed, FSDOUBLE_RANDOM, other_dir);
  *   fsdouble_stop();
- *   ... start the thing under test in other_dir: what was acknowledged at points <= point must be
- *   there ...
+ *   ... start the thing under test in other_dir: what was acknowledged at points <= point must
+ *       be there ...
  *
  * Operations pass through to the real directory, so the thing under test reads what it wrote. Every
- * write, sync, allocation, truncation, creation, rename, link,
- * removal, mkdir and directory sync gets a number, in order; a point is how many of them are done.
+ * write, sync, allocation, truncation, creation, rename, link, removal, mkdir and directory sync
+ * gets a number, in order; a point is how many of them are done.
  * Real syncs are left out (real_sync = true brings them back): a test runs at memory speed.
  *
  * An image of point P holds what was synced before P for sure, and of the rest:

@@ -2,8 +2,8 @@
  * qlrun - runs one query on loop 0 of a team and waits for it; the result as a line of text, for
  * tests. Header only.
  *
- *   char *s = qlrun(&tt, memsrc_source(src), "sum(x)", &(struct qlrun_opts){ .end_ms = 60000,
- *   .step_ms = 15000 });   // free() it
+ *   struct qlrun_opts o = { .end_ms = 60000, .step_ms = 15000 };
+ *   char *s = qlrun(&tt, memsrc_source(src), "sum(x)", &o);   // free() it
  * Text: series "{a="b"} 0:1 15:2" in order of the result (vectors sorted by labels unless
  * in_order), joined by "; ". Errors: "error: text". Notes stand at the end: " | PromQL info: ...".
  */

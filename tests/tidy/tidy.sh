@@ -49,6 +49,28 @@ check "every fuzzer is built and run" "$(listed '^FUZZERS \\+=.* %s( |$)' tests/
 check "every fuzzer has seeds" "$(for f in tests/fuzz/fuzz_*.c; do s=${f##*/fuzz_}; [ -n "$(ls "tests/fuzz/corpus/${s%.c}" 2>/dev/null)" ] || echo "$f: tests/fuzz/corpus/${s%.c} is empty"; done)"
 check "every scene runs" "$(listed '/scene/%s\\.py( |$)' tests/scene/s*.py)"
 check "every micro bench is built" "$(for f in bench/micro/b_*.c; do s=$(basename "$f" .c); grep -qE "^EXTRA_PROGRAMS \+=.* $s( |$)" bench/bench.am || echo "$f is not in bench/bench.am"; done)"
+# What a comment, a script or a page cites is here: a path from the top, or a name beside the file. Pages of others are cited by title.
+cited() {
+	files | grep -E '\.(c|h|def|am|sh|py|md)$|^bootstrap$|^\.ci/' | grep -v '^tests/tidy/' | xargs grep -noE '[A-Za-z0-9_./-]+\.md\b' |
+		grep -vE ':(\.[a-z]|/)' | while IFS=: read -r file line page; do
+		page=${page#./}
+		[ -f "$page" ] || [ -f "$(dirname "$file")/$page" ] || echo "$file:$line: $page"
+	done
+}
+check "every page that is cited is here" "$(cited)"
+# Lines of comments, tabs counted as eight: readable in two windows side by side, and in a diff.
+long_comments() {
+	sources | xargs awk '
+		FNR == 1 { inside = 0 }
+		{ text = $0; gsub(/"([^"\\]|\\.)*"/, "", text); begins = index(text, "/*"); comment = inside || begins || text ~ /(^|[ \t])\/\//
+		  if (begins) { inside = 1; text = substr(text, begins + 2) }
+		  if (inside && index(text, "*/")) inside = 0
+		  if (!comment) next
+		  wide = 0
+		  for (i = 1; i <= length($0); i++) { if (substr($0, i, 1) == "\t") wide += 8 - wide % 8; else wide++ }
+		  if (wide > 100) print FILENAME ":" FNR ": " wide " columns" }'
+}
+check "lines of comments end at 100 columns" "$(long_comments)"
 big=$(room_sources | xargs wc -l | awk '$2 != "total" && $1 > 1000 { print $2 ": " $1 " lines" }')
 check "no file past 1,000 lines" "$big"
 if command -v clang-format-14 >/dev/null 2>&1; then

@@ -138,7 +138,11 @@ struct ql_node {
 		double num;         /* QL_NUMBER */
 		struct ql_str text; /* QL_TEXT, unquoted */
 		struct {            /* QL_SELECTOR; type is VECTOR or MATRIX */
-			struct ql_str name; /* metric name written before the braces; "" when there is none or it stands quoted inside */
+			/*
+			 * metric name written before the braces; "" when there is none or it stands
+			 * quoted inside
+			 */
+			struct ql_str name;
 			/*
 			 * __name__ matcher included, also for a quoted name; one made from name is
 			 * the last

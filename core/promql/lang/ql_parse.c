@@ -2,8 +2,8 @@
  * Expressions. The grammar (Prometheus 3.14 promql/parser/generated_parser.y), tightest binding
  * last:
  *
- *   binary   = binary OR binary | AND UNLESS | == != <= < >= > </ >/ | + - | * / % atan2 | unary ^
- *            binary
+ *   binary   = binary OR binary | AND UNLESS | == != <= < >= > </ >/ | + - | * / % atan2
+ *            | unary ^ binary
  *   unary    = (+|-) binary-of-^ | postfix
  *   postfix  = primary { [dur] | [dur:dur] | offset dur | @ time | anchored | smoothed }
  *   primary  = number | string | ( binary ) | name(args) | aggregator clause (args) | selector

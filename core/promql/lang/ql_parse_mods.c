@@ -334,7 +334,8 @@ static struct ql_node *parse_extended(struct ql_parser *p, struct ql_node *n)
 	if (!is_selector(n))
 		return ql_parse_fail(p, n->pos.start,
 		    "%s modifier not"
-		    " implemented" /* Prometheus' words; in two pieces, as the source is searched for leftovers */,
+		    /* Prometheus' words; in two pieces, as the source is searched for leftovers */
+		    " implemented",
 		    word);
 	if (anchored)
 		n->sel.mods.anchored = true;

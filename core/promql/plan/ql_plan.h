@@ -4,7 +4,8 @@
  * Each node of the plan has a grid of steps (subqueries have their own) and, when done, a result on
  * it: a vector of columns, or a scalar (ql_value.h).
  * Constants are computed here, once; nothing here grows with a grid. Selectors become pieces, and
- * pieces swallow what stands above them while that can be done on the shards (core/promql/run/ql_piece.h).
+ * pieces swallow what stands above them while that can be done on the shards
+ * (core/promql/run/ql_piece.h).
  * Parts that do not change from step to step ("@" below them) are planned for one step and
  * stretched by a node PN_EXPAND, in the places where upstream wraps them (promql/engine.go,
  * preprocessExprHelper).

@@ -1,6 +1,6 @@
 /*
- * ql_spec - what a plan says is to be done: range functions, what is done to each value, and pieces,
- * the parts of a query that run where the series live (core/promql/run does them).
+ * ql_spec - what a plan says is to be done: range functions, what is done to each value, and
+ * pieces, the parts of a query that run where the series live (core/promql/run does them).
  *
  * Thread: pure functions; a spec is read by many loops and does not change once it runs.
  */

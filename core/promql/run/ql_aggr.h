@@ -4,11 +4,12 @@
  *
  * sum, avg, count, min, max, group, stddev, stdvar. State per group and step (value arrays of
  * grid.n):
- *   sum     a sum, b compensation            avg     a sum or mean, b compensation, c count, mean:
- *                                                    bit = a is a mean (the sum would have
- *                                                    overflown)
- *   min/max a value (NaN before the first)   count   a            stddev/stdvar  a squared
- *   deviations, b mean, c count (Welford)
+ *   sum      a sum, b compensation
+ *   avg      a sum or mean, b compensation, c count; bit of mean: a is a mean (the sum would have
+ *            overflown)
+ *   min/max  a value (NaN before the first)
+ *   count    a
+ *   stddev/stdvar  a squared deviations, b mean, c count (Welford)
  * Absent values of columns are 0 (ql_value.h), which lets sums run over whole arrays.
  *
  * Thread: one at a time; a partial result moves whole, by pointer, with the arena it lives in.

@@ -1,8 +1,7 @@
 /*
  * ql_exec - a query from its text to its result.
  *
- *   CREATED --ql_start--> RUNNING --nodes done, or an error--> WINDING --pieces over--> done(),
- *   DONE
+ *   CREATED --ql_start--> RUNNING --nodes done, or an error--> WINDING --pieces over--> DONE
  *
  * RUNNING is a job on the asking loop: it runs the nodes of the plan in order and sleeps while it
  * waits for a piece. Whatever ends the evaluation (result, error, deadline, cancel) leads to

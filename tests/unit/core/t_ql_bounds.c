@@ -1,7 +1,6 @@
 /*
  * core/promql: what a query may take. Small texts that ask for much: bytes are counted below
- * malloc,
- * work by the slices it takes when each look at the clock ends one.
+ * malloc, work by the slices it takes when each look at the clock ends one.
  */
 #include "core/base/metric.h"
 #include "core/base/purse.h"

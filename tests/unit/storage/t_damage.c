@@ -1,9 +1,8 @@
 /*
  * Damage: bits flipped and ends cut off in every kind of file of a stopped data directory. The
  * store opens, answers no wrong value, invents nothing, loses little, and says so: in the warnings
- * of a
- * cursor or in a counter. What one byte costs is bounded by kind; both halves of a pair (MANIFEST.a
- * and .b) are never damaged together.
+ * of a cursor or in a counter. What one byte costs is bounded by kind; both halves of a pair
+ * (MANIFEST.a and .b) are never damaged together.
  *
  * KYMO_DAMAGES (180) damages in all, from KYMO_SEED.
  */

@@ -1,13 +1,10 @@
 /*
  * Failing calls in a running store: a history of 60 rounds with merges, retention, series that
- * leave
- * memory and come back, and a restart, in which one call on the shards' directories (the nth of
- * all), or
- * a number of calls from it on, gives EIO, ENOSPC, EMFILE, ENFILE, ENOMEM or EACCES. Afterwards:
- * every
- * acknowledged sample is found, writes are taken, nothing lies in the directory that FILES does not
- * name,
- * and a start without faults finds the same.
+ * leave memory and come back, and a restart, in which one call on the shards' directories (the nth
+ * of all), or a number of calls from it on, gives EIO, ENOSPC, EMFILE, ENFILE, ENOMEM or EACCES.
+ * Afterwards:
+ * every acknowledged sample is found, writes are taken, nothing lies in the directory that FILES
+ * does not name, and a start without faults finds the same.
  *
  * KYMO_FAULT_STRIDE: every so many calls, errnos and lengths taking turns (by default some 100
  * histories); 1: each call with each errno, once and for FAULT_LONG calls. KYMO_FAULT_FROM,

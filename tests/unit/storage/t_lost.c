@@ -1,8 +1,7 @@
 /*
  * Files that a start cannot read: what they hold comes back when they do, by itself or at the next
  * start, whatever the catalog had; nothing in the log that needs them goes. And what a start reads
- * when
- * all is well.
+ * when all is well.
  */
 #ifndef _GNU_SOURCE
 # define _GNU_SOURCE /* strerrorname_np */

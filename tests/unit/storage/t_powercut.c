@@ -1,8 +1,8 @@
 /*
  * Power cuts: histories of writes (late rows, overwrites, repeats, new series), rounds, merges and
  * failing syncs run on a disk that remembers (tests/lib/fsdouble); then images of what a power cut
- * at a
- * random moment, or right after a repeated request was acknowledged, would have left are opened:
+ * at a random moment, or right after a repeated request was acknowledged, would have left are
+ * opened:
  * every acknowledged sample is found, none older than acknowledged, nothing that was not sent, and
  * a second recovery finds the same.
  * The catalog, which does its own I/O, is paired with each image as a copy taken earlier, or left

@@ -1,8 +1,7 @@
 /*
  * Readers beside everything else: while rows come in, rounds and merges run, every acknowledged
  * sample is visible at all times, once, with its value. A series that leaves memory while a cursor
- * is
- * open is not left out.
+ * is open is not left out.
  *
  * KYMO_READS_MS (3000) is how long the readers run.
  */

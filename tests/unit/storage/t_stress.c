@@ -5,8 +5,7 @@
  *
  * Answers are checked by what a sample's value must be (value_of) and by sentinels: series that get
  * a row in every request of one writer, newer than all others' rows, so that they never leave.
- * Every
- * acknowledged row of theirs is there, once, in each answer.
+ * Every acknowledged row of theirs is there, once, in each answer.
  *
  * KYMO_STRESS_S (3) is how long all of it runs, KYMO_SEED (1) what is drawn.
  */

@@ -2,9 +2,9 @@
  * The log writer under a disk that remembers (tests/lib/fsdouble.h).
  *
  * A history is a chain of lives of one log. In a life, two loops hand over frames, each with a
- * token of its own, some syncs fail, segments are freed; then comes a crash: an
- * image of some moment becomes the directory of the next life. At each start, and on more images of
- * each life, the log is replayed and judged:
+ * token of its own, some syncs fail, segments are freed; then comes a crash: an image of some
+ * moment becomes the directory of the next life. At each start, and on more images of each life,
+ * the log is replayed and judged:
  *   every token acknowledged before the moment is there, in the order of its loop; nothing that was
  *   not handed over; nothing twice; nothing that an earlier start did not find (11).
  */
