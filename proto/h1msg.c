@@ -17,7 +17,7 @@
 
 enum {
 	C_TOKEN = 1, /* RFC 9110, 5.6.2: tchar */
-	/* of a request target: visible, also raw braces, quotes and UTF-8, as people send; no "#" */
+	/* of a request target: visible, also raw braces, quotes and UTF-8 people send; no "#" */
 	C_TARGET = 2,
 	C_VALUE = 4, /* of a field value: visible, SP, HTAB, obs-text */
 	C_HOST = 8,  /* of an authority without user information */
