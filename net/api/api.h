@@ -89,7 +89,7 @@ void api_free(struct api *a);
 extern const struct route_table api_routes;
 /*
  * 503 "Service Unavailable" with X-Prometheus-Stopping until ready and when stopping
- * (spec/http-api.md section 1).
+ * ("HTTP API" of the Prometheus documentation).
  */
 bool api_gate(struct req *r);
 
