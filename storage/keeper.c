@@ -38,7 +38,8 @@ struct keeper {
 	struct job job; /* makes the image */
 	struct work_task task;
 	bool busy;
-	struct buf image; /* IMAGE_ROOM bytes, the families; the head is put before them at the end */
+	/* IMAGE_ROOM bytes, the families; the head is put before them at the end */
+	struct buf image;
 	size_t image_start;
 	uint64_t image_number;
 	uint32_t image_count;

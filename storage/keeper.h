@@ -8,7 +8,8 @@
  * number = shard 0's last group when the file was made: replay takes records of later groups only.
  * (1) The log is told that shard 0 is complete up to c only when METADATA holds what stood at
  *     numbers <= c: rounds report through keeper_complete.
- * Work on all families is done in slices: they stand in KEEPER_PARTS tables, each is small enough for
+ * Work on all families is done in slices: they stand in KEEPER_PARTS tables, each is small enough
+ * for
  * one. The image of METADATA is made so, beside new ones that come: it is at least as new as its
  * number says, and what is newer is in the log as well.
  * Bounded: KEEPER_FAMILIES_MAX families, KEEPER_BYTES_MAX of texts; what is over is dropped and

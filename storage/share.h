@@ -17,7 +17,8 @@
  *
  * Work is bounded by time: who enters looks at the clock (share_time_is_up) and stops after
  * SHARE_PIECE_NS. A large request is taken in steps: as many rows as are fingerprinted in half of
- * that, at most SHARE_STEP_ROWS; the next one when the owners have run the slices of the one before.
+ * that, at most SHARE_STEP_ROWS; the next one when the owners have run the slices of the one
+ * before.
  * What is no series however large the limits are (more than SHARE_LABELS_MAX bytes of labels) is
  * refused before anybody looks at its bytes.
  *

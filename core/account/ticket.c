@@ -121,7 +121,9 @@ void tickets_free(struct tickets *ts)
 	mem_free(ts);
 }
 
-/* now: as a call when that is here already; an answer of the keeper to others comes as a message. */
+/*
+ * now: as a call when that is here already; an answer of the keeper to others comes as a message.
+ */
 static void send(struct loop *to, struct mbox_msg *m, void (*fn)(struct mbox_msg *m), bool now)
 {
 	m->fn = fn;
@@ -549,7 +551,6 @@ enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb)
 		    "too many heavy queries are waiting, %s, try again later",
 		    limits_text(limits_here(), LIMITS_query_queued, limit));
 	}
-	return errbuf_set(eb, ERR_EXECUTION,
-	    "query needs an estimated %llu MiB, limit %llu MiB (%s)", MIB(used + more),
-	    MIB(p->max), limits_flag(LIMITS_query_memory));
+	return errbuf_set(eb, ERR_EXECUTION, "query needs an estimated %llu MiB, limit %llu MiB (%s)",
+	    MIB(used + more), MIB(p->max), limits_flag(LIMITS_query_memory));
 }

@@ -3,10 +3,12 @@
  * answer, format_query, later a rule or a remote read). Asked for before anything is planned, given
  * back when the last byte of the answer is gone.
  *
- *   ticket_ask > (queued) > answer(arg, ERR_OK) > work > ticket_worked_out > answer read > ticket_free
+ *   ticket_ask > (queued) > answer(arg, ERR_OK) > work > ticket_worked_out > answer read >
+ *   ticket_free
  *                         > ticket_abandon: no answer will come, the ticket is gone
  *
- * Places. Every ticket begins SMALL. One that turns out to be heavy (ticket_grow: by its plan, or by
+ * Places. Every ticket begins SMALL. One that turns out to be heavy (ticket_grow: by its plan, or
+ * by
  * what it has touched) gives its small place to the next and needs a HEAVY one. There are as many
  * of those as half the loops, at most half of all places: heavy askers wait for each other, small
  * ones go past them.
@@ -24,8 +26,10 @@
  * the order of asking among equals. When the queue is full, the youngest of the address that waits
  * most often makes room for one that waits less. So without others an address may have everything.
  *
- * Thread: a ticket on the loop that asked, but for its purse, ticket_class and ticket_touched, which
- * any loop may use between the answer and ticket_worked_out. The keeper of the places is loop 0; its
+ * Thread: a ticket on the loop that asked, but for its purse, ticket_class and ticket_touched,
+ * which
+ * any loop may use between the answer and ticket_worked_out. The keeper of the places is loop 0;
+ * its
  * messages are short and it never waits.
  */
 #ifndef CORE_ACCOUNT_TICKET_H

@@ -3,7 +3,8 @@
  *
  * malloc keeps what is freed between pieces that live, and gives it back only when somebody walks
  * all of it under its lock. So the memory of queries and answers (arenas with a purse) comes from
- * here once a block is large: sizes are powers of two from BLOCK_LEAST to BLOCK_MOST, or whole pages
+ * here once a block is large: sizes are powers of two from BLOCK_LEAST to BLOCK_MOST, or whole
+ * pages
  * above. A block that is put waits in the list of its size for the next who wants it; block_tick,
  * once a second, gives back half of what no one has wanted since the tick before, all of it when it
  * is little. Who takes a fresh block while much lies free gives back as much (a few MiB at most) of

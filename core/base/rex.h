@@ -45,7 +45,8 @@ void rex_free(struct rex *r);
 enum rex_result rex_match(const struct rex *r, const char *s, size_t len);
 enum rex_kind rex_kind(const struct rex *r);
 /*
- * REX_LITERALS: the i-th string, each once, as written; others: the literal prefix, suffix or infix at i = 0. NULL when i
+ * REX_LITERALS: the i-th string, each once, as written; others: the literal prefix, suffix or infix
+ * at i = 0. NULL when i
  * is past the end.
  */
 const char *rex_literal(const struct rex *r, size_t i, size_t *len);

@@ -45,7 +45,8 @@ struct ql_opts {
 	const struct limits *limits;       /* of the text; NULL = limits_here() */
 	uint64_t max_samples;              /* 0 = that of core/model/limits.h */
 	/*
-	 * What the query holds is charged to this purse, from ql_create to ql_free. NULL: one of its
+	 * What the query holds is charged to this purse, from ql_create to ql_free. NULL: one of
+	 * its
 	 * own with max_bytes, 0 = that of core/model/limits.h.
 	 */
 	struct purse *purse;

@@ -32,7 +32,8 @@ enum job_class {
 };
 #define JOB_CLASSES 3u
 struct job {
-	struct list_link _link; /* in the queue of its class (leader of its group), or of a leader */
+	/* in the queue of its class (leader of its group), or of a leader */
+	struct list_link _link;
 	struct list_link _mates; /* leader: the others of its group that are runnable */
 	struct list_link _chain; /* leader: in the loop's table of groups */
 	const void *_group;      /* NULL = a group of its own */

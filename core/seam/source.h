@@ -10,7 +10,8 @@
  *                 next() is worth calling again
  *   SOURCE_END    no more
  *   SOURCE_ERROR  cursor->err and cursor->eb tell
- * and does at most some 200 us of work per call, however long a series is: its column is handed over
+ * and does at most some 200 us of work per call, however long a series is: its column is handed
+ * over
  * whole, but made in several calls. Series come in no particular order, each label set
  * exactly once per shard and once in the whole source (ids of a returning series are joined).
  * Samples: t_min <= t <= t_max, ascending, unique, stale markers included. close() at any time,
@@ -76,7 +77,8 @@ struct source_cursor {
 	 */
 	uint64_t est_series, est_samples;
 	/*
-	 * Bytes it holds that grow with what the query asks for (the ids of series that left memory),
+	 * Bytes it holds that grow with what the query asks for (the ids of series that left
+	 * memory),
 	 * and the column of the item at hand. Whoever calls next() charges them.
 	 */
 	uint64_t memory;

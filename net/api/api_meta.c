@@ -49,7 +49,9 @@ static void sent(struct req *r)
 	ask_end(&m->ask);
 }
 
-/* limit, start, end, match[]: the order of Prometheus. Selectors are read when there is a ticket. */
+/*
+ * limit, start, end, match[]: the order of Prometheus. Selectors are read when there is a ticket.
+ */
 static void scan_request(
     struct req *r, const struct urlq *u, enum source_what what, const char *label, size_t label_len)
 {
@@ -190,7 +192,8 @@ static enum req_pull pull(struct req *r, struct buf *out)
 struct meta_families {
 	struct ask ask;
 	struct req *req;
-	struct arena arena; /* filled on another loop, so not the request's; of the ticket's purse */
+	/* filled on another loop, so not the request's; of the ticket's purse */
+	struct arena arena;
 	struct store_meta_req asked;
 	struct job job; /* sorts */
 	struct msort sort;

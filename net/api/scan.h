@@ -4,7 +4,8 @@
  * and /label/<name>/values need.
  *
  *   home: scan_start > one message per shard > (job on the owner: cursor after cursor, one for each
- *   set of matchers, then the sort) > home, when all are there > done(arg) > scan_next, scan_next ...
+ *   set of matchers, then the sort) > home, when all are there > done(arg) > scan_next, scan_next
+ *   ...
  *   A job that finds that this is not small any more (core/account/ticket.h) sends a message home
  *   and sleeps until home has a heavy place for all of them.
  *

@@ -276,7 +276,9 @@ static void put_uri(struct buf *b, const char *s, size_t len)
 
 static void add_field(struct req *r, const char *name, const char *value, size_t len);
 
-/* To where the client meant: 301 for GET, else 308, which keeps method and body. False: too long. */
+/*
+ * To where the client meant: 301 for GET, else 308, which keeps method and body. False: too long.
+ */
 static bool redirect(struct req *r, const char *path)
 {
 	struct buf b;

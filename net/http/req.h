@@ -124,7 +124,8 @@ MUST_CHECK bool req_charge(struct req *r, size_t bytes);
 
 /*
  * Counts what an answer keeps in memory until it is read (results, lists); whole bodies given with
- * REQ_TAKE or REQ_COPY and the buffers of streams are counted without it. False: too much waits already, let go
+ * REQ_TAKE or REQ_COPY and the buffers of streams are counted without it. False: too much waits
+ * already, let go
  * of it and answer with req_refuse_overloaded().
  */
 MUST_CHECK bool req_hold(struct req *r, size_t bytes);

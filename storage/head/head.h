@@ -14,7 +14,8 @@
  * chain ahead of the rows and only probes where it was wrong.
  *
  * Readers (storage/read) on the head's loop:
- *   postings_select_begin(head_postings(h, tenant), ...) -> ids;  head_by_id(h, id) -> series;  series_read /
+ *   postings_select_begin(head_postings(h, tenant), ...) -> ids;  head_by_id(h, id) -> series;
+ *   series_read /
  *   series_live + series_frozen (series.h)
  *   All of it is the state of now: take what a slice needs within the slice. A series found in one
  *   slice may be gone in the next (head_by_id gives NULL), its slot may be another's: keep ids, not
@@ -79,8 +80,9 @@ struct head {
 	uint32_t freeze_end;  /* ... which ends here: slots there were at its beginning */
 	uint32_t *frozen;     /* slots with a frozen run, in slot order */
 	uint32_t frozen_count, frozen_cap;
-	struct series_run going; /* a frozen run that has left its series, not yet given back whole */
-	uint64_t misses;         /* rows whose prediction failed, since start */
+	/* a frozen run that has left its series, not yet given back whole */
+	struct series_run going;
+	uint64_t misses; /* rows whose prediction failed, since start */
 };
 
 void head_init(struct head *h, struct slab *mem, uint64_t seed);

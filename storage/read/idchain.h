@@ -28,7 +28,8 @@
  *   idchain_close();
  *
  * Thread: the shard's loop.
- * Memory: the choice, 2 bytes an id or less; some 28 bytes an old id (idchain_memory); of labels one
+ * Memory: the choice, 2 bytes an id or less; some 28 bytes an old id (idchain_memory); of labels
+ * one
  * batch: IDCHAIN_BATCH_IDS ids and IDCHAIN_BATCH_BYTES, and what one series more needs.
  */
 #ifndef STORAGE_READ_IDCHAIN_H

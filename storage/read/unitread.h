@@ -122,7 +122,8 @@ void unitread_load(struct unitread *u, const uint32_t *ids, size_t count);
 /* Does any file that overlaps hold samples of this id? */
 bool unitread_has(struct unitread *u, uint32_t id);
 /*
- * Merges newer into acc, newer winning; the plain append when it lies behind. False: again, with the
+ * Merges newer into acc, newer winning; the plain append when it lies behind. False: again, with
+ * the
  * same ones.
  */
 MUST_CHECK bool unitread_merge(

@@ -496,7 +496,9 @@ static void pretty_close(struct pretty *p, unsigned level)
 	buf_add_u8(p->out, ')');
 }
 
-/* Each left operand stands one level deeper than its operator, as long as it needs several lines. */
+/*
+ * Each left operand stands one level deeper than its operator, as long as it needs several lines.
+ */
 static void pretty_chain(struct pretty *p, const struct ql_node *n, unsigned level, bool more)
 {
 	const struct ql_node *at = n;

@@ -29,7 +29,8 @@ void *__libc_realloc(void *p, size_t size);
 void __libc_free(void *p);
 
 /*
- * While a purse is watched: what is taken beyond twice of what it counts. What the test's source and
+ * While a purse is watched: what is taken beyond twice of what it counts. What the test's source
+ * and
  * messages take is small and has slack of its own.
  */
 # define WATCH_SLACK ((size_t)768 << 10)
