@@ -90,8 +90,3 @@ void alias_add(struct alias *a, uint64_t raw_fp, uint32_t tenant, struct labels 
 		memcpy(e->bytes + raw.len, canonical.bytes, canonical.len);
 	a->bytes += need;
 }
-
-size_t alias_bytes(const struct alias *a)
-{
-	return a->bytes + (a->sets ? ALIAS_SETS * sizeof *a->sets : 0);
-}

@@ -30,6 +30,5 @@ bool alias_find(const struct alias *a, uint64_t raw_fp, uint32_t tenant, struct 
 /* Both are copied. Not there yet. */
 void alias_add(struct alias *a, uint64_t raw_fp, uint32_t tenant, struct labels raw,
     struct labels canonical, struct hash128 fp);
-size_t alias_bytes(const struct alias *a);
 
 #endif

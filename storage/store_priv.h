@@ -50,10 +50,6 @@ struct store {
 	struct work_task reserve_task;
 };
 
-static inline struct share *store_share(const struct store *st, unsigned shard)
-{
-	return st->shares[shard % st->loops];
-}
 static inline unsigned store_shard_of(const struct store *st, struct hash128 fp)
 {
 	return (unsigned)((fp.hi >> 32) * st->manifest.shards >> 32);

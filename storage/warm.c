@@ -71,8 +71,6 @@ static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size
 		if (slot == SERIES_NONE ? over : head_at(&sh->head, slot)->id > ids[i])
 			continue;
 		apply_define(sh, ids[i], tenants[i], ls[i]);
-		struct series *s = head_by_id(&sh->head, ids[i]);
-		s->flags |= SERIES_COMMITTED;
 		w->series++;
 	}
 	mem_free(tenants);

@@ -51,14 +51,6 @@ static void die(const char *what, enum err e, const struct errbuf *eb)
 	exit(1);
 }
 
-static bool count_one(void *arg, const char *s, size_t len)
-{
-	(void)s;
-	(void)len;
-	++*(size_t *)arg;
-	return true;
-}
-
 static void ask(struct catalog *c, const char *what, struct matcher *ms, size_t n)
 {
 	struct errbuf eb;
@@ -139,15 +131,7 @@ int main(int argc, char **argv)
 	ask(c, "name, namespace", m, 2);
 	ask(c, "name, namespace, pod=~", m, 3);
 	ask(c, "pod=~ alone", m + 2, 1);
-	size_t n = 0;
-	double w0 = wall_s();
-	struct catalog_subset all = { .t_min_ms = 0, .t_max_ms = INT64_MAX };
-	for (unsigned s = 0; s < SHARDS; s++) {
-		e = catalog_values(c, s, &all, "pod", 3, count_one, &n, &eb);
-		if (e)
-			die("values", e, &eb);
-	}
-	printf("values of pod: %zu in %.2f ms\n", n, (wall_s() - w0) * 1e3);
+	double w0;
 	struct arena a;
 	arena_init(&a, 1 << 20);
 	uint32_t ids[10000];

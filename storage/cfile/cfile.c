@@ -294,12 +294,6 @@ enum err cfile_read_nowait(struct cfile *f, void *bytes, size_t len, uint64_t of
 	return fdcache_read_nowait(f->io, bytes, len, off);
 }
 
-size_t cfile_memory(const struct cfile *f)
-{
-	return sizeof(*f) + f->runs_len +
-	    (f->stats.units + f->stats.blocks + 2) * sizeof(struct cfile_ref);
-}
-
 bool cfile_salvaged(const struct cfile *f)
 {
 	return f->salvaged;

@@ -165,7 +165,6 @@ const char *cfile_path(const struct cfile *f); /* its name in the directory */
  */
 MUST_CHECK enum err cfile_read(struct cfile *f, void *bytes, size_t len, uint64_t off);
 MUST_CHECK enum err cfile_read_nowait(struct cfile *f, void *bytes, size_t len, uint64_t off);
-size_t cfile_memory(const struct cfile *f); /* bytes held */
 bool cfile_salvaged(const struct cfile *f); /* opened by scanning; something may be missing */
 bool cfile_has(const struct cfile *f, uint32_t id); /* samples of this id inside? */
 

@@ -178,8 +178,6 @@ static enum err merge(struct seal *s)
 			return e;
 	}
 	while (lowest_id(s, &id)) {
-		if (s->o->stop && s->o->stop(s->o->arg))
-			return ERR_STOPPING;
 		enum err e = series_merge(s, id);
 		if (e)
 			return e;

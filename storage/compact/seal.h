@@ -34,8 +34,6 @@ struct seal_opts {
 	 * nobody knows. *ls is borrowed until the next call. May be NULL.
 	 */
 	enum err (*labels_of)(void *arg, uint32_t id, uint32_t *tenant, struct labels *ls);
-	/* asked once per series; true ends with ERR_STOPPING. May be NULL */
-	bool (*stop)(void *arg);
 	void *arg;
 	unsigned serial; /* of the name: this one, or the next that is free */
 };

@@ -54,13 +54,11 @@ STATIC(sizeof(struct series_body) == 48);
 
 /*
  * Flags of a slot. UNDEFINED: recovery met rows of an id before its definition; it has no labels
- * and is in no table. COMMITTED: definition and postings are in the catalog,
- * it may leave memory (set by the catalog feed). SHADOWED: recovery met the same labels under a
- * higher id; it is not in the table any more, its samples still count. */
+ * and is in no table. SHADOWED: recovery met the same labels under a higher id; it is not in the
+ * table any more, its samples still count. */
 enum {
 	SERIES_USED = 1,
 	SERIES_UNDEFINED = 2,
-	SERIES_COMMITTED = 4,
 	SERIES_SHADOWED = 8,
 };
 struct series {

@@ -9,10 +9,9 @@
 
 #include <stdio.h>
 
-#define DBS_PER_SHARD  3
-#define FAMILY_KEY_CUT 400 /* of a name; longer ones end in their hash */
-#define WRITE_SLACK    (32u << 20)
-#define GROW_TRIES     4u
+#define DBS_PER_SHARD 3
+#define WRITE_SLACK   (32u << 20)
+#define GROW_TRIES    4u
 
 /* Opening */
 
@@ -49,8 +48,6 @@ static enum err check_format(struct catalog *c, struct errbuf *eb)
 static enum err open_dbs(struct catalog *c, struct errbuf *eb)
 {
 	enum err e = env_db(c->env, "state", &c->state, eb);
-	if (!e)
-		e = env_db(c->env, "family", &c->family, eb);
 	for (unsigned i = 0; !e && i < c->shards_count; i++) {
 		char name[ENV_NAME_MAX];
 		snprintf(name, sizeof(name), "def.%02u", i % CATALOG_SHARDS_MAX);
@@ -79,7 +76,7 @@ enum err catalog_open(
 	c->shards_count = shards;
 	c->seed = seed;
 	e = env_open(
-	    &(struct env_opts){ .path = path, .dbs_max = 2 + DBS_PER_SHARD * shards }, &c->env, eb);
+	    &(struct env_opts){ .path = path, .dbs_max = 1 + DBS_PER_SHARD * shards }, &c->env, eb);
 	if (!e)
 		e = env_sweep_readers(c->env, eb);
 	if (!e)
@@ -450,141 +447,6 @@ enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t rank,
 			    "shard=%u err=%s text=\"%s\"", shard, err_text(failed), why.text);
 			break;
 		}
-	}
-	return e;
-}
-
-/* Metadata of families */
-
-struct family_key {
-	uint8_t bytes[4 + FAMILY_KEY_CUT + 8];
-	size_t len;
-};
-
-static struct family_key family_key(uint32_t tenant, const char *name, size_t len)
-{
-	struct family_key k;
-	size_t cut = len < FAMILY_KEY_CUT ? len : FAMILY_KEY_CUT;
-	catalog_id_key(k.bytes, tenant);
-	if (cut)
-		memcpy(k.bytes + 4, name, cut);
-	k.len = 4 + cut;
-	if (cut < len) {
-		wire_store64(k.bytes + k.len, hash64(name, len, 0));
-		k.len += 8;
-	}
-	return k;
-}
-
-enum err catalog_put_families(struct catalog *c, uint32_t tenant, const struct batch_meta *metas,
-    size_t count, struct errbuf *eb)
-{
-	struct env_txn t;
-	struct buf b;
-	enum err e = env_begin_write(c->env, WRITE_SLACK, &t, eb);
-	if (e)
-		return e;
-	buf_init(&b);
-	for (size_t i = 0; !e && i < count; i++) {
-		const struct batch_meta *m = &metas[i];
-		struct family_key k = family_key(tenant, m->family, m->family_len);
-		buf_clear(&b);
-		buf_add_u8(&b, m->type);
-		wire_put_lenbytes(&b, m->family, m->family_len);
-		wire_put_lenbytes(&b, m->unit, m->unit_len);
-		wire_put_lenbytes(&b, m->help, m->help_len);
-		e = env_put(&t, c->family, k.bytes, k.len, b.data, b.len);
-	}
-	buf_release(&b);
-	if (e) {
-		env_abort(&t);
-		return e;
-	}
-	return env_commit(&t);
-}
-
-static bool read_piece(struct wire_reader *r, struct arena *a, const char **s, uint32_t *len)
-{
-	size_t n;
-	const uint8_t *p = wire_lenbytes(r, &n);
-	char *copy = p && n <= UINT32_MAX ? arena_strndup(a, (const char *)p, n) : NULL;
-	*s = copy;
-	*len = copy ? (uint32_t)n : 0;
-	return copy != NULL;
-}
-
-struct families {
-	struct arena *arena;
-	struct batch_meta *v;
-	size_t count, cap;
-};
-
-static enum err add_family(struct env_txn *t, struct families *f, const struct env_value *v)
-{
-	if (f->count == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 16;
-		struct batch_meta *more = arena_array(f->arena, cap, sizeof(*more));
-		if (!more)
-			return errbuf_set(t->eb, ERR_NOMEM, "no memory for metadata");
-		if (f->count)
-			memcpy(more, f->v, f->count * sizeof(*more));
-		f->v = more;
-		f->cap = cap;
-	}
-	struct batch_meta *m = &f->v[f->count];
-	struct wire_reader r = wire_reader(v->data, v->len);
-	m->type = wire_u8(&r);
-	if (!read_piece(&r, f->arena, &m->family, &m->family_len) ||
-	    !read_piece(&r, f->arena, &m->unit, &m->unit_len) ||
-	    !read_piece(&r, f->arena, &m->help, &m->help_len))
-		return r.bad
-		    ? errbuf_set(t->eb, ERR_DAMAGED, "catalog: metadata of a family is malformed")
-		    : errbuf_set(t->eb, ERR_NOMEM, "no memory for metadata");
-	f->count++;
-	return ERR_OK;
-}
-
-static enum err all_families(
-    struct catalog *c, struct env_txn *t, uint32_t tenant, struct families *f)
-{
-	struct env_cursor cur;
-	struct env_record r;
-	uint8_t key[4];
-	catalog_id_key(key, tenant);
-	enum err e = env_cursor_open(t, c->family, &cur);
-	if (e)
-		return e;
-	for (e = env_cursor_seek(&cur, key, sizeof(key), &r); !e; e = env_cursor_next(&cur, &r)) {
-		if (r.key_len < 4 || memcmp(r.key, key, 4) != 0)
-			break;
-		e = add_family(t, f, &r.value);
-		if (e)
-			break;
-	}
-	env_cursor_close(&cur);
-	return e == ERR_NOTFOUND ? ERR_OK : e;
-}
-
-enum err catalog_get_families(struct catalog *c, uint32_t tenant, const char *family,
-    size_t family_len, struct arena *a, struct batch_meta **metas, size_t *count, struct errbuf *eb)
-{
-	struct env_txn t;
-	struct families f = { .arena = a };
-	enum err e = env_begin_read(c->env, &t, eb);
-	if (e)
-		return e;
-	if (family) {
-		struct env_value v;
-		struct family_key k = family_key(tenant, family, family_len);
-		e = env_get(&t, c->family, k.bytes, k.len, &v);
-		e = e == ERR_NOTFOUND ? ERR_OK : e ? e : add_family(&t, &f, &v);
-	} else {
-		e = all_families(c, &t, tenant, &f);
-	}
-	env_abort(&t);
-	if (!e) {
-		*metas = f.v;
-		*count = f.count;
 	}
 	return e;
 }

@@ -1,6 +1,6 @@
 /*
- * catalog - labels, postings and ranges of all series that are in files, and the metadata of metric
- * families. One LMDB environment per data directory.
+ * catalog - labels, postings and ranges of all series that are in files. One LMDB environment per
+ * data directory.
  *
  * It is derived: it follows the files (round or sealed), holds nothing else up, and can be had
  * again by catching up from nothing: move it aside, open an empty one, apply every file of every
@@ -22,13 +22,11 @@
  *               where its blocks of values are
  *   "range.NN"  key: start of the 2 h range, i64 + 2^63    value: the ids with samples in it
  *                                                          (roaring)
- *   "family"    key: tenant u32, name (cut to 400 bytes, then followed by its hash)
- *               value: type u8, varint lengths: family, unit, help
  *
  * Cost at 1 M series of ten labels and 216 bytes of labels: see bench/micro/b_catalog.c.
  *
- * Thread: workers only; any number reads at once, one writes at a time (apply, retain,
- * put_families: the caller's lane sees to that). None of the calls keeps a transaction open after
+ * Thread: workers only; any number reads at once, one writes at a time (apply, retain:
+ * the caller's lane sees to that). None of the calls keeps a transaction open after
  * it returns.
  * Memory: results are copies, in the caller's arena or heap.
  * Errors: ERR_DAMAGED names sub-database and key: rebuild. ERR_UNSUPPORTED: of a later format.
@@ -38,7 +36,7 @@
 #ifndef STORAGE_META_CATALOG_H
 #define STORAGE_META_CATALOG_H
 
-#include "core/model/batch.h"
+#include "core/base/arena.h"
 #include "core/model/matcher.h"
 
 #define CATALOG_SHARDS_MAX 1024
@@ -93,8 +91,8 @@ MUST_CHECK enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t ra
 
 /*
  * Retention: forgets ranges that end at or before keep_from_ms, and series that are in no range any
- * more and not in keep (ascending ids: those active in memory). At most max_series of them per
- * call; *more: call again. */
+ * more and not in keep (ascending ids: those active in memory). At most max_series of them
+ * per call; *more: call again. */
 MUST_CHECK enum err catalog_retain(struct catalog *c, unsigned shard, int64_t keep_from_ms,
     const uint32_t *keep, size_t keep_count, size_t max_series, bool *more, struct errbuf *eb);
 
@@ -112,27 +110,5 @@ MUST_CHECK enum err catalog_select(struct catalog *c, unsigned shard, uint32_t t
  */
 MUST_CHECK enum err catalog_labels(struct catalog *c, unsigned shard, const uint32_t *ids,
     size_t count, struct arena *a, struct labels *out, uint32_t *tenants, struct errbuf *eb);
-/*
- * Distinct names, or values of a name, of the given series (ascending ids), or of all with samples
- * in ranges that overlap the times when ids is NULL. Text is lent for the call; sorted within one
- * call of the function, each once. fn returns false to stop. */
-struct catalog_subset {
-	uint32_t tenant;
-	const uint32_t *ids; /* NULL: all, limited by the times */
-	size_t count;
-	int64_t t_min_ms, t_max_ms;
-};
-MUST_CHECK enum err catalog_names(struct catalog *c, unsigned shard, const struct catalog_subset *of,
-    bool (*fn)(void *arg, const char *s, size_t len), void *arg, struct errbuf *eb);
-MUST_CHECK enum err catalog_values(struct catalog *c, unsigned shard,
-    const struct catalog_subset *of, const char *name, size_t name_len,
-    bool (*fn)(void *arg, const char *s, size_t len), void *arg, struct errbuf *eb);
-
-/* Metadata of metric families of a tenant; a later one replaces an earlier one. */
-MUST_CHECK enum err catalog_put_families(struct catalog *c, uint32_t tenant,
-    const struct batch_meta *metas, size_t count, struct errbuf *eb);
-/* All of them, or one (family != NULL); array and strings in the arena. */
-MUST_CHECK enum err catalog_get_families(struct catalog *c, uint32_t tenant, const char *family,
-    size_t family_len, struct arena *a, struct batch_meta **metas, size_t *count, struct errbuf *eb);
 
 #endif

@@ -23,7 +23,7 @@ struct catalog_shard {
 };
 struct catalog {
 	struct env *env;
-	struct env_db *state, *family;
+	struct env_db *state;
 	unsigned shards_count;
 	uint64_t seed;
 	struct catalog_shard shards[];

@@ -463,24 +463,3 @@ enum err gen_iter_ids_or(const struct gen_iter *it, roaring_bitmap_t *to)
 	}
 	return ERR_OK;
 }
-
-enum err gen_iter_ids_meet(const struct gen_iter *it, const roaring_bitmap_t *set, bool *out)
-{
-	*out = false;
-	if (it->ids_bitmap) {
-		roaring_bitmap_t *b;
-		enum err e = ids_bitmap(it, &b);
-		if (e)
-			return e;
-		*out = roaring_bitmap_intersect(b, set);
-		roaring_bitmap_free(b);
-		return ERR_OK;
-	}
-	struct wire_reader r = wire_reader(it->ids, (size_t)(it->ids_end - it->ids));
-	uint32_t id = 0;
-	while (wire_left(&r) && !*out) {
-		id += (uint32_t)wire_varint(&r);
-		*out = roaring_bitmap_contains(set, id);
-	}
-	return ERR_OK;
-}

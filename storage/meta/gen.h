@@ -100,9 +100,6 @@ MUST_CHECK enum err gen_iter_next(struct gen_iter *it);
 /* To the entry with just this text; ERR_NOTFOUND: there is none. Only on a fresh iterator. */
 MUST_CHECK enum err gen_iter_find(struct gen_iter *it, const char *text, size_t len);
 MUST_CHECK enum err gen_iter_ids_or(const struct gen_iter *it, roaring_bitmap_t *to);
-/* Has the entry an id in set? */
-MUST_CHECK enum err gen_iter_ids_meet(
-    const struct gen_iter *it, const roaring_bitmap_t *set, bool *out);
 void gen_iter_release(struct gen_iter *it);
 
 /* ---- merging ---- */

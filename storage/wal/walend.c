@@ -53,11 +53,6 @@ static void pool_put(struct walog_end *e, struct walog_frame *f)
 	e->pool_bytes += bytes;
 }
 
-void walog_frame_drop(struct walog *w, struct walog_frame *take_f)
-{
-	pool_put(end_here(w), take_f);
-}
-
 /* The zeroes behind the payload are written with it. */
 void walog_frame_pad(struct walog_frame *f)
 {
@@ -97,11 +92,6 @@ enum err walog_state(const struct walog *w)
 	return end_here(w)->state;
 }
 
-uint64_t walog_held(const struct walog *w)
-{
-	return end_here(w)->held_bytes;
-}
-
 bool walog_room(const struct walog *w, uint64_t bytes)
 {
 	const struct walog_end *e = end_here(w);
@@ -125,7 +115,6 @@ void walog_report_arrived(struct mbox_msg *msg)
 	struct walog_end *e = &w->ends[m->loop];
 	CHECK(m->report.durable >= e->durable);
 	e->durable = m->report.durable;
-	e->held_bytes = m->report.held_bytes;
 	e->state = m->report.state;
 	for (struct walog_frame *f = m->home, *next; f; f = next) {
 		next = f->_next;

@@ -121,8 +121,6 @@ struct walog_frame {
 };
 /* An empty frame from this loop's pool. */
 struct walog_frame *walog_frame(struct walog *w);
-/* Gives it back unused. */
-void walog_frame_drop(struct walog *w, struct walog_frame *take_f);
 /*
  * Hands it over; returns its position. The payload must be a complete walrec payload of at most
  * WALSEG_PAYLOAD_MAX bytes.
@@ -132,7 +130,6 @@ uint64_t walog_handed(
     const struct walog *w); /* position of the newest frame this loop handed over; 0 = none */
 uint64_t walog_durable(const struct walog *w); /* as of the last report to this loop */
 enum err walog_state(const struct walog *w);   /* as of the last report to this loop */
-uint64_t walog_held(const struct walog *w);    /* as of the last report to this loop */
 /*
  * Is there room for so many bytes of payload in this loop's share of the backlog? Ask before rows
  * are applied; false: back-pressure.

@@ -102,7 +102,7 @@ struct walog_seg {
 };
 /* What a loop keeps here; touched only on it. */
 struct walog_end {
-	uint64_t handed, durable, held_bytes, out_bytes /* handed over and not home */;
+	uint64_t handed, durable, out_bytes /* handed over and not home */;
 	enum err state;
 	struct walog_frame *pool;
 	uint64_t pool_bytes;

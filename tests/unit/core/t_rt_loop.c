@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "core/base/metric.h"
-#include "core/rt/gather.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testteam.h"
 
@@ -265,33 +264,6 @@ static void stop_drains(void)
 	tap_is_u64(left, 0, "a stop runs all mail, and the mail that answers it");
 }
 
-/* ---- gather ---- */
-
-static unsigned gathers_done;
-static void gather_came(struct gather *g)
-{
-	(void)g;
-	gathers_done++;
-}
-
-static void gather_counts(void)
-{
-	struct gather g;
-	gather_init(&g, gather_came);
-	gather_add(&g, 2);
-	gather_answer(&g, 0);
-	gather_answer(&g, ERR_BUSY);
-	tap_is_u64(gathers_done, 0, "a gather that is not closed waits");
-	gather_add(&g, 1);
-	gather_close(&g);
-	gather_answer(&g, ERR_IO);
-	tap_is_u64(gathers_done, 1, "it is done with the last answer");
-	tap_is_i64(g.err, ERR_BUSY, "and keeps the first error");
-	gather_init(&g, gather_came);
-	gather_close(&g);
-	tap_is_u64(gathers_done, 2, "an empty one is done at once");
-}
-
 static void started(void *arg, struct loop *l)
 {
 	unsigned *seen = arg;
@@ -338,7 +310,6 @@ int main(void)
 	tap_is_u64(c.seen_inside, 0, "and never runs below its caller");
 	work_takes_turns(&tt);
 	testteam_stop(&tt);
-	gather_counts();
 	stop_drains();
 	members();
 	return tap_done();

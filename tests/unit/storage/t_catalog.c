@@ -224,104 +224,6 @@ static void test_labels(struct catalog *c)
 	arena_release(&a);
 }
 
-struct list {
-	unsigned count, unsorted, wrong;
-	char last[400];
-	const char *name;
-	uint32_t tenant, bits;
-	const bool *among;
-};
-static bool holds(const struct list *l, uint32_t id, const char *s, size_t len)
-{
-	uint32_t n;
-	if (!model[id].in || model[id].tenant != l->tenant ||
-	    (l->among ? !l->among[id] : !(model[id].ranges & l->bits)))
-		return false;
-	if (!l->name)
-		return label_get(model[id].labels, s, len, &n) != NULL;
-	const char *v = label_get(model[id].labels, l->name, strlen(l->name), &n);
-	return v && n == len && memcmp(v, s, len) == 0;
-}
-static bool told(void *arg, const char *s, size_t len)
-{
-	struct list *l = arg;
-	l->unsorted += l->count && strcmp(l->last, s) >= 0;
-	l->count++;
-	snprintf(l->last, sizeof(l->last), "%.*s", (int)len, s);
-	bool found = false;
-	for (uint32_t id = 0; id < SERIES && !found; id++)
-		found = holds(l, id, s, len);
-	l->wrong += !found;
-	return true;
-}
-/* How many distinct names or values the model has. */
-static unsigned model_count(const struct list *l)
-{
-	static struct {
-		const char *s;
-		uint32_t len;
-	} seen[SERIES];
-	unsigned n = 0;
-	for (uint32_t id = 0; id < SERIES; id++) {
-		struct label_iter it = label_iter(model[id].labels);
-		struct label x;
-		while (label_next(&it, &x)) {
-			const char *s = l->name ? x.value : x.name;
-			uint32_t len = l->name ? x.value_len : x.name_len;
-			if ((l->name &&
-			        (x.name_len != strlen(l->name) ||
-			            memcmp(x.name, l->name, x.name_len) != 0)) ||
-			    !holds(l, id, s, len))
-				continue;
-			unsigned k = 0;
-			while (k < n && !(seen[k].len == len && memcmp(seen[k].s, s, len) == 0))
-				k++;
-			if (k == n) {
-				seen[n].s = s;
-				seen[n++].len = len;
-			}
-		}
-	}
-	return n;
-}
-
-static void check_lists(struct catalog *c, const char *when)
-{
-	unsigned bad = 0;
-	static bool among[SERIES];
-	static uint32_t ids[SERIES];
-	size_t n = 0;
-	for (uint32_t id = 0; id < SERIES; id++) {
-		among[id] = rnd(50) == 0;
-		if (among[id])
-			ids[n++] = id;
-	}
-	static const char *const names[] = { NULL, "pod", "job", "nothing", "name_3" };
-	for (unsigned k = 0; k < COUNT_OF(names); k++) {
-		for (unsigned how = 0; how < 3; how++) {
-			struct catalog_subset of = { .tenant = k % 2,
-				.t_min_ms = how == 0 ? 0 : 4 * HOUR,
-				.t_max_ms = how == 0 ? INT64_MAX : 5 * HOUR,
-				.ids = how == 2 ? ids : NULL,
-				.count = n };
-			struct list l = { .name = names[k],
-				.tenant = of.tenant,
-				.bits = how == 0 ? UINT32_MAX : bits_of(of.t_min_ms, of.t_max_ms),
-				.among = how == 2 ? among : NULL };
-			enum err e = names[k]
-			    ? catalog_values(c, SHARD, &of, names[k], strlen(names[k]), told, &l, &eb)
-			    : catalog_names(c, SHARD, &of, told, &l, &eb);
-			if (e || l.unsorted || l.wrong || l.count != model_count(&l)) {
-				bad++;
-				tap_note("%s how=%u: err=%s count=%u wanted=%u wrong=%u unsorted=%u",
-				    names[k] ? names[k] : "names", how, err_text(e), l.count,
-				    model_count(&l), l.wrong, l.unsorted);
-			}
-		}
-	}
-	tap_is_u64(bad, 0, "names and values equal those of the model, %s", when);
-}
-
 static void test_retain(struct catalog *c)
 {
 	uint32_t keep[] = { 3, 5 };
@@ -392,39 +294,6 @@ static void test_again(struct catalog *c)
 		TAP_OK(catalog_apply(c, SHARD, 1, &d, 1, &r, 1, &eb) == ERR_OK);
 	}
 	mem_free(defs);
-}
-
-static void test_families(struct catalog *c)
-{
-	char longname[600];
-	memset(longname, 'x', sizeof(longname));
-	struct batch_meta m[3] = {
-		{ .family = "up", .family_len = 2, .help = "is it?", .help_len = 6, .unit = "", .type = 2 },
-		{ .family = longname, .family_len = 600, .help = "", .unit = "s", .unit_len = 1, .type = 1 },
-		{ .family = longname,
-		    .family_len = 599,
-		    .help = "other",
-		    .help_len = 5,
-		    .unit = "",
-		    .type = 3 },
-	};
-	TAP_OK(catalog_put_families(c, 0, m, 3, &eb) == ERR_OK);
-	TAP_OK(catalog_put_families(c, 9, m, 1, &eb) == ERR_OK);
-	m[0].help = "it is";
-	m[0].help_len = 5;
-	TAP_OK(catalog_put_families(c, 0, m, 1, &eb) == ERR_OK);
-	struct arena a;
-	struct batch_meta *got;
-	size_t n;
-	arena_init(&a, 1024);
-	TAP_OK(catalog_get_families(c, 0, NULL, 0, &a, &got, &n, &eb) == ERR_OK && n == 3);
-	TAP_OK(catalog_get_families(c, 0, "up", 2, &a, &got, &n, &eb) == ERR_OK && n == 1);
-	tap_is_mem(
-	    got[0].help, got[0].help_len, "it is", 5, "a later family replaces an earlier one");
-	TAP_OK(catalog_get_families(c, 0, longname, 599, &a, &got, &n, &eb) == ERR_OK && n == 1 &&
-	    got[0].type == 3 && got[0].family_len == 599);
-	TAP_OK(catalog_get_families(c, 1, NULL, 0, &a, &got, &n, &eb) == ERR_OK && n == 0);
-	arena_release(&a);
 }
 
 /*
@@ -623,14 +492,11 @@ int main(void)
 	tap_is_u64(st.series, next_id, "as many series as were defined");
 	tap_is_u64(st.next_id, next_id, "the next id is above them");
 	check_all(c, "after many files and merges");
-	check_lists(c, "after many files and merges");
 	test_labels(c);
 	test_retain(c);
 	check_all(c, "after retention");
-	check_lists(c, "after retention");
 	test_again(c);
 	check_all(c, "after catching up again");
-	test_families(c);
 	c = reopen(c);
 	check_all(c, "after opening again");
 	TAP_OK(catalog_state(c, 0, &st, &eb) == ERR_OK && st.series == 0 && st.rank == 0);
