@@ -143,6 +143,7 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 		return errbuf_set(eb, e, "%s: FILES cannot be read: %s", fsio_dir_path(sh->dir),
 		    why.text[0] ? why.text : err_why(e));
 	sh->switcher = (struct files_switcher){ .dir = sh->dir };
+	sh->list_current = found == FILES_FOUND_CURRENT;
 	if (found == FILES_FOUND_PREV || found == FILES_FOUND_NONE) {
 		LOG_ERROR("files_damaged", "shard=%u taken=%s files=%zu", sh->index,
 		    found == FILES_FOUND_PREV ? "FILES.prev" : "\"what lies there\"", sh->list.count);
@@ -242,6 +243,7 @@ struct worker { /* one loop's part */
 	struct part *parts;
 	size_t parts_count, parts_cap;
 	uint64_t groups;
+	uint64_t *first;     /* [share's shards] number of the first group met; 0 = none yet */
 	uint64_t err_number; /* group of err and its shard */
 	uint32_t err_shard;
 	bool busy; /* main's: the message is out */
@@ -317,6 +319,8 @@ static void parts_apply(struct worker *w)
 			if (p->group.shard != sh->index)
 				continue;
 			w->groups++;
+			if (!w->first[k])
+				w->first[k] = p->group.number;
 			if (p->gone) {
 				numbers_only(sh, &p->group, &w->reader);
 				continue;
@@ -472,6 +476,28 @@ static enum err replay_refused(const struct replayer *rp, struct errbuf *eb)
 			    w->err_shard, WALREC_VERSION);
 	}
 	return ERR_OK;
+}
+
+/*
+ * Segments go oldest first, when what they hold is in files: a log that begins later than FILES
+ * says has lost its beginning, which its own frames cannot tell. What the replay counted as damage
+ * already is not counted again.
+ */
+static void beginning_check(const struct replayer *rp, const struct replay_result *log)
+{
+	if (log->damaged_frames || log->asides_count)
+		return;
+	for (unsigned i = 0; i < rp->st->loops; i++) {
+		const struct worker *w = &rp->workers[i];
+		for (unsigned k = 0; k < w->share->shards_count; k++) {
+			const struct shard *sh = w->share->shards[k];
+			if (!sh->list_current || w->first[k] <= sh->list.complete_to + 1)
+				continue;
+			metric_add(M_LOG_DAMAGED_FRAMES, 1);
+			LOG_ERROR("log_beginning_missing", "shard=%u groups=%llu", sh->index,
+			    (unsigned long long)(w->first[k] - sh->list.complete_to - 1));
+		}
+	}
 }
 
 /* ---- ids that only rows spoke of ---- */
@@ -729,6 +755,8 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 	for (unsigned i = 0; i < st->loops; i++) {
 		rp.workers[i].rp = &rp;
 		rp.workers[i].share = st->shares[i];
+		rp.workers[i].first =
+		    mem_zalloc((st->shares[i]->shards_count + 1) * sizeof(uint64_t));
 		walrec_reader_init(&rp.workers[i].reader);
 	}
 	piece_new(&rp);
@@ -748,11 +776,14 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 	if (refused && !e)
 		replay_result_release(log);
 	e = e ? e : refused;
+	if (!e)
+		beginning_check(&rp, log);
 	uint64_t groups = 0;
 	for (unsigned i = 0; i < st->loops; i++) {
 		groups += rp.workers[i].groups;
 		walrec_reader_release(&rp.workers[i].reader);
 		mem_free(rp.workers[i].parts);
+		mem_free(rp.workers[i].first);
 	}
 	mem_free(rp.workers);
 	mem_free(rp.next);

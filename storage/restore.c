@@ -33,8 +33,10 @@ struct restore {
 	/* [shards] as they were before: ids from there on are not the store's */
 	uint32_t *next_ids;
 	struct arena arena;
-	struct def *defs; /* sorted by shard and id when whole */
+	struct def *defs;
 	size_t defs_count, defs_cap;
+	uint32_t *table; /* shard and id -> index + 1 of defs; a power of two, at most half full */
+	size_t table_mask;
 	struct batch batch;
 	struct walrec_reader reader;
 	bool own; /* rows of the group under way are the server's */
@@ -164,27 +166,56 @@ static int seg_cmp(const void *a, const void *b)
 
 /* ---- definitions ---- */
 
-static int def_cmp(const void *a, const void *b)
+/* The place of an id in the table: of its definition, or free. */
+static uint32_t *def_place(struct restore *r, uint32_t shard, uint32_t id)
 {
-	const struct def *x = a, *y = b;
-	if (x->shard != y->shard)
-		return x->shard < y->shard ? -1 : 1;
-	return x->id < y->id ? -1 : x->id > y->id;
+	size_t i = (size_t)hash_mix64((uint64_t)shard << 32 | id) & r->table_mask;
+	for (;; i = (i + 1) & r->table_mask) {
+		const struct def *d = r->table[i] ? &r->defs[r->table[i] - 1] : NULL;
+		if (!d || (d->shard == shard && d->id == id))
+			return &r->table[i];
+	}
+}
+
+static void table_grow(struct restore *r)
+{
+	uint32_t *old = r->table;
+	size_t count = old ? r->table_mask + 1 : 0;
+	r->table_mask = count ? 2 * count - 1 : 1023;
+	r->table = mem_zalloc((r->table_mask + 1) * sizeof(*r->table));
+	for (size_t i = 0; i < count; i++)
+		if (old[i])
+			*def_place(r, r->defs[old[i] - 1].shard, r->defs[old[i] - 1].id) = old[i];
+	mem_free(old);
+}
+
+/* The first definition of an id stays. */
+static void def_add(struct restore *r, struct def d)
+{
+	if (!r->table || r->defs_count > r->table_mask / 2)
+		table_grow(r);
+	uint32_t *place = def_place(r, d.shard, d.id);
+	if (*place)
+		return;
+	CHECK(r->defs_count < UINT32_MAX);
+	if (r->defs_count == r->defs_cap) {
+		r->defs_cap = r->defs_cap ? 2 * r->defs_cap : 1024;
+		r->defs = mem_array(r->defs, r->defs_cap, sizeof(*r->defs));
+	}
+	r->defs[r->defs_count++] = d;
+	*place = (uint32_t)r->defs_count;
 }
 
 static void def_take(struct restore *r, uint32_t shard, const struct walrec_record *rec)
 {
 	if (rec->tag != WALREC_DEF)
 		return;
-	if (r->defs_count == r->defs_cap) {
-		r->defs_cap = r->defs_cap ? 2 * r->defs_cap : 1024;
-		r->defs = mem_array(r->defs, r->defs_cap, sizeof(*r->defs));
-	}
-	r->defs[r->defs_count++] = (struct def){ .shard = shard,
-		.id = rec->id,
-		.tenant = rec->tenant,
-		.labels = { .bytes = arena_dup(&r->arena, rec->bytes, rec->bytes_len),
-		    .len = (uint32_t)rec->bytes_len } };
+	def_add(r,
+	    (struct def){ .shard = shard,
+	        .id = rec->id,
+	        .tenant = rec->tenant,
+	        .labels = { .bytes = arena_dup(&r->arena, rec->bytes, rec->bytes_len),
+	            .len = (uint32_t)rec->bytes_len } });
 }
 
 static void defs_of_frame(struct restore *r, const struct walseg_frame *frame)
@@ -211,14 +242,13 @@ static void ask_head(void *arg)
 	    (struct labels){ .bytes = arena_dup(&a->r->arena, ls.bytes, ls.len), .len = ls.len };
 }
 
-/* Labels of an id; len 0: nobody knows it. The answer is kept beside the definitions, in its
- * place. */
+/* Labels of an id; len 0: nobody knows it. The answer is kept beside the definitions. */
 static struct def def_find(struct restore *r, uint32_t shard, uint32_t id)
 {
-	struct def want = { .shard = shard, .id = id }, *d;
-	d = r->defs_count ? bsearch(&want, r->defs, r->defs_count, sizeof(want), def_cmp) : NULL;
-	if (d)
-		return *d;
+	struct def want = { .shard = shard, .id = id };
+	uint32_t at = r->table ? *def_place(r, shard, id) : 0;
+	if (at)
+		return r->defs[at - 1];
 	struct store *st = r->st;
 	struct asking a = { .r = r, .shard = st->shards[shard], .def = &want };
 	if (id >= r->next_ids[shard])
@@ -229,16 +259,7 @@ static struct def def_find(struct restore *r, uint32_t shard, uint32_t id)
 	if (!want.labels.len && st->catalog &&
 	    catalog_labels(st->catalog, shard, &id, 1, &r->arena, &want.labels, &want.tenant, &eb))
 		want.labels.len = 0;
-	if (r->defs_count == r->defs_cap) {
-		r->defs_cap = r->defs_cap ? 2 * r->defs_cap : 1024;
-		r->defs = mem_array(r->defs, r->defs_cap, sizeof(*r->defs));
-	}
-	size_t at = r->defs_count++;
-	while (at && def_cmp(&r->defs[at - 1], &want) > 0) {
-		r->defs[at] = r->defs[at - 1];
-		at--;
-	}
-	r->defs[at] = want;
+	def_add(r, want);
 	return want;
 }
 
@@ -358,8 +379,6 @@ static void take_in(struct restore *r)
 {
 	qsort(r->segs, r->segs_count, sizeof(*r->segs), seg_cmp);
 	enum err e = frames_of_all(r, defs_of_frame);
-	if (r->defs_count)
-		qsort(r->defs, r->defs_count, sizeof(*r->defs), def_cmp);
 	if (!e)
 		e = frames_of_all(r, rows_of_frame);
 	if (!e)
@@ -402,5 +421,6 @@ void restore_run(struct store *st)
 	}
 	mem_free(r.next_ids);
 	mem_free(r.defs);
+	mem_free(r.table);
 	mem_free(r.segs);
 }

@@ -111,6 +111,7 @@ struct shard {
 	struct fsio_dir *dir; /* shards/NN */
 	struct files list;    /* FILES as it was switched last: complete_to, next_rank, ... */
 	struct files_switcher switcher; /* used by one worker task at a time, see switching */
+	bool list_current; /* at the start FILES was good: its complete_to is the newest */
 	struct list_link files;
 	uint32_t files_count;
 	struct shard_lost *lost; /* named by FILES, but they could not be opened: reads say so */

@@ -271,12 +271,20 @@ void feed_retire(struct back *b, int64_t keep_from_ms)
 
 /* ---- start ---- */
 
+/* What one commit brings to the catalog: of so many small files. */
+#define CATCH_DEFS  20000u
+#define CATCH_BYTES (8u << 20)
+#define CATCH_IDS   1000000u
+#define CATCH_FILES 256u
+
 struct catching {
 	struct catalog_def *defs;
 	size_t defs_count, defs_cap;
 	struct arena arena;
 	uint32_t *ids;
 	size_t ids_count, ids_cap;
+	struct catalog_range ranges[CATCH_FILES];
+	size_t ranges_count;
 };
 
 static enum err catch_defs(struct catching *c, struct cfile *f)
@@ -314,25 +322,40 @@ static void catch_run(void *arg, uint32_t first, uint32_t last)
 	}
 }
 
-/* What the file has: its ids are in memory, only its definitions may fail to come. */
+/* What the file has, beside what is there: its ids are in memory, only its definitions may fail to
+ * come. */
 static enum err catch_read(struct catching *c, struct cfile *f, struct errbuf *eb)
 {
-	c->defs_count = c->ids_count = 0;
-	arena_reset(&c->arena, 1 << 20);
+	size_t from = c->ids_count;
+	CHECK(c->ranges_count < CATCH_FILES);
 	cfile_each_run(f, catch_run, c);
+	if (c->ids_count > from)
+		c->ranges[c->ranges_count++] =
+		    (struct catalog_range){ .t_ms = cfile_meta(f)->start_ms,
+			    .count = c->ids_count - from };
 	enum err err = catch_defs(c, f);
 	return err ? errbuf_set(eb, err, "cannot read %s: %s", cfile_path(f), err_why(err)) : ERR_OK;
 }
 
-/* rank: what the catalog may claim to have worked in afterwards. */
-static enum err catch_apply(
-    struct catching *c, struct shard *sh, const struct cfile *f, uint64_t rank, struct errbuf *eb)
+/* One commit. rank: what the catalog may claim to have worked in afterwards. */
+static enum err catch_apply(struct catching *c, struct shard *sh, uint64_t rank, struct errbuf *eb)
 {
-	struct catalog_range r = {
-		.t_ms = cfile_meta(f)->start_ms, .ids = c->ids, .count = c->ids_count
-	};
-	return catalog_apply(sh->store->catalog, sh->index, rank, c->defs, c->defs_count, &r,
-	    c->ids_count ? 1 : 0, eb);
+	const uint32_t *ids = c->ids;
+	for (size_t i = 0; i < c->ranges_count; i++) {
+		c->ranges[i].ids = ids;
+		ids += c->ranges[i].count;
+	}
+	enum err err = catalog_apply(sh->store->catalog, sh->index, rank, c->defs, c->defs_count,
+	    c->ranges, c->ranges_count, eb);
+	c->defs_count = c->ids_count = c->ranges_count = 0;
+	arena_reset(&c->arena, 1 << 20);
+	return err;
+}
+
+static bool catch_is_full(const struct catching *c)
+{
+	return c->ranges_count == CATCH_FILES || c->defs_count >= CATCH_DEFS ||
+	    c->ids_count >= CATCH_IDS || arena_used(&c->arena) >= CATCH_BYTES;
 }
 
 static void catching_begin(struct catching *c)
@@ -354,7 +377,7 @@ enum err feed_file(struct shard *sh, struct cfile *f, uint64_t rank, struct errb
 	catching_begin(&c);
 	enum err err = catch_read(&c, f, eb);
 	if (!err)
-		err = catch_apply(&c, sh, f, rank, eb);
+		err = catch_apply(&c, sh, rank, eb);
 	catching_end(&c);
 	return err;
 }
@@ -371,8 +394,7 @@ static int by_rank(const void *a, const void *b)
  * A disk that does not give the definitions now may do so at the next start: until then the file is
  * not claimed.
  */
-static enum err catch_one(
-    struct catching *c, struct shard *sh, struct cfile *f, uint64_t rank, struct errbuf *eb)
+static enum err catch_one(struct catching *c, struct shard *sh, struct cfile *f, struct errbuf *eb)
 {
 	struct errbuf why;
 	errbuf_init(&why);
@@ -385,7 +407,7 @@ static enum err catch_one(
 		uint64_t below = cfile_meta(f)->rank - (cfile_meta(f)->rank > 0);
 		sh->rank_hold = below < sh->rank_hold ? below : sh->rank_hold;
 	}
-	return catch_apply(c, sh, f, shard_rank_known(sh, rank), eb);
+	return ERR_OK;
 }
 
 enum err feed_recover(struct shard *sh, struct errbuf *eb)
@@ -413,7 +435,9 @@ enum err feed_recover(struct shard *sh, struct errbuf *eb)
 		bool last = i + 1 == count || todo[i + 1]->entry.meta.rank > rank;
 		err = store_is_stopped(sh->store)
 		    ? errbuf_set(eb, ERR_STOPPING, "told to stop while the catalog caught up")
-		    : catch_one(&c, sh, todo[i]->cfile, last ? rank : rank - 1, eb);
+		    : catch_one(&c, sh, todo[i]->cfile, eb);
+		if (!err && (catch_is_full(&c) || i + 1 == count))
+			err = catch_apply(&c, sh, shard_rank_known(sh, last ? rank : rank - 1), eb);
 	}
 	catching_end(&c);
 	mem_free(todo);

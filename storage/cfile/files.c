@@ -603,7 +603,14 @@ static enum err tmp_write(struct fsio_dir *d, const struct files *fs)
 		return e;
 	buf_init(&text);
 	files_format(fs, &text);
-	e = fsio_write_at(io, text.data, text.len, 0);
+	if (text.len > FILES_SIZE_MAX) { /* it could not be read again */
+		LOG_EVERY(LOG_LEVEL_ERROR, "files_list_too_large",
+		    "shard=%" PRIu32 " files=%zu bytes=%zu limit=%u", fs->shard, fs->count,
+		    text.len, FILES_SIZE_MAX);
+		e = ERR_TOOBIG;
+	}
+	if (!e)
+		e = fsio_write_at(io, text.data, text.len, 0);
 	if (!e)
 		e = fsio_sync(io);
 	fsio_close(io);

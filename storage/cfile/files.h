@@ -38,7 +38,7 @@
 
 #define FILES_NAME      "FILES"
 #define FILES_PREV      "FILES.prev"
-#define FILES_SIZE_MAX  (64u << 20)
+#define FILES_SIZE_MAX  (64u << 20) /* of the text: larger ones are neither written nor read */
 #define FILES_COUNT_MAX 1000000u
 #define FILES_ASIDE_DIR "aside" /* where files go that must not be removed */
 
@@ -122,7 +122,8 @@ struct files_switcher {
 	bool unknown; /* (1) */
 };
 /*
- * next->generation is raised by one. ERR_TOOBIG over FILES_COUNT_MAX (nothing was touched). On
+ * next->generation is raised by one. ERR_TOOBIG over FILES_COUNT_MAX entries or FILES_SIZE_MAX
+ * bytes, some 600,000 entries: what could not be read again is not written (FILES is as it was). On
  * error see (1); try again later with the same or a newer list.
  */
 MUST_CHECK enum err files_switch(struct files_switcher *sw, struct files *next);

@@ -11,6 +11,7 @@
 /* Comparisons of entries and names. */
 static uint64_t steps;
 #define FILES_STEP() (steps++)
+#include "core/base/log.h"
 #include "storage/cfile/files.c"
 #include "tests/lib/fault.h"
 #include "tests/lib/fsdouble.h"
@@ -537,9 +538,42 @@ static void damaged_lists(void)
 	free(dir);
 }
 
+/* A list that could not be read again is not written. */
+static void too_large(void)
+{
+	char *dir = testlib_tmpdir("files");
+	struct fsio_dir *d;
+	struct files fs, got;
+	enum files_found found;
+	if (fsio_dir_open(dir, false, &d))
+		abort();
+	struct files_switcher sw = { .dir = d };
+	files_init(&fs, 2);
+	struct files_entry a = file_make(d, 1);
+	files_add(&fs, &a);
+	TAP_OK(files_switch(&sw, &fs) == ERR_OK);
+	fs.tombstones = mem_array(NULL, 1, sizeof(*fs.tombstones));
+	fs.tombstones[0] = mem_alloc(FILES_SIZE_MAX + 1);
+	memset(fs.tombstones[0], 'x', FILES_SIZE_MAX);
+	memcpy(fs.tombstones[0], "tombstone ", 10);
+	fs.tombstones[0][FILES_SIZE_MAX] = 0;
+	fs.tombstones_count = 1;
+	tap_ok(files_switch(&sw, &fs) == ERR_TOOBIG && !files_unknown(&sw),
+	    "a list of more than %u bytes is not written", FILES_SIZE_MAX);
+	TAP_OK(files_load(d, 2, &got, &found, NULL) == ERR_OK && found == FILES_FOUND_CURRENT &&
+	    got.count == 1);
+	files_release(&got);
+	files_release(&fs);
+	fsio_dir_close(d);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 int main(void)
 {
+	log_setup(LOG_LEVEL_NONE, false);
 	text_form();
+	too_large();
 	power_cuts();
 	failing_calls();
 	failing_prev();
