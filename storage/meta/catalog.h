@@ -52,8 +52,10 @@ struct catalog;
  */
 MUST_CHECK enum err catalog_check(
     const char *path, bool (*stop)(void *arg), void *stop_arg, struct errbuf *eb);
-/* seed: secret, of tables. path is a directory, made when missing (its parent must exist). ERR_DAMAGED: move it aside and
- * rebuild. ERR_UNSUPPORTED: a later format. */
+/*
+ * path is a directory, made when missing (its parent must exist); seed: secret, of tables.
+ * ERR_DAMAGED: move it aside and rebuild. ERR_UNSUPPORTED: a later format.
+ */
 MUST_CHECK enum err catalog_open(
     const char *path, unsigned shards, uint64_t seed, struct catalog **out, struct errbuf *eb);
 void catalog_close(struct catalog *c);
