@@ -165,7 +165,7 @@ static void listener_resume(struct loop_timer *t)
 
 static void listener_run(struct listener *l)
 {
-	for (unsigned n = 0; n < LIMIT_ACCEPT_TURN; n++) {
+	for (unsigned n = 0; n < LIMIT_ACCEPT_TURN && !(n && loop_is_late(l->loop)); n++) {
 		if (!conn_host_has_room(l->host)) {
 			listener_pause(l);
 			return;
@@ -175,6 +175,7 @@ static void listener_run(struct listener *l)
 		int fd = accept4(l->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+			set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, LIMIT_NOTSENT_BYTES);
 			conn_accept(l->host, fd, &sa);
 		} else if (errno == EAGAIN) {
 			return;
@@ -190,7 +191,9 @@ static void listener_on_read(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	listener_run(arg);
+	struct listener *l = arg;
+	(void)loop_now_ns(l->loop); /* the turn has begun */
+	listener_run(l);
 }
 
 enum err listener_start(struct conn_host *h, int fd, struct listener **out)

@@ -796,7 +796,7 @@ static bool h1_may_begin(struct h1 *h)
 	}
 	size_t unread = conn_unsent(h->c);
 	if (!unread ||
-	    (unread < LIMIT_UNREAD_BYTES &&
+	    (unread < LIMIT_PIPELINED_UNREAD &&
 	        !limit_answers_full(h->c->who, 0, loop_now_ns(h->c->loop))))
 		return true;
 	conn_want_room(h->c);

@@ -554,8 +554,11 @@ void req_reply(
 
 void req_reply_buf(struct req *r, int status, const char *type, struct buf *b)
 {
-	size_t len;
+	size_t len, cap = b->cap;
 	uint8_t *data = buf_take(b, &len);
+	/* What is counted is what is held. */
+	if (len >= HOLD_LEAST_BYTES && cap - len > len / 4)
+		data = mem_realloc(data, len);
 	req_reply(r, status, type, data, len, REQ_TAKE);
 }
 
