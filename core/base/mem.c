@@ -161,6 +161,11 @@ void *mem_try(size_t size)
 	return malloc(size ? size : 1);
 }
 
+void *mem_try_realloc(void *p, size_t size)
+{
+	return realloc(p, size ? size : 1);
+}
+
 void mem_free(void *p)
 {
 	free(p);

@@ -25,6 +25,7 @@ void *mem_zalloc(size_t size) __attribute__((malloc));
 void *mem_realloc(void *p, size_t size);
 void *mem_array(void *p, size_t count, size_t size);
 void *mem_try(size_t size) __attribute__((malloc));
+void *mem_try_realloc(void *p, size_t size); /* NULL: p is as it was */
 void mem_free(void *p);
 
 /* Once, before there are other threads: takes the reserve and tells malloc how we want it. */

@@ -92,6 +92,8 @@ extern const struct route_table api_routes;
  * ("HTTP API" of the Prometheus documentation).
  */
 bool api_gate(struct req *r);
+/* srv_opts.prepare: parameters of more than 64 KiB are read by a worker (net/api/param.h). */
+bool api_prepare(struct req *r);
 
 static inline struct api *api_of(const struct req *r)
 {

@@ -2,6 +2,8 @@
 
 #include "core/model/limits.h"
 #include "core/promql/lang/ql_ast.h"
+#include "core/rt/work.h"
+#include "net/api/api.h"
 #include "net/api/apierr.h"
 #include "proto/multipart.h"
 
@@ -12,20 +14,25 @@ static bool has_form(const struct req *r)
 	    req_content_is(r, "application/x-www-form-urlencoded");
 }
 
+static bool has_parts(const struct req *r)
+{
+	return r->body_len && req_content_is(r, "multipart/form-data");
+}
+
 /* The form before the URL, or the URL before the parts of a multipart body: as Go's
  * ParseMultipartForm orders them. */
-static enum err parse_all(struct req *r, struct urlq *q, struct errbuf *eb)
+static enum err parse_all(const struct req *r, struct arena *a, struct urlq *q, struct errbuf *eb)
 {
 	size_t type_len;
 	enum err err = ERR_OK;
-	urlq_init(q, &r->arena);
+	urlq_init(q, a);
 	if (has_form(r))
 		err = urlq_parse(q, (const char *)r->body, r->body_len, eb);
 	if (!err || err == ERR_BADDATA) {
 		enum err of_url = urlq_parse(q, r->query, r->query_len, eb);
 		err = of_url == ERR_TOOBIG || !err ? of_url : err;
 	}
-	if (err == ERR_TOOBIG || !r->body_len || !req_content_is(r, "multipart/form-data"))
+	if (err == ERR_TOOBIG || !has_parts(r))
 		return err;
 	const char *type = req_header(r, "content-type", &type_len);
 	enum err of_parts =
@@ -33,11 +40,74 @@ static enum err parse_all(struct req *r, struct urlq *q, struct errbuf *eb)
 	return of_parts ? of_parts : err;
 }
 
+/* --- large ones, by a worker --- */
+
+/* The arena is the worker's until done; the request stays as it is meanwhile. */
+struct form {
+	struct work_task task;
+	struct req *r;
+	struct arena arena;
+	struct urlq q;
+	enum err err;
+	struct errbuf eb;
+};
+
+static void form_free(void *arg)
+{
+	struct form *f = arg;
+	arena_release(&f->arena);
+	mem_free(f);
+}
+
+static void form_run(struct work_task *t)
+{
+	struct form *f = CONTAINER_OF(t, struct form, task);
+	f->err = parse_all(f->r, &f->arena, &f->q, &f->eb);
+}
+
+static void form_done(struct work_task *t)
+{
+	struct form *f = CONTAINER_OF(t, struct form, task);
+	req_go_on(f->r);
+}
+
+/* All of a form and of the URL may be values, and every pair may be empty. */
+static size_t form_bytes(const struct req *r)
+{
+	return r->body_len + r->query_len + 2 * URLQ_PAIRS_MAX * sizeof(struct urlq_pair);
+}
+
+bool api_prepare(struct req *r)
+{
+	size_t body = has_form(r) || has_parts(r) ? r->body_len : 0;
+	if (body + r->query_len <= PARAM_LOOP_BYTES)
+		return true;
+	if (!req_charge(r, form_bytes(r))) {
+		req_refuse_overloaded(
+		    r, "too many bytes of requests in flight (--web.max-inflight-bytes)");
+		return false;
+	}
+	struct form *f = mem_zalloc(sizeof(*f));
+	f->r = r;
+	r->form_free = form_free;
+	r->form = f;
+	arena_init(&f->arena, PARAM_LOOP_BYTES);
+	errbuf_init(&f->eb);
+	f->task = (struct work_task){ .run = form_run, .done = form_done, .prio = WORK_READ };
+	work_submit(api_of(r)->opts.pool, &f->task);
+	return false;
+}
+
 static bool parse(struct req *r, struct urlq *q, bool strict)
 {
 	struct errbuf eb;
+	const struct form *f = r->form;
 	errbuf_init(&eb);
-	enum err err = parse_all(r, q, &eb);
+	enum err err = f ? f->err : parse_all(r, &r->arena, q, &eb);
+	if (f) {
+		*q = f->q;
+		eb = f->eb;
+	}
 	if (!err || (err == ERR_BADDATA && !strict))
 		return true;
 	apierr_jsonf(r, ERR_BADDATA, "error parsing form values: %s", eb.text);

@@ -6,6 +6,8 @@
  * multipart/form-data is read whatever the method and stands behind it. Another body is ignored.
  * A malformed multipart body is refused, where Go would go on without it: an answer to another
  * question than the one asked helps nobody.
+ * More than PARAM_LOOP_BYTES are read by a worker before the handler runs (api_prepare): ten MB
+ * take tens of milliseconds. They are charged before, and live as long as the request.
  * Each getter of a typed value answers the request with 400 bad_data and returns false when the
  * value is wrong, so that a handler reads as its list of checks.
  * Thread: the loop of the request. Memory: the request's arena.
@@ -20,6 +22,8 @@
 /* "everything": no time of a sample can be outside, and differences do not overflow */
 #define PARAM_TIME_MIN (INT64_MIN / 2)
 #define PARAM_TIME_MAX (INT64_MAX / 2)
+
+#define PARAM_LOOP_BYTES (64u << 10)
 
 /* Pairs that cannot be read are left out, as r.FormValue does. */
 MUST_CHECK bool param_parse(struct req *r, struct urlq *q);

@@ -128,7 +128,8 @@ static enum err open_front(struct boot *b)
 		.address_count = b->flags.listen_count,
 		.routes = api_routes,
 		.ctx = b->api,
-		.gate = api_gate };
+		.gate = api_gate,
+		.prepare = api_prepare };
 	e = srv_create(&so, &b->srv, &b->eb);
 	if (!e)
 		srv_serve(b->srv);

@@ -678,7 +678,7 @@ static bool h1_body_grow(struct h1 *h, size_t more)
 		return true;
 	size_t declared = h->chunked ? 0 : h->body_len + (size_t)h->body_left;
 	size_t cap = req_body_step(h->req, need, declared);
-	if (!req_body_grow(h->req, &h->body, h->body_len, &h->body_cap, cap)) {
+	if (!req_body_grow(h->req, &h->body, &h->body_cap, cap)) {
 		h->keep &= !h->chunked;
 		req_refuse_overloaded(h->req, REQ_INFLIGHT_FULL);
 		return false;

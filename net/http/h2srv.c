@@ -479,7 +479,7 @@ static bool h2_body_grow(struct h2_stream *s, size_t len)
 	/* What was declared is what comes: nghttp2 sees to it. */
 	size_t declared = s->content_length > 0 ? (size_t)s->content_length : 0;
 	size_t cap = req_body_step(s->req, need, declared);
-	if (!req_body_grow(s->req, &s->body, s->body_len, &s->body_cap, cap > need ? cap : need)) {
+	if (!req_body_grow(s->req, &s->body, &s->body_cap, cap > need ? cap : need)) {
 		req_refuse_overloaded(s->req, REQ_INFLIGHT_FULL);
 		return false;
 	}

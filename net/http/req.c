@@ -74,6 +74,8 @@ static void req_finish(struct loop_deferred *d)
 	if (a->gz)
 		gz_free(a->gz);
 	buf_release(&a->plain);
+	if (r->form_free)
+		r->form_free(r->form);
 	mem_free(r->_body_memory);
 	limit_inflight_sub(r->who, r->_charged_bytes);
 	limit_answers_sub(r->who, r->_held_bytes);
@@ -233,16 +235,13 @@ size_t req_body_step(const struct req *r, size_t len, size_t declared)
 	return cap < max ? cap : max;
 }
 
-bool req_body_grow(struct req *r, uint8_t **body, size_t len, size_t *cap, size_t more)
+bool req_body_grow(struct req *r, uint8_t **body, size_t *cap, size_t more)
 {
 	if (!req_charge(r, more - *cap))
 		return false;
-	uint8_t *p = mem_try(more + REQ_BODY_SLACK);
+	uint8_t *p = mem_try_realloc(*body, more + REQ_BODY_SLACK);
 	if (!p)
 		return false;
-	if (len)
-		memcpy(p, *body, len);
-	mem_free(*body);
 	*body = p;
 	*cap = more;
 	return true;
@@ -392,7 +391,17 @@ void req_run(struct req *r, uint8_t *take_body, size_t len)
 		r->body = take_body;
 		r->body_len = len;
 	}
+	const struct srv_opts *o = r->_srv->opts;
+	if (!o->prepare || o->prepare(r))
+		r->route->handler(r);
+}
+
+void req_go_on(struct req *r)
+{
 	r->route->handler(r);
+	/* It has left meanwhile: now there is somebody to tell. */
+	if (r->_told_gone && r->on_gone && !r->_answer->begun)
+		r->on_gone(r);
 }
 
 /* ---- the answer ---- */

@@ -1,7 +1,7 @@
 /*
  * req - one HTTP request and its answer, whatever version it came by.
  *
- *   arrives > (route found, gate, before_body) > body read whole > handler(req) > ... > one
+ *   arrives > (route found, gate, before_body) > body read whole > (prepare) > handler > ... > one
  *   req_reply*() > sent > on_done > freed
  *
  * A handler may answer at once or later, from any callback on the same loop, but exactly once. The
@@ -91,6 +91,9 @@ struct req {
 	uint64_t start_ns;     /* loop_now_ns() when its head was complete */
 	struct arena arena;
 	bool gone; /* the client has left */
+	/* What srv_opts.prepare made of it; freed behind on_done. */
+	void *form;
+	void (*form_free)(void *form);
 
 	/* The handler's. */
 	void *own;
@@ -108,6 +111,9 @@ struct req {
 	struct loop_deferred _end;
 	bool _told_gone, _ending;
 };
+
+/* After srv_opts.prepare has said false: the handler runs. On the request's loop. */
+void req_go_on(struct req *r);
 
 /* Value of the first field of this name (lower case), or NULL. len may be NULL. */
 const char *req_header(const struct req *r, const char *name, size_t *len);

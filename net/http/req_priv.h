@@ -55,7 +55,7 @@ void req_refuse_size(struct req *r);
 /* Room for len bytes of a body, of which so many are known to come (0 = unknown): the next cap. */
 size_t req_body_step(const struct req *r, size_t len, size_t declared);
 /* Grows *body from cap to more, charged. False: no room, refuse it. BODY_SLACK is kept behind. */
-MUST_CHECK bool req_body_grow(struct req *r, uint8_t **body, size_t len, size_t *cap, size_t more);
+MUST_CHECK bool req_body_grow(struct req *r, uint8_t **body, size_t *cap, size_t more);
 #define REQ_BODY_SLACK 16u /* readable behind a body, see req.h */
 /* The body has come whole (memory from mem_alloc moves; NULL for none): calls the handler. */
 void req_run(struct req *r, uint8_t *take_body, size_t len);

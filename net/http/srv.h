@@ -27,6 +27,11 @@ struct srv_opts {
 	 * before_body. True to go on; false when it has answered (starting, stopping).
 	 */
 	bool (*gate)(struct req *r);
+	/*
+	 * Optional: asked for each matched request when its body is whole, before its handler. True
+	 * to go on; false when it has answered, or will call req_go_on() later.
+	 */
+	bool (*prepare)(struct req *r);
 	const char *cors_origin; /* NULL = any ("*") */
 };
 /* Opens the sockets; nothing is accepted yet. Errors name the address in eb. */

@@ -41,6 +41,11 @@ void req_remote_text(const struct req *r, char *out, size_t size)
 	snprintf(out, size, "10.0.0.1:1234");
 }
 
+void req_go_on(struct req *r)
+{
+	r->route->handler(r);
+}
+
 bool req_charge(struct req *r, size_t bytes)
 {
 	fake(r)->charged += bytes;
@@ -60,6 +65,8 @@ static void finished(struct req *r)
 	f->body.len--;
 	if (r->on_done)
 		r->on_done(r);
+	if (r->form_free)
+		r->form_free(r->form);
 	f->done = true;
 }
 
@@ -186,7 +193,8 @@ static void handle(void *arg)
 		return;
 	if (r->route->before_body && !r->route->before_body(r))
 		return;
-	r->route->handler(r);
+	if (api_prepare(r))
+		r->route->handler(r);
 	if (f->gone && !f->answered && r->on_gone) {
 		r->gone = true;
 		r->on_gone(r);

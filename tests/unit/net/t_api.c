@@ -228,6 +228,39 @@ static void parameters_of_bodies(void)
 	    PART("query", "1"), 200, NUMBER("2"));
 }
 
+/* More than 64 KiB: a worker reads them, with the same result, and they are charged before. */
+static void large(
+    const char *type, const char *head, const char *tail, size_t fill, int status, const char *want)
+{
+	struct fakereq f;
+	char *body = malloc(strlen(head) + fill + strlen(tail) + 1), *p = body;
+	p = stpcpy(p, head);
+	memset(p, 'x', fill);
+	strcpy(p + fill, tail);
+	fakereq_init(&f, &tt, api);
+	fakereq_field(&f, "content-type", type);
+	f.charged_out = status == 503;
+	fakereq_run(&f, REQ_POST, "/api/v1/query?query=2", body, strlen(body));
+	tap_ok(f.status == status, "%d for a form of %zu bytes (%d)", status, strlen(body), f.status);
+	if (want)
+		tap_is_str(fakereq_text(&f), want, "with its body");
+	tap_ok(f.charged > strlen(body), "%zu bytes were charged", f.charged);
+	fakereq_end(&f);
+	free(body);
+}
+
+static void large_forms(void)
+{
+	large(FORM, "query=3&time=1&pad=", "&query=4", 70000, 200, NUMBER("3"));
+	large(FORM, "pad=", "&time=1", 9000000, 200, NUMBER("2"));
+	large(FORM, "pad=%", "&query=7&time=1", 100000, 200, NUMBER("7"));
+	large(MULTI, PART("time", "1") "--B\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n",
+	    "\r\n" LAST, 3000000, 200, NUMBER("2"));
+	large(MULTI, PART("time", "1"), "", 100000, 400,
+	    BAD("error parsing form values: the form ends before its last boundary"));
+	large(FORM, "pad=", "&time=1", 100000, 503, NULL);
+}
+
 static void parameters_of_urls(void)
 {
 	answers("/api/v1/query?query=1&time=1&x=%", 200, NUMBER("1"));
@@ -511,6 +544,7 @@ int main(void)
 	selectors_are_bounded();
 	parameters_of_instants();
 	parameters_of_bodies();
+	large_forms();
 	parameters_of_urls();
 	errors_are_utf8();
 	cut_texts();
