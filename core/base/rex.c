@@ -192,6 +192,18 @@ void rex_free(struct rex *r)
 	mem_free(r);
 }
 
+size_t rex_bytes(const struct rex *r)
+{
+	size_t code = 0, jit = 0;
+
+	if (r->code) {
+		(void)pcre2_pattern_info(r->code, PCRE2_INFO_SIZE, &code);
+		(void)pcre2_pattern_info(r->code, PCRE2_INFO_JITSIZE, &jit);
+	}
+	return sizeof(*r) + strlen(r->pattern) + 1 + code + jit + rex_form_bytes(&r->form) +
+	    r->names_count * sizeof(*r->names);
+}
+
 enum rex_kind rex_kind(const struct rex *r)
 {
 	return r->form.kind;

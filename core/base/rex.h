@@ -42,6 +42,7 @@ MUST_CHECK enum err rex_compile_match(
 /* Would rex_compile_match need PCRE2 for it? Costs much less than to compile. */
 bool rex_needs_engine(const char *pattern, size_t len);
 void rex_free(struct rex *r);
+size_t rex_bytes(const struct rex *r); /* what it holds in memory */
 enum rex_result rex_match(const struct rex *r, const char *s, size_t len);
 enum rex_kind rex_kind(const struct rex *r);
 /*

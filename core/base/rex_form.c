@@ -333,6 +333,15 @@ bool rex_form_has(const struct rex_form *f, const char *s, size_t len)
 	return *slot_of(f, s, len) != 0;
 }
 
+size_t rex_form_bytes(const struct rex_form *f)
+{
+	size_t text = 0;
+	for (size_t i = 0; i < f->count; i++)
+		text += f->strings[i].len;
+	return text + f->count * sizeof(*f->strings) +
+	    (f->slots ? (f->mask + 1) * sizeof(*f->slots) : 0);
+}
+
 void rex_form_release(struct rex_form *f)
 {
 	mem_free(f->strings);

@@ -89,6 +89,7 @@ struct rex_form {
 };
 void rex_form_of(const char *pattern, size_t len, struct rex_form *out);
 void rex_form_release(struct rex_form *f);
+size_t rex_form_bytes(const struct rex_form *f);
 /* Of REX_LITERALS: what rex_form_has needs. */
 void rex_form_index(struct rex_form *f);
 bool rex_form_has(const struct rex_form *f, const char *s, size_t len);

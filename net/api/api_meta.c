@@ -24,6 +24,9 @@ struct meta_scan { /* in the request's arena */
 	struct scan *scan;
 	struct scan_opts o;
 	struct param_sets sets;
+	const struct limits *limits;
+	enum err err; /* of sets */
+	struct errbuf eb;
 	uint64_t limit;
 	bool done, begun;
 	size_t given; /* items */
@@ -78,16 +81,35 @@ static void scan_request(
 	ask_start(&m->ask, r, API_META_MS_MAX, r->query, r->query_len);
 }
 
-static void scan_go(struct ask *a)
+/* On the loop or on a worker. */
+static void sets_make(struct ask *a)
 {
 	struct meta_scan *m = CONTAINER_OF(a, struct meta_scan, ask);
-	if (!param_sets(m->req, &m->u, m->o.what == SOURCE_SERIES, &m->sets)) {
+	errbuf_init(&m->eb);
+	m->err = param_sets(
+	    &m->req->arena, &m->u, m->limits, m->o.what == SOURCE_SERIES, &m->sets, &m->eb);
+}
+
+static void sets_made(struct ask *a)
+{
+	struct meta_scan *m = CONTAINER_OF(a, struct meta_scan, ask);
+	if (a->left && !m->err)
+		m->err = errbuf_set(&m->eb, ERR_CANCELED, "query was canceled in query execution");
+	if (m->err) {
 		m->done = true;
 		ask_worked_out(a);
+		apierr_json(m->req, m->err, m->eb.text, strlen(m->eb.text));
 		return;
 	}
 	m->o.ticket = a->ticket;
 	m->scan = scan_start(api_of(m->req)->source, &m->o);
+}
+
+static void scan_go(struct ask *a)
+{
+	struct meta_scan *m = CONTAINER_OF(a, struct meta_scan, ask);
+	m->limits = limits_here();
+	ask_work(a, param_sets_costly(&m->u), sets_make, sets_made);
 }
 
 /* What runs is cut at its deadline; what still waits for a place has nothing to cut. */

@@ -3,7 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/rune.h"
-#include "core/promql/lang/ql_ast.h"
+#include "core/promql/lang/ql_parse.h"
 #include "core/promql/ql.h"
 #include "net/api/apierr.h"
 #include "net/api/ask.h"
@@ -20,8 +20,10 @@
 #define WHOLE_BYTES      (64u << 10) /* an answer up to this goes out in one, with its length */
 
 /*
- *   PARAMS > QUEUED > RUNNING > REPLYING
- *              |         +-- the client left, time is up: ql_cancel, then its done answers
+ *   PARAMS > QUEUED > MAKING > RUNNING > REPLYING
+ *              |         |        +-- the client left, time is up: ql_cancel, then its done answers
+ *              |         +-- the same: answered when the query is made; a worker makes what is
+ *              |             costly to parse
  *              +-- the same: answered at once (net/api/ask.h)
  * Nothing is parsed before there is a ticket, and what the query holds is the ticket's until the
  * last byte of the answer is gone.
@@ -29,6 +31,7 @@
 enum query_state {
 	QUERY_PARAMS,
 	QUERY_QUEUED,
+	QUERY_MAKING,
 	QUERY_RUNNING,
 	QUERY_REPLYING
 };
@@ -39,6 +42,8 @@ struct query { /* in the request's arena */
 	enum query_state state;
 	struct ql *ql;
 	struct ql_opts opts;
+	enum err err; /* of MAKING */
+	struct errbuf eb;
 	bool timed_out;
 	uint64_t limit;
 	const char *stats_warning; /* NULL = none */
@@ -53,6 +58,8 @@ struct query { /* in the request's arena */
 
 static void start(struct query *q, const struct urlq *u);
 static void granted(struct ask *a);
+static void make(struct ask *a);
+static void made(struct ask *a);
 static void time_is_up(struct ask *a);
 static void client_left(struct req *r);
 static void evaluated(void *arg, struct ql *ql);
@@ -62,9 +69,8 @@ static void sent(struct req *r);
 
 /* --- PARAMS --- */
 
-static enum err text_fits(size_t len, struct errbuf *eb)
+static enum err text_fits(const struct limits *l, size_t len, struct errbuf *eb)
 {
-	const struct limits *l = limits_here();
 	char limit[LIMITS_TEXT_MAX];
 	if (len <= l->query_text_bytes)
 		return ERR_OK;
@@ -88,6 +94,7 @@ static struct query *query_new(struct req *r)
 	q->ask.go = granted;
 	q->ask.late = time_is_up;
 	q->opts = (struct ql_opts){ .source = a->source,
+		.limits = limits_here(),
 		.max_samples = limits_here()->query_samples,
 		.max_bytes = limits_here()->query_memory,
 		.features = a->opts.features,
@@ -176,22 +183,41 @@ static void start(struct query *q, const struct urlq *u)
 static void granted(struct ask *a)
 {
 	struct query *q = CONTAINER_OF(a, struct query, ask);
-	struct errbuf eb;
-	errbuf_init(&eb);
 	q->opts.ticket = a->ticket;
 	q->opts.purse = ticket_purse(a->ticket);
 	q->opts.tenant = ticket_tenant(a->ticket);
-	enum err err = text_fits(q->text_len, &eb);
-	if (!err)
-		err = ql_create(q->text, q->text_len, &q->opts, &q->ql, &eb);
-	if (err) {
-		q->state = QUERY_REPLYING;
-		ask_worked_out(a);
-		expression_error(q->req, err, &eb, true);
+	q->state = QUERY_MAKING;
+	ask_work(a, ql_text_is_costly(q->text, q->text_len), make, made);
+}
+
+/* On the loop or on a worker. */
+static void make(struct ask *a)
+{
+	struct query *q = CONTAINER_OF(a, struct query, ask);
+	errbuf_init(&q->eb);
+	q->err = text_fits(q->opts.limits, q->text_len, &q->eb);
+	if (!q->err)
+		q->err = ql_create(q->text, q->text_len, &q->opts, &q->ql, &q->eb);
+}
+
+static void made(struct ask *a)
+{
+	struct query *q = CONTAINER_OF(a, struct query, ask);
+	if (!q->err && !q->timed_out && !a->left) {
+		q->state = QUERY_RUNNING;
+		ql_start(q->ql);
 		return;
 	}
-	q->state = QUERY_RUNNING;
-	ql_start(q->ql);
+	q->state = QUERY_REPLYING;
+	ask_worked_out(a);
+	if (q->err && purse_over(q->opts.purse))
+		ask_no_room(a);
+	else if (q->err)
+		expression_error(q->req, q->err, &q->eb, true);
+	else if (q->timed_out)
+		apierr_jsonf(q->req, ERR_TIMEOUT, "query timed out in query execution");
+	else
+		apierr_jsonf(q->req, ERR_CANCELED, "query was canceled in query execution");
 }
 
 /* --- ends before the end --- */
@@ -343,41 +369,56 @@ static void sent(struct req *r)
 
 /* --- expressions that are not evaluated --- */
 
-/* What it takes to parse and print one is small, and nobody's but the ticket's. */
+/* What it takes to parse and print one is the ticket's. */
 struct expression {
 	struct ask ask;
 	struct arena arena; /* of the tree */
 	const char *text;
 	size_t text_len;
 	bool prefixed; /* errors name the parameter */
-	void (*answer)(struct req *r, struct ql_node *root);
+	struct ql_parse_opts opts;
+	enum err err;
+	struct errbuf eb;
+	struct buf out; /* the answer; empty: there is nothing to say */
+	void (*print)(struct buf *out, struct ql_node *root);
 };
+
+/* On the loop or on a worker. */
+static void expression_make(struct ask *a)
+{
+	struct expression *x = CONTAINER_OF(a, struct expression, ask);
+	struct ql_node *root;
+	errbuf_init(&x->eb);
+	arena_purse(&x->arena, ticket_purse(a->ticket));
+	x->err = text_fits(x->opts.limits, x->text_len, &x->eb);
+	if (!x->err)
+		x->err = ql_parse(&x->arena, x->text, x->text_len, &x->opts, &root, &x->eb);
+	if (!x->err) {
+		if (!purse_over(ticket_purse(a->ticket)))
+			x->print(&x->out, root);
+		ql_ast_release(root);
+	}
+}
+
+static void expression_made(struct ask *a)
+{
+	struct expression *x = CONTAINER_OF(a, struct expression, ask);
+	if (purse_over(ticket_purse(a->ticket)))
+		ask_no_room(a);
+	else if (x->err)
+		expression_error(a->req, x->err, &x->eb, x->prefixed);
+	else if (x->out.len)
+		req_reply_buf(a->req, 200, "application/json", &x->out);
+	else
+		req_reply(a->req, 204, NULL, NULL, 0, REQ_BORROW);
+	arena_release(&x->arena);
+	ask_worked_out(a);
+}
 
 static void expression_go(struct ask *a)
 {
 	struct expression *x = CONTAINER_OF(a, struct expression, ask);
-	const struct ql_features *f = &api_of(a->req)->opts.features;
-	struct ql_parse_opts po = { .experimental_functions = f->experimental_functions,
-		.extended_selectors = f->extended_selectors,
-		.fill_modifiers = f->fill_modifiers };
-	struct ql_node *root;
-	struct errbuf eb;
-	errbuf_init(&eb);
-	arena_purse(&x->arena, ticket_purse(a->ticket));
-	enum err e = text_fits(x->text_len, &eb);
-	if (!e)
-		e = ql_parse(&x->arena, x->text, x->text_len, &po, &root, &eb);
-	if (e) {
-		expression_error(a->req, e, &eb, x->prefixed);
-	} else {
-		if (purse_over(ticket_purse(a->ticket)))
-			ask_no_room(a);
-		else
-			x->answer(a->req, root);
-		ql_ast_release(root);
-	}
-	arena_release(&x->arena);
-	ask_worked_out(a);
+	ask_work(a, ql_text_is_costly(x->text, x->text_len), expression_make, expression_made);
 }
 
 static void expression_left(struct req *r)
@@ -389,16 +430,23 @@ static void expression_left(struct req *r)
 static void expression_sent(struct req *r)
 {
 	struct expression *x = r->own;
+	buf_release(&x->out);
 	ask_end(&x->ask);
 }
 
 static void expression_start(struct req *r, const struct urlq *u, bool prefixed,
-    void (*answer)(struct req *r, struct ql_node *root))
+    void (*print)(struct buf *out, struct ql_node *root))
 {
+	const struct ql_features *f = &api_of(r)->opts.features;
 	struct expression *x = arena_zalloc(&r->arena, sizeof(*x));
 	x->ask.go = expression_go;
 	x->prefixed = prefixed;
-	x->answer = answer;
+	x->print = print;
+	x->opts = (struct ql_parse_opts){ .experimental_functions = f->experimental_functions,
+		.extended_selectors = f->extended_selectors,
+		.fill_modifiers = f->fill_modifiers,
+		.limits = limits_here() };
+	buf_init(&x->out);
 	x->text = urlq_get(u, "query", &x->text_len);
 	arena_init(&x->arena, EXPRESSION_BLOCK);
 	r->own = x;
@@ -413,18 +461,13 @@ static bool is_no_selector(void *arg, struct ql_node *n)
 	return n->kind != QL_SELECTOR;
 }
 
-static void exemplars_answer(struct req *r, struct ql_node *root)
+static void exemplars_print(struct buf *out, struct ql_node *root)
 {
-	if (ql_walk(root, QL_PARENTS_FIRST, is_no_selector, NULL)) {
-		req_reply(r, 204, NULL, NULL, 0, REQ_BORROW);
+	if (ql_walk(root, QL_PARENTS_FIRST, is_no_selector, NULL))
 		return;
-	}
-	struct buf b;
-	buf_init(&b);
-	promjson_begin(&b);
-	buf_add_str(&b, "[]");
-	promjson_end(&b, NULL, NULL);
-	req_reply_buf(r, 200, "application/json", &b);
+	promjson_begin(out);
+	buf_add_str(out, "[]");
+	promjson_end(out, NULL, NULL);
 }
 
 /*
@@ -441,42 +484,37 @@ void api_query_exemplars(struct req *r)
 	if (to < from)
 		apierr_param(r, "end", "end timestamp must not be before start time");
 	else
-		expression_start(r, &u, false, exemplars_answer);
+		expression_start(r, &u, false, exemplars_print);
 }
 
-static void format_answer(struct req *r, struct ql_node *root)
+static void format_print(struct buf *out, struct ql_node *root)
 {
-	struct buf b, pretty;
-	buf_init(&b);
+	struct buf pretty;
 	buf_init(&pretty);
 	ql_pretty(&pretty, root);
-	promjson_begin(&b);
-	promjson_item_string(&b, true, (const char *)pretty.data, pretty.len);
-	promjson_end(&b, NULL, NULL);
+	promjson_begin(out);
+	promjson_item_string(out, true, (const char *)pretty.data, pretty.len);
+	promjson_end(out, NULL, NULL);
 	buf_release(&pretty);
-	req_reply_buf(r, 200, "application/json", &b);
 }
 
 void api_query_format(struct req *r)
 {
 	struct urlq u;
 	if (param_parse(r, &u))
-		expression_start(r, &u, true, format_answer);
+		expression_start(r, &u, true, format_print);
 }
 
-static void parse_answer(struct req *r, struct ql_node *root)
+static void parse_print(struct buf *out, struct ql_node *root)
 {
-	struct buf b;
-	buf_init(&b);
-	promjson_begin(&b);
-	astjson(&b, root);
-	promjson_end(&b, NULL, NULL);
-	req_reply_buf(r, 200, "application/json", &b);
+	promjson_begin(out);
+	astjson(out, root);
+	promjson_end(out, NULL, NULL);
 }
 
 void api_query_parse(struct req *r)
 {
 	struct urlq u;
 	if (param_parse(r, &u))
-		expression_start(r, &u, true, parse_answer);
+		expression_start(r, &u, true, parse_print);
 }

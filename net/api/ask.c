@@ -78,10 +78,39 @@ void ask_start(struct ask *a, struct req *r, int64_t timeout_ms, const char *wha
 
 bool ask_left(struct ask *a)
 {
+	a->left = true;
 	if (a->state != ASK_WAITS)
 		return false;
 	give_up(a, ERR_CANCELED, "query was canceled in query execution");
 	return true;
+}
+
+static void work_run(struct work_task *t)
+{
+	struct ask *a = CONTAINER_OF(t, struct ask, _task);
+
+	a->_run(a);
+}
+
+static void work_ran(struct work_task *t)
+{
+	struct ask *a = CONTAINER_OF(t, struct ask, _task);
+
+	a->_ran(a);
+}
+
+void ask_work(struct ask *a, bool costly, void (*run)(struct ask *a), void (*ran)(struct ask *a))
+{
+	CHECK(a->state == ASK_WORKS);
+	if (!costly) {
+		run(a);
+		ran(a);
+		return;
+	}
+	a->_run = run;
+	a->_ran = ran;
+	a->_task = (struct work_task){ .run = work_run, .done = work_ran, .prio = WORK_READ };
+	work_submit(api_of(a->req)->opts.pool, &a->_task);
 }
 
 void ask_worked_out(struct ask *a)

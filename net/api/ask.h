@@ -13,6 +13,7 @@
 #define NET_API_ASK_H
 
 #include "core/account/ticket.h"
+#include "core/rt/work.h"
 #include "net/http/req.h"
 
 enum ask_state {
@@ -28,11 +29,19 @@ struct ask {
 	enum ask_state state;
 	void (*go)(struct ask *a);   /* may be inside ask_start */
 	void (*late)(struct ask *a); /* may be NULL */
+	bool left;                   /* the client left while it worked */
+	struct work_task _task;
+	void (*_run)(struct ask *a), (*_ran)(struct ask *a);
 };
 /* what: for the log, lives as long as the request. The request's own, on_gone, on_done are set. */
 void ask_start(struct ask *a, struct req *r, int64_t timeout_ms, const char *what, size_t what_len);
 /* The client left: true when it still waited, and is answered now. */
 bool ask_left(struct ask *a);
+/*
+ * Inside go: run(a), then ran(a) on the loop. costly: run takes longer than a turn may, and a worker
+ * does it; nobody else touches what it works on until ran.
+ */
+void ask_work(struct ask *a, bool costly, void (*run)(struct ask *a), void (*ran)(struct ask *a));
 void ask_worked_out(struct ask *a);
 /* In on_done. Everything charged to the ticket is back. */
 void ask_end(struct ask *a);

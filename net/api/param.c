@@ -1,7 +1,7 @@
 #include "net/api/param.h"
 
 #include "core/model/limits.h"
-#include "core/promql/lang/ql_ast.h"
+#include "core/promql/lang/ql_parse.h"
 #include "core/rt/work.h"
 #include "net/api/api.h"
 #include "net/api/apierr.h"
@@ -226,37 +226,64 @@ static bool selects(const struct param_matchers *m)
 	return false;
 }
 
-bool param_sets(struct req *r, const struct urlq *q, bool prefixed, struct param_sets *out)
+bool param_sets_costly(const struct urlq *q)
 {
-	struct errbuf eb;
-	size_t count = urlq_count(q, "match[]"), pos = 0, len;
-	struct ql_counts counts = { .selectors = num_u32(count) };
-	errbuf_init(&eb);
-	*out = (struct param_sets){ 0 };
-	if (ql_counts_check(&counts, limits_here(), &eb)) {
-		apierr_json(r, ERR_EXECUTION, eb.text, strlen(eb.text));
-		return false;
-	}
-	counts.selectors = 0;
-	out->sets = arena_zalloc(&r->arena, (count + 1) * sizeof(*out->sets));
+	size_t pos = 0, len, sum = 0;
+	unsigned costs = 0;
 	for (const char *s; (s = urlq_next(q, "match[]", &pos, &len));) {
-		struct param_matchers *m = &out->sets[out->count];
-		enum err err =
-		    ql_parse_selector(&r->arena, s, len, NULL, &counts, &m->items, &m->count, &eb);
-		if (!err) {
-			out->count++;
-			if (selects(m))
-				continue;
-			errbuf_set(&eb, ERR_BADDATA,
-			    "match[] must contain at least one non-empty matcher");
-		}
-		apierr_jsonf(r, err == ERR_EXECUTION ? err : ERR_BADDATA, "%s%s",
-		    prefixed && err != ERR_EXECUTION ? "invalid parameter \"match[]\": " : "",
-		    eb.text);
-		param_sets_release(out);
-		return false;
+		sum += len;
+		costs += ql_text_cost(s, len);
 	}
-	return true;
+	return costs > QL_TEXT_COST_MAX || sum > QL_TEXT_COST_BYTES;
+}
+
+static enum err sets_fit(const struct urlq *q, const struct limits *l, struct errbuf *eb)
+{
+	struct ql_counts counts = { .selectors = num_u32(urlq_count(q, "match[]")) };
+	size_t pos = 0, len, sum = 0;
+	char limit[LIMITS_TEXT_MAX];
+	while (urlq_next(q, "match[]", &pos, &len))
+		sum += len;
+	if (sum > l->query_text_bytes)
+		return errbuf_set(eb, ERR_EXECUTION, "selectors of %zu bytes, %s", sum,
+		    limits_text(l, LIMITS_query_text_bytes, limit));
+	return ql_counts_check(&counts, l, eb);
+}
+
+static enum err set_parse(struct arena *a, const char *s, size_t len, const struct limits *l,
+    struct ql_counts *counts, struct param_matchers *m, struct errbuf *eb)
+{
+	enum err e = ql_parse_selector(a, s, len, l, counts, &m->items, &m->count, eb);
+	if (e || selects(m))
+		return e;
+	for (size_t i = 0; i < m->count; i++)
+		matcher_release(&m->items[i]);
+	return errbuf_set(eb, ERR_BADDATA, "match[] must contain at least one non-empty matcher");
+}
+
+enum err param_sets(struct arena *a, const struct urlq *q, const struct limits *l, bool prefixed,
+    struct param_sets *out, struct errbuf *eb)
+{
+	struct ql_counts counts = { 0 };
+	size_t count = urlq_count(q, "match[]"), pos = 0, len;
+	*out = (struct param_sets){ 0 };
+	enum err e = sets_fit(q, l, eb);
+	if (e)
+		return e;
+	out->sets = arena_zalloc(a, (count + 1) * sizeof(*out->sets));
+	for (const char *s; !e && (s = urlq_next(q, "match[]", &pos, &len));) {
+		e = set_parse(a, s, len, l, &counts, &out->sets[out->count], eb);
+		out->count += !e;
+	}
+	if (!e)
+		return ERR_OK;
+	param_sets_release(out);
+	if (e == ERR_EXECUTION)
+		return e;
+	const struct errbuf why = *eb;
+	errbuf_init(eb);
+	return errbuf_set(
+	    eb, ERR_BADDATA, "%s%s", prefixed ? "invalid parameter \"match[]\": " : "", why.text);
 }
 
 void param_sets_release(struct param_sets *s)

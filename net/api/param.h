@@ -15,6 +15,7 @@
 #ifndef NET_API_PARAM_H
 #define NET_API_PARAM_H
 
+#include "core/model/limits.h"
 #include "core/model/matcher.h"
 #include "net/http/req.h"
 #include "proto/urlq.h"
@@ -51,11 +52,13 @@ struct param_sets {
 	size_t count;
 };
 /*
- * prefixed: errors begin with `invalid parameter "match[]": ` as /series has them. On false
- * everything is released.
+ * prefixed: errors begin with `invalid parameter "match[]": ` as /series has them. Any thread; in
+ * the arena. On an error (ERR_BADDATA, ERR_EXECUTION, with its text) everything is released.
  */
-MUST_CHECK bool param_sets(
-    struct req *r, const struct urlq *q, bool prefixed, struct param_sets *out);
+MUST_CHECK enum err param_sets(struct arena *a, const struct urlq *q, const struct limits *l,
+    bool prefixed, struct param_sets *out, struct errbuf *eb);
+/* Are they together more than a loop may parse in one turn? */
+bool param_sets_costly(const struct urlq *q);
 void param_sets_release(struct param_sets *s);
 
 #endif

@@ -233,21 +233,6 @@ enum err ql_ast_resolve(
 	return r.err;
 }
 
-static bool node_release(void *arg, struct ql_node *n)
-{
-	(void)arg;
-	for (uint32_t i = 0; n->kind == QL_SELECTOR && i < n->sel.matchers_count; i++)
-		matcher_release(&n->sel.matchers[i]);
-	if (n->kind == QL_SELECTOR)
-		n->sel.matchers_count = 0;
-	return true;
-}
-
-void ql_ast_release(struct ql_node *n)
-{
-	(void)ql_walk(n, QL_PARENTS_LAST, node_release, NULL);
-}
-
 /* ---- walking ---- */
 
 struct walk {

@@ -115,6 +115,7 @@ struct ql_mods {               /* modifiers of selectors and sub-queries */
 	bool anchored, smoothed;
 };
 
+struct ql_made; /* core/promql/lang/ql_parse_sel.c */
 struct ql_func; /* row of the function table, core/promql/lang/ql_func.h */
 
 struct ql_node {
@@ -127,9 +128,10 @@ struct ql_node {
 	 * and back through up, without recursion.
 	 */
 	uint32_t height;
-	uint32_t chain;     /* QL_BINARY: operands of the chain that ends here */
-	struct ql_node *up; /* the operator whose left operand this is; NULL: none */
-	bool is_duration;   /* QL_NUMBER written as a duration (5m), for printing */
+	uint32_t chain;       /* QL_BINARY: operands of the chain that ends here */
+	struct ql_node *up;   /* the operator whose left operand this is; NULL: none */
+	struct ql_made *made; /* of the root: what ql_ast_release frees */
+	bool is_duration;     /* QL_NUMBER written as a duration (5m), for printing */
 	/* marks of the plan */
 	bool constant; /* a scalar, one number for all steps: known */
 	double known;
@@ -253,7 +255,7 @@ static inline struct ql_node *ql_chain_first(struct ql_node *n)
 		n = n->bin.l;
 	return n;
 }
-/* Frees what the arena does not hold (compiled regexes). */
+/* Of the root: frees what the arena does not hold (compiled patterns). */
 void ql_ast_release(struct ql_node *n);
 /*
  * Canonical one-line printing (upstream promql/parser/printer.go) and pretty printing

@@ -10,6 +10,7 @@
  *
  * All binary operators but ^ group to the left. Signs bind like *, so -1 ^ 2 is -(1 ^ 2).
  */
+#include "core/base/purse.h"
 #include "core/base/rune.h"
 #include "core/promql/lang/ql_func.h"
 #include "core/promql/lang/ql_parse_priv.h"
@@ -182,7 +183,7 @@ struct ql_node *ql_parse_new_node(
     struct ql_parser *p, enum ql_kind kind, enum ql_type type, uint32_t start, uint32_t end)
 {
 	struct ql_node *n = arena_zalloc(p->arena, sizeof(*n));
-	if (!n)
+	if (!n || (p->arena->_purse && purse_over(p->arena->_purse)))
 		return ql_parse_fail(p, start, "out of memory for this query");
 	n->kind = kind;
 	n->type = type;
@@ -565,18 +566,21 @@ static struct ql_node *parse_primary(struct ql_parser *p)
 
 /* ---- entries ---- */
 
-/* Bytes that are parsed in about a millisecond, and patterns that are compiled in one. */
-#define COSTLY_BYTES    (8u << 10)
-#define COSTLY_PATTERNS 4u
+/* Patterns it may have to compile; the operators that bring them contain a ~. */
+unsigned ql_text_cost(const char *text, size_t len)
+{
+	unsigned patterns = 0;
+	const char *end = text + len;
+	if (len > QL_TEXT_COST_BYTES)
+		return QL_TEXT_COST_MAX + 1;
+	for (const char *p = text; len && (p = memchr(p, '~', (size_t)(end - p))); p++)
+		patterns++;
+	return patterns;
+}
 
 bool ql_text_is_costly(const char *text, size_t len)
 {
-	unsigned patterns = 0;
-	if (len > COSTLY_BYTES)
-		return true;
-	for (size_t i = 0; i < len; i++)
-		patterns += text[i] == '~';
-	return patterns > COSTLY_PATTERNS;
+	return ql_text_cost(text, len) > QL_TEXT_COST_MAX;
 }
 
 static enum err check_length(const struct limits *l, size_t len, struct errbuf *eb)
@@ -633,8 +637,10 @@ enum err ql_parse(struct arena *a, const char *text, size_t len, const struct ql
 	if (n && !p.err)
 		ql_check(&p, n);
 	e = finish(&p);
-	if (!e)
+	if (!e) {
+		n->made = p.made;
 		*out = n;
+	}
 	return e;
 }
 

@@ -1,13 +1,17 @@
 /* Selectors, matchers, grouping labels, strings and numbers. */
 #include "core/promql/lang/ql_parse_priv.h"
 
+#include "core/base/purse.h"
 #include "core/base/rune.h"
 #include <string.h>
 
-struct ql_made { /* a selector's matchers, so that a failing parse can release their regexes */
+/* A selector's matchers, whose compiled patterns the arena does not hold. */
+struct ql_made {
 	struct ql_made *next;
 	struct matcher *matchers;
 	uint32_t count;
+	struct purse *purse; /* the arena's, charged with bytes; NULL = none */
+	uint64_t bytes;
 };
 
 /* ---- literals ---- */
@@ -263,16 +267,38 @@ static bool remember(struct ql_parser *p, const struct matcher_list *l)
 			matcher_release(&l->v[i]);
 		return ql_parse_fail(p, 0, "out of memory for this query");
 	}
-	*m = (struct ql_made){ .next = p->made, .matchers = l->v, .count = l->count };
+	*m = (struct ql_made){
+		.next = p->made, .matchers = l->v, .count = l->count, .purse = p->arena->_purse
+	};
+	for (uint32_t i = 0; i < l->count; i++)
+		m->bytes += l->v[i].rex ? rex_bytes(l->v[i].rex) : 0;
+	if (m->purse)
+		purse_force(m->purse, m->bytes);
 	p->made = m;
 	return true;
 }
 
-void ql_parse_release_made(struct ql_parser *p)
+static void made_release(struct ql_made *m)
 {
-	for (struct ql_made *m = p->made; m; m = m->next)
+	for (; m; m = m->next) {
 		for (uint32_t i = 0; i < m->count; i++)
 			matcher_release(&m->matchers[i]);
+		m->count = 0;
+		if (m->purse)
+			purse_give(m->purse, m->bytes);
+		m->bytes = 0;
+	}
+}
+
+void ql_ast_release(struct ql_node *n)
+{
+	made_release(n->made);
+	n->made = NULL;
+}
+
+void ql_parse_release_made(struct ql_parser *p)
+{
+	made_release(p->made);
 	p->made = NULL;
 }
 
