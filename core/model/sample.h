@@ -25,12 +25,16 @@ static inline double sample_stale(void)
 {
 	return num_from_bits(SAMPLE_STALE_BITS);
 }
-/* A column of one series: times ascending and unique. */
+/*
+ * A column of one series: times ascending and unique. h is NULL when all samples are floats, which
+ * is so as long as nobody makes histograms; else h[i] is NULL for each float among them.
+ */
+struct hist;
 struct sample_column {
-	enum sample_kind kind;
 	uint32_t count;
 	const int64_t *t_ms;
 	const double *v;
+	const struct hist *const *h;
 };
 #define SAMPLE_RANGE_MS (2 * 3600 * 1000LL) /* width of a range (a block of time) in storage */
 

@@ -119,7 +119,9 @@ enum err cfile_iter_next(struct cfile_iter *it, uint32_t *id, struct sample_colu
 		enum err e = cfile_unit_decode_borrow(&it->unit, entry, &t, it->values, &eb);
 		if (!e) {
 			*id = entry->id;
-			*col = (struct sample_column){ SAMPLE_FLOAT, entry->count, t, it->values };
+			*col = (struct sample_column){
+				.count = entry->count, .t_ms = t, .v = it->values
+			};
 			return ERR_OK;
 		}
 		damage_add(&it->damage, &eb);

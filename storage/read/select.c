@@ -384,9 +384,8 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 		return SOURCE_END;
 	idchain_keep(&s->chain);
 	out->labels = s->chain.labels;
-	out->col = (struct sample_column){
-		.kind = SAMPLE_FLOAT, .count = s->acc.count, .t_ms = s->acc.t_ms, .v = s->acc.v
-	};
+	out->col =
+	    (struct sample_column){ .count = s->acc.count, .t_ms = s->acc.t_ms, .v = s->acc.v };
 	return SOURCE_READY;
 }
 

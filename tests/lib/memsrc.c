@@ -57,9 +57,7 @@ static struct sample_column cut(const struct series *se, const struct source_que
 		lo++;
 	while (hi > lo && se->t_ms[hi - 1] > q->t_max_ms)
 		hi--;
-	return (struct sample_column){
-		.kind = SAMPLE_FLOAT, .count = hi - lo, .t_ms = se->t_ms + lo, .v = se->v + lo
-	};
+	return (struct sample_column){ .count = hi - lo, .t_ms = se->t_ms + lo, .v = se->v + lo };
 }
 
 static void add_name(struct cursor *c, const char *s, size_t len)

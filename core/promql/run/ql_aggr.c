@@ -50,16 +50,28 @@ static unsigned arrays_of(enum ql_agg op)
 	return 0;
 }
 
-static void group_slot(struct ql_aggr *g, uint32_t at)
+static struct ql_aggr_group *group_at(const struct ql_aggr *g, uint32_t i)
 {
-	if (at < g->_cap)
-		return;
-	uint32_t cap = g->_cap ? g->_cap * 2 : 16;
-	struct ql_aggr_group *groups = arena_array(g->arena, cap, sizeof(*groups));
-	if (at)
-		memcpy(groups, g->groups, at * sizeof(*groups));
-	g->groups = groups;
-	g->_cap = cap;
+	return &g->_pages[i / QL_AGGR_PAGE][i % QL_AGGR_PAGE];
+}
+
+/* Room for group at, the next one. Groups do not move: only the table of their pages grows. */
+static struct ql_aggr_group *group_new(struct ql_aggr *g, uint32_t at)
+{
+	uint32_t page = at / QL_AGGR_PAGE;
+
+	if (page >= g->_pages_cap) {
+		uint32_t cap = page ? page * 2 : 4;
+		struct ql_aggr_group **pages =
+		    arena_array(g->arena, cap, sizeof(struct ql_aggr_group *));
+		if (page)
+			memcpy(pages, g->_pages, page * sizeof(*pages));
+		g->_pages = pages;
+		g->_pages_cap = cap;
+	}
+	if (at % QL_AGGR_PAGE == 0)
+		g->_pages[page] = arena_array(g->arena, QL_AGGR_PAGE, sizeof(struct ql_aggr_group));
+	return group_at(g, at);
 }
 
 static void group_init(struct ql_aggr *g, struct ql_aggr_group *gr)
@@ -76,12 +88,32 @@ static void group_init(struct ql_aggr *g, struct ql_aggr_group *gr)
 		.b = k > 1 ? v + g->n : NULL,
 		.c = k > 2 ? v + 2 * (size_t)g->n : NULL,
 	};
+}
+
+/* n steps of a group, or of a part of it, as they are before the first column. */
+static void group_clear(const struct ql_aggr *g, struct ql_aggr_group *gr, uint32_t n)
+{
 	if (g->op == QL_MIN || g->op == QL_MAX)
-		for (uint32_t i = 0; i < g->n; i++)
+		for (uint32_t i = 0; i < n; i++)
 			gr->a[i] = NAN;
 	if (g->op == QL_SUM || g->op == QL_AVG)
-		for (uint32_t i = 0; i < g->n; i++)
+		for (uint32_t i = 0; i < n; i++)
 			gr->a[i] = -0.0; /* -0 + x is x for every x */
+}
+
+/* The group from a step on. */
+static struct ql_aggr_group group_from(const struct ql_aggr_group *gr, uint32_t step)
+{
+	struct ql_aggr_group part = *gr;
+
+	part.has += step / 64;
+	part.mean += step / 64;
+	part.a += step;
+	if (part.b)
+		part.b += step;
+	if (part.c)
+		part.c += step;
+	return part;
 }
 
 /* --- adding columns --- */
@@ -191,25 +223,26 @@ static void add_deviation(struct ql_aggr_group *gr, const struct ql_col *col, ui
 	}
 }
 
-static void group_add(struct ql_aggr *g, struct ql_aggr_group *gr, const struct ql_col *col)
+static void group_add(
+    const struct ql_aggr *g, struct ql_aggr_group *gr, const struct ql_col *col, uint32_t n)
 {
 	switch (g->op) {
 	case QL_SUM:
-		add_sums(gr->a, gr->b, col->v, g->n);
+		add_sums(gr->a, gr->b, col->v, n);
 		break;
 	case QL_AVG:
-		add_avg(gr, col, g->n);
+		add_avg(gr, col, n);
 		break;
 	case QL_COUNT:
-		add_count(gr->a, col->has, g->n);
+		add_count(gr->a, col->has, n);
 		break;
 	case QL_MIN:
 	case QL_MAX:
-		add_extreme(gr, col, g->n, g->op == QL_MAX);
+		add_extreme(gr, col, n, g->op == QL_MAX);
 		break;
 	case QL_STDDEV:
 	case QL_STDVAR:
-		add_deviation(gr, col, g->n);
+		add_deviation(gr, col, n);
 		break;
 	case QL_GROUP:
 	case QL_TOPK:
@@ -220,25 +253,61 @@ static void group_add(struct ql_aggr *g, struct ql_aggr_group *gr, const struct 
 	case QL_LIMIT_RATIO:
 		break;
 	}
-	for (uint32_t w = 0; w < ql_words(g->n); w++)
+	for (uint32_t w = 0; w < ql_words(n); w++)
 		gr->has[w] |= col->has[w];
 	gr->drop_name |= col->drop_name;
 }
 
-enum err ql_aggr_add(
+/* The column's group, a new one where there is none. */
+static enum err add_begin(
     struct ql_aggr *g, const struct ql_col *col, struct ql_budget *b, struct errbuf *eb)
 {
-	bool fresh;
-	uint32_t at = ql_aggr_group_of(&g->tab, &g->names, g->without, col->ls, &g->_scratch, &fresh);
+	g->_group =
+	    ql_aggr_group_of(&g->tab, &g->names, g->without, col->ls, &g->_scratch, &g->_fresh);
+	if (!g->_fresh)
+		return ERR_OK;
+	enum err e = ql_charge(b, (uint64_t)g->n * arrays_of(g->op), eb);
+	if (!e)
+		group_init(g, group_new(g, g->_group));
+	return e;
+}
 
-	group_slot(g, at);
-	if (fresh) {
-		enum err e = ql_charge(b, (uint64_t)g->n * arrays_of(g->op), eb);
+/* A part of a long column; false when it was the last. */
+static bool add_part(struct ql_aggr *g, const struct ql_col *col)
+{
+	struct ql_aggr_group *gr = group_at(g, g->_group), part = group_from(gr, g->_step);
+	uint32_t n = ql_aggr_part(g->n - g->_step);
+	struct ql_col from = *col;
+
+	from.has += g->_step / 64;
+	from.v += g->_step;
+	if (g->_fresh)
+		group_clear(g, &part, n);
+	group_add(g, &part, &from, n);
+	gr->any_mean = part.any_mean;
+	gr->drop_name = part.drop_name;
+	g->_busy = g->_step + n < g->n;
+	g->_step = g->_busy ? g->_step + n : 0;
+	return g->_busy;
+}
+
+enum err ql_aggr_add(
+    struct ql_aggr *g, const struct ql_col *col, bool *more, struct ql_budget *b, struct errbuf *eb)
+{
+	*more = false;
+	if (!g->_busy) {
+		enum err e = add_begin(g, col, b, eb);
 		if (e)
 			return e;
-		group_init(g, &g->groups[at]);
 	}
-	group_add(g, &g->groups[at], col);
+	if (UNLIKELY(g->n > QL_AGGR_PART)) {
+		*more = add_part(g, col);
+		return ERR_OK;
+	}
+	struct ql_aggr_group *gr = group_at(g, g->_group);
+	if (g->_fresh)
+		group_clear(g, gr, g->n);
+	group_add(g, gr, col, g->n);
 	return ERR_OK;
 }
 
@@ -338,35 +407,67 @@ static void merge_step(
 	}
 }
 
-enum err ql_aggr_merge(
-    struct ql_aggr *g, const struct ql_aggr *from, struct ql_budget *b, struct errbuf *eb)
+/* Group k of the other: a new one as it is, else where it goes. */
+static enum err merge_begin(struct ql_aggr *g, const struct ql_aggr *from, uint32_t k, uint32_t *at,
+    bool *fresh, struct ql_budget *b, struct errbuf *eb)
 {
-	for (uint32_t k = 0; k < from->tab.count; k++) {
-		const struct ql_aggr_group *f = &from->groups[k];
-		bool fresh;
-		uint32_t at =
-		    ql_tab_add(&g->tab, from->tab.keys[k].ls, from->tab.keys[k].hash, false, &fresh);
-		group_slot(g, at);
-		if (fresh) {
-			enum err e = ql_charge(b, g->n, eb);
-			if (e)
-				return e;
-			g->groups[at] = *f; /* its arrays are ours now */
-			continue;
-		}
-		struct ql_aggr_group *to = &g->groups[at];
-		QL_EACH_BIT(i, f->has, g->n)
-		{
-			if (ql_bit(to->has, i))
-				merge_step(g, to, f, i);
-			else
-				copy_step(g, to, f, i);
-		}
-		for (uint32_t w = 0; w < ql_words(g->n); w++)
-			to->has[w] |= f->has[w];
-		to->drop_name |= f->drop_name;
-		to->any_mean |= f->any_mean;
+	const struct ql_tab_key *key = &from->tab.keys[k];
+
+	*at = ql_tab_add(&g->tab, key->ls, key->hash, false, fresh);
+	if (!*fresh)
+		return ERR_OK;
+	enum err e = ql_charge(b, g->n, eb);
+	if (!e)
+		*group_new(g, *at) = *group_at(from, k); /* its arrays are ours now */
+	return e;
+}
+
+static void merge_steps(
+    const struct ql_aggr *g, struct ql_aggr_group *to, const struct ql_aggr_group *from, uint32_t n)
+{
+	QL_EACH_BIT(i, from->has, n)
+	{
+		if (ql_bit(to->has, i))
+			merge_step(g, to, from, i);
+		else
+			copy_step(g, to, from, i);
 	}
+	for (uint32_t w = 0; w < ql_words(n); w++)
+		to->has[w] |= from->has[w];
+	to->drop_name |= from->drop_name;
+	to->any_mean |= from->any_mean;
+}
+
+enum err ql_aggr_merge(struct ql_aggr *g, const struct ql_aggr *from, bool *more,
+    struct ql_budget *b, struct errbuf *eb)
+{
+	uint32_t work = 0, at;
+	bool fresh;
+
+	*more = false;
+	while (g->_merged < from->tab.count && work < QL_AGGR_PART) {
+		uint32_t n = ql_aggr_part(g->n - g->_step);
+		enum err e = merge_begin(g, from, g->_merged, &at, &fresh, b, eb);
+		if (e)
+			return e;
+		work += 64;
+		if (!fresh) {
+			struct ql_aggr_group *gr = group_at(g, at), to = group_from(gr, g->_step);
+			struct ql_aggr_group part = group_from(group_at(from, g->_merged), g->_step);
+			merge_steps(g, &to, &part, n);
+			gr->drop_name = to.drop_name;
+			gr->any_mean = to.any_mean;
+			work += n;
+			g->_step += n;
+		}
+		if (fresh || g->_step == g->n) {
+			g->_step = 0;
+			g->_merged++;
+		}
+	}
+	*more = g->_merged < from->tab.count;
+	if (!*more)
+		g->_merged = 0;
 	return ERR_OK;
 }
 
@@ -401,12 +502,16 @@ static double group_value(const struct ql_aggr *g, const struct ql_aggr_group *g
 	return gr->a[i];
 }
 
-void ql_aggr_finish(struct ql_aggr *g, uint32_t i, struct ql_col *out)
+bool ql_aggr_finish(struct ql_aggr *g, uint32_t i, struct ql_col *out)
 {
-	struct ql_aggr_group *gr = &g->groups[i];
+	struct ql_aggr_group *gr = group_at(g, i);
+	uint32_t end = g->_step + ql_aggr_part(g->n - g->_step);
 
-	for (uint32_t k = 0; k < g->n; k++)
+	for (uint32_t k = g->_step; k < end; k++)
 		gr->a[k] = ql_bit(gr->has, k) ? group_value(g, gr, k) : 0;
+	g->_step = end < g->n ? end : 0;
+	if (g->_step)
+		return true;
 	*out = (struct ql_col){
 		.ls = g->tab.keys[i].ls,
 		.hash = g->tab.keys[i].hash,
@@ -414,6 +519,7 @@ void ql_aggr_finish(struct ql_aggr *g, uint32_t i, struct ql_col *out)
 		.v = gr->a,
 		.drop_name = gr->drop_name,
 	};
+	return false;
 }
 
 size_t ql_aggr_bytes(const struct ql_aggr *g)

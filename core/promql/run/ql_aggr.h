@@ -30,21 +30,35 @@ struct ql_aggr {
 	struct ql_names names; /* sorted; with __name__ when without */
 	uint32_t n;            /* steps */
 	struct arena *arena;
-	struct ql_tab tab; /* labels of the groups */
-	struct ql_aggr_group *groups;
-	uint32_t _cap;
+	struct ql_tab tab;             /* labels of the groups */
+	struct ql_aggr_group **_pages; /* of QL_AGGR_PAGE groups each */
+	uint32_t _pages_cap;
 	struct buf _scratch;
+	bool _busy, _fresh; /* a column is being added; to a new group */
+	uint32_t _group;    /* that one */
+	uint32_t _merged;   /* groups of the other shard that are done */
+	uint32_t _step;     /* where add, merge or finish goes on */
 };
+#define QL_AGGR_PAGE 64
+/*
+ * Steps of a column that one call below works on. Who adds, merges or finishes asks for the clock
+ * after each call, and calls again with the same arguments while there is more.
+ */
+#define QL_AGGR_PART 8192
+static inline uint32_t ql_aggr_part(uint32_t n)
+{
+	return n < QL_AGGR_PART ? n : QL_AGGR_PART;
+}
 void ql_aggr_init(struct ql_aggr *g, enum ql_agg op, struct ql_names names, bool without,
     uint32_t n, struct arena *a);
 void ql_aggr_release(struct ql_aggr *g); /* scratch only; the rest is the arena's */
-MUST_CHECK enum err ql_aggr_add(
-    struct ql_aggr *g, const struct ql_col *col, struct ql_budget *b, struct errbuf *eb);
+MUST_CHECK enum err ql_aggr_add(struct ql_aggr *g, const struct ql_col *col, bool *more,
+    struct ql_budget *b, struct errbuf *eb);
 /* Groups of another shard; their memory must live as long as g's. */
-MUST_CHECK enum err ql_aggr_merge(
-    struct ql_aggr *g, const struct ql_aggr *from, struct ql_budget *b, struct errbuf *eb);
-/* Group i as a column (its arrays become the column's). */
-void ql_aggr_finish(struct ql_aggr *g, uint32_t i, struct ql_col *out);
+MUST_CHECK enum err ql_aggr_merge(struct ql_aggr *g, const struct ql_aggr *from, bool *more,
+    struct ql_budget *b, struct errbuf *eb);
+/* Group i as a column (its arrays become the column's). True: there is more, out is not made. */
+bool ql_aggr_finish(struct ql_aggr *g, uint32_t i, struct ql_col *out);
 size_t ql_aggr_bytes(const struct ql_aggr *g); /* what it weighs when it moves */
 
 /* The group's labels of a series, for aggregations that keep their members (ql_aggk.h). */

@@ -222,19 +222,52 @@ static const double *param_run(const struct ql_scalar *s, uint32_t from, uint32_
 	return s->kind == QL_UNKNOWN ? NULL : ql_scalar_run(s, from, count, room);
 }
 
-void ql_elem_part(
-    const struct ql_elem *e, const struct ql_grid *g, uint32_t from, double *v, uint64_t *has)
+/* How much more than a sample of a window a value costs. */
+static unsigned weight_of(const struct ql_elem *e)
+{
+	if (e->kind == QL_ELEM_OP)
+		return e->op == QL_MOD || e->op == QL_POW || e->op == QL_ATAN2 ? 8 : 1;
+	if (e->kind == QL_ELEM_MINUS)
+		return 1;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+	switch (e->fn) {
+	case QL_FN_ABS:
+	case QL_FN_CEIL:
+	case QL_FN_FLOOR:
+	case QL_FN_SQRT:
+	case QL_FN_SGN:
+	case QL_FN_DEG:
+	case QL_FN_RAD:
+	case QL_FN_TIMESTAMP:
+		return 1;
+	default:
+		return 4;
+	}
+#pragma GCC diagnostic pop
+}
+
+uint64_t ql_elem_part(
+    const struct ql_elem *e, const struct ql_grid *g, uint32_t from, struct ql_col *c)
 {
 	double room[2][QL_PART];
 	struct ql_grid part = { ql_grid_t(g, from), g->step_ms, ql_part(from, g->n) };
 	const double *p = param_run(&e->param[0], from, part.n, room[0]);
 	const double *p1 = param_run(&e->param[1], from, part.n, room[1]);
 
-	elem_steps(e, &part, p, p1, v + from, has + from / 64);
+	elem_steps(e, &part, p, p1, c->v + from, c->has + from / 64);
+	return (uint64_t)part.n * weight_of(e);
 }
 
-void ql_elem_run(const struct ql_elem *e, const struct ql_grid *g, double *v, uint64_t *has)
+uint64_t ql_elem_next(const struct ql_elem *e, unsigned count, const struct ql_grid *g,
+    struct ql_col *c, struct ql_elem_at *at)
 {
-	for (uint32_t from = 0; from < g->n; from += QL_PART)
-		ql_elem_part(e, g, from, v, has);
+	if (!count || at->step >= g->n) {
+		*at = (struct ql_elem_at){ 0 };
+		return 0;
+	}
+	uint64_t work = ql_elem_part(&e[at->elem], g, at->step, c);
+	if (++at->elem == count)
+		*at = (struct ql_elem_at){ .step = at->step + ql_part(at->step, g->n) };
+	return work;
 }

@@ -426,16 +426,19 @@ static void gathered_add(struct ql_run *x, struct gathered *g, struct ql_batch *
 	g->batch[k] = b;
 }
 
-static enum err piece_join(struct ql_run *x, struct ql_pn *pn, struct gathered *g, struct ql_batch *b)
+/* *more: again, with the same batch. */
+static enum err piece_join(
+    struct ql_run *x, struct ql_pn *pn, struct gathered *g, struct ql_batch *b, bool *more)
 {
 	const struct ql_piece_spec *s = pn->spec;
 
+	*more = false;
 	if (s->has_aggr) {
 		if (!g->sum) {
 			g->sum = &b->aggr;
 			return ERR_OK;
 		}
-		return ql_aggr_merge(g->sum, &b->aggr, &x->budget, x->eb);
+		return ql_aggr_merge(g->sum, &b->aggr, more, &x->budget, x->eb);
 	}
 	g->may_collide |= b->may_collide;
 	for (uint32_t i = 0; i < b->vec.count; i++)
@@ -472,15 +475,22 @@ static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
 	if (!ql_piece_all_here(p))
 		return QL_WAIT;
 	while (g->pos < g->count) {
-		b = g->batch[g->pos++];
-		if ((x->err = piece_join(x, pn, g, b)))
+		bool more;
+		b = g->batch[g->pos];
+		if ((x->err = piece_join(x, pn, g, b, &more)))
 			return QL_FAILED;
-		if (ql_tick(x, (uint64_t)b->aggr.tab.count * pn->grid.n + b->vec.count * 4))
+		g->pos += !more;
+		uint64_t work = (uint64_t)b->aggr.tab.count * pn->grid.n + b->vec.count * 4;
+		if (ql_tick(x, more ? QL_AGGR_PART : work))
 			return QL_AGAIN;
 	}
 	while (g->sum && pn->pos < g->sum->tab.count) {
-		ql_aggr_finish(g->sum, pn->pos++, ql_vec_add(x->arena, &pn->vec));
-		if (ql_tick(x, pn->grid.n))
+		struct ql_col col;
+		if (!ql_aggr_finish(g->sum, pn->pos, &col)) {
+			*ql_vec_add(x->arena, &pn->vec) = col;
+			pn->pos++;
+		}
+		if (ql_tick(x, ql_aggr_part(pn->grid.n)))
 			return QL_AGAIN;
 	}
 	if (g->may_collide)

@@ -85,15 +85,15 @@ void ql_notes_quantile(struct ql_notes *n, struct ql_pos pos, double q)
 }
 
 void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_scalar *s,
-    const uint64_t *has, uint32_t steps)
+    const uint64_t *has, uint32_t from, uint32_t count)
 {
 	uint64_t said = num_bits(0); /* 0 is a good one */
 
 	if (s->kind == QL_SAME && s->same >= 0 && s->same <= 1)
 		return;
-	QL_EACH_BIT(i, has, steps)
+	QL_EACH_BIT(i, has + from / 64, count)
 	{
-		double q = ql_scalar_at(s, i);
+		double q = ql_scalar_at(s, from + i);
 		if (num_bits(q) == said || (q >= 0 && q <= 1))
 			continue;
 		said = num_bits(q);

@@ -35,9 +35,10 @@ void ql_notes_fix(
 /* So many different texts are kept; further ones are dropped. */
 #define QL_NOTES_MAX 10000
 void ql_notes_quantile(struct ql_notes *n, struct ql_pos pos, double q);
-/* The warning of quantile_over_time, at the steps that are present. */
+/* The warning of quantile_over_time, at steps that are present: count from a multiple of 64 on. */
 void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_scalar *q,
-    const uint64_t *has, uint32_t steps);
+    const uint64_t *has, uint32_t from, uint32_t count);
+#define QL_NOTES_PART 256 /* steps between looks at the clock where quantiles differ */
 void ql_notes_merge(struct ql_notes *n, const struct ql_notes *from);
 /* Texts in full, of one kind, in the arena. */
 struct ql_note *ql_notes_render(

@@ -12,7 +12,15 @@
 #define QL_TICK_WORK       4096   /* samples of windows between looks at the clock */
 #define SCAN_TOUCH_SAMPLES 16384u /* between words to the ticket */
 #define BATCH_FIRST_BLOCK  (16u << 10)
+#define SCAN_COPY          8192 /* steps or samples copied between looks at the clock */
 
+/* Where the series at hand is. Each part may take more than a slice. */
+enum scan_part {
+	SCAN_WINDOWS,
+	SCAN_NOTES,
+	SCAN_ELEMS,
+	SCAN_TAKE
+};
 enum scan_state {
 	SCAN_OPEN,
 	SCAN_READ,
@@ -46,9 +54,16 @@ struct ql_scan {
 	struct ql_budget budget;
 	uint64_t col_bytes;      /* charged for col */
 	struct ql_col col;       /* of the series at hand; its memory is used again */
-	struct source_item item; /* the same, while its windows take more than a slice */
-	struct ql_batch *batch;  /* being filled */
-	uint64_t cursor_memory;  /* charged */
+	struct source_item item; /* the same, good until the next one is asked for */
+	enum scan_part part;
+	bool again;     /* the item at hand is not done yet */
+	uint32_t step;  /* what its part has behind it: steps, or samples */
+	int64_t *raw_t; /* QL_PIECE_RAW: where its samples go, so many are there */
+	double *raw_v;
+	uint32_t raw_count;
+	struct ql_elem_at elem_at;
+	struct ql_batch *batch; /* being filled */
+	uint64_t cursor_memory; /* charged */
 	uint64_t since_work;
 	unsigned since_samples, since_series; /* since job_should_yield was asked */
 	enum err err;
@@ -129,6 +144,17 @@ static bool batch_full(const struct ql_scan *s)
 
 /* --- one series --- */
 
+static bool scan_window_yield(void *arg, uint64_t work)
+{
+	struct ql_scan *s = arg;
+
+	s->since_work += work;
+	if (s->since_work < QL_TICK_WORK)
+		return false;
+	s->since_work = 0;
+	return job_should_yield();
+}
+
 static void scan_note_counter(struct ql_scan *s, struct labels ls)
 {
 	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
@@ -147,23 +173,6 @@ static void scan_note_counter(struct ql_scan *s, struct labels ls)
 	    ql_fmt_q(&s->batch->arena, name, len));
 }
 
-/* An instant selector uses, and reads, one sample at each step that has one. */
-static void scan_count_points(struct ql_scan *s, const struct ql_col *col)
-{
-	const struct ql_reads *reads = &s->piece->spec->range.reads;
-	uint32_t n = s->piece->spec->range.grid.n;
-
-	s->batch->samples_used += ql_bits_count(col->has, n);
-	if (reads->none)
-		return;
-	if (!reads->around) {
-		s->batch->samples_read += ql_bits_count(col->has, n);
-		return;
-	}
-	QL_EACH_BIT(i, col->has, n)
-	s->batch->samples_read += ql_reads_step(reads, i);
-}
-
 static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct ql_col *col)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
@@ -172,46 +181,61 @@ static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct q
 	switch (spec->mode) {
 	case QL_PIECE_INSTANT:
 	case QL_PIECE_TIME:
-		s->err = ql_instant_run(&s->range, spec->mode == QL_PIECE_TIME, c->t_ms, c->v,
-		    c->count, col->v, col->has, &any, &s->eb);
-		scan_count_points(s, col);
-		return any && !s->err;
+		s->err = ql_instant_run(&s->range, spec->mode == QL_PIECE_TIME, c, col, &any, &s->eb);
+		break;
 	case QL_PIECE_SMOOTH:
-		return ql_smooth_run(&spec->range, c->t_ms, c->v, c->count, col->v, col->has);
+		s->err = ql_smooth_run(&s->range, c, col, &any, &s->eb);
+		break;
 	case QL_PIECE_RANGE:
-		s->err =
-		    ql_range_run(&s->range, c->t_ms, c->v, c->count, col->v, col->has, &any, &s->eb);
-		if (s->range.again)
-			return false;
-		s->batch->samples_used += s->range.samples_in_windows;
-		s->batch->samples_read += s->range.samples_read;
-		return any && !s->err;
+		s->err = ql_range_run(&s->range, c, col, &any, &s->eb);
+		break;
 	case QL_PIECE_RAW:
 		break;
 	}
+	if (s->range.again || s->err)
+		return false;
+	s->batch->samples_used += s->range.samples_in_windows;
+	s->batch->samples_read += s->range.samples_read;
+	return any;
+}
+
+/* Parts of a series return true when the slice is over. */
+
+static bool scan_notes(struct ql_scan *s, const struct source_item *item)
+{
+	const struct ql_piece_spec *spec = s->piece->spec;
+	const struct ql_scalar *q = &spec->range.param[0];
+	uint32_t n = spec->range.grid.n;
+
+	if (spec->mode != QL_PIECE_RANGE)
+		return false;
+	if (spec->range.fn == QL_FN_RATE || spec->range.fn == QL_FN_INCREASE)
+		scan_note_counter(s, item->labels);
+	if (spec->range.fn != QL_FN_QUANTILE_OVER_TIME)
+		return false;
+	while (s->step < n) {
+		uint32_t k = n - s->step;
+		if (q->kind != QL_SAME && k > QL_NOTES_PART)
+			k = QL_NOTES_PART;
+		ql_notes_quantiles(&s->batch->notes, spec->param_pos, q, s->col.has, s->step, k);
+		s->step += k;
+		if (s->step < n && scan_window_yield(s, 8 * (uint64_t)k))
+			return true;
+	}
+	s->step = 0;
 	return false;
 }
 
-/* The series' column through the whole chain, in s->col; false when nothing is left of it. */
-static bool scan_column(struct ql_scan *s, const struct source_item *item)
+static bool scan_elems(struct ql_scan *s)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
-	struct ql_col *col = &s->col;
-	uint32_t n = spec->range.grid.n;
+	uint64_t work;
 
-	if (!s->range.again)
-		memset(col->has, 0, ((size_t)ql_words(n) + n) * 8);
-	if (!scan_base(s, &item->col, col))
-		return false;
-	if (spec->mode == QL_PIECE_RANGE &&
-	    (spec->range.fn == QL_FN_RATE || spec->range.fn == QL_FN_INCREASE))
-		scan_note_counter(s, item->labels);
-	if (spec->mode == QL_PIECE_RANGE && spec->range.fn == QL_FN_QUANTILE_OVER_TIME)
-		ql_notes_quantiles(
-		    &s->batch->notes, spec->param_pos, &spec->range.param[0], col->has, n);
-	for (unsigned i = 0; i < spec->elems_count; i++)
-		ql_elem_run(&spec->elems[i], &spec->range.grid, col->v, col->has);
-	return !spec->elems_count || ql_bits_any(col->has, n);
+	while ((work = ql_elem_next(
+	            spec->elems, spec->elems_count, &spec->range.grid, &s->col, &s->elem_at)))
+		if (scan_window_yield(s, work))
+			return true;
+	return false;
 }
 
 static struct labels scan_labels(struct ql_scan *s, struct labels ls, struct arena *a)
@@ -228,20 +252,18 @@ static struct labels scan_labels(struct ql_scan *s, struct labels ls, struct are
 	return out;
 }
 
-/* A copy of the column goes into the batch. */
-static enum err scan_keep(struct ql_scan *s, const struct source_item *item)
+static enum err keep_begin(struct ql_scan *s, const struct source_item *item)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
 	struct arena *a = &s->batch->arena;
 	uint32_t n = spec->range.grid.n;
-	size_t words = ql_words(n), size = (words + n) * 8;
+	size_t words = ql_words(n);
 	enum err e = ql_charge(&s->budget, n, &s->eb);
 
 	if (e)
 		return e;
 	struct ql_col *col = ql_vec_add(a, &s->batch->vec);
-	uint64_t *mem = arena_alloc(a, size);
-	memcpy(mem, s->col.has, size);
+	uint64_t *mem = arena_alloc(a, (words + n) * 8);
 	struct labels ls = scan_labels(s, item->labels, a);
 	*col = (struct ql_col){
 		.ls = ls,
@@ -253,27 +275,48 @@ static enum err scan_keep(struct ql_scan *s, const struct source_item *item)
 	return ERR_OK;
 }
 
-/* A range selector as the result: the samples themselves, without stale markers. */
-static enum err scan_raw(struct ql_scan *s, const struct source_item *item)
+/* A copy of the column goes into the batch. */
+static bool scan_keep(struct ql_scan *s, const struct source_item *item)
 {
-	const struct sample_column *c = &item->col;
+	uint32_t n = s->piece->spec->range.grid.n;
+
+	if (!s->step && (s->err = keep_begin(s, item)))
+		return false;
+	struct ql_col *col = &s->batch->vec.cols[s->batch->vec.count - 1];
+	for (;;) {
+		uint32_t from = s->step, k = n - from < SCAN_COPY ? n - from : SCAN_COPY;
+		memcpy(col->has + from / 64, s->col.has + from / 64, ql_words(k) * 8);
+		memcpy(col->v + from, s->col.v + from, (size_t)k * 8);
+		s->step = from + k < n ? from + k : 0;
+		if (!s->step)
+			return false;
+		if (scan_window_yield(s, k))
+			return true;
+	}
+}
+
+static bool scan_add(struct ql_scan *s, const struct source_item *item)
+{
+	bool more = true;
+
+	s->col.ls = item->labels;
+	for (;;) {
+		s->err = ql_aggr_add(&s->batch->aggr, &s->col, &more, &s->budget, &s->eb);
+		if (s->err || !more)
+			return false;
+		if (scan_window_yield(s, QL_AGGR_PART))
+			return true;
+	}
+}
+
+static enum err raw_begin(struct ql_scan *s, const struct source_item *item)
+{
+	uint32_t count = item->col.count;
 	struct ql_batch *b = s->batch;
-	enum err e = ql_charge(&s->budget, c->count, &s->eb);
-	uint32_t n = 0;
+	enum err e = ql_charge(&s->budget, count, &s->eb);
 
 	if (e)
 		return e;
-	int64_t *t = arena_array(&b->arena, c->count, sizeof(*t));
-	double *v = arena_array(&b->arena, c->count, sizeof(*v));
-	for (uint32_t i = 0; i < c->count; i++) {
-		t[n] = c->t_ms[i];
-		v[n] = c->v[i];
-		n += !sample_is_stale(c->v[i]);
-	}
-	b->samples_used += n;
-	b->samples_read += n;
-	if (!n)
-		return ERR_OK;
 	if (b->raw_count == b->raw_cap) {
 		size_t cap = b->raw_cap ? b->raw_cap * 2 : 16;
 		struct ql_series *raw = arena_array(&b->arena, cap, sizeof(*raw));
@@ -282,22 +325,85 @@ static enum err scan_raw(struct ql_scan *s, const struct source_item *item)
 		b->raw = raw;
 		b->raw_cap = cap;
 	}
-	struct labels ls = item->labels;
-	if (ls.len)
-		ls.bytes = arena_dup(&b->arena, ls.bytes, ls.len);
-	b->raw[b->raw_count++] = (struct ql_series){ .labels = ls, .count = n, .t_ms = t, .v = v };
+	s->raw_t = arena_array(&b->arena, count, sizeof(*s->raw_t));
+	s->raw_v = arena_array(&b->arena, count, sizeof(*s->raw_v));
+	s->raw_count = 0;
 	return ERR_OK;
 }
 
-/* The column into the batch, unless its windows must wait for another slice. */
+static void raw_end(struct ql_scan *s, const struct source_item *item)
+{
+	struct ql_batch *b = s->batch;
+	struct labels ls = item->labels;
+
+	b->samples_used += s->raw_count;
+	b->samples_read += s->raw_count;
+	if (!s->raw_count)
+		return;
+	if (ls.len)
+		ls.bytes = arena_dup(&b->arena, ls.bytes, ls.len);
+	b->raw[b->raw_count++] =
+	    (struct ql_series){ .labels = ls, .count = s->raw_count, .t_ms = s->raw_t, .v = s->raw_v };
+}
+
+/* A range selector as the result: the samples themselves, without stale markers. */
+static bool scan_raw(struct ql_scan *s, const struct source_item *item)
+{
+	const struct sample_column *c = &item->col;
+
+	if (!s->step && (s->err = raw_begin(s, item)))
+		return false;
+	while (s->step < c->count) {
+		uint32_t n = s->raw_count, left = c->count - s->step;
+		uint32_t end = s->step + (left < SCAN_COPY ? left : SCAN_COPY);
+		for (uint32_t i = s->step; i < end; i++) {
+			s->raw_t[n] = c->t_ms[i];
+			s->raw_v[n] = c->v[i];
+			n += !sample_is_stale(c->v[i]);
+		}
+		s->raw_count = n;
+		s->step = end;
+		if (end < c->count && scan_window_yield(s, left < SCAN_COPY ? left : SCAN_COPY))
+			return true;
+	}
+	s->step = 0;
+	raw_end(s, item);
+	return false;
+}
+
+/* The item at hand goes into the batch, one part after another. */
+static bool scan_parts(struct ql_scan *s, const struct source_item *item)
+{
+	const struct ql_piece_spec *spec = s->piece->spec;
+
+	if (spec->mode == QL_PIECE_RAW)
+		return scan_raw(s, item);
+	if (s->part == SCAN_WINDOWS) {
+		if (!scan_base(s, &item->col, &s->col))
+			return s->range.again;
+		s->part = SCAN_NOTES;
+	}
+	if (s->part == SCAN_NOTES) {
+		if (scan_notes(s, item))
+			return true;
+		s->part = SCAN_ELEMS;
+	}
+	if (s->part == SCAN_ELEMS) {
+		if (scan_elems(s))
+			return true;
+		s->part = SCAN_TAKE;
+		if (spec->elems_count && !ql_bits_any(s->col.has, spec->range.grid.n))
+			return false;
+	}
+	return spec->has_aggr ? scan_add(s, item) : scan_keep(s, item);
+}
+
 static enum err scan_value(struct ql_scan *s, const struct source_item *item)
 {
-	if (!scan_column(s, item))
-		return s->err;
-	if (!s->piece->spec->has_aggr)
-		return scan_keep(s, item);
-	s->col.ls = item->labels;
-	return ql_aggr_add(&s->batch->aggr, &s->col, &s->budget, &s->eb);
+	s->again = scan_parts(s, item) && !s->err;
+	if (!s->again)
+		s->part = SCAN_WINDOWS;
+	return s->err;
 }
 
 static enum err scan_series(struct ql_scan *s, const struct source_item *item)
@@ -310,30 +416,17 @@ static enum err scan_series(struct ql_scan *s, const struct source_item *item)
 	s->batch->series++;
 	s->since_samples += item->col.count;
 	s->since_series++;
-	if (spec->mode == QL_PIECE_RAW)
-		return scan_raw(s, item);
 	return scan_value(s, item);
 }
 
 /* --- the scan as a job --- */
 
-/* The series may leave the source while its windows wait; its column is the cursor's. */
+/* The series may leave the source while its parts wait; its column is the cursor's. */
 static void scan_hold(struct ql_scan *s)
 {
 	struct labels *ls = &s->item.labels;
 	if (ls->len)
 		ls->bytes = arena_dup(&s->batch->arena, ls->bytes, ls->len);
-}
-
-static bool scan_window_yield(void *arg, uint64_t work)
-{
-	struct ql_scan *s = arg;
-
-	s->since_work += work;
-	if (s->since_work < QL_TICK_WORK)
-		return false;
-	s->since_work = 0;
-	return job_should_yield();
 }
 
 static void scan_wake(void *arg)
@@ -435,9 +528,9 @@ static enum job_state scan_read(struct ql_scan *s)
 			return JOB_DONE;
 		if (s->held)
 			return JOB_WAIT; /* home says when it goes on */
-		if (s->range.again) {    /* the item is good until the next one is asked for */
+		if (s->again) {          /* the item is good until the next one is asked for */
 			s->err = scan_value(s, &s->item);
-			if (s->range.again && !s->err)
+			if (s->again)
 				return JOB_YIELD;
 			continue;
 		}
@@ -450,7 +543,7 @@ static enum job_state scan_read(struct ql_scan *s)
 		case SOURCE_READY:
 			scan_touch(s, s->item.col.count);
 			s->err = scan_series(s, &s->item);
-			if (s->range.again && !s->err) {
+			if (s->again) {
 				scan_hold(s);
 				return JOB_YIELD;
 			}

@@ -4,21 +4,54 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define QL_SHELL_MAX 4096 /* beyond, the library sorts */
 /*
- * Windows that hold together less than this many times samples + steps are looped over as they are.
+ * Longer columns find their bounds faster than they are compared with the column before: 1 MiB of
+ * times.
  */
-#define QL_SLIDE_FROM 4
-#define QL_SHELL_MAX  4096 /* beyond, the library sorts */
+#define QL_TIMES_KEEP (1u << 17)
 
-void *ql_range_grow(
-    struct ql_range *r, void *p, size_t have, size_t want, size_t size, struct errbuf *eb)
+/* --- memory --- */
+
+static enum err charge(struct ql_range *r, uint64_t bytes, struct errbuf *eb)
 {
-	uint64_t more = (uint64_t)(want - have) * size;
+	enum err e = r->_budget ? ql_charge_heap(r->_budget, bytes, eb) : ERR_OK;
+	if (!e)
+		r->_charged += bytes;
+	return e;
+}
 
-	if (r->_budget && ql_charge_heap(r->_budget, more, eb))
+static void room_free(struct ql_range *r, struct ql_range_room *room)
+{
+	mem_free(room->p);
+	if (r->_budget)
+		ql_uncharge_heap(r->_budget, room->bytes);
+	r->_charged -= room->bytes;
+	*room = (struct ql_range_room){ 0 };
+}
+
+enum err ql_range_room(
+    struct ql_range *r, struct ql_range_room *room, size_t count, size_t size, struct errbuf *eb)
+{
+	size_t want = count < 1u << 20 ? count + count / 2 + 64 : count;
+
+	if (LIKELY(count <= room->bytes / size))
+		return ERR_OK;
+	room_free(r, room);
+	enum err e = charge(r, (uint64_t)want * size, eb);
+	if (e)
+		return e;
+	room->p = mem_array(NULL, want, size);
+	room->bytes = want * size;
+	return ERR_OK;
+}
+
+/* An array with a value for each step. */
+static void *steps_array(struct ql_range *r, size_t size, struct errbuf *eb)
+{
+	if (charge(r, (uint64_t)r->spec.grid.n * size, eb))
 		return NULL;
-	r->_charged += more;
-	return mem_array(p, want, size);
+	return mem_array(NULL, r->spec.grid.n, size);
 }
 
 static bool is_rate(enum ql_fn fn)
@@ -31,25 +64,18 @@ static bool is_line(enum ql_fn fn)
 	return fn == QL_FN_DERIV || fn == QL_FN_PREDICT_LINEAR;
 }
 
-static bool is_extended(const struct ql_range_spec *s)
-{
-	return s->anchored || s->smoothed;
-}
-
 enum err ql_range_init(struct ql_range *r, const struct ql_range_spec *spec,
     struct ql_budget *budget, struct errbuf *eb)
 {
-	size_t n = spec->grid.n;
-
 	*r = (struct ql_range){ .spec = *spec, ._budget = budget };
-	if (!(r->lo = ql_range_grow(r, NULL, 0, n, sizeof(*r->lo), eb)))
+	if (!(r->lo = steps_array(r, sizeof(*r->lo), eb)))
 		return ERR_EXECUTION;
-	if (!(r->hi = ql_range_grow(r, NULL, 0, n, sizeof(*r->hi), eb)))
+	if (!(r->hi = steps_array(r, sizeof(*r->hi), eb)))
 		return ERR_EXECUTION;
-	if (is_rate(spec->fn) && !is_extended(spec) &&
-	    !(r->rate = ql_range_grow(r, NULL, 0, n, sizeof(*r->rate), eb)))
+	if (is_rate(spec->fn) && !ql_range_extended(spec) &&
+	    !(r->rate = steps_array(r, sizeof(*r->rate), eb)))
 		return ERR_EXECUTION;
-	if (is_line(spec->fn) && !(r->line = ql_range_grow(r, NULL, 0, n, sizeof(*r->line), eb)))
+	if (is_line(spec->fn) && !(r->line = steps_array(r, sizeof(*r->line), eb)))
 		return ERR_EXECUTION;
 	return ERR_OK;
 }
@@ -60,154 +86,50 @@ void ql_range_release(struct ql_range *r)
 	mem_free(r->hi);
 	mem_free(r->rate);
 	mem_free(r->line);
-	mem_free(r->table);
-	mem_free(r->_times);
-	mem_free(r->_t);
-	mem_free(r->_v);
-	mem_free(r->scratch);
-	mem_free(r->scratch2);
-	mem_free(r->index);
+	room_free(r, &r->_t);
+	room_free(r, &r->_v);
+	room_free(r, &r->_times);
+	room_free(r, &r->_sums);
+	room_free(r, &r->_errors);
+	room_free(r, &r->_index);
+	room_free(r, &r->_table);
 	if (r->_budget)
 		ql_uncharge_heap(r->_budget, r->_charged);
 	*r = (struct ql_range){ 0 };
 }
 
-struct scratch_use {
-	bool values, errors, index; /* scratch, scratch2, index */
-};
+/* --- slices --- */
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wswitch-enum"
-static struct scratch_use scratch_of(const struct ql_range_spec *s)
+bool ql_range_pause_slow(struct ql_range *r)
 {
-	switch (s->fn) {
-	case QL_FN_SUM_OVER_TIME:
-	case QL_FN_AVG_OVER_TIME:
-		return (struct scratch_use){ .values = true, .errors = true };
-	case QL_FN_QUANTILE_OVER_TIME:
-	case QL_FN_MAD_OVER_TIME:
-		return (struct scratch_use){ .values = true };
-	case QL_FN_MIN_OVER_TIME:
-	case QL_FN_MAX_OVER_TIME:
-	case QL_FN_CHANGES:
-	case QL_FN_RESETS:
-	case QL_FN_RATE:
-	case QL_FN_INCREASE:
-	case QL_FN_DELTA:
-		return (struct scratch_use){ .index = !is_extended(s) };
-	default:
-		return (struct scratch_use){ 0 };
-	}
-}
-#pragma GCC diagnostic pop
+	uint64_t work = r->_work;
 
-static uint32_t cap_for(uint32_t count)
-{
-	return count < 1u << 20 ? count + count / 2 + 64 : count;
+	r->_work = 0;
+	return r->again = r->yield && r->yield(r->yield_arg, work);
 }
 
-/* What the function needs for count samples. */
-static enum err range_room(struct ql_range *r, uint32_t count, struct errbuf *eb)
+static void enter(struct ql_range *r, enum ql_range_phase phase)
 {
-	struct scratch_use use = scratch_of(&r->spec);
-	uint32_t cap = cap_for(count);
-	void *p;
-
-	if (count <= r->_cap)
-		return ERR_OK;
-	if (use.values) {
-		if (!(p = ql_range_grow(r, r->scratch, r->_cap, cap, sizeof(double), eb)))
-			return ERR_EXECUTION;
-		r->scratch = p;
-	}
-	if (use.errors) {
-		if (!(p = ql_range_grow(r, r->scratch2, r->_cap, cap, sizeof(double), eb)))
-			return ERR_EXECUTION;
-		r->scratch2 = p;
-	}
-	if (use.index) {
-		p = ql_range_grow(r, r->index, r->_cap, (size_t)cap + 1, sizeof(uint32_t), eb);
-		if (!p)
-			return ERR_EXECUTION;
-		r->index = p;
-	}
-	r->_cap = cap;
-	return ERR_OK;
+	r->_phase = phase;
+	r->_pos = 0;
 }
 
-/* Where a column without its stale markers goes. */
-static enum err plain_room(struct ql_range *r, uint32_t count, struct errbuf *eb)
+/* Phases return true when the slice is over. */
+
+static bool run_clear(struct ql_range *r, struct ql_col *out)
 {
-	uint32_t cap = cap_for(count);
-	void *p;
+	uint32_t n = r->spec.grid.n;
 
-	if (count <= r->_plain_cap)
-		return ERR_OK;
-	if (!(p = ql_range_grow(r, r->_t, r->_plain_cap, cap, sizeof(*r->_t), eb)))
-		return ERR_EXECUTION;
-	r->_t = p;
-	if (!(p = ql_range_grow(r, r->_v, r->_plain_cap, cap, sizeof(*r->_v), eb)))
-		return ERR_EXECUTION;
-	r->_v = p;
-	r->_plain_cap = cap;
-	return ERR_OK;
-}
-
-/* --- windows --- */
-
-static void range_bounds(struct ql_range *r, const int64_t *t, uint32_t count)
-{
-	const struct ql_range_spec *s = &r->spec;
-	int64_t before = s->range_ms, after = 0;
-	uint32_t lo = 0, hi = 0, seen = 0;
-	uint64_t total = 0, read = 0;
-
-	if (s->anchored || s->smoothed)
-		before = num_sat_add(before, s->lookback_ms);
-	if (s->smoothed)
-		after = s->lookback_ms;
-	for (uint32_t i = 0; i < s->grid.n; i++) {
-		int64_t ref = ql_range_ref(s, i), from = num_sat_sub(ref, before);
-		int64_t to = num_sat_add(ref, after);
-		while (hi < count && t[hi] <= to)
-			hi++;
-		while (lo < hi && t[lo] <= from)
-			lo++;
-		while (i && seen < hi && t[seen] <= num_sat_sub(to, s->grid.step_ms))
-			seen++;
-		r->lo[i] = lo;
-		r->hi[i] = hi;
-		total += hi - lo;
-		if (ql_reads_step(&s->reads, i) && !(s->fixed && i))
-			read += hi - (seen > lo ? seen : lo);
+	for (;;) {
+		uint32_t k = ql_range_stretch(r, n, QL_RANGE_STRETCH);
+		memset(out->v + r->_pos, 0, k * sizeof(*out->v));
+		memset(out->has + r->_pos / 64, 0, ql_words(k) * sizeof(*out->has));
+		r->_pos += k;
+		if (LIKELY(r->_pos == n))
+			return false;
+		if (ql_range_pause(r, k / 8))
+			return true;
 	}
-	r->_in_windows = total;
-	r->_read = read;
-	r->_slide = total > QL_SLIDE_FROM * ((uint64_t)count + s->grid.n);
-}
-
-/* Bounds for these times: those of the series before when its times were the same. */
-static enum err range_windows(struct ql_range *r, const int64_t *t, uint32_t count, struct errbuf *eb)
-{
-	if (r->_times_valid && r->_times_count == count &&
-	    memcmp(r->_times, t, count * sizeof(*t)) == 0)
-		return ERR_OK;
-	if (count > r->_times_cap) {
-		uint32_t cap = cap_for(count);
-		void *p = ql_range_grow(r, r->_times, r->_times_cap, cap, sizeof(*t), eb);
-		if (!p)
-			return ERR_EXECUTION;
-		r->_times = p;
-		r->_times_cap = cap;
-	}
-	memcpy(r->_times, t, count * sizeof(*t));
-	r->_times_count = count;
-	r->_times_valid = true;
-	range_bounds(r, t, count);
-	r->_line_upto = 0;
-	if (r->rate)
-		ql_rate_windows(r, t);
-	return ERR_OK;
 }
 
 /* A stale marker is a NaN, and NaN is rare: the loop over all values is plain vector code. */
@@ -219,130 +141,395 @@ __attribute__((optimize("O3"))) static bool any_nan(const double *v, uint32_t co
 	return n != 0;
 }
 
-static bool any_stale(struct ql_range *r, const double *v, uint32_t count)
+static bool any_stale(const double *v, uint32_t count)
 {
-	r->has_nan = any_nan(v, count);
-	if (LIKELY(!r->has_nan))
-		return false;
 	for (uint32_t i = 0; i < count; i++)
 		if (sample_is_stale(v[i]))
 			return true;
 	return false;
 }
 
-static uint32_t drop_stale(struct ql_range *r, const int64_t *t, const double *v, uint32_t count)
+static bool run_markers(struct ql_range *r)
 {
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		r->_t[n] = t[i];
-		r->_v[n] = v[i];
-		n += !sample_is_stale(v[i]);
+	const struct sample_column *in = &r->_in;
+
+	for (;;) {
+		uint32_t k = ql_range_stretch(r, in->count, QL_RANGE_STRETCH);
+		const double *v = in->v + r->_pos;
+		if (UNLIKELY(any_nan(v, k))) {
+			r->has_nan = true;
+			r->_stale = any_stale(v, k);
+		}
+		r->_pos += k;
+		if (LIKELY(r->_pos == in->count) || r->_stale)
+			return false;
+		if (ql_range_pause(r, k / 8))
+			return true;
 	}
-	return n;
 }
 
-static enum err check_smoothing(const struct ql_range_spec *s, struct errbuf *eb)
+static enum err filter_room(struct ql_range *r, struct errbuf *eb)
 {
-	bool same = s->param[0].kind == QL_SAME && s->param[1].kind == QL_SAME;
+	enum err e = ql_range_room(r, &r->_t, r->_in.count, sizeof(int64_t), eb);
+	return e ? e : ql_range_room(r, &r->_v, r->_in.count, sizeof(double), eb);
+}
 
-	for (uint32_t i = 0; i < (same ? 1 : s->grid.n); i++) {
-		double sf = ql_scalar_at(&s->param[0], i), tf = ql_scalar_at(&s->param[1], i);
-		if (sf <= 0 || sf >= 1)
-			return errbuf_set(eb, ERR_EXECUTION,
-			    "invalid smoothing factor. Expected: 0 < sf < 1, got: %f", sf);
-		if (tf <= 0 || tf >= 1)
-			return errbuf_set(eb, ERR_EXECUTION,
-			    "invalid trend factor. Expected: 0 < tf < 1, got: %f", tf);
+static bool run_filter(struct ql_range *r)
+{
+	struct sample_column *in = &r->_in;
+	int64_t *t = r->_t.p;
+	double *v = r->_v.p;
+
+	for (;;) {
+		uint32_t n = r->_kept, k = ql_range_stretch(r, in->count, QL_RANGE_WORK);
+		for (uint32_t i = r->_pos; i < r->_pos + k; i++) {
+			t[n] = in->t_ms[i];
+			v[n] = in->v[i];
+			n += !sample_is_stale(in->v[i]);
+		}
+		r->_pos += k;
+		r->_kept = n;
+		if (r->_pos == in->count)
+			break;
+		if (ql_range_pause(r, k / 2))
+			return true;
 	}
+	*in = (struct sample_column){ .count = r->_kept, .t_ms = t, .v = v };
+	return false;
+}
+
+/* Are the bounds at hand those of these times? */
+static bool times_known(const struct ql_range *r)
+{
+	const struct sample_column *in = &r->_in;
+	return r->_times_valid && r->_times_count == in->count &&
+	    memcmp(r->_times.p, in->t_ms, in->count * sizeof(*in->t_ms)) == 0;
+}
+
+static enum err keep_times(struct ql_range *r, struct errbuf *eb)
+{
+	const struct sample_column *in = &r->_in;
+
+	r->_times_valid = false;
+	r->_line_upto = 0;
+	r->_bounds = (struct ql_range_bounds){ 0 };
+	if (in->count > QL_TIMES_KEEP)
+		return ERR_OK;
+	enum err e = ql_range_room(r, &r->_times, in->count, sizeof(*in->t_ms), eb);
+	if (e)
+		return e;
+	memcpy(r->_times.p, in->t_ms, in->count * sizeof(*in->t_ms));
+	r->_times_count = in->count;
 	return ERR_OK;
 }
 
-bool ql_range_pause_slow(struct ql_range *r, uint32_t i)
-{
-	uint64_t work = r->_work;
+/* --- windows --- */
 
-	r->_work = 0;
-	if (!r->yield || !r->yield(r->yield_arg, work) || i + 1 == r->spec.grid.n)
-		return false;
-	r->again = true;
-	r->_at = i + 1;
+/* The first sample from k on that is later; each step doubles the way, then halves it. */
+uint32_t ql_range_search(struct ql_range *r, uint32_t k, int64_t upto)
+{
+	const int64_t *t = r->_in.t_ms;
+	uint32_t way = QL_RANGE_NEAR, count = r->_in.count;
+
+	r->_work += 64;
+	while (way < count - k && t[k + way] <= upto) {
+		k += way;
+		way *= 2;
+	}
+	uint32_t end = way < count - k ? k + way : count;
+	while (k < end) {
+		uint32_t mid = k + (end - k) / 2;
+		if (t[mid] <= upto)
+			k = mid + 1;
+		else
+			end = mid;
+	}
+	return k;
+}
+
+static void bounds_steps(struct ql_range *r, struct ql_range_bounds *b, uint32_t end)
+{
+	const struct ql_range_spec *s = &r->spec;
+	int64_t before = s->range_ms, after = 0;
+
+	if (ql_range_extended(s))
+		before = num_sat_add(before, s->lookback_ms);
+	if (s->smoothed)
+		after = s->lookback_ms;
+	for (uint32_t i = r->_pos; i < end; i++) {
+		int64_t ref = ql_range_ref(s, i), from = num_sat_sub(ref, before);
+		int64_t to = num_sat_add(ref, after);
+		b->hi = ql_range_after(r, b->hi, to);
+		uint32_t lo = ql_range_after(r, b->lo, from);
+		b->lo = lo < b->hi ? lo : b->hi;
+		if (i) {
+			uint32_t seen = ql_range_after(r, b->seen, num_sat_sub(to, s->grid.step_ms));
+			b->seen = seen < b->hi ? seen : b->hi;
+		}
+		r->lo[i] = b->lo;
+		r->hi[i] = b->hi;
+		uint32_t n = b->hi - b->lo;
+		b->in_windows += n;
+		if (n > b->longest)
+			b->longest = n;
+		if (ql_reads_step(&s->reads, i) && !(s->fixed && i))
+			b->read += b->hi - (b->seen > b->lo ? b->seen : b->lo);
+	}
+}
+
+static bool run_bounds(struct ql_range *r)
+{
+	for (;;) {
+		struct ql_range_bounds b = r->_bounds;
+		uint32_t end = r->_pos + ql_range_stretch(r, r->spec.grid.n, QL_PART / 4);
+		bounds_steps(r, &b, end);
+		r->_bounds = b;
+		uint32_t k = end - r->_pos;
+		r->_pos = end;
+		if (end == r->spec.grid.n)
+			break;
+		if (ql_range_pause(r, k))
+			return true;
+	}
+	r->_times_valid = r->_in.count <= QL_TIMES_KEEP;
+	return false;
+}
+
+/* --- a column --- */
+
+static void column_begin(struct ql_range *r, const struct sample_column *in)
+{
+	r->_in = *in;
+	r->samples_in_windows = r->samples_read = 0;
+	r->has_nan = r->_stale = false;
+	r->_kept = 0;
+	enter(r, QL_RANGE_CLEAR);
+}
+
+/* Whatever came of it: the next run begins a column. */
+static enum err column_end(struct ql_range *r, enum err e)
+{
+	r->_phase = QL_RANGE_NEW;
+	return e;
+}
+
+/* True: go on. False: the slice is over, or *e. The result is cleared, stale markers are out. */
+static bool column_filter(struct ql_range *r, struct ql_col *out, enum err *e, struct errbuf *eb)
+{
+	if (r->_phase == QL_RANGE_CLEAR) {
+		if (run_clear(r, out))
+			return false;
+		enter(r, QL_RANGE_MARKERS);
+	}
+	if (r->_phase == QL_RANGE_MARKERS) {
+		if (run_markers(r))
+			return false;
+		if (LIKELY(!r->_stale)) {
+			enter(r, QL_RANGE_TIMES);
+			return true;
+		}
+		if ((*e = filter_room(r, eb)))
+			return false;
+		enter(r, QL_RANGE_FILTER);
+	}
+	if (r->_phase == QL_RANGE_FILTER) {
+		if (run_filter(r))
+			return false;
+		enter(r, QL_RANGE_TIMES);
+	}
 	return true;
 }
 
-/* The windows of the column at hand, from r->_at on. */
-static enum err range_steps(
-    struct ql_range *r, double *out, uint64_t *has, bool *any, struct errbuf *eb)
+/* The same: bounds of all windows are there. */
+static bool column_bounds(struct ql_range *r, enum err *e, struct errbuf *eb)
 {
-	const int64_t *t = r->_run_t;
-	const double *v = r->_run_v;
-	uint32_t count = r->_run_count;
+	if (r->_phase == QL_RANGE_TIMES) {
+		if (times_known(r)) {
+			enter(r, QL_RANGE_PARAMS);
+			return true;
+		}
+		if ((*e = keep_times(r, eb)))
+			return false;
+		enter(r, QL_RANGE_BOUNDS);
+	}
+	if (r->_phase == QL_RANGE_BOUNDS) {
+		if (run_bounds(r))
+			return false;
+		enter(r, QL_RANGE_FACTORS);
+	}
+	if (r->_phase == QL_RANGE_FACTORS) {
+		if (r->rate && ql_rate_factors(r)) {
+			r->_times_valid = false; /* until all are known */
+			return false;
+		}
+		enter(r, QL_RANGE_PARAMS);
+	}
+	return true;
+}
+/* --- functions --- */
 
-	r->again = false;
-	if (is_extended(&r->spec))
-		ql_rate_extended(r, t, v, count, out, has);
-	else if (is_rate(r->spec.fn))
-		ql_rate_run(r, v, count, out, has);
-	else if (ql_over_run(r, t, v, count, out, has, eb))
-		return ERR_EXECUTION;
-	*any = !r->again && ql_bits_any(has, r->spec.grid.n);
+static enum err check_smoothing(const struct ql_range_spec *s, uint32_t i, struct errbuf *eb)
+{
+	double sf = ql_scalar_at(&s->param[0], i), tf = ql_scalar_at(&s->param[1], i);
+
+	if (sf <= 0 || sf >= 1)
+		return errbuf_set(eb, ERR_EXECUTION,
+		    "invalid smoothing factor. Expected: 0 < sf < 1, got: %f", sf);
+	if (tf <= 0 || tf >= 1)
+		return errbuf_set(
+		    eb, ERR_EXECUTION, "invalid trend factor. Expected: 0 < tf < 1, got: %f", tf);
 	return ERR_OK;
 }
 
-enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v, uint32_t count,
-    double *out, uint64_t *has, bool *any, struct errbuf *eb)
+/* Parameters are the same for all series: looked at once. */
+static bool run_params(struct ql_range *r, enum err *e, struct errbuf *eb)
 {
-	*any = false;
-	if (r->again)
-		return range_steps(r, out, has, any, eb);
-	r->samples_in_windows = r->samples_read = 0;
-	if (any_stale(r, v, count)) {
-		if (plain_room(r, count, eb))
-			return ERR_EXECUTION;
-		count = drop_stale(r, t, v, count);
-		t = r->_t;
-		v = r->_v;
+	const struct ql_range_spec *s = &r->spec;
+	bool same = s->param[0].kind == QL_SAME && s->param[1].kind == QL_SAME;
+	uint32_t n = same ? 1 : s->grid.n;
+
+	if (s->fn != QL_FN_DOUBLE_EXPONENTIAL_SMOOTHING)
+		return false;
+	while (r->_params_upto < n) {
+		if ((*e = check_smoothing(s, r->_params_upto, eb)))
+			return true;
+		if (++r->_params_upto % QL_PART == 0 && ql_range_pause(r, QL_PART))
+			return true;
 	}
-	if (!count)
-		return ERR_OK;
-	if (r->spec.fn == QL_FN_DOUBLE_EXPONENTIAL_SMOOTHING && check_smoothing(&r->spec, eb))
-		return ERR_EXECUTION;
-	if (range_room(r, count, eb) || range_windows(r, t, count, eb))
-		return ERR_EXECUTION;
-	r->samples_in_windows = r->_in_windows;
-	r->samples_read = r->_read;
-	r->_run_t = t;
-	r->_run_v = v;
-	r->_run_count = count;
-	r->_at = 0;
-	return range_steps(r, out, has, any, eb);
+	return false;
+}
+
+static bool counts_resets(const struct ql_range_spec *s)
+{
+	return is_rate(s->fn) || ql_range_extended(s);
+}
+
+static bool function_windows(struct ql_range *r, struct ql_col *out)
+{
+	if (ql_range_extended(&r->spec))
+		return ql_rate_extended(r, out);
+	return is_rate(r->spec.fn) ? ql_rate_windows(r, out) : ql_over_windows(r, out);
+}
+
+/* The same: all is done. */
+static bool column_function(struct ql_range *r, struct ql_col *out, enum err *e, struct errbuf *eb)
+{
+	bool rate = counts_resets(&r->spec);
+
+	if (r->_phase == QL_RANGE_PARAMS) {
+		if (run_params(r, e, eb))
+			return false;
+		if ((*e = rate ? ql_rate_room(r, eb) : ql_over_room(r, eb)))
+			return false;
+		enter(r, QL_RANGE_PREPARE);
+	}
+	if (r->_phase == QL_RANGE_PREPARE) {
+		if (rate ? ql_rate_prepare(r) : ql_over_prepare(r))
+			return false;
+		enter(r, QL_RANGE_WINDOWS);
+	}
+	return !function_windows(r, out);
+}
+
+enum err ql_range_run(struct ql_range *r, const struct sample_column *in, struct ql_col *out,
+    bool *any, struct errbuf *eb)
+{
+	enum err e = ERR_OK;
+
+	*any = r->again = false;
+	if (r->_phase == QL_RANGE_NEW)
+		column_begin(r, in);
+	if (!column_filter(r, out, &e, eb))
+		return e ? column_end(r, e) : ERR_OK;
+	if (!r->_in.count)
+		return column_end(r, ERR_OK);
+	if (!column_bounds(r, &e, eb) || !column_function(r, out, &e, eb))
+		return e ? column_end(r, e) : ERR_OK;
+	r->samples_in_windows = r->_bounds.in_windows;
+	r->samples_read = r->_bounds.read;
+	*any = ql_bits_any(out->has, r->spec.grid.n);
+	return column_end(r, ERR_OK);
 }
 
 /* --- instant selectors --- */
 
-enum err ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t, const double *v,
-    uint32_t count, double *out, uint64_t *has, bool *any, struct errbuf *eb)
+/* 64 steps, or those that are left; their bits. */
+static inline uint64_t instant_word(
+    const struct ql_range *r, bool want_time, uint32_t from, uint32_t end, double *out)
+{
+	const struct sample_column *in = &r->_in;
+	uint64_t bits = 0;
+
+	for (uint32_t i = from; i < end; i++) {
+		uint32_t hi = r->hi[i];
+		if (hi == r->lo[i] || sample_is_stale(in->v[hi - 1]))
+			continue;
+		out[i] = want_time ? (double)in->t_ms[hi - 1] / 1000 : in->v[hi - 1];
+		bits |= (uint64_t)1 << (i & 63);
+	}
+	return bits;
+}
+
+/* An instant selector uses, and reads, one sample at each step that has one. */
+static void instant_count(struct ql_range *r, uint64_t bits, uint32_t from)
+{
+	const struct ql_reads *reads = &r->spec.reads;
+	uint32_t n = bits == ~(uint64_t)0 ? 64 : ql_popcount(bits);
+
+	r->samples_in_windows += n;
+	if (reads->none)
+		return;
+	if (!reads->around) {
+		r->samples_read += n;
+		return;
+	}
+	for (uint64_t m = bits; m; m &= m - 1)
+		r->samples_read += ql_reads_step(reads, from + (uint32_t)__builtin_ctzll(m));
+}
+
+static bool run_instant(struct ql_range *r, bool want_time, struct ql_col *out)
 {
 	uint32_t n = r->spec.grid.n;
 
-	*any = false;
-	if (!count)
-		return ERR_OK;
-	if (range_windows(r, t, count, eb))
-		return ERR_EXECUTION;
-	for (uint32_t w = 0; w < ql_words(n); w++) {
-		uint64_t bits = 0;
-		uint32_t end = n < w * 64 + 64 ? n : w * 64 + 64;
-		for (uint32_t i = w * 64; i < end; i++) {
-			uint32_t hi = r->hi[i];
-			if (hi == r->lo[i] || sample_is_stale(v[hi - 1]))
-				continue;
-			out[i] = want_time ? (double)t[hi - 1] / 1000 : v[hi - 1];
-			bits |= (uint64_t)1 << (i & 63);
+	for (;;) {
+		uint32_t from = r->_pos, end = ql_range_steps_end(r);
+		for (; r->_pos < end; r->_pos += 64) {
+			uint32_t upto = end - r->_pos < 64 ? end : r->_pos + 64;
+			uint64_t bits = instant_word(r, want_time, r->_pos, upto, out->v);
+			out->has[r->_pos / 64] = bits;
+			instant_count(r, bits, r->_pos);
 		}
-		has[w] |= bits;
-		*any |= bits != 0;
+		if (LIKELY(end == n))
+			return false;
+		r->_pos = end;
+		if (ql_range_pause(r, end - from))
+			return true;
 	}
-	return ERR_OK;
+}
+
+enum err ql_instant_run(struct ql_range *r, bool want_time, const struct sample_column *in,
+    struct ql_col *out, bool *any, struct errbuf *eb)
+{
+	enum err e = ERR_OK;
+
+	*any = r->again = false;
+	if (r->_phase == QL_RANGE_NEW)
+		column_begin(r, in);
+	if (r->_phase == QL_RANGE_CLEAR) {
+		if (run_clear(r, out))
+			return ERR_OK;
+		enter(r, QL_RANGE_TIMES);
+	}
+	if (!r->_in.count)
+		return column_end(r, ERR_OK);
+	if (!column_bounds(r, &e, eb))
+		return e ? column_end(r, e) : ERR_OK;
+	if (r->_phase == QL_RANGE_PARAMS)
+		enter(r, QL_RANGE_WINDOWS);
+	if (run_instant(r, want_time, out))
+		return ERR_OK;
+	*any = r->samples_in_windows != 0;
+	return column_end(r, ERR_OK);
 }
 
 static double smooth_between(int64_t t0, double v0, int64_t t1, double v1, int64_t at)
@@ -350,32 +537,58 @@ static double smooth_between(int64_t t0, double v0, int64_t t1, double v1, int64
 	return v0 + (v1 - v0) * (double)(at - t0) / (double)(t1 - t0);
 }
 
-bool ql_smooth_run(const struct ql_range_spec *s, const int64_t *t, const double *v, uint32_t count,
-    double *out, uint64_t *has)
+/* hi: the first sample after the step's time. */
+static bool smooth_step(const struct ql_range *r, uint32_t hi, int64_t ref, double *out)
 {
-	uint32_t hi = 0;
-	bool any = false;
+	const struct sample_column *in = &r->_in;
+	int64_t lookback = r->spec.lookback_ms;
 
-	for (uint32_t i = 0; i < s->grid.n; i++) {
-		int64_t ref = ql_range_ref(s, i);
-		while (hi < count && t[hi] <= ref)
-			hi++;
-		uint32_t before = hi, after = hi;
-		while (before && sample_is_stale(v[before - 1]))
-			before--;
-		while (after < count && sample_is_stale(v[after]))
-			after++;
-		if (!before || t[before - 1] <= num_sat_sub(ref, s->lookback_ms))
-			continue; /* never from a later sample alone */
-		double x = v[before - 1];
-		if (t[before - 1] != ref && after < count &&
-		    t[after] <= num_sat_add(ref, s->lookback_ms))
-			x = smooth_between(t[before - 1], x, t[after], v[after], ref);
-		out[i] = x;
-		ql_bit_on(has, i);
-		any = true;
+	if (!hi || in->t_ms[hi - 1] <= num_sat_sub(ref, lookback))
+		return false; /* never from a later sample alone */
+	*out = in->v[hi - 1];
+	if (in->t_ms[hi - 1] != ref && hi < in->count && in->t_ms[hi] <= num_sat_add(ref, lookback))
+		*out = smooth_between(in->t_ms[hi - 1], *out, in->t_ms[hi], in->v[hi], ref);
+	return true;
+}
+
+static bool run_smooth(struct ql_range *r, struct ql_col *out)
+{
+	const struct ql_range_spec *s = &r->spec;
+
+	for (;;) {
+		uint32_t from = r->_pos, end = ql_range_steps_end(r);
+		for (uint32_t i = from; i < end; i++) {
+			int64_t ref = ql_range_ref(s, i);
+			r->_bounds.hi = ql_range_after(r, r->_bounds.hi, ref);
+			if (smooth_step(r, r->_bounds.hi, ref, &out->v[i]))
+				ql_bit_on(out->has, i);
+		}
+		r->_pos = end;
+		if (end == s->grid.n)
+			return false;
+		if (ql_range_pause(r, end - from))
+			return true;
 	}
-	return any;
+}
+
+enum err ql_smooth_run(struct ql_range *r, const struct sample_column *in, struct ql_col *out,
+    bool *any, struct errbuf *eb)
+{
+	enum err e = ERR_OK;
+
+	*any = r->again = false;
+	if (r->_phase == QL_RANGE_NEW) {
+		column_begin(r, in);
+		r->_bounds = (struct ql_range_bounds){ 0 };
+	}
+	if (!column_filter(r, out, &e, eb))
+		return e ? column_end(r, e) : ERR_OK;
+	if (r->_phase == QL_RANGE_TIMES)
+		enter(r, QL_RANGE_WINDOWS);
+	if (run_smooth(r, out))
+		return ERR_OK;
+	*any = ql_bits_any(out->has, r->spec.grid.n);
+	return column_end(r, ERR_OK);
 }
 
 /* --- quantiles --- */
@@ -421,19 +634,26 @@ void ql_sort_doubles(double *v, uint32_t count)
 	shell_sort(v + nans, count - nans);
 }
 
+bool ql_quantile_place(double q, uint32_t count, struct ql_between *b, double *fixed)
+{
+	if (!count || isnan(q) || q < 0 || q > 1) {
+		*fixed = !count || isnan(q) ? (double)NAN : q < 0 ? -INFINITY : INFINITY;
+		return false;
+	}
+	double n = count, rank = q * (n - 1), lower = fmax(0, floor(rank));
+	b->lower = (uint32_t)lower;
+	b->upper = (uint32_t)fmin(n - 1, lower + 1);
+	b->weight = rank - floor(rank);
+	return true;
+}
+
 double ql_quantile(double q, double *values, uint32_t count)
 {
-	if (!count || isnan(q))
-		return NAN;
-	if (q < 0)
-		return -INFINITY;
-	if (q > 1)
-		return INFINITY;
-	ql_sort_doubles(values, count);
+	struct ql_between b;
+	double fixed;
 
-	double n = count, rank = q * (n - 1);
-	double lower = fmax(0, floor(rank)), upper = fmin(n - 1, lower + 1);
-	double weight = rank - floor(rank);
-	/* Both terms always: an infinite neighbour gives NaN even at weight 0. */
-	return values[(uint32_t)lower] * (1 - weight) + values[(uint32_t)upper] * weight;
+	if (!ql_quantile_place(q, count, &b, &fixed))
+		return fixed;
+	ql_sort_doubles(values, count);
+	return ql_quantile_mix(&b, values[b.lower], values[b.upper]);
 }

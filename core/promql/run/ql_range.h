@@ -3,20 +3,24 @@
  *
  * The window of step i is (ref - range, ref] with ref = time of the step - offset (or the fixed
  * time of "@" - offset), stale markers left out.
- * Two indices move over the column, so the bounds of all windows cost samples + steps; series
+ * Two indices move over the column, so the bounds of all windows cost steps x log(samples); series
  * scraped together share their times, and then the bounds of the series before are used again.
  * Functions with a sliding state use it when windows overlap much; ql_range_plain switches that off
  * (the oracle of the tests).
  *   rate, increase, delta   precomputed factors per window, list of counter resets
  *   sum, avg                suffix sums of the older part + running sum of the newer part: nothing
  *                           is ever subtracted, so a window never carries another window's rounding
- *   min, max                a table of extremes of runs of 1, 2, 4, ... samples, two of which cover
- *                           a window; a monotone queue when there is NaN
+ *   min, max, ts_of_min/max a table of extremes of runs of 1, 2, 4, ... samples, two of which cover
+ *                           a window; for long columns suffix extremes as with sums
+ *   quantile, mad           a window of ranks (ql_rank.h)
  *   deriv, predict_linear   sums of the times once for all series with these times, sums of the
  *                           values per window
  *   changes, resets         prefix counts
  *   the rest                a loop over the window
  * Sketch: 10,000 series x 240 samples, 60 steps: rate costs about 2 ns per sample.
+ *
+ * A column passes through phases (enum ql_range_phase). Each asks after some thousand samples
+ * whether the slice is over, also inside of one window, and goes on where it was.
  *
  * Thread: one at a time. Memory: scratch owned by the struct.
  */
@@ -24,6 +28,7 @@
 #define CORE_PROMQL_RUN_QL_RANGE_H
 
 #include "core/promql/plan/ql_spec.h"
+#include "core/promql/run/ql_rank.h"
 
 struct ql_range_rate { /* what rate needs of a window's times */
 	double sampled, to_start, to_end, factor;
@@ -31,42 +36,98 @@ struct ql_range_rate { /* what rate needs of a window's times */
 struct ql_range_line { /* what a regression needs of a window's times */
 	double sx, sxx;
 };
+enum ql_range_phase {
+	QL_RANGE_NEW,     /* no column is at hand */
+	QL_RANGE_CLEAR,   /* of the result */
+	QL_RANGE_MARKERS, /* is there NaN, are there stale markers? */
+	QL_RANGE_FILTER,  /* stale markers go */
+	QL_RANGE_TIMES,   /* do the bounds at hand belong to these times? */
+	QL_RANGE_BOUNDS,
+	QL_RANGE_FACTORS, /* of rate */
+	QL_RANGE_PARAMS,
+	QL_RANGE_PREPARE, /* what the function makes of the whole column */
+	QL_RANGE_WINDOWS
+};
+enum ql_range_way { /* how the windows are looked at */
+	QL_WAY_LOOP,
+	QL_WAY_PREFIX,
+	QL_WAY_SLIDE,
+	QL_WAY_TABLE,
+	QL_WAY_RANK
+};
+/*
+ * Two parts of a window: suffixes of lo..mid-1 and one sum, or extreme, of mid..hi-1. When lo
+ * passes mid the suffixes are made anew for what is there, from hi down to lo: each sample is
+ * looked at twice at most.
+ */
+struct ql_range_slide {
+	uint32_t mid, hi;
+	double sum, c; /* of the newer part */
+	uint32_t best; /* of the newer part: index of its extreme */
+	bool down;     /* suffixes are being made; at and what follows are theirs */
+	uint32_t at;   /* and those from here on are known */
+	double sum_down, c_down;
+	uint32_t best_down;
+};
+/* A window longer than a slice is looked at in passes over its samples (ql_over.c). */
+struct ql_range_sums {
+	double a, ca, b, cb, n;
+	bool flag;
+};
+struct ql_range_long {
+	unsigned pass; /* 0: no window is at hand */
+	unsigned last; /* the pass before */
+	uint32_t at;   /* samples that this pass has looked at */
+	struct ql_range_sums sums;
+};
+struct ql_range_bounds { /* of the step at hand, and sums over all steps before */
+	uint32_t lo, hi, seen, longest;
+	uint64_t in_windows, read;
+};
+struct ql_range_room {
+	void *p;
+	size_t bytes;
+};
 struct ql_range {
 	struct ql_range_spec spec;
 	uint32_t *lo, *hi; /* per step: samples lo..hi-1 */
 	struct ql_range_rate *rate;
 	struct ql_range_line *line;
-	int64_t *_times; /* those the bounds belong to */
-	uint32_t _times_count, _times_cap;
-	bool _times_valid, _slide;
-	uint64_t samples_in_windows; /* of the last series: sum of hi - lo */
-	uint64_t samples_read;       /* and of those that the step before did not see */
-	uint64_t _in_windows, _read; /* the same two, of the bounds */
-	int64_t *_t;                 /* without stale markers */
-	double *_v;
-	double *scratch, *scratch2; /* _cap values each, where the function needs them */
-	double *table;              /* table_cap values */
-	size_t table_cap;
-	bool has_nan;              /* of the column at hand */
-	uint32_t *index;           /* _cap + 1 values, where needed */
-	uint32_t _cap, _plain_cap; /* the latter of _t and _v */
-	bool plain;                /* tests: window loops only */
-	struct ql_budget *_budget;
-	uint64_t _charged;
+	uint64_t samples_in_windows; /* of the last series: sum of hi - lo; of an instant selector: */
+	uint64_t samples_read; /* steps with a sample; and those that the step before did not see */
+	bool has_nan;          /* of the column at hand */
+	bool plain;            /* tests: window loops only */
 	/*
-	 * Loops over windows ask after each one, with the samples looked at; true ends the slice.
-	 * Then again
-	 * is set, and the next ql_range_run, with the same arguments, goes on. NULL: never.
+	 * Asked after some thousand samples, with the work done since; true ends the slice. Then
+	 * again is set, and the next ql_X_run, with the same arguments, goes on. NULL: never asked.
 	 */
 	bool (*yield)(void *arg, uint64_t work);
 	void *yield_arg;
 	bool again;
-	uint32_t _at;        /* the next step */
-	uint64_t _work;      /* since yield was asked */
-	uint32_t _line_upto; /* steps whose line is known */
-	const int64_t *_run_t;
-	const double *_run_v;
-	uint32_t _run_count; /* the column at hand, without stale markers */
+
+	struct ql_budget *_budget;
+	uint64_t _charged;
+	enum ql_range_phase _phase;
+	uint32_t _pos;            /* samples or steps that the phase has behind it */
+	uint64_t _work;           /* since yield was asked */
+	struct sample_column _in; /* the column at hand, after FILTER without stale markers */
+	bool _stale;
+	uint32_t _kept; /* samples that are no stale markers */
+	struct ql_range_room _t, _v;
+	struct ql_range_room _times; /* those the bounds belong to */
+	uint32_t _times_count;
+	bool _times_valid;
+	struct ql_range_bounds _bounds;
+	enum ql_range_way _way;
+	struct ql_range_room _sums, _errors, _index, _table;
+	uint32_t _resets;      /* how many are in the list */
+	uint32_t _reset;       /* the first that the windows to come can see */
+	uint32_t _start, _end; /* anchored, smoothed: samples found for the step before */
+	uint32_t _params_upto; /* steps whose parameters were looked at */
+	uint32_t _line_upto;   /* steps whose line is known */
+	struct ql_range_slide _slide;
+	struct ql_range_long _long;
+	struct ql_rank _rank;
 };
 /*
  * Scratch is charged to the budget (NULL: to none) until the release, which is due after an error,
@@ -76,21 +137,21 @@ MUST_CHECK enum err ql_range_init(struct ql_range *r, const struct ql_range_spec
     struct ql_budget *budget, struct errbuf *eb);
 void ql_range_release(struct ql_range *r);
 /*
- * out and has: grid.n values, has all off before. *any: some step is present. ERR_EXECUTION for bad
- * parameters and over budget.
+ * The windows of a column. out has room for grid.n values and bits, which need not be cleared; *any:
+ * some step is present. ERR_EXECUTION for bad parameters and over budget.
  */
-MUST_CHECK enum err ql_range_run(struct ql_range *r, const int64_t *t, const double *v,
-    uint32_t count, double *out, uint64_t *has, bool *any, struct errbuf *eb);
+MUST_CHECK enum err ql_range_run(struct ql_range *r, const struct sample_column *in,
+    struct ql_col *out, bool *any, struct errbuf *eb);
 
 /*
  * Instant selector: newest sample in (ref - range, ref], the spec's range being the lookback;
  * nothing when it is a stale marker. want_time: the sample's time in seconds instead of its value.
  */
-MUST_CHECK enum err ql_instant_run(struct ql_range *r, bool want_time, const int64_t *t,
-    const double *v, uint32_t count, double *out, uint64_t *has, bool *any, struct errbuf *eb);
+MUST_CHECK enum err ql_instant_run(struct ql_range *r, bool want_time,
+    const struct sample_column *in, struct ql_col *out, bool *any, struct errbuf *eb);
 /* Instant selector with "smoothed". */
-bool ql_smooth_run(const struct ql_range_spec *s, const int64_t *t, const double *v, uint32_t count,
-    double *out, uint64_t *has);
+MUST_CHECK enum err ql_smooth_run(struct ql_range *r, const struct sample_column *in,
+    struct ql_col *out, bool *any, struct errbuf *eb);
 
 double ql_quantile(double q, double *values, uint32_t count); /* sorts values */
 void ql_sort_doubles(double *v, uint32_t count);              /* NaN first */

@@ -4,23 +4,74 @@
 
 #include "core/promql/run/ql_range.h"
 
-/* After the window of step i: false, or the slice is over. */
-#define QL_RANGE_WORK 4096 /* samples looked at between looks at the clock */
-bool ql_range_pause_slow(struct ql_range *r, uint32_t i);
-static inline bool ql_range_pause(struct ql_range *r, uint32_t i, uint64_t work)
+/*
+ * Work between looks at the clock. One is a sample of a window; a step of a loop that the compiler
+ * makes vector code of is an eighth.
+ */
+#define QL_RANGE_WORK    4096
+#define QL_RANGE_STRETCH 16384 /* samples of such loops at a time: a multiple of 64 */
+bool ql_range_pause_slow(struct ql_range *r);
+/* After so much work: is the slice over? Where to go on must be known before. */
+static inline bool ql_range_pause(struct ql_range *r, uint64_t work)
 {
 	r->_work += work;
-	return UNLIKELY(r->_work >= QL_RANGE_WORK) && ql_range_pause_slow(r, i);
+	return UNLIKELY(r->_work >= QL_RANGE_WORK) && ql_range_pause_slow(r);
 }
-/* Parts (ql_rate.c, ql_over.c), on filtered columns with bounds in r. */
-void ql_rate_windows(struct ql_range *r, const int64_t *t);
-/* Grows an array of the range's: charged first. NULL over budget, the old one stays. */
-void *ql_range_grow(
-    struct ql_range *r, void *p, size_t have, size_t want, size_t size, struct errbuf *eb);
-void ql_rate_run(struct ql_range *r, const double *v, uint32_t count, double *out, uint64_t *has);
-void ql_rate_extended(struct ql_range *r, const int64_t *t, const double *v, uint32_t count,
-    double *out, uint64_t *has);
-MUST_CHECK enum err ql_over_run(struct ql_range *r, const int64_t *t, const double *v,
-    uint32_t count, double *out, uint64_t *has, struct errbuf *eb);
+/* Of the count things from r->_pos on: so many at a time. */
+static inline uint32_t ql_range_stretch(const struct ql_range *r, uint32_t count, uint32_t most)
+{
+	return count - r->_pos < most ? count - r->_pos : most;
+}
+/* Where steps that look at few samples each ask again. */
+static inline uint32_t ql_range_steps_end(const struct ql_range *r)
+{
+	return r->_pos + ql_range_stretch(r, r->spec.grid.n, QL_PART);
+}
+/* At least so many things of a size; what was there is lost. Charged first. */
+MUST_CHECK enum err ql_range_room(
+    struct ql_range *r, struct ql_range_room *room, size_t count, size_t size, struct errbuf *eb);
+/* The first sample from k on that is later than upto. */
+#define QL_RANGE_NEAR 16 /* samples looked at one by one before the search begins */
+uint32_t ql_range_search(struct ql_range *r, uint32_t k, int64_t upto);
+static inline uint32_t ql_range_after(struct ql_range *r, uint32_t k, int64_t upto)
+{
+	const int64_t *t = r->_in.t_ms;
+	uint32_t count = r->_in.count, end = count - k > QL_RANGE_NEAR ? k + QL_RANGE_NEAR : count;
+
+	while (k < end && t[k] <= upto)
+		k++;
+	return LIKELY(k < end) || k == count ? k : ql_range_search(r, k, upto);
+}
+static inline bool ql_range_extended(const struct ql_range_spec *s)
+{
+	return s->anchored || s->smoothed;
+}
+
+/*
+ * Parts (ql_rate.c, ql_over.c), on filtered columns with bounds in r. They return whether the slice
+ * is over; X_windows goes on with step r->_pos.
+ */
+bool ql_rate_factors(struct ql_range *r);
+MUST_CHECK enum err ql_rate_room(struct ql_range *r, struct errbuf *eb);
+bool ql_rate_prepare(struct ql_range *r);
+bool ql_rate_windows(struct ql_range *r, struct ql_col *out);
+bool ql_rate_extended(struct ql_range *r, struct ql_col *out);
+MUST_CHECK enum err ql_over_room(struct ql_range *r, struct errbuf *eb);
+bool ql_over_prefix(struct ql_range *r); /* prefix counts of changes or resets, in _index */
+bool ql_over_prepare(struct ql_range *r);
+bool ql_over_windows(struct ql_range *r, struct ql_col *out);
+
+/* Where a quantile lies among count sorted values. */
+struct ql_between {
+	uint32_t lower, upper;
+	double weight;
+};
+/* False: the quantile is *fixed whatever the values are. */
+bool ql_quantile_place(double q, uint32_t count, struct ql_between *b, double *fixed);
+/* Both terms always: an infinite neighbour gives NaN even at weight 0 (spec section 6). */
+static inline double ql_quantile_mix(const struct ql_between *b, double lower, double upper)
+{
+	return lower * (1 - b->weight) + upper * b->weight;
+}
 
 #endif

@@ -6,12 +6,13 @@
 #include <math.h>
 
 /* Everything that depends on the times alone, in upstream's order of operations. */
-void ql_rate_windows(struct ql_range *r, const int64_t *t)
+static void factors_steps(struct ql_range *r, uint32_t end)
 {
 	const struct ql_range_spec *s = &r->spec;
+	const int64_t *t = r->_in.t_ms;
 	double range_s = (double)s->range_ms / 1000;
 
-	for (uint32_t i = 0; i < s->grid.n; i++) {
+	for (uint32_t i = r->_pos; i < end; i++) {
 		uint32_t lo = r->lo[i], hi = r->hi[i];
 		if (hi - lo < 2)
 			continue;
@@ -32,6 +33,37 @@ void ql_rate_windows(struct ql_range *r, const int64_t *t)
 	}
 }
 
+bool ql_rate_factors(struct ql_range *r)
+{
+	for (;;) {
+		uint32_t from = r->_pos, end = ql_range_steps_end(r);
+		factors_steps(r, end);
+		r->_pos = end;
+		if (LIKELY(end == r->spec.grid.n))
+			return false;
+		if (ql_range_pause(r, 4 * (uint64_t)(end - from)))
+			return true;
+	}
+}
+
+/* --- resets --- */
+
+static bool is_change(const struct ql_range *r)
+{
+	return r->spec.fn == QL_FN_CHANGES || r->spec.fn == QL_FN_RESETS;
+}
+
+static bool is_counter(const struct ql_range *r)
+{
+	return r->spec.fn != QL_FN_DELTA && !is_change(r);
+}
+
+enum err ql_rate_room(struct ql_range *r, struct errbuf *eb)
+{
+	size_t count = is_counter(r) || is_change(r) ? (size_t)r->_in.count + 1 : 1;
+	return ql_range_room(r, &r->_index, count, sizeof(uint32_t), eb);
+}
+
 __attribute__((optimize("O3"))) static bool any_reset(const double *v, uint32_t count)
 {
 	uint64_t n = 0;
@@ -40,16 +72,82 @@ __attribute__((optimize("O3"))) static bool any_reset(const double *v, uint32_t 
 	return n != 0;
 }
 
-/* Indices where a counter fell, closed by UINT32_MAX. */
-static void find_resets(const double *v, uint32_t count, uint32_t *at)
+static void list_resets(struct ql_range *r, uint32_t from, uint32_t to)
 {
-	uint32_t n = 0;
+	const double *v = r->_in.v;
+	uint32_t *at = r->_index.p, n = r->_resets;
 
-	if (any_reset(v, count))
-		for (uint32_t i = 1; i < count; i++)
-			if (v[i] < v[i - 1])
-				at[n++] = i;
-	at[n] = UINT32_MAX;
+	for (uint32_t i = from; i < to; i++)
+		if (v[i] < v[i - 1])
+			at[n++] = i;
+	r->_resets = n;
+}
+
+/* Indices where a counter fell, closed by UINT32_MAX. */
+bool ql_rate_prepare(struct ql_range *r)
+{
+	uint32_t count = is_counter(r) ? r->_in.count : 0;
+
+	if (!r->_pos)
+		r->_resets = r->_reset = r->_start = r->_end = 0;
+	if (is_change(r))
+		return ql_over_prefix(r);
+	while (r->_pos < count) {
+		uint32_t k = ql_range_stretch(r, count, QL_RANGE_STRETCH);
+		uint32_t from = r->_pos ? r->_pos : 1, to = r->_pos + k, before = r->_resets;
+		if (any_reset(r->_in.v + from - 1, to - from + 1))
+			list_resets(r, from, to);
+		r->_pos = to;
+		if (to < count && ql_range_pause(r, k / 8 + (r->_resets - before) / 2))
+			return true;
+	}
+	((uint32_t *)r->_index.p)[r->_resets] = UINT32_MAX;
+	return false;
+}
+
+/* The first reset in the list after sample lo, from k on. */
+static const uint32_t *search_reset(const struct ql_range *r, const uint32_t *k, uint32_t lo)
+{
+	const uint32_t *end = (const uint32_t *)r->_index.p + r->_resets;
+
+	for (unsigned near = 0; near < 16; near++, k++)
+		if (*k > lo)
+			return k;
+	while (k < end) {
+		const uint32_t *mid = k + (end - k) / 2;
+		if (*mid <= lo)
+			k = mid + 1;
+		else
+			end = mid;
+	}
+	return k;
+}
+
+/*
+ * Adds to *sum what the counter had before each reset from k on and before sample hi, in a window
+ * with many samples. False when the slice is over: then the next call goes on.
+ */
+static bool add_resets(struct ql_range *r, const uint32_t *k, uint32_t hi, double *sum)
+{
+	const uint32_t *list = r->_index.p;
+	struct ql_range_long *l = &r->_long;
+
+	if (l->pass) {
+		k = list + l->at;
+		*sum = l->sums.a;
+	}
+	for (;;) {
+		uint32_t n = 0;
+		for (; n < QL_RANGE_WORK && *k < hi; n++, k++)
+			*sum += r->_in.v[*k - 1];
+		l->pass = *k < hi;
+		if (!l->pass)
+			return true;
+		l->at = (uint32_t)(k - list);
+		l->sums.a = *sum;
+		if (ql_range_pause(r, n))
+			return false;
+	}
 }
 
 /* The factor when the counter's zero point lies inside the stretch to the window's start. */
@@ -74,39 +172,61 @@ static double extrapolate(
 	return result * w->factor;
 }
 
-void ql_rate_run(struct ql_range *r, const double *v, uint32_t count, double *out, uint64_t *has)
+/* Steps up to end; false when the slice is over. */
+static bool rate_steps(struct ql_range *r, uint32_t end, struct ql_col *out)
 {
 	const struct ql_range_spec *s = &r->spec;
+	const double *v = r->_in.v;
 	bool counter = s->fn != QL_FN_DELTA;
-	uint32_t *reset = r->index;
+	const uint32_t *list = r->_index.p, *reset = list + r->_reset;
 	uint64_t work = 0;
 
-	if (!r->_at) {
-		reset[0] = UINT32_MAX;
-		if (counter)
-			find_resets(v, count, reset);
-	}
-	for (uint32_t i = r->_at; i < s->grid.n; i++) {
+	for (uint32_t i = r->_pos; i < end; i++) {
 		uint32_t lo = r->lo[i], hi = r->hi[i];
 		if (hi - lo < 2)
 			continue;
 		double first = v[lo], result = v[hi - 1] - first;
-		while (*reset <= lo)
-			reset++;
+		if (UNLIKELY(*reset <= lo))
+			reset = search_reset(r, reset, lo);
 		const uint32_t *k = reset;
-		for (; *k < hi; k++)
-			result += v[*k - 1];
-		out[i] = counter ? extrapolate(s, &r->rate[i], first, result)
-		                 : result * r->rate[i].factor;
-		ql_bit_on(has, i);
-		work += (uint64_t)(k - reset) + 1;
+		if (LIKELY(hi - lo <= QL_RANGE_WORK)) {
+			for (; *k < hi; k++)
+				result += v[*k - 1];
+		} else if (!add_resets(r, k, hi, &result)) {
+			r->_pos = i;
+			r->_reset = (uint32_t)(reset - list);
+			return false;
+		}
+		out->v[i] = counter ? extrapolate(s, &r->rate[i], first, result)
+		                    : result * r->rate[i].factor;
+		ql_bit_on(out->has, i);
+		work += (uint64_t)(k - reset);
 		if (UNLIKELY(work >= QL_RANGE_WORK)) {
-			if (ql_range_pause(r, i, work))
-				return;
+			r->_pos = i + 1;
+			r->_reset = (uint32_t)(reset - list);
+			if (ql_range_pause(r, work))
+				return false;
 			work = 0;
 		}
 	}
+	r->_pos = end;
+	r->_reset = (uint32_t)(reset - list);
 	r->_work += work;
+	return true;
+}
+
+bool ql_rate_windows(struct ql_range *r, struct ql_col *out)
+{
+	uint32_t n = r->spec.grid.n;
+
+	while (r->_pos < n) {
+		uint32_t from = r->_pos;
+		if (!rate_steps(r, ql_range_steps_end(r), out))
+			return true;
+		if (UNLIKELY(r->_pos < n) && ql_range_pause(r, r->_pos - from))
+			return true;
+	}
+	return false;
 }
 
 /* --- anchored, smoothed --- */
@@ -120,91 +240,127 @@ static double between(
 	return y1 + (y2 - y1) * (double)(at - t[k]) / (double)(t[k + 1] - t[k]);
 }
 
-static double fallen(const double *v, uint32_t from, uint32_t to, double left, double right)
-{
-	double sum = 0, prev = left;
-	for (uint32_t k = from; k < to; k++) {
-		if (v[k] < prev)
-			sum += prev;
-		prev = v[k];
-	}
-	return right < prev ? sum + prev : sum;
-}
-
 struct ext { /* one window, indices absolute */
 	uint32_t first, last;
 	int64_t start, end;
 };
 
-static bool ext_change(
-    const struct ql_range *r, const struct ext *x, const int64_t *t, const double *v, double *out)
+/*
+ * By how much a counter fell from left over the samples from..to-1 to right; false when the slice
+ * is over.
+ */
+static bool fallen(
+    struct ql_range *r, uint32_t from, uint32_t to, double left, double right, double *sum)
 {
-	uint32_t n = 0, first = x->first;
+	const double *v = r->_in.v;
+	const uint32_t *list = r->_index.p, *k = list + r->_reset;
+	double prev = to > from ? v[to - 1] : left;
 
-	if (t[x->last] <= x->start)
+	*sum = 0;
+	if (to > from && v[from] < left)
+		*sum += left;
+	if (*k <= from)
+		k = search_reset(r, k, from);
+	r->_reset = (uint32_t)(k - list);
+	if (!add_resets(r, k, to, sum))
 		return false;
-	for (uint32_t k = first + 1; k <= x->last; k++) {
-		if (r->spec.fn == QL_FN_RESETS)
-			n += v[k] < v[k - 1];
-		else
-			n += v[k] != v[k - 1] && !(isnan(v[k]) && isnan(v[k - 1]));
-	}
-	*out = n;
+	if (right < prev)
+		*sum += prev;
 	return true;
 }
 
-static bool ext_rate(
-    const struct ql_range *r, const struct ext *x, const int64_t *t, const double *v, double *out)
+/* How often the samples first + 1..last changed, or fell. */
+static bool ext_change(const struct ql_range *r, const struct ext *x, double *out)
+{
+	const uint32_t *p = r->_index.p;
+
+	if (r->_in.t_ms[x->last] <= x->start)
+		return false;
+	*out = p[x->last] - p[x->first];
+	return true;
+}
+
+/* The values at both ends; false when nothing lies in the window. */
+static bool ext_ends(struct ql_range *r, struct ext *x, double *left, double *right)
+{
+	const int64_t *t = r->_in.t_ms;
+	const double *v = r->_in.v;
+	bool smoothed = r->spec.smoothed, counter = is_counter(r);
+	uint32_t first = x->first;
+
+	if (smoothed) { /* the first sample at or after the end */
+		uint32_t from = r->_end > first ? r->_end : first;
+		r->_end = ql_range_after(r, from, num_sat_sub(x->end, 1));
+		if (r->_end < x->last)
+			x->last = r->_end;
+	}
+	if (t[x->last] <= x->start || (smoothed && t[first] > x->end))
+		return false;
+	*left = v[first];
+	*right = v[x->last];
+	if (smoothed && t[first] < x->start)
+		*left = between(t, v, first, x->start, counter);
+	if (smoothed && t[x->last] > x->end && x->last > first)
+		*right = between(t, v, x->last - 1, x->end, counter);
+	return true;
+}
+
+enum ext_did {
+	EXT_NONE,
+	EXT_VALUE,
+	EXT_CUT /* the slice is over */
+};
+
+static enum ext_did ext_rate(struct ql_range *r, struct ext *x, double *out)
 {
 	const struct ql_range_spec *s = &r->spec;
-	bool counter = s->fn != QL_FN_DELTA;
-	uint32_t first = x->first, last = x->last, end;
+	const int64_t *t = r->_in.t_ms;
+	double left, right, down;
 
-	if (s->smoothed)
-		while (last > first && t[last - 1] >= x->end)
-			last--;
-	if (t[last] <= x->start || (s->smoothed && t[first] > x->end))
-		return false;
-
-	double left = v[first], right = v[last];
-	if (s->smoothed && t[first] < x->start)
-		left = between(t, v, first, x->start, counter);
-	if (s->smoothed && t[last] > x->end && last > first)
-		right = between(t, v, last - 1, x->end, counter);
+	if (!ext_ends(r, x, &left, &right))
+		return EXT_NONE;
 	double result = right - left;
-	if (counter) {
-		if (t[first] <= x->start)
-			first++;
-		end = last + 1;
-		if (t[last] >= x->end)
-			end--;
-		result += fallen(v, first, end > first ? end : first, left, right);
+	if (is_counter(r)) {
+		uint32_t first = x->first + (t[x->first] <= x->start);
+		uint32_t end = x->last + 1 - (t[x->last] >= x->end);
+		if (!fallen(r, first, end > first ? end : first, left, right, &down))
+			return EXT_CUT;
+		result += down;
 	}
 	*out = s->fn == QL_FN_RATE ? result / ((double)s->range_ms / 1000) : result;
-	return true;
+	return EXT_VALUE;
 }
 
-void ql_rate_extended(struct ql_range *r, const int64_t *t, const double *v, uint32_t count,
-    double *out, uint64_t *has)
+static enum ext_did ext_step(struct ql_range *r, uint32_t i, double *out)
 {
-	const struct ql_range_spec *s = &r->spec;
-	bool rate = s->fn != QL_FN_CHANGES && s->fn != QL_FN_RESETS;
+	int64_t ref = ql_range_ref(&r->spec, i);
+	struct ext x = { .first = r->lo[i], .start = num_sat_sub(ref, r->spec.range_ms), .end = ref };
 
-	(void)count;
-	for (uint32_t i = r->_at; i < s->grid.n; i++) {
-		int64_t ref = ql_range_ref(s, i);
-		struct ext x = {
-			.first = r->lo[i], .start = num_sat_sub(ref, s->range_ms), .end = ref
-		};
-		if (r->hi[i] == r->lo[i])
-			continue;
-		x.last = r->hi[i] - 1;
-		/* The newest sample at or before the start, else the first inside. */
-		while (x.first < x.last && t[x.first + 1] <= x.start)
-			x.first++;
-		if (rate ? ext_rate(r, &x, t, v, &out[i]) : ext_change(r, &x, t, v, &out[i]))
-			ql_bit_on(has, i);
-		if (ql_range_pause(r, i, r->hi[i] - r->lo[i]))
-			return;
+	if (r->hi[i] == x.first)
+		return EXT_NONE;
+	x.last = r->hi[i] - 1;
+	/* The newest sample at or before the start, else the first inside. */
+	r->_start = ql_range_after(r, r->_start > x.first ? r->_start : x.first, x.start);
+	if (r->_start > x.first)
+		x.first = r->_start <= x.last ? r->_start - 1 : x.last;
+	if (is_change(r))
+		return ext_change(r, &x, out) ? EXT_VALUE : EXT_NONE;
+	return ext_rate(r, &x, out);
+}
+
+bool ql_rate_extended(struct ql_range *r, struct ql_col *out)
+{
+	for (; r->_pos < r->spec.grid.n; r->_pos++) {
+		uint32_t i = r->_pos;
+		enum ext_did did = ext_step(r, i, &out->v[i]);
+		if (did == EXT_CUT)
+			return true;
+		if (did == EXT_VALUE)
+			ql_bit_on(out->has, i);
+		if (ql_range_pause(r, 4)) {
+			r->_pos++;
+			return true;
+		}
 	}
+	return false;
 }

@@ -30,7 +30,7 @@ static enum ql_did run_elem(struct ql_run *x, struct ql_pn *pn)
 	while (pn->pos < pn->vec.count) {
 		struct ql_col *c = &pn->vec.cols[pn->pos];
 		uint32_t count = ql_part(pn->step, n);
-		ql_elem_part(&pn->elem, &pn->grid, pn->step, c->v, c->has);
+		uint64_t work = ql_elem_part(&pn->elem, &pn->grid, pn->step, c);
 		pn->step += count;
 		if (pn->step == n) {
 			if (drops)
@@ -38,7 +38,7 @@ static enum ql_did run_elem(struct ql_run *x, struct ql_pn *pn)
 			pn->step = 0;
 			pn->pos++;
 		}
-		if (ql_tick(x, count))
+		if (ql_tick(x, work))
 			return QL_AGAIN;
 	}
 	x->err = ql_run_tidy(x, &pn->vec, n, drops && !x->late, false);
@@ -97,14 +97,21 @@ static enum ql_did run_aggr(struct ql_run *x, struct ql_pn *pn)
 		ql_run_at_end(x, aggr_release, g);
 	}
 	while (pn->pos < v->count) {
-		enum err e = ql_aggr_add(g, &v->cols[pn->pos++], &x->budget, x->eb);
+		bool more;
+		enum err e = ql_aggr_add(g, &v->cols[pn->pos], &more, &x->budget, x->eb);
 		if (e)
 			return ql_fail(x, e);
-		if (ql_tick(x, pn->grid.n))
+		pn->pos += !more;
+		if (ql_tick(x, ql_aggr_part(pn->grid.n)))
 			return QL_AGAIN;
 	}
-	for (uint32_t i = 0; i < g->tab.count; i++)
-		ql_aggr_finish(g, i, ql_vec_add(x->arena, &pn->vec));
+	while (pn->vec.count < g->tab.count) {
+		struct ql_col col;
+		if (!ql_aggr_finish(g, pn->vec.count, &col))
+			*ql_vec_add(x->arena, &pn->vec) = col;
+		if (ql_tick(x, ql_aggr_part(pn->grid.n)))
+			return QL_AGAIN;
+	}
 	return QL_DONE;
 }
 

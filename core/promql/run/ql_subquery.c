@@ -9,6 +9,8 @@ struct window_state {
 	int64_t *t;
 	double *v;
 	uint32_t points; /* of the column at hand, gathered so far */
+	uint32_t noted;  /* steps of the result that were looked at for notes */
+	bool any;        /* some step is present; the windows are done */
 	struct ql_budget *budget;
 	uint64_t charged;
 };
@@ -68,32 +70,62 @@ static bool window_yield(void *arg, uint64_t work)
 	return ql_tick(arg, work);
 }
 
+/* What is to be told about the column's windows. False when the slice ended. */
+static bool window_notes(
+    struct ql_run *x, struct ql_pn *pn, const struct ql_col *from, const struct ql_col *c)
+{
+	struct window_state *w = pn->state;
+	const struct ql_scalar *q = &pn->range.param[0];
+	uint32_t n = pn->grid.n;
+
+	note_window_counter(x, pn, from);
+	while (pn->range.fn == QL_FN_QUANTILE_OVER_TIME && w->noted < n) {
+		uint32_t k = n - w->noted;
+		if (q->kind != QL_SAME && k > QL_NOTES_PART)
+			k = QL_NOTES_PART;
+		ql_notes_quantiles(
+		    &x->notes, ql_bare_pos(pn->ast->call.args[0]), q, c->has, w->noted, k);
+		w->noted += k;
+		if (w->noted < n && ql_tick(x, 8 * (uint64_t)k))
+			return false;
+	}
+	w->noted = 0;
+	return true;
+}
+
+/* The windows of the points; false when the slice ended, or x->err. */
+static bool window_values(struct ql_run *x, struct ql_pn *pn, struct ql_col *c)
+{
+	struct window_state *w = pn->state;
+	struct sample_column in = { .count = w->points, .t_ms = w->t, .v = w->v };
+
+	x->err = ql_range_run(&w->range, &in, c, &w->any, x->eb);
+	if (x->err || w->range.again)
+		return false;
+	w->points = 0;
+	x->samples_used += w->range.samples_in_windows * pn->scope.uses;
+	return true;
+}
+
 static enum ql_did window_column(struct ql_run *x, struct ql_pn *pn, const struct ql_col *from)
 {
 	struct window_state *w = pn->state;
-	struct ql_col *c = w->range.again ? &pn->vec.cols[pn->vec.count - 1]
-	                                  : ql_run_col(x, &pn->vec, from->ls, pn->grid.n);
-	bool any;
+	struct ql_col *c = w->range.again || w->any ? &pn->vec.cols[pn->vec.count - 1]
+	                                            : ql_run_col(x, &pn->vec, from->ls, pn->grid.n);
 
 	if (!c)
 		return QL_FAILED;
-	x->err = ql_range_run(&w->range, w->t, w->v, w->points, c->v, c->has, &any, x->eb);
-	if (x->err)
-		return QL_FAILED;
-	if (w->range.again)
+	if (!w->any && !window_values(x, pn, c))
+		return x->err ? QL_FAILED : QL_AGAIN;
+	if (w->any && !window_notes(x, pn, from, c))
 		return QL_AGAIN;
-	w->points = 0;
 	pn->step = 0;
-	x->samples_used += w->range.samples_in_windows * pn->scope.uses;
-	if (!any) {
+	if (!w->any) {
 		pn->vec.count--;
 		ql_uncharge(&x->budget, pn->grid.n);
 		return QL_DONE;
 	}
-	note_window_counter(x, pn, from);
-	if (pn->range.fn == QL_FN_QUANTILE_OVER_TIME)
-		ql_notes_quantiles(&x->notes, ql_bare_pos(pn->ast->call.args[0]),
-		    &pn->range.param[0], c->has, pn->grid.n);
+	w->any = false;
 	c->drop_name = from->drop_name;
 	if (pn->range.fn != QL_FN_LAST_OVER_TIME && pn->range.fn != QL_FN_FIRST_OVER_TIME)
 		ql_run_drop_name(x, c);

@@ -109,13 +109,38 @@ static bool near(double a, double b)
 	return a == b || fabs(a - b) <= 1e-9 * fmax(1, fmax(fabs(a), fabs(b)));
 }
 
+static enum err add(struct world *w, struct ql_aggr *g, const struct ql_col *col)
+{
+	bool more;
+	enum err e;
+	while (!(e = ql_aggr_add(g, col, &more, &w->budget, &w->eb)) && more)
+		continue;
+	return e;
+}
+
+static enum err merge(struct world *w, struct ql_aggr *g, const struct ql_aggr *from)
+{
+	bool more;
+	enum err e;
+	while (!(e = ql_aggr_merge(g, from, &more, &w->budget, &w->eb)) && more)
+		continue;
+	return e;
+}
+
+static struct ql_col finish(struct ql_aggr *g, uint32_t i)
+{
+	struct ql_col out;
+	while (ql_aggr_finish(g, i, &out))
+		continue;
+	return out;
+}
+
 static unsigned wrong(struct world *w, struct ql_aggr *g, enum ql_agg op)
 {
 	unsigned bad = g->tab.count != 3;
 	for (uint32_t i = 0; i < g->tab.count; i++) {
-		struct ql_col col;
+		struct ql_col col = finish(g, i);
 		uint32_t len;
-		ql_aggr_finish(g, i, &col);
 		const char *group = label_get(col.ls, "group", 5, &len);
 		for (uint32_t k = 0; group && k < STEPS; k++) {
 			double x = 0;
@@ -143,9 +168,9 @@ static void operator_is_right(enum ql_agg op, bool special, unsigned parts)
 		for (unsigned p = 0; p < parts; p++)
 			ql_aggr_init(&g[p], op, names, false, STEPS, &w.a);
 		for (unsigned i = 0; i < MEMBERS; i++)
-			bad += ql_aggr_add(&g[i % parts], &w.col[i], &w.budget, &w.eb) != ERR_OK;
+			bad += add(&w, &g[i % parts], &w.col[i]) != ERR_OK;
 		for (unsigned p = 1; p < parts; p++)
-			bad += ql_aggr_merge(&g[0], &g[p], &w.budget, &w.eb) != ERR_OK;
+			bad += merge(&w, &g[0], &g[p]) != ERR_OK;
 		bad += wrong(&w, &g[0], op);
 		for (unsigned p = 0; p < parts; p++)
 			ql_aggr_release(&g[p]);
@@ -168,13 +193,12 @@ static void average_survives_overflow(void)
 		for (unsigned i = 0; i < MEMBERS; i++) {
 			for (uint32_t k = 0; k < STEPS; k++)
 				w.col[i].v[k] = 1.6e308;
-			TAP_UNUSED enum err e =
-			    ql_aggr_add(&g[i % parts], &w.col[i], &w.budget, &w.eb);
+			TAP_UNUSED enum err e = add(&w, &g[i % parts], &w.col[i]);
 		}
 		if (parts == 2) {
-			TAP_UNUSED enum err e = ql_aggr_merge(&g[0], &g[1], &w.budget, &w.eb);
+			TAP_UNUSED enum err e = merge(&w, &g[0], &g[1]);
 		}
-		ql_aggr_finish(&g[0], 0, &out);
+		out = finish(&g[0], 0);
 		tap_ok(fabs(out.v[STEPS - 1] / 1.6e308 - 1) < 1e-12,
 		    "the average of values whose sum overflows is finite, %u parts", parts);
 		for (unsigned p = 0; p < parts; p++)
@@ -194,7 +218,7 @@ static void budget_is_asked_first(void)
 	purse_init(&samples, STEPS * 5, NULL);
 	w.budget.samples = &samples;
 	unsigned i = 0;
-	while (i < MEMBERS && !ql_aggr_add(&g, &w.col[i], &w.budget, &w.eb))
+	while (i < MEMBERS && !add(&w, &g, &w.col[i]))
 		i++;
 	tap_is_u64(i, 2, "a third group of %d steps is over the limit of points", STEPS);
 	tap_ok(strstr(w.eb.text, "too many samples") != NULL, "and the text says so");

@@ -385,11 +385,13 @@ static void compare(struct ql_range *r, const struct column *c)
 	struct window w;
 	struct errbuf eb;
 	bool any, seen = false;
+	struct sample_column in = { .count = c->count, .t_ms = c->t, .v = c->v };
+	struct ql_col col = { .has = has, .v = out };
 
 	errbuf_init(&eb);
-	memset(out, 0, sizeof(out));
-	memset(has, 0, sizeof(has));
-	if (ql_range_run(r, c->t, c->v, c->count, out, has, &any, &eb)) {
+	memset(out, 0x55, sizeof(out)); /* nothing has to be cleared before */
+	memset(has, 0x55, sizeof(has));
+	if (ql_range_run(r, &in, &col, &any, &eb)) {
 		bad_steps++;
 		tap_note("%s: %s", ql_functab[r->spec.fn].name, eb.text);
 		return;
@@ -467,8 +469,10 @@ static void instant_selectors_take_the_newest(void)
 		column_make(&c, rnd(FLAVOURS));
 		struct ql_range r;
 		bool any;
+		struct sample_column in = { .count = c.count, .t_ms = c.t, .v = c.v };
+		struct ql_col col = { .has = has, .v = out };
 		if (ql_range_init(&r, &s, NULL, NULL) ||
-		    ql_instant_run(&r, time, c.t, c.v, c.count, out, has, &any, NULL))
+		    ql_instant_run(&r, time, &in, &col, &any, NULL))
 			abort();
 		ql_range_release(&r);
 		for (uint32_t i = 0; i < s.grid.n; i++) {
@@ -503,7 +507,9 @@ static void smoothing_factors_are_checked(void)
 	errbuf_init(&eb);
 	if (ql_range_init(&r, &s, NULL, NULL))
 		abort();
-	enum err e = ql_range_run(&r, t, v, 2, &out, &has, &any, &eb);
+	struct sample_column in = { .count = 2, .t_ms = t, .v = v };
+	struct ql_col col = { .has = &has, .v = &out };
+	enum err e = ql_range_run(&r, &in, &col, &any, &eb);
 	ql_range_release(&r);
 	tap_ok(e == ERR_EXECUTION &&
 	        strcmp(eb.text, "invalid smoothing factor. Expected: 0 < sf < 1, got: 1.000000") == 0,
