@@ -74,11 +74,12 @@ static struct ql_aggr_group *group_new(struct ql_aggr *g, uint32_t at)
 	return group_at(g, at);
 }
 
+/* The memory of a group; group_clear makes it one. */
 static void group_init(struct ql_aggr *g, struct ql_aggr_group *gr)
 {
 	unsigned k = arrays_of(g->op);
 	size_t words = ql_words(g->n);
-	uint64_t *mem = arena_zalloc(g->arena, (words * 2 + (size_t)g->n * k) * 8);
+	uint64_t *mem = arena_alloc(g->arena, (words * 2 + (size_t)g->n * k) * 8);
 	double *v = (double *)(mem + 2 * words);
 
 	*gr = (struct ql_aggr_group){
@@ -93,12 +94,19 @@ static void group_init(struct ql_aggr *g, struct ql_aggr_group *gr)
 /* n steps of a group, or of a part of it, as they are before the first column. */
 static void group_clear(const struct ql_aggr *g, struct ql_aggr_group *gr, uint32_t n)
 {
-	if (g->op == QL_MIN || g->op == QL_MAX)
-		for (uint32_t i = 0; i < n; i++)
-			gr->a[i] = NAN;
-	if (g->op == QL_SUM || g->op == QL_AVG)
-		for (uint32_t i = 0; i < n; i++)
-			gr->a[i] = -0.0; /* -0 + x is x for every x */
+	/* -0 + x is x for every x. */
+	double none = g->op == QL_MIN || g->op == QL_MAX ? (double)NAN
+	    : g->op == QL_SUM || g->op == QL_AVG         ? -0.0
+	                                                 : 0;
+
+	memset(gr->has, 0, ql_words(n) * sizeof(*gr->has));
+	memset(gr->mean, 0, ql_words(n) * sizeof(*gr->mean));
+	for (uint32_t i = 0; i < n; i++)
+		gr->a[i] = none;
+	if (gr->b)
+		memset(gr->b, 0, n * sizeof(*gr->b));
+	if (gr->c)
+		memset(gr->c, 0, n * sizeof(*gr->c));
 }
 
 /* The group from a step on. */

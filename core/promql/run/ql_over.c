@@ -1023,7 +1023,7 @@ static bool loop_windows(struct ql_range *r, struct ql_col *out)
 			ql_bit_on(out->has, i);
 		}
 		r->_pos = i + 1;
-		if (ql_range_pause(r, work_of(r->spec.fn, n)))
+		if (ql_range_pause(r, 1 + work_of(r->spec.fn, n)))
 			return true;
 	}
 	return false;
