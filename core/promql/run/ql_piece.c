@@ -408,7 +408,6 @@ static enum err scan_value(struct ql_scan *s, const struct source_item *item)
 
 static enum err scan_series(struct ql_scan *s, const struct source_item *item)
 {
-	const struct ql_piece_spec *spec = s->piece->spec;
 
 	if (!s->batch)
 		s->batch = batch_create(s);
