@@ -15,7 +15,8 @@ struct shard {
 	struct loop *loop;
 	struct series *series;
 	size_t count, cap;
-	size_t open; /* cursors; touched on the shard's loop only */
+	uint32_t *slots; /* by labels: index + 1; 2 * cap of them */
+	size_t open;     /* cursors; touched on the shard's loop only */
 };
 struct memsrc {
 	struct source source;
@@ -226,15 +227,17 @@ void memsrc_clear(struct memsrc *m)
 			mem_free(sh->series[j].t_ms);
 			mem_free(sh->series[j].v);
 		}
-		sh->count = 0;
+		sh->count = sh->cap = 0;
+		mem_free(sh->series);
+		mem_free(sh->slots);
+		sh->series = NULL;
+		sh->slots = NULL;
 	}
 }
 
 void memsrc_free(struct memsrc *m)
 {
 	memsrc_clear(m);
-	for (unsigned i = 0; i < m->shards_count; i++)
-		mem_free(m->shards[i].series);
 	mem_free(m->shards);
 	mem_free(m);
 }
@@ -259,15 +262,33 @@ size_t memsrc_open_cursors(const struct memsrc *m)
 	return open;
 }
 
+/* The slot of the labels: the first free one when they are new. */
+static uint32_t *slot_of(const struct shard *sh, struct labels labels)
+{
+	size_t at = label_hash(labels) & (2 * sh->cap - 1);
+	while (sh->slots[at] && !label_equal(sh->series[sh->slots[at] - 1].labels, labels))
+		at = (at + 1) & (2 * sh->cap - 1);
+	return &sh->slots[at];
+}
+
+static void grow(struct shard *sh)
+{
+	sh->cap = sh->cap ? sh->cap * 2 : 16;
+	sh->series = mem_array(sh->series, sh->cap, sizeof(*sh->series));
+	mem_free(sh->slots);
+	sh->slots = mem_zalloc(2 * sh->cap * sizeof(*sh->slots));
+	for (size_t i = 0; i < sh->count; i++)
+		*slot_of(sh, sh->series[i].labels) = (uint32_t)i + 1;
+}
+
 static struct series *find(struct shard *sh, struct labels labels)
 {
-	for (size_t i = 0; i < sh->count; i++)
-		if (label_equal(sh->series[i].labels, labels))
-			return &sh->series[i];
-	if (sh->count == sh->cap) {
-		sh->cap = sh->cap ? sh->cap * 2 : 16;
-		sh->series = mem_array(sh->series, sh->cap, sizeof(*sh->series));
-	}
+	if (sh->count == sh->cap)
+		grow(sh);
+	uint32_t *slot = slot_of(sh, labels);
+	if (*slot)
+		return &sh->series[*slot - 1];
+	*slot = (uint32_t)sh->count + 1;
 	uint8_t *bytes = malloc(labels.len ? labels.len : 1);
 	CHECK(bytes);
 	if (labels.len)

@@ -4,6 +4,8 @@
  */
 #include "core/promql/lang/ql_ast.h"
 
+#include "core/promql/lang/ql_arith.h"
+
 #include <math.h>
 
 const char *ql_type_text(enum ql_type t)
@@ -79,7 +81,7 @@ void ql_line_col(const char *text, size_t len, uint32_t pos, unsigned *line, uns
 	}
 }
 
-struct ql_node *ql_skip_parens(struct ql_node *n)
+const struct ql_node *ql_skip_parens(const struct ql_node *n)
 {
 	while (n->kind == QL_PAREN)
 		n = n->paren;
@@ -88,9 +90,7 @@ struct ql_node *ql_skip_parens(struct ql_node *n)
 
 struct ql_pos ql_bare_pos(const struct ql_node *n)
 {
-	while (n->kind == QL_PAREN)
-		n = n->paren;
-	return n->pos;
+	return ql_skip_parens(n)->pos;
 }
 
 /* ---- duration expressions (Prometheus 3.14 promql/durations.go) ---- */
@@ -105,16 +105,6 @@ struct resolve {
 static enum err fail_at(struct resolve *r, const struct ql_dur *d, const char *what)
 {
 	return errbuf_set(r->eb, ERR_BADDATA, "%u:%u: %s", d->pos.start, d->pos.end, what);
-}
-
-/* As Go's math.Min: NaN wins, and -0 is below +0. */
-static double go_min(double a, double b)
-{
-	if (isnan(a) || isnan(b))
-		return a == -INFINITY || b == -INFINITY ? -INFINITY : NAN;
-	if (a == 0 && b == 0)
-		return signbit(a) ? a : b;
-	return a < b ? a : b;
 }
 
 static enum err dur_eval(struct resolve *r, const struct ql_dur *d, double *v);
@@ -162,10 +152,10 @@ static enum err dur_eval(struct resolve *r, const struct ql_dur *d, double *v)
 		*v = a;
 		break;
 	case QL_DUR_MIN:
-		*v = go_min(a, b);
+		*v = ql_min_of(a, b);
 		break;
 	case QL_DUR_MAX:
-		*v = -go_min(-a, -b);
+		*v = -ql_min_of(-a, -b);
 		break;
 	case QL_DUR_BIN:
 		return dur_operation(r, d, a, b, v);

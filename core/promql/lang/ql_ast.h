@@ -265,7 +265,7 @@ void ql_print(struct buf *out, const struct ql_node *n);
 void ql_pretty(struct buf *out, const struct ql_node *n);
 /* "line:column" of a byte offset in the text, 1-based. */
 void ql_line_col(const char *text, size_t len, uint32_t pos, unsigned *line, unsigned *col);
-struct ql_node *ql_skip_parens(struct ql_node *n);
+const struct ql_node *ql_skip_parens(const struct ql_node *n); /* without parentheses around it */
 struct ql_pos ql_bare_pos(
     /* without its parentheses: what annotations about an argument point at */
     const struct ql_node *n);

@@ -6,13 +6,6 @@
 static struct ql_pn *plan(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g);
 static struct ql_pn *plan_here(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g);
 
-static const struct ql_node *bare(const struct ql_node *n) /* without parentheses */
-{
-	while (n->kind == QL_PAREN)
-		n = n->paren;
-	return n;
-}
-
 static void fail(struct ql_plan *p, const char *text)
 {
 	if (!p->err)
@@ -149,7 +142,7 @@ static bool invariant_call(const struct ql_node *n, bool *wrap)
 	bool all = true, selectors = true;
 
 	for (uint32_t i = 0; i < n->call.args_count; i++) {
-		const struct ql_node *a = bare(n->call.args[i]);
+		const struct ql_node *a = ql_skip_parens(n->call.args[i]);
 		all = all && a->invariant;
 		selectors =
 		    selectors && a->invariant && a->kind == QL_SELECTOR && a->type == QL_VECTOR;
@@ -235,27 +228,11 @@ static bool name_is_pinned(const struct ql_node *sel)
 	return false;
 }
 
-static bool drops_late(const struct ql_plan *p)
+static void piece_drops_name(struct ql_plan *p, struct ql_pn *pn)
 {
-	return p->opts->features.delayed_name_removal;
-}
-
-/*
- * Names go: when equal label sets may come of it, that must be judged at home before anything else
- * is done.
- */
-static void piece_drops_name(struct ql_plan *p, struct ql_pn *pn, bool strict)
-{
-	struct ql_piece_spec *s = pn->spec;
-
-	if (s->drop_name)
-		return;
-	s->drop_name = true;
-	s->drop_late = drops_late(p);
-	s->name_pinned = name_is_pinned(pn->ast);
-	pn->strict_same = strict;
-	if (!s->drop_late && !s->name_pinned)
-		pn->piece_closed = true;
+	if (pn->spec->names == QL_NAMES_KEEP)
+		pn->spec->names =
+		    ql_names_drop(p->opts->features.delayed_name_removal, name_is_pinned(pn->ast));
 }
 
 static struct ql_range_spec range_of(
@@ -319,7 +296,7 @@ static struct ql_pn *plan_selector(
 /* Can the node take e into its piece? Parameters of data cannot go along. */
 static bool piece_takes(const struct ql_pn *pn)
 {
-	return pn->kind == PN_PIECE && !pn->piece_closed && !pn->spec->has_aggr &&
+	return pn->kind == PN_PIECE && pn->spec->names != QL_NAMES_DROP && !pn->spec->has_aggr &&
 	    pn->spec->mode != QL_PIECE_RAW && pn->spec->elems_count < QL_PIECE_ELEMS;
 }
 
@@ -336,7 +313,7 @@ static struct ql_pn *plan_elem(struct ql_plan *p, const struct ql_node *n, const
 		struct ql_piece_spec *s = vec->spec;
 		s->elems[s->elems_count++] = e;
 		if (ql_elem_drops_name(&e))
-			piece_drops_name(p, vec, false);
+			piece_drops_name(p, vec);
 		return vec;
 	}
 	struct ql_pn *pn = node_make(p, PN_ELEM, n, g, 1 + params);
@@ -463,13 +440,7 @@ static struct ql_pn *plan_window(struct ql_plan *p, const struct ql_node *call,
 		pn->arg[1 + i] = param[i];
 	pn->range = range_of(p, &sub->sub.mods, sub->sub.range_ms, g);
 	pn->range.fn = call->call.func->fn;
-	pn->strict_same = true;
 	return node_done(p, pn);
-}
-
-static bool keeps_name(enum ql_fn fn)
-{
-	return fn == QL_FN_LAST_OVER_TIME || fn == QL_FN_FIRST_OVER_TIME;
 }
 
 static struct ql_pn *plan_range_piece(struct ql_plan *p, const struct ql_node *call,
@@ -486,8 +457,8 @@ static struct ql_pn *plan_range_piece(struct ql_plan *p, const struct ql_node *c
 		pn->arg[i] = param[i];
 		pn->spec->range.param[i] = param[i]->scalar; /* or known later */
 	}
-	if (!keeps_name(f->fn))
-		piece_drops_name(p, pn, true);
+	if (!ql_range_keeps_name(f->fn))
+		piece_drops_name(p, pn);
 	return node_done(p, pn);
 }
 
@@ -499,7 +470,7 @@ static struct ql_pn *plan_range_call(
 	unsigned params = 0;
 
 	for (uint32_t i = 0; i < n->call.args_count; i++) {
-		const struct ql_node *a = bare(n->call.args[i]);
+		const struct ql_node *a = ql_skip_parens(n->call.args[i]);
 		if (a->type == QL_MATRIX)
 			m = a;
 		else if (params < COUNT_OF(param) && !(param[params++] = plan(p, a, g)))
@@ -530,7 +501,7 @@ static struct ql_pn *plan_args(
 	unsigned k = 0;
 
 	for (uint32_t i = 0; i < n->call.args_count; i++) {
-		const struct ql_node *a = bare(n->call.args[i]);
+		const struct ql_node *a = ql_skip_parens(n->call.args[i]);
 		if (a->type == QL_STRING)
 			continue; /* taken from the tree */
 		if (!(pn->arg[k++] = plan(p, a, g)))
@@ -560,10 +531,10 @@ static struct ql_pn *plan_elem_call(
 	if (!n->call.args_count) {
 		vec = plan_vector_of_time(p, n, g);
 	} else {
-		const struct ql_node *a = bare(n->call.args[0]);
+		const struct ql_node *a = ql_skip_parens(n->call.args[0]);
 		if (e.fn == QL_FN_TIMESTAMP && a->kind == QL_SELECTOR) {
 			vec = plan_piece(p, a, g, QL_PIECE_TIME, 0);
-			piece_drops_name(p, vec, false);
+			piece_drops_name(p, vec);
 			return node_done(p, vec);
 		}
 		vec = plan(p, a, g);
@@ -664,7 +635,7 @@ void ql_plan_release(struct ql_plan *p)
 
 static struct ql_pn *plan_info(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
 {
-	const struct ql_node *sel = n->call.args_count > 1 ? bare(n->call.args[1]) : NULL;
+	const struct ql_node *sel = n->call.args_count > 1 ? ql_skip_parens(n->call.args[1]) : NULL;
 	struct ql_node *made = arena_zalloc(p->arena, sizeof(*made));
 	struct ql_pn *base = plan(p, n->call.args[0], g);
 
@@ -794,7 +765,7 @@ static struct ql_pn *plan_aggregate(
 		s->has_aggr = true;
 		s->aggr_op = n->agg.op;
 		s->aggr_without = n->agg.without;
-		s->aggr_names = s->drop_name && !s->drop_late
+		s->aggr_names = ql_names_go_now(s->names)
 		    ? names_after_drop(p, n)
 		    : ql_aggr_names(p->arena, n->agg.grouping, n->agg.grouping_count, n->agg.without);
 		return vec;

@@ -21,7 +21,7 @@
 #ifndef CORE_PROMQL_PLAN_QL_PLAN_H
 #define CORE_PROMQL_PLAN_QL_PLAN_H
 
-#include "core/promql/plan/ql_arith.h"
+#include "core/promql/lang/ql_arith.h"
 #include "core/promql/plan/ql_spec.h"
 
 enum ql_pn_kind {
@@ -56,6 +56,7 @@ struct ql_scope {
 	struct ql_reads reads;
 };
 struct ql_piece;
+struct ql_tidy;
 struct ql_pn {
 	enum ql_pn_kind kind;
 	struct ql_scope scope;
@@ -68,21 +69,18 @@ struct ql_pn {
 	struct ql_piece_spec *spec; /* PN_PIECE */
 	struct ql_piece *piece;     /* made when the plan runs */
 	struct ql_pn *next_piece;
-	bool piece_closed;          /* nothing more is swallowed */
 	struct ql_elem elem;        /* PN_ELEM; parameters of data come from arg[1], arg[2] */
 	struct ql_range_spec range; /* PN_WINDOW */
-	/* equal label sets after name removal are an error even at different steps */
-	bool strict_same;
 	/* result */
 	struct ql_scalar scalar; /* of PN_SCALAR from the plan on */
 	struct ql_vec vec;
-	bool ordered;          /* the order of vec matters */
 	struct ql_series *raw; /* a range vector as the result */
 	size_t raw_count, raw_cap;
 	/* while it runs */
 	uint32_t pos;
 	uint32_t step; /* where in the column at pos: a multiple of QL_PART, or its end */
 	void *state;
+	struct ql_tidy *tidy; /* while its result is tidied */
 };
 /* Values that the node will hold for certain, whatever its arguments are. */
 uint64_t ql_pn_points(const struct ql_pn *pn);

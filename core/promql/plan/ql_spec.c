@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "core/promql/plan/ql_arith.h"
+#include "core/promql/lang/ql_arith.h"
 
 bool ql_range_knows(enum ql_fn fn)
 {
@@ -11,6 +11,11 @@ bool ql_range_knows(enum ql_fn fn)
 		if (f->args[i] == QL_MATRIX)
 			return true;
 	return false;
+}
+
+bool ql_range_keeps_name(enum ql_fn fn)
+{
+	return fn == QL_FN_LAST_OVER_TIME || fn == QL_FN_FIRST_OVER_TIME;
 }
 
 void ql_range_reach(const struct ql_range_spec *s, int64_t *t_min_ms, int64_t *t_max_ms)

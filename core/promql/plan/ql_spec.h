@@ -11,6 +11,34 @@
 #include "core/promql/plan/ql_value.h"
 #include "core/seam/source.h"
 
+/* --- names --- */
+
+/*
+ * What becomes of the metric's name (and of __type__ and __unit__) in a result. Only DROP can make
+ * label sets equal, which is judged at home before anything else is done.
+ */
+enum ql_names_do {
+	QL_NAMES_KEEP,
+	QL_NAMES_DROP,
+	QL_NAMES_DROP_ONE, /* every series has the same name */
+	QL_NAMES_DROP_LATE /* marked in the columns, dropped when the query ends */
+};
+/* How names go where they go: late, when the query asks for that. */
+static inline enum ql_names_do ql_names_drop(bool late, bool one_name)
+{
+	return late ? QL_NAMES_DROP_LATE : one_name ? QL_NAMES_DROP_ONE : QL_NAMES_DROP;
+}
+static inline bool ql_names_go_now(enum ql_names_do names)
+{
+	return names == QL_NAMES_DROP || names == QL_NAMES_DROP_ONE;
+}
+/* What equal label sets in one vector mean. */
+enum ql_equal {
+	QL_EQUAL_NONE,  /* nothing that is done could have made them: not looked for */
+	QL_EQUAL_JOINS, /* one column, unless one step has both */
+	QL_EQUAL_FAILS
+};
+
 /* --- range functions --- */
 
 /* Which steps' samples count as read: those that a query around this one looks at (ql_plan.h). */
@@ -50,6 +78,7 @@ struct ql_range_spec {
  * present_over_time.)
  */
 bool ql_range_knows(enum ql_fn fn);
+bool ql_range_keeps_name(enum ql_fn fn);
 /* How far samples are needed before and after the grid's references. */
 void ql_range_reach(const struct ql_range_spec *s, int64_t *t_min_ms, int64_t *t_max_ms);
 static inline int64_t ql_range_ref(const struct ql_range_spec *s, uint32_t i)
@@ -100,8 +129,7 @@ struct ql_piece_spec {
 	struct ql_range_spec range; /* its grid is the piece's */
 	struct ql_elem elems[QL_PIECE_ELEMS];
 	unsigned elems_count;
-	bool drop_name, drop_late; /* drop_late: mark instead of removing */
-	bool name_pinned; /* all series have the same name: dropping it makes no two sets equal */
+	enum ql_names_do names;
 	bool has_aggr;
 	enum ql_agg aggr_op;
 	struct ql_names aggr_names;
@@ -114,5 +142,11 @@ struct ql_piece_spec {
 	const char *text; /* of the query, for the log */
 	size_t text_len;
 };
+/* Of the piece's result, where its series may have become equal. */
+static inline enum ql_equal ql_piece_equal(const struct ql_piece_spec *s)
+{
+	bool range = s->mode == QL_PIECE_RANGE && !ql_range_keeps_name(s->range.fn);
+	return range ? QL_EQUAL_FAILS : QL_EQUAL_JOINS;
+}
 
 #endif

@@ -119,16 +119,21 @@ void ql_col_init(struct arena *a, struct ql_col *c, struct labels ls, uint64_t h
 	*c = (struct ql_col){ .ls = ls, .hash = hash, .has = mem, .v = (double *)(mem + words) };
 }
 
+void ql_vec_reserve(struct arena *a, struct ql_vec *v, uint32_t count)
+{
+	if (count <= v->cap)
+		return;
+	struct ql_col *cols = arena_array(a, count, sizeof(*cols));
+	if (v->count)
+		memcpy(cols, v->cols, v->count * sizeof(*cols));
+	v->cols = cols;
+	v->cap = count;
+}
+
 struct ql_col *ql_vec_add(struct arena *a, struct ql_vec *v)
 {
-	if (v->count == v->cap) {
-		uint32_t cap = v->cap ? v->cap * 2 : 16;
-		struct ql_col *cols = arena_array(a, cap, sizeof(*cols));
-		if (v->count)
-			memcpy(cols, v->cols, v->count * sizeof(*cols));
-		v->cols = cols;
-		v->cap = cap;
-	}
+	if (v->count == v->cap)
+		ql_vec_reserve(a, v, v->cap ? v->cap * 2 : 16);
 	return &v->cols[v->count++];
 }
 
@@ -221,15 +226,32 @@ void ql_tab_init(struct ql_tab *t, struct arena *a)
 	*t = (struct ql_tab){ .arena = a };
 }
 
-static void tab_grow(struct ql_tab *t)
+static uint32_t slots_for(uint32_t count) /* a power of 2, half of them used */
 {
-	uint32_t cap = t->_cap ? t->_cap * 2 : QL_TAB_MIN;
+	uint32_t slots = QL_TAB_MIN * 2;
+	while (slots / 2 < count)
+		slots *= 2;
+	return slots;
+}
+
+uint64_t ql_tab_bytes(uint32_t count)
+{
+	uint64_t keys = count < QL_TAB_MIN ? QL_TAB_MIN : count;
+	return keys * sizeof(struct ql_tab_key) + (uint64_t)slots_for(count) * sizeof(uint32_t);
+}
+
+void ql_tab_reserve(struct ql_tab *t, uint32_t count)
+{
+	uint32_t cap = count < QL_TAB_MIN ? QL_TAB_MIN : count;
+
+	if (cap <= t->_cap)
+		return;
 	struct ql_tab_key *keys = arena_array(t->arena, cap, sizeof(*keys));
 	if (t->count)
 		memcpy(keys, t->keys, t->count * sizeof(*keys));
 	t->keys = keys;
 	t->_cap = cap;
-	t->_slots_count = cap * 2;
+	t->_slots_count = slots_for(cap);
 	t->_slots = arena_zalloc(t->arena, t->_slots_count * sizeof(*t->_slots));
 	for (uint32_t i = 0; i < t->count; i++) {
 		uint32_t at = (uint32_t)keys[i].hash & (t->_slots_count - 1);
@@ -242,7 +264,7 @@ static void tab_grow(struct ql_tab *t)
 uint32_t ql_tab_add(struct ql_tab *t, struct labels ls, uint64_t hash, bool copy, bool *fresh)
 {
 	if (t->count == t->_cap)
-		tab_grow(t);
+		ql_tab_reserve(t, t->_cap ? t->_cap * 2 : QL_TAB_MIN);
 	uint32_t at = (uint32_t)hash & (t->_slots_count - 1);
 	for (; t->_slots[at]; at = (at + 1) & (t->_slots_count - 1)) {
 		const struct ql_tab_key *k = &t->keys[t->_slots[at] - 1];
@@ -272,40 +294,17 @@ uint32_t ql_tab_find(const struct ql_tab *t, struct labels ls, uint64_t hash)
 	return QL_TAB_NONE;
 }
 
-static bool col_absorb(struct ql_col *to, const struct ql_col *from, uint32_t n)
+bool ql_col_absorb(struct ql_col *to, const struct ql_col *from, uint32_t at, uint32_t count)
 {
-	for (uint32_t w = 0; w < ql_words(n); w++)
-		if (to->has[w] & from->has[w])
+	uint64_t *has = to->has + at / 64;
+	const uint64_t *more = from->has + at / 64;
+
+	for (uint32_t w = 0; w < ql_words(count); w++)
+		if (has[w] & more[w])
 			return false;
-	QL_EACH_BIT(i, from->has, n)
-	to->v[i] = from->v[i];
-	for (uint32_t w = 0; w < ql_words(n); w++)
-		to->has[w] |= from->has[w];
+	QL_EACH_BIT(i, more, count)
+	to->v[at + i] = from->v[at + i];
+	for (uint32_t w = 0; w < ql_words(count); w++)
+		has[w] |= more[w];
 	return true;
-}
-
-enum err ql_vec_merge_same(
-    struct arena *a, struct ql_vec *v, uint32_t n, bool strict, struct errbuf *eb)
-{
-	struct ql_tab tab;
-	uint32_t kept = 0;
-
-	if (v->count < 2)
-		return ERR_OK;
-	ql_tab_init(&tab, a);
-	for (uint32_t i = 0; i < v->count; i++) {
-		bool fresh;
-		uint32_t at = ql_tab_add(&tab, v->cols[i].ls, v->cols[i].hash, false, &fresh);
-		if (fresh) {
-			v->cols[kept++] = v->cols[i];
-			continue;
-		}
-		if (strict || !col_absorb(&v->cols[at], &v->cols[i], n))
-			return errbuf_set(eb, ERR_EXECUTION,
-			    "vector cannot contain metrics with the same labelset");
-		if (v->cols[i].drop_name)
-			v->cols[at].drop_name = true;
-	}
-	v->count = kept;
-	return ERR_OK;
 }

@@ -177,6 +177,8 @@ MUST_CHECK enum err ql_budget_look(const struct ql_budget *b, struct errbuf *eb)
 void ql_col_init(struct arena *a, struct ql_col *c, struct labels ls, uint64_t hash, uint32_t n);
 /* Room for one more column; the array moves when it grows. */
 struct ql_col *ql_vec_add(struct arena *a, struct ql_vec *v);
+/* Room for so many columns in all, so that they can be added without a move. */
+void ql_vec_reserve(struct arena *a, struct ql_vec *v, uint32_t count);
 
 /* Kahan-Neumaier step, as util/kahansum upstream. */
 static inline void ql_kahan(double x, double *sum, double *c)
@@ -219,6 +221,9 @@ struct ql_tab {
 	uint32_t count, _cap, _slots_count;
 };
 void ql_tab_init(struct ql_tab *t, struct arena *a);
+/* Room for so many label sets, so that they can be added without hashing all of them again. */
+void ql_tab_reserve(struct ql_tab *t, uint32_t count);
+uint64_t ql_tab_bytes(uint32_t count); /* what that takes, at most */
 /*
  * The ordinal; *fresh tells whether it is new. copy: the bytes are copied into the arena when new.
  */
@@ -227,10 +232,9 @@ uint32_t ql_tab_add(struct ql_tab *t, struct labels ls, uint64_t hash, bool copy
 uint32_t ql_tab_find(const struct ql_tab *t, struct labels ls, uint64_t hash);
 
 /*
- * Columns with equal label sets become one when no step has both; else ERR_EXECUTION "vector cannot
- * contain metrics with the same labelset". strict: equal sets are an error in any case.
+ * The values of from, count of them from a multiple of 64 on, into to. False, and nothing is done,
+ * when both have one at the same step.
  */
-MUST_CHECK enum err ql_vec_merge_same(
-    struct arena *a, struct ql_vec *v, uint32_t n, bool strict, struct errbuf *eb);
+bool ql_col_absorb(struct ql_col *to, const struct ql_col *from, uint32_t at, uint32_t count);
 
 #endif

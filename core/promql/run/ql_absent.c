@@ -17,9 +17,7 @@ static int matcher_qcmp(const void *a, const void *b)
 {
 	const struct matcher *l = *(const struct matcher *const *)a;
 	const struct matcher *r = *(const struct matcher *const *)b;
-	size_t n = l->name_len < r->name_len ? l->name_len : r->name_len;
-	int c = n ? memcmp(l->name, r->name, n) : 0;
-	c = c ? c : (l->name_len > r->name_len) - (l->name_len < r->name_len);
+	int c = ql_bytes_cmp(l->name, l->name_len, r->name, r->name_len);
 	c = c ? c : subtracts(l) - subtracts(r);
 	return c ? c : (l > r) - (l < r); /* as they stand in the selector */
 }
@@ -40,8 +38,7 @@ static struct labels absent_labels(struct ql_run *x, const struct ql_node *n)
 	bool had = false;
 
 	label_builder_init(&b, x->arena);
-	while (n->kind == QL_PAREN)
-		n = n->paren;
+	n = ql_skip_parens(n);
 	if (n->kind != QL_SELECTOR)
 		return label_builder_done(&b);
 	uint32_t count = n->sel.matchers_count;
@@ -63,20 +60,47 @@ static struct labels absent_labels(struct ql_run *x, const struct ql_node *n)
 	return label_builder_done(&b);
 }
 
+struct absent {
+	uint32_t pos;  /* columns looked at */
+	uint32_t step; /* whose value is set */
+};
+
+static struct absent *absent_start(struct ql_run *x, struct ql_pn *pn)
+{
+	struct labels ls = absent_labels(x, pn->ast->call.args[0]);
+	struct ql_col *c = ql_run_col(x, &pn->vec, ls, pn->grid.n);
+
+	if (!c)
+		return NULL;
+	ql_bits_fill(c->has, pn->grid.n);
+	pn->state = arena_zalloc(x->arena, sizeof(struct absent));
+	return pn->state;
+}
+
 enum ql_did ql_absent_run(struct ql_run *x, struct ql_pn *pn)
 {
 	const struct ql_vec *v = &pn->arg[0]->vec;
+	struct absent *s = pn->state ? pn->state : absent_start(x, pn);
 	uint32_t n = pn->grid.n;
-	struct ql_col *c = ql_run_col(x, &pn->vec, absent_labels(x, pn->ast->call.args[0]), n);
 
-	if (!c)
+	if (!s)
 		return QL_FAILED;
-	ql_bits_fill(c->has, n);
-	for (uint32_t i = 0; i < v->count; i++)
+	struct ql_col *c = &pn->vec.cols[0];
+	while (s->pos < v->count) {
 		for (uint32_t w = 0; w < ql_words(n); w++)
-			c->has[w] &= ~v->cols[i].has[w];
-	QL_EACH_BIT(i, c->has, n)
-	c->v[i] = 1;
+			c->has[w] &= ~v->cols[s->pos].has[w];
+		s->pos++;
+		if (ql_tick(x, ql_words(n)))
+			return QL_AGAIN;
+	}
+	while (s->step < n) {
+		uint32_t count = ql_part(s->step, n);
+		QL_EACH_BIT(i, c->has + s->step / 64, count)
+		c->v[s->step + i] = 1;
+		s->step += count;
+		if (ql_tick(x, count) && s->step < n)
+			return QL_AGAIN;
+	}
 	if (!ql_bits_any(c->has, n))
 		pn->vec.count = 0;
 	return QL_DONE;

@@ -61,7 +61,7 @@ MUST_CHECK enum err ql_aggr_merge(struct ql_aggr *g, const struct ql_aggr *from,
 bool ql_aggr_finish(struct ql_aggr *g, uint32_t i, struct ql_col *out);
 size_t ql_aggr_bytes(const struct ql_aggr *g); /* what it weighs when it moves */
 
-/* The group's labels of a series, for aggregations that keep their members (ql_aggk.h). */
+/* The group's labels of a series, for aggregations that keep their members (ql_members.h). */
 uint32_t ql_aggr_group_of(struct ql_tab *tab, const struct ql_names *names, bool without,
     struct labels ls, struct buf *scratch, bool *fresh);
 

@@ -25,35 +25,59 @@ struct seen { /* results of one match group with the same labels: their steps be
 	uint32_t group;
 	uint64_t *bits;
 };
+/* Each phase goes through one side, from the first series to the last. */
+enum bin_phase {
+	BIN_ANY, /* many side: where it has anything */
+	BIN_GROUP_ONE,
+	BIN_NAME, /* one side, instead of the rest: which duplicates the error names */
+	BIN_GROUP_MANY,
+	BIN_PAIR, /* many side */
+	BIN_FILL, /* one side */
+	BIN_TIDY
+};
+struct pair { /* results of two series, made part by part */
+	bool open;
+	bool in_place; /* in the column of the many side */
+	uint32_t col, step;
+	const double *many, *one; /* NULL: the value filled in */
+};
 struct binop {
 	const struct ql_node *ast;
 	struct ql_vec many, one;
 	bool swapped; /* the many side is the right operand */
 	uint32_t n;
-	struct ql_names names; /* of on(), or of ignoring() with __name__ */
+	struct ql_names names;   /* of on(), or of ignoring() with __name__ */
+	struct ql_names listed;  /* of ignoring() alone */
+	struct ql_names include; /* of group_left() and group_right() */
 	struct ql_tab groups;
 	uint32_t *many_group, *one_group, *one_next;
 	struct side *side;
 	uint32_t side_cap;
-	uint64_t *many_any, *one_any; /* steps where the side has anything at all */
-	struct ql_tab results;        /* labels of the result columns */
-	struct seen **seen;           /* per result */
+	uint64_t *many_any;    /* steps where the many side has anything at all */
+	struct ql_tab results; /* labels of the result columns */
+	struct seen **seen;    /* per result */
 	uint32_t seen_cap;
 	struct buf scratch;
 	uint64_t *bits; /* of one pair */
-	double *values; /* a filled-in partner, and results on their way */
 	uint64_t *bits_out;
-	enum {
-		BIN_GROUP_ONE,
-		BIN_GROUP_MANY,
-		BIN_PAIR,
-		BIN_FILL
-	} phase;
+	/* a part of a column each: results on their way, the values that are filled in */
+	double *values, *fill_many, *fill_one;
+	enum bin_phase phase;
 	uint32_t pos;
+	struct pair pair;
+	bool at_partners;     /* of the many-side series at pos */
+	uint32_t partner;     /* the next of them */
+	uint32_t dup, dup_of; /* BIN_NAME: the smallest two so far */
 };
 
 /* series of the one side that are compared pair by pair for an error text */
 #define NAMED_PAIR_MAX 1000
+
+static void binop_enter(struct binop *b, enum bin_phase phase)
+{
+	b->phase = phase;
+	b->pos = 0;
+}
 
 static bool is_one_to_one(const struct binop *b)
 {
@@ -71,61 +95,87 @@ static void binop_release(void *arg)
 	buf_release(&b->scratch);
 }
 
-static struct ql_names match_names(struct arena *a, const struct ql_node *n)
-{
-	return ql_aggr_names(a, n->bin.labels, n->bin.labels_count, !n->bin.on);
-}
-
 static uint32_t group_of(struct binop *b, struct labels ls)
 {
 	bool fresh;
 	return ql_aggr_group_of(&b->groups, &b->names, !b->ast->bin.on, ls, &b->scratch, &fresh);
 }
 
-static void collect_any(const struct ql_vec *v, uint32_t n, uint64_t *any)
+/* Presence at all steps, none on; NULL over budget. */
+static uint64_t *words_make(struct ql_run *x, const struct binop *b)
 {
-	for (uint32_t i = 0; i < v->count; i++)
-		for (uint32_t w = 0; w < ql_words(n); w++)
-			any[w] |= v->cols[i].has[w];
+	uint64_t bytes = (uint64_t)ql_words(b->n) * sizeof(uint64_t);
+	x->err = ql_room(&x->budget, bytes, x->eb);
+	return x->err ? NULL : arena_zalloc(x->arena, bytes);
 }
 
+static void make_parts(struct ql_run *x, struct binop *b)
+{
+	uint32_t count = ql_part(0, b->n);
+
+	b->values = arena_array(x->arena, count, sizeof(*b->values));
+	if (!fills(b->ast))
+		return;
+	b->fill_many = arena_array(x->arena, count, sizeof(*b->fill_many));
+	b->fill_one = arena_array(x->arena, count, sizeof(*b->fill_one));
+	for (uint32_t i = 0; i < count; i++) {
+		b->fill_one[i] = b->ast->bin.fill_r;
+		b->fill_many[i] = b->ast->bin.fill_l;
+	}
+}
+
+/* NULL over budget. */
 static struct binop *binop_start(struct ql_run *x, struct ql_pn *pn)
 {
+	const struct ql_node *n = pn->ast;
 	struct arena *a = x->arena;
 	struct binop *b = arena_zalloc(a, sizeof(*b));
-	uint32_t words = ql_words(pn->grid.n);
+	uint64_t most;
 
-	b->ast = pn->ast;
+	b->ast = n;
 	b->n = pn->grid.n;
-	b->swapped = pn->ast->bin.card == QL_ONE_TO_MANY;
+	b->swapped = n->bin.card == QL_ONE_TO_MANY;
 	b->many = pn->arg[b->swapped]->vec;
 	b->one = pn->arg[!b->swapped]->vec;
-	b->names = match_names(a, pn->ast);
-	ql_tab_init(&b->groups, a);
-	ql_tab_init(&b->results, a);
+	b->names = ql_aggr_names(a, n->bin.labels, n->bin.labels_count, !n->bin.on);
+	b->listed = ql_names_make(a, n->bin.labels, n->bin.labels_count);
+	b->include = ql_names_make(a, n->bin.include, n->bin.include_count);
 	buf_init(&b->scratch);
 	ql_run_at_end(x, binop_release, b);
+	make_parts(x, b);
+	most = (uint64_t)b->many.count + b->one.count;
+	x->err = ql_room(&x->budget, most * 2 * sizeof(uint32_t), x->eb);
+	if (x->err || !ql_run_tab(x, &b->groups, (uint32_t)most) ||
+	    !ql_run_tab(x, &b->results, b->many.count) || !ql_run_reserve(x, &pn->vec, b->many.count))
+		return NULL;
 	b->many_group = arena_array(a, (size_t)b->many.count + 1, sizeof(uint32_t));
 	b->one_group = arena_array(a, (size_t)b->one.count + 1, sizeof(uint32_t));
 	b->one_next = arena_array(a, (size_t)b->one.count + 1, sizeof(uint32_t));
-	b->many_any = arena_zalloc(a, words * sizeof(uint64_t));
-	b->one_any = arena_zalloc(a, words * sizeof(uint64_t));
-	b->bits = arena_zalloc(a, words * sizeof(uint64_t));
-	b->bits_out = arena_zalloc(a, words * sizeof(uint64_t));
-	b->values = arena_zalloc(a, b->n * sizeof(double));
-	collect_any(&b->many, b->n, b->many_any);
-	collect_any(&b->one, b->n, b->one_any);
+	if (!(b->many_any = words_make(x, b)) || !(b->bits = words_make(x, b)) ||
+	    !(b->bits_out = words_make(x, b)))
+		return NULL;
+	pn->state = b;
 	return b;
+}
+
+static void add_any(struct binop *b, const struct ql_col *c)
+{
+	for (uint32_t w = 0; w < ql_words(b->n); w++)
+		b->many_any[w] |= c->has[w];
 }
 
 /* --- the one side --- */
 
+/* NULL over budget. */
 static struct side *side_of(struct ql_run *x, struct binop *b, uint32_t group)
 {
 	if (group >= b->side_cap) {
 		uint32_t cap = b->side_cap ? b->side_cap * 2 : 64;
 		while (cap <= group)
 			cap *= 2;
+		x->err = ql_room(&x->budget, (uint64_t)cap * sizeof(*b->side), x->eb);
+		if (x->err)
+			return NULL;
 		struct side *s = arena_array(x->arena, cap, sizeof(*s));
 		if (b->side_cap)
 			memcpy(s, b->side, b->side_cap * sizeof(*s));
@@ -179,27 +229,35 @@ static bool collide(const struct binop *b, const uint64_t *a, const uint64_t *c)
 
 /*
  * Which pair is named must not depend on the order of shards: the smallest by labels, as long as
- * looking at all pairs is cheap.
+ * looking at all pairs is cheap. This series with all others of its group.
  */
-static enum ql_did fail_first_duplicate(
-    struct ql_run *x, struct binop *b, uint32_t found, uint32_t with)
+static void name_duplicate(struct binop *b, uint32_t i)
 {
-	const struct ql_col *c = b->one.cols, *l = &c[found], *r = &c[with];
+	const struct ql_col *c = b->one.cols;
 
+	for (uint32_t k = 0; k < b->one.count; k++) {
+		if (i == k || b->one_group[i] != b->one_group[k] || !collide(b, c[i].has, c[k].has))
+			continue;
+		int d = label_cmp(c[i].ls, c[b->dup].ls);
+		if (d < 0 || (d == 0 && label_cmp(c[k].ls, c[b->dup_of].ls) < 0)) {
+			b->dup = i;
+			b->dup_of = k;
+		}
+	}
+}
+
+static enum ql_did found_duplicate(struct ql_run *x, struct binop *b, uint32_t with)
+{
+	const struct ql_col *c = b->one.cols;
+
+	b->dup = with;
+	b->dup_of = b->pos;
+	if (b->one.count > NAMED_PAIR_MAX)
+		return fail_duplicate(x, b, c[b->dup].ls, c[b->dup_of].ls);
 	for (uint32_t i = b->pos; i < b->one.count; i++)
 		b->one_group[i] = group_of(b, c[i].ls);
-	for (uint32_t i = 0; b->one.count <= NAMED_PAIR_MAX && i < b->one.count; i++)
-		for (uint32_t k = 0; k < b->one.count; k++) {
-			if (i == k || b->one_group[i] != b->one_group[k] ||
-			    !collide(b, c[i].has, c[k].has))
-				continue;
-			int d = label_cmp(c[i].ls, l->ls);
-			if (d < 0 || (d == 0 && label_cmp(c[k].ls, r->ls) < 0)) {
-				l = &c[i];
-				r = &c[k];
-			}
-		}
-	return fail_duplicate(x, b, l->ls, r->ls);
+	binop_enter(b, BIN_NAME);
+	return QL_AGAIN;
 }
 
 static enum ql_did add_one(struct ql_run *x, struct binop *b, uint32_t i)
@@ -209,6 +267,8 @@ static enum ql_did add_one(struct ql_run *x, struct binop *b, uint32_t i)
 	uint32_t group = b->one_group[i] = group_of(b, c->ls);
 	struct side *s = side_of(x, b, group);
 
+	if (!s)
+		return QL_FAILED;
 	b->one_next[i] = QL_TAB_NONE;
 	if (s->first == QL_TAB_NONE) {
 		s->first = s->last = i;
@@ -218,9 +278,12 @@ static enum ql_did add_one(struct ql_run *x, struct binop *b, uint32_t i)
 	if (collide(b, s->has, c->has))
 		for (uint32_t k = s->first; k != QL_TAB_NONE; k = b->one_next[k])
 			if (collide(b, b->one.cols[k].has, c->has))
-				return fail_first_duplicate(x, b, k, i);
+				return found_duplicate(x, b, k);
 	if (s->first == s->last) {
-		s->has = arena_dup(x->arena, s->has, words * sizeof(uint64_t));
+		const uint64_t *first = s->has;
+		if (!(s->has = words_make(x, b)))
+			return QL_FAILED;
+		memcpy(s->has, first, words * sizeof(*first));
 	}
 	for (uint32_t w = 0; w < words; w++)
 		s->has[w] |= c->has[w];
@@ -236,6 +299,13 @@ static bool drops_name(const struct ql_node *n)
 	return !ql_op_is_compare(n->bin.op);
 }
 
+static struct labels labels_copy(struct ql_run *x, struct labels ls)
+{
+	if (ls.len)
+		ls.bytes = arena_dup(x->arena, ls.bytes, ls.len);
+	return ls;
+}
+
 /* Labels of a result: many side, one side (resultMetric in Prometheus' engine). */
 static struct labels result_labels(
     struct ql_run *x, struct binop *b, struct labels many, struct labels one)
@@ -243,79 +313,92 @@ static struct labels result_labels(
 	const struct ql_node *n = b->ast;
 	struct labels ls = many;
 
-	if (drops_name(n) || (n->bin.return_bool && !x->late))
+	if (drops_name(n) || (n->bin.return_bool && x->names != QL_NAMES_DROP_LATE))
 		ls = ql_labels_drop_name(x->arena, ls);
 	if (is_one_to_one(b)) {
-		struct ql_names *names = &b->names, plain;
-		if (!n->bin.on) { /* only what is listed: the name went above, or stays */
-			plain = ql_names_make(x->arena, n->bin.labels, n->bin.labels_count);
-			names = &plain;
-		}
-		if (n->bin.on || names->count) {
-			ls = ql_labels_pick(&b->scratch, ls, names, n->bin.on);
-			if (ls.len)
-				ls.bytes = arena_dup(x->arena, ls.bytes, ls.len);
-		}
+		/* ignoring: only what is listed; the name went above, or stays */
+		const struct ql_names *names = n->bin.on ? &b->names : &b->listed;
+		if (n->bin.on || names->count)
+			ls = labels_copy(x, ql_labels_pick(&b->scratch, ls, names, n->bin.on));
 	}
 	if (n->bin.include_count) {
 		struct label_builder lb;
+		struct label l;
+		ls = labels_copy(x, ql_labels_pick(&b->scratch, ls, &b->include, false));
 		label_builder_from(&lb, x->arena, ls);
-		for (uint32_t i = 0; i < n->bin.include_count; i++) {
-			const struct ql_str *s = &n->bin.include[i];
-			uint32_t len = 0;
-			const char *v = label_get(one, s->s, s->len, &len);
-			label_builder_set(&lb, s->s, s->len, v ? v : "", v ? len : 0);
-		}
+		struct label_iter it =
+		    label_iter(ql_labels_pick(&b->scratch, one, &b->include, true));
+		while (label_next(&it, &l))
+			label_builder_set(&lb, l.name, l.name_len, l.value, l.value_len);
 		ls = label_builder_done(&lb);
 	}
 	return ls;
 }
 
-/* Steps of a result before filtering, judged against what the group has made so far. */
-static enum ql_did claim_steps(struct ql_run *x, struct binop *b, uint32_t group, uint32_t result)
+static bool claim_group(
+    struct ql_run *x, struct binop *b, struct seen **list, uint32_t group, bool *again)
 {
 	uint32_t words = ql_words(b->n);
-	struct side *s = side_of(x, b, group);
-	bool again = false;
+	struct seen *e = *list;
 
-	if (!s->matched)
-		s->matched = arena_zalloc(x->arena, words * sizeof(uint64_t));
-	for (uint32_t w = 0; w < words; w++) {
-		again = again || (s->matched[w] & b->bits[w]);
-		s->matched[w] |= b->bits[w];
-	}
-	if (is_one_to_one(b)) {
-		if (again)
-			return ql_failf(x,
-			    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
-		return QL_DONE;
-	}
-	if (result >= b->seen_cap) {
-		uint32_t cap = b->seen_cap ? b->seen_cap * 2 : 64;
-		struct seen **seen = arena_zalloc(x->arena, cap * sizeof(struct seen *));
-		if (b->seen_cap)
-			memcpy(seen, b->seen, b->seen_cap * sizeof(struct seen *));
-		b->seen = seen;
-		b->seen_cap = cap;
-	}
-	struct seen *e = b->seen[result];
 	while (e && e->group != group)
 		e = e->next;
 	if (!e) {
 		e = arena_alloc(x->arena, sizeof(*e));
-		e->next = b->seen[result];
-		e->group = group;
-		e->bits = arena_dup(x->arena, b->bits, words * sizeof(uint64_t));
-		b->seen[result] = e;
-		return QL_DONE;
+		*e = (struct seen){ .next = *list, .group = group, .bits = words_make(x, b) };
+		if (!e->bits)
+			return false;
+		*list = e;
 	}
 	for (uint32_t w = 0; w < words; w++) {
-		if (e->bits[w] & b->bits[w])
-			return ql_failf(x,
-			    "multiple matches for labels: grouping labels must ensure unique matches");
+		*again = *again || (e->bits[w] & b->bits[w]);
 		e->bits[w] |= b->bits[w];
 	}
-	return QL_DONE;
+	return true;
+}
+
+static bool seen_grow(struct ql_run *x, struct binop *b, uint32_t result)
+{
+	uint32_t cap = b->seen_cap ? b->seen_cap * 2 : 64;
+
+	while (cap <= result)
+		cap *= 2;
+	x->err = ql_room(&x->budget, (uint64_t)cap * sizeof(*b->seen), x->eb);
+	if (x->err)
+		return false;
+	struct seen **seen = arena_zalloc(x->arena, cap * sizeof(struct seen *));
+	if (b->seen_cap)
+		memcpy(seen, b->seen, b->seen_cap * sizeof(struct seen *));
+	b->seen = seen;
+	b->seen_cap = cap;
+	return true;
+}
+
+/* Steps of a result before filtering, judged against what the group has made so far. */
+static enum ql_did claim_steps(struct ql_run *x, struct binop *b, uint32_t group, uint32_t result)
+{
+	struct side *s = side_of(x, b, group);
+	bool again = false;
+
+	if (!s || (!s->matched && !(s->matched = words_make(x, b))))
+		return QL_FAILED;
+	for (uint32_t w = 0; w < ql_words(b->n); w++) {
+		again = again || (s->matched[w] & b->bits[w]);
+		s->matched[w] |= b->bits[w];
+	}
+	if (is_one_to_one(b))
+		return again
+		    ? ql_failf(x,
+		          "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)")
+		    : QL_DONE;
+	if (result >= b->seen_cap && !seen_grow(x, b, result))
+		return QL_FAILED;
+	again = false;
+	if (!claim_group(x, b, &b->seen[result], group, &again))
+		return QL_FAILED;
+	return again
+	    ? ql_failf(x, "multiple matches for labels: grouping labels must ensure unique matches")
+	    : QL_DONE;
 }
 
 #define LOOP(expr)                                                                                 \
@@ -361,105 +444,141 @@ static void compute(const struct ql_node *ast, uint32_t n, const double *l, cons
 }
 #undef LOOP
 
-static struct ql_col *result_column(
-    struct ql_run *x, struct ql_pn *pn, struct binop *b, struct labels ls, bool *fresh)
+/* --- one pair --- */
+
+static bool result_column(
+    struct ql_run *x, struct ql_pn *pn, struct binop *b, struct labels ls, uint32_t *col)
 {
 	uint64_t hash = label_hash(ls);
-	uint32_t at = ql_tab_add(&b->results, ls, hash, false, fresh);
+	bool fresh;
 
-	if (*fresh) {
-		struct ql_col *c = ql_vec_add(x->arena, &pn->vec);
-		*c = (struct ql_col){ .ls = ls, .hash = hash };
-	}
-	return &pn->vec.cols[at];
+	*col = ql_tab_add(&b->results, ls, hash, false, &fresh);
+	if (fresh)
+		*ql_vec_add(x->arena, &pn->vec) = (struct ql_col){ .ls = ls, .hash = hash };
+	return fresh;
 }
 
-static enum ql_did join_column(struct ql_run *x, struct binop *b, struct ql_col *c)
+/* Memory of a new result: the many side's own column when nobody needs it again, or its own. */
+static bool column_memory(struct ql_run *x, struct binop *b, struct ql_col *c, struct ql_col *own)
 {
-	for (uint32_t w = 0; w < ql_words(b->n); w++)
-		if (c->has[w] & b->bits_out[w])
-			return ql_failf(x, "vector cannot contain metrics with the same labelset");
-	QL_EACH_BIT(i, b->bits_out, b->n)
-	c->v[i] = b->values[i];
-	for (uint32_t w = 0; w < ql_words(b->n); w++)
-		c->has[w] |= b->bits_out[w];
-	return QL_DONE;
+	struct ql_col made;
+
+	b->pair.in_place = own != NULL;
+	if (own) {
+		c->v = own->v;
+		c->has = own->has;
+		return true;
+	}
+	if ((x->err = ql_charge(&x->budget, b->n, x->eb)))
+		return false;
+	ql_col_init(x->arena, &made, c->ls, c->hash, b->n);
+	c->v = made.v;
+	c->has = made.has;
+	return true;
 }
 
 /*
- * One pair at the steps of b->bits. many and one: values of both; own: the column of the many side
- * that may be overwritten, NULL when it is needed again.
+ * Begins a pair at the steps of b->bits; it stays closed when there are none. many and one: values
+ * of both, NULL where they are filled in; own: the column of the many side that may be overwritten,
+ * NULL when it is needed again.
  */
-static enum ql_did make_pair(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t group,
+static enum ql_did pair_begin(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t group,
     struct labels many_ls, const double *many, struct labels one_ls, const double *one,
     struct ql_col *own)
 {
-	const double *l = b->swapped ? one : many, *r = b->swapped ? many : one;
-	size_t size = ql_words(b->n) * sizeof(uint64_t);
-	bool fresh;
+	struct pair *p = &b->pair;
 
 	if (!ql_bits_any(b->bits, b->n))
 		return QL_DONE;
+	*p = (struct pair){ .many = many, .one = one };
 	struct labels ls = result_labels(x, b, many_ls, one_ls);
-	struct ql_col *c = result_column(x, pn, b, ls, &fresh);
-	if (claim_steps(x, b, group, (uint32_t)(c - pn->vec.cols)))
+	bool fresh = result_column(x, pn, b, ls, &p->col);
+	struct ql_col *c = &pn->vec.cols[p->col];
+	if (claim_steps(x, b, group, p->col))
 		return QL_FAILED;
 	c->drop_name = c->drop_name || b->ast->bin.return_bool;
-	memcpy(b->bits_out, b->bits, size);
-	if (fresh && own) {
-		c->v = own->v;
-		c->has = own->has;
-		compute(b->ast, b->n, l, r, c->v, b->bits_out);
-		memcpy(c->has, b->bits_out, size);
-		return QL_DONE;
-	}
-	compute(b->ast, b->n, l, r, b->values, b->bits_out);
-	if (fresh) {
-		x->err = ql_charge(&x->budget, b->n, x->eb);
-		if (x->err)
-			return QL_FAILED;
-		struct ql_col made;
-		ql_col_init(x->arena, &made, ls, c->hash, b->n);
-		c->v = made.v;
-		c->has = made.has;
-	}
-	return join_column(x, b, c);
+	memcpy(b->bits_out, b->bits, ql_words(b->n) * sizeof(*b->bits));
+	if (fresh && !column_memory(x, b, c, own))
+		return QL_FAILED;
+	p->open = true;
+	return QL_DONE;
 }
 
-/* A many-side series with all partners of its group. */
-static enum ql_did pair_many(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t i)
+static bool part_join(struct ql_col *c, uint32_t from, uint32_t count, const double *v, uint64_t *bits)
+{
+	uint64_t *has = c->has + from / 64;
+
+	for (uint32_t w = 0; w < ql_words(count); w++)
+		if (has[w] & bits[w])
+			return false;
+	QL_EACH_BIT(i, bits, count)
+	c->v[from + i] = v[i];
+	for (uint32_t w = 0; w < ql_words(count); w++)
+		has[w] |= bits[w];
+	return true;
+}
+
+/* Goes on with the pair until it is closed. */
+static enum ql_did pair_run(struct ql_run *x, struct ql_pn *pn, struct binop *b)
+{
+	struct pair *p = &b->pair;
+	struct ql_col *c = &pn->vec.cols[p->col];
+
+	while (p->open) {
+		uint32_t from = p->step, count = ql_part(from, b->n);
+		const double *many = p->many ? p->many + from : b->fill_many;
+		const double *one = p->one ? p->one + from : b->fill_one;
+		const double *l = b->swapped ? one : many, *r = b->swapped ? many : one;
+		uint64_t *bits = b->bits_out + from / 64;
+		if (p->in_place) {
+			compute(b->ast, count, l, r, c->v + from, bits);
+			memcpy(c->has + from / 64, bits, ql_words(count) * sizeof(*bits));
+		} else {
+			compute(b->ast, count, l, r, b->values, bits);
+			if (!part_join(c, from, count, b->values, bits))
+				return ql_failf(
+				    x, "vector cannot contain metrics with the same labelset");
+		}
+		p->step += count;
+		p->open = p->step < b->n;
+		if (ql_tick(x, count) && p->open)
+			return QL_AGAIN;
+	}
+	return QL_DONE;
+}
+
+/* --- all pairs --- */
+
+/* The partners of a many-side series, from b->partner on. */
+static enum ql_did pair_partners(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t i)
 {
 	struct ql_col *m = &b->many.cols[i];
 	uint32_t group = b->many_group[i];
 	const struct side *s = side_of(x, b, group);
-	bool single = s->first == s->last && !fills(b->ast);
+	bool single = s && s->first == s->last && !fills(b->ast);
+	enum ql_did did;
 
-	for (uint32_t k = s->first; k != QL_TAB_NONE; k = b->one_next[k]) {
-		const struct ql_col *o = &b->one.cols[k];
-		for (uint32_t w = 0; w < ql_words(b->n); w++)
-			b->bits[w] = m->has[w] & o->has[w];
-		if (make_pair(x, pn, b, group, m->ls, m->v, o->ls, o->v, single ? m : NULL))
-			return QL_FAILED;
+	while (s && b->partner != QL_TAB_NONE) {
+		const struct ql_col *o = &b->one.cols[b->partner];
+		if (!b->pair.open) {
+			for (uint32_t w = 0; w < ql_words(b->n); w++)
+				b->bits[w] = m->has[w] & o->has[w];
+			if (pair_begin(x, pn, b, group, m->ls, m->v, o->ls, o->v, single ? m : NULL))
+				return QL_FAILED;
+			s = side_of(x, b, group);
+		}
+		if ((did = pair_run(x, pn, b)))
+			return did;
+		b->partner = b->one_next[b->partner];
+		if (b->partner != QL_TAB_NONE && ql_tick(x, ql_words(b->n)))
+			return QL_AGAIN;
 	}
-	return QL_DONE;
-}
-
-/* --- made-up partners --- */
-
-static const double *fill_values(struct ql_run *x, struct binop *b, double v)
-{
-	double *a = arena_array(x->arena, b->n, sizeof(*a));
-	for (uint32_t i = 0; i < b->n; i++)
-		a[i] = v;
-	return a;
+	return s ? QL_DONE : QL_FAILED;
 }
 
 static struct labels fill_labels(struct ql_run *x, struct binop *b, struct labels ls)
 {
-	struct labels key = ql_labels_pick(&b->scratch, ls, &b->names, b->ast->bin.on);
-	if (key.len)
-		key.bytes = arena_dup(x->arena, key.bytes, key.len);
-	return key;
+	return labels_copy(x, ql_labels_pick(&b->scratch, ls, &b->names, b->ast->bin.on));
 }
 
 /*
@@ -471,12 +590,35 @@ static enum ql_did fill_many(struct ql_run *x, struct ql_pn *pn, struct binop *b
 	const struct ql_col *m = &b->many.cols[i];
 	const struct side *s = side_of(x, b, b->many_group[i]);
 
+	if (!s)
+		return QL_FAILED;
 	if (!b->ast->bin.fill_r_set)
 		return QL_DONE;
 	for (uint32_t w = 0; w < ql_words(b->n); w++)
 		b->bits[w] = m->has[w] & ~(s->first == QL_TAB_NONE ? 0 : s->has[w]);
-	return make_pair(x, pn, b, b->many_group[i], m->ls, m->v, fill_labels(x, b, m->ls),
-	    fill_values(x, b, b->ast->bin.fill_r), NULL);
+	return pair_begin(
+	    x, pn, b, b->many_group[i], m->ls, m->v, fill_labels(x, b, m->ls), NULL, NULL);
+}
+
+/* A many-side series with all partners of its group, then with the made-up one. */
+static enum ql_did pair_many(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t i)
+{
+	enum ql_did did;
+
+	if (b->pair.open && b->at_partners && b->partner == QL_TAB_NONE)
+		return pair_run(x, pn, b); /* the made-up one */
+	if (!b->at_partners) {
+		const struct side *s = side_of(x, b, b->many_group[i]);
+		if (!s)
+			return QL_FAILED;
+		b->partner = s->first;
+		b->at_partners = true;
+	}
+	if ((did = pair_partners(x, pn, b, i)))
+		return did;
+	if (fills(b->ast) && (did = fill_many(x, pn, b, i)))
+		return did;
+	return pair_run(x, pn, b);
 }
 
 static enum ql_did fill_one(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t i)
@@ -484,28 +626,93 @@ static enum ql_did fill_one(struct ql_run *x, struct ql_pn *pn, struct binop *b,
 	const struct ql_col *o = &b->one.cols[i];
 	const struct side *s = side_of(x, b, b->one_group[i]);
 
+	if (!s)
+		return QL_FAILED;
 	if (!b->ast->bin.fill_l_set)
 		return QL_DONE;
-	for (uint32_t w = 0; w < ql_words(b->n); w++)
-		b->bits[w] = o->has[w] & ~(s->matched ? s->matched[w] : 0);
-	return make_pair(x, pn, b, b->one_group[i], fill_labels(x, b, o->ls),
-	    fill_values(x, b, b->ast->bin.fill_l), o->ls, o->v, NULL);
+	if (!b->pair.open) {
+		for (uint32_t w = 0; w < ql_words(b->n); w++)
+			b->bits[w] = o->has[w] & ~(s->matched ? s->matched[w] : 0);
+		if (pair_begin(x, pn, b, b->one_group[i], fill_labels(x, b, o->ls), NULL, o->ls,
+		        o->v, NULL))
+			return QL_FAILED;
+	}
+	return pair_run(x, pn, b);
 }
+
+/* --- the phases --- */
 
 static enum ql_did binop_one(struct ql_run *x, struct ql_pn *pn, struct binop *b)
 {
 	switch (b->phase) {
+	case BIN_ANY:
+		add_any(b, &b->many.cols[b->pos]);
+		return QL_DONE;
 	case BIN_GROUP_ONE:
 		return add_one(x, b, b->pos);
+	case BIN_NAME:
+		name_duplicate(b, b->pos);
+		return QL_DONE;
 	case BIN_GROUP_MANY:
 		b->many_group[b->pos] = group_of(b, b->many.cols[b->pos].ls);
 		return QL_DONE;
 	case BIN_PAIR:
-		if (pair_many(x, pn, b, b->pos))
-			return QL_FAILED;
-		return fills(b->ast) ? fill_many(x, pn, b, b->pos) : QL_DONE;
+		return pair_many(x, pn, b, b->pos);
 	case BIN_FILL:
 		return fill_one(x, pn, b, b->pos);
+	case BIN_TIDY:
+		break;
+	}
+	return QL_DONE;
+}
+
+static uint32_t phase_count(const struct binop *b)
+{
+	switch (b->phase) {
+	case BIN_ANY:
+	case BIN_GROUP_MANY:
+	case BIN_PAIR:
+		return b->many.count;
+	case BIN_GROUP_ONE:
+	case BIN_NAME:
+	case BIN_FILL:
+		return b->one.count;
+	case BIN_TIDY:
+		break;
+	}
+	return 0;
+}
+
+static uint64_t phase_work(const struct binop *b)
+{
+	uint64_t work = 96 + ql_words(b->n);
+	return b->phase == BIN_NAME ? work * b->one.count : work;
+}
+
+static enum ql_did phase_over(struct ql_run *x, struct binop *b)
+{
+	const struct ql_col *c = b->one.cols;
+
+	switch (b->phase) {
+	case BIN_ANY:
+		binop_enter(b, BIN_GROUP_ONE);
+		break;
+	case BIN_GROUP_ONE:
+		binop_enter(b, BIN_GROUP_MANY);
+		break;
+	case BIN_NAME:
+		return fail_duplicate(x, b, c[b->dup].ls, c[b->dup_of].ls);
+	case BIN_GROUP_MANY:
+		binop_enter(b, BIN_PAIR);
+		break;
+	case BIN_PAIR:
+		binop_enter(b, BIN_FILL);
+		break;
+	case BIN_FILL:
+		binop_enter(b, BIN_TIDY);
+		break;
+	case BIN_TIDY:
+		break;
 	}
 	return QL_DONE;
 }
@@ -523,120 +730,29 @@ static enum ql_did run_trim(struct ql_run *x, struct ql_pn *pn)
 enum ql_did ql_binop_run(struct ql_run *x, struct ql_pn *pn)
 {
 	struct binop *b = pn->state;
+	enum ql_did did;
 
 	if (ql_op_is_trim(pn->ast->bin.op))
 		return run_trim(x, pn);
-	if (!b)
-		b = pn->state = binop_start(x, pn);
-	if (!fills(b->ast) && (!b->many.count || !b->one.count))
+	if (!fills(pn->ast) && (!pn->arg[0]->vec.count || !pn->arg[1]->vec.count))
 		return QL_DONE;
-	for (;;) {
-		bool of_one = b->phase == BIN_GROUP_ONE || b->phase == BIN_FILL;
-		uint32_t count = of_one ? b->one.count : b->many.count;
-		while (b->pos < count) {
-			if (binop_one(x, pn, b))
-				return QL_FAILED;
+	if (!b && !(b = binop_start(x, pn)))
+		return QL_FAILED;
+	while (b->phase != BIN_TIDY) {
+		enum bin_phase phase = b->phase;
+		while (b->pos < phase_count(b)) {
+			did = binop_one(x, pn, b);
+			if (did == QL_AGAIN && b->phase != phase)
+				break; /* another phase, from its start */
+			if (did)
+				return did;
 			b->pos++;
-			if (ql_tick(x, b->n))
+			b->at_partners = false;
+			if (ql_tick(x, phase_work(b)))
 				return QL_AGAIN;
 		}
-		b->pos = 0;
-		if (b->phase == BIN_FILL)
-			break;
-		b->phase++;
+		if (b->phase == phase && phase_over(x, b))
+			return QL_FAILED;
 	}
-	x->err = ql_run_tidy(x, &pn->vec, b->n, false, false);
-	return x->err ? QL_FAILED : QL_DONE;
-}
-
-/* --- and, or, unless --- */
-
-struct setop {
-	struct ql_vec l, r;
-	struct ql_names names;
-	struct ql_tab groups;
-	uint64_t **present; /* per group: steps where the deciding side is there */
-	uint32_t cap, pos;
-	struct buf scratch;
-	bool second;
-};
-
-static void setop_release(void *arg)
-{
-	struct setop *s = arg;
-	buf_release(&s->scratch);
-}
-
-static uint64_t *set_group(struct ql_run *x, struct ql_pn *pn, struct setop *s, struct labels ls)
-{
-	bool fresh;
-	uint32_t g =
-	    ql_aggr_group_of(&s->groups, &s->names, !pn->ast->bin.on, ls, &s->scratch, &fresh);
-
-	if (g >= s->cap) {
-		uint32_t cap = s->cap ? s->cap * 2 : 64;
-		uint64_t **p = arena_zalloc(x->arena, cap * sizeof(*p));
-		if (s->cap)
-			memcpy(p, s->present, s->cap * sizeof(*p));
-		s->present = p;
-		s->cap = cap;
-	}
-	if (fresh)
-		s->present[g] = arena_zalloc(x->arena, ql_words(pn->grid.n) * sizeof(uint64_t));
-	return s->present[g];
-}
-
-static void set_filter(struct ql_col *c, const uint64_t *mask, bool keep, uint32_t n)
-{
-	for (uint32_t w = 0; w < ql_words(n); w++) {
-		uint64_t gone = c->has[w] & (keep ? ~mask[w] : mask[w]);
-		c->has[w] &= ~gone;
-		for (; gone; gone &= gone - 1)
-			c->v[w * 64 + (uint32_t)__builtin_ctzll(gone)] = 0;
-	}
-}
-
-enum ql_did ql_set_run(struct ql_run *x, struct ql_pn *pn)
-{
-	struct setop *s = pn->state;
-	enum ql_op op = pn->ast->bin.op;
-	uint32_t n = pn->grid.n;
-
-	if (!s) {
-		s = pn->state = arena_zalloc(x->arena, sizeof(*s));
-		s->l = pn->arg[0]->vec;
-		s->r = pn->arg[1]->vec;
-		s->names = match_names(x->arena, pn->ast);
-		ql_tab_init(&s->groups, x->arena);
-		buf_init(&s->scratch);
-		ql_run_at_end(x, setop_release, s);
-	}
-	/* The side that decides: left for "or", right for the others. */
-	const struct ql_vec *from = op == QL_OR ? &s->l : &s->r;
-	struct ql_vec *to = op == QL_OR ? &s->r : &s->l;
-	while (!s->second && s->pos < from->count) {
-		const struct ql_col *c = &from->cols[s->pos++];
-		uint64_t *present = set_group(x, pn, s, c->ls);
-		for (uint32_t w = 0; w < ql_words(n); w++)
-			present[w] |= c->has[w];
-		if (ql_tick(x, n / 16))
-			return QL_AGAIN;
-	}
-	if (!s->second) {
-		s->second = true;
-		s->pos = 0;
-	}
-	while (s->pos < to->count) {
-		struct ql_col *c = &to->cols[s->pos++];
-		set_filter(c, set_group(x, pn, s, c->ls), op == QL_AND, n);
-		if (ql_tick(x, n / 16))
-			return QL_AGAIN;
-	}
-	pn->vec = s->l;
-	if (op == QL_OR)
-		for (uint32_t i = 0; i < s->r.count; i++)
-			*ql_vec_add(x->arena, &pn->vec) = s->r.cols[i];
-	/* "or" may bring equal labels together: fine at different steps. */
-	x->err = ql_run_tidy(x, &pn->vec, n, op == QL_OR && !(x->late && n == 1), false);
-	return x->err ? QL_FAILED : QL_DONE;
+	return ql_run_tidy(x, pn, QL_EQUAL_NONE);
 }

@@ -6,7 +6,7 @@
 #ifndef CORE_PROMQL_RUN_QL_ELEM_H
 #define CORE_PROMQL_RUN_QL_ELEM_H
 
-#include "core/promql/plan/ql_arith.h"
+#include "core/promql/lang/ql_arith.h"
 #include "core/promql/plan/ql_spec.h"
 
 /*

@@ -73,7 +73,7 @@ struct ql {
 	/* building the result */
 	enum ql_build build;
 	struct ql_sorter sorter;
-	bool sorting;
+	bool sorting, names_went;
 	uint32_t pos;
 	int64_t *times; /* of the grid, shared by full columns */
 	struct ql_value value;
@@ -129,7 +129,7 @@ static void make_plan(struct ql *q)
 		.budget = { .bytes = q->purse, .samples = &q->samples },
 		.eb = &q->eb,
 		.opts = o,
-		.late = o->features.delayed_name_removal,
+		.names = ql_names_drop(o->features.delayed_name_removal, false),
 	};
 	ql_notes_init(&q->run.notes, &q->arena);
 	q->err = ql_plan_make(&q->plan, q->root);
@@ -493,9 +493,7 @@ static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
 		if (ql_tick(x, ql_aggr_part(pn->grid.n)))
 			return QL_AGAIN;
 	}
-	if (g->may_collide)
-		x->err = ql_vec_merge_same(x->arena, &pn->vec, pn->grid.n, pn->strict_same, x->eb);
-	return x->err ? QL_FAILED : QL_DONE;
+	return g->may_collide ? ql_run_join_equal(x, pn, ql_piece_equal(pn->spec)) : QL_DONE;
 }
 
 /* --- the result --- */
@@ -509,24 +507,22 @@ static int cmp_raw(const void *arg, uint32_t a, uint32_t b)
 /* Delayed name removal: now. */
 static enum ql_did build_names(struct ql *q, struct ql_pn *pn)
 {
-	bool any = false;
-
 	while (q->pos < pn->vec.count) {
 		struct ql_col *c = &pn->vec.cols[q->pos++];
 		if (c->drop_name) {
 			c->ls = ql_labels_drop_name(&q->arena, c->ls);
 			c->hash = label_hash(c->ls);
-			any = true;
+			q->names_went = true;
 		}
-		if (ql_tick(&q->run, 16))
+		if (ql_tick(&q->run, 64))
 			return QL_AGAIN;
 	}
-	for (uint32_t i = 0; i < pn->vec.count; i++)
-		any = any || pn->vec.cols[i].drop_name;
-	if (q->run.late && any)
-		q->run.err = ql_vec_merge_same(&q->arena, &pn->vec, pn->grid.n, false, &q->eb);
-	q->pos = 0;
-	return q->run.err ? QL_FAILED : QL_DONE;
+	bool late = q->run.names == QL_NAMES_DROP_LATE;
+	enum ql_did did =
+	    ql_run_join_equal(&q->run, pn, late && q->names_went ? QL_EQUAL_JOINS : QL_EQUAL_NONE);
+	if (!did)
+		q->pos = 0;
+	return did;
 }
 
 static enum ql_did build_sort(struct ql *q, struct ql_pn *pn)

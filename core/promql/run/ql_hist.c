@@ -184,7 +184,9 @@ static int member_cmp(const void *pa, const void *pb)
 
 static const char *name_of(struct ql_run *x, struct labels ls, uint32_t *len)
 {
-	const char *s = x->late ? label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, len) : NULL;
+	const char *s = x->names == QL_NAMES_DROP_LATE
+	    ? label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, len)
+	    : NULL;
 	*len = s ? *len : 0;
 	return s;
 }
@@ -324,10 +326,7 @@ static enum ql_did group_quantile(
  */
 static enum ql_did group_quantiles(struct ql_run *x, struct ql_pn *pn, struct hist *h)
 {
-	const struct ql_node *name_node = pn->ast->call.args[1];
-	while (name_node->kind == QL_PAREN)
-		name_node = name_node->paren;
-	struct ql_str name = name_node->text;
+	struct ql_str name = ql_skip_parens(pn->ast->call.args[1])->text;
 
 	for (unsigned k = 1; k < pn->args_count; k++) {
 		const struct ql_scalar *q = &pn->arg[k]->scalar;
@@ -425,6 +424,5 @@ enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn)
 		if (ql_tick(x, (uint64_t)pn->grid.n * (buckets + 4)))
 			return QL_AGAIN;
 	}
-	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, !x->late, false);
-	return x->err ? QL_FAILED : QL_DONE;
+	return ql_run_tidy(x, pn, ql_run_equal(x, QL_EQUAL_JOINS));
 }

@@ -94,9 +94,7 @@ static struct infop *info_start(struct ql_run *x, struct ql_pn *pn)
 	s->base = &pn->arg[0]->vec;
 	s->info = &pn->arg[1]->vec;
 	if (pn->ast->call.args_count > 1)
-		s->sel = pn->ast->call.args[1];
-	while (s->sel && s->sel->kind == QL_PAREN)
-		s->sel = s->sel->paren;
+		s->sel = ql_skip_parens(pn->ast->call.args[1]);
 	s->id_names = ql_names_make(x->arena, ids, COUNT_OF(ids));
 	ql_tab_init(&s->names, x->arena);
 	ql_tab_init(&s->keys, x->arena);

@@ -10,10 +10,7 @@
 
 static struct ql_str string_arg(const struct ql_node *call, uint32_t i)
 {
-	const struct ql_node *n = call->call.args[i];
-	while (n->kind == QL_PAREN)
-		n = n->paren;
-	return n->text;
+	return ql_skip_parens(call->call.args[i])->text;
 }
 
 static bool valid_name(struct ql_str s)
@@ -117,8 +114,7 @@ enum ql_did ql_label_replace_run(struct ql_run *x, struct ql_pn *pn)
 		if (ql_tick(x, rex_kind(s->rex) == REX_PCRE ? QL_TICK : 256 + s->value.len))
 			return QL_AGAIN;
 	}
-	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, true, false);
-	return x->err ? QL_FAILED : QL_DONE;
+	return ql_run_tidy(x, pn, QL_EQUAL_JOINS);
 }
 
 static enum ql_did join_start(struct ql_run *x, struct ql_pn *pn)
@@ -163,8 +159,7 @@ enum ql_did ql_label_join_run(struct ql_run *x, struct ql_pn *pn)
 		if (ql_tick(x, 256 + s->value.len))
 			return QL_AGAIN;
 	}
-	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, true, false);
-	return x->err ? QL_FAILED : QL_DONE;
+	return ql_run_tidy(x, pn, QL_EQUAL_JOINS);
 }
 
 /* --- sorting --- */
@@ -262,7 +257,6 @@ enum ql_did ql_sort_run(struct ql_run *x, struct ql_pn *pn)
 	if (!s) {
 		bool by_label = fn == QL_FN_SORT_BY_LABEL || fn == QL_FN_SORT_BY_LABEL_DESC;
 		pn->vec = pn->arg[0]->vec;
-		pn->ordered = true;
 		if (pn->grid.n > 1) {
 			ql_notes_add(&x->notes, false, pn->ast->pos,
 			    "sort is ineffective for range queries since results are always ordered by labels");

@@ -27,6 +27,18 @@ enum ql_did ql_window_run(struct ql_run *x, struct ql_pn *pn);
 enum ql_did ql_subquery_run(struct ql_run *x, struct ql_pn *pn);
 enum ql_did ql_absent_run(struct ql_run *x, struct ql_pn *pn);
 
+struct ql_extent { /* of a scalar over a grid; min and max as Go's of all: NaN wins */
+	double min, max;
+	bool nan;
+	uint32_t pos;
+};
+static inline struct ql_extent ql_extent_none(void)
+{
+	return (struct ql_extent){ .min = __builtin_inf(), .max = -__builtin_inf() };
+}
+/* True when all n values are in it; else the slice ended. */
+bool ql_extent_run(struct ql_run *x, struct ql_extent *e, const struct ql_scalar *s, uint32_t n);
+
 /* The scalar into the column, which is full then. False when the slice ended. */
 bool ql_fill_column(struct ql_run *x, struct ql_pn *pn, const struct ql_scalar *s, struct ql_col *c);
 

@@ -62,9 +62,9 @@ struct ql_scan {
 	double *raw_v;
 	uint32_t raw_count;
 	struct ql_elem_at elem_at;
-	struct ql_batch *batch; /* being filled */
-	uint64_t cursor_memory; /* charged */
-	uint64_t since_work;
+	struct ql_batch *batch;               /* being filled */
+	uint64_t cursor_memory;               /* charged */
+	uint64_t since_work;                  /* windows and steps */
 	unsigned since_samples, since_series; /* since job_should_yield was asked */
 	enum err err;
 	struct errbuf eb;
@@ -244,9 +244,9 @@ static struct labels scan_labels(struct ql_scan *s, struct labels ls, struct are
 	struct labels out = ls;
 	unsigned dropped = 0;
 
-	if (spec->drop_name && !spec->drop_late)
+	if (ql_names_go_now(spec->names))
 		out = ql_labels_drop(a, ls, &dropped);
-	s->batch->may_collide |= dropped > spec->name_pinned;
+	s->batch->may_collide |= dropped > (spec->names == QL_NAMES_DROP_ONE);
 	if (out.bytes == ls.bytes && out.len)
 		out.bytes = arena_dup(a, ls.bytes, ls.len);
 	return out;
@@ -270,7 +270,7 @@ static enum err keep_begin(struct ql_scan *s, const struct source_item *item)
 		.hash = label_hash(ls),
 		.has = mem,
 		.v = (double *)(mem + words),
-		.drop_name = spec->drop_name && spec->drop_late,
+		.drop_name = spec->names == QL_NAMES_DROP_LATE,
 	};
 	return ERR_OK;
 }
@@ -408,12 +408,12 @@ static enum err scan_value(struct ql_scan *s, const struct source_item *item)
 
 static enum err scan_series(struct ql_scan *s, const struct source_item *item)
 {
-
 	if (!s->batch)
 		s->batch = batch_create(s);
 	s->batch->samples += item->col.count;
 	s->batch->series++;
 	s->since_samples += item->col.count;
+	s->since_work += s->piece->spec->range.grid.n;
 	s->since_series++;
 	return scan_value(s, item);
 }
@@ -470,7 +470,7 @@ static enum err scan_open(struct ql_scan *s)
 	s->col_bytes = ((uint64_t)ql_words(n) + n) * 8;
 	s->col.has = mem_alloc(s->col_bytes);
 	s->col.v = (double *)(s->col.has + ql_words(n));
-	s->col.drop_name = spec->drop_name && spec->drop_late;
+	s->col.drop_name = spec->names == QL_NAMES_DROP_LATE;
 	e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
 	if (e)
 		return errbuf_set(&s->eb, e, "expanding series: %s", err_text(e));
@@ -498,9 +498,11 @@ static void scan_touch(struct ql_scan *s, uint64_t samples)
 
 static bool scan_should_yield(struct ql_scan *s)
 {
-	if (s->since_samples < SCAN_YIELD_SAMPLES && s->since_series < SCAN_YIELD_SERIES)
+	if (s->since_samples < SCAN_YIELD_SAMPLES && s->since_series < SCAN_YIELD_SERIES &&
+	    s->since_work < QL_TICK_WORK)
 		return false;
 	s->since_samples = s->since_series = 0;
+	s->since_work = 0;
 	return job_should_yield();
 }
 

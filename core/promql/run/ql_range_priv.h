@@ -68,7 +68,7 @@ struct ql_between {
 };
 /* False: the quantile is *fixed whatever the values are. */
 bool ql_quantile_place(double q, uint32_t count, struct ql_between *b, double *fixed);
-/* Both terms always: an infinite neighbour gives NaN even at weight 0 (spec section 6). */
+/* Both terms always: an infinite neighbour gives NaN even at weight 0. */
 static inline double ql_quantile_mix(const struct ql_between *b, double lower, double upper)
 {
 	return lower * (1 - b->weight) + upper * b->weight;

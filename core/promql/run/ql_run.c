@@ -50,9 +50,28 @@ struct ql_col *ql_run_col(struct ql_run *x, struct ql_vec *v, struct labels ls, 
 	return c;
 }
 
+bool ql_run_reserve(struct ql_run *x, struct ql_vec *v, uint32_t count)
+{
+	if (count <= v->cap)
+		return true;
+	x->err = ql_room(&x->budget, (uint64_t)count * sizeof(*v->cols), x->eb);
+	if (!x->err)
+		ql_vec_reserve(x->arena, v, count);
+	return !x->err;
+}
+
+bool ql_run_tab(struct ql_run *x, struct ql_tab *t, uint32_t count)
+{
+	if ((x->err = ql_room(&x->budget, ql_tab_bytes(count), x->eb)))
+		return false;
+	ql_tab_init(t, x->arena);
+	ql_tab_reserve(t, count);
+	return true;
+}
+
 void ql_run_drop_name(struct ql_run *x, struct ql_col *c)
 {
-	if (x->late) {
+	if (x->names == QL_NAMES_DROP_LATE) {
 		c->drop_name = true;
 		return;
 	}
@@ -61,15 +80,4 @@ void ql_run_drop_name(struct ql_run *x, struct ql_col *c)
 		c->ls = ls;
 		c->hash = label_hash(ls);
 	}
-}
-
-enum err ql_run_tidy(struct ql_run *x, struct ql_vec *v, uint32_t n, bool same, bool strict)
-{
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < v->count; i++)
-		if (ql_bits_any(v->cols[i].has, n))
-			v->cols[kept++] = v->cols[i];
-	v->count = kept;
-	return same ? ql_vec_merge_same(x->arena, v, n, strict, x->eb) : ERR_OK;
 }

@@ -32,9 +32,9 @@ struct ql_run {
 	struct errbuf *eb;
 	enum err err; /* set with QL_FAILED; the text is in eb */
 	const struct ql_opts *opts;
-	bool late;             /* delayed name removal */
-	uint32_t _work;        /* values touched since the clock was asked */
-	struct ql_batch *kept; /* arenas that results point into */
+	enum ql_names_do names; /* how a name goes where one goes */
+	uint32_t _work;         /* values touched since the clock was asked */
+	struct ql_batch *kept;  /* arenas that results point into */
 	struct ql_cleanup *cleanups;
 	uint64_t series;                     /* read */
 	uint64_t samples_used, samples_read; /* ql_plan.h */
@@ -51,10 +51,22 @@ void ql_run_clean(struct ql_run *x);
 
 /* A new column, charged; NULL and x->err when over budget. */
 struct ql_col *ql_run_col(struct ql_run *x, struct ql_vec *v, struct labels ls, uint32_t n);
-/* Name removal of one column: now or marked. */
+/* Room for so many columns, or label sets, in all. False: x->err, over budget. */
+MUST_CHECK bool ql_run_reserve(struct ql_run *x, struct ql_vec *v, uint32_t count);
+MUST_CHECK bool ql_run_tab(struct ql_run *x, struct ql_tab *t, uint32_t count);
+
+/* The name of a column goes: now, or it is marked. */
 void ql_run_drop_name(struct ql_run *x, struct ql_col *c);
-/* Columns without any value go; equal label sets merge (immediate removal). */
-MUST_CHECK enum err ql_run_tidy(
-    struct ql_run *x, struct ql_vec *v, uint32_t n, bool same, bool strict);
+/* What equal label sets mean where names went, or may have gone. */
+static inline enum ql_equal ql_run_equal(const struct ql_run *x, enum ql_equal now)
+{
+	return x->names == QL_NAMES_DROP_LATE ? QL_EQUAL_NONE : now;
+}
+/*
+ * At the end of a node, called until it is done: columns of pn->vec without any value go, equal label
+ * sets are judged. ql_run_join_equal: the latter alone.
+ */
+MUST_CHECK enum ql_did ql_run_tidy(struct ql_run *x, struct ql_pn *pn, enum ql_equal equal);
+MUST_CHECK enum ql_did ql_run_join_equal(struct ql_run *x, struct ql_pn *pn, enum ql_equal equal);
 
 #endif

@@ -115,3 +115,28 @@ enum ql_did ql_vector_of_run(struct ql_run *x, struct ql_pn *pn)
 		return QL_FAILED;
 	return ql_fill_column(x, pn, &pn->arg[0]->scalar, &pn->vec.cols[0]) ? QL_DONE : QL_AGAIN;
 }
+
+static void extent_add(struct ql_extent *e, const double *v, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		e->nan = e->nan || isnan(v[i]);
+		e->min = ql_min_of(e->min, v[i]);
+		e->max = ql_max_of(e->max, v[i]);
+	}
+}
+
+bool ql_extent_run(struct ql_run *x, struct ql_extent *e, const struct ql_scalar *s, uint32_t n)
+{
+	double room[QL_PART];
+
+	while (e->pos < n) {
+		uint32_t count = ql_part(e->pos, n);
+		if (s->kind == QL_SAME)
+			count = 1;
+		extent_add(e, ql_scalar_run(s, e->pos, count, room), count);
+		e->pos = s->kind == QL_SAME ? n : e->pos + count;
+		if (ql_tick(x, count) && e->pos < n)
+			return false;
+	}
+	return true;
+}

@@ -41,8 +41,7 @@ static enum ql_did run_elem(struct ql_run *x, struct ql_pn *pn)
 		if (ql_tick(x, work))
 			return QL_AGAIN;
 	}
-	x->err = ql_run_tidy(x, &pn->vec, n, drops && !x->late, false);
-	return x->err ? QL_FAILED : QL_DONE;
+	return ql_run_tidy(x, pn, drops ? ql_run_equal(x, QL_EQUAL_JOINS) : QL_EQUAL_NONE);
 }
 
 static enum ql_did run_expand(struct ql_run *x, struct ql_pn *pn)
@@ -54,6 +53,8 @@ static enum ql_did run_expand(struct ql_run *x, struct ql_pn *pn)
 		pn->scalar = ql_scalar_same(ql_scalar_at(&a->scalar, 0));
 		return QL_DONE;
 	}
+	if (!ql_run_reserve(x, &pn->vec, a->vec.count))
+		return QL_FAILED;
 	while (pn->pos < a->vec.count) {
 		const struct ql_col *from = &a->vec.cols[pn->pos];
 		if (!ql_bit(from->has, 0)) {
@@ -71,7 +72,6 @@ static enum ql_did run_expand(struct ql_run *x, struct ql_pn *pn)
 		if (!filled)
 			return QL_AGAIN;
 	}
-	pn->ordered = a->ordered;
 	return QL_DONE;
 }
 
@@ -105,6 +105,8 @@ static enum ql_did run_aggr(struct ql_run *x, struct ql_pn *pn)
 		if (ql_tick(x, ql_aggr_part(pn->grid.n)))
 			return QL_AGAIN;
 	}
+	if (!ql_run_reserve(x, &pn->vec, g->tab.count))
+		return QL_FAILED;
 	while (pn->vec.count < g->tab.count) {
 		struct ql_col col;
 		if (!ql_aggr_finish(g, pn->vec.count, &col))

@@ -127,7 +127,7 @@ static enum ql_did window_column(struct ql_run *x, struct ql_pn *pn, const struc
 	}
 	w->any = false;
 	c->drop_name = from->drop_name;
-	if (pn->range.fn != QL_FN_LAST_OVER_TIME && pn->range.fn != QL_FN_FIRST_OVER_TIME)
+	if (!ql_range_keeps_name(pn->range.fn))
 		ql_run_drop_name(x, c);
 	return QL_DONE;
 }
@@ -175,9 +175,8 @@ enum ql_did ql_window_run(struct ql_run *x, struct ql_pn *pn)
 	if (pn->state)
 		window_release(pn->state);
 	/* What absent_over_time looks for has no labels: equal sets are none of its business. */
-	bool same = !x->late && pn->range.fn != QL_FN_ABSENT_OVER_TIME;
-	x->err = ql_run_tidy(x, &pn->vec, pn->grid.n, same, pn->strict_same);
-	return x->err ? QL_FAILED : QL_DONE;
+	bool absent = pn->range.fn == QL_FN_ABSENT_OVER_TIME;
+	return ql_run_tidy(x, pn, absent ? QL_EQUAL_NONE : ql_run_equal(x, QL_EQUAL_FAILS));
 }
 
 /* The column's points as a series of the result. */

@@ -2,8 +2,8 @@
  * ql_arith - operators and functions on two numbers, as Go computes them.
  * Thread: pure functions.
  */
-#ifndef CORE_PROMQL_PLAN_QL_ARITH_H
-#define CORE_PROMQL_PLAN_QL_ARITH_H
+#ifndef CORE_PROMQL_LANG_QL_ARITH_H
+#define CORE_PROMQL_LANG_QL_ARITH_H
 
 #include "core/promql/lang/ql_ast.h"
 

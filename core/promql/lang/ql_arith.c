@@ -1,4 +1,4 @@
-#include "core/promql/plan/ql_arith.h"
+#include "core/promql/lang/ql_arith.h"
 
 #include <math.h>
 

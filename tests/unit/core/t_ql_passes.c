@@ -1,0 +1,308 @@
+/*
+ * core/promql/run: no node of a plan works long without a look at the clock, however many columns it
+ * has and however long they are. The gap between two looks is measured in CPU time of the loop's
+ * thread, from the start of a query until its result is there; a query has three tries.
+ */
+#ifndef _GNU_SOURCE
+# define _GNU_SOURCE
+#endif
+#include <math.h>
+#include <time.h>
+
+/* job.c itself, so that each look at the clock passes by here, those between slices too. */
+#include "core/base/clock.h"
+static uint64_t look_at_clock(void);
+#define clock_real_mono_ns look_at_clock
+#include "core/rt/job.c" /* NOLINT */
+#undef clock_real_mono_ns
+
+#include "tests/lib/qlrun.h"
+#include "tests/lib/tap.h"
+
+#define T0     INT64_C(1700000000000)
+#define GAP_MS 2.0
+#define TRIES  3
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(KYMO_SHARP)
+# define PLAIN 0
+# define WIDE  2000u
+# define LONG  20u
+#else
+# define PLAIN 1
+# define WIDE  200000u
+# define LONG  2000u
+#endif
+#define STEPS 11000
+#define NAMES 10000u
+
+/* --- looks at the clock --- */
+
+static bool watching;
+static uint64_t last_ns, gap_ns, looks;
+
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec t;
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t))
+		abort();
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void look(void)
+{
+	uint64_t now = thread_cpu_ns();
+	gap_ns = now - last_ns > gap_ns ? now - last_ns : gap_ns;
+	last_ns = now;
+	looks++;
+}
+
+static uint64_t look_at_clock(void)
+{
+	if (watching)
+		look();
+	return clock_real_mono_ns();
+}
+
+/* --- one query --- */
+
+struct query {
+	const char *text;
+	struct source *source;
+	int64_t end_ms, step_ms;
+	bool late;
+	struct ql *q;
+	size_t series;
+	char error[200];
+	bool over;
+};
+
+static void query_done(void *arg, struct ql *q)
+{
+	struct query *r = arg;
+	const char *text;
+
+	look();
+	watching = false;
+	if (ql_err(q, &text))
+		snprintf(r->error, sizeof(r->error), "%s", text);
+	r->series = ql_result(q)->series_count;
+	ql_free(q);
+	r->over = true;
+}
+
+static void query_start(void *arg)
+{
+	struct query *r = arg;
+	struct errbuf eb;
+	struct ql_opts o = {
+		.source = r->source,
+		.start_ms = T0,
+		.end_ms = r->end_ms,
+		.step_ms = r->step_ms,
+		.max_bytes = UINT64_C(3) << 30,
+		.max_samples = 200000000,
+		.max_series = 1000000,
+		.features = { .experimental_functions = true, .delayed_name_removal = r->late },
+		.done = query_done,
+		.arg = r,
+	};
+	errbuf_init(&eb);
+	if (ql_create(r->text, strlen(r->text), &o, &r->q, &eb)) {
+		fprintf(stderr, "%s: %s\n", r->text, eb.text);
+		abort();
+	}
+	gap_ns = looks = 0;
+	last_ns = thread_cpu_ns();
+	watching = true;
+	ql_start(r->q);
+}
+
+static bool query_over(void *arg)
+{
+	return ((struct query *)arg)->over;
+}
+
+static void looks_often(struct testteam *tt, const struct query *what)
+{
+	double best = INFINITY;
+	struct query r;
+
+	for (int i = 0; i < TRIES && best >= GAP_MS; i++) {
+		r = *what;
+		testteam_run(tt, 0, query_start, &r);
+		if (!testteam_wait(tt, 0, query_over, &r, 60000))
+			abort();
+		best = fmin(best, (double)gap_ns / 1e6);
+	}
+	if (!tap_ok((!PLAIN || best < GAP_MS) && !r.error[0] && r.series,
+	        "%.80s at %lld step%s: a look each %.1f ms", what->text,
+	        (long long)(what->step_ms ? (what->end_ms - T0) / what->step_ms + 1 : 1),
+	        what->step_ms ? "s" : "", GAP_MS))
+		tap_note("longest gap %.2f ms, %llu looks, %zu series, error: %s", best,
+		    (unsigned long long)looks, r.series, r.error);
+	else if (getenv("GAPS"))
+		tap_note("longest gap %.2f ms, %llu looks, %zu series", best,
+		    (unsigned long long)looks, r.series);
+}
+
+/* --- what is asked --- */
+
+/* # stands for the vector of many series or many steps. */
+static const char *const nodes[] = {
+	"#",
+	"abs(topk(1e18, #))",
+	"# + #",
+	"# + on (id) group_left (le) #",
+	"# * on (g) group_left sum by (g) (#)",
+	"# > on (id) (# - 500)",
+	"# and #",
+	"# unless on (id) (# > 500)",
+	"# or -#",
+	"topk(5, #)",
+	"topk(1e18, #)",
+	"bottomk(1e6, #)",
+	"bottomk(1000, # * 0)",
+	"topk by (g) (3, #)",
+	"limitk(1000, #)",
+	"limit_ratio(0.5, #)",
+	"quantile(0.9, #)",
+	"quantile by (g) (0.5, #)",
+	"count_values(\"v\", #)",
+	"count_values by (id) (\"v\", # > 900)",
+	"histogram_quantile(0.9, #)",
+	"histogram_fraction(0, 7, #)",
+	"label_replace(#, \"id\", \"x$1\", \"id\", \"(.*)\")",
+	"label_join(#, \"z\", \"-\", \"id\", \"g\")",
+	"vector(scalar(#))",
+	"absent(# > 1e9)",
+	"sum by (id) (topk(1e18, #))",
+	"avg without (id) (topk(1e18, #))",
+	"info(#, {__name__=\"info\"})",
+	"sort_desc(#)",
+	"sort_by_label(#, \"g\", \"id\")",
+};
+
+static void fill_in(char *to, size_t size, const char *form, const char *v)
+{
+	size_t n = 0;
+	for (; *form && n + 64 < size; form++)
+		n += *form == '#' ? (size_t)snprintf(to + n, size - n, "%s", v)
+		                  : (size_t)snprintf(to + n, size - n, "%c", *form);
+}
+
+static void nodes_look_often(struct testteam *tt, struct memsrc *m)
+{
+	char text[400];
+	struct query q = { .source = memsrc_source(m), .end_ms = T0, .text = text };
+
+	for (size_t i = 0; i < COUNT_OF(nodes); i++) {
+		fill_in(text, sizeof(text), nodes[i], "wide");
+		q.step_ms = 0;
+		looks_often(tt, &q);
+		if (strncmp(text, "sort", 4) == 0)
+			continue;
+		fill_in(text, sizeof(text), nodes[i], "long");
+		q.step_ms = 1000;
+		q.end_ms = T0 + (STEPS - 1) * 1000;
+		looks_often(tt, &q);
+		q.end_ms = T0;
+	}
+}
+
+static void others_look_often(struct testteam *tt, struct memsrc *m)
+{
+	static const struct query qs[] = {
+		{ .text = "rate(wide[5m])", .late = true },
+		{ .text = "rate({__name__=~\"name.*\"}[10m])" },
+		{ .text = "max_over_time((vector(time()) + vector(1))[4000s:1ms])" },
+		{ .text = "max_over_time((vector(time()) > vector(1e9))[4000s:1ms])" },
+		{ .text = "max_over_time((vector(time()) unless vector(1) > 5)[4000s:1ms])" },
+		{ .text = "max_over_time((absent(vector(time()) > 1e10))[4000s:1ms])" },
+		{ .text = "max_over_time((quantile(0.5, vector(time())))[4000s:1ms])" },
+		{ .text = "max_over_time((topk(1, vector(time())))[4000s:1ms])" },
+		{ .text = "max_over_time((sum(vector(time()) + vector(1)))[4000s:1ms])" },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(qs); i++) {
+		struct query q = qs[i];
+		q.source = memsrc_source(m);
+		q.end_ms = T0;
+		looks_often(tt, &q);
+	}
+}
+
+/* 800 columns of their own, made and joined one after the other. */
+static void chains_look_often(struct testteam *tt, struct memsrc *m)
+{
+	struct query q = { .source = memsrc_source(m), .step_ms = 1000 };
+	struct buf b;
+
+	buf_init(&b);
+	for (unsigned i = 0; i < (PLAIN ? 800 : 20); i++)
+		buf_printf(&b, "%slabel_replace(vector(time()), \"a\", \"%u\", \"\", \"\")",
+		    i ? " or " : "", i);
+	buf_add_u8(&b, 0);
+	q.text = (const char *)b.data;
+	q.end_ms = T0 + (STEPS - 1) * 1000;
+	looks_often(tt, &q);
+	buf_release(&b);
+}
+
+/* --- the data --- */
+
+static void put(struct memsrc *m, struct labels ls, int64_t t, double v)
+{
+	if (memsrc_add(m, ls, t, v))
+		abort();
+}
+
+static struct labels series(struct arena *a, const char *name, unsigned i)
+{
+	char id[16], g[16], le[16];
+
+	snprintf(id, sizeof(id), "%06u", i);
+	snprintf(g, sizeof(g), "g%u", i / 8 % 1000);
+	snprintf(le, sizeof(le), i % 8 == 7 ? "+Inf" : "%u", i % 8 * 5);
+	return label_make(a, "__name__", name, "id", id, "g", g, "le", le, NULL);
+}
+
+static void load(struct memsrc *m)
+{
+	struct arena a;
+	char name[32];
+
+	arena_init(&a, 4096);
+	for (unsigned i = 0; i < WIDE; i++, arena_reset(&a, 4096)) {
+		struct labels ls = series(&a, "wide", i);
+		put(m, ls, T0 - 60000, i % 991);
+		put(m, ls, T0, i % 991);
+	}
+	for (unsigned i = 0; i < LONG; i++, arena_reset(&a, 4096)) {
+		struct labels ls = series(&a, "long", i);
+		for (int64_t k = 0; k * 250 <= STEPS; k++)
+			put(m, ls, T0 + k * 250000, (double)((i * 7 + k * 3) % 997));
+	}
+	for (unsigned i = 0; i < NAMES; i++, arena_reset(&a, 4096)) {
+		snprintf(name, sizeof(name), "name_%u", i);
+		struct labels ls = label_make(&a, "__name__", name, NULL);
+		put(m, ls, T0 - 60000, 1);
+		put(m, ls, T0, 2);
+	}
+	put(m, label_make(&a, "__name__", "info", "job", "x", "version", "1", NULL), T0, 1);
+	arena_release(&a);
+}
+
+int main(void)
+{
+	struct testteam tt;
+
+	testteam_start(&tt, 1);
+	struct memsrc *m = memsrc_create(tt.team, 4);
+	load(m);
+	nodes_look_often(&tt, m);
+	others_look_often(&tt, m);
+	chains_look_often(&tt, m);
+	memsrc_free(m);
+	testteam_stop(&tt);
+	return tap_done();
+}
