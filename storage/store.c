@@ -265,6 +265,10 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		store_release(st);
 		return e;
 	}
+	if (o->shards && o->shards != st->manifest.shards)
+		LOG_WARN("shards_kept",
+		    "asked=%u shards=%u text=\"a data directory keeps the number it was made with\"",
+		    o->shards, st->manifest.shards);
 	for (unsigned i = 0; i < st->loops; i++)
 		team_run_on(st->team, i, begin_on_loop, st->shares[i]);
 	restore_run(st);

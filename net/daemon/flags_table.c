@@ -42,7 +42,7 @@ const struct flag flags_table[] = {
 
 	{ "limits.series-total", FLAG_COUNT,    FLAG_WRITES, OFF(series_max), 1, MANY, "N", "series in memory (45 % of memory / 1 KiB)", false, 0 },
 
-	{ "web.enable-admin-api", FLAG_SWITCH,  FLAG_WEB, OFF(admin_api), 0, 0, NULL, "answer /api/v1/admin/...", false, 0 },
+	{ "web.enable-admin-api", FLAG_SWITCH,  FLAG_WEB, OFF(admin_api), 0, 0, NULL, "answer POST /api/v1/admin/tsdb/flush: memory goes to files now", false, 0 },
 
 #define LIMIT(field, flag, unit, usual, least, most, help) \
 	{ flag, KIND_##unit, FLAG_GROUPS, OFF(limits.field), least, most, ARG_##unit, help, true, usual },

@@ -154,7 +154,8 @@ k = Kymod(os.path.join(top, "floor"), "--storage.min-free", "8000TiB")
 status, text, _ = write(k.port, series({"__name__": "a"}, [(int(time.time() * 1000), 1.0)]))
 ok(status == 503 and text.startswith(b"disk_full: ") and b"below --storage.min-free " in text and k.data.encode() in text, f"below the floor the flag is named: {text}")
 ok(k.end() == 0, "it ends in order")
-k = Kymod(data)
+k = Kymod(data, "--shards", "4")
+ok("asked=4 shards=16" in (logged("event=shards_kept") or [""])[0], "another number of shards than the directory has is told")
 ok(k.end() == 0, "its own directory is taken again")
 
 # --- a log that nobody reads ---
