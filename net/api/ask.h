@@ -38,7 +38,8 @@ void ask_start(struct ask *a, struct req *r, int64_t timeout_ms, const char *wha
 /* The client left: true when it still waited, and is answered now. */
 bool ask_left(struct ask *a);
 /*
- * Inside go: run(a), then ran(a) on the loop. costly: run takes longer than a turn may, and a worker
+ * Inside go: run(a), then ran(a) on the loop. costly: run takes longer than a turn may, and a
+ * worker
  * does it; nobody else touches what it works on until ran.
  */
 void ask_work(struct ask *a, bool costly, void (*run)(struct ask *a), void (*ran)(struct ask *a));

@@ -93,7 +93,8 @@ struct ql_range {
 	uint32_t *lo, *hi; /* per step: samples lo..hi-1 */
 	struct ql_range_rate *rate;
 	struct ql_range_line *line;
-	uint64_t samples_in_windows; /* of the last series: sum of hi - lo; of an instant selector: */
+	/* of the last series: sum of hi - lo; of an instant selector: */
+	uint64_t samples_in_windows;
 	uint64_t samples_read; /* steps with a sample; and those that the step before did not see */
 	bool has_nan;          /* of the column at hand */
 	bool plain;            /* tests: window loops only */
@@ -137,7 +138,8 @@ MUST_CHECK enum err ql_range_init(struct ql_range *r, const struct ql_range_spec
     struct ql_budget *budget, struct errbuf *eb);
 void ql_range_release(struct ql_range *r);
 /*
- * The windows of a column. out has room for grid.n values and bits, which need not be cleared; *any:
+ * The windows of a column. out has room for grid.n values and bits, which need not be cleared;
+ * *any:
  * some step is present. ERR_EXECUTION for bad parameters and over budget.
  */
 MUST_CHECK enum err ql_range_run(struct ql_range *r, const struct sample_column *in,

@@ -63,7 +63,8 @@ static inline enum ql_equal ql_run_equal(const struct ql_run *x, enum ql_equal n
 	return x->names == QL_NAMES_DROP_LATE ? QL_EQUAL_NONE : now;
 }
 /*
- * At the end of a node, called until it is done: columns of pn->vec without any value go, equal label
+ * At the end of a node, called until it is done: columns of pn->vec without any value go, equal
+ * label
  * sets are judged. ql_run_join_equal: the latter alone.
  */
 MUST_CHECK enum ql_did ql_run_tidy(struct ql_run *x, struct ql_pn *pn, enum ql_equal equal);

@@ -1,7 +1,8 @@
 /*
  * topk, bottomk, limitk, limit_ratio.
  *
- * A group's columns are gone through for a block of at most 64 steps (a word of presence) at a time,
+ * A group's columns are gone through for a block of at most 64 steps (a word of presence) at a
+ * time,
  * with a heap of the best k for each of its steps; the heaps of a block stay in the cache, and a
  * column's values are read side by side. Equal values are ordered by labels, so the choice does not
  * depend on shards. When many labels were compared, all of them are ranked once, by sorting.

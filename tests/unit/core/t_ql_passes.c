@@ -1,5 +1,6 @@
 /*
- * core/promql/run: no node of a plan works long without a look at the clock, however many columns it
+ * core/promql/run: no node of a plan works long without a look at the clock, however many columns
+ * it
  * has and however long they are. The gap between two looks is measured in CPU time of the loop's
  * thread, from the start of a query until its result is there; a query has three tries.
  */
@@ -101,7 +102,6 @@ static void query_start(void *arg)
 		.step_ms = r->step_ms,
 		.max_bytes = UINT64_C(3) << 30,
 		.max_samples = 200000000,
-		.max_series = 1000000,
 		.features = { .experimental_functions = true, .delayed_name_removal = r->late },
 		.done = query_done,
 		.arg = r,

@@ -419,7 +419,7 @@ static void aggregation_asks(enum ql_agg op, uint32_t n, unsigned groups)
 {
 	struct ql_str by = { "id", 2 };
 	struct arena a;
-	struct ql_budget budget = { .arena = &a };
+	struct ql_budget budget = { 0 };
 	struct ql_aggr part[2];
 	struct errbuf eb;
 	char id[16];
