@@ -49,6 +49,7 @@ struct shard_file {
 	struct shard *shard;
 	struct cfile *cfile;      /* open; owned */
 	struct files_entry entry; /* name, range, rank, times, counts */
+	uint64_t added_ns;        /* monotonic, when a round made it; 0 = earlier, or by a merge */
 	bool busy;                /* input of a running merge */
 	bool gone;                /* not in FILES any more */
 	bool leaving;             /* a switch that drops it is under way */

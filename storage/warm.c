@@ -18,33 +18,48 @@ struct warm {
 	int64_t over_ms;  /* older files, down to here: only those that an older id stands in for */
 };
 
+/* Ids of one shard: each is looked up once, however many files it is in. */
 struct missing {
 	const struct shard *sh;
+	uint64_t *seen; /* a bit for each id below next_id: in memory, or looked up */
 	uint32_t *ids;
 	size_t count, cap;
 };
+
+static void seen_begin(struct missing *m, const struct shard *sh)
+{
+	*m = (struct missing){ .sh = sh, .seen = mem_zalloc(sh->next_id / 64 * 8 + 8) };
+	for (uint32_t slot = 0; slot < sh->head.slots_count; slot++) {
+		const struct series *s = head_at(&sh->head, slot);
+		if (s->flags & SERIES_USED && s->id < sh->next_id)
+			m->seen[s->id / 64] |= UINT64_C(1) << s->id % 64;
+	}
+}
+
+static void seen_end(struct missing *m)
+{
+	mem_free(m->seen);
+	mem_free(m->ids);
+}
 
 static void missing_add(void *arg, uint32_t first, uint32_t last)
 {
 	struct missing *m = arg;
 	for (uint64_t id = first; id <= last && id < m->sh->next_id; id++) {
-		if (head_slot_by_id(&m->sh->head, (uint32_t)id) != SERIES_NONE)
+		uint64_t *word = &m->seen[id / 64], bit = UINT64_C(1) << id % 64;
+		if (*word == UINT64_MAX) {
+			id |= 63;
 			continue;
+		}
+		if (*word & bit)
+			continue;
+		*word |= bit;
 		if (m->count == m->cap) {
 			m->cap = m->cap ? m->cap * 2 : 1024;
 			m->ids = mem_array(m->ids, m->cap, sizeof *m->ids);
 		}
 		m->ids[m->count++] = (uint32_t)id;
 	}
-}
-
-/* Ids with samples in the file that memory does not have. */
-static uint32_t *ids_of_file(const struct shard *sh, const struct cfile *f, size_t *count)
-{
-	struct missing m = { .sh = sh };
-	cfile_each_run(f, missing_add, &m);
-	*count = m.count;
-	return m.ids;
 }
 
 /* over: only in place of older ids. */
@@ -79,7 +94,8 @@ static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size
 }
 
 /* Files whose newest sample lies in [from, to). */
-static void warm_files(struct warm *w, struct shard *sh, int64_t from_ms, int64_t to_ms, bool over)
+static void warm_files(
+    struct warm *w, struct shard *sh, struct missing *m, int64_t from_ms, int64_t to_ms, bool over)
 {
 	/*
 	 * Newest files first: of two ids with the same labels the younger one is mostly met first.
@@ -90,21 +106,23 @@ static void warm_files(struct warm *w, struct shard *sh, int64_t from_ms, int64_
 			return;
 		if (!f->entry.samples || f->entry.t_max_ms < from_ms || f->entry.t_max_ms >= to_ms)
 			continue;
-		size_t count;
-		uint32_t *ids = ids_of_file(sh, f->cfile, &count);
-		for (size_t at = count; at > 0;) { /* highest ids first, see above */
+		m->count = 0;
+		cfile_each_run(f->cfile, missing_add, m);
+		for (size_t at = m->count; at > 0;) { /* highest ids first, see above */
 			size_t n = at < WARM_SET ? at : WARM_SET;
 			at -= n;
-			warm_ids(w, sh, ids + at, n, over);
+			warm_ids(w, sh, m->ids + at, n, over);
 		}
-		mem_free(ids);
 	}
 }
 
 static void warm_shard(struct warm *w, struct shard *sh)
 {
-	warm_files(w, sh, w->since_ms, INT64_MAX, false);
-	warm_files(w, sh, w->over_ms, w->since_ms, true);
+	struct missing m;
+	seen_begin(&m, sh);
+	warm_files(w, sh, &m, w->since_ms, INT64_MAX, false);
+	warm_files(w, sh, &m, w->over_ms, w->since_ms, true);
+	seen_end(&m);
 }
 
 static void warm_on_loop(void *arg)

@@ -461,6 +461,7 @@ static void take_files(struct round_work *w)
 		struct round_out *o = &w->outs[i];
 		struct shard_file *f = mem_zalloc(sizeof(*f));
 		f->cfile = o->cfile;
+		f->added_ns = back_now_ns(w->back);
 		f->entry = files_entry_of(o->name, &o->meta, &o->stats);
 		shard_file_add(sh, f);
 		feed_item_range(item, o->meta.start_ms, o->ids, o->ids_count); /* takes ids */

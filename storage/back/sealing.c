@@ -1,8 +1,10 @@
 /*
  * Which files of a shard are merged, and when (seal_run does the merging on a worker): a range is
- * closed when, for every class of samples that is not silent (storage/newest.h), the newest
- * accepted time minus the out-of-order window has passed its end, or nothing came for an hour; then
- * all its files become one sealed file. An open range that has collected SEALING_FILES_MAX files is
+ * closed when, for every class of samples that is not silent (storage/newest.h), its end is
+ * SEALING_BEHIND_MS behind the newest accepted time, and no row came for it for SEALING_QUIET_NS; or
+ * when nothing came for the shard for so long. Then all its files become one sealed file. It opens
+ * again when rows come for it: the sealed file and the new ones are merged when it has closed again.
+ * An open range that has collected SEALING_FILES_MAX files is
  * merged as well, so that reads and the list stay short. Inputs are all files of the range there
  * are: contiguous in rank. Nothing is merged before the catalog has worked in its files: the merge
  * asks it for labels; nor over a file that could not be opened and may return.
@@ -19,6 +21,7 @@
 #include "storage/store_priv.h"
 
 #define SEALING_FILES_MAX 24
+#define SEALING_BEHIND_MS (3600 * INT64_C(1000))
 #define SEALING_QUIET_NS  (3600 * UINT64_C(1000000000))
 /* bytes free beyond those of the inputs: labels, the new list */
 #define SEALING_ROOM (1u << 20)
@@ -39,38 +42,46 @@ struct merge_work {
 	struct back_switch sw;
 };
 
-static bool range_closed(const struct shard *sh, int64_t end_ms)
+/* added_ns: when the youngest of its files came, 0 = a start found them all. */
+static bool range_closed(const struct shard *sh, int64_t end_ms, uint64_t added_ns)
 {
 	const struct newest *n = &sh->share->newest;
 	uint64_t now_ns = loop_now_ns(sh->loop);
 	if (sh->newest_put_ns && now_ns - sh->newest_put_ns >= SEALING_QUIET_NS)
 		return true;
+	if (added_ns && now_ns - added_ns < SEALING_QUIET_NS)
+		return false;
 	for (uint32_t i = 0; i < n->count; i++) {
 		const struct newest_class *c = &n->classes[i];
 		int64_t t_ms = share_bounded(sh->share, c->t_ms);
-		if (!newest_is_silent(c, now_ns) &&
-		    num_sat_sub(t_ms, sh->store->opts.ooo_window_ms) < end_ms)
+		if (!newest_is_silent(c, now_ns) && num_sat_sub(t_ms, SEALING_BEHIND_MS) < end_ms)
 			return false;
 	}
 	return true;
 }
 
-/* Files of the range that begins at `l`: how many, and whether the catalog knows them all. */
-static size_t range_files(const struct back *b, struct list_link *l, bool *known, bool *busy)
+/* The files of a range. */
+struct range {
+	size_t count;
+	bool known, busy;  /* the catalog knows them all; some are being merged */
+	uint64_t added_ns; /* see range_closed */
+};
+
+/* That of the range that begins at `l`. */
+static struct range range_at(const struct back *b, struct list_link *l)
 {
 	const struct shard_file *first = CONTAINER_OF(l, struct shard_file, link);
-	size_t n = 0;
-	*known = true;
-	*busy = false;
+	struct range r = { .known = true };
 	for (; l != &b->shard->files; l = l->next) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
 		if (f->entry.meta.start_ms != first->entry.meta.start_ms)
 			break;
-		n++;
-		*known &= f->entry.meta.rank <= b->catalog_rank;
-		*busy |= f->busy;
+		r.count++;
+		r.known &= f->entry.meta.rank <= b->catalog_rank;
+		r.busy |= f->busy;
+		r.added_ns = f->added_ns > r.added_ns ? f->added_ns : r.added_ns;
 	}
-	return n;
+	return r;
 }
 
 /*
@@ -91,21 +102,19 @@ static bool has_hole(const struct shard *sh, int64_t start_ms, int64_t end_ms)
 static struct list_link *choose(const struct back *b, bool *later)
 {
 	const struct shard *sh = b->shard;
-	size_t n;
 	for (struct list_link *l = sh->files.next; l != &sh->files;) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
-		bool known, busy;
-		n = range_files(b, l, &known, &busy);
-		bool sealed = n == 1 && (f->entry.meta.flags & CFILE_SEALED);
-		bool due = b->seal_force || n >= SEALING_FILES_MAX ||
-		    range_closed(sh, f->entry.meta.end_ms);
-		if (!sealed && due && !busy &&
+		struct range r = range_at(b, l);
+		bool sealed = r.count == 1 && (f->entry.meta.flags & CFILE_SEALED);
+		bool due = b->seal_force || r.count >= SEALING_FILES_MAX ||
+		    range_closed(sh, f->entry.meta.end_ms, r.added_ns);
+		if (!sealed && due && !r.busy &&
 		    !has_hole(sh, f->entry.meta.start_ms, f->entry.meta.end_ms)) {
-			if (known)
+			if (r.known)
 				return l;
 			*later = true;
 		}
-		while (n--)
+		while (r.count--)
 			l = l->next;
 	}
 	return NULL;

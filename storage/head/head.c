@@ -495,9 +495,8 @@ bool head_frozen_drop(struct head *h, unsigned budget)
 
 size_t head_bytes(const struct head *h)
 {
-	size_t chunks = (h->slots_count + HEAD_CHUNK - 1) / HEAD_CHUNK;
-	size_t bytes = chunks * SLAB_REGION_BYTES + table_bytes(&h->table) + table_bytes(&h->old) +
-	    h->id_pages_count * sizeof *h->id_pages +
+	size_t bytes = h->slots_count * sizeof(struct series) + table_bytes(&h->table) +
+	    table_bytes(&h->old) + h->id_pages_count * sizeof *h->id_pages +
 	    (h->free_slots_cap + h->frozen_cap) * sizeof(uint32_t);
 
 	for (uint32_t i = 0; i < h->tenants_count; i++)

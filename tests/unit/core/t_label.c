@@ -1,5 +1,6 @@
 #include "core/model/batch.h"
 #include "core/model/label.h"
+#include "core/model/limits.h"
 #include "core/model/matcher.h"
 #include "core/seam/sink.h"
 #include "tests/lib/tap.h"
@@ -83,27 +84,61 @@ static void test_canonical(void)
 		tap_ok(canon(wire(bad[i].v), &out) == bad[i].err && strstr(eb.text, bad[i].word),
 		    "refused: %s", eb.text);
 	struct label_builder b;
-	char *big = arena_alloc(&a, 5000);
-	memset(big, 'v', 5000);
+	const struct label_limits lim = label_limits_default;
+	struct limits usual;
+	limits_default(&usual);
+	tap_ok(lim.labels_per_series == usual.write_labels &&
+	        lim.name_bytes == usual.write_name_bytes &&
+	        lim.value_bytes == usual.write_value_bytes &&
+	        lim.total_bytes == usual.write_labels_bytes,
+	    "the limits are those of the flags");
+	char *big = arena_alloc(&a, lim.value_bytes + 1);
+	memset(big, 'v', lim.value_bytes + 1);
 	label_builder_from(&b, &a, same);
-	label_builder_set(&b, "big", 3, big, 4096);
+	label_builder_set(&b, "big", 3, big, lim.value_bytes);
 	TAP_OK(canon(label_builder_done(&b), &out) == ERR_OK);
-	label_builder_set(&b, "big", 3, big, 4097);
-	tap_ok(canon(label_builder_done(&b), &out) == ERR_TOOBIG, "a long value: %s", eb.text);
+	label_builder_set(&b, "big", 3, big, lim.value_bytes + 1);
+	tap_ok(canon(label_builder_done(&b), &out) == ERR_TOOBIG &&
+	        strstr(eb.text, "16385 bytes, limit 16384 (--limits.label-value-bytes)"),
+	    "a long value: %s", eb.text);
 	label_builder_set(&b, "big", 3, "", 0);
-	label_builder_set(&b, big, 513, "x", 1);
-	tap_ok(canon(label_builder_done(&b), &out) == ERR_TOOBIG, "a long name: %s", eb.text);
+	label_builder_set(&b, big, lim.name_bytes + 1, "x", 1);
+	tap_ok(canon(label_builder_done(&b), &out) == ERR_TOOBIG &&
+	        strstr(eb.text, "(--limits.label-name-bytes)"),
+	    "a long name: %s", eb.text);
 	label_builder_from(&b, &a, same);
-	for (int i = 0; i < 62; i++)
+	for (uint32_t i = 0; i + 2 < lim.labels_per_series; i++)
 		label_builder_set(
-		    &b, arena_printf(&a, "n%d", i), strlen(arena_printf(&a, "n%d", i)), "x", 1);
+		    &b, arena_printf(&a, "n%u", i), strlen(arena_printf(&a, "n%u", i)), "x", 1);
 	TAP_OK(canon(label_builder_done(&b), &out) == ERR_OK);
 	label_builder_set(&b, "one_more", 8, "x", 1);
-	tap_ok(canon(label_builder_done(&b), &out) == ERR_TOOBIG, "many labels: %s", eb.text);
+	tap_ok(canon(label_builder_done(&b), &out) == ERR_TOOBIG &&
+	        strstr(eb.text, "257 labels, limit 256 (--limits.labels-per-series)"),
+	    "many labels: %s", eb.text);
 	label_builder_from(&b, &a, same);
 	for (int i = 0; i < 5; i++)
-		label_builder_set(&b, arena_printf(&a, "n%d", i), 2, big, 4000);
-	tap_ok(canon(label_builder_done(&b), &out) == ERR_TOOBIG, "many bytes: %s", eb.text);
+		label_builder_set(&b, arena_printf(&a, "n%d", i), 2, big, 16000);
+	tap_ok(canon(label_builder_done(&b), &out) == ERR_TOOBIG &&
+	        strstr(eb.text, "limit 65535 (--limits.labels-bytes)"),
+	    "many bytes: %s", eb.text);
+	/* Far over the limits they are counted, not sorted, and texts are cut before they are made. */
+	struct buf text, huge;
+	buf_init(&text);
+	buf_init(&huge);
+	for (unsigned i = 0; i < 300000; i++)
+		buf_add(&huge, "\x0a\x04\x0a\x00\x12\x00", 6);
+	ls = (struct labels){ .bytes = huge.data, .len = (uint32_t)huge.len };
+	size_t used = arena_used(&a);
+	tap_ok(canon(ls, &out) == ERR_TOOBIG && strstr(eb.text, "300000 labels, limit 256") &&
+	        arena_used(&a) - used < 256 << 10,
+	    "empty ones by the hundred thousand: %s", eb.text);
+	label_text_cut(&text, ls, 300);
+	tap_ok(text.len == 300 && text.cap <= 4096, "as text they are cut: %zu bytes", text.len);
+	buf_clear(&text);
+	label_text_cut(&text, label_make(&a, "__name__", "up", "job", "x", NULL), 300);
+	tap_ok(text.len == 11 && memcmp(text.data, "up{job=\"x\"}", 11) == 0, "a short one is whole");
+	buf_release(&text);
+	buf_release(&huge);
 	/* The same labels in a longer encoding are not canonical. */
 	static const uint8_t loose[] = { 0x0a, 0x8f, 0x00, 0x0a, 8, '_', '_', 'n', 'a', 'm', 'e',
 		'_', '_', 0x12, 3, 'a', 'b', 'c' };

@@ -32,6 +32,7 @@ static bool begin(unsigned shards)
 	dir = testlib_tmpdir("clocks");
 	storetest_init(&s, dir);
 	s.opts.shards = shards;
+	s.opts.ooo_window_ms = HR;
 	return tap_ok(!storetest_open(&s, 2), "opens");
 }
 
