@@ -121,6 +121,11 @@ void share_free(struct share *sh)
 
 /* ---- time that work takes ---- */
 
+static uint64_t since(uint64_t began_ns)
+{
+	return job_yields_always() ? UINT64_MAX : clock_real_mono_ns() - began_ns;
+}
+
 /* From here on share_time_is_up tells; false: somebody further out has entered. */
 static bool enter(struct share *sh)
 {
@@ -132,7 +137,7 @@ static bool enter(struct share *sh)
 		sh->used_ns = 0;
 	}
 	sh->in_turn = true;
-	sh->until_ns = clock_real_mono_ns() + SHARE_PIECE_NS;
+	sh->began_ns = clock_real_mono_ns();
 	return true;
 }
 
@@ -140,14 +145,13 @@ static void leave(struct share *sh, bool entered)
 {
 	if (!entered)
 		return;
-	uint64_t began = sh->until_ns - SHARE_PIECE_NS;
-	sh->used_ns += clock_real_mono_ns() - began;
+	sh->used_ns += clock_real_mono_ns() - sh->began_ns;
 	sh->in_turn = false;
 }
 
 bool share_time_is_up(const struct share *sh)
 {
-	return sh->in_turn ? clock_real_mono_ns() >= sh->until_ns : job_should_yield();
+	return sh->in_turn ? since(sh->began_ns) >= SHARE_PIECE_NS : job_should_yield();
 }
 
 /* Requests of many connections in one turn: when they have had their time, the next one waits. */
@@ -436,12 +440,12 @@ static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint3
 	const uint8_t *labels = NULL;
 	uint32_t labels_len = UINT32_MAX, look = STEP_LOOK_ROWS, bytes = 0;
 	uint16_t place = 0;
-	uint64_t fp = 0, until_ns = clock_real_mono_ns() + SHARE_PIECE_NS / 2;
+	uint64_t fp = 0, began_ns = clock_real_mono_ns();
 	sp->labels_max = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct batch_row *r = &b->rows[from + i];
 		if (UNLIKELY(i >= look || bytes >= STEP_LOOK_BYTES)) {
-			if (clock_real_mono_ns() >= until_ns)
+			if (since(began_ns) >= SHARE_PIECE_NS / 2)
 				return i;
 			look = i + STEP_LOOK_ROWS;
 			bytes = 0;

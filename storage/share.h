@@ -94,7 +94,7 @@ struct share {
 	struct job runner;        /* runs them */
 	bool running;             /* it is started */
 	bool in_job, in_turn; /* who looks at the clock now: the runner; an entry of this share */
-	uint64_t until_ns;    /* in_turn: the clock at which it stops */
+	uint64_t began_ns;    /* in_turn: when it entered */
 	uint64_t turn_ns, used_ns; /* the turn of the last entry, and what entries took in it */
 	struct list_link parked;
 	uint32_t parked_count;

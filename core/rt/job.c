@@ -163,13 +163,17 @@ void job_wake(struct job *j)
 
 bool job_should_yield(void)
 {
-	return atomic_load_explicit(&yield_always, memory_order_relaxed) ||
-	    clock_real_mono_ns() >= slice_end_ns;
+	return job_yields_always() || clock_real_mono_ns() >= slice_end_ns;
 }
 
 void job_yield_always(bool on)
 {
 	atomic_store_explicit(&yield_always, on, memory_order_relaxed);
+}
+
+bool job_yields_always(void)
+{
+	return atomic_load_explicit(&yield_always, memory_order_relaxed);
 }
 
 /* The job's memory is still there: what frees it is deferred. */

@@ -56,5 +56,6 @@ void job_wake(struct job *j);                  /* on its loop; harmless when run
 bool job_should_yield(void);                   /* inside fn: is the slice over? (test knob below) */
 /* Tests: yield at every call of job_should_yield. */
 void job_yield_always(bool on);
+bool job_yields_always(void); /* for work that looks at the clock itself */
 
 #endif
