@@ -25,9 +25,8 @@
  *
  * Cost at 1 M series of ten labels and 216 bytes of labels: see bench/micro/b_catalog.c.
  *
- * Thread: workers only; any number reads at once, one writes at a time (apply, retain:
- * the caller's lane sees to that). None of the calls keeps a transaction open after
- * it returns.
+ * Thread: workers only; any number reads at once, one writes at a time (apply, retain: the
+ * caller's lane sees to that). None of the calls keeps a transaction open after it returns.
  * Memory: results are copies, in the caller's arena or heap.
  * Errors: ERR_DAMAGED names sub-database and key: rebuild. ERR_UNSUPPORTED: of a later format.
  * Any other: nothing was changed, it may be tried again. After an unclean stop call
