@@ -73,10 +73,18 @@ size_t conn_host_count(const struct conn_host *h)
 	return h->count;
 }
 
-bool conn_host_has_room(const struct conn_host *h)
+/* With the extra ones, all have descriptors. */
+static uint64_t conns_max(const struct conn_host *h)
 {
 	uint64_t max = limits_here()->http_connections;
-	return limit_conns() < (max < h->count_max ? max : h->count_max);
+	uint64_t allowed = h->count_max / (LIMIT_CONNS_EXTRA + 1) * LIMIT_CONNS_EXTRA;
+	return max < allowed ? max : allowed;
+}
+
+bool conn_host_has_room(const struct conn_host *h)
+{
+	uint64_t max = conns_max(h);
+	return limit_conns() < max + max / LIMIT_CONNS_EXTRA;
 }
 
 static void conn_begin_drain(struct conn *c)
@@ -157,11 +165,42 @@ static void conn_on_write(evutil_socket_t fd, short what, void *arg)
 	conn_turn(c, true);
 }
 
+/* One that may go: of an address with more than its share. */
+static void conn_shed(struct conn_host *h, uint64_t max)
+{
+	struct list_link *open = &h->states[CONN_OPEN];
+	for (unsigned n = 0; n < LIMIT_SHED_LOOKS && !list_empty(open); n++) {
+		struct list_link *l = list_pop(open);
+		struct conn *c = CONTAINER_OF(l, struct conn, _link);
+		list_add_tail(open, l);
+		if (!c->draining && limit_conns_over(c->who, max)) {
+			conn_begin_drain(c);
+			return;
+		}
+	}
+}
+
+/* Is there a place for one more of who? */
+static bool conn_admit(struct conn_host *h, uint32_t who)
+{
+	uint64_t max = conns_max(h);
+	if (!limit_conn_take(who))
+		return false;
+	if (limit_conns() <= max)
+		return true;
+	if (limit_conns_over(who, max)) {
+		limit_conn_give(who);
+		return false;
+	}
+	conn_shed(h, max);
+	return true;
+}
+
 void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *remote)
 {
 	loop_check_here(h->loop);
 	uint32_t who = limit_who(remote);
-	if (!limit_conn_take(who)) {
+	if (!conn_admit(h, who)) {
 		metric_add(M_CONNS_REFUSED, 1);
 		close(fd);
 		return;

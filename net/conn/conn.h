@@ -106,6 +106,10 @@ void conn_host_free(
     struct conn_host *h); /* with no connections left; any thread once the loop has ended */
 /* Takes the descriptor: a new connection, or closed at once when over a limit. */
 void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *remote);
+/*
+ * When there are http_connections of them already, who has more than its share is refused, and
+ * another one takes the place of a connection of such: it is told to end, as in a drain.
+ */
 /* May another connection be accepted in this process? */
 bool conn_host_has_room(const struct conn_host *h);
 

@@ -35,6 +35,11 @@ uint64_t limit_conns(void)
 	return crowd_sum(&book, CONNS);
 }
 
+bool limit_conns_over(uint32_t who, uint64_t max)
+{
+	return crowd_held(&book, CONNS, who) > crowd_share(&book, CONNS, who, max);
+}
+
 /* ---- in flight ---- */
 
 /* What a request that holds so much may fill, and from where on it presses. */

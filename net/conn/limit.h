@@ -33,6 +33,9 @@
 /* Connections. */
 #define LIMIT_ACCEPT_PAUSE_MS     100u
 #define LIMIT_ACCEPT_TURN         64u    /* accepted per turn and listener */
+/* over http_connections, a sixteenth of it, for addresses with less than their share */
+#define LIMIT_CONNS_EXTRA         16u
+#define LIMIT_SHED_LOOKS          256u   /* connections looked at to find one that may go */
 /* Deadlines. */
 /* from the first byte of a request to the end of its head */
 #define LIMIT_HEADER_MS           10000u
@@ -80,6 +83,8 @@ uint32_t limit_who(const struct sockaddr_storage *sa);
 MUST_CHECK bool limit_conn_take(uint32_t who);
 void limit_conn_give(uint32_t who);
 uint64_t limit_conns(void); /* of all */
+/* Has who more than its share of max? */
+bool limit_conns_over(uint32_t who, uint64_t max);
 
 enum limit_level {
 	LIMIT_FREE,

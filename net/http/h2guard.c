@@ -61,15 +61,28 @@ static void open_stream(struct h2guard *g, uint32_t stream)
 	uint32_t gap = stream / 2 - g->_last / 2;
 	if (!g->_last || gap >= H2GUARD_STREAMS) {
 		memset(g->_opened, 0, sizeof(g->_opened));
+		memset(g->_ended, 0, sizeof(g->_ended));
 		memset(g->_cut, 0, sizeof(g->_cut));
 	} else {
 		for (uint32_t s = g->_last + 2; s <= stream; s += 2) {
 			*word(g->_opened, s) &= ~bit(s);
+			*word(g->_ended, s) &= ~bit(s);
 			*word(g->_cut, s) &= ~bit(s);
 		}
 	}
 	*word(g->_opened, stream) |= bit(stream);
 	g->_last = stream;
+}
+
+/* A frame of an open stream: had the client ended it before? */
+static bool behind_end(struct h2guard *g, uint32_t stream, bool ends)
+{
+	if (!is_known(g, stream))
+		return false;
+	bool had = *word(g->_ended, stream) & bit(stream);
+	if (ends)
+		*word(g->_ended, stream) |= bit(stream);
+	return had;
 }
 
 void h2guard_closed(struct h2guard *g, uint32_t stream, bool client_done)
@@ -82,11 +95,15 @@ static enum h2guard_verdict headers(
     struct h2guard *g, const struct h2frame *f, bool live, bool draining, uint64_t now_ns)
 {
 	uint32_t stream = f->stream;
+	bool ends = f->flags & H2FRAME_END_STREAM;
 	g->_continuations = 0;
-	if (stream % 2 == 0 || live) /* nghttp2 refuses even ones; trailers */
+	if (stream % 2 == 0) /* nghttp2 refuses them */
 		return H2GUARD_FINE;
+	if (live) /* trailers */
+		return behind_end(g, stream, ends) ? idle(g, now_ns) : H2GUARD_FINE;
 	if (stream > g->_last) {
 		open_stream(g, stream);
+		(void)behind_end(g, stream, ends);
 		return draining ? idle(g, now_ns) : H2GUARD_FINE;
 	}
 	if (!is_known(g, stream))
@@ -104,7 +121,9 @@ enum h2guard_verdict h2guard_frame(
 	bool ends = f->flags & H2FRAME_END_STREAM;
 	switch (f->type) {
 	case H2FRAME_DATA:
-		return live && (f->data || ends) ? H2GUARD_FINE : idle(g, now_ns);
+		return live && (f->data || ends) && !behind_end(g, f->stream, ends)
+		    ? H2GUARD_FINE
+		    : idle(g, now_ns);
 	case H2FRAME_HEADERS:
 		return headers(g, f, live, draining, now_ns);
 	case H2FRAME_RST_STREAM:

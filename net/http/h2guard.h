@@ -7,7 +7,9 @@
  *   unknown types; CONTINUATION without bytes         a frame without data
  *   DATA on an open stream                            one when nothing but padding is in it, and
  *                                                     it does not end the stream
- *   DATA on a closed stream                           one
+ *   DATA on a closed stream, or behind the end of     one
+ *     what its client sends
+ *   HEADERS behind that end                           one
  *   HEADERS of a stream that was cut before the       one
  *     client was done, or of a new one that a
  *     draining connection does not take
@@ -34,8 +36,9 @@ struct h2guard {
 	unsigned _earned;
 	unsigned _continuations;
 	uint32_t _last; /* the highest stream of the client */
-	/* Of the last streams, a bit each: opened; cut before the client was done. */
-	uint64_t _opened[H2GUARD_STREAMS / 64], _cut[H2GUARD_STREAMS / 64];
+	/* Of the last streams, a bit each: opened; ended by the client; cut before it was. */
+	uint64_t _opened[H2GUARD_STREAMS / 64], _ended[H2GUARD_STREAMS / 64];
+	uint64_t _cut[H2GUARD_STREAMS / 64];
 };
 enum h2guard_verdict {
 	H2GUARD_FINE,

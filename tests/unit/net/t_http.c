@@ -971,6 +971,41 @@ static void crowd(void)
 	stop();
 }
 
+/* All places are taken by one address: another one gets its share. */
+static void places(void)
+{
+	int fds[40], others[10];
+	unsigned closed = 0;
+	tap_ok(quiet(0, 0), "(quiet)");
+	test_limits.http_connections = COUNT_OF(fds);
+	advance(0);
+	for (unsigned i = 0; i < COUNT_OF(fds); i++)
+		fds[i] = httpcli_dial(address);
+	usleep(100000);
+	int more = httpcli_dial(address);
+	tap_ok(httpcli_closed(more, 2000), "there is no place for one more of an address");
+	close(more);
+	for (unsigned i = 0; i < COUNT_OF(others); i++) {
+		others[i] = dial_from("127.0.0.7");
+		httpcli_puts(others[i], GET("/ping", ""));
+		struct httpcli_answer a = httpcli_read(others[i], false, 2000);
+		closed += a.status != 200;
+		httpcli_free(&a);
+		advance(2100); /* what was told to end lingers no more */
+	}
+	tap_is_u64(closed, 0, "another address has its share");
+	closed = 0;
+	for (unsigned i = 0; i < COUNT_OF(fds); i++)
+		closed += httpcli_closed(fds[i], 0);
+	tap_ok(closed >= 8 && closed <= 10, "for which %u of the others have gone", closed);
+	for (unsigned i = 0; i < COUNT_OF(fds); i++)
+		close(fds[i]);
+	for (unsigned i = 0; i < COUNT_OF(others); i++)
+		close(others[i]);
+	test_limits.http_connections = 10000;
+	tap_ok(quiet(0, 0), "(quiet)");
+}
+
 static void draining(void)
 {
 	int idle = httpcli_dial(address), busy = httpcli_dial(address);
@@ -1117,6 +1152,7 @@ int main(int argc, char **argv)
 	long_heads();
 	leaving_unread();
 	turns();
+	places();
 	draining();
 	stop();
 	crowd();

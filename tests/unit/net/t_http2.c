@@ -446,6 +446,44 @@ static void announced(void)
 	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 0, "all is given back");
 }
 
+/* A connection with much to do does it in turns. */
+static void turns(void)
+{
+	static struct cli busy[2];
+	unsigned before = seen_all().busy, done = 0;
+	for (unsigned i = 0; i < COUNT_OF(busy); i++) {
+		cli_open(&busy[i], false);
+		cli_run(&busy[i], 1, 50);
+		for (unsigned k = 0; k < 120; k++)
+			cli_ask(&busy[i], "GET", "/busy?1000", NULL, NULL, false);
+		cli_flush(&busy[i]);
+	}
+	cli_open(&c, false);
+	for (unsigned i = 0; i < 5; i++) {
+		int32_t a = cli_ask(&c, "GET", "/ping", NULL, NULL, false);
+		cli_run(&c, i + 1, 5000);
+		done += c.s[a].status == 200;
+	}
+	unsigned meanwhile = seen_all().busy - before;
+	tap_ok(done == 5 && meanwhile < 160,
+	    "five requests are answered while %u of 240 long ones run", meanwhile);
+	cli_end(&c);
+	tap_ok(cli_run(&busy[0], 120, 5000) && cli_run(&busy[1], 120, 5000),
+	    "and those are all answered");
+	cli_end(&busy[0]);
+	cli_end(&busy[1]);
+	/* It leaves with most of them not begun. */
+	cli_open(&c, false);
+	cli_run(&c, 1, 50);
+	for (unsigned k = 0; k < 120; k++)
+		cli_ask(&c, "GET", "/busy?1000", NULL, NULL, false);
+	for (unsigned k = 0; k < 60; k++)
+		nghttp2_submit_rst_stream(c.ng, 0, (int32_t)(1 + 4 * k), NGHTTP2_CANCEL);
+	cli_flush(&c);
+	cli_end(&c);
+	tap_ok(quiet(0, 0), "one that leaves takes its requests along");
+}
+
 /* The window opens by a byte a minute: that is no reading. */
 static void drop_by_drop(void)
 {
@@ -855,6 +893,7 @@ int main(int argc, char **argv)
 	many();
 	slow_reader();
 	drop_by_drop();
+	turns();
 	heads();
 	announced();
 	leaving();
