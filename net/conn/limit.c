@@ -78,8 +78,19 @@ void limit_inflight_add(uint32_t who, size_t bytes)
 
 void limit_inflight_sub(uint32_t who, size_t bytes)
 {
+	if (!bytes)
+		return;
 	crowd_sub(&book, INFLIGHT, who, bytes);
 	metric_gauge_add(M_INFLIGHT_BYTES, -(int64_t)bytes);
+}
+
+void limit_inflight_set(uint32_t who, size_t *charged, size_t bytes)
+{
+	if (bytes > *charged)
+		limit_inflight_add(who, bytes - *charged);
+	else
+		limit_inflight_sub(who, *charged - bytes);
+	*charged = bytes;
 }
 
 bool limit_inflight_short(void)

@@ -96,6 +96,8 @@ enum limit_level {
 enum limit_level limit_inflight_look(uint32_t who, size_t has, size_t more, uint64_t now_ns);
 void limit_inflight_add(uint32_t who, size_t bytes);
 void limit_inflight_sub(uint32_t who, size_t bytes);
+/* What was counted in *charged is bytes now. */
+void limit_inflight_set(uint32_t who, size_t *charged, size_t bytes);
 /* Should bodies that do not come make room? */
 bool limit_inflight_short(void);
 

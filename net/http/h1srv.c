@@ -93,12 +93,8 @@ static bool h1_in_head(const struct h1 *h)
 /* The buffer is charged when it is large. */
 static void h1_in_charge(struct h1 *h)
 {
-	size_t now = h->in.cap > LIMIT_HEAD_FREE_BYTES ? h->in.cap : 0;
-	if (now > h->in_charged)
-		limit_inflight_add(h->c->who, now - h->in_charged);
-	else
-		limit_inflight_sub(h->c->who, h->in_charged - now);
-	h->in_charged = now;
+	limit_inflight_set(
+	    h->c->who, &h->in_charged, h->in.cap > LIMIT_HEAD_FREE_BYTES ? h->in.cap : 0);
 }
 
 static void h1_in_release(struct h1 *h)

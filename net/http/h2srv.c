@@ -1,14 +1,13 @@
 /*
  * h2srv - HTTP/2 (RFC 9113) on a connection, on nghttp2: its conventions stop in this file.
  *
- * A stream:  HEAD --END_HEADERS--> BODY --END_STREAM--> (READY) --> RUN --answer--> SEND
- *            --stream closed--> freed
+ * A stream:  HEAD --END_HEADERS--> BODY --END_STREAM--> RUN --answer--> SEND --stream closed-->
+ *            freed
  *   state  waits for                  ended by
  *   HEAD   the header block           LIMIT_HEADER_MS of the connection, http_head_bytes, h2guard
  *   BODY   DATA                       LIMIT_BODY_MS, the least rate, LIMIT_BODY_STALE_MS while
  *                                     memory is short; before it begins, its window may stay shut,
  *                                     LIMIT_PARK_MS at most
- *   READY  its turn                   the loop
  *   RUN    the handler                the handler
  *   SEND   windows, room, or data     a reader that is too slow (limit_reader_look)
  *
@@ -17,8 +16,9 @@
  * Below nghttp2_session_mem_recv and _send (h->inside) nothing is sent and nothing freed but the
  * stream nghttp2 closes; h2_flush follows.
  * Streamed answers are pulled in h2_work, never below a handler.
- * Turns: what comes is worked on for LOOP_WORK_NS; further requests and pieces of answers wait in
- * the loop's queues (h2_again).
+ * Turns: what comes is worked on for LOOP_WORK_NS, frame by frame; the rest waits in h2->in (at
+ * most LIMIT_PIPELINED_BYTES, then reading pauses), and further pieces of answers wait, too, until
+ * the loop's queues come to them (h2_again).
  * A stream is charged from its first frame on, a large head and the body as they come.
  */
 #include <nghttp2/nghttp2.h>
@@ -41,7 +41,6 @@
 enum h2_state {
 	H2_HEAD,
 	H2_BODY,
-	H2_READY,
 	H2_RUN,
 	H2_SEND
 };
@@ -50,15 +49,16 @@ struct h2 {
 	struct conn *c;
 	struct srv_loop *sl;
 	nghttp2_session *ng;
-	struct list_link streams, ready, hungry;
+	struct list_link streams, hungry;
 	size_t stream_count;
 	bool inside;    /* below nghttp2 */
 	bool head_open; /* a header block has begun */
 	bool ended;     /* GOAWAY is on its way: nothing new */
 	bool again_set, again_soon;
-	/* Of this turn: whether a request was begun, and until when (real clock) more may. */
-	bool turn_begun;
-	uint64_t turn_end_ns;
+	uint64_t turn_end_ns; /* real clock */
+	/* Came, and waits for its turn. */
+	struct buf in;
+	size_t in_off, in_charged;
 	struct h2frame_scan scan; /* of what nghttp2 is given */
 	struct h2guard guard;
 	struct loop_deferred again;
@@ -66,7 +66,7 @@ struct h2 {
 
 struct h2_stream {
 	struct h2 *h;
-	struct list_link link, queued; /* queued: in ready or hungry */
+	struct list_link link, hungry;
 	int32_t id;
 	enum h2_state state;
 	struct req *req;
@@ -96,8 +96,7 @@ struct h2_stream {
 static void h2_flush(struct h2 *h);
 static size_t h2_pending(const struct h2_stream *s);
 static void h2_again(struct h2 *h, enum loop_queue q);
-static void h2_turn_begin(struct h2 *h);
-static bool h2_has_time(const struct h2 *h);
+static size_t h2_take(struct h2 *h, const uint8_t *data, size_t len);
 static void h2_answer(struct req *r);
 static void h2_resume(struct req *r);
 static const struct req_ops h2_req_ops = { .answer = h2_answer, .resume = h2_resume };
@@ -247,7 +246,7 @@ static struct h2_stream *h2_stream_create(struct h2 *h, int32_t id)
 	s->req->http_version = 20;
 	s->method = s->path = s->authority = "";
 	buf_init(&s->out);
-	list_init(&s->queued);
+	list_init(&s->hungry);
 	loop_timer_init(&s->timer, h2_on_timer);
 	list_add_tail(&h->streams, &s->link);
 	h->stream_count++;
@@ -266,7 +265,7 @@ static void h2_stream_free(struct h2_stream *s)
 	else
 		req_orphan(r);
 	loop_timer_cancel(h->c->loop, &s->timer);
-	list_del(&s->queued);
+	list_del(&s->hungry);
 	list_del(&s->link);
 	h->stream_count--;
 	buf_release(&s->out);
@@ -382,22 +381,8 @@ static void h2_run_handler(struct h2_stream *s)
 		memset(body + len, 0, REQ_BODY_SLACK);
 	s->body = NULL;
 	s->state = H2_RUN;
-	s->h->turn_begun = true;
+	loop_timer_cancel(s->h->c->loop, &s->timer);
 	req_run(s->req, body, len);
-}
-
-/* The request is whole: now, or when its turn comes. */
-static void h2_ready(struct h2_stream *s)
-{
-	struct h2 *h = s->h;
-	loop_timer_cancel(h->c->loop, &s->timer);
-	if (list_empty(&h->ready) && h2_has_time(h)) {
-		h2_run_handler(s);
-		return;
-	}
-	s->state = H2_READY;
-	list_add_tail(&h->ready, &s->queued);
-	h2_again(h, LOOP_LATER);
 }
 
 static void h2_body_start(struct h2_stream *s)
@@ -459,7 +444,7 @@ static void h2_head_done(struct h2_stream *s)
 	if (!req_begin(r, s->path, raw_len))
 		return;
 	if (s->client_done)
-		h2_ready(s);
+		h2_run_handler(s);
 	else
 		h2_body_start(s);
 }
@@ -509,7 +494,7 @@ static void h2_client_done(struct h2_stream *s)
 {
 	s->client_done = true;
 	if (s->state == H2_BODY)
-		h2_ready(s);
+		h2_run_handler(s);
 }
 
 static int h2_on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -552,9 +537,9 @@ static size_t h2_pending(const struct h2_stream *s)
 static void h2_hungry(struct h2_stream *s, enum loop_queue q)
 {
 	struct h2 *h = s->h;
-	if (!s->req->_answer->pull || s->later || s->pulled_all || !list_empty(&s->queued))
+	if (!s->req->_answer->pull || s->later || s->pulled_all || !list_empty(&s->hungry))
 		return;
-	list_add_tail(&h->hungry, &s->queued);
+	list_add_tail(&h->hungry, &s->hungry);
 	h2_again(h, q);
 }
 
@@ -713,22 +698,19 @@ static void h2_again(struct h2 *h, enum loop_queue q)
 
 static void h2_turn_begin(struct h2 *h)
 {
-	h->turn_begun = false;
 	h->turn_end_ns = clock_real_mono_ns() + LOOP_WORK_NS;
 }
 
-/* May one more request, or piece of an answer, be worked on in this turn? */
 static bool h2_has_time(const struct h2 *h)
 {
-	return !h->turn_begun || clock_real_mono_ns() < h->turn_end_ns;
+	return clock_real_mono_ns() < h->turn_end_ns;
 }
 
-static void h2_feed_one(struct h2_stream *s)
+static void h2_feed_reader(struct h2_stream *s)
 {
 	struct h2 *h = s->h;
 	if (h2_pending(s) >= LIMIT_UNREAD_BYTES)
 		return;
-	h->turn_begun = true;
 	if (h2_pull(s)) {
 		nghttp2_session_resume_data(h->ng, s->id);
 		h2_hungry(s, LOOP_LATER); /* behind the others */
@@ -738,21 +720,37 @@ static void h2_feed_one(struct h2_stream *s)
 	nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
 }
 
+static void h2_in_set(struct h2 *h, size_t used)
+{
+	h->in_off += used;
+	if (h->in_off == h->in.len) {
+		h->in_off = 0;
+		buf_release(&h->in);
+	} else if (h->in_off > h->in.len / 2) {
+		h->in.len -= h->in_off;
+		memmove(h->in.data, h->in.data + h->in_off, h->in.len);
+		h->in_off = 0;
+	}
+	limit_inflight_set(h->c->who, &h->in_charged, h->in.cap);
+	conn_read_pause(h->c, h->in.len - h->in_off >= LIMIT_PIPELINED_BYTES);
+}
+
 static void h2_work(struct loop_deferred *d)
 {
 	struct h2 *h = CONTAINER_OF(d, struct h2, again);
 	struct list_link *l;
 	h->again_set = false;
-	h2_turn_begin(h);
-	while (conn_is_open(h->c) && h2_has_time(h) && (l = list_pop(&h->hungry)))
-		h2_feed_one(CONTAINER_OF(l, struct h2_stream, queued));
-	while (conn_is_open(h->c) && h2_has_time(h) && (l = list_pop(&h->ready)))
-		h2_run_handler(CONTAINER_OF(l, struct h2_stream, queued));
 	if (!conn_is_open(h->c))
 		return;
-	if (!list_empty(&h->hungry) || !list_empty(&h->ready))
-		h2_again(h, LOOP_LATER);
+	h2_turn_begin(h);
+	if (h->in.len)
+		h2_in_set(h, h2_take(h, h->in.data + h->in_off, h->in.len - h->in_off));
+	h2_turn_begin(h);
+	for (bool any = false; (!any || h2_has_time(h)) && (l = list_pop(&h->hungry)); any = true)
+		h2_feed_reader(CONTAINER_OF(l, struct h2_stream, hungry));
 	h2_flush(h);
+	if (conn_is_open(h->c) && (h->in.len || !list_empty(&h->hungry)))
+		h2_again(h, LOOP_LATER);
 }
 
 /* ---- the connection ---- */
@@ -804,33 +802,36 @@ static void h2_frame_over(struct h2 *h)
 		h2_head_open(h, false);
 }
 
-/* Frame by frame, so that each is judged by what the ones before it have done. False: nghttp2
- * gives up. */
-static bool h2_feed(struct h2 *h, const uint8_t *data, size_t len, ssize_t *said)
+/*
+ * Frame by frame, so that each is judged by what the ones before it have done, until the turn is
+ * over: how much was used. *said is negative, or less than what it was given, when nghttp2 gives up.
+ */
+static size_t h2_feed(struct h2 *h, const uint8_t *data, size_t len, bool *broken, ssize_t *said)
 {
-	while (len) {
-		bool begun;
-		size_t n = h->ended ? len : h2frame_next(&h->scan, data, len, &begun);
-		if (!h->ended && begun)
+	size_t at = 0;
+	while (at < len && (!at || h->scan.left || h2_has_time(h))) {
+		bool begun = false;
+		size_t n = h->ended ? len - at : h2frame_next(&h->scan, data + at, len - at, &begun);
+		if (begun)
 			h2_frame_begun(h);
-		*said = nghttp2_session_mem_recv(h->ng, data, n);
-		if (*said < 0 || (size_t)*said != n)
-			return false;
+		*said = nghttp2_session_mem_recv(h->ng, data + at, n);
+		*broken = *said < 0 || (size_t)*said != n;
+		if (*broken)
+			return len;
 		if (!h->ended && !h->scan.left)
 			h2_frame_over(h);
-		data += n;
-		len -= n;
+		at += n;
 	}
-	return true;
+	return at;
 }
 
-static void h2_input(struct conn *c, const uint8_t *data, size_t len)
+/* Works on bytes, and answers; how much was used. */
+static size_t h2_take(struct h2 *h, const uint8_t *data, size_t len)
 {
-	struct h2 *h = c->proto;
 	ssize_t said = 0;
-	h2_turn_begin(h);
+	bool broken = false;
 	h->inside = true;
-	bool broken = !h2_feed(h, data, len, &said);
+	size_t used = h2_feed(h, data, len, &broken, &said);
 	h->inside = false;
 	if (broken) { /* where nghttp2 gives up, it says nothing to the peer */
 		metric_add(M_HTTP_MALFORMED, 1);
@@ -840,7 +841,23 @@ static void h2_input(struct conn *c, const uint8_t *data, size_t len)
 	}
 	h2_flush(h);
 	if (broken)
-		conn_finish(c);
+		conn_finish(h->c);
+	return used;
+}
+
+static void h2_input(struct conn *c, const uint8_t *data, size_t len)
+{
+	struct h2 *h = c->proto;
+	size_t used = 0;
+	if (!h->in.len) {
+		h2_turn_begin(h);
+		used = h2_take(h, data, len);
+	}
+	if (used == len || !conn_is_open(c))
+		return;
+	buf_add(&h->in, data + used, len - used);
+	h2_in_set(h, 0);
+	h2_again(h, LOOP_LATER);
 }
 
 static void h2_filled(struct conn *c, size_t len)
@@ -898,6 +915,8 @@ static void h2_closed(struct conn *c)
 	while (!list_empty(&h->streams))
 		h2_stream_free(CONTAINER_OF(h->streams.next, struct h2_stream, link));
 	nghttp2_session_del(h->ng);
+	buf_release(&h->in);
+	limit_inflight_set(h->c->who, &h->in_charged, 0);
 	if (h->again_set)
 		list_del(&h->again.link);
 	mem_free(h);
@@ -951,7 +970,7 @@ void h2srv_start(struct conn *c, struct srv_loop *sl)
 	h->c = c;
 	h->sl = sl;
 	list_init(&h->streams);
-	list_init(&h->ready);
+	buf_init(&h->in);
 	list_init(&h->hungry);
 	h->again.fn = h2_work;
 	h2frame_init(&h->scan);
