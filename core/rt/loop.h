@@ -59,7 +59,7 @@ enum loop_queue {
 	LOOP_LATER
 };
 #define LOOP_QUEUES  2
-#define LOOP_WORK_NS 200000u
+#define LOOP_WORK_NS 100000u
 void loop_work(struct loop *l, enum loop_queue q, struct loop_deferred *d);
 /* Have the callbacks of this turn had their time, or do others wait in LOOP_SOON already? */
 bool loop_is_late(const struct loop *l);

@@ -15,10 +15,10 @@
 
 #define LOOP_MAIL_TURN_MAX 4096u    /* messages per turn; the rest waits for the next one */
 #define LOOP_MAIL_TURN_NS  1000000u /* messages of one turn: no new one begins after 1 ms */
-#define LOOP_EVENTS_NS     1000000u /* callbacks of sockets; then they go to LOOP_SOON */
+#define LOOP_EVENTS_NS     500000u  /* callbacks of sockets; then they go to LOOP_SOON */
 #define LOOP_DEFERRED_NS   2000000u /* ends and frees of one turn */
-#define LOOP_SOON_NS       1000000u /* of one turn, as the next */
-#define LOOP_LATER_NS      500000u
+#define LOOP_SOON_NS       500000u  /* of one turn, as the next */
+#define LOOP_LATER_NS      200000u
 #define LOOP_IDLE_TURN_MS  1000u    /* an idle loop turns at least this often */
 #define JOB_TURN_NS        2000000u /* slices of one turn, in all */
 #define JOB_CHAINS         64u      /* of groups of jobs */
