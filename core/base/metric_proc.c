@@ -58,12 +58,18 @@ static bool boot_time_s(double *out)
 	return true;
 }
 
+/* Its size is their number since Linux 6.2; before that, thousands of them take milliseconds. */
 static bool count_fds(double *out)
 {
+	struct stat st;
+	double n = 0;
+	if (!stat("/proc/self/fd", &st) && st.st_size > 0) {
+		*out = (double)st.st_size;
+		return true;
+	}
 	DIR *d = opendir("/proc/self/fd");
 	if (!d)
 		return false;
-	double n = 0;
 	for (struct dirent *e; (e = readdir(d));) {
 		if (e->d_name[0] != '.')
 			n++;

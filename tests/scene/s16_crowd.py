@@ -96,11 +96,11 @@ note("turns by CPU time: " + " ".join(f"{le}:{n}" for le, n in turns))
 within = max(n for le, n in turns if le <= 0.005)
 ok(turns[-1][1] - within <= turns[-1][1] // 1000, f"turns take less than 5 ms of CPU time ({turns[-1][1] - within} of {turns[-1][1]} more)")
 
-# Dashboards ask with long URLs: 1,500 names, 57 KB.
+# Dashboards ask with long URLs: 200 selectors, 60 KB.
 write(k.port, series({"__name__": "up", "pod": "pod-7-of-a-deployment", "job": "a"}, [(int(time.time() * 1000), 1)]))
-names = "|".join(f"pod-{n}-of-a-deployment-with-a-name" for n in range(1500)) + "|pod-7-of-a-deployment"
-status, a = api(k.port, "label/job/values", **{"match[]": 'up{pod=~"%s"}' % names})
-ok(status == 200 and a["data"] == ["a"], f"a URL of {len(names)} bytes and more is answered ({status})")
+sets = [f'up{{pod="pod-{n}-of-a-deployment",job!="{"x" * 260}"}}' for n in range(200)]
+status, a = api(k.port, "label/job/values", **{"match[]": sets})
+ok(status == 200 and a["data"] == ["a"], f"a URL of {len(''.join(sets))} bytes and more is answered ({status})")
 
 # All of it is given back.
 for _ in range(100):
