@@ -217,6 +217,11 @@ const char *rex_literal(const struct rex *r, size_t i, size_t *len)
 	return r->form.strings[i].s;
 }
 
+size_t rex_literals(const struct rex *r)
+{
+	return r->form.count;
+}
+
 /*
  * Go's regexp reads bytes that are not UTF-8 as U+FFFD, one each; PCRE2 must not see them at all.
  */

@@ -51,6 +51,7 @@ enum rex_kind rex_kind(const struct rex *r);
  * is past the end.
  */
 const char *rex_literal(const struct rex *r, size_t i, size_t *len);
+size_t rex_literals(const struct rex *r); /* how many there are */
 /*
  * Submatches for label_replace: expands template ($1, ${name}, $$ as Go's Regexp.Expand) into out
  * when s matches.

@@ -188,7 +188,8 @@ static enum err narrow(struct sel *s, size_t i)
 	}
 	if (e)
 		return e;
-	bool direct = is_direct(m);
+	/* More words than values: each value is looked up among the words. */
+	bool direct = is_direct(m) && (!m->rex || rex_literals(m->rex) <= name.values);
 	if (!direct && roaring_bitmap_get_cardinality(s->left) * FETCH_COST < name.values) {
 		s->later[i] = true;
 		return ERR_OK;

@@ -476,6 +476,7 @@ struct postings_select {
 	size_t at;
 	roaring_bitmap_t *set; /* NULL: none at work */
 	uint32_t left;         /* values of its name not seen yet */
+	bool direct;           /* its words are looked up; else values are walked */
 	size_t literal;        /* next one of its expression */
 	bool testing;          /* labels of the ids left, from test_id on */
 	uint64_t test_id;
@@ -691,8 +692,10 @@ static bool matcher_begin(struct postings_select *s)
 	s->left = UINT32_MAX;
 	s->literal = 0;
 	const struct matcher *m = &s->ms[s->at];
-	if (s->labels && s->result && !is_direct(m)) {
-		const struct pname *n = name_find(s->p, m->name, m->name_len);
+	const struct pname *n = name_find(s->p, m->name, m->name_len);
+	/* More words than values: each value is looked up among the words. */
+	s->direct = n && is_direct(m) && (!m->rex || rex_literals(m->rex) <= n->count);
+	if (s->labels && s->result && !s->direct) {
 		s->testing = n && roaring_bitmap_get_cardinality(s->result) * TEST_FACTOR < n->count;
 		s->test_id = 0;
 	}
@@ -708,7 +711,7 @@ enum postings_state postings_select_step(
 		if (!s->set && !s->testing && !matcher_begin(s))
 			return POSTINGS_DONE;
 		enum postings_state st = s->testing ? test_ids(s, enough, arg)
-		    : is_direct(&s->ms[s->at])      ? select_direct(s, enough, arg)
+		    : s->direct                     ? select_direct(s, enough, arg)
 		                                    : walk_values(s, enough, arg);
 		if (st != POSTINGS_DONE)
 			return st;

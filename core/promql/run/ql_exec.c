@@ -848,7 +848,7 @@ static enum ql_did query_nodes(struct ql *q)
 		if (did)
 			return did;
 		q->at = pn->next;
-		if (ql_tick(&q->run, 0))
+		if (ql_tick(&q->run, QL_TICK / 32)) /* plans may have thousands of nodes */
 			return QL_AGAIN;
 	}
 	return build_result(q);
