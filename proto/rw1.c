@@ -22,6 +22,7 @@ enum {
 #define TAG_BYTES_MAX     5 /* as protobuf-c: longer tags and lengths are malformed */
 #define VARINT_BYTES_MAX  10
 #define FAST_MARGIN       16 /* bytes behind a series that the fast way may read */
+#define SLOW_FIELD        16 /* bytes that a field of the slow way counts as beside its own */
 
 struct scan {
 	struct arena *arena;
@@ -361,9 +362,9 @@ static enum err slow_field(struct scan *s, const uint8_t **p)
 		return ERR_OK;
 	if (f.wire != BYTES)
 		return malformed(s, f.start, "wrong wire type in the request");
-	if (f.len > s->slow_left)
+	if (f.len + SLOW_FIELD > s->slow_left)
 		return ERR_AGAIN;
-	s->slow_left -= f.len;
+	s->slow_left -= f.len + SLOW_FIELD;
 	if (f.number == 3)
 		return meta(s, f.data, *p);
 	s->series++;

@@ -13,7 +13,7 @@
 
 #include "net/api/api.h"
 
-#define API_WRITE_LOOP_BYTES (1u << 20)
+#define API_WRITE_LOOP_BYTES (640u << 10)
 #define API_WRITE_SLOW_BYTES (64u << 10)
 
 bool api_write_before(struct req *r); /* by the head alone: 415, 503 */

@@ -228,13 +228,11 @@ static bool selects(const struct param_matchers *m)
 
 bool param_sets_costly(const struct urlq *q)
 {
-	size_t pos = 0, len, sum = 0;
-	unsigned costs = 0;
-	for (const char *s; (s = urlq_next(q, "match[]", &pos, &len));) {
-		sum += len;
-		costs += ql_text_cost(s, len);
-	}
-	return costs > QL_TEXT_COST_MAX || sum > QL_TEXT_COST_BYTES;
+	size_t pos = 0, len;
+	uint64_t cost = 0;
+	for (const char *s; (s = urlq_next(q, "match[]", &pos, &len));)
+		cost += 1 + ql_text_cost(s, len);
+	return cost > QL_TEXT_COST_MAX;
 }
 
 static enum err sets_fit(const struct urlq *q, const struct limits *l, struct errbuf *eb)

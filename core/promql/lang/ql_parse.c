@@ -566,16 +566,19 @@ static struct ql_node *parse_primary(struct ql_parser *p)
 
 /* ---- entries ---- */
 
-/* Patterns it may have to compile; the operators that bring them contain a ~. */
-unsigned ql_text_cost(const char *text, size_t len)
+/*
+ * 64 bytes of text, or 16 where there are patterns (a class of Unicode may take 3 us to compile); a
+ * pattern is 16 units beside. The operators that bring patterns contain a ~.
+ */
+uint64_t ql_text_cost(const char *text, size_t len)
 {
-	unsigned patterns = 0;
+	uint64_t patterns = 0;
 	const char *end = text + len;
-	if (len > QL_TEXT_COST_BYTES)
-		return QL_TEXT_COST_MAX + 1;
+	if (len / 64 > QL_TEXT_COST_MAX)
+		return len / 64;
 	for (const char *p = text; len && (p = memchr(p, '~', (size_t)(end - p))); p++)
 		patterns++;
-	return patterns;
+	return patterns ? patterns * 16 + len / 16 : len / 64;
 }
 
 bool ql_text_is_costly(const char *text, size_t len)

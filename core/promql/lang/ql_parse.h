@@ -24,10 +24,12 @@
  * the size of the text and from how many patterns it may have to compile.
  */
 bool ql_text_is_costly(const char *text, size_t len);
-/* For several texts: their costs and their bytes add up. */
-#define QL_TEXT_COST_BYTES (8u << 10)
-#define QL_TEXT_COST_MAX   4u
-unsigned ql_text_cost(const char *text, size_t len);
+/*
+ * For several texts: their costs add up, as units of which QL_TEXT_COST_MAX are about half a
+ * millisecond.
+ */
+#define QL_TEXT_COST_MAX 64u
+uint64_t ql_text_cost(const char *text, size_t len);
 
 #define QL_SERIES_TEXT_MAX  (64 * 1024)
 #define QL_SERIES_ITEMS_MAX 1000000 /* points of one series description, after repetition */
