@@ -541,7 +541,7 @@ enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb)
 		break;
 	case PURSE_SUM:
 		return errbuf_set(eb, ERR_BUSY,
-		    "queries need %llu MiB at once, limit %llu MiB (%s), try again later",
+		    "queries need %llu MiB at once, limit %llu MiB (--%s), try again later",
 		    MIB(sum + more), MIB(p->up->max), limits_flag(LIMITS_query_memory_total));
 	case PURSE_MEMORY:
 		return errbuf_set(
@@ -551,6 +551,7 @@ enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb)
 		    "too many heavy queries are waiting, %s, try again later",
 		    limits_text(limits_here(), LIMITS_query_queued, limit));
 	}
-	return errbuf_set(eb, ERR_EXECUTION, "query needs an estimated %llu MiB, limit %llu MiB (%s)",
-	    MIB(used + more), MIB(p->max), limits_flag(LIMITS_query_memory));
+	return errbuf_set(eb, ERR_EXECUTION,
+	    "query needs an estimated %llu MiB, limit %llu MiB (--%s)", MIB(used + more),
+	    MIB(p->max), limits_flag(LIMITS_query_memory));
 }

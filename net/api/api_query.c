@@ -9,7 +9,6 @@
 #include "net/api/ask.h"
 #include "net/api/param.h"
 #include "net/api/slowlog.h"
-#include "net/conn/limit.h"
 #include "proto/astjson.h"
 #include "proto/promjson.h"
 
@@ -239,20 +238,6 @@ static void client_left(struct req *r)
 
 /* --- RUNNING --- */
 
-/* What the result keeps in memory until it is read. Series of a range may share their times. */
-static size_t value_bytes(const struct ql_value *v)
-{
-	size_t bytes = 0;
-	const int64_t *times = NULL;
-	for (size_t i = 0; i < v->series_count; i++) {
-		const struct ql_series *s = &v->series[i];
-		bytes += sizeof(*s) + s->labels.len + s->count * sizeof(*s->v);
-		bytes += s->t_ms == times ? 0 : s->count * sizeof(*s->t_ms);
-		times = s->t_ms;
-	}
-	return bytes;
-}
-
 /* Answered without it: it goes now, however long the client takes to read why. */
 static void drop_result(struct query *q)
 {
@@ -310,16 +295,15 @@ static void evaluated(void *arg, struct ql *ql)
 		drop_result(q);
 		return;
 	}
-	size_t bytes = value_bytes(ql_result(ql));
-	uint64_t most = limits_here()->http_answer_bytes;
-	if (bytes > most) { /* it will not fit later either */
-		apierr_jsonf(q->req, ERR_EXECUTION,
-		    "the result has %zu MiB, limit %" PRIu64 " (--web.max-answer-bytes)",
-		    bytes >> 20, most >> 20);
+	uint64_t bytes = ql_held(ql);
+	if (bytes > l->http_answer_bytes) { /* it will not fit later either */
+		char limit[LIMITS_TEXT_MAX];
+		apierr_jsonf(q->req, ERR_EXECUTION, "the result takes %" PRIu64 " MiB, %s",
+		    bytes >> 20, limits_text(l, LIMITS_http_answer_bytes, limit));
 		drop_result(q);
 		return;
 	}
-	if (!req_hold(q->req, ql_held(ql))) {
+	if (!req_hold(q->req, bytes)) {
 		req_refuse_overloaded(q->req, "too many answers wait for their readers");
 		drop_result(q);
 		return;

@@ -14,7 +14,8 @@
 #define ITEMS_PER_LOOK 16u  /* between looks at the clock */
 #define STEPS_PER_LOOK 256u /* of listing and sorting */
 #define WARNINGS_MAX   4u
-#define ITEM_HEAD      4u /* length before each item */
+#define ITEM_HEAD      4u  /* length before each item */
+#define ITEM_SAMPLES   32u /* reading, sorting and telling one costs as much as so many samples */
 #define FIRST_BLOCK    4096u
 #define CHUNK_LEAST    ((size_t)1 << 10)
 #define CHUNK_MOST     ((size_t)32 << 10)
@@ -198,7 +199,7 @@ static bool piece_too_heavy(struct piece *p)
 {
 	uint64_t more = p->count - p->told;
 	p->told = p->count;
-	if (!ticket_touched(p->scan->o.ticket, more))
+	if (!ticket_touched(p->scan->o.ticket, more * ITEM_SAMPLES))
 		return false;
 	p->grows = true;
 	p->grow_msg.fn = piece_grows;
