@@ -133,7 +133,8 @@ void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn p
 	begin(r, status, type);
 	r->_stream = (void *)pull;
 	r->_end.fn = pull_later;
-	loop_defer(r->loop, &r->_end);
+	if (!fake(r)->unread)
+		loop_defer(r->loop, &r->_end);
 }
 
 void req_answer_field(struct req *r, const char *name, const char *fmt, ...)
@@ -207,7 +208,49 @@ static bool is_done(void *arg)
 	return f->done;
 }
 
-void fakereq_run(
+static void leave(void *arg)
+{
+	struct fakereq *f = arg;
+	f->req.gone = true;
+	if (!f->answered && f->req.on_gone)
+		f->req.on_gone(&f->req);
+}
+
+void fakereq_leave(struct fakereq *f)
+{
+	testteam_run(f->tt, f->loop, leave, f);
+}
+
+static bool is_answered(void *arg)
+{
+	struct fakereq *f = arg;
+	return f->answered;
+}
+
+bool fakereq_answered(struct fakereq *f)
+{
+	return testteam_wait(f->tt, f->loop, is_answered, f, 0);
+}
+
+void fakereq_wait(struct fakereq *f)
+{
+	CHECK(testteam_wait(f->tt, f->loop, is_done, f, WAIT_MS));
+}
+
+static void read_on(void *arg)
+{
+	struct fakereq *f = arg;
+	f->unread = false;
+	loop_defer(f->req.loop, &f->req._end);
+}
+
+void fakereq_read(struct fakereq *f)
+{
+	testteam_run(f->tt, f->loop, read_on, f);
+	fakereq_wait(f);
+}
+
+void fakereq_begin(
     struct fakereq *f, enum req_method method, const char *url, const void *body, size_t len)
 {
 	struct req *r = &f->req;
@@ -235,7 +278,14 @@ void fakereq_run(
 	r->param = f->match.param;
 	r->param_len = f->match.param_len;
 	testteam_run(f->tt, f->loop, handle, f);
-	CHECK(testteam_wait(f->tt, f->loop, is_done, f, WAIT_MS));
+}
+
+void fakereq_run(
+    struct fakereq *f, enum req_method method, const char *url, const void *body, size_t len)
+{
+	fakereq_begin(f, method, url, body, len);
+	if (f->req.route)
+		fakereq_wait(f);
 }
 
 void fakereq_get(struct fakereq *f, struct testteam *tt, struct api *a, const char *url)

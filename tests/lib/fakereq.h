@@ -29,6 +29,7 @@ struct fakereq {
 	bool answered, done, charged_out, held_out; /* the last two: req_charge, req_hold say no */
 	size_t charged, held;                       /* what they were asked for */
 	bool gone;                                  /* leave right after the handler has returned */
+	bool unread;                                /* a stream is not read before fakereq_read */
 	int status;
 	char type[64];
 	struct buf body;    /* of the answer, NUL behind */
@@ -42,6 +43,13 @@ void fakereq_field(struct fakereq *f, const char *name, const char *value); /* n
  */
 void fakereq_run(
     struct fakereq *f, enum req_method method, const char *url, const void *body, size_t len);
+/* The same in parts: returns when the handler has, wait until on_done. Not for unknown paths. */
+void fakereq_begin(
+    struct fakereq *f, enum req_method method, const char *url, const void *body, size_t len);
+void fakereq_wait(struct fakereq *f);
+void fakereq_leave(struct fakereq *f);    /* the client, before the answer */
+bool fakereq_answered(struct fakereq *f); /* or begun to be */
+void fakereq_read(struct fakereq *f);     /* to the end, when unread */
 void fakereq_get(struct fakereq *f, struct testteam *tt, struct api *a, const char *url);
 void fakereq_post_form(
     struct fakereq *f, struct testteam *tt, struct api *a, const char *url, const char *form);

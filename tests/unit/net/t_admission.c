@@ -1,0 +1,397 @@
+/* Who may ask at once: heavy and small queries, a full queue, who leaves it, and what all hold. */
+#include "tests/lib/fakereq.h"
+#include "tests/lib/memsrc.h"
+#include "tests/lib/tap.h"
+
+#include <netinet/in.h>
+
+#include "core/base/metric.h"
+#include "core/model/label.h"
+
+enum {
+	LOOPS = 2,
+	SHARDS = 4,
+	HEAVY = 12,
+	QUEUED = 14,
+	CROWD = 100,
+	MANY = 8000 /* series of the metric "many" */
+};
+#define MIB (UINT64_C(1) << 20)
+
+static struct testteam tt;
+static struct memsrc *src;
+static struct arena arena;
+static struct limits limits;
+static struct api *api;
+
+/* --- a source whose metrics big, stuck and many do not end before the gate is open --- */
+
+struct gated {
+	struct source_cursor cursor;
+	struct source_cursor *inner;
+	const struct source_query *query;
+	struct list_link link; /* of those that wait on this loop */
+};
+static bool open_here[LOOPS];
+static struct list_link waiting[LOOPS];
+
+static enum source_state gated_next(struct source_cursor *c, struct source_item *out)
+{
+	struct gated *g = CONTAINER_OF(c, struct gated, cursor);
+	enum source_state s = g->inner->ops->next(g->inner, out);
+	unsigned here = loop_index(loop_here());
+	if (s != SOURCE_END || open_here[here])
+		return s;
+	list_del(&g->link);
+	list_add_tail(&waiting[here], &g->link);
+	return SOURCE_WAIT;
+}
+
+static void gated_close(struct source_cursor *c)
+{
+	struct gated *g = CONTAINER_OF(c, struct gated, cursor);
+	list_del(&g->link);
+	g->inner->ops->close(g->inner);
+	mem_free(g);
+}
+
+static bool is_gated(const struct source_query *q)
+{
+	static const char *const names[] = { "big", "stuck", "many" };
+	for (size_t i = 0; i < q->matchers_count; i++) {
+		const struct matcher *m = &q->matchers[i];
+		for (size_t k = 0; k < COUNT_OF(names); k++)
+			if (m->value_len == strlen(names[k]) &&
+			    !memcmp(m->value, names[k], m->value_len))
+				return true;
+	}
+	return false;
+}
+
+static unsigned gate_shards(struct source *s)
+{
+	(void)s;
+	return SHARDS;
+}
+
+static struct loop *gate_loop_of(struct source *s, unsigned shard)
+{
+	(void)s;
+	return memsrc_source(src)->ops->loop_of(memsrc_source(src), shard);
+}
+
+static enum err gate_open(
+    struct source *s, unsigned shard, const struct source_query *q, struct source_cursor **out)
+{
+	static const struct source_cursor_ops ops = { gated_next, gated_close };
+	struct source_cursor *inner;
+	(void)s;
+	CHECK(!memsrc_source(src)->ops->open(memsrc_source(src), shard, q, &inner));
+	if (!is_gated(q)) {
+		*out = inner;
+		return ERR_OK;
+	}
+	struct gated *g = mem_zalloc(sizeof(*g));
+	*g = (struct gated){ .cursor = { .ops = &ops }, .inner = inner, .query = q };
+	list_init(&g->link);
+	*out = &g->cursor;
+	return ERR_OK;
+}
+
+static const struct source_ops gate_ops = { gate_shards, gate_loop_of, gate_open };
+static struct source gate = { &gate_ops };
+
+static void open_gate(void *arg)
+{
+	unsigned here = loop_index(loop_here());
+	struct list_link all;
+	open_here[here] = *(bool *)arg;
+	list_init(&all);
+	if (!open_here[here])
+		return;
+	list_move_all(&all, &waiting[here]);
+	for (struct list_link *l; (l = list_pop(&all));) {
+		struct gated *g = CONTAINER_OF(l, struct gated, link);
+		g->query->wake(g->query->wake_arg);
+	}
+}
+
+static void gate_set(bool open)
+{
+	for (unsigned i = 0; i < LOOPS; i++)
+		testteam_run(&tt, i, open_gate, &open);
+}
+
+/* --- tools --- */
+
+static void use_limits(void *arg)
+{
+	(void)arg;
+	loop_set_limits(loop_here(), &limits);
+}
+
+static void api_begin(uint64_t each, uint64_t all)
+{
+	limits.query_memory = each;
+	limits.query_memory_total = all;
+	for (unsigned i = 0; i < LOOPS; i++)
+		testteam_run(&tt, i, use_limits, NULL);
+	struct api_opts o = { .team = tt.team, .pool = tt.pool, .limits = &limits };
+	CHECK(!api_create(&o, &api));
+	api->source = &gate;
+	api_open(api);
+}
+
+static void ask(struct fakereq *f, unsigned who, const char *url)
+{
+	fakereq_init(f, &tt, api);
+	f->loop = who % LOOPS;
+	struct sockaddr_in *a = (struct sockaddr_in *)(void *)&f->req.remote;
+	a->sin_family = AF_INET;
+	a->sin_addr.s_addr = who;
+	fakereq_begin(f, REQ_GET, url, NULL, 0);
+}
+
+static void settle(void)
+{
+	for (int i = 0; i < 30; i++) {
+		for (unsigned l = 0; l < LOOPS; l++)
+			testteam_run(&tt, l, use_limits, NULL);
+		usleep(1000);
+	}
+}
+
+static bool reaches(enum metric_id id, uint64_t n)
+{
+	for (int i = 0; i < 5000 && metric_sum(id) != n; i++)
+		usleep(1000);
+	return metric_sum(id) == n;
+}
+
+static void api_end(void)
+{
+	settle();
+	fakeapi_free(api);
+}
+
+static void is_empty(const char *after)
+{
+	tap_ok(reaches(M_QUERIES_RUNNING, 0) && reaches(M_QUERIES_QUEUED, 0) &&
+	        reaches(M_QUERIES_HEAVY, 0) && reaches(M_QUERY_MEMORY_BYTES, 0),
+	    "nothing is held after %s", after);
+}
+
+static void answered_with(struct fakereq *f, int status, const char *part, const char *what)
+{
+	fakereq_wait(f);
+	tap_ok(f->status == status && strstr(fakereq_text(f), part), "%s: %d, %.300s", what,
+	    f->status, fakereq_text(f));
+	fakereq_end(f);
+}
+
+/* --- the cases --- */
+
+#define RANGE "/api/v1/query?time=10000&query="
+static struct fakereq heavy[HEAVY], stuck[QUEUED + 8], crowd[CROWD];
+
+static void heavy_begin(void)
+{
+	for (unsigned i = 0; i < HEAVY; i++)
+		ask(&heavy[i], i + 1, RANGE "sum(sum_over_time(big[10000s]))");
+	tap_ok(reaches(M_QUERIES_HEAVY, 1) && reaches(M_QUERIES_QUEUED, HEAVY - 1),
+	    "one of twelve heavy queries has the heavy place, the others wait for it");
+}
+
+static void small_ones_go_past(void)
+{
+	struct fakereq f;
+
+	gate_set(false);
+	heavy_begin();
+	for (unsigned i = 0; i < 20; i++) {
+		ask(&f, i, RANGE "up");
+		fakereq_wait(&f);
+		if (i == 19)
+			answered_with(&f, 200, "\"success\"", "a small one beside them");
+		else
+			fakereq_end(&f);
+	}
+	unsigned done = 0;
+	for (unsigned i = 0; i < HEAVY; i++)
+		done += fakereq_answered(&heavy[i]);
+	TAP_OK(done == 0);
+}
+
+static void the_queue_is_full(void)
+{
+	struct fakereq f;
+
+	for (unsigned i = 0; i < 3; i++)
+		ask(&stuck[i], 1, RANGE "stuck");
+	TAP_OK(reaches(M_QUERIES_RUNNING, 4));
+	for (unsigned i = 3; i < 3 + QUEUED; i++)
+		ask(&stuck[i], 1, RANGE "stuck");
+	TAP_OK(reaches(M_QUERIES_QUEUED, HEAVY - 1 + QUEUED));
+	ask(&f, 1, RANGE "stuck");
+	fakereq_wait(&f);
+	tap_ok(
+	    strstr((const char *)f.headers.data, "retry-after: "), "one more is told when to come");
+	answered_with(&f, 503, "too many queries are waiting, limit 14 (--query.max-queued)",
+	    "one more than may wait");
+	ask(&f, 1, "/api/v1/series?match[]=up");
+	answered_with(&f, 503, "--query.max-queued", "so is one that asks for series");
+	ask(&f, 1, "/api/v1/format_query?query=up");
+	answered_with(&f, 503, "--query.max-queued", "and one to be formatted");
+}
+
+static void who_leaves_and_whose_time_is_up(void)
+{
+	struct fakereq f;
+
+	fakereq_leave(&stuck[3]);
+	answered_with(&stuck[3], 499, "canceled", "who leaves the queue");
+	TAP_OK(reaches(M_QUERIES_QUEUED, HEAVY - 1 + QUEUED - 1));
+	ask(&f, 1, RANGE "up&timeout=30ms");
+	answered_with(&f, 503, "query timed out in query execution", "whose time is up in the queue");
+	fakereq_leave(&heavy[HEAVY - 1]);
+	fakereq_leave(&heavy[0]);
+	answered_with(&heavy[0], 499, "canceled", "a heavy one whose client left");
+	answered_with(&heavy[HEAVY - 1], 499, "canceled", "another one, wherever it was");
+	gate_set(true);
+	unsigned good = 0;
+	for (unsigned i = 1; i < HEAVY - 1; i++) {
+		fakereq_wait(&heavy[i]);
+		good += heavy[i].status == 200;
+		fakereq_end(&heavy[i]);
+	}
+	tap_is_u64(good, HEAVY - 2, "then all heavy ones are answered");
+	for (unsigned i = 0; i < 3 + QUEUED; i++) {
+		if (i == 3)
+			continue;
+		fakereq_wait(&stuck[i]);
+		fakereq_end(&stuck[i]);
+	}
+	is_empty("a full queue");
+}
+
+static void unread_answers_are_held(void)
+{
+	struct fakereq f[6];
+	static const char *const urls[] = {
+		"/api/v1/query_range?start=9400&end=10000&step=2&query=topk(500,many)",
+		"/api/v1/series?match[]=many",
+		"/api/v1/query_range?start=9400&end=10000&step=2&query=many"
+	};
+
+	for (size_t u = 0; u < COUNT_OF(urls); u++) {
+		for (unsigned i = 0; i < COUNT_OF(f); i++) {
+			fakereq_init(&f[i], &tt, api);
+			f[i].loop = i % LOOPS;
+			f[i].unread = true;
+			fakereq_begin(&f[i], REQ_GET, urls[u], NULL, 0);
+		}
+		TAP_OK(reaches(M_QUERIES_RUNNING, 0) && reaches(M_QUERIES_QUEUED, 0));
+		uint64_t held = metric_sum(M_QUERY_MEMORY_BYTES), asked = 0, good = 0;
+		for (unsigned i = 0; i < COUNT_OF(f); i++) {
+			fakereq_read(&f[i]);
+			asked += f[i].held;
+			good += f[i].status == 200;
+			fakereq_end(&f[i]);
+		}
+		tap_ok(good == 6 && held >= 6 * 100000 && held >= asked,
+		    "six unread: %llu KiB for %s", (unsigned long long)held / 1024, urls[u]);
+		is_empty(urls[u]);
+	}
+}
+
+static void a_crowd_has_one_sum(void)
+{
+	uint64_t held = 0;
+	unsigned good = 0, told = 0;
+
+	gate_set(false);
+	for (unsigned i = 0; i < CROWD; i++)
+		ask(&crowd[i], i, "/api/v1/series?match[]=many");
+	for (int i = 0; i < 100; i++) {
+		uint64_t now = metric_sum(M_QUERY_MEMORY_BYTES);
+		held = now < UINT64_MAX / 2 && now > held ? now : held;
+		usleep(1000);
+	}
+	tap_ok(metric_sum(M_QUERIES_RUNNING) <= 4 && metric_sum(M_QUERIES_QUEUED) <= 2 * QUEUED,
+	    "of a hundred that ask for series few run and few wait");
+	tap_ok(held > MIB && held <= 4 * MIB, "all together hold %llu KiB of 4 MiB",
+	    (unsigned long long)held / 1024);
+	gate_set(true);
+	for (unsigned i = 0; i < CROWD; i++) {
+		fakereq_wait(&crowd[i]);
+		good += crowd[i].status == 200;
+		told += crowd[i].status == 503 && strstr(fakereq_text(&crowd[i]), "--query.max-");
+		fakereq_end(&crowd[i]);
+	}
+	tap_ok(
+	    good + told == CROWD && good >= 4, "%u get them, %u are told to come back", good, told);
+	is_empty("a crowd");
+}
+
+static void too_large_for_one(void)
+{
+	struct fakereq f;
+
+	ask(&f, 1, "/api/v1/series?match[]=many");
+	answered_with(&f, 422, "--query.max-memory", "more series than one may hold");
+	ask(&f, 1, "/api/v1/label/i/values");
+	answered_with(&f, 422, "--query.max-memory", "more values than one may hold");
+	ask(&f, 1, "/api/v1/labels");
+	answered_with(&f, 200, "\"success\"", "names are few");
+	ask(&f, 1, "/api/v1/query_range?start=0&end=10000&step=1&query=many");
+	answered_with(&f, 422, "--query.max-memory", "a result that one may not hold");
+	is_empty("what was too large");
+}
+
+static void fill(void)
+{
+	char text[16];
+
+	for (int i = 0; i < 200; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		struct labels big = label_make(&arena, "__name__", "big", "i", text, NULL);
+		for (int t = 1; t <= 1000; t++)
+			CHECK(!memsrc_add(src, big, t * 10000, t));
+	}
+	for (int i = 0; i < MANY; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		CHECK(!memsrc_add(src, label_make(&arena, "__name__", "many", "i", text, NULL),
+		    9990000 + i % 5, i));
+	}
+	CHECK(!memsrc_add(src, label_make(&arena, "__name__", "stuck", NULL), 10000000, 1));
+	CHECK(!memsrc_add(src, label_make(&arena, "__name__", "up", NULL), 10000000, 1));
+}
+
+int main(void)
+{
+	testteam_start(&tt, LOOPS);
+	arena_init(&arena, 4096);
+	for (unsigned i = 0; i < LOOPS; i++)
+		list_init(&waiting[i]);
+	limits_default(&limits);
+	limits.query_concurrency = 4;
+	limits.query_queued = QUEUED;
+	src = memsrc_create(tt.team, SHARDS);
+	fill();
+	api_begin(256 * MIB, 1024 * MIB);
+	small_ones_go_past();
+	the_queue_is_full();
+	who_leaves_and_whose_time_is_up();
+	unread_answers_are_held();
+	api_end();
+	api_begin(2 * MIB, 4 * MIB);
+	a_crowd_has_one_sum();
+	api_end();
+	api_begin(100 << 10, 8 * MIB);
+	too_large_for_one();
+	api_end();
+	memsrc_free(src);
+	arena_release(&arena);
+	testteam_stop(&tt);
+	return tap_done();
+}
