@@ -10,6 +10,8 @@
  */
 #include "proto/h1msg.h"
 
+#include "core/base/bytes.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -383,17 +385,9 @@ enum {
 };
 #define SIZE_DIGITS_MAX 8 /* 4 GiB: over every body limit */
 
-static int hex(uint8_t b)
-{
-	if (b >= '0' && b <= '9')
-		return b - '0';
-	b |= 0x20;
-	return b >= 'a' && b <= 'f' ? b - 'a' + 10 : -1;
-}
-
 static uint8_t size_byte(struct h1chunk *c, uint8_t b)
 {
-	int v = hex(b);
+	int v = bytes_hex(b);
 	if (v >= 0) {
 		if (c->_digits == SIZE_DIGITS_MAX)
 			return BAD;

@@ -1,6 +1,7 @@
 #include "proto/urlq.h"
 
 #include "core/base/buf.h"
+#include "core/base/bytes.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
 #include "core/model/label.h"
@@ -19,17 +20,6 @@ void urlq_init(struct urlq *q, struct arena *a)
 
 /* --- percent encoding --- */
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /*
  * %XX, and + when plus is set. Text as Go's url.EscapeError: the % and at most two bytes behind it.
  */
@@ -43,8 +33,8 @@ static enum err unescape(struct arena *a, const char *s, size_t len, bool plus, 
 	for (size_t i = 0; i < len; i++) {
 		char c = s[i];
 		if (c == '%') {
-			int hi = i + 2 < len ? hex(s[i + 1]) : -1,
-			    lo = i + 2 < len ? hex(s[i + 2]) : -1;
+			int hi = i + 2 < len ? bytes_hex((unsigned char)s[i + 1]) : -1,
+			    lo = i + 2 < len ? bytes_hex((unsigned char)s[i + 2]) : -1;
 			if (hi < 0 || lo < 0) {
 				struct buf said;
 				buf_init(&said);
@@ -213,7 +203,7 @@ static bool unescape_u(const char *s, size_t len, char *out, size_t *out_len)
 		uint32_t rune = 0;
 		size_t digits = 0;
 		for (; i < len && s[i] != '_'; i++) {
-			int h = hex(s[i]);
+			int h = bytes_hex((unsigned char)s[i]);
 			if (h < 0 || ++digits > 6)
 				return false;
 			rune = rune << 4 | (uint32_t)h;

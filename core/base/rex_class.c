@@ -6,6 +6,7 @@
  * for case joins it) and negated then: \W, [:^x:], \P and [^...] are what the folded set leaves.
  * The other way round "(?i)\W" would match "s", because U+017F does not lie in \w and folds to s.
  */
+#include "core/base/bytes.h"
 #include "core/base/rex_priv.h"
 
 #include "core/base/arena.h"
@@ -52,14 +53,6 @@ enum err rex_fail(struct rex_text *t, const char *what, const char *from, const 
 
 /* Escapes that stand for one code point */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /*
  * The next character as a hex digit; -1 when it is none. It is taken all the same, as the error
  * text shows it.
@@ -68,7 +61,7 @@ static int read_digit(struct rex_text *t)
 {
 	uint32_t c;
 	size_t n = rune_decode(t->p, rex_left(t), &c);
-	int digit = n == 1 ? hex_value(*t->p) : -1;
+	int digit = n == 1 ? bytes_hex((unsigned char)*t->p) : -1;
 	t->p += n;
 	return digit;
 }

@@ -68,8 +68,7 @@ uint64_t wire_varint_slow_(struct wire_reader *r)
 
 int64_t wire_zigzag(struct wire_reader *r)
 {
-	uint64_t v = wire_varint(r);
-	return (int64_t)((v >> 1) ^ (0 - (v & 1)));
+	return (int64_t)wire_unzigzag(wire_varint(r));
 }
 
 const uint8_t *wire_bytes(struct wire_reader *r, size_t len)
@@ -113,7 +112,7 @@ void wire_put_varint(struct buf *b, uint64_t v)
 
 void wire_put_zigzag(struct buf *b, int64_t v)
 {
-	wire_put_varint(b, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+	wire_put_varint(b, wire_zigzag_of((uint64_t)v));
 }
 
 void wire_put_lenbytes(struct buf *b, const void *data, size_t len)

@@ -37,6 +37,15 @@ static inline uint64_t wire_varint(struct wire_reader *r)
 	return wire_varint_slow_(r);
 }
 int64_t wire_zigzag(struct wire_reader *r);
+/* Signed numbers as unsigned ones that are small when they are near 0, and back: in 64 bits. */
+static inline uint64_t wire_zigzag_of(uint64_t v)
+{
+	return (v << 1) ^ (uint64_t)((int64_t)v >> 63);
+}
+static inline uint64_t wire_unzigzag(uint64_t v)
+{
+	return (v >> 1) ^ (0 - (v & 1));
+}
 /* Next len bytes, or NULL and bad when there are fewer. */
 const uint8_t *wire_bytes(struct wire_reader *r, size_t len);
 /* varint length, then that many bytes; *len = 0 on error. */

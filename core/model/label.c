@@ -115,13 +115,6 @@ bool label_next(struct label_iter *it, struct label *out)
 	return true;
 }
 
-static int bytes_cmp(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	size_t n = a_len < b_len ? a_len : b_len;
-	int c = n ? memcmp(a, b, n) : 0;
-	return c ? c : (a_len > b_len) - (a_len < b_len);
-}
-
 const char *label_get(struct labels ls, const char *name, size_t name_len, uint32_t *value_len)
 {
 	struct label_iter it = label_iter(ls);

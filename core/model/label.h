@@ -16,6 +16,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/buf.h"
+#include "core/base/bytes.h"
 #include "core/base/err.h"
 #include "core/base/hash.h"
 
@@ -25,6 +26,10 @@ struct label {
 	const char *name, *value;
 	uint32_t name_len, value_len;
 };
+static inline bool label_is_name(const struct label *l)
+{
+	return bytes_equal(l->name, l->name_len, LABEL_NAME, sizeof(LABEL_NAME) - 1);
+}
 struct labels { /* borrowed canonical bytes */
 	const uint8_t *bytes;
 	uint32_t len;

@@ -28,11 +28,6 @@ bool label_metric_is_classic(const char *s, size_t len)
 	return is_classic(s, len, true);
 }
 
-static bool is_name_label(const struct label *l)
-{
-	return l->name_len == sizeof(LABEL_NAME) - 1 && memcmp(l->name, LABEL_NAME, l->name_len) == 0;
-}
-
 static void put_pair(struct buf *out, const struct label *l)
 {
 	if (label_name_is_classic(l->name, l->name_len))
@@ -77,7 +72,7 @@ static void text_metric(struct buf *out, struct labels ls, size_t max)
 	size_t looks = max == SIZE_MAX ? SIZE_MAX : FIND_NAME, end;
 	end = max < SIZE_MAX - out->len ? out->len + max : SIZE_MAX;
 	for (; looks && label_next(&it, &l); looks--) {
-		if (is_name_label(&l))
+		if (label_is_name(&l))
 			name = piece_cut(&l, max);
 	}
 	bool inside = name.name && !label_metric_is_classic(name.value, name.value_len);
@@ -91,7 +86,7 @@ static void text_metric(struct buf *out, struct labels ls, size_t max)
 	}
 	it = label_iter(ls);
 	while (out->len < end && label_next(&it, &l)) {
-		if (is_name_label(&l))
+		if (label_is_name(&l))
 			continue;
 		buf_add_str(out, open ? ", " : "{");
 		open = true;

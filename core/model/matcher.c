@@ -84,3 +84,17 @@ enum rex_result matcher_labels(const struct matcher *ms, size_t count, struct la
 	}
 	return result;
 }
+
+bool matcher_is_direct(const struct matcher *m)
+{
+	switch (m->type) {
+	case MATCHER_EQ:
+	case MATCHER_NE:
+		return m->value_len > 0;
+	case MATCHER_RE:
+		return rex_kind(m->rex) == REX_LITERALS && !m->matches_empty;
+	case MATCHER_NRE:
+		return rex_kind(m->rex) == REX_LITERALS && m->matches_empty;
+	}
+	return false;
+}

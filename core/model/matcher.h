@@ -28,6 +28,8 @@ struct matcher {
 MUST_CHECK enum err matcher_init(struct matcher *m, enum matcher_type type, const char *name,
     size_t name_len, const char *value, size_t value_len, struct errbuf *eb);
 void matcher_release(struct matcher *m);
+/* Values that it names one by one decide it: which ones is known without looking at others. */
+bool matcher_is_direct(const struct matcher *m);
 enum rex_result matcher_value(const struct matcher *m, const char *value, size_t len);
 /* all hold? */
 enum rex_result matcher_labels(const struct matcher *ms, size_t count, struct labels ls);

@@ -1,5 +1,6 @@
 #include "net/api/api_meta.h"
 
+#include "core/base/bytes.h"
 #include "core/base/json.h"
 #include "core/base/metric.h"
 
@@ -245,9 +246,7 @@ static void families_sent(struct req *r)
 static int family_cmp(const void *x, const void *y)
 {
 	const struct batch_meta *a = x, *b = y;
-	uint32_t n = a->family_len < b->family_len ? a->family_len : b->family_len;
-	int c = n ? memcmp(a->family, b->family, n) : 0;
-	return c ? c : (a->family_len > b->family_len) - (a->family_len < b->family_len);
+	return bytes_cmp(a->family, a->family_len, b->family, b->family_len);
 }
 
 /* The job is over, its loop has forgotten it. */

@@ -3,18 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/bytes.h"
 #include "core/base/near.h"
 #include "proto/urlq.h"
 
 #define ROUTE_NEAR_ROWS 128u
-
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static char lower(char c)
 {
@@ -29,7 +22,7 @@ static bool next_char(const char **raw, char *c)
 	*raw = r + 1;
 	if (*c != '%')
 		return true;
-	*c = (char)(hex(r[1]) * 16 + hex(r[2]));
+	*c = (char)(bytes_hex((unsigned char)r[1]) * 16 + bytes_hex((unsigned char)r[2]));
 	*raw = r + 3;
 	return *c != '/';
 }

@@ -76,16 +76,6 @@ static inline uint64_t order_bits(uint64_t u)
 	return u ^ ((uint64_t)((int64_t)u >> 63) >> 1);
 }
 
-static inline uint64_t zigzag(uint64_t v)
-{
-	return (v << 1) ^ (uint64_t)((int64_t)v >> 63);
-}
-
-static inline uint64_t unzigzag(uint64_t v)
-{
-	return (v >> 1) ^ (0 - (v & 1));
-}
-
 static inline unsigned bit_len(uint64_t v)
 {
 	return v ? 64u - (unsigned)__builtin_clzll(v) : 0;
@@ -281,7 +271,7 @@ static void plan_range(struct plan *best, enum mode mode, uint64_t base, uint64_
 	if (w > BITPACK_WIDTH_MAX)
 		w = 64;
 	struct plan p = { mode, w, base,
-		bitpack_bytes(n, w) + (base ? wire_varint_len(zigzag(base)) : 0) };
+		bitpack_bytes(n, w) + (base ? wire_varint_len(wire_zigzag_of(base)) : 0) };
 	if (p.cost < best->cost)
 		*best = p;
 }
@@ -291,12 +281,12 @@ static void plan_exceptions(
     struct plan *best, enum mode mode, const uint64_t *y, unsigned n, uint64_t base)
 {
 	uint8_t hist[2][66] = { { 0 } };
-	size_t cost = base ? wire_varint_len(zigzag(base)) : 0;
+	size_t cost = base ? wire_varint_len(wire_zigzag_of(base)) : 0;
 	unsigned lows = 0, top = 0;
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t r = y[i] - base;
 		if (UNLIKELY((int64_t)r < 0)) {
-			cost += 1 + wire_varint_len(zigzag(r));
+			cost += 1 + wire_varint_len(wire_zigzag_of(r));
 			lows++;
 			continue;
 		}
@@ -421,11 +411,11 @@ static uint8_t *plan_put(uint8_t *p, const struct plan *b, const uint64_t *y, un
 	if (inline_count == FLAG_COUNT)
 		p = wire_store_varint(p, count);
 	if (b->base)
-		p = wire_store_varint(p, zigzag(b->base));
+		p = wire_store_varint(p, wire_zigzag_of(b->base));
 	p = bitpack_pack(p, r, n, b->width);
 	for (unsigned i = 0; i < count; i++) {
 		*p++ = odd[i];
-		p = wire_store_varint(p, zigzag(y[odd[i]] - b->base));
+		p = wire_store_varint(p, wire_zigzag_of(y[odd[i]] - b->base));
 	}
 	CHECK((size_t)(p - start) <= HEAD_BYTES + b->cost); /* it was chosen for that */
 	return p;
@@ -531,7 +521,7 @@ static uint8_t *ints_put(uint8_t *p, const struct ints *s, enum chunk_effort eff
 		wire_store64(p, first);
 		p += 8;
 	} else {
-		p = wire_store_varint(p, zigzag(first));
+		p = wire_store_varint(p, wire_zigzag_of(first));
 	}
 	if (constant)
 		return p;
@@ -573,10 +563,10 @@ static uint8_t *even_times_put(uint8_t *p, const int64_t *t_ms, size_t n, int64_
 	*p++ = (uint8_t)(CHUNK_CODE_INT | (step != 1 ? HEAD_STEP : 0));
 	if (step != 1)
 		p = wire_store_varint(p, step);
-	p = wire_store_varint(p, zigzag((uint64_t)t_ms[0] - (uint64_t)base_ms));
+	p = wire_store_varint(p, wire_zigzag_of((uint64_t)t_ms[0] - (uint64_t)base_ms));
 	*p++ = (uint8_t)(MODE_DELTA << 6);
 	*p++ = 0;
-	*p++ = (uint8_t)zigzag(1);
+	*p++ = (uint8_t)wire_zigzag_of(1);
 	for (size_t runs = (n - 1) / CHUNK_SUB; runs > 0;) {
 		size_t some = runs < TOKEN_RUN_MAX ? runs : TOKEN_RUN_MAX;
 		*p++ = (uint8_t)(TOKEN_LINE | (some - 1));
@@ -693,7 +683,7 @@ static enum err head_read(struct decoder *d, bool times, int64_t base_ms, bool *
 		return ERR_MALFORMED;
 	if (head & HEAD_STEP)
 		d->step = wire_varint(&d->r);
-	d->first = d->code == CHUNK_CODE_BITS ? wire_u64(&d->r) : unzigzag(wire_varint(&d->r));
+	d->first = d->code == CHUNK_CODE_BITS ? wire_u64(&d->r) : wire_unzigzag(wire_varint(&d->r));
 	if (times)
 		d->first += (uint64_t)base_ms;
 	return d->r.bad ? ERR_TRUNCATED : ERR_OK;
@@ -770,7 +760,7 @@ static enum err residuals_read(
 	d->r.p += need;
 	for (uint64_t i = 0; i < exceptions; i++) {
 		unsigned at = wire_u8(&d->r);
-		uint64_t r = unzigzag(wire_varint(&d->r));
+		uint64_t r = wire_unzigzag(wire_varint(&d->r));
 		if (at >= n)
 			return ERR_MALFORMED;
 		k[at] = r;
@@ -791,7 +781,7 @@ static enum err sub_read(struct decoder *d, unsigned token, unsigned n, uint8_t 
 	uint64_t exceptions = flags & FLAG_COUNT;
 	if (exceptions == FLAG_COUNT)
 		exceptions = wire_varint(&d->r);
-	uint64_t base = flags & FLAG_NOBASE ? 0 : unzigzag(wire_varint(&d->r));
+	uint64_t base = flags & FLAG_NOBASE ? 0 : wire_unzigzag(wire_varint(&d->r));
 	if (exceptions > n)
 		return ERR_MALFORMED;
 	enum err e = residuals_read(d, width, n, exceptions, k);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 
 #define DBS_PER_SHARD 3
-#define WRITE_SLACK   (32u << 20)
 #define GROW_TRIES    4u
 
 /* Opening */
@@ -19,7 +18,7 @@ static enum err check_format(struct catalog *c, struct errbuf *eb)
 {
 	struct env_txn t;
 	struct env_value v;
-	enum err e = env_begin_write(c->env, WRITE_SLACK, &t, eb);
+	enum err e = env_begin_write(c->env, CATALOG_WRITE_SLACK, &t, eb);
 	if (e)
 		return e;
 	uint8_t want[8];
@@ -350,7 +349,7 @@ static enum err apply_generation(struct apply *a)
 static uint64_t estimate_bytes(const struct catalog_def *defs, size_t defs_count,
     const struct catalog_range *ranges, size_t ranges_count)
 {
-	uint64_t bytes = WRITE_SLACK;
+	uint64_t bytes = CATALOG_WRITE_SLACK;
 	uint32_t top = 0;
 	for (size_t i = 0; i < defs_count; i++) {
 		bytes += 2 * (uint64_t)defs[i].labels.len + 100;

@@ -17,6 +17,8 @@
  */
 #define CATALOG_MERGE_FACTOR 6
 #define CATALOG_MERGE_LEAST  1024u
+/* Room that a write transaction finds in the map beside what it says it needs. */
+#define CATALOG_WRITE_SLACK (32u << 20)
 
 struct catalog_shard {
 	struct env_db *def, *gen, *range;

@@ -97,20 +97,6 @@ struct sel {
 	bool *later;                      /* matchers put off to a look at labels */
 };
 
-static bool is_direct(const struct matcher *m)
-{
-	switch (m->type) {
-	case MATCHER_EQ:
-	case MATCHER_NE:
-		return m->value_len > 0;
-	case MATCHER_RE:
-		return rex_kind(m->rex) == REX_LITERALS && !m->matches_empty;
-	case MATCHER_NRE:
-		return rex_kind(m->rex) == REX_LITERALS && m->matches_empty;
-	}
-	return false;
-}
-
 static enum err or_value(
     struct sel *s, const struct gen_name *name, const char *value, size_t len, roaring_bitmap_t *to)
 {
@@ -189,7 +175,7 @@ static enum err narrow(struct sel *s, size_t i)
 	if (e)
 		return e;
 	/* More words than values: each value is looked up among the words. */
-	bool direct = is_direct(m) && (!m->rex || rex_literals(m->rex) <= name.values);
+	bool direct = matcher_is_direct(m) && (!m->rex || rex_literals(m->rex) <= name.values);
 	if (!direct && roaring_bitmap_get_cardinality(s->left) * FETCH_COST < name.values) {
 		s->later[i] = true;
 		return ERR_OK;
@@ -233,7 +219,7 @@ static enum err look_at_labels(struct sel *s)
 /* Order of work: what is looked up first, what narrows before what takes away. */
 static int rank_of(const struct matcher *m)
 {
-	return (is_direct(m) ? 0 : 2) + m->matches_empty;
+	return (matcher_is_direct(m) ? 0 : 2) + m->matches_empty;
 }
 
 static enum err select_gen(struct sel *s)

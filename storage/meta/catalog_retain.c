@@ -4,7 +4,6 @@
 #include "core/model/sample.h"
 #include "storage/meta/catalog_priv.h"
 
-#define WRITE_SLACK  (32u << 20)
 #define RETAIN_TRIES 6u
 
 /* Merging */
@@ -165,7 +164,7 @@ enum err catalog_merge_some(struct catalog *c, unsigned shard, bool *merged, str
 	if (!e)
 		e = choose(c, &look, shard, &s, chosen, &any);
 	env_abort(&look);
-	uint64_t need = WRITE_SLACK;
+	uint64_t need = CATALOG_WRITE_SLACK;
 	for (size_t i = 0; i < s.gens_count; i++)
 		need += chosen[i] ? 2 * s.gens[i].bytes : 0;
 	/* The one writer is here: what was read still stands. */
@@ -302,7 +301,7 @@ static enum err retain_once(struct catalog *c, unsigned shard, int64_t keep_from
     const uint32_t *keep, size_t keep_count, size_t max_series, bool *more, struct errbuf *eb)
 {
 	struct env_txn t;
-	enum err e = env_begin_write(c->env, WRITE_SLACK, &t, eb);
+	enum err e = env_begin_write(c->env, CATALOG_WRITE_SLACK, &t, eb);
 	if (e)
 		return e;
 	e = retain_some(c, &t, shard, keep_from_ms, keep, keep_count, max_series, more);

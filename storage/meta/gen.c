@@ -1,5 +1,6 @@
 #include "storage/meta/gen.h"
 
+#include "core/base/bytes.h"
 #include "core/base/num.h"
 #include "core/base/wire.h"
 #include "storage/meta/postings_priv.h"
@@ -27,13 +28,6 @@ static enum err broken(struct env_txn *t, uint32_t gen)
 	if (!t->err)
 		t->err = ERR_DAMAGED;
 	return errbuf_set(t->eb, ERR_DAMAGED, "catalog: generation %u is malformed", gen);
-}
-
-static int text_cmp(const void *a, size_t a_len, const void *b, size_t b_len)
-{
-	size_t n = a_len < b_len ? a_len : b_len;
-	int c = n ? memcmp(a, b, n) : 0;
-	return c ? c : (a_len > b_len) - (a_len < b_len);
 }
 
 /* Writing */
@@ -201,7 +195,7 @@ static int item_cmp(const void *a, const void *b)
 	const struct item *x = a, *y = b;
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
-	return text_cmp(x->text, x->len, y->text, y->len);
+	return bytes_cmp(x->text, x->len, y->text, y->len);
 }
 
 static void items_sort(struct items *items)
@@ -404,7 +398,7 @@ enum err gen_iter_find(struct gen_iter *it, const char *text, size_t len)
 				break;
 			if (e || (e = read_entry(it)))
 				return e;
-			if (text_cmp(it->text.data, it->text.len, text, len) > 0)
+			if (bytes_cmp(it->text.data, it->text.len, text, len) > 0)
 				break;
 			lo = hi;
 		}
@@ -418,7 +412,7 @@ enum err gen_iter_find(struct gen_iter *it, const char *text, size_t len)
 		}
 		if (e || (e = read_entry(it)))
 			return e;
-		if (text_cmp(it->text.data, it->text.len, text, len) > 0)
+		if (bytes_cmp(it->text.data, it->text.len, text, len) > 0)
 			hi = mid;
 		else
 			lo = mid;
@@ -430,7 +424,7 @@ enum err gen_iter_find(struct gen_iter *it, const char *text, size_t len)
 		e = read_entry(it);
 		if (e)
 			return e;
-		int c = text_cmp(it->text.data, it->text.len, text, len);
+		int c = bytes_cmp(it->text.data, it->text.len, text, len);
 		if (c >= 0)
 			return c == 0 ? ERR_OK : ERR_NOTFOUND;
 	}

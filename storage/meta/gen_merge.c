@@ -1,7 +1,9 @@
 #include "storage/meta/gen.h"
 
 #include "core/base/arena.h"
+#include "core/base/bytes.h"
 #include "core/base/wire.h"
+#include "storage/meta/postings_priv.h"
 
 /*
  * A walk over the same level of several generations at once; the ones at the smallest text are
@@ -15,9 +17,7 @@ struct lane {
 
 static int text_cmp(const struct buf *a, const struct buf *b)
 {
-	size_t n = a->len < b->len ? a->len : b->len;
-	int c = n ? memcmp(a->data, b->data, n) : 0;
-	return c ? c : (a->len > b->len) - (a->len < b->len);
+	return bytes_cmp(a->data, a->len, b->data, b->len);
 }
 
 static enum err lane_next(struct lane *l)
@@ -152,14 +152,6 @@ static enum err all_ids(struct merge *m, roaring_bitmap_t *all)
 	return ERR_OK;
 }
 
-static roaring_bitmap_t *bitmap_new(void)
-{
-	roaring_bitmap_t *r = roaring_bitmap_create();
-	if (!r)
-		panic("out of memory: bitmap");
-	return r;
-}
-
 enum err gen_merge(struct env_txn *reader, struct env_txn *writer, struct env_db *db,
     const uint32_t *from, size_t count, uint32_t tenant, uint32_t to, const roaring_bitmap_t *drop,
     uint64_t *bytes, uint64_t *ids)
@@ -170,12 +162,12 @@ enum err gen_merge(struct env_txn *reader, struct env_txn *writer, struct env_db
 		.count = count,
 		.tenant = tenant,
 		.drop = drop,
-		.ids = bitmap_new() };
+		.ids = postings_bitmap() };
 	m.names = mem_zalloc(count * sizeof(*m.names));
 	m.values = mem_zalloc(count * sizeof(*m.values));
 	buf_init(&m.text);
 	gen_writer_init(&m.w, writer, db, to, tenant);
-	roaring_bitmap_t *all = bitmap_new();
+	roaring_bitmap_t *all = postings_bitmap();
 	enum err e = all_ids(&m, all);
 	uint64_t kept = roaring_bitmap_get_cardinality(all);
 	if (!e && kept)

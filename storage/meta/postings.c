@@ -484,20 +484,6 @@ struct postings_select {
 	uint64_t steps; /* in all */
 };
 
-static bool is_direct(const struct matcher *m)
-{
-	switch (m->type) {
-	case MATCHER_EQ:
-	case MATCHER_NE:
-		return m->value_len > 0;
-	case MATCHER_RE:
-		return rex_kind(m->rex) == REX_LITERALS && !m->matches_empty;
-	case MATCHER_NRE:
-		return rex_kind(m->rex) == REX_LITERALS && m->matches_empty;
-	}
-	return false;
-}
-
 static bool needs_engine(const struct matcher *m)
 {
 	return m->rex && rex_kind(m->rex) == REX_PCRE;
@@ -548,14 +534,6 @@ static unsigned or_value(
 	return 1 + x->count / IDS_STEP;
 }
 
-static roaring_bitmap_t *bitmap_new(void)
-{
-	roaring_bitmap_t *r = roaring_bitmap_create();
-	if (!r)
-		panic("out of memory: bitmap");
-	return r;
-}
-
 /* The set of the matcher at work is whole: into the result with it. */
 static void set_done(struct postings_select *s)
 {
@@ -598,7 +576,7 @@ static enum postings_state select_direct(
 /* Those that narrow and cost nothing come first. */
 static unsigned rank_of(const struct matcher *m)
 {
-	return (is_direct(m) ? 0u : 2u) + m->matches_empty;
+	return (matcher_is_direct(m) ? 0u : 2u) + m->matches_empty;
 }
 
 struct postings_select *postings_select_begin(const struct postings *p, const struct matcher *ms,
@@ -694,13 +672,13 @@ static bool matcher_begin(struct postings_select *s)
 	const struct matcher *m = &s->ms[s->at];
 	const struct pname *n = name_find(s->p, m->name, m->name_len);
 	/* More words than values: each value is looked up among the words. */
-	s->direct = n && is_direct(m) && (!m->rex || rex_literals(m->rex) <= n->count);
+	s->direct = n && matcher_is_direct(m) && (!m->rex || rex_literals(m->rex) <= n->count);
 	if (s->labels && s->result && !s->direct) {
 		s->testing = n && roaring_bitmap_get_cardinality(s->result) * TEST_FACTOR < n->count;
 		s->test_id = 0;
 	}
 	if (!s->testing)
-		s->set = bitmap_new();
+		s->set = postings_bitmap();
 	return true;
 }
 

@@ -15,6 +15,15 @@
 const uint32_t *postings_value_ids(const struct postings_value *v, const roaring_bitmap_t **bitmap);
 const roaring_bitmap_t *postings_all(const struct postings *p);
 
+/* An empty set; the caller's. */
+static inline roaring_bitmap_t *postings_bitmap(void)
+{
+	roaring_bitmap_t *r = roaring_bitmap_create();
+	if (!r)
+		panic("out of memory: bitmap");
+	return r;
+}
+
 /* After DONE: the ids; the caller's (roaring_bitmap_free). */
 roaring_bitmap_t *postings_select_take(struct postings_select *s);
 /* Ids >= from of a set, ascending, at most max; returns how many. */

@@ -51,23 +51,13 @@ void walrec_def(
 	w->buf->len = (size_t)(p - w->buf->data) + labels_len;
 }
 
-static inline uint64_t zigzag(uint64_t v)
-{
-	return (v << 1) ^ (uint64_t)((int64_t)v >> 63);
-}
-
-static inline uint64_t unzigzag(uint64_t v)
-{
-	return (v >> 1) ^ (0 - (v & 1));
-}
-
 static void run_put(struct buf *b, uint64_t off, size_t len, uint64_t step_off)
 {
 	CHECK(buf_reserve(b, RUN_MAX));
-	uint8_t *p = wire_store_varint(b->data + b->len, zigzag(off));
+	uint8_t *p = wire_store_varint(b->data + b->len, wire_zigzag_of(off));
 	p = wire_store_varint(p, (uint64_t)len << 1 | (step_off != 0));
 	if (step_off)
-		p = wire_store_varint(p, zigzag(step_off));
+		p = wire_store_varint(p, wire_zigzag_of(step_off));
 	b->len = (size_t)(p - b->data);
 }
 
@@ -171,7 +161,7 @@ void walrec_newest(struct walrec_writer *w, uint32_t tenant, bool own, int64_t t
 	buf_add_u8(w->buf, WALREC_NEWEST);
 	wire_put_varint(w->buf, tenant);
 	buf_add_u8(w->buf, own);
-	wire_put_varint(w->buf, zigzag((uint64_t)t_ms));
+	wire_put_varint(w->buf, wire_zigzag_of((uint64_t)t_ms));
 }
 
 void walrec_end(struct walrec_writer *w)
@@ -258,9 +248,9 @@ static inline uint64_t run_varint(struct wire_reader *w)
 static inline bool run_get(
     struct wire_reader *w, size_t left, uint64_t *off, size_t *len, uint64_t *step_off)
 {
-	*off = unzigzag(run_varint(w));
+	*off = wire_unzigzag(run_varint(w));
 	uint64_t n = run_varint(w);
-	*step_off = n & 1 ? unzigzag(run_varint(w)) : 0;
+	*step_off = n & 1 ? wire_unzigzag(run_varint(w)) : 0;
 	n >>= 1;
 	if (w->bad || n == 0 || n > left)
 		return false;
@@ -389,7 +379,7 @@ bool walrec_next(struct walrec_reader *r, struct walrec_record *out)
 	case WALREC_NEWEST:
 		out->tenant = u32_get(&w);
 		out->own = own_get(&w);
-		out->newest_ms = (int64_t)unzigzag(wire_varint(&w));
+		out->newest_ms = (int64_t)wire_unzigzag(wire_varint(&w));
 		break;
 	default: /* a later format: what it says must not be passed over */
 		e = ERR_UNSUPPORTED;
