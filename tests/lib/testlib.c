@@ -56,3 +56,50 @@ void testlib_rmtree(const char *path)
 {
 	rmtree_at(AT_FDCWD, path);
 }
+
+char *testlib_path(const char *dir, const char *name)
+{
+	char *p = NULL;
+	if (asprintf(&p, "%s/%s", dir, name) < 0)
+		exit(99);
+	return p;
+}
+
+void testlib_copy(const char *from, const char *to)
+{
+	char *cmd = NULL;
+	testlib_rmtree(to);
+	if (asprintf(&cmd, "mkdir -p '%s' && cp -r --sparse=always '%s'/. '%s'/", to, from, to) < 0)
+		exit(99);
+	if (system(cmd))
+		printf("# failed: %s\n", cmd);
+	free(cmd);
+}
+
+static void files_below(const char *top, const char *sub,
+    void (*fn)(void *arg, const char *name, size_t bytes), void *arg)
+{
+	char *dir = testlib_path(top, sub);
+	DIR *d = opendir(dir);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		struct stat st;
+		if (e->d_name[0] == '.')
+			continue;
+		char *name = *sub ? testlib_path(sub, e->d_name) : strdup(e->d_name);
+		char *full = testlib_path(top, name);
+		if (stat(full, &st) == 0 && S_ISDIR(st.st_mode))
+			files_below(top, name, fn, arg);
+		else if (stat(full, &st) == 0)
+			fn(arg, name, (size_t)st.st_size);
+		free(full);
+		free(name);
+	}
+	if (d)
+		closedir(d);
+	free(dir);
+}
+
+void testlib_files(const char *dir, void (*fn)(void *arg, const char *name, size_t bytes), void *arg)
+{
+	files_below(dir, "", fn, arg);
+}

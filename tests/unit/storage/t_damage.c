@@ -83,14 +83,6 @@ static uint64_t said(void)
 
 /* ---- a directory to damage ---- */
 
-static void copy(const char *from, const char *to)
-{
-	char cmd[9000];
-	snprintf(cmd, sizeof(cmd), "cp -r --sparse=always '%s' '%s'", from, to);
-	if (system(cmd))
-		tap_note("failed: %s", cmd);
-}
-
 static void fill(struct storetest *s, unsigned from, unsigned to)
 {
 	for (unsigned slot = from; slot < to; slot++) {
@@ -155,29 +147,13 @@ struct path {
 static struct path paths[PATHS];
 static unsigned paths_count;
 
-static void list(const char *top, const char *sub)
+static void list(void *arg, const char *name, size_t bytes)
 {
-	char full[4096];
-	snprintf(full, sizeof(full), "%s/%s", top, sub);
-	DIR *d = opendir(full);
-	for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-		struct stat st;
-		char name[200];
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(name, sizeof(name), "%s%s%.100s", sub, *sub ? "/" : "", e->d_name);
-		snprintf(full, sizeof(full), "%s/%s", top, name);
-		if (stat(full, &st))
-			continue;
-		if (S_ISDIR(st.st_mode)) {
-			list(top, name);
-		} else if (paths_count < PATHS) {
-			snprintf(paths[paths_count].name, sizeof(paths[0].name), "%s", name);
-			paths[paths_count++].bytes = (size_t)st.st_size;
-		}
-	}
-	if (d)
-		closedir(d);
+	(void)arg;
+	if (paths_count == PATHS)
+		return;
+	snprintf(paths[paths_count].name, sizeof(paths[0].name), "%s", name);
+	paths[paths_count++].bytes = bytes;
 }
 
 /* ---- one damage ---- */
@@ -249,7 +225,7 @@ static void one(const char *good, const char *dir, struct kind *k, unsigned no)
 		if (strstr(paths[i].name, k->part) && !pick--)
 			p = &paths[i];
 	testlib_rmtree(dir);
-	copy(good, dir);
+	testlib_copy(good, dir);
 	if (!p || !damage(dir, p, cut, text, sizeof(text)))
 		return;
 	k->tried++;
@@ -300,7 +276,7 @@ int main(void)
 	snprintf(dir, sizeof(dir), "%s/data", top);
 	if (!tap_ok(make(good), "a directory with sealed files, round files and a log"))
 		return tap_done();
-	list(good, "");
+	testlib_files(good, list, NULL);
 	for (unsigned n = 0; n < damages; n++)
 		one(good, dir, &kinds[n % count], n / count);
 	for (unsigned i = 0; i < count; i++)

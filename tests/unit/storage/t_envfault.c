@@ -42,13 +42,6 @@ ssize_t pwrite64(int fd, const void *data, size_t len, off_t at)
 
 static struct errbuf eb;
 
-static char *path_of(const char *root, const char *name)
-{
-	char *p = NULL;
-	CHECK(asprintf(&p, "%s/%s", root, name) > 0);
-	return p;
-}
-
 static enum err put_range(struct env *e, struct env_db *db, uint32_t from, uint32_t to, uint64_t need)
 {
 	static char value[3000];
@@ -108,7 +101,7 @@ static void cut_under_the_map(const char *root)
 {
 	struct env *e;
 	struct env_db *db;
-	char *dir = path_of(root, "cut"), *file = path_of(dir, "data.mdb");
+	char *dir = testlib_path(root, "cut"), *file = testlib_path(dir, "data.mdb");
 	env_make(dir, &e, &db);
 	for (uint32_t i = 0; i < RECORDS; i++)
 		CHECK(!put_one(e, db, i, 10000));
@@ -139,7 +132,7 @@ static void head_not_written(const char *root)
 {
 	struct env *e;
 	struct env_db *db;
-	char *dir = path_of(root, "head");
+	char *dir = testlib_path(root, "head");
 	env_make(dir, &e, &db);
 	for (uint32_t i = 0; i < 10; i++)
 		CHECK(!put_one(e, db, i, 10000));
@@ -174,7 +167,7 @@ static void map_full(const char *root)
 {
 	struct env *e;
 	struct env_db *db;
-	char *dir = path_of(root, "full");
+	char *dir = testlib_path(root, "full");
 	env_make(dir, &e, &db);
 	/* Nobody says how much it will be: the end of the map is met again and again. */
 	unsigned again = 0, bad = 0;
@@ -246,7 +239,7 @@ static void too_much_at_once(const char *root)
 		struct catalog_state st;
 		char name[16];
 		snprintf(name, sizeof(name), "halves%zu", i);
-		char *dir = path_of(root, name);
+		char *dir = testlib_path(root, name);
 		CHECK(!catalog_open(dir, 1, 1, &c, &eb));
 		env_puts_max = limits[i];
 		TAP_OK(apply_all(c) == ERR_OK);
@@ -266,7 +259,7 @@ static void too_much_at_once(const char *root)
 	}
 	env_puts_max = 1;
 	struct catalog *c;
-	char *dir = path_of(root, "halves9");
+	char *dir = testlib_path(root, "halves9");
 	CHECK(!catalog_open(dir, 1, 1, &c, &eb));
 	TAP_OK(apply_all(c) == ERR_TOOBIG && eb.text[0]);
 	env_puts_max = 0;
@@ -282,7 +275,7 @@ static void full_in_the_middle(const char *root)
 		struct catalog *c;
 		char name[16];
 		snprintf(name, sizeof(name), "grow%u", at);
-		char *dir = path_of(root, name);
+		char *dir = testlib_path(root, name);
 		CHECK(!catalog_open(dir, 1, 1, &c, &eb));
 		env_map_full_at = at;
 		bad += apply_all(c) != ERR_OK || !catalog_has_all(c);

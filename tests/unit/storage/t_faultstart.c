@@ -107,27 +107,11 @@ static unsigned faults_of(struct storetest *s)
 	return bad;
 }
 
-static void copy(const char *from, const char *to)
-{
-	char cmd[9000];
-	testlib_rmtree(to);
-	snprintf(cmd, sizeof(cmd), "cp -r --sparse=always '%s' '%s'", from, to);
-	if (system(cmd))
-		tap_note("failed: %s", cmd);
-}
-
-static char *path_of(const char *root, const char *name)
-{
-	char *p = NULL;
-	CHECK(asprintf(&p, "%s/%s", root, name) > 0);
-	return p;
-}
-
 /* Files of two ranges, a log of several segments behind them, as kill -9 leaves it. */
 static void base_make(const char *root, const char *dir)
 {
 	struct storetest s;
-	char *live = path_of(root, "live");
+	char *live = testlib_path(root, "live");
 	opts(&s, live);
 	CHECK(!storetest_open(&s, LOOPS));
 	for (unsigned slot = 0; slot < 40; slot++)
@@ -138,7 +122,7 @@ static void base_make(const char *root, const char *dir)
 	CHECK(!storetest_flush(&s));
 	for (unsigned slot = 80; slot < 200; slot++)
 		CHECK(!put(&s, slot));
-	copy(live, dir);
+	testlib_copy(live, dir);
 	storetest_close(&s);
 	testlib_rmtree(live);
 	free(live);
@@ -183,7 +167,7 @@ static bool start_once(struct sweep *w, uint64_t n, uint64_t count, int errnum)
 	struct errbuf eb;
 	static bool before[SERIES][SLOTS];
 	memcpy(before, acked, sizeof(acked));
-	copy(w->base, w->dir);
+	testlib_copy(w->base, w->dir);
 	opts(&s, w->dir);
 	fault_set_errno(FAULT_ANY, NULL, n, count, errnum);
 	enum err e = try_open(&s, &eb);
@@ -218,7 +202,7 @@ static uint64_t calls_of_start(struct sweep *w)
 {
 	struct storetest s;
 	struct errbuf eb;
-	copy(w->base, w->dir);
+	testlib_copy(w->base, w->dir);
 	opts(&s, w->dir);
 	fault_set_errno(FAULT_ANY, NULL, 1, 0, EIO);
 	uint64_t n = 1;
@@ -259,7 +243,7 @@ static void running_once(struct sweep *w, uint64_t n, uint64_t count, int errnum
 	struct errbuf eb;
 	static bool before[SERIES][SLOTS];
 	memcpy(before, acked, sizeof(acked));
-	copy(w->base, w->dir);
+	testlib_copy(w->base, w->dir);
 	opts(&s, w->dir);
 	CHECK(!try_open(&s, &eb));
 	fault_set_errno(FAULT_ANY, NULL, n, count, errnum);
@@ -316,7 +300,7 @@ static void unread_head(const char *base, const char *dir)
 	struct errbuf eb;
 	static bool had[SERIES][SLOTS];
 	memcpy(had, acked, sizeof(acked));
-	copy(base, dir);
+	testlib_copy(base, dir);
 	opts(&s, dir);
 	uint64_t before = metric_sum(M_LOG_DAMAGED_FRAMES);
 	fault_start(NULL);
@@ -327,7 +311,7 @@ static void unread_head(const char *base, const char *dir)
 	tap_ok(metric_sum(M_LOG_DAMAGED_FRAMES) == before, "and nothing is counted as damage");
 	storetest_close(&s);
 
-	copy(base, dir);
+	testlib_copy(base, dir);
 	opts(&s, dir);
 	fault_set_errno(FAULT_READ, ".seg", 1, UINT64_MAX, EIO);
 	enum err e = try_open(&s, &eb);
@@ -360,16 +344,18 @@ static enum err seg_name(void *arg, const char *name)
 	return ERR_OK;
 }
 
+static void look_aside(void *arg, const char *name, size_t bytes)
+{
+	(void)bytes;
+	*(size_t *)arg +=
+	    !strncmp(name, "log/", 4) && (strstr(name, "unread") || strstr(name, "waiting"));
+}
+
 static size_t count_aside(const char *dir)
 {
-	char cmd[4200], line[16] = "";
-	snprintf(cmd, sizeof(cmd), "ls '%s/log' | grep -cE 'unread|waiting'", dir);
-	FILE *p = popen(cmd, "r");
-	CHECK(p);
-	if (!fgets(line, sizeof(line), p))
-		line[0] = 0;
-	pclose(p);
-	return strtoul(line, NULL, 10);
+	size_t count = 0;
+	testlib_files(dir, look_aside, &count);
+	return count;
 }
 
 /*
@@ -384,7 +370,7 @@ static void unread_segment(const char *root, const char *dir)
 	static bool had[SERIES][SLOTS];
 	static char segs[40][WALSEG_NAME_MAX];
 	unsigned tried = 0, bad = 0, stays = 0, longest = 0;
-	char *base = path_of(root, "nofiles"), *log = path_of(base, "log");
+	char *base = testlib_path(root, "nofiles"), *log = testlib_path(base, "log");
 	struct fsio_dir *d;
 	memcpy(had, acked, sizeof(acked));
 	memset(acked, 0, sizeof(acked));
@@ -392,9 +378,9 @@ static void unread_segment(const char *root, const char *dir)
 	CHECK(!storetest_open(&s, LOOPS));
 	for (unsigned slot = 0; slot < 200; slot++)
 		CHECK(!put(&s, slot));
-	copy(base, dir);
+	testlib_copy(base, dir);
 	storetest_close(&s);
-	copy(dir, base); /* as kill -9 left it */
+	testlib_copy(dir, base); /* as kill -9 left it */
 	CHECK(!fsio_dir_open(log, false, &d));
 	CHECK(!fsio_dir_each(d, seg_name, segs));
 	fsio_dir_close(d);
@@ -403,7 +389,7 @@ static void unread_segment(const char *root, const char *dir)
 	fault_start(NULL);
 	for (unsigned i = 0; segs[i][0]; i++, tried++) {
 		memcpy(acked, base_acked, sizeof(acked));
-		copy(base, dir);
+		testlib_copy(base, dir);
 		opts(&s, dir);
 		fault_set_errno(FAULT_READ, segs[i], 1, UINT64_MAX, EIO);
 		enum err e = try_open(&s, &eb);
@@ -440,7 +426,7 @@ static void unread_segment(const char *root, const char *dir)
 
 static void patch(const char *dir, const char *name, off_t at, const void *bytes, size_t len)
 {
-	char *p = path_of(dir, name);
+	char *p = testlib_path(dir, name);
 	int fd = open(p, O_RDWR | O_CLOEXEC);
 	CHECK(fd >= 0);
 	CHECK(pwrite(fd, bytes, len, at) == (ssize_t)len);
@@ -450,7 +436,7 @@ static void patch(const char *dir, const char *name, off_t at, const void *bytes
 
 static size_t fetch(const char *dir, const char *name, uint8_t *out, size_t cap)
 {
-	char *p = path_of(dir, name);
+	char *p = testlib_path(dir, name);
 	int fd = open(p, O_RDONLY | O_CLOEXEC);
 	CHECK(fd >= 0);
 	ssize_t n = read(fd, out, cap);
@@ -493,7 +479,7 @@ static enum err first_kcf(void *arg, const char *name)
 static void later_cfile(const char *dir)
 {
 	struct fsio_dir *d;
-	char name[64] = "", *sub = path_of(dir, "shards/00");
+	char name[64] = "", *sub = testlib_path(dir, "shards/00");
 	uint8_t h[CFILE_HEADER];
 	CHECK(!fsio_dir_open(sub, false, &d));
 	CHECK(!fsio_dir_each(d, first_kcf, name));
@@ -509,7 +495,7 @@ static void later_metadata(const char *dir)
 {
 	static const uint8_t body[] = "KYMOMETA\x02and whatever it says";
 	uint8_t b[sizeof(body) + 4];
-	char *p = path_of(dir, "METADATA");
+	char *p = testlib_path(dir, "METADATA");
 	memcpy(b, body, sizeof(body));
 	wire_store32(b + sizeof(body), crc32c(0, b, sizeof(body)));
 	int fd = open(p, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -534,7 +520,7 @@ static void later_record(const char *dir)
 	struct fsio_dir *d;
 	struct replay_result r;
 	static const struct replay_ops ops = { .frame = no_frame };
-	char *log = path_of(dir, "log");
+	char *log = testlib_path(dir, "log");
 	struct fsio_file *f;
 	struct buf b;
 	struct walrec_writer w;
@@ -577,7 +563,7 @@ static void later_formats(const char *base, const char *dir)
 	for (size_t i = 0; i < COUNT_OF(t); i++) {
 		struct storetest s;
 		struct errbuf eb;
-		copy(base, dir);
+		testlib_copy(base, dir);
 		t[i].make(dir);
 		opts(&s, dir);
 		enum err e = try_open(&s, &eb);
@@ -597,12 +583,12 @@ static void later_catalog(const char *base, const char *dir)
 {
 	struct storetest s;
 	struct errbuf eb;
-	char *path = path_of(dir, "catalog");
+	char *path = testlib_path(dir, "catalog");
 	struct env *env;
 	struct env_db *db;
 	struct env_txn t;
 	uint8_t v[8];
-	copy(base, dir);
+	testlib_copy(base, dir);
 	CHECK(!env_open(&(struct env_opts){ .path = path, .dbs_max = 20 }, &env, NULL));
 	CHECK(!env_db(env, "state", &db, NULL));
 	CHECK(!env_begin_write(env, 0, &t, NULL));
@@ -629,7 +615,7 @@ static void one_manifest(const char *base, const char *dir)
 		for (size_t k = 0; k < COUNT_OF(errnums); k++) {
 			struct storetest s;
 			struct errbuf eb;
-			copy(base, dir);
+			testlib_copy(base, dir);
 			opts(&s, dir);
 			fault_set_errno(FAULT_READ, names_of[i], 1, UINT64_MAX, errnums[k]);
 			fault_set_errno(FAULT_WRITE, names_of[i], 1, UINT64_MAX, errnums[k]);
@@ -659,7 +645,7 @@ static void one_manifest(const char *base, const char *dir)
 
 static bool exists(const char *dir, const char *name)
 {
-	char *p = path_of(dir, name);
+	char *p = testlib_path(dir, name);
 	bool there = access(p, F_OK) == 0;
 	free(p);
 	return there;
@@ -668,7 +654,7 @@ static bool exists(const char *dir, const char *name)
 /* One byte of every copy of a definition in the catalog's file. */
 static unsigned flip_all(const char *dir, const void *bytes, size_t len)
 {
-	char *p = path_of(dir, "catalog/data.mdb");
+	char *p = testlib_path(dir, "catalog/data.mdb");
 	int fd = open(p, O_RDWR | O_CLOEXEC);
 	struct stat st;
 	CHECK(fd >= 0 && !fstat(fd, &st));
@@ -692,7 +678,7 @@ static void remembered(const char *base, const char *dir)
 {
 	struct storetest s;
 	struct errbuf eb;
-	copy(base, dir);
+	testlib_copy(base, dir);
 	opts(&s, dir);
 	TAP_OK(try_open(&s, &eb) == ERR_OK);
 	storetest_close(&s);
@@ -743,7 +729,7 @@ static void metadata_alone(const char *root)
 	struct storetest s;
 	struct errbuf eb;
 	struct fsio_dir *d;
-	char *dir = path_of(root, "meta"), *log = path_of(dir, "log");
+	char *dir = testlib_path(root, "meta"), *log = testlib_path(dir, "log");
 	opts(&s, dir);
 	TAP_OK(try_open(&s, &eb) == ERR_OK);
 	storetest_close(&s);
@@ -793,7 +779,7 @@ static void silent_shard(const char *root)
 {
 	struct storetest s;
 	struct errbuf eb;
-	char *dir = path_of(root, "silent");
+	char *dir = testlib_path(root, "silent");
 	opts(&s, dir);
 	s.opts.round_every_ms = 50;
 	uint64_t evicted = metric_sum(M_SERIES_EVICTED);
@@ -836,8 +822,8 @@ int main(void)
 		setenv("TMPDIR", "/dev/shm", 0);
 	const char *knob = getenv("KYMO_FAULTS");
 	unsigned budget = knob ? (unsigned)strtoul(knob, NULL, 10) : 240;
-	char *root = testlib_tmpdir("faultstart"), *base = path_of(root, "base"),
-	     *dir = path_of(root, "dir");
+	char *root = testlib_tmpdir("faultstart"), *base = testlib_path(root, "base"),
+	     *dir = testlib_path(root, "dir");
 	arena_init(&arena, 1 << 16);
 	base_ms = clock_wall_ms() / 7200000 * 7200000 - 2 * 7200000;
 	for (unsigned i = 0; i < SERIES; i++) {

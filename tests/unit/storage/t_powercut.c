@@ -64,14 +64,6 @@ struct snap {
 static struct snap snaps[SNAPS_MAX];
 static unsigned snaps_count;
 
-static void copy_catalog(const char *from, const char *to)
-{
-	char cmd[9000];
-	snprintf(cmd, sizeof(cmd), "mkdir -p '%s' && cp -r '%s'/. '%s'/", to, from, to);
-	if (system(cmd))
-		tap_note("copy of %s failed", from);
-}
-
 static void take_snap(const char *dir, const char *top)
 {
 	if (snaps_count == SNAPS_MAX)
@@ -80,7 +72,7 @@ static void take_snap(const char *dir, const char *top)
 	struct snap *s = &snaps[snaps_count];
 	snprintf(s->path, sizeof(s->path), "%.40s/catalog-%u", top, snaps_count++);
 	snprintf(from, sizeof(from), "%s/catalog", dir);
-	copy_catalog(from, s->path);
+	testlib_copy(from, s->path);
 	s->point = fsdouble_point();
 }
 
@@ -253,7 +245,7 @@ static unsigned check_image(
 		char to[sizeof(im->dir) + 16];
 		snprintf(to, sizeof(to), "%.*s/catalog", (int)sizeof(im->dir) - 1, im->dir);
 		if (best)
-			copy_catalog(best->path, to);
+			testlib_copy(best->path, to);
 	}
 	snprintf(what, sizeof(what), "image at %llu", (unsigned long long)im->point);
 	unsigned bad = 0;
