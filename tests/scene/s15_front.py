@@ -72,6 +72,28 @@ ok(len(lines) == 1 and 'example="' in lines[0] and "samples=100 " in lines[0] an
 status, a = api(k.port, "query", query='up{job="kymo"}')
 ok([r["metric"]["instance"] for r in a["data"]["result"]] == [f"{socket.gethostname()}:{k.port}"], f"instance is the host's name: {a['data']['result']}")
 
+# --- they tell how full it is, what it is and how long requests take, and are described ---
+full = ['kymo_disk_free_bytes', 'kymo_disk_floor_bytes', 'kymo_storage_bytes{part="log"}', 'kymo_storage_retention_seconds', 'kymo_memory_budget_bytes',
+        'kymo_storage_newest_sample_timestamp_seconds{of="senders"}', 'kymo_memory_bytes{part="series"}'] + [
+        'kymo_memory_limit_bytes{part="%s"}' % p for p in ("series", "queries", "inflight", "answers")]
+end = time.time() + 20
+while True:  # some are gathered every five seconds
+    status, text, _ = request(k.port, "GET", "/metrics")
+    values = dict(line.rsplit(" ", 1) for line in text.decode().splitlines() if not line.startswith("#"))
+    if all(float(values.get(name, 0)) > 0 for name in full) or time.time() > end:
+        break
+    time.sleep(0.2)
+ok(all(float(values.get(name, 0)) > 0 for name in full), f"/metrics tells how full it is: {[n for n in full if not float(values.get(n, 0)) > 0]} are missing or 0")
+ok(all(int(values['kymo_http_request_seconds_count{route="%s"}' % r]) > 0 for r in ("write", "query", "other")), "and how long requests of each kind took")
+for query in ("kymo_build_info", 'kymo_storage_bytes{part="reserve"}', 'kymo_http_request_seconds_count{route="write"}'):
+    status, a = api(k.port, "query", query=query)
+    ok(len(a["data"]["result"]) == 1 and a["data"]["result"][0]["metric"]["job"] == "kymo", f"{query} is recorded: {a}")
+status, a = api(k.port, "metadata", metric="kymo_samples_stored_total")
+ok(a["data"].get("kymo_samples_stored_total", [{}])[0].get("type") == "counter", f"and has its metadata: {a}")
+for path, want, word in (("/health", 200, b"OK"), ("/graph?g0.expr=up", 200, b"/api/v1/query"), ("/favicon.ico", 204, b""), ("/api/v1/qeury", 404, b"/api/v1/query"), ("/", 200, b"/api/v1/write")):
+    status, text, _ = request(k.port, "GET", path)
+    ok(status == want and word in text, f"{path} answers: {status} {text}")
+
 # --- kymobench: a server is its base or a path of its API ---
 
 
