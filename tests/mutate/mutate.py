@@ -122,6 +122,7 @@ class Scratch:
             subprocess.run([os.path.join(self.src, "configure"), "-q"], cwd=self.build, check=True)
         self.tests = sorted((os.path.basename(p)[:-2] for p in glob.glob(self.src + "/tests/unit/storage/t_*.c")),
                             key=lambda t: SLOW.get(t, 2))
+        self.tests = [t for t in self.tests if SLOW.get(t, 2) <= args.most]
         if self.make(*self.tests):
             sys.exit("mutate: the unchanged tree does not build")
         good = [t for t in self.tests if self.run(t) is None]
@@ -194,7 +195,8 @@ def main():
     a.add_argument("--count", type=int, default=30)
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--jobs", type=int, default=2)
-    a.add_argument("--only", default="storage")
+    a.add_argument("--only", default="storage", help="a folder, or one file")
+    a.add_argument("--most", type=float, default=100, help="leave out tests that take more seconds")
     args = a.parse_args()
     args.dir = os.path.abspath(args.dir)
     top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
