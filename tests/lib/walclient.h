@@ -2,11 +2,12 @@
  * walclient - what hands frames to a log in tests, and judges what a replay finds: two loops, a
  * token for each frame, and what is known of each token.
  *
- *   walclient_tokens = ...; testteam_start; walclient_log; walclients[l] = { ... } > walclient_start on its loop
- *   > walclient_report (the log's) > walclient_done > walog_stop > walclient_found_read > walclient_judge
+ *   walclient_tokens = memory; testteam_start; walclient_log; walclients[l] = { ... }
+ *   > walclient_start on its loop > walclient_report (the log's) > walclient_done > walog_stop
+ *   > walclient_found_read > walclient_judge
  *
- * Thread: a client on its loop; the rest on the main thread while the loops rest. Memory: tokens and
- * clients are the program's, one set.
+ * Thread: a client on its loop; the rest on the main thread while the loops rest. Memory: tokens
+ * and clients are the program's, one set.
  */
 #ifndef TESTS_LIB_WALCLIENT_H
 #define TESTS_LIB_WALCLIENT_H
