@@ -12,8 +12,7 @@
 /*
  * Beyond this a partial sum may overflow where the whole would not: the window is summed plainly.
  */
-#define QL_SUM_SAFE   1e300
-#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define QL_SUM_SAFE 1e300
 
 /*
  * --- loops over samples ---

@@ -132,13 +132,19 @@ static bool run_clear(struct ql_range *r, struct ql_col *out)
 	}
 }
 
-/* A stale marker is a NaN, and NaN is rare: the loop over all values is plain vector code. */
-__attribute__((optimize("O3"))) static bool any_nan(const double *v, uint32_t count)
+/* A stale marker is a NaN, and NaN is rare: the loop over all values is vector code. */
+static bool any_nan(const double *v, uint32_t count)
 {
-	uint64_t n = 0;
-	for (uint32_t i = 0; i < count; i++)
-		n += v[i] != v[i];
-	return n != 0;
+	const struct ql_range_eight *p = (const void *)v;
+	ql_range_mask found = { 0, 0 };
+	uint32_t i = 0;
+	bool rest = false;
+
+	for (; i + 8 <= count; i += 8, p++)
+		found |= (p->a != p->a) | (p->b != p->b) | (p->c != p->c) | (p->d != p->d);
+	for (; i < count; i++)
+		rest |= v[i] != v[i];
+	return rest || (found[0] | found[1]);
 }
 
 static bool any_stale(const double *v, uint32_t count)
@@ -462,49 +468,51 @@ static inline uint64_t instant_word(
 
 	for (uint32_t i = from; i < end; i++) {
 		uint32_t hi = r->hi[i];
-		if (hi == r->lo[i] || sample_is_stale(in->v[hi - 1]))
+		if (hi == r->lo[i] || sample_is_stale(in->v[hi - 1])) {
+			out[i] = 0;
 			continue;
+		}
 		out[i] = want_time ? (double)in->t_ms[hi - 1] / 1000 : in->v[hi - 1];
 		bits |= (uint64_t)1 << (i & 63);
 	}
 	return bits;
 }
 
-/* An instant selector uses, and reads, one sample at each step that has one. */
-static void instant_count(struct ql_range *r, uint64_t bits, uint32_t from)
+/* Those that a query around this one looks at. */
+static uint64_t instant_reads(const struct ql_range *r, uint64_t bits, uint32_t from)
 {
-	const struct ql_reads *reads = &r->spec.reads;
-	uint32_t n = bits == ~(uint64_t)0 ? 64 : ql_popcount(bits);
+	uint64_t n = 0;
 
-	r->samples_in_windows += n;
-	if (reads->none)
-		return;
-	if (!reads->around) {
-		r->samples_read += n;
-		return;
-	}
-	for (uint64_t m = bits; m; m &= m - 1)
-		r->samples_read += ql_reads_step(reads, from + (uint32_t)__builtin_ctzll(m));
+	for (; bits; bits &= bits - 1)
+		n += ql_reads_step(&r->spec.reads, from + (uint32_t)__builtin_ctzll(bits));
+	return n;
 }
 
+/* An instant selector uses, and reads, one sample at each step that has one. */
 static bool run_instant(struct ql_range *r, bool want_time, struct ql_col *out)
 {
 	uint32_t n = r->spec.grid.n;
+	bool around = r->spec.reads.around && !r->spec.reads.none;
 
 	for (;;) {
 		uint32_t from = r->_pos, end = ql_range_steps_end(r);
-		for (; r->_pos < end; r->_pos += 64) {
-			uint32_t upto = end - r->_pos < 64 ? end : r->_pos + 64;
-			uint64_t bits = instant_word(r, want_time, r->_pos, upto, out->v);
-			out->has[r->_pos / 64] = bits;
-			instant_count(r, bits, r->_pos);
+		for (uint32_t at = from; at < end; at += 64) {
+			uint32_t upto = end - at < 64 ? end : at + 64;
+			uint64_t bits = instant_word(r, want_time, at, upto, out->v);
+			out->has[at / 64] = bits;
+			r->samples_in_windows += bits == ~(uint64_t)0 ? 64 : ql_popcount(bits);
+			if (UNLIKELY(around))
+				r->samples_read += instant_reads(r, bits, at);
 		}
-		if (LIKELY(end == n))
-			return false;
 		r->_pos = end;
+		if (LIKELY(end == n))
+			break;
 		if (ql_range_pause(r, end - from))
 			return true;
 	}
+	if (!around && !r->spec.reads.none)
+		r->samples_read = r->samples_in_windows;
+	return false;
 }
 
 enum err ql_instant_run(struct ql_range *r, bool want_time, const struct sample_column *in,
@@ -513,15 +521,12 @@ enum err ql_instant_run(struct ql_range *r, bool want_time, const struct sample_
 	enum err e = ERR_OK;
 
 	*any = r->again = false;
-	if (r->_phase == QL_RANGE_NEW)
+	if (!in->count)
+		return ERR_OK;
+	if (r->_phase == QL_RANGE_NEW) {
 		column_begin(r, in);
-	if (r->_phase == QL_RANGE_CLEAR) {
-		if (run_clear(r, out))
-			return ERR_OK;
-		enter(r, QL_RANGE_TIMES);
+		enter(r, QL_RANGE_TIMES); /* all of the result is written */
 	}
-	if (!r->_in.count)
-		return column_end(r, ERR_OK);
 	if (!column_bounds(r, &e, eb))
 		return e ? column_end(r, e) : ERR_OK;
 	if (r->_phase == QL_RANGE_PARAMS)
@@ -632,19 +637,6 @@ void ql_sort_doubles(double *v, uint32_t count)
 			v[nans++] = x;
 		}
 	shell_sort(v + nans, count - nans);
-}
-
-bool ql_quantile_place(double q, uint32_t count, struct ql_between *b, double *fixed)
-{
-	if (!count || isnan(q) || q < 0 || q > 1) {
-		*fixed = !count || isnan(q) ? (double)NAN : q < 0 ? -INFINITY : INFINITY;
-		return false;
-	}
-	double n = count, rank = q * (n - 1), lower = fmax(0, floor(rank));
-	b->lower = (uint32_t)lower;
-	b->upper = (uint32_t)fmin(n - 1, lower + 1);
-	b->weight = rank - floor(rank);
-	return true;
 }
 
 double ql_quantile(double q, double *values, uint32_t count)

@@ -4,12 +4,15 @@
 
 #include "core/promql/run/ql_range.h"
 
+#include <math.h>
+
 /*
  * Work between looks at the clock. One is a sample of a window; a step of a loop that the compiler
  * makes vector code of is an eighth.
  */
 #define QL_RANGE_WORK    4096
 #define QL_RANGE_STRETCH 16384 /* samples of such loops at a time: a multiple of 64 */
+#define ALWAYS_INLINE    inline __attribute__((always_inline))
 bool ql_range_pause_slow(struct ql_range *r);
 /* After so much work: is the slice over? Where to go on must be known before. */
 static inline bool ql_range_pause(struct ql_range *r, uint64_t work)
@@ -27,6 +30,12 @@ static inline uint32_t ql_range_steps_end(const struct ql_range *r)
 {
 	return r->_pos + ql_range_stretch(r, r->spec.grid.n, QL_PART);
 }
+/* Eight values of a column for vector code, at any address of a double. */
+typedef double ql_range_pair __attribute__((vector_size(16), aligned(8), may_alias));
+typedef int64_t ql_range_mask __attribute__((vector_size(16)));
+struct ql_range_eight {
+	ql_range_pair a, b, c, d;
+};
 /* At least so many things of a size; what was there is lost. Charged first. */
 MUST_CHECK enum err ql_range_room(
     struct ql_range *r, struct ql_range_room *room, size_t count, size_t size, struct errbuf *eb);
@@ -67,7 +76,18 @@ struct ql_between {
 	double weight;
 };
 /* False: the quantile is *fixed whatever the values are. */
-bool ql_quantile_place(double q, uint32_t count, struct ql_between *b, double *fixed);
+static inline bool ql_quantile_place(double q, uint32_t count, struct ql_between *b, double *fixed)
+{
+	if (!count || !(q >= 0 && q <= 1)) {
+		*fixed = !count || q != q ? __builtin_nan("") : q < 0 ? -INFINITY : INFINITY;
+		return false;
+	}
+	double rank = q * ((double)count - 1);
+	b->lower = (uint32_t)rank; /* not negative: cut is floor */
+	b->upper = b->lower + 1 < count ? b->lower + 1 : b->lower;
+	b->weight = rank - b->lower;
+	return true;
+}
 /* Both terms always: an infinite neighbour gives NaN even at weight 0. */
 static inline double ql_quantile_mix(const struct ql_between *b, double lower, double upper)
 {

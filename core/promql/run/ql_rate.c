@@ -64,12 +64,20 @@ enum err ql_rate_room(struct ql_range *r, struct errbuf *eb)
 	return ql_range_room(r, &r->_index, count, sizeof(uint32_t), eb);
 }
 
-__attribute__((optimize("O3"))) static bool any_reset(const double *v, uint32_t count)
+static bool any_reset(const double *v, uint32_t count)
 {
-	uint64_t n = 0;
-	for (uint32_t i = 1; i < count; i++)
-		n += v[i] < v[i - 1];
-	return n != 0;
+	ql_range_mask found = { 0, 0 };
+	uint32_t i = 1;
+	bool rest = false;
+
+	for (; i + 8 <= count; i += 8) {
+		const struct ql_range_eight *x = (const void *)(v + i),
+		                            *y = (const void *)(v + i - 1);
+		found |= (x->a < y->a) | (x->b < y->b) | (x->c < y->c) | (x->d < y->d);
+	}
+	for (; i < count; i++)
+		rest |= v[i] < v[i - 1];
+	return rest || (found[0] | found[1]);
 }
 
 static void list_resets(struct ql_range *r, uint32_t from, uint32_t to)
@@ -172,12 +180,15 @@ static double extrapolate(
 	return result * w->factor;
 }
 
-/* Steps up to end; false when the slice is over. */
-static bool rate_steps(struct ql_range *r, uint32_t end, struct ql_col *out)
+/*
+ * Steps up to end; false when the slice is over. longer: some windows hold more than QL_RANGE_WORK
+ * samples.
+ */
+static ALWAYS_INLINE bool rate_steps(
+    struct ql_range *r, uint32_t end, bool counter, bool longer, struct ql_col *out)
 {
 	const struct ql_range_spec *s = &r->spec;
 	const double *v = r->_in.v;
-	bool counter = s->fn != QL_FN_DELTA;
 	const uint32_t *list = r->_index.p, *reset = list + r->_reset;
 	uint64_t work = 0;
 
@@ -189,7 +200,7 @@ static bool rate_steps(struct ql_range *r, uint32_t end, struct ql_col *out)
 		if (UNLIKELY(*reset <= lo))
 			reset = search_reset(r, reset, lo);
 		const uint32_t *k = reset;
-		if (LIKELY(hi - lo <= QL_RANGE_WORK)) {
+		if (!longer || hi - lo <= QL_RANGE_WORK) {
 			for (; *k < hi; k++)
 				result += v[*k - 1];
 		} else if (!add_resets(r, k, hi, &result)) {
@@ -215,13 +226,23 @@ static bool rate_steps(struct ql_range *r, uint32_t end, struct ql_col *out)
 	return true;
 }
 
+static bool rate_part(struct ql_range *r, struct ql_col *out)
+{
+	uint32_t end = ql_range_steps_end(r);
+
+	if (UNLIKELY(r->_bounds.longest > QL_RANGE_WORK))
+		return rate_steps(r, end, is_counter(r), true, out);
+	return is_counter(r) ? rate_steps(r, end, true, false, out)
+	                     : rate_steps(r, end, false, false, out);
+}
+
 bool ql_rate_windows(struct ql_range *r, struct ql_col *out)
 {
 	uint32_t n = r->spec.grid.n;
 
 	while (r->_pos < n) {
 		uint32_t from = r->_pos;
-		if (!rate_steps(r, ql_range_steps_end(r), out))
+		if (!rate_part(r, out))
 			return true;
 		if (UNLIKELY(r->_pos < n) && ql_range_pause(r, r->_pos - from))
 			return true;
