@@ -23,7 +23,7 @@
 # define TIMED   true
 # define SAMPLES 2000000u
 # define STEPS   11000u
-# define MANY    1000000u /* steps, as an inner query of a subquery has them */
+# define MANY    400000u /* steps, as an inner query of a subquery has them */
 #endif
 #define GAP_MAX_US 2000
 #define RUNS       3
