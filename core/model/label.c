@@ -274,8 +274,7 @@ static enum err check_set(const struct label *items, size_t count, size_t size,
 		enum err e = check_item(&items[i], lim, eb);
 		if (e)
 			return e;
-		named |= items[i].name_len == sizeof(LABEL_NAME) - 1 &&
-		    memcmp(items[i].name, LABEL_NAME, items[i].name_len) == 0;
+		named |= label_is_metric_name(items[i].name, items[i].name_len);
 	}
 	if (!named)
 		return errbuf_set(eb, ERR_BADDATA, "metric name is missing");

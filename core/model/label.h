@@ -20,7 +20,14 @@
 #include "core/base/err.h"
 #include "core/base/hash.h"
 
+#include <string.h>
+
 #define LABEL_NAME "__name__"
+
+static inline bool label_is_metric_name(const char *name, size_t len) /* is it __name__? */
+{
+	return len == sizeof(LABEL_NAME) - 1 && memcmp(name, LABEL_NAME, sizeof(LABEL_NAME) - 1) == 0;
+}
 
 struct label {
 	const char *name, *value;
@@ -28,7 +35,7 @@ struct label {
 };
 static inline bool label_is_name(const struct label *l)
 {
-	return bytes_equal(l->name, l->name_len, LABEL_NAME, sizeof(LABEL_NAME) - 1);
+	return label_is_metric_name(l->name, l->name_len);
 }
 struct labels { /* borrowed canonical bytes */
 	const uint8_t *bytes;

@@ -221,8 +221,8 @@ static bool name_is_pinned(const struct ql_node *sel)
 {
 	for (uint32_t i = 0; i < sel->sel.matchers_count; i++) {
 		const struct matcher *m = &sel->sel.matchers[i];
-		if (m->type == MATCHER_EQ && m->value_len && m->name_len == 8 &&
-		    memcmp(m->name, LABEL_NAME, 8) == 0)
+		if (m->type == MATCHER_EQ && m->value_len &&
+		    label_is_metric_name(m->name, m->name_len))
 			return true;
 	}
 	return false;
@@ -607,7 +607,7 @@ static struct matcher *info_matchers(struct ql_plan *p, const struct ql_node *se
 
 	for (uint32_t i = 0; i < given; i++) {
 		ms[i] = sel->sel.matchers[i];
-		if (ms[i].name_len != 8 || memcmp(ms[i].name, LABEL_NAME, 8) != 0)
+		if (!label_is_metric_name(ms[i].name, ms[i].name_len))
 			continue;
 		names++;
 		positive += ms[i].type == MATCHER_EQ || ms[i].type == MATCHER_RE;

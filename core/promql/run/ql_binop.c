@@ -16,7 +16,7 @@
 #include <string.h>
 
 struct side {                 /* of the one side, per match group: a list through next */
-	uint32_t first, last; /* QL_TAB_NONE: empty */
+	uint32_t first, last; /* of the list, + 1; 0: empty */
 	uint64_t *has;        /* union of presence */
 	uint64_t *matched;    /* steps where a result was made */
 };
@@ -52,7 +52,6 @@ struct binop {
 	struct ql_tab groups;
 	uint32_t *many_group, *one_group, *one_next;
 	struct side *side;
-	uint32_t side_cap;
 	uint64_t *many_any;    /* steps where the many side has anything at all */
 	struct ql_tab results; /* labels of the result columns */
 	struct seen **seen;    /* per result */
@@ -144,13 +143,17 @@ static struct binop *binop_start(struct ql_run *x, struct ql_pn *pn)
 	ql_run_at_end(x, binop_release, b);
 	make_parts(x, b);
 	most = (uint64_t)b->many.count + b->one.count;
-	x->err = ql_room(&x->budget, most * 2 * sizeof(uint32_t), x->eb);
+	uint64_t room = most * (2 * sizeof(uint32_t) + sizeof(*b->side));
+	x->err = ql_room(&x->budget, room + b->many.count * sizeof(*b->seen), x->eb);
 	if (x->err || !ql_run_tab(x, &b->groups, (uint32_t)most) ||
 	    !ql_run_tab(x, &b->results, b->many.count) || !ql_run_reserve(x, &pn->vec, b->many.count))
 		return NULL;
 	b->many_group = arena_array(a, (size_t)b->many.count + 1, sizeof(uint32_t));
 	b->one_group = arena_array(a, (size_t)b->one.count + 1, sizeof(uint32_t));
 	b->one_next = arena_array(a, (size_t)b->one.count + 1, sizeof(uint32_t));
+	b->side = arena_zalloc(a, (most + 1) * sizeof(*b->side));
+	b->seen_cap = is_one_to_one(b) ? 0 : b->many.count;
+	b->seen = arena_zalloc(a, ((size_t)b->seen_cap + 1) * sizeof(struct seen *));
 	if (!(b->many_any = words_make(x, b)) || !(b->bits = words_make(x, b)) ||
 	    !(b->bits_out = words_make(x, b)))
 		return NULL;
@@ -166,24 +169,8 @@ static void add_any(struct binop *b, const struct ql_col *c)
 
 /* --- the one side --- */
 
-/* NULL over budget. */
-static struct side *side_of(struct ql_run *x, struct binop *b, uint32_t group)
+static struct side *side_of(struct binop *b, uint32_t group)
 {
-	if (group >= b->side_cap) {
-		uint32_t cap = b->side_cap ? b->side_cap * 2 : 64;
-		while (cap <= group)
-			cap *= 2;
-		x->err = ql_room(&x->budget, (uint64_t)cap * sizeof(*b->side), x->eb);
-		if (x->err)
-			return NULL;
-		struct side *s = arena_array(x->arena, cap, sizeof(*s));
-		if (b->side_cap)
-			memcpy(s, b->side, b->side_cap * sizeof(*s));
-		for (uint32_t i = b->side_cap; i < cap; i++)
-			s[i] = (struct side){ .first = QL_TAB_NONE, .last = QL_TAB_NONE };
-		b->side = s;
-		b->side_cap = cap;
-	}
 	return &b->side[group];
 }
 
@@ -265,18 +252,16 @@ static enum ql_did add_one(struct ql_run *x, struct binop *b, uint32_t i)
 	const struct ql_col *c = &b->one.cols[i];
 	uint32_t words = ql_words(b->n);
 	uint32_t group = b->one_group[i] = group_of(b, c->ls);
-	struct side *s = side_of(x, b, group);
+	struct side *s = side_of(b, group);
 
-	if (!s)
-		return QL_FAILED;
 	b->one_next[i] = QL_TAB_NONE;
-	if (s->first == QL_TAB_NONE) {
-		s->first = s->last = i;
+	if (!s->first) {
+		s->first = s->last = i + 1;
 		s->has = c->has; /* copied when a second one comes */
 		return QL_DONE;
 	}
 	if (collide(b, s->has, c->has))
-		for (uint32_t k = s->first; k != QL_TAB_NONE; k = b->one_next[k])
+		for (uint32_t k = s->first - 1; k != QL_TAB_NONE; k = b->one_next[k])
 			if (collide(b, b->one.cols[k].has, c->has))
 				return found_duplicate(x, b, k);
 	if (s->first == s->last) {
@@ -287,8 +272,8 @@ static enum ql_did add_one(struct ql_run *x, struct binop *b, uint32_t i)
 	}
 	for (uint32_t w = 0; w < words; w++)
 		s->has[w] |= c->has[w];
-	b->one_next[s->last] = i;
-	s->last = i;
+	b->one_next[s->last - 1] = i;
+	s->last = i + 1;
 	return QL_DONE;
 }
 
@@ -306,7 +291,7 @@ static struct labels labels_copy(struct ql_run *x, struct labels ls)
 	return ls;
 }
 
-/* Labels of a result: many side, one side (resultMetric in Prometheus' engine). */
+/* Labels of a result: many side, one side (resultMetric upstream). */
 static struct labels result_labels(
     struct ql_run *x, struct binop *b, struct labels many, struct labels one)
 {
@@ -377,10 +362,10 @@ static bool seen_grow(struct ql_run *x, struct binop *b, uint32_t result)
 /* Steps of a result before filtering, judged against what the group has made so far. */
 static enum ql_did claim_steps(struct ql_run *x, struct binop *b, uint32_t group, uint32_t result)
 {
-	struct side *s = side_of(x, b, group);
+	struct side *s = side_of(b, group);
 	bool again = false;
 
-	if (!s || (!s->matched && !(s->matched = words_make(x, b))))
+	if (!s->matched && !(s->matched = words_make(x, b)))
 		return QL_FAILED;
 	for (uint32_t w = 0; w < ql_words(b->n); w++) {
 		again = again || (s->matched[w] & b->bits[w]);
@@ -554,18 +539,17 @@ static enum ql_did pair_partners(struct ql_run *x, struct ql_pn *pn, struct bino
 {
 	struct ql_col *m = &b->many.cols[i];
 	uint32_t group = b->many_group[i];
-	const struct side *s = side_of(x, b, group);
-	bool single = s && s->first == s->last && !fills(b->ast);
+	const struct side *s = side_of(b, group);
+	bool single = s->first == s->last && !fills(b->ast);
 	enum ql_did did;
 
-	while (s && b->partner != QL_TAB_NONE) {
+	while (b->partner != QL_TAB_NONE) {
 		const struct ql_col *o = &b->one.cols[b->partner];
 		if (!b->pair.open) {
 			for (uint32_t w = 0; w < ql_words(b->n); w++)
 				b->bits[w] = m->has[w] & o->has[w];
 			if (pair_begin(x, pn, b, group, m->ls, m->v, o->ls, o->v, single ? m : NULL))
 				return QL_FAILED;
-			s = side_of(x, b, group);
 		}
 		if ((did = pair_run(x, pn, b)))
 			return did;
@@ -573,7 +557,7 @@ static enum ql_did pair_partners(struct ql_run *x, struct ql_pn *pn, struct bino
 		if (b->partner != QL_TAB_NONE && ql_tick(x, ql_words(b->n)))
 			return QL_AGAIN;
 	}
-	return s ? QL_DONE : QL_FAILED;
+	return QL_DONE;
 }
 
 static struct labels fill_labels(struct ql_run *x, struct binop *b, struct labels ls)
@@ -588,14 +572,12 @@ static struct labels fill_labels(struct ql_run *x, struct binop *b, struct label
 static enum ql_did fill_many(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t i)
 {
 	const struct ql_col *m = &b->many.cols[i];
-	const struct side *s = side_of(x, b, b->many_group[i]);
+	const struct side *s = side_of(b, b->many_group[i]);
 
-	if (!s)
-		return QL_FAILED;
 	if (!b->ast->bin.fill_r_set)
 		return QL_DONE;
 	for (uint32_t w = 0; w < ql_words(b->n); w++)
-		b->bits[w] = m->has[w] & ~(s->first == QL_TAB_NONE ? 0 : s->has[w]);
+		b->bits[w] = m->has[w] & ~(s->first ? s->has[w] : 0);
 	return pair_begin(
 	    x, pn, b, b->many_group[i], m->ls, m->v, fill_labels(x, b, m->ls), NULL, NULL);
 }
@@ -608,10 +590,8 @@ static enum ql_did pair_many(struct ql_run *x, struct ql_pn *pn, struct binop *b
 	if (b->pair.open && b->at_partners && b->partner == QL_TAB_NONE)
 		return pair_run(x, pn, b); /* the made-up one */
 	if (!b->at_partners) {
-		const struct side *s = side_of(x, b, b->many_group[i]);
-		if (!s)
-			return QL_FAILED;
-		b->partner = s->first;
+		const struct side *s = side_of(b, b->many_group[i]);
+		b->partner = s->first ? s->first - 1 : QL_TAB_NONE;
 		b->at_partners = true;
 	}
 	if ((did = pair_partners(x, pn, b, i)))
@@ -624,10 +604,8 @@ static enum ql_did pair_many(struct ql_run *x, struct ql_pn *pn, struct binop *b
 static enum ql_did fill_one(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t i)
 {
 	const struct ql_col *o = &b->one.cols[i];
-	const struct side *s = side_of(x, b, b->one_group[i]);
+	const struct side *s = side_of(b, b->one_group[i]);
 
-	if (!s)
-		return QL_FAILED;
 	if (!b->ast->bin.fill_l_set)
 		return QL_DONE;
 	if (!b->pair.open) {

@@ -128,8 +128,7 @@ static void countv_names(struct ql_run *x, struct countv *s, const struct ql_nod
 		names[count++] = *name;
 	s->names = ql_aggr_names(x->arena, names, count, ast->agg.without);
 	/* "without" drops the metric's name even when it is the label asked for. */
-	if (ast->agg.without && name->len == sizeof(LABEL_NAME) - 1 &&
-	    memcmp(name->s, LABEL_NAME, name->len) == 0)
+	if (ast->agg.without && label_is_metric_name(name->s, name->len))
 		s->keeps_value = false;
 }
 

@@ -1,14 +1,19 @@
 /*
  * histogram_quantile, histogram_quantiles and histogram_fraction on classic buckets.
+ *
+ * Members of a group stand together, by bound. A column of the result is made in blocks of steps:
+ * each member's values of the block are read side by side and put with their steps.
  */
 #include "core/promql/run/ql_nodes.h"
+#include "core/promql/run/ql_sorter.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define QL_HIST_TOLERANCE 1e-12
+#define BLOCK_MAX         16   /* steps whose buckets are gathered together */
+#define BUCKETS           4096 /* at least so many have room in a block */
 
 struct bucket {
 	double bound, count;
@@ -17,18 +22,38 @@ struct hist_member { /* one input column */
 	double bound;
 	uint32_t group, col;
 };
+enum hist_phase {
+	HIST_WARN, /* parameters that are no quantiles */
+	HIST_MEMBERS,
+	HIST_SORT,
+	HIST_FROM,
+	HIST_GROUPS,
+	HIST_TIDY
+};
 struct hist {
+	enum hist_phase phase;
 	const struct ql_vec *v;
-	struct ql_tab tab;          /* labels without le */
-	struct hist_member *member; /* sorted by group, then bound */
-	uint32_t members, *from;
-	struct bucket *bucket; /* of one group at one step */
+	struct ql_tab tab; /* labels without le */
+	struct hist_member *member;
+	uint32_t members;
+	struct ql_sorter sorter; /* members by group, then bound */
+	uint32_t *from;          /* group g: sorter.idx[from[g]] .. sorter.idx[from[g + 1] - 1] */
 	struct buf scratch;
 	struct ql_names le;
 	uint32_t pos, group;
-	bool sorted;
-	unsigned quantiles;
-	const char *fix_text; /* the note of the group at hand, once made */
+	/* the block at hand: count steps of a group, which have as many buckets as have says */
+	struct bucket *bucket;
+	size_t bucket_cap;
+	uint32_t step, count, at;
+	uint32_t have[BLOCK_MAX];
+	/* the column at hand */
+	unsigned arg;  /* histogram_quantiles: of the quantile */
+	bool open;     /* pn->vec's last column is filled */
+	uint64_t said; /* HIST_WARN: bits of the last bad quantile */
+	struct ql_note_fix fix;
+	const char *fix_text; /* the note of the name that was told last, once made */
+	const char *fix_name;
+	uint32_t fix_name_len;
 };
 
 static void hist_release(void *arg)
@@ -38,18 +63,6 @@ static void hist_release(void *arg)
 }
 
 /* --- buckets: sorted, equal bounds merged --- */
-
-static uint32_t merge_equal(struct bucket *b, uint32_t n)
-{
-	uint32_t k = 0;
-	for (uint32_t i = 1; i < n; i++) {
-		if (b[i].bound == b[k].bound)
-			b[k].count += b[i].count;
-		else
-			b[++k] = b[i];
-	}
-	return k + 1;
-}
 
 static bool almost_equal(double a, double b)
 {
@@ -76,7 +89,7 @@ static void make_monotonic(struct bucket *b, uint32_t n, struct ql_note_fix *fix
 		}
 		if (cur < prev) {
 			b[i].count = prev;
-			fix->count = 1;
+			fix->count = 1; /* of this step */
 			fix->min_bucket = fmin(fix->min_bucket, b[i].bound);
 			fix->max_bucket = fmax(fix->max_bucket, b[i].bound);
 			fix->max_diff = fmax(fix->max_diff, prev - cur);
@@ -98,7 +111,6 @@ static double bucket_quantile(double q, struct bucket *b, uint32_t n, struct ql_
 		return INFINITY;
 	if (!(isinf(b[n - 1].bound) && b[n - 1].bound > 0))
 		return NAN;
-	n = merge_equal(b, n);
 	make_monotonic(b, n, fix);
 	if (n < 2 || b[n - 1].count == 0)
 		return NAN;
@@ -135,7 +147,6 @@ static double bucket_fraction(double lower, double upper, struct bucket *b, uint
 
 	if (!(isinf(b[n - 1].bound) && b[n - 1].bound > 0))
 		return NAN;
-	n = merge_equal(b, n);
 	double count = b[n - 1].count;
 	if (count == 0 || isnan(lower) || isnan(upper))
 		return NAN;
@@ -172,9 +183,10 @@ static double bucket_fraction(double lower, double upper, struct bucket *b, uint
 
 /* --- grouping --- */
 
-static int member_cmp(const void *pa, const void *pb)
+static int member_cmp(const void *arg, uint32_t i, uint32_t k)
 {
-	const struct hist_member *a = pa, *b = pb;
+	const struct hist_member *a = (const struct hist_member *)arg + i;
+	const struct hist_member *b = (const struct hist_member *)arg + k;
 	if (a->group != b->group)
 		return a->group < b->group ? -1 : 1;
 	if (a->bound != b->bound)
@@ -184,27 +196,35 @@ static int member_cmp(const void *pa, const void *pb)
 
 static const char *name_of(struct ql_run *x, struct labels ls, uint32_t *len)
 {
-	const char *s = x->names == QL_NAMES_DROP_LATE
-	    ? label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, len)
-	    : NULL;
+	bool late = x->names == QL_NAMES_DROP_LATE;
+	const char *s = late ? label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, len) : NULL;
 	*len = s ? *len : 0;
 	return s;
 }
 
 /* for metric name "m", where it appears at all. */
-static const char *for_name(struct ql_run *x, struct labels ls)
+static void put_for_name(struct buf *b, const char *name, uint32_t len)
 {
-	uint32_t len;
-	const char *s = name_of(x, ls, &len);
-	return len ? arena_printf(x->arena, " for metric name %s", ql_fmt_q(x->arena, s, len)) : "";
+	if (!len)
+		return;
+	buf_add_str(b, " for metric name ");
+	label_quote_go(b, name, len);
 }
 
 static void note_bad_le(
     struct ql_run *x, const struct ql_node *arg, struct labels ls, const char *le, uint32_t len)
 {
+	struct buf b;
+	uint32_t name_len;
+	const char *name = name_of(x, ls, &name_len);
+
+	buf_init(&b);
+	label_quote_go(&b, le ? le : "", le ? len : 0);
+	put_for_name(&b, name, name_len);
+	buf_add_u8(&b, 0);
 	ql_notes_add(&x->notes, false, ql_bare_pos(arg),
-	    "bucket label \"le\" is missing or has a malformed value of %s%s",
-	    ql_fmt_q(x->arena, le ? le : "", le ? len : 0), for_name(x, ls));
+	    "bucket label \"le\" is missing or has a malformed value of %s", (const char *)b.data);
+	buf_release(&b);
 }
 
 static const struct ql_node *hist_arg(const struct ql_pn *pn)
@@ -215,18 +235,23 @@ static const struct ql_node *hist_arg(const struct ql_pn *pn)
 	                                                          : 1];
 }
 
-static struct hist *hist_start(struct ql_run *x, struct ql_pn *pn, const struct ql_vec *v)
+/* NULL over budget. */
+static struct hist *hist_start(struct ql_run *x, struct ql_pn *pn)
 {
 	static const struct ql_str le_name = { "le", 2 };
+	enum ql_fn fn = pn->ast->call.func->fn;
 	struct hist *h = arena_zalloc(x->arena, sizeof(*h));
 
-	h->v = v;
+	h->v = &pn->arg[fn == QL_FN_HISTOGRAM_QUANTILES ? 0 : pn->args_count - 1]->vec;
+	h->arg = fn == QL_FN_HISTOGRAM_QUANTILES;
 	h->le = ql_names_make(x->arena, &le_name, 1);
 	buf_init(&h->scratch);
 	ql_run_at_end(x, hist_release, h);
-	ql_tab_init(&h->tab, x->arena);
-	h->member = arena_array(x->arena, (size_t)v->count + 1, sizeof(*h->member));
-	h->bucket = arena_array(x->arena, (size_t)v->count + 1, sizeof(*h->bucket));
+	uint64_t room = sizeof(*h->member) + sizeof(*h->bucket) + 3 * sizeof(uint32_t);
+	x->err = ql_room(&x->budget, h->v->count * room, x->eb);
+	if (x->err || !ql_run_tab(x, &h->tab, h->v->count))
+		return NULL;
+	h->member = arena_array(x->arena, (size_t)h->v->count + 1, sizeof(*h->member));
 	pn->state = h;
 	return h;
 }
@@ -249,25 +274,50 @@ static void hist_add(struct ql_run *x, struct ql_pn *pn, struct hist *h, uint32_
 	h->members++;
 }
 
-static void hist_sort(struct ql_run *x, struct hist *h)
+/* --- blocks of steps --- */
+
+static uint32_t group_size(const struct hist *h)
 {
-	qsort(h->member, h->members, sizeof(*h->member), member_cmp);
-	h->from = arena_zalloc(x->arena, ((size_t)h->tab.count + 1) * sizeof(*h->from));
-	for (uint32_t i = 0; i < h->members; i++)
-		h->from[h->member[i].group + 1] = i + 1;
-	h->sorted = true;
+	return h->from[h->group + 1] - h->from[h->group];
 }
 
-/* The buckets of a group that are there at a step, sorted. */
-static uint32_t buckets_at(struct hist *h, uint32_t group, uint32_t step)
+static void block_begin(struct hist *h, uint32_t most)
 {
-	uint32_t n = 0;
-	for (uint32_t i = h->from[group]; i < h->from[group + 1]; i++) {
-		const struct ql_col *c = &h->v->cols[h->member[i].col];
-		if (ql_bit(c->has, step))
-			h->bucket[n++] = (struct bucket){ h->member[i].bound, c->v[step] };
+	uint32_t fit = (uint32_t)(h->bucket_cap / group_size(h));
+
+	h->count = most < BLOCK_MAX ? most : BLOCK_MAX;
+	h->count = fit < h->count ? fit : h->count;
+	h->at = 0;
+	for (uint32_t i = 0; i < h->count; i++)
+		h->have[i] = 0;
+}
+
+/*
+ * The buckets that are there, by step. Members come by bound, so equal bounds meet here. False when
+ * the slice ended.
+ */
+static bool block_gather(struct ql_run *x, struct hist *h)
+{
+	uint32_t size = group_size(h);
+
+	while (h->at < size) {
+		const struct hist_member *m = &h->member[h->sorter.idx[h->from[h->group] + h->at++]];
+		const struct ql_col *c = &h->v->cols[m->col];
+		for (uint32_t i = 0; i < h->count; i++) {
+			struct bucket *b = h->bucket + (size_t)i * size + h->have[i];
+			if (!ql_bit(c->has, h->step + i))
+				continue;
+			if (h->have[i] && b[-1].bound == m->bound) {
+				b[-1].count += c->v[h->step + i];
+				continue;
+			}
+			*b = (struct bucket){ m->bound, c->v[h->step + i] };
+			h->have[i]++;
+		}
+		if (ql_tick(x, h->count * 2) && h->at < size)
+			return false;
 	}
-	return n;
+	return true;
 }
 
 /* --- per group --- */
@@ -280,149 +330,238 @@ static const char *quantile_label(struct ql_run *x, double q)
 	return arena_printf(x->arena, "%s.0", s);
 }
 
-static void note_fix(
-    struct ql_run *x, const struct ql_pn *pn, struct hist *h, struct ql_note_fix *fix, uint32_t i)
+/* The note of a column; groups of one name share a text. */
+static void note_fixes(struct ql_run *x, const struct ql_pn *pn, struct hist *h)
 {
-	if (!fix->count)
+	uint32_t len;
+	const char *name = name_of(x, h->tab.keys[h->group].ls, &len);
+
+	if (!h->fix.count)
 		return;
-	if (!h->fix_text)
-		h->fix_text = arena_printf(x->arena,
-		    "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)%s",
-		    for_name(x, h->tab.keys[h->group].ls));
-	fix->t_min_ms = fix->t_max_ms = ql_grid_t(&pn->grid, i);
-	ql_notes_fix(&x->notes, ql_bare_pos(hist_arg(pn)), fix, h->fix_text);
+	if (!h->fix_text || len != h->fix_name_len || (len && memcmp(name, h->fix_name, len) != 0)) {
+		struct buf b;
+		buf_init(&b);
+		buf_add_str(&b,
+		    "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)");
+		put_for_name(&b, name, len);
+		if (!(x->err = ql_room(&x->budget, b.len, x->eb)))
+			h->fix_text = arena_strndup(x->arena, (const char *)b.data, b.len);
+		buf_release(&b);
+		h->fix_name = name;
+		h->fix_name_len = len;
+	}
+	if (!x->err)
+		ql_notes_fix(&x->notes, ql_bare_pos(hist_arg(pn)), &h->fix, h->fix_text);
+	h->fix = (struct ql_note_fix){ 0 };
 }
 
-static struct ql_col *hist_column(struct ql_run *x, struct ql_pn *pn, struct labels ls)
+static double value_at(struct ql_pn *pn, struct hist *h, uint32_t i, struct ql_note_fix *fix)
 {
-	struct ql_col *c = ql_run_col(x, &pn->vec, ls, pn->grid.n);
-	if (c)
-		ql_run_drop_name(x, c);
-	return c;
+	struct bucket *b = h->bucket + (size_t)i * group_size(h);
+	uint32_t n = h->have[i], step = h->step + i;
+
+	if (pn->ast->call.func->fn == QL_FN_HISTOGRAM_FRACTION)
+		return bucket_fraction(ql_scalar_at(&pn->arg[0]->scalar, step),
+		    ql_scalar_at(&pn->arg[1]->scalar, step), b, n);
+	return bucket_quantile(ql_scalar_at(&pn->arg[h->arg]->scalar, step), b, n, fix);
 }
 
-static enum ql_did group_quantile(
-    struct ql_run *x, struct ql_pn *pn, struct hist *h, const struct ql_scalar *q, struct labels ls)
+static void block_values(struct ql_pn *pn, struct hist *h, struct ql_col *c)
 {
-	struct ql_col *c = hist_column(x, pn, ls);
+	for (uint32_t i = 0; i < h->count; i++) {
+		struct ql_note_fix fix = { .min_bucket = INFINITY, .max_bucket = -INFINITY };
+		if (!h->have[i])
+			continue;
+		c->v[h->step + i] = value_at(pn, h, i, &fix);
+		ql_bit_on(c->has, h->step + i);
+		fix.t_min_ms = fix.t_max_ms = ql_grid_t(&pn->grid, h->step + i);
+		if (fix.count)
+			ql_note_fix_add(&h->fix, &fix);
+	}
+}
+
+static struct labels group_labels(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+{
+	struct labels ls = h->tab.keys[h->group].ls;
+
+	if (pn->ast->call.func->fn != QL_FN_HISTOGRAM_QUANTILES)
+		return ls;
+	struct ql_str name = ql_skip_parens(pn->ast->call.args[1])->text;
+	const char *text = quantile_label(x, ql_scalar_at(&pn->arg[h->arg]->scalar, h->step));
+	struct label_builder b;
+	label_builder_from(&b, x->arena, ls);
+	label_builder_set(&b, name.s, name.len, text, strlen(text));
+	return label_builder_done(&b);
+}
+
+static enum ql_did column_begin(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+{
+	struct ql_col *c = ql_run_col(x, &pn->vec, group_labels(x, pn, h), pn->grid.n);
 
 	if (!c)
 		return QL_FAILED;
-	for (uint32_t i = 0; i < pn->grid.n; i++) {
-		struct ql_note_fix fix = { .min_bucket = INFINITY, .max_bucket = -INFINITY };
-		uint32_t n = buckets_at(h, h->group, i);
-		if (!n)
-			continue;
-		c->v[i] = bucket_quantile(ql_scalar_at(q, i), h->bucket, n, &fix);
-		ql_bit_on(c->has, i);
-		note_fix(x, pn, h, &fix, i);
-	}
+	ql_run_drop_name(x, c);
+	h->open = true;
+	block_begin(h, 0);
 	return QL_DONE;
 }
 
 /*
- * histogram_quantiles: the value of each quantile becomes a label, and may change from step to
- * step.
+ * So many steps from here on go into the same column: all, or those with the same quantile where it
+ * is a label. At most a block's.
  */
-static enum ql_did group_quantiles(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+static uint32_t steps_alike(const struct ql_pn *pn, const struct hist *h)
 {
-	struct ql_str name = ql_skip_parens(pn->ast->call.args[1])->text;
+	uint32_t left = pn->grid.n - h->step, k = 0;
+	const struct ql_scalar *q = &pn->arg[h->arg]->scalar;
 
-	for (unsigned k = 1; k < pn->args_count; k++) {
-		const struct ql_scalar *q = &pn->arg[k]->scalar;
-		uint32_t i = 0;
-		while (i < pn->grid.n) {
-			struct label_builder b;
-			double at = ql_scalar_at(q, i);
-			const char *text = quantile_label(x, at);
-			label_builder_from(&b, x->arena, h->tab.keys[h->group].ls);
-			label_builder_set(&b, name.s, name.len, text, strlen(text));
-			struct ql_col *c = hist_column(x, pn, label_builder_done(&b));
-			if (!c)
-				return QL_FAILED;
-			for (; i < pn->grid.n && num_bits(ql_scalar_at(q, i)) == num_bits(at); i++) {
-				struct ql_note_fix fix = { .min_bucket = INFINITY,
-					.max_bucket = -INFINITY };
-				uint32_t n = buckets_at(h, h->group, i);
-				if (!n)
-					continue;
-				c->v[i] = bucket_quantile(at, h->bucket, n, &fix);
-				ql_bit_on(c->has, i);
-				note_fix(x, pn, h, &fix, i);
+	if (pn->ast->call.func->fn != QL_FN_HISTOGRAM_QUANTILES || q->kind == QL_SAME)
+		return left;
+	uint64_t first = num_bits(ql_scalar_at(q, h->step));
+	while (k < left && k < BLOCK_MAX && num_bits(ql_scalar_at(q, h->step + k)) == first)
+		k++;
+	return k;
+}
+
+/* Does the column at hand end before this step? */
+static bool quantile_changes(const struct ql_pn *pn, const struct hist *h)
+{
+	const struct ql_scalar *q = &pn->arg[h->arg]->scalar;
+	return pn->ast->call.func->fn == QL_FN_HISTOGRAM_QUANTILES && h->step < pn->grid.n &&
+	    num_bits(ql_scalar_at(q, h->step)) != num_bits(ql_scalar_at(q, h->step - 1));
+}
+
+/* A block of a column of the group at hand, or the change to the next one. */
+static enum ql_did group_block(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+{
+	if (!h->open && column_begin(x, pn, h))
+		return QL_FAILED;
+	if (!h->count)
+		block_begin(h, steps_alike(pn, h));
+	if (!block_gather(x, h))
+		return QL_AGAIN;
+	block_values(pn, h, &pn->vec.cols[pn->vec.count - 1]);
+	h->step += h->count;
+	uint64_t work = (uint64_t)h->count * (group_size(h) * 2 + 32);
+	h->count = 0;
+	if (h->step == pn->grid.n || quantile_changes(pn, h)) {
+		h->open = false;
+		note_fixes(x, pn, h);
+		if (x->err)
+			return QL_FAILED;
+	}
+	return ql_tick(x, work) ? QL_AGAIN : QL_DONE;
+}
+
+static enum ql_did hist_groups(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+{
+	bool many = pn->ast->call.func->fn == QL_FN_HISTOGRAM_QUANTILES;
+	unsigned first = many, end = many ? pn->args_count : 1;
+	enum ql_did did;
+
+	for (; h->group < h->tab.count; h->group++, h->arg = first)
+		for (; h->arg < end; h->arg++, h->step = 0)
+			while (h->step < pn->grid.n)
+				if ((did = group_block(x, pn, h)))
+					return did;
+	return QL_DONE;
+}
+
+static bool hist_warn(struct ql_run *x, const struct ql_pn *pn, struct hist *h)
+{
+	bool many = pn->ast->call.func->fn == QL_FN_HISTOGRAM_QUANTILES;
+	unsigned end = many ? pn->args_count : 1;
+
+	if (pn->ast->call.func->fn == QL_FN_HISTOGRAM_FRACTION)
+		return true;
+	for (; h->arg < end; h->arg++, h->pos = 0, h->said = num_bits(0)) {
+		const struct ql_scalar *s = &pn->arg[h->arg]->scalar;
+		uint32_t n = s->kind == QL_SAME ? 1 : pn->grid.n;
+		while (h->pos < n) {
+			double q = ql_scalar_at(s, h->pos++);
+			bool bad = !(q >= 0 && q <= 1) && num_bits(q) != h->said;
+			if (bad) {
+				h->said = num_bits(q);
+				ql_notes_quantile(
+				    &x->notes, ql_bare_pos(pn->ast->call.args[h->arg + many]), q);
 			}
+			if (ql_tick(x, bad ? 512 : 0))
+				return false;
 		}
 	}
-	return QL_DONE;
+	h->arg = many;
+	return true;
 }
 
-static enum ql_did group_fraction(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+static void hist_enter(struct hist *h, enum hist_phase phase)
 {
-	const struct ql_scalar *lower = &pn->arg[0]->scalar, *upper = &pn->arg[1]->scalar;
-	struct ql_col *c = hist_column(x, pn, h->tab.keys[h->group].ls);
-
-	if (!c)
-		return QL_FAILED;
-	for (uint32_t i = 0; i < pn->grid.n; i++) {
-		uint32_t n = buckets_at(h, h->group, i);
-		if (!n)
-			continue;
-		c->v[i] =
-		    bucket_fraction(ql_scalar_at(lower, i), ql_scalar_at(upper, i), h->bucket, n);
-		ql_bit_on(c->has, i);
-	}
-	return QL_DONE;
+	h->phase = phase;
+	h->pos = 0;
 }
 
-static void warn_quantiles(
-    struct ql_run *x, const struct ql_pn *pn, const struct ql_scalar *s, uint32_t arg)
+/* Members are sorted: room for the groups' bounds and for the buckets of a block. */
+static void hist_sorted(struct ql_run *x, struct hist *h)
 {
-	uint32_t n = s->kind == QL_SAME ? 1 : pn->grid.n;
-	uint64_t said = num_bits(0);
+	h->from = arena_zalloc(x->arena, ((size_t)h->tab.count + 1) * sizeof(*h->from));
+	h->bucket_cap = h->members < BUCKETS ? BUCKETS : h->members;
+	h->bucket = arena_array(x->arena, h->bucket_cap, sizeof(*h->bucket));
+}
 
-	for (uint32_t i = 0; i < n; i++) {
-		double q = ql_scalar_at(s, i);
-		if ((q >= 0 && q <= 1) || num_bits(q) == said)
-			continue;
-		said = num_bits(q);
-		ql_notes_quantile(&x->notes, ql_bare_pos(pn->ast->call.args[arg]), q);
+static enum ql_did hist_phase_run(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+{
+	switch (h->phase) {
+	case HIST_WARN:
+		if (!hist_warn(x, pn, h))
+			return QL_AGAIN;
+		hist_enter(h, HIST_MEMBERS);
+		return QL_DONE;
+	case HIST_MEMBERS:
+		while (h->pos < h->v->count) {
+			hist_add(x, pn, h, h->pos++);
+			if (ql_tick(x, 256))
+				return QL_AGAIN;
+		}
+		ql_sorter_init(&h->sorter, x->arena, h->members, member_cmp, h->member);
+		hist_enter(h, HIST_SORT);
+		return QL_DONE;
+	case HIST_SORT:
+		if (!ql_sorter_run(&h->sorter, x))
+			return QL_AGAIN;
+		hist_sorted(x, h);
+		hist_enter(h, HIST_FROM);
+		return QL_DONE;
+	case HIST_FROM:
+		while (h->pos < h->members) {
+			h->from[h->member[h->sorter.idx[h->pos]].group + 1] = h->pos + 1;
+			h->pos++;
+			if (ql_tick(x, 0))
+				return QL_AGAIN;
+		}
+		if (!ql_run_reserve(x, &pn->vec, h->tab.count))
+			return QL_FAILED;
+		hist_enter(h, HIST_GROUPS);
+		return QL_DONE;
+	case HIST_GROUPS:
+		if (hist_groups(x, pn, h))
+			return x->err ? QL_FAILED : QL_AGAIN;
+		hist_enter(h, HIST_TIDY);
+		return QL_DONE;
+	case HIST_TIDY:
+		break;
 	}
+	return QL_DONE;
 }
 
 enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn)
 {
-	enum ql_fn fn = pn->ast->call.func->fn;
 	struct hist *h = pn->state;
-	enum ql_did did;
 
-	if (!h) {
-		if (fn == QL_FN_HISTOGRAM_QUANTILE)
-			warn_quantiles(x, pn, &pn->arg[0]->scalar, 0);
-		for (unsigned k = 1; fn == QL_FN_HISTOGRAM_QUANTILES && k < pn->args_count; k++)
-			warn_quantiles(x, pn, &pn->arg[k]->scalar, k + 1);
-		h = hist_start(
-		    x, pn, &pn->arg[fn == QL_FN_HISTOGRAM_QUANTILES ? 0 : pn->args_count - 1]->vec);
-	}
-	while (h->pos < h->v->count) {
-		hist_add(x, pn, h, h->pos++);
-		if (ql_tick(x, 256))
-			return QL_AGAIN;
-	}
-	if (!h->sorted)
-		hist_sort(x, h);
-	while (h->group < h->tab.count) {
-		if (fn == QL_FN_HISTOGRAM_FRACTION)
-			did = group_fraction(x, pn, h);
-		else if (fn == QL_FN_HISTOGRAM_QUANTILES)
-			did = group_quantiles(x, pn, h);
-		else
-			did = group_quantile(x, pn, h, &pn->arg[0]->scalar, h->tab.keys[h->group].ls);
+	if (!h && !(h = hist_start(x, pn)))
+		return QL_FAILED;
+	while (h->phase != HIST_TIDY) {
+		enum ql_did did = hist_phase_run(x, pn, h);
 		if (did)
 			return did;
-		uint32_t buckets = h->from[h->group + 1] - h->from[h->group];
-		h->group++;
-		h->fix_text = NULL;
-		if (ql_tick(x, (uint64_t)pn->grid.n * (buckets + 4)))
-			return QL_AGAIN;
 	}
 	return ql_run_tidy(x, pn, ql_run_equal(x, QL_EQUAL_JOINS));
 }

@@ -14,7 +14,13 @@
 
 struct key {              /* one (name, instance, job) of the info series */
 	uint32_t name;    /* ordinal of the info metric's name */
-	uint32_t *winner; /* per step: info column, QL_TAB_NONE */
+	uint32_t *winner; /* per step: info column + 1; 0: none */
+};
+enum info_phase {
+	INFO_BASE, /* v: what is asked of the info series */
+	INFO_KEYS, /* info series: the winners of each key */
+	INFO_JOIN, /* v, again */
+	INFO_OVER
 };
 struct infop {
 	const struct ql_vec *base, *info;
@@ -26,14 +32,20 @@ struct infop {
 	struct ql_tab instances, jobs; /* values of v's elements that are enriched */
 	uint32_t *now, *before;        /* winners of a column at a step, per name */
 	uint32_t *key_of;              /* keys of the column at hand, per name */
-	enum {
-		INFO_BASE,
-		INFO_KEYS,
-		INFO_JOIN
-	} phase;
+	enum info_phase phase;
+	uint32_t step; /* in the column at pos */
+	/* the column at hand */
+	uint32_t name; /* INFO_JOIN: names whose keys were looked for */
+	bool plain;    /* an info series itself: not enriched */
+	bool started, making, any_winner;
+	uint32_t taken;             /* names whose labels are in found */
+	struct label_builder found; /* labels that info series bring */
+	uint32_t to;                /* its result column, QL_TAB_NONE: none at these steps */
 	struct buf scratch;
 	struct arena made; /* label sets on their way into a table */
-	struct ql_names id_names;
+	struct ql_names id_names, mentioned;
+	bool by_expression; /* the name of the info series is matched by one that takes steps */
+	bool takes_empty;   /* the second argument holds for no info series at all, too */
 };
 
 static void info_release(void *arg)
@@ -52,7 +64,7 @@ static bool is_info_name(const struct ql_pn *piece, struct labels ls, bool *limi
 
 	for (uint32_t i = 0; i < spec->matchers_count; i++) {
 		const struct matcher *m = &spec->matchers[i];
-		if (m->name_len != 8 || memcmp(m->name, LABEL_NAME, 8) != 0)
+		if (!label_is_metric_name(m->name, m->name_len))
 			continue;
 		enum rex_result r = matcher_value(m, name ? name : "", name ? len : 0);
 		*limit = *limit || r == REX_LIMIT;
@@ -60,6 +72,16 @@ static bool is_info_name(const struct ql_pn *piece, struct labels ls, bool *limi
 			return false;
 	}
 	return true;
+}
+
+static bool matches_by_expression(const struct ql_pn *piece)
+{
+	for (uint32_t i = 0; i < piece->spec->matchers_count; i++) {
+		const struct matcher *m = &piece->spec->matchers[i];
+		if (m->rex && rex_kind(m->rex) == REX_PCRE)
+			return true;
+	}
+	return false;
 }
 
 static struct labels value_key(struct labels ls, const char *name, size_t len)
@@ -86,6 +108,31 @@ static bool known(const struct ql_tab *tab, struct labels ls, const char *name, 
 	return !tab->count || (key.len && ql_tab_find(tab, key, label_hash(key)) != QL_TAB_NONE);
 }
 
+/* Names of the second argument's matchers; only these labels are taken, when there are any. */
+static struct ql_names mentioned_names(struct ql_run *x, const struct infop *s)
+{
+	uint32_t count = s->sel ? s->sel->sel.matchers_count : 0, k = 0;
+	struct ql_str *names = arena_array(x->arena, (size_t)count + 1, sizeof(*names));
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct matcher *m = &s->sel->sel.matchers[i];
+		if (!label_is_metric_name(m->name, m->name_len))
+			names[k++] = (struct ql_str){ m->name, m->name_len };
+	}
+	return ql_names_make(x->arena, names, k);
+}
+
+static bool data_matchers_match_empty(const struct infop *s)
+{
+	for (uint32_t i = 0; s->sel && i < s->sel->sel.matchers_count; i++) {
+		const struct matcher *m = &s->sel->sel.matchers[i];
+		if (!label_is_metric_name(m->name, m->name_len) && !m->matches_empty)
+			return false;
+	}
+	return true;
+}
+
+/* NULL over budget. */
 static struct infop *info_start(struct ql_run *x, struct ql_pn *pn)
 {
 	static const struct ql_str ids[] = { { "__name__", 8 }, { "instance", 8 }, { "job", 3 } };
@@ -96,15 +143,18 @@ static struct infop *info_start(struct ql_run *x, struct ql_pn *pn)
 	if (pn->ast->call.args_count > 1)
 		s->sel = ql_skip_parens(pn->ast->call.args[1]);
 	s->id_names = ql_names_make(x->arena, ids, COUNT_OF(ids));
-	ql_tab_init(&s->names, x->arena);
-	ql_tab_init(&s->keys, x->arena);
-	ql_tab_init(&s->results, x->arena);
-	ql_tab_init(&s->instances, x->arena);
-	ql_tab_init(&s->jobs, x->arena);
-	s->any = arena_zalloc(x->arena, ql_words(pn->grid.n) * sizeof(*s->any));
+	s->by_expression = matches_by_expression(pn->arg[1]);
+	s->mentioned = mentioned_names(x, s);
+	s->takes_empty = data_matchers_match_empty(s);
 	buf_init(&s->scratch);
 	arena_init(&s->made, 4096);
 	ql_run_at_end(x, info_release, s);
+	ql_tab_init(&s->names, x->arena);
+	if (!ql_run_tab(x, &s->keys, s->info->count) || !ql_run_tab(x, &s->results, s->base->count) ||
+	    !ql_run_tab(x, &s->instances, s->base->count) ||
+	    !ql_run_tab(x, &s->jobs, s->base->count) || !ql_run_reserve(x, &pn->vec, s->base->count))
+		return NULL;
+	s->any = arena_zalloc(x->arena, ql_words(pn->grid.n) * sizeof(*s->any));
 	pn->state = s;
 	return s;
 }
@@ -131,6 +181,8 @@ static struct key *key_at(struct ql_run *x, struct ql_pn *pn, struct infop *s, u
 {
 	if (at >= s->key_cap) {
 		uint32_t cap = s->key_cap ? s->key_cap * 2 : 64;
+		if ((x->err = ql_room(&x->budget, (uint64_t)cap * sizeof(*s->key), x->eb)))
+			return NULL;
 		struct key *k = arena_array(x->arena, cap, sizeof(*k));
 		if (s->key_cap)
 			memcpy(k, s->key, s->key_cap * sizeof(*k));
@@ -141,8 +193,7 @@ static struct key *key_at(struct ql_run *x, struct ql_pn *pn, struct infop *s, u
 		x->err = ql_room(&x->budget, (uint64_t)pn->grid.n * sizeof(uint32_t), x->eb);
 		if (x->err)
 			return NULL;
-		s->key[at].winner = arena_array(x->arena, pn->grid.n, sizeof(uint32_t));
-		memset(s->key[at].winner, 0xff, pn->grid.n * sizeof(uint32_t));
+		s->key[at].winner = arena_zalloc(x->arena, pn->grid.n * sizeof(uint32_t));
 	}
 	return &s->key[at];
 }
@@ -167,6 +218,35 @@ static enum ql_did fail_same_time(
 	return did;
 }
 
+/* The steps of an info column, part by part. */
+static enum ql_did add_winners(
+    struct ql_run *x, struct ql_pn *pn, struct infop *s, struct key *k, const struct ql_col *c)
+{
+	while (s->step < pn->grid.n) {
+		uint32_t from = s->step, count = ql_part(from, pn->grid.n);
+		QL_EACH_BIT(at, c->has + from / 64, count)
+		{
+			uint32_t i = from + at;
+			if (!ql_bit(s->any, i))
+				continue;
+			if (!k->winner[i]) {
+				k->winner[i] = s->pos + 1;
+				continue;
+			}
+			const struct ql_col *w = &s->info->cols[k->winner[i] - 1];
+			if (w->v[i] == c->v[i])
+				return fail_same_time(x, w, c, i);
+			if (w->v[i] < c->v[i])
+				k->winner[i] = s->pos + 1;
+		}
+		s->step += count;
+		if (ql_tick(x, count) && s->step < pn->grid.n)
+			return QL_AGAIN;
+	}
+	s->step = 0;
+	return QL_DONE;
+}
+
 static enum ql_did add_info(struct ql_run *x, struct ql_pn *pn, struct infop *s)
 {
 	const struct ql_col *c = &s->info->cols[s->pos];
@@ -176,6 +256,9 @@ static enum ql_did add_info(struct ql_run *x, struct ql_pn *pn, struct infop *s)
 	if (!(s->instances.count || s->jobs.count) || !known(&s->instances, c->ls, "instance", 8) ||
 	    !known(&s->jobs, c->ls, "job", 3))
 		return QL_DONE;
+	uint64_t text = (uint64_t)name.len + c->ls.len + ql_tab_bytes(1);
+	if ((x->err = ql_room(&x->budget, text, x->eb)))
+		return QL_FAILED;
 	uint32_t name_at = ql_tab_add(&s->names, name, label_hash(name), true, &fresh);
 	struct labels id = ql_labels_pick(&s->scratch, c->ls, &s->id_names, true);
 	uint32_t at = ql_tab_add(&s->keys, id, label_hash(id), true, &fresh);
@@ -183,61 +266,22 @@ static enum ql_did add_info(struct ql_run *x, struct ql_pn *pn, struct infop *s)
 	if (!k)
 		return QL_FAILED;
 	k->name = name_at;
-	QL_EACH_BIT(i, c->has, pn->grid.n)
-	{
-		if (!ql_bit(s->any, i))
-			continue;
-		if (k->winner[i] == QL_TAB_NONE) {
-			k->winner[i] = s->pos;
-			continue;
-		}
-		const struct ql_col *w = &s->info->cols[k->winner[i]];
-		if (w->v[i] == c->v[i])
-			return fail_same_time(x, w, c, i);
-		if (w->v[i] < c->v[i])
-			k->winner[i] = s->pos;
-	}
-	return QL_DONE;
+	return add_winners(x, pn, s, k, c);
 }
 
 /* --- joining --- */
 
-static bool is_mentioned(const struct infop *s, const struct label *l, bool *any)
-{
-	bool found = false;
-	*any = false;
-	for (uint32_t i = 0; s->sel && i < s->sel->sel.matchers_count; i++) {
-		const struct matcher *m = &s->sel->sel.matchers[i];
-		if (m->name_len == 8 && memcmp(m->name, LABEL_NAME, 8) == 0)
-			continue;
-		*any = true;
-		found = found ||
-		    (m->name_len == l->name_len && memcmp(m->name, l->name, l->name_len) == 0);
-	}
-	return found;
-}
-
-static bool data_matchers_match_empty(const struct infop *s)
-{
-	for (uint32_t i = 0; s->sel && i < s->sel->sel.matchers_count; i++) {
-		const struct matcher *m = &s->sel->sel.matchers[i];
-		if (!(m->name_len == 8 && memcmp(m->name, LABEL_NAME, 8) == 0) && !m->matches_empty)
-			return false;
-	}
-	return true;
-}
-
 /* Labels of one info series into the builder, which holds only labels that info series brought. */
-static enum ql_did take_labels(struct ql_run *x, struct infop *s, struct label_builder *b,
+static enum ql_did take_labels(struct ql_run *x, struct label_builder *b, const struct infop *s,
     struct labels base, struct labels info)
 {
 	struct label_iter it = label_iter(info);
 	struct label l;
 
 	while (label_next(&it, &l)) {
-		bool any, mentioned = is_mentioned(s, &l, &any);
 		uint32_t len;
-		if ((l.name_len == 8 && memcmp(l.name, LABEL_NAME, 8) == 0) || (any && !mentioned))
+		if (label_is_metric_name(l.name, l.name_len) ||
+		    (s->mentioned.count && !ql_names_have(&s->mentioned, l.name, l.name_len)))
 			continue;
 		const char *v = label_builder_get(b, l.name, l.name_len, &len);
 		if (v && (len != l.value_len || memcmp(v, l.value, len) != 0))
@@ -248,51 +292,71 @@ static enum ql_did take_labels(struct ql_run *x, struct infop *s, struct label_b
 	return QL_DONE;
 }
 
-/* The result column for the winners in s->now; NULL with x->err unset: no result at these steps. */
-static struct ql_col *joined_column(
-    struct ql_run *x, struct ql_pn *pn, struct infop *s, const struct ql_col *base, bool plain)
+static void column_begin(struct infop *s)
 {
-	struct label_builder info, all;
-	struct label l;
-	bool fresh, seen = false;
-
 	arena_reset(&s->made, MADE_KEEP);
-	label_builder_init(&info, &s->made);
-	for (uint32_t i = 0; !plain && i < s->names.count; i++) {
-		if (s->now[i] == QL_TAB_NONE)
+	label_builder_init(&s->found, &s->made);
+	s->taken = 0;
+	s->any_winner = false;
+	s->making = true;
+}
+
+/*
+ * The result column for the winners in s->now, into s->to: QL_TAB_NONE when there is none at these
+ * steps.
+ */
+static enum ql_did column_make(
+    struct ql_run *x, struct ql_pn *pn, struct infop *s, const struct ql_col *base)
+{
+	struct label_builder all;
+	struct label l;
+	bool fresh;
+
+	while (!s->plain && s->taken < s->names.count) {
+		uint32_t winner = s->now[s->taken++];
+		if (!winner)
 			continue;
-		seen = true;
-		if (take_labels(x, s, &info, base->ls, s->info->cols[s->now[i]].ls))
-			return NULL;
+		s->any_winner = true;
+		if (take_labels(x, &s->found, s, base->ls, s->info->cols[winner - 1].ls))
+			return QL_FAILED;
+		if (ql_tick(x, 512))
+			return QL_AGAIN;
 	}
-	if (!plain && !seen && !data_matchers_match_empty(s))
-		return NULL;
+	s->making = false;
+	s->to = QL_TAB_NONE;
+	if (!s->plain && !s->any_winner && !s->takes_empty)
+		return QL_DONE;
 	label_builder_from(&all, &s->made, base->ls);
-	struct label_iter it = label_iter(label_builder_done(&info));
+	struct label_iter it = label_iter(label_builder_done(&s->found));
 	while (label_next(&it, &l))
 		label_builder_set(&all, l.name, l.name_len, l.value, l.value_len);
 	struct labels ls = label_builder_done(&all);
 	if ((x->err = ql_room(&x->budget, ls.len, x->eb)))
-		return NULL;
+		return QL_FAILED;
 	uint32_t at = ql_tab_add(&s->results, ls, label_hash(ls), true, &fresh);
 	if (fresh && !ql_run_col(x, &pn->vec, s->results.keys[at].ls, pn->grid.n))
-		return NULL;
+		return QL_FAILED;
 	pn->vec.cols[at].drop_name |= base->drop_name;
-	return &pn->vec.cols[at];
+	s->to = at;
+	return QL_DONE;
 }
 
-static void keys_of(struct infop *s, const struct ql_col *c)
+/* The key of the column for each name. False when the slice ended. */
+static bool keys_of(struct ql_run *x, struct infop *s, const struct ql_col *c)
 {
-	for (uint32_t i = 0; i < s->names.count; i++) {
+	while (s->name < s->names.count) {
 		struct label_builder b;
-		struct labels name = s->names.keys[i].ls;
+		struct labels name = s->names.keys[s->name].ls;
 		struct labels id = ql_labels_pick(&s->scratch, c->ls, &s->id_names, true);
 		arena_reset(&s->made, MADE_KEEP);
 		label_builder_from(&b, &s->made, id);
 		label_builder_set(&b, LABEL_NAME, 8, (const char *)name.bytes, name.len);
 		id = label_builder_done(&b);
-		s->key_of[i] = ql_tab_find(&s->keys, id, label_hash(id));
+		s->key_of[s->name++] = ql_tab_find(&s->keys, id, label_hash(id));
+		if (ql_tick(x, 256) && s->name < s->names.count)
+			return false;
 	}
+	return true;
 }
 
 static bool winners_at(struct infop *s, uint32_t step)
@@ -300,36 +364,53 @@ static bool winners_at(struct infop *s, uint32_t step)
 	bool same = true;
 	for (uint32_t i = 0; i < s->names.count; i++) {
 		uint32_t k = s->key_of[i];
-		s->now[i] = k == QL_TAB_NONE ? QL_TAB_NONE : s->key[k].winner[step];
+		s->now[i] = k == QL_TAB_NONE ? 0 : s->key[k].winner[step];
 		same = same && s->now[i] == s->before[i];
 		s->before[i] = s->now[i];
 	}
 	return same;
 }
 
+static enum ql_did join_step(
+    struct ql_run *x, struct ql_pn *pn, struct infop *s, const struct ql_col *c, uint32_t i)
+{
+	enum ql_did did;
+
+	if (!s->making && !(winners_at(s, i) && s->started))
+		column_begin(s);
+	s->started = true;
+	if (s->making && (did = column_make(x, pn, s, c)))
+		return did;
+	if (s->to == QL_TAB_NONE)
+		return QL_DONE;
+	struct ql_col *to = &pn->vec.cols[s->to];
+	if (ql_bit(to->has, i))
+		return ql_failf(x, "vector cannot contain metrics with the same labelset");
+	to->v[i] = c->v[i];
+	ql_bit_on(to->has, i);
+	return QL_DONE;
+}
+
 static enum ql_did join_base(struct ql_run *x, struct ql_pn *pn, struct infop *s)
 {
 	const struct ql_col *c = &s->base->cols[s->pos];
-	struct ql_col *to = NULL;
-	bool limit = false, started = false;
-	bool plain = is_info_name(pn->arg[1], c->ls, &limit);
+	enum ql_did did;
 
-	keys_of(s, c);
-	QL_EACH_BIT(i, c->has, pn->grid.n)
-	{
-		bool same = winners_at(s, i) && started;
-		if (!same)
-			to = joined_column(x, pn, s, c, plain);
-		started = true;
-		if (x->err)
-			return QL_FAILED;
-		if (!to)
-			continue;
-		if (ql_bit(to->has, i))
-			return ql_failf(x, "vector cannot contain metrics with the same labelset");
-		to->v[i] = c->v[i];
-		ql_bit_on(to->has, i);
+	if (!s->started) {
+		bool limit = false;
+		if (!keys_of(x, s, c))
+			return QL_AGAIN;
+		s->plain = is_info_name(pn->arg[1], c->ls, &limit);
 	}
+	while (s->step < pn->grid.n) {
+		if (ql_bit(c->has, s->step) && (did = join_step(x, pn, s, c, s->step)))
+			return did;
+		s->step++;
+		if (ql_tick(x, s->names.count * 4) && s->step < pn->grid.n)
+			return QL_AGAIN;
+	}
+	s->step = s->name = 0;
+	s->started = false;
 	return QL_DONE;
 }
 
@@ -342,6 +423,34 @@ static enum ql_did info_one(struct ql_run *x, struct ql_pn *pn, struct infop *s)
 		return add_info(x, pn, s);
 	case INFO_JOIN:
 		return join_base(x, pn, s);
+	case INFO_OVER:
+		break;
+	}
+	return QL_DONE;
+}
+
+static enum ql_did info_next(struct ql_run *x, struct infop *s)
+{
+	uint64_t size = ((uint64_t)s->names.count + 1) * sizeof(uint32_t);
+
+	s->pos = 0;
+	switch (s->phase) {
+	case INFO_BASE:
+		s->phase = INFO_KEYS;
+		break;
+	case INFO_KEYS:
+		if ((x->err = ql_room(&x->budget, size * 3, x->eb)))
+			return QL_FAILED;
+		s->now = arena_zalloc(x->arena, size);
+		s->before = arena_zalloc(x->arena, size);
+		s->key_of = arena_zalloc(x->arena, size);
+		s->phase = INFO_JOIN;
+		break;
+	case INFO_JOIN:
+		s->phase = INFO_OVER;
+		break;
+	case INFO_OVER:
+		break;
 	}
 	return QL_DONE;
 }
@@ -349,25 +458,22 @@ static enum ql_did info_one(struct ql_run *x, struct ql_pn *pn, struct infop *s)
 enum ql_did ql_info_run(struct ql_run *x, struct ql_pn *pn)
 {
 	struct infop *s = pn->state ? pn->state : info_start(x, pn);
+	enum ql_did did;
 
-	for (;;) {
+	if (!s)
+		return QL_FAILED;
+	while (s->phase != INFO_OVER) {
 		uint32_t count = s->phase == INFO_KEYS ? s->info->count : s->base->count;
 		while (s->pos < count) {
-			if (info_one(x, pn, s))
-				return QL_FAILED;
+			if ((did = info_one(x, pn, s)))
+				return did;
 			s->pos++;
 			/* a name that is matched by expression may take half a millisecond */
-			if (ql_tick(x, (uint64_t)pn->grid.n * 2 + (s->sel ? QL_TICK : 256)))
+			if (ql_tick(x, s->by_expression ? QL_TICK : 256))
 				return QL_AGAIN;
 		}
-		s->pos = 0;
-		if (s->phase == INFO_JOIN)
-			return QL_DONE;
-		if (s->phase++ == INFO_KEYS) {
-			size_t size = ((size_t)s->names.count + 1) * sizeof(uint32_t);
-			s->now = arena_zalloc(x->arena, size);
-			s->before = arena_zalloc(x->arena, size);
-			s->key_of = arena_zalloc(x->arena, size);
-		}
+		if (info_next(x, s))
+			return QL_FAILED;
 	}
+	return QL_DONE;
 }

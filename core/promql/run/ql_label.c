@@ -38,7 +38,7 @@ static bool set_label(struct ql_run *x, struct ql_col *c, struct ql_str dst, con
 	    &b, dst.s, dst.len, value->len ? (const char *)value->data : "", value->len);
 	c->ls = label_builder_done(&b);
 	c->hash = label_hash(c->ls);
-	if (dst.len == 8 && memcmp(dst.s, LABEL_NAME, 8) == 0)
+	if (label_is_metric_name(dst.s, dst.len))
 		c->drop_name = false;
 	x->err = ql_charge(&x->budget, 0, x->eb); /* labels lie in the query's arena */
 	return !x->err;
@@ -47,6 +47,9 @@ static bool set_label(struct ql_run *x, struct ql_col *c, struct ql_str dst, con
 struct labelop {
 	struct rex *rex;
 	struct buf value;
+	/* label_join */
+	uint32_t arg; /* the next source */
+	bool checked; /* names of the sources */
 };
 
 static void labelop_release(void *arg)
@@ -117,46 +120,68 @@ enum ql_did ql_label_replace_run(struct ql_run *x, struct ql_pn *pn)
 	return ql_run_tidy(x, pn, QL_EQUAL_JOINS);
 }
 
-static enum ql_did join_start(struct ql_run *x, struct ql_pn *pn)
+static enum ql_did join_check(struct ql_run *x, struct ql_pn *pn, struct labelop *s)
 {
+	while (s->arg < pn->ast->call.args_count) {
+		struct ql_str src = string_arg(pn->ast, s->arg++);
+		if (!valid_name(src))
+			return ql_failf(
+			    x, "invalid source label name in label_join(): %s", c_text(x, src));
+		if (ql_tick(x, 16 + src.len))
+			return QL_AGAIN;
+	}
 	struct ql_str dst = string_arg(pn->ast, 1);
-
-	labelop_start(x, pn);
-	for (uint32_t i = 3; i < pn->ast->call.args_count; i++)
-		if (!valid_name(string_arg(pn->ast, i)))
-			return ql_failf(x, "invalid source label name in label_join(): %s",
-			    c_text(x, string_arg(pn->ast, i)));
 	if (!valid_name(dst))
 		return ql_failf(
 		    x, "invalid destination label name in label_join(): %s", c_text(x, dst));
+	s->arg = 3;
+	s->checked = true;
+	return QL_DONE;
+}
+
+/* The value of a column, argument by argument. */
+static enum ql_did join_value(
+    struct ql_run *x, struct ql_pn *pn, struct labelop *s, const struct ql_col *c)
+{
+	struct ql_str sep = string_arg(pn->ast, 2);
+
+	while (s->arg < pn->ast->call.args_count) {
+		struct ql_str src = string_arg(pn->ast, s->arg);
+		uint32_t len = 0;
+		const char *v = label_get(c->ls, src.s, src.len, &len);
+		if (s->arg++ > 3)
+			buf_add(&s->value, sep.s, sep.len);
+		if (v)
+			buf_add(&s->value, v, len);
+		if (s->value.over)
+			return ql_failf(x, "label_join() makes a label value of more than %u bytes",
+			    VALUE_BYTES_MAX);
+		if (ql_tick(x, 48 + len))
+			return QL_AGAIN;
+	}
 	return QL_DONE;
 }
 
 enum ql_did ql_label_join_run(struct ql_run *x, struct ql_pn *pn)
 {
-	if (!pn->state && join_start(x, pn))
-		return QL_FAILED;
-	struct labelop *s = pn->state;
-	struct ql_str dst = string_arg(pn->ast, 1), sep = string_arg(pn->ast, 2);
+	enum ql_did did;
 
+	if (!pn->state)
+		labelop_start(x, pn)->arg = 3;
+	struct labelop *s = pn->state;
+	if (!s->checked && (did = join_check(x, pn, s)))
+		return did;
 	while (pn->pos < pn->vec.count) {
-		struct ql_col *c = &pn->vec.cols[pn->pos++];
-		buf_clear(&s->value);
-		for (uint32_t i = 3; i < pn->ast->call.args_count; i++) {
-			struct ql_str src = string_arg(pn->ast, i);
-			uint32_t len = 0;
-			const char *v = label_get(c->ls, src.s, src.len, &len);
-			if (i > 3)
-				buf_add(&s->value, sep.s, sep.len);
-			if (v)
-				buf_add(&s->value, v, len);
-		}
-		if (s->value.over)
-			return ql_failf(x, "label_join() makes a label value of more than %u bytes",
-			    VALUE_BYTES_MAX);
-		if (!set_label(x, c, dst, &s->value))
+		struct ql_col *c = &pn->vec.cols[pn->pos];
+		if ((did = join_value(x, pn, s, c)))
+			return did;
+		if (!set_label(x, c, string_arg(pn->ast, 1), &s->value))
 			return QL_FAILED;
-		if (ql_tick(x, 256 + s->value.len))
+		uint64_t work = 256 + s->value.len;
+		pn->pos++;
+		s->arg = 3;
+		buf_clear(&s->value);
+		if (ql_tick(x, work))
 			return QL_AGAIN;
 	}
 	return ql_run_tidy(x, pn, QL_EQUAL_JOINS);
@@ -177,12 +202,6 @@ static size_t chunk_len(const char *s, size_t len)
 	return n;
 }
 
-static int cmp_bytes(const char *a, size_t al, const char *b, size_t bl)
-{
-	int c = memcmp(a, b, al < bl ? al : bl);
-	return c ? c : (al > bl) - (al < bl);
-}
-
 /*
  * Digits as numbers: leading zeros do not count. Runs too long for an integer are compared as text,
  * as upstream's library does.
@@ -190,7 +209,7 @@ static int cmp_bytes(const char *a, size_t al, const char *b, size_t bl)
 static int cmp_chunk(const char *a, size_t al, const char *b, size_t bl)
 {
 	if (!is_digit(a[0]) || !is_digit(b[0]) || al > 18 || bl > 18)
-		return cmp_bytes(a, al, b, bl);
+		return ql_bytes_cmp(a, al, b, bl);
 	while (al > 1 && a[0] == '0')
 		a++, al--;
 	while (bl > 1 && b[0] == '0')
@@ -216,7 +235,10 @@ static int cmp_natural(const char *a, size_t al, const char *b, size_t bl)
 struct sorting {
 	struct ql_sorter sorter;
 	const struct ql_pn *pn;
-	bool desc;
+	bool desc, sorted;
+	struct ql_tab names; /* sort_by_label: names in their order of importance */
+	uint32_t pos;
+	struct ql_vec out;
 };
 
 static int cmp_values(const void *arg, uint32_t a, uint32_t b)
@@ -230,49 +252,129 @@ static int cmp_values(const void *arg, uint32_t a, uint32_t b)
 	return s->desc ? -c : c;
 }
 
+static struct labels name_key(const char *name, size_t len)
+{
+	return (struct labels){ .bytes = (const uint8_t *)name, .len = (uint32_t)len };
+}
+
+/* A label that one of two sets has, or both: its difference counts when its name matters more. */
+static void cmp_label(
+    const struct sorting *s, const struct label *x, const struct label *y, uint32_t *best, int *cmp)
+{
+	const struct label *l = x ? x : y;
+	struct labels key = name_key(l->name, l->name_len);
+	uint32_t at = ql_tab_find(&s->names, key, label_hash(key));
+
+	if (at == QL_TAB_NONE || at >= *best)
+		return;
+	int c = cmp_natural(
+	    x ? x->value : "", x ? x->value_len : 0, y ? y->value : "", y ? y->value_len : 0);
+	if (c) {
+		*cmp = c;
+		*best = at;
+	}
+}
+
+/* Both sets by name, side by side: what a comparison takes does not depend on the names asked for. */
+static int cmp_named(const struct sorting *s, struct labels a, struct labels b)
+{
+	struct label_iter ia = label_iter(a), ib = label_iter(b);
+	struct label x, y;
+	bool more_x = label_next(&ia, &x), more_y = label_next(&ib, &y);
+	uint32_t best = QL_TAB_NONE;
+	int cmp = 0;
+
+	while (more_x || more_y) {
+		int c = !more_y ? -1
+		    : !more_x   ? 1
+		                : ql_bytes_cmp(x.name, x.name_len, y.name, y.name_len);
+		cmp_label(s, c <= 0 ? &x : NULL, c >= 0 ? &y : NULL, &best, &cmp);
+		if (c <= 0)
+			more_x = label_next(&ia, &x);
+		if (c >= 0)
+			more_y = label_next(&ib, &y);
+	}
+	return cmp;
+}
+
 static int cmp_by_label(const void *arg, uint32_t a, uint32_t b)
 {
 	const struct sorting *s = arg;
-	const struct ql_node *call = s->pn->ast;
 	struct labels x = s->pn->vec.cols[a].ls, y = s->pn->vec.cols[b].ls;
-	int c = 0;
+	int c = cmp_named(s, x, y);
 
-	for (uint32_t i = 1; !c && i < call->call.args_count; i++) {
-		struct ql_str name = string_arg(call, i);
-		uint32_t xl = 0, yl = 0;
-		const char *xv = label_get(x, name.s, name.len, &xl);
-		const char *yv = label_get(y, name.s, name.len, &yl);
-		c = cmp_natural(xv ? xv : "", xv ? xl : 0, yv ? yv : "", yv ? yl : 0);
-	}
 	if (!c)
 		c = label_cmp(x, y);
 	return s->desc ? -c : c;
 }
 
-enum ql_did ql_sort_run(struct ql_run *x, struct ql_pn *pn)
+static enum ql_did sort_names(struct ql_run *x, struct ql_pn *pn, struct sorting *s)
+{
+	uint32_t count = pn->ast->call.args_count;
+
+	if (!s->names.arena && !ql_run_tab(x, &s->names, count))
+		return QL_FAILED;
+	while (s->pos + 1 < count) {
+		struct ql_str name = string_arg(pn->ast, ++s->pos);
+		struct labels key = name_key(name.s, name.len);
+		bool fresh;
+		ql_tab_add(&s->names, key, label_hash(key), false, &fresh);
+		if (ql_tick(x, 64))
+			return QL_AGAIN;
+	}
+	return QL_DONE;
+}
+
+static bool sorts_by_label(const struct ql_pn *pn)
 {
 	enum ql_fn fn = pn->ast->call.func->fn;
+	return fn == QL_FN_SORT_BY_LABEL || fn == QL_FN_SORT_BY_LABEL_DESC;
+}
+
+static struct sorting *sort_start(struct ql_run *x, struct ql_pn *pn)
+{
+	enum ql_fn fn = pn->ast->call.func->fn;
+	struct sorting *s = pn->state = arena_zalloc(x->arena, sizeof(*s));
+	bool by_label = sorts_by_label(pn);
+
+	s->pn = pn;
+	s->desc = fn == QL_FN_SORT_DESC || fn == QL_FN_SORT_BY_LABEL_DESC;
+	x->err = ql_room(&x->budget, (uint64_t)pn->vec.count * 2 * sizeof(uint32_t), x->eb);
+	if (x->err)
+		return NULL;
+	ql_sorter_init(&s->sorter, x->arena, pn->vec.count, by_label ? cmp_by_label : cmp_values, s);
+	s->sorter.work = by_label ? 1024 : 0; /* values may be long */
+	return s;
+}
+
+enum ql_did ql_sort_run(struct ql_run *x, struct ql_pn *pn)
+{
 	struct sorting *s = pn->state;
+	enum ql_did did;
 
 	if (!s) {
-		bool by_label = fn == QL_FN_SORT_BY_LABEL || fn == QL_FN_SORT_BY_LABEL_DESC;
 		pn->vec = pn->arg[0]->vec;
 		if (pn->grid.n > 1) {
 			ql_notes_add(&x->notes, false, pn->ast->pos,
 			    "sort is ineffective for range queries since results are always ordered by labels");
 			return QL_DONE;
 		}
-		s = pn->state = arena_zalloc(x->arena, sizeof(*s));
-		s->pn = pn;
-		s->desc = fn == QL_FN_SORT_DESC || fn == QL_FN_SORT_BY_LABEL_DESC;
-		ql_sorter_init(
-		    &s->sorter, x->arena, pn->vec.count, by_label ? cmp_by_label : cmp_values, s);
+		if (!(s = sort_start(x, pn)))
+			return QL_FAILED;
 	}
-	if (!ql_sorter_run(&s->sorter, x))
+	if (sorts_by_label(pn) && !s->sorted && (did = sort_names(x, pn, s)))
+		return did;
+	if (!s->sorted && !ql_sorter_run(&s->sorter, x))
 		return QL_AGAIN;
-	struct ql_vec out = { 0 };
-	for (uint32_t i = 0; i < pn->vec.count; i++)
-		*ql_vec_add(x->arena, &out) = pn->vec.cols[s->sorter.idx[i]];
-	pn->vec = out;
+	s->sorted = true;
+	if (!ql_run_reserve(x, &s->out, pn->vec.count))
+		return QL_FAILED;
+	while (s->out.count < pn->vec.count) {
+		uint32_t at = s->sorter.idx[s->out.count];
+		*ql_vec_add(x->arena, &s->out) = pn->vec.cols[at];
+		if (ql_tick(x, 16))
+			return QL_AGAIN;
+	}
+	pn->vec = s->out;
 	return QL_DONE;
 }

@@ -12,7 +12,7 @@ void ql_notes_init(struct ql_notes *n, struct arena *a)
 	ql_tab_init(&n->tab, a);
 }
 
-static void fix_merge(struct ql_note_fix *to, const struct ql_note_fix *f)
+void ql_note_fix_add(struct ql_note_fix *to, const struct ql_note_fix *f)
 {
 	if (!to->count) {
 		*to = *f;
@@ -50,7 +50,7 @@ static void note_put(struct ql_notes *n, bool info, struct ql_pos pos,
 			.info = info };
 	n->items[at].pos = pos;
 	if (fix && fix->count)
-		fix_merge(&n->items[at].fix, fix);
+		ql_note_fix_add(&n->items[at].fix, fix);
 }
 
 void ql_notes_add(struct ql_notes *n, bool info, struct ql_pos pos, const char *fmt, ...)

@@ -14,6 +14,7 @@ struct ql_note_fix { /* buckets that had to be made monotonic; count 0 = an ordi
 	double min_bucket, max_bucket, max_diff;
 	uint32_t count;
 };
+void ql_note_fix_add(struct ql_note_fix *to, const struct ql_note_fix *f);
 struct ql_note_item {
 	const char *text; /* from "PromQL info: " on */
 	struct ql_pos pos;

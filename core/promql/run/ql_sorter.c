@@ -18,7 +18,7 @@ static bool sorter_merge(struct ql_sorter *s, struct ql_run *x, uint32_t mid, ui
 	while (s->_i < mid && s->_j < hi) {
 		bool right = s->cmp(s->arg, s->idx[s->_i], s->idx[s->_j]) > 0;
 		s->_tmp[s->_k++] = s->idx[right ? s->_j++ : s->_i++];
-		if (ql_tick(x, 16))
+		if (ql_tick(x, s->work ? s->work : 16))
 			return false;
 	}
 	while (s->_i < mid)

@@ -12,6 +12,7 @@ struct ql_sorter {
 	uint32_t *idx, *_tmp, count;
 	int (*cmp)(const void *arg, uint32_t a, uint32_t b);
 	const void *arg;
+	uint32_t work; /* of a comparison, in values (ql_tick); 0: a usual one */
 	uint32_t _width, _lo, _i, _j, _k;
 	bool _open;
 };

@@ -190,43 +190,59 @@ static void fill_in(char *to, size_t size, const char *form, const char *v)
 		                  : (size_t)snprintf(to + n, size - n, "%c", *form);
 }
 
-static void nodes_look_often(struct testteam *tt, struct memsrc *m)
+static void nodes_look_often(struct testteam *tt, struct memsrc *wide, struct memsrc *longer)
 {
 	char text[400];
-	struct query q = { .source = memsrc_source(m), .end_ms = T0, .text = text };
+	struct query q = { .text = text };
 
 	for (size_t i = 0; i < COUNT_OF(nodes); i++) {
 		fill_in(text, sizeof(text), nodes[i], "wide");
+		q.source = memsrc_source(wide);
 		q.step_ms = 0;
+		q.end_ms = T0;
 		looks_often(tt, &q);
 		if (strncmp(text, "sort", 4) == 0)
 			continue;
 		fill_in(text, sizeof(text), nodes[i], "long");
+		q.source = memsrc_source(longer);
 		q.step_ms = 1000;
 		q.end_ms = T0 + (STEPS - 1) * 1000;
 		looks_often(tt, &q);
-		q.end_ms = T0;
 	}
 }
 
-static void others_look_often(struct testteam *tt, struct memsrc *m)
+/* Names that go late, and a note for each name. */
+static void names_look_often(struct testteam *tt, struct memsrc *wide, struct memsrc *names)
 {
-	static const struct query qs[] = {
-		{ .text = "rate(wide[5m])", .late = true },
-		{ .text = "rate({__name__=~\"name.*\"}[10m])" },
-		{ .text = "max_over_time((vector(time()) + vector(1))[4000s:1ms])" },
-		{ .text = "max_over_time((vector(time()) > vector(1e9))[4000s:1ms])" },
-		{ .text = "max_over_time((vector(time()) unless vector(1) > 5)[4000s:1ms])" },
-		{ .text = "max_over_time((absent(vector(time()) > 1e10))[4000s:1ms])" },
-		{ .text = "max_over_time((quantile(0.5, vector(time())))[4000s:1ms])" },
-		{ .text = "max_over_time((topk(1, vector(time())))[4000s:1ms])" },
-		{ .text = "max_over_time((sum(vector(time()) + vector(1)))[4000s:1ms])" },
-	};
+	struct query q = { .text = "rate(wide[5m])", .late = true, .end_ms = T0 };
 
-	for (size_t i = 0; i < COUNT_OF(qs); i++) {
-		struct query q = qs[i];
-		q.source = memsrc_source(m);
-		q.end_ms = T0;
+	q.source = memsrc_source(wide);
+	looks_often(tt, &q);
+	q.source = memsrc_source(names);
+	q.text = "rate({id=~\".*\"}[10m])";
+	looks_often(tt, &q);
+}
+
+/* One column of many steps. */
+static void long_columns_look_often(struct testteam *tt, struct memsrc *m)
+{
+	static const char *const forms[] = {
+		"vector(time()) + vector(1)",
+		"vector(time()) > vector(1e9)",
+		"vector(time()) unless vector(1) > 5",
+		"vector(time()) or vector(1)",
+		"absent(vector(time()) > 1e10)",
+		"quantile(scalar(vector(0.5)), vector(time()))",
+		"topk(scalar(vector(1)), vector(time()))",
+		"limit_ratio(0.5, vector(time()))",
+		"sort(vector(time()))",
+		"label_replace(vector(time()), \"a\", \"b\", \"\", \"\") + on () vector(1)",
+	};
+	char text[200];
+	struct query q = { .text = text, .source = memsrc_source(m), .end_ms = T0 };
+
+	for (size_t i = 0; i < COUNT_OF(forms); i++) {
+		snprintf(text, sizeof(text), "(%s)[%us:1ms]", forms[i], PLAIN ? 4000 : 40);
 		looks_often(tt, &q);
 	}
 }
@@ -263,10 +279,10 @@ static struct labels series(struct arena *a, const char *name, unsigned i)
 	snprintf(id, sizeof(id), "%06u", i);
 	snprintf(g, sizeof(g), "g%u", i / 8 % 1000);
 	snprintf(le, sizeof(le), i % 8 == 7 ? "+Inf" : "%u", i % 8 * 5);
-	return label_make(a, "__name__", name, "id", id, "g", g, "le", le, NULL);
+	return label_make(a, "__name__", name, "id", id, "g", g, "le", le, "job", "x", NULL);
 }
 
-static void load(struct memsrc *m)
+static void load(struct memsrc *wide, struct memsrc *longer, struct memsrc *names)
 {
 	struct arena a;
 	char name[32];
@@ -274,21 +290,23 @@ static void load(struct memsrc *m)
 	arena_init(&a, 4096);
 	for (unsigned i = 0; i < WIDE; i++, arena_reset(&a, 4096)) {
 		struct labels ls = series(&a, "wide", i);
-		put(m, ls, T0 - 60000, i % 991);
-		put(m, ls, T0, i % 991);
+		put(wide, ls, T0 - 60000, i % 991);
+		put(wide, ls, T0, i % 991);
 	}
 	for (unsigned i = 0; i < LONG; i++, arena_reset(&a, 4096)) {
 		struct labels ls = series(&a, "long", i);
 		for (int64_t k = 0; k * 250 <= STEPS; k++)
-			put(m, ls, T0 + k * 250000, (double)((i * 7 + k * 3) % 997));
+			put(longer, ls, T0 + k * 250000, (double)((i * 7 + k * 3) % 997));
 	}
 	for (unsigned i = 0; i < NAMES; i++, arena_reset(&a, 4096)) {
 		snprintf(name, sizeof(name), "name_%u", i);
-		struct labels ls = label_make(&a, "__name__", name, NULL);
-		put(m, ls, T0 - 60000, 1);
-		put(m, ls, T0, 2);
+		struct labels ls = label_make(&a, "__name__", name, "id", name, NULL);
+		put(names, ls, T0 - 60000, 1);
+		put(names, ls, T0, 2);
 	}
-	put(m, label_make(&a, "__name__", "info", "job", "x", "version", "1", NULL), T0, 1);
+	struct labels info = label_make(&a, "__name__", "info", "job", "x", "version", "1", NULL);
+	put(wide, info, T0, 1);
+	put(longer, info, T0, 1);
 	arena_release(&a);
 }
 
@@ -297,12 +315,17 @@ int main(void)
 	struct testteam tt;
 
 	testteam_start(&tt, 1);
-	struct memsrc *m = memsrc_create(tt.team, 4);
-	load(m);
-	nodes_look_often(&tt, m);
-	others_look_often(&tt, m);
-	chains_look_often(&tt, m);
-	memsrc_free(m);
+	struct memsrc *wide = memsrc_create(tt.team, 4);
+	struct memsrc *longer = memsrc_create(tt.team, 4);
+	struct memsrc *names = memsrc_create(tt.team, 4);
+	load(wide, longer, names);
+	nodes_look_often(&tt, wide, longer);
+	names_look_often(&tt, wide, names);
+	long_columns_look_often(&tt, names);
+	chains_look_often(&tt, names);
+	memsrc_free(wide);
+	memsrc_free(longer);
+	memsrc_free(names);
 	testteam_stop(&tt);
 	return tap_done();
 }
