@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_MAX 1000 /* series that do not match, before the turn may go to somebody else */
+
 struct series {
 	struct labels labels; /* bytes are ours */
 	uint32_t count, cap;
@@ -115,7 +117,10 @@ static enum source_state next_name(struct cursor *c, struct source_item *out)
 static enum source_state next_series(struct cursor *c, struct source_item *out)
 {
 	const struct source_query *q = c->query;
+	unsigned passed = 0;
 	for (; c->at < c->shard->count; c->at++) {
+		if (++passed > LOOK_MAX)
+			return SOURCE_AGAIN;
 		const struct series *se = &c->shard->series[c->at];
 		enum rex_result r = matcher_labels(q->matchers, q->matchers_count, se->labels);
 		if (r == REX_LIMIT) {
