@@ -173,11 +173,11 @@ void shard_judge_why(
 	when(bound, day, may);
 	if (flag) {
 		value[num_fmt_duration(old ? j->old_ms : j->new_ms, value)] = 0;
-		snprintf(by, sizeof by, " (--%s %s)", flag, value);
+		snprintf(by, sizeof by, " (--%.40s %.40s)", flag, value);
 	}
 	if (unit)
 		snprintf(hint, sizeof hint, ", looks like %s, not milliseconds", unit);
-	snprintf(out, SHARD_WHY_BYTES, "sample of %s%s, %s accepted %s%s", is, hint,
+	snprintf(out, SHARD_WHY_BYTES, "sample of %.40s%.60s, %s accepted %.40s%.80s", is, hint,
 	    old ? "oldest" : "newest", may, by);
 }
 

@@ -241,7 +241,8 @@ static void read_on(void *arg)
 {
 	struct fakereq *f = arg;
 	f->unread = false;
-	loop_defer(f->req.loop, &f->req._end);
+	if (f->req._stream) /* a whole answer has gone */
+		loop_defer(f->req.loop, &f->req._end);
 }
 
 void fakereq_read(struct fakereq *f)

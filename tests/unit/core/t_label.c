@@ -7,10 +7,6 @@
 
 #include <stdlib.h>
 
-static const struct label_limits small_limits = {
-	.labels_per_series = 64, .name_bytes = 512, .value_bytes = 4096, .total_bytes = 16384
-};
-
 static struct arena a;
 static struct errbuf eb;
 
@@ -56,7 +52,7 @@ static const char *text(struct labels ls)
 static enum err canon(struct labels ls, struct labels *out)
 {
 	errbuf_init(&eb);
-	return label_canonicalize(&a, ls, &small_limits, out, &eb);
+	return label_canonicalize(&a, ls, &label_limits_default, out, &eb);
 }
 
 static void test_canonical(void)
