@@ -241,8 +241,7 @@ static void read_on(void *arg)
 {
 	struct fakereq *f = arg;
 	f->unread = false;
-	if (f->req._stream) /* a whole answer has gone */
-		loop_defer(f->req.loop, &f->req._end);
+	loop_defer(f->req.loop, &f->req._end);
 }
 
 void fakereq_read(struct fakereq *f)
