@@ -89,7 +89,8 @@ static void end_later(struct loop_deferred *d)
 static void end(struct req *r)
 {
 	r->_end.fn = end_later;
-	loop_defer(r->loop, &r->_end);
+	if (!fake(r)->unread)
+		loop_defer(r->loop, &r->_end);
 }
 
 void req_reply(
@@ -246,6 +247,7 @@ static void read_on(void *arg)
 
 void fakereq_read(struct fakereq *f)
 {
+	CHECK(testteam_wait(f->tt, f->loop, is_answered, f, WAIT_MS));
 	testteam_run(f->tt, f->loop, read_on, f);
 	fakereq_wait(f);
 }
