@@ -12,9 +12,12 @@
 
 #define RESERVE_BYTES ((size_t)16 << 20)
 #define PROBE_LEAST   ((uint64_t)256 << 10) /* smaller pieces come out of the reserve */
-/* Larger pieces are maps of their own and go back when they are freed, whatever was freed before */
-#define MMAP_LEAST    (1 << 20)
-#define TOP_KEPT      (4 << 20)          /* free memory at the end of a heap */
+/*
+ * Larger pieces are maps of their own and go back when they are freed. Fixed, since malloc moves it
+ * up by what was freed before. Not smaller: what a usual write takes is not mapped each time.
+ */
+#define MMAP_LEAST    (4 << 20)
+#define TOP_KEPT      (8 << 20)          /* free memory at the end of a heap */
 #define HEAP_BYTES    ((rlim_t)64 << 20) /* address space of one of malloc's heaps */
 #define TRIM_EVERY_NS UINT64_C(1000000000)
 
