@@ -2,9 +2,9 @@
  * api_query - query, query_range, query_exemplars, format_query, parse_query ("HTTP API" of the
  * Prometheus documentation).
  *
- * Parameters are checked in Prometheus' order with its texts, the expression last; then the query
- * waits for a place (net/api/admit.h), is evaluated whole, counted, and only then answered, piece
- * by piece.
+ * Parameters are checked in Prometheus' order with its texts without reading the expression; then
+ * the query waits for its ticket (net/api/ask.h), is parsed, evaluated whole, counted, and only then
+ * answered, piece by piece.
  * Waiting counts towards the timeout. A client that leaves ends its query at the next slice.
  * Thread: the loop of the request.
  */
