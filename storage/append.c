@@ -1,0 +1,446 @@
+#include "core/base/clock.h"
+#include "core/base/metric.h"
+#include "core/base/rune.h"
+#include "storage/share_priv.h"
+#include <stdio.h>
+
+/* rows, or bytes of labels, between two looks at the clock: some 20 us */
+#define STEP_LOOK_ROWS  512u
+#define STEP_LOOK_BYTES (128u << 10)
+#define STEP_KEEP_ROWS  4096u /* a pooled step keeps room for so many */
+#define POOL_MAX        64u
+#define SERIES_SHOWN    300u /* bytes of a series in the text of a refusal */
+
+static void append_step(struct append *ap);
+
+/* ---- an append, at home ---- */
+
+/* What a piece of a request says about the clock. */
+static struct clockwatch_heard hear_rows(
+    const struct share *sh, const struct batch_row *rows, uint32_t count, int64_t newest_ms)
+{
+	struct clockwatch_heard h = { .t_newest_ms = INT64_MIN };
+	int64_t now = loop_now_ms(sh->loop);
+	int64_t from = num_sat_sub(now, CLOCKWATCH_AGREE_MS),
+	        to = num_sat_add(now, CLOCKWATCH_AGREE_MS);
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t t = rows[i].t_ms;
+		if (rows[i].flags & BATCH_HISTOGRAM || t > SHARE_T_MAX_MS || t < SHARE_T_MIN_MS)
+			continue;
+		h.t_newest_ms = t > h.t_newest_ms ? t : h.t_newest_ms;
+		h.agrees |= t >= from && t <= to;
+	}
+	h.clock_refuses = newest_ms == NEWEST_NONE &&
+	    h.t_newest_ms < num_sat_sub(now, sh->store->opts.retention_ms);
+	return h;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * A server that knows no newest sample takes what retention keeps; after that only samples decide
+ * what is old, the clock bounds the future. See share.h.
+ */
+static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t count)
+{
+	struct share *sh = ap->home;
+	const struct store_opts *o = &sh->store->opts;
+	const struct batch *b = ap->req->batch;
+	if (b->own || b->restored)
+		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = SHARE_T_MAX_MS };
+	struct clockwatch_now now = share_now(sh);
+	int64_t newest = ap->newest_ms;
+	if (UNLIKELY(clockwatch_look(sh->store->clock, now) != CLOCKWATCH_SURE)) {
+		struct clockwatch_heard h = hear_rows(sh, b->rows + from, count, newest);
+		if (clockwatch_hear(sh->store->clock, now, &h) == CLOCKWATCH_DOUBT) {
+			bool any = h.t_newest_ms != INT64_MIN;
+			int64_t t = any ? least(now.wall_ms, h.t_newest_ms) : now.wall_ms;
+			t = newest == NEWEST_NONE ? t : least(t, newest);
+			return (struct shard_judge){ .t_min_ms = num_sat_sub(t, o->retention_ms),
+				.t_max_ms = SHARE_T_MAX_MS,
+				.old_flag = "retention",
+				.old_ms = o->retention_ms };
+		}
+	}
+	struct shard_judge j = { .t_max_ms = num_sat_add(now.wall_ms, o->future_ms),
+		.new_flag = limits_flag(LIMITS_write_future_ms),
+		.new_ms = o->future_ms };
+	bool none = newest == NEWEST_NONE;
+	j.old_flag = none ? "retention" : "out-of-order-window";
+	j.old_ms = none ? o->retention_ms : o->ooo_window_ms;
+	j.t_min_ms = num_sat_sub(none ? now.wall_ms : newest_bounded(newest, now.wall_ms), j.old_ms);
+	return j;
+}
+
+static void step_msg(struct mbox_msg *msg)
+{
+	struct append *ap = CONTAINER_OF(msg, struct append, step_msg);
+	struct share *sh = ap->home;
+	bool entered = share_enter(sh);
+	append_step(ap);
+	share_leave(sh, entered);
+}
+
+void share_append(struct share *sh, struct sink_req *req)
+{
+	loop_check_here(sh->loop);
+	struct append *ap;
+	if (list_empty(&sh->append_pool)) {
+		ap = mem_zalloc(sizeof *ap);
+		list_init(&ap->link);
+	} else {
+		ap = CONTAINER_OF(list_pop(&sh->append_pool), struct append, link);
+		sh->append_pool_count--;
+	}
+	ap->home = sh;
+	ap->req = req;
+	ap->next_row = 0;
+	ap->open = 1;
+	ap->err = 0;
+	ap->slow = SHARE_SLOW_NOT;
+	ap->retry_after_s = 0;
+	ap->newest_ms = newest_get(&sh->newest, req->batch->tenant, req->batch->own);
+	ap->step_msg.fn = step_msg;
+	shard_verdict_init(&ap->verdict);
+	sh->open++;
+	enum err e = share_accepts(sh, &ap->retry_after_s);
+	if (e) {
+		/* rounds are no help against a busy log */
+		if (e == ERR_BUSY && !walog_state(sh->log)) {
+			ap->slow = SHARE_SLOW_MEMORY;
+			share_relieve(sh);
+		}
+		append_answer(ap, NULL, e, ap->retry_after_s);
+		return;
+	}
+	if (share_turn_is_full(sh)) {
+		loop_send(sh->loop, &ap->step_msg);
+		return;
+	}
+	bool entered = share_enter(sh);
+	append_step(ap);
+	share_leave(sh, entered);
+}
+
+/* ---- a step: rows to slices ---- */
+
+static struct step *step_get(struct share *sh, uint32_t rows)
+{
+	const struct store *st = sh->store;
+	struct step *sp;
+	if (list_empty(&sh->step_pool)) {
+		sp = mem_zalloc(sizeof *sp + st->loops * sizeof sp->slices[0]);
+		list_init(&sp->link);
+		sp->ends = mem_alloc(st->manifest.shards * sizeof *sp->ends);
+	} else {
+		sp = CONTAINER_OF(list_pop(&sh->step_pool), struct step, link);
+		sh->step_pool_count--;
+	}
+	if (sp->cap < rows) {
+		mem_free(sp->rows);
+		mem_free(sp->fps);
+		mem_free(sp->places);
+		sp->cap = rows < 2048 ? 2048 : rows;
+		sp->rows = mem_array(NULL, sp->cap, sizeof *sp->rows);
+		sp->fps = mem_array(NULL, sp->cap, sizeof *sp->fps);
+		sp->places = mem_array(NULL, sp->cap, sizeof *sp->places);
+	}
+	return sp;
+}
+
+void append_step_free(struct step *sp)
+{
+	mem_free(sp->rows);
+	mem_free(sp->fps);
+	mem_free(sp->places);
+	mem_free(sp->ends);
+	mem_free(sp);
+}
+
+void append_step_put(struct share *sh, struct step *sp)
+{
+	if (sh->step_pool_count >= pool_keep(POOL_MAX) || sp->cap > STEP_KEEP_ROWS) {
+		append_step_free(sp);
+		return;
+	}
+	list_add_head(&sh->step_pool, &sp->link);
+	sh->step_pool_count++;
+}
+
+#define PLACE_NONE UINT16_MAX /* a row refused at home */
+
+/* A row that is refused before anybody looks for its series. */
+static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32_t row)
+{
+	struct shard_verdict *v = &ap->verdict;
+	if (UNLIKELY(r->flags & BATCH_HISTOGRAM)) {
+		metric_add(M_REFUSED_BAD_HISTOGRAM, 1);
+		shard_verdict_refuse(v, row, SINK_BAD_HISTOGRAM, "native histograms are not stored");
+		return true;
+	}
+	if (UNLIKELY(!r->labels_len)) {
+		metric_add(M_REFUSED_BAD_LABELS, 1);
+		shard_verdict_refuse(v, row, SINK_BAD_LABELS, "metric name is missing");
+		return true;
+	}
+	if (UNLIKELY(r->labels_len > SHARE_LABELS_MAX)) {
+		char text[128];
+		snprintf(text, sizeof text, "labels have %u bytes as sent, limit %u (--%s)",
+		    r->labels_len, share_label_limits(ap->home).total_bytes,
+		    limits_flag(LIMITS_write_labels_bytes));
+		metric_add(M_REFUSED_LABEL_LIMIT, 1);
+		shard_verdict_refuse(v, row, SINK_LABEL_LIMIT, text);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Fingerprints, once per run of rows of one series; counts by place. As many of count rows as half
+ * of the time allows, at least a few: returns how many.
+ */
+static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint32_t count)
+{
+	const struct store *st = ap->home->store;
+	const struct batch *b = ap->req->batch;
+	const uint8_t *labels = NULL;
+	uint32_t labels_len = UINT32_MAX, look = STEP_LOOK_ROWS, bytes = 0;
+	uint16_t place = 0;
+	uint64_t fp = 0, began_ns = clock_real_mono_ns();
+	sp->labels_max = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct batch_row *r = &b->rows[from + i];
+		if (UNLIKELY(i >= look || bytes >= STEP_LOOK_BYTES)) {
+			if (share_since(began_ns) >= SHARE_PIECE_NS / 2)
+				return i;
+			look = i + STEP_LOOK_ROWS;
+			bytes = 0;
+		}
+		if (UNLIKELY(r->flags & BATCH_HISTOGRAM || r->labels_len - 1 >= SHARE_LABELS_MAX) &&
+		    refused_at_home(ap, r, (uint32_t)(from + i))) {
+			sp->places[i] = PLACE_NONE;
+			continue;
+		}
+		if (r->labels != labels || r->labels_len != labels_len) {
+			labels = r->labels;
+			labels_len = r->labels_len;
+			bytes += labels_len;
+			if (labels_len > sp->labels_max)
+				sp->labels_max = labels_len;
+			struct hash128 h =
+			    label_fingerprint((struct labels){ .bytes = labels, .len = labels_len },
+			        b->tenant, st->manifest.seed);
+			fp = h.lo;
+			place = st->places[store_shard_of(st, h)];
+		}
+		sp->fps[i] = fp;
+		sp->places[i] = place;
+		sp->ends[place]++;
+	}
+	return count;
+}
+
+/* Stable counting sort; ends[] become the ends of places. */
+static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t count)
+{
+	const struct batch *b = ap->req->batch;
+	unsigned shards = ap->home->store->manifest.shards;
+	uint32_t sum = 0;
+	for (unsigned p = 0; p < shards; p++) {
+		uint32_t n = sp->ends[p];
+		sp->ends[p] = sum;
+		sum += n;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		if (sp->places[i] == PLACE_NONE)
+			continue;
+		const struct batch_row *r = &b->rows[from + i];
+		sp->rows[sp->ends[sp->places[i]]++] = (struct head_row){ .labels = r->labels,
+			.labels_len = r->labels_len,
+			.row = (uint32_t)(from + i),
+			.fp = sp->fps[i],
+			.t_ms = r->t_ms,
+			.v = r->v };
+	}
+}
+
+/*
+ * Others first, so that they work while this loop does. False: there was nothing to send, the step
+ * is still the caller's.
+ */
+static bool step_send(struct append *ap, struct step *sp, bool metas)
+{
+	struct share *home = ap->home;
+	const struct store *st = home->store;
+	unsigned place = 0;
+	uint32_t begin = 0;
+	for (unsigned i = 0; i < st->loops; i++) {
+		struct slice *sl = &sp->slices[i];
+		slice_init(sl, ap, ap->judge, home, st->shares[i]);
+		sl->step = sp;
+		sl->rows = sp->rows + begin;
+		sl->ends = sp->ends + place;
+		sl->labels_max = sp->labels_max;
+		unsigned n = st->shares[i]->shards_count;
+		uint32_t end = n ? sp->ends[place + n - 1] : begin;
+		sl->rows_count = end - begin;
+		sl->metas = metas && i == 0;
+		for (unsigned k = 0; k < n; k++)
+			sl->ends[k] -= begin;
+		begin = end;
+		place += n;
+		if (sl->rows_count || sl->metas)
+			sp->open++;
+	}
+	ap->open += sp->open;
+	uint32_t open = sp->open;
+	if (!open)
+		return false; /* all rows were refused at home */
+	bool paced = ap->next_row < ap->req->batch->rows_count;
+	if (paced)
+		ap->running += open;
+	for (unsigned i = 0; i < st->loops && open; i++) {
+		struct slice *sl = &sp->slices[(home->index + 1 + i) % st->loops];
+		if (sl->rows_count || sl->metas) {
+			open--; /* sp may be gone after the last one */
+			sl->paced = paced;
+			slice_send(sl);
+		}
+	}
+	return true;
+}
+
+static void append_step(struct append *ap)
+{
+	struct share *home = ap->home;
+	const struct batch *b = ap->req->batch;
+	size_t from = ap->next_row, left = b->rows_count - from;
+	uint32_t count = left > SHARE_STEP_ROWS ? SHARE_STEP_ROWS : (uint32_t)left;
+	bool metas = from == 0 && b->metas_count > 0;
+	ap->running = 1;
+	if (count || metas) {
+		struct step *sp = step_get(home, count);
+		sp->append = ap;
+		sp->open = 0;
+		memset(sp->ends, 0, home->store->manifest.shards * sizeof *sp->ends);
+		count = step_hash(ap, sp, from, count);
+		ap->judge = judge_of(ap, from, count);
+		ap->next_row = from + count;
+		step_sort(ap, sp, from, count);
+		if (!step_send(ap, sp, metas))
+			append_step_put(home, sp);
+	}
+	append_ran(ap);
+}
+
+/* One of the step's slices has run, or all are sent: after the last one the next step follows. */
+void append_ran(struct append *ap)
+{
+	CHECK(ap->running > 0);
+	if (--ap->running)
+		return;
+	if (ap->next_row < ap->req->batch->rows_count && !ap->err)
+		loop_send(ap->home->loop, &ap->step_msg);
+	else
+		append_answer(ap, NULL, 0, 0);
+}
+
+/* ---- answers at home ---- */
+
+void append_answer(
+    struct append *ap, const struct shard_verdict *v, enum err err, uint32_t retry_after_s)
+{
+	CHECK(ap->open > 0);
+	if (v)
+		shard_verdict_add(&ap->verdict, v);
+	if (err && !ap->err) {
+		ap->err = err;
+		ap->retry_after_s = retry_after_s ? retry_after_s : share_retry_after(err);
+	}
+	if (--ap->open)
+		return;
+	struct share *home = ap->home;
+	list_add_tail(&home->done, &ap->link);
+	if (!home->done_armed) {
+		home->done_armed = true;
+		loop_defer(home->loop, &home->done_deferred);
+	}
+}
+
+/* The first refused row as people read it: its series, then why. */
+static void first_text(const struct append *ap, struct sink_req *req)
+{
+	const struct shard_verdict *v = &ap->verdict;
+	const struct batch_row *r = &req->batch->rows[v->first_row];
+	struct labels ls = { .bytes = r->labels, .len = r->labels_len };
+	struct buf text;
+	buf_init(&text);
+	label_text_cut(&text, ls, v->first_text[0] ? SERIES_SHOWN : sizeof req->first_text - 1);
+	if (v->first_text[0])
+		buf_printf(&text, ": %s", v->first_text);
+	size_t len = rune_cut((const char *)text.data, text.len, sizeof req->first_text - 1);
+	if (len)
+		memcpy(req->first_text, text.data, len);
+	req->first_text[len] = 0;
+	buf_release(&text);
+}
+
+/* Why series that are new could not be made now. */
+static void slow_text(const struct append *ap, struct sink_req *req)
+{
+	const struct share *sh = ap->home;
+	const struct store *st = sh->store;
+	uint64_t rate = st->opts.new_series_per_s;
+	if (ap->slow == SHARE_SLOW_RATE)
+		snprintf(req->first_text, sizeof req->first_text,
+		    "more than %llu new series a second and loop (--%s), send it again later",
+		    (unsigned long long)(rate ? rate : limits_here()->write_new_series_per_s),
+		    limits_flag(LIMITS_write_new_series_per_s));
+	else
+		snprintf(req->first_text, sizeof req->first_text,
+		    "memory for series is %u %% full: %llu active series, limit %llu (--limits.series-total); new ones have to wait, send it again later",
+		    (unsigned)(share_head_bytes(sh) * 100 / (st->head_bytes_max + 1)),
+		    (unsigned long long)store_series(st), (unsigned long long)st->opts.series_max);
+}
+
+static void append_end(struct append *ap)
+{
+	struct share *home = ap->home;
+	struct sink_req *req = ap->req;
+	const struct shard_verdict *v = &ap->verdict;
+	req->err = ap->err;
+	req->retry_after_s = ap->retry_after_s;
+	req->stored = v->stored;
+	req->refused = v->refused;
+	req->first_reason = v->first_row == UINT32_MAX ? SINK_OK : v->first_reason;
+	req->first_text[0] = 0;
+	if (ap->err == ERR_BUSY && ap->slow)
+		slow_text(ap, req);
+	else if (!ap->err && v->first_row != UINT32_MAX)
+		first_text(ap, req);
+	CHECK(ap->err || v->stored + v->refused == req->batch->rows_count);
+	if (req->batch->exemplars_count)
+		metric_add(M_EXEMPLARS_IGNORED, req->batch->exemplars_count);
+	home->open--;
+	if (home->append_pool_count < pool_keep(POOL_MAX)) {
+		list_add_head(&home->append_pool, &ap->link);
+		home->append_pool_count++;
+	} else {
+		mem_free(ap);
+	}
+	req->done(req);
+}
+
+void append_done_run(struct loop_deferred *d)
+{
+	struct share *sh = CONTAINER_OF(d, struct share, done_deferred);
+	struct list_link now;
+	list_init(&now);
+	list_move_all(&now, &sh->done);
+	sh->done_armed = false;
+	for (struct list_link *l; (l = list_pop(&now)) != NULL;)
+		append_end(CONTAINER_OF(l, struct append, link));
+}
