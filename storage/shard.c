@@ -167,7 +167,7 @@ void shard_judge_why(
 	bool old = t_ms < j->t_min_ms;
 	int64_t bound = old ? j->t_min_ms : j->t_max_ms;
 	const char *unit = looks_like(t_ms, now_ms), *flag = old ? j->old_flag : j->new_flag;
-	char is[64], may[64], by[NUM_FMT_MAX + 64] = "", hint[64] = "", value[NUM_FMT_MAX + 1];
+	char is[64], may[64], by[96] = "", hint[64] = "", value[NUM_FMT_MAX + 1];
 	bool day = t_ms / DAY_MS != bound / DAY_MS;
 	when(t_ms, day, is);
 	when(bound, day, may);

@@ -198,7 +198,7 @@ struct shard_judge {
 	const char *old_flag, *new_flag;
 	int64_t old_ms, new_ms;
 };
-#define SHARD_WHY_BYTES 256u
+#define SHARD_WHY_BYTES 320u
 /*
  * Why a row of that time is refused: "sample of 12:00:03, oldest accepted 12:45:00
  * (--out-of-order-window 1h)"; times are UTC. A time in seconds, micro- or nanoseconds is named as

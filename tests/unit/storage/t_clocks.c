@@ -738,6 +738,69 @@ static void far_ahead_in_doubt(void)
 	end();
 }
 
+/* ---- ranges that close ---- */
+
+/* How many files there are of the range of that time, and whether they are one sealed one. */
+static unsigned of_range(int64_t t_ms, bool *sealed)
+{
+	unsigned n = 0;
+	*sealed = false;
+	LIST_EACH(l, &s.store->shards[0]->files) {
+		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+		if (f->entry.meta.start_ms > t_ms || f->entry.meta.end_ms <= t_ms)
+			continue;
+		n++;
+		*sealed = f->entry.meta.flags & CFILE_SEALED;
+	}
+	*sealed &= n == 1;
+	return n;
+}
+
+/* Samples of now, every ten minutes: true while they are taken. */
+static bool go_on(unsigned tens)
+{
+	bool taken = true;
+	for (; tens && taken; tens--) {
+		storetest_advance(&s, 10 * 60000);
+		taken = takes(clock_wall_ms());
+	}
+	return taken;
+}
+
+/*
+ * A range is merged when its end is an hour behind the newest time and nothing came for it for an
+ * hour; what comes later opens it again. Any age inside the retention is taken.
+ */
+static void ranges_close(void)
+{
+	const int64_t from = T0 - T0 % (2 * HR) + 2 * HR; /* a range begins here */
+	bool sealed;
+	clock_fake(from);
+	dir = testlib_tmpdir("clocks");
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	if (!tap_ok(!storetest_open(&s, 2), "opens, with the usual window"))
+		return;
+	TAP_OK(s.store->opts.ooo_window_ms == s.opts.retention_ms);
+	TAP_OK(takes(from) && go_on(17));
+	unsigned open = of_range(from, &sealed);
+	tap_ok(open > 5 && !sealed, "fifty minutes behind the newest, a range is open: %u files",
+	    open);
+	TAP_OK(go_on(3));
+	tap_ok(of_range(from, &sealed) == 1 && sealed, "an hour behind it is closed and merged");
+	TAP_OK(go_on(30));
+	tap_ok(takes(from + 1) && takes(clock_wall_ms() - 8 * HR), "rows of hours ago are taken");
+	TAP_OK(go_on(4));
+	tap_ok(of_range(from, &sealed) == 2, "the range is open again");
+	TAP_OK(takes(from + 2) && go_on(5));
+	tap_ok(of_range(from, &sealed) == 3, "and stays open while rows come");
+	TAP_OK(go_on(5));
+	tap_ok(of_range(from, &sealed) == 1 && sealed, "an hour after the last one it has closed");
+	uint64_t n = count(false);
+	tap_ok(n == 67, "nothing is lost: %llu", (unsigned long long)n);
+	end();
+}
+
 int main(void)
 {
 	log_setup(LOG_LEVEL_ERROR, false);
@@ -760,6 +823,7 @@ int main(void)
 	silent_tenant();
 	quiet_loop();
 	walks();
+	ranges_close();
 	arena_release(&arena);
 	return tap_done();
 }

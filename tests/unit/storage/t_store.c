@@ -419,6 +419,8 @@ static void limits(void)
 	teststore_close(&ts);
 	one_loop(&ts, dir, few_series);
 	teststore_append(&ts, 0, &b, &r);
+	tap_ok(strstr(r.first_text, ", limit 10 (--limits.series-total)") != NULL,
+	    "the limit of series is named: %s", r.first_text);
 	tap_ok(!r.err && r.stored == some && r.refused == 300 - some &&
 	        r.first_reason == SINK_SERIES_LIMIT &&
 	        strstr(r.first_text, " series are in memory, limit ") &&
@@ -431,6 +433,65 @@ static void limits(void)
 	tap_ok(r.err == ERR_NOSPACE && r.retry_after_s == 30,
 	    "below the floor of free space writes are refused");
 	(void)retry;
+	teststore_close(&ts);
+	batch_release(&b);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+struct account {
+	struct store *store;
+	uint64_t all, slab;
+};
+
+static void account_here(void *arg)
+{
+	struct account *c = arg;
+	c->all = share_head_bytes(c->store->shares[0]);
+	c->slab = slab_bytes(c->store->shares[0]->mem);
+}
+
+/* New series are as fast as memory allows; where it ends they wait, and known ones go on. */
+static void tight_memory(void)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	struct batch b;
+	struct sink_req r;
+	batch_init(&b);
+	int64_t now = clock_wall_ms();
+	one_loop(&ts, dir, quiet);
+	for (unsigned i = 0; i < 300; i++)
+		teststore_row(&b, canonical[i], now, 1);
+	teststore_append(&ts, 0, &b, &r);
+	struct account c = { .store = ts.store };
+	testteam_run(&ts.tt, 0, account_here, &c);
+	tap_ok(!r.err && r.stored == 300 && c.all > c.slab + 300 * 64,
+	    "lines, tables and postings are counted: %llu bytes, slab %llu",
+	    (unsigned long long)c.all, (unsigned long long)c.slab);
+	ts.store->head_bytes_max = c.all;
+	batch_clear(&b);
+	teststore_row(&b, canonical[0], now + 1, 1);
+	teststore_row(&b, canonical[350], now, 1);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(r.err == ERR_BUSY && r.retry_after_s && store_series(ts.store) == 300 &&
+	        strstr(r.first_text, "memory for series is ") &&
+	        strstr(r.first_text, ": 300 active series, limit ") &&
+	        strstr(r.first_text, "(--limits.series-total)"),
+	    "a full head makes no new ones for now: %s", r.first_text);
+	struct series_col col = { 0 };
+	tap_ok(teststore_read(&ts, canonical[0], &col) && col.count == 2, "known ones go on");
+	ts.store->head_bytes_max = c.all + c.all / 19; /* 95 % */
+	teststore_append(&ts, 0, &b, &r);
+	usleep(20000);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(!r.err && r.stored == 2 && store_series(ts.store) == 301,
+	    "below that they come slowly: %s", r.first_text);
+	ts.store->head_bytes_max = c.all / 2;
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(r.err == ERR_BUSY && strstr(r.first_text, "memory for series is 2"),
+	    "far above nothing is taken: %s", r.first_text);
+	series_col_release(&col);
 	teststore_close(&ts);
 	batch_release(&b);
 	testlib_rmtree(dir);
@@ -827,6 +888,7 @@ int main(void)
 	late_senders();
 	all_refused_at_home();
 	limits();
+	tight_memory();
 	metadata();
 	figures();
 	locks_and_manifest();
