@@ -7,6 +7,7 @@
 #define ARRAY_MAX          32 /* more ids go to a bitmap */
 #define TABLE_MIN          64
 #define SLOTS_AT_START_MAX (1u << 20)
+#define MOVE_STEP          8   /* old slots that go over at each addition: in time by far */
 #define AHEAD              16  /* labels looked at together, so that their cache misses overlap */
 #define BIG_BYTES          160 /* of a bitmap, before its ids: about */
 #define BIG_PER_ID         2   /* about */
@@ -49,9 +50,15 @@ struct slot {
 	uint64_t hash;
 	void *entry; /* NULL = free */
 };
-struct table { /* open addressing, at most 3/4 full */
-	struct slot *slots;
+/*
+ * Open addressing, at most 3/4 full. It doubles beside the old slots, which go over a few at each
+ * addition, in order; those that are over stay where they are (chains in there stay whole), those
+ * that are deleted are dead.
+ */
+struct table {
+	struct slot *slots, *old; /* old: NULL = none */
 	size_t mask, count;
+	size_t old_mask, old_at; /* those of old below old_at are in slots, too */
 };
 struct postings {
 	struct table pairs, names;
@@ -66,6 +73,8 @@ struct postings {
 
 /* Tables */
 
+static char dead; /* its address: a slot of old whose entry is gone */
+
 static void table_init(struct table *t, size_t slots)
 {
 	*t = (struct table){ .slots = mem_zalloc(slots * sizeof(struct slot)), .mask = slots - 1 };
@@ -79,37 +88,56 @@ static void table_place(struct table *t, uint64_t hash, void *entry)
 	t->slots[i] = (struct slot){ .hash = hash, .entry = entry };
 }
 
+static void table_move(struct table *t, size_t step)
+{
+	for (; step && t->old_at <= t->old_mask; step--) {
+		const struct slot *x = &t->old[t->old_at++];
+		if (x->entry && x->entry != &dead)
+			table_place(t, x->hash, x->entry);
+	}
+	if (t->old_at > t->old_mask) {
+		mem_free(t->old);
+		t->old = NULL;
+	}
+}
+
 static void table_add(struct table *t, uint64_t hash, void *entry)
 {
+	if (t->old)
+		table_move(t, MOVE_STEP);
 	if (++t->count > t->mask / 4 * 3) {
-		struct table bigger = { .slots = mem_zalloc((t->mask + 1) * 2 * sizeof(struct slot)),
-			.mask = t->mask * 2 + 1,
-			.count = t->count };
-		for (size_t i = 0; i <= t->mask; i++) {
-			if (t->slots[i].entry)
-				table_place(&bigger, t->slots[i].hash, t->slots[i].entry);
-		}
-		mem_free(t->slots);
-		*t = bigger;
+		CHECK(!t->old); /* it is over long before */
+		struct slot *was = t->slots;
+		size_t was_mask = t->mask;
+		t->mask = was_mask * 2 + 1;
+		t->slots = mem_zalloc((t->mask + 1) * sizeof(struct slot));
+		t->old = was;
+		t->old_mask = was_mask;
+		t->old_at = 0;
+		table_move(t, MOVE_STEP);
 	}
 	table_place(t, hash, entry);
 }
 
-static void table_del(struct table *t, uint64_t hash, const void *entry)
+/* Its slot among those, NULL: it is not there. */
+static struct slot *slot_of(struct slot *slots, size_t mask, uint64_t hash, const void *entry)
 {
-	size_t i = hash & t->mask;
-	while (t->slots[i].entry != entry)
-		i = (i + 1) & t->mask;
-	/* What follows without a gap moves up, as far as its own place allows. */
+	size_t i = hash & mask;
+	while (slots[i].entry && slots[i].entry != entry)
+		i = (i + 1) & mask;
+	return slots[i].entry ? &slots[i] : NULL;
+}
+
+/* What follows without a gap moves up, as far as its own place allows. */
+static void slot_close(struct table *t, size_t i)
+{
 	for (size_t j = i;;) {
 		t->slots[i].entry = NULL;
 		size_t home;
 		do {
 			j = (j + 1) & t->mask;
-			if (!t->slots[j].entry) {
-				t->count--;
+			if (!t->slots[j].entry)
 				return;
-			}
 			home = t->slots[j].hash & t->mask;
 		} while (((j - home) & t->mask) < ((j - i) & t->mask));
 		t->slots[i] = t->slots[j];
@@ -117,27 +145,78 @@ static void table_del(struct table *t, uint64_t hash, const void *entry)
 	}
 }
 
-static struct pair *pair_find(
-    const struct postings *p, uint64_t hash, const uint8_t *bytes, size_t len)
+static void table_del(struct table *t, uint64_t hash, const void *entry)
 {
-	for (size_t i = hash & p->pairs.mask; p->pairs.slots[i].entry; i = (i + 1) & p->pairs.mask) {
-		struct pair *x = p->pairs.slots[i].entry;
-		if (p->pairs.slots[i].hash == hash && x->len == len &&
+	struct slot *in = slot_of(t->slots, t->mask, hash, entry);
+	struct slot *old = t->old ? slot_of(t->old, t->old_mask, hash, entry) : NULL;
+	CHECK(in || old);
+	if (in)
+		slot_close(t, (size_t)(in - t->slots));
+	if (old)
+		old->entry = &dead;
+	t->count--;
+}
+
+/* All entries: i from 0 to below table_end(), NULL where there is none. */
+static size_t table_end(const struct table *t)
+{
+	return t->mask + 1 + (t->old ? t->old_mask + 1 - t->old_at : 0);
+}
+
+static void *table_at(const struct table *t, size_t i)
+{
+	void *x = i <= t->mask ? t->slots[i].entry : t->old[t->old_at + i - t->mask - 1].entry;
+	return x == &dead ? NULL : x;
+}
+
+static void table_release(struct table *t)
+{
+	mem_free(t->slots);
+	mem_free(t->old);
+}
+
+static struct pair *pair_in(
+    const struct slot *slots, size_t mask, uint64_t hash, const uint8_t *bytes, size_t len)
+{
+	for (size_t i = hash & mask; slots[i].entry; i = (i + 1) & mask) {
+		struct pair *x = slots[i].entry;
+		if (slots[i].hash == hash && slots[i].entry != &dead && x->len == len &&
 		    memcmp(x->bytes, bytes, len) == 0)
 			return x;
 	}
 	return NULL;
 }
 
-static struct pname *name_find(const struct postings *p, const char *name, size_t len)
+static struct pname *name_in(
+    const struct slot *slots, size_t mask, uint64_t hash, const char *name, size_t len)
 {
-	uint64_t hash = hash64(name, len, p->seed);
-	for (size_t i = hash & p->names.mask; p->names.slots[i].entry; i = (i + 1) & p->names.mask) {
-		struct pname *x = p->names.slots[i].entry;
-		if (x->hash == hash && x->len == len && memcmp(x->text, name, len) == 0)
+	for (size_t i = hash & mask; slots[i].entry; i = (i + 1) & mask) {
+		struct pname *x = slots[i].entry;
+		if (slots[i].hash == hash && slots[i].entry != &dead && x->len == len &&
+		    memcmp(x->text, name, len) == 0)
 			return x;
 	}
 	return NULL;
+}
+
+static struct pair *pair_find(
+    const struct postings *p, uint64_t hash, const uint8_t *bytes, size_t len)
+{
+	const struct table *t = &p->pairs;
+	struct pair *x = pair_in(t->slots, t->mask, hash, bytes, len);
+	if (!x && UNLIKELY(t->old != NULL))
+		x = pair_in(t->old, t->old_mask, hash, bytes, len);
+	return x;
+}
+
+static struct pname *name_find(const struct postings *p, const char *name, size_t len)
+{
+	uint64_t hash = hash64(name, len, p->seed);
+	const struct table *t = &p->names;
+	struct pname *x = name_in(t->slots, t->mask, hash, name, len);
+	if (!x && UNLIKELY(t->old != NULL))
+		x = name_in(t->old, t->old_mask, hash, name, len);
+	return x;
 }
 
 struct postings *postings_create(uint64_t seed)
@@ -177,8 +256,8 @@ void postings_free(struct postings *p)
 {
 	if (!p)
 		return;
-	for (size_t i = 0; i <= p->pairs.mask; i++) {
-		struct pair *x = p->pairs.slots[i].entry;
+	for (size_t i = 0; i < table_end(&p->pairs); i++) {
+		struct pair *x = table_at(&p->pairs, i);
 		if (x) {
 			pair_free_ids(x);
 			if (!p->growing)
@@ -189,8 +268,8 @@ void postings_free(struct postings *p)
 		mem_free(p->list[i]->pairs);
 		mem_free(p->list[i]);
 	}
-	mem_free(p->pairs.slots);
-	mem_free(p->names.slots);
+	table_release(&p->pairs);
+	table_release(&p->names);
 	mem_free(p->list);
 	roaring_bitmap_free(p->all);
 	arena_release(&p->arena);
@@ -453,7 +532,8 @@ uint64_t postings_pairs(const struct postings *p)
 
 size_t postings_bytes(const struct postings *p)
 {
-	return p->bytes + p->series * BIG_PER_ID + (p->pairs.mask + 1) * sizeof(struct slot);
+	return p->bytes + p->series * BIG_PER_ID +
+	    (p->pairs.mask + 1 + (p->pairs.old ? p->pairs.old_mask + 1 : 0)) * sizeof(struct slot);
 }
 
 /* Selecting */
