@@ -31,7 +31,7 @@ static inline struct seen seen_all(void)
 		sum.hang_done += seen_on[i].hang_done;
 		sum.refused_early += seen_on[i].refused_early;
 		sum.streams_done += seen_on[i].streams_done;
-		sum.busy += seen_on[i].busy;
+		sum.busy += __atomic_load_n(&seen_on[i].busy, __ATOMIC_RELAXED);
 	}
 	return sum;
 }
@@ -176,7 +176,7 @@ static void on_busy(struct req *r)
 	uint64_t end_ns = clock_real_mono_ns() + strtoul(r->query, NULL, 10) * 1000;
 	while (clock_real_mono_ns() < end_ns)
 		;
-	SEEN(r).busy++;
+	__atomic_fetch_add(&SEEN(r).busy, 1, __ATOMIC_RELAXED); /* read while it counts */
 	req_reply(r, 200, TEXT, "busy\n", 5, REQ_BORROW);
 }
 

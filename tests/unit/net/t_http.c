@@ -777,10 +777,10 @@ static void unread_answers(void)
 	close(fd);
 	fd = httpcli_dial(address);
 	httpcli_puts(fd, "GET /stream?900000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
-	for (unsigned i = 0; i < 5000 && held() != 2 * LIMIT_UNREAD_BYTES; i++)
+	for (unsigned i = 0; i < 5000 && held() < 2 * LIMIT_UNREAD_BYTES; i++)
 		usleep(1000);
-	tap_ok(held() == 2 * LIMIT_UNREAD_BYTES, "a stream counts with its buffers: %lld",
-	    (long long)held());
+	tap_ok(held() >= 2 * LIMIT_UNREAD_BYTES && held() <= 4 * LIMIT_UNREAD_BYTES,
+	    "a stream counts with its buffers: %lld", (long long)held());
 	close(fd);
 	tap_ok(quiet(0, 0) || (advance(3000), quiet(0, 0)), "(quiet)");
 	tap_is_u64((uint64_t)held(), 0, "and nothing counts when it is over");
