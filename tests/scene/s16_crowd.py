@@ -105,7 +105,7 @@ ok(status == 200 and a["data"] == ["a"], f"a URL of {len(''.join(sets))} bytes a
 # All of it is given back.
 for _ in range(100):
     metrics = request(k.port, "GET", "/metrics")[1].decode()
-    left = {n: int(re.search(rf"^{n} (\d+)$", metrics, re.M).group(1)) for n in ("kymo_inflight_bytes", "kymo_answer_bytes")}
+    left = {n: float(re.search(rf"^{n} (\S+)$", metrics, re.M).group(1)) for n in ("kymo_inflight_bytes", "kymo_answer_bytes")}
     if not any(left.values()):
         break
     time.sleep(0.1)
