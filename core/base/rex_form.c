@@ -50,10 +50,16 @@ static void set_close(struct set *s, size_t at)
 	s->v[s->count++] = (struct word){ at, s->text.len - at };
 }
 
+static void text_add(struct buf *to, const struct set *from, size_t i)
+{
+	if (from->v[i].len)
+		buf_add(to, from->text.data + from->v[i].at, from->v[i].len);
+}
+
 static void set_add(struct set *s, const struct set *from, size_t i)
 {
 	size_t at = s->text.len;
-	buf_add(&s->text, from->text.data + from->v[i].at, from->v[i].len);
+	text_add(&s->text, from, i);
 	set_close(s, at);
 }
 
@@ -69,8 +75,8 @@ static bool set_multiply(struct reader *r, struct set *to, const struct set *wit
 	for (size_t i = 0; i < to->count; i++) {
 		for (size_t j = 0; j < with->count; j++) {
 			size_t at = product.text.len;
-			buf_add(&product.text, to->text.data + to->v[i].at, to->v[i].len);
-			buf_add(&product.text, with->text.data + with->v[j].at, with->v[j].len);
+			text_add(&product.text, to, i);
+			text_add(&product.text, with, j);
 			set_close(&product, at);
 		}
 	}
