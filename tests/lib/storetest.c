@@ -280,3 +280,12 @@ void storetest_advance(struct storetest *s, int64_t ms)
 		calm = at_rest(s) ? calm + 1 : 0;
 	}
 }
+
+void storetest_names(struct arena *a, const char *name, struct labels *out, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		char no[16];
+		snprintf(no, sizeof(no), "%u", i);
+		out[i] = label_make(a, LABEL_NAME, name, "series", no, NULL);
+	}
+}

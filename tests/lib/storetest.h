@@ -27,6 +27,9 @@ void storetest_init(struct storetest *s, const char *dir);
 enum err storetest_open(struct storetest *s, unsigned loops);
 void storetest_close(struct storetest *s);
 
+/* Labels of count series: {__name__="name", series="0"}, "1", ... */
+void storetest_names(struct arena *a, const char *name, struct labels *out, unsigned count);
+
 struct storetest_row {
 	struct labels labels;
 	int64_t t_ms;

@@ -267,11 +267,7 @@ int main(void)
 	rng = 0x9e3779b97f4a7c15u * (number("KYMO_SEED", 1) + 1);
 	base_ms = clock_wall_ms() - SLOTS * STEP;
 	base_ms -= base_ms % STEP;
-	for (unsigned i = 0; i < SERIES; i++) {
-		char no[16];
-		snprintf(no, sizeof(no), "%u", i);
-		names[i] = label_make(&arena, "__name__", "damage_total", "series", no, NULL);
-	}
+	storetest_names(&arena, "damage_total", names, SERIES);
 	snprintf(good, sizeof(good), "%s/good", top);
 	snprintf(dir, sizeof(dir), "%s/data", top);
 	if (!tap_ok(make(good), "a directory with sealed files, round files and a log"))

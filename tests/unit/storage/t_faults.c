@@ -425,11 +425,7 @@ int main(void)
 {
 	log_setup(getenv("KYMO_FAULT_LOG") ? LOG_LEVEL_INFO : LOG_LEVEL_NONE, false);
 	arena_init(&arena, 1 << 14);
-	for (unsigned i = 0; i < SERIES; i++) {
-		char no[16];
-		snprintf(no, sizeof(no), "%u", i);
-		names[i] = label_make(&arena, "__name__", "faults", "series", no, NULL);
-	}
+	storetest_names(&arena, "faults", names, SERIES);
 	uint64_t evicted = metric_sum(M_SERIES_EVICTED), merged = metric_sum(M_SEALS),
 	         retired = metric_sum(M_FILES_RETIRED);
 	struct outcome clean = run(UINT64_MAX, 1, EIO);

@@ -109,15 +109,7 @@ static void run(unsigned loops)
 int main(void)
 {
 	arena_init(&arena, 4096);
-	for (unsigned i = 0; i < SERIES; i++) {
-		struct label_builder b;
-		label_builder_init(&b, &arena);
-		label_builder_set(&b, LABEL_NAME, strlen(LABEL_NAME), "m", 1);
-		char text[16];
-		int len = snprintf(text, sizeof(text), "%u", i);
-		label_builder_set(&b, "i", 1, text, (size_t)len);
-		names[i] = label_builder_done(&b);
-	}
+	storetest_names(&arena, "m", names, SERIES);
 	run(1);
 	run(3);
 	arena_release(&arena);

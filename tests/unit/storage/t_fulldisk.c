@@ -302,11 +302,7 @@ int main(void)
 {
 	struct fsio_ops ops = fsio_real;
 	arena_init(&arena, 1 << 14);
-	for (unsigned i = 0; i < SERIES; i++) {
-		char no[16];
-		snprintf(no, sizeof(no), "%u", i);
-		names[i] = label_make(&arena, "__name__", "full", "series", no, NULL);
-	}
+	storetest_names(&arena, "full", names, SERIES);
 	ops.write_at = disk_write;
 	ops.allocate = disk_allocate;
 	ops.remove = disk_remove;

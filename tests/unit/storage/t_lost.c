@@ -377,11 +377,7 @@ static void labels_are_read_once(void)
 int main(void)
 {
 	arena_init(&arena, 1 << 14);
-	for (unsigned i = 0; i < SERIES; i++) {
-		char no[16];
-		snprintf(no, sizeof(no), "%u", i);
-		names[i] = label_make(&arena, "__name__", "lost", "series", no, NULL);
-	}
+	storetest_names(&arena, "lost", names, SERIES);
 	catalog_does_not_pass(false);
 	catalog_does_not_pass(true);
 	merges_do_not_pass();

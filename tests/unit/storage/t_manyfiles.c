@@ -140,11 +140,7 @@ int main(void)
 	arena_init(&arena, 1 << 16);
 	base_ms =
 	    clock_wall_ms() / SAMPLE_RANGE_MS * SAMPLE_RANGE_MS - (int64_t)RANGES * SAMPLE_RANGE_MS;
-	for (unsigned i = 0; i < SERIES; i++) {
-		char no[16];
-		snprintf(no, sizeof(no), "%u", i);
-		names[i] = label_make(&arena, "__name__", "many", "series", no, NULL);
-	}
+	storetest_names(&arena, "many", names, SERIES);
 	if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_max < ALLOWED) {
 		tap_skip("not so many descriptors");
 	} else {

@@ -356,11 +356,7 @@ int main(void)
 	arena_init(&arena, 1 << 14);
 	base_ms = clock_wall_ms() - SLOTS * STEP;
 	base_ms -= base_ms % STEP;
-	for (unsigned i = 0; i < SERIES; i++) {
-		char no[16];
-		snprintf(no, sizeof(no), "%u", i);
-		names[i] = label_make(&arena, "__name__", "cut_total", "series", no, NULL);
-	}
+	storetest_names(&arena, "cut_total", names, SERIES);
 	for (unsigned h = 0; h < histories; h++) {
 		rng = 0x9e3779b97f4a7c15u * (seed * 1000 + h + 1);
 		history(h, images / histories);

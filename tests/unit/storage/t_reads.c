@@ -415,11 +415,7 @@ int main(void)
 {
 	log_setup(LOG_LEVEL_NONE, false);
 	arena_init(&arena, 1 << 14);
-	for (unsigned i = 0; i < MEMBERS; i++) {
-		char no[16];
-		snprintf(no, sizeof(no), "%u", i);
-		names[i] = label_make(&arena, "__name__", "reads_total", "series", no, NULL);
-	}
+	storetest_names(&arena, "reads_total", names, MEMBERS);
 	readers_beside();
 	giant();
 	leaving_at_the_border();

@@ -587,11 +587,7 @@ int main(void)
 		setenv("TMPDIR", "/dev/shm", 0);
 	log_setup(getenv("KYMO_IDS_LOG") ? LOG_LEVEL_INFO : LOG_LEVEL_NONE, false);
 	arena_init(&arena, 1 << 16);
-	for (unsigned i = 0; i < MANY; i++) {
-		char no[16];
-		snprintf(no, sizeof(no), "%u", i);
-		names[i] = label_make(&arena, "__name__", "returns", "series", no, NULL);
-	}
+	storetest_names(&arena, "returns", names, MANY);
 	awake = label_make(&arena, "__name__", "awake", NULL);
 	fsio_hook(&ops);
 	clock_fake(T0);
