@@ -5,9 +5,10 @@
  *   b_store [series = 100000] [passes = 30] [loops = 1] [recover [DIR]]
  * Each pass sends one row for every series, in one order, as scrapes do. Label bytes of a request
  * are copied into a body buffer before, as the decoder leaves them (not counted).
- * Printed: ns of CPU per row of loop 0 (batch to answer, and the copy into the batch; its share when
- * there are several), for the pass that creates and for those that append; rows per second of wall
- * time with everything; anonymous memory per series. With "recover": the store is opened again. With a DIR it stays; with 0 passes only the opening is measured.
+ * Printed: ns of CPU per row of loop 0 (batch to answer, and the copy into the batch; its share
+ * when there are several), for the pass that creates and for those that append; rows per second of
+ * wall time with everything; anonymous memory per series. With "recover": the store is opened
+ * again. With a DIR it stays; with 0 passes only the opening is measured.
  */
 #include "core/base/arena.h"
 #include "core/base/clock.h"

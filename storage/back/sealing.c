@@ -1,13 +1,13 @@
 /*
  * Which files of a shard are merged, and when (seal_run does the merging on a worker): a range is
  * closed when, for every class of samples that is not silent (storage/newest.h), its end is
- * SEALING_BEHIND_MS behind the newest accepted time, and no row came for it for SEALING_QUIET_NS; or
- * when nothing came for the shard for so long. Then all its files become one sealed file. It opens
- * again when rows come for it: the sealed file and the new ones are merged when it has closed again.
- * An open range that has collected SEALING_FILES_MAX files is
- * merged as well, so that reads and the list stay short. Inputs are all files of the range there
- * are: contiguous in rank. Nothing is merged before the catalog has worked in its files: the merge
- * asks it for labels; nor over a file that could not be opened and may return.
+ * SEALING_BEHIND_MS behind the newest accepted time, and no row came for it for SEALING_QUIET_NS;
+ * or when nothing came for the shard for so long. Then all its files become one sealed file. It
+ * opens again when rows come for it: the sealed file and the new ones are merged when it has closed
+ * again. An open range that has collected SEALING_FILES_MAX files is merged as well, so that reads
+ * and the list stay short. Inputs are all files of the range there are: contiguous in rank. Nothing
+ * is merged before the catalog has worked in its files: the merge asks it for labels; nor over a
+ * file that could not be opened and may return.
  */
 #include <stdio.h>
 

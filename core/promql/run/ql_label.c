@@ -275,7 +275,9 @@ static void cmp_label(
 	}
 }
 
-/* Both sets by name, side by side: what a comparison takes does not depend on the names asked for. */
+/*
+ * Both sets by name, side by side: what a comparison takes does not depend on the names asked for.
+ */
 static int cmp_named(const struct sorting *s, struct labels a, struct labels b)
 {
 	struct label_iter ia = label_iter(a), ib = label_iter(b);

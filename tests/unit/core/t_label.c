@@ -117,7 +117,9 @@ static void test_canonical(void)
 	tap_ok(canon(label_builder_done(&b), &out) == ERR_TOOBIG &&
 	        strstr(eb.text, "limit 65535 (--limits.labels-bytes)"),
 	    "many bytes: %s", eb.text);
-	/* Far over the limits they are counted, not sorted, and texts are cut before they are made. */
+	/*
+	 * Far over the limits they are counted, not sorted, and texts are cut before they are made.
+	 */
 	struct buf text, huge;
 	buf_init(&text);
 	buf_init(&huge);

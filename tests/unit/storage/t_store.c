@@ -299,7 +299,9 @@ static void refusals(unsigned loops)
 	free(dir);
 }
 
-/* The window is as long as the retention: who was cut off for hours while others went on is taken. */
+/*
+ * The window is as long as the retention: who was cut off for hours while others went on is taken.
+ */
 static void late_senders(void)
 {
 	char *dir = testlib_tmpdir("store");
