@@ -69,7 +69,7 @@ struct ql_range_slide {
 	double sum_down, c_down;
 	uint32_t best_down;
 };
-/* A window longer than a slice is looked at in passes over its samples (ql_over.c). */
+/* A window longer than a slice is looked at in passes over its samples (ql_window.c). */
 struct ql_range_sums {
 	double a, ca, b, cb, n;
 	bool flag;
@@ -93,11 +93,13 @@ struct ql_range {
 	uint32_t *lo, *hi; /* per step: samples lo..hi-1 */
 	struct ql_range_rate *rate;
 	struct ql_range_line *line;
-	/* of the last series: sum of hi - lo; of an instant selector: */
-	uint64_t samples_in_windows;
-	uint64_t samples_read; /* steps with a sample; and those that the step before did not see */
-	bool has_nan;          /* of the column at hand */
-	bool plain;            /* tests: window loops only */
+	/*
+	 * Of the last series: the sum of hi - lo, and of those that the step before did not see. Of
+	 * an instant selector: the steps with a sample, and those of them that count as read.
+	 */
+	uint64_t samples_in_windows, samples_read;
+	bool has_nan; /* of the column at hand */
+	bool plain;   /* tests: window loops only */
 	/*
 	 * Asked after some thousand samples, with the work done since; true ends the slice. Then
 	 * again is set, and the next ql_X_run, with the same arguments, goes on. NULL: never asked.
@@ -138,7 +140,7 @@ MUST_CHECK enum err ql_range_init(struct ql_range *r, const struct ql_range_spec
     struct ql_budget *budget, struct errbuf *eb);
 void ql_range_release(struct ql_range *r);
 /*
- * The windows of a column. out has room for grid.n values and bits, which need not be cleared;
+ * The windows of a column. out has room for grid.n values and bits, which need not be cleared.
  * *any: some step is present, else nobody may look at out. ERR_EXECUTION for bad parameters and
  * over budget.
  */

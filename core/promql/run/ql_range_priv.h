@@ -1,4 +1,7 @@
-/* ql_range_priv - what the files of ql_range share: ql_range.c, ql_rate.c, ql_over.c. */
+/*
+ * ql_range_priv - what the files of ql_range share: ql_range.c (phases, bounds, instant selectors),
+ * ql_rate.c, ql_over.c (which way a function goes), ql_window.c, ql_slide.c.
+ */
 #ifndef CORE_PROMQL_RUN_QL_RANGE_PRIV_H
 #define CORE_PROMQL_RUN_QL_RANGE_PRIV_H
 
@@ -66,9 +69,40 @@ bool ql_rate_prepare(struct ql_range *r);
 bool ql_rate_windows(struct ql_range *r, struct ql_col *out);
 bool ql_rate_extended(struct ql_range *r, struct ql_col *out);
 MUST_CHECK enum err ql_over_room(struct ql_range *r, struct errbuf *eb);
-bool ql_over_prefix(struct ql_range *r); /* prefix counts of changes or resets, in _index */
 bool ql_over_prepare(struct ql_range *r);
 bool ql_over_windows(struct ql_range *r, struct ql_col *out);
+
+/* The value of one window of n > 0 samples (ql_window.c); false when there is none. */
+bool ql_window_value(
+    struct ql_range *r, uint32_t step, const int64_t *t, const double *v, uint32_t n, double *out);
+/*
+ * A window of more than QL_RANGE_WORK samples: the first pass over it, 0 for functions that do not
+ * look at all of them. Its value; false when the slice is over, then the same call goes on.
+ */
+unsigned ql_window_pass(const struct ql_range *r, uint32_t step);
+bool ql_window_long(struct ql_range *r, uint32_t step, unsigned first, double *out);
+
+/* What overlapping windows share (ql_slide.c). Whole columns, then steps; true: slice over. */
+bool ql_prefix_make(struct ql_range *r); /* counts of changes or resets, in _index */
+void ql_prefix_steps(struct ql_range *r, uint32_t end, struct ql_col *out);
+size_t ql_table_size(const struct ql_range *r); /* values */
+void ql_table_make(struct ql_range *r);
+void ql_table_steps(struct ql_range *r, uint32_t end, struct ql_col *out);
+bool ql_slide_rank(struct ql_range *r);
+bool ql_slide_ranks(struct ql_range *r, struct ql_col *out);
+bool ql_slide_sums(struct ql_range *r, struct ql_col *out);
+bool ql_slide_extremes(struct ql_range *r, struct ql_col *out);
+
+/*
+ * The same sum and error as the Kahan-Neumaier step (ql_kahan) without looking at magnitudes: both
+ * errors are exact, as long as nothing is infinite or NaN.
+ */
+static inline void ql_two_sum(double x, double *sum, double *c)
+{
+	double s = *sum, t = s + x, b = t - s;
+	*c += (s - (t - b)) + (x - b);
+	*sum = t;
+}
 
 /* Where a quantile lies among count sorted values. */
 struct ql_between {

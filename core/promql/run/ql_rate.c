@@ -99,7 +99,7 @@ bool ql_rate_prepare(struct ql_range *r)
 	if (!r->_pos)
 		r->_resets = r->_reset = r->_start = r->_end = 0;
 	if (is_change(r))
-		return ql_over_prefix(r);
+		return ql_prefix_make(r);
 	while (r->_pos < count) {
 		uint32_t k = ql_range_stretch(r, count, QL_RANGE_STRETCH);
 		uint32_t from = r->_pos ? r->_pos : 1, to = r->_pos + k, before = r->_resets;
