@@ -139,6 +139,24 @@ struct ql_col *ql_vec_add(struct arena *a, struct ql_vec *v)
 
 /* --- label sets --- */
 
+#define NAMES_FEW 8 /* so many are looked at one after the other */
+
+/* The first name from i on that is not before the label's. */
+static uint32_t names_from(const struct ql_names *names, uint32_t i, const struct label *l)
+{
+	uint32_t end = names->count;
+
+	while (i < end) {
+		uint32_t mid = i + (end - i) / 2;
+		const struct ql_str *s = &names->s[mid];
+		if (ql_bytes_cmp(s->s, s->len, l->name, l->name_len) < 0)
+			i = mid + 1;
+		else
+			end = mid;
+	}
+	return i;
+}
+
 struct labels ql_labels_pick(
     struct buf *scratch, struct labels ls, const struct ql_names *names, bool keep)
 {
@@ -151,6 +169,8 @@ struct labels ql_labels_pick(
 	while (label_next(&it, &l)) {
 		/* Both sides are sorted by name: one merge. */
 		int c = 1;
+		if (names->count - i > NAMES_FEW)
+			i = names_from(names, i, &l);
 		while (i < names->count &&
 		    (c = ql_bytes_cmp(names->s[i].s, names->s[i].len, l.name, l.name_len)) < 0)
 			i++;
@@ -236,62 +256,104 @@ static uint32_t slots_for(uint32_t count) /* a power of 2, half of them used */
 
 uint64_t ql_tab_bytes(uint32_t count)
 {
-	uint64_t keys = count < QL_TAB_MIN ? QL_TAB_MIN : count;
+	uint64_t keys = (uint64_t)count + QL_TAB_PAGE;
 	return keys * sizeof(struct ql_tab_key) + (uint64_t)slots_for(count) * sizeof(uint32_t);
+}
+
+static void slots_make(struct ql_tab *t, uint32_t slots)
+{
+	t->_slots_count = slots;
+	t->_slots = arena_zalloc(t->arena, slots * sizeof(*t->_slots));
 }
 
 void ql_tab_reserve(struct ql_tab *t, uint32_t count)
 {
-	uint32_t cap = count < QL_TAB_MIN ? QL_TAB_MIN : count;
+	if (!t->count && slots_for(count) > t->_slots_count)
+		slots_make(t, slots_for(count));
+}
 
-	if (cap <= t->_cap)
-		return;
-	struct ql_tab_key *keys = arena_array(t->arena, cap, sizeof(*keys));
-	if (t->count)
-		memcpy(keys, t->keys, t->count * sizeof(*keys));
-	t->keys = keys;
-	t->_cap = cap;
-	t->_slots_count = slots_for(cap);
-	t->_slots = arena_zalloc(t->arena, t->_slots_count * sizeof(*t->_slots));
-	for (uint32_t i = 0; i < t->count; i++) {
-		uint32_t at = (uint32_t)keys[i].hash & (t->_slots_count - 1);
+/* The slot of a key: it, or the free one where it would stand. */
+static uint32_t *slot_of(
+    const struct ql_tab *t, uint32_t *slots, uint32_t slots_count, struct labels ls, uint64_t hash)
+{
+	uint32_t at = (uint32_t)hash & (slots_count - 1);
+
+	for (; slots[at]; at = (at + 1) & (slots_count - 1)) {
+		const struct ql_tab_key *k = ql_tab_key(t, slots[at] - 1);
+		if (k->hash == hash && label_equal(k->ls, ls))
+			break;
+	}
+	return &slots[at];
+}
+
+/* Twice as many slots; the keys of before come over one by one. */
+static void tab_grow(struct ql_tab *t)
+{
+	t->_old = t->_slots;
+	t->_old_count = t->_slots_count;
+	t->_old_keys = t->count;
+	t->_moved = 0;
+	slots_make(t, t->_slots_count ? t->_slots_count * 2 : QL_TAB_MIN * 2);
+}
+
+static void move_some(struct ql_tab *t)
+{
+	for (int i = 0; i < 4 && t->_moved < t->_old_keys; i++) {
+		uint32_t at = (uint32_t)ql_tab_key(t, t->_moved)->hash & (t->_slots_count - 1);
 		while (t->_slots[at])
 			at = (at + 1) & (t->_slots_count - 1);
-		t->_slots[at] = i + 1;
+		t->_slots[at] = ++t->_moved;
 	}
+}
+
+static struct ql_tab_key *key_add(struct ql_tab *t)
+{
+	uint32_t page = t->count / QL_TAB_PAGE;
+
+	if (page >= t->_pages_cap) {
+		uint32_t cap = t->_pages_cap ? t->_pages_cap * 2 : 4;
+		struct ql_tab_key **pages = arena_array(t->arena, cap, sizeof(*pages));
+		if (page)
+			memcpy(pages, t->_pages, page * sizeof(*pages));
+		t->_pages = pages;
+		t->_pages_cap = cap;
+	}
+	if (t->count % QL_TAB_PAGE == 0)
+		t->_pages[page] = arena_array(t->arena, QL_TAB_PAGE, sizeof(struct ql_tab_key));
+	return &t->_pages[page][t->count++ % QL_TAB_PAGE];
 }
 
 uint32_t ql_tab_add(struct ql_tab *t, struct labels ls, uint64_t hash, bool copy, bool *fresh)
 {
-	if (t->count == t->_cap)
-		ql_tab_reserve(t, t->_cap ? t->_cap * 2 : QL_TAB_MIN);
-	uint32_t at = (uint32_t)hash & (t->_slots_count - 1);
-	for (; t->_slots[at]; at = (at + 1) & (t->_slots_count - 1)) {
-		const struct ql_tab_key *k = &t->keys[t->_slots[at] - 1];
-		if (k->hash == hash && label_equal(k->ls, ls)) {
-			*fresh = false;
-			return t->_slots[at] - 1;
-		}
-	}
+	uint32_t old = 0;
+
+	if (t->count >= t->_slots_count / 2)
+		tab_grow(t);
+	uint32_t *slot = slot_of(t, t->_slots, t->_slots_count, ls, hash);
+	if (!*slot && t->_moved < t->_old_keys)
+		old = *slot_of(t, t->_old, t->_old_count, ls, hash);
+	*fresh = !*slot && !old;
+	if (!*fresh)
+		return (*slot ? *slot : old) - 1;
 	if (copy && ls.len)
 		ls.bytes = arena_dup(t->arena, ls.bytes, ls.len);
-	t->keys[t->count] = (struct ql_tab_key){ .ls = ls, .hash = hash };
-	t->_slots[at] = ++t->count;
-	*fresh = true;
+	*key_add(t) = (struct ql_tab_key){ .ls = ls, .hash = hash };
+	*slot = t->count;
+	if (t->_moved < t->_old_keys)
+		move_some(t);
 	return t->count - 1;
 }
 
 uint32_t ql_tab_find(const struct ql_tab *t, struct labels ls, uint64_t hash)
 {
+	uint32_t found;
+
 	if (!t->count)
 		return QL_TAB_NONE;
-	uint32_t at = (uint32_t)hash & (t->_slots_count - 1);
-	for (; t->_slots[at]; at = (at + 1) & (t->_slots_count - 1)) {
-		const struct ql_tab_key *k = &t->keys[t->_slots[at] - 1];
-		if (k->hash == hash && label_equal(k->ls, ls))
-			return t->_slots[at] - 1;
-	}
-	return QL_TAB_NONE;
+	found = *slot_of(t, t->_slots, t->_slots_count, ls, hash);
+	if (!found && t->_moved < t->_old_keys)
+		found = *slot_of(t, t->_old, t->_old_count, ls, hash);
+	return found ? found - 1 : QL_TAB_NONE;
 }
 
 bool ql_col_absorb(struct ql_col *to, const struct ql_col *from, uint32_t at, uint32_t count)

@@ -210,20 +210,33 @@ static inline struct labels ql_labels_drop_name(struct arena *a, struct labels l
 }
 bool ql_labels_have_name(struct labels ls); /* any of the three */
 
-/* Interning: label sets to ordinals 0, 1, ... in order of arrival. */
+/*
+ * Interning: label sets to ordinals 0, 1, ... in order of arrival. Keys stand in pages and never
+ * move; when the table of slots is full, a larger one takes over a few keys with each that is added:
+ * no call works on all of them.
+ */
+struct ql_tab_key {
+	struct labels ls;
+	uint64_t hash;
+};
 struct ql_tab {
 	struct arena *arena;
-	struct ql_tab_key {
-		struct labels ls;
-		uint64_t hash;
-	} * keys;
-	uint32_t *_slots; /* ordinal + 1 */
-	uint32_t count, _cap, _slots_count;
+	uint32_t count;
+	struct ql_tab_key **_pages;
+	uint32_t _pages_cap;
+	uint32_t *_slots, _slots_count; /* ordinal + 1 */
+	/* the smaller table of before, until _moved is _old_keys: how many keys it has */
+	uint32_t *_old, _old_count, _old_keys, _moved;
 };
+#define QL_TAB_PAGE 64
+static inline const struct ql_tab_key *ql_tab_key(const struct ql_tab *t, uint32_t ordinal)
+{
+	return &t->_pages[ordinal / QL_TAB_PAGE][ordinal % QL_TAB_PAGE];
+}
 void ql_tab_init(struct ql_tab *t, struct arena *a);
-/* Room for so many label sets, so that they can be added without hashing all of them again. */
+/* Slots for so many label sets, while there are none. */
 void ql_tab_reserve(struct ql_tab *t, uint32_t count);
-uint64_t ql_tab_bytes(uint32_t count); /* what that takes, at most */
+uint64_t ql_tab_bytes(uint32_t count); /* what so many take, at most, beside their bytes */
 /*
  * The ordinal; *fresh tells whether it is new. copy: the bytes are copied into the arena when new.
  */

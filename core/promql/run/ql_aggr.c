@@ -419,7 +419,7 @@ static void merge_step(
 static enum err merge_begin(struct ql_aggr *g, const struct ql_aggr *from, uint32_t k, uint32_t *at,
     bool *fresh, struct ql_budget *b, struct errbuf *eb)
 {
-	const struct ql_tab_key *key = &from->tab.keys[k];
+	const struct ql_tab_key *key = ql_tab_key(&from->tab, k);
 
 	*at = ql_tab_add(&g->tab, key->ls, key->hash, false, fresh);
 	if (!*fresh)
@@ -521,8 +521,8 @@ bool ql_aggr_finish(struct ql_aggr *g, uint32_t i, struct ql_col *out)
 	if (g->_step)
 		return true;
 	*out = (struct ql_col){
-		.ls = g->tab.keys[i].ls,
-		.hash = g->tab.keys[i].hash,
+		.ls = ql_tab_key(&g->tab, i)->ls,
+		.hash = ql_tab_key(&g->tab, i)->hash,
 		.has = gr->has,
 		.v = gr->a,
 		.drop_name = gr->drop_name,
@@ -536,6 +536,6 @@ size_t ql_aggr_bytes(const struct ql_aggr *g)
 	    sizeof(struct ql_aggr_group) + sizeof(struct ql_tab_key);
 	size_t sum = g->tab.count * per;
 	for (uint32_t i = 0; i < g->tab.count; i++)
-		sum += g->tab.keys[i].ls.len;
+		sum += ql_tab_key(&g->tab, i)->ls.len;
 	return sum;
 }

@@ -77,14 +77,14 @@ static bool countv_make(
 	bool fresh;
 
 	arena_reset(&s->text, 4096);
-	label_builder_from(&b, &s->text, s->groups.keys[slot->group].ls);
+	label_builder_from(&b, &s->text, ql_tab_key(&s->groups, slot->group)->ls);
 	if (s->keeps_value)
 		label_builder_set(&b, name->s, name->len, text, num_fmt_f(v, text));
 	struct labels ls = label_builder_done(&b);
 	if ((x->err = ql_room(&x->budget, ls.len, x->eb)))
 		return false;
 	uint32_t at = ql_tab_add(&s->tab, ls, label_hash(ls), true, &fresh);
-	if (fresh && !ql_run_col(x, &pn->vec, s->tab.keys[at].ls, pn->grid.n))
+	if (fresh && !ql_run_col(x, &pn->vec, ql_tab_key(&s->tab, at)->ls, pn->grid.n))
 		return false;
 	slot->col = at + 1;
 	s->used++;

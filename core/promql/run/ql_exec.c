@@ -17,6 +17,7 @@
 #include "core/promql/run/ql_nodes.h"
 #include "core/promql/run/ql_piece.h"
 #include "core/promql/run/ql_sorter.h"
+#include "core/promql/run/ql_tell.h"
 #include "core/rt/job.h"
 
 #include <string.h>
@@ -25,6 +26,7 @@
 #define QL_LOOKBACK_MS      (5 * 60 * 1000)
 #define QL_SUBQUERY_STEP_MS (60 * 1000)
 #define QL_TIMEOUT_MS       (2 * 60 * 1000)
+#define NOTES_PART          32 /* notes of a batch that are taken over between looks at the clock */
 #define QL_FIRST_BLOCK      (16u << 10)
 
 enum ql_state {
@@ -82,6 +84,7 @@ struct ql {
 	struct ql_value copy; /* value while it moves */
 	const int64_t *copy_times;
 	bool released;
+	struct ql_tell tell[2]; /* warnings, infos */
 	struct ql_note *notes[2];
 	size_t notes_count[2];
 	struct ql_stats stats;
@@ -132,6 +135,7 @@ static void make_plan(struct ql *q)
 		.names = ql_names_drop(o->features.delayed_name_removal, false),
 	};
 	ql_notes_init(&q->run.notes, &q->arena);
+	ql_tab_init(&q->run.warnings, &q->arena);
 	q->err = ql_plan_make(&q->plan, q->root);
 	if (!q->err)
 		q->err = ql_budget_look(&q->run.budget, &q->eb);
@@ -367,20 +371,14 @@ static bool piece_ready(const struct ql_pn *pn)
 	return true;
 }
 
+/* Copied: the batch may go before they are told. */
 static void keep_warnings(struct ql_run *x, const struct ql_batch *b)
 {
 	for (unsigned i = 0; i < b->warnings_count; i++) {
-		if (x->warnings_count == x->warnings_cap) {
-			unsigned cap = x->warnings_cap ? x->warnings_cap * 2 : 8;
-			const char **w = arena_array(x->arena, cap, sizeof(*w));
-			if (x->warnings_count)
-				memcpy(w, x->warnings, x->warnings_count * sizeof(*w));
-			x->warnings = w;
-			x->warnings_cap = cap;
-		}
-		/* copied: the batch may go before they are told */
 		const char *w = b->warnings[i];
-		x->warnings[x->warnings_count++] = arena_strndup(x->arena, w, strlen(w));
+		struct labels key = { (const uint8_t *)w, num_u32(strlen(w) + 1) };
+		bool fresh;
+		ql_tab_add(&x->warnings, key, label_hash(key), true, &fresh);
 	}
 }
 
@@ -395,7 +393,6 @@ static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batc
 	x->samples_read += b->samples_read;
 	metric_add(M_QUERY_SAMPLES, b->samples);
 	keep_warnings(x, b);
-	ql_notes_merge(&x->notes, &b->notes);
 	if (b->err)
 		return errbuf_set(&q->eb, b->err, "%s", b->err_text);
 	return ERR_OK;
@@ -403,11 +400,27 @@ static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batc
 
 /* Batches of a piece by shard, then by arrival: the order does not depend on the loops. */
 struct gathered {
+	enum piece_phase {
+		PIECE_TAKE,
+		PIECE_ORDER,
+		PIECE_NOTES,
+		PIECE_JOIN,
+		PIECE_FINISH, /* groups become columns */
+		PIECE_EQUAL
+	} phase;
 	struct ql_batch **batch;
 	uint32_t count, cap, pos;
+	uint32_t noted; /* notes of the batch at pos */
+	struct ql_sorter sorter;
 	struct ql_aggr *sum;
 	bool may_collide;
 };
+
+static void piece_enter(struct gathered *g, enum piece_phase phase)
+{
+	g->phase = phase;
+	g->pos = 0;
+}
 
 static void gathered_add(struct ql_run *x, struct gathered *g, struct ql_batch *b)
 {
@@ -419,15 +432,68 @@ static void gathered_add(struct ql_run *x, struct gathered *g, struct ql_batch *
 		g->batch = n;
 		g->cap = cap;
 	}
-	/* Kept sorted by place of the scan; a shard's batches come in order. */
-	uint32_t k = g->count++;
-	for (; k && g->batch[k - 1]->scan > b->scan; k--)
-		g->batch[k] = g->batch[k - 1];
-	g->batch[k] = b;
+	g->batch[g->count++] = b;
+}
+
+/* A shard's batches come in order, and the sort keeps it. */
+static int cmp_batches(const void *arg, uint32_t a, uint32_t b)
+{
+	struct ql_batch *const *batch = arg;
+	return (batch[a]->scan > batch[b]->scan) - (batch[a]->scan < batch[b]->scan);
+}
+
+static enum ql_did piece_take(struct ql *q, struct ql_pn *pn, struct gathered *g)
+{
+	struct ql_batch *b;
+
+	while ((b = ql_piece_take(pn->piece))) {
+		if ((q->run.err = batch_adopt(q, pn, b)))
+			return QL_FAILED;
+		gathered_add(&q->run, g, b);
+	}
+	if (!ql_piece_all_here(pn->piece))
+		return QL_WAIT;
+	ql_sorter_init(&g->sorter, &q->arena, g->count, cmp_batches, g->batch);
+	piece_enter(g, PIECE_ORDER);
+	return QL_DONE;
+}
+
+/* Room for all columns and series: none moves while they are joined. */
+static enum ql_did piece_room(struct ql_run *x, struct ql_pn *pn, const struct gathered *g)
+{
+	uint64_t columns = 0, raw = 0;
+
+	for (uint32_t i = 0; i < g->count; i++) {
+		columns += g->batch[i]->vec.count;
+		raw += g->batch[i]->raw_count;
+	}
+	if (!ql_run_reserve(x, &pn->vec, num_u32(columns)) ||
+	    (x->err = ql_room(&x->budget, raw * sizeof(*pn->raw), x->eb)))
+		return QL_FAILED;
+	if (raw)
+		pn->raw = arena_array(x->arena, raw, sizeof(*pn->raw));
+	return QL_DONE;
+}
+
+static enum ql_did piece_notes(struct ql_run *x, struct gathered *g)
+{
+	for (; g->pos < g->count; g->pos++, g->noted = 0) {
+		const struct ql_batch *b = g->batch[g->sorter.idx[g->pos]];
+		while (ql_notes_merge(&x->notes, &b->notes, &g->noted, NOTES_PART))
+			if (ql_tick(x, QL_TICK))
+				return QL_AGAIN;
+		if (ql_tick(x, b->notes.tab.count ? QL_TICK : 0)) {
+			g->pos++;
+			g->noted = 0;
+			return QL_AGAIN;
+		}
+	}
+	piece_enter(g, PIECE_JOIN);
+	return QL_DONE;
 }
 
 /* *more: again, with the same batch. */
-static enum err piece_join(
+static enum err batch_join(
     struct ql_run *x, struct ql_pn *pn, struct gathered *g, struct ql_batch *b, bool *more)
 {
 	const struct ql_piece_spec *s = pn->spec;
@@ -443,57 +509,81 @@ static enum err piece_join(
 	g->may_collide |= b->may_collide;
 	for (uint32_t i = 0; i < b->vec.count; i++)
 		*ql_vec_add(x->arena, &pn->vec) = b->vec.cols[i];
-	if (pn->raw_count + b->raw_count > pn->raw_cap) {
-		size_t cap = (pn->raw_count + b->raw_count) * 2;
-		struct ql_series *raw = arena_array(x->arena, cap, sizeof(*raw));
-		if (pn->raw_count)
-			memcpy(raw, pn->raw, pn->raw_count * sizeof(*raw));
-		pn->raw = raw;
-		pn->raw_cap = cap;
-	}
 	for (size_t i = 0; i < b->raw_count; i++)
 		pn->raw[pn->raw_count++] = b->raw[i];
 	return ERR_OK;
 }
 
-static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
+static enum ql_did piece_join(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
 {
-	struct ql_run *x = &q->run;
-	struct ql_piece *p = pn->piece;
-	struct gathered *g = pn->state;
-	struct ql_batch *b;
-
-	if (!p->started)
-		piece_start(q, pn);
-	if (!g)
-		g = pn->state = arena_zalloc(x->arena, sizeof(*g));
-	while ((b = ql_piece_take(p))) {
-		if ((x->err = batch_adopt(q, pn, b)))
-			return QL_FAILED;
-		gathered_add(x, g, b);
-	}
-	if (!ql_piece_all_here(p))
-		return QL_WAIT;
 	while (g->pos < g->count) {
+		struct ql_batch *b = g->batch[g->sorter.idx[g->pos]];
 		bool more;
-		b = g->batch[g->pos];
-		if ((x->err = piece_join(x, pn, g, b, &more)))
+		if ((x->err = batch_join(x, pn, g, b, &more)))
 			return QL_FAILED;
 		g->pos += !more;
-		uint64_t work = (uint64_t)b->aggr.tab.count * pn->grid.n + b->vec.count * 4;
-		if (ql_tick(x, more ? QL_AGGR_PART : work))
+		if (ql_tick(x, more ? QL_AGGR_PART : (uint64_t)b->vec.count * 16))
 			return QL_AGAIN;
 	}
-	while (g->sum && pn->pos < g->sum->tab.count) {
+	piece_enter(g, PIECE_FINISH);
+	return QL_DONE;
+}
+
+static enum ql_did piece_finish(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
+{
+	if (g->sum && !ql_run_reserve(x, &pn->vec, g->sum->tab.count))
+		return QL_FAILED;
+	while (g->sum && g->pos < g->sum->tab.count) {
 		struct ql_col col;
-		if (!ql_aggr_finish(g->sum, pn->pos, &col)) {
+		if (!ql_aggr_finish(g->sum, g->pos, &col)) {
 			*ql_vec_add(x->arena, &pn->vec) = col;
-			pn->pos++;
+			g->pos++;
 		}
 		if (ql_tick(x, ql_aggr_part(pn->grid.n)))
 			return QL_AGAIN;
 	}
-	return g->may_collide ? ql_run_join_equal(x, pn, ql_piece_equal(pn->spec)) : QL_DONE;
+	piece_enter(g, PIECE_EQUAL);
+	return QL_DONE;
+}
+
+static enum ql_did piece_phase_run(struct ql *q, struct ql_pn *pn, struct gathered *g)
+{
+	struct ql_run *x = &q->run;
+
+	switch (g->phase) {
+	case PIECE_TAKE:
+		return piece_take(q, pn, g);
+	case PIECE_ORDER:
+		if (!ql_sorter_run(&g->sorter, x))
+			return QL_AGAIN;
+		piece_enter(g, PIECE_NOTES);
+		return piece_room(x, pn, g);
+	case PIECE_NOTES:
+		return piece_notes(x, g);
+	case PIECE_JOIN:
+		return piece_join(x, pn, g);
+	case PIECE_FINISH:
+		return piece_finish(x, pn, g);
+	case PIECE_EQUAL:
+		break;
+	}
+	return QL_DONE;
+}
+
+static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
+{
+	struct gathered *g = pn->state;
+
+	if (!pn->piece->started)
+		piece_start(q, pn);
+	if (!g)
+		g = pn->state = arena_zalloc(&q->arena, sizeof(*g));
+	while (g->phase != PIECE_EQUAL) {
+		enum ql_did did = piece_phase_run(q, pn, g);
+		if (did)
+			return did;
+	}
+	return g->may_collide ? ql_run_join_equal(&q->run, pn, ql_piece_equal(pn->spec)) : QL_DONE;
 }
 
 /* --- the result --- */
@@ -773,41 +863,35 @@ static enum ql_did build_result(struct ql *q)
 	return QL_DONE;
 }
 
-static void build_notes(struct ql *q)
+/* Notes, and warnings of storage, where the result is. */
+static enum ql_did build_notes(struct ql *q)
 {
 	struct ql_run *x = &q->run;
+	struct arena *a = q->moved ? &q->kept : &q->arena;
+	const struct ql_tab *w = &x->warnings;
+	enum ql_did did;
 
-	for (int info = 0; info < 2; info++)
-		q->notes[info] =
-		    ql_notes_render(&x->notes, info, q->text, q->text_len, &q->notes_count[info]);
-	if (!x->warnings_count)
-		return;
+	for (int info = 0; info < 2; info++) {
+		struct ql_tell *t = &q->tell[info];
+		if (!t->arena)
+			ql_tell_init(t, a, info, q->text, q->text_len);
+		if ((did = ql_tell_run(t, x)))
+			return did;
+		q->notes[info] = t->notes;
+		q->notes_count[info] = t->count;
+	}
+	if (!w->count)
+		return QL_DONE;
 	size_t count = q->notes_count[0];
-	struct ql_note *all = arena_array(&q->arena, count + x->warnings_count, sizeof(*all));
+	struct ql_note *all = arena_array(a, count + w->count, sizeof(*all));
 	memcpy(all, q->notes[0], count * sizeof(*all));
-	for (unsigned i = 0; i < x->warnings_count; i++) {
-		bool known = false;
-		for (size_t k = 0; k < count; k++)
-			known = known || strcmp(all[k].text, x->warnings[i]) == 0;
-		if (!known)
-			all[count++].text = x->warnings[i];
+	for (uint32_t i = 0; i < w->count; i++) {
+		struct labels text = ql_tab_key(w, i)->ls;
+		all[count++].text = arena_dup(a, text.bytes, text.len);
 	}
 	q->notes[0] = all;
 	q->notes_count[0] = count;
-}
-
-/* Texts are in the arena of the query, or of a batch. */
-static void notes_move(struct ql *q)
-{
-	for (int info = 0; info < 2; info++) {
-		size_t count = q->notes_count[info];
-		struct ql_note *to = arena_array(&q->kept, count + 1, sizeof(*to));
-		for (size_t i = 0; i < count; i++) {
-			const char *text = q->notes[info][i].text;
-			to[i].text = arena_strndup(&q->kept, text, strlen(text));
-		}
-		q->notes[info] = to;
-	}
+	return QL_DONE;
 }
 
 /* --- the job --- */
@@ -816,9 +900,6 @@ static void query_result_ready(struct ql *q)
 {
 	struct ql_run *x = &q->run;
 
-	build_notes(q);
-	if (q->moved)
-		notes_move(q);
 	q->stats.samples_total = x->samples_used;
 	q->stats.samples_read = x->samples_read;
 	q->stats.samples_peak = x->budget.points_peak;
@@ -851,7 +932,8 @@ static enum ql_did query_nodes(struct ql *q)
 		if (ql_tick(&q->run, QL_TICK / 32)) /* plans may have thousands of nodes */
 			return QL_AGAIN;
 	}
-	return build_result(q);
+	enum ql_did did = build_result(q);
+	return did ? did : build_notes(q);
 }
 
 static enum job_state query_run(struct job *j)

@@ -334,7 +334,7 @@ static const char *quantile_label(struct ql_run *x, double q)
 static void note_fixes(struct ql_run *x, const struct ql_pn *pn, struct hist *h)
 {
 	uint32_t len;
-	const char *name = name_of(x, h->tab.keys[h->group].ls, &len);
+	const char *name = name_of(x, ql_tab_key(&h->tab, h->group)->ls, &len);
 
 	if (!h->fix.count)
 		return;
@@ -382,7 +382,7 @@ static void block_values(struct ql_pn *pn, struct hist *h, struct ql_col *c)
 
 static struct labels group_labels(struct ql_run *x, struct ql_pn *pn, struct hist *h)
 {
-	struct labels ls = h->tab.keys[h->group].ls;
+	struct labels ls = ql_tab_key(&h->tab, h->group)->ls;
 
 	if (pn->ast->call.func->fn != QL_FN_HISTOGRAM_QUANTILES)
 		return ls;

@@ -334,7 +334,7 @@ static enum ql_did column_make(
 	if ((x->err = ql_room(&x->budget, ls.len, x->eb)))
 		return QL_FAILED;
 	uint32_t at = ql_tab_add(&s->results, ls, label_hash(ls), true, &fresh);
-	if (fresh && !ql_run_col(x, &pn->vec, s->results.keys[at].ls, pn->grid.n))
+	if (fresh && !ql_run_col(x, &pn->vec, ql_tab_key(&s->results, at)->ls, pn->grid.n))
 		return QL_FAILED;
 	pn->vec.cols[at].drop_name |= base->drop_name;
 	s->to = at;
@@ -346,7 +346,7 @@ static bool keys_of(struct ql_run *x, struct infop *s, const struct ql_col *c)
 {
 	while (s->name < s->names.count) {
 		struct label_builder b;
-		struct labels name = s->names.keys[s->name].ls;
+		struct labels name = ql_tab_key(&s->names, s->name)->ls;
 		struct labels id = ql_labels_pick(&s->scratch, c->ls, &s->id_names, true);
 		arena_reset(&s->made, MADE_KEEP);
 		label_builder_from(&b, &s->made, id);

@@ -3,7 +3,6 @@
 #include "core/base/rune.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 void ql_notes_init(struct ql_notes *n, struct arena *a)
@@ -46,8 +45,9 @@ static void note_put(struct ql_notes *n, bool info, struct ql_pos pos,
 		n->_cap = cap;
 	}
 	if (fresh)
-		n->items[at] = (struct ql_note_item){ .text = (const char *)n->tab.keys[at].ls.bytes,
-			.info = info };
+		n->items[at] =
+		    (struct ql_note_item){ .text = (const char *)ql_tab_key(&n->tab, at)->ls.bytes,
+			    .info = info };
 	n->items[at].pos = pos;
 	if (fix && fix->count)
 		ql_note_fix_add(&n->items[at].fix, fix);
@@ -103,12 +103,42 @@ void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_s
 	}
 }
 
-void ql_notes_merge(struct ql_notes *n, const struct ql_notes *from)
+void ql_notes_counter(struct ql_notes *n, struct ql_pos pos, struct labels ls)
 {
-	for (uint32_t i = 0; i < from->tab.count; i++) {
-		const struct ql_note_item *it = &from->items[i];
+	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
+	uint32_t len = 0;
+	const char *name = label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
+
+	if (!name || !len ||
+	    (len == n->_name_len && pos.start == n->_name_pos && memcmp(name, n->_name, len) == 0))
+		return;
+	if (len <= sizeof(n->_name)) {
+		memcpy(n->_name, name, len);
+		n->_name_len = len;
+		n->_name_pos = pos.start;
+	}
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		size_t end = strlen(ends[i]);
+		if (len >= end && memcmp(name + len - end, ends[i], end) == 0)
+			return;
+	}
+	struct buf b;
+	buf_init(&b);
+	label_quote_go(&b, name, len);
+	buf_add_u8(&b, 0);
+	ql_notes_add(n, true, pos,
+	    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: %s",
+	    (const char *)b.data);
+	buf_release(&b);
+}
+
+bool ql_notes_merge(struct ql_notes *n, const struct ql_notes *from, uint32_t *at, uint32_t most)
+{
+	for (; *at < from->tab.count && most; ++*at, most--) {
+		const struct ql_note_item *it = &from->items[*at];
 		note_put(n, it->info, it->pos, &it->fix, it->text, strlen(it->text));
 	}
+	return *at < from->tab.count;
 }
 
 const char *ql_fmt_g(struct arena *a, double v)
@@ -134,8 +164,7 @@ static const char *rfc3339(struct arena *a, int64_t ms)
 	    c.day, c.hour, c.minute, c.second);
 }
 
-static const char *note_text(
-    struct arena *a, const struct ql_note_item *it, unsigned line, unsigned col)
+const char *ql_note_text(struct arena *a, const struct ql_note_item *it, unsigned line, unsigned col)
 {
 	const struct ql_note_fix *f = &it->fix;
 	if (!f->count)
@@ -144,26 +173,4 @@ static const char *note_text(
 	    "%s, from buckets %s to %s, with a max diff of %.2g, over %u samples from %s to %s (%u:%u)",
 	    it->text, ql_fmt_g(a, f->min_bucket), ql_fmt_g(a, f->max_bucket), f->max_diff, f->count,
 	    rfc3339(a, f->t_min_ms), rfc3339(a, f->t_max_ms), line, col);
-}
-
-static int note_cmp(const void *a, const void *b)
-{
-	return strcmp(((const struct ql_note *)a)->text, ((const struct ql_note *)b)->text);
-}
-
-struct ql_note *ql_notes_render(
-    const struct ql_notes *n, bool info, const char *query, size_t len, size_t *count)
-{
-	struct ql_note *out = arena_array(n->arena, n->tab.count + 1, sizeof(*out));
-	*count = 0;
-	for (uint32_t i = 0; i < n->tab.count; i++) {
-		const struct ql_note_item *it = &n->items[i];
-		unsigned line, col;
-		if (it->info != info)
-			continue;
-		ql_line_col(query, len, it->pos.start, &line, &col);
-		out[(*count)++].text = note_text(n->arena, it, line, col);
-	}
-	qsort(out, *count, sizeof(*out), note_cmp); /* the order of arrival depends on the loops */
-	return out;
 }

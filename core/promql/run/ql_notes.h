@@ -1,6 +1,6 @@
 /*
  * ql_notes - warnings and infos of a query (annotations): gathered without their place,
- * de-duplicated by text, rendered with "(line:column)" at the end.
+ * de-duplicated by text, told with "(line:column)" at the end (ql_tell.h).
  * The last position wins, as upstream. Thread: one at a time; a piece has its own list, which the
  * coordinator merges.
  */
@@ -26,6 +26,9 @@ struct ql_notes {
 	struct ql_tab tab;
 	struct ql_note_item *items; /* as many as tab.count */
 	uint32_t _cap;
+	/* the name that was looked at last, and for which expression */
+	char _name[64];
+	uint32_t _name_len, _name_pos;
 };
 void ql_notes_init(struct ql_notes *n, struct arena *a);
 void ql_notes_add(struct ql_notes *n, bool info, struct ql_pos pos, const char *fmt, ...)
@@ -40,10 +43,12 @@ void ql_notes_quantile(struct ql_notes *n, struct ql_pos pos, double q);
 void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_scalar *q,
     const uint64_t *has, uint32_t from, uint32_t count);
 #define QL_NOTES_PART 256 /* steps between looks at the clock where quantiles differ */
-void ql_notes_merge(struct ql_notes *n, const struct ql_notes *from);
-/* Texts in full, of one kind, in the arena. */
-struct ql_note *ql_notes_render(
-    const struct ql_notes *n, bool info, const char *query, size_t len, size_t *count);
+/* The info of rate and increase; series of one name in a row cost one look. */
+void ql_notes_counter(struct ql_notes *n, struct ql_pos pos, struct labels ls);
+/* So many of from's, from *at on; true when there are more. */
+bool ql_notes_merge(struct ql_notes *n, const struct ql_notes *from, uint32_t *at, uint32_t most);
+/* In full, with its place, in the arena. */
+const char *ql_note_text(struct arena *a, const struct ql_note_item *it, unsigned line, unsigned col);
 
 /* Go's %g of a number and %q of a text, in the arena. */
 const char *ql_fmt_g(struct arena *a, double v);

@@ -155,24 +155,6 @@ static bool scan_window_yield(void *arg, uint64_t work)
 	return job_should_yield();
 }
 
-static void scan_note_counter(struct ql_scan *s, struct labels ls)
-{
-	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
-	uint32_t len;
-	const char *name = label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
-
-	if (!name || !len)
-		return;
-	for (size_t i = 0; i < COUNT_OF(ends); i++) {
-		size_t n = strlen(ends[i]);
-		if (len >= n && memcmp(name + len - n, ends[i], n) == 0)
-			return;
-	}
-	ql_notes_add(&s->batch->notes, true, s->piece->spec->pos,
-	    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: %s",
-	    ql_fmt_q(&s->batch->arena, name, len));
-}
-
 static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct ql_col *col)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
@@ -210,7 +192,7 @@ static bool scan_notes(struct ql_scan *s, const struct source_item *item)
 	if (spec->mode != QL_PIECE_RANGE)
 		return false;
 	if (spec->range.fn == QL_FN_RATE || spec->range.fn == QL_FN_INCREASE)
-		scan_note_counter(s, item->labels);
+		ql_notes_counter(&s->batch->notes, spec->pos, item->labels);
 	if (spec->range.fn != QL_FN_QUANTILE_OVER_TIME)
 		return false;
 	while (s->step < n) {

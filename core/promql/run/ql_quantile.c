@@ -265,7 +265,7 @@ static bool quantile_begin(struct ql_run *x, struct ql_pn *pn, struct quant *s)
 static enum ql_did quantile_columns(struct ql_run *x, struct ql_pn *pn, struct quant *s)
 {
 	while (pn->vec.count < s->m.groups) {
-		if (!ql_run_col(x, &pn->vec, s->m.tab.keys[pn->vec.count].ls, pn->grid.n))
+		if (!ql_run_col(x, &pn->vec, ql_tab_key(&s->m.tab, pn->vec.count)->ls, pn->grid.n))
 			return QL_FAILED;
 		if (ql_tick(x, 64 + pn->grid.n / 8))
 			return QL_AGAIN;

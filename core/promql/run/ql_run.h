@@ -38,8 +38,7 @@ struct ql_run {
 	struct ql_cleanup *cleanups;
 	uint64_t series;                     /* read */
 	uint64_t samples_used, samples_read; /* ql_plan.h */
-	const char **warnings;               /* of storage, texts in batches' arenas */
-	unsigned warnings_count, warnings_cap;
+	struct ql_tab warnings; /* of storage, each once: its bytes are a text with its NUL */
 };
 #define QL_TICK 4096 /* values between looks at the clock */
 bool ql_tick(struct ql_run *x, uint64_t values);

@@ -15,24 +15,6 @@ struct window_state {
 	uint64_t charged;
 };
 
-static void note_window_counter(struct ql_run *x, const struct ql_pn *pn, const struct ql_col *c)
-{
-	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
-	uint32_t len;
-	const char *name = label_get(c->ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
-
-	if ((pn->range.fn != QL_FN_RATE && pn->range.fn != QL_FN_INCREASE) || !name || !len)
-		return;
-	for (size_t i = 0; i < COUNT_OF(ends); i++) {
-		size_t n = strlen(ends[i]);
-		if (len >= n && memcmp(name + len - n, ends[i], n) == 0)
-			return;
-	}
-	ql_notes_add(&x->notes, true, pn->ast->call.args[0]->pos,
-	    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: %s",
-	    ql_fmt_q(x->arena, name, len));
-}
-
 static void window_release(void *arg)
 {
 	struct window_state *w = arg;
@@ -78,7 +60,8 @@ static bool window_notes(
 	const struct ql_scalar *q = &pn->range.param[0];
 	uint32_t n = pn->grid.n;
 
-	note_window_counter(x, pn, from);
+	if (pn->range.fn == QL_FN_RATE || pn->range.fn == QL_FN_INCREASE)
+		ql_notes_counter(&x->notes, pn->ast->call.args[0]->pos, from->ls);
 	while (pn->range.fn == QL_FN_QUANTILE_OVER_TIME && w->noted < n) {
 		uint32_t k = n - w->noted;
 		if (q->kind != QL_SAME && k > QL_NOTES_PART)
