@@ -99,18 +99,29 @@ bool api_write_before(struct req *r)
 	return true;
 }
 
+static enum err decoded_length(struct write *w)
+{
+	char limit[LIMITS_TEXT_MAX];
+	enum err e = snapz_length(w->req->body, w->req->body_len, &w->decoded_len);
+	if (e == ERR_TOOBIG)
+		return errbuf_set(&w->eb, e,
+		    "the body says that it decodes to more than %u MiB, or to more than %u times its size",
+		    SNAPZ_DECODED_MAX >> 20, SNAPZ_RATIO_MAX);
+	if (e)
+		return errbuf_set(&w->eb, e, "the body is no snappy block");
+	if (w->decoded_len <= w->limits->write_body_bytes)
+		return ERR_OK;
+	return errbuf_set(&w->eb, ERR_TOOBIG, "the body decodes to %zu bytes, %s", w->decoded_len,
+	    limits_text(w->limits, LIMITS_write_body_bytes, limit));
+}
+
 void api_write(struct req *r)
 {
 	struct write *w = write_take(r);
 	metric_add(M_WRITE_REQUESTS, 1);
-	w->err = snapz_length(r->body, r->body_len, &w->decoded_len);
+	w->err = decoded_length(w);
 	if (w->err) {
 		w->word = w->err == ERR_TOOBIG ? "decoded_too_large" : "bad_snappy";
-		errbuf_set(&w->eb, w->err,
-		    w->err == ERR_TOOBIG
-		        ? "the body says that it decodes to more than %u MiB, or to more than %u times its size"
-		        : "the body is no snappy block",
-		    SNAPZ_DECODED_MAX >> 20, SNAPZ_RATIO_MAX);
 		reply(w);
 		return;
 	}

@@ -266,6 +266,18 @@ static void bad_bodies(void)
 static void large_bodies(void)
 {
 	struct fakereq f;
+	struct buf plain, packed;
+	buf_init(&plain);
+	buf_init(&packed);
+	while (plain.len <= 32 << 20)
+		buf_add_str(&plain, "no message, but more of it than a request may have; ");
+	snapz_encode(&packed, plain.data, plain.len);
+	put(&f, NULL, NULL, packed.data, packed.len);
+	tap_ok(strstr(fakereq_text(&f), "limit 33,554,432 bytes (--limits.body-bytes)"),
+	    "more than 32 MiB are told with their flag");
+	is(&f, 400, "decoded_too_large: the body decodes to 33554", "and refused");
+	buf_release(&plain);
+	buf_release(&packed);
 	struct buf b = body_of(100000);
 	size_t decoded = 0;
 	tap_ok(!snapz_length(b.data, b.len, &decoded) && decoded > API_WRITE_LOOP_BYTES,

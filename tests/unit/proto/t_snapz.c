@@ -81,8 +81,8 @@ static void refused(void)
 static void limits(void)
 {
 	size_t n;
-	tap_ok(snapz_length((const uint8_t *)"\x81\x80\x80\x10", 4, &n) == ERR_TOOBIG,
-	    "a length over 32 MiB is refused");
+	tap_ok(snapz_length((const uint8_t *)"\x81\x80\x80\x80\x04", 5, &n) == ERR_TOOBIG,
+	    "a length over 1 GiB is refused");
 	tap_ok(snapz_length((const uint8_t *)"\x80\x80\x80\x10", 4, &n) == ERR_TOOBIG,
 	    "a length over 22 times the body is refused");
 	uint8_t body[100] = { 0 };
