@@ -3,7 +3,8 @@
  * Prometheus documentation).
  *
  * Parameters are checked in Prometheus' order with its texts without reading the expression; then
- * the query waits for its ticket (net/api/ask.h), is parsed, evaluated whole, counted, and only then
+ * the query waits for its ticket (net/api/ask.h), is parsed, evaluated whole, counted, and only
+ * then
  * answered, piece by piece.
  * Waiting counts towards the timeout. A client that leaves ends its query at the next slice.
  * Thread: the loop of the request.
