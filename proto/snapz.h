@@ -22,9 +22,9 @@
 #include "core/base/err.h"
 
 #define SNAPZ_DECODED_MAX (1u << 30) /* of any block; users have limits of their own */
-#define SNAPZ_RATIO_MAX   22u         /* the format cannot do better than 64 bytes from 3 */
-#define SNAPZ_RATIO_FREE  64u         /* bytes beyond the ratio, for very small bodies */
-#define SNAPZ_SLOP        128u        /* bytes of room behind the decoded ones */
+#define SNAPZ_RATIO_MAX   22u        /* the format cannot do better than 64 bytes from 3 */
+#define SNAPZ_RATIO_FREE  64u        /* bytes beyond the ratio, for very small bodies */
+#define SNAPZ_SLOP        128u       /* bytes of room behind the decoded ones */
 
 /*
  * What the block says it holds. ERR_MALFORMED: no valid length; ERR_TOOBIG: over SNAPZ_DECODED_MAX

@@ -425,7 +425,7 @@ static void limits(void)
 	    "the limit of series is named: %s", r.first_text);
 	tap_ok(!r.err && r.stored == some && r.refused == 300 - some &&
 	        r.first_reason == SINK_SERIES_LIMIT &&
-	        strstr(r.first_text, " series are in memory, limit ") &&
+	        strstr(r.first_text, " active series, limit ") &&
 	        strstr(r.first_text, " (--limits.series-total)"),
 	    "over the limit of series known ones go on, new ones are refused: %s", r.first_text);
 	teststore_close(&ts);
