@@ -15,10 +15,10 @@ void purse_show(struct purse *p, enum metric_id gauge)
 	p->gauge = gauge;
 }
 
-static void show(const struct purse *p, int64_t more)
+static void show(const struct purse *p, uint64_t more)
 {
 	if (p->has_gauge)
-		metric_gauge_add(p->gauge, more);
+		metric_gauge_add(p->gauge, (int64_t)more);
 }
 
 /* Adds bytes when they fit; *after is what is used then. */
@@ -33,7 +33,7 @@ static bool add_if_room(struct purse *p, uint64_t bytes, uint64_t *after)
 	} while (!atomic_compare_exchange_weak_explicit(
 	    &p->_used, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
 	*after = used + bytes;
-	show(p, (int64_t)bytes);
+	show(p, bytes);
 	return true;
 }
 
@@ -41,7 +41,7 @@ static void sub(struct purse *p, uint64_t bytes)
 {
 	uint64_t before = atomic_fetch_sub_explicit(&p->_used, bytes, memory_order_relaxed);
 	CHECK(before >= bytes);
-	show(p, -(int64_t)bytes);
+	show(p, 0 - bytes);
 }
 
 static void peak_to(struct purse *p, uint64_t used)
@@ -106,7 +106,7 @@ void purse_force(struct purse *p, uint64_t bytes)
 		uint64_t after =
 		    atomic_fetch_add_explicit(&q->_used, bytes, memory_order_relaxed) + bytes;
 		CHECK(after >= bytes);
-		show(q, (int64_t)bytes);
+		show(q, bytes);
 		peak_to(q, after);
 		if (q->max && after > q->max && !atomic_load(&p->_over)) {
 			remember(p, q == p ? PURSE_OWN : PURSE_SUM);
