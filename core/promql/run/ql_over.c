@@ -7,29 +7,34 @@
 #define QL_SORT_MAX   2048
 #define QL_TABLE_MAX  (1u << 17) /* values of a table of extremes, which is made in one go */
 
-/* Values that must be sorted cost more. */
-static uint64_t work_of(enum ql_fn fn, uint32_t n)
+static bool sorts(enum ql_fn fn)
 {
-	return fn == QL_FN_QUANTILE_OVER_TIME || fn == QL_FN_MAD_OVER_TIME ? 16 * (uint64_t)n : n;
+	return fn == QL_FN_QUANTILE_OVER_TIME || fn == QL_FN_MAD_OVER_TIME;
 }
 
 static bool loop_windows(struct ql_range *r, struct ql_col *out)
 {
-	for (uint32_t i = r->_pos; i < r->spec.grid.n; i++) {
+	const int64_t *t = r->_in.t_ms;
+	const double *v = r->_in.v;
+	uint32_t steps = r->spec.grid.n;
+	unsigned first, weight = sorts(r->spec.fn) ? 16 : 1; /* sorting costs more */
+
+	for (uint32_t i = r->_pos; i < steps; i++) {
 		uint32_t lo = r->lo[i], n = r->hi[i] - lo;
-		unsigned first;
 		if (UNLIKELY(n > QL_RANGE_WORK) && (first = ql_window_pass(r, i))) {
 			r->_pos = i;
 			if (!ql_window_long(r, i, first, &out->v[i]))
 				return true;
 			ql_bit_on(out->has, i);
-		} else if (n &&
-		    ql_window_value(r, i, r->_in.t_ms + lo, r->_in.v + lo, n, &out->v[i])) {
+		} else if (n && ql_window_value(r, i, t + lo, v + lo, n, &out->v[i])) {
 			ql_bit_on(out->has, i);
 		}
-		r->_pos = i + 1;
-		if (ql_range_pause(r, 1 + work_of(r->spec.fn, n)))
-			return true;
+		r->_work += 1 + (uint64_t)n * weight;
+		if (UNLIKELY(r->_work >= QL_RANGE_WORK)) {
+			r->_pos = i + 1;
+			if (ql_range_pause(r, 0))
+				return true;
+		}
 	}
 	return false;
 }
@@ -75,11 +80,6 @@ static enum ql_range_way way_of(const struct ql_range *r)
 		return QL_WAY_LOOP;
 	}
 #pragma GCC diagnostic pop
-}
-
-static bool sorts(enum ql_fn fn)
-{
-	return fn == QL_FN_QUANTILE_OVER_TIME || fn == QL_FN_MAD_OVER_TIME;
 }
 
 static bool sums(enum ql_fn fn)

@@ -460,20 +460,21 @@ enum err ql_range_run(struct ql_range *r, const struct sample_column *in, struct
 /* --- instant selectors --- */
 
 /* 64 steps, or those that are left; their bits. */
-static inline uint64_t instant_word(
+static ALWAYS_INLINE uint64_t instant_word(
     const struct ql_range *r, bool want_time, uint32_t from, uint32_t end, double *out)
 {
-	const struct sample_column *in = &r->_in;
-	uint64_t bits = 0;
+	const uint32_t *lo = r->lo, *hi = r->hi;
+	const double *v = r->_in.v;
+	uint64_t bits = 0, bit = 1;
 
-	for (uint32_t i = from; i < end; i++) {
-		uint32_t hi = r->hi[i];
-		if (hi == r->lo[i] || sample_is_stale(in->v[hi - 1])) {
+	for (uint32_t i = from; i < end; i++, bit <<= 1) {
+		uint32_t k = hi[i];
+		if (k == lo[i] || sample_is_stale(v[k - 1])) {
 			out[i] = 0;
 			continue;
 		}
-		out[i] = want_time ? (double)in->t_ms[hi - 1] / 1000 : in->v[hi - 1];
-		bits |= (uint64_t)1 << (i & 63);
+		out[i] = want_time ? (double)r->_in.t_ms[k - 1] / 1000 : v[k - 1];
+		bits |= bit;
 	}
 	return bits;
 }
@@ -498,7 +499,8 @@ static bool run_instant(struct ql_range *r, bool want_time, struct ql_col *out)
 		uint32_t from = r->_pos, end = ql_range_steps_end(r);
 		for (uint32_t at = from; at < end; at += 64) {
 			uint32_t upto = end - at < 64 ? end : at + 64;
-			uint64_t bits = instant_word(r, want_time, at, upto, out->v);
+			uint64_t bits = want_time ? instant_word(r, true, at, upto, out->v)
+			                          : instant_word(r, false, at, upto, out->v);
 			out->has[at / 64] = bits;
 			r->samples_in_windows += bits == ~(uint64_t)0 ? 64 : ql_popcount(bits);
 			if (UNLIKELY(around))

@@ -165,7 +165,7 @@ static double zero_factor(const struct ql_range_spec *s, const struct ql_range_r
 	return s->fn == QL_FN_RATE ? factor / ((double)s->range_ms / 1000) : factor;
 }
 
-static double extrapolate(
+static ALWAYS_INLINE double extrapolate(
     const struct ql_range_spec *s, const struct ql_range_rate *w, double first, double result)
 {
 	/*
