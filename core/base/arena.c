@@ -134,13 +134,13 @@ static struct arena_block *block_take(const struct arena *a, size_t total, bool 
 
 static struct arena_block *block_add(struct arena *a, size_t size, size_t charge_bytes, bool zeroed)
 {
+	a->_used_bytes += charge_bytes;
+	if (a->_purse) /* counted before it is taken */
+		purse_force(a->_purse, charge_bytes);
 	struct arena_block *b = block_take(a, BLOCK_HEAD + size, zeroed);
 	b->size = size;
 	b->next = a->_blocks;
 	a->_blocks = b;
-	a->_used_bytes += charge_bytes;
-	if (a->_purse)
-		purse_force(a->_purse, charge_bytes);
 	return b;
 }
 

@@ -12,30 +12,32 @@
 
 #include <malloc.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define T0  INT64_C(1700000000000)
 #define MIB (1u << 20)
 
+static _Atomic size_t live, peak, calls;
+
+/*
+ * While a purse is watched: what is taken beyond twice of what it counts. What the test's source
+ * and messages take is small and has slack of its own.
+ */
+#define WATCH_SLACK ((size_t)768 << 10)
+static struct purse *_Atomic watched;
+static _Atomic size_t watched_from, uncounted;
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 # define COUNTED 0
-static _Atomic size_t live, peak, calls;
 #else
-# define COUNTED     1
-static _Atomic size_t live, peak, calls;
+# define COUNTED 1
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *p, size_t size);
 void __libc_free(void *p);
-
-/*
- * While a purse is watched: what is taken beyond twice of what it counts. What the test's source
- * and
- * messages take is small and has slack of its own.
- */
-# define WATCH_SLACK ((size_t)768 << 10)
-static struct purse *_Atomic watched;
-static _Atomic size_t watched_from, uncounted;
 
 static void watch(size_t now)
 {
@@ -49,14 +51,34 @@ static void watch(size_t now)
 		uncounted = now - may;
 }
 
-static void *counted(void *p)
+static void took(size_t bytes)
 {
 	calls++;
-	size_t now = p ? (live += malloc_usable_size(p)) : 0, was = peak;
+	size_t now = (live += bytes), was = peak;
 	watch(now);
 	while (now > was && !atomic_compare_exchange_weak(&peak, &was, now))
 		;
+}
+
+static void *counted(void *p)
+{
+	took(p ? malloc_usable_size(p) : 0);
 	return p;
+}
+
+/* Large blocks are maps of their own (core/base/block.h). */
+void *mmap(void *at, size_t size, int prot, int flags, int fd, off_t off)
+{
+	void *p = (void *)syscall(SYS_mmap, at, size, prot, flags, fd, off);
+	if (p != MAP_FAILED && fd < 0)
+		took(size);
+	return p;
+}
+
+int munmap(void *p, size_t size)
+{
+	live -= size;
+	return (int)syscall(SYS_munmap, p, size);
 }
 
 void *malloc(size_t size)
