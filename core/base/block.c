@@ -17,7 +17,8 @@
 #define SIZES      5 /* 64 KiB ... 1 MiB */
 #define PAGE       ((size_t)4096)
 #define FREE_MUCH  ((size_t)64 << 20)  /* from here on fresh blocks give others back */
-#define FREE_MOST  ((size_t)256 << 20) /* from here on large ones go back when they are put */
+#define FREE_MOST  ((size_t)256 << 20) /* from here on what is put large gives some back */
+#define FREE_CAP   ((size_t)512 << 20) /* and from here on it goes whole, however long that takes */
 #define FREE_SMALL ((size_t)4 << 20)   /* given back whole by a tick */
 #define GIVE_STEP  ((size_t)4 << 20)   /* by one block_get, about 0.2 ms */
 
@@ -154,10 +155,6 @@ void block_put(void *p, size_t size)
 		free(p);
 		return;
 	}
-	if (size > BLOCK_MOST && block_free_bytes() > FREE_MOST) {
-		munmap(p, size);
-		return;
-	}
 	pthread_mutex_lock(&lock);
 	if (size > BLOCK_MOST) {
 		kept_add(&large, p, size);
@@ -167,6 +164,10 @@ void block_put(void *p, size_t size)
 		l->count++;
 	}
 	pthread_mutex_unlock(&lock);
+	/* A part of it at once: whoever puts it must not wait for millions of pages. */
+	size_t all = block_free_bytes();
+	if (size > BLOCK_MOST && all > FREE_MOST)
+		block_give_back(all > FREE_CAP ? size : GIVE_STEP);
 }
 
 /* How many of a list were not wanted since the last tick and go now. */
@@ -188,6 +189,11 @@ static bool large_one_back(void)
 	if (k)
 		munmap(k, size);
 	return k != NULL;
+}
+
+bool block_much(void)
+{
+	return block_free_bytes() > FREE_MUCH;
 }
 
 void block_tick(void)

@@ -29,6 +29,8 @@ void *block_get_zeroed(size_t size);
 void block_put(void *p, size_t size);
 /* What is kept for reuse. */
 size_t block_free_bytes(void);
+/* So much that a tick should come soon. */
+bool block_much(void);
 /* Unmaps kept blocks of at most so many bytes. */
 void block_give_back(size_t bytes);
 void block_tick(void);

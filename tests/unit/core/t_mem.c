@@ -148,7 +148,7 @@ static void sizes(void)
 		((char *)p[0])[size - 1] = 1;
 		block_put(p[0], size);
 	}
-	tap_ok(block_free_bytes() <= 360 * MIB, "large ones in turn: %zu MiB",
+	tap_ok(block_free_bytes() <= 620 * MIB, "large ones in turn: %zu MiB",
 	    block_free_bytes() / MIB);
 	block_give_back(10 * MIB + 5);
 	block_give_back(SIZE_MAX);
