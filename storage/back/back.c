@@ -31,6 +31,13 @@ static void switch_run(struct work_task *t)
 
 static void switch_begin(struct shard *sh);
 
+/* A list only goes on: what the one before promised of the log, ids and numbers holds. */
+static void goes_on(const struct files *from, const struct files *to)
+{
+	CHECK(to->generation > from->generation && to->complete_to >= from->complete_to);
+	CHECK(to->next_id >= from->next_id && to->next_number >= from->next_number);
+}
+
 static void switch_done(struct work_task *t)
 {
 	struct back_switch *s = CONTAINER_OF(t, struct back_switch, task);
@@ -45,11 +52,14 @@ static void switch_done(struct work_task *t)
 		/* ranks and ids given out since the copy was taken stay taken */
 		if (s->next.next_rank < sh->list.next_rank)
 			s->next.next_rank = sh->list.next_rank;
+		goes_on(&sh->list, &s->next);
 		files_release(&sh->list);
 		sh->list = s->next;
 	}
 	list_del(&s->link);
 	s->done(s, s->err);
+	/* Every file of FILES is open, or lost; no other is. */
+	CHECK(sh->files_count + sh->lost_count == sh->list.count);
 	switch_begin(sh);
 	back_poke(back_of(sh));
 }

@@ -210,6 +210,7 @@ static void segs_release(struct walog *w)
 		list_del(&s->link);
 		w->state_news = true; /* held_bytes has changed */
 		w->segs_count--;
+		CHECK(w->held_bytes >= s->bytes);
 		w->held_bytes -= s->bytes;
 		walprep_give(w->prep, s->slot, s->file, s->how);
 		seg_free(s);
