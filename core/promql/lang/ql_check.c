@@ -181,7 +181,7 @@ static bool check_call(struct ql_parser *p, struct ql_node *n)
 
 static bool is_name_matcher(const struct matcher *m)
 {
-	return m->name_len == sizeof(LABEL_NAME) - 1 && !memcmp(m->name, LABEL_NAME, m->name_len);
+	return label_is_metric_name(m->name, m->name_len);
 }
 
 static bool fail_two_names(struct ql_parser *p, struct ql_node *n, const struct matcher *m)

@@ -199,7 +199,7 @@ static bool is_the_name(const struct ql_node *n, const struct matcher *m)
 {
 	return m->type == MATCHER_EQ && m->value_len && m->value_len == n->sel.name.len &&
 	    !memcmp(m->value, n->sel.name.s, m->value_len) &&
-	    m->name_len == sizeof(LABEL_NAME) - 1 && !memcmp(m->name, LABEL_NAME, m->name_len);
+	    label_is_metric_name(m->name, m->name_len);
 }
 
 struct piece { /* a matcher's text inside a buffer */

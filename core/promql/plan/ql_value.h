@@ -212,9 +212,8 @@ bool ql_labels_have_name(struct labels ls); /* any of the three */
 
 /*
  * Interning: label sets to ordinals 0, 1, ... in order of arrival. Keys stand in pages and never
- * move; when the table of slots is full, a larger one takes over a few keys with each that is
- * added:
- * no call works on all of them.
+ * move. When the table of slots is full, a larger one takes over a few keys with each new one: no
+ * call works on all of them.
  */
 struct ql_tab_key {
 	struct labels ls;
