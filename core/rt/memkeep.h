@@ -1,5 +1,6 @@
 /*
- * memkeep - once a second: does memory want to go back to the system (core/base/mem.h)? Then a
+ * memkeep - does memory want to go back to the system (core/base/mem.h)? Asked once a second, ten
+ * times a second while large blocks are kept (core/base/block.h). Then a
  * worker sees to it; loops never wait for that.
  *
  * Thread: start and free from the main thread, stop before the pool stops, free after.
