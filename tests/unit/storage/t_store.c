@@ -880,7 +880,6 @@ int main(void)
 	random_requests(1);
 	random_requests(2);
 	job_yield_always(true); /* requests in the smallest pieces there are */
-	random_requests(1);
 	random_requests(3);
 	job_yield_always(false);
 	refusals(1);
