@@ -47,7 +47,12 @@ enum source_state {
 
 struct source_query { /* borrowed by the cursor until close */
 	enum source_what what;
-	uint32_t tenant;
+	/*
+	 * Whose series; none named: those of tenant 0. With several tenants a label set may come once
+	 * for each (item.tenant tells whose it is), and so may a text.
+	 */
+	const uint32_t *tenants;
+	size_t tenants_count;
 	int64_t t_min_ms, t_max_ms;     /* both inclusive */
 	const struct matcher *matchers; /* all must hold; 0 matchers = everything */
 	size_t matchers_count;
@@ -58,7 +63,12 @@ struct source_query { /* borrowed by the cursor until close */
 	void (*wake)(void *arg);
 	void *wake_arg;
 };
+static inline uint32_t source_first_tenant(const struct source_query *q)
+{
+	return q->tenants_count ? q->tenants[0] : 0;
+}
 struct source_item {
+	uint32_t tenant;
 	struct labels labels;
 	struct sample_column col;
 	const char *text;
@@ -73,7 +83,7 @@ struct source_cursor {
 	unsigned warnings_count;
 	/*
 	 * What it will touch at most: est_series is known at the first READY, and tells of the
-	 * query's tenant alone; est_samples: 0 = unknown.
+	 * query's tenants alone; est_samples: 0 = unknown.
 	 */
 	uint64_t est_series, est_samples;
 	/*

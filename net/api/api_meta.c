@@ -349,7 +349,7 @@ static void families_go(struct ask *a)
 {
 	struct meta_families *f = CONTAINER_OF(a, struct meta_families, ask);
 	arena_purse(&f->arena, ticket_purse(a->ticket));
-	store_meta(api_of(f->req)->store, 0, &f->asked);
+	store_meta(api_of(f->req)->store, f->req->tenant, &f->asked);
 }
 
 void api_meta_metadata(struct req *r)

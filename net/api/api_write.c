@@ -203,6 +203,7 @@ static void append(struct write *w)
 		reply(w);
 		return;
 	}
+	w->batch.tenant = w->req->tenant;
 	w->sink = (struct sink_req){ .batch = &w->batch, .done = append_done };
 	sink_append(api_of(w->req)->sink, &w->sink);
 }

@@ -64,9 +64,12 @@ static void time_is_up(struct loop_timer *t)
 
 void ask_start(struct ask *a, struct req *r, int64_t timeout_ms, const char *what, size_t what_len)
 {
-	struct ticket_opts o = {
-		.who = who_asks(r), .what = what, .what_len = what_len, .answer = answered, .arg = a
-	};
+	struct ticket_opts o = { .tenant = r->tenant,
+		.who = who_asks(r),
+		.what = what,
+		.what_len = what_len,
+		.answer = answered,
+		.arg = a };
 
 	CHECK(a->state == ASK_NONE);
 	a->req = r;

@@ -136,10 +136,10 @@ static bool labels_of(void *arg, uint32_t id, struct labels *out)
 void idchain_open(struct idchain *c, struct shard *sh, const struct source_query *query,
     void (*found)(struct idchain *c))
 {
-	const struct postings *p = head_postings(&sh->head, query->tenant);
+	const struct postings *p = head_postings(&sh->head, source_first_tenant(query));
 	*c = (struct idchain){ .state = IDCHAIN_CHOOSING,
 		.shard = sh,
-		.tenant = query->tenant,
+		.tenant = source_first_tenant(query),
 		.t_min_ms = query->t_min_ms,
 		.t_max_ms = query->t_max_ms,
 		.query = query,

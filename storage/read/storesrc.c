@@ -9,6 +9,18 @@ struct storesrc {
 	struct store *store;
 };
 
+/* A cursor over the series of several tenants, one after the other. */
+struct several {
+	struct source_cursor base;
+	struct shard *shard;
+	const struct source_query *query;
+	size_t at; /* whose turn it is */
+	struct one {
+		struct source_query query;
+		struct source_cursor *cursor; /* stays until the end: warnings are its texts */
+	} each[];
+};
+
 static unsigned shards(struct source *s)
 {
 	return CONTAINER_OF(s, struct storesrc, source)->store->manifest.shards;
@@ -19,10 +31,95 @@ static struct loop *loop_of(struct source *s, unsigned shard)
 	return CONTAINER_OF(s, struct storesrc, source)->store->shards[shard]->loop;
 }
 
+/* --- several tenants --- */
+
+static enum err one_open(struct several *s)
+{
+	struct one *o = &s->each[s->at];
+
+	o->query = *s->query;
+	o->query.tenants = &s->query->tenants[s->at];
+	o->query.tenants_count = 1;
+	return select_open(s->shard, &o->query, &o->cursor);
+}
+
+static void one_tell(struct several *s, const struct source_cursor *c)
+{
+	s->base.memory = c->memory;
+	s->base.est_series = c->est_series;
+	s->base.est_samples = c->est_samples;
+}
+
+/* Its warnings stand behind those of the tenants before. */
+static void one_over(struct several *s, const struct source_cursor *c)
+{
+	for (unsigned i = 0; i < c->warnings_count; i++)
+		if (s->base.warnings_count < COUNT_OF(s->base.warnings))
+			s->base.warnings[s->base.warnings_count++] = c->warnings[i];
+	s->at++;
+}
+
+static enum source_state several_fail(struct several *s, enum err e, const struct errbuf *eb)
+{
+	s->base.err = e;
+	if (eb)
+		s->base.eb = *eb;
+	return SOURCE_ERROR;
+}
+
+static enum source_state several_next(struct source_cursor *base, struct source_item *out)
+{
+	struct several *s = CONTAINER_OF(base, struct several, base);
+	struct one *o;
+	enum err e;
+
+	if (s->at == s->query->tenants_count)
+		return SOURCE_END;
+	o = &s->each[s->at];
+	if (!o->cursor && (e = one_open(s)))
+		return several_fail(s, e, NULL);
+	enum source_state st = o->cursor->ops->next(o->cursor, out);
+	one_tell(s, o->cursor);
+	out->tenant = s->query->tenants[s->at];
+	if (st == SOURCE_ERROR)
+		return several_fail(s, o->cursor->err, &o->cursor->eb);
+	if (st != SOURCE_END)
+		return st;
+	one_over(s, o->cursor);
+	return SOURCE_AGAIN;
+}
+
+static void several_close(struct source_cursor *base)
+{
+	struct several *s = CONTAINER_OF(base, struct several, base);
+
+	for (size_t i = 0; i < s->query->tenants_count && s->each[i].cursor; i++)
+		s->each[i].cursor->ops->close(s->each[i].cursor);
+	mem_free(s);
+}
+
+static const struct source_cursor_ops several_ops = { .next = several_next, .close = several_close };
+
+static enum err several_open(
+    struct shard *sh, const struct source_query *q, struct source_cursor **out)
+{
+	struct several *s = mem_zalloc(sizeof(*s) + q->tenants_count * sizeof(s->each[0]));
+
+	s->base.ops = &several_ops;
+	errbuf_init(&s->base.eb);
+	s->shard = sh;
+	s->query = q;
+	*out = &s->base;
+	return ERR_OK;
+}
+
+/* --- the seam --- */
+
 static enum err open_cursor(
     struct source *s, unsigned shard, const struct source_query *q, struct source_cursor **out)
 {
-	return select_open(CONTAINER_OF(s, struct storesrc, source)->store->shards[shard], q, out);
+	struct shard *sh = CONTAINER_OF(s, struct storesrc, source)->store->shards[shard];
+	return q->tenants_count > 1 ? several_open(sh, q, out) : select_open(sh, q, out);
 }
 
 static const struct source_ops storesrc_ops = {

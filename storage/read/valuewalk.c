@@ -11,7 +11,7 @@
 bool valuewalk_open(struct valuewalk *w, const struct shard *sh, const struct source_query *q,
     const struct idchain *c)
 {
-	const struct postings *p = head_postings(&sh->head, q->tenant);
+	const struct postings *p = head_postings(&sh->head, source_first_tenant(q));
 	if (!p)
 		return false;
 	/* Among n of all ids a value is looked at all / n times until one of those is met. */
@@ -43,7 +43,7 @@ static bool is_asked(const struct valuewalk *w, uint32_t id, struct unitread *u)
 		return false;
 	const struct series *s = head_by_id(&w->shard->head, id);
 	u->work += WORK_VALUE;
-	if (!s || s->tenant != q->tenant)
+	if (!s || s->tenant != source_first_tenant(q))
 		return false;
 	if (series_bounds(s, &t_min, &t_max) && t_min <= q->t_max_ms && t_max >= q->t_min_ms)
 		return true;

@@ -376,7 +376,8 @@ static void values_of_many(void)
 static unsigned ask(uint32_t tenant, enum source_what what, struct walk *w)
 {
 	*w = walk_once(&(struct walk){ .query = { .what = what,
-	                                   .tenant = tenant,
+	                                   .tenants = &tenant,
+	                                   .tenants_count = 1,
 	                                   .t_min_ms = clock_wall_ms() - 300 * MINUTE,
 	                                   .t_max_ms = clock_wall_ms() + MINUTE,
 	                                   .label = "who",
@@ -400,6 +401,15 @@ static void tenants_ask(const char *when)
 	    !has_text(&w, "only_a");
 	own &= ask(2, SOURCE_LABEL_VALUES, &w) == 0 && ask(2, SOURCE_SERIES, &w) == 0;
 	tap_ok(all_well && own, "%s: names and values are those of the tenant", when);
+	static const uint32_t both[] = { 0, 1, 2 };
+	struct walk all = { .query = { .what = SOURCE_SERIES_SAMPLES,
+		                .tenants = both,
+		                .tenants_count = COUNT_OF(both),
+		                .t_min_ms = clock_wall_ms() - 300 * MINUTE,
+		                .t_max_ms = clock_wall_ms() + MINUTE } };
+	w = walk_once(&all);
+	tap_ok(!w.failed && w.items == 5, "%s: a list of tenants gives the series of all (%u)",
+	    when, w.items);
 }
 
 static void tenants(void)
