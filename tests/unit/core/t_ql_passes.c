@@ -2,7 +2,7 @@
  * core/promql/run: no node of a plan works long without a look at the clock, however many columns
  * it
  * has and however long they are. The gap between two looks is measured in CPU time of the loop's
- * thread, from the start of a query until its result is there; a query has five tries.
+ * thread, from the start of a query until its last slice; a query has five tries.
  * ONLY=text: only queries with that in them; GAPS=1: tells the longest gap of each.
  */
 #ifndef _GNU_SOURCE
@@ -83,8 +83,7 @@ static void query_done(void *arg, struct ql *q)
 	struct query *r = arg;
 	const char *text;
 
-	look();
-	watching = false;
+	watching = false; /* the release of what the query held is no pass of a node */
 	if (ql_err(q, &text))
 		snprintf(r->error, sizeof(r->error), "%s", text);
 	r->series = ql_result(q)->series_count;
