@@ -1,7 +1,6 @@
 /*
  * core/promql/run: no node of a plan works long without a look at the clock, however many columns
- * it
- * has and however long they are. The gap between two looks is measured in CPU time of the loop's
+ * it has and however long they are. The gap between two looks is measured in CPU time of the loop's
  * thread, from the start of a query until its last slice; a query has five tries.
  * ONLY=text: only queries with that in them; GAPS=1: tells the longest gap of each.
  */
