@@ -473,6 +473,7 @@ static enum source_state select_next(struct source_cursor *c, struct source_item
 {
 	struct select *s = CONTAINER_OF(c, struct select, base);
 	loop_check_here(s->shard->loop);
+	out->tenant = source_first_tenant(s->query);
 	s->units.work = 0;
 	if (s->state == SELECT_CHOOSING) {
 		enum source_state st = choosing_step(s);
