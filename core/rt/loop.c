@@ -208,6 +208,23 @@ void loop_work(struct loop *l, enum loop_queue q, struct loop_deferred *d)
 	list_add_tail(&l->work[q], &d->link);
 }
 
+void loop_again(struct loop *l, enum loop_queue q, struct loop_again *a)
+{
+	if (a->set && (q == LOOP_LATER || a->_soon))
+		return;
+	loop_again_cancel(a);
+	a->set = true;
+	a->_soon = q == LOOP_SOON;
+	loop_work(l, q, &a->work);
+}
+
+void loop_again_cancel(struct loop_again *a)
+{
+	if (a->set)
+		list_del(&a->work.link);
+	a->set = false;
+}
+
 bool loop_is_late(const struct loop *l)
 {
 	loop_check_here(l);

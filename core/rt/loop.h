@@ -61,6 +61,20 @@ enum loop_queue {
 #define LOOP_QUEUES  2
 #define LOOP_WORK_NS 100000u
 void loop_work(struct loop *l, enum loop_queue q, struct loop_deferred *d);
+/*
+ * Work that is asked for more than once before its turn comes: it waits once, in the sooner of the
+ * queues. fn of work begins with loop_again_begin; who goes calls loop_again_cancel.
+ */
+struct loop_again {
+	struct loop_deferred work;
+	bool set, _soon;
+};
+void loop_again(struct loop *l, enum loop_queue q, struct loop_again *a);
+void loop_again_cancel(struct loop_again *a);
+static inline void loop_again_begin(struct loop_again *a)
+{
+	a->set = false;
+}
 /* Have the callbacks of this turn had their time, or do others wait in LOOP_SOON already? */
 bool loop_is_late(const struct loop *l);
 

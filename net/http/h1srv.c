@@ -66,8 +66,8 @@ struct h1 {
 	uint64_t grown_ns; /* when the body got more room */
 	/* Of its answer. */
 	bool later, pulled_all;
-	bool advancing, again_set, again_soon, eof;
-	struct loop_deferred again;
+	bool advancing, eof;
+	struct loop_again again;
 	/* Of this turn: whether a request was begun, and until when (real clock) more may. */
 	bool turn_begun;
 	uint64_t turn_end_ns;
@@ -141,7 +141,7 @@ static void h1_input(struct conn *c, const uint8_t *data, size_t len)
 	bool waits = h->in.len > h->in_off;
 	if (waits)
 		h1_keep(h, data, len);
-	if (waits && h->again_set) /* its turn comes */
+	if (waits && h->again.set) /* its turn comes */
 		return;
 	h1_turn_begin(h);
 	if (waits) {
@@ -182,13 +182,7 @@ static void h1_eof_look(struct h1 *h)
 /* At the end of this turn, or of one of the next. */
 static void h1_again(struct h1 *h, enum loop_queue q)
 {
-	if (h->again_set && (q == LOOP_LATER || h->again_soon))
-		return;
-	if (h->again_set)
-		list_del(&h->again.link);
-	h->again_set = true;
-	h->again_soon = q == LOOP_SOON;
-	loop_work(h->c->loop, q, &h->again);
+	loop_again(h->c->loop, q, &h->again);
 }
 
 static void h1_end(struct h1 *h)
@@ -439,8 +433,8 @@ static void h1_pump(struct h1 *h)
 
 static void h1_on_again(struct loop_deferred *d)
 {
-	struct h1 *h = CONTAINER_OF(d, struct h1, again);
-	h->again_set = false;
+	struct h1 *h = CONTAINER_OF(d, struct h1, again.work);
+	loop_again_begin(&h->again);
 	h1_turn_begin(h);
 	h1_pump(h);
 	h1_work(h);
@@ -933,8 +927,7 @@ static void h1_closed(struct conn *c)
 	}
 	mem_free(h->body);
 	h1_in_release(h);
-	if (h->again_set)
-		list_del(&h->again.link);
+	loop_again_cancel(&h->again);
 	mem_free(h);
 }
 
@@ -954,7 +947,7 @@ void h1srv_start(struct conn *c, struct srv_loop *sl)
 	struct h1 *h = mem_zalloc(sizeof *h);
 	h->c = c;
 	h->sl = sl;
-	h->again.fn = h1_on_again;
+	h->again.work.fn = h1_on_again;
 	buf_init(&h->in);
 	c->ops = &h1_conn_ops;
 	c->proto = h;

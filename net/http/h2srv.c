@@ -51,17 +51,16 @@ struct h2 {
 	nghttp2_session *ng;
 	struct list_link streams, hungry;
 	size_t stream_count;
-	bool inside;    /* below nghttp2 */
-	bool head_open; /* a header block has begun */
-	bool ended;     /* GOAWAY is on its way: nothing new */
-	bool again_set, again_soon;
+	bool inside;          /* below nghttp2 */
+	bool head_open;       /* a header block has begun */
+	bool ended;           /* GOAWAY is on its way: nothing new */
 	uint64_t turn_end_ns; /* real clock */
 	/* Came, and waits for its turn. */
 	struct buf in;
 	size_t in_off, in_charged;
 	struct h2frame_scan scan; /* of what nghttp2 is given */
 	struct h2guard guard;
-	struct loop_deferred again;
+	struct loop_again again;
 };
 
 struct h2_stream {
@@ -687,13 +686,7 @@ static bool h2_pull(struct h2_stream *s)
 
 static void h2_again(struct h2 *h, enum loop_queue q)
 {
-	if (h->again_set && (q == LOOP_LATER || h->again_soon))
-		return;
-	if (h->again_set)
-		list_del(&h->again.link);
-	h->again_set = true;
-	h->again_soon = q == LOOP_SOON;
-	loop_work(h->c->loop, q, &h->again);
+	loop_again(h->c->loop, q, &h->again);
 }
 
 static void h2_turn_begin(struct h2 *h)
@@ -737,9 +730,9 @@ static void h2_in_set(struct h2 *h, size_t used)
 
 static void h2_work(struct loop_deferred *d)
 {
-	struct h2 *h = CONTAINER_OF(d, struct h2, again);
+	struct h2 *h = CONTAINER_OF(d, struct h2, again.work);
 	struct list_link *l;
-	h->again_set = false;
+	loop_again_begin(&h->again);
 	if (!conn_is_open(h->c))
 		return;
 	h2_turn_begin(h);
@@ -917,8 +910,7 @@ static void h2_closed(struct conn *c)
 	nghttp2_session_del(h->ng);
 	buf_release(&h->in);
 	limit_inflight_set(h->c->who, &h->in_charged, 0);
-	if (h->again_set)
-		list_del(&h->again.link);
+	loop_again_cancel(&h->again);
 	mem_free(h);
 }
 
@@ -972,7 +964,7 @@ void h2srv_start(struct conn *c, struct srv_loop *sl)
 	list_init(&h->streams);
 	buf_init(&h->in);
 	list_init(&h->hungry);
-	h->again.fn = h2_work;
+	h->again.work.fn = h2_work;
 	h2frame_init(&h->scan);
 	h->ng = h2_session(h);
 	c->ops = &h2_conn_ops;
