@@ -22,7 +22,7 @@ static uint64_t look_at_clock(void);
 
 #define T0     INT64_C(1700000000000)
 #define GAP_MS 2.0
-#define TRIES  5
+#define TRIES  8
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(KYMO_SHARP)
 # define PLAIN 0
