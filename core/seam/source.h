@@ -48,7 +48,8 @@ enum source_state {
 struct source_query { /* borrowed by the cursor until close */
 	enum source_what what;
 	/*
-	 * Whose series; none named: those of tenant 0. With several tenants a label set may come once
+	 * Whose series; none named: those of tenant 0. With several tenants a label set may come
+	 * once
 	 * for each (item.tenant tells whose it is), and so may a text.
 	 */
 	const uint32_t *tenants;

@@ -74,7 +74,7 @@ enum req_own {
 struct req {
 	struct loop *loop;
 	uint32_t tenant; /* whose data it reads and writes; 0 until there are others */
-	void *ctx; /* srv_opts.ctx: the program around the handlers */
+	void *ctx;       /* srv_opts.ctx: the program around the handlers */
 	const struct route *route;
 	enum req_method method;
 	const char *path; /* percent-decoded */
