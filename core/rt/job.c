@@ -92,10 +92,11 @@ static void job_enqueue(struct job *j)
 		lead(j->_loop, j);
 }
 
-static struct job *job_pop(struct loop *l, enum job_class class)
+/* A leader goes to run; the next of its group waits at the end of the queue. */
+static void leader_take(struct loop *l, struct job *j)
 {
-	struct job *j = CONTAINER_OF(list_pop(&l->jobs[class]), struct job, _link);
 	struct list_link *link = list_pop(&j->_mates);
+	list_del(&j->_link);
 	list_del(&j->_chain);
 	j->_runnable = false;
 	if (link) {
@@ -103,7 +104,6 @@ static struct job *job_pop(struct loop *l, enum job_class class)
 		list_move_all(&next->_mates, &j->_mates);
 		lead(l, next);
 	}
-	return j;
 }
 
 bool job_any(const struct loop *l)
@@ -136,7 +136,9 @@ static struct job *job_next(struct loop *l)
 	}
 	CHECK(best < JOB_CLASSES);
 	l->jobs_due[best] -= all;
-	return job_pop(l, (enum job_class)best);
+	struct job *j = CONTAINER_OF(l->jobs[best].next, struct job, _link);
+	leader_take(l, j);
+	return j;
 }
 
 /* --- life --- */
@@ -184,10 +186,10 @@ static void tell_long(const struct job *j, uint64_t took_ns)
 	    (int)(j->what ? rune_cut(j->what, j->what_len, WHAT_BYTES) : 0), j->what ? j->what : "");
 }
 
-/* One slice from start_ns on; returns when it ended. */
-static uint64_t job_slice(struct job *j, uint64_t start_ns)
+/* From start_ns to the end of its slice; returns when it ended. */
+static uint64_t job_slice(struct job *j, uint64_t start_ns, uint64_t end_of_slice_ns)
 {
-	slice_end_ns = start_ns + JOB_SLICE_NS;
+	slice_end_ns = end_of_slice_ns;
 	j->_running = true;
 	j->_woken = false;
 	enum job_state state = j->fn(j);
@@ -206,12 +208,30 @@ static uint64_t job_slice(struct job *j, uint64_t start_ns)
 	return end_ns;
 }
 
+/*
+ * A slice is a group's: what one of its jobs leaves of it the next one has. So many short jobs of
+ * one query take no longer beside others than a single one.
+ */
+static uint64_t group_slice(struct loop *l, struct job *j, uint64_t start_ns)
+{
+	const void *group = j->_group;
+	enum job_class class = j->_queued;
+	uint64_t end_ns = start_ns + JOB_SLICE_NS, now = job_slice(j, start_ns, end_ns);
+
+	while (now < end_ns && !job_yields_always() && (j = leader_of(l, group, class))) {
+		leader_take(l, j);
+		now = job_slice(j, now, end_ns);
+	}
+	return now;
+}
+
 void job_run_turn(struct loop *l)
 {
 	if (!job_any(l))
 		return;
 	uint64_t start = clock_real_mono_ns(), now = start;
+	/* Mail is for others, mostly: it does not wait for the end of the turn. */
 	do {
-		now = job_slice(job_next(l), now);
-	} while (now - start < JOB_TURN_NS && job_any(l));
+		now = group_slice(l, job_next(l), now);
+	} while (now - start < JOB_TURN_NS && job_any(l) && !mbox_any(l->mbox));
 }

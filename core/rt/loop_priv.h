@@ -20,7 +20,7 @@
 #define LOOP_SOON_NS       500000u  /* of one turn, as the next */
 #define LOOP_LATER_NS      200000u
 #define LOOP_IDLE_TURN_MS  1000u    /* an idle loop turns at least this often */
-#define JOB_TURN_NS        2000000u /* slices of one turn, in all */
+#define JOB_TURN_NS        1000000u /* slices of one turn, in all: two, fewer when mail comes */
 #define JOB_CHAINS         64u      /* of groups of jobs */
 
 struct event;

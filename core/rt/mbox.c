@@ -84,6 +84,11 @@ void mbox_send(struct mbox *m, struct mbox_msg *msg)
 		atomic_fetch_sub_explicit(&m->inside, 1, memory_order_release);
 }
 
+bool mbox_any(const struct mbox *m)
+{
+	return atomic_load_explicit(&m->head, memory_order_relaxed) != NULL;
+}
+
 struct mbox_msg *mbox_take(struct mbox *m)
 {
 	uint64_t count;

@@ -33,6 +33,7 @@ struct mbox_msg *mbox_take(
     struct mbox *m); /* receiver: all messages in order, linked by next; NULL when empty */
 void mbox_wait(struct mbox *m,
     int timeout_ms); /* receiver without a loop: until something came, -1 = for ever */
-int mbox_fd(const struct mbox *m); /* readable when something may be there; mbox_take clears it */
+bool mbox_any(const struct mbox *m); /* receiver: has something come? */
+int mbox_fd(const struct mbox *m);   /* readable when something may be there; mbox_take clears it */
 
 #endif
