@@ -9,8 +9,8 @@
 #define SCAN_MAGIC         0x5cab51e5u
 #define SCAN_YIELD_SAMPLES 1024
 #define SCAN_YIELD_SERIES  16
-#define QL_TICK_WORK       4096   /* samples of windows between looks at the clock */
-#define SCAN_TOUCH_SAMPLES 16384u /* between words to the ticket */
+#define QL_TICK_WORK       4096  /* samples of windows between looks at the clock */
+#define SCAN_TOUCH_SAMPLES 2048u /* between words to the ticket */
 #define BATCH_FIRST_BLOCK  (16u << 10)
 #define SCAN_COPY          8192 /* steps or samples copied between looks at the clock */
 
@@ -40,6 +40,7 @@ struct ql_scan {
 	struct ql_scan *next_held;   /* home: of the piece's held ones */
 	bool held;                   /* until home says that the query is admitted as a heavy one */
 	bool heavy_away, heavy_told; /* the message is not here; it was sent once */
+	bool estimated;              /* the ticket was told what is known before reading */
 	uint64_t touched;            /* samples that the ticket does not know of yet */
 	struct scan_credit {
 		struct mbox_msg msg;
@@ -479,6 +480,18 @@ static void scan_touch(struct ql_scan *s, uint64_t samples)
 	loop_send(s->home, &s->heavy);
 }
 
+/*
+ * At the first series: as many values as the shard's series will have, for what is heavy is so at
+ * once.
+ */
+static uint64_t scan_sure(struct ql_scan *s)
+{
+	if (s->estimated)
+		return 0;
+	s->estimated = true;
+	return s->cursor->est_series * s->piece->spec->range.grid.n;
+}
+
 static bool scan_should_yield(struct ql_scan *s)
 {
 	if (s->since_samples < SCAN_YIELD_SAMPLES && s->since_series < SCAN_YIELD_SERIES &&
@@ -525,7 +538,7 @@ static enum job_state scan_read(struct ql_scan *s)
 		}
 		switch (s->cursor->ops->next(s->cursor, &s->item)) {
 		case SOURCE_READY:
-			scan_touch(s, s->item.col.count);
+			scan_touch(s, s->item.col.count + scan_sure(s));
 			s->err = scan_series(s, &s->item);
 			if (s->again) {
 				scan_hold(s);
