@@ -238,6 +238,22 @@ static void client_left(struct req *r)
 
 /* --- RUNNING --- */
 
+/* False: so much may not wait for its reader, and the request is answered with that. */
+static bool answer_held(struct req *r, uint64_t bytes)
+{
+	const struct limits *l = limits_here();
+	char limit[LIMITS_TEXT_MAX];
+	if (bytes > l->http_answer_bytes) { /* it will not fit later either */
+		apierr_jsonf(r, ERR_EXECUTION, "the result takes %" PRIu64 " MiB, %s", bytes >> 20,
+		    limits_text(l, LIMITS_http_answer_bytes, limit));
+		return false;
+	}
+	if (req_hold(r, bytes))
+		return true;
+	req_refuse_overloaded(r, "too many answers wait for their readers");
+	return false;
+}
+
 /* Answered without it: it goes now, however long the client takes to read why. */
 static void drop_result(struct query *q)
 {
@@ -295,16 +311,7 @@ static void evaluated(void *arg, struct ql *ql)
 		drop_result(q);
 		return;
 	}
-	uint64_t bytes = ql_held(ql);
-	if (bytes > l->http_answer_bytes) { /* it will not fit later either */
-		char limit[LIMITS_TEXT_MAX];
-		apierr_jsonf(q->req, ERR_EXECUTION, "the result takes %" PRIu64 " MiB, %s",
-		    bytes >> 20, limits_text(l, LIMITS_http_answer_bytes, limit));
-		drop_result(q);
-		return;
-	}
-	if (!req_hold(q->req, bytes)) {
-		req_refuse_overloaded(q->req, "too many answers wait for their readers");
+	if (!answer_held(q->req, ql_held(ql))) {
 		drop_result(q);
 		return;
 	}
@@ -353,7 +360,7 @@ static void sent(struct req *r)
 
 /* --- expressions that are not evaluated --- */
 
-/* What it takes to parse and print one is the ticket's. */
+/* What it takes to parse and print one is the ticket's; the answer is, until it has been read. */
 struct expression {
 	struct ask ask;
 	struct arena arena; /* of the tree */
@@ -364,8 +371,41 @@ struct expression {
 	enum err err;
 	struct errbuf eb;
 	struct buf out; /* the answer; empty: there is nothing to say */
+	uint64_t charged;
+	size_t given; /* of out */
 	void (*print)(struct buf *out, struct ql_node *root);
 };
+
+/* Printed expressions may be hundreds of times as long as they came. */
+#define PRINT_FIRST_BYTES (4u << 10)
+#define PRINT_COPIES      2u /* with spaces, then as a string of JSON */
+
+static void expression_drop(struct expression *x)
+{
+	buf_release(&x->out);
+	if (x->charged)
+		purse_give(ticket_purse(x->ask.ticket), x->charged);
+	x->charged = 0;
+}
+
+/* Room is asked for before it is used: a little, and more when that was not enough. */
+static enum err expression_print(struct expression *x, struct ql_node *root)
+{
+	struct purse *purse = ticket_purse(x->ask.ticket);
+	for (uint64_t most = PRINT_FIRST_BYTES;; most *= 4) {
+		if (!purse_take(purse, most * PRINT_COPIES))
+			return ticket_no_room(purse, most * PRINT_COPIES, &x->eb);
+		x->charged = most * PRINT_COPIES;
+		x->out.limit = (size_t)most;
+		x->print(&x->out, root);
+		if (!x->out.over)
+			break;
+		expression_drop(x);
+	}
+	purse_give(purse, x->charged - x->out.cap);
+	x->charged = x->out.cap;
+	return ERR_OK;
+}
 
 /* On the loop or on a worker. */
 static void expression_make(struct ask *a)
@@ -379,9 +419,29 @@ static void expression_make(struct ask *a)
 		x->err = ql_parse(&x->arena, x->text, x->text_len, &x->opts, &root, &x->eb);
 	if (!x->err) {
 		if (!purse_over(ticket_purse(a->ticket)))
-			x->print(&x->out, root);
+			x->err = expression_print(x, root);
 		ql_ast_release(root);
 	}
+}
+
+static enum req_pull expression_pull(struct req *r, struct buf *out)
+{
+	struct expression *x = r->own;
+	size_t left = x->out.len - x->given, n = left < PIECE_BYTES ? left : PIECE_BYTES;
+	buf_add(out, x->out.data + x->given, n);
+	x->given += n;
+	return x->given < x->out.len ? REQ_MORE : REQ_END;
+}
+
+static void expression_reply(struct expression *x)
+{
+	struct req *r = x->ask.req;
+	if (x->out.len <= WHOLE_BYTES)
+		req_reply_buf(r, 200, "application/json", &x->out);
+	else if (answer_held(r, x->out.cap))
+		req_reply_stream(r, 200, "application/json", expression_pull);
+	else
+		expression_drop(x); /* however long the client takes to read why */
 }
 
 static void expression_made(struct ask *a)
@@ -392,7 +452,7 @@ static void expression_made(struct ask *a)
 	else if (x->err)
 		expression_error(a->req, x->err, &x->eb, x->prefixed);
 	else if (x->out.len)
-		req_reply_buf(a->req, 200, "application/json", &x->out);
+		expression_reply(x);
 	else
 		req_reply(a->req, 204, NULL, NULL, 0, REQ_BORROW);
 	arena_release(&x->arena);
@@ -414,7 +474,7 @@ static void expression_left(struct req *r)
 static void expression_sent(struct req *r)
 {
 	struct expression *x = r->own;
-	buf_release(&x->out);
+	expression_drop(x);
 	ask_end(&x->ask);
 }
 
@@ -475,7 +535,9 @@ static void format_print(struct buf *out, struct ql_node *root)
 {
 	struct buf pretty;
 	buf_init(&pretty);
+	pretty.limit = out->limit;
 	ql_pretty(&pretty, root);
+	out->over = pretty.over;
 	promjson_begin(out);
 	promjson_item_string(out, true, (const char *)pretty.data, pretty.len);
 	promjson_end(out, NULL, NULL);

@@ -274,13 +274,36 @@ static void who_leaves_and_whose_time_is_up(void)
 	is_empty("a full queue");
 }
 
+/* A sum of ones in parentheses, which is many times as long when it is printed. */
+static const char *nested(const char *path, unsigned depth, unsigned ones)
+{
+	struct buf b;
+	size_t len;
+
+	buf_init(&b);
+	buf_printf(&b, "%s?query=", path);
+	for (unsigned i = 0; i < depth; i++)
+		buf_add_str(&b, "(");
+	buf_add_str(&b, "1");
+	for (unsigned i = 0; i < ones; i++)
+		buf_add_str(&b, "%2B1");
+	for (unsigned i = 0; i < depth; i++)
+		buf_add_str(&b, ")");
+	buf_add_u8(&b, 0);
+	const char *text = (const char *)buf_take(&b, &len);
+	const char *url = arena_strndup(&arena, text, len);
+	mem_free((void *)(uintptr_t)text);
+	return url;
+}
+
 static void unread_answers_are_held(void)
 {
 	struct fakereq f[6];
-	static const char *const urls[] = {
+	const char *const urls[] = {
 		"/api/v1/query_range?start=9400&end=10000&step=6&query=topk(500,many)",
 		"/api/v1/series?match[]=many",
-		"/api/v1/query_range?start=9400&end=10000&step=6&query=many"
+		"/api/v1/query_range?start=9400&end=10000&step=6&query=many",
+		nested("/api/v1/format_query", 100, 2000), nested("/api/v1/parse_query", 100, 2000)
 	};
 
 	for (size_t u = 0; u < COUNT_OF(urls); u++) {
@@ -299,7 +322,7 @@ static void unread_answers_are_held(void)
 			fakereq_end(&f[i]);
 		}
 		tap_ok(good == 6 && held >= 6 * 50000 && held >= asked,
-		    "six unread: %llu KiB for %s", (unsigned long long)held / 1024, urls[u]);
+		    "six unread: %llu KiB for %.80s", (unsigned long long)held / 1024, urls[u]);
 		is_empty(urls[u]);
 	}
 }
@@ -345,6 +368,12 @@ static void too_large_for_one(void)
 	answered_with(&f, 200, "\"success\"", "names are few");
 	ask(&f, 1, "/api/v1/query_range?start=0&end=10000&step=1&query=many");
 	answered_with(&f, 422, "--query.max-memory", "a result that one may not hold");
+	ask(&f, 1, nested("/api/v1/format_query", 100, 150));
+	answered_with(&f, 422, "--query.max-memory", "what is printed is larger than one may hold");
+	ask(&f, 1, nested("/api/v1/parse_query", 100, 150));
+	answered_with(&f, 422, "--query.max-memory", "as a tree, too");
+	ask(&f, 1, nested("/api/v1/format_query", 10, 10));
+	answered_with(&f, 200, "\"success\"", "a short one is printed");
 	is_empty("what was too large");
 }
 
