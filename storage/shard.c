@@ -131,7 +131,7 @@ uint64_t shard_rank_known(const struct shard *sh, uint64_t rank)
 
 #define DAY_MS 86400000
 
-/* The time of day, with the day where that says something. */
+/* The time of day, with the day where it is not today. */
 static void when(int64_t t_ms, bool day, char out[64])
 {
 	int64_t s = t_ms / 1000 - (t_ms % 1000 < 0);
@@ -168,7 +168,7 @@ void shard_judge_why(
 	int64_t bound = old ? j->t_min_ms : j->t_max_ms;
 	const char *unit = looks_like(t_ms, now_ms), *flag = old ? j->old_flag : j->new_flag;
 	char is[64], may[64], by[96] = "", hint[64] = "", value[NUM_FMT_MAX + 1];
-	bool day = t_ms / DAY_MS != bound / DAY_MS;
+	bool day = t_ms / DAY_MS != bound / DAY_MS || t_ms / DAY_MS != now_ms / DAY_MS;
 	when(t_ms, day, is);
 	when(bound, day, may);
 	if (flag) {

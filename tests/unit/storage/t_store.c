@@ -330,6 +330,12 @@ static void late_senders(void)
 	        strstr(r.first_text, " (--out-of-order-window 30d)"),
 	    "31 days are not: %s", r.first_text);
 	batch_clear(&b);
+	teststore_row(&b, up, now - 30 * day - 2000, 1);
+	teststore_append(&ts, 0, &b, &r);
+	tap_ok(r.refused == 1 && strstr(r.first_text, "sample of 20") &&
+	        strstr(r.first_text, "oldest accepted 20"),
+	    "times of one day that is not today are told with it: %s", r.first_text);
+	batch_clear(&b);
 	teststore_row(&b, up, now / 1000, 1);
 	teststore_append(&ts, 0, &b, &r);
 	tap_ok(r.first_reason == SINK_TOO_OLD &&
