@@ -111,7 +111,7 @@ void share_append(struct share *sh, struct sink_req *req)
 		/* rounds are no help against a busy log */
 		if (e == ERR_BUSY && !walog_state(sh->log)) {
 			ap->slow = SHARE_SLOW_MEMORY;
-			share_relieve(sh);
+			share_relieve(sh, false);
 		}
 		append_answer(ap, NULL, e, ap->retry_after_s);
 		return;

@@ -121,6 +121,14 @@ uint64_t share_head_bytes(const struct share *sh)
 	return sum;
 }
 
+enum share_fill share_fill(const struct share *sh)
+{
+	uint64_t bytes = share_head_bytes(sh), max = sh->store->head_bytes_max;
+	if (LIKELY(bytes <= max / 100 * SHARE_TIGHT))
+		return SHARE_HAS_ROOM;
+	return bytes > max + max / 10 ? SHARE_IS_OVER : SHARE_IS_TIGHT;
+}
+
 struct label_limits share_label_limits(const struct share *sh)
 {
 	const struct limits *l = limits_here();
@@ -158,8 +166,7 @@ enum err share_accepts(struct share *sh, uint32_t *retry_after_s)
 	if (!e)
 		e = walog_state(sh->log);
 	/* Rounds make room; what comes faster than they can is told to come again. */
-	uint64_t max = sh->store->head_bytes_max;
-	if (!e && UNLIKELY(share_head_bytes(sh) > max + max / 10))
+	if (!e && UNLIKELY(share_fill(sh) == SHARE_IS_OVER))
 		e = ERR_BUSY;
 	if (e)
 		*retry_after_s = share_retry_after(e);
@@ -197,13 +204,23 @@ void share_stock_up(struct share *sh)
 	work_submit(sh->store->opts.pool, &sh->stock_task);
 }
 
-/*
- * The log or memory holds more than its share: the shard whose last round is oldest has one. Shards
- * of a loop take turns.
- */
-void share_relieve(struct share *sh)
+/* Would a round of the shard give so much memory back that it is worth its files? */
+static bool gives_memory(const struct share *sh, const struct shard *s, bool over)
+{
+	uint64_t part = sh->store->head_bytes_max / SHARE_RELIEF / sh->shards_count;
+	if (over && s->rows_since_round)
+		return true;
+	if (head_live_bytes(&s->head) > part)
+		return true;
+	/* Series that ended leave memory only by rounds. */
+	return s->head.series_count &&
+	    loop_now_ns(sh->loop) - s->round_end_ns >= SHARE_RELIEF_MS * UINT64_C(1000000);
+}
+
+void share_relieve(struct share *sh, bool log)
 {
 	const struct shard_back *back = sh->store->back;
+	enum share_fill fill = share_fill(sh);
 	struct shard *oldest = NULL;
 	for (unsigned k = 0; k < sh->shards_count; k++) {
 		struct shard *s = sh->shards[k];
@@ -211,7 +228,9 @@ void share_relieve(struct share *sh)
 			continue; /* it waits for the disk: others need not */
 		if (s->round != SHARD_IDLE)
 			return;
-		if (s->rows_since_round && (!oldest || s->round_end_ns < oldest->round_end_ns))
+		bool helps = (log && s->rows_since_round) ||
+		    (fill != SHARE_HAS_ROOM && gives_memory(sh, s, fill == SHARE_IS_OVER));
+		if (helps && (!oldest || s->round_end_ns < oldest->round_end_ns))
 			oldest = s;
 	}
 	if (back && oldest)
@@ -231,9 +250,8 @@ void share_report(struct share *sh, const struct walog_report *r)
 	slice_parked_run(sh);
 	const struct store *st = sh->store;
 	bool log = r->held_bytes > st->opts.log_share_bytes;
-	bool memory = share_head_bytes(sh) > st->head_bytes_max / 100 * SHARE_TIGHT;
-	if ((log || memory) && !sh->refuse)
-		share_relieve(sh);
+	if (!sh->refuse)
+		share_relieve(sh, log);
 }
 
 void share_stop(struct share *sh)

@@ -65,6 +65,14 @@
 #define SHARE_BURST_S    10u
 #define SHARE_TIGHT      90u
 #define SHARE_TIGHT_RATE 20000u
+/*
+ * Tight memory, or a log over its share, has rounds before their time, one shard after another:
+ * for memory those whose samples are 1/SHARE_RELIEF of the head's part together, each other one
+ * after SHARE_RELIEF_MS. Where labels fill memory rounds one behind the other would give nothing
+ * back and leave thousands of small files.
+ */
+#define SHARE_RELIEF    16u
+#define SHARE_RELIEF_MS 60000u
 
 /* Why new series have to wait. */
 enum share_slow {
@@ -131,6 +139,13 @@ void share_stop(struct share *sh);
 
 /* What the heads of this loop take: samples, labels, hot lines, tables, postings. */
 uint64_t share_head_bytes(const struct share *sh);
+/* How full that is. */
+enum share_fill {
+	SHARE_HAS_ROOM,
+	SHARE_IS_TIGHT, /* beyond SHARE_TIGHT percent of its part */
+	SHARE_IS_OVER   /* a tenth beyond its part: nothing is taken */
+};
+enum share_fill share_fill(const struct share *sh);
 /* As opened with; 0 there: the loop's (core/model/limits.h). None is above SHARE_LABELS_MAX. */
 struct label_limits share_label_limits(const struct share *sh);
 /* Has the piece of work under way taken its time? Reads the clock: ask every 20 us or so. */

@@ -55,8 +55,11 @@ bool share_turn_is_full(const struct share *sh);
 /* How long that is; tests let every look at the clock say: too long. */
 uint64_t share_since(uint64_t began_ns);
 uint32_t share_retry_after(enum err err);
-/* A round of the shard whose last one is oldest; shards of a loop take turns. */
-void share_relieve(struct share *sh);
+/*
+ * The log (log: it does) or memory may hold more than its share: of the shards whose rounds help
+ * the one whose last round is oldest has one. Shards of a loop take turns.
+ */
+void share_relieve(struct share *sh, bool log);
 void share_stock_up(struct share *sh);
 
 /* ---- append.c ---- */

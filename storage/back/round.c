@@ -561,6 +561,29 @@ static int64_t newest_of(const struct shard *sh, uint32_t tenant)
 }
 
 /*
+ * How long a series must be idle that leaves. Where memory is tight those that ended lately go,
+ * too: else the new ones of a fleet that was deployed anew could not come for an hour. Where it is
+ * so full that nothing is taken no newest time goes on, either, and only rounds count.
+ */
+struct idle {
+	uint32_t rounds;
+	int64_t ms;
+};
+static struct idle idle_of(const struct shard *sh)
+{
+	int64_t ms = sh->store->opts.evict_idle_ms;
+	switch (share_fill(sh->share)) {
+	case SHARE_HAS_ROOM:
+		break;
+	case SHARE_IS_TIGHT:
+		return (struct idle){ .rounds = 1, .ms = ms < BACK_TIGHT_MS ? ms : BACK_TIGHT_MS };
+	case SHARE_IS_OVER:
+		return (struct idle){ .rounds = BACK_IDLE_ROUNDS, .ms = INT64_MIN };
+	}
+	return (struct idle){ .rounds = BACK_IDLE_ROUNDS, .ms = ms };
+}
+
+/*
  * Series without samples in memory, idle for long and known to the catalog leave. True when all
  * slots there were at the beginning have been looked at.
  */
@@ -570,15 +593,15 @@ static bool evict_some(struct back *b)
 	struct head *h = &sh->head;
 	if (feed_is_behind(b)) /* readers would not find what left: next time */
 		return true;
+	const struct idle idle = idle_of(sh);
 	for (unsigned n = 0; n < ROUND_STEP && b->evict_slot < b->evict_end; n++) {
 		uint32_t slot = b->evict_slot++;
 		const struct series *s = head_at(h, slot);
 		if (!(s->flags & SERIES_USED) || (s->flags & SERIES_UNDEFINED) ||
-		    s->idle < BACK_IDLE_ROUNDS || s->id >= b->catalog_next_id ||
-		    series_has_live(s) || series_frozen(s))
+		    s->idle < idle.rounds || s->id >= b->catalog_next_id || series_has_live(s) ||
+		    series_frozen(s))
 			continue;
-		if (num_sat_sub(newest_of(sh, s->tenant), s->t_newest_ms) <
-		    sh->store->opts.evict_idle_ms)
+		if (num_sat_sub(newest_of(sh, s->tenant), s->t_newest_ms) < idle.ms)
 			continue;
 		shard_evict(sh, slot);
 		n += EVICT_COST;

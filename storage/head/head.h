@@ -162,6 +162,11 @@ bool head_freeze(struct head *h, unsigned budget);
  * none is left.
  */
 bool head_frozen_drop(struct head *h, unsigned budget);
+/* Bytes that live samples take in the slab, about: what a round gives back. */
+static inline uint64_t head_live_bytes(const struct head *h)
+{
+	return h->stats.tails_bytes + h->stats.packs_bytes + h->stats.late_rows * LATE_ROW;
+}
 /* Bytes of memory: slots, tables, postings; the slab is counted by its loop. */
 size_t head_bytes(const struct head *h);
 

@@ -4,7 +4,7 @@
 
 static size_t block_bytes(uint32_t cap)
 {
-	return sizeof(struct late_block) + (size_t)cap * 16;
+	return sizeof(struct late_block) + (size_t)cap * LATE_ROW;
 }
 
 static struct late_block *block_new(struct slab *m, uint32_t cap)

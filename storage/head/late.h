@@ -12,6 +12,7 @@
 #include "storage/head/slab.h"
 
 #define LATE_BLOCK 256u
+#define LATE_ROW   16u /* bytes */
 
 struct late_block {
 	uint32_t count, cap;

@@ -42,13 +42,14 @@ static void tail_pack(struct series *s, struct slab *m, struct series_stats *st)
 	s->tail_count = 0;
 }
 
-static void tail_grow(struct series *s, struct slab *m)
+static void tail_grow(struct series *s, struct slab *m, struct series_stats *st)
 {
 	unsigned cap = s->tail_cap ? s->tail_cap * 2u : SERIES_TAIL_MIN;
 	uint8_t *tail = slab_take(m, cap * SERIES_ROW);
 	if (s->tail_count)
 		memcpy(tail, s->tail, s->tail_count * (size_t)SERIES_ROW);
 	slab_give(m, s->tail, s->tail_cap * (size_t)SERIES_ROW);
+	st->tails_bytes += (cap - s->tail_cap) * (size_t)SERIES_ROW;
 	s->tail = tail;
 	s->tail_cap = (uint8_t)cap;
 }
@@ -61,7 +62,7 @@ static void tail_add(struct series *s, struct slab *m, struct series_stats *st, 
 		if (s->tail_cap == SERIES_TAIL_MAX)
 			tail_pack(s, m, st);
 		else
-			tail_grow(s, m);
+			tail_grow(s, m, st);
 	}
 	if (!s->tail_count)
 		s->t_base_ms = t;
@@ -555,6 +556,7 @@ static struct series_run live_take(struct series *s, struct series_stats *st)
 		st->late_rows -= r.late->count;
 	st->packs -= r.packs.count;
 	st->packs_bytes -= r.packs.bytes;
+	st->tails_bytes -= r.tail_cap * (size_t)SERIES_ROW;
 	s->tail = NULL;
 	s->tail_count = s->tail_cap = 0;
 	if (s->body) {

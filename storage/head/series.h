@@ -175,7 +175,7 @@ struct series_unpacked {
 	double v[PACK_SAMPLES_MAX];
 };
 struct series_stats { /* of one head, kept by the calls that change it */
-	uint64_t live_rows, late_rows, packs, packs_bytes;
+	uint64_t live_rows, late_rows, packs, packs_bytes, tails_bytes; /* of live */
 	struct series_unpacked last;
 };
 enum series_put series_put_slow(

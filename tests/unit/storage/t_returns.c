@@ -578,6 +578,86 @@ static void defined_by_the_log_alone(void)
 	end();
 }
 
+/* ---- memory full of labels ---- */
+
+static struct memory {
+	enum share_fill fill;
+	uint64_t bytes;
+} memory;
+
+static void memory_here(void *arg)
+{
+	const struct share *sh = st.store->shares[0];
+	(void)arg;
+	memory = (struct memory){ .fill = share_fill(sh), .bytes = share_head_bytes(sh) };
+}
+
+static struct memory memory_now(void)
+{
+	testteam_run(&st.tt, 0, memory_here, NULL);
+	return memory;
+}
+
+/* Large enough that what they take is no matter of how memory is cut. */
+static void put_large(unsigned count, double v)
+{
+	static struct labels large[MANY];
+	static struct storetest_row rows[MANY];
+	char text[2048];
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(text, sizeof text, "%02000u", i);
+		if (!large[i].len)
+			large[i] = label_make(&arena, "__name__", "large", "text", text, NULL);
+		rows[i] =
+		    (struct storetest_row){ .labels = large[i], .t_ms = T0 + at_min * MINUTE, .v = v };
+	}
+	struct storetest_verdict got = storetest_write(&st, 0, rows, count);
+	all_well &= !got.err && !got.refused;
+}
+
+/*
+ * Rounds in a row would give nothing back of it. What ended leaves within minutes then, and where
+ * nothing is taken any more by rounds alone.
+ */
+static void memory_is_tight(void)
+{
+	begin(30 * 24 * 60, 30 * 24 * 60);
+	put_large(MANY, 1);
+	put_awake();
+	flush();
+	uint64_t all = memory_now().bytes;
+	__atomic_store_n(&st.store->head_bytes_max, all + all / 12, __ATOMIC_RELEASE);
+	put_large(MANY / 32, 2);
+	uint64_t ran = metric_sum(M_ROUNDS), left = evicted();
+	for (unsigned i = 0; i < 100; i++)
+		put_awake();
+	ran = metric_sum(M_ROUNDS) - ran;
+	tap_ok(all_well && memory_now().fill == SHARE_IS_TIGHT && ran <= 1,
+	    "tight memory: %llu rounds while 100 requests came", (unsigned long long)ran);
+	flush();
+	for (unsigned k = 0; k < 2; k++) {
+		pass(6);
+		put_awake();
+		flush();
+		tap_ok((evicted() - left != 0) == k, "%u minutes later: %llu series have left",
+		    6 * (k + 1), (unsigned long long)(evicted() - left));
+	}
+	tap_ok(all_well && memory_now().fill != SHARE_IS_OVER, "and there is room again");
+	put_large(MANY, 3);
+	all = memory_now().bytes;
+	__atomic_store_n(&st.store->head_bytes_max, all / 2, __ATOMIC_RELEASE);
+	struct storetest_row row = { .labels = awake, .t_ms = T0 + at_min * MINUTE, .v = 2 };
+	struct storetest_verdict got = storetest_write(&st, 0, &row, 1);
+	left = evicted();
+	for (unsigned k = 0; k < 6; k++)
+		flush();
+	tap_ok(got.err == ERR_BUSY && evicted() > left &&
+	        (memory_now().fill != SHARE_IS_OVER || !store_series(st.store)),
+	    "over its part nothing is taken, and who waits leaves by rounds alone: %llu",
+	    (unsigned long long)(evicted() - left));
+	end();
+}
+
 int main(void)
 {
 	struct fsio_ops ops = fsio_real;
@@ -600,6 +680,7 @@ int main(void)
 	more_files_than_units();
 	catalog_comes_late();
 	defined_by_the_log_alone();
+	memory_is_tight();
 	fsio_hook(NULL);
 	arena_release(&arena);
 	return tap_done();
