@@ -1,6 +1,3 @@
-#ifndef _GNU_SOURCE
-# define _GNU_SOURCE /* memmem */
-#endif
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/base/rex.h"
 
@@ -259,30 +256,10 @@ static enum rex_result run(const struct rex *r, const char *s, size_t len, pcre2
 	return rc >= 0 ? REX_YES : rc == PCRE2_ERROR_NOMATCH ? REX_NO : REX_LIMIT;
 }
 
-static enum rex_result yes_if(bool x)
-{
-	return x ? REX_YES : REX_NO;
-}
-
 enum rex_result rex_match(const struct rex *r, const char *s, size_t len)
 {
-	const struct rex_string *lit = r->form.strings;
-	switch (r->form.kind) {
-	case REX_LITERALS:
-		return yes_if(rex_form_has(&r->form, s, len));
-	case REX_PREFIX:
-		return yes_if(len >= lit->len && memcmp(s, lit->s, lit->len) == 0);
-	case REX_SUFFIX:
-		return yes_if(len >= lit->len && memcmp(s + len - lit->len, lit->s, lit->len) == 0);
-	case REX_INFIX:
-		return yes_if(memmem(s, len, lit->s, lit->len) != NULL);
-	case REX_ANY:
-		return REX_YES;
-	case REX_NONEMPTY:
-		return yes_if(len > 0);
-	case REX_PCRE:
-		break;
-	}
+	if (r->form.kind != REX_PCRE)
+		return rex_form_has(&r->form, s, len) ? REX_YES : REX_NO;
 	if (LIKELY(rune_valid(s, len)))
 		return run(r, s, len, NULL);
 	size_t fixed_len;

@@ -4,12 +4,12 @@
  *
  * What RE2 refuses is refused with ERR_BADDATA and a text "error parsing regexp: ...": look-around,
  * back-references, possessive quantifiers, atomic groups, callouts, \C, recursion, repetition above
- * 1000; and patterns over 64 KiB, or with captures over 4 KiB, that need PCRE2. Literals,
- * alternations of literals (of any number, in a hash table), prefix.* and .*suffix / .*infix.* are
- * recognised at compile time and never reach PCRE2 (rex_kind). Classes and case are RE2's to
- * the code point (Unicode 15.0): folding comes before negation, and PCRE2's own tables are never
- * asked. When the JIT hits its limit, the DFA matcher is tried; a limit hit is REX_LIMIT: an error
- * of the query, never "no match".
+ * 1000; and patterns over 64 KiB, or with captures over 4 KiB, that need PCRE2. Literals and
+ * alternations of literals, of prefix.*, of .*suffix or of .*infix.* (of any number) are recognised
+ * at compile time and never reach PCRE2 (rex_kind): words are found in a hash table, the others by
+ * halving. Classes and case are RE2's to the code point (Unicode 15.0): folding comes before
+ * negation, and PCRE2's own tables are never asked. When the JIT hits its limit, the DFA matcher is
+ * tried; a limit hit is REX_LIMIT: an error of the query, never "no match".
  * Thread: a compiled rex is immutable and may be shared between loops; match data is per thread
  * inside.
  */
@@ -46,9 +46,8 @@ size_t rex_bytes(const struct rex *r); /* what it holds in memory */
 enum rex_result rex_match(const struct rex *r, const char *s, size_t len);
 enum rex_kind rex_kind(const struct rex *r);
 /*
- * REX_LITERALS: the i-th string, each once, as written; others: the literal prefix, suffix or infix
- * at i = 0. NULL when i
- * is past the end.
+ * REX_LITERALS: the i-th string, each once, as written; others: the prefixes, suffixes or infixes,
+ * in order, without those that another one makes superfluous. NULL when i is past the end.
  */
 const char *rex_literal(const struct rex *r, size_t i, size_t *len);
 size_t rex_literals(const struct rex *r); /* how many there are */

@@ -3,20 +3,27 @@
  *
  *   a|b|c, (a|b), pre(a|b)post, with escaped punctuation   -> REX_LITERALS
  *   lit.*   .*lit   .*lit.*                                -> REX_PREFIX, REX_SUFFIX, REX_INFIX
+ *   a.*|b.*   (a|b):.*   .*(a|b)   .*a.*|.*b.*             -> the same, of several words
  *   .*   .+                                                -> REX_ANY, REX_NONEMPTY
  * One leading ^ and one trailing $ at the outermost level of a pattern without alternatives there
  * say nothing new and are passed over; so is a pair of parentheses around everything.
  * Whatever else is in the pattern makes it REX_PCRE: this reader may be narrow, but never wrong.
  */
+#ifndef _GNU_SOURCE
+# define _GNU_SOURCE /* memmem */
+#endif
 #include "core/base/rex_priv.h"
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
 
+#include <stdlib.h>
+
 #define DEPTH_MAX   16
-#define PRODUCT_MAX 1024u      /* words that a multiplication may make; more go to PCRE2 */
-#define WORK_MAX    (1u << 20) /* bytes that multiplications may copy in one pattern */
+#define PRODUCT_MAX 1024u /* words that a multiplication may make; more go to PCRE2 */
+#define INFIX_MAX   64u   /* bytes of one of several infixes: each place may be compared with */
+#define WORK_MAX    (4u << 20) /* bytes that multiplications may copy in one pattern */
 
 struct reader {
 	const char *p, *end;
@@ -63,10 +70,10 @@ static void set_add(struct set *s, const struct set *from, size_t i)
 	set_close(s, at);
 }
 
-/* Every word of to followed by every one of with. */
+/* Every word of to followed by every one of with. One word by many makes no more than there are. */
 static bool set_multiply(struct reader *r, struct set *to, const struct set *with)
 {
-	if (with->count && to->count > PRODUCT_MAX / with->count)
+	if (to->count > 1 && with->count > 1 && to->count > PRODUCT_MAX / with->count)
 		return false;
 	r->work += to->text.len * with->count + with->text.len * to->count;
 	if (r->work > WORK_MAX)
@@ -136,9 +143,11 @@ static void read_run(struct reader *r, struct buf *out)
 
 static bool read_alternatives(struct reader *r, struct set *out);
 
+/* A .* ends a sequence, too: whoever reads sequences sees what stands there. */
 static bool at_end(const struct reader *r)
 {
-	return r->p == r->end || *r->p == '|' || *r->p == ')';
+	return r->p == r->end || *r->p == '|' || *r->p == ')' ||
+	    (r->end - r->p >= 2 && r->p[0] == '.' && r->p[1] == '*');
 }
 
 static bool read_piece(struct reader *r, struct set *piece)
@@ -216,38 +225,64 @@ static bool try_set(const char *pattern, size_t len, struct rex_form *out)
 	return true;
 }
 
-static bool take(struct reader *r, const char *word)
+static bool take_stars(struct reader *r)
 {
-	size_t n = strlen(word);
-	if ((size_t)(r->end - r->p) < n || memcmp(r->p, word, n) != 0)
-		return false;
-	r->p += n;
-	return true;
+	bool any = false;
+	while (r->end - r->p >= 2 && r->p[0] == '.' && r->p[1] == '*') {
+		r->p += 2;
+		any = true;
+	}
+	return any;
 }
 
-static bool try_stars(const char *pattern, size_t len, struct rex_form *out)
+/* Alternatives that all have stars at the same ends; the words between them. */
+static bool read_starred(struct reader *r, struct set *out, bool *before, bool *after)
+{
+	for (bool first = true;; first = false) {
+		bool left = take_stars(r);
+		bool ok = read_sequence(r, out);
+		bool right = take_stars(r);
+		if (!ok || (!left && !right) || (!first && (left != *before || right != *after)))
+			return false;
+		*before = left;
+		*after = right;
+		if (r->p == r->end || *r->p != '|')
+			return r->p == r->end;
+		r->p++;
+	}
+}
+
+static size_t longest(const struct set *s)
+{
+	size_t most = 0;
+	for (size_t i = 0; i < s->count; i++)
+		most = s->v[i].len > most ? s->v[i].len : most;
+	return most;
+}
+
+static size_t shortest(const struct set *s)
+{
+	size_t least = SIZE_MAX;
+	for (size_t i = 0; i < s->count; i++)
+		least = s->v[i].len < least ? s->v[i].len : least;
+	return least;
+}
+
+static void try_stars(const char *pattern, size_t len, struct rex_form *out)
 {
 	struct reader r = { .p = pattern, .end = pattern + len };
-	if (len == 2 && take(&r, ".+")) {
+	struct set set = { 0 };
+	bool before = false, after = false;
+	if (len == 2 && memcmp(pattern, ".+", 2) == 0) {
 		*out = (struct rex_form){ .kind = REX_NONEMPTY };
-		return true;
+	} else if (read_starred(&r, &set, &before, &after)) {
+		bool infix = before && after;
+		if (shortest(&set) == 0)
+			*out = (struct rex_form){ .kind = REX_ANY };
+		else if (!infix || set.count == 1 || longest(&set) <= INFIX_MAX)
+			form_take(out, infix ? REX_INFIX : after ? REX_PREFIX : REX_SUFFIX, &set);
 	}
-	bool before = take(&r, ".*");
-	struct buf run;
-	buf_init(&run);
-	read_run(&r, &run);
-	bool after = take(&r, ".*");
-	bool ok = r.p == r.end && (before || after);
-	if (ok && run.len == 0) {
-		*out = (struct rex_form){ .kind = REX_ANY };
-	} else if (ok) {
-		struct set set = { 0 };
-		buf_add(&set.text, run.data, run.len);
-		set_close(&set, 0);
-		form_take(out, before && after ? REX_INFIX : after ? REX_PREFIX : REX_SUFFIX, &set);
-	}
-	buf_release(&run);
-	return ok;
+	set_free(&set);
 }
 
 /* Is there a | outside of all groups and brackets? "Perhaps" is yes. */
@@ -259,11 +294,17 @@ static bool has_alternatives(const char *s, size_t len)
 /* Does the ( at the start close at the very end? */
 static bool is_wrapped(const char *s, size_t len)
 {
-	if (len < 2 || s[0] != '(' || s[len - 1] != ')' || memchr(s, '\\', len) ||
-	    memchr(s, '[', len))
+	if (len < 2 || s[0] != '(' || s[len - 1] != ')' || memchr(s, '[', len))
 		return false;
 	size_t depth = 0;
 	for (size_t i = 0; i < len; i++) {
+		if (s[i] == '\\') {
+			struct reader r = { .p = s + i, .end = s + len };
+			if (!escape_is_plain(&r))
+				return false; /* \Q, too, in which parentheses are text */
+			i++;
+			continue;
+		}
 		depth += s[i] == '(';
 		depth -= s[i] == ')';
 		if (depth == 0)
@@ -293,7 +334,7 @@ void rex_form_of(const char *pattern, size_t len, struct rex_form *out)
 	}
 	*out = (struct rex_form){ .kind = REX_PCRE };
 	if (!try_set(s, len, out))
-		(void)try_stars(s, len, out);
+		try_stars(s, len, out);
 }
 
 static bool is_word(const struct rex_string *w, const char *s, size_t len)
@@ -310,11 +351,99 @@ static uint32_t *slot_of(const struct rex_form *f, const char *s, size_t len)
 	}
 }
 
+static int backwards_cmp(const char *a_end, const char *b_end, size_t len)
+{
+	for (size_t i = 1; i <= len; i++) {
+		int d = (uint8_t)a_end[-(ptrdiff_t)i] - (uint8_t)b_end[-(ptrdiff_t)i];
+		if (d)
+			return d;
+	}
+	return 0;
+}
+
+/* Below 0: the word comes before the value; 0: the value begins (back: ends) with the word. */
+static int affix_cmp(const struct rex_string *w, const char *s, size_t len, bool back)
+{
+	size_t common = w->len < len ? w->len : len;
+	int d = !common ? 0
+	    : back      ? backwards_cmp(w->s + w->len, s + len, common)
+	                : memcmp(w->s, s, common);
+	return d ? d : w->len > len ? 1 : 0;
+}
+
+static int words_cmp(const struct rex_string *a, const struct rex_string *b, bool back)
+{
+	int d = affix_cmp(a, b->s, b->len, back);
+	return d ? d : a->len < b->len ? -1 : 0;
+}
+
+static int prefixes_cmp(const void *a, const void *b)
+{
+	return words_cmp(a, b, false);
+}
+
+static int suffixes_cmp(const void *a, const void *b)
+{
+	return words_cmp(a, b, true);
+}
+
+/*
+ * In order, and without the words that begin (end) with another one: then at most one word fits a
+ * value, and halving finds it.
+ */
+static void affixes_sort(struct rex_form *f)
+{
+	const bool back = f->kind == REX_SUFFIX;
+	size_t kept = 0;
+	if (f->count < 2)
+		return;
+	qsort(f->strings, f->count, sizeof(*f->strings), back ? suffixes_cmp : prefixes_cmp);
+	for (size_t i = 0; i < f->count; i++) {
+		const struct rex_string *w = &f->strings[i];
+		if (kept && affix_cmp(&f->strings[kept - 1], w->s, w->len, back) == 0)
+			continue;
+		f->strings[kept++] = *w;
+		f->firsts[(uint8_t)w->s[0]] = true;
+	}
+	f->count = kept;
+}
+
+static bool has_affix(const struct rex_form *f, const char *s, size_t len, bool back)
+{
+	size_t low = 0, high = f->count;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int d = affix_cmp(&f->strings[mid], s, len, back);
+		if (d == 0)
+			return true;
+		if (d < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return false;
+}
+
+static bool has_infix(const struct rex_form *f, const char *s, size_t len)
+{
+	if (f->count == 1)
+		return memmem(s, len, f->strings[0].s, f->strings[0].len) != NULL;
+	for (size_t i = 0; i < len; i++) {
+		if (f->firsts[(uint8_t)s[i]] && has_affix(f, s + i, len - i, false))
+			return true;
+	}
+	return false;
+}
+
 /* The seed keeps who chooses the words from choosing where they stand. */
 void rex_form_index(struct rex_form *f)
 {
 	size_t slots = 4, kept = 0;
-	if (f->kind != REX_LITERALS || f->count >= UINT32_MAX)
+	if (f->kind != REX_LITERALS) {
+		affixes_sort(f);
+		return;
+	}
+	if (f->count >= UINT32_MAX)
 		return;
 	while (slots < 2 * f->count)
 		slots *= 2;
@@ -334,9 +463,22 @@ void rex_form_index(struct rex_form *f)
 
 bool rex_form_has(const struct rex_form *f, const char *s, size_t len)
 {
-	if (f->count == 1)
-		return is_word(&f->strings[0], s, len);
-	return *slot_of(f, s, len) != 0;
+	switch (f->kind) {
+	case REX_LITERALS:
+		return f->count == 1 ? is_word(&f->strings[0], s, len) : *slot_of(f, s, len) != 0;
+	case REX_PREFIX:
+	case REX_SUFFIX:
+		return has_affix(f, s, len, f->kind == REX_SUFFIX);
+	case REX_INFIX:
+		return has_infix(f, s, len);
+	case REX_ANY:
+		return true;
+	case REX_NONEMPTY:
+		return len > 0;
+	case REX_PCRE:
+		break;
+	}
+	panic("this form needs PCRE2");
 }
 
 size_t rex_form_bytes(const struct rex_form *f)

@@ -80,18 +80,20 @@ struct rex_form {
 	struct rex_string {
 		const char *s; /* inside text */
 		size_t len;
-	} * strings; /* as written; unique after rex_form_index */
+	} * strings; /* as written; without superfluous ones after rex_form_index */
 	size_t count;
 	char *text;
 	uint32_t *slots; /* by hash, 1 + the number of a string */
 	size_t mask;
 	uint64_t seed;
+	bool firsts[256]; /* what infixes begin with, when there are several */
 };
 void rex_form_of(const char *pattern, size_t len, struct rex_form *out);
 void rex_form_release(struct rex_form *f);
 size_t rex_form_bytes(const struct rex_form *f);
-/* Of REX_LITERALS: what rex_form_has needs. */
+/* What rex_form_has needs. */
 void rex_form_index(struct rex_form *f);
+/* Not of REX_PCRE. */
 bool rex_form_has(const struct rex_form *f, const char *s, size_t len);
 
 #endif

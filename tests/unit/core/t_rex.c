@@ -183,6 +183,24 @@ static const struct {
 	{ "(?:.+)", REX_NONEMPTY, NULL },
 	{ "foo.+", REX_PCRE, NULL },
 	{ "foo\\$", REX_LITERALS, "foo$" },
+	{ "b.*|a.*", REX_PREFIX, "a b" },
+	{ "(b|a):.*", REX_PREFIX, "a: b:" },
+	{ "(b\\.x.*|a.*)", REX_PREFIX, "a b.x" },
+	{ "ab.*|a.*|abc.*|b.*", REX_PREFIX, "a b" },
+	{ ".*(ab|cb|b)", REX_SUFFIX, "b" },
+	{ ".*-(b|a)", REX_SUFFIX, "-a -b" },
+	{ ".*b.*|.*a.*", REX_INFIX, "a b" },
+	{ ".*(b|a|ab).*", REX_INFIX, "a b" },
+	{ "a.*|.*", REX_PCRE, NULL },
+	{ ".*(a|)", REX_ANY, NULL },
+	{ "a.*|b", REX_PCRE, NULL },
+	{ "a.*|.*b", REX_PCRE, NULL },
+	{ "(a.*|b)c", REX_PCRE, NULL },
+	{ "(a.*|b.*)c", REX_PCRE, NULL },
+	{ "a.*?|b.*?", REX_PCRE, NULL },
+	{ "a\\.*|b\\.*", REX_PCRE, NULL },
+	{ "(\\Qa)\\E)", REX_PCRE, NULL },
+	{ "(a\\))", REX_LITERALS, "a)" },
 	{ "ab+", REX_PCRE, NULL },
 	{ "ab?", REX_PCRE, NULL },
 	{ "(?i)foo", REX_PCRE, NULL },
@@ -208,6 +226,86 @@ static void test_kinds(void)
 		        strcmp(joined, kinds[i].strings ? kinds[i].strings : "") == 0,
 		    "form of `%s`: %s", kinds[i].p, joined);
 		rex_free(r);
+	}
+}
+
+/* Words of two letters, and all texts of up to four: as a look at each word says. */
+static bool starred_agrees(const char *head, const char *tail, unsigned picked)
+{
+	static const char *const words[] = { "a", "b", "ab", "ba", "aab", "abb", "bb", "\xc3\xa9" };
+	static const char *const letters[] = { "a", "b", "\xc3\xa9" };
+	const bool before = head[0], after = tail[0];
+	struct buf p;
+	struct rex *r;
+	buf_init(&p);
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		if (picked >> i & 1)
+			buf_printf(&p, "%s%s%s%s", p.len ? "|" : "", head, words[i], tail);
+	bool ok = !rex_compile_match((const char *)p.data, p.len, &r, &eb);
+	buf_release(&p);
+	if (!ok)
+		return false;
+	ok = rex_kind(r) != REX_PCRE;
+	for (unsigned n = 0; n < 4 * 4 * 4 * 4; n++) {
+		char s[16] = "";
+		bool want = false;
+		for (unsigned k = n; k; k /= 4)
+			strcat(s, k % 4 ? letters[k % 4 - 1] : "");
+		size_t len = strlen(s);
+		for (size_t i = 0; i < COUNT_OF(words); i++) {
+			size_t w = strlen(words[i]);
+			if (!(picked >> i & 1) || w > len)
+				continue;
+			want = want || (before && after && strstr(s, words[i])) ||
+			    (!before && memcmp(s, words[i], w) == 0) ||
+			    (!after && memcmp(s + len - w, words[i], w) == 0);
+		}
+		ok = ok && rex_match(r, s, len) == (want ? REX_YES : REX_NO);
+	}
+	rex_free(r);
+	return ok;
+}
+
+static void test_starred(void)
+{
+	bool prefix = true, suffix = true, infix = true;
+	for (unsigned picked = 1; picked < 256; picked++) {
+		prefix = prefix && starred_agrees("", ".*", picked);
+		suffix = suffix && starred_agrees(".*", "", picked);
+		infix = infix && starred_agrees(".*", ".*", picked);
+	}
+	tap_ok(prefix, "all sets of prefixes");
+	tap_ok(suffix, "all sets of suffixes");
+	tap_ok(infix, "all sets of infixes");
+}
+
+/* What dashboards make of a variable with many values, with something around it. */
+static void test_variables(void)
+{
+	static const char *const ways[][3] = { { "(", "):.*", ".*" }, { "pod-(", ")", "" },
+		{ ".*(", ").*", ".*" }, { ".*-(", ")", "" } };
+	for (size_t w = 0; w < COUNT_OF(ways); w++) {
+		struct buf b;
+		struct rex *r = NULL;
+		buf_init(&b);
+		buf_add_str(&b, ways[w][0]);
+		for (unsigned i = 0; i < 10000; i++)
+			buf_printf(&b, "%sweb-%05u\\.prod\\.example\\.com", i ? "|" : "", i);
+		buf_add_str(&b, ways[w][1]);
+		errbuf_init(&eb);
+		enum err e = rex_compile_match((const char *)b.data, b.len, &r, &eb);
+		const char *in[] = { "web-09999.prod.example.com:9100",
+			"pod-web-09999.prod.example.com", "x web-09999.prod.example.com x",
+			"x-web-09999.prod.example.com" };
+		const char * not [] = { "web-10000.prod.example.com:9100",
+			"pod-web-09999xprod.example.com", "x web-9999.prod.example.com x",
+			"web-09999.prod.example.com" };
+		tap_ok(!e && !rex_needs_engine((const char *)b.data, b.len) &&
+		        rex_match(r, in[w], strlen(in[w])) == REX_YES &&
+		        rex_match(r, not [w], strlen(not [w])) == REX_NO,
+		    "%s10,000 hosts%s %s", ways[w][0], ways[w][1], e ? eb.text : "");
+		rex_free(r);
+		buf_release(&b);
 	}
 }
 
@@ -333,6 +431,8 @@ int main(void)
 		rex_free(r);
 	}
 	test_kinds();
+	test_starred();
+	test_variables();
 	test_sets();
 	expands("(.*)", "abc", "$1", "abc");
 	expands("(a+)(b*)", "aab", "${2}-$1", "b-aa");
