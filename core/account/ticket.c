@@ -66,6 +66,7 @@ struct who {
 	struct list_link chain, waiting_link[2]; /* of those who wait, by class */
 	struct list_link waiting[2];             /* tickets, oldest first */
 	uint64_t key;
+	uint64_t served[2]; /* when it got a place last, or came; by the book's count of places given */
 	unsigned tickets, places, waits[2];
 };
 
@@ -76,7 +77,7 @@ struct tickets {
 	struct purse sum;
 	/* everything below is the keeper's own */
 	unsigned out, small, heavy, waits[2];
-	uint64_t order;
+	uint64_t order, given;
 	struct list_link waiting[2]; /* of struct who */
 	struct list_link chains[WHO_CHAINS];
 };
@@ -147,6 +148,7 @@ static struct who *who_of(struct tickets *ts, uint64_t key)
 	struct who *w = mem_zalloc(sizeof(*w));
 	w->key = key;
 	for (int c = 0; c < 2; c++) {
+		w->served[c] = ts->given;
 		list_init(&w->waiting[c]);
 		list_init(&w->waiting_link[c]);
 	}
@@ -199,33 +201,44 @@ static void wait_end(struct tickets *ts, struct ticket *t, enum ticket_class c)
 	metric_gauge_add(M_QUERIES_QUEUED, -1);
 }
 
-/* Fewest places first; among equals who asked first. */
+/*
+ * Fewest places first; among equals the address that got one longest ago (all have none when
+ * everybody waits for a heavy place); then who asked first.
+ */
+static bool is_before(const struct ticket *a, const struct ticket *b, enum ticket_class c)
+{
+	if (a->who->places != b->who->places)
+		return a->who->places < b->who->places;
+	if (a->who->served[c] != b->who->served[c])
+		return a->who->served[c] < b->who->served[c];
+	return a->order < b->order;
+}
+
 static struct ticket *next_of(struct tickets *ts, enum ticket_class c)
 {
 	struct ticket *best = NULL;
 
 	LIST_EACH(l, &ts->waiting[c]) {
 		struct ticket *t = first_of(CONTAINER_OF(l, struct who, waiting_link[c]), c);
-		if (!best || t->who->places < best->who->places ||
-		    (t->who->places == best->who->places && t->order < best->order))
+		if (!best || is_before(t, best, c))
 			best = t;
 	}
 	return best;
 }
 
 /* The youngest of the address that waits most often, when that is more often than w would. */
-static struct ticket *to_displace(struct tickets *ts, const struct who *w)
+static struct ticket *to_displace(struct tickets *ts, const struct who *w, enum ticket_class c)
 {
 	const struct who *most = w;
 
-	LIST_EACH(l, &ts->waiting[TICKET_SMALL]) {
-		struct who *x = CONTAINER_OF(l, struct who, waiting_link[TICKET_SMALL]);
-		if (x->waits[TICKET_SMALL] > most->waits[TICKET_SMALL])
+	LIST_EACH(l, &ts->waiting[c]) {
+		struct who *x = CONTAINER_OF(l, struct who, waiting_link[c]);
+		if (x->waits[c] > most->waits[c])
 			most = x;
 	}
-	if (most->waits[TICKET_SMALL] <= w->waits[TICKET_SMALL] + 1)
+	if (most->waits[c] <= w->waits[c] + 1)
 		return NULL;
-	return CONTAINER_OF(most->waiting[TICKET_SMALL].prev, struct ticket, queue);
+	return CONTAINER_OF(most->waiting[c].prev, struct ticket, queue);
 }
 
 /* --- the keeper: places --- */
@@ -236,6 +249,7 @@ static void place_take(struct tickets *ts, struct ticket *t, enum ticket_class c
 	*(c == TICKET_SMALL ? &ts->small : &ts->heavy) += 1;
 	CHECK(ts->small + ts->heavy <= ts->places && ts->heavy <= ts->heavy_places);
 	t->who->places++;
+	t->who->served[c] = ++ts->given;
 	metric_gauge_add(M_QUERIES_RUNNING, 1);
 	metric_gauge_add(M_QUERIES_HEAVY, c == TICKET_HEAVY);
 }
@@ -311,6 +325,15 @@ static void refuse(struct ticket *t, bool now)
 	send(t->home, &t->msg, at_home_answer, now);
 }
 
+/* It goes on with its purse closed. */
+static void refuse_growth(struct ticket *t, bool now)
+{
+	t->place = PLACE_NONE;
+	metric_add(M_QUERIES_REFUSED, 1);
+	purse_close(&t->purse);
+	send(t->home, &t->msg, at_home_grown, now);
+}
+
 /* --- the keeper: messages --- */
 
 static struct ticket *of_msg(struct mbox_msg *m)
@@ -333,7 +356,7 @@ static void at_keeper_ask(struct mbox_msg *m)
 		return;
 	}
 	if (ts->waits[TICKET_SMALL] >= ts->queued_max) {
-		struct ticket *other = to_displace(ts, t->who);
+		struct ticket *other = to_displace(ts, t->who, TICKET_SMALL);
 		if (!other) {
 			refuse(t, true);
 			return;
@@ -356,13 +379,18 @@ static void at_keeper_grow(struct mbox_msg *m)
 		send(t->home, &t->msg, at_home_grown, true);
 		return;
 	}
-	if (ts->waits[TICKET_HEAVY] < ts->queued_max) {
-		wait_begin(ts, t, TICKET_HEAVY);
-	} else {
-		metric_add(M_QUERIES_REFUSED, 1);
-		purse_close(&t->purse);
-		send(t->home, &t->msg, at_home_grown, true);
+	struct ticket *other = NULL;
+	bool full = ts->waits[TICKET_HEAVY] >= ts->queued_max;
+	if (full)
+		other = to_displace(ts, t->who, TICKET_HEAVY);
+	if (other) {
+		wait_end(ts, other, TICKET_HEAVY);
+		refuse_growth(other, false);
 	}
+	if (full && !other)
+		refuse_growth(t, true);
+	else
+		wait_begin(ts, t, TICKET_HEAVY);
 	places_fill(ts);
 }
 

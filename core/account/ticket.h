@@ -22,9 +22,10 @@
  * somebody else works who will give some back. Who runs into the end of the sum is told to come
  * back later; who runs into its own limit is told so (ticket_no_room).
  *
- * Addresses. A place that is free goes to the address that has the fewest of those that wait, in
- * the order of asking among equals. When the queue is full, the youngest of the address that waits
- * most often makes room for one that waits less. So without others an address may have everything.
+ * Addresses. A place that is free goes to the address that has the fewest of those that wait, among
+ * equals to the one that got a place of the kind longest ago, then in the order of asking. When a
+ * queue is full, the youngest of the address that waits most often makes room for one that waits
+ * less. So without others an address may have everything.
  *
  * Thread: a ticket on the loop that asked, but for its purse, ticket_class and ticket_touched,
  * which

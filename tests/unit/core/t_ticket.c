@@ -307,6 +307,44 @@ static void addresses(void)
 	is_empty("three addresses");
 }
 
+static void begin_heavy(unsigned i, uint64_t who)
+{
+	begin(i, who);
+	settle();
+	on(&askers[i], grow);
+	settle();
+}
+
+static bool is_heavy_now(unsigned i)
+{
+	return runs(i) && askers[i].grown && !askers[i].waits;
+}
+
+/* All wait for the one heavy place, and none has a small one: they take turns all the same. */
+static void addresses_of_heavy_ones(void)
+{
+	for (unsigned i = 0; i <= QUEUED; i++)
+		begin_heavy(i, 1);
+	TAP_OK(is_heavy_now(0) && metric_sum(M_QUERIES_QUEUED) == QUEUED);
+	begin_heavy(20, 2);
+	tap_ok(askers[20].waits && is_heavy_now(QUEUED) && metric_sum(M_QUERIES_HEAVY) == 1,
+	    "the youngest of who waits most makes room in the full queue, its purse closed");
+	on(&askers[QUEUED], end);
+	on(&askers[0], end);
+	settle();
+	tap_ok(is_heavy_now(1) || is_heavy_now(20), "the next one works");
+	unsigned next = is_heavy_now(1) ? 1 : 20;
+	on(&askers[next], work_out);
+	settle();
+	tap_ok(next == 20 || is_heavy_now(20), "who came last has waited for one other at most");
+	begin_heavy(21, 2);
+	on(&askers[20], work_out);
+	settle();
+	tap_ok(!is_heavy_now(21), "nor does it go past the first one all the time");
+	end_all();
+	is_empty("two addresses with heavy ones");
+}
+
 static void sum_makes_askers_wait(void)
 {
 	struct errbuf eb;
@@ -419,6 +457,7 @@ int main(void)
 	the_queue_of_heavy_ones_ends();
 	what_is_heavy();
 	addresses();
+	addresses_of_heavy_ones();
 	sum_makes_askers_wait();
 	nobody_waits_for_nothing();
 	crossing();
