@@ -66,7 +66,8 @@ struct who {
 	struct list_link chain, waiting_link[2]; /* of those who wait, by class */
 	struct list_link waiting[2];             /* tickets, oldest first */
 	uint64_t key;
-	uint64_t served[2]; /* when it got a place last, or came; by the book's count of places given */
+	/* when it got a place last, or came; by the book's count of places given */
+	uint64_t served[2];
 	unsigned tickets, places, waits[2];
 };
 

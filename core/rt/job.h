@@ -8,7 +8,8 @@
  * Turns: while jobs of several classes wait, of every nine slices six are for JOB_WRITE, two for
  * JOB_QUERY and one for JOB_QUERY_HEAVY (three and one of four for two classes). Within a class
  * groups take turns, and a slice is a group's: a query with thousands of jobs on a loop gets as
- * much of it as one with a single job, and short jobs of one query share a slice. Choosing takes the same time however many jobs wait.
+ * much of it as one with a single job, and short jobs of one query share a slice. Choosing takes
+ * the same time however many jobs wait.
  * A wake that comes while the job runs is not lost: JOB_WAIT then acts as JOB_YIELD.
  * Cancel: the owner sets job->cancel (on the job's loop); fn reads it at each slice.
  * Thread: the loop where job_start was called. job_wake from other threads goes by a message to

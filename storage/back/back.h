@@ -30,9 +30,9 @@
 #define BACK_LANE_CATALOG 110u
 /* A series whose newest sample is so much older than the tenant's newest may leave memory ... */
 #define BACK_IDLE_MS     (70 * 60 * 1000LL)
-#define BACK_IDLE_ROUNDS 3u      /* ... after so many rounds without a sample */
+#define BACK_IDLE_ROUNDS 3u                 /* ... after so many rounds without a sample */
 #define BACK_TIGHT_MS    (10 * 60 * 1000LL) /* ... where memory is tight, after one */
-#define BACK_LATE_ROWS   200000u /* late rows of a shard that make a round due */
+#define BACK_LATE_ROWS   200000u            /* late rows of a shard that make a round due */
 
 struct round_work;
 struct merge_work;
