@@ -12,33 +12,6 @@ static bool sorts(enum ql_fn fn)
 	return fn == QL_FN_QUANTILE_OVER_TIME || fn == QL_FN_MAD_OVER_TIME;
 }
 
-static bool loop_windows(struct ql_range *r, struct ql_col *out)
-{
-	const int64_t *t = r->_in.t_ms;
-	const double *v = r->_in.v;
-	uint32_t steps = r->spec.grid.n;
-	unsigned first, weight = sorts(r->spec.fn) ? 16 : 1; /* sorting costs more */
-
-	for (uint32_t i = r->_pos; i < steps; i++) {
-		uint32_t lo = r->lo[i], n = r->hi[i] - lo;
-		if (UNLIKELY(n > QL_RANGE_WORK) && (first = ql_window_pass(r, i))) {
-			r->_pos = i;
-			if (!ql_window_long(r, i, first, &out->v[i]))
-				return true;
-			ql_bit_on(out->has, i);
-		} else if (n && ql_window_value(r, i, t + lo, v + lo, n, &out->v[i])) {
-			ql_bit_on(out->has, i);
-		}
-		r->_work += 1 + (uint64_t)n * weight;
-		if (UNLIKELY(r->_work >= QL_RANGE_WORK)) {
-			r->_pos = i + 1;
-			if (ql_range_pause(r, 0))
-				return true;
-		}
-	}
-	return false;
-}
-
 /* --- which way --- */
 
 static enum ql_range_way way_of_extreme(const struct ql_range *r, bool much)
@@ -162,5 +135,5 @@ bool ql_over_windows(struct ql_range *r, struct ql_col *out)
 	case QL_WAY_LOOP:
 		break;
 	}
-	return loop_windows(r, out);
+	return ql_window_steps(r, out);
 }

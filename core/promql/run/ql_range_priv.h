@@ -72,9 +72,10 @@ MUST_CHECK enum err ql_over_room(struct ql_range *r, struct errbuf *eb);
 bool ql_over_prepare(struct ql_range *r);
 bool ql_over_windows(struct ql_range *r, struct ql_col *out);
 
-/* The value of one window of n > 0 samples (ql_window.c); false when there is none. */
-bool ql_window_value(
-    struct ql_range *r, uint32_t step, const int64_t *t, const double *v, uint32_t n, double *out);
+/* The windows from r->_pos on, each looked at alone (ql_window.c); true: slice over. */
+bool ql_window_steps(struct ql_range *r, struct ql_col *out);
+/* The sum, or mean, of 0 < n <= QL_RANGE_WORK samples. */
+double ql_window_sum(const double *v, uint32_t n, bool avg);
 /*
  * A window of more than QL_RANGE_WORK samples: the first pass over it, 0 for functions that do not
  * look at all of them. Its value; false when the slice is over, then the same call goes on.

@@ -68,8 +68,7 @@ static bool sum_again(struct ql_range *r, uint32_t i, double *out)
 
 	if (n > QL_RANGE_WORK)
 		return ql_window_long(r, i, ql_window_pass(r, i), out);
-	if (!ql_window_value(r, i, r->_in.t_ms + r->lo[i], v, n, out))
-		return false;
+	*out = ql_window_sum(v, n, r->spec.fn == QL_FN_AVG_OVER_TIME);
 	r->_work += n;
 	return true;
 }

@@ -1,4 +1,4 @@
-/* ql_window - the value of one window: at once, or a long one in passes that go on later. */
+/* ql_window - windows one by one: each at once, or a long one in passes that go on later. */
 #include "core/promql/run/ql_range_priv.h"
 
 #include <string.h>
@@ -463,7 +463,13 @@ static double time_of_extreme(const int64_t *t, const double *v, uint32_t n, boo
 	return (double)t[best] / 1000;
 }
 
-static double last_two(const int64_t *t, const double *v, uint32_t n, bool rate)
+static double quantile(const struct ql_range *r, uint32_t step, const double *v, uint32_t n)
+{
+	memcpy(r->_sums.p, v, n * sizeof(*v));
+	return ql_quantile(ql_scalar_at(&r->spec.param[0], step), r->_sums.p, n);
+}
+
+static inline double last_two(const int64_t *t, const double *v, uint32_t n, bool rate)
 {
 	double x = v[n - 1] - v[n - 2];
 	if (!rate)
@@ -473,76 +479,177 @@ static double last_two(const int64_t *t, const double *v, uint32_t n, bool rate)
 	return x / ((double)(t[n - 1] - t[n - 2]) / 1000);
 }
 
-/* The value of one window of n > 0 samples; false when there is none. */
-bool ql_window_value(
-    struct ql_range *r, uint32_t step, const int64_t *t, const double *v, uint32_t n, double *out)
-{
-	const struct ql_range_spec *s = &r->spec;
+/*
+ * --- all windows of a column ---
+ *
+ * Each function has a loop of its own, which is made here: the loops are inlined with the function
+ * of one window as a constant.
+ */
 
+/* The value of one window of n > 0 samples; false when there is none. */
+typedef bool window_value(
+    struct ql_range *r, uint32_t step, const int64_t *t, const double *v, uint32_t n, double *out);
+
+#define VALUE(name, expr)                                                                          \
+ static inline bool name(struct ql_range *r, uint32_t step, const int64_t *t, const double *v,     \
+     uint32_t n, double *out)                                                                      \
+ {                                                                                                 \
+  (void)r, (void)step, (void)t, (void)v, (void)n;                                                  \
+  *out = (expr);                                                                                   \
+  return true;                                                                                     \
+ }
+#define VALUE_OF_TWO(name, expr)                                                                   \
+ static inline bool name(struct ql_range *r, uint32_t step, const int64_t *t, const double *v,     \
+     uint32_t n, double *out)                                                                      \
+ {                                                                                                 \
+  (void)r, (void)step, (void)t;                                                                    \
+  if (n < 2)                                                                                       \
+   return false;                                                                                   \
+  *out = (expr);                                                                                   \
+  return true;                                                                                     \
+ }
+/* clang-format off */
+VALUE(value_sum, sum_plain(v, n))
+VALUE(value_avg, avg_plain(v, n))
+VALUE(value_min, extreme_plain(v, n, false))
+VALUE(value_max, extreme_plain(v, n, true))
+VALUE(value_count, n)
+VALUE(value_one, 1)
+VALUE(value_first, v[0])
+VALUE(value_last, v[n - 1])
+VALUE(value_ts_first, (double)t[0] / 1000)
+VALUE(value_ts_last, (double)t[n - 1] / 1000)
+VALUE(value_ts_min, time_of_extreme(t, v, n, false))
+VALUE(value_ts_max, time_of_extreme(t, v, n, true))
+VALUE(value_variance, variance(r, v, n))
+VALUE(value_quantile, quantile(r, step, v, n))
+VALUE(value_mad, median_deviation(r->_sums.p, v, n))
+VALUE_OF_TWO(value_irate, last_two(t, v, n, true))
+VALUE_OF_TWO(value_idelta, last_two(t, v, n, false))
+VALUE_OF_TWO(value_regression, regression(r, step, t, v, n))
+VALUE_OF_TWO(value_smoothing, smoothing(r, step, v, n))
+/* clang-format on */
+#undef VALUE
+#undef VALUE_OF_TWO
+
+/*
+ * A function that looks at few samples of each window. A word of bits at a time; true when the
+ * slice is over.
+ */
+static ALWAYS_INLINE bool few(struct ql_range *r, window_value *value, struct ql_col *out)
+{
+	const uint32_t *los = r->lo, *his = r->hi;
+	const int64_t *t = r->_in.t_ms;
+	const double *v = r->_in.v;
+	double *to = out->v;
+
+	for (;;) {
+		uint32_t from = r->_pos, end = ql_range_steps_end(r);
+		for (uint32_t at = from, i = at; at < end; at += 64) {
+			uint32_t upto = end - at < 64 ? end : at + 64;
+			uint64_t bits = 0, bit = 1;
+			for (; i < upto; i++, bit <<= 1) {
+				uint32_t lo = los[i], n = his[i] - lo;
+				if (n && value(r, i, t + lo, v + lo, n, &to[i]))
+					bits |= bit;
+			}
+			out->has[at / 64] = bits;
+		}
+		r->_pos = end;
+		if (LIKELY(end == r->spec.grid.n))
+			return false;
+		if (ql_range_pause(r, 2 * (uint64_t)(end - from)))
+			return true;
+	}
+}
+
+/* A function that looks at all samples; weight: what one costs. */
+static ALWAYS_INLINE bool all(
+    struct ql_range *r, window_value *value, unsigned weight, struct ql_col *out)
+{
+	const uint32_t *los = r->lo, *his = r->hi;
+	const int64_t *t = r->_in.t_ms;
+	const double *v = r->_in.v;
+	bool longer = r->_bounds.longest > QL_RANGE_WORK;
+	uint64_t work = 0;
+	unsigned first;
+
+	for (uint32_t i = r->_pos, steps = r->spec.grid.n; i < steps; i++) {
+		uint32_t lo = los[i], n = his[i] - lo;
+		if (!n)
+			continue;
+		if (UNLIKELY(longer) && n > QL_RANGE_WORK && (first = ql_window_pass(r, i))) {
+			r->_pos = i;
+			if (!ql_window_long(r, i, first, &out->v[i]))
+				return true;
+			ql_bit_on(out->has, i);
+		} else if (value(r, i, t + lo, v + lo, n, &out->v[i])) {
+			ql_bit_on(out->has, i);
+		}
+		work += (uint64_t)n * weight;
+		if (UNLIKELY(work >= QL_RANGE_WORK)) {
+			r->_pos = i + 1;
+			if (ql_range_pause(r, work))
+				return true;
+			work = 0;
+		}
+	}
+	r->_work += work;
+	return false;
+}
+
+/* The sum or mean of a window of a slice at most. */
+double ql_window_sum(const double *v, uint32_t n, bool avg)
+{
+	return avg ? avg_plain(v, n) : sum_plain(v, n);
+}
+
+bool ql_window_steps(struct ql_range *r, struct ql_col *out)
+{
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
-	switch (s->fn) { /* the others have a loop of their own */
+	switch (r->spec.fn) { /* the others have a loop of their own */
 	case QL_FN_SUM_OVER_TIME:
-		*out = sum_plain(v, n);
-		return true;
+		return all(r, value_sum, 1, out);
 	case QL_FN_AVG_OVER_TIME:
-		*out = avg_plain(v, n);
-		return true;
+		return all(r, value_avg, 1, out);
 	case QL_FN_MIN_OVER_TIME:
+		return all(r, value_min, 1, out);
 	case QL_FN_MAX_OVER_TIME:
-		*out = extreme_plain(v, n, s->fn == QL_FN_MAX_OVER_TIME);
-		return true;
-	case QL_FN_COUNT_OVER_TIME:
-		*out = n;
-		return true;
-	case QL_FN_PRESENT_OVER_TIME:
-	case QL_FN_ABSENT_OVER_TIME: /* the opposite is made of it later */
-		*out = 1;
-		return true;
-	case QL_FN_FIRST_OVER_TIME:
-		*out = v[0];
-		return true;
-	case QL_FN_LAST_OVER_TIME:
-		*out = v[n - 1];
-		return true;
-	case QL_FN_TS_OF_FIRST_OVER_TIME:
-		*out = (double)t[0] / 1000;
-		return true;
-	case QL_FN_TS_OF_LAST_OVER_TIME:
-		*out = (double)t[n - 1] / 1000;
-		return true;
+		return all(r, value_max, 1, out);
 	case QL_FN_TS_OF_MIN_OVER_TIME:
+		return all(r, value_ts_min, 1, out);
 	case QL_FN_TS_OF_MAX_OVER_TIME:
-		*out = time_of_extreme(t, v, n, s->fn == QL_FN_TS_OF_MAX_OVER_TIME);
-		return true;
+		return all(r, value_ts_max, 1, out);
 	case QL_FN_STDVAR_OVER_TIME:
 	case QL_FN_STDDEV_OVER_TIME:
-		*out = variance(r, v, n);
-		return true;
-	case QL_FN_QUANTILE_OVER_TIME:
-		memcpy(r->_sums.p, v, n * sizeof(*v));
-		*out = ql_quantile(ql_scalar_at(&s->param[0], step), r->_sums.p, n);
-		return true;
+		return all(r, value_variance, 1, out);
+	case QL_FN_QUANTILE_OVER_TIME: /* sorting costs more */
+		return all(r, value_quantile, 16, out);
 	case QL_FN_MAD_OVER_TIME:
-		*out = median_deviation(r->_sums.p, v, n);
-		return true;
-	case QL_FN_IRATE:
-	case QL_FN_IDELTA:
-		if (n < 2)
-			return false;
-		*out = last_two(t, v, n, s->fn == QL_FN_IRATE);
-		return true;
+		return all(r, value_mad, 16, out);
 	case QL_FN_DERIV:
 	case QL_FN_PREDICT_LINEAR:
-		if (n < 2)
-			return false;
-		*out = regression(r, step, t, v, n);
-		return true;
+		return all(r, value_regression, 1, out);
 	case QL_FN_DOUBLE_EXPONENTIAL_SMOOTHING:
-		if (n < 2)
-			return false;
-		*out = smoothing(r, step, v, n);
-		return true;
+		return all(r, value_smoothing, 1, out);
+	case QL_FN_COUNT_OVER_TIME:
+		return few(r, value_count, out);
+	case QL_FN_PRESENT_OVER_TIME:
+	case QL_FN_ABSENT_OVER_TIME: /* the opposite is made of it later */
+		return few(r, value_one, out);
+	case QL_FN_FIRST_OVER_TIME:
+		return few(r, value_first, out);
+	case QL_FN_LAST_OVER_TIME:
+		return few(r, value_last, out);
+	case QL_FN_TS_OF_FIRST_OVER_TIME:
+		return few(r, value_ts_first, out);
+	case QL_FN_TS_OF_LAST_OVER_TIME:
+		return few(r, value_ts_last, out);
+	case QL_FN_IRATE:
+		return few(r, value_irate, out);
+	case QL_FN_IDELTA:
+		return few(r, value_idelta, out);
 	default:
 		return false;
 	}
