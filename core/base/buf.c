@@ -1,6 +1,7 @@
 #include "core/base/buf.h"
 
 #include "core/base/arena.h"
+#include "core/base/purse.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,10 +13,18 @@ void buf_init(struct buf *b)
 	*b = (struct buf){ 0 };
 }
 
+/* As it was before the first byte. */
+static void anew(struct buf *b)
+{
+	if (b->purse && b->cap)
+		purse_give(b->purse, b->cap);
+	*b = (struct buf){ .limit = b->limit, .purse = b->purse };
+}
+
 void buf_release(struct buf *b)
 {
 	mem_free(b->data);
-	*b = (struct buf){ .limit = b->limit };
+	anew(b);
 }
 
 void buf_clear(struct buf *b)
@@ -25,8 +34,8 @@ void buf_clear(struct buf *b)
 }
 
 /*
- * Doubles; with a limit the capacity never passes it, and what does not fit sets over for good
- * (until buf_clear).
+ * Doubles; with a limit the capacity never passes it, and what does not fit, or is not in the purse,
+ * sets over for good (until buf_clear).
  */
 void buf_grow_(struct buf *b, size_t more)
 {
@@ -43,6 +52,10 @@ void buf_grow_(struct buf *b, size_t more)
 		cap = cap > SIZE_MAX / 2 ? need : cap * 2;
 	if (b->limit && cap > b->limit)
 		cap = b->limit;
+	if (b->purse && !purse_take(b->purse, cap - b->cap)) {
+		b->over = true;
+		return;
+	}
 	b->data = mem_realloc(b->data, cap);
 	b->cap = cap;
 }
@@ -79,6 +92,6 @@ uint8_t *buf_take(struct buf *b, size_t *len)
 	uint8_t *data = b->data;
 	if (len)
 		*len = b->len;
-	*b = (struct buf){ .limit = b->limit };
+	anew(b);
 	return data;
 }

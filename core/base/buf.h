@@ -1,8 +1,9 @@
 /*
  * buf - a growing byte buffer (one flat piece of heap memory).
  *
- * Append never fails short of panic, unless a limit is set: then appends over it set buf->over and
- * are dropped.
+ * Append never fails short of panic, unless a limit or a purse is set: then appends over it set
+ * buf->over and are dropped. Memory is taken from the purse before it is used, and goes back to it
+ * with buf_release and buf_take.
  * Memory: owned by the buf until buf_take(). Thread: one at a time.
  */
 #ifndef CORE_BASE_BUF_H
@@ -11,10 +12,12 @@
 #include "core/base/check.h"
 #include <string.h>
 
+struct purse;
 struct buf {
 	uint8_t *data;
 	size_t len, cap;
-	size_t limit; /* 0 = none */
+	size_t limit;        /* 0 = none */
+	struct purse *purse; /* NULL = none; set before the first byte, outlives what it paid for */
 	bool over;
 };
 

@@ -1,6 +1,31 @@
 #include "core/base/arena.h"
 #include "core/base/buf.h"
+#include "core/base/purse.h"
 #include "tests/lib/tap.h"
+
+static void of_a_purse(void)
+{
+	struct purse purse;
+	struct buf b;
+
+	purse_init(&purse, 1000, NULL);
+	buf_init(&b);
+	b.purse = &purse;
+	for (int i = 0; i < 500; i++)
+		buf_add_u8(&b, 'a');
+	TAP_OK(!b.over && b.len == 500 && purse_used(&purse) == b.cap);
+	for (int i = 0; i < 500; i++)
+		buf_add_u8(&b, 'b');
+	tap_ok(b.over && b.len == 512 && purse_used(&purse) == 512,
+	    "what a purse does not have is left out: %zu", b.len);
+	uint8_t *p = buf_take(&b, NULL);
+	TAP_OK(!b.over && purse_used(&purse) == 0);
+	mem_free(p);
+	buf_add_str(&b, "again");
+	TAP_OK(purse_used(&purse) == b.cap);
+	buf_release(&b);
+	purse_end(&purse);
+}
 
 int main(void)
 {
@@ -39,5 +64,6 @@ int main(void)
 	TAP_OK(b.over && b.len == 0);
 	TAP_OK(!buf_reserve(&b, SIZE_MAX));
 	buf_release(&b);
+	of_a_purse();
 	return tap_done();
 }
