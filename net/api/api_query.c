@@ -370,41 +370,25 @@ struct expression {
 	struct ql_parse_opts opts;
 	enum err err;
 	struct errbuf eb;
-	struct buf out; /* the answer; empty: there is nothing to say */
-	uint64_t charged;
-	size_t given; /* of out */
-	void (*print)(struct buf *out, struct ql_node *root);
+	struct buf out;    /* the answer; empty: there is nothing to say */
+	struct buf pretty; /* on its way into out */
+	size_t given;      /* of out */
+	void (*print)(struct expression *x, struct ql_node *root);
 };
 
 /* Printed expressions may be hundreds of times as long as they came. */
-#define PRINT_FIRST_BYTES (4u << 10)
-#define PRINT_COPIES      2u /* with spaces, then as a string of JSON */
-
-static void expression_drop(struct expression *x)
-{
-	buf_release(&x->out);
-	if (x->charged)
-		purse_give(ticket_purse(x->ask.ticket), x->charged);
-	x->charged = 0;
-}
-
-/* Room is asked for before it is used: a little, and more when that was not enough. */
 static enum err expression_print(struct expression *x, struct ql_node *root)
 {
 	struct purse *purse = ticket_purse(x->ask.ticket);
-	for (uint64_t most = PRINT_FIRST_BYTES;; most *= 4) {
-		if (!purse_take(purse, most * PRINT_COPIES))
-			return ticket_no_room(purse, most * PRINT_COPIES, &x->eb);
-		x->charged = most * PRINT_COPIES;
-		x->out.limit = (size_t)most;
-		x->print(&x->out, root);
-		if (!x->out.over)
-			break;
-		expression_drop(x);
-	}
-	purse_give(purse, x->charged - x->out.cap);
-	x->charged = x->out.cap;
-	return ERR_OK;
+	enum err e = ERR_OK;
+	x->out.purse = x->pretty.purse = purse;
+	x->print(x, root);
+	if (x->out.over || x->pretty.over)
+		e = ticket_no_room(purse, x->out.cap + x->pretty.cap, &x->eb);
+	buf_release(&x->pretty);
+	if (e)
+		buf_release(&x->out);
+	return e;
 }
 
 /* On the loop or on a worker. */
@@ -441,7 +425,7 @@ static void expression_reply(struct expression *x)
 	else if (answer_held(r, x->out.cap))
 		req_reply_stream(r, 200, "application/json", expression_pull);
 	else
-		expression_drop(x); /* however long the client takes to read why */
+		buf_release(&x->out); /* however long the client takes to read why */
 }
 
 static void expression_made(struct ask *a)
@@ -474,12 +458,12 @@ static void expression_left(struct req *r)
 static void expression_sent(struct req *r)
 {
 	struct expression *x = r->own;
-	expression_drop(x);
+	buf_release(&x->out);
 	ask_end(&x->ask);
 }
 
 static void expression_start(struct req *r, const struct urlq *u, bool prefixed,
-    void (*print)(struct buf *out, struct ql_node *root))
+    void (*print)(struct expression *x, struct ql_node *root))
 {
 	const struct ql_features *f = &api_of(r)->opts.features;
 	struct expression *x = arena_zalloc(&r->arena, sizeof(*x));
@@ -491,6 +475,7 @@ static void expression_start(struct req *r, const struct urlq *u, bool prefixed,
 		.fill_modifiers = f->fill_modifiers,
 		.limits = limits_here() };
 	buf_init(&x->out);
+	buf_init(&x->pretty);
 	x->text = urlq_get(u, "query", &x->text_len);
 	arena_init(&x->arena, EXPRESSION_BLOCK);
 	r->own = x;
@@ -505,8 +490,9 @@ static bool is_no_selector(void *arg, struct ql_node *n)
 	return n->kind != QL_SELECTOR;
 }
 
-static void exemplars_print(struct buf *out, struct ql_node *root)
+static void exemplars_print(struct expression *x, struct ql_node *root)
 {
+	struct buf *out = &x->out;
 	if (ql_walk(root, QL_PARENTS_FIRST, is_no_selector, NULL))
 		return;
 	promjson_begin(out);
@@ -531,17 +517,14 @@ void api_query_exemplars(struct req *r)
 		expression_start(r, &u, false, exemplars_print);
 }
 
-static void format_print(struct buf *out, struct ql_node *root)
+static void format_print(struct expression *x, struct ql_node *root)
 {
-	struct buf pretty;
-	buf_init(&pretty);
-	pretty.limit = out->limit;
-	ql_pretty(&pretty, root);
-	out->over = pretty.over;
-	promjson_begin(out);
-	promjson_item_string(out, true, (const char *)pretty.data, pretty.len);
-	promjson_end(out, NULL, NULL);
-	buf_release(&pretty);
+	ql_pretty(&x->pretty, root);
+	if (x->pretty.over)
+		return;
+	promjson_begin(&x->out);
+	promjson_item_string(&x->out, true, (const char *)x->pretty.data, x->pretty.len);
+	promjson_end(&x->out, NULL, NULL);
 }
 
 void api_query_format(struct req *r)
@@ -551,11 +534,11 @@ void api_query_format(struct req *r)
 		expression_start(r, &u, true, format_print);
 }
 
-static void parse_print(struct buf *out, struct ql_node *root)
+static void parse_print(struct expression *x, struct ql_node *root)
 {
-	promjson_begin(out);
-	astjson(out, root);
-	promjson_end(out, NULL, NULL);
+	promjson_begin(&x->out);
+	astjson(&x->out, root);
+	promjson_end(&x->out, NULL, NULL);
 }
 
 void api_query_parse(struct req *r)

@@ -370,7 +370,7 @@ static void too_large_for_one(void)
 	answered_with(&f, 422, "--query.max-memory", "a result that one may not hold");
 	ask(&f, 1, nested("/api/v1/format_query", 100, 150));
 	answered_with(&f, 422, "--query.max-memory", "what is printed is larger than one may hold");
-	ask(&f, 1, nested("/api/v1/parse_query", 100, 150));
+	ask(&f, 1, nested("/api/v1/parse_query", 100, 300));
 	answered_with(&f, 422, "--query.max-memory", "as a tree, too");
 	ask(&f, 1, nested("/api/v1/format_query", 10, 10));
 	answered_with(&f, 200, "\"success\"", "a short one is printed");
