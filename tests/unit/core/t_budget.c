@@ -71,6 +71,7 @@ int main(void)
 	l = (struct limits){ .query_memory = 1000, .query_memory_total = 500 };
 	limits_fill(&l, 3);
 	tap_ok(l.query_memory == 500 && l.query_concurrency == 6, "what was set stays, in bounds");
+	tap_ok(l.http_answer_bytes == 375, "answers not read leave a part of what queries may have");
 	char cmd[64];
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", root);
 	CHECK(system(cmd) == 0);
