@@ -274,14 +274,17 @@ static void place_give(struct tickets *ts, struct ticket *t)
 	metric_gauge_add(M_QUERIES_HEAVY, -(int64_t)heavy);
 }
 
-/* As long as somebody works the sum gets smaller again; nobody waits for nothing. */
+/*
+ * As long as somebody works the sum gets smaller again. Nobody waits for nothing, and not for those
+ * whose answers are read: that is for their readers to say.
+ */
 static bool bytes_let(const struct tickets *ts, enum ticket_class c)
 {
 	uint64_t used = purse_used(&ts->sum), max = ts->sum.max;
 
 	if (c == TICKET_HEAVY)
 		return !ts->heavy || used <= max / 2;
-	return used <= max / 4 * 3 || ts->out == 1;
+	return used <= max / 4 * 3 || ts->small + ts->heavy == 0;
 }
 
 static bool is_free(const struct tickets *ts, enum ticket_class c)

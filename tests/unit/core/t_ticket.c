@@ -401,8 +401,13 @@ static void nobody_waits_for_nothing(void)
 	TAP_OK(askers[0].grown);
 	on(&askers[0], work_out);
 	begin(1, 2);
+	begin(2, 2);
 	settle();
-	TAP_OK(!askers[1].answered);
+	tap_ok(runs(1) && !askers[2].answered,
+	    "an answer that is read keeps nobody out, as long as nobody else works");
+	on(&askers[1], work_out);
+	settle();
+	tap_ok(runs(2), "and then the next begins");
 	end_all();
 	is_empty("one that had all");
 }
