@@ -40,6 +40,8 @@ void buf_clear(struct buf *b)
 void buf_grow_(struct buf *b, size_t more)
 {
 	size_t need;
+	if (b->over)
+		return;
 	bool huge = __builtin_add_overflow(b->len, more, &need);
 	if (b->limit && (huge || need > b->limit)) {
 		b->over = true;

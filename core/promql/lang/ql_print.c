@@ -532,6 +532,8 @@ static void pretty_subquery(struct pretty *p, const struct ql_node *n, unsigned 
 
 static void pretty(struct pretty *p, const struct ql_node *n, unsigned level, bool more)
 {
+	if (p->out->over)
+		return;
 	if (n->kind == QL_UNARY) {
 		pretty_sign(p, n, level, more);
 		return;

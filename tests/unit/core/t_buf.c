@@ -18,8 +18,12 @@ static void of_a_purse(void)
 		buf_add_u8(&b, 'b');
 	tap_ok(b.over && b.len == 512 && purse_used(&purse) == 512,
 	    "what a purse does not have is left out: %zu", b.len);
+	purse.max = 10000;
+	buf_add_u8(&b, 'c');
+	tap_is_u64(b.len, 512, "and so is everything behind it, whatever the purse has later");
 	uint8_t *p = buf_take(&b, NULL);
 	TAP_OK(!b.over && purse_used(&purse) == 0);
+	purse.max = 1000;
 	mem_free(p);
 	buf_add_str(&b, "again");
 	TAP_OK(purse_used(&purse) == b.cap);
