@@ -108,11 +108,8 @@ void share_append(struct share *sh, struct sink_req *req)
 	sh->open++;
 	enum err e = share_accepts(sh, &ap->retry_after_s);
 	if (e) {
-		/* rounds are no help against a busy log */
-		if (e == ERR_BUSY && !walog_state(sh->log)) {
+		if (e == ERR_BUSY && !walog_state(sh->log))
 			ap->slow = SHARE_SLOW_MEMORY;
-			share_relieve(sh, false);
-		}
 		append_answer(ap, NULL, e, ap->retry_after_s);
 		return;
 	}

@@ -165,9 +165,14 @@ enum err share_accepts(struct share *sh, uint32_t *retry_after_s)
 	enum err e = sh->refuse;
 	if (!e)
 		e = walog_state(sh->log);
-	/* Rounds make room; what comes faster than they can is told to come again. */
-	if (!e && UNLIKELY(share_fill(sh) == SHARE_IS_OVER))
+	/*
+	 * Rounds make room; what comes faster than they can is told to come again. Where nothing is
+	 * taken no report of the log asks for them, either.
+	 */
+	if (!e && UNLIKELY(share_fill(sh) == SHARE_IS_OVER)) {
+		share_relieve(sh, false);
 		e = ERR_BUSY;
+	}
 	if (e)
 		*retry_after_s = share_retry_after(e);
 	return e;
@@ -213,8 +218,8 @@ static bool gives_memory(const struct share *sh, const struct shard *s, bool ove
 	if (head_live_bytes(&s->head) > part)
 		return true;
 	/* Series that ended leave memory only by rounds. */
-	return s->head.series_count &&
-	    loop_now_ns(sh->loop) - s->round_end_ns >= SHARE_RELIEF_MS * UINT64_C(1000000);
+	uint64_t ms = over ? SHARE_RELIEF_OVER_MS : SHARE_RELIEF_MS;
+	return s->head.series_count && loop_now_ns(sh->loop) - s->round_end_ns >= ms * 1000000u;
 }
 
 void share_relieve(struct share *sh, bool log)
@@ -234,7 +239,7 @@ void share_relieve(struct share *sh, bool log)
 			oldest = s;
 	}
 	if (back && oldest)
-		back->round(oldest, false, NULL, NULL);
+		back->round(oldest, !oldest->rows_since_round, NULL, NULL);
 }
 
 void share_report(struct share *sh, const struct walog_report *r)

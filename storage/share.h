@@ -71,8 +71,9 @@
  * after SHARE_RELIEF_MS. Where labels fill memory rounds one behind the other would give nothing
  * back and leave thousands of small files.
  */
-#define SHARE_RELIEF    16u
-#define SHARE_RELIEF_MS 60000u
+#define SHARE_RELIEF         16u
+#define SHARE_RELIEF_MS      60000u
+#define SHARE_RELIEF_OVER_MS 10000u /* the same where nothing is taken */
 
 /* Why new series have to wait. */
 enum share_slow {

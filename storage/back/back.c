@@ -227,7 +227,8 @@ static void back_round(struct shard *sh, bool force, void (*done)(void *arg, enu
 		done(arg, ERR_OK); /* nothing new, or on its way */
 		return;
 	}
-	wait_for(&b->round_waiters, done, arg);
+	if (done != ignore) /* who asks again and again does not wait */
+		wait_for(&b->round_waiters, done, arg);
 	b->round_wanted = true;
 	if (force)
 		b->round_not_before_ns = 0;
