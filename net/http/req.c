@@ -316,8 +316,9 @@ static bool req_begin_unmatched(struct req *r, enum route_found found, const str
 		return false;
 	if (found == ROUTE_NO_PATH) {
 		const char *near = router_near(&r->_srv->opts->routes, r->path, r->path_len);
-		req_reply_text(r, 404, "404 page not found\n%s%s%sWhat is here: /\n",
-		    near ? "Did you mean " : "", near ? near : "", near ? "? " : "");
+		/* All in one line: of an error's body Prometheus logs only the first one. */
+		req_reply_text(r, 404, "404 page not found%s%s%s (what is here: /)\n",
+		    near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
 		return false;
 	}
 	char allow[64];

@@ -159,13 +159,35 @@ bool router_fix(const struct route_table *t, enum req_method method, const char 
 	return false;
 }
 
+/* Where the last part of a path begins. */
+static size_t tail_of(const char *path, size_t len)
+{
+	while (len && path[len - 1] != '/')
+		len--;
+	return len;
+}
+
 const char *router_near(const struct route_table *t, const char *path, size_t len)
 {
 	const char *paths[ROUTE_NEAR_ROWS];
-	size_t count = 0;
-	for (size_t i = 0; i < t->count && count < ROUTE_NEAR_ROWS; i++)
-		if (t->rows[i].path[1])
-			paths[count++] = t->rows[i].path;
+	size_t count = 0, dir = tail_of(path, len);
+	/* In the same folder the last parts are compared: what they share says nothing. */
+	for (size_t i = 0; dir > 1 && i < t->count && count < ROUTE_NEAR_ROWS; i++) {
+		const char *known = t->rows[i].path;
+		if (tail_of(known, strlen(known)) == dir && !memcmp(known, path, dir))
+			paths[count++] = known + dir;
+	}
+	const char *tail = count ? near_word(path + dir, len - dir, paths, count) : NULL;
+	if (tail)
+		return tail - dir;
+	bool in = count > 0;
+	count = 0;
+	for (size_t i = 0; i < t->count && count < ROUTE_NEAR_ROWS; i++) {
+		const char *known = t->rows[i].path;
+		if (known[1] &&
+		    !(in && tail_of(known, strlen(known)) == dir && !memcmp(known, path, dir)))
+			paths[count++] = known;
+	}
 	return near_word(path, len, paths, count);
 }
 

@@ -136,6 +136,7 @@ int main(void)
 	tap_ok(!router_near(&table, "/index.html", 11) && !router_near(&table, "/x", 2) &&
 	        !router_near(&table, "", 0),
 	    "none is near");
+	tap_ok(!router_near(&table, "/api/v1/nope", 12), "a folder that fits makes no path near");
 	arena_release(&a);
 	return tap_done();
 }
