@@ -34,7 +34,8 @@ void buf_clear(struct buf *b)
 }
 
 /*
- * Doubles; with a limit the capacity never passes it, and what does not fit, or is not in the purse,
+ * Doubles; with a limit the capacity never passes it, and what does not fit, or is not in the
+ * purse,
  * sets over for good (until buf_clear).
  */
 void buf_grow_(struct buf *b, size_t more)

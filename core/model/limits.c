@@ -56,7 +56,9 @@ void limits_fill(struct limits *l, unsigned loops)
 		l->http_inflight_bytes =
 		    at_least(budget / 100 * INFLIGHT_SHARE, 2 * l->write_body_bytes);
 	if (!l->http_answer_bytes)
-		/* What waits for its readers leaves some of the queries' memory to those who ask. */
+		/*
+		 * What waits for its readers leaves some of the queries' memory to those who ask.
+		 */
 		l->http_answer_bytes =
 		    at_most(at_least(budget / 100 * ANSWERS_SHARE, QUERY_MEMORY_MIN),
 		        l->query_memory_total / 4 * 3);

@@ -103,3 +103,11 @@ void testlib_files(const char *dir, void (*fn)(void *arg, const char *name, size
 {
 	files_below(dir, "", fn, arg);
 }
+
+unsigned testlib_open_fds(void)
+{
+	unsigned n = 0;
+	for (int fd = 0; fd < 4096; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}

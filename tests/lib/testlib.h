@@ -19,4 +19,7 @@ char *testlib_path(const char *dir, const char *name); /* "dir/name"; free() it 
  */
 void testlib_files(const char *dir, void (*fn)(void *arg, const char *name, size_t bytes), void *arg);
 
+/* Descriptors of this process that are open, of the first few thousand. */
+unsigned testlib_open_fds(void);
+
 #endif

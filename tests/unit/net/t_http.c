@@ -4,7 +4,6 @@
  * "t_http serve [loops] [port]" serves the test routes for tools from outside (curl, h2load), on
  * the real clock.
  */
-#include <dirent.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 #include "net/daemon/drain.h"
 #include "tests/lib/httpcli.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
 #include "tests/lib/testteam.h"
 #include "tests/unit/net/httproutes.h"
 
@@ -566,16 +566,6 @@ static void leaving(void)
 	    "on_gone and on_done run once each");
 }
 
-static unsigned open_fds(void)
-{
-	unsigned n = 0;
-	DIR *d = opendir("/proc/self/fd");
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static void vanish(unsigned rounds)
 {
 	static const char *const talk[] = {
@@ -590,7 +580,7 @@ static void vanish(unsigned rounds)
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	};
 	tap_ok(quiet(0, 0), "(quiet before)");
-	unsigned fds = open_fds();
+	unsigned fds = testlib_open_fds();
 	srand(11);
 	for (unsigned i = 0; i < rounds; i++) {
 		const char *t = talk[(unsigned)rand() % COUNT_OF(talk)];
@@ -612,7 +602,7 @@ static void vanish(unsigned rounds)
 	}
 	tap_ok(quiet(0, 0), "%u clients that vanish leave no connection and no request", rounds);
 	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 0, "no byte in flight");
-	tap_is_u64(open_fds(), fds, "and no descriptor");
+	tap_is_u64(testlib_open_fds(), fds, "and no descriptor");
 	struct seen end = seen_all();
 	tap_ok(end.hang_begun == end.hang_done, "all handlers have ended");
 }

@@ -2,11 +2,11 @@
  * The HTTP server over loopback, HTTP/2 with prior knowledge: an nghttp2 client, and hand-made
  * frames where a client library would refuse to misbehave.
  */
-#include <dirent.h>
 #include <nghttp2/nghttp2.h>
 
 #include "tests/lib/httpcli.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
 #include "tests/lib/testteam.h"
 #include "tests/unit/net/httproutes.h"
 
@@ -776,16 +776,6 @@ static void stream_ids(void)
 	tap_ok(quiet(0, 0), "nothing is left");
 }
 
-static unsigned open_fds(void)
-{
-	unsigned n = 0;
-	DIR *d = opendir("/proc/self/fd");
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 /* A recorded talk of a client, cut anywhere. */
 static void vanish(unsigned rounds)
 {
@@ -814,7 +804,7 @@ static void vanish(unsigned rounds)
 	}
 	nghttp2_session_del(rec->ng);
 	tap_ok(quiet(0, 0), "(quiet before)");
-	unsigned fds = open_fds();
+	unsigned fds = testlib_open_fds();
 	srand(5);
 	for (unsigned i = 0; i < rounds; i++) {
 		int fd = httpcli_dial(address);
@@ -834,7 +824,7 @@ static void vanish(unsigned rounds)
 	}
 	tap_ok(quiet(0, 0), "%u clients that vanish leave no connection and no request", rounds);
 	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 0, "no byte in flight");
-	tap_is_u64(open_fds(), fds, "and no descriptor");
+	tap_is_u64(testlib_open_fds(), fds, "and no descriptor");
 	struct seen end = seen_all();
 	tap_ok(end.hang_begun == end.hang_done, "all handlers have ended");
 }
