@@ -23,6 +23,15 @@ const struct label_limits label_limits_default = {
 
 /* Reading */
 
+/* A number that nobody reads may be of ten bytes whatever they are, as protobuf-c has it. */
+static void skip_varint(struct wire_reader *r)
+{
+	for (unsigned i = 0; i < 10; i++)
+		if (wire_u8(r) < 0x80)
+			return;
+	r->bad = true;
+}
+
 /*
  * Passes over one field of a message whose key has been read. Field number 0 is an unknown one like
  * others, as protobuf-c has it.
@@ -32,7 +41,7 @@ static bool skip_field(struct wire_reader *r, uint64_t key)
 	size_t len;
 	switch (key & 7) {
 	case 0:
-		wire_varint(r);
+		skip_varint(r);
 		break;
 	case 1:
 		wire_bytes(r, 8);

@@ -7,11 +7,24 @@
 #include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void differ(const char *what)
 {
 	fprintf(stderr, "snapz and libsnappy differ: %s\n", what);
 	abort();
+}
+
+/*
+ * A literal that says it has 2^32 bytes: libsnappy counts it as none, in 32 bits, and goes on. No
+ * block has one; here it is refused.
+ */
+static bool wraps(const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i + 5 <= size; i++)
+		if (!memcmp(data + i, "\xfc\xff\xff\xff\xff", 5))
+			return true;
+	return false;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -35,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(ours, 0xa5, len + SNAPZ_SLOP);
 	err = snapz_decode(in, size, ours, len);
 	st = snappy_uncompress((const char *)data, size, (char *)judges, &judge_len);
-	if ((err == ERR_OK) != (st == SNAPPY_OK))
+	if ((err == ERR_OK) != (st == SNAPPY_OK) && !(err && wraps(data, size)))
 		differ("verdict");
 	if (!err && memcmp(ours, judges, len))
 		differ("bytes");

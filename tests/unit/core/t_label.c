@@ -137,6 +137,14 @@ static void test_canonical(void)
 	tap_ok(text.len == 11 && memcmp(text.data, "up{job=\"x\"}", 11) == 0, "a short one is whole");
 	buf_release(&text);
 	buf_release(&huge);
+	/* An unknown number of ten bytes inside a label is passed over, whatever its last byte is. */
+	static const uint8_t ten[] = { 0x0a, 16, 0x40, 0xf5, 0xfd, 0xe5, 0xff, 0xf5, 0xff, 0xf5,
+		0xff, 0x85, 0x02, 0x0a, 1, 'a', 0x12, 0 };
+	struct label_iter ten_it = label_iter((struct labels){ .bytes = ten, .len = sizeof(ten) });
+	struct label ten_label;
+	tap_ok(label_next(&ten_it, &ten_label) && ten_label.name_len == 1 &&
+	        !label_next(&ten_it, &ten_label) && !ten_it.bad,
+	    "unknown numbers of ten bytes are passed over");
 	/* The same labels in a longer encoding are not canonical. */
 	static const uint8_t loose[] = { 0x0a, 0x8f, 0x00, 0x0a, 8, '_', '_', 'n', 'a', 'm', 'e',
 		'_', '_', 0x12, 3, 'a', 'b', 'c' };
