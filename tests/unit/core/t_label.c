@@ -137,7 +137,7 @@ static void test_canonical(void)
 	tap_ok(text.len == 11 && memcmp(text.data, "up{job=\"x\"}", 11) == 0, "a short one is whole");
 	buf_release(&text);
 	buf_release(&huge);
-	/* An unknown number of ten bytes inside a label is passed over, whatever its last byte is. */
+	/* An unknown number of ten bytes inside a label is passed over, whatever is in it. */
 	static const uint8_t ten[] = { 0x0a, 16, 0x40, 0xf5, 0xfd, 0xe5, 0xff, 0xf5, 0xff, 0xf5,
 		0xff, 0x85, 0x02, 0x0a, 1, 'a', 0x12, 0 };
 	struct label_iter ten_it = label_iter((struct labels){ .bytes = ten, .len = sizeof(ten) });
