@@ -164,8 +164,9 @@ static void query_done(struct loop_deferred *d)
 	q->state = QL_FINISHED;
 	loop_timer_cancel(q->loop, &q->timer);
 	metric_add(M_QUERIES, 1);
-	metric_observe_ns(M_QUERY_SECONDS, clock_real_mono_ns() - q->t_start_ns);
-	q->stats.total_s = (double)(clock_real_mono_ns() - q->t_start_ns) / 1e9;
+	uint64_t took_ns = clock_real_mono_ns() - q->t_start_ns;
+	metric_observe_ns(M_QUERY_SECONDS, took_ns);
+	q->stats.total_s = (double)took_ns / 1e9;
 	if (q->moved && !q->err)
 		query_release(q);
 	q->opts.done(q->opts.arg, q);

@@ -427,6 +427,7 @@ static enum err scan_open(struct ql_scan *s)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
 	uint32_t n = spec->range.grid.n;
+	uint64_t bytes = ((uint64_t)ql_words(n) + n) * 8;
 
 	s->query = (struct source_query){
 		.what = SOURCE_SERIES_SAMPLES,
@@ -446,13 +447,13 @@ static enum err scan_open(struct ql_scan *s)
 	s->state = SCAN_READ;
 	enum err e = ql_range_init(&s->range, &spec->range, &s->budget, &s->eb);
 	if (!e)
-		e = ql_charge_heap(&s->budget, ((uint64_t)ql_words(n) + n) * 8, &s->eb);
+		e = ql_charge_heap(&s->budget, bytes, &s->eb);
 	if (e)
 		return e;
 	s->range.yield = scan_window_yield;
 	s->range.yield_arg = s;
-	s->col_bytes = ((uint64_t)ql_words(n) + n) * 8;
-	s->col.has = mem_alloc(s->col_bytes);
+	s->col_bytes = bytes;
+	s->col.has = mem_alloc(bytes);
 	s->col.v = (double *)(s->col.has + ql_words(n));
 	s->col.drop_name = spec->names == QL_NAMES_DROP_LATE;
 	e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
@@ -506,7 +507,7 @@ static bool scan_should_yield(struct ql_scan *s)
 static void scan_charge_cursor(struct ql_scan *s)
 {
 	uint64_t memory = s->cursor->memory;
-	if (LIKELY(memory <= s->cursor_memory) || s->err)
+	if (LIKELY(memory <= s->cursor_memory))
 		return;
 	s->err = ql_charge_heap(&s->budget, memory - s->cursor_memory, &s->eb);
 	s->cursor_memory = s->err ? s->cursor_memory : memory;
@@ -536,7 +537,11 @@ static enum job_state scan_read(struct ql_scan *s)
 				return JOB_WAIT; /* the home loop sends a credit */
 			scan_send(s, false);
 		}
-		switch (s->cursor->ops->next(s->cursor, &s->item)) {
+		enum source_state st = s->cursor->ops->next(s->cursor, &s->item);
+		scan_charge_cursor(s);
+		if (s->err)
+			return JOB_DONE;
+		switch (st) {
 		case SOURCE_READY:
 			scan_touch(s, s->item.col.count + scan_sure(s));
 			s->err = scan_series(s, &s->item);
@@ -546,9 +551,7 @@ static enum job_state scan_read(struct ql_scan *s)
 			}
 			break;
 		case SOURCE_AGAIN:
-			scan_charge_cursor(s);
-			if (job_should_yield())
-				return JOB_YIELD;
+			s->since_work = QL_TICK_WORK; /* so that the clock is looked at */
 			break;
 		case SOURCE_WAIT:
 			return JOB_WAIT; /* the source calls scan_wake */
@@ -560,7 +563,6 @@ static enum job_state scan_read(struct ql_scan *s)
 			    s->cursor->eb.text[0] ? s->cursor->eb.text : err_text(s->err));
 			return JOB_DONE;
 		}
-		scan_charge_cursor(s);
 		if (scan_should_yield(s))
 			return JOB_YIELD;
 	}
