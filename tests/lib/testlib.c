@@ -1,6 +1,8 @@
 /* testlib - helpers shared by the tests that are not header-only. */
 #include "tests/lib/testlib.h"
 
+#include "core/base/buf.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -110,4 +112,18 @@ unsigned testlib_open_fds(void)
 	for (int fd = 0; fd < 4096; fd++)
 		n += fcntl(fd, F_GETFD) >= 0;
 	return n;
+}
+
+char *testlib_repeated(const char *head, const char *part, unsigned times, const char *tail)
+{
+	struct buf b;
+	size_t len;
+
+	buf_init(&b);
+	buf_add_str(&b, head);
+	for (unsigned i = 0; i < times; i++)
+		buf_add_str(&b, part);
+	buf_add_str(&b, tail);
+	buf_add_u8(&b, 0);
+	return (char *)buf_take(&b, &len);
 }

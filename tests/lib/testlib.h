@@ -22,4 +22,7 @@ void testlib_files(const char *dir, void (*fn)(void *arg, const char *name, size
 /* Descriptors of this process that are open, of the first few thousand. */
 unsigned testlib_open_fds(void);
 
+/* head, then part so many times, then tail; from mem_alloc. */
+char *testlib_repeated(const char *head, const char *part, unsigned times, const char *tail);
+
 #endif

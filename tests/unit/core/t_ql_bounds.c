@@ -9,6 +9,7 @@
 #include "core/rt/job.h"
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
 
 #include <malloc.h>
 #include <stdatomic.h>
@@ -105,20 +106,6 @@ void free(void *p)
 	__libc_free(p);
 }
 #endif
-
-static char *repeated(const char *head, const char *part, unsigned times, const char *tail)
-{
-	struct buf b;
-	size_t len;
-
-	buf_init(&b);
-	buf_add_str(&b, head);
-	for (unsigned i = 0; i < times; i++)
-		buf_add_str(&b, part);
-	buf_add_str(&b, tail);
-	buf_add_u8(&b, 0);
-	return (char *)buf_take(&b, &len);
-}
 
 /* --- bytes --- */
 
@@ -549,7 +536,7 @@ static void texts_are_bounded(void)
 
 static void constants_are_one_number(struct testteam *tt, struct memsrc *m)
 {
-	char *q = repeated("sum_over_time(vector(1", "+1", 900, ")[1s:1ms])"), *s;
+	char *q = testlib_repeated("sum_over_time(vector(1", "+1", 900, ")[1s:1ms])"), *s;
 	struct qlrun_opts o = { .start_ms = T0, .max_bytes = 8 * MIB };
 	size_t took = peak_of(tt, m, q, &o, &s);
 

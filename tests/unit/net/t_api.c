@@ -2,6 +2,7 @@
 #include "tests/lib/fakereq.h"
 #include "tests/lib/memsrc.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
 
 #include <pthread.h>
 
@@ -66,21 +67,6 @@ static void selectors_are_bounded(void)
 	    OVER("request has label patterns of 65600 bytes that need the regular expression engine, limit 65,536 bytes (--query.max-pattern-bytes) (each counts as at least 64)"));
 }
 
-/* A form: head, then part n times, then tail; plus signs must be written %2B. */
-static char *form_of(const char *head, const char *part, unsigned n, const char *tail)
-{
-	struct buf b;
-	size_t len;
-
-	buf_init(&b);
-	buf_add_str(&b, head);
-	for (unsigned i = 0; i < n; i++)
-		buf_printf(&b, "%s", part);
-	buf_add_str(&b, tail);
-	buf_add_u8(&b, 0);
-	return (char *)buf_take(&b, &len);
-}
-
 static void form_gives(const char *url, char *form, int status, const char *has)
 {
 	struct fakereq f;
@@ -98,25 +84,29 @@ static void large_texts(void)
 	static const char *const names =
 	    "kube-apiserver-control-plane-1|kube-apiserver-control-plane-2|";
 
-	form_gives("/api/v1/query", form_of("query=1", "%2B1", 4999, ""), 200, "\"5000\"");
-	form_gives("/api/v1/query", form_of("query=sum(up)", "%2B 1", 9999, ""), 200, "result");
-	form_gives("/api/v1/query", form_of("query=1", "%2B1", 10000, ""), 400,
+	form_gives("/api/v1/query", testlib_repeated("query=1", "%2B1", 4999, ""), 200, "\"5000\"");
+	form_gives(
+	    "/api/v1/query", testlib_repeated("query=sum(up)", "%2B 1", 9999, ""), 200, "result");
+	form_gives("/api/v1/query", testlib_repeated("query=1", "%2B1", 10000, ""), 400,
 	    "chain of too many operands, limit 10,000 (--query.max-chain)");
-	form_gives("/api/v1/query", form_of("query=1", "   ", 400000, ""), 400,
+	form_gives("/api/v1/query", testlib_repeated("query=1", "   ", 400000, ""), 400,
 	    "limit 1,048,576 bytes (--query.max-text)");
-	form_gives("/api/v1/query", form_of("time=100&query=sum(up{job=~\"", names, 16000, "a\"})"),
-	    200, "[100,\"10\"]");
-	form_gives("/api/v1/series", form_of("match[]={job=~\"", names, 1000, "a\"}"), 200,
+	form_gives("/api/v1/query",
+	    testlib_repeated("time=100&query=sum(up{job=~\"", names, 16000, "a\"})"), 200,
+	    "[100,\"10\"]");
+	form_gives("/api/v1/series", testlib_repeated("match[]={job=~\"", names, 1000, "a\"}"), 200,
 	    "\"job\":\"a\"");
-	form_gives(
-	    "/api/v1/labels", form_of("match[]={job=~\"", names, 1000, "a"), 400, "parse error");
-	form_gives("/api/v1/format_query", form_of("query=1", "%2B1", 4999, ""), 200, "\\n+\\n  1\"");
-	form_gives(
-	    "/api/v1/format_query", form_of("query=1", "%2B1", 4999, "%2B"), 400, "parse error");
-	form_gives("/api/v1/parse_query", form_of("query=1", "%2B1", 4999, ""), 200, "binaryExpr");
-	form_gives(
-	    "/api/v1/query_exemplars", form_of("start=0&end=1&query=1", "%2B1", 4999, ""), 204, "");
-	char *form = form_of("query=1", "%2B1", 9999, "");
+	form_gives("/api/v1/labels", testlib_repeated("match[]={job=~\"", names, 1000, "a"), 400,
+	    "parse error");
+	form_gives("/api/v1/format_query", testlib_repeated("query=1", "%2B1", 4999, ""), 200,
+	    "\\n+\\n  1\"");
+	form_gives("/api/v1/format_query", testlib_repeated("query=1", "%2B1", 4999, "%2B"), 400,
+	    "parse error");
+	form_gives("/api/v1/parse_query", testlib_repeated("query=1", "%2B1", 4999, ""), 200,
+	    "binaryExpr");
+	form_gives("/api/v1/query_exemplars",
+	    testlib_repeated("start=0&end=1&query=1", "%2B1", 4999, ""), 204, "");
+	char *form = testlib_repeated("query=1", "%2B1", 9999, "");
 	struct fakereq f;
 	fakereq_init(&f, &tt, api);
 	fakereq_field(&f, "content-type", "application/x-www-form-urlencoded");
