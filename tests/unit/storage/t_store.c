@@ -716,7 +716,9 @@ static void damage(const char *dir, const char *name)
 	if (!f)
 		return;
 	fseek(f, 20, SEEK_SET);
-	fputc('!', f);
+	int c = fgetc(f);
+	fseek(f, 20, SEEK_SET);
+	fputc(c ^ 0x21, f);
 	fclose(f);
 }
 
