@@ -191,7 +191,7 @@ uint64_t shard_rank_known(const struct shard *sh, uint64_t rank);
  */
 void shard_complete(struct shard *sh, uint64_t complete_to);
 
-/* What a row may be, decided once per step of a request (storage/share.h). */
+/* What a row may be, decided once per step of a request (storage/append/share.h). */
 struct shard_judge {
 	int64_t t_min_ms, t_max_ms; /* older: too_old; newer: out_of_bounds */
 	/* for the text of a refusal: the flags that decided, with their values; NULL: none */

@@ -3,17 +3,17 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "storage/append/gossip.h"
 #include "storage/back/back.h"
 #include "storage/back/catalogs.h"
 #include "storage/figures.h"
-#include "storage/gossip.h"
 #include "storage/keeper.h"
 #include "storage/read/storesrc.h"
-#include "storage/recover.h"
-#include "storage/restore.h"
+#include "storage/recover/recover.h"
+#include "storage/recover/restore.h"
+#include "storage/recover/warm.h"
 #include "storage/space.h"
 #include "storage/store_priv.h"
-#include "storage/warm.h"
 #include <time.h>
 
 static void sink_append_here(struct sink *s, struct sink_req *req);

@@ -6,8 +6,8 @@
 #define STORAGE_STORE_PRIV_H
 
 #include "core/base/clockwatch.h"
+#include "storage/append/share.h"
 #include "storage/manifest.h"
-#include "storage/share.h"
 #include "storage/store.h"
 
 struct keeper;

@@ -1,7 +1,10 @@
 /*
- * sample - a time and a value. Values have a kind from the first day: floats now, native histograms
- * later.
+ * sample - a time and a value, which has a kind: a float, or a native histogram. A sample may also
+ * know when its series began to count (start_ms, "created timestamp").
  * Stale marker: the NaN with bits 0x7ff0000000000002, compared by bits, moved by memcpy.
+ * Histograms stand beside the floats of a column: where one is, the float is SAMPLE_HIST_BITS, so
+ * that times, order and equality are those of floats everywhere. A float that comes in with these
+ * bits is stored as SAMPLE_NAN_BITS.
  */
 #ifndef CORE_MODEL_SAMPLE_H
 #define CORE_MODEL_SAMPLE_H
@@ -10,7 +13,7 @@
 
 enum sample_kind {
 	SAMPLE_FLOAT = 0,
-	SAMPLE_HIST = 1 /* reserved */
+	SAMPLE_HIST = 1
 };
 struct sample {
 	int64_t t_ms;
@@ -21,13 +24,20 @@ static inline bool sample_is_stale(double v)
 {
 	return num_bits(v) == SAMPLE_STALE_BITS;
 }
+#define SAMPLE_HIST_BITS 0x7ff0000000000048u /* a signalling NaN that nobody sends */
+#define SAMPLE_NAN_BITS  0x7ff8000000000001u /* the NaN that Prometheus writes */
+static inline bool sample_is_hist(double v)
+{
+	return num_bits(v) == SAMPLE_HIST_BITS;
+}
 static inline double sample_stale(void)
 {
 	return num_from_bits(SAMPLE_STALE_BITS);
 }
 /*
- * A column of one series: times ascending and unique. h is NULL when all samples are floats, which
- * is so as long as nobody makes histograms; else h[i] is NULL for each float among them.
+ * A column of one series: times ascending and unique. h is NULL when all samples are floats; else
+ * h[i] is NULL for each float among them, and v[i] is SAMPLE_HIST_BITS for each histogram.
+ * start_ms is NULL when no sample tells its start; else 0 = not told.
  */
 struct hist;
 struct sample_column {
@@ -35,6 +45,7 @@ struct sample_column {
 	const int64_t *t_ms;
 	const double *v;
 	const struct hist *const *h;
+	const int64_t *start_ms;
 };
 #define SAMPLE_RANGE_MS (2 * 3600 * 1000LL) /* width of a range (a block of time) in storage */
 

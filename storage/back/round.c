@@ -73,7 +73,7 @@ struct round_work {
 	size_t outs_count, outs_cap;
 	bool defs_written;
 	int64_t def_start_ms; /* range of the file that holds definitions when no other can */
-	struct series_col col;
+	struct column col;
 	enum err err;
 	struct errbuf eb;
 	struct back_switch sw;
@@ -256,7 +256,7 @@ static void write_files(struct work_task *t)
 	}
 	if (!w->err && !w->defs_written && w->defs_count)
 		write_definitions_alone(w);
-	series_col_release(&w->col);
+	column_release(&w->col);
 	for (size_t i = 0; i < w->outs_count && w->err; i++) {
 		struct round_out *o = &w->outs[i];
 		if (o->writer)

@@ -1,6 +1,5 @@
 #include "storage/head/series.h"
 #include "core/base/arena.h"
-#include <sys/mman.h>
 
 /* In a tail at the place of this time? Newest first: retries and overwrites are near the end. */
 static uint8_t *tail_find(uint8_t *tail, int64_t base, unsigned count, int64_t t)
@@ -206,66 +205,6 @@ enum series_put series_put_slow(
 	return old_put(s, m, st, t_ms, v);
 }
 
-/*
- * Large columns are maps of their own: they grow without a copy, whatever lies around them, and go
- * back to the system.
- */
-#define COL_MAPPED ((size_t)256 << 10)
-
-static void *col_map(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		panic("out of memory: a column of %zu bytes", bytes);
-	return p;
-}
-
-static void *col_resize(void *p, size_t from, size_t to)
-{
-	if (to <= COL_MAPPED)
-		return mem_realloc(p, to);
-	if (from > COL_MAPPED) {
-		p = mremap(p, from, to, MREMAP_MAYMOVE);
-		if (p == MAP_FAILED)
-			panic("out of memory: a column of %zu bytes", to);
-		return p;
-	}
-	void *q = col_map(to);
-	if (from)
-		memcpy(q, p, from);
-	mem_free(p);
-	return q;
-}
-
-static void col_free(void *p, size_t bytes)
-{
-	if (bytes > COL_MAPPED)
-		munmap(p, bytes);
-	else
-		mem_free(p);
-}
-
-void series_col_release(struct series_col *c)
-{
-	col_free(c->t_ms, c->cap * sizeof *c->t_ms);
-	col_free(c->v, c->cap * sizeof *c->v);
-	*c = (struct series_col){ 0 };
-}
-
-void series_col_reserve(struct series_col *c, uint32_t more)
-{
-	CHECK(more <= UINT32_MAX / 2 - c->count);
-	uint32_t need = c->count + more;
-	if (need <= c->cap)
-		return;
-	uint32_t cap = c->cap ? c->cap : 256;
-	while (cap < need)
-		cap *= 2;
-	c->t_ms = col_resize(c->t_ms, c->cap * sizeof *c->t_ms, cap * sizeof *c->t_ms);
-	c->v = col_resize(c->v, c->cap * sizeof *c->v, cap * sizeof *c->v);
-	c->cap = cap;
-}
-
 uint64_t series_run_count(const struct series_run *r)
 {
 	return r->tail_count + (r->late ? r->late->count : 0) + r->packs.rows;
@@ -296,14 +235,13 @@ bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t
 }
 
 /* Packs and tail, ascending, cut to the window. */
-static enum err ordered_read(
-    const struct series_run *r, int64_t lo, int64_t hi, struct series_col *out)
+static enum err ordered_read(const struct series_run *r, int64_t lo, int64_t hi, struct column *out)
 {
 	for (uint32_t k = packs_seek(&r->packs, lo); k < r->packs.count; k++) {
 		const struct packs_item *p = packs_at(&r->packs, k);
 		if (p->t_min_ms > hi)
 			break;
-		series_col_reserve(out, p->count);
+		column_reserve(out, p->count);
 		int64_t *t = out->t_ms + out->count;
 		double *v = out->v + out->count;
 		if (pack_count(p->data) != p->count)
@@ -322,7 +260,7 @@ static enum err ordered_read(
 		}
 		out->count += to - from;
 	}
-	series_col_reserve(out, r->tail_count);
+	column_reserve(out, r->tail_count);
 	for (unsigned i = 0; i < r->tail_count; i++) {
 		int64_t t = series_row_t(r->tail, r->t_base_ms, i);
 		if (t > hi)
@@ -339,7 +277,7 @@ static enum err ordered_read(
  * Late rows of the window merged into an ascending column from the back, in place: times are unique
  * over both (1).
  */
-static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct series_col *out)
+static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct column *out)
 {
 	uint32_t more = 0, first = late_block_for(l, lo), end = late_block_for(l, hi) + 1;
 	for (uint32_t b = first; b < end; b++)
@@ -347,7 +285,7 @@ static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct seri
 			more += l->blocks[b]->t_ms[i] >= lo && l->blocks[b]->t_ms[i] <= hi;
 	if (!more)
 		return;
-	series_col_reserve(out, more);
+	column_reserve(out, more);
 	uint32_t from = out->count, to = out->count + more;
 	out->count = to;
 	for (uint32_t b = end; b-- > first;) {
@@ -373,7 +311,7 @@ static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct seri
 }
 
 enum err series_run_read(
-    const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out)
+    const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms, struct column *out)
 {
 	out->count = 0;
 	enum err e = ordered_read(r, t_min_ms, t_max_ms, out);
@@ -384,48 +322,23 @@ enum err series_run_read(
 	return 0;
 }
 
-void series_col_merge(
-    const struct series_col *newer, const struct series_col *older, struct series_col *out)
-{
-	CHECK(out != newer && out != older);
-	out->count = 0;
-	series_col_reserve(out, newer->count + older->count);
-	uint32_t a = 0, b = 0, n = 0;
-	while (a < newer->count || b < older->count) {
-		bool take_new =
-		    b == older->count || (a < newer->count && newer->t_ms[a] <= older->t_ms[b]);
-		const struct series_col *from = take_new ? newer : older;
-		uint32_t i = take_new ? a : b;
-		if (take_new && b < older->count && older->t_ms[b] == newer->t_ms[a])
-			b++;
-		out->t_ms[n] = from->t_ms[i];
-		out->v[n++] = from->v[i];
-		if (take_new)
-			a++;
-		else
-			b++;
-	}
-	out->count = n;
-}
-
 static enum err runs_read(const struct series_run *live, const struct series_run *frozen,
-    int64_t t_min_ms, int64_t t_max_ms, struct series_col *out)
+    int64_t t_min_ms, int64_t t_max_ms, struct column *out)
 {
 	if (!frozen)
 		return series_run_read(live, t_min_ms, t_max_ms, out);
-	struct series_col a = { 0 }, b = { 0 };
+	struct column a = { 0 }, b = { 0 };
 	enum err e = series_run_read(live, t_min_ms, t_max_ms, &a);
 	if (!e)
 		e = series_run_read(frozen, t_min_ms, t_max_ms, &b);
 	if (!e)
-		series_col_merge(&a, &b, out);
-	series_col_release(&a);
-	series_col_release(&b);
+		column_merge(&a, &b, out);
+	column_release(&a);
+	column_release(&b);
 	return e;
 }
 
-enum err series_read(
-    const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out)
+enum err series_read(const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct column *out)
 {
 	struct series_run live = series_live(s);
 	return runs_read(&live, series_frozen(s), t_min_ms, t_max_ms, out);
@@ -470,11 +383,11 @@ static int64_t run_reach(const struct series_run *r, int64_t from_ms, uint32_t n
 }
 
 enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_max_ms, uint32_t n,
-    struct series_col *out, bool *more)
+    struct column *out, bool *more)
 {
 	struct series_run live = series_live(s);
 	const struct series_run *frozen = series_frozen(s);
-	struct series_col part = { 0 };
+	struct column part = { 0 };
 	int64_t to = run_reach(&live, *from_ms, n);
 	int64_t other = frozen ? run_reach(frozen, *from_ms, n) : to;
 	to = other < to ? other : to;
@@ -482,12 +395,12 @@ enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_ma
 	to = *more ? to : t_max_ms;
 	enum err e = runs_read(&live, frozen, *from_ms, to, &part);
 	if (!e && part.count) {
-		series_col_reserve(out, part.count);
+		column_reserve(out, part.count);
 		memcpy(out->t_ms + out->count, part.t_ms, part.count * sizeof *out->t_ms);
 		memcpy(out->v + out->count, part.v, part.count * sizeof *out->v);
 		out->count += part.count;
 	}
-	series_col_release(&part);
+	column_release(&part);
 	*from_ms = *more ? to + 1 : t_max_ms;
 	return e;
 }

@@ -24,6 +24,7 @@
 
 #include "core/model/label.h"
 #include "core/model/sample.h"
+#include "storage/chunk/column.h"
 #include "storage/chunk/pack.h"
 #include "storage/head/late.h"
 #include "storage/head/packs.h"
@@ -116,18 +117,6 @@ static inline double series_row_v(const uint8_t *tail, unsigned i)
 	return v;
 }
 
-/*
- * A growing column: times ascending and unique after each call below. Its owner releases it; reuse
- * it between series.
- */
-struct series_col {
-	int64_t *t_ms;
-	double *v;
-	uint32_t count, cap;
-};
-void series_col_release(struct series_col *c);
-void series_col_reserve(struct series_col *c, uint32_t more);
-
 /* Samples of a run, or its bounds: false when it is empty. */
 uint64_t series_run_count(const struct series_run *r);
 bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t_max_ms);
@@ -136,25 +125,21 @@ bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t
  * for a frozen run. ERR_DAMAGED when a pack does not decode (memory broken). About 5 ns a sample.
  */
 MUST_CHECK enum err series_run_read(
-    const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out);
+    const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms, struct column *out);
 /* Live and frozen together, live winning where both have a time. Loop only. */
 MUST_CHECK enum err series_read(
-    const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct series_col *out);
+    const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct column *out);
 /*
  * The same in pieces: about n samples, the oldest at or after *from_ms, behind those in *out;
  * *from_ms
  * is where the next piece begins. *more: there may be one. Between pieces the series may change.
  */
 MUST_CHECK enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_max_ms,
-    uint32_t n, struct series_col *out, bool *more);
+    uint32_t n, struct column *out, bool *more);
 /* Does it hold more than n samples? */
 bool series_holds_more(const struct series *s, uint32_t n);
 /* Bounds of live and frozen together; false when memory holds no sample of it. */
 bool series_bounds(const struct series *s, int64_t *t_min_ms, int64_t *t_max_ms);
-/* Merges two ascending columns, newer winning, into *out (neither of them). */
-void series_col_merge(
-    const struct series_col *newer, const struct series_col *older, struct series_col *out);
-
 /* What a put did. */
 enum series_put {
 	SERIES_PUT_NEW,  /* newest of its series */

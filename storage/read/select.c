@@ -44,9 +44,9 @@ struct select {
 	enum select_joining joining;
 	size_t at;                   /* its id that is being read: chain.refs[at] */
 	int64_t from_ms;             /* of the next piece of memory */
-	struct series_col acc, one;  /* what the ids before at have; what it has */
-	struct series_col memory;    /* of one id */
-	struct series_col *kept;     /* memory of refs[i], as it was at the first wait */
+	struct column acc, one;      /* what the ids before at have; what it has */
+	struct column memory;        /* of one id */
+	struct column *kept;         /* memory of refs[i], as it was at the first wait */
 	size_t kept_count, kept_cap; /* count: 0 before the first pause */
 	struct textset texts;
 	struct valuewalk values;
@@ -65,11 +65,11 @@ static void destroy_now(struct select *s)
 	s->shard->cursors--; /* store_close waits for this */
 	idchain_close(&s->chain);
 	unitread_release(&s->units);
-	series_col_release(&s->acc);
-	series_col_release(&s->one);
-	series_col_release(&s->memory);
+	column_release(&s->acc);
+	column_release(&s->one);
+	column_release(&s->memory);
 	for (size_t i = 0; i < s->kept_cap; i++)
-		series_col_release(&s->kept[i]);
+		column_release(&s->kept[i]);
 	mem_free(s->kept);
 	textset_release(&s->texts);
 	valuewalk_release(&s->values);
@@ -80,12 +80,12 @@ static void destroy_now(struct select *s)
 static void free_columns(struct work_task *t)
 {
 	struct select *s = CONTAINER_OF(t, struct select, task);
-	series_col_release(&s->acc);
-	series_col_release(&s->one);
-	series_col_release(&s->memory);
-	series_col_release(&s->units.spare);
+	column_release(&s->acc);
+	column_release(&s->one);
+	column_release(&s->memory);
+	column_release(&s->units.spare);
 	for (size_t i = 0; i < s->kept_cap; i++)
-		series_col_release(&s->kept[i]);
+		column_release(&s->kept[i]);
 }
 
 static void columns_free(struct work_task *t)
@@ -136,7 +136,7 @@ static inline const struct series *in_memory(const struct select *s, size_t i)
 }
 
 /* What memory holds of it now. */
-static enum err read_memory(struct select *s, size_t i, struct series_col *out)
+static enum err read_memory(struct select *s, size_t i, struct column *out)
 {
 	const struct series *series = in_memory(s, i);
 	out->count = 0;
@@ -225,10 +225,10 @@ static enum err memory_keep(struct select *s)
 }
 
 /* Adds what memory holds, or held when the reading of this series began. False: again. */
-static bool add_memory(struct select *s, struct series_col *to, enum err *err)
+static bool add_memory(struct select *s, struct column *to, enum err *err)
 {
 	if (s->kept_count && s->joining == JOIN_NONE && !to->count) { /* nothing in files */
-		struct series_col x = *to;
+		struct column x = *to;
 		*to = s->kept[s->at];
 		s->kept[s->at] = x;
 		return true;
@@ -244,7 +244,7 @@ static bool add_memory(struct select *s, struct series_col *to, enum err *err)
 		return true;
 	/* What was read already is what is kept of it. */
 	*err = memory_keep(s);
-	struct series_col x = s->kept[s->at];
+	struct column x = s->kept[s->at];
 	s->kept[s->at] = s->memory;
 	s->memory = x;
 	return false;
@@ -264,7 +264,7 @@ static void load(struct select *s)
 /* One id towards s->acc: its files, memory, and both behind what the ids before have. */
 static enum unitread_got read_id(struct select *s, enum err *err)
 {
-	struct series_col *to = s->at ? &s->one : &s->acc;
+	struct column *to = s->at ? &s->one : &s->acc;
 	if (s->joining == JOIN_NONE) {
 		enum unitread_got got = unitread_series(&s->units, s->chain.refs[s->at].id, to);
 		if (got != UNITREAD_ALL)
@@ -342,7 +342,7 @@ static void take_warnings(struct select *s)
 		s->base.warnings[s->base.warnings_count++] = s->units.warnings[i];
 }
 
-static size_t col_bytes(const struct series_col *c)
+static size_t col_bytes(const struct column *c)
 {
 	return (size_t)c->cap * (sizeof(*c->t_ms) + sizeof(*c->v));
 }

@@ -190,7 +190,7 @@ void unitread_release(struct unitread *u)
 	mem_free(u->units);
 	mem_free(u->files);
 	mem_free(u->ext);
-	series_col_release(&u->spare);
+	column_release(&u->spare);
 }
 
 static bool overlaps(const struct unitread *u, const struct shard_file *f)
@@ -408,7 +408,7 @@ void unitread_load(struct unitread *u, const uint32_t *ids, size_t count)
 /* ---- samples ---- */
 
 /* Cuts what lies outside [t_min, t_max] from the samples at `from`. */
-static void trim(const struct unitread *u, struct series_col *c, uint32_t from)
+static void trim(const struct unitread *u, struct column *c, uint32_t from)
 {
 	while (c->count > from && c->t_ms[c->count - 1] > u->t_max_ms)
 		c->count--;
@@ -424,7 +424,7 @@ static void trim(const struct unitread *u, struct series_col *c, uint32_t from)
 }
 
 /* The first sample at or after a time among the first n. */
-static uint32_t place_of(const struct series_col *c, uint32_t n, int64_t t_ms)
+static uint32_t place_of(const struct column *c, uint32_t n, int64_t t_ms)
 {
 	uint32_t lo = 0, hi = n;
 	while (lo < hi) {
@@ -443,17 +443,17 @@ static bool is_over(const struct unitread *u)
 }
 
 static void col_copy(
-    struct series_col *to, uint32_t at, const struct series_col *from, uint32_t first, uint32_t n)
+    struct column *to, uint32_t at, const struct column *from, uint32_t first, uint32_t n)
 {
 	memcpy(to->t_ms + at, from->t_ms + first, n * sizeof(*to->t_ms));
 	memcpy(to->v + at, from->v + first, n * sizeof(*to->v));
 }
 
 /* Some steps of merging the two parts of acc into spare; the part behind wins. */
-static bool join_merge(struct unitread *u, struct series_col *acc)
+static bool join_merge(struct unitread *u, struct column *acc)
 {
 	struct unitread_join *j = &u->join;
-	struct series_col *out = &u->spare;
+	struct column *out = &u->spare;
 	uint32_t a = j->a, b = j->b, n = out->count, end = n + JOIN_STEP;
 	for (; n < end && (a < acc->count || b < j->from); n++) {
 		bool newer = b == j->from || (a < acc->count && acc->t_ms[a] <= acc->t_ms[b]);
@@ -470,16 +470,16 @@ static bool join_merge(struct unitread *u, struct series_col *acc)
 	return a == acc->count && b == j->from;
 }
 
-static void join_begin(struct unitread *u, struct series_col *acc, uint32_t from)
+static void join_begin(struct unitread *u, struct column *acc, uint32_t from)
 {
 	uint32_t lo = place_of(acc, from, acc->t_ms[from]);
 	u->join = (struct unitread_join){ .on = true, .lo = lo, .from = from, .a = from, .b = lo };
 	u->spare.count = 0;
-	series_col_reserve(&u->spare, acc->count - lo);
+	column_reserve(&u->spare, acc->count - lo);
 }
 
 /* Goes on with a join that began; false: again. */
-static bool join_run(struct unitread *u, struct series_col *acc)
+static bool join_run(struct unitread *u, struct column *acc)
 {
 	struct unitread_join *j = &u->join;
 	while (j->on && !j->copying) {
@@ -505,7 +505,7 @@ static bool join_run(struct unitread *u, struct series_col *acc)
 }
 
 /* Samples from `from` on came from something newer: in order with those before. False: again. */
-static bool join(struct unitread *u, struct series_col *acc, uint32_t from)
+static bool join(struct unitread *u, struct column *acc, uint32_t from)
 {
 	if (!u->join.on && (!from || acc->count == from || acc->t_ms[from - 1] < acc->t_ms[from]))
 		return true;
@@ -514,14 +514,14 @@ static bool join(struct unitread *u, struct series_col *acc, uint32_t from)
 	return join_run(u, acc);
 }
 
-bool unitread_merge(struct unitread *u, struct series_col *acc, const struct series_col *newer)
+bool unitread_merge(struct unitread *u, struct column *acc, const struct column *newer)
 {
 	struct unitread_join *j = &u->join;
 	while (!j->on && j->copied < newer->count) {
 		uint32_t n = newer->count - j->copied;
 		n = n < JOIN_STEP ? n : JOIN_STEP;
 		if (!j->copied)
-			series_col_reserve(acc, newer->count);
+			column_reserve(acc, newer->count);
 		col_copy(acc, acc->count, newer, j->copied, n);
 		acc->count += n;
 		j->copied += n;
@@ -536,12 +536,12 @@ bool unitread_merge(struct unitread *u, struct series_col *acc, const struct ser
 }
 
 /* Decodes behind acc. */
-static void add_entry(struct unitread *u, struct unitread_unit *x, const struct cfile_entry *e,
-    struct series_col *acc)
+static void add_entry(
+    struct unitread *u, struct unitread_unit *x, const struct cfile_entry *e, struct column *acc)
 {
 	struct errbuf eb;
 	errbuf_init(&eb);
-	series_col_reserve(acc, e->count);
+	column_reserve(acc, e->count);
 	uint32_t from = acc->count;
 	u->work += e->count;
 	if (cfile_unit_decode(&x->unit, e, acc->t_ms + from, acc->v + from, &eb)) {
@@ -555,7 +555,7 @@ static void add_entry(struct unitread *u, struct unitread_unit *x, const struct 
 
 /* What one unit holds of an id, from at_entry on. */
 static enum unitread_got add_unit(struct unitread *u, struct unitread_file *f,
-    const struct cfile_extent *ext, uint32_t id, struct series_col *acc)
+    const struct cfile_extent *ext, uint32_t id, struct column *acc)
 {
 	struct unitread_unit *x = unit_find(u, f, ext);
 	if (UNLIKELY(!x)) {
@@ -581,7 +581,7 @@ static enum unitread_got add_unit(struct unitread *u, struct unitread_file *f,
 }
 
 /* What the file at hand holds of an id; entries of one are in order, so files are joined whole. */
-static enum unitread_got add_file(struct unitread *u, uint32_t id, struct series_col *acc)
+static enum unitread_got add_file(struct unitread *u, uint32_t id, struct column *acc)
 {
 	struct unitread_file *f = u->files[u->at_file];
 	if (!u->in_file)
@@ -604,7 +604,7 @@ static enum unitread_got add_file(struct unitread *u, uint32_t id, struct series
 	return UNITREAD_ALL;
 }
 
-enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct series_col *acc)
+enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct column *acc)
 {
 	CHECK(!u->loading);
 	if (UNLIKELY(u->err))

@@ -84,7 +84,7 @@ struct unitread {
 	} join;
 	struct cfile_extent *ext; /* of one id in one file */
 	size_t ext_cap;
-	struct series_col spare; /* for merging */
+	struct column spare; /* for merging */
 	struct work_task task;
 	bool loading;
 	void (*woken)(struct unitread *u);
@@ -116,7 +116,7 @@ static inline void unitread_begin(struct unitread *u)
  * Samples of id, newer ones winning, behind or into what acc has. After WAIT and AGAIN the same id
  * and acc.
  */
-MUST_CHECK enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct series_col *acc);
+MUST_CHECK enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct column *acc);
 /* ids[0] is the id under way, the others come after it in this series. */
 void unitread_load(struct unitread *u, const uint32_t *ids, size_t count);
 /* Does any file that overlaps hold samples of this id? */
@@ -126,7 +126,6 @@ bool unitread_has(struct unitread *u, uint32_t id);
  * the
  * same ones.
  */
-MUST_CHECK bool unitread_merge(
-    struct unitread *u, struct series_col *acc, const struct series_col *newer);
+MUST_CHECK bool unitread_merge(struct unitread *u, struct column *acc, const struct column *newer);
 
 #endif

@@ -16,7 +16,8 @@
  *   of another slot                      blanked
  *   the disk cannot read all of it       tried again (the head for about a second); then set aside
  *   (ERR_IO)                             as "unread-..." before a frame of it is taken:
- *                                        storage/restore.h takes in what can be read, and the rest
+ *                                        storage/recover/restore.h takes in what can be read, and
+ *                                        the rest
  *                                        at a later start
  *   no descriptor, no memory, no right   the start is refused: this says nothing of the file
  *

@@ -107,7 +107,7 @@ struct teststore_read_ {
 	struct shard *shard;
 	struct hash128 fp;
 	struct labels ls;
-	struct series_col *col;
+	struct column *col;
 	bool found;
 	enum err err;
 };
@@ -121,8 +121,7 @@ static inline void teststore_read_here_(void *arg)
 		r->err = series_read(head_at(&r->shard->head, slot), INT64_MIN, INT64_MAX, r->col);
 }
 /* Samples that memory has of a series; false: unknown. */
-static inline bool teststore_read(
-    struct teststore *ts, struct labels canonical, struct series_col *col)
+static inline bool teststore_read(struct teststore *ts, struct labels canonical, struct column *col)
 {
 	struct store *st = ts->store;
 	struct teststore_read_ r = { .ts = ts,

@@ -10,7 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
-#include "storage/apply.h"
+#include "storage/append/apply.h"
 #include "storage/store_priv.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/storetest.h"

@@ -63,7 +63,7 @@ struct model {
 };
 
 static bool same_column(const struct series *s, const struct model *m, int64_t base, int64_t lo,
-    int64_t hi, struct series_col *col)
+    int64_t hi, struct column *col)
 {
 	if (series_read(s, lo, hi, col))
 		return false;
@@ -86,7 +86,7 @@ static bool puts_agree(int rounds, int64_t base, uint32_t late_of_100)
 	struct series_stats st = { 0 };
 	struct series s = { .t_newest_ms = INT64_MIN, .next = SERIES_NONE };
 	struct model *m = mem_zalloc(sizeof *m);
-	struct series_col col = { 0 };
+	struct column col = { 0 };
 	bool good = true;
 	int newest = -1;
 	for (int k = 0; k < rounds && good; k++) {
@@ -134,7 +134,7 @@ static bool puts_agree(int rounds, int64_t base, uint32_t late_of_100)
 	series_release(&s, mem, &st);
 	good = good && slab_bytes(mem) == 0 && st.live_rows == 0 && st.late_rows == 0 &&
 	    st.packs == 0 && st.packs_bytes == 0;
-	series_col_release(&col);
+	column_release(&col);
 	mem_free(m);
 	slab_free(mem);
 	return good;
@@ -145,7 +145,7 @@ static void far_apart_times(void)
 	struct slab *mem = slab_create();
 	struct series_stats st = { 0 };
 	struct series s = { .t_newest_ms = INT64_MIN };
-	struct series_col col = { 0 };
+	struct column col = { 0 };
 	const int64_t t[] = { INT64_MIN + 1, -5, 0, UINT32_MAX, (int64_t)UINT32_MAX + 1, 1ll << 50,
 		INT64_MAX };
 	bool good = true;
@@ -158,7 +158,7 @@ static void far_apart_times(void)
 	good = good && series_bounds(&s, &lo, &hi) && lo == t[0] && hi == INT64_MAX;
 	tap_ok(good, "times further apart than 49 days, up to the ends of int64, are kept");
 	series_release(&s, mem, &st);
-	series_col_release(&col);
+	column_release(&col);
 	slab_free(mem);
 }
 
@@ -407,7 +407,7 @@ static void freezes_in_slices(void)
 	tap_ok(slices > 10 && h.frozen_count == 900,
 	    "live goes to frozen in slices, series without samples stay out (%d slices, %u)",
 	    slices, h.frozen_count);
-	struct series_col col = { 0 };
+	struct column col = { 0 };
 	bool good = series_run_read(series_frozen(head_at(&h, 5)), INT64_MIN, INT64_MAX, &col) == 0 &&
 	    col.count == 40;
 	tap_ok(good, "a frozen run reads as it was");
@@ -421,7 +421,7 @@ static void freezes_in_slices(void)
 	good = series_read(head_at(&h, 5), INT64_MIN, INT64_MAX, &col) == 0 && col.count == 1 &&
 	    head_at(&h, 10)->idle == 1 && head_at(&h, 5)->idle == 0;
 	tap_ok(good, "dropped, only what came later is left; idle rounds are counted");
-	series_col_release(&col);
+	column_release(&col);
 	head_release(&h);
 	tap_is_u64(slab_bytes(mem), 0, "and memory is given back");
 	arena_release(&a);

@@ -129,7 +129,7 @@ static void request_make(uint64_t k, struct batch *b, struct arena *a, struct mo
 static unsigned long bad_series;
 static bool agrees(struct teststore *ts, const struct model *m)
 {
-	struct series_col col = { 0 };
+	struct column col = { 0 };
 	bool good = true;
 	for (unsigned s = 0; s < SERIES; s++) {
 		bool known = teststore_read(ts, canonical[s], &col);
@@ -147,7 +147,7 @@ static bool agrees(struct teststore *ts, const struct model *m)
 			bad_series = s;
 		good = good && same;
 	}
-	series_col_release(&col);
+	column_release(&col);
 	return good;
 }
 
@@ -261,7 +261,7 @@ static void refusals(unsigned loops)
 		        strstr(strstr(r.first_text, ", looks like "), units[i].word),
 		    "%s sent as milliseconds are named: %s", units[i].word, r.first_text);
 	}
-	struct series_col col = { 0 };
+	struct column col = { 0 };
 	bool ok = teststore_read(&ts, up, &col) && col.count == 3 && col.v[2] == 2 &&
 	    col.v[1] == 5 && col.t_ms[1] == now - 1000;
 	tap_ok(ok, "the last write wins");
@@ -292,7 +292,7 @@ static void refusals(unsigned loops)
 	tap_ok(teststore_read(&ts, other, &col) && col.count == 1,
 	    "a series refused for its age was not made, later it was");
 	teststore_close(&ts);
-	series_col_release(&col);
+	column_release(&col);
 	batch_release(&b);
 	arena_release(&a);
 	testlib_rmtree(dir);
@@ -485,7 +485,7 @@ static void tight_memory(void)
 	        strstr(r.first_text, ": 300 active series, limit ") &&
 	        strstr(r.first_text, "(--limits.series-total)"),
 	    "a full head makes no new ones for now: %s", r.first_text);
-	struct series_col col = { 0 };
+	struct column col = { 0 };
 	tap_ok(teststore_read(&ts, canonical[0], &col) && col.count == 2, "known ones go on");
 	ts.store->head_bytes_max = c.all + c.all / 19; /* 95 % */
 	teststore_append(&ts, 0, &b, &r);
@@ -497,7 +497,7 @@ static void tight_memory(void)
 	teststore_append(&ts, 0, &b, &r);
 	tap_ok(r.err == ERR_BUSY && strstr(r.first_text, "memory for series is 2"),
 	    "far above nothing is taken: %s", r.first_text);
-	series_col_release(&col);
+	column_release(&col);
 	teststore_close(&ts);
 	batch_release(&b);
 	testlib_rmtree(dir);
@@ -511,7 +511,7 @@ static void large_request(void)
 	struct batch b;
 	struct sink_req r;
 	struct arena a;
-	struct series_col col = { 0 };
+	struct column col = { 0 };
 	arena_init(&a, 1 << 20);
 	batch_init(&b);
 	int64_t now = clock_wall_ms();
@@ -541,7 +541,7 @@ static void large_request(void)
 		    col.v[0] == i && col.v[1] == i;
 	tap_ok(good, "a restart finds them");
 	teststore_close(&ts);
-	series_col_release(&col);
+	column_release(&col);
 	mem_free(ls);
 	batch_release(&b);
 	arena_release(&a);
@@ -783,7 +783,7 @@ static void child_writes(const char *dir, int fd, uint64_t from)
 /* Everything acknowledged is there; beyond it at most what the next request would have written. */
 static bool contains(struct teststore *ts, const struct model *m, const struct model *next)
 {
-	struct series_col col = { 0 };
+	struct column col = { 0 };
 	bool good = true;
 	for (unsigned s = 0; s < SERIES && good; s++) {
 		if (!teststore_read(ts, canonical[s], &col))
@@ -801,7 +801,7 @@ static bool contains(struct teststore *ts, const struct model *m, const struct m
 		for (unsigned t = 0; t < TIMES && good; t++)
 			good = !m->has[s][t] || seen[t];
 	}
-	series_col_release(&col);
+	column_release(&col);
 	return good;
 }
 

@@ -17,8 +17,8 @@
  *
  * Thread: main, when the store runs and before anybody else writes. Blocks.
  */
-#ifndef STORAGE_RESTORE_H
-#define STORAGE_RESTORE_H
+#ifndef STORAGE_RECOVER_RESTORE_H
+#define STORAGE_RECOVER_RESTORE_H
 
 struct store;
 /* Nothing that goes wrong here keeps the store from running: the files stay for the next start. */

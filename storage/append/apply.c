@@ -1,9 +1,9 @@
-#include "storage/apply.h"
+#include "storage/append/apply.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
-#include "storage/alias.h"
+#include "storage/append/alias.h"
 #include "storage/keeper.h"
 #include "storage/store_priv.h"
 #include <stdio.h>

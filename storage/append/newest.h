@@ -9,14 +9,15 @@
  * refuse good samples and expire good data when the clock is right again: who uses a time bounds it
  * (newest_bounded).
  *
- * Loops tell each other in slices of the class, and every few seconds all (storage/gossip.h); until
+ * Loops tell each other in slices of the class, and every few seconds all
+ * (storage/append/gossip.h); until
  * then a loop knows less, never more. A class is silent when this loop has heard of no sample of it
  * for NEWEST_SILENT_NS: retention then takes the senders' newest time of all (newest_senders) for
  * it.
  * Thread: one loop's. Memory: own.
  */
-#ifndef STORAGE_NEWEST_H
-#define STORAGE_NEWEST_H
+#ifndef STORAGE_APPEND_NEWEST_H
+#define STORAGE_APPEND_NEWEST_H
 
 #include "core/base/check.h"
 

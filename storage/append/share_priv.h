@@ -11,8 +11,8 @@
  *
  * Thread: the loop of the share.
  */
-#ifndef STORAGE_SHARE_PRIV_H
-#define STORAGE_SHARE_PRIV_H
+#ifndef STORAGE_APPEND_SHARE_PRIV_H
+#define STORAGE_APPEND_SHARE_PRIV_H
 
 #include "storage/store_priv.h"
 

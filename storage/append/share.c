@@ -1,8 +1,8 @@
-#include "storage/share.h"
+#include "storage/append/share.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
-#include "storage/alias.h"
-#include "storage/share_priv.h"
+#include "storage/append/alias.h"
+#include "storage/append/share_priv.h"
 
 struct share *share_create(struct store *st, struct loop *loop, unsigned index)
 {

@@ -1,4 +1,4 @@
-#include "storage/newest.h"
+#include "storage/append/newest.h"
 
 #include "core/base/arena.h"
 #include "core/base/num.h"

@@ -8,8 +8,8 @@
  * A hit compares the raw bytes; a forgotten alias costs one canonicalisation.
  * Thread: its loop. Memory: own; what alias_find gives is valid until the next alias_add.
  */
-#ifndef STORAGE_ALIAS_H
-#define STORAGE_ALIAS_H
+#ifndef STORAGE_APPEND_ALIAS_H
+#define STORAGE_APPEND_ALIAS_H
 
 #include "core/base/hash.h"
 #include "core/model/label.h"

@@ -11,10 +11,10 @@
  * Thread: the slice's owner. Memory: odd rows and their labels are in the share's scratch arena,
  * until its next slice.
  */
-#ifndef STORAGE_APPLY_H
-#define STORAGE_APPLY_H
+#ifndef STORAGE_APPEND_APPLY_H
+#define STORAGE_APPEND_APPLY_H
 
-#include "storage/share.h"
+#include "storage/append/share.h"
 
 struct apply_odd {
 	struct head_row row; /* labels canonical, fp that of them */

@@ -1,4 +1,4 @@
-#include "storage/gossip.h"
+#include "storage/append/gossip.h"
 
 #include "core/base/arena.h"
 #include "storage/store_priv.h"

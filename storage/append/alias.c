@@ -1,4 +1,4 @@
-#include "storage/alias.h"
+#include "storage/append/alias.h"
 #include "core/base/arena.h"
 
 struct entry {

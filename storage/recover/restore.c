@@ -1,4 +1,4 @@
-#include "storage/restore.h"
+#include "storage/recover/restore.h"
 
 #include "core/base/arena.h"
 #include "core/base/log.h"

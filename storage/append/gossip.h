@@ -1,5 +1,6 @@
 /*
- * gossip - what all loops know of newest times (storage/newest.h) becomes the same: one message
+ * gossip - what all loops know of newest times (storage/append/newest.h) becomes the same: one
+ * message
  * walks over them, every GOSSIP_EVERY_MS, takes what each knows and leaves what it has heard.
  *
  * Slices tell the loops they visit at once; a loop without rows of a class would never hear that
@@ -7,8 +8,8 @@
  * Thread: made and freed on the main thread, started and stopped on loop 0, where the message
  * rests. Memory: own.
  */
-#ifndef STORAGE_GOSSIP_H
-#define STORAGE_GOSSIP_H
+#ifndef STORAGE_APPEND_GOSSIP_H
+#define STORAGE_APPEND_GOSSIP_H
 
 #include "core/base/check.h"
 

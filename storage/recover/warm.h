@@ -7,8 +7,8 @@
  * (storage README (8)).
  * Thread: main, at start, after recover_log, with the catalog caught up. Blocks.
  */
-#ifndef STORAGE_WARM_H
-#define STORAGE_WARM_H
+#ifndef STORAGE_RECOVER_WARM_H
+#define STORAGE_RECOVER_WARM_H
 
 struct store;
 void warm_series(struct store *st);

@@ -1,7 +1,7 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/rune.h"
-#include "storage/share_priv.h"
+#include "storage/append/share_priv.h"
 #include <stdio.h>
 
 /* rows, or bytes of labels, between two looks at the clock: some 20 us */

@@ -1,8 +1,8 @@
-#include "storage/warm.h"
+#include "storage/recover/warm.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "storage/apply.h"
-#include "storage/recover.h"
+#include "storage/append/apply.h"
+#include "storage/recover/recover.h"
 #include "storage/store_priv.h"
 
 #define WARM_MS                                                                                    \

@@ -1,8 +1,8 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
-#include "storage/apply.h"
+#include "storage/append/apply.h"
+#include "storage/append/share_priv.h"
 #include "storage/keeper.h"
-#include "storage/share_priv.h"
 
 #define PARK_TICK_MS   5u
 #define AGAIN_ROWS     2048u

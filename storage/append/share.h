@@ -34,8 +34,8 @@
  *                 retention before the earliest of clock, newest, and the step's own newest row
  * Thread: its loop. Memory: appends and slices are kept for reuse.
  */
-#ifndef STORAGE_SHARE_H
-#define STORAGE_SHARE_H
+#ifndef STORAGE_APPEND_SHARE_H
+#define STORAGE_APPEND_SHARE_H
 
 #include "core/base/arena.h"
 #include "core/base/clockwatch.h"
@@ -43,7 +43,7 @@
 #include "core/rt/job.h"
 #include "core/rt/team.h"
 #include "core/rt/work.h"
-#include "storage/newest.h"
+#include "storage/append/newest.h"
 #include "storage/shard.h"
 #include "storage/wal/walog.h"
 #include "storage/wal/walrec.h"

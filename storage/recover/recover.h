@@ -15,8 +15,8 @@
  *
  * Thread: main, while the team turns and takes no requests. Blocks.
  */
-#ifndef STORAGE_RECOVER_H
-#define STORAGE_RECOVER_H
+#ifndef STORAGE_RECOVER_RECOVER_H
+#define STORAGE_RECOVER_RECOVER_H
 
 #include "core/base/err.h"
 #include "storage/wal/replay.h"
