@@ -186,7 +186,9 @@ static void series_during_rounds(void)
 				.v = k };
 		}
 		struct storetest_verdict v = storetest_write(&s, 0, rows, EACH);
-		bad += v.err || v.refused;
+		if ((v.err || v.refused) && !bad++)
+			printf("# request %u: err %d, refused %llu, %s\n", k, (int)v.err,
+			    (unsigned long long)v.refused, v.text);
 	}
 	tap_is_u64(bad, 0, "series are made while rounds run");
 	tap_ok(metric_sum(M_ROUNDS) > rounds + 2, "%llu rounds ran meanwhile",
