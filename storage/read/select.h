@@ -2,7 +2,7 @@
  * select - the read path of one shard: cursors of core/seam/source.h over memory and files.
  *
  * Which series there are, and under which ids, is told by storage/read/idchain; the files are read
- * by storage/read/unitread. Per id, oldest first: files by range and rank, frozen, live; a newer
+ * by storage/read/unitread. Per id, oldest first: files (where they overlap by rank), frozen, live; a newer
  * one wins where a time stands twice (storage README (8)); of equal labels the higher id wins.
  * Units of files are read without waiting when they are in the page cache, else on a worker
  * (SOURCE_WAIT). Label values that many series share are listed from the postings

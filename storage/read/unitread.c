@@ -1,6 +1,7 @@
 #include "storage/read/unitread.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/log.h"
@@ -199,7 +200,68 @@ static bool overlaps(const struct unitread *u, const struct shard_file *f)
 	    f->entry.t_max_ms >= u->t_min_ms;
 }
 
-/* Both lists are in the same order (range, then rank), so one walk over both is enough. */
+static int by_file(const void *a, const void *b)
+{
+	const struct unitread_file *x = *(struct unitread_file *const *)a,
+	                           *y = *(struct unitread_file *const *)b;
+	return (x->file > y->file) - (x->file < y->file);
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct files_entry *x = &(*(struct unitread_file *const *)a)->file->entry,
+	                         *y = &(*(struct unitread_file *const *)b)->file->entry;
+	return (x->t_min_ms > y->t_min_ms) - (x->t_min_ms < y->t_min_ms);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct files_entry *x = &(*(struct unitread_file *const *)a)->file->entry,
+	                         *y = &(*(struct unitread_file *const *)b)->file->entry;
+	if (x->meta.rank != y->meta.rank)
+		return x->meta.rank < y->meta.rank ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+/* (3): stretches of files that overlap, by time; each by rank. */
+static void files_order(struct unitread_file **files, size_t count)
+{
+	qsort(files, count, sizeof(struct unitread_file *), by_time);
+	for (size_t from = 0, to; from < count; from = to) {
+		int64_t t_max_ms = files[from]->file->entry.t_max_ms;
+		for (to = from + 1; to < count && files[to]->file->entry.t_min_ms <= t_max_ms; to++)
+			if (files[to]->file->entry.t_max_ms > t_max_ms)
+				t_max_ms = files[to]->file->entry.t_max_ms;
+		qsort(files + from, to - from, sizeof(struct unitread_file *), by_rank);
+	}
+}
+
+/* The place of a file in a list by file; NULL: it is not there. */
+static struct unitread_file **file_find(
+    struct unitread_file **by_file_, size_t count, const struct shard_file *f)
+{
+	size_t lo = 0, hi = count;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (by_file_[mid]->file < f)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < count && by_file_[lo]->file == f ? &by_file_[lo] : NULL;
+}
+
+static struct unitread_file *file_new(struct unitread *u, struct shard_file *f)
+{
+	struct unitread_file *uf = mem_zalloc(sizeof(*uf));
+	uf->file = f;
+	shard_file_pin(f);
+	if (cfile_salvaged(f->cfile) && u->warnings_count < UNITREAD_WARNINGS_MAX)
+		snprintf(u->warnings[u->warnings_count++], sizeof(u->warnings[0]),
+		    "damaged data skipped: %s: its directory is damaged", f->entry.name);
+	return uf;
+}
+
 void unitread_sync_slow(struct unitread *u)
 {
 	struct shard *sh = u->shard;
@@ -207,7 +269,9 @@ void unitread_sync_slow(struct unitread *u)
 	if (u->generation == UINT64_MAX)
 		warn_lost(u);
 	struct unitread_file **old = u->files;
-	size_t old_count = u->files_count, kept = 0;
+	size_t old_count = u->files_count;
+	if (old_count)
+		qsort(old, old_count, sizeof(*old), by_file);
 	u->files = NULL;
 	u->files_count = u->files_cap = 0;
 	LIST_EACH(l, &sh->files) {
@@ -218,31 +282,20 @@ void unitread_sync_slow(struct unitread *u)
 			u->files_cap = u->files_cap ? 2 * u->files_cap : 16;
 			u->files = mem_array(u->files, u->files_cap, sizeof(*u->files));
 		}
-		struct unitread_file *uf = NULL;
-		for (size_t i = kept; i < old_count && !uf; i++) {
-			if (old[i] && old[i]->file == f) {
-				uf = old[i];
-				old[i] = NULL;
-				while (kept < old_count && !old[kept])
-					kept++;
-			}
-		}
-		if (!uf) {
-			uf = mem_zalloc(sizeof(*uf));
-			uf->file = f;
-			shard_file_pin(f);
-			if (cfile_salvaged(f->cfile) && u->warnings_count < UNITREAD_WARNINGS_MAX)
-				snprintf(u->warnings[u->warnings_count++], sizeof(u->warnings[0]),
-				    "damaged data skipped: %s: its directory is damaged",
-				    f->entry.name);
-		}
-		u->files[u->files_count++] = uf;
+		struct unitread_file **known = file_find(old, old_count, f);
+		if (known)
+			(*known)->stays = true;
+		u->files[u->files_count++] = known ? *known : file_new(u, f);
 	}
 	for (size_t i = 0; i < old_count; i++) {
-		if (old[i])
+		if (!old[i]->stays)
 			file_free(u, old[i]);
+		else
+			old[i]->stays = false;
 	}
 	mem_free(old);
+	if (u->files_count)
+		files_order(u->files, u->files_count);
 	u->generation = shard_files_version(sh);
 }
 

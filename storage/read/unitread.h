@@ -16,6 +16,9 @@
  * (2) Some units of each file stay for the series behind it: ids go upwards, so a unit serves many,
  *     and series with several ids go to and fro between as many. The least recently used goes. One
  *     that is on its way counts as loaded.
+ * (3) Where files overlap in time the higher rank wins, however wide each of them is: files whose
+ *     samples overlap, directly or through others, are read by rank, such stretches by time. The
+ *     order of shard.files does not matter.
  *
  * Thread: the shard's loop.
  * Memory: at most SELECT_UNITS_MAX units of together SELECT_BYTES_MAX bytes in files.
@@ -59,6 +62,7 @@ struct unitread_file {
 	struct shard_file *file;     /* pinned */
 	struct unitread_unit *units; /* last used first */
 	uint32_t units_count;
+	bool stays; /* inside unitread_sync: it is in the new list, too */
 };
 struct unitread {
 	struct shard *shard;
