@@ -130,7 +130,8 @@ static void round_write(struct shard *sh, uint32_t index, unsigned first, struct
 			t[n] = START + 7000 + STEP_MS * (int64_t)i;
 			v[n++] = o->from->v[row];
 		}
-		(void)cfile_writer_add(w, id, t, v, n);
+		(void)cfile_writer_add(
+		    w, id, &(struct sample_column){ .count = (uint32_t)(n), .t_ms = t, .v = v });
 		if (first == 0)
 			(void)cfile_writer_define(w, id, 0, o->labels);
 	}

@@ -130,8 +130,7 @@ MUST_CHECK enum err cfile_writer_create(
  * Samples of one series, ascending times inside the range; ids ascend from call to call, the same
  * id may follow with later times. Any n; split into chunks inside.
  */
-enum err cfile_writer_add(
-    struct cfile_writer *w, uint32_t id, const int64_t *t_ms, const double *v, size_t n);
+enum err cfile_writer_add(struct cfile_writer *w, uint32_t id, const struct sample_column *col);
 /*
  * A definition; ids ascend among definitions, in any order to cfile_writer_add. ERR_TOOBIG over
  * CFILE_LABELS_MAX (not sticky: nothing was written).

@@ -329,9 +329,11 @@ static void chunk_add(
 	w->stats.t_max_ms = t_ms[n - 1] > w->stats.t_max_ms ? t_ms[n - 1] : w->stats.t_max_ms;
 }
 
-enum err cfile_writer_add(
-    struct cfile_writer *w, uint32_t id, const int64_t *t_ms, const double *v, size_t n)
+enum err cfile_writer_add(struct cfile_writer *w, uint32_t id, const struct sample_column *col)
 {
+	const int64_t *t_ms = col->t_ms;
+	const double *v = col->v;
+	size_t n = col->count;
 	if (w->err || n == 0)
 		return w->err;
 	CHECK(!w->any || id >= w->last_id);

@@ -164,7 +164,10 @@ static enum err series_merge(struct seal *s, uint32_t id)
 		}
 	}
 	enum err e = define(s, id);
-	return e ? e : cfile_writer_add(s->w, id, s->all.t, s->all.v, s->all.n);
+	return e ? e
+	         : cfile_writer_add(s->w, id,
+	               &(struct sample_column){
+	                   .count = (uint32_t)(s->all.n), .t_ms = s->all.t, .v = s->all.v });
 }
 
 static enum err merge(struct seal *s)

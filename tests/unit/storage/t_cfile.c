@@ -83,8 +83,12 @@ static enum err write_file(struct fsio_dir *d, const char *name, struct cfile_st
 		const struct known *k = &known[i];
 		size_t half = i % 5 == 0 ? k->n / 2 : 0; /* a series may come in pieces */
 		if (half)
-			(void)cfile_writer_add(w, k->id, k->t, k->v, half);
-		(void)cfile_writer_add(w, k->id, k->t + half, k->v + half, k->n - half);
+			(void)cfile_writer_add(w, k->id,
+			    &(struct sample_column){
+			        .count = (uint32_t)(half), .t_ms = k->t, .v = k->v });
+		(void)cfile_writer_add(w, k->id,
+		    &(struct sample_column){
+		        .count = (uint32_t)(k->n - half), .t_ms = k->t + half, .v = k->v + half });
 		(void)cfile_writer_define(
 		    w, k->id, k->tenant, (struct labels){ k->labels, k->labels_len });
 		if (i % 50 == 0 &&

@@ -44,7 +44,8 @@ static struct files_entry file_make(struct fsio_dir *d, uint64_t rank)
 	if (cfile_writer_create(d, name, &m, &w))
 		abort();
 	for (uint32_t id = 0; id < 5; id++)
-		(void)cfile_writer_add(w, (uint32_t)rank * 10 + id, t, v, 10);
+		(void)cfile_writer_add(w, (uint32_t)rank * 10 + id,
+		    &(struct sample_column){ .count = 10, .t_ms = t, .v = v });
 	if (cfile_writer_finish(w, &st))
 		abort();
 	return files_entry_of(name, &m, &st);

@@ -127,7 +127,8 @@ static void file_put(struct fsio_dir *d, struct files *fs, uint64_t rank)
 			v[n++] = want[i][slot] = (double)rank * 1000 + i;
 		}
 		if (n)
-			(void)cfile_writer_add(w, ids[i], t, v, n);
+			(void)cfile_writer_add(w, ids[i],
+			    &(struct sample_column){ .count = (uint32_t)(n), .t_ms = t, .v = v });
 	}
 	if (cfile_writer_finish(w, &st))
 		abort();

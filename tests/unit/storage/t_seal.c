@@ -87,7 +87,8 @@ static void input_write(struct fsio_dir *d, uint64_t rank, unsigned kind, bool *
 			at += step;
 			row_add(id, t[i], rank, v[i]);
 		}
-		(void)cfile_writer_add(w, id, t, v, n);
+		(void)cfile_writer_add(
+		    w, id, &(struct sample_column){ .count = (uint32_t)(n), .t_ms = t, .v = v });
 		if (id % 2 == 0 && id % 10 && !defined[id]) {
 			char text[64];
 			uint32_t len = (uint32_t)labels_text(id, text, sizeof(text));
