@@ -65,7 +65,7 @@ static void submit(struct shard *sh)
 	rs->task = (struct work_task){
 		.run = run, .done = done, .lane = shard_lane(sh), .prio = WORK_BACKGROUND
 	};
-	work_submit(sh->store->opts.pool, &rs->task);
+	work_submit(sh->pool, &rs->task);
 }
 
 void removal_add(struct shard *sh, const char *name, struct cfile *take)

@@ -12,6 +12,7 @@ void shard_init(struct shard *sh, struct store *st, struct share *share, struct 
 	*sh = (struct shard){ .index = index,
 		.store = st,
 		.share = share,
+		.pool = st->opts.pool,
 		.loop = loop,
 		.seed = seed,
 		.span = SHARD_SPAN_NONE,

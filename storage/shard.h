@@ -102,6 +102,8 @@ struct shard {
 	unsigned index;
 	struct store *store;
 	struct share *share; /* what its loop owns */
+	struct work_pool *pool;
+	struct catalog *catalog; /* NULL: memory and log only */
 	struct loop *loop;
 	struct head head;
 	uint64_t number;      /* of the group given last */
@@ -146,8 +148,10 @@ struct shard {
 	uint64_t newest_put_ns;             /* monotonic time of the last accepted row; 0 = none */
 	int64_t t_newest_ms;                /* newest row of anybody, INT64_MIN = none */
 	struct catalog_state catalog_state; /* as recovery left it */
-	struct list_link readers;           /* told of each series that leaves memory */
-	void *back;                         /* of the background (storage/back/round.c) */
+	/* series in the catalog that are not in memory: 0 = readers need not ask it */
+	uint64_t inactive;
+	struct list_link readers; /* told of each series that leaves memory */
+	void *back;               /* of the background (storage/back/round.c) */
 };
 
 void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,

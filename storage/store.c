@@ -110,6 +110,17 @@ static void shares_make(struct store *st)
 	}
 }
 
+static void catalogs_setup(struct store *st)
+{
+	st->catalogs = (struct catalogs){ .dir = st->dir,
+		.pool = st->opts.pool,
+		.home = st->shares[0]->loop,
+		.shards = st->shards,
+		.shards_count = st->manifest.shards,
+		.seed = st->manifest.seed,
+		.stop = { .told = st->opts.stop, .arg = st->opts.stop_arg } };
+}
+
 static enum err log_open(struct store *st, struct errbuf *eb)
 {
 	struct replay_result replay;
@@ -129,7 +140,7 @@ static enum err log_open(struct store *st, struct errbuf *eb)
 		.on_report = on_report,
 		.arg = st };
 	recover_newest(st);
-	if (st->catalog)
+	if (st->catalogs.catalog)
 		warm_series(st);
 	recover_tell(st);
 	e = walog_create(&o, &st->log, eb);
@@ -153,8 +164,8 @@ static void begin_on_loop(void *arg)
 		space_watch(sh->store);
 		gossip_start(st->gossip);
 		figures_start(st->figures);
-		if (st->catalog)
-			catalogs_watch(sh->store);
+		if (st->catalogs.catalog)
+			catalogs_watch(&sh->store->catalogs);
 	}
 }
 
@@ -197,11 +208,11 @@ static void store_release(struct store *st)
 	removals_wait(st);
 	for (unsigned i = 0; st->shares && i < st->loops; i++)
 		team_run_on(st->team, i, release_on_loop, st->shares[i]);
+	catalogs_close(&st->catalogs);
 	for (unsigned j = 0; st->shards && j < st->manifest.shards; j++)
 		mem_free(st->shards[j]);
 	for (unsigned i = 0; st->shares && i < st->loops; i++)
 		share_free(st->shares[i]);
-	catalogs_close(st);
 	storesrc_free(st->source);
 	keeper_free(st->keeper);
 	clockwatch_free(st->clock);
@@ -247,6 +258,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	if (!e) {
 		places_make(st);
 		shares_make(st);
+		catalogs_setup(st);
 		st->keeper = keeper_create(st);
 		e = keeper_load(st->keeper, st->dir, eb);
 	}
@@ -258,7 +270,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	if (!e)
 		e = recover_files(st, eb);
 	if (!e)
-		e = catalogs_open(st, eb);
+		e = catalogs_open(&st->catalogs, eb);
 	if (!e)
 		e = log_open(st, eb);
 	if (e) {
@@ -303,8 +315,8 @@ static void close_begin(void *arg)
 		space_unwatch(c->st);
 		gossip_stop(c->st->gossip);
 		figures_stop(c->st->figures);
-		if (c->st->catalog)
-			catalogs_unwatch(c->st);
+		if (c->st->catalogs.catalog)
+			catalogs_unwatch(&c->st->catalogs);
 	}
 	c->open = back ? c->share->shards_count : 0;
 	for (unsigned k = 0; back && k < c->share->shards_count; k++)
@@ -320,7 +332,7 @@ static void close_look(void *arg)
 		    !c->share->shards[k]->cursors;
 	if (!c->share->index)
 		c->idle = c->idle && !c->st->space_busy && !c->st->reserve_busy &&
-		    !c->st->catalog_busy && !keeper_busy(c->st->keeper) &&
+		    !c->st->catalogs.busy && !keeper_busy(c->st->keeper) &&
 		    !gossip_busy(c->st->gossip) && !figures_busy(c->st->figures);
 }
 

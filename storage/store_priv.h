@@ -7,6 +7,7 @@
 
 #include "core/base/clockwatch.h"
 #include "storage/append/share.h"
+#include "storage/back/catalogs.h"
 #include "storage/manifest.h"
 #include "storage/store.h"
 
@@ -25,20 +26,14 @@ struct store {
 	unsigned round_writers;  /* files that a round may write at the same time */
 	uint64_t head_bytes_max; /* of one loop's slab: its share of the head's part of memory */
 	struct walog *log;
-	struct shard **shards;   /* [manifest.shards]; each belongs to the loop index % loops */
-	uint16_t *places;        /* [manifest.shards] where a shard comes in the order of owners */
-	struct share **shares;   /* [loops] */
-	struct catalog *catalog; /* NULL: memory and log only */
-	struct keeper *keeper;   /* loop 0's */
+	struct shard **shards; /* [manifest.shards]; each belongs to the loop index % loops */
+	uint16_t *places;      /* [manifest.shards] where a shard comes in the order of owners */
+	struct share **shares; /* [loops] */
+	struct keeper *keeper; /* loop 0's */
 	struct clockwatch *clock;
-	struct gossip *gossip;   /* loop 0's */
-	struct figures *figures; /* loop 0's */
-	/* loop 0: looks after the catalog every minute */
-	struct loop_timer catalog_timer;
-	struct work_task catalog_task;
-	bool catalog_busy, catalog_closing;
-	bool catalog_told;      /* its damage is remembered on disk; the task's */
-	uint64_t catalog_bytes; /* of its file, as the task saw it last */
+	struct gossip *gossip;    /* loop 0's */
+	struct figures *figures;  /* loop 0's */
+	struct catalogs catalogs; /* loop 0 looks after it */
 	/* loop 0: looks at the free space every second */
 	struct loop_timer space_timer;
 	struct work_task space_task;

@@ -1,5 +1,5 @@
 /*
- * gossip - what all loops know of newest times (storage/append/newest.h) becomes the same: one
+ * gossip - what all loops know of newest times (storage/newest.h) becomes the same: one
  * message
  * walks over them, every GOSSIP_EVERY_MS, takes what each knows and leaves what it has heard.
  *

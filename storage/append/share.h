@@ -43,7 +43,7 @@
 #include "core/rt/job.h"
 #include "core/rt/team.h"
 #include "core/rt/work.h"
-#include "storage/append/newest.h"
+#include "storage/newest.h"
 #include "storage/shard.h"
 #include "storage/wal/walog.h"
 #include "storage/wal/walrec.h"

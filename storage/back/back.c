@@ -179,7 +179,7 @@ static void back_open(struct shard *sh)
 	loop_check_here(sh->loop);
 	struct back *b = mem_zalloc(sizeof(*b));
 	b->shard = sh;
-	b->pool = sh->store->opts.pool;
+	b->pool = sh->pool;
 	list_init(&b->round_waiters);
 	list_init(&b->round_running);
 	list_init(&b->switches);

@@ -101,8 +101,6 @@ struct back {
 	int64_t retire_from_ms;
 	uint64_t catalog_rank;    /* highest rank worked in */
 	uint32_t catalog_next_id; /* every definition below is in the catalog */
-	/* series in the catalog that are not in memory: 0 = readers need not ask it */
-	uint64_t inactive;
 };
 
 extern const struct shard_back back_ops;

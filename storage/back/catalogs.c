@@ -10,7 +10,6 @@
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
-#include "storage/store_priv.h"
 
 #define CLEAN_MAX   64u
 #define CLEAN_PIECE (1u << 20)
@@ -19,13 +18,13 @@
  * What CLEAN says: size and checksum of the environment as it was left. LMDB itself believes every
  * page it meets, so that one changed bit could end the process.
  */
-static enum err clean_mark(struct store *st, char out[CLEAN_MAX])
+static enum err clean_mark(struct catalogs *c, char out[CLEAN_MAX])
 {
 	struct fsio_dir *d;
 	struct fsio_file *f = NULL;
 	uint64_t size = 0;
 	uint32_t crc = 0;
-	enum err e = fsio_dir_sub(st->dir, CATALOGS_DIR, false, &d);
+	enum err e = fsio_dir_sub(c->dir, CATALOGS_DIR, false, &d);
 	if (e)
 		return e;
 	e = fsio_open(d, "data.mdb", FSIO_READ, &f);
@@ -33,7 +32,7 @@ static enum err clean_mark(struct store *st, char out[CLEAN_MAX])
 		e = fsio_size(f, &size);
 	uint8_t *piece = mem_alloc(CLEAN_PIECE);
 	for (uint64_t at = 0; !e && at < size; at += CLEAN_PIECE) {
-		if (store_is_stopped(st)) {
+		if (stopping_told(&c->stop)) {
 			e = ERR_STOPPING;
 			break;
 		}
@@ -48,17 +47,17 @@ static enum err clean_mark(struct store *st, char out[CLEAN_MAX])
 	return e;
 }
 
-static bool was_clean(struct store *st)
+static bool was_clean(struct catalogs *c)
 {
 	uint8_t *data;
 	size_t len;
 	char now[CLEAN_MAX];
-	if (fsio_load(st->dir, CATALOGS_CLEAN, CLEAN_MAX, &data, &len))
+	if (fsio_load(c->dir, CATALOGS_CLEAN, CLEAN_MAX, &data, &len))
 		return false;
-	bool same = !clean_mark(st, now) && len == strlen(now) && memcmp(data, now, len) == 0;
+	bool same = !clean_mark(c, now) && len == strlen(now) && memcmp(data, now, len) == 0;
 	mem_free(data);
 	/* Gone, durably, before the environment is touched. */
-	return !fsio_remove(st->dir, CATALOGS_CLEAN) && !fsio_dir_sync(st->dir) && same;
+	return !fsio_remove(c->dir, CATALOGS_CLEAN) && !fsio_dir_sync(c->dir) && same;
 }
 
 static enum err remove_one(void *arg, const char *name)
@@ -67,40 +66,56 @@ static enum err remove_one(void *arg, const char *name)
 }
 
 /* Takes the place of an older one, which is emptied for that. */
-static enum err set_aside(struct store *st)
+static enum err set_aside(struct catalogs *c)
 {
 	struct fsio_dir *old;
-	enum err e = fsio_dir_sub(st->dir, CATALOGS_DAMAGED, false, &old);
+	enum err e = fsio_dir_sub(c->dir, CATALOGS_DAMAGED, false, &old);
 	if (!e) {
 		e = fsio_dir_each(old, remove_one, old);
 		fsio_dir_close(old);
 	}
 	if (!e || e == ERR_NOTFOUND)
-		e = fsio_rename(st->dir, CATALOGS_DIR, CATALOGS_DAMAGED);
-	return !e || e == ERR_NOTFOUND ? fsio_dir_sync(st->dir) : e;
+		e = fsio_rename(c->dir, CATALOGS_DIR, CATALOGS_DAMAGED);
+	return !e || e == ERR_NOTFOUND ? fsio_dir_sync(c->dir) : e;
 }
 
-static enum err catch_up(struct store *st, struct errbuf *eb)
+static enum err catch_up(struct catalogs *c, struct errbuf *eb)
 {
 	enum err e = ERR_OK;
-	for (unsigned i = 0; !e && i < st->manifest.shards; i++)
-		e = feed_recover(st->shards[i], eb);
+	for (unsigned i = 0; !e && i < c->shards_count; i++)
+		e = feed_recover(c->shards[i], &c->stop, eb);
 	return e;
 }
 
-static void let_go(struct store *st)
+static void give(struct catalogs *c, struct catalog *catalog)
 {
-	catalog_close(st->catalog);
-	st->catalog = NULL;
+	c->catalog = catalog;
+	for (unsigned i = 0; i < c->shards_count; i++)
+		c->shards[i]->catalog = catalog;
+}
+
+static enum err open_it(struct catalogs *c, const char *path, struct errbuf *eb)
+{
+	struct catalog *catalog;
+	enum err e = catalog_open(path, c->shards_count, c->seed, &catalog, eb);
+	if (!e)
+		give(c, catalog);
+	return e;
+}
+
+static void let_go(struct catalogs *c)
+{
+	catalog_close(c->catalog);
+	give(c, NULL);
 }
 
 /* Damage was met while a process ran: a walk may find nothing wrong, the record that misled it is
  * whole. */
-static bool was_damaged(struct store *st)
+static bool was_damaged(struct catalogs *c)
 {
 	uint8_t *data;
 	size_t len;
-	enum err e = fsio_load(st->dir, CATALOGS_TOLD, CLEAN_MAX, &data, &len);
+	enum err e = fsio_load(c->dir, CATALOGS_TOLD, CLEAN_MAX, &data, &len);
 	if (!e)
 		mem_free(data);
 	return e != ERR_NOTFOUND;
@@ -108,139 +123,138 @@ static bool was_damaged(struct store *st)
 
 /* ERR_DAMAGED: it has to be rebuilt. What the disk does not give is as lost as what it gives
  * wrongly. */
-static enum err open_old(struct store *st, const char *path, struct errbuf *why)
+static enum err open_old(struct catalogs *c, const char *path, struct errbuf *why)
 {
-	if (was_damaged(st))
+	if (was_damaged(c))
 		return errbuf_set(why, ERR_DAMAGED, "damage was met while the last process ran");
-	enum err e =
-	    was_clean(st) ? ERR_OK : catalog_check(path, st->opts.stop, st->opts.stop_arg, why);
+	enum err e = was_clean(c) ? ERR_OK : catalog_check(path, c->stop.told, c->stop.arg, why);
 	if (!e || e == ERR_NOTFOUND)
-		e = catalog_open(path, st->manifest.shards, st->manifest.seed, &st->catalog, why);
+		e = open_it(c, path, why);
 	return e == ERR_IO ? ERR_DAMAGED : e;
 }
 
-static enum err rebuild(struct store *st, const char *path, const char *why, struct errbuf *eb)
+static enum err rebuild(struct catalogs *c, const char *path, const char *why, struct errbuf *eb)
 {
 	LOG_ERROR("catalog_damaged", "path=%s text=\"%s\" then=rebuild", path, why);
 	metric_add(M_CATALOG_REBUILT, 1);
-	enum err e = set_aside(st);
+	enum err e = set_aside(c);
 	if (!e) {
-		e = fsio_remove(st->dir, CATALOGS_TOLD);
+		e = fsio_remove(c->dir, CATALOGS_TOLD);
 		e = e == ERR_NOTFOUND ? ERR_OK : e;
 	}
 	if (!e)
-		e = fsio_dir_sync(st->dir);
+		e = fsio_dir_sync(c->dir);
 	if (e)
 		return errbuf_set(eb, e, "the damaged catalog cannot be renamed to %s: %s",
 		    CATALOGS_DAMAGED, err_why(e));
-	e = catalog_open(path, st->manifest.shards, st->manifest.seed, &st->catalog, eb);
-	return e ? e : catch_up(st, eb);
+	e = open_it(c, path, eb);
+	return e ? e : catch_up(c, eb);
 }
 
-enum err catalogs_open(struct store *st, struct errbuf *eb)
+enum err catalogs_open(struct catalogs *c, struct errbuf *eb)
 {
 	char path[4096];
 	struct errbuf why;
 	errbuf_init(&why);
-	snprintf(path, sizeof(path), "%s/%s", fsio_dir_path(st->dir), CATALOGS_DIR);
-	enum err e = open_old(st, path, &why);
+	snprintf(path, sizeof(path), "%s/%s", fsio_dir_path(c->dir), CATALOGS_DIR);
+	enum err e = open_old(c, path, &why);
 	if (!e)
-		e = catch_up(st, &why);
+		e = catch_up(c, &why);
 	if (e == ERR_DAMAGED) {
-		if (st->catalog)
-			let_go(st);
-		e = rebuild(st, path, why.text, eb);
+		if (c->catalog)
+			let_go(c);
+		e = rebuild(c, path, why.text, eb);
 	} else if (e) {
 		errbuf_set(eb, e, "%s", why.text[0] ? why.text : err_why(e));
 	}
-	if (e && st->catalog)
-		let_go(st);
+	if (e && c->catalog)
+		let_go(c);
 	return e;
 }
 
 /* ---- while the store runs ---- */
 
-static void told_write(struct store *st)
+static void told_write(struct catalogs *c)
 {
 	static const char text[] = "rebuild\n";
-	if (st->catalog_told || !catalog_is_damaged(st->catalog))
+	if (c->told || !catalog_is_damaged(c->catalog))
 		return;
-	enum err e = fsio_replace(st->dir, CATALOGS_TOLD, text, sizeof(text) - 1);
+	enum err e = fsio_replace(c->dir, CATALOGS_TOLD, text, sizeof(text) - 1);
 	if (e) { /* tried again with the next look, and at the end */
 		LOG_WARN("catalog_damaged", "err=\"%s\" file=%s", err_why(e), CATALOGS_TOLD);
 		return;
 	}
-	st->catalog_told = true;
+	c->told = true;
 	LOG_ERROR("catalog_damaged", "then=\"it is rebuilt at the next start\"");
 }
 
 static void look_run(struct work_task *t)
 {
-	struct store *st = CONTAINER_OF(t, struct store, catalog_task);
+	struct catalogs *c = CONTAINER_OF(t, struct catalogs, task);
 	struct errbuf why;
 	errbuf_init(&why);
-	enum err e = catalog_sweep_readers(st->catalog, &why);
+	enum err e = catalog_sweep_readers(c->catalog, &why);
 	if (e)
 		LOG_EVERY(LOG_LEVEL_WARN, "catalog_not_swept", "err=%s text=\"%s\"", err_text(e),
 		    why.text);
-	told_write(st);
-	st->catalog_bytes = catalog_disk_bytes(st->catalog);
+	told_write(c);
+	c->bytes = catalog_disk_bytes(c->catalog);
 }
 
 /* On loop 0, as all gauges that are set: each thread has a share of its own in them. */
-static void show(const struct store *st)
+static void show(const struct catalogs *c)
 {
-	metric_gauge_set(M_CATALOG_DAMAGED, catalog_is_damaged(st->catalog));
-	metric_gauge_set(M_BYTES_CATALOG, (int64_t)st->catalog_bytes);
+	metric_gauge_set(M_CATALOG_DAMAGED, catalog_is_damaged(c->catalog));
+	metric_gauge_set(M_BYTES_CATALOG, (int64_t)c->bytes);
 }
 
 static void look_done(struct work_task *t)
 {
-	struct store *st = CONTAINER_OF(t, struct store, catalog_task);
-	st->catalog_busy = false;
-	if (st->catalog_closing)
+	struct catalogs *c = CONTAINER_OF(t, struct catalogs, task);
+	c->busy = false;
+	if (c->closing)
 		return;
-	show(st);
-	loop_timer_set(st->shares[0]->loop, &st->catalog_timer, CATALOGS_LOOK_MS);
+	show(c);
+	loop_timer_set(c->home, &c->timer, CATALOGS_LOOK_MS);
 }
 
 static void look_tick(struct loop_timer *t)
 {
-	struct store *st = CONTAINER_OF(t, struct store, catalog_timer);
-	st->catalog_busy = true;
-	st->catalog_task = (struct work_task){
+	struct catalogs *c = CONTAINER_OF(t, struct catalogs, timer);
+	c->busy = true;
+	c->task = (struct work_task){
 		.run = look_run, .done = look_done, .lane = BACK_LANE_CATALOG, .prio = WORK_BACKGROUND
 	};
-	work_submit(st->opts.pool, &st->catalog_task);
+	work_submit(c->pool, &c->task);
 }
 
-void catalogs_watch(struct store *st)
+void catalogs_watch(struct catalogs *c)
 {
-	loop_timer_init(&st->catalog_timer, look_tick);
-	look_tick(&st->catalog_timer);
+	loop_timer_init(&c->timer, look_tick);
+	look_tick(&c->timer);
 }
 
-void catalogs_unwatch(struct store *st)
+void catalogs_unwatch(struct catalogs *c)
 {
-	st->catalog_closing = true;
+	c->closing = true;
 	metric_gauge_set(M_CATALOG_DAMAGED, 0);
 	metric_gauge_set(M_BYTES_CATALOG, 0);
-	loop_timer_cancel(st->shares[0]->loop, &st->catalog_timer);
+	loop_timer_cancel(c->home, &c->timer);
 }
 
-void catalogs_close(struct store *st)
+void catalogs_close(struct catalogs *c)
 {
 	char mark[CLEAN_MAX];
-	if (!st->catalog)
+	if (!c->catalog)
 		return;
-	bool damaged = catalog_is_damaged(st->catalog);
-	told_write(st);
-	let_go(st);
+	bool damaged = catalog_is_damaged(c->catalog);
+	told_write(c);
+	let_go(c);
 	if (damaged)
 		return;
-	enum err e = clean_mark(st, mark);
+	enum err e = clean_mark(c, mark);
 	if (!e)
-		e = fsio_replace(st->dir, CATALOGS_CLEAN, mark, strlen(mark));
+		e = fsio_replace(c->dir, CATALOGS_CLEAN, mark, strlen(mark));
 	if (e && e != ERR_STOPPING)
 		LOG_WARN("clean_mark_not_written",
 		    "err=\"%s\" then=\"the catalog is checked at the next start\"", err_why(e));

@@ -15,7 +15,10 @@
 #ifndef STORAGE_BACK_CATALOGS_H
 #define STORAGE_BACK_CATALOGS_H
 
-#include "core/base/err.h"
+#include "core/base/fsio.h"
+#include "core/rt/work.h"
+#include "storage/shard.h"
+#include "storage/stopping.h"
 
 #define CATALOGS_DIR     "catalog"
 #define CATALOGS_DAMAGED "catalog.damaged"
@@ -23,11 +26,27 @@
 #define CATALOGS_TOLD    "CATALOG_DAMAGED"
 #define CATALOGS_LOOK_MS 60000
 
-struct store;
-MUST_CHECK enum err catalogs_open(struct store *st, struct errbuf *eb);
-void catalogs_close(struct store *st); /* no worker uses it any more */
+struct catalogs {
+	/* given by the store */
+	struct fsio_dir *dir; /* the data directory */
+	struct work_pool *pool;
+	struct loop *home;     /* loop 0 */
+	struct shard **shards; /* [shards_count]; each is given the catalog */
+	unsigned shards_count;
+	uint64_t seed;
+	struct stopping stop;
+	/* its own */
+	struct catalog *catalog; /* NULL: not open */
+	struct loop_timer timer;
+	struct work_task task;
+	bool busy, closing;
+	bool told;      /* its damage is remembered on disk; the task's */
+	uint64_t bytes; /* of its file, as the task saw it last */
+};
+MUST_CHECK enum err catalogs_open(struct catalogs *c, struct errbuf *eb);
+void catalogs_close(struct catalogs *c); /* no worker uses it any more */
 /* Every minute: readers of dead processes go, damage is remembered. */
-void catalogs_watch(struct store *st);
-void catalogs_unwatch(struct store *st);
+void catalogs_watch(struct catalogs *c);
+void catalogs_unwatch(struct catalogs *c);
 
 #endif

@@ -5,7 +5,7 @@
 #include "core/base/arena.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
-#include "storage/store_priv.h"
+#include "storage/stopping.h"
 
 #define FEED_RETAIN_STEP 20000u /* series forgotten in one transaction */
 #define FEED_LIST_STEP   1024u  /* slots looked at between two looks at the clock */
@@ -73,7 +73,7 @@ static void apply_run(struct work_task *t)
 	struct feed_item *it = CONTAINER_OF(t, struct feed_item, task);
 	struct shard *sh = it->back->shard;
 	errbuf_init(&it->eb);
-	it->err = catalog_apply(sh->store->catalog, sh->index, it->claim, it->defs, it->defs_count,
+	it->err = catalog_apply(sh->catalog, sh->index, it->claim, it->defs, it->defs_count,
 	    it->ranges, it->ranges_count, &it->eb);
 }
 
@@ -150,7 +150,7 @@ void feed_count(struct back *b, uint64_t in_catalog)
 {
 	uint64_t active = known_active(b);
 	/* More active ones than there are cannot be: rather ask the catalog too often. */
-	b->inactive = in_catalog >= active ? in_catalog - active : 1;
+	b->shard->inactive = in_catalog >= active ? in_catalog - active : 1;
 }
 
 void feed_open(struct back *b)
@@ -194,10 +194,10 @@ static void retire_run(struct work_task *t)
 	if (r->keep_count) /* none: no array either */
 		qsort(r->keep, r->keep_count, sizeof(*r->keep), by_u32);
 	while (more && !r->err)
-		r->err = catalog_retain(sh->store->catalog, sh->index, r->keep_from_ms, r->keep,
+		r->err = catalog_retain(sh->catalog, sh->index, r->keep_from_ms, r->keep,
 		    r->keep_count, FEED_RETAIN_STEP, &more, &r->eb);
 	if (!r->err)
-		r->err = catalog_state(sh->store->catalog, sh->index, &r->state, &r->eb);
+		r->err = catalog_state(sh->catalog, sh->index, &r->state, &r->eb);
 }
 
 static void retire_done(struct work_task *t)
@@ -345,8 +345,8 @@ static enum err catch_apply(struct catching *c, struct shard *sh, uint64_t rank,
 		c->ranges[i].ids = ids;
 		ids += c->ranges[i].count;
 	}
-	enum err err = catalog_apply(sh->store->catalog, sh->index, rank, c->defs, c->defs_count,
-	    c->ranges, c->ranges_count, eb);
+	enum err err = catalog_apply(
+	    sh->catalog, sh->index, rank, c->defs, c->defs_count, c->ranges, c->ranges_count, eb);
 	c->defs_count = c->ids_count = c->ranges_count = 0;
 	arena_reset(&c->arena, 1 << 20);
 	return err;
@@ -410,10 +410,10 @@ static enum err catch_one(struct catching *c, struct shard *sh, struct cfile *f,
 	return ERR_OK;
 }
 
-enum err feed_recover(struct shard *sh, struct errbuf *eb)
+enum err feed_recover(struct shard *sh, const struct stopping *stop, struct errbuf *eb)
 {
 	struct catalog_state *st = &sh->catalog_state;
-	enum err err = catalog_state(sh->store->catalog, sh->index, st, eb);
+	enum err err = catalog_state(sh->catalog, sh->index, st, eb);
 	if (err)
 		return err;
 	struct shard_file **todo = mem_array(NULL, sh->files_count + 1, sizeof(*todo));
@@ -433,7 +433,7 @@ enum err feed_recover(struct shard *sh, struct errbuf *eb)
 		 */
 		uint64_t rank = todo[i]->entry.meta.rank;
 		bool last = i + 1 == count || todo[i + 1]->entry.meta.rank > rank;
-		err = store_is_stopped(sh->store)
+		err = stopping_told(stop)
 		    ? errbuf_set(eb, ERR_STOPPING, "told to stop while the catalog caught up")
 		    : catch_one(&c, sh, todo[i]->cfile, eb);
 		if (!err && (catch_is_full(&c) || i + 1 == count))
@@ -442,7 +442,7 @@ enum err feed_recover(struct shard *sh, struct errbuf *eb)
 	catching_end(&c);
 	mem_free(todo);
 	if (!err && count)
-		err = catalog_state(sh->store->catalog, sh->index, st, eb);
+		err = catalog_state(sh->catalog, sh->index, st, eb);
 	return err;
 }
 
@@ -466,8 +466,8 @@ enum err feed_labels_get(struct feed_labels *f, uint32_t id, uint32_t *tenant, s
 	struct errbuf eb;
 	errbuf_init(&eb);
 	arena_reset(&f->arena, 1 << 16);
-	enum err err = catalog_labels(
-	    f->shard->store->catalog, f->shard->index, &id, 1, &f->arena, ls, tenant, &eb);
+	enum err err =
+	    catalog_labels(f->shard->catalog, f->shard->index, &id, 1, &f->arena, ls, tenant, &eb);
 	if (err)
 		LOG_EVERY(LOG_LEVEL_WARN, "catalog_read_failed", "shard=%u err=%s text=\"%s\"",
 		    f->shard->index, err_text(err), eb.text);

@@ -15,6 +15,7 @@
 #include "storage/meta/catalog.h"
 
 struct feed_item;
+struct stopping;
 struct feed_item *feed_item_create(uint64_t rank, uint32_t next_id);
 void feed_item_range(struct feed_item *it, int64_t start_ms, uint32_t *take_ids, size_t count);
 void feed_item_defs(struct feed_item *it, struct catalog_def *take_defs, size_t count);
@@ -38,7 +39,7 @@ MUST_CHECK enum err feed_file(struct shard *sh, struct cfile *f, uint64_t rank, 
  * At start, on the main thread, before shard_back.open: works in files above the catalog's rank and
  * fills shard.catalog_state. ERR_DAMAGED: the catalog must be rebuilt.
  */
-MUST_CHECK enum err feed_recover(struct shard *sh, struct errbuf *eb);
+MUST_CHECK enum err feed_recover(struct shard *sh, const struct stopping *stop, struct errbuf *eb);
 
 /* Labels by id for a merge. On a worker. */
 struct feed_labels;

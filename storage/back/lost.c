@@ -29,7 +29,7 @@ static void look_run(struct work_task *t)
 	if (!w->err)
 		w->err = feed_file(sh, w->cfile, w->claim, &w->eb);
 	if (!w->err)
-		w->err = catalog_state(sh->store->catalog, sh->index, &w->state, &w->eb);
+		w->err = catalog_state(sh->catalog, sh->index, &w->state, &w->eb);
 	if (w->err)
 		cfile_close(w->cfile);
 }

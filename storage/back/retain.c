@@ -1,7 +1,7 @@
 /*
  * Retention by time: files whose range ended before their cutoff leave FILES, whole, then the disk;
  * the catalog forgets series that are valid in no range any more. The cutoff of a class of samples
- * (storage/append/newest.h) is the earlier of clock and newest accepted sample, minus the
+ * (storage/newest.h) is the earlier of clock and newest accepted sample, minus the
  * retention: a
  * clock that runs ahead deletes nothing, and a store that gets no new sample keeps what it has. A
  * silent class goes by the newest time of all senders. A file goes when it is past the cutoffs of

@@ -606,7 +606,7 @@ static bool evict_some(struct back *b)
 			continue;
 		shard_evict(sh, slot);
 		n += EVICT_COST;
-		b->inactive++;
+		sh->inactive++;
 		metric_add(M_SERIES_EVICTED, 1);
 		metric_gauge_add(M_SERIES_ACTIVE, -1);
 	}

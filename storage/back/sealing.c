@@ -1,6 +1,6 @@
 /*
  * Which files of a shard are merged, and when (seal_run does the merging on a worker): a range is
- * closed when, for every class of samples that is not silent (storage/append/newest.h), its end is
+ * closed when, for every class of samples that is not silent (storage/newest.h), its end is
  * SEALING_BEHIND_MS behind the newest accepted time, and no row came for it for SEALING_QUIET_NS;
  * or when nothing came for the shard for so long. Then all its files become one sealed file. It
  * opens again when rows come for it: the sealed file and the new ones are merged when it has closed

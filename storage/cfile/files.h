@@ -11,7 +11,7 @@
  *   next_rank 42
  *   file NAME start_ms end_ms rank flags size samples series t_min_ms t_max_ms
  *   newest TENANT OWN t_ms                     newest accepted time of a class of samples
- *                                              (storage/append/newest.h); OWN is 1 or 0
+ *                                              (storage/newest.h); OWN is 1 or 0
  *   tombstone ...                              (reserved; lines are kept as they are)
  *   crc 89abcdef                               crc32c, hex, of all bytes before this line
  *

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "storage/back/back.h"
 #include "storage/meta/postings_priv.h"
 #include "storage/store_priv.h"
 
@@ -181,7 +180,7 @@ void idchain_close(struct idchain *c)
  */
 static bool catalog_needed(const struct shard *sh)
 {
-	return sh->store->catalog && ((sh->back && back_of(sh)->inactive) || sh->lost_count);
+	return sh->catalog && (sh->inactive || sh->lost_count);
 }
 
 static void look_up_begin(struct idchain *c);
@@ -240,8 +239,8 @@ static enum err old_of_ids(struct idchain *c, const uint32_t *ids, size_t count)
 	arena_init(&a, 64 << 10);
 	for (size_t at = 0; at < count && !e; at += FETCH_AT) {
 		size_t n = count - at < FETCH_AT ? count - at : FETCH_AT;
-		e = catalog_labels(c->shard->store->catalog, c->shard->index, ids + at, n, &a,
-		    labels, NULL, &c->eb);
+		e = catalog_labels(
+		    c->shard->catalog, c->shard->index, ids + at, n, &a, labels, NULL, &c->eb);
 		for (size_t i = 0; i < n && !e; i++)
 			if (labels[i].len)
 				old_add(&c->old, ids[at + i], hash_of(c, labels[i]));
@@ -256,7 +255,7 @@ static void look_up(struct work_task *t)
 	struct idchain *c = CONTAINER_OF(t, struct idchain, task);
 	uint32_t *ids = NULL;
 	size_t count = 0, kept = 0;
-	c->err = catalog_select(c->shard->store->catalog, c->shard->index, c->tenant, c->matchers,
+	c->err = catalog_select(c->shard->catalog, c->shard->index, c->tenant, c->matchers,
 	    c->matchers_count, c->t_min_ms, c->t_max_ms, &ids, &count, &c->eb);
 	if (c->err)
 		return;
@@ -311,7 +310,7 @@ static void look_up_begin(struct idchain *c)
 	}
 	c->state = IDCHAIN_LOOKUP;
 	c->task = (struct work_task){ .run = look_up, .done = looked_up, .prio = WORK_READ };
-	work_submit(c->shard->store->opts.pool, &c->task);
+	work_submit(c->shard->pool, &c->task);
 }
 
 /* ---- labels of old ids ---- */
@@ -400,8 +399,8 @@ static void fetch(struct work_task *t)
 			ids[n++] = b->parts[at].id;
 		}
 		if (n)
-			c->err = catalog_labels(c->shard->store->catalog, c->shard->index, ids, n,
-			    &a, labels, NULL, &c->eb);
+			c->err = catalog_labels(
+			    c->shard->catalog, c->shard->index, ids, n, &a, labels, NULL, &c->eb);
 		for (size_t i = 0; i < n && !c->err; i++) {
 			struct idchain_part *p = &b->parts[places[i]];
 			p->told = true;
@@ -440,7 +439,7 @@ static enum idchain_step batch_fetch(struct idchain *c)
 	bool all = true;
 	for (size_t i = 0; i < c->batch.count && all; i++)
 		all = c->batch.parts[i].told;
-	if (all || !c->shard->store->catalog) {
+	if (all || !c->shard->catalog) {
 		for (size_t i = 0; i < c->batch.count; i++)
 			c->batch.parts[i].told = true;
 		batch_take(c);
@@ -448,7 +447,7 @@ static enum idchain_step batch_fetch(struct idchain *c)
 	}
 	c->state = IDCHAIN_LABELS;
 	c->task = (struct work_task){ .run = fetch, .done = fetched, .prio = WORK_READ };
-	work_submit(c->shard->store->opts.pool, &c->task);
+	work_submit(c->shard->pool, &c->task);
 	return IDCHAIN_WAIT;
 }
 

@@ -100,7 +100,7 @@ static void destroy(struct select *s)
 		return;
 	}
 	s->task = (struct work_task){ .run = free_columns, .done = columns_free, .prio = WORK_READ };
-	work_submit(s->shard->store->opts.pool, &s->task);
+	work_submit(s->shard->pool, &s->task);
 }
 
 /* ---- the two things that come back from workers ---- */

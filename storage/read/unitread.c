@@ -455,7 +455,7 @@ void unitread_load(struct unitread *u, const uint32_t *ids, size_t count)
 	u->loading = true;
 	metric_add(M_COLD_READS, 1);
 	u->task = (struct work_task){ .run = load_run, .done = load_done, .prio = WORK_READ };
-	work_submit(u->shard->store->opts.pool, &u->task);
+	work_submit(u->shard->pool, &u->task);
 }
 
 /* ---- samples ---- */

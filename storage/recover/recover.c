@@ -583,7 +583,7 @@ static void define_from_file(struct undefined *u, struct cfile *cf)
  */
 static bool define_from_catalog(struct undefined *u)
 {
-	struct catalog *c = u->shard->store->catalog;
+	struct catalog *c = u->shard->catalog;
 	if (!c)
 		return false;
 	struct arena a;

@@ -256,8 +256,9 @@ static struct def def_find(struct restore *r, uint32_t shard, uint32_t id)
 	team_run_on(st->team, a.shard->share->index, ask_head, &a);
 	struct errbuf eb;
 	errbuf_init(&eb);
-	if (!want.labels.len && st->catalog &&
-	    catalog_labels(st->catalog, shard, &id, 1, &r->arena, &want.labels, &want.tenant, &eb))
+	if (!want.labels.len && a.shard->catalog &&
+	    catalog_labels(
+	        a.shard->catalog, shard, &id, 1, &r->arena, &want.labels, &want.tenant, &eb))
 		want.labels.len = 0;
 	def_add(r, want);
 	return want;

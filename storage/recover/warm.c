@@ -71,7 +71,7 @@ static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size
 	errbuf_init(&eb);
 	struct labels *ls = mem_array(NULL, count, sizeof *ls);
 	uint32_t *tenants = mem_array(NULL, count, sizeof *tenants);
-	enum err e = catalog_labels(w->st->catalog, sh->index, ids, count, &a, ls, tenants, &eb);
+	enum err e = catalog_labels(sh->catalog, sh->index, ids, count, &a, ls, tenants, &eb);
 	if (e)
 		LOG_WARN("series_not_loaded", "shard=%u err=%s text=\"%s\"", sh->index, err_text(e),
 		    eb.text);

@@ -693,8 +693,8 @@ static void remembered(const char *base, const char *dir)
 			for (uint32_t id = 0; id < SERIES; id++) {
 				struct labels ls;
 				errbuf_init(&eb);
-				met += catalog_labels(s.store->catalog, shard, &id, 1, &a, &ls,
-				           NULL, &eb) == ERR_DAMAGED;
+				met += catalog_labels(s.store->catalogs.catalog, shard, &id, 1, &a,
+				           &ls, NULL, &eb) == ERR_DAMAGED;
 			}
 		arena_release(&a);
 		tap_ok(flipped > 0 && met > 0, "a definition is damaged in %u places, met %u times",

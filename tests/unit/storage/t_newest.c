@@ -1,4 +1,4 @@
-#include "storage/append/newest.h"
+#include "storage/newest.h"
 
 #include "tests/lib/tap.h"
 

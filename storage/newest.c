@@ -1,4 +1,4 @@
-#include "storage/append/newest.h"
+#include "storage/newest.h"
 
 #include "core/base/arena.h"
 #include "core/base/num.h"

@@ -16,8 +16,8 @@
  * it.
  * Thread: one loop's. Memory: own.
  */
-#ifndef STORAGE_APPEND_NEWEST_H
-#define STORAGE_APPEND_NEWEST_H
+#ifndef STORAGE_NEWEST_H
+#define STORAGE_NEWEST_H
 
 #include "core/base/check.h"
 
