@@ -41,18 +41,16 @@ void figures_free(struct figures *f)
 	mem_free(f);
 }
 
-/* Files stand in the order of their ranges: the oldest sample is in one of the first range. */
+/* Files stand in the order in which their ranges begin: none has a sample before its own. */
 static int64_t oldest_of(const struct shard *sh)
 {
-	int64_t oldest = INT64_MAX, first = 0;
+	int64_t oldest = INT64_MAX;
 	LIST_EACH(l, &sh->files) {
 		const struct files_entry *e = &CONTAINER_OF(l, struct shard_file, link)->entry;
-		if (oldest != INT64_MAX && e->meta.start_ms != first)
+		if (e->meta.start_ms > oldest)
 			break;
-		if (!e->samples)
-			continue;
-		first = e->meta.start_ms;
-		oldest = e->t_min_ms < oldest ? e->t_min_ms : oldest;
+		if (e->samples)
+			oldest = e->t_min_ms < oldest ? e->t_min_ms : oldest;
 	}
 	return oldest;
 }

@@ -49,6 +49,9 @@ void shard_release(struct shard *sh)
 		file_close(CONTAINER_OF(l, struct shard_file, link));
 	}
 	list_init(&sh->files);
+	mem_free(sh->places);
+	sh->places = NULL;
+	sh->places_cap = 0;
 	removal_release(sh);
 	head_release(&sh->head);
 	files_release(&sh->list);
@@ -67,14 +70,41 @@ static bool file_before(const struct shard_file *a, const struct shard_file *b)
 	return x->rank != y->rank ? x->rank < y->rank : strcmp(a->entry.name, b->entry.name) < 0;
 }
 
+/* Where the file is, or belongs. */
+static uint32_t place_of(const struct shard *sh, const struct shard_file *f)
+{
+	uint32_t lo = 0, hi = sh->files_count;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (file_before(sh->places[mid], f))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+uint32_t shard_place_from(const struct shard *sh, int64_t t_ms)
+{
+	const struct shard_file least = { .entry = { .meta = { .start_ms = t_ms } } };
+	return place_of(sh, &least);
+}
+
 void shard_file_add(struct shard *sh, struct shard_file *f)
 {
-	struct list_link *at = sh->files.prev;
-	while (at != &sh->files && file_before(f, CONTAINER_OF(at, struct shard_file, link)))
-		at = at->prev;
+	uint32_t at = place_of(sh, f);
+	int64_t width_ms = num_sat_sub(f->entry.meta.end_ms, f->entry.meta.start_ms);
 	f->shard = sh;
 	f->gone = false;
-	list_add_head(at, &f->link); /* behind at */
+	list_add_tail(at < sh->files_count ? &sh->places[at]->link : &sh->files, &f->link);
+	if (sh->files_count == sh->places_cap) {
+		sh->places_cap = sh->places_cap ? sh->places_cap * 2 : 16;
+		sh->places = mem_array(sh->places, sh->places_cap, sizeof(struct shard_file *));
+	}
+	memmove(sh->places + at + 1, sh->places + at,
+	    (sh->files_count - at) * sizeof(struct shard_file *));
+	sh->places[at] = f;
+	sh->files_width_ms = width_ms > sh->files_width_ms ? width_ms : sh->files_width_ms;
 	file_count(sh, f, 1);
 }
 
@@ -96,9 +126,14 @@ void shard_file_gone(struct shard_file *f)
 {
 	loop_check_here(f->shard->loop);
 	CHECK(!f->gone);
+	struct shard *sh = f->shard;
+	uint32_t at = place_of(sh, f);
+	CHECK(at < sh->files_count && sh->places[at] == f);
 	f->gone = true;
 	list_del(&f->link);
-	file_count(f->shard, f, -1);
+	memmove(sh->places + at, sh->places + at + 1,
+	    (sh->files_count - at - 1) * sizeof(struct shard_file *));
+	file_count(sh, f, -1);
 	if (!f->pins)
 		file_remove(f);
 }

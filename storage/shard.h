@@ -116,7 +116,9 @@ struct shard {
 	struct files_switcher switcher; /* used by one worker task at a time, see switching */
 	bool list_current; /* at the start FILES was good: its complete_to is the newest */
 	struct list_link files;
-	uint32_t files_count;
+	struct shard_file **places; /* the same, to be searched */
+	uint32_t files_count, places_cap;
+	int64_t files_width_ms;  /* of the widest that ever was there */
 	struct shard_lost *lost; /* named by FILES, but they could not be opened: reads say so */
 	size_t lost_count;
 	/* the catalog claims no rank above it: a file there could not be read at the start */
@@ -177,6 +179,8 @@ static inline uint16_t shard_lane(const struct shard *sh)
 	return (uint16_t)(1 + sh->index % 100u);
 }
 void shard_file_unpin(struct shard_file *f);
+/* The first file that begins at or after t_ms: its place in shard.places; files_count: none does. */
+uint32_t shard_place_from(const struct shard *sh, int64_t t_ms);
 /* Takes its place in shard.files; the shard owns it from now, and its entry changes no more. */
 void shard_file_add(struct shard *sh, struct shard_file *f);
 /* Out of the list; closed and removed from disk (on a worker) when nobody pins it. */

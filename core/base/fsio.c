@@ -4,6 +4,7 @@
 #include "core/base/fsio.h"
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,6 +29,7 @@ struct fsio_file {
 };
 
 static const struct fsio_ops *ops = &fsio_real;
+static _Thread_local struct fsio_use use;
 
 static char *join(const char *dir, const char *name)
 {
@@ -238,12 +240,17 @@ enum err fsio_write_at(struct fsio_file *f, const void *data, size_t len, uint64
 		void *out;
 	} p = { .in = data }; /* struct iovec has no const */
 	struct iovec v = { .iov_base = p.out, .iov_len = len };
-	return ops->write_at(f, &v, 1, off);
+	return fsio_writev_at(f, &v, 1, off);
 }
 
 enum err fsio_writev_at(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off)
 {
-	return ops->write_at(f, v, count, off);
+	uint64_t begun_ns = clock_real_mono_ns();
+	enum err e = ops->write_at(f, v, count, off);
+	use.ns += clock_real_mono_ns() - begun_ns;
+	for (size_t i = 0; !e && i < count; i++)
+		use.bytes += v[i].iov_len;
+	return e;
 }
 
 enum err fsio_read_at(struct fsio_file *f, void *data, size_t len, uint64_t off)
@@ -258,7 +265,15 @@ enum err fsio_read_nowait(struct fsio_file *f, void *data, size_t len, uint64_t 
 
 enum err fsio_sync(struct fsio_file *f)
 {
-	return ops->sync(f);
+	uint64_t begun_ns = clock_real_mono_ns();
+	enum err e = ops->sync(f);
+	use.ns += clock_real_mono_ns() - begun_ns;
+	return e;
+}
+
+struct fsio_use fsio_use(void)
+{
+	return use;
 }
 
 enum err fsio_allocate(struct fsio_file *f, uint64_t size)

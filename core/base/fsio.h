@@ -52,6 +52,11 @@ MUST_CHECK enum err fsio_read_at(struct fsio_file *f, void *data, size_t len, ui
  */
 MUST_CHECK enum err fsio_read_nowait(struct fsio_file *f, void *data, size_t len, uint64_t off);
 MUST_CHECK enum err fsio_sync(struct fsio_file *f); /* fdatasync; ERR_SYNC is final for this file */
+/* What this thread has written and synced of files, ever: bytes, and the time it waited for it. */
+struct fsio_use {
+	uint64_t bytes, ns;
+};
+struct fsio_use fsio_use(void);
 /* posix_fallocate, size grows */
 MUST_CHECK enum err fsio_allocate(struct fsio_file *f, uint64_t size);
 MUST_CHECK enum err fsio_truncate(struct fsio_file *f, uint64_t size);

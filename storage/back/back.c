@@ -118,7 +118,7 @@ static void resolve_poke(struct back *b)
 static bool at_rest(const struct back *b)
 {
 	return !round_busy(b) && !b->shard->switching && list_empty(&b->switches) && !b->merge &&
-	    !b->feed_busy && !b->retain_busy &&
+	    !b->look && !b->feed_busy && !b->retain_busy &&
 	    !b->lost_busy; /* removals: store_close waits for them */
 }
 
@@ -188,6 +188,7 @@ static void back_open(struct shard *sh)
 	job_init(&b->slices, JOB_WRITE, round_slice);
 	loop_timer_init(&b->tick, tick);
 	sh->back = b;
+	b->look_at_ms = INT64_MIN;
 	feed_open(b);
 	b->tick_ms = tick_of(sh->store->opts.round_every_ms);
 	/* Rounds of the shards are spread over the interval. */
@@ -246,9 +247,7 @@ static void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum
 		return;
 	}
 	wait_for(&b->seal_waiters, done, arg);
-	b->seal_wanted = true;
-	b->seal_force |= force;
-	sealing_poke(b);
+	sealing_want(b, force);
 }
 
 static void back_close(struct shard *sh, void (*done)(void *arg), void *arg)
@@ -261,6 +260,7 @@ static void back_close(struct shard *sh, void (*done)(void *arg), void *arg)
 	}
 	loop_timer_cancel(sh->loop, &b->tick);
 	b->closing = true;
+	latch_set(&b->stopping);
 	b->closed = done;
 	b->closed_arg = arg;
 	back_tell(&b->round_waiters, ERR_STOPPING);

@@ -18,6 +18,7 @@
 #define STORAGE_BACK_BACK_H
 
 #include "core/rt/job.h"
+#include "core/rt/latch.h"
 #include "core/rt/work.h"
 #include "storage/shard.h"
 
@@ -27,6 +28,7 @@
 #define BACK_SEAL_MS      60000 /* between looks at what can be merged */
 #define BACK_LOST_MS      60000 /* between looks for files that could not be opened */
 #define BACK_LANE_MERGE   101u
+#define BACK_MERGES       2u /* lanes of them */
 #define BACK_LANE_CATALOG 110u
 /* A series whose newest sample is so much older than the tenant's newest may leave memory ... */
 #define BACK_IDLE_MS     (70 * 60 * 1000LL)
@@ -36,6 +38,7 @@
 
 struct round_work;
 struct merge_work;
+struct seal_look;
 struct feed_item;
 
 struct back_waiter {
@@ -86,6 +89,13 @@ struct back {
 	struct merge_work *merge;
 	bool seal_wanted, seal_force;
 	uint64_t seal_not_before_ns, seal_looked_ns;
+	uint64_t seal_bytes_max; /* of a merge, where the disk had no room for a larger one; 0 = any */
+	struct latch stopping;  /* for the worker that merges */
+	struct seal_look *look; /* what can be merged: a part of the files, with a worker */
+	int64_t look_at_ms;     /* where the next part begins; INT64_MIN: a look begins anew */
+	bool look_again;        /* ... when the one under way has come back */
+	bool look_soon;         /* it has met what waits for the catalog ... */
+	uint64_t look_rank;     /* ... which had worked in so much when it began */
 	struct list_link seal_waiters;
 	bool retain_busy;
 	/* lost files */
@@ -128,6 +138,8 @@ void round_abandon(struct back *b);
 enum job_state round_slice(struct job *j);
 /* sealing.c */
 void sealing_poke(struct back *b);
+/* A look from the beginning, as soon as possible; its waiter is in seal_waiters. */
+void sealing_want(struct back *b, bool force);
 /* retain.c */
 void retain_poke(struct back *b);
 /* lost.c */

@@ -5,6 +5,8 @@
 #include "core/base/arena.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "core/base/num.h"
+#include "storage/back/round.h"
 #include "storage/stopping.h"
 
 #define FEED_RETAIN_STEP 20000u /* series forgotten in one transaction */
@@ -283,8 +285,9 @@ struct catching {
 	struct arena arena;
 	uint32_t *ids;
 	size_t ids_count, ids_cap;
-	struct catalog_range ranges[CATCH_FILES];
-	size_t ranges_count;
+	/* a file has one for each two hours of its samples; count 0: as the one before */
+	struct catalog_range *ranges;
+	size_t ranges_count, ranges_cap, files;
 };
 
 static enum err catch_defs(struct catching *c, struct cfile *f)
@@ -322,17 +325,32 @@ static void catch_run(void *arg, uint32_t first, uint32_t last)
 	}
 }
 
+/*
+ * Every two hours from its first sample to its last: where a series was silent for some of them the
+ * files tell.
+ */
+static void catch_ranges(struct catching *c, const struct cfile_stats *st, size_t ids)
+{
+	int64_t t_ms = round_range(st->t_min_ms);
+	for (; t_ms <= st->t_max_ms; t_ms = num_sat_add(t_ms, SAMPLE_RANGE_MS)) {
+		if (c->ranges_count == c->ranges_cap) {
+			c->ranges_cap = c->ranges_cap ? 2 * c->ranges_cap : 64;
+			c->ranges = mem_array(c->ranges, c->ranges_cap, sizeof(*c->ranges));
+		}
+		c->ranges[c->ranges_count++] = (struct catalog_range){ .t_ms = t_ms, .count = ids };
+		ids = 0;
+	}
+}
+
 /* What the file has, beside what is there: its ids are in memory, only its definitions may fail to
  * come. */
 static enum err catch_read(struct catching *c, struct cfile *f, struct errbuf *eb)
 {
 	size_t from = c->ids_count;
-	CHECK(c->ranges_count < CATCH_FILES);
+	c->files++;
 	cfile_each_run(f, catch_run, c);
 	if (c->ids_count > from)
-		c->ranges[c->ranges_count++] =
-		    (struct catalog_range){ .t_ms = cfile_meta(f)->start_ms,
-			    .count = c->ids_count - from };
+		catch_ranges(c, cfile_stats(f), c->ids_count - from);
 	enum err err = catch_defs(c, f);
 	return err ? errbuf_set(eb, err, "cannot read %s: %s", cfile_path(f), err_why(err)) : ERR_OK;
 }
@@ -342,19 +360,25 @@ static enum err catch_apply(struct catching *c, struct shard *sh, uint64_t rank,
 {
 	const uint32_t *ids = c->ids;
 	for (size_t i = 0; i < c->ranges_count; i++) {
-		c->ranges[i].ids = ids;
-		ids += c->ranges[i].count;
+		struct catalog_range *r = &c->ranges[i];
+		if (!r->count) {
+			r->ids = r[-1].ids;
+			r->count = r[-1].count;
+			continue;
+		}
+		r->ids = ids;
+		ids += r->count;
 	}
 	enum err err = catalog_apply(
 	    sh->catalog, sh->index, rank, c->defs, c->defs_count, c->ranges, c->ranges_count, eb);
-	c->defs_count = c->ids_count = c->ranges_count = 0;
+	c->defs_count = c->ids_count = c->ranges_count = c->files = 0;
 	arena_reset(&c->arena, 1 << 20);
 	return err;
 }
 
 static bool catch_is_full(const struct catching *c)
 {
-	return c->ranges_count == CATCH_FILES || c->defs_count >= CATCH_DEFS ||
+	return c->files >= CATCH_FILES || c->defs_count >= CATCH_DEFS ||
 	    c->ids_count >= CATCH_IDS || arena_used(&c->arena) >= CATCH_BYTES;
 }
 
@@ -369,6 +393,7 @@ static void catching_end(struct catching *c)
 	arena_release(&c->arena);
 	mem_free(c->defs);
 	mem_free(c->ids);
+	mem_free(c->ranges);
 }
 
 enum err feed_file(struct shard *sh, struct cfile *f, uint64_t rank, struct errbuf *eb)

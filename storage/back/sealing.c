@@ -1,30 +1,47 @@
 /*
- * Which files of a shard are merged, and when (seal_run does the merging on a worker): a range is
- * closed when, for every class of samples that is not silent (storage/newest.h), its end is
- * SEALING_BEHIND_MS behind the newest accepted time, and no row came for it for SEALING_QUIET_NS;
- * or when nothing came for the shard for so long. Then all its files become one sealed file. It
- * opens again when rows come for it: the sealed file and the new ones are merged when it has closed
- * again. An open range that has collected SEALING_FILES_MAX files is merged as well, so that reads
- * and the list stay short. Inputs are all files of the range there are: contiguous in rank. Nothing
- * is merged before the catalog has worked in its files: the merge asks it for labels; nor over a
- * file that could not be opened and may return.
+ * Which files of a shard are merged, and when. storage/compact/plan decides, from the list of now,
+ * on a worker: a look goes over all files in parts of LOOK_FILES, oldest ranges first, and starts
+ * again where it was when a merge has ended. seal_run does the merging, on a worker, too.
+ *
+ * A range is behind when, for every class of samples that is not silent (storage/append/newest.h),
+ * its end is SEALING_BEHIND_MS behind the newest accepted time; it closes when, besides, no row came
+ * for it for SEALING_QUIET_NS; all of a shard's close when nothing came for the shard for so long.
+ * A bucket with files that the catalog has not worked in waits for it, as the merge asks it for
+ * labels. A file that could not be opened and may return is not merged over.
+ *
+ * Disk. Two merges may run at a time in the process (BACK_LANE_MERGE). Every PACE_BYTES the file is
+ * synced, and the worker rests PACE_REST times as long as writing and syncing took: so both together
+ * take at most half of the disk's time. Who asked for it (force) does not wait.
+ * Memory. A merge holds about SEALING_INPUT_BYTES for each input; all inputs together take at most
+ * 1/64 of the budget. Files: at most SEALING_FILE_BYTES. Where the disk has no room for a merge,
+ * smaller ones are looked for (seal_bytes_max) until none is found.
  */
 #include <stdio.h>
+#include <time.h>
 
 #include "core/base/arena.h"
+#include "core/base/budget.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
+#include "storage/compact/plan.h"
 #include "storage/compact/seal.h"
 #include "storage/space.h"
 #include "storage/store_priv.h"
 
-#define SEALING_FILES_MAX 24
 #define SEALING_BEHIND_MS (3600 * INT64_C(1000))
 #define SEALING_QUIET_NS  (3600 * UINT64_C(1000000000))
 /* bytes free beyond those of the inputs: labels, the new list */
-#define SEALING_ROOM (1u << 20)
+#define SEALING_ROOM        (1u << 20)
+#define SEALING_FILE_BYTES  (2ull << 30)
+#define SEALING_INPUT_BYTES (256u << 10)
+#define LOOK_FILES          4096u
+#define PACE_BYTES          (8u << 20)
+#define PACE_STEP_NS        100000000u
+#define PACE_REST           (2 * BACK_MERGES - 1)
+
+STATIC(PLAN_INPUTS_MAX <= SEAL_INPUTS_MAX);
 
 struct merge_work {
 	struct shard *shard;
@@ -33,6 +50,8 @@ struct merge_work {
 	struct cfile *cfiles[SEAL_INPUTS_MAX];
 	size_t count;
 	unsigned serial; /* of the output's name */
+	bool paced;
+	struct fsio_use rested; /* the worker's, at the last rest */
 	struct work_task task;
 	struct feed_labels *labels; /* of the worker */
 	struct seal_result result;
@@ -42,88 +61,244 @@ struct merge_work {
 	struct back_switch sw;
 };
 
-/* added_ns: when the youngest of its files came, 0 = a start found them all. */
-static bool range_closed(const struct shard *sh, int64_t end_ms, uint64_t added_ns)
+/* A part of a look: files as they are now, with a worker. */
+struct seal_look {
+	struct back *back;
+	struct work_task task;
+	struct plan_limits limits;
+	struct plan_clock clock;
+	struct plan_file *files;
+	struct shard_file **refs; /* of plan_file.ref; good while the list is the same */
+	uint32_t count, refs_count;
+	uint64_t version;
+	int64_t next_ms; /* where the next part begins */
+	bool last;
+	struct plan_merge merge;
+};
+
+/* ---- looking ---- */
+
+/* Ranges that end at or before it are behind what senders write to. */
+static int64_t closed_ms(const struct shard *sh)
 {
 	const struct newest *n = &sh->share->newest;
 	uint64_t now_ns = loop_now_ns(sh->loop);
-	if (sh->newest_put_ns && now_ns - sh->newest_put_ns >= SEALING_QUIET_NS)
-		return true;
-	if (added_ns && now_ns - added_ns < SEALING_QUIET_NS)
-		return false;
+	int64_t closed = INT64_MAX;
 	for (uint32_t i = 0; i < n->count; i++) {
 		const struct newest_class *c = &n->classes[i];
-		int64_t t_ms = share_bounded(sh->share, c->t_ms);
-		if (!newest_is_silent(c, now_ns) && num_sat_sub(t_ms, SEALING_BEHIND_MS) < end_ms)
-			return false;
+		int64_t t_ms = num_sat_sub(share_bounded(sh->share, c->t_ms), SEALING_BEHIND_MS);
+		if (!newest_is_silent(c, now_ns) && t_ms < closed)
+			closed = t_ms;
 	}
+	return closed;
+}
+
+static struct plan_clock clock_of(const struct back *b)
+{
+	const struct shard *sh = b->shard;
+	uint64_t now_ns = back_now_ns(b);
+	return (struct plan_clock){ .closed_ms = closed_ms(sh),
+		.now_ns = now_ns,
+		.quiet_ns = SEALING_QUIET_NS,
+		.silent = sh->newest_put_ns && now_ns - sh->newest_put_ns >= SEALING_QUIET_NS,
+		.force = b->seal_force };
+}
+
+static uint32_t inputs_max(void)
+{
+	uint64_t n = budget_bytes() / 64 / BACK_MERGES / SEALING_INPUT_BYTES;
+	return n < 16 ? 16 : n > PLAN_INPUTS_MAX ? PLAN_INPUTS_MAX : (uint32_t)n;
+}
+
+static struct plan_limits limits_of(const struct back *b)
+{
+	const struct store_opts *o = &b->shard->store->opts;
+	struct plan_limits l = { .inputs_max = inputs_max(), .size_max = SEALING_FILE_BYTES };
+	plan_widths(&l, o->retention_ms);
+	if (b->seal_bytes_max && b->seal_bytes_max < l.size_max)
+		l.size_max = b->seal_bytes_max;
+	return l;
+}
+
+static void look_add(struct seal_look *k, const struct files_entry *e, enum plan_state state)
+{
+	k->files[k->count++] = (struct plan_file){ .start_ms = e->meta.start_ms,
+		.end_ms = e->meta.end_ms,
+		.rank = e->meta.rank,
+		.size_bytes = e->size_bytes,
+		.ref = k->refs_count,
+		.sealed = e->meta.flags & CFILE_SEALED,
+		.state = state };
+}
+
+static void look_add_file(struct seal_look *k, struct shard_file *f, bool fixed)
+{
+	enum plan_state state = fixed || f->busy         ? PLAN_FIXED
+	    : f->entry.meta.rank > k->back->catalog_rank ? PLAN_SOON
+	                                                 : PLAN_FREE;
+	look_add(k, &f->entry, state);
+	k->files[k->count - 1].added_ns = f->added_ns;
+	k->refs[k->refs_count++] = f;
+}
+
+/* What is older than a file that may return must not rise above it. */
+static void look_add_lost(struct seal_look *k)
+{
+	const struct shard *sh = k->back->shard;
+	for (size_t i = 0; i < sh->lost_count; i++)
+		if (shard_lost_returns(&sh->lost[i]))
+			look_add(k, &sh->lost[i].entry, PLAN_FIXED);
+}
+
+/* Where the part that begins at `from` ends: behind LOOK_FILES files, between two widest buckets. */
+static uint32_t part_end(const struct shard *sh, uint32_t from, int64_t width_ms, int64_t *next_ms)
+{
+	uint32_t to = sh->files_count;
+	*next_ms = INT64_MAX;
+	if (to - from <= LOOK_FILES)
+		return to;
+	int64_t last_ms = sh->places[from + LOOK_FILES - 1]->entry.meta.start_ms;
+	*next_ms = num_sat_add(plan_bucket(last_ms, width_ms), width_ms);
+	return shard_place_from(sh, *next_ms);
+}
+
+/* Files of before that reach into the part: wider ones, made for another retention. */
+static uint32_t part_reach(const struct shard *sh, uint32_t from, int64_t width_ms, int64_t at_ms)
+{
+	if (sh->files_width_ms <= width_ms)
+		return from;
+	return shard_place_from(sh, num_sat_sub(at_ms, sh->files_width_ms));
+}
+
+static struct seal_look *look_create(struct back *b)
+{
+	struct shard *sh = b->shard;
+	struct seal_look *k = mem_zalloc(sizeof(*k));
+	k->back = b;
+	k->limits = limits_of(b);
+	k->clock = clock_of(b);
+	k->version = shard_files_version(sh);
+	int64_t width_ms = k->limits.widths_ms[k->limits.widths_count - 1];
+	uint32_t from = shard_place_from(sh, b->look_at_ms);
+	uint32_t to = part_end(sh, from, width_ms, &k->next_ms);
+	uint32_t reach = part_reach(sh, from, width_ms, b->look_at_ms);
+	k->last = to == sh->files_count;
+	k->files = mem_array(NULL, to - reach + sh->lost_count + 1, sizeof(*k->files));
+	k->refs = mem_array(NULL, to - reach + 1, sizeof(struct shard_file *));
+	for (uint32_t i = reach; i < to; i++) {
+		struct shard_file *f = sh->places[i];
+		bool before = i < from;
+		if (!before || f->entry.meta.end_ms > b->look_at_ms)
+			look_add_file(k, f, before);
+	}
+	look_add_lost(k);
+	return k;
+}
+
+static void look_free(struct seal_look *k)
+{
+	mem_free(k->files);
+	mem_free(k->refs);
+	mem_free(k);
+}
+
+static void look_run(struct work_task *t)
+{
+	struct seal_look *k = CONTAINER_OF(t, struct seal_look, task);
+	(void)plan_next(&k->limits, &k->clock, k->files, k->count, &k->merge);
+}
+
+/* All was looked at. */
+static void look_end(struct back *b)
+{
+	b->look_at_ms = INT64_MIN;
+	if (b->look_soon) /* again when the catalog has gone on */
+		return;
+	b->seal_bytes_max = 0;
+	b->seal_looked_ns = back_now_ns(b);
+	b->seal_wanted = b->seal_force = false;
+	back_tell(&b->seal_waiters, ERR_OK);
+}
+
+static bool still_there(const struct seal_look *k)
+{
+	if (k->version != shard_files_version(k->back->shard))
+		return false;
+	for (uint32_t i = 0; i < k->merge.count; i++)
+		if (k->refs[k->merge.refs[i]]->busy)
+			return false;
 	return true;
 }
 
-/* The files of a range. */
-struct range {
-	size_t count;
-	bool known, busy;  /* the catalog knows them all; some are being merged */
-	uint64_t added_ns; /* see range_closed */
-};
+static void begin(struct back *b, const struct seal_look *k);
 
-/* That of the range that begins at `l`. */
-static struct range range_at(const struct back *b, struct list_link *l)
+static void look_done(struct work_task *t)
 {
-	const struct shard_file *first = CONTAINER_OF(l, struct shard_file, link);
-	struct range r = { .known = true };
-	for (; l != &b->shard->files; l = l->next) {
-		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
-		if (f->entry.meta.start_ms != first->entry.meta.start_ms)
-			break;
-		r.count++;
-		r.known &= f->entry.meta.rank <= b->catalog_rank;
-		r.busy |= f->busy;
-		r.added_ns = f->added_ns > r.added_ns ? f->added_ns : r.added_ns;
-	}
-	return r;
-}
-
-/*
- * A file of the range could not be opened, and may return: what is older than it must not rise
- * above it.
- */
-static bool has_hole(const struct shard *sh, int64_t start_ms, int64_t end_ms)
-{
-	for (size_t i = 0; i < sh->lost_count; i++) {
-		const struct cfile_meta *m = &sh->lost[i].entry.meta;
-		if (shard_lost_returns(&sh->lost[i]) && m->start_ms < end_ms && m->end_ms > start_ms)
-			return true;
-	}
-	return false;
-}
-
-/* The first range worth merging; NULL: none. *later: one is, but not yet. */
-static struct list_link *choose(const struct back *b, bool *later)
-{
-	const struct shard *sh = b->shard;
-	for (struct list_link *l = sh->files.next; l != &sh->files;) {
-		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
-		struct range r = range_at(b, l);
-		bool sealed = r.count == 1 && (f->entry.meta.flags & CFILE_SEALED);
-		bool due = b->seal_force || r.count >= SEALING_FILES_MAX ||
-		    range_closed(sh, f->entry.meta.end_ms, r.added_ns);
-		if (!sealed && due && !r.busy &&
-		    !has_hole(sh, f->entry.meta.start_ms, f->entry.meta.end_ms)) {
-			if (r.known)
-				return l;
-			*later = true;
+	struct seal_look *k = CONTAINER_OF(t, struct seal_look, task);
+	struct back *b = k->back;
+	b->look = NULL;
+	if (b->look_again) { /* somebody wants more than this look was for */
+		b->look_again = b->look_soon = false;
+		b->look_at_ms = INT64_MIN;
+	} else if (!b->closing && still_there(k)) {
+		b->look_soon |= k->merge.soon;
+		if (k->merge.count) {
+			begin(b, k);
+		} else {
+			b->look_at_ms = k->next_ms;
+			if (k->last)
+				look_end(b);
 		}
-		while (r.count--)
-			l = l->next;
 	}
-	return NULL;
+	look_free(k);
+	back_poke(b);
 }
+
+static void look(struct back *b)
+{
+	struct seal_look *k = look_create(b);
+	if (b->look_at_ms == INT64_MIN) {
+		b->look_soon = false;
+		b->look_rank = b->catalog_rank;
+	}
+	b->look = k;
+	k->task = (struct work_task){ .run = look_run, .done = look_done, .prio = WORK_BACKGROUND };
+	work_submit(b->pool, &k->task);
+}
+
+/* ---- merging ---- */
 
 static enum err labels_of(void *arg, uint32_t id, uint32_t *tenant, struct labels *ls)
 {
 	struct merge_work *w = arg;
 	return feed_labels_get(w->labels, id, tenant, ls);
+}
+
+static void rest(struct merge_work *w, uint64_t ns)
+{
+	while (ns && !latch_is_set(&w->back->stopping)) {
+		uint64_t step = ns < PACE_STEP_NS ? ns : PACE_STEP_NS;
+		nanosleep(&(struct timespec){ .tv_nsec = (long)step }, NULL);
+		ns -= step;
+	}
+}
+
+/* See the top of this file. */
+static enum err pace(void *arg, struct cfile_writer *writer)
+{
+	struct merge_work *w = arg;
+	struct fsio_use use = fsio_use();
+	enum err e = ERR_OK;
+	if (latch_is_set(&w->back->stopping))
+		return ERR_STOPPING;
+	if (use.bytes - w->rested.bytes < PACE_BYTES)
+		return ERR_OK;
+	e = cfile_writer_sync(writer);
+	use = fsio_use();
+	if (!e && w->paced)
+		rest(w, (use.ns - w->rested.ns) * PACE_REST);
+	w->rested = use;
+	return e;
 }
 
 static void keep_damaged(struct merge_work *w)
@@ -148,10 +323,12 @@ static void merge_run(struct work_task *t)
 	if (w->err)
 		return;
 	w->labels = feed_labels_begin(w->shard);
+	w->rested = fsio_use();
 	struct seal_opts o = { .dir = w->shard->dir,
 		.inputs = w->cfiles,
 		.inputs_count = w->count,
 		.labels_of = labels_of,
+		.step = pace,
 		.arg = w,
 		.serial = w->serial };
 	w->err = seal_run(&o, &w->result, &w->eb);
@@ -163,6 +340,24 @@ static void merge_run(struct work_task *t)
 	w->err = cfile_open(w->shard->dir, w->result.name, &w->out, &w->eb);
 }
 
+/*
+ * Who asked is told; the next try comes in its time. Where there was no room, a smaller one is tried
+ * at once: what shrinks may make room.
+ */
+static void not_merged(struct back *b, enum err err, uint64_t bytes)
+{
+	const struct store_opts *o = &b->shard->store->opts;
+	bool smaller = err == ERR_NOSPACE && bytes / 2;
+	b->seal_bytes_max = smaller ? bytes / 2 : 0;
+	b->look_at_ms = INT64_MIN;
+	b->seal_not_before_ns = err != ERR_NOSPACE ? back_retry_ns(b)
+	    : smaller                              ? 0
+	              : back_now_ns(b) + (uint64_t)o->seal_every_ms * 1000000u;
+	b->seal_wanted |= smaller;
+	b->seal_force = false;
+	back_tell(&b->seal_waiters, err);
+}
+
 static void merge_end(struct merge_work *w, enum err err)
 {
 	struct back *b = w->back;
@@ -170,33 +365,32 @@ static void merge_end(struct merge_work *w, enum err err)
 		w->shard->merge_serial = w->result.serial;
 	if (err && w->result.name[0]) /* no list will name it */
 		removal_add(w->shard, w->result.name, w->out);
+	uint64_t bytes = 0;
 	for (size_t i = 0; i < w->count; i++) {
 		struct shard_file *f = w->inputs[i];
+		bytes += f->entry.size_bytes;
 		f->busy = false;
 		if (!err)
 			shard_file_gone(f);
 		shard_file_unpin(f);
 	}
 	b->merge = NULL;
-	mem_free(w);
-	if (err) {
-		const struct store_opts *o = &b->shard->store->opts;
-		b->seal_not_before_ns = err == ERR_NOSPACE
-		    ? back_now_ns(b) + (uint64_t)o->seal_every_ms * 1000000u
-		    : back_retry_ns(b);
-		b->seal_force = false; /* who asked is told; the next try comes in its time */
-		back_tell(&b->seal_waiters, err);
-	} else {
+	if (err)
+		not_merged(b, err, bytes);
+	else
 		metric_add(M_SEALS, 1);
-	}
+	mem_free(w);
 	back_poke(b);
 }
 
 static void change_files(struct back_switch *s, struct files *next)
 {
 	struct merge_work *w = CONTAINER_OF(s, struct merge_work, sw);
+	struct files_entry *gone = mem_array(NULL, w->count, sizeof(*gone));
 	for (size_t i = 0; i < w->count; i++)
-		CHECK(files_del(next, &w->inputs[i]->entry));
+		gone[i] = w->inputs[i]->entry;
+	CHECK(files_del_many(next, gone, w->count));
+	mem_free(gone);
 	struct files_entry e = files_entry_of(w->result.name, &w->result.meta, &w->result.stats);
 	files_add(next, &e);
 }
@@ -222,6 +416,10 @@ static void switched(struct back_switch *s, enum err err)
 static void merged(struct work_task *t)
 {
 	struct merge_work *w = CONTAINER_OF(t, struct merge_work, task);
+	if (w->err == ERR_STOPPING) {
+		merge_end(w, w->err);
+		return;
+	}
 	if (w->err) {
 		metric_add(M_SEALS_FAILED, 1);
 		LOG_EVERY(LOG_LEVEL_ERROR, "seal_failed", "shard=%u err=%s text=\"%s\"",
@@ -233,18 +431,16 @@ static void merged(struct work_task *t)
 	back_switch(w->shard, &w->sw);
 }
 
-static void begin(struct back *b, struct list_link *l)
+static void begin(struct back *b, const struct seal_look *k)
 {
 	struct shard *sh = b->shard;
 	struct merge_work *w = mem_zalloc(sizeof(*w));
-	int64_t start_ms = CONTAINER_OF(l, struct shard_file, link)->entry.meta.start_ms;
 	w->shard = sh;
 	w->back = b;
+	w->paced = !b->seal_force;
 	errbuf_init(&w->eb);
-	for (; l != &sh->files && w->count < SEAL_INPUTS_MAX; l = l->next) {
-		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
-		if (f->entry.meta.start_ms != start_ms)
-			break;
+	for (uint32_t i = 0; i < k->merge.count; i++) {
+		struct shard_file *f = k->refs[k->merge.refs[i]];
 		f->busy = true;
 		shard_file_pin(f);
 		w->inputs[w->count] = f;
@@ -254,15 +450,26 @@ static void begin(struct back *b, struct list_link *l)
 	b->merge = w;
 	w->task = (struct work_task){ .run = merge_run,
 		.done = merged,
-		.lane = (uint16_t)(BACK_LANE_MERGE + sh->index % 2),
+		.lane = (uint16_t)(BACK_LANE_MERGE + sh->index % BACK_MERGES),
 		.prio = WORK_BACKGROUND };
 	work_submit(b->pool, &w->task);
+}
+
+/* Is it time for a look, or does one go on? */
+static bool look_is_due(const struct back *b, uint64_t now_ns)
+{
+	uint64_t every_ns = (uint64_t)b->shard->store->opts.seal_every_ms * 1000000u;
+	if (b->look_at_ms != INT64_MIN)
+		return true;
+	if (b->look_soon && b->look_rank == b->catalog_rank) /* it waits for the catalog */
+		return false;
+	return b->seal_wanted || b->look_soon || now_ns - b->seal_looked_ns >= every_ns;
 }
 
 void sealing_poke(struct back *b)
 {
 	uint64_t now = back_now_ns(b);
-	if (b->closing || b->merge)
+	if (b->closing || b->merge || b->look)
 		return;
 	if (b->shard->unknown) { /* an output would only lie there; who waits is not kept waiting */
 		b->seal_force = false;
@@ -271,18 +478,16 @@ void sealing_poke(struct back *b)
 	}
 	if (b->seal_not_before_ns && now < b->seal_not_before_ns && !b->seal_force)
 		return;
-	uint64_t every_ns = (uint64_t)b->shard->store->opts.seal_every_ms * 1000000u;
-	if (!b->seal_wanted && now - b->seal_looked_ns < every_ns)
-		return;
-	bool later = false;
-	struct list_link *l = choose(b, &later);
-	if (l) {
-		begin(b, l);
-		return;
-	}
-	if (later) /* the catalog's feed pokes again */
-		return;
-	b->seal_looked_ns = now;
-	b->seal_wanted = b->seal_force = false;
-	back_tell(&b->seal_waiters, ERR_OK);
+	if (look_is_due(b, now))
+		look(b);
+}
+
+void sealing_want(struct back *b, bool force)
+{
+	b->seal_wanted = true;
+	b->seal_force |= force;
+	b->look_again = b->look != NULL;
+	b->look_at_ms = INT64_MIN;
+	b->look_soon = false;
+	sealing_poke(b);
 }

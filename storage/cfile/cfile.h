@@ -139,6 +139,11 @@ enum err cfile_writer_define(struct cfile_writer *w, uint32_t id, uint32_t tenan
 /* Says that every series added has been defined, too: CFILE_LABELS_ALL. */
 void cfile_writer_labels_all(struct cfile_writer *w);
 /*
+ * Syncs what is written so far: a large file reaches the disk bit by bit, and nobody else's sync
+ * waits for all of it.
+ */
+enum err cfile_writer_sync(struct cfile_writer *w);
+/*
  * Directory, footer, sync of the file (not of the directory it is in). Frees the writer in any
  * case; after an error the file is removed. stats may be NULL.
  */

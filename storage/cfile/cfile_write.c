@@ -434,6 +434,14 @@ static void directory_put(struct cfile_writer *w)
 	w->stats.directory_bytes = b->len + sizeof(tail) + CFILE_HEADER;
 }
 
+enum err cfile_writer_sync(struct cfile_writer *w)
+{
+	flush(w);
+	if (!w->err)
+		w->err = fsio_sync(w->io);
+	return w->err;
+}
+
 enum err cfile_writer_finish(struct cfile_writer *w, struct cfile_stats *stats)
 {
 	unit_close(w);

@@ -146,6 +146,43 @@ bool files_del(struct files *fs, const struct files_entry *e)
 	return true;
 }
 
+bool files_del_many(struct files *fs, struct files_entry *gone, size_t count)
+{
+	size_t kept = 0, at = 0;
+	if (count)
+		qsort(gone, count, sizeof(*gone), entry_cmp);
+	for (size_t i = 0; i < fs->count; i++) {
+		if (at < count && entry_cmp(&fs->entries[i], &gone[at]) == 0)
+			at++;
+		else if (kept++ != i)
+			fs->entries[kept - 1] = fs->entries[i];
+	}
+	fs->count = kept;
+	return at == count;
+}
+
+bool files_add_many(struct files *fs, struct files_entry *more, size_t count)
+{
+	if (count)
+		qsort(more, count, sizeof(*more), entry_cmp);
+	for (size_t i = 0; i < count; i++) {
+		size_t at = entry_place(fs, &more[i]);
+		if ((at < fs->count && entry_cmp(&fs->entries[at], &more[i]) == 0) ||
+		    (i && entry_cmp(&more[i - 1], &more[i]) == 0))
+			return false;
+	}
+	size_t old = fs->count, all = old + count;
+	for (size_t i = 0; i < count; i++)
+		entry_append(fs, &more[i]);
+	while (count) { /* from the back, so that each moves once */
+		if (old && entry_cmp(&fs->entries[old - 1], &more[count - 1]) > 0)
+			fs->entries[--all] = fs->entries[--old];
+		else
+			fs->entries[--all] = more[--count];
+	}
+	return true;
+}
+
 void files_keep(struct files *fs, bool (*keep)(void *arg, const struct files_entry *e), void *arg)
 {
 	size_t kept = 0;

@@ -80,6 +80,12 @@ struct files_entry files_entry_of(
 void files_newest_clear(struct files *fs);
 void files_newest_add(struct files *fs, uint32_t tenant, bool own, int64_t t_ms);
 bool files_del(struct files *fs, const struct files_entry *e); /* false: not there */
+/*
+ * Many at once, in one walk over the list; puts the given ones into the list's order. False: one of
+ * them is not there (the others went), or is there already (nothing was added).
+ */
+bool files_del_many(struct files *fs, struct files_entry *gone, size_t count);
+bool files_add_many(struct files *fs, struct files_entry *more, size_t count);
 /* Keeps the entries that keep() says yes to; it is asked in the list's order. */
 void files_keep(struct files *fs, bool (*keep)(void *arg, const struct files_entry *e), void *arg);
 /* Looks at all of them: for tests and inspection. */

@@ -137,7 +137,8 @@ static bool part_merge(struct planning *p, size_t from, size_t to)
 static bool part_alone(struct planning *p, size_t from, size_t to)
 {
 	for (size_t i = from; i < to && !p->level; i++) {
-		if (!p->ranks[i]->sealed && is_due(p, 1)) {
+		const struct plan_file *f = p->ranks[i];
+		if (!f->sealed && f->size_bytes <= p->limits->size_max && is_due(p, 1)) {
 			take(p, i, i + 1);
 			return true;
 		}
@@ -240,7 +241,8 @@ static bool level(struct planning *p, const struct plan_file *files, size_t coun
 static void worn(struct planning *p, const struct plan_file *files, size_t count)
 {
 	const struct plan_file *f = files;
-	while (f < files + count && (!f->worn || f->state != PLAN_FREE))
+	while (f < files + count &&
+	    (!f->worn || f->state != PLAN_FREE || f->size_bytes > p->limits->size_max))
 		f++;
 	if (f == files + count)
 		return;

@@ -23,7 +23,7 @@
  *     one; a file that is lost but may return is given as one of them.
  * (2) All inputs lie inside the bucket, the output covers nothing else: ranges made under the same
  *     widths contain each other or do not meet.
- * (3) No merge has more than inputs_max files or size_max bytes (one file alone may be larger).
+ * (3) No merge has more than inputs_max files or size_max bytes.
  * (4) With files as they come out of its merges there is an end: a plan makes fewer files, or seals
  *     one.
  *

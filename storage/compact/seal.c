@@ -25,7 +25,7 @@ struct column { /* the merged samples of one series */
 struct seal {
 	const struct seal_opts *o;
 	struct seal_result *r;
-	struct input *in; /* by rank, ascending */
+	struct input *in; /* what comes later wins, see inputs_order */
 	size_t count;
 	struct cfile_writer *w;
 	struct column all, spare;
@@ -54,7 +54,7 @@ static void column_room(struct column *c, size_t n)
 	c->v = mem_array(c->v, c->cap, sizeof(*c->v));
 }
 
-/* Adds samples of a higher rank than all that is there: at equal times they win. */
+/* Adds samples that win over all that is there at equal times. */
 static void column_merge(struct seal *s, const struct sample_column *add)
 {
 	struct column *a = &s->all, *out = &s->spare;
@@ -196,6 +196,32 @@ static int by_rank(const void *a, const void *b)
 	return (p > q) - (p < q);
 }
 
+static int by_start(const void *a, const void *b)
+{
+	const struct input *x = a, *y = b;
+	int64_t p = cfile_meta(x->f)->start_ms, q = cfile_meta(y->f)->start_ms;
+	return (p > q) - (p < q);
+}
+
+/*
+ * Stretches of ranges that overlap, by time; each by rank: what comes later wins, and most of it
+ * lies behind.
+ */
+static void inputs_order(struct seal *s)
+{
+	qsort(s->in, s->count, sizeof(*s->in), by_start);
+	for (size_t from = 0, to; from < s->count; from = to) {
+		int64_t end_ms = cfile_meta(s->in[from].f)->end_ms;
+		for (to = from + 1; to < s->count; to++) {
+			const struct cfile_meta *m = cfile_meta(s->in[to].f);
+			if (m->start_ms >= end_ms)
+				break;
+			end_ms = m->end_ms > end_ms ? m->end_ms : end_ms;
+		}
+		qsort(s->in + from, to - from, sizeof(*s->in), by_rank);
+	}
+}
+
 static enum err inputs_open(struct seal *s)
 {
 	for (size_t i = 0; i < s->count; i++) {
@@ -207,7 +233,7 @@ static enum err inputs_open(struct seal *s)
 		if (e)
 			return e;
 	}
-	qsort(s->in, s->count, sizeof(*s->in), by_rank);
+	inputs_order(s);
 	return ERR_OK;
 }
 

@@ -27,13 +27,18 @@
 
 struct seal_opts {
 	struct fsio_dir *dir;
-	struct cfile **inputs; /* any order; distinct ranks */
+	struct cfile **inputs; /* any order; those that overlap have distinct ranks */
 	size_t inputs_count;   /* 1..SEAL_INPUTS_MAX */
 	/*
 	 * Labels of an id that no input defines; asked in ascending order of ids; ERR_NOTFOUND =
 	 * nobody knows. *ls is borrowed until the next call. May be NULL.
 	 */
 	enum err (*labels_of)(void *arg, uint32_t id, uint32_t *tenant, struct labels *ls);
+	/*
+	 * Asked after each series: may wait, so that a merge does not take the whole disk; an error
+	 * ends the merge. May be NULL.
+	 */
+	enum err (*step)(void *arg, struct cfile_writer *w);
 	void *arg;
 	unsigned serial; /* of the name: this one, or the next that is free */
 };

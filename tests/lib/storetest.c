@@ -255,8 +255,8 @@ static void look_at_rest(void *arg)
 		const struct back *b = back_of(sh);
 		if (b)
 			w->rest = w->rest && !round_busy(b) && !sh->switching && !b->merge &&
-			    !b->feed_busy && !b->retain_busy && !b->lost_busy && !b->resolve_busy &&
-			    removal_settled(sh);
+			    !b->look && !b->feed_busy && !b->retain_busy && !b->lost_busy &&
+			    !b->resolve_busy && removal_settled(sh);
 	}
 }
 

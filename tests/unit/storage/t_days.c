@@ -99,6 +99,7 @@ int main(void)
 	clock_fake(T0);
 	storetest_init(&s, dir);
 	s.opts.shards = 4;
+	s.opts.retention_ms = 4 * DAY_MS; /* ranges stay apart, and retention is exact */
 	if (!tap_ok(!storetest_open(&s, 2), "opens"))
 		return tap_done();
 	unsigned refused = 0;

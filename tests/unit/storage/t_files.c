@@ -91,6 +91,42 @@ static void made_up(struct files *fs, unsigned count)
 	files_newest_add(fs, UINT32_MAX, false, INT64_MAX);
 }
 
+static bool odd_rank(void *arg, const struct files_entry *e)
+{
+	(void)arg;
+	return e->meta.rank % 2;
+}
+
+static void many_at_once(void)
+{
+	struct files all, odd, kept;
+	made_up(&all, 300);
+	files_copy(&odd, &all);
+	files_keep(&odd, odd_rank, NULL);
+	files_copy(&kept, &all);
+	struct files_entry *gone = calloc(all.count, sizeof(*gone)),
+	                   *back = calloc(all.count, sizeof(*back));
+	size_t count = 0;
+	for (size_t i = all.count; i > 0; i--)
+		if (!odd_rank(NULL, &all.entries[i - 1]))
+			gone[count++] = all.entries[i - 1];
+	memcpy(back, gone, count * sizeof(*back));
+	tap_ok(files_del_many(&kept, gone, count) && same_list(&kept, &odd),
+	    "%zu of %zu go at once", count, all.count);
+	tap_ok(!files_del_many(&kept, gone, 1), "one that is not there is told");
+	tap_ok(!files_add_many(&kept, &kept.entries[kept.count / 2], 1) && same_list(&kept, &odd),
+	    "one that is there already is not added");
+	tap_ok(files_add_many(&kept, back, count) && same_list(&kept, &all), "they come at once");
+	tap_ok(files_add_many(&kept, back, 0) && files_del_many(&kept, gone, 0) &&
+	        same_list(&kept, &all),
+	    "none are none");
+	free(gone);
+	free(back);
+	files_release(&all);
+	files_release(&odd);
+	files_release(&kept);
+}
+
 static void text_form(void)
 {
 	struct files fs, back, copy;
@@ -574,6 +610,7 @@ int main(void)
 {
 	log_setup(LOG_LEVEL_NONE, false);
 	text_form();
+	many_at_once();
 	too_large();
 	power_cuts();
 	failing_calls();

@@ -364,11 +364,12 @@ static void labels_are_read_once(void)
 		for (unsigned i = 0; i < SERIES; i++)
 			write_one(i, T0 - 2 * HOUR_MS * k, k);
 	TAP_OK(!storetest_flush(&s));
-	TAP_OK(s.store->shards[0]->files_count == RANGES);
-	tap_is_u64(start_reads(), RANGES * OPENING, "with nothing in the log no labels are read");
+	unsigned files = s.store->shards[0]->files_count;
+	tap_ok(files >= 3 && files < RANGES, "%u files", files);
+	tap_is_u64(start_reads(), files * OPENING, "with nothing in the log no labels are read");
 	for (unsigned i = 0; i < SERIES; i++)
 		write_one(i, T0, 1);
-	tap_is_u64(start_reads(), RANGES * OPENING + 1,
+	tap_is_u64(start_reads(), files * OPENING + 1,
 	    "rows of known series: one block of the newest file");
 	tap_is_u64(at(T0).count, SERIES, "and all are found");
 	end();
