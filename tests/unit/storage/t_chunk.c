@@ -72,7 +72,7 @@ static void round_trips(enum chunk_kernel k)
 	bool values = true, times = true, bounds = true;
 	for (unsigned round = 0; round < 40; round++)
 		for (unsigned shape = 0; shape < COLUMNS_SHAPES; shape++)
-			for (unsigned effort = 0; effort < 2; effort++) {
+			for (unsigned effort = 0; effort < 3; effort++) {
 				size_t n = some_n();
 				columns_values(&rnd, shape, v, n);
 				if (n > 300 &&
