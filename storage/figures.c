@@ -125,7 +125,7 @@ void figures_start(struct figures *f)
 	loop_check_here(f->st->shares[0]->loop);
 	loop_timer_init(&f->timer, tick);
 	tick(&f->timer);
-	metric_gauge_set(M_LIMIT_SERIES, (int64_t)(f->st->head_bytes_max * f->st->loops));
+	metric_gauge_set(M_LIMIT_SERIES, (int64_t)(f->st->share_env.head_bytes_max * f->st->loops));
 }
 
 void figures_stop(struct figures *f)

@@ -4,12 +4,14 @@
 #include "core/base/metric.h"
 #include "core/base/rune.h"
 #include "core/rt/job.h"
-#include "storage/store_priv.h"
+#include "storage/append/intake.h"
+#include "storage/store.h"
 
 #define MAGIC      "KYMOMETA"
 #define NAME       "METADATA"
 #define ASIDE      "METADATA.damaged"
-#define FORMAT     1u
+#define FORMAT     2u
+#define FORMAT_OLD 1u /* numbers are shard 0's */
 #define READ_TRIES 3u
 #define PART_FIRST 8u
 #define PUT_LOOK   32u /* families taken between two looks at the clock */
@@ -28,12 +30,15 @@ struct part {
 	uint32_t mask, count;
 };
 struct keeper {
-	struct store *store;
+	const struct keeper_env *env;
 	struct part parts[KEEPER_PARTS]; /* by the top bits of the hash */
 	uint32_t count;
 	size_t bytes;
-	uint64_t number; /* of METADATA as loaded: records at or below it are in it */
-	bool dirty;      /* changed since the last save began */
+	uint64_t number;        /* of its group given last */
+	uint64_t loaded;        /* number of METADATA as loaded: records at or below it are in it */
+	uint64_t loaded_shard0; /* the same of shard 0's groups */
+	bool dirty;             /* changed since the last save began */
+	struct loop_timer timer;
 	/* a save on its way */
 	struct job job; /* makes the image */
 	struct work_task task;
@@ -45,17 +50,15 @@ struct keeper {
 	uint32_t image_count;
 	unsigned image_part; /* the next one */
 	enum err err;
-	struct shard *shard;
-	uint64_t complete_to, next_complete_to; /* told when it is durable; asked for meanwhile */
 };
 
 static void save_run(struct work_task *t);
 static void save_done(struct work_task *t);
 
-struct keeper *keeper_create(struct store *st)
+struct keeper *keeper_create(const struct keeper_env *env)
 {
 	struct keeper *k = mem_zalloc(sizeof *k);
-	k->store = st;
+	k->env = env;
 	for (unsigned i = 0; i < KEEPER_PARTS; i++) {
 		k->parts[i].mask = PART_FIRST - 1;
 		k->parts[i].places = mem_zalloc(PART_FIRST * sizeof *k->parts[i].places);
@@ -82,7 +85,7 @@ void keeper_free(struct keeper *k)
 /* Seeded: which families share a part, and a place, is nobody's choice. */
 static uint64_t hash_of(const struct keeper *k, uint32_t tenant, const void *name, size_t len)
 {
-	return hash64(name, len, k->store->manifest.seed ^ hash_mix64(tenant)) | 1;
+	return hash64(name, len, k->env->seed ^ hash_mix64(tenant)) | 1;
 }
 
 static unsigned part_of(uint64_t hash)
@@ -169,15 +172,15 @@ static bool set(struct keeper *k, const struct walrec_meta *m)
 	return true;
 }
 
-bool keeper_put(struct keeper *k, const struct batch *b, size_t *done, uint64_t *position)
+bool keeper_put(struct keeper *k, const struct intake *in, const struct batch *b, size_t *done,
+    uint64_t *position)
 {
-	struct shard *sh = k->store->shards[0];
-	struct share *share = sh->share;
+	struct walog *log = k->env->log;
 	struct walog_frame *frame = NULL;
 	struct walrec_writer w;
-	loop_check_here(sh->loop);
+	loop_check_here(k->env->loop);
 	for (size_t from = *done; *done < b->metas_count; ++*done) {
-		if (*done > from && *done % PUT_LOOK == 0 && share_time_is_up(share))
+		if (*done > from && *done % PUT_LOOK == 0 && intake_time_is_up(in))
 			break;
 		const struct batch_meta *bm = &b->metas[*done];
 		struct walrec_meta m = { .tenant = b->tenant,
@@ -192,33 +195,36 @@ bool keeper_put(struct keeper *k, const struct batch *b, size_t *done, uint64_t 
 		if (!set(k, &m))
 			continue;
 		if (!frame) {
-			frame = walog_frame(share->log);
+			frame = walog_frame(log);
 			walrec_begin(&w, &frame->payload);
-			walrec_group(&w, sh->index, ++sh->number);
+			walrec_group(&w, k->env->group, ++k->number);
 		}
 		walrec_meta(&w, &m);
-		sh->rows_since_round++; /* so that a round comes and the log may let it go */
 		if (walrec_full(&w)) {
 			walrec_end(&w);
-			walog_submit(share->log, frame);
+			walog_submit(log, frame);
 			frame = NULL;
 		}
 	}
 	if (frame) {
 		walrec_end(&w);
-		walog_submit(share->log, frame);
+		walog_submit(log, frame);
 	}
-	uint64_t handed = walog_handed(share->log);
+	uint64_t handed = walog_handed(log);
 	if (handed > *position)
 		*position = handed;
 	return *done == b->metas_count;
 }
 
-void keeper_replay(struct keeper *k, uint64_t number, const struct walrec_meta *m)
+void keeper_replay(struct keeper *k, bool own, uint64_t number, const struct walrec_meta *m)
 {
-	struct shard *sh = k->store->shards[0];
-	if (number > k->number && set(k, m) && number > sh->list.complete_to)
-		sh->rows_since_round++; /* as keeper_put */
+	if (number > (own ? k->loaded : k->loaded_shard0))
+		(void)set(k, m);
+}
+
+void keeper_number_seen(struct keeper *k, uint64_t number)
+{
+	k->number = number > k->number ? number : k->number;
 }
 
 static void copy_out(const struct family *f, struct arena *a, struct batch_meta *out)
@@ -275,13 +281,13 @@ bool keeper_get(const struct keeper *k, uint32_t tenant, struct store_meta_req *
 
 /* ---- METADATA ---- */
 
-static void image_begin(struct keeper *k, uint64_t number)
+static void image_begin(struct keeper *k)
 {
 	static const uint8_t room[IMAGE_ROOM];
 	buf_clear(&k->image);
 	(void)buf_reserve(&k->image, IMAGE_ROOM + k->bytes + (size_t)k->count * 16);
 	buf_add(&k->image, room, sizeof room);
-	k->image_number = number;
+	k->image_number = k->number;
 	k->image_count = 0;
 	k->image_part = 0;
 }
@@ -318,11 +324,11 @@ static void image_end(struct keeper *k)
 }
 
 /* Blocks. */
-static enum err image_write(struct keeper *k, struct fsio_dir *dir)
+static enum err image_write(struct keeper *k)
 {
 	image_end(k);
-	enum err e =
-	    fsio_replace(dir, NAME, k->image.data + k->image_start, k->image.len - k->image_start);
+	enum err e = fsio_replace(
+	    k->env->dir, NAME, k->image.data + k->image_start, k->image.len - k->image_start);
 	buf_release(&k->image);
 	buf_init(&k->image);
 	return e;
@@ -333,7 +339,7 @@ static enum err image_read(struct keeper *k, const uint8_t *data, size_t len)
 	if (len < 22 || memcmp(data, MAGIC, 8) != 0 ||
 	    wire_load32(data + len - 4) != crc32c(0, data, len - 4))
 		return ERR_DAMAGED;
-	if (data[8] != FORMAT)
+	if (data[8] != FORMAT && data[8] != FORMAT_OLD)
 		return ERR_UNSUPPORTED;
 	struct wire_reader r = wire_reader(data + 9, len - 13);
 	uint64_t number = wire_u64(&r);
@@ -346,7 +352,12 @@ static enum err image_read(struct keeper *k, const uint8_t *data, size_t len)
 		if (!r.bad)
 			(void)set(k, &m);
 	}
-	k->number = number;
+	if (data[8] == FORMAT) {
+		k->number = k->loaded = number;
+		k->loaded_shard0 = UINT64_MAX; /* they were all in memory when it was made */
+	} else {
+		k->loaded_shard0 = number;
+	}
 	return r.bad ? ERR_DAMAGED : 0;
 }
 
@@ -363,8 +374,9 @@ static enum err set_aside(struct fsio_dir *dir, enum err why, struct errbuf *eb)
 	    : ERR_OK;
 }
 
-enum err keeper_load(struct keeper *k, struct fsio_dir *dir, struct errbuf *eb)
+enum err keeper_load(struct keeper *k, struct errbuf *eb)
 {
+	struct fsio_dir *dir = k->env->dir;
 	uint8_t *data;
 	size_t len;
 	enum err e = ERR_IO;
@@ -389,15 +401,15 @@ enum err keeper_load(struct keeper *k, struct fsio_dir *dir, struct errbuf *eb)
 	    : ERR_OK;
 }
 
-enum err keeper_save(struct keeper *k, struct fsio_dir *dir)
+enum err keeper_save(struct keeper *k)
 {
 	CHECK(!k->busy);
 	if (!k->dirty)
 		return 0;
-	image_begin(k, k->store->shards[0]->number);
+	image_begin(k);
 	while (k->image_part < KEEPER_PARTS)
 		image_add(k);
-	enum err e = image_write(k, dir);
+	enum err e = image_write(k);
 	k->dirty = e != 0;
 	return e;
 }
@@ -411,24 +423,14 @@ static enum job_state image_some(struct job *j)
 			return JOB_YIELD;
 	}
 	k->task = (struct work_task){ .run = save_run, .done = save_done, .prio = WORK_BACKGROUND };
-	work_submit(k->store->opts.pool, &k->task);
+	work_submit(k->env->pool, &k->task);
 	return JOB_DONE;
-}
-
-static void save_start(struct keeper *k)
-{
-	k->complete_to = k->next_complete_to;
-	k->busy = true;
-	k->dirty = false;
-	image_begin(k, k->shard->number);
-	job_init(&k->job, JOB_WRITE, image_some);
-	job_start(k->shard->loop, &k->job);
 }
 
 static void save_run(struct work_task *t)
 {
 	struct keeper *k = CONTAINER_OF(t, struct keeper, task);
-	k->err = image_write(k, k->store->dir);
+	k->err = image_write(k);
 }
 
 static void save_done(struct work_task *t)
@@ -436,27 +438,38 @@ static void save_done(struct work_task *t)
 	struct keeper *k = CONTAINER_OF(t, struct keeper, task);
 	k->busy = false;
 	if (k->err) {
-		/* The log keeps its segments until a later round's save succeeds. */
 		k->dirty = true;
 		LOG_EVERY(LOG_LEVEL_WARN, "metadata_not_saved", "err=%s", err_text(k->err));
-		return;
 	}
-	walog_complete(k->store->log, 0, k->complete_to);
-	if (k->next_complete_to > k->complete_to)
-		keeper_complete(k, k->shard, k->next_complete_to);
+	walog_complete(k->env->log, k->env->group, k->image_number); /* (1) */
 }
 
-void keeper_complete(struct keeper *k, struct shard *shard0, uint64_t complete_to)
+static void save_tick(struct loop_timer *t)
 {
-	loop_check_here(shard0->loop);
-	k->shard = shard0;
-	k->next_complete_to = complete_to;
-	if (k->busy)
+	struct keeper *k = CONTAINER_OF(t, struct keeper, timer);
+	loop_timer_set(k->env->loop, t, KEEPER_SAVE_MS);
+	if (k->busy || !k->dirty)
 		return;
-	if (k->dirty)
-		save_start(k);
-	else
-		walog_complete(k->store->log, 0, complete_to);
+	k->busy = true;
+	k->dirty = false;
+	image_begin(k);
+	job_init(&k->job, JOB_WRITE, image_some);
+	job_start(k->env->loop, &k->job);
+}
+
+void keeper_start(struct keeper *k)
+{
+	loop_check_here(k->env->loop);
+	if (!k->dirty) /* what METADATA has; else the first save tells */
+		walog_complete(k->env->log, k->env->group, k->number);
+	loop_timer_init(&k->timer, save_tick);
+	save_tick(&k->timer);
+}
+
+void keeper_stop(struct keeper *k)
+{
+	loop_check_here(k->env->loop);
+	loop_timer_cancel(k->env->loop, &k->timer);
 }
 
 bool keeper_busy(const struct keeper *k)

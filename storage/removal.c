@@ -2,7 +2,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/log.h"
-#include "storage/store_priv.h"
+#include "storage/shard.h"
 
 struct removal {
 	struct list_link link;

@@ -3,17 +3,15 @@
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
-#include "storage/store_priv.h"
+#include "storage/share.h"
 #include <stdio.h>
 
-void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,
-    unsigned index, uint64_t seed)
+void shard_init(struct shard *sh, struct share *share, unsigned index, uint64_t seed)
 {
 	*sh = (struct shard){ .index = index,
-		.store = st,
 		.share = share,
-		.pool = st->opts.pool,
-		.loop = loop,
+		.pool = share->env->pool,
+		.loop = share->loop,
 		.seed = seed,
 		.span = SHARD_SPAN_NONE,
 		.round_span = SHARD_SPAN_NONE,

@@ -16,8 +16,8 @@
  *        > WRITING    frozen runs are stable; a worker writes one file per range, and the
  *                     definitions of ids in [defs_from, round_next_id) into the last of them
  *        > SWITCHING  FILES gets the new files, complete_to = round_number, next_id = round_next_id
- *        > DROPPING   head_frozen_drop() in slices, defs_from = round_next_id, shard_complete()
- *                     tells the log
+ *        > DROPPING   head_frozen_drop() in slices, defs_from = round_next_id; the
+ *                     log hears of it
  *        > EVICTING   series idle for long leave memory, in slices > IDLE
  *   A failure leaves frozen as it is, until a later try succeeds: in WRITING > UNWRITTEN >
  *   WRITING, in SWITCHING > UNSWITCHED > SWITCHING.
@@ -41,7 +41,6 @@
 #include "storage/meta/catalog.h"
 #include "storage/removal.h"
 
-struct store;
 struct share;
 
 struct shard_file {
@@ -100,7 +99,6 @@ static inline bool shard_span_meets(struct shard_span s, int64_t from_ms, int64_
 
 struct shard {
 	unsigned index;
-	struct store *store;
 	struct share *share; /* what its loop owns */
 	struct work_pool *pool;
 	struct catalog *catalog; /* NULL: memory and log only */
@@ -156,8 +154,7 @@ struct shard {
 	void *back;               /* of the background (storage/back/round.c) */
 };
 
-void shard_init(struct shard *sh, struct store *st, struct share *share, struct loop *loop,
-    unsigned index, uint64_t seed);
+void shard_init(struct shard *sh, struct share *share, unsigned index, uint64_t seed);
 void shard_release(struct shard *sh); /* closes its files */
 
 /* Another one whenever shard.files has changed. */
@@ -193,13 +190,8 @@ void shard_evict(struct shard *sh, uint32_t slot);
  * What the catalog may claim of a rank it has worked in: it stays below every file that may return.
  */
 uint64_t shard_rank_known(const struct shard *sh, uint64_t rank);
-/*
- * Tells the log that every row and definition of the shard at a number <= complete_to is in its
- * files: after the switch is durable. Rounds call this, never walog_complete.
- */
-void shard_complete(struct shard *sh, uint64_t complete_to);
 
-/* What a row may be, decided once per step of a request (storage/append/share.h). */
+/* What a row may be, decided once per step of a request (storage/append/intake.h). */
 struct shard_judge {
 	int64_t t_min_ms, t_max_ms; /* older: too_old; newer: out_of_bounds */
 	/* for the text of a refusal: the flags that decided, with their values; NULL: none */
@@ -231,23 +223,5 @@ static inline bool shard_verdict_is_first(const struct shard_verdict *v, uint32_
 void shard_verdict_refuse(
     struct shard_verdict *v, uint32_t row, enum sink_reason reason, const char *detail);
 void shard_verdict_add(struct shard_verdict *v, const struct shard_verdict *part);
-
-/*
- * The background's seam: what store.c calls and storage/back/round.c, storage/back/retain.c
- * implement. All on the shard's loop.
- */
-struct shard_back {
-	/* After recovery, once per shard; timers start here. */
-	void (*open)(struct shard *sh);
-	/*
-	 * A round as soon as possible; force: also when little is there. done(arg, err) once, on
-	 * the loop, when the samples of now are in files and FILES is switched.
-	 */
-	void (*round)(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);
-	/* Merges what can be merged; force: open ranges too. */
-	void (*seal)(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);
-	/* Stops timers, ends what runs; done() when nothing of the shard is with a worker. */
-	void (*close)(struct shard *sh, void (*done)(void *arg), void *arg);
-};
 
 #endif

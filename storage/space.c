@@ -5,7 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
-#include "storage/store_priv.h"
+#include "storage/share.h"
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,26 +18,25 @@ uint64_t space_series_max(void)
 	return budget_bytes() / 100 * 45 / SPACE_SERIES_BYTES;
 }
 
-enum err space_files(struct store *st, struct errbuf *eb)
+enum err space_files(unsigned shards, unsigned loops, unsigned *round_writers, struct errbuf *eb)
 {
 	struct rlimit r;
 	uint64_t allowed = 1u << 20;
 	if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur < allowed)
 		allowed = r.rlim_cur;
-	uint64_t share = fdcache_share(allowed), own = SPACE_FDS_OWN + st->manifest.shards;
-	own += SPACE_FDS_LOOP * st->loops;
+	uint64_t share = fdcache_share(allowed), own = SPACE_FDS_OWN + shards;
+	own += SPACE_FDS_LOOP * loops;
 	uint64_t least = own + SPACE_FDS_ROUNDS * SPACE_WRITERS_MIN + SPACE_CACHE_MIN;
 	if (share < least)
 		return errbuf_set(eb, ERR_NOFILES,
 		    "too many open files: %llu allowed, %llu needed for %u shards",
-		    (unsigned long long)allowed, (unsigned long long)fdcache_allowed(least),
-		    st->manifest.shards);
+		    (unsigned long long)allowed, (unsigned long long)fdcache_allowed(least), shards);
 	uint64_t left = share - own, writers = left / 2 / SPACE_FDS_ROUNDS;
 	if (writers > SPACE_WRITERS)
 		writers = SPACE_WRITERS;
 	if (writers < SPACE_WRITERS_MIN)
 		writers = SPACE_WRITERS_MIN;
-	st->round_writers = (unsigned)writers;
+	*round_writers = (unsigned)writers;
 	fdcache_limit(left - writers * SPACE_FDS_ROUNDS);
 	return ERR_OK;
 }
@@ -73,9 +72,10 @@ static void reserve_make(struct fsio_dir *d, uint64_t bytes)
 		LOG_EVERY(LOG_LEVEL_WARN, "reserve_not_made", "err=%s", err_text(e));
 }
 
-void space_reserve(struct fsio_dir *d, uint64_t bytes)
+void space_reserve(struct space *sp)
 {
-	uint64_t free_bytes = 0, total;
+	struct fsio_dir *d = sp->dir;
+	uint64_t free_bytes = 0, total, bytes = sp->reserve_bytes;
 	if (!fsio_free_bytes(d, &free_bytes, &total) && free_bytes < SPACE_START_FREE) {
 		/* Lists and the catalog are written at the start. */
 		enum err gone = fsio_remove(d, SPACE_RESERVE_NAME);
@@ -87,22 +87,22 @@ void space_reserve(struct fsio_dir *d, uint64_t bytes)
 		reserve_make(d, bytes);
 }
 
-bool space_reserve_give(struct store *st, const char *why)
+bool space_reserve_give(struct space *sp, const char *why)
 {
-	enum err e = fsio_remove(st->dir, SPACE_RESERVE_NAME);
+	enum err e = fsio_remove(sp->dir, SPACE_RESERVE_NAME);
 	if (!e)
 		LOG_WARN("reserve", "given_up_for=\"%s\"", why);
 	return !e;
 }
 
-enum err space_room(struct store *st, uint64_t bytes, struct errbuf *eb)
+enum err space_room(struct space *sp, uint64_t bytes, struct errbuf *eb)
 {
 	uint64_t free_bytes, total;
-	enum err e = fsio_free_bytes(st->dir, &free_bytes, &total);
+	enum err e = fsio_free_bytes(sp->dir, &free_bytes, &total);
 	if (e)
 		return errbuf_set(eb, e, "free space is unknown: %s", err_why(e));
 	if (free_bytes >= bytes ||
-	    (free_bytes + st->opts.reserve_bytes >= bytes && space_reserve_give(st, "a merge")))
+	    (free_bytes + sp->reserve_bytes >= bytes && space_reserve_give(sp, "a merge")))
 		return ERR_OK;
 	return errbuf_set(eb, ERR_NOSPACE, "needs %llu bytes for a while, %llu are free",
 	    (unsigned long long)bytes, (unsigned long long)free_bytes);
@@ -110,23 +110,23 @@ enum err space_room(struct store *st, uint64_t bytes, struct errbuf *eb)
 
 static void reserve_run(struct work_task *t)
 {
-	struct store *st = CONTAINER_OF(t, struct store, reserve_task);
-	reserve_make(st->dir, st->opts.reserve_bytes);
+	struct space *sp = CONTAINER_OF(t, struct space, reserve_task);
+	reserve_make(sp->dir, sp->reserve_bytes);
 }
 
 static void reserve_done(struct work_task *t)
 {
-	CONTAINER_OF(t, struct store, reserve_task)->reserve_busy = false;
+	CONTAINER_OF(t, struct space, reserve_task)->reserve_busy = false;
 }
 
-static void reserve_again(struct store *st)
+static void reserve_again(struct space *sp)
 {
-	if (st->reserve_busy || st->space_closing)
+	if (sp->reserve_busy || sp->closing)
 		return;
-	st->reserve_busy = true;
-	st->reserve_task =
+	sp->reserve_busy = true;
+	sp->reserve_task =
 	    (struct work_task){ .run = reserve_run, .done = reserve_done, .prio = WORK_BACKGROUND };
-	work_submit(st->opts.pool, &st->reserve_task);
+	work_submit(sp->pool, &sp->reserve_task);
 }
 
 /* ---- free space ---- */
@@ -148,100 +148,100 @@ static void refuse_msg(struct mbox_msg *msg)
 	mem_free(n);
 }
 
-static uint64_t floor_of(const struct store *st)
+static uint64_t floor_of(const struct space *sp)
 {
-	uint64_t part = st->space_total / SPACE_MIN_FREE_SHARE;
-	if (st->opts.min_free_bytes)
-		return st->opts.min_free_bytes;
+	uint64_t part = sp->total_bytes / SPACE_MIN_FREE_SHARE;
+	if (sp->min_free_bytes)
+		return sp->min_free_bytes;
 	return part > SPACE_MIN_FREE ? part : SPACE_MIN_FREE;
 }
 
 /* On loop 0. */
-static void show(const struct store *st)
+static void show(const struct space *sp)
 {
-	if (st->space_err)
+	if (sp->err)
 		return;
-	metric_gauge_set(M_DISK_FREE_BYTES, (int64_t)st->space_free);
-	metric_gauge_set(M_DISK_FLOOR_BYTES, (int64_t)floor_of(st));
-	metric_gauge_set(M_BYTES_RESERVE, st->reserve_gone ? 0 : (int64_t)st->opts.reserve_bytes);
+	metric_gauge_set(M_DISK_FREE_BYTES, (int64_t)sp->free_bytes);
+	metric_gauge_set(M_DISK_FLOOR_BYTES, (int64_t)floor_of(sp));
+	metric_gauge_set(M_BYTES_RESERVE, sp->reserve_gone ? 0 : (int64_t)sp->reserve_bytes);
 }
 
-static void judge(struct store *st)
+static void judge(struct space *sp)
 {
-	if (st->space_err) {
-		LOG_EVERY(LOG_LEVEL_WARN, "free_space_unknown", "err=%s", err_text(st->space_err));
+	if (sp->err) {
+		LOG_EVERY(LOG_LEVEL_WARN, "free_space_unknown", "err=%s", err_text(sp->err));
 		return;
 	}
-	uint64_t floor = floor_of(st);
-	if (st->reserve_gone && st->space_free >= floor + floor / 4 + st->opts.reserve_bytes)
-		reserve_again(st);
-	bool low = st->space_low ? st->space_free < floor + floor / 4 : st->space_free < floor;
-	if (low == st->space_low)
+	uint64_t floor = floor_of(sp);
+	if (sp->reserve_gone && sp->free_bytes >= floor + floor / 4 + sp->reserve_bytes)
+		reserve_again(sp);
+	bool low = sp->low ? sp->free_bytes < floor + floor / 4 : sp->free_bytes < floor;
+	if (low == sp->low)
 		return;
-	st->space_low = low;
+	sp->low = low;
 	if (low)
 		LOG_ERROR("disk_full",
 		    "free=%llu floor=%llu dir=\"%s\" action=\"writes are refused until there is more than 1.25 x the floor, --storage.min-free\"",
-		    (unsigned long long)st->space_free, (unsigned long long)floor,
-		    fsio_dir_path(st->dir));
+		    (unsigned long long)sp->free_bytes, (unsigned long long)floor,
+		    fsio_dir_path(sp->dir));
 	else
 		LOG_INFO("disk_free_again", "free=%llu floor=%llu",
-		    (unsigned long long)st->space_free, (unsigned long long)floor);
-	for (unsigned i = 0; i < st->loops; i++) {
+		    (unsigned long long)sp->free_bytes, (unsigned long long)floor);
+	for (unsigned i = 0; i < sp->loops; i++) {
 		struct space_news *n = mem_zalloc(sizeof *n);
-		n->share = st->shares[i];
+		n->share = sp->shares[i];
 		n->refuse = low ? ERR_NOSPACE : ERR_OK;
 		n->msg.fn = refuse_msg;
-		loop_send(st->shares[i]->loop, &n->msg);
+		loop_send(sp->shares[i]->loop, &n->msg);
 	}
 }
 
-void space_look(struct store *st)
+void space_look(struct space *sp)
 {
-	look_run(&st->space_task);
-	st->reserve_gone = false; /* the start has just decided that */
-	judge(st);
+	look_run(&sp->task);
+	sp->reserve_gone = false; /* the start has just decided that */
+	judge(sp);
 }
 
 static void look_run(struct work_task *t)
 {
-	struct store *st = CONTAINER_OF(t, struct store, space_task);
-	st->space_err = fsio_free_bytes(st->dir, &st->space_free, &st->space_total);
-	st->reserve_gone = !reserve_there(st->dir);
+	struct space *sp = CONTAINER_OF(t, struct space, task);
+	sp->err = fsio_free_bytes(sp->dir, &sp->free_bytes, &sp->total_bytes);
+	sp->reserve_gone = !reserve_there(sp->dir);
 }
 
 static void look_done(struct work_task *t)
 {
-	struct store *st = CONTAINER_OF(t, struct store, space_task);
-	st->space_busy = false;
-	if (st->space_closing)
+	struct space *sp = CONTAINER_OF(t, struct space, task);
+	sp->busy = false;
+	if (sp->closing)
 		return;
-	show(st);
-	judge(st);
-	loop_timer_set(st->shares[0]->loop, &st->space_timer, SPACE_WATCH_MS);
+	show(sp);
+	judge(sp);
+	loop_timer_set(sp->shares[0]->loop, &sp->timer, SPACE_WATCH_MS);
 }
 
 static void watch_tick(struct loop_timer *t)
 {
-	struct store *st = CONTAINER_OF(t, struct store, space_timer);
-	st->space_busy = true;
+	struct space *sp = CONTAINER_OF(t, struct space, timer);
+	sp->busy = true;
 	/* As a query's read: it must not wait for what fills the disk. */
-	st->space_task = (struct work_task){ .run = look_run, .done = look_done, .prio = WORK_READ };
-	work_submit(st->opts.pool, &st->space_task);
+	sp->task = (struct work_task){ .run = look_run, .done = look_done, .prio = WORK_READ };
+	work_submit(sp->pool, &sp->task);
 }
 
-void space_watch(struct store *st)
+void space_watch(struct space *sp)
 {
-	show(st);
-	loop_timer_init(&st->space_timer, watch_tick);
-	loop_timer_set(st->shares[0]->loop, &st->space_timer, SPACE_WATCH_MS);
+	show(sp);
+	loop_timer_init(&sp->timer, watch_tick);
+	loop_timer_set(sp->shares[0]->loop, &sp->timer, SPACE_WATCH_MS);
 }
 
-void space_unwatch(struct store *st)
+void space_unwatch(struct space *sp)
 {
-	st->space_closing = true;
+	sp->closing = true;
 	metric_gauge_set(M_DISK_FREE_BYTES, 0);
 	metric_gauge_set(M_DISK_FLOOR_BYTES, 0);
 	metric_gauge_set(M_BYTES_RESERVE, 0);
-	loop_timer_cancel(st->shares[0]->loop, &st->space_timer);
+	loop_timer_cancel(sp->shares[0]->loop, &sp->timer);
 }

@@ -14,6 +14,8 @@
 #define STORAGE_SPACE_H
 
 #include "core/base/fsio.h"
+#include "core/rt/loop.h"
+#include "core/rt/work.h"
 
 #define SPACE_RESERVE_BYTES  (64u << 20)
 #define SPACE_RESERVE_NAME   "RESERVE"
@@ -30,27 +32,47 @@
 #define SPACE_WRITERS_MIN 4u
 #define SPACE_CACHE_MIN   16u /* open for reading */
 
-struct store;
+struct share;
+struct space {
+	/* given by the store */
+	struct fsio_dir *dir; /* the data directory */
+	struct work_pool *pool;
+	struct share **shares; /* [loops]; each is told whether writes are taken */
+	unsigned loops;
+	uint64_t reserve_bytes;
+	uint64_t min_free_bytes; /* 0 = SPACE_MIN_FREE, SPACE_MIN_FREE_SHARE */
+	/* its own, loop 0's */
+	struct loop_timer timer;
+	struct work_task task;
+	bool busy, closing;
+	uint64_t free_bytes, total_bytes;
+	enum err err;
+	bool low;
+	bool reserve_gone, reserve_busy;
+	struct work_task reserve_task;
+};
+
 /* 45 % of the memory budget (core/base/budget.h), at 1 KiB a series. */
 uint64_t space_series_max(void);
 /*
- * Divides the descriptors there are: st->round_writers, what is left is the file cache's.
- * ERR_NOFILES: they are too few for so many shards.
+ * Divides the descriptors there are: *round_writers files may be written by rounds at the same
+ * time, what is left is the file cache's. ERR_NOFILES: they are too few for so many shards.
  */
-MUST_CHECK enum err space_files(struct store *st, struct errbuf *eb);
+MUST_CHECK enum err space_files(
+    unsigned shards, unsigned loops, unsigned *round_writers, struct errbuf *eb);
 /* Makes RESERVE when there is room; its lack is no error. */
-void space_reserve(struct fsio_dir *d, uint64_t bytes);
+void space_reserve(struct space *sp);
 /* Gives RESERVE up for something that frees space. True: there was one. Blocks. */
-bool space_reserve_give(struct store *st, const char *why);
+bool space_reserve_give(struct space *sp, const char *why);
 /*
  * Is there room for so many bytes that go again soon? Else RESERVE is given up, when that helps;
  * ERR_NOSPACE says how much is free. Blocks.
  */
-MUST_CHECK enum err space_room(struct store *st, uint64_t bytes, struct errbuf *eb);
+MUST_CHECK enum err space_room(struct space *sp, uint64_t bytes, struct errbuf *eb);
 /* One look, blocking: before ready. */
-void space_look(struct store *st);
-void space_watch(struct store *st);
-/* Stops; a look or a new RESERVE may still be with a worker (st->space_busy, st->reserve_busy). */
-void space_unwatch(struct store *st);
+void space_look(struct space *sp);
+void space_watch(struct space *sp);
+/* Stops; a look or a new RESERVE may still be with a worker (busy, reserve_busy). */
+void space_unwatch(struct space *sp);
 
 #endif

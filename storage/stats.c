@@ -125,14 +125,14 @@ static uint64_t name_hash(const struct count *c, uint32_t place)
 	return c->names[place].hash;
 }
 
-static struct count *count_create(struct store_stats_req *r, struct share *sh)
+static struct count *count_create(struct store *st, struct store_stats_req *r, struct share *sh)
 {
 	struct count *c = mem_zalloc(sizeof *c);
 	c->req = r;
 	c->share = sh;
 	c->t_min_ms = INT64_MAX;
 	c->t_max_ms = INT64_MIN;
-	c->seed = sh->store->manifest.seed;
+	c->seed = st->manifest.seed;
 	arena_init(&c->texts, 64u << 10);
 	return c;
 }
@@ -359,7 +359,7 @@ void store_stats(struct store *st, struct store_stats_req *r)
 	if (r->top < 1 || r->top > STORE_TOP_MAX)
 		r->top = 10;
 	for (unsigned i = 0; i < st->loops; i++) {
-		struct count *c = count_create(r, st->shares[i]);
+		struct count *c = count_create(st, r, st->shares[i]);
 		c->msg.fn = count_begin;
 		loop_send(c->share->loop, &c->msg);
 	}
@@ -472,5 +472,5 @@ static void count_home(struct mbox_msg *msg)
 	c->task.run = together;
 	c->task.done = together_done;
 	c->task.prio = WORK_READ;
-	work_submit(c->share->store->opts.pool, &c->task);
+	work_submit(c->share->env->pool, &c->task);
 }

@@ -4,15 +4,10 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "storage/append/gossip.h"
-#include "storage/back/back.h"
-#include "storage/back/catalogs.h"
 #include "storage/figures.h"
-#include "storage/keeper.h"
 #include "storage/read/storesrc.h"
-#include "storage/recover/recover.h"
 #include "storage/recover/restore.h"
 #include "storage/recover/warm.h"
-#include "storage/space.h"
 #include "storage/store_priv.h"
 #include <time.h>
 
@@ -57,7 +52,7 @@ static void opts_fill(struct store_opts *o)
 static void on_report(void *arg, unsigned loop, const struct walog_report *r)
 {
 	struct store *st = arg;
-	share_report(st->shares[loop], r);
+	intake_report(st->intakes[loop], r);
 }
 
 static enum err dirs_open(struct store *st, struct errbuf *eb)
@@ -96,18 +91,74 @@ static void places_make(struct store *st)
 
 static void shares_make(struct store *st)
 {
+	st->share_env = (struct share_env){ .loops = st->loops,
+		.pool = st->opts.pool,
+		.clock = st->clock,
+		.future_ms = st->opts.future_ms,
+		.head_bytes_max = space_series_max() * SPACE_SERIES_BYTES / st->loops };
 	st->shares = mem_zalloc(st->loops * sizeof(*st->shares));
 	st->shards = mem_zalloc(st->manifest.shards * sizeof(*st->shards));
 	for (unsigned i = 0; i < st->loops; i++) {
-		struct share *sh = share_create(st, team_loop(st->team, i), i);
+		struct share *sh = share_create(&st->share_env, team_loop(st->team, i), i);
 		st->shares[i] = sh;
 		sh->shards = mem_zalloc((st->manifest.shards / st->loops + 1) * sizeof(*sh->shards));
 		for (unsigned j = i; j < st->manifest.shards; j += st->loops) {
 			st->shards[j] = mem_alloc(sizeof *st->shards[j]);
-			shard_init(st->shards[j], st, sh, sh->loop, j, st->manifest.seed);
+			shard_init(st->shards[j], sh, j, st->manifest.seed);
 			sh->shards[sh->shards_count++] = st->shards[j];
 		}
 	}
+}
+
+/* ---- what the parts stand on ---- */
+
+static bool metas_put(
+    void *arg, const struct intake *in, const struct batch *b, size_t *done, uint64_t *position)
+{
+	return keeper_put(arg, in, b, done, position);
+}
+
+static const struct intake_up intake_up = { .relieve = back_relieve, .metas = metas_put };
+
+static void intakes_make(struct store *st)
+{
+	const struct store_opts *o = &st->opts;
+	st->intake_env = (struct intake_env){ .shards = st->manifest.shards,
+		.seed = st->manifest.seed,
+		.places = st->places,
+		.retention_ms = o->retention_ms,
+		.ooo_window_ms = o->ooo_window_ms,
+		.future_ms = o->future_ms,
+		.series_max = o->series_max,
+		.new_series_per_s = o->new_series_per_s,
+		.log_share_bytes = o->log_share_bytes,
+		.labels = o->labels,
+		.up = &intake_up,
+		.up_arg = st->keeper };
+	st->intakes = mem_zalloc(st->loops * sizeof(*st->intakes));
+	for (unsigned i = 0; i < st->loops; i++)
+		st->intakes[i] = intake_create(&st->intake_env, st->shares[i]);
+	st->intake_env.intakes = st->intakes;
+}
+
+static void keeper_setup(struct store *st)
+{
+	st->keeper_env = (struct keeper_env){ .loop = st->shares[0]->loop,
+		.pool = st->opts.pool,
+		.dir = st->dir,
+		.seed = st->manifest.seed,
+		.group = st->manifest.shards };
+	st->keeper = keeper_create(&st->keeper_env);
+}
+
+static void space_setup(struct store *st)
+{
+	st->space = (struct space){ .dir = st->dir,
+		.pool = st->opts.pool,
+		.shares = st->shares,
+		.loops = st->loops,
+		.reserve_bytes = st->opts.reserve_bytes,
+		.min_free_bytes = st->opts.min_free_bytes };
 }
 
 static void catalogs_setup(struct store *st)
@@ -121,10 +172,66 @@ static void catalogs_setup(struct store *st)
 		.stop = { .told = st->opts.stop, .arg = st->opts.stop_arg } };
 }
 
+static void back_setup(struct store *st)
+{
+	const struct store_opts *o = &st->opts;
+	st->back_env = (struct back_env){ .shards = st->manifest.shards,
+		.clock = st->clock,
+		.space = &st->space,
+		.retention_ms = o->retention_ms,
+		.round_every_ms = o->round_every_ms,
+		.seal_every_ms = o->seal_every_ms,
+		.retry_ms = o->retry_ms,
+		.evict_idle_ms = o->evict_idle_ms };
+}
+
+static void meta_record(void *arg, bool own, uint64_t number, const struct walrec_meta *m)
+{
+	keeper_replay(arg, own, number, m);
+}
+
+static void meta_number(void *arg, uint64_t number)
+{
+	keeper_number_seen(arg, number);
+}
+
+static void recover_setup(struct store *st)
+{
+	st->recover_env = (struct recover_env){ .loops = st->loops,
+		.shares = st->shares,
+		.shards_count = st->manifest.shards,
+		.shards = st->shards,
+		.log_dir = st->log_dir,
+		.shards_dir = st->shards_dir,
+		.clock = st->clock,
+		.space = &st->space,
+		.team = st->team,
+		.stop = { .told = st->opts.stop, .arg = st->opts.stop_arg },
+		.future_ms = st->opts.future_ms,
+		.ooo_window_ms = st->opts.ooo_window_ms,
+		.metas = { .record = meta_record, .number = meta_number, .arg = st->keeper },
+		.sink = &st->sink };
+}
+
+/* The parts, each with what it needs. */
+static void parts_make(struct store *st)
+{
+	places_make(st);
+	shares_make(st);
+	st->source = storesrc_create(st->shards, st->manifest.shards);
+	st->gossip = gossip_create(st->shares, st->loops);
+	keeper_setup(st);
+	intakes_make(st);
+	space_setup(st);
+	catalogs_setup(st);
+	back_setup(st);
+	recover_setup(st);
+}
+
 static enum err log_open(struct store *st, struct errbuf *eb)
 {
 	struct replay_result replay;
-	enum err e = recover_log(st, &replay, eb);
+	enum err e = recover_log(&st->recover_env, &replay, eb);
 	if (e)
 		return e;
 	static const enum walog_sync syncs[] = {
@@ -139,33 +246,38 @@ static enum err log_open(struct store *st, struct errbuf *eb)
 		.replay = &replay,
 		.on_report = on_report,
 		.arg = st };
-	recover_newest(st);
+	recover_newest(&st->recover_env);
 	if (st->catalogs.catalog)
-		warm_series(st);
-	recover_tell(st);
+		warm_series(&st->recover_env);
+	recover_tell(&st->recover_env);
 	e = walog_create(&o, &st->log, eb);
 	replay_result_release(&replay);
 	return e;
 }
 
+struct begin {
+	struct store *st;
+	unsigned loop;
+};
+
 static void begin_on_loop(void *arg)
 {
-	struct share *sh = arg;
-	const struct store *st = sh->store;
-	sh->log = st->log;
+	const struct begin *b = arg;
+	struct store *st = b->st;
+	const struct share *sh = st->shares[b->loop];
+	st->intakes[b->loop]->log = st->log;
 	for (unsigned k = 0; k < sh->shards_count; k++) {
 		/* What the files had already when the process ended: its segments may be freed. */
 		struct shard *shard = sh->shards[k];
-		shard_complete(shard, shard->list.complete_to);
-		if (st->back)
-			st->back->open(shard);
+		walog_complete(st->log, shard->index, shard->list.complete_to);
+		back_open(shard, &st->back_env);
 	}
 	if (!sh->index) {
-		space_watch(sh->store);
+		keeper_start(st->keeper);
+		space_watch(&st->space);
 		gossip_start(st->gossip);
 		figures_start(st->figures);
-		if (st->catalogs.catalog)
-			catalogs_watch(&sh->store->catalogs);
+		catalogs_watch(&st->catalogs);
 	}
 }
 
@@ -211,6 +323,8 @@ static void store_release(struct store *st)
 	catalogs_close(&st->catalogs);
 	for (unsigned j = 0; st->shards && j < st->manifest.shards; j++)
 		mem_free(st->shards[j]);
+	for (unsigned i = 0; st->intakes && i < st->loops; i++)
+		intake_free(st->intakes[i]);
 	for (unsigned i = 0; st->shares && i < st->loops; i++)
 		share_free(st->shares[i]);
 	storesrc_free(st->source);
@@ -220,6 +334,7 @@ static void store_release(struct store *st)
 	figures_free(st->figures);
 	mem_free(st->shards);
 	mem_free(st->shares);
+	mem_free(st->intakes);
 	mem_free(st->places);
 	if (st->shards_dir)
 		fsio_dir_close(st->shards_dir);
@@ -231,6 +346,13 @@ static void store_release(struct store *st)
 	mem_free(st);
 }
 
+static void metas_save(struct store *st)
+{
+	enum err e = keeper_save(st->keeper);
+	if (e)
+		LOG_WARN("metadata_not_saved", "err=%s", err_text(e));
+}
+
 enum err store_open(const struct store_opts *o, struct store **out, struct errbuf *eb)
 {
 	uint64_t begun = clock_real_mono_ns();
@@ -238,16 +360,12 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	st->sink.ops = &sink_ops;
 	st->opts = *o;
 	opts_fill(&st->opts);
-	st->back = &back_ops;
-	st->source = storesrc_create(st);
 	struct clockwatch_now now;
 	clock_both(&now.wall_ms, &now.mono_ns);
 	st->clock = clockwatch_create(now);
-	st->gossip = gossip_create(st);
 	st->figures = figures_create(st);
 	st->team = o->team;
 	st->loops = team_count(o->team);
-	st->head_bytes_max = space_series_max() * SPACE_SERIES_BYTES / st->loops;
 	CHECK(st->loops <= SHARE_LOOPS_MAX);
 	enum err e = 0;
 	if (st->opts.shards > MANIFEST_SHARDS_MAX)
@@ -256,19 +374,16 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	if (!e)
 		e = dirs_open(st, eb);
 	if (!e) {
-		places_make(st);
-		shares_make(st);
-		catalogs_setup(st);
-		st->keeper = keeper_create(st);
-		e = keeper_load(st->keeper, st->dir, eb);
+		parts_make(st);
+		e = keeper_load(st->keeper, eb);
 	}
 	if (!e) {
-		space_reserve(st->dir, st->opts.reserve_bytes);
-		space_look(st);
-		e = space_files(st, eb);
+		space_reserve(&st->space);
+		space_look(&st->space);
+		e = space_files(st->manifest.shards, st->loops, &st->back_env.round_writers, eb);
 	}
 	if (!e)
-		e = recover_files(st, eb);
+		e = recover_files(&st->recover_env, eb);
 	if (!e)
 		e = catalogs_open(&st->catalogs, eb);
 	if (!e)
@@ -281,9 +396,11 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		LOG_WARN("shards_kept",
 		    "asked=%u shards=%u text=\"a data directory keeps the number it was made with\"",
 		    o->shards, st->manifest.shards);
+	st->keeper_env.log = st->back_env.log = st->log;
+	metas_save(st);
 	for (unsigned i = 0; i < st->loops; i++)
-		team_run_on(st->team, i, begin_on_loop, st->shares[i]);
-	restore_run(st);
+		team_run_on(st->team, i, begin_on_loop, &(struct begin){ .st = st, .loop = i });
+	restore_run(&st->recover_env);
 	LOG_INFO("store_open", "dir=%s shards=%u loops=%u series=%llu took_ms=%llu", st->opts.dir,
 	    st->manifest.shards, st->loops, (unsigned long long)store_series(st),
 	    (unsigned long long)((clock_real_mono_ns() - begun) / 1000000u));
@@ -309,31 +426,32 @@ static void back_closed(void *arg)
 static void close_begin(void *arg)
 {
 	struct closing *c = arg;
-	const struct shard_back *back = c->st->back;
-	share_stop(c->share);
+	struct store *st = c->st;
+	intake_stop(st->intakes[c->share->index]);
 	if (!c->share->index) {
-		space_unwatch(c->st);
-		gossip_stop(c->st->gossip);
-		figures_stop(c->st->figures);
-		if (c->st->catalogs.catalog)
-			catalogs_unwatch(&c->st->catalogs);
+		space_unwatch(&st->space);
+		gossip_stop(st->gossip);
+		figures_stop(st->figures);
+		keeper_stop(st->keeper);
+		catalogs_unwatch(&st->catalogs);
 	}
-	c->open = back ? c->share->shards_count : 0;
-	for (unsigned k = 0; back && k < c->share->shards_count; k++)
-		back->close(c->share->shards[k], back_closed, c);
+	c->open = c->share->shards_count;
+	for (unsigned k = 0; k < c->share->shards_count; k++)
+		back_close(c->share->shards[k], back_closed, c);
 }
 
 static void close_look(void *arg)
 {
 	struct closing *c = arg;
-	c->idle = !c->open && !c->share->open && !c->share->stocking;
+	const struct store *st = c->st;
+	c->idle = !c->open && !st->intakes[c->share->index]->open && !c->share->stocking;
 	for (unsigned k = 0; k < c->share->shards_count; k++)
 		c->idle = c->idle && removal_settled(c->share->shards[k]) &&
 		    !c->share->shards[k]->cursors;
 	if (!c->share->index)
-		c->idle = c->idle && !c->st->space_busy && !c->st->reserve_busy &&
-		    !c->st->catalogs.busy && !keeper_busy(c->st->keeper) &&
-		    !gossip_busy(c->st->gossip) && !figures_busy(c->st->figures);
+		c->idle = c->idle && !st->space.busy && !st->space.reserve_busy &&
+		    !st->catalogs.busy && !keeper_busy(st->keeper) && !gossip_busy(st->gossip) &&
+		    !figures_busy(st->figures);
 }
 
 static void nothing(void *arg)
@@ -361,9 +479,7 @@ void store_close(struct store *st)
 	}
 	mem_free(all);
 	walog_stop(st->log);
-	enum err e = keeper_save(st->keeper, st->dir);
-	if (e)
-		LOG_WARN("metadata_not_saved", "err=%s", err_text(e));
+	metas_save(st);
 	for (unsigned i = 0; i < st->loops; i++)
 		team_run_on(st->team, i, nothing, NULL);
 	walog_free(st->log);
@@ -379,6 +495,11 @@ struct share *store_here(const struct store *st)
 	return st->shares[loop_index(l)];
 }
 
+static struct intake *intake_here(const struct store *st)
+{
+	return st->intakes[store_here(st)->index];
+}
+
 struct sink *store_sink(struct store *st)
 {
 	return &st->sink;
@@ -391,20 +512,12 @@ struct source *store_source(struct store *st)
 
 static void sink_append_here(struct sink *s, struct sink_req *req)
 {
-	share_append(store_here(CONTAINER_OF(s, struct store, sink)), req);
+	intake_append(intake_here(CONTAINER_OF(s, struct store, sink)), req);
 }
 
 static enum err sink_accepts_here(struct sink *s, uint32_t *retry_after_s)
 {
-	return share_accepts(store_here(CONTAINER_OF(s, struct store, sink)), retry_after_s);
-}
-
-void shard_complete(struct shard *sh, uint64_t complete_to)
-{
-	if (sh->index == 0)
-		keeper_complete(sh->store->keeper, sh, complete_to);
-	else
-		walog_complete(sh->store->log, sh->index, complete_to);
+	return intake_accepts(intake_here(CONTAINER_OF(s, struct store, sink)), retry_after_s);
 }
 
 const struct store_opts *store_opts_in_force(const struct store *st)
@@ -423,11 +536,7 @@ uint64_t store_series(const struct store *st)
 	 * Every share knows its own count and what the others told last: loop 0's view is good
 	 * enough from any thread that asks on a loop.
 	 */
-	const struct share *sh = loop_here() ? store_here(st) : st->shares[0];
-	uint64_t sum = 0;
-	for (unsigned i = 0; i < st->loops; i++)
-		sum += sh->series[i];
-	return sum;
+	return share_series(loop_here() ? store_here(st) : st->shares[0]);
 }
 
 /* ---- metadata: asked of loop 0's keeper ---- */
@@ -523,21 +632,20 @@ static void flush_rounded(void *arg, enum err err)
 	if (err)
 		flush_sealed(fs, err);
 	else
-		fs->shard->store->back->seal(fs->shard, true, flush_sealed, fs);
+		back_seal(fs->shard, true, flush_sealed, fs);
 }
 
 static void flush_begin(struct mbox_msg *msg)
 {
 	struct flush *f = CONTAINER_OF(msg, struct flush, msg);
-	const struct shard_back *back = f->share->store->back;
-	f->open = 1 + (back ? f->share->shards_count : 0);
-	for (unsigned k = 0; back && k < f->share->shards_count; k++) {
+	f->open = 1 + f->share->shards_count;
+	for (unsigned k = 0; k < f->share->shards_count; k++) {
 		struct flush_shard *fs = mem_zalloc(sizeof *fs);
 		fs->flush = f;
 		fs->shard = f->share->shards[k];
-		back->round(fs->shard, true, flush_rounded, fs);
+		back_round(fs->shard, true, flush_rounded, fs);
 	}
-	flush_part(f, back ? ERR_OK : ERR_UNSUPPORTED);
+	flush_part(f, ERR_OK);
 }
 
 void store_flush(struct store *st, struct store_flush_req *r)

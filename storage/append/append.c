@@ -1,7 +1,7 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/rune.h"
-#include "storage/append/share_priv.h"
+#include "storage/append/intake_priv.h"
 #include <stdio.h>
 
 /* rows, or bytes of labels, between two looks at the clock: some 20 us */
@@ -17,21 +17,21 @@ static void append_step(struct append *ap);
 
 /* What a piece of a request says about the clock. */
 static struct clockwatch_heard hear_rows(
-    const struct share *sh, const struct batch_row *rows, uint32_t count, int64_t newest_ms)
+    const struct intake *in, const struct batch_row *rows, uint32_t count, int64_t newest_ms)
 {
 	struct clockwatch_heard h = { .t_newest_ms = INT64_MIN };
-	int64_t now = loop_now_ms(sh->loop);
+	int64_t now = loop_now_ms(in->share->loop);
 	int64_t from = num_sat_sub(now, CLOCKWATCH_AGREE_MS),
 	        to = num_sat_add(now, CLOCKWATCH_AGREE_MS);
 	for (uint32_t i = 0; i < count; i++) {
 		int64_t t = rows[i].t_ms;
-		if (rows[i].flags & BATCH_HISTOGRAM || t > SHARE_T_MAX_MS || t < SHARE_T_MIN_MS)
+		if (rows[i].flags & BATCH_HISTOGRAM || t > INTAKE_T_MAX_MS || t < INTAKE_T_MIN_MS)
 			continue;
 		h.t_newest_ms = t > h.t_newest_ms ? t : h.t_newest_ms;
 		h.agrees |= t >= from && t <= to;
 	}
-	h.clock_refuses = newest_ms == NEWEST_NONE &&
-	    h.t_newest_ms < num_sat_sub(now, sh->store->opts.retention_ms);
+	h.clock_refuses =
+	    newest_ms == NEWEST_NONE && h.t_newest_ms < num_sat_sub(now, in->env->retention_ms);
 	return h;
 }
 
@@ -46,21 +46,21 @@ static int64_t least(int64_t a, int64_t b)
  */
 static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t count)
 {
-	struct share *sh = ap->home;
-	const struct store_opts *o = &sh->store->opts;
+	struct intake *in = ap->home;
+	const struct intake_env *o = in->env;
 	const struct batch *b = ap->req->batch;
 	if (b->own || b->restored)
-		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = SHARE_T_MAX_MS };
-	struct clockwatch_now now = share_now(sh);
+		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = INTAKE_T_MAX_MS };
+	struct clockwatch_now now = share_now(in->share);
 	int64_t newest = ap->newest_ms;
-	if (UNLIKELY(clockwatch_look(sh->store->clock, now) != CLOCKWATCH_SURE)) {
-		struct clockwatch_heard h = hear_rows(sh, b->rows + from, count, newest);
-		if (clockwatch_hear(sh->store->clock, now, &h) == CLOCKWATCH_DOUBT) {
+	if (UNLIKELY(clockwatch_look(in->share->env->clock, now) != CLOCKWATCH_SURE)) {
+		struct clockwatch_heard h = hear_rows(in, b->rows + from, count, newest);
+		if (clockwatch_hear(in->share->env->clock, now, &h) == CLOCKWATCH_DOUBT) {
 			bool any = h.t_newest_ms != INT64_MIN;
 			int64_t t = any ? least(now.wall_ms, h.t_newest_ms) : now.wall_ms;
 			t = newest == NEWEST_NONE ? t : least(t, newest);
 			return (struct shard_judge){ .t_min_ms = num_sat_sub(t, o->retention_ms),
-				.t_max_ms = SHARE_T_MAX_MS,
+				.t_max_ms = INTAKE_T_MAX_MS,
 				.old_flag = "retention",
 				.old_ms = o->retention_ms };
 		}
@@ -78,63 +78,63 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 static void step_msg(struct mbox_msg *msg)
 {
 	struct append *ap = CONTAINER_OF(msg, struct append, step_msg);
-	struct share *sh = ap->home;
-	bool entered = share_enter(sh);
+	struct intake *in = ap->home;
+	bool entered = intake_enter(in);
 	append_step(ap);
-	share_leave(sh, entered);
+	intake_leave(in, entered);
 }
 
-void share_append(struct share *sh, struct sink_req *req)
+void intake_append(struct intake *in, struct sink_req *req)
 {
-	loop_check_here(sh->loop);
+	loop_check_here(in->share->loop);
 	struct append *ap;
-	if (list_empty(&sh->append_pool)) {
+	if (list_empty(&in->append_pool)) {
 		ap = mem_zalloc(sizeof *ap);
 		list_init(&ap->link);
 	} else {
-		ap = CONTAINER_OF(list_pop(&sh->append_pool), struct append, link);
-		sh->append_pool_count--;
+		ap = CONTAINER_OF(list_pop(&in->append_pool), struct append, link);
+		in->append_pool_count--;
 	}
-	ap->home = sh;
+	ap->home = in;
 	ap->req = req;
 	ap->next_row = 0;
 	ap->open = 1;
 	ap->err = 0;
-	ap->slow = SHARE_SLOW_NOT;
+	ap->slow = INTAKE_SLOW_NOT;
 	ap->retry_after_s = 0;
-	ap->newest_ms = newest_get(&sh->newest, req->batch->tenant, req->batch->own);
+	ap->newest_ms = newest_get(&in->share->newest, req->batch->tenant, req->batch->own);
 	ap->step_msg.fn = step_msg;
 	shard_verdict_init(&ap->verdict);
-	sh->open++;
-	enum err e = share_accepts(sh, &ap->retry_after_s);
+	in->open++;
+	enum err e = intake_accepts(in, &ap->retry_after_s);
 	if (e) {
-		if (e == ERR_BUSY && !walog_state(sh->log))
-			ap->slow = SHARE_SLOW_MEMORY;
+		if (e == ERR_BUSY && !walog_state(in->log))
+			ap->slow = INTAKE_SLOW_MEMORY;
 		append_answer(ap, NULL, e, ap->retry_after_s);
 		return;
 	}
-	if (share_turn_is_full(sh)) {
-		loop_send(sh->loop, &ap->step_msg);
+	if (intake_turn_is_full(in)) {
+		loop_send(in->share->loop, &ap->step_msg);
 		return;
 	}
-	bool entered = share_enter(sh);
+	bool entered = intake_enter(in);
 	append_step(ap);
-	share_leave(sh, entered);
+	intake_leave(in, entered);
 }
 
 /* ---- a step: rows to slices ---- */
 
-static struct step *step_get(struct share *sh, uint32_t rows)
+static struct step *step_get(struct intake *in, uint32_t rows)
 {
-	const struct store *st = sh->store;
+	const struct intake_env *env = in->env;
 	struct step *sp;
-	if (list_empty(&sh->step_pool)) {
-		sp = mem_zalloc(sizeof *sp + st->loops * sizeof sp->slices[0]);
+	if (list_empty(&in->step_pool)) {
+		sp = mem_zalloc(sizeof *sp + in->share->env->loops * sizeof sp->slices[0]);
 		list_init(&sp->link);
-		sp->ends = mem_alloc(st->manifest.shards * sizeof *sp->ends);
+		sp->ends = mem_alloc(env->shards * sizeof *sp->ends);
 	} else {
-		sp = CONTAINER_OF(list_pop(&sh->step_pool), struct step, link);
-		sh->step_pool_count--;
+		sp = CONTAINER_OF(list_pop(&in->step_pool), struct step, link);
+		in->step_pool_count--;
 	}
 	if (sp->cap < rows) {
 		mem_free(sp->rows);
@@ -157,14 +157,14 @@ void append_step_free(struct step *sp)
 	mem_free(sp);
 }
 
-void append_step_put(struct share *sh, struct step *sp)
+void append_step_put(struct intake *in, struct step *sp)
 {
-	if (sh->step_pool_count >= pool_keep(POOL_MAX) || sp->cap > STEP_KEEP_ROWS) {
+	if (in->step_pool_count >= pool_keep(POOL_MAX) || sp->cap > STEP_KEEP_ROWS) {
 		append_step_free(sp);
 		return;
 	}
-	list_add_head(&sh->step_pool, &sp->link);
-	sh->step_pool_count++;
+	list_add_head(&in->step_pool, &sp->link);
+	in->step_pool_count++;
 }
 
 #define PLACE_NONE UINT16_MAX /* a row refused at home */
@@ -183,10 +183,10 @@ static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32
 		shard_verdict_refuse(v, row, SINK_BAD_LABELS, "metric name is missing");
 		return true;
 	}
-	if (UNLIKELY(r->labels_len > SHARE_LABELS_MAX)) {
+	if (UNLIKELY(r->labels_len > INTAKE_LABELS_MAX)) {
 		char text[128];
 		snprintf(text, sizeof text, "labels have %u bytes as sent, limit %u (--%s)",
-		    r->labels_len, share_label_limits(ap->home).total_bytes,
+		    r->labels_len, intake_label_limits(ap->home).total_bytes,
 		    limits_flag(LIMITS_write_labels_bytes));
 		metric_add(M_REFUSED_LABEL_LIMIT, 1);
 		shard_verdict_refuse(v, row, SINK_LABEL_LIMIT, text);
@@ -201,7 +201,7 @@ static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32
  */
 static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint32_t count)
 {
-	const struct store *st = ap->home->store;
+	const struct intake_env *env = ap->home->env;
 	const struct batch *b = ap->req->batch;
 	const uint8_t *labels = NULL;
 	uint32_t labels_len = UINT32_MAX, look = STEP_LOOK_ROWS, bytes = 0;
@@ -211,12 +211,12 @@ static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint3
 	for (uint32_t i = 0; i < count; i++) {
 		const struct batch_row *r = &b->rows[from + i];
 		if (UNLIKELY(i >= look || bytes >= STEP_LOOK_BYTES)) {
-			if (share_since(began_ns) >= SHARE_PIECE_NS / 2)
+			if (intake_since(began_ns) >= INTAKE_PIECE_NS / 2)
 				return i;
 			look = i + STEP_LOOK_ROWS;
 			bytes = 0;
 		}
-		if (UNLIKELY(r->flags & BATCH_HISTOGRAM || r->labels_len - 1 >= SHARE_LABELS_MAX) &&
+		if (UNLIKELY(r->flags & BATCH_HISTOGRAM || r->labels_len - 1 >= INTAKE_LABELS_MAX) &&
 		    refused_at_home(ap, r, (uint32_t)(from + i))) {
 			sp->places[i] = PLACE_NONE;
 			continue;
@@ -229,9 +229,9 @@ static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint3
 				sp->labels_max = labels_len;
 			struct hash128 h =
 			    label_fingerprint((struct labels){ .bytes = labels, .len = labels_len },
-			        b->tenant, st->manifest.seed);
+			        b->tenant, env->seed);
 			fp = h.lo;
-			place = st->places[store_shard_of(st, h)];
+			place = env->places[intake_shard_of(env, h)];
 		}
 		sp->fps[i] = fp;
 		sp->places[i] = place;
@@ -244,7 +244,7 @@ static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint3
 static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t count)
 {
 	const struct batch *b = ap->req->batch;
-	unsigned shards = ap->home->store->manifest.shards;
+	unsigned shards = ap->home->env->shards;
 	uint32_t sum = 0;
 	for (unsigned p = 0; p < shards; p++) {
 		uint32_t n = sp->ends[p];
@@ -270,18 +270,19 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
  */
 static bool step_send(struct append *ap, struct step *sp, bool metas)
 {
-	struct share *home = ap->home;
-	const struct store *st = home->store;
+	struct intake *home = ap->home;
+	const struct intake_env *env = home->env;
+	unsigned loops = home->share->env->loops;
 	unsigned place = 0;
 	uint32_t begin = 0;
-	for (unsigned i = 0; i < st->loops; i++) {
+	for (unsigned i = 0; i < loops; i++) {
 		struct slice *sl = &sp->slices[i];
-		slice_init(sl, ap, ap->judge, home, st->shares[i]);
+		slice_init(sl, ap, ap->judge, home, env->intakes[i]);
 		sl->step = sp;
 		sl->rows = sp->rows + begin;
 		sl->ends = sp->ends + place;
 		sl->labels_max = sp->labels_max;
-		unsigned n = st->shares[i]->shards_count;
+		unsigned n = env->intakes[i]->share->shards_count;
 		uint32_t end = n ? sp->ends[place + n - 1] : begin;
 		sl->rows_count = end - begin;
 		sl->metas = metas && i == 0;
@@ -299,8 +300,8 @@ static bool step_send(struct append *ap, struct step *sp, bool metas)
 	bool paced = ap->next_row < ap->req->batch->rows_count;
 	if (paced)
 		ap->running += open;
-	for (unsigned i = 0; i < st->loops && open; i++) {
-		struct slice *sl = &sp->slices[(home->index + 1 + i) % st->loops];
+	for (unsigned i = 0; i < loops && open; i++) {
+		struct slice *sl = &sp->slices[(home->share->index + 1 + i) % loops];
 		if (sl->rows_count || sl->metas) {
 			open--; /* sp may be gone after the last one */
 			sl->paced = paced;
@@ -312,17 +313,17 @@ static bool step_send(struct append *ap, struct step *sp, bool metas)
 
 static void append_step(struct append *ap)
 {
-	struct share *home = ap->home;
+	struct intake *home = ap->home;
 	const struct batch *b = ap->req->batch;
 	size_t from = ap->next_row, left = b->rows_count - from;
-	uint32_t count = left > SHARE_STEP_ROWS ? SHARE_STEP_ROWS : (uint32_t)left;
+	uint32_t count = left > INTAKE_STEP_ROWS ? INTAKE_STEP_ROWS : (uint32_t)left;
 	bool metas = from == 0 && b->metas_count > 0;
 	ap->running = 1;
 	if (count || metas) {
 		struct step *sp = step_get(home, count);
 		sp->append = ap;
 		sp->open = 0;
-		memset(sp->ends, 0, home->store->manifest.shards * sizeof *sp->ends);
+		memset(sp->ends, 0, home->env->shards * sizeof *sp->ends);
 		count = step_hash(ap, sp, from, count);
 		ap->judge = judge_of(ap, from, count);
 		ap->next_row = from + count;
@@ -340,7 +341,7 @@ void append_ran(struct append *ap)
 	if (--ap->running)
 		return;
 	if (ap->next_row < ap->req->batch->rows_count && !ap->err)
-		loop_send(ap->home->loop, &ap->step_msg);
+		loop_send(ap->home->share->loop, &ap->step_msg);
 	else
 		append_answer(ap, NULL, 0, 0);
 }
@@ -355,15 +356,15 @@ void append_answer(
 		shard_verdict_add(&ap->verdict, v);
 	if (err && !ap->err) {
 		ap->err = err;
-		ap->retry_after_s = retry_after_s ? retry_after_s : share_retry_after(err);
+		ap->retry_after_s = retry_after_s ? retry_after_s : intake_retry_after(err);
 	}
 	if (--ap->open)
 		return;
-	struct share *home = ap->home;
+	struct intake *home = ap->home;
 	list_add_tail(&home->done, &ap->link);
 	if (!home->done_armed) {
 		home->done_armed = true;
-		loop_defer(home->loop, &home->done_deferred);
+		loop_defer(home->share->loop, &home->done_deferred);
 	}
 }
 
@@ -388,10 +389,9 @@ static void first_text(const struct append *ap, struct sink_req *req)
 /* Why series that are new could not be made now. */
 static void slow_text(const struct append *ap, struct sink_req *req)
 {
-	const struct share *sh = ap->home;
-	const struct store *st = sh->store;
-	uint64_t rate = st->opts.new_series_per_s;
-	if (ap->slow == SHARE_SLOW_RATE)
+	const struct intake *in = ap->home;
+	uint64_t rate = in->env->new_series_per_s;
+	if (ap->slow == INTAKE_SLOW_RATE)
 		snprintf(req->first_text, sizeof req->first_text,
 		    "more than %llu new series a second and loop (--%s), send it again later",
 		    (unsigned long long)(rate ? rate : limits_here()->write_new_series_per_s),
@@ -399,13 +399,15 @@ static void slow_text(const struct append *ap, struct sink_req *req)
 	else
 		snprintf(req->first_text, sizeof req->first_text,
 		    "memory for series is %u %% full: %llu active series, limit %llu (--limits.series-total); new ones have to wait, send it again later",
-		    (unsigned)(share_head_bytes(sh) * 100 / (st->head_bytes_max + 1)),
-		    (unsigned long long)store_series(st), (unsigned long long)st->opts.series_max);
+		    (unsigned)(share_head_bytes(in->share) * 100 /
+		        (in->share->env->head_bytes_max + 1)),
+		    (unsigned long long)share_series(in->share),
+		    (unsigned long long)in->env->series_max);
 }
 
 static void append_end(struct append *ap)
 {
-	struct share *home = ap->home;
+	struct intake *home = ap->home;
 	struct sink_req *req = ap->req;
 	const struct shard_verdict *v = &ap->verdict;
 	req->err = ap->err;
@@ -433,11 +435,11 @@ static void append_end(struct append *ap)
 
 void append_done_run(struct loop_deferred *d)
 {
-	struct share *sh = CONTAINER_OF(d, struct share, done_deferred);
+	struct intake *in = CONTAINER_OF(d, struct intake, done_deferred);
 	struct list_link now;
 	list_init(&now);
-	list_move_all(&now, &sh->done);
-	sh->done_armed = false;
+	list_move_all(&now, &in->done);
+	in->done_armed = false;
 	for (struct list_link *l; (l = list_pop(&now)) != NULL;)
 		append_end(CONTAINER_OF(l, struct append, link));
 }

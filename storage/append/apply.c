@@ -4,23 +4,22 @@
 #include "core/base/num.h"
 #include "core/base/rune.h"
 #include "storage/append/alias.h"
-#include "storage/keeper.h"
-#include "storage/store_priv.h"
 #include <stdio.h>
 
 struct apply {
-	struct share *sh;
+	struct intake *in;
+	struct share *sh; /* in->share */
 	struct slice *sl;
 	struct apply_odds *odds;
 	struct shard *shard;
 	struct walog_frame *frame; /* NULL = none open */
 	struct walrec_writer w;
-	bool group;           /* one of this shard is open in the frame */
-	bool created;         /* series, in this sub-batch */
-	bool over;            /* its time */
-	unsigned costs;       /* of unknown series since the last look at the clock */
-	enum share_slow slow; /* new series came too fast */
-	unsigned logged;      /* rows in sh->ids, t_ms, v */
+	bool group;            /* one of this shard is open in the frame */
+	bool created;          /* series, in this sub-batch */
+	bool over;             /* its time */
+	unsigned costs;        /* of unknown series since the last look at the clock */
+	enum intake_slow slow; /* new series came too fast */
+	unsigned logged;       /* rows in in->ids, t_ms, v */
 	struct label_limits limits;
 	struct shard_span span; /* of the rows of this shard */
 	int64_t t_newest_ms;    /* of all rows so far */
@@ -43,7 +42,7 @@ static void refuse_time(struct apply *a, const struct head_row *r);
 static void group_open(struct apply *a)
 {
 	if (!a->frame) {
-		a->frame = walog_frame(a->sh->log);
+		a->frame = walog_frame(a->in->log);
 		walrec_begin(&a->w, &a->frame->payload);
 	}
 	if (a->group)
@@ -59,7 +58,7 @@ static void rows_log(struct apply *a)
 	if (!a->logged)
 		return;
 	group_open(a);
-	walrec_rows(&a->w, a->logged, a->sh->ids, a->sh->t_ms, a->sh->v);
+	walrec_rows(&a->w, a->logged, a->in->ids, a->in->t_ms, a->in->v);
 	a->logged = 0;
 }
 
@@ -68,7 +67,7 @@ static void frame_close(struct apply *a)
 	if (!a->frame)
 		return;
 	walrec_end(&a->w);
-	walog_submit(a->sh->log, a->frame);
+	walog_submit(a->in->log, a->frame);
 	a->frame = NULL;
 	a->group = false;
 }
@@ -85,11 +84,10 @@ static void frame_split(struct apply *a)
 /* ---- a slice ---- */
 
 /* New series a second: UINT64_MAX = as many as come. */
-static uint64_t rate_of(const struct share *sh, uint64_t head_bytes, enum share_slow *why)
+static uint64_t rate_of(const struct intake *in, uint64_t head_bytes, enum intake_slow *why)
 {
-	const struct store *st = sh->store;
-	uint64_t rate = st->opts.new_series_per_s, max = st->head_bytes_max;
-	*why = SHARE_SLOW_RATE;
+	uint64_t rate = in->env->new_series_per_s, max = in->share->env->head_bytes_max;
+	*why = INTAKE_SLOW_RATE;
 	if (!rate)
 		rate = limits_here()->write_new_series_per_s;
 	if (!rate)
@@ -97,33 +95,34 @@ static uint64_t rate_of(const struct share *sh, uint64_t head_bytes, enum share_
 	uint64_t tight = max / 100 * SHARE_TIGHT;
 	if (LIKELY(head_bytes <= tight))
 		return rate;
-	uint64_t left = head_bytes < max ? max - head_bytes : 0, slow = SHARE_TIGHT_RATE;
+	uint64_t left = head_bytes < max ? max - head_bytes : 0, slow = INTAKE_TIGHT_RATE;
 	slow = (uint64_t)((double)slow * (double)left / (double)(max - tight));
 	if (slow < rate) {
 		rate = slow;
-		*why = SHARE_SLOW_MEMORY;
+		*why = INTAKE_SLOW_MEMORY;
 	}
 	return rate;
 }
 
 /* Tokens since the last time; *why: what holds new series back when there are none. */
-static void tokens_fill(struct share *sh, enum share_slow *why)
+static void tokens_fill(struct intake *in, enum intake_slow *why)
 {
-	uint64_t rate = rate_of(sh, share_head_bytes(sh), why), now = loop_now_ns(sh->loop);
-	uint64_t burst_s = *why == SHARE_SLOW_MEMORY ? 1 : SHARE_BURST_S;
+	uint64_t rate = rate_of(in, share_head_bytes(in->share), why),
+	         now = loop_now_ns(in->share->loop);
+	uint64_t burst_s = *why == INTAKE_SLOW_MEMORY ? 1 : INTAKE_BURST_S;
 	if (LIKELY(rate == UINT64_MAX)) {
-		*why = SHARE_SLOW_NOT;
+		*why = INTAKE_SLOW_NOT;
 		return;
 	}
-	uint64_t ms = (now - sh->tokens_ns) / 1000000u;
-	if (!sh->tokens_ns || ms > burst_s * 1000)
+	uint64_t ms = (now - in->tokens_ns) / 1000000u;
+	if (!in->tokens_ns || ms > burst_s * 1000)
 		ms = burst_s * 1000;
-	sh->tokens_ns = ms == burst_s * 1000 ? now : sh->tokens_ns + ms * 1000000u;
-	if (rate > UINT64_MAX / 1000 / (SHARE_BURST_S * 1000))
-		rate = UINT64_MAX / 1000 / (SHARE_BURST_S * 1000);
-	sh->tokens += ms * rate;
-	if (sh->tokens > rate * burst_s * 1000)
-		sh->tokens = rate * burst_s * 1000;
+	in->tokens_ns = ms == burst_s * 1000 ? now : in->tokens_ns + ms * 1000000u;
+	if (rate > UINT64_MAX / 1000 / (INTAKE_BURST_S * 1000))
+		rate = UINT64_MAX / 1000 / (INTAKE_BURST_S * 1000);
+	in->tokens += ms * rate;
+	if (in->tokens > rate * burst_s * 1000)
+		in->tokens = rate * burst_s * 1000;
 }
 
 static void verdict_count(uint64_t stored, uint64_t dup, uint64_t over, uint64_t late)
@@ -148,11 +147,10 @@ static void newest_raise(struct apply *a)
 	bool own = a->sl->batch->own;
 	int64_t t_ms = a->t_newest_ms;
 	struct clockwatch_now now = share_now(sh);
-	bool doubt = clockwatch_look(sh->store->clock, now) == CLOCKWATCH_DOUBT;
+	bool doubt = clockwatch_look(sh->env->clock, now) == CLOCKWATCH_DOUBT;
 	if ((own || doubt) && t_ms != INT64_MIN) {
-		int64_t trusted = clockwatch_trusted_ms(sh->store->clock, now);
-		t_ms = newest_bounded(
-		    t_ms, own ? trusted : num_sat_add(trusted, sh->store->opts.future_ms));
+		int64_t trusted = clockwatch_trusted_ms(sh->env->clock, now);
+		t_ms = newest_bounded(t_ms, own ? trusted : num_sat_add(trusted, sh->env->future_ms));
 	}
 	if (!newest_tell(&sh->newest, a->sl->tenant, own, t_ms, loop_now_ns(sh->loop)))
 		return;
@@ -179,7 +177,7 @@ static void shard_apply(struct apply *a, uint32_t end, unsigned step)
 	while (sl->rows_done < end && !a->over) {
 		uint32_t left = end - sl->rows_done;
 		sl->rows_done += sub_apply(a, sl->rows + sl->rows_done, left < step ? left : step);
-		a->over = a->over || share_time_is_up(a->sh);
+		a->over = a->over || intake_time_is_up(a->in);
 	}
 	shard->rows_since_round += sl->rows_done - begin;
 	if (a->span.max_ms > shard->t_newest_ms)
@@ -191,19 +189,19 @@ static void shard_apply(struct apply *a, uint32_t end, unsigned step)
 	shard->newest_put_ns = loop_now_ns(a->sh->loop);
 }
 
-bool apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
+bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 {
-	struct apply a = { .sh = sh,
+	struct share *sh = in->share;
+	struct apply a = { .in = in,
+		.sh = sh,
 		.sl = sl,
 		.odds = odds,
 		.t_newest_ms = INT64_MIN,
-		.limits = share_label_limits(sh) };
+		.limits = intake_label_limits(in) };
 	unsigned step = sub_rows(sl);
 	loop_check_here(sh->loop);
-	tokens_fill(sh, &a.slow);
-	sh->series[sh->index] = 0;
-	for (unsigned k = 0; k < sh->shards_count; k++)
-		sh->series[sh->index] += sh->shards[k]->head.series_count;
+	tokens_fill(in, &a.slow);
+	share_series_count(sh);
 	for (unsigned k = 0; k < sh->shards_count && !a.over; k++) {
 		a.shard = sh->shards[k];
 		if (sl->rows_done < sl->ends[k])
@@ -214,7 +212,7 @@ bool apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
 	frame_close(&a);
 	if (sl->verdict.stored)
 		sl->position =
-		    walog_handed(sh->log); /* duplicates wait for all that was handed over, (3) */
+		    walog_handed(in->log); /* duplicates wait for all that was handed over, (3) */
 	return sl->rows_done == sl->rows_count;
 }
 
@@ -222,7 +220,7 @@ bool apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds)
 static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 {
 	struct head *h = &a->shard->head;
-	struct share *sh = a->sh;
+	struct intake *in = a->in;
 	const int64_t t_min = a->sl->judge.t_min_ms, t_max = a->sl->judge.t_max_ms;
 	uint32_t before = h->last;
 	uint64_t dup = 0, over = 0, late = 0, stored = 0;
@@ -258,9 +256,9 @@ static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count
 			if (put == SERIES_PUT_SAME)
 				continue;
 		}
-		sh->ids[a->logged] = s->id;
-		sh->t_ms[a->logged] = r->t_ms;
-		sh->v[a->logged++] = r->v;
+		in->ids[a->logged] = s->id;
+		in->t_ms[a->logged] = r->t_ms;
+		in->v[a->logged++] = r->v;
 	}
 	a->span = span;
 	a->sl->verdict.stored += stored;
@@ -314,7 +312,7 @@ static void refuse_time(struct apply *a, const struct head_row *r)
 static uint32_t refuse_series(struct apply *a, const struct head_row *r, uint64_t all)
 {
 	char text[SHARD_WHY_BYTES];
-	uint64_t max = a->sh->store->opts.series_max;
+	uint64_t max = a->in->env->series_max;
 	if (!shard_verdict_is_first(&a->sl->verdict, r->row))
 		text[0] = 0;
 	else if (all >= max)
@@ -333,18 +331,18 @@ static bool cost(struct apply *a, const struct head_row *r)
 	if (a->costs < LOOK_COST)
 		return false;
 	a->costs = 0;
-	a->over = share_time_is_up(a->sh);
+	a->over = intake_time_is_up(a->in);
 	return a->over;
 }
 
 /* May one more be made now? Else the request is told to come again. */
 static bool token_take(struct apply *a)
 {
-	struct share *sh = a->sh;
-	if (LIKELY(a->slow == SHARE_SLOW_NOT))
+	struct intake *in = a->in;
+	if (LIKELY(a->slow == INTAKE_SLOW_NOT))
 		return true;
-	if (sh->tokens >= 1000) {
-		sh->tokens -= 1000;
+	if (in->tokens >= 1000) {
+		in->tokens -= 1000;
 		return true;
 	}
 	if (!a->sl->err)
@@ -359,10 +357,8 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 {
 	struct share *sh = a->sh;
 	struct shard *shard = a->shard;
-	uint64_t all = 0;
-	for (unsigned i = 0; i < sh->store->loops; i++)
-		all += sh->series[i];
-	if (all >= sh->store->opts.series_max || shard->next_id == UINT32_MAX)
+	uint64_t all = share_series(sh);
+	if (all >= a->in->env->series_max || shard->next_id == UINT32_MAX)
 		return refuse_series(a, r, all);
 	if (!token_take(a))
 		return SERIES_NONE;
@@ -383,7 +379,7 @@ static void odd_add(struct apply *a, const struct head_row *r, struct labels ls,
 	struct apply_odds *o = a->odds;
 	if (o->count == o->cap) {
 		uint32_t cap = o->cap ? o->cap * 2 : 64;
-		struct apply_odd *rows = arena_array(&a->sh->scratch, cap, sizeof *rows);
+		struct apply_odd *rows = arena_array(&a->in->scratch, cap, sizeof *rows);
 		if (o->count)
 			memcpy(rows, o->rows, o->count * sizeof *rows);
 		o->rows = rows;
@@ -391,10 +387,10 @@ static void odd_add(struct apply *a, const struct head_row *r, struct labels ls,
 	}
 	struct apply_odd *odd = &o->rows[o->count++];
 	odd->row = *r;
-	odd->row.labels = arena_dup(&a->sh->scratch, ls.bytes, ls.len);
+	odd->row.labels = arena_dup(&a->in->scratch, ls.bytes, ls.len);
 	odd->row.labels_len = ls.len;
 	odd->row.fp = fp.lo;
-	odd->shard = store_shard_of(a->sh->store, fp);
+	odd->shard = intake_shard_of(a->in->env, fp);
 }
 
 /*
@@ -412,135 +408,19 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 	if (a->sl->canonical)
 		return create(a, r, raw);
 	struct hash128 fp;
-	if (alias_find(a->sh->alias, r->fp, a->sl->tenant, raw, &ls, &fp)) {
+	if (alias_find(a->in->alias, r->fp, a->sl->tenant, raw, &ls, &fp)) {
 		odd_add(a, r, ls, fp);
 		return SERIES_NONE;
 	}
 	struct errbuf eb;
 	errbuf_init(&eb);
-	enum err e = label_canonicalize(&a->sh->scratch, raw, &a->limits, &ls, &eb);
+	enum err e = label_canonicalize(&a->in->scratch, raw, &a->limits, &ls, &eb);
 	if (e)
 		return refuse(a, r, e == ERR_TOOBIG ? SINK_LABEL_LIMIT : SINK_BAD_LABELS, eb.text);
 	if (label_equal(ls, raw))
 		return create(a, r, raw);
 	fp = label_fingerprint(ls, a->sl->tenant, a->shard->seed);
-	alias_add(a->sh->alias, r->fp, a->sl->tenant, raw, ls, fp);
+	alias_add(a->in->alias, r->fp, a->sl->tenant, raw, ls, fp);
 	odd_add(a, r, ls, fp);
 	return SERIES_NONE;
-}
-
-/* ---- recovery ---- */
-
-/* hot lines fetched so many slots ahead: ids that follow one another mostly have slots that do */
-#define REPLAY_LINES 24u
-#define REPLAY_TAILS 8u /* ... and tails */
-
-static uint32_t replay_slot(struct shard *sh, uint32_t id)
-{
-	uint32_t slot = head_slot_by_id(&sh->head, id);
-	if (UNLIKELY(slot == SERIES_NONE)) {
-		slot = head_create_undefined(&sh->head, id);
-		if (id >= sh->next_id && id < UINT32_MAX)
-			sh->next_id = id + 1;
-	}
-	return slot;
-}
-
-/* What the rows of the next slots will touch. */
-static inline void replay_fetch(const struct head *h, uint32_t slot)
-{
-	if (LIKELY(slot + REPLAY_LINES < h->slots_count))
-		__builtin_prefetch(head_at(h, slot + REPLAY_LINES), 1);
-	if (LIKELY(slot + REPLAY_TAILS < h->slots_count)) {
-		const struct series *s = head_at(h, slot + REPLAY_TAILS);
-		__builtin_prefetch(s->tail + (size_t)s->tail_count * SERIES_ROW, 1);
-	}
-}
-
-static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool own)
-{
-	struct head *h = &sh->head;
-	struct shard_span span = SHARD_SPAN_NONE;
-	if (!rec->count)
-		return;
-	uint32_t slot = replay_slot(sh, rec->ids[0]);
-	for (size_t i = 0; i < rec->count; i++) {
-		uint32_t id = rec->ids[i];
-		struct series *s = head_at(h, slot);
-		if (s->id != id) {
-			uint32_t next = slot + 1;
-			if (UNLIKELY(next >= h->slots_count || head_at(h, next)->id != id ||
-			        !(head_at(h, next)->flags & SERIES_USED)))
-				next = replay_slot(sh, id);
-			slot = next;
-			s = head_at(h, slot);
-			replay_fetch(h, slot);
-		}
-		series_put(s, h->mem, &h->stats, rec->t_ms[i], rec->v[i]);
-		span.max_ms = rec->t_ms[i] > span.max_ms ? rec->t_ms[i] : span.max_ms;
-		span.min_ms = rec->t_ms[i] < span.min_ms ? rec->t_ms[i] : span.min_ms;
-	}
-	if (span.max_ms > sh->t_newest_ms)
-		sh->t_newest_ms = span.max_ms;
-	if (!own)
-		shard_span_add(&sh->span, span);
-	sh->rows_since_round += rec->count;
-}
-
-/*
- * The series of an id gets its labels; it is made when it is not there. Of two ids with the same
- * labels the higher one goes on.
- */
-void apply_define(struct shard *sh, uint32_t id, uint32_t tenant, struct labels ls)
-{
-	struct head *h = &sh->head;
-	uint64_t fp = label_fingerprint(ls, tenant, sh->seed).lo;
-	uint32_t slot = head_slot_by_id(h, id), other = head_find(h, fp, tenant, ls);
-	if (other != SERIES_NONE && head_at(h, other)->id < id)
-		head_shadow(h, other, fp);
-	if (slot == SERIES_NONE)
-		slot = head_create(h, fp, tenant, id, ls);
-	else
-		head_define(h, slot, fp, tenant, ls);
-	if (other != SERIES_NONE && head_at(h, other)->id > id)
-		head_shadow(h, slot, fp);
-}
-
-static void replay_def(struct shard *sh, const struct walrec_record *rec)
-{
-	struct labels ls = { .bytes = rec->bytes, .len = (uint32_t)rec->bytes_len };
-	uint32_t slot = head_slot_by_id(&sh->head, rec->id);
-	if (slot == SERIES_NONE || head_at(&sh->head, slot)->flags & SERIES_UNDEFINED)
-		apply_define(sh, rec->id, rec->tenant, ls);
-	if (rec->id >= sh->next_id && rec->id < UINT32_MAX)
-		sh->next_id = rec->id + 1;
-}
-
-enum err apply_replay(struct shard *sh, const struct walrec_group *g, struct walrec_reader *r)
-{
-	struct walrec_record rec;
-	struct newest *newest = &sh->share->newest;
-	bool done = g->number <= sh->number, own = false;
-	walrec_reader_open(r, g);
-	while (walrec_next(r, &rec)) {
-		if (rec.tag == WALREC_DEF)
-			replay_def(sh, &rec);
-		else if (rec.tag == WALREC_ROWS && !done)
-			replay_rows(sh, &rec, own);
-		else if (rec.tag == WALREC_META)
-			keeper_replay(sh->store->keeper, g->number, &rec.meta);
-		else if (rec.tag == WALREC_OWN)
-			own = true;
-		else if (rec.tag == WALREC_NEWEST)
-			(void)newest_tell(newest, rec.tenant, rec.own, rec.newest_ms, 0);
-		else if (rec.tag ==
-		    WALREC_TOMB) /* a later version's: its deletion must not be passed over */
-			return ERR_UNSUPPORTED;
-	}
-	if (!r->err && !done)
-		sh->number = g->number;
-	/* Rows of before newest times were kept: what they say is the best there is. */
-	if (g->version == WALREC_VERSION_NO_NEWEST)
-		(void)newest_tell(newest, 0, false, sh->span.max_ms, 0);
-	return r->err;
 }

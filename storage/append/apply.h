@@ -8,13 +8,13 @@
  * labels, limits of series; then against what memory holds.
  * An unknown series whose bytes are canonical is created. Bytes that are not: their canonical form
  * is looked up or made, and the row is given back as odd, to go to its owner.
- * Thread: the slice's owner. Memory: odd rows and their labels are in the share's scratch arena,
+ * Thread: the slice's owner. Memory: odd rows and their labels are in the intake's scratch arena,
  * until its next slice.
  */
 #ifndef STORAGE_APPEND_APPLY_H
 #define STORAGE_APPEND_APPLY_H
 
-#include "storage/append/share.h"
+#include "storage/append/intake.h"
 
 struct apply_odd {
 	struct head_row row; /* labels canonical, fp that of them */
@@ -25,20 +25,10 @@ struct apply_odds {
 	uint32_t count, cap;
 };
 /*
- * Rows of the slice from rows_done on, until they are all done or share_time_is_up; at least some.
+ * Rows of the slice from rows_done on, until they are all done or intake_time_is_up; at least some.
  * True: all. Adds to the slice's verdict and rows_done, raises position (0 = need not wait); sets
  * err and slow when new series have to wait.
  */
-bool apply_slice(struct share *sh, struct slice *sl, struct apply_odds *odds);
-
-/*
- * Recovery: one group of the log into its shard, nothing judged. rows of ids that are defined
- * nowhere yet make undefined series. ERR_UNSUPPORTED, ERR_MALFORMED:
- * not written by this version; the shard's number stays. */
-MUST_CHECK enum err apply_replay(
-    struct shard *sh, const struct walrec_group *g, struct walrec_reader *r);
-
-/* Recovery: an id that is not in memory, or undefined there, gets its labels. */
-void apply_define(struct shard *sh, uint32_t id, uint32_t tenant, struct labels ls);
+bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds);
 
 #endif

@@ -1,10 +1,11 @@
 #include "storage/append/gossip.h"
 
 #include "core/base/arena.h"
-#include "storage/store_priv.h"
+#include "storage/share.h"
 
 struct gossip {
-	struct store *st;
+	struct share **shares;
+	unsigned loops;
 	struct mbox_msg msg;
 	struct loop_timer timer;
 	struct newest heard;
@@ -14,10 +15,11 @@ struct gossip {
 
 static void arrive(struct mbox_msg *msg);
 
-struct gossip *gossip_create(struct store *st)
+struct gossip *gossip_create(struct share **shares, unsigned loops)
 {
 	struct gossip *g = mem_zalloc(sizeof(*g));
-	g->st = st;
+	g->shares = shares;
+	g->loops = loops;
 	g->msg.fn = arrive;
 	return g;
 }
@@ -41,12 +43,12 @@ static void exchange(struct gossip *g, struct share *sh)
 static void arrive(struct mbox_msg *msg)
 {
 	struct gossip *g = CONTAINER_OF(msg, struct gossip, msg);
-	unsigned loops = g->st->loops;
-	struct share *sh = g->st->shares[g->at % loops];
+	unsigned loops = g->loops;
+	struct share *sh = g->shares[g->at % loops];
 	loop_check_here(sh->loop);
 	exchange(g, sh);
 	if (++g->at <= 2 * loops) { /* ends on loop 0 */
-		loop_send(g->st->shares[g->at % loops]->loop, msg);
+		loop_send(g->shares[g->at % loops]->loop, msg);
 		return;
 	}
 	g->walking = false;
@@ -55,7 +57,7 @@ static void arrive(struct mbox_msg *msg)
 static void tick(struct loop_timer *t)
 {
 	struct gossip *g = CONTAINER_OF(t, struct gossip, timer);
-	struct share *home = g->st->shares[0];
+	struct share *home = g->shares[0];
 	loop_timer_set(home->loop, t, GOSSIP_EVERY_MS);
 	if (g->walking)
 		return;
@@ -66,16 +68,16 @@ static void tick(struct loop_timer *t)
 
 void gossip_start(struct gossip *g)
 {
-	struct loop *home = g->st->shares[0]->loop;
+	struct loop *home = g->shares[0]->loop;
 	loop_check_here(home);
 	loop_timer_init(&g->timer, tick);
-	if (g->st->loops > 1)
+	if (g->loops > 1)
 		loop_timer_set(home, &g->timer, GOSSIP_EVERY_MS);
 }
 
 void gossip_stop(struct gossip *g)
 {
-	struct loop *home = g->st->shares[0]->loop;
+	struct loop *home = g->shares[0]->loop;
 	loop_check_here(home);
 	loop_timer_cancel(home, &g->timer);
 }

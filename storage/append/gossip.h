@@ -1,7 +1,7 @@
 /*
  * gossip - what all loops know of newest times (storage/newest.h) becomes the same: one
- * message
- * walks over them, every GOSSIP_EVERY_MS, takes what each knows and leaves what it has heard.
+ * message walks over them, every GOSSIP_EVERY_MS, takes what each knows and leaves what it has
+ * heard.
  *
  * Slices tell the loops they visit at once; a loop without rows of a class would never hear that
  * its time goes on, and would keep what retention takes elsewhere.
@@ -15,9 +15,10 @@
 
 #define GOSSIP_EVERY_MS 5000u
 
-struct store;
+struct share;
 struct gossip;
-struct gossip *gossip_create(struct store *st);
+/* shares: of all loops; they outlive it. */
+struct gossip *gossip_create(struct share **shares, unsigned loops);
 void gossip_free(struct gossip *g);
 void gossip_start(struct gossip *g);
 void gossip_stop(struct gossip *g);

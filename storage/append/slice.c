@@ -1,8 +1,7 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "storage/append/apply.h"
-#include "storage/append/share_priv.h"
-#include "storage/keeper.h"
+#include "storage/append/intake_priv.h"
 
 #define PARK_TICK_MS   5u
 #define AGAIN_ROWS     2048u
@@ -16,20 +15,20 @@ static void slice_refuse(struct slice *sl, enum err err);
 static void slice_ran(struct slice *sl);
 static void slice_home(struct slice *sl);
 
-static int64_t slice_newest(const struct share *sh, const struct slice *sl)
+static int64_t slice_newest(const struct intake *in, const struct slice *sl)
 {
-	return newest_get(&sh->newest, sl->tenant, sl->batch->own);
+	return newest_get(&in->share->newest, sl->tenant, sl->batch->own);
 }
 
-static void slice_newest_tell(struct share *sh, const struct slice *sl)
+static void slice_newest_tell(struct intake *in, const struct slice *sl)
 {
-	(void)newest_tell(
-	    &sh->newest, sl->tenant, sl->batch->own, sl->t_newest_ms, loop_now_ns(sh->loop));
+	(void)newest_tell(&in->share->newest, sl->tenant, sl->batch->own, sl->t_newest_ms,
+	    loop_now_ns(in->share->loop));
 }
 
 /* On any loop: what the home loop changes from step to step is given, not read here. */
-void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, struct share *from,
-    struct share *at)
+void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, struct intake *from,
+    struct intake *at)
 {
 	*sl = (struct slice){ .append = ap,
 		.from = from,
@@ -44,15 +43,15 @@ void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, s
 
 void slice_send(struct slice *sl)
 {
-	struct share *from = sl->from;
+	struct intake *from = sl->from;
 	sl->t_newest_ms = slice_newest(from, sl);
-	sl->series = from->series[from->index];
+	sl->series = from->share->series[from->share->index];
 	if (sl->at == from) {
 		slice_arrive(sl);
 		return;
 	}
 	sl->msg.fn = slice_arrive_msg;
-	loop_send(sl->at->loop, &sl->msg);
+	loop_send(sl->at->share->loop, &sl->msg);
 }
 
 /* ---- a slice, on its owner ---- */
@@ -60,15 +59,15 @@ void slice_send(struct slice *sl)
 static void slice_arrive_msg(struct mbox_msg *msg)
 {
 	struct slice *sl = CONTAINER_OF(msg, struct slice, msg);
-	struct share *sh = sl->at;
-	bool entered = share_enter(sh);
+	struct intake *in = sl->at;
+	bool entered = intake_enter(in);
 	slice_arrive(sl);
-	share_leave(sh, entered);
+	intake_leave(in, entered);
 }
 
-static bool room(const struct share *sh, const struct slice *sl)
+static bool room(const struct intake *in, const struct slice *sl)
 {
-	return walog_room(sh->log, (uint64_t)sl->rows_count * ROOM_ROW_BYTES + ROOM_SLICE);
+	return walog_room(in->log, (uint64_t)sl->rows_count * ROOM_ROW_BYTES + ROOM_SLICE);
 }
 
 /*
@@ -77,27 +76,28 @@ static bool room(const struct share *sh, const struct slice *sl)
  */
 static struct slice *children_make(struct slice *sl, const struct apply_odds *odds)
 {
-	struct share *sh = sl->at;
-	const struct store *st = sh->store;
+	struct intake *in = sl->at;
+	const struct intake_env *env = in->env;
+	unsigned loops = in->share->env->loops;
 	struct slice *children = NULL;
-	for (unsigned i = 0; i < st->loops; i++) {
-		struct share *at = st->shares[i];
+	for (unsigned i = 0; i < loops; i++) {
+		struct intake *at = env->intakes[i];
 		uint32_t n = 0;
 		for (uint32_t k = 0; k < odds->count; k++)
-			n += odds->rows[k].shard % st->loops == i;
+			n += odds->rows[k].shard % loops == i;
 		if (!n)
 			continue;
 		struct arena memory;
 		arena_init(&memory, 4096);
 		struct slice *child = arena_alloc(&memory, sizeof *child);
-		slice_init(child, sl->append, sl->judge, sh, at);
+		slice_init(child, sl->append, sl->judge, in, at);
 		child->parent = sl;
 		child->canonical = true;
 		child->rows = arena_array(&memory, n, sizeof *child->rows);
-		child->ends = arena_array(&memory, at->shards_count, sizeof *child->ends);
-		for (unsigned s = 0; s < at->shards_count; s++) {
+		child->ends = arena_array(&memory, at->share->shards_count, sizeof *child->ends);
+		for (unsigned s = 0; s < at->share->shards_count; s++) {
 			for (uint32_t k = 0; k < odds->count; k++) {
-				if (odds->rows[k].shard != at->shards[s]->index)
+				if (odds->rows[k].shard != at->share->shards[s]->index)
 					continue;
 				struct head_row *r = &child->rows[child->rows_count++];
 				*r = odds->rows[k].row;
@@ -119,19 +119,20 @@ static struct slice *children_make(struct slice *sl, const struct apply_odds *od
 /* True: its last piece has run, or it was refused; it is not the caller's any more. */
 static bool slice_piece(struct slice *sl)
 {
-	struct share *sh = sl->at;
-	enum err e = share_accepts(sh, &sl->retry_after_s);
+	struct intake *in = sl->at;
+	enum err e = intake_accepts(in, &sl->retry_after_s);
 	if (e) {
 		slice_refuse(sl, e);
 		return true;
 	}
 	/* never while the store ends: it has looked whether a worker is busy with it */
-	share_stock_up(sh);
+	share_stock_up(in->share);
 	struct apply_odds odds = { 0 };
-	arena_reset(&sh->scratch, SCRATCH_KEEP);
-	bool over = sl->rows_done == sl->rows_count || apply_slice(sh, sl, &odds);
+	arena_reset(&in->scratch, SCRATCH_KEEP);
+	bool over = sl->rows_done == sl->rows_count || apply_slice(in, sl, &odds);
 	if (over && sl->metas)
-		over = keeper_put(sh->store->keeper, sl->batch, &sl->metas_done, &sl->position);
+		over = in->env->up->metas(
+		    in->env->up_arg, in, sl->batch, &sl->metas_done, &sl->position);
 	/* Children that live here run behind this piece, in this turn if there is time. */
 	for (struct slice *c = odds.count ? children_make(sl, &odds) : NULL, *n; c; c = n) {
 		n = c->next_child;
@@ -140,39 +141,39 @@ static bool slice_piece(struct slice *sl)
 	if (!over)
 		return false;
 	slice_ran(sl);
-	if (sl->err || sl->position <= walog_durable(sh->log)) /* nothing to wait for */
+	if (sl->err || sl->position <= walog_durable(in->log)) /* nothing to wait for */
 		slice_settle(sl, sl->err);
 	else
-		list_add_tail(&sh->waiting, &sl->link);
+		list_add_tail(&in->waiting, &sl->link);
 	return true;
 }
 
-static void runner_start(struct share *sh)
+static void runner_start(struct intake *in)
 {
-	if (sh->running)
+	if (in->running)
 		return;
-	sh->running = true;
-	job_start(sh->loop, &sh->runner);
+	in->running = true;
+	job_start(in->share->loop, &in->runner);
 }
 
-static void ready_arrive(struct share *sh, struct slice *sl)
+static void ready_arrive(struct intake *in, struct slice *sl)
 {
-	list_add_tail(&sh->ready, &sl->link);
-	runner_start(sh);
+	list_add_tail(&in->ready, &sl->link);
+	runner_start(in);
 }
 
 /*
  * After a piece: at once again when little is left (rows that come as they always come are found
  * faster), else behind the slices of other requests, before younger ones of its own.
  */
-static void ready_again(struct share *sh, struct slice *sl)
+static void ready_again(struct intake *in, struct slice *sl)
 {
-	struct list_link *at = &sh->ready;
+	struct list_link *at = &in->ready;
 	if (sl->rows_count - sl->rows_done <= AGAIN_ROWS && !sl->metas) {
-		list_add_head(&sh->ready, &sl->link);
+		list_add_head(&in->ready, &sl->link);
 		return;
 	}
-	LIST_EACH(l, &sh->ready) {
+	LIST_EACH(l, &in->ready) {
 		if (CONTAINER_OF(l, struct slice, link)->append == sl->append) {
 			at = l;
 			break;
@@ -182,81 +183,81 @@ static void ready_again(struct share *sh, struct slice *sl)
 }
 
 /* No room in the log: it waits, or is refused. */
-static void park(struct share *sh, struct slice *sl)
+static void park(struct intake *in, struct slice *sl)
 {
-	if (sh->parked_count >= SHARE_PARKED_MAX || sh->refuse) {
-		slice_refuse(sl, sh->refuse ? sh->refuse : ERR_BUSY);
+	if (in->parked_count >= INTAKE_PARKED_MAX || in->share->refuse) {
+		slice_refuse(sl, in->share->refuse ? in->share->refuse : ERR_BUSY);
 		return;
 	}
-	sl->park_until_ns = loop_now_ns(sh->loop) + SHARE_PARK_MS * 1000000ull;
-	list_add_tail(&sh->parked, &sl->link);
-	sh->parked_count++;
+	sl->park_until_ns = loop_now_ns(in->share->loop) + INTAKE_PARK_MS * 1000000ull;
+	list_add_tail(&in->parked, &sl->link);
+	in->parked_count++;
 	metric_add(M_WRITES_PARKED, 1);
-	if (!loop_timer_is_set(&sh->park_timer))
-		loop_timer_set(sh->loop, &sh->park_timer, PARK_TICK_MS);
+	if (!loop_timer_is_set(&in->park_timer))
+		loop_timer_set(in->share->loop, &in->park_timer, PARK_TICK_MS);
 }
 
-static bool has_room(struct share *sh, const struct slice *sl)
+static bool has_room(struct intake *in, const struct slice *sl)
 {
-	return list_empty(&sh->parked) && room(sh, sl);
+	return list_empty(&in->parked) && room(in, sl);
 }
 
 enum job_state slice_run_ready(struct job *j)
 {
-	struct share *sh = CONTAINER_OF(j, struct share, runner);
-	sh->in_job = true;
+	struct intake *in = CONTAINER_OF(j, struct intake, runner);
+	in->in_job = true;
 	do {
-		struct list_link *l = list_pop(&sh->ready);
+		struct list_link *l = list_pop(&in->ready);
 		if (!l)
 			break;
 		struct slice *sl = CONTAINER_OF(l, struct slice, link);
-		if (!has_room(sh, sl) && !sh->refuse)
-			park(sh, sl);
+		if (!has_room(in, sl) && !in->share->refuse)
+			park(in, sl);
 		else if (!slice_piece(sl))
-			ready_again(sh, sl);
+			ready_again(in, sl);
 	} while (!job_should_yield());
-	sh->in_job = false;
-	sh->running = !list_empty(&sh->ready);
-	return sh->running ? JOB_YIELD : JOB_DONE;
+	in->in_job = false;
+	in->running = !list_empty(&in->ready);
+	return in->running ? JOB_YIELD : JOB_DONE;
 }
 
 static void slice_arrive(struct slice *sl)
 {
-	struct share *sh = sl->at, *from = sl->from;
-	loop_check_here(sh->loop);
-	slice_newest_tell(sh, sl);
-	if (from != sh)
-		sh->series[from->index] = sl->series;
-	if (!has_room(sh, sl))
-		park(sh, sl);
-	else if (!list_empty(&sh->ready) || share_time_is_up(sh) || !slice_piece(sl))
-		ready_arrive(sh, sl);
+	struct intake *in = sl->at, *from = sl->from;
+	loop_check_here(in->share->loop);
+	slice_newest_tell(in, sl);
+	if (from != in)
+		in->share->series[from->share->index] = sl->series;
+	if (!has_room(in, sl))
+		park(in, sl);
+	else if (!list_empty(&in->ready) || intake_time_is_up(in) || !slice_piece(sl))
+		ready_arrive(in, sl);
 }
 
-void slice_parked_run(struct share *sh)
+void slice_parked_run(struct intake *in)
 {
-	uint64_t now = loop_now_ns(sh->loop);
-	while (!list_empty(&sh->parked)) {
-		struct slice *sl = CONTAINER_OF(sh->parked.next, struct slice, link);
-		bool fits = room(sh, sl);
-		if (!fits && now < sl->park_until_ns && !sh->refuse)
+	uint64_t now = loop_now_ns(in->share->loop);
+	while (!list_empty(&in->parked)) {
+		struct slice *sl = CONTAINER_OF(in->parked.next, struct slice, link);
+		bool fits = room(in, sl);
+		if (!fits && now < sl->park_until_ns && !in->share->refuse)
 			break;
 		list_del(&sl->link);
-		sh->parked_count--;
-		if (fits && !sh->refuse)
-			ready_arrive(sh, sl);
+		in->parked_count--;
+		if (fits && !in->share->refuse)
+			ready_arrive(in, sl);
 		else
-			slice_refuse(sl, sh->refuse ? sh->refuse : ERR_BUSY);
+			slice_refuse(sl, in->share->refuse ? in->share->refuse : ERR_BUSY);
 	}
-	if (list_empty(&sh->parked))
-		loop_timer_cancel(sh->loop, &sh->park_timer);
-	else if (!loop_timer_is_set(&sh->park_timer))
-		loop_timer_set(sh->loop, &sh->park_timer, PARK_TICK_MS);
+	if (list_empty(&in->parked))
+		loop_timer_cancel(in->share->loop, &in->park_timer);
+	else if (!loop_timer_is_set(&in->park_timer))
+		loop_timer_set(in->share->loop, &in->park_timer, PARK_TICK_MS);
 }
 
 void slice_park_tick(struct loop_timer *t)
 {
-	slice_parked_run(CONTAINER_OF(t, struct share, park_timer));
+	slice_parked_run(CONTAINER_OF(t, struct intake, park_timer));
 }
 
 static void ran_msg(struct mbox_msg *msg)
@@ -275,7 +276,7 @@ static void slice_ran(struct slice *sl)
 		return;
 	}
 	sl->ran_msg.fn = ran_msg;
-	loop_send(sl->from->loop, &sl->ran_msg);
+	loop_send(sl->from->share->loop, &sl->ran_msg);
 }
 
 static void slice_refuse(struct slice *sl, enum err err)
@@ -292,19 +293,19 @@ void slice_settle(struct slice *sl, enum err err)
 		sl->err = err;
 	if (--sl->open)
 		return;
-	struct share *at = sl->at;
+	struct intake *at = sl->at;
 	sl->t_newest_ms = slice_newest(at, sl);
-	sl->series = at->series[at->index];
+	sl->series = at->share->series[at->share->index];
 	slice_home(sl);
 }
 
 static void slice_home_here(struct slice *sl)
 {
-	struct share *from = sl->from;
+	struct intake *from = sl->from;
 	struct slice *parent = sl->parent;
 	slice_newest_tell(from, sl);
 	if (sl->at != from)
-		from->series[sl->at->index] = sl->series;
+		from->share->series[sl->at->share->index] = sl->series;
 	if (parent) {
 		shard_verdict_add(&parent->verdict, &sl->verdict);
 		enum err err = sl->err;
@@ -338,5 +339,5 @@ static void slice_home(struct slice *sl)
 		return;
 	}
 	sl->msg.fn = slice_home_msg;
-	loop_send(sl->from->loop, &sl->msg);
+	loop_send(sl->from->share->loop, &sl->msg);
 }

@@ -4,8 +4,8 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "storage/back/feed.h"
+#include "storage/share.h"
 #include "storage/space.h"
-#include "storage/store_priv.h"
 
 uint64_t back_now_ns(const struct back *b)
 {
@@ -14,7 +14,7 @@ uint64_t back_now_ns(const struct back *b)
 
 uint64_t back_retry_ns(const struct back *b)
 {
-	return back_now_ns(b) + (uint64_t)b->shard->store->opts.retry_ms * 1000000u;
+	return back_now_ns(b) + (uint64_t)b->env->retry_ms * 1000000u;
 }
 
 /* ---- FILES ---- */
@@ -25,7 +25,7 @@ static void switch_run(struct work_task *t)
 	struct shard *sh = s->shard;
 	s->err = files_switch(&sh->switcher, &s->next);
 	if (s->err == ERR_NOSPACE && s->frees &&
-	    space_reserve_give(sh->store, "a switch that frees space"))
+	    space_reserve_give(back_of(sh)->env->space, "a switch that frees space"))
 		s->err = files_switch(&sh->switcher, &s->next);
 }
 
@@ -174,10 +174,11 @@ static uint64_t tick_of(int64_t round_every_ms)
 	return ms < BACK_TICK_MIN_MS ? BACK_TICK_MIN_MS : ms > BACK_TICK_MS ? BACK_TICK_MS : ms;
 }
 
-static void back_open(struct shard *sh)
+void back_open(struct shard *sh, const struct back_env *env)
 {
 	loop_check_here(sh->loop);
 	struct back *b = mem_zalloc(sizeof(*b));
+	b->env = env;
 	b->shard = sh;
 	b->pool = sh->pool;
 	list_init(&b->round_waiters);
@@ -190,10 +191,10 @@ static void back_open(struct shard *sh)
 	sh->back = b;
 	b->look_at_ms = INT64_MIN;
 	feed_open(b);
-	b->tick_ms = tick_of(sh->store->opts.round_every_ms);
+	b->tick_ms = tick_of(env->round_every_ms);
 	/* Rounds of the shards are spread over the interval. */
-	uint64_t every_ns = (uint64_t)sh->store->opts.round_every_ms * 1000000u;
-	uint64_t shards = sh->store->manifest.shards;
+	uint64_t every_ns = (uint64_t)env->round_every_ms * 1000000u;
+	uint64_t shards = env->shards;
 	uint64_t now = back_now_ns(b), ago = every_ns / shards * sh->index;
 	sh->round_end_ns = now > ago ? now - ago : 0;
 	b->lost_not_before_ns = now + BACK_LOST_MS * 1000000ull;
@@ -214,7 +215,7 @@ static void ignore(void *arg, enum err err)
 	(void)err;
 }
 
-static void back_round(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg)
+void back_round(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg)
 {
 	struct back *b = back_of(sh);
 	loop_check_here(sh->loop);
@@ -236,7 +237,7 @@ static void back_round(struct shard *sh, bool force, void (*done)(void *arg, enu
 	round_poke(b);
 }
 
-static void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg)
+void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg)
 {
 	struct back *b = back_of(sh);
 	loop_check_here(sh->loop);
@@ -250,7 +251,7 @@ static void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum
 	sealing_want(b, force);
 }
 
-static void back_close(struct shard *sh, void (*done)(void *arg), void *arg)
+void back_close(struct shard *sh, void (*done)(void *arg), void *arg)
 {
 	struct back *b = back_of(sh);
 	loop_check_here(sh->loop);
@@ -281,7 +282,3 @@ void back_tell(struct list_link *waiters, enum err err)
 		done(arg, err);
 	}
 }
-
-const struct shard_back back_ops = {
-	.open = back_open, .round = back_round, .seal = back_seal, .close = back_close
-};

@@ -1,6 +1,6 @@
 /*
  * back - what a shard does behind the requests: rounds to files, merges of files, retention, the
- * feed of the catalog. Implements struct shard_back (storage/shard.h).
+ * feed of the catalog.
  *
  * One struct back per shard, at shard.back. Everything here runs on the shard's loop in slices (a
  * job of class JOB_WRITE); whatever blocks goes to the disk workers:
@@ -36,6 +36,19 @@
 #define BACK_TIGHT_MS    (10 * 60 * 1000LL) /* ... where memory is tight, after one */
 #define BACK_LATE_ROWS   200000u            /* late rows of a shard that make a round due */
 
+/* What all backgrounds stand on. The store's; it outlives them. */
+struct back_env {
+	unsigned shards; /* of the store: their rounds are spread over the interval */
+	struct clockwatch *clock;
+	struct space *space;
+	struct walog *log;      /* hears what is complete */
+	unsigned round_writers; /* files that a round may write at the same time */
+	int64_t retention_ms;
+	int64_t round_every_ms, seal_every_ms;
+	int64_t retry_ms;      /* after a failed round, switch, merge or feed */
+	int64_t evict_idle_ms; /* a series so much older than the tenant's newest may leave */
+};
+
 struct round_work;
 struct merge_work;
 struct seal_look;
@@ -62,6 +75,7 @@ struct back_switch {
 	enum err err;
 };
 struct back {
+	const struct back_env *env;
 	struct shard *shard;
 	struct work_pool *pool;
 	struct loop_timer tick;
@@ -113,7 +127,23 @@ struct back {
 	uint32_t catalog_next_id; /* every definition below is in the catalog */
 };
 
-extern const struct shard_back back_ops;
+/* After recovery, once per shard; timers start here. */
+void back_open(struct shard *sh, const struct back_env *env);
+/*
+ * A round as soon as possible; force: also when little is there. done(arg, err) once, on the loop,
+ * when the samples of now are in files and FILES is switched; NULL: nobody waits.
+ */
+void back_round(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);
+/* Merges what can be merged; force: open ranges too. */
+void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);
+/* Stops timers, ends what runs; done() when nothing of the shard is with a worker. */
+void back_close(struct shard *sh, void (*done)(void *arg), void *arg);
+/*
+ * The log (log: it does) or memory may hold more than its share: of the shards whose rounds help
+ * the one whose last round is oldest has one. Shards of a loop take turns. See relief.c.
+ */
+void back_relieve(struct share *share, bool log);
+
 static inline struct back *back_of(const struct shard *sh)
 {
 	return sh->back;

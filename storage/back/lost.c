@@ -7,7 +7,6 @@
 #include "core/base/log.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
-#include "storage/store_priv.h"
 
 struct lost_work {
 	struct back *back;

@@ -13,7 +13,7 @@
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
-#include "storage/store_priv.h"
+#include "storage/share.h"
 
 struct retain_work {
 	struct back *back;
@@ -127,10 +127,10 @@ static void switched(struct back_switch *s, enum err err)
  */
 static struct newest_cutoffs cutoffs_of(const struct shard *sh, struct clockwatch_now now)
 {
-	const struct store *st = sh->store;
-	int64_t t_ms = clockwatch_delete_ms(st->clock, now), retention_ms = st->opts.retention_ms;
+	const struct back_env *env = back_of(sh)->env;
+	int64_t t_ms = clockwatch_delete_ms(env->clock, now), retention_ms = env->retention_ms;
 	int64_t cutoff_ms = num_sat_sub(t_ms, retention_ms);
-	if (sh->share->refuse == ERR_NOSPACE && clockwatch_look(st->clock, now) == CLOCKWATCH_SURE)
+	if (sh->share->refuse == ERR_NOSPACE && clockwatch_look(env->clock, now) == CLOCKWATCH_SURE)
 		return (struct newest_cutoffs){ .own_ms = cutoff_ms, .all_ms = cutoff_ms };
 	return newest_cutoffs(&sh->share->newest, t_ms, retention_ms, now.mono_ns);
 }
@@ -138,10 +138,9 @@ static struct newest_cutoffs cutoffs_of(const struct shard *sh, struct clockwatc
 void retain_poke(struct back *b)
 {
 	struct shard *sh = b->shard;
-	const struct store *st = sh->store;
 	struct clockwatch_now now = share_now(sh->share);
 	if (b->closing || b->retain_busy || now.mono_ns < b->retain_not_before_ns ||
-	    clockwatch_look(st->clock, now) == CLOCKWATCH_DOUBT)
+	    clockwatch_look(b->env->clock, now) == CLOCKWATCH_DOUBT)
 		return;
 	struct newest_cutoffs cutoffs = cutoffs_of(sh, now);
 	bool any = false;

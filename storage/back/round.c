@@ -23,8 +23,9 @@
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
+#include "storage/share.h"
 #include "storage/space.h"
-#include "storage/store_priv.h"
+#include "storage/wal/walog.h"
 
 /*
  * Work between two looks at the clock, some 50 us: series looked at, packs given back. A series
@@ -251,7 +252,7 @@ static void write_files(struct work_task *t)
 		hi = t_max > hi ? t_max : hi;
 	}
 	if (lo <= hi) {
-		int64_t pass = (int64_t)w->shard->store->round_writers * SAMPLE_RANGE_MS;
+		int64_t pass = (int64_t)w->back->env->round_writers * SAMPLE_RANGE_MS;
 		for (int64_t from = round_range(lo); from <= hi && !w->err; from += pass)
 			write_pass(w, from, from + pass);
 	}
@@ -423,7 +424,7 @@ static int64_t def_start(const struct round_work *w)
 		return round_range(w->span.max_ms);
 	return round_range(sh->t_newest_ms != INT64_MIN
 	        ? sh->t_newest_ms
-	        : clockwatch_trusted_ms(sh->store->clock, share_now(sh->share)));
+	        : clockwatch_trusted_ms(w->back->env->clock, share_now(sh->share)));
 }
 
 static void submit_write(struct round_work *w)
@@ -498,7 +499,7 @@ static void switched(struct back_switch *s, enum err err)
 	sh->round_last_took_ns = back_now_ns(b) - w->began_ns;
 	metric_observe_ns(M_ROUND_SECONDS, sh->round_last_took_ns);
 	if (!sh->log_held)
-		shard_complete(sh, sh->round_number);
+		walog_complete(b->env->log, sh->index, sh->round_number);
 	sh->round = SHARD_DROPPING;
 	round_work_free(w);
 	b->round = NULL;
@@ -572,7 +573,7 @@ struct idle {
 };
 static struct idle idle_of(const struct shard *sh)
 {
-	int64_t ms = sh->store->opts.evict_idle_ms;
+	int64_t ms = back_of(sh)->env->evict_idle_ms;
 	switch (share_fill(sh->share)) {
 	case SHARE_HAS_ROOM:
 		break;
@@ -697,7 +698,7 @@ void round_poke(struct back *b)
 	}
 	if (round_busy(b) || b->closing)
 		return;
-	uint64_t every_ns = (uint64_t)sh->store->opts.round_every_ms * 1000000u;
+	uint64_t every_ns = (uint64_t)b->env->round_every_ms * 1000000u;
 	bool due = is_worth_while(sh) && now - sh->round_end_ns >= every_ns;
 	bool late = sh->head.stats.late_rows >= BACK_LATE_ROWS;
 	if (b->round_wanted || due || late) {

@@ -27,8 +27,8 @@
 #include "storage/back/feed.h"
 #include "storage/compact/plan.h"
 #include "storage/compact/seal.h"
+#include "storage/share.h"
 #include "storage/space.h"
-#include "storage/store_priv.h"
 
 #define SEALING_BEHIND_MS (3600 * INT64_C(1000))
 #define SEALING_QUIET_NS  (3600 * UINT64_C(1000000000))
@@ -112,7 +112,7 @@ static uint32_t inputs_max(void)
 
 static struct plan_limits limits_of(const struct back *b)
 {
-	const struct store_opts *o = &b->shard->store->opts;
+	const struct back_env *o = b->env;
 	struct plan_limits l = { .inputs_max = inputs_max(), .size_max = SEALING_FILE_BYTES };
 	plan_widths(&l, o->retention_ms);
 	if (b->seal_bytes_max && b->seal_bytes_max < l.size_max)
@@ -319,7 +319,7 @@ static void merge_run(struct work_task *t)
 	uint64_t bytes = SEALING_ROOM;
 	for (size_t i = 0; i < w->count; i++)
 		bytes += w->inputs[i]->entry.size_bytes;
-	w->err = space_room(w->shard->store, bytes, &w->eb);
+	w->err = space_room(w->back->env->space, bytes, &w->eb);
 	if (w->err)
 		return;
 	w->labels = feed_labels_begin(w->shard);
@@ -346,7 +346,7 @@ static void merge_run(struct work_task *t)
  */
 static void not_merged(struct back *b, enum err err, uint64_t bytes)
 {
-	const struct store_opts *o = &b->shard->store->opts;
+	const struct back_env *o = b->env;
 	bool smaller = err == ERR_NOSPACE && bytes / 2;
 	b->seal_bytes_max = smaller ? bytes / 2 : 0;
 	b->look_at_ms = INT64_MIN;
@@ -458,7 +458,7 @@ static void begin(struct back *b, const struct seal_look *k)
 /* Is it time for a look, or does one go on? */
 static bool look_is_due(const struct back *b, uint64_t now_ns)
 {
-	uint64_t every_ns = (uint64_t)b->shard->store->opts.seal_every_ms * 1000000u;
+	uint64_t every_ns = (uint64_t)b->env->seal_every_ms * 1000000u;
 	if (b->look_at_ms != INT64_MIN)
 		return true;
 	if (b->look_soon && b->look_rank == b->catalog_rank) /* it waits for the catalog */

@@ -5,7 +5,6 @@
 
 #include "core/base/clock.h"
 #include "storage/meta/postings_priv.h"
-#include "storage/store_priv.h"
 
 #define CHOOSE_NS    200000u /* of one step of choosing */
 #define SERIES_AHEAD 8u      /* hot lines of active series fetched so many ahead */

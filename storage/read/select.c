@@ -7,7 +7,6 @@
 #include "storage/read/textset.h"
 #include "storage/read/unitread.h"
 #include "storage/read/valuewalk.h"
-#include "storage/store_priv.h"
 
 #define SELECT_IDS_AHEAD 16u /* of one series, whose units are fetched together */
 #define WORK_SERIES      64u /* what a look at a series costs */

@@ -2,11 +2,11 @@
 
 #include "core/base/arena.h"
 #include "storage/read/select.h"
-#include "storage/store_priv.h"
 
 struct storesrc {
 	struct source source;
-	struct store *store;
+	struct shard **shards;
+	unsigned shards_count;
 };
 
 /* A cursor over the series of several tenants, one after the other. */
@@ -21,14 +21,14 @@ struct several {
 	} each[];
 };
 
-static unsigned shards(struct source *s)
+static unsigned count(struct source *s)
 {
-	return CONTAINER_OF(s, struct storesrc, source)->store->manifest.shards;
+	return CONTAINER_OF(s, struct storesrc, source)->shards_count;
 }
 
 static struct loop *loop_of(struct source *s, unsigned shard)
 {
-	return CONTAINER_OF(s, struct storesrc, source)->store->shards[shard]->loop;
+	return CONTAINER_OF(s, struct storesrc, source)->shards[shard]->loop;
 }
 
 /* --- several tenants --- */
@@ -118,19 +118,20 @@ static enum err several_open(
 static enum err open_cursor(
     struct source *s, unsigned shard, const struct source_query *q, struct source_cursor **out)
 {
-	struct shard *sh = CONTAINER_OF(s, struct storesrc, source)->store->shards[shard];
+	struct shard *sh = CONTAINER_OF(s, struct storesrc, source)->shards[shard];
 	return q->tenants_count > 1 ? several_open(sh, q, out) : select_open(sh, q, out);
 }
 
 static const struct source_ops storesrc_ops = {
-	.shards = shards, .loop_of = loop_of, .open = open_cursor
+	.shards = count, .loop_of = loop_of, .open = open_cursor
 };
 
-struct source *storesrc_create(struct store *st)
+struct source *storesrc_create(struct shard **shards, unsigned shards_count)
 {
 	struct storesrc *s = mem_zalloc(sizeof(*s));
 	s->source.ops = &storesrc_ops;
-	s->store = st;
+	s->shards = shards;
+	s->shards_count = shards_count;
 	return &s->source;
 }
 

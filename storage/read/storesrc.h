@@ -7,8 +7,9 @@
 
 #include "core/seam/source.h"
 
-struct store;
-struct source *storesrc_create(struct store *st);
+struct shard;
+/* shards stay the caller's; they outlive it. */
+struct source *storesrc_create(struct shard **shards, unsigned shards_count);
 void storesrc_free(struct source *s);
 
 #endif

@@ -8,7 +8,6 @@
 #include "core/base/metric.h"
 #include "core/base/rune.h"
 #include "storage/read/select.h"
-#include "storage/store_priv.h"
 
 #define EXTENTS_MIN     16u
 #define UNIT_KEEP_BYTES (64u << 10)

@@ -3,10 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
-#include "storage/append/apply.h"
-#include "storage/keeper.h"
 #include "storage/space.h"
-#include "storage/store_priv.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,18 +23,18 @@ static void call_run(struct mbox_msg *msg)
 	mbox_send(c->home, &c->msg);
 }
 
-void recover_on_all(struct store *st, void (*fn)(void *arg), void *args, size_t size)
+void recover_on_all(const struct recover_env *env, void (*fn)(void *arg), void *args, size_t size)
 {
 	struct mbox *home;
 	if (mbox_create(&home))
 		panic("no mailbox to wait at");
-	struct call *calls = mem_zalloc(st->loops * sizeof *calls);
-	for (unsigned i = 0; i < st->loops; i++) {
+	struct call *calls = mem_zalloc(env->loops * sizeof *calls);
+	for (unsigned i = 0; i < env->loops; i++) {
 		calls[i] = (struct call){ .home = home, .fn = fn, .arg = (char *)args + i * size };
 		calls[i].msg.fn = call_run;
-		loop_send(st->shares[i]->loop, &calls[i].msg);
+		loop_send(env->shares[i]->loop, &calls[i].msg);
 	}
-	for (unsigned open = st->loops; open;) {
+	for (unsigned open = env->loops; open;) {
 		mbox_wait(home, -1);
 		for (struct mbox_msg *m = mbox_take(home), *n; m; m = n) {
 			n = m->next;
@@ -126,14 +123,14 @@ static void not_cleaned(void *arg, const char *name)
 	removal_add(sh, name, NULL);
 }
 
-static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *eb)
+static enum err shard_files(const struct recover_env *env, struct shard *sh, struct errbuf *eb)
 {
 	char name[16];
 	snprintf(name, sizeof name, "%02u", sh->index);
-	enum err e = fsio_dir_sub(st->shards_dir, name, true, &sh->dir);
+	enum err e = fsio_dir_sub(env->shards_dir, name, true, &sh->dir);
 	if (e)
 		return errbuf_set(eb, e, "%s/%s cannot be opened: %s",
-		    fsio_dir_path(st->shards_dir), name, err_why(e));
+		    fsio_dir_path(env->shards_dir), name, err_why(e));
 	enum files_found found;
 	files_release(&sh->list);
 	struct errbuf why;
@@ -157,7 +154,7 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 	 */
 	if (!e)
 		e = files_switch(&sh->switcher, &sh->list);
-	if (e == ERR_NOSPACE && space_reserve_give(st, "the start"))
+	if (e == ERR_NOSPACE && space_reserve_give(env->space, "the start"))
 		e = files_switch(&sh->switcher, &sh->list);
 	if (e)
 		return errbuf_set(
@@ -171,7 +168,7 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 		LOG_INFO("files_cleaned", "shard=%u files=%zu", sh->index, removed);
 	e = ERR_OK;
 	for (size_t i = 0; i < sh->list.count && !e; i++) {
-		if (i % STOP_FILES == 0 && store_is_stopped(st))
+		if (i % STOP_FILES == 0 && stopping_told(&env->stop))
 			return errbuf_set(eb, ERR_STOPPING, "told to stop while files were opened");
 		e = file_open(sh, &sh->list.entries[i], eb);
 	}
@@ -182,7 +179,7 @@ static enum err shard_files(struct store *st, struct shard *sh, struct errbuf *e
 }
 
 struct files_job {
-	struct store *st;
+	const struct recover_env *env;
 	struct errbuf *eb;
 	enum err err;
 	unsigned loop;
@@ -195,20 +192,20 @@ struct files_job {
 static void files_on_loop(void *arg)
 {
 	struct files_job *j = arg;
-	struct share *share = j->st->shares[j->loop];
+	struct share *share = j->env->shares[j->loop];
 	for (unsigned k = 0; k < share->shards_count && !j->err; k++)
-		j->err = shard_files(j->st, share->shards[k], j->eb);
+		j->err = shard_files(j->env, share->shards[k], j->eb);
 }
 
-enum err recover_files(struct store *st, struct errbuf *eb)
+enum err recover_files(const struct recover_env *env, struct errbuf *eb)
 {
-	struct files_job *jobs = mem_zalloc(st->loops * sizeof *jobs);
-	struct errbuf *texts = mem_zalloc(st->loops * sizeof *texts);
-	for (unsigned i = 0; i < st->loops; i++)
-		jobs[i] = (struct files_job){ .st = st, .eb = &texts[i], .loop = i };
-	recover_on_all(st, files_on_loop, jobs, sizeof *jobs);
+	struct files_job *jobs = mem_zalloc(env->loops * sizeof *jobs);
+	struct errbuf *texts = mem_zalloc(env->loops * sizeof *texts);
+	for (unsigned i = 0; i < env->loops; i++)
+		jobs[i] = (struct files_job){ .env = env, .eb = &texts[i], .loop = i };
+	recover_on_all(env, files_on_loop, jobs, sizeof *jobs);
 	enum err e = 0;
-	for (unsigned i = 0; i < st->loops && !e; i++)
+	for (unsigned i = 0; i < env->loops && !e; i++)
 		if (jobs[i].err)
 			e = errbuf_set(eb, jobs[i].err, "%s", texts[i].text);
 	mem_free(jobs);
@@ -249,7 +246,7 @@ struct worker { /* one loop's part */
 	bool busy; /* main's: the message is out */
 };
 struct replayer {
-	struct store *st;
+	const struct recover_env *env;
 	struct mbox *home; /* main waits here */
 	struct piece *filling;
 	struct list_link spare; /* pieces to be filled again */
@@ -285,17 +282,25 @@ static void worker_fail(struct worker *w, enum err e, const struct walrec_group 
 	w->err_shard = g->shard;
 }
 
+/* Who owns groups of that number: those of metadata are loop 0's. NULL: nobody. */
+static const struct share *share_of(const struct recover_env *env, uint32_t shard)
+{
+	if (shard < env->shards_count)
+		return env->shards[shard]->share;
+	return shard == env->shards_count ? env->shares[0] : NULL;
+}
+
 /* The groups of a frame that are this loop's go behind those it has. */
 static void frame_split(struct worker *w, const uint8_t *payload, size_t len, bool gone)
 {
-	struct store *st = w->rp->st;
+	const struct recover_env *env = w->rp->env;
 	struct walrec_groups it;
 	struct walrec_group g;
 	walrec_groups_init(&it, payload, len);
 	while (walrec_groups_next(&it, &g)) {
-		if (g.shard >= st->manifest.shards)
+		if (g.shard > env->shards_count)
 			worker_fail(w, ERR_UNSUPPORTED, &g);
-		if (g.shard >= st->manifest.shards || st->shards[g.shard]->share != w->share)
+		if (share_of(env, g.shard) != w->share)
 			continue;
 		if (w->parts_count == w->parts_cap) {
 			w->parts_cap = w->parts_cap ? w->parts_cap * 2 : 1024;
@@ -325,12 +330,30 @@ static void parts_apply(struct worker *w)
 				numbers_only(sh, &p->group, &w->reader);
 				continue;
 			}
-			enum err e = apply_replay(sh, &p->group, &w->reader);
+			enum err e = refill_group(sh, &p->group, &w->reader, &w->rp->env->metas);
 			if (e) {
 				worker_fail(w, e, &p->group);
 				return;
 			}
 		}
+	}
+}
+
+static void metas_apply(struct worker *w)
+{
+	const struct recover_env *env = w->rp->env;
+	for (size_t i = 0; i < w->parts_count && !w->err; i++) {
+		const struct part *p = &w->parts[i];
+		if (p->group.shard != env->shards_count)
+			continue;
+		w->groups++;
+		if (p->gone) {
+			env->metas.number(env->metas.arg, p->group.number);
+			continue;
+		}
+		enum err e = refill_metas_group(&p->group, &w->reader, &env->metas);
+		if (e)
+			worker_fail(w, e, &p->group);
 	}
 }
 
@@ -348,6 +371,8 @@ static void worker_run(struct mbox_msg *msg)
 		frame_split(w, p->bytes.data + p->frames[i].at, p->frames[i].len, p->frames[i].gone);
 	if (!w->err)
 		parts_apply(w);
+	if (!w->err)
+		metas_apply(w);
 	w->msg.fn = worker_home;
 	mbox_send(w->rp->home, &w->msg);
 }
@@ -376,7 +401,7 @@ static void piece_new(struct replayer *rp)
 /* Idle loops get the next piece. */
 static void pieces_send(struct replayer *rp)
 {
-	for (unsigned i = 0; i < rp->st->loops; i++) {
+	for (unsigned i = 0; i < rp->env->loops; i++) {
 		struct worker *w = &rp->workers[i];
 		if (w->busy || !rp->next[i])
 			continue;
@@ -414,10 +439,10 @@ static void piece_close(struct replayer *rp)
 	struct piece *p = rp->filling;
 	if (!p->count)
 		return;
-	p->open = rp->st->loops;
+	p->open = rp->env->loops;
 	list_add_tail(&rp->queue, &p->link);
 	rp->flight_bytes += p->bytes.len;
-	for (unsigned i = 0; i < rp->st->loops; i++)
+	for (unsigned i = 0; i < rp->env->loops; i++)
 		if (!rp->next[i])
 			rp->next[i] = p;
 	piece_new(rp);
@@ -461,18 +486,18 @@ static void on_void(void *arg, uint64_t seq, const uint8_t *payload, size_t len)
 static bool replay_stop(void *arg)
 {
 	const struct replayer *rp = arg;
-	return store_is_stopped(rp->st);
+	return stopping_told(&rp->env->stop);
 }
 
 /* The checksum of the frame is right: not damage, but what another version wrote. */
 static enum err replay_refused(const struct replayer *rp, struct errbuf *eb)
 {
-	for (unsigned i = 0; i < rp->st->loops; i++) {
+	for (unsigned i = 0; i < rp->env->loops; i++) {
 		const struct worker *w = &rp->workers[i];
 		if (w->err)
 			return errbuf_set(eb, w->err,
 			    "%s: group %llu of shard %u is of a later format than this program knows (%u)",
-			    fsio_dir_path(rp->st->log_dir), (unsigned long long)w->err_number,
+			    fsio_dir_path(rp->env->log_dir), (unsigned long long)w->err_number,
 			    w->err_shard, WALREC_VERSION);
 	}
 	return ERR_OK;
@@ -487,7 +512,7 @@ static void beginning_check(const struct replayer *rp, const struct replay_resul
 {
 	if (log->damaged_frames || log->asides_count)
 		return;
-	for (unsigned i = 0; i < rp->st->loops; i++) {
+	for (unsigned i = 0; i < rp->env->loops; i++) {
 		const struct worker *w = &rp->workers[i];
 		for (unsigned k = 0; k < w->share->shards_count; k++) {
 			const struct shard *sh = w->share->shards[k];
@@ -505,6 +530,7 @@ static void beginning_check(const struct replayer *rp, const struct replay_resul
 #define UNDEFINED_SET 16384u /* ids per look into the catalog */
 
 struct undefined {
+	const struct recover_env *env;
 	struct share *share;
 	struct shard *shard; /* the one at hand */
 	uint32_t *ids;       /* ascending, not defined yet */
@@ -569,7 +595,7 @@ static void define_from_file(struct undefined *u, struct cfile *cf)
 		while (at < u->count && u->ids[at] < id)
 			at++;
 		if (at < u->count && u->ids[at] == id)
-			apply_define(u->shard, u->ids[at++], tenant, ls);
+			refill_define(u->shard, u->ids[at++], tenant, ls);
 		if (at < u->count)
 			cfile_defs_skip(defs, u->ids[at]);
 	}
@@ -599,7 +625,7 @@ static bool define_from_catalog(struct undefined *u)
 		e = catalog_labels(c, u->shard->index, u->ids + at, n, &a, ls, tenants, &eb);
 		for (uint32_t i = 0; !e && i < n; i++)
 			if (ls[i].len)
-				apply_define(u->shard, u->ids[at + i], tenants[i], ls[i]);
+				refill_define(u->shard, u->ids[at + i], tenants[i], ls[i]);
 	}
 	if (e)
 		LOG_WARN("catalog_read_failed", "shard=%u err=%s text=\"%s\"", u->shard->index,
@@ -620,7 +646,7 @@ static void define_all(struct undefined *u)
 {
 	struct list_link *files = &u->shard->files, *l = files->prev;
 	bool asked = false;
-	for (; u->count && l != files && !store_is_stopped(u->shard->store); l = l->prev) {
+	for (; u->count && l != files && !stopping_told(&u->env->stop); l = l->prev) {
 		struct cfile *cf = CONTAINER_OF(l, struct shard_file, link)->cfile;
 		uint32_t before = u->count;
 		if (!cfile_stats(cf)->blocks)
@@ -717,53 +743,53 @@ static void count_on_loop(void *arg)
 	metric_gauge_set(M_SERIES_ACTIVE, (int64_t)series);
 }
 
-void recover_newest(struct store *st)
+void recover_newest(const struct recover_env *env)
 {
 	struct newest all = { 0 };
 	struct clockwatch_now now;
 	clock_both(&now.wall_ms, &now.mono_ns);
-	for (unsigned i = 0; i < st->loops; i++)
-		newest_tell_all(&all, &st->shares[i]->newest, now.mono_ns);
-	for (unsigned i = 0; i < st->loops; i++)
-		newest_tell_all(&st->shares[i]->newest, &all, now.mono_ns);
+	for (unsigned i = 0; i < env->loops; i++)
+		newest_tell_all(&all, &env->shares[i]->newest, now.mono_ns);
+	for (unsigned i = 0; i < env->loops; i++)
+		newest_tell_all(&env->shares[i]->newest, &all, now.mono_ns);
 	int64_t senders = newest_senders(&all), own = newest_own(&all);
-	clockwatch_start(st->clock, now, senders, own > senders ? own : senders);
+	clockwatch_start(env->clock, now, senders, own > senders ? own : senders);
 	newest_release(&all);
 }
 
-void recover_tell(struct store *st)
+void recover_tell(const struct recover_env *env)
 {
-	recover_on_all(st, count_on_loop, st->shares, sizeof *st->shares);
-	for (unsigned i = 0; i < st->loops; i++)
-		for (unsigned k = 0; k < st->loops; k++) {
-			const struct share *from = st->shares[k];
-			st->shares[i]->series[k] = from->series[k];
+	recover_on_all(env, count_on_loop, env->shares, sizeof *env->shares);
+	for (unsigned i = 0; i < env->loops; i++)
+		for (unsigned k = 0; k < env->loops; k++) {
+			const struct share *from = env->shares[k];
+			env->shares[i]->series[k] = from->series[k];
 		}
 }
 
-enum err recover_log(struct store *st, struct replay_result *log, struct errbuf *eb)
+enum err recover_log(const struct recover_env *env, struct replay_result *log, struct errbuf *eb)
 {
-	struct replayer rp = { .st = st };
+	struct replayer rp = { .env = env };
 	uint64_t begun = clock_real_mono_ns();
 	enum err e = mbox_create(&rp.home);
 	if (e)
 		return errbuf_set(eb, e, "no mailbox for recovery");
 	list_init(&rp.queue);
 	list_init(&rp.spare);
-	rp.workers = mem_zalloc(st->loops * sizeof *rp.workers);
-	rp.next = mem_zalloc(st->loops * sizeof *rp.next);
-	for (unsigned i = 0; i < st->loops; i++) {
+	rp.workers = mem_zalloc(env->loops * sizeof *rp.workers);
+	rp.next = mem_zalloc(env->loops * sizeof *rp.next);
+	for (unsigned i = 0; i < env->loops; i++) {
 		rp.workers[i].rp = &rp;
-		rp.workers[i].share = st->shares[i];
+		rp.workers[i].share = env->shares[i];
 		rp.workers[i].first =
-		    mem_zalloc((st->shares[i]->shards_count + 1) * sizeof(uint64_t));
+		    mem_zalloc((env->shares[i]->shards_count + 1) * sizeof(uint64_t));
 		walrec_reader_init(&rp.workers[i].reader);
 	}
 	piece_new(&rp);
 	static const struct replay_ops ops = {
 		.frame = on_frame, .void_frame = on_void, .stop = replay_stop
 	};
-	e = replay_run(st->log_dir, &ops, &rp, log, eb);
+	e = replay_run(env->log_dir, &ops, &rp, log, eb);
 	piece_close(&rp);
 	while (!list_empty(&rp.queue)) {
 		mbox_wait(rp.home, -1);
@@ -779,7 +805,7 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 	if (!e)
 		beginning_check(&rp, log);
 	uint64_t groups = 0;
-	for (unsigned i = 0; i < st->loops; i++) {
+	for (unsigned i = 0; i < env->loops; i++) {
 		groups += rp.workers[i].groups;
 		walrec_reader_release(&rp.workers[i].reader);
 		mem_free(rp.workers[i].parts);
@@ -791,16 +817,16 @@ enum err recover_log(struct store *st, struct replay_result *log, struct errbuf 
 	if (e)
 		return e;
 	uint64_t dropped = 0, found = 0;
-	struct undefined *u = mem_zalloc(st->loops * sizeof *u);
-	for (unsigned i = 0; i < st->loops; i++)
-		u[i].share = st->shares[i];
-	recover_on_all(st, finish_on_loop, u, sizeof *u);
-	for (unsigned i = 0; i < st->loops; i++) {
+	struct undefined *u = mem_zalloc(env->loops * sizeof *u);
+	for (unsigned i = 0; i < env->loops; i++)
+		u[i] = (struct undefined){ .env = env, .share = env->shares[i] };
+	recover_on_all(env, finish_on_loop, u, sizeof *u);
+	for (unsigned i = 0; i < env->loops; i++) {
 		dropped += u[i].dropped;
 		found += u[i].found;
 	}
 	mem_free(u);
-	if (store_is_stopped(st)) { /* what looks undefined may not be so */
+	if (stopping_told(&env->stop)) { /* what looks undefined may not be so */
 		replay_result_release(log);
 		return errbuf_set(eb, ERR_STOPPING, "told to stop while definitions were read");
 	}

@@ -19,24 +19,43 @@
 #define STORAGE_RECOVER_RECOVER_H
 
 #include "core/base/err.h"
+#include "storage/recover/refill.h"
+#include "storage/share.h"
+#include "storage/stopping.h"
 #include "storage/wal/replay.h"
 
 #define RECOVER_PIECE_BYTES  (4u << 20)
 #define RECOVER_FLIGHT_BYTES (64u << 20)
 
-struct store;
+struct space;
+/* What it needs, set up by the store. */
+struct recover_env {
+	unsigned loops;
+	struct share **shares; /* [loops] */
+	unsigned shards_count; /* a group of that number is one of metadata */
+	struct shard **shards;
+	struct fsio_dir *log_dir, *shards_dir;
+	struct clockwatch *clock;
+	struct space *space;
+	struct team *team;
+	struct stopping stop;
+	int64_t future_ms, ooo_window_ms;
+	struct refill_metas metas; /* called on loop 0 */
+	struct sink *sink;         /* restore: takes rows once more, when the store is ready */
+};
 /* fn(args + i * size) on loop i, on all loops at the same time; returns when all have. */
-void recover_on_all(struct store *st, void (*fn)(void *arg), void *args, size_t size);
+void recover_on_all(const struct recover_env *env, void (*fn)(void *arg), void *args, size_t size);
 /* Opens the shards' directories and files. */
-MUST_CHECK enum err recover_files(struct store *st, struct errbuf *eb);
+MUST_CHECK enum err recover_files(const struct recover_env *env, struct errbuf *eb);
 /* Replays the log into the shards; the caller releases *log after walog_create. */
-MUST_CHECK enum err recover_log(struct store *st, struct replay_result *log, struct errbuf *eb);
+MUST_CHECK enum err recover_log(
+    const struct recover_env *env, struct replay_result *log, struct errbuf *eb);
 
 /*
  * Loops begin with what all of them know. Newest times of classes, and the first look at the clock,
  * after the log; counts of series, last.
  */
-void recover_newest(struct store *st);
-void recover_tell(struct store *st);
+void recover_newest(const struct recover_env *env);
+void recover_tell(const struct recover_env *env);
 
 #endif

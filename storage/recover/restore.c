@@ -3,7 +3,10 @@
 #include "core/base/arena.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
-#include "storage/store_priv.h"
+#include "core/model/batch.h"
+#include "core/rt/team.h"
+#include "core/seam/sink.h"
+#include "storage/recover/recover.h"
 #include "storage/wal/walrec.h"
 #include "storage/wal/walseg.h"
 
@@ -27,7 +30,7 @@ struct segment {
 	bool blank; /* there is nothing in it after all */
 };
 struct restore {
-	struct store *st;
+	const struct recover_env *env;
 	struct segment *segs;
 	size_t segs_count;
 	/* [shards] as they were before: ids from there on are not the store's */
@@ -51,7 +54,7 @@ static enum err file_open(struct restore *r, const struct segment *seg, struct f
 {
 	char name[WALSEG_ASIDE_NAME_MAX];
 	walseg_aside_name(seg->slot, seg->why, name);
-	enum err e = fsio_open(r->st->log_dir, name, FSIO_READ, f);
+	enum err e = fsio_open(r->env->log_dir, name, FSIO_READ, f);
 	if (e)
 		return e;
 	e = walseg_reader_open(reader, seg->slot, *f);
@@ -113,7 +116,7 @@ static void file_remove(struct restore *r, const struct segment *seg)
 {
 	char name[WALSEG_ASIDE_NAME_MAX];
 	walseg_aside_name(seg->slot, seg->why, name);
-	enum err e = fsio_remove(r->st->log_dir, name);
+	enum err e = fsio_remove(r->env->log_dir, name);
 	if (e) /* taken in once more by the next start, which changes nothing */
 		LOG_WARN("log_restore", "file=%s err=\"%s\"", name, err_why(e));
 }
@@ -124,7 +127,7 @@ static void file_wait(struct restore *r, const struct segment *seg)
 	char name[WALSEG_ASIDE_NAME_MAX], waits[WALSEG_ASIDE_NAME_MAX];
 	walseg_aside_name(seg->slot, seg->why, name);
 	walseg_aside_name(seg->slot, WALSEG_WAITING, waits);
-	enum err e = seg->why == WALSEG_WAITING ? ERR_OK : fsio_rename(r->st->log_dir, name, waits);
+	enum err e = seg->why == WALSEG_WAITING ? ERR_OK : fsio_rename(r->env->log_dir, name, waits);
 	LOG_ERROR("log_restore", "file=%s then=\"tried again at the next start\" err=\"%s\"", waits,
 	    err_why(e));
 }
@@ -249,11 +252,10 @@ static struct def def_find(struct restore *r, uint32_t shard, uint32_t id)
 	uint32_t at = r->table ? *def_place(r, shard, id) : 0;
 	if (at)
 		return r->defs[at - 1];
-	struct store *st = r->st;
-	struct asking a = { .r = r, .shard = st->shards[shard], .def = &want };
+	struct asking a = { .r = r, .shard = r->env->shards[shard], .def = &want };
 	if (id >= r->next_ids[shard])
 		return want;
-	team_run_on(st->team, a.shard->share->index, ask_head, &a);
+	team_run_on(r->env->team, a.shard->share->index, ask_head, &a);
 	struct errbuf eb;
 	errbuf_init(&eb);
 	if (!want.labels.len && a.shard->catalog &&
@@ -288,8 +290,8 @@ static void send_on_loop(void *arg)
 static enum err send_once(struct restore *r, struct mbox *home, uint64_t *refused)
 {
 	struct sending s = { .req = { .batch = &r->batch, .done = sent }, .home = home };
-	s.sink = store_sink(r->st);
-	team_run_on(r->st->team, 0, send_on_loop, &s);
+	s.sink = r->env->sink;
+	team_run_on(r->env->team, 0, send_on_loop, &s);
 	while (!mbox_take(home))
 		mbox_wait(home, -1);
 	*refused = s.req.refused;
@@ -307,7 +309,7 @@ static void batch_send(struct restore *r)
 	if (r->err)
 		return;
 	enum err e = send_once(r, home, &refused);
-	for (unsigned i = 0; e && i < TRIES && !store_is_stopped(r->st); i++) {
+	for (unsigned i = 0; e && i < TRIES && !stopping_told(&r->env->stop); i++) {
 		nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MS * 1000000 }, NULL);
 		e = send_once(r, home, &refused);
 	}
@@ -321,7 +323,7 @@ static void batch_send(struct restore *r)
 static void rows_take(struct restore *r, uint32_t shard, const struct walrec_record *rec)
 {
 	struct def d = { .id = UINT32_MAX };
-	if (rec->tag != WALREC_ROWS || shard >= r->st->manifest.shards)
+	if (rec->tag != WALREC_ROWS || shard >= r->env->shards_count)
 		return;
 	for (size_t i = 0; i < rec->count && !r->err; i++) {
 		if (!i || d.id != rec->ids[i])
@@ -344,7 +346,7 @@ static void rows_take(struct restore *r, uint32_t shard, const struct walrec_rec
 
 static void rows_of_frame(struct restore *r, const struct walseg_frame *frame)
 {
-	if (store_is_stopped(r->st))
+	if (stopping_told(&r->env->stop))
 		r->err = ERR_STOPPING;
 	else
 		records_each(r, frame, rows_take);
@@ -392,7 +394,7 @@ static void take_in(struct restore *r)
 		else
 			file_wait(r, seg);
 	}
-	enum err sync = fsio_dir_sync(r->st->log_dir);
+	enum err sync = fsio_dir_sync(r->env->log_dir);
 	LOG_WARN("log_restore", "segments=%zu rows=%llu refused=%llu undefined=%llu err=\"%s\"",
 	    r->segs_count, (unsigned long long)r->rows, (unsigned long long)r->refused,
 	    (unsigned long long)r->unknown, err_text(e ? e : sync));
@@ -400,10 +402,10 @@ static void take_in(struct restore *r)
 	metric_add(M_LOG_RESTORED_ROWS, r->rows);
 }
 
-void restore_run(struct store *st)
+void restore_run(const struct recover_env *env)
 {
-	struct restore r = { .st = st };
-	enum err e = fsio_dir_each(st->log_dir, segs_find, &r);
+	struct restore r = { .env = env };
+	enum err e = fsio_dir_each(env->log_dir, segs_find, &r);
 	if (e)
 		LOG_WARN("log_restore", "err=\"%s\"", err_why(e));
 	if (r.segs_count) {
@@ -411,9 +413,9 @@ void restore_run(struct store *st)
 		batch_init(&r.batch);
 		r.batch.restored = true;
 		walrec_reader_init(&r.reader);
-		r.next_ids = mem_array(NULL, st->manifest.shards, sizeof(*r.next_ids));
-		for (unsigned i = 0; i < st->manifest.shards; i++)
-			r.next_ids[i] = st->shards[i]->next_id;
+		r.next_ids = mem_array(NULL, env->shards_count, sizeof(*r.next_ids));
+		for (unsigned i = 0; i < env->shards_count; i++)
+			r.next_ids[i] = env->shards[i]->next_id;
 		segs_look(&r);
 		take_in(&r);
 		walrec_reader_release(&r.reader);

@@ -20,8 +20,8 @@
 #ifndef STORAGE_RECOVER_RESTORE_H
 #define STORAGE_RECOVER_RESTORE_H
 
-struct store;
+struct recover_env;
 /* Nothing that goes wrong here keeps the store from running: the files stay for the next start. */
-void restore_run(struct store *st);
+void restore_run(const struct recover_env *env);
 
 #endif

@@ -1,9 +1,7 @@
 #include "storage/recover/warm.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "storage/append/apply.h"
 #include "storage/recover/recover.h"
-#include "storage/store_priv.h"
 
 #define WARM_MS                                                                                    \
  (70 * 60 *                                                                                        \
@@ -11,7 +9,7 @@
 #define WARM_SET 16384u /* ids per look into the catalog */
 
 struct warm {
-	struct store *st;
+	const struct recover_env *env;
 	struct share *share;
 	uint64_t series;
 	int64_t since_ms; /* files with newer samples: their series come back */
@@ -85,7 +83,7 @@ static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size
 		    label_fingerprint(ls[i], tenants[i], sh->seed).lo, tenants[i], ls[i]);
 		if (slot == SERIES_NONE ? over : head_at(&sh->head, slot)->id > ids[i])
 			continue;
-		apply_define(sh, ids[i], tenants[i], ls[i]);
+		refill_define(sh, ids[i], tenants[i], ls[i]);
 		w->series++;
 	}
 	mem_free(tenants);
@@ -102,7 +100,7 @@ static void warm_files(
 	 */
 	for (struct list_link *l = sh->files.prev; l != &sh->files; l = l->prev) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
-		if (store_is_stopped(w->st)) /* what is not loaded is found in the catalog */
+		if (stopping_told(&w->env->stop)) /* what is not loaded is found in the catalog */
 			return;
 		if (!f->entry.samples || f->entry.t_max_ms < from_ms || f->entry.t_max_ms >= to_ms)
 			continue;
@@ -132,10 +130,10 @@ static void warm_on_loop(void *arg)
 		warm_shard(w, w->share->shards[k]);
 }
 
-void warm_series(struct store *st)
+void warm_series(const struct recover_env *env)
 {
 	uint64_t begun = clock_real_mono_ns();
-	const struct newest *n = &st->shares[0]->newest; /* all loops know the same now */
+	const struct newest *n = &env->shares[0]->newest; /* all loops know the same now */
 	struct clockwatch_now now;
 	uint64_t series = 0;
 	int64_t newest = newest_senders(n);
@@ -144,17 +142,17 @@ void warm_series(struct store *st)
 	if (newest == NEWEST_NONE)
 		return;
 	clock_both(&now.wall_ms, &now.mono_ns);
-	if (clockwatch_look(st->clock, now) != CLOCKWATCH_DOUBT)
-		newest = newest_bounded(newest, num_sat_add(now.wall_ms, st->opts.future_ms));
-	struct warm *w = mem_zalloc(st->loops * sizeof *w);
-	for (unsigned i = 0; i < st->loops; i++)
-		w[i] = (struct warm){ .st = st,
-			.share = st->shares[i],
+	if (clockwatch_look(env->clock, now) != CLOCKWATCH_DOUBT)
+		newest = newest_bounded(newest, num_sat_add(now.wall_ms, env->future_ms));
+	struct warm *w = mem_zalloc(env->loops * sizeof *w);
+	for (unsigned i = 0; i < env->loops; i++)
+		w[i] = (struct warm){ .env = env,
+			.share = env->shares[i],
 			.since_ms = num_sat_sub(newest, WARM_MS),
 			/* what lies before has no sample at a time that may still be written to */
-			.over_ms = num_sat_sub(newest, st->opts.ooo_window_ms) };
-	recover_on_all(st, warm_on_loop, w, sizeof *w);
-	for (unsigned i = 0; i < st->loops; i++)
+			.over_ms = num_sat_sub(newest, env->ooo_window_ms) };
+	recover_on_all(env, warm_on_loop, w, sizeof *w);
+	for (unsigned i = 0; i < env->loops; i++)
 		series += w[i].series;
 	mem_free(w);
 	if (series)

@@ -10,7 +10,7 @@
 #ifndef STORAGE_RECOVER_WARM_H
 #define STORAGE_RECOVER_WARM_H
 
-struct store;
-void warm_series(struct store *st);
+struct recover_env;
+void warm_series(const struct recover_env *env);
 
 #endif

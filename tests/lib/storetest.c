@@ -249,7 +249,7 @@ static void look_at_rest(void *arg)
 {
 	struct settling *w = arg;
 	const struct share *share = w->s->store->shares[w->loop];
-	w->rest = !share->open;
+	w->rest = !w->s->store->intakes[w->loop]->open;
 	for (unsigned k = 0; k < share->shards_count; k++) {
 		const struct shard *sh = share->shards[k];
 		const struct back *b = back_of(sh);

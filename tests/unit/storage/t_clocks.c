@@ -10,7 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
-#include "storage/append/apply.h"
+#include "storage/recover/refill.h"
 #include "storage/store_priv.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/storetest.h"
@@ -219,7 +219,7 @@ static void lists_are_lost(void)
 static void one_request(void)
 {
 	enum {
-		ROWS = 3 * SHARE_STEP_ROWS
+		ROWS = 3 * INTAKE_STEP_ROWS
 	};
 	if (!begin(4))
 		return;
@@ -232,9 +232,9 @@ static void one_request(void)
 	    "an empty store takes a long request from new to old (%llu refused)",
 	    (unsigned long long)v.refused);
 	for (int64_t i = 0; i < ROWS; i++) /* late ones first; the last step is of tomorrow */
-		rows[i].t_ms = i < 2 * SHARE_STEP_ROWS ? T0 - 30 * 60000 + i : T0 + DAY;
+		rows[i].t_ms = i < 2 * INTAKE_STEP_ROWS ? T0 - 30 * 60000 + i : T0 + DAY;
 	v = storetest_write(&s, 0, rows, ROWS);
-	tap_ok(v.stored == 2 * SHARE_STEP_ROWS && v.refused == SHARE_STEP_ROWS &&
+	tap_ok(v.stored == 2 * INTAKE_STEP_ROWS && v.refused == INTAKE_STEP_ROWS &&
 	        v.reason == SINK_OUT_OF_BOUNDS,
 	    "each step is judged");
 	mem_free(rows);
@@ -271,7 +271,7 @@ static void replay_here(void *arg)
 	b.data[0] = r->version;
 	walrec_groups_init(&it, b.data, b.len);
 	walrec_reader_init(&rd);
-	r->err = walrec_groups_next(&it, &g) ? apply_replay(sh, &g, &rd) : it.err;
+	r->err = walrec_groups_next(&it, &g) ? refill_group(sh, &g, &rd, NULL) : it.err;
 	r->newest = &sh->share->newest;
 	walrec_reader_release(&rd);
 	buf_release(&b);
@@ -295,7 +295,7 @@ static void old_log(void)
 /* What cannot be a time of today's samples is neither taken nor believed. */
 static void nonsense(void)
 {
-	static const int64_t times[] = { INT64_MIN, -1, 0, 1, SHARE_T_MAX_MS + 1, INT64_MAX };
+	static const int64_t times[] = { INT64_MIN, -1, 0, 1, INTAKE_T_MAX_MS + 1, INT64_MAX };
 	if (!begin(2))
 		return;
 	unsigned taken = 0, moved = 0;

@@ -110,13 +110,13 @@ static void call_done(void *arg, enum err err)
 static void round_begin(void *arg)
 {
 	struct call *c = arg;
-	c->sh->store->back->round(c->sh, true, call_done, c);
+	back_round(c->sh, true, call_done, c);
 }
 
 static void seal_begin(void *arg)
 {
 	struct call *c = arg;
-	c->sh->store->back->seal(c->sh, true, call_done, c);
+	back_seal(c->sh, true, call_done, c);
 }
 
 static enum err call(void (*begin)(void *arg))

@@ -485,14 +485,14 @@ static void background_done(void *arg, enum err err)
 static void round_ask(void *arg)
 {
 	(void)arg;
-	st.store->back->round(st.store->shards[0], true, background_done, &rounds_done);
+	back_round(st.store->shards[0], true, background_done, &rounds_done);
 }
 
 static void merge_ask(void *arg)
 {
 	static unsigned merges;
 	(void)arg;
-	st.store->back->seal(st.store->shards[0], true, background_done, &merges);
+	back_seal(st.store->shards[0], true, background_done, &merges);
 }
 
 static bool round_is_done(void *arg)

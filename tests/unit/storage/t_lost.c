@@ -130,7 +130,7 @@ static void round_begin(void *arg)
 {
 	struct round_call *c = arg;
 	c->err = ERR_AGAIN;
-	c->sh->store->back->round(c->sh, true, tell_nothing, &c->err);
+	back_round(c->sh, true, tell_nothing, &c->err);
 }
 
 static bool round_ended(void *arg)

@@ -155,7 +155,7 @@ static void round_done(void *arg, enum err err)
 static void round_ask(void *arg)
 {
 	(void)arg;
-	st.store->back->round(st.store->shards[0], true, round_done, NULL);
+	back_round(st.store->shards[0], true, round_done, NULL);
 }
 
 static bool round_is_done(void *arg)
@@ -626,7 +626,7 @@ static void memory_is_tight(void)
 	put_awake();
 	flush();
 	uint64_t all = memory_now().bytes;
-	__atomic_store_n(&st.store->head_bytes_max, all + all / 12, __ATOMIC_RELEASE);
+	__atomic_store_n(&st.store->share_env.head_bytes_max, all + all / 12, __ATOMIC_RELEASE);
 	put_large(MANY / 32, 2);
 	uint64_t ran = metric_sum(M_ROUNDS), left = evicted();
 	for (unsigned i = 0; i < 100; i++)
@@ -645,7 +645,7 @@ static void memory_is_tight(void)
 	tap_ok(all_well && memory_now().fill != SHARE_IS_OVER, "and there is room again");
 	put_large(MANY, 3);
 	all = memory_now().bytes;
-	__atomic_store_n(&st.store->head_bytes_max, all / 2, __ATOMIC_RELEASE);
+	__atomic_store_n(&st.store->share_env.head_bytes_max, all / 2, __ATOMIC_RELEASE);
 	struct storetest_row row = { .labels = awake, .t_ms = T0 + at_min * MINUTE, .v = 2 };
 	struct storetest_verdict got = storetest_write(&st, 0, &row, 1);
 	left = evicted();

@@ -183,7 +183,7 @@ static void step_all(void *arg)
 {
 	struct stepping *s = arg;
 	static struct store_stats_req req;
-	s->c = count_create(&req, st.store->shares[0]);
+	s->c = count_create(st.store, &req, st.store->shares[0]);
 	for (bool done = false; !done;) {
 		uint64_t from = cpu_ns();
 		done = count_step(s->c);

@@ -1,20 +1,20 @@
 /*
- * share_priv - what share.c (the loop's part of the store, its limits and its time), append.c (a
+ * intake_priv - what intake.c (the loop's writing side, its limits and its time), append.c (a
  * request, at home) and slice.c (a piece of a request, on its owner) tell each other.
  *
  * Where a request is:
- *   append   share_append > step > slices out > home, one by one > told at the end of the turn
+ *   append   intake_append > step > slices out > home, one by one > told at the end of the turn
  *   slice    arrive > [ready | parked] > pieces > waiting (in the log) > settled > [children
  *            settled] > home
  * open counts: an append's = its slices out, plus one while rows are left; a slice's = itself, plus
  * its children. running counts: the step's slices that have not run, plus one while it is made.
  *
- * Thread: the loop of the share.
+ * Thread: the loop of the intake.
  */
-#ifndef STORAGE_APPEND_SHARE_PRIV_H
-#define STORAGE_APPEND_SHARE_PRIV_H
+#ifndef STORAGE_APPEND_INTAKE_PRIV_H
+#define STORAGE_APPEND_INTAKE_PRIV_H
 
-#include "storage/store_priv.h"
+#include "storage/append/intake.h"
 
 /* The rows of one step, sorted, and a slice per loop. */
 struct step {
@@ -32,7 +32,7 @@ struct step {
 struct append {
 	struct list_link link; /* pool, done */
 	struct mbox_msg step_msg;
-	struct share *home;
+	struct intake *home;
 	struct sink_req *req;
 	size_t next_row;
 	uint32_t open, running;
@@ -42,25 +42,19 @@ struct append {
 	struct shard_verdict verdict;
 	enum err err;
 	uint32_t retry_after_s;
-	enum share_slow slow;
+	enum intake_slow slow;
 };
 
-/* ---- share.c ---- */
+/* ---- intake.c ---- */
 
-/* From here on share_time_is_up tells; false: somebody further out has entered. */
-bool share_enter(struct share *sh);
-void share_leave(struct share *sh, bool entered);
+/* From here on intake_time_is_up tells; false: somebody further out has entered. */
+bool intake_enter(struct intake *in);
+void intake_leave(struct intake *in, bool entered);
 /* Requests of many connections in one turn: when they have had their time, the next one waits. */
-bool share_turn_is_full(const struct share *sh);
+bool intake_turn_is_full(const struct intake *in);
 /* How long that is; tests let every look at the clock say: too long. */
-uint64_t share_since(uint64_t began_ns);
-uint32_t share_retry_after(enum err err);
-/*
- * The log (log: it does) or memory may hold more than its share: of the shards whose rounds help
- * the one whose last round is oldest has one. Shards of a loop take turns.
- */
-void share_relieve(struct share *sh, bool log);
-void share_stock_up(struct share *sh);
+uint64_t intake_since(uint64_t began_ns);
+uint32_t intake_retry_after(enum err err);
 
 /* ---- append.c ---- */
 
@@ -68,20 +62,20 @@ void append_answer(
     struct append *ap, const struct shard_verdict *v, enum err err, uint32_t retry_after_s);
 /* One of the step's slices has run, or all are sent: after the last one the next step follows. */
 void append_ran(struct append *ap);
-void append_step_put(struct share *sh, struct step *sp);
+void append_step_put(struct intake *in, struct step *sp);
 void append_step_free(struct step *sp);
 void append_done_run(struct loop_deferred *d);
 
 /* ---- slice.c ---- */
 
 /* On any loop: what the home loop changes from step to step is given, not read here. */
-void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, struct share *from,
-    struct share *at);
+void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, struct intake *from,
+    struct intake *at);
 void slice_send(struct slice *sl);
 /* The slice's own part is decided. */
 void slice_settle(struct slice *sl, enum err err);
 /* What was parked and fits now, or cannot wait any longer. */
-void slice_parked_run(struct share *sh);
+void slice_parked_run(struct intake *in);
 void slice_park_tick(struct loop_timer *t);
 enum job_state slice_run_ready(struct job *j);
 
