@@ -21,8 +21,42 @@ check "core/model sees base and rt" "$(includes core/model 'core/(promql|rules|c
 check "core/seam sees base, rt, model" "$(includes core/seam 'core/(promql|rules|cluster)')"
 check "promql: lang is below plan, plan below run" "$(includes core/promql/lang 'core/promql/(plan|run)'; includes core/promql/plan 'core/promql/run')"
 check "core/account sees base, rt, model" "$(includes core/account 'core/(seam|promql|rules|cluster)')"
-check "chunk, meta and wal are lowest in storage" "$(for d in chunk meta wal; do includes storage/$d 'storage/(head|cfile|block|read|compact|cold|shard|store)'; done)"
-check "cfile sees chunk only" "$(includes storage/cfile 'storage/(head|meta|wal|read|compact|cold|shard|store)')"
+# Inside storage each include line is checked: a file sees its own place and the floors below it, never a neighbour on its
+# floor. A place is a folder; the files that lie flat are two: what everybody stands on, and the store, which knows all.
+storage_floors='
+1 chunk meta wal
+2 head cfile
+3 compact
+4 ground newest stopping removal shard share space
+5 append read back
+6 recover
+7 store store_priv keeper figures stats manifest
+'
+storage_order() {
+	find storage -name '*.[ch]' | sort | xargs grep -noE '^[[:space:]]*#[[:space:]]*include "storage/[^"]*' /dev/null | awk -v floors="$storage_floors" '
+	function place(path,  n) { # its folder, or the line of floors that names a flat file
+		n = split(path, part, "/")
+		if (n > 2) return part[2]
+		sub(/\.[ch]$/, "", part[2])
+		return part[2] in flat ? flat[part[2]] : part[2]
+	}
+	BEGIN {
+		lines = split(floors, line, "\n")
+		for (i = 1; i <= lines; i++) {
+			words = split(line[i], word, " ")
+			for (k = 2; k <= words; k++) floor[word[k]] = word[1]
+			if (word[1] == 4 || word[1] == 7) for (k = 3; k <= words; k++) flat[word[k]] = word[2]
+		}
+	}
+	{
+		file = $0; sub(/:.*/, "", file)
+		to = $0; sub(/.*include "/, "", to)
+		a = place(file); b = place(to)
+		if (!(a in floor) || !(b in floor)) print file " includes " to ": no floor is known for " (a in floor ? b : a)
+		else if (a != b && floor[b] >= floor[a]) print file " (" a ") includes " to " (" b ")"
+	}'
+}
+check "storage: chunk, meta, wal < head, cfile < compact < shard < append, read, back < recover < store" "$(storage_order)"
 check "net/conn is below http and api" "$(includes net/conn 'net/(http|api|daemon)')"
 check "net/http is below api and daemon" "$(includes net/http 'net/(api|daemon)')"
 check "net/api is below daemon" "$(includes net/api 'net/daemon')"
