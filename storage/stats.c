@@ -253,7 +253,7 @@ static void series_step(struct count *c)
 		int64_t lo, hi;
 		if (!(s->flags & SERIES_USED))
 			continue;
-		c->chunks += s->tail_count > 0;
+		c->chunks += (s->tail.count > 0) + (uint64_t)(s->tail.form & TAIL_PACKED);
 		if (series_bounds(s, &lo, &hi))
 			bounds_add(c, lo, hi);
 	}

@@ -56,14 +56,12 @@ static void tally_column(struct tally *t, const double *v, size_t n, unsigned re
 	t->bytes += b.len;
 	buf_release(&b);
 	for (size_t at = 0; at + 32 <= n; at += 32) {
-		uint8_t p[PACK_BYTES_MAX(32)];
-		size_t len = 0;
-		TIMED(t->pack_ps, repeat * 8,
-		    len = pack_encode(times + at, v + at, 32, times[at], p));
-		TIMED(t->unpack_ps, repeat * 8,
-		    good(!pack_decode(p, len, times[at], times_back, back)));
+		uint8_t p[PACK_BYTES_MAX];
+		struct pack head = { 0 };
+		TIMED(t->pack_ps, repeat * 8, pack_encode(&head, times + at, v + at, 32, p));
+		TIMED(t->unpack_ps, repeat * 8, good(!pack_decode(&head, p, times_back, back)));
 		t->pack_samples += 32;
-		t->pack_bytes += len;
+		t->pack_bytes += head.size;
 	}
 }
 

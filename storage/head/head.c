@@ -152,7 +152,7 @@ static uint32_t series_new(struct head *h, uint32_t id, uint32_t flags)
 	*s = (struct series){ .id = id,
 		.t_newest_ms = INT64_MIN,
 		.next = SERIES_NONE,
-		.flags = (uint16_t)(SERIES_USED | flags) };
+		.flags = (uint8_t)(SERIES_USED | flags) };
 	id_set(h, id, slot);
 	h->series_count++;
 	return slot;
@@ -162,12 +162,13 @@ static void series_label(struct head *h, uint32_t slot, uint64_t fp, uint32_t te
 {
 	struct series *s = head_at(h, slot);
 	uint8_t *copy = NULL;
+	CHECK(ls.len <= UINT16_MAX);
 	if (ls.len) {
 		copy = slab_take(h->mem, ls.len);
 		memcpy(copy, ls.bytes, ls.len);
 	}
 	s->labels = copy;
-	s->labels_len = ls.len;
+	s->labels_len = (uint16_t)ls.len;
 	s->tenant = tenant;
 	h->labels_bytes += ls.len;
 	table_insert(h, fp, slot, ls.len);
@@ -190,7 +191,7 @@ void head_define(struct head *h, uint32_t slot, uint64_t fp, uint32_t tenant, st
 {
 	struct series *s = head_at(h, slot);
 	CHECK(s->flags & SERIES_UNDEFINED);
-	s->flags &= (uint16_t)~SERIES_UNDEFINED;
+	s->flags &= (uint8_t)~SERIES_UNDEFINED;
 	series_label(h, slot, fp, tenant, ls);
 }
 
@@ -369,7 +370,7 @@ static inline void fetch_series(const struct series *s)
 	__builtin_prefetch(l + 64);
 	__builtin_prefetch(l + 128);
 	__builtin_prefetch(l + 192);
-	__builtin_prefetch(s->tail + (size_t)s->tail_count * SERIES_ROW, 1);
+	series_fetch(s);
 }
 
 static inline bool series_is(
@@ -462,7 +463,7 @@ bool head_freeze(struct head *h, unsigned budget)
 		if (series_freeze(s, h->mem, &h->stats)) {
 			s->idle = 0;
 			frozen_note(h, slot);
-		} else if (s->idle < UINT32_MAX) {
+		} else if (s->idle < UINT8_MAX) {
 			s->idle++;
 		}
 	}
@@ -487,10 +488,20 @@ bool head_frozen_drop(struct head *h, unsigned budget)
 		    series_frozen_take(head_at(h, h->frozen[--h->frozen_count]), h->mem, &h->stats);
 		budget -= budget > 0;
 	}
-	if (h->frozen_count || h->going.tail || h->going.packs.count || h->going.late)
+	if (h->frozen_count || h->going.tail.bytes || h->going.more)
 		return false;
 	frozen_end(h);
 	return true;
+}
+
+size_t head_table_bytes(const struct head *h)
+{
+	return table_bytes(&h->table) + table_bytes(&h->old);
+}
+
+size_t head_id_bytes(const struct head *h)
+{
+	return h->id_pages_count * sizeof *h->id_pages;
 }
 
 size_t head_bytes(const struct head *h)

@@ -167,6 +167,9 @@ static inline uint64_t head_live_bytes(const struct head *h)
 {
 	return h->stats.tails_bytes + h->stats.packs_bytes + h->stats.late_rows * LATE_ROW;
 }
+/* Parts of head_bytes. */
+size_t head_table_bytes(const struct head *h);
+size_t head_id_bytes(const struct head *h);
 /* Bytes of memory: slots, tables, postings; the slab is counted by its loop. */
 size_t head_bytes(const struct head *h);
 

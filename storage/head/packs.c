@@ -1,26 +1,14 @@
 #include "storage/head/packs.h"
-#include "storage/chunk/pack.h"
 #include <string.h>
 
 #define FEW_FIRST  2u
 #define MANY_FIRST 4u
 
-static size_t item_bytes(size_t size)
+static struct pack *item_new(struct slab *m, const struct pack *head, const uint8_t *data)
 {
-	return sizeof(struct packs_item) + size;
-}
-
-static struct packs_item *item_new(struct slab *m, const int64_t *t_ms, const double *v, unsigned n)
-{
-	uint8_t bytes[PACK_BYTES_MAX(PACK_SAMPLES_MAX)];
-	CHECK(n > 0 && n <= PACK_SAMPLES_MAX);
-	size_t size = pack_encode(t_ms, v, n, t_ms[0], bytes);
-	struct packs_item *x = slab_take(m, item_bytes(size));
-	x->t_min_ms = t_ms[0];
-	x->t_max_ms = t_ms[n - 1];
-	x->count = (uint16_t)n;
-	x->size = (uint16_t)size;
-	memcpy(x->data, bytes, size);
+	struct pack *x = slab_take(m, packs_item_bytes(head));
+	memcpy(x, head, PACK_HEAD);
+	memcpy(x->data, data, head->size);
 	return x;
 }
 
@@ -36,7 +24,7 @@ static uint32_t leaves_cap(uint32_t cap)
 static void few_grow(struct packs *p, struct slab *m)
 {
 	uint32_t cap = p->cap ? p->cap * 2 : FEW_FIRST;
-	struct packs_item **to = slab_take(m, cap * sizeof(*to));
+	struct pack **to = slab_take(m, cap * sizeof(*to));
 	if (p->count)
 		memcpy(to, p->few, p->count * sizeof(*to));
 	slab_give(m, p->few, p->cap * sizeof(*to));
@@ -49,7 +37,7 @@ static void many_grow(struct packs *p, struct slab *m)
 	uint32_t leaves = p->cap / PACKS_LEAF, has = leaves_cap(p->cap);
 	uint32_t wants = leaves_cap(p->cap + PACKS_LEAF);
 	if (leaves == 1 || wants > has) {
-		struct packs_item ***to = slab_take(m, wants * sizeof(*to));
+		struct pack ***to = slab_take(m, wants * sizeof(*to));
 		if (leaves == 1) {
 			to[0] = p->few;
 		} else {
@@ -62,9 +50,10 @@ static void many_grow(struct packs *p, struct slab *m)
 	p->cap += PACKS_LEAF;
 }
 
-void packs_add(struct packs *p, struct slab *m, const int64_t *t_ms, const double *v, unsigned n)
+void packs_add(struct packs *p, struct slab *m, const struct pack *head, const uint8_t *data)
 {
-	CHECK(!p->count || packs_at(p, p->count - 1)->t_max_ms < t_ms[0]);
+	CHECK(head->count > 0);
+	CHECK(!p->count || pack_t_max(packs_at(p, p->count - 1)) < head->t_min_ms);
 	if (p->count == p->cap) {
 		CHECK(p->cap <= UINT32_MAX - PACKS_LEAF);
 		if (p->cap < PACKS_LEAF)
@@ -72,13 +61,13 @@ void packs_add(struct packs *p, struct slab *m, const int64_t *t_ms, const doubl
 		else
 			many_grow(p, m);
 	}
-	struct packs_item *x = item_new(m, t_ms, v, n);
+	struct pack *x = item_new(m, head, data);
 	*packs_place(p, p->count++) = x;
-	p->rows += n;
+	p->rows += x->count;
 	p->bytes += packs_item_bytes(x);
 }
 
-static void item_free(struct packs *p, struct slab *m, struct packs_item *x)
+static void item_free(struct packs *p, struct slab *m, struct pack *x)
 {
 	p->rows -= x->count;
 	p->bytes -= packs_item_bytes(x);
@@ -86,12 +75,12 @@ static void item_free(struct packs *p, struct slab *m, struct packs_item *x)
 }
 
 void packs_set(
-    struct packs *p, struct slab *m, uint32_t i, const int64_t *t_ms, const double *v, unsigned n)
+    struct packs *p, struct slab *m, uint32_t i, const struct pack *head, const uint8_t *data)
 {
 	CHECK(i < p->count);
-	struct packs_item **at = packs_place(p, i), *was = *at;
-	*at = item_new(m, t_ms, v, n);
-	p->rows += n;
+	struct pack **at = packs_place(p, i), *was = *at;
+	*at = item_new(m, head, data);
+	p->rows += head->count;
 	p->bytes += packs_item_bytes(*at);
 	item_free(p, m, was);
 }
@@ -100,11 +89,11 @@ uint32_t packs_seek(const struct packs *p, int64_t t_ms)
 {
 	uint32_t lo = 0, hi = p->count;
 	/* Repeats and late rows are mostly near the end. */
-	if (hi && packs_at(p, hi - 1)->t_max_ms < t_ms)
+	if (hi && pack_t_max(packs_at(p, hi - 1)) < t_ms)
 		return hi;
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		if (packs_at(p, mid)->t_max_ms < t_ms)
+		if (pack_t_max(packs_at(p, mid)) < t_ms)
 			lo = mid + 1;
 		else
 			hi = mid;

@@ -1,96 +1,87 @@
 #include "storage/head/series.h"
 #include "core/base/arena.h"
 
-/* In a tail at the place of this time? Newest first: retries and overwrites are near the end. */
-static uint8_t *tail_find(uint8_t *tail, int64_t base, unsigned count, int64_t t)
+static struct series_more *more_of(struct series *s, struct slab *m)
 {
-	for (unsigned i = count; i-- > 0;) {
-		int64_t ti = series_row_t(tail, base, i);
-		if (ti == t)
-			return tail + (size_t)i * SERIES_ROW;
-		if (ti < t)
-			break;
+	if (!s->more) {
+		s->more = slab_take(m, sizeof *s->more);
+		*s->more = (struct series_more){ 0 };
 	}
-	return NULL;
+	return s->more;
 }
 
-static struct series_body *body_of(struct series *s, struct slab *m)
+static const struct packs *packs_of(const struct series_run *r)
 {
-	if (!s->body) {
-		s->body = slab_take(m, sizeof *s->body);
-		*s->body = (struct series_body){ 0 };
-	}
-	return s->body;
+	static const struct packs none;
+	return r->more ? &r->more->packs : &none;
 }
 
-/* The full tail becomes a pack; its memory stays for the next rows. */
-static void tail_pack(struct series *s, struct slab *m, struct series_stats *st)
+static const struct late *late_of(const struct series_run *r)
 {
-	int64_t t[SERIES_TAIL_MAX];
-	double v[SERIES_TAIL_MAX];
-	CHECK(s->tail_count > 0 && s->tail_count <= SERIES_TAIL_MAX);
-	for (unsigned i = 0; i < s->tail_count; i++) {
-		t[i] = series_row_t(s->tail, s->t_base_ms, i);
-		v[i] = series_row_v(s->tail, i);
-	}
-	struct packs *p = &body_of(s, m)->packs;
-	uint64_t bytes = p->bytes;
-	packs_add(p, m, t, v, s->tail_count);
+	return r->more && r->more->late && r->more->late->count ? r->more->late : NULL;
+}
+
+/* ---- rows that come ---- */
+
+/* The pack is about to change, or to go. */
+static inline void forget(struct series_stats *st, const struct pack *p)
+{
+	if (st->last.of == p)
+		st->last.of = NULL;
+}
+
+/* The rows of the tail go to its pack; a full one goes to the others before. */
+static void tail_to_pack(struct series *s, struct slab *m, struct series_stats *st)
+{
+	const struct pack *p = tail_pack(&s->tail);
+	forget(st, p);
+	if (tail_flush(&s->tail, m, s->t_newest_ms))
+		return;
+	struct packs *full = &more_of(s, m)->packs;
+	packs_add(full, m, p, p->data);
 	st->packs++;
-	st->packs_bytes += p->bytes - bytes;
-	s->tail_count = 0;
+	st->packs_bytes += packs_item_bytes(p);
+	tail_pack_drop(&s->tail, m);
+	CHECK(tail_flush(&s->tail, m, s->t_newest_ms));
 }
 
-static void tail_grow(struct series *s, struct slab *m, struct series_stats *st)
+static void new_put(struct series *s, struct slab *m, struct series_stats *st, int64_t t, double v)
 {
-	unsigned cap = s->tail_cap ? s->tail_cap * 2u : SERIES_TAIL_MIN;
-	uint8_t *tail = slab_take(m, cap * SERIES_ROW);
-	if (s->tail_count)
-		memcpy(tail, s->tail, s->tail_count * (size_t)SERIES_ROW);
-	slab_give(m, s->tail, s->tail_cap * (size_t)SERIES_ROW);
-	st->tails_bytes += (cap - s->tail_cap) * (size_t)SERIES_ROW;
-	s->tail = tail;
-	s->tail_cap = (uint8_t)cap;
-}
-
-static void tail_add(struct series *s, struct slab *m, struct series_stats *st, int64_t t, double v)
-{
-	if (s->tail_count && (uint64_t)t - (uint64_t)s->t_base_ms > UINT32_MAX)
-		tail_pack(s, m, st);
-	if (s->tail_count == s->tail_cap) {
-		if (s->tail_cap == SERIES_TAIL_MAX)
-			tail_pack(s, m, st);
-		else
-			tail_grow(s, m, st);
+	st->tails_bytes -= tail_bytes(&s->tail);
+	forget(st, tail_pack(&s->tail));
+	if (!tail_add(&s->tail, m, s->t_newest_ms, t, v)) {
+		tail_to_pack(s, m, st);
+		CHECK(tail_add(&s->tail, m, s->t_newest_ms, t, v));
 	}
-	if (!s->tail_count)
-		s->t_base_ms = t;
-	uint8_t *row = s->tail + (size_t)s->tail_count * SERIES_ROW;
-	uint32_t dt = (uint32_t)((uint64_t)t - (uint64_t)s->t_base_ms);
-	memcpy(row, &dt, 4);
-	memcpy(row + 4, &v, 8);
-	s->tail_count++;
+	st->tails_bytes += tail_bytes(&s->tail);
 	s->t_newest_ms = t;
 	st->live_rows++;
 }
 
-/* The pack of p with this time, unpacked; false when none of them goes over it. */
-static bool unpack(struct series_unpacked *u, const struct packs *p, int64_t t)
+/* The pack of a run with this time, NULL when none goes over it; *full its number among those. */
+static const struct pack *pack_for(const struct series_run *r, int64_t t, uint32_t *full)
 {
-	if (u->of == p && u->pack < p->count && packs_at(p, u->pack) == u->item &&
-	    u->item->t_min_ms <= t && t <= u->item->t_max_ms)
-		return true;
-	uint32_t i = packs_seek(p, t);
-	if (i == p->count || packs_at(p, i)->t_min_ms > t)
-		return false;
-	const struct packs_item *x = packs_at(p, i);
+	const struct pack *p = tail_pack(&r->tail);
+	*full = UINT32_MAX;
+	if (p && p->t_min_ms <= t)
+		return t <= pack_t_max(p) ? p : NULL;
+	if (!r->more)
+		return NULL;
+	uint32_t i = packs_seek(&r->more->packs, t);
+	if (i == r->more->packs.count || packs_at(&r->more->packs, i)->t_min_ms > t)
+		return NULL;
+	*full = i;
+	return packs_at(&r->more->packs, i);
+}
+
+static void unpack(struct series_unpacked *u, const struct pack *p)
+{
+	if (u->of == p)
+		return;
 	/* our own memory */
-	CHECK(pack_decode(x->data, x->size, x->t_min_ms, u->t_ms, u->v) == 0);
+	CHECK(pack_decode(p, p->data, u->t_ms, u->v) == 0);
 	u->of = p;
-	u->item = x;
-	u->pack = i;
-	u->count = x->count;
-	return true;
+	u->count = p->count;
 }
 
 /* The value at this time in the pack, or NULL. */
@@ -107,54 +98,77 @@ static double *unpacked_find(struct series_unpacked *u, int64_t t)
 	return lo < u->count && u->t_ms[lo] == t ? &u->v[lo] : NULL;
 }
 
-/*
- * Overwrites in a pack when the time is there; the pack is encoded anew and takes the place of the
- * old one. *found says whether it was.
- */
-static enum series_put pack_put(
-    struct packs *p, struct slab *m, struct series_stats *st, int64_t t, double v, bool *found)
+/* The unpacked pack is encoded anew, for a value in it is another one. */
+static void repack(struct series *s, struct slab *m, struct series_stats *st, uint32_t full)
 {
 	struct series_unpacked *u = &st->last;
-	double *at = unpack(u, p, t) ? unpacked_find(u, t) : NULL;
+	uint8_t data[PACK_BYTES_MAX];
+	struct pack head;
+	pack_encode(&head, u->t_ms, u->v, u->count, data);
+	if (full == UINT32_MAX) {
+		st->tails_bytes -= tail_bytes(&s->tail);
+		tail_pack_set(&s->tail, m, &head, data);
+		st->tails_bytes += tail_bytes(&s->tail);
+		u->of = tail_pack(&s->tail);
+		return;
+	}
+	struct packs *p = &s->more->packs;
+	st->packs_bytes -= p->bytes;
+	packs_set(p, m, full, &head, data);
+	st->packs_bytes += p->bytes;
+	u->of = packs_at(p, full);
+}
+
+/* Overwrites in a pack when the time is there: *found says whether it was. */
+static enum series_put pack_put(
+    struct series *s, struct slab *m, struct series_stats *st, int64_t t, double v, bool *found)
+{
+	struct series_run live = series_live(s);
+	uint32_t full;
+	const struct pack *p = pack_for(&live, t, &full);
+	double *at = NULL;
+	if (p) {
+		unpack(&st->last, p);
+		at = unpacked_find(&st->last, t);
+	}
 	*found = at != NULL;
 	if (!at)
 		return SERIES_PUT_LATE;
 	if (num_bits(*at) == num_bits(v))
 		return SERIES_PUT_SAME;
 	*at = v;
-	st->packs_bytes -= p->bytes;
-	packs_set(p, m, u->pack, u->t_ms, u->v, u->count);
-	st->packs_bytes += p->bytes;
-	u->item = packs_at(p, u->pack);
+	repack(s, m, st, full);
 	return SERIES_PUT_OVER;
 }
 
 /* Is the time in a frozen run, and with which value? */
 static bool run_find(const struct series_run *r, struct series_unpacked *u, int64_t t, double *v)
 {
-	const uint8_t *row = r->tail ? tail_find(r->tail, r->t_base_ms, r->tail_count, t) : NULL;
+	const uint8_t *row = tail_find(&r->tail, r->t_last_ms, t);
 	if (row) {
-		memcpy(v, row + 4, 8);
+		memcpy(v, row, 8);
 		return true;
 	}
-	if (r->late) {
-		const double *at = late_find(r->late, t);
-		if (at) {
-			*v = *at;
-			return true;
-		}
+	const struct late *late = late_of(r);
+	const double *at = late ? late_find(late, t) : NULL;
+	uint32_t full;
+	const struct pack *p = at ? NULL : pack_for(r, t, &full);
+	if (p) {
+		unpack(u, p);
+		at = unpacked_find(u, t);
 	}
-	const double *at = unpack(u, &r->packs, t) ? unpacked_find(u, t) : NULL;
 	if (at)
 		*v = *at;
 	return at != NULL;
 }
 
-static enum series_put value_put(double *at, double v)
+static enum series_put value_put(void *at, double v)
 {
-	if (num_bits(*at) == num_bits(v))
+	double was;
+	memcpy(&was, at, 8);
+	if (num_bits(was) == num_bits(v))
 		return SERIES_PUT_SAME;
-	*at = v;
+	memcpy(at, &v, 8);
 	return SERIES_PUT_OVER;
 }
 
@@ -162,34 +176,28 @@ static enum series_put value_put(double *at, double v)
 static enum series_put old_put(
     struct series *s, struct slab *m, struct series_stats *st, int64_t t, double v)
 {
-	uint8_t *row = s->tail_count ? tail_find(s->tail, s->t_base_ms, s->tail_count, t) : NULL;
-	if (row) {
-		double was;
-		memcpy(&was, row + 4, 8);
-		if (num_bits(was) == num_bits(v))
-			return SERIES_PUT_SAME;
-		memcpy(row + 4, &v, 8);
-		return SERIES_PUT_OVER;
-	}
-	struct series_body *b = body_of(s, m);
-	if (b->late) {
-		double *at = late_find(b->late, t);
+	uint8_t *row = tail_find(&s->tail, s->t_newest_ms, t);
+	if (row)
+		return value_put(row, v);
+	if (s->more && s->more->late) {
+		double *at = late_find(s->more->late, t);
 		if (at)
 			return value_put(at, v);
 	}
 	bool found;
-	enum series_put put = pack_put(&b->packs, m, st, t, v, &found);
+	enum series_put put = pack_put(s, m, st, t, v, &found);
 	if (found)
 		return put;
 	double was;
-	if (b->frozen && run_find(b->frozen, &st->last, t, &was)) {
+	if (s->frozen && run_find(s->frozen, &st->last, t, &was)) {
 		if (num_bits(was) == num_bits(v))
 			return SERIES_PUT_SAME;
 		put = SERIES_PUT_OVER; /* live wins over frozen, so the new value goes to live */
 	}
-	if (!b->late)
-		b->late = late_create(m);
-	late_insert(b->late, m, t, v);
+	struct series_more *more = more_of(s, m);
+	if (!more->late)
+		more->late = late_create(m);
+	late_insert(more->late, m, t, v);
 	st->late_rows++;
 	st->live_rows++;
 	return put;
@@ -198,35 +206,43 @@ static enum series_put old_put(
 enum series_put series_put_slow(
     struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v)
 {
-	if (t_ms > s->t_newest_ms || (s->t_newest_ms == INT64_MIN && !s->tail_count && !s->body)) {
-		tail_add(s, m, st, t_ms, v);
+	bool none = s->t_newest_ms == INT64_MIN && !series_has_live(s) && !s->frozen;
+	if (t_ms > s->t_newest_ms || none) {
+		new_put(s, m, st, t_ms, v);
 		return SERIES_PUT_NEW;
 	}
 	return old_put(s, m, st, t_ms, v);
 }
 
+/* ---- reading ---- */
+
 uint64_t series_run_count(const struct series_run *r)
 {
-	return r->tail_count + (r->late ? r->late->count : 0) + r->packs.rows;
+	const struct late *late = late_of(r);
+	return tail_samples(&r->tail) + packs_of(r)->rows + (late ? late->count : 0);
+}
+
+static void bounds_add(int64_t *lo, int64_t *hi, int64_t a, int64_t z)
+{
+	*lo = a < *lo ? a : *lo;
+	*hi = z > *hi ? z : *hi;
 }
 
 bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t_max_ms)
 {
 	int64_t lo = INT64_MAX, hi = INT64_MIN;
-	if (r->tail_count) {
-		lo = series_row_t(r->tail, r->t_base_ms, 0);
-		hi = series_row_t(r->tail, r->t_base_ms, r->tail_count - 1u);
-	}
-	if (r->packs.count) {
-		int64_t last = packs_at(&r->packs, r->packs.count - 1)->t_max_ms;
-		lo = packs_at(&r->packs, 0)->t_min_ms;
-		hi = last > hi ? last : hi;
-	}
-	if (r->late && r->late->count) {
-		int64_t a = late_t_min(r->late), z = late_t_max(r->late);
-		lo = a < lo ? a : lo;
-		hi = z > hi ? z : hi;
-	}
+	const struct pack *p = tail_pack(&r->tail);
+	const struct packs *full = packs_of(r);
+	const struct late *late = late_of(r);
+	if (r->tail.count)
+		bounds_add(&lo, &hi, tail_t(&r->tail, r->t_last_ms, 0), r->t_last_ms);
+	if (p)
+		bounds_add(&lo, &hi, p->t_min_ms, pack_t_max(p));
+	if (full->count)
+		bounds_add(&lo, &hi, packs_at(full, 0)->t_min_ms,
+		    pack_t_max(packs_at(full, full->count - 1)));
+	if (late)
+		bounds_add(&lo, &hi, late_t_min(late), late_t_max(late));
 	if (lo > hi)
 		return false;
 	*t_min_ms = lo;
@@ -234,43 +250,53 @@ bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t
 	return true;
 }
 
+/* Those of a pack's samples that are in the window. */
+static enum err pack_read(const struct pack *p, int64_t lo, int64_t hi, struct column *out)
+{
+	column_reserve(out, p->count);
+	int64_t *t = out->t_ms + out->count;
+	double *v = out->v + out->count;
+	if (pack_decode(p, p->data, t, v))
+		return ERR_DAMAGED;
+	uint32_t from = 0, to = p->count;
+	while (from < to && t[from] < lo)
+		from++;
+	while (to > from && t[to - 1] > hi)
+		to--;
+	if (from) {
+		memmove(t, t + from, (to - from) * sizeof *t);
+		memmove(v, v + from, (to - from) * sizeof *v);
+	}
+	out->count += to - from;
+	return ERR_OK;
+}
+
 /* Packs and tail, ascending, cut to the window. */
 static enum err ordered_read(const struct series_run *r, int64_t lo, int64_t hi, struct column *out)
 {
-	for (uint32_t k = packs_seek(&r->packs, lo); k < r->packs.count; k++) {
-		const struct packs_item *p = packs_at(&r->packs, k);
-		if (p->t_min_ms > hi)
+	const struct packs *full = packs_of(r);
+	const struct pack *p = tail_pack(&r->tail);
+	enum err e = ERR_OK;
+	for (uint32_t k = packs_seek(full, lo); k < full->count && !e; k++) {
+		if (packs_at(full, k)->t_min_ms > hi)
 			break;
-		column_reserve(out, p->count);
-		int64_t *t = out->t_ms + out->count;
-		double *v = out->v + out->count;
-		if (pack_count(p->data) != p->count)
-			return ERR_DAMAGED;
-		enum err e = pack_decode(p->data, p->size, p->t_min_ms, t, v);
-		if (e)
-			return ERR_DAMAGED;
-		uint32_t from = 0, to = p->count;
-		while (from < to && t[from] < lo)
-			from++;
-		while (to > from && t[to - 1] > hi)
-			to--;
-		if (from) {
-			memmove(t, t + from, (to - from) * sizeof *t);
-			memmove(v, v + from, (to - from) * sizeof *v);
-		}
-		out->count += to - from;
+		e = pack_read(packs_at(full, k), lo, hi, out);
 	}
-	column_reserve(out, r->tail_count);
-	for (unsigned i = 0; i < r->tail_count; i++) {
-		int64_t t = series_row_t(r->tail, r->t_base_ms, i);
+	if (!e && p && p->t_min_ms <= hi && pack_t_max(p) >= lo)
+		e = pack_read(p, lo, hi, out);
+	if (e)
+		return e;
+	column_reserve(out, r->tail.count);
+	for (unsigned i = 0; i < r->tail.count; i++) {
+		int64_t t = tail_t(&r->tail, r->t_last_ms, i);
 		if (t > hi)
 			break;
 		if (t < lo)
 			continue;
 		out->t_ms[out->count] = t;
-		out->v[out->count++] = series_row_v(r->tail, i);
+		out->v[out->count++] = tail_v(&r->tail, i);
 	}
-	return 0;
+	return ERR_OK;
 }
 
 /*
@@ -317,8 +343,9 @@ enum err series_run_read(
 	enum err e = ordered_read(r, t_min_ms, t_max_ms, out);
 	if (e)
 		return e;
-	if (r->late && r->late->count)
-		late_merge(r->late, t_min_ms, t_max_ms, out);
+	const struct late *late = late_of(r);
+	if (late)
+		late_merge(late, t_min_ms, t_max_ms, out);
 	return 0;
 }
 
@@ -344,13 +371,13 @@ enum err series_read(const struct series *s, int64_t t_min_ms, int64_t t_max_ms,
 	return runs_read(&live, series_frozen(s), t_min_ms, t_max_ms, out);
 }
 
-/* Counts samples in packs at or after a time, up to n. */
+/* Counts samples in full packs at or after a time, up to n: those of the tail are few. */
 static uint32_t packs_count_some(const struct packs *p, int64_t from_ms, uint32_t n, int64_t *t_ms)
 {
 	uint32_t count = 0;
 	for (uint32_t i = packs_seek(p, from_ms); i < p->count && count < n; i++) {
 		count += packs_at(p, i)->count;
-		*t_ms = packs_at(p, i)->t_max_ms;
+		*t_ms = pack_t_max(packs_at(p, i));
 	}
 	return count;
 }
@@ -375,9 +402,10 @@ static uint32_t late_count_some(const struct late *l, int64_t from_ms, uint32_t 
 static int64_t run_reach(const struct series_run *r, int64_t from_ms, uint32_t n)
 {
 	int64_t t_ms = INT64_MAX, reach = INT64_MAX;
-	if (packs_count_some(&r->packs, from_ms, n, &t_ms) >= n)
+	const struct late *late = late_of(r);
+	if (packs_count_some(packs_of(r), from_ms, n, &t_ms) >= n)
 		reach = t_ms;
-	if (r->late && late_count_some(r->late, from_ms, n, &t_ms) >= n && t_ms < reach)
+	if (late && late_count_some(late, from_ms, n, &t_ms) >= n && t_ms < reach)
 		reach = t_ms;
 	return reach;
 }
@@ -407,13 +435,12 @@ enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_ma
 
 static bool run_holds_more(const struct series_run *r, uint32_t n)
 {
-	return r->packs.rows > n || (r->late && r->late->count > n);
+	const struct late *late = late_of(r);
+	return packs_of(r)->rows + tail_samples(&r->tail) > n || (late && late->count > n);
 }
 
 bool series_holds_more(const struct series *s, uint32_t n)
 {
-	if (LIKELY(!s->body))
-		return false;
 	struct series_run live = series_live(s);
 	const struct series_run *frozen = series_frozen(s);
 	return run_holds_more(&live, n) || (frozen && run_holds_more(frozen, n));
@@ -436,18 +463,20 @@ bool series_bounds(const struct series *s, int64_t *t_min_ms, int64_t *t_max_ms)
 
 bool series_run_free(struct series_run *r, struct slab *m, unsigned *budget)
 {
-	slab_give(m, r->tail, r->tail_cap * (size_t)SERIES_ROW);
-	r->tail = NULL;
-	r->tail_count = r->tail_cap = 0;
-	*budget -= packs_free_some(&r->packs, m, *budget);
-	if (r->packs.count)
+	struct series_more *more = r->more;
+	tail_free(&r->tail, m);
+	if (!more)
+		return true;
+	*budget -= packs_free_some(&more->packs, m, *budget);
+	if (more->packs.count)
 		return false;
-	if (r->late)
-		*budget -= late_free_some(r->late, m, *budget);
-	if (r->late && r->late->blocks_count)
+	if (more->late)
+		*budget -= late_free_some(more->late, m, *budget);
+	if (more->late && more->late->blocks_count)
 		return false;
-	late_free(r->late, m);
-	*r = (struct series_run){ 0 };
+	late_free(more->late, m);
+	slab_give(m, more, sizeof *more);
+	r->more = NULL;
 	return true;
 }
 
@@ -461,54 +490,38 @@ static void run_release(struct series_run *r, struct slab *m)
 static struct series_run live_take(struct series *s, struct series_stats *st)
 {
 	struct series_run r = series_live(s);
+	const struct late *late = late_of(&r);
 	st->last.of = NULL;
 	uint64_t rows = series_run_count(&r);
 	CHECK(st->live_rows >= rows);
 	st->live_rows -= rows;
-	if (r.late)
-		st->late_rows -= r.late->count;
-	st->packs -= r.packs.count;
-	st->packs_bytes -= r.packs.bytes;
-	st->tails_bytes -= r.tail_cap * (size_t)SERIES_ROW;
-	s->tail = NULL;
-	s->tail_count = s->tail_cap = 0;
-	if (s->body) {
-		s->body->packs = (struct packs){ 0 };
-		s->body->late = NULL;
-	}
+	st->late_rows -= late ? late->count : 0;
+	st->packs -= packs_of(&r)->count;
+	st->packs_bytes -= packs_of(&r)->bytes;
+	st->tails_bytes -= tail_bytes(&r.tail);
+	tail_leave(&s->tail);
+	s->more = NULL;
 	return r;
 }
 
 bool series_freeze(struct series *s, struct slab *m, struct series_stats *st)
 {
-	CHECK(!series_frozen(s));
+	CHECK(!s->frozen);
 	if (!series_has_live(s))
 		return false;
-	struct series_body *b = body_of(s, m);
 	struct series_run *r = slab_take(m, sizeof *r);
 	*r = live_take(s, st);
-	b->frozen = r;
+	s->frozen = r;
 	return true;
-}
-
-/* A body without anything in it goes home. */
-static void body_trim(struct series *s, struct slab *m)
-{
-	struct series_body *b = s->body;
-	if (b && !b->packs.count && !b->late && !b->frozen) {
-		slab_give(m, b, sizeof *b);
-		s->body = NULL;
-	}
 }
 
 struct series_run series_frozen_take(struct series *s, struct slab *m, struct series_stats *st)
 {
-	CHECK(series_frozen(s) != NULL);
-	struct series_run r = *s->body->frozen;
+	CHECK(s->frozen != NULL);
+	struct series_run r = *s->frozen;
 	st->last.of = NULL;
-	slab_give(m, s->body->frozen, sizeof *s->body->frozen);
-	s->body->frozen = NULL;
-	body_trim(s, m);
+	slab_give(m, s->frozen, sizeof *s->frozen);
+	s->frozen = NULL;
 	return r;
 }
 
@@ -516,9 +529,8 @@ void series_release(struct series *s, struct slab *m, struct series_stats *st)
 {
 	struct series_run r = live_take(s, st);
 	run_release(&r, m);
-	if (series_frozen(s)) {
+	if (s->frozen) {
 		r = series_frozen_take(s, m, st);
 		run_release(&r, m);
 	}
-	body_trim(s, m);
 }

@@ -2,8 +2,8 @@
  * series - one active series in memory: its 64-byte hot line, and the samples it holds.
  *
  * Samples of a series stand in two runs:
- *   live    since the last round:  tail (raw, newest, 12 bytes a sample)  <-  packs (full tails,
- *   encoded, storage/head/packs.h)  +  late (older than the newest when they came)
+ *   live    since the last round:  tail (raw rows, newest, and the pack they go to, tail.h)  <-
+ *   packs (full ones, packs.h)  +  late (older than the newest when they came)
  *   frozen  what a running round took over from live: the same three things, which nobody changes
  *           any more
  * (1) In live a time stands once: a row for a time that is there overwrites it where it is. Frozen
@@ -16,6 +16,9 @@
  *     head_frozen_drop(): a worker may read them meanwhile.
  *
  * Hot path: an append in order touches the hot line and one line of the tail.
+ * Memory at a row every 15 s and rounds of ten minutes: 64 for the line, some 100 for the tail (64
+ * of rows, 28 of the pack's head, a few bytes to 2 a sample for the pack), the labels. Packs and
+ * late rows cost only those who have them.
  * Thread: the loop of the head, except (4). Memory: labels, tails, packs, late rows from the loop's
  * slab.
  */
@@ -25,33 +28,26 @@
 #include "core/model/label.h"
 #include "core/model/sample.h"
 #include "storage/chunk/column.h"
-#include "storage/chunk/pack.h"
 #include "storage/head/late.h"
 #include "storage/head/packs.h"
-#include <string.h>
+#include "storage/head/tail.h"
 
 #define SERIES_NONE UINT32_MAX /* no slot */
 /* Of a slot that was given back: no request has it, so no row is taken for one of its own. */
 #define SERIES_FREE_TENANT UINT32_MAX
-#define SERIES_TAIL_MIN    4u /* samples; a young series is small */
-#define SERIES_TAIL_MAX    32u
-#define SERIES_ROW         12u /* bytes of a row in a tail: u32 ms since the base, f64 */
 
+/* What most runs do not have: taken with the first full pack or late row, leaves with its run. */
+struct series_more {
+	struct packs packs; /* older than the tail's */
+	struct late *late;  /* NULL = none */
+};
 /* One run of samples: what live of a series becomes when it freezes. */
 struct series_run {
-	uint8_t *tail;
-	int64_t t_base_ms;
-	uint8_t tail_count, tail_cap;
-	struct packs packs;
-	struct late *late; /* NULL = none */
+	struct tail tail;
+	int64_t t_last_ms;        /* of the tail's rows */
+	struct series_more *more; /* NULL = none */
 };
-/* What most series do not have: taken with the first pack, late row or freeze. */
-struct series_body {
-	struct packs packs;
-	struct late *late;
-	struct series_run *frozen; /* NULL = none */
-};
-STATIC(sizeof(struct series_body) == 48);
+STATIC(sizeof(struct series_run) == 32);
 
 /*
  * Flags of a slot. UNDEFINED: recovery met rows of an id before its definition; it has no labels
@@ -64,18 +60,17 @@ enum {
 };
 struct series {
 	const uint8_t *labels;
-	uint8_t *tail;            /* NULL = none yet */
-	struct series_body *body; /* NULL = none yet */
-	int64_t t_newest_ms;      /* INT64_MIN = none */
-	int64_t t_base_ms;        /* of the tail */
-	uint32_t labels_len;
+	struct tail tail;
+	int64_t t_newest_ms;       /* INT64_MIN = none; of the tail's last row */
+	struct series_more *more;  /* of live; NULL = none yet */
+	struct series_run *frozen; /* NULL = none */
 	uint32_t id;
 	uint32_t next; /* slot of the series that came after this one last time, a guess */
 	uint32_t tenant;
-	uint8_t tail_count, tail_cap;
-	uint16_t flags;
-	/* rounds in a row without a new sample: counted by head_freeze, reset by it */
-	uint32_t idle;
+	uint16_t labels_len;
+	uint8_t flags;
+	/* rounds in a row without a new sample, up to 255: counted by head_freeze, reset by it */
+	uint8_t idle;
 };
 STATIC(sizeof(struct series) == CACHE_LINE);
 
@@ -85,36 +80,21 @@ static inline struct labels series_labels(const struct series *s)
 }
 static inline bool series_has_live(const struct series *s)
 {
-	return s->tail_count || (s->body && (s->body->packs.count || s->body->late));
+	return s->tail.count || s->tail.form & TAIL_PACKED || s->more;
 }
 static inline const struct series_run *series_frozen(const struct series *s)
 {
-	return s->body ? s->body->frozen : NULL;
+	return s->frozen;
 }
 /* Live as a run, borrowed until the series changes. */
 static inline struct series_run series_live(const struct series *s)
 {
-	struct series_run r = { .tail = s->tail,
-		.t_base_ms = s->t_base_ms,
-		.tail_count = s->tail_count,
-		.tail_cap = s->tail_cap };
-	if (s->body) {
-		r.packs = s->body->packs;
-		r.late = s->body->late;
-	}
-	return r;
+	return (struct series_run){ .tail = s->tail, .t_last_ms = s->t_newest_ms, .more = s->more };
 }
-static inline int64_t series_row_t(const uint8_t *tail, int64_t base, unsigned i)
+/* Loads what the next append will touch. */
+static inline void series_fetch(const struct series *s)
 {
-	uint32_t dt;
-	memcpy(&dt, tail + (size_t)i * SERIES_ROW, 4);
-	return base + (int64_t)dt;
-}
-static inline double series_row_v(const uint8_t *tail, unsigned i)
-{
-	double v;
-	memcpy(&v, tail + (size_t)i * SERIES_ROW + 4, 8);
-	return v;
+	__builtin_prefetch(s->tail.bytes + s->tail.count * TAIL_EVEN_ROW, 1);
 }
 
 /* Samples of a run, or its bounds: false when it is empty. */
@@ -149,18 +129,17 @@ enum series_put {
 };
 /*
  * The pack that was read last, unpacked: repeats and late rows come in order of time, so the next
- * one is mostly in it, too. Known by its place and its address; forgotten before its memory goes.
+ * one is mostly in it, too. Known by its address; forgotten before it changes or its memory goes.
  */
 struct series_unpacked {
-	const struct packs *of; /* NULL = none */
-	const struct packs_item *item;
-	uint32_t pack; /* its number */
+	const struct pack *of; /* NULL = none */
 	unsigned count;
 	int64_t t_ms[PACK_SAMPLES_MAX];
 	double v[PACK_SAMPLES_MAX];
 };
 struct series_stats { /* of one head, kept by the calls that change it */
-	uint64_t live_rows, late_rows, packs, packs_bytes, tails_bytes; /* of live */
+	/* of live: packs are full ones; bytes of tails with their packs, and of full packs */
+	uint64_t live_rows, late_rows, packs, packs_bytes, tails_bytes;
 	struct series_unpacked last;
 };
 enum series_put series_put_slow(
@@ -169,18 +148,10 @@ enum series_put series_put_slow(
 static inline enum series_put series_put(
     struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v)
 {
-	if (LIKELY(t_ms > s->t_newest_ms && s->tail_count < s->tail_cap && s->tail_count > 0)) {
-		uint64_t dt = (uint64_t)t_ms - (uint64_t)s->t_base_ms;
-		if (LIKELY(dt <= UINT32_MAX)) {
-			uint8_t *row = s->tail + (size_t)s->tail_count * SERIES_ROW;
-			uint32_t d = (uint32_t)dt;
-			memcpy(row, &d, 4);
-			memcpy(row + 4, &v, 8);
-			s->tail_count++;
-			s->t_newest_ms = t_ms;
-			st->live_rows++;
-			return SERIES_PUT_NEW;
-		}
+	if (LIKELY(tail_put(&s->tail, s->t_newest_ms, t_ms, v))) {
+		s->t_newest_ms = t_ms;
+		st->live_rows++;
+		return SERIES_PUT_NEW;
 	}
 	return series_put_slow(s, m, st, t_ms, v);
 }

@@ -22,10 +22,8 @@ static inline void replay_fetch(const struct head *h, uint32_t slot)
 {
 	if (LIKELY(slot + REPLAY_LINES < h->slots_count))
 		__builtin_prefetch(head_at(h, slot + REPLAY_LINES), 1);
-	if (LIKELY(slot + REPLAY_TAILS < h->slots_count)) {
-		const struct series *s = head_at(h, slot + REPLAY_TAILS);
-		__builtin_prefetch(s->tail + (size_t)s->tail_count * SERIES_ROW, 1);
-	}
+	if (LIKELY(slot + REPLAY_TAILS < h->slots_count))
+		series_fetch(head_at(h, slot + REPLAY_TAILS));
 }
 
 static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool own)

@@ -24,7 +24,8 @@ static enum err one(unsigned what, const uint8_t *p, size_t len, size_t n, uint6
 		return chunk_values_decode(p, len, n, (double *)(void *)out, NULL);
 	if (what == 1)
 		return chunk_times_decode(p, len, n, 12345, (int64_t *)out, NULL);
-	return pack_decode(p, len, 0, t, (double *)(void *)out);
+	struct pack head = { .count = (uint8_t)n, .size = (uint16_t)len };
+	return len > UINT16_MAX ? ERR_TOOBIG : pack_decode(&head, p, t, (double *)(void *)out);
 }
 
 static void decode(unsigned what, const uint8_t *p, size_t len, size_t n)
@@ -70,10 +71,13 @@ static void round_trip(const uint8_t *p, size_t len, enum chunk_effort effort)
 	CHECK(memcmp(t, t_back, n * 8) == 0);
 	buf_release(&b);
 	n = n < PACK_SAMPLES_MAX ? n : PACK_SAMPLES_MAX;
-	uint8_t pack[PACK_BYTES_MAX(PACK_SAMPLES_MAX)];
-	size_t pack_len = pack_encode(t, v, n, t[0], pack);
-	CHECK(pack_len <= PACK_BYTES_MAX(n));
-	CHECK(pack_decode(pack, pack_len, t[0], t_back, back) == ERR_OK);
+	while ((uint64_t)t[n - 1] - (uint64_t)t[0] > UINT32_MAX)
+		n--;
+	uint8_t pack[PACK_BYTES_MAX];
+	struct pack head;
+	pack_encode(&head, t, v, (unsigned)n, pack);
+	CHECK(head.size <= PACK_BYTES_MAX);
+	CHECK(pack_decode(&head, pack, t_back, back) == ERR_OK);
 	CHECK(memcmp(v, back, n * 8) == 0);
 	CHECK(memcmp(t, t_back, n * 8) == 0);
 }

@@ -80,8 +80,43 @@ static bool same_column(const struct series *s, const struct model *m, int64_t b
 	return at == col->count;
 }
 
-static bool puts_agree(int rounds, int64_t base, uint32_t late_of_100)
+/* How the times of new rows follow one another, so that tails take all their forms. */
+enum steps {
+	STEPS_ANY,   /* 1 to 3 */
+	STEPS_EVEN,  /* always 2 */
+	STEPS_GAPS,  /* 2, now and then more */
+	STEPS_TURNS, /* even for some rows, then any, then another step */
+	STEPS_COUNT
+};
+static int step_of(enum steps steps, int k)
 {
+	switch (steps) {
+	case STEPS_ANY:
+	case STEPS_COUNT:
+		break;
+	case STEPS_EVEN:
+		return 2;
+	case STEPS_GAPS:
+		return rnd(12) ? 2 : 1 + (int)rnd(6);
+	case STEPS_TURNS:
+		return k / 30 % 3 ? k / 30 % 3 : 1 + (int)rnd(3);
+	}
+	return 1 + (int)rnd(3);
+}
+
+/* Values: of six and stale markers at random, or mostly the one before. */
+static double value_of(bool calm, double last)
+{
+	static const double vs[] = { 0, -0.0, 1, 1.5, 1e300, 3 };
+	if (calm && rnd(30))
+		return last;
+	return rnd(20) ? vs[rnd(COUNT_OF(vs))] : sample_stale();
+}
+
+static bool puts_agree(int rounds, int64_t base, uint32_t late_of_100, enum steps steps)
+{
+	bool calm = rnd(2);
+	double last = 0;
 	struct slab *mem = slab_create();
 	struct series_stats st = { 0 };
 	struct series s = { .t_newest_ms = INT64_MIN, .next = SERIES_NONE };
@@ -90,11 +125,10 @@ static bool puts_agree(int rounds, int64_t base, uint32_t late_of_100)
 	bool good = true;
 	int newest = -1;
 	for (int k = 0; k < rounds && good; k++) {
-		int at = newest < 0 || rnd(100) >= late_of_100 ? newest + 1 + (int)rnd(3)
+		int at = newest < 0 || rnd(100) >= late_of_100 ? newest + step_of(steps, k)
 		                                               : (int)rnd((uint32_t)newest + 1);
 		if (at < SPAN) {
-			static const double vs[] = { 0, -0.0, 1, 1.5, 1e300, 3 };
-			double v = rnd(20) ? vs[rnd(COUNT_OF(vs))] : sample_stale();
+			double v = last = value_of(calm, last);
 			bool known = m->has[at] || m->frozen_has[at];
 			double was = m->has[at] ? m->v[at] : m->frozen_v[at];
 			enum series_put want = at > newest ? SERIES_PUT_NEW
@@ -434,6 +468,8 @@ static void packs_are_found_by_time(void)
 {
 	struct slab *mem = slab_create();
 	struct packs p = { 0 };
+	struct pack head;
+	uint8_t data[PACK_BYTES_MAX];
 	int64_t t[2];
 	double v[2] = { 1, 2 };
 	bool good = true;
@@ -441,7 +477,8 @@ static void packs_are_found_by_time(void)
 	for (uint32_t i = 0; i < 3 * PACKS_LEAF + 7; i++) {
 		t[0] = 10 * (int64_t)i;
 		t[1] = t[0] + 5;
-		packs_add(&p, mem, t, v, 2);
+		pack_encode(&head, t, v, 2, data);
+		packs_add(&p, mem, &head, data);
 		good = good && p.count == i + 1 && p.rows == 2 * (uint64_t)p.count;
 		for (uint32_t k = 0; k < p.count; k += 1 + p.count / 7)
 			good = good && packs_at(&p, k)->t_min_ms == 10 * (int64_t)k &&
@@ -450,7 +487,8 @@ static void packs_are_found_by_time(void)
 			    packs_seek(&p, 10 * (int64_t)k + 6) == k + 1;
 	}
 	t[0] = 10 * PACKS_LEAF;
-	packs_set(&p, mem, PACKS_LEAF, t, v, 1);
+	pack_encode(&head, t, v, 1, data);
+	packs_set(&p, mem, PACKS_LEAF, &head, data);
 	good = good && packs_at(&p, PACKS_LEAF)->count == 1 && p.rows == 2 * (uint64_t)p.count - 1;
 	tap_ok(good, "packs are found by their number and by time, in one array and in many");
 	while (p.count) {
@@ -477,7 +515,7 @@ static void one_dense_series_is_dropped_in_pieces(void)
 	uint64_t packs = h.stats.packs;
 	head_freeze_begin(&h);
 	CHECK(head_freeze(&h, 64));
-	tap_ok(packs > UINT16_MAX / 4 && h.stats.packs == 0 && h.stats.live_rows == 0 &&
+	tap_ok(packs > 8 * PACKS_LEAF && h.stats.packs == 0 && h.stats.live_rows == 0 &&
 	        series_run_count(series_frozen(s)) == DENSE,
 	    "a series of %u rows freezes at once (%llu packs)", DENSE, (unsigned long long)packs);
 	/* beside frozen: repeats, and late rows between them */
@@ -514,10 +552,12 @@ int main(void)
 	late_takes_many();
 	bool good = true;
 	for (int i = 0; i < 10; i++)
-		good = good && puts_agree(6000, 1700000000000 + i, 2);
-	tap_ok(good, "10 histories of puts, freezes and drops, few late rows, agree with a map");
+		for (enum steps k = 0; k < STEPS_COUNT; k++)
+			good = good && puts_agree(6000, 1700000000000 + i, i % 3, k);
+	tap_ok(
+	    good, "40 histories of puts, freezes and drops, few or no late rows, agree with a map");
 	for (int i = 0; i < 10; i++)
-		good = good && puts_agree(6000, -1000, 60);
+		good = good && puts_agree(6000, -1000, 60, (enum steps)(i % STEPS_COUNT));
 	tap_ok(good, "the same with most rows late, around time zero");
 	far_apart_times();
 	head_finds_what_it_made();
