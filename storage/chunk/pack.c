@@ -23,6 +23,9 @@ enum {
 #define WIDTH_MAX        56u /* so that a number and its shift fit 8 bytes */
 #define SHIFT_PAYS       6u  /* bits; fewer are not worth the byte that tells them */
 #define RUN_MAX          255u
+/* Token; packed times of 32 bits; a code and a value; packed values of 64 bits. */
+#define BLOCK_LEN_MAX (1 + (12 + PACK_ROWS_MAX * 4) + 11 + (12 + PACK_ROWS_MAX * 8))
+STATIC(BLOCK_LEN_MAX + 8 <= PACK_BLOCK_MAX); /* numbers are stored 8 bytes at a time */
 
 static const double pow10_table[CODE_DECIMAL_MAX + 1] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7,
 	1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18 };
@@ -188,16 +191,26 @@ static uint8_t *times_put(
 
 /* ---- appending ---- */
 
-/* All rows go on in time and repeat the last value: the usual case of what stands still. */
-static bool goes_on(const struct pack *h, const int64_t *t_ms, const double *v, unsigned n)
+/* Do all times go on by step_ms? */
+static bool times_go_on(const struct pack *h, const struct pack_rows *r)
 {
-	uint64_t before = (uint64_t)pack_t_max(h), odd = 0;
-	uint64_t last = num_bits(value_of(h->code, h->x_last));
-	for (unsigned i = 0; i < n; i++) {
-		odd |= ((uint64_t)t_ms[i] - before) ^ h->step_ms;
-		odd |= num_bits(v[i]) ^ last;
-		before = (uint64_t)t_ms[i];
-	}
+	uint64_t before = (uint64_t)pack_t_max(h), odd = (uint64_t)r->t_ms[0] - before;
+	odd ^= h->step_ms;
+	if (r->step_ms)
+		return !odd && (r->n == 1 || r->step_ms == h->step_ms);
+	for (unsigned i = 1; i < r->n; i++)
+		odd |= ((uint64_t)r->t_ms[i] - (uint64_t)r->t_ms[i - 1]) ^ h->step_ms;
+	return !odd;
+}
+
+/* Do all values repeat the last one: the usual case of what stands still. */
+static bool values_repeat(const struct pack *h, const struct pack_rows *r)
+{
+	uint64_t first = num_bits(r->v[0]), odd = first ^ num_bits(value_of(h->code, h->x_last));
+	if (odd)
+		return false;
+	for (unsigned i = 1; i < r->n; i++)
+		odd |= num_bits(r->v[i]) ^ first;
 	return !odd;
 }
 
@@ -225,25 +238,30 @@ static uint8_t *code_put(uint8_t *p, const uint64_t *x, unsigned code)
 	return wire_store_varint(p, wire_zigzag_of(x[0]));
 }
 
-static void block_append(
-    struct pack *h, const int64_t *t_ms, const double *v, unsigned n, struct pack_more *more)
+/* Integers of the values; the code they have. */
+static unsigned ints_of(const struct pack *h, const struct pack_rows *r, uint64_t *x)
 {
-	/* Some bytes may be written that do not count. */
-	uint8_t work[PACK_BLOCK_MAX + 8], *p = work + 1;
+	if (h->code != PACK_CODE_BITS)
+		return ints_find(r->v, r->n, h->code, x);
+	for (unsigned i = 0; i < r->n; i++)
+		x[i] = order_bits(num_bits(r->v[i]));
+	return PACK_CODE_BITS;
+}
+
+static void block_append(struct pack *h, const struct pack_rows *r, bool go_on, struct pack_more *more)
+{
+	uint8_t *p = more->bytes + 1;
 	uint64_t x[PACK_ROWS_MAX], d[PACK_ROWS_MAX];
-	unsigned skip = h->count == 0, times, values, code = h->code;
+	unsigned n = r->n, skip = h->count == 0, times = TIMES_GO_ON, values;
 	uint32_t step = h->step_ms;
-	p = times_put(p, t_ms + skip, skip ? (uint64_t)t_ms[0] : (uint64_t)pack_t_max(h), n - skip,
-	    &step, &times);
-	if (code == PACK_CODE_BITS)
-		for (unsigned i = 0; i < n; i++)
-			x[i] = order_bits(num_bits(v[i]));
-	else
-		code = ints_find(v, n, code, x);
-	bool fresh = skip || code != h->code;
-	for (unsigned i = 0; i < n; i++)
-		d[i] = x[i] - (i ? x[i - 1] : h->x_last);
-	if (fresh) {
+	if (!go_on)
+		p = times_put(p, r->t_ms + skip,
+		    skip ? (uint64_t)r->t_ms[0] : (uint64_t)pack_t_max(h), n - skip, &step, &times);
+	unsigned code = ints_of(h, r, x);
+	d[0] = x[0] - h->x_last;
+	for (unsigned i = 1; i < n; i++)
+		d[i] = x[i] - x[i - 1];
+	if (skip || code != h->code) {
 		uint8_t *at = p++;
 		p = code_put(p, x, code);
 		p = values_put(p, d + 1, n - 1, &values);
@@ -252,30 +270,31 @@ static void block_append(
 	} else {
 		p = values_put(p, d, n, &values);
 	}
-	work[0] = (uint8_t)(times | values << 2 | (n - 1) << 4);
+	more->bytes[0] = (uint8_t)(times | values << 2 | (n - 1) << 4);
 	more->keep = h->size;
-	more->len = (uint16_t)(p - work);
-	CHECK(more->len <= PACK_BLOCK_MAX);
-	memcpy(more->bytes, work, more->len);
+	more->len = (uint16_t)(p - more->bytes);
+	CHECK(more->len <= BLOCK_LEN_MAX);
 	h->code = code & 0x7f;
 	h->run = 0;
 	h->step_ms = step;
 	h->x_last = x[n - 1];
 }
 
-void pack_append(struct pack *h, const uint8_t *data, const int64_t *t_ms, const double *v,
-    unsigned n, struct pack_more *more)
+void pack_append(
+    struct pack *h, const uint8_t *data, const struct pack_rows *r, struct pack_more *more)
 {
+	unsigned n = r->n;
 	CHECK(n > 0 && n <= PACK_ROWS_MAX);
-	CHECK(pack_fits(h, t_ms[n - 1], n));
-	if (h->count && goes_on(h, t_ms, v, n)) {
+	CHECK(pack_fits(h, r->t_ms[n - 1], n));
+	bool go_on = h->count && times_go_on(h, r);
+	if (go_on && values_repeat(h, r)) {
 		run_append(h, data, n, more);
 	} else {
 		if (!h->count)
-			*h = (struct pack){ .t_min_ms = t_ms[0] };
-		block_append(h, t_ms, v, n, more);
+			*h = (struct pack){ .t_min_ms = r->t_ms[0] };
+		block_append(h, r, go_on, more);
 	}
-	h->span_ms = (uint32_t)((uint64_t)t_ms[n - 1] - (uint64_t)h->t_min_ms);
+	h->span_ms = (uint32_t)((uint64_t)r->t_ms[n - 1] - (uint64_t)h->t_min_ms);
 	h->count = (uint8_t)(h->count + n);
 	h->size = (uint16_t)(more->keep + more->len);
 }
@@ -286,7 +305,8 @@ void pack_encode(struct pack *h, const int64_t *t_ms, const double *v, unsigned 
 	for (unsigned i = 0, some; i < n; i += some) {
 		struct pack_more more;
 		some = n - i < PACK_ROWS_MAX ? n - i : PACK_ROWS_MAX;
-		pack_append(h, out, t_ms + i, v + i, some, &more);
+		struct pack_rows rows = { .t_ms = t_ms + i, .v = v + i, .n = some };
+		pack_append(h, out, &rows, &more);
 		memcpy(out + more.keep, more.bytes, more.len);
 	}
 }

@@ -60,18 +60,24 @@ static inline bool pack_fits(const struct pack *p, int64_t t_ms, unsigned n)
 	    (p->count + n <= PACK_SAMPLES_MAX && (uint64_t)t_ms - (uint64_t)p->t_min_ms <= UINT32_MAX);
 }
 
+/* Rows to append: 1..PACK_ROWS_MAX, ascending. */
+struct pack_rows {
+	const int64_t *t_ms;
+	const double *v;
+	unsigned n;
+	uint32_t step_ms; /* what all times are known to be apart; 0 = not known */
+};
 /* What is behind the first `keep` bytes of data now. */
 struct pack_more {
 	uint16_t keep, len;
-	uint8_t bytes[PACK_BLOCK_MAX];
+	uint8_t bytes[PACK_BLOCK_MAX]; /* some behind len may be written too */
 };
 /*
- * n rows, 1..PACK_ROWS_MAX, ascending, newer than all that are in; pack_fits. A new pack begins
- * with count 0, and its rows span at most UINT32_MAX ms. Changes the head, not the data; of data
- * only the last byte is read.
+ * Rows newer than all that are in; pack_fits. A new pack begins with count 0, and its rows span at
+ * most UINT32_MAX ms. Changes the head, not the data; of data only the last byte is read.
  */
-void pack_append(struct pack *head, const uint8_t *data, const int64_t *t_ms, const double *v,
-    unsigned n, struct pack_more *more);
+void pack_append(
+    struct pack *head, const uint8_t *data, const struct pack_rows *rows, struct pack_more *more);
 /* A whole pack of n rows, 1..PACK_SAMPLES_MAX; out has room for PACK_BYTES_MAX. */
 void pack_encode(struct pack *head, const int64_t *t_ms, const double *v, unsigned n, uint8_t *out);
 /* t_ms and v have room for head->count; either may be NULL when it is not wanted. */

@@ -206,11 +206,12 @@ static enum series_put old_put(
 enum series_put series_put_slow(
     struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v)
 {
-	bool none = s->t_newest_ms == INT64_MIN && !series_has_live(s) && !s->frozen;
-	if (t_ms > s->t_newest_ms || none) {
+	if (t_ms > s->t_newest_ms || (t_ms == INT64_MIN && !series_has_live(s) && !s->frozen)) {
 		new_put(s, m, st, t_ms, v);
 		return SERIES_PUT_NEW;
 	}
+	if (t_ms == s->t_newest_ms && s->tail.count) /* what is sent again is mostly the last one */
+		return value_put(tail_value(&s->tail, s->tail.count - 1u), v);
 	return old_put(s, m, st, t_ms, v);
 }
 

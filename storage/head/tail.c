@@ -132,7 +132,9 @@ bool tail_flush(struct tail *x, struct slab *m, int64_t t_last_ms)
 	}
 	if (p)
 		memcpy(&head, p, PACK_HEAD);
-	pack_append(&head, p ? p->data : NULL, t, v, n, &more);
+	pack_append(&head, p ? p->data : NULL,
+	    &(struct pack_rows){ .t_ms = t, .v = v, .n = n, .step_ms = n > 1 ? x->step_ms : 0 },
+	    &more);
 	x->count = to.count = 0;
 	to.form |= TAIL_PACKED;
 	remake(x, m, to, head.size);

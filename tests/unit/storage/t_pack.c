@@ -21,7 +21,11 @@ struct grown {
 static void grow(struct grown *g, const int64_t *t, const double *v, unsigned n)
 {
 	struct pack_more more;
-	pack_append(&g->head, g->data, t, v, n, &more);
+	uint32_t step = n > 1 ? (uint32_t)(t[1] - t[0]) : 0;
+	for (unsigned i = 1; i < n; i++)
+		step = (uint64_t)t[i] - (uint64_t)t[i - 1] == step ? step : 0;
+	pack_append(&g->head, g->data,
+	    &(struct pack_rows){ .t_ms = t, .v = v, .n = n, .step_ms = step }, &more);
 	g->data = realloc(g->data, g->head.size);
 	memcpy(g->data + more.keep, more.bytes, more.len);
 }
