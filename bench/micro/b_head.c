@@ -14,6 +14,7 @@
 #include "storage/head/head.h"
 #include "storage/meta/postings.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,7 +225,7 @@ int main(int argc, char **argv)
 		.shards = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 8 };
 	unsigned rounds = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 3;
 	series_make(&b);
-	double before = anonymous_bytes(), most = 0;
+	double before = anonymous_bytes(), heap = (double)mallinfo2().uordblks, most = 0;
 	b.mem = slab_create();
 	b.heads = mem_zalloc(b.shards * sizeof *b.heads);
 	for (uint32_t k = 0; k < b.shards; k++)
@@ -248,8 +249,9 @@ int main(int argc, char **argv)
 	       "live samples %.1f, slab %.1f\n",
 	    sum.lines / n, sum.table / n, sum.ids / n, sum.postings / n, sum.labels / n,
 	    sum.live / n, sum.slab / n);
-	printf("in all: %.1f as counted, at most %.1f, anonymous memory %.1f\n", sum.all / n, most,
-	    (anonymous_bytes() - before) / b.series);
+	heap = (double)mallinfo2().uordblks - heap;
+	printf("in all: %.1f as counted, at most %.1f; anonymous memory %.1f, of it heap %.1f\n",
+	    sum.all / n, most, (anonymous_bytes() - before) / b.series, heap / b.series);
 	printf("a row: %.1f ns, again %.1f ns; a series: frozen %.1f ns, read %.1f ns (%.2f a row), "
 	       "dropped %.1f ns\n",
 	    (double)b.put_ns / (double)b.rows, (double)b.again_ns / (double)b.rows,

@@ -3,14 +3,8 @@
 #include "storage/meta/postings.h"
 #include <stdlib.h>
 
-#define TABLE_MIN   64u
-#define TABLE_DEAD  UINT32_MAX
-#define MOVE_STEP   16u /* entries of the old table moved per insertion */
 #define AHEAD       12u /* how far the chain is walked before the rows */
 #define PROBE_AHEAD 8u  /* rows whose table line is fetched early once the chain has broken */
-
-static void table_insert(struct head *h, uint64_t fp, uint32_t slot, uint32_t labels_len);
-static void table_remove(struct head *h, uint64_t fp, uint32_t slot);
 
 void head_init(struct head *h, struct slab *mem, uint64_t seed)
 {
@@ -52,17 +46,6 @@ static struct postings *postings_of(struct head *h, uint32_t tenant)
 	return h->tenants[i].postings;
 }
 
-static size_t table_bytes(const struct head_table *t)
-{
-	return t->entries ? ((size_t)t->mask + 1) * sizeof *t->entries : 0;
-}
-
-static void table_release(struct head_table *t)
-{
-	slab_unmap(t->entries, table_bytes(t));
-	*t = (struct head_table){ 0 };
-}
-
 void head_release(struct head *h)
 {
 	for (uint32_t slot = 0; slot < h->slots_count; slot++) {
@@ -76,8 +59,7 @@ void head_release(struct head *h)
 	CHECK(series_run_free(&h->going, h->mem, &all));
 	for (uint32_t i = 0; i < HEAD_CHUNKS_MAX; i++)
 		slab_unmap(h->chunks[i], SLAB_REGION_BYTES);
-	table_release(&h->table);
-	table_release(&h->old);
+	slotmap_release(&h->map);
 	for (uint32_t i = 0; i < h->id_pages_count; i++)
 		slab_give(h->mem, h->id_pages[i], sizeof(struct head_id_page));
 	mem_free(h->id_pages);
@@ -171,7 +153,7 @@ static void series_label(struct head *h, uint32_t slot, uint64_t fp, uint32_t te
 	s->labels_len = (uint16_t)ls.len;
 	s->tenant = tenant;
 	h->labels_bytes += ls.len;
-	table_insert(h, fp, slot, ls.len);
+	slotmap_put(&h->map, fp, slot);
 	postings_add(postings_of(h, tenant), s->id, series_labels(s));
 }
 
@@ -199,7 +181,7 @@ void head_shadow(struct head *h, uint32_t slot, uint64_t fp)
 {
 	struct series *s = head_at(h, slot);
 	CHECK(!(s->flags & (SERIES_UNDEFINED | SERIES_SHADOWED)));
-	table_remove(h, fp, slot);
+	slotmap_cut(&h->map, fp, slot);
 	s->flags |= SERIES_SHADOWED;
 }
 
@@ -211,7 +193,7 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 	if (!(s->flags & SERIES_UNDEFINED)) {
 		postings_del(head_postings(h, s->tenant), s->id, series_labels(s));
 		if (!(s->flags & SERIES_SHADOWED))
-			table_remove(h, fp, slot);
+			slotmap_cut(&h->map, fp, slot);
 	}
 	series_release(s, h->mem, &h->stats);
 	h->labels_bytes -= s->labels_len;
@@ -224,144 +206,7 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 	slot_free(h, slot);
 }
 
-/* ---- the table ---- */
-
-static inline uint32_t place_of(uint64_t fp, uint32_t mask)
-{
-	/*
-	 * Fingerprints are even already, but a build with weak ones must still spread what it can.
-	 */
-	return (uint32_t)(fp ^ fp >> 32) & mask;
-}
-
-static inline bool entry_is(const struct head *h, const struct head_entry *e, uint64_t fp,
-    uint32_t tenant, struct labels ls)
-{
-	if (e->fp != fp || e->labels_len != ls.len || e->slot1 == TABLE_DEAD)
-		return false;
-	const struct series *s = head_at(h, e->slot1 - 1);
-	return s->tenant == tenant && label_equal(series_labels(s), ls);
-}
-
-static uint32_t table_find(const struct head *h, const struct head_table *t, uint64_t fp,
-    uint32_t tenant, struct labels ls)
-{
-	if (!t->entries)
-		return SERIES_NONE;
-	for (uint32_t i = place_of(fp, t->mask); t->entries[i].slot1; i = (i + 1) & t->mask)
-		if (entry_is(h, &t->entries[i], fp, tenant, ls))
-			return t->entries[i].slot1 - 1;
-	return SERIES_NONE;
-}
-
-uint32_t head_find(const struct head *h, uint64_t fp, uint32_t tenant, struct labels ls)
-{
-	uint32_t slot = table_find(h, &h->table, fp, tenant, ls);
-	if (slot == SERIES_NONE && UNLIKELY(h->old.entries != NULL))
-		slot = table_find(h, &h->old, fp, tenant, ls);
-	return slot;
-}
-
-static void table_put(struct head_table *t, struct head_entry e)
-{
-	uint32_t i = place_of(e.fp, t->mask);
-	while (t->entries[i].slot1)
-		i = (i + 1) & t->mask;
-	t->entries[i] = e;
-	t->count++;
-}
-
-/* smaller ones are met by all shards at about the same time: too many first touches in one turn */
-#define HUGE_TABLE_BYTES (16u << 20)
-
-static void table_new(struct head_table *t, uint32_t size)
-{
-	*t = (struct head_table){ .mask = size - 1 };
-	t->entries =
-	    slab_map(table_bytes(&(struct head_table){ .entries = (void *)t, .mask = size - 1 }));
-	if (table_bytes(t) >= HUGE_TABLE_BYTES)
-		slab_huge(t->entries, table_bytes(t));
-}
-
-/*
- * Some entries of the old table go over; those moved stay where they are, so that chains in it are
- * whole. Nothing is inserted there any more.
- */
-static void table_move(struct head *h, uint32_t step)
-{
-	while (step-- && h->old_pos <= h->old.mask) {
-		const struct head_entry *e = &h->old.entries[h->old_pos++];
-		if (e->slot1 && e->slot1 != TABLE_DEAD)
-			table_put(&h->table, *e);
-	}
-	if (h->old_pos > h->old.mask)
-		table_release(&h->old);
-}
-
-static void table_insert(struct head *h, uint64_t fp, uint32_t slot, uint32_t labels_len)
-{
-	if (h->old.entries)
-		table_move(h, MOVE_STEP);
-	/* 7/8 full: 16 / (7/8 .. 7/16) = 18-37 bytes a series */
-	if (!h->table.entries) {
-		table_new(&h->table, TABLE_MIN);
-	} else if (h->table.count + 1 > h->table.mask - h->table.mask / 8) {
-		if (h->old.entries)
-			table_move(h, UINT32_MAX); /* not reached with MOVE_STEP this large */
-		h->old = h->table;
-		h->old_pos = 0;
-		table_new(&h->table, (h->old.mask + 1) * 2);
-		if (h->old.mask < 4096)
-			table_move(h, UINT32_MAX);
-	}
-	table_put(&h->table,
-	    (struct head_entry){ .fp = fp, .slot1 = slot + 1, .labels_len = labels_len });
-}
-
-/* Backward shift: no dead entries in the table that takes insertions. */
-static bool table_cut(struct head_table *t, uint64_t fp, uint32_t slot)
-{
-	if (!t->entries)
-		return false;
-	uint32_t i = place_of(fp, t->mask);
-	while (t->entries[i].slot1 && t->entries[i].slot1 != slot + 1)
-		i = (i + 1) & t->mask;
-	if (!t->entries[i].slot1)
-		return false;
-	for (uint32_t j = (i + 1) & t->mask; t->entries[j].slot1; j = (j + 1) & t->mask) {
-		uint32_t home = place_of(t->entries[j].fp, t->mask);
-		if (((j - home) & t->mask) >= ((j - i) & t->mask)) {
-			t->entries[i] = t->entries[j];
-			i = j;
-		}
-	}
-	t->entries[i] = (struct head_entry){ 0 };
-	t->count--;
-	return true;
-}
-
-static void table_remove(struct head *h, uint64_t fp, uint32_t slot)
-{
-	bool found = table_cut(&h->table, fp, slot);
-	if (h->old.entries) {
-		for (uint32_t i = place_of(fp, h->old.mask); h->old.entries[i].slot1;
-		     i = (i + 1) & h->old.mask)
-			if (h->old.entries[i].slot1 == slot + 1) {
-				h->old.entries[i].slot1 = TABLE_DEAD;
-				found = true;
-				break;
-			}
-	}
-	CHECK(found);
-}
-
 /* ---- resolving rows ---- */
-
-static inline void fetch_entry(const struct head *h, uint64_t fp)
-{
-	if (h->table.entries)
-		__builtin_prefetch(&h->table.entries[place_of(fp, h->table.mask)]);
-}
 
 static inline void fetch_series(const struct series *s)
 {
@@ -378,6 +223,15 @@ static inline bool series_is(
 {
 	return s->tenant == tenant &&
 	    label_equal(series_labels(s), (struct labels){ .bytes = labels, .len = len });
+}
+
+uint32_t head_find(const struct head *h, uint64_t fp, uint32_t tenant, struct labels ls)
+{
+	struct slotmap_look l = slotmap_look(&h->map, fp);
+	uint32_t slot = slotmap_next(&l);
+	while (slot != SLOTMAP_NONE && !series_is(head_at(h, slot), tenant, ls.bytes, ls.len))
+		slot = slotmap_next(&l);
+	return slot;
 }
 
 void head_resolve(struct head *h, uint32_t tenant, struct head_row *rows, unsigned count)
@@ -417,7 +271,7 @@ void head_resolve(struct head *h, uint32_t tenant, struct head_row *rows, unsign
 		if (fetched < i)
 			fetched = i;
 		while (fetched < count && fetched < i + PROBE_AHEAD)
-			fetch_entry(h, rows[fetched++].fp);
+			slotmap_fetch(&h->map, rows[fetched++].fp);
 		r->slot = head_find(
 		    h, r->fp, tenant, (struct labels){ .bytes = r->labels, .len = r->labels_len });
 		if (r->slot == SERIES_NONE) {
@@ -455,6 +309,7 @@ static void frozen_note(struct head *h, uint32_t slot)
 
 bool head_freeze(struct head *h, unsigned budget)
 {
+	slotmap_settle(&h->map, 4 * budget);
 	for (; budget && h->freeze_slot < h->freeze_end; budget--) {
 		uint32_t slot = h->freeze_slot++;
 		struct series *s = head_at(h, slot);
@@ -496,7 +351,7 @@ bool head_frozen_drop(struct head *h, unsigned budget)
 
 size_t head_table_bytes(const struct head *h)
 {
-	return table_bytes(&h->table) + table_bytes(&h->old);
+	return slotmap_bytes(&h->map);
 }
 
 size_t head_id_bytes(const struct head *h)
@@ -506,8 +361,8 @@ size_t head_id_bytes(const struct head *h)
 
 size_t head_bytes(const struct head *h)
 {
-	size_t bytes = h->slots_count * sizeof(struct series) + table_bytes(&h->table) +
-	    table_bytes(&h->old) + h->id_pages_count * sizeof *h->id_pages +
+	size_t bytes = h->slots_count * sizeof(struct series) + slotmap_bytes(&h->map) +
+	    h->id_pages_count * sizeof *h->id_pages +
 	    (h->free_slots_cap + h->frozen_cap) * sizeof(uint32_t);
 
 	for (uint32_t i = 0; i < h->tenants_count; i++)

@@ -1,11 +1,10 @@
 /*
- * head - the active series of one shard: slots of hot lines, the table labels -> slot, ids -> slot,
+ * head - the active series of one shard: slots of hot lines, the map labels -> slot, ids -> slot,
  * postings.
  *
  *   slots     hot lines in pieces of 2 MiB; a slot number stays with its series; new series take
  *             the next one, so neighbours in arrival order are neighbours in memory
- *   table     open addressing, 16 bytes an entry {64 bits of fingerprint, slot}; doubles a few
- *             entries per insertion, never all at once. A hit is a hint: label bytes decide
+ *   map       fingerprint -> slot (slotmap.h). A hit is a hint: label bytes decide
  *   ids       id -> slot, in pages of 1,024; ids are given by the shard's counter in arrival order,
  *             never twice
  *   postings  storage/meta/postings, for each tenant its own: name/value -> ids of its series in
@@ -24,27 +23,17 @@
  *   head_freeze() in slices; head.frozen are the slots with a frozen run (stable for a worker,
  *   series.h (4)); head_frozen_drop() in slices.
  *
- * Thread: the shard's loop. Memory: the loop's slab, tables mapped.
+ * Thread: the shard's loop. Memory: the loop's slab, lines and the map mapped.
  */
 #ifndef STORAGE_HEAD_HEAD_H
 #define STORAGE_HEAD_HEAD_H
 
 #include "core/base/hash.h"
 #include "storage/head/series.h"
+#include "storage/head/slotmap.h"
 
 struct postings;
 
-struct head_entry {
-	uint64_t fp;    /* hash128.lo */
-	uint32_t slot1; /* slot + 1; 0 = empty, UINT32_MAX = dead (old table only) */
-	uint32_t labels_len;
-};
-STATIC(sizeof(struct head_entry) == 16);
-struct head_table {
-	struct head_entry *entries; /* NULL = none */
-	uint32_t mask;
-	uint32_t count;
-};
 #define HEAD_CHUNK      (SLAB_REGION_BYTES / sizeof(struct series)) /* slots per piece */
 #define HEAD_CHUNKS_MAX 1024u                                       /* 32 M series a shard */
 #define HEAD_ID_PAGE    1024u
@@ -67,8 +56,7 @@ struct head {
 	uint32_t free_slots_count, free_slots_cap;
 	uint32_t *free_slots;
 	struct series *chunks[HEAD_CHUNKS_MAX];
-	struct head_table table, old; /* old: being moved over, entries below old_pos are moved */
-	uint32_t old_pos;
+	struct slotmap map;
 	struct head_id_page **id_pages;
 	uint32_t id_pages_count;
 	struct head_tenant *tenants; /* ascending */

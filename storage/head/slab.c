@@ -2,7 +2,7 @@
  * Two builds: the ordinary one below, and the sharp one in which every piece is a malloc.
  *
  * A region is 2 MiB, aligned to its size, so the region of a piece is its address with the low bits
- * cleared. Its first span holds the region's head: one struct span per span.
+ * cleared. Its first span begins with the region's head: one struct span per span.
  * A span of a class has its own free list; spans with a free piece are linked in their class,
  * wholly free spans in the region, regions with a free span in the slab.
  */
@@ -163,9 +163,10 @@ struct region {
 	struct list_link all;
 	struct list_link free_spans;
 	uint32_t spans_used;
-	struct span spans[SPANS]; /* the first one is not used: this head lies there */
+	struct span spans[SPANS]; /* this head lies at the beginning of the first one */
 };
-STATIC(sizeof(struct region) <= SLAB_SPAN_BYTES);
+# define REGION_HEAD ((uint32_t)(sizeof(struct region) + 63) & ~63u)
+STATIC(REGION_HEAD <= SLAB_SPAN_BYTES - SLAB_PIECE_MAX);
 
 struct slab {
 	struct list_link classes[CLASSES]; /* spans with a free piece */
@@ -333,7 +334,7 @@ static void region_new(struct slab *s)
 			slab_huge(r, SLAB_REGION_BYTES);
 	}
 	list_init(&r->free_spans);
-	for (unsigned i = 1; i < SPANS; i++)
+	for (unsigned i = 0; i < SPANS; i++)
 		list_add_tail(&r->free_spans, &r->spans[i].link);
 	list_add_tail(&s->regions, &r->all);
 	list_add_tail(&s->regions_free, &r->link);
@@ -359,7 +360,9 @@ static struct span *span_new(struct slab *s, unsigned class)
 	if (list_empty(&r->free_spans))
 		list_del(&r->link);
 	s->spans_taken++;
-	*sp = (struct span){ .class = (uint16_t) class, .listed = true };
+	*sp = (struct span){
+		.class = (uint16_t) class, .listed = true, .fresh = sp == r->spans ? REGION_HEAD : 0
+	};
 	list_init(&sp->link);
 	list_add_head(&s->classes[class], &sp->link);
 	return sp;
