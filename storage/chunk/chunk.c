@@ -51,8 +51,17 @@ struct decoder {
 	uint64_t prev, slope;
 	bool begun;
 	bool told; /* a table was read */
+	bool near; /* a stream of distances follows */
+	bool adds; /* numbers are distances, to be added to the doubles that are there */
 	struct dense_table *dense;
+	struct chunk_forms *forms; /* to add up to, or NULL */
 };
+
+/* So many patterns further in numeric order. */
+static void distance_add(uint8_t *at, uint64_t distance)
+{
+	wire_store64(at, order_bits(order_bits(wire_load64(at)) + distance));
+}
 
 static enum err head_read(struct decoder *d, bool times, int64_t base_ms, bool *constant)
 {
@@ -70,6 +79,12 @@ static enum err head_read(struct decoder *d, bool times, int64_t base_ms, bool *
 		return ERR_TRUNCATED;
 	if (d->code == CHUNK_CODE_RAW)
 		return (head & (HEAD_STEP | HEAD_CONST)) ? ERR_MALFORMED : ERR_OK;
+	if (d->code == CHUNK_CODE_NEAR && !times) {
+		d->near = true;
+		d->code = wire_u8(&d->r);
+		if (d->code > CHUNK_CODE_DECIMAL_MAX)
+			return ERR_MALFORMED;
+	}
 	if (times ? d->code != CHUNK_CODE_INT
 	          : d->code > CHUNK_CODE_DECIMAL_MAX && d->code != CHUNK_CODE_BITS)
 		return ERR_MALFORMED;
@@ -100,16 +115,24 @@ static void finish(const struct decoder *d, uint64_t *k, unsigned n, void *out)
 			k[i] = order_bits(k[i]);
 		memcpy(out, k, (size_t)n * 8);
 	} else if (d->code == CHUNK_CODE_INT) {
-		memcpy(out, k, (size_t)n * 8);
+		if (d->adds)
+			for (unsigned i = 0; i < n; i++)
+				distance_add((uint8_t *)out + (size_t)i * 8, k[i]);
+		else
+			memcpy(out, k, (size_t)n * 8);
 	} else {
 		kernel->to_double(k, n, chunk_pow10[d->code], out);
 	}
 }
 
-static void fill(uint8_t *out, size_t n, uint64_t pattern)
+static void fill(const struct decoder *d, uint8_t *out, size_t n, uint64_t pattern)
 {
-	for (size_t i = 0; i < n; i++)
-		wire_store64(out + i * 8, pattern);
+	if (!d->adds)
+		for (size_t i = 0; i < n; i++)
+			wire_store64(out + i * 8, pattern);
+	else if (pattern)
+		for (size_t i = 0; i < n; i++)
+			distance_add(out + i * 8, pattern);
 }
 
 static uint64_t number_pattern(const struct decoder *d, uint64_t k)
@@ -225,7 +248,7 @@ static enum err sub_read(struct decoder *d, unsigned token, unsigned n, uint8_t 
 static void run_read(struct decoder *d, bool line, size_t n, uint8_t *out)
 {
 	if (!line) {
-		fill(out, n, number_pattern(d, d->prev));
+		fill(d, out, n, number_pattern(d, d->prev));
 		d->slope = 0;
 		return;
 	}
@@ -241,10 +264,20 @@ static void run_read(struct decoder *d, bool line, size_t n, uint8_t *out)
 	}
 }
 
+static uint64_t *form_of(const struct decoder *d, unsigned token)
+{
+	if (d->adds)
+		return &d->forms->distance;
+	if (token < 2 * TOKEN_RUN_MAX)
+		return &d->forms->run;
+	return (token & 63) >= WIDTH_DENSE ? &d->forms->dense : &d->forms->packed[(token >> 6) - 1];
+}
+
 static enum err stream_read(struct decoder *d, size_t n, uint8_t *out)
 {
 	size_t at = 0;
 	while (at < n) {
+		const uint8_t *start = d->r.p;
 		unsigned token = wire_u8(&d->r);
 		if (d->r.bad)
 			return ERR_TRUNCATED;
@@ -261,10 +294,57 @@ static enum err stream_read(struct decoder *d, size_t n, uint8_t *out)
 			if (e)
 				return e;
 		}
+		if (UNLIKELY(d->forms != NULL))
+			*form_of(d, token) += (uint64_t)(d->r.p - start);
 		d->begun = true;
 		at += count;
 	}
 	return ERR_OK;
+}
+
+static void form_head(const struct decoder *d, const uint8_t *start, bool constant)
+{
+	uint64_t len = (uint64_t)(d->r.p - start);
+	struct chunk_forms *f = d->forms;
+	*(d->adds ? &f->distance : d->code == CHUNK_CODE_RAW ? &f->raw : &f->head) += len;
+	f->constants += constant && !d->adds && !d->near;
+}
+
+/* One stream; n numbers at out. */
+static enum err decode_one(struct decoder *d, size_t n, bool times, int64_t base_ms, uint8_t *out)
+{
+	bool constant = false;
+	const uint8_t *start = d->r.p;
+	enum err e = head_read(d, times, base_ms, &constant);
+	if (e)
+		return e;
+	if (d->code == CHUNK_CODE_RAW) {
+		const uint8_t *raw = d->adds ? NULL : wire_bytes(&d->r, n * 8);
+		if (!raw)
+			return d->adds ? ERR_MALFORMED : ERR_TRUNCATED;
+		memcpy(out, raw, n * 8);
+	} else if (constant) {
+		fill(d, out, n, number_pattern(d, 0));
+	}
+	if (UNLIKELY(d->forms != NULL))
+		form_head(d, start, constant);
+	return d->code == CHUNK_CODE_RAW || constant ? ERR_OK : stream_read(d, n, out);
+}
+
+static enum err decode_all(
+    struct decoder *d, size_t n, bool times, int64_t base_ms, uint8_t *out, size_t *used)
+{
+	const uint8_t *start = d->r.p;
+	if (n == 0 || n > CHUNK_SAMPLES_MAX)
+		return ERR_MALFORMED;
+	enum err e = decode_one(d, n, times, base_ms, out);
+	if (!e && d->near) {
+		*d = (struct decoder){ .r = d->r, .dense = d->dense, .forms = d->forms, .adds = true };
+		e = decode_one(d, n, true, 0, out);
+	}
+	if (!e && used)
+		*used = (size_t)(d->r.p - start);
+	return e;
 }
 
 static enum err decode(
@@ -272,25 +352,7 @@ static enum err decode(
 {
 	struct dense_table table;
 	struct decoder d = { .r = wire_reader(p, len), .dense = &table };
-	bool constant = false;
-	if (n == 0 || n > CHUNK_SAMPLES_MAX)
-		return ERR_MALFORMED;
-	enum err e = head_read(&d, times, base_ms, &constant);
-	if (e)
-		return e;
-	if (d.code == CHUNK_CODE_RAW) {
-		const uint8_t *raw = wire_bytes(&d.r, n * 8);
-		if (!raw)
-			return ERR_TRUNCATED;
-		memcpy(out, raw, n * 8);
-	} else if (constant) {
-		fill(out, n, number_pattern(&d, 0));
-	} else {
-		e = stream_read(&d, n, out);
-	}
-	if (!e && used)
-		*used = len - wire_left(&d.r);
-	return e;
+	return decode_all(&d, n, times, base_ms, out, used);
 }
 
 static bool ascending(const int64_t *t, size_t n)
@@ -313,4 +375,186 @@ enum err chunk_times_decode(
 enum err chunk_values_decode(const uint8_t *p, size_t len, size_t n, double *v, size_t *used)
 {
 	return decode(p, len, n, false, 0, (uint8_t *)v, used);
+}
+
+enum err chunk_forms_add(const uint8_t *p, size_t len, size_t n, struct chunk_forms *forms)
+{
+	double v[CHUNK_SAMPLES_MAX];
+	struct dense_table table;
+	struct decoder d = { .r = wire_reader(p, len), .dense = &table, .forms = forms };
+	enum err e = decode_all(&d, n, false, 0, (uint8_t *)v, NULL);
+	if (!e) {
+		forms->streams++;
+		forms->values += n;
+	}
+	return e;
+}
+
+/* ---- aggregates ---- */
+
+#define EXACT 9007199254740992.0 /* 2^53 */
+
+struct chunk_aggregate chunk_aggregate_of(const double *v, uint32_t n)
+{
+	struct chunk_aggregate a = {
+		.count = n, .numbers = true, .first = v[0], .last = v[n - 1], .min = v[0], .max = v[0]
+	};
+	double sizes = 0, sum = 0, before = v[0];
+	bool whole = true;
+	for (uint32_t i = 0; i < n; i++) {
+		a.numbers &= v[i] == v[i];
+		a.min = v[i] < a.min ? v[i] : a.min;
+		a.max = v[i] > a.max ? v[i] : a.max;
+		a.resets += v[i] < before;
+		before = v[i];
+		double size = __builtin_fabs(v[i]);
+		/* adding 2^52 leaves no place for a fraction */
+		whole &= size < EXACT / 2 ? size + EXACT / 2 - EXACT / 2 == size : size <= EXACT;
+		sizes += size;
+		sum += v[i];
+	}
+	a.sum_exact = a.numbers && whole && sizes <= EXACT;
+	if (!a.numbers)
+		a.min = a.max = 0, a.resets = 0;
+	if (a.sum_exact)
+		a.sum = sum;
+	return a;
+}
+
+static struct chunk_aggregate aggregate_flat(double v, uint32_t n)
+{
+	struct chunk_aggregate a = chunk_aggregate_of(&v, 1);
+	a.count = n;
+	a.sum_exact &= __builtin_fabs(v) * n <= EXACT;
+	a.sum = a.sum_exact ? a.sum * n : 0;
+	return a;
+}
+
+/* Lines within these bounds: all integers are below 2^46, sums of 128 of them below 2^53. */
+#define LINE_MAX (INT64_C(1) << 45)
+
+/*
+ * A line of n integers from x on. False: their doubles, or the differences of those, might round,
+ * so the samples have to tell.
+ */
+static bool aggregate_line(
+    const struct decoder *d, int64_t x, int64_t slope, uint32_t n, struct chunk_aggregate *out)
+{
+	if (d->code > CHUNK_CODE_DECIMAL_MAX || x > LINE_MAX || x < -LINE_MAX ||
+	    slope > LINE_MAX / CHUNK_SUB || slope < -LINE_MAX / CHUNK_SUB)
+		return false;
+	int64_t end = x + slope * (int64_t)(n - 1), one = (int64_t)chunk_pow10[d->code];
+	double first = value_of(d, (uint64_t)x), last = value_of(d, (uint64_t)end);
+	bool whole = x % one == 0 && (n == 1 || slope % one == 0);
+	*out = (struct chunk_aggregate){ .count = n,
+		.numbers = true,
+		.sum_exact = whole,
+		.resets = slope < 0 ? n - 1 : 0,
+		.first = first,
+		.last = last,
+		.min = slope < 0 ? last : first,
+		.max = slope < 0 ? first : last };
+	if (whole)
+		out->sum = (double)((x / one + end / one) * (int64_t)n / 2);
+	return true;
+}
+
+struct wanted { /* sub-blocks first .. end - 1 */
+	size_t first, end;
+	struct chunk_aggregate *out;
+	size_t decoded;
+};
+
+/* One sub-block of a run. */
+static void run_aggregate(
+    struct decoder *d, bool line, uint32_t n, struct chunk_aggregate *out, size_t *decoded)
+{
+	if (!line) {
+		*out = aggregate_flat(num_from_bits(number_pattern(d, d->prev)), n);
+		d->slope = 0;
+		return;
+	}
+	int64_t x = (int64_t)(d->first + d->step * (d->prev + d->slope));
+	if (aggregate_line(d, x, (int64_t)(d->step * d->slope), n, out)) {
+		d->prev += d->slope * n;
+		return;
+	}
+	double v[CHUNK_SUB];
+	run_read(d, true, n, (uint8_t *)v);
+	*out = chunk_aggregate_of(v, n);
+	++*decoded;
+}
+
+static enum err stream_aggregate(struct decoder *d, size_t n, struct wanted *w)
+{
+	double v[CHUNK_SUB];
+	size_t sub = 0, subs = (n + CHUNK_SUB - 1) / CHUNK_SUB;
+	while (sub < w->end) {
+		unsigned token = wire_u8(&d->r);
+		if (d->r.bad)
+			return ERR_TRUNCATED;
+		bool run = token < 2 * TOKEN_RUN_MAX;
+		size_t end = sub + (run ? (token & (TOKEN_RUN_MAX - 1)) + 1 : 1);
+		if (end > subs)
+			return ERR_MALFORMED;
+		for (; sub < end; sub++) {
+			uint32_t m = sub + 1 < subs ? CHUNK_SUB : (uint32_t)(n - sub * CHUNK_SUB);
+			struct chunk_aggregate skipped, *out = &skipped;
+			bool want = sub >= w->first && sub < w->end;
+			if (want)
+				out = &w->out[sub - w->first];
+			if (run) {
+				run_aggregate(d, (token & TOKEN_LINE) != 0, m, out, &w->decoded);
+				continue;
+			}
+			enum err e = sub_read(d, token, m, (uint8_t *)v);
+			if (e)
+				return e;
+			w->decoded++;
+			if (want)
+				*out = chunk_aggregate_of(v, m);
+		}
+		d->begun = true;
+	}
+	return ERR_OK;
+}
+
+/* Where sub-blocks are not told apart: all samples are decoded. */
+static enum err samples_aggregate(const uint8_t *p, size_t len, size_t n, struct wanted *w)
+{
+	double v[CHUNK_SAMPLES_MAX];
+	enum err e = decode(p, len, n, false, 0, (uint8_t *)v, NULL);
+	for (size_t sub = w->first; sub < w->end && !e; sub++) {
+		size_t at = sub * CHUNK_SUB;
+		w->out[sub - w->first] =
+		    chunk_aggregate_of(v + at, (uint32_t)(n - at < CHUNK_SUB ? n - at : CHUNK_SUB));
+		w->decoded++;
+	}
+	return e;
+}
+
+enum err chunk_aggregates(const uint8_t *p, size_t len, size_t n, size_t first, size_t count,
+    struct chunk_aggregate *out, size_t *decoded)
+{
+	struct wanted w = { first, first + count, out, 0 };
+	struct dense_table table;
+	struct decoder d = { .r = wire_reader(p, len), .dense = &table };
+	bool constant = false;
+	if (n == 0 || n > CHUNK_SAMPLES_MAX)
+		return ERR_MALFORMED;
+	size_t subs = (n + CHUNK_SUB - 1) / CHUNK_SUB;
+	CHECK(first <= subs);
+	CHECK(count <= subs - first);
+	enum err e = head_read(&d, false, 0, &constant);
+	if (!e && (d.near || d.code == CHUNK_CODE_RAW))
+		e = samples_aggregate(p, len, n, &w);
+	else if (!e && constant)
+		for (size_t sub = first; sub < w.end; sub++)
+			out[sub - first] = aggregate_flat(num_from_bits(number_pattern(&d, 0)),
+			    sub + 1 < subs ? CHUNK_SUB : (uint32_t)(n - sub * CHUNK_SUB));
+	else if (!e)
+		e = stream_aggregate(&d, n, &w);
+	if (!e && decoded)
+		*decoded = w.decoded;
+	return e;
 }

@@ -6,6 +6,10 @@
  * numbers (the last may be shorter). A stream delimits itself when n is known.
  *
  *   head byte   bits 0-4  code: 0..18 value = integer / 10^code;
+ *                         CHUNK_CODE_NEAR a byte e of 0..18 follows; value = integer / 10^e, and
+ *                         then so many patterns further, in numeric order of the doubles: sums of
+ *                         decimals with the errors of their additions. The distances are a second
+ *                         stream (CHUNK_CODE_INT) behind this one
  *                         CHUNK_CODE_RAW raw 8-byte patterns follow, no tokens;
  *                         CHUNK_CODE_INT the integer itself (times);
  *                         CHUNK_CODE_BITS the IEEE pattern as an integer, in numeric order of the
@@ -13,9 +17,10 @@
  *               bit 5     a varint step (GCD) follows, else 1
  *               bit 6     constant: all numbers equal the first, no tokens
  *               bit 7     extra: varint length and that many bytes follow, skipped by this version.
- *                         Reserved for aggregates per sub-block (count, sum, min, max, first, last,
- *                         resets; only where the very same bits as from the samples come out)
- *   then        [varint length, extra]  [varint step]
+ *                         Nothing is written there: aggregates that are not implied
+ *                         (chunk_aggregates) would take 8-12 bytes a sub-block, and the samples
+ *                         themselves are decoded in 50-150 ns
+ *   then        [varint length, extra]  [byte e]  [varint step]
  *               first integer: zigzag varint (8 bytes little endian for CHUNK_CODE_BITS)
  *
  * With x the integers and k[i] = (x[i] - x[0]) / step (modulo 2^64) a token codes the k of one
@@ -62,12 +67,14 @@
 #define CHUNK_EXTRA_MAX   65536u
 
 #define CHUNK_CODE_DECIMAL_MAX 18u
+#define CHUNK_CODE_NEAR        19u
 #define CHUNK_CODE_RAW         29u
 #define CHUNK_CODE_INT         30u
 #define CHUNK_CODE_BITS        31u
 
 enum chunk_effort {
-	CHUNK_BEST,  /* files: exceptions, any GCD, three modes by exact cost; <= 20 ns a value */
+	CHUNK_BEST,  /* files: exceptions, any GCD, three modes by exact cost; <= 20 ns a value, 50
+	               for sums of decimals */
 	CHUNK_LIGHT, /* packs: no residual exceptions, GCD of two only */
 	CHUNK_COLD,  /* files read seldom: the dense form where it takes a tenth less; <= 80 ns */
 };
@@ -85,6 +92,41 @@ MUST_CHECK enum err chunk_times_decode(
     const uint8_t *p, size_t len, size_t n, int64_t base_ms, int64_t *t_ms, size_t *used);
 MUST_CHECK enum err chunk_values_decode(
     const uint8_t *p, size_t len, size_t n, double *v, size_t *used);
+
+/*
+ * What a sub-block of values comes to, the very same bits as from a loop over its samples.
+ * numbers: there is no NaN among them (stale markers are NaN); else only count, first and last hold.
+ * sum_exact: all are integers and the sum of their sizes is at most 2^53, so that it is the same in
+ * any order; else sum is 0.
+ */
+struct chunk_aggregate {
+	uint32_t count;
+	uint32_t resets; /* how often a value is below the one before it in this sub-block */
+	bool numbers, sum_exact;
+	double first, last, min, max, sum; /* min, max: the first of equal ones */
+};
+struct chunk_aggregate chunk_aggregate_of(const double *v, uint32_t n); /* n >= 1 */
+/*
+ * Of the sub-blocks first .. first + count - 1, which must exist, of a stream of values (sub-block i has the samples
+ * from i * CHUNK_SUB on). Where a stream or sub-block is constant or a line they follow from its
+ * few bytes (3-10 ns each); *decoded (may be NULL) gets how many others had their samples decoded.
+ */
+MUST_CHECK enum err chunk_aggregates(const uint8_t *p, size_t len, size_t n, size_t first,
+    size_t count, struct chunk_aggregate *out, size_t *decoded);
+
+/* Which forms the bytes of streams have. */
+struct chunk_forms {
+	uint64_t head;      /* heads, and streams that are constant */
+	uint64_t run;       /* sub-blocks that repeat a value or go on in a line */
+	uint64_t packed[3]; /* offset, delta, delta2: residuals and exceptions */
+	uint64_t dense;     /* tables and sub-blocks */
+	uint64_t distance;  /* streams of distances behind CHUNK_CODE_NEAR */
+	uint64_t raw;
+	uint64_t streams, constants, values; /* how many */
+};
+/* Adds up a stream of values; it is decoded for that. */
+MUST_CHECK enum err chunk_forms_add(
+    const uint8_t *p, size_t len, size_t n, struct chunk_forms *forms);
 
 /*
  * For tests and benches: which kernel decodes. CHUNK_KERNEL_AUTO picks the best; one the machine

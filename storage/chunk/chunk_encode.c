@@ -7,7 +7,7 @@
 struct ints { /* what a stream is made of */
 	uint64_t *x;
 	size_t n;
-	unsigned code;
+	unsigned code, near_code;
 	/* patterns of the column, for raw exceptions; NULL = there are none */
 	const uint64_t *raw_bits;
 	uint64_t *is_raw; /* bit per value */
@@ -614,6 +614,8 @@ static uint8_t *ints_put(uint8_t *p, const struct ints *s, enum chunk_effort eff
 	    : effort != CHUNK_LIGHT ? step_best(s->x, s->n)
 	                            : step_light(s->x, s->n);
 	*p++ = (uint8_t)(s->code | (constant ? HEAD_CONST : 0) | (step != 1 ? HEAD_STEP : 0));
+	if (s->code == CHUNK_CODE_NEAR)
+		*p++ = (uint8_t)s->near_code;
 	if (step != 1)
 		p = wire_store_varint(p, step);
 	if (s->code == CHUNK_CODE_BITS) {
@@ -677,10 +679,100 @@ static uint8_t *times_put(uint8_t *p, uint64_t *x, const int64_t *t_ms, size_t n
 	if (!end) {
 		for (size_t i = 0; i < n; i++)
 			x[i] = (uint64_t)t_ms[i] - (uint64_t)base_ms;
-		struct ints s = { x, n, CHUNK_CODE_INT, NULL, NULL };
+		struct ints s = { .x = x, .n = n, .code = CHUNK_CODE_INT };
 		end = ints_put(p, &s, effort);
 	}
 	return (size_t)(end - p) <= 1 + 8 * n ? end : raw_stream_put(p, t_ms, n);
+}
+
+/* ---- sums of decimals ---- */
+
+#define NEAR_PROBES 16u
+#define NEAR_MIN    16u /* values */
+#define NEAR_ODD    12u /* the largest distance is 2^NEAR_ODD patterns */
+
+/*
+ * v as integer / 10^e and a distance in patterns. False: it is not so near that this were no chance:
+ * within 1/16 of the way to the next integer / 10^e.
+ */
+static inline bool near_try(double v, unsigned e, int64_t *x, uint64_t *distance)
+{
+	double s = v * chunk_pow10[e];
+	if (!(__builtin_fabs(s) < 281474976710656.0)) /* 2^48; NaN too */
+		return false;
+	*x = (int64_t)(s + __builtin_copysign(0.5, s));
+	uint64_t d = order_bits(num_bits(v)) - order_bits(num_bits((double)*x / chunk_pow10[e]));
+	*distance = d;
+	uint64_t size = (int64_t)d < 0 ? 0 - d : d;
+	return size >> NEAR_ODD == 0 && __builtin_fabs(s - (double)*x) < 0.0625;
+}
+
+/* The smallest exponent below e that all of some values are near to; false: none. */
+static bool near_probe(const double *v, size_t n, unsigned *e)
+{
+	size_t every = n / NEAR_PROBES;
+	unsigned at = 0;
+	for (size_t i = 0; i < n; i += every) {
+		int64_t x;
+		uint64_t d;
+		if (__builtin_isfinite(v[i]))
+			while (at < *e && !near_try(v[i], at, &x, &d))
+				at++;
+	}
+	bool lower = at + 2 <= *e;
+	*e = at;
+	return lower;
+}
+
+/* Fills x with the integers, and marks what is not finite; false: not all others are near. */
+static bool ints_near(const double *v, struct ints *s, unsigned e)
+{
+	size_t odd = 0;
+	uint64_t d;
+	int64_t last = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		if (!__builtin_isfinite(v[i])) {
+			if (++odd > s->n / 16 + 2 || i == 0)
+				return false;
+			s->is_raw[i / 64] |= UINT64_C(1) << (i % 64);
+		} else if (!near_try(v[i], e, &last, &d)) {
+			return false;
+		}
+		s->x[i] = (uint64_t)last;
+	}
+	s->code = CHUNK_CODE_NEAR;
+	s->near_code = e;
+	if (odd == 0)
+		s->raw_bits = NULL;
+	return true;
+}
+
+/* Distances of what near_try took, 0 for what it did not. */
+static void distances(const double *v, struct ints *s, unsigned e)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		int64_t x;
+		s->x[i] = 0;
+		if (__builtin_isfinite(v[i]))
+			(void)near_try(v[i], e, &x, &s->x[i]);
+	}
+	s->code = CHUNK_CODE_INT;
+	s->raw_bits = NULL;
+}
+
+/* Returns p: it is not worth it, or cannot be done. */
+static uint8_t *near_put(uint8_t *p, struct ints *s, const double *v, enum chunk_effort effort)
+{
+	unsigned e = s->code == CHUNK_CODE_BITS ? CHUNK_CODE_DECIMAL_MAX : s->code;
+	if (s->n < NEAR_MIN || e < 2 || !near_probe(v, s->n, &e))
+		return p;
+	s->raw_bits = (const uint64_t *)(const void *)v;
+	memset(s->is_raw, 0, (s->n + 63) / 64 * 8);
+	if (!ints_near(v, s, e))
+		return p;
+	p = ints_put(p, s, effort);
+	distances(v, s, e);
+	return ints_put(p, s, effort);
 }
 
 static uint8_t *values_put(
@@ -693,14 +785,16 @@ static uint8_t *values_put(
 		int64_t i = 0;
 		unsigned code = decimal_find(v[0], 0, &i);
 		uint64_t one = code == CHUNK_CODE_BITS ? order_bits(bits) : (uint64_t)i;
-		struct ints s = { &one, 1, code, NULL, NULL };
+		struct ints s = { .x = &one, .n = 1, .code = code };
 		return ints_put(p, &s, effort);
 	}
 	/*
 	 * Aliasing doubles as patterns is fine under -fno-strict-aliasing, and the bytes are only
 	 * copied.
 	 */
-	struct ints s = { x, n, 0, (const uint64_t *)(const void *)v, is_raw };
+	struct ints s = {
+		.x = x, .n = n, .raw_bits = (const uint64_t *)(const void *)v, .is_raw = is_raw
+	};
 	memset(is_raw, 0, (n + 63) / 64 * 8);
 	if (!ints_decimal(v, &s)) {
 		s.code = CHUNK_CODE_BITS;
@@ -709,7 +803,20 @@ static uint8_t *values_put(
 			x[i] = order_bits(num_bits(v[i]));
 	}
 	uint8_t *end = ints_put(p, &s, effort);
+	if (effort != CHUNK_LIGHT && (size_t)(end - p) > 2 * n) {
+		uint8_t *other = near_put(end, &s, v, effort);
+		if (other > end && other - end < end - p) {
+			memmove(p, end, (size_t)(other - end));
+			end = p + (other - end);
+		}
+	}
 	return (size_t)(end - p) <= 1 + 8 * n ? end : raw_stream_put(p, v, n);
+}
+
+/* What making a stream may need: two forms of it, the second of two streams, each twice. */
+static size_t room(size_t n, enum chunk_effort effort)
+{
+	return STREAM_ROOM(n) * (effort == CHUNK_LIGHT ? 1 : 4);
 }
 
 void chunk_times_encode(
@@ -718,7 +825,7 @@ void chunk_times_encode(
 	CHECK(n > 0);
 	CHECK(n <= CHUNK_SAMPLES_MAX);
 	uint64_t x[CHUNK_SAMPLES_MAX];
-	if (!buf_reserve(out, STREAM_ROOM(n) * (effort == CHUNK_COLD ? 2 : 1)))
+	if (!buf_reserve(out, room(n, effort)))
 		return;
 	uint8_t *p = out->data + out->len;
 	out->len += (size_t)(times_put(p, x, t_ms, n, base_ms, effort) - p);
@@ -729,7 +836,7 @@ void chunk_values_encode(const double *v, size_t n, enum chunk_effort effort, st
 	CHECK(n > 0);
 	CHECK(n <= CHUNK_SAMPLES_MAX);
 	uint64_t x[CHUNK_SAMPLES_MAX], is_raw[CHUNK_SAMPLES_MAX / 64];
-	if (!buf_reserve(out, STREAM_ROOM(n) * (effort == CHUNK_COLD ? 2 : 1)))
+	if (!buf_reserve(out, room(n, effort)))
 		return;
 	uint8_t *p = out->data + out->len;
 	out->len += (size_t)(values_put(p, x, is_raw, v, n, effort) - p);

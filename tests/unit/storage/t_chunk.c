@@ -116,7 +116,7 @@ static void hostile_bytes(void)
 		size_t n = 1 + columns_below(&rnd, 600);
 		columns_values(&rnd, (unsigned)columns_below(&rnd, COLUMNS_SHAPES), v, n);
 		buf_clear(&b);
-		chunk_values_encode(v, n, CHUNK_BEST, &b);
+		chunk_values_encode(v, n, round & 1 ? CHUNK_COLD : CHUNK_BEST, &b);
 		size_t len = b.len;
 		unsigned kind = (unsigned)columns_below(&rnd, 3);
 		for (unsigned i = 0; i <= columns_below(&rnd, 4) && kind < 2; i++)
@@ -236,6 +236,227 @@ static void sizes(void)
 	buf_release(&b);
 }
 
+static size_t size_with(const double *v, size_t n, enum chunk_effort effort)
+{
+	struct buf b;
+	buf_init(&b);
+	chunk_values_encode(v, n, effort, &b);
+	size_t len = b.len;
+	bool good = values_back(b.data, len, v, n);
+	buf_release(&b);
+	return good ? len : SIZE_MAX;
+}
+
+/* A number with a bell of the given width, from the sum of some even ones. */
+static double bell(double width)
+{
+	double sum = 0;
+	for (unsigned i = 0; i < 12; i++)
+		sum += (double)columns_below(&rnd, 1u << 20) / (1u << 20) - 0.5;
+	return sum * width;
+}
+
+static void dense_sizes(void)
+{
+	static double v[CHUNK_SAMPLES_MAX];
+	size_t n = 1440;
+	for (size_t i = 0; i < n; i++) /* durations in ns, one in twenty is far longer */
+		v[i] = (27000 + floor(bell(3000)) + (columns_below(&rnd, 20) ? 0 : 40000)) / 1e9;
+	size_t packed = size_with(v, n, CHUNK_BEST), dense = size_with(v, n, CHUNK_COLD);
+	tap_ok(dense < packed - packed / 16,
+	    "noise: %zu bytes packed, a sixteenth less dense (%zu)", packed, dense);
+	double x = 5000;
+	for (size_t i = 0; i < n; i++) /* two in three stand still */
+		v[i] = x += columns_below(&rnd, 3) ? 0 : 1 + (double)columns_below(&rnd, 40);
+	packed = size_with(v, n, CHUNK_BEST), dense = size_with(v, n, CHUNK_COLD);
+	tap_ok(dense < packed - packed / 4,
+	    "a counter with pauses: %zu bytes, a quarter less (%zu)", packed, dense);
+	for (size_t i = 0; i < n; i++)
+		v[i] = x;
+	v[700] = x + 1;
+	tap_ok(size_with(v, n, CHUNK_COLD) <= size_with(v, n, CHUNK_BEST),
+	    "where the dense form gains nothing it is not taken");
+	for (size_t i = 0; i < n; i++)
+		v[i] = i % 100 == 99 ? sample_stale() : 1e-9 * (20000 + floor(bell(3000)));
+	tap_ok(size_with(v, n, CHUNK_COLD) != SIZE_MAX, "dense with stale markers between");
+}
+
+static void near_sizes(void)
+{
+	static double v[CHUNK_SAMPLES_MAX];
+	size_t n = 480;
+	double x = 0.6146714850000001;
+	for (size_t i = 0; i < n; i++)
+		v[i] = x += (double)(700000 + columns_below(&rnd, 1u << 20)) / 1e9;
+	size_t len = size_with(v, n, CHUNK_BEST);
+	tap_ok(len < n * 7 / 2,
+	    "a sum of durations, with the errors of its additions: %zu bytes for %zu", len, n);
+	v[n - 1] = sample_stale();
+	v[n / 2] = -INFINITY;
+	len = size_with(v, n, CHUNK_BEST);
+	tap_ok(len < n * 7 / 2, "and with what is no number between (%zu)", len);
+	for (size_t i = 0; i < n; i++) /* around zero, and below: distances have both signs */
+		v[i] = columns_bits(num_bits(bell(1)) ^ columns_below(&rnd, 4));
+	tap_ok(size_with(v, n, CHUNK_BEST) <= CHUNK_STREAM_MAX(n), "full mantissas come back");
+	double back[4];
+	const uint8_t bad_code[] = { CHUNK_CODE_NEAR, 19, 2, 0, 0 };
+	TAP_OK(chunk_values_decode(bad_code, sizeof(bad_code), 2, back, NULL) == ERR_MALFORMED);
+	const uint8_t no_distances[] = { CHUNK_CODE_NEAR | 0x40, 3, 2 };
+	TAP_OK(chunk_values_decode(no_distances, sizeof(no_distances), 2, back, NULL) ==
+	    ERR_TRUNCATED);
+	const uint8_t twice[] = { CHUNK_CODE_NEAR | 0x40, 3, 2, CHUNK_CODE_NEAR | 0x40, 3, 2 };
+	TAP_OK(chunk_values_decode(twice, sizeof(twice), 2, back, NULL) == ERR_MALFORMED);
+	const uint8_t raw[] = { CHUNK_CODE_NEAR | 0x40, 3, 2, CHUNK_CODE_RAW, 0, 0, 0, 0, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0, 0, 0 };
+	TAP_OK(chunk_values_decode(raw, sizeof(raw), 2, back, NULL) == ERR_MALFORMED);
+	const uint8_t no_table[] = { 0, 0, 2 << 6 | 58, 0, 0, 0, 0 };
+	TAP_OK(chunk_values_decode(no_table, sizeof(no_table), 2, back, NULL) == ERR_MALFORMED);
+}
+
+/* Aggregates by their definition, one comparison a line. */
+static struct chunk_aggregate slow_aggregate(const double *v, uint32_t n)
+{
+	struct chunk_aggregate a;
+	memset(&a, 0, sizeof(a)); /* padding is compared, too */
+	a.count = n;
+	a.first = v[0], a.last = v[n - 1];
+	a.numbers = a.sum_exact = true;
+	a.min = a.max = v[0];
+	long double sizes = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (isnan(v[i]))
+			a.numbers = false;
+		if (v[i] < a.min)
+			a.min = v[i];
+		if (v[i] > a.max)
+			a.max = v[i];
+		if (i > 0 && v[i] < v[i - 1])
+			a.resets++;
+		if (!isfinite(v[i]) || v[i] != trunc(v[i]))
+			a.sum_exact = false;
+		sizes += fabsl((long double)v[i]);
+	}
+	if (!a.numbers)
+		a.min = a.max = 0, a.resets = 0;
+	if (!a.numbers || sizes > 9007199254740992.0L)
+		a.sum_exact = false;
+	for (uint32_t i = n; i-- > 0 && a.sum_exact;) /* backwards: the order must not matter */
+		a.sum += v[i];
+	return a;
+}
+
+static bool same_aggregate(const struct chunk_aggregate *a, const struct chunk_aggregate *b)
+{
+	return a->count == b->count && a->resets == b->resets && a->numbers == b->numbers &&
+	    a->sum_exact == b->sum_exact && same(&a->first, &b->first, 1) &&
+	    same(&a->last, &b->last, 1) && same(&a->min, &b->min, 1) && same(&a->max, &b->max, 1) &&
+	    same(&a->sum, &b->sum, 1);
+}
+
+#define SUBS_MAX (CHUNK_SAMPLES_MAX / CHUNK_SUB)
+
+/* Encodes n values and compares the aggregates of some of their sub-blocks. */
+static bool aggregates_good(const double *v, size_t n, enum chunk_effort effort, size_t *decoded)
+{
+	struct chunk_aggregate got[SUBS_MAX];
+	struct buf b;
+	buf_init(&b);
+	chunk_values_encode(v, n, effort, &b);
+	size_t subs = (n + CHUNK_SUB - 1) / CHUNK_SUB;
+	size_t first = columns_below(&rnd, 2) ? columns_below(&rnd, subs + 1) : 0;
+	size_t count = columns_below(&rnd, 2) ? columns_below(&rnd, subs - first + 1) : subs - first;
+	bool good = !chunk_aggregates(b.data, b.len, n, first, count, got, decoded);
+	for (size_t i = 0; i < count && good; i++) {
+		size_t at = (first + i) * CHUNK_SUB;
+		struct chunk_aggregate want =
+		    slow_aggregate(v + at, (uint32_t)(n - at < CHUNK_SUB ? n - at : CHUNK_SUB));
+		good = same_aggregate(&got[i], &want);
+		if (!good)
+			tap_note("sub-block %zu of %zu: sum %a for %a, min %a for %a, exact %d for %d",
+			    first + i, subs, got[i].sum, want.sum, got[i].min, want.min,
+			    got[i].sum_exact, want.sum_exact);
+	}
+	buf_release(&b);
+	return good;
+}
+
+static void aggregates(void)
+{
+	static double v[CHUNK_SAMPLES_MAX];
+	bool good = true;
+	for (unsigned round = 0; round < 60 && good; round++)
+		for (unsigned shape = 0; shape < COLUMNS_SHAPES && good; shape++) {
+			size_t n = some_n();
+			columns_values(&rnd, shape, v, n);
+			if (columns_below(&rnd, 2)) /* a part stands still */
+				for (size_t i = n / 4; i < n - n / 4; i++)
+					v[i] = v[n / 4];
+			good = aggregates_good(v, n, (enum chunk_effort)(round % 3), NULL);
+		}
+	tap_ok(good, "aggregates are those of the samples, bit for bit, of every shape");
+	static const double starts[] = { 0, 5, -700, 1e6, -1e15, 35184372088832.0,
+		9007199254740000.0, 0.5, 1e-7, 7.25e12 },
+	                    steps[] = { 1, -1, 3, 0.5, -0.25, 1000, 1e11, 1e-7, -1e-3,
+		                    274877906944.0 };
+	size_t decoded = 0;
+	for (size_t i = 0; i < COUNT_OF(starts); i++)
+		for (size_t k = 0; k < COUNT_OF(steps); k++)
+			for (size_t n = 100; n < 4000; n = n * 3 + 1) {
+				for (size_t j = 0; j < n; j++)
+					v[j] = starts[i] + steps[k] * (double)j;
+				good &= aggregates_good(v, n, CHUNK_BEST, NULL);
+			}
+	tap_ok(good, "aggregates of lines of every slope and size");
+	for (size_t i = 0; i < 2000; i++)
+		v[i] = 3 + 5 * (double)i;
+	struct buf b;
+	struct chunk_aggregate got[SUBS_MAX];
+	buf_init(&b);
+	chunk_values_encode(v, 2000, CHUNK_BEST, &b);
+	good = !chunk_aggregates(b.data, b.len, 2000, 0, 16, got, &decoded);
+	tap_ok(good && decoded == 1, "of a line only the first sub-block is decoded (%zu)", decoded);
+	for (size_t i = 0; i < 2000; i++)
+		v[i] = 0.1 + (i >= 1500);
+	buf_clear(&b);
+	chunk_values_encode(v, 2000, CHUNK_BEST, &b);
+	good = !chunk_aggregates(b.data, b.len, 2000, 0, 16, got, &decoded);
+	tap_ok(good && decoded == 1 && got[11].sum_exact == false && got[0].max == 0.1,
+	    "of a value with one step one sub-block is decoded (%zu)", decoded);
+	for (size_t i = 0; i < 2000; i++)
+		v[i] = 42;
+	buf_clear(&b);
+	chunk_values_encode(v, 2000, CHUNK_BEST, &b);
+	good = !chunk_aggregates(b.data, b.len, 2000, 3, 13, got, &decoded);
+	tap_ok(good && decoded == 0 && got[12].count == 80 && got[12].sum == 80 * 42.0,
+	    "of a constant none");
+	good = chunk_aggregates(b.data, 1, 2000, 0, 1, got, NULL) == ERR_TRUNCATED;
+	tap_ok(good, "half a stream has no aggregates");
+	buf_release(&b);
+}
+
+static void forms(void)
+{
+	static double v[CHUNK_SAMPLES_MAX];
+	bool good = true;
+	struct buf b;
+	buf_init(&b);
+	for (unsigned round = 0; round < 20; round++)
+		for (unsigned shape = 0; shape < COLUMNS_SHAPES; shape++) {
+			struct chunk_forms f = { 0 };
+			size_t n = some_n();
+			columns_values(&rnd, shape, v, n);
+			buf_clear(&b);
+			chunk_values_encode(v, n, (enum chunk_effort)(round % 3), &b);
+			good &= !chunk_forms_add(b.data, b.len, n, &f) && f.values == n &&
+			    f.streams == 1 &&
+			    f.head + f.run + f.packed[0] + f.packed[1] + f.packed[2] + f.dense +
+			            f.distance + f.raw ==
+			        b.len;
+		}
+	tap_ok(good, "the bytes of all forms are those of the stream");
+	buf_release(&b);
+}
+
 static void refusals(void)
 {
 	double v[4];
@@ -268,6 +489,10 @@ int main(void)
 	hostile_bytes();
 	chunk_kernel_use(CHUNK_KERNEL_AUTO);
 	sizes();
+	dense_sizes();
+	near_sizes();
+	aggregates();
+	forms();
 	refusals();
 	return tap_done();
 }
