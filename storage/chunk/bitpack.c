@@ -81,3 +81,56 @@ static void plain_to_double(const uint64_t *k, unsigned n, double divisor, doubl
 
 const struct bitpack_ops bitpack_plain = { "plain", plain_unpack, plain_offset, plain_delta,
 	plain_delta2, plain_scale, plain_to_double };
+
+/* ---- the check of a kernel ---- */
+
+static bool same(const void *a, const void *b, unsigned n)
+{
+	return memcmp(a, b, (size_t)n * 8) == 0;
+}
+
+/* Numbers of up to so many bits, the largest and smallest among them. */
+static void numbers(uint64_t *v, unsigned n, unsigned width)
+{
+	uint64_t x = width * 0x9e3779b97f4a7c15u + n;
+	for (unsigned i = 0; i < n; i++) {
+		x = x * 6364136223846793005u + 1442695040888963407u;
+		v[i] = i % 17 == 3 ? UINT64_MAX : x ^ x >> 29;
+		v[i] = width == 0 ? 0 : v[i] >> (64 - width);
+	}
+}
+
+static bool agrees_on(const struct bitpack_ops *ops, unsigned width, unsigned n)
+{
+	uint8_t packed[BITPACK_MAX * 8 + BITPACK_SLACK + 8] = { 0 };
+	uint64_t v[BITPACK_MAX] = { 0 }, a[BITPACK_MAX], b[BITPACK_MAX];
+	double p[BITPACK_MAX] = { 0 }, q[BITPACK_MAX] = { 0 };
+	const uint64_t odd = 0xf123456789abcdefu;
+	numbers(v, n, width);
+	bitpack_pack(packed, v, n, width);
+	ops->unpack(packed, width, n, b);
+	bool good = same(v, b, n);
+	memcpy(a, v, sizeof(a)), memcpy(b, v, sizeof(b));
+	plain_delta(a, n, odd, width), ops->delta(b, n, odd, width);
+	good &= same(a, b, n);
+	plain_delta2(a, n, odd, width, 5), ops->delta2(b, n, odd, width, 5);
+	good &= same(a, b, n);
+	plain_offset(a, n, odd), ops->offset(b, n, odd);
+	good &= same(a, b, n);
+	plain_scale(a, n, width, odd), ops->scale(b, n, width, odd);
+	good &= same(a, b, n);
+	plain_to_double(a, n, 1, p), ops->to_double(a, n, 1, q);
+	good &= same(p, q, n);
+	plain_to_double(v, n, 1000, p), ops->to_double(v, n, 1000, q);
+	return good && same(p, q, n);
+}
+
+bool bitpack_agrees(const struct bitpack_ops *ops)
+{
+	static const unsigned counts[] = { 1, 2, 3, 7, 8, 61, BITPACK_MAX };
+	bool good = true;
+	for (unsigned w = 0; w <= 64 && good; w = w == BITPACK_WIDTH_MAX ? 64 : w + 1)
+		for (unsigned i = 0; i < COUNT_OF(counts); i++)
+			good &= agrees_on(ops, w, counts[i]);
+	return good;
+}

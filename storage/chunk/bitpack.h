@@ -37,8 +37,14 @@ struct bitpack_ops {
 	void (*to_double)(const uint64_t *k, unsigned n, double divisor, double *out);
 };
 extern const struct bitpack_ops bitpack_plain, bitpack_avx2, bitpack_avx512;
+/* The processor has what the kernel needs. First called before threads start. */
 bool bitpack_have_avx2(void);
 bool bitpack_have_avx512(void);
+/*
+ * The kernel gives the bits of the plain one on this machine: every width, several counts, hostile
+ * numbers; some 100 us. No machine but this one vouches for it.
+ */
+bool bitpack_agrees(const struct bitpack_ops *ops);
 
 /*
  * Packs; values must fit the width. Writes ceil(n * width / 8) bytes, and up to 8 more behind them

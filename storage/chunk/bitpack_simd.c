@@ -27,8 +27,12 @@ struct group_tables {
 };
 static struct group_tables tables __attribute__((aligned(64)));
 
-__attribute__((constructor)) static void tables_fill(void)
+static void tables_fill(void)
 {
+	static bool filled;
+	if (filled)
+		return;
+	filled = true;
 	for (unsigned w = 0; w <= BITPACK_WIDTH_MAX; w++) {
 		for (unsigned j = 0; j < 8; j++) {
 			unsigned pair_byte = (j & ~1u) * w / 8;
@@ -43,12 +47,14 @@ __attribute__((constructor)) static void tables_fill(void)
 
 bool bitpack_have_avx2(void)
 {
+	tables_fill();
 	__builtin_cpu_init();
 	return __builtin_cpu_supports("avx2");
 }
 
 bool bitpack_have_avx512(void)
 {
+	tables_fill();
 	__builtin_cpu_init();
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 	    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&

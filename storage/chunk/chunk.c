@@ -14,27 +14,29 @@ __attribute__((constructor)) static void kernel_choose(void)
 	(void)chunk_kernel_use(CHUNK_KERNEL_AUTO);
 }
 
+/* Unless the processor lacks what it needs, or computes something else with it: checked once. */
+static bool kernel_take(const struct bitpack_ops *ops, bool (*have)(void), int *known)
+{
+	if (*known == 0)
+		*known = have() && bitpack_agrees(ops) ? 1 : -1;
+	if (*known > 0)
+		kernel = ops;
+	return *known > 0;
+}
+
 bool chunk_kernel_use(enum chunk_kernel k)
 {
-	switch (k) {
-	case CHUNK_KERNEL_AUTO:
-		kernel = bitpack_have_avx512() ? &bitpack_avx512
-		    : bitpack_have_avx2()      ? &bitpack_avx2
-		                               : &bitpack_plain;
-		return true;
-	case CHUNK_KERNEL_PLAIN:
+	static int avx2, avx512;
+	if (k == CHUNK_KERNEL_PLAIN) {
 		kernel = &bitpack_plain;
 		return true;
-	case CHUNK_KERNEL_AVX2:
-		if (bitpack_have_avx2())
-			kernel = &bitpack_avx2;
-		return bitpack_have_avx2();
-	case CHUNK_KERNEL_AVX512:
-		if (bitpack_have_avx512())
-			kernel = &bitpack_avx512;
-		return bitpack_have_avx512();
 	}
-	return false;
+	if (k == CHUNK_KERNEL_AVX2)
+		return kernel_take(&bitpack_avx2, bitpack_have_avx2, &avx2);
+	if (k == CHUNK_KERNEL_AVX512)
+		return kernel_take(&bitpack_avx512, bitpack_have_avx512, &avx512);
+	return chunk_kernel_use(CHUNK_KERNEL_AVX512) || chunk_kernel_use(CHUNK_KERNEL_AVX2) ||
+	    chunk_kernel_use(CHUNK_KERNEL_PLAIN);
 }
 
 const char *chunk_kernel_name(void)

@@ -48,8 +48,8 @@
  * Values: every bit pattern comes back (NaN payloads, -0, infinities, stale marker).
  * Any bytes are safe to decode: the answer is numbers or ERR_MALFORMED / ERR_TRUNCATED, never a
  * read outside.
- * The decoder has three kernels (AVX-512 VBMI, AVX2, plain C), chosen at first use; all give the
- * same bits.
+ * The decoder has three kernels (AVX-512 VBMI, AVX2, plain C), chosen at the start: the first that
+ * the processor has and that gives the bits of the plain one in a check on this machine.
  * A constant: 2-4 bytes for any n. A constant step: some 6-10 bytes for any n (up to 32 sub-blocks;
  * one more per further 32).
  *
@@ -130,7 +130,8 @@ MUST_CHECK enum err chunk_forms_add(
 
 /*
  * For tests and benches: which kernel decodes. CHUNK_KERNEL_AUTO picks the best; one the machine
- * lacks is refused (false). Before threads start.
+ * lacks, or with which it does not give the bits of the plain one (checked once, some 100 us), is
+ * refused (false). Before threads start.
  */
 enum chunk_kernel {
 	CHUNK_KERNEL_AUTO,

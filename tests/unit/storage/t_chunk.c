@@ -194,6 +194,31 @@ static void kernels_agree(void)
 	tap_ok(doubles, "integers become the same doubles in all kernels");
 }
 
+static void wrong_unpack(const uint8_t *p, unsigned width, unsigned n, uint64_t *out)
+{
+	bitpack_plain.unpack(p, width, n, out);
+	if (width == 33 && n == 8)
+		out[7] ^= 1;
+}
+
+static void wrong_to_double(const uint64_t *k, unsigned n, double divisor, double *out)
+{
+	bitpack_plain.to_double(k, n, divisor, out);
+	for (unsigned i = 0; i < n && divisor != 1; i++)
+		out[i] = (double)(int64_t)k[i] * (1 / divisor);
+}
+
+static void kernel_check(void)
+{
+	tap_ok(bitpack_agrees(&bitpack_plain), "the plain kernel agrees with itself");
+	struct bitpack_ops bad = bitpack_plain;
+	bad.unpack = wrong_unpack;
+	tap_ok(!bitpack_agrees(&bad), "a kernel wrong by one bit at one width is noticed");
+	bad = bitpack_plain;
+	bad.to_double = wrong_to_double;
+	tap_ok(!bitpack_agrees(&bad), "one that multiplies instead of dividing is noticed");
+}
+
 static size_t values_size(const double *v, size_t n)
 {
 	struct buf b;
@@ -479,6 +504,7 @@ static void refusals(void)
 int main(void)
 {
 	kernels_agree();
+	kernel_check();
 	for (unsigned k = 0; k < COUNT_OF(kernels); k++) {
 		if (!chunk_kernel_use(kernels[k])) {
 			tap_skip("this CPU lacks kernel %u", (unsigned)kernels[k]);
