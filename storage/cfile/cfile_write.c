@@ -281,6 +281,13 @@ static void unit_close(struct cfile_writer *w)
 	w->count = w->keys_count = w->column = w->last_times_count = 0;
 }
 
+/* Files wider than a range hold what was merged before: read seldom, so their bytes count more. */
+static enum chunk_effort value_effort(const struct cfile_meta *m)
+{
+	bool wide = m->end_ms - m->start_ms > SAMPLE_RANGE_MS;
+	return wide && (m->flags & CFILE_SEALED) ? CHUNK_COLD : CHUNK_BEST;
+}
+
 /* Number of the column with these times, made when it is new. */
 static uint32_t column_of(struct cfile_writer *w, const int64_t *t_ms, uint32_t n)
 {
@@ -311,7 +318,7 @@ static void chunk_add(
 		unit_close(w);
 	uint32_t column = column_of(w, t_ms, n);
 	size_t before = w->values.len;
-	chunk_values_encode(v, n, CHUNK_BEST, &w->values);
+	chunk_values_encode(v, n, value_effort(&w->meta), &w->values);
 	uint64_t len = w->values.len - before;
 	/* The reader expects the first id, then one more each time. */
 	uint32_t last = w->count ? w->ids[w->count - 1] : id;

@@ -95,7 +95,8 @@ MUST_CHECK enum err chunk_values_decode(
 
 /*
  * What a sub-block of values comes to, the very same bits as from a loop over its samples.
- * numbers: there is no NaN among them (stale markers are NaN); else only count, first and last hold.
+ * numbers: there is no NaN among them (stale markers are NaN); else only count, first and last
+ * hold.
  * sum_exact: all are integers and the sum of their sizes is at most 2^53, so that it is the same in
  * any order; else sum is 0.
  */
@@ -107,9 +108,10 @@ struct chunk_aggregate {
 };
 struct chunk_aggregate chunk_aggregate_of(const double *v, uint32_t n); /* n >= 1 */
 /*
- * Of the sub-blocks first .. first + count - 1, which must exist, of a stream of values (sub-block i has the samples
- * from i * CHUNK_SUB on). Where a stream or sub-block is constant or a line they follow from its
- * few bytes (3-10 ns each); *decoded (may be NULL) gets how many others had their samples decoded.
+ * Of the sub-blocks first .. first + count - 1, which must exist, of a stream of values: sub-block i
+ * has the samples from i * CHUNK_SUB on. Where a stream or sub-block is constant or a line they
+ * follow from its few bytes (3-10 ns each); *decoded (may be NULL) gets how many others had their
+ * samples decoded.
  */
 MUST_CHECK enum err chunk_aggregates(const uint8_t *p, size_t len, size_t n, size_t first,
     size_t count, struct chunk_aggregate *out, size_t *decoded);

@@ -692,8 +692,8 @@ static uint8_t *times_put(uint8_t *p, uint64_t *x, const int64_t *t_ms, size_t n
 #define NEAR_ODD    12u /* the largest distance is 2^NEAR_ODD patterns */
 
 /*
- * v as integer / 10^e and a distance in patterns. False: it is not so near that this were no chance:
- * within 1/16 of the way to the next integer / 10^e.
+ * v as integer / 10^e and a distance in patterns. False: it is not so near that this were no
+ * chance: within 1/16 of the way to the next integer / 10^e.
  */
 static inline bool near_try(double v, unsigned e, int64_t *x, uint64_t *distance)
 {

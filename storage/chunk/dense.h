@@ -15,9 +15,9 @@
  * per number but the last two the bits that lead from its state to the one of its lane's next,
  * then the bits below the highest one of all numbers; least significant first, padded to a byte.
  *
- * State s of class c: the states of c are numbered from the share of c on in ascending order, number
- * x has log - floor(log2 x) bits b and leads to (x << bits) - 2^log + b. The classes are laid over the
- * states so: from 0 on, class after class, each time 5/8 * 2^log + 3 further (modulo 2^log).
+ * The states of a class are numbered in ascending order, from its share on. Number x has
+ * log - floor(log2 x) bits b and leads to state (x << bits) - 2^log + b. The classes are laid over
+ * the states so: from 0 on, class after class, each time 5/8 * 2^log + 3 further (modulo 2^log).
  *
  * Thread: any. Memory: the caller's. Any bytes are safe to decode.
  */
@@ -66,8 +66,8 @@ void dense_coder_make(struct dense_coder *c, const uint32_t counts[DENSE_CLASSES
 double dense_cost(const uint32_t counts[DENSE_CLASSES]);
 uint8_t *dense_table_put(uint8_t *p, const struct dense_coder *c); /* DENSE_TABLE_MAX of room */
 /*
- * y: n numbers, 1..DENSE_SUB; DENSE_BYTES_MAX + 8 of room at p. NULL: one has a class that the table
- * lacks. Returns the end.
+ * y: n numbers, 1..DENSE_SUB; DENSE_BYTES_MAX + 8 of room at p. NULL: one has a class that the
+ * table lacks. Returns the end.
  */
 uint8_t *dense_put(uint8_t *p, const struct dense_coder *c, const uint64_t *y, unsigned n);
 
