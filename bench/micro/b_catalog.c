@@ -1,13 +1,16 @@
 /*
- * What the catalog costs: 1 M series of ten labels and about 216 bytes of labels in 16 shards, fed
- * in batches; then selections.
- * Usage: b_catalog [series] [directory]
+ * What the catalog costs: bytes of each part, time to apply, select and look labels up. Three sets
+ * of series in 16 shards: the recorded pages as 20 targets (36,180 series), a node_exporter page as
+ * 100 targets, and generated ones of ten labels and about 216 bytes of labels.
+ * Usage: b_catalog [generated series] [directory]
  */
 #ifndef _GNU_SOURCE
 # define _GNU_SOURCE
 #endif
+#include "bench/micro/recorded.h"
 #include "core/base/clock.h"
 #include "storage/meta/catalog.h"
+#include "tests/lib/testlib.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,56 +76,201 @@ static void ask(struct catalog *c, const char *what, struct matcher *ms, size_t 
 	    (wall_s() - start) / rounds * 1e3);
 }
 
-int main(int argc, char **argv)
+/* name{a="b",c="d"} and labels of the target; escapes are kept as written. */
+static struct labels labels_of_text(
+    struct arena *a, const char *text, const char *job, unsigned target)
 {
-	unsigned series = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1000000;
-	char dir[] = "/tmp/b_catalog.XXXXXX", cmd[128];
-	const char *path = argc > 2 ? argv[2] : mkdtemp(dir);
+	struct label_builder b;
+	char instance[64];
+	label_builder_init(&b, a);
+	size_t name = strcspn(text, "{");
+	label_builder_set(&b, "__name__", 8, text, name);
+	snprintf(instance, sizeof(instance), "10.20.%u.%u:9100", target / 7, 10 + target);
+	label_builder_set(&b, "instance", 8, instance, strlen(instance));
+	label_builder_set(&b, "job", 3, job, strlen(job));
+	const char *p = text + name;
+	while (*p == '{' || *p == ',') {
+		p++;
+		size_t n = strcspn(p, "=");
+		if (p[n] != '=' || p[n + 1] != '"')
+			break;
+		const char *value = p + n + 2, *end = value;
+		while (*end && *end != '"')
+			end += *end == '\\' && end[1] ? 2 : 1;
+		label_builder_set(&b, p, n, value, (size_t)(end - value));
+		p = *end ? end + 1 : end;
+	}
+	return label_builder_done(&b);
+}
+
+/* The series of a set, by shard; ids are indexes. */
+struct set {
+	struct arena arena;
+	struct labels *of[SHARDS];
+	unsigned count[SHARDS], cap[SHARDS];
+};
+
+static void set_add(struct set *s, struct labels ls)
+{
+	unsigned k = (unsigned)(label_fingerprint(ls, 0, 1).hi >> 60);
+	if (s->count[k] == s->cap[k]) {
+		s->cap[k] = s->cap[k] ? 2 * s->cap[k] : 1024;
+		s->of[k] = mem_array(s->of[k], s->cap[k], sizeof(*s->of[k]));
+	}
+	s->of[k][s->count[k]++] = ls;
+}
+
+static void set_release(struct set *s)
+{
+	for (unsigned k = 0; k < SHARDS; k++)
+		mem_free(s->of[k]);
+	arena_release(&s->arena);
+}
+
+static void apply_batch(struct catalog *c, const struct set *s, unsigned shard, unsigned from,
+    unsigned n, uint64_t rank)
+{
+	struct errbuf eb;
+	struct catalog_def *defs = mem_array(NULL, n, sizeof(*defs));
+	uint32_t *ids = mem_array(NULL, n, sizeof(*ids));
+	for (unsigned i = 0; i < n; i++) {
+		ids[i] = from + i;
+		defs[i] = (struct catalog_def){ .id = from + i, .labels = s->of[shard][from + i] };
+	}
+	struct catalog_range range = { .t_ms = 0, .ids = ids, .count = n };
+	errbuf_init(&eb);
+	enum err e = catalog_apply(c, shard, rank, defs, n, &range, 1, &eb);
+	if (e)
+		die("apply", e, &eb);
+	mem_free(defs);
+	mem_free(ids);
+}
+
+static void apply_all(struct catalog *c, const struct set *s, unsigned batch)
+{
+	uint64_t bytes = 0, series = 0, rank = 1;
+	double c0 = cpu_s(), w0 = wall_s();
+	bool any = true;
+	for (unsigned from = 0; any; from += batch, rank++) {
+		any = false;
+		for (unsigned k = 0; k < SHARDS; k++) {
+			unsigned left = s->count[k] > from ? s->count[k] - from : 0;
+			if (left)
+				apply_batch(c, s, k, from, left < batch ? left : batch, rank);
+			any |= left > batch;
+		}
+	}
+	double cpu = cpu_s() - c0, wall = wall_s() - w0;
+	for (unsigned k = 0; k < SHARDS; k++) {
+		series += s->count[k];
+		for (unsigned i = 0; i < s->count[k]; i++)
+			bytes += s->of[k][i].len;
+	}
+	double n = (double)series;
+	struct catalog_parts p;
+	catalog_parts(c, &p);
+	printf("  apply %.0f ns cpu, %.0f ns wall a series; labels %.1f B a series\n",
+	    cpu / n * 1e9, wall / n * 1e9, (double)bytes / n);
+	printf("  bytes a series: definitions %.2f, postings %.2f, ranges %.2f, dropped %.2f, "
+	       "dictionaries %.2f, state %.2f; file %.2f\n",
+	    (double)p.definitions / n, (double)p.postings / n, (double)p.ranges / n,
+	    (double)p.dropped / n, (double)p.dictionaries / n, (double)p.state / n,
+	    (double)p.file / n);
+}
+
+static uint64_t xorshift(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	return *seed ^= *seed << 17;
+}
+
+static int by_u32(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+	return (*x > *y) - (*x < *y);
+}
+
+/* 1,000 scattered ids, 10,000 neighbours; every labels compared. */
+static void look_up(struct catalog *c, const struct set *s)
+{
+	static struct labels out[10000];
+	static uint32_t ids[10000];
+	struct arena a;
+	struct errbuf eb;
+	uint64_t seed = 88172645463325252u;
+	errbuf_init(&eb);
+	arena_init(&a, 1 << 20);
+	const unsigned sizes[] = { 1000, s->count[3] < 10000 ? s->count[3] : 10000 };
+	for (unsigned k = 0; k < 2; k++) {
+		double best = 1e9;
+		for (unsigned i = 0; i < sizes[k]; i++)
+			ids[i] = k ? i : (uint32_t)(xorshift(&seed) % s->count[3]);
+		qsort(ids, sizes[k], sizeof(*ids), by_u32);
+		for (unsigned r = 0; r < 5; r++) {
+			double c0 = cpu_s();
+			enum err e = catalog_labels(c, 3, ids, sizes[k], &a, out, NULL, &eb);
+			if (e)
+				die("labels", e, &eb);
+			best = cpu_s() - c0 < best ? cpu_s() - c0 : best;
+			for (unsigned i = 0; i < sizes[k]; i++)
+				if (!label_equal(out[i], s->of[3][ids[i]]))
+					die("labels differ", ERR_DAMAGED, &eb);
+			arena_reset(&a, 1 << 20);
+		}
+		printf("  labels of %u %s ids: %.2f ms, %.2f us each\n", sizes[k],
+		    k ? "neighbouring" : "scattered", best * 1e3, best / sizes[k] * 1e6);
+	}
+	arena_release(&a);
+}
+
+static void run(const char *what, struct set *s, const char *path, unsigned batch,
+    void (*selects)(struct catalog *c))
+{
 	struct errbuf eb;
 	struct catalog *c;
+	char cmd[160];
+	uint64_t series = 0;
 	errbuf_init(&eb);
 	enum err e = catalog_open(path, SHARDS, 1, &c, &eb);
 	if (e)
 		die("open", e, &eb);
-	const unsigned per_shard = series / SHARDS;
-	uint64_t label_bytes = 0;
-	for (unsigned batch = 5000; batch <= 60000; batch *= 12) {
-		double cpu = 0, wall = 0;
-		unsigned done = 0;
-		if (batch == 5000) /* a warm-up that also makes many generations: one shard */
-			continue;
-		for (unsigned s = 0; s < SHARDS; s++) {
-			for (unsigned from = 0; from < per_shard; from += batch) {
-				unsigned n = per_shard - from < batch ? per_shard - from : batch;
-				struct arena a;
-				arena_init(&a, 1 << 20);
-				struct catalog_def *defs = mem_array(NULL, n, sizeof(*defs));
-				uint32_t *ids = mem_array(NULL, n, sizeof(*ids));
-				for (unsigned i = 0; i < n; i++) {
-					defs[i] = (struct catalog_def){ .id = from + i,
-						.labels = make(&a, (from + i) * SHARDS + s) };
-					label_bytes += defs[i].labels.len;
-					ids[i] = from + i;
-				}
-				struct catalog_range range = { .t_ms = 0, .ids = ids, .count = n };
-				double c0 = cpu_s(), w0 = wall_s();
-				e = catalog_apply(c, s, from + 1, defs, n, &range, 1, &eb);
-				if (e)
-					die("apply", e, &eb);
-				cpu += cpu_s() - c0;
-				wall += wall_s() - w0;
-				done += n;
-				mem_free(defs);
-				mem_free(ids);
-				arena_release(&a);
-			}
-		}
-		printf(
-		    "apply of up to %u: %u series, %.2f us cpu %.2f us wall per series; %.0f B labels, %.0f B on disk per series\n",
-		    batch, done, cpu / done * 1e6, wall / done * 1e6, (double)label_bytes / done,
-		    (double)catalog_disk_bytes(c) / done);
-	}
+	for (unsigned k = 0; k < SHARDS; k++)
+		series += s->count[k];
+	printf("%s: %llu series, applied %u a shard at once\n", what, (unsigned long long)series,
+	    batch);
+	apply_all(c, s, batch);
+	look_up(c, s);
+	selects(c);
+	catalog_close(c);
+	double w0 = wall_s();
+	e = catalog_check(path, NULL, NULL, &eb);
+	printf("  walk in a child process: %s, %.0f ms\n", err_text(e), (wall_s() - w0) * 1e3);
+	snprintf(cmd, sizeof(cmd), "rm -f %s/data.mdb %s/lock.mdb", path, path);
+	if (system(cmd))
+		die("rm", ERR_IO, &eb);
+	set_release(s);
+}
+
+static void select_node(struct catalog *c)
+{
+	struct matcher m[2];
+	struct errbuf eb;
+	errbuf_init(&eb);
+	if (matcher_init(&m[0], MATCHER_EQ, "__name__", 8, "node_cpu_seconds_total", 22, &eb) ||
+	    matcher_init(&m[1], MATCHER_RE, "instance", 8, "10.20.[01].*", 12, &eb))
+		die("matcher", ERR_BADDATA, &eb);
+	ask(c, "one name", m, 1);
+	ask(c, "one name, instance=~", m, 2);
+	matcher_release(&m[0]);
+	matcher_release(&m[1]);
+}
+
+static void select_generated(struct catalog *c)
+{
 	struct matcher m[3];
+	struct errbuf eb;
+	errbuf_init(&eb);
 	if (matcher_init(&m[0], MATCHER_EQ, "__name__", 8, "http_request_seconds_007", 24, &eb) ||
 	    matcher_init(&m[1], MATCHER_EQ, "namespace", 9, "namespace-7", 11, &eb) ||
 	    matcher_init(&m[2], MATCHER_RE, "pod", 3, "frontend-.*[05]", 15, &eb))
@@ -131,25 +279,66 @@ int main(int argc, char **argv)
 	ask(c, "name, namespace", m, 2);
 	ask(c, "name, namespace, pod=~", m, 3);
 	ask(c, "pod=~ alone", m + 2, 1);
-	double w0;
-	struct arena a;
-	arena_init(&a, 1 << 20);
-	uint32_t ids[10000];
-	struct labels out[10000];
-	for (uint32_t i = 0; i < 10000; i++)
-		ids[i] = i * 6;
-	w0 = wall_s();
-	e = catalog_labels(c, 3, ids, 10000, &a, out, NULL, &eb);
-	if (e)
-		die("labels", e, &eb);
-	printf("labels of every sixth id: %.2f us each\n", (wall_s() - w0) / 10000 * 1e6);
-	arena_release(&a);
-	catalog_close(c);
-	w0 = wall_s();
-	e = catalog_check(path, NULL, NULL, &eb);
-	printf("walk in a child process: %s, %.0f ms\n", err_text(e), (wall_s() - w0) * 1e3);
 	for (int i = 0; i < 3; i++)
 		matcher_release(&m[i]);
+}
+
+static void run_recorded(const char *path)
+{
+	static struct recorded rec[RECORDED_FILES];
+	struct set s = { .count = { 0 } };
+	arena_init(&s.arena, 1 << 20);
+	for (unsigned f = 0; f < RECORDED_FILES; f++)
+		if (!recorded_load(&rec[f], testlib_src(), recorded_names[f]))
+			return;
+	for (unsigned k = 0; k < 20; k++)
+		for (unsigned f = 0; f < RECORDED_FILES; f++)
+			for (size_t i = 0; i < rec[f].count; i++)
+				set_add(&s,
+				    labels_of_text(&s.arena, rec[f].series[i].text, rec[f].name, k));
+	run("recorded", &s, path, 1000000, select_node);
+}
+
+static void run_page(const char *path)
+{
+	struct set s = { .count = { 0 } };
+	char line[4096];
+	snprintf(line, sizeof(line), "%s/../shared/data/recorded/node-page.prom", testlib_src());
+	FILE *f = fopen(line, "r");
+	if (!f) {
+		printf("# skipped: %s is not there\n", line);
+		return;
+	}
+	arena_init(&s.arena, 1 << 20);
+	for (unsigned k = 0; k < 100; k++) {
+		rewind(f);
+		while (fgets(line, sizeof(line), f)) {
+			char *end = strchr(line, '}');
+			if (line[0] == '#' || line[0] == '@')
+				continue;
+			end = end ? end + 1 : line + strcspn(line, " ");
+			*end = 0;
+			set_add(&s,
+			    labels_of_text(
+			        &s.arena, arena_strndup(&s.arena, line, strlen(line)), "node", k));
+		}
+	}
+	fclose(f);
+	run("node page", &s, path, 1000000, select_node);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned series = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1000000;
+	char dir[] = "/tmp/b_catalog.XXXXXX", cmd[128];
+	const char *path = argc > 2 ? argv[2] : mkdtemp(dir);
+	run_recorded(path);
+	run_page(path);
+	struct set s = { .count = { 0 } };
+	arena_init(&s.arena, 1 << 20);
+	for (unsigned n = 0; n < series; n++)
+		set_add(&s, make(&s.arena, n));
+	run("generated", &s, path, 60000, select_generated);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	return argc > 2 ? 0 : system(cmd);
 }

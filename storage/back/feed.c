@@ -475,6 +475,7 @@ enum err feed_recover(struct shard *sh, const struct stopping *stop, struct errb
 
 struct feed_labels {
 	struct shard *shard;
+	struct catalog_lookup *lookup;
 	struct arena arena;
 };
 
@@ -482,6 +483,7 @@ struct feed_labels *feed_labels_begin(struct shard *sh)
 {
 	struct feed_labels *f = mem_zalloc(sizeof(*f));
 	f->shard = sh;
+	f->lookup = catalog_lookup_begin(sh->catalog, sh->index);
 	arena_init(&f->arena, 4096);
 	return f;
 }
@@ -491,8 +493,7 @@ enum err feed_labels_get(struct feed_labels *f, uint32_t id, uint32_t *tenant, s
 	struct errbuf eb;
 	errbuf_init(&eb);
 	arena_reset(&f->arena, 1 << 16);
-	enum err err =
-	    catalog_labels(f->shard->catalog, f->shard->index, &id, 1, &f->arena, ls, tenant, &eb);
+	enum err err = catalog_lookup_get(f->lookup, id, &f->arena, ls, tenant, &eb);
 	if (err)
 		LOG_EVERY(LOG_LEVEL_WARN, "catalog_read_failed", "shard=%u err=%s text=\"%s\"",
 		    f->shard->index, err_text(err), eb.text);
@@ -501,6 +502,7 @@ enum err feed_labels_get(struct feed_labels *f, uint32_t id, uint32_t *tenant, s
 
 void feed_labels_end(struct feed_labels *f)
 {
+	catalog_lookup_end(f->lookup);
 	arena_release(&f->arena);
 	mem_free(f);
 }

@@ -8,45 +8,70 @@
 #include "storage/meta/catalog_priv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-#define DBS_PER_SHARD 3
-#define GROW_TRIES    4u
+#define DBS_SHARED    4
+#define DBS_PER_SHARD 2
+#define WRITE_TRIES   16u /* the map at least doubles its growth with each */
 
 /* Opening */
 
-static enum err check_format(struct catalog *c, struct errbuf *eb)
+enum err catalog_write(struct catalog *c, uint64_t need,
+    enum err (*fn)(void *arg, struct env_txn *t), void *arg, struct errbuf *eb)
 {
-	struct env_txn t;
+	struct errbuf why;
+	enum err e = ERR_AGAIN;
+	for (unsigned i = 0; e == ERR_AGAIN && i < WRITE_TRIES; i++) {
+		struct env_txn t;
+		errbuf_init(&why);
+		e = env_begin_write(c->env, need + CATALOG_WRITE_SLACK, &t, &why);
+		if (e)
+			break;
+		e = fn(arg, &t);
+		e = e ? e : t.err;
+		if (e)
+			env_abort(&t);
+		else
+			e = env_commit(&t);
+	}
+	return e ? errbuf_set(eb, e, "%s", why.text) : e;
+}
+
+static enum err check_format(void *arg, struct env_txn *t)
+{
+	const struct catalog *c = arg;
 	struct env_value v;
-	enum err e = env_begin_write(c->env, CATALOG_WRITE_SLACK, &t, eb);
-	if (e)
-		return e;
 	uint8_t want[8];
 	wire_store32(want, CATALOG_VERSION);
 	wire_store32(want + 4, c->shards_count);
-	e = env_get(&t, c->state, "format", 6, &v);
+	enum err e = env_get(t, c->state, "format", 6, &v);
 	if (e == ERR_NOTFOUND)
-		e = env_put(&t, c->state, "format", 6, want, sizeof(want));
-	else if (!e && v.len >= 4 && wire_load32(v.data) > CATALOG_VERSION)
-		e = errbuf_set(eb, ERR_UNSUPPORTED,
-		    "catalog is of a later format (%u) than this program knows (%u)",
-		    wire_load32(v.data), CATALOG_VERSION);
-	else if (!e && (v.len != sizeof(want) || wire_load32(v.data) != CATALOG_VERSION))
-		e = errbuf_set(eb, ERR_DAMAGED, "catalog: format %u is not known",
-		    v.len >= 4 ? wire_load32(v.data) : 0);
-	else if (!e && wire_load32(v.data + 4) != c->shards_count)
-		e = errbuf_set(eb, ERR_DAMAGED, "catalog: made for %u shards, not %u",
-		    wire_load32(v.data + 4), c->shards_count);
-	if (e) {
-		env_abort(&t);
+		return env_put(t, c->state, "format", 6, want, sizeof(want));
+	if (e)
 		return e;
-	}
-	return env_commit(&t);
+	uint32_t version = v.len >= 4 ? wire_load32(v.data) : 0;
+	if (version > CATALOG_VERSION)
+		return errbuf_set(t->eb, ERR_UNSUPPORTED,
+		    "catalog is of a later format (%u) than this program knows (%u)", version,
+		    CATALOG_VERSION);
+	if (v.len != sizeof(want) || version != CATALOG_VERSION)
+		return errbuf_set(t->eb, ERR_DAMAGED,
+		    "catalog: its format is %u, this program writes %u", version, CATALOG_VERSION);
+	if (wire_load32(v.data + 4) != c->shards_count)
+		return errbuf_set(t->eb, ERR_DAMAGED, "catalog: made for %u shards, not %u",
+		    wire_load32(v.data + 4), c->shards_count);
+	return ERR_OK;
 }
 
 static enum err open_dbs(struct catalog *c, struct errbuf *eb)
 {
 	enum err e = env_db(c->env, "state", &c->state, eb);
+	if (!e)
+		e = env_db(c->env, "dict", &c->dict, eb);
+	if (!e)
+		e = env_db(c->env, "range", &c->range, eb);
+	if (!e)
+		e = env_db(c->env, "drop", &c->drop, eb);
 	for (unsigned i = 0; !e && i < c->shards_count; i++) {
 		char name[ENV_NAME_MAX];
 		snprintf(name, sizeof(name), "def.%02u", i % CATALOG_SHARDS_MAX);
@@ -54,9 +79,6 @@ static enum err open_dbs(struct catalog *c, struct errbuf *eb)
 		snprintf(name, sizeof(name), "gen.%02u", i % CATALOG_SHARDS_MAX);
 		if (!e)
 			e = env_db(c->env, name, &c->shards[i].gen, eb);
-		snprintf(name, sizeof(name), "range.%02u", i % CATALOG_SHARDS_MAX);
-		if (!e)
-			e = env_db(c->env, name, &c->shards[i].range, eb);
 	}
 	return e;
 }
@@ -74,14 +96,20 @@ enum err catalog_open(
 	struct catalog *c = mem_zalloc(sizeof(*c) + shards * sizeof(c->shards[0]));
 	c->shards_count = shards;
 	c->seed = seed;
+	c->pack = catpack_create();
+	c->blocks = defblock_writer_create();
+	c->block_ids = DEFBLOCK_IDS;
 	e = env_open(
-	    &(struct env_opts){ .path = path, .dbs_max = 1 + DBS_PER_SHARD * shards }, &c->env, eb);
+	    &(struct env_opts){ .path = path, .dbs_max = DBS_SHARED + DBS_PER_SHARD * shards },
+	    &c->env, eb);
 	if (!e)
 		e = env_sweep_readers(c->env, eb);
 	if (!e)
 		e = open_dbs(c, eb);
 	if (!e)
-		e = check_format(c, eb);
+		e = catalog_write(c, 0, check_format, c, eb);
+	if (!e)
+		e = dicts_load(c, eb);
 	if (e) {
 		catalog_close(c);
 		return e;
@@ -95,6 +123,8 @@ void catalog_close(struct catalog *c)
 	if (!c)
 		return;
 	env_close(c->env);
+	catpack_free(c->pack);
+	defblock_writer_free(c->blocks);
 	mem_free(c);
 }
 
@@ -113,6 +143,19 @@ uint64_t catalog_disk_bytes(struct catalog *c)
 	return env_bytes(c->env);
 }
 
+void catalog_parts(struct catalog *c, struct catalog_parts *out)
+{
+	*out = (struct catalog_parts){ .ranges = env_db_bytes(c->env, c->range),
+		.dropped = env_db_bytes(c->env, c->drop),
+		.dictionaries = env_db_bytes(c->env, c->dict),
+		.state = env_db_bytes(c->env, c->state),
+		.file = env_bytes(c->env) };
+	for (unsigned i = 0; i < c->shards_count; i++) {
+		out->definitions += env_db_bytes(c->env, c->shards[i].def);
+		out->postings += env_db_bytes(c->env, c->shards[i].gen);
+	}
+}
+
 /* Bitmaps */
 
 roaring_bitmap_t *catalog_bitmap(void)
@@ -123,26 +166,11 @@ roaring_bitmap_t *catalog_bitmap(void)
 	return b;
 }
 
-enum err catalog_bitmap_load(
-    struct env_txn *t, const struct env_value *v, const char *what, roaring_bitmap_t **out)
+enum err catalog_malformed(struct env_txn *t, const char *what, unsigned shard, uint32_t id)
 {
-	*out = roaring_bitmap_portable_deserialize_safe((const char *)v->data, v->len);
-	if (*out)
-		return ERR_OK;
 	t->err = ERR_DAMAGED;
-	return errbuf_set(t->eb, ERR_DAMAGED, "catalog: %s is malformed", what);
-}
-
-enum err catalog_bitmap_store(
-    struct env_txn *t, struct env_db *db, const void *key, size_t key_len, roaring_bitmap_t *b)
-{
-	roaring_bitmap_run_optimize(b);
-	size_t size = roaring_bitmap_portable_size_in_bytes(b);
-	char *data = mem_alloc(size);
-	roaring_bitmap_portable_serialize(b, data);
-	enum err e = env_put(t, db, key, key_len, data, size);
-	mem_free(data);
-	return e;
+	return errbuf_set(
+	    t->eb, ERR_DAMAGED, "catalog: %s of shard %u at %u is malformed", what, shard, id);
 }
 
 /* The state of a shard */
@@ -165,17 +193,14 @@ enum err shard_state_load(
 	uint8_t key[2];
 	struct env_value v;
 	state_key(key, shard);
-	*out = (struct shard_state){ .dropped = NULL };
+	*out = (struct shard_state){ .gens = NULL };
 	enum err e = env_get(t, c->state, key, sizeof(key), &v);
-	if (e == ERR_NOTFOUND) {
-		out->dropped = catalog_bitmap();
-		return ERR_OK;
-	}
 	if (e)
-		return e;
+		return e == ERR_NOTFOUND ? ERR_OK : e;
 	struct wire_reader r = wire_reader(v.data, v.len);
 	out->rank = wire_u64(&r);
 	out->series = wire_u64(&r);
+	out->dropped = wire_u64(&r);
 	out->next_id = wire_u32(&r);
 	out->next_gen = wire_u32(&r);
 	uint32_t count = wire_u32(&r);
@@ -188,10 +213,7 @@ enum err shard_state_load(
 		g->ids = wire_u64(&r);
 		g->bytes = wire_u64(&r);
 	}
-	if (r.bad)
-		return state_malformed(t, shard);
-	return catalog_bitmap_load(t, &(struct env_value){ .data = r.p, .len = wire_left(&r) },
-	    "list of dropped ids", &out->dropped);
+	return r.bad || wire_left(&r) ? state_malformed(t, shard) : ERR_OK;
 }
 
 enum err shard_state_store(
@@ -203,6 +225,7 @@ enum err shard_state_store(
 	state_key(key, shard);
 	wire_put_u64(&b, s->rank);
 	wire_put_u64(&b, s->series);
+	wire_put_u64(&b, s->dropped);
 	wire_put_u32(&b, s->next_id);
 	wire_put_u32(&b, s->next_gen);
 	wire_put_u32(&b, num_u32(s->gens_count));
@@ -211,9 +234,6 @@ enum err shard_state_store(
 		wire_put_u64(&b, s->gens[i].ids);
 		wire_put_u64(&b, s->gens[i].bytes);
 	}
-	size_t size = roaring_bitmap_portable_size_in_bytes(s->dropped);
-	buf_reserve(&b, size);
-	b.len += roaring_bitmap_portable_serialize(s->dropped, (char *)b.data + b.len);
 	enum err e = env_put(t, c->state, key, sizeof(key), b.data, b.len);
 	buf_release(&b);
 	return e;
@@ -222,9 +242,7 @@ enum err shard_state_store(
 void shard_state_release(struct shard_state *s)
 {
 	mem_free(s->gens);
-	if (s->dropped)
-		roaring_bitmap_free(s->dropped);
-	*s = (struct shard_state){ .dropped = NULL };
+	*s = (struct shard_state){ .gens = NULL };
 }
 
 enum err catalog_state(struct catalog *c, unsigned shard, struct catalog_state *out, struct errbuf *eb)
@@ -255,75 +273,91 @@ int64_t catalog_range_start(int64_t t_ms)
 	return __builtin_mul_overflow(q, SAMPLE_RANGE_MS, &start) ? INT64_MIN : start;
 }
 
-/* One piece of work under way: the definitions of each tenant gather in postings of their own. */
+/* One piece of work under way: the definitions of each tenant gather apart. */
 struct apply {
 	struct catalog *c;
-	struct env_txn t;
-	struct catalog_shard *shard;
+	unsigned shard;
+	uint64_t rank;
+	const struct catalog_def *defs; /* ids ascending and distinct */
+	size_t defs_count;
+	const struct catalog_range *ranges;
+	size_t ranges_count;
+	/* made anew in each transaction */
+	struct env_txn *t;
 	struct shard_state s;
+	bool *fresh; /* [defs_count] */
 	struct apply_tenant {
 		uint32_t tenant;
-		struct postings *postings;
+		struct gen_builder *built;
 	} * tenants;
 	size_t tenants_count;
-	size_t defs_count;
 };
 
-static struct postings *postings_of(struct apply *a, uint32_t tenant)
+static struct gen_builder *built_of(struct apply *a, uint32_t tenant)
 {
 	for (size_t i = a->tenants_count; i > 0; i--) {
 		if (a->tenants[i - 1].tenant == tenant)
-			return a->tenants[i - 1].postings;
+			return a->tenants[i - 1].built;
 	}
 	a->tenants = mem_array(a->tenants, a->tenants_count + 1, sizeof(*a->tenants));
-	a->tenants[a->tenants_count] = (struct apply_tenant){ .tenant = tenant,
-		.postings = postings_create_growing(a->c->seed, a->defs_count) };
-	return a->tenants[a->tenants_count++].postings;
+	a->tenants[a->tenants_count] =
+	    (struct apply_tenant){ .tenant = tenant, .built = gen_builder_create(a->c->seed) };
+	return a->tenants[a->tenants_count++].built;
 }
 
-static enum err apply_def(struct apply *a, const struct catalog_def *d)
+static int by_tenant(const void *a, const void *b)
 {
-	uint8_t key[4], tenant[10];
-	struct env_value v;
-	bool newest = d->id >= a->s.next_id;
-	catalog_id_key(key, d->id);
-	if (!newest) {
-		enum err e = env_get(&a->t, a->shard->def, key, sizeof(key), &v);
-		if (e != ERR_NOTFOUND)
-			return e; /* known, or an error */
-		roaring_bitmap_remove(a->s.dropped, d->id);
+	const struct apply_tenant *x = a, *y = b;
+	return x->tenant < y->tenant ? -1 : x->tenant > y->tenant;
+}
+
+/* Those that come again are dropped no more. */
+static enum err undrop(struct apply *a)
+{
+	if (!a->s.dropped)
+		return ERR_OK;
+	roaring_bitmap_t *dropped = catalog_bitmap();
+	struct sets_key key = sets_key_drop(a->shard);
+	enum err e = sets_or(a->t, a->c->drop, key, dropped);
+	for (size_t i = 0; !e && i < a->defs_count; i++) {
+		if (!a->fresh[i] || !roaring_bitmap_contains(dropped, a->defs[i].id))
+			continue;
+		e = sets_del(a->t, a->c->drop, key, &a->defs[i].id, 1);
+		a->s.dropped--;
 	}
-	size_t tenant_len = (size_t)(wire_store_varint(tenant, d->tenant) - tenant);
-	enum err e = env_put2(&a->t, a->shard->def, key, sizeof(key), tenant, tenant_len,
-	    d->labels.bytes, d->labels.len, newest);
-	if (e)
-		return e;
-	postings_add(postings_of(a, d->tenant), d->id, d->labels);
-	a->s.series++;
-	if (newest)
-		a->s.next_id = d->id + 1;
-	return ERR_OK;
+	roaring_bitmap_free(dropped);
+	return e;
+}
+
+static enum err apply_defs(struct apply *a)
+{
+	enum err e = defs_add(a->c, a->t, a->shard, a->defs, a->defs_count, a->fresh);
+	if (!e)
+		e = undrop(a);
+	for (size_t i = 0; !e && i < a->defs_count; i++) {
+		const struct catalog_def *d = &a->defs[i];
+		if (i + DEFBLOCK_AHEAD < a->defs_count)
+			defblock_fetch(a->defs[i + DEFBLOCK_AHEAD].labels);
+		if (!a->fresh[i])
+			continue;
+		gen_builder_add(built_of(a, d->tenant), d->id, d->labels);
+		a->s.series++;
+		if (d->id >= a->s.next_id)
+			a->s.next_id = d->id + 1;
+	}
+	if (a->tenants_count > 1)
+		qsort(a->tenants, a->tenants_count, sizeof(*a->tenants), by_tenant);
+	return e;
 }
 
 static enum err apply_range(struct apply *a, const struct catalog_range *r)
 {
-	uint8_t key[8];
-	struct env_value v;
 	if (r->count == 0)
 		return ERR_OK;
-	catalog_range_key(key, catalog_range_start(r->t_ms));
-	roaring_bitmap_t *b = NULL;
-	enum err e = env_get(&a->t, a->shard->range, key, sizeof(key), &v);
-	if (e == ERR_NOTFOUND)
-		b = catalog_bitmap();
-	else if (e || (e = catalog_bitmap_load(&a->t, &v, "range of time", &b)))
-		return e;
-	roaring_bitmap_add_many(b, r->count, r->ids);
-	e = catalog_bitmap_store(&a->t, a->shard->range, key, sizeof(key), b);
-	roaring_bitmap_free(b);
 	if (r->ids[r->count - 1] >= a->s.next_id)
 		a->s.next_id = r->ids[r->count - 1] + 1;
-	return e;
+	return sets_add(a->t, a->c->range, sets_key_range(a->shard, catalog_range_start(r->t_ms)),
+	    r->ids, r->count);
 }
 
 /* All postings gathered become one generation. */
@@ -332,9 +366,9 @@ static enum err apply_generation(struct apply *a)
 	struct gen_entry g = { .gen = a->s.next_gen };
 	enum err e = ERR_OK;
 	for (size_t i = 0; !e && i < a->tenants_count; i++) {
-		e = gen_write(&a->t, a->shard->gen, g.gen, a->tenants[i].tenant,
-		    a->tenants[i].postings, &g.bytes);
-		g.ids += postings_series(a->tenants[i].postings);
+		e = gen_write(a->t, a->c->shards[a->shard].gen, g.gen, a->tenants[i].tenant,
+		    a->tenants[i].built, &g.bytes);
+		g.ids += gen_builder_series(a->tenants[i].built);
 	}
 	if (e || g.ids == 0)
 		return e;
@@ -344,87 +378,125 @@ static enum err apply_generation(struct apply *a)
 	return ERR_OK;
 }
 
-/* A definition stands in def and in the postings; a bitmap of ids is at most so dense, or the
- * ids. */
-static uint64_t estimate_bytes(const struct catalog_def *defs, size_t defs_count,
-    const struct catalog_range *ranges, size_t ranges_count)
+static void apply_forget(struct apply *a)
 {
-	uint64_t bytes = CATALOG_WRITE_SLACK;
-	uint32_t top = 0;
-	for (size_t i = 0; i < defs_count; i++) {
-		bytes += 2 * (uint64_t)defs[i].labels.len + 100;
-		top = defs[i].id > top ? defs[i].id : top;
-	}
-	for (size_t i = 0; i < ranges_count; i++) {
-		if (ranges[i].count && ranges[i].ids[ranges[i].count - 1] > top)
-			top = ranges[i].ids[ranges[i].count - 1];
-	}
-	return bytes + ranges_count * ((uint64_t)top / 4 + 4096);
+	for (size_t i = 0; i < a->tenants_count; i++)
+		gen_builder_free(a->tenants[i].built);
+	mem_free(a->tenants);
+	a->tenants = NULL;
+	a->tenants_count = 0;
+	shard_state_release(&a->s);
 }
 
-static enum err apply_once(struct catalog *c, unsigned shard, uint64_t rank,
-    const struct catalog_def *defs, size_t defs_count, const struct catalog_range *ranges,
-    size_t ranges_count, struct errbuf *eb)
+static enum err apply_run(void *arg, struct env_txn *t)
 {
-	struct apply a = { .c = c, .shard = &c->shards[shard], .defs_count = defs_count };
-	uint64_t need = estimate_bytes(defs, defs_count, ranges, ranges_count);
-	enum err e = env_begin_write(c->env, need, &a.t, eb);
-	if (e)
-		return e;
-	e = shard_state_load(c, &a.t, shard, &a.s);
-	for (size_t i = 0; !e && i < defs_count; i++)
-		e = apply_def(&a, &defs[i]);
+	struct apply *a = arg;
+	a->t = t;
+	enum err e = shard_state_load(a->c, t, a->shard, &a->s);
+	if (!e && a->defs_count)
+		e = apply_defs(a);
 	if (!e)
-		e = apply_generation(&a);
-	for (size_t i = 0; !e && i < ranges_count; i++)
-		e = apply_range(&a, &ranges[i]);
-	if (rank > a.s.rank)
-		a.s.rank = rank;
+		e = apply_generation(a);
+	for (size_t i = 0; !e && i < a->ranges_count; i++)
+		e = apply_range(a, &a->ranges[i]);
+	if (a->rank > a->s.rank)
+		a->s.rank = a->rank;
 	if (!e)
-		e = shard_state_store(c, &a.t, shard, &a.s);
-	if (e)
-		env_abort(&a.t);
-	else
-		e = env_commit(&a.t);
-	for (size_t i = 0; i < a.tenants_count; i++)
-		postings_free(a.tenants[i].postings);
-	mem_free(a.tenants);
-	shard_state_release(&a.s);
+		e = shard_state_store(a->c, t, a->shard, &a->s);
+	apply_forget(a);
 	return e;
 }
 
-/* The map may be full against all estimates: the next try has more. */
-static enum err apply_growing(struct catalog *c, unsigned shard, uint64_t rank,
-    const struct catalog_def *defs, size_t defs_count, const struct catalog_range *ranges,
-    size_t ranges_count, struct errbuf *eb)
+/*
+ * A definition is some tens of bytes in its block and as many in the postings; a chunk of a range
+ * is at most a quarter of a page. What it really takes the map tells: then it grows, too.
+ */
+static uint64_t estimate_bytes(const struct apply *a)
 {
-	struct errbuf why;
-	enum err e = ERR_AGAIN;
-	for (unsigned i = 0; e == ERR_AGAIN && i < GROW_TRIES; i++) {
-		errbuf_init(&why);
-		e = apply_once(c, shard, rank, defs, defs_count, ranges, ranges_count, &why);
-	}
-	return e && e != ERR_TOOBIG ? errbuf_set(eb, e, "%s", why.text) : e;
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < a->defs_count; i++)
+		bytes += a->defs[i].labels.len / 4 + 64;
+	for (size_t i = 0; i < a->ranges_count; i++)
+		bytes += a->ranges[i].count / 8 + 4096;
+	return bytes;
 }
 
-/* What is too much for one transaction goes in halves; rank comes with the last one, so that a
- * crash in between is caught up. */
-static enum err apply_halves(struct catalog *c, unsigned shard, uint64_t rank,
-    const struct catalog_def *defs, size_t defs_count, const struct catalog_range *ranges,
-    size_t ranges_count, struct errbuf *eb)
+/*
+ * What is too much for one transaction goes in halves; rank comes with the last one, so that a
+ * crash in between is caught up.
+ */
+static enum err apply_halves(const struct apply *a, struct errbuf *eb)
 {
-	enum err e = apply_growing(c, shard, rank, defs, defs_count, ranges, ranges_count, eb);
+	struct apply one = *a;
+	enum err e = catalog_write(a->c, estimate_bytes(a), apply_run, &one, eb);
 	if (e != ERR_TOOBIG)
 		return e;
-	if (defs_count + ranges_count <= 1)
+	if (a->defs_count + a->ranges_count <= 1)
 		return errbuf_set(eb, e, "catalog: one record is too much for a transaction");
-	size_t d = (defs_count + 1) / 2, r = defs_count > 1 ? 0 : (ranges_count + 1) / 2;
-	if (defs_count == 1)
+	size_t d = (a->defs_count + 1) / 2, r = a->defs_count > 1 ? 0 : (a->ranges_count + 1) / 2;
+	if (a->defs_count == 1)
 		r = 0;
-	e = apply_halves(c, shard, 0, defs, d, ranges, r, eb);
-	return e ? e
-	         : apply_halves(
-	               c, shard, rank, defs + d, defs_count - d, ranges + r, ranges_count - r, eb);
+	struct apply first = *a, second = *a;
+	first.rank = 0;
+	first.defs_count = d;
+	first.ranges_count = r;
+	second.defs += d;
+	second.fresh += d;
+	second.defs_count -= d;
+	second.ranges += r;
+	second.ranges_count -= r;
+	e = apply_halves(&first, eb);
+	return e ? e : apply_halves(&second, eb);
+}
+
+/* Of equal ids the one that came first comes first. */
+static int by_id(const void *a, const void *b)
+{
+	const struct catalog_def *x = *(const struct catalog_def *const *)a;
+	const struct catalog_def *y = *(const struct catalog_def *const *)b;
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+/* Definitions in the order of ids, each once. NULL: they are so already. */
+static struct catalog_def *defs_sorted(const struct catalog_def *defs, size_t *count)
+{
+	size_t in_order = 1, n = 0;
+	while (in_order < *count && defs[in_order].id > defs[in_order - 1].id)
+		in_order++;
+	if (in_order >= *count)
+		return NULL;
+	const struct catalog_def **order = mem_array(NULL, *count, sizeof(*order));
+	struct catalog_def *out = mem_array(NULL, *count, sizeof(*out));
+	for (size_t i = 0; i < *count; i++)
+		order[i] = &defs[i];
+	qsort(order, *count, sizeof(const struct catalog_def *), by_id);
+	for (size_t i = 0; i < *count; i++)
+		if (!n || order[i]->id != out[n - 1].id)
+			out[n++] = *order[i];
+	mem_free(order);
+	*count = n;
+	return out;
+}
+
+/* What was asked for is done; what fails now is tried again after the next apply. */
+static void tidy(struct catalog *c, unsigned shard)
+{
+	struct errbuf why;
+	bool merged = true;
+	enum err e = ERR_OK;
+	struct catalog_state st;
+	errbuf_init(&why);
+	while (merged && !e)
+		e = catalog_merge_some(c, shard, &merged, &why);
+	if (!e)
+		e = catalog_state(c, shard, &st, &why);
+	if (!e)
+		e = dicts_look(c, st.series * c->shards_count, &why);
+	if (e)
+		LOG_EVERY(LOG_LEVEL_WARN, "catalog_merge_failed", "shard=%u err=%s text=\"%s\"",
+		    shard, err_text(e), why.text);
 }
 
 enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t rank,
@@ -432,20 +504,19 @@ enum err catalog_apply(struct catalog *c, unsigned shard, uint64_t rank,
     size_t ranges_count, struct errbuf *eb)
 {
 	CHECK(shard < c->shards_count);
-	enum err e = apply_halves(c, shard, rank, defs, defs_count, ranges, ranges_count, eb);
-	/*
-	 * What was asked for is done; a merge that fails now is tried again after the next apply.
-	 */
-	bool merged = !e;
-	while (merged) {
-		struct errbuf why;
-		errbuf_init(&why);
-		enum err failed = catalog_merge_some(c, shard, &merged, &why);
-		if (failed) {
-			LOG_EVERY(LOG_LEVEL_WARN, "catalog_merge_failed",
-			    "shard=%u err=%s text=\"%s\"", shard, err_text(failed), why.text);
-			break;
-		}
-	}
+	struct catalog_def *sorted = defs_sorted(defs, &defs_count);
+	struct apply a = { .c = c,
+		.shard = shard,
+		.rank = rank,
+		.defs = sorted ? sorted : defs,
+		.defs_count = defs_count,
+		.ranges = ranges,
+		.ranges_count = ranges_count,
+		.fresh = mem_zalloc(defs_count + 1) };
+	enum err e = apply_halves(&a, eb);
+	mem_free(a.fresh);
+	mem_free(sorted);
+	if (!e)
+		tidy(c, shard);
 	return e;
 }

@@ -18,9 +18,9 @@
 /* The child may meet a tree that leads nowhere: it has so long, and a second more per 20 MiB. */
 #define CHECK_BASE_S      60
 #define CHECK_BYTES_PER_S (20u << 20)
-#define CHECK_DBS_MAX     (2 + 3 * CATALOG_SHARDS_MAX)
-#define CHECK_LOOK_MS     50 /* between two questions whether to stop */
-#define CHILD_OUT         3  /* the one descriptor of the child besides the standard ones */
+#define CHECK_DBS_MAX     (8 + 3 * CATALOG_SHARDS_MAX) /* of any format */
+#define CHECK_LOOK_MS     50                           /* between two questions whether to stop */
+#define CHILD_OUT         3 /* the one descriptor of the child besides the standard ones */
 
 enum child_exit {
 	CHILD_GOOD = 0,

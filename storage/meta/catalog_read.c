@@ -12,32 +12,35 @@
  */
 #define FETCH_COST 8
 
-static enum err read_def(
-    struct env_txn *t, const struct env_value *v, uint32_t id, uint32_t *tenant, struct labels *out)
+static bool is_range_of(const struct env_record *r, const struct sets_key *key)
 {
-	struct wire_reader r = wire_reader(v->data, v->len);
-	uint64_t of = wire_varint(&r);
-	if (r.bad || of > UINT32_MAX || wire_left(&r) > UINT32_MAX) {
-		t->err = ERR_DAMAGED;
-		return errbuf_set(
-		    t->eb, ERR_DAMAGED, "catalog: definition of series %u is malformed", id);
-	}
-	*tenant = (uint32_t)of;
-	*out = (struct labels){ .bytes = r.p, .len = (uint32_t)wire_left(&r) };
-	return ERR_OK;
+	return r->key_len == key->len + 4 && memcmp(r->key, key->bytes, 2) == 0;
 }
 
-enum err catalog_def_get(struct catalog *c, struct env_txn *t, unsigned shard, uint32_t id,
-    uint32_t *tenant, struct labels *out)
+/* Is no range of the shard before from, none behind to? */
+static enum err range_ends(struct catalog *c, struct env_txn *t, unsigned shard, int64_t from,
+    int64_t to, bool *open_left, bool *open_right)
 {
-	uint8_t key[4];
-	struct env_value v;
-	*out = (struct labels){ 0 };
-	catalog_id_key(key, id);
-	enum err e = env_get(t, c->shards[shard].def, key, sizeof(key), &v);
-	if (e == ERR_NOTFOUND)
-		return ERR_OK;
-	return e ? e : read_def(t, &v, id, tenant, out);
+	struct env_cursor cur;
+	struct env_record r;
+	struct sets_key key = sets_key_range(shard, INT64_MIN);
+	memset(key.bytes + key.len, 0, 4);
+	enum err e = env_cursor_open(t, c->range, &cur);
+	if (e)
+		return e;
+	e = env_cursor_seek(&cur, key.bytes, key.len + 4, &r);
+	*open_left = e || !is_range_of(&r, &key) || sets_range_of(r.key) >= from;
+	if (!e) {
+		key = sets_key_range(shard, INT64_MAX);
+		memset(key.bytes + key.len, 0xff, 4);
+		e = env_cursor_seek(&cur, key.bytes, key.len + 4, &r);
+		e = e == ERR_NOTFOUND ? env_cursor_last(&cur, &r)
+		    : e               ? e
+		                      : env_cursor_prev(&cur, &r);
+	}
+	*open_right = e || !is_range_of(&r, &key) || sets_range_of(r.key) <= to;
+	env_cursor_close(&cur);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
 /*
@@ -48,37 +51,26 @@ static enum err ids_in_times(struct catalog *c, struct env_txn *t, unsigned shar
     int64_t t_max_ms, roaring_bitmap_t **out)
 {
 	struct env_cursor cur;
-	struct env_record first, last, r;
-	uint8_t key[8];
+	struct env_record r;
 	int64_t from = catalog_range_start(t_min_ms), to = catalog_range_start(t_max_ms);
+	bool open_left = true, open_right = true;
 	*out = NULL;
-	enum err e = env_cursor_open(t, c->shards[shard].range, &cur);
+	enum err e = range_ends(c, t, shard, from, to, &open_left, &open_right);
+	if (e || (open_left && open_right))
+		return e;
+	e = env_cursor_open(t, c->range, &cur);
 	if (e)
 		return e;
-	e = env_cursor_next(&cur, &first);
-	bool open_left = e == ERR_NOTFOUND ||
-	    (!e && first.key_len == 8 && catalog_range_of_key(first.key) >= from);
-	if (!e)
-		e = env_cursor_last(&cur, &last);
-	bool open_right =
-	    e == ERR_NOTFOUND || (!e && last.key_len == 8 && catalog_range_of_key(last.key) <= to);
-	if (e == ERR_NOTFOUND)
-		e = ERR_OK;
-	if (e || (open_left && open_right)) {
-		env_cursor_close(&cur);
-		return e;
-	}
+	struct sets_key key = sets_key_range(shard, from);
 	*out = catalog_bitmap();
-	catalog_range_key(key, from);
-	for (e = env_cursor_seek(&cur, key, sizeof(key), &r); !e; e = env_cursor_next(&cur, &r)) {
-		roaring_bitmap_t *b;
-		if (r.key_len != 8 || catalog_range_of_key(r.key) > to)
+	memset(key.bytes + key.len, 0, 4);
+	for (e = env_cursor_seek(&cur, key.bytes, key.len + 4, &r); !e;
+	     e = env_cursor_next(&cur, &r)) {
+		if (!is_range_of(&r, &key) || sets_range_of(r.key) > to)
 			break;
-		e = catalog_bitmap_load(t, &r.value, "range of time", &b);
+		e = sets_record_or(t, &r, *out);
 		if (e)
 			break;
-		roaring_bitmap_or_inplace(*out, b);
-		roaring_bitmap_free(b);
 	}
 	env_cursor_close(&cur);
 	return e == ERR_NOTFOUND ? ERR_OK : e;
@@ -95,6 +87,7 @@ struct sel {
 	const roaring_bitmap_t *in_times; /* NULL: no limit */
 	roaring_bitmap_t *left;           /* what is left of the generation */
 	bool *later;                      /* matchers put off to a look at labels */
+	struct def_reader defs;           /* for that */
 };
 
 static enum err or_value(
@@ -190,29 +183,47 @@ static enum err narrow(struct sel *s, size_t i)
 	return e;
 }
 
+/* Do the matchers that were put off hold for the labels of an id? */
+static enum err later_hold(struct sel *s, uint32_t id, struct buf *scratch, bool *holds)
+{
+	uint32_t place;
+	enum err e = def_reader_find(&s->defs, s->t, id, &place);
+	*holds = !e;
+	if (e)
+		return e == ERR_NOTFOUND ? ERR_OK : e;
+	struct labels ls = { .len = defblock_labels_len(&s->defs.block, place) };
+	buf_clear(scratch);
+	if (!buf_reserve(scratch, ls.len + 1))
+		return errbuf_set(s->t->eb, ERR_NOMEM, "no memory for labels");
+	defblock_labels(&s->defs.block, place, scratch->data);
+	ls.bytes = scratch->data;
+	for (size_t k = 0; *holds && k < s->count; k++) {
+		if (!s->later[k])
+			continue;
+		enum rex_result r = matcher_labels(&s->ms[k], 1, ls);
+		*holds = r == REX_YES;
+		if (r == REX_LIMIT)
+			return limit_hit(s, &s->ms[k]);
+	}
+	return ERR_OK;
+}
+
 /* The matchers put off, on the labels of what is left. */
 static enum err look_at_labels(struct sel *s)
 {
-	uint64_t n = roaring_bitmap_get_cardinality(s->left);
-	uint32_t *ids = mem_array(NULL, (size_t)n, sizeof(*ids)), tenant;
-	struct labels ls;
+	size_t n;
+	struct buf scratch;
 	enum err e = ERR_OK;
-	roaring_bitmap_to_uint32_array(s->left, ids);
-	for (uint64_t i = 0; !e && i < n; i++) {
-		e = catalog_def_get(s->c, s->t, s->shard, ids[i], &tenant, &ls);
-		bool holds = !e && ls.len;
-		for (size_t k = 0; holds && k < s->count; k++) {
-			if (!s->later[k])
-				continue;
-			enum rex_result r = matcher_labels(&s->ms[k], 1, ls);
-			holds = r == REX_YES;
-			if (r == REX_LIMIT)
-				e = limit_hit(s, &s->ms[k]);
-		}
+	buf_init(&scratch);
+	uint32_t *ids = idset_array(s->left, &n);
+	for (size_t i = 0; !e && i < n; i++) {
+		bool holds;
+		e = later_hold(s, ids[i], &scratch, &holds);
 		if (!e && !holds)
 			roaring_bitmap_remove(s->left, ids[i]);
 	}
 	mem_free(ids);
+	buf_release(&scratch);
 	return e;
 }
 
@@ -261,8 +272,12 @@ static enum err select_shard(
 			s->left = NULL;
 		}
 	}
-	if (!e)
-		roaring_bitmap_andnot_inplace(found, st.dropped);
+	if (!e && st.dropped && !roaring_bitmap_is_empty(found)) {
+		roaring_bitmap_t *dropped = catalog_bitmap();
+		e = sets_or(s->t, s->c->drop, sets_key_drop(s->shard), dropped);
+		roaring_bitmap_andnot_inplace(found, dropped);
+		roaring_bitmap_free(dropped);
+	}
 	if (in_times)
 		roaring_bitmap_free(in_times);
 	shard_state_release(&st);
@@ -286,6 +301,7 @@ enum err catalog_select(struct catalog *c, unsigned shard, uint32_t tenant,
 		.count = count,
 		.later = mem_zalloc(count) };
 	roaring_bitmap_t *found = catalog_bitmap();
+	def_reader_init(&s.defs, c, shard);
 	e = select_shard(&s, t_min_ms, t_max_ms, found);
 	env_abort(&t);
 	if (!e) {
@@ -293,50 +309,80 @@ enum err catalog_select(struct catalog *c, unsigned shard, uint32_t tenant,
 		*ids = mem_array(NULL, *ids_count, sizeof(**ids));
 		roaring_bitmap_to_uint32_array(found, *ids);
 	}
+	def_reader_release(&s.defs);
 	roaring_bitmap_free(found);
 	mem_free(s.later);
 	return e;
 }
 
-/* Labels. Neighbouring ids are neighbours in the tree: the cursor steps where it can. */
+/* ---- labels ---- */
+
+static enum err labels_of(struct def_reader *r, struct env_txn *t, uint32_t id, struct arena *a,
+    struct labels *out, uint32_t *tenant)
+{
+	uint32_t place;
+	*out = (struct labels){ 0 };
+	enum err e = def_reader_find(r, t, id, &place);
+	if (e)
+		return e == ERR_NOTFOUND ? ERR_OK : e;
+	*out = defblock_labels_dup(&r->block, place, a);
+	if (!out->bytes)
+		return errbuf_set(t->eb, ERR_NOMEM, "no memory for labels");
+	if (tenant)
+		*tenant = r->block.tenants[place];
+	return ERR_OK;
+}
+
 enum err catalog_labels(struct catalog *c, unsigned shard, const uint32_t *ids, size_t count,
     struct arena *a, struct labels *out, uint32_t *tenants, struct errbuf *eb)
 {
 	CHECK(shard < c->shards_count);
 	struct env_txn t;
-	struct env_cursor cur;
-	struct env_record r = { .key = NULL };
+	struct def_reader r;
 	enum err e = env_begin_read(c->env, &t, eb);
 	if (e)
 		return e;
-	e = env_cursor_open(&t, c->shards[shard].def, &cur);
-	for (size_t i = 0; !e && i < count; i++) {
-		uint8_t key[4];
-		uint32_t tenant;
-		catalog_id_key(key, ids[i]);
-		out[i] = (struct labels){ 0 };
-		e = i && ids[i] == ids[i - 1] + 1 && r.key ? env_cursor_next(&cur, &r) : ERR_NOTFOUND;
-		if (e == ERR_NOTFOUND || (!e && memcmp(r.key, key, 4) != 0))
-			e = env_cursor_seek(&cur, key, sizeof(key), &r);
-		if (e == ERR_NOTFOUND)
-			r.key = NULL;
-		bool here = !e && r.key_len == 4 && memcmp(r.key, key, 4) == 0;
-		e = e == ERR_NOTFOUND ? ERR_OK : e;
-		if (!here) {
-			r.key = NULL;
-			continue;
-		}
-		struct labels ls;
-		e = read_def(&t, &r.value, ids[i], &tenant, &ls);
-		if (!e && tenants)
-			tenants[i] = tenant;
-		const uint8_t *copy = e ? NULL : arena_dup(a, ls.bytes, ls.len);
-		if (copy)
-			out[i] = (struct labels){ .bytes = copy, .len = ls.len };
-		else if (!e)
-			e = errbuf_set(eb, ERR_NOMEM, "no memory for labels");
-	}
-	env_cursor_close(&cur);
+	def_reader_init(&r, c, shard);
+	for (size_t i = 0; !e && i < count; i++)
+		e = labels_of(&r, &t, ids[i], a, &out[i], tenants ? &tenants[i] : NULL);
+	env_abort(&t);
+	def_reader_release(&r);
+	return e;
+}
+
+struct catalog_lookup {
+	struct def_reader reader;
+};
+
+struct catalog_lookup *catalog_lookup_begin(struct catalog *c, unsigned shard)
+{
+	CHECK(shard < c->shards_count);
+	struct catalog_lookup *l = mem_alloc(sizeof(*l));
+	def_reader_init(&l->reader, c, shard);
+	return l;
+}
+
+/* A definition never changes: what the block that is held has needs no transaction. */
+enum err catalog_lookup_get(struct catalog_lookup *l, uint32_t id, struct arena *a,
+    struct labels *out, uint32_t *tenant, struct errbuf *eb)
+{
+	struct env_txn t = { .eb = eb };
+	uint32_t place;
+	if (def_reader_has(&l->reader, id, &place))
+		return labels_of(&l->reader, &t, id, a, out, tenant);
+	l->reader.block.count = 0;
+	enum err e = env_begin_read(l->reader.c->env, &t, eb);
+	if (e)
+		return e;
+	e = labels_of(&l->reader, &t, id, a, out, tenant);
 	env_abort(&t);
 	return e;
+}
+
+void catalog_lookup_end(struct catalog_lookup *l)
+{
+	if (!l)
+		return;
+	def_reader_release(&l->reader);
+	mem_free(l);
 }

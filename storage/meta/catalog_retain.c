@@ -1,10 +1,11 @@
 #include "core/base/log.h"
 #include "core/base/num.h"
-#include "core/base/wire.h"
 #include "core/model/sample.h"
 #include "storage/meta/catalog_priv.h"
 
-#define RETAIN_TRIES 6u
+#include <stdlib.h>
+
+#define RETAIN_TRIES 8u /* each with an eighth of the series of the one before */
 
 /* Merging */
 
@@ -18,13 +19,11 @@ static unsigned size_class(uint64_t ids)
 
 /* Ids of a generation that are dropped, over all tenants. */
 static enum err count_dropped(struct catalog *c, struct env_txn *t, unsigned shard,
-    const struct shard_state *s, const struct gen_entry *g, uint64_t *dropped)
+    const roaring_bitmap_t *all, const struct gen_entry *g, uint64_t *dropped)
 {
 	uint32_t *tenants;
 	size_t count;
 	*dropped = 0;
-	if (roaring_bitmap_is_empty(s->dropped))
-		return ERR_OK;
 	enum err e = gen_tenants(t, c->shards[shard].gen, g->gen, &tenants, &count);
 	if (e)
 		return e;
@@ -32,11 +31,29 @@ static enum err count_dropped(struct catalog *c, struct env_txn *t, unsigned sha
 		roaring_bitmap_t *ids;
 		e = gen_ids(t, c->shards[shard].gen, g->gen, tenants[i], &ids);
 		if (!e) {
-			*dropped += roaring_bitmap_and_cardinality(ids, s->dropped);
+			*dropped += roaring_bitmap_and_cardinality(ids, all);
 			roaring_bitmap_free(ids);
 		}
 	}
 	mem_free(tenants);
+	return e;
+}
+
+/* A generation of which half is dropped. */
+static enum err choose_dropped(struct catalog *c, struct env_txn *t, unsigned shard,
+    const struct shard_state *s, bool *chosen, bool *any)
+{
+	if (!s->dropped)
+		return ERR_OK;
+	roaring_bitmap_t *all = catalog_bitmap();
+	enum err e = sets_or(t, c->drop, sets_key_drop(shard), all);
+	for (size_t i = 0; !e && !*any && i < s->gens_count; i++) {
+		uint64_t dropped;
+		e = count_dropped(c, t, shard, all, &s->gens[i], &dropped);
+		if (!e && dropped * 2 > s->gens[i].ids)
+			chosen[i] = *any = true;
+	}
+	roaring_bitmap_free(all);
 	return e;
 }
 
@@ -60,18 +77,15 @@ static enum err choose(struct catalog *c, struct env_txn *t, unsigned shard,
 		*any = true;
 		return ERR_OK;
 	}
-	for (size_t i = 0; i < s->gens_count; i++) {
-		uint64_t dropped;
-		enum err e = count_dropped(c, t, shard, s, &s->gens[i], &dropped);
-		if (e)
-			return e;
-		if (dropped * 2 > s->gens[i].ids) {
-			chosen[i] = true;
-			*any = true;
-			return ERR_OK;
-		}
-	}
-	return ERR_OK;
+	return choose_dropped(c, t, shard, s, chosen, any);
+}
+
+static int by_u32(const void *a, const void *b)
+{
+	uint32_t x, y;
+	memcpy(&x, a, 4);
+	memcpy(&y, b, 4);
+	return x < y ? -1 : x > y;
 }
 
 struct tenants {
@@ -99,30 +113,33 @@ static enum err gather_tenants(
 		}
 		mem_free(one);
 	}
+	if (out->count > 1)
+		qsort(out->v, out->count, sizeof(*out->v), by_u32);
 	return ERR_OK;
 }
 
-/* The chosen ones become one; ids that were dropped leave it, and the list of dropped ones. */
-static enum err merge_chosen(struct catalog *c, unsigned shard, struct env_txn *reader,
-    struct env_txn *t, struct shard_state *s, const bool *chosen)
+struct merging {
+	struct catalog *c;
+	unsigned shard;
+	bool *chosen; /* of the generations as they were looked at */
+	size_t count;
+	bool any;
+};
+
+/*
+ * Ids that were dropped and are in none of the generations any more need not be remembered: those
+ * of all tenants of the merged ones.
+ */
+static enum err forget_dropped(struct merging *m, struct env_txn *reader, struct env_txn *t,
+    struct shard_state *s, const uint32_t *from, size_t count, const struct tenants *tenants,
+    const roaring_bitmap_t *dropped)
 {
-	struct env_db *db = c->shards[shard].gen;
-	struct gen_entry made = { .gen = s->next_gen };
-	struct tenants tenants = { 0 };
-	uint32_t *from = mem_array(NULL, s->gens_count, sizeof(*from));
-	size_t count = 0, kept = 0;
-	for (size_t i = 0; i < s->gens_count; i++) {
-		if (chosen[i])
-			from[count++] = s->gens[i].gen;
-		else
-			s->gens[kept++] = s->gens[i];
-	}
-	enum err e = gather_tenants(reader, db, from, count, &tenants);
+	enum err e = ERR_OK;
 	roaring_bitmap_t *gone = catalog_bitmap();
-	for (size_t i = 0; !e && i < tenants.count; i++) {
+	for (size_t i = 0; !e && i < tenants->count; i++) {
 		for (size_t j = 0; !e && j < count; j++) {
 			roaring_bitmap_t *ids;
-			e = gen_ids(reader, db, from[j], tenants.v[i], &ids);
+			e = gen_ids(reader, m->c->shards[m->shard].gen, from[j], tenants->v[i], &ids);
 			if (e == ERR_NOTFOUND) {
 				e = ERR_OK;
 			} else if (!e) {
@@ -130,14 +147,46 @@ static enum err merge_chosen(struct catalog *c, unsigned shard, struct env_txn *
 				roaring_bitmap_free(ids);
 			}
 		}
-		if (!e)
-			e = gen_merge(reader, t, db, from, count, tenants.v[i], made.gen,
-			    s->dropped, &made.bytes, &made.ids);
 	}
+	roaring_bitmap_and_inplace(gone, dropped);
+	size_t n;
+	uint32_t *ids = idset_array(gone, &n);
+	if (!e && n)
+		e = sets_del(t, m->c->drop, sets_key_drop(m->shard), ids, n);
+	s->dropped -= n < s->dropped ? n : s->dropped;
+	mem_free(ids);
+	roaring_bitmap_free(gone);
+	return e;
+}
+
+/* The chosen ones become one; ids that were dropped leave it, and the list of dropped ones. */
+static enum err merge_chosen(
+    struct merging *m, struct env_txn *reader, struct env_txn *t, struct shard_state *s)
+{
+	struct env_db *db = m->c->shards[m->shard].gen;
+	struct gen_entry made = { .gen = s->next_gen };
+	struct tenants tenants = { 0 };
+	uint32_t *from = mem_array(NULL, s->gens_count + 1, sizeof(*from));
+	size_t count = 0, kept = 0;
+	for (size_t i = 0; i < s->gens_count; i++) {
+		if (m->chosen[i])
+			from[count++] = s->gens[i].gen;
+		else
+			s->gens[kept++] = s->gens[i];
+	}
+	roaring_bitmap_t *dropped = catalog_bitmap();
+	enum err e =
+	    s->dropped ? sets_or(reader, m->c->drop, sets_key_drop(m->shard), dropped) : ERR_OK;
+	if (!e)
+		e = gather_tenants(reader, db, from, count, &tenants);
+	for (size_t i = 0; !e && i < tenants.count; i++)
+		e = gen_merge(reader, t, db, from, count, tenants.v[i], made.gen, dropped,
+		    &made.bytes, &made.ids);
+	if (!e)
+		e = forget_dropped(m, reader, t, s, from, count, &tenants, dropped);
 	for (size_t j = 0; !e && j < count; j++)
 		e = gen_remove(t, db, from[j]);
 	if (!e) {
-		roaring_bitmap_andnot_inplace(s->dropped, gone);
 		s->next_gen++;
 		s->gens_count = kept;
 		if (made.ids)
@@ -145,121 +194,158 @@ static enum err merge_chosen(struct catalog *c, unsigned shard, struct env_txn *
 		else
 			e = gen_remove(t, db, made.gen);
 	}
-	roaring_bitmap_free(gone);
+	roaring_bitmap_free(dropped);
 	mem_free(tenants.v);
 	mem_free(from);
 	return e;
 }
 
+/* The one writer is here: what was looked at still stands. */
+static enum err merge_run(void *arg, struct env_txn *t)
+{
+	struct merging *m = arg;
+	struct env_txn reader;
+	struct shard_state s;
+	enum err e = shard_state_load(m->c, t, m->shard, &s);
+	if (!e && s.gens_count != m->count)
+		e = errbuf_set(t->eb, ERR_BUSY, "generations have changed meanwhile");
+	if (!e) {
+		e = env_begin_read_beside(t, &reader);
+		if (!e) {
+			e = merge_chosen(m, &reader, t, &s);
+			env_abort(&reader);
+		}
+	}
+	if (!e)
+		e = shard_state_store(m->c, t, m->shard, &s);
+	shard_state_release(&s);
+	return e;
+}
+
 enum err catalog_merge_some(struct catalog *c, unsigned shard, bool *merged, struct errbuf *eb)
 {
-	struct env_txn look, t, reader;
+	struct env_txn look;
 	struct shard_state s;
 	*merged = false;
 	enum err e = env_begin_read(c->env, &look, eb);
 	if (e)
 		return e;
 	e = shard_state_load(c, &look, shard, &s);
-	bool *chosen = mem_zalloc(s.gens_count), any = false;
+	struct merging m = {
+		.c = c, .shard = shard, .chosen = mem_zalloc(s.gens_count + 1), .count = s.gens_count
+	};
 	if (!e)
-		e = choose(c, &look, shard, &s, chosen, &any);
+		e = choose(c, &look, shard, &s, m.chosen, &m.any);
 	env_abort(&look);
-	uint64_t need = CATALOG_WRITE_SLACK;
+	uint64_t need = 0;
 	for (size_t i = 0; i < s.gens_count; i++)
-		need += chosen[i] ? 2 * s.gens[i].bytes : 0;
-	/* The one writer is here: what was read still stands. */
-	if (!e && any)
-		e = env_begin_write(c->env, need, &t, eb);
-	if (!e && any) {
-		e = env_begin_read_beside(&t, &reader);
-		if (!e) {
-			e = merge_chosen(c, shard, &reader, &t, &s, chosen);
-			env_abort(&reader);
-		}
-		if (!e)
-			e = shard_state_store(c, &t, shard, &s);
-		if (e)
-			env_abort(&t);
-		else
-			e = env_commit(&t);
+		need += m.chosen[i] ? 2 * s.gens[i].bytes : 0;
+	if (!e && m.any) {
+		e = catalog_write(c, need, merge_run, &m, eb);
 		*merged = !e;
 	}
-	mem_free(chosen);
+	mem_free(m.chosen);
 	shard_state_release(&s);
 	return e;
 }
 
 /* Retention */
 
-/* Ids in ranges that are past, and in those that stay. */
-static enum err sort_ranges(struct catalog *c, struct env_txn *t, unsigned shard,
-    int64_t keep_from_ms, roaring_bitmap_t *past, roaring_bitmap_t *alive)
+struct retaining {
+	struct catalog *c;
+	unsigned shard;
+	int64_t keep_from_ms;
+	const uint32_t *keep;
+	size_t keep_count, max_series;
+	bool more;
+};
+
+static bool is_past(const struct retaining *r, const uint8_t *key)
+{
+	return num_sat_add(sets_range_of(key), SAMPLE_RANGE_MS) <= r->keep_from_ms;
+}
+
+/* Ids in ranges that are past, or in those that stay. */
+static enum err gather_ids(
+    const struct retaining *r, struct env_txn *t, bool past, roaring_bitmap_t *to)
 {
 	struct env_cursor cur;
-	struct env_record r;
-	enum err e = env_cursor_open(t, c->shards[shard].range, &cur);
+	struct env_record rec;
+	struct sets_key key = sets_key_range(r->shard, INT64_MIN);
+	memset(key.bytes + key.len, 0, 4);
+	enum err e = env_cursor_open(t, r->c->range, &cur);
 	if (e)
 		return e;
-	while (!(e = env_cursor_next(&cur, &r))) {
-		roaring_bitmap_t *b;
-		if (r.key_len != 8) {
-			e = errbuf_set(t->eb, ERR_DAMAGED, "catalog: key of a range is malformed");
+	for (e = env_cursor_seek(&cur, key.bytes, key.len + 4, &rec); !e;
+	     e = env_cursor_next(&cur, &rec)) {
+		if (rec.key_len != key.len + 4 || memcmp(rec.key, key.bytes, 2) != 0)
 			break;
-		}
-		e = catalog_bitmap_load(t, &r.value, "range of time", &b);
+		bool this_past = is_past(r, rec.key);
+		if (past && !this_past) /* in the order of times */
+			break;
+		if (past == this_past)
+			e = sets_record_or(t, &rec, to);
 		if (e)
 			break;
-		bool is_past =
-		    num_sat_add(catalog_range_of_key(r.key), SAMPLE_RANGE_MS) <= keep_from_ms;
-		roaring_bitmap_or_inplace(is_past ? past : alive, b);
-		roaring_bitmap_free(b);
 	}
 	env_cursor_close(&cur);
 	return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
-static enum err drop_ranges(struct catalog *c, struct env_txn *t, unsigned shard, int64_t keep_from_ms)
+static enum err drop_ranges(const struct retaining *r, struct env_txn *t)
 {
 	for (;;) {
 		struct env_cursor cur;
-		struct env_record r;
-		uint8_t key[8] = { 0 };
-		enum err e = env_cursor_open(t, c->shards[shard].range, &cur);
+		struct env_record rec;
+		struct sets_key key = sets_key_range(r->shard, INT64_MIN);
+		memset(key.bytes + key.len, 0, 4);
+		enum err e = env_cursor_open(t, r->c->range, &cur);
 		if (e)
 			return e;
-		e = env_cursor_seek(&cur, key, sizeof(key), &r);
-		bool is_past = !e && r.key_len == 8 &&
-		    num_sat_add(catalog_range_of_key(r.key), SAMPLE_RANGE_MS) <= keep_from_ms;
-		if (is_past)
-			memcpy(key, r.key, 8);
+		e = env_cursor_seek(&cur, key.bytes, key.len + 4, &rec);
+		bool ours = !e && rec.key_len == key.len + 4 && !memcmp(rec.key, key.bytes, 2) &&
+		    is_past(r, rec.key);
+		if (ours)
+			key = sets_key_range(r->shard, sets_range_of(rec.key));
 		env_cursor_close(&cur);
-		if (e == ERR_NOTFOUND || (!e && !is_past))
+		if (e == ERR_NOTFOUND || (!e && !ours))
 			return ERR_OK;
 		if (!e)
-			e = env_del(t, c->shards[shard].range, key, sizeof(key));
+			e = sets_remove(t, r->c->range, key);
 		if (e)
 			return e;
 	}
 }
 
-static enum err drop_defs(struct catalog *c, struct env_txn *t, unsigned shard,
-    struct shard_state *s, const uint32_t *ids, size_t count)
+/* Those to be forgotten: past and nowhere else. */
+static enum err find_past(const struct retaining *r, struct env_txn *t, const struct shard_state *s,
+    roaring_bitmap_t *past)
 {
-	for (size_t i = 0; i < count; i++) {
-		uint8_t key[4];
-		struct env_value v;
-		catalog_id_key(key, ids[i]);
-		enum err e = env_get(t, c->shards[shard].def, key, sizeof(key), &v);
-		if (e == ERR_NOTFOUND)
-			continue;
-		if (!e)
-			e = env_del(t, c->shards[shard].def, key, sizeof(key));
-		if (e)
-			return e;
-		roaring_bitmap_add(s->dropped, ids[i]);
-		s->series--;
-	}
-	return ERR_OK;
+	enum err e = gather_ids(r, t, true, past);
+	if (e || roaring_bitmap_is_empty(past))
+		return e;
+	roaring_bitmap_t *stay = catalog_bitmap();
+	roaring_bitmap_add_many(stay, r->keep_count, r->keep);
+	e = gather_ids(r, t, false, stay);
+	if (!e && s->dropped)
+		e = sets_or(t, r->c->drop, sets_key_drop(r->shard), stay);
+	roaring_bitmap_andnot_inplace(past, stay);
+	roaring_bitmap_free(stay);
+	return e;
+}
+
+static enum err drop_series(const struct retaining *r, struct env_txn *t, struct shard_state *s,
+    const uint32_t *ids, size_t count)
+{
+	size_t n = 0;
+	uint32_t *dropped = mem_array(NULL, count + 1, sizeof(*dropped));
+	enum err e = defs_drop(r->c, t, r->shard, ids, count, dropped, &n);
+	if (!e)
+		e = sets_add(t, r->c->drop, sets_key_drop(r->shard), dropped, n);
+	mem_free(dropped);
+	s->dropped += n;
+	s->series -= n < s->series ? n : s->series;
+	return e;
 }
 
 /*
@@ -267,47 +353,28 @@ static enum err drop_defs(struct catalog *c, struct env_txn *t, unsigned shard,
  * ranges go when none of those is left.
  * Until then they keep the ids to be dropped: a crash between two calls loses nothing.
  */
-static enum err retain_some(struct catalog *c, struct env_txn *t, unsigned shard,
-    int64_t keep_from_ms, const uint32_t *keep, size_t keep_count, size_t max_series, bool *more)
+static enum err retain_run(void *arg, struct env_txn *t)
 {
+	struct retaining *r = arg;
 	struct shard_state s;
-	roaring_bitmap_t *past = catalog_bitmap(), *alive = catalog_bitmap();
-	enum err e = shard_state_load(c, t, shard, &s);
+	roaring_bitmap_t *past = catalog_bitmap();
+	enum err e = shard_state_load(r->c, t, r->shard, &s);
 	if (!e)
-		e = sort_ranges(c, t, shard, keep_from_ms, past, alive);
-	*more = false;
-	if (!e && !roaring_bitmap_is_empty(past)) {
-		roaring_bitmap_add_many(alive, keep_count, keep);
-		roaring_bitmap_andnot_inplace(past, alive);
-		roaring_bitmap_andnot_inplace(past, s.dropped);
-		uint64_t count = roaring_bitmap_get_cardinality(past);
-		uint32_t *ids = mem_array(NULL, (size_t)count, sizeof(*ids));
-		roaring_bitmap_to_uint32_array(past, ids);
-		*more = count > max_series;
-		e = drop_defs(c, t, shard, &s, ids, *more ? max_series : (size_t)count);
+		e = find_past(r, t, &s, past);
+	r->more = false;
+	if (!e) {
+		size_t count;
+		uint32_t *ids = idset_array(past, &count);
+		r->more = count > r->max_series;
+		e = drop_series(r, t, &s, ids, r->more ? r->max_series : count);
 		mem_free(ids);
-		if (!e && !*more)
-			e = drop_ranges(c, t, shard, keep_from_ms);
-		if (!e)
-			e = shard_state_store(c, t, shard, &s);
 	}
-	roaring_bitmap_free(past);
-	roaring_bitmap_free(alive);
-	shard_state_release(&s);
-	return e;
-}
-
-static enum err retain_once(struct catalog *c, unsigned shard, int64_t keep_from_ms,
-    const uint32_t *keep, size_t keep_count, size_t max_series, bool *more, struct errbuf *eb)
-{
-	struct env_txn t;
-	enum err e = env_begin_write(c->env, CATALOG_WRITE_SLACK, &t, eb);
-	if (e)
-		return e;
-	e = retain_some(c, &t, shard, keep_from_ms, keep, keep_count, max_series, more);
+	if (!e && !r->more)
+		e = drop_ranges(r, t);
 	if (!e)
-		return env_commit(&t);
-	env_abort(&t);
+		e = shard_state_store(r->c, t, r->shard, &s);
+	roaring_bitmap_free(past);
+	shard_state_release(&s);
 	return e;
 }
 
@@ -317,14 +384,21 @@ enum err catalog_retain(struct catalog *c, unsigned shard, int64_t keep_from_ms,
 	CHECK(shard < c->shards_count);
 	CHECK(max_series > 0);
 	struct errbuf why;
-	enum err e = ERR_AGAIN;
-	/* A full map grows; fewer series fit into a transaction that was too large. */
-	for (unsigned i = 0; (e == ERR_AGAIN || e == ERR_TOOBIG) && i < RETAIN_TRIES; i++) {
+	struct retaining r = { .c = c,
+		.shard = shard,
+		.keep_from_ms = keep_from_ms,
+		.keep = keep,
+		.keep_count = keep_count,
+		.max_series = max_series };
+	enum err e = ERR_TOOBIG;
+	/* Fewer series fit into a transaction that was too large. */
+	for (unsigned i = 0; e == ERR_TOOBIG && i < RETAIN_TRIES; i++) {
+		if (i)
+			r.max_series = r.max_series > 8 ? r.max_series / 8 : 1;
 		errbuf_init(&why);
-		if (e == ERR_TOOBIG)
-			max_series = max_series > 8 ? max_series / 8 : 1;
-		e = retain_once(c, shard, keep_from_ms, keep, keep_count, max_series, more, &why);
+		e = catalog_write(c, 0, retain_run, &r, &why);
 	}
+	*more = !e && r.more;
 	if (e)
 		return errbuf_set(eb, e, "%s", why.text);
 	if (*more)

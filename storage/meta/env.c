@@ -272,6 +272,13 @@ enum err env_sweep_readers(struct env *e, struct errbuf *eb)
 	return rc ? fail(e, eb, rc, "readers of dead processes") : ERR_OK;
 }
 
+void env_alone(struct env *e, void (*fn)(void *arg), void *arg)
+{
+	gate_close(e->gate);
+	fn(arg);
+	gate_open(e->gate);
+}
+
 /* Transactions */
 
 static void begin_run(void *arg)
@@ -592,6 +599,28 @@ uint64_t env_count(struct env_txn *t, struct env_db *db)
 	return t->err || guarded(t->env, count_run, &c) ? 0 : c.number;
 }
 
+static void pages_run(void *arg)
+{
+	struct call *c = arg;
+	MDB_stat st;
+	c->rc = mdb_stat(c->txn, c->db->dbi, &st);
+	c->number =
+	    (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) * (uint64_t)st.ms_psize;
+}
+
+uint64_t env_db_bytes(struct env *e, struct env_db *db)
+{
+	struct env_txn t;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	if (env_begin_read(e, &t, &eb))
+		return 0;
+	struct call c = { .txn = t.txn, .db = db };
+	uint64_t bytes = guarded(e, pages_run, &c) ? 0 : c.number;
+	env_abort(&t);
+	return bytes;
+}
+
 /* Cursors */
 
 static void cursor_run(void *arg)
@@ -653,6 +682,12 @@ enum err env_cursor_next(struct env_cursor *c, struct env_record *out)
 {
 	MDB_val k;
 	return move(c, &k, MDB_NEXT, out);
+}
+
+enum err env_cursor_prev(struct env_cursor *c, struct env_record *out)
+{
+	MDB_val k;
+	return move(c, &k, MDB_PREV, out);
 }
 
 enum err env_cursor_last(struct env_cursor *c, struct env_record *out)

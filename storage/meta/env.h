@@ -55,6 +55,10 @@ uint64_t env_map_bytes(struct env *e); /* of the map */
  * that. */
 MUST_CHECK enum err env_sweep_readers(struct env *e, struct errbuf *eb);
 bool env_is_damaged(const struct env *e); /* any thread */
+/* fn while nobody is inside of a transaction: what all readers look at may change in it. */
+void env_alone(struct env *e, void (*fn)(void *arg), void *arg);
+/* Bytes of the pages of a sub-database; 0 where it cannot be told. */
+uint64_t env_db_bytes(struct env *e, struct env_db *db);
 /*
  * For tests, 0 = off: so many changed records fill a transaction (ERR_TOOBIG); the map is full,
  * once, at the so manyth from now (ERR_AGAIN). */
@@ -111,6 +115,8 @@ MUST_CHECK enum err env_cursor_seek(struct env_cursor *c, const void *key, size_
     struct env_record *out); /* first at or above; ERR_NOTFOUND: none */
 MUST_CHECK enum err env_cursor_next(
     struct env_cursor *c, struct env_record *out); /* ERR_NOTFOUND: that was the last */
+MUST_CHECK enum err env_cursor_prev(
+    struct env_cursor *c, struct env_record *out); /* ERR_NOTFOUND: that was the first */
 MUST_CHECK enum err env_cursor_last(struct env_cursor *c, struct env_record *out);
 
 /* Every record of every sub-database, with fn NULL only their checksums. */

@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-#define KEY_LEN   13
-#define ARRAY_MAX 16 /* up to so many ids are an array */
+#define KEY_LEN 13
 
 static void put_be32(uint8_t *p, uint32_t v)
 {
@@ -45,36 +44,51 @@ void gen_writer_init(
 	buf_init(&w->names.last);
 	buf_init(&w->values.block);
 	buf_init(&w->values.last);
+	buf_init(&w->names_done);
 	buf_init(&w->scratch);
 }
 
-static void write_block(struct gen_writer *w, struct gen_level *l)
+static void write_record(
+    struct gen_writer *w, enum gen_kind kind, uint32_t number, const uint8_t *data, size_t len)
 {
 	uint8_t key[KEY_LEN];
+	make_key(key, w->gen, w->tenant, kind, number);
+	env_put2(w->txn, w->db, key, sizeof(key), data, len, NULL, 0, true);
+	w->bytes += len + 32;
+}
+
+static void end_block(struct gen_writer *w, struct gen_level *l)
+{
 	if (l->block.len == 0)
 		return;
-	make_key(key, w->gen, w->tenant, l->kind, l->number++);
-	env_put(w->txn, w->db, key, sizeof(key), l->block.data, l->block.len);
-	w->bytes += l->block.len + 32;
+	if (l->kind == GEN_NAMES)
+		wire_put_lenbytes(&w->names_done, l->block.data, l->block.len);
+	else
+		write_record(w, l->kind, l->number++, l->block.data, l->block.len);
 	buf_clear(&l->block);
 }
 
-/* One entry: text, then what scratch holds. */
-static void write_entry(struct gen_writer *w, struct gen_level *l, const char *text, size_t len)
+/* The text of an entry. more: bytes that come behind it. True: it is the first of its block. */
+static bool write_text(
+    struct gen_writer *w, struct gen_level *l, const char *text, size_t len, size_t more)
 {
-	if (l->block.len && l->block.len + len + 10 + w->scratch.len > GEN_BLOCK)
-		write_block(w, l);
 	size_t shared = 0;
-	if (l->block.len) {
+	bool first = !l->block.len;
+	if (!first) {
 		size_t most = len < l->last.len ? len : l->last.len;
 		while (shared < most && l->last.data[shared] == (uint8_t)text[shared])
 			shared++;
+		if (l->block.len + len - shared + 2 * wire_varint_len(len) + more > GEN_BLOCK) {
+			end_block(w, l);
+			shared = 0;
+			first = true;
+		}
 	}
 	wire_put_varint(&l->block, shared);
 	wire_put_lenbytes(&l->block, text + shared, len - shared);
-	buf_add(&l->block, w->scratch.data, w->scratch.len);
 	buf_clear(&l->last);
 	buf_add(&l->last, text, len);
+	return first;
 }
 
 /* Values of the name under way are all there: now its entry can tell where they are. */
@@ -83,7 +97,7 @@ static void end_name(struct gen_writer *w)
 	if (!w->open)
 		return;
 	w->open = false;
-	write_block(w, &w->values);
+	end_block(w, &w->values);
 	if (w->name.values == 0)
 		return;
 	w->name.blocks = w->values.number - w->name.first_block;
@@ -92,7 +106,9 @@ static void end_name(struct gen_writer *w)
 	wire_put_varint(&w->scratch, w->name.blocks);
 	wire_put_varint(&w->scratch, w->name.values);
 	wire_put_varint(&w->scratch, w->name.ids);
-	write_entry(w, &w->names, (const char *)w->name_text.data, w->name_text.len);
+	(void)write_text(
+	    w, &w->names, (const char *)w->name_text.data, w->name_text.len, w->scratch.len);
+	buf_add(&w->names.block, w->scratch.data, w->scratch.len);
 }
 
 void gen_writer_name(struct gen_writer *w, const char *name, size_t len)
@@ -107,15 +123,17 @@ void gen_writer_name(struct gen_writer *w, const char *name, size_t len)
 void gen_writer_value(
     struct gen_writer *w, const char *value, size_t len, const uint32_t *ids, size_t count)
 {
+	struct gen_level *l = &w->values;
 	CHECK(w->open);
+	CHECK(count);
 	buf_clear(&w->scratch);
-	wire_put_varint(&w->scratch, (uint64_t)count << 1);
-	uint32_t last = 0;
-	for (size_t i = 0; i < count; i++) {
-		wire_put_varint(&w->scratch, ids[i] - last);
-		last = ids[i];
+	idset_put(&w->scratch, ids, count, l->last_first);
+	if (write_text(w, l, value, len, w->scratch.len) && l->last_first) {
+		buf_clear(&w->scratch);
+		idset_put(&w->scratch, ids, count, 0);
 	}
-	write_entry(w, &w->values, value, len);
+	buf_add(&l->block, w->scratch.data, w->scratch.len);
+	l->last_first = ids[0];
 	w->name.values++;
 	w->name.ids += count;
 }
@@ -123,144 +141,38 @@ void gen_writer_value(
 void gen_writer_value_bitmap(
     struct gen_writer *w, const char *value, size_t len, const roaring_bitmap_t *ids)
 {
-	uint64_t count = roaring_bitmap_get_cardinality(ids);
-	uint32_t few[ARRAY_MAX];
-	if (count <= ARRAY_MAX) {
-		roaring_bitmap_to_uint32_array(ids, few);
-		gen_writer_value(w, value, len, few, (size_t)count);
-		return;
-	}
-	CHECK(w->open);
-	buf_clear(&w->scratch);
-	size_t size = roaring_bitmap_portable_size_in_bytes(ids);
-	wire_put_varint(&w->scratch, (uint64_t)size << 1 | 1);
-	if (buf_reserve(&w->scratch, size))
-		w->scratch.len +=
-		    roaring_bitmap_portable_serialize(ids, (char *)w->scratch.data + w->scratch.len);
-	write_entry(w, &w->values, value, len);
-	w->name.values++;
-	w->name.ids += count;
+	size_t count;
+	uint32_t *array = idset_array(ids, &count);
+	gen_writer_value(w, value, len, array, count);
+	mem_free(array);
 }
 
-enum err gen_writer_finish(struct gen_writer *w, const roaring_bitmap_t *all)
+static void write_names(struct gen_writer *w)
+{
+	struct wire_reader r = wire_reader(w->names_done.data, w->names_done.len);
+	for (uint32_t i = 0; wire_left(&r); i++) {
+		size_t len;
+		const uint8_t *block = wire_lenbytes(&r, &len);
+		write_record(w, GEN_NAMES, i, block, len);
+	}
+}
+
+enum err gen_writer_finish(struct gen_writer *w, const uint32_t *ids, size_t count)
 {
 	end_name(w);
-	write_block(w, &w->names);
-	uint8_t key[KEY_LEN];
-	make_key(key, w->gen, w->tenant, GEN_IDS, 0);
+	end_block(w, &w->names);
+	write_names(w);
 	buf_clear(&w->scratch);
-	size_t size = roaring_bitmap_portable_size_in_bytes(all);
-	if (buf_reserve(&w->scratch, size))
-		w->scratch.len += roaring_bitmap_portable_serialize(all, (char *)w->scratch.data);
-	env_put(w->txn, w->db, key, sizeof(key), w->scratch.data, w->scratch.len);
-	w->bytes += w->scratch.len;
+	idset_put(&w->scratch, ids, count, 0);
+	write_record(w, GEN_IDS, 0, w->scratch.data, w->scratch.len);
 	buf_release(&w->names.block);
 	buf_release(&w->names.last);
 	buf_release(&w->values.block);
 	buf_release(&w->values.last);
+	buf_release(&w->names_done);
 	buf_release(&w->name_text);
 	buf_release(&w->scratch);
 	return w->txn->err;
-}
-
-/*
- * Names and values of postings, to be sorted. The key is the eight bytes behind what all texts
- * share: most comparisons end there.
- */
-struct item {
-	uint64_t key;
-	const char *text;
-	size_t len;
-	struct postings_value value;
-};
-struct items {
-	struct item *v;
-	size_t count, cap;
-};
-
-static struct item *items_add(struct items *to, const char *text, size_t len)
-{
-	if (to->count == to->cap) {
-		to->cap = to->cap ? to->cap * 2 : 64;
-		to->v = mem_array(to->v, to->cap, sizeof(*to->v));
-	}
-	struct item *i = &to->v[to->count++];
-	i->text = text;
-	i->len = len;
-	return i;
-}
-
-static int item_cmp(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-	if (x->key != y->key)
-		return x->key < y->key ? -1 : 1;
-	return bytes_cmp(x->text, x->len, y->text, y->len);
-}
-
-static void items_sort(struct items *items)
-{
-	if (items->count < 2)
-		return;
-	size_t shared = items->v[0].len;
-	for (size_t i = 1; i < items->count; i++) {
-		size_t n = 0, most = items->v[i].len < shared ? items->v[i].len : shared;
-		while (n < most && items->v[i].text[n] == items->v[0].text[n])
-			n++;
-		shared = n;
-	}
-	for (size_t i = 0; i < items->count; i++) {
-		uint64_t key = 0;
-		size_t n = items->v[i].len - shared;
-		memcpy(&key, items->v[i].text + shared, n < 8 ? n : 8);
-		items->v[i].key = __builtin_bswap64(key);
-	}
-	qsort(items->v, items->count, sizeof(*items->v), item_cmp);
-}
-
-static bool gather_value(void *arg, const struct postings_value *v)
-{
-	items_add(arg, v->value, v->value_len)->value = *v;
-	return true;
-}
-
-static bool gather_name(void *arg, const struct postings_name *n)
-{
-	items_add(arg, n->name, n->name_len);
-	return true;
-}
-
-enum err gen_write(struct env_txn *t, struct env_db *db, uint32_t gen, uint32_t tenant,
-    const struct postings *p, uint64_t *bytes)
-{
-	struct gen_writer w;
-	struct items names = { 0 }, values = { 0 };
-	gen_writer_init(&w, t, db, gen, tenant);
-	size_t left = SIZE_MAX;
-	postings_names(p, &left, SIZE_MAX, gather_name, &names);
-	items_sort(&names);
-	for (size_t i = 0; i < names.count; i++) {
-		values.count = 0;
-		left = SIZE_MAX;
-		postings_values(
-		    p, names.v[i].text, names.v[i].len, &left, SIZE_MAX, gather_value, &values);
-		items_sort(&values);
-		gen_writer_name(&w, names.v[i].text, names.v[i].len);
-		for (size_t j = 0; j < values.count; j++) {
-			const struct item *v = &values.v[j];
-			const roaring_bitmap_t *bitmap;
-			const uint32_t *ids = postings_value_ids(&v->value, &bitmap);
-			if (bitmap)
-				gen_writer_value_bitmap(&w, v->text, v->len, bitmap);
-			else
-				gen_writer_value(&w, v->text, v->len, ids, (size_t)v->value.series);
-		}
-	}
-	mem_free(names.v);
-	mem_free(values.v);
-	enum err e = gen_writer_finish(&w, postings_all(p));
-	*bytes += w.bytes;
-	return e;
 }
 
 /* Reading */
@@ -270,12 +182,18 @@ enum err gen_ids(
 {
 	uint8_t key[KEY_LEN];
 	struct env_value v;
+	struct idset ids;
 	make_key(key, gen, tenant, GEN_IDS, 0);
 	enum err e = env_get(t, db, key, sizeof(key), &v);
 	if (e)
 		return e;
-	*out = roaring_bitmap_portable_deserialize_safe((const char *)v.data, v.len);
-	return *out ? ERR_OK : broken(t, gen);
+	struct wire_reader r = wire_reader(v.data, v.len);
+	*out = postings_bitmap();
+	if (idset_read(&r, 0, &ids) && !wire_left(&r) && idset_or(&ids, *out))
+		return ERR_OK;
+	roaring_bitmap_free(*out);
+	*out = NULL;
+	return broken(t, gen);
 }
 
 static void iter_init(struct gen_iter *it, struct env_txn *t, struct env_db *db, uint32_t gen,
@@ -320,6 +238,7 @@ static enum err load_block(struct gen_iter *it, uint64_t number)
 	it->p = v.data;
 	it->block_end = v.data + v.len;
 	it->block = number + 1;
+	it->base = 0;
 	buf_clear(&it->text);
 	return ERR_OK;
 }
@@ -334,22 +253,7 @@ static bool read_payload(struct gen_iter *it, struct wire_reader *r)
 		it->name.ids = wire_varint(r);
 		return !r->bad && it->name.first_block <= UINT32_MAX && it->name.blocks <= UINT32_MAX;
 	}
-	uint64_t head = wire_varint(r);
-	it->ids_bitmap = head & 1;
-	it->ids = r->p;
-	if (it->ids_bitmap) {
-		if (head >> 1 > wire_left(r))
-			return false;
-		wire_bytes(r, (size_t)(head >> 1));
-	} else {
-		it->ids_count = head >> 1;
-		if (it->ids_count > wire_left(r))
-			return false;
-		for (uint64_t i = 0; i < it->ids_count; i++)
-			wire_varint(r);
-	}
-	it->ids_end = r->p;
-	return !r->bad;
+	return idset_read(r, it->base, &it->ids) && idset_first(&it->ids, &it->base);
 }
 
 static enum err read_entry(struct gen_iter *it)
@@ -431,29 +335,7 @@ enum err gen_iter_find(struct gen_iter *it, const char *text, size_t len)
 	return ERR_NOTFOUND;
 }
 
-static enum err ids_bitmap(const struct gen_iter *it, roaring_bitmap_t **out)
-{
-	*out = roaring_bitmap_portable_deserialize_safe(
-	    (const char *)it->ids, (size_t)(it->ids_end - it->ids));
-	return *out ? ERR_OK : broken(it->txn, it->gen);
-}
-
 enum err gen_iter_ids_or(const struct gen_iter *it, roaring_bitmap_t *to)
 {
-	if (it->ids_bitmap) {
-		roaring_bitmap_t *b;
-		enum err e = ids_bitmap(it, &b);
-		if (e)
-			return e;
-		roaring_bitmap_or_inplace(to, b);
-		roaring_bitmap_free(b);
-		return ERR_OK;
-	}
-	struct wire_reader r = wire_reader(it->ids, (size_t)(it->ids_end - it->ids));
-	uint32_t id = 0;
-	while (wire_left(&r)) {
-		id += (uint32_t)wire_varint(&r);
-		roaring_bitmap_add(to, id);
-	}
-	return ERR_OK;
+	return idset_or(&it->ids, to) ? ERR_OK : broken(it->txn, it->gen);
 }

@@ -174,9 +174,10 @@ enum err gen_merge(struct env_txn *reader, struct env_txn *writer, struct env_db
 		e = merge_names(&m);
 	lanes_release(m.names, count);
 	lanes_release(m.values, count);
-	/* Run containers are worth their while in what lives long. */
-	roaring_bitmap_run_optimize(all);
-	enum err finished = gen_writer_finish(&m.w, all);
+	size_t n;
+	uint32_t *left = idset_array(all, &n);
+	enum err finished = gen_writer_finish(&m.w, left, n);
+	mem_free(left);
 	e = e ? e : finished;
 	if (!e && writer->err)
 		e = writer->err;

@@ -1,5 +1,6 @@
 #include "core/base/fsio.h"
-#include "storage/meta/catalog.h"
+#include "core/base/wire.h"
+#include "storage/meta/catalog_priv.h"
 #include "storage/meta/env.h"
 #include "tests/lib/tap.h"
 
@@ -296,16 +297,42 @@ static void test_again(struct catalog *c)
 	mem_free(defs);
 }
 
+/* The packed block that an id is in, copied. */
+static struct buf block_of(uint32_t id, uint32_t *last)
+{
+	struct env *e;
+	struct env_db *db;
+	struct env_txn t;
+	struct env_cursor c;
+	struct env_record r;
+	struct buf b;
+	uint8_t key[4];
+	buf_init(&b);
+	catalog_id_key(key, id);
+	CHECK(!env_open(&(struct env_opts){ .path = path, .dbs_max = 64 }, &e, &eb));
+	CHECK(!env_db(e, "def.01", &db, &eb));
+	CHECK(!env_begin_read(e, &t, &eb));
+	CHECK(!env_cursor_open(&t, db, &c));
+	CHECK(!env_cursor_seek(&c, key, sizeof(key), &r));
+	buf_add(&b, r.value.data, r.value.len);
+	*last = __builtin_bswap32(wire_load32(r.key));
+	env_cursor_close(&c);
+	env_abort(&t);
+	env_close(e);
+	return b;
+}
+
 /*
- * A byte of a definition is flipped: reading it is an error that names the record, everything else
- * is there.
+ * A byte of a definition's block is flipped: reading it is an error that names the record,
+ * everything else is there.
  */
 static void test_damaged_record(void)
 {
 	char file[128];
-	uint32_t id = 0;
+	uint32_t id = 0, last;
 	while (!model[id].in)
 		id++;
+	struct buf block = block_of(id, &last);
 	snprintf(file, sizeof(file), "%s/data.mdb", path);
 	FILE *f = fopen(file, "r+b");
 	fseek(f, 0, SEEK_END);
@@ -314,8 +341,8 @@ static void test_damaged_record(void)
 	rewind(f);
 	bool ok = fread(all, 1, size, f) == size;
 	/* Old copies of the page lie around in free pages: all of them get it. */
-	for (size_t at = 0; at + model[id].labels.len <= size; at++) {
-		if (memcmp(all + at, model[id].labels.bytes, model[id].labels.len) == 0) {
+	for (size_t at = 0; at + block.len <= size; at++) {
+		if (memcmp(all + at, block.data, block.len) == 0) {
 			fseek(f, (long)at + 12, SEEK_SET);
 			fputc(all[at + 12] ^ 1, f);
 			flipped++;
@@ -323,10 +350,11 @@ static void test_damaged_record(void)
 	}
 	fclose(f);
 	mem_free(all);
+	buf_release(&block);
 	struct catalog *c = reopen(NULL);
 	struct arena a;
 	struct labels out[2];
-	uint32_t ids[2] = { id, id + 1 };
+	uint32_t ids[2] = { id, last + 1 };
 	arena_init(&a, 1024);
 	errbuf_init(&eb);
 	enum err e = catalog_labels(c, SHARD, ids, 1, &a, out, NULL, &eb);
