@@ -59,19 +59,19 @@ static void add_shard(struct sums *s, const struct shard *sh)
 {
 	int64_t oldest = oldest_of(sh);
 	s->oldest_ms = oldest < s->oldest_ms ? oldest : s->oldest_ms;
-	s->memory_bytes += head_bytes(&sh->head);
 	if (sh->round_last_ms > s->round_ms) {
 		s->round_ms = sh->round_last_ms;
 		s->round_took_ns = sh->round_last_took_ns;
 	}
 }
 
-static void add_share(struct sums *s, const struct share *sh)
+static void add_share(struct sums *s, struct share *sh)
 {
 	int64_t newest = newest_senders(&sh->newest), own = newest_own(&sh->newest);
-	s->memory_bytes += slab_bytes(sh->mem);
+	s->memory_bytes += share_head_bytes(sh);
 	s->newest_ms = newest > s->newest_ms ? newest : s->newest_ms;
 	s->newest_own_ms = own > s->newest_own_ms ? own : s->newest_own_ms;
+	slab_stock_trim(sh->mem);
 	for (unsigned k = 0; k < sh->shards_count; k++)
 		add_shard(s, sh->shards[k]);
 }

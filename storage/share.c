@@ -68,7 +68,7 @@ int64_t share_bounded(const struct share *sh, int64_t t_newest_ms)
 
 uint64_t share_head_bytes(const struct share *sh)
 {
-	uint64_t sum = slab_bytes(sh->mem);
+	uint64_t sum = slab_bytes(sh->mem) + slab_stock_bytes(sh->mem);
 	for (unsigned k = 0; k < sh->shards_count; k++)
 		sum += head_bytes(&sh->shards[k]->head);
 	return sum;

@@ -13,9 +13,9 @@ static void watch_tick(struct loop_timer *t);
 static void look_run(struct work_task *t);
 static void look_done(struct work_task *t);
 
-uint64_t space_series_max(void)
+uint64_t space_head_bytes(void)
 {
-	return budget_bytes() / 100 * 45 / SPACE_SERIES_BYTES;
+	return budget_bytes() / 100 * SPACE_HEAD_PERCENT;
 }
 
 enum err space_files(unsigned shards, unsigned loops, unsigned *round_writers, struct errbuf *eb)

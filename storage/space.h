@@ -23,7 +23,8 @@
 #define SPACE_MIN_FREE       (1ull << 30)
 #define SPACE_MIN_FREE_SHARE 33u /* or 1/33 of the file system, whichever is more */
 #define SPACE_WATCH_MS       1000u
-#define SPACE_SERIES_BYTES   1024u
+#define SPACE_HEAD_PERCENT   45u  /* of the memory budget is for active series */
+#define SPACE_SERIES_BYTES   430u /* of one, as bench/micro/b_head counts them: 250 and its labels */
 /* Descriptors, of those that core/base/fdcache.h gives to files. */
 #define SPACE_FDS_OWN     60u  /* log, catalog, listeners; one more for each shard's directory */
 #define SPACE_FDS_LOOP    4u   /* of each loop */
@@ -52,8 +53,13 @@ struct space {
 	struct work_task reserve_task;
 };
 
-/* 45 % of the memory budget (core/base/budget.h), at 1 KiB a series. */
-uint64_t space_series_max(void);
+/* The part of the memory budget (core/base/budget.h) that active series have: samples, labels, all. */
+uint64_t space_head_bytes(void);
+/* How many of them a part of so many bytes is for. */
+static inline uint64_t space_series_of(uint64_t head_bytes)
+{
+	return head_bytes / SPACE_SERIES_BYTES;
+}
 /*
  * Divides the descriptors there are: *round_writers files may be written by rounds at the same
  * time, what is left is the file cache's. ERR_NOFILES: they are too few for so many shards.

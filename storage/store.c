@@ -32,7 +32,7 @@ static void opts_fill(struct store_opts *o)
 	if (!o->shards)
 		o->shards = MANIFEST_SHARDS;
 	if (!o->series_max)
-		o->series_max = space_series_max();
+		o->series_max = space_series_of(space_head_bytes());
 	if (o->ooo_window_ms < 0)
 		o->ooo_window_ms = o->retention_ms;
 	if (!o->retry_ms)
@@ -95,7 +95,7 @@ static void shares_make(struct store *st)
 		.pool = st->opts.pool,
 		.clock = st->clock,
 		.future_ms = st->opts.future_ms,
-		.head_bytes_max = space_series_max() * SPACE_SERIES_BYTES / st->loops };
+		.head_bytes_max = space_head_bytes() / st->loops };
 	st->shares = mem_zalloc(st->loops * sizeof(*st->shares));
 	st->shards = mem_zalloc(st->manifest.shards * sizeof(*st->shards));
 	for (unsigned i = 0; i < st->loops; i++) {

@@ -41,7 +41,7 @@ struct store_opts {
 	int64_t ooo_window_ms;    /* below 0 = the retention */
 	int64_t retention_ms;     /* 30 d */
 	int64_t future_ms;        /* 10 min */
-	uint64_t series_max;      /* all tenants; 0 = head budget / 1 KiB */
+	uint64_t series_max;      /* all tenants; 0 = head budget / SPACE_SERIES_BYTES */
 	/* per loop, burst of ten seconds; 0 = the loop's limits, UINT64_MAX = as many as come */
 	uint64_t new_series_per_s;
 	uint64_t min_free_bytes; /* 0 = max(1 GiB, 3 %) */

@@ -126,6 +126,17 @@ void slab_stock_add(struct slab *s, void *take_region)
 	mem_free(take_region);
 }
 
+void slab_stock_trim(struct slab *s)
+{
+	(void)s;
+}
+
+size_t slab_stock_bytes(const struct slab *s)
+{
+	(void)s;
+	return 0;
+}
+
 void *slab_map(size_t size)
 {
 	void *p = NULL;
@@ -175,6 +186,7 @@ struct slab {
 	uint32_t regions_count, regions_empty;
 	struct list_link stock; /* regions, touched, without a head */
 	uint32_t stock_count;
+	bool growing; /* has wanted a region since slab_stock_trim was called last */
 	size_t large_bytes, spans_taken;
 };
 
@@ -184,7 +196,8 @@ static void region_drop(struct slab *s, struct region *r);
 
 bool slab_stock_low(const struct slab *s)
 {
-	return s->stock_count < SLAB_STOCK && s->regions_count > SLAB_SMALL_REGIONS + s->stock_count;
+	return s->growing && s->stock_count < SLAB_STOCK &&
+	    s->regions_count > SLAB_SMALL_REGIONS + s->stock_count;
 }
 
 void *slab_region_ready(void)
@@ -201,6 +214,20 @@ void slab_stock_add(struct slab *s, void *take_region)
 	struct region *r = take_region;
 	list_add_tail(&s->stock, &r->all);
 	s->stock_count++;
+}
+
+void slab_stock_trim(struct slab *s)
+{
+	if (!s->growing && s->stock_count) {
+		slab_unmap(CONTAINER_OF(list_pop(&s->stock), struct region, all), SLAB_REGION_BYTES);
+		s->stock_count--;
+	}
+	s->growing = false;
+}
+
+size_t slab_stock_bytes(const struct slab *s)
+{
+	return s->stock_count * (size_t)SLAB_REGION_BYTES;
 }
 
 static inline struct region *region_of(void *p)
@@ -325,6 +352,7 @@ void slab_huge(void *p, size_t size)
 static void region_new(struct slab *s)
 {
 	struct region *r;
+	s->growing = true;
 	if (s->stock_count) {
 		r = CONTAINER_OF(list_pop(&s->stock), struct region, all);
 		s->stock_count--;

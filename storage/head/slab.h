@@ -39,12 +39,14 @@ size_t slab_round(size_t size);
 /*
  * Stock. The first touch of a huge page zeroes 2 MiB, and may wait for the machine below: some
  * 0.2-7 ms. A growing slab says so (slab_stock_low), a worker makes a region ready
- * (slab_region_ready, any thread),
- * the loop puts it in stock.
+ * (slab_region_ready, any thread), the loop puts it in stock. slab_stock_trim, called every few
+ * seconds, gives one back when none was needed since the last call.
  */
 bool slab_stock_low(const struct slab *s);
 void *slab_region_ready(void);
 void slab_stock_add(struct slab *s, void *take_region);
+void slab_stock_trim(struct slab *s);
+size_t slab_stock_bytes(const struct slab *s); /* in stock, beside slab_bytes */
 
 /*
  * Large arrays of a head: zeroed, page-aligned (to 2 MiB when that large); memory is taken as it is

@@ -2,6 +2,7 @@
 #include "core/base/arena.h"
 #include "storage/head/head.h"
 #include "storage/meta/postings.h"
+#include "storage/space.h"
 #include "tests/lib/tap.h"
 
 #include <stdlib.h>
@@ -546,6 +547,97 @@ static void one_dense_series_is_dropped_in_pieces(void)
 	slab_free(mem);
 }
 
+/* ---- what a series takes ---- */
+
+/* The series of machines: a name and eight labels, 178 bytes of them. */
+static struct labels machine_series(struct arena *a, unsigned i)
+{
+	static const char *const modes[] = { "idle", "iowait", "irq", "nice", "system" };
+	char name[64], instance[32], pod[32], cpu[16];
+	unsigned target = i / 500, metric = i % 500;
+	snprintf(name, sizeof name, "node_subsystem%u_seconds_total", metric / 5);
+	snprintf(instance, sizeof instance, "instance-%u", target);
+	snprintf(pod, sizeof pod, "exporter-%u", target);
+	snprintf(cpu, sizeof cpu, "%u", metric % 8);
+	return label_make(a, LABEL_NAME, name, "cluster", "eu-1", "cpu", cpu, "instance", instance,
+	    "job", "node-exporter", "mode", modes[metric % 5], "namespace", "monitoring", "pod",
+	    pod, NULL);
+}
+
+/* Half of them stand still, a quarter counts, the others go up and down. */
+static double machine_value(unsigned i, unsigned k)
+{
+	switch (i * 2654435761u >> 16 & 7) {
+	case 0:
+	case 1:
+		return 1000.0 * i + (double)(k * (i % 1000)) + k * 7919u % 64;
+	case 2:
+		return (double)((i + k) * 2654435761u >> 16 & 1023) / 100;
+	case 3:
+		return 4096.0 * (double)((i + k) * 2654435761u >> 16 & 1023);
+	default:
+		return 1000.0 * i;
+	}
+}
+
+static void round_of(struct head *h)
+{
+	head_freeze_begin(h);
+	while (!head_freeze(h, 256))
+		;
+	while (!head_frozen_drop(h, 256))
+		;
+}
+
+/* A row every 15 s, rounds of ten minutes, spread over the shards: the mean of the last round. */
+static void a_series_takes_what_limits_reckon_with(void)
+{
+	enum {
+		SHARDS = 4,
+		N = 25000,
+		ROUND = 40
+	};
+	struct slab *mem = slab_create();
+	struct head *heads = mem_zalloc(SHARDS * sizeof *heads);
+	struct arena a;
+	double bytes = 0, labels = 0;
+	arena_init(&a, 1 << 16);
+	for (unsigned j = 0; j < SHARDS; j++) {
+		head_init(&heads[j], mem, j);
+		for (unsigned i = 0; i < N; i++) {
+			struct labels ls = machine_series(&a, j * N + i);
+			head_create(&heads[j], fp_of(ls, 0), 0, i, ls);
+			labels += ls.len;
+			if (i % 1000 == 0)
+				arena_reset(&a, 1 << 16);
+		}
+	}
+	for (unsigned k = 0; k < 2 * ROUND; k++) {
+		size_t now = slab_bytes(mem);
+		for (unsigned j = 0; j < SHARDS; j++) {
+			struct head *h = &heads[j];
+			for (unsigned i = 0; i < N; i++)
+				series_put(head_at(h, i), mem, &h->stats, 15000 * (int64_t)k,
+				    machine_value(j * N + i, k));
+			if (k % ROUND == j * ROUND / SHARDS)
+				round_of(h);
+			now += head_bytes(h);
+		}
+		bytes += k >= ROUND ? (double)now / (SHARDS * N) / ROUND : 0;
+	}
+	tap_ok(bytes > SPACE_SERIES_BYTES * 0.9 && bytes < SPACE_SERIES_BYTES * 1.1,
+	    "a series with %.0f bytes of labels takes %.0f bytes in all, limits reckon with %u",
+	    labels / (SHARDS * N), bytes, SPACE_SERIES_BYTES);
+	tap_ok(space_series_of(UINT64_C(4000000000)) >= 9000000,
+	    "4 GB for the head are for 9 million of them");
+	for (unsigned j = 0; j < SHARDS; j++)
+		head_release(&heads[j]);
+	tap_is_u64(slab_bytes(mem), 0, "they leave nothing behind");
+	mem_free(heads);
+	arena_release(&a);
+	slab_free(mem);
+}
+
 int main(void)
 {
 	slab_keeps_what_is_written();
@@ -566,5 +658,6 @@ int main(void)
 	freezes_in_slices();
 	packs_are_found_by_time();
 	one_dense_series_is_dropped_in_pieces();
+	a_series_takes_what_limits_reckon_with();
 	return tap_done();
 }
