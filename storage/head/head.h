@@ -153,7 +153,8 @@ bool head_frozen_drop(struct head *h, unsigned budget);
 /* Bytes that live samples take in the slab, about: what a round gives back. */
 static inline uint64_t head_live_bytes(const struct head *h)
 {
-	return h->stats.tails_bytes + h->stats.packs_bytes + h->stats.late_rows * LATE_ROW;
+	return h->stats.tails_bytes + h->stats.packs_bytes + h->stats.late_rows * LATE_ROW +
+	    h->stats.extras_bytes;
 }
 /* Parts of head_bytes. */
 size_t head_table_bytes(const struct head *h);

@@ -21,7 +21,31 @@ static const struct late *late_of(const struct series_run *r)
 	return r->more && r->more->late && r->more->late->count ? r->more->late : NULL;
 }
 
+static const struct extras *extras_of(const struct series_run *r)
+{
+	return r->more ? r->more->extras : NULL;
+}
+
 /* ---- rows that come ---- */
+
+/* Is the row of that time in a run the very one that comes, all bits? x are the run's extras. */
+static inline bool row_same(
+    const struct extras *x, int64_t t, double was, double v, const struct extra *e)
+{
+	return num_bits(was) == num_bits(v) && (LIKELY(!e && !x) || extras_same(x, t, e));
+}
+
+/* What stands beside a live row that was put: nothing, if e is NULL. */
+static void extra_put(
+    struct series *s, struct slab *m, struct series_stats *st, int64_t t, const struct extra *e)
+{
+	if (LIKELY(!e && (!s->more || !s->more->extras)))
+		return;
+	struct series_more *more = more_of(s, m);
+	st->extras_bytes -= more->extras ? more->extras->bytes : 0;
+	extras_put(&more->extras, m, t, e);
+	st->extras_bytes += more->extras->bytes;
+}
 
 /* The pack is about to change, or to go. */
 static inline void forget(struct series_stats *st, const struct pack *p)
@@ -120,8 +144,8 @@ static void repack(struct series *s, struct slab *m, struct series_stats *st, ui
 }
 
 /* Overwrites in a pack when the time is there: *found says whether it was. */
-static enum series_put pack_put(
-    struct series *s, struct slab *m, struct series_stats *st, int64_t t, double v, bool *found)
+static enum series_put pack_put(struct series *s, struct slab *m, struct series_stats *st,
+    int64_t t, double v, const struct extra *e, bool *found)
 {
 	struct series_run live = series_live(s);
 	uint32_t full;
@@ -134,8 +158,10 @@ static enum series_put pack_put(
 	*found = at != NULL;
 	if (!at)
 		return SERIES_PUT_LATE;
-	if (num_bits(*at) == num_bits(v))
+	if (row_same(extras_of(&live), t, *at, v, e))
 		return SERIES_PUT_SAME;
+	if (num_bits(*at) == num_bits(v)) /* only what stands beside it is another */
+		return SERIES_PUT_OVER;
 	*at = v;
 	repack(s, m, st, full);
 	return SERIES_PUT_OVER;
@@ -162,35 +188,36 @@ static bool run_find(const struct series_run *r, struct series_unpacked *u, int6
 	return at != NULL;
 }
 
-static enum series_put value_put(void *at, double v)
+static enum series_put value_put(
+    const struct series *s, int64_t t, void *at, double v, const struct extra *e)
 {
 	double was;
 	memcpy(&was, at, 8);
-	if (num_bits(was) == num_bits(v))
+	if (row_same(s->more ? s->more->extras : NULL, t, was, v, e))
 		return SERIES_PUT_SAME;
 	memcpy(at, &v, 8);
 	return SERIES_PUT_OVER;
 }
 
 /* At or below the newest time. */
-static enum series_put old_put(
-    struct series *s, struct slab *m, struct series_stats *st, int64_t t, double v)
+static enum series_put old_put(struct series *s, struct slab *m, struct series_stats *st, int64_t t,
+    double v, const struct extra *e)
 {
 	uint8_t *row = tail_find(&s->tail, s->t_newest_ms, t);
 	if (row)
-		return value_put(row, v);
+		return value_put(s, t, row, v, e);
 	if (s->more && s->more->late) {
 		double *at = late_find(s->more->late, t);
 		if (at)
-			return value_put(at, v);
+			return value_put(s, t, at, v, e);
 	}
 	bool found;
-	enum series_put put = pack_put(s, m, st, t, v, &found);
+	enum series_put put = pack_put(s, m, st, t, v, e, &found);
 	if (found)
 		return put;
 	double was;
 	if (s->frozen && run_find(s->frozen, &st->last, t, &was)) {
-		if (num_bits(was) == num_bits(v))
+		if (row_same(extras_of(s->frozen), t, was, v, e))
 			return SERIES_PUT_SAME;
 		put = SERIES_PUT_OVER; /* live wins over frozen, so the new value goes to live */
 	}
@@ -203,16 +230,19 @@ static enum series_put old_put(
 	return put;
 }
 
-enum series_put series_put_slow(
-    struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v)
+enum series_put series_put_slow(struct series *s, struct slab *m, struct series_stats *st,
+    int64_t t_ms, double v, const struct extra *e)
 {
-	if (t_ms > s->t_newest_ms || (t_ms == INT64_MIN && !series_has_live(s) && !s->frozen)) {
+	enum series_put put = SERIES_PUT_NEW;
+	if (t_ms > s->t_newest_ms || (t_ms == INT64_MIN && !series_has_live(s) && !s->frozen))
 		new_put(s, m, st, t_ms, v);
-		return SERIES_PUT_NEW;
-	}
-	if (t_ms == s->t_newest_ms && s->tail.count) /* what is sent again is mostly the last one */
-		return value_put(tail_value(&s->tail, s->tail.count - 1u), v);
-	return old_put(s, m, st, t_ms, v);
+	else if (t_ms == s->t_newest_ms && s->tail.count) /* what is sent again is mostly the last */
+		put = value_put(s, t_ms, tail_value(&s->tail, s->tail.count - 1u), v, e);
+	else
+		put = old_put(s, m, st, t_ms, v, e);
+	if (put != SERIES_PUT_SAME)
+		extra_put(s, m, st, t_ms, e);
+	return put;
 }
 
 /* ---- reading ---- */
@@ -340,13 +370,15 @@ static void late_merge(const struct late *l, int64_t lo, int64_t hi, struct colu
 enum err series_run_read(
     const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms, struct column *out)
 {
-	out->count = 0;
+	column_clear(out);
 	enum err e = ordered_read(r, t_min_ms, t_max_ms, out);
 	if (e)
 		return e;
 	const struct late *late = late_of(r);
 	if (late)
 		late_merge(late, t_min_ms, t_max_ms, out);
+	if (UNLIKELY(extras_of(r) != NULL))
+		return extras_read(extras_of(r), t_min_ms, t_max_ms, out);
 	return 0;
 }
 
@@ -423,12 +455,8 @@ enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_ma
 	*more = to < t_max_ms;
 	to = *more ? to : t_max_ms;
 	enum err e = runs_read(&live, frozen, *from_ms, to, &part);
-	if (!e && part.count) {
-		column_reserve(out, part.count);
-		memcpy(out->t_ms + out->count, part.t_ms, part.count * sizeof *out->t_ms);
-		memcpy(out->v + out->count, part.v, part.count * sizeof *out->v);
-		out->count += part.count;
-	}
+	if (!e)
+		column_append(out, &part, 0, part.count);
 	column_release(&part);
 	*from_ms = *more ? to + 1 : t_max_ms;
 	return e;
@@ -473,7 +501,8 @@ bool series_run_free(struct series_run *r, struct slab *m, unsigned *budget)
 		return false;
 	if (more->late)
 		*budget -= late_free_some(more->late, m, *budget);
-	if (more->late && more->late->blocks_count)
+	*budget -= extras_free_some(&more->extras, m, *budget);
+	if ((more->late && more->late->blocks_count) || more->extras)
 		return false;
 	late_free(more->late, m);
 	slab_give(m, more, sizeof *more);
@@ -497,6 +526,7 @@ static struct series_run live_take(struct series *s, struct series_stats *st)
 	CHECK(st->live_rows >= rows);
 	st->live_rows -= rows;
 	st->late_rows -= late ? late->count : 0;
+	st->extras_bytes -= extras_of(&r) ? extras_of(&r)->bytes : 0;
 	st->packs -= packs_of(&r)->count;
 	st->packs_bytes -= packs_of(&r)->bytes;
 	st->tails_bytes -= tail_bytes(&r.tail);

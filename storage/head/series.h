@@ -14,6 +14,8 @@
  *     survives rounds.
  * (4) A frozen run, the label bytes and the slot of a series do not move and do not change until
  *     head_frozen_drop(): a worker may read them meanwhile.
+ * (5) Histograms and start times stand in the run's extras, by time; a histogram's row has the
+ *     value SAMPLE_HIST_BITS. They go where their row goes: overwritten, frozen and dropped with it.
  *
  * Hot path: an append in order touches the hot line and one line of the tail.
  * Memory at a row every 15 s and rounds of ten minutes: 64 for the line, some 100 for the tail (64
@@ -28,6 +30,7 @@
 #include "core/model/label.h"
 #include "core/model/sample.h"
 #include "storage/chunk/column.h"
+#include "storage/head/extras.h"
 #include "storage/head/late.h"
 #include "storage/head/packs.h"
 #include "storage/head/tail.h"
@@ -36,10 +39,14 @@
 /* Of a slot that was given back: no request has it, so no row is taken for one of its own. */
 #define SERIES_FREE_TENANT UINT32_MAX
 
-/* What most runs do not have: taken with the first full pack or late row, leaves with its run. */
+/*
+ * What most runs do not have: taken with the first full pack, late row or extra, leaves with its
+ * run.
+ */
 struct series_more {
-	struct packs packs; /* older than the tail's */
-	struct late *late;  /* NULL = none */
+	struct packs packs;    /* older than the tail's */
+	struct late *late;     /* NULL = none */
+	struct extras *extras; /* of rows wherever they stand; NULL = none */
 };
 /* One run of samples: what live of a series becomes when it freezes. */
 struct series_run {
@@ -139,12 +146,16 @@ struct series_unpacked {
 };
 struct series_stats { /* of one head, kept by the calls that change it */
 	/* of live: packs are full ones; bytes of tails with their packs, and of full packs */
-	uint64_t live_rows, late_rows, packs, packs_bytes, tails_bytes;
+	uint64_t live_rows, late_rows, packs, packs_bytes, tails_bytes, extras_bytes;
 	struct series_unpacked last;
 };
-enum series_put series_put_slow(
-    struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v);
-/* One row. SAME is told by the bits of the value; times and values of any kind are taken. */
+/* e: what stands beside the row, NULL = nothing. Then v is SAMPLE_HIST_BITS if it is a histogram. */
+enum series_put series_put_slow(struct series *s, struct slab *m, struct series_stats *st,
+    int64_t t_ms, double v, const struct extra *e);
+/*
+ * One row of a float without a start time. SAME is told by the bits of the value and by what stands
+ * beside the row; all times and values are taken, but SAMPLE_HIST_BITS.
+ */
 static inline enum series_put series_put(
     struct series *s, struct slab *m, struct series_stats *st, int64_t t_ms, double v)
 {
@@ -153,7 +164,7 @@ static inline enum series_put series_put(
 		st->live_rows++;
 		return SERIES_PUT_NEW;
 	}
-	return series_put_slow(s, m, st, t_ms, v);
+	return series_put_slow(s, m, st, t_ms, v, NULL);
 }
 /* Live becomes frozen (there must be none): false when there was nothing. */
 bool series_freeze(struct series *s, struct slab *m, struct series_stats *st);

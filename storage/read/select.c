@@ -138,7 +138,7 @@ static inline const struct series *in_memory(const struct select *s, size_t i)
 static enum err read_memory(struct select *s, size_t i, struct column *out)
 {
 	const struct series *series = in_memory(s, i);
-	out->count = 0;
+	column_clear(out);
 	if (!series || (!series_has_live(series) && !series_frozen(series)))
 		return ERR_OK;
 	enum err err = series_read(series, s->query->t_min_ms, s->query->t_max_ms, out);
@@ -166,7 +166,7 @@ static void kept_room(struct select *s)
 	}
 	s->kept_count = count;
 	for (size_t i = 0; i < count; i++)
-		s->kept[i].count = 0;
+		column_clear(&s->kept[i]);
 }
 
 static void files_begin(struct select *s)
@@ -179,7 +179,8 @@ static void files_begin(struct select *s)
 static void read_begin(struct select *s)
 {
 	s->at = s->kept_count = 0;
-	s->acc.count = s->one.count = 0;
+	column_clear(&s->acc);
+	column_clear(&s->one);
 	s->joining = JOIN_NONE;
 	if (LIKELY(!has_large_memory(s))) {
 		files_begin(s);
@@ -278,7 +279,7 @@ static enum unitread_got read_id(struct select *s, enum err *err)
 	if (s->at && !unitread_merge(&s->units, &s->acc, &s->one))
 		return UNITREAD_AGAIN;
 	s->joining = JOIN_NONE;
-	s->one.count = 0;
+	column_clear(&s->one);
 	return UNITREAD_ALL;
 }
 
@@ -341,17 +342,12 @@ static void take_warnings(struct select *s)
 		s->base.warnings[s->base.warnings_count++] = s->units.warnings[i];
 }
 
-static size_t col_bytes(const struct column *c)
-{
-	return (size_t)c->cap * (sizeof(*c->t_ms) + sizeof(*c->v));
-}
-
 static void note_memory(struct select *s)
 {
-	size_t bytes = col_bytes(&s->acc) + col_bytes(&s->one) + col_bytes(&s->memory) +
-	    col_bytes(&s->units.spare);
+	size_t bytes = column_bytes(&s->acc) + column_bytes(&s->one) + column_bytes(&s->memory) +
+	    column_bytes(&s->units.spare);
 	for (size_t i = 0; i < s->kept_cap; i++)
-		bytes += col_bytes(&s->kept[i]);
+		bytes += column_bytes(&s->kept[i]);
 	s->base.memory = bytes + idchain_memory(&s->chain) + textset_bytes(&s->texts);
 }
 
@@ -383,8 +379,7 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 		return SOURCE_END;
 	idchain_keep(&s->chain);
 	out->labels = s->chain.labels;
-	out->col =
-	    (struct sample_column){ .count = s->acc.count, .t_ms = s->acc.t_ms, .v = s->acc.v };
+	out->col = column_view(&s->acc, 0, s->acc.count);
 	return SOURCE_READY;
 }
 

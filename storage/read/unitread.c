@@ -462,17 +462,13 @@ void unitread_load(struct unitread *u, const uint32_t *ids, size_t count)
 /* Cuts what lies outside [t_min, t_max] from the samples at `from`. */
 static void trim(const struct unitread *u, struct column *c, uint32_t from)
 {
-	while (c->count > from && c->t_ms[c->count - 1] > u->t_max_ms)
-		c->count--;
-	uint32_t skip = 0;
-	while (from + skip < c->count && c->t_ms[from + skip] < u->t_min_ms)
+	uint32_t end = c->count, skip = 0;
+	while (end > from && c->t_ms[end - 1] > u->t_max_ms)
+		end--;
+	while (from + skip < end && c->t_ms[from + skip] < u->t_min_ms)
 		skip++;
-	if (!skip)
-		return;
-	uint32_t keep = c->count - from - skip;
-	memmove(c->t_ms + from, c->t_ms + from + skip, keep * sizeof(*c->t_ms));
-	memmove(c->v + from, c->v + from + skip, keep * sizeof(*c->v));
-	c->count = from + keep;
+	if (skip || end < c->count)
+		column_keep(c, from, skip, end - from - skip);
 }
 
 /* The first sample at or after a time among the first n. */
@@ -494,26 +490,19 @@ static bool is_over(const struct unitread *u)
 	return u->work >= UNITREAD_WORK;
 }
 
-static void col_copy(
-    struct column *to, uint32_t at, const struct column *from, uint32_t first, uint32_t n)
-{
-	memcpy(to->t_ms + at, from->t_ms + first, n * sizeof(*to->t_ms));
-	memcpy(to->v + at, from->v + first, n * sizeof(*to->v));
-}
-
 /* Some steps of merging the two parts of acc into spare; the part behind wins. */
 static bool join_merge(struct unitread *u, struct column *acc)
 {
 	struct unitread_join *j = &u->join;
 	struct column *out = &u->spare;
 	uint32_t a = j->a, b = j->b, n = out->count, end = n + JOIN_STEP;
+	column_hold(out, acc);
 	for (; n < end && (a < acc->count || b < j->from); n++) {
 		bool newer = b == j->from || (a < acc->count && acc->t_ms[a] <= acc->t_ms[b]);
 		if (newer && b < j->from && acc->t_ms[b] == acc->t_ms[a])
 			b++;
 		uint32_t i = newer ? a++ : b++;
-		out->t_ms[n] = acc->t_ms[i];
-		out->v[n] = acc->v[i];
+		column_copy_row(out, n, acc, i);
 	}
 	u->work += n - out->count;
 	out->count = n;
@@ -526,7 +515,7 @@ static void join_begin(struct unitread *u, struct column *acc, uint32_t from)
 {
 	uint32_t lo = place_of(acc, from, acc->t_ms[from]);
 	u->join = (struct unitread_join){ .on = true, .lo = lo, .from = from, .a = from, .b = lo };
-	u->spare.count = 0;
+	column_clear(&u->spare);
 	column_reserve(&u->spare, acc->count - lo);
 }
 
@@ -538,7 +527,7 @@ static bool join_run(struct unitread *u, struct column *acc)
 		if (join_merge(u, acc)) {
 			j->copying = true;
 			j->a = 0;
-			acc->count = j->lo + u->spare.count;
+			column_keep(acc, 0, 0, j->lo + u->spare.count);
 		} else if (is_over(u)) {
 			return false;
 		}
@@ -546,7 +535,7 @@ static bool join_run(struct unitread *u, struct column *acc)
 	while (j->on) { /* back to its place */
 		uint32_t n = u->spare.count - j->a;
 		n = n < JOIN_STEP ? n : JOIN_STEP;
-		col_copy(acc, j->lo + j->a, &u->spare, j->a, n);
+		column_copy(acc, j->lo + j->a, &u->spare, j->a, n);
 		j->a += n;
 		u->work += n / 4;
 		j->on = j->a < u->spare.count;
@@ -574,7 +563,7 @@ bool unitread_merge(struct unitread *u, struct column *acc, const struct column 
 		n = n < JOIN_STEP ? n : JOIN_STEP;
 		if (!j->copied)
 			column_reserve(acc, newer->count);
-		col_copy(acc, acc->count, newer, j->copied, n);
+		column_copy(acc, acc->count, newer, j->copied, n);
 		acc->count += n;
 		j->copied += n;
 		u->work += n / 4;
