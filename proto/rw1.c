@@ -1,6 +1,8 @@
 #include "proto/rw1.h"
 
 #include "core/base/wire.h"
+#include "proto/pbhist.h"
+#include "proto/pbscan.h"
 
 /*
  *   WriteRequest       1 TimeSeries*  3 MetricMetadata*
@@ -12,17 +14,10 @@
  * and leaves a series alone when a byte is different;
  * slow_series() knows the whole encoding and is the judge of what is malformed.
  */
-enum {
-	VARINT = 0,
-	FIXED64 = 1,
-	BYTES = 2,
-	FIXED32 = 5
-};
 #define TAG(number, wire) ((number) << 3 | (wire))
-#define TAG_BYTES_MAX     5 /* as protobuf-c: longer tags and lengths are malformed */
-#define VARINT_BYTES_MAX  10
 #define FAST_MARGIN       16 /* bytes behind a series that the fast way may read */
 #define SLOW_FIELD        16 /* bytes that a field of the slow way counts as beside its own */
+#define BUCKETS_SAMPLE    16 /* so many of a histogram count as one more sample */
 
 struct scan {
 	struct arena *arena;
@@ -32,13 +27,7 @@ struct scan {
 	const struct limits *limits;
 	uint64_t series, samples; /* of this body; samples with histograms and exemplars */
 	size_t slow_left;         /* bytes that may still go the slow way */
-};
-struct field {
-	const uint8_t *start; /* its tag */
-	uint64_t number, value;
-	const uint8_t *data; /* BYTES, FIXED64 */
-	size_t len;          /* BYTES */
-	unsigned wire;
+	bool bad_told;            /* a histogram was bad, and the batch says why */
 };
 
 static enum err malformed(struct scan *s, const uint8_t *at, const char *what)
@@ -51,57 +40,6 @@ static enum err too_many(const struct scan *s, const char *what, enum limits_id 
 	char limit[LIMITS_TEXT_MAX];
 	return errbuf_set(s->eb, ERR_TOOBIG, "too many %s in one request, %s", what,
 	    limits_text(s->limits, id, limit));
-}
-
-static bool varint(const uint8_t **p, const uint8_t *end, size_t bytes_max, uint64_t *out)
-{
-	uint64_t v = 0;
-	const uint8_t *q = *p;
-	for (size_t i = 0; i < bytes_max && q < end; i++) {
-		uint8_t byte = *q++;
-		v |= (uint64_t)(byte & 0x7f) << (7 * i);
-		if (byte < 0x80) {
-			*p = q;
-			*out = v;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* The next field of a message; false: malformed. */
-static bool field_next(const uint8_t **p, const uint8_t *end, struct field *f)
-{
-	uint64_t tag;
-	f->start = *p;
-	if (!varint(p, end, TAG_BYTES_MAX, &tag))
-		return false;
-	f->number = tag >> 3;
-	f->wire = (unsigned)(tag & 7);
-	switch (f->wire) {
-	case VARINT:
-		return varint(p, end, VARINT_BYTES_MAX, &f->value);
-	case FIXED64:
-		f->data = *p;
-		f->len = 8;
-		break;
-	case BYTES:
-		if (!varint(p, end, TAG_BYTES_MAX, &f->value) || f->value > (size_t)(end - *p))
-			return false;
-		f->data = *p;
-		f->len = (size_t)f->value;
-		break;
-	case FIXED32:
-		f->data = *p;
-		f->len = 4;
-		break;
-	default:
-		return false; /* groups left the language long ago */
-	}
-	if (f->len > (size_t)(end - *p))
-		return false;
-	*p += f->len;
-	return true;
 }
 
 /* --- the fast way --- */
@@ -122,7 +60,9 @@ static inline size_t short_varint(const uint8_t *p, uint64_t *out)
 	return (size_t)__builtin_ctzll(stop) / 8 + 1;
 }
 
-/* Length of a BYTES field at p in one or two bytes, shortest form; 0 when it is anything else. */
+/*
+ * Length of a field of bytes at p in one or two bytes, shortest form; 0 when it is anything else.
+ */
 static inline size_t short_len(const uint8_t *p, size_t *len)
 {
 	if (LIKELY(p[0] < 0x80)) {
@@ -139,11 +79,11 @@ static inline size_t short_len(const uint8_t *p, size_t *len)
 static inline bool fast_sample(const uint8_t *p, const uint8_t *end, struct batch_row *row)
 {
 	uint64_t t = 0, bits = 0;
-	if (LIKELY(end - p > 9 && p[0] == TAG(1, FIXED64))) {
+	if (LIKELY(end - p > 9 && p[0] == TAG(1, PBSCAN_FIXED64))) {
 		bits = wire_load64(p + 1);
 		p += 9;
 	}
-	if (LIKELY(p[0] == TAG(2, VARINT) && p < end)) {
+	if (LIKELY(p[0] == TAG(2, PBSCAN_VARINT) && p < end)) {
 		size_t t_len = short_varint(p + 1, &t);
 		if (UNLIKELY(!t_len))
 			return false;
@@ -168,7 +108,7 @@ static inline const uint8_t *fast_series(const uint8_t *p, const uint8_t *body_e
 	if (UNLIKELY(!head || (size_t)(body_end - p) < len + FAST_MARGIN))
 		return NULL;
 	const uint8_t *const labels = p, *const end = p + len;
-	while (p < end && *p == TAG(1, BYTES)) {
+	while (p < end && *p == TAG(1, PBSCAN_BYTES)) {
 		if (LIKELY(p[1] < 0x80)) {
 			p += 2 + p[1];
 		} else {
@@ -184,7 +124,7 @@ static inline const uint8_t *fast_series(const uint8_t *p, const uint8_t *body_e
 	struct batch_row *r = *row;
 	for (; p < end; r++) {
 		size_t sample_len = p[1];
-		if (UNLIKELY(p[0] != TAG(2, BYTES) || sample_len >= 0x80 ||
+		if (UNLIKELY(p[0] != TAG(2, PBSCAN_BYTES) || sample_len >= 0x80 ||
 		        sample_len + 2 > (size_t)(end - p) || r == rows_end))
 			return NULL;
 		r->labels = labels;
@@ -212,7 +152,7 @@ static const uint8_t *fast_run(struct scan *s, const uint8_t *p)
 	const size_t room = b->rows_cap - b->rows_count;
 	const struct batch_row *const rows_end = first + (room < samples_max ? room : samples_max);
 	uint64_t series = 0;
-	while (body_end - p > FAST_MARGIN && *p == TAG(1, BYTES) && series < series_max) {
+	while (body_end - p > FAST_MARGIN && *p == TAG(1, PBSCAN_BYTES) && series < series_max) {
 		const uint8_t *next = fast_series(p, body_end, &row, rows_end);
 		if (!next)
 			break;
@@ -230,15 +170,15 @@ static const uint8_t *fast_run(struct scan *s, const uint8_t *p)
 static enum err slow_sample(
     struct scan *s, const uint8_t *p, const uint8_t *end, struct batch_row *row)
 {
-	struct field f;
+	struct pbscan_field f;
 	row->t_ms = 0;
 	row->v = 0;
 	while (p < end) {
-		if (!field_next(&p, end, &f))
+		if (!pbscan_next(&p, end, &f))
 			return malformed(s, f.start, "broken field of a sample");
-		if (f.number == 1 && f.wire == FIXED64)
+		if (f.number == 1 && f.wire == PBSCAN_FIXED64)
 			row->v = num_from_bits(wire_load64(f.data));
-		else if (f.number == 2 && f.wire == VARINT)
+		else if (f.number == 2 && f.wire == PBSCAN_VARINT)
 			row->t_ms = (int64_t)f.value;
 		else if (f.number == 1 || f.number == 2)
 			return malformed(s, f.start, "wrong wire type in a sample");
@@ -246,76 +186,146 @@ static enum err slow_sample(
 	return ERR_OK;
 }
 
+/* The label fields of a message: one run of its bytes, as long as nothing is unusual. */
+struct run {
+	const uint8_t *start, *end; /* of the run so far; end NULL = none yet */
+	size_t len;                 /* of the labels, written as short as can be */
+	bool joined;                /* they stand in pieces, or were written longer */
+};
+
+static void run_add(struct run *r, const struct pbscan_field *f, const uint8_t *end)
+{
+	size_t plain = 1 + wire_varint_len(f->len) + f->len;
+	if ((r->end && r->end != f->start) || (size_t)(end - f->start) != plain)
+		r->joined = true;
+	if (!r->end)
+		r->start = f->start;
+	r->end = end;
+	r->len += plain;
+}
+
 /*
  * Labels in pieces, or in a longer encoding than needed: joined in the arena, framed as label_iter
- * wants them.
+ * wants them. p..end is the message.
  */
-static enum err join_labels(
-    struct scan *s, const uint8_t *p, const uint8_t *end, size_t joined_len, const uint8_t **out)
+static enum err join_labels(struct scan *s, const uint8_t *p, const uint8_t *end, struct run *r)
 {
-	struct field f;
-	uint8_t *to = arena_alloc(s->arena, joined_len ? joined_len : 1);
+	struct pbscan_field f;
+	uint8_t *to = arena_alloc(s->arena, r->len ? r->len : 1);
 	if (!to)
-		return errbuf_set(s->eb, ERR_NOMEM, "no memory for labels of %zu bytes", joined_len);
-	*out = to;
-	while (p < end && field_next(&p, end, &f)) {
+		return errbuf_set(s->eb, ERR_NOMEM, "no memory for labels of %zu bytes", r->len);
+	r->start = to;
+	while (p < end && pbscan_next(&p, end, &f)) {
 		if (f.number != 1)
 			continue;
-		*to++ = TAG(1, BYTES);
+		*to++ = TAG(1, PBSCAN_BYTES);
 		to = wire_store_varint(to, f.len);
 		if (f.len)
 			memcpy(to, f.data, f.len);
 		to += f.len;
 	}
-	CHECK((size_t)(to - *out) == joined_len);
+	CHECK((size_t)(to - r->start) == r->len);
 	return ERR_OK;
+}
+
+/* Labels of the series follow when they are known. */
+static enum err exemplar(struct scan *s, const uint8_t *const start, const uint8_t *const end)
+{
+	struct batch_exemplar *x = batch_add_exemplar(s->batch);
+	struct run own = { .start = start };
+	*x = (struct batch_exemplar){ 0 };
+	for (const uint8_t *p = start; p < end;) {
+		struct pbscan_field f;
+		if (!pbscan_next(&p, end, &f))
+			return malformed(s, f.start, "broken field of an exemplar");
+		if (f.number < 1 || f.number > 3)
+			continue;
+		if (f.wire !=
+		    (f.number == 1          ? PBSCAN_BYTES
+		            : f.number == 2 ? PBSCAN_FIXED64
+		                            : PBSCAN_VARINT))
+			return malformed(s, f.start, "wrong wire type in an exemplar");
+		if (f.number == 1)
+			run_add(&own, &f, p);
+		else if (f.number == 2)
+			x->v = num_from_bits(wire_load64(f.data));
+		else
+			x->t_ms = (int64_t)f.value;
+	}
+	enum err err = own.joined ? join_labels(s, start, end, &own) : ERR_OK;
+	x->own = own.len ? own.start : NULL;
+	x->own_len = (uint32_t)own.len;
+	return err;
+}
+
+/* Its row; a bad one says so. Many buckets count as several samples. */
+static enum err histogram(struct scan *s, const uint8_t *p, const uint8_t *end, struct batch_row *row)
+{
+	struct pbhist h;
+	enum err err = pbhist_decode(p, (size_t)(end - p), s->arena, s->limits, !s->bad_told, &h);
+	if (err == ERR_MALFORMED)
+		return malformed(s, h.at, "broken native histogram");
+	struct batch_extra *x = err ? NULL : arena_alloc(s->arena, sizeof *x);
+	if (!x)
+		return errbuf_set(s->eb, ERR_NOMEM, "no memory for a native histogram");
+	*x = (struct batch_extra){ .hist = h.hist, .start_ms = h.start_ms };
+	if (!h.hist) {
+		x->bad = h.bad ? h.bad : "as one before";
+		s->bad_told = true;
+	}
+	row->t_ms = h.t_ms;
+	batch_row_extra(s->batch, row, x);
+	s->samples += h.cost / BUCKETS_SAMPLE;
+	return ERR_OK;
+}
+
+/* Samples, exemplars and histograms of a series: one of them. */
+static enum err slow_item(struct scan *s, const struct pbscan_field *f, const uint8_t *end)
+{
+	if (f->number == 3)
+		return exemplar(s, f->data, end);
+	struct batch_row *row = batch_add(s->batch);
+	*row = (struct batch_row){ 0 };
+	return f->number == 4 ? histogram(s, f->data, end, row) : slow_sample(s, f->data, end, row);
 }
 
 static enum err slow_series(struct scan *s, const uint8_t *const start, const uint8_t *const end)
 {
-	const uint8_t *p = start, *run = start, *run_end = NULL;
-	const size_t first_row = s->batch->rows_count;
-	size_t labels_len = 0;
-	bool joined = false;
+	struct batch *b = s->batch;
+	const uint8_t *p = start;
+	const size_t first_row = b->rows_count, first_exemplar = b->exemplars_count;
+	struct run labels = { .start = start };
 	while (p < end) {
-		struct field f;
-		if (!field_next(&p, end, &f))
+		struct pbscan_field f;
+		if (!pbscan_next(&p, end, &f))
 			return malformed(s, f.start, "broken field of a series");
 		if (f.number < 1 || f.number > 4)
 			continue;
-		if (f.wire != BYTES)
+		if (f.wire != PBSCAN_BYTES)
 			return malformed(s, f.start, "wrong wire type in a series");
 		if (f.number == 1) {
-			size_t plain = 1 + wire_varint_len(f.len) + f.len;
-			if ((run_end && run_end != f.start) || (size_t)(p - f.start) != plain)
-				joined = true;
-			if (!run_end)
-				run = f.start;
-			run_end = p;
-			labels_len += plain;
+			run_add(&labels, &f, p);
 			continue;
 		}
 		s->samples++;
 		if (s->samples > s->limits->write_samples)
 			break; /* told by the caller */
-		if (f.number == 3) {
-			s->batch->exemplars_count++;
-			continue;
-		}
-		struct batch_row *row = batch_add(s->batch);
-		*row = (struct batch_row){ .flags = f.number == 4 ? BATCH_HISTOGRAM : 0 };
-		enum err err = f.number == 2 ? slow_sample(s, f.data, p, row) : ERR_OK;
+		enum err err = slow_item(s, &f, p);
 		if (err)
 			return err;
 	}
-	if (joined) {
-		enum err err = join_labels(s, start, end, labels_len, &run);
+	if (labels.joined) {
+		enum err err = join_labels(s, start, end, &labels);
 		if (err)
 			return err;
 	}
-	for (size_t i = first_row; i < s->batch->rows_count; i++) {
-		s->batch->rows[i].labels = run;
-		s->batch->rows[i].labels_len = (uint32_t)labels_len;
+	for (size_t i = first_row; i < b->rows_count; i++) {
+		b->rows[i].labels = labels.start;
+		b->rows[i].labels_len = (uint32_t)labels.len;
+	}
+	for (size_t i = first_exemplar; i < b->exemplars_count; i++) {
+		b->exemplars[i].labels = labels.start;
+		b->exemplars[i].labels_len = (uint32_t)labels.len;
 	}
 	return ERR_OK;
 }
@@ -327,12 +337,12 @@ static enum err meta(struct scan *s, const uint8_t *p, const uint8_t *end)
 	struct batch_meta *m = batch_add_meta(s->batch);
 	*m = (struct batch_meta){ .family = "", .help = "", .unit = "" };
 	while (p < end) {
-		struct field f;
-		if (!field_next(&p, end, &f))
+		struct pbscan_field f;
+		if (!pbscan_next(&p, end, &f))
 			return malformed(s, f.start, "broken field of a metadata entry");
 		if (f.number < 1 || f.number > 5 || f.number == 3)
 			continue;
-		if (f.wire != (f.number == 1 ? VARINT : BYTES))
+		if (f.wire != (f.number == 1 ? PBSCAN_VARINT : PBSCAN_BYTES))
 			return malformed(s, f.start, "wrong wire type in a metadata entry");
 		const char *text = (const char *)f.data;
 		uint32_t text_len = (uint32_t)f.len;
@@ -355,12 +365,12 @@ static enum err meta(struct scan *s, const uint8_t *p, const uint8_t *end)
 /* A field of the request that the fast way did not take. */
 static enum err slow_field(struct scan *s, const uint8_t **p)
 {
-	struct field f;
-	if (!field_next(p, s->end, &f))
+	struct pbscan_field f;
+	if (!pbscan_next(p, s->end, &f))
 		return malformed(s, f.start, "broken field of the request");
 	if (f.number != 1 && f.number != 3)
 		return ERR_OK;
-	if (f.wire != BYTES)
+	if (f.wire != PBSCAN_BYTES)
 		return malformed(s, f.start, "wrong wire type in the request");
 	if (f.len + SLOW_FIELD > s->slow_left)
 		return ERR_AGAIN;
@@ -402,22 +412,22 @@ enum err rw1_decode(struct arena *a, const uint8_t *body, size_t len, const stru
 
 void rw1_encode_series(struct buf *out, struct labels labels, int64_t t_ms, double v)
 {
-	uint8_t sample[2 + 9 + 1 + VARINT_BYTES_MAX], *p = sample + 2;
+	uint8_t sample[2 + 9 + 1 + PBSCAN_VARINT_BYTES], *p = sample + 2;
 	if (num_bits(v)) {
-		*p++ = TAG(1, FIXED64);
+		*p++ = TAG(1, PBSCAN_FIXED64);
 		wire_store64(p, num_bits(v));
 		p += 8;
 	}
 	if (t_ms) {
-		*p++ = TAG(2, VARINT);
+		*p++ = TAG(2, PBSCAN_VARINT);
 		p = wire_store_varint(p, (uint64_t)t_ms);
 	}
 	size_t sample_len = (size_t)(p - sample);
-	sample[0] = TAG(2, BYTES);
+	sample[0] = TAG(2, PBSCAN_BYTES);
 	sample[1] = (uint8_t)(sample_len - 2);
-	if (!buf_reserve(out, labels.len + sample_len + 1 + VARINT_BYTES_MAX))
+	if (!buf_reserve(out, labels.len + sample_len + 1 + PBSCAN_VARINT_BYTES))
 		return;
-	buf_add_u8(out, TAG(1, BYTES));
+	buf_add_u8(out, TAG(1, PBSCAN_BYTES));
 	wire_put_varint(out, labels.len + sample_len);
 	buf_add(out, labels.bytes, labels.len);
 	buf_add(out, sample, sample_len);
@@ -438,15 +448,15 @@ static void put_text(struct buf *out, uint8_t tag, const char *s, size_t len)
 
 void rw1_encode_meta(struct buf *out, const struct batch_meta *m)
 {
-	buf_add_u8(out, TAG(3, BYTES));
+	buf_add_u8(out, TAG(3, PBSCAN_BYTES));
 	wire_put_varint(out,
 	    (m->type ? 2u : 0u) + text_size(m->family_len) + text_size(m->help_len) +
 	        text_size(m->unit_len));
 	if (m->type) {
-		buf_add_u8(out, TAG(1, VARINT));
+		buf_add_u8(out, TAG(1, PBSCAN_VARINT));
 		buf_add_u8(out, m->type);
 	}
-	put_text(out, TAG(2, BYTES), m->family, m->family_len);
-	put_text(out, TAG(4, BYTES), m->help, m->help_len);
-	put_text(out, TAG(5, BYTES), m->unit, m->unit_len);
+	put_text(out, TAG(2, PBSCAN_BYTES), m->family, m->family_len);
+	put_text(out, TAG(4, PBSCAN_BYTES), m->help, m->help_len);
+	put_text(out, TAG(5, PBSCAN_BYTES), m->unit, m->unit_len);
 }

@@ -6,8 +6,9 @@
  * of its rows, in the wire's bytes.
  * A series whose label fields do not stand in one run, or are written with longer tags or lengths
  * than needed, gets joined bytes in the arena.
- * Samples come out in request order, one row each; a native histogram gives one BATCH_HISTOGRAM
- * row; exemplars are counted; unknown fields are skipped.
+ * Samples and native histograms come out in request order, one row each; exemplars as records of
+ * the batch; unknown fields are skipped. A histogram that may not be stored gives a row that says
+ * why (batch_extra.bad; in words for the first one of a body).
  * A series without samples and histograms gives no row, and an empty body an empty batch.
  *
  * (1) Every input that protobuf-c unpacks is accepted here, with the same contents (fuzz_rw1).
@@ -30,7 +31,7 @@
 
 /*
  * Counted: write_series of the limits for series, the same for metadata entries; write_samples for
- * samples, histograms and exemplars together.
+ * samples, histograms and exemplars together, sixteen buckets of a histogram as one more.
  */
 struct rw1_opts {
 	const struct limits *limits; /* NULL = limits_here() */

@@ -2,8 +2,9 @@
 
 #include "core/base/arena.h"
 
-#define ROWS_FIRST  256
-#define METAS_FIRST 16
+#define ROWS_FIRST      256
+#define METAS_FIRST     16
+#define EXEMPLARS_FIRST 16
 
 void batch_init(struct batch *b)
 {
@@ -14,6 +15,7 @@ void batch_release(struct batch *b)
 {
 	mem_free(b->rows);
 	mem_free(b->metas);
+	mem_free(b->exemplars);
 	*b = (struct batch){ 0 };
 }
 
@@ -24,6 +26,7 @@ void batch_clear(struct batch *b)
 	b->metas_count = 0;
 	b->series_count = 0;
 	b->exemplars_count = 0;
+	b->extras_bytes = 0;
 }
 
 struct batch_row *batch_row_slow_(struct batch *b)
@@ -42,4 +45,20 @@ struct batch_meta *batch_add_meta(struct batch *b)
 		b->metas = mem_array(b->metas, b->metas_cap, sizeof(*b->metas));
 	}
 	return &b->metas[b->metas_count++];
+}
+
+struct batch_exemplar *batch_add_exemplar(struct batch *b)
+{
+	if (b->exemplars_count == b->exemplars_cap) {
+		b->exemplars_cap = b->exemplars_cap ? b->exemplars_cap * 2 : EXEMPLARS_FIRST;
+		b->exemplars = mem_array(b->exemplars, b->exemplars_cap, sizeof(*b->exemplars));
+	}
+	return &b->exemplars[b->exemplars_count++];
+}
+
+void batch_row_extra(struct batch *b, struct batch_row *row, const struct batch_extra *x)
+{
+	row->flags |= BATCH_EXTRA;
+	row->extra = x;
+	b->extras_bytes += batch_extra_bytes(x);
 }

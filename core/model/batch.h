@@ -1,28 +1,49 @@
 /*
- * batch - what one write request adds: rows that point at label bytes, in request order.
+ * batch - what one write request adds: rows that point at label bytes, and exemplars, both in
+ * request order.
  *
  * Made by proto/rw1 (and scrape, rules, self metrics), consumed by a sink. Label bytes are
  * wire-shaped and usually canonical, but nobody checked: the store compares them with known series
  * and canonicalises on a miss.
  * Rows of one TimeSeries share the label pointer and follow one another.
- * Memory: rows and bytes belong to the request; they are lent, read-only, to the owners of the
- * series until sink's done().
+ * A row is a float, or has an extra (BATCH_EXTRA): a native histogram, a start time, or both.
+ * Exemplars are records of their own: a series may have some and no row.
+ * Memory: rows, extras, exemplars and bytes belong to the request; they are lent, read-only, to the
+ * owners of the series until sink's done().
  */
 #ifndef CORE_MODEL_BATCH_H
 #define CORE_MODEL_BATCH_H
 
+#include "core/model/hist.h"
 #include "core/model/label.h"
 #include "core/model/sample.h"
 
+struct batch_extra {
+	double v;                /* of a float */
+	const struct hist *hist; /* NULL = a float; hist_check found it good */
+	int64_t start_ms;        /* 0 = not told */
+	const char *bad;         /* a histogram that may not be stored: why; else NULL */
+};
 struct batch_row {
 	const uint8_t *labels;
 	uint32_t labels_len;
 	uint32_t flags; /* BATCH_* */
 	int64_t t_ms;
+	union {
+		double v;
+		const struct batch_extra *extra; /* with BATCH_EXTRA */
+	};
+};
+#define BATCH_EXTRA 1u
+
+/* An exemplar as it came: both label sets are wire-shaped, unchecked, perhaps unsorted. */
+struct batch_exemplar {
+	const uint8_t *labels; /* of the series */
+	const uint8_t *own;    /* of the exemplar: trace_id and such; NULL = none */
+	uint32_t labels_len, own_len;
+	int64_t t_ms; /* 0 may mean that none was told */
 	double v;
 };
-/* the row stands for a native histogram: refused as bad_histogram, t_ms and v are unused */
-#define BATCH_HISTOGRAM 1u
 
 struct batch_meta { /* metadata of a metric family */
 	const char *family, *help, *unit;
@@ -36,7 +57,11 @@ struct batch {
 	size_t rows_count, rows_cap;
 	struct batch_meta *metas;
 	size_t metas_count, metas_cap;
-	uint64_t series_count, exemplars_count;
+	struct batch_exemplar *exemplars;
+	size_t exemplars_count, exemplars_cap;
+	uint64_t series_count;
+	/* about what the rows' extras take, here and in the log; batch_row_extra counts */
+	uint64_t extras_bytes;
 	/* was acknowledged before: no age is too old any more; batch_clear keeps it */
 	bool restored;
 	/*
@@ -56,5 +81,13 @@ static inline struct batch_row *batch_add(struct batch *b) /* a new row to fill 
 	return batch_row_slow_(b);
 }
 struct batch_meta *batch_add_meta(struct batch *b);
+struct batch_exemplar *batch_add_exemplar(struct batch *b);
+/* x stands beside the row and lives as long as the batch is used. */
+void batch_row_extra(struct batch *b, struct batch_row *row, const struct batch_extra *x);
+/* What an extra takes at most as canonical bytes, with what stands around them. */
+static inline uint64_t batch_extra_bytes(const struct batch_extra *x)
+{
+	return x->hist ? 64 + hist_cost(x->hist) * 10 : 16;
+}
 
 #endif

@@ -178,20 +178,21 @@ static void decode_on_worker_done(struct work_task *t)
 /* --- APPEND --- */
 
 /*
- * An empty sample is two bytes of a body and forty times as much as a row: rows are charged, too.
+ * An empty sample is two bytes of a body and forty times as much as a row: rows are charged, too,
+ * and histograms: their arrays here, their bytes in the log.
  */
 static bool charge_rows(struct write *w)
 {
 	const struct batch *b = &w->batch;
-	return req_charge(
-	    w->req, b->rows_count * ROW_BYTES + b->metas_count * sizeof(struct batch_meta));
+	uint64_t records = b->rows_count * ROW_BYTES + b->metas_count * sizeof(struct batch_meta) +
+	    b->exemplars_count * sizeof(struct batch_exemplar);
+	return req_charge(w->req, records + b->extras_bytes + arena_used(&w->arena));
 }
 
 static void append(struct write *w)
 {
-	if (!w->err && w->batch.rows_count == 0 && w->batch.metas_count == 0) {
-		metric_add(
-		    M_EXEMPLARS_IGNORED, w->batch.exemplars_count); /* else the sink counts them */
+	const struct batch *b = &w->batch;
+	if (!w->err && b->rows_count == 0 && b->metas_count == 0 && b->exemplars_count == 0) {
 		reply(w);
 		return;
 	}
@@ -295,7 +296,8 @@ static void write_end(struct write *w)
 {
 	struct req *r = w->req;
 	metric_observe_ns(M_WRITE_SECONDS, loop_now_ns(r->loop) - r->start_ns);
-	if (w->decoded_cap > API_WRITE_LOOP_BYTES + SNAPZ_SLOP || w->batch.rows_cap > SPARE_ROWS_MAX) {
+	if (w->decoded_cap > API_WRITE_LOOP_BYTES + SNAPZ_SLOP ||
+	    w->batch.rows_cap > SPARE_ROWS_MAX || w->batch.exemplars_cap > SPARE_ROWS_MAX) {
 		write_drop(&w->spare);
 		return;
 	}

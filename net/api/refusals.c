@@ -37,7 +37,7 @@ static const struct row {
 	[REFUSAL_SAMPLES + SINK_SERIES_LIMIT] = { "series_limit", M_REFUSED_SERIES_LIMIT,
 		"look for a label with very many values (/api/v1/status/tsdb), or raise --limits.series-total" },
 	[REFUSAL_SAMPLES + SINK_BAD_HISTOGRAM] = { "bad_histogram", M_REFUSED_BAD_HISTOGRAM,
-		"native histograms are not stored yet: send classic ones, send_native_histograms: false" },
+		"the example says what contradicts itself in what the sender made; --limits.histogram-buckets lets larger ones in" },
 };
 /* clang-format on */
 

@@ -25,7 +25,7 @@ static struct clockwatch_heard hear_rows(
 	        to = num_sat_add(now, CLOCKWATCH_AGREE_MS);
 	for (uint32_t i = 0; i < count; i++) {
 		int64_t t = rows[i].t_ms;
-		if (rows[i].flags & BATCH_HISTOGRAM || t > INTAKE_T_MAX_MS || t < INTAKE_T_MIN_MS)
+		if (t > INTAKE_T_MAX_MS || t < INTAKE_T_MIN_MS)
 			continue;
 		h.t_newest_ms = t > h.t_newest_ms ? t : h.t_newest_ms;
 		h.agrees |= t >= from && t <= to;
@@ -173,9 +173,9 @@ void append_step_put(struct intake *in, struct step *sp)
 static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32_t row)
 {
 	struct shard_verdict *v = &ap->verdict;
-	if (UNLIKELY(r->flags & BATCH_HISTOGRAM)) {
+	if (UNLIKELY(r->flags & BATCH_EXTRA && r->extra->bad)) {
 		metric_add(M_REFUSED_BAD_HISTOGRAM, 1);
-		shard_verdict_refuse(v, row, SINK_BAD_HISTOGRAM, "native histograms are not stored");
+		shard_verdict_refuse(v, row, SINK_BAD_HISTOGRAM, r->extra->bad);
 		return true;
 	}
 	if (UNLIKELY(!r->labels_len)) {
@@ -216,7 +216,7 @@ static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint3
 			look = i + STEP_LOOK_ROWS;
 			bytes = 0;
 		}
-		if (UNLIKELY(r->flags & BATCH_HISTOGRAM || r->labels_len - 1 >= INTAKE_LABELS_MAX) &&
+		if (UNLIKELY(r->flags || r->labels_len - 1 >= INTAKE_LABELS_MAX) &&
 		    refused_at_home(ap, r, (uint32_t)(from + i))) {
 			sp->places[i] = PLACE_NONE;
 			continue;
@@ -255,12 +255,18 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
 		if (sp->places[i] == PLACE_NONE)
 			continue;
 		const struct batch_row *r = &b->rows[from + i];
-		sp->rows[sp->ends[sp->places[i]]++] = (struct head_row){ .labels = r->labels,
+		struct head_row *to = &sp->rows[sp->ends[sp->places[i]]++];
+		*to = (struct head_row){ .labels = r->labels,
 			.labels_len = r->labels_len,
 			.row = (uint32_t)(from + i),
 			.fp = sp->fps[i],
 			.t_ms = r->t_ms,
-			.v = r->v };
+			.v = r->v,
+			.flags = r->flags };
+		if (UNLIKELY(r->flags))
+			to->extra = r->extra;
+		else if (UNLIKELY(sample_is_hist(r->v))) /* a float is no histogram */
+			to->v = num_from_bits(SAMPLE_NAN_BITS);
 	}
 }
 
@@ -286,6 +292,7 @@ static bool step_send(struct append *ap, struct step *sp, bool metas)
 		uint32_t end = n ? sp->ends[place + n - 1] : begin;
 		sl->rows_count = end - begin;
 		sl->metas = metas && i == 0;
+		slice_weigh(sl);
 		for (unsigned k = 0; k < n; k++)
 			sl->ends[k] -= begin;
 		begin = end;

@@ -20,6 +20,7 @@ struct apply {
 	unsigned costs;        /* of unknown series since the last look at the clock */
 	enum intake_slow slow; /* new series came too fast */
 	unsigned logged;       /* rows in in->ids, t_ms, v */
+	unsigned extras;       /* of them have one in in->extras, hists */
 	struct label_limits limits;
 	struct shard_span span; /* of the rows of this shard */
 	int64_t t_newest_ms;    /* of all rows so far */
@@ -31,10 +32,13 @@ struct apply {
  */
 #define SUB_LABELS (256u << 10)
 #define LOOK_COST  8u
+#define HISTS_LOG  (1u << 20) /* bytes of histograms that a record of rows has, and one more */
+STATIC(HISTS_LOG < WALREC_EXTRAS_BYTES);
 
 static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count);
 static uint32_t unknown(struct apply *a, struct head_row *r);
 static bool cost(struct apply *a, const struct head_row *r);
+static bool cost_look(struct apply *a);
 static void refuse_time(struct apply *a, const struct head_row *r);
 
 /* ---- frames ---- */
@@ -53,12 +57,29 @@ static void group_open(struct apply *a)
 	a->group = true;
 }
 
+/* Of a->logged rows with extras: they point into sh->hists, which is whole now. */
+static void extras_log(struct apply *a)
+{
+	struct intake *in = a->in;
+	const uint8_t *p = in->hists.data;
+	for (unsigned i = 0; i < a->extras; i++) {
+		in->extras[i].hist = p;
+		p += in->extras[i].hist_len;
+	}
+	walrec_rows_extras(&a->w, a->logged, in->ids, in->t_ms, in->v, a->extras, in->extras);
+	a->extras = 0;
+	buf_clear(&in->hists);
+}
+
 static void rows_log(struct apply *a)
 {
 	if (!a->logged)
 		return;
 	group_open(a);
-	walrec_rows(&a->w, a->logged, a->in->ids, a->in->t_ms, a->in->v);
+	if (LIKELY(!a->extras))
+		walrec_rows(&a->w, a->logged, a->in->ids, a->in->t_ms, a->in->v);
+	else
+		extras_log(a);
 	a->logged = 0;
 }
 
@@ -216,6 +237,48 @@ bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 	return sl->rows_done == sl->rows_count;
 }
 
+/*
+ * A row with a histogram or a start time: into memory, and its extra beside the row that is logged
+ * next. *v: what the row's value is.
+ */
+static enum series_put extra_put(
+    struct apply *a, struct series *s, const struct head_row *r, double *v)
+{
+	struct head *h = &a->shard->head;
+	struct intake *in = a->in;
+	size_t at = in->hists.len;
+	struct extra e = { .start_ms = r->extra->start_ms };
+	*v = r->extra->v;
+	if (r->extra->hist) {
+		hist_encode(r->extra->hist, &in->hists);
+		e.hist = in->hists.data + at;
+		e.hist_len = (uint32_t)(in->hists.len - at);
+		*v = num_from_bits(SAMPLE_HIST_BITS);
+	} else if (sample_is_hist(*v)) {
+		*v = num_from_bits(SAMPLE_NAN_BITS);
+	}
+	bool plain = !e.hist && !e.start_ms;
+	enum series_put put = series_put_slow(s, h->mem, &h->stats, r->t_ms, *v, plain ? NULL : &e);
+	if (put == SERIES_PUT_SAME || plain) {
+		in->hists.len = at;
+		return put;
+	}
+	in->extras[a->extras++] =
+	    (struct walrec_extra){ .row = a->logged, .hist_len = e.hist_len, .start_ms = e.start_ms };
+	return put;
+}
+
+/* Histograms take their time and their room: is it over? */
+static bool extra_cost(struct apply *a, const struct head_row *r)
+{
+	if (a->in->hists.len >= HISTS_LOG) {
+		rows_log(a);
+		frame_split(a);
+	}
+	a->costs += r->extra->hist ? 1 + (unsigned)(hist_cost(r->extra->hist) / 256) : 0;
+	return cost_look(a);
+}
+
 /* How many of the rows were done: fewer than count when the time was over. */
 static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 {
@@ -245,7 +308,10 @@ static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count
 		 * A guess that led elsewhere would put an acknowledged row where nobody finds it.
 		 */
 		CHECK((s->flags & (SERIES_USED | SERIES_UNDEFINED | SERIES_SHADOWED)) == SERIES_USED);
-		enum series_put put = series_put(s, h->mem, &h->stats, r->t_ms, r->v);
+		double v = r->v;
+		enum series_put put = LIKELY(!r->flags)
+		    ? series_put(s, h->mem, &h->stats, r->t_ms, v)
+		    : extra_put(a, s, r, &v);
 		stored++;
 		span.max_ms = r->t_ms > span.max_ms ? r->t_ms : span.max_ms;
 		span.min_ms = r->t_ms < span.min_ms ? r->t_ms : span.min_ms;
@@ -253,12 +319,14 @@ static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count
 			dup += put == SERIES_PUT_SAME;
 			over += put == SERIES_PUT_OVER;
 			late += put == SERIES_PUT_LATE;
-			if (put == SERIES_PUT_SAME)
-				continue;
 		}
-		in->ids[a->logged] = s->id;
-		in->t_ms[a->logged] = r->t_ms;
-		in->v[a->logged++] = r->v;
+		if (LIKELY(put != SERIES_PUT_SAME)) {
+			in->ids[a->logged] = s->id;
+			in->t_ms[a->logged] = r->t_ms;
+			in->v[a->logged++] = v;
+		}
+		if (UNLIKELY(r->flags) && extra_cost(a, r))
+			count = i + 1;
 	}
 	a->span = span;
 	a->sl->verdict.stored += stored;
@@ -328,6 +396,11 @@ static uint32_t refuse_series(struct apply *a, const struct head_row *r, uint64_
 static bool cost(struct apply *a, const struct head_row *r)
 {
 	a->costs += 1 + r->labels_len / 1024;
+	return cost_look(a);
+}
+
+static bool cost_look(struct apply *a)
+{
 	if (a->costs < LOOK_COST)
 		return false;
 	a->costs = 0;

@@ -34,6 +34,7 @@ void intake_free(struct intake *in)
 	LIST_EACH_SAFE(l, n, &in->step_pool)
 		append_step_free(CONTAINER_OF(l, struct step, link));
 	arena_release(&in->scratch);
+	buf_release(&in->hists);
 	alias_free(in->alias);
 	mem_free(in);
 }

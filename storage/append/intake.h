@@ -133,6 +133,8 @@ struct intake {
 	uint32_t ids[HEAD_SUB];
 	int64_t t_ms[HEAD_SUB];
 	double v[HEAD_SUB];
+	struct walrec_extra extras[HEAD_SUB];
+	struct buf hists; /* canonical bytes of the extras, one behind the other */
 };
 
 struct intake *intake_create(const struct intake_env *env, struct share *share);
@@ -177,8 +179,9 @@ struct slice {
 	uint32_t rows_done;  /* in the pieces so far */
 	uint32_t labels_max; /* bytes of the largest labels among the rows */
 	size_t metas_done;
-	uint32_t open;     /* itself and its children */
-	uint64_t position; /* of the log, that it waits for */
+	uint64_t extras_bytes; /* of its rows' extras in the log, at most */
+	uint32_t open;         /* itself and its children */
+	uint64_t position;     /* of the log, that it waits for */
 	uint64_t park_until_ns;
 	/* what loops tell each other */
 	int64_t t_newest_ms; /* of the class (tenant, batch->own) */

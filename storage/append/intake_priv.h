@@ -71,6 +71,8 @@ void append_done_run(struct loop_deferred *d);
 /* On any loop: what the home loop changes from step to step is given, not read here. */
 void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, struct intake *from,
     struct intake *at);
+/* Its rows are known. */
+void slice_weigh(struct slice *sl);
 void slice_send(struct slice *sl);
 /* The slice's own part is decided. */
 void slice_settle(struct slice *sl, enum err err);

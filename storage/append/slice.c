@@ -41,6 +41,17 @@ void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, s
 	shard_verdict_init(&sl->verdict);
 }
 
+/* What its histograms and start times may take in the log. */
+void slice_weigh(struct slice *sl)
+{
+	sl->extras_bytes = 0;
+	if (LIKELY(!sl->batch->extras_bytes))
+		return;
+	for (uint32_t i = 0; i < sl->rows_count; i++)
+		if (sl->rows[i].flags & BATCH_EXTRA)
+			sl->extras_bytes += batch_extra_bytes(sl->rows[i].extra);
+}
+
 void slice_send(struct slice *sl)
 {
 	struct intake *from = sl->from;
@@ -67,7 +78,8 @@ static void slice_arrive_msg(struct mbox_msg *msg)
 
 static bool room(const struct intake *in, const struct slice *sl)
 {
-	return walog_room(in->log, (uint64_t)sl->rows_count * ROOM_ROW_BYTES + ROOM_SLICE);
+	return walog_room(
+	    in->log, (uint64_t)sl->rows_count * ROOM_ROW_BYTES + sl->extras_bytes + ROOM_SLICE);
 }
 
 /*
@@ -107,6 +119,7 @@ static struct slice *children_make(struct slice *sl, const struct apply_odds *od
 			}
 			child->ends[s] = child->rows_count;
 		}
+		slice_weigh(child);
 		child->memory = arena_alloc(&memory, sizeof memory);
 		*child->memory = memory;
 		child->next_child = children;

@@ -29,6 +29,7 @@
 #define STORAGE_HEAD_HEAD_H
 
 #include "core/base/hash.h"
+#include "core/model/batch.h"
 #include "storage/head/series.h"
 #include "storage/head/slotmap.h"
 
@@ -120,10 +121,14 @@ struct head_row {
 	uint32_t row; /* index in the batch */
 	uint64_t fp;  /* hash128.lo */
 	int64_t t_ms;
-	double v;
-	uint32_t slot; /* out */
-	uint32_t _pad;
+	union {
+		double v;                        /* never SAMPLE_HIST_BITS */
+		const struct batch_extra *extra; /* with BATCH_EXTRA */
+	};
+	uint32_t slot;  /* out */
+	uint32_t flags; /* of the batch's row */
 };
+STATIC(sizeof(struct head_row) == 48);
 #define HEAD_SUB 256u
 /*
  * Fills rows[i].slot, SERIES_NONE where unknown; count <= HEAD_SUB. Rows of one series in a row

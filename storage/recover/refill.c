@@ -26,10 +26,18 @@ static inline void replay_fetch(const struct head *h, uint32_t slot)
 		series_fetch(head_at(h, slot + REPLAY_TAILS));
 }
 
+static void replay_extra(
+    struct head *h, struct series *s, int64_t t_ms, double v, const struct walrec_extra *x)
+{
+	struct extra e = { .start_ms = x->start_ms, .hist = x->hist, .hist_len = x->hist_len };
+	(void)series_put_slow(s, h->mem, &h->stats, t_ms, v, &e);
+}
+
 static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool own)
 {
 	struct head *h = &sh->head;
 	struct shard_span span = SHARD_SPAN_NONE;
+	const struct walrec_extra *x = rec->extras, *x_end = x + rec->extras_count;
 	if (!rec->count)
 		return;
 	uint32_t slot = replay_slot(sh, rec->ids[0]);
@@ -45,7 +53,10 @@ static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool 
 			s = head_at(h, slot);
 			replay_fetch(h, slot);
 		}
-		series_put(s, h->mem, &h->stats, rec->t_ms[i], rec->v[i]);
+		if (LIKELY(x == x_end || x->row != i))
+			series_put(s, h->mem, &h->stats, rec->t_ms[i], rec->v[i]);
+		else
+			replay_extra(h, s, rec->t_ms[i], rec->v[i], x++);
 		span.max_ms = rec->t_ms[i] > span.max_ms ? rec->t_ms[i] : span.max_ms;
 		span.min_ms = rec->t_ms[i] < span.min_ms ? rec->t_ms[i] : span.min_ms;
 	}

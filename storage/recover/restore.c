@@ -14,9 +14,10 @@
 #include <string.h>
 #include <time.h>
 
-#define BATCH_ROWS 10000u
-#define TRIES      600u /* of a batch that the store does not take, ... */
-#define PAUSE_MS   50u  /* ... with such pauses */
+#define BATCH_ROWS  10000u
+#define EXTRAS_KEEP (1u << 20) /* bytes, between two batches */
+#define TRIES       600u       /* of a batch that the store does not take, ... */
+#define PAUSE_MS    50u        /* ... with such pauses */
 
 struct def {
 	uint32_t shard, id, tenant;
@@ -41,6 +42,7 @@ struct restore {
 	uint32_t *table; /* shard and id -> index + 1 of defs; a power of two, at most half full */
 	size_t table_mask;
 	struct batch batch;
+	struct arena extras; /* of the batch's rows */
 	struct walrec_reader reader;
 	bool own; /* rows of the group under way are the server's */
 	uint64_t rows, unknown, refused;
@@ -318,11 +320,26 @@ static void batch_send(struct restore *r)
 	r->refused += refused;
 	r->rows += r->batch.rows_count - refused;
 	batch_clear(&r->batch);
+	arena_reset(&r->extras, EXTRAS_KEEP);
+}
+
+/* A histogram, which the reader found whole, or a start time beside a row. */
+static void extra_take(struct restore *r, struct batch_row *row, const struct walrec_extra *x)
+{
+	struct batch_extra *e = arena_alloc(&r->extras, sizeof(*e));
+	struct hist *h = NULL;
+	if (x->hist) {
+		h = arena_alloc(&r->extras, sizeof(*h));
+		CHECK(!hist_decode(&r->extras, x->hist, x->hist_len, h, NULL));
+	}
+	*e = (struct batch_extra){ .v = row->v, .hist = h, .start_ms = x->start_ms };
+	batch_row_extra(&r->batch, row, e);
 }
 
 static void rows_take(struct restore *r, uint32_t shard, const struct walrec_record *rec)
 {
 	struct def d = { .id = UINT32_MAX };
+	const struct walrec_extra *x = rec->extras, *x_end = x + rec->extras_count;
 	if (rec->tag != WALREC_ROWS || shard >= r->env->shards_count)
 		return;
 	for (size_t i = 0; i < rec->count && !r->err; i++) {
@@ -330,6 +347,7 @@ static void rows_take(struct restore *r, uint32_t shard, const struct walrec_rec
 			d = def_find(r, shard, rec->ids[i]);
 		if (!d.labels.len) {
 			r->unknown++;
+			x += x < x_end && x->row == i;
 			continue;
 		}
 		if (r->batch.rows_count >= BATCH_ROWS ||
@@ -337,10 +355,13 @@ static void rows_take(struct restore *r, uint32_t shard, const struct walrec_rec
 			batch_send(r);
 		r->batch.tenant = d.tenant;
 		r->batch.own = r->own;
-		*batch_add(&r->batch) = (struct batch_row){ .labels = d.labels.bytes,
+		struct batch_row *row = batch_add(&r->batch);
+		*row = (struct batch_row){ .labels = d.labels.bytes,
 			.labels_len = d.labels.len,
 			.t_ms = rec->t_ms[i],
 			.v = rec->v[i] };
+		if (x < x_end && x->row == i)
+			extra_take(r, row, x++);
 	}
 }
 
@@ -411,6 +432,7 @@ void restore_run(const struct recover_env *env)
 	if (r.segs_count) {
 		arena_init(&r.arena, 1 << 20);
 		batch_init(&r.batch);
+		arena_init(&r.extras, 4096);
 		r.batch.restored = true;
 		walrec_reader_init(&r.reader);
 		r.next_ids = mem_array(NULL, env->shards_count, sizeof(*r.next_ids));
@@ -420,6 +442,7 @@ void restore_run(const struct recover_env *env)
 		take_in(&r);
 		walrec_reader_release(&r.reader);
 		batch_release(&r.batch);
+		arena_release(&r.extras);
 		arena_release(&r.arena);
 	}
 	mem_free(r.next_ids);

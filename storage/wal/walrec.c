@@ -1,9 +1,11 @@
 #include "storage/wal/walrec.h"
 
 #include "core/base/arena.h"
+#include "core/model/hist.h"
 
 #define RUN_MAX   32u /* bytes a run takes at most: three varints */
 #define ROWS_HEAD 16u /* tag, kind, count */
+#define EXTRA_MIN 3u
 
 /* ---- Writer ---- */
 
@@ -110,8 +112,8 @@ static void times_put(struct buf *b, size_t count, const int64_t *t_ms)
 	}
 }
 
-void walrec_rows(struct walrec_writer *w, size_t count, const uint32_t *ids, const int64_t *t_ms,
-    const double *v)
+static void rows_put(struct walrec_writer *w, enum walrec_kind kind, size_t count,
+    const uint32_t *ids, const int64_t *t_ms, const double *v)
 {
 	CHECK(w->_group_at);
 	CHECK(count >= 1 && count <= WALREC_ROWS_MAX);
@@ -119,12 +121,37 @@ void walrec_rows(struct walrec_writer *w, size_t count, const uint32_t *ids, con
 	CHECK(buf_reserve(b, ROWS_HEAD + 2 * RUN_MAX + 8 * count));
 	uint8_t *p = b->data + b->len;
 	*p++ = WALREC_ROWS;
-	*p++ = WALREC_FLOAT;
+	*p++ = (uint8_t)kind;
 	p = wire_store_varint(p, count);
 	b->len = (size_t)(p - b->data);
 	ids_put(b, count, ids);
 	times_put(b, count, t_ms);
 	buf_add(b, v, 8 * count);
+}
+
+void walrec_rows(struct walrec_writer *w, size_t count, const uint32_t *ids, const int64_t *t_ms,
+    const double *v)
+{
+	rows_put(w, WALREC_FLOAT, count, ids, t_ms, v);
+}
+
+void walrec_rows_extras(struct walrec_writer *w, size_t count, const uint32_t *ids,
+    const int64_t *t_ms, const double *v, size_t extras_count, const struct walrec_extra *extras)
+{
+	uint32_t from = 0;
+	rows_put(w, WALREC_EXTRAS, count, ids, t_ms, v);
+	size_t began = w->buf->len;
+	wire_put_varint(w->buf, extras_count);
+	for (size_t i = 0; i < extras_count; i++) {
+		const struct walrec_extra *x = &extras[i];
+		CHECK(x->row >= from && x->row < count);
+		CHECK(sample_is_hist(v[x->row]) == (x->hist_len > 0));
+		wire_put_varint(w->buf, x->row - from);
+		wire_put_zigzag(w->buf, x->start_ms);
+		wire_put_lenbytes(w->buf, x->hist, x->hist_len);
+		from = x->row + 1;
+	}
+	CHECK(w->buf->len - began <= WALREC_EXTRAS_BYTES + 32 * (extras_count + 1));
 }
 
 void walrec_meta(struct walrec_writer *w, const struct walrec_meta *m)
@@ -179,7 +206,7 @@ void walrec_groups_init(struct walrec_groups *it, const void *payload, size_t le
 	if (len == 0)
 		return; /* a mark */
 	it->version = *it->p++;
-	if (it->version != WALREC_VERSION && it->version != WALREC_VERSION_NO_NEWEST)
+	if (it->version < WALREC_VERSION_NO_NEWEST || it->version > WALREC_VERSION)
 		it->err = ERR_UNSUPPORTED;
 }
 
@@ -211,6 +238,7 @@ bool walrec_groups_next(struct walrec_groups *it, struct walrec_group *out)
 void walrec_reader_init(struct walrec_reader *r)
 {
 	*r = (struct walrec_reader){ 0 };
+	arena_init(&r->_hists, 4096);
 }
 
 void walrec_reader_release(struct walrec_reader *r)
@@ -218,6 +246,8 @@ void walrec_reader_release(struct walrec_reader *r)
 	mem_free(r->_ids);
 	mem_free(r->_t_ms);
 	mem_free(r->_v);
+	mem_free(r->_extras);
+	arena_release(&r->_hists);
 	walrec_reader_init(r);
 }
 
@@ -225,6 +255,7 @@ void walrec_reader_open(struct walrec_reader *r, const struct walrec_group *g)
 {
 	r->p = g->records;
 	r->end = g->records + g->records_len;
+	r->_floats = g->version <= WALREC_VERSION_FLOATS;
 	r->err = ERR_OK;
 }
 
@@ -296,11 +327,59 @@ static bool times_get(struct wire_reader *w, size_t count, int64_t *t_ms)
 	return true;
 }
 
+/* One of the extras; false: broken. */
+static bool extra_get(struct walrec_reader *r, struct wire_reader *w,
+    const struct walrec_record *rows, uint32_t from, struct walrec_extra *out)
+{
+	size_t len, used = 0;
+	struct hist h;
+	uint64_t skip = wire_varint(w);
+	int64_t start_ms = wire_zigzag(w);
+	const uint8_t *hist = wire_lenbytes(w, &len);
+	if (w->bad || skip >= rows->count - from || len > UINT32_MAX)
+		return false;
+	*out = (struct walrec_extra){ .row = from + (uint32_t)skip,
+		.hist_len = (uint32_t)len,
+		.start_ms = start_ms,
+		.hist = len ? hist : NULL };
+	if (sample_is_hist(rows->v[out->row]) != (len > 0))
+		return false;
+	if (!len)
+		return true;
+	bool whole = !hist_decode(&r->_hists, hist, len, &h, &used) && used == len;
+	arena_reset(&r->_hists, SIZE_MAX);
+	return whole;
+}
+
+/* Each row that says it is a histogram has one. */
+static bool extras_get(struct walrec_reader *r, struct wire_reader *w, struct walrec_record *out)
+{
+	uint64_t count = wire_varint(w), hists = 0;
+	uint32_t from = 0;
+	if (w->bad || count > out->count || count > wire_left(w) / EXTRA_MIN)
+		return false;
+	if (count > r->_extras_cap) {
+		r->_extras_cap = (size_t)count;
+		r->_extras = mem_array(r->_extras, r->_extras_cap, sizeof(*r->_extras));
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!extra_get(r, w, out, from, &r->_extras[i]))
+			return false;
+		from = r->_extras[i].row + 1;
+		hists += r->_extras[i].hist_len > 0;
+	}
+	for (size_t i = 0; i < out->count; i++)
+		hists -= sample_is_hist(out->v[i]);
+	out->extras = r->_extras;
+	out->extras_count = (size_t)count;
+	return hists == 0;
+}
+
 static enum err rows_get(struct walrec_reader *r, struct wire_reader *w, struct walrec_record *out)
 {
 	uint8_t kind = wire_u8(w);
 	uint64_t count = wire_varint(w);
-	if (!w->bad && kind != WALREC_FLOAT)
+	if (!w->bad && kind > WALREC_EXTRAS)
 		return ERR_UNSUPPORTED;
 	if (w->bad || count == 0 || count > WALREC_ROWS_MAX || count > wire_left(w) / 8)
 		return ERR_MALFORMED;
@@ -316,11 +395,14 @@ static enum err rows_get(struct walrec_reader *r, struct wire_reader *w, struct 
 	if (!values)
 		return ERR_MALFORMED;
 	memcpy(r->_v, values, (size_t)count * 8);
+	for (size_t i = 0; kind == WALREC_FLOAT && r->_floats && i < count; i++)
+		if (sample_is_hist(r->_v[i]))
+			r->_v[i] = num_from_bits(SAMPLE_NAN_BITS);
 	out->count = (size_t)count;
 	out->ids = r->_ids;
 	out->t_ms = r->_t_ms;
 	out->v = r->_v;
-	return ERR_OK;
+	return kind == WALREC_EXTRAS && !extras_get(r, w, out) ? ERR_MALFORMED : ERR_OK;
 }
 
 static uint32_t u32_get(struct wire_reader *w)

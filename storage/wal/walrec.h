@@ -1,11 +1,17 @@
 /*
  * walrec - the payload of a log frame: the groups of one loop for one request.
  *
- *   payload  version(1)=2  group*           (1 is read too: it has no own and newest)
+ *   payload  version(1)=3  group*           (1 is read too: it has no own and newest; and 2: it
+ *                                           has no rows of kind 1)
  *   group    tag(1)=1  varint(shard)  varint(number)  u32(length of the records)  record*
  *   def      tag(1)=2  varint(id)  varint(tenant)  varint(n) labels[n]
  *   rows     tag(1)=3  kind(1)=0  varint(count)  id runs  time runs  values[8 * count]
  *                                           (little endian doubles)
+ *            tag(1)=3  kind(1)=1  the same  varint(extras)  extra*
+ *                                           (rows among which are histograms or start times)
+ *   extra    varint(rows since the one before)  zigzag(start_ms; 0 = not told)  varint(n) hist[n]
+ *                                           (n is 0 beside a float; else canonical bytes, see
+ *                                           core/model/hist.h, and the value SAMPLE_HIST_BITS)
  *   meta     tag(1)=4  varint(tenant)  type(1)  3 x { varint(n) bytes[n] }   (family, help, unit)
  *   tomb     tag(1)=5  varint(n) bytes[n]   (a deletion; reserved, opaque here)
  *   own      tag(1)=6                       (the group's rows that follow are the server's own)
@@ -35,15 +41,19 @@
 #ifndef STORAGE_WAL_WALREC_H
 #define STORAGE_WAL_WALREC_H
 
+#include "core/base/arena.h"
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/wire.h"
 
-#define WALREC_VERSION           2u
+#define WALREC_VERSION           3u
+#define WALREC_VERSION_FLOATS    2u /* rows of such payloads are floats without a start time */
 #define WALREC_VERSION_NO_NEWEST 1u /* newest times of such payloads stand in their rows */
 /* shard numbers are below this; a bound for tables made from hostile bytes */
 #define WALREC_SHARDS_MAX 4096u
 #define WALREC_ROWS_MAX   65536u /* rows of one walrec_rows call: at most 1.7 MiB */
+/* histograms of one walrec_rows_extras call; so it and a full payload are no more than a frame */
+#define WALREC_EXTRAS_BYTES (2u << 20)
 /* end the frame and begin the next one once a payload has this much */
 #define WALREC_SPLIT_BYTES (4u << 20)
 /* bytes of labels, family, help, unit, tombstone in one record; far over the limits of requests */
@@ -58,8 +68,16 @@ enum walrec_tag {
 	WALREC_OWN = 6,
 	WALREC_NEWEST = 7
 };
-enum walrec_kind {
-	WALREC_FLOAT = 0
+enum walrec_kind { /* of rows */
+	WALREC_FLOAT = 0,
+	WALREC_EXTRAS = 1
+};
+/* Beside one of the rows. */
+struct walrec_extra {
+	uint32_t row;      /* its place, ascending */
+	uint32_t hist_len; /* 0 = a float */
+	int64_t start_ms;  /* 0 = not told */
+	const uint8_t *hist;
 };
 
 /* ---- Writer ---- */
@@ -76,6 +94,12 @@ void walrec_def(
 /* count 1..WALREC_ROWS_MAX. Values are kept bit by bit. May be called several times in a group. */
 void walrec_rows(struct walrec_writer *w, size_t count, const uint32_t *ids, const int64_t *t_ms,
     const double *v);
+/*
+ * The same with what stands beside some of the rows, in order; rows with a histogram have the value
+ * SAMPLE_HIST_BITS, and no others do. WALREC_EXTRAS_BYTES at most in all.
+ */
+void walrec_rows_extras(struct walrec_writer *w, size_t count, const uint32_t *ids,
+    const int64_t *t_ms, const double *v, size_t extras_count, const struct walrec_extra *extras);
 struct walrec_meta {
 	uint32_t tenant;
 	uint8_t type; /* as batch_meta.type */
@@ -124,6 +148,8 @@ struct walrec_record {
 	const uint32_t *ids;
 	const int64_t *t_ms;
 	const double *v;
+	size_t extras_count; /* histograms are whole: hist_decode takes them */
+	const struct walrec_extra *extras;
 	struct walrec_meta meta;
 	/* newest */
 	bool own;
@@ -137,6 +163,10 @@ struct walrec_reader {
 	int64_t *_t_ms;
 	double *_v;
 	size_t _cap;
+	bool _floats; /* of the group's version: values are floats, whatever their bits */
+	struct walrec_extra *_extras;
+	size_t _extras_cap;
+	struct arena _hists; /* where they are tried */
 };
 void walrec_reader_init(struct walrec_reader *r);
 void walrec_reader_release(struct walrec_reader *r);

@@ -38,8 +38,93 @@ static inline const char *rw1judge_labels(
 	return n == ts->n_labels ? NULL : "fewer labels than the judge";
 }
 
+/* The judge's message as a histogram; the arena's. */
+static inline struct hist_side rw1judge_side(struct arena *a, bool is_float, size_t spans_count,
+    Prometheus__BucketSpan **spans, size_t deltas_count, const int64_t *deltas, size_t counts_count,
+    const double *counts)
+{
+	size_t n = is_float ? counts_count : deltas_count;
+	struct hist_span *sp = arena_array(a, spans_count, sizeof *sp);
+	union hist_count *c = arena_array(a, n, sizeof *c);
+	uint64_t sum = 0;
+	for (size_t i = 0; i < spans_count; i++)
+		sp[i] = (struct hist_span){ spans[i]->offset, spans[i]->length };
+	for (size_t i = 0; i < n; i++) {
+		if (is_float)
+			c[i].f = counts[i];
+		else
+			c[i].n = sum += (uint64_t)deltas[i];
+	}
+	return (struct hist_side){ sp, c, (uint32_t)spans_count, (uint32_t)n };
+}
+
+static inline struct hist *rw1judge_hist(struct arena *a, const Prometheus__Histogram *j)
+{
+	struct hist *h = arena_zalloc(a, sizeof *h);
+	bool f = j->count_case == PROMETHEUS__HISTOGRAM__COUNT_COUNT_FLOAT;
+	h->is_float = f;
+	h->hint = (unsigned)j->reset_hint <= 3 ? (uint8_t)j->reset_hint : 0;
+	h->sum = j->sum;
+	h->zero_threshold = j->zero_threshold;
+	if (f)
+		h->count.f = j->count_float;
+	else if (j->count_case == PROMETHEUS__HISTOGRAM__COUNT_COUNT_INT)
+		h->count.n = j->count_int;
+	if (f && j->zero_count_case == PROMETHEUS__HISTOGRAM__ZERO_COUNT_ZERO_COUNT_FLOAT)
+		h->zero_count.f = j->zero_count_float;
+	else if (!f && j->zero_count_case == PROMETHEUS__HISTOGRAM__ZERO_COUNT_ZERO_COUNT_INT)
+		h->zero_count.n = j->zero_count_int;
+	h->negative = rw1judge_side(a, f, j->n_negative_spans, j->negative_spans,
+	    j->n_negative_deltas, j->negative_deltas, j->n_negative_counts, j->negative_counts);
+	h->positive = rw1judge_side(a, f, j->n_positive_spans, j->positive_spans,
+	    j->n_positive_deltas, j->positive_deltas, j->n_positive_counts, j->positive_counts);
+	h->bounds_count = (uint32_t)j->n_custom_values;
+	h->bounds = arena_dup(a, j->custom_values, j->n_custom_values * sizeof(double));
+	return h;
+}
+
+/*
+ * A row of a histogram: the same one, or refused as it must be. One of a finer schema was reduced:
+ * its sums are the same.
+ */
+static inline const char *rw1judge_histogram(
+    struct arena *a, const struct batch_row *row, const Prometheus__Histogram *j)
+{
+	const struct hist *ours = row->extra->hist;
+	struct hist *h = rw1judge_hist(a, j);
+	bool finer = j->schema > HIST_SCHEMA_MAX && j->schema <= HIST_SCHEMA_FINER;
+	if (row->t_ms != j->timestamp || row->extra->start_ms)
+		return "another time of a histogram";
+	if (!ours != (row->extra->bad != NULL))
+		return "a histogram that is neither good nor bad";
+	bool known = finer || (j->schema >= -128 && j->schema <= 127);
+	h->schema = finer ? HIST_SCHEMA_MAX : known ? (int8_t)j->schema : 0;
+	bool good =
+	    known && hist_cost(h) <= limits_here()->write_hist_buckets && !hist_check(h, NULL);
+	if (finer && good) {
+		h->schema = (int8_t)j->schema;
+		h = hist_reduce(a, h, HIST_SCHEMA_MAX);
+		good = h != NULL;
+	}
+	if (good != (ours != NULL))
+		return good ? "a bad histogram that is good" : "a good histogram that is bad";
+	return !ours || hist_equal(ours, h) ? NULL : "another histogram";
+}
+
+static inline const char *rw1judge_exemplar(
+    const struct batch_exemplar *x, const Prometheus__Exemplar *j, const Prometheus__TimeSeries *ts)
+{
+	const struct batch_row own = { .labels = x->own, .labels_len = x->own_len };
+	const struct batch_row series = { .labels = x->labels, .labels_len = x->labels_len };
+	const Prometheus__TimeSeries labels = { .n_labels = j->n_labels, .labels = j->labels };
+	if (x->t_ms != j->timestamp || num_bits(x->v) != num_bits(j->value))
+		return "another exemplar";
+	const char *wrong = rw1judge_labels(&own, &labels);
+	return wrong ? wrong : rw1judge_labels(&series, ts);
+}
+
 static inline const char *rw1judge_series(
-    const struct batch *b, size_t *at, const Prometheus__TimeSeries *ts)
+    struct arena *a, const struct batch *b, size_t *at, const Prometheus__TimeSeries *ts)
 {
 	size_t floats = 0, histograms = 0;
 	if (!b->rows) /* nothing was pushed */
@@ -51,8 +136,12 @@ static inline const char *rw1judge_series(
 		const char *wrong = rw1judge_labels(row, ts);
 		if (wrong)
 			return wrong;
-		if (row->flags & BATCH_HISTOGRAM) {
-			histograms++;
+		if (row->flags & BATCH_EXTRA) {
+			if (histograms >= ts->n_histograms)
+				return "more histograms than the judge";
+			wrong = rw1judge_histogram(a, row, ts->histograms[histograms++]);
+			if (wrong)
+				return wrong;
 			continue;
 		}
 		if (floats >= ts->n_samples)
@@ -67,16 +156,24 @@ static inline const char *rw1judge_series(
 	return histograms == ts->n_histograms ? NULL : "another number of histograms";
 }
 
-static inline const char *rw1judge_contents(const struct batch *b, const Prometheus__WriteRequest *req)
+static inline const char *rw1judge_contents(
+    struct arena *a, const struct batch *b, const Prometheus__WriteRequest *req)
 {
 	size_t at = 0, exemplars = 0;
 	if (b->series_count != req->n_timeseries)
 		return "another number of series";
 	for (size_t i = 0; i < req->n_timeseries; i++) {
-		const char *wrong = rw1judge_series(b, &at, req->timeseries[i]);
+		const Prometheus__TimeSeries *ts = req->timeseries[i];
+		const char *wrong = rw1judge_series(a, b, &at, ts);
 		if (wrong)
 			return wrong;
-		exemplars += req->timeseries[i]->n_exemplars;
+		for (size_t k = 0; k < ts->n_exemplars; k++, exemplars++) {
+			if (exemplars >= b->exemplars_count)
+				return "fewer exemplars than the judge";
+			wrong = rw1judge_exemplar(&b->exemplars[exemplars], ts->exemplars[k], ts);
+			if (wrong)
+				return wrong;
+		}
 	}
 	if (at != b->rows_count)
 		return "more rows than the judge";
@@ -114,7 +211,7 @@ static inline const char *rw1judge(const uint8_t *body, size_t len, bool *accept
 	if (req && err)
 		wrong = err == ERR_TOOBIG ? NULL : "refused what the judge takes";
 	else if (req)
-		wrong = rw1judge_contents(&b, req);
+		wrong = rw1judge_contents(&ours, &b, req);
 	batch_release(&b);
 	arena_release(&judges);
 	arena_release(&ours);

@@ -1,5 +1,8 @@
 #include "tests/lib/rw1judge.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testhist.h"
+
+#include "proto/pbhist.h"
 
 #include "core/base/hash.h"
 #include "core/base/wire.h"
@@ -118,8 +121,9 @@ static void contents(void)
 	    "rows of one series share the labels of the body");
 	tap_is_mem(batch.rows[2].labels, batch.rows[2].labels_len, LABEL_A LABEL_B,
 	    sizeof(LABEL_A LABEL_B) - 1, "labels in pieces are joined");
-	tap_ok(batch.rows[3].flags == BATCH_HISTOGRAM && batch.rows[4].flags == BATCH_HISTOGRAM,
-	    "histograms are marked");
+	tap_ok(batch.rows[3].flags == BATCH_EXTRA && batch.rows[4].flags == BATCH_EXTRA &&
+	        batch.rows[3].extra->hist && batch.exemplars[0].labels == batch.rows[3].labels,
+	    "histograms are marked, and exemplars have the labels of their series");
 	tap_ok(batch.rows[0].t_ms == 7 && batch.rows[0].v == 1, "time and value arrive");
 	tap_ok(decode(BYTES("\x0a\x09" LABEL_A)) == ERR_MALFORMED && strstr(eb.text, "at byte 2"),
 	    "a malformed body is told with its place: %s", eb.text);
@@ -276,8 +280,133 @@ static void mutations(void)
 	buf_release(&b);
 }
 
+/* A field of a histogram's message. */
+static void number(struct buf *b, unsigned field, uint64_t v)
+{
+	wire_put_varint(b, field << 3);
+	wire_put_varint(b, v);
+}
+
+/* A series of its own with a histogram, and what stands behind it. */
+static void series_put(struct buf *body, const struct buf *hist)
+{
+	struct buf ts;
+	buf_init(&ts);
+	buf_add(&ts, LABEL_A, sizeof(LABEL_A) - 1);
+	put(&ts, 4, hist);
+	put(body, 1, &ts);
+	buf_release(&ts);
+}
+
+static unsigned judged(const struct buf *body)
+{
+	bool took;
+	const char *wrong = rw1judge(body->data, body->len, &took);
+	if (wrong || !took)
+		tap_note("%s", wrong ? wrong : "not taken");
+	return wrong || !took;
+}
+
+static void histograms(void)
+{
+	struct buf body, msg;
+	struct arena a;
+	unsigned bad = 0, differ = 0;
+	buf_init(&body);
+	buf_init(&msg);
+	arena_init(&a, 4096);
+	for (uint64_t i = 0; i < 3000; i++) {
+		struct hist *h = testhist_any(&a, i);
+		buf_clear(&body);
+		buf_clear(&msg);
+		pbhist_encode(h, 1000 + (int64_t)i, &msg);
+		series_put(&body, &msg);
+		bad += judged(&body);
+		bad += decode(body.data, body.len) || batch.rows_count != 1 || !batch.extras_bytes;
+		const struct batch_row *r = &batch.rows[0];
+		differ += !(r->flags & BATCH_EXTRA) || !hist_equal(r->extra->hist, h) ||
+		    r->t_ms != 1000 + (int64_t)i || r->extra->start_ms;
+		arena_reset(&a, SIZE_MAX);
+	}
+	tap_ok(!bad && !differ, "3,000 histograms arrive, bit by bit, and the judge agrees");
+	/* numbers one by one, twice, of a finer schema, of the other kind */
+	buf_clear(&body);
+	buf_clear(&msg);
+	number(&msg, 1, 3);
+	number(&msg, 4, 18); /* 9 */
+	buf_add(&msg, "\x5a\x04\x08\x02\x10\x02", 6);
+	number(&msg, 12, 2);
+	number(&msg, 12, 2);
+	buf_add(&msg, "\x6a\x08\0\0\0\0\0\0\xf0\x3f", 10);
+	number(&msg, 15, 5);
+	series_put(&body, &msg);
+	bad = judged(&body);
+	TAP_OK(!bad && !decode(body.data, body.len));
+	const struct hist *h = batch.rows[0].extra->hist;
+	tap_ok(h && h->schema == 8 && h->positive.counts_count == 2 &&
+	        h->positive.counts[0].n == 1 && h->positive.counts[1].n == 2,
+	    "deltas that are not packed, counts of the other kind, a schema finer than 8");
+	buf_release(&body);
+	buf_release(&msg);
+	arena_release(&a);
+}
+
+static void bad_histograms(void)
+{
+	struct buf body, msg;
+	buf_init(&body);
+	buf_init(&msg);
+	number(&msg, 1, 3); /* a count without buckets */
+	number(&msg, 15, 5);
+	series_put(&body, &msg);
+	series_put(&body, &msg);
+	buf_add(&body, "\x0a\x17" LABEL_A SAMPLE, 2 + sizeof(LABEL_A SAMPLE) - 1);
+	TAP_OK(!judged(&body) && !decode(body.data, body.len) && batch.rows_count == 3);
+	tap_ok(batch.rows[0].extra->bad && strstr(batch.rows[0].extra->bad, "its count is 3") &&
+	        batch.rows[1].extra->bad && batch.rows[2].v == 1 && batch.rows[0].t_ms == 5,
+	    "a bad histogram says why, the rest arrives: %s", batch.rows[0].extra->bad);
+	buf_clear(&body);
+	buf_clear(&msg);
+	struct buf counts;
+	buf_init(&counts);
+	for (unsigned i = 0; i <= limits_here()->write_hist_buckets; i++)
+		buf_add_u8(&counts, 0);
+	put(&msg, 12, &counts);
+	series_put(&body, &msg);
+	TAP_OK(!judged(&body) && !decode(body.data, body.len));
+	tap_ok(batch.rows[0].extra->bad &&
+	        strstr(batch.rows[0].extra->bad, "limit 16,384 (--limits.histogram-buckets)"),
+	    "too many buckets name the limit: %s", batch.rows[0].extra->bad);
+	tap_ok(arena_used(&arena) < 8192, "and take no memory: %zu", arena_used(&arena));
+	buf_clear(&body);
+	buf_clear(&counts);
+	buf_clear(&msg);
+	for (unsigned i = 0; i < 16000; i++)
+		buf_add_u8(&counts, 0);
+	put(&msg, 12, &counts);
+	for (unsigned i = 0; i <= limits_here()->write_samples / 1001; i++)
+		series_put(&body, &msg);
+	tap_ok(decode(body.data, body.len) == ERR_TOOBIG,
+	    "buckets of a request are bounded: sixteen count as a sample: %s", eb.text);
+	static const char *const broken[] = { "\x09", "\x08\x80", "\x5a\x02\x08\x80",
+		"\x6a\x07zzzzzzz", "\x0d\0\0\0\0", "\x62\x02\x80\x80" };
+	static const size_t lens[] = { 1, 2, 4, 9, 5, 4 };
+	for (unsigned i = 0; i < sizeof lens / sizeof *lens; i++) {
+		buf_clear(&body);
+		buf_clear(&msg);
+		buf_add(&msg, broken[i], lens[i]);
+		series_put(&body, &msg);
+		tap_ok(decode(body.data, body.len) == ERR_MALFORMED, "broken: %s", eb.text);
+	}
+	buf_release(&counts);
+	buf_release(&body);
+	buf_release(&msg);
+}
+
 int main(void)
 {
+	histograms();
+	bad_histograms();
 	arena_init(&arena, 4096);
 	batch_init(&batch);
 	shapes();

@@ -182,8 +182,10 @@ static void add(struct request *r, struct labels ls, char metric, uint32_t no, i
 static void add_histogram(struct request *r, uint32_t no)
 {
 	struct labels ls = name_of(&r->arena, "histogram", no);
-	*batch_add(&r->batch) =
-	    (struct batch_row){ .labels = ls.bytes, .labels_len = ls.len, .flags = BATCH_HISTOGRAM };
+	static const struct batch_extra bad = { .bad = "no histogram at all" };
+	*batch_add(&r->batch) = (struct batch_row){
+		.labels = ls.bytes, .labels_len = ls.len, .flags = BATCH_EXTRA, .extra = &bad
+	};
 	r->refused++;
 }
 

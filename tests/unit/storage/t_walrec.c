@@ -5,6 +5,7 @@
 #include "core/base/arena.h"
 #include "core/base/hash.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testhist.h"
 
 static uint64_t seed = 1;
 
@@ -128,6 +129,108 @@ static void extremes(void)
 	    "the most rows of the worst kind stay under 1.7 MiB: %.2f a row", per_row);
 }
 
+/* The rows of ids, times and values again, some with a histogram or a start time. */
+static void put_extras(struct walrec_writer *w, size_t count, size_t every)
+{
+	static struct walrec_extra extras[WALREC_ROWS_MAX];
+	struct buf hists;
+	struct arena a;
+	size_t n = 0;
+	arena_init(&a, 4096);
+	buf_init(&hists);
+	CHECK(buf_reserve(&hists, 1u << 20)); /* it does not move */
+	for (size_t i = every - 1; i < count; i += every) {
+		struct walrec_extra *x = &extras[n++];
+		*x = (struct walrec_extra){ .row = (uint32_t)i, .start_ms = (int64_t)i - 3 };
+		if (n % 3 == 0)
+			continue;
+		size_t at = hists.len;
+		hist_encode(testhist_any(&a, i), &hists);
+		x->hist = hists.data + at;
+		x->hist_len = (uint32_t)(hists.len - at);
+		values[i] = num_from_bits(SAMPLE_HIST_BITS);
+	}
+	CHECK(hists.len <= 1u << 20);
+	walrec_rows_extras(w, count, ids, times, values, n, extras);
+	buf_release(&hists);
+	arena_release(&a);
+}
+
+static bool extras_are(const struct walrec_record *rec, size_t every)
+{
+	struct arena a;
+	size_t n = 0;
+	bool good = memcmp(rec->v, values, rec->count * sizeof *values) == 0;
+	arena_init(&a, 4096);
+	for (size_t i = every - 1; i < rec->count && good; i += every) {
+		struct hist h;
+		const struct walrec_extra *x = &rec->extras[n++];
+		good = n <= rec->extras_count && x->row == i && x->start_ms == (int64_t)i - 3 &&
+		    (x->hist != NULL) == (n % 3 != 0);
+		if (good && x->hist)
+			good = hist_decode(&a, x->hist, x->hist_len, &h, NULL) == 0 &&
+			    hist_equal(&h, testhist_any(&a, i));
+	}
+	arena_release(&a);
+	return good && n == rec->extras_count;
+}
+
+static void extras(void)
+{
+	static const size_t counts[] = { 1, 7, 256, 3000 };
+	unsigned bad = 0;
+	struct walrec_reader r;
+	walrec_reader_init(&r);
+	for (size_t k = 0; k < COUNT_OF(counts) * 5; k++) {
+		size_t count = counts[k % COUNT_OF(counts)], every = 1 + k % 5;
+		struct buf b;
+		struct walrec_writer w;
+		struct walrec_groups it;
+		struct walrec_group g;
+		struct walrec_record rec;
+		buf_init(&b);
+		for (uint32_t i = 0; i < count; i++) {
+			ids[i] = i / 2;
+			times[i] = 1700000000000 + i % 2;
+			values[i] = i;
+		}
+		walrec_begin(&w, &b);
+		walrec_group(&w, 1, 2);
+		put_extras(&w, count, every);
+		walrec_rows(&w, 1, ids, times, (const double[]){ 5 });
+		walrec_end(&w);
+		walrec_groups_init(&it, b.data, b.len);
+		bad += !walrec_groups_next(&it, &g);
+		walrec_reader_open(&r, &g);
+		bad += !walrec_next(&r, &rec) || rec.count != count || !extras_are(&rec, every);
+		bad += !walrec_next(&r, &rec) || rec.count != 1 || rec.extras_count || r.err;
+		buf_release(&b);
+	}
+	tap_ok(!bad, "rows with histograms and start times come back, bit by bit (%u do not)", bad);
+	/* A float of an older format that has the bits of histograms is one that never was sent. */
+	struct buf b;
+	struct walrec_writer w;
+	struct walrec_groups it;
+	struct walrec_group g;
+	struct walrec_record rec;
+	const uint32_t id = 1;
+	const int64_t t = 2;
+	const double v = num_from_bits(SAMPLE_HIST_BITS);
+	buf_init(&b);
+	walrec_begin(&w, &b);
+	walrec_group(&w, 1, 2);
+	walrec_rows(&w, 1, &id, &t, &v);
+	walrec_end(&w);
+	b.data[0] = 2;
+	walrec_groups_init(&it, b.data, b.len);
+	TAP_OK(walrec_groups_next(&it, &g));
+	walrec_reader_open(&r, &g);
+	tap_ok(walrec_next(&r, &rec) && num_bits(rec.v[0]) == SAMPLE_NAN_BITS,
+	    "a float with the bits of histograms in an older payload is a NaN");
+	buf_release(&b);
+	walrec_reader_release(&r);
+}
+
 static void build_all_kinds(struct buf *b)
 {
 	struct walrec_writer w;
@@ -142,6 +245,7 @@ static void build_all_kinds(struct buf *b)
 		values[i] = i;
 	}
 	walrec_rows(&w, 100, ids, times, values);
+	put_extras(&w, 20, 2);
 	walrec_group(&w, WALREC_SHARDS_MAX - 1, UINT64_MAX);
 	walrec_meta(&w,
 	    &(struct walrec_meta){
@@ -180,6 +284,9 @@ static void all_kinds(void)
 	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_ROWS && rec.count == 100 &&
 	        rec.ids[99] == 13,
 	    "its rows");
+	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_ROWS && rec.count == 20 &&
+	        extras_are(&rec, 2),
+	    "rows with histograms");
 	tap_ok(!walrec_next(&r, &rec) && !r.err, "the end of the group");
 	tap_ok(g[1].shard == WALREC_SHARDS_MAX - 1 && g[1].number == UINT64_MAX,
 	    "the last shard and number");
@@ -248,7 +355,9 @@ static void hostile(void)
 	tap_is_u64(judged, b.len * 8, "every flipped bit is read without harm");
 	b.data[0] = 1;
 	tap_is_i64(walk(b.data, b.len, &rows), ERR_OK, "the first version is still read");
-	b.data[0] = 3;
+	b.data[0] = 2;
+	tap_is_i64(walk(b.data, b.len, &rows), ERR_OK, "and the second");
+	b.data[0] = WALREC_VERSION + 1;
 	tap_is_i64(
 	    walk(b.data, b.len, &rows), ERR_UNSUPPORTED, "a later version is not read as this one");
 	static const uint8_t bomb[] = { 1, 1, 0, 1, 12, 0, 0, 0, 3, 0, 0xff, 0xff, 3, 0, 0xfe, 0xff,
@@ -281,6 +390,7 @@ static void splitting(void)
 
 int main(void)
 {
+	extras();
 	usual_requests();
 	extremes();
 	all_kinds();
