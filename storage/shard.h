@@ -176,7 +176,7 @@ static inline uint16_t shard_lane(const struct shard *sh)
 	return (uint16_t)(1 + sh->index % 100u);
 }
 void shard_file_unpin(struct shard_file *f);
-/* The first file that begins at or after t_ms: its place in shard.places; files_count: none does. */
+/* Place in shard.places of the first file that begins at or after t_ms; files_count: none does. */
 uint32_t shard_place_from(const struct shard *sh, int64_t t_ms);
 /* Takes its place in shard.files; the shard owns it from now, and its entry changes no more. */
 void shard_file_add(struct shard *sh, struct shard_file *f);

@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "storage/append/gossip.h"
+#include "storage/back/quota.h"
 #include "storage/figures.h"
 #include "storage/read/storesrc.h"
 #include "storage/recover/restore.h"
@@ -179,6 +180,7 @@ static void back_setup(struct store *st)
 		.clock = st->clock,
 		.space = &st->space,
 		.retention_ms = o->retention_ms,
+		.retention_bytes = o->retention_bytes,
 		.round_every_ms = o->round_every_ms,
 		.seal_every_ms = o->seal_every_ms,
 		.retry_ms = o->retry_ms,
@@ -220,6 +222,7 @@ static void parts_make(struct store *st)
 	shares_make(st);
 	st->source = storesrc_create(st->shards, st->manifest.shards);
 	st->gossip = gossip_create(st->shares, st->loops);
+	st->quota = quota_create(st->shares, st->loops, st->opts.retention_bytes);
 	keeper_setup(st);
 	intakes_make(st);
 	space_setup(st);
@@ -277,6 +280,7 @@ static void begin_on_loop(void *arg)
 		space_watch(&st->space);
 		gossip_start(st->gossip);
 		figures_start(st->figures);
+		quota_start(st->quota);
 		catalogs_watch(&st->catalogs);
 	}
 }
@@ -332,6 +336,7 @@ static void store_release(struct store *st)
 	clockwatch_free(st->clock);
 	gossip_free(st->gossip);
 	figures_free(st->figures);
+	quota_free(st->quota);
 	mem_free(st->shards);
 	mem_free(st->shares);
 	mem_free(st->intakes);
@@ -432,6 +437,7 @@ static void close_begin(void *arg)
 		space_unwatch(&st->space);
 		gossip_stop(st->gossip);
 		figures_stop(st->figures);
+		quota_stop(st->quota);
 		keeper_stop(st->keeper);
 		catalogs_unwatch(&st->catalogs);
 	}
@@ -451,7 +457,7 @@ static void close_look(void *arg)
 	if (!c->share->index)
 		c->idle = c->idle && !st->space.busy && !st->space.reserve_busy &&
 		    !st->catalogs.busy && !keeper_busy(st->keeper) && !gossip_busy(st->gossip) &&
-		    !figures_busy(st->figures);
+		    !figures_busy(st->figures) && !quota_busy(st->quota);
 }
 
 static void nothing(void *arg)

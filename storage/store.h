@@ -40,6 +40,7 @@ struct store_opts {
 	int64_t sync_interval_ms; /* 1,000 */
 	int64_t ooo_window_ms;    /* below 0 = the retention */
 	int64_t retention_ms;     /* 30 d */
+	uint64_t retention_bytes; /* of files, catalog and log; 0 = no limit */
 	int64_t future_ms;        /* 10 min */
 	uint64_t series_max;      /* all tenants; 0 = head budget / SPACE_SERIES_BYTES */
 	/* per loop, burst of ten seconds; 0 = the loop's limits, UINT64_MAX = as many as come */

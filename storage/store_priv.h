@@ -40,6 +40,7 @@ struct store {
 	struct keeper *keeper;
 	struct gossip *gossip;
 	struct figures *figures;
+	struct quota *quota;
 	struct catalogs catalogs;
 	struct space space;
 };

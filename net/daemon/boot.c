@@ -167,6 +167,7 @@ static enum err open_store(struct boot *b)
 	so.sync_interval_ms = b->flags.sync_interval_ms;
 	so.ooo_window_ms = b->flags.ooo_window_ms;
 	so.retention_ms = b->flags.retention_ms;
+	so.retention_bytes = b->flags.retention_bytes;
 	so.round_every_ms = b->flags.round_every_ms;
 	so.log_share_bytes = b->flags.log_share_bytes;
 	so.min_free_bytes = b->flags.min_free_bytes;

@@ -29,13 +29,14 @@ static enum err pick(const struct flag *row, const char *value, const char *cons
 	    eb, ERR_BADDATA, "--%s: unknown word \"%s\", known: %s", row->name, value, row->arg);
 }
 
+/* KB and so on are powers of two, too, as in Prometheus' flags. */
 static enum err parse_bytes(const char *value, uint64_t *out)
 {
 	static const struct {
 		const char *unit;
 		unsigned shift;
-	} units[] = { { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 }, { "B", 0 },
-		{ "", 0 } };
+	} units[] = { { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 }, { "KB", 10 },
+		{ "MB", 20 }, { "GB", 30 }, { "TB", 40 }, { "B", 0 }, { "", 0 } };
 	size_t digits = strspn(value, "0123456789");
 	for (size_t i = 0; i < COUNT_OF(units); i++) {
 		if (strcmp(value + digits, units[i].unit))

@@ -29,7 +29,7 @@ struct flags {
 	enum store_sync sync;
 	int64_t sync_interval_ms, ooo_window_ms, retention_ms;
 	int64_t round_every_ms, lookback_ms;
-	uint64_t log_share_bytes, min_free_bytes, series_max;
+	uint64_t log_share_bytes, min_free_bytes, retention_bytes, series_max;
 	struct limits limits;
 	struct ql_features features;
 	char features_named[FLAGS_FEATURES_BYTES]; /* those of --enable-feature, comma separated */

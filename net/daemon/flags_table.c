@@ -34,6 +34,7 @@ const struct flag flags_table[] = {
 	{ "wal.share",           FLAG_BYTES,    FLAG_STORAGE, OFF(log_share_bytes), 1 << 20, MANY, "BYTES", "rounds to files start when the log holds more (512MiB)", false, 0 },
 	{ "out-of-order-window", FLAG_DURATION, FLAG_STORAGE, OFF(ooo_window_ms), 0, LONGEST, "DURATION", "how much older than the newest a sample may be (as --retention)", false, 0 },
 	{ "retention",           FLAG_DURATION, FLAG_STORAGE, OFF(retention_ms), 1000, LONGEST, "DURATION", "how long samples are kept (30d)", false, 0 },
+	{ "retention.size",      FLAG_BYTES,    FLAG_STORAGE, OFF(retention_bytes), 1 << 20, MANY, "BYTES", "how large files, catalog and log together may be: the oldest ranges go first (no limit)", false, 0 },
 	{ "storage.round-every", FLAG_DURATION, FLAG_STORAGE, OFF(round_every_ms), 100, LONGEST, "DURATION", "time between rounds that move memory to files (10m)", false, 0 },
 	{ "storage.min-free",    FLAG_BYTES,    FLAG_STORAGE, OFF(min_free_bytes), 1, MANY, "BYTES", "free disk space below which writes are refused (larger of 1GiB and 3 %)", false, 0 },
 

@@ -189,7 +189,7 @@ void back_open(struct shard *sh, const struct back_env *env)
 	job_init(&b->slices, JOB_WRITE, round_slice);
 	loop_timer_init(&b->tick, tick);
 	sh->back = b;
-	b->look_at_ms = INT64_MIN;
+	b->look_at_ms = b->full_before_ms = INT64_MIN;
 	feed_open(b);
 	b->tick_ms = tick_of(env->round_every_ms);
 	/* Rounds of the shards are spread over the interval. */

@@ -44,6 +44,7 @@ struct back_env {
 	struct walog *log;      /* hears what is complete */
 	unsigned round_writers; /* files that a round may write at the same time */
 	int64_t retention_ms;
+	uint64_t retention_bytes; /* of files, catalog and log together; 0 = no limit */
 	int64_t round_every_ms, seal_every_ms;
 	int64_t retry_ms;      /* after a failed round, switch, merge or feed */
 	int64_t evict_idle_ms; /* a series so much older than the tenant's newest may leave */
@@ -112,6 +113,8 @@ struct back {
 	uint64_t look_rank;     /* ... which had worked in so much when it began */
 	struct list_link seal_waiters;
 	bool retain_busy;
+	int64_t full_before_ms; /* files that end by then go for their size; INT64_MIN: none (quota.h) */
+	uint64_t retain_looked_ns;
 	/* lost files */
 	bool lost_busy;
 	size_t lost_next; /* of this round of looks */

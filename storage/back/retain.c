@@ -7,6 +7,7 @@
  * silent class goes by the newest time of all senders. A file goes when it is past the cutoffs of
  * all classes that may be in it. While the clock is in doubt (core/base/clockwatch.h) nothing goes;
  * as long as nothing has confirmed it, it counts as far as it is trusted.
+ * Retention by size (storage/back/quota.h) only tells another time up to which files go.
  */
 #include "core/base/arena.h"
 #include "core/base/log.h"
@@ -15,9 +16,12 @@
 #include "storage/back/feed.h"
 #include "storage/share.h"
 
+#define RETAIN_LOOK_NS 500000000u
+
 struct retain_work {
 	struct back *back;
-	struct newest_cutoffs cutoffs;
+	struct newest_cutoffs cutoffs; /* by time, or by size where that is later */
+	int64_t full_before_ms;
 	struct back_switch sw;
 };
 
@@ -26,42 +30,35 @@ static bool past(const struct files_entry *e, const struct newest_cutoffs *c)
 	return e->meta.end_ms <= (e->meta.flags & CFILE_OWN ? c->own_ms : c->all_ms);
 }
 
-/* The open files and the list are in one order: where the walk over the files stands. */
-struct keeping {
-	struct list_link *at, *end;
-	const struct newest_cutoffs *cutoffs;
-};
-
-static bool keep(void *arg, const struct files_entry *e)
+/* Files stand in the order in which they begin: none that begins there or later is past. */
+static int64_t last_of(const struct newest_cutoffs *c)
 {
-	struct keeping *k = arg;
-	if (k->at == k->end) /* the rest of the list could not be opened */
-		return !past(e, k->cutoffs);
-	const struct shard_file *f = CONTAINER_OF(k->at, struct shard_file, link);
-	if (strcmp(f->entry.name, e->name) != 0)
-		return !past(e, k->cutoffs); /* nor this one */
-	k->at = k->at->next;
-	return !f->leaving;
+	return c->own_ms > c->all_ms ? c->own_ms : c->all_ms;
 }
 
 static void change_files(struct back_switch *s, struct files *next)
 {
 	struct retain_work *w = CONTAINER_OF(s, struct retain_work, sw);
-	struct list_link *files = &s->shard->files;
-	LIST_EACH(l, files) {
-		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
-		if (!f->busy && past(&f->entry, &w->cutoffs)) {
-			f->busy = true; /* no merge takes it meanwhile */
-			f->leaving = true;
-		}
+	struct shard *sh = s->shard;
+	uint32_t end = shard_place_from(sh, last_of(&w->cutoffs));
+	struct files_entry *gone = mem_array(NULL, end + sh->lost_count + 1, sizeof(*gone));
+	size_t count = 0;
+	for (uint32_t i = 0; i < end; i++) {
+		struct shard_file *f = sh->places[i];
+		if (f->busy || !past(&f->entry, &w->cutoffs))
+			continue;
+		f->busy = true; /* no merge takes it meanwhile */
+		f->leaving = true;
+		gone[count++] = f->entry;
 	}
-	for (size_t i = 0; i < s->shard->lost_count; i++) {
-		struct shard_lost *l = &s->shard->lost[i];
+	for (size_t i = 0; i < sh->lost_count; i++) {
+		struct shard_lost *l = &sh->lost[i];
 		l->leaving = past(&l->entry, &w->cutoffs);
+		if (l->leaving)
+			gone[count++] = l->entry;
 	}
-	struct keeping k = { .at = files->next, .end = files, .cutoffs = &w->cutoffs };
-	files_keep(next, keep, &k);
-	CHECK(k.at == k.end);
+	CHECK(files_del_many(next, gone, count));
+	mem_free(gone);
 }
 
 static void lost_forget(struct shard *sh, const struct newest_cutoffs *cutoffs)
@@ -80,11 +77,9 @@ static void lost_forget(struct shard *sh, const struct newest_cutoffs *cutoffs)
 /* The catalog forgets by time alone: up to the first range of which something is left. */
 static int64_t forget_to(const struct shard *sh, const struct newest_cutoffs *c)
 {
-	int64_t to_ms = c->own_ms > c->all_ms ? c->own_ms : c->all_ms;
-	LIST_EACH(l, &sh->files) {
-		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
-		to_ms = f->entry.meta.start_ms < to_ms ? f->entry.meta.start_ms : to_ms;
-	}
+	int64_t to_ms = last_of(c);
+	if (sh->files_count && sh->places[0]->entry.meta.start_ms < to_ms)
+		to_ms = sh->places[0]->entry.meta.start_ms;
 	for (size_t i = 0; i < sh->lost_count; i++)
 		to_ms = sh->lost[i].entry.meta.start_ms < to_ms ? sh->lost[i].entry.meta.start_ms
 		                                                : to_ms;
@@ -95,22 +90,24 @@ static void switched(struct back_switch *s, enum err err)
 {
 	struct retain_work *w = CONTAINER_OF(s, struct retain_work, sw);
 	struct back *b = w->back;
-	unsigned count = 0;
+	unsigned count = 0, by_size = 0;
 	LIST_EACH_SAFE(l, n, &s->shard->files) {
 		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
 		if (!f->leaving)
 			continue;
 		f->leaving = f->busy = false;
 		if (!err) {
-			shard_file_gone(f);
 			count++;
+			by_size += f->entry.meta.end_ms <= w->full_before_ms;
+			shard_file_gone(f);
 		}
 	}
 	for (size_t i = 0; err && i < s->shard->lost_count; i++)
 		s->shard->lost[i].leaving = false;
 	if (!err)
 		lost_forget(s->shard, &w->cutoffs);
-	metric_add(M_FILES_RETIRED, count);
+	metric_add(M_FILES_RETIRED, count - by_size);
+	metric_add(M_FILES_RETIRED_SIZE, by_size);
 	if (err) {
 		b->retain_not_before_ns = back_retry_ns(b);
 	} else {
@@ -135,26 +132,36 @@ static struct newest_cutoffs cutoffs_of(const struct shard *sh, struct clockwatc
 	return newest_cutoffs(&sh->share->newest, t_ms, retention_ms, now.mono_ns);
 }
 
+/* Is there anything to take? */
+static bool any_past(const struct shard *sh, const struct newest_cutoffs *c)
+{
+	uint32_t end = shard_place_from(sh, last_of(c));
+	bool any = false;
+	for (uint32_t i = 0; i < end && !any; i++)
+		any = !sh->places[i]->busy && past(&sh->places[i]->entry, c);
+	for (size_t i = 0; i < sh->lost_count && !any; i++)
+		any = past(&sh->lost[i].entry, c);
+	return any;
+}
+
 void retain_poke(struct back *b)
 {
 	struct shard *sh = b->shard;
 	struct clockwatch_now now = share_now(sh->share);
 	if (b->closing || b->retain_busy || now.mono_ns < b->retain_not_before_ns ||
+	    now.mono_ns - b->retain_looked_ns < RETAIN_LOOK_NS ||
 	    clockwatch_look(b->env->clock, now) == CLOCKWATCH_DOUBT)
 		return;
+	b->retain_looked_ns = now.mono_ns;
 	struct newest_cutoffs cutoffs = cutoffs_of(sh, now);
-	bool any = false;
-	LIST_EACH(l, &sh->files) {
-		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
-		any |= !f->busy && past(&f->entry, &cutoffs);
-	}
-	for (size_t i = 0; i < sh->lost_count; i++)
-		any |= past(&sh->lost[i].entry, &cutoffs);
-	if (!any)
+	cutoffs.own_ms = cutoffs.own_ms > b->full_before_ms ? cutoffs.own_ms : b->full_before_ms;
+	cutoffs.all_ms = cutoffs.all_ms > b->full_before_ms ? cutoffs.all_ms : b->full_before_ms;
+	if (!any_past(sh, &cutoffs))
 		return;
 	struct retain_work *w = mem_zalloc(sizeof(*w));
 	w->back = b;
 	w->cutoffs = cutoffs;
+	w->full_before_ms = b->full_before_ms;
 	w->sw = (struct back_switch){ .change = change_files, .done = switched, .frees = true };
 	b->retain_busy = true;
 	back_switch(sh, &w->sw);

@@ -33,8 +33,11 @@
 #define SEALING_BEHIND_MS (3600 * INT64_C(1000))
 #define SEALING_QUIET_NS  (3600 * UINT64_C(1000000000))
 /* bytes free beyond those of the inputs: labels, the new list */
-#define SEALING_ROOM        (1u << 20)
-#define SEALING_FILE_BYTES  (2ull << 30)
+#define SEALING_ROOM       (1u << 20)
+#define SEALING_FILE_BYTES (2ull << 30)
+/* Retention by size goes by whole files: each of so many parts of it at most. */
+#define SEALING_QUOTA_PARTS 10u
+#define SEALING_FILE_LEAST  (1u << 20)
 #define SEALING_INPUT_BYTES (256u << 10)
 #define LOOK_FILES          4096u
 #define PACE_BYTES          (8u << 20)
@@ -114,7 +117,10 @@ static struct plan_limits limits_of(const struct back *b)
 {
 	const struct back_env *o = b->env;
 	struct plan_limits l = { .inputs_max = inputs_max(), .size_max = SEALING_FILE_BYTES };
+	uint64_t fine = o->retention_bytes / SEALING_QUOTA_PARTS / o->shards;
 	plan_widths(&l, o->retention_ms);
+	if (o->retention_bytes && fine < l.size_max)
+		l.size_max = fine > SEALING_FILE_LEAST ? fine : SEALING_FILE_LEAST;
 	if (b->seal_bytes_max && b->seal_bytes_max < l.size_max)
 		l.size_max = b->seal_bytes_max;
 	return l;

@@ -65,6 +65,7 @@ static void foreign_flags(void)
 		{ "--storage.tsdb.path=X",
 		    "unknown flag \"--storage.tsdb.path\": kymod has --data-dir" },
 		{ "--storage.tsdb.retention.time", "kymod has --retention" },
+		{ "--storage.tsdb.retention.size=10GB", "kymod has --retention.size" },
 		{ "--storage.tsdb.no-such", "nothing to set" },
 		{ "--config.file=prometheus.yml", "no configuration file" },
 		{ "--web.listen-address=:9090", "kymod has --listen" },
@@ -130,6 +131,7 @@ static void shown(void)
 	shown_is("query.max-concurrency", "2 a loop, at least 4");
 	shown_is("limits.new-series-per-s", "off: memory decides");
 	shown_is("wal.share", "64MiB");
+	shown_is("retention.size", "no limit");
 	shown_is("query.timeout", "2m");
 	shown_is("storage.tsdb.retention.time", "15d");
 	shown_is("query.lookback-delta", "1m");
@@ -186,6 +188,9 @@ int main(void)
 	char shards[SHARDS_TEXT] = "";
 	flags_each(&f, keep_shards, shards);
 	tap_ok(!strcmp(shards, "16"), "a default is listed as what it means: %s", shards);
+	tap_ok(!PARSE("--retention.size=10GB") && f.retention_bytes == 10ull << 30 &&
+	        !PARSE("--retention.size=10GiB") && f.retention_bytes == 10ull << 30,
+	    "a size is told in powers of two, as Prometheus has it");
 	tap_ok(PARSE("--retention", "0s") == ERR_BADDATA && strstr(eb.text, "less than 1s"),
 	    "limits of durations are durations: %s", eb.text);
 	tap_ok(!PARSE("-h") && f.help, "-h is --help");

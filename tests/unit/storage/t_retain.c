@@ -1,0 +1,179 @@
+/*
+ * Retention by size: which files go, and a store that keeps its size.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/metric.h"
+#include "storage/back/quota.h"
+#include "storage/store_priv.h"
+#include "tests/lib/storetest.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+
+#define HR     INT64_C(3600000)
+#define DAY    (24 * HR)
+#define T0     (1750000000000LL - 1750000000000LL % (10 * DAY))
+#define SERIES 50
+
+static struct arena arena;
+static struct labels names[SERIES];
+static struct storetest s;
+static char *dir;
+
+/* ---- which ---- */
+
+static void ends(void)
+{
+	struct quota_ends e = { .count = 0 };
+	tap_ok(quota_choose(&e, 1, INT64_MAX) == INT64_MIN, "of nothing nothing goes");
+	for (unsigned i = 0; i < 200; i++) /* 7 and 200 have no factor in common: each once */
+		quota_ends_add(&e, (int64_t)(i * 7 % 200), 1);
+	for (unsigned i = 0; i < 200; i++)
+		quota_ends_add(&e, (int64_t)i, i);
+	bool good = e.count == QUOTA_ENDS;
+	for (unsigned i = 0; i < e.count; i++)
+		good = good && e.list[i].end_ms == (int64_t)i && e.list[i].bytes == i + 1;
+	tap_ok(good, "the earliest ends are kept, each once");
+	tap_ok(quota_choose(&e, 1, 1000) == 0 && quota_choose(&e, 2, 1000) == 1 &&
+	        quota_choose(&e, 3, 1000) == 1 && quota_choose(&e, 4, 1000) == 2,
+	    "as many go as are needed");
+	tap_ok(quota_choose(&e, UINT64_MAX, 1000) == QUOTA_ENDS - 1 &&
+	        quota_choose(&e, UINT64_MAX, 10) == 10 && quota_choose(&e, 1, -1) == INT64_MIN,
+	    "not what is still open");
+}
+
+/* ---- a store ---- */
+
+static uint64_t size_now(void)
+{
+	return metric_sum(M_BYTES_FILES) + metric_sum(M_BYTES_CATALOG) + metric_sum(M_BYTES_LOG);
+}
+
+static bool write_range(int64_t t_ms)
+{
+	struct storetest_row rows[SERIES * 24];
+	size_t n = 0;
+	for (unsigned k = 0; k < 24; k++)
+		for (unsigned i = 0; i < SERIES; i++)
+			rows[n++] = (struct storetest_row){ .labels = names[i],
+				.t_ms = t_ms + k * (HR / 12),
+				.v = (double)((k * 7919 + i * 31) % 1009) / 7 };
+	struct storetest_verdict v = storetest_write(&s, 0, rows, n);
+	return !v.err && !v.refused;
+}
+
+struct seen {
+	unsigned samples;
+	int64_t oldest_ms;
+};
+
+static void look(void *arg, struct labels ls, const struct sample_column *col)
+{
+	struct seen *x = arg;
+	(void)ls;
+	x->samples += col->count;
+	if (col->count && col->t_ms[0] < x->oldest_ms)
+		x->oldest_ms = col->t_ms[0];
+}
+
+static struct seen seen(void)
+{
+	struct seen x = { .oldest_ms = INT64_MAX };
+	if (storetest_read(&s, NULL, 0, T0 - 40 * DAY, T0 + 40 * DAY, look, &x))
+		x.samples = 0;
+	return x;
+}
+
+static void by_size(void)
+{
+	enum {
+		RANGES = 60
+	};
+	bool good = true;
+	dir = testlib_tmpdir("retain");
+	clock_fake(T0);
+	storetest_init(&s, dir);
+	s.opts.shards = 2;
+	s.opts.retention_ms = 6 * DAY; /* files of half a day at most */
+	if (!tap_ok(!storetest_open(&s, 2), "opens"))
+		return;
+	for (int64_t k = 0; k < RANGES; k++) {
+		good = good && write_range(T0 + (k - RANGES) * 2 * HR);
+		good = good && !storetest_flush(&s);
+	}
+	for (unsigned k = 0; k < 4; k++) /* the log gives back what it can */
+		storetest_advance(&s, 60 * 1000);
+	struct seen before = seen();
+	tap_ok(good && before.samples == RANGES * SERIES * 24, "%u samples", before.samples);
+	uint64_t files = metric_sum(M_BYTES_FILES);
+	uint64_t rest = metric_sum(M_BYTES_LOG) + metric_sum(M_BYTES_CATALOG);
+	storetest_close(&s);
+	s.opts.retention_bytes = rest + files / 2;
+	if (!tap_ok(!storetest_open(&s, 2), "with room for half of its files"))
+		return;
+	uint64_t by_time = metric_sum(M_FILES_RETIRED);
+	TAP_OK(metric_sum(M_RETENTION_BYTES) == s.opts.retention_bytes);
+	for (unsigned k = 0; k < 6; k++)
+		storetest_advance(&s, 6 * 1000);
+	struct seen after = seen();
+	tap_ok(size_now() <= s.opts.retention_bytes && metric_sum(M_BYTES_FILES) >= files / 5,
+	    "%llu bytes, limit %llu", (unsigned long long)size_now(),
+	    (unsigned long long)s.opts.retention_bytes);
+	tap_ok(after.samples && after.samples < before.samples && after.oldest_ms > before.oldest_ms,
+	    "%u of %u samples stay, the oldest went", after.samples, before.samples);
+	struct seen young = { .oldest_ms = INT64_MAX };
+	int64_t kept_ms = after.oldest_ms + 12 * HR; /* files of two shards may begin apart */
+	TAP_OK(!storetest_read(&s, NULL, 0, kept_ms, T0 + DAY, look, &young));
+	tap_is_u64(young.samples, (uint64_t)((T0 - kept_ms) / (HR / 12)) * SERIES,
+	    "all that is younger is there");
+	TAP_OK(metric_sum(M_FILES_RETIRED_SIZE) > 0 && metric_sum(M_FILES_RETIRED) == by_time);
+	for (int64_t k = 0; k < 30; k++) {
+		good = good && write_range(T0 + k * 2 * HR);
+		storetest_advance(&s, 2 * HR);
+		storetest_advance(&s, 6 * 1000);
+	}
+	for (unsigned k = 0; k < 4; k++)
+		storetest_advance(&s, 6 * 1000);
+	after = seen();
+	tap_ok(good && size_now() <= s.opts.retention_bytes + files / 8,
+	    "it stays so while more comes: %llu bytes", (unsigned long long)size_now());
+	tap_ok(after.samples >= 6 * SERIES * 24, "the newest are there: %u samples", after.samples);
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* Neither the newest range nor a store in doubt of its clock gives anything. */
+static void what_stays(void)
+{
+	dir = testlib_tmpdir("retain");
+	clock_fake(T0);
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	s.opts.retention_bytes = 1 << 10;
+	if (!tap_ok(!storetest_open(&s, 1), "opens with room for nothing"))
+		return;
+	bool good = write_range(T0 - 4 * HR) && write_range(T0 - 2 * HR);
+	struct storetest_row row = { .labels = names[0], .t_ms = T0 + HR / 12, .v = 1 };
+	good = good && !storetest_write(&s, 0, &row, 1).refused && !storetest_flush(&s);
+	for (unsigned k = 0; k < 4; k++)
+		storetest_advance(&s, 6 * 1000);
+	tap_ok(good && seen().samples == 1, "the range of the newest sample stays");
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+int main(void)
+{
+	arena_init(&arena, 1 << 14);
+	storetest_names(&arena, "retain", names, SERIES);
+	ends();
+	by_size();
+	what_stays();
+	arena_release(&arena);
+	return tap_done();
+}
