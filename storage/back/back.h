@@ -104,7 +104,7 @@ struct back {
 	struct merge_work *merge;
 	bool seal_wanted, seal_force;
 	uint64_t seal_not_before_ns, seal_looked_ns;
-	uint64_t seal_bytes_max; /* of a merge, where the disk had no room for a larger one; 0 = any */
+	uint64_t seal_bytes_max; /* of a merge: the disk had no room for a larger one; 0 = any */
 	struct latch stopping;  /* for the worker that merges */
 	struct seal_look *look; /* what can be merged: a part of the files, with a worker */
 	int64_t look_at_ms;     /* where the next part begins; INT64_MIN: a look begins anew */
@@ -113,7 +113,8 @@ struct back {
 	uint64_t look_rank;     /* ... which had worked in so much when it began */
 	struct list_link seal_waiters;
 	bool retain_busy;
-	int64_t full_before_ms; /* files that end by then go for their size; INT64_MIN: none (quota.h) */
+	/* files that end by then go for their size (quota.h); INT64_MIN: none */
+	int64_t full_before_ms;
 	uint64_t retain_looked_ns;
 	/* lost files */
 	bool lost_busy;

@@ -4,14 +4,15 @@
  * again where it was when a merge has ended. seal_run does the merging, on a worker, too.
  *
  * A range is behind when, for every class of samples that is not silent (storage/append/newest.h),
- * its end is SEALING_BEHIND_MS behind the newest accepted time; it closes when, besides, no row came
- * for it for SEALING_QUIET_NS; all of a shard's close when nothing came for the shard for so long.
+ * its end is SEALING_BEHIND_MS behind the newest accepted time; it closes when, besides, no row
+ * came for it for SEALING_QUIET_NS; all of a shard's close when nothing came for the shard for so
+ * long.
  * A bucket with files that the catalog has not worked in waits for it, as the merge asks it for
  * labels. A file that could not be opened and may return is not merged over.
  *
  * Disk. Two merges may run at a time in the process (BACK_LANE_MERGE). Every PACE_BYTES the file is
- * synced, and the worker rests PACE_REST times as long as writing and syncing took: so both together
- * take at most half of the disk's time. Who asked for it (force) does not wait.
+ * synced, and the worker rests PACE_REST times as long as writing and syncing took: so both
+ * together take at most half of the disk's time. Who asked for it (force) does not wait.
  * Memory. A merge holds about SEALING_INPUT_BYTES for each input; all inputs together take at most
  * 1/64 of the budget. Files: at most SEALING_FILE_BYTES. Where the disk has no room for a merge,
  * smaller ones are looked for (seal_bytes_max) until none is found.
@@ -156,7 +157,7 @@ static void look_add_lost(struct seal_look *k)
 			look_add(k, &sh->lost[i].entry, PLAN_FIXED);
 }
 
-/* Where the part that begins at `from` ends: behind LOOK_FILES files, between two widest buckets. */
+/* Where the part that begins at `from` ends: behind LOOK_FILES files, between widest buckets. */
 static uint32_t part_end(const struct shard *sh, uint32_t from, int64_t width_ms, int64_t *next_ms)
 {
 	uint32_t to = sh->files_count;
@@ -347,8 +348,8 @@ static void merge_run(struct work_task *t)
 }
 
 /*
- * Who asked is told; the next try comes in its time. Where there was no room, a smaller one is tried
- * at once: what shrinks may make room.
+ * Who asked is told; the next try comes in its time. Where there was no room, a smaller one is
+ * tried at once: what shrinks may make room.
  */
 static void not_merged(struct back *b, enum err err, uint64_t bytes)
 {

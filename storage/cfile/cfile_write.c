@@ -4,6 +4,7 @@
  */
 #include "storage/cfile/cfile_priv.h"
 
+#include "core/base/metric.h"
 #include "core/base/arena.h"
 #include "core/base/num.h"
 
@@ -463,6 +464,7 @@ enum err cfile_writer_finish(struct cfile_writer *w, struct cfile_stats *stats)
 		cfile_writer_abort(w);
 		return e;
 	}
+	metric_add(M_FILES_WRITTEN_BYTES, w->off);
 	w->stats.size_bytes = w->off;
 	w->stats.units = w->units.count;
 	w->stats.blocks = w->blocks.count;
