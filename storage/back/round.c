@@ -442,11 +442,11 @@ static void submit_write(struct round_work *w)
 static void change_files(struct back_switch *s, struct files *next)
 {
 	struct round_work *w = CONTAINER_OF(s, struct round_work, sw);
-	for (size_t i = 0; i < w->outs_count; i++) {
-		struct files_entry e =
-		    files_entry_of(w->outs[i].name, &w->outs[i].meta, &w->outs[i].stats);
-		files_add(next, &e);
-	}
+	struct files_entry *made = mem_array(NULL, w->outs_count + 1, sizeof(*made));
+	for (size_t i = 0; i < w->outs_count; i++)
+		made[i] = files_entry_of(w->outs[i].name, &w->outs[i].meta, &w->outs[i].stats);
+	CHECK(files_add_many(next, made, w->outs_count));
+	mem_free(made);
 	if (!w->shard->log_held)
 		next->complete_to = w->shard->round_number;
 	if (next->next_id < w->shard->round_next_id)
