@@ -105,12 +105,12 @@ struct back {
 	bool seal_wanted, seal_force;
 	uint64_t seal_not_before_ns, seal_looked_ns;
 	uint64_t seal_bytes_max; /* of a merge: the disk had no room for a larger one; 0 = any */
-	struct latch stopping;  /* for the worker that merges */
-	struct seal_look *look; /* what can be merged: a part of the files, with a worker */
-	int64_t look_at_ms;     /* where the next part begins; INT64_MIN: a look begins anew */
-	bool look_again;        /* ... when the one under way has come back */
-	bool look_soon;         /* it has met what waits for the catalog ... */
-	uint64_t look_rank;     /* ... which had worked in so much when it began */
+	struct latch stopping;   /* for the worker that merges */
+	struct seal_look *look;  /* what can be merged: a part of the files, with a worker */
+	int64_t look_at_ms;      /* where the next part begins; INT64_MIN: a look begins anew */
+	bool look_again;         /* ... when the one under way has come back */
+	bool look_soon;          /* it has met what waits for the catalog ... */
+	uint64_t look_rank;      /* ... which had worked in so much when it began */
 	struct list_link seal_waiters;
 	bool retain_busy;
 	/* files that end by then go for their size (quota.h); INT64_MIN: none */

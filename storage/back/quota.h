@@ -1,6 +1,7 @@
 /*
- * quota - retention by size: when files, catalog and log together are larger than
- * the limit (store_opts.retention_bytes), the files of the oldest ranges go, in all shards, until they are not.
+ * quota - retention by size: when files, catalog and log together are larger than the limit
+ * (store_opts.retention_bytes), the files of the oldest ranges go, in all shards, until they are
+ * not.
  *
  * One message walks over the loops every QUOTA_EVERY_MS. It tells each shard up to which time its
  * files may go (back.full_before_ms; storage/back/retain.c takes them, whole, as it does by time),

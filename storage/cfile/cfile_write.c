@@ -4,8 +4,8 @@
  */
 #include "storage/cfile/cfile_priv.h"
 
-#include "core/base/metric.h"
 #include "core/base/arena.h"
+#include "core/base/metric.h"
 #include "core/base/num.h"
 
 #include <inttypes.h>

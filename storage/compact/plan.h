@@ -19,8 +19,8 @@
  *
  * (1) The inputs of a merge are contiguous in rank: no other file that overlaps one of them in time
  *     has a rank above its own and at or below that of the output. Files that stay as they are
- *     (PLAN_FIXED) and files wider than the bucket divide what is merged, so a merge never goes over
- *     one; a file that is lost but may return is given as one of them.
+ *     (PLAN_FIXED) and files wider than the bucket divide what is merged, so a merge never goes
+ *     over one; a file that is lost but may return is given as one of them.
  * (2) All inputs lie inside the bucket, the output covers nothing else: ranges made under the same
  *     widths contain each other or do not meet.
  * (3) No merge has more than inputs_max files or size_max bytes.
@@ -64,7 +64,7 @@ struct plan_clock {
 	int64_t closed_ms; /* a bucket that ends at or before it is behind the senders */
 	uint64_t now_ns, quiet_ns;
 	bool silent;
-	/* do not wait for quiet; two hours are due in any case, wider buckets when they are behind */
+	/* not to wait for quiet: two hours are due at once, wider buckets when they are behind */
 	bool force;
 };
 struct plan_merge {

@@ -131,8 +131,8 @@ static void by_size(void)
 	    "all that is younger is there");
 	TAP_OK(metric_sum(M_FILES_RETIRED_SIZE) > 0 && metric_sum(M_FILES_RETIRED) == by_time);
 	for (int64_t k = 0; k < 30; k++) {
-		good = good && write_range(T0 + k * 2 * HR);
 		storetest_advance(&s, 2 * HR);
+		good = good && write_range(T0 + k * 2 * HR);
 		storetest_advance(&s, 6 * 1000);
 	}
 	for (unsigned k = 0; k < 4; k++)
