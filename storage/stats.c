@@ -69,7 +69,8 @@ struct count { /* what one loop found */
 	const struct postings *postings;
 	uint32_t here[STEP_NAMES]; /* names at work */
 	uint32_t here_count, here_at, name;
-	size_t names_left, values_left; /* not told yet */
+	size_t names_left; /* not told yet */
+	struct postings_cursor values_at;
 	size_t step_bytes;
 };
 
@@ -278,7 +279,7 @@ static void names_step(struct count *c)
 	c->here_count = c->here_at = 0;
 	c->step_bytes = 0;
 	postings_names(c->postings, &c->names_left, STEP_NAMES, on_name, c);
-	c->values_left = SIZE_MAX;
+	c->values_at = (struct postings_cursor){ 0 };
 	c->at = c->here_count ? COUNT_VALUES : COUNT_TENANT;
 }
 
@@ -291,11 +292,11 @@ static void values_step(struct count *c)
 	c->name = c->here[c->here_at];
 	c->step_bytes = 0;
 	const struct name *n = &c->names[c->name];
-	postings_values(c->postings, n->text, n->len, &c->values_left, STEP_VALUES, on_value, c);
-	if (c->values_left)
+	postings_values(c->postings, n->text, n->len, NULL, &c->values_at, STEP_VALUES, on_value, c);
+	if (!c->values_at.ended)
 		return;
 	c->here_at++;
-	c->values_left = SIZE_MAX;
+	c->values_at = (struct postings_cursor){ 0 };
 }
 
 static void count_leave(struct loop_deferred *d)

@@ -24,7 +24,8 @@
 
 struct rex {
 	struct rex_form form;
-	pcre2_code *code; /* NULL when the form alone answers everything */
+	struct rex_form prefixes; /* of REX_PCRE */
+	pcre2_code *code;         /* NULL when the form alone answers everything */
 	struct rex_name *names;
 	size_t names_count;
 	char *pattern; /* names point here */
@@ -164,6 +165,8 @@ static enum err compile(
 		return e;
 	}
 	rex_form_index(&r->form);
+	if (r->form.kind == REX_PCRE)
+		rex_form_prefixes(pattern, len, &r->prefixes);
 	*out = r;
 	return ERR_OK;
 }
@@ -183,6 +186,7 @@ void rex_free(struct rex *r)
 	if (!r)
 		return;
 	rex_form_release(&r->form);
+	rex_form_release(&r->prefixes);
 	pcre2_code_free(r->code);
 	mem_free(r->names);
 	mem_free(r->pattern);
@@ -198,7 +202,7 @@ size_t rex_bytes(const struct rex *r)
 		(void)pcre2_pattern_info(r->code, PCRE2_INFO_JITSIZE, &jit);
 	}
 	return sizeof(*r) + strlen(r->pattern) + 1 + code + jit + rex_form_bytes(&r->form) +
-	    r->names_count * sizeof(*r->names);
+	    rex_form_bytes(&r->prefixes) + r->names_count * sizeof(*r->names);
 }
 
 enum rex_kind rex_kind(const struct rex *r)
@@ -217,6 +221,25 @@ const char *rex_literal(const struct rex *r, size_t i, size_t *len)
 size_t rex_literals(const struct rex *r)
 {
 	return r->form.count;
+}
+
+static const struct rex_form *prefixes_of(const struct rex *r)
+{
+	return r->form.kind == REX_PREFIX ? &r->form : &r->prefixes;
+}
+
+const char *rex_prefix(const struct rex *r, size_t i, size_t *len)
+{
+	const struct rex_form *f = prefixes_of(r);
+	if (i >= f->count)
+		return NULL;
+	*len = f->strings[i].len;
+	return f->strings[i].s;
+}
+
+size_t rex_prefixes(const struct rex *r)
+{
+	return prefixes_of(r)->count;
 }
 
 /*

@@ -52,6 +52,12 @@ enum rex_kind rex_kind(const struct rex *r);
 const char *rex_literal(const struct rex *r, size_t i, size_t *len);
 size_t rex_literals(const struct rex *r); /* how many there are */
 /*
+ * REX_PREFIX, REX_PCRE: every match begins with one of these words, of which none begins with
+ * another one; none (0): nothing is known. NULL when i is past the end.
+ */
+const char *rex_prefix(const struct rex *r, size_t i, size_t *len);
+size_t rex_prefixes(const struct rex *r);
+/*
  * Submatches for label_replace: expands template ($1, ${name}, $$ as Go's Regexp.Expand) into out
  * when s matches.
  */

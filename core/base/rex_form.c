@@ -20,10 +20,11 @@
 
 #include <stdlib.h>
 
-#define DEPTH_MAX   16
-#define PRODUCT_MAX 1024u /* words that a multiplication may make; more go to PCRE2 */
-#define INFIX_MAX   64u   /* bytes of one of several infixes: each place may be compared with */
-#define WORK_MAX    (4u << 20) /* bytes that multiplications may copy in one pattern */
+#define DEPTH_MAX    16
+#define PRODUCT_MAX  1024u /* words that a multiplication may make; more go to PCRE2 */
+#define INFIX_MAX    64u   /* bytes of one of several infixes: each place may be compared with */
+#define PREFIXES_MAX 256u  /* beginnings of an expression that are told */
+#define WORK_MAX     (4u << 20) /* bytes that multiplications may copy in one pattern */
 
 struct reader {
 	const char *p, *end;
@@ -313,9 +314,11 @@ static bool is_wrapped(const char *s, size_t len)
 	return false;
 }
 
-void rex_form_of(const char *pattern, size_t len, struct rex_form *out)
+/* What says nothing at both ends of a pattern: see the top. */
+static void unwrap(const char **pattern, size_t *pattern_len)
 {
-	const char *s = pattern;
+	const char *s = *pattern;
+	size_t len = *pattern_len;
 	bool escaped_end = len >= 2 && s[len - 2] == '\\';
 	if (!has_alternatives(s, len)) {
 		if (len && s[0] == '^') {
@@ -332,9 +335,146 @@ void rex_form_of(const char *pattern, size_t len, struct rex_form *out)
 		s += open;
 		len -= open + 1;
 	}
+	*pattern = s;
+	*pattern_len = len;
+}
+
+void rex_form_of(const char *pattern, size_t len, struct rex_form *out)
+{
+	unwrap(&pattern, &len);
 	*out = (struct rex_form){ .kind = REX_PCRE };
-	if (!try_set(s, len, out))
-		try_stars(s, len, out);
+	if (!try_set(pattern, len, out))
+		try_stars(pattern, len, out);
+}
+
+/* ---- what every match begins with ---- */
+
+/* Past a class; false: it is not understood. */
+static bool skip_class(struct reader *r)
+{
+	r->p++;
+	if (r->p < r->end && *r->p == '^')
+		r->p++;
+	if (r->p < r->end && *r->p == ']')
+		r->p++;
+	while (r->p < r->end && *r->p != ']') {
+		if (*r->p == '[')
+			return false; /* [:alpha:], perhaps */
+		r->p += *r->p == '\\' ? 2 : 1;
+	}
+	return r->p++ < r->end;
+}
+
+/* To the | or the end behind this alternative; false: something is not understood. */
+static bool skip_alternative(struct reader *r)
+{
+	size_t depth = 0;
+	while (r->p < r->end && (depth || *r->p != '|')) {
+		if (*r->p == '[') {
+			if (!skip_class(r))
+				return false;
+			continue;
+		}
+		if (*r->p == '\\') {
+			if (r->end - r->p < 2 || r->p[1] == 'Q')
+				return false;
+			r->p++;
+		} else if (*r->p == '(')
+			depth++;
+		else if (*r->p == ')' && !depth--)
+			return false;
+		r->p++;
+	}
+	return r->p <= r->end;
+}
+
+static bool at_repetition(const struct reader *r)
+{
+	return r->p < r->end && memchr("*+?{", *r->p, 4);
+}
+
+/* A repetition takes the last code point of a run. */
+static void run_drop_last(struct set *run)
+{
+	struct word *w = &run->v[0];
+	while (w->len && (run->text.data[w->at + --w->len] & 0xc0) == 0x80)
+		;
+	run->text.len = w->at + w->len;
+}
+
+/* The piece here, as far as it must be there; *more: what follows it follows all of it. */
+static bool read_start_piece(struct reader *r, struct set *piece, bool *more)
+{
+	bool group = *r->p == '(';
+	r->depth = 0;
+	if (!read_piece(r, piece))
+		return false;
+	*more = !at_repetition(r);
+	if (*more || *r->p == '+')
+		return true;
+	if (!group)
+		run_drop_last(piece);
+	return !group;
+}
+
+/* The words that an alternative begins with, as far as they are known, to out. */
+static bool read_start(struct reader *r, struct set *out)
+{
+	struct set one = { 0 };
+	bool more = true;
+	set_close(&one, 0); /* the empty word */
+	while (r->p < r->end && *r->p == '^')
+		r->p++;
+	while (more && !at_end(r) && !at_repetition(r)) {
+		struct set piece = { 0 };
+		const char *from = r->p;
+		if (!read_start_piece(r, &piece, &more) || !set_multiply(r, &one, &piece)) {
+			more = false;
+			r->p = from;
+		}
+		set_free(&piece);
+	}
+	for (size_t i = 0; i < one.count && out->count <= PREFIXES_MAX; i++)
+		set_add(out, &one, i);
+	set_free(&one);
+	return skip_alternative(r);
+}
+
+/*
+ * Bytes that are not UTF-8 are read as U+FFFD: what is to begin with that may begin with other
+ * bytes.
+ */
+static bool cut_replacement(struct set *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const char *text = (const char *)s->text.data + s->v[i].at;
+		const char *at = s->v[i].len ? memmem(text, s->v[i].len, "\xef\xbf\xbd", 3) : NULL;
+		if (at)
+			s->v[i].len = (size_t)(at - text);
+	}
+	return shortest(s) > 0;
+}
+
+void rex_form_prefixes(const char *pattern, size_t len, struct rex_form *out)
+{
+	unwrap(&pattern, &len);
+	struct reader r = { .p = pattern, .end = pattern + len };
+	struct set set = { 0 };
+	bool ok = true;
+	*out = (struct rex_form){ .kind = REX_PREFIX };
+	do {
+		if (r.p < r.end && *r.p == '|')
+			r.p++;
+		ok = read_start(&r, &set);
+	} while (ok && r.p < r.end && set.count <= PREFIXES_MAX);
+	/* An empty alternative behind the last | has an empty beginning, as it must. */
+	if (ok && len && pattern[len - 1] == '|')
+		ok = false;
+	if (ok && set.count <= PREFIXES_MAX && cut_replacement(&set)) {
+		form_take(out, REX_PREFIX, &set);
+		rex_form_index(out);
+	}
+	set_free(&set);
 }
 
 static bool is_word(const struct rex_string *w, const char *s, size_t len)

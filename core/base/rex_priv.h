@@ -89,6 +89,11 @@ struct rex_form {
 	bool firsts[256]; /* what infixes begin with, when there are several */
 };
 void rex_form_of(const char *pattern, size_t len, struct rex_form *out);
+/*
+ * The words that every match of a valid pattern must begin with one of, indexed, as REX_PREFIX;
+ * none: nothing is known.
+ */
+void rex_form_prefixes(const char *pattern, size_t len, struct rex_form *out);
 void rex_form_release(struct rex_form *f);
 size_t rex_form_bytes(const struct rex_form *f);
 /* What rex_form_has needs. */

@@ -32,6 +32,15 @@ struct postings *head_postings(const struct head *h, uint32_t tenant)
 	return i < h->tenants_count && h->tenants[i].tenant == tenant ? h->tenants[i].postings : NULL;
 }
 
+/* Label bytes of a series lie still from head_define to head_drop: postings borrow them. */
+static bool labels_of(void *arg, uint32_t id, struct labels *out)
+{
+	const struct series *s = head_by_id(arg, id);
+	if (s)
+		*out = series_labels(s);
+	return s != NULL;
+}
+
 static struct postings *postings_of(struct head *h, uint32_t tenant)
 {
 	struct postings *p = head_postings(h, tenant);
@@ -41,8 +50,9 @@ static struct postings *postings_of(struct head *h, uint32_t tenant)
 	h->tenants = mem_array(h->tenants, h->tenants_count + 1, sizeof *h->tenants);
 	memmove(h->tenants + i + 1, h->tenants + i, (h->tenants_count - i) * sizeof *h->tenants);
 	h->tenants_count++;
-	h->tenants[i] =
-	    (struct head_tenant){ .tenant = tenant, .postings = postings_create(h->seed) };
+	h->tenants[i] = (struct head_tenant){ .tenant = tenant,
+		.postings = postings_create(
+		    h->seed, &(struct postings_labels){ .get = labels_of, .arg = h }) };
 	return h->tenants[i].postings;
 }
 

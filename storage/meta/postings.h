@@ -1,13 +1,16 @@
 /*
  * postings - which series of a head have which label: name and value -> ids, in memory.
  *
- * A pair (one name with one value) holds its ids inline (one or two), in a small sorted array, or
- * as a roaring bitmap; pairs hang in one hash table by the bytes of the encoded label and in the
- * list of their name. A pair without ids is gone at once, so names and values listed are those of
- * series in here.
+ * A pair (one name with one value) is 24 bytes: its ids stand in it (one or two), in a piece of
+ * distances, or in a roaring bitmap (postings_ids.h); its text is that of a series that has it.
+ * Pairs are found in one hash table by the bytes of the encoded label, and by text among the values
+ * of their name (a trie over bags of values, postings_priv.h), so that an expression with a known
+ * beginning looks only at values that begin so. A pair without ids is gone at once, so names and
+ * values listed are those of series in here.
  *
- *   postings_add  about 0.3 us for ten labels that are known, 40 ns per id and pair
- *   memory        2-4 bytes per id and pair, 80-100 bytes and the label per pair
+ *   postings_add  see bench/micro/b_postings.c: a label that the series before had at the same
+ *                 place costs a comparison and 10-20 ns for the id
+ *   memory        some 45 bytes a pair, without its text; 0.1-2 bytes an id of a pair
  *
  * Selecting may look at many values of a name (expressions, negations). On a loop do it in steps:
  *   s = postings_select_begin(p, matchers, count, labels);
@@ -20,7 +23,8 @@
  * where they are scattered.
  *
  * Thread: one at a time (the shard's loop; or a worker that builds one of its own).
- * Memory: its own heap; label bytes are copied.
+ * Memory: its own heap; label bytes are those of the series, borrowed from postings_add to
+ * postings_del (growing ones copy them).
  * Errors: ERR_EXECUTION from selecting when a label expression hits its step limit; nothing else
  * can fail.
  */
@@ -30,8 +34,19 @@
 #include "core/model/matcher.h"
 
 struct postings;
-/* seed: secret, so that nobody can choose labels that meet in one place of the tables. */
-struct postings *postings_create(uint64_t seed);
+/*
+ * Who can tell the labels of an id that is in, as they were added. false: the id is not there any
+ * more.
+ */
+struct postings_labels {
+	bool (*get)(void *arg, uint32_t id, struct labels *out);
+	void *arg;
+};
+/*
+ * seed: secret, so that nobody can choose labels that meet in one place of the tables. labels is
+ * copied; it tells the labels of each id between its postings_add and its postings_del.
+ */
+struct postings *postings_create(uint64_t seed, const struct postings_labels *labels);
 /*
  * For one that is built, read and freed, of about so many series: nothing can be deleted, and
  * adding is faster.
@@ -39,14 +54,19 @@ struct postings *postings_create(uint64_t seed);
 struct postings *postings_create_growing(uint64_t seed, size_t series);
 void postings_free(struct postings *p);
 /*
- * An id with canonical labels. Adding one that is in, and deleting one that is not, is a mistake of
- * the caller (an ODD line, nothing else). Ascending ids are the fast case.
+ * An id with canonical labels, whose bytes stay until postings_del. Adding one that is in, and
+ * deleting one that is not, is a mistake of the caller (an ODD line, nothing else). Ascending ids
+ * are the fast case.
  */
 void postings_add(struct postings *p, uint32_t id, struct labels ls);
-void postings_del(struct postings *p, uint32_t id, struct labels ls); /* the same labels */
+void postings_del(struct postings *p, uint32_t id, struct labels ls); /* the same bytes */
 uint64_t postings_series(const struct postings *p);
 uint64_t postings_pairs(const struct postings *p);
 size_t postings_bytes(const struct postings *p); /* memory held, about; O(1) */
+struct postings_parts {                          /* the same by part */
+	size_t pairs, table, ids, order, names;
+};
+struct postings_parts postings_parts(const struct postings *p);
 
 /*
  * All matchers must hold; a missing label is the empty string; no matchers: all. The matchers are
@@ -59,14 +79,9 @@ enum postings_state {
 };
 struct postings_select;
 /*
- * Who can tell the labels of an id: when the matchers done have left few ids, their labels are
- * looked at instead of all values of a name. false: the id is not there any more.
+ * labels, borrowed: when the matchers done have left few ids, their labels are looked at instead of
+ * the values of a name. NULL: never.
  */
-struct postings_labels {
-	bool (*get)(void *arg, uint32_t id, struct labels *out);
-	void *arg;
-};
-/* labels may be NULL. */
 struct postings_select *postings_select_begin(const struct postings *p, const struct matcher *ms,
     size_t count, const struct postings_labels *labels);
 /*
@@ -103,8 +118,25 @@ struct postings_value {
 	const void *_pair;
 };
 size_t postings_values_count(const struct postings *p, const char *name, size_t name_len);
-size_t postings_values(const struct postings *p, const char *name, size_t name_len, size_t *left,
-    size_t count, bool (*fn)(void *arg, const struct postings_value *v), void *arg);
+/* Where a walk over values is: all zero at first. Plain memory: nothing to release. */
+#define POSTINGS_PATH 96u
+struct postings_cursor {
+	bool ended; /* all were told */
+	bool _begun, _in_bag;
+	uint8_t _path_len;
+	uint32_t _serial, _left, _shape;
+	const void *_bag;
+	uint32_t _ranges,
+	    _range; /* beginnings of an expression + 1 (0: not decided), the one of now */
+	uint8_t _path[POSTINGS_PATH];
+};
+/*
+ * within (NULL: any): an expression of which the known beginnings narrow the walk. Values that it
+ * does not hold for may be told, too.
+ */
+size_t postings_values(const struct postings *p, const char *name, size_t name_len,
+    const struct matcher *within, struct postings_cursor *at, size_t count,
+    bool (*fn)(void *arg, const struct postings_value *v), void *arg);
 /* Ids >= from that have this value, ascending, at most max; returns how many. */
 size_t postings_value_from(const struct postings *p, const char *name, size_t name_len,
     const char *value, size_t value_len, uint32_t from, uint32_t *ids, size_t max);

@@ -19,11 +19,9 @@ bool valuewalk_open(struct valuewalk *w, const struct shard *sh, const struct so
 	double n = (double)c->chosen_count;
 	if (q->matchers_count && (double)values * (double)postings_series(p) >= n * n * SERIES_COST)
 		return false;
-	*w = (struct valuewalk){ .shard = sh,
-		.query = q,
-		.among = q->matchers_count ? c->chosen : NULL,
-		.postings = p,
-		.left = SIZE_MAX };
+	*w = (struct valuewalk){
+		.shard = sh, .query = q, .among = q->matchers_count ? c->chosen : NULL, .postings = p
+	};
 	buf_init(&w->value);
 	return true;
 }
@@ -90,7 +88,7 @@ bool valuewalk_step(struct valuewalk *w, struct textset *t, struct unitread *u)
 			value_step(w, t, u);
 			continue;
 		}
-		postings_values(w->postings, q->label, q->label_len, &w->left, 1, value_take, w);
+		postings_values(w->postings, q->label, q->label_len, NULL, &w->at, 1, value_take, w);
 		if (!w->in_value)
 			return false;
 		u->work += WORK_VALUE + (unsigned)(w->value.len / 16);

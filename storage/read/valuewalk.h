@@ -18,8 +18,8 @@ struct valuewalk {
 	const struct source_query *query;
 	const struct roaring_bitmap_s *among; /* the chain's choice; NULL: all are asked for */
 	const struct postings *postings;
-	size_t left;   /* values not met yet */
-	bool in_value; /* value is looked at, ids from `from` on */
+	struct postings_cursor at; /* values not met yet */
+	bool in_value;             /* value is looked at, ids from `from` on */
 	struct buf value;
 	uint64_t from;
 };
