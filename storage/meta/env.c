@@ -24,7 +24,8 @@ struct env {
 	MDB_env *env;
 	struct gate *gate; /* inside: whoever has a transaction */
 	size_t map_step;
-	uint64_t more; /* room wanted because the map was full; the writer's */
+	uint64_t map_bytes; /* of the map as it was made last; nobody is inside when it changes */
+	uint64_t more;      /* room wanted because the map was full; the writer's */
 	char *path;
 	unsigned dbs_max;
 	bool readonly;
@@ -36,6 +37,7 @@ struct env {
 };
 
 unsigned env_puts_max, env_map_full_at;
+size_t env_map_step;
 
 #define LOST (-1) /* beside LMDB's codes and errno's */
 
@@ -82,11 +84,16 @@ static enum err fail(struct env *e, struct errbuf *eb, int rc, const char *what)
 	    rc == LOST ? "a page of its file cannot be read" : mdb_strerror(rc));
 }
 
+static void want_more(struct env *e)
+{
+	e->more = e->more ? 2 * e->more : e->map_step;
+}
+
 static enum err txn_fail(struct env_txn *t, int rc, const char *what)
 {
 	enum err e = fail(t->env, t->eb, rc, what);
 	if (rc == MDB_MAP_FULL)
-		t->env->more += t->env->map_step;
+		want_more(t->env);
 	if (!t->err)
 		t->err = e;
 	return e;
@@ -146,10 +153,25 @@ static int open_at(struct env *e, size_t map_bytes)
 	return rc;
 }
 
+static void map_bytes_run(void *arg)
+{
+	struct call *c = arg;
+	MDB_envinfo info;
+	c->rc = mdb_env_info(c->env->env, &info);
+	c->number = info.me_mapsize;
+}
+
+/* While nobody else uses it; 0: it cannot be told. */
+static uint64_t map_of(struct env *e)
+{
+	struct call c = { 0 };
+	return guarded(e, map_bytes_run, &c) ? 0 : c.number;
+}
+
 enum err env_open(const struct env_opts *o, struct env **out, struct errbuf *eb)
 {
 	struct env *e = mem_zalloc(sizeof(*e));
-	e->map_step = o->map_step ? o->map_step : ENV_MAP_STEP;
+	e->map_step = o->map_step ? o->map_step : env_map_step ? env_map_step : ENV_MAP_STEP;
 	e->dbs_max = o->dbs_max;
 	e->readonly = o->readonly_solo;
 	e->gate = gate_create();
@@ -162,6 +184,7 @@ enum err env_open(const struct env_opts *o, struct env **out, struct errbuf *eb)
 		env_close(e);
 		return er;
 	}
+	e->map_bytes = map_of(e);
 	*out = e;
 	return ERR_OK;
 }
@@ -235,21 +258,12 @@ uint64_t env_bytes(struct env *e)
 	return rc ? 0 : c.number;
 }
 
-static void map_bytes_run(void *arg)
-{
-	struct call *c = arg;
-	MDB_envinfo info;
-	c->rc = mdb_env_info(c->env->env, &info);
-	c->number = info.me_mapsize;
-}
-
 uint64_t env_map_bytes(struct env *e)
 {
-	struct call c = { 0 };
 	gate_enter(e->gate);
-	int rc = guarded(e, map_bytes_run, &c);
+	uint64_t bytes = e->map_bytes;
 	gate_leave(e->gate);
-	return rc ? 0 : c.number;
+	return bytes;
 }
 
 static void sweep_run(void *arg)
@@ -324,38 +338,55 @@ static void grow_run(void *arg)
 	c->rc = mdb_env_set_mapsize(c->env->env, c->number);
 }
 
+static int reopen_alone(struct env *e);
+
+/*
+ * While nobody is inside. LMDB has let the old map go when it cannot have the new one: it is opened
+ * again with the old size then.
+ */
+static int grow_alone(struct env *e, uint64_t bytes)
+{
+	struct call c = { .number = bytes };
+	int rc = guarded(e, grow_run, &c);
+	if (!rc) {
+		e->map_bytes = bytes;
+		return 0;
+	}
+	latch_set(&e->panicked);
+	(void)reopen_alone(e); /* without success the next one tries again */
+	return rc;
+}
+
+static uint64_t in_steps(const struct env *e, uint64_t bytes)
+{
+	return (bytes + e->map_step - 1) / e->map_step * e->map_step;
+}
+
 /* Room for need bytes below 80 % of the map. Only the one writer grows it. */
 static int make_room(struct env *e, uint64_t need)
 {
-	uint64_t want = (env_bytes(e) + need) / 4 * 5 + e->more, map = env_map_bytes(e);
+	uint64_t map = e->map_bytes, want = (env_bytes(e) + need) / 4 * 5 + e->more;
 	if (want <= map)
 		return 0;
-	uint64_t steps = (want + e->map_step - 1) / e->map_step;
-	struct call c = { .number = steps * e->map_step };
+	uint64_t large = map + map / 2;
+	uint64_t bytes = in_steps(e, want > large ? want : large);
+	if (!mem_room(bytes - map))
+		bytes = in_steps(e, want);
 	gate_close(e->gate);
-	int rc = guarded(e, grow_run, &c);
+	int rc = grow_alone(e, bytes);
 	gate_open(e->gate);
 	return rc;
 }
 
 /*
  * When LMDB fails to write one of its head pages, a full disk is enough for it, it refuses all that
- * comes later. What was committed is whole; opened again it goes on. Whoever meets it does that,
- * not inside of a transaction.
+ * comes later. What was committed is whole; opened again it goes on. While nobody is inside.
  */
-static int reopen(struct env *e)
+static int reopen_alone(struct env *e)
 {
-	struct call had = { 0 };
-	gate_close(e->gate);
-	if (latch_is_set(&e->lost) || !latch_is_set(&e->panicked)) {
-		gate_open(e->gate);
-		return latch_is_set(&e->lost) ? LOST : 0;
-	}
-	if (guarded(e, map_bytes_run, &had) || had.number < e->map_step)
-		had.number = e->map_step;
 	if (e->env)
 		mdb_env_close(e->env);
-	int rc = open_at(e, had.number);
+	int rc = open_at(e, e->map_bytes > e->map_step ? e->map_bytes : e->map_step);
 	for (size_t i = 0; !rc && i < e->dbs_count; i++) {
 		struct call c = { .db = e->dbs[i] };
 		rc = guarded(e, db_run, &c);
@@ -364,8 +395,20 @@ static int reopen(struct env *e)
 		mdb_env_close(e->env);
 		e->env = NULL;
 	}
-	if (!rc)
+	if (!rc) {
+		e->map_bytes = map_of(e);
 		latch_clear(&e->panicked);
+	}
+	return rc;
+}
+
+/* Whoever meets it does that, not inside of a transaction. */
+static int reopen(struct env *e)
+{
+	gate_close(e->gate);
+	int rc = latch_is_set(&e->lost) ? LOST : 0;
+	if (!rc && latch_is_set(&e->panicked))
+		rc = reopen_alone(e);
 	gate_open(e->gate);
 	return rc;
 }
@@ -407,7 +450,7 @@ enum err env_commit(struct env_txn *t)
 	if (t->inside)
 		gate_leave(t->env->gate);
 	if (rc == MDB_MAP_FULL) /* the list of free pages is written last */
-		t->env->more += t->env->map_step;
+		want_more(t->env);
 	if (rc && t->write) /* who failed to write its head says so at the next call only */
 		latch_set(&t->env->panicked);
 	if (!rc && t->write)

@@ -2,11 +2,12 @@
  * env - LMDB with checksums: every record ends with a CRC-32C over the name of its sub-database,
  * its key and its value, checked at each read.
  *
- * Synchronous commits, no WRITEMAP; the memory map grows in steps of ENV_MAP_STEP while nobody is
- * inside of a transaction, before a writer would pass 80 % of it.
- * A writer that meets its end all the same gets ERR_AGAIN, and the next transaction has more
- * room: abort and begin again. One that changes more pages than LMDB keeps gets ERR_TOOBIG: in
- * smaller pieces.
+ * Synchronous commits, no WRITEMAP; the memory map grows by half of itself, in steps of
+ * ENV_MAP_STEP, while nobody is inside of a transaction, before a writer would pass 80 % of it.
+ * A writer that meets its end all the same gets ERR_AGAIN, and each next transaction finds twice
+ * the room: abort and begin again. A map for which there is no address space stays as it is:
+ * ERR_NOMEM, readers go on. A full disk is ERR_NOSPACE, at the commit.
+ * One that changes more pages than LMDB keeps gets ERR_TOOBIG: in smaller pieces.
  *
  * LMDB refuses everything after it failed to write its head: the next transaction, or
  * env_sweep_readers, opens the environment again.
@@ -30,7 +31,7 @@
 
 #include "core/base/err.h"
 
-#define ENV_MAP_STEP ((size_t)1 << 30)
+#define ENV_MAP_STEP ((size_t)16 << 20)
 #define ENV_KEY_MAX  500
 #define ENV_NAME_MAX 16
 
@@ -63,6 +64,7 @@ uint64_t env_db_bytes(struct env *e, struct env_db *db);
  * For tests, 0 = off: so many changed records fill a transaction (ERR_TOOBIG); the map is full,
  * once, at the so manyth from now (ERR_AGAIN). */
 extern unsigned env_puts_max, env_map_full_at;
+extern size_t env_map_step; /* of all opened from now on */
 
 struct env_txn {
 	struct env *env;
