@@ -13,10 +13,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MUST_CHECK                    __attribute__((warn_unused_result))
-#define PRINTF_LIKE(f, a)             __attribute__((format(printf, f, a)))
-#define UNUSED                        __attribute__((unused))
-#define NORETURN                      __attribute__((noreturn))
+#define MUST_CHECK        __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+#define UNUSED            __attribute__((unused))
+#define NORETURN          __attribute__((noreturn))
+/*
+ * Of a large local that is written before it is read: builds zero all locals first, which takes a
+ * microsecond for 64 KiB.
+ */
+#if defined(__has_attribute)
+# if __has_attribute(uninitialized)
+#  define SCRATCH __attribute__((uninitialized))
+# endif
+#endif
+#ifndef SCRATCH
+# define SCRATCH
+#endif
 #define LIKELY(x)                     __builtin_expect(!!(x), 1)
 #define UNLIKELY(x)                   __builtin_expect(!!(x), 0)
 #define STATIC(x)                     _Static_assert(x, #x)

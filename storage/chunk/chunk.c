@@ -169,7 +169,7 @@ static enum err residuals_read(
 	if (left - need >= BITPACK_SLACK) {
 		kernel->unpack(d->r.p, width, n, k);
 	} else { /* near the end: the kernels read past the packed bytes */
-		uint8_t copy[BITPACK_MAX * 8 + BITPACK_SLACK];
+		SCRATCH uint8_t copy[BITPACK_MAX * 8 + BITPACK_SLACK];
 		memcpy(copy, d->r.p, need);
 		memset(copy + need, 0, BITPACK_SLACK);
 		kernel->unpack(copy, width, n, k);
@@ -205,7 +205,7 @@ static void residuals_add_up(
 /* One sub-block in the dense form; token is its first byte. */
 static enum err dense_sub_read(struct decoder *d, unsigned token, unsigned n, uint8_t *out)
 {
-	uint64_t k[CHUNK_SUB];
+	SCRATCH uint64_t k[CHUNK_SUB];
 	unsigned flags = (token & 63) - WIDTH_DENSE;
 	if (flags > (DENSE_RAW | DENSE_NEW) || !(d->told || (flags & DENSE_NEW)))
 		return ERR_MALFORMED;
@@ -224,7 +224,7 @@ static enum err dense_sub_read(struct decoder *d, unsigned token, unsigned n, ui
 /* One packed sub-block; token is its first byte. */
 static enum err sub_read(struct decoder *d, unsigned token, unsigned n, uint8_t *out)
 {
-	uint64_t k[CHUNK_SUB];
+	SCRATCH uint64_t k[CHUNK_SUB];
 	unsigned width = token & 63;
 	if (width >= WIDTH_DENSE)
 		return dense_sub_read(d, token, n, out);
@@ -254,7 +254,7 @@ static void run_read(struct decoder *d, bool line, size_t n, uint8_t *out)
 		d->slope = 0;
 		return;
 	}
-	uint64_t k[CHUNK_SUB];
+	SCRATCH uint64_t k[CHUNK_SUB];
 	while (n > 0) {
 		unsigned m = n < CHUNK_SUB ? (unsigned)n : CHUNK_SUB;
 		for (unsigned i = 0; i < m; i++)
@@ -352,7 +352,7 @@ static enum err decode_all(
 static enum err decode(
     const uint8_t *p, size_t len, size_t n, bool times, int64_t base_ms, uint8_t *out, size_t *used)
 {
-	struct dense_table table;
+	SCRATCH struct dense_table table;
 	struct decoder d = { .r = wire_reader(p, len), .dense = &table };
 	return decode_all(&d, n, times, base_ms, out, used);
 }
@@ -381,8 +381,8 @@ enum err chunk_values_decode(const uint8_t *p, size_t len, size_t n, double *v, 
 
 enum err chunk_forms_add(const uint8_t *p, size_t len, size_t n, struct chunk_forms *forms)
 {
-	double v[CHUNK_SAMPLES_MAX];
-	struct dense_table table;
+	SCRATCH double v[CHUNK_SAMPLES_MAX];
+	SCRATCH struct dense_table table;
 	struct decoder d = { .r = wire_reader(p, len), .dense = &table, .forms = forms };
 	enum err e = decode_all(&d, n, false, 0, (uint8_t *)v, NULL);
 	if (!e) {
@@ -481,7 +481,7 @@ static void run_aggregate(
 		d->prev += d->slope * n;
 		return;
 	}
-	double v[CHUNK_SUB];
+	SCRATCH double v[CHUNK_SUB];
 	run_read(d, true, n, (uint8_t *)v);
 	*out = chunk_aggregate_of(v, n);
 	++*decoded;
@@ -489,7 +489,7 @@ static void run_aggregate(
 
 static enum err stream_aggregate(struct decoder *d, size_t n, struct wanted *w)
 {
-	double v[CHUNK_SUB];
+	SCRATCH double v[CHUNK_SUB];
 	size_t sub = 0, subs = (n + CHUNK_SUB - 1) / CHUNK_SUB;
 	while (sub < w->end) {
 		unsigned token = wire_u8(&d->r);
@@ -524,7 +524,7 @@ static enum err stream_aggregate(struct decoder *d, size_t n, struct wanted *w)
 /* Where sub-blocks are not told apart: all samples are decoded. */
 static enum err samples_aggregate(const uint8_t *p, size_t len, size_t n, struct wanted *w)
 {
-	double v[CHUNK_SAMPLES_MAX];
+	SCRATCH double v[CHUNK_SAMPLES_MAX];
 	enum err e = decode(p, len, n, false, 0, (uint8_t *)v, NULL);
 	for (size_t sub = w->first; sub < w->end && !e; sub++) {
 		size_t at = sub * CHUNK_SUB;
@@ -539,7 +539,7 @@ enum err chunk_aggregates(const uint8_t *p, size_t len, size_t n, size_t first, 
     struct chunk_aggregate *out, size_t *decoded)
 {
 	struct wanted w = { first, first + count, out, 0 };
-	struct dense_table table;
+	SCRATCH struct dense_table table;
 	struct decoder d = { .r = wire_reader(p, len), .dense = &table };
 	bool constant = false;
 	if (n == 0 || n > CHUNK_SAMPLES_MAX)

@@ -315,8 +315,8 @@ static uint8_t *raw_put(uint8_t *p, const struct ints *s, size_t first, unsigned
 
 static uint8_t *plan_put(uint8_t *p, const struct plan *b, const uint64_t *y, unsigned n, bool raw)
 {
-	uint64_t r[CHUNK_SUB];
-	uint8_t odd[CHUNK_SUB + 1]; /* positions of exceptions */
+	SCRATCH uint64_t r[CHUNK_SUB];
+	SCRATCH uint8_t odd[CHUNK_SUB + 1]; /* positions of exceptions */
 	unsigned count = 0;
 	uint64_t limit = b->width == 64 ? UINT64_MAX : (UINT64_C(1) << b->width) - 1;
 	for (unsigned i = 0; i < n; i++) {
@@ -401,7 +401,7 @@ static void sub_put(
 	if (s->raw_bits)
 		for (unsigned i = 0; i < n; i++)
 			raw += (unsigned)(s->is_raw[(first + i) / 64] >> ((first + i) % 64)) & 1;
-	uint64_t y[3][CHUNK_SUB]; /* offset, delta, delta2 */
+	SCRATCH uint64_t y[3][CHUNK_SUB]; /* offset, delta, delta2 */
 	uint64_t prev = w->prev, slope = w->slope, flat = 0, line = 0;
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t d = k[i] - prev;
@@ -449,7 +449,7 @@ static void sub_put(
 	if (w->dense) {
 		enum mode mode = w->dense_mode;
 		uint64_t *d = y[mode - 1];
-		uint64_t other[CHUNK_SUB];
+		SCRATCH uint64_t other[CHUNK_SUB];
 		if (mode == MODE_OFFSET) {
 			memcpy(other, k, n * sizeof(*k));
 			d = other;
@@ -824,7 +824,7 @@ void chunk_times_encode(
 {
 	CHECK(n > 0);
 	CHECK(n <= CHUNK_SAMPLES_MAX);
-	uint64_t x[CHUNK_SAMPLES_MAX];
+	SCRATCH uint64_t x[CHUNK_SAMPLES_MAX];
 	if (!buf_reserve(out, room(n, effort)))
 		return;
 	uint8_t *p = out->data + out->len;
@@ -835,7 +835,7 @@ void chunk_values_encode(const double *v, size_t n, enum chunk_effort effort, st
 {
 	CHECK(n > 0);
 	CHECK(n <= CHUNK_SAMPLES_MAX);
-	uint64_t x[CHUNK_SAMPLES_MAX], is_raw[CHUNK_SAMPLES_MAX / 64];
+	SCRATCH uint64_t x[CHUNK_SAMPLES_MAX], is_raw[CHUNK_SAMPLES_MAX / 64];
 	if (!buf_reserve(out, room(n, effort)))
 		return;
 	uint8_t *p = out->data + out->len;

@@ -70,7 +70,7 @@ void dense_coder_make(struct dense_coder *c, const uint32_t counts[DENSE_CLASSES
 	CHECK(total > 0);
 	c->log = total >= 400 ? DENSE_LOG_MAX : DENSE_LOG_MAX - 1;
 	shares_make(c->share, counts, c->log);
-	uint8_t class_of[DENSE_STATES];
+	SCRATCH uint8_t class_of[DENSE_STATES];
 	uint16_t fill[DENSE_CLASSES];
 	spread(c->share, c->log, class_of);
 	unsigned at = 0;
@@ -116,10 +116,10 @@ static inline void bits_put(struct bits *b, uint64_t v, unsigned count) /* count
 
 uint8_t *dense_put(uint8_t *p, const struct dense_coder *c, const uint64_t *y, unsigned n)
 {
-	uint64_t r[DENSE_SUB];
-	uint8_t class[DENSE_SUB];
-	uint16_t lead[DENSE_SUB]; /* the bits that lead on, and how many */
-	uint8_t lead_bits[DENSE_SUB];
+	SCRATCH uint64_t r[DENSE_SUB];
+	SCRATCH uint8_t class[DENSE_SUB];
+	SCRATCH uint16_t lead[DENSE_SUB]; /* the bits that lead on, and how many */
+	SCRATCH uint8_t lead_bits[DENSE_SUB];
 	for (unsigned i = 0; i < n; i++) {
 		r[i] = y[i] - c->base;
 		if (c->zigzag)
@@ -181,7 +181,7 @@ enum err dense_table_read(struct wire_reader *r, struct dense_table *t)
 	if (r->bad)
 		return ERR_TRUNCATED;
 	share[high] = (uint16_t)left;
-	uint8_t class_of[DENSE_STATES];
+	SCRATCH uint8_t class_of[DENSE_STATES];
 	spread(share, t->log, class_of);
 	for (unsigned s = 0; s < 1u << t->log; s++) {
 		unsigned c = class_of[s], number = share[c]++;
@@ -241,7 +241,7 @@ static unsigned classes_read(
 
 enum err dense_read(struct wire_reader *r, const struct dense_table *t, unsigned n, uint64_t *out)
 {
-	uint8_t copy[DENSE_BYTES_MAX + 16], class[DENSE_SUB + 8];
+	SCRATCH uint8_t copy[DENSE_BYTES_MAX + 16], class[DENSE_SUB + 8];
 	const uint8_t *p = r->p;
 	size_t left = wire_left(r);
 	if (left < sizeof(copy)) { /* near the end: what is read is always there */

@@ -126,7 +126,7 @@ static uint8_t *packed_put(
     uint8_t *p, const uint64_t *d, unsigned n, int64_t min, int64_t max, uint64_t any)
 {
 	unsigned shift = (unsigned)__builtin_ctzll(any | UINT64_C(1) << 63);
-	uint64_t r[PACK_ROWS_MAX];
+	SCRATCH uint64_t r[PACK_ROWS_MAX];
 	shift = shift >= SHIFT_PAYS ? shift : 0;
 	int64_t base = min >> shift;
 	unsigned w = width_of((uint64_t)(max >> shift) - (uint64_t)base);
@@ -166,7 +166,8 @@ static uint8_t *values_put(uint8_t *p, const uint64_t *d, unsigned n, unsigned *
 static uint8_t *times_put(
     uint8_t *p, const int64_t *t_ms, uint64_t before, unsigned n, uint32_t *step, unsigned *how)
 {
-	uint64_t d[PACK_ROWS_MAX], odd = 0, differ = 0, any = 0;
+	SCRATCH uint64_t d[PACK_ROWS_MAX];
+	uint64_t odd = 0, differ = 0, any = 0;
 	int64_t min = INT64_MAX, max = 0;
 	for (unsigned i = 0; i < n; i++) {
 		d[i] = (uint64_t)t_ms[i] - before;
@@ -251,7 +252,7 @@ static unsigned ints_of(const struct pack *h, const struct pack_rows *r, uint64_
 static void block_append(struct pack *h, const struct pack_rows *r, bool go_on, struct pack_more *more)
 {
 	uint8_t *p = more->bytes + 1;
-	uint64_t x[PACK_ROWS_MAX], d[PACK_ROWS_MAX];
+	SCRATCH uint64_t x[PACK_ROWS_MAX], d[PACK_ROWS_MAX];
 	unsigned n = r->n, skip = h->count == 0, times = TIMES_GO_ON, values;
 	uint32_t step = h->step_ms;
 	if (!go_on)
@@ -303,7 +304,7 @@ void pack_encode(struct pack *h, const int64_t *t_ms, const double *v, unsigned 
 {
 	*h = (struct pack){ 0 };
 	for (unsigned i = 0, some; i < n; i += some) {
-		struct pack_more more;
+		SCRATCH struct pack_more more;
 		some = n - i < PACK_ROWS_MAX ? n - i : PACK_ROWS_MAX;
 		struct pack_rows rows = { .t_ms = t_ms + i, .v = v + i, .n = some };
 		pack_append(h, out, &rows, &more);
@@ -343,7 +344,7 @@ static void bits_get(const uint8_t *p, unsigned n, unsigned w, uint64_t *r)
 /* n differences into d; zeros when the bytes are bad, which the reader then says. */
 static void packed_get(struct wire_reader *r, unsigned n, uint64_t *d)
 {
-	uint8_t near[PACK_ROWS_MAX * 8 + 8];
+	SCRATCH uint8_t near[PACK_ROWS_MAX * 8 + 8];
 	unsigned head = byte_get(r), w = head & ~WIDTH_SHIFTED, shift = 0;
 	if (head & WIDTH_SHIFTED)
 		shift = byte_get(r) & 63;
@@ -368,7 +369,7 @@ static void packed_get(struct wire_reader *r, unsigned n, uint64_t *d)
 
 static void times_get(struct reader *b, unsigned how, unsigned n, int64_t *t_ms)
 {
-	uint64_t d[PACK_ROWS_MAX];
+	SCRATCH uint64_t d[PACK_ROWS_MAX];
 	if (how == TIMES_PACKED) {
 		packed_get(&b->r, n, d);
 		for (unsigned i = 0; i < n; i++)
@@ -447,8 +448,8 @@ static bool run_get(struct reader *b, unsigned token, unsigned all, int64_t *t_m
 
 enum err pack_decode(const struct pack *head, const uint8_t *data, int64_t *t_ms, double *v)
 {
-	int64_t times[PACK_SAMPLES_MAX];
-	double values[PACK_SAMPLES_MAX];
+	SCRATCH int64_t times[PACK_SAMPLES_MAX];
+	SCRATCH double values[PACK_SAMPLES_MAX];
 	struct reader b = { .t = (uint64_t)head->t_min_ms };
 	unsigned all = head->count;
 	if (all == 0 || all > PACK_SAMPLES_MAX)

@@ -126,7 +126,7 @@ static double *unpacked_find(struct series_unpacked *u, int64_t t)
 static void repack(struct series *s, struct slab *m, struct series_stats *st, uint32_t full)
 {
 	struct series_unpacked *u = &st->last;
-	uint8_t data[PACK_BYTES_MAX];
+	SCRATCH uint8_t data[PACK_BYTES_MAX];
 	struct pack head;
 	pack_encode(&head, u->t_ms, u->v, u->count, data);
 	if (full == UINT32_MAX) {

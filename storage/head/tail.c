@@ -116,12 +116,12 @@ uint8_t *tail_find(const struct tail *x, int64_t t_last_ms, int64_t t_ms)
 
 bool tail_flush(struct tail *x, struct slab *m, int64_t t_last_ms)
 {
-	int64_t t[TAIL_MAX];
-	double v[TAIL_MAX];
+	SCRATCH int64_t t[TAIL_MAX];
+	SCRATCH double v[TAIL_MAX];
 	unsigned n = x->count;
 	const struct pack *p = tail_pack(x);
 	struct pack head = { 0 };
-	struct pack_more more;
+	SCRATCH struct pack_more more;
 	struct tail to = *x;
 	CHECK(n > 0 && n <= TAIL_MAX);
 	if (p && !pack_fits(p, t_last_ms, n))
