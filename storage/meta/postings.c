@@ -4,14 +4,12 @@
 #include "core/base/wire.h"
 #include "storage/meta/postings_priv.h"
 
-#define TABLE_MIN          16u
-#define SLOTS_AT_START_MAX (1u << 20)
-#define SLOT_DEAD          UINT32_MAX
-#define MOVE_STEP          8u  /* old slots that go over at each addition: in time by far */
-#define AHEAD              16u /* labels looked at together, so that their cache misses overlap */
-#define NAMES_MIN          16u
-#define HEAP               8u /* what the heap takes for a piece */
-#define ALL_PER_ID         1u /* bytes of the set of all ids: about, at most */
+#define TABLE_MIN 16u
+#define SLOT_DEAD UINT32_MAX
+#define MOVE_STEP 8u  /* old slots that go over at each addition: in time by far */
+#define AHEAD     16u /* labels looked at together, so that their cache misses overlap */
+#define NAMES_MIN 16u
+#define HEAP      8u /* what the heap takes for a piece */
 
 /* ---- tables ---- */
 
@@ -131,22 +129,8 @@ struct postings *postings_create(uint64_t seed, const struct postings_labels *la
 		p->labels = *labels;
 	table_init(&p->pairs_table, TABLE_MIN);
 	table_init(&p->names_table, TABLE_MIN);
-	p->all = postings_bitmap();
-	arena_init(&p->arena, 65536);
 	for (unsigned i = 0; i < POSTINGS_GUESSES; i++)
 		p->guesses[i] = POSTINGS_NO_PAIR;
-	return p;
-}
-
-struct postings *postings_create_growing(uint64_t seed, size_t series)
-{
-	struct postings *p = postings_create(seed, NULL);
-	uint32_t slots = TABLE_MIN;
-	while (slots < series && slots < SLOTS_AT_START_MAX)
-		slots *= 2;
-	mem_free(p->pairs_table.slots);
-	table_init(&p->pairs_table, slots);
-	p->growing = true;
 	return p;
 }
 
@@ -171,8 +155,7 @@ void postings_free(struct postings *p)
 	mem_free(p->pages);
 	mem_free(p->free_pages);
 	mem_free(p->names);
-	roaring_bitmap_free(p->all);
-	arena_release(&p->arena);
+	ids_release(&p->all, p->all_kind);
 	mem_free(p);
 }
 
@@ -191,7 +174,6 @@ struct postings_parts postings_parts(const struct postings *p)
 	struct postings_parts parts = p->parts;
 	parts.pairs += sizeof(*p) + (p->pages_cap + p->free_pages_cap) * sizeof(void *);
 	parts.table += table_bytes(&p->pairs_table);
-	parts.ids += p->series * ALL_PER_ID;
 	parts.names += table_bytes(&p->names_table) + p->names_cap * sizeof(void *);
 	return parts;
 }
@@ -199,8 +181,7 @@ struct postings_parts postings_parts(const struct postings *p)
 size_t postings_bytes(const struct postings *p)
 {
 	struct postings_parts parts = postings_parts(p);
-	return parts.pairs + parts.table + parts.ids + parts.order + parts.names +
-	    arena_used(&p->arena);
+	return parts.pairs + parts.table + parts.ids + parts.order + parts.names;
 }
 
 /* ---- pages of pairs ---- */
@@ -407,17 +388,34 @@ struct pair *postings_pair(const struct postings *p, const char *name, size_t na
 struct step {
 	const uint8_t *bytes;
 	uint32_t len, hash;
-	uint32_t place; /* of its pair; POSTINGS_NO_PAIR: not known yet, and hash is set */
+	uint32_t place;  /* of its pair */
+	uint32_t *guess; /* of the next series; NULL = none */
 	struct label label;
 };
+
+/*
+ * Labels are canonical, so they are taken apart without looking twice. Returns their bytes.
+ */
+static inline uint32_t step_take(const uint8_t *at, struct step *s)
+{
+	uint32_t body, n;
+	const uint8_t *b = pair_varint(at + 1, &body);
+	s->bytes = at;
+	s->len = (uint32_t)(b - at) + body;
+	b = pair_varint(b + 1, &n);
+	s->label.name = (const char *)b;
+	s->label.name_len = n;
+	b = pair_varint(b + n + 1, &n);
+	s->label.value = (const char *)b;
+	s->label.value_len = n;
+	return s->len;
+}
 
 static uint32_t pair_make(struct postings *p, const struct step *s)
 {
 	uint32_t place = pair_take(p), name = name_make(p, &s->label);
 	struct pair *x = pair_at(p, place);
-	*x = (struct pair){ .label = p->growing ? arena_dup(&p->arena, s->bytes, s->len) : s->bytes,
-		.name = name,
-		.kind = IDS_NONE };
+	*x = (struct pair){ .label = s->bytes, .name = name, .kind = IDS_NONE };
 	table_add(&p->pairs_table, s->hash, place);
 	p->names[name]->count++;
 	tree_add(p, p->names[name], place);
@@ -441,14 +439,13 @@ static void pair_text_anew(struct postings *p, struct pair *x, const struct step
 	struct labels ls;
 	uint32_t id = ids_last(&x->ids, (enum ids_kind)x->kind);
 	CHECK(p->labels.get(p->labels.arg, id, &ls));
-	struct label_iter it = label_iter(ls);
-	struct label l;
-	for (const uint8_t *start = it.p; label_next(&it, &l); start = it.p) {
-		if (l.name_len != s->label.name_len || memcmp(l.name, s->label.name, l.name_len) != 0)
-			continue;
-		CHECK((size_t)(it.p - start) == s->len);
-		x->label = start;
-		return;
+	struct step other;
+	for (uint32_t done = 0; done < ls.len;) {
+		done += step_take(ls.bytes + done, &other);
+		if (other.len == s->len && memcmp(other.bytes, s->bytes, s->len) == 0) {
+			x->label = other.bytes;
+			return;
+		}
 	}
 	panic("a series has not the label that it was added with");
 }
@@ -459,86 +456,75 @@ static void pair_add_id(struct postings *p, const struct step *s, uint32_t id)
 {
 	struct pair *x = pair_at(p, s->place);
 	enum ids_kind kind = (enum ids_kind)x->kind;
-	size_t before = ids_bytes(&x->ids, kind);
-	ids_add(&x->ids, &kind, id);
+	ids_add(&x->ids, &kind, id, &p->parts.ids);
 	x->kind = kind & 7;
-	p->parts.ids += ids_bytes(&x->ids, kind) - before;
 	struct pname *n = p->names[x->name];
 	n->series++;
 	n->bytes += s->label.name_len + s->label.value_len;
 }
 
 /* Each line of memory is asked for a while before it is needed. */
-static void look_ahead(const struct postings *p, struct step *steps, unsigned count)
+static void look_ahead(const struct postings *p, const struct step *steps, unsigned count)
 {
 	const struct table *t = &p->pairs_table;
 	for (unsigned i = 0; i < count; i++) {
 		struct slot s = t->slots[steps[i].hash & t->mask];
-		if (steps[i].place == POSTINGS_NO_PAIR && s.place && s.hash == steps[i].hash)
+		if (s.place && s.hash == steps[i].hash)
 			__builtin_prefetch(pair_at(p, s.place - 1));
 	}
 	for (unsigned i = 0; i < count; i++) {
 		struct slot s = t->slots[steps[i].hash & t->mask];
-		if (steps[i].place == POSTINGS_NO_PAIR && s.place && s.hash == steps[i].hash)
+		if (s.place && s.hash == steps[i].hash)
 			__builtin_prefetch(pair_at(p, s.place - 1)->label);
 	}
 }
 
-static void add_steps(
-    struct postings *p, uint32_t id, struct step *steps, unsigned count, uint32_t *guesses)
+static void add_steps(struct postings *p, uint32_t id, struct step *steps, unsigned count)
 {
 	look_ahead(p, steps, count);
-	for (unsigned i = 0; i < count; i++) {
-		struct step *s = &steps[i];
-		if (s->place == POSTINGS_NO_PAIR) {
-			s->place = pair_find(p, s->hash, s->bytes, s->len);
-			if (s->place == POSTINGS_NO_PAIR)
-				s->place = pair_make(p, s);
-			if (guesses)
-				guesses[i] = s->place;
-		}
+	for (struct step *s = steps; s < steps + count; s++) {
+		s->place = pair_find(p, s->hash, s->bytes, s->len);
+		if (s->place == POSTINGS_NO_PAIR)
+			s->place = pair_make(p, s);
+		if (s->guess)
+			*s->guess = s->place;
 		pair_add_id(p, s, id);
 	}
 }
 
 /* Has the series before the same label here? */
-static bool guess(const struct postings *p, uint32_t place, struct step *s)
+static inline bool guess(const struct postings *p, uint32_t place, const uint8_t *bytes, uint32_t len)
 {
-	s->place = POSTINGS_NO_PAIR;
-	if (place == POSTINGS_NO_PAIR || !p->pages[place / POSTINGS_PAGE] ||
-	    !pair_is(pair_at(p, place), s->bytes, s->len))
-		return false;
-	s->place = place;
-	return true;
+	return place != POSTINGS_NO_PAIR && p->pages[place / POSTINGS_PAGE] &&
+	    pair_is(pair_at(p, place), bytes, len);
 }
 
 void postings_add(struct postings *p, uint32_t id, struct labels ls)
 {
-	bool was_in = !roaring_bitmap_add_checked(p->all, id);
+	bool was_in = !ids_add(&p->all, &p->all_kind, id, &p->parts.ids);
 	if (ODD(was_in))
 		return;
 	p->series++;
-	struct label_iter it = label_iter(ls);
-	struct step steps[AHEAD], *s = steps;
-	unsigned done = 0;
-	for (const uint8_t *start = it.p; label_next(&it, &s->label); start = it.p) {
-		unsigned at = done + (unsigned)(s - steps);
-		s->bytes = start;
-		s->len = num_u32((size_t)(it.p - start));
-		s->hash = 0;
-		if (!guess(p, at < POSTINGS_GUESSES ? p->guesses[at] : POSTINGS_NO_PAIR, s)) {
-			s->hash = hash_of(p, start, s->len);
-			__builtin_prefetch(&p->pairs_table.slots[s->hash & p->pairs_table.mask]);
+	struct step steps[AHEAD];
+	unsigned count = 0, at = 0;
+	const struct table *t = &p->pairs_table;
+	for (uint32_t done = 0; done < ls.len; at++) {
+		struct step *s = &steps[count];
+		done += step_take(ls.bytes + done, s);
+		s->guess = at < POSTINGS_GUESSES ? &p->guesses[at] : NULL;
+		if (LIKELY(s->guess && guess(p, *s->guess, s->bytes, s->len))) {
+			s->place = *s->guess;
+			pair_add_id(p, s, id);
+			continue;
 		}
-		if (++s == steps + AHEAD) {
-			add_steps(p, id, steps, AHEAD,
-			    done + AHEAD <= POSTINGS_GUESSES ? p->guesses + done : NULL);
-			done += AHEAD;
-			s = steps;
+		s->hash = hash_of(p, s->bytes, s->len);
+		__builtin_prefetch(&t->slots[s->hash & t->mask]);
+		if (++count == AHEAD) {
+			add_steps(p, id, steps, AHEAD);
+			count = 0;
 		}
 	}
-	unsigned rest = (unsigned)(s - steps);
-	add_steps(p, id, steps, rest, done + rest <= POSTINGS_GUESSES ? p->guesses + done : NULL);
+	add_steps(p, id, steps, count);
 }
 
 static void del_step(struct postings *p, uint32_t id, const struct step *s, struct labels ls)
@@ -546,12 +532,10 @@ static void del_step(struct postings *p, uint32_t id, const struct step *s, stru
 	uint32_t place = pair_find(p, s->hash, s->bytes, s->len);
 	struct pair *x = place == POSTINGS_NO_PAIR ? NULL : pair_at(p, place);
 	enum ids_kind kind = x ? (enum ids_kind)x->kind : IDS_NONE;
-	size_t before = x ? ids_bytes(&x->ids, kind) : 0;
-	bool missing = !x || !ids_del(&x->ids, &kind, id);
+	bool missing = !x || !ids_del(&x->ids, &kind, id, &p->parts.ids);
 	if (ODD(missing))
 		return;
 	x->kind = kind & 7;
-	p->parts.ids += ids_bytes(&x->ids, kind) - before;
 	struct pname *n = p->names[x->name];
 	n->series--;
 	n->bytes -= s->label.name_len + s->label.value_len;
@@ -563,17 +547,14 @@ static void del_step(struct postings *p, uint32_t id, const struct step *s, stru
 
 void postings_del(struct postings *p, uint32_t id, struct labels ls)
 {
-	CHECK(!p->growing);
-	bool was_out = !roaring_bitmap_remove_checked(p->all, id);
+	bool was_out = !ids_del(&p->all, &p->all_kind, id, &p->parts.ids);
 	if (ODD(was_out))
 		return;
 	p->series--;
-	struct label_iter it = label_iter(ls);
 	struct step s;
-	for (const uint8_t *start = it.p; label_next(&it, &s.label); start = it.p) {
-		s.bytes = start;
-		s.len = num_u32((size_t)(it.p - start));
-		s.hash = hash_of(p, start, s.len);
+	for (uint32_t done = 0; done < ls.len;) {
+		done += step_take(ls.bytes + done, &s);
+		s.hash = hash_of(p, s.bytes, s.len);
 		del_step(p, id, &s, ls);
 	}
 }
@@ -617,7 +598,7 @@ static bool tell_value(const struct postings *p, uint32_t place,
     bool (*fn)(void *arg, const struct postings_value *v), void *arg)
 {
 	const struct pair *x = pair_at(p, place);
-	struct postings_value v = { .series = pair_count(x), ._pair = x };
+	struct postings_value v = { .series = pair_count(x) };
 	uint32_t len;
 	v.value = pair_value(x, &len);
 	v.value_len = len;
@@ -647,19 +628,4 @@ size_t postings_value_from(const struct postings *p, const char *name, size_t na
 {
 	const struct pair *x = postings_pair(p, name, name_len, value, value_len);
 	return x ? ids_from(&x->ids, (enum ids_kind)x->kind, from, ids, max) : 0;
-}
-
-const uint32_t *postings_value_ids(
-    const struct postings_value *v, uint32_t some[IDS_SOME_MAX], const roaring_bitmap_t **bitmap)
-{
-	const struct pair *x = v->_pair;
-	*bitmap = x->kind == IDS_MANY ? x->ids.many->bitmap : NULL;
-	if (!*bitmap)
-		ids_read(&x->ids, (enum ids_kind)x->kind, some);
-	return *bitmap ? NULL : some;
-}
-
-const roaring_bitmap_t *postings_all(const struct postings *p)
-{
-	return p->all;
 }

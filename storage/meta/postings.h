@@ -22,9 +22,9 @@
  * Sets of ids are copied and joined whole: some 20 us a million ids that lie close together, 1 ms
  * where they are scattered.
  *
- * Thread: one at a time (the shard's loop; or a worker that builds one of its own).
+ * Thread: one at a time (the shard's loop).
  * Memory: its own heap; label bytes are those of the series, borrowed from postings_add to
- * postings_del (growing ones copy them).
+ * postings_del.
  * Errors: ERR_EXECUTION from selecting when a label expression hits its step limit; nothing else
  * can fail.
  */
@@ -47,11 +47,6 @@ struct postings_labels {
  * copied; it tells the labels of each id between its postings_add and its postings_del.
  */
 struct postings *postings_create(uint64_t seed, const struct postings_labels *labels);
-/*
- * For one that is built, read and freed, of about so many series: nothing can be deleted, and
- * adding is faster.
- */
-struct postings *postings_create_growing(uint64_t seed, size_t series);
 void postings_free(struct postings *p);
 /*
  * An id with canonical labels, whose bytes stay until postings_del. Adding one that is in, and
@@ -115,7 +110,6 @@ struct postings_value {
 	const char *value;
 	size_t value_len;
 	uint64_t series;
-	const void *_pair;
 };
 size_t postings_values_count(const struct postings *p, const char *name, size_t name_len);
 /* Where a walk over values is: all zero at first. Plain memory: nothing to release. */

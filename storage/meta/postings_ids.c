@@ -8,7 +8,8 @@
 #define SOME_BYTES  24u  /* of the smallest piece: what malloc gives for 32 */
 #define SOME_STEP   16u
 #define VARINT_MAX  5u
-#define COUNT_EVERY 1024u /* changes of a bitmap, before its bytes are counted again */
+#define COUNT_EVERY 1024u /* changes of a bitmap, before its bytes are counted again ... */
+#define COUNT_PART  64u   /* ... and at least such a part of it */
 #define MANY_BYTES  96u   /* of a bitmap, beside its containers */
 #define CONTAINER   48u   /* of a container, beside its ids: with its shares of the heap */
 #define MANY_PER_ID 2u
@@ -99,27 +100,87 @@ static struct ids_some *some_of(struct ids_some *s, const uint32_t *ids, uint32_
 
 static struct ids_some *some_append(struct ids_some *s, uint32_t id)
 {
-	uint8_t step[VARINT_MAX];
-	size_t n = (size_t)(distance_put(step, id - s->last) - step);
-	if (UNLIKELY(s->used + n > s->room))
-		s = some_room(s, s->used + n + s->used / 4);
-	memcpy(s->data + s->used, step, n);
-	s->used = (uint16_t)(s->used + n);
+	if (UNLIKELY(s->used + VARINT_MAX > s->room)) {
+		uint8_t step[VARINT_MAX];
+		size_t used = s->used + (size_t)(distance_put(step, id - s->last) - step);
+		if (used > s->room)
+			s = some_room(s, used + s->used / 4u);
+		memcpy(s->data + s->used, step, used - s->used);
+		s->used = (uint16_t)used;
+	} else {
+		uint8_t *end = distance_put(s->data + s->used, id - s->last);
+		s->used = (uint16_t)(end - s->data);
+	}
 	s->count++;
 	s->last = id;
 	return s;
 }
 
+/* Two distances become one, which is no longer than both were. */
+static struct ids_some *some_cut(
+    struct ids_some *s, size_t from, size_t next, uint32_t before, uint32_t gone)
+{
+	uint8_t *to = s->data + from;
+	const uint8_t *rest = s->data + next;
+	if (next == s->used) {
+		s->last = before;
+	} else {
+		uint32_t step;
+		rest = distance_get(rest, &step);
+		to = distance_put(to, gone - before + step);
+	}
+	size_t left = (size_t)(s->data + s->used - rest);
+	memmove(to, rest, left);
+	s->used = (uint16_t)(to + left - s->data);
+	s->count--;
+	return s->used < s->room / 2 ? some_room(s, s->used) : s;
+}
+
+/* NULL: it is not in. */
+static struct ids_some *some_del(struct ids_some *s, uint32_t id)
+{
+	const uint8_t *p = s->data, *end = p + s->used, *from;
+	uint32_t at = 0, before, step;
+	do {
+		from = p;
+		before = at;
+		p = distance_get(p, &step);
+		at += step;
+	} while (at < id && p < end);
+	if (at != id)
+		return NULL;
+	return some_cut(s, (size_t)(from - s->data), (size_t)(p - s->data), before, id);
+}
+
 /* ---- bitmaps ---- */
 
+/* Runs that came are stored as such where that is less, and no longer where it is not. */
 static void many_count_bytes(struct ids_many *m)
 {
 	roaring_statistics_t st;
+	roaring_bitmap_run_optimize(m->bitmap);
 	roaring_bitmap_statistics(m->bitmap, &st);
 	m->bytes =
 	    (uint32_t)(MANY_BYTES + st.n_containers * CONTAINER + st.n_bytes_bitset_containers +
 	        st.n_bytes_run_containers + st.n_bytes_array_containers / 8 * 9);
 	m->changes = 0;
+}
+
+static void many_flush(struct ids_many *m)
+{
+	if (m->run_count == 1)
+		roaring_bitmap_add(m->bitmap, m->run_from);
+	else if (m->run_count)
+		roaring_bitmap_add_range(
+		    m->bitmap, m->run_from, (uint64_t)m->run_from + m->run_count);
+	m->run_count = 0;
+}
+
+static roaring_bitmap_t *many_bitmap(const union ids *s)
+{
+	if (s->many->run_count)
+		many_flush(s->many);
+	return s->many->bitmap;
 }
 
 static struct ids_many *many_of(const uint32_t *ids, uint32_t count)
@@ -129,6 +190,7 @@ static struct ids_many *many_of(const uint32_t *ids, uint32_t count)
 	if (!m->bitmap)
 		no_memory();
 	m->count = count;
+	m->top = ids[count - 1];
 	many_count_bytes(m);
 	return m;
 }
@@ -139,12 +201,34 @@ static void many_free(struct ids_many *m)
 	mem_free(m);
 }
 
-static void many_changed(struct ids_many *m, bool more)
+static void many_changed(struct ids_many *m)
 {
-	m->count += more ? 1 : -1u;
-	m->bytes += more ? MANY_PER_ID : 0;
-	if (UNLIKELY(++m->changes == COUNT_EVERY))
-		many_count_bytes(m);
+	if (LIKELY(++m->changes < COUNT_EVERY || m->changes < m->count / COUNT_PART))
+		return;
+	many_flush(m);
+	many_count_bytes(m);
+}
+
+static bool many_add(struct ids_many *m, uint32_t id, size_t *bytes)
+{
+	uint32_t before = m->bytes;
+	if (LIKELY(id > m->top && m->run_count && id == m->run_from + m->run_count)) {
+		m->run_count++;
+		m->top = id;
+	} else {
+		many_flush(m);
+		if (id <= m->top && !roaring_bitmap_add_checked(m->bitmap, id))
+			return false;
+		if (id > m->top) {
+			m->top = m->run_from = id;
+			m->run_count = 1;
+		}
+		m->bytes += MANY_PER_ID;
+	}
+	m->count++;
+	many_changed(m);
+	*bytes += m->bytes - (size_t)before;
+	return true;
 }
 
 /* ---- the set ---- */
@@ -202,27 +286,30 @@ static bool ids_insert(union ids *s, enum ids_kind *kind, uint32_t id)
 	return true;
 }
 
-bool ids_add(union ids *s, enum ids_kind *kind, uint32_t id)
+bool ids_add(union ids *s, enum ids_kind *kind, uint32_t id, size_t *bytes)
 {
-	if (*kind == IDS_MANY) {
-		bool added = roaring_bitmap_add_checked(s->many->bitmap, id);
-		if (added)
-			many_changed(s->many, true);
-		return added;
-	}
+	if (*kind == IDS_MANY)
+		return many_add(s->many, id, bytes);
+	size_t before;
 	if (LIKELY(*kind == IDS_SOME && id > s->some->last && s->some->count < IDS_SOME_MAX)) {
+		before = s->some->room;
 		s->some = some_append(s->some, id);
+		*bytes += s->some->room - before;
 		return true;
 	}
-	return ids_insert(s, kind, id);
+	before = ids_bytes(s, *kind);
+	bool added = ids_insert(s, kind, id);
+	*bytes += ids_bytes(s, *kind) - before;
+	return added;
 }
 
 static bool many_del(union ids *s, enum ids_kind *kind, uint32_t id)
 {
 	struct ids_many *m = s->many;
-	if (!roaring_bitmap_remove_checked(m->bitmap, id))
+	if (!roaring_bitmap_remove_checked(many_bitmap(s), id))
 		return false;
-	many_changed(m, false);
+	m->count--;
+	many_changed(m);
 	if (m->count >= MANY_MIN)
 		return true;
 	uint32_t ids[MANY_MIN], n = m->count;
@@ -233,10 +320,14 @@ static bool many_del(union ids *s, enum ids_kind *kind, uint32_t id)
 	return true;
 }
 
-bool ids_del(union ids *s, enum ids_kind *kind, uint32_t id)
+static bool few_del(union ids *s, enum ids_kind *kind, uint32_t id)
 {
-	if (*kind == IDS_MANY)
-		return many_del(s, kind, id);
+	if (*kind == IDS_SOME && s->some->count > 3) {
+		struct ids_some *left = some_del(s->some, id);
+		if (left)
+			s->some = left;
+		return left != NULL;
+	}
 	uint32_t ids[IDS_SOME_MAX], n = ids_read(s, *kind, ids), at = 0;
 	while (at < n && ids[at] < id)
 		at++;
@@ -245,6 +336,14 @@ bool ids_del(union ids *s, enum ids_kind *kind, uint32_t id)
 	memmove(ids + at, ids + at + 1, (n - at - 1) * sizeof(*ids));
 	ids_set(s, kind, ids, n - 1);
 	return true;
+}
+
+bool ids_del(union ids *s, enum ids_kind *kind, uint32_t id, size_t *bytes)
+{
+	size_t before = ids_bytes(s, *kind);
+	bool was = *kind == IDS_MANY ? many_del(s, kind, id) : few_del(s, kind, id);
+	*bytes += ids_bytes(s, *kind) - before;
+	return was;
 }
 
 void ids_release(union ids *s, enum ids_kind kind)
@@ -272,7 +371,7 @@ uint32_t ids_last(const union ids *s, enum ids_kind kind)
 	case IDS_SOME:
 		return s->some->last;
 	case IDS_MANY:
-		return roaring_bitmap_maximum(s->many->bitmap);
+		return roaring_bitmap_maximum(many_bitmap(s));
 	}
 	panic("an empty set has no highest id");
 }
@@ -280,7 +379,7 @@ uint32_t ids_last(const union ids *s, enum ids_kind kind)
 bool ids_has(const union ids *s, enum ids_kind kind, uint32_t id)
 {
 	if (kind == IDS_MANY)
-		return roaring_bitmap_contains(s->many->bitmap, id);
+		return roaring_bitmap_contains(many_bitmap(s), id);
 	uint32_t ids[IDS_SOME_MAX], n = ids_read(s, kind, ids);
 	while (n && ids[n - 1] > id)
 		n--;
@@ -298,7 +397,7 @@ size_t ids_from(const union ids *s, enum ids_kind kind, uint32_t from, uint32_t 
 {
 	if (kind == IDS_MANY) {
 		roaring_uint32_iterator_t it;
-		roaring_init_iterator(s->many->bitmap, &it);
+		roaring_init_iterator(many_bitmap(s), &it);
 		if (!roaring_move_uint32_iterator_equalorlarger(&it, from))
 			return 0;
 		return roaring_read_uint32_iterator(
@@ -315,7 +414,7 @@ size_t ids_from(const union ids *s, enum ids_kind kind, uint32_t from, uint32_t 
 void ids_or(const union ids *s, enum ids_kind kind, roaring_bitmap_t *to)
 {
 	if (kind == IDS_MANY) {
-		roaring_bitmap_or_inplace(to, s->many->bitmap);
+		roaring_bitmap_or_inplace(to, many_bitmap(s));
 		return;
 	}
 	uint32_t ids[IDS_SOME_MAX], n = ids_read(s, kind, ids);
@@ -325,7 +424,7 @@ void ids_or(const union ids *s, enum ids_kind kind, roaring_bitmap_t *to)
 roaring_bitmap_t *ids_copy(const union ids *s, enum ids_kind kind)
 {
 	uint32_t ids[IDS_SOME_MAX];
-	roaring_bitmap_t *b = kind == IDS_MANY ? roaring_bitmap_copy(s->many->bitmap)
+	roaring_bitmap_t *b = kind == IDS_MANY ? roaring_bitmap_copy(many_bitmap(s))
 	                                       : roaring_bitmap_of_ptr(ids_read(s, kind, ids), ids);
 	if (!b)
 		no_memory();
@@ -335,7 +434,7 @@ roaring_bitmap_t *ids_copy(const union ids *s, enum ids_kind kind)
 void ids_and(const union ids *s, enum ids_kind kind, roaring_bitmap_t *to)
 {
 	if (kind == IDS_MANY) {
-		roaring_bitmap_and_inplace(to, s->many->bitmap);
+		roaring_bitmap_and_inplace(to, many_bitmap(s));
 		return;
 	}
 	uint32_t ids[IDS_SOME_MAX], n = ids_read(s, kind, ids), kept = 0;
@@ -349,7 +448,7 @@ void ids_and(const union ids *s, enum ids_kind kind, roaring_bitmap_t *to)
 void ids_andnot(const union ids *s, enum ids_kind kind, roaring_bitmap_t *to)
 {
 	if (kind == IDS_MANY) {
-		roaring_bitmap_andnot_inplace(to, s->many->bitmap);
+		roaring_bitmap_andnot_inplace(to, many_bitmap(s));
 		return;
 	}
 	uint32_t ids[IDS_SOME_MAX], n = ids_read(s, kind, ids);

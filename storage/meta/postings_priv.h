@@ -6,17 +6,8 @@
 #ifndef STORAGE_META_POSTINGS_PRIV_H
 #define STORAGE_META_POSTINGS_PRIV_H
 
-#include "core/base/arena.h"
 #include "storage/meta/postings.h"
 #include "storage/meta/postings_ids.h"
-
-/*
- * The ids of a value told by postings_values, ascending: in some, or a bitmap (*bitmap, else NULL)
- * that is lent as long as postings do not change.
- */
-const uint32_t *postings_value_ids(
-    const struct postings_value *v, uint32_t some[IDS_SOME_MAX], const roaring_bitmap_t **bitmap);
-const roaring_bitmap_t *postings_all(const struct postings *p);
 
 /* An empty set; the caller's. */
 static inline roaring_bitmap_t *postings_bitmap(void)
@@ -42,7 +33,7 @@ size_t postings_bitmap_from(const roaring_bitmap_t *b, uint32_t from, uint32_t *
 /*
  * A pair. Its text is not its own: label points at this label in the label bytes of one of its
  * series, which stay where they are as long as the series is in here. When that one goes, the text
- * is taken from another one. (Growing postings have copies of their own.)
+ * is taken from another one.
  */
 struct pair {
 	const uint8_t *label; /* NULL = free */
@@ -90,14 +81,13 @@ struct postings {
 	struct pname **names; /* NULL = free */
 	uint32_t names_end, names_cap, names_count;
 	uint32_t names_hole; /* those before are all taken */
-	roaring_bitmap_t *all;
+	union ids all;
+	enum ids_kind all_kind;
 	uint64_t series, seed;
 	struct postings_labels labels;
 	struct postings_parts parts;
 	uint32_t serial; /* of the last bag made */
 	uint32_t shape;  /* changes whenever a bag comes, goes or moves */
-	bool growing;    /* nothing is deleted, labels are copied into the arena */
-	struct arena arena;
 	/* the pairs of the series added last, by the place of the label: the next one may share them */
 	uint32_t guesses[POSTINGS_GUESSES];
 };

@@ -1,5 +1,7 @@
 #include "storage/meta/postings_priv.h"
 
+#include <stdlib.h>
+
 #define VALUE_STEP   256u /* bytes of a value: one step of matching */
 #define IDS_STEP     512u /* ids put into a set: one step */
 #define TEST_FACTOR  2u   /* a look at a series' labels costs so many looks at values */
@@ -135,9 +137,7 @@ static unsigned set_add(struct postings_select *s, const struct pair *x)
 static roaring_bitmap_t *result_of(struct postings_select *s)
 {
 	if (!s->result)
-		s->result = roaring_bitmap_copy(s->p->all);
-	if (!s->result)
-		panic("out of memory: bitmap");
+		s->result = ids_copy(&s->p->all, s->p->all_kind);
 	return s->result;
 }
 
