@@ -30,6 +30,11 @@ static inline bool sample_is_hist(double v)
 {
 	return num_bits(v) == SAMPLE_HIST_BITS;
 }
+/* A place where a column of floats has none: a stale marker, or a histogram beside it. */
+static inline bool sample_is_no_float(double v)
+{
+	return sample_is_stale(v) || sample_is_hist(v);
+}
 static inline double sample_stale(void)
 {
 	return num_from_bits(SAMPLE_STALE_BITS);

@@ -1,6 +1,7 @@
 #include "tests/lib/memsrc.h"
 
 #include "core/base/arena.h"
+#include "core/model/hist.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct memsrc {
 	struct source source;
 	unsigned shards_count;
 	unsigned shaky, fail_after;
+	bool histograms;
 	struct shard *shards;
 };
 struct name { /* of LABEL_NAMES and LABEL_VALUES */
@@ -41,6 +43,7 @@ struct cursor {
 	struct name *names;
 	size_t names_count, names_cap;
 	bool names_made;
+	const struct hist **h; /* of the item at hand */
 };
 
 static unsigned src_shards(struct source *s)
@@ -50,6 +53,20 @@ static unsigned src_shards(struct source *s)
 static struct loop *src_loop_of(struct source *s, unsigned shard)
 {
 	return ((struct memsrc *)s)->shards[shard].loop;
+}
+
+/* Histograms beside those samples that say they are some; NULL when none does. */
+static const struct hist *const *hists(struct cursor *c, const struct sample_column *col)
+{
+	static const struct hist one;
+	bool any = false;
+	c->h = mem_array(c->h, col->count, sizeof(*c->h));
+	for (uint32_t i = 0; i < col->count; i++) {
+		bool is = sample_is_hist(col->v[i]);
+		c->h[i] = is ? &one : NULL;
+		any |= is;
+	}
+	return any ? c->h : NULL;
 }
 
 /* The samples of se inside the query's times. */
@@ -135,6 +152,8 @@ static enum source_state next_series(struct cursor *c, struct source_item *out)
 		*out = (struct source_item){ .labels = se->labels };
 		if (q->what == SOURCE_SERIES_SAMPLES)
 			out->col = col;
+		if (q->what == SOURCE_SERIES_SAMPLES && c->shard->src->histograms)
+			out->col.h = hists(c, &col);
 		c->at++;
 		return SOURCE_READY;
 	}
@@ -174,6 +193,7 @@ static void buried(struct loop_deferred *d)
 		return;
 	}
 	mem_free(c->names);
+	mem_free(c->h);
 	mem_free(c);
 }
 
@@ -254,6 +274,10 @@ struct source *memsrc_source(struct memsrc *m)
 void memsrc_shaky(struct memsrc *m, unsigned every)
 {
 	m->shaky = every;
+}
+void memsrc_histograms(struct memsrc *m)
+{
+	m->histograms = true;
 }
 void memsrc_fail(struct memsrc *m, unsigned after_items)
 {

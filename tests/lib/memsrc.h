@@ -25,6 +25,8 @@ void memsrc_clear(struct memsrc *m);
  * another value; ERR_BADDATA: older than the last one.
  */
 enum err memsrc_add(struct memsrc *m, struct labels labels, int64_t t_ms, double v);
+/* From now on the value SAMPLE_HIST_BITS comes out with a histogram, always the same. */
+void memsrc_histograms(struct memsrc *m);
 void memsrc_shaky(struct memsrc *m, unsigned every); /* 0 = never */
 void memsrc_fail(struct memsrc *m,
     /* the cursor gives ERR_IO instead of the item after so many; 0 = never */

@@ -329,7 +329,7 @@ static void raw_end(struct ql_scan *s, const struct source_item *item)
 	    (struct ql_series){ .labels = ls, .count = s->raw_count, .t_ms = s->raw_t, .v = s->raw_v };
 }
 
-/* A range selector as the result: the samples themselves, without stale markers. */
+/* A range selector as the result: the samples themselves, without markers and histograms. */
 static bool scan_raw(struct ql_scan *s, const struct source_item *item)
 {
 	const struct sample_column *c = &item->col;
@@ -342,7 +342,7 @@ static bool scan_raw(struct ql_scan *s, const struct source_item *item)
 		for (uint32_t i = s->step; i < end; i++) {
 			s->raw_t[n] = c->t_ms[i];
 			s->raw_v[n] = c->v[i];
-			n += !sample_is_stale(c->v[i]);
+			n += !sample_is_no_float(c->v[i]);
 		}
 		s->raw_count = n;
 		s->step = end;
@@ -389,10 +389,19 @@ static enum err scan_value(struct ql_scan *s, const struct source_item *item)
 	return s->err;
 }
 
+/* Native histograms are samples of which a float column knows nothing: the answer says so. */
+static void note_histograms(struct ql_scan *s)
+{
+	ql_notes_add(&s->batch->notes, true, s->piece->spec->pos,
+	    "native histograms are stored but not evaluated by this version, they are left out");
+}
+
 static enum err scan_series(struct ql_scan *s, const struct source_item *item)
 {
 	if (!s->batch)
 		s->batch = batch_create(s);
+	if (UNLIKELY(item->col.h != NULL))
+		note_histograms(s);
 	s->batch->samples += item->col.count;
 	s->batch->series++;
 	s->since_samples += item->col.count;

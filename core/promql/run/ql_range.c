@@ -132,7 +132,10 @@ static bool run_clear(struct ql_range *r, struct ql_col *out)
 	}
 }
 
-/* A stale marker is a NaN, and NaN is rare: the loop over all values is vector code. */
+/*
+ * A stale marker is a NaN, and NaN is rare: the loop over all values is vector code. Native
+ * histograms, which are not evaluated, have a NaN here as well and are left out like markers.
+ */
 static bool any_nan(const double *v, uint32_t count)
 {
 	const struct ql_range_eight *p = (const void *)v;
@@ -150,7 +153,7 @@ static bool any_nan(const double *v, uint32_t count)
 static bool any_stale(const double *v, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		if (sample_is_stale(v[i]))
+		if (sample_is_no_float(v[i]))
 			return true;
 	return false;
 }
@@ -191,7 +194,7 @@ static bool run_filter(struct ql_range *r)
 		for (uint32_t i = r->_pos; i < r->_pos + k; i++) {
 			t[n] = in->t_ms[i];
 			v[n] = in->v[i];
-			n += !sample_is_stale(in->v[i]);
+			n += !sample_is_no_float(in->v[i]);
 		}
 		r->_pos += k;
 		r->_kept = n;
@@ -469,7 +472,7 @@ static ALWAYS_INLINE uint64_t instant_word(
 
 	for (uint32_t i = from; i < end; i++, bit <<= 1) {
 		uint32_t k = hi[i];
-		if (k == lo[i] || sample_is_stale(v[k - 1])) {
+		if (k == lo[i] || sample_is_no_float(v[k - 1])) {
 			out[i] = 0;
 			continue;
 		}
