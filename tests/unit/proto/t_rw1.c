@@ -404,10 +404,10 @@ static void bad_histograms(void)
 
 int main(void)
 {
-	histograms();
-	bad_histograms();
 	arena_init(&arena, 4096);
 	batch_init(&batch);
+	histograms();
+	bad_histograms();
 	shapes();
 	contents();
 	limits();
