@@ -25,7 +25,8 @@
 struct rex {
 	struct rex_form form;
 	struct rex_form prefixes; /* of REX_PCRE */
-	pcre2_code *code;         /* NULL when the form alone answers everything */
+	bool jit;
+	pcre2_code *code; /* NULL when the form alone answers everything */
 	struct rex_name *names;
 	size_t names_count;
 	char *pattern; /* names point here */
@@ -104,7 +105,7 @@ static enum err compile_pcre(
 		    (int)rune_cut(pattern, len, 500), pattern);
 	}
 	/* Without JIT (a kernel that refuses executable memory) pcre2_match() interprets. */
-	(void)pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE);
+	r->jit = pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE) == 0;
 	return ERR_OK;
 }
 
@@ -265,8 +266,9 @@ static enum rex_result run(const struct rex *r, const char *s, size_t len, pcre2
 {
 	struct runner *me = runner_here();
 	const uint8_t *subject = (const uint8_t *)s;
-	int rc = pcre2_match(
-	    r->code, subject, len, 0, PCRE2_NO_UTF_CHECK, data ? data : me->data, me->context);
+	pcre2_match_data *to = data ? data : me->data;
+	int rc = r->jit ? pcre2_jit_match(r->code, subject, len, 0, 0, to, me->context)
+	                : pcre2_match(r->code, subject, len, 0, PCRE2_NO_UTF_CHECK, to, me->context);
 	if (LIKELY(rc >= 0))
 		return REX_YES;
 	if (LIKELY(rc == PCRE2_ERROR_NOMATCH))

@@ -6,8 +6,8 @@
 
 #define TABLE_MIN 16u
 #define SLOT_DEAD UINT32_MAX
-#define MOVE_STEP 8u  /* old slots that go over at each addition: in time by far */
-#define AHEAD     16u /* labels looked at together, so that their cache misses overlap */
+#define MOVE_STEP 8u /* old slots that go over at each addition: in time by far */
+#define AHEAD     8u /* labels looked at together, so that their cache misses overlap */
 #define NAMES_MIN 16u
 #define HEAP      8u /* what the heap takes for a piece */
 
@@ -463,8 +463,12 @@ static void pair_add_id(struct postings *p, const struct step *s, uint32_t id)
 	n->bytes += s->label.name_len + s->label.value_len;
 }
 
-/* Each line of memory is asked for a while before it is needed. */
-static void look_ahead(const struct postings *p, const struct step *steps, unsigned count)
+/*
+ * Each line of memory is asked for a while before it is needed. (A call of a function that only
+ * prefetches is left out by gcc as one without an effect, unless it is inlined early.)
+ */
+static inline __attribute__((always_inline)) void look_ahead(
+    const struct postings *p, const struct step *steps, unsigned count)
 {
 	const struct table *t = &p->pairs_table;
 	for (unsigned i = 0; i < count; i++) {

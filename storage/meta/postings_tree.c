@@ -14,8 +14,10 @@
 
 #include <string.h>
 
-#define TREE_LEAST 128u /* a fork with fewer values becomes a bag */
-#define HEAP       8u   /* what the heap takes for a piece */
+#define TREE_LEAST  128u /* a fork with fewer values becomes a bag */
+#define HEAP        8u   /* what the heap takes for a piece */
+#define PAIRS_AHEAD 40u
+#define TEXTS_AHEAD 20u
 
 STATIC(TREE_TEXT == POSTINGS_PATH);
 STATIC(TREE_TEXT < 256);
@@ -456,13 +458,19 @@ static void cursor_take(const struct postings *p, struct postings_cursor *c, con
 	c->_bag = b;
 }
 
-/* Texts lie all over the heap: the lines of those to come are fetched ahead. */
-static void look_ahead(const struct postings *p, const struct bag *b, uint32_t left)
+/*
+ * Texts lie all over the heap: the lines of those to come are fetched ahead. (A call of a function
+ * that only prefetches is left out by gcc as one without an effect, unless it is inlined early.)
+ */
+static inline __attribute__((always_inline)) void look_ahead(const struct postings *p, const struct bag *b, uint32_t left)
 {
-	if (left >= 12)
-		__builtin_prefetch(pair_at(p, b->v[left - 12]));
-	if (left >= 6)
-		__builtin_prefetch(pair_at(p, b->v[left - 6])->label);
+	if (left >= PAIRS_AHEAD)
+		__builtin_prefetch(pair_at(p, b->v[left - PAIRS_AHEAD]));
+	if (left < TEXTS_AHEAD)
+		return;
+	const uint8_t *label = pair_at(p, b->v[left - TEXTS_AHEAD])->label;
+	__builtin_prefetch(label);
+	__builtin_prefetch(label + CACHE_LINE / 2);
 }
 
 uint32_t tree_next(const struct postings *p, const struct tree_node *t, struct postings_cursor *c,
