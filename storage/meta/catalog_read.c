@@ -6,11 +6,16 @@
 #include <stdlib.h>
 
 /*
- * Selecting. Generation by generation: sets of known values are looked up; other matchers walk the
- * values of their name, or, when few series are left by then, read the labels of those instead.
- * A value costs some 100 ns to look at, a series some 1 us to fetch.
+ * Selecting. Generation by generation: single values are looked up, and only so much of their sets
+ * of ids is read as what is left asks for; words are looked up; other matchers walk the values of
+ * their name, or those that begin as their expression must; or, when few series are left by then,
+ * read the labels of those instead. A value costs some 100 ns to look at, a series some 2 us to
+ * fetch when it stands alone in its block.
  */
-#define FETCH_COST 8
+#define FETCH_COST 20
+#define FIND_COST  20
+#define MEET_MAX   65536u /* so many ids left are looked up in a set, instead of joining sets */
+#define RANGES_MAX 8u     /* beginnings of an expression of which the values are estimated */
 
 static bool is_range_of(const struct env_record *r, const struct sets_key *key)
 {
@@ -102,11 +107,10 @@ static enum err or_value(
 	return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
-static enum err or_direct(
+/* The words of an expression. */
+static enum err or_words(
     struct sel *s, const struct matcher *m, const struct gen_name *name, roaring_bitmap_t *to)
 {
-	if (m->type == MATCHER_EQ || m->type == MATCHER_NE)
-		return or_value(s, name, m->value, m->value_len, to);
 	size_t len;
 	const char *v;
 	enum err e = ERR_OK;
@@ -117,6 +121,45 @@ static enum err or_direct(
 	return e;
 }
 
+/* Of those left, the ones that are in the set of a value stay, or the others. */
+static enum err meet_value(struct sel *s, const struct gen_iter *it, bool stay)
+{
+	size_t n;
+	uint32_t *ids = idset_array(s->left, &n);
+	bool *in = mem_array(NULL, n + 1, sizeof(*in));
+	enum err e = gen_iter_meet(it, ids, n, in);
+	for (size_t i = 0; !e && i < n; i++)
+		if (in[i] != stay)
+			roaring_bitmap_remove(s->left, ids[i]);
+	mem_free(in);
+	mem_free(ids);
+	return e;
+}
+
+/* = and != */
+static enum err keep_value(struct sel *s, const struct matcher *m, const struct gen_name *name)
+{
+	struct gen_iter it;
+	bool stay = m->type == MATCHER_EQ;
+	gen_iter_values(&it, s->t, s->c->shards[s->shard].gen, s->gen, s->tenant, name);
+	enum err e = gen_iter_find(&it, m->value, m->value_len);
+	if (e == ERR_NOTFOUND && stay)
+		roaring_bitmap_clear(s->left);
+	else if (!e && roaring_bitmap_get_cardinality(s->left) <= MEET_MAX)
+		e = meet_value(s, &it, stay);
+	else if (!e) {
+		roaring_bitmap_t *set = catalog_bitmap();
+		e = gen_iter_ids_or(&it, set);
+		if (stay)
+			roaring_bitmap_and_inplace(s->left, set);
+		else
+			roaring_bitmap_andnot_inplace(s->left, set);
+		roaring_bitmap_free(set);
+	}
+	gen_iter_release(&it);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
 static enum err limit_hit(struct sel *s, const struct matcher *m)
 {
 	return errbuf_set(s->t->eb, ERR_EXECUTION,
@@ -124,24 +167,75 @@ static enum err limit_hit(struct sel *s, const struct matcher *m)
 	    (int)rune_cut(m->name, m->name_len, 100), m->name);
 }
 
-/* Ids of values the matcher holds for, or, when it holds for "", of those it does not hold for. */
-static enum err or_walked(
+/* The value of now: its ids, when the matcher asks for them. */
+static enum err or_looked_at(
+    struct sel *s, const struct matcher *m, const struct gen_iter *it, roaring_bitmap_t *to)
+{
+	enum rex_result r = matcher_value(m, (const char *)it->text.data, it->text.len);
+	if (r == REX_LIMIT)
+		return limit_hit(s, m);
+	return (r == REX_YES) != m->matches_empty ? gen_iter_ids_or(it, to) : ERR_OK;
+}
+
+static bool begins_with(const struct gen_iter *it, const char *prefix, size_t len)
+{
+	return it->text.len >= len && (!len || memcmp(it->text.data, prefix, len) == 0);
+}
+
+/*
+ * Ids of values the matcher holds for, or, when it holds for "", of those it does not hold for:
+ * among the values that begin with prefix.
+ */
+static enum err or_walked(struct sel *s, const struct matcher *m, struct gen_iter *it,
+    const char *prefix, size_t len, roaring_bitmap_t *to)
+{
+	enum err e = len ? gen_iter_seek(it, prefix, len) : gen_iter_next(it);
+	while (!e && begins_with(it, prefix, len)) {
+		e = or_looked_at(s, m, it, to);
+		if (!e)
+			e = gen_iter_next(it);
+	}
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+static enum err or_matching(
     struct sel *s, const struct matcher *m, const struct gen_name *name, roaring_bitmap_t *to)
 {
 	struct gen_iter it;
-	enum err e;
+	enum err e = ERR_OK;
+	size_t len, count = m->rex ? rex_prefixes(m->rex) : 0;
 	gen_iter_values(&it, s->t, s->c->shards[s->shard].gen, s->gen, s->tenant, name);
-	while (!(e = gen_iter_next(&it))) {
-		enum rex_result r = matcher_value(m, (const char *)it.text.data, it.text.len);
-		if (r == REX_LIMIT)
-			e = limit_hit(s, m);
-		else if ((r == REX_YES) != m->matches_empty)
-			e = gen_iter_ids_or(&it, to);
-		if (e)
-			break;
+	if (!count)
+		e = or_walked(s, m, &it, "", 0, to);
+	for (size_t i = 0; i < count && !e; i++) {
+		const char *prefix = rex_prefix(m->rex, i, &len);
+		e = or_walked(s, m, &it, prefix, len, to);
 	}
 	gen_iter_release(&it);
-	return e == ERR_NOTFOUND ? ERR_OK : e;
+	return e;
+}
+
+/* How many values a walk would meet, about. */
+static enum err walk_values(
+    struct sel *s, const struct matcher *m, const struct gen_name *name, uint64_t *values)
+{
+	struct gen_iter it;
+	enum err e = ERR_OK;
+	size_t len, count = m->rex ? rex_prefixes(m->rex) : 0;
+	uint64_t blocks = 0, n;
+	*values = name->values;
+	if (!count || count > RANGES_MAX || !name->blocks)
+		return ERR_OK;
+	gen_iter_values(&it, s->t, s->c->shards[s->shard].gen, s->gen, s->tenant, name);
+	for (size_t i = 0; i < count && !e; i++) {
+		const char *prefix = rex_prefix(m->rex, i, &len);
+		e = gen_iter_blocks(&it, prefix, len, &n);
+		blocks += e ? 0 : n;
+	}
+	gen_iter_release(&it);
+	uint64_t some = blocks * (name->values / name->blocks + 1);
+	*values = some < name->values ? some : name->values;
+	return e;
 }
 
 static enum err find_name(struct sel *s, const struct matcher *m, struct gen_name *out)
@@ -167,14 +261,22 @@ static enum err narrow(struct sel *s, size_t i)
 	}
 	if (e)
 		return e;
+	if (matcher_is_direct(m) && !m->rex)
+		return keep_value(s, m, &name);
+	uint64_t cost;
+	e = walk_values(s, m, &name, &cost);
+	if (e)
+		return e;
 	/* More words than values: each value is looked up among the words. */
-	bool direct = matcher_is_direct(m) && (!m->rex || rex_literals(m->rex) <= name.values);
-	if (!direct && roaring_bitmap_get_cardinality(s->left) * FETCH_COST < name.values) {
+	bool words = matcher_is_direct(m) && rex_literals(m->rex) * FIND_COST <= cost;
+	if (words)
+		cost = rex_literals(m->rex) * FIND_COST;
+	if (roaring_bitmap_get_cardinality(s->left) * FETCH_COST < cost) {
 		s->later[i] = true;
 		return ERR_OK;
 	}
 	roaring_bitmap_t *set = catalog_bitmap();
-	e = direct ? or_direct(s, m, &name, set) : or_walked(s, m, &name, set);
+	e = words ? or_words(s, m, &name, set) : or_matching(s, m, &name, set);
 	if (!e && m->matches_empty)
 		roaring_bitmap_andnot_inplace(s->left, set);
 	else if (!e)

@@ -214,7 +214,7 @@ void gen_iter_values(struct gen_iter *it, struct env_txn *t, struct env_db *db, 
     uint32_t tenant, const struct gen_name *name)
 {
 	iter_init(it, t, db, gen, tenant, GEN_VALUES);
-	it->block = name->first_block;
+	it->first = it->block = name->first_block;
 	it->end = name->first_block + name->blocks;
 }
 
@@ -284,55 +284,103 @@ enum err gen_iter_next(struct gen_iter *it)
 	return read_entry(it);
 }
 
-/*
- * The last block whose first text is not above the wanted one, by halving; then its entries one by
- * one. The number of blocks of names is not known: it is found by doubling.
- */
-enum err gen_iter_find(struct gen_iter *it, const char *text, size_t len)
+/* The text of the first entry of a block, against the wanted one: > 0 when it is above. */
+static enum err block_cmp(struct gen_iter *it, uint64_t number, const char *text, size_t len, int *c)
 {
-	uint64_t lo = it->block, hi = it->end;
+	enum err e = load_block(it, number);
+	if (!e)
+		e = read_entry(it);
+	if (!e)
+		*c = bytes_cmp(it->text.data, it->text.len, text, len);
+	return e;
+}
+
+/*
+ * The last block whose first text is not above the wanted one, by halving. The number of blocks of
+ * names is not known: it is found by doubling.
+ */
+static enum err block_find(struct gen_iter *it, const char *text, size_t len, uint64_t *found)
+{
+	uint64_t lo = it->first, hi = it->end;
 	enum err e;
-	if (lo >= hi)
-		return ERR_NOTFOUND;
+	int c;
 	if (it->kind == GEN_NAMES) {
 		/* hi stays a block that is not there, or whose first text is above. */
 		for (hi = 1; hi < UINT32_MAX; hi *= 2) {
-			e = load_block(it, hi);
+			e = block_cmp(it, hi, text, len, &c);
 			if (e == ERR_NOTFOUND)
 				break;
-			if (e || (e = read_entry(it)))
+			if (e)
 				return e;
-			if (bytes_cmp(it->text.data, it->text.len, text, len) > 0)
+			if (c > 0)
 				break;
 			lo = hi;
 		}
 	}
 	while (hi - lo > 1) {
 		uint64_t mid = lo + (hi - lo) / 2;
-		e = load_block(it, mid);
-		if (e == ERR_NOTFOUND) {
-			hi = mid;
-			continue;
-		}
-		if (e || (e = read_entry(it)))
+		e = block_cmp(it, mid, text, len, &c);
+		if (e && e != ERR_NOTFOUND)
 			return e;
-		if (bytes_cmp(it->text.data, it->text.len, text, len) > 0)
+		if (e || c > 0)
 			hi = mid;
 		else
 			lo = mid;
 	}
-	e = load_block(it, lo);
+	*found = lo;
+	return ERR_OK;
+}
+
+enum err gen_iter_seek(struct gen_iter *it, const char *text, size_t len)
+{
+	uint64_t number;
+	if (it->first >= it->end)
+		return ERR_NOTFOUND;
+	enum err e = block_find(it, text, len, &number);
+	if (!e)
+		e = load_block(it, number);
+	/* When all of this block is below, the next one's first entry is the one. */
+	while (!e && !(e = gen_iter_next(it)) && bytes_cmp(it->text.data, it->text.len, text, len) < 0)
+		;
+	return e;
+}
+
+enum err gen_iter_find(struct gen_iter *it, const char *text, size_t len)
+{
+	enum err e = gen_iter_seek(it, text, len);
 	if (e)
 		return e;
-	while (it->p < it->block_end) {
-		e = read_entry(it);
-		if (e)
-			return e;
-		int c = bytes_cmp(it->text.data, it->text.len, text, len);
-		if (c >= 0)
-			return c == 0 ? ERR_OK : ERR_NOTFOUND;
-	}
-	return ERR_NOTFOUND;
+	return bytes_cmp(it->text.data, it->text.len, text, len) == 0 ? ERR_OK : ERR_NOTFOUND;
+}
+
+/* The text that is above all that begin with prefix; length 0: there is none. */
+static size_t behind_all(struct buf *b, const char *prefix, size_t len)
+{
+	while (len && (uint8_t)prefix[len - 1] == 0xff)
+		len--;
+	buf_add(b, prefix, len);
+	if (len)
+		b->data[len - 1]++;
+	return len;
+}
+
+enum err gen_iter_blocks(struct gen_iter *it, const char *prefix, size_t len, uint64_t *count)
+{
+	uint64_t from = it->first, to = it->end;
+	struct buf behind;
+	buf_init(&behind);
+	enum err e = from < to ? block_find(it, prefix, len, &from) : ERR_OK;
+	size_t n = behind_all(&behind, prefix, len);
+	if (!e && from < to && n)
+		e = block_find(it, (const char *)behind.data, n, &to);
+	buf_release(&behind);
+	*count = to - from + (n > 0);
+	return e;
+}
+
+enum err gen_iter_meet(const struct gen_iter *it, const uint32_t *ids, size_t count, bool *in)
+{
+	return idset_meet(&it->ids, ids, count, in) ? ERR_OK : broken(it->txn, it->gen);
 }
 
 enum err gen_iter_ids_or(const struct gen_iter *it, roaring_bitmap_t *to)

@@ -97,6 +97,7 @@ struct gen_iter {
 	struct env_db *db;
 	uint32_t gen, tenant;
 	enum gen_kind kind;
+	uint64_t first; /* block of the first entry */
 	uint64_t block,
 	    end; /* number of the next block, and one past the last; names: end is found out */
 	const uint8_t *p, *block_end;
@@ -112,9 +113,20 @@ void gen_iter_values(struct gen_iter *it, struct env_txn *t, struct env_db *db, 
     uint32_t tenant, const struct gen_name *name);
 /* To the next entry; ERR_NOTFOUND: that was the last. */
 MUST_CHECK enum err gen_iter_next(struct gen_iter *it);
+/*
+ * To the first entry at or above this text; ERR_NOTFOUND: there is none. Some loads of a block, by
+ * halving. Any time.
+ */
+MUST_CHECK enum err gen_iter_seek(struct gen_iter *it, const char *text, size_t len);
 /* To the entry with just this text; ERR_NOTFOUND: there is none. Only on a fresh iterator. */
 MUST_CHECK enum err gen_iter_find(struct gen_iter *it, const char *text, size_t len);
+/* How many blocks have entries that begin with prefix, about. */
+MUST_CHECK enum err gen_iter_blocks(
+    struct gen_iter *it, const char *prefix, size_t len, uint64_t *count);
 MUST_CHECK enum err gen_iter_ids_or(const struct gen_iter *it, roaring_bitmap_t *to);
+/* Which of these ids (ascending) the entry has: in[i]. */
+MUST_CHECK enum err gen_iter_meet(
+    const struct gen_iter *it, const uint32_t *ids, size_t count, bool *in);
 void gen_iter_release(struct gen_iter *it);
 
 /* ---- merging ---- */

@@ -177,14 +177,19 @@ static bool or_runs(struct spread *to, struct wire_reader *r, uint64_t id)
 	}
 }
 
+static bool bits_are_whole(const uint8_t *p, size_t len, uint64_t first)
+{
+	if (!len || !(p[0] & 1) || !p[len - 1] || len > ((uint64_t)1 << 29))
+		return false;
+	return first + (uint64_t)(len - 1) * 8 + (31 - (unsigned)__builtin_clz(p[len - 1])) <=
+	    UINT32_MAX;
+}
+
 static bool or_bits(struct spread *to, struct wire_reader *r, uint64_t first)
 {
 	size_t len = wire_left(r), at = 0;
 	const uint8_t *p = r->p;
-	if (!len || !(p[0] & 1) || !p[len - 1] || len > ((uint64_t)1 << 29))
-		return false;
-	uint64_t last = first + (uint64_t)(len - 1) * 8 + (31 - (unsigned)__builtin_clz(p[len - 1]));
-	if (last > UINT32_MAX)
+	if (!bits_are_whole(p, len, first))
 		return false;
 	for (; at < len; at += 8) {
 		uint64_t word = 0;
@@ -220,6 +225,83 @@ bool idset_or(const struct idset *s, roaring_bitmap_t *to)
 	}
 	spread_flush(&out);
 	return good;
+}
+
+/* Ids that are asked for, on the way along a set. */
+struct meet {
+	const uint32_t *ids;
+	size_t count, at;
+	bool *in;
+};
+
+/* All from first to last are in. */
+static void meet_run(struct meet *m, uint64_t first, uint64_t last)
+{
+	while (m->at < m->count && m->ids[m->at] < first)
+		m->at++;
+	while (m->at < m->count && m->ids[m->at] <= last)
+		m->in[m->at++] = true;
+}
+
+static bool meet_distances(struct meet *m, struct wire_reader *r, uint64_t id)
+{
+	meet_run(m, id, id);
+	while (wire_left(r) && m->at < m->count) {
+		uint64_t d = wire_varint(r);
+		if (r->bad || d > UINT32_MAX || (id += d + 1) > UINT32_MAX)
+			return false;
+		meet_run(m, id, id);
+	}
+	return true;
+}
+
+static bool meet_runs(struct meet *m, struct wire_reader *r, uint64_t id)
+{
+	while (m->at < m->count) {
+		uint64_t more = wire_varint(r);
+		if (r->bad || more > UINT32_MAX || id + more > UINT32_MAX)
+			return false;
+		meet_run(m, id, id + more);
+		if (!wire_left(r))
+			return true;
+		uint64_t gap = wire_varint(r);
+		if (r->bad || gap > UINT32_MAX || (id += more + gap + 2) > UINT32_MAX)
+			return false;
+	}
+	return true;
+}
+
+static bool meet_bits(struct meet *m, const struct wire_reader *r, uint64_t first)
+{
+	size_t len = wire_left(r);
+	if (!bits_are_whole(r->p, len, first))
+		return false;
+	for (; m->at < m->count; m->at++) {
+		uint64_t bit = m->ids[m->at] - first;
+		if (m->ids[m->at] >= first && bit / 8 < len)
+			m->in[m->at] = r->p[bit / 8] >> (bit & 7) & 1;
+	}
+	return true;
+}
+
+bool idset_meet(const struct idset *s, const uint32_t *ids, size_t count, bool *in)
+{
+	struct meet m = { .ids = ids, .count = count, .in = in };
+	struct wire_reader r;
+	uint32_t first;
+	memset(in, 0, count * sizeof(*in));
+	if (!s->len)
+		return true;
+	if (!read_first(s, &r, &first))
+		return false;
+	switch (s->form) {
+	case FORM_DISTANCES:
+		return meet_distances(&m, &r, first);
+	case FORM_RUNS:
+		return meet_runs(&m, &r, first);
+	default:
+		return s->form == FORM_BITS && meet_bits(&m, &r, first);
+	}
 }
 
 uint32_t *idset_array(const roaring_bitmap_t *b, size_t *count)

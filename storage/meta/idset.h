@@ -39,6 +39,12 @@ bool idset_first(const struct idset *s, uint32_t *id);
 /* Its ids into a bitmap; false: malformed, some of them may be in. */
 bool idset_or(const struct idset *s, roaring_bitmap_t *to);
 
+/*
+ * Which of these ids (ascending) are in it: in[i]; false: malformed. No more of the set is read
+ * than that takes: of bits, the bits of those ids.
+ */
+bool idset_meet(const struct idset *s, const uint32_t *ids, size_t count, bool *in);
+
 /* The ids of a bitmap on the heap: for idset_put. */
 uint32_t *idset_array(const roaring_bitmap_t *b, size_t *count);
 

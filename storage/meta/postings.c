@@ -592,10 +592,11 @@ size_t postings_names(const struct postings *p, size_t *left, size_t count,
 	return told;
 }
 
-size_t postings_values_count(const struct postings *p, const char *name, size_t name_len)
+size_t postings_values_count(
+    const struct postings *p, const char *name, size_t name_len, const struct matcher *within)
 {
 	const struct pname *n = postings_name_find(p, name, name_len);
-	return n ? n->count : 0;
+	return n ? postings_next_count(n, within) : 0;
 }
 
 static bool tell_value(const struct postings *p, uint32_t place,

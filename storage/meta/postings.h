@@ -111,7 +111,9 @@ struct postings_value {
 	size_t value_len;
 	uint64_t series;
 };
-size_t postings_values_count(const struct postings *p, const char *name, size_t name_len);
+/* How many postings_values would tell, at most. */
+size_t postings_values_count(
+    const struct postings *p, const char *name, size_t name_len, const struct matcher *within);
 /* Where a walk over values is: all zero at first. Plain memory: nothing to release. */
 #define POSTINGS_PATH 96u
 struct postings_cursor {

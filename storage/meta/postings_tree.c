@@ -462,7 +462,8 @@ static void cursor_take(const struct postings *p, struct postings_cursor *c, con
  * Texts lie all over the heap: the lines of those to come are fetched ahead. (A call of a function
  * that only prefetches is left out by gcc as one without an effect, unless it is inlined early.)
  */
-static inline __attribute__((always_inline)) void look_ahead(const struct postings *p, const struct bag *b, uint32_t left)
+static inline __attribute__((always_inline)) void look_ahead(
+    const struct postings *p, const struct bag *b, uint32_t left)
 {
 	if (left >= PAIRS_AHEAD)
 		__builtin_prefetch(pair_at(p, b->v[left - PAIRS_AHEAD]));

@@ -1,5 +1,7 @@
 #include "storage/read/valuewalk.h"
 
+#include <string.h>
+
 #include "core/base/arena.h"
 #include "storage/meta/postings_priv.h"
 
@@ -14,14 +16,29 @@ bool valuewalk_open(struct valuewalk *w, const struct shard *sh, const struct so
 	const struct postings *p = head_postings(&sh->head, source_first_tenant(q));
 	if (!p)
 		return false;
-	/* Among n of all ids a value is looked at all / n times until one of those is met. */
-	uint64_t values = postings_values_count(p, q->label, q->label_len);
-	double n = (double)c->chosen_count;
-	if (q->matchers_count && (double)values * (double)postings_series(p) >= n * n * SERIES_COST)
+	const struct matcher *within = NULL;
+	bool whole = q->matchers_count > 0;
+	for (size_t i = 0; i < q->matchers_count; i++) {
+		const struct matcher *m = &q->matchers[i];
+		bool same = m->name_len == q->label_len && !memcmp(m->name, q->label, m->name_len);
+		whole &= same;
+		if (same && !m->matches_empty && m->rex && rex_prefixes(m->rex))
+			within = m;
+	}
+	/*
+	 * Among n of all ids a value is looked at all / n times until one of those is met; once,
+	 * where all ids of a value are among those or none is.
+	 */
+	uint64_t values = postings_values_count(p, q->label, q->label_len, within);
+	double n = (double)c->chosen_count, all = whole ? n : (double)postings_series(p);
+	if (q->matchers_count && (double)values * all >= n * n * SERIES_COST)
 		return false;
-	*w = (struct valuewalk){
-		.shard = sh, .query = q, .among = q->matchers_count ? c->chosen : NULL, .postings = p
-	};
+	*w = (struct valuewalk){ .shard = sh,
+		.query = q,
+		.among = q->matchers_count ? c->chosen : NULL,
+		.within = within,
+		.whole = whole,
+		.postings = p };
 	buf_init(&w->value);
 	return true;
 }
@@ -32,13 +49,10 @@ void valuewalk_release(struct valuewalk *w)
 		buf_release(&w->value);
 }
 
-static bool is_asked(const struct valuewalk *w, uint32_t id, struct unitread *u)
+static bool has_samples(const struct valuewalk *w, uint32_t id, struct unitread *u)
 {
 	const struct source_query *q = w->query;
 	int64_t t_min, t_max;
-	u->work += WORK_ID;
-	if (w->among && !roaring_bitmap_contains(w->among, id))
-		return false;
 	const struct series *s = head_by_id(&w->shard->head, id);
 	u->work += WORK_VALUE;
 	if (!s || s->tenant != source_first_tenant(q))
@@ -70,7 +84,13 @@ static void value_step(struct valuewalk *w, struct textset *t, struct unitread *
 	          (uint32_t)w->from, ids, IDS_AT_ONCE);
 	u->work += WORK_VALUE;
 	for (size_t i = 0; i < n; i++) {
-		if (!is_asked(w, ids[i], u))
+		u->work += WORK_ID;
+		bool among = !w->among || roaring_bitmap_contains(w->among, ids[i]);
+		if (!among && w->whole) {
+			w->in_value = false;
+			return;
+		}
+		if (!among || !has_samples(w, ids[i], u))
 			continue;
 		textset_add(t, value, (uint32_t)w->value.len);
 		w->in_value = false;
@@ -88,7 +108,8 @@ bool valuewalk_step(struct valuewalk *w, struct textset *t, struct unitread *u)
 			value_step(w, t, u);
 			continue;
 		}
-		postings_values(w->postings, q->label, q->label_len, NULL, &w->at, 1, value_take, w);
+		postings_values(
+		    w->postings, q->label, q->label_len, w->within, &w->at, 1, value_take, w);
 		if (!w->in_value)
 			return false;
 		u->work += WORK_VALUE + (unsigned)(w->value.len / 16);

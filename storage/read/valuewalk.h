@@ -17,6 +17,8 @@ struct valuewalk {
 	const struct shard *shard;
 	const struct source_query *query;
 	const struct roaring_bitmap_s *among; /* the chain's choice; NULL: all are asked for */
+	const struct matcher *within;         /* narrows the values; NULL: none does */
+	bool whole; /* all matchers are of the label: ids of a value are all among, or none is */
 	const struct postings *postings;
 	struct postings_cursor at; /* values not met yet */
 	bool in_value;             /* value is looked at, ids from `from` on */
