@@ -79,6 +79,30 @@ int64_t newest_own(const struct newest *n)
 	return highest(n, true);
 }
 
+/* A class that is silent goes by what senders of all tenants have. */
+static int64_t class_cutoff(const struct newest_class *c, int64_t store_ms, int64_t trusted_ms,
+    int64_t retention_ms, uint64_t now_ns)
+{
+	int64_t t_ms = c->t_ms;
+	if (newest_is_silent(c, now_ns) && store_ms > t_ms)
+		t_ms = store_ms;
+	return num_sat_sub(newest_bounded(t_ms, trusted_ms), retention_ms);
+}
+
+int64_t newest_cutoff(const struct newest *n, uint32_t tenant, int64_t trusted_ms,
+    int64_t retention_ms, uint64_t now_ns)
+{
+	int64_t cutoff_ms = INT64_MAX, store_ms = newest_senders(n);
+	for (uint32_t i = 0; i < n->count; i++) {
+		const struct newest_class *c = &n->classes[i];
+		if (c->tenant != tenant)
+			continue;
+		int64_t t_ms = class_cutoff(c, store_ms, trusted_ms, retention_ms, now_ns);
+		cutoff_ms = t_ms < cutoff_ms ? t_ms : cutoff_ms;
+	}
+	return cutoff_ms == INT64_MAX ? INT64_MIN : cutoff_ms;
+}
+
 struct newest_cutoffs newest_cutoffs(
     const struct newest *n, int64_t trusted_ms, int64_t retention_ms, uint64_t now_ns)
 {
@@ -86,10 +110,7 @@ struct newest_cutoffs newest_cutoffs(
 	bool senders = store_ms != NEWEST_NONE;
 	for (uint32_t i = 0; i < n->count; i++) {
 		const struct newest_class *c = &n->classes[i];
-		int64_t t_ms = c->t_ms;
-		if (newest_is_silent(c, now_ns) && store_ms > t_ms)
-			t_ms = store_ms;
-		int64_t cutoff_ms = num_sat_sub(newest_bounded(t_ms, trusted_ms), retention_ms);
+		int64_t cutoff_ms = class_cutoff(c, store_ms, trusted_ms, retention_ms, now_ns);
 		int64_t *least = c->own ? &own_ms : &senders_ms;
 		*least = cutoff_ms < *least ? cutoff_ms : *least;
 	}

@@ -67,5 +67,8 @@ struct newest_cutoffs {
 };
 struct newest_cutoffs newest_cutoffs(
     const struct newest *n, int64_t trusted_ms, int64_t retention_ms, uint64_t now_ns);
+/* That of one tenant with a retention of its own; INT64_MIN: nothing is known of it. */
+int64_t newest_cutoff(const struct newest *n, uint32_t tenant, int64_t trusted_ms,
+    int64_t retention_ms, uint64_t now_ns);
 
 #endif

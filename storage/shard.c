@@ -37,6 +37,7 @@ static void file_count(struct shard *sh, const struct shard_file *f, int sign)
 static void file_close(struct shard_file *f)
 {
 	cfile_close(f->cfile);
+	mem_free(f->parts);
 	mem_free(f);
 }
 
@@ -109,6 +110,7 @@ void shard_file_add(struct shard *sh, struct shard_file *f)
 static void file_remove(struct shard_file *f)
 {
 	removal_add(f->shard, f->entry.name, f->cfile);
+	mem_free(f->parts);
 	mem_free(f);
 }
 

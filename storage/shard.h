@@ -43,6 +43,9 @@
 
 struct share;
 
+struct shard_part {
+	uint32_t tenant, share;
+};
 struct shard_file {
 	struct list_link link; /* shard.files */
 	struct shard *shard;
@@ -53,6 +56,9 @@ struct shard_file {
 	bool gone;                /* not in FILES any more */
 	bool leaving;             /* a switch that drops it is under way */
 	uint32_t pins;
+	/* of tenants with tombstones, once weighed: how many of its series are theirs, of 1,024 */
+	struct shard_part *parts;
+	uint32_t parts_count;
 };
 
 /* Embed it; in shard.readers while it wants to be told. */

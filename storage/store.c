@@ -184,7 +184,14 @@ static void back_setup(struct store *st)
 		.round_every_ms = o->round_every_ms,
 		.seal_every_ms = o->seal_every_ms,
 		.retry_ms = o->retry_ms,
-		.evict_idle_ms = o->evict_idle_ms };
+		.evict_idle_ms = o->evict_idle_ms,
+		.tenants = mem_zalloc((o->tenants_count + 1) * sizeof(struct back_tenant)) };
+	for (size_t i = 0; i < o->tenants_count; i++)
+		if (o->tenants[i].retention_ms < o->retention_ms)
+			st->back_env.tenants[st->back_env.tenants_count++] =
+			    (struct back_tenant){ .tenant = o->tenants[i].tenant,
+				    .retention_ms = o->tenants[i].retention_ms };
+	st->opts.tenants = NULL;
 }
 
 static void meta_record(void *arg, bool own, uint64_t number, const struct walrec_meta *m)
@@ -341,6 +348,7 @@ static void store_release(struct store *st)
 	mem_free(st->shares);
 	mem_free(st->intakes);
 	mem_free(st->places);
+	mem_free(st->back_env.tenants);
 	if (st->shards_dir)
 		fsio_dir_close(st->shards_dir);
 	if (st->log_dir)

@@ -279,12 +279,19 @@ static bool extra_cost(struct apply *a, const struct head_row *r)
 	return cost_look(a);
 }
 
+/* What reads would not find is not taken. */
+static int64_t oldest_of(const struct apply *a)
+{
+	int64_t dead_ms = files_dead_before(&a->shard->list, a->sl->tenant);
+	return a->sl->judge.t_min_ms > dead_ms ? a->sl->judge.t_min_ms : dead_ms;
+}
+
 /* How many of the rows were done: fewer than count when the time was over. */
 static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 {
 	struct head *h = &a->shard->head;
 	struct intake *in = a->in;
-	const int64_t t_min = a->sl->judge.t_min_ms, t_max = a->sl->judge.t_max_ms;
+	const int64_t t_min = oldest_of(a), t_max = a->sl->judge.t_max_ms;
 	uint32_t before = h->last;
 	uint64_t dup = 0, over = 0, late = 0, stored = 0;
 	struct shard_span span = a->span;
@@ -370,10 +377,15 @@ static uint32_t refuse(
 /* Texts are made for the first refused row only: nobody reads the others. */
 static void refuse_time(struct apply *a, const struct head_row *r)
 {
-	bool old = r->t_ms < a->sl->judge.t_min_ms;
+	struct shard_judge judge = a->sl->judge;
+	bool old = r->t_ms < oldest_of(a);
 	char text[SHARD_WHY_BYTES] = "";
+	if (r->t_ms >= judge.t_min_ms && old) { /* its tenant keeps samples for so long only */
+		judge.t_min_ms = oldest_of(a);
+		judge.old_flag = NULL;
+	}
 	if (shard_verdict_is_first(&a->sl->verdict, r->row))
-		shard_judge_why(&a->sl->judge, r->t_ms, loop_now_ms(a->sh->loop), text);
+		shard_judge_why(&judge, r->t_ms, loop_now_ms(a->sh->loop), text);
 	(void)refuse(a, r, old ? SINK_TOO_OLD : SINK_OUT_OF_BOUNDS, text);
 }
 

@@ -8,12 +8,18 @@
  * all classes that may be in it. While the clock is in doubt (core/base/clockwatch.h) nothing goes;
  * as long as nothing has confirmed it, it counts as far as it is trusted.
  * Retention by size (storage/back/quota.h) only tells another time up to which files go.
+ *
+ * A tenant with a shorter retention of its own has a tombstone in FILES: samples of it before that
+ * time, the beginning of two hours, are dead. Reads hide them from the switch on, none is taken any
+ * more, merges leave them out, and a file of which much is dead is written again alone
+ * (storage/back/sealing.c). A tombstone goes when nothing is left before it.
  */
 #include "core/base/arena.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
+#include "storage/back/round.h"
 #include "storage/share.h"
 
 #define RETAIN_LOOK_NS 500000000u
@@ -22,6 +28,8 @@ struct retain_work {
 	struct back *back;
 	struct newest_cutoffs cutoffs; /* by time, or by size where that is later */
 	int64_t full_before_ms;
+	struct files_dead *dead; /* tombstones that rise */
+	size_t dead_count;
 	struct back_switch sw;
 };
 
@@ -34,6 +42,19 @@ static bool past(const struct files_entry *e, const struct newest_cutoffs *c)
 static int64_t last_of(const struct newest_cutoffs *c)
 {
 	return c->own_ms > c->all_ms ? c->own_ms : c->all_ms;
+}
+
+/* One goes when retention of all has passed it, and no file reaches back before it. */
+static void tombstones_change(const struct retain_work *w, struct files *next)
+{
+	int64_t from_ms = next->count ? next->entries[0].meta.start_ms : INT64_MAX;
+	for (size_t i = 0; i < w->dead_count; i++)
+		files_dead_raise(next, w->dead[i].tenant, w->dead[i].before_ms);
+	for (size_t i = next->dead_count; i > 0; i--) {
+		const struct files_dead *d = &next->dead[i - 1];
+		if (d->before_ms <= w->cutoffs.all_ms && d->before_ms <= from_ms)
+			files_dead_drop(next, d->tenant);
+	}
 }
 
 static void change_files(struct back_switch *s, struct files *next)
@@ -59,6 +80,7 @@ static void change_files(struct back_switch *s, struct files *next)
 	}
 	CHECK(files_del_many(next, gone, count));
 	mem_free(gone);
+	tombstones_change(w, next);
 }
 
 static void lost_forget(struct shard *sh, const struct newest_cutoffs *cutoffs)
@@ -114,6 +136,7 @@ static void switched(struct back_switch *s, enum err err)
 		feed_retire(b, forget_to(s->shard, &w->cutoffs));
 	}
 	b->retain_busy = false;
+	mem_free(w->dead);
 	mem_free(w);
 	back_poke(b);
 }
@@ -144,6 +167,28 @@ static bool any_past(const struct shard *sh, const struct newest_cutoffs *c)
 	return any;
 }
 
+/* Tombstones that have to rise. */
+static size_t tombstones_due(const struct back *b, struct clockwatch_now now, struct files_dead *out)
+{
+	const struct back_env *env = b->env;
+	const struct shard *sh = b->shard;
+	int64_t t_ms = clockwatch_delete_ms(env->clock, now);
+	size_t count = 0;
+	for (size_t i = 0; i < env->tenants_count; i++) {
+		const struct back_tenant *t = &env->tenants[i];
+		int64_t cutoff_ms =
+		    newest_cutoff(&sh->share->newest, t->tenant, t_ms, t->retention_ms, now.mono_ns);
+		/* nothing is known of the tenant, or nothing may go */
+		if (cutoff_ms <= INT64_MIN + SAMPLE_RANGE_MS)
+			continue;
+		int64_t before_ms = round_range(cutoff_ms);
+		if (before_ms > files_dead_before(&sh->list, t->tenant))
+			out[count++] =
+			    (struct files_dead){ .tenant = t->tenant, .before_ms = before_ms };
+	}
+	return count;
+}
+
 void retain_poke(struct back *b)
 {
 	struct shard *sh = b->shard;
@@ -156,9 +201,15 @@ void retain_poke(struct back *b)
 	struct newest_cutoffs cutoffs = cutoffs_of(sh, now);
 	cutoffs.own_ms = cutoffs.own_ms > b->full_before_ms ? cutoffs.own_ms : b->full_before_ms;
 	cutoffs.all_ms = cutoffs.all_ms > b->full_before_ms ? cutoffs.all_ms : b->full_before_ms;
-	if (!any_past(sh, &cutoffs))
+	struct files_dead *dead = mem_array(NULL, b->env->tenants_count + 1, sizeof(*dead));
+	size_t dead_count = tombstones_due(b, now, dead);
+	if (!dead_count && !any_past(sh, &cutoffs)) {
+		mem_free(dead);
 		return;
+	}
 	struct retain_work *w = mem_zalloc(sizeof(*w));
+	w->dead = dead;
+	w->dead_count = dead_count;
 	w->back = b;
 	w->cutoffs = cutoffs;
 	w->full_before_ms = b->full_before_ms;

@@ -10,6 +10,10 @@
  * A bucket with files that the catalog has not worked in waits for it, as the merge asks it for
  * labels. A file that could not be opened and may return is not merged over.
  *
+ * Tombstones. Dead samples of tenants are left out by every merge. Of a sealed file that lies
+ * before a tombstone it is weighed, once, how many of its series are the tenant's; when WORN_SHARE
+ * of all are dead it is written again alone.
+ *
  * Disk. Two merges may run at a time in the process (BACK_LANE_MERGE). Every PACE_BYTES the file is
  * synced, and the worker rests PACE_REST times as long as writing and syncing took: so both
  * together take at most half of the disk's time. Who asked for it (force) does not wait.
@@ -41,6 +45,8 @@
 #define SEALING_FILE_LEAST  (1u << 20)
 #define SEALING_INPUT_BYTES (256u << 10)
 #define LOOK_FILES          4096u
+#define LOOK_WEIGHED        16u  /* files weighed in one part of a look */
+#define WORN_SHARE          341u /* of 1,024 */
 #define PACE_BYTES          (8u << 20)
 #define PACE_STEP_NS        100000000u
 #define PACE_REST           (2 * BACK_MERGES - 1)
@@ -55,6 +61,8 @@ struct merge_work {
 	size_t count;
 	unsigned serial; /* of the output's name */
 	bool paced;
+	struct seal_dead *dead; /* the list's tombstones at the beginning */
+	size_t dead_count;
 	struct fsio_use rested; /* the worker's, at the last rest */
 	struct work_task task;
 	struct feed_labels *labels; /* of the worker */
@@ -78,6 +86,12 @@ struct seal_look {
 	int64_t next_ms; /* where the next part begins */
 	bool last;
 	struct plan_merge merge;
+	/* files to be weighed: pinned; what was found is the file's when the look is back */
+	struct shard_file *weigh[LOOK_WEIGHED];
+	struct shard_part *parts[LOOK_WEIGHED];
+	uint32_t weigh_count;
+	struct files_dead *dead;
+	size_t dead_count;
 };
 
 /* ---- looking ---- */
@@ -138,6 +152,40 @@ static void look_add(struct seal_look *k, const struct files_entry *e, enum plan
 		.state = state };
 }
 
+/* Does a tombstone hide all that the file has of its tenant? */
+static bool is_hidden(const struct shard_file *f, const struct files_dead *d)
+{
+	return f->entry.samples && f->entry.meta.end_ms <= d->before_ms;
+}
+
+static const struct shard_part *part_of(const struct shard_file *f, uint32_t tenant)
+{
+	for (uint32_t i = 0; i < f->parts_count; i++)
+		if (f->parts[i].tenant == tenant)
+			return &f->parts[i];
+	return NULL;
+}
+
+/* Is so much of it dead that it should be written again? Else it may have to be weighed first. */
+static bool is_worn(struct seal_look *k, struct shard_file *f)
+{
+	const struct files *list = &k->back->shard->list;
+	uint32_t share = 0;
+	bool unknown = false;
+	for (size_t i = 0; i < list->dead_count; i++) {
+		const struct shard_part *p = part_of(f, list->dead[i].tenant);
+		if (!is_hidden(f, &list->dead[i]))
+			continue;
+		share += p ? p->share : 0;
+		unknown |= !p;
+	}
+	if (unknown && k->weigh_count < LOOK_WEIGHED) {
+		shard_file_pin(f);
+		k->weigh[k->weigh_count++] = f;
+	}
+	return !unknown && share >= WORN_SHARE;
+}
+
 static void look_add_file(struct seal_look *k, struct shard_file *f, bool fixed)
 {
 	enum plan_state state = fixed || f->busy         ? PLAN_FIXED
@@ -145,6 +193,8 @@ static void look_add_file(struct seal_look *k, struct shard_file *f, bool fixed)
 	                                                 : PLAN_FREE;
 	look_add(k, &f->entry, state);
 	k->files[k->count - 1].added_ns = f->added_ns;
+	if (state == PLAN_FREE && (f->entry.meta.flags & CFILE_LABELS_ALL))
+		k->files[k->count - 1].worn = is_worn(k, f);
 	k->refs[k->refs_count++] = f;
 }
 
@@ -199,19 +249,49 @@ static struct seal_look *look_create(struct back *b)
 			look_add_file(k, f, before);
 	}
 	look_add_lost(k);
+	k->dead_count = k->weigh_count ? sh->list.dead_count : 0;
+	k->dead = mem_array(NULL, k->dead_count + 1, sizeof(*k->dead));
+	if (k->dead_count)
+		memcpy(k->dead, sh->list.dead, k->dead_count * sizeof(*k->dead));
 	return k;
 }
 
 static void look_free(struct seal_look *k)
 {
+	mem_free(k->dead);
 	mem_free(k->files);
 	mem_free(k->refs);
 	mem_free(k);
 }
 
+/*
+ * How many of the file's series with samples belong to the tenants that have tombstones. What
+ * cannot be read counts for nobody.
+ */
+static void weigh(const struct seal_look *k, struct cfile *f, struct shard_part *parts)
+{
+	struct cfile_defs *defs;
+	uint32_t id, tenant, series = cfile_stats(f)->series;
+	struct labels ls;
+	for (size_t i = 0; i < k->dead_count; i++)
+		parts[i] = (struct shard_part){ .tenant = k->dead[i].tenant };
+	if (cfile_defs_create(f, 0, &defs))
+		return;
+	while (!cfile_defs_next(defs, &id, &tenant, &ls))
+		for (size_t i = 0; i < k->dead_count; i++)
+			parts[i].share += tenant == parts[i].tenant && cfile_has(f, id);
+	for (size_t i = 0; i < k->dead_count && series; i++)
+		parts[i].share = (uint32_t)((uint64_t)parts[i].share * 1024 / series);
+	cfile_defs_free(defs);
+}
+
 static void look_run(struct work_task *t)
 {
 	struct seal_look *k = CONTAINER_OF(t, struct seal_look, task);
+	for (uint32_t i = 0; i < k->weigh_count; i++) {
+		k->parts[i] = mem_zalloc((k->dead_count + 1) * sizeof(*k->parts[i]));
+		weigh(k, k->weigh[i]->cfile, k->parts[i]);
+	}
 	(void)plan_next(&k->limits, &k->clock, k->files, k->count, &k->merge);
 }
 
@@ -237,21 +317,35 @@ static bool still_there(const struct seal_look *k)
 	return true;
 }
 
+/* The files are told what was found of them. */
+static void weighed(struct seal_look *k)
+{
+	for (uint32_t i = 0; i < k->weigh_count; i++) {
+		struct shard_file *f = k->weigh[i];
+		mem_free(f->parts);
+		f->parts = k->parts[i];
+		f->parts_count = (uint32_t)k->dead_count;
+		shard_file_unpin(f);
+	}
+}
+
 static void begin(struct back *b, const struct seal_look *k);
 
 static void look_done(struct work_task *t)
 {
 	struct seal_look *k = CONTAINER_OF(t, struct seal_look, task);
 	struct back *b = k->back;
+	bool same = !b->closing && still_there(k);
 	b->look = NULL;
+	weighed(k);
 	if (b->look_again) { /* somebody wants more than this look was for */
 		b->look_again = b->look_soon = false;
 		b->look_at_ms = INT64_MIN;
-	} else if (!b->closing && still_there(k)) {
+	} else if (same) {
 		b->look_soon |= k->merge.soon;
 		if (k->merge.count) {
 			begin(b, k);
-		} else {
+		} else if (!k->weigh_count) { /* else the same part once more */
 			b->look_at_ms = k->next_ms;
 			if (k->last)
 				look_end(b);
@@ -336,6 +430,8 @@ static void merge_run(struct work_task *t)
 		.inputs_count = w->count,
 		.labels_of = labels_of,
 		.step = pace,
+		.dead = w->dead,
+		.dead_count = w->dead_count,
 		.arg = w,
 		.serial = w->serial };
 	w->err = seal_run(&o, &w->result, &w->eb);
@@ -386,6 +482,7 @@ static void merge_end(struct merge_work *w, enum err err)
 		not_merged(b, err, bytes);
 	else
 		metric_add(M_SEALS, 1);
+	mem_free(w->dead);
 	mem_free(w);
 	back_poke(b);
 }
@@ -453,6 +550,11 @@ static void begin(struct back *b, const struct seal_look *k)
 		w->inputs[w->count] = f;
 		w->cfiles[w->count++] = f->cfile;
 	}
+	w->dead_count = sh->list.dead_count;
+	w->dead = mem_array(NULL, w->dead_count + 1, sizeof(*w->dead));
+	for (size_t i = 0; i < w->dead_count; i++)
+		w->dead[i] = (struct seal_dead){ .tenant = sh->list.dead[i].tenant,
+			.before_ms = sh->list.dead[i].before_ms };
 	w->serial = ++sh->merge_serial;
 	b->merge = w;
 	w->task = (struct work_task){ .run = merge_run,

@@ -39,6 +39,7 @@ void files_release(struct files *fs)
 	for (size_t i = 0; i < fs->tombstones_count; i++)
 		mem_free(fs->tombstones[i]);
 	mem_free(fs->tombstones);
+	mem_free(fs->dead);
 	mem_free(fs->newest);
 	mem_free(fs->entries);
 	memset(fs, 0, sizeof(*fs));
@@ -65,6 +66,39 @@ void files_newest_add(struct files *fs, uint32_t tenant, bool own, int64_t t_ms)
 	    (struct files_newest){ .tenant = tenant, .own = own, .t_ms = t_ms };
 }
 
+static struct files_dead *dead_find(const struct files *fs, uint32_t tenant)
+{
+	for (size_t i = 0; i < fs->dead_count; i++)
+		if (fs->dead[i].tenant == tenant)
+			return &fs->dead[i];
+	return NULL;
+}
+
+int64_t files_dead_before(const struct files *fs, uint32_t tenant)
+{
+	const struct files_dead *d = dead_find(fs, tenant);
+	return d ? d->before_ms : INT64_MIN;
+}
+
+void files_dead_raise(struct files *fs, uint32_t tenant, int64_t before_ms)
+{
+	struct files_dead *d = dead_find(fs, tenant);
+	if (!d) {
+		fs->dead = mem_array(fs->dead, fs->dead_count + 1, sizeof(*fs->dead));
+		d = &fs->dead[fs->dead_count++];
+		*d = (struct files_dead){ .tenant = tenant, .before_ms = before_ms };
+	}
+	if (before_ms > d->before_ms)
+		d->before_ms = before_ms;
+}
+
+void files_dead_drop(struct files *fs, uint32_t tenant)
+{
+	struct files_dead *d = dead_find(fs, tenant);
+	if (d)
+		*d = fs->dead[--fs->dead_count];
+}
+
 void files_copy(struct files *to, const struct files *from)
 {
 	*to = *from;
@@ -79,6 +113,10 @@ void files_copy(struct files *to, const struct files *from)
 		to->entries = mem_array(NULL, from->count, sizeof(*to->entries));
 		memcpy(to->entries, from->entries, from->count * sizeof(*to->entries));
 	}
+	to->dead = NULL;
+	to->dead_count = 0;
+	for (size_t i = 0; i < from->dead_count; i++)
+		files_dead_raise(to, from->dead[i].tenant, from->dead[i].before_ms);
 	to->tombstones = NULL;
 	to->tombstones_count = 0;
 	for (size_t i = 0; i < from->tombstones_count; i++)
@@ -287,6 +325,9 @@ void files_format(const struct files *fs, struct buf *out)
 	for (size_t i = 0; i < fs->newest_count; i++)
 		buf_printf(out, "newest %" PRIu32 " %" PRIu32 " %" PRId64 "\n",
 		    fs->newest[i].tenant, fs->newest[i].own, fs->newest[i].t_ms);
+	for (size_t i = 0; i < fs->dead_count; i++)
+		buf_printf(out, "tombstone tenant %" PRIu32 " %" PRId64 "\n", fs->dead[i].tenant,
+		    fs->dead[i].before_ms);
 	for (size_t i = 0; i < fs->tombstones_count; i++)
 		buf_printf(out, "tombstone %s\n", fs->tombstones[i]);
 	buf_printf(out, "crc %08" PRIx32 "\n", crc32c(0, out->data + begin, out->len - begin));
@@ -377,12 +418,26 @@ static bool newest_parse(struct files *fs, const struct field *f)
 
 #define TOMBSTONE "tombstone "
 
+/* False: it is a tombstone of another kind. */
+static bool dead_parse(struct files *fs, const char *line, size_t len)
+{
+	struct field f[FIELDS_MAX];
+	uint32_t tenant;
+	int64_t before_ms;
+	if (fields_split(line, len, f) != 4 || !field_is(&f[1], "tenant") ||
+	    !field_u32(&f[2], &tenant) || !field_i64(&f[3], &before_ms))
+		return false;
+	files_dead_raise(fs, tenant, before_ms);
+	return true;
+}
+
 static bool line_parse(struct files *fs, const char *line, size_t len)
 {
 	struct field f[FIELDS_MAX];
 	size_t word = strlen(TOMBSTONE);
 	if (len > word && memcmp(line, TOMBSTONE, word) == 0) {
-		tombstone_add(fs, line + word, len - word);
+		if (!dead_parse(fs, line, len))
+			tombstone_add(fs, line + word, len - word);
 		return true;
 	}
 	size_t count = fields_split(line, len, f);

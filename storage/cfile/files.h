@@ -12,7 +12,9 @@
  *   file NAME start_ms end_ms rank flags size samples series t_min_ms t_max_ms
  *   newest TENANT OWN t_ms                     newest accepted time of a class of samples
  *                                              (storage/newest.h); OWN is 1 or 0
- *   tombstone ...                              (reserved; lines are kept as they are)
+ *   tombstone tenant TENANT before_ms          samples of the tenant before that are dead: reads
+ *                                              hide them, merges drop them, none is taken any more
+ *   tombstone ...                              (other ones are kept as they are)
  *   crc 89abcdef                               crc32c, hex, of all bytes before this line
  *
  * The order of a switch (storage README, "FILES switch"): write FILES.tmp, sync; FILES, when it is
@@ -53,6 +55,10 @@ struct files_newest {
 	uint32_t tenant, own;
 	int64_t t_ms;
 };
+struct files_dead {
+	uint32_t tenant;
+	int64_t before_ms;
+};
 struct files {
 	/* of the text it was parsed from; what is written is always the last one */
 	uint32_t version;
@@ -66,6 +72,8 @@ struct files {
 	size_t count, cap;
 	struct files_newest *newest;
 	size_t newest_count;
+	struct files_dead *dead; /* one for a tenant */
+	size_t dead_count;
 	char **tombstones; /* reserved: lines without the newline */
 	size_t tombstones_count;
 };
@@ -79,6 +87,11 @@ struct files_entry files_entry_of(
     const char *name, const struct cfile_meta *m, const struct cfile_stats *st);
 void files_newest_clear(struct files *fs);
 void files_newest_add(struct files *fs, uint32_t tenant, bool own, int64_t t_ms);
+/* Samples of the tenant before that are dead from now on; a mark only goes up. */
+void files_dead_raise(struct files *fs, uint32_t tenant, int64_t before_ms);
+int64_t files_dead_before(const struct files *fs, uint32_t tenant); /* INT64_MIN: none is */
+/* The mark goes; nothing that it hides may be left. */
+void files_dead_drop(struct files *fs, uint32_t tenant);
 bool files_del(struct files *fs, const struct files_entry *e); /* false: not there */
 /*
  * Many at once, in one walk over the list; puts the given ones into the list's order. False: one of

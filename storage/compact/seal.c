@@ -118,37 +118,53 @@ static enum err defs_skip(struct seal *s, uint32_t id)
 	return ERR_OK;
 }
 
-/* Carries all definitions with ids up to id; *found: id itself was among them. */
-static enum err defs_carry(struct seal *s, uint32_t id, bool *found)
+/*
+ * Carries all definitions with ids up to id; *found: id itself was among them, and is *tenant's.
+ */
+static enum err defs_carry(struct seal *s, uint32_t id, bool *found, uint32_t *tenant)
 {
 	const struct input *in;
 	*found = false;
 	while ((in = lowest_def(s)) && in->def_id <= id) {
-		uint32_t carried = in->def_id;
-		enum err e = cfile_writer_define(s->w, carried, in->def_tenant, in->def);
+		uint32_t carried = in->def_id, of = in->def_tenant;
+		enum err e = cfile_writer_define(s->w, carried, of, in->def);
 		if (!e)
 			e = defs_skip(s, carried);
 		if (e)
 			return e;
-		*found |= carried == id;
+		if (carried == id) {
+			*found = true;
+			*tenant = of;
+		}
 	}
 	return ERR_OK;
 }
 
-static enum err define(struct seal *s, uint32_t id)
+/* *known: the labels and so the tenant are. */
+static enum err define(struct seal *s, uint32_t id, bool *known, uint32_t *tenant)
 {
-	bool found = false;
-	enum err e = defs_carry(s, id, &found);
-	if (e || found)
+	enum err e = defs_carry(s, id, known, tenant);
+	if (e || *known)
 		return e;
-	uint32_t tenant = 0;
 	struct labels ls = { NULL, 0 };
-	e = s->o->labels_of ? s->o->labels_of(s->o->arg, id, &tenant, &ls) : ERR_NOTFOUND;
+	e = s->o->labels_of ? s->o->labels_of(s->o->arg, id, tenant, &ls) : ERR_NOTFOUND;
 	if (e == ERR_NOTFOUND) {
 		s->r->unlabelled++;
 		return ERR_OK;
 	}
-	return e ? e : cfile_writer_define(s->w, id, tenant, ls);
+	*known = true;
+	return e ? e : cfile_writer_define(s->w, id, *tenant, ls);
+}
+
+/* How many of a tenant's samples, in the order of time, are dead. */
+static size_t dead_of(const struct seal *s, uint32_t tenant, const int64_t *t_ms, size_t count)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->o->dead_count; i++)
+		if (s->o->dead[i].tenant == tenant)
+			while (n < count && t_ms[n] < s->o->dead[i].before_ms)
+				n++;
+	return n;
 }
 
 static enum err series_merge(struct seal *s, uint32_t id)
@@ -163,11 +179,18 @@ static enum err series_merge(struct seal *s, uint32_t id)
 				return e;
 		}
 	}
-	enum err e = define(s, id);
-	return e ? e
-	         : cfile_writer_add(s->w, id,
-	               &(struct sample_column){
-	                   .count = (uint32_t)(s->all.n), .t_ms = s->all.t, .v = s->all.v });
+	bool known = false;
+	uint32_t tenant = 0;
+	enum err e = s->o->step ? s->o->step(s->o->arg, s->w) : ERR_OK;
+	if (!e)
+		e = define(s, id, &known, &tenant);
+	size_t dead = known ? dead_of(s, tenant, s->all.t, s->all.n) : 0;
+	s->r->dead += dead;
+	if (e || dead == s->all.n)
+		return e;
+	return cfile_writer_add(s->w, id,
+	    &(struct sample_column){
+	        .count = (uint32_t)(s->all.n - dead), .t_ms = s->all.t + dead, .v = s->all.v + dead });
 }
 
 static enum err merge(struct seal *s)
@@ -186,7 +209,8 @@ static enum err merge(struct seal *s)
 			return e;
 	}
 	bool found = false;
-	return defs_carry(s, UINT32_MAX, &found);
+	uint32_t tenant;
+	return defs_carry(s, UINT32_MAX, &found, &tenant);
 }
 
 static int by_rank(const void *a, const void *b)

@@ -13,7 +13,9 @@
  *     aside) inputs when damage_units > 0.
  * (4) A series whose labels nobody knows is kept, without a definition, and counted;
  *     CFILE_LABELS_ALL is set only when there is none.
- * (5) The output is CFILE_OWN when all inputs are.
+ * (5) Samples that are dead (opts.dead) do not come into the output; the definitions of their
+ *     series do. Of a series whose labels nobody knows all samples stay.
+ * (6) The output is CFILE_OWN when all inputs are.
  *
  * Streaming: memory is one unit per input, the samples of one series, and one unit of output.
  * Thread: a worker.
@@ -25,6 +27,11 @@
 
 #define SEAL_INPUTS_MAX 256u
 
+/* Samples of the tenant before that are dead: they are left out. */
+struct seal_dead {
+	uint32_t tenant;
+	int64_t before_ms;
+};
 struct seal_opts {
 	struct fsio_dir *dir;
 	struct cfile **inputs; /* any order; those that overlap have distinct ranks */
@@ -34,6 +41,8 @@ struct seal_opts {
 	 * nobody knows. *ls is borrowed until the next call. May be NULL.
 	 */
 	enum err (*labels_of)(void *arg, uint32_t id, uint32_t *tenant, struct labels *ls);
+	const struct seal_dead *dead; /* at most one for a tenant */
+	size_t dead_count;
 	/*
 	 * Asked after each series: may wait, so that a merge does not take the whole disk; an error
 	 * ends the merge. May be NULL.
@@ -48,6 +57,7 @@ struct seal_result {
 	struct cfile_meta meta;
 	struct cfile_stats stats;
 	uint64_t damage_units; /* skipped in the inputs */
+	uint64_t dead;         /* samples that were left out */
 	uint64_t overwritten;  /* samples that lost to a higher rank */
 	uint32_t unlabelled;   /* series of (4) */
 	struct errbuf damage;  /* the first of them */

@@ -9,7 +9,10 @@ struct storesrc {
 	unsigned shards_count;
 };
 
-/* A cursor over the series of several tenants, one after the other. */
+/*
+ * A cursor over the series of several tenants, one after the other; of each from where its samples
+ * are not dead (tombstones of FILES).
+ */
 struct several {
 	struct source_cursor base;
 	struct shard *shard;
@@ -33,13 +36,27 @@ static struct loop *loop_of(struct source *s, unsigned shard)
 
 /* --- several tenants --- */
 
+/* None given: tenant 0. */
+static size_t tenants_of(const struct source_query *q)
+{
+	return q->tenants_count ? q->tenants_count : 1;
+}
+
+/* ERR_NOTFOUND: all that is asked for is dead. */
 static enum err one_open(struct several *s)
 {
 	struct one *o = &s->each[s->at];
 
 	o->query = *s->query;
-	o->query.tenants = &s->query->tenants[s->at];
-	o->query.tenants_count = 1;
+	if (o->query.tenants_count) {
+		o->query.tenants = &s->query->tenants[s->at];
+		o->query.tenants_count = 1;
+	}
+	int64_t dead_ms = files_dead_before(&s->shard->list, source_first_tenant(&o->query));
+	if (dead_ms > o->query.t_min_ms)
+		o->query.t_min_ms = dead_ms;
+	if (o->query.t_min_ms > o->query.t_max_ms)
+		return ERR_NOTFOUND;
 	return select_open(s->shard, &o->query, &o->cursor);
 }
 
@@ -73,14 +90,18 @@ static enum source_state several_next(struct source_cursor *base, struct source_
 	struct one *o;
 	enum err e;
 
-	if (s->at == s->query->tenants_count)
+	if (s->at == tenants_of(s->query))
 		return SOURCE_END;
 	o = &s->each[s->at];
-	if (!o->cursor && (e = one_open(s)))
+	if (!o->cursor && (e = one_open(s)) == ERR_NOTFOUND) {
+		s->at++;
+		return SOURCE_AGAIN;
+	}
+	if (!o->cursor)
 		return several_fail(s, e, NULL);
 	enum source_state st = o->cursor->ops->next(o->cursor, out);
 	one_tell(s, o->cursor);
-	out->tenant = s->query->tenants[s->at];
+	out->tenant = source_first_tenant(&o->query);
 	if (st == SOURCE_ERROR)
 		return several_fail(s, o->cursor->err, &o->cursor->eb);
 	if (st != SOURCE_END)
@@ -93,8 +114,9 @@ static void several_close(struct source_cursor *base)
 {
 	struct several *s = CONTAINER_OF(base, struct several, base);
 
-	for (size_t i = 0; i < s->query->tenants_count && s->each[i].cursor; i++)
-		s->each[i].cursor->ops->close(s->each[i].cursor);
+	for (size_t i = 0; i < tenants_of(s->query); i++)
+		if (s->each[i].cursor)
+			s->each[i].cursor->ops->close(s->each[i].cursor);
 	mem_free(s);
 }
 
@@ -103,7 +125,7 @@ static const struct source_cursor_ops several_ops = { .next = several_next, .clo
 static enum err several_open(
     struct shard *sh, const struct source_query *q, struct source_cursor **out)
 {
-	struct several *s = mem_zalloc(sizeof(*s) + q->tenants_count * sizeof(s->each[0]));
+	struct several *s = mem_zalloc(sizeof(*s) + tenants_of(q) * sizeof(s->each[0]));
 
 	s->base.ops = &several_ops;
 	errbuf_init(&s->base.eb);
@@ -119,7 +141,9 @@ static enum err open_cursor(
     struct source *s, unsigned shard, const struct source_query *q, struct source_cursor **out)
 {
 	struct shard *sh = CONTAINER_OF(s, struct storesrc, source)->shards[shard];
-	return q->tenants_count > 1 ? several_open(sh, q, out) : select_open(sh, q, out);
+	bool plain = q->tenants_count <= 1 &&
+	    files_dead_before(&sh->list, source_first_tenant(q)) <= q->t_min_ms;
+	return plain ? select_open(sh, q, out) : several_open(sh, q, out);
 }
 
 static const struct source_ops storesrc_ops = {

@@ -215,6 +215,8 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 		r.query = (struct source_query){ .what = SOURCE_SERIES_SAMPLES,
 			.t_min_ms = t_min_ms,
 			.t_max_ms = t_max_ms,
+			.tenants = &s->tenant,
+			.tenants_count = 1,
 			.matchers = ms,
 			.matchers_count = ms_count,
 			.wake = woken,

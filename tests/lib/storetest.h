@@ -15,7 +15,7 @@ struct storetest {
 	struct store_opts opts;
 	struct store *store;
 	bool team_runs;
-	/* of the requests to come */
+	/* of the requests and reads to come */
 	uint32_t tenant;
 	bool own;
 };

@@ -91,6 +91,49 @@ static void made_up(struct files *fs, unsigned count)
 	files_newest_add(fs, UINT32_MAX, false, INT64_MAX);
 }
 
+static void tombstones(void)
+{
+	struct files fs, back, copy;
+	struct buf text;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	files_init(&fs, 2);
+	TAP_OK(files_dead_before(&fs, 0) == INT64_MIN);
+	files_dead_raise(&fs, 0, -5);
+	files_dead_raise(&fs, UINT32_MAX, INT64_MAX);
+	files_dead_raise(&fs, 3, 100);
+	files_dead_raise(&fs, 3, 99);
+	files_copy(&copy, &fs);
+	buf_init(&text);
+	files_format(&copy, &text);
+	TAP_OK(files_parse(text.data, text.len, &back, &eb) == ERR_OK);
+	tap_ok(same_list(&back, &fs) && !back.tombstones_count && back.dead_count == 3 &&
+	        files_dead_before(&back, 3) == 100 && files_dead_before(&back, 0) == -5 &&
+	        files_dead_before(&back, UINT32_MAX) == INT64_MAX,
+	    "tombstones of tenants come back; they only go up");
+	files_dead_drop(&back, 0);
+	files_dead_drop(&back, 77);
+	tap_ok(back.dead_count == 2 && files_dead_before(&back, 0) == INT64_MIN &&
+	        files_dead_before(&back, UINT32_MAX) == INT64_MAX,
+	    "one goes");
+	files_release(&fs);
+	files_release(&copy);
+	files_release(&back);
+	static const char *const odd[] = { "tombstone tenant 1\n", "tombstone tenant x 5\n",
+		"tombstone tenant 1 2 3\n", "tombstone tenant 4294967296 2\n" };
+	for (size_t i = 0; i < COUNT_OF(odd); i++) {
+		buf_clear(&text);
+		buf_printf(&text, "kymo-files 2\nshard 2\n%s", odd[i]);
+		buf_printf(&text, "crc %08" PRIx32 "\n", crc32c(0, text.data, text.len));
+		bool good = files_parse(text.data, text.len, &back, &eb) == ERR_OK &&
+		    !back.dead_count && back.tombstones_count == 1;
+		tap_ok(good, "kept as it is: %s", odd[i]);
+		if (good)
+			files_release(&back);
+	}
+	buf_release(&text);
+}
+
 static bool odd_rank(void *arg, const struct files_entry *e)
 {
 	(void)arg;
@@ -611,6 +654,7 @@ int main(void)
 	log_setup(LOG_LEVEL_NONE, false);
 	text_form();
 	many_at_once();
+	tombstones();
 	too_large();
 	power_cuts();
 	failing_calls();

@@ -7,6 +7,23 @@
 #define NOW (1000 * DAY)
 #define SEC UINT64_C(1000000000)
 
+static void one_tenant(void)
+{
+	struct newest n = { 0 };
+	TAP_OK(newest_cutoff(&n, 5, NOW, DAY, 9) == INT64_MIN);
+	(void)newest_tell(&n, 5, false, NOW - 3 * HR, 5);
+	(void)newest_tell(&n, 0, false, NOW, 5);
+	tap_ok(newest_cutoff(&n, 5, NOW, DAY, 9) == NOW - 3 * HR - DAY &&
+	        newest_cutoff(&n, 5, NOW - 5 * HR, DAY, 9) == NOW - 5 * HR - DAY,
+	    "a tenant's retention counts from its own newest sample, not beyond the clock");
+	(void)newest_tell(&n, 5, true, NOW - 4 * HR, 5);
+	tap_ok(
+	    newest_cutoff(&n, 5, NOW, DAY, 9) == NOW - 4 * HR - DAY, "of the class that is behind");
+	tap_ok(newest_cutoff(&n, 5, NOW, DAY, 2 * NEWEST_SILENT_NS) == NOW - DAY,
+	    "one that is silent goes by the store's");
+	newest_release(&n);
+}
+
 static void telling(void)
 {
 	struct newest n = { 0 }, m = { 0 };
@@ -79,6 +96,7 @@ static void cutoffs(void)
 int main(void)
 {
 	telling();
+	one_tenant();
 	cutoffs();
 	return tap_done();
 }

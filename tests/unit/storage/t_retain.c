@@ -1,5 +1,6 @@
 /*
- * Retention by size: which files go, and a store that keeps its size.
+ * Retention by size: which files go, and a store that keeps its size; of a tenant: what is past is
+ * hidden at once, refused, and goes from the disk.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,120 @@ static void what_stays(void)
 	free(dir);
 }
 
+/* ---- tenants ---- */
+
+#define OTHER 5u
+
+static unsigned of_tenant(uint32_t tenant, int64_t from_ms, int64_t to_ms)
+{
+	struct seen x = { .oldest_ms = INT64_MAX };
+	s.tenant = tenant;
+	enum err e = storetest_read(&s, NULL, 0, from_ms, to_ms, look, &x);
+	s.tenant = 0;
+	return e ? UINT32_MAX : x.samples;
+}
+
+static bool write_both(int64_t t_ms)
+{
+	bool good = write_range(t_ms);
+	s.tenant = OTHER;
+	good = good && write_range(t_ms);
+	s.tenant = 0;
+	return good;
+}
+
+static struct storetest_verdict write_old(uint32_t tenant, int64_t t_ms)
+{
+	struct storetest_row row = { .labels = names[0], .t_ms = t_ms, .v = 7 };
+	s.tenant = tenant;
+	struct storetest_verdict v = storetest_write(&s, 0, &row, 1);
+	s.tenant = 0;
+	return v;
+}
+
+static void tenant_is(const char *when, int64_t mark_ms, unsigned days_of_all)
+{
+	unsigned each = SERIES * 24, ranges = (unsigned)((T0 - mark_ms) / (2 * HR));
+	unsigned old = of_tenant(OTHER, T0 - 30 * DAY, mark_ms - 1);
+	unsigned young = of_tenant(OTHER, T0 - 30 * DAY, T0 + DAY);
+	unsigned all = of_tenant(0, T0 - 30 * DAY, T0 - 1);
+	tap_ok(!old && young == ranges * each && all == days_of_all * 12 * each,
+	    "%s: %u dead ones are seen, %u of %u living, %u of %u of the other tenant", when, old,
+	    young, ranges * each, all, days_of_all * 12 * each);
+}
+
+static void by_tenant(void)
+{
+	enum {
+		DAYS = 6
+	};
+	const struct store_tenant_retention keeps[] = { { OTHER, 2 * DAY }, { 9, DAY } };
+	bool good = true;
+	dir = testlib_tmpdir("retain");
+	clock_fake(T0);
+	storetest_init(&s, dir);
+	s.opts.shards = 2;
+	s.opts.retention_ms = 20 * DAY;
+	if (!tap_ok(!storetest_open(&s, 2), "opens"))
+		return;
+	for (int64_t k = 0; k < DAYS * 12; k++)
+		good = good && write_both(T0 + (k - DAYS * 12) * 2 * HR);
+	good = good && !storetest_flush(&s);
+	for (unsigned k = 0; k < 3; k++)
+		storetest_advance(&s, 61 * 1000);
+	unsigned each = SERIES * 24;
+	tap_ok(good && of_tenant(0, T0 - 30 * DAY, T0) == DAYS * 12 * each &&
+	        of_tenant(OTHER, T0 - 30 * DAY, T0) == DAYS * 12 * each,
+	    "two tenants have six days each");
+	storetest_close(&s);
+	int64_t stored = (int64_t)DAYS * 12 * each * 2;
+	s.opts.tenants = keeps;
+	s.opts.tenants_count = 2;
+	if (!tap_ok(!storetest_open(&s, 2), "opens, two days for one of them"))
+		return;
+	/* its newest is 5 min before T0: two days before that, from the beginning of two hours */
+	int64_t mark_ms = T0 - 2 * DAY - 2 * HR;
+	for (unsigned k = 0; k < 2; k++)
+		storetest_advance(&s, 1000);
+	tenant_is("at once", mark_ms, DAYS);
+	struct storetest_verdict v = write_old(OTHER, mark_ms - 1);
+	tap_ok(v.refused == 1 && v.reason == SINK_TOO_OLD && strstr(v.text, "oldest accepted"),
+	    "no older one is taken: %s", v.text);
+	tap_ok(write_old(0, T0 - 5 * DAY).stored == 1 && write_old(OTHER, mark_ms).stored == 1,
+	    "a younger one is, and any of the other tenant");
+	uint64_t before = metric_sum(M_BYTES_FILES);
+	for (unsigned k = 0; k < 90; k++)
+		storetest_advance(&s, 61 * 1000);
+	int64_t there = metric_sum(M_FILES_SAMPLES);
+	tap_ok(there < stored - stored / 7, "dead ones go from the files: %lld of %lld samples stay",
+	    (long long)there, (long long)stored);
+	tap_ok(metric_sum(M_BYTES_FILES) < before, "and their bytes: %llu of %llu",
+	    (unsigned long long)metric_sum(M_BYTES_FILES), (unsigned long long)before);
+	uint64_t merges = metric_sum(M_SEALS);
+	for (unsigned k = 0; k < 10; k++)
+		storetest_advance(&s, 61 * 1000);
+	tap_is_u64(metric_sum(M_SEALS), merges, "that comes to an end");
+	tenant_is("later", mark_ms, DAYS);
+	storetest_close(&s);
+	s.opts.tenants_count = 0;
+	if (!tap_ok(!storetest_open(&s, 1), "opens, with one retention for all"))
+		return;
+	storetest_advance(&s, 1000);
+	tenant_is("what was dead stays dead", mark_ms, DAYS);
+	tap_ok(write_old(OTHER, mark_ms - 1).refused == 1, "and is not taken");
+	storetest_close(&s);
+	s.opts.retention_ms = DAY;
+	if (!tap_ok(!storetest_open(&s, 1), "opens, with one day for all"))
+		return;
+	for (unsigned k = 0; k < 5; k++)
+		storetest_advance(&s, 61 * 1000);
+	tap_ok(!s.store->shards[0]->list.dead_count && !s.store->shards[1]->list.dead_count,
+	    "tombstones go when all retention has passed them");
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 int main(void)
 {
 	arena_init(&arena, 1 << 14);
@@ -174,6 +289,7 @@ int main(void)
 	ends();
 	by_size();
 	what_stays();
+	by_tenant();
 	arena_release(&arena);
 	return tap_done();
 }

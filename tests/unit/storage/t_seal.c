@@ -148,6 +148,63 @@ static bool labels_are(struct cfile *f, unsigned *count)
 	return good && e == ERR_NOTFOUND;
 }
 
+/* Of tenant 1 what is older than the middle of the first range; nobody's series keep all. */
+static bool is_dead(const struct row *r)
+{
+	return r->id % 10 && r->id % 4 == 1 && r->t < START + WIDTH / 2;
+}
+
+static unsigned steps;
+
+static enum err step(void *arg, struct cfile_writer *w)
+{
+	(void)arg;
+	return ++steps % 40 ? ERR_OK : cfile_writer_sync(w);
+}
+
+static enum err stop(void *arg, struct cfile_writer *w)
+{
+	(void)arg;
+	(void)w;
+	return ++steps == 30 ? ERR_STOPPING : ERR_OK;
+}
+
+/* Merging once more, without what is dead. */
+static void dead_case(struct seal_opts o, const char *what)
+{
+	const struct seal_dead dead[] = { { 7, INT64_MAX }, { 1, START + WIDTH / 2 } };
+	struct seal_result r;
+	struct errbuf eb;
+	struct cfile *out = NULL;
+	uint64_t overwritten, count = 0;
+	size_t kept = 0;
+	errbuf_init(&eb);
+	o.dead = dead;
+	o.dead_count = 2;
+	o.step = step;
+	steps = 0;
+	bool merged =
+	    seal_run(&o, &r, &eb) == ERR_OK && cfile_open(o.dir, r.name, &out, NULL) == ERR_OK;
+	for (size_t i = 0; i < rows_count; i++) {
+		bool last = i + 1 == rows_count || rows[i + 1].id != rows[i].id ||
+		    rows[i + 1].t != rows[i].t;
+		if (is_dead(&rows[i]))
+			count += last;
+		else
+			rows[kept++] = rows[i];
+	}
+	rows_count = kept;
+	tap_ok(merged && output_is(out, &overwritten) && r.dead == count,
+	    "%s: %" PRIu64 " dead samples are left out", what, r.dead);
+	tap_ok(steps > 50, "%s: each series is a step", what);
+	cfile_close(out);
+	(void)!fsio_remove(o.dir, r.name);
+	steps = 0;
+	o.step = stop;
+	tap_ok(seal_run(&o, &r, &eb) == ERR_STOPPING && fsio_remove(o.dir, r.name) == ERR_NOTFOUND,
+	    "%s: a step may end it", what);
+}
+
 static void merge_case(struct fsio_dir *d, unsigned kind, size_t count, const char *what)
 {
 	struct cfile *in[24];
@@ -204,6 +261,7 @@ static void merge_case(struct fsio_dir *d, unsigned kind, size_t count, const ch
 	(void)!fsio_remove(d, again.name);
 	(void)!fsio_remove(d, r.name);
 	cfile_close(out);
+	dead_case(o, what);
 	for (size_t i = 0; i < count; i++) {
 		(void)!fsio_remove(d, cfile_path(in[i]));
 		cfile_close(in[i]);
