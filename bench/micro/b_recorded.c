@@ -173,23 +173,38 @@ static void decode_all(struct cfile *f, struct sum *s)
 static void decode_some(struct cfile *f, struct sum *s)
 {
 	struct cfile_unit u;
+	struct cfile_times times;
 	struct cfile_extent ext;
-	static uint8_t bytes[CFILE_UNIT_HEAD + CFILE_UNIT_RAW_MAX];
-	static double v[CHUNK_SAMPLES_MAX];
+	static uint8_t bytes[CFILE_UNIT_HEAD + CFILE_UNIT_RAW_MAX], times_bytes[CFILE_UNIT_RAW_MAX];
+	struct column col = { 0 };
+	const struct cfile_dir *d = NULL;
 	const struct cfile_entry *e = NULL;
-	const int64_t *t = NULL;
+	enum err err = cfile_dir_load(f, &d);
+	if (err)
+		die(err, cfile_path(f));
 	cfile_unit_init(&u);
+	cfile_times_init(&times);
 	uint64_t begin = recorded_cpu_ns();
 	for (uint32_t id = 0; id < 2000; id += 37) {
-		if (cfile_find(f, id, &ext, 1) != 1 || cfile_read_nowait(f, bytes, ext.len, ext.off) ||
-		    cfile_unit_open(&u, f, &ext, bytes, NULL) || cfile_unit_find(&u, id, &e) != 1 ||
-		    cfile_unit_decode_borrow(&u, e, &t, v, NULL))
+		if (cfile_find(d, id, &ext, 1) != 1 || cfile_read_nowait(f, bytes, ext.len, ext.off) ||
+		    cfile_unit_open(&u, f, &ext, bytes, NULL) || cfile_unit_find(&u, id, &e) != 1)
+			continue;
+		if (e->outside && !cfile_times_has(&times, e->column) &&
+		    (!cfile_times_extent(d, e->column, 0, &ext) ||
+		        cfile_read_nowait(f, times_bytes, ext.len, ext.off) ||
+		        cfile_times_open(&times, f, &ext, times_bytes, NULL)))
+			continue;
+		column_clear(&col);
+		if (cfile_unit_append(&u, &times, e, &col, NULL))
 			continue;
 		s->samples += e->count;
 		s->series++;
 	}
 	s->ns += recorded_cpu_ns() - begin;
 	cfile_unit_release(&u);
+	cfile_times_release(&times);
+	column_release(&col);
+	cfile_dir_unpin(f);
 }
 
 static void seal(struct shard *sh, struct sum *s, struct sum *decode, struct sum *some)

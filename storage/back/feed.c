@@ -342,16 +342,16 @@ static void catch_ranges(struct catching *c, const struct cfile_stats *st, size_
 	}
 }
 
-/* What the file has, beside what is there: its ids are in memory, only its definitions may fail to
- * come. */
+/* What the file has, beside what is there: nothing, when its directory cannot be read. */
 static enum err catch_read(struct catching *c, struct cfile *f, struct errbuf *eb)
 {
 	size_t from = c->ids_count;
 	c->files++;
-	cfile_each_run(f, catch_run, c);
+	enum err err = cfile_each_run(f, catch_run, c);
 	if (c->ids_count > from)
 		catch_ranges(c, cfile_stats(f), c->ids_count - from);
-	enum err err = catch_defs(c, f);
+	if (!err)
+		err = catch_defs(c, f);
 	return err ? errbuf_set(eb, err, "cannot read %s: %s", cfile_path(f), err_why(err)) : ERR_OK;
 }
 

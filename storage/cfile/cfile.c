@@ -1,6 +1,6 @@
 /*
- * Opening a cfile, finding ids in it, and the layouts both sides share. Units are decoded in
- * cfile_unit.c, walked in cfile_iter.c, written in cfile_write.c.
+ * Opening a cfile: header and footer, which both sides share. Its directory is read in cfile_dir.c,
+ * units are decoded in cfile_unit.c, walked in cfile_iter.c, written in cfile_write.c.
  */
 #include "storage/cfile/cfile.h"
 
@@ -8,10 +8,30 @@
 #include "core/base/num.h"
 #include "storage/cfile/cfile_priv.h"
 
+uint32_t cfile_seed(uint32_t header_crc, uint64_t off)
+{
+	return crc32c(header_crc, &off, sizeof(off));
+}
+
+void cfile_head_put(uint8_t *p, const struct cfile_head *h, uint32_t seed)
+{
+	wire_store32(p, h->magic);
+	p[4] = h->kind;
+	p[5] = h->flags;
+	wire_store16(p + 6, (uint16_t)h->count);
+	wire_store32(p + 8, h->first_id);
+	wire_store32(p + 12, h->last_id);
+	wire_store32(p + 16, h->len);
+	wire_store32(p + 20, h->raw_len);
+	wire_store32(p + 24, h->crc);
+	wire_store32(p + 28, crc32c(seed, p, 28));
+}
+
 bool cfile_head_get(const uint8_t *p, uint32_t seed, struct cfile_head *h)
 {
 	h->magic = wire_load32(p);
-	if ((h->magic != CFILE_MAGIC_UNIT && h->magic != CFILE_MAGIC_BLOCK) ||
+	if ((h->magic != CFILE_MAGIC_UNIT && h->magic != CFILE_MAGIC_BLOCK &&
+	        h->magic != CFILE_MAGIC_TIMES) ||
 	    wire_load32(p + 28) != crc32c(seed, p, 28))
 		return false;
 	h->kind = p[4];
@@ -26,13 +46,28 @@ bool cfile_head_get(const uint8_t *p, uint32_t seed, struct cfile_head *h)
 	    h->len <= CFILE_UNIT_RAW_MAX;
 }
 
-enum err cfile_header_get(const uint8_t *p, struct cfile_meta *m)
+void cfile_header_put(uint8_t *p, const struct cfile_meta *m, uint64_t salt)
+{
+	memset(p, 0, CFILE_HEADER);
+	memcpy(p, CFILE_MAGIC, 8);
+	wire_store16(p + 8, CFILE_VERSION);
+	p[10] = (uint8_t)(m->flags & (CFILE_SEALED | CFILE_OWN | CFILE_METRIC));
+	wire_store32(p + 12, m->shard);
+	wire_store64(p + 16, (uint64_t)m->start_ms);
+	wire_store64(p + 24, (uint64_t)m->end_ms);
+	wire_store64(p + 32, m->rank);
+	wire_store64(p + 40, salt);
+	wire_store32(p + 60, crc32c(0, p, 60));
+}
+
+enum err cfile_header_get(const uint8_t *p, struct cfile_meta *m, unsigned *version)
 {
 	if (memcmp(p, CFILE_MAGIC, 8) || wire_load32(p + 60) != crc32c(0, p, 60))
 		return ERR_DAMAGED;
-	if (wire_load16(p + 8) != CFILE_VERSION || p[11] != 1u << SAMPLE_FLOAT)
+	*version = wire_load16(p + 8);
+	if (!*version || *version > CFILE_VERSION)
 		return ERR_UNSUPPORTED;
-	m->flags = p[10];
+	m->flags = p[10] & (CFILE_SEALED | CFILE_OWN | (*version > 1 ? CFILE_METRIC : 0));
 	m->shard = wire_load32(p + 12);
 	m->start_ms = (int64_t)wire_load64(p + 16);
 	m->end_ms = (int64_t)wire_load64(p + 24);
@@ -40,199 +75,145 @@ enum err cfile_header_get(const uint8_t *p, struct cfile_meta *m)
 	return m->start_ms < m->end_ms ? ERR_OK : ERR_DAMAGED;
 }
 
-struct cfile_runs cfile_runs(const uint8_t *p, size_t len, uint32_t first_id)
+/* ---- footer ---- */
+
+void cfile_footer_put(uint8_t *p, const struct cfile *f, const uint8_t *header)
 {
-	return (struct cfile_runs){
-		.r = wire_reader(p, len), .first = first_id, .last = 0, .more = true
-	};
+	const struct cfile_stats *st = &f->stats;
+	memset(p, 0, CFILE_FOOTER);
+	memcpy(p, header, CFILE_HEADER);
+	wire_store64(p + 64, f->dir_off);
+	wire_store32(p + 72, f->dir_len);
+	wire_store32(p + 76, f->dir_raw_len);
+	wire_store32(p + 80, f->dir_crc);
+	wire_store32(p + 84, f->meta.flags & CFILE_LABELS_ALL);
+	wire_store64(p + 88, st->samples);
+	wire_store64(p + 96, (uint64_t)st->t_min_ms);
+	wire_store64(p + 104, (uint64_t)st->t_max_ms);
+	wire_store64(p + 112, st->label_bytes);
+	wire_store32(p + 120, st->series);
+	wire_store32(p + 124, st->units);
+	wire_store32(p + 128, st->blocks);
+	wire_store32(p + 132, f->kinds);
+	wire_store32(p + 136, f->id_max);
+	wire_store32(p + 140, f->any_id);
+	wire_store64(p + 144, st->times_bytes);
+	wire_store32(p + 176, crc32c(f->header_crc, p + 64, 112));
+	memcpy(p + 184, CFILE_MAGIC_END, 8);
 }
 
-bool cfile_runs_next(struct cfile_runs *it)
+/* What stands behind the copy of the header. */
+static bool footer_parse(const uint8_t *p, struct cfile *f, uint64_t size)
 {
-	if (!it->more || it->r.bad)
-		return false;
-	uint64_t v = wire_varint(&it->r);
-	it->last = it->first + (v >> 1);
-	it->more = v & 1;
-	if (it->r.bad || v >> 1 > UINT32_MAX || it->last > UINT32_MAX) {
-		it->r.bad = true;
-		return false;
-	}
-	return true;
+	struct cfile_stats *st = &f->stats;
+	f->dir_off = wire_load64(p + 64);
+	f->dir_len = wire_load32(p + 72);
+	f->dir_raw_len = wire_load32(p + 76);
+	f->dir_crc = wire_load32(p + 80);
+	f->meta.flags |= wire_load32(p + 84) & CFILE_LABELS_ALL;
+	*st = (struct cfile_stats){ .size_bytes = size,
+		.samples = wire_load64(p + 88),
+		.t_min_ms = (int64_t)wire_load64(p + 96),
+		.t_max_ms = (int64_t)wire_load64(p + 104),
+		.label_bytes = wire_load64(p + 112),
+		.series = wire_load32(p + 120),
+		.units = wire_load32(p + 124),
+		.blocks = wire_load32(p + 128),
+		.times_bytes = wire_load64(p + 144) };
+	f->kinds = wire_load32(p + 132);
+	f->id_max = wire_load32(p + 136);
+	f->any_id = wire_load32(p + 140) != 0;
+	st->directory_bytes = (uint64_t)f->dir_len + CFILE_FOOTER + CFILE_HEADER;
+	return f->dir_off >= CFILE_HEADER && f->dir_off <= size &&
+	    size - f->dir_off == (uint64_t)f->dir_len + CFILE_FOOTER &&
+	    f->dir_len <= CFILE_DIR_MAX && f->dir_raw_len <= CFILE_DIR_MAX;
 }
 
-/* To the first id of the next run; false at the end of the runs. */
-static bool runs_skip(struct cfile_runs *it)
+enum err cfile_footer_get(const uint8_t *p, struct cfile *f, uint64_t size)
 {
-	if (!it->more || it->r.bad)
-		return false;
-	uint64_t gap = wire_varint(&it->r);
-	if (gap == 0 || gap > UINT32_MAX)
-		it->r.bad = true;
-	it->first = it->last + 1 + gap;
-	return !it->r.bad && it->first <= UINT32_MAX;
+	unsigned version = 0;
+	if (memcmp(p + 184, CFILE_MAGIC_END, 8))
+		return ERR_DAMAGED;
+	enum err e = cfile_header_get(p, &f->meta, &version);
+	if (e)
+		return e;
+	f->version = (uint16_t)version;
+	f->header_crc = wire_load32(p + CFILE_HEADER - 4);
+	if (wire_load32(p + 176) != crc32c(f->header_crc, p + 64, 112) || !footer_parse(p, f, size))
+		return ERR_DAMAGED;
+	return ERR_OK;
 }
 
 /* ---- opening ---- */
 
-struct dir_reader {
-	struct wire_reader r;
-	uint64_t end; /* of the piece before */
-	uint64_t last_id;
-	uint64_t limit; /* pieces end before the directory */
-};
-
-static bool ref_read(struct dir_reader *d, struct cfile_ref *ref)
+/* The header, or one of the places of its copy. */
+static enum err header_find(struct cfile *f, const uint8_t *tail, size_t tail_len)
 {
-	uint64_t distance = wire_varint(&d->r), len = wire_varint(&d->r), id = wire_varint(&d->r);
-	if (d->r.bad || distance > d->limit || len <= CFILE_UNIT_HEAD ||
-	    len > CFILE_UNIT_HEAD + CFILE_UNIT_RAW_MAX || id > UINT32_MAX)
-		return false;
-	ref->off = d->end + distance;
-	ref->len = (uint32_t)len;
-	if (ref->off > d->limit || d->limit - ref->off < len || d->last_id + id > UINT32_MAX)
-		return false;
-	ref->first_id = (uint32_t)(d->last_id + id);
-	d->end = ref->off + len;
-	return true;
-}
-
-static bool units_read(struct cfile *f, struct dir_reader *d, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		struct cfile_ref *ref = &f->units[i];
-		if (!ref_read(d, ref))
-			return false;
-		const uint8_t *at = d->r.p;
-		ref->runs = (uint32_t)(at - f->runs);
-		struct cfile_runs it = cfile_runs(at, wire_left(&d->r), ref->first_id);
-		uint64_t ids = 0;
-		do {
-			if (!cfile_runs_next(&it))
-				return false;
-			ids += it.last - it.first + 1;
-		} while (runs_skip(&it));
-		if (it.r.bad || it.more)
-			return false;
-		ref->last_id = (uint32_t)it.last;
-		f->stats.series +=
-		    (uint32_t)ids - (i > 0 && f->units[i - 1].last_id == ref->first_id);
-		d->last_id = ref->last_id;
-		d->r.p = it.r.p;
-	}
-	return true;
-}
-
-static bool blocks_read(struct cfile *f, struct dir_reader *d, uint32_t count)
-{
-	d->end = CFILE_HEADER;
-	d->last_id = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		struct cfile_ref *ref = &f->blocks[i];
-		if (!ref_read(d, ref))
-			return false;
-		uint64_t span = wire_varint(&d->r);
-		if (d->r.bad || span > UINT32_MAX - ref->first_id)
-			return false;
-		ref->last_id = ref->first_id + (uint32_t)span;
-		ref->runs = 0;
-		if (i > 0 && ref->first_id <= f->blocks[i - 1].last_id)
-			return false;
-		f->stats.label_bytes += ref->len;
-		d->last_id = ref->last_id;
-	}
-	return wire_left(&d->r) == 0;
-}
-
-/* f->runs holds the checked directory. */
-static bool directory_parse(struct cfile *f, uint64_t limit)
-{
-	struct dir_reader d = {
-		.r = wire_reader(f->runs, f->runs_len), .end = CFILE_HEADER, .limit = limit
-	};
-	uint64_t flags = wire_varint(&d.r), units = wire_varint(&d.r), blocks = wire_varint(&d.r);
-	f->stats.samples = wire_varint(&d.r);
-	f->stats.t_min_ms = (int64_t)wire_u64(&d.r);
-	f->stats.t_max_ms = (int64_t)wire_u64(&d.r);
-	/*
-	 * Four bytes at least for each, so that a number cannot ask for more memory than the
-	 * directory has bytes.
-	 */
-	f->meta.flags |= (uint32_t)flags & CFILE_LABELS_ALL;
-	if (d.r.bad || units > f->runs_len / 4 || blocks > f->runs_len / 4)
-		return false;
-	f->stats.units = (uint32_t)units;
-	f->stats.blocks = (uint32_t)blocks;
-	f->units = mem_array(NULL, units + 1, sizeof(*f->units));
-	f->blocks = mem_array(NULL, blocks + 1, sizeof(*f->blocks));
-	return units_read(f, &d, (uint32_t)units) && blocks_read(f, &d, (uint32_t)blocks);
-}
-
-static void directory_drop(struct cfile *f)
-{
-	mem_free(f->units);
-	mem_free(f->blocks);
-	mem_free(f->runs);
-	f->units = f->blocks = NULL;
-	f->runs = NULL;
-	f->runs_len = 0;
-	f->stats = (struct cfile_stats){ .t_min_ms = INT64_MAX, .t_max_ms = INT64_MIN };
-}
-
-/* ERR_DAMAGED: the footer or the directory; the caller scans. */
-static enum err directory_load(struct cfile *f, const uint8_t *footer, uint64_t size)
-{
-	const uint8_t *p = footer + CFILE_HEADER;
-	uint64_t off = wire_load64(p);
-	uint32_t len = wire_load32(p + 8);
-	if (memcmp(p + 24, CFILE_MAGIC_END, 8) || wire_load32(p + 16) != crc32c(f->header_crc, p, 16))
-		return ERR_DAMAGED;
-	if (off < CFILE_HEADER || off > size || size - off != (uint64_t)len + CFILE_FOOTER ||
-	    len > CFILE_DIR_MAX)
-		return ERR_DAMAGED;
-	f->runs = mem_try(len ? len : 1);
-	if (!f->runs)
-		return ERR_NOMEM;
-	f->runs_len = len;
-	enum err e = fdcache_read_at(f->io, f->runs, len, off);
+	uint8_t header[CFILE_HEADER];
+	unsigned version = 0;
+	enum err e = fdcache_read_at(f->io, header, sizeof(header), 0);
 	if (e)
 		return e == ERR_TRUNCATED ? ERR_DAMAGED : e;
-	if (wire_load32(p + 12) != crc32c(cfile_seed(f->header_crc, off), f->runs, len) ||
-	    !directory_parse(f, off))
-		return ERR_DAMAGED;
+	const uint8_t *p = header;
+	e = cfile_header_get(p, &f->meta, &version);
+	if (e == ERR_DAMAGED && tail_len >= CFILE_FOOTER) {
+		p = tail + tail_len - CFILE_FOOTER;
+		e = cfile_header_get(p, &f->meta, &version);
+	}
+	if (e == ERR_DAMAGED && tail_len >= CFILE_FOOTER_V1) {
+		p = tail + tail_len - CFILE_FOOTER_V1;
+		e = cfile_header_get(p, &f->meta, &version);
+	}
+	if (e)
+		return e;
+	f->version = (uint16_t)version;
+	f->header_crc = wire_load32(p + CFILE_HEADER - 4);
+	return ERR_OK;
+}
+
+/* Where the footer does not say what is in it, the directory does, or the pieces. */
+static enum err dir_tells(struct cfile *f)
+{
+	const struct cfile_dir *d = NULL;
+	uint64_t size = f->stats.size_bytes;
+	enum err e = cfile_dir_load(f, &d);
+	if (e)
+		return e;
+	f->salvaged = d->salvaged;
+	f->stats = d->stats;
 	f->stats.size_bytes = size;
-	f->stats.directory_bytes = (uint64_t)len + CFILE_FOOTER + CFILE_HEADER;
+	f->meta.flags |= d->flags;
+	f->kinds = d->kinds;
+	f->id_max = d->id_max;
+	f->any_id = d->any_id;
+	cfile_dir_unpin(f);
 	return ERR_OK;
 }
 
 static enum err open_read(struct cfile *f)
 {
 	uint64_t size = 0;
-	uint8_t header[CFILE_HEADER], footer[CFILE_FOOTER] = { 0 };
+	uint8_t tail[CFILE_FOOTER];
 	enum err e = fdcache_size(f->io, &size);
 	if (e)
 		return e;
 	if (size < CFILE_HEADER)
 		return ERR_DAMAGED;
-	e = fdcache_read_at(f->io, header, sizeof(header), 0);
-	if (!e && size >= CFILE_HEADER + CFILE_FOOTER)
-		e = fdcache_read_at(f->io, footer, sizeof(footer), size - CFILE_FOOTER);
+	size_t len = size < sizeof(tail) ? (size_t)size : sizeof(tail);
+	e = fdcache_read_at(f->io, tail, len, size - len);
 	if (e)
 		return e;
-	const uint8_t *good = header;
-	e = cfile_header_get(header, &f->meta);
-	if (e == ERR_DAMAGED) {
-		good = footer;
-		e = cfile_header_get(footer, &f->meta);
-	}
-	if (e)
-		return e;
-	f->header_crc = wire_load32(good + CFILE_HEADER - 4);
-	e = directory_load(f, footer, size);
+	e = len == CFILE_FOOTER ? cfile_footer_get(tail, f, size) : ERR_DAMAGED;
 	if (e != ERR_DAMAGED)
 		return e;
-	directory_drop(f);
-	return cfile_salvage(f, size);
+	e = len >= CFILE_FOOTER_V1 ? cfile_v1_footer_get(tail + len - CFILE_FOOTER_V1, f, size)
+	                           : ERR_DAMAGED;
+	if (e == ERR_DAMAGED) {
+		e = header_find(f, tail, len);
+		f->salvaged = true;
+	}
+	f->stats.size_bytes = size;
+	return e ? e : dir_tells(f);
 }
 
 enum err cfile_open(struct fsio_dir *d, const char *name, struct cfile **out, struct errbuf *eb)
@@ -245,6 +226,7 @@ enum err cfile_open(struct fsio_dir *d, const char *name, struct cfile **out, st
 	struct cfile *f = mem_zalloc(sizeof(*f));
 	f->io = io;
 	memcpy(f->name, name, strlen(name) + 1);
+	memo_init(&f->dir, cfile_dir_free);
 	e = open_read(f);
 	if (e) {
 		cfile_close(f);
@@ -264,7 +246,7 @@ void cfile_close(struct cfile *f)
 {
 	if (!f)
 		return;
-	directory_drop(f);
+	memo_release(&f->dir);
 	fdcache_close(f->io);
 	mem_free(f);
 }
@@ -299,77 +281,39 @@ bool cfile_salvaged(const struct cfile *f)
 	return f->salvaged;
 }
 
-/* ---- finding ---- */
-
-static bool unit_has(const struct cfile *f, const struct cfile_ref *ref, uint32_t id)
-{
-	struct cfile_runs it =
-	    cfile_runs(f->runs + ref->runs, f->runs_len - ref->runs, ref->first_id);
-	do {
-		if (!cfile_runs_next(&it) || id < it.first)
-			return false;
-		if (id <= it.last)
-			return true;
-	} while (runs_skip(&it));
-	return false;
-}
-
-struct cfile_extent cfile_unit_extent(const struct cfile *f, uint32_t i)
-{
-	CHECK(i < f->stats.units);
-	return (struct cfile_extent){ f->units[i].off, f->units[i].len, i };
-}
-
-size_t cfile_find(const struct cfile *f, uint32_t id, struct cfile_extent *out, size_t max)
-{
-	uint32_t lo = 0, hi = f->stats.units;
-	while (lo < hi) { /* the first unit whose last id is not below id */
-		uint32_t mid = lo + (hi - lo) / 2;
-		if (f->units[mid].last_id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	size_t found = 0;
-	for (; lo < f->stats.units && f->units[lo].first_id <= id; lo++) {
-		if (!unit_has(f, &f->units[lo], id))
-			continue;
-		if (found < max)
-			out[found] = cfile_unit_extent(f, lo);
-		found++;
-	}
-	return found;
-}
-
-bool cfile_has(const struct cfile *f, uint32_t id)
-{
-	return cfile_find(f, id, NULL, 0) > 0;
-}
-
-void cfile_each_run(
-    const struct cfile *f, void (*fn)(void *arg, uint32_t first, uint32_t last), void *arg)
-{
-	uint64_t next = 0; /* a unit may go on with the last id of the one before */
-	for (uint32_t i = 0; i < f->stats.units; i++) {
-		const struct cfile_ref *ref = &f->units[i];
-		struct cfile_runs it =
-		    cfile_runs(f->runs + ref->runs, f->runs_len - ref->runs, ref->first_id);
-		while (cfile_runs_next(&it)) {
-			uint64_t first = it.first < next ? next : it.first;
-			if (first <= it.last)
-				fn(arg, (uint32_t)first, (uint32_t)it.last);
-			next = it.last + 1;
-			if (!runs_skip(&it))
-				break;
-		}
-	}
-}
-
 bool cfile_id_max(const struct cfile *f, uint32_t *id)
 {
-	uint32_t units = f->stats.units, blocks = f->stats.blocks;
-	*id = units ? f->units[units - 1].last_id : 0;
-	if (blocks && f->blocks[blocks - 1].last_id > *id)
-		*id = f->blocks[blocks - 1].last_id;
-	return units || blocks;
+	*id = f->id_max;
+	return f->any_id;
+}
+
+bool cfile_has_kind(const struct cfile *f, enum cfile_kind kind)
+{
+	return f->kinds >> kind & 1;
+}
+
+enum err cfile_damaged(const struct cfile *f, uint64_t off, const char *what, struct errbuf *eb)
+{
+	return errbuf_set(eb, ERR_DAMAGED, "%s at %llu: %s", f->name, (unsigned long long)off, what);
+}
+
+/* ---- metric order ---- */
+
+/* The name is mostly the first label. */
+static const char *name_of(struct labels ls, uint32_t *len)
+{
+	const char *name = label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, len);
+	if (!name)
+		*len = 0;
+	return name;
+}
+
+int cfile_key_cmp(const struct cfile_key *a, const struct cfile_key *b)
+{
+	if (a->tenant != b->tenant)
+		return a->tenant < b->tenant ? -1 : 1;
+	uint32_t a_len = 0, b_len = 0;
+	const char *a_name = name_of(a->labels, &a_len), *b_name = name_of(b->labels, &b_len);
+	int c = bytes_cmp(a_name, a_len, b_name, b_len);
+	return c ? c : bytes_cmp(a->labels.bytes, a->labels.len, b->labels.bytes, b->labels.len);
 }

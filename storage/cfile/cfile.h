@@ -1,13 +1,15 @@
 /*
  * cfile - an immutable file of samples of one shard, for one range of time or several neighbouring
- * ones, with a rank. Round files and sealed files have this one format.
+ * ones, with a rank. Round files and sealed files have this one format: a round file has its series
+ * in the order of ids, a sealed one lays the series of one metric beside each other.
  *
- * Integers are little endian; all checksums CRC-32C.
+ * Integers are little endian; all checksums CRC-32C. This is version 2; version 1 is read, too
+ * (storage/cfile/cfile_v1.c has what differs).
  *   offset  size  header
  *   0       8     magic "KYMOCF01"
- *   8       2     version (1)
- *   10      1     flags: CFILE_SEALED, CFILE_OWN
- *   11      1     bit set of sample kinds inside (bit 0 float, bit 1 histogram: none yet)
+ *   8       2     version (2)
+ *   10      1     flags: CFILE_SEALED, CFILE_OWN, CFILE_METRIC; unknown ones are let be
+ *   11      1     zero, not looked at
  *   12      4     shard
  *   16      8     start of the range in ms, inclusive: the base of all times in the file
  *   24      8     end of the range, exclusive
@@ -15,58 +17,89 @@
  *   40      16    random or counter salt of the writer, zero allowed
  *   56      4     zero
  *   60      4     crc of bytes 0..59: also seeds every other crc of the file
- * then units and label blocks in any order, each behind a head of 32 bytes, then directory and
- * footer:
- *   offset  size  head of a unit or block
- *   0       4     magic: "KUNI" unit of samples, "KLAB" block of definitions
- *   4       1     kind of the samples (enum sample_kind), 0 for definitions
+ * then pieces in any order, each behind a head of 32 bytes:
+ *   offset  size  head of a piece
+ *   0       4     magic: "KUNI" unit, "KLAB" block of definitions, "KTIM" block of time columns
+ *   4       1     units: kind (enum cfile_kind), else 0
  *   5       1     bit 0: payload is zstd
  *   6       2     count of entries
- *   8       4     first id
- *   12      4     last id
+ *   8       4     lowest id (of a block of time columns: its first column)
+ *   12      4     highest id (last column)
  *   16      4     length of the payload in the file
  *   20      4     length of the payload unpacked (<= CFILE_UNIT_RAW_MAX)
  *   24      4     crc of the payload as stored
- *   28      4     crc of bytes 0..27; seed: crc of the header plus the offset of the unit in the
- *           file. A unit in the wrong file or place does not pass
- * Unit payload: varint count of time columns; per column varint samples, varint length; the columns
- * (chunk time streams, relative to the start of the range); entries; their value streams. Each part
- * without gaps.
- *   entry: varint (length of value stream << 2 | new column << 1 | gap),
- *          [varint id - previous id, previous = first id for the first entry: 0 allowed],
- *          [varint column index]
- *   without gap the id is previous + 1 (the first entry: first id); without new column it is the
- *   one of the entry before (the first: 0). A gap of 0 goes on with the same series.
- *   Columns of equal content stand once in a unit. They are not shared over units, so that a unit
- *   is read with one read and damage costs that unit alone.
- * Label block payload, per entry: varint id - previous id (first: 0), varint tenant, varint bytes
- * shared with the labels before, varint more bytes, those bytes. Ids ascending.
- * Directory: varints: flags (CFILE_LABELS_ALL), count of units, count of blocks, samples; t_min and
- * t_max (8 bytes each); per unit varints: distance from the end of the unit before, length in the
- * file, first id - last id of the unit before,
- *   then runs of ids: (ids in the run - 1) << 1 | more runs follow,
- *          gap to the next run (its first id - last id of this one - 1, at least 1), ...
- *   Per block the same with last id - first id in place of the runs.
- *   offset  size  footer (the last 96 bytes)
- *   0       64    copy of the header, for when the first one is damaged
+ *   28      4     crc of bytes 0..27; seed: crc of the header plus the offset of the piece in the
+ *           file. A piece in the wrong file or place does not pass
+ * Unit of floats (kind 0) or of samples among which are histograms (kind 1): entries, ids
+ * ascending; then their streams, without gaps.
+ *   entry: varint (id - id of the entry before) << 2 | other column << 1 | stream follows
+ *              (the first entry: minus the lowest id; 0 is the same series again, later times)
+ *          [zigzag varint (column - column before, of the first entry: 0) << 1 | other count;
+ *              varint samples]    first entry: both must be there
+ *          [varint length of its stream; 0: varint n, it has the stream of the n-th entry before]
+ *          else it has the stream of the entry before
+ *   A stream is that of the values (storage/chunk/chunk.h); in a unit of kind 1 what is left behind
+ *   it is a stream of histograms and starts (storage/chunk/histchunk.h), if anything.
+ * Unit of other bytes (kind 2): per entry varint (id - id before), varint length; then the bytes.
+ * Block of time columns: per column varint samples, varint length; then their streams (chunk time
+ *   streams, relative to the start of the range). Columns are numbered through the file; those of
+ *   equal content stand once. A block stands in front of the first unit that needs it: mostly all
+ *   of them at the beginning of the file. It is small (CFILE_TIMES_TARGET), for a damaged one costs
+ *   every entry that uses it: where they are few all blocks stand once more at the end.
+ * Label block, per entry: zigzag varint (id - id of the entry before; first: minus the lowest id),
+ *   varint tenant, varint bytes shared with the labels before, varint more bytes, those bytes.
+ *   In a file in the order of ids they ascend; in metric order they go by cfile_key_cmp().
+ * Directory (zstd when that is smaller), behind all pieces; varints:
+ *   count of units, of units of other bytes, of label blocks, of blocks of time columns; then
+ *   per unit of samples: distance from the end of the one before (from the header's end), length;
+ *     in id order also zigzag (lowest id - highest id of the one before) and runs of ids:
+ *       (ids in the run - 1) << 1 | more runs follow,
+ *       gap to the next run (its first id - last id of this one - 1, at least 1), ...
+ *   per unit of other bytes: the same, always with ids;
+ *   per label block: distance, length, zigzag (lowest id - lowest id before), highest - lowest id;
+ *   per block of time columns: distance, length, columns in it;
+ *   where second copies of all blocks of time columns begin, one behind the other; 0: once only;
+ *   in metric order: count of ids with samples, then the ids, ascending:
+ *     zigzag (unit - unit before) << 2 | it goes on in units behind it << 1 | gap before it,
+ *     [gap: id - id before - 1]  [how many units behind it]
+ *   offset  size  footer (the last 192 bytes)
+ *   0       64    copy of the header
  *   64      8     offset of the directory
  *   72      4     its length
- *   76      4     its crc, seeded as above
- *   80      4     crc of bytes 64..79, seeded with the crc of the header
- *   84      4     zero
- *   88      8     magic "KYMOCFND"
+ *   76      4     its length unpacked, 0: it is not packed
+ *   80      4     its crc, seeded as above
+ *   84      4     flags: CFILE_LABELS_ALL
+ *   88      8     samples
+ *   96      16    times of the first and the last one
+ *   112     8     bytes of label blocks
+ *   120     4     series
+ *   124     4     units of samples
+ *   128     4     label blocks
+ *   132     4     bit set of the kinds of units inside
+ *   136     4     highest id with samples or a definition
+ *   140     4     1: there is such an id
+ *   144     8     bytes of blocks of time columns
+ *   152     24    zero
+ *   176     4     crc of bytes 64..175, seeded with the crc of the header
+ *   180     4     zero
+ *   184     8     magic "KYMOCFN2"
  *
- * Cost: 32 bytes a unit (CFILE_UNIT_TARGET or CFILE_UNIT_ENTRIES_MAX series), 1-2 bytes an entry,
- * some 10-30 bytes a unit for its time columns: round files of 40 samples pay about 2 bytes a
- * series.
- * Memory of an open file: 24 bytes a unit and the id runs; far below 1 byte a series.
- * (1) Nothing of a unit is looked at before its checksums held.  (2) ids ascend over units; entries
- *     of one id are in time order and do not overlap.
- * (3) Damage is ERR_DAMAGED with a text naming file and offset, and costs one unit. With a damaged
- *     directory or footer, or a cut end, open scans the units (cfile_salvaged() tells).
+ * Cost: 32 bytes a unit and some 6 in the directory; an entry 1 byte and its stream, 1-2 more
+ * where its time column is not that of the entry before, 1-2 where no equal stream is near; the
+ * directory of ids some half a byte a series.
+ * Memory: an open file has some 400 bytes, whatever is in it. Its directory (struct cfile_dir) is
+ * loaded when it is asked for and kept by core/base/memo: 24 bytes a unit, and in metric order 1-2
+ * bytes a series.
+ * (1) Nothing of a piece is looked at before its checksums held.  (2) In a unit ids ascend; entries
+ *     of one id are in time order and do not overlap, also over units.
+ * (3) Damage is ERR_DAMAGED with a text naming file and offset. It costs one unit; in a block of
+ *     time columns that stands once, what uses its columns. With a damaged directory or footer, or
+ *     a cut end, the pieces are looked for (cfile_dir_salvaged() tells).
+ * (4) A unit of an unknown kind is ERR_UNSUPPORTED for itself.
  *
- * Thread: writer, open, iterators on workers. A reader is immutable after open: cfile_find and the
- * unit functions may be used on any thread that can see it (they neither block nor write to it).
+ * Thread: writer, open, iterators and what loads on workers. A struct cfile_dir is immutable:
+ * cfile_find and the unit functions may be used on any thread that can see it (they neither block
+ * nor write to it).
  * Errors: the writer is sticky: after the first error every call returns it; cfile_writer_abort
  * removes the file.
  */
@@ -77,18 +110,31 @@
 #include "core/model/label.h"
 #include "core/model/sample.h"
 #include "storage/chunk/chunk.h"
+#include "storage/chunk/column.h"
 
 #define CFILE_SEALED     1u /* whole ranges, best codec */
 #define CFILE_LABELS_ALL 2u /* the labels of all its series are inside */
 #define CFILE_OWN        4u /* samples of the server's own metrics only */
+#define CFILE_METRIC     8u /* in metric order */
 
-#define CFILE_UNIT_TARGET      (16u << 10) /* a unit is closed when its payload has reached this */
+enum cfile_kind { /* of a unit */
+	CFILE_FLOATS = SAMPLE_FLOAT,
+	CFILE_HISTS = SAMPLE_HIST, /* histograms or starts are among the samples */
+	CFILE_OPAQUE = 2,          /* bytes for ids */
+};
+
+/* A unit is closed when its payload has reached this; in metric order a few series are read. */
+#define CFILE_UNIT_TARGET      (16u << 10)
+#define CFILE_UNIT_METRIC      (4u << 10)
 #define CFILE_UNIT_ENTRIES_MAX 512u
+#define CFILE_TIMES_TARGET     (4u << 10)
+#define CFILE_TIMES_MAX        1024u /* columns of a block */
 /*
- * no unit or block is larger, unpacked: target + one chunk of CHUNK_SAMPLES_MAX raw samples with
- * its times
+ * no piece is larger, unpacked: target + one chunk of CHUNK_SAMPLES_MAX raw samples, or one
+ * histogram of HIST_BUCKETS_MAX buckets
  */
-#define CFILE_UNIT_RAW_MAX (256u << 10)
+#define CFILE_UNIT_RAW_MAX (1024u << 10)
+#define CFILE_OPAQUE_MAX   (128u << 10) /* bytes of one id */
 #define CFILE_UNIT_HEAD    32u
 #define CFILE_LABELS_MAX   65536u /* bytes of one label set */
 #define CFILE_NAME_MAX     80u
@@ -106,7 +152,7 @@ struct cfile_stats {
 	uint64_t size_bytes, samples;
 	uint32_t series, units, blocks;
 	int64_t t_min_ms, t_max_ms;
-	uint64_t label_bytes, directory_bytes; /* parts of size_bytes */
+	uint64_t label_bytes, times_bytes, directory_bytes; /* parts of size_bytes */
 };
 
 /*
@@ -124,16 +170,29 @@ bool cfile_name_parse(const char *name, uint64_t *rank, unsigned *serial);
 
 /* ---- writer (worker) ---- */
 struct cfile_writer;
+/*
+ * m->flags: CFILE_SEALED, CFILE_OWN and CFILE_METRIC are taken. Memory: some 300 KiB; label bytes
+ * of a block; the time columns of the file, up to CFILE_TIMES_KEPT (then equal ones may stand
+ * twice); in metric order 8 bytes a series.
+ */
 MUST_CHECK enum err cfile_writer_create(
     struct fsio_dir *d, const char *name, const struct cfile_meta *m, struct cfile_writer **out);
+#define CFILE_TIMES_KEPT (16u << 20)
 /*
- * Samples of one series, ascending times inside the range; ids ascend from call to call, the same
- * id may follow with later times. Any n; split into chunks inside.
+ * Samples of one series, ascending times inside the range; the same id may follow with later times.
+ * In id order ids ascend from call to call; in metric order an id does not come back after another
+ * one. Any count; split into chunks inside.
  */
 enum err cfile_writer_add(struct cfile_writer *w, uint32_t id, const struct sample_column *col);
 /*
- * A definition; ids ascend among definitions, in any order to cfile_writer_add. ERR_TOOBIG over
- * CFILE_LABELS_MAX (not sticky: nothing was written).
+ * Bytes for an id, at most CFILE_OPAQUE_MAX (ERR_TOOBIG, not sticky); ids ascend from call to call,
+ * whatever the order of the file, and need no samples.
+ */
+enum err cfile_writer_add_opaque(struct cfile_writer *w, uint32_t id, const void *bytes, size_t len);
+/*
+ * A definition; in any order to cfile_writer_add. In id order ids ascend among definitions; in
+ * metric order they go by cfile_key_cmp, and no id comes twice. ERR_TOOBIG over CFILE_LABELS_MAX
+ * (not sticky: nothing was written).
  */
 enum err cfile_writer_define(struct cfile_writer *w, uint32_t id, uint32_t tenant, struct labels ls);
 /* Says that every series added has been defined, too: CFILE_LABELS_ALL. */
@@ -149,17 +208,30 @@ enum err cfile_writer_sync(struct cfile_writer *w);
  */
 MUST_CHECK enum err cfile_writer_finish(struct cfile_writer *w, struct cfile_stats *stats);
 void cfile_writer_abort(struct cfile_writer *w); /* frees, removes the file */
+/* So many bytes were handed to the file until now. */
+uint64_t cfile_writer_bytes(const struct cfile_writer *w);
+
+/*
+ * Metric order: tenant, metric name, then all label bytes. Total, any bytes will do; series of one
+ * metric of one tenant are neighbours.
+ */
+struct cfile_key {
+	uint32_t tenant;
+	struct labels labels;
+};
+int cfile_key_cmp(const struct cfile_key *a, const struct cfile_key *b);
 
 /* ---- reader ---- */
 struct cfile;
 /*
  * name is copied; d stays open as long as the reader, and the file keeps its name: its descriptor
- * comes from core/base/fdcache and may go when others need it. ERR_DAMAGED only when neither the
- * header nor its copy could be read, see (3); ERR_UNSUPPORTED: a later version.
+ * comes from core/base/fdcache and may go when others need it. Reads the footer, no more (of
+ * version 1 the directory). ERR_DAMAGED only when neither the header nor its copy could be read, see (3);
+ * ERR_UNSUPPORTED: a later version.
  */
 MUST_CHECK enum err cfile_open(
     struct fsio_dir *d, const char *name, struct cfile **out, struct errbuf *eb);
-void cfile_close(struct cfile *f);
+void cfile_close(struct cfile *f); /* nobody pins its directory */
 const struct cfile_meta *cfile_meta(const struct cfile *f);
 const struct cfile_stats *cfile_stats(const struct cfile *f);
 const char *cfile_path(const struct cfile *f); /* its name in the directory */
@@ -169,49 +241,123 @@ const char *cfile_path(const struct cfile *f); /* its name in the directory */
  */
 MUST_CHECK enum err cfile_read(struct cfile *f, void *bytes, size_t len, uint64_t off);
 MUST_CHECK enum err cfile_read_nowait(struct cfile *f, void *bytes, size_t len, uint64_t off);
-bool cfile_salvaged(const struct cfile *f); /* opened by scanning; something may be missing */
-bool cfile_has(const struct cfile *f, uint32_t id); /* samples of this id inside? */
+/* Opened by looking for its pieces, as its footer is damaged; something may be missing. */
+bool cfile_salvaged(const struct cfile *f);
+/* The highest id with samples or a definition; false: there is none. */
+bool cfile_id_max(const struct cfile *f, uint32_t *id);
+bool cfile_has_kind(const struct cfile *f, enum cfile_kind kind); /* any unit of it? */
 
-struct cfile_extent { /* one unit in the file */
+/* ---- its directory ---- */
+struct cfile_dir;
+/* The directory, when it is in memory: any thread. NULL: cfile_dir_load. */
+const struct cfile_dir *cfile_dir_pin(struct cfile *f);
+/*
+ * The same, loaded when need be: on a worker or at a start. ERR_IO and the like; never ERR_DAMAGED:
+ * then the pieces are looked for.
+ */
+MUST_CHECK enum err cfile_dir_load(struct cfile *f, const struct cfile_dir **out);
+void cfile_dir_unpin(struct cfile *f);
+/* Made by looking for the pieces; something may be missing. */
+bool cfile_dir_salvaged(const struct cfile_dir *d);
+size_t cfile_dir_bytes(const struct cfile_dir *d); /* of memory */
+
+#define CFILE_NUMBER_TIMES 0x80000000u /* numbers of extents: blocks of time columns */
+#define CFILE_NUMBER_COPY  0x40000000u /* ... their second copies */
+struct cfile_extent {                  /* one piece in the file */
 	uint64_t off;
 	uint32_t len; /* head and payload: bytes to load */
 	/*
-	 * its number; extents with equal file and unit are the same bytes: load once for many
+	 * its number; extents with equal file and number are the same bytes: load once for many
 	 * series
 	 */
 	uint32_t unit;
 };
-/* The highest id with samples or a definition; false: there is none. */
-bool cfile_id_max(const struct cfile *f, uint32_t *id);
 /*
  * Units with samples of id, in time order: almost always none or one. Writes at most max, returns
- * how many there are. Some 100-300 ns, memory only.
+ * how many there are. Some 50-300 ns, memory only.
  */
-size_t cfile_find(const struct cfile *f, uint32_t id, struct cfile_extent *out, size_t max);
-/* All ids with samples, as runs of neighbours, ascending, each id once. Memory only. */
-void cfile_each_run(
-    const struct cfile *f, void (*fn)(void *arg, uint32_t first, uint32_t last), void *arg);
-/* Unit number i in file order, i < stats.units. */
-struct cfile_extent cfile_unit_extent(const struct cfile *f, uint32_t i);
+size_t cfile_find(const struct cfile_dir *d, uint32_t id, struct cfile_extent *out, size_t max);
+/* The same of units of other bytes. */
+size_t cfile_find_opaque(
+    const struct cfile_dir *d, uint32_t id, struct cfile_extent *out, size_t max);
+/* Samples of this id inside? */
+bool cfile_dir_has(const struct cfile_dir *d, uint32_t id);
+/* Unit number i of samples in file order, i < stats.units. */
+struct cfile_extent cfile_unit_extent(const struct cfile_dir *d, uint32_t i);
+/*
+ * The block with a time column; copy 1: the second one. False: there is none. Its number is one
+ * that no unit has.
+ */
+bool cfile_times_extent(
+    const struct cfile_dir *d, uint32_t column, unsigned copy, struct cfile_extent *out);
+
+/* All of them, once each: i < cfile_times_blocks. */
+uint32_t cfile_times_blocks(const struct cfile_dir *d);
+void cfile_times_nth(const struct cfile_dir *d, uint32_t i, struct cfile_extent *out);
+
+/* For those who may block, with the directory loaded inside: */
+bool cfile_has(struct cfile *f, uint32_t id); /* also when it cannot be told */
+/* All ids with samples, as runs of neighbours, ascending, each id once. */
+MUST_CHECK enum err cfile_each_run(
+    struct cfile *f, void (*fn)(void *arg, uint32_t first, uint32_t last), void *arg);
+/* Header, footer and directory are whole. */
+bool cfile_is_whole(struct cfile *f);
+
+/*
+ * A loaded block of time columns, as a loaded unit below: opened from bytes that stay. Columns are
+ * decoded when they are asked for and kept, up to CFILE_TIMES_DECODED bytes.
+ */
+#define CFILE_TIMES_DECODED (128u << 10)
+struct cfile_column;
+struct cfile_times {
+	const struct cfile *file; /* NULL: none */
+	uint32_t first, count;    /* columns */
+	uint64_t off;
+	struct cfile_column *_columns;
+	uint32_t _columns_cap;
+	int64_t *_decoded; /* one behind the other */
+	uint32_t _decoded_count, _decoded_cap;
+	struct buf _raw;
+	void *_zstd;
+};
+void cfile_times_init(struct cfile_times *t);
+void cfile_times_release(struct cfile_times *t);
+MUST_CHECK enum err cfile_times_open(struct cfile_times *t, const struct cfile *f,
+    const struct cfile_extent *ext, const uint8_t *bytes, struct errbuf *eb);
+static inline bool cfile_times_has(const struct cfile_times *t, uint32_t column)
+{
+	return column - t->first < t->count;
+}
+/*
+ * The times of a column that it has, exactly count of them; valid until the next call.
+ */
+MUST_CHECK enum err cfile_times_get(struct cfile_times *t, uint32_t column, uint32_t count,
+    const int64_t **t_ms, struct errbuf *eb);
 
 /*
  * A loaded unit. cfile_unit_open checks the loaded bytes (exactly ext->len of them) and unpacks
  * them if needed into memory of the unit; the loaded bytes are borrowed until the unit is opened
  * again or released.
  * Keep one struct per cursor or job and use it again: its memory and zstd context stay. Pure: may
- * be used on a loop; costs some 2-4 us for checksum and table (10 more when the unit is
+ * be used on a loop; costs some 1-3 us for checksum and table (10 more when the unit is
  * compressed).
  */
 struct cfile_entry {
-	uint32_t id, count; /* samples */
-	const uint8_t *times, *values;
-	uint32_t times_len, values_len;
-	uint32_t column; /* entries of a unit with equal column have equal times */
+	uint32_t id, count; /* samples; of other bytes: their number */
+	/* entries of a unit with equal column have equal times, and of a file when outside is set */
+	uint32_t column;
+	uint32_t values_len, times_len;
+	bool outside;          /* the times stand in a block of time columns */
+	const uint8_t *values; /* what else is told of the samples stands behind the values */
+	const uint8_t *times;  /* NULL: outside */
 };
 struct cfile_unit {
 	const struct cfile *file; /* the one it was opened for; NULL = none */
 	uint32_t unit, entries;
+	uint8_t kind;
+	uint64_t off;
 	struct cfile_entry *_entries; /* ids ascending */
+	uint32_t _entries_cap;
 	struct cfile_column *_columns;
 	struct buf _raw; /* unpacked payload */
 	void *_zstd;
@@ -225,8 +371,13 @@ void cfile_unit_release(struct cfile_unit *u);
  * keeps many units needs it once.
  */
 void cfile_unit_hand(struct cfile_unit *from, struct cfile_unit *to);
-/* ERR_DAMAGED: eb names file and offset; the unit is then empty. */
+/*
+ * A unit of samples, or one of other bytes: what is not the one that is asked for is damaged.
+ * ERR_DAMAGED, ERR_UNSUPPORTED: eb names file and offset; the unit is then empty.
+ */
 MUST_CHECK enum err cfile_unit_open(struct cfile_unit *u, const struct cfile *f,
+    const struct cfile_extent *ext, const uint8_t *bytes, struct errbuf *eb);
+MUST_CHECK enum err cfile_unit_open_opaque(struct cfile_unit *u, const struct cfile *f,
     const struct cfile_extent *ext, const uint8_t *bytes, struct errbuf *eb);
 /* Entries of id: *first and the count that follow each other in time order; 0 = not here. */
 size_t cfile_unit_find(const struct cfile_unit *u, uint32_t id, const struct cfile_entry **first);
@@ -235,21 +386,27 @@ static inline const struct cfile_entry *cfile_unit_entry(const struct cfile_unit
 	return &u->_entries[i];
 }
 /*
- * Decodes an entry: exactly e->count elements each. Times come from the unit's cache when the entry
- * before had the same column.
+ * Decodes an entry behind what the column has; after an error the column is as it was. times: the
+ * block that has e->column, when e->outside.
  */
-MUST_CHECK enum err cfile_unit_decode(
-    struct cfile_unit *u, const struct cfile_entry *e, int64_t *t_ms, double *v, struct errbuf *eb);
-/* The same without a copy of times: *t_ms points into the unit, valid until the next decode. */
-MUST_CHECK enum err cfile_unit_decode_borrow(struct cfile_unit *u, const struct cfile_entry *e,
-    const int64_t **t_ms, double *v, struct errbuf *eb);
+MUST_CHECK enum err cfile_unit_append(struct cfile_unit *u, struct cfile_times *times,
+    const struct cfile_entry *e, struct column *c, struct errbuf *eb);
+/*
+ * The times of an entry alone, exactly e->count, without a copy: valid until the next call for this
+ * unit or block.
+ */
+MUST_CHECK enum err cfile_unit_times(struct cfile_unit *u, struct cfile_times *times,
+    const struct cfile_entry *e, const int64_t **t_ms, struct errbuf *eb);
 
 /* ---- iteration (worker) ---- */
 struct cfile_damage {   /* what was skipped */
 	uint64_t units; /* of samples or definitions */
 	struct errbuf first;
 };
-/* All entries in id order, unit by unit. Damaged units are skipped and counted. */
+/*
+ * All entries, unit by unit; in id order ids ascend, in metric order each unit's do. Damaged units
+ * are skipped and counted.
+ */
 struct cfile_iter;
 MUST_CHECK enum err cfile_iter_create(struct cfile *f, struct cfile_iter **out);
 void cfile_iter_free(struct cfile_iter *it);
@@ -258,23 +415,55 @@ void cfile_iter_free(struct cfile_iter *it);
  * end; ERR_IO when reading failed.
  */
 MUST_CHECK enum err cfile_iter_next(struct cfile_iter *it, uint32_t *id, struct sample_column *col);
+/*
+ * The next entry's id, its samples when they are asked for: cfile_iter_next in two steps.
+ */
+MUST_CHECK enum err cfile_iter_step(struct cfile_iter *it, uint32_t *id);
+/* ERR_DAMAGED: counted; the next step goes on behind it. */
+MUST_CHECK enum err cfile_iter_samples(struct cfile_iter *it, struct sample_column *col);
+/*
+ * From now on, from the beginning, only entries of these ids, ascending; borrowed. Units without one
+ * are not read. In id order.
+ */
+void cfile_iter_want(struct cfile_iter *it, const uint32_t *ids, size_t count);
+/*
+ * Or one id after the other, in any order; cheap when its unit is the one that was read last.
+ * cfile_iter_more: its entries in time order; ERR_NOTFOUND: no other one.
+ */
+void cfile_iter_seek(struct cfile_iter *it, uint32_t id);
+MUST_CHECK enum err cfile_iter_more(struct cfile_iter *it, struct sample_column *col);
+/* Bytes read from the file until now. */
+uint64_t cfile_iter_bytes(const struct cfile_iter *it);
 const struct cfile_damage *cfile_iter_damage(const struct cfile_iter *it);
 
 /*
  * All definitions with id >= from, ascending. labels are valid until the next call. ERR_NOTFOUND at
- * the end.
+ * the end. In metric order the file is gone through as often as its definitions have
+ * CFILE_DEFS_MEMORY bytes.
  */
+#define CFILE_DEFS_MEMORY (16u << 20)
 struct cfile_defs;
 MUST_CHECK enum err cfile_defs_create(struct cfile *f, uint32_t from, struct cfile_defs **out);
+/* As they stand in the file: in metric order by cfile_key_cmp. */
+MUST_CHECK enum err cfile_defs_create_order(struct cfile *f, struct cfile_defs **out);
 void cfile_defs_free(struct cfile_defs *it);
 MUST_CHECK enum err cfile_defs_next(
     struct cfile_defs *it, uint32_t *id, uint32_t *tenant, struct labels *ls);
 /* From now on only ids >= from are wanted: blocks without one are not read. */
 void cfile_defs_skip(struct cfile_defs *it, uint32_t from);
 const struct cfile_damage *cfile_defs_damage(const struct cfile_defs *it);
+
+/* All other bytes, ids ascending; valid until the next call. ERR_NOTFOUND at the end. */
+struct cfile_opaque;
+MUST_CHECK enum err cfile_opaque_create(struct cfile *f, struct cfile_opaque **out);
+void cfile_opaque_free(struct cfile_opaque *it);
+MUST_CHECK enum err cfile_opaque_next(
+    struct cfile_opaque *it, uint32_t *id, const uint8_t **bytes, size_t *len);
+const struct cfile_damage *cfile_opaque_damage(const struct cfile_opaque *it);
+
 /*
  * Reads and checks every byte that has a checksum (scrub, kymoctl verify). ERR_DAMAGED when
- * damage->units > 0 or the file was salvaged.
+ * damage->units > 0 or header, footer or directory are.
  */
 MUST_CHECK enum err cfile_verify(struct cfile *f, struct cfile_damage *damage);
 

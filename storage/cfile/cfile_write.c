@@ -1,68 +1,90 @@
 /*
- * The writer of cfile.h: units and label blocks are gathered in memory, written when full; the
- * directory grows by some ten bytes a unit.
+ * The writer of cfile.h: units and label blocks are gathered in memory, written when full; time
+ * columns stay until the end. The directory grows by some six bytes a unit.
  */
 #include "storage/cfile/cfile_priv.h"
 
 #include "core/base/arena.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
+#include "storage/cfile/cfile_columns.h"
+#include "storage/chunk/histchunk.h"
 
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <zstd.h>
 
 /* Finished pieces are gathered up to this before a write. */
 #define WRITE_AT_ONCE (256u << 10)
 /*
- * Packed bytes hardly shrink further, and unpacking a unit costs a query for one series more than
- * everything else (some 10 us). On recorded data zstd takes 4 % off the units of sealed files, so
- * it is kept only where it takes a quarter: series with patterns that repeat. Round files live for
- * hours only: their units stay plain. Definitions are text and read by workers: always packed.
+ * Unpacking a unit costs a query for one series more than everything else, so packing must pay.
+ * Round files live for hours only: their units stay plain. Definitions are text and read by
+ * workers: always packed.
  */
-#define ZSTD_UNIT_GAIN    4u /* kept when at least 1/4 smaller */
+#define ZSTD_UNIT_GAIN    10u /* kept when at least 1/10 smaller */
 #define ZSTD_LEVEL        3
 #define ZSTD_LEVEL_LABELS 9 /* of sealed files: 27 % smaller than level 3 with half the block */
+#define STREAM_SPLIT      (128u << 10) /* a longer one becomes two, if it has two samples */
+#define STREAMS_TABLE     (2 * CFILE_UNIT_ENTRIES_MAX)
+/* Blocks of time columns stand twice when they are at most so much, or this part of the units. */
+#define TIMES_TWICE      (64u << 10)
+#define TIMES_TWICE_PART 64u
 
-struct column_key {
-	uint64_t hash; /* of the encoded times */
-	uint32_t off, len, count;
+struct entry { /* of the unit being filled */
+	uint32_t id, count, column, stream;
+};
+struct stream {
+	uint64_t hash;
+	uint32_t off, len;
+	uint32_t last; /* while the unit is put together: the last entry that has it, + 1 */
 };
 struct list { /* a part of the directory */
 	struct buf dir;
-	uint64_t end;     /* of the piece before */
-	uint32_t last_id; /* of the piece before */
+	uint64_t end; /* of the piece before */
+	uint32_t id;  /* of the piece before: last, of blocks first */
 	uint32_t count;
 };
 struct cfile_writer {
 	struct fsio_dir *dir;
 	struct fsio_file *io;
-	char name[CFILE_NAME_MAX];
-	struct cfile_meta meta;
-	struct cfile_stats stats;
-	enum err err; /* sticky */
+	struct cfile file; /* what the footer tells; no open file */
+	enum err err;      /* sticky */
+	bool metric;
+	enum chunk_effort effort;
 	uint8_t header[CFILE_HEADER];
-	uint32_t header_crc;
 	uint64_t off;    /* where the next piece begins */
 	struct buf out;  /* finished pieces not yet written; the first begins at off - out.len */
 	struct buf work; /* payload being put together */
 	ZSTD_CCtx *zstd;
-	struct list units, blocks;
+	struct list units, opaque, blocks, times;
+	uint64_t times_copy;
 	/* the unit being filled */
-	struct buf columns, entries, values, scratch;
-	struct column_key *keys; /* CFILE_UNIT_ENTRIES_MAX */
-	uint32_t keys_count, column;
-	uint32_t *ids; /* of the entries */
-	uint32_t count;
-	int64_t *last_times; /* of the last entry, to find equal columns without encoding */
-	uint32_t last_times_count;
+	struct entry *entries;  /* CFILE_UNIT_ENTRIES_MAX */
+	struct stream *streams; /* CFILE_UNIT_ENTRIES_MAX */
+	uint16_t *table;        /* hash -> stream + 1 */
+	uint32_t *ids;          /* of a unit */
+	uint32_t count, streams_count;
+	uint8_t kind;
+	struct buf values;
+	struct cfile_columns columns;
+	uint32_t times_at;     /* columns below it stand in the file */
+	struct buf times_ends; /* of its blocks: u32, column behind the last one */
+	bool times_forgotten;  /* the columns of some blocks are not known any more */
 	bool any;
 	uint32_t last_id;
 	int64_t last_t;
+	struct cfile_id_unit *pairs; /* in metric order */
+	size_t pairs_count, pairs_cap;
+	/* the unit of other bytes being filled */
+	struct buf opaque_table, opaque_bytes;
+	uint32_t *opaque_ids;
+	uint32_t opaque_count;
+	bool opaque_any;
 	/* the label block being filled */
 	struct buf labels, before;
-	uint32_t labels_count, labels_first, labels_last;
+	uint32_t labels_count, labels_first, labels_last, labels_min, labels_max;
 	bool labels_any;
 };
 
@@ -103,45 +125,31 @@ bool cfile_name_parse(const char *name, uint64_t *rank, unsigned *serial)
 	return strcmp(p, "kcf") == 0;
 }
 
-uint32_t cfile_seed(uint32_t header_crc, uint64_t off)
-{
-	return crc32c(header_crc, &off, sizeof(off));
-}
-
-void cfile_head_put(uint8_t *p, const struct cfile_head *h, uint32_t seed)
-{
-	wire_store32(p, h->magic);
-	p[4] = h->kind;
-	p[5] = h->flags;
-	wire_store16(p + 6, (uint16_t)h->count);
-	wire_store32(p + 8, h->first_id);
-	wire_store32(p + 12, h->last_id);
-	wire_store32(p + 16, h->len);
-	wire_store32(p + 20, h->raw_len);
-	wire_store32(p + 24, h->crc);
-	wire_store32(p + 28, crc32c(seed, p, 28));
-}
-
-void cfile_header_put(uint8_t *p, const struct cfile_meta *m, uint64_t salt)
-{
-	memset(p, 0, CFILE_HEADER);
-	memcpy(p, CFILE_MAGIC, 8);
-	wire_store16(p + 8, CFILE_VERSION);
-	p[10] = (uint8_t)(m->flags & (CFILE_SEALED | CFILE_OWN));
-	p[11] = 1u << SAMPLE_FLOAT;
-	wire_store32(p + 12, m->shard);
-	wire_store64(p + 16, (uint64_t)m->start_ms);
-	wire_store64(p + 24, (uint64_t)m->end_ms);
-	wire_store64(p + 32, m->rank);
-	wire_store64(p + 40, salt);
-	wire_store32(p + 60, crc32c(0, p, 60));
-}
-
 static void flush(struct cfile_writer *w)
 {
 	if (!w->err && w->out.len)
 		w->err = fsio_write_at(w->io, w->out.data, w->out.len, w->off - w->out.len);
 	buf_clear(&w->out);
+}
+
+static void id_seen(struct cfile_writer *w, uint32_t id)
+{
+	if (!w->file.any_id || id > w->file.id_max)
+		w->file.id_max = id;
+	w->file.any_id = true;
+}
+
+static void memory_make(struct cfile_writer *w)
+{
+	w->entries = mem_array(NULL, CFILE_UNIT_ENTRIES_MAX, sizeof(*w->entries));
+	w->streams = mem_array(NULL, CFILE_UNIT_ENTRIES_MAX, sizeof(*w->streams));
+	w->table = mem_zalloc(STREAMS_TABLE * sizeof(*w->table));
+	w->ids = mem_array(NULL, CFILE_UNIT_ENTRIES_MAX, sizeof(*w->ids));
+	w->opaque_ids = mem_array(NULL, CFILE_UNIT_ENTRIES_MAX, sizeof(*w->opaque_ids));
+	cfile_columns_init(&w->columns, w->file.meta.start_ms);
+	w->zstd = ZSTD_createCCtx();
+	if (!w->zstd)
+		panic("no memory for a zstd context");
 }
 
 enum err cfile_writer_create(
@@ -156,34 +164,37 @@ enum err cfile_writer_create(
 	struct cfile_writer *w = mem_zalloc(sizeof(*w));
 	w->dir = d;
 	w->io = io;
-	memcpy(w->name, name, strlen(name) + 1);
-	w->meta = *m;
-	w->meta.flags &= CFILE_SEALED | CFILE_OWN;
-	w->stats.t_min_ms = INT64_MAX;
-	w->stats.t_max_ms = INT64_MIN;
-	w->keys = mem_array(NULL, CFILE_UNIT_ENTRIES_MAX, sizeof(*w->keys));
-	w->ids = mem_array(NULL, CFILE_UNIT_ENTRIES_MAX, sizeof(*w->ids));
-	w->last_times = mem_array(NULL, CHUNK_SAMPLES_MAX, sizeof(*w->last_times));
-	w->zstd = ZSTD_createCCtx();
-	if (!w->zstd)
-		panic("no memory for a zstd context");
+	memcpy(w->file.name, name, strlen(name) + 1);
+	w->file.meta = *m;
+	w->file.meta.flags &= CFILE_SEALED | CFILE_OWN | CFILE_METRIC;
+	w->metric = (m->flags & CFILE_METRIC) != 0;
+	bool cold = (m->flags & CFILE_SEALED) && m->end_ms - m->start_ms > SAMPLE_RANGE_MS;
+	w->effort = cold ? CHUNK_COLD : CHUNK_BEST;
+	w->file.stats.t_min_ms = INT64_MAX;
+	w->file.stats.t_max_ms = INT64_MIN;
+	memory_make(w);
 	cfile_header_put(w->header, m, 0);
-	w->header_crc = wire_load32(w->header + CFILE_HEADER - 4);
+	w->file.header_crc = wire_load32(w->header + CFILE_HEADER - 4);
 	buf_add(&w->out, w->header, CFILE_HEADER);
-	w->off = w->units.end = w->blocks.end = CFILE_HEADER;
+	w->off = w->units.end = w->opaque.end = w->blocks.end = w->times.end = CFILE_HEADER;
 	*out = w;
 	return ERR_OK;
 }
 
 static void writer_free(struct cfile_writer *w)
 {
-	struct buf *bufs[] = { &w->out, &w->work, &w->units.dir, &w->blocks.dir, &w->columns,
-		&w->entries, &w->values, &w->scratch, &w->labels, &w->before };
+	struct buf *bufs[] = { &w->out, &w->work, &w->units.dir, &w->opaque.dir, &w->blocks.dir,
+		&w->times.dir, &w->values, &w->times_ends, &w->opaque_table, &w->opaque_bytes,
+		&w->labels, &w->before };
 	for (size_t i = 0; i < COUNT_OF(bufs); i++)
 		buf_release(bufs[i]);
-	mem_free(w->keys);
+	cfile_columns_release(&w->columns);
+	mem_free(w->entries);
+	mem_free(w->streams);
+	mem_free(w->table);
 	mem_free(w->ids);
-	mem_free(w->last_times);
+	mem_free(w->opaque_ids);
+	mem_free(w->pairs);
 	ZSTD_freeCCtx(w->zstd);
 	fsio_close(w->io);
 	mem_free(w);
@@ -192,17 +203,26 @@ static void writer_free(struct cfile_writer *w)
 void cfile_writer_abort(struct cfile_writer *w)
 {
 	/* When even the removal fails the file stays unnamed and goes at the next start. */
-	(void)!fsio_remove(w->dir, w->name);
+	(void)!fsio_remove(w->dir, w->file.name);
 	writer_free(w);
 }
+
+uint64_t cfile_writer_bytes(const struct cfile_writer *w)
+{
+	return w->off;
+}
+
+/* ---- pieces ---- */
 
 /* Packs w->work to payload when that pays, else copies it. Returns the length. */
 static size_t payload_put(struct cfile_writer *w, struct cfile_head *h, uint8_t *payload, size_t bound)
 {
 	size_t raw_len = w->work.len, most = raw_len;
-	bool sealed = (w->meta.flags & CFILE_SEALED) != 0;
+	bool sealed = (w->file.meta.flags & CFILE_SEALED) != 0;
 	if (h->magic == CFILE_MAGIC_UNIT)
 		most = sealed ? raw_len - raw_len / ZSTD_UNIT_GAIN : 0;
+	if (h->magic == CFILE_MAGIC_TIMES)
+		most = 0;
 	if (most > 0) {
 		size_t len = ZSTD_compressCCtx(w->zstd, payload, bound, w->work.data, raw_len,
 		    sealed && h->magic == CFILE_MAGIC_BLOCK ? ZSTD_LEVEL_LABELS : ZSTD_LEVEL);
@@ -215,15 +235,15 @@ static size_t payload_put(struct cfile_writer *w, struct cfile_head *h, uint8_t 
 	return raw_len;
 }
 
-/* Head and payload (in w->work) behind what is there. */
-static void piece_put(struct cfile_writer *w, struct cfile_head *h, struct list *l)
+/* Head and payload (in w->work) behind what is there; returns the bytes. */
+static uint32_t piece_put(struct cfile_writer *w, struct cfile_head *h, struct list *l)
 {
-	uint32_t seed = cfile_seed(w->header_crc, w->off);
+	uint32_t seed = cfile_seed(w->file.header_crc, w->off);
 	size_t raw_len = w->work.len;
 	CHECK(raw_len <= CFILE_UNIT_RAW_MAX);
 	size_t bound = ZSTD_compressBound(raw_len);
 	if (!buf_reserve(&w->out, CFILE_UNIT_HEAD + bound + raw_len))
-		return;
+		return 0;
 	uint8_t *head = w->out.data + w->out.len, *payload = head + CFILE_UNIT_HEAD;
 	size_t len = payload_put(w, h, payload, bound);
 	h->len = (uint32_t)len;
@@ -231,28 +251,132 @@ static void piece_put(struct cfile_writer *w, struct cfile_head *h, struct list 
 	h->crc = crc32c(seed, payload, len);
 	cfile_head_put(head, h, seed);
 	w->out.len += CFILE_UNIT_HEAD + len;
-	wire_put_varint(&l->dir, w->off - l->end);
-	wire_put_varint(&l->dir, CFILE_UNIT_HEAD + len);
-	wire_put_varint(&l->dir, h->first_id - l->last_id);
+	if (l) {
+		wire_put_varint(&l->dir, w->off - l->end);
+		wire_put_varint(&l->dir, CFILE_UNIT_HEAD + len);
+		l->count++;
+	}
 	w->off += CFILE_UNIT_HEAD + len;
-	l->end = w->off;
-	l->last_id = h->last_id;
-	l->count++;
+	if (l)
+		l->end = w->off;
 	if (w->out.len >= WRITE_AT_ONCE)
 		flush(w);
+	return (uint32_t)(CFILE_UNIT_HEAD + len);
 }
 
-void cfile_runs_put(struct buf *out, const uint32_t *ids, size_t count)
+/* The ids of a piece that was put, in a list in their order. */
+static void ids_put(struct list *l, const uint32_t *ids, uint32_t count)
 {
-	size_t i = 0;
-	while (i < count) {
-		size_t j = i + 1;
-		while (j < count && ids[j] - ids[j - 1] <= 1)
-			j++;
-		wire_put_varint(out, (uint64_t)(ids[j - 1] - ids[i]) << 1 | (j < count));
-		if (j < count)
-			wire_put_varint(out, ids[j] - ids[j - 1] - 1);
-		i = j;
+	wire_put_zigzag(&l->dir, (int64_t)ids[0] - l->id);
+	cfile_runs_put(&l->dir, ids, count);
+	l->id = ids[count - 1];
+}
+
+/* ---- time columns ---- */
+
+/* A block of the columns [from, to); in the directory when there is a list. */
+static uint32_t times_block(struct cfile_writer *w, uint32_t from, uint32_t to, struct list *l)
+{
+	struct cfile_head h = { .magic = CFILE_MAGIC_TIMES,
+		.count = to - from,
+		.first_id = w->columns.base + from,
+		.last_id = w->columns.base + to - 1 };
+	cfile_columns_block(&w->columns, from, to, &w->work);
+	uint32_t bytes = piece_put(w, &h, l);
+	if (l)
+		wire_put_varint(&l->dir, h.count);
+	w->file.stats.times_bytes += bytes;
+	return bytes;
+}
+
+/* Those that are new, in front of the unit that needs them: a cut file has the times of its units. */
+static void times_put(struct cfile_writer *w)
+{
+	while (w->times_at < w->columns.count) {
+		uint32_t to = cfile_columns_split(&w->columns, w->times_at);
+		(void)times_block(w, w->times_at, to, &w->times);
+		wire_put_u32(&w->times_ends, to);
+		w->times_at = to;
+	}
+	if (w->columns.streams.len > CFILE_TIMES_KEPT) {
+		w->times_forgotten = true;
+		w->times_at = 0;
+		cfile_columns_forget(&w->columns);
+	}
+}
+
+/* All once more, when they are few. */
+static void times_again(struct cfile_writer *w)
+{
+	uint64_t bytes = w->file.stats.times_bytes;
+	if (w->times_forgotten || !bytes ||
+	    (bytes > TIMES_TWICE && bytes > w->off / TIMES_TWICE_PART))
+		return;
+	w->times_copy = w->off;
+	for (uint32_t at = 0, i = 0; at < w->columns.count; i++) {
+		uint32_t to = wire_load32(w->times_ends.data + (size_t)i * 4);
+		(void)times_block(w, at, to, NULL);
+		at = to;
+	}
+}
+
+/* ---- units of samples ---- */
+
+/* Ids ascending; entries of one id stay in their order. They are few and come in runs. */
+static void entries_sort(struct cfile_writer *w)
+{
+	struct entry *e = w->entries;
+	for (uint32_t i = 1; i < w->count; i++) {
+		struct entry x = e[i];
+		uint32_t lo = 0, hi = i;
+		if (e[i - 1].id <= x.id)
+			continue;
+		while (lo < hi) {
+			uint32_t mid = lo + (hi - lo) / 2;
+			if (e[mid].id <= x.id)
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		memmove(e + lo + 1, e + lo, (i - lo) * sizeof(*e));
+		e[lo] = x;
+	}
+}
+
+static void entry_put(struct cfile_writer *w, uint32_t i, uint32_t first_id)
+{
+	const struct entry *e = &w->entries[i], *before = i ? e - 1 : NULL;
+	struct stream *s = &w->streams[e->stream];
+	bool other_column = !before || before->column != e->column || before->count != e->count;
+	bool follows = !before || before->stream != e->stream;
+	wire_put_varint(&w->work,
+	    (uint64_t)(e->id - (before ? before->id : first_id)) << 2 |
+	        (uint64_t)other_column << 1 | follows);
+	if (other_column) {
+		int64_t step = (int64_t)e->column - (before ? before->column : 0);
+		bool other_count = !before || before->count != e->count;
+		wire_put_varint(&w->work, wire_zigzag_of((uint64_t)step) << 1 | other_count);
+		if (other_count)
+			wire_put_varint(&w->work, e->count);
+	}
+	if (follows) {
+		wire_put_varint(&w->work, s->last ? 0 : s->len);
+		if (s->last)
+			wire_put_varint(&w->work, i + 1 - s->last);
+	}
+	s->last = i + 1;
+}
+
+static void pairs_add(struct cfile_writer *w)
+{
+	for (uint32_t i = 0; i < w->count; i++) {
+		if (i && w->ids[i] == w->ids[i - 1])
+			continue;
+		if (w->pairs_count == w->pairs_cap) {
+			w->pairs_cap = w->pairs_cap ? 2 * w->pairs_cap : 1024;
+			w->pairs = mem_array(w->pairs, w->pairs_cap, sizeof(*w->pairs));
+		}
+		w->pairs[w->pairs_count++] = (struct cfile_id_unit){ w->ids[i], w->units.count - 1 };
 	}
 }
 
@@ -260,123 +384,197 @@ static void unit_close(struct cfile_writer *w)
 {
 	if (w->count == 0)
 		return;
+	times_put(w);
+	entries_sort(w);
+	uint32_t n = w->count;
+	for (uint32_t i = 0; i < n; i++)
+		w->ids[i] = w->entries[i].id;
 	buf_clear(&w->work);
-	wire_put_varint(&w->work, w->keys_count);
-	for (uint32_t i = 0; i < w->keys_count; i++) {
-		wire_put_varint(&w->work, w->keys[i].count);
-		wire_put_varint(&w->work, w->keys[i].len);
+	for (uint32_t i = 0; i < n; i++)
+		entry_put(w, i, w->ids[0]);
+	for (uint32_t i = 0; i < n; i++) { /* in the order in which entries meet them */
+		struct stream *s = &w->streams[w->entries[i].stream];
+		if (s->last)
+			buf_add(&w->work, w->values.data + s->off, s->len);
+		s->last = 0;
 	}
-	buf_add(&w->work, w->columns.data, w->columns.len);
-	buf_add(&w->work, w->entries.data, w->entries.len);
-	buf_add(&w->work, w->values.data, w->values.len);
 	struct cfile_head h = { .magic = CFILE_MAGIC_UNIT,
-		.kind = SAMPLE_FLOAT,
-		.count = w->count,
+		.kind = w->kind,
+		.count = n,
 		.first_id = w->ids[0],
-		.last_id = w->ids[w->count - 1] };
-	piece_put(w, &h, &w->units);
-	cfile_runs_put(&w->units.dir, w->ids, w->count);
-	buf_clear(&w->columns);
-	buf_clear(&w->entries);
+		.last_id = w->ids[n - 1] };
+	(void)piece_put(w, &h, &w->units);
+	if (w->metric)
+		pairs_add(w);
+	else
+		ids_put(&w->units, w->ids, n);
+	w->file.kinds |= 1u << w->kind;
 	buf_clear(&w->values);
-	w->count = w->keys_count = w->column = w->last_times_count = 0;
+	memset(w->table, 0, STREAMS_TABLE * sizeof(*w->table));
+	w->count = w->streams_count = 0;
 }
 
-/* Files wider than a range hold what was merged before: read seldom, so their bytes count more. */
-static enum chunk_effort value_effort(const struct cfile_meta *m)
+/* The stream at the end of values; when the unit has an equal one, that one. */
+static uint32_t stream_number(struct cfile_writer *w, uint32_t off)
 {
-	bool wide = m->end_ms - m->start_ms > SAMPLE_RANGE_MS;
-	return wide && (m->flags & CFILE_SEALED) ? CHUNK_COLD : CHUNK_BEST;
-}
-
-/* Number of the column with these times, made when it is new. */
-static uint32_t column_of(struct cfile_writer *w, const int64_t *t_ms, uint32_t n)
-{
-	if (w->last_times_count == n && memcmp(w->last_times, t_ms, (size_t)n * 8) == 0)
-		return w->column;
-	buf_clear(&w->scratch);
-	chunk_times_encode(t_ms, n, w->meta.start_ms, CHUNK_BEST, &w->scratch);
-	memcpy(w->last_times, t_ms, (size_t)n * 8);
-	w->last_times_count = n;
-	struct column_key key = { hash64(w->scratch.data, w->scratch.len, n),
-		num_u32(w->columns.len), num_u32(w->scratch.len), n };
-	for (uint32_t i = w->keys_count; i-- > 0;) {
-		const struct column_key *k = &w->keys[i];
-		if (k->hash == key.hash && k->len == key.len && k->count == n &&
-		    memcmp(w->columns.data + k->off, w->scratch.data, key.len) == 0)
-			return i;
+	uint32_t len = num_u32(w->values.len) - off;
+	const uint8_t *p = w->values.data + off;
+	uint64_t hash = hash64(p, len, len);
+	uint32_t at = (uint32_t)hash % STREAMS_TABLE;
+	for (; w->table[at]; at = (at + 1) % STREAMS_TABLE) {
+		const struct stream *s = &w->streams[w->table[at] - 1];
+		if (s->hash != hash || s->len != len || memcmp(w->values.data + s->off, p, len))
+			continue;
+		w->values.len = off;
+		return w->table[at] - 1u;
 	}
-	buf_add(&w->columns, w->scratch.data, w->scratch.len);
-	w->keys[w->keys_count] = key;
-	return w->keys_count++;
+	w->streams[w->streams_count] = (struct stream){ .hash = hash, .off = off, .len = len };
+	w->table[at] = (uint16_t)++w->streams_count;
+	return w->streams_count - 1;
 }
 
-static void chunk_add(
-    struct cfile_writer *w, uint32_t id, const int64_t *t_ms, const double *v, uint32_t n)
+static bool is_full(const struct cfile_writer *w)
 {
-	if (w->count == CFILE_UNIT_ENTRIES_MAX ||
-	    w->columns.len + w->entries.len + w->values.len >= CFILE_UNIT_TARGET)
+	size_t target = w->metric ? CFILE_UNIT_METRIC : CFILE_UNIT_TARGET;
+	return w->count == CFILE_UNIT_ENTRIES_MAX || w->values.len + 2u * w->count >= target;
+}
+
+static void chunk_add(struct cfile_writer *w, uint32_t id, const struct sample_column *col)
+{
+	struct cfile_stats *st = &w->file.stats;
+	uint32_t n = col->count;
+	uint8_t kind = histchunk_wanted(col) ? CFILE_HISTS : CFILE_FLOATS;
+	if (is_full(w) || (w->count && kind != w->kind))
 		unit_close(w);
-	uint32_t column = column_of(w, t_ms, n);
-	size_t before = w->values.len;
-	chunk_values_encode(v, n, value_effort(&w->meta), &w->values);
-	uint64_t len = w->values.len - before;
-	/* The reader expects the first id, then one more each time. */
-	uint32_t last = w->count ? w->ids[w->count - 1] : id;
-	bool gap = w->count && id != last + 1;
-	bool fresh = column != w->column;
-	wire_put_varint(&w->entries, len << 2 | (uint64_t)fresh << 1 | gap);
-	if (gap)
-		wire_put_varint(&w->entries, id - last);
-	if (fresh)
-		wire_put_varint(&w->entries, column);
-	w->column = column;
-	w->ids[w->count++] = id;
-	w->stats.samples += n;
-	w->stats.t_min_ms = t_ms[0] < w->stats.t_min_ms ? t_ms[0] : w->stats.t_min_ms;
-	w->stats.t_max_ms = t_ms[n - 1] > w->stats.t_max_ms ? t_ms[n - 1] : w->stats.t_max_ms;
+	w->kind = kind;
+	uint32_t off = num_u32(w->values.len);
+	chunk_values_encode(col->v, n, w->effort, &w->values);
+	if (kind == CFILE_HISTS)
+		histchunk_encode(col, &w->values);
+	if (w->values.len - off > STREAM_SPLIT && n > 1) {
+		struct sample_column a = *col, b = *col;
+		w->values.len = off;
+		a.count = n / 2;
+		b.count = n - a.count;
+		b.t_ms += a.count;
+		b.v += a.count;
+		b.h = b.h ? b.h + a.count : NULL;
+		b.start_ms = b.start_ms ? b.start_ms + a.count : NULL;
+		chunk_add(w, id, &a);
+		chunk_add(w, id, &b);
+		return;
+	}
+	uint32_t column = cfile_columns_number(&w->columns, col->t_ms, n);
+	uint32_t stream = stream_number(w, off);
+	w->entries[w->count++] =
+	    (struct entry){ .id = id, .count = n, .column = column, .stream = stream };
+	st->samples += n;
+	st->t_min_ms = col->t_ms[0] < st->t_min_ms ? col->t_ms[0] : st->t_min_ms;
+	st->t_max_ms = col->t_ms[n - 1] > st->t_max_ms ? col->t_ms[n - 1] : st->t_max_ms;
 }
 
 enum err cfile_writer_add(struct cfile_writer *w, uint32_t id, const struct sample_column *col)
 {
-	const int64_t *t_ms = col->t_ms;
-	const double *v = col->v;
-	size_t n = col->count;
-	if (w->err || n == 0)
+	if (w->err || col->count == 0)
 		return w->err;
-	CHECK(!w->any || id >= w->last_id);
-	CHECK(t_ms[0] >= w->meta.start_ms);
-	CHECK(t_ms[n - 1] < w->meta.end_ms);
 	bool again = w->any && id == w->last_id;
-	CHECK(!again || t_ms[0] > w->last_t);
-	w->stats.series += !again;
-	for (size_t at = 0; at < n && !w->err; at += CHUNK_SAMPLES_MAX) {
-		size_t m = n - at < CHUNK_SAMPLES_MAX ? n - at : CHUNK_SAMPLES_MAX;
-		chunk_add(w, id, t_ms + at, v + at, (uint32_t)m);
+	CHECK(!w->any || w->metric || id >= w->last_id);
+	CHECK(col->t_ms[0] >= w->file.meta.start_ms);
+	CHECK(col->t_ms[col->count - 1] < w->file.meta.end_ms);
+	CHECK(!again || col->t_ms[0] > w->last_t);
+	w->file.stats.series += !again;
+	for (uint32_t at = 0; at < col->count && !w->err; at += CHUNK_SAMPLES_MAX) {
+		uint32_t left = col->count - at;
+		struct sample_column part = { .count = left < CHUNK_SAMPLES_MAX ? left
+			                                                        : CHUNK_SAMPLES_MAX,
+			.t_ms = col->t_ms + at,
+			.v = col->v + at,
+			.h = col->h ? col->h + at : NULL,
+			.start_ms = col->start_ms ? col->start_ms + at : NULL };
+		chunk_add(w, id, &part);
 	}
 	w->any = true;
 	w->last_id = id;
-	w->last_t = t_ms[n - 1];
+	w->last_t = col->t_ms[col->count - 1];
+	id_seen(w, id);
 	return w->err;
 }
+
+/* ---- other bytes ---- */
+
+static void opaque_close(struct cfile_writer *w)
+{
+	uint32_t n = w->opaque_count;
+	if (n == 0)
+		return;
+	buf_clear(&w->work);
+	buf_add(&w->work, w->opaque_table.data, w->opaque_table.len);
+	buf_add(&w->work, w->opaque_bytes.data, w->opaque_bytes.len);
+	struct cfile_head h = { .magic = CFILE_MAGIC_UNIT,
+		.kind = CFILE_OPAQUE,
+		.count = n,
+		.first_id = w->opaque_ids[0],
+		.last_id = w->opaque_ids[n - 1] };
+	(void)piece_put(w, &h, &w->opaque);
+	ids_put(&w->opaque, w->opaque_ids, n);
+	w->file.kinds |= 1u << CFILE_OPAQUE;
+	buf_clear(&w->opaque_table);
+	buf_clear(&w->opaque_bytes);
+	w->opaque_count = 0;
+}
+
+enum err cfile_writer_add_opaque(struct cfile_writer *w, uint32_t id, const void *bytes, size_t len)
+{
+	if (w->err)
+		return w->err;
+	if (len > CFILE_OPAQUE_MAX)
+		return ERR_TOOBIG;
+	if (w->opaque_count == CFILE_UNIT_ENTRIES_MAX ||
+	    (w->opaque_count && w->opaque_bytes.len + len > CFILE_UNIT_TARGET))
+		opaque_close(w);
+	uint32_t last = w->opaque_count ? w->opaque_ids[w->opaque_count - 1] : id;
+	CHECK(w->opaque_count ? id > last : !w->opaque_any || id > w->opaque.id);
+	wire_put_varint(&w->opaque_table, id - last);
+	wire_put_varint(&w->opaque_table, len);
+	buf_add(&w->opaque_bytes, bytes, len);
+	w->opaque_ids[w->opaque_count++] = id;
+	w->opaque_any = true;
+	id_seen(w, id);
+	return w->err;
+}
+
+/* ---- definitions ---- */
 
 static void block_close(struct cfile_writer *w)
 {
 	if (w->labels_count == 0)
 		return;
 	buf_clear(&w->work);
+	wire_put_zigzag(&w->work, (int64_t)w->labels_first - w->labels_min);
 	buf_add(&w->work, w->labels.data, w->labels.len);
 	struct cfile_head h = { .magic = CFILE_MAGIC_BLOCK,
 		.count = w->labels_count,
-		.first_id = w->labels_first,
-		.last_id = w->labels_last };
-	uint64_t before = w->off;
-	piece_put(w, &h, &w->blocks);
+		.first_id = w->labels_min,
+		.last_id = w->labels_max };
+	w->file.stats.label_bytes += piece_put(w, &h, &w->blocks);
+	wire_put_zigzag(&w->blocks.dir, (int64_t)h.first_id - w->blocks.id);
 	wire_put_varint(&w->blocks.dir, h.last_id - h.first_id);
-	w->stats.label_bytes += w->off - before;
+	w->blocks.id = h.first_id;
 	buf_clear(&w->labels);
 	buf_clear(&w->before);
 	w->labels_count = 0;
+}
+
+/* The id of a definition: the first one of a block is put when its lowest id is known. */
+static void label_id(struct cfile_writer *w, uint32_t id)
+{
+	if (w->labels_count == 0) {
+		w->labels_first = w->labels_min = w->labels_max = id;
+		return;
+	}
+	wire_put_zigzag(&w->labels, (int64_t)id - w->labels_last);
+	w->labels_min = id < w->labels_min ? id : w->labels_min;
+	w->labels_max = id > w->labels_max ? id : w->labels_max;
 }
 
 enum err cfile_writer_define(struct cfile_writer *w, uint32_t id, uint32_t tenant, struct labels ls)
@@ -385,15 +583,13 @@ enum err cfile_writer_define(struct cfile_writer *w, uint32_t id, uint32_t tenan
 		return w->err;
 	if (ls.len > CFILE_LABELS_MAX)
 		return ERR_TOOBIG;
-	CHECK(!w->labels_any || id > w->labels_last);
+	CHECK(!w->labels_any || w->metric || id > w->labels_last);
 	if (w->labels_count == CFILE_BLOCK_ENTRIES_MAX || w->labels.len >= CFILE_BLOCK_TARGET)
 		block_close(w);
-	if (w->labels_count == 0)
-		w->labels_first = w->labels_last = id;
+	label_id(w, id);
 	size_t shared = 0, max = w->before.len < ls.len ? w->before.len : ls.len;
 	while (shared < max && w->before.data[shared] == ls.bytes[shared])
 		shared++;
-	wire_put_varint(&w->labels, id - w->labels_last);
 	wire_put_varint(&w->labels, tenant);
 	wire_put_varint(&w->labels, shared);
 	wire_put_varint(&w->labels, ls.len - shared);
@@ -403,43 +599,61 @@ enum err cfile_writer_define(struct cfile_writer *w, uint32_t id, uint32_t tenan
 	w->labels_last = id;
 	w->labels_any = true;
 	w->labels_count++;
+	id_seen(w, id);
 	return w->err;
 }
 
 void cfile_writer_labels_all(struct cfile_writer *w)
 {
-	w->meta.flags |= CFILE_LABELS_ALL;
+	w->file.meta.flags |= CFILE_LABELS_ALL;
+}
+
+/* ---- the end ---- */
+
+static void directory_make(struct cfile_writer *w, struct buf *b)
+{
+	buf_clear(b);
+	wire_put_varint(b, w->units.count);
+	wire_put_varint(b, w->opaque.count);
+	wire_put_varint(b, w->blocks.count);
+	wire_put_varint(b, w->times.count);
+	buf_add(b, w->units.dir.data, w->units.dir.len);
+	buf_add(b, w->opaque.dir.data, w->opaque.dir.len);
+	buf_add(b, w->blocks.dir.data, w->blocks.dir.len);
+	buf_add(b, w->times.dir.data, w->times.dir.len);
+	wire_put_varint(b, w->times_copy);
+	if (w->metric)
+		cfile_ids_put(b, w->pairs, w->pairs_count);
 }
 
 static void directory_put(struct cfile_writer *w)
 {
+	struct cfile *f = &w->file;
 	struct buf *b = &w->work;
-	buf_clear(b);
-	wire_put_varint(b, w->meta.flags & CFILE_LABELS_ALL);
-	wire_put_varint(b, w->units.count);
-	wire_put_varint(b, w->blocks.count);
-	wire_put_varint(b, w->stats.samples);
-	wire_put_u64(b, (uint64_t)w->stats.t_min_ms);
-	wire_put_u64(b, (uint64_t)w->stats.t_max_ms);
-	buf_add(b, w->units.dir.data, w->units.dir.len);
-	buf_add(b, w->blocks.dir.data, w->blocks.dir.len);
-	if (b->len > CFILE_DIR_MAX) {
+	uint8_t tail[CFILE_FOOTER];
+	directory_make(w, b);
+	size_t len = b->len, bound = ZSTD_compressBound(len);
+	if (len > CFILE_DIR_MAX) {
 		w->err = ERR_TOOBIG;
 		return;
 	}
-	uint8_t tail[CFILE_FOOTER] = { 0 };
-	uint32_t seed = cfile_seed(w->header_crc, w->off);
-	memcpy(tail, w->header, CFILE_HEADER);
-	uint8_t *p = tail + CFILE_HEADER;
-	wire_store64(p, w->off);
-	wire_store32(p + 8, num_u32(b->len));
-	wire_store32(p + 12, crc32c(seed, b->data, b->len));
-	wire_store32(p + 16, crc32c(w->header_crc, p, 16));
-	memcpy(p + 24, CFILE_MAGIC_END, 8);
-	buf_add(&w->out, b->data, b->len);
+	uint8_t *packed = mem_alloc(bound);
+	size_t packed_len = ZSTD_compressCCtx(w->zstd, packed, bound, b->data, len, ZSTD_LEVEL);
+	bool pays = !ZSTD_isError(packed_len) && packed_len < len;
+	const uint8_t *p = pays ? packed : b->data;
+	f->dir_off = w->off;
+	f->dir_len = num_u32(pays ? packed_len : len);
+	f->dir_raw_len = pays ? num_u32(len) : 0;
+	f->dir_crc = crc32c(cfile_seed(f->header_crc, w->off), p, f->dir_len);
+	f->stats.directory_bytes = (uint64_t)f->dir_len + CFILE_FOOTER + CFILE_HEADER;
+	f->stats.units = w->units.count;
+	f->stats.blocks = w->blocks.count;
+	f->stats.size_bytes = w->off + f->dir_len + CFILE_FOOTER;
+	cfile_footer_put(tail, f, w->header);
+	buf_add(&w->out, p, f->dir_len);
 	buf_add(&w->out, tail, sizeof(tail));
-	w->off += b->len + sizeof(tail);
-	w->stats.directory_bytes = b->len + sizeof(tail) + CFILE_HEADER;
+	w->off = f->stats.size_bytes;
+	mem_free(packed);
 }
 
 enum err cfile_writer_sync(struct cfile_writer *w)
@@ -453,23 +667,19 @@ enum err cfile_writer_sync(struct cfile_writer *w)
 enum err cfile_writer_finish(struct cfile_writer *w, struct cfile_stats *stats)
 {
 	unit_close(w);
+	opaque_close(w);
 	block_close(w);
+	times_again(w);
 	flush(w);
 	directory_put(w);
-	flush(w);
-	if (!w->err)
-		w->err = fsio_sync(w->io);
-	enum err e = w->err;
+	enum err e = cfile_writer_sync(w);
 	if (e) {
 		cfile_writer_abort(w);
 		return e;
 	}
 	metric_add(M_FILES_WRITTEN_BYTES, w->off);
-	w->stats.size_bytes = w->off;
-	w->stats.units = w->units.count;
-	w->stats.blocks = w->blocks.count;
 	if (stats)
-		*stats = w->stats;
+		*stats = w->file.stats;
 	writer_free(w);
 	return ERR_OK;
 }

@@ -589,7 +589,7 @@ static enum err file_adopt(struct fsio_dir *d, const char *name, struct files *f
 		return errbuf_set(eb, e, "%s", why.text);
 	const struct cfile_meta *m = cfile_meta(f);
 	uint32_t id = 0;
-	if (!cfile_salvaged(f) && m->shard == fs->shard) {
+	if (cfile_is_whole(f) && m->shard == fs->shard) {
 		struct files_entry entry = files_entry_of(name, m, cfile_stats(f));
 		files_add(fs, &entry);
 		if (cfile_id_max(f, &id) && id >= fs->next_id)

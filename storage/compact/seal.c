@@ -17,18 +17,13 @@ struct input {
 	uint32_t def_id, def_tenant;
 	struct labels def;
 };
-struct column { /* the merged samples of one series */
-	int64_t *t;
-	double *v;
-	size_t n, cap;
-};
 struct seal {
 	const struct seal_opts *o;
 	struct seal_result *r;
 	struct input *in; /* what comes later wins, see inputs_order */
 	size_t count;
 	struct cfile_writer *w;
-	struct column all, spare;
+	struct column all, one, spare; /* all: the merged samples of one series */
 };
 
 static enum err samples_next(struct input *in)
@@ -45,41 +40,21 @@ static enum err defs_next(struct input *in)
 	return in->defs_end ? ERR_OK : e;
 }
 
-static void column_room(struct column *c, size_t n)
-{
-	if (c->cap >= n)
-		return;
-	c->cap = c->cap * 2 > n ? c->cap * 2 : n;
-	c->t = mem_array(c->t, c->cap, sizeof(*c->t));
-	c->v = mem_array(c->v, c->cap, sizeof(*c->v));
-}
-
 /* Adds samples that win over all that is there at equal times. */
-static void column_merge(struct seal *s, const struct sample_column *add)
+static void samples_merge(struct seal *s, const struct sample_column *add)
 {
-	struct column *a = &s->all, *out = &s->spare;
-	if (a->n == 0 || add->t_ms[0] > a->t[a->n - 1]) {
-		column_room(a, a->n + add->count);
-		memcpy(a->t + a->n, add->t_ms, add->count * sizeof(*a->t));
-		memcpy(a->v + a->n, add->v, add->count * sizeof(*a->v));
-		a->n += add->count;
+	struct column *a = &s->all;
+	if (a->count == 0 || add->t_ms[0] > a->t_ms[a->count - 1]) {
+		column_append_lent(a, add, 0, add->count);
 		return;
 	}
-	column_room(out, a->n + add->count);
-	size_t i = 0, j = 0, n = 0;
-	while (i < a->n || j < add->count) {
-		bool old = j == add->count || (i < a->n && a->t[i] < add->t_ms[j]);
-		if (!old && i < a->n && a->t[i] == add->t_ms[j]) {
-			i++;
-			s->r->overwritten++;
-		}
-		out->t[n] = old ? a->t[i] : add->t_ms[j];
-		out->v[n++] = old ? a->v[i++] : add->v[j++];
-	}
-	out->n = n;
+	column_clear(&s->one);
+	column_append_lent(&s->one, add, 0, add->count);
+	column_merge(&s->one, a, &s->spare);
+	s->r->overwritten += a->count + add->count - s->spare.count;
 	struct column swap = *a;
-	*a = *out;
-	*out = swap;
+	*a = s->spare;
+	s->spare = swap;
 }
 
 static bool lowest_id(const struct seal *s, uint32_t *id)
@@ -169,11 +144,11 @@ static size_t dead_of(const struct seal *s, uint32_t tenant, const int64_t *t_ms
 
 static enum err series_merge(struct seal *s, uint32_t id)
 {
-	s->all.n = 0;
+	column_clear(&s->all);
 	for (size_t i = 0; i < s->count; i++) {
 		struct input *in = &s->in[i];
 		while (!in->samples_end && in->id == id) {
-			column_merge(s, &in->col);
+			samples_merge(s, &in->col);
 			enum err e = samples_next(in);
 			if (e)
 				return e;
@@ -184,13 +159,13 @@ static enum err series_merge(struct seal *s, uint32_t id)
 	enum err e = s->o->step ? s->o->step(s->o->arg, s->w) : ERR_OK;
 	if (!e)
 		e = define(s, id, &known, &tenant);
-	size_t dead = known ? dead_of(s, tenant, s->all.t, s->all.n) : 0;
+	uint32_t count = s->all.count;
+	uint32_t dead = known ? (uint32_t)dead_of(s, tenant, s->all.t_ms, count) : 0;
 	s->r->dead += dead;
-	if (e || dead == s->all.n)
+	if (e || dead == count)
 		return e;
-	return cfile_writer_add(s->w, id,
-	    &(struct sample_column){
-	        .count = (uint32_t)(s->all.n - dead), .t_ms = s->all.t + dead, .v = s->all.v + dead });
+	struct sample_column col = column_view(&s->all, dead, count - dead);
+	return cfile_writer_add(s->w, id, &col);
 }
 
 static enum err merge(struct seal *s)
@@ -344,9 +319,8 @@ enum err seal_run(const struct seal_opts *o, struct seal_result *r, struct errbu
 		e = cfile_writer_finish(s.w, &r->stats);
 	}
 	inputs_close(&s);
-	mem_free(s.all.t);
-	mem_free(s.all.v);
-	mem_free(s.spare.t);
-	mem_free(s.spare.v);
+	column_release(&s.all);
+	column_release(&s.one);
+	column_release(&s.spare);
 	return e ? errbuf_set(eb, e, "merging into %s: %s", name, err_why(e)) : ERR_OK;
 }

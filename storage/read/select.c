@@ -8,10 +8,11 @@
 #include "storage/read/unitread.h"
 #include "storage/read/valuewalk.h"
 
-#define SELECT_IDS_AHEAD 16u /* of one series, whose units are fetched together */
-#define WORK_SERIES      64u /* what a look at a series costs */
-#define NOTE_MEMORY_WORK 8192u
-#define FREE_HERE_MAX    (2u << 20)
+#define SELECT_IDS_AHEAD    16u /* of one series, whose units are fetched together */
+#define SELECT_SERIES_AHEAD 48u /* of those behind it, theirs too */
+#define WORK_SERIES         64u /* what a look at a series costs */
+#define NOTE_MEMORY_WORK    8192u
+#define FREE_HERE_MAX       (2u << 20)
 
 enum select_state {
 	SELECT_CHOOSING, /* series are being chosen */
@@ -22,8 +23,9 @@ enum select_state {
 };
 enum select_reading {
 	READ_NOTHING,
-	READ_MEMORY, /* in pieces, into kept */
-	READ_FILES,  /* and memory behind them */
+	READ_MEMORY,  /* in pieces, into kept */
+	READ_OPENING, /* the list of files is taken, with their directories */
+	READ_FILES,   /* and memory behind them */
 };
 enum select_joining { /* of the id that is being read */
 	JOIN_NONE,    /* its files are read */
@@ -34,7 +36,7 @@ struct select {
 	struct source_cursor base;
 	struct shard *shard;
 	const struct source_query *query;
-	enum select_state state;
+	enum select_state state, after_loading;
 	bool closed; /* freed when what is with a worker has come back */
 	struct idchain chain;
 	struct unitread units;
@@ -116,11 +118,23 @@ static void found(struct idchain *c)
 static void loaded(struct unitread *u)
 {
 	struct select *s = CONTAINER_OF(u, struct select, units);
-	s->state = SELECT_SERIES;
+	s->state = s->after_loading;
 	if (s->closed)
 		destroy(s);
 	else
 		wake(s);
+}
+
+/* The list of files of now; WAIT: their directories come, FAILED: s->units.err. */
+static enum unitread_got files_take(struct select *s)
+{
+	enum unitread_got got = unitread_begin(&s->units);
+	if (UNLIKELY(got == UNITREAD_WAIT)) {
+		s->after_loading = s->state;
+		s->state = SELECT_LOADING;
+		unitread_load_dirs(&s->units);
+	}
+	return got;
 }
 
 /* ---- one series ---- */
@@ -169,13 +183,6 @@ static void kept_room(struct select *s)
 		column_clear(&s->kept[i]);
 }
 
-static void files_begin(struct select *s)
-{
-	unitread_begin(&s->units);
-	s->at = 0;
-	s->reading = READ_FILES;
-}
-
 static void read_begin(struct select *s)
 {
 	s->at = s->kept_count = 0;
@@ -183,7 +190,7 @@ static void read_begin(struct select *s)
 	column_clear(&s->one);
 	s->joining = JOIN_NONE;
 	if (LIKELY(!has_large_memory(s))) {
-		files_begin(s);
+		s->reading = READ_OPENING;
 		return;
 	}
 	kept_room(s);
@@ -205,7 +212,7 @@ static enum err memory_piece(struct select *s)
 		return err;
 	s->from_ms = s->query->t_min_ms;
 	if (++s->at == s->chain.refs_count)
-		files_begin(s);
+		s->reading = READ_OPENING;
 	return ERR_OK;
 }
 
@@ -253,10 +260,13 @@ static bool add_memory(struct select *s, struct column *to, enum err *err)
 static void load(struct select *s)
 {
 	const struct idchain *c = &s->chain;
-	uint32_t ids[SELECT_IDS_AHEAD];
+	uint32_t ids[SELECT_IDS_AHEAD + SELECT_SERIES_AHEAD];
 	size_t n = 0;
-	for (size_t i = s->at; i < c->refs_count && n < COUNT_OF(ids); i++)
+	for (size_t i = s->at; i < c->refs_count && n < SELECT_IDS_AHEAD; i++)
 		ids[n++] = c->refs[i].id;
+	for (unsigned i = c->ahead_at; i < c->ahead_count && n < COUNT_OF(ids); i++)
+		ids[n++] = c->ahead[i];
+	s->after_loading = s->state;
 	s->state = SELECT_LOADING;
 	unitread_load(&s->units, ids, n);
 }
@@ -292,6 +302,15 @@ static enum source_state read_series(struct select *s, enum err *err)
 		*err = memory_piece(s);
 		if (*err || s->units.work >= UNITREAD_WORK)
 			return SOURCE_AGAIN;
+	}
+	if (s->reading == READ_OPENING) {
+		enum unitread_got got = files_take(s);
+		if (got == UNITREAD_FAILED)
+			*err = s->units.err;
+		if (got != UNITREAD_ALL)
+			return got == UNITREAD_WAIT ? SOURCE_WAIT : SOURCE_AGAIN;
+		s->at = 0;
+		s->reading = READ_FILES;
 	}
 	for (; s->at < s->chain.refs_count; s->at++) {
 		enum unitread_got got = read_id(s, err);
@@ -357,7 +376,14 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 	const struct source_query *q = s->query;
 	enum err err = ERR_OK;
 	if (q->what != SOURCE_SERIES_SAMPLES) {
-		unitread_sync(&s->units);
+		enum unitread_got got = files_take(s);
+		if (UNLIKELY(got != UNITREAD_ALL)) {
+			idchain_keep(&s->chain);
+			s->chain.active = NULL;
+			if (got == UNITREAD_WAIT)
+				return SOURCE_WAIT;
+			return fail(s, s->units.err, s->units.why);
+		}
 		if (!in_range(s))
 			return SOURCE_END;
 		idchain_keep(&s->chain);
@@ -388,7 +414,9 @@ static enum source_state values_step(struct select *s, struct source_item *out)
 {
 	if (textset_pop(&s->texts, out))
 		return SOURCE_READY;
-	unitread_sync(&s->units);
+	enum unitread_got got = files_take(s);
+	if (UNLIKELY(got != UNITREAD_ALL))
+		return got == UNITREAD_WAIT ? SOURCE_WAIT : fail(s, s->units.err, s->units.why);
 	if (!valuewalk_step(&s->values, &s->texts, &s->units)) {
 		idchain_skip_active(&s->chain);
 		s->state = SELECT_SERIES;

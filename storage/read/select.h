@@ -2,8 +2,9 @@
  * select - the read path of one shard: cursors of core/seam/source.h over memory and files.
  *
  * Which series there are, and under which ids, is told by storage/read/idchain; the files are read
- * by storage/read/unitread. Per id, oldest first: files (where they overlap by rank), frozen, live; a newer
- * one wins where a time stands twice (storage README (8)); of equal labels the higher id wins.
+ * by storage/read/unitread. Per id, oldest first: files (where they overlap by rank), frozen, live;
+ * a newer one wins where a time stands twice (storage README (8)); of equal labels the higher id
+ * wins.
  * Units of files are read without waiting when they are in the page cache, else on a worker
  * (SOURCE_WAIT). Label values that many series share are listed from the postings
  * (storage/read/valuewalk).
@@ -28,10 +29,11 @@
 #define STORAGE_READ_SELECT_H
 
 #include "core/seam/source.h"
+#include "storage/read/unitpool.h"
 #include "storage/shard.h"
 
-#define SELECT_UNITS_MAX      512u
-#define SELECT_BYTES_MAX      (16u << 20)
+#define SELECT_UNITS_MAX      UNITPOOL_MAX
+#define SELECT_BYTES_MAX      UNITPOOL_BYTES_MAX
 #define SELECT_MEMORY_AT_ONCE 16384u
 
 /* Begins a cursor; out is closed by its close(), also while it waits. */

@@ -9,13 +9,12 @@
 #include "core/base/rune.h"
 #include "storage/read/select.h"
 
-#define EXTENTS_MIN     16u
-#define UNIT_KEEP_BYTES (64u << 10)
-#define FILE_UNITS      4u  /* of one file that stay */
-#define FILE_WANTED     16u /* of one file that are fetched at once */
-#define WORK_FIND       48u /* what a look for an id in a file costs */
-#define WORK_UNIT       1024u
-#define JOIN_STEP       4096u
+#define EXTENTS_MIN  16u
+#define FILE_WANTED  16u /* units of one id in one file that are fetched at once */
+#define TIMES_WANTED 4u  /* so few blocks of time columns are fetched with the first units */
+#define WORK_FIND    24u /* what a look for an id in a file costs */
+#define WORK_UNIT    512u
+#define JOIN_STEP    4096u
 
 void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64_t t_max_ms,
     void (*woken)(struct unitread *u))
@@ -25,142 +24,16 @@ void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64
 		.t_max_ms = t_max_ms,
 		.woken = woken,
 		.generation = UINT64_MAX };
-}
-
-/* ---- units ---- */
-
-static bool is_full(const struct unitread *u, uint32_t len)
-{
-	if (!u->spare_units && u->units_count >= SELECT_UNITS_MAX)
-		return true;
-	return u->bytes && u->bytes + len > SELECT_BYTES_MAX;
-}
-
-/*
- * Out of its file's list, spare from now. The memory stays for the next one, but for that of
- * giants.
- */
-static void unit_drop(struct unitread *u, struct unitread_unit *x)
-{
-	struct unitread_unit **at = &x->of->units;
-	CHECK(x->state != UNITREAD_SPARE);
-	while (*at != x)
-		at = &(*at)->next;
-	*at = x->next;
-	x->of->units_count--;
-	u->bytes -= x->ext.len;
-	if (x->bytes.cap > UNIT_KEEP_BYTES) {
-		buf_release(&x->bytes);
-		buf_init(&x->bytes);
-	}
-	x->state = UNITREAD_SPARE;
-	x->of = NULL;
-	x->next = u->spare_units;
-	u->spare_units = x;
-}
-
-/*
- * The least recently used one that nobody waits for goes; false: all were used at or after the
- * tick.
- */
-static bool make_room(struct unitread *u, uint64_t before)
-{
-	struct unitread_unit *oldest = NULL;
-	for (size_t i = 0; i < u->units_count; i++) {
-		struct unitread_unit *x = u->units[i];
-		if (x->state != UNITREAD_SPARE && x->state != UNITREAD_WANTED && x->used < before &&
-		    (!oldest || x->used < oldest->used))
-			oldest = x;
-	}
-	if (oldest)
-		unit_drop(u, oldest);
-	return oldest;
-}
-
-static struct unitread_unit *unit_new(struct unitread *u)
-{
-	struct unitread_unit *x = u->spare_units;
-	if (x) {
-		u->spare_units = x->next;
-		return x;
-	}
-	CHECK(u->units_count < SELECT_UNITS_MAX);
-	if (u->units_count == u->units_cap) {
-		u->units_cap = u->units_cap ? 2 * u->units_cap : 16;
-		u->units = mem_array(u->units, u->units_cap, sizeof(*u->units));
-	}
-	x = u->units[u->units_count++] = mem_zalloc(sizeof(*x));
-	cfile_unit_init(&x->unit);
-	buf_init(&x->bytes);
-	return x;
-}
-
-/* Makes a place among the file's own units; those used at or after the tick stay. */
-static void file_trim(struct unitread *u, struct unitread_file *f, uint64_t before)
-{
-	while (f->units_count >= FILE_UNITS) {
-		struct unitread_unit *last = f->units;
-		while (last->next)
-			last = last->next;
-		if (last->state == UNITREAD_WANTED || last->used >= before)
-			return;
-		unit_drop(u, last);
-	}
-}
-
-/*
- * A place for the bytes of a unit; NULL: no room, if what was used at or after the tick is to
- * stay.
- */
-static struct unitread_unit *unit_take(
-    struct unitread *u, struct unitread_file *f, const struct cfile_extent *e, uint64_t before)
-{
-	file_trim(u, f, before);
-	while (is_full(u, e->len)) {
-		if (!make_room(u, before))
-			return NULL;
-	}
-	struct unitread_unit *x = unit_new(u);
-	x->state = UNITREAD_WANTED;
-	x->of = f;
-	x->ext = *e;
-	x->used = ++u->tick;
-	x->err = ERR_OK;
-	x->next = f->units;
-	f->units = x;
-	f->units_count++;
-	u->bytes += e->len;
-	buf_clear(&x->bytes);
-	buf_reserve(&x->bytes, e->len);
-	return x;
-}
-
-/* The unit when it is there, first in its file's list from now. */
-static struct unitread_unit *unit_find(
-    struct unitread *u, struct unitread_file *f, const struct cfile_extent *e)
-{
-	struct unitread_unit **at = &f->units, *x = f->units;
-	if (LIKELY(x && x->ext.unit == e->unit)) {
-		x->used = ++u->tick;
-		return x;
-	}
-	while ((x = *at) && x->ext.unit != e->unit)
-		at = &x->next;
-	if (!x)
-		return NULL;
-	*at = x->next;
-	x->next = f->units;
-	f->units = x;
-	x->used = ++u->tick;
-	return x;
+	unitpool_init(&u->pool);
 }
 
 /* ---- files ---- */
 
 static void file_free(struct unitread *u, struct unitread_file *f)
 {
-	while (f->units)
-		unit_drop(u, f->units);
+	unitpool_drop_all(&u->pool, f);
+	if (f->dir)
+		cfile_dir_unpin(f->file->cfile);
 	shard_file_unpin(f->file);
 	mem_free(f);
 }
@@ -182,12 +55,7 @@ void unitread_release(struct unitread *u)
 	CHECK(!u->loading);
 	for (size_t i = 0; i < u->files_count; i++)
 		file_free(u, u->files[i]);
-	for (size_t i = 0; i < u->units_count; i++) {
-		cfile_unit_release(&u->units[i]->unit);
-		buf_release(&u->units[i]->bytes);
-		mem_free(u->units[i]);
-	}
-	mem_free(u->units);
+	unitpool_release(&u->pool);
 	mem_free(u->files);
 	mem_free(u->ext);
 	column_release(&u->spare);
@@ -255,13 +123,11 @@ static struct unitread_file *file_new(struct unitread *u, struct shard_file *f)
 	struct unitread_file *uf = mem_zalloc(sizeof(*uf));
 	uf->file = f;
 	shard_file_pin(f);
-	if (cfile_salvaged(f->cfile) && u->warnings_count < UNITREAD_WARNINGS_MAX)
-		snprintf(u->warnings[u->warnings_count++], sizeof(u->warnings[0]),
-		    "damaged data skipped: %s: its directory is damaged", f->entry.name);
+	u->dirs_missing = true;
 	return uf;
 }
 
-void unitread_sync_slow(struct unitread *u)
+static void files_sync(struct unitread *u)
 {
 	struct shard *sh = u->shard;
 	CHECK(!u->loading);
@@ -307,6 +173,13 @@ static void warn(struct unitread *u, const struct unitread_file *f, const char *
 		    "damaged data skipped: %s", *text ? text : f->file->entry.name);
 }
 
+static void warn_text(struct unitread *u, const struct unitread_file *f, const char *why)
+{
+	char text[256];
+	rune_printf(text, sizeof(text), "%s: %s", f->file->entry.name, why);
+	warn(u, f, text);
+}
+
 static void read_failed(struct unitread *u, struct unitread_file *f, uint64_t off, enum err err)
 {
 	char text[256];
@@ -315,89 +188,178 @@ static void read_failed(struct unitread *u, struct unitread_file *f, uint64_t of
 	warn(u, f, text);
 }
 
-/* ---- one unit ---- */
-
 /* Data that cannot be read for now is not damaged, and must not be left out of an answer. */
 static bool passes(enum err err)
 {
 	return err == ERR_NOFILES || err == ERR_NOMEM || err == ERR_BUSY;
 }
 
-/* Bytes that did not come: the unit is left out and told, or the cursor fails. */
-static void unit_failed(struct unitread *u, struct unitread_unit *x, enum err err)
+static void fail(struct unitread *u, const struct unitread_file *f, enum err err)
 {
+	u->err = err;
+	snprintf(u->why, sizeof(u->why), "%s cannot be read: %s", f->file->entry.name, err_text(err));
+}
+
+/* ---- directories ---- */
+
+static void dir_take(struct unitread *u, struct unitread_file *f, const struct cfile_dir *dir)
+{
+	f->dir = dir;
+	if (cfile_dir_salvaged(dir))
+		warn_text(u, f, "its directory is damaged");
+}
+
+enum unitread_got unitread_begin_slow(struct unitread *u)
+{
+	CHECK(!u->loading);
+	if (UNLIKELY(u->err))
+		return UNITREAD_FAILED;
+	if (u->generation != shard_files_version(u->shard))
+		files_sync(u);
+	u->dirs_missing = false;
+	for (size_t i = 0; i < u->files_count; i++) {
+		struct unitread_file *f = u->files[i];
+		if (f->dir || f->dir_err)
+			continue;
+		const struct cfile_dir *dir = cfile_dir_pin(f->file->cfile);
+		if (dir)
+			dir_take(u, f, dir);
+		else
+			u->dirs_missing = true;
+	}
+	u->work += (unsigned)u->files_count;
+	return u->dirs_missing ? UNITREAD_WAIT : UNITREAD_ALL;
+}
+
+static void dirs_run(struct work_task *t)
+{
+	struct unitread *u = CONTAINER_OF(t, struct unitread, task);
+	for (size_t i = 0; i < u->files_count; i++) {
+		struct unitread_file *f = u->files[i];
+		if (!f->dir && !f->dir_err)
+			f->dir_err = cfile_dir_load(f->file->cfile, &f->loaded);
+	}
+}
+
+static void dirs_done(struct work_task *t)
+{
+	struct unitread *u = CONTAINER_OF(t, struct unitread, task);
+	u->loading = false;
+	for (size_t i = 0; i < u->files_count; i++) {
+		struct unitread_file *f = u->files[i];
+		if (f->loaded)
+			dir_take(u, f, f->loaded);
+		else if (!f->dir && f->dir_err && passes(f->dir_err))
+			fail(u, f, f->dir_err);
+		else if (!f->dir && f->dir_err && !f->told)
+			warn_text(u, f, err_text(f->dir_err));
+		f->told |= f->dir_err != ERR_OK;
+		f->loaded = NULL;
+	}
+	u->woken(u);
+}
+
+static void submit(
+    struct unitread *u, void (*run)(struct work_task *), void (*done)(struct work_task *))
+{
+	u->loading = true;
+	metric_add(M_COLD_READS, 1);
+	u->task = (struct work_task){ .run = run, .done = done, .prio = WORK_READ };
+	work_submit(u->shard->pool, &u->task);
+}
+
+void unitread_load_dirs(struct unitread *u)
+{
+	CHECK(!u->loading);
+	submit(u, dirs_run, dirs_done);
+}
+
+/* ---- one piece ---- */
+
+/* Bytes that did not come: the piece is left out and told, or the cursor fails. */
+static void piece_failed(struct unitread *u, struct unitpool_unit *x, enum err err)
+{
+	struct unitread_file *f = x->owner;
 	if (!passes(err)) {
-		x->state = UNITREAD_BAD;
-		read_failed(u, x->of, x->ext.off, err);
+		x->state = UNITPOOL_BAD;
+		read_failed(u, f, x->ext.off, err);
 		return;
 	}
-	u->err = err;
-	snprintf(u->why, sizeof(u->why), "%s cannot be read: %s", x->of->file->entry.name,
-	    err_text(err));
-	unit_drop(u, x);
+	fail(u, f, err);
+	unitpool_drop(&u->pool, x);
 }
 
 enum have {
 	HAVE_YES,
 	HAVE_BAD,
-	HAVE_WAIT
+	HAVE_WAIT /* or failed: u->err */
 };
 
-static enum have unit_open(struct unitread *u, struct unitread_unit *x)
+static enum have piece_open(struct unitread *u, struct unitpool_unit *x)
 {
 	struct errbuf eb;
 	errbuf_init(&eb);
-	if (u->opener && u->opener != x)
-		cfile_unit_hand(&u->opener->unit, &x->unit);
-	u->opener = x;
 	u->work += WORK_UNIT + x->ext.len / 8;
-	x->state = UNITREAD_OPEN;
-	if (!cfile_unit_open(&x->unit, x->of->file->cfile, &x->ext, x->bytes.data, &eb))
+	if (!unitpool_open(&u->pool, x, &eb))
 		return HAVE_YES;
-	warn(u, x->of, eb.text);
-	x->state = UNITREAD_BAD;
+	warn(u, x->owner, eb.text);
 	return HAVE_BAD;
 }
 
-static enum have unit_read(struct unitread *u, struct unitread_unit *x)
+static enum have piece_read(struct unitread *u, struct unitpool_unit *x)
 {
-	enum err err = cfile_read_nowait(x->of->file->cfile, x->bytes.data, x->ext.len, x->ext.off);
+	enum err err = cfile_read_nowait(x->file, x->bytes.data, x->ext.len, x->ext.off);
 	if (err == ERR_AGAIN)
 		return HAVE_WAIT;
 	if (!err)
-		return unit_open(u, x);
-	unit_failed(u, x, err);
+		return piece_open(u, x);
+	piece_failed(u, x, err);
 	return u->err ? HAVE_WAIT : HAVE_BAD;
 }
 
-/* Opens the unit of an extent, from what is loaded or from the page cache. */
-static enum have unit_ready(struct unitread *u, struct unitread_unit *x)
+/* Opens a piece, from what is loaded or from the page cache. */
+static enum have piece_ready(struct unitread *u, struct unitpool_unit *x)
 {
 	switch (x->state) {
-	case UNITREAD_OPEN:
+	case UNITPOOL_OPEN:
 		return HAVE_YES;
-	case UNITREAD_BAD:
+	case UNITPOOL_BAD:
 		return HAVE_BAD;
-	case UNITREAD_LOADED:
-		return unit_open(u, x);
-	case UNITREAD_WANTED:
-		return unit_read(u, x);
-	case UNITREAD_SPARE:
+	case UNITPOOL_LOADED:
+		return piece_open(u, x);
+	case UNITPOOL_WANTED:
+		return piece_read(u, x);
+	case UNITPOOL_SPARE:
 		break;
 	}
-	CHECK(!"a spare unit in a file's list");
+	CHECK(!"a spare piece has an owner");
 	return HAVE_BAD;
+}
+
+/* The piece of an extent, ready when HAVE_YES. */
+static enum have piece_get(struct unitread *u, struct unitread_file *f,
+    const struct cfile_extent *ext, struct unitpool_unit **out)
+{
+	struct unitpool_unit *x = unitpool_find(&u->pool, f, ext->unit);
+	if (UNLIKELY(!x)) {
+		x = unitpool_take(&u->pool, f, f->file->cfile, ext, UINT64_MAX);
+		CHECK(x);
+	}
+	*out = x;
+	return LIKELY(x->state == UNITPOOL_OPEN) ? HAVE_YES : piece_ready(u, x);
 }
 
 /* Where the units of an id stand: u->ext. */
 static size_t units_of(struct unitread *u, const struct unitread_file *f, uint32_t id)
 {
-	size_t n = cfile_find(f->file->cfile, id, u->ext, u->ext_cap);
+	if (UNLIKELY(!f->dir))
+		return 0;
+	size_t n = cfile_find(f->dir, id, u->ext, u->ext_cap);
 	if (n <= u->ext_cap)
 		return n;
 	u->ext_cap = n < EXTENTS_MIN ? EXTENTS_MIN : 2 * n;
 	u->ext = mem_array(u->ext, u->ext_cap, sizeof(*u->ext));
-	return cfile_find(f->file->cfile, id, u->ext, u->ext_cap);
+	return cfile_find(f->dir, id, u->ext, u->ext_cap);
 }
 
 /* ---- loading on a worker ---- */
@@ -405,27 +367,42 @@ static size_t units_of(struct unitread *u, const struct unitread_file *f, uint32
 static void load_run(struct work_task *t)
 {
 	struct unitread *u = CONTAINER_OF(t, struct unitread, task);
-	for (size_t i = 0; i < u->units_count; i++) {
-		struct unitread_unit *x = u->units[i];
-		if (x->state == UNITREAD_WANTED)
-			x->err =
-			    cfile_read(x->of->file->cfile, x->bytes.data, x->ext.len, x->ext.off);
-	}
+	unitpool_read(&u->pool);
 }
 
 static void load_done(struct work_task *t)
 {
 	struct unitread *u = CONTAINER_OF(t, struct unitread, task);
 	u->loading = false;
-	for (size_t i = 0; i < u->units_count; i++) {
-		struct unitread_unit *x = u->units[i];
-		if (x->state != UNITREAD_WANTED)
+	for (size_t i = 0; i < u->pool.count; i++) {
+		struct unitpool_unit *x = u->pool.units[i];
+		if (x->state != UNITPOOL_WANTED)
 			continue;
-		x->state = UNITREAD_LOADED;
+		x->state = UNITPOOL_LOADED;
 		if (x->err)
-			unit_failed(u, x, x->err);
+			piece_failed(u, x, x->err);
 	}
 	u->woken(u);
+}
+
+static bool want(
+    struct unitread *u, struct unitread_file *f, const struct cfile_extent *ext, uint64_t since)
+{
+	return unitpool_find(&u->pool, f, ext->unit) ||
+	    unitpool_take(&u->pool, f, f->file->cfile, ext, since);
+}
+
+/* Where a file has few time columns they are needed as well. */
+static bool want_times(struct unitread *u, struct unitread_file *f, uint64_t since)
+{
+	struct cfile_extent ext;
+	uint32_t n = cfile_times_blocks(f->dir);
+	for (uint32_t i = 0; i < n && n <= TIMES_WANTED; i++) {
+		cfile_times_nth(f->dir, i, &ext);
+		if (!want(u, f, &ext, since))
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -437,8 +414,10 @@ static bool want_id(struct unitread *u, uint32_t id, size_t file, size_t ext, ui
 	for (; file < u->files_count; file++, ext = 0) {
 		struct unitread_file *f = u->files[file];
 		size_t n = units_of(u, f, id);
+		if (ext < n && !want_times(u, f, since))
+			return false;
 		for (unsigned wanted = 0; ext < n && wanted < FILE_WANTED; ext++, wanted++)
-			if (!unit_find(u, f, &u->ext[ext]) && !unit_take(u, f, &u->ext[ext], since))
+			if (!want(u, f, &u->ext[ext], since))
 				return false;
 	}
 	return true;
@@ -447,14 +426,11 @@ static bool want_id(struct unitread *u, uint32_t id, size_t file, size_t ext, ui
 void unitread_load(struct unitread *u, const uint32_t *ids, size_t count)
 {
 	CHECK(!u->loading);
-	uint64_t since = u->tick;
+	uint64_t since = u->pool.tick;
 	bool more = want_id(u, ids[0], u->at_file, u->at_ext, since);
 	for (size_t i = 1; i < count && more; i++)
 		more = want_id(u, ids[i], 0, 0, since);
-	u->loading = true;
-	metric_add(M_COLD_READS, 1);
-	u->task = (struct work_task){ .run = load_run, .done = load_done, .prio = WORK_READ };
-	work_submit(u->shard->pool, &u->task);
+	submit(u, load_run, load_done);
 }
 
 /* ---- samples ---- */
@@ -463,12 +439,13 @@ void unitread_load(struct unitread *u, const uint32_t *ids, size_t count)
 static void trim(const struct unitread *u, struct column *c, uint32_t from)
 {
 	uint32_t end = c->count, skip = 0;
+	if (LIKELY(end > from && c->t_ms[from] >= u->t_min_ms && c->t_ms[end - 1] <= u->t_max_ms))
+		return;
 	while (end > from && c->t_ms[end - 1] > u->t_max_ms)
 		end--;
 	while (from + skip < end && c->t_ms[from + skip] < u->t_min_ms)
 		skip++;
-	if (skip || end < c->count)
-		column_keep(c, from, skip, end - from - skip);
+	column_keep(c, from, skip, end - from - skip);
 }
 
 /* The first sample at or after a time among the first n. */
@@ -517,6 +494,7 @@ static void join_begin(struct unitread *u, struct column *acc, uint32_t from)
 	u->join = (struct unitread_join){ .on = true, .lo = lo, .from = from, .a = from, .b = lo };
 	column_clear(&u->spare);
 	column_reserve(&u->spare, acc->count - lo);
+	column_hold(&u->spare, acc);
 }
 
 /* Goes on with a join that began; false: again. */
@@ -576,44 +554,71 @@ bool unitread_merge(struct unitread *u, struct column *acc, const struct column 
 	return true;
 }
 
-/* Decodes behind acc. */
-static void add_entry(
-    struct unitread *u, struct unitread_unit *x, const struct cfile_entry *e, struct column *acc)
+/*
+ * The block of time columns that an entry needs; its second copy when the first is damaged. NULL
+ * with HAVE_YES: it needs none.
+ */
+static enum have times_get(struct unitread *u, struct unitread_file *f, const struct cfile_entry *e,
+    struct cfile_times **out)
 {
+	enum have have = HAVE_BAD;
+	struct cfile_extent ext;
+	*out = NULL;
+	if (!e->outside)
+		return HAVE_YES;
+	for (unsigned copy = 0; copy < 2 && have == HAVE_BAD; copy++) {
+		struct unitpool_unit *x = NULL;
+		if (!cfile_times_extent(f->dir, e->column, copy, &ext))
+			break;
+		have = piece_get(u, f, &ext, &x);
+		if (have == HAVE_YES && cfile_times_has(&x->times, e->column))
+			*out = &x->times;
+		else if (have == HAVE_YES)
+			have = HAVE_BAD;
+	}
+	return have;
+}
+
+/* Decodes behind acc. */
+static enum have add_entry(struct unitread *u, struct unitread_file *f, struct unitpool_unit *x,
+    const struct cfile_entry *e, struct column *acc)
+{
+	struct cfile_times *times;
 	struct errbuf eb;
+	enum have have = times_get(u, f, e, &times);
+	if (UNLIKELY(have != HAVE_YES))
+		return have;
 	errbuf_init(&eb);
-	column_reserve(acc, e->count);
 	uint32_t from = acc->count;
 	u->work += e->count;
-	if (cfile_unit_decode(&x->unit, e, acc->t_ms + from, acc->v + from, &eb)) {
-		warn(u, x->of, eb.text);
-		return;
+	if (cfile_unit_append(&x->unit, times, e, acc, &eb)) {
+		warn(u, f, eb.text);
+		return HAVE_BAD;
 	}
 	u->samples += e->count;
-	acc->count += e->count;
 	trim(u, acc, from);
+	return HAVE_YES;
+}
+
+static enum unitread_got waits(const struct unitread *u)
+{
+	return u->err ? UNITREAD_FAILED : UNITREAD_WAIT;
 }
 
 /* What one unit holds of an id, from at_entry on. */
 static enum unitread_got add_unit(struct unitread *u, struct unitread_file *f,
     const struct cfile_extent *ext, uint32_t id, struct column *acc)
 {
-	struct unitread_unit *x = unit_find(u, f, ext);
-	if (UNLIKELY(!x)) {
-		x = unit_take(u, f, ext, UINT64_MAX);
-		CHECK(x);
-	}
-	if (UNLIKELY(x->state != UNITREAD_OPEN)) {
-		enum have have = unit_ready(u, x);
-		if (have != HAVE_YES)
-			return have == HAVE_BAD ? UNITREAD_ALL
-			    : u->err            ? UNITREAD_FAILED
-			                        : UNITREAD_WAIT;
-	}
+	struct unitpool_unit *x;
+	enum have have = piece_get(u, f, ext, &x);
+	if (UNLIKELY(have != HAVE_YES))
+		return have == HAVE_BAD ? UNITREAD_ALL : waits(u);
 	const struct cfile_entry *e;
 	size_t entries = cfile_unit_find(&x->unit, id, &e);
 	while (u->at_entry < entries) {
-		add_entry(u, x, &e[u->at_entry++], acc);
+		if (UNLIKELY(add_entry(u, f, x, &e[u->at_entry], acc) == HAVE_WAIT))
+			return waits(u);
+		u->at_entry++;
 		if (u->at_entry < entries && is_over(u))
 			return UNITREAD_AGAIN;
 	}
@@ -666,7 +671,7 @@ bool unitread_has(struct unitread *u, uint32_t id)
 {
 	for (size_t i = 0; i < u->files_count; i++) {
 		u->work += WORK_FIND / 4;
-		if (cfile_has(u->files[i]->file->cfile, id))
+		if (u->files[i]->dir && cfile_dir_has(u->files[i]->dir, id))
 			return true;
 	}
 	return false;

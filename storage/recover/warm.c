@@ -105,7 +105,8 @@ static void warm_files(
 		if (!f->entry.samples || f->entry.t_max_ms < from_ms || f->entry.t_max_ms >= to_ms)
 			continue;
 		m->count = 0;
-		cfile_each_run(f->cfile, missing_add, m);
+		if (cfile_each_run(f->cfile, missing_add, m))
+			continue;
 		for (size_t at = m->count; at > 0;) { /* highest ids first, see above */
 			size_t n = at < WARM_SET ? at : WARM_SET;
 			at -= n;

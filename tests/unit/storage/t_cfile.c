@@ -26,7 +26,7 @@ struct known { /* one series as it was written */
 static struct known *known;
 static size_t known_count;
 static uint64_t rnd = 3;
-static const struct cfile_meta meta = {
+static struct cfile_meta meta = {
 	.shard = 5, .flags = CFILE_SEALED, .start_ms = START, .end_ms = START + WIDTH, .rank = 77
 };
 
@@ -79,7 +79,10 @@ static enum err write_file(struct fsio_dir *d, const char *name, struct cfile_st
 	enum err e = cfile_writer_create(d, name, &meta, &w);
 	if (e)
 		return e;
-	for (size_t i = 0; i < known_count; i++) {
+	/* in metric order ids come in any order */
+	size_t stride = meta.flags & CFILE_METRIC ? 607 : 1;
+	for (size_t nth = 0; nth < known_count; nth++) {
+		size_t i = nth * stride % known_count;
 		const struct known *k = &known[i];
 		size_t half = i % 5 == 0 ? k->n / 2 : 0; /* a series may come in pieces */
 		if (half)
@@ -100,6 +103,23 @@ static enum err write_file(struct fsio_dir *d, const char *name, struct cfile_st
 	return cfile_writer_finish(w, st);
 }
 
+/* The block of time columns that an entry needs, from its first or second copy; NULL: damaged. */
+static struct cfile_times *times_of(
+    struct cfile *f, const struct cfile_dir *d, struct cfile_times *t, uint32_t column)
+{
+	static uint8_t *bytes;
+	struct cfile_extent ext;
+	for (unsigned copy = 0; copy < 2; copy++) {
+		if (!cfile_times_extent(d, column, copy, &ext))
+			break;
+		bytes = realloc(bytes, ext.len);
+		if (!cfile_read(f, bytes, ext.len, ext.off) &&
+		    !cfile_times_open(t, f, &ext, bytes, NULL) && cfile_times_has(t, column))
+			return t;
+	}
+	return NULL;
+}
+
 /*
  * The samples of an id through find, load, check, decode: as a query does. Returns how many came;
  * *wrong counts values that were never written.
@@ -108,9 +128,13 @@ static size_t read_id(
     struct cfile *f, struct cfile_unit *u, const struct known *k, size_t *wrong, bool *damaged)
 {
 	struct cfile_extent ext[64];
-	static int64_t t[CHUNK_SAMPLES_MAX];
-	static double v[CHUNK_SAMPLES_MAX];
-	size_t n = cfile_find(f, k->id, ext, 64), got = 0, at = 0;
+	struct column col = { 0 };
+	struct cfile_times times;
+	const struct cfile_dir *d = NULL;
+	if (cfile_dir_load(f, &d))
+		return 0;
+	cfile_times_init(&times);
+	size_t n = cfile_find(d, k->id, ext, 64), got = 0, at = 0;
 	for (size_t i = 0; i < n; i++) {
 		uint8_t *bytes = malloc(ext[i].len);
 		struct errbuf eb;
@@ -124,20 +148,25 @@ static size_t read_id(
 		}
 		size_t entries = cfile_unit_find(u, k->id, &e);
 		for (size_t j = 0; j < entries; j++) {
-			if (cfile_unit_decode(u, &e[j], t, v, &eb)) {
+			column_clear(&col);
+			if ((e[j].outside && !times_of(f, d, &times, e[j].column)) ||
+			    cfile_unit_append(u, &times, &e[j], &col, &eb)) {
 				*damaged = true;
 				continue;
 			}
-			while (at < k->n && k->t[at] < t[0])
+			while (at < k->n && k->t[at] < col.t_ms[0])
 				at++;
-			if (e[j].count > k->n - at || memcmp(k->t + at, t, e[j].count * 8) ||
-			    memcmp(k->v + at, v, e[j].count * 8))
+			if (e[j].count > k->n - at || memcmp(k->t + at, col.t_ms, e[j].count * 8) ||
+			    memcmp(k->v + at, col.v, e[j].count * 8))
 				++*wrong;
 			at += e[j].count;
 			got += e[j].count;
 		}
 		free(bytes);
 	}
+	cfile_times_release(&times);
+	column_release(&col);
+	cfile_dir_unpin(f);
 	return got;
 }
 
@@ -153,7 +182,7 @@ static void reads_back(struct fsio_dir *d, const struct cfile_stats *st)
 	tap_ok(memcmp(cfile_stats(f), st, sizeof(*st)) == 0,
 	    "figures after open are those of the writer");
 	TAP_OK(cfile_meta(f)->rank == 77 && cfile_meta(f)->shard == 5 &&
-	    cfile_meta(f)->flags == CFILE_SEALED && !cfile_salvaged(f));
+	    cfile_meta(f)->flags == meta.flags && cfile_is_whole(f));
 	size_t wrong = 0, missing = 0;
 	bool damaged = false;
 	for (size_t i = 0; i < known_count; i++)
@@ -201,7 +230,7 @@ static bool walk(struct cfile *f, size_t *samples, size_t *defs, uint64_t *damag
 		const struct known *k = known_get(id);
 		if (id != last)
 			at = 0;
-		good &= k != NULL && id >= last;
+		good &= k != NULL && (id >= last || meta.flags & CFILE_METRIC);
 		last = id;
 		if (!k)
 			continue;
@@ -233,6 +262,40 @@ static bool walk(struct cfile *f, size_t *samples, size_t *defs, uint64_t *damag
 
 static size_t all_samples, all_defs, largest_unit_samples;
 
+/* How much a unit, or a block of time columns, may cost: counted one by one. */
+static void largest_costs(struct cfile *f)
+{
+	struct cfile_unit u;
+	const struct cfile_dir *dir = NULL;
+	if (cfile_dir_load(f, &dir))
+		abort();
+	size_t blocks = cfile_times_blocks(dir);
+	size_t *of_block = calloc(blocks + 1, sizeof(*of_block));
+	cfile_unit_init(&u);
+	for (uint32_t i = 0; i < cfile_stats(f)->units; i++) {
+		struct cfile_extent ext = cfile_unit_extent(dir, i), at;
+		uint8_t *bytes = malloc(ext.len);
+		size_t n = 0;
+		if (cfile_read(f, bytes, ext.len, ext.off) ||
+		    cfile_unit_open(&u, f, &ext, bytes, NULL))
+			abort();
+		for (uint32_t j = 0; j < u.entries; j++) {
+			const struct cfile_entry *e = cfile_unit_entry(&u, j);
+			n += e->count;
+			if (cfile_times_extent(dir, e->column, 0, &at))
+				of_block[at.unit & ~CFILE_NUMBER_TIMES] += e->count;
+		}
+		largest_unit_samples = n > largest_unit_samples ? n : largest_unit_samples;
+		free(bytes);
+	}
+	for (size_t i = 0; i < blocks; i++)
+		if (of_block[i] > largest_unit_samples)
+			largest_unit_samples = of_block[i];
+	free(of_block);
+	cfile_unit_release(&u);
+	cfile_dir_unpin(f);
+}
+
 static void walks(struct fsio_dir *d)
 {
 	struct cfile *f = NULL;
@@ -243,21 +306,7 @@ static void walks(struct fsio_dir *d)
 	    "walks give samples and definitions in order");
 	tap_ok(all_samples == cfile_stats(f)->samples, "a walk gives every sample");
 	tap_ok(all_defs >= known_count, "a walk gives every definition");
-	/* How much a unit may cost: counted unit by unit. */
-	struct cfile_unit u;
-	cfile_unit_init(&u);
-	for (uint32_t i = 0; i < cfile_stats(f)->units; i++) {
-		struct cfile_extent ext = cfile_unit_extent(f, i);
-		uint8_t *bytes = malloc(ext.len);
-		size_t n = 0;
-		if (!cfile_read(f, bytes, ext.len, ext.off) &&
-		    !cfile_unit_open(&u, f, &ext, bytes, NULL))
-			for (uint32_t j = 0; j < u.entries; j++)
-				n += cfile_unit_entry(&u, j)->count;
-		largest_unit_samples = n > largest_unit_samples ? n : largest_unit_samples;
-		free(bytes);
-	}
-	cfile_unit_release(&u);
+	largest_costs(f);
 	struct cfile_defs *df = NULL;
 	uint32_t from = known[known_count / 2].id, id = 0, tenant = 0;
 	struct labels ls;
@@ -299,7 +348,7 @@ static void flips(struct fsio_dir *d, const uint8_t *data, size_t len)
 		wrong += !walk(f, &samples, &defs, &damage);
 		costly += samples + largest_unit_samples < all_samples || defs + 9000 < all_defs;
 		if (samples < all_samples || defs < all_defs)
-			noticed += damage > 0 || cfile_salvaged(f);
+			noticed += damage > 0 || !cfile_is_whole(f);
 		else
 			noticed++;
 		cfile_close(f);
@@ -328,7 +377,7 @@ static void cuts(struct fsio_dir *d, const uint8_t *data, size_t len)
 		size_t samples = 0, defs = 0;
 		uint64_t damage = 0;
 		wrong += !walk(f, &samples, &defs, &damage);
-		silent += !cfile_salvaged(f);
+		silent += cfile_is_whole(f);
 		/*
 		 * All whole units before the cut are there: at most one unit of the kept part is
 		 * lost.
@@ -424,35 +473,54 @@ static void names(void)
 	tap_is_u64(wrong, 0, "names give back rank and serial");
 }
 
-int main(void)
+static void whole(struct fsio_dir *d, uint32_t order)
 {
-	char *dir = testlib_tmpdir("t_cfile");
-	struct fsio_dir *d = NULL;
 	struct cfile_stats st;
-	if (fsio_dir_open(dir, false, &d))
-		return 1;
+	meta.flags = CFILE_SEALED | order;
+	tap_note("%s", order ? "metric order" : "id order");
 	known_make(1500, 20000);
 	TAP_OK(write_file(d, "a.kcf", &st) == ERR_OK);
 	tap_note("%" PRIu64 " bytes, %" PRIu64 " samples, %u series, %u units, %u blocks",
 	    st.size_bytes, st.samples, st.series, st.units, st.blocks);
 	reads_back(d, &st);
+	all_samples = all_defs = largest_unit_samples = 0;
 	walks(d);
 	known_free();
-	known_make(900, 600); /* small, for many damages */
 	(void)!fsio_remove(d, "a.kcf");
+}
+
+static void damaged(struct fsio_dir *d, uint32_t order)
+{
+	struct cfile_stats st;
+	uint8_t *data = NULL;
+	size_t len = 0;
+	meta.flags = CFILE_SEALED | order;
+	known_make(900, 600); /* small, for many damages */
 	TAP_OK(write_file(d, "a.kcf", &st) == ERR_OK);
 	all_samples = all_defs = largest_unit_samples = 0;
 	walks(d);
-	uint8_t *data = NULL;
-	size_t len = 0;
 	if (fsio_load(d, "a.kcf", 1u << 30, &data, &len))
-		return 1;
+		abort();
 	flips(d, data, len);
 	cuts(d, data, len);
 	garbage(d, data, len);
 	mem_free(data);
-	empty_and_defs_only(d);
 	known_free();
+	(void)!fsio_remove(d, "a.kcf");
+}
+
+int main(void)
+{
+	char *dir = testlib_tmpdir("t_cfile");
+	struct fsio_dir *d = NULL;
+	if (fsio_dir_open(dir, false, &d))
+		return 1;
+	whole(d, 0);
+	whole(d, CFILE_METRIC);
+	damaged(d, 0);
+	damaged(d, CFILE_METRIC);
+	meta.flags = CFILE_SEALED;
+	empty_and_defs_only(d);
 	fsio_dir_close(d);
 	testlib_rmtree(dir);
 	free(dir);

@@ -356,7 +356,7 @@ static void labels_are_read_once(void)
 {
 	enum {
 		RANGES = 30,
-		OPENING = 3 /* header, footer, directory */
+		OPENING = 2 /* footer; directory: which series are to be in memory? */
 	};
 	if (!begin())
 		return;

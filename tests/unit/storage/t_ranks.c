@@ -95,9 +95,9 @@ static bool ids_read(struct fsio_dir *d, const struct files *fs)
 	struct cfile *f = NULL;
 	if (fs->count != 1 || cfile_open(d, fs->entries[0].name, &f, NULL))
 		return false;
-	cfile_each_run(f, id_note, NULL);
+	enum err e = cfile_each_run(f, id_note, NULL);
 	cfile_close(f);
-	return ids_seen == SERIES;
+	return !e && ids_seen == SERIES;
 }
 
 static void file_put(struct fsio_dir *d, struct files *fs, uint64_t rank)

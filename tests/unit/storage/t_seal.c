@@ -283,7 +283,11 @@ static void damage_case(struct fsio_dir *d)
 	struct seal_opts o = { .dir = d, .inputs = in, .inputs_count = 2 };
 	struct fsio_file *io = NULL;
 	uint8_t byte = 0;
-	struct cfile_extent ext = cfile_unit_extent(in[0], 0);
+	const struct cfile_dir *cd = NULL;
+	if (cfile_dir_load(in[0], &cd))
+		abort();
+	struct cfile_extent ext = cfile_unit_extent(cd, 0);
+	cfile_dir_unpin(in[0]);
 	if (fsio_open(d, name[0], FSIO_WRITE, &io) || fsio_read_at(io, &byte, 1, ext.off + 50))
 		abort();
 	byte ^= 4;

@@ -1,0 +1,184 @@
+/*
+ * The directory of ids in metric order, and runs of ids in id order: how they are written, indexed,
+ * searched.
+ */
+#include <stdlib.h>
+
+#include "core/base/arena.h"
+#include "core/base/num.h"
+#include "storage/cfile/cfile_priv.h"
+
+/* ---- runs, in id order ---- */
+
+struct cfile_runs cfile_runs(const uint8_t *p, size_t len, uint32_t first_id)
+{
+	return (struct cfile_runs){
+		.r = wire_reader(p, len), .first = first_id, .last = 0, .more = true
+	};
+}
+
+bool cfile_runs_next(struct cfile_runs *it)
+{
+	if (!it->more || it->r.bad)
+		return false;
+	uint64_t v = wire_varint(&it->r);
+	it->last = it->first + (v >> 1);
+	it->more = v & 1;
+	if (it->r.bad || v >> 1 > UINT32_MAX || it->last > UINT32_MAX) {
+		it->r.bad = true;
+		return false;
+	}
+	return true;
+}
+
+bool cfile_runs_skip(struct cfile_runs *it)
+{
+	if (!it->more || it->r.bad)
+		return false;
+	uint64_t gap = wire_varint(&it->r);
+	if (gap == 0 || gap > UINT32_MAX)
+		it->r.bad = true;
+	it->first = it->last + 1 + gap;
+	return !it->r.bad && it->first <= UINT32_MAX;
+}
+
+void cfile_runs_put(struct buf *out, const uint32_t *ids, size_t count)
+{
+	size_t i = 0;
+	while (i < count) {
+		size_t j = i + 1;
+		while (j < count && ids[j] - ids[j - 1] <= 1)
+			j++;
+		wire_put_varint(out, (uint64_t)(ids[j - 1] - ids[i]) << 1 | (j < count));
+		if (j < count)
+			wire_put_varint(out, ids[j] - ids[j - 1] - 1);
+		i = j;
+	}
+}
+
+/* ---- ids to units, in metric order ---- */
+
+static int by_id_unit(const void *a, const void *b)
+{
+	const struct cfile_id_unit *x = a, *y = b;
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return (x->unit > y->unit) - (x->unit < y->unit);
+}
+
+/* Units of the id at i: distinct and neighbours, or as far as they are. *next: the id behind it. */
+static uint32_t units_of(const struct cfile_id_unit *pairs, size_t count, size_t i, size_t *next)
+{
+	uint32_t more = 0;
+	size_t j = i + 1;
+	for (; j < count && pairs[j].id == pairs[i].id; j++) {
+		uint32_t ahead = pairs[j].unit - pairs[i].unit;
+		more = ahead > more ? ahead : more;
+	}
+	*next = j;
+	return more;
+}
+
+void cfile_ids_put(struct buf *out, struct cfile_id_unit *pairs, size_t count)
+{
+	size_t ids = 0;
+	qsort(pairs, count, sizeof(*pairs), by_id_unit);
+	for (size_t i = 0; i < count; i++)
+		ids += i == 0 || pairs[i].id != pairs[i - 1].id;
+	wire_put_varint(out, ids);
+	uint64_t expected = 0, unit = 0;
+	for (size_t i = 0, next; i < count; i = next) {
+		uint32_t more = units_of(pairs, count, i, &next);
+		bool gap = pairs[i].id != expected;
+		wire_put_varint(out,
+		    wire_zigzag_of(pairs[i].unit - unit) << 2 | (uint64_t)(more > 0) << 1 | gap);
+		if (gap)
+			wire_put_varint(out, pairs[i].id - expected);
+		if (more)
+			wire_put_varint(out, more);
+		expected = (uint64_t)pairs[i].id + 1;
+		unit = pairs[i].unit;
+	}
+}
+
+/* One entry; it->id is that of the one before, or UINT32_MAX in front of the first. */
+bool cfile_ids_next(struct cfile_ids_iter *it)
+{
+	if (!it->left)
+		return false;
+	uint64_t c = wire_varint(&it->r);
+	uint64_t id = it->begun ? (uint64_t)it->id + 1 : 0;
+	if (c & 1)
+		id += wire_varint(&it->r);
+	uint64_t more = c & 2 ? wire_varint(&it->r) : 0;
+	if (it->r.bad || id > UINT32_MAX || more > UINT32_MAX) {
+		it->left = 0;
+		it->r.bad = true;
+		return false;
+	}
+	it->id = (uint32_t)id;
+	it->unit = (uint32_t)(it->unit + wire_unzigzag(c >> 2));
+	it->more = (uint32_t)more;
+	it->begun = true;
+	it->left--;
+	return true;
+}
+
+struct cfile_ids_iter cfile_ids_iter(const struct cfile_ids *ids)
+{
+	return (struct cfile_ids_iter){ .r = wire_reader(ids->p, ids->len), .left = ids->count };
+}
+
+bool cfile_ids_index(struct cfile_ids *ids)
+{
+	struct cfile_ids_iter it = cfile_ids_iter(ids);
+	/* a byte at least for each id */
+	if (ids->count > ids->len)
+		return false;
+	ids->steps = mem_array(NULL, ids->count / CFILE_STEP + 1, sizeof(*ids->steps));
+	ids->steps_count = 0;
+	for (uint32_t i = 0; i < ids->count; i++) {
+		struct cfile_step step = {
+			.unit = it.unit, .id_before = it.id, .off = (uint32_t)(it.r.p - ids->p)
+		};
+		if (!cfile_ids_next(&it) || it.unit >= ids->units || it.more >= ids->units - it.unit)
+			return false;
+		step.id = it.id;
+		if (i % CFILE_STEP == 0)
+			ids->steps[ids->steps_count++] = step;
+	}
+	return wire_left(&it.r) == 0;
+}
+
+void cfile_ids_release(struct cfile_ids *ids)
+{
+	mem_free(ids->steps);
+	*ids = (struct cfile_ids){ 0 };
+}
+
+uint32_t cfile_ids_find(const struct cfile_ids *ids, uint32_t id, uint32_t *unit)
+{
+	uint32_t lo = 0, hi = ids->steps_count;
+	while (lo < hi) { /* the first step behind id */
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (ids->steps[mid].id <= id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == 0)
+		return 0;
+	const struct cfile_step *s = &ids->steps[lo - 1];
+	uint32_t before = (lo - 1) * CFILE_STEP, left = ids->count - before;
+	struct cfile_ids_iter it = { .r = wire_reader(ids->p + s->off, ids->len - s->off),
+		.left = left < CFILE_STEP ? left : CFILE_STEP,
+		.id = s->id_before,
+		.unit = s->unit,
+		.begun = before > 0 };
+	while (cfile_ids_next(&it) && it.id < id) {
+	}
+	if (it.r.bad || !it.begun || it.id != id)
+		return 0;
+	*unit = it.unit;
+	return it.more + 1;
+}
