@@ -185,6 +185,20 @@ MUST_CHECK enum err cfile_writer_create(
  */
 enum err cfile_writer_add(struct cfile_writer *w, uint32_t id, const struct sample_column *col);
 /*
+ * The same in two steps, for those who keep what is encoded for a while: a chunk of at most
+ * CHUNK_SAMPLES_MAX samples, behind what the buf has. False: too long for one chunk, two halves
+ * have room.
+ */
+MUST_CHECK bool cfile_chunk_encode(
+    const struct sample_column *col, enum chunk_effort effort, struct buf *out);
+/* kind: CFILE_HISTS when the column has more than floats. */
+enum err cfile_writer_add_chunk(struct cfile_writer *w, uint32_t id, enum cfile_kind kind,
+    const int64_t *t_ms, uint32_t count, const uint8_t *chunk, size_t len);
+enum chunk_effort cfile_writer_effort(const struct cfile_writer *w);
+/* Appends what such a chunk holds to a column. */
+MUST_CHECK enum err cfile_chunk_decode(enum cfile_kind kind, const int64_t *t_ms, uint32_t count,
+    const uint8_t *chunk, size_t len, struct column *c);
+/*
  * Bytes for an id, at most CFILE_OPAQUE_MAX (ERR_TOOBIG, not sticky); ids ascend from call to call,
  * whatever the order of the file, and need no samples.
  */
@@ -226,8 +240,8 @@ struct cfile;
 /*
  * name is copied; d stays open as long as the reader, and the file keeps its name: its descriptor
  * comes from core/base/fdcache and may go when others need it. Reads the footer, no more (of
- * version 1 the directory). ERR_DAMAGED only when neither the header nor its copy could be read, see (3);
- * ERR_UNSUPPORTED: a later version.
+ * version 1 the directory). ERR_DAMAGED only when neither the header nor its copy could be read,
+ * see (3); ERR_UNSUPPORTED: a later version.
  */
 MUST_CHECK enum err cfile_open(
     struct fsio_dir *d, const char *name, struct cfile **out, struct errbuf *eb);
@@ -344,7 +358,7 @@ MUST_CHECK enum err cfile_times_get(struct cfile_times *t, uint32_t column, uint
  */
 struct cfile_entry {
 	uint32_t id, count; /* samples; of other bytes: their number */
-	/* entries of a unit with equal column have equal times, and of a file when outside is set */
+	/* entries of a unit with equal column have equal times; of a file when outside is set */
 	uint32_t column;
 	uint32_t values_len, times_len;
 	bool outside;          /* the times stand in a block of time columns */
@@ -422,15 +436,15 @@ MUST_CHECK enum err cfile_iter_step(struct cfile_iter *it, uint32_t *id);
 /* ERR_DAMAGED: counted; the next step goes on behind it. */
 MUST_CHECK enum err cfile_iter_samples(struct cfile_iter *it, struct sample_column *col);
 /*
- * From now on, from the beginning, only entries of these ids, ascending; borrowed. Units without one
- * are not read. In id order.
+ * From now on, from the beginning, only entries of these ids, ascending; borrowed. Units without
+ * one are not read. In id order.
  */
 void cfile_iter_want(struct cfile_iter *it, const uint32_t *ids, size_t count);
 /*
  * Or one id after the other, in any order; cheap when its unit is the one that was read last.
  * cfile_iter_more: its entries in time order; ERR_NOTFOUND: no other one.
  */
-void cfile_iter_seek(struct cfile_iter *it, uint32_t id);
+bool cfile_iter_seek(struct cfile_iter *it, uint32_t id); /* false: it has none */
 MUST_CHECK enum err cfile_iter_more(struct cfile_iter *it, struct sample_column *col);
 /* Bytes read from the file until now. */
 uint64_t cfile_iter_bytes(const struct cfile_iter *it);

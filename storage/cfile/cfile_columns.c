@@ -87,6 +87,20 @@ uint32_t cfile_columns_number(struct cfile_columns *c, const int64_t *t_ms, uint
 	return c->last_column;
 }
 
+const int64_t *cfile_columns_times(struct cfile_columns *c, uint32_t number)
+{
+	CHECK(number - c->base < c->count);
+	if (c->last_count && number == c->last_column)
+		return c->last;
+	const struct cfile_columns_item *it = &c->items[number - c->base];
+	enum err e = chunk_times_decode(
+	    c->streams.data + it->off, it->len, it->count, c->base_ms, c->last, NULL);
+	CHECK(!e);
+	c->last_count = it->count;
+	c->last_column = number;
+	return c->last;
+}
+
 uint32_t cfile_columns_split(const struct cfile_columns *c, uint32_t from)
 {
 	size_t bytes = c->items[from].len;

@@ -34,6 +34,12 @@ void cfile_columns_init(struct cfile_columns *c, int64_t base_ms);
 void cfile_columns_release(struct cfile_columns *c);
 /* Number of the column with these times, n of them: 1..CHUNK_SAMPLES_MAX. */
 uint32_t cfile_columns_number(struct cfile_columns *c, const int64_t *t_ms, uint32_t n);
+/* Times of a column that is kept: cfile_columns_samples of them, valid until the next call. */
+const int64_t *cfile_columns_times(struct cfile_columns *c, uint32_t number);
+static inline uint32_t cfile_columns_samples(const struct cfile_columns *c, uint32_t number)
+{
+	return c->items[number - c->base].count;
+}
 /* Where a block ends that begins with items[from]; from < count. */
 uint32_t cfile_columns_split(const struct cfile_columns *c, uint32_t from);
 /* The payload of the block [from, to), into out. */

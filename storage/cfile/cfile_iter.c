@@ -60,6 +60,7 @@ struct cfile_iter {
 	struct column col;
 	struct block *blocks; /* BLOCKS_KEPT */
 	uint64_t read_bytes;
+	uint8_t *told; /* bits of units whose damage is counted; NULL: of none */
 	struct cfile_damage damage;
 };
 
@@ -95,6 +96,7 @@ void cfile_iter_free(struct cfile_iter *it)
 	buf_release(&it->bytes);
 	cfile_dir_unpin(it->f);
 	mem_free(it->blocks);
+	mem_free(it->told);
 	column_release(&it->col);
 	mem_free(it);
 }
@@ -121,6 +123,17 @@ void cfile_iter_want(struct cfile_iter *it, const uint32_t *ids, size_t count)
 	it->unit.entries = it->next_entry = 0;
 }
 
+/* Once for each unit, however often it is met. */
+static void damage_tell(
+    struct cfile_iter *it, const struct cfile_list *l, uint32_t i, const struct errbuf *eb)
+{
+	if (!it->told)
+		it->told = mem_zalloc(l->count / 8 + 1);
+	if (!(it->told[i / 8] >> i % 8 & 1))
+		cfile_damage_add(&it->damage, eb);
+	it->told[i / 8] |= (uint8_t)(1u << i % 8);
+}
+
 /* Opens a unit; a damaged one is counted once and has no entries. */
 static enum err unit_open(struct cfile_iter *it, const struct cfile_list *l, uint32_t i)
 {
@@ -142,7 +155,7 @@ static enum err unit_open(struct cfile_iter *it, const struct cfile_list *l, uin
 	it->at_unit = i + 1;
 	if (e) {
 		it->unit.entries = 0;
-		cfile_damage_add(&it->damage, &eb);
+		damage_tell(it, l, i, &eb);
 	}
 	return ERR_OK;
 }
@@ -258,13 +271,14 @@ enum err cfile_iter_next(struct cfile_iter *it, uint32_t *id, struct sample_colu
 	}
 }
 
-void cfile_iter_seek(struct cfile_iter *it, uint32_t id)
+bool cfile_iter_seek(struct cfile_iter *it, uint32_t id)
 {
 	struct cfile_extent ext[1];
 	it->seek_id = id;
 	it->seek_left = (uint32_t)cfile_find(it->dir, id, ext, 1);
 	it->seek_unit = it->seek_left ? ext[0].unit : 0;
 	it->next_entry = UINT32_MAX;
+	return it->seek_left > 0;
 }
 
 enum err cfile_iter_more(struct cfile_iter *it, struct sample_column *col)

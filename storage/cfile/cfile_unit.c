@@ -381,21 +381,23 @@ enum err cfile_unit_times(struct cfile_unit *u, struct cfile_times *times,
 	return err;
 }
 
-/* Values, and what stands beside them, of rows whose times are there already. */
-static enum err values_append(
-    struct cfile_unit *u, const struct cfile_entry *e, struct column *c, struct errbuf *eb)
+enum err cfile_chunk_decode(enum cfile_kind kind, const int64_t *t_ms, uint32_t count,
+    const uint8_t *chunk, size_t len, struct column *c)
 {
 	uint32_t first = c->count;
 	size_t used = 0;
-	if (chunk_values_decode(e->values, e->values_len, e->count, c->v + first, &used))
-		return cfile_damaged(u->file, u->off, "a column of values cannot be decoded", eb);
-	c->count += e->count;
-	if (u->kind == CFILE_FLOATS || used == e->values_len)
+	column_reserve(c, count);
+	memcpy(c->t_ms + first, t_ms, count * sizeof(*t_ms));
+	enum err e = chunk_values_decode(chunk, len, count, c->v + first, &used);
+	if (e)
+		return e;
+	c->count += count;
+	if (LIKELY(kind == CFILE_FLOATS) || used == len)
 		return ERR_OK;
-	if (!histchunk_decode(e->values + used, e->values_len - used, c, first, e->count, NULL))
-		return ERR_OK;
-	column_keep(c, first, e->count, 0);
-	return cfile_damaged(u->file, u->off, "a column of histograms cannot be decoded", eb);
+	e = histchunk_decode(chunk + used, len - used, c, first, count, NULL);
+	if (e)
+		column_keep(c, first, count, 0);
+	return e;
 }
 
 enum err cfile_unit_append(struct cfile_unit *u, struct cfile_times *times,
@@ -405,7 +407,7 @@ enum err cfile_unit_append(struct cfile_unit *u, struct cfile_times *times,
 	enum err err = cfile_unit_times(u, times, e, &t, eb);
 	if (err)
 		return err;
-	column_reserve(c, e->count);
-	memcpy(c->t_ms + c->count, t, e->count * sizeof(*t));
-	return values_append(u, e, c, eb);
+	if (cfile_chunk_decode(u->kind, t, e->count, e->values, e->values_len, c))
+		return cfile_damaged(u->file, u->off, "a column of values cannot be decoded", eb);
+	return ERR_OK;
 }

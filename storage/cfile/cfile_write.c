@@ -289,7 +289,7 @@ static uint32_t times_block(struct cfile_writer *w, uint32_t from, uint32_t to, 
 	return bytes;
 }
 
-/* Those that are new, in front of the unit that needs them: a cut file has the times of its units. */
+/* New ones, in front of the unit that needs them: a cut file has the times of its units. */
 static void times_put(struct cfile_writer *w)
 {
 	while (w->times_at < w->columns.count) {
@@ -439,64 +439,107 @@ static bool is_full(const struct cfile_writer *w)
 	return w->count == CFILE_UNIT_ENTRIES_MAX || w->values.len + 2u * w->count >= target;
 }
 
-static void chunk_add(struct cfile_writer *w, uint32_t id, const struct sample_column *col)
+bool cfile_chunk_encode(const struct sample_column *col, enum chunk_effort effort, struct buf *out)
 {
-	struct cfile_stats *st = &w->file.stats;
-	uint32_t n = col->count;
-	uint8_t kind = histchunk_wanted(col) ? CFILE_HISTS : CFILE_FLOATS;
+	size_t before = out->len;
+	chunk_values_encode(col->v, col->count, effort, out);
+	if (histchunk_wanted(col))
+		histchunk_encode(col, out);
+	if (out->len - before <= STREAM_SPLIT || col->count == 1)
+		return true;
+	out->len = before;
+	return false;
+}
+
+enum chunk_effort cfile_writer_effort(const struct cfile_writer *w)
+{
+	return w->effort;
+}
+
+/* Makes room for an entry of a kind; where its stream begins. */
+static uint32_t entry_begin(struct cfile_writer *w, uint8_t kind)
+{
 	if (is_full(w) || (w->count && kind != w->kind))
 		unit_close(w);
 	w->kind = kind;
-	uint32_t off = num_u32(w->values.len);
-	chunk_values_encode(col->v, n, w->effort, &w->values);
-	if (kind == CFILE_HISTS)
-		histchunk_encode(col, &w->values);
-	if (w->values.len - off > STREAM_SPLIT && n > 1) {
-		struct sample_column a = *col, b = *col;
-		w->values.len = off;
-		a.count = n / 2;
-		b.count = n - a.count;
-		b.t_ms += a.count;
-		b.v += a.count;
-		b.h = b.h ? b.h + a.count : NULL;
-		b.start_ms = b.start_ms ? b.start_ms + a.count : NULL;
-		chunk_add(w, id, &a);
-		chunk_add(w, id, &b);
-		return;
-	}
-	uint32_t column = cfile_columns_number(&w->columns, col->t_ms, n);
+	return num_u32(w->values.len);
+}
+
+/* Its stream stands at the end of values. */
+static void entry_end(
+    struct cfile_writer *w, uint32_t id, const int64_t *t_ms, uint32_t n, uint32_t off)
+{
+	struct cfile_stats *st = &w->file.stats;
+	uint32_t column = cfile_columns_number(&w->columns, t_ms, n);
 	uint32_t stream = stream_number(w, off);
 	w->entries[w->count++] =
 	    (struct entry){ .id = id, .count = n, .column = column, .stream = stream };
 	st->samples += n;
-	st->t_min_ms = col->t_ms[0] < st->t_min_ms ? col->t_ms[0] : st->t_min_ms;
-	st->t_max_ms = col->t_ms[n - 1] > st->t_max_ms ? col->t_ms[n - 1] : st->t_max_ms;
+	st->t_min_ms = t_ms[0] < st->t_min_ms ? t_ms[0] : st->t_min_ms;
+	st->t_max_ms = t_ms[n - 1] > st->t_max_ms ? t_ms[n - 1] : st->t_max_ms;
+}
+
+static struct sample_column part_of(const struct sample_column *col, uint32_t at, uint32_t n)
+{
+	return (struct sample_column){ .count = n,
+		.t_ms = col->t_ms + at,
+		.v = col->v + at,
+		.h = col->h ? col->h + at : NULL,
+		.start_ms = col->start_ms ? col->start_ms + at : NULL };
+}
+
+static void chunk_add(struct cfile_writer *w, uint32_t id, const struct sample_column *col)
+{
+	uint32_t off = entry_begin(w, histchunk_wanted(col) ? CFILE_HISTS : CFILE_FLOATS);
+	if (cfile_chunk_encode(col, w->effort, &w->values)) {
+		entry_end(w, id, col->t_ms, col->count, off);
+		return;
+	}
+	struct sample_column a = part_of(col, 0, col->count / 2),
+	                     b = part_of(col, a.count, col->count - a.count);
+	chunk_add(w, id, &a);
+	chunk_add(w, id, &b);
+}
+
+/* Checks what comes next, and counts the series. */
+static void series_begin(struct cfile_writer *w, uint32_t id, int64_t first_ms, int64_t last_ms)
+{
+	bool again = w->any && id == w->last_id;
+	CHECK(!w->any || w->metric || id >= w->last_id);
+	CHECK(first_ms >= w->file.meta.start_ms);
+	CHECK(last_ms < w->file.meta.end_ms);
+	CHECK(!again || first_ms > w->last_t);
+	w->file.stats.series += !again;
+	w->any = true;
+	w->last_id = id;
+	w->last_t = last_ms;
+	id_seen(w, id);
 }
 
 enum err cfile_writer_add(struct cfile_writer *w, uint32_t id, const struct sample_column *col)
 {
 	if (w->err || col->count == 0)
 		return w->err;
-	bool again = w->any && id == w->last_id;
-	CHECK(!w->any || w->metric || id >= w->last_id);
-	CHECK(col->t_ms[0] >= w->file.meta.start_ms);
-	CHECK(col->t_ms[col->count - 1] < w->file.meta.end_ms);
-	CHECK(!again || col->t_ms[0] > w->last_t);
-	w->file.stats.series += !again;
+	series_begin(w, id, col->t_ms[0], col->t_ms[col->count - 1]);
 	for (uint32_t at = 0; at < col->count && !w->err; at += CHUNK_SAMPLES_MAX) {
 		uint32_t left = col->count - at;
-		struct sample_column part = { .count = left < CHUNK_SAMPLES_MAX ? left
-			                                                        : CHUNK_SAMPLES_MAX,
-			.t_ms = col->t_ms + at,
-			.v = col->v + at,
-			.h = col->h ? col->h + at : NULL,
-			.start_ms = col->start_ms ? col->start_ms + at : NULL };
+		struct sample_column part =
+		    part_of(col, at, left < CHUNK_SAMPLES_MAX ? left : CHUNK_SAMPLES_MAX);
 		chunk_add(w, id, &part);
 	}
-	w->any = true;
-	w->last_id = id;
-	w->last_t = col->t_ms[col->count - 1];
-	id_seen(w, id);
+	return w->err;
+}
+
+enum err cfile_writer_add_chunk(struct cfile_writer *w, uint32_t id, enum cfile_kind kind,
+    const int64_t *t_ms, uint32_t count, const uint8_t *chunk, size_t len)
+{
+	CHECK(count > 0 && count <= CHUNK_SAMPLES_MAX);
+	if (w->err)
+		return w->err;
+	series_begin(w, id, t_ms[0], t_ms[count - 1]);
+	uint32_t off = entry_begin(w, (uint8_t)kind);
+	buf_add(&w->values, chunk, len);
+	entry_end(w, id, t_ms, count, off);
 	return w->err;
 }
 

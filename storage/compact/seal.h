@@ -1,6 +1,6 @@
 /*
- * seal - merges files into one sealed file: all round files of a closed range, later sealed files
- * of neighbouring ranges.
+ * seal - merges files into one sealed file in metric order: round files of a range, later sealed
+ * files, of one range or several neighbouring ones.
  *
  * Inputs are contiguous in rank among the shard's files whose ranges overlap the output's (the
  * caller sees to it); the output has the union of their ranges and inherits the highest rank.
@@ -11,13 +11,20 @@
  *     a series whose samples are in another range).
  * (3) A damaged unit of an input is skipped and counted: the rest is merged. The caller keeps (sets
  *     aside) inputs when damage_units > 0.
- * (4) A series whose labels nobody knows is kept, without a definition, and counted;
- *     CFILE_LABELS_ALL is set only when there is none.
+ * (4) A series whose labels nobody knows is kept, without a definition, behind all others, and
+ *     counted; CFILE_LABELS_ALL is set only when there is none.
  * (5) Samples that are dead (opts.dead) do not come into the output; the definitions of their
  *     series do. Of a series whose labels nobody knows all samples stay.
  * (6) The output is CFILE_OWN when all inputs are.
  *
- * Streaming: memory is one unit per input, the samples of one series, and one unit of output.
+ * How: the definitions are sorted (sealkeys). They are written in metric order, batch by batch of
+ * series. Inputs in metric order have the batch's series beside each other and are read as it goes;
+ * those in id order are gone through once for each batch, and what they have for it is kept,
+ * encoded (sealparts). A batch is as many series as SEAL_MEMORY has room for.
+ *
+ * Memory: some SEAL_MEMORY for a batch; the definitions packed, 10-20 bytes a series, and
+ * SEALKEYS_BATCH twice while they are sorted; 12 bytes a series; one unit and some blocks of time
+ * columns of each input; the samples of one series; what the writer holds.
  * Thread: a worker.
  */
 #ifndef STORAGE_COMPACT_SEAL_H
@@ -26,6 +33,12 @@
 #include "storage/cfile/cfile.h"
 
 #define SEAL_INPUTS_MAX 256u
+#define SEAL_MEMORY     (32u << 20)
+
+struct seal_piece { /* other bytes of an id in one input */
+	const uint8_t *bytes;
+	size_t len;
+};
 
 /* Samples of the tenant before that are dead: they are left out. */
 struct seal_dead {
@@ -44,11 +57,19 @@ struct seal_opts {
 	const struct seal_dead *dead; /* at most one for a tenant */
 	size_t dead_count;
 	/*
-	 * Asked after each series: may wait, so that a merge does not take the whole disk; an error
-	 * ends the merge. May be NULL.
+	 * Asked after each series, and again while inputs are gone through: may wait, so that a
+	 * merge does not take the whole disk; an error ends the merge. May be NULL.
 	 */
 	enum err (*step)(void *arg, struct cfile_writer *w);
+	/*
+	 * Other bytes of an id (cfile_writer_add_opaque): what the inputs have, higher ranks
+	 * behind; what the output gets is put to out, nothing: it gets none. NULL: those of the
+	 * highest rank.
+	 */
+	void (*opaque)(
+	    void *arg, uint32_t id, const struct seal_piece *pieces, size_t count, struct buf *out);
 	void *arg;
+	size_t memory;   /* for a batch; 0: SEAL_MEMORY */
 	unsigned serial; /* of the name: this one, or the next that is free */
 };
 struct seal_result {

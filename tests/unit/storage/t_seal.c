@@ -2,6 +2,7 @@
 #include "core/base/arena.h"
 #include "core/base/num.h"
 #include "storage/compact/seal.h"
+#include "storage/compact/sealkeys.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
@@ -104,6 +105,25 @@ static void input_write(struct fsio_dir *d, uint64_t rank, unsigned kind, bool *
 		abort();
 }
 
+static bool in_metric_order(struct cfile *f)
+{
+	struct cfile_defs *df = NULL;
+	uint32_t id = 0, last_id = 0;
+	struct cfile_key key, last;
+	uint8_t bytes[64];
+	bool good = true, any = false;
+	enum err e = cfile_defs_create_order(f, &df);
+	for (; !e && !(e = cfile_defs_next(df, &id, &key.tenant, &key.labels)); any = true) {
+		int c = any ? cfile_key_cmp(&last, &key) : -1;
+		good &= c < 0 || (c == 0 && last_id < id);
+		memcpy(bytes, key.labels.bytes, key.labels.len);
+		last = (struct cfile_key){ key.tenant, { bytes, key.labels.len } };
+		last_id = id;
+	}
+	cfile_defs_free(df);
+	return good && e == ERR_NOTFOUND;
+}
+
 static bool output_is(struct cfile *f, uint64_t *overwritten)
 {
 	struct cfile_iter *it = NULL;
@@ -114,16 +134,30 @@ static bool output_is(struct cfile *f, uint64_t *overwritten)
 	*overwritten = 0;
 	qsort(rows, rows_count, sizeof(*rows), by_id_time_rank);
 	enum err e = cfile_iter_create(f, &it);
-	while (good && !e && !(e = cfile_iter_next(it, &id, &col)))
-		for (uint32_t i = 0; i < col.count && good; i++, at++) {
-			while (at + 1 < rows_count && rows[at + 1].id == rows[at].id &&
-			    rows[at + 1].t == rows[at].t) {
-				at++; /* the highest rank stands last */
-				++*overwritten;
+	for (id = 0; good && !e && id < 1000; id++) {
+		(void)cfile_iter_seek(it, id);
+		while (good && !(e = cfile_iter_more(it, &col)))
+			for (uint32_t i = 0; i < col.count && good; i++, at++) {
+				while (at + 1 < rows_count && rows[at + 1].id == rows[at].id &&
+				    rows[at + 1].t == rows[at].t) {
+					at++; /* the highest rank stands last */
+					++*overwritten;
+				}
+				good = at < rows_count && rows[at].id == id &&
+				    rows[at].t == col.t_ms[i] &&
+				    num_bits(rows[at].v) == num_bits(col.v[i]);
 			}
-			good = at < rows_count && rows[at].id == id && rows[at].t == col.t_ms[i] &&
-			    num_bits(rows[at].v) == num_bits(col.v[i]);
-		}
+		e = e == ERR_NOTFOUND ? ERR_OK : e;
+	}
+	/* and a walk gives as many */
+	size_t walked = 0;
+	struct cfile_iter *all = NULL;
+	if (!e)
+		e = cfile_iter_create(f, &all);
+	while (!e && !(e = cfile_iter_next(all, &id, &col)))
+		walked += col.count;
+	cfile_iter_free(all);
+	good &= walked == cfile_stats(f)->samples && in_metric_order(f);
 	good &= e == ERR_NOTFOUND && at == rows_count;
 	cfile_iter_free(it);
 	return good;
@@ -245,7 +279,7 @@ static void merge_case(struct fsio_dir *d, unsigned kind, size_t count, const ch
 	    "%s: every series has its labels (%u)", what, labels);
 	TAP_OK(r.unlabelled == nobody && r.damage_units == 0);
 	TAP_OK(cfile_meta(out)->rank == count &&
-	    cfile_meta(out)->flags == (nobody ? CFILE_SEALED : CFILE_SEALED | CFILE_LABELS_ALL));
+	    cfile_meta(out)->flags == (CFILE_SEALED | CFILE_METRIC | (nobody ? 0 : CFILE_LABELS_ALL)));
 	TAP_OK(cfile_stats(out)->series == series && cfile_meta(out)->start_ms == START);
 	tap_ok(cfile_meta(out)->end_ms == START + (kind == 2 ? WIDTH * 3 : WIDTH),
 	    "%s: the range is the union", what);
@@ -265,6 +299,69 @@ static void merge_case(struct fsio_dir *d, unsigned kind, size_t count, const ch
 	for (size_t i = 0; i < count; i++) {
 		(void)!fsio_remove(d, cfile_path(in[i]));
 		cfile_close(in[i]);
+	}
+}
+
+/*
+ * Rounds, some of them merged before, so that files in both orders follow each other in rank; with
+ * a memory so small that the rounds are gone through again and again.
+ */
+static void staged_case(struct fsio_dir *d, unsigned kind, size_t memory, const char *what)
+{
+	enum {
+		ROUNDS = 14
+	};
+	static const bool stage[ROUNDS] = { true, true, true, false, false, true, true, false,
+		false, false, true, true, false, false };
+	struct cfile *round[ROUNDS], *in[ROUNDS];
+	bool defined[600] = { false };
+	unsigned asked = 0;
+	size_t count = 0;
+	struct seal_result r;
+	struct seal_opts o = { .dir = d, .labels_of = labels_of, .arg = &asked, .memory = memory };
+	rows_count = 0;
+	for (size_t i = 0; i < ROUNDS; i++) {
+		char name[CFILE_NAME_MAX];
+		input_write(d, i + 1, kind, defined, name);
+		if (cfile_open(d, name, &round[i], NULL))
+			abort();
+	}
+	for (size_t i = 0; i < ROUNDS; i += o.inputs_count) {
+		o.inputs = round + i;
+		o.inputs_count = 1;
+		while (stage[i] && i + o.inputs_count < ROUNDS && stage[i + o.inputs_count])
+			o.inputs_count++;
+		in[count] = round[i];
+		if (stage[i] && (seal_run(&o, &r, NULL) || cfile_open(d, r.name, &in[count], NULL)))
+			abort();
+		count++;
+	}
+	struct cfile *out = NULL;
+	uint64_t overwritten = 0;
+	unsigned labels = 0;
+	o.inputs = in;
+	o.inputs_count = count;
+	bool merged = seal_run(&o, &r, NULL) == ERR_OK && cfile_open(d, r.name, &out, NULL) == ERR_OK;
+	tap_ok(merged && output_is(out, &overwritten), "%s: %zu files in both orders, %u units",
+	    what, count, merged ? cfile_stats(out)->units : 0);
+	bool labelled = labels_are(out, &labels);
+	tap_ok(labelled && labels > 80, "%s: series have their labels (%u)", what, labels);
+	struct cfile_damage damage;
+	TAP_OK(cfile_verify(out, &damage) == ERR_OK && r.damage_units == 0);
+	(void)!fsio_remove(d, r.name);
+	cfile_close(out);
+	for (size_t i = 0; i < count; i++) {
+		bool is_round = false;
+		for (size_t k = 0; k < ROUNDS; k++)
+			is_round |= in[i] == round[k];
+		if (is_round)
+			continue;
+		(void)!fsio_remove(d, cfile_path(in[i]));
+		cfile_close(in[i]);
+	}
+	for (size_t i = 0; i < ROUNDS; i++) {
+		(void)!fsio_remove(d, cfile_path(round[i]));
+		cfile_close(round[i]);
 	}
 }
 
@@ -300,11 +397,43 @@ static void damage_case(struct fsio_dir *d)
 	struct cfile *out = NULL;
 	TAP_OK(cfile_open(d, r.name, &out, NULL) == ERR_OK &&
 	    cfile_stats(out)->samples >= cfile_stats(in[1])->samples);
-	tap_ok(r.unlabelled > 0 && cfile_meta(out)->flags == CFILE_SEALED,
+	tap_ok(r.unlabelled > 0 && cfile_meta(out)->flags == (CFILE_SEALED | CFILE_METRIC),
 	    "series without labels are kept and counted");
 	cfile_close(out);
 	cfile_close(in[0]);
 	cfile_close(in[1]);
+}
+
+/* More definitions than a batch has room for come out in order, each once. */
+static void keys_case(void)
+{
+	struct sealkeys *k = sealkeys_create(5000);
+	uint32_t id = 0, tenant = 0, last_id = 0;
+	struct labels ls;
+	struct cfile_key last = { 0 };
+	uint8_t bytes[64];
+	unsigned n = 0, wrong = 0;
+	for (uint32_t i = 0; i < 3000; i++) {
+		char text[64];
+		id = i * 1009 % 3000;
+		size_t len = labels_text(id, text, sizeof(text));
+		sealkeys_add(k, id, id % 4, (struct labels){ (const uint8_t *)text, (uint32_t)len });
+	}
+	sealkeys_sort(k);
+	while (sealkeys_next(k, &id, &tenant, &ls)) {
+		char text[64];
+		struct cfile_key key = { tenant, ls };
+		size_t len = labels_text(id, text, sizeof(text));
+		int c = n++ ? cfile_key_cmp(&last, &key) : -1;
+		wrong += c > 0 || (c == 0 && last_id >= id) || tenant != id % 4 || ls.len != len ||
+		    memcmp(ls.bytes, text, len) != 0;
+		memcpy(bytes, ls.bytes, ls.len);
+		last = (struct cfile_key){ tenant, { bytes, ls.len } };
+		last_id = id;
+	}
+	tap_ok(n == 3000 && !wrong, "%u definitions in order, %u wrong, packed to %zu bytes", n,
+	    wrong, sealkeys_bytes(k));
+	sealkeys_free(k);
 }
 
 struct leftovers {
@@ -377,6 +506,11 @@ int main(void)
 	merge_case(d, 1, 5, "overlapping files");
 	merge_case(d, 1, 24, "many overlapping files");
 	merge_case(d, 2, 9, "neighbouring ranges");
+	staged_case(d, 0, 0, "stages");
+	staged_case(d, 1, 0, "overlapping stages");
+	staged_case(d, 1, 1, "a series at a time");
+	staged_case(d, 2, 20000, "stages of neighbouring ranges");
+	keys_case();
 	failing_calls(d);
 	damage_case(d);
 	fsio_dir_close(d);
