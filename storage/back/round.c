@@ -179,8 +179,8 @@ static void write_run(
 			*slot = w->outs_count;
 		}
 		struct round_out *o = &w->outs[*slot - 1];
-		w->err = cfile_writer_add(o->writer, r->id,
-		    &(struct sample_column){ .count = n, .t_ms = w->col.t_ms + i, .v = w->col.v + i });
+		struct sample_column part = column_view(&w->col, i, n);
+		w->err = cfile_writer_add(o->writer, r->id, &part);
 		if (w->err)
 			errbuf_set(&w->eb, w->err, "cannot write %s: %s", o->name, err_why(w->err));
 		out_note_id(o, r->id);
