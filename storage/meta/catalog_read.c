@@ -14,7 +14,7 @@
  */
 #define FETCH_COST 20
 #define FIND_COST  20
-#define MEET_MAX   65536u /* so many ids left are looked up in a set, instead of joining sets */
+#define MEET_MAX   2048u /* so many ids left are looked up in a set, instead of joining sets */
 #define RANGES_MAX 8u     /* beginnings of an expression of which the values are estimated */
 
 static bool is_range_of(const struct env_record *r, const struct sets_key *key)
@@ -124,16 +124,19 @@ static enum err or_words(
 /* Of those left, the ones that are in the set of a value stay, or the others. */
 static enum err meet_value(struct sel *s, const struct gen_iter *it, bool stay)
 {
-	size_t n;
-	uint32_t *ids = idset_array(s->left, &n);
-	bool *in = mem_array(NULL, n + 1, sizeof(*in));
+	uint32_t ids[MEET_MAX];
+	bool in[MEET_MAX];
+	size_t n = (size_t)roaring_bitmap_get_cardinality(s->left), kept = 0;
+	roaring_bitmap_to_uint32_array(s->left, ids);
 	enum err e = gen_iter_meet(it, ids, n, in);
 	for (size_t i = 0; !e && i < n; i++)
-		if (in[i] != stay)
-			roaring_bitmap_remove(s->left, ids[i]);
-	mem_free(in);
-	mem_free(ids);
-	return e;
+		if (in[i] == stay)
+			ids[kept++] = ids[i];
+	if (e || kept == n)
+		return e;
+	roaring_bitmap_clear(s->left);
+	roaring_bitmap_add_many(s->left, kept, ids);
+	return ERR_OK;
 }
 
 /* = and != */
