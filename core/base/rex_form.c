@@ -365,27 +365,56 @@ static bool skip_class(struct reader *r)
 	return r->p++ < r->end;
 }
 
-/* To the | or the end behind this alternative; false: something is not understood. */
+/* A group that is not (?:, (?P< or (?<: its flags may hold for what follows, too. */
+static bool at_flags(const struct reader *r)
+{
+	return r->end - r->p >= 3 && r->p[0] == '(' && r->p[1] == '?' && r->p[2] != ':' &&
+	    r->p[2] != 'P' && r->p[2] != '<';
+}
+
+/* To the |, ) or end behind this alternative; false: something is not understood. */
 static bool skip_alternative(struct reader *r)
 {
 	size_t depth = 0;
-	while (r->p < r->end && (depth || *r->p != '|')) {
+	while (r->p < r->end && (depth || (*r->p != '|' && *r->p != ')'))) {
 		if (*r->p == '[') {
 			if (!skip_class(r))
 				return false;
 			continue;
 		}
+		if (at_flags(r))
+			return false;
 		if (*r->p == '\\') {
 			if (r->end - r->p < 2 || r->p[1] == 'Q')
 				return false;
 			r->p++;
-		} else if (*r->p == '(')
+		} else if (*r->p == '(') {
 			depth++;
-		else if (*r->p == ')' && !depth--)
-			return false;
+		} else if (*r->p == ')') {
+			depth--;
+		}
 		r->p++;
 	}
 	return r->p <= r->end;
+}
+
+/* Parentheses around everything are taken away: is_wrapped, with classes understood. */
+static bool take_group(const char **s, size_t *len)
+{
+	struct reader r = { .p = *s, .end = *s + *len };
+	if (!*len || *r.p != '(' || at_flags(&r))
+		return false;
+	size_t open = r.end - r.p >= 3 && r.p[1] == '?' && r.p[2] == ':' ? 3 : 1;
+	if (open == 1 && r.end - r.p >= 2 && r.p[1] == '?')
+		return false; /* named */
+	do
+		r.p += r.p == *s ? open : 1;
+	while (skip_alternative(&r) && r.p < r.end && *r.p == '|');
+	if (r.p >= r.end || *r.p != ')' || r.p + 1 != r.end)
+		return false;
+	*s += open;
+	*len -= open + 1;
+	return true;
 }
 
 static bool at_repetition(const struct reader *r)
@@ -458,18 +487,17 @@ static bool cut_replacement(struct set *s)
 void rex_form_prefixes(const char *pattern, size_t len, struct rex_form *out)
 {
 	unwrap(&pattern, &len);
+	for (unsigned i = 0; i < DEPTH_MAX && take_group(&pattern, &len); i++)
+		;
 	struct reader r = { .p = pattern, .end = pattern + len };
 	struct set set = { 0 };
-	bool ok = true;
 	*out = (struct rex_form){ .kind = REX_PREFIX };
-	do {
-		if (r.p < r.end && *r.p == '|')
-			r.p++;
+	bool ok = read_start(&r, &set);
+	while (ok && r.p < r.end && *r.p == '|' && set.count <= PREFIXES_MAX) {
+		r.p++;
 		ok = read_start(&r, &set);
-	} while (ok && r.p < r.end && set.count <= PREFIXES_MAX);
-	/* An empty alternative behind the last | has an empty beginning, as it must. */
-	if (ok && len && pattern[len - 1] == '|')
-		ok = false;
+	}
+	ok = ok && r.p == r.end;
 	if (ok && set.count <= PREFIXES_MAX && cut_replacement(&set)) {
 		form_take(out, REX_PREFIX, &set);
 		rex_form_index(out);

@@ -407,9 +407,124 @@ static void test_borders(const char *name)
 	}
 }
 
+/* What every match begins with, words apart by spaces; "" = nothing is known. */
+static const struct {
+	const char *p, *words;
+} begins[] = {
+	{ "host-0[0-9]+.*", "host-0" },
+	{ "^host-0.+$", "host-0" },
+	{ "(web|db)-[0-9]+", "db- web-" },
+	{ "(?:web|db(1|2))-x?y", "db1- db2- web-" },
+	{ "(host-1[0-9]|host-2[0-9])", "host-1 host-2" },
+	{ "((?:a[)]|b[0-9]))", "a b" },
+	{ "(a[0-9])(b[0-9])", "" },
+	{ "^a[0-9]|^b.c", "a b" },
+	{ "ab*c", "a" },
+	{ "ab?c", "a" },
+	{ "ab+c", "ab" },
+	{ "ab{2}c", "a" },
+	{ "a\\.b[0-9]", "a.b" },
+	{ "a\\.*b", "a" },
+	{ "(ab)*c.", "" },
+	{ "(ab)+c.", "ab" },
+	{ "x(ab|c[0-9])d", "x" },
+	{ "caf\xc3\xa9*s.", "caf" },
+	{ "caf\xc3\xa9[s]", "caf\xc3\xa9" },
+	{ "a\xef\xbf\xbd"
+	  "b[0-9]",
+	    "a" },
+	{ "\xef\xbf\xbd[0-9]", "" },
+	{ "abc.*|abd.*|ab[0-9]", "ab" },
+	{ "a[|]b.|c[]|]d.", "a c" },
+	{ "a[[:alpha:]]", "" }, /* not understood: nothing is said */
+	{ "(?i)abc[0-9]", "" },
+	{ "a(?i)b|c", "" }, /* the flag holds for what follows, too */
+	{ "a(?i:b)[0-9]|c[0-9]", "" },
+	{ "a(?P<x>b)[0-9]|c[0-9]", "a c" },
+	{ "[ab]c", "" },
+	{ ".*abc[0-9]", "" },
+	{ "abc[0-9]|", "" },
+	{ "|abc[0-9]", "" },
+	{ "ab[0-9]||c[0-9]", "" },
+	{ "\\Qa.b\\E[0-9]", "" },
+	{ "pre.*", "pre" },
+	{ "pre.*|other.*", "other pre" },
+};
+
+static void test_begins(void)
+{
+	for (size_t i = 0; i < COUNT_OF(begins); i++) {
+		struct rex *r = compile(begins[i].p);
+		struct buf got;
+		const char *w;
+		size_t len;
+		buf_init(&got);
+		for (size_t k = 0; r && (w = rex_prefix(r, k, &len)); k++)
+			buf_printf(&got, "%s%.*s", k ? " " : "", (int)len, w);
+		buf_add_u8(&got, 0);
+		tap_ok(r && strcmp((const char *)got.data, begins[i].words) == 0,
+		    "`%s` begins with \"%s\": %s", begins[i].p, begins[i].words, got.data);
+		buf_release(&got);
+		rex_free(r);
+	}
+}
+
+static bool begins_as_told(const struct rex *r, const char *s, size_t len)
+{
+	const char *w;
+	size_t n;
+	bool any = !rex_prefixes(r);
+	for (size_t k = 0; !any && (w = rex_prefix(r, k, &n)); k++)
+		any = len >= n && memcmp(s, w, n) == 0;
+	return any;
+}
+
+/* Random patterns of small pieces: whatever matches begins as was told. */
+static void test_begins_random(void)
+{
+	static const char *const pieces[] = { "a", "b", "ab", "(a|b)", "(?:ab|c)", "[ab]", ".", "(",
+		")", "|", "*", "+", "?", "{2}", "^", "$", "\\.", "(?i)", "(?i:", "[^a]", ".*",
+		"\\d", "\xc3\xa9", "\\Qa\\E", "c" };
+	static const char *const atoms[] = { "a", "b", "c", "A", "B", ".", "1", "\xc3\xa9", "", "|" };
+	uint64_t seed = 7, tried = 0, known = 0, matched = 0, wrong = 0;
+	for (unsigned i = 0; i < 60000; i++) {
+		char p[64] = "", s[32];
+		for (unsigned k = 0; k < 7; k++) {
+			seed = seed * 6364136223846793005u + 1442695040888963407u;
+			strcat(p, pieces[(seed >> 33) % COUNT_OF(pieces)]);
+		}
+		struct rex *r;
+		if (rex_compile_match(p, strlen(p), &r, &eb))
+			continue;
+		tried++;
+		known += rex_prefixes(r) > 0;
+		for (unsigned t = 0; t < 40; t++) {
+			s[0] = 0;
+			for (unsigned k = 0; k < t % 5; k++) {
+				seed = seed * 6364136223846793005u + 1442695040888963407u;
+				strcat(s, atoms[(seed >> 33) % COUNT_OF(atoms)]);
+			}
+			if (rex_match(r, s, strlen(s)) != REX_YES)
+				continue;
+			matched++;
+			if (begins_as_told(r, s, strlen(s)))
+				continue;
+			wrong++;
+			tap_note("`%s` matches \"%s\"", p, s);
+		}
+		rex_free(r);
+	}
+	tap_ok(tried > 5000 && known > 500 && matched > 3000 && !wrong,
+	    "%llu random patterns, the beginning known of %llu; %llu matches, %llu begin otherwise",
+	    (unsigned long long)tried, (unsigned long long)known, (unsigned long long)matched,
+	    (unsigned long long)wrong);
+}
+
 int main(void)
 {
 	test_cases();
+	test_begins();
+	test_begins_random();
 	static const char *const names[] = { "C", "Cn", "Co", "Cs", "L", "LC", "Ll", "Lt", "Lu",
 		"M", "N", "P", "S", "Z", "Any", "ASCII", "Assigned", "Greek", "Han", "Common",
 		"Inherited", "Latin", "Old_Italic", "Kawi", "Nag_Mundari" };
@@ -420,6 +535,9 @@ int main(void)
 		enum rex_result m = r ? rex_match(r, golden[i].s, strlen(golden[i].s)) : REX_NO;
 		tap_ok(m == (golden[i].yes ? REX_YES : REX_NO), "`%s` %s \"%s\" %s", golden[i].p,
 		    golden[i].yes ? "matches" : "does not match", golden[i].s, eb.text);
+		if (r && m == REX_YES)
+			tap_ok(begins_as_told(r, golden[i].s, strlen(golden[i].s)),
+			    "`%s` begins as was told", golden[i].p);
 		rex_free(r);
 	}
 	for (size_t i = 0; i < COUNT_OF(refused); i++) {
