@@ -8,6 +8,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "storage/store_priv.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/storetest.h"
 #include "tests/lib/tap.h"
@@ -15,13 +16,12 @@
 
 #define SERIES 60
 #define SLOTS  2000
-#define STEP   15000
 
 static struct arena arena;
 static struct labels names[SERIES];
 static double model[SERIES][SLOTS]; /* NaN with these bits: nothing */
 #define NOTHING 0x7ff8aaaa00000001u
-static int64_t base_ms;
+static int64_t base_ms, step_ms = 15000;
 static uint64_t rng = 88172645463325252u;
 
 static uint32_t rnd(uint32_t n)
@@ -57,8 +57,8 @@ static void compare_series(void *arg, struct labels ls, const struct sample_colu
 	}
 	c->seen[i]++;
 	for (uint32_t k = 0; k < col->count; k++) {
-		int64_t slot = (col->t_ms[k] - base_ms) / STEP;
-		bool ok = slot >= 0 && slot < SLOTS && base_ms + slot * STEP == col->t_ms[k] &&
+		int64_t slot = (col->t_ms[k] - base_ms) / step_ms;
+		bool ok = slot >= 0 && slot < SLOTS && base_ms + slot * step_ms == col->t_ms[k] &&
 		    num_bits(model[i][slot]) == num_bits(col->v[k]) &&
 		    (!k || col->t_ms[k] > col->t_ms[k - 1]);
 		if (!ok && c->bad++ < 3)
@@ -72,8 +72,8 @@ static bool same(struct storetest *s, unsigned from, unsigned to, const char *wh
 {
 	struct compare c = { .from = from, .to = to };
 	unsigned want = 0, twice = 0;
-	enum err e = storetest_read(s, NULL, 0, base_ms + (int64_t)from * STEP,
-	    base_ms + (int64_t)to * STEP, compare_series, &c);
+	enum err e = storetest_read(s, NULL, 0, base_ms + (int64_t)from * step_ms,
+	    base_ms + (int64_t)to * step_ms, compare_series, &c);
 	for (unsigned i = 0; i < SERIES; i++) {
 		for (unsigned k = from; k <= to && k < SLOTS; k++)
 			want += num_bits(model[i][k]) != NOTHING;
@@ -101,7 +101,7 @@ static unsigned write_round(struct storetest *s, unsigned slot, unsigned loops, 
 	for (unsigned k = 0; k < n; k++) {
 		double v = rnd(3) ? (double)slot : (double)rnd(1000000) / 7;
 		rows[k] = (struct storetest_row){ .labels = names[at[k][0]],
-			.t_ms = base_ms + (int64_t)at[k][1] * STEP,
+			.t_ms = base_ms + (int64_t)at[k][1] * step_ms,
 			.v = v };
 		model[at[k][0]][at[k][1]] = v;
 	}
@@ -109,8 +109,39 @@ static unsigned write_round(struct storetest *s, unsigned slot, unsigned loops, 
 	return v.err || v.refused ? 1 : 0;
 }
 
-static void random_history(unsigned seed, unsigned loops)
+static uint64_t widest_ms; /* file ever */
+
+struct width_look {
+	const struct shard *shard;
+	uint64_t width_ms;
+};
+
+static void width_look(void *arg)
 {
+	struct width_look *l = arg;
+	l->width_ms = (uint64_t)l->shard->files_width_ms;
+}
+
+static void note_widest(struct storetest *s)
+{
+	for (unsigned j = 0; j < s->opts.shards; j++) {
+		struct width_look l = { .shard = s->store->shards[j] };
+		testteam_run(&s->tt, j % s->store->loops, width_look, &l);
+		widest_ms = l.width_ms > widest_ms ? l.width_ms : widest_ms;
+	}
+}
+
+static void begin_at(int64_t step)
+{
+	step_ms = step;
+	base_ms = clock_wall_ms() - SLOTS * step_ms;
+	base_ms -= base_ms % step_ms;
+}
+
+/* step: between two samples of a series; with a large one files of several days come to be. */
+static void random_history(unsigned seed, unsigned loops, int64_t step)
+{
+	begin_at(step);
 	char *dir = testlib_tmpdir("back");
 	struct storetest s;
 	storetest_init(&s, dir);
@@ -136,6 +167,7 @@ static void random_history(unsigned seed, unsigned loops)
 		}
 	}
 	tap_ok(!bad, "every request is taken (%u not)", bad);
+	note_widest(&s);
 	same(&s, 0, SLOTS, "at the end");
 	tap_ok(!storetest_flush(&s), "flush");
 	same(&s, 0, SLOTS, "after a flush");
@@ -346,17 +378,22 @@ static void end_under_a_read(void)
 int main(void)
 {
 	arena_init(&arena, 1 << 16);
-	base_ms = clock_wall_ms() - SLOTS * STEP;
-	base_ms -= base_ms % STEP;
+	begin_at(15000);
 	for (unsigned i = 0; i < SERIES; i++) {
 		char no[16];
 		snprintf(no, sizeof(no), "%u", i);
 		names[i] = label_make(
 		    &arena, "__name__", i % 2 ? "back_total" : "back_gauge", "series", no, NULL);
 	}
-	random_history(1, 1);
-	random_history(2, 2);
-	random_history(3, 3);
+	random_history(1, 1, 15000);
+	random_history(2, 2, 15000);
+	random_history(3, 3, 15000);
+	uint64_t wide = widest_ms;
+	random_history(4, 2, 900000);
+	random_history(5, 1, 900000);
+	tap_ok(wide <= 2 * SAMPLE_RANGE_MS && widest_ms > 12 * 3600 * 1000,
+	    "files of up to %llu hours were made", (unsigned long long)(widest_ms / 3600000));
+	begin_at(15000);
 	series_during_rounds();
 	switches_fail();
 	end_under_a_read();
