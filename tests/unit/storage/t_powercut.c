@@ -8,6 +8,8 @@
  * The catalog, which does its own I/O, is paired with each image as a copy taken earlier, or left
  * out.
  *
+ * Half of the histories are of a week: their merges make files of days from many ranges.
+ *
  * KYMO_IMAGES (200) images over KYMO_HISTORIES (8) histories, from KYMO_SEED.
  */
 #include <stdlib.h>
@@ -26,6 +28,7 @@
 #define SERIES     24
 #define SLOTS      400
 #define STEP       15000
+#define STEP_WIDE  (30 * 60000)
 #define WRITES_MAX 12 /* versions of one cell that are remembered */
 #define SNAPS_MAX  16
 #define REQUESTS   150
@@ -35,7 +38,7 @@
 
 static struct arena arena;
 static struct labels names[SERIES];
-static int64_t base_ms;
+static int64_t base_ms, step_ms;
 static uint64_t rng;
 
 static uint32_t rnd(uint32_t n)
@@ -105,7 +108,7 @@ static void one_request(struct storetest *s, unsigned slot, unsigned loops)
 			again = true;
 		double v = again ? c->v[c->count - 1] : (double)rnd(100000) / (rnd(2) ? 1 : 8);
 		rows[k] = (struct storetest_row){ .labels = names[at[k][0]],
-			.t_ms = base_ms + (int64_t)at[k][1] * STEP,
+			.t_ms = base_ms + (int64_t)at[k][1] * step_ms,
 			.v = v };
 		if (!c->count || num_bits(c->v[c->count - 1]) != num_bits(v)) {
 			c->v[c->count] = v;
@@ -154,9 +157,9 @@ static void take(void *arg, struct labels ls, const struct sample_column *col)
 	while (i < SERIES && !label_equal(names[i], ls))
 		i++;
 	for (uint32_t k = 0; k < col->count; k++) {
-		int64_t slot = (col->t_ms[k] - base_ms) / STEP;
+		int64_t slot = (col->t_ms[k] - base_ms) / step_ms;
 		if (i == SERIES || slot < 0 || slot >= SLOTS ||
-		    base_ms + slot * STEP != col->t_ms[k] || f->there[i][slot]) {
+		    base_ms + slot * step_ms != col->t_ms[k] || f->there[i][slot]) {
 			f->strange++;
 			continue;
 		}
@@ -220,7 +223,8 @@ static bool read_image(const char *dir, unsigned loops, bool full, struct found 
 		fsdouble_stop();
 		return false;
 	}
-	enum err e = storetest_read(&s, NULL, 0, base_ms - STEP, base_ms + SLOTS * STEP, take, f);
+	enum err e =
+	    storetest_read(&s, NULL, 0, base_ms - step_ms, base_ms + SLOTS * step_ms, take, f);
 	storetest_close(&s);
 	fsdouble_stop();
 	return !e;
@@ -271,8 +275,17 @@ static unsigned check_image(
 	return bad;
 }
 
+/* A week in wide steps: what is flushed is merged over many ranges, into files of days. */
+static bool is_wide(unsigned no)
+{
+	return no % 4 > 1;
+}
+
 static void history(unsigned no, unsigned images)
 {
+	step_ms = is_wide(no) ? STEP_WIDE : STEP;
+	base_ms = clock_wall_ms() - SLOTS * step_ms;
+	base_ms -= base_ms % step_ms;
 	char *top = testlib_tmpdir("cut");
 	char dir[128];
 	static struct image list[1000];
@@ -292,7 +305,7 @@ static void history(unsigned no, unsigned images)
 		fsdouble_stop();
 		return;
 	}
-	uint64_t ready = fsdouble_point();
+	uint64_t ready = fsdouble_point(), merging[2] = { ready, ready };
 	for (unsigned k = 0; k < REQUESTS; k++) {
 		unsigned slot = k * 2 + 20;
 		if (no % 2 &&
@@ -302,17 +315,29 @@ static void history(unsigned no, unsigned images)
 			fsdouble_fail_syncs(log ? "log" : "shards", 1 + rnd(log ? 2 : 4), 1);
 		}
 		one_request(&s, slot, loops);
-		if (rnd(30) == 0 && storetest_flush(&s))
+		uint64_t before = fsdouble_point();
+		bool flush = rnd(30) == 0;
+		if (flush && storetest_flush(&s))
 			tap_note("flush failed, as a failing sync may make it");
+		if (flush) { /* rounds and merges */
+			merging[0] = before;
+			merging[1] = fsdouble_point();
+		}
 		if (rnd(12) == 0)
 			take_snap(dir, top);
 	}
 	uint64_t end = fsdouble_point();
 	uint64_t failed = fsdouble_syncs_failed();
-	for (unsigned k = 0; k < images; k++)
+	for (unsigned k = 0; k < images; k++) {
+		uint64_t from = ready, to = end;
+		if (is_wide(no) && k % 3 == 1 && merging[1] > merging[0]) {
+			from = merging[0];
+			to = merging[1];
+		}
 		list[k].point = hot_count && k % 3 == 0
 		    ? hot[k / 3 % hot_count]
-		    : ready + ((uint64_t)rnd(1 << 30) * (end - ready) >> 30);
+		    : from + ((uint64_t)rnd(1 << 30) * (to - from) >> 30);
+	}
 	for (unsigned k = 0; k < images; k++) {
 		snprintf(list[k].dir, sizeof(list[k].dir), "%.40s/image-%u", top, k);
 		fsdouble_image(list[k].point, rng + k,
@@ -354,8 +379,6 @@ int main(void)
 	         seed = number("KYMO_SEED", 1);
 	log_setup(LOG_LEVEL_NONE, false);
 	arena_init(&arena, 1 << 14);
-	base_ms = clock_wall_ms() - SLOTS * STEP;
-	base_ms -= base_ms % STEP;
 	storetest_names(&arena, "cut_total", names, SERIES);
 	for (unsigned h = 0; h < histories; h++) {
 		rng = 0x9e3779b97f4a7c15u * (seed * 1000 + h + 1);
