@@ -45,7 +45,7 @@ static void opts_fill(struct store_opts *o)
 	if (!o->reserve_bytes)
 		o->reserve_bytes = SPACE_RESERVE_BYTES;
 	if (!o->log_share_bytes)
-		o->log_share_bytes = 512u << 20;
+		o->log_share_bytes = STORE_LOG_SHARE_BYTES;
 }
 
 /* ---- opening ---- */
@@ -133,6 +133,7 @@ static void intakes_make(struct store *st)
 		.series_max = o->series_max,
 		.new_series_per_s = o->new_series_per_s,
 		.log_share_bytes = o->log_share_bytes,
+		.log_series_bytes = st->log_series_bytes,
 		.labels = o->labels,
 		.up = &intake_up,
 		.up_arg = st->keeper };
@@ -372,6 +373,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	struct store *st = mem_zalloc(sizeof *st);
 	st->sink.ops = &sink_ops;
 	st->opts = *o;
+	st->log_series_bytes = o->log_share_bytes ? 0 : STORE_LOG_SERIES_BYTES;
 	opts_fill(&st->opts);
 	struct clockwatch_now now;
 	clock_both(&now.wall_ms, &now.mono_ns);

@@ -25,6 +25,12 @@
 #include "core/seam/sink.h"
 #include "core/seam/source.h"
 
+/*
+ * What the log may hold. A row takes 9 bytes in it: with very many series rounds come every five
+ * minutes where rows come every 15 s, not every 85 s.
+ */
+#define STORE_LOG_SHARE_BYTES  (UINT64_C(512) << 20)
+#define STORE_LOG_SERIES_BYTES 200u
 enum store_sync {
 	STORE_SYNC_COMMIT,
 	STORE_SYNC_INTERVAL,
@@ -59,7 +65,8 @@ struct store_opts {
 	int64_t seal_every_ms;   /* between looks at what can be merged; 0 = 1 min */
 	int64_t evict_idle_ms;   /* a series so much older than its tenant's newest sample may leave
 	                               memory; 0 = 70 min */
-	uint64_t log_share_bytes;   /* rounds start when the log holds more; 0 = 512 MiB */
+	/* Rounds start when the log holds more; 0 = 512 MiB, and 200 bytes for each active series. */
+	uint64_t log_share_bytes;
 	uint64_t log_segment_bytes; /* 0 = 64 MiB; smaller for tests and small disks */
 	unsigned log_probe_ms;      /* between tries of a log that is read-only; 0 = 60 s */
 	uint64_t reserve_bytes;     /* 0 = 64 MiB */

@@ -24,6 +24,7 @@ struct store {
 	struct fsio_file *lock;
 	struct team *team;
 	unsigned loops;
+	uint64_t log_series_bytes; /* 0: the log's share was given */
 	struct walog *log;
 	struct shard **shards;   /* [manifest.shards]; each belongs to the loop index % loops */
 	uint16_t *places;        /* [manifest.shards] where a shard comes in the order of owners */

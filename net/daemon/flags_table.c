@@ -31,7 +31,7 @@ const struct flag flags_table[] = {
 	{ "shards",              FLAG_UNSIGNED, FLAG_STORAGE, OFF(shards), 1, 1024, "N", "shards of a new data directory; an existing one keeps its own (16)", false, 0 },
 	{ "wal.sync",            FLAG_SYNC,     FLAG_STORAGE, OFF(sync), 0, 0, "commit|interval|off", "what a 2xx waits for: the sync of the log, its write, nothing (commit)", false, 0 },
 	{ "wal.sync-interval",   FLAG_DURATION, FLAG_STORAGE, OFF(sync_interval_ms), 1, 3600 * 1000, "DURATION", "time between syncs with --wal.sync=interval (1s)", false, 0 },
-	{ "wal.share",           FLAG_BYTES,    FLAG_STORAGE, OFF(log_share_bytes), 1 << 20, MANY, "BYTES", "rounds to files start when the log holds more (512MiB)", false, 0 },
+	{ "wal.share",           FLAG_BYTES,    FLAG_STORAGE, OFF(log_share_bytes), 1 << 20, MANY, "BYTES", "rounds to files start when the log holds more (512MiB, and 200 bytes for each series in memory)", false, 0 },
 	{ "out-of-order-window", FLAG_DURATION, FLAG_STORAGE, OFF(ooo_window_ms), 0, LONGEST, "DURATION", "how much older than the newest a sample may be (as --retention)", false, 0 },
 	{ "retention",           FLAG_DURATION, FLAG_STORAGE, OFF(retention_ms), 1000, LONGEST, "DURATION", "how long samples are kept (30d)", false, 0 },
 	{ "retention.size",      FLAG_BYTES,    FLAG_STORAGE, OFF(retention_bytes), 1 << 20, MANY, "BYTES", "how large files, catalog and log together may be: the oldest ranges go first (no limit)", false, 0 },

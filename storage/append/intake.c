@@ -131,6 +131,14 @@ enum err intake_accepts(struct intake *in, uint32_t *retry_after_s)
 	return e;
 }
 
+/* Has it more than its share? */
+static bool log_is_full(const struct intake *in, uint64_t held_bytes)
+{
+	const struct intake_env *env = in->env;
+	return UNLIKELY(held_bytes > env->log_share_bytes) &&
+	    held_bytes > share_series(in->share) * env->log_series_bytes;
+}
+
 void intake_report(struct intake *in, const struct walog_report *r)
 {
 	loop_check_here(in->share->loop);
@@ -143,7 +151,7 @@ void intake_report(struct intake *in, const struct walog_report *r)
 	}
 	slice_parked_run(in);
 	if (!in->share->refuse)
-		in->env->up->relieve(in->share, r->held_bytes > in->env->log_share_bytes);
+		in->env->up->relieve(in->share, log_is_full(in, r->held_bytes));
 }
 
 void intake_stop(struct intake *in)

@@ -93,9 +93,13 @@ struct intake_env {
 	const uint16_t *places;  /* [shards] where a shard comes in the order of owners */
 	struct intake **intakes; /* [loops] */
 	int64_t retention_ms, ooo_window_ms, future_ms;
-	uint64_t series_max;        /* all tenants */
-	uint64_t new_series_per_s;  /* per loop; 0 = its limits, UINT64_MAX = as many as come */
-	uint64_t log_share_bytes;   /* rounds start when the log holds more */
+	uint64_t series_max;       /* all tenants */
+	uint64_t new_series_per_s; /* per loop; 0 = its limits, UINT64_MAX = as many as come */
+	/*
+	 * Rounds start when the log holds more than log_share_bytes, and than log_series_bytes for each
+	 * active series.
+	 */
+	uint64_t log_share_bytes, log_series_bytes;
 	struct label_limits labels; /* 0 = the loop's limits */
 	const struct intake_up *up;
 	void *up_arg;

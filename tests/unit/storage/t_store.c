@@ -2,6 +2,7 @@
  * The store's write path and recovery against a sorted map: random requests, odd labels, refusals,
  * limits, restarts, kills.
  */
+#include "core/base/metric.h"
 #include "core/base/wire.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
@@ -203,6 +204,57 @@ static void random_requests(unsigned loops)
 static void one_loop(struct teststore *ts, const char *dir, void (*change)(struct store_opts *))
 {
 	teststore_open(ts, dir, 1, change);
+}
+
+static void no_rounds(struct store_opts *o)
+{
+	o->round_every_ms = 1ll << 40;
+}
+
+/* Rounds that ran while requests of 100 rows were written: 100, or until more than wanted did. */
+static uint64_t rounds_meanwhile(struct teststore *ts, int64_t *t_ms, uint64_t wanted)
+{
+	struct batch b;
+	struct sink_req r;
+	uint64_t before = metric_sum(M_ROUNDS), ran = 0;
+	batch_init(&b);
+	for (unsigned n = 0; n < (wanted ? 6000 : 100) && ran <= wanted; n++) {
+		batch_clear(&b);
+		for (unsigned i = 0; i < 100; i++)
+			teststore_row(&b, canonical[i], *t_ms, 1);
+		++*t_ms;
+		teststore_append(ts, 0, &b, &r);
+		ran = metric_sum(M_ROUNDS) - before;
+		usleep(wanted ? 10000 : 0);
+	}
+	batch_release(&b);
+	return ran;
+}
+
+/* The log may hold more where there are more series, unless its share was given. */
+static void log_share(void)
+{
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	int64_t t_ms = clock_wall_ms() - 60000;
+	one_loop(&ts, dir, no_rounds);
+	struct intake_env *env = &ts.store->intake_env;
+	bool usual = env->log_share_bytes == STORE_LOG_SHARE_BYTES &&
+	    env->log_series_bytes == STORE_LOG_SERIES_BYTES;
+	__atomic_store_n(&env->log_share_bytes, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&env->log_series_bytes, 1ull << 30, __ATOMIC_RELEASE);
+	tap_ok(usual && rounds_meanwhile(&ts, &t_ms, 0) == 0,
+	    "a log below the share of its series has no rounds");
+	__atomic_store_n(&env->log_series_bytes, 1, __ATOMIC_RELEASE);
+	tap_ok(rounds_meanwhile(&ts, &t_ms, 1) > 1, "one beyond it has");
+	teststore_close(&ts);
+	one_loop(&ts, dir, quiet);
+	env = &ts.store->intake_env;
+	tap_ok(env->log_share_bytes == 1ull << 40 && !env->log_series_bytes,
+	    "a share that was given counts alone");
+	teststore_close(&ts);
+	testlib_rmtree(dir);
+	free(dir);
 }
 
 static void refusals(unsigned loops)
@@ -898,6 +950,7 @@ int main(void)
 	all_refused_at_home();
 	limits();
 	tight_memory();
+	log_share();
 	metadata();
 	figures();
 	locks_and_manifest();
