@@ -32,6 +32,7 @@ struct batch_row {
 	union {
 		double v;
 		const struct batch_extra *extra; /* with BATCH_EXTRA */
+		uint64_t bits;                   /* of either */
 	};
 };
 #define BATCH_EXTRA 1u

@@ -261,12 +261,10 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
 			.row = (uint32_t)(from + i),
 			.fp = sp->fps[i],
 			.t_ms = r->t_ms,
-			.v = r->v,
+			.bits = r->bits,
 			.flags = r->flags };
-		if (UNLIKELY(r->flags))
-			to->extra = r->extra;
-		else if (UNLIKELY(sample_is_hist(r->v))) /* a float is no histogram */
-			to->v = num_from_bits(SAMPLE_NAN_BITS);
+		if (UNLIKELY(r->bits == SAMPLE_HIST_BITS)) /* a float, for no pointer has them */
+			to->bits = SAMPLE_NAN_BITS;
 	}
 }
 

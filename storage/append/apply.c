@@ -238,33 +238,33 @@ bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 }
 
 /*
- * A row with a histogram or a start time: into memory, and its extra beside the row that is logged
- * next. *v: what the row's value is.
+ * A row with a histogram or a start time: into memory. Its value and its extra stand where the next
+ * row is logged.
  */
-static enum series_put extra_put(
-    struct apply *a, struct series *s, const struct head_row *r, double *v)
+static enum series_put extra_put(struct apply *a, struct series *s, const struct head_row *r)
 {
 	struct head *h = &a->shard->head;
 	struct intake *in = a->in;
 	size_t at = in->hists.len;
+	double v = r->extra->v;
 	struct extra e = { .start_ms = r->extra->start_ms };
-	*v = r->extra->v;
 	if (r->extra->hist) {
 		hist_encode(r->extra->hist, &in->hists);
 		e.hist = in->hists.data + at;
 		e.hist_len = (uint32_t)(in->hists.len - at);
-		*v = num_from_bits(SAMPLE_HIST_BITS);
-	} else if (sample_is_hist(*v)) {
-		*v = num_from_bits(SAMPLE_NAN_BITS);
+		v = num_from_bits(SAMPLE_HIST_BITS);
+	} else if (sample_is_hist(v)) {
+		v = num_from_bits(SAMPLE_NAN_BITS);
 	}
+	in->v[a->logged] = v;
 	bool plain = !e.hist && !e.start_ms;
-	enum series_put put = series_put_slow(s, h->mem, &h->stats, r->t_ms, *v, plain ? NULL : &e);
-	if (put == SERIES_PUT_SAME || plain) {
+	enum series_put put = series_put_slow(s, h->mem, &h->stats, r->t_ms, v, plain ? NULL : &e);
+	if (put == SERIES_PUT_SAME)
 		in->hists.len = at;
-		return put;
-	}
-	in->extras[a->extras++] =
-	    (struct walrec_extra){ .row = a->logged, .hist_len = e.hist_len, .start_ms = e.start_ms };
+	else if (!plain)
+		in->extras[a->extras++] = (struct walrec_extra){
+			.row = a->logged, .hist_len = e.hist_len, .start_ms = e.start_ms
+		};
 	return put;
 }
 
@@ -286,8 +286,12 @@ static int64_t oldest_of(const struct apply *a)
 	return a->sl->judge.t_min_ms > dead_ms ? a->sl->judge.t_min_ms : dead_ms;
 }
 
-/* How many of the rows were done: fewer than count when the time was over. */
-static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count)
+/*
+ * How many of the rows were done: fewer than count when the time was over. Made twice: rows of
+ * slices without extras, nearly all there are, do not pay for them.
+ */
+static inline __attribute__((always_inline)) unsigned rows_apply(
+    struct apply *a, struct head_row *rows, unsigned count, const bool extras)
 {
 	struct head *h = &a->shard->head;
 	struct intake *in = a->in;
@@ -315,10 +319,9 @@ static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count
 		 * A guess that led elsewhere would put an acknowledged row where nobody finds it.
 		 */
 		CHECK((s->flags & (SERIES_USED | SERIES_UNDEFINED | SERIES_SHADOWED)) == SERIES_USED);
-		double v = r->v;
-		enum series_put put = LIKELY(!r->flags)
-		    ? series_put(s, h->mem, &h->stats, r->t_ms, v)
-		    : extra_put(a, s, r, &v);
+		enum series_put put = !extras || !r->flags
+		    ? series_put(s, h->mem, &h->stats, r->t_ms, r->v)
+		    : extra_put(a, s, r);
 		stored++;
 		span.max_ms = r->t_ms > span.max_ms ? r->t_ms : span.max_ms;
 		span.min_ms = r->t_ms < span.min_ms ? r->t_ms : span.min_ms;
@@ -326,13 +329,20 @@ static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count
 			dup += put == SERIES_PUT_SAME;
 			over += put == SERIES_PUT_OVER;
 			late += put == SERIES_PUT_LATE;
+			if (put == SERIES_PUT_SAME) {
+				if (extras && r->flags && extra_cost(a, r))
+					count = i + 1;
+				continue;
+			}
 		}
-		if (LIKELY(put != SERIES_PUT_SAME)) {
-			in->ids[a->logged] = s->id;
-			in->t_ms[a->logged] = r->t_ms;
-			in->v[a->logged++] = v;
+		in->ids[a->logged] = s->id;
+		in->t_ms[a->logged] = r->t_ms;
+		if (!extras || !r->flags) {
+			in->v[a->logged++] = r->v;
+			continue;
 		}
-		if (UNLIKELY(r->flags) && extra_cost(a, r))
+		a->logged++;
+		if (extra_cost(a, r))
 			count = i + 1;
 	}
 	a->span = span;
@@ -354,6 +364,12 @@ static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count
 	}
 	h->last = before;
 	return count;
+}
+
+static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count)
+{
+	return LIKELY(!a->sl->extras_bytes) ? rows_apply(a, rows, count, false)
+	                                    : rows_apply(a, rows, count, true);
 }
 
 /* ---- unknown series ---- */

@@ -124,6 +124,7 @@ struct head_row {
 	union {
 		double v;                        /* never SAMPLE_HIST_BITS */
 		const struct batch_extra *extra; /* with BATCH_EXTRA */
+		uint64_t bits;                   /* of either */
 	};
 	uint32_t slot;  /* out */
 	uint32_t flags; /* of the batch's row */
