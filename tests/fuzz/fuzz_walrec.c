@@ -1,10 +1,11 @@
 /*
  * Any bytes as the payload of a log frame. What can be read is written again and must read the
- * same.
+ * same. Histograms beside rows are whole.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/hist.h"
 #include "storage/wal/walrec.h"
 
 static void again(struct walrec_writer *w, const struct walrec_record *rec)
@@ -14,7 +15,11 @@ static void again(struct walrec_writer *w, const struct walrec_record *rec)
 		walrec_def(w, rec->id, rec->tenant, rec->bytes, rec->bytes_len);
 		break;
 	case WALREC_ROWS:
-		walrec_rows(w, rec->count, rec->ids, rec->t_ms, rec->v);
+		if (rec->extras_count)
+			walrec_rows_extras(w, rec->count, rec->ids, rec->t_ms, rec->v,
+			    rec->extras_count, rec->extras);
+		else
+			walrec_rows(w, rec->count, rec->ids, rec->t_ms, rec->v);
 		break;
 	case WALREC_META:
 		walrec_meta(w, &rec->meta);
@@ -30,6 +35,25 @@ static void again(struct walrec_writer *w, const struct walrec_record *rec)
 		break;
 	case WALREC_GROUP:
 		abort(); /* no record */
+	}
+}
+
+static void hists_are_whole(const struct walrec_record *rec)
+{
+	for (size_t i = 0; i < rec->extras_count; i++) {
+		const struct walrec_extra *x = &rec->extras[i];
+		struct arena a;
+		struct hist h;
+		size_t used = 0;
+		if (x->row >= rec->count || (i && x->row <= x[-1].row))
+			abort();
+		if (!x->hist_len)
+			continue;
+		arena_init(&a, 1024);
+		if (!sample_is_hist(rec->v[x->row]) ||
+		    hist_decode(&a, x->hist, x->hist_len, &h, &used) || used != x->hist_len)
+			abort();
+		arena_release(&a);
 	}
 }
 
@@ -50,6 +74,7 @@ static enum err copy(const uint8_t *data, size_t size, struct buf *out, size_t *
 		walrec_reader_open(&r, &g);
 		while (walrec_next(&r, &rec)) {
 			*rows += rec.count;
+			hists_are_whole(&rec);
 			again(&w, &rec);
 		}
 		e = r.err;
