@@ -76,9 +76,9 @@ static bool ids_read(struct fsio_dir *d, const struct files *fs)
 	struct cfile *f = NULL;
 	if (fs->count != 1 || cfile_open(d, fs->entries[0].name, &f, NULL))
 		return false;
-	cfile_each_run(f, id_note, NULL);
+	bool read = !cfile_each_run(f, id_note, NULL);
 	cfile_close(f);
-	return ids_count == SERIES;
+	return read && ids_count == SERIES;
 }
 
 static struct files_entry file_put(struct fsio_dir *d, unsigned k, uint64_t rank)
