@@ -54,7 +54,6 @@ static const uint8_t types[FIELDS] = {
 	[HINT] = NUMBER,
 	[TIME] = NUMBER,
 	[BOUNDS] = DOUBLES,
-	[START] = NUMBER,
 };
 
 struct message {
@@ -119,6 +118,8 @@ static enum err sizes(struct message *m)
 			m->value[f.number] = f.value;
 		else if (t == DOUBLE)
 			m->value[f.number] = wire_load64(f.data);
+		else if (f.number == START && f.wire == PBSCAN_VARINT)
+			m->value[START] = f.value; /* 1.0 does not know it, nor how it is written */
 		else if (t != NOTHING)
 			m->count[f.number] += elements(&f, t);
 		if (f.number == COUNT_INT || f.number == COUNT_FLOAT)

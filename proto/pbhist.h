@@ -18,7 +18,7 @@
 struct pbhist {
 	const struct hist *hist; /* NULL: it may not be stored */
 	const char *bad;         /* why; NULL when nobody asked */
-	int64_t t_ms, start_ms;  /* start_ms: 0 = not told (always in 1.0) */
+	int64_t t_ms, start_ms;  /* start_ms: 0 = not told; a field of 2.0 alone */
 	uint64_t cost;           /* buckets, spans and bounds there are in the message */
 	const uint8_t *at;       /* what is malformed */
 };

@@ -268,7 +268,7 @@ static enum err histogram(struct scan *s, const uint8_t *p, const uint8_t *end, 
 	struct batch_extra *x = err ? NULL : arena_alloc(s->arena, sizeof *x);
 	if (!x)
 		return errbuf_set(s->eb, ERR_NOMEM, "no memory for a native histogram");
-	*x = (struct batch_extra){ .hist = h.hist, .start_ms = h.start_ms };
+	*x = (struct batch_extra){ .hist = h.hist }; /* of version 1.0: no start time */
 	if (!h.hist) {
 		x->bad = h.bad ? h.bad : "as one before";
 		s->bad_told = true;
