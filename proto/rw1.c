@@ -253,7 +253,7 @@ static enum err exemplar(struct scan *s, const uint8_t *const start, const uint8
 			x->t_ms = (int64_t)f.value;
 	}
 	enum err err = own.joined ? join_labels(s, start, end, &own) : ERR_OK;
-	x->own = own.len ? own.start : NULL;
+	x->own = own.start;
 	x->own_len = (uint32_t)own.len;
 	return err;
 }

@@ -40,7 +40,7 @@ struct batch_row {
 /* An exemplar as it came: both label sets are wire-shaped, unchecked, perhaps unsorted. */
 struct batch_exemplar {
 	const uint8_t *labels; /* of the series */
-	const uint8_t *own;    /* of the exemplar: trace_id and such; NULL = none */
+	const uint8_t *own;    /* of the exemplar: trace_id and such; own_len may be 0 */
 	uint32_t labels_len, own_len;
 	int64_t t_ms; /* 0 may mean that none was told */
 	double v;
