@@ -321,7 +321,7 @@ bool cfile_is_whole(struct cfile *f);
  * A loaded block of time columns, as a loaded unit below: opened from bytes that stay. Columns are
  * decoded when they are asked for and kept, up to CFILE_TIMES_DECODED bytes.
  */
-#define CFILE_TIMES_DECODED (128u << 10)
+#define CFILE_TIMES_DECODED (512u << 10)
 struct cfile_column;
 struct cfile_times {
 	const struct cfile *file; /* NULL: none */
@@ -347,6 +347,10 @@ static inline bool cfile_times_has(const struct cfile_times *t, uint32_t column)
  */
 MUST_CHECK enum err cfile_times_get(struct cfile_times *t, uint32_t column, uint32_t count,
     const int64_t **t_ms, struct errbuf *eb);
+
+/* The same into a place of the caller's. */
+MUST_CHECK enum err cfile_times_copy(
+    struct cfile_times *t, uint32_t column, uint32_t count, int64_t *t_ms, struct errbuf *eb);
 
 /*
  * A loaded unit. cfile_unit_open checks the loaded bytes (exactly ext->len of them) and unpacks

@@ -175,9 +175,21 @@ uint32_t cfile_ids_find(const struct cfile_ids *ids, uint32_t id, uint32_t *unit
 		.id = s->id_before,
 		.unit = s->unit,
 		.begun = before > 0 };
-	while (cfile_ids_next(&it) && it.id < id) {
+	bool found = false;
+	while (!found && it.left) {
+		/* a byte, the id behind the one before, one unit: nearly all are so */
+		if (LIKELY(it.begun && it.r.p < it.r.end && !(*it.r.p & 0x83))) {
+			unsigned c = *it.r.p++ >> 2;
+			it.unit += (c >> 1) ^ (0 - (c & 1));
+			it.id++;
+			it.left--;
+			it.more = 0;
+		} else if (!cfile_ids_next(&it)) {
+			break;
+		}
+		found = it.id >= id;
 	}
-	if (it.r.bad || !it.begun || it.id != id)
+	if (!found || it.id != id)
 		return 0;
 	*unit = it.unit;
 	return it.more + 1;

@@ -70,7 +70,7 @@ struct cfile_list {
 };
 struct cfile_ref *cfile_list_push(struct cfile_list *l, const struct cfile_ref *ref);
 
-#define CFILE_STEP 64u
+#define CFILE_STEP 32u
 struct cfile_step {    /* of the directory of ids: each CFILE_STEP ids */
 	uint32_t id;   /* the first one */
 	uint32_t unit; /* before it */
@@ -134,6 +134,7 @@ struct cfile_column {
 	const uint8_t *p;
 	uint32_t len, count;
 	uint32_t decoded; /* index + 1 in _decoded of a block; 0: not there */
+	bool seen;        /* asked for before */
 };
 
 /* One run after another; false when there are no more. Any bytes are safe. */

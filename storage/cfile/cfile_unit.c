@@ -144,23 +144,62 @@ static int64_t *decoded_room(struct cfile_times *t, uint32_t n)
 	return t->_decoded + t->_decoded_count;
 }
 
-enum err cfile_times_get(
-    struct cfile_times *t, uint32_t column, uint32_t count, const int64_t **t_ms, struct errbuf *eb)
+static enum err times_decode(
+    struct cfile_times *t, const struct cfile_column *c, int64_t *t_ms, struct errbuf *eb)
+{
+	if (chunk_times_decode(c->p, c->len, c->count, t->file->meta.start_ms, t_ms, NULL))
+		return cfile_damaged(t->file, t->off, "a column of times cannot be decoded", eb);
+	return ERR_OK;
+}
+
+/* Decoded and kept. */
+static enum err times_keep(struct cfile_times *t, struct cfile_column *c, struct errbuf *eb)
+{
+	int64_t *to = decoded_room(t, c->count);
+	enum err e = times_decode(t, c, to, eb);
+	if (e)
+		return e;
+	c->decoded = t->_decoded_count + 1;
+	t->_decoded_count += c->count;
+	return ERR_OK;
+}
+
+static struct cfile_column *column_of(
+    struct cfile_times *t, uint32_t column, uint32_t count, struct errbuf *eb)
 {
 	CHECK(cfile_times_has(t, column));
 	struct cfile_column *c = &t->_columns[column - t->first];
-	if (c->count != count)
-		return cfile_damaged(t->file, t->off, "a column of times has another length", eb);
-	if (!c->decoded) {
-		int64_t *to = decoded_room(t, count);
-		if (chunk_times_decode(c->p, c->len, count, t->file->meta.start_ms, to, NULL))
-			return cfile_damaged(
-			    t->file, t->off, "a column of times cannot be decoded", eb);
-		c->decoded = t->_decoded_count + 1;
-		t->_decoded_count += count;
+	if (c->count == count)
+		return c;
+	(void)cfile_damaged(t->file, t->off, "a column of times has another length", eb);
+	return NULL;
+}
+
+enum err cfile_times_get(
+    struct cfile_times *t, uint32_t column, uint32_t count, const int64_t **t_ms, struct errbuf *eb)
+{
+	struct cfile_column *c = column_of(t, column, count, eb);
+	enum err e = !c ? ERR_DAMAGED : c->decoded ? ERR_OK : times_keep(t, c, eb);
+	if (!e)
+		*t_ms = t->_decoded + (c->decoded - 1);
+	return e;
+}
+
+/* The first time it is decoded in its place: many columns are needed once only. */
+enum err cfile_times_copy(
+    struct cfile_times *t, uint32_t column, uint32_t count, int64_t *t_ms, struct errbuf *eb)
+{
+	struct cfile_column *c = column_of(t, column, count, eb);
+	if (!c)
+		return ERR_DAMAGED;
+	if (!c->decoded && !c->seen) {
+		c->seen = true;
+		return times_decode(t, c, t_ms, eb);
 	}
-	*t_ms = t->_decoded + (c->decoded - 1);
-	return ERR_OK;
+	enum err e = c->decoded ? ERR_OK : times_keep(t, c, eb);
+	if (!e)
+		memcpy(t_ms, t->_decoded + (c->decoded - 1), count * sizeof(*t_ms));
+	return e;
 }
 
 /* ---- units ---- */
@@ -381,13 +420,12 @@ enum err cfile_unit_times(struct cfile_unit *u, struct cfile_times *times,
 	return err;
 }
 
-enum err cfile_chunk_decode(enum cfile_kind kind, const int64_t *t_ms, uint32_t count,
-    const uint8_t *chunk, size_t len, struct column *c)
+/* Values, and what stands beside them, of rows whose times are there. */
+static enum err values_decode(
+    enum cfile_kind kind, const uint8_t *chunk, size_t len, uint32_t count, struct column *c)
 {
 	uint32_t first = c->count;
 	size_t used = 0;
-	column_reserve(c, count);
-	memcpy(c->t_ms + first, t_ms, count * sizeof(*t_ms));
 	enum err e = chunk_values_decode(chunk, len, count, c->v + first, &used);
 	if (e)
 		return e;
@@ -400,14 +438,28 @@ enum err cfile_chunk_decode(enum cfile_kind kind, const int64_t *t_ms, uint32_t 
 	return e;
 }
 
+enum err cfile_chunk_decode(enum cfile_kind kind, const int64_t *t_ms, uint32_t count,
+    const uint8_t *chunk, size_t len, struct column *c)
+{
+	column_reserve(c, count);
+	memcpy(c->t_ms + c->count, t_ms, count * sizeof(*t_ms));
+	return values_decode(kind, chunk, len, count, c);
+}
+
 enum err cfile_unit_append(struct cfile_unit *u, struct cfile_times *times,
     const struct cfile_entry *e, struct column *c, struct errbuf *eb)
 {
-	const int64_t *t = NULL;
-	enum err err = cfile_unit_times(u, times, e, &t, eb);
+	enum err err = ERR_OK;
+	column_reserve(c, e->count);
+	if (e->outside)
+		err = cfile_times_copy(times, e->column, e->count, c->t_ms + c->count, eb);
+	else
+		err = times_inside(u, e, eb);
 	if (err)
 		return err;
-	if (cfile_chunk_decode(u->kind, t, e->count, e->values, e->values_len, c))
+	if (!e->outside)
+		memcpy(c->t_ms + c->count, u->_times, e->count * sizeof(*c->t_ms));
+	if (values_decode((enum cfile_kind)u->kind, e->values, e->values_len, e->count, c))
 		return cfile_damaged(u->file, u->off, "a column of values cannot be decoded", eb);
 	return ERR_OK;
 }

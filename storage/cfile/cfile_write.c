@@ -220,7 +220,7 @@ static size_t payload_put(struct cfile_writer *w, struct cfile_head *h, uint8_t 
 	size_t raw_len = w->work.len, most = raw_len;
 	bool sealed = (w->file.meta.flags & CFILE_SEALED) != 0;
 	if (h->magic == CFILE_MAGIC_UNIT)
-		most = sealed ? raw_len - raw_len / ZSTD_UNIT_GAIN : 0;
+		most = w->effort == CHUNK_COLD ? raw_len - raw_len / ZSTD_UNIT_GAIN : 0;
 	if (h->magic == CFILE_MAGIC_TIMES)
 		most = 0;
 	if (most > 0) {

@@ -297,7 +297,7 @@ enum have {
 
 static enum have piece_open(struct unitread *u, struct unitpool_unit *x)
 {
-	struct errbuf eb;
+	SCRATCH struct errbuf eb;
 	errbuf_init(&eb);
 	u->work += WORK_UNIT + x->ext.len / 8;
 	if (!unitpool_open(&u->pool, x, &eb))
@@ -584,7 +584,7 @@ static enum have add_entry(struct unitread *u, struct unitread_file *f, struct u
     const struct cfile_entry *e, struct column *acc)
 {
 	struct cfile_times *times;
-	struct errbuf eb;
+	SCRATCH struct errbuf eb;
 	enum have have = times_get(u, f, e, &times);
 	if (UNLIKELY(have != HAVE_YES))
 		return have;
