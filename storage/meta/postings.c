@@ -4,53 +4,70 @@
 #include "core/base/wire.h"
 #include "storage/meta/postings_priv.h"
 
-#define TABLE_MIN 16u
-#define SLOT_DEAD UINT32_MAX
-#define MOVE_STEP 8u /* old slots that go over at each addition: in time by far */
-#define AHEAD     8u /* labels looked at together, so that their cache misses overlap */
-#define NAMES_MIN 16u
-#define HEAP      8u /* what the heap takes for a piece */
+#define TABLE_MIN      16u
+#define SLOT_DEAD      UINT32_MAX
+#define MOVE_BACK_STEP 64u
+#define MOVE_STEP      8u /* old slots that go over at each addition: in time by far */
+#define AHEAD          8u /* labels looked at together, so that their cache misses overlap */
+#define NAMES_MIN      16u
+#define HEAP           8u /* what the heap takes for a piece */
 
 /* ---- tables ---- */
 
-static void table_init(struct table *t, uint32_t slots)
+static inline uint32_t slot_home(uint32_t hash, uint32_t size)
 {
-	*t = (struct table){ .slots = mem_zalloc(slots * sizeof(struct slot)), .mask = slots - 1 };
+	return (uint32_t)((uint64_t)hash * size >> 32);
+}
+
+static inline uint32_t slot_next(uint32_t i, uint32_t size)
+{
+	return i + 1 == size ? 0 : i + 1;
+}
+
+static void table_init(struct table *t)
+{
+	*t = (struct table){ .slots = mem_zalloc(TABLE_MIN * sizeof(struct slot)), .size = TABLE_MIN };
+}
+
+static void table_release(struct table *t)
+{
+	mem_free(t->slots);
+	mem_free(t->old);
 }
 
 static size_t table_bytes(const struct table *t)
 {
-	return ((size_t)t->mask + 1 + (t->old ? (size_t)t->old_mask + 1 : 0)) * sizeof(struct slot);
+	return ((size_t)t->size + (t->old ? t->old_size : 0)) * sizeof(struct slot);
 }
 
 static void table_place(struct table *t, struct slot s)
 {
-	uint32_t i = s.hash & t->mask;
+	uint32_t i = slot_home(s.hash, t->size);
 	while (t->slots[i].place)
-		i = (i + 1) & t->mask;
+		i = slot_next(i, t->size);
 	t->slots[i] = s;
 }
 
 static void table_move(struct table *t, unsigned step)
 {
-	for (; step && t->old_at <= t->old_mask; step--) {
+	for (; step && t->old_at < t->old_size; step--) {
 		struct slot s = t->old[t->old_at++];
 		if (s.place && s.place != SLOT_DEAD)
 			table_place(t, s);
 	}
-	if (t->old_at > t->old_mask) {
+	if (t->old_at == t->old_size) {
 		mem_free(t->old);
 		t->old = NULL;
 	}
 }
 
-static void table_resize(struct table *t, uint32_t slots)
+static void table_resize(struct table *t, uint32_t size)
 {
 	t->old = t->slots;
-	t->old_mask = t->mask;
+	t->old_size = t->size;
 	t->old_at = 0;
-	t->mask = slots - 1;
-	t->slots = mem_zalloc(slots * sizeof(struct slot));
+	t->size = size;
+	t->slots = mem_zalloc(size * sizeof(struct slot));
 	table_move(t, MOVE_STEP);
 }
 
@@ -58,20 +75,25 @@ static void table_add(struct table *t, uint32_t hash, uint32_t place)
 {
 	if (t->old)
 		table_move(t, MOVE_STEP);
-	if (++t->count > t->mask / 4 * 3) {
+	if (++t->count > t->size / 4 * 3) {
 		CHECK(!t->old); /* it is over long before */
-		table_resize(t, (t->mask + 1) * 2);
+		table_resize(t, t->size + t->size / 2);
 	}
 	table_place(t, (struct slot){ .hash = hash, .place = place + 1 });
 }
 
 /* Its slot among those, NULL: it is not there. */
-static struct slot *slot_of(struct slot *slots, uint32_t mask, uint32_t hash, uint32_t place)
+static struct slot *slot_of(struct slot *slots, uint32_t size, uint32_t hash, uint32_t place)
 {
-	uint32_t i = hash & mask;
+	uint32_t i = slot_home(hash, size);
 	while (slots[i].place && slots[i].place != place + 1)
-		i = (i + 1) & mask;
+		i = slot_next(i, size);
 	return slots[i].place ? &slots[i] : NULL;
+}
+
+static uint32_t slots_between(uint32_t from, uint32_t to, uint32_t size)
+{
+	return to >= from ? to - from : to + size - from;
 }
 
 /* What follows without a gap moves up, as far as its own place allows. */
@@ -81,29 +103,36 @@ static void slot_close(struct table *t, uint32_t i)
 		t->slots[i].place = 0;
 		uint32_t home;
 		do {
-			j = (j + 1) & t->mask;
+			j = slot_next(j, t->size);
 			if (!t->slots[j].place)
 				return;
-			home = t->slots[j].hash & t->mask;
-		} while (((j - home) & t->mask) < ((j - i) & t->mask));
+			home = slot_home(t->slots[j].hash, t->size);
+		} while (slots_between(home, j, t->size) < slots_between(i, j, t->size));
 		t->slots[i] = t->slots[j];
 		i = j;
 	}
 }
 
-/* A table that is nearly empty gives its memory back in the same way as it grew. */
+/*
+ * A table that is nearly empty gives its memory back in the same way as it grew: over before it
+ * could be nearly empty again.
+ */
 static void table_shrink(struct table *t)
 {
-	if (t->old)
-		table_move(t, MOVE_STEP);
-	else if (t->mask + 1 > TABLE_MIN && t->count < t->mask / 16)
-		table_resize(t, (t->mask + 1) / 4 < TABLE_MIN ? TABLE_MIN : (t->mask + 1) / 4);
+	if (!t->count && t->size > TABLE_MIN) {
+		table_release(t);
+		table_init(t);
+	} else if (t->old) {
+		table_move(t, MOVE_BACK_STEP);
+	} else if (t->size / 4 >= TABLE_MIN && t->count < t->size / 8) {
+		table_resize(t, t->size / 4);
+	}
 }
 
 static void table_del(struct table *t, uint32_t hash, uint32_t place)
 {
-	struct slot *in = slot_of(t->slots, t->mask, hash, place);
-	struct slot *old = t->old ? slot_of(t->old, t->old_mask, hash, place) : NULL;
+	struct slot *in = slot_of(t->slots, t->size, hash, place);
+	struct slot *old = t->old ? slot_of(t->old, t->old_size, hash, place) : NULL;
 	CHECK(in || old);
 	if (in)
 		slot_close(t, (uint32_t)(in - t->slots));
@@ -111,12 +140,6 @@ static void table_del(struct table *t, uint32_t hash, uint32_t place)
 		old->place = SLOT_DEAD;
 	t->count--;
 	table_shrink(t);
-}
-
-static void table_release(struct table *t)
-{
-	mem_free(t->slots);
-	mem_free(t->old);
 }
 
 /* ---- the whole ---- */
@@ -127,8 +150,8 @@ struct postings *postings_create(uint64_t seed, const struct postings_labels *la
 	p->seed = seed;
 	if (labels)
 		p->labels = *labels;
-	table_init(&p->pairs_table, TABLE_MIN);
-	table_init(&p->names_table, TABLE_MIN);
+	table_init(&p->pairs_table);
+	table_init(&p->names_table);
 	for (unsigned i = 0; i < POSTINGS_GUESSES; i++)
 		p->guesses[i] = POSTINGS_NO_PAIR;
 	return p;
@@ -256,14 +279,21 @@ static void pair_give(struct postings *p, uint32_t place)
 		p->free_pages = mem_array(p->free_pages, p->free_pages_cap, sizeof(*p->free_pages));
 	}
 	p->free_pages[p->free_pages_count++] = number;
+	if (p->free_pages_count < p->pages_count)
+		return;
+	mem_free(p->pages);
+	mem_free(p->free_pages);
+	p->pages = NULL;
+	p->free_pages = NULL;
+	p->pages_count = p->pages_cap = p->free_pages_count = p->free_pages_cap = 0;
 }
 
 /* ---- names ---- */
 
-static uint32_t name_in(const struct postings *p, const struct slot *slots, uint32_t mask,
+static uint32_t name_in(const struct postings *p, const struct slot *slots, uint32_t size,
     uint64_t hash, const char *name, size_t len)
 {
-	for (uint32_t i = (uint32_t)hash & mask; slots[i].place; i = (i + 1) & mask) {
+	for (uint32_t i = slot_home((uint32_t)hash, size); slots[i].place; i = slot_next(i, size)) {
 		if (slots[i].hash != (uint32_t)hash || slots[i].place == SLOT_DEAD)
 			continue;
 		const struct pname *n = p->names[slots[i].place - 1];
@@ -277,9 +307,9 @@ static uint32_t name_in(const struct postings *p, const struct slot *slots, uint
 static uint32_t name_place(const struct postings *p, const char *name, size_t len, uint64_t hash)
 {
 	const struct table *t = &p->names_table;
-	uint32_t place = name_in(p, t->slots, t->mask, hash, name, len);
+	uint32_t place = name_in(p, t->slots, t->size, hash, name, len);
 	if (!place && UNLIKELY(t->old != NULL))
-		place = name_in(p, t->old, t->old_mask, hash, name, len);
+		place = name_in(p, t->old, t->old_size, hash, name, len);
 	return place;
 }
 
@@ -341,10 +371,10 @@ static inline bool pair_is(const struct pair *x, const uint8_t *bytes, size_t le
 	return x->label && pair_label_len(x->label) == len && memcmp(x->label, bytes, len) == 0;
 }
 
-static uint32_t pair_in(const struct postings *p, const struct slot *slots, uint32_t mask,
+static uint32_t pair_in(const struct postings *p, const struct slot *slots, uint32_t size,
     uint32_t hash, const uint8_t *bytes, size_t len)
 {
-	for (uint32_t i = hash & mask; slots[i].place; i = (i + 1) & mask) {
+	for (uint32_t i = slot_home(hash, size); slots[i].place; i = slot_next(i, size)) {
 		if (slots[i].hash == hash && slots[i].place != SLOT_DEAD &&
 		    pair_is(pair_at(p, slots[i].place - 1), bytes, len))
 			return slots[i].place - 1;
@@ -355,9 +385,9 @@ static uint32_t pair_in(const struct postings *p, const struct slot *slots, uint
 static uint32_t pair_find(const struct postings *p, uint32_t hash, const uint8_t *bytes, size_t len)
 {
 	const struct table *t = &p->pairs_table;
-	uint32_t place = pair_in(p, t->slots, t->mask, hash, bytes, len);
+	uint32_t place = pair_in(p, t->slots, t->size, hash, bytes, len);
 	if (place == POSTINGS_NO_PAIR && UNLIKELY(t->old != NULL))
-		place = pair_in(p, t->old, t->old_mask, hash, bytes, len);
+		place = pair_in(p, t->old, t->old_size, hash, bytes, len);
 	return place;
 }
 
@@ -472,12 +502,12 @@ static inline __attribute__((always_inline)) void look_ahead(
 {
 	const struct table *t = &p->pairs_table;
 	for (unsigned i = 0; i < count; i++) {
-		struct slot s = t->slots[steps[i].hash & t->mask];
+		struct slot s = t->slots[slot_home(steps[i].hash, t->size)];
 		if (s.place && s.hash == steps[i].hash)
 			__builtin_prefetch(pair_at(p, s.place - 1));
 	}
 	for (unsigned i = 0; i < count; i++) {
-		struct slot s = t->slots[steps[i].hash & t->mask];
+		struct slot s = t->slots[slot_home(steps[i].hash, t->size)];
 		if (s.place && s.hash == steps[i].hash)
 			__builtin_prefetch(pair_at(p, s.place - 1)->label);
 	}
@@ -499,7 +529,7 @@ static void add_steps(struct postings *p, uint32_t id, struct step *steps, unsig
 /* Has the series before the same label here? */
 static inline bool guess(const struct postings *p, uint32_t place, const uint8_t *bytes, uint32_t len)
 {
-	return place != POSTINGS_NO_PAIR && p->pages[place / POSTINGS_PAGE] &&
+	return place / POSTINGS_PAGE < p->pages_count && p->pages[place / POSTINGS_PAGE] &&
 	    pair_is(pair_at(p, place), bytes, len);
 }
 
@@ -522,7 +552,7 @@ void postings_add(struct postings *p, uint32_t id, struct labels ls)
 			continue;
 		}
 		s->hash = hash_of(p, s->bytes, s->len);
-		__builtin_prefetch(&t->slots[s->hash & t->mask]);
+		__builtin_prefetch(&t->slots[slot_home(s->hash, t->size)]);
 		if (++count == AHEAD) {
 			add_steps(p, id, steps, AHEAD);
 			count = 0;

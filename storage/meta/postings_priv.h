@@ -58,9 +58,9 @@ struct pname {
 	char text[];
 };
 /*
- * Open addressing, at most 3/4 full. It doubles beside the old slots, which go over a few at each
- * addition, in order; those that are over stay where they are (chains in there stay whole), those
- * that are deleted are dead.
+ * Open addressing, half to 3/4 full: 11 to 16 bytes an entry. It grows by a half beside the old
+ * slots, which go over a few at each addition, in order; those that are over stay where they are
+ * (chains in there stay whole), those that are deleted are dead.
  */
 struct slot {
 	uint32_t hash;  /* the low half */
@@ -68,8 +68,8 @@ struct slot {
 };
 struct table {
 	struct slot *slots, *old; /* old: NULL = none */
-	uint32_t mask, count;
-	uint32_t old_mask, old_at; /* those of old below old_at are in slots, too */
+	uint32_t size, count;
+	uint32_t old_size, old_at; /* those of old below old_at are in slots, too */
 };
 struct postings {
 	struct table pairs_table, names_table;

@@ -291,7 +291,7 @@ static void test_seeds(void)
 	for (uint32_t id = 0; id < SERIES; id++)
 		for (unsigned k = 0; k < 2; k++)
 			postings_add(p[k], id, model[id]);
-	for (uint32_t i = 0; i <= p[0]->pairs_table.mask; i++) {
+	for (uint32_t i = 0; i < p[0]->pairs_table.size; i++) {
 		const struct slot *x = &p[0]->pairs_table.slots[i], *y = &p[1]->pairs_table.slots[i];
 		all += x->place != 0;
 		same += x->place && x->place == y->place; /* pairs are numbered as they came */
