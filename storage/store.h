@@ -116,7 +116,10 @@ struct store_meta_req {
 };
 void store_meta(struct store *st, uint32_t tenant, struct store_meta_req *r);
 
-/* Packs and seals everything up to now, open ranges too; done when durable. */
+/*
+ * Memory goes to files, and what is worth it is merged without waiting for quiet, open ranges too;
+ * done when durable.
+ */
 struct store_flush_req {
 	void (*done)(struct store_flush_req *r);
 	enum err err;

@@ -88,7 +88,7 @@ static enum source_state several_next(struct source_cursor *base, struct source_
 {
 	struct several *s = CONTAINER_OF(base, struct several, base);
 	struct one *o;
-	enum err e;
+	enum err e = ERR_OK;
 
 	if (s->at == tenants_of(s->query))
 		return SOURCE_END;
