@@ -41,7 +41,7 @@ const struct flag flags_table[] = {
 	{ "query.lookback-delta", FLAG_DURATION, FLAG_QUERIES, OFF(lookback_ms), 1, LONGEST, "DURATION", "how far back an instant selector looks for a sample (5m)", false, 0 },
 	{ "enable-feature",      FLAG_FEATURES, FLAG_QUERIES, 0, 0, 0, "NAME,...", "promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal; may be repeated", false, 0 },
 
-	{ "limits.series-total", FLAG_COUNT,    FLAG_WRITES, OFF(series_max), 1, MANY, "N", "series in memory (45 % of the memory budget / 430 bytes)", false, 0 },
+	{ "limits.series-total", FLAG_COUNT,    FLAG_WRITES, OFF(series_max), 1, MANY, "N", "series in memory (45 % of the memory budget / 400 bytes)", false, 0 },
 
 	{ "web.enable-admin-api", FLAG_SWITCH,  FLAG_WEB, OFF(admin_api), 0, 0, NULL, "answer POST /api/v1/admin/tsdb/flush: memory goes to files now", false, 0 },
 

@@ -123,7 +123,7 @@ enum err intake_accepts(struct intake *in, uint32_t *retry_after_s)
 	 * taken no report of the log asks for them, either.
 	 */
 	if (!e && UNLIKELY(share_fill(in->share) == SHARE_IS_OVER)) {
-		in->env->up->relieve(in->share, false);
+		in->env->up->relieve(in->share, 0);
 		e = ERR_BUSY;
 	}
 	if (e)
@@ -131,12 +131,15 @@ enum err intake_accepts(struct intake *in, uint32_t *retry_after_s)
 	return e;
 }
 
-/* Has it more than its share? */
-static bool log_is_full(const struct intake *in, uint64_t held_bytes)
+/* The share of a log that holds more than that, else 0. */
+static uint64_t log_beyond(const struct intake *in, uint64_t held_bytes)
 {
-	const struct intake_env *env = in->env;
-	return UNLIKELY(held_bytes > env->log_share_bytes) &&
-	    held_bytes > share_series(in->share) * env->log_series_bytes;
+	uint64_t most = in->env->log_share_bytes, by_series;
+	if (LIKELY(held_bytes <= most))
+		return 0;
+	by_series = share_series(in->share) * in->env->log_series_bytes;
+	most = by_series > most ? by_series : most;
+	return held_bytes > most ? most : 0;
 }
 
 void intake_report(struct intake *in, const struct walog_report *r)
@@ -151,7 +154,7 @@ void intake_report(struct intake *in, const struct walog_report *r)
 	}
 	slice_parked_run(in);
 	if (!in->share->refuse)
-		in->env->up->relieve(in->share, log_is_full(in, r->held_bytes));
+		in->env->up->relieve(in->share, log_beyond(in, r->held_bytes));
 }
 
 void intake_stop(struct intake *in)

@@ -75,10 +75,10 @@ struct intake;
 /* What is asked of the store above. */
 struct intake_up {
 	/*
-	 * The log (log: it does) or memory may hold more than its share: a round before its time
-	 * may help. On the share's loop.
+	 * Memory may hold more than its share, or the log (of log_share bytes; 0: it does not): a
+	 * round before its time may help. On the share's loop.
 	 */
-	void (*relieve)(struct share *sh, bool log);
+	void (*relieve)(struct share *sh, uint64_t log_share);
 	/*
 	 * Metadata of the batch from *done on, until the intake's time is up: true: all. *position
 	 * is raised to what the request must wait for. On loop 0.

@@ -150,10 +150,11 @@ void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum err er
 /* Stops timers, ends what runs; done() when nothing of the shard is with a worker. */
 void back_close(struct shard *sh, void (*done)(void *arg), void *arg);
 /*
- * The log (log: it does) or memory may hold more than its share: of the shards whose rounds help
- * the one whose last round is oldest has one. Shards of a loop take turns. See relief.c.
+ * Memory may hold more than its share, or the log (of log_share bytes; 0: it does not): of the
+ * shards whose rounds help the one whose last round is oldest has one. Shards of a loop take turns.
+ * See relief.c.
  */
-void back_relieve(struct share *share, bool log);
+void back_relieve(struct share *share, uint64_t log_share);
 
 static inline struct back *back_of(const struct shard *sh)
 {

@@ -199,13 +199,33 @@ static enum series_put value_put(
 	return SERIES_PUT_OVER;
 }
 
+/* The same for a row of the tail: those of a still one get values of their own first. */
+static enum series_put row_put(struct series *s, struct slab *m, struct series_stats *st, int64_t t,
+    uint8_t *row, double v, const struct extra *e)
+{
+	bool found = true, spread;
+	if (LIKELY(!(s->tail.form & TAIL_STILL) || memcmp(row, &v, 8) == 0))
+		return value_put(s, t, row, v, e);
+	st->tails_bytes -= tail_bytes(&s->tail);
+	forget(st, tail_pack(&s->tail));
+	spread = tail_spread(&s->tail, m);
+	if (!spread)
+		tail_to_pack(s, m, st);
+	st->tails_bytes += tail_bytes(&s->tail);
+	if (spread)
+		return value_put(s, t, tail_find(&s->tail, s->t_newest_ms, t), v, e);
+	enum series_put put = pack_put(s, m, st, t, v, e, &found);
+	CHECK(found);
+	return put;
+}
+
 /* At or below the newest time. */
 static enum series_put old_put(struct series *s, struct slab *m, struct series_stats *st, int64_t t,
     double v, const struct extra *e)
 {
 	uint8_t *row = tail_find(&s->tail, s->t_newest_ms, t);
 	if (row)
-		return value_put(s, t, row, v, e);
+		return row_put(s, m, st, t, row, v, e);
 	if (s->more && s->more->late) {
 		double *at = late_find(s->more->late, t);
 		if (at)
@@ -234,10 +254,12 @@ enum series_put series_put_slow(struct series *s, struct slab *m, struct series_
     int64_t t_ms, double v, const struct extra *e)
 {
 	enum series_put put = SERIES_PUT_NEW;
+	/* What is sent again is mostly the last row. */
+	if (t_ms == s->t_newest_ms && s->tail.count && !e && !(s->more && s->more->extras) &&
+	    num_bits(tail_last(&s->tail)) == num_bits(v))
+		return SERIES_PUT_SAME;
 	if (t_ms > s->t_newest_ms || (t_ms == INT64_MIN && !series_has_live(s) && !s->frozen))
 		new_put(s, m, st, t_ms, v);
-	else if (t_ms == s->t_newest_ms && s->tail.count) /* what is sent again is mostly the last */
-		put = value_put(s, t_ms, tail_value(&s->tail, s->tail.count - 1u), v, e);
 	else
 		put = old_put(s, m, st, t_ms, v, e);
 	if (put != SERIES_PUT_SAME)

@@ -16,7 +16,8 @@ static void remake(struct tail *x, struct slab *m, struct tail to, size_t pack_s
 	size_t rows = tail_rows_bytes(&to);
 	size_t size = rows + (to.form & TAIL_PACKED ? PACK_HEAD + pack_size : 0);
 	size_t was = x->bytes ? piece_bytes(x) : 0;
-	if (was == slab_round(size) && to.cap == x->cap && !((to.form ^ x->form) & TAIL_UNEVEN)) {
+	if (was == slab_round(size) && to.cap == x->cap &&
+	    !((to.form ^ x->form) & (TAIL_UNEVEN | TAIL_STILL))) {
 		to.bytes = x->bytes;
 		*x = to;
 		return;
@@ -66,31 +67,68 @@ static void unevenly(struct tail *x, struct slab *m, int64_t t_last_ms)
 	x->count = (uint8_t)n;
 }
 
+bool tail_spread(struct tail *x, struct slab *m)
+{
+	struct tail to = *x;
+	unsigned n = x->count;
+	double v = tail_v(x, 0);
+	if (n > TAIL_MAX)
+		return false;
+	to.form &= (uint8_t)~TAIL_STILL;
+	to.cap = n > TAIL_MIN ? TAIL_MAX : TAIL_MIN;
+	x->count = 0; /* they are written anew */
+	remake(x, m, to, pack_size(x));
+	for (unsigned i = 0; i < n; i++)
+		memcpy(tail_value(x, i), &v, 8);
+	x->count = (uint8_t)n;
+	return true;
+}
+
+/* A first row begins a tail, at any time. */
+static void begin(struct tail *x, struct slab *m, int64_t t_ms, double v)
+{
+	uint32_t dt = 0;
+	if (!x->bytes) {
+		struct tail to = *x;
+		to.form |= TAIL_STILL;
+		to.cap = TAIL_STILL_MAX;
+		remake(x, m, to, 0);
+	}
+	if (x->form & TAIL_UNEVEN) {
+		memcpy(x->bytes, &t_ms, 8);
+		memcpy(x->bytes + 8, &dt, 4);
+	}
+	memcpy(tail_value(x, 0), &v, 8);
+	x->count = 1;
+}
+
 bool tail_add(struct tail *x, struct slab *m, int64_t t_last_ms, int64_t t_ms, double v)
 {
 	uint64_t d = (uint64_t)t_ms - (uint64_t)t_last_ms;
-	if (x->count == TAIL_MAX)
-		return false;
-	if (x->count == x->cap)
-		grow(x, m);
-	if (!x->count) { /* any time begins a tail */
-		uint32_t dt = 0;
-		if (x->form & TAIL_UNEVEN) {
-			memcpy(x->bytes, &t_ms, 8);
-			memcpy(x->bytes + 8, &dt, 4);
-		}
-		memcpy(tail_value(x, 0), &v, 8);
-		x->count = 1;
+	bool uneven = x->form & TAIL_UNEVEN, few = x->count < TAIL_FLUSH;
+	if (!x->count) {
+		begin(x, m, t_ms, v);
 		return true;
 	}
-	if (!(x->form & TAIL_UNEVEN) && d != x->step_ms) {
-		if (x->count == 1 && d <= TAIL_STEP_MAX)
-			x->step_ms = (uint32_t)d;
-		else if (x->count == 1 || x->count >= TAIL_FLUSH || d > TAIL_STEP_MAX)
+	if (x->count == (x->form & TAIL_STILL ? TAIL_STILL_MAX : TAIL_MAX))
+		return false;
+	if (!uneven && d != x->step_ms) {
+		if (!few || d > TAIL_STEP_MAX)
 			return false;
-		else
-			unevenly(x, m, t_last_ms);
+		if (x->count == 1)
+			x->step_ms = (uint32_t)d;
 	}
+	if (x->form & TAIL_STILL) {
+		if (tail_put(x, t_last_ms, t_ms, v))
+			return true;
+		if (!few)
+			return false;
+		CHECK(tail_spread(x, m));
+	}
+	if (!uneven && d != x->step_ms)
+		unevenly(x, m, t_last_ms);
+	if (x->count == x->cap)
+		grow(x, m);
 	return tail_put(x, t_last_ms, t_ms, v);
 }
 
@@ -114,18 +152,16 @@ uint8_t *tail_find(const struct tail *x, int64_t t_last_ms, int64_t t_ms)
 	return tail_value(x, x->count - 1u - (unsigned)(back / step));
 }
 
-bool tail_flush(struct tail *x, struct slab *m, int64_t t_last_ms)
+/* Some of the rows, the oldest, which fit the pack. */
+static void flush_some(struct tail *x, struct slab *m, int64_t t_last_ms)
 {
-	SCRATCH int64_t t[TAIL_MAX];
-	SCRATCH double v[TAIL_MAX];
-	unsigned n = x->count;
+	SCRATCH int64_t t[PACK_ROWS_MAX];
+	SCRATCH double v[PACK_ROWS_MAX];
+	SCRATCH struct pack_more more;
+	unsigned n = x->count < PACK_ROWS_MAX ? x->count : PACK_ROWS_MAX;
 	const struct pack *p = tail_pack(x);
 	struct pack head = { 0 };
-	SCRATCH struct pack_more more;
 	struct tail to = *x;
-	CHECK(n > 0 && n <= TAIL_MAX);
-	if (p && !pack_fits(p, t_last_ms, n))
-		return false;
 	for (unsigned i = 0; i < n; i++) {
 		t[i] = tail_t(x, t_last_ms, i);
 		v[i] = tail_v(x, i);
@@ -135,11 +171,25 @@ bool tail_flush(struct tail *x, struct slab *m, int64_t t_last_ms)
 	pack_append(&head, p ? p->data : NULL,
 	    &(struct pack_rows){ .t_ms = t, .v = v, .n = n, .step_ms = n > 1 ? x->step_ms : 0 },
 	    &more);
-	x->count = to.count = 0;
-	to.form |= TAIL_PACKED;
+	bool still = head.run && !(x->form & TAIL_UNEVEN);
+	x->count = to.count = (uint8_t)(x->count - n);
+	to.form |= still ? TAIL_PACKED | TAIL_STILL : TAIL_PACKED;
+	to.cap = still ? TAIL_STILL_MAX : x->cap;
 	remake(x, m, to, head.size);
 	memcpy(tail_pack(x), &head, PACK_HEAD);
 	memcpy(tail_pack(x)->data + more.keep, more.bytes, more.len);
+	if (still)
+		memcpy(x->bytes, &v[n - 1], 8);
+}
+
+bool tail_flush(struct tail *x, struct slab *m, int64_t t_last_ms)
+{
+	const struct pack *p = tail_pack(x);
+	CHECK(x->count > 0);
+	if (p && !pack_fits(p, t_last_ms, x->count))
+		return false;
+	while (x->count)
+		flush_some(x, m, t_last_ms);
 	return true;
 }
 

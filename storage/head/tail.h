@@ -2,13 +2,15 @@
  * tail - the newest samples of a series: raw rows, and behind them, in the same piece of memory,
  * the pack they go to when the rows are full.
  *
+ *   still    8 bytes in all: rows with one value, step_ms apart. So a tail begins, and goes on when a
+ *            pack's rows have stood still
  *   even     8 bytes a row, the value: the times are step_ms apart, the last one is told by the
  *            caller (t_last_ms, the newest time of its series)
- *   uneven   8 bytes of base time, then 12 a row: u32 ms since the base, the value. When rows that
- *            are hardly begun do not go on by their step, until the tail leaves
+ *   uneven   8 bytes of base time, then 12 a row: u32 ms since the base, the value. When few rows
+ *            are there and another does not go on by their step; until the tail leaves
  *   pack     a head and its data (storage/chunk/pack.h), behind room for cap rows
- * An even tail that a row does not go on, but which has TAIL_FLUSH rows, is packed early: a scrape
- * that was missed or came late costs nothing afterwards.
+ * A still or even tail that a row does not go on, but which has TAIL_FLUSH rows, is packed early: a
+ * scrape that was missed or came late, or a value that changes seldom, costs nothing afterwards.
  *
  * Cost: a row that goes on stores 8 bytes. tail_flush: some 15 ns a row, and a larger piece of
  * memory now and then.
@@ -17,6 +19,7 @@
 #ifndef STORAGE_HEAD_TAIL_H
 #define STORAGE_HEAD_TAIL_H
 
+#include "core/base/num.h"
 #include "storage/chunk/pack.h"
 #include "storage/head/slab.h"
 #include <string.h>
@@ -24,13 +27,15 @@
 #define TAIL_MIN        4u /* rows; a young series is small */
 #define TAIL_MAX        8u
 #define TAIL_FLUSH      4u
+#define TAIL_STILL_MAX  120u
 #define TAIL_EVEN_ROW   8u
 #define TAIL_UNEVEN_ROW 12u
-#define TAIL_STEP_MAX   (UINT32_MAX / TAIL_MAX)
+#define TAIL_STEP_MAX   (UINT32_MAX / TAIL_STILL_MAX)
 
 enum {
 	TAIL_PACKED = 1, /* there is a pack */
-	TAIL_UNEVEN = 2
+	TAIL_UNEVEN = 2,
+	TAIL_STILL = 4
 };
 struct tail {
 	uint8_t *bytes;     /* NULL = no rows and no pack */
@@ -43,6 +48,8 @@ STATIC(sizeof(struct tail) == 16);
 /* Bytes of the rows' place, and of all. */
 static inline size_t tail_rows_bytes(const struct tail *x)
 {
+	if (x->form & TAIL_STILL)
+		return 8;
 	return x->form & TAIL_UNEVEN ? 8 + x->cap * (size_t)TAIL_UNEVEN_ROW
 	                             : x->cap * (size_t)TAIL_EVEN_ROW;
 }
@@ -61,9 +68,11 @@ static inline uint32_t tail_samples(const struct tail *x)
 {
 	return x->count + (x->form & TAIL_PACKED ? tail_pack(x)->count : 0u);
 }
-/* Where the value of row i is. */
+/* Where the value of row i is: in a still tail that of all. */
 static inline uint8_t *tail_value(const struct tail *x, unsigned i)
 {
+	if (x->form & TAIL_STILL)
+		return x->bytes;
 	return x->form & TAIL_UNEVEN ? x->bytes + 12 + i * TAIL_UNEVEN_ROW
 	                             : x->bytes + i * TAIL_EVEN_ROW;
 }
@@ -84,6 +93,20 @@ static inline int64_t tail_t(const struct tail *x, int64_t t_last_ms, unsigned i
 	return (int64_t)((uint64_t)base + dt);
 }
 
+/* All bits set, or none in a still tail. */
+static inline uint64_t tail_moves(const struct tail *x)
+{
+	return (uint64_t)(x->form / TAIL_STILL & 1) - 1;
+}
+/* The value of the last row; there must be one. */
+static inline double tail_last(const struct tail *x)
+{
+	double v;
+	if (UNLIKELY(x->form & TAIL_UNEVEN))
+		return tail_v(x, x->count - 1u);
+	memcpy(&v, x->bytes + ((x->count - 1u) * TAIL_EVEN_ROW & tail_moves(x)), 8);
+	return v;
+}
 /* The usual row, newer than t_last_ms: false when it is not, and nothing was done. */
 static inline bool tail_put(struct tail *x, int64_t t_last_ms, int64_t t_ms, double v)
 {
@@ -91,7 +114,12 @@ static inline bool tail_put(struct tail *x, int64_t t_last_ms, int64_t t_ms, dou
 	if (UNLIKELY(x->count >= x->cap))
 		return false;
 	if (LIKELY(d == x->step_ms && d)) {
-		memcpy(x->bytes + x->count++ * TAIL_EVEN_ROW, &v, 8);
+		/* Without a branch: which of the neighbours stand still is not to be guessed. */
+		uint64_t moves = tail_moves(x), first;
+		memcpy(&first, x->bytes, 8);
+		if (UNLIKELY((first ^ num_bits(v)) & ~moves))
+			return false;
+		memcpy(x->bytes + (x->count++ * TAIL_EVEN_ROW & moves), &v, 8);
 		return true;
 	}
 	if (!(x->form & TAIL_UNEVEN) || !x->count || t_ms <= t_last_ms)
@@ -114,6 +142,8 @@ static inline bool tail_put(struct tail *x, int64_t t_last_ms, int64_t t_ms, dou
 bool tail_add(struct tail *x, struct slab *m, int64_t t_last_ms, int64_t t_ms, double v);
 /* The value at this time among the rows, or NULL. */
 uint8_t *tail_find(const struct tail *x, int64_t t_last_ms, int64_t t_ms);
+/* The rows of a still tail get values of their own. False: they are too many, tail_flush them. */
+bool tail_spread(struct tail *x, struct slab *m);
 /* The rows go to the pack. False: it is full, take it away first (tail_pack_drop). */
 bool tail_flush(struct tail *x, struct slab *m, int64_t t_last_ms);
 void tail_pack_drop(struct tail *x, struct slab *m);
