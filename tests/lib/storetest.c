@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/hash.h"
 #include "core/rt/job.h"
 #include "storage/back/back.h"
 #include "storage/removal.h"
 #include "storage/store_priv.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testhist.h"
 
 #define SETTLE_LOOKS 100u /* of 2 ms: what does not come to rest by then waits for its time */
 
@@ -50,6 +52,7 @@ void storetest_close(struct storetest *s)
 struct writing {
 	struct sink_req req;
 	struct batch batch;
+	struct arena extras;
 	struct sink *sink;
 	sem_t done;
 };
@@ -65,6 +68,58 @@ static void write_begin(void *arg)
 	sink_append(w->sink, &w->req);
 }
 
+static const struct hist *hist_of(struct arena *a, const struct storetest_row *row)
+{
+	struct hist *h = testhist_any(a, row->hist);
+	h->sum = row->v;
+	return h;
+}
+
+static void row_add(struct writing *w, const struct storetest_row *from)
+{
+	struct batch_row *row = batch_add(&w->batch);
+	*row = (struct batch_row){ .labels = from->labels.bytes,
+		.labels_len = from->labels.len,
+		.t_ms = from->t_ms,
+		.v = from->v };
+	if (!from->hist && !from->start_ms)
+		return;
+	struct batch_extra *x = arena_alloc(&w->extras, sizeof(*x));
+	*x = (struct batch_extra){ .v = from->v, .start_ms = from->start_ms };
+	if (from->hist)
+		x->hist = hist_of(&w->extras, from);
+	batch_row_extra(&w->batch, row, x);
+}
+
+bool storetest_row_is(const struct storetest_row *row, const struct sample_column *col, uint32_t i)
+{
+	struct arena a;
+	arena_init(&a, 4096);
+	const struct hist *h = row->hist ? hist_of(&a, row) : NULL;
+	uint64_t bits = h ? SAMPLE_HIST_BITS : num_bits(row->v);
+	bool same = col->t_ms[i] == row->t_ms && num_bits(col->v[i]) == bits &&
+	    hist_equal(col->h ? col->h[i] : NULL, h) &&
+	    (col->start_ms ? col->start_ms[i] : 0) == row->start_ms;
+	arena_release(&a);
+	return same;
+}
+
+void storetest_row_kind(struct storetest_row *row)
+{
+	uint64_t bits = hash_mix64(num_bits(row->v) + 1);
+	row->hist = bits % 3 == 0 ? 1 + bits % 1000 : 0;
+	row->start_ms = bits / 3 % 4 == 0 ? (int64_t)(bits % 100000) : 0;
+}
+
+bool storetest_value(const struct sample_column *col, uint32_t i, double *v)
+{
+	const struct hist *h = col->h ? col->h[i] : NULL;
+	struct storetest_row row = { .t_ms = col->t_ms[i], .v = h ? h->sum : col->v[i] };
+	storetest_row_kind(&row);
+	*v = row.v;
+	return storetest_row_is(&row, col, i);
+}
+
 struct storetest_verdict storetest_write(
     struct storetest *s, unsigned loop, const struct storetest_row *rows, size_t count)
 {
@@ -72,11 +127,9 @@ struct storetest_verdict storetest_write(
 	w.req.batch = &w.batch;
 	sem_init(&w.done, 0, 0);
 	batch_init(&w.batch);
+	arena_init(&w.extras, 4096);
 	for (size_t i = 0; i < count; i++)
-		*batch_add(&w.batch) = (struct batch_row){ .labels = rows[i].labels.bytes,
-			.labels_len = rows[i].labels.len,
-			.t_ms = rows[i].t_ms,
-			.v = rows[i].v };
+		row_add(&w, &rows[i]);
 	w.batch.series_count = count;
 	w.batch.tenant = s->tenant;
 	w.batch.own = s->own;
@@ -89,6 +142,7 @@ struct storetest_verdict storetest_write(
 		.reason = w.req.first_reason };
 	memcpy(v.text, w.req.first_text, sizeof(v.text));
 	batch_release(&w.batch);
+	arena_release(&w.extras);
 	sem_destroy(&w.done);
 	return v;
 }
@@ -160,6 +214,15 @@ static void keep(struct reading *r, const struct source_item *it)
 	g->col = it->col;
 	g->col.t_ms = arena_dup(&r->arena, it->col.t_ms, it->col.count * sizeof(*it->col.t_ms));
 	g->col.v = arena_dup(&r->arena, it->col.v, it->col.count * sizeof(*it->col.v));
+	if (it->col.start_ms)
+		g->col.start_ms = arena_dup(
+		    &r->arena, it->col.start_ms, it->col.count * sizeof(*it->col.start_ms));
+	if (!it->col.h)
+		return;
+	const struct hist **h = arena_array(&r->arena, it->col.count, sizeof(*h));
+	for (uint32_t i = 0; i < it->col.count; i++)
+		h[i] = it->col.h[i] ? hist_copy(&r->arena, it->col.h[i]) : NULL;
+	g->col.h = h;
 }
 
 static enum job_state read_slice(struct job *j)

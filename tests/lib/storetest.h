@@ -33,8 +33,19 @@ void storetest_names(struct arena *a, const char *name, struct labels *out, unsi
 struct storetest_row {
 	struct labels labels;
 	int64_t t_ms;
-	double v;
+	double v;         /* of a histogram: its sum */
+	uint64_t hist;    /* not 0: the histogram that testhist_any makes of it */
+	int64_t start_ms; /* 0 = not told */
 };
+/* Is sample i of a column this row? Values, histograms and start times bit by bit. */
+bool storetest_row_is(const struct storetest_row *row, const struct sample_column *col, uint32_t i);
+/*
+ * For models of plain values: the row becomes a histogram or gets a start time, as its value asks,
+ * always the same; half of all values ask for nothing.
+ */
+void storetest_row_kind(struct storetest_row *row);
+/* The value of sample i; false: it is not, bit by bit, what storetest_row_kind makes of one. */
+bool storetest_value(const struct sample_column *col, uint32_t i, double *v);
 struct storetest_verdict {
 	enum err err;
 	uint64_t stored, refused;

@@ -58,8 +58,10 @@ static void compare_series(void *arg, struct labels ls, const struct sample_colu
 	c->seen[i]++;
 	for (uint32_t k = 0; k < col->count; k++) {
 		int64_t slot = (col->t_ms[k] - base_ms) / step_ms;
-		bool ok = slot >= 0 && slot < SLOTS && base_ms + slot * step_ms == col->t_ms[k] &&
-		    num_bits(model[i][slot]) == num_bits(col->v[k]) &&
+		double v;
+		bool ok = storetest_value(col, k, &v) && slot >= 0 && slot < SLOTS &&
+		    base_ms + slot * step_ms == col->t_ms[k] &&
+		    num_bits(model[i][slot]) == num_bits(v) &&
 		    (!k || col->t_ms[k] > col->t_ms[k - 1]);
 		if (!ok && c->bad++ < 3)
 			tap_note("series %u slot %lld: got %g, model %g", i, (long long)slot,
@@ -103,6 +105,7 @@ static unsigned write_round(struct storetest *s, unsigned slot, unsigned loops, 
 		rows[k] = (struct storetest_row){ .labels = names[at[k][0]],
 			.t_ms = base_ms + (int64_t)at[k][1] * step_ms,
 			.v = v };
+		storetest_row_kind(&rows[k]);
 		model[at[k][0]][at[k][1]] = v;
 	}
 	struct storetest_verdict v = storetest_write(s, rnd(loops), rows, n);

@@ -110,6 +110,7 @@ static void one_request(struct storetest *s, unsigned slot, unsigned loops)
 		rows[k] = (struct storetest_row){ .labels = names[at[k][0]],
 			.t_ms = base_ms + (int64_t)at[k][1] * step_ms,
 			.v = v };
+		storetest_row_kind(&rows[k]);
 		if (!c->count || num_bits(c->v[c->count - 1]) != num_bits(v)) {
 			c->v[c->count] = v;
 			c->sent[c->count] = point;
@@ -164,7 +165,7 @@ static void take(void *arg, struct labels ls, const struct sample_column *col)
 			continue;
 		}
 		f->there[i][slot] = true;
-		f->v[i][slot] = col->v[k];
+		f->strange += !storetest_value(col, k, &f->v[i][slot]);
 	}
 }
 

@@ -1,5 +1,5 @@
 /*
- * A process that writes while rounds, merges and the catalog's feed run every few milliseconds is
+ * A process that writes floats, native histograms and start times while rounds, merges and the catalog's feed run every few milliseconds is
  * killed at any moment; what it was told is stored is found, nothing else, twice (reliability I1,
  * I2, I4).
  * Requests are made from their number alone, so the parent knows what the child sent.
@@ -47,9 +47,10 @@ static size_t request_make(uint64_t k, struct storetest_row *rows, struct model 
 		unsigned s = rnd(active), t = front + rnd(8);
 		if (rnd(6) == 0)
 			t = front > 100 ? front - rnd(100) : rnd(front + 1);
-		double v = (double)((k * 7 + s + t) % 5);
+		double v = (double)((k * 7 + s + t) % 11);
 		rows[i] =
 		    (struct storetest_row){ .labels = names[s], .t_ms = base_ms + t * STEP, .v = v };
+		storetest_row_kind(&rows[i]);
 		if (m) {
 			m->has[s][t] = true;
 			m->v[s][t] = v;
@@ -110,9 +111,11 @@ static void check_series(void *arg, struct labels ls, const struct sample_column
 			continue;
 		}
 		c->seen[i][t] = true;
-		bool acked = c->m->has[i][t] && c->m->v[i][t] == col->v[k];
-		bool next = c->next->has[i][t] && c->next->v[i][t] == col->v[k];
-		c->wrong += !acked && !next;
+		double v;
+		bool whole = storetest_value(col, k, &v);
+		bool acked = c->m->has[i][t] && c->m->v[i][t] == v;
+		bool next = c->next->has[i][t] && c->next->v[i][t] == v;
+		c->wrong += !whole || (!acked && !next);
 	}
 }
 
