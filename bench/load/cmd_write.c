@@ -1,5 +1,6 @@
 /*
- * kymobench write - bodies are prepared before the clock starts (in waves that fit --memory); each
+ * kymobench write - with --pace bodies are made while others are sent (pacer.h). Else they are
+ * prepared before the clock starts (in waves that fit --memory); each
  * connection is a thread that sends its share of a round in order, and a series' samples go over
  * one connection, in time order, as Prometheus' shards do.
  */
@@ -14,6 +15,7 @@
 #include "bench/load/cmd.h"
 #include "bench/load/httpc.h"
 #include "bench/load/loadgen.h"
+#include "bench/load/pacer.h"
 #include "bench/load/procstat.h"
 #include "core/base/arena.h"
 #include "core/base/clock.h"
@@ -48,8 +50,7 @@ struct run {
 	uint64_t taken, refused; /* requests, of all connections */
 	struct conn *conns;
 	unsigned conns_count;
-	double pace_s; /* time between rounds, 0 = as fast as it goes */
-	uint64_t begin_ns, first_round;
+	uint64_t begin_ns;
 	const char *path;
 	double retry_s;
 	uint64_t lead; /* rounds a connection may be ahead of the slowest */
@@ -146,14 +147,6 @@ static void *conn_main(void *arg)
 	struct conn *c = arg;
 	for (size_t i = 0; i < c->bodies.count && !hopeless(c->run); i++) {
 		const struct body *b = &c->bodies.list[i];
-		if (c->run->pace_s > 0) {
-			uint64_t due = c->run->begin_ns +
-			    (uint64_t)((double)(b->round - c->run->first_round) * c->run->pace_s *
-			        1e9),
-			         now = clock_real_mono_ns();
-			if (due > now)
-				usleep((useconds_t)((due - now) / 1000));
-		}
 		keep_together(c, b->round);
 		send_body(c, b);
 	}
@@ -199,7 +192,6 @@ static void drop_bodies(struct run *r)
 static double wave(struct run *r, uint64_t first_round)
 {
 	r->begin_ns = clock_real_mono_ns();
-	r->first_round = first_round;
 	for (unsigned k = 0; k < r->conns_count; k++)
 		r->conns[k].round = first_round;
 	for (unsigned k = 0; k < r->conns_count; k++) {
@@ -300,7 +292,8 @@ int cmd_write(int argc, char **argv)
 	const char *url = "http://127.0.0.1:9470", *step = "15s", *start = NULL, *cpu = NULL,
 	           *pace = NULL;
 	double series = 100000, rounds = 10, batch = 2000, connections = 4, targets = 20, pid = 0,
-	       memory_mb = 6144, idle_s = 600, first = 0, retry_s = 30, lead = 40;
+	       memory_mb = 6144, idle_s = 600, first = 0, retry_s = 30, lead = 40, every_s = 0;
+	bool create = false;
 	const struct cmd_arg args[] = {
 		{ .name = "url",
 		    .meta = "URL",
@@ -323,12 +316,22 @@ int cmd_write(int argc, char **argv)
 		    .text = &step },
 		{ .name = "start",
 		    .meta = "TIME",
-		    .help = "time of round 0, unix seconds or RFC 3339 (now - rounds x step)",
+		    .help =
+		        "time of round 0, unix seconds or RFC 3339 (now - rounds x step; with --pace now)",
 		    .text = &start },
 		{ .name = "pace",
 		    .meta = "DURATION",
-		    .help = "wall time between rounds (as fast as it goes)",
+		    .help = "wall time between rounds, which are spread over it (as fast as it goes)",
 		    .text = &pace },
+		{ .name = "create",
+		    .help =
+		        "with --pace: the first round goes as fast as it is taken, and is counted alone",
+		    .flag = &create },
+		{ .name = "every",
+		    .meta = "S",
+		    .help =
+		        "with --pace and --pid: memory and CPU on stderr every S seconds (0 = never)",
+		    .num = &every_s },
 		{ .name = "churn",
 		    .meta = "P",
 		    .help = "probability that a target gets new series, per round (0)",
@@ -358,7 +361,8 @@ int cmd_write(int argc, char **argv)
 		{ .name = "cpu", .meta = "LIST", .help = "run on these CPUs, e.g. 1", .text = &cpu },
 		{ .name = "memory",
 		    .meta = "MB",
-		    .help = "prepare at most so much at a time; the clock stands meanwhile (6144)",
+		    .help =
+		        "prepare at most so much at a time; the clock stands meanwhile, but with --pace (6144)",
 		    .num = &memory_mb },
 		{ .name = "lead",
 		    .meta = "ROUNDS",
@@ -381,7 +385,7 @@ int cmd_write(int argc, char **argv)
 	o.batch = (unsigned)batch;
 	o.targets = (unsigned)targets;
 	o.step_ms = (int64_t)(cmd_duration_s(step, "step") * 1000);
-	o.start_ms = clock_wall_ms() - (int64_t)(first + rounds) * o.step_ms;
+	o.start_ms = clock_wall_ms() - (int64_t)(first + (pace ? 0 : rounds)) * o.step_ms;
 	o.start_ms -= o.start_ms % 1000;
 	if (start && num_parse_time(start, strlen(start), &o.start_ms)) {
 		fprintf(stderr, "kymobench write: --start: \"%s\" is not a time\n", start);
@@ -399,9 +403,25 @@ int cmd_write(int argc, char **argv)
 	httpc_url_base(&u, path);
 	if (!is_write_path(path))
 		snprintf(path, sizeof(path), WRITE_PATH);
+	if (pace) {
+		struct pacer_opts po = { .gen = g,
+			.url = &u,
+			.path = path,
+			.connections = (unsigned)connections,
+			.first = (uint64_t)first,
+			.rounds = (uint64_t)rounds,
+			.pace_s = cmd_duration_s(pace, "pace"),
+			.retry_s = retry_s,
+			.memory_bytes = (size_t)memory_mb << 20,
+			.pid = (int)pid,
+			.create = create,
+			.every_s = every_s };
+		bool good = pacer_run(&po);
+		loadgen_free(g);
+		return good ? 0 : 1;
+	}
 	struct run r = { .conns_count = (unsigned)connections,
 		.path = path,
-		.pace_s = pace ? cmd_duration_s(pace, "pace") : 0,
 		.retry_s = retry_s,
 		.lead = (uint64_t)lead };
 	r.conns = mem_zalloc(r.conns_count * sizeof(*r.conns));

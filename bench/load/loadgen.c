@@ -20,11 +20,17 @@ struct target {
 	unsigned file, no, revision;
 	size_t first; /* index of its first series */
 };
-struct series {
-	uint32_t labels_len;
-	const uint8_t *labels;
-	uint32_t tmpl;
-	uint32_t target;
+/*
+ * Labels of a template for all targets whose instance and revision have the same lengths: the bytes,
+ * and where the two values stand.
+ */
+struct mould {
+	uint8_t *bytes;
+	uint32_t len, instance_at, revision_at;
+};
+#define TEXT_MAX 24u /* of instance and revision */
+struct moulds {      /* of one pair of lengths; NULL = not made yet */
+	struct mould *of[TEXT_MAX][TEXT_MAX];
 };
 struct loadgen {
 	struct loadgen_opts o;
@@ -33,12 +39,11 @@ struct loadgen {
 	size_t tmpls_count, tmpls_cap;
 	size_t file_first[GEN_FILES_MAX + 1]; /* templates of each file */
 	unsigned scrapes[GEN_FILES_MAX];
+	struct moulds moulds; /* [templates] each */
 	struct target *targets;
-	struct arena *target_arenas;
 	size_t targets_count;
-	struct series *series;
 	size_t series_count;
-	uint32_t *order; /* shuffle */
+	uint32_t *order; /* shuffle; NULL: as they come */
 	uint64_t round;
 };
 
@@ -290,29 +295,56 @@ static void builtin_page(struct loadgen *g)
 	}
 }
 
-static void label_target(struct loadgen *g, size_t i)
+/* Where value stands in the labels: it is a text that comes in no page. */
+static uint32_t place_of(struct labels ls, const char *value, size_t len)
 {
-	struct target *t = &g->targets[i];
-	struct arena *a = &g->target_arenas[i];
-	char instance[64], revision[32];
+	const uint8_t *at = memmem(ls.bytes, ls.len, value, len);
+	return (uint32_t)(at - ls.bytes);
+}
+
+static struct mould mould_make(
+    struct loadgen *g, const struct tmpl *t, size_t instance_len, size_t revision_len)
+{
 	static const char *const jobs[GEN_FILES_MAX] = { "node_exporter", "job-1", "job-2", "job-3",
 		"job-4", "job-5", "job-6", "job-7" };
-	snprintf(instance, sizeof(instance), "instance-%u", t->no);
-	snprintf(revision, sizeof(revision), "r%u", t->revision);
-	arena_reset(a, 1 << 20);
-	size_t count =
-	    (i + 1 < g->targets_count ? g->targets[i + 1].first : g->series_count) - t->first;
-	for (size_t k = 0; k < count; k++) {
-		struct series *s = &g->series[t->first + k];
-		struct label_builder b;
-		label_builder_from(&b, a, g->tmpls[s->tmpl].labels);
-		label_builder_set(&b, "job", 3, jobs[t->file], strlen(jobs[t->file]));
-		label_builder_set(&b, "instance", 8, instance, strlen(instance));
-		label_builder_set(&b, "revision", 8, revision, strlen(revision));
-		struct labels ls = label_builder_done(&b);
-		s->labels = ls.bytes;
-		s->labels_len = ls.len;
+	char instance[TEXT_MAX], revision[TEXT_MAX];
+	memset(instance, 0xf1, sizeof(instance)); /* no page, and no length, has such bytes */
+	memset(revision, 0xf2, sizeof(revision));
+	struct label_builder b;
+	label_builder_from(&b, &g->arena, t->labels);
+	label_builder_set(&b, "job", 3, jobs[t->file], strlen(jobs[t->file]));
+	label_builder_set(&b, "instance", 8, instance, instance_len);
+	label_builder_set(&b, "revision", 8, revision, revision_len);
+	struct labels ls = label_builder_done(&b);
+	struct mould m = { .bytes = arena_dup(&g->arena, ls.bytes, ls.len), .len = ls.len };
+	m.instance_at = place_of(ls, instance, instance_len);
+	m.revision_at = place_of(ls, revision, revision_len);
+	return m;
+}
+
+static const struct mould *moulds_of(struct loadgen *g, size_t instance_len, size_t revision_len)
+{
+	struct mould **of = &g->moulds.of[instance_len][revision_len];
+	if (!*of) {
+		*of = mem_zalloc(g->tmpls_count * sizeof(**of));
+		for (size_t k = 0; k < g->tmpls_count; k++)
+			(*of)[k] = mould_make(g, &g->tmpls[k], instance_len, revision_len);
 	}
+	return *of;
+}
+
+/* The target of a series: the last one that begins at it or before. */
+static size_t target_at(const struct loadgen *g, size_t series)
+{
+	size_t lo = 0, hi = g->targets_count;
+	while (hi - lo > 1) {
+		size_t mid = (lo + hi) / 2;
+		if (g->targets[mid].first <= series)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 
 static void make_targets(struct loadgen *g)
@@ -322,30 +354,25 @@ static void make_targets(struct loadgen *g)
 	uint64_t targets = g->o.replay_count ? g->o.targets : (g->o.series + per_page - 1) / per_page;
 	g->targets_count = targets * files;
 	g->targets = mem_zalloc(g->targets_count * sizeof(*g->targets));
-	g->target_arenas = mem_zalloc(g->targets_count * sizeof(*g->target_arenas));
 	uint64_t most = g->o.replay_count ? per_page * targets : g->o.series;
-	g->series = mem_zalloc(most * sizeof(*g->series));
 	for (size_t i = 0; i < g->targets_count; i++) {
 		unsigned file = (unsigned)(i % files);
 		g->targets[i] = (struct target){
 			.file = file, .no = (unsigned)(i / files), .first = g->series_count
 		};
-		arena_init(&g->target_arenas[i], 64 << 10);
-		for (size_t k = g->file_first[file];
-		     k < g->file_first[file + 1] && g->series_count < most; k++)
-			g->series[g->series_count++] =
-			    (struct series){ .tmpl = (uint32_t)k, .target = (uint32_t)i };
+		uint64_t own = g->file_first[file + 1] - g->file_first[file];
+		g->series_count += own < most - g->series_count ? own : most - g->series_count;
 	}
-	for (size_t i = 0; i < g->targets_count; i++)
-		label_target(g, i);
 }
 
 static void make_order(struct loadgen *g)
 {
+	if (!g->o.shuffle)
+		return;
 	g->order = mem_array(NULL, g->series_count, sizeof(*g->order));
 	for (size_t i = 0; i < g->series_count; i++)
 		g->order[i] = (uint32_t)i;
-	for (size_t i = g->series_count; g->o.shuffle && i > 1; i--) {
+	for (size_t i = g->series_count; i > 1; i--) {
 		size_t j = hash_mix64(i) % i;
 		uint32_t x = g->order[i - 1];
 		g->order[i - 1] = g->order[j];
@@ -387,12 +414,10 @@ void loadgen_free(struct loadgen *g)
 		return;
 	for (size_t i = 0; i < g->tmpls_count; i++)
 		mem_free(g->tmpls[i].replay);
-	for (size_t i = 0; i < g->targets_count; i++)
-		arena_release(&g->target_arenas[i]);
+	for (size_t i = 0; i < TEXT_MAX * TEXT_MAX; i++)
+		mem_free(g->moulds.of[i / TEXT_MAX][i % TEXT_MAX]);
 	mem_free(g->tmpls);
 	mem_free(g->targets);
-	mem_free(g->target_arenas);
-	mem_free(g->series);
 	mem_free(g->order);
 	arena_release(&g->arena);
 	mem_free(g);
@@ -415,18 +440,16 @@ void loadgen_round(struct loadgen *g, uint64_t round)
 		return;
 	for (size_t i = 0; i < g->targets_count; i++) {
 		double u = (double)(hash_mix64(round * 1000003 + i) >> 11) / 9007199254740992.0;
-		if (u < g->o.churn) {
+		if (u < g->o.churn)
 			g->targets[i].revision++;
-			label_target(g, i);
-		}
 	}
 }
 
 /* Page mode: shapes by hash of the series, most hardly move. */
-static double shape_value(const struct loadgen *g, const struct series *s)
+static double shape_value(const struct loadgen *g, size_t target, size_t tmpl)
 {
-	uint64_t h = hash_mix64(((uint64_t)s->target << 32) | s->tmpl), r = g->round;
-	double base = g->tmpls[s->tmpl].base;
+	uint64_t h = hash_mix64(((uint64_t)target << 32) | tmpl), r = g->round;
+	double base = g->tmpls[tmpl].base;
 	switch (h % 20) {
 	case 0:
 	case 1:
@@ -450,26 +473,58 @@ static double shape_value(const struct loadgen *g, const struct series *s)
 	}
 }
 
+/* What the series of one target have in common. */
+struct common {
+	size_t target, first, end; /* series [first, end) */
+	const struct mould *moulds;
+	char instance[TEXT_MAX], revision[TEXT_MAX];
+	size_t instance_len, revision_len;
+};
+
+static void common_begin(struct loadgen *g, struct common *c, size_t series)
+{
+	const struct target *t = &g->targets[c->target = target_at(g, series)];
+	c->first = t->first;
+	c->end = c->target + 1 < g->targets_count ? t[1].first : g->series_count;
+	c->instance_len = (size_t)snprintf(c->instance, TEXT_MAX, "instance-%u", t->no);
+	c->revision_len = (size_t)snprintf(c->revision, TEXT_MAX, "r%u", t->revision);
+	c->moulds = moulds_of(g, c->instance_len, c->revision_len);
+}
+
+static void labels_add(const struct common *c, const struct mould *m, struct buf *raw)
+{
+	size_t at = raw->len;
+	buf_add(raw, m->bytes, m->len);
+	memcpy(raw->data + at + m->instance_at, c->instance, c->instance_len);
+	memcpy(raw->data + at + m->revision_at, c->revision, c->revision_len);
+}
+
 uint64_t loadgen_body(struct loadgen *g, uint64_t batch, struct buf *raw)
 {
 	buf_clear(raw);
 	uint64_t from = batch * g->o.batch, to = from + g->o.batch, samples = 0;
+	struct common c = { .end = 0 };
 	if (to > g->series_count)
 		to = g->series_count;
 	int64_t t_ms = g->o.start_ms + (int64_t)g->round * g->o.step_ms;
 	for (uint64_t i = from; i < to; i++) {
-		const struct series *s = &g->series[g->order[i]];
-		const struct tmpl *m = &g->tmpls[s->tmpl];
+		size_t series = g->order ? g->order[i] : i;
+		if (series < c.first || series >= c.end)
+			common_begin(g, &c, series);
+		const struct target *target = &g->targets[c.target];
+		size_t tmpl = g->file_first[target->file] + (series - c.first);
+		const struct tmpl *m = &g->tmpls[tmpl];
+		const struct mould *mould = &c.moulds[tmpl];
 		double v;
 		if (m->replay) {
-			v = m->replay[(g->round + (uint64_t)REPLAY_SHIFT * g->targets[s->target].no) %
+			v = m->replay[(g->round + (uint64_t)REPLAY_SHIFT * target->no) %
 			    g->scrapes[m->file]];
 			uint64_t bits;
 			memcpy(&bits, &v, 8);
 			if (bits == ABSENT_BITS)
 				continue;
 		} else {
-			v = shape_value(g, s);
+			v = shape_value(g, c.target, tmpl);
 		}
 		uint8_t sample[32], *p = sample;
 		*p++ = 0x09;
@@ -479,8 +534,8 @@ uint64_t loadgen_body(struct loadgen *g, uint64_t batch, struct buf *raw)
 		p = wire_store_varint(p, (uint64_t)t_ms);
 		size_t sample_len = (size_t)(p - sample);
 		buf_add_u8(raw, 0x0a);
-		wire_put_varint(raw, s->labels_len + 2 + sample_len);
-		buf_add(raw, s->labels, s->labels_len);
+		wire_put_varint(raw, mould->len + 2 + sample_len);
+		labels_add(&c, mould, raw);
 		buf_add_u8(raw, 0x12);
 		buf_add_u8(raw, (uint8_t)sample_len);
 		buf_add(raw, sample, sample_len);

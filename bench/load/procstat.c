@@ -1,6 +1,8 @@
 #include "bench/load/procstat.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,6 +40,51 @@ enum err procstat_read(int pid, struct procstat *out)
 	}
 	fclose(f);
 	return ERR_OK;
+}
+
+/* Of one line of /proc/PID/task/TID/stat. */
+static bool thread_read(int pid, const char *tid, struct procstat_thread *t)
+{
+	char path[320], line[1024];
+	unsigned long long user, sys;
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", pid, tid);
+	FILE *f = fopen(path, "r");
+	if (!f)
+		return false;
+	size_t n = fread(line, 1, sizeof(line) - 1, f);
+	fclose(f);
+	line[n] = 0;
+	const char *open = strchr(line, '('), *close = strrchr(line, ')');
+	if (!open || !close ||
+	    sscanf(close + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
+	        &sys) != 2)
+		return false;
+	snprintf(t->name, sizeof(t->name), "%.*s", (int)(close - open - 1), open + 1);
+	t->cpu_s = (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
+	return true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct procstat_thread *x = a, *y = b;
+	return strcmp(x->name, y->name);
+}
+
+unsigned procstat_threads(int pid, const char *name, struct procstat_thread *out, unsigned max)
+{
+	char path[64];
+	unsigned n = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *d = opendir(path);
+	if (!d)
+		return 0;
+	for (struct dirent *e; n < max && (e = readdir(d)) != NULL;)
+		if (e->d_name[0] != '.' && thread_read(pid, e->d_name, &out[n]) &&
+		    strncmp(out[n].name, name, strlen(name)) == 0)
+			n++;
+	closedir(d);
+	qsort(out, n, sizeof(*out), by_name);
+	return n;
 }
 
 double procstat_wait_idle(int pid, double limit_s)

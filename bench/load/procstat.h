@@ -10,6 +10,12 @@ struct procstat {
 	double anon_mb; /* RssAnon */
 	double peak_mb; /* VmHWM */
 };
+struct procstat_thread {
+	char name[16];
+	double cpu_s;
+};
+/* CPU time of the threads whose name begins so, at most max; how many there are. */
+unsigned procstat_threads(int pid, const char *name, struct procstat_thread *out, unsigned max);
 MUST_CHECK enum err procstat_read(int pid, struct procstat *out);
 /*
  * Waits until the process used less than 2 % of a core for 2 s, at most limit_s. Returns how long
