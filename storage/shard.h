@@ -34,6 +34,7 @@
 
 #include "core/base/list.h"
 #include "core/model/batch.h"
+#include "core/rt/epoch.h"
 #include "core/rt/loop.h"
 #include "core/seam/sink.h"
 #include "storage/cfile/files.h"
@@ -108,6 +109,8 @@ struct shard {
 	struct share *share; /* what its loop owns */
 	struct work_pool *pool;
 	struct catalog *catalog; /* NULL: memory and log only */
+	/* the life of the catalog that has all files there were; set on the loop, read by any thread */
+	struct epoch catalog_epoch;
 	struct loop *loop;
 	struct head head;
 	uint64_t number;      /* of the group given last */
@@ -159,6 +162,12 @@ struct shard {
 	struct list_link readers; /* told of each series that leaves memory */
 	void *back;               /* of the background (storage/back/round.c) */
 };
+
+/* Is the catalog being made anew from the files? Then it does not know all series. Any thread. */
+static inline bool shard_catalog_is_behind(const struct shard *sh)
+{
+	return sh->catalog && epoch_now(&sh->catalog_epoch) != catalog_epoch(sh->catalog);
+}
 
 void shard_init(struct shard *sh, struct share *share, unsigned index, uint64_t seed);
 void shard_release(struct shard *sh); /* closes its files */

@@ -118,7 +118,7 @@ static void resolve_poke(struct back *b)
 static bool at_rest(const struct back *b)
 {
 	return !round_busy(b) && !b->shard->switching && list_empty(&b->switches) && !b->merge &&
-	    !b->look && !b->feed_busy && !b->retain_busy &&
+	    !b->look && !b->feed_busy && !b->rebuild && !b->retain_busy &&
 	    !b->lost_busy; /* removals: store_close waits for them */
 }
 
@@ -144,6 +144,7 @@ void back_poke(struct back *b)
 {
 	if (b->closing) {
 		give_up_round(b);
+		rebuild_abandon(b);
 		if (at_rest(b) &&
 		    /* at the end of the turn: a slice of this shard may be running below */
 		    !b->ending.fn) {
@@ -153,6 +154,7 @@ void back_poke(struct back *b)
 		return;
 	}
 	round_poke(b);
+	rebuild_poke(b);
 	feed_poke(b);
 	sealing_poke(b);
 	retain_poke(b);

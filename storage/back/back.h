@@ -61,6 +61,7 @@ struct round_work;
 struct merge_work;
 struct seal_look;
 struct feed_item;
+struct rebuild;
 
 struct back_waiter {
 	struct list_link link;
@@ -131,6 +132,8 @@ struct back {
 	/* catalog */
 	struct list_link feed; /* items, oldest first */
 	bool feed_busy;
+	struct rebuild *rebuild; /* NULL: none is on */
+	uint64_t rebuild_not_before_ns;
 	uint64_t feed_not_before_ns;
 	bool retire_wanted; /* retention has taken files */
 	int64_t retire_from_ms;
@@ -186,6 +189,11 @@ void sealing_want(struct back *b, bool force);
 void retain_poke(struct back *b);
 /* lost.c */
 void lost_poke(struct back *b);
+/* rebuild.c */
+void rebuild_poke(struct back *b);
+void rebuild_abandon(struct back *b); /* at the end: one that rests is let go */
+/* For tests: a rebuild rests after so many steps less one; 0 = never. */
+extern struct epoch rebuild_limit;
 /* feed.c */
 void feed_poke(struct back *b);
 void feed_add(struct back *b, struct feed_item *take_item);

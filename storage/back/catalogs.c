@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
@@ -185,7 +186,47 @@ static void told_write(struct catalogs *c)
 		return;
 	}
 	c->told = true;
-	LOG_ERROR("catalog_damaged", "then=\"it is rebuilt at the next start\"");
+}
+
+/* The old one aside, an empty directory in its place. */
+static enum err make_room(void *arg)
+{
+	struct catalogs *c = arg;
+	struct fsio_dir *d;
+	enum err e = set_aside(c);
+	if (!e || e == ERR_NOTFOUND)
+		e = fsio_dir_sub(c->dir, CATALOGS_DIR, true, &d);
+	if (e)
+		return e;
+	fsio_dir_close(d);
+	e = fsio_remove(c->dir, CATALOGS_TOLD);
+	if (!e || e == ERR_NOTFOUND)
+		e = fsio_dir_sync(c->dir);
+	return e;
+}
+
+/*
+ * Damage was met: an empty one takes its place, the shards fill it (rebuild.c). Not again and again
+ * on a disk that spoils what it is given.
+ */
+static void renew(struct catalogs *c)
+{
+	struct errbuf why;
+	errbuf_init(&why);
+	uint64_t now_ns = clock_mono_ns();
+	told_write(c);
+	if (now_ns < c->renew_not_before_ns)
+		return;
+	c->renew_not_before_ns = now_ns + CATALOGS_LOOK_MS * 1000000ull;
+	LOG_ERROR(
+	    "catalog_damaged", "then=\"it is rebuilt from the files; queries ask them meanwhile\"");
+	enum err e = catalog_renew(c->catalog, make_room, c, &why);
+	if (e) {
+		LOG_ERROR("catalog_not_renewed", "err=%s text=\"%s\"", err_text(e), why.text);
+		return;
+	}
+	c->told = false;
+	metric_add(M_CATALOG_REBUILT, 1);
 }
 
 static void look_run(struct work_task *t)
@@ -193,11 +234,12 @@ static void look_run(struct work_task *t)
 	struct catalogs *c = CONTAINER_OF(t, struct catalogs, task);
 	struct errbuf why;
 	errbuf_init(&why);
+	if (catalog_is_damaged(c->catalog))
+		renew(c);
 	enum err e = catalog_sweep_readers(c->catalog, &why);
 	if (e)
 		LOG_EVERY(LOG_LEVEL_WARN, "catalog_not_swept", "err=%s text=\"%s\"", err_text(e),
 		    why.text);
-	told_write(c);
 	c->bytes = catalog_disk_bytes(c->catalog);
 }
 
@@ -215,12 +257,17 @@ static void look_done(struct work_task *t)
 	if (c->closing)
 		return;
 	show(c);
-	loop_timer_set(c->home, &c->timer, CATALOGS_LOOK_MS);
+	c->looks = 1;
+	loop_timer_set(c->home, &c->timer, CATALOGS_TICK_MS);
 }
 
 static void look_tick(struct loop_timer *t)
 {
 	struct catalogs *c = CONTAINER_OF(t, struct catalogs, timer);
+	if (!catalog_is_damaged(c->catalog) && c->looks++ % CATALOGS_LOOKS) {
+		loop_timer_set(c->home, t, CATALOGS_TICK_MS);
+		return;
+	}
 	c->busy = true;
 	c->task = (struct work_task){
 		.run = look_run, .done = look_done, .lane = BACK_LANE_CATALOG, .prio = WORK_BACKGROUND

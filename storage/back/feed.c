@@ -18,6 +18,7 @@ struct feed_item {
 	struct work_task task;
 	uint64_t rank;
 	uint64_t claim; /* the rank that the catalog notes */
+	uint64_t epoch; /* of the catalog it goes to */
 	uint32_t next_id;
 	struct catalog_def *defs;
 	size_t defs_count;
@@ -70,11 +71,21 @@ static void item_free(struct feed_item *it)
 
 static void retire_begin(struct back *b);
 
+/* The catalog was renewed since this was handed to a worker: it waits for the rebuild. */
+enum err feed_renewed(struct errbuf *eb)
+{
+	return errbuf_set(eb, ERR_BUSY, "the catalog is being rebuilt");
+}
+
 static void apply_run(struct work_task *t)
 {
 	struct feed_item *it = CONTAINER_OF(t, struct feed_item, task);
 	struct shard *sh = it->back->shard;
 	errbuf_init(&it->eb);
+	if (catalog_epoch(sh->catalog) != it->epoch) {
+		it->err = feed_renewed(&it->eb);
+		return;
+	}
 	it->err = catalog_apply(sh->catalog, sh->index, it->claim, it->defs, it->defs_count,
 	    it->ranges, it->ranges_count, &it->eb);
 }
@@ -100,7 +111,8 @@ static void apply_done(struct work_task *t)
 
 void feed_poke(struct back *b)
 {
-	if (b->feed_busy || b->closing || back_now_ns(b) < b->feed_not_before_ns)
+	if (b->feed_busy || b->closing || back_now_ns(b) < b->feed_not_before_ns ||
+	    shard_catalog_is_behind(b->shard))
 		return;
 	if (list_empty(&b->feed)) {
 		if (b->retire_wanted)
@@ -110,6 +122,7 @@ void feed_poke(struct back *b)
 	struct feed_item *it = CONTAINER_OF(b->feed.next, struct feed_item, link);
 	b->feed_busy = true;
 	it->claim = shard_rank_known(b->shard, it->rank);
+	it->epoch = epoch_now(&b->shard->catalog_epoch);
 	it->task = (struct work_task){
 		.run = apply_run, .done = apply_done, .lane = BACK_LANE_CATALOG, .prio = WORK_BACKGROUND
 	};
@@ -162,6 +175,10 @@ void feed_open(struct back *b)
 	    b->shard->list.next_rank - 1; /* worked in by the start; what it claims may be less */
 	b->catalog_next_id = st->next_id;
 	feed_count(b, st->series);
+	if (shard_catalog_is_behind(b->shard)) { /* see rebuild.c */
+		b->catalog_rank = 0;
+		b->catalog_next_id = 0;
+	}
 }
 
 /* ---- retention ---- */
@@ -173,6 +190,7 @@ struct retire {
 	uint32_t slot, slots_end; /* those there were at the beginning */
 	struct work_task task;
 	int64_t keep_from_ms;
+	uint64_t epoch;
 	uint32_t *keep;
 	size_t keep_count, keep_cap;
 	struct catalog_state state;
@@ -193,6 +211,8 @@ static void retire_run(struct work_task *t)
 	struct retire *r = CONTAINER_OF(t, struct retire, task);
 	struct shard *sh = r->back->shard;
 	bool more = true;
+	if (catalog_epoch(sh->catalog) != r->epoch)
+		r->err = feed_renewed(&r->eb);
 	if (r->keep_count) /* none: no array either */
 		qsort(r->keep, r->keep_count, sizeof(*r->keep), by_u32);
 	while (more && !r->err)
@@ -258,6 +278,7 @@ static void retire_begin(struct back *b)
 	r->back = b;
 	r->keep_from_ms = b->retire_from_ms;
 	r->slots_end = b->shard->head.slots_count;
+	r->epoch = epoch_now(&b->shard->catalog_epoch);
 	b->feed_busy = true;
 	b->retire_wanted = false;
 	job_init(&r->job, JOB_WRITE, retire_list);
@@ -271,15 +292,15 @@ void feed_retire(struct back *b, int64_t keep_from_ms)
 	feed_poke(b);
 }
 
-/* ---- start ---- */
+/* ---- files into the catalog ---- */
 
 /* What one commit brings to the catalog: of so many small files. */
 #define CATCH_DEFS  20000u
 #define CATCH_BYTES (8u << 20)
 #define CATCH_IDS   1000000u
-#define CATCH_FILES 256u
+unsigned feed_catch_files = 256;
 
-struct catching {
+struct feed_catch {
 	struct catalog_def *defs;
 	size_t defs_count, defs_cap;
 	struct arena arena;
@@ -288,9 +309,10 @@ struct catching {
 	/* a file has one for each two hours of its samples; count 0: as the one before */
 	struct catalog_range *ranges;
 	size_t ranges_count, ranges_cap, files;
+	uint64_t hold; /* no higher rank may be claimed: a file could not be read */
 };
 
-static enum err catch_defs(struct catching *c, struct cfile *f)
+static enum err catch_defs(struct feed_catch *c, struct cfile *f)
 {
 	struct cfile_defs *it;
 	enum err err = cfile_defs_create(f, 0, &it);
@@ -315,7 +337,7 @@ static enum err catch_defs(struct catching *c, struct cfile *f)
 
 static void catch_run(void *arg, uint32_t first, uint32_t last)
 {
-	struct catching *c = arg;
+	struct feed_catch *c = arg;
 	for (uint64_t id = first; id <= last; id++) {
 		if (c->ids_count == c->ids_cap) {
 			c->ids_cap = c->ids_cap ? 2 * c->ids_cap : 1024;
@@ -329,7 +351,7 @@ static void catch_run(void *arg, uint32_t first, uint32_t last)
  * Every two hours from its first sample to its last: where a series was silent for some of them the
  * files tell.
  */
-static void catch_ranges(struct catching *c, const struct cfile_stats *st, size_t ids)
+static void catch_ranges(struct feed_catch *c, const struct cfile_stats *st, size_t ids)
 {
 	int64_t t_ms = round_range(st->t_min_ms);
 	for (; t_ms <= st->t_max_ms; t_ms = num_sat_add(t_ms, SAMPLE_RANGE_MS)) {
@@ -343,7 +365,7 @@ static void catch_ranges(struct catching *c, const struct cfile_stats *st, size_
 }
 
 /* What the file has, beside what is there: nothing, when its directory cannot be read. */
-static enum err catch_read(struct catching *c, struct cfile *f, struct errbuf *eb)
+static enum err catch_read(struct feed_catch *c, struct cfile *f, struct errbuf *eb)
 {
 	size_t from = c->ids_count;
 	c->files++;
@@ -356,7 +378,7 @@ static enum err catch_read(struct catching *c, struct cfile *f, struct errbuf *e
 }
 
 /* One commit. rank: what the catalog may claim to have worked in afterwards. */
-static enum err catch_apply(struct catching *c, struct shard *sh, uint64_t rank, struct errbuf *eb)
+static enum err catch_apply(struct feed_catch *c, struct shard *sh, uint64_t rank, struct errbuf *eb)
 {
 	const uint32_t *ids = c->ids;
 	for (size_t i = 0; i < c->ranges_count; i++) {
@@ -376,19 +398,19 @@ static enum err catch_apply(struct catching *c, struct shard *sh, uint64_t rank,
 	return err;
 }
 
-static bool catch_is_full(const struct catching *c)
+static bool catch_is_full(const struct feed_catch *c)
 {
-	return c->files >= CATCH_FILES || c->defs_count >= CATCH_DEFS ||
+	return c->files >= feed_catch_files || c->defs_count >= CATCH_DEFS ||
 	    c->ids_count >= CATCH_IDS || arena_used(&c->arena) >= CATCH_BYTES;
 }
 
-static void catching_begin(struct catching *c)
+static void catching_begin(struct feed_catch *c)
 {
-	*c = (struct catching){ 0 };
+	*c = (struct feed_catch){ .hold = UINT64_MAX };
 	arena_init(&c->arena, 1 << 16);
 }
 
-static void catching_end(struct catching *c)
+static void catching_end(struct feed_catch *c)
 {
 	arena_release(&c->arena);
 	mem_free(c->defs);
@@ -398,7 +420,7 @@ static void catching_end(struct catching *c)
 
 enum err feed_file(struct shard *sh, struct cfile *f, uint64_t rank, struct errbuf *eb)
 {
-	struct catching c;
+	struct feed_catch c;
 	catching_begin(&c);
 	enum err err = catch_read(&c, f, eb);
 	if (!err)
@@ -419,7 +441,7 @@ static int by_rank(const void *a, const void *b)
  * A disk that does not give the definitions now may do so at the next start: until then the file is
  * not claimed.
  */
-static enum err catch_one(struct catching *c, struct shard *sh, struct cfile *f, struct errbuf *eb)
+static enum err catch_one(struct feed_catch *c, struct shard *sh, struct cfile *f, struct errbuf *eb)
 {
 	struct errbuf why;
 	errbuf_init(&why);
@@ -430,9 +452,83 @@ static enum err catch_one(struct catching *c, struct shard *sh, struct cfile *f,
 		LOG_ERROR("file_not_fed", "shard=%u err=%s text=\"%s\"", sh->index, err_text(err),
 		    why.text);
 		uint64_t below = cfile_meta(f)->rank - (cfile_meta(f)->rank > 0);
-		sh->rank_hold = below < sh->rank_hold ? below : sh->rank_hold;
+		c->hold = below < c->hold ? below : c->hold;
 	}
 	return ERR_OK;
+}
+
+struct feed_catch *feed_catch_begin(void)
+{
+	struct feed_catch *c = mem_alloc(sizeof(*c));
+	catching_begin(c);
+	return c;
+}
+
+void feed_catch_end(struct feed_catch *c)
+{
+	if (!c)
+		return;
+	catching_end(c);
+	mem_free(c);
+}
+
+uint64_t feed_catch_hold(const struct feed_catch *c)
+{
+	return c->hold;
+}
+
+void feed_catch_sort(struct shard_file **files, size_t count)
+{
+	if (count)
+		qsort(files, count, sizeof(struct shard_file *), by_rank);
+}
+
+enum err feed_catch_some(struct feed_catch *c, struct shard *sh, struct shard_file *const *files,
+    size_t count, uint64_t most, size_t *at, struct errbuf *eb)
+{
+	for (;;) {
+		/*
+		 * The files of one round have one rank: only the last one completes it, or a crash
+		 * in between would leave the others out for good.
+		 */
+		size_t i = (*at)++;
+		uint64_t rank = files[i]->entry.meta.rank;
+		bool last = i + 1 == count || files[i + 1]->entry.meta.rank > rank;
+		enum err err = catch_one(c, sh, files[i]->cfile, eb);
+		if (err)
+			return err;
+		if (!catch_is_full(c) && i + 1 < count)
+			continue;
+		rank = last ? rank : rank - 1;
+		rank = rank < most ? rank : most;
+		return catch_apply(c, sh, rank < c->hold ? rank : c->hold, eb);
+	}
+}
+
+uint64_t feed_start_bytes = 128u << 10;
+
+/* Bytes of labels in the files: what it costs to work them in. */
+static uint64_t label_bytes(struct shard_file *const *files, size_t count)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < count; i++)
+		bytes += cfile_stats(files[i]->cfile)->label_bytes;
+	return bytes;
+}
+
+static enum err catch_all(struct shard *sh, struct shard_file *const *todo, size_t count,
+    const struct stopping *stop, struct errbuf *eb)
+{
+	struct feed_catch *c = feed_catch_begin();
+	enum err err = ERR_OK;
+	for (size_t at = 0; at < count && !err;) {
+		err = stopping_told(stop)
+		    ? errbuf_set(eb, ERR_STOPPING, "told to stop while the catalog caught up")
+		    : feed_catch_some(c, sh, todo, count, shard_rank_known(sh, UINT64_MAX), &at, eb);
+		sh->rank_hold = c->hold < sh->rank_hold ? c->hold : sh->rank_hold;
+	}
+	feed_catch_end(c);
+	return err;
 }
 
 enum err feed_recover(struct shard *sh, const struct stopping *stop, struct errbuf *eb)
@@ -448,26 +544,20 @@ enum err feed_recover(struct shard *sh, const struct stopping *stop, struct errb
 		if (f->entry.meta.rank > st->rank)
 			todo[count++] = f;
 	}
-	qsort(todo, count, sizeof(struct shard_file *), by_rank);
-	struct catching c;
-	catching_begin(&c);
-	for (size_t i = 0; i < count && !err; i++) {
-		/*
-		 * The files of one round have one rank: only the last one completes it, or a crash
-		 * in between would leave the others out for good.
-		 */
-		uint64_t rank = todo[i]->entry.meta.rank;
-		bool last = i + 1 == count || todo[i + 1]->entry.meta.rank > rank;
-		err = stopping_told(stop)
-		    ? errbuf_set(eb, ERR_STOPPING, "told to stop while the catalog caught up")
-		    : catch_one(&c, sh, todo[i]->cfile, eb);
-		if (!err && (catch_is_full(&c) || i + 1 == count))
-			err = catch_apply(&c, sh, shard_rank_known(sh, last ? rank : rank - 1), eb);
+	feed_catch_sort(todo, count);
+	uint64_t bytes = label_bytes(todo, count);
+	if (count && bytes >= feed_start_bytes) {
+		LOG_INFO("catalog_behind",
+		    "shard=%u files=%zu label_bytes=%llu then=\"it catches up in the background\"",
+		    sh->index, count, (unsigned long long)bytes);
+	} else {
+		err = catch_all(sh, todo, count, stop, eb);
+		if (!err)
+			err = catalog_state(sh->catalog, sh->index, st, eb);
+		if (!err)
+			epoch_set(&sh->catalog_epoch, catalog_epoch(sh->catalog));
 	}
-	catching_end(&c);
 	mem_free(todo);
-	if (!err && count)
-		err = catalog_state(sh->catalog, sh->index, st, eb);
 	return err;
 }
 
@@ -476,6 +566,7 @@ enum err feed_recover(struct shard *sh, const struct stopping *stop, struct errb
 struct feed_labels {
 	struct shard *shard;
 	struct catalog_lookup *lookup;
+	uint64_t epoch;
 	struct arena arena;
 };
 
@@ -483,6 +574,7 @@ struct feed_labels *feed_labels_begin(struct shard *sh)
 {
 	struct feed_labels *f = mem_zalloc(sizeof(*f));
 	f->shard = sh;
+	f->epoch = epoch_now(&sh->catalog_epoch);
 	f->lookup = catalog_lookup_begin(sh->catalog, sh->index);
 	arena_init(&f->arena, 4096);
 	return f;
@@ -497,7 +589,10 @@ enum err feed_labels_get(struct feed_labels *f, uint32_t id, uint32_t *tenant, s
 	if (err)
 		LOG_EVERY(LOG_LEVEL_WARN, "catalog_read_failed", "shard=%u err=%s text=\"%s\"",
 		    f->shard->index, err_text(err), eb.text);
-	return err ? err : ls->len ? ERR_OK : ERR_NOTFOUND;
+	if (err || ls->len)
+		return err;
+	/* one that is rebuilt does not know all yet: the merge must not leave them out */
+	return catalog_epoch(f->shard->catalog) == f->epoch ? ERR_NOTFOUND : ERR_BUSY;
 }
 
 void feed_labels_end(struct feed_labels *f)

@@ -2,8 +2,8 @@
  * feed - what rounds put into files goes into the catalog, in the order of ranks, on the catalog's
  * lane. The catalog follows the files and holds nothing else up.
  *
- * At start feed_recover() catches up from the files (all of them, into a new catalog, when the old
- * one was damaged). While running, each round gives an item.
+ * At start feed_recover() catches up from the files. While running, each round gives an item; while
+ * the catalog is made anew (rebuild.c) they wait.
  *
  * Thread: the shard's loop; feed_recover and feed_labels_* where they say so. Memory: an item owns
  * its arrays; label bytes are the head's, which drops no series before the catalog has it.
@@ -37,9 +37,28 @@ void feed_retire(struct back *b, int64_t keep_from_ms);
 MUST_CHECK enum err feed_file(struct shard *sh, struct cfile *f, uint64_t rank, struct errbuf *eb);
 /*
  * At start, on the main thread, before shard_back.open: works in files above the catalog's rank and
- * fills shard.catalog_state. ERR_DAMAGED: the catalog must be rebuilt.
+ * fills shard.catalog_state. Where they have feed_start_bytes or more of labels it leaves them to
+ * rebuild.c: the shard's catalog is behind then (storage/shard.h). ERR_DAMAGED: the catalog must be
+ * rebuilt.
  */
 MUST_CHECK enum err feed_recover(struct shard *sh, const struct stopping *stop, struct errbuf *eb);
+extern uint64_t feed_start_bytes; /* for tests, as the files of one commit */
+extern unsigned feed_catch_files;
+
+/*
+ * Files into the catalog, in commits of some 20,000 definitions; on one thread after the other.
+ * some: from files[*at] on as many as make a commit; it claims no rank above most, nor one at or
+ * above a file that could not be read (hold).
+ */
+struct feed_catch;
+struct feed_catch *feed_catch_begin(void);
+void feed_catch_end(struct feed_catch *c);
+void feed_catch_sort(struct shard_file **files, size_t count); /* by rank */
+MUST_CHECK enum err feed_catch_some(struct feed_catch *c, struct shard *sh,
+    struct shard_file *const *files, size_t count, uint64_t most, size_t *at, struct errbuf *eb);
+uint64_t feed_catch_hold(const struct feed_catch *c);
+/* What a worker's task is told that finds another catalog than it was made for. */
+enum err feed_renewed(struct errbuf *eb);
 
 /* Labels by id for a merge. On a worker. */
 struct feed_labels;

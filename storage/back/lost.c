@@ -13,6 +13,7 @@ struct lost_work {
 	struct work_task task;
 	struct files_entry entry;
 	uint64_t claim; /* the rank that the catalog notes */
+	uint64_t epoch; /* of the catalog it goes to */
 	struct cfile *cfile;
 	struct catalog_state state; /* with the file */
 	enum err err;
@@ -25,6 +26,8 @@ static void look_run(struct work_task *t)
 	struct shard *sh = w->back->shard;
 	errbuf_init(&w->eb);
 	w->err = cfile_open(sh->dir, w->entry.name, &w->cfile, &w->eb);
+	if (!w->err && catalog_epoch(sh->catalog) != w->epoch)
+		w->err = feed_renewed(&w->eb);
 	if (!w->err)
 		w->err = feed_file(sh, w->cfile, w->claim, &w->eb);
 	if (!w->err)
@@ -91,7 +94,8 @@ static const struct shard_lost *next_lost(struct back *b)
 void lost_poke(struct back *b)
 {
 	uint64_t now = back_now_ns(b);
-	if (b->closing || b->lost_busy || !b->shard->lost_count || now < b->lost_not_before_ns)
+	if (b->closing || b->lost_busy || !b->shard->lost_count || now < b->lost_not_before_ns ||
+	    shard_catalog_is_behind(b->shard))
 		return;
 	const struct shard_lost *l = next_lost(b);
 	if (!l) {
@@ -103,6 +107,7 @@ void lost_poke(struct back *b)
 	w->back = b;
 	w->entry = l->entry;
 	w->claim = shard_rank_known(b->shard, l->entry.meta.rank);
+	w->epoch = epoch_now(&b->shard->catalog_epoch);
 	w->task = (struct work_task){
 		.run = look_run, .done = look_done, .lane = BACK_LANE_CATALOG, .prio = WORK_BACKGROUND
 	};

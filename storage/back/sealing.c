@@ -585,6 +585,11 @@ void sealing_poke(struct back *b)
 		back_tell(&b->seal_waiters, ERR_BUSY);
 		return;
 	}
+	if (shard_catalog_is_behind(b->shard)) { /* it has no labels yet: nothing can be merged */
+		b->seal_force = false;
+		back_tell(&b->seal_waiters, ERR_OK);
+		return;
+	}
 	if (b->seal_not_before_ns && now < b->seal_not_before_ns && !b->seal_force)
 		return;
 	if (look_is_due(b, now))

@@ -96,6 +96,7 @@ enum err catalog_open(
 	struct catalog *c = mem_zalloc(sizeof(*c) + shards * sizeof(c->shards[0]));
 	c->shards_count = shards;
 	c->seed = seed;
+	epoch_set(&c->epoch, 1);
 	c->pack = catpack_create();
 	c->blocks = defblock_writer_create();
 	c->block_ids = DEFBLOCK_IDS;
@@ -116,6 +117,40 @@ enum err catalog_open(
 	}
 	*out = c;
 	return ERR_OK;
+}
+
+struct renewing {
+	struct catalog *c;
+	enum err (*move)(void *arg);
+	void *arg;
+};
+
+static enum err renew_move(void *arg)
+{
+	struct renewing *r = arg;
+	return r->move(r->arg);
+}
+
+/* Alone: no dictionary of the old one is known any more, and whoever reads from now on may know. */
+static void renewed(void *arg)
+{
+	struct renewing *r = arg;
+	catpack_free(r->c->pack);
+	r->c->pack = catpack_create();
+	r->c->dict_series = 0;
+	epoch_set(&r->c->epoch, epoch_now(&r->c->epoch) + 1);
+}
+
+enum err catalog_renew(struct catalog *c, enum err (*move)(void *arg), void *arg, struct errbuf *eb)
+{
+	struct renewing r = { .c = c, .move = move, .arg = arg };
+	enum err e = env_renew(c->env, renew_move, renewed, &r, eb);
+	return e ? e : catalog_write(c, 0, check_format, c, eb);
+}
+
+uint64_t catalog_epoch(const struct catalog *c)
+{
+	return epoch_now(&c->epoch);
 }
 
 void catalog_close(struct catalog *c)

@@ -11,11 +11,11 @@
  *
  * Sub-databases, integers big endian in keys and little endian in values; each value ends with a
  * CRC-32C (u32) over the name of its sub-database, its key and the value before it:
- *   "state"   key: "format" | shard u16       value: version u32, shards u32 | rank u64, series u64,
- *                                             ids in "drop" u64, next_id u32, next generation u32,
+ *   "state"   key: "format" | shard u16       value: version u32, shards u32 | rank u64, series
+ *                                             u64, ids in "drop" u64, next_id u32, next generation u32,
  *                                             generations
- *   "def.NN"  key: last id u32                value: a block of definitions (storage/meta/defblock.h)
- *                                             packed by storage/meta/catpack.h
+ *   "def.NN"  key: last id u32                value: a block of definitions (defblock.h), packed
+ *                                             by storage/meta/catpack.h
  *   "dict"    key: dictionary u32             value: series there were when it was trained u64,
  *                                             the dictionary
  *   "gen.NN"  key: generation u32, tenant     value: storage/meta/gen.h
@@ -66,6 +66,16 @@ void catalog_close(struct catalog *c);
 MUST_CHECK enum err catalog_sweep_readers(struct catalog *c, struct errbuf *eb);
 /* Did any call meet damage? Then it has to be rebuilt, whatever a later walk says. Any thread. */
 bool catalog_is_damaged(const struct catalog *c);
+
+/*
+ * An empty catalog in place of a damaged one: move() puts the files of the old one away. In the
+ * lane of writers; readers wait meanwhile, and find nothing afterwards: who needs all there is asks for
+ * the epoch behind his reads. An error: it fails until this is done again.
+ */
+MUST_CHECK enum err catalog_renew(
+    struct catalog *c, enum err (*move)(void *arg), void *arg, struct errbuf *eb);
+/* 1, one more each time it is renewed; any thread */
+uint64_t catalog_epoch(const struct catalog *c);
 
 struct catalog_state {
 	uint64_t rank;    /* highest worked in; 0 = nothing yet */

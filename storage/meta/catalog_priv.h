@@ -6,6 +6,7 @@
 #ifndef STORAGE_META_CATALOG_PRIV_H
 #define STORAGE_META_CATALOG_PRIV_H
 
+#include "core/rt/epoch.h"
 #include "storage/meta/catalog.h"
 #include "storage/meta/catpack.h"
 #include "storage/meta/defblock.h"
@@ -33,6 +34,7 @@ struct catalog {
 	struct env_db *state, *dict, *range, *drop;
 	unsigned shards_count;
 	uint64_t seed;
+	struct epoch epoch;
 	struct catpack *pack; /* grows while nobody is inside of a transaction */
 	/* the one writer's, inside of its transaction */
 	struct defblock_writer *blocks;
@@ -101,7 +103,7 @@ static inline void catalog_id_key(uint8_t key[4], uint32_t id)
 }
 int64_t catalog_range_start(int64_t t_ms);
 
-/* Finds definitions by id, best in ascending order: holds the block it met last, taken to pieces. */
+/* Finds definitions by id, best in ascending order: holds the block it met last, in pieces. */
 struct def_reader {
 	struct catalog *c;
 	unsigned shard;

@@ -161,6 +161,7 @@ bool catpack_unpack(const struct catpack *p, struct catpack_unpacker *u, const u
 	} else {
 		good = want == wire_left(&r);
 		buf_clear(&u->_plain);
+		buf_reserve(&u->_plain, 1);
 		buf_add(&u->_plain, r.p, good ? *len : 0);
 	}
 	*plain = u->_plain.data;

@@ -4,7 +4,7 @@
  *
  * Plain form (catpack compresses it):
  *   varint count, u8 flags
- *   flags & 1: the ids have holes: count - 1 times varint (distance - 1); the last id stands outside
+ *   flags & 1: the ids have holes: count - 1 times varint (distance - 1); the last id is known
  *   flags & 2: count times varint tenant; else one varint tenant for all
  *   varint names; of each varint length, bytes
  *   varint shapes; of each varint labels, so many varints: numbers of names

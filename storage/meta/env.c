@@ -402,6 +402,40 @@ static int reopen_alone(struct env *e)
 	return rc;
 }
 
+static int renew_alone(struct env *e, enum err (*move)(void *arg), void (*renewed)(void *arg),
+    void *arg, enum err *moved)
+{
+	if (e->env)
+		mdb_env_close(e->env);
+	e->env = NULL;
+	*moved = move(arg);
+	if (*moved) {
+		latch_set(&e->panicked);
+		return MDB_PANIC;
+	}
+	renewed(arg);
+	latch_clear(&e->lost);
+	e->map_bytes = e->more = 0;
+	int rc = reopen_alone(e);
+	if (rc) /* the next one who comes tries again */
+		latch_set(&e->panicked);
+	else
+		latch_clear(&e->damaged);
+	return rc;
+}
+
+enum err env_renew(struct env *e, enum err (*move)(void *arg), void (*renewed)(void *arg),
+    void *arg, struct errbuf *eb)
+{
+	enum err moved;
+	gate_close(e->gate);
+	int rc = renew_alone(e, move, renewed, arg, &moved);
+	gate_open(e->gate);
+	if (moved)
+		return errbuf_set(eb, moved, "catalog: it cannot be moved aside: %s", err_why(moved));
+	return rc ? fail(e, eb, rc, "a new one") : ERR_OK;
+}
+
 /* Whoever meets it does that, not inside of a transaction. */
 static int reopen(struct env *e)
 {

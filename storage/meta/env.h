@@ -58,6 +58,14 @@ MUST_CHECK enum err env_sweep_readers(struct env *e, struct errbuf *eb);
 bool env_is_damaged(const struct env *e); /* any thread */
 /* fn while nobody is inside of a transaction: what all readers look at may change in it. */
 void env_alone(struct env *e, void (*fn)(void *arg), void *arg);
+/*
+ * A new, empty environment in place of one that is damaged, also after SIGBUS: nobody is inside of
+ * a transaction when it is closed, move() puts its files away and makes an empty directory;
+ * renewed() runs when that is done; then it is opened. An error leaves it closed: calls fail, until
+ * this succeeds.
+ */
+MUST_CHECK enum err env_renew(struct env *e, enum err (*move)(void *arg),
+    void (*renewed)(void *arg), void *arg, struct errbuf *eb);
 /* Bytes of the pages of a sub-database; 0 where it cannot be told. */
 uint64_t env_db_bytes(struct env *e, struct env_db *db);
 /*

@@ -1,5 +1,6 @@
 #include "storage/read/idchain.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,6 +166,7 @@ void idchain_close(struct idchain *c)
 	old_release(&c->old);
 	if (c->chosen)
 		roaring_bitmap_free(c->chosen);
+	filedefs_unpin(&c->files);
 	arena_release(&c->arena);
 	arena_release(&c->batch.arena);
 	mem_free(c->batch.parts);
@@ -179,7 +181,7 @@ void idchain_close(struct idchain *c)
  */
 static bool catalog_needed(const struct shard *sh)
 {
-	return sh->catalog && (sh->inactive || sh->lost_count);
+	return sh->catalog && (sh->inactive || sh->lost_count || shard_catalog_is_behind(sh));
 }
 
 static void look_up_begin(struct idchain *c);
@@ -249,6 +251,33 @@ static enum err old_of_ids(struct idchain *c, const uint32_t *ids, size_t count)
 	return e;
 }
 
+/*
+ * On a worker, behind reads of the catalog: was it the one that knew all? It may be damaged, or
+ * renewed meanwhile. Then the files are asked instead.
+ */
+static void judge(struct idchain *c)
+{
+	if (c->err != ERR_DAMAGED && (c->err || catalog_epoch(c->shard->catalog) == c->epoch))
+		return;
+	c->incomplete = true;
+	c->err = ERR_OK;
+	errbuf_init(&c->eb);
+}
+
+static void old_of_file(void *arg, uint32_t id, struct labels ls)
+{
+	struct idchain *c = arg;
+	if (!roaring_bitmap_contains(c->chosen, id))
+		old_add(&c->old, id, hash_of(c, ls));
+}
+
+static void look_up_files(struct work_task *t)
+{
+	struct idchain *c = CONTAINER_OF(t, struct idchain, task);
+	c->err = filedefs_select(&c->files, c->tenant, c->matchers, c->matchers_count, c->t_min_ms,
+	    c->t_max_ms, old_of_file, c, &c->eb);
+}
+
 static void look_up(struct work_task *t)
 {
 	struct idchain *c = CONTAINER_OF(t, struct idchain, task);
@@ -256,13 +285,29 @@ static void look_up(struct work_task *t)
 	size_t count = 0, kept = 0;
 	c->err = catalog_select(c->shard->catalog, c->shard->index, c->tenant, c->matchers,
 	    c->matchers_count, c->t_min_ms, c->t_max_ms, &ids, &count, &c->eb);
-	if (c->err)
+	judge(c);
+	if (c->err || c->incomplete)
 		return;
 	for (size_t i = 0; i < count; i++)
 		if (!roaring_bitmap_contains(c->chosen, ids[i]))
 			ids[kept++] = ids[i];
 	c->err = old_of_ids(c, ids, kept);
+	judge(c);
 	mem_free(ids);
+}
+
+/* Says that files were asked, and what they could not tell. */
+static void warn_files(struct idchain *c)
+{
+	if (!c->by_files)
+		return;
+	if (c->files.damaged)
+		snprintf(c->warning, sizeof(c->warning),
+		    "the catalog is being rebuilt; series whose labels stand in %llu damaged blocks of files may be missing",
+		    (unsigned long long)c->files.damaged);
+	else
+		snprintf(c->warning, sizeof(c->warning),
+		    "the catalog is being rebuilt: series that are not in memory were looked for in the files, nothing is missing");
 }
 
 static void home(struct idchain *c)
@@ -272,10 +317,28 @@ static void home(struct idchain *c)
 		errbuf_set(&c->eb, c->err, "the catalog cannot be read");
 }
 
+/* The files of now, instead of the catalog: what was found in it is found again. */
+static void files_begin(
+    struct idchain *c, void (*run)(struct work_task *t), void (*done)(struct work_task *t))
+{
+	c->incomplete = false;
+	c->by_files = true;
+	filedefs_pin(&c->files, c->shard);
+	c->task = (struct work_task){ .run = run, .done = done, .prio = WORK_READ };
+	work_submit(c->shard->pool, &c->task);
+}
+
 static void looked_up(struct work_task *t)
 {
 	struct idchain *c = CONTAINER_OF(t, struct idchain, task);
+	if (c->incomplete) {
+		old_release(&c->old);
+		c->old = (struct idchain_old){ .count = 0 };
+		files_begin(c, look_up_files, looked_up);
+		return;
+	}
 	home(c);
+	warn_files(c);
 	for (size_t i = 0; i < c->gone_count; i++) /* left meanwhile */
 		old_add(&c->old, c->gone[i].id, c->gone[i].hash);
 	c->gone_count = 0;
@@ -308,6 +371,7 @@ static void look_up_begin(struct idchain *c)
 		return;
 	}
 	c->state = IDCHAIN_LOOKUP;
+	c->epoch = epoch_now(&c->shard->catalog_epoch);
 	c->task = (struct work_task){ .run = look_up, .done = looked_up, .prio = WORK_READ };
 	work_submit(c->shard->pool, &c->task);
 }
@@ -410,7 +474,60 @@ static void fetch(struct work_task *t)
 		}
 		arena_reset(&a, FETCH_KEEP);
 	}
+	judge(c);
 	arena_release(&a);
+}
+
+/* The parts whose labels are to be fetched from files, by id. */
+struct file_parts {
+	struct idchain *c;
+	struct file_part {
+		uint32_t id, place;
+		bool later; /* the batch is full: it comes with the next one */
+	} * v;
+	size_t count;
+};
+
+static int by_part_id(const void *a, const void *b)
+{
+	const struct file_part *x = a, *y = b;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static void part_of_file(void *arg, size_t at, uint32_t tenant, struct labels ls)
+{
+	struct file_parts *f = arg;
+	struct idchain_batch *b = &f->c->batch;
+	struct idchain_part *p = &b->parts[f->v[at].place];
+	(void)tenant;
+	if (f->v[at].place >= b->first && arena_used(&b->arena) > IDCHAIN_BATCH_BYTES) {
+		f->v[at].later = true;
+		return;
+	}
+	p->labels = (struct labels){ .bytes = arena_dup(&b->arena, ls.bytes, ls.len), .len = ls.len };
+}
+
+/* All of the first hash, of the others what has room. */
+static void fetch_files(struct work_task *t)
+{
+	struct idchain *c = CONTAINER_OF(t, struct idchain, task);
+	struct idchain_batch *b = &c->batch;
+	struct file_parts f = { .c = c, .v = mem_array(NULL, b->count + 1, sizeof(*f.v)) };
+	uint32_t *ids = mem_array(NULL, b->count + 1, sizeof(*ids));
+	for (size_t i = 0; i < b->count; i++) {
+		if (!b->parts[i].told)
+			f.v[f.count++] =
+			    (struct file_part){ .id = b->parts[i].id, .place = (uint32_t)i };
+	}
+	if (f.count)
+		qsort(f.v, f.count, sizeof(*f.v), by_part_id);
+	for (size_t i = 0; i < f.count; i++)
+		ids[i] = f.v[i].id;
+	c->err = filedefs_labels(&c->files, ids, f.count, part_of_file, &f);
+	for (size_t i = 0; !c->err && i < f.count; i++)
+		b->parts[f.v[i].place].told = !f.v[i].later;
+	mem_free(ids);
+	mem_free(f.v);
 }
 
 /* Who is known to nobody was forgotten by the retention meanwhile. */
@@ -424,10 +541,24 @@ static void batch_take(struct idchain *c)
 		qsort(b->parts, b->count, sizeof(*b->parts), by_index);
 }
 
+/* What the catalog told before it was renewed may be "nobody": asked again, as what it did not. */
+static void forget_told(struct idchain *c)
+{
+	struct idchain_batch *b = &c->batch;
+	for (size_t i = 0; i < b->count; i++)
+		b->parts[i].told = b->parts[i].told && b->parts[i].labels.len;
+}
+
 static void fetched(struct work_task *t)
 {
 	struct idchain *c = CONTAINER_OF(t, struct idchain, task);
+	if (c->incomplete) {
+		forget_told(c);
+		files_begin(c, fetch_files, fetched);
+		return;
+	}
 	home(c);
+	warn_files(c);
 	if (!c->err)
 		batch_take(c);
 	c->found(c);
@@ -445,7 +576,9 @@ static enum idchain_step batch_fetch(struct idchain *c)
 		return IDCHAIN_AGAIN;
 	}
 	c->state = IDCHAIN_LABELS;
-	c->task = (struct work_task){ .run = fetch, .done = fetched, .prio = WORK_READ };
+	c->task = (struct work_task){
+		.run = c->by_files ? fetch_files : fetch, .done = fetched, .prio = WORK_READ
+	};
 	work_submit(c->shard->pool, &c->task);
 	return IDCHAIN_WAIT;
 }

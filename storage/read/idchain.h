@@ -8,7 +8,7 @@
  *   left      chosen, but out of memory before its turn came: the shard tells of each (struct
  *             shard_reader)
  *   files     known to the catalog only, which is asked on a worker, after the choice, without what
- *             was chosen; not at all while every series of the catalog is in memory
+ *             was chosen (the files themselves while it is being made anew); not at all while every series of the catalog is in memory
  * Of those that are not active only id and a hash of the labels are held ("old" ids). Their labels
  * are fetched in batches, of some of them, when their turn comes or when an active series has the
  * same hash: from memory, or from the catalog on a worker. Hashes only say what to fetch: labels
@@ -38,6 +38,7 @@
 #include "core/base/arena.h"
 #include "core/rt/work.h"
 #include "core/seam/source.h"
+#include "storage/filedefs.h"
 #include "storage/meta/postings.h"
 #include "storage/shard.h"
 
@@ -114,6 +115,14 @@ struct idchain {
 	struct matcher *matchers; /* copies */
 	size_t matchers_count;
 	struct work_task task;
+	/*
+	 * While the catalog is made anew the files are asked: incomplete, it was not the one that knew
+	 * all, epoch, when the choice was made.
+	 */
+	uint64_t epoch;
+	bool incomplete, by_files;
+	struct filedefs files; /* pinned, when by_files */
+	char warning[200];     /* "": none */
 	void (*found)(struct idchain *c);
 	enum err err;
 	struct errbuf eb;

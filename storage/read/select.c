@@ -356,9 +356,13 @@ static enum source_state fail(struct select *s, enum err err, const char *text)
 
 static void take_warnings(struct select *s)
 {
-	for (unsigned i = s->base.warnings_count;
-	     i < s->units.warnings_count && i < COUNT_OF(s->base.warnings); i++)
-		s->base.warnings[s->base.warnings_count++] = s->units.warnings[i];
+	const char **to = s->base.warnings;
+	unsigned n = 0;
+	for (unsigned i = 0; i < s->units.warnings_count && n < COUNT_OF(s->base.warnings); i++)
+		to[n++] = s->units.warnings[i];
+	if (s->chain.warning[0] && n < COUNT_OF(s->base.warnings))
+		to[n++] = s->chain.warning;
+	s->base.warnings_count = n;
 }
 
 static void note_memory(struct select *s)
@@ -470,6 +474,7 @@ static enum source_state chosen(struct select *s)
 	bool walk = s->query->what == SOURCE_LABEL_VALUES &&
 	    valuewalk_open(&s->values, s->shard, s->query, &s->chain);
 	s->base.est_series = idchain_count(&s->chain);
+	take_warnings(s);
 	note_memory(s);
 	s->state = walk ? SELECT_VALUES : SELECT_SERIES;
 	return SOURCE_AGAIN;

@@ -610,7 +610,7 @@ static void define_from_file(struct undefined *u, struct cfile *cf)
 static bool define_from_catalog(struct undefined *u)
 {
 	struct catalog *c = u->shard->catalog;
-	if (!c)
+	if (!c || shard_catalog_is_behind(u->shard)) /* the files know more */
 		return false;
 	struct arena a;
 	struct errbuf eb;

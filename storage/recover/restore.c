@@ -6,6 +6,7 @@
 #include "core/model/batch.h"
 #include "core/rt/team.h"
 #include "core/seam/sink.h"
+#include "storage/filedefs.h"
 #include "storage/recover/recover.h"
 #include "storage/wal/walrec.h"
 #include "storage/wal/walseg.h"
@@ -233,6 +234,7 @@ struct asking {
 	struct restore *r;
 	struct shard *shard;
 	struct def *def;
+	struct filedefs files;
 };
 
 static void ask_head(void *arg)
@@ -245,6 +247,37 @@ static void ask_head(void *arg)
 	a->def->tenant = s->tenant;
 	a->def->labels =
 	    (struct labels){ .bytes = arena_dup(&a->r->arena, ls.bytes, ls.len), .len = ls.len };
+}
+
+static void pin_files(void *arg)
+{
+	struct asking *a = arg;
+	filedefs_pin(&a->files, a->shard);
+}
+
+static void unpin_files(void *arg)
+{
+	struct asking *a = arg;
+	filedefs_unpin(&a->files);
+}
+
+static void told_by_file(void *arg, size_t at, uint32_t tenant, struct labels ls)
+{
+	struct asking *a = arg;
+	(void)at;
+	a->def->tenant = tenant;
+	a->def->labels =
+	    (struct labels){ .bytes = arena_dup(&a->r->arena, ls.bytes, ls.len), .len = ls.len };
+}
+
+/* While the catalog is made anew; requests run beside this. */
+static void ask_files(struct asking *a, uint32_t id)
+{
+	team_run_on(a->r->env->team, a->shard->share->index, pin_files, a);
+	enum err e = filedefs_labels(&a->files, &id, 1, told_by_file, a);
+	if (e)
+		LOG_WARN("labels_not_read", "shard=%u err=%s", a->shard->index, err_text(e));
+	team_run_on(a->r->env->team, a->shard->share->index, unpin_files, a);
 }
 
 /* Labels of an id; len 0: nobody knows it. The answer is kept beside the definitions. */
@@ -264,6 +297,8 @@ static struct def def_find(struct restore *r, uint32_t shard, uint32_t id)
 	    catalog_labels(
 	        a.shard->catalog, shard, &id, 1, &r->arena, &want.labels, &want.tenant, &eb))
 		want.labels.len = 0;
+	if (!want.labels.len && shard_catalog_is_behind(a.shard))
+		ask_files(&a, id);
 	def_add(r, want);
 	return want;
 }

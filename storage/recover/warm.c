@@ -1,6 +1,7 @@
 #include "storage/recover/warm.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "storage/filedefs.h"
 #include "storage/recover/recover.h"
 
 #define WARM_MS                                                                                    \
@@ -69,7 +70,7 @@ static void warm_ids(struct warm *w, struct shard *sh, const uint32_t *ids, size
 	errbuf_init(&eb);
 	struct labels *ls = mem_array(NULL, count, sizeof *ls);
 	uint32_t *tenants = mem_array(NULL, count, sizeof *tenants);
-	enum err e = catalog_labels(sh->catalog, sh->index, ids, count, &a, ls, tenants, &eb);
+	enum err e = filedefs_ask(sh, ids, count, &a, ls, tenants, &eb);
 	if (e)
 		LOG_WARN("series_not_loaded", "shard=%u err=%s text=\"%s\"", sh->index, err_text(e),
 		    eb.text);

@@ -189,6 +189,7 @@ struct reading {
 	unsigned shard;
 	struct source_query query;
 	struct source_cursor *cursor;
+	struct storetest *s;
 	struct arena arena;
 	struct got *got;
 	size_t count, cap;
@@ -250,8 +251,12 @@ static enum job_state read_slice(struct job *j)
 		if (job_should_yield())
 			return JOB_YIELD;
 	}
-	if (r->cursor)
+	if (r->cursor) {
+		if (r->cursor->warnings_count && !r->s->warnings)
+			snprintf(r->s->warning, sizeof(r->s->warning), "%s", r->cursor->warnings[0]);
+		r->s->warnings += r->cursor->warnings_count;
 		r->cursor->ops->close(r->cursor);
+	}
 	sem_post(&r->done);
 	return JOB_DONE;
 }
@@ -273,8 +278,9 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 {
 	struct source *src = store_source(s->store);
 	enum err err = ERR_OK;
+	s->warnings = 0;
 	for (unsigned shard = 0; shard < src->ops->shards(src); shard++) {
-		struct reading r = { .source = src, .shard = shard };
+		struct reading r = { .source = src, .shard = shard, .s = s };
 		r.query = (struct source_query){ .what = SOURCE_SERIES_SAMPLES,
 			.t_min_ms = t_min_ms,
 			.t_max_ms = t_max_ms,
@@ -320,8 +326,9 @@ static void look_at_rest(void *arg)
 		const struct back *b = back_of(sh);
 		if (b)
 			w->rest = w->rest && !round_busy(b) && !sh->switching && !b->merge &&
-			    !b->look && !b->feed_busy && !b->retain_busy && !b->lost_busy &&
-			    !b->resolve_busy && removal_settled(sh);
+			    !b->look && !b->feed_busy &&
+			    (!b->rebuild || epoch_now(&rebuild_limit)) && !b->retain_busy &&
+			    !b->lost_busy && !b->resolve_busy && removal_settled(sh);
 	}
 }
 

@@ -18,6 +18,9 @@ struct storetest {
 	/* of the requests and reads to come */
 	uint32_t tenant;
 	bool own;
+	/* of the last storetest_read: warnings of its cursors, the first of them */
+	unsigned warnings;
+	char warning[320];
 };
 /*
  * Defaults for tests: no limits on new series, small free-space floor, 16 shards. dir is borrowed.

@@ -736,7 +736,9 @@ static void remembered(const char *base, const char *dir)
 		tap_ok(flipped > 0 && met > 0, "definitions are damaged in %u places, met %u times",
 		    flipped, met);
 		storetest_close(&s);
-		tap_ok(!exists(dir, "CLEAN") && exists(dir, "CATALOG_DAMAGED"),
+		/* it may have been renewed at once: then nothing is left to remember */
+		tap_ok(metric_sum(M_CATALOG_REBUILT) > rebuilt ||
+		        (!exists(dir, "CLEAN") && exists(dir, "CATALOG_DAMAGED")),
 		    "it is remembered when the store ends");
 		TAP_OK(try_open(&s, &eb) == ERR_OK);
 		tap_ok(metric_sum(M_CATALOG_REBUILT) == rebuilt + 1 &&
