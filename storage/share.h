@@ -48,8 +48,8 @@ struct share *share_create(const struct share_env *env, struct loop *loop, unsig
 void share_free(struct share *sh); /* its shards are released before */
 
 /*
- * All that the heads of this loop take: hot lines, maps, ids, postings; samples, frozen ones too, and
- * labels; regions kept ready. Limits and /metrics go by it. Cost: the shards and their tenants.
+ * All that the heads of this loop take: hot lines, maps, ids, postings; samples, frozen ones too,
+ * and labels; regions kept ready. Limits and /metrics go by it. Cost: the shards and their tenants.
  */
 uint64_t share_head_bytes(const struct share *sh);
 /* How full that is. */

@@ -53,7 +53,7 @@ struct space {
 	struct work_task reserve_task;
 };
 
-/* The part of the memory budget (core/base/budget.h) that active series have: samples, labels, all. */
+/* The part of the memory budget (core/base/budget.h) that active series have, all of it. */
 uint64_t space_head_bytes(void);
 /* How many of them a part of so many bytes is for. */
 static inline uint64_t space_series_of(uint64_t head_bytes)

@@ -65,7 +65,7 @@ struct store_opts {
 	int64_t seal_every_ms;   /* between looks at what can be merged; 0 = 1 min */
 	int64_t evict_idle_ms;   /* a series so much older than its tenant's newest sample may leave
 	                               memory; 0 = 70 min */
-	/* Rounds start when the log holds more; 0 = 512 MiB, and 200 bytes for each active series. */
+	/* Rounds start when the log holds more; 0 = 512 MiB, and 200 bytes an active series. */
 	uint64_t log_share_bytes;
 	uint64_t log_segment_bytes; /* 0 = 64 MiB; smaller for tests and small disks */
 	unsigned log_probe_ms;      /* between tries of a log that is read-only; 0 = 60 s */

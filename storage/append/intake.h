@@ -96,8 +96,8 @@ struct intake_env {
 	uint64_t series_max;       /* all tenants */
 	uint64_t new_series_per_s; /* per loop; 0 = its limits, UINT64_MAX = as many as come */
 	/*
-	 * Rounds start when the log holds more than log_share_bytes, and than log_series_bytes for each
-	 * active series.
+	 * Rounds start when the log holds more than log_share_bytes, and than log_series_bytes for
+	 * each active series.
 	 */
 	uint64_t log_share_bytes, log_series_bytes;
 	struct label_limits labels; /* 0 = the loop's limits */

@@ -42,7 +42,8 @@ static inline uint64_t order_bits(uint64_t u)
 static inline bool decimal_try(double v, unsigned code, uint64_t *out)
 {
 	double s = v * pow10_table[code];
-	if (!(__builtin_fabs(s) < 4503599627370496.0)) /* 2^52: adding 0.5 is exact below; NaN too */
+	/* 2^52: adding 0.5 is exact below; NaN fails, too */
+	if (!(__builtin_fabs(s) < 4503599627370496.0))
 		return false;
 	int64_t i = (int64_t)(s + __builtin_copysign(0.5, s));
 	*out = (uint64_t)i;

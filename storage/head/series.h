@@ -15,12 +15,12 @@
  * (4) A frozen run, the label bytes and the slot of a series do not move and do not change until
  *     head_frozen_drop(): a worker may read them meanwhile.
  * (5) Histograms and start times stand in the run's extras, by time; a histogram's row has the
- *     value SAMPLE_HIST_BITS. They go where their row goes: overwritten, frozen and dropped with it.
+ *     value SAMPLE_HIST_BITS. They go where their row goes: overwritten, frozen, dropped with it.
  *
  * Hot path: an append in order touches the hot line and one line of the tail.
- * Memory at a row every 15 s and rounds of ten minutes: 64 for the line, some 100 for the tail (64
- * of rows, 28 of the pack's head, a few bytes to 2 a sample for the pack), the labels. Packs and
- * late rows cost only those who have them.
+ * Memory at a row every 15 s and rounds of ten minutes: 64 for the line, the labels, and for the
+ * tail 16 where the value stands still, else some 110: 64 of rows, 28 of the pack's head, 1 to 2 a
+ * sample for the pack. Full packs and late rows cost only those who have them.
  * Thread: the loop of the head, except (4). Memory: labels, tails, packs, late rows from the loop's
  * slab.
  */
@@ -149,7 +149,7 @@ struct series_stats { /* of one head, kept by the calls that change it */
 	uint64_t live_rows, late_rows, packs, packs_bytes, tails_bytes, extras_bytes;
 	struct series_unpacked last;
 };
-/* e: what stands beside the row, NULL = nothing. Then v is SAMPLE_HIST_BITS if it is a histogram. */
+/* e: what stands beside the row, NULL = nothing. v is SAMPLE_HIST_BITS if it is a histogram. */
 enum series_put series_put_slow(struct series *s, struct slab *m, struct series_stats *st,
     int64_t t_ms, double v, const struct extra *e);
 /*

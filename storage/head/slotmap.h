@@ -38,7 +38,7 @@ void slotmap_settle(struct slotmap *m, uint32_t entries);
 
 static inline uint32_t slotmap_tag(uint64_t fp)
 {
-	/* Fingerprints are even already, but a build with weak ones must still spread what it can. */
+	/* Fingerprints are even already, but a build with weak ones must spread what it can. */
 	return (uint32_t)((fp ^ fp >> 32) * 0x9e3779b1u);
 }
 static inline uint32_t slotmap_place(const struct slotmap_table *t, uint32_t tag)
@@ -51,7 +51,7 @@ static inline void slotmap_fetch(const struct slotmap *m, uint64_t fp)
 		__builtin_prefetch(&m->now.entries[slotmap_place(&m->now, slotmap_tag(fp))]);
 }
 
-/* Looks through the slots that may be meant, until SLOTMAP_NONE. Nothing is put or cut meanwhile. */
+/* Tells the slots that may be meant, until SLOTMAP_NONE. Nothing is put or cut meanwhile. */
 struct slotmap_look {
 	const struct slotmap *map;
 	const struct slotmap_table *in;

@@ -2,8 +2,8 @@
  * tail - the newest samples of a series: raw rows, and behind them, in the same piece of memory,
  * the pack they go to when the rows are full.
  *
- *   still    8 bytes in all: rows with one value, step_ms apart. So a tail begins, and goes on when a
- *            pack's rows have stood still
+ *   still    8 bytes in all: rows with one value, step_ms apart. So a tail begins, and goes on when
+ *            rows that were packed stood still
  *   even     8 bytes a row, the value: the times are step_ms apart, the last one is told by the
  *            caller (t_last_ms, the newest time of its series)
  *   uneven   8 bytes of base time, then 12 a row: u32 ms since the base, the value. When few rows

@@ -626,7 +626,7 @@ static void a_series_takes_what_limits_reckon_with(void)
 		bytes += k >= ROUND ? (double)now / (SHARDS * N) / ROUND : 0;
 	}
 #ifdef KYMO_SHARP
-	bytes += 40; /* pieces of the sharp build come from the heap: a slab's free ones are missing */
+	bytes += 40; /* its pieces come from the heap: a slab's free ones are missing */
 #endif
 	tap_ok(bytes > SPACE_SERIES_BYTES * 0.9 && bytes < SPACE_SERIES_BYTES * 1.1,
 	    "a series with %.0f bytes of labels takes %.0f bytes in all, limits reckon with %u",
