@@ -153,7 +153,7 @@ struct postings *postings_create(uint64_t seed, const struct postings_labels *la
 	table_init(&p->pairs_table);
 	table_init(&p->names_table);
 	for (unsigned i = 0; i < POSTINGS_GUESSES; i++)
-		p->guesses[i] = POSTINGS_NO_PAIR;
+		p->guesses[i] = p->gone[i] = POSTINGS_NO_PAIR;
 	return p;
 }
 
@@ -563,8 +563,7 @@ void postings_add(struct postings *p, uint32_t id, struct labels ls)
 
 static void del_step(struct postings *p, uint32_t id, const struct step *s, struct labels ls)
 {
-	uint32_t place = pair_find(p, s->hash, s->bytes, s->len);
-	struct pair *x = place == POSTINGS_NO_PAIR ? NULL : pair_at(p, place);
+	struct pair *x = s->place == POSTINGS_NO_PAIR ? NULL : pair_at(p, s->place);
 	enum ids_kind kind = x ? (enum ids_kind)x->kind : IDS_NONE;
 	bool missing = !x || !ids_del(&x->ids, &kind, id, &p->parts.ids);
 	if (ODD(missing))
@@ -574,7 +573,7 @@ static void del_step(struct postings *p, uint32_t id, const struct step *s, stru
 	n->series--;
 	n->bytes -= s->label.name_len + s->label.value_len;
 	if (kind == IDS_NONE)
-		pair_gone(p, place, s->hash);
+		pair_gone(p, s->place, hash_of(p, s->bytes, s->len));
 	else if (x->label >= ls.bytes && x->label < ls.bytes + ls.len)
 		pair_text_anew(p, x, s);
 }
@@ -586,9 +585,15 @@ void postings_del(struct postings *p, uint32_t id, struct labels ls)
 		return;
 	p->series--;
 	struct step s;
-	for (uint32_t done = 0; done < ls.len;) {
+	unsigned at = 0;
+	for (uint32_t done = 0; done < ls.len; at++) {
 		done += step_take(ls.bytes + done, &s);
-		s.hash = hash_of(p, s.bytes, s.len);
+		uint32_t *known = at < POSTINGS_GUESSES ? &p->gone[at] : NULL;
+		s.place = known ? *known : POSTINGS_NO_PAIR;
+		if (!guess(p, s.place, s.bytes, s.len))
+			s.place = pair_find(p, hash_of(p, s.bytes, s.len), s.bytes, s.len);
+		if (known)
+			*known = s.place;
 		del_step(p, id, &s, ls);
 	}
 }

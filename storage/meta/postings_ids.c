@@ -9,7 +9,7 @@
 #define SOME_STEP   16u
 #define VARINT_MAX  5u
 #define COUNT_EVERY 1024u /* changes of a bitmap, before its bytes are counted again ... */
-#define COUNT_PART  64u   /* ... and at least such a part of it */
+#define COUNT_PART  8u    /* ... and at least such a part of it */
 #define MANY_BYTES  96u   /* of a bitmap, beside its containers */
 #define CONTAINER   48u   /* of a container, beside its ids: with its shares of the heap */
 #define MANY_PER_ID 2u

@@ -90,6 +90,7 @@ struct postings {
 	uint32_t shape;  /* changes whenever a bag comes, goes or moves */
 	/* the pairs of the series added last, by the place of the label: the next one may share them */
 	uint32_t guesses[POSTINGS_GUESSES];
+	uint32_t gone[POSTINGS_GUESSES]; /* of the one removed last */
 };
 
 static inline struct pair *pair_at(const struct postings *p, uint32_t place)
