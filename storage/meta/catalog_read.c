@@ -15,7 +15,7 @@
 #define FETCH_COST 20
 #define FIND_COST  20
 #define MEET_MAX   2048u /* so many ids left are looked up in a set, instead of joining sets */
-#define RANGES_MAX 8u     /* beginnings of an expression of which the values are estimated */
+#define RANGES_MAX 8u    /* beginnings of an expression of which the values are estimated */
 
 static bool is_range_of(const struct env_record *r, const struct sets_key *key)
 {
