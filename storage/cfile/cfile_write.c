@@ -27,6 +27,7 @@
 #define ZSTD_LEVEL        3
 #define ZSTD_LEVEL_LABELS 9 /* of sealed files: 27 % smaller than level 3 with half the block */
 #define STREAM_SPLIT      (128u << 10) /* a longer one becomes two, if it has two samples */
+#define STREAM_HISTS      (32u << 10)  /* one with histograms: some 200 us to decode */
 #define STREAMS_TABLE     (2 * CFILE_UNIT_ENTRIES_MAX)
 /* Blocks of time columns stand twice when they are at most so much, or this part of the units. */
 #define TIMES_TWICE      (64u << 10)
@@ -445,7 +446,7 @@ bool cfile_chunk_encode(const struct sample_column *col, enum chunk_effort effor
 	chunk_values_encode(col->v, col->count, effort, out);
 	if (histchunk_wanted(col))
 		histchunk_encode(col, out);
-	if (out->len - before <= STREAM_SPLIT || col->count == 1)
+	if (out->len - before <= (col->h ? STREAM_HISTS : STREAM_SPLIT) || col->count == 1)
 		return true;
 	out->len = before;
 	return false;

@@ -77,6 +77,19 @@ bool extras_same(const struct extras *x, int64_t t_ms, const struct extra *e)
 	    (!e->hist_len || !memcmp(i->hist, e->hist, e->hist_len));
 }
 
+uint32_t extras_cost_some(const struct extras *x, int64_t from_ms, uint32_t n, int64_t *t_ms)
+{
+	uint32_t cost = 0;
+	for (uint32_t b = block_for(x, from_ms); b < x->blocks_count && cost < n; b++) {
+		const struct extras_block *blk = x->blocks[b];
+		for (uint32_t i = place_in(blk, from_ms); i < blk->count && cost < n; i++) {
+			cost += 8 + blk->items[i].hist_len / 4;
+			*t_ms = blk->items[i].t_ms;
+		}
+	}
+	return cost;
+}
+
 static void item_fill(
     struct extras *x, struct slab *m, struct extras_item *i, int64_t t_ms, const struct extra *e)
 {

@@ -42,6 +42,15 @@ struct extras {
 const struct extras_item *extras_find(const struct extras *x, int64_t t_ms);
 /* Is exactly this beside the row of that time? e NULL = nothing. */
 bool extras_same(const struct extras *x, int64_t t_ms, const struct extra *e);
+/*
+ * What extras cost to read, in units of a float's: those from a time on count up to n; *t_ms is the
+ * time of the last that was counted.
+ */
+uint32_t extras_cost_some(const struct extras *x, int64_t from_ms, uint32_t n, int64_t *t_ms);
+static inline uint64_t extras_cost(const struct extras *x) /* of all, at most */
+{
+	return x->bytes / 4;
+}
 /* From now on e, copied, stands beside the row of that time; NULL = nothing. *x is made. */
 void extras_put(struct extras **x, struct slab *m, int64_t t_ms, const struct extra *e);
 /* Gives blocks back, at most max of them: how many. The last one leaves nothing: *x is NULL. */

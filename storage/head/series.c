@@ -462,6 +462,8 @@ static int64_t run_reach(const struct series_run *r, int64_t from_ms, uint32_t n
 		reach = t_ms;
 	if (late && late_count_some(late, from_ms, n, &t_ms) >= n && t_ms < reach)
 		reach = t_ms;
+	if (extras_of(r) && extras_cost_some(extras_of(r), from_ms, n, &t_ms) >= n && t_ms < reach)
+		reach = t_ms;
 	return reach;
 }
 
@@ -487,7 +489,8 @@ enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_ma
 static bool run_holds_more(const struct series_run *r, uint32_t n)
 {
 	const struct late *late = late_of(r);
-	return packs_of(r)->rows + tail_samples(&r->tail) > n || (late && late->count > n);
+	return packs_of(r)->rows + tail_samples(&r->tail) > n || (late && late->count > n) ||
+	    (extras_of(r) && extras_cost(extras_of(r)) > n);
 }
 
 bool series_holds_more(const struct series *s, uint32_t n)

@@ -117,13 +117,13 @@ MUST_CHECK enum err series_run_read(
 MUST_CHECK enum err series_read(
     const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct column *out);
 /*
- * The same in pieces: about n samples, the oldest at or after *from_ms, behind those in *out;
+ * The same in pieces: about n samples, fewer if they are histograms, the oldest at or after *from_ms, behind those in *out;
  * *from_ms
  * is where the next piece begins. *more: there may be one. Between pieces the series may change.
  */
 MUST_CHECK enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_max_ms,
     uint32_t n, struct column *out, bool *more);
-/* Does it hold more than n samples? */
+/* Does it hold more than n samples, or what costs as much to read? */
 bool series_holds_more(const struct series *s, uint32_t n);
 /* Bounds of live and frozen together; false when memory holds no sample of it. */
 bool series_bounds(const struct series *s, int64_t *t_min_ms, int64_t *t_max_ms);

@@ -13,6 +13,7 @@
 #define WORK_SERIES         64u /* what a look at a series costs */
 #define NOTE_MEMORY_WORK    8192u
 #define FREE_HERE_MAX       (2u << 20)
+#define WORK_HIST           16u /* of a histogram, in units of a float's */
 
 enum select_state {
 	SELECT_CHOOSING, /* series are being chosen */
@@ -157,6 +158,8 @@ static enum err read_memory(struct select *s, size_t i, struct column *out)
 		return ERR_OK;
 	enum err err = series_read(series, s->query->t_min_ms, s->query->t_max_ms, out);
 	s->units.work += out->count;
+	if (UNLIKELY(out->x != NULL))
+		s->units.work += out->count * WORK_HIST;
 	return err;
 }
 

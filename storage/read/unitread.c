@@ -596,6 +596,8 @@ static enum have add_entry(struct unitread *u, struct unitread_file *f, struct u
 		return HAVE_BAD;
 	}
 	u->samples += e->count;
+	if (UNLIKELY(acc->x != NULL)) /* a byte of histograms takes as long as a float */
+		u->work += e->values_len;
 	trim(u, acc, from);
 	return HAVE_YES;
 }
