@@ -291,6 +291,59 @@ static void long_series(void)
 	end();
 }
 
+/* ---- a series of histograms, and one behind it ---- */
+
+#define HISTS 60000u
+
+static void put_hists(struct labels ls, unsigned first, unsigned step)
+{
+	struct storetest_row *rows = mem_array(NULL, HISTS, sizeof(*rows));
+	size_t n = 0;
+	for (unsigned i = first; i < HISTS; i += step) {
+		/* one that has buckets, mostly of the layout of those around it */
+		rows[n++] = (struct storetest_row){
+			.labels = ls, .t_ms = long_from + i, .v = i, .hist = 2 + i / 1000 % 3 * 9
+		};
+	}
+	put(rows, n);
+	mem_free(rows);
+}
+
+static bool hists_right(int64_t t_ms, double v)
+{
+	return sample_is_hist(v) || t_ms == long_from;
+}
+
+static void look_hists(const char *where)
+{
+	struct walk w = walk_all(&(struct walk){ .right = hists_right,
+	    .query = { .what = SOURCE_SERIES_SAMPLES,
+	        .t_min_ms = long_from,
+	        .t_max_ms = long_from + HISTS } });
+	tap_ok(all_well && !w.failed && !w.wrong && w.items == 2 && w.samples == HISTS + 1 &&
+	        in_time(&w) && w.memory >= HISTS * 100u && w.memory < HISTS * 2000ull,
+	    "%u histograms of one series %s: %llu found, %llu wrong, %u calls, the longest %.3f ms of %.1f, %llu bytes",
+	    HISTS, where, (unsigned long long)w.samples, (unsigned long long)w.wrong, w.calls,
+	    (double)w.longest_ns / 1e6, (double)w.all_ns / 1e6, (unsigned long long)w.memory);
+}
+
+static void long_histograms(void)
+{
+	struct labels ls = label_make(&arena, LABEL_NAME, "hists", NULL);
+	struct labels other = label_make(&arena, LABEL_NAME, "other", NULL);
+	begin();
+	long_from = clock_wall_ms() - 30 * MINUTE;
+	put(&(struct storetest_row){ .labels = other, .t_ms = long_from, .v = 1 }, 1);
+	put_hists(ls, 0, 2);
+	put_hists(ls, 1, 2);
+	look_hists("in memory, half of it late,");
+	all_well &= !storetest_flush(&st);
+	look_hists("in a file");
+	put_hists(ls, 0, 3);
+	look_hists("in a file, and sent again");
+	end();
+}
+
 /* ---- label values ---- */
 
 #define CROWD 20000u
@@ -523,6 +576,7 @@ int main(void)
 	tenants();
 	churned();
 	long_series();
+	long_histograms();
 	arena_release(&arena);
 	return tap_done();
 }
