@@ -201,6 +201,21 @@ static void some_rows(struct column *c, bool extras)
 	}
 }
 
+/* All of its histograms, as one number. */
+static uint64_t sum_of(const struct column *c)
+{
+	struct buf b;
+	uint64_t sum = 0;
+	buf_init(&b);
+	for (uint32_t i = 0; i < c->count; i++)
+		if (column_hist(c, i))
+			hist_encode(column_hist(c, i), &b);
+	for (size_t i = 0; i < b.len; i++)
+		sum = sum * 1099511628211u + b.data[i];
+	buf_release(&b);
+	return sum;
+}
+
 static void merges(void)
 {
 	struct column a = { 0 }, b = { 0 }, out = { 0 }, all = { 0 };
@@ -215,8 +230,11 @@ static void merges(void)
 		struct column swap = a;
 		a = out;
 		out = swap;
+		uint64_t sum = sum_of(&a);
 		column_clear(&b);
 		column_release(&out);
+		some_rows(&b, true);
+		bad += sum_of(&a) != sum;
 		some_rows(&b, true);
 		column_merge(&b, &a, &out);
 		merge_model(&b, &a, &out, &bad);
