@@ -6,6 +6,7 @@
 
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "core/base/num.h"
 #include "core/base/rune.h"
 #include "storage/read/select.h"
 
@@ -139,8 +140,10 @@ static void files_sync(struct unitread *u)
 		qsort(old, old_count, sizeof(*old), by_file);
 	u->files = NULL;
 	u->files_count = u->files_cap = 0;
-	LIST_EACH(l, &sh->files) {
-		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
+	/* Of many files those that begin early enough, and not too early to reach into the query. */
+	uint32_t at = shard_place_from(sh, num_sat_sub(u->t_min_ms, sh->files_width_ms));
+	for (; at < sh->files_count && sh->places[at]->entry.meta.start_ms <= u->t_max_ms; at++) {
+		struct shard_file *f = sh->places[at];
 		if (!overlaps(u, f))
 			continue;
 		if (u->files_count == u->files_cap) {

@@ -237,6 +237,19 @@ static void churn(unsigned count, unsigned hours)
 	tap_ok(!e && x.series == made && x.samples == (uint64_t)count * hours * 60,
 	    "all of them are found: %u of %u series, %llu samples", x.series, made,
 	    (unsigned long long)x.samples);
+	struct churned hour = { 0 }, again = { 0 };
+	int64_t from_ms = T0 + hours * HR / 2, to_ms = from_ms + HR - 1;
+	TAP_OK(!storetest_read(&s, NULL, 0, from_ms, to_ms, count_churned, &hour));
+	storetest_close(&s);
+	char catalog[4096];
+	snprintf(catalog, sizeof(catalog), "%s/catalog", dir);
+	testlib_rmtree(catalog);
+	if (!tap_ok(!storetest_open(&s, 1), "opens without its catalog"))
+		return;
+	TAP_OK(!storetest_read(&s, NULL, 0, from_ms, to_ms, count_churned, &again));
+	tap_ok(again.series == hour.series && again.samples == hour.samples && hour.series > count,
+	    "from files of half a day a new one knows who was there in one hour: %u of %u series",
+	    again.series, hour.series);
 	storetest_close(&s);
 	arena_release(&old);
 	free(gens);
