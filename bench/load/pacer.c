@@ -42,7 +42,8 @@ struct pacer {
 	struct conn *conns;
 	pthread_t maker;
 	pthread_mutex_t lock; /* queues, counts, rounds */
-	pthread_cond_t room;  /* the maker may go on, or a round is over */
+	pthread_cond_t room;  /* the maker may go on */
+	pthread_cond_t over;  /* the first round is, or the clock of the others runs */
 	size_t waiting_bytes, peak_bytes;
 	uint64_t open_first; /* bodies of the first round not answered yet; while it is made: plus 1 */
 	bool made;           /* all of them */
@@ -113,7 +114,7 @@ static void first_done(struct pacer *p)
 	if (--p->open_first)
 		return;
 	p->first_end_ns = clock_real_mono_ns();
-	pthread_cond_broadcast(&p->room);
+	pthread_cond_broadcast(&p->over);
 }
 
 static void *maker_main(void *arg)
@@ -162,7 +163,7 @@ static struct body *body_take(struct conn *c)
 	struct body *b = l ? CONTAINER_OF(l, struct body, link) : NULL;
 	/* Paced rounds wait until the first one is over. */
 	while (b && !p->started && (!p->o->create || b->round != p->o->first))
-		pthread_cond_wait(&p->room, &p->lock);
+		pthread_cond_wait(&p->over, &p->lock);
 	pthread_mutex_unlock(&p->lock);
 	return b;
 }
@@ -174,7 +175,7 @@ static void body_done(struct conn *c, struct body *b)
 	p->waiting_bytes -= b->len;
 	if (b->round == p->o->first)
 		first_done(p);
-	pthread_cond_broadcast(&p->room);
+	pthread_cond_signal(&p->room);
 	pthread_mutex_unlock(&p->lock);
 	mem_free(b);
 }
@@ -402,13 +403,13 @@ static void clock_begin(struct pacer *p)
 {
 	pthread_mutex_lock(&p->lock);
 	while (p->o->create && !p->first_end_ns)
-		pthread_cond_wait(&p->room, &p->lock);
+		pthread_cond_wait(&p->over, &p->lock);
 	look(p, &p->at_created);
 	if (p->o->pid)
 		(void)procstat_threads(p->o->pid, "loop", p->loops_created, PACER_THREADS);
 	p->begin_ns = clock_real_mono_ns();
 	p->started = true;
-	pthread_cond_broadcast(&p->room);
+	pthread_cond_broadcast(&p->over);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -418,6 +419,7 @@ bool pacer_run(const struct pacer_opts *o)
 	struct teller t = { .p = &p };
 	pthread_mutex_init(&p.lock, NULL);
 	pthread_cond_init(&p.room, NULL);
+	pthread_cond_init(&p.over, NULL);
 	conns_make(&p);
 	look(&p, &p.at_begin);
 	p.first_begin_ns = clock_real_mono_ns();
@@ -442,6 +444,7 @@ bool pacer_run(const struct pacer_opts *o)
 		mem_free(p.conns[k].late.ns);
 	}
 	mem_free(p.conns);
+	pthread_cond_destroy(&p.over);
 	pthread_cond_destroy(&p.room);
 	pthread_mutex_destroy(&p.lock);
 	return good;
