@@ -39,15 +39,27 @@ static void add_run(void *arg, uint32_t first, uint32_t last)
 	roaring_bitmap_add_range_closed(arg, first, last);
 }
 
-static roaring_bitmap_t *ids_in(const struct filedefs *d, int64_t t_min_ms, int64_t t_max_ms)
+/* What the disk does not give now is missing, as what is damaged; what says nothing of it ends. */
+static enum err missing(struct filedefs *d, enum err e)
 {
-	roaring_bitmap_t *b = bitmap();
-	for (size_t i = 0; i < d->count; i++) {
-		const struct files_entry *e = &d->files[i]->entry;
-		if (e->meta.start_ms <= t_max_ms && e->meta.end_ms > t_min_ms)
-			cfile_each_run(d->files[i]->cfile, add_run, b);
+	if (e != ERR_IO && e != ERR_DAMAGED && e != ERR_NOTFOUND)
+		return e;
+	d->damaged++;
+	return ERR_OK;
+}
+
+static enum err ids_in(struct filedefs *d, int64_t t_min_ms, int64_t t_max_ms, roaring_bitmap_t *into)
+{
+	enum err e = ERR_OK;
+	for (size_t i = 0; i < d->count && !e; i++) {
+		const struct files_entry *f = &d->files[i]->entry;
+		if (f->meta.start_ms > t_max_ms || f->meta.end_ms <= t_min_ms)
+			continue;
+		e = cfile_each_run(d->files[i]->cfile, add_run, into);
+		if (e)
+			e = missing(d, e);
 	}
-	return b;
+	return e;
 }
 
 struct selecting {
@@ -86,15 +98,6 @@ static enum err select_file(struct selecting *s, struct cfile *f)
 	return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
-/* What the disk does not give now is missing, as what is damaged; what says nothing of it ends. */
-static enum err missing(struct filedefs *d, enum err e)
-{
-	if (e != ERR_IO && e != ERR_DAMAGED && e != ERR_NOTFOUND)
-		return e;
-	d->damaged++;
-	return ERR_OK;
-}
-
 enum err filedefs_select(struct filedefs *d, uint32_t tenant, const struct matcher *ms,
     size_t count, int64_t t_min_ms, int64_t t_max_ms,
     void (*fn)(void *arg, uint32_t id, struct labels ls), void *arg, struct errbuf *eb)
@@ -103,11 +106,11 @@ enum err filedefs_select(struct filedefs *d, uint32_t tenant, const struct match
 		.tenant = tenant,
 		.ms = ms,
 		.count = count,
-		.wanted = ids_in(d, t_min_ms, t_max_ms),
+		.wanted = bitmap(),
 		.fn = fn,
 		.arg = arg,
 		.eb = eb };
-	enum err e = ERR_OK;
+	enum err e = ids_in(d, t_min_ms, t_max_ms, s.wanted);
 	/* The newest have the labels of most. */
 	for (size_t i = d->count; !e && i-- > 0 && !roaring_bitmap_is_empty(s.wanted);) {
 		e = select_file(&s, d->files[i]->cfile);
