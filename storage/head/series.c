@@ -254,10 +254,6 @@ enum series_put series_put_slow(struct series *s, struct slab *m, struct series_
     int64_t t_ms, double v, const struct extra *e)
 {
 	enum series_put put = SERIES_PUT_NEW;
-	/* What is sent again is mostly the last row. */
-	if (t_ms == s->t_newest_ms && s->tail.count && !e && !(s->more && s->more->extras) &&
-	    num_bits(tail_last(&s->tail)) == num_bits(v))
-		return SERIES_PUT_SAME;
 	if (t_ms > s->t_newest_ms || (t_ms == INT64_MIN && !series_has_live(s) && !s->frozen))
 		new_put(s, m, st, t_ms, v);
 	else

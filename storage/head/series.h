@@ -164,6 +164,10 @@ static inline enum series_put series_put(
 		st->live_rows++;
 		return SERIES_PUT_NEW;
 	}
+	/* What is sent again is mostly the last row. */
+	if (t_ms == s->t_newest_ms && s->tail.count && !(s->more && s->more->extras) &&
+	    num_bits(tail_last(&s->tail)) == num_bits(v))
+		return SERIES_PUT_SAME;
 	return series_put_slow(s, m, st, t_ms, v, NULL);
 }
 /* Live becomes frozen (there must be none): false when there was nothing. */
