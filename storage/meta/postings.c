@@ -7,8 +7,8 @@
 #define TABLE_MIN      16u
 #define SLOT_DEAD      UINT32_MAX
 #define MOVE_BACK_STEP 64u
-#define MOVE_STEP      8u /* old slots that go over at each addition: in time by far */
-#define AHEAD          8u /* labels looked at together, so that their cache misses overlap */
+#define MOVE_STEP      16u /* old slots that go over at each addition: in time by far */
+#define AHEAD          8u  /* labels looked at together, so that their cache misses overlap */
 #define NAMES_MIN      16u
 #define HEAP           8u /* what the heap takes for a piece */
 

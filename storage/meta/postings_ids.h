@@ -8,7 +8,8 @@
  * Kind and ids stand apart, so that who has many of them packs the kind with something else.
  *
  * Cost: an id above all others is put behind them (some 5 ns; 30 into a bitmap where none of its
- * neighbours is in); any other one takes a walk over SOME. Thread: one at a time. Memory: the general heap.
+ * neighbours is in); any other one takes a walk over SOME.
+ * Thread: one at a time. Memory: the general heap.
  */
 #ifndef STORAGE_META_POSTINGS_IDS_H
 #define STORAGE_META_POSTINGS_IDS_H

@@ -95,6 +95,24 @@ static void packed(const uint8_t *data, size_t size)
 	catpack_free(p);
 }
 
+/* Some ids that are in and their neighbours: what the set says of them, read as far as needed. */
+static void meet(const struct idset *s, const roaring_bitmap_t *all, const uint32_t *v, size_t n)
+{
+	uint32_t asked[64];
+	bool in[64];
+	size_t count = 0;
+	for (size_t i = 0; i < n && count + 2 < COUNT_OF(asked); i += 1 + n / 16) {
+		for (uint32_t k = 0; k < 3 && count < COUNT_OF(asked); k++) {
+			uint64_t id = (uint64_t)v[i] + k;
+			if (id <= UINT32_MAX && (!count || id > asked[count - 1]))
+				asked[count++] = (uint32_t)id;
+		}
+	}
+	must(idset_meet(s, asked, count, in));
+	for (size_t i = 0; i < count; i++)
+		must(in[i] == roaring_bitmap_contains(all, asked[i]));
+}
+
 static void ids(const uint8_t *data, size_t size)
 {
 	struct wire_reader r = wire_reader(data, size);
@@ -114,6 +132,7 @@ static void ids(const uint8_t *data, size_t size)
 		must(idset_read(&r, base, &s) && !wire_left(&r) && idset_or(&s, c));
 		uint32_t *w = idset_array(c, &m);
 		must(m == n && !memcmp(v, w, n * sizeof(*v)));
+		meet(&s, c, v, n);
 		mem_free(v);
 		mem_free(w);
 		buf_release(&again);
