@@ -64,10 +64,12 @@ static void opts(struct storetest *s, const char *dir)
 static enum err put(struct storetest *s, unsigned slot)
 {
 	struct storetest_row rows[SERIES];
-	for (unsigned i = 0; i < SERIES; i++)
+	for (unsigned i = 0; i < SERIES; i++) {
 		rows[i] = (struct storetest_row){ .labels = names[i],
 			.t_ms = base_ms + (int64_t)slot * STEP,
 			.v = value_of(i, slot) };
+		storetest_row_kind(&rows[i]);
+	}
 	struct storetest_verdict v = storetest_write(s, slot % LOOPS, rows, SERIES);
 	for (unsigned i = 0; !v.err && i < SERIES; i++)
 		acked[i][slot] = true;
@@ -87,8 +89,9 @@ static void take(void *arg, struct labels ls, const struct sample_column *col)
 		i++;
 	for (uint32_t k = 0; k < col->count; k++) {
 		int64_t slot = (col->t_ms[k] - base_ms) / STEP;
-		if (i == SERIES || slot < 0 || slot >= SLOTS ||
-		    col->v[k] != value_of(i, (unsigned)slot) || f->there[i][slot])
+		double v;
+		if (i == SERIES || slot < 0 || slot >= SLOTS || !storetest_value(col, k, &v) ||
+		    v != value_of(i, (unsigned)slot) || f->there[i][slot])
 			f->wrong++;
 		else
 			f->there[i][slot] = true;
