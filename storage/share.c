@@ -40,6 +40,14 @@ uint64_t share_series(const struct share *sh)
 	return all;
 }
 
+bool share_is_alone(const struct share *sh, uint32_t tenant)
+{
+	for (unsigned k = 0; k < sh->shards_count; k++)
+		if (!head_is_alone(&sh->shards[k]->head, tenant))
+			return false;
+	return true;
+}
+
 void share_series_count(struct share *sh)
 {
 	uint64_t own = 0;

@@ -66,6 +66,8 @@ enum share_fill share_fill(const struct share *sh);
 void share_stock_up(struct share *sh);
 /* Active series of all loops, as this one knows it. */
 uint64_t share_series(const struct share *sh);
+/* Has nobody but the tenant a series here, or had one since the start? */
+bool share_is_alone(const struct share *sh, uint32_t tenant);
 /* Counts its own anew. */
 void share_series_count(struct share *sh);
 

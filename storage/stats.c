@@ -38,7 +38,7 @@ struct name {
 enum count_at {
 	COUNT_NEXT,   /* before the next shard */
 	COUNT_SERIES, /* slots below slots_end */
-	COUNT_TENANT, /* before the next tenant */
+	COUNT_TENANT, /* before its names */
 	COUNT_NAMES,  /* some names of the tenant */
 	COUNT_VALUES, /* the values of here[here_at...] */
 };
@@ -64,10 +64,9 @@ struct count { /* what one loop found */
 	/* where it is */
 	enum count_at at;
 	const struct shard *in;
-	uint32_t slot, slots_end; /* those there were at the beginning */
-	uint32_t tenant;          /* next one of in's */
-	const struct postings *postings;
-	uint32_t here[STEP_NAMES]; /* names at work */
+	uint32_t slot, slots_end;        /* those there were at the beginning */
+	const struct postings *postings; /* the tenant's of in; NULL: it has none */
+	uint32_t here[STEP_NAMES];       /* names at work */
 	uint32_t here_count, here_at, name;
 	size_t names_left; /* not told yet */
 	struct postings_cursor values_at;
@@ -234,16 +233,24 @@ static void shard_begin(struct count *c, const struct shard *sh)
 {
 	c->at = COUNT_SERIES;
 	c->in = sh;
-	c->series += sh->head.series_count;
-	c->chunks += sh->head.stats.packs;
+	c->postings = head_postings(&sh->head, c->req->tenant);
+	c->series += c->postings ? postings_series(c->postings) : 0;
 	c->slot = 0;
 	c->slots_end = sh->head.slots_count;
-	c->tenant = 0;
+	if (!head_is_alone(&sh->head, c->req->tenant))
+		return;
 	LIST_EACH(l, &sh->files) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
 		if (f->entry.samples)
 			bounds_add(c, f->entry.t_min_ms, f->entry.t_max_ms);
 	}
+}
+
+static uint32_t packs_of(const struct series *s)
+{
+	const struct series_run *frozen = series_frozen(s);
+	return (s->more ? s->more->packs.count : 0) +
+	    (frozen && frozen->more ? frozen->more->packs.count : 0);
 }
 
 static void series_step(struct count *c)
@@ -252,8 +259,9 @@ static void series_step(struct count *c)
 	for (unsigned n = 0; n < STEP_SLOTS && c->slot < c->slots_end; n++) {
 		const struct series *s = head_at(h, c->slot++);
 		int64_t lo, hi;
-		if (!(s->flags & SERIES_USED))
+		if (!(s->flags & SERIES_USED) || s->tenant != c->req->tenant)
 			continue;
+		c->chunks += packs_of(s);
 		c->chunks += (s->tail.count > 0) + (uint64_t)(s->tail.form & TAIL_PACKED);
 		if (series_bounds(s, &lo, &hi))
 			bounds_add(c, lo, hi);
@@ -264,14 +272,8 @@ static void series_step(struct count *c)
 
 static void tenant_begin(struct count *c)
 {
-	const struct head *h = &c->in->head;
-	if (c->tenant == h->tenants_count) {
-		c->at = COUNT_NEXT;
-		return;
-	}
-	c->postings = h->tenants[c->tenant++].postings;
 	c->names_left = SIZE_MAX;
-	c->at = COUNT_NAMES;
+	c->at = c->postings ? COUNT_NAMES : COUNT_NEXT;
 }
 
 static void names_step(struct count *c)
@@ -280,7 +282,7 @@ static void names_step(struct count *c)
 	c->step_bytes = 0;
 	postings_names(c->postings, &c->names_left, STEP_NAMES, on_name, c);
 	c->values_at = (struct postings_cursor){ 0 };
-	c->at = c->here_count ? COUNT_VALUES : COUNT_TENANT;
+	c->at = c->here_count ? COUNT_VALUES : COUNT_NEXT;
 }
 
 static void values_step(struct count *c)

@@ -129,7 +129,10 @@ struct store_flush_req {
 };
 void store_flush(struct store *st, struct store_flush_req *r);
 
-/* Figures for /status/tsdb, gathered from all loops. */
+/*
+ * Figures of a tenant for /status/tsdb, gathered from all loops. Files are shared: the times of theirs
+ * count where the tenant is the only one; else those of samples in memory do.
+ */
 struct store_top {
 	char name[256]; /* cut */
 	uint64_t value;
@@ -145,6 +148,7 @@ struct store_stats {
 };
 struct count;
 struct store_stats_req {
+	uint32_t tenant;
 	unsigned top;              /* 1..STORE_TOP_MAX */
 	struct store_stats *stats; /* filled; caller's */
 	void (*done)(struct store_stats_req *r);

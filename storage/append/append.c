@@ -401,6 +401,10 @@ static void slow_text(const struct append *ap, struct sink_req *req)
 		    "more than %llu new series a second and loop (--%s), send it again later",
 		    (unsigned long long)(rate ? rate : limits_here()->write_new_series_per_s),
 		    limits_flag(LIMITS_write_new_series_per_s));
+	else if (!share_is_alone(in->share, req->batch->tenant)) /* others' are not told */
+		snprintf(req->first_text, sizeof req->first_text,
+		    "memory for series is full, limit %llu (--limits.series-total); new ones have to wait, send it again later",
+		    (unsigned long long)in->env->series_max);
 	else
 		snprintf(req->first_text, sizeof req->first_text,
 		    "memory for series is %u %% full: %llu active series, limit %llu (--limits.series-total); new ones have to wait, send it again later",

@@ -411,6 +411,10 @@ static uint32_t refuse_series(struct apply *a, const struct head_row *r, uint64_
 	uint64_t max = a->in->env->series_max;
 	if (!shard_verdict_is_first(&a->sl->verdict, r->row))
 		text[0] = 0;
+	else if (all >= max && !share_is_alone(a->sh, a->sl->tenant)) /* others' are not told */
+		snprintf(text, sizeof text,
+		    "as many active series as the server takes, limit %llu (--limits.series-total)",
+		    (unsigned long long)max);
 	else if (all >= max)
 		snprintf(text, sizeof text, "%llu active series, limit %llu (--limits.series-total)",
 		    (unsigned long long)all, (unsigned long long)max);

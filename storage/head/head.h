@@ -96,6 +96,11 @@ static inline struct series *head_by_id(const struct head *h, uint32_t id)
 }
 /* NULL: the tenant never had a series here. */
 struct postings *head_postings(const struct head *h, uint32_t tenant);
+/* Has no other tenant a series here, or had one? */
+static inline bool head_is_alone(const struct head *h, uint32_t tenant)
+{
+	return !h->tenants_count || (h->tenants_count == 1 && h->tenants[0].tenant == tenant);
+}
 
 /* Slot of the series with these bytes, SERIES_NONE when unknown. */
 uint32_t head_find(const struct head *h, uint64_t fp, uint32_t tenant, struct labels ls);
