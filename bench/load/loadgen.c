@@ -21,8 +21,8 @@ struct target {
 	size_t first; /* index of its first series */
 };
 /*
- * Labels of a template for all targets whose instance and revision have the same lengths: the bytes,
- * and where the two values stand.
+ * Labels of a template for all targets whose instance and revision have the same lengths: the
+ * bytes, and where the two values stand.
  */
 struct mould {
 	uint8_t *bytes;

@@ -10,8 +10,8 @@
  * Churn: with probability churn (per round and target) a target gets a new revision, as a restarted
  * one would.
  * Everything follows from the seed: two runs send the same bytes. Thread: one.
- * Memory: templates, one copy of their labels for each pair of lengths of instance and revision, and
- * some bytes a target; nothing a series (with shuffle 4 bytes).
+ * Memory: templates, one copy of their labels for each pair of lengths of instance and revision,
+ * and some bytes a target; nothing a series (with shuffle 4 bytes).
  */
 #ifndef BENCH_LOAD_LOADGEN_H
 #define BENCH_LOAD_LOADGEN_H

@@ -33,7 +33,7 @@ struct conn {
 	struct httpc http;
 	struct list_link queue;
 	pthread_cond_t more;
-	struct sample_set latency, late;
+	struct sample_set create, latency, late; /* latency: of the paced rounds */
 	uint64_t samples, requests, failed, retries;
 	char first_error[512];
 };
@@ -45,15 +45,20 @@ struct pacer {
 	pthread_cond_t room;  /* the maker may go on */
 	pthread_cond_t over;  /* the first round is, or the clock of the others runs */
 	size_t waiting_bytes, peak_bytes;
-	uint64_t open_first; /* bodies of the first round not answered yet; while it is made: plus 1 */
+	uint64_t open_first; /* bodies of the first round not answered; while it is made: plus 1 */
 	bool made;           /* all of them */
 	bool started;        /* the paced rounds' clock runs */
-	uint64_t begin_ns; /* when the first paced round begins */
+	uint64_t begin_ns;   /* when the first paced round begins */
 	uint64_t first_begin_ns, first_end_ns;
 	uint64_t made_ns; /* CPU time of the maker */
 	struct procstat at_begin, at_created;
 	struct procstat_thread loops_created[PACER_THREADS];
 };
+
+static void set_init(struct sample_set *s)
+{
+	*s = (struct sample_set){ .each = 1, .ns = mem_array(NULL, PACER_KEPT, sizeof(*s->ns)) };
+}
 
 static void set_add(struct sample_set *s, uint64_t ns)
 {
@@ -202,7 +207,8 @@ static void body_send(struct conn *c, const struct body *b)
 		    "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\n",
 		    b->data, b->len, &off);
 		c->requests++;
-		set_add(&c->latency, clock_real_mono_ns() - sent);
+		set_add(b->round == c->p->o->first && c->p->o->create ? &c->create : &c->latency,
+		    clock_real_mono_ns() - sent);
 		if (status >= 200 && status < 300) {
 			__atomic_add_fetch(&c->samples, b->samples, __ATOMIC_RELAXED);
 			return;
@@ -295,21 +301,27 @@ static void *teller_main(void *arg)
 	return NULL;
 }
 
-static const struct sample_set *set_of(const struct conn *c, bool late)
+enum which {
+	CREATE,
+	LATENCY,
+	LATE
+};
+
+static const struct sample_set *set_of(const struct conn *c, enum which which)
 {
-	return late ? &c->late : &c->latency;
+	return which == CREATE ? &c->create : which == LATENCY ? &c->latency : &c->late;
 }
 
-/* Of all connections, in ms: of latencies or lateness. */
-static double quantile_ms(const struct pacer *p, bool late, double q)
+/* Of all connections, in ms. */
+static double quantile_ms(const struct pacer *p, enum which which, double q)
 {
 	size_t n = 0;
 	for (unsigned k = 0; k < p->o->connections; k++)
-		n += set_of(&p->conns[k], late)->count;
+		n += set_of(&p->conns[k], which)->count;
 	uint64_t *all = mem_array(NULL, n + 1, sizeof(*all));
 	n = 0;
 	for (unsigned k = 0; k < p->o->connections; k++) {
-		const struct sample_set *s = set_of(&p->conns[k], late);
+		const struct sample_set *s = set_of(&p->conns[k], which);
 		if (s->count)
 			memcpy(all + n, s->ns, s->count * sizeof(*all));
 		n += s->count;
@@ -355,13 +367,15 @@ static bool tell(struct pacer *p, uint64_t end_ns)
 	    (unsigned long long)requests, (unsigned long long)failed, (unsigned long long)retries);
 	printf(",\"create_s\":%.2f,\"create_cpu_s\":%.2f,\"create_per_cpu_s\":%.0f", create_s,
 	    create_cpu, create_cpu > 0 && first ? (double)first / create_cpu : 0);
+	printf(",\"create_p50_ms\":%.2f,\"create_p99_ms\":%.2f", quantile_ms(p, CREATE, 0.5),
+	    quantile_ms(p, CREATE, 0.99));
 	printf(",\"seconds\":%.2f,\"samples_per_s\":%.0f,\"cores\":%.4f", seconds,
 	    seconds > 0 ? (double)(samples - first) / seconds : 0, seconds > 0 ? cpu / seconds : 0);
 	threads_tell(p, seconds > 0 ? seconds : 1);
 	printf(",\"late_p50_ms\":%.1f,\"late_p99_ms\":%.1f,\"late_max_ms\":%.1f",
-	    quantile_ms(p, true, 0.5), quantile_ms(p, true, 0.99), quantile_ms(p, true, 1));
-	printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.1f", quantile_ms(p, false, 0.5),
-	    quantile_ms(p, false, 0.99), quantile_ms(p, false, 1));
+	    quantile_ms(p, LATE, 0.5), quantile_ms(p, LATE, 0.99), quantile_ms(p, LATE, 1));
+	printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.1f", quantile_ms(p, LATENCY, 0.5),
+	    quantile_ms(p, LATENCY, 0.99), quantile_ms(p, LATENCY, 1));
 	printf(",\"rss_mb\":%.1f,\"anon_mb\":%.1f,\"peak_rss_mb\":%.1f", now.rss_mb, now.anon_mb,
 	    now.peak_mb);
 	printf(",\"maker_cpu_s\":%.1f,\"waiting_peak_mb\":%.1f}\n", (double)p->made_ns / 1e9,
@@ -391,10 +405,9 @@ static void conns_make(struct pacer *p)
 		httpc_init(&c->http, p->o->url);
 		list_init(&c->queue);
 		pthread_cond_init(&c->more, NULL);
-		c->latency = (struct sample_set){ .each = 1,
-			.ns = mem_array(NULL, PACER_KEPT, sizeof(uint64_t)) };
-		c->late = (struct sample_set){ .each = 1,
-			.ns = mem_array(NULL, PACER_KEPT, sizeof(uint64_t)) };
+		set_init(&c->create);
+		set_init(&c->latency);
+		set_init(&c->late);
 	}
 }
 
@@ -440,6 +453,7 @@ bool pacer_run(const struct pacer_opts *o)
 	for (unsigned k = 0; k < o->connections; k++) {
 		httpc_release(&p.conns[k].http);
 		pthread_cond_destroy(&p.conns[k].more);
+		mem_free(p.conns[k].create.ns);
 		mem_free(p.conns[k].latency.ns);
 		mem_free(p.conns[k].late.ns);
 	}
