@@ -14,6 +14,7 @@
 #define CRC_LEN     4
 #define READERS_MAX 510
 #define FILE_MODE   0600
+#define DB_TRIES    8u /* each finds twice the room of the one before */
 
 struct env_db {
 	char name[ENV_NAME_MAX];
@@ -218,24 +219,6 @@ static void db_run(void *arg)
 		c->rc = mdb_txn_commit(txn);
 }
 
-enum err env_db(struct env *e, const char *name, struct env_db **out, struct errbuf *eb)
-{
-	struct env_db *db = mem_zalloc(sizeof(*db));
-	CHECK(strlen(name) < sizeof(db->name));
-	memcpy(db->name, name, strlen(name));
-	db->seed = crc32c(0, name, strlen(name));
-	struct call c = { .db = db };
-	int rc = guarded(e, db_run, &c);
-	if (rc) {
-		mem_free(db);
-		return fail(e, eb, rc, name);
-	}
-	e->dbs = mem_array(e->dbs, e->dbs_count + 1, sizeof(struct env_db *));
-	e->dbs[e->dbs_count++] = db;
-	*out = db;
-	return ERR_OK;
-}
-
 /* How far the file is used: pages past the last one are free or not there yet. */
 static void bytes_run(void *arg)
 {
@@ -376,6 +359,29 @@ static int make_room(struct env *e, uint64_t need)
 	int rc = grow_alone(e, bytes);
 	gate_open(e->gate);
 	return rc;
+}
+
+enum err env_db(struct env *e, const char *name, struct env_db **out, struct errbuf *eb)
+{
+	struct env_db *db = mem_zalloc(sizeof(*db));
+	CHECK(strlen(name) < sizeof(db->name));
+	memcpy(db->name, name, strlen(name));
+	db->seed = crc32c(0, name, strlen(name));
+	struct call c = { .db = db };
+	int rc = guarded(e, db_run, &c);
+	for (unsigned i = 0; rc == MDB_MAP_FULL && i < DB_TRIES; i++) {
+		want_more(e);
+		rc = make_room(e, 0);
+		rc = rc ? rc : guarded(e, db_run, &c);
+	}
+	if (rc) {
+		mem_free(db);
+		return fail(e, eb, rc, name);
+	}
+	e->dbs = mem_array(e->dbs, e->dbs_count + 1, sizeof(struct env_db *));
+	e->dbs[e->dbs_count++] = db;
+	*out = db;
+	return ERR_OK;
 }
 
 /*

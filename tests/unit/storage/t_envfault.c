@@ -3,9 +3,14 @@
  * file is cut under its map, writes of its head fail, the map and a transaction are full.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/arena.h"
@@ -287,6 +292,180 @@ static void full_in_the_middle(const char *root)
 	    !bad && tried > 5, "a full map in the middle of an apply: it grows, all is done again");
 }
 
+/*
+ * A map that is too small for anything: definitions, ranges, merges, dictionaries and retention grow
+ * it, each in the middle of its work, and nothing is lost. Others read all the time.
+ */
+struct beside {
+	struct catalog *catalog;
+	bool stop;
+	unsigned reads, bad;
+};
+
+static void *read_beside(void *arg)
+{
+	struct beside *b = arg;
+	struct errbuf why;
+	do {
+		uint32_t *found;
+		size_t count;
+		errbuf_init(&why);
+		if (catalog_select(b->catalog, 0, 0, NULL, 0, 0, 1000, &found, &count, &why)) {
+			b->bad++;
+			break;
+		}
+		for (size_t i = 0; i < count; i++)
+			b->bad += found[i] != i;
+		b->reads++;
+		mem_free(found);
+	} while (!__atomic_load_n(&b->stop, __ATOMIC_RELAXED));
+	return NULL;
+}
+
+static void small_map(const char *root)
+{
+	struct beside b = { .stop = false };
+	struct catalog_state st;
+	pthread_t t;
+	unsigned bad = 0;
+	char *dir = testlib_path(root, "small");
+	env_map_step = 32 << 10; /* as much as an empty one takes */
+	CHECK(!catalog_open(dir, 1, 1, &b.catalog, &eb));
+	uint64_t map = env_map_bytes(b.catalog->env);
+	CHECK(!pthread_create(&t, NULL, read_beside, &b));
+	const uint32_t step = SERIES / 40;
+	for (uint32_t at = 0; at < SERIES; at += step) {
+		uint32_t n = SERIES - at < step ? SERIES - at : step;
+		struct catalog_range r[3] = { { .t_ms = 0, .ids = ids + at, .count = n },
+			{ .t_ms = 7200000, .ids = ids, .count = at + n },
+			{ .t_ms = 7200000 * (int64_t)(at + 2), .ids = ids, .count = at + n } };
+		errbuf_init(&eb);
+		env_map_full_at = at % 7 + 1; /* and once more than it needs */
+		bad += catalog_apply(b.catalog, 0, at + 1, defs + at, n, r, 3, &eb) != ERR_OK;
+		env_map_full_at = 0;
+	}
+	tap_ok(!bad && catalog_has_all(b.catalog), "a map of some pages grows with what comes");
+	bool more = true;
+	enum err e = ERR_OK;
+	for (unsigned calls = 0; !e && more && calls < 1000; calls++) {
+		errbuf_init(&eb);
+		env_map_full_at = calls % 3 + 1;
+		e = catalog_retain(
+		    b.catalog, 0, INT64_C(7200000) * 2, ids, SERIES / 2, SERIES / 10, &more, &eb);
+		env_map_full_at = 0;
+	}
+	__atomic_store_n(&b.stop, true, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	tap_ok(!e && !more, "with retention and merges, too: %s %s", err_text(e), eb.text);
+	tap_ok(!b.bad && b.reads, "who reads meanwhile goes on: %u reads", b.reads);
+	TAP_OK(!catalog_state(b.catalog, 0, &st, &eb) && st.rank && st.series == SERIES);
+	tap_ok(env_map_bytes(b.catalog->env) > map, "%llu KiB at first, %llu KiB now",
+	    (unsigned long long)map >> 10, (unsigned long long)env_map_bytes(b.catalog->env) >> 10);
+	catalog_close(b.catalog);
+	env_map_step = 0;
+	free(dir);
+}
+
+/* A reader that takes its time: the map grows behind it, what it looks at stays. */
+struct slow {
+	struct env *env;
+	struct env_db *db;
+	sem_t inside;
+	unsigned bad;
+};
+
+static void *read_slowly(void *arg)
+{
+	struct slow *s = arg;
+	struct errbuf why;
+	struct env_txn t;
+	struct env_value v;
+	uint32_t key = 0;
+	errbuf_init(&why);
+	s->bad += env_begin_read(s->env, &t, &why) != ERR_OK;
+	s->bad += env_get(&t, s->db, &key, sizeof(key), &v) != ERR_OK;
+	sem_post(&s->inside);
+	usleep(50000); /* the writer comes to the gate, or it does not: both must hold */
+	for (size_t i = 0; i < v.len; i++)
+		s->bad += v.data[i] != v.data[0];
+	s->bad += env_count(&t, s->db) != 1;
+	env_abort(&t);
+	return NULL;
+}
+
+static void long_reader(const char *root)
+{
+	struct slow s = { .bad = 0 };
+	pthread_t t;
+	char *dir = testlib_path(root, "slow");
+	env_make(dir, &s.env, &s.db);
+	CHECK(!put_one(s.env, s.db, 0, 10000) && !sem_init(&s.inside, 0, 0));
+	CHECK(!pthread_create(&t, NULL, read_slowly, &s));
+	while (sem_wait(&s.inside)) {
+	}
+	uint64_t map = env_map_bytes(s.env);
+	struct env_txn w;
+	errbuf_init(&eb);
+	TAP_OK(env_begin_write(s.env, 2 * map, &w, &eb) == ERR_OK);
+	env_abort(&w);
+	pthread_join(t, NULL);
+	tap_ok(!s.bad && env_map_bytes(s.env) > 2 * map, "a long reader ends before the map grows");
+	sem_destroy(&s.inside);
+	env_close(s.env);
+	free(dir);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* In a child: no address space for a larger map; 0: all held. */
+static int without_address_space(const char *dir)
+{
+	struct env *e;
+	struct env_db *db;
+	struct rlimit was, now;
+	unsigned long pages = 0;
+	env_make(dir, &e, &db);
+	int bad = put_many(e, db, 0, 20) != ERR_OK;
+	FILE *f = fopen("/proc/self/statm", "r");
+	bad += !f || fscanf(f, "%lu", &pages) != 1;
+	getrlimit(RLIMIT_AS, &was);
+	now = was;
+	now.rlim_cur = pages * 4096 + (8 << 20);
+	bad += setrlimit(RLIMIT_AS, &now) != 0;
+	struct env_txn w;
+	errbuf_init(&eb);
+	enum err er = env_begin_write(e, 64 << 20, &w, &eb);
+	bad += er != ERR_NOMEM;
+	bad += whole(e, db, 20) != 20 || env_is_damaged(e);
+	bad += put_one(e, db, 20, 100) != ERR_OK; /* what fits is still taken */
+	bad += setrlimit(RLIMIT_AS, &was) != 0;
+	errbuf_init(&eb);
+	bad += env_begin_write(e, 64 << 20, &w, &eb) != ERR_OK;
+	env_abort(&w);
+	bad += whole(e, db, 20) != 20;
+	env_close(e);
+	return bad;
+}
+#endif
+
+static void no_address_space(const char *root)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	(void)root;
+	tap_skip("a sanitizer needs the address space");
+#else
+	char *dir = testlib_path(root, "space");
+	int status = -1;
+	pid_t pid = fork();
+	if (!pid)
+		_exit(without_address_space(dir));
+	while (waitpid(pid, &status, 0) < 0) {
+	}
+	tap_ok(WIFEXITED(status) && !WEXITSTATUS(status),
+	    "without address space it stays as it is, readers and small writes go on: %d", status);
+	free(dir);
+#endif
+}
+
 int main(void)
 {
 	struct arena a;
@@ -301,6 +480,9 @@ int main(void)
 	map_full(root);
 	too_much_at_once(root);
 	full_in_the_middle(root);
+	small_map(root);
+	long_reader(root);
+	no_address_space(root);
 	mem_free(series);
 	mem_free(defs);
 	mem_free(ids);
