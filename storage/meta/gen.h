@@ -56,7 +56,7 @@ struct gen_writer {
 		uint32_t last_first; /* the first id of the last entry */
 	} names, values;
 	struct buf names_done; /* blocks of names, each behind its length: written at the end */
-	struct buf name_text; /* of the name under way */
+	struct buf name_text;  /* of the name under way */
 	struct gen_name name;
 	bool open;
 	struct buf scratch;
