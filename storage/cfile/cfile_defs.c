@@ -255,7 +255,8 @@ static enum err window_fill(struct cfile_defs *it)
 	it->again = true;
 	if (e != ERR_NOTFOUND)
 		return e;
-	qsort(w->items, w->count, sizeof(*w->items), by_id);
+	if (w->count)
+		qsort(w->items, w->count, sizeof(*w->items), by_id);
 	w->filled = true;
 	return ERR_OK;
 }

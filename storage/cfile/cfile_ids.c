@@ -82,7 +82,8 @@ static uint32_t units_of(const struct cfile_id_unit *pairs, size_t count, size_t
 void cfile_ids_put(struct buf *out, struct cfile_id_unit *pairs, size_t count)
 {
 	size_t ids = 0;
-	qsort(pairs, count, sizeof(*pairs), by_id_unit);
+	if (count)
+		qsort(pairs, count, sizeof(*pairs), by_id_unit);
 	for (size_t i = 0; i < count; i++)
 		ids += i == 0 || pairs[i].id != pairs[i - 1].id;
 	wire_put_varint(out, ids);
