@@ -1,6 +1,6 @@
 /*
  * kymobench - load and measure: "write" replays Remote Write traffic, "query" times a file of
- * queries against one or more servers and compares their answers.
+ * queries against one or more servers and compares their answers, "recorded" tells bytes on disk.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +99,7 @@ int main(int argc, char **argv)
 		{ "write", cmd_write, "replay Remote Write traffic, print one JSON line" },
 		{ "query", cmd_query,
 		    "time a file of queries against servers, compare their answers" },
+		{ "recorded", cmd_recorded, "bytes on disk of recorded metrics, beside a peer's" },
 	};
 	const char *names[COUNT_OF(cmds)];
 	for (size_t i = 0; i < COUNT_OF(cmds); i++) {

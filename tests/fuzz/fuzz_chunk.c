@@ -28,6 +28,21 @@ static enum err one(unsigned what, const uint8_t *p, size_t len, size_t n, uint6
 	return len > UINT16_MAX ? ERR_TOOBIG : pack_decode(&head, p, t, (double *)(void *)out);
 }
 
+/* Aggregates of a stream that decodes are there, and have the first and last of its samples. */
+static void aggregates(const uint8_t *p, size_t len, size_t n, const double *v)
+{
+	struct chunk_aggregate a[N_MAX / CHUNK_SUB + 1];
+	struct chunk_forms forms = { 0 };
+	size_t subs = (n + CHUNK_SUB - 1) / CHUNK_SUB;
+	CHECK(chunk_aggregates(p, len, n, 0, subs, a, NULL) == ERR_OK);
+	CHECK(chunk_forms_add(p, len, n, &forms) == ERR_OK);
+	for (size_t i = 0; i < subs; i++) {
+		size_t end = (i + 1) * CHUNK_SUB < n ? (i + 1) * CHUNK_SUB : n;
+		CHECK(memcmp(&a[i].first, &v[i * CHUNK_SUB], 8) == 0);
+		CHECK(memcmp(&a[i].last, &v[end - 1], 8) == 0);
+	}
+}
+
 static void decode(unsigned what, const uint8_t *p, size_t len, size_t n)
 {
 	static uint64_t first[N_MAX], other[N_MAX];
@@ -41,6 +56,8 @@ static void decode(unsigned what, const uint8_t *p, size_t len, size_t n)
 		CHECK(one(what, p, len, n, other) == want);
 		CHECK(want || memcmp(first, other, sizeof(first)) == 0);
 	}
+	if (what == 0 && !want)
+		aggregates(p, len, n, (const double *)(const void *)first);
 }
 
 static void round_trip(const uint8_t *p, size_t len, enum chunk_effort effort)
@@ -86,11 +103,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 3)
 		return 0;
-	unsigned what = data[0] % 5;
+	unsigned what = data[0] % 6;
 	size_t n = 1 + (size_t)(data[1] | data[2] << 8) % N_MAX;
 	if (what < 3)
 		decode(what, data + 3, size - 3, n);
 	else
-		round_trip(data + 3, size - 3, what == 3 ? CHUNK_BEST : CHUNK_LIGHT);
+		round_trip(data + 3, size - 3, (enum chunk_effort)(what - 3));
 	return 0;
 }
