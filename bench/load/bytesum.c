@@ -43,7 +43,7 @@ static uint64_t size_in(const char *dir, const char *name)
 enum err bytesum_peer(const char *dir, struct bytesum *out, struct errbuf *eb)
 {
 	*out = (struct bytesum){ .data = size_in(dir, "data"), .index = size_in(dir, "indexdb") };
-	/* VictoriaMetrics keeps both below "data" since 1.8; where indexdb stands there it is index */
+	/* where indexdb stands below data it is index */
 	uint64_t inner = size_in(dir, "data/indexdb");
 	out->index += inner;
 	out->data -= inner;

@@ -1,11 +1,11 @@
 /*
  * kymobench recorded - bytes on disk of real metrics: recorded scrapes, replayed over targets and
- * steps, are written to kymod and, if one is named, to a peer; both are flushed and merged, and what
- * their directories then hold is printed, by sample, of kymod down to the forms of the codec.
+ * steps, are written to kymod and, if one is named, to a peer; both are flushed and merged, and
+ * what their directories then hold is printed, by sample, of kymod down to the forms of the codec.
  *
  * The samples begin at the start of a half day that has passed. Behind them one sample of another
- * series is sent, more than an hour after that half day: time has gone on, and what is behind may be
- * merged as it would be then.
+ * series is sent, more than an hour after that half day: time has gone on, and what is behind may
+ * be merged as it would be then.
  */
 #include <stdio.h>
 #include <stdlib.h>
