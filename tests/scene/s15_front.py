@@ -108,6 +108,10 @@ with open(queries, "w") as f:
 for url in (base, f"{base}/", f"{base}/api/v1/write"):
     code, out, err = bench("write", "--url", url, "--series", "500", "--rounds", "2", "--connections", "2")
     ok(code == 0 and '"failed":0' in out, f"kymobench write --url {url}: {out + err!r}")
+code, out, err = bench("write", "--url", base, "--series", "3000", "--rounds", "3", "--batch", "1000", "--pace", "200ms", "--create", "--memory", "1", "--pid", str(os.getpid()))
+told = json.loads(out) if code == 0 else {}
+ok(told.get("samples") == 9000 and told["failed"] == 0 and told["requests"] == 9, f"--pace sends every round: {out + err!r}")
+ok(told.get("seconds", 0) > 0.3 and told["waiting_peak_mb"] <= 1.05, "in its time, with bodies bounded")
 for url in (base, f"{base}/api/v1/query", f"{base}/api/v1/write"):
     code, out, err = bench("query", "--url", url, "--file", queries, "--rounds", "1")
     ok(code == 0 and '"failed":0' in out, f"kymobench query --url {url}: {out + err!r}")
