@@ -109,7 +109,10 @@ struct shard {
 	struct share *share; /* what its loop owns */
 	struct work_pool *pool;
 	struct catalog *catalog; /* NULL: memory and log only */
-	/* the life of the catalog that has all files there were; set on the loop, read by any thread */
+	/*
+	 * the life of the catalog that has all files there were; set on the loop, read by any
+	 * thread
+	 */
 	struct epoch catalog_epoch;
 	struct loop *loop;
 	struct head head;

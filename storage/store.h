@@ -130,7 +130,8 @@ struct store_flush_req {
 void store_flush(struct store *st, struct store_flush_req *r);
 
 /*
- * Figures of a tenant for /status/tsdb, gathered from all loops. Files are shared: the times of theirs
+ * Figures of a tenant for /status/tsdb, gathered from all loops. Files are shared: the times of
+ * theirs
  * count where the tenant is the only one; else those of samples in memory do.
  */
 struct store_top {

@@ -3,7 +3,8 @@
  * the 507 series of a node_exporter's page, values as recorded) x 6 h at 15 s, sealed, in the page
  * cache, read through the cursors of a store with one loop by the selectors of 15 queries.
  *
- * Printed per query: samples, series, nanoseconds of processor time of the loop per sample, the best
+ * Printed per query: samples, series, nanoseconds of processor time of the loop per sample, the
+ * best
  * of 5 runs; how many of them choosing the series takes, with no file in the range; then where the
  * rest goes, each stage on its own: finding units by id, copying them out of the page cache,
  * checksums, tables of entries, decoding of values, times. An instant query uses 20 samples of the

@@ -108,7 +108,8 @@ struct chunk_aggregate {
 };
 struct chunk_aggregate chunk_aggregate_of(const double *v, uint32_t n); /* n >= 1 */
 /*
- * Of the sub-blocks first .. first + count - 1, which must exist, of a stream of values: sub-block i
+ * Of the sub-blocks first .. first + count - 1, which must exist, of a stream of values: sub-block
+ * i
  * has the samples from i * CHUNK_SUB on. Where a stream or sub-block is constant or a line they
  * follow from its few bytes (3-10 ns each); *decoded (may be NULL) gets how many others had their
  * samples decoded.

@@ -47,7 +47,7 @@ struct seal {
 	roaring_uint32_iterator_t *nameless; /* those without */
 	uint32_t series_bytes;               /* of a batch, about */
 	struct batch {
-		uint32_t *ids; /* in the order of the output */
+		uint32_t *ids;    /* in the order of the output */
 		int64_t *dead_ms; /* and before which time their samples are dead */
 		size_t count, cap;
 		uint32_t *sorted, *places; /* ids ascending, and where they stand in ids */

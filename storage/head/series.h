@@ -117,7 +117,8 @@ MUST_CHECK enum err series_run_read(
 MUST_CHECK enum err series_read(
     const struct series *s, int64_t t_min_ms, int64_t t_max_ms, struct column *out);
 /*
- * The same in pieces: about n samples, fewer if they are histograms, the oldest at or after *from_ms, behind those in *out;
+ * The same in pieces: about n samples, fewer if they are histograms, the oldest at or after
+ * *from_ms, behind those in *out;
  * *from_ms
  * is where the next piece begins. *more: there may be one. Between pieces the series may change.
  */

@@ -12,7 +12,8 @@
  * Sub-databases, integers big endian in keys and little endian in values; each value ends with a
  * CRC-32C (u32) over the name of its sub-database, its key and the value before it:
  *   "state"   key: "format" | shard u16       value: version u32, shards u32 | rank u64, series
- *                                             u64, ids in "drop" u64, next_id u32, next generation u32,
+ *                                             u64, ids in "drop" u64, next_id u32, next generation
+ *                                             u32,
  *                                             generations
  *   "def.NN"  key: last id u32                value: a block of definitions (defblock.h), packed
  *                                             by storage/meta/catpack.h
@@ -69,7 +70,8 @@ bool catalog_is_damaged(const struct catalog *c);
 
 /*
  * An empty catalog in place of a damaged one: move() puts the files of the old one away. In the
- * lane of writers; readers wait meanwhile, and find nothing afterwards: who needs all there is asks for
+ * lane of writers; readers wait meanwhile, and find nothing afterwards: who needs all there is asks
+ * for
  * the epoch behind his reads. An error: it fails until this is done again.
  */
 MUST_CHECK enum err catalog_renew(

@@ -88,7 +88,10 @@ struct postings {
 	struct postings_parts parts;
 	uint32_t serial; /* of the last bag made */
 	uint32_t shape;  /* changes whenever a bag comes, goes or moves */
-	/* the pairs of the series added last, by the place of the label: the next one may share them */
+	/*
+	 * the pairs of the series added last, by the place of the label: the next one may share
+	 * them
+	 */
 	uint32_t guesses[POSTINGS_GUESSES];
 	uint32_t gone[POSTINGS_GUESSES]; /* of the one removed last */
 };

@@ -8,7 +8,8 @@
  *   left      chosen, but out of memory before its turn came: the shard tells of each (struct
  *             shard_reader)
  *   files     known to the catalog only, which is asked on a worker, after the choice, without what
- *             was chosen (the files themselves while it is being made anew); not at all while every series of the catalog is in memory
+ *             was chosen (the files themselves while it is being made anew); not at all while every
+ *             series of the catalog is in memory
  * Of those that are not active only id and a hash of the labels are held ("old" ids). Their labels
  * are fetched in batches, of some of them, when their turn comes or when an active series has the
  * same hash: from memory, or from the catalog on a worker. Hashes only say what to fetch: labels
@@ -116,7 +117,8 @@ struct idchain {
 	size_t matchers_count;
 	struct work_task task;
 	/*
-	 * While the catalog is made anew the files are asked: incomplete, it was not the one that knew
+	 * While the catalog is made anew the files are asked: incomplete, it was not the one that
+	 * knew
 	 * all, epoch, when the choice was made.
 	 */
 	uint64_t epoch;

@@ -140,7 +140,9 @@ static void files_sync(struct unitread *u)
 		qsort(old, old_count, sizeof(*old), by_file);
 	u->files = NULL;
 	u->files_count = u->files_cap = 0;
-	/* Of many files those that begin early enough, and not too early to reach into the query. */
+	/*
+	 * Of many files those that begin early enough, and not too early to reach into the query.
+	 */
 	uint32_t at = shard_place_from(sh, num_sat_sub(u->t_min_ms, sh->files_width_ms));
 	for (; at < sh->files_count && sh->places[at]->entry.meta.start_ms <= u->t_max_ms; at++) {
 		struct shard_file *f = sh->places[at];

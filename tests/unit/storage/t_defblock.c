@@ -147,7 +147,9 @@ static void hostile(void)
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		tap_ok(!defblock_read(&r, (const uint8_t *)bad[i].bytes, bad[i].len, 9), "%s",
 		    bad[i].what);
-	/* Each value shares all of the one before and has a byte more: 20,000 of them are 200 MB. */
+	/*
+	 * Each value shares all of the one before and has a byte more: 20,000 of them are 200 MB.
+	 */
 	struct buf b;
 	buf_init(&b);
 	buf_add(&b, "\x01\x00\x00\x01\x01n\x01\x01\x00", 9);

@@ -293,7 +293,8 @@ static void full_in_the_middle(const char *root)
 }
 
 /*
- * A map that is too small for anything: definitions, ranges, merges, dictionaries and retention grow
+ * A map that is too small for anything: definitions, ranges, merges, dictionaries and retention
+ * grow
  * it, each in the middle of its work, and nothing is lost. Others read all the time.
  */
 struct beside {

@@ -301,7 +301,8 @@ static void walk_turn(void *arg)
 		if (state == SOURCE_ERROR)
 			failed("cursor: %s %s", err_text(w->cursor->err), w->cursor->eb.text);
 		else if (w->cursor->warnings_count &&
-		    !strstr(w->cursor->warnings[0], "nothing is missing")) /* a catalog in the making */
+		    /* a catalog in the making */
+		    !strstr(w->cursor->warnings[0], "nothing is missing"))
 			failed("cursor warns: %s", w->cursor->warnings[0]);
 		else
 			end_check(w);

@@ -510,7 +510,9 @@ static void test_many(void)
 	check_pace(p, MATCHER_RE, "uid", "[0-9a-f]+7", NULL, MANY * (uint64_t)POSTINGS_CHEAP);
 	check_pace(p, MATCHER_RE, "uid", ".*77.*", NULL, 2 * MANY);
 	check_pace(p, MATCHER_NE, "uid", "", NULL, 2 * MANY);
-	/* An expression with a known beginning looks at those that begin so: 1 of 256, and a bag. */
+	/*
+	 * An expression with a known beginning looks at those that begin so: 1 of 256, and a bag.
+	 */
 	check_pace(p, MATCHER_RE, "uid", "7f[0-9a-f]+", NULL,
 	    (MANY / 256 + 2 * TREE_BAG) * (uint64_t)POSTINGS_CHEAP);
 	check_pace(p, MATCHER_NRE, "uid", "7f[0-9a-f]+", NULL,

@@ -1,5 +1,6 @@
 /*
- * A process that writes floats, native histograms and start times while rounds, merges and the catalog's feed run every few milliseconds is
+ * A process that writes floats, native histograms and start times while rounds, merges and the
+ * catalog's feed run every few milliseconds is
  * killed at any moment; what it was told is stored is found, nothing else, twice (reliability I1,
  * I2, I4).
  * Requests are made from their number alone, so the parent knows what the child sent.
