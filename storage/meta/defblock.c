@@ -190,7 +190,7 @@ static uint32_t parse_long(const uint8_t *p, size_t left, struct label *l)
  */
 static bool parse(struct defblock_writer *w, struct labels ls)
 {
-	const uint8_t *p = ls.bytes, *end = p + ls.len;
+	const uint8_t *p = ls.bytes, *end = ls.len ? p + ls.len : p;
 	size_t before = w->parsed_count, n = 0;
 	w->same_shape = true;
 	for (; p < end; n++) {
