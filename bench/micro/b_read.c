@@ -4,13 +4,12 @@
  * cache, read through the cursors of a store with one loop by the selectors of 15 queries.
  *
  * Printed per query: samples, series, nanoseconds of processor time of the loop per sample, the
- * best
- * of 5 runs; how many of them choosing the series takes, with no file in the range; then where the
- * rest goes, each stage on its own: finding units by id, copying them out of the page cache,
+ * best of 5 runs; how many of them choosing the series takes, with no file in the range; then
+ * where the rest goes, each stage on its own: finding units by id, copying them out of the page cache,
  * checksums, tables of entries, decoding of values, times. An instant query uses 20 samples of the
  * 480 that are decoded.
  *
- *   b_read [DIR]    DIR: where the store is made, default a folder under /tmp that is removed
+ *   b_read [NAME [RUNS]]    NAME: part of the names of the queries that are wanted
  */
 #include "bench/micro/recorded.h"
 #include "core/base/arena.h"

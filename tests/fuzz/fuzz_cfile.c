@@ -188,11 +188,12 @@ static void file_make(struct buf *b, const struct piece *what, const uint8_t *da
 	}
 	size_t len = !what->magic ? 1 : size < CFILE_UNIT_RAW_MAX ? size : CFILE_UNIT_RAW_MAX;
 	uint32_t seed = cfile_seed(crc, b->len);
+	const uint8_t *payload = what->magic ? data : (const uint8_t *)"x";
 	h.len = h.raw_len = (uint32_t)len;
-	h.crc = crc32c(seed, data, len);
+	h.crc = crc32c(seed, payload, len);
 	cfile_head_put(fixed, &h, seed);
 	buf_add(b, fixed, CFILE_UNIT_HEAD);
-	buf_add(b, data, len);
+	buf_add(b, payload, len);
 	size_t off = b->len;
 	if (what->magic)
 		directory_put(b, what, &h);
