@@ -101,7 +101,9 @@ static inline struct series_run series_live(const struct series *s)
 /* Loads what the next append will touch. */
 static inline void series_fetch(const struct series *s)
 {
-	__builtin_prefetch(s->tail.bytes + s->tail.count * TAIL_EVEN_ROW, 1);
+	/* A number: a tail without rows has no bytes, and 0 is not added to NULL. */
+	uintptr_t at = (uintptr_t)s->tail.bytes + s->tail.count * TAIL_EVEN_ROW;
+	__builtin_prefetch((const void *)at, 1);
 }
 
 /* Samples of a run, or its bounds: false when it is empty. */
