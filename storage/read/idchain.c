@@ -286,8 +286,10 @@ static void look_up(struct work_task *t)
 	c->err = catalog_select(c->shard->catalog, c->shard->index, c->tenant, c->matchers,
 	    c->matchers_count, c->t_min_ms, c->t_max_ms, &ids, &count, &c->eb);
 	judge(c);
-	if (c->err || c->incomplete)
+	if (c->err || c->incomplete) {
+		mem_free(ids);
 		return;
+	}
 	for (size_t i = 0; i < count; i++)
 		if (!roaring_bitmap_contains(c->chosen, ids[i]))
 			ids[kept++] = ids[i];

@@ -183,13 +183,17 @@ struct got {
 	struct labels labels;
 	struct sample_column col;
 };
+__thread unsigned storetest_warnings;
+__thread char storetest_warning[320];
+
 struct reading {
 	struct job job;
 	struct source *source;
 	unsigned shard;
 	struct source_query query;
 	struct source_cursor *cursor;
-	struct storetest *s;
+	unsigned warnings;
+	char warning[320];
 	struct arena arena;
 	struct got *got;
 	size_t count, cap;
@@ -252,9 +256,9 @@ static enum job_state read_slice(struct job *j)
 			return JOB_YIELD;
 	}
 	if (r->cursor) {
-		if (r->cursor->warnings_count && !r->s->warnings)
-			snprintf(r->s->warning, sizeof(r->s->warning), "%s", r->cursor->warnings[0]);
-		r->s->warnings += r->cursor->warnings_count;
+		r->warnings = r->cursor->warnings_count;
+		if (r->warnings)
+			snprintf(r->warning, sizeof(r->warning), "%s", r->cursor->warnings[0]);
 		r->cursor->ops->close(r->cursor);
 	}
 	sem_post(&r->done);
@@ -278,9 +282,9 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 {
 	struct source *src = store_source(s->store);
 	enum err err = ERR_OK;
-	s->warnings = 0;
+	storetest_warnings = 0;
 	for (unsigned shard = 0; shard < src->ops->shards(src); shard++) {
-		struct reading r = { .source = src, .shard = shard, .s = s };
+		struct reading r = { .source = src, .shard = shard };
 		r.query = (struct source_query){ .what = SOURCE_SERIES_SAMPLES,
 			.t_min_ms = t_min_ms,
 			.t_max_ms = t_max_ms,
@@ -300,6 +304,9 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 		testteam_run(&s->tt, loop_index(src->ops->loop_of(src, shard)), nothing, NULL);
 		for (size_t i = 0; i < r.count; i++)
 			fn(arg, r.got[i].labels, &r.got[i].col);
+		if (r.warnings && !storetest_warnings)
+			memcpy(storetest_warning, r.warning, sizeof(r.warning));
+		storetest_warnings += r.warnings;
 		if (r.err && !err)
 			err = r.err;
 		mem_free(r.got);

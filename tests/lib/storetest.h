@@ -18,10 +18,10 @@ struct storetest {
 	/* of the requests and reads to come */
 	uint32_t tenant;
 	bool own;
-	/* of the last storetest_read: warnings of its cursors, the first of them */
-	unsigned warnings;
-	char warning[320];
 };
+/* Of the thread's last storetest_read: warnings of its cursors, the first of them. */
+extern __thread unsigned storetest_warnings;
+extern __thread char storetest_warning[320];
 /*
  * Defaults for tests: no limits on new series, small free-space floor, 16 shards. dir is borrowed.
  */

@@ -180,7 +180,8 @@ static void populate(void)
 	all_well &= settles(&st, true);
 	tap_ok(all_well && metric_sum(M_SERIES_EVICTED) > SERIES, "series have left memory: %llu",
 	    (unsigned long long)metric_sum(M_SERIES_EVICTED));
-	tap_ok(whole(&st) && !st.warnings, "with the catalog everything is found, without a warning");
+	tap_ok(whole(&st) && !storetest_warnings,
+	    "with the catalog everything is found, without a warning");
 }
 
 /* ---- at a start ---- */
@@ -190,7 +191,8 @@ static void while_it_is_rebuilt(const char *what)
 	uint64_t evicted = metric_sum(M_SERIES_EVICTED);
 	tap_ok(is_behind(&st), "%s: the store is open, the catalog is behind", what);
 	tap_ok(whole(&st), "everything is found meanwhile");
-	tap_ok(st.warnings && strstr(st.warning, "catalog"), "with a warning: %s", st.warning);
+	tap_ok(storetest_warnings && strstr(storetest_warning, "catalog"), "with a warning: %s",
+	    storetest_warning);
 	put(10, 40);
 	all_well &= !storetest_flush(&st);
 	silence();
@@ -202,14 +204,14 @@ static void then_it_is_back(void)
 {
 	epoch_set(&rebuild_limit, 0);
 	tap_ok(settles(&st, true), "the catalog catches up");
-	tap_ok(whole(&st) && !st.warnings, "everything is found in it, without a warning");
+	tap_ok(whole(&st) && !storetest_warnings, "everything is found in it, without a warning");
 	uint64_t evicted = metric_sum(M_SERIES_EVICTED);
 	put(50, 80);
 	all_well &= !storetest_flush(&st);
 	silence();
 	silence();
 	tap_ok(metric_sum(M_SERIES_EVICTED) > evicted, "series leave memory again");
-	tap_ok(whole(&st) && !st.warnings, "and are found");
+	tap_ok(whole(&st) && !storetest_warnings, "and are found");
 }
 
 static void at_a_start(void)
@@ -223,7 +225,8 @@ static void at_a_start(void)
 	while_it_is_rebuilt("at a start");
 	epoch_set(&rebuild_limit, 3);
 	settles(&st, false);
-	tap_ok(is_behind(&st) && whole(&st) && st.warnings, "nor is anything missing half way");
+	tap_ok(
+	    is_behind(&st) && whole(&st) && storetest_warnings, "nor is anything missing half way");
 	storetest_close(&st);
 	open_it(&st, dir);
 	tap_ok(is_behind(&st) && whole(&st), "it is ended in an orderly way, and begins again");
@@ -250,7 +253,7 @@ static void killed(void)
 		epoch_set(&rebuild_limit, 0);
 		open_it(&other, copy);
 		bad += !whole(&other);
-		bad += !settles(&other, true) || !whole(&other) || other.warnings;
+		bad += !settles(&other, true) || !whole(&other) || storetest_warnings;
 		storetest_close(&other);
 		testlib_rmtree(copy);
 		free(copy);
@@ -259,7 +262,7 @@ static void killed(void)
 	    !bad && !behind && all_well, "killed after each of %u steps nothing is missing", steps);
 	epoch_set(&rebuild_limit, 0);
 	open_it(&st, dir);
-	tap_ok(settles(&st, true) && whole(&st) && !st.warnings, "nor where it went on");
+	tap_ok(settles(&st, true) && whole(&st) && !storetest_warnings, "nor where it went on");
 }
 
 /* ---- while it runs ---- */
@@ -290,8 +293,8 @@ static void while_it_runs(void)
 	uint64_t rebuilt = metric_sum(M_CATALOG_REBUILT);
 	epoch_set(&rebuild_limit, 1);
 	TAP_OK(catalog_write(c, 0, spoil_run, c, &eb) == ERR_OK);
-	tap_ok(whole(&st) && st.warnings,
-	    "damage met by a query: it finds everything, and says so: %s", st.warning);
+	tap_ok(whole(&st) && storetest_warnings,
+	    "damage met by a query: it finds everything, and says so: %s", storetest_warning);
 	tap_ok(catalog_is_damaged(c), "it is remembered");
 	settles(&st, false);
 	tap_is_u64(metric_sum(M_CATALOG_REBUILT), rebuilt + 1, "within a second it is renewed");
@@ -301,12 +304,12 @@ static void while_it_runs(void)
 	/* Once more, and no time to rebuild: the next start knows. */
 	epoch_set(&rebuild_limit, 1);
 	TAP_OK(catalog_write(c, 0, spoil_run, c, &eb) == ERR_OK);
-	tap_ok(whole(&st) && st.warnings, "damaged again");
+	tap_ok(whole(&st) && storetest_warnings, "damaged again");
 	storetest_close(&st);
 	open_it(&st, dir);
 	tap_ok(is_behind(&st) && whole(&st), "ended at once: the next start rebuilds");
 	epoch_set(&rebuild_limit, 0);
-	tap_ok(settles(&st, true) && whole(&st) && !st.warnings, "and has all");
+	tap_ok(settles(&st, true) && whole(&st) && !storetest_warnings, "and has all");
 }
 
 /* ---- of an earlier format ---- */
@@ -331,7 +334,7 @@ static void of_an_earlier_format(void)
 	feed_start_bytes = UINT64_MAX;
 	open_it(&st, dir);
 	tap_ok(metric_sum(M_CATALOG_REBUILT) == rebuilt + 1 && !is_behind(&st) && whole(&st) &&
-	        !st.warnings,
+	        !storetest_warnings,
 	    "a catalog of an earlier format is made anew; where that is little, before the store opens");
 }
 
