@@ -529,6 +529,7 @@ static void wrote(struct work_task *t)
 	outs_remove(w);
 	w->shard->round = SHARD_UNWRITTEN;
 	not_now(b, w->err);
+	back_poke(b); /* a shard that is closing waits for no other try */
 }
 
 /*

@@ -8,6 +8,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "storage/back/back.h"
 #include "storage/store_priv.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/storetest.h"
@@ -378,6 +379,57 @@ static void end_under_a_read(void)
 	free(dir);
 }
 
+/* ---- a round that fails while the store ends ---- */
+
+static enum err held_sync(struct fsio_file *f)
+{
+	if (!strstr(fsio_file_path(f), ".kcf"))
+		return fsio_real.sync(f);
+	if (__atomic_exchange_n(&held.armed, false, __ATOMIC_ACQ_REL)) {
+		sem_post(&held.entered);
+		while (sem_wait(&held.go)) {
+		}
+	}
+	return ERR_IO;
+}
+
+static void begin_round(void *arg)
+{
+	back_round(arg, true, NULL, NULL);
+}
+
+static void end_under_a_failing_round(void)
+{
+	char *dir = testlib_tmpdir("back");
+	struct storetest s;
+	pthread_t other;
+	struct fsio_ops ops = fsio_real;
+	ops.sync = held_sync;
+	sem_init(&held.entered, 0, 0);
+	sem_init(&held.go, 0, 0);
+	held.let_go = false;
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	if (!tap_ok(!storetest_open(&s, 1), "opens"))
+		return;
+	struct storetest_row row = { .labels = names[0], .t_ms = base_ms, .v = 1 };
+	storetest_write(&s, 0, &row, 1);
+	fsio_hook(&ops);
+	__atomic_store_n(&held.armed, true, __ATOMIC_RELEASE);
+	testteam_run(&s.tt, 0, begin_round, s.store->shards[0]);
+	while (sem_wait(&held.entered)) {
+	}
+	CHECK(!pthread_create(&other, NULL, let_go_later, NULL));
+	store_close(s.store);
+	tap_ok(__atomic_load_n(&held.let_go, __ATOMIC_ACQUIRE),
+	    "a store ends when a round fails that was under way");
+	pthread_join(other, NULL);
+	testteam_stop(&s.tt);
+	fsio_hook(NULL);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 int main(void)
 {
 	arena_init(&arena, 1 << 16);
@@ -400,6 +452,7 @@ int main(void)
 	series_during_rounds();
 	switches_fail();
 	end_under_a_read();
+	end_under_a_failing_round();
 	arena_release(&arena);
 	return tap_done();
 }
