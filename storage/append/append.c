@@ -49,6 +49,8 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 	struct intake *in = ap->home;
 	const struct intake_env *o = in->env;
 	const struct batch *b = ap->req->batch;
+	if (from + count > b->rows_count) /* exemplars say nothing of the clock */
+		count = from < b->rows_count ? (uint32_t)(b->rows_count - from) : 0;
 	if (b->own || b->restored)
 		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = INTAKE_T_MAX_MS };
 	struct clockwatch_now now = share_now(in->share);
@@ -173,6 +175,11 @@ void append_step_put(struct intake *in, struct step *sp)
 static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32_t row)
 {
 	struct shard_verdict *v = &ap->verdict;
+	if (UNLIKELY(r->flags & HEAD_EXEMPLAR)) {
+		bool none = !r->labels_len || r->labels_len > INTAKE_LABELS_MAX;
+		metric_add(M_EXEMPLARS_UNKNOWN, none);
+		return none;
+	}
 	if (UNLIKELY(r->flags & BATCH_EXTRA && r->extra->bad)) {
 		metric_add(M_REFUSED_BAD_HISTOGRAM, 1);
 		shard_verdict_refuse(v, row, SINK_BAD_HISTOGRAM, r->extra->bad);
@@ -195,6 +202,24 @@ static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32
 	return false;
 }
 
+/* Exemplars come behind the rows of a request, so that their series are there. */
+static inline const struct batch_row *item_at(const struct batch *b, size_t at, struct batch_row *room)
+{
+	if (LIKELY(at < b->rows_count))
+		return &b->rows[at];
+	const struct batch_exemplar *x = &b->exemplars[at - b->rows_count];
+	*room = (struct batch_row){ .labels = x->labels,
+		.labels_len = x->labels_len,
+		.flags = HEAD_EXEMPLAR,
+		.t_ms = x->t_ms };
+	return room;
+}
+
+static size_t items_count(const struct batch *b)
+{
+	return b->rows_count + b->exemplars_count;
+}
+
 /*
  * Fingerprints, once per run of rows of one series; counts by place. As many of count rows as half
  * of the time allows, at least a few: returns how many.
@@ -207,9 +232,10 @@ static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint3
 	uint32_t labels_len = UINT32_MAX, look = STEP_LOOK_ROWS, bytes = 0;
 	uint16_t place = 0;
 	uint64_t fp = 0, began_ns = clock_real_mono_ns();
+	struct batch_row item;
 	sp->labels_max = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		const struct batch_row *r = &b->rows[from + i];
+		const struct batch_row *r = item_at(b, from + i, &item);
 		if (UNLIKELY(i >= look || bytes >= STEP_LOOK_BYTES)) {
 			if (intake_since(began_ns) >= INTAKE_PIECE_NS / 2)
 				return i;
@@ -245,6 +271,7 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
 {
 	const struct batch *b = ap->req->batch;
 	unsigned shards = ap->home->env->shards;
+	struct batch_row item;
 	uint32_t sum = 0;
 	for (unsigned p = 0; p < shards; p++) {
 		uint32_t n = sp->ends[p];
@@ -254,7 +281,7 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
 	for (uint32_t i = 0; i < count; i++) {
 		if (sp->places[i] == PLACE_NONE)
 			continue;
-		const struct batch_row *r = &b->rows[from + i];
+		const struct batch_row *r = item_at(b, from + i, &item);
 		struct head_row *to = &sp->rows[sp->ends[sp->places[i]]++];
 		*to = (struct head_row){ .labels = r->labels,
 			.labels_len = r->labels_len,
@@ -263,7 +290,9 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
 			.t_ms = r->t_ms,
 			.bits = r->bits,
 			.flags = r->flags };
-		if (UNLIKELY(r->bits == SAMPLE_HIST_BITS)) /* a float, for no pointer has them */
+		if (UNLIKELY(r->flags & HEAD_EXEMPLAR))
+			to->exemplar = &b->exemplars[from + i - b->rows_count];
+		else if (UNLIKELY(r->bits == SAMPLE_HIST_BITS)) /* a float, for no pointer has them */
 			to->bits = SAMPLE_NAN_BITS;
 	}
 }
@@ -302,7 +331,7 @@ static bool step_send(struct append *ap, struct step *sp, bool metas)
 	uint32_t open = sp->open;
 	if (!open)
 		return false; /* all rows were refused at home */
-	bool paced = ap->next_row < ap->req->batch->rows_count;
+	bool paced = ap->next_row < items_count(ap->req->batch);
 	if (paced)
 		ap->running += open;
 	for (unsigned i = 0; i < loops && open; i++) {
@@ -320,7 +349,7 @@ static void append_step(struct append *ap)
 {
 	struct intake *home = ap->home;
 	const struct batch *b = ap->req->batch;
-	size_t from = ap->next_row, left = b->rows_count - from;
+	size_t from = ap->next_row, left = items_count(b) - from;
 	uint32_t count = left > INTAKE_STEP_ROWS ? INTAKE_STEP_ROWS : (uint32_t)left;
 	bool metas = from == 0 && b->metas_count > 0;
 	ap->running = 1;
@@ -345,7 +374,7 @@ void append_ran(struct append *ap)
 	CHECK(ap->running > 0);
 	if (--ap->running)
 		return;
-	if (ap->next_row < ap->req->batch->rows_count && !ap->err)
+	if (ap->next_row < items_count(ap->req->batch) && !ap->err)
 		loop_send(ap->home->share->loop, &ap->step_msg);
 	else
 		append_answer(ap, NULL, 0, 0);
@@ -430,8 +459,6 @@ static void append_end(struct append *ap)
 	else if (!ap->err && v->first_row != UINT32_MAX)
 		first_text(ap, req);
 	CHECK(ap->err || v->stored + v->refused == req->batch->rows_count);
-	if (req->batch->exemplars_count)
-		metric_add(M_EXEMPLARS_IGNORED, req->batch->exemplars_count);
 	home->open--;
 	if (home->append_pool_count < pool_keep(POOL_MAX)) {
 		list_add_head(&home->append_pool, &ap->link);

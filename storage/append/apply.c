@@ -17,6 +17,7 @@ struct apply {
 	bool group;            /* one of this shard is open in the frame */
 	bool created;          /* series, in this sub-batch */
 	bool over;             /* its time */
+	bool judged;           /* exemplars: kept, or duplicates of what is */
 	unsigned costs;        /* of unknown series since the last look at the clock */
 	enum intake_slow slow; /* new series came too fast */
 	unsigned logged;       /* rows in in->ids, t_ms, v */
@@ -37,6 +38,7 @@ STATIC(HISTS_LOG < WALREC_EXTRAS_BYTES);
 
 static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count);
 static uint32_t unknown(struct apply *a, struct head_row *r);
+static bool odd_find(struct apply *a, const struct head_row *r);
 static bool cost(struct apply *a, const struct head_row *r);
 static bool cost_look(struct apply *a);
 static void refuse_time(struct apply *a, const struct head_row *r);
@@ -231,7 +233,7 @@ bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 	CHECK(a.over || sl->rows_done == sl->rows_count);
 	newest_raise(&a);
 	frame_close(&a);
-	if (sl->verdict.stored)
+	if (sl->verdict.stored || a.judged)
 		sl->position =
 		    walog_handed(in->log); /* duplicates wait for all that was handed over, (3) */
 	return sl->rows_done == sl->rows_count;
@@ -366,8 +368,87 @@ static inline __attribute__((always_inline)) unsigned rows_apply(
 	return count;
 }
 
+/* ---- exemplars ---- */
+
+/* Its series. SERIES_NONE: nobody knows it, or it is looked for under its canonical bytes. */
+static uint32_t exemplar_slot(struct apply *a, struct head_row *r)
+{
+	struct labels raw = { .bytes = r->labels, .len = r->labels_len };
+	uint32_t slot = head_find(&a->shard->head, r->fp, a->sl->tenant, raw);
+	if (LIKELY(slot != SERIES_NONE))
+		return slot;
+	if (a->sl->canonical || !odd_find(a, r))
+		metric_add(M_EXEMPLARS_UNKNOWN, 1);
+	return SERIES_NONE;
+}
+
+/* To memory, and to the frame. */
+static void exemplar_keep(struct apply *a, const struct series *s, const struct head_row *r)
+{
+	static const enum metric_id ids[] = { [EXEMPLARS_NEW] = M_EXEMPLARS_STORED,
+		[EXEMPLARS_DUPLICATE] = M_EXEMPLARS_DUPLICATE,
+		[EXEMPLARS_OUT_OF_ORDER] = M_EXEMPLARS_OUT_OF_ORDER };
+	struct head *h = &a->shard->head;
+	const struct batch_exemplar *x = r->exemplar;
+	struct exemplar e = { .t_ms = x->t_ms, .v = x->v };
+	struct labels own = { .bytes = x->own, .len = x->own_len };
+	struct buf *list = &a->in->hists; /* rows have none in it now */
+	if (!exemplar_labels(&a->in->scratch, own, &e.labels)) {
+		metric_add(M_EXEMPLARS_BAD, 1);
+		return;
+	}
+	enum exemplars_verdict v = exemplars_add(
+	    &h->exemplars, h->mem, s->id, &e, (uint32_t)limits_here()->write_exemplars);
+	metric_add(ids[v], 1);
+	a->judged = a->judged || v != EXEMPLARS_OUT_OF_ORDER;
+	if (v != EXEMPLARS_NEW)
+		return;
+	group_open(a);
+	buf_clear(list);
+	exemplar_put(list, &e);
+	walrec_exemplars(&a->w, s->id, list->data, list->len);
+	buf_clear(list);
+	frame_split(a);
+}
+
+static void exemplar_apply(struct apply *a, struct head_row *r, int64_t t_min, bool room)
+{
+	if (r->t_ms < t_min || r->t_ms < 1 || r->t_ms > a->sl->judge.t_max_ms) {
+		metric_add(M_EXEMPLARS_TIME, 1);
+		return;
+	}
+	r->slot = exemplar_slot(a, r);
+	if (r->slot == SERIES_NONE)
+		return;
+	if (room)
+		exemplar_keep(a, head_at(&a->shard->head, r->slot), r);
+	else
+		metric_add(M_EXEMPLARS_NO_ROOM, 1);
+}
+
+/* The exemplars that the rows begin with, until the time is over: how many were done. */
+static unsigned exemplars_apply(struct apply *a, struct head_row *rows, unsigned count)
+{
+	const int64_t t_min = oldest_of(a);
+	bool room = share_fill(a->sh) == SHARE_HAS_ROOM;
+	unsigned i = 0;
+	while (i < count && rows[i].flags & HEAD_EXEMPLAR) {
+		exemplar_apply(a, &rows[i], t_min, room);
+		if (cost(a, &rows[i++]))
+			break;
+	}
+	return i;
+}
+
 static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 {
+	if (UNLIKELY(a->sl->exemplars)) {
+		if (rows[0].flags & HEAD_EXEMPLAR)
+			return exemplars_apply(a, rows, count);
+		for (unsigned i = 0; i < count; i++)
+			if (rows[i].flags & HEAD_EXEMPLAR)
+				count = i;
+	}
 	return LIKELY(!a->sl->extras_bytes) ? rows_apply(a, rows, count, false)
 	                                    : rows_apply(a, rows, count, true);
 }
@@ -528,4 +609,19 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 	alias_add(a->in->alias, r->fp, a->sl->tenant, raw, ls, fp);
 	odd_add(a, r, ls, fp);
 	return SERIES_NONE;
+}
+
+/* Of an exemplar: true when it goes on under canonical bytes that are others than its own. */
+static bool odd_find(struct apply *a, const struct head_row *r)
+{
+	struct labels raw = { .bytes = r->labels, .len = r->labels_len }, ls;
+	struct hash128 fp;
+	if (!alias_find(a->in->alias, r->fp, a->sl->tenant, raw, &ls, &fp)) {
+		if (label_canonicalize(&a->in->scratch, raw, &a->limits, &ls, NULL) ||
+		    label_equal(ls, raw))
+			return false;
+		fp = label_fingerprint(ls, a->sl->tenant, a->shard->seed);
+	}
+	odd_add(a, r, ls, fp);
+	return true;
 }

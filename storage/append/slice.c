@@ -41,10 +41,17 @@ void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, s
 	shard_verdict_init(&sl->verdict);
 }
 
-/* What its histograms and start times may take in the log. */
+/* What its histograms, start times and exemplars may take in the log. */
 void slice_weigh(struct slice *sl)
 {
 	sl->extras_bytes = 0;
+	sl->exemplars = false;
+	for (uint32_t i = sl->batch->exemplars_count ? sl->rows_count : 0; i-- > 0;) {
+		if (sl->rows[i].flags & HEAD_EXEMPLAR) {
+			sl->exemplars = true;
+			sl->extras_bytes += EXEMPLAR_BYTES_MAX;
+		}
+	}
 	if (LIKELY(!sl->batch->extras_bytes))
 		return;
 	for (uint32_t i = 0; i < sl->rows_count; i++)

@@ -67,6 +67,7 @@ void head_release(struct head *h)
 	}
 	unsigned all = UINT32_MAX;
 	CHECK(series_run_free(&h->going, h->mem, &all));
+	exemplars_release(&h->exemplars, h->mem);
 	for (uint32_t i = 0; i < HEAD_CHUNKS_MAX; i++)
 		slab_unmap(h->chunks[i], SLAB_REGION_BYTES);
 	slotmap_release(&h->map);
@@ -206,6 +207,7 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 			slotmap_cut(&h->map, fp, slot);
 	}
 	series_release(s, h->mem, &h->stats);
+	exemplars_drop(&h->exemplars, h->mem, s->id);
 	h->labels_bytes -= s->labels_len;
 	slab_give(h->mem, (void *)(uintptr_t)s->labels, s->labels_len);
 	id_set(h, s->id, SERIES_NONE);
@@ -373,7 +375,7 @@ size_t head_bytes(const struct head *h)
 {
 	size_t bytes = h->slots_count * sizeof(struct series) + slotmap_bytes(&h->map) +
 	    h->id_pages_count * sizeof *h->id_pages +
-	    (h->free_slots_cap + h->frozen_cap) * sizeof(uint32_t);
+	    (h->free_slots_cap + h->frozen_cap) * sizeof(uint32_t) + exemplars_bytes(&h->exemplars);
 
 	for (uint32_t i = 0; i < h->tenants_count; i++)
 		bytes += postings_bytes(h->tenants[i].postings);

@@ -30,6 +30,7 @@
 
 #include "core/base/hash.h"
 #include "core/model/batch.h"
+#include "storage/head/exemplars.h"
 #include "storage/head/series.h"
 #include "storage/head/slotmap.h"
 
@@ -71,6 +72,7 @@ struct head {
 	uint32_t frozen_count, frozen_cap;
 	/* a frozen run that has left its series, not yet given back whole */
 	struct series_run going;
+	struct exemplars exemplars; /* by id; leave with their series */
 	uint64_t misses; /* rows whose prediction failed, since start */
 };
 
@@ -130,11 +132,13 @@ struct head_row {
 		double v;                        /* never SAMPLE_HIST_BITS */
 		const struct batch_extra *extra; /* with BATCH_EXTRA */
 		uint64_t bits;                   /* of either */
+		const struct batch_exemplar *exemplar; /* with HEAD_EXEMPLAR */
 	};
 	uint32_t slot;  /* out */
-	uint32_t flags; /* of the batch's row */
+	uint32_t flags; /* of the batch's row, or HEAD_EXEMPLAR */
 };
 STATIC(sizeof(struct head_row) == 48);
+#define HEAD_EXEMPLAR 2u /* no row, but an exemplar of its series; none is resolved */
 #define HEAD_SUB 256u
 /*
  * Fills rows[i].slot, SERIES_NONE where unknown; count <= HEAD_SUB. Rows of one series in a row

@@ -1,5 +1,6 @@
 #include "storage/recover/refill.h"
 
+#include "core/model/limits.h"
 #include "storage/share.h"
 
 /* hot lines fetched so many slots ahead: ids that follow one another mostly have slots that do */
@@ -67,6 +68,18 @@ static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool 
 	sh->rows_since_round += rec->count;
 }
 
+static void replay_exemplars(struct shard *sh, const struct walrec_record *rec)
+{
+	struct head *h = &sh->head;
+	struct wire_reader list = wire_reader(rec->bytes, rec->bytes_len);
+	struct exemplar e;
+	(void)replay_slot(sh, rec->id);
+	while (exemplar_get(&list, &e))
+		(void)exemplars_add(
+		    &h->exemplars, h->mem, rec->id, &e, (uint32_t)limits_here()->write_exemplars);
+	sh->rows_since_round++;
+}
+
 void refill_define(struct shard *sh, uint32_t id, uint32_t tenant, struct labels ls)
 {
 	struct head *h = &sh->head;
@@ -104,6 +117,8 @@ enum err refill_group(struct shard *sh, const struct walrec_group *g, struct wal
 			replay_def(sh, &rec);
 		else if (rec.tag == WALREC_ROWS && !done)
 			replay_rows(sh, &rec, own);
+		else if (rec.tag == WALREC_EXEMPLARS && !done)
+			replay_exemplars(sh, &rec);
 		else if (rec.tag == WALREC_META)
 			metas->record(metas->arg, false, g->number, &rec.meta);
 		else if (rec.tag == WALREC_OWN)

@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "core/model/batch.h"
+#include "core/model/exemplar.h"
 #include "core/rt/team.h"
 #include "core/seam/sink.h"
 #include "storage/filedefs.h"
@@ -335,12 +336,22 @@ static enum err send_once(struct restore *r, struct mbox *home, uint64_t *refuse
 	return s.req.err;
 }
 
+static bool batch_is_open(const struct restore *r)
+{
+	return r->batch.rows_count || r->batch.exemplars_count;
+}
+
+static bool batch_is_for(const struct restore *r, uint32_t tenant)
+{
+	return !batch_is_open(r) || (r->batch.tenant == tenant && r->batch.own == r->own);
+}
+
 /* A store that is busy with its first rounds, or short of space, takes it a little later. */
 static void batch_send(struct restore *r)
 {
 	struct mbox *home;
 	uint64_t refused = 0;
-	if (!r->batch.rows_count || r->err)
+	if (!batch_is_open(r) || r->err)
 		return;
 	r->err = mbox_create(&home);
 	if (r->err)
@@ -371,11 +382,39 @@ static void extra_take(struct restore *r, struct batch_row *row, const struct wa
 	batch_row_extra(&r->batch, row, e);
 }
 
+/* They stand behind the rows of the batch; their bytes go with its extras. */
+static void exemplars_take_in(struct restore *r, uint32_t shard, const struct walrec_record *rec)
+{
+	struct wire_reader list = wire_reader(rec->bytes, rec->bytes_len);
+	struct exemplar e;
+	struct def d = def_find(r, shard, rec->id);
+	if (!d.labels.len) {
+		r->unknown++;
+		return;
+	}
+	if (r->batch.exemplars_count >= BATCH_ROWS || !batch_is_for(r, d.tenant))
+		batch_send(r);
+	r->batch.tenant = d.tenant;
+	r->batch.own = r->own;
+	while (exemplar_get(&list, &e))
+		*batch_add_exemplar(&r->batch) = (struct batch_exemplar){ .labels = d.labels.bytes,
+			.labels_len = d.labels.len,
+			.own = e.labels.len ? arena_dup(&r->extras, e.labels.bytes, e.labels.len)
+			                    : NULL,
+			.own_len = e.labels.len,
+			.t_ms = e.t_ms,
+			.v = e.v };
+}
+
 static void rows_take(struct restore *r, uint32_t shard, const struct walrec_record *rec)
 {
 	struct def d = { .id = UINT32_MAX };
 	const struct walrec_extra *x = rec->extras, *x_end = x + rec->extras_count;
-	if (rec->tag != WALREC_ROWS || shard >= r->env->shards_count)
+	if (shard >= r->env->shards_count)
+		return;
+	if (rec->tag == WALREC_EXEMPLARS)
+		exemplars_take_in(r, shard, rec);
+	if (rec->tag != WALREC_ROWS)
 		return;
 	for (size_t i = 0; i < rec->count && !r->err; i++) {
 		if (!i || d.id != rec->ids[i])
@@ -385,8 +424,7 @@ static void rows_take(struct restore *r, uint32_t shard, const struct walrec_rec
 			x += x < x_end && x->row == i;
 			continue;
 		}
-		if (r->batch.rows_count >= BATCH_ROWS ||
-		    (r->batch.rows_count && (r->batch.tenant != d.tenant || r->batch.own != r->own)))
+		if (r->batch.rows_count >= BATCH_ROWS || !batch_is_for(r, d.tenant))
 			batch_send(r);
 		r->batch.tenant = d.tenant;
 		r->batch.own = r->own;

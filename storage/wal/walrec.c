@@ -1,6 +1,7 @@
 #include "storage/wal/walrec.h"
 
 #include "core/base/arena.h"
+#include "core/model/exemplar.h"
 #include "core/model/hist.h"
 
 #define RUN_MAX   32u /* bytes a run takes at most: three varints */
@@ -180,6 +181,15 @@ void walrec_own(struct walrec_writer *w)
 {
 	CHECK(w->_group_at);
 	buf_add_u8(w->buf, WALREC_OWN);
+}
+
+void walrec_exemplars(struct walrec_writer *w, uint32_t id, const void *list, size_t len)
+{
+	CHECK(w->_group_at);
+	CHECK(len <= WALREC_LABELS_MAX);
+	buf_add_u8(w->buf, WALREC_EXEMPLARS);
+	wire_put_varint(w->buf, id);
+	wire_put_lenbytes(w->buf, list, len);
 }
 
 void walrec_newest(struct walrec_writer *w, uint32_t tenant, bool own, int64_t t_ms)
@@ -421,6 +431,20 @@ static const uint8_t *bytes_get(struct wire_reader *w, size_t *len)
 	return p;
 }
 
+/* Each of the list is whole. */
+static void exemplars_get(struct wire_reader *w, struct walrec_record *out)
+{
+	struct exemplar e;
+	out->id = u32_get(w);
+	out->bytes = bytes_get(w, &out->bytes_len);
+	if (w->bad)
+		return;
+	struct wire_reader list = wire_reader(out->bytes, out->bytes_len);
+	while (exemplar_get(&list, &e))
+		continue;
+	w->bad = list.bad;
+}
+
 static bool own_get(struct wire_reader *w)
 {
 	uint8_t own = wire_u8(w);
@@ -462,6 +486,9 @@ bool walrec_next(struct walrec_reader *r, struct walrec_record *out)
 		out->tenant = u32_get(&w);
 		out->own = own_get(&w);
 		out->newest_ms = (int64_t)wire_unzigzag(wire_varint(&w));
+		break;
+	case WALREC_EXEMPLARS:
+		exemplars_get(&w, out);
 		break;
 	default: /* a later format: what it says must not be passed over */
 		e = ERR_UNSUPPORTED;

@@ -2,7 +2,7 @@
  * walrec - the payload of a log frame: the groups of one loop for one request.
  *
  *   payload  version(1)=3  group*           (1 is read too: it has no own and newest; and 2: it
- *                                           has no rows of kind 1)
+ *                                           has no rows of kind 1 and no exemplars)
  *   group    tag(1)=1  varint(shard)  varint(number)  u32(length of the records)  record*
  *   def      tag(1)=2  varint(id)  varint(tenant)  varint(n) labels[n]
  *   rows     tag(1)=3  kind(1)=0  varint(count)  id runs  time runs  values[8 * count]
@@ -17,6 +17,10 @@
  *   own      tag(1)=6                       (the group's rows that follow are the server's own)
  *   newest   tag(1)=7  varint(tenant)  own(1)  zigzag(t_ms)
  *                                           (the class's newest accepted time is at least t_ms)
+ *   exemplar tag(1)=8  varint(id)  varint(n) list[n]
+ *                                           (some of one series, as core/model/exemplar.h has it)
+ *   exemplar tag(1)=8  varint(id)  varint(n) list[n]
+ *                                           (some of one series, as core/model/exemplar.h has it)
  *   run      zigzag(first - what the run before would have had next)
  *            varint(length << 1 | stepped)  [zigzag(step - usual step)]
  * Ids and times are arithmetic runs; the usual step of ids is 1, that of times 0. So a request of
@@ -66,7 +70,8 @@ enum walrec_tag {
 	WALREC_META = 4,
 	WALREC_TOMB = 5,
 	WALREC_OWN = 6,
-	WALREC_NEWEST = 7
+	WALREC_NEWEST = 7,
+	WALREC_EXEMPLARS = 8
 };
 enum walrec_kind { /* of rows */
 	WALREC_FLOAT = 0,
@@ -109,6 +114,8 @@ struct walrec_meta {
 void walrec_meta(struct walrec_writer *w, const struct walrec_meta *m);
 void walrec_tomb(struct walrec_writer *w, const void *data, size_t len);
 void walrec_own(struct walrec_writer *w);
+/* Of a series: a list (core/model/exemplar.h), WALREC_LABELS_MAX bytes at most. */
+void walrec_exemplars(struct walrec_writer *w, uint32_t id, const void *list, size_t len);
 void walrec_newest(struct walrec_writer *w, uint32_t tenant, bool own, int64_t t_ms);
 /* Closes the last group. The payload is complete. */
 void walrec_end(struct walrec_writer *w);
@@ -139,9 +146,9 @@ bool walrec_groups_next(struct walrec_groups *it, struct walrec_group *out);
 /* ---- Records of a group ---- */
 struct walrec_record {
 	enum walrec_tag tag;
-	/* def; newest: tenant */
+	/* def; newest: tenant; exemplars: id */
 	uint32_t id, tenant;
-	const uint8_t *bytes; /* def: labels; tomb: what was given */
+	const uint8_t *bytes; /* def: labels; tomb: what was given; exemplars: a list that is whole */
 	size_t bytes_len;
 	/* rows: columns in the reader's scratch */
 	size_t count;

@@ -5,8 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/exemplar.h"
 #include "core/model/hist.h"
 #include "storage/wal/walrec.h"
+
+static void exemplars_are_whole(const struct walrec_record *rec)
+{
+	struct wire_reader r = wire_reader(rec->bytes, rec->bytes_len);
+	struct exemplar e;
+	while (exemplar_get(&r, &e))
+		if (e.labels.len > EXEMPLAR_BYTES_MAX)
+			abort();
+	if (r.bad)
+		abort();
+}
 
 static void again(struct walrec_writer *w, const struct walrec_record *rec)
 {
@@ -32,6 +44,10 @@ static void again(struct walrec_writer *w, const struct walrec_record *rec)
 		break;
 	case WALREC_NEWEST:
 		walrec_newest(w, rec->tenant, rec->own, rec->newest_ms);
+		break;
+	case WALREC_EXEMPLARS:
+		exemplars_are_whole(rec);
+		walrec_exemplars(w, rec->id, rec->bytes, rec->bytes_len);
 		break;
 	case WALREC_GROUP:
 		abort(); /* no record */
