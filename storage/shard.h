@@ -162,6 +162,8 @@ struct shard {
 	struct catalog_state catalog_state; /* as recovery left it */
 	/* series in the catalog that are not in memory: 0 = readers need not ask it */
 	uint64_t inactive;
+	/* cursors that read exemplars: meanwhile no series that has some leaves memory */
+	uint32_t exemplar_readers;
 	struct list_link readers; /* told of each series that leaves memory */
 	void *back;               /* of the background (storage/back/round.c) */
 };

@@ -20,6 +20,8 @@
  * What is asked (enum source_what):
  *   SERIES_SAMPLES  labels and column; series without a sample in the range are left out
  *   SERIES          labels only; series that overlap the range coarsely
+ *   EXEMPLARS       labels and the series' exemplars in the range, ascending; series without one are
+ *                   left out
  *   LABEL_NAMES     distinct names, as out->text; LABEL_VALUES distinct values of query->label, as
  *                   out->text
  * Warnings (damaged data skipped) are texts in the cursor, read before close.
@@ -27,6 +29,7 @@
 #ifndef CORE_SEAM_SOURCE_H
 #define CORE_SEAM_SOURCE_H
 
+#include "core/model/exemplar.h"
 #include "core/model/matcher.h"
 #include "core/model/sample.h"
 #include "core/rt/loop.h"
@@ -34,6 +37,7 @@
 enum source_what {
 	SOURCE_SERIES_SAMPLES,
 	SOURCE_SERIES,
+	SOURCE_EXEMPLARS,
 	SOURCE_LABEL_NAMES,
 	SOURCE_LABEL_VALUES
 };
@@ -72,6 +76,8 @@ struct source_item {
 	uint32_t tenant;
 	struct labels labels;
 	struct sample_column col;
+	const struct exemplar *exemplars;
+	size_t exemplars_count;
 	const char *text;
 	size_t text_len;
 };

@@ -1,7 +1,7 @@
 /*
  * A round takes what is new in memory to files (storage/shard.h has the states):
  *
- *   FREEZING   slices: head_freeze; then the frozen runs and the new definitions are listed
+ *   FREEZING   slices: head_freeze; then the frozen runs, new exemplars and new definitions are listed
  *   WRITING    worker: one file per range, definitions into the last of them; each is synced and
  *              opened
  *   SWITCHING  FILES gets them, complete_to and next_id
@@ -39,14 +39,20 @@
  * counters that others move between two slices.
  */
 enum round_phase {
-	ROUND_FREEZE,    /* SHARD_FREEZING: slots below head.freeze_end */
-	ROUND_LIST_RUNS, /* ... the slots with a frozen run: fixed from here on */
-	ROUND_LIST_DEFS, /* ... ids in [defs_from, round_next_id): fixed from here on */
-	ROUND_LISTED,    /* ... all of it: the worker's turn */
+	ROUND_FREEZE,         /* SHARD_FREEZING: slots below head.freeze_end */
+	ROUND_LIST_RUNS,      /* ... the slots with a frozen run: fixed from here on */
+	ROUND_LIST_EXEMPLARS, /* ... what no round has taken */
+	ROUND_LIST_DEFS,      /* ... ids in [defs_from, round_next_id): fixed from here on */
+	ROUND_LISTED,         /* ... all of it: the worker's turn */
 };
 struct round_run {
 	uint32_t id;
 	const struct series_run *run;
+};
+struct round_exemplars { /* of one series */
+	uint32_t id;
+	size_t len;
+	const uint8_t *list;
 };
 struct round_out {
 	struct cfile_writer *writer;
@@ -68,11 +74,15 @@ struct round_work {
 	size_t runs_count, runs_cap;
 	struct catalog_def *defs; /* go to the feed afterwards */
 	size_t defs_count, defs_cap;
+	struct round_exemplars *exemplars;
+	size_t exemplars_count, exemplars_cap;
+	struct arena lists;   /* of them */
+	int64_t exemplars_ms; /* the newest of them: they stand in the file of its range */
 	/* worker */
 	struct work_task task;
 	struct round_out *outs;
 	size_t outs_count, outs_cap;
-	bool defs_written;
+	bool defs_written, exemplars_written;
 	int64_t def_start_ms; /* range of the file that holds definitions when no other can */
 	struct column col;
 	enum err err;
@@ -213,6 +223,40 @@ static struct round_out *defs_out(const struct round_work *w, size_t first)
 	return best;
 }
 
+static int by_series(const void *a, const void *b)
+{
+	const struct round_exemplars *x = a, *y = b;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static void write_exemplars(struct round_work *w, struct round_out *o)
+{
+	qsort(w->exemplars, w->exemplars_count, sizeof(*w->exemplars), by_series);
+	for (size_t i = 0; i < w->exemplars_count && !w->err; i++) {
+		const struct round_exemplars *x = &w->exemplars[i];
+		w->err = cfile_writer_add_opaque(o->writer, x->id, x->list, x->len);
+	}
+	if (w->err)
+		errbuf_set(&w->eb, w->err, "cannot write %s: %s", o->name, err_why(w->err));
+	w->exemplars_written = true;
+}
+
+/* To the file of their range, when it is one of this pass. */
+static void exemplars_pass(struct round_work *w, int64_t from, int64_t to, size_t *slots)
+{
+	if (w->err || w->exemplars_written || !w->exemplars_count)
+		return;
+	int64_t start = round_range(w->exemplars_ms);
+	if (start < from || start >= to)
+		return;
+	size_t *slot = &slots[(start - from) / SAMPLE_RANGE_MS];
+	if (!*slot && !out_open(w, start))
+		return;
+	if (!*slot)
+		*slot = w->outs_count;
+	write_exemplars(w, &w->outs[*slot - 1]);
+}
+
 /* Ranges [from, to) in one reading of the runs. */
 static void write_pass(struct round_work *w, int64_t from, int64_t to)
 {
@@ -223,6 +267,7 @@ static void write_pass(struct round_work *w, int64_t from, int64_t to)
 		if (series_run_bounds(w->runs[i].run, &t_min, &t_max) && t_max >= from && t_min < to)
 			write_run(w, &w->runs[i], from, to, slots);
 	}
+	exemplars_pass(w, from, to, slots);
 	struct round_out *defs = defs_out(w, first);
 	if (!w->err && !w->defs_written && defs)
 		write_definitions(w, defs->writer);
@@ -230,10 +275,14 @@ static void write_pass(struct round_work *w, int64_t from, int64_t to)
 		out_close(w, &w->outs[i]);
 }
 
-static void write_definitions_alone(struct round_work *w)
+/* What stands in no file with samples. */
+static void write_alone(struct round_work *w)
 {
-	struct round_out *o = out_open(w, w->def_start_ms);
-	if (o)
+	bool exemplars = w->exemplars_count && !w->exemplars_written;
+	struct round_out *o = out_open(w, exemplars ? round_range(w->exemplars_ms) : w->def_start_ms);
+	if (o && exemplars)
+		write_exemplars(w, o);
+	if (o && !w->err && !w->defs_written)
 		write_definitions(w, o->writer);
 	if (o && !w->err)
 		out_close(w, o);
@@ -256,8 +305,9 @@ static void write_files(struct work_task *t)
 		for (int64_t from = round_range(lo); from <= hi && !w->err; from += pass)
 			write_pass(w, from, from + pass);
 	}
-	if (!w->err && !w->defs_written && w->defs_count)
-		write_definitions_alone(w);
+	if (!w->err &&
+	    ((!w->defs_written && w->defs_count) || (!w->exemplars_written && w->exemplars_count)))
+		write_alone(w);
 	column_release(&w->col);
 	for (size_t i = 0; i < w->outs_count && w->err; i++) {
 		struct round_out *o = &w->outs[i];
@@ -276,6 +326,8 @@ static void round_work_free(struct round_work *w)
 	mem_free(w->outs);
 	mem_free(w->runs);
 	mem_free(w->defs);
+	mem_free(w->exemplars);
+	arena_release(&w->lists);
 	mem_free(w);
 }
 
@@ -313,6 +365,8 @@ static void begin(struct back *b)
 	w->rank = sh->list.next_rank++;
 	w->began_ns = back_now_ns(b);
 	errbuf_init(&w->eb);
+	arena_init(&w->lists, 4096);
+	w->exemplars_ms = INT64_MIN;
 	b->round = w;
 	b->round_wanted = false;
 	list_move_all(&b->round_running, &b->round_waiters);
@@ -354,6 +408,7 @@ static void move(struct round_work *w, enum round_phase to)
 		w->listed = sh->defs_from;
 		break;
 	case ROUND_FREEZE:
+	case ROUND_LIST_EXEMPLARS:
 	case ROUND_LISTED:
 		break;
 	}
@@ -373,6 +428,33 @@ static bool list_runs(struct round_work *w)
 		w->runs[w->runs_count++] = (struct round_run){ .id = s->id, .run = run };
 	}
 	return w->listed >= w->runs_cap;
+}
+
+/* The same of exemplars. */
+static bool list_exemplars(struct round_work *w)
+{
+	struct buf list;
+	bool more = true;
+	buf_init(&list);
+	for (unsigned n = 0; n < ROUND_STEP && more; n++) {
+		struct round_exemplars x;
+		int64_t t_ms = INT64_MIN;
+		buf_clear(&list);
+		more = exemplars_take(&w->shard->head.exemplars, &x.id, &list, &t_ms);
+		if (!more)
+			break;
+		if (w->exemplars_count == w->exemplars_cap) {
+			w->exemplars_cap = w->exemplars_cap ? 2 * w->exemplars_cap : 256;
+			w->exemplars =
+			    mem_array(w->exemplars, w->exemplars_cap, sizeof(*w->exemplars));
+		}
+		x.len = list.len;
+		x.list = arena_dup(&w->lists, list.data, list.len);
+		w->exemplars[w->exemplars_count++] = x;
+		w->exemplars_ms = t_ms > w->exemplars_ms ? t_ms : w->exemplars_ms;
+	}
+	buf_release(&list);
+	return !more;
 }
 
 /* True when all are listed. */
@@ -405,6 +487,9 @@ static bool freeze_some(struct round_work *w)
 	case ROUND_LIST_RUNS:
 		over = list_runs(w);
 		break;
+	case ROUND_LIST_EXEMPLARS:
+		over = list_exemplars(w);
+		break;
 	case ROUND_LIST_DEFS:
 		over = list_defs(w);
 		break;
@@ -431,6 +516,9 @@ static void submit_write(struct round_work *w)
 {
 	w->span = w->shard->round_span;
 	shard_span_add(&w->span, w->shard->span);
+	if (w->exemplars_count)
+		shard_span_add(&w->span,
+		    (struct shard_span){ .min_ms = w->exemplars_ms, .max_ms = w->exemplars_ms });
 	w->def_start_ms = def_start(w);
 	w->shard->round = SHARD_WRITING;
 	w->task = (struct work_task){
@@ -541,7 +629,7 @@ static void write_again(struct round_work *w)
 	w->back->round_not_before_ns = 0;
 	w->rank = w->shard->list.next_rank++;
 	w->err = ERR_OK;
-	w->defs_written = false;
+	w->defs_written = w->exemplars_written = false;
 	errbuf_init(&w->eb);
 	submit_write(w);
 }
@@ -586,6 +674,13 @@ static struct idle idle_of(const struct shard *sh)
 	return (struct idle){ .rounds = BACK_IDLE_ROUNDS, .ms = ms };
 }
 
+/* Its exemplars stand in no file yet, or a cursor relies on memory for those that came lately. */
+static bool exemplars_hold(const struct shard *sh, uint32_t id)
+{
+	const struct exemplars_ring *r = exemplars_of(&sh->head.exemplars, id);
+	return r && (r->fresh || sh->exemplar_readers);
+}
+
 /*
  * Series without samples in memory, idle for long and known to the catalog leave. True when all
  * slots there were at the beginning have been looked at.
@@ -602,7 +697,7 @@ static bool evict_some(struct back *b)
 		const struct series *s = head_at(h, slot);
 		if (!(s->flags & SERIES_USED) || (s->flags & SERIES_UNDEFINED) ||
 		    s->idle < idle.rounds || s->id >= b->catalog_next_id || series_has_live(s) ||
-		    series_frozen(s))
+		    series_frozen(s) || exemplars_hold(sh, s->id))
 			continue;
 		if (num_sat_sub(newest_of(sh, s->tenant), s->t_newest_ms) < idle.ms)
 			continue;
@@ -642,8 +737,8 @@ static bool step(struct back *b)
 static bool nothing_is_new(const struct round_work *w)
 {
 	const struct shard *sh = w->shard;
-	return !w->runs_count && !w->defs_count && sh->round_number <= sh->list.complete_to &&
-	    sh->round_next_id <= sh->list.next_id;
+	return !w->runs_count && !w->defs_count && !w->exemplars_count &&
+	    sh->round_number <= sh->list.complete_to && sh->round_next_id <= sh->list.next_id;
 }
 
 /* Nothing to write and FILES as it should be: what was idle for long leaves memory all the same. */

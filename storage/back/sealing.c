@@ -28,6 +28,8 @@
 #include "core/base/budget.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "core/model/exemplar.h"
+#include "core/model/limits.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
 #include "storage/compact/plan.h"
@@ -63,6 +65,7 @@ struct merge_work {
 	bool paced;
 	struct seal_dead *dead; /* the list's tombstones at the beginning */
 	size_t dead_count;
+	size_t exemplars_max;   /* of one series */
 	struct fsio_use rested; /* the worker's, at the last rest */
 	struct work_task task;
 	struct feed_labels *labels; /* of the worker */
@@ -414,6 +417,30 @@ static void keep_damaged(struct merge_work *w)
 	}
 }
 
+/* Exemplars of one series: the newest of what the inputs have. */
+static void exemplars_merge(
+    void *arg, uint32_t id, const struct seal_piece *pieces, size_t count, struct buf *out)
+{
+	const struct merge_work *w = arg;
+	struct exemplar *list = NULL, e;
+	size_t n = 0, cap = 0;
+	(void)id;
+	for (size_t i = 0; i < count; i++) {
+		struct wire_reader r = wire_reader(pieces[i].bytes, pieces[i].len);
+		while (exemplar_get(&r, &e)) {
+			if (n == cap) {
+				cap = cap ? 2 * cap : 64;
+				list = mem_array(list, cap, sizeof(*list));
+			}
+			list[n++] = e;
+		}
+	}
+	n = exemplar_join(list, n, w->exemplars_max);
+	for (size_t i = 0; i < n; i++)
+		exemplar_put(out, &list[i]);
+	mem_free(list);
+}
+
 static void merge_run(struct work_task *t)
 {
 	struct merge_work *w = CONTAINER_OF(t, struct merge_work, task);
@@ -430,6 +457,7 @@ static void merge_run(struct work_task *t)
 		.inputs_count = w->count,
 		.labels_of = labels_of,
 		.step = pace,
+		.opaque = exemplars_merge,
 		.dead = w->dead,
 		.dead_count = w->dead_count,
 		.arg = w,
@@ -539,6 +567,7 @@ static void begin(struct back *b, const struct seal_look *k)
 {
 	struct shard *sh = b->shard;
 	struct merge_work *w = mem_zalloc(sizeof(*w));
+	w->exemplars_max = (size_t)limits_here()->write_exemplars;
 	w->shard = sh;
 	w->back = b;
 	w->paced = !b->seal_force;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "storage/read/exread.h"
 #include "storage/read/idchain.h"
 #include "storage/read/textset.h"
 #include "storage/read/unitread.h"
@@ -18,6 +19,7 @@
 enum select_state {
 	SELECT_CHOOSING, /* series are being chosen */
 	SELECT_VALUES,   /* of a label are listed */
+	SELECT_FETCHING, /* exemplars of all series are looked for in files */
 	SELECT_SERIES,   /* one after the other */
 	SELECT_LOADING,  /* units come from the disk */
 	SELECT_END,
@@ -38,7 +40,8 @@ struct select {
 	struct shard *shard;
 	const struct source_query *query;
 	enum select_state state, after_loading;
-	bool closed; /* freed when what is with a worker has come back */
+	bool has_exemplars; /* is what is asked for */
+	bool closed;        /* freed when what is with a worker has come back */
 	struct idchain chain;
 	struct unitread units;
 	/* the series under way */
@@ -52,7 +55,8 @@ struct select {
 	size_t kept_count, kept_cap; /* count: 0 before the first pause */
 	struct textset texts;
 	struct valuewalk values;
-	struct work_task task; /* to end it */
+	struct exread exemplars; /* when they are asked for */
+	struct work_task task;   /* to end it */
 };
 
 static void wake(struct select *s)
@@ -75,6 +79,8 @@ static void destroy_now(struct select *s)
 	mem_free(s->kept);
 	textset_release(&s->texts);
 	valuewalk_release(&s->values);
+	if (s->has_exemplars)
+		exread_release(&s->exemplars);
 	mem_free(s);
 }
 
@@ -120,6 +126,16 @@ static void loaded(struct unitread *u)
 {
 	struct select *s = CONTAINER_OF(u, struct select, units);
 	s->state = s->after_loading;
+	if (s->closed)
+		destroy(s);
+	else
+		wake(s);
+}
+
+static void fetched(struct exread *x)
+{
+	struct select *s = CONTAINER_OF(x, struct select, exemplars);
+	s->state = SELECT_FETCHING;
 	if (s->closed)
 		destroy(s);
 	else
@@ -365,6 +381,8 @@ static void take_warnings(struct select *s)
 		to[n++] = s->units.warnings[i];
 	if (s->chain.warning[0] && n < COUNT_OF(s->base.warnings))
 		to[n++] = s->chain.warning;
+	if (s->has_exemplars && s->exemplars.warning[0] && n < COUNT_OF(s->base.warnings))
+		to[n++] = s->exemplars.warning;
 	s->base.warnings_count = n;
 }
 
@@ -374,6 +392,8 @@ static void note_memory(struct select *s)
 	    column_bytes(&s->units.spare);
 	for (size_t i = 0; i < s->kept_cap; i++)
 		bytes += column_bytes(&s->kept[i]);
+	if (s->has_exemplars)
+		bytes += exread_memory(&s->exemplars);
 	s->base.memory = bytes + idchain_memory(&s->chain) + textset_bytes(&s->texts);
 }
 
@@ -382,6 +402,14 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 {
 	const struct source_query *q = s->query;
 	enum err err = ERR_OK;
+	if (q->what == SOURCE_EXEMPLARS) {
+		out->exemplars_count = exread_series(&s->exemplars, &out->exemplars);
+		if (!out->exemplars_count)
+			return SOURCE_END;
+		idchain_keep(&s->chain);
+		out->labels = s->chain.labels;
+		return SOURCE_READY;
+	}
 	if (q->what != SOURCE_SERIES_SAMPLES) {
 		enum unitread_got got = files_take(s);
 		if (UNLIKELY(got != UNITREAD_ALL)) {
@@ -464,8 +492,8 @@ static enum source_state series_step(struct select *s, struct source_item *out)
 			return st;
 		idchain_done(&s->chain);
 		if (st == SOURCE_READY &&
-		    (s->query->what == SOURCE_SERIES || s->query->what == SOURCE_SERIES_SAMPLES ||
-		        textset_pop(&s->texts, out)))
+		    (s->query->what == SOURCE_SERIES || s->has_exemplars ||
+		        s->query->what == SOURCE_SERIES_SAMPLES || textset_pop(&s->texts, out)))
 			return SOURCE_READY;
 	}
 	return SOURCE_AGAIN;
@@ -479,7 +507,22 @@ static enum source_state chosen(struct select *s)
 	s->base.est_series = idchain_count(&s->chain);
 	take_warnings(s);
 	note_memory(s);
-	s->state = walk ? SELECT_VALUES : SELECT_SERIES;
+	s->state = walk ? SELECT_VALUES : s->has_exemplars ? SELECT_FETCHING : SELECT_SERIES;
+	return SOURCE_AGAIN;
+}
+
+/* Exemplars in files, some in each step. */
+static enum source_state fetch_step(struct select *s)
+{
+	note_memory(s);
+	if (!exread_step(&s->exemplars)) {
+		s->state = SELECT_LOADING;
+		return SOURCE_WAIT;
+	}
+	take_warnings(s);
+	if (s->exemplars.err)
+		return fail(s, s->exemplars.err, s->exemplars.eb.text);
+	s->state = SELECT_SERIES;
 	return SOURCE_AGAIN;
 }
 
@@ -519,6 +562,8 @@ static enum source_state select_next(struct source_cursor *c, struct source_item
 	case SELECT_VALUES:
 		st = values_step(s, out);
 		break;
+	case SELECT_FETCHING:
+		return fetch_step(s);
 	case SELECT_SERIES:
 		st = series_step(s, out);
 		break;
@@ -553,6 +598,9 @@ enum err select_open(struct shard *sh, const struct source_query *q, struct sour
 	textset_init(&s->texts, sh->seed);
 	unitread_init(&s->units, sh, q->t_min_ms, q->t_max_ms, loaded);
 	idchain_open(&s->chain, sh, q, found);
+	s->has_exemplars = q->what == SOURCE_EXEMPLARS;
+	if (s->has_exemplars)
+		exread_init(&s->exemplars, sh, &s->chain, q->t_min_ms, q->t_max_ms, fetched);
 	s->state = SELECT_CHOOSING;
 	*out = &s->base;
 	return ERR_OK;
