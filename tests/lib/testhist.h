@@ -41,7 +41,8 @@ static inline union hist_count testhist_count(uint64_t *s, bool is_float)
 {
 	union hist_count c;
 	if (!is_float) {
-		c.n = testhist_mix(s) >> (24 + testhist_mix(s) % 40);
+		/* 64 buckets of the largest do not overflow */
+		c.n = testhist_mix(s) >> (6 + testhist_mix(s) % 58);
 		return c;
 	}
 	c.f = testhist_double(s);
@@ -63,6 +64,8 @@ static inline void testhist_side(
 			room -= (uint32_t)offset;
 			length = length > room ? room : length;
 			room -= length;
+		} else if (testhist_mix(s) % 16 == 0) {
+			offset = i == 0 && testhist_mix(s) % 2 ? INT32_MIN : INT32_MAX - 7;
 		} else if (i == 0) {
 			offset -= (int32_t)(testhist_mix(s) % 40);
 		}
