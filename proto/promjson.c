@@ -357,3 +357,34 @@ void promjson_meta(struct buf *out, const char *type, const char *help, size_t h
 	json_str(out, unit, unit_len);
 	ADD(out, "}");
 }
+
+/* {"labels":{...},"value":"6","timestamp":1600096945.479} */
+static void one_exemplar(struct buf *out, const struct exemplar *e)
+{
+	ADD(out, "{\"labels\":");
+	promjson_labels(out, e->labels);
+	ADD(out, ",\"value\":\"");
+	if (buf_reserve(out, POINT_BYTES_MAX))
+		out->len += num_fmt_json(e->v, (char *)out->data + out->len);
+	ADD(out, "\",\"timestamp\":");
+	if (buf_reserve(out, POINT_BYTES_MAX))
+		out->len += num_fmt_ts(e->t_ms, (char *)out->data + out->len);
+	ADD(out, "}");
+}
+
+void promjson_exemplars(struct buf *out, bool first, struct labels series, struct wire_reader *list)
+{
+	struct exemplar e;
+	bool any = false;
+	if (!first)
+		ADD(out, ",");
+	ADD(out, "{\"seriesLabels\":");
+	promjson_labels(out, series);
+	ADD(out, ",\"exemplars\":[");
+	for (; exemplar_get(list, &e); any = true) {
+		if (any)
+			ADD(out, ",");
+		one_exemplar(out, &e);
+	}
+	ADD(out, "]}");
+}

@@ -21,6 +21,7 @@
 #define PROTO_PROMJSON_H
 
 #include "core/base/buf.h"
+#include "core/model/exemplar.h"
 #include "core/model/label.h"
 #include "core/promql/ql.h"
 
@@ -64,6 +65,11 @@ void promjson_labels(struct buf *out, struct labels ls);
 /* One item of a list: a comma when it is not the first. */
 void promjson_item_labels(struct buf *out, bool first, struct labels ls);
 void promjson_item_string(struct buf *out, bool first, const char *s, size_t len);
+/*
+ * A series with its exemplars, of a list as core/model/exemplar.h has it; a comma when it is not
+ * the first.
+ */
+void promjson_exemplars(struct buf *out, bool first, struct labels series, struct wire_reader *list);
 /* Metadata type by batch_meta.type: "counter"...; "unknown" for anything else. */
 const char *promjson_meta_type(uint8_t type);
 /* {"type":"counter","help":"...","unit":""} */

@@ -484,39 +484,6 @@ static void expression_start(struct req *r, const struct urlq *u, bool prefixed,
 	ask_start(&x->ask, r, api_timeout_ms(), x->text, x->text_len);
 }
 
-static bool is_no_selector(void *arg, struct ql_node *n)
-{
-	(void)arg;
-	return n->kind != QL_SELECTOR;
-}
-
-static void exemplars_print(struct expression *x, struct ql_node *root)
-{
-	struct buf *out = &x->out;
-	if (ql_walk(root, QL_PARENTS_FIRST, is_no_selector, NULL))
-		return;
-	promjson_begin(out);
-	buf_add_str(out, "[]");
-	promjson_end(out, NULL, NULL);
-}
-
-/*
- * Exemplars are received and not kept: the answer is the one of a server without any
- * ("HTTP API" of the Prometheus documentation).
- */
-void api_query_exemplars(struct req *r)
-{
-	struct urlq u;
-	int64_t from, to;
-	if (!param_parse(r, &u) || !param_time(r, &u, "start", PARAM_TIME_MIN, &from) ||
-	    !param_time(r, &u, "end", PARAM_TIME_MAX, &to))
-		return;
-	if (to < from)
-		apierr_param(r, "end", "end timestamp must not be before start time");
-	else
-		expression_start(r, &u, false, exemplars_print);
-}
-
 static void format_print(struct expression *x, struct ql_node *root)
 {
 	ql_pretty(&x->pretty, root);

@@ -1,5 +1,5 @@
 /*
- * api_query - query, query_range, query_exemplars, format_query, parse_query ("HTTP API" of the
+ * api_query - query, query_range, format_query, parse_query ("HTTP API" of the
  * Prometheus documentation).
  *
  * Parameters are checked in Prometheus' order with its texts without reading the expression; then
@@ -16,7 +16,6 @@
 
 void api_query(struct req *r);
 void api_query_range(struct req *r);
-void api_query_exemplars(struct req *r);
 void api_query_format(struct req *r);
 void api_query_parse(struct req *r);
 

@@ -1,5 +1,6 @@
 #include "net/api/api.h"
 #include "net/api/api_admin.h"
+#include "net/api/api_exemplars.h"
 #include "net/api/api_meta.h"
 #include "net/api/api_query.h"
 #include "net/api/api_rules.h"

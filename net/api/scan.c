@@ -330,6 +330,32 @@ static bool take(struct piece *p, const void *bytes, size_t len)
 	return true;
 }
 
+/* A series and its exemplars: length of the labels, labels, list. */
+static bool take_exemplars(struct piece *p, const struct source_item *item)
+{
+	struct buf b;
+	bool taken = true;
+	if (!item->exemplars_count)
+		return true;
+	buf_init(&b);
+	wire_put_u32(&b, item->labels.len);
+	buf_add(&b, item->labels.bytes, item->labels.len);
+	for (size_t i = 0; i < item->exemplars_count; i++)
+		exemplar_put(&b, &item->exemplars[i]);
+	taken = take(p, b.data, b.len);
+	buf_release(&b);
+	return taken;
+}
+
+static bool take_item(struct piece *p, const struct source_item *item)
+{
+	if (p->scan->o.what == SOURCE_EXEMPLARS)
+		return take_exemplars(p, item);
+	if (p->scan->o.what == SOURCE_SERIES)
+		return take(p, item->labels.bytes, item->labels.len);
+	return take(p, item->text, item->text_len);
+}
+
 enum step {
 	STEP_ON, /* call again */
 	STEP_WAIT,
@@ -340,7 +366,7 @@ enum step {
 static enum step collect(struct piece *p)
 {
 	const struct scan *s = p->scan;
-	struct source_item item;
+	struct source_item item = { .tenant = 0 };
 	for (unsigned n = 0; n < ITEMS_PER_LOOK; n++) {
 		if (!p->cursor && !cursor_open(p))
 			return p->err ? STEP_FAILED : STEP_NEXT;
@@ -348,8 +374,7 @@ static enum step collect(struct piece *p)
 		cursor_charge(p, p->cursor->memory);
 		switch (state) {
 		case SOURCE_READY:
-			if (!(s->o.what == SOURCE_SERIES ? take(p, item.labels.bytes, item.labels.len)
-			                                 : take(p, item.text, item.text_len)))
+			if (!take_item(p, &item))
 				return STEP_NEXT;
 			break;
 		case SOURCE_AGAIN:
@@ -412,10 +437,31 @@ static int item_cmp(const void *x, const void *y)
 	return c ? c : (a_len > b_len) - (a_len < b_len);
 }
 
+struct labels scan_exemplars(const char *item, size_t len, struct wire_reader *list)
+{
+	uint32_t n = wire_load32(item);
+	*list = wire_reader(item + 4 + n, len - 4 - n);
+	return (struct labels){ .bytes = (const uint8_t *)item + 4, .len = n };
+}
+
+static int series_cmp(const void *x, const void *y)
+{
+	const uint8_t *a = (const uint8_t *)x + ITEM_HEAD, *b = (const uint8_t *)y + ITEM_HEAD;
+	int c = label_cmp((struct labels){ .bytes = a + 4, .len = wire_load32(a) },
+	    (struct labels){ .bytes = b + 4, .len = wire_load32(b) });
+	return c ? c : item_cmp(x, y);
+}
+
+static int scan_cmp(const struct scan *s, const void *x, const void *y)
+{
+	return s->o.what == SOURCE_EXEMPLARS ? series_cmp(x, y) : item_cmp(x, y);
+}
+
 static enum step sort(struct piece *p)
 {
 	if (!p->sort.items)
-		msort_begin(&p->sort, p->items, p->items + p->count, p->count, item_cmp);
+		msort_begin(&p->sort, p->items, p->items + p->count, p->count,
+		    p->scan->o.what == SOURCE_EXEMPLARS ? series_cmp : item_cmp);
 	return msort_run(&p->sort, STEPS_PER_LOOK) ? STEP_NEXT : STEP_ON;
 }
 
@@ -540,7 +586,7 @@ const char *scan_next(struct scan *s, size_t *len)
 	const uint8_t *least = NULL;
 	for (unsigned i = 0; i < s->pieces_count; i++) {
 		const void *head = head_of(&s->pieces[i]);
-		if (head && (!least || item_cmp(head, least) < 0))
+		if (head && (!least || scan_cmp(s, head, least) < 0))
 			least = head;
 	}
 	if (!least)

@@ -1,7 +1,7 @@
 /*
- * scan - label sets, label names or values of the source, from all shards: collected and sorted by
+ * scan - label sets, label names or values, exemplars of the source, from all shards: collected and sorted by
  * jobs on the loops that own them, merged while the answer is made. This is what /series, /labels
- * and /label/<name>/values need.
+ * /label/<name>/values and /query_exemplars need.
  *
  *   home: scan_start > one message per shard > (job on the owner: cursor after cursor, one for each
  *   set of matchers, then the sort) > home, when all are there > done(arg) > scan_next, scan_next
@@ -18,12 +18,13 @@
 #define NET_API_SCAN_H
 
 #include "core/account/ticket.h"
+#include "core/base/wire.h"
 #include "net/api/api.h"
 #include "net/api/param.h"
 
 struct scan;
 struct scan_opts {             /* everything pointed at is borrowed until scan_free */
-	enum source_what what; /* SERIES, LABEL_NAMES or LABEL_VALUES */
+	enum source_what what; /* SERIES, EXEMPLARS, LABEL_NAMES or LABEL_VALUES */
 	const char *label;     /* LABEL_VALUES */
 	size_t label_len;
 	int64_t t_min_ms, t_max_ms;
@@ -42,10 +43,13 @@ void scan_free(struct scan *s);
 
 enum err scan_err(const struct scan *s, const char **text);
 /*
- * The next item in byte order: canonical label bytes (SERIES) or text. NULL: that was the last one,
+ * The next item in byte order: canonical label bytes (SERIES) or text; of EXEMPLARS in the order of
+ * label_cmp, for scan_exemplars. NULL: that was the last one,
  * and scan_truncated() is known.
  */
 const char *scan_next(struct scan *s, size_t *len);
+/* Labels and exemplars of such an item, see core/model/exemplar.h; several sets may give a series twice. */
+struct labels scan_exemplars(const char *item, size_t len, struct wire_reader *list);
 bool scan_truncated(const struct scan *s);
 /* Texts of storage about damaged data, at most four. */
 const char *scan_warning(const struct scan *s, size_t i); /* NULL behind the last */

@@ -4,6 +4,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/hash.h"
+#include "core/model/exemplar.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testhist.h"
 
@@ -231,6 +232,35 @@ static void extras(void)
 	walrec_reader_release(&r);
 }
 
+/* Three of one series, one without labels. */
+static void exemplars_put(struct walrec_writer *w)
+{
+	struct buf list;
+	struct arena a;
+	buf_init(&list);
+	arena_init(&a, 1024);
+	for (int64_t i = 0; i < 3; i++) {
+		struct exemplar e = { .t_ms = 1000 * i - 1000, .v = (double)i / 3 };
+		if (i)
+			e.labels = label_make(&a, "trace_id", i == 1 ? "one" : "two", NULL);
+		exemplar_put(&list, &e);
+	}
+	walrec_exemplars(w, 77, list.data, list.len);
+	buf_release(&list);
+	arena_release(&a);
+}
+
+static bool exemplars_are(const struct walrec_record *rec)
+{
+	struct wire_reader r = wire_reader(rec->bytes, rec->bytes_len);
+	struct exemplar e;
+	unsigned n = 0, wrong = rec->id != 77;
+	for (; exemplar_get(&r, &e); n++)
+		wrong += e.t_ms != 1000 * (int64_t)n - 1000 || e.v != (double)n / 3 ||
+		    (e.labels.len > 0) != (n > 0);
+	return n == 3 && !wrong && !r.bad;
+}
+
 static void build_all_kinds(struct buf *b)
 {
 	struct walrec_writer w;
@@ -251,6 +281,7 @@ static void build_all_kinds(struct buf *b)
 	    &(struct walrec_meta){
 	        .tenant = 4, .type = 3, .family = "f", .family_len = 1, .help = "help", .help_len = 4 });
 	walrec_tomb(&w, "grave", 5);
+	exemplars_put(&w);
 	walrec_own(&w);
 	walrec_newest(&w, 7, true, -1);
 	walrec_newest(&w, UINT32_MAX, false, INT64_MAX);
@@ -297,6 +328,8 @@ static void all_kinds(void)
 	    "metadata");
 	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_TOMB && rec.bytes_len == 5,
 	    "a tombstone passes as bytes");
+	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_EXEMPLARS && exemplars_are(&rec),
+	    "exemplars of a series");
 	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_OWN, "the mark of own rows");
 	tap_ok(walrec_next(&r, &rec) && rec.tag == WALREC_NEWEST && rec.tenant == 7 && rec.own &&
 	        rec.newest_ms == -1,
