@@ -73,7 +73,7 @@ struct head {
 	/* a frozen run that has left its series, not yet given back whole */
 	struct series_run going;
 	struct exemplars exemplars; /* by id; leave with their series */
-	uint64_t misses; /* rows whose prediction failed, since start */
+	uint64_t misses;            /* rows whose prediction failed, since start */
 };
 
 void head_init(struct head *h, struct slab *mem, uint64_t seed);
@@ -129,9 +129,9 @@ struct head_row {
 	uint64_t fp;  /* hash128.lo */
 	int64_t t_ms;
 	union {
-		double v;                        /* never SAMPLE_HIST_BITS */
-		const struct batch_extra *extra; /* with BATCH_EXTRA */
-		uint64_t bits;                   /* of either */
+		double v;                              /* never SAMPLE_HIST_BITS */
+		const struct batch_extra *extra;       /* with BATCH_EXTRA */
+		uint64_t bits;                         /* of either */
 		const struct batch_exemplar *exemplar; /* with HEAD_EXEMPLAR */
 	};
 	uint32_t slot;  /* out */
@@ -139,7 +139,7 @@ struct head_row {
 };
 STATIC(sizeof(struct head_row) == 48);
 #define HEAD_EXEMPLAR 2u /* no row, but an exemplar of its series; none is resolved */
-#define HEAD_SUB 256u
+#define HEAD_SUB      256u
 /*
  * Fills rows[i].slot, SERIES_NONE where unknown; count <= HEAD_SUB. Rows of one series in a row
  * share the label pointer. Loads what the appends will touch.

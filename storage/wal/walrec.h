@@ -148,7 +148,7 @@ struct walrec_record {
 	enum walrec_tag tag;
 	/* def; newest: tenant; exemplars: id */
 	uint32_t id, tenant;
-	const uint8_t *bytes; /* def: labels; tomb: what was given; exemplars: a list that is whole */
+	const uint8_t *bytes; /* def: labels; tomb: what was given; exemplars: a whole list */
 	size_t bytes_len;
 	/* rows: columns in the reader's scratch */
 	size_t count;
