@@ -49,7 +49,9 @@ void slice_weigh(struct slice *sl)
 	for (uint32_t i = sl->batch->exemplars_count ? sl->rows_count : 0; i-- > 0;) {
 		if (sl->rows[i].flags & HEAD_EXEMPLAR) {
 			sl->exemplars = true;
-			sl->extras_bytes += EXEMPLAR_BYTES_MAX;
+			uint32_t own = sl->rows[i].exemplar->own_len;
+			sl->extras_bytes +=
+			    32 + (own < EXEMPLAR_BYTES_MAX ? own : EXEMPLAR_BYTES_MAX);
 		}
 	}
 	if (LIKELY(!sl->batch->extras_bytes))
