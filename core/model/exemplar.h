@@ -24,7 +24,8 @@ struct exemplar {
 };
 /*
  * Wire-shaped labels of an exemplar to canonical ones: sorted, empty values dropped. False: too
- * long, no UTF-8, a name that is empty or comes twice, or broken. Cost is bounded by EXEMPLAR_RUNES.
+ * long, no UTF-8, a name that is empty or comes twice, or broken. Cost is bounded by
+ * EXEMPLAR_RUNES.
  */
 bool exemplar_labels(struct arena *a, struct labels wire, struct labels *out);
 bool exemplar_same(const struct exemplar *a, const struct exemplar *b);

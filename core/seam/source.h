@@ -20,7 +20,8 @@
  * What is asked (enum source_what):
  *   SERIES_SAMPLES  labels and column; series without a sample in the range are left out
  *   SERIES          labels only; series that overlap the range coarsely
- *   EXEMPLARS       labels and the series' exemplars in the range, ascending; series without one are
+ *   EXEMPLARS       labels and the series' exemplars in the range, ascending; series without one
+ *                   are
  *                   left out
  *   LABEL_NAMES     distinct names, as out->text; LABEL_VALUES distinct values of query->label, as
  *                   out->text

@@ -1,5 +1,6 @@
 /*
- * scan - label sets, label names or values, exemplars of the source, from all shards: collected and sorted by
+ * scan - label sets, label names or values, exemplars of the source, from all shards: collected and
+ * sorted by
  * jobs on the loops that own them, merged while the answer is made. This is what /series, /labels
  * /label/<name>/values and /query_exemplars need.
  *
@@ -48,7 +49,10 @@ enum err scan_err(const struct scan *s, const char **text);
  * and scan_truncated() is known.
  */
 const char *scan_next(struct scan *s, size_t *len);
-/* Labels and exemplars of such an item, see core/model/exemplar.h; several sets may give a series twice. */
+/*
+ * Labels and exemplars of such an item, see core/model/exemplar.h; several sets may give a series
+ * twice.
+ */
 struct labels scan_exemplars(const char *item, size_t len, struct wire_reader *list);
 bool scan_truncated(const struct scan *s);
 /* Texts of storage about damaged data, at most four. */

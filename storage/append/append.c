@@ -292,7 +292,8 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
 			.flags = r->flags };
 		if (UNLIKELY(r->flags & HEAD_EXEMPLAR))
 			to->exemplar = &b->exemplars[from + i - b->rows_count];
-		else if (UNLIKELY(r->bits == SAMPLE_HIST_BITS)) /* a float, for no pointer has them */
+		/* a float, for no pointer has them */
+		else if (UNLIKELY(r->bits == SAMPLE_HIST_BITS))
 			to->bits = SAMPLE_NAN_BITS;
 	}
 }

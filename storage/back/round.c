@@ -1,7 +1,8 @@
 /*
  * A round takes what is new in memory to files (storage/shard.h has the states):
  *
- *   FREEZING   slices: head_freeze; then the frozen runs, new exemplars and new definitions are listed
+ *   FREEZING   slices: head_freeze; then the frozen runs, new exemplars and new definitions are
+ *              listed
  *   WRITING    worker: one file per range, definitions into the last of them; each is synced and
  *              opened
  *   SWITCHING  FILES gets them, complete_to and next_id

@@ -539,6 +539,24 @@ static void account_here(void *arg)
 }
 
 /* New series are as fast as memory allows; where it ends they wait, and known ones go on. */
+struct head_part {
+	struct store *store;
+	uint64_t bytes;
+};
+
+static void head_part_here(void *arg)
+{
+	const struct head_part *p = arg;
+	p->store->share_env.head_bytes_max = p->bytes;
+}
+
+/* On the loop that reads it: the store has one. */
+static void head_part_set(struct teststore *ts, uint64_t bytes)
+{
+	testteam_run(
+	    &ts->tt, 0, head_part_here, &(struct head_part){ .store = ts->store, .bytes = bytes });
+}
+
 static void tight_memory(void)
 {
 	char *dir = testlib_tmpdir("store");
@@ -556,7 +574,7 @@ static void tight_memory(void)
 	tap_ok(!r.err && r.stored == 300 && c.all > c.slab + 300 * 64,
 	    "lines, tables and postings are counted: %llu bytes, slab %llu",
 	    (unsigned long long)c.all, (unsigned long long)c.slab);
-	ts.store->share_env.head_bytes_max = c.all;
+	head_part_set(&ts, c.all);
 	batch_clear(&b);
 	teststore_row(&b, canonical[0], now + 1, 1);
 	teststore_row(&b, canonical[350], now, 1);
@@ -568,13 +586,13 @@ static void tight_memory(void)
 	    "a full head makes no new ones for now: %s", r.first_text);
 	struct column col = { 0 };
 	tap_ok(teststore_read(&ts, canonical[0], &col) && col.count == 2, "known ones go on");
-	ts.store->share_env.head_bytes_max = c.all + c.all / 19; /* 95 % */
+	head_part_set(&ts, c.all + c.all / 19); /* 95 % */
 	teststore_append(&ts, 0, &b, &r);
 	usleep(20000);
 	teststore_append(&ts, 0, &b, &r);
 	tap_ok(!r.err && r.stored == 2 && store_series(ts.store) == 301,
 	    "below that they come slowly: %s", r.first_text);
-	ts.store->share_env.head_bytes_max = c.all / 2;
+	head_part_set(&ts, c.all / 2);
 	teststore_append(&ts, 0, &b, &r);
 	tap_ok(r.err == ERR_BUSY && strstr(r.first_text, "memory for series is 2"),
 	    "far above nothing is taken: %s", r.first_text);
