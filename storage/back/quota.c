@@ -56,11 +56,19 @@ void quota_ends_add(struct quota_ends *e, int64_t end_ms, uint64_t bytes)
 	e->list[at] = (struct quota_end){ .end_ms = end_ms, .bytes = bytes };
 }
 
+void quota_ends_cut(struct quota_ends *e, int64_t t_ms)
+{
+	e->cut_ms = e->cut && e->cut_ms < t_ms ? e->cut_ms : t_ms;
+	e->cut = true;
+}
+
 int64_t quota_choose(const struct quota_ends *e, uint64_t bytes, int64_t newest_ms)
 {
 	uint64_t freed = 0;
 	int64_t before_ms = INT64_MIN;
 	for (unsigned i = 0; i < e->count && freed < bytes && e->list[i].end_ms <= newest_ms; i++) {
+		if (i && e->cut && e->list[i].end_ms > e->cut_ms)
+			break;
 		freed += e->list[i].bytes;
 		before_ms = e->list[i].end_ms;
 	}
@@ -69,7 +77,8 @@ int64_t quota_choose(const struct quota_ends *e, uint64_t bytes, int64_t newest_
 
 /*
  * Files stand in the order in which they begin, those that end early among the first: QUOTA_ENDS of
- * them are QUOTA_ENDS ends at most. Whatever ends early behind them comes in a later walk.
+ * them are QUOTA_ENDS ends at most. Whatever ends early behind them comes in a later walk: many of
+ * them may be of one range, and a time is not chosen for what they alone would have freed.
  */
 static void shard_visit(struct quota *q, const struct shard *sh)
 {
@@ -80,6 +89,8 @@ static void shard_visit(struct quota *q, const struct shard *sh)
 		const struct files_entry *e = &sh->places[i]->entry;
 		quota_ends_add(&q->ends, e->meta.end_ms, e->size_bytes);
 	}
+	if (sh->files_count > QUOTA_ENDS)
+		quota_ends_cut(&q->ends, sh->places[QUOTA_ENDS]->entry.meta.start_ms);
 }
 
 /* On loop 0. */
@@ -129,6 +140,7 @@ static void tick(struct loop_timer *t)
 	q->walking = true;
 	q->at = 0;
 	q->ends.count = 0;
+	q->ends.cut = false;
 	arrive(&q->msg);
 }
 

@@ -38,11 +38,16 @@ struct quota_end {
 struct quota_ends { /* ascending: the earliest there are */
 	struct quota_end list[QUOTA_ENDS];
 	unsigned count;
+	bool cut; /* of ends later than cut_ms not all bytes are known */
+	int64_t cut_ms;
 };
 void quota_ends_add(struct quota_ends *e, int64_t end_ms, uint64_t bytes);
+/* Files that begin at t_ms or later were not looked at. */
+void quota_ends_cut(struct quota_ends *e, int64_t t_ms);
 /*
  * The earliest end up to which so many bytes go, not later than newest_ms; the latest of those
- * there are when that is not enough. INT64_MIN: nothing may go.
+ * there are when that is not enough. What is not known to the last byte goes alone: more may go by
+ * it than was counted. INT64_MIN: nothing may go.
  */
 int64_t quota_choose(const struct quota_ends *e, uint64_t bytes, int64_t newest_ms);
 

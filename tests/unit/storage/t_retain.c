@@ -46,6 +46,27 @@ static void ends(void)
 	    "not what is still open");
 }
 
+/* A shard with more files of its oldest range than are looked at, another with few of each. */
+static void ends_cut(void)
+{
+	struct quota_ends e = { .count = 0 };
+	for (unsigned i = 0; i < QUOTA_ENDS; i++)
+		quota_ends_add(&e, 2 * HR, 1);
+	quota_ends_cut(&e, 0);
+	for (unsigned i = 1; i <= 10; i++)
+		quota_ends_add(&e, (int64_t)i * 2 * HR, 1);
+	tap_ok(quota_choose(&e, QUOTA_ENDS + 5, DAY) == 2 * HR,
+	    "where more may go than was counted, it goes alone");
+	e = (struct quota_ends){ .count = 0 };
+	for (unsigned i = 1; i <= 10; i++)
+		quota_ends_add(&e, (int64_t)i * 2 * HR, 1);
+	quota_ends_cut(&e, 10 * HR);
+	quota_ends_cut(&e, 12 * HR);
+	tap_ok(quota_choose(&e, 3, DAY) == 6 * HR && quota_choose(&e, 9, DAY) == 10 * HR &&
+	        quota_choose(&e, 9, 4 * HR) == 4 * HR,
+	    "what is known to the last byte goes together");
+}
+
 /* ---- a store ---- */
 
 static uint64_t size_now(void)
@@ -298,6 +319,7 @@ int main(void)
 	arena_init(&arena, 1 << 14);
 	storetest_names(&arena, "retain", names, SERIES);
 	ends();
+	ends_cut();
 	by_size();
 	what_stays();
 	by_tenant();
