@@ -100,7 +100,7 @@ static void decide(struct quota *q)
 	uint64_t bytes =
 	    metric_sum(M_BYTES_FILES) + metric_sum(M_BYTES_CATALOG) + metric_sum(M_BYTES_LOG);
 	int64_t newest_ms = newest_senders(n), own_ms = newest_own(n);
-	newest_ms = own_ms > newest_ms ? own_ms : newest_ms;
+	newest_ms = share_bounded(q->shares[0], own_ms > newest_ms ? own_ms : newest_ms);
 	q->before_ms =
 	    bytes > q->bytes ? quota_choose(&q->ends, bytes - q->bytes, newest_ms) : INT64_MIN;
 	if (bytes > q->bytes && q->before_ms == INT64_MIN)

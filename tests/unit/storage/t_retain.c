@@ -200,6 +200,47 @@ static void what_stays(void)
 	free(dir);
 }
 
+static bool put(int64_t t_ms)
+{
+	struct storetest_row row = { .labels = names[0], .t_ms = t_ms, .v = 1 };
+	struct storetest_verdict v = storetest_write(&s, 0, &row, 1);
+	return !v.err && v.stored == 1;
+}
+
+static enum clockwatch_state state(void)
+{
+	struct clockwatch_now now;
+	clock_both(&now.wall_ms, &now.mono_ns);
+	return clockwatch_look(s.store->clock, now);
+}
+
+/* A sample of a clock that was a month ahead: what is open by the right one is still open. */
+static void clock_was_ahead(void)
+{
+	dir = testlib_tmpdir("retain");
+	clock_fake(T0 + 30 * DAY);
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	s.opts.retention_bytes = 1 << 10;
+	if (!tap_ok(!storetest_open(&s, 1), "opens with a clock that is a month ahead"))
+		return;
+	bool good = put(T0 + 30 * DAY) && !storetest_flush(&s);
+	clock_fake_step_wall(-30 * DAY);
+	storetest_advance(&s, 1000);
+	good = good && put(clock_wall_ms());
+	storetest_advance(&s, CLOCKWATCH_FIRM_MS);
+	good = good && put(clock_wall_ms());
+	tap_ok(good && state() == CLOCKWATCH_SURE, "it is right again, and believed");
+	good = !storetest_flush(&s);
+	for (unsigned k = 0; k < 10; k++)
+		storetest_advance(&s, 6 * 1000);
+	tap_ok(
+	    good && seen().samples == 3, "the range of now stays: %u of 3 samples", seen().samples);
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 /* ---- tenants ---- */
 
 #define OTHER 5u
@@ -322,6 +363,7 @@ int main(void)
 	ends_cut();
 	by_size();
 	what_stays();
+	clock_was_ahead();
 	by_tenant();
 	arena_release(&arena);
 	return tap_done();
