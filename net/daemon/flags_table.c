@@ -57,5 +57,5 @@ enum flag_group flag_group_of(const struct flag *row)
 {
 	if (!row->limit)
 		return row->group;
-	return row->name[0] == 'q' ? FLAG_QUERIES : row->name[0] == 'l' ? FLAG_WRITES : FLAG_WEB;
+	return row->name[0] == 'q' ? FLAG_QUERIES : row->name[0] == 'w' ? FLAG_WEB : FLAG_WRITES;
 }
