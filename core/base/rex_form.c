@@ -476,8 +476,10 @@ static bool read_start(struct reader *r, struct set *out)
 static bool cut_replacement(struct set *s)
 {
 	for (size_t i = 0; i < s->count; i++) {
+		if (!s->v[i].len) /* nor may there be a text */
+			continue;
 		const char *text = (const char *)s->text.data + s->v[i].at;
-		const char *at = s->v[i].len ? memmem(text, s->v[i].len, "\xef\xbf\xbd", 3) : NULL;
+		const char *at = memmem(text, s->v[i].len, "\xef\xbf\xbd", 3);
 		if (at)
 			s->v[i].len = (size_t)(at - text);
 	}

@@ -52,7 +52,8 @@ struct label_iter {
 };
 static inline struct label_iter label_iter(struct labels ls)
 {
-	return (struct label_iter){ .p = ls.bytes, .end = ls.bytes + ls.len };
+	/* no labels may have no bytes: 0 is not added to NULL */
+	return (struct label_iter){ .p = ls.bytes, .end = ls.len ? ls.bytes + ls.len : ls.bytes };
 }
 bool label_next(struct label_iter *it, struct label *out);
 
