@@ -8,8 +8,7 @@
  * and learns how many bytes end when: of each shard's oldest files, as many as QUOTA_ENDS times are
  * needed. At home the time for the next walk is chosen: the earliest that frees enough. What is
  * still open goes never: files that end after the newest sample, or after now where that one bears
- * a time that the clock does not allow. While the clock is in doubt
- * nothing goes.
+ * a time that the clock does not allow. While the clock is in doubt nothing goes.
  *
  * Thread: made and freed on the main thread, started and stopped on loop 0, where the message
  * rests. Memory: own.
