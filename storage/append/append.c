@@ -49,13 +49,12 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 	struct intake *in = ap->home;
 	const struct intake_env *o = in->env;
 	const struct batch *b = ap->req->batch;
-	if (from + count > b->rows_count) /* exemplars say nothing of the clock */
-		count = from < b->rows_count ? (uint32_t)(b->rows_count - from) : 0;
 	if (b->own || b->restored)
 		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = INTAKE_T_MAX_MS };
 	struct clockwatch_now now = share_now(in->share);
 	int64_t newest = ap->newest_ms;
-	if (UNLIKELY(clockwatch_look(in->share->env->clock, now) != CLOCKWATCH_SURE)) {
+	bool says = from < b->rows_count; /* exemplars alone say nothing of the clock */
+	if (UNLIKELY(says && clockwatch_look(in->share->env->clock, now) != CLOCKWATCH_SURE)) {
 		struct clockwatch_heard h = hear_rows(in, b->rows + from, count, newest);
 		if (clockwatch_hear(in->share->env->clock, now, &h) == CLOCKWATCH_DOUBT) {
 			bool any = h.t_newest_ms != INT64_MIN;
@@ -203,28 +202,46 @@ static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32
 }
 
 /* Exemplars come behind the rows of a request, so that their series are there. */
-static inline const struct batch_row *item_at(const struct batch *b, size_t at, struct batch_row *room)
-{
-	if (LIKELY(at < b->rows_count))
-		return &b->rows[at];
-	const struct batch_exemplar *x = &b->exemplars[at - b->rows_count];
-	*room = (struct batch_row){ .labels = x->labels,
-		.labels_len = x->labels_len,
-		.flags = HEAD_EXEMPLAR,
-		.t_ms = x->t_ms };
-	return room;
-}
-
 static size_t items_count(const struct batch *b)
 {
 	return b->rows_count + b->exemplars_count;
+}
+
+/* What a step has from there on: rows, or exemplars in the shape of rows, never both. */
+static const struct batch_row *step_items(
+    struct step *sp, const struct batch *b, size_t from, uint32_t *count)
+{
+	if (LIKELY(from < b->rows_count)) {
+		if (*count > b->rows_count - from)
+			*count = (uint32_t)(b->rows_count - from);
+		return b->rows + from;
+	}
+	sp->items = mem_array(sp->items, *count + 1, sizeof(*sp->items));
+	for (uint32_t i = 0; i < *count; i++) {
+		const struct batch_exemplar *x = &b->exemplars[from + i - b->rows_count];
+		sp->items[i] = (struct batch_row){ .labels = x->labels,
+			.labels_len = x->labels_len,
+			.flags = HEAD_EXEMPLAR,
+			.t_ms = x->t_ms };
+	}
+	return sp->items;
+}
+
+/* Of a step of exemplars, sorted: each knows its own. */
+static void step_exemplars(struct step *sp, const struct batch *b, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		sp->rows[i].exemplar = &b->exemplars[sp->rows[i].row - b->rows_count];
+	mem_free(sp->items);
+	sp->items = NULL;
 }
 
 /*
  * Fingerprints, once per run of rows of one series; counts by place. As many of count rows as half
  * of the time allows, at least a few: returns how many.
  */
-static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint32_t count)
+static uint32_t step_hash(
+    struct append *ap, struct step *sp, const struct batch_row *items, size_t from, uint32_t count)
 {
 	const struct intake_env *env = ap->home->env;
 	const struct batch *b = ap->req->batch;
@@ -232,10 +249,9 @@ static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint3
 	uint32_t labels_len = UINT32_MAX, look = STEP_LOOK_ROWS, bytes = 0;
 	uint16_t place = 0;
 	uint64_t fp = 0, began_ns = clock_real_mono_ns();
-	struct batch_row item;
 	sp->labels_max = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		const struct batch_row *r = item_at(b, from + i, &item);
+		const struct batch_row *r = &items[i];
 		if (UNLIKELY(i >= look || bytes >= STEP_LOOK_BYTES)) {
 			if (intake_since(began_ns) >= INTAKE_PIECE_NS / 2)
 				return i;
@@ -266,12 +282,11 @@ static uint32_t step_hash(struct append *ap, struct step *sp, size_t from, uint3
 	return count;
 }
 
-/* Stable counting sort; ends[] become the ends of places. */
-static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t count)
+/* Stable counting sort; ends[] become the ends of places. How many were not refused. */
+static uint32_t step_sort(
+    struct append *ap, struct step *sp, const struct batch_row *items, size_t from, uint32_t count)
 {
-	const struct batch *b = ap->req->batch;
 	unsigned shards = ap->home->env->shards;
-	struct batch_row item;
 	uint32_t sum = 0;
 	for (unsigned p = 0; p < shards; p++) {
 		uint32_t n = sp->ends[p];
@@ -281,7 +296,7 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
 	for (uint32_t i = 0; i < count; i++) {
 		if (sp->places[i] == PLACE_NONE)
 			continue;
-		const struct batch_row *r = item_at(b, from + i, &item);
+		const struct batch_row *r = &items[i];
 		struct head_row *to = &sp->rows[sp->ends[sp->places[i]]++];
 		*to = (struct head_row){ .labels = r->labels,
 			.labels_len = r->labels_len,
@@ -290,12 +305,10 @@ static void step_sort(struct append *ap, struct step *sp, size_t from, uint32_t 
 			.t_ms = r->t_ms,
 			.bits = r->bits,
 			.flags = r->flags };
-		if (UNLIKELY(r->flags & HEAD_EXEMPLAR))
-			to->exemplar = &b->exemplars[from + i - b->rows_count];
-		/* a float, for no pointer has them */
-		else if (UNLIKELY(r->bits == SAMPLE_HIST_BITS))
+		if (UNLIKELY(r->bits == SAMPLE_HIST_BITS)) /* a float, for no pointer has them */
 			to->bits = SAMPLE_NAN_BITS;
 	}
+	return sum;
 }
 
 /*
@@ -359,10 +372,14 @@ static void append_step(struct append *ap)
 		sp->append = ap;
 		sp->open = 0;
 		memset(sp->ends, 0, home->env->shards * sizeof *sp->ends);
-		count = step_hash(ap, sp, from, count);
-		ap->judge = judge_of(ap, from, count);
+		const struct batch_row *items = step_items(sp, b, from, &count);
+		count = step_hash(ap, sp, items, from, count);
+		if (LIKELY(from < b->rows_count || !b->rows_count)) /* exemplars go by its rows' */
+			ap->judge = judge_of(ap, from, count);
 		ap->next_row = from + count;
-		step_sort(ap, sp, from, count);
+		uint32_t sorted = step_sort(ap, sp, items, from, count);
+		if (UNLIKELY(items == sp->items))
+			step_exemplars(sp, b, sorted);
 		if (!step_send(ap, sp, metas))
 			append_step_put(home, sp);
 	}

@@ -426,13 +426,13 @@ static void exemplar_apply(struct apply *a, struct head_row *r, int64_t t_min, b
 		metric_add(M_EXEMPLARS_NO_ROOM, 1);
 }
 
-/* The exemplars that the rows begin with, until the time is over: how many were done. */
+/* Until the time is over: how many were done. */
 static unsigned exemplars_apply(struct apply *a, struct head_row *rows, unsigned count)
 {
 	const int64_t t_min = oldest_of(a);
 	bool room = share_fill(a->sh) == SHARE_HAS_ROOM;
 	unsigned i = 0;
-	while (i < count && rows[i].flags & HEAD_EXEMPLAR) {
+	while (i < count) {
 		exemplar_apply(a, &rows[i], t_min, room);
 		if (cost(a, &rows[i++]))
 			break;
@@ -442,13 +442,8 @@ static unsigned exemplars_apply(struct apply *a, struct head_row *rows, unsigned
 
 static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count)
 {
-	if (UNLIKELY(a->sl->exemplars)) {
-		if (rows[0].flags & HEAD_EXEMPLAR)
-			return exemplars_apply(a, rows, count);
-		for (unsigned i = 0; i < count; i++)
-			if (rows[i].flags & HEAD_EXEMPLAR)
-				count = i;
-	}
+	if (UNLIKELY(a->sl->exemplars))
+		return exemplars_apply(a, rows, count);
 	return LIKELY(!a->sl->extras_bytes) ? rows_apply(a, rows, count, false)
 	                                    : rows_apply(a, rows, count, true);
 }

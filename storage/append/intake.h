@@ -184,7 +184,7 @@ struct slice {
 	uint32_t labels_max; /* bytes of the largest labels among the rows */
 	size_t metas_done;
 	uint64_t extras_bytes; /* of its rows' extras and its exemplars in the log, at most */
-	bool exemplars;        /* some are among the rows */
+	bool exemplars;        /* they are what its rows are */
 	uint32_t open;         /* itself and its children */
 	uint64_t position;     /* of the log, that it waits for */
 	uint64_t park_until_ns;

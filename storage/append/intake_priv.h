@@ -21,8 +21,9 @@ struct step {
 	struct list_link link;
 	struct append *append;
 	struct head_row *rows;
-	uint64_t *fps;    /* of the rows as they came */
-	uint16_t *places; /* where their shards come in the order of owners */
+	uint64_t *fps;           /* of the rows as they came */
+	uint16_t *places;        /* where their shards come in the order of owners */
+	struct batch_row *items; /* of exemplars, while the step is made; else NULL */
 	uint32_t cap, open;
 	uint32_t labels_max;   /* bytes of the largest labels */
 	uint32_t *ends;        /* [shards] in the order of owners */

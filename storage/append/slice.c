@@ -45,15 +45,13 @@ void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, s
 void slice_weigh(struct slice *sl)
 {
 	sl->extras_bytes = 0;
-	sl->exemplars = false;
-	for (uint32_t i = sl->batch->exemplars_count ? sl->rows_count : 0; i-- > 0;) {
-		if (sl->rows[i].flags & HEAD_EXEMPLAR) {
-			sl->exemplars = true;
-			uint32_t own = sl->rows[i].exemplar->own_len;
-			sl->extras_bytes +=
-			    32 + (own < EXEMPLAR_BYTES_MAX ? own : EXEMPLAR_BYTES_MAX);
-		}
+	sl->exemplars = sl->rows_count && sl->rows[0].flags & HEAD_EXEMPLAR;
+	for (uint32_t i = 0; sl->exemplars && i < sl->rows_count; i++) {
+		uint32_t own = sl->rows[i].exemplar->own_len;
+		sl->extras_bytes += 32 + (own < EXEMPLAR_BYTES_MAX ? own : EXEMPLAR_BYTES_MAX);
 	}
+	if (sl->exemplars)
+		return;
 	if (LIKELY(!sl->batch->extras_bytes))
 		return;
 	for (uint32_t i = 0; i < sl->rows_count; i++)
