@@ -28,7 +28,8 @@ void sealparts_begin(struct sealparts *p, size_t series)
 		p->first_cap = series;
 		p->first = mem_array(p->first, series, sizeof(*p->first));
 	}
-	memset(p->first, 0, series * sizeof(*p->first));
+	if (series)
+		memset(p->first, 0, series * sizeof(*p->first));
 }
 
 static void chunk_add(
