@@ -339,12 +339,23 @@ static void unwrap(const char **pattern, size_t *pattern_len)
 	*pattern_len = len;
 }
 
+/* Bytes that are not UTF-8 are read as U+FFFD: a word that has it is met by other bytes, too. */
+static bool has_replacement(const struct rex_form *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		if (f->strings[i].len && memmem(f->strings[i].s, f->strings[i].len, "\xef\xbf\xbd", 3))
+			return true;
+	return false;
+}
+
 void rex_form_of(const char *pattern, size_t len, struct rex_form *out)
 {
 	unwrap(&pattern, &len);
 	*out = (struct rex_form){ .kind = REX_PCRE };
 	if (!try_set(pattern, len, out))
 		try_stars(pattern, len, out);
+	if (has_replacement(out))
+		rex_form_release(out);
 }
 
 /* ---- what every match begins with ---- */

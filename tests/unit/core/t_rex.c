@@ -95,6 +95,9 @@ static const struct {
 	{ "(a(?i))*", "aa", true },
 	{ "\xff", "\xff", false }, /* is refused */
 	{ ".", "\xff", true },
+	{ "a|\xef\xbf\xbd", "\xff", true },
+	{ "\xef\xbf\xbd.*", "\xff", true },
+	{ "a|\xef\xbf\xbd", "b", false },
 	{ "[^a]", "\xc3\xa9", true },
 	{ "(a+)+b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", true },
 };
