@@ -73,11 +73,11 @@
 #define CHUNK_CODE_BITS        31u
 
 enum chunk_effort {
-	CHUNK_BEST,  /* files: exceptions, any GCD, three modes by exact cost; <= 20 ns a value, 50
+	CHUNK_BEST, /* files: exceptions, any GCD, three modes by exact cost; <= 20 ns a value, 50
 	               for sums of decimals */
-	CHUNK_LIGHT, /* packs: no residual exceptions, GCD of two only */
-	CHUNK_COLD,  /* files read seldom: the dense form where it takes a tenth less; <= 80 ns */
+	CHUNK_COLD, /* files read seldom: the dense form where it takes a tenth less; <= 80 ns */
 };
+#define CHUNK_EFFORTS 2u /* how many there are */
 
 /* Bytes that no stream of n numbers exceeds. */
 #define CHUNK_STREAM_MAX(n) (16u + 8u * (size_t)(n))

@@ -164,14 +164,6 @@ static uint64_t step_best(const uint64_t *x, size_t n)
 	return g ? g : 1;
 }
 
-static uint64_t step_light(const uint64_t *x, size_t n)
-{
-	uint64_t bits = 0;
-	for (size_t i = 1; i < n; i++)
-		bits |= x[i] - x[i - 1];
-	return bits ? UINT64_C(1) << __builtin_ctzll(bits) : 1;
-}
-
 struct plan { /* one way to write a sub-block */
 	enum mode mode;
 	unsigned width;
@@ -266,13 +258,12 @@ static int64_t low_without_outliers(const uint64_t *y, unsigned n)
 	return low[3];
 }
 
-static void plan_mode(
-    struct plan *best, enum mode mode, const uint64_t *y, unsigned n, enum chunk_effort effort)
+static void plan_mode(struct plan *best, enum mode mode, const uint64_t *y, unsigned n)
 {
 	struct range r = range_of(y, n);
 	uint64_t min = (uint64_t)r.min;
 	plan_range(best, mode, min, (uint64_t)r.max - min, n);
-	if (effort == CHUNK_LIGHT || n < 8)
+	if (n < 8)
 		return;
 	unsigned w = bit_len((uint64_t)r.max - min);
 	if (w <= 1 && r.zeros < n - n / 8)
@@ -345,8 +336,7 @@ static uint8_t *plan_put(uint8_t *p, const struct plan *b, const uint64_t *y, un
 struct writer { /* what runs from sub-block to sub-block */
 	uint8_t *p;
 	uint64_t prev, slope;
-	uint8_t *run; /* the run token that may grow, or NULL */
-	enum chunk_effort effort;
+	uint8_t *run;                    /* the run token that may grow, or NULL */
 	const struct dense_coder *dense; /* NULL: packed only */
 	enum mode dense_mode;
 	bool table_told;
@@ -396,7 +386,6 @@ static void dense_first(uint64_t *y, const uint64_t *k, unsigned n, enum mode mo
 static void sub_put(
     struct writer *w, const struct ints *s, const uint64_t *k, size_t first, unsigned n)
 {
-	enum chunk_effort effort = w->effort;
 	unsigned raw = 0;
 	if (s->raw_bits)
 		for (unsigned i = 0; i < n; i++)
@@ -421,15 +410,15 @@ static void sub_put(
 	}
 	w->run = NULL;
 	struct plan best = { MODE_OFFSET, 64, 0, SIZE_MAX };
-	plan_mode(&best, MODE_OFFSET, y[0], n, effort);
+	plan_mode(&best, MODE_OFFSET, y[0], n);
 	/* prev is free in the first sub-block: its first difference costs nothing */
 	if (first == 0)
 		y[1][0] = n > 1 ? y[1][1] : 0;
-	plan_mode(&best, MODE_DELTA, y[1], n, effort);
-	if (effort != CHUNK_LIGHT && n > 2) {
+	plan_mode(&best, MODE_DELTA, y[1], n);
+	if (n > 2) {
 		if (first == 0)
 			y[2][1] = 0, y[2][0] = 0;
-		plan_mode(&best, MODE_DELTA2, y[2], n, effort);
+		plan_mode(&best, MODE_DELTA2, y[2], n);
 	}
 	unsigned m = (unsigned)best.mode - 1;
 	if (first == 0 && best.mode != MODE_OFFSET) {
@@ -474,7 +463,6 @@ static void sub_put(
  */
 #define SUB_ROOM       (32u + CHUNK_SUB * 8 + 10 + CHUNK_SUB * 9)
 #define STREAM_ROOM(n) (64u + ((n) + CHUNK_SUB - 1) / CHUNK_SUB * SUB_ROOM)
-STATIC(CHUNK_LIGHT_ROOM >= STREAM_ROOM(CHUNK_SUB));
 
 /* ---- the dense form ---- */
 
@@ -590,7 +578,7 @@ static uint8_t *dense_put_all(uint8_t *p, uint8_t *end, const struct ints *s)
 {
 	struct dense_coder coder;
 	size_t packed = (size_t)(end - p);
-	struct writer w = { .p = end, .effort = CHUNK_BEST, .dense = &coder };
+	struct writer w = { .p = end, .dense = &coder };
 	if (s->n < DENSE_MIN || packed < s->n / 16 ||
 	    !dense_choose(s->x, s->n, packed, &w.dense_mode, &coder))
 		return end;
@@ -610,9 +598,7 @@ static uint8_t *ints_put(uint8_t *p, const struct ints *s, enum chunk_effort eff
 	for (size_t i = 1; i < s->n; i++)
 		differ |= s->x[i] ^ first;
 	bool constant = differ == 0 && !s->raw_bits;
-	uint64_t step = constant    ? 1
-	    : effort != CHUNK_LIGHT ? step_best(s->x, s->n)
-	                            : step_light(s->x, s->n);
+	uint64_t step = constant ? 1 : step_best(s->x, s->n);
 	*p++ = (uint8_t)(s->code | (constant ? HEAD_CONST : 0) | (step != 1 ? HEAD_STEP : 0));
 	if (s->code == CHUNK_CODE_NEAR)
 		*p++ = (uint8_t)s->near_code;
@@ -634,7 +620,7 @@ static uint8_t *ints_put(uint8_t *p, const struct ints *s, enum chunk_effort eff
 		last_x = x;
 		s->x[i] = last;
 	}
-	struct writer w = { .p = p, .effort = effort == CHUNK_LIGHT ? CHUNK_LIGHT : CHUNK_BEST };
+	struct writer w = { .p = p };
 	subs_put(&w, s);
 	return effort == CHUNK_COLD ? dense_put_all(p, w.p, s) : w.p;
 }
@@ -803,7 +789,7 @@ static uint8_t *values_put(
 			x[i] = order_bits(num_bits(v[i]));
 	}
 	uint8_t *end = ints_put(p, &s, effort);
-	if (effort != CHUNK_LIGHT && (size_t)(end - p) > 2 * n) {
+	if ((size_t)(end - p) > 2 * n) {
 		uint8_t *other = near_put(end, &s, v, effort);
 		if (other > end && other - end < end - p) {
 			memmove(p, end, (size_t)(other - end));
@@ -814,9 +800,9 @@ static uint8_t *values_put(
 }
 
 /* What making a stream may need: two forms of it, the second of two streams, each twice. */
-static size_t room(size_t n, enum chunk_effort effort)
+static size_t room(size_t n)
 {
-	return STREAM_ROOM(n) * (effort == CHUNK_LIGHT ? 1 : 4);
+	return STREAM_ROOM(n) * 4;
 }
 
 void chunk_times_encode(
@@ -825,7 +811,7 @@ void chunk_times_encode(
 	CHECK(n > 0);
 	CHECK(n <= CHUNK_SAMPLES_MAX);
 	SCRATCH uint64_t x[CHUNK_SAMPLES_MAX];
-	if (!buf_reserve(out, room(n, effort)))
+	if (!buf_reserve(out, room(n)))
 		return;
 	uint8_t *p = out->data + out->len;
 	out->len += (size_t)(times_put(p, x, t_ms, n, base_ms, effort) - p);
@@ -836,20 +822,8 @@ void chunk_values_encode(const double *v, size_t n, enum chunk_effort effort, st
 	CHECK(n > 0);
 	CHECK(n <= CHUNK_SAMPLES_MAX);
 	SCRATCH uint64_t x[CHUNK_SAMPLES_MAX], is_raw[CHUNK_SAMPLES_MAX / 64];
-	if (!buf_reserve(out, room(n, effort)))
+	if (!buf_reserve(out, room(n)))
 		return;
 	uint8_t *p = out->data + out->len;
 	out->len += (size_t)(values_put(p, x, is_raw, v, n, effort) - p);
-}
-
-uint8_t *chunk_light_times(uint8_t *p, const int64_t *t_ms, size_t n, int64_t base_ms)
-{
-	uint64_t x[CHUNK_SUB];
-	return times_put(p, x, t_ms, n, base_ms, CHUNK_LIGHT);
-}
-
-uint8_t *chunk_light_values(uint8_t *p, const double *v, size_t n)
-{
-	uint64_t x[CHUNK_SUB], is_raw[CHUNK_SUB / 64];
-	return values_put(p, x, is_raw, v, n, CHUNK_LIGHT);
 }

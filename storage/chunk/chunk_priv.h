@@ -51,11 +51,4 @@ static inline unsigned bit_len(uint64_t v)
 	return v ? 64u - (unsigned)__builtin_clzll(v) : 0;
 }
 
-/* writable bytes wanted at p; the stream itself is at most 1 + 8 n */
-#define CHUNK_LIGHT_ROOM 2560u
-
-/* n: 1..CHUNK_SUB. Return the end of the stream. */
-uint8_t *chunk_light_times(uint8_t *p, const int64_t *t_ms, size_t n, int64_t base_ms);
-uint8_t *chunk_light_values(uint8_t *p, const double *v, size_t n);
-
 #endif

@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 3)
 		return 0;
-	unsigned what = data[0] % 6;
+	unsigned what = data[0] % (3 + CHUNK_EFFORTS);
 	size_t n = 1 + (size_t)(data[1] | data[2] << 8) % N_MAX;
 	if (what < 3)
 		decode(what, data + 3, size - 3, n);

@@ -72,7 +72,7 @@ static void round_trips(enum chunk_kernel k)
 	bool values = true, times = true, bounds = true;
 	for (unsigned round = 0; round < 40; round++)
 		for (unsigned shape = 0; shape < COLUMNS_SHAPES; shape++)
-			for (unsigned effort = 0; effort < 3; effort++) {
+			for (unsigned effort = 0; effort < CHUNK_EFFORTS; effort++) {
 				size_t n = some_n();
 				columns_values(&rnd, shape, v, n);
 				if (n > 300 &&
@@ -416,7 +416,8 @@ static void aggregates(void)
 			if (columns_below(&rnd, 2)) /* a part stands still */
 				for (size_t i = n / 4; i < n - n / 4; i++)
 					v[i] = v[n / 4];
-			good = aggregates_good(v, n, (enum chunk_effort)(round % 3), NULL);
+			good =
+			    aggregates_good(v, n, (enum chunk_effort)(round % CHUNK_EFFORTS), NULL);
 		}
 	tap_ok(good, "aggregates are those of the samples, bit for bit, of every shape");
 	static const double starts[] = { 0, 5, -700, 1e6, -1e15, 35184372088832.0,
@@ -471,7 +472,7 @@ static void forms(void)
 			size_t n = some_n();
 			columns_values(&rnd, shape, v, n);
 			buf_clear(&b);
-			chunk_values_encode(v, n, (enum chunk_effort)(round % 3), &b);
+			chunk_values_encode(v, n, (enum chunk_effort)(round % CHUNK_EFFORTS), &b);
 			good &= !chunk_forms_add(b.data, b.len, n, &f) && f.values == n &&
 			    f.streams == 1 &&
 			    f.head + f.run + f.packed[0] + f.packed[1] + f.packed[2] + f.dense +
