@@ -129,16 +129,24 @@ static bool footer_parse(const uint8_t *p, struct cfile *f, uint64_t size)
 	    f->dir_len <= CFILE_DIR_MAX && f->dir_raw_len <= CFILE_DIR_MAX;
 }
 
-enum err cfile_footer_get(const uint8_t *p, struct cfile *f, uint64_t size)
+enum err cfile_header_take(const uint8_t *p, struct cfile *f)
 {
 	unsigned version = 0;
-	if (memcmp(p + 184, CFILE_MAGIC_END, 8))
-		return ERR_DAMAGED;
 	enum err e = cfile_header_get(p, &f->meta, &version);
 	if (e)
 		return e;
 	f->version = (uint16_t)version;
 	f->header_crc = wire_load32(p + CFILE_HEADER - 4);
+	return ERR_OK;
+}
+
+enum err cfile_footer_get(const uint8_t *p, struct cfile *f, uint64_t size)
+{
+	if (memcmp(p + 184, CFILE_MAGIC_END, 8))
+		return ERR_DAMAGED;
+	enum err e = cfile_header_take(p, f);
+	if (e)
+		return e;
 	if (wire_load32(p + 176) != crc32c(f->header_crc, p + 64, 112) || !footer_parse(p, f, size))
 		return ERR_DAMAGED;
 	return ERR_OK;
@@ -150,25 +158,15 @@ enum err cfile_footer_get(const uint8_t *p, struct cfile *f, uint64_t size)
 static enum err header_find(struct cfile *f, const uint8_t *tail, size_t tail_len)
 {
 	uint8_t header[CFILE_HEADER];
-	unsigned version = 0;
 	enum err e = fdcache_read_at(f->io, header, sizeof(header), 0);
 	if (e)
 		return e == ERR_TRUNCATED ? ERR_DAMAGED : e;
-	const uint8_t *p = header;
-	e = cfile_header_get(p, &f->meta, &version);
-	if (e == ERR_DAMAGED && tail_len >= CFILE_FOOTER) {
-		p = tail + tail_len - CFILE_FOOTER;
-		e = cfile_header_get(p, &f->meta, &version);
-	}
-	if (e == ERR_DAMAGED && tail_len >= CFILE_FOOTER_V1) {
-		p = tail + tail_len - CFILE_FOOTER_V1;
-		e = cfile_header_get(p, &f->meta, &version);
-	}
-	if (e)
-		return e;
-	f->version = (uint16_t)version;
-	f->header_crc = wire_load32(p + CFILE_HEADER - 4);
-	return ERR_OK;
+	e = cfile_header_take(header, f);
+	if (e == ERR_DAMAGED && tail_len >= CFILE_FOOTER)
+		e = cfile_header_take(tail + tail_len - CFILE_FOOTER, f);
+	if (e == ERR_DAMAGED && tail_len >= CFILE_FOOTER_V1)
+		e = cfile_header_take(tail + tail_len - CFILE_FOOTER_V1, f);
+	return e;
 }
 
 /* Where the footer does not say what is in it, the directory does, or the pieces. */

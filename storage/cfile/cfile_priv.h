@@ -51,6 +51,8 @@ struct cfile {
 	uint32_t dir_len, dir_raw_len, dir_crc;
 	struct memo dir; /* struct cfile_dir */
 };
+/* A header, or its copy, into an open file: meta, version, seed of the checksums. */
+MUST_CHECK enum err cfile_header_take(const uint8_t *p, struct cfile *f);
 /* What of an open file a footer tells. */
 void cfile_footer_put(uint8_t *p, const struct cfile *f, const uint8_t *header);
 MUST_CHECK enum err cfile_footer_get(const uint8_t *p, struct cfile *f, uint64_t size);

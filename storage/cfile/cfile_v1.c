@@ -31,18 +31,15 @@
 
 enum err cfile_v1_footer_get(const uint8_t *p, struct cfile *f, uint64_t size)
 {
-	unsigned version = 0;
 	if (memcmp(p + 88, CFILE_MAGIC_END_V1, 8))
 		return ERR_DAMAGED;
-	enum err e = cfile_header_get(p, &f->meta, &version);
+	enum err e = cfile_header_take(p, f);
 	if (e)
 		return e;
-	f->version = (uint16_t)version;
-	f->header_crc = wire_load32(p + CFILE_HEADER - 4);
 	f->dir_off = wire_load64(p + 64);
 	f->dir_len = wire_load32(p + 72);
 	f->dir_crc = wire_load32(p + 76);
-	if (version != 1 || wire_load32(p + 80) != crc32c(f->header_crc, p + 64, 16) ||
+	if (f->version != 1 || wire_load32(p + 80) != crc32c(f->header_crc, p + 64, 16) ||
 	    f->dir_off < CFILE_HEADER || f->dir_off > size ||
 	    size - f->dir_off != (uint64_t)f->dir_len + CFILE_FOOTER_V1 || f->dir_len > CFILE_DIR_MAX)
 		return ERR_DAMAGED;
