@@ -99,7 +99,7 @@ static unsigned value_steps(const struct matcher *m, size_t len)
 	return (needs_engine(m) ? POSTINGS_CHEAP : 1u) + (unsigned)(len / VALUE_STEP);
 }
 
-/* After some work: is it enough for now? */
+/* After some work: has this call done its part? */
 static bool is_enough(struct postings_select *s, unsigned steps, bool (*enough)(void *arg), void *arg)
 {
 	s->steps += steps;

@@ -296,15 +296,22 @@ static struct {
 	sem_t entered, go;
 } held;
 
+/* Whoever meets it while it is armed waits until it is let go. */
+static void held_here(void)
+{
+	if (!__atomic_exchange_n(&held.armed, false, __ATOMIC_ACQ_REL))
+		return;
+	sem_post(&held.entered);
+	while (sem_wait(&held.go)) {
+	}
+}
+
 static enum err held_read(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
 {
 	if (nowait && __atomic_load_n(&held.armed, __ATOMIC_ACQUIRE))
 		return ERR_AGAIN;
-	if (!nowait && __atomic_exchange_n(&held.armed, false, __ATOMIC_ACQ_REL)) {
-		sem_post(&held.entered);
-		while (sem_wait(&held.go)) {
-		}
-	}
+	if (!nowait)
+		held_here();
 	return fsio_real.read_at(f, data, len, off, nowait);
 }
 
@@ -344,39 +351,63 @@ static void *let_go_later(void *arg)
 	return arg;
 }
 
+/* A store with one row, whose calls of the disk are ops. */
+static bool held_begin(struct storetest *s, const char *dir, const struct fsio_ops *ops)
+{
+	fsio_hook(ops);
+	sem_init(&held.entered, 0, 0);
+	sem_init(&held.go, 0, 0);
+	held.let_go = false;
+	storetest_init(s, dir);
+	s->opts.shards = 1;
+	if (!tap_ok(!storetest_open(s, 1), "opens"))
+		return false;
+	struct storetest_row row = { .labels = names[0], .t_ms = base_ms, .v = 1 };
+	storetest_write(s, 0, &row, 1);
+	return true;
+}
+
+static void held_arm(void)
+{
+	__atomic_store_n(&held.armed, true, __ATOMIC_RELEASE);
+}
+
+static void held_wait(void)
+{
+	while (sem_wait(&held.entered)) {
+	}
+}
+
+/* Does the store end, and not before it was let go? */
+static void held_end(struct storetest *s, char *take_dir, const char *what)
+{
+	pthread_t other;
+	CHECK(!pthread_create(&other, NULL, let_go_later, NULL));
+	store_close(s->store);
+	tap_ok(__atomic_load_n(&held.let_go, __ATOMIC_ACQUIRE), "%s", what);
+	pthread_join(other, NULL);
+	testteam_stop(&s->tt);
+	fsio_hook(NULL);
+	testlib_rmtree(take_dir);
+	free(take_dir);
+}
+
 static void end_under_a_read(void)
 {
 	char *dir = testlib_tmpdir("back");
 	struct storetest s;
-	pthread_t other;
 	struct fsio_ops ops = fsio_real;
 	ops.read_at = held_read;
-	fsio_hook(&ops);
-	sem_init(&held.entered, 0, 0);
-	sem_init(&held.go, 0, 0);
-	storetest_init(&s, dir);
-	s.opts.shards = 1;
-	if (!tap_ok(!storetest_open(&s, 1), "opens"))
+	if (!held_begin(&s, dir, &ops))
 		return;
-	struct storetest_row row = { .labels = names[0], .t_ms = base_ms, .v = 1 };
-	storetest_write(&s, 0, &row, 1);
 	tap_ok(!storetest_flush(&s), "a row stands in a file");
 	struct given_up g = { .source = store_source(s.store),
 		.query = { .t_min_ms = base_ms, .t_max_ms = base_ms, .wake = no_wake } };
-	__atomic_store_n(&held.armed, true, __ATOMIC_RELEASE);
+	held_arm();
 	testteam_run(&s.tt, 0, begin_to_read, &g);
-	while (sem_wait(&held.entered)) {
-	}
+	held_wait();
 	testteam_run(&s.tt, 0, give_up, &g);
-	CHECK(!pthread_create(&other, NULL, let_go_later, NULL));
-	store_close(s.store);
-	tap_ok(__atomic_load_n(&held.let_go, __ATOMIC_ACQUIRE),
-	    "a store ends when the read of a closed cursor has come back");
-	pthread_join(other, NULL);
-	testteam_stop(&s.tt);
-	fsio_hook(NULL);
-	testlib_rmtree(dir);
-	free(dir);
+	held_end(&s, dir, "a store ends when the read of a closed cursor has come back");
 }
 
 /* ---- a round that fails while the store ends ---- */
@@ -385,11 +416,7 @@ static enum err held_sync(struct fsio_file *f)
 {
 	if (!strstr(fsio_file_path(f), ".kcf") || !__atomic_load_n(&held.fails, __ATOMIC_ACQUIRE))
 		return fsio_real.sync(f);
-	if (__atomic_exchange_n(&held.armed, false, __ATOMIC_ACQ_REL)) {
-		sem_post(&held.entered);
-		while (sem_wait(&held.go)) {
-		}
-	}
+	held_here();
 	return ERR_IO;
 }
 
@@ -402,33 +429,15 @@ static void end_under_a_failing_round(void)
 {
 	char *dir = testlib_tmpdir("back");
 	struct storetest s;
-	pthread_t other;
 	struct fsio_ops ops = fsio_real;
 	ops.sync = held_sync;
-	sem_init(&held.entered, 0, 0);
-	sem_init(&held.go, 0, 0);
-	held.let_go = false;
-	fsio_hook(&ops);
-	storetest_init(&s, dir);
-	s.opts.shards = 1;
-	if (!tap_ok(!storetest_open(&s, 1), "opens"))
+	if (!held_begin(&s, dir, &ops))
 		return;
-	struct storetest_row row = { .labels = names[0], .t_ms = base_ms, .v = 1 };
-	storetest_write(&s, 0, &row, 1);
 	__atomic_store_n(&held.fails, true, __ATOMIC_RELEASE);
-	__atomic_store_n(&held.armed, true, __ATOMIC_RELEASE);
+	held_arm();
 	testteam_run(&s.tt, 0, begin_round, s.store->shards[0]);
-	while (sem_wait(&held.entered)) {
-	}
-	CHECK(!pthread_create(&other, NULL, let_go_later, NULL));
-	store_close(s.store);
-	tap_ok(__atomic_load_n(&held.let_go, __ATOMIC_ACQUIRE),
-	    "a store ends when a round fails that was under way");
-	pthread_join(other, NULL);
-	testteam_stop(&s.tt);
-	fsio_hook(NULL);
-	testlib_rmtree(dir);
-	free(dir);
+	held_wait();
+	held_end(&s, dir, "a store ends when a round fails that was under way");
 }
 
 int main(void)
