@@ -51,8 +51,6 @@ void storetest_close(struct storetest *s)
 
 struct writing {
 	struct sink_req req;
-	struct batch batch;
-	struct arena extras;
 	struct sink *sink;
 	sem_t done;
 };
@@ -75,20 +73,20 @@ static const struct hist *hist_of(struct arena *a, const struct storetest_row *r
 	return h;
 }
 
-static void row_add(struct writing *w, const struct storetest_row *from)
+static void row_add(struct batch *b, struct arena *extras, const struct storetest_row *from)
 {
-	struct batch_row *row = batch_add(&w->batch);
+	struct batch_row *row = batch_add(b);
 	*row = (struct batch_row){ .labels = from->labels.bytes,
 		.labels_len = from->labels.len,
 		.t_ms = from->t_ms,
 		.v = from->v };
 	if (!from->hist && !from->start_ms)
 		return;
-	struct batch_extra *x = arena_alloc(&w->extras, sizeof(*x));
+	struct batch_extra *x = arena_alloc(extras, sizeof(*x));
 	*x = (struct batch_extra){ .v = from->v, .start_ms = from->start_ms };
 	if (from->hist)
-		x->hist = hist_of(&w->extras, from);
-	batch_row_extra(&w->batch, row, x);
+		x->hist = hist_of(extras, from);
+	batch_row_extra(b, row, x);
 }
 
 bool storetest_row_is(const struct storetest_row *row, const struct sample_column *col, uint32_t i)
@@ -120,19 +118,12 @@ bool storetest_value(const struct sample_column *col, uint32_t i, double *v)
 	return storetest_row_is(&row, col, i);
 }
 
-struct storetest_verdict storetest_write(
-    struct storetest *s, unsigned loop, const struct storetest_row *rows, size_t count)
+struct storetest_verdict storetest_send(struct storetest *s, unsigned loop, struct batch *b)
 {
-	struct writing w = { .sink = store_sink(s->store), .req.done = write_done };
-	w.req.batch = &w.batch;
+	struct writing w = { .sink = store_sink(s->store), .req = { .batch = b, .done = write_done } };
 	sem_init(&w.done, 0, 0);
-	batch_init(&w.batch);
-	arena_init(&w.extras, 4096);
-	for (size_t i = 0; i < count; i++)
-		row_add(&w, &rows[i]);
-	w.batch.series_count = count;
-	w.batch.tenant = s->tenant;
-	w.batch.own = s->own;
+	b->tenant = s->tenant;
+	b->own = s->own;
 	testteam_run(&s->tt, loop, write_begin, &w);
 	while (sem_wait(&w.done)) {
 	}
@@ -141,9 +132,23 @@ struct storetest_verdict storetest_write(
 		.refused = w.req.refused,
 		.reason = w.req.first_reason };
 	memcpy(v.text, w.req.first_text, sizeof(v.text));
-	batch_release(&w.batch);
-	arena_release(&w.extras);
 	sem_destroy(&w.done);
+	return v;
+}
+
+struct storetest_verdict storetest_write(
+    struct storetest *s, unsigned loop, const struct storetest_row *rows, size_t count)
+{
+	struct batch b;
+	struct arena extras;
+	batch_init(&b);
+	arena_init(&extras, 4096);
+	for (size_t i = 0; i < count; i++)
+		row_add(&b, &extras, &rows[i]);
+	b.series_count = count;
+	struct storetest_verdict v = storetest_send(s, loop, &b);
+	batch_release(&b);
+	arena_release(&extras);
 	return v;
 }
 

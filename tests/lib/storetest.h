@@ -55,7 +55,12 @@ struct storetest_verdict {
 	enum sink_reason reason;
 	char text[512];
 };
-/* One request on loop `loop`; waits for done. */
+/*
+ * One request on loop `loop`; waits for done. The batch gets the store's tenant and own, and stays
+ * the caller's.
+ */
+struct storetest_verdict storetest_send(struct storetest *s, unsigned loop, struct batch *b);
+/* The same of rows. */
 struct storetest_verdict storetest_write(
     struct storetest *s, unsigned loop, const struct storetest_row *rows, size_t count);
 enum err storetest_flush(struct storetest *s);

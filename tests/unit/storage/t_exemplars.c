@@ -29,24 +29,6 @@ static int64_t now_ms; /* of the samples that come with them */
 
 /* ---- writing ---- */
 
-struct writing {
-	struct sink_req req;
-	struct batch batch;
-	struct sink *sink;
-	sem_t done;
-};
-
-static void write_done(struct sink_req *req)
-{
-	sem_post(&CONTAINER_OF(req, struct writing, req)->done);
-}
-
-static void write_begin(void *arg)
-{
-	struct writing *w = arg;
-	sink_append(w->sink, &w->req);
-}
-
 struct put {
 	struct labels series, own;
 	int64_t t_ms;
@@ -56,30 +38,23 @@ struct put {
 /* One request: a sample of each series, if asked for, and exemplars behind them. */
 static bool put(struct storetest *s, bool samples, const struct put *puts, size_t count)
 {
-	struct writing w = { .sink = store_sink(s->store), .req.done = write_done };
-	w.req.batch = &w.batch;
-	sem_init(&w.done, 0, 0);
-	batch_init(&w.batch);
+	struct batch b;
+	batch_init(&b);
 	for (unsigned i = 0; samples && i < SERIES; i++)
-		*batch_add(&w.batch) = (struct batch_row){
+		*batch_add(&b) = (struct batch_row){
 			.labels = names[i].bytes, .labels_len = names[i].len, .t_ms = now_ms, .v = i
 		};
 	for (size_t i = 0; i < count; i++)
-		*batch_add_exemplar(&w.batch) =
-		    (struct batch_exemplar){ .labels = puts[i].series.bytes,
-			    .labels_len = puts[i].series.len,
-			    .own = puts[i].own.bytes,
-			    .own_len = puts[i].own.len,
-			    .t_ms = puts[i].t_ms,
-			    .v = puts[i].v };
-	w.batch.series_count = count;
-	w.batch.tenant = s->tenant;
-	testteam_run(&s->tt, 0, write_begin, &w);
-	while (sem_wait(&w.done)) {
-	}
-	bool good = !w.req.err && !w.req.refused && w.req.stored == w.batch.rows_count;
-	batch_release(&w.batch);
-	sem_destroy(&w.done);
+		*batch_add_exemplar(&b) = (struct batch_exemplar){ .labels = puts[i].series.bytes,
+			.labels_len = puts[i].series.len,
+			.own = puts[i].own.bytes,
+			.own_len = puts[i].own.len,
+			.t_ms = puts[i].t_ms,
+			.v = puts[i].v };
+	b.series_count = count;
+	struct storetest_verdict got = storetest_send(s, 0, &b);
+	bool good = !got.err && !got.refused && got.stored == b.rows_count;
+	batch_release(&b);
 	return good;
 }
 
