@@ -373,3 +373,26 @@ void storetest_names(struct arena *a, const char *name, struct labels *out, unsi
 		out[i] = label_make(a, LABEL_NAME, name, "series", no, NULL);
 	}
 }
+
+struct noting {
+	uint32_t *ids;
+	unsigned count, max;
+};
+
+static void id_note(void *arg, uint32_t first, uint32_t last)
+{
+	struct noting *n = arg;
+	for (uint32_t id = first; id <= last && n->count < n->max; id++)
+		n->ids[n->count++] = id;
+}
+
+unsigned storetest_file_ids(struct fsio_dir *d, const struct files *fs, uint32_t *ids, unsigned max)
+{
+	struct cfile *f = NULL;
+	struct noting n = { .ids = ids, .max = max };
+	if (fs->count != 1 || cfile_open(d, fs->entries[0].name, &f, NULL))
+		return 0;
+	enum err e = cfile_each_run(f, id_note, &n);
+	cfile_close(f);
+	return e ? 0 : n.count;
+}

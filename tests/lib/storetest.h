@@ -7,6 +7,7 @@
 #ifndef TESTS_LIB_STORETEST_H
 #define TESTS_LIB_STORETEST_H
 
+#include "storage/cfile/files.h"
 #include "storage/store.h"
 #include "tests/lib/testteam.h"
 
@@ -76,5 +77,7 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
  * workers and loops have settled for a moment.
  */
 void storetest_advance(struct storetest *s, int64_t ms);
+/* Ids of the one file that a list names, at most max: how many; 0: it names others, or none. */
+unsigned storetest_file_ids(struct fsio_dir *d, const struct files *fs, uint32_t *ids, unsigned max);
 
 #endif

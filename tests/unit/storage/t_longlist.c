@@ -30,7 +30,7 @@ static struct labels names[SERIES];
 static struct storetest s;
 static char *dir;
 static uint32_t ids[SERIES];
-static unsigned ids_count, list_files;
+static unsigned list_files;
 static unsigned reads; /* of files of the shard; atomic */
 
 static enum err no_sync(struct fsio_file *f)
@@ -62,24 +62,6 @@ static void opts(int64_t seal_every_ms)
 	s.opts.shards = 1;
 	s.opts.retention_ms = (int64_t)(list_files + 1000) * SAMPLE_RANGE_MS;
 	s.opts.seal_every_ms = seal_every_ms;
-}
-
-static void id_note(void *arg, uint32_t first, uint32_t last)
-{
-	(void)arg;
-	for (uint32_t id = first; id <= last && ids_count < SERIES; id++)
-		ids[ids_count++] = id;
-}
-
-/* The file that the store made knows the ids. */
-static bool ids_read(struct fsio_dir *d, const struct files *fs)
-{
-	struct cfile *f = NULL;
-	if (fs->count != 1 || cfile_open(d, fs->entries[0].name, &f, NULL))
-		return false;
-	bool read = !cfile_each_run(f, id_note, NULL);
-	cfile_close(f);
-	return read && ids_count == SERIES;
 }
 
 static struct files_entry file_put(struct fsio_dir *d, unsigned k, uint64_t rank)
@@ -116,7 +98,7 @@ static bool files_put(void)
 	enum files_found found;
 	snprintf(path, sizeof(path), "%s/shards/00", dir);
 	if (fsio_dir_open(path, false, &d) || files_load(d, 0, &fs, &found, NULL) ||
-	    !ids_read(d, &fs))
+	    storetest_file_ids(d, &fs, ids, SERIES) != SERIES)
 		return false;
 	struct files_entry *made = calloc(list_files, sizeof(*made));
 	for (unsigned k = 0; k < list_files; k++)

@@ -80,26 +80,6 @@ static bool begin(const char *dir)
 	return !e;
 }
 
-static unsigned ids_seen;
-
-static void id_note(void *arg, uint32_t first, uint32_t last)
-{
-	(void)arg;
-	for (uint32_t id = first; id <= last && ids_seen < SERIES; id++)
-		ids[ids_seen++] = id;
-}
-
-/* The file that the store made knows the ids. */
-static bool ids_read(struct fsio_dir *d, const struct files *fs)
-{
-	struct cfile *f = NULL;
-	if (fs->count != 1 || cfile_open(d, fs->entries[0].name, &f, NULL))
-		return false;
-	enum err e = cfile_each_run(f, id_note, NULL);
-	cfile_close(f);
-	return !e && ids_seen == SERIES;
-}
-
 static void file_put(struct fsio_dir *d, struct files *fs, uint64_t rank)
 {
 	static const unsigned widths[] = { 1, 1, 2, 6, 12, 24 };
@@ -144,7 +124,7 @@ static bool files_put(const char *dir)
 	enum files_found found;
 	snprintf(path, sizeof(path), "%s/shards/00", dir);
 	if (fsio_dir_open(path, false, &d) || files_load(d, 0, &fs, &found, NULL) ||
-	    !ids_read(d, &fs))
+	    storetest_file_ids(d, &fs, ids, SERIES) != SERIES)
 		return false;
 	for (unsigned i = 0; i < FILES; i++)
 		file_put(d, &fs, fs.next_rank++);
