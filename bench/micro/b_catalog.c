@@ -76,33 +76,6 @@ static void ask(struct catalog *c, const char *what, struct matcher *ms, size_t 
 	    (wall_s() - start) / rounds * 1e3);
 }
 
-/* name{a="b",c="d"} and labels of the target; escapes are kept as written. */
-static struct labels labels_of_text(
-    struct arena *a, const char *text, const char *job, unsigned target)
-{
-	struct label_builder b;
-	char instance[64];
-	label_builder_init(&b, a);
-	size_t name = strcspn(text, "{");
-	label_builder_set(&b, "__name__", 8, text, name);
-	snprintf(instance, sizeof(instance), "10.20.%u.%u:9100", target / 7, 10 + target);
-	label_builder_set(&b, "instance", 8, instance, strlen(instance));
-	label_builder_set(&b, "job", 3, job, strlen(job));
-	const char *p = text + name;
-	while (*p == '{' || *p == ',') {
-		p++;
-		size_t n = strcspn(p, "=");
-		if (p[n] != '=' || p[n + 1] != '"')
-			break;
-		const char *value = p + n + 2, *end = value;
-		while (*end && *end != '"')
-			end += *end == '\\' && end[1] ? 2 : 1;
-		label_builder_set(&b, p, n, value, (size_t)(end - value));
-		p = *end ? end + 1 : end;
-	}
-	return label_builder_done(&b);
-}
-
 /* The series of a set, by shard; ids are indexes. */
 struct set {
 	struct arena arena;
@@ -295,7 +268,8 @@ static void run_recorded(const char *path)
 		for (unsigned f = 0; f < RECORDED_FILES; f++)
 			for (size_t i = 0; i < rec[f].count; i++)
 				set_add(&s,
-				    labels_of_text(&s.arena, rec[f].series[i].text, rec[f].name, k));
+				    recorded_series_labels(
+				        &s.arena, rec[f].series[i].text, rec[f].name, k));
 	run("recorded", &s, path, 1000000, select_node);
 }
 
@@ -319,7 +293,7 @@ static void run_page(const char *path)
 			end = end ? end + 1 : line + strcspn(line, " ");
 			*end = 0;
 			set_add(&s,
-			    labels_of_text(
+			    recorded_series_labels(
 			        &s.arena, arena_strndup(&s.arena, line, strlen(line)), "node", k));
 		}
 	}

@@ -29,11 +29,11 @@ static double back[CHUNK_SAMPLES_MAX];
  do {                                                                                              \
   uint64_t best_ = UINT64_MAX;                                                                     \
   for (unsigned b_ = 0; b_ < BATCHES; b_++) {                                                      \
-   uint64_t begin_ = recorded_cpu_ns();                                                            \
+   uint64_t begin_ = used_cpu_ns();                                                                \
    for (unsigned i_ = 0; i_ < (repeat); i_++) {                                                    \
     statement;                                                                                     \
    }                                                                                               \
-   uint64_t took_ = recorded_cpu_ns() - begin_;                                                    \
+   uint64_t took_ = used_cpu_ns() - begin_;                                                        \
    best_ = took_ < best_ ? took_ : best_;                                                          \
   }                                                                                                \
   (ns) += best_ * 1000 / (repeat);                                                                 \

@@ -9,6 +9,7 @@
  * most there was; anonymous memory at the end; ns of CPU for a row (looked up and put; and again,
  * as a repeat), for a series frozen, read, and dropped.
  */
+#include "bench/micro/used.h"
 #include "core/base/arena.h"
 #include "core/base/hash.h"
 #include "storage/head/head.h"
@@ -36,26 +37,6 @@ struct bench {
 struct parts {
 	double lines, table, ids, postings, labels, live, slab, all;
 };
-
-static uint64_t cpu_ns(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static double anonymous_bytes(void)
-{
-	FILE *f = fopen("/proc/self/smaps_rollup", "r");
-	char line[256];
-	double kib = 0;
-	while (f && fgets(line, sizeof line, f))
-		if (sscanf(line, "Anonymous: %lf", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kib * 1024;
-}
 
 static void series_make(struct bench *b)
 {
@@ -134,7 +115,7 @@ static void rows_of(const struct bench *b, uint32_t from, unsigned n, int64_t t_
 
 static void create(struct bench *b)
 {
-	uint64_t begun = cpu_ns();
+	uint64_t begun = used_cpu_ns();
 	for (uint32_t i = 0; i < b->series; i++) {
 		struct head *h = head_of(b, i);
 		struct labels ls = { .bytes = b->bytes + b->at[i],
@@ -143,17 +124,17 @@ static void create(struct bench *b)
 		head_follow(h, h->last, slot);
 		h->last = slot;
 	}
-	printf("create: %.0f ns a series\n", (double)(cpu_ns() - begun) / b->series);
+	printf("create: %.0f ns a series\n", (double)(used_cpu_ns() - begun) / b->series);
 }
 
 static uint64_t rows_put(struct head *h, struct head_row *rows, unsigned n, enum series_put want)
 {
-	uint64_t begun = cpu_ns();
+	uint64_t begun = used_cpu_ns();
 	head_resolve(h, 0, rows, n);
 	for (unsigned k = 0; k < n; k++)
 		CHECK(series_put(head_at(h, rows[k].slot), h->mem, &h->stats, rows[k].t_ms,
 		          rows[k].v) == want);
-	return cpu_ns() - begun;
+	return used_cpu_ns() - begun;
 }
 
 static void scrape(struct bench *b, int64_t t_ms, uint64_t r)
@@ -171,23 +152,23 @@ static void scrape(struct bench *b, int64_t t_ms, uint64_t r)
 static void round_of(struct bench *b, struct head *h)
 {
 	struct column col = { 0 };
-	uint64_t begun = cpu_ns();
+	uint64_t begun = used_cpu_ns();
 	head_freeze_begin(h);
 	while (!head_freeze(h, 256))
 		;
-	b->freeze_ns += cpu_ns() - begun;
+	b->freeze_ns += used_cpu_ns() - begun;
 	b->frozen += h->frozen_count;
-	begun = cpu_ns();
+	begun = used_cpu_ns();
 	for (uint32_t i = 0; i < h->frozen_count; i++) {
 		CHECK(!series_run_read(
 		    series_frozen(head_at(h, h->frozen[i])), INT64_MIN, INT64_MAX, &col));
 		b->read_rows += col.count;
 	}
-	b->read_ns += cpu_ns() - begun;
-	begun = cpu_ns();
+	b->read_ns += used_cpu_ns() - begun;
+	begun = used_cpu_ns();
 	while (!head_frozen_drop(h, 256))
 		;
-	b->drop_ns += cpu_ns() - begun;
+	b->drop_ns += used_cpu_ns() - begun;
 	column_release(&col);
 }
 
@@ -225,7 +206,7 @@ int main(int argc, char **argv)
 		.shards = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 8 };
 	unsigned rounds = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 3;
 	series_make(&b);
-	double before = anonymous_bytes(), heap = (double)mallinfo2().uordblks, most = 0;
+	double before = used_anonymous_bytes(), heap = (double)mallinfo2().uordblks, most = 0;
 	b.mem = slab_create();
 	b.heads = mem_zalloc(b.shards * sizeof *b.heads);
 	for (uint32_t k = 0; k < b.shards; k++)
@@ -251,7 +232,7 @@ int main(int argc, char **argv)
 	    sum.live / n, sum.slab / n);
 	heap = (double)mallinfo2().uordblks - heap;
 	printf("in all: %.1f as counted, at most %.1f; anonymous memory %.1f, of it heap %.1f\n",
-	    sum.all / n, most, (anonymous_bytes() - before) / b.series, heap / b.series);
+	    sum.all / n, most, (used_anonymous_bytes() - before) / b.series, heap / b.series);
 	printf("a row: %.1f ns, again %.1f ns; a series: frozen %.1f ns, read %.1f ns (%.2f a row), "
 	       "dropped %.1f ns\n",
 	    (double)b.put_ns / (double)b.rows, (double)b.again_ns / (double)b.rows,

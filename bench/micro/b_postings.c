@@ -5,6 +5,7 @@
  *   nodes: 500 series a target and ten labels, none of its own for each series (10 M: 3 GB)
  *   pods:  as nodes, and an eleventh label whose value no other series has
  */
+#include "bench/micro/used.h"
 #include "core/base/clock.h"
 #include "core/base/rex.h"
 #include "core/model/label.h"
@@ -23,13 +24,6 @@
 static struct labels *labels; /* of id * SHARDS + shard, roughly: see place() */
 static struct postings *shards[SHARDS];
 static uint32_t counts[SHARDS];
-
-static double cpu_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static struct labels make(struct arena *a, unsigned n, bool pods)
 {
@@ -89,13 +83,13 @@ static void fill(unsigned series, bool pods)
 			text += labels[i].len;
 		}
 		made += heap_bytes() - here;
-		double start = cpu_ns();
+		double start = (double)used_cpu_ns();
 		for (unsigned i = 0; i < n; i++) {
 			unsigned s = shard_of(from + i);
 			of_shard[s][counts[s]] = labels[i];
 			postings_add(shards[s], counts[s]++, labels[i]);
 		}
-		spent += cpu_ns() - start;
+		spent += (double)used_cpu_ns() - start;
 	}
 	size_t told = 0;
 	uint64_t pairs = 0;
@@ -140,7 +134,7 @@ static void ask(const char *text, const struct matcher *ms, size_t count)
 	double best = 0, longest = 0;
 	uint64_t found = 0;
 	for (int r = 0; r < 3; r++) {
-		double start = cpu_ns();
+		double start = (double)used_cpu_ns();
 		struct pace pace = { 0 };
 		found = 0;
 		for (unsigned s = 0; s < SHARDS; s++) {
@@ -155,7 +149,7 @@ static void ask(const char *text, const struct matcher *ms, size_t count)
 			roaring_bitmap_free(b);
 			postings_select_end(sel);
 		}
-		double took = cpu_ns() - start;
+		double took = (double)used_cpu_ns() - start;
 		if (!r || took < best) {
 			best = took;
 			longest = pace.longest;
@@ -193,11 +187,11 @@ static void ask_text(const char *text)
 
 static void remove_all(unsigned series)
 {
-	double start = cpu_ns();
+	double start = (double)used_cpu_ns();
 	for (unsigned s = 0; s < SHARDS; s++)
 		for (uint32_t id = 0; id < counts[s]; id++)
 			postings_del(shards[s], id, of_shard[s][id]);
-	double took = cpu_ns() - start;
+	double took = (double)used_cpu_ns() - start;
 	size_t told = 0;
 	for (unsigned s = 0; s < SHARDS; s++)
 		told += postings_bytes(shards[s]);

@@ -85,32 +85,11 @@ static void die(const char *what)
 
 /* ---- the store ---- */
 
-/* name{a="b"} with instance and job. */
 static struct labels labels_of_text(const char *text, size_t len, unsigned target)
 {
-	struct label_builder b;
 	char instance[64];
-	const char *end = text + len, *p = text;
-	label_builder_init(&b, &arena);
-	while (p < end && *p != '{')
-		p++;
-	label_builder_set(&b, "__name__", 8, text, (size_t)(p - text));
 	snprintf(instance, sizeof(instance), "target-%05u.example.net:9100", target);
-	label_builder_set(&b, "instance", 8, instance, strlen(instance));
-	label_builder_set(&b, "job", 3, "node_exporter", 13);
-	while (p < end && (*p == '{' || *p == ',')) {
-		const char *name = ++p;
-		while (p < end && *p != '=' && *p != '}')
-			p++;
-		if (p + 1 >= end || *p != '=')
-			break;
-		const char *value = p + 2, *q = value;
-		while (q < end && *q != '"')
-			q += *q == '\\' && q + 1 < end ? 2 : 1;
-		label_builder_set(&b, name, (size_t)(p - name), value, (size_t)(q - value));
-		p = q + 1;
-	}
-	return label_builder_done(&b);
+	return recorded_labels(&arena, text, len, instance, "node_exporter");
 }
 
 struct line {
@@ -310,7 +289,7 @@ static void read_some(void *arg)
 {
 	struct reading *r = arg;
 	struct source_item it;
-	uint64_t from = recorded_cpu_ns();
+	uint64_t from = used_cpu_ns();
 	for (bool wait = false; !r->over && !wait;) {
 		if (!r->cursor) {
 			if (r->shard == SHARDS) {
@@ -340,7 +319,7 @@ static void read_some(void *arg)
 			die(r->cursor->eb.text);
 		}
 	}
-	r->ns += recorded_cpu_ns() - from;
+	r->ns += used_cpu_ns() - from;
 }
 
 static struct reading read_all(
@@ -375,14 +354,14 @@ static uint64_t lap_ns; /* what a look at the clock takes */
 
 static uint64_t lap(uint64_t *from)
 {
-	uint64_t now = recorded_cpu_ns(), ns = now - *from;
+	uint64_t now = used_cpu_ns(), ns = now - *from;
 	*from = now;
 	return ns > lap_ns ? ns - lap_ns : 0;
 }
 
 static void lap_calibrate(void)
 {
-	uint64_t from = recorded_cpu_ns(), sum = 0;
+	uint64_t from = used_cpu_ns(), sum = 0;
 	for (unsigned i = 0; i < 10000; i++)
 		sum += lap(&from);
 	lap_ns = sum / 10000;
@@ -403,7 +382,7 @@ static void stages_of(struct cfile *f, const struct todo *td, struct stages *st)
 	bytes = bytes ? bytes : malloc(CFILE_UNIT_HEAD + CFILE_UNIT_RAW_MAX);
 	times_bytes = times_bytes ? times_bytes : malloc(CFILE_UNIT_HEAD + CFILE_UNIT_RAW_MAX);
 	unit_of = realloc(unit_of, td->count * sizeof(*unit_of));
-	uint64_t at = recorded_cpu_ns();
+	uint64_t at = used_cpu_ns();
 	for (size_t i = 0; i < td->count; i++)
 		unit_of[i] = cfile_find(d, td->ids[i], &ext, 1) ? ext.unit : UINT32_MAX;
 	st->find += lap(&at);
@@ -416,7 +395,7 @@ static void stages_of(struct cfile *f, const struct todo *td, struct stages *st)
 			any = unit_of[i] == k;
 		if (!any)
 			continue;
-		at = recorded_cpu_ns();
+		at = used_cpu_ns();
 		ext = cfile_unit_extent(d, k);
 		if (cfile_read_nowait(f, bytes, ext.len, ext.off) &&
 		    cfile_read(f, bytes, ext.len, ext.off))
@@ -440,7 +419,7 @@ static void stages_of(struct cfile *f, const struct todo *td, struct stages *st)
 			        cfile_read(f, times_bytes, ext.len, ext.off) ||
 			        cfile_times_open(&times, f, &ext, times_bytes, NULL)))
 				die("no times");
-			at = recorded_cpu_ns();
+			at = used_cpu_ns();
 			if (cfile_unit_times(&u, &times, e, &t, NULL))
 				die("no times");
 			memcpy(c.t_ms, t, e->count * sizeof(*t));

@@ -40,42 +40,13 @@ struct sum {
 static struct shard shards[SHARDS];
 static struct arena arena;
 
-/*
- * name{a="b",c="d"} with the target's own labels added. Escapes in values are rare here: they are
- * kept as written.
- */
-static struct labels labels_of_text(const char *text, const char *job, unsigned target)
-{
-	struct label_builder b;
-	char instance[64];
-	label_builder_init(&b, &arena);
-	size_t name = strcspn(text, "{");
-	label_builder_set(&b, "__name__", 8, text, name);
-	snprintf(instance, sizeof(instance), "10.20.%u.%u:9100", target / 7, 10 + target);
-	label_builder_set(&b, "instance", 8, instance, strlen(instance));
-	label_builder_set(&b, "job", 3, job, strlen(job));
-	const char *p = text + name;
-	while (*p == '{' || *p == ',') {
-		p++;
-		size_t n = strcspn(p, "=");
-		if (p[n] != '=' || p[n + 1] != '"')
-			break;
-		const char *value = p + n + 2, *end = value;
-		while (*end && *end != '"')
-			end += *end == '\\' && end[1] ? 2 : 1;
-		label_builder_set(&b, p, n, value, (size_t)(end - value));
-		p = *end ? end + 1 : end;
-	}
-	return label_builder_done(&b);
-}
-
 static void series_make(const struct recorded *rec, unsigned files)
 {
 	for (unsigned k = 0; k < TARGETS; k++)
 		for (unsigned f = 0; f < files; f++)
 			for (size_t i = 0; i < rec[f].count; i++) {
-				struct labels ls =
-				    labels_of_text(rec[f].series[i].text, rec[f].name, k);
+				struct labels ls = recorded_series_labels(
+				    &arena, rec[f].series[i].text, rec[f].name, k);
 				struct shard *sh = &shards[label_fingerprint(ls, 0, 1).hi >> 60];
 				if (sh->count == sh->cap) {
 					sh->cap = sh->cap ? sh->cap * 2 : 1024;
@@ -116,7 +87,7 @@ static void round_write(struct shard *sh, uint32_t index, unsigned first, struct
 	int64_t t[ROUND];
 	double v[ROUND];
 	cfile_name(&m, name);
-	uint64_t begin = recorded_cpu_ns();
+	uint64_t begin = used_cpu_ns();
 	enum err e = cfile_writer_create(sh->dir, name, &m, &w);
 	if (e)
 		die(e, name);
@@ -140,7 +111,7 @@ static void round_write(struct shard *sh, uint32_t index, unsigned first, struct
 		e = cfile_open(sh->dir, name, &sh->rounds[first % RANGE / ROUND], NULL);
 	if (e)
 		die(e, name);
-	s->ns += recorded_cpu_ns() - begin;
+	s->ns += used_cpu_ns() - begin;
 	sum_add(s, &st);
 }
 
@@ -157,12 +128,12 @@ static void decode_all(struct cfile *f, struct sum *s)
 	struct cfile_iter *it = NULL;
 	uint32_t id = 0;
 	struct sample_column col;
-	uint64_t begin = recorded_cpu_ns();
+	uint64_t begin = used_cpu_ns();
 	enum err e = cfile_iter_create(f, &it);
 	while (!e && !(e = cfile_iter_next(it, &id, &col)))
 		s->samples += col.count;
 	cfile_iter_free(it);
-	s->ns += recorded_cpu_ns() - begin;
+	s->ns += used_cpu_ns() - begin;
 	if (e != ERR_NOTFOUND)
 		die(e, cfile_path(f));
 }
@@ -184,7 +155,7 @@ static void decode_some(struct cfile *f, struct sum *s)
 		die(err, cfile_path(f));
 	cfile_unit_init(&u);
 	cfile_times_init(&times);
-	uint64_t begin = recorded_cpu_ns();
+	uint64_t begin = used_cpu_ns();
 	for (uint32_t id = 0; id < 2000; id += 37) {
 		if (cfile_find(d, id, &ext, 1) != 1 || cfile_read_nowait(f, bytes, ext.len, ext.off) ||
 		    cfile_unit_open(&u, f, &ext, bytes, NULL) || cfile_unit_find(&u, id, &e) != 1)
@@ -200,7 +171,7 @@ static void decode_some(struct cfile *f, struct sum *s)
 		s->samples += e->count;
 		s->series++;
 	}
-	s->ns += recorded_cpu_ns() - begin;
+	s->ns += used_cpu_ns() - begin;
 	cfile_unit_release(&u);
 	cfile_times_release(&times);
 	column_release(&col);
@@ -218,9 +189,9 @@ static void seal(struct shard *sh, struct sum *s, struct sum *decode, struct sum
 	struct errbuf eb;
 	struct cfile *f = NULL;
 	errbuf_init(&eb);
-	uint64_t begin = recorded_cpu_ns();
+	uint64_t begin = used_cpu_ns();
 	enum err e = seal_run(&o, &r, &eb);
-	s->ns += recorded_cpu_ns() - begin;
+	s->ns += used_cpu_ns() - begin;
 	if (!e)
 		e = cfile_open(sh->dir, r.name, &f, &eb);
 	if (e)

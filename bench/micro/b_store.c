@@ -10,6 +10,7 @@
  * wall time with everything; anonymous memory per series. With "recover": the store is opened
  * again. With a DIR it stays; with 0 passes only the opening is measured.
  */
+#include "bench/micro/used.h"
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/wire.h"
@@ -44,13 +45,6 @@ struct run {
 	enum err err;
 	struct flight flights[FLIGHT];
 };
-
-static uint64_t cpu_ns(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static void series_make(struct run *r)
 {
@@ -108,7 +102,7 @@ static void done(struct sink_req *req)
 	struct run *r = f->run;
 	r->answered += (uint32_t)f->batch.rows_count;
 	if (r->answered == r->series)
-		r->append_ns = cpu_ns() - r->append_ns;
+		r->append_ns = used_cpu_ns() - r->append_ns;
 	if (req->err || req->refused)
 		r->err = req->err ? req->err : ERR_BADDATA;
 	flight_send(f);
@@ -117,7 +111,7 @@ static void done(struct sink_req *req)
 static void pass_begin(void *arg)
 {
 	struct run *r = arg;
-	r->append_ns = cpu_ns();
+	r->append_ns = used_cpu_ns();
 	for (unsigned i = 0; i < FLIGHT; i++)
 		flight_send(&r->flights[i]);
 }
@@ -141,19 +135,6 @@ static void pass(struct run *r, double *append, double *wall)
 	*wall = (double)(clock_real_mono_ns() - begun) / r->series;
 	r->pass++;
 	r->t_ms += 15000;
-}
-
-static double anonymous_bytes(void)
-{
-	FILE *f = fopen("/proc/self/smaps_rollup", "r");
-	char line[256];
-	double kib = 0;
-	while (f && fgets(line, sizeof line, f))
-		if (sscanf(line, "Anonymous: %lf", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kib * 1024;
 }
 
 /* The log leaves the page cache, so that opening again reads the disk. */
@@ -222,11 +203,11 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	store_begin(r, dir, loops);
-	double before = anonymous_bytes(), append, wall, sum = 0, wall_sum = 0, best = 1e9;
+	double before = used_anonymous_bytes(), append, wall, sum = 0, wall_sum = 0, best = 1e9;
 	pass(r, &append, &wall);
 	printf("create: %.1f ns a row = %.2f M series/s of CPU; wall %.1f ns\n", append,
 	    1e3 / append, wall);
-	double young = anonymous_bytes();
+	double young = used_anonymous_bytes();
 	for (unsigned i = 1; i < passes; i++) {
 		pass(r, &append, &wall);
 		sum += append;
@@ -234,13 +215,13 @@ int main(int argc, char **argv)
 		best = append < best ? append : best;
 		if (i == 29)
 			printf("memory at 30 samples: %.0f bytes a series\n",
-			    (anonymous_bytes() - before) / r->series);
+			    (used_anonymous_bytes() - before) / r->series);
 	}
 	if (passes > 1)
 		printf("append: %.1f ns a row (best pass %.1f) = %.2f M rows/s of CPU; wall %.1f ns\n",
 		    sum / (passes - 1), best, 1e3 * (passes - 1) / sum, wall_sum / (passes - 1));
 	printf("memory: %.0f bytes a series after one sample, %.0f after %u\n",
-	    (young - before) / r->series, (anonymous_bytes() - before) / r->series, passes);
+	    (young - before) / r->series, (used_anonymous_bytes() - before) / r->series, passes);
 	if (recover) {
 		store_close(r->store);
 		testteam_stop(&r->tt);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bench/micro/used.h"
 #include "core/base/hash.h"
 #include "core/base/num.h"
 #include "storage/wal/walrec.h"
@@ -15,17 +16,12 @@ static int64_t times[ROWS];
 static double values[ROWS];
 
 /* Time of this process, so that a busy machine changes little. */
-static double cpu_ns(void)
-{
-	return (double)clock() * (1e9 / CLOCKS_PER_SEC);
-}
-
 static void bench(const char *name)
 {
 	struct buf b;
 	struct walrec_writer w;
 	buf_init(&b);
-	double begin = cpu_ns();
+	double begin = (double)used_cpu_ns();
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		buf_clear(&b);
 		walrec_begin(&w, &b);
@@ -33,14 +29,14 @@ static void bench(const char *name)
 		walrec_rows(&w, ROWS, ids, times, values);
 		walrec_end(&w);
 	}
-	double put = (cpu_ns() - begin) / ROUNDS / ROWS;
+	double put = ((double)used_cpu_ns() - begin) / ROUNDS / ROWS;
 	struct walrec_reader r;
 	struct walrec_groups it;
 	struct walrec_group g;
 	struct walrec_record rec;
 	walrec_reader_init(&r);
 	double sum = 0;
-	begin = cpu_ns();
+	begin = (double)used_cpu_ns();
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		walrec_groups_init(&it, b.data, b.len);
 		while (walrec_groups_next(&it, &g)) {
@@ -49,7 +45,7 @@ static void bench(const char *name)
 				sum += rec.v[rec.count - 1] + rec.ids[rec.count - 1];
 		}
 	}
-	double get = (cpu_ns() - begin) / ROUNDS / ROWS;
+	double get = ((double)used_cpu_ns() - begin) / ROUNDS / ROWS;
 	printf("%-28s %6.3f bytes/row  write %5.2f ns/row  read %5.2f ns/row (%4.0f M rows/s)%s\n",
 	    name, (double)b.len / ROWS, put, get, 1e3 / get, sum == 0 ? "?" : "");
 	walrec_reader_release(&r);

@@ -17,16 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-/* Processor time of this thread: others use the machine too. */
-static inline uint64_t recorded_cpu_ns(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
+#include "bench/micro/used.h"
+#include "core/model/label.h"
 
 #define RECORDED_ROWS 3000u
 struct recorded_series {
@@ -99,6 +93,44 @@ static inline bool recorded_load(struct recorded *r, const char *src, const char
 	if (!good)
 		printf("# skipped: %s.prom.xz cannot be read (is xz installed?)\n", name);
 	return good;
+}
+
+/*
+ * name{a="b",c="d"}, as long as text_len says, with labels of its target. Escapes in values are rare
+ * here: they are kept as written.
+ */
+static inline struct labels recorded_labels(
+    struct arena *a, const char *text, size_t text_len, const char *instance, const char *job)
+{
+	struct label_builder b;
+	const char *end = text + text_len, *p = text;
+	label_builder_init(&b, a);
+	while (p < end && *p != '{')
+		p++;
+	label_builder_set(&b, "__name__", 8, text, (size_t)(p - text));
+	label_builder_set(&b, "instance", 8, instance, strlen(instance));
+	label_builder_set(&b, "job", 3, job, strlen(job));
+	while (p < end && (*p == '{' || *p == ',')) {
+		const char *name = ++p;
+		while (p < end && *p != '=' && *p != '}')
+			p++;
+		if (p + 1 >= end || *p != '=')
+			break;
+		const char *value = p + 2, *q = value;
+		while (q < end && *q != '"')
+			q += *q == '\\' && q + 1 < end ? 2 : 1;
+		label_builder_set(&b, name, (size_t)(p - name), value, (size_t)(q - value));
+		p = q + 1;
+	}
+	return label_builder_done(&b);
+}
+/* The same of a recorded series; target: the number of its copy. */
+static inline struct labels recorded_series_labels(
+    struct arena *a, const char *text, const char *job, unsigned target)
+{
+	char instance[64];
+	snprintf(instance, sizeof(instance), "10.20.%u.%u:9100", target / 7, 10 + target);
+	return recorded_labels(a, text, strlen(text), instance, job);
 }
 
 #endif
