@@ -96,8 +96,8 @@ static inline bool recorded_load(struct recorded *r, const char *src, const char
 }
 
 /*
- * name{a="b",c="d"}, as long as text_len says, with labels of its target. Escapes in values are rare
- * here: they are kept as written.
+ * name{a="b",c="d"}, as long as text_len says, with labels of its target. Escapes in values are
+ * rare here: they are kept as written.
  */
 static inline struct labels recorded_labels(
     struct arena *a, const char *text, size_t text_len, const char *instance, const char *job)
