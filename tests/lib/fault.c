@@ -14,6 +14,7 @@ static const struct fsio_ops *under;
 static size_t partial_bytes;
 static uint64_t disk_free = UINT64_MAX;
 static const char *within; /* part of a directory's path; NULL = everywhere */
+static const char *thread; /* a name; NULL = all */
 
 static enum err fault_one(enum fault_kind kind, const char *path)
 {
@@ -31,11 +32,19 @@ static bool is_sync(enum fault_kind kind)
 	return kind == FAULT_SYNC || kind == FAULT_DIR_SYNC;
 }
 
+/* Does the calling thread have the name that counts? */
+static bool is_thread(void)
+{
+	char name[16] = "";
+	return !thread ||
+	    (!pthread_getname_np(pthread_self(), name, sizeof name) && !strcmp(name, thread));
+}
+
 /* dir: where it happens; path: what part is looked for in. */
 static enum err fault_at(enum fault_kind kind, const char *dir, const char *path)
 {
 	pthread_mutex_lock(&lock);
-	if (within && !strstr(dir, within)) {
+	if ((within && !strstr(dir, within)) || !is_thread()) {
 		pthread_mutex_unlock(&lock);
 		return ERR_OK;
 	}
@@ -190,7 +199,7 @@ void fault_start(const struct fsio_ops *below)
 	memset(faults, 0, sizeof(faults));
 	partial_bytes = 0;
 	disk_free = UINT64_MAX;
-	within = NULL;
+	within = thread = NULL;
 	fsio_hook(&fault_table);
 }
 
@@ -248,6 +257,13 @@ void fault_within(const char *dir)
 {
 	pthread_mutex_lock(&lock);
 	within = dir;
+	pthread_mutex_unlock(&lock);
+}
+
+void fault_thread(const char *name)
+{
+	pthread_mutex_lock(&lock);
+	thread = name;
 	pthread_mutex_unlock(&lock);
 }
 

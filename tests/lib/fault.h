@@ -57,6 +57,8 @@ void fault_partial(size_t bytes);
 void fault_disk_free(uint64_t free_bytes);
 /* Only calls in directories whose path contains dir count and fail from now on; NULL: all. */
 void fault_within(const char *dir);
+/* Only calls of threads with this name do; NULL: of all. Both until the next fault_start(). */
+void fault_thread(const char *name);
 /* Calls counted since fault_set; its nth was not 0. */
 uint64_t fault_calls(enum fault_kind kind);
 /* Calls that were made to fail since fault_set. */

@@ -423,6 +423,7 @@ static void failing_write(const char *root)
 {
 	struct bench b;
 	fault_start(NULL);
+	fault_thread("walog"); /* not of the one that prepares segments meanwhile */
 	fault_partial(100);
 	bench_open(&b, root, "write", WALOG_SYNC_COMMIT);
 	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 5));
