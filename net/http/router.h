@@ -19,6 +19,15 @@ enum route_flags {
 	ROUTE_READY = 4,   /* speaks for all loops: the gate opens last (/-/ready) */
 };
 
+/* What an identity may do; a bit each (net/gate). */
+enum role {
+	ROLE_NONE = 0, /* of a route: anybody may ask, without an identity */
+	ROLE_WRITE = 1,
+	ROLE_READ = 2,
+	ROLE_RULES = 4,
+	ROLE_ADMIN = 8,
+};
+
 struct route {
 	/* REQ_GET | ... ; REQ_HEAD only where it is meant. OPTIONS is answered by net/http: 204 */
 	unsigned methods;
@@ -36,6 +45,7 @@ struct route {
 	 */
 	bool (*before_body)(struct req *r);
 	enum metric_id took; /* histogram of its requests' times; 0 = M_HTTP_SECONDS_OTHER */
+	enum role role;      /* who asks needs it, once identities are set up */
 };
 #define ROUTE_SKIP_BODY_MAX (64u << 10)
 #define ROUTE_BODY_WRITE    SIZE_MAX       /* limits.body-bytes */
