@@ -1,13 +1,15 @@
 /*
  * h1srv - HTTP/1.1 (and 1.0) on a connection: one request at a time, keep-alive, pipelining.
  *
- *   HEAD --head complete--> (PARK) --> BODY --complete--> RUN --answer--> SEND --sent--> HEAD | END
+ *   HEAD --head complete--> (DOOR) --> (PARK) --> BODY --complete--> RUN --answer--> SEND --sent-->
+ *   HEAD | END
  *     \____ malformed, refused before its body __________________________/ \--> SKIP (the rest of a
  *     small body) --> HEAD
  *
  *   state  waits for                     ended by
  *   HEAD   bytes                         LIMIT_IDLE_MS before the first byte, LIMIT_HEADER_MS after
  *                                        it
+ *   DOOR   srv_opts.door                 who holds it there; reading pauses
  *   PARK   memory in flight              LIMIT_PARK_MS, then 503 or on
  *   BODY   bytes                         LIMIT_BODY_MS, the least rate, LIMIT_BODY_STALE_MS
  *                                        while memory is short
@@ -39,6 +41,7 @@
 
 enum h1_state {
 	H1_HEAD,
+	H1_DOOR,
 	H1_PARK,
 	H1_BODY,
 	H1_RUN,
@@ -79,8 +82,12 @@ static void h1_end(struct h1 *h);
 static size_t h1_advance(struct h1 *h, const uint8_t *data, size_t len);
 static void h1_answer(struct req *r);
 static void h1_resume(struct req *r);
+static void h1_opened(struct req *r);
+static void h1_enter(struct h1 *h);
 static const struct conn_ops h1_conn_ops;
-static const struct req_ops h1_req_ops = { .answer = h1_answer, .resume = h1_resume };
+static const struct req_ops h1_req_ops = {
+	.answer = h1_answer, .resume = h1_resume, .opened = h1_opened
+};
 
 /* ---- bytes in ---- */
 
@@ -166,7 +173,7 @@ static void h1_work(struct h1 *h)
 	}
 	h1_in_used(h, used);
 	bool wanted = h->in.len - h->in_off < LIMIT_PIPELINED_BYTES || h1_in_head(h);
-	if (wanted && h->state != H1_PARK)
+	if (wanted && h->state != H1_PARK && h->state != H1_DOOR)
 		conn_read_pause(h->c, false);
 	h1_eof_look(h);
 }
@@ -341,9 +348,11 @@ static void h1_answer(struct req *r)
 	struct h1 *h = r->_stream;
 	CHECK(h->req == r);
 	struct req_answer *a = r->_answer;
-	bool body_to_come = h->state == H1_HEAD || h->state == H1_PARK || h->state == H1_BODY;
+	bool body_to_come = h->state < H1_RUN;
 	h->skipped = body_to_come && (h->chunked || h->body_left);
 	h1_drop_body(h);
+	if (h->state == H1_DOOR)
+		conn_read_pause(h->c, false);
 	if (h->c->draining || (a->pull && h->head_only_10))
 		h->keep = false;
 	if (h->skipped && (h->expect || h->body_left > ROUTE_SKIP_BODY_MAX))
@@ -436,6 +445,7 @@ static void h1_on_again(struct loop_deferred *d)
 	struct h1 *h = CONTAINER_OF(d, struct h1, again.work);
 	loop_again_begin(&h->again);
 	h1_turn_begin(h);
+	h1_enter(h);
 	h1_pump(h);
 	h1_work(h);
 }
@@ -482,11 +492,13 @@ static struct req *h1_request(struct h1 *h, const struct h1msg *m, struct req *r
 	h->body_left = m->content_length > 0 ? (uint64_t)m->content_length : 0;
 	h->body_seen = 0;
 	h->skipped = false;
+	r->body_declared = m->chunked ? -1 : (int64_t)h->body_left;
 	metric_add(M_HTTP_REQUESTS_H1, 1);
 	return r;
 }
 
 static void h1_body_start(struct h1 *h);
+static void h1_entered(struct h1 *h, enum req_step step);
 
 static enum limit_level h1_level(const struct h1 *h)
 {
@@ -583,18 +595,42 @@ static void h1_head(struct h1 *h, const uint8_t *data, size_t len)
 		return;
 	}
 	h->req = h1_request(h, &m, r);
-	if (!req_begin(r, m.path, m.path_len))
-		return;
+	h1_entered(h, req_begin(r, m.path, m.path_len));
+}
+
+/* What the door, and what stands behind it, has said. */
+static void h1_entered(struct h1 *h, enum req_step step)
+{
 	bool body = h->chunked || h->body_left;
-	if (!body) {
-		h1_run_handler(h);
+	switch (step) {
+	case REQ_ANSWERED:
+		return;
+	case REQ_WAIT:
+		h->state = H1_DOOR;
+		conn_deadline(h->c, 0);
+		conn_read_pause(h->c, true);
+		return;
+	case REQ_GO:
+		if (!body)
+			h1_run_handler(h);
+		else if (req_size_fits(h->req))
+			h1_body_room(h);
 		return;
 	}
-	if (h->body_left > req_body_max(r)) {
-		req_refuse_size(r);
+}
+
+/* Its turn: the door is asked again. What has come of the body meanwhile waits in h->in. */
+static void h1_enter(struct h1 *h)
+{
+	if (h->state != H1_DOOR || !conn_is_open(h->c) || req_is_held(h->req))
 		return;
-	}
-	h1_body_room(h);
+	conn_read_pause(h->c, false);
+	h1_entered(h, req_enter(h->req));
+}
+
+static void h1_opened(struct req *r)
+{
+	h1_again(r->_stream, LOOP_SOON);
 }
 
 static void h1_refuse_size(struct h1 *h, int status)
@@ -816,6 +852,7 @@ static size_t h1_advance(struct h1 *h, const uint8_t *data, size_t len)
 		case H1_SKIP:
 			used = h1_take_skipped(h, data + at, len - at);
 			break;
+		case H1_DOOR:
 		case H1_PARK:
 		case H1_RUN:
 		case H1_SEND:
@@ -836,6 +873,7 @@ static void h1_eof(struct conn *c)
 	struct h1 *h = c->proto;
 	h->eof = true;
 	switch (h->state) {
+	case H1_DOOR:
 	case H1_RUN:
 	case H1_SEND: /* maybe only half closed: what is answered is sent */
 		if (h->req)
@@ -858,7 +896,8 @@ static void h1_eof(struct conn *c)
 static void h1_left(struct conn *c)
 {
 	struct h1 *h = c->proto;
-	if ((h->state == H1_RUN || h->state == H1_SEND) && h->req)
+	bool told = h->state == H1_DOOR || h->state == H1_RUN || h->state == H1_SEND;
+	if (told && h->req)
 		req_gone(h->req);
 }
 
@@ -900,6 +939,7 @@ static void h1_deadline(struct conn *c)
 	case H1_SKIP:
 		h1_body_deadline(h);
 		return;
+	case H1_DOOR:
 	case H1_RUN:
 	case H1_SEND:
 	case H1_END:

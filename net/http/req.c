@@ -69,6 +69,8 @@ static void req_finish(struct loop_deferred *d)
 	    clock_mono_ns() - r->start_ns);
 	if (r->on_done)
 		r->on_done(r);
+	if (r->door_done)
+		r->door_done(r);
 	if (a->own == REQ_TAKE)
 		mem_free((void *)(uintptr_t)a->data);
 	if (a->gz)
@@ -126,12 +128,23 @@ static void orphan_resume(struct req *r)
 {
 	(void)r;
 }
-static const struct req_ops orphan_ops = { .answer = req_end, .resume = orphan_resume };
+
+static void orphan_opened(struct req *r)
+{
+	r->_answer->begun = true; /* no handler will answer it */
+	req_end(r);
+}
+
+static const struct req_ops orphan_ops = {
+	.answer = req_end, .resume = orphan_resume, .opened = orphan_opened
+};
 
 void req_orphan(struct req *r)
 {
 	r->_ops = &orphan_ops;
 	r->_stream = NULL;
+	if (r->_door_open)
+		r->_answer->begun = true; /* its turn at the door does not come */
 	req_gone(r);
 	if (r->_answer->begun && !r->_ending)
 		req_end(r);
@@ -295,40 +308,39 @@ static bool redirect(struct req *r, const char *path)
 	return true;
 }
 
-static bool req_begin_unmatched(struct req *r, enum route_found found, const struct route_match *m,
+static void req_begin_unmatched(struct req *r, enum route_found found, const struct route_match *m,
     const char *raw_path, size_t raw_len)
 {
 	const char *fixed;
 	r->route = NULL;
 	if (found == ROUTE_BAD_PATH) {
 		req_refuse(r, 400, "bad_path", "malformed escape in the path");
-		return false;
+		return;
 	}
 	/* Upstream answers OPTIONS on any path of its API. */
 	if (r->method == REQ_OPTIONS &&
 	    (found == ROUTE_NO_METHOD || !strncmp(r->path, "/api/", 5) || !strcmp(r->path, "*"))) {
 		req_reply(r, 204, NULL, NULL, 0, REQ_COPY);
-		return false;
+		return;
 	}
 	if (found == ROUTE_NO_PATH &&
 	    router_fix(&r->_srv->opts->routes, r->method, raw_path, raw_len, &r->arena, &fixed) &&
 	    redirect(r, fixed))
-		return false;
+		return;
 	if (found == ROUTE_NO_PATH) {
 		const char *near = router_near(&r->_srv->opts->routes, r->path, r->path_len);
 		/* All in one line: of an error's body Prometheus logs only the first one. */
 		req_reply_text(r, 404, "404 page not found%s%s%s (what is here: /)\n",
 		    near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
-		return false;
+		return;
 	}
 	char allow[64];
 	router_allow_text(m->methods | REQ_OPTIONS, allow, sizeof allow);
 	req_answer_field(r, "allow", "%s", allow);
 	req_reply_text(r, 405, "Method Not Allowed\n");
-	return false;
 }
 
-bool req_begin(struct req *r, const char *raw_path, size_t raw_len)
+enum req_step req_begin(struct req *r, const char *raw_path, size_t raw_len)
 {
 	const struct srv_opts *o = r->_srv->opts;
 	struct route_match m;
@@ -338,26 +350,48 @@ bool req_begin(struct req *r, const char *raw_path, size_t raw_len)
 		r->path = m.path;
 		r->path_len = m.path_len;
 	}
-	if (found != ROUTE_FOUND)
-		return req_begin_unmatched(r, found, &m, raw_path, raw_len);
+	if (found != ROUTE_FOUND) {
+		req_begin_unmatched(r, found, &m, raw_path, raw_len);
+		return REQ_ANSWERED;
+	}
 	r->route = m.route;
 	r->param = m.param;
 	r->param_len = m.param_len;
 	if (o->gate && !(r->route->flags & ROUTE_UNGATED) && !o->gate(r)) {
 		CHECK(r->_answer->begun);
-		return false;
+		return REQ_ANSWERED;
 	}
 	if (!may_ask(r)) {
 		req_refuse_overloaded(
 		    r, "too many answers wait for their readers (--web.max-answer-bytes)");
-		return false;
+		return REQ_ANSWERED;
 	}
-	if (r->route->before_body && !r->route->before_body(r)) {
-		CHECK(r->_answer->begun);
-		return false;
-	}
-	CHECK(!r->_answer->begun);
-	return true;
+	return req_enter(r);
+}
+
+enum req_step req_enter(struct req *r)
+{
+	const struct srv_opts *o = r->_srv->opts;
+	r->_at_door = r->_door_open = false;
+	enum req_step step = o->door ? o->door(r) : REQ_GO;
+	if (step == REQ_GO && r->route->before_body && !r->route->before_body(r))
+		step = REQ_ANSWERED;
+	CHECK(r->_answer->begun == (step == REQ_ANSWERED));
+	r->_at_door = step == REQ_WAIT;
+	return step;
+}
+
+void req_door_open(struct req *r)
+{
+	loop_check_here(r->loop);
+	CHECK(r->_at_door && !r->_door_open && !r->_answer->begun);
+	r->_door_open = true;
+	r->_ops->opened(r);
+}
+
+bool req_is_held(const struct req *r)
+{
+	return r->_at_door && !r->_door_open && !r->_answer->begun;
 }
 
 size_t req_body_max(const struct req *r)
@@ -372,6 +406,14 @@ size_t req_body_max(const struct req *r)
 	default:
 		return r->route->body_max;
 	}
+}
+
+bool req_size_fits(struct req *r)
+{
+	if (r->body_declared <= 0 || (uint64_t)r->body_declared <= req_body_max(r))
+		return true;
+	req_refuse_size(r);
+	return false;
 }
 
 void req_refuse_size(struct req *r)
@@ -394,7 +436,7 @@ void req_run(struct req *r, uint8_t *take_body, size_t len)
 	}
 	const struct srv_opts *o = r->_srv->opts;
 	if (!o->prepare || o->prepare(r))
-		r->route->handler(r);
+		req_go_on(r);
 }
 
 void req_go_on(struct req *r)

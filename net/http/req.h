@@ -1,8 +1,8 @@
 /*
  * req - one HTTP request and its answer, whatever version it came by.
  *
- *   arrives > (route found, gate, before_body) > body read whole > (prepare) > handler > ... > one
- *   req_reply*() > sent > on_done > freed
+ *   arrives > (route found, gate, door, before_body) > body read whole > (prepare) > handler > ...
+ *   > one req_reply*() > sent > on_done > freed
  *
  * A handler may answer at once or later, from any callback on the same loop, but exactly once. The
  * request, its body and its arena live until then at least, also when the client
@@ -71,6 +71,18 @@ enum req_own {
 	REQ_TAKE,   /* from mem_alloc; freed here */
 };
 
+/* What srv_opts.door says of a request whose head is known and whose body is not yet read. */
+enum req_step {
+	REQ_GO,
+	/*
+	 * Later: nothing of the body is read, nor is "100 Continue" sent. req_door_open() has the
+	 * door asked again, or the request is answered. Who waits is told by on_gone when the
+	 * client leaves, and does one of the two all the same, maybe there.
+	 */
+	REQ_WAIT,
+	REQ_ANSWERED
+};
+
 struct req {
 	struct loop *loop;
 	uint32_t tenant; /* whose data it reads and writes; 0 until there are others */
@@ -84,7 +96,8 @@ struct req {
 	size_t path_len, param_len, query_len;
 	const struct req_field *fields; /* without pseudo headers */
 	size_t field_count;
-	const uint8_t *body; /* NULL when body_len is 0; 16 bytes behind the end may be read */
+	int64_t body_declared; /* bytes to come by its head; 0: no body, -1: they are not told */
+	const uint8_t *body;   /* NULL when body_len is 0; 16 bytes behind the end may be read */
 	size_t body_len;
 	struct sockaddr_storage remote;
 	uint32_t who;          /* remote, in the book of net/conn/limit.h */
@@ -95,6 +108,15 @@ struct req {
 	/* What srv_opts.prepare made of it; freed behind on_done. */
 	void *form;
 	void (*form_free)(void *form);
+
+	/*
+	 * The door's: where it stands (0 at first), and what it keeps to the end: door_done is
+	 * called behind on_done. While it waits it also has own, on_gone and on_done; it gives them
+	 * back as they were.
+	 */
+	unsigned door_step;
+	void *door_own;
+	void (*door_done)(struct req *r);
 
 	/* The handler's. */
 	void *own;
@@ -111,8 +133,19 @@ struct req {
 	struct list_link _link;
 	struct loop_deferred _end;
 	bool _told_gone, _ending;
+	bool _at_door, _door_open; /* it waits; and is to be asked again */
 };
 
+/*
+ * After REQ_WAIT: the door is asked again, in one of the next turns, never below this call. Once;
+ * on the request's loop. Of a client that has left for good nothing is asked any more.
+ */
+void req_door_open(struct req *r);
+/*
+ * Does the body fit its route by what was declared of it? False: it has been answered, 413. For
+ * the door: what is too large by its own word needs no further question.
+ */
+bool req_size_fits(struct req *r);
 /* After srv_opts.prepare has said false: the handler runs. On the request's loop. */
 void req_go_on(struct req *r);
 

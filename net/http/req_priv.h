@@ -1,8 +1,8 @@
 /*
  * req_priv - requests as the protocols (h1srv, h2srv) and the server see them.
  *
- *   req_create > fill method, fields, remote > req_begin > (body) > req_run > ops->answer ... >
- *   req_end
+ *   req_create > fill method, fields, body_declared > req_begin > (REQ_WAIT > ops->opened >
+ *   req_enter) > (body) > req_run > ops->answer ... > req_end
  *
  * When the client is gone for good before the handler has answered, the protocol lets go with
  * req_orphan(): the request then ends by itself when the answer comes.
@@ -20,6 +20,8 @@ struct srv_loop;
 struct req_ops {
 	void (*answer)(struct req *r); /* r->_answer is complete: send it */
 	void (*resume)(struct req *r); /* after REQ_LATER */
+	/* after REQ_WAIT: calls req_enter in one of its next turns */
+	void (*opened)(struct req *r);
 };
 
 #define REQ_ANSWER_FIELDS_MAX 24
@@ -45,10 +47,15 @@ struct conn;
 /* Of the peer of c. */
 struct req *req_create(struct srv_loop *sl, const struct conn *c);
 /*
- * Finds the route and asks gate and before_body. False: the request has been answered (not found,
+ * Finds the route and asks gate, door and before_body. REQ_GO: the body may be read; REQ_WAIT:
+ * ops->opened will be called, unless it is answered first; REQ_ANSWERED: it has been (not found,
  * refused). raw: path as it came.
  */
-bool req_begin(struct req *r, const char *raw_path, size_t raw_len);
+enum req_step req_begin(struct req *r, const char *raw_path, size_t raw_len);
+/* Asks the door again, and what comes behind it; as req_begin. */
+enum req_step req_enter(struct req *r);
+/* Has it been answered, or is the door open? Else somebody holds it at the door. */
+bool req_is_held(const struct req *r);
 /* How large may the body be? Larger is 413 (req_refuse_size). */
 size_t req_body_max(const struct req *r);
 void req_refuse_size(struct req *r);

@@ -28,6 +28,11 @@ struct srv_opts {
 	 */
 	bool (*gate)(struct req *r);
 	/*
+	 * Optional: asked for each matched request behind gate, before route->before_body and before
+	 * its body is read (enum req_step, in req.h).
+	 */
+	enum req_step (*door)(struct req *r);
+	/*
 	 * Optional: asked for each matched request when its body is whole, before its handler. True
 	 * to go on; false when it has answered, or will call req_go_on() later.
 	 */
