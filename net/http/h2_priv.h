@@ -5,10 +5,12 @@
  *   h2stream  a stream: its head, its body, its deadlines
  *   h2answer  what a stream sends
  *
- * A stream:  HEAD --END_HEADERS--> BODY --END_STREAM--> RUN --answer--> SEND --stream closed-->
- *            freed
+ * A stream:  HEAD --END_HEADERS--> (DOOR) --> BODY --END_STREAM--> RUN --answer--> SEND
+ *            --stream closed--> freed
  *   state  waits for                  ended by
  *   HEAD   the header block           LIMIT_HEADER_MS of the connection, http_head_bytes, h2guard
+ *   DOOR   srv_opts.door              who holds it there; its window stays shut, what it has let
+ *                                     through by then waits in the stream
  *   BODY   DATA                       LIMIT_BODY_MS, the least rate, LIMIT_BODY_STALE_MS while
  *                                     memory is short; before it begins, its window may stay shut,
  *                                     LIMIT_PARK_MS at most
@@ -32,6 +34,7 @@
 
 enum h2_state {
 	H2_HEAD,
+	H2_DOOR,
 	H2_BODY,
 	H2_RUN,
 	H2_SEND
@@ -42,6 +45,7 @@ struct h2 {
 	struct srv_loop *sl;
 	nghttp2_session *ng;
 	struct list_link streams, hungry;
+	struct list_link opened; /* streams whose door is to be asked again */
 	size_t stream_count;
 	bool inside;          /* below nghttp2 */
 	bool head_open;       /* a header block has begun */
@@ -57,7 +61,7 @@ struct h2 {
 
 struct h2_stream {
 	struct h2 *h;
-	struct list_link link, hungry;
+	struct list_link link, hungry, opened;
 	int32_t id;
 	enum h2_state state;
 	struct req *req;
@@ -72,6 +76,11 @@ struct h2_stream {
 	/* The body. */
 	bool client_done; /* END_STREAM came */
 	bool parked;
+	enum h2_over { /* what came while it waited at the door was too much */
+		H2_OVER_NOT,
+		H2_OVER_SIZE,
+		H2_OVER_ROOM
+	} over;
 	uint8_t *body;
 	size_t body_len, body_cap, unconsumed;
 	uint64_t wait_ns; /* when the body, or the measure of its reader, began */
@@ -101,6 +110,9 @@ int h2_on_data(
     nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg);
 int h2_on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg);
 int h2_on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg);
+
+void h2_enter(struct h2_stream *s); /* its turn: the door is asked again; may free s */
+void h2_opened(struct req *r);
 
 /* Answers (h2answer.c). */
 extern const struct req_ops h2_req_ops;

@@ -197,4 +197,4 @@ static void h2_resume(struct req *r)
 	h2_hungry(s, LOOP_SOON);
 }
 
-const struct req_ops h2_req_ops = { .answer = h2_answer, .resume = h2_resume };
+const struct req_ops h2_req_ops = { .answer = h2_answer, .resume = h2_resume, .opened = h2_opened };

@@ -89,10 +89,13 @@ static void h2_work(struct loop_deferred *d)
 	if (h->in.len)
 		h2_in_set(h, h2_take(h, h->in.data + h->in_off, h->in.len - h->in_off));
 	h2_turn_begin(h);
+	for (bool any = false; (!any || h2_has_time(h)) && (l = list_pop(&h->opened)); any = true)
+		h2_enter(CONTAINER_OF(l, struct h2_stream, opened));
 	for (bool any = false; (!any || h2_has_time(h)) && (l = list_pop(&h->hungry)); any = true)
 		h2_feed_reader(CONTAINER_OF(l, struct h2_stream, hungry));
 	h2_flush(h);
-	if (conn_is_open(h->c) && (h->in.len || !list_empty(&h->hungry)))
+	bool more = h->in.len || !list_empty(&h->opened) || !list_empty(&h->hungry);
+	if (conn_is_open(h->c) && more)
 		h2_again(h, LOOP_LATER);
 }
 
@@ -230,7 +233,7 @@ static void h2_eof(struct conn *c)
 	h->inside = true; /* answers given now must not free streams below this walk */
 	LIST_EACH_SAFE(l, next, &h->streams) {
 		struct h2_stream *s = CONTAINER_OF(l, struct h2_stream, link);
-		if (s->state >= H2_RUN)
+		if (s->state >= H2_RUN || s->state == H2_DOOR)
 			req_gone(s->req);
 	}
 	h->inside = false;
@@ -325,6 +328,7 @@ void h2srv_start(struct conn *c, struct srv_loop *sl)
 	list_init(&h->streams);
 	buf_init(&h->in);
 	list_init(&h->hungry);
+	list_init(&h->opened);
 	h->again.work.fn = h2_work;
 	h2frame_init(&h->scan);
 	h->ng = h2_session(h);

@@ -18,14 +18,19 @@ void h2_reset(struct h2_stream *s, uint32_t code)
 	h2_flush(h); /* may free s */
 }
 
-/* The window opens again. */
+/* The client may send again what has come of the body. */
+static void h2_window_open(struct h2_stream *s)
+{
+	nghttp2_session_consume_stream(s->h->ng, s->id, s->unconsumed);
+	s->unconsumed = 0;
+}
+
 static void h2_unpark(struct h2_stream *s)
 {
 	s->parked = false;
 	s->wait_ns = s->grown_ns = loop_now_ns(s->h->c->loop);
 	loop_timer_set(s->h->c->loop, &s->timer, LIMIT_LOOK_MS);
-	nghttp2_session_consume_stream(s->h->ng, s->id, s->unconsumed);
-	s->unconsumed = 0;
+	h2_window_open(s);
 	h2_flush(s->h);
 }
 
@@ -104,6 +109,7 @@ static struct h2_stream *h2_stream_create(struct h2 *h, int32_t id)
 	s->method = s->path = s->authority = "";
 	buf_init(&s->out);
 	list_init(&s->hungry);
+	list_init(&s->opened);
 	loop_timer_init(&s->timer, h2_on_timer);
 	list_add_tail(&h->streams, &s->link);
 	h->stream_count++;
@@ -115,7 +121,7 @@ void h2_stream_free(struct h2_stream *s)
 	struct h2 *h = s->h;
 	struct req *r = s->req;
 	h2guard_closed(&h->guard, (uint32_t)s->id, s->client_done);
-	if (s->state < H2_RUN)
+	if (s->state < H2_RUN && s->state != H2_DOOR)
 		r->_answer->begun = true; /* no handler will answer it */
 	if (s->whole)
 		req_end(r);
@@ -123,6 +129,7 @@ void h2_stream_free(struct h2_stream *s)
 		req_orphan(r);
 	loop_timer_cancel(h->c->loop, &s->timer);
 	list_del(&s->hungry);
+	list_del(&s->opened);
 	list_del(&s->link);
 	h->stream_count--;
 	buf_release(&s->out);
@@ -245,10 +252,9 @@ static void h2_run_handler(struct h2_stream *s)
 static void h2_body_start(struct h2_stream *s)
 {
 	struct req *r = s->req;
-	if (s->content_length > 0 && (uint64_t)s->content_length > req_body_max(r)) {
-		req_refuse_size(r);
+	s->state = H2_BODY;
+	if (!req_size_fits(r))
 		return;
-	}
 	enum limit_level level = h2_level(s);
 	if (level == LIMIT_FULL) {
 		req_refuse_overloaded(r, REQ_INFLIGHT_FULL);
@@ -258,6 +264,8 @@ static void h2_body_start(struct h2_stream *s)
 	s->parked = level != LIMIT_FREE;
 	if (s->parked)
 		metric_add(M_HTTP_PARKED, 1);
+	else
+		h2_window_open(s);
 	loop_timer_set(r->loop, &s->timer, s->parked ? LIMIT_PARK_LOOK_MS : LIMIT_LOOK_MS);
 	if (req_header(r, "expect", NULL)) {
 		nghttp2_nv go_on = { .name = (uint8_t *)(uintptr_t) ":status",
@@ -281,6 +289,9 @@ static void h2_refuse_head(struct h2_stream *s)
 	    (unsigned long long)l->http_fields, limits_flag(LIMITS_http_fields));
 }
 
+static void h2_entered(struct h2_stream *s, enum req_step step);
+static void h2_refuse_over(struct h2_stream *s);
+
 static void h2_head_done(struct h2_stream *s)
 {
 	struct req *r = s->req;
@@ -294,35 +305,77 @@ static void h2_head_done(struct h2_stream *s)
 	r->field_count = s->field_count;
 	r->start_ns = loop_now_ns(r->loop);
 	s->state = H2_BODY;
+	r->body_declared = s->client_done ? 0 : s->content_length;
 	if (s->head_too_large || s->head_no_room) {
 		h2_refuse_head(s);
 		return;
 	}
-	if (!req_begin(r, s->path, raw_len))
+	h2_entered(s, req_begin(r, s->path, raw_len));
+}
+
+/* What the door, and what stands behind it, has said. May free s. */
+static void h2_entered(struct h2_stream *s, enum req_step step)
+{
+	if (step == REQ_WAIT)
+		s->state = H2_DOOR;
+	if (step != REQ_GO)
 		return;
-	if (s->client_done)
+	if (s->over != H2_OVER_NOT)
+		h2_refuse_over(s);
+	else if (s->client_done)
 		h2_run_handler(s);
 	else
 		h2_body_start(s);
 }
 
+void h2_enter(struct h2_stream *s)
+{
+	if (s->state == H2_DOOR && !req_is_held(s->req))
+		h2_entered(s, req_enter(s->req));
+}
+
+void h2_opened(struct req *r)
+{
+	struct h2_stream *s = r->_stream;
+	list_add_tail(&s->h->opened, &s->opened);
+	h2_again(s->h, LOOP_SOON);
+}
+
 /* ---- bodies ---- */
 
-/* Room for len more, charged; or the request is refused. */
+static void h2_refuse_over(struct h2_stream *s)
+{
+	if (s->over == H2_OVER_SIZE)
+		req_refuse_size(s->req);
+	else
+		req_refuse_overloaded(s->req, REQ_INFLIGHT_FULL);
+}
+
+/* The request is refused, or will be when its door opens: until then it is another's to answer. */
+static void h2_body_over(struct h2_stream *s, enum h2_over over)
+{
+	s->over = over;
+	if (s->state != H2_DOOR)
+		h2_refuse_over(s);
+}
+
+/* Room for len more, charged; false: it was too much. */
 static bool h2_body_grow(struct h2_stream *s, size_t len)
 {
 	size_t need = s->body_len + len;
+	if (s->over != H2_OVER_NOT)
+		return false;
 	if (need <= s->body_cap)
 		return true;
 	if (need > req_body_max(s->req)) {
-		req_refuse_size(s->req);
+		h2_body_over(s, H2_OVER_SIZE);
 		return false;
 	}
 	/* What was declared is what comes: nghttp2 sees to it. */
 	size_t declared = s->content_length > 0 ? (size_t)s->content_length : 0;
 	size_t cap = req_body_step(s->req, need, declared);
 	if (!req_body_grow(s->req, &s->body, &s->body_cap, cap > need ? cap : need)) {
-		req_refuse_overloaded(s->req, REQ_INFLIGHT_FULL);
+		h2_body_over(s, H2_OVER_ROOM);
 		return false;
 	}
 	s->grown_ns = loop_now_ns(s->h->c->loop);
@@ -336,11 +389,12 @@ int h2_on_data(
 	struct h2 *h = arg;
 	struct h2_stream *s = h2_stream_of(h, id);
 	nghttp2_session_consume_connection(ng, len);
-	if (!s || s->state != H2_BODY || !h2_body_grow(s, len))
+	bool wanted = s && (s->state == H2_BODY || s->state == H2_DOOR);
+	if (!wanted || !h2_body_grow(s, len))
 		return 0; /* refused: passed over, and its window stays shut */
 	memcpy(s->body + s->body_len, data, len);
 	s->body_len += len;
-	if (s->parked)
+	if (s->parked || s->state == H2_DOOR)
 		s->unconsumed += len;
 	else
 		nghttp2_session_consume_stream(ng, id, len);

@@ -230,6 +230,92 @@ static inline void test_limits_set(struct testteam *tt)
 		testteam_run(tt, i, test_limits_here_, NULL);
 }
 
+/*
+ * A door: who brings "x-door" waits at it until the test opens it, a number of times when it is
+ * one ("x-door: 3"); "x-door: no" is refused when it opens, "x-door: busy" is answered while it
+ * waits. Who leaves meanwhile opens it himself.
+ */
+static bool door_shut;
+static struct doors {
+	unsigned asked, waits, gone, done;
+} doors_on[LOOPS_MAX];
+#define DOORS(r) doors_on[loop_index((r)->loop)]
+
+static inline struct doors doors_all(void)
+{
+	struct doors sum = { 0 };
+	for (unsigned i = 0; i < LOOPS_MAX; i++) {
+		sum.asked += __atomic_load_n(&doors_on[i].asked, __ATOMIC_RELAXED);
+		sum.waits += __atomic_load_n(&doors_on[i].waits, __ATOMIC_RELAXED);
+		sum.gone += __atomic_load_n(&doors_on[i].gone, __ATOMIC_RELAXED);
+		sum.done += __atomic_load_n(&doors_on[i].done, __ATOMIC_RELAXED);
+	}
+	return sum;
+}
+
+struct at_door {
+	struct loop_deferred d;
+	struct req *r;
+};
+
+static void door_pass(struct at_door *w)
+{
+	struct req *r = w->r;
+	size_t len;
+	list_del(&w->d.link);
+	r->on_gone = NULL;
+	__atomic_fetch_sub(&DOORS(r).waits, 1, __ATOMIC_RELAXED);
+	if (!strcmp(req_header(r, "x-door", &len), "busy"))
+		req_refuse_overloaded(r, "the door stays shut");
+	else
+		req_door_open(r);
+}
+
+static void door_look(struct loop_deferred *d)
+{
+	struct at_door *w = CONTAINER_OF(d, struct at_door, d);
+	if (__atomic_load_n(&door_shut, __ATOMIC_ACQUIRE))
+		loop_defer(w->r->loop, d);
+	else
+		door_pass(w);
+}
+
+static void door_gone(struct req *r)
+{
+	__atomic_fetch_add(&DOORS(r).gone, 1, __ATOMIC_RELAXED);
+	door_pass(r->door_own);
+}
+
+static void door_done(struct req *r)
+{
+	__atomic_fetch_add(&DOORS(r).done, 1, __ATOMIC_RELAXED);
+}
+
+static enum req_step test_door(struct req *r)
+{
+	size_t len;
+	const char *how = req_header(r, "x-door", &len);
+	unsigned long times = how && strtoul(how, NULL, 10) ? strtoul(how, NULL, 10) : 1;
+	__atomic_fetch_add(&DOORS(r).asked, 1, __ATOMIC_RELAXED);
+	if (!how)
+		return REQ_GO;
+	if (r->door_step++ == times) {
+		if (strcmp(how, "no"))
+			return REQ_GO;
+		req_refuse(r, 403, "forbidden", "not through this door");
+		return REQ_ANSWERED;
+	}
+	struct at_door *w = arena_zalloc(&r->arena, sizeof *w);
+	w->d.fn = door_look;
+	w->r = r;
+	r->door_own = w;
+	r->door_done = door_done;
+	r->on_gone = door_gone;
+	__atomic_fetch_add(&DOORS(r).waits, 1, __ATOMIC_RELAXED);
+	loop_defer(r->loop, &w->d);
+	return REQ_WAIT;
+}
+
 static bool gate_shut;
 static bool test_gate(struct req *r)
 {

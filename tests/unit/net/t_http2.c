@@ -22,7 +22,8 @@ static void serve(size_t inflight)
 		.addresses = addresses,
 		.address_count = 1,
 		.routes = { test_rows, COUNT_OF(test_rows) },
-		.gate = test_gate };
+		.gate = test_gate,
+		.door = test_door };
 	limits_default(&test_limits);
 	if (inflight)
 		test_limits.http_inflight_bytes = inflight;
@@ -874,6 +875,107 @@ static void draining(void)
 	tap_ok(quiet(0, 0), "nothing is left");
 }
 
+/* ---- the door ---- */
+
+static void door_set(bool shut)
+{
+	__atomic_store_n(&door_shut, shut, __ATOMIC_RELEASE);
+}
+
+static bool door_waits(unsigned n)
+{
+	for (unsigned i = 0; i < 20000 && doors_all().waits != n; i++)
+		usleep(1000);
+	return doors_all().waits == n;
+}
+
+static void door_waiting(void)
+{
+	static char body[1000000];
+	for (size_t i = 0; i < sizeof body; i++)
+		body[i] = (char)(i % 251);
+	cli_open(&c, false);
+	c.send_data = body;
+	c.send_len = sizeof body;
+	door_set(true);
+	int32_t a = cli_ask(&c, "GET", "/ping", "x-door", "1", false);
+	int32_t b = cli_ask(&c, "POST", "/echo", "x-door", "1", true);
+	int32_t d = cli_ask(&c, "POST", "/echo", "x-door", "no", true);
+	int32_t e = cli_ask(&c, "POST", "/echo", "x-door", "busy", true);
+	int32_t f = cli_ask(&c, "POST", "/small", "x-door", "1", true);
+	int32_t g = cli_ask(&c, "GET", "/stream?50000", "x-door", "3", false);
+	cli_flush(&c);
+	tap_ok(door_waits(6), "six streams wait at the door");
+	int32_t h = cli_ask(&c, "GET", "/ping", NULL, NULL, false);
+	int32_t i = cli_ask(&c, "GET", "/label/x/values", NULL, NULL, false);
+	tap_ok(cli_run(&c, 2, 20000) && c.s[h].status == 200 && c.s[i].status == 200,
+	    "others on the connection go on");
+	cli_run(&c, 3, 300);
+	tap_is_u64(c.send_off[b], 256 << 10, "the window of one that waits stays shut");
+	tap_is_i64(c.s[b].status, 0, "and nothing has come back");
+	advance(70000);
+	cli_run(&c, 3, 100);
+	tap_is_u64(c.closed, 2, "no deadline of bodies counts meanwhile");
+	door_set(false);
+	/* those refused before their bodies were whole rest for LIMIT_LINGER_MS */
+	for (unsigned n = 0; n < 200 && c.closed < 8; n++) {
+		cli_run(&c, 8, 100);
+		advance(100);
+	}
+	tap_is_i64(c.s[a].status, 200, "a GET");
+	tap_ok(c.s[b].status == 200 && c.s[b].len == sizeof body &&
+	        !memcmp(c.s[b].body, body, sizeof body),
+	    "a body, its beginning from before the door");
+	tap_is_i64(c.s[d].status, 403, "one that is refused");
+	tap_is_i64(c.s[e].status, 503, "one answered while it waits");
+	tap_is_i64(c.s[f].status, 413, "one that came to too much while it waited");
+	tap_is_u64(c.s[g].len, 238890 + 50000, "one that waits three times");
+	cli_end(&c);
+}
+
+static void door_leaving(void)
+{
+	struct doors before = doors_all();
+	door_set(true);
+	cli_open(&c, false);
+	c.send_data = "body!";
+	c.send_len = 5;
+	int32_t a = cli_ask(&c, "POST", "/echo", "x-door", "1", true);
+	int32_t b = cli_ask(&c, "GET", "/ping", "x-door", "busy", false);
+	cli_ask(&c, "POST", "/echo", "x-door", "1", true);
+	cli_ask(&c, "POST", "/echo", "x-door", "busy", true);
+	cli_flush(&c);
+	tap_ok(door_waits(4), "four streams wait");
+	nghttp2_submit_rst_stream(c.ng, 0, a, NGHTTP2_CANCEL);
+	nghttp2_submit_rst_stream(c.ng, 0, b, NGHTTP2_CANCEL);
+	cli_flush(&c);
+	tap_ok(door_waits(2), "two are reset: they are told");
+	cli_end(&c);
+	tap_ok(door_waits(0) && doors_all().gone - before.gone == 4,
+	    "so are those of a connection that ends");
+	tap_ok(quiet(0, 0), "nothing is left");
+	tap_is_u64(doors_all().done - before.done, 4, "each was told its end");
+	door_set(false);
+}
+
+static void door_ends(void)
+{
+	struct doors before = doors_all();
+	door_set(true);
+	cli_open(&c, false);
+	c.send_data = "body!";
+	c.send_len = 5;
+	for (unsigned i = 0; i < 20; i++)
+		cli_ask(&c, "POST", "/echo", "x-door", "1", true);
+	cli_flush(&c);
+	tap_ok(door_waits(20), "twenty streams wait");
+	door_set(false);
+	srv_close_all(srv);
+	tap_ok(quiet(0, 0), "the end of the server is the end of who waits");
+	tap_is_u64(doors_all().done - before.done, 20, "each is told");
+	cli_end(&c);
+}
+
 int main(int argc, char **argv)
 {
 	clock_fake(1700000000000);
@@ -895,7 +997,13 @@ int main(int argc, char **argv)
 	silent_frames();
 	stream_ids();
 	vanish(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1000);
+	door_waiting();
+	door_leaving();
 	draining();
 	stop();
+	serve(0);
+	door_ends();
+	testteam_stop(&tt);
+	srv_free(srv);
 	return tap_done();
 }
