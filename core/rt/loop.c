@@ -112,6 +112,16 @@ void loop_set_limits(struct loop *l, const struct limits *limits)
 	l->limits = limits;
 }
 
+struct porter_loop *loop_porter(const struct loop *l)
+{
+	return l->porter;
+}
+
+void loop_set_porter(struct loop *l, struct porter_loop *porter)
+{
+	l->porter = porter;
+}
+
 struct event_base *loop_base(struct loop *l)
 {
 	return l->base;

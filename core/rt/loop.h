@@ -34,6 +34,11 @@ struct limits;
 const struct limits *loop_limits(const struct loop *l);
 void loop_set_limits(struct loop *l, const struct limits *limits);
 
+/* Who asks, of this loop (net/gate/porter.h); NULL: anybody may. Set as the limits are. */
+struct porter_loop;
+struct porter_loop *loop_porter(const struct loop *l);
+void loop_set_porter(struct loop *l, struct porter_loop *porter);
+
 /* Any thread. msg->fn(msg) will run on l. */
 void loop_send(struct loop *l, struct mbox_msg *msg);
 

@@ -49,6 +49,7 @@ struct loop {
 	struct list_link work[LOOP_QUEUES];
 	bool stopping;
 	const struct limits *limits;
+	struct porter_loop *porter;
 	_Atomic uint64_t beat_ns;
 };
 

@@ -48,7 +48,10 @@ struct req *req_create(struct srv_loop *sl, const struct conn *c)
 	r->loop = sl->loop;
 	r->ctx = sl->opts->ctx;
 	r->_srv = sl;
-	r->path = r->query = "";
+	r->path = r->query = r->identity = "";
+	r->tenants = &r->tenant;
+	r->tenants_count = 1;
+	r->roles = ROLES_ALL;
 	r->remote = c->remote;
 	r->who = c->who;
 	r->_end.fn = req_finish;

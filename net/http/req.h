@@ -85,8 +85,17 @@ enum req_step {
 
 struct req {
 	struct loop *loop;
-	uint32_t tenant; /* whose data it reads and writes; 0 until there are others */
-	void *ctx;       /* srv_opts.ctx: the program around the handlers */
+	/*
+	 * Who asks (net/gate). Until srv_opts.door has said more, and always without identities: the
+	 * tenant 0, all roles, no name. Texts and lists live as long as the request.
+	 */
+	uint32_t tenant;         /* whose data it writes; reads, when it reads of one only */
+	const uint32_t *tenants; /* whose data it reads, in the order of their names */
+	size_t tenants_count;
+	unsigned roles;       /* of enum role (router.h), ORed */
+	const char *identity; /* its name, for logs; "" = none */
+	void *identify;       /* of net/gate, while it waits for an answer to who this is */
+	void *ctx;            /* srv_opts.ctx: the program around the handlers */
 	const struct route *route;
 	enum req_method method;
 	const char *path; /* percent-decoded */

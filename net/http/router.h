@@ -26,6 +26,7 @@ enum role {
 	ROLE_READ = 2,
 	ROLE_RULES = 4,
 	ROLE_ADMIN = 8,
+	ROLES_ALL = 15
 };
 
 struct route {

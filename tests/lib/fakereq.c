@@ -172,7 +172,10 @@ void fakereq_init(struct fakereq *f, struct testteam *tt, struct api *a)
 	f->tt = tt;
 	f->req.ctx = a;
 	f->req.fields = f->fields;
-	f->req.query = "";
+	f->req.query = f->req.identity = "";
+	f->req.tenants = &f->req.tenant;
+	f->req.tenants_count = 1;
+	f->req.roles = ROLES_ALL;
 	arena_init(&f->req.arena, 4096);
 	buf_init(&f->body);
 	buf_init(&f->headers);
