@@ -122,6 +122,16 @@ void loop_set_porter(struct loop *l, struct porter_loop *porter)
 	l->porter = porter;
 }
 
+const struct tenants *loop_tenants(const struct loop *l)
+{
+	return l->tenants;
+}
+
+void loop_set_tenants(struct loop *l, const struct tenants *tenants)
+{
+	l->tenants = tenants;
+}
+
 struct event_base *loop_base(struct loop *l)
 {
 	return l->base;

@@ -33,6 +33,10 @@ uint64_t loop_now_ns(const struct loop *l); /* monotonic, cached */
 struct limits;
 const struct limits *loop_limits(const struct loop *l);
 void loop_set_limits(struct loop *l, const struct limits *limits);
+/* The same of tenants and their limits (core/model/tenant.h); NULL: none are configured. */
+struct tenants;
+const struct tenants *loop_tenants(const struct loop *l);
+void loop_set_tenants(struct loop *l, const struct tenants *tenants);
 
 /* Who asks, of this loop (net/gate/porter.h); NULL: anybody may. Set as the limits are. */
 struct porter_loop;

@@ -50,6 +50,7 @@ struct loop {
 	bool stopping;
 	const struct limits *limits;
 	struct porter_loop *porter;
+	const struct tenants *tenants;
 	_Atomic uint64_t beat_ns;
 };
 
