@@ -291,50 +291,71 @@ static void put_uri(struct buf *b, const char *s, size_t len)
 
 static void add_field(struct req *r, const char *name, const char *value, size_t len);
 
-/*
- * To where the client meant: 301 for GET, else 308, which keeps method and body. False: too long.
- */
-static bool redirect(struct req *r, const char *path)
+/* With what stands before all paths for who is outside. False: too long. */
+static bool redirect(struct req *r, int status, const char *before, const char *path)
 {
 	struct buf b;
-	if (strlen(path) + r->query_len > LIMIT_LOCATION_BYTES)
+	if (strlen(before) + strlen(path) + r->query_len > LIMIT_LOCATION_BYTES)
 		return false;
 	buf_init(&b);
+	put_uri(&b, before, strlen(before));
 	put_uri(&b, path, strlen(path));
 	if (r->query_len)
 		buf_add_u8(&b, '?');
 	put_uri(&b, r->query, r->query_len);
 	add_field(r, "location", arena_strndup(&r->arena, (const char *)b.data, b.len), b.len);
 	buf_release(&b);
-	bool get = r->method == REQ_GET;
-	req_reply_text(r, get ? 301 : 308, "%s\n", get ? "Moved Permanently" : "Permanent Redirect");
+	req_reply_text(r, status, "%s\n",
+	    status == 301       ? "Moved Permanently"
+	        : status == 302 ? "Found"
+	                        : "Permanent Redirect");
 	return true;
+}
+
+/*
+ * To where the client meant: 301 for GET, else 308, which keeps method and body. The root leads to
+ * the prefix, as Prometheus' does.
+ */
+static bool redirect_near(
+    struct req *r, const struct route_match *m, const char *raw_path, size_t raw_len)
+{
+	const struct router *rt = r->_srv->router;
+	const char *fixed;
+	if (!m->inside && !strcmp(m->path, "/") && r->method != REQ_OTHER)
+		return redirect(r, 302, router_prefix(rt), "/");
+	return router_fix(rt, r->method, raw_path, raw_len, &r->arena, &fixed) &&
+	    redirect(r, r->method == REQ_GET ? 301 : 308, r->_srv->opts->links, fixed);
+}
+
+/* All in one line: of an error's body Prometheus logs only the first one. */
+static void refuse_path(struct req *r, const struct route_match *m)
+{
+	const char *links = r->_srv->opts->links, *near = NULL;
+	if (m->inside)
+		near = router_near(
+		    r->_srv->router, m->inside, r->path_len - (size_t)(m->inside - r->path));
+	req_reply_text(r, 404, "404 page not found%s%s%s%s (what is here: %s/)\n",
+	    near ? ": did you mean " : "", near ? links : "", near ? near : "", near ? "?" : "",
+	    links);
 }
 
 static void req_begin_unmatched(struct req *r, enum route_found found, const struct route_match *m,
     const char *raw_path, size_t raw_len)
 {
-	const char *fixed;
 	r->route = NULL;
 	if (found == ROUTE_BAD_PATH) {
 		req_refuse(r, 400, "bad_path", "malformed escape in the path");
 		return;
 	}
 	/* Upstream answers OPTIONS on any path of its API. */
-	if (r->method == REQ_OPTIONS &&
-	    (found == ROUTE_NO_METHOD || !strncmp(r->path, "/api/", 5) || !strcmp(r->path, "*"))) {
+	bool api = m->inside && !strncmp(m->inside, "/api/", 5);
+	if (r->method == REQ_OPTIONS && (found == ROUTE_NO_METHOD || api || !strcmp(r->path, "*"))) {
 		req_reply(r, 204, NULL, NULL, 0, REQ_COPY);
 		return;
 	}
-	if (found == ROUTE_NO_PATH &&
-	    router_fix(&r->_srv->opts->routes, r->method, raw_path, raw_len, &r->arena, &fixed) &&
-	    redirect(r, fixed))
-		return;
 	if (found == ROUTE_NO_PATH) {
-		const char *near = router_near(&r->_srv->opts->routes, r->path, r->path_len);
-		/* All in one line: of an error's body Prometheus logs only the first one. */
-		req_reply_text(r, 404, "404 page not found%s%s%s (what is here: /)\n",
-		    near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
+		if (!redirect_near(r, m, raw_path, raw_len))
+			refuse_path(r, m);
 		return;
 	}
 	char allow[64];
@@ -348,7 +369,7 @@ enum req_step req_begin(struct req *r, const char *raw_path, size_t raw_len)
 	const struct srv_opts *o = r->_srv->opts;
 	struct route_match m;
 	enum route_found found =
-	    router_match(&o->routes, r->method, raw_path, raw_len, &r->arena, &m);
+	    router_match(r->_srv->router, r->method, raw_path, raw_len, &r->arena, &m);
 	if (m.path) {
 		r->path = m.path;
 		r->path_len = m.path_len;

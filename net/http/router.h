@@ -1,11 +1,19 @@
 /*
  * router - finds the row of a path and method in a table somebody else owns (net/api/routes.c).
  *
- * A pattern is literal text with at most one <name>, which matches one whole segment that is not
- * empty ("/api/v1/label/<name>/values"). Paths are compared segment by segment after
- * percent-decoding, so %2F never splits a segment.
- * Several rows may have the same path with different methods; the first that fits wins.
- * Pure: no thread, no state.
+ * A pattern is one of
+ *   "/api/v1/query"               this path
+ *   "/api/v1/label/<name>/values" <name> is one whole segment that is not empty
+ *   "/ui/" and a star             what begins with "/ui/": the rest is the parameter, maybe empty
+ * Paths are compared character by character after percent-decoding, but %2F never splits a segment.
+ * A rest has no "." or "..", no empty segment but a last one, not even behind an escape, so a
+ * handler may look it up as it is.
+ * Literal rows are asked first, then those with <name> in the order of the table, then prefixes,
+ * the longest first. Several rows may have the same path with different methods; the first that
+ * fits path and method wins.
+ * All paths of a table may lie under a prefix ("/kymo"), which the table does not know.
+ * Cost: a literal path is one hash and one comparison, whatever the size of the table.
+ * Thread: a router is read only after router_create. Memory: some 32 bytes a row.
  */
 #ifndef NET_HTTP_ROUTER_H
 #define NET_HTTP_ROUTER_H
@@ -57,33 +65,53 @@ struct route_table {
 	size_t count;
 };
 
+#define ROUTER_PREFIX_MAX 256u /* bytes of a prefix */
+
+struct router;
+/*
+ * rows: borrowed until router_free. prefix: "" or "/some/where", plain text as
+ * router_prefix_check() allows it; copied.
+ */
+struct router *router_create(const struct route_table *rows, const char *prefix);
+void router_free(struct router *rt);
+const char *router_prefix(const struct router *rt);
+/*
+ * May this be a prefix? "" is; else segments of letters, digits and "-._~", each behind a slash,
+ * none of them "." or "..", no slash at the end, ROUTER_PREFIX_MAX bytes at most.
+ */
+bool router_prefix_check(const char *prefix);
+
 enum route_found {
 	ROUTE_FOUND,
 	ROUTE_NO_PATH /* 404 */,
 	ROUTE_NO_METHOD /* 405 */,
-	ROUTE_BAD_PATH /* 400: bad percent sign, %00 */
+	ROUTE_BAD_PATH /* 400: bad percent sign, a NUL */
 };
 struct route_match {
 	const struct route *route; /* ROUTE_FOUND; for ROUTE_NO_METHOD the first row of this path */
-	unsigned methods;          /* of all rows of this path, for Allow */
+	unsigned methods;          /* for Allow, of ROUTE_NO_METHOD: of all rows of this path */
 	const char *path;          /* decoded, in the arena, NUL-terminated */
-	const char *param;         /* NULL without one */
+	const char *inside;        /* path behind the prefix; NULL: it is not under it */
+	const char *param;         /* of <name> or of a prefix row; NULL without one */
 	size_t path_len, param_len;
 };
 /* raw: the path as it came, without the query. */
-enum route_found router_match(const struct route_table *t, enum req_method method, const char *raw,
+enum route_found router_match(const struct router *rt, enum req_method method, const char *raw,
     size_t len, struct arena *a, struct route_match *out);
 /*
  * The path that was meant, when router_match says ROUTE_NO_PATH: without doubled slashes, "." and
  * "..", without a slash at its end, letters in the table's case (as httprouter's
  * RedirectTrailingSlash and RedirectFixedPath). True when a row of this method has it: *out is the
- * row's path, what <name> took stands in it as it came. It always begins with one slash, so a
- * redirect to it stays on this host.
+ * row's path, without the router's prefix; what <name> or a prefix row took stands in it as it
+ * came. It always begins with one slash, so a redirect to it stays on this host.
  */
-bool router_fix(const struct route_table *t, enum req_method method, const char *raw, size_t len,
+bool router_fix(const struct router *rt, enum req_method method, const char *raw, size_t len,
     struct arena *a, const char **out);
-/* The path of a row that looks like this one, for people who mistyped it; NULL: none does. */
-const char *router_near(const struct route_table *t, const char *path, size_t len);
+/*
+ * The path of a row that looks like this one (without the router's prefix), for people who mistyped
+ * it; NULL: none does.
+ */
+const char *router_near(const struct router *rt, const char *inside, size_t len);
 /* "GET, POST" into out. */
 void router_allow_text(unsigned methods, char *out, size_t size);
 

@@ -12,6 +12,7 @@ struct srv {
 	struct srv_opts opts;
 	unsigned loop_count;
 	struct srv_loop *loops;
+	struct router *router;
 	struct listen_addr *addresses;
 	char (*texts)[LISTEN_TEXT_MAX];
 	int *fds; /* [loop][address]; -1 once a listener owns it */
@@ -125,6 +126,11 @@ enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf
 {
 	struct srv *s = mem_zalloc(sizeof *s);
 	s->opts = *opts;
+	if (!s->opts.prefix)
+		s->opts.prefix = "";
+	if (!s->opts.links)
+		s->opts.links = s->opts.prefix;
+	s->router = router_create(&s->opts.routes, s->opts.prefix);
 	s->loop_count = team_count(opts->team);
 	size_t n = opts->address_count;
 	s->addresses = mem_array(NULL, n, sizeof *s->addresses);
@@ -137,8 +143,10 @@ enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf
 	enum err e = srv_bind(s, eb);
 	for (unsigned i = 0; i < s->loop_count; i++) {
 		struct srv_loop *sl = &s->loops[i];
-		*sl =
-		    (struct srv_loop){ .srv = s, .loop = team_loop(opts->team, i), .opts = &s->opts };
+		*sl = (struct srv_loop){ .srv = s,
+			.loop = team_loop(opts->team, i),
+			.opts = &s->opts,
+			.router = s->router };
 		list_init(&sl->req_pool);
 		list_init(&sl->req_open);
 		buf_init(&sl->head);
@@ -292,6 +300,7 @@ void srv_free(struct srv *s)
 	for (size_t i = 0; i < n * s->loop_count; i++)
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
+	router_free(s->router);
 	mem_free(s->fds);
 	mem_free(s->texts);
 	mem_free(s->addresses);

@@ -21,7 +21,17 @@ struct srv_opts {
 	const char *const *addresses;
 	size_t address_count;
 	struct route_table routes; /* borrowed until srv_free */
-	void *ctx;                 /* becomes req->ctx */
+	/*
+	 * What stands before every path of routes: "/kymo"; NULL or "" = nothing. A path that is
+	 * not under it is 404; "/" leads to it.
+	 */
+	const char *prefix;
+	/*
+	 * What stands before a path in links and in Location: what clients see, which a proxy may
+	 * change on the way to us. NULL = prefix.
+	 */
+	const char *links;
+	void *ctx; /* becomes req->ctx */
 	/*
 	 * Optional: asked for each matched request whose route is not ROUTE_UNGATED, before
 	 * before_body. True to go on; false when it has answered (starting, stopping).

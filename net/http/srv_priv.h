@@ -13,6 +13,7 @@ struct srv_loop {
 	struct srv *srv;
 	struct loop *loop;
 	const struct srv_opts *opts;
+	const struct router *router;
 	struct conn_host *host;
 	struct listener **listeners;
 	struct list_link req_pool, req_open;

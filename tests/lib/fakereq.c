@@ -271,8 +271,9 @@ void fakereq_begin(
 		r->body = copy;
 		r->body_len = len;
 	}
-	enum route_found found =
-	    router_match(&api_routes, method, url, path_len, &r->arena, &f->match);
+	struct router *rt = router_create(&api_routes, "");
+	enum route_found found = router_match(rt, method, url, path_len, &r->arena, &f->match);
+	router_free(rt);
 	if (found != ROUTE_FOUND) {
 		f->status = found == ROUTE_NO_METHOD ? 405 : 404;
 		return;

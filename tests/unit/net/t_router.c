@@ -14,6 +14,10 @@ static const struct route rows[] = {
 	{ .methods = REQ_PUT, .path = "/api/v1/label/<name>/values", .handler = h },
 	{ .methods = REQ_GET, .path = "/files/<file>", .handler = h },
 	{ .methods = REQ_GET | REQ_HEAD, .path = "/-/ready", .handler = h },
+	{ .methods = REQ_GET, .path = "/ui/*", .handler = h },
+	{ .methods = REQ_GET, .path = "/ui/static/*", .handler = h },
+	{ .methods = REQ_POST, .path = "/ui/*", .handler = h },
+	{ .methods = REQ_PUT, .path = "/ui/save", .handler = h },
 };
 static const struct route_table table = { rows, COUNT_OF(rows) };
 
@@ -51,6 +55,30 @@ static const struct {
 	{ REQ_GET, "/files/%00", ROUTE_BAD_PATH, -1, NULL, NULL },
 	{ REQ_HEAD, "/-/ready", ROUTE_FOUND, 5, "/-/ready", NULL },
 	{ REQ_HEAD, "/api/v1/query", ROUTE_NO_METHOD, 1, "/api/v1/query", NULL },
+	{ REQ_GET, "/ui/", ROUTE_FOUND, 6, "/ui/", "" },
+	{ REQ_GET, "/ui", ROUTE_NO_PATH, -1, "/ui", NULL },
+	{ REQ_GET, "/ui/a/b.js", ROUTE_FOUND, 6, "/ui/a/b.js", "a/b.js" },
+	{ REQ_GET, "/ui/a%20b/%C3%A4/", ROUTE_FOUND, 6, "/ui/a b/\xc3\xa4/", "a b/\xc3\xa4/" },
+	{ REQ_GET, "/ui/static/x", ROUTE_FOUND, 7, "/ui/static/x", "x" },
+	{ REQ_GET, "/ui/static/", ROUTE_FOUND, 7, "/ui/static/", "" },
+	{ REQ_GET, "/ui/static", ROUTE_FOUND, 6, "/ui/static", "static" },
+	{ REQ_GET, "/ui/stati%63/x", ROUTE_FOUND, 7, "/ui/static/x", "x" },
+	{ REQ_POST, "/ui/static/x", ROUTE_FOUND, 8, "/ui/static/x", "static/x" },
+	{ REQ_PUT, "/ui/save", ROUTE_FOUND, 9, "/ui/save", NULL },
+	{ REQ_PUT, "/ui/other", ROUTE_NO_METHOD, 6, "/ui/other", NULL },
+	{ REQ_GET, "/ui/save", ROUTE_FOUND, 6, "/ui/save", "save" },
+	{ REQ_DELETE, "/ui/save", ROUTE_NO_METHOD, 9, "/ui/save", NULL },
+	{ REQ_GET, "/ui/..", ROUTE_NO_PATH, -1, "/ui/..", NULL },
+	{ REQ_GET, "/ui/a/../b", ROUTE_NO_PATH, -1, "/ui/a/../b", NULL },
+	{ REQ_GET, "/ui/%2e%2E/b", ROUTE_NO_PATH, -1, "/ui/../b", NULL },
+	{ REQ_GET, "/ui/a%2F..%2fb", ROUTE_NO_PATH, -1, "/ui/a/../b", NULL },
+	{ REQ_GET, "/ui/a/.", ROUTE_NO_PATH, -1, "/ui/a/.", NULL },
+	{ REQ_GET, "/ui//a", ROUTE_NO_PATH, -1, "/ui//a", NULL },
+	{ REQ_GET, "/ui/%2Fetc", ROUTE_NO_PATH, -1, "/ui//etc", NULL },
+	{ REQ_GET, "/ui/a/...", ROUTE_FOUND, 6, "/ui/a/...", "a/..." },
+	{ REQ_GET, "/ui/..a", ROUTE_FOUND, 6, "/ui/..a", "..a" },
+	{ REQ_GET, "/UI/a", ROUTE_NO_PATH, -1, "/UI/a", NULL },
+	{ REQ_GET, "/ui/%00", ROUTE_BAD_PATH, -1, NULL, NULL },
 };
 /* clang-format on */
 
@@ -91,8 +119,81 @@ static const struct {
 	{ REQ_GET, "/api/v1/label/../values", NULL },
 	{ REQ_GET, "", NULL },
 	{ REQ_OPTIONS, "*", NULL },
+	{ REQ_GET, "/ui", "/ui/" },
+	{ REQ_GET, "/UI", "/ui/" },
+	{ REQ_GET, "/ui/a//B/", "/ui/a/B" },
+	{ REQ_GET, "/UI/Static/X", "/ui/static/X" },
+	{ REQ_GET, "//ui/a/../b", "/ui/b" },
+	{ REQ_GET, "/ui/../ui/%2e%2e/files/x", "/files/x" },
+	{ REQ_GET, "/ui//a%2F..%2Fb", NULL },
+	{ REQ_PUT, "/UI/SAVE", "/ui/save" },
+	{ REQ_PUT, "/UI/x/", NULL },
 };
 /* clang-format on */
+
+static struct router *rt, *under;
+
+/* clang-format off */
+static const struct {
+	const char *raw;
+	enum route_found found;
+	int row;
+	const char *inside, *param;
+} prefixed[] = {
+	{ "/kymo/x/", ROUTE_FOUND, 0, "/", NULL },
+	{ "/kymo/x", ROUTE_NO_PATH, -1, "", NULL },
+	{ "/kymo/xapi/v1/query", ROUTE_NO_PATH, -1, NULL, NULL },
+	{ "/kymo/x/api/v1/query", ROUTE_FOUND, 1, "/api/v1/query", NULL },
+	{ "/k%79mo/x/api/%761/query", ROUTE_FOUND, 1, "/api/v1/query", NULL },
+	{ "/kymo%2Fx/api/v1/query", ROUTE_NO_PATH, -1, NULL, NULL },
+	{ "/kymo/x/ui/a/b", ROUTE_FOUND, 6, "/ui/a/b", "a/b" },
+	{ "/kymo/x/files/f", ROUTE_FOUND, 4, "/files/f", "f" },
+	{ "/api/v1/query", ROUTE_NO_PATH, -1, NULL, NULL },
+	{ "/", ROUTE_NO_PATH, -1, NULL, NULL },
+	{ "", ROUTE_NO_PATH, -1, NULL, NULL },
+};
+static const struct {
+	const char *raw, *fixed;
+} prefixed_fixes[] = {
+	{ "/kymo/x", "/" },
+	{ "/KYMO/X/API/v1/query/", "/api/v1/query" },
+	{ "//kymo/y/../x//api/v1/query", "/api/v1/query" },
+	{ "/kymo/x/../api/v1/query", NULL },
+	{ "/api/v1/query/", NULL },
+	{ "/kymo", NULL },
+};
+static const struct {
+	const char *prefix;
+	bool good;
+} prefix_texts[] = { { "", true }, { "/a", true }, { "/a/b-c_d.e~1", true }, { "/a/...", true },
+	{ "a", false }, { "/", false }, { "/a/", false }, { "//a", false }, { "/a//b", false },
+	{ "/a/..", false }, { "/./a", false }, { "/a b", false }, { "/a%20", false },
+	{ "/a?b", false }, { "/\xc3\xa4", false }, { "http://a", false } };
+/* clang-format on */
+
+static void prefixes(struct arena *a)
+{
+	for (size_t i = 0; i < COUNT_OF(prefixed); i++) {
+		struct route_match m;
+		enum route_found f =
+		    router_match(under, REQ_GET, prefixed[i].raw, strlen(prefixed[i].raw), a, &m);
+		bool ok = f == prefixed[i].found;
+		ok &= f != ROUTE_FOUND || m.route - rows == prefixed[i].row;
+		ok &= prefixed[i].inside ? m.inside && !strcmp(m.inside, prefixed[i].inside)
+		                         : !m.inside;
+		ok &= prefixed[i].param ? m.param && !strcmp(m.param, prefixed[i].param) : !m.param;
+		tap_ok(ok, "under a prefix: %s (%d, %s)", prefixed[i].raw, (int)f,
+		    m.inside ? m.inside : "outside");
+	}
+	for (size_t i = 0; i < COUNT_OF(prefixed_fixes); i++) {
+		const char *raw = prefixed_fixes[i].raw, *out = NULL;
+		bool found = router_fix(under, REQ_GET, raw, strlen(raw), a, &out);
+		tap_is_str(found ? out : NULL, prefixed_fixes[i].fixed, "redirected: %s", raw);
+	}
+	for (size_t i = 0; i < COUNT_OF(prefix_texts); i++)
+		tap_ok(router_prefix_check(prefix_texts[i].prefix) == prefix_texts[i].good,
+		    "prefix \"%s\"", prefix_texts[i].prefix);
+}
 
 static void redirects(struct arena *a)
 {
@@ -100,12 +201,11 @@ static void redirects(struct arena *a)
 		struct route_match m;
 		const char *out = NULL;
 		bool found =
-		    router_fix(&table, fixes[i].method, fixes[i].raw, strlen(fixes[i].raw), a, &out);
+		    router_fix(rt, fixes[i].method, fixes[i].raw, strlen(fixes[i].raw), a, &out);
 		tap_is_str(found ? out : NULL, fixes[i].fixed, "redirected: %s", fixes[i].raw);
 		tap_ok(!found ||
 		        (out[0] == '/' && out[1] != '/' &&
-		            router_match(&table, fixes[i].method, out, strlen(out), a, &m) ==
-		                ROUTE_FOUND),
+		            router_match(rt, fixes[i].method, out, strlen(out), a, &m) == ROUTE_FOUND),
 		    "to a path of this host that is there");
 	}
 }
@@ -114,10 +214,12 @@ int main(void)
 {
 	struct arena a;
 	arena_init(&a, 4096);
+	rt = router_create(&table, "");
+	under = router_create(&table, "/kymo/x");
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		struct route_match m;
-		enum route_found f = router_match(
-		    &table, cases[i].method, cases[i].raw, strlen(cases[i].raw), &a, &m);
+		enum route_found f =
+		    router_match(rt, cases[i].method, cases[i].raw, strlen(cases[i].raw), &a, &m);
 		bool ok = f == cases[i].found;
 		if (f != ROUTE_BAD_PATH)
 			ok &= (m.route ? (int)(m.route - rows) : -1) == cases[i].row &&
@@ -127,16 +229,19 @@ int main(void)
 		tap_ok(ok, "%s (%d)", cases[i].raw, (int)cases[i].method);
 	}
 	struct route_match m;
-	router_match(&table, REQ_POST, "/api/v1/label/x/values", 22, &a, &m);
+	router_match(rt, REQ_POST, "/api/v1/label/x/values", 22, &a, &m);
 	char text[64];
 	router_allow_text(m.methods, text, sizeof text);
 	tap_is_str(text, "GET, PUT", "Allow has the methods of all rows of a path");
 	redirects(&a);
-	tap_is_str(router_near(&table, "/api/v1/qeury", 13), "/api/v1/query", "a path that is near");
-	tap_ok(!router_near(&table, "/index.html", 11) && !router_near(&table, "/x", 2) &&
-	        !router_near(&table, "", 0),
+	tap_is_str(router_near(rt, "/api/v1/qeury", 13), "/api/v1/query", "a path that is near");
+	tap_ok(!router_near(rt, "/index.html", 11) && !router_near(rt, "/x", 2) &&
+	        !router_near(rt, "", 0),
 	    "none is near");
-	tap_ok(!router_near(&table, "/api/v1/nope", 12), "a folder that fits makes no path near");
+	tap_ok(!router_near(rt, "/api/v1/nope", 12), "a folder that fits makes no path near");
+	prefixes(&a);
+	router_free(rt);
+	router_free(under);
 	arena_release(&a);
 	return tap_done();
 }
