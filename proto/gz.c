@@ -112,22 +112,49 @@ static bool says_no(const char *s, const char *end)
 	return true;
 }
 
+/* One element of a list: its name and its parameters. */
+struct element {
+	const char *name, *name_end, *stop;
+};
+
+static bool next_element(const char **s, const char *end, struct element *out)
+{
+	if (*s >= end)
+		return false;
+	const char *comma = memchr(*s, ',', (size_t)(end - *s)), *at = *s;
+	out->stop = comma ? comma : end;
+	while (at < out->stop && blank(*at))
+		at++;
+	out->name = at;
+	while (at < out->stop && !blank(*at) && *at != ';')
+		at++;
+	out->name_end = at;
+	*s = out->stop + 1;
+	return true;
+}
+
 enum gz_form gz_choose(const char *s, size_t len)
 {
-	const char *end = s + len;
-	while (s < end) {
-		const char *comma = memchr(s, ',', (size_t)(end - s));
-		const char *stop = comma ? comma : end, *name_end = s;
-		while (s < stop && blank(*s))
-			s++;
-		for (name_end = s; name_end < stop && !blank(*name_end) && *name_end != ';';)
-			name_end++;
-		enum gz_form form = form_of(s, (size_t)(name_end - s));
-		if (form != GZ_NONE && !says_no(name_end, stop))
+	struct element e;
+	for (const char *end = s + len; next_element(&s, end, &e);) {
+		enum gz_form form = form_of(e.name, (size_t)(e.name_end - e.name));
+		if (form != GZ_NONE && !says_no(e.name_end, e.stop))
 			return form;
-		s = stop + 1;
 	}
 	return GZ_NONE;
+}
+
+bool gz_takes(const char *s, size_t len, enum gz_form form)
+{
+	struct element e;
+	bool any = false;
+	for (const char *end = s + len; next_element(&s, end, &e);) {
+		if (form_of(e.name, (size_t)(e.name_end - e.name)) == form)
+			return !says_no(e.name_end, e.stop);
+		if (e.name_end - e.name == 1 && *e.name == '*')
+			any = !says_no(e.name_end, e.stop);
+	}
+	return any; /* "*" is what is not named (RFC 9110, section 12.5.3) */
 }
 
 const char *gz_token(enum gz_form form)

@@ -29,6 +29,8 @@ void gz_free(struct gz *z);
  * GZ_NONE when there is none. A token with q=0 does not count.
  */
 enum gz_form gz_choose(const char *accept_encoding, size_t len);
+/* Does an Accept-Encoding value take this form, at whatever place in its list? "*" counts. */
+bool gz_takes(const char *accept_encoding, size_t len, enum gz_form form);
 const char *gz_token(enum gz_form form); /* "gzip", "deflate" */
 
 #endif

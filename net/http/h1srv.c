@@ -259,6 +259,8 @@ static const char *reason(int status)
 		return "Moved Permanently";
 	case 302:
 		return "Found";
+	case 304:
+		return "Not Modified";
 	case 308:
 		return "Permanent Redirect";
 	case 400:

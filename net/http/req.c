@@ -14,6 +14,7 @@
 #include "core/base/num.h"
 #include "core/base/rune.h"
 #include "net/conn/limit.h"
+#include "net/http/asset.h"
 #include "net/http/req_priv.h"
 #include "net/http/router.h"
 #include "net/http/srv_priv.h"
@@ -646,6 +647,44 @@ void req_reply_text(struct req *r, int status, const char *fmt, ...)
 	size_t len = rune_vprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	req_reply(r, status, "text/plain; charset=utf-8", text, len, REQ_COPY);
+}
+
+/* The fields of one name are one list (RFC 9110, section 5.2). */
+static bool names_etag(const struct req *r, const char *etag)
+{
+	static const char name[] = "if-none-match";
+	for (size_t i = 0; i < r->field_count; i++) {
+		const struct req_field *f = &r->fields[i];
+		if (f->name_len == sizeof name - 1 && !memcmp(f->name, name, f->name_len) &&
+		    asset_named(f->value, f->value_len, etag))
+			return true;
+	}
+	return false;
+}
+
+void req_reply_asset(struct req *r, const struct asset *asset)
+{
+	size_t accept_len;
+	const char *accept = req_header(r, "accept-encoding", &accept_len);
+	bool gzip = asset->gzip && accept && gz_takes(accept, accept_len, GZ_GZIP);
+	const char *etag = gzip ? asset->gzip_etag : asset->plain_etag;
+	bool same = names_etag(r, etag);
+	answer_begin(r, same ? 304 : 200, same ? NULL : asset->type);
+	if (same) /* of the fields of a 200, those that caches need (RFC 9110, section 15.4.5) */
+		add_static(r, "vary", "Accept-Encoding");
+	add_static(r, "etag", etag);
+	if (asset->cache)
+		add_static(r, "cache-control", asset->cache);
+	struct req_answer *a = r->_answer;
+	a->own = REQ_BORROW;
+	if (!same) {
+		a->data = gzip ? asset->gzip : asset->plain;
+		a->len = gzip ? asset->gzip_len : asset->plain_len;
+		if (gzip)
+			add_static(r, "content-encoding", "gzip");
+		add_length(r, a->len);
+	}
+	r->_ops->answer(r);
 }
 
 void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn pull)

@@ -45,6 +45,7 @@ struct req_field {
 	size_t name_len, value_len;
 };
 
+struct asset;
 struct req;
 struct req_ops;
 struct req_answer;
@@ -192,6 +193,11 @@ void req_reply(
 void req_reply_buf(struct req *r, int status, const char *type, struct buf *b);
 /* text/plain; charset=utf-8, as it stands. */
 void req_reply_text(struct req *r, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/*
+ * An asset, which lives on: 200 in the form the client takes, with ETag, Cache-Control and Vary;
+ * 304 when If-None-Match names what it would get. For GET and HEAD.
+ */
+void req_reply_asset(struct req *r, const struct asset *asset);
 /*
  * Streaming: pull is called from the loop (never from inside this call) while less than
  * LIMIT_UNREAD_BYTES wait for the client, a few times per turn. Add some 16-64 KiB per call.

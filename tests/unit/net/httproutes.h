@@ -10,6 +10,7 @@
 #include "core/base/metric.h"
 #include "core/model/limits.h"
 #include "net/conn/limit.h"
+#include "net/http/asset.h"
 #include "net/http/srv.h"
 #include "tests/lib/testteam.h"
 
@@ -185,6 +186,12 @@ static void on_param(struct req *r)
 	req_reply_text(r, 200, "%s|%s|%s", r->param, r->path, r->query);
 }
 
+static struct asset test_asset;
+static void on_asset(struct req *r)
+{
+	req_reply_asset(r, &test_asset);
+}
+
 static bool refuse_early(struct req *r)
 {
 	if (req_content_is(r, "application/x-protobuf"))
@@ -210,6 +217,8 @@ static const struct route test_rows[] = {
 	{ .methods = REQ_GET, .path = "/hold", .handler = on_hold },
 	{ .methods = REQ_GET, .path = "/busy", .handler = on_busy },
 	{ .methods = REQ_GET, .path = "/label/<name>/values", .handler = on_param },
+	{ .methods = REQ_GET, .path = "/tree/*", .handler = on_param },
+	{ .methods = REQ_GET | REQ_HEAD, .path = "/asset", .handler = on_asset },
 	{ .methods = REQ_POST,
 	    .path = "/proto",
 	    .handler = on_echo,

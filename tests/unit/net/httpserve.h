@@ -13,7 +13,7 @@
 
 static struct testteam tt;
 static struct srv *srv;
-static const char *address;
+static const char *address, *serve_prefix, *serve_links; /* srv_opts.prefix, links */
 
 static inline void serve(unsigned loops, const char *where, size_t inflight)
 {
@@ -24,6 +24,8 @@ static inline void serve(unsigned loops, const char *where, size_t inflight)
 		.addresses = addresses,
 		.address_count = 1,
 		.routes = { test_rows, COUNT_OF(test_rows) },
+		.prefix = serve_prefix,
+		.links = serve_links,
 		.gate = test_gate,
 		.door = test_door };
 	limits_default(&test_limits);

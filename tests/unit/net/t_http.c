@@ -452,6 +452,125 @@ static void addresses(void)
 		srv_free(s);
 }
 
+static void assets(void)
+{
+	struct buf b;
+	buf_init(&b);
+	for (unsigned i = 0; i < 500; i++)
+		buf_printf(&b, "line %u of a page\n", i);
+	size_t whole = b.len;
+	asset_init(&test_asset, "text/html; charset=utf-8", "no-cache", &b);
+	struct httpcli_answer a = ask(GET("/asset", ""));
+	tap_ok(a.status == 200 && a.len == whole && !memcmp(a.body, test_asset.plain, whole) &&
+	        !httpcli_field(&a, "content-encoding"),
+	    "an asset comes as it is");
+	tap_is_str(httpcli_field(&a, "etag"), test_asset.plain_etag, "with its ETag");
+	tap_is_str(httpcli_field(&a, "cache-control"), "no-cache", "Cache-Control");
+	tap_is_str(httpcli_field(&a, "vary"), "Accept-Encoding", "Vary");
+	tap_is_str(httpcli_field(&a, "content-type"), "text/html; charset=utf-8", "and type");
+	httpcli_free(&a);
+	static char plain_text[1u << 20];
+	a = ask(GET("/asset", "Accept-Encoding: deflate, br, gzip\r\n"));
+	tap_ok(a.status == 200 && a.len == test_asset.gzip_len && a.len < whole / 4 &&
+	        inflate_all(a.body, a.len, plain_text, sizeof plain_text) == whole &&
+	        !memcmp(plain_text, test_asset.plain, whole),
+	    "or as it was compressed once: %zu bytes for %zu", a.len, whole);
+	tap_is_str(httpcli_field(&a, "content-encoding"), "gzip", "which it says");
+	tap_is_str(httpcli_field(&a, "etag"), test_asset.gzip_etag, "with an ETag of its own");
+	tap_is_str(httpcli_field(&a, "vary"), "Accept-Encoding", "and Vary");
+	httpcli_free(&a);
+	char text[400];
+	static const struct {
+		const char *accept;
+		bool gzip, star;
+		int status;
+	} t[] = { { "", false, false, 304 }, { "", true, false, 200 }, { "", false, true, 200 },
+		{ "Accept-Encoding: gzip\r\n", true, false, 304 },
+		{ "Accept-Encoding: gzip\r\n", false, false, 200 } };
+	for (size_t i = 0; i < COUNT_OF(t); i++) {
+		const char *tag = t[i].star ? "*"
+		    : t[i].gzip             ? test_asset.gzip_etag
+		                            : test_asset.plain_etag;
+		snprintf(text, sizeof text,
+		    "GET /asset HTTP/1.1\r\nHost: a\r\n%sIf-None-Match: \"x\"\r\nIf-None-Match: W/\"y\", %s\r\n\r\n",
+		    t[i].accept, tag);
+		a = ask(text);
+		bool ok = a.status == t[i].status;
+		if (t[i].status == 304)
+			ok &= !a.len && !httpcli_field(&a, "content-length") &&
+			    httpcli_field(&a, "etag") && httpcli_field(&a, "vary") &&
+			    httpcli_field(&a, "cache-control") && httpcli_field(&a, "date");
+		tap_ok(ok, "%sIf-None-Match %s: %d", t[i].accept, tag, a.status);
+		httpcli_free(&a);
+	}
+	a = ask(GET("/asset", "If-None-Match: *\r\n"));
+	tap_is_i64(a.status, 304, "a star names whatever there is");
+	httpcli_free(&a);
+	a = ask("HEAD /asset HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+	tap_ok(a.status == 200 && !a.len &&
+	        strtoul(httpcli_field(&a, "content-length"), NULL, 10) == test_asset.gzip_len &&
+	        !strcmp(httpcli_field(&a, "etag"), test_asset.gzip_etag),
+	    "HEAD has the head of the same GET");
+	httpcli_free(&a);
+	int fd = httpcli_dial(address);
+	for (unsigned i = 0; i < 3; i++) {
+		httpcli_puts(fd, GET("/asset", "If-None-Match: *\r\n"));
+		a = httpcli_read(fd, true, 5000);
+		tap_is_i64(a.status, 304, "a 304 has no body, and the connection goes on");
+		httpcli_free(&a);
+	}
+	close(fd);
+	tap_ok(quiet(0, 0), "(quiet)");
+	asset_release(&test_asset);
+}
+
+/* Where a proxy shows another path than it asks for, links are what clients see. */
+static void under_a_prefix(void)
+{
+	serve_prefix = "/in/side";
+	serve_links = "/seen";
+	serve(1, "127.0.0.1:0", 0);
+	struct httpcli_answer a = ask(GET("/in/side/ping", ""));
+	tap_is_i64(a.status, 200, "a path under the prefix");
+	httpcli_free(&a);
+	a = ask(GET("/in/side/tree/a%20b/c", ""));
+	tap_is_str(a.body, "a b/c|/in/side/tree/a b/c|", "the rest of a path is a parameter");
+	httpcli_free(&a);
+	a = ask(GET("/in/side/-/healthy", ""));
+	tap_is_i64(a.status, 200, "health is there, too");
+	httpcli_free(&a);
+	a = ask(GET("/-/healthy", ""));
+	tap_is_i64(a.status, 404, "not outside");
+	tap_is_str(a.body, "404 page not found (what is here: /seen/)\n", "which says where to look");
+	httpcli_free(&a);
+	a = ask(GET("/in/side/pimg", ""));
+	tap_is_str(a.body, "404 page not found: did you mean /seen/ping? (what is here: /seen/)\n",
+	    "and what was meant");
+	httpcli_free(&a);
+	a = ask(GET("/?q=1", ""));
+	tap_ok(a.status == 302 && !strcmp(httpcli_field(&a, "location"), "/in/side/?q=1"),
+	    "the root leads to the prefix: %d", a.status);
+	httpcli_free(&a);
+	a = ask(GET("/in//side/ping/?q", ""));
+	tap_ok(a.status == 301 && !strcmp(httpcli_field(&a, "location"), "/seen/ping?q"),
+	    "what almost fits is redirected to what clients see: %d", a.status);
+	httpcli_free(&a);
+	a = ask("POST /in/side/echo/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na");
+	tap_ok(a.status == 308 && !strcmp(httpcli_field(&a, "location"), "/seen/echo"),
+	    "with its method: %d", a.status);
+	httpcli_free(&a);
+	a = ask("DELETE /in/side/ping HTTP/1.1\r\nHost: a\r\n\r\n");
+	tap_is_i64(a.status, 405, "another method is 405");
+	httpcli_free(&a);
+	a = ask("OPTIONS /in/side/api/x HTTP/1.1\r\nHost: a\r\n\r\n");
+	tap_is_i64(a.status, 204, "OPTIONS of the API");
+	a = ask("OPTIONS /api/x HTTP/1.1\r\nHost: a\r\n\r\n");
+	tap_is_i64(a.status, 404, "not outside");
+	httpcli_free(&a);
+	stop();
+	serve_prefix = serve_links = NULL;
+}
+
 static int outside(int argc, char **argv)
 {
 	char where[64];
@@ -476,8 +595,10 @@ int main(int argc, char **argv)
 	expect();
 	streams();
 	tap_ok(quiet(0, 0) || (advance(3000), quiet(0, 0)), "(quiet)");
+	assets();
 	addresses();
 	long_heads();
 	stop();
+	under_a_prefix();
 	return tap_done();
 }

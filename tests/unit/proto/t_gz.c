@@ -67,6 +67,30 @@ static void chosen(void)
 		    "Accept-Encoding \"%s\"", cases[i].header);
 }
 
+static void taken(void)
+{
+	static const struct {
+		const char *header;
+		bool gzip, deflate;
+	} cases[] = {
+		{ "", false, false },
+		{ "deflate, br, gzip", true, true },
+		{ "*", true, true },
+		{ "*;q=0", false, false },
+		{ "gzip;q=0, *", false, true },
+		{ "*, gzip;q=0.0", false, true },
+		{ "identity", false, false },
+		{ "X-GZIP", true, false },
+		{ "gzip;q=0.001", true, false },
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		const char *h = cases[i].header;
+		tap_ok(gz_takes(h, strlen(h), GZ_GZIP) == cases[i].gzip &&
+		        gz_takes(h, strlen(h), GZ_DEFLATE) == cases[i].deflate,
+		    "Accept-Encoding \"%s\" takes", h);
+	}
+}
+
 static void gone_before_the_end(void)
 {
 	struct gz *g;
@@ -101,6 +125,7 @@ int main(void)
 	round_trip(GZ_DEFLATE, 15, 100000);
 	round_trip(GZ_GZIP, 15 + 16, 7);
 	chosen();
+	taken();
 	gone_before_the_end();
 	messages_on_an_arena();
 	return tap_done();

@@ -1,0 +1,68 @@
+/* Assets: their forms, their ETags, and which lists of tags name one. */
+#include "net/http/asset.h"
+#include "tests/lib/tap.h"
+
+static void make(struct asset *a, unsigned lines, unsigned from)
+{
+	struct buf b;
+	buf_init(&b);
+	for (unsigned i = 0; i < lines; i++)
+		buf_printf(&b, "line %u\n", from + i);
+	asset_init(a, "text/plain", NULL, &b);
+}
+
+static const struct {
+	const char *field;
+	bool named;
+} lists[] = {
+	{ "\"abc\"", true },
+	{ "W/\"abc\"", true },
+	{ " \"abc\" ", true },
+	{ "\"x\", \"abc\"", true },
+	{ "\"x\",\"y\" ,\t\"abc\",\"z\"", true },
+	{ ",, \"abc\"", true },
+	{ "\"a,b\", \"abc\"", true },
+	{ "*", true },
+	{ " * ", true },
+	{ "", false },
+	{ ",", false },
+	{ "abc", false },
+	{ "\"abc", false },
+	{ "\"ab\"", false },
+	{ "\"abcd\"", false },
+	{ "\"ABC\"", false },
+	{ "\"x\" \"abc\"", false },
+	{ "x\"abc\"", false },
+	{ "w/\"abc\"", false },
+	{ "W/", false },
+	{ "W/*", false },
+	{ "*, \"abc\"", false },
+	{ "\"x*\"", false },
+};
+
+int main(void)
+{
+	struct asset a, same, other, small;
+	make(&a, 1000, 1);
+	make(&same, 1000, 1);
+	make(&other, 1000, 2);
+	make(&small, 3, 1);
+	tap_ok(a.gzip && a.gzip_len < a.plain_len / 2, "a large one is kept compressed, too");
+	tap_ok(!small.gzip && small.plain_len == 21, "a small one is not");
+	tap_is_str(a.plain_etag, same.plain_etag, "the same bytes have the same ETag");
+	tap_is_str(a.gzip_etag, same.gzip_etag, "compressed, too");
+	tap_ok(strcmp(a.plain_etag, other.plain_etag) && strcmp(a.gzip_etag, other.gzip_etag),
+	    "others have others");
+	tap_ok(strcmp(a.plain_etag, a.gzip_etag), "so has each form");
+	tap_ok(a.plain_etag[0] == '"' && a.plain_etag[strlen(a.plain_etag) - 1] == '"',
+	    "they are strong: %s", a.plain_etag);
+	for (size_t i = 0; i < COUNT_OF(lists); i++)
+		tap_ok(asset_named(lists[i].field, strlen(lists[i].field), "\"abc\"") ==
+		        lists[i].named,
+		    "If-None-Match: %s", lists[i].field);
+	asset_release(&a);
+	asset_release(&same);
+	asset_release(&other);
+	asset_release(&small);
+	return tap_done();
+}
