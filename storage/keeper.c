@@ -32,7 +32,7 @@ struct part {
 struct keeper {
 	const struct keeper_env *env;
 	struct part parts[KEEPER_PARTS]; /* by the top bits of the hash */
-	uint32_t count;
+	uint32_t count, tenant_max;
 	size_t bytes;
 	uint64_t number;        /* of its group given last */
 	uint64_t loaded;        /* number of METADATA as loaded: records at or below it are in it */
@@ -165,6 +165,7 @@ static bool set(struct keeper *k, const struct walrec_meta *m)
 		.unit_len = (uint32_t)m->unit_len };
 	k->bytes += len - was;
 	k->dirty = true;
+	k->tenant_max = m->tenant > k->tenant_max ? m->tenant : k->tenant_max;
 	k->count += fresh;
 	p->count += fresh;
 	if (p->count > p->mask / 2)
@@ -220,6 +221,11 @@ void keeper_replay(struct keeper *k, bool own, uint64_t number, const struct wal
 {
 	if (number > (own ? k->loaded : k->loaded_shard0))
 		(void)set(k, m);
+}
+
+uint32_t keeper_tenant_max(const struct keeper *k)
+{
+	return k->tenant_max;
 }
 
 void keeper_number_seen(struct keeper *k, uint64_t number)

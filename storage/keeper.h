@@ -76,6 +76,7 @@ void keeper_number_seen(struct keeper *k, uint64_t number);
  * it is done. r->_part is 0 at first.
  */
 bool keeper_get(const struct keeper *k, uint32_t tenant, struct store_meta_req *r);
-bool keeper_busy(const struct keeper *k); /* a save is with a worker */
+uint32_t keeper_tenant_max(const struct keeper *k); /* the highest id of those that have any */
+bool keeper_busy(const struct keeper *k);           /* a save is with a worker */
 
 #endif

@@ -232,6 +232,10 @@ static void parts_make(struct store *st)
 	st->gossip = gossip_create(st->shares, st->loops);
 	st->quota = quota_create(st->shares, st->loops, st->opts.retention_bytes);
 	keeper_setup(st);
+	st->tenantbook_env = (struct tenantbook_env){
+		.shares = st->shares, .loops = st->loops, .pool = st->opts.pool, .dir = st->dir
+	};
+	st->tenantbook = tenantbook_create(&st->tenantbook_env);
 	intakes_make(st);
 	space_setup(st);
 	catalogs_setup(st);
@@ -341,6 +345,7 @@ static void store_release(struct store *st)
 		share_free(st->shares[i]);
 	storesrc_free(st->source);
 	keeper_free(st->keeper);
+	tenantbook_free(st->tenantbook);
 	clockwatch_free(st->clock);
 	gossip_free(st->gossip);
 	figures_free(st->figures);
@@ -392,6 +397,8 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		parts_make(st);
 		e = keeper_load(st->keeper, eb);
 	}
+	if (!e)
+		e = tenantbook_load(st->tenantbook, eb);
 	if (!e) {
 		space_reserve(&st->space);
 		space_look(&st->space);
@@ -413,6 +420,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		    o->shards, st->manifest.shards);
 	st->keeper_env.log = st->back_env.log = st->log;
 	metas_save(st);
+	tenantbook_settle(st->tenantbook, store_tenant_max(st));
 	for (unsigned i = 0; i < st->loops; i++)
 		team_run_on(st->team, i, begin_on_loop, &(struct begin){ .st = st, .loop = i });
 	restore_run(&st->recover_env);
@@ -449,6 +457,7 @@ static void close_begin(void *arg)
 		figures_stop(st->figures);
 		quota_stop(st->quota);
 		keeper_stop(st->keeper);
+		tenantbook_stop(st->tenantbook);
 		catalogs_unwatch(&st->catalogs);
 	}
 	c->open = c->share->shards_count;
@@ -466,7 +475,8 @@ static void close_look(void *arg)
 		    !c->share->shards[k]->cursors;
 	if (!c->share->index)
 		c->idle = c->idle && !st->space.busy && !st->space.reserve_busy &&
-		    !st->catalogs.busy && !keeper_busy(st->keeper) && !gossip_busy(st->gossip) &&
+		    !st->catalogs.busy && !keeper_busy(st->keeper) &&
+		    !tenantbook_busy(st->tenantbook) && !gossip_busy(st->gossip) &&
 		    !figures_busy(st->figures) && !quota_busy(st->quota);
 }
 

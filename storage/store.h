@@ -95,6 +95,56 @@ struct sink *store_sink(struct store *st);
 struct source *store_source(struct store *st);
 
 /*
+ * Tenants by name (storage/tenantbook.h). On a loop of the team; each finds in a table of its own.
+ * find: TENANT_NONE when nobody has the name; its data is empty then, and reading makes nothing.
+ * name: NULL when nobody has the id; "~7" when the name was lost with both copies of the book.
+ * Ids are 0 (TENANT_DEFAULT) to store_tenants - 1.
+ */
+uint32_t store_tenant_find(const struct store *st, const char *name, size_t len);
+const char *store_tenant_name(const struct store *st, uint32_t id);
+uint32_t store_tenants(const struct store *st);
+/*
+ * Ids for names, new ones where nobody has them yet: durable, and found on all loops, before done
+ * is called, on the asking loop, never below the caller. Names and ids are borrowed until then.
+ * err: ERR_BADDATA a name is wrong, ERR_TOOBIG over --limits.tenants, ERR_NOSPACE and others: the
+ * book cannot be written; eb has the text. Names that somebody has get their ids all the same,
+ * the others TENANT_NONE.
+ */
+struct tenantbook;
+struct store_tenant_req {
+	const char *const *names; /* [count], each with a NUL behind it */
+	size_t count;
+	uint32_t *ids; /* [count] */
+	void (*done)(struct store_tenant_req *r);
+	/* result */
+	enum err err;
+	struct errbuf eb;
+	struct mbox_msg _msg;
+	struct list_link _link;
+	struct loop *_from;
+	struct tenantbook *_book;
+};
+void store_tenant_make(struct store *st, struct store_tenant_req *r);
+/*
+ * Ids for all rows of a snapshot that no loop has yet. store_tenants_bind on a loop; done as above;
+ * on an error the rows without an id have TENANT_NONE. store_tenants_bind_wait on a thread that is
+ * no loop, at the start.
+ */
+struct tenants;
+struct store_tenants_req {
+	struct tenants *tenants;
+	void (*done)(struct store_tenants_req *r);
+	enum err err;
+	struct errbuf eb;
+	struct store_tenant_req _make;
+	const char **_names;
+	uint32_t *_ids;
+};
+void store_tenants_bind(struct store *st, struct store_tenants_req *r);
+MUST_CHECK enum err store_tenants_bind_wait(
+    struct store *st, struct tenants *tenants, struct errbuf *eb);
+
+/*
  * Metadata of metric families of a tenant, served from memory of loop 0's keeper, copied into *out
  * (array and strings in the arena).
  */

@@ -14,6 +14,7 @@
 #include "storage/share.h"
 #include "storage/space.h"
 #include "storage/store.h"
+#include "storage/tenantbook.h"
 
 struct store {
 	struct sink sink;
@@ -37,8 +38,10 @@ struct store {
 	struct back_env back_env;
 	struct recover_env recover_env;
 	struct keeper_env keeper_env;
+	struct tenantbook_env tenantbook_env;
 	/* loop 0's */
 	struct keeper *keeper;
+	struct tenantbook *tenantbook;
 	struct gossip *gossip;
 	struct figures *figures;
 	struct quota *quota;
@@ -51,6 +54,8 @@ static inline unsigned store_shard_of(const struct store *st, struct hash128 fp)
 	return intake_shard_of(&st->intake_env, fp);
 }
 
+/* The highest id that anything recovered belongs to. Before loops use the store. */
+uint32_t store_tenant_max(const struct store *st);
 /* The share of the calling loop. */
 struct share *store_here(const struct store *st);
 
