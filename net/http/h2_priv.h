@@ -16,6 +16,8 @@
  *                                     LIMIT_PARK_MS at most
  *   RUN    the handler                the handler
  *   SEND   windows, room, or data     a reader that is too slow (limit_reader_look)
+ * A streamed request (ROUTE_STREAM) goes from HEAD to RUN at once; its DATA goes to the handler in
+ * RUN and SEND.
  *
  * Below nghttp2_session_mem_recv and _send (h->inside) nothing is sent and nothing freed but the
  * stream nghttp2 closes; h2_flush follows.
@@ -75,6 +77,7 @@ struct h2_stream {
 	bool head_too_large, head_no_room;
 	/* The body. */
 	bool client_done; /* END_STREAM came */
+	bool streamed;    /* the handler runs, and gets the body in pieces */
 	bool parked;
 	enum h2_over { /* what came while it waited at the door was too much */
 		H2_OVER_NOT,

@@ -85,6 +85,26 @@ void h2_feed_reader(struct h2_stream *s)
 
 /* ---- sending ---- */
 
+static nghttp2_nv nv(const struct req_field *f)
+{
+	return (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)f->name,
+		.namelen = f->name_len,
+		.value = (uint8_t *)(uintptr_t)f->value,
+		.valuelen = f->value_len };
+}
+
+/* They are sent behind the last DATA, and end the stream. */
+static uint32_t h2_trailers(struct h2_stream *s)
+{
+	const struct req_answer *a = s->req->_answer;
+	nghttp2_nv fields[REQ_TRAILERS_MAX];
+	for (size_t i = 0; i < a->trailer_count; i++)
+		fields[i] = nv(&a->trailers[i]);
+	if (nghttp2_submit_trailer(s->h->ng, s->id, fields, a->trailer_count))
+		nghttp2_submit_rst_stream(s->h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+	return NGHTTP2_DATA_FLAG_NO_END_STREAM;
+}
+
 static ssize_t h2_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
     nghttp2_data_source *source, void *arg)
 {
@@ -103,6 +123,8 @@ static ssize_t h2_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len
 	if (n <= len) {
 		if (all)
 			*flags |= NGHTTP2_DATA_FLAG_EOF;
+		if (all && s->req->_answer->trailer_count)
+			*flags |= h2_trailers(s);
 		return (ssize_t)n;
 	}
 	return (ssize_t)len;
@@ -152,14 +174,6 @@ int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 	return 0;
 }
 
-static nghttp2_nv nv(const char *name, size_t name_len, const char *value, size_t value_len)
-{
-	return (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name,
-		.namelen = name_len,
-		.value = (uint8_t *)(uintptr_t)value,
-		.valuelen = value_len };
-}
-
 static void h2_answer(struct req *r)
 {
 	struct h2_stream *s = r->_stream;
@@ -167,12 +181,13 @@ static void h2_answer(struct req *r)
 	const struct req_answer *a = r->_answer;
 	char status[4];
 	snprintf(status, sizeof status, "%03u", (unsigned)a->status % 1000);
-	nghttp2_nv fields[REQ_ANSWER_FIELDS_MAX + 1];
+	nghttp2_nv fields[REQ_ANSWER_FIELDS_MAX + REQ_TRAILERS_MAX + 1];
 	size_t n = 0;
-	fields[n++] = nv(":status", 7, status, 3);
+	fields[n++] = nv(&(struct req_field){ ":status", status, 7, 3 });
 	for (size_t i = 0; i < a->field_count; i++)
-		fields[n++] = nv(a->fields[i].name, a->fields[i].name_len, a->fields[i].value,
-		    a->fields[i].value_len);
+		fields[n++] = nv(&a->fields[i]);
+	for (size_t i = 0; !a->pull && i < a->trailer_count; i++)
+		fields[n++] = nv(&a->trailers[i]);
 	mem_free(s->body);
 	s->body = NULL;
 	s->state = H2_SEND;
@@ -197,4 +212,31 @@ static void h2_resume(struct req *r)
 	h2_hungry(s, LOOP_SOON);
 }
 
-const struct req_ops h2_req_ops = { .answer = h2_answer, .resume = h2_resume, .opened = h2_opened };
+static size_t h2_unsent(const struct req *r)
+{
+	return h2_pending(r->_stream);
+}
+
+static void h2_consume(struct req *r, size_t len)
+{
+	struct h2_stream *s = r->_stream;
+	CHECK(len <= s->unconsumed);
+	s->unconsumed -= len;
+	nghttp2_session_consume_stream(s->h->ng, s->id, len);
+	h2_flush(s->h);
+}
+
+static void h2_cut(struct req *r, uint32_t code)
+{
+	struct h2_stream *s = r->_stream;
+	s->pulled_all = true; /* no more calls */
+	list_del(&s->hungry);
+	h2_reset(s, code);
+}
+
+const struct req_ops h2_req_ops = { .answer = h2_answer,
+	.resume = h2_resume,
+	.opened = h2_opened,
+	.consume = h2_consume,
+	.reset = h2_cut,
+	.unsent = h2_unsent };

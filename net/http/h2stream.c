@@ -249,6 +249,52 @@ static void h2_run_handler(struct h2_stream *s)
 	req_run(s->req, body, len);
 }
 
+static void h2_expect(struct h2_stream *s)
+{
+	nghttp2_nv go_on = { .name = (uint8_t *)(uintptr_t) ":status",
+		.value = (uint8_t *)(uintptr_t) "100",
+		.namelen = 7,
+		.valuelen = 3 };
+	if (req_header(s->req, "expect", NULL))
+		nghttp2_submit_headers(s->h->ng, NGHTTP2_FLAG_NONE, s->id, NULL, &go_on, 1, NULL);
+}
+
+/* A piece of a streamed request to its handler. */
+static void h2_piece(struct h2_stream *s, const uint8_t *data, size_t len)
+{
+	struct req *r = s->req;
+	s->unconsumed += len;
+	if (r->on_body && !r->gone && !s->whole)
+		r->on_body(r, data, len, s->client_done);
+}
+
+/* What came while it waited at the door. */
+static void h2_piece_early(struct h2_stream *s)
+{
+	uint8_t *body = s->body;
+	size_t len = s->body_len;
+	s->body = NULL;
+	s->unconsumed -= len;
+	if (len || s->client_done)
+		h2_piece(s, body, len);
+	mem_free(body);
+}
+
+static void h2_stream_start(struct h2_stream *s)
+{
+	struct h2 *h = s->h;
+	bool inside = h->inside;
+	s->streamed = true;
+	s->state = H2_RUN;
+	if (!s->client_done)
+		h2_expect(s);
+	h->inside = true; /* s outlives its handler */
+	req_run(s->req, NULL, 0);
+	h2_piece_early(s);
+	h->inside = inside;
+	h2_flush(h);
+}
+
 static void h2_body_start(struct h2_stream *s)
 {
 	struct req *r = s->req;
@@ -267,13 +313,7 @@ static void h2_body_start(struct h2_stream *s)
 	else
 		h2_window_open(s);
 	loop_timer_set(r->loop, &s->timer, s->parked ? LIMIT_PARK_LOOK_MS : LIMIT_LOOK_MS);
-	if (req_header(r, "expect", NULL)) {
-		nghttp2_nv go_on = { .name = (uint8_t *)(uintptr_t) ":status",
-			.value = (uint8_t *)(uintptr_t) "100",
-			.namelen = 7,
-			.valuelen = 3 };
-		nghttp2_submit_headers(s->h->ng, NGHTTP2_FLAG_NONE, s->id, NULL, &go_on, 1, NULL);
-	}
+	h2_expect(s);
 }
 
 static void h2_refuse_head(struct h2_stream *s)
@@ -322,6 +362,8 @@ static void h2_entered(struct h2_stream *s, enum req_step step)
 		return;
 	if (s->over != H2_OVER_NOT)
 		h2_refuse_over(s);
+	else if (s->req->route->flags & ROUTE_STREAM)
+		h2_stream_start(s);
 	else if (s->client_done)
 		h2_run_handler(s);
 	else
@@ -389,6 +431,10 @@ int h2_on_data(
 	struct h2 *h = arg;
 	struct h2_stream *s = h2_stream_of(h, id);
 	nghttp2_session_consume_connection(ng, len);
+	if (s && s->streamed) {
+		h2_piece(s, data, len);
+		return 0;
+	}
 	bool wanted = s && (s->state == H2_BODY || s->state == H2_DOOR);
 	if (!wanted || !h2_body_grow(s, len))
 		return 0; /* refused: passed over, and its window stays shut */
@@ -404,7 +450,9 @@ int h2_on_data(
 static void h2_client_done(struct h2_stream *s)
 {
 	s->client_done = true;
-	if (s->state == H2_BODY)
+	if (s->streamed)
+		h2_piece(s, NULL, 0);
+	else if (s->state == H2_BODY)
 		h2_run_handler(s);
 }
 

@@ -139,9 +139,31 @@ static void orphan_opened(struct req *r)
 	req_end(r);
 }
 
-static const struct req_ops orphan_ops = {
-	.answer = req_end, .resume = orphan_resume, .opened = orphan_opened
-};
+static void orphan_consume(struct req *r, size_t len)
+{
+	(void)r;
+	(void)len;
+}
+
+static void orphan_reset(struct req *r, uint32_t code)
+{
+	(void)code;
+	if (!r->_ending)
+		req_end(r);
+}
+
+static size_t orphan_unsent(const struct req *r)
+{
+	(void)r;
+	return 0;
+}
+
+static const struct req_ops orphan_ops = { .answer = req_end,
+	.resume = orphan_resume,
+	.opened = orphan_opened,
+	.consume = orphan_consume,
+	.reset = orphan_reset,
+	.unsent = orphan_unsent };
 
 void req_orphan(struct req *r)
 {
@@ -375,13 +397,18 @@ enum req_step req_begin(struct req *r, const char *raw_path, size_t raw_len)
 		r->path = m.path;
 		r->path_len = m.path_len;
 	}
-	if (found != ROUTE_FOUND) {
+	const struct route *other = found == ROUTE_NO_PATH && o->unmatched ? o->unmatched(r) : NULL;
+	if (found != ROUTE_FOUND && !other) {
 		req_begin_unmatched(r, found, &m, raw_path, raw_len);
 		return REQ_ANSWERED;
 	}
-	r->route = m.route;
+	r->route = other ? other : m.route;
 	r->param = m.param;
 	r->param_len = m.param_len;
+	if ((r->route->flags & ROUTE_STREAM) && r->http_version < 20) {
+		req_reply_text(r, 505, "gRPC needs HTTP/2, this request came by HTTP/1.1\n");
+		return REQ_ANSWERED;
+	}
 	if (o->gate && !(r->route->flags & ROUTE_UNGATED) && !o->gate(r)) {
 		CHECK(r->_answer->begun);
 		return REQ_ANSWERED;
@@ -421,6 +448,8 @@ bool req_is_held(const struct req *r)
 
 size_t req_body_max(const struct req *r)
 {
+	if (r->route->flags & ROUTE_STREAM)
+		return LIMIT_H2_STREAM_WINDOW; /* what may come before its handler runs */
 	switch (r->route->body_max) {
 	case 0:
 		return ROUTE_SKIP_BODY_MAX;
@@ -435,7 +464,7 @@ size_t req_body_max(const struct req *r)
 
 bool req_size_fits(struct req *r)
 {
-	if (r->body_declared <= 0 || (uint64_t)r->body_declared <= req_body_max(r))
+	if ((r->route->flags & ROUTE_STREAM) || r->body_declared <= 0 || (uint64_t)r->body_declared <= req_body_max(r))
 		return true;
 	req_refuse_size(r);
 	return false;
@@ -460,7 +489,7 @@ void req_run(struct req *r, uint8_t *take_body, size_t len)
 		r->body_len = len;
 	}
 	const struct srv_opts *o = r->_srv->opts;
-	if (!o->prepare || o->prepare(r))
+	if ((r->route->flags & ROUTE_STREAM) || !o->prepare || o->prepare(r))
 		req_go_on(r);
 }
 
@@ -545,16 +574,32 @@ static void count_status(int status)
 	metric_add(by_class[status / 100 - 2], 1);
 }
 
+/* Has the route said it in its own words? */
+static bool answer_spoken(struct req *r, int status, const void *text, size_t len)
+{
+	const struct srv_opts *o = r->_srv->opts;
+	if (!r->route || !(r->route->flags & ROUTE_SPOKEN) || !o->speak || r->_spoke ||
+	    r->http_version < 20)
+		return false;
+	r->_spoke = true;
+	return o->speak(r, status, text, len);
+}
+
+static void answer_open(struct req *r, int status)
+{
+	loop_check_here(r->loop);
+	CHECK(!r->_answer->begun); /* exactly one answer */
+	r->_answer->begun = true;
+	r->_answer->status = status;
+	count_status(status);
+}
+
 /* Status and fields that every answer has; says how the body may be compressed. */
 static enum gz_form answer_begin(struct req *r, int status, const char *type)
 {
-	loop_check_here(r->loop);
 	struct req_answer *a = r->_answer;
-	CHECK(!a->begun); /* exactly one answer */
-	a->begun = true;
-	a->status = status;
+	answer_open(r, status);
 	a->no_body = r->method == REQ_HEAD || status == 204 || status == 304;
-	count_status(status);
 	size_t len;
 	const char *date = req_date(r->_srv, &len);
 	add_field(r, "date", arena_strndup(&r->arena, date, len), len);
@@ -611,6 +656,11 @@ static enum req_pull pull_data(struct req *r, struct buf *out)
 void req_reply(
     struct req *r, int status, const char *type, const void *body, size_t len, enum req_own own)
 {
+	if (answer_spoken(r, status, body, len)) {
+		if (own == REQ_TAKE)
+			mem_free((void *)(uintptr_t)body);
+		return;
+	}
 	enum gz_form form = answer_begin(r, status, type);
 	struct req_answer *a = r->_answer;
 	a->data = own == REQ_COPY && len ? arena_dup(&r->arena, body, len) : body;
@@ -703,6 +753,55 @@ void req_resume(struct req *r)
 	loop_check_here(r->loop);
 	if (r->_answer->begun && !r->_ending)
 		r->_ops->resume(r);
+}
+
+/* ---- streamed requests ---- */
+
+void req_trailer(struct req *r, const char *name, const char *value, size_t len)
+{
+	struct req_answer *a = r->_answer;
+	CHECK(a->trailer_count < REQ_TRAILERS_MAX);
+	if (!a->trailers)
+		a->trailers = arena_array(&r->arena, REQ_TRAILERS_MAX, sizeof *a->trailers);
+	char *text = arena_strndup(&r->arena, value, len);
+	for (size_t i = 0; i < len; i++)
+		if ((uint8_t)text[i] < 0x20 || text[i] == 0x7f)
+			text[i] = ' ';
+	size_t name_len = strlen(name);
+	a->trailers[a->trailer_count++] =
+	    (struct req_field){ .name = arena_strndup(&r->arena, name, name_len),
+		    .name_len = name_len,
+		    .value = text,
+		    .value_len = len };
+}
+
+void req_reply_trailed(struct req *r, int status, const char *type, req_pull_fn pull)
+{
+	CHECK(r->http_version >= 20);
+	answer_open(r, status);
+	add_static(r, "content-type", arena_strndup(&r->arena, type, strlen(type)));
+	r->_answer->pull = pull;
+	r->_ops->answer(r);
+}
+
+void req_body_consume(struct req *r, size_t len)
+{
+	loop_check_here(r->loop);
+	if (len)
+		r->_ops->consume(r, len);
+}
+
+size_t req_unsent(const struct req *r)
+{
+	return r->_answer->begun && !r->_ending ? r->_ops->unsent(r) : 0;
+}
+
+void req_reset(struct req *r, uint32_t code)
+{
+	loop_check_here(r->loop);
+	r->_answer->begun = true;
+	r->gone = r->_told_gone = true; /* its handler knows */
+	r->_ops->reset(r, code);
 }
 
 enum req_pull req_answer_pull(struct req *r, struct buf *out)

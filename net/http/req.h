@@ -13,6 +13,12 @@
  *   on_done  the answer is sent or thrown away; the last call before the request is freed. Release
  *            what hangs on req->own here.
  *
+ * Streamed requests (ROUTE_STREAM of net/http/router.h, HTTP/2 only): the handler runs at the head;
+ * the body comes behind it through on_body, as long as the peer's window is open. What on_body was
+ * given counts against the window (LIMIT_H2_STREAM_WINDOW) until req_body_consume() gives it back:
+ * who does not consume is sent no more. Such an answer may begin before the body is whole, and may
+ * end with trailers: req_reply_trailed. Nobody but the handler ends one that is idle.
+ *
  * Answers: gzip or deflate when the client takes it and the body is worth it, Vary, CORS, Date,
  * Content-Length and HEAD are done here.
  * Thread: the loop of the request. Memory: strings of a request are NUL-terminated and live as long
@@ -132,6 +138,12 @@ struct req {
 	void *own;
 	void (*on_gone)(struct req *r);
 	void (*on_done)(struct req *r);
+	/*
+	 * Of a streamed request: set by its handler before it returns, and called until the answer
+	 * is complete or the client has left. data is borrowed for the call; what is kept of it is
+	 * charged by who keeps it. last: nothing more will come (len may be 0).
+	 */
+	void (*on_body)(struct req *r, const uint8_t *data, size_t len, bool last);
 
 	/* Of net/http. */
 	struct srv_loop *_srv;
@@ -142,7 +154,7 @@ struct req {
 	uint8_t *_body_memory;
 	struct list_link _link;
 	struct loop_deferred _end;
-	bool _told_gone, _ending;
+	bool _told_gone, _ending, _spoke;
 	bool _at_door, _door_open; /* it waits; and is to be asked again */
 };
 
@@ -204,6 +216,31 @@ void req_reply_asset(struct req *r, const struct asset *asset);
  */
 void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn pull);
 void req_resume(struct req *r); /* after REQ_LATER; harmless otherwise */
+
+/*
+ * Streamed requests. req_body_consume: so much of what on_body was given is not kept any more, the
+ * peer may send as much again.
+ */
+void req_body_consume(struct req *r, size_t len);
+/*
+ * A trailer of an answer by req_reply_trailed: a field that follows its last byte. Until pull has
+ * said REQ_END, or before the call without a pull. name in lower case; both are copied; control
+ * characters become spaces. At most REQ_TRAILERS_MAX.
+ */
+#define REQ_TRAILERS_MAX 24
+void req_trailer(struct req *r, const char *name, const char *value, size_t len);
+/*
+ * As req_reply_stream, never compressed, nothing held (req_hold is the caller's), then trailers.
+ * Without a pull the trailers stand in the head, and that is all.
+ */
+void req_reply_trailed(struct req *r, int status, const char *type, req_pull_fn pull);
+/* What was pulled of a streamed answer and has not been sent. */
+size_t req_unsent(const struct req *r);
+/*
+ * Cuts a streamed request instead of (the rest of) an answer: RST_STREAM with this code (RFC 9113,
+ * 7). on_done follows, on_gone does not.
+ */
+void req_reset(struct req *r, uint32_t code);
 
 /*
  * A refusal in the form of its route. Plain: "<word>: <sentence>\n". JSON:

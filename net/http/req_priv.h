@@ -22,6 +22,10 @@ struct req_ops {
 	void (*resume)(struct req *r); /* after REQ_LATER */
 	/* after REQ_WAIT: calls req_enter in one of its next turns */
 	void (*opened)(struct req *r);
+	/* Of streamed requests; HTTP/1.1 has none. */
+	void (*consume)(struct req *r, size_t len);
+	void (*reset)(struct req *r, uint32_t code);
+	size_t (*unsent)(const struct req *r);
 };
 
 #define REQ_ANSWER_FIELDS_MAX 24
@@ -32,6 +36,8 @@ struct req_answer {
 	size_t field_count;
 	/* content-length included when it is known */
 	struct req_field fields[REQ_ANSWER_FIELDS_MAX];
+	struct req_field *trailers; /* REQ_TRAILERS_MAX places, NULL = none */
+	size_t trailer_count;
 	/* A whole body ... */
 	const uint8_t *data;
 	size_t len;

@@ -25,6 +25,13 @@ enum route_flags {
 	ROUTE_JSON = 1, /* refusals of net/http come in the JSON envelope; plain text otherwise */
 	ROUTE_UNGATED = 2, /* srv_opts.gate is not asked (/-/healthy, walreplay, ...) */
 	ROUTE_READY = 4,   /* speaks for all loops: the gate opens last (/-/ready) */
+	/*
+	 * The handler runs at the head, the body comes in pieces (req->on_body), whatever its size;
+	 * prepare is not asked. HTTP/2 only: over HTTP/1.1 it is 505.
+	 */
+	ROUTE_STREAM = 8,
+	/* What anybody answers for it (gates, limits, refusals) is said by srv_opts.speak. */
+	ROUTE_SPOKEN = 16,
 };
 
 /* What an identity may do; a bit each (net/gate). */

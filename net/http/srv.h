@@ -47,6 +47,17 @@ struct srv_opts {
 	 * to go on; false when it has answered, or will call req_go_on() later.
 	 */
 	bool (*prepare)(struct req *r);
+	/*
+	 * Optional, for routes with ROUTE_SPOKEN (gRPC): says in its own words what req_reply*()
+	 * and req_refuse*() would have said, whoever called them. True: it has answered
+	 * (req_reply_trailed). False: the answer goes out as it stands.
+	 */
+	bool (*speak)(struct req *r, int status, const char *text, size_t len);
+	/*
+	 * Optional: the route of a request whose path has no row (unknown methods of gRPC, which
+	 * are neither 404 nor redirected). NULL: it has none.
+	 */
+	const struct route *(*unmatched)(struct req *r);
 	const char *cors_origin; /* NULL = any ("*") */
 };
 /* Opens the sockets; nothing is accepted yet. Errors name the address in eb. */

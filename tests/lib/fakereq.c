@@ -148,6 +148,39 @@ void req_answer_field(struct req *r, const char *name, const char *fmt, ...)
 	buf_printf(&fake(r)->headers, "%s: %s\n", name, value);
 }
 
+/* Streamed requests come by a server (t_gsrv), never by this. */
+void req_body_consume(struct req *r, size_t len)
+{
+	(void)r;
+	(void)len;
+	panic("a fake request has no stream");
+}
+
+void req_trailer(struct req *r, const char *name, const char *value, size_t len)
+{
+	(void)name;
+	(void)value;
+	req_body_consume(r, len);
+}
+
+void req_reply_trailed(struct req *r, int status, const char *type, req_pull_fn pull)
+{
+	(void)type;
+	(void)pull;
+	req_body_consume(r, (size_t)status);
+}
+
+size_t req_unsent(const struct req *r)
+{
+	(void)r;
+	return 0;
+}
+
+void req_reset(struct req *r, uint32_t code)
+{
+	req_body_consume(r, code);
+}
+
 void req_refuse(struct req *r, int status, const char *word, const char *fmt, ...)
 {
 	char sentence[TEXT_BYTES];

@@ -192,6 +192,85 @@ static void on_asset(struct req *r)
 	req_reply_asset(r, &test_asset);
 }
 
+/*
+ * A streamed request: every piece comes back, at once or when query says "slow", where nothing is
+ * consumed before its end. Trailers: how many bytes there were. "cut": reset at the first piece.
+ */
+struct back {
+	struct buf waits;
+	size_t seen;
+	bool last, slow;
+};
+static enum req_pull back_pull(struct req *r, struct buf *out)
+{
+	struct back *b = r->own;
+	char text[24];
+	buf_add(out, b->waits.data, b->waits.len);
+	buf_clear(&b->waits);
+	if (!b->last)
+		return REQ_LATER;
+	req_trailer(r, "x-seen", text, (size_t)snprintf(text, sizeof text, "%zu", b->seen));
+	req_trailer(r, "x-note", "a\nb", 3);
+	return REQ_END;
+}
+static void back_body(struct req *r, const uint8_t *data, size_t len, bool last)
+{
+	struct back *b = r->own;
+	if (!strcmp(r->query, "cut")) {
+		req_reset(r, 11);
+		return;
+	}
+	buf_add(&b->waits, data, len);
+	b->seen += len;
+	b->last = last;
+	if (!b->slow)
+		req_body_consume(r, len);
+	req_resume(r);
+}
+static void back_done(struct req *r)
+{
+	struct back *b = r->own;
+	buf_release(&b->waits);
+	SEEN(r).streams_done++;
+}
+static void on_back(struct req *r)
+{
+	struct back *b = arena_zalloc(&r->arena, sizeof *b);
+	buf_init(&b->waits);
+	b->slow = !strcmp(r->query, "slow");
+	r->own = b;
+	r->on_body = back_body;
+	r->on_done = back_done;
+	if (!strcmp(r->query, "trailers")) {
+		req_trailer(r, "x-seen", "none", 4);
+		req_reply_trailed(r, 200, "application/x-back", NULL);
+	} else {
+		req_reply_trailed(r, 200, "application/x-back", back_pull);
+	}
+}
+static bool test_speak(struct req *r, int status, const char *text, size_t len)
+{
+	char code[24];
+	if (!req_content_is(r, "application/x-back"))
+		return false;
+	req_trailer(r, "x-status", code, (size_t)snprintf(code, sizeof code, "%d", status));
+	req_trailer(r, "x-text", text, len);
+	req_reply_trailed(r, 200, "application/x-back", NULL);
+	return true;
+}
+static void on_unknown(struct req *r)
+{
+	req_reply_text(r, 501, "unknown");
+}
+static const struct route *test_unmatched(struct req *r)
+{
+	static const struct route row = { .methods = REQ_POST,
+		.path = "",
+		.handler = on_unknown,
+		.flags = ROUTE_STREAM | ROUTE_SPOKEN };
+	return req_content_is(r, "application/x-back") ? &row : NULL;
+}
+
 static bool refuse_early(struct req *r)
 {
 	if (req_content_is(r, "application/x-protobuf"))
@@ -216,6 +295,7 @@ static const struct route test_rows[] = {
 	{ .methods = REQ_GET | REQ_POST, .path = "/hang", .handler = on_hang, .body_max = 100 },
 	{ .methods = REQ_GET, .path = "/hold", .handler = on_hold },
 	{ .methods = REQ_GET, .path = "/busy", .handler = on_busy },
+	{ .methods = REQ_POST, .path = "/back", .handler = on_back, .flags = ROUTE_STREAM | ROUTE_SPOKEN },
 	{ .methods = REQ_GET, .path = "/label/<name>/values", .handler = on_param },
 	{ .methods = REQ_GET, .path = "/tree/*", .handler = on_param },
 	{ .methods = REQ_GET | REQ_HEAD, .path = "/asset", .handler = on_asset },

@@ -27,7 +27,9 @@ static inline void serve(unsigned loops, const char *where, size_t inflight)
 		.prefix = serve_prefix,
 		.links = serve_links,
 		.gate = test_gate,
-		.door = test_door };
+		.door = test_door,
+		.speak = test_speak,
+		.unmatched = test_unmatched };
 	limits_default(&test_limits);
 	if (inflight)
 		test_limits.http_inflight_bytes = inflight;

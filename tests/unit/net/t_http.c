@@ -85,6 +85,10 @@ static void plain(void)
 	tap_ok(to && strspn(to + 16, "x") == 4000 && !memcmp(to + 4016, "y\r\n", 3),
 	    "a long query is kept whole");
 	httpcli_free(&a);
+	a = ask("POST /back HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-back\r\n\r\n");
+	tap_ok(a.status == 505 && a.body && strstr(a.body, "needs HTTP/2"),
+	    "a streamed request needs HTTP/2");
+	httpcli_free(&a);
 	gate_shut = true;
 	a = ask(GET("//ping", ""));
 	tap_is_i64(a.status, 301, "the gate is not asked about it");

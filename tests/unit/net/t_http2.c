@@ -23,7 +23,9 @@ static void serve(size_t inflight)
 		.address_count = 1,
 		.routes = { test_rows, COUNT_OF(test_rows) },
 		.gate = test_gate,
-		.door = test_door };
+		.door = test_door,
+		.speak = test_speak,
+		.unmatched = test_unmatched };
 	limits_default(&test_limits);
 	if (inflight)
 		test_limits.http_inflight_bytes = inflight;
@@ -78,7 +80,9 @@ struct cli {
 		size_t len;
 		bool closed;
 		uint32_t code;
-	} s[STREAMS * 2 + 2]; /* by stream id */
+		char seen[32], text[128]; /* x-seen or x-status; x-text or x-note */
+		bool trailed;             /* they came behind the body */
+	} s[STREAMS * 2 + 2];             /* by stream id */
 	unsigned closed;
 	bool goaway, over;
 	uint32_t goaway_code;
@@ -95,6 +99,15 @@ static int cli_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t
 	struct cli *c = arg;
 	if (name_len == 7 && !memcmp(name, ":status", 7))
 		c->s[f->hd.stream_id].status = atoi((const char *)value);
+	bool count = name_len == 6 && !memcmp(name, "x-seen", 6);
+	bool code = name_len == 8 && !memcmp(name, "x-status", 8);
+	bool text = name_len == 6 && (!memcmp(name, "x-text", 6) || !memcmp(name, "x-note", 6));
+	if (count || code) {
+		snprintf(c->s[f->hd.stream_id].seen, 32, "%s", (const char *)value);
+		c->s[f->hd.stream_id].trailed = f->headers.cat == NGHTTP2_HCAT_HEADERS;
+	} else if (text) {
+		snprintf(c->s[f->hd.stream_id].text, 128, "%s", (const char *)value);
+	}
 	return 0;
 }
 
@@ -324,6 +337,50 @@ static void bodies(void)
 	cli_run(&c, 6, 1000);
 	tap_is_i64(c.s[f].status, 415, "before_body refuses");
 	cli_end(&c);
+}
+
+static void streamed(void)
+{
+	static char big[600000];
+	for (size_t i = 0; i < sizeof big; i++)
+		big[i] = (char)(i * 13 + i / 251);
+	unsigned done = seen_all().streams_done;
+	cli_open(&c, false);
+	c.send_data = big;
+	c.send_len = sizeof big;
+	const char *type = "content-type", *back = "application/x-back";
+	int32_t a = cli_ask(&c, "POST", "/back", type, back, true);
+	tap_ok(cli_run(&c, 1, 5000) && c.s[a].status == 200, "a body in pieces comes back in pieces");
+	tap_is_mem(c.s[a].body, c.s[a].len, big, sizeof big, "whole");
+	tap_ok(c.s[a].trailed && !strcmp(c.s[a].seen, "600000"), "trailers follow it");
+	tap_is_str(c.s[a].text, "a b", "without control characters");
+	int32_t b = cli_ask(&c, "POST", "/back?slow", type, back, true);
+	cli_run(&c, 2, 300);
+	tap_ok(!c.s[b].closed && c.s[b].len == 256u << 10,
+	    "what is not consumed shuts the window: 256 KiB came");
+	int32_t d = cli_ask(&c, "POST", "/back", type, back, false);
+	tap_ok(cli_run(&c, 2, 5000) && !c.s[d].len && c.s[d].trailed, "a request without a body");
+	int32_t e = cli_ask(&c, "POST", "/back?trailers", type, back, false);
+	tap_ok(cli_run(&c, 3, 5000) && !c.s[e].trailed && !strcmp(c.s[e].seen, "none"),
+	    "trailers alone stand in the head");
+	int32_t f = cli_ask(&c, "POST", "/back?cut", type, back, true);
+	tap_ok(cli_run(&c, 4, 5000) && c.s[f].code == 11, "a reset has the handler's code");
+	int32_t g = cli_ask(&c, "POST", "/nowhere", type, back, false);
+	cli_run(&c, 5, 5000);
+	tap_ok(c.s[g].status == 200 && !strcmp(c.s[g].seen, "501") && !strcmp(c.s[g].text, "unknown"),
+	    "a path without a row may have a route, and refusals be spoken");
+	int32_t h = cli_ask(&c, "POST", "/nowhere", type, "text/plain", false);
+	tap_ok(cli_run(&c, 6, 5000) && c.s[h].status == 404, "others are 404");
+	gate_shut = true;
+	int32_t i = cli_ask(&c, "POST", "/back", type, back, false);
+	int32_t j = cli_ask(&c, "POST", "/back", type, "text/plain", false);
+	cli_run(&c, 8, 5000);
+	gate_shut = false;
+	tap_ok(c.s[i].status == 200 && !strcmp(c.s[i].seen, "503"), "the gate's refusal is spoken");
+	tap_is_i64(c.s[j].status, 503, "or not, as the speaker likes");
+	cli_end(&c);
+	tap_ok(quiet(0, 0), "a client leaves a stream");
+	tap_is_u64(seen_all().streams_done - done, 5, "each is done once");
 }
 
 static void many(void)
@@ -985,6 +1042,7 @@ int main(int argc, char **argv)
 	serve(0);
 	plain();
 	bodies();
+	streamed();
 	many();
 	slow_reader();
 	drop_by_drop();
