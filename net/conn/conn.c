@@ -13,6 +13,8 @@
 #include "core/base/arena.h"
 #include "core/base/fdcache.h"
 #include "core/base/metric.h"
+#include "net/conn/front.h"
+#include "net/conn/tls.h"
 
 #define SCRATCH_BYTES (64u << 10) /* of a loop: what is read when nobody gave memory */
 #define WRITE_PIECES  64
@@ -25,6 +27,8 @@ struct conn_host {
 	size_t count, count_max;
 	struct list_link states[CONN_STATES];
 	uint8_t *scratch;
+	struct tls_keys *keys;
+	const struct cidr_set *proxies;
 };
 
 static void conn_run(struct conn *c);
@@ -36,6 +40,24 @@ static void conn_close(struct conn *c);
 static void conn_reap(struct loop_deferred *d);
 static void conn_on_timer(struct loop_timer *t);
 static void conn_wake_in(struct conn *c, uint64_t *due_ns, uint64_t after_ms);
+
+/* ---- the plain socket ---- */
+
+static ssize_t plain_read(struct conn *c, const struct iovec *v, int count)
+{
+	return count == 1 ? read(c->_fd, v->iov_base, v->iov_len) : readv(c->_fd, v, count);
+}
+
+static ssize_t plain_write(struct conn *c, const struct iovec *v, int count)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)count };
+	return sendmsg(c->_fd, &msg, MSG_NOSIGNAL);
+}
+
+const struct conn_io conn_plain_io = {
+	.read = plain_read, .write = plain_write, .turn_bytes = CONN_READ_TURN
+};
+STATIC(CONN_READ_TURN == CONN_WRITE_TURN);
 
 /* ---- host ---- */
 
@@ -71,6 +93,26 @@ void *conn_host_ctx(const struct conn_host *h)
 size_t conn_host_count(const struct conn_host *h)
 {
 	return h->count;
+}
+
+void conn_host_set_proxies(struct conn_host *h, const struct cidr_set *proxies)
+{
+	h->proxies = proxies;
+}
+
+const struct cidr_set *conn_host_proxies(const struct conn_host *h)
+{
+	return h->proxies;
+}
+
+void conn_host_set_keys(struct conn_host *h, struct tls_keys *keys)
+{
+	h->keys = keys;
+}
+
+struct tls_keys *conn_host_keys(const struct conn_host *h)
+{
+	return h->keys;
 }
 
 /* With the extra ones, all have descriptors. */
@@ -130,12 +172,16 @@ static void conn_turn(struct conn *c, bool write)
 	c->_turn_read |= !write;
 	if (c->_turn_set)
 		return;
-	if (!loop_is_late(c->loop)) {
+	if (!c->_heavy && !loop_is_late(c->loop)) {
 		conn_take_turn(&c->_turn);
 		return;
 	}
 	c->_turn_set = true;
-	loop_work(c->loop, LOOP_SOON, &c->_turn);
+	if (c->_heavy && !write) {
+		event_del(c->_read_event);
+		c->_read_stops = true;
+	}
+	loop_work(c->loop, c->_heavy ? LOOP_LATER : LOOP_SOON, &c->_turn);
 }
 
 static void conn_take_turn(struct loop_deferred *d)
@@ -143,10 +189,28 @@ static void conn_take_turn(struct loop_deferred *d)
 	struct conn *c = CONTAINER_OF(d, struct conn, _turn);
 	bool write = c->_turn_write, read = c->_turn_read;
 	c->_turn_set = c->_turn_write = c->_turn_read = false;
+	if (c->_read_stops) {
+		c->_read_stops = false;
+		CHECK(!event_add(c->_read_event, NULL));
+	}
+	if (write && c->_read_wants_write) {
+		c->_read_wants_write = false;
+		read = true;
+	}
 	if (write)
 		conn_send(c);
 	if (read)
 		conn_run(c);
+}
+
+/* There is more to read that no event will tell of. */
+static void conn_turn_again(struct conn *c)
+{
+	c->_turn_read = true;
+	if (c->_turn_set)
+		return;
+	c->_turn_set = true;
+	loop_work(c->loop, LOOP_SOON, &c->_turn);
 }
 
 static void conn_on_read(evutil_socket_t fd, short what, void *arg)
@@ -173,22 +237,24 @@ static void conn_shed(struct conn_host *h, uint64_t max)
 		struct list_link *l = list_pop(open);
 		struct conn *c = CONTAINER_OF(l, struct conn, _link);
 		list_add_tail(open, l);
-		if (!c->draining && limit_conns_over(c->who, max)) {
+		if (!c->draining && !c->proxy && limit_conns_over(c->who, max)) {
 			conn_begin_drain(c);
 			return;
 		}
 	}
 }
 
-/* Is there a place for one more of who? */
-static bool conn_admit(struct conn_host *h, uint32_t who)
+/* Is there a place for one more of who? A proxy may have as many as there are. */
+static bool conn_admit(struct conn_host *h, uint32_t who, bool proxy)
 {
 	uint64_t max = conns_max(h);
-	if (!limit_conn_take(who))
+	if (proxy)
+		limit_conn_add(who);
+	else if (!limit_conn_take(who))
 		return false;
 	if (limit_conns() <= max)
 		return true;
-	if (limit_conns_over(who, max)) {
+	if (!proxy && limit_conns_over(who, max)) {
 		limit_conn_give(who);
 		return false;
 	}
@@ -196,17 +262,60 @@ static bool conn_admit(struct conn_host *h, uint32_t who)
 	return true;
 }
 
-void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *remote)
+bool conn_set_remote(struct conn *c, const struct sockaddr_storage *remote, bool proxy)
+{
+	uint32_t who = limit_who(remote);
+	uint64_t max = conns_max(c->host);
+	limit_conn_give(c->who);
+	if (proxy)
+		limit_conn_add(who);
+	else if (!limit_conn_take(who)) {
+		limit_conn_add(c->who); /* which gives it back when it ends */
+		metric_add(M_CONNS_REFUSED, 1);
+		return false;
+	}
+	CHECK(!c->_held);
+	c->remote = *remote;
+	c->who = who;
+	c->proxy = proxy;
+	if (proxy || limit_conns() <= max || !limit_conns_over(who, max))
+		return true;
+	metric_add(M_CONNS_REFUSED, 1);
+	return false;
+}
+
+void conn_opened(struct conn *c)
+{
+	CHECK(!c->_begun);
+	c->_begun = true;
+	c->_heavy = false;
+	c->_deadline_ns = 0;
+	c->host->open(c);
+	if (c->host->draining)
+		conn_begin_drain(c);
+}
+
+void conn_accept(
+    struct conn_host *h, int fd, const struct sockaddr_storage *remote, const struct conn_how *how)
 {
 	loop_check_here(h->loop);
 	uint32_t who = limit_who(remote);
-	if (!conn_admit(h, who)) {
+	bool header = cidr_set_has(how->proxy_from, remote);
+	bool proxy = header || cidr_set_has(h->proxies, remote);
+	if (!conn_admit(h, who, proxy)) {
 		metric_add(M_CONNS_REFUSED, 1);
 		close(fd);
 		return;
 	}
 	struct conn *c = mem_zalloc(sizeof *c);
-	*c = (struct conn){ .loop = h->loop, .host = h, .remote = *remote, .who = who, ._fd = fd };
+	*c = (struct conn){ .loop = h->loop,
+		.host = h,
+		.remote = *remote,
+		.who = who,
+		.proxy = proxy,
+		.admin = how->admin,
+		._io = &conn_plain_io,
+		._fd = fd };
 	struct event_base *base = loop_base(h->loop);
 	c->_read_event = event_new(base, fd, EV_READ | EV_PERSIST, conn_on_read, c);
 	c->_write_event = event_new(base, fd, EV_WRITE, conn_on_write, c);
@@ -222,9 +331,10 @@ void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *rem
 	h->count++;
 	metric_add(M_CONNS_ACCEPTED, 1);
 	metric_gauge_add(M_CONNS_OPEN, 1);
-	h->open(c);
-	if (h->draining)
-		conn_begin_drain(c);
+	if (header || how->tls)
+		front_begin(c, how, header);
+	else
+		conn_opened(c);
 }
 
 /* ---- states ---- */
@@ -259,6 +369,8 @@ static void conn_reap(struct loop_deferred *d)
 	struct conn_host *h = c->host;
 	CHECK(c->_state == CONN_CLOSED);
 	c->ops->closed(c);
+	tls_conn_free(c);
+	conn_peer_drop(c->peer);
 	list_del(&c->_link);
 	event_free(c->_read_event);
 	event_free(c->_write_event);
@@ -303,6 +415,9 @@ static void conn_linger(struct conn *c)
 		return;
 	}
 	conn_move(c, CONN_LINGER);
+	if (c->_io->shut)
+		c->_io->shut(c);
+	c->_io = &conn_plain_io; /* what still comes is dropped */
 	if (shutdown(c->_fd, SHUT_WR)) {
 		conn_close(c);
 		return;
@@ -324,6 +439,8 @@ void conn_read_pause(struct conn *c, bool pause)
 		return;
 	c->_paused = pause;
 	CHECK(!(pause ? event_del(c->_read_event) : event_add(c->_read_event, NULL)));
+	if (!pause && c->_io->holds && c->_io->holds(c))
+		conn_turn_again(c);
 	if (pause && !c->_left)
 		conn_wake_in(c, &c->_gone_ns, LIMIT_GONE_LOOK_MS);
 	else
@@ -374,8 +491,7 @@ static bool conn_read_once(struct conn *c, size_t *budget)
 	struct iovec v[2] = { { .iov_base = c->_into, .iov_len = into },
 		{ .iov_base = c->host->scratch, .iov_len = SCRATCH_BYTES } };
 	bool whole = into == c->_into_len; /* else the scratch would get what belongs to the body */
-	ssize_t n =
-	    into ? readv(c->_fd, v, whole ? 2 : 1) : read(c->_fd, c->host->scratch, SCRATCH_BYTES);
+	ssize_t n = into ? c->_io->read(c, v, whole ? 2 : 1) : c->_io->read(c, &v[1], 1);
 	if (n < 0) {
 		if (errno == EINTR)
 			return true;
@@ -399,14 +515,32 @@ static bool conn_read_once(struct conn *c, size_t *budget)
 	return len == room; /* less than we had room for: the socket is empty */
 }
 
+/* What the io asks for besides the next event of the socket. */
+static void conn_after_read(struct conn *c)
+{
+	if (c->_state == CONN_CLOSED)
+		return;
+	if (c->_read_wants_write && !c->_write_waits) {
+		c->_write_waits = true;
+		CHECK(!event_add(c->_write_event, NULL));
+	}
+	if (c->_write_wants_read) {
+		c->_write_wants_read = false;
+		c->_want_flush = true;
+	}
+	if (!c->_paused && !c->_eof && c->_io->holds && c->_io->holds(c))
+		conn_turn_again(c);
+}
+
 static void conn_run(struct conn *c)
 {
-	size_t budget = CONN_READ_TURN;
+	size_t budget = c->_io->turn_bytes;
 	c->_in_run = true;
 	while (budget && c->_state != CONN_CLOSED && !c->_paused && !c->_eof)
 		if (!conn_read_once(c, &budget))
 			break;
 	c->_in_run = false;
+	conn_after_read(c);
 	if (c->_want_flush)
 		conn_flush(c);
 }
@@ -545,8 +679,7 @@ static bool conn_send_once(struct conn *c)
 		iov[i] = (struct iovec){ .iov_base = v[i].iov_base, .iov_len = v[i].iov_len };
 		total += v[i].iov_len;
 	}
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = count };
-	ssize_t r = sendmsg(c->_fd, &msg, MSG_NOSIGNAL);
+	ssize_t r = c->_io->write(c, iov, (int)count);
 	if (r < 0 && errno == EINTR)
 		return true;
 	if (r < 0 && errno != EAGAIN)
@@ -555,7 +688,7 @@ static bool conn_send_once(struct conn *c)
 		return false;
 	c->_sent += (uint64_t)r;
 	evbuffer_drain(c->_out, (size_t)r);
-	return (size_t)r == total;
+	return (size_t)r == total || c->_io != &conn_plain_io; /* which else says EAGAIN */
 }
 
 /* Sends what the socket takes. */
@@ -563,7 +696,7 @@ static void conn_send(struct conn *c)
 {
 	if (c->_state == CONN_CLOSED || c->_state == CONN_LINGER)
 		return;
-	uint64_t stop = c->_sent + CONN_WRITE_TURN;
+	uint64_t stop = c->_sent + c->_io->turn_bytes;
 	while (evbuffer_get_length(c->_out) && c->_sent < stop)
 		if (!conn_send_once(c))
 			break;
@@ -576,8 +709,10 @@ static void conn_send(struct conn *c)
 			conn_wait_begin(c);
 		if (!c->_stall_ns)
 			conn_wake_in(c, &c->_stall_ns, LIMIT_READER_LOOK_MS);
-		c->_write_waits = true;
-		CHECK(!event_add(c->_write_event, NULL));
+		if (!c->_write_wants_read) {
+			c->_write_waits = true;
+			CHECK(!event_add(c->_write_event, NULL));
+		}
 	} else {
 		c->_stall_ns = c->_wait_ns = 0;
 		if (c->_state == CONN_FLUSH) {

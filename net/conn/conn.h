@@ -19,25 +19,55 @@
  * Turns: when the loop is late, a connection that has something to read or write waits in the
  * loop's queue (LOOP_SOON), so that peers take turns.
  * While reading pauses, ops->left is told once when the peer has closed its side.
+ * How it begins: what a listener says (struct conn_how) comes before the protocol: the header of a
+ * proxy, then the handshake of TLS (net/conn/front, net/conn/tls). Only then is the host's open()
+ * called; c->remote, c->who, c->alpn and c->peer are what they stay.
+ * What carries the bytes is struct conn_io: a plain socket, or TLS on it.
  * Thread: the loop of the host. Memory: the connection belongs to its host.
  */
 #ifndef NET_CONN_CONN_H
 #define NET_CONN_CONN_H
 
 #include <sys/socket.h>
+#include <sys/uio.h>
 
+#include "core/base/cidr.h"
 #include "core/base/err.h"
 #include "core/base/list.h"
 #include "core/rt/loop.h"
 #include "net/conn/limit.h"
+#include "net/conn/peer.h"
 
 #define CONN_READ_TURN  (1u << 20)
 #define CONN_WRITE_TURN (1u << 20)
+/* Over TLS a turn is as long for a quarter of the bytes: they are decrypted, too. */
+#define CONN_TLS_TURN (256u << 10)
 
 struct conn;
 struct conn_host;
 struct event;
 struct evbuffer;
+struct tls;
+struct tls_keys;
+
+/* What a listener says of its connections. Borrowed for conn_accept. */
+struct conn_how {
+	struct tls *tls; /* NULL: plain */
+	/* From these a PROXY header comes first, or the connection is closed. */
+	const struct cidr_set *proxy_from;
+	bool admin; /* of the listener for administration */
+};
+
+/* What carries the bytes. */
+struct conn_io {
+	/* As readv() and writev(); -1 with EAGAIN: wait. 0 of read is the end. */
+	ssize_t (*read)(struct conn *c, const struct iovec *v, int count);
+	ssize_t (*write)(struct conn *c, const struct iovec *v, int count);
+	/* The rest may be NULL. Are there bytes that the socket will not tell of? */
+	bool (*holds)(const struct conn *c);
+	void (*shut)(struct conn *c); /* all is written: say so to the peer */
+	size_t turn_bytes;            /* of one turn, each way */
+};
 
 /* The protocol on top. None of them may free what belongs to the connection before closed(). */
 struct conn_ops {
@@ -55,6 +85,13 @@ struct conn_ops {
 	void (*closed)(struct conn *c);   /* last call: let go of c */
 };
 
+/* What was agreed on in the handshake of TLS (ALPN). */
+enum conn_alpn {
+	CONN_ALPN_NONE, /* the first bytes tell */
+	CONN_ALPN_H1,
+	CONN_ALPN_H2
+};
+
 enum conn_state {
 	CONN_OPEN,
 	CONN_FLUSH,
@@ -66,13 +103,20 @@ enum conn_state {
 struct conn {
 	struct loop *loop;
 	struct conn_host *host;
-	const struct conn_ops *ops; /* may be changed by the protocol (detection) */
-	void *proto;                /* the protocol's */
-	struct sockaddr_storage remote;
-	uint32_t who; /* remote, in the book of limit.h */
-	bool draining;
+	const struct conn_ops *ops;     /* may be changed by the protocol (detection) */
+	void *proto;                    /* the protocol's */
+	struct sockaddr_storage remote; /* the client: behind a PROXY header who it names */
+	uint32_t who;                   /* remote, in the book of limit.h */
+	bool draining, admin;
+	bool proxy; /* of conn_host_set_proxies */
+	bool tls;
+	enum conn_alpn alpn;
+	struct conn_peer *peer; /* whose certificate was verified; NULL = none */
 
 	/* Of conn.c. */
+	const struct conn_io *_io;
+	void *_front; /* of the io, until the protocol begins */
+	void *_tls;   /* of net/conn/tls */
 	int _fd;
 	enum conn_state _state;
 	struct list_link _link; /* in the host's list of its state */
@@ -90,6 +134,11 @@ struct conn {
 	struct loop_timer _timer;
 	struct loop_deferred _reap, _room, _turn;
 	bool _want_room, _room_set, _turn_set, _turn_read, _turn_write;
+	bool _begun;      /* the host's open() was called */
+	bool _heavy;      /* a handshake: its turns come behind those of others */
+	bool _read_stops; /* while such a turn waits, the socket is not looked at */
+	/* What the io waits for, when it is the other direction. */
+	bool _read_wants_write, _write_wants_read;
 };
 
 /*
@@ -104,14 +153,30 @@ void conn_host_abort(struct conn_host *h);
 size_t conn_host_count(const struct conn_host *h);
 void conn_host_free(
     struct conn_host *h); /* with no connections left; any thread once the loop has ended */
+/*
+ * Behind these stand others: what one address may hold is not for them. The set is the caller's,
+ * and changed on the loop.
+ */
+void conn_host_set_proxies(struct conn_host *h, const struct cidr_set *proxies);
+const struct cidr_set *conn_host_proxies(const struct conn_host *h);
+/* Keys of session tickets (net/conn/tls), NULL until then; owned by the caller. */
+void conn_host_set_keys(struct conn_host *h, struct tls_keys *keys);
+struct tls_keys *conn_host_keys(const struct conn_host *h);
 /* Takes the descriptor: a new connection, or closed at once when over a limit. */
-void conn_accept(struct conn_host *h, int fd, const struct sockaddr_storage *remote);
+void conn_accept(
+    struct conn_host *h, int fd, const struct sockaddr_storage *remote, const struct conn_how *how);
 /*
  * When there are http_connections of them already, who has more than its share is refused, and
  * another one takes the place of a connection of such: it is told to end, as in a drain.
  */
 /* May another connection be accepted in this process? */
 bool conn_host_has_room(const struct conn_host *h);
+
+/* For net/conn/front and tls. The client is another one than who connected; false: it is over its
+ * limit, the connection is to end. */
+MUST_CHECK bool conn_set_remote(struct conn *c, const struct sockaddr_storage *remote, bool proxy);
+void conn_opened(struct conn *c); /* the protocol begins */
+extern const struct conn_io conn_plain_io;
 
 void conn_read_pause(struct conn *c, bool pause);
 /*

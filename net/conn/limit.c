@@ -25,6 +25,11 @@ bool limit_conn_take(uint32_t who)
 	return crowd_take(&book, CONNS, who, 1, limits_here()->http_connections_address);
 }
 
+void limit_conn_add(uint32_t who)
+{
+	crowd_add(&book, CONNS, who, 1);
+}
+
 void limit_conn_give(uint32_t who)
 {
 	crowd_sub(&book, CONNS, who, 1);

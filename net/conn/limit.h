@@ -39,6 +39,7 @@
 /* Deadlines. */
 /* from the first byte of a request to the end of its head */
 #define LIMIT_HEADER_MS           10000u
+#define LIMIT_HANDSHAKE_MS        10000u /* of TLS */
 #define LIMIT_IDLE_MS             75000u /* between requests */
 #define LIMIT_BODY_MS             60000u /* the whole body */
 #define LIMIT_BODY_GRACE_MS       5000u  /* from here on the least rate holds */
@@ -61,6 +62,7 @@
 #define LIMIT_SMALL_BYTES         (64u << 10)
 #define LIMIT_LARGE_BYTES         (1u << 20)
 #define LIMIT_STREAM_BYTES        (8u << 10)   /* an HTTP/2 stream without its body */
+#define LIMIT_HANDSHAKE_BYTES     (40u << 10)  /* TLS before its first request */
 /* HTTP/2. */
 #define LIMIT_H2_STREAMS          128u
 #define LIMIT_H2_CONTINUATIONS    64u
@@ -80,6 +82,7 @@ uint32_t limit_who(const struct sockaddr_storage *sa);
 
 /* Another connection of who: false when it has http_connections_address of them. */
 MUST_CHECK bool limit_conn_take(uint32_t who);
+void limit_conn_add(uint32_t who); /* of one for whom that limit is not */
 void limit_conn_give(uint32_t who);
 uint64_t limit_conns(void); /* of all */
 /* Has who more than its share of max? */

@@ -25,6 +25,8 @@ struct listener {
 	struct event *event;
 	struct loop *loop;
 	struct loop_timer pause;
+	struct conn_how how;
+	struct cidr_set proxy_from; /* of how */
 };
 
 /* Cuts "host:port" into two strings; false when there is no port. */
@@ -176,7 +178,7 @@ static void listener_run(struct listener *l)
 		if (fd >= 0) {
 			set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 			set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, LIMIT_NOTSENT_BYTES);
-			conn_accept(l->host, fd, &sa);
+			conn_accept(l->host, fd, &sa, &l->how);
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
@@ -196,12 +198,35 @@ static void listener_on_read(evutil_socket_t fd, short what, void *arg)
 	listener_run(l);
 }
 
-enum err listener_start(struct conn_host *h, int fd, struct listener **out)
+static void listener_forget(struct listener *l)
+{
+	tls_drop(l->how.tls);
+	cidr_set_release(&l->proxy_from);
+}
+
+static void listener_take(struct listener *l, const struct conn_how *how)
+{
+	cidr_set_copy(&l->proxy_from, how->proxy_from);
+	l->how = (struct conn_how){ .tls = tls_hold(how->tls),
+		.proxy_from = l->proxy_from.count ? &l->proxy_from : NULL,
+		.admin = how->admin };
+}
+
+void listener_change(struct listener *l, const struct conn_how *how)
+{
+	loop_check_here(l->loop);
+	struct listener old = *l;
+	listener_take(l, how);
+	listener_forget(&old);
+}
+
+enum err listener_start(struct conn_host *h, int fd, const struct conn_how *how, struct listener **out)
 {
 	struct loop *loop = loop_here();
 	CHECK(loop);
 	struct listener *l = mem_zalloc(sizeof *l);
 	*l = (struct listener){ .host = h, .fd = fd, .loop = loop };
+	listener_take(l, how);
 	loop_timer_init(&l->pause, listener_resume);
 	l->event = event_new(loop_base(loop), fd, EV_READ | EV_PERSIST, listener_on_read, l);
 	if (!l->event || event_add(l->event, NULL)) {
@@ -218,5 +243,6 @@ void listener_stop(struct listener *l)
 	if (l->event)
 		event_free(l->event);
 	close(l->fd);
+	listener_forget(l);
 	mem_free(l);
 }

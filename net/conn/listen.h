@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "net/conn/conn.h"
+#include "net/conn/tls.h"
 
 #define LISTEN_TEXT_MAX 64
 struct listen_addr {
@@ -31,9 +32,20 @@ MUST_CHECK enum err listen_probe(const struct listen_addr *a, struct errbuf *eb)
 /* A bound and listening socket; port 0 is replaced in a by the one that was given. */
 MUST_CHECK enum err listen_open(struct listen_addr *a, int *fd, struct errbuf *eb);
 
+/* What an operator says of one address. Memory: borrowed, see who takes it. */
+struct listen_conf {
+	const char *address;        /* as listen_parse takes it */
+	bool admin;                 /* administration answers here, and only where this is set */
+	const struct tls_conf *tls; /* NULL: plain */
+	struct cidr_set proxy_from; /* who sends a PROXY header before everything else */
+};
+
 struct listener;
-/* Accepts from fd, which it owns, into the host. */
-MUST_CHECK enum err listener_start(struct conn_host *h, int fd, struct listener **out);
+/* Accepts from fd, which it owns, into the host, as how says; what it points at is held. */
+MUST_CHECK enum err listener_start(
+    struct conn_host *h, int fd, const struct conn_how *how, struct listener **out);
+/* From the next connection on. */
+void listener_change(struct listener *l, const struct conn_how *how);
 void listener_stop(struct listener *l); /* closes and frees; not from inside its own callback */
 
 #endif

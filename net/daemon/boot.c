@@ -123,9 +123,12 @@ static enum err open_front(struct boot *b)
 	enum err e = api_create(&ao, &b->api);
 	if (e)
 		return errbuf_set(&b->eb, e, "the API cannot be made: %s", err_text(e));
+	struct listen_conf listeners[FLAGS_LISTEN_MAX] = { 0 };
+	for (unsigned i = 0; i < b->flags.listen_count; i++)
+		listeners[i].address = b->flags.listen[i];
 	struct srv_opts so = { .team = b->team,
-		.addresses = b->flags.listen,
-		.address_count = b->flags.listen_count,
+		.listeners = listeners,
+		.listener_count = b->flags.listen_count,
 		.routes = api_routes,
 		.ctx = b->api,
 		.gate = api_gate,

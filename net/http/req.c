@@ -55,6 +55,10 @@ struct req *req_create(struct srv_loop *sl, const struct conn *c)
 	r->roles = ROLES_ALL;
 	r->remote = c->remote;
 	r->who = c->who;
+	r->peer = r->_peer = conn_peer_hold(c->peer);
+	r->tls = c->tls;
+	r->admin = c->admin;
+	r->_behind = c->proxy;
 	r->_end.fn = req_finish;
 	r->_answer = arena_zalloc(&r->arena, sizeof *r->_answer);
 	r->start_ns = loop_now_ns(sl->loop);
@@ -83,6 +87,7 @@ static void req_finish(struct loop_deferred *d)
 	if (r->form_free)
 		r->form_free(r->form);
 	mem_free(r->_body_memory);
+	conn_peer_drop(r->_peer);
 	limit_inflight_sub(r->who, r->_charged_bytes);
 	limit_answers_sub(r->who, r->_held_bytes);
 	metric_gauge_add(M_HTTP_OPEN, -1);

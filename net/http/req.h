@@ -52,6 +52,7 @@ struct req_field {
 };
 
 struct asset;
+struct conn_peer;
 struct req;
 struct req_ops;
 struct req_answer;
@@ -115,8 +116,12 @@ struct req {
 	int64_t body_declared; /* bytes to come by its head; 0: no body, -1: they are not told */
 	const uint8_t *body;   /* NULL when body_len is 0; 16 bytes behind the end may be read */
 	size_t body_len;
-	struct sockaddr_storage remote;
-	uint32_t who;          /* remote, in the book of net/conn/limit.h */
+	struct sockaddr_storage remote; /* the client, also behind proxies that are trusted */
+	uint32_t who;                   /* remote, in the book of net/conn/limit.h */
+	/* Whose certificate came with the connection; NULL = nobody's. As long as the request. */
+	const struct conn_peer *peer;
+	bool tls;              /* it came over TLS */
+	bool admin;            /* by the listener for administration */
 	unsigned http_version; /* 10, 11 or 20 */
 	uint64_t start_ns;     /* loop_now_ns() when its head was complete */
 	struct arena arena;
@@ -150,6 +155,8 @@ struct req {
 	const struct req_ops *_ops;
 	void *_stream; /* of the protocol */
 	struct req_answer *_answer;
+	struct conn_peer *_peer; /* held */
+	bool _behind;            /* a trusted proxy sent it */
 	size_t _charged_bytes, _held_bytes;
 	uint8_t *_body_memory;
 	struct list_link _link;

@@ -1,21 +1,35 @@
 #include "net/http/srv.h"
 
+#include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "net/conn/listen.h"
 #include "net/http/srv_priv.h"
+
+/* Of one address. */
+struct way {
+	char *address; /* as it was configured */
+	bool admin;
+	struct tls *tls; /* held */
+	struct cidr_set proxy_from;
+};
 
 struct srv {
 	struct srv_opts opts;
 	unsigned loop_count;
 	struct srv_loop *loops;
 	struct router *router;
+	size_t count; /* of addresses */
 	struct listen_addr *addresses;
 	char (*texts)[LISTEN_TEXT_MAX];
-	int *fds; /* [loop][address]; -1 once a listener owns it */
+	struct way *ways; /* changed by one thread at a time (srv.h) */
+	struct cidr_set trusted_proxies;
+	bool apart; /* one of them is for administration */
+	int *fds;   /* [loop][address]; -1 once a listener owns it */
 };
 
 /* ---- which protocol? The first bytes tell (RFC 9113, 3.4) ---- */
@@ -99,22 +113,69 @@ static const struct conn_ops sniff_ops = {
 
 static void srv_open(struct conn *c)
 {
+	switch (c->alpn) {
+	case CONN_ALPN_H1:
+		h1srv_start(c, conn_host_ctx(c->host));
+		return;
+	case CONN_ALPN_H2:
+		h2srv_start(c, conn_host_ctx(c->host));
+		return;
+	case CONN_ALPN_NONE:
+		break;
+	}
 	c->ops = &sniff_ops;
 	c->proto = NULL;
 	conn_deadline(c, LIMIT_IDLE_MS);
+}
+
+/* ---- what the addresses offer ---- */
+
+static void way_release(struct way *w)
+{
+	mem_free(w->address);
+	tls_drop(w->tls);
+	cidr_set_release(&w->proxy_from);
+}
+
+static char *text_copy(const char *text)
+{
+	size_t size = strlen(text) + 1;
+	return memcpy(mem_alloc(size), text, size);
+}
+
+static enum err way_init(struct way *w, const struct listen_conf *c, struct errbuf *eb)
+{
+	struct errbuf why;
+	errbuf_init(&why);
+	*w = (struct way){ .admin = c->admin };
+	enum err e = c->tls ? tls_create(c->tls, &w->tls, &why) : ERR_OK;
+	if (e)
+		return errbuf_set(eb, e, "address %s: %s", c->address, why.text);
+	w->address = text_copy(c->address);
+	cidr_set_copy(&w->proxy_from, &c->proxy_from);
+	return ERR_OK;
+}
+
+static struct conn_how how_of(const struct way *w)
+{
+	return (struct conn_how){ .tls = w->tls, .proxy_from = &w->proxy_from, .admin = w->admin };
 }
 
 /* ---- life ---- */
 
 static enum err srv_bind(struct srv *s, struct errbuf *eb)
 {
-	for (size_t i = 0; i < s->opts.address_count; i++) {
-		enum err e = listen_parse(s->opts.addresses[i], &s->addresses[i], eb);
+	for (size_t i = 0; i < s->count; i++) {
+		const struct listen_conf *c = &s->opts.listeners[i];
+		enum err e = way_init(&s->ways[i], c, eb);
+		if (!e)
+			e = listen_parse(c->address, &s->addresses[i], eb);
+		s->apart |= c->admin;
 		if (!e)
 			e = listen_probe(&s->addresses[i], eb);
 		/* Port 0 becomes a real one with the first socket; the others join it. */
 		for (unsigned l = 0; l < s->loop_count && !e; l++)
-			e = listen_open(&s->addresses[i], &s->fds[l * s->opts.address_count + i], eb);
+			e = listen_open(&s->addresses[i], &s->fds[l * s->count + i], eb);
 		if (e)
 			return e;
 		listen_text(&s->addresses[i], s->texts[i]);
@@ -132,7 +193,12 @@ enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf
 		s->opts.links = s->opts.prefix;
 	s->router = router_create(&s->opts.routes, s->opts.prefix);
 	s->loop_count = team_count(opts->team);
-	size_t n = opts->address_count;
+	size_t n = s->count = opts->listener_count;
+	uint8_t seed[TLS_SEED_BYTES];
+	randombytes_buf(seed, sizeof(seed));
+	cidr_set_copy(&s->trusted_proxies, opts->trusted_proxies);
+	s->ways = mem_array(NULL, n, sizeof *s->ways);
+	memset(s->ways, 0, n * sizeof *s->ways);
 	s->addresses = mem_array(NULL, n, sizeof *s->addresses);
 	s->texts = mem_array(NULL, n, sizeof *s->texts);
 	s->fds = mem_array(NULL, n * s->loop_count, sizeof *s->fds);
@@ -151,9 +217,18 @@ enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf
 		list_init(&sl->req_open);
 		buf_init(&sl->head);
 		buf_init(&sl->scratch);
+		cidr_set_copy(&sl->trusted_proxies, opts->trusted_proxies);
+		sl->apart = s->apart;
 		if (!e)
 			e = conn_host_create(sl->loop, srv_open, sl, &sl->host);
+		if (!e)
+			conn_host_set_proxies(sl->host, &sl->trusted_proxies);
+		if (!e)
+			conn_host_set_keys(sl->host, tls_keys_create(seed, clock_mono_ns()));
 	}
+	sodium_memzero(seed, sizeof(seed));
+	s->opts.listeners = NULL;
+	s->opts.trusted_proxies = NULL;
 	if (e) {
 		srv_free(s);
 		return e;
@@ -164,7 +239,7 @@ enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf
 
 const char *srv_address(const struct srv *s, size_t i)
 {
-	CHECK(i < s->opts.address_count);
+	CHECK(i < s->count);
 	return s->texts[i];
 }
 
@@ -178,11 +253,12 @@ static void serve_here(void *arg)
 {
 	struct srv_loop *sl = arg;
 	struct srv *s = sl->srv;
-	size_t n = s->opts.address_count;
+	size_t n = s->count;
 	sl->listeners = mem_zalloc(n * sizeof(struct listener *));
 	for (size_t i = 0; i < n; i++) {
 		int *fd = &s->fds[loop_index(sl->loop) * n + i];
-		if (listener_start(sl->host, *fd, &sl->listeners[i]))
+		struct conn_how how = how_of(&s->ways[i]);
+		if (listener_start(sl->host, *fd, &how, &sl->listeners[i]))
 			panic("no memory to listen");
 		*fd = -1;
 	}
@@ -196,7 +272,7 @@ void srv_serve(struct srv *s)
 static void stop_here(void *arg)
 {
 	struct srv_loop *sl = arg;
-	for (size_t i = 0; sl->listeners && i < sl->opts->address_count; i++)
+	for (size_t i = 0; sl->listeners && i < sl->srv->count; i++)
 		listener_stop(sl->listeners[i]);
 	mem_free(sl->listeners);
 	sl->listeners = NULL;
@@ -215,6 +291,92 @@ static void drain_here(void *arg)
 void srv_drain(struct srv *s)
 {
 	on_each(s, drain_here);
+}
+
+/* ---- changes while it runs ---- */
+
+static void change_here(void *arg)
+{
+	struct srv_loop *sl = arg;
+	struct srv *s = sl->srv;
+	cidr_set_release(&sl->trusted_proxies);
+	cidr_set_copy(&sl->trusted_proxies, &s->trusted_proxies);
+	for (size_t i = 0; sl->listeners && i < s->count; i++) {
+		struct conn_how how = how_of(&s->ways[i]);
+		listener_change(sl->listeners[i], &how);
+	}
+}
+
+static struct way *way_of(struct srv *s, const char *address)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (!strcmp(s->ways[i].address, address))
+			return &s->ways[i];
+	return NULL;
+}
+
+/* What answers where is set at start. Fresh has afterwards what w had. */
+static void way_change(struct way *w, struct way *fresh)
+{
+	struct way was = *w;
+	*w = *fresh;
+	w->admin = was.admin;
+	*fresh = was;
+}
+
+enum err srv_change(struct srv *s, const struct listen_conf *listeners, size_t count,
+    const struct cidr_set *trusted_proxies, const char **missing, struct errbuf *eb)
+{
+	struct way *fresh = mem_zalloc((count ? count : 1) * sizeof *fresh);
+	enum err e = ERR_OK;
+	for (size_t i = 0; i < count && !e; i++)
+		e = way_init(&fresh[i], &listeners[i], eb);
+	*missing = NULL;
+	for (size_t i = 0; i < count && !e; i++) {
+		struct way *w = way_of(s, listeners[i].address);
+		if (w)
+			way_change(w, &fresh[i]);
+		else
+			*missing = listeners[i].address;
+	}
+	for (size_t i = 0; i < count; i++)
+		way_release(&fresh[i]);
+	mem_free(fresh);
+	if (e)
+		return e;
+	cidr_set_release(&s->trusted_proxies);
+	cidr_set_copy(&s->trusted_proxies, trusted_proxies);
+	on_each(s, change_here);
+	return ERR_OK;
+}
+
+/* True: it has a new one, or *e says why not. */
+static bool way_renew(struct way *w, enum err *e, struct errbuf *eb)
+{
+	struct tls *fresh;
+	struct errbuf why;
+	errbuf_init(&why);
+	if (!w->tls || !tls_is_stale(w->tls))
+		return false;
+	enum err bad = tls_renew(w->tls, &fresh, &why);
+	if (bad) {
+		*e = errbuf_set(eb, bad, "address %s: %s", w->address, why.text);
+		return false;
+	}
+	tls_drop(w->tls);
+	w->tls = fresh;
+	return true;
+}
+
+enum err srv_renew(struct srv *s, unsigned *changed, struct errbuf *eb)
+{
+	enum err e = ERR_OK;
+	*changed = 0;
+	for (size_t i = 0; i < s->count; i++)
+		*changed += way_renew(&s->ways[i], &e, eb);
+	if (*changed)
+		on_each(s, change_here);
+	return e;
 }
 
 /* A number of a loop is read on the loop. */
@@ -283,13 +445,16 @@ void srv_free(struct srv *s)
 {
 	if (!s)
 		return;
-	size_t n = s->opts.address_count;
+	size_t n = s->count;
 	for (unsigned i = 0; i < s->loop_count; i++) {
 		struct srv_loop *sl = &s->loops[i];
 		if (!sl->srv)
 			continue;
 		CHECK(!sl->listeners);
+		if (sl->host)
+			tls_keys_free(conn_host_keys(sl->host));
 		conn_host_free(sl->host);
+		cidr_set_release(&sl->trusted_proxies);
 		buf_release(&sl->head);
 		buf_release(&sl->scratch);
 		if (list_empty(&sl->req_open))
@@ -301,6 +466,10 @@ void srv_free(struct srv *s)
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
 	router_free(s->router);
+	for (size_t i = 0; i < n; i++)
+		way_release(&s->ways[i]);
+	mem_free(s->ways);
+	cidr_set_release(&s->trusted_proxies);
 	mem_free(s->fds);
 	mem_free(s->texts);
 	mem_free(s->addresses);

@@ -12,14 +12,20 @@
 #define NET_HTTP_SRV_H
 
 #include "core/rt/team.h"
+#include "net/conn/listen.h"
 #include "net/http/router.h"
 
 struct srv;
 struct srv_opts {
 	struct team *team;
-	/* "0.0.0.0:9470", "[::]:9470", "localhost:0" (port 0: any, the same on all loops) */
-	const char *const *addresses;
-	size_t address_count;
+	/*
+	 * "0.0.0.0:9470", "[::]:9470", "localhost:0" (port 0: any, the same on all loops).
+	 * Borrowed until srv_create returns.
+	 */
+	const struct listen_conf *listeners;
+	size_t listener_count;
+	/* Behind these stand others, named by X-Forwarded-For or Forwarded. Borrowed likewise. */
+	const struct cidr_set *trusted_proxies;
 	struct route_table routes; /* borrowed until srv_free */
 	/*
 	 * What stands before every path of routes: "/kymo"; NULL or "" = nothing. A path that is
@@ -60,9 +66,23 @@ struct srv_opts {
 	const struct route *(*unmatched)(struct req *r);
 	const char *cors_origin; /* NULL = any ("*") */
 };
-/* Opens the sockets; nothing is accepted yet. Errors name the address in eb. */
+/* Opens the sockets; nothing is accepted yet. Errors name the address in eb. Reads files (TLS). */
 MUST_CHECK enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf *eb);
 void srv_serve(struct srv *s);
+/*
+ * New ways for the listeners of these addresses, from the next connection on; running connections
+ * stay as they are. What is not among them stays as it was, what was not there before is left out
+ * (*missing, its address; NULL: all were there). Reads files: not from a loop. On an error nothing
+ * has changed.
+ */
+MUST_CHECK enum err srv_change(struct srv *s, const struct listen_conf *listeners, size_t count,
+    const struct cidr_set *trusted_proxies, const char **missing, struct errbuf *eb);
+/*
+ * Are there files of TLS that have changed? Then they are read: *changed says how many listeners
+ * have new ones. Not from a loop, one call at a time, also beside srv_change. On an error the
+ * listener keeps what it has, the others go on.
+ */
+MUST_CHECK enum err srv_renew(struct srv *s, unsigned *changed, struct errbuf *eb);
 /* "127.0.0.1:34567" of the i-th address as bound. */
 const char *srv_address(const struct srv *s, size_t i);
 void srv_stop_accepting(struct srv *s);

@@ -16,6 +16,8 @@ struct srv_loop {
 	const struct router *router;
 	struct conn_host *host;
 	struct listener **listeners;
+	struct cidr_set trusted_proxies; /* of this loop */
+	bool apart;                      /* there is a listener for administration */
 	struct list_link req_pool, req_open;
 	size_t req_pool_count, req_open_count;
 	struct buf head, scratch; /* of an answer being written, of a pull */

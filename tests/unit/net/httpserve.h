@@ -17,12 +17,12 @@ static const char *address, *serve_prefix, *serve_links; /* srv_opts.prefix, lin
 
 static inline void serve(unsigned loops, const char *where, size_t inflight)
 {
-	static const char *addresses[1];
-	addresses[0] = where;
+	static struct listen_conf listeners[1];
+	listeners[0].address = where;
 	testteam_start(&tt, loops);
 	struct srv_opts opts = { .team = tt.team,
-		.addresses = addresses,
-		.address_count = 1,
+		.listeners = listeners,
+		.listener_count = 1,
 		.routes = { test_rows, COUNT_OF(test_rows) },
 		.prefix = serve_prefix,
 		.links = serve_links,

@@ -426,8 +426,8 @@ static void addresses(void)
 		{ "127.0.0.1:99999", false }, { "127.0.0.1:http", false }, { "[::1:80", false },
 		{ "no.such.host.invalid:80", false } };
 	for (size_t i = 0; i < COUNT_OF(t); i++) {
-		const char *one[] = { t[i].text };
-		struct srv_opts o = { .team = tt.team, .addresses = one, .address_count = 1 };
+		struct listen_conf one = { .address = t[i].text };
+		struct srv_opts o = { .team = tt.team, .listeners = &one, .listener_count = 1 };
 		struct errbuf eb;
 		errbuf_init(&eb);
 		struct srv *s = NULL;
@@ -445,7 +445,8 @@ static void addresses(void)
 		if (!e)
 			srv_free(s);
 	}
-	struct srv_opts o = { .team = tt.team, .addresses = &address, .address_count = 1 };
+	struct listen_conf again = { .address = address };
+	struct srv_opts o = { .team = tt.team, .listeners = &again, .listener_count = 1 };
 	struct errbuf eb;
 	errbuf_init(&eb);
 	struct srv *s = NULL;

@@ -16,11 +16,11 @@ static const char *address;
 
 static void serve(size_t inflight)
 {
-	static const char *addresses[] = { "127.0.0.1:0" };
+	static const struct listen_conf listeners[] = { { .address = "127.0.0.1:0" } };
 	testteam_start(&tt, 2);
 	struct srv_opts opts = { .team = tt.team,
-		.addresses = addresses,
-		.address_count = 1,
+		.listeners = listeners,
+		.listener_count = 1,
 		.routes = { test_rows, COUNT_OF(test_rows) },
 		.gate = test_gate,
 		.door = test_door,
