@@ -1,5 +1,6 @@
 #include "net/api/api.h"
 
+#include "core/account/rate.h"
 #include "core/account/ticket.h"
 #include "core/base/clock.h"
 #include "net/api/apierr.h"
@@ -16,11 +17,13 @@ enum err api_create(const struct api_opts *o, struct api **out)
 		a->opts.limits = limits_here();
 	a->start_ms = clock_wall_ms();
 	a->tickets = tickets_create(o->team, a->opts.limits);
+	a->rates = rates_create();
 	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
 	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
 	for (unsigned i = 0; i < loops; i++) {
 		a->loops[i] = (struct api_loop){ .phase = API_STARTING,
 			.rnd = hash_mix64(clock_mono_ns() + i + 1) | 1 };
+		door_begin(&a->loops[i].door);
 		refusals_begin(&a->loops[i].refusals, team_loop(o->team, i), a->paces);
 	}
 	*out = a;
@@ -74,6 +77,7 @@ void api_free(struct api *a)
 		return;
 	shelf_free(a->writes);
 	tickets_free(a->tickets);
+	rates_free(a->rates);
 	mem_free(a->loops);
 	mem_free(a);
 }

@@ -1,11 +1,11 @@
 /*
  * api - the HTTP API of the program: what its handlers share.
  *
- * net/daemon makes one api, gives it to the server as srv_opts.ctx with api_routes and api_gate,
- * and tells it when storage is ready and when the process stops:
+ * net/daemon makes one api, gives it to the server as srv_opts.ctx with api_routes, api_gate and
+ * api_door, and tells it when storage is ready and when the process stops:
  *
- *   api_create > srv_create(.routes = api_routes, .ctx = api, .gate = api_gate) > srv_serve (all is
- *   503 but /-/healthy and walreplay)
+ *   api_create > srv_create(.routes = api_routes, .ctx = api, .gate = api_gate, .door = api_door)
+ *   > srv_serve (all is 503 but /-/healthy and walreplay)
  *   > store_open > api_ready (each loop answers; when all do, they say so) > ... >
  * srv_stop_accepting > api_stopping > srv_drain ... > srv_free > api_free
  *
@@ -23,6 +23,7 @@
 #include "core/rt/work.h"
 #include "core/seam/sink.h"
 #include "core/seam/source.h"
+#include "net/api/door.h"
 #include "net/api/refusals.h"
 #include "net/http/router.h"
 #include "storage/store.h"
@@ -50,6 +51,8 @@ struct api_opts {
 	int64_t lookback_ms;         /* 0 = 5 min */
 	struct ql_features features; /* of --enable-feature */
 	bool admin_api;              /* --web.enable-admin-api */
+	/* Who asks, by the head (net/gate); as srv_opts.door. NULL: everybody may do everything. */
+	enum req_step (*identify)(struct req *r);
 	/*
 	 * Every flag with its value, for /api/v1/status/flags, with Prometheus' names for what
 	 * clients look up (storage.tsdb.retention.time, query.lookback-delta); may be NULL.
@@ -59,12 +62,14 @@ struct api_opts {
 	const void *flags;
 };
 
+struct rates;   /* core/account/rate.h */
 struct shelf;   /* net/api/shelf.h */
 struct tickets; /* core/account/ticket.h */
 struct api_loop {
 	enum api_phase phase;
 	uint64_t rnd; /* api_random() */
 	struct refusals refusals;
+	struct door_loop door;
 };
 struct api {
 	struct api_opts opts; /* read only after api_create */
@@ -72,6 +77,7 @@ struct api {
 	struct sink *sink;
 	struct source *source;
 	struct tickets *tickets;
+	struct rates *rates;
 	struct shelf *writes; /* of what a write decodes into */
 	int64_t start_ms;     /* wall clock of api_create */
 	struct log_pace paces[REFUSALS];

@@ -246,11 +246,23 @@ static void count(const struct write *w)
 	}
 }
 
+/* What the tenant's rate is charged for it. */
+static void settle(const struct write *w)
+{
+	if (w->err && w->word)
+		door_wrote(w->req, DOOR_BROKEN, 0);
+	else if (w->err || w->sink.err)
+		door_wrote(w->req, DOOR_AGAIN, 0);
+	else
+		door_wrote(w->req, DOOR_STORED, w->batch.rows_count);
+}
+
 static void reply(struct write *w)
 {
 	struct req *r = w->req;
 	const struct sink_req *s = &w->sink;
 	count(w);
+	settle(w);
 	if (w->err && w->word)
 		req_refuse(r, 400, w->word, "%s", w->eb.text);
 	else if (w->err || s->err)

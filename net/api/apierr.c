@@ -89,6 +89,16 @@ uint32_t apierr_backoff_s(uint32_t base_s, uint64_t attempt, uint64_t rnd)
 	return s < RETRY_LEAST_S ? RETRY_LEAST_S : s > RETRY_MOST_S ? RETRY_MOST_S : s;
 }
 
+uint32_t apierr_retry_s(const struct req *r, uint32_t base_s)
+{
+	size_t len;
+	const char *attempt = req_header(r, "retry-attempt", &len);
+	uint64_t n = 0;
+	if (!attempt || num_parse_u64(attempt, len, &n))
+		n = 0;
+	return apierr_backoff_s(base_s, n, hash_mix64(r->start_ns ^ (uintptr_t)r));
+}
+
 void apierr_unavailable(struct req *r, bool stopping)
 {
 	static const char text[] = "Service Unavailable";
@@ -170,14 +180,8 @@ void apierr_write_why(struct req *r, enum err e, uint32_t retry_after_s, const c
 		return;
 	}
 	uint32_t base = retry_after_s ? retry_after_s : row->retry_after_s;
-	if (base && (e == ERR_BUSY || e == ERR_NOMEM || e == ERR_NOFILES)) {
-		size_t len;
-		const char *attempt = req_header(r, "retry-attempt", &len);
-		uint64_t n = 0;
-		if (!attempt || num_parse_u64(attempt, len, &n))
-			n = 0;
-		base = apierr_backoff_s(base, n, hash_mix64(r->start_ns ^ (uintptr_t)r));
-	}
+	if (base && (e == ERR_BUSY || e == ERR_NOMEM || e == ERR_NOFILES))
+		base = apierr_retry_s(r, base);
 	if (base)
 		req_answer_field(r, "retry-after", "%u", base);
 	char text[ERRBUF_SIZE];

@@ -41,6 +41,8 @@ void apierr_write_why(struct req *r, enum err e, uint32_t retry_after_s, const c
  * (net/README.md). rnd: any number.
  */
 uint32_t apierr_backoff_s(uint32_t base_s, uint64_t attempt, uint64_t rnd);
+/* The same for r, by its Retry-Attempt. */
+uint32_t apierr_retry_s(const struct req *r, uint32_t base_s);
 /* 503 Service Unavailable, text/plain, X-Prometheus-Stopping. */
 void apierr_unavailable(struct req *r, bool stopping);
 

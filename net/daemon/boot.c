@@ -132,6 +132,7 @@ static enum err open_front(struct boot *b)
 		.routes = api_routes,
 		.ctx = b->api,
 		.gate = api_gate,
+		.door = api_door,
 		.prepare = api_prepare };
 	e = srv_create(&so, &b->srv, &b->eb);
 	if (!e)

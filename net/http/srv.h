@@ -44,8 +44,8 @@ struct srv_opts {
 	 */
 	bool (*gate)(struct req *r);
 	/*
-	 * Optional: asked for each matched request behind gate, before route->before_body and before
-	 * its body is read (enum req_step, in req.h).
+	 * Optional: asked for each matched request behind gate, before route->before_body and
+	 * before its body is read (enum req_step, in req.h).
 	 */
 	enum req_step (*door)(struct req *r);
 	/*

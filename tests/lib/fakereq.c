@@ -46,6 +46,17 @@ void req_go_on(struct req *r)
 	r->route->handler(r);
 }
 
+void req_door_open(struct req *r)
+{
+	loop_defer(r->loop, &fake(r)->opened);
+}
+
+bool req_size_fits(struct req *r)
+{
+	(void)r;
+	return true;
+}
+
 bool req_charge(struct req *r, size_t bytes)
 {
 	fake(r)->charged += bytes;
@@ -65,6 +76,8 @@ static void finished(struct req *r)
 	f->body.len--;
 	if (r->on_done)
 		r->on_done(r);
+	if (r->door_done)
+		r->door_done(r);
 	if (r->form_free)
 		r->form_free(r->form);
 	f->done = true;
@@ -221,18 +234,32 @@ void fakereq_field(struct fakereq *f, const char *name, const char *value)
 	    (struct req_field){ name, value, strlen(name), strlen(value) };
 }
 
+static void enter(struct fakereq *f)
+{
+	struct req *r = &f->req;
+	if (api_door(r) != REQ_GO)
+		return;
+	if (r->route->before_body && !r->route->before_body(r))
+		return;
+	if (api_prepare(r))
+		r->route->handler(r);
+}
+
+static void opened(struct loop_deferred *d)
+{
+	enter(CONTAINER_OF(d, struct fakereq, opened));
+}
+
 static void handle(void *arg)
 {
 	struct fakereq *f = arg;
 	struct req *r = &f->req;
 	r->loop = loop_here();
 	r->start_ns = loop_now_ns(r->loop);
+	f->opened.fn = opened;
 	if (!(r->route->flags & ROUTE_UNGATED) && !api_gate(r))
 		return;
-	if (r->route->before_body && !r->route->before_body(r))
-		return;
-	if (api_prepare(r))
-		r->route->handler(r);
+	enter(f);
 	if (f->gone && !f->answered && r->on_gone) {
 		r->gone = true;
 		r->on_gone(r);
@@ -297,6 +324,7 @@ void fakereq_begin(
 	r->method = method;
 	r->query = mark ? mark + 1 : "";
 	r->query_len = strlen(r->query);
+	r->body_declared = (int64_t)len;
 	if (len) {
 		uint8_t *copy = arena_alloc(&r->arena, len + 16);
 		memcpy(copy, body, len);

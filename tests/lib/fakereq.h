@@ -28,6 +28,7 @@ struct fakereq {
 	struct route_match match;
 	bool answered, done, charged_out, held_out; /* the last two: req_charge, req_hold say no */
 	size_t charged, held;                       /* what they were asked for */
+	struct loop_deferred opened;                /* its door */
 	bool gone;                                  /* leave right after the handler has returned */
 	bool unread;                                /* a stream is not read before fakereq_read */
 	int status;
@@ -39,7 +40,8 @@ struct fakereq {
 void fakereq_init(struct fakereq *f, struct testteam *tt, struct api *a);
 void fakereq_field(struct fakereq *f, const char *name, const char *value); /* name in lower case */
 /*
- * Finds the route, runs gate, before_body and handler on f->loop; returns when on_done was called.
+ * Finds the route, runs gate, door, before_body and handler on f->loop; returns when on_done was
+ * called.
  */
 void fakereq_run(
     struct fakereq *f, enum req_method method, const char *url, const void *body, size_t len);
