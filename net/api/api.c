@@ -15,6 +15,12 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->opts = *o;
 	if (!a->opts.limits)
 		a->opts.limits = limits_here();
+	if (!a->opts.external_url)
+		a->opts.external_url = "";
+	if (!a->opts.links)
+		a->opts.links = "";
+	if (!a->opts.prefix)
+		a->opts.prefix = "";
 	a->start_ms = clock_wall_ms();
 	a->tickets = tickets_create(o->team, a->opts.limits);
 	a->rates = rates_create();

@@ -54,6 +54,11 @@ struct api_opts {
 	/* Who asks, by the head (net/gate); as srv_opts.door. NULL: everybody may do everything. */
 	enum req_step (*identify)(struct req *r);
 	/*
+	 * Where this server is seen from outside, without a slash at the end; what links begin
+	 * with, and what the paths of requests begin with ("" or "/kymo"). NULL = "".
+	 */
+	const char *external_url, *links, *prefix;
+	/*
 	 * Every flag with its value, for /api/v1/status/flags, with Prometheus' names for what
 	 * clients look up (storage.tsdb.retention.time, query.lookback-delta); may be NULL.
 	 */

@@ -128,6 +128,8 @@ void api_status_runtimeinfo(struct req *r)
 	    ",\"goroutineCount\":0,\"GOMAXPROCS\":%u,\"GOMEMLIMIT\":0,\"GOGC\":\"\",\"GODEBUG\":\"\"",
 	    team_count(a->opts.team));
 	text_field(&b, ",\"storageRetention\":", retention);
+	text_field(&b, ",\"externalURL\":", a->opts.external_url);
+	text_field(&b, ",\"routePrefix\":", a->opts.prefix[0] ? a->opts.prefix : "/");
 	buf_add_str(&b, "}");
 	finish(r, &b);
 }

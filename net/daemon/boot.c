@@ -23,6 +23,7 @@
 #include "net/daemon/flags.h"
 #include "net/daemon/selfmon.h"
 #include "net/daemon/signals.h"
+#include "net/daemon/weburl.h"
 #include "net/http/srv.h"
 
 /* Half of them for files, half for connections (core/base/fdcache.h); fewer, and one of the two
@@ -32,6 +33,7 @@
 
 struct boot {
 	struct flags flags;
+	struct weburl web;
 	uint64_t begin_ns;
 	struct team *team;
 	struct work_pool *pool;
@@ -118,6 +120,9 @@ static enum err open_front(struct boot *b)
 		.lookback_ms = b->flags.lookback_ms,
 		.features = b->flags.features,
 		.admin_api = b->flags.admin_api,
+		.external_url = b->web.url,
+		.links = b->web.links,
+		.prefix = b->web.prefix,
 		.flags_each = each_flag,
 		.flags = &b->flags };
 	enum err e = api_create(&ao, &b->api);
@@ -130,6 +135,8 @@ static enum err open_front(struct boot *b)
 		.listeners = listeners,
 		.listener_count = b->flags.listen_count,
 		.routes = api_routes,
+		.prefix = b->web.prefix,
+		.links = b->web.links,
 		.ctx = b->api,
 		.gate = api_gate,
 		.door = api_door,
@@ -276,10 +283,11 @@ static void say_ready(struct boot *b)
 	snprintf(host, sizeof(host), "%s%s", any ? "localhost" : address, any ? port : "");
 	int len = snprintf(text, sizeof(text),
 	    "ready address=%s loops=%u shards=%u series=%llu took_ms=%llu\n"
-	    "write to it, in prometheus.yml:  remote_write: [{url: \"http://%s/api/v1/write\"}]\n"
-	    "ask it:  curl 'http://%s/api/v1/query?query=up'\n",
+	    "write to it, in prometheus.yml:  remote_write: [{url: \"http://%s%s/api/v1/write\"}]\n"
+	    "ask it:  curl 'http://%s%s/api/v1/query?query=up'\n",
 	    address, team_count(b->team), store_shards(b->store), (unsigned long long)b->series,
-	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000), host, host);
+	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000), host,
+	    b->web.prefix, host, b->web.prefix);
 	say(text, len > 0 && (size_t)len < sizeof(text) ? (size_t)len : 0);
 }
 
@@ -349,10 +357,12 @@ int boot_main(int argc, char **argv)
 {
 	struct boot b = { .begin_ns = clock_real_mono_ns() };
 	errbuf_init(&b.eb);
-	if (flags_parse(argc, argv, &b.flags, &b.eb)) {
+	if (flags_parse(argc, argv, &b.flags, &b.eb) ||
+	    weburl_init(&b.web, b.flags.external_url, b.flags.route_prefix, b.flags.listen[0], &b.eb)) {
 		fprintf(stderr, "kymod: %s\n", b.eb.text);
 		return 2;
 	}
+	b.flags.route_prefix = b.web.prefix[0] ? b.web.prefix : "/"; /* what is in force */
 	if (b.flags.help)
 		return print_help();
 	if (b.flags.version) {

@@ -216,6 +216,8 @@ static void set_defaults(struct flags *f)
 	store_opts_default(&so);
 	*f = (struct flags){
 		.data_dir = "./data",
+		.external_url = "",
+		.route_prefix = "",
 		.sync = so.sync,
 		.sync_interval_ms = so.sync_interval_ms,
 		.ooo_window_ms = so.ooo_window_ms,

@@ -43,6 +43,8 @@ const struct flag flags_table[] = {
 
 	{ "limits.series-total", FLAG_COUNT,    FLAG_WRITES, OFF(series_max), 1, MANY, "N", "series in memory (45 % of the memory budget / 400 bytes)", false, 0 },
 
+	{ "web.external-url",    FLAG_TEXT,     FLAG_WEB, OFF(external_url), 0, 0, "URL", "where this server is seen from outside, behind a proxy for example; links lead there (its own name and port)", false, 0 },
+	{ "web.route-prefix",    FLAG_TEXT,     FLAG_WEB, OFF(route_prefix), 0, 0, "PATH", "path below which all is served (that of --web.external-url)", false, 0 },
 	{ "web.enable-admin-api", FLAG_SWITCH,  FLAG_WEB, OFF(admin_api), 0, 0, NULL, "answer POST /api/v1/admin/tsdb/flush: memory goes to files now", false, 0 },
 
 #define LIMIT(field, flag, unit, usual, least, most, help) \
