@@ -469,7 +469,8 @@ size_t req_body_max(const struct req *r)
 
 bool req_size_fits(struct req *r)
 {
-	if ((r->route->flags & ROUTE_STREAM) || r->body_declared <= 0 || (uint64_t)r->body_declared <= req_body_max(r))
+	if ((r->route->flags & ROUTE_STREAM) || r->body_declared <= 0 ||
+	    (uint64_t)r->body_declared <= req_body_max(r))
 		return true;
 	req_refuse_size(r);
 	return false;
