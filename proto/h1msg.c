@@ -11,6 +11,7 @@
 #include "proto/h1msg.h"
 
 #include "core/base/bytes.h"
+#include "proto/h1msg_priv.h"
 
 #include <string.h>
 #include <strings.h>
@@ -57,6 +58,11 @@ static bool all(const char *s, size_t len, unsigned what)
 	return seen != 0;
 }
 
+bool h1msg_is_text(const char *s, size_t len)
+{
+	return !len || all(s, len, C_VALUE);
+}
+
 /* ---- the end of a head ---- */
 
 int h1msg_scan(struct h1msg_scan *s, const uint8_t *data, size_t len, const struct h1msg_limits *max)
@@ -95,7 +101,7 @@ int h1msg_scan(struct h1msg_scan *s, const uint8_t *data, size_t len, const stru
 
 /* ---- request line ---- */
 
-static bool word_is(const char *s, size_t len, const char *word)
+bool h1msg_word_is(const char *s, size_t len, const char *word)
 {
 	return len == strlen(word) && !strncasecmp(s, word, len);
 }
@@ -194,8 +200,7 @@ static bool once(struct heads *h, unsigned what)
 	return first;
 }
 
-/* RFC 9110, 8.6: digits, nothing else; a list of equal values is refused, too. */
-static bool parse_length(const char *v, size_t len, int64_t *out)
+bool h1msg_length(const char *v, size_t len, int64_t *out)
 {
 	int64_t n = 0;
 	if (!len)
@@ -209,7 +214,7 @@ static bool parse_length(const char *v, size_t len, int64_t *out)
 	return true;
 }
 
-static void parse_connection(struct heads *h, const char *v, size_t len)
+void h1msg_connection(const char *v, size_t len, bool *close, bool *keep_alive)
 {
 	const char *end = v + len;
 	while (v < end) {
@@ -219,8 +224,8 @@ static void parse_connection(struct heads *h, const char *v, size_t len)
 			v++;
 		while (last > v && (last[-1] == ' ' || last[-1] == '\t'))
 			last--;
-		h->close |= word_is(v, (size_t)(last - v), "close");
-		h->keep_alive |= word_is(v, (size_t)(last - v), "keep-alive");
+		*close |= h1msg_word_is(v, (size_t)(last - v), "close");
+		*keep_alive |= h1msg_word_is(v, (size_t)(last - v), "keep-alive");
 		v = comma ? comma + 1 : end;
 	}
 }
@@ -243,7 +248,7 @@ static int meet_coding(struct h1msg *m, struct heads *h, const struct h1msg_fiel
 	if (!once(h, SEEN_CODING) || !f->value_len)
 		return 400;
 	*why = "Transfer-Encoding: only chunked is known here";
-	if (!word_is(f->value, f->value_len, "chunked"))
+	if (!h1msg_word_is(f->value, f->value_len, "chunked"))
 		return 501;
 	m->chunked = true;
 	return 0;
@@ -259,20 +264,20 @@ static int meet_field(struct h1msg *m, struct heads *h, const struct h1msg_field
 	case 6:
 		if (!memcmp(f->name, "expect", 6)) {
 			*why = "Expect: only 100-continue is known here";
-			if (!word_is(f->value, f->value_len, "100-continue"))
+			if (!h1msg_word_is(f->value, f->value_len, "100-continue"))
 				return 417;
 			m->expect_continue = true;
 		}
 		break;
 	case 10:
 		if (!memcmp(f->name, "connection", 10))
-			parse_connection(h, f->value, f->value_len);
+			h1msg_connection(f->value, f->value_len, &h->close, &h->keep_alive);
 		break;
 	case 14:
 		*why = "malformed or repeated Content-Length";
 		if (!memcmp(f->name, "content-length", 14) &&
 		    (!once(h, SEEN_LENGTH) ||
-		        !parse_length(f->value, f->value_len, &m->content_length)))
+		        !h1msg_length(f->value, f->value_len, &m->content_length)))
 			return 400;
 		break;
 	case 17:
@@ -285,8 +290,7 @@ static int meet_field(struct h1msg *m, struct heads *h, const struct h1msg_field
 	return 0;
 }
 
-/* One line without its CR LF; line[len] may be written. */
-static bool parse_field(char *line, size_t len, struct h1msg_field *f)
+bool h1msg_line_field(char *line, size_t len, struct h1msg_field *f)
 {
 	char *colon = memchr(line, ':', len);
 	if (!colon || colon == line || !all(line, (size_t)(colon - line), C_TOKEN))
@@ -355,7 +359,7 @@ int h1msg_parse(char *head, size_t len, struct h1msg *m, const char **why)
 				return 431;
 			struct h1msg_field *f = &m->fields[m->field_count++];
 			*why = "malformed header field";
-			status = parse_field(p, n, f) ? meet_field(m, &h, f, why) : 400;
+			status = h1msg_line_field(p, n, f) ? meet_field(m, &h, f, why) : 400;
 		}
 		if (status)
 			return status;

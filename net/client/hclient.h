@@ -24,8 +24,9 @@
  * 502, 503 or 504, as long as nothing of that answer was handed on. The wait is random between 0
  * and backoff_ms * 2^try ("full jitter"), at most HCLIENT_BACKOFF_MAX_MS; Retry-After makes it
  * longer, and one over retry_after_max_ms or over the deadline ends the fetch with that answer.
- * A kept connection that the server had closed in the meantime, a request that HTTP/2 says was
- * never looked at (REFUSED_STREAM, GOAWAY): sent again at once, whatever its method is, not counted.
+ * A kept connection that turns out to be closed before its answer began (idempotent or allowed), a
+ * request that HTTP/2 says was never looked at (REFUSED_STREAM, GOAWAY; any method): sent again at
+ * once, not counted.
  * Bodies that are pulled cannot be sent twice: only before the first byte was pulled.
  *
  * Thread: the loop it was created on. Memory: a client belongs to its caller, a fetch to the client.
@@ -110,8 +111,8 @@ struct hclient_field {
 
 /* What a pull callback says after it has added to out. */
 enum hclient_pull {
-	HCLIENT_MORE,  /* call again when there is room */
-	HCLIENT_LATER, /* nothing now: hclient_resume() will be called */
+	HCLIENT_MORE, /* call again when there is room */
+	HCLIENT_LATER, /* nothing now: hclient_resume() will be called. So is MORE that adds nothing */
 	HCLIENT_END,   /* that was all */
 	HCLIENT_ABORT, /* cannot go on: the fetch ends with ERR_CANCELED */
 };
