@@ -378,9 +378,13 @@ static void streamed(void)
 	gate_shut = false;
 	tap_ok(c.s[i].status == 200 && !strcmp(c.s[i].seen, "503"), "the gate's refusal is spoken");
 	tap_is_i64(c.s[j].status, 503, "or not, as the speaker likes");
+	int32_t k = cli_ask(&c, "POST", "/back", "x-door", "3", true);
+	tap_ok(cli_run(&c, 9, 5000) && c.s[k].status == 200 && !strcmp(c.s[k].seen, "600000"),
+	    "one that waits at the door");
+	tap_is_mem(c.s[k].body, c.s[k].len, big, sizeof big, "loses nothing of it");
 	cli_end(&c);
 	tap_ok(quiet(0, 0), "a client leaves a stream");
-	tap_is_u64(seen_all().streams_done - done, 5, "each is done once");
+	tap_is_u64(seen_all().streams_done - done, 6, "each is done once");
 }
 
 static void many(void)
