@@ -530,7 +530,7 @@ static void req_stage(struct tenantbook *b, struct store_tenant_req *r)
 		    view_find(&b->fresh, name, len) != TENANT_NONE)
 			continue;
 		r->err = tenant_name_check(name, len, &r->eb);
-		if (!r->err && b->views[0].count + b->fresh.count > most)
+		if (!r->err && b->views[0].count + b->fresh.count >= most)
 			r->err = too_many(r);
 		if (!r->err)
 			view_add(&b->fresh, name_dup(name, len));
