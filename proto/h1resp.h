@@ -17,7 +17,8 @@
 #define H1RESP_MALFORMED (-1)
 #define H1RESP_TOO_LARGE (-2)
 /*
- * As h1msg_scan: length of the head with its empty line, 0 = more is needed, or one of the two above.
+ * As h1msg_scan: length of the head with its empty line, 0 = more is needed, or one of the two
+ * above.
  */
 int h1resp_scan(
     struct h1msg_scan *s, const uint8_t *data, size_t len, const struct h1msg_limits *max);

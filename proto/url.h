@@ -4,17 +4,18 @@
  *   https://user:secret@Idp.Example.:8443/a/../b?x=1#part
  *   host "idp.example" (absolute), port 8443, target "/b?x=1", user "user", password "secret"
  *
- * (1) Host names are letters, digits, "-", "_" and ".", in lower case, labels of 1..63 bytes, 253 in
- *     all; a dot at the end is taken off and told. No percent escapes, no other characters.
+ * (1) Host names are letters, digits, "-", "_" and ".", in lower case, labels of 1..63 bytes, 253
+ *     in all; a dot at the end is taken off and told. No percent escapes, no other characters.
  * (2) A host whose last label is a number is an IPv4 address of four decimal parts or refused: the
  *     other spellings that inet_aton() knows ("127.1", "0x7f000001") would go around address rules.
  * (3) IPv6 addresses stand in brackets, without a zone, and come out as inet_ntop() spells them.
- * (4) The target is ready to be sent: it begins with "/", holds visible ASCII only and no fragment.
- *     Dot segments of the path are gone, each "%" begins an escape; characters that RFC 3986 does not
- *     allow but people write ("[]", quotes, UTF-8) are escaped. Blanks and controls are refused.
+ * (4) The target is ready to be sent: it begins with "/", holds visible ASCII only and no
+ *     fragment. Dot segments of the path are gone, each "%" begins an escape; characters that RFC
+ *     3986 does not allow but people write ("[]", quotes, UTF-8) are escaped. Blanks and controls
+ *     are refused.
  *
- * Pure. Memory: in the arena given. Any bytes are safe. Errors: ERR_BADDATA; texts name the part that
- * is wrong, never user, password, path or query. Fuzz: tests/fuzz/fuzz_url.c.
+ * Pure. Memory: in the arena given. Any bytes are safe. Errors: ERR_BADDATA; texts name the part
+ * that is wrong, never user, password, path or query. Fuzz: tests/fuzz/fuzz_url.c.
  */
 #ifndef PROTO_URL_H
 #define PROTO_URL_H

@@ -1,10 +1,9 @@
 /*
  * addrule - what kind of place an address is, and whether requests of ours may go there.
  *
- * Addresses that carry an IPv4 address (mapped, compatible, NAT64's 64:ff9b::/96, 6to4) are that one:
- * the network would take us there. Sources: RFC 6890 (special-purpose addresses), RFC 4291, 6052,
- * 3056, 4193.
- * Pure.
+ * Addresses that carry an IPv4 address (mapped, compatible, NAT64's 64:ff9b::/96, 6to4) are that
+ * one: the network would take us there. Sources: RFC 6890 (special-purpose addresses), RFC 4291,
+ * 6052, 3056, 4193. Pure.
  */
 #ifndef NET_CLIENT_ADDRULE_H
 #define NET_CLIENT_ADDRULE_H

@@ -1,11 +1,12 @@
 /*
- * dial - a TCP connection to one of several addresses, the first that answers (RFC 8305, simplified).
+ * dial - a TCP connection to one of several addresses, the first that answers (RFC 8305,
+ * simplified).
  *
- * Families take turns, IPv6 first. The next address is tried DIAL_NEXT_MS after the one before, or at
- * once when that one failed; the first that connects wins, the others are closed. Each address is
- * looked at by addrule first, unless the caller vouches for them.
- * done() comes once, never below dial_start, unless dial_cancel() came first; there is no deadline
- * here. Thread: the loop's. Memory: the handle lives until done() or cancel.
+ * Families take turns, IPv6 first. The next address is tried DIAL_NEXT_MS after the one before, or
+ * at once when that one failed; the first that connects wins, the others are closed. Each address
+ * is looked at by addrule first, unless the caller vouches for them. done() comes once, never
+ * below dial_start, unless dial_cancel() came first; there is no deadline here. Thread: the
+ * loop's. Memory: the handle lives until done() or cancel.
  */
 #ifndef NET_CLIENT_DIAL_H
 #define NET_CLIENT_DIAL_H

@@ -3,9 +3,10 @@
  *
  *   IDLE --begin--> HEAD --final head--> BODY --its end--> IDLE, or the link is closed
  *
- * The request's body is sent while the answer is awaited. A status from 300 on means that the rest is
- * not wanted; a link whose request was not sent whole ends with the answer. It ends as well when the
- * server says so, when the answer's end is the connection's, or when bytes come that nobody asked for.
+ * The request's body is sent while the answer is awaited. A status from 300 on means that the rest
+ * is not wanted; a link whose request was not sent whole ends with the answer. It ends as well
+ * when the server says so, when the answer's end is the connection's, or when bytes come that
+ * nobody asked for.
  */
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +69,9 @@ static void h1_malformed(struct h1 *h, enum err e, const char *why)
 	h1_break(h, HFETCH_BROKEN, e, text);
 }
 
-/* A kept connection may have ended before our request came: nothing of an answer tells otherwise. */
+/*
+ * A kept connection may have ended before our request came: nothing of an answer tells otherwise.
+ */
 static enum hfetch_break h1_how(const struct h1 *h)
 {
 	return h->l->used && h->f && !h->f->answer_begun ? HFETCH_STALE : HFETCH_BROKEN;

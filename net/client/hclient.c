@@ -1,9 +1,9 @@
 /*
- * hclient - the client as a whole: servers it talks to, who waits for a connection to each, and which
- * connections may be opened.
+ * hclient - the client as a whole: servers it talks to, who waits for a connection to each, and
+ * which connections may be opened.
  *
- * Serving happens in one place and never below anybody else (hclient_serve, in the loop's queue): it
- * gives each waiting fetch a connection that takes one, else opens one, as far as limits go.
+ * Serving happens in one place and never below anybody else (hclient_serve, in the loop's queue):
+ * it gives each waiting fetch a connection that takes one, else opens one, as far as limits go.
  */
 #include "net/client/hclient_priv.h"
 

@@ -29,7 +29,8 @@
  * once, not counted.
  * Bodies that are pulled cannot be sent twice: only before the first byte was pulled.
  *
- * Thread: the loop it was created on. Memory: a client belongs to its caller, a fetch to the client.
+ * Thread: the loop it was created on. Memory: a client belongs to its caller, a fetch to the
+ * client.
  */
 #ifndef NET_CLIENT_HCLIENT_H
 #define NET_CLIENT_HCLIENT_H
@@ -51,7 +52,7 @@ enum hclient_rule {
 	HCLIENT_PUBLIC    /* nor loopback, nor private or other special addresses (RFC 6890) */
 };
 enum hclient_proxy {
-	HCLIENT_PROXY_ENV, /* HTTP_PROXY, HTTPS_PROXY, NO_PROXY (and in lower case), as Go reads them */
+	HCLIENT_PROXY_ENV, /* HTTP_PROXY, HTTPS_PROXY, NO_PROXY, as Go reads them */
 	HCLIENT_PROXY_NONE,
 	HCLIENT_PROXY_URL /* proxy_url, for all */
 };
@@ -60,8 +61,8 @@ enum hclient_proxy {
 struct hclient_opts {
 	/*
 	 * Servers and hosts for names (net/client/resolve.h), trust and certificate of ours
-	 * (net/client/tlscli.h). NULL: the system's, read by hclient_create, which blocks then. Both
-	 * outlive the client.
+	 * (net/client/tlscli.h). NULL: the system's, read by hclient_create, which blocks then.
+	 * Both outlive the client.
 	 */
 	const struct resolve_conf *resolve;
 	const struct tlscli *tls;
@@ -111,8 +112,8 @@ struct hclient_field {
 
 /* What a pull callback says after it has added to out. */
 enum hclient_pull {
-	HCLIENT_MORE, /* call again when there is room */
-	HCLIENT_LATER, /* nothing now: hclient_resume() will be called. So is MORE that adds nothing */
+	HCLIENT_MORE,  /* call again when there is room */
+	HCLIENT_LATER, /* nothing now, as MORE that adds nothing: hclient_resume() will be called */
 	HCLIENT_END,   /* that was all */
 	HCLIENT_ABORT, /* cannot go on: the fetch ends with ERR_CANCELED */
 };
@@ -145,7 +146,10 @@ struct hclient_end {
 	enum err err;
 	const char *text;         /* of an error: one line, see (2); "" else */
 	struct hclient_head head; /* status 0: no answer began */
-	/* Without data(): the body, whole; NULL when it is empty. The callee may take it out of here. */
+	/*
+	 * Without data(): the body, whole; NULL when it is empty. The callee may take it out of
+	 * here.
+	 */
 	struct buf *body;
 	const struct hclient_field *trailers;
 	size_t trailer_count;
@@ -160,17 +164,17 @@ struct hclient_req {
 	const struct hclient_field *fields;
 	size_t field_count;
 	/*
-	 * The body: bytes, copied by hclient_fetch; or pull, called from the loop whenever less than
-	 * HCLIENT_PULL_ROOM wait to be sent. pull_len: how much pull will bring in all, -1 = not known
-	 * (chunked in HTTP/1.1).
+	 * The body: bytes, copied by hclient_fetch; or pull, called from the loop whenever less
+	 * than HCLIENT_PULL_ROOM wait to be sent. pull_len: how much pull will bring in all, -1 =
+	 * not known (chunked in HTTP/1.1).
 	 */
 	const void *body;
 	size_t body_len;
 	enum hclient_pull (*pull)(void *own, struct buf *out);
 	int64_t pull_len;
 	/*
-	 * HTTP/2 or nothing: over TLS by ALPN, with http:// at once (RFC 9113, 3.3). Without it http://
-	 * is HTTP/1.1 and https:// what the server prefers.
+	 * HTTP/2 or nothing: over TLS by ALPN, with http:// at once (RFC 9113, 3.3). Without it
+	 * http:// is HTTP/1.1 and https:// what the server prefers.
 	 */
 	bool h2_only;
 	enum hclient_retry retry;
@@ -180,8 +184,8 @@ struct hclient_req {
 	bool keep_packed; /* no Accept-Encoding of ours: data() gets the bytes as they came */
 	/*
 	 * Callbacks; all but done may be NULL. Any of them may cancel this fetch or begin another.
-	 * head: the final one, never 1xx. data: a piece of the body, valid for the call. Without it the
-	 * body is gathered for done().
+	 * head: the final one, never 1xx. data: a piece of the body, valid for the call. Without
+	 * it the body is gathered for done().
 	 */
 	void *own;
 	void (*head)(void *own, const struct hclient_head *h);

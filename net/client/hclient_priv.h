@@ -1,7 +1,7 @@
 /*
- * hclient_priv - the inside of the client, shared by hclient.c (hosts and their connections), hlink.c
- * (one connection until it can be used), h1cli.c and h2cli.c (what is spoken on it) and hfetch.c (one
- * request with its retries).
+ * hclient_priv - the inside of the client, shared by hclient.c (hosts and their connections),
+ * hlink.c (one connection until it can be used), h1cli.c and h2cli.c (what is spoken on it) and
+ * hfetch.c (one request with its retries).
  *
  *   hclient > horigin > hlink > (h1cli | h2cli)
  *           > hfetch -- waits at an origin, then is on a link
@@ -175,8 +175,8 @@ uint64_t hclient_random(struct hclient *c, uint64_t max);
 
 void hlink_open(struct horigin *o);
 /*
- * While it is being opened: its waiters are told, see hclient.h. Once open its protocol has told its
- * fetches before.
+ * While it is being opened: its waiters are told, see hclient.h. Once open its protocol has told
+ * its fetches before.
  */
 void hlink_failed(struct hlink *l, enum err e, const char *text);
 void hlink_close(struct hlink *l);

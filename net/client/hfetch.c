@@ -616,7 +616,9 @@ static const char *head_field(const struct hfetch *f, const char *name, size_t *
 	return hclient_header(f->head_fields.at, f->head_fields.count, name, len);
 }
 
-/* RFC 9110, 10.2.3: seconds, or a date of its preferred form. In ms; 0 = not said, or unreadable. */
+/*
+ * RFC 9110, 10.2.3: seconds, or a date of its preferred form. In ms; 0 = not said, or unreadable.
+ */
 static uint64_t retry_after(const struct hfetch *f)
 {
 	size_t len;

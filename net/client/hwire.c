@@ -281,8 +281,8 @@ size_t hwire_unsent(const struct hwire *w)
 }
 
 /*
- * The peer takes no more, but may have said why before (a 413, say): what it sent is read first, and
- * its end told as an end or a failure of reading.
+ * The peer takes no more, but may have said why before (a 413, say): what it sent is read first,
+ * and its end told as an end or a failure of reading.
  */
 static void go_mute(struct hwire *w)
 {

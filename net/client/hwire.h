@@ -7,8 +7,8 @@
  * (limits, shares, shedding), cuts off slow readers and says nothing of why it ended; here one
  * caller wants every reason in words, and sets its own deadlines.
  *
- * (1) None of ops runs below hwire_open, hwire_tls, hwire_write, hwire_flush or hwire_pause; hwire_close may
- *     be called below any of them, and is the end: no more of them.
+ * (1) None of ops runs below hwire_open, hwire_tls, hwire_write, hwire_flush or hwire_pause;
+ *     hwire_close may be called below any of them, and is the end: no more of them.
  * (2) At most HWIRE_TURN bytes are read in a turn, then others have theirs.
  * (3) What is written waits in memory until the socket takes it: writers look at hwire_unsent().
  *
@@ -32,7 +32,10 @@ struct event;
 struct hwire_ops {
 	void (*ready)(struct hwire *w); /* TLS is up: w->h2 says what was agreed on */
 	void (*input)(struct hwire *w, const uint8_t *data, size_t len); /* takes all */
-	/* The peer sends no more; w->torn: TLS ended without its goodbye, so bytes may be missing. */
+	/*
+	 * The peer sends no more; w->torn: TLS ended without its goodbye, so bytes may be
+	 * missing.
+	 */
 	void (*eof)(struct hwire *w);
 	void (*room)(struct hwire *w); /* all that was written has been sent */
 	/* text: "read from 10.0.0.1:443 (idp.example): connection reset by peer" */

@@ -259,7 +259,10 @@ static void entry_tell(struct loop_deferred *d)
 		.keep_s = n->until_ns > now ? (uint32_t)((n->until_ns - now) / 1000000000) : 0,
 	};
 	n->tell_set = false;
-	/* Who asks meanwhile waits for the next time: the list below is fixed, and so is the answer. */
+	/*
+	 * Who asks meanwhile waits for the next time: the list below is fixed, and so is the
+	 * answer.
+	 */
 	struct list_link told;
 	list_init(&told);
 	n->telling = true;

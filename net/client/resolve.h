@@ -14,7 +14,8 @@
  * A truncated answer is asked again over TCP; a server that fails is followed by the next.
  *
  * Thread: the loop's. Memory: a query belongs to its caller, an answer is valid during done().
- * Bounds: RESOLVE_ENTRIES names are kept, RESOLVE_ADDRS addresses and RESOLVE_SERVICES services each.
+ * Bounds: RESOLVE_ENTRIES names are kept, RESOLVE_ADDRS addresses and RESOLVE_SERVICES services
+ * each.
  */
 #ifndef NET_CLIENT_RESOLVE_H
 #define NET_CLIENT_RESOLVE_H

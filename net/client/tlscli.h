@@ -1,13 +1,13 @@
 /*
  * tlscli - TLS of connections we begin: whom we trust, who we are.
  *
- * TLS 1.2 and 1.3, no renegotiation, no compression. The server's certificate must lead to a trusted
- * one and name the host (RFC 9525: a wildcard is a whole label), unless no_verify.
- * Trust: ca_file, else the file SSL_CERT_FILE names, else the system's bundle, read whole now, so that
- * no handshake reads files.
+ * TLS 1.2 and 1.3, no renegotiation, no compression. The server's certificate must lead to a
+ * trusted one and name the host (RFC 9525: a wildcard is a whole label), unless no_verify. Trust:
+ * ca_file, else the file SSL_CERT_FILE names, else the system's bundle, read whole now, so that no
+ * handshake reads files.
  *
- * Thread: tlscli_load reads files: before loops serve, or a worker; sessions are of one loop each, any
- * loop at the same time. Memory: the caller's; outlives its sessions' clients.
+ * Thread: tlscli_load reads files: before loops serve, or a worker; sessions are of one loop each,
+ * any loop at the same time. Memory: the caller's; outlives its sessions' clients.
  */
 #ifndef NET_CLIENT_TLSCLI_H
 #define NET_CLIENT_TLSCLI_H

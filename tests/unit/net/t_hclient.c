@@ -1,0 +1,1260 @@
+/*
+ * The HTTP client against a server that plays answers (HTTP/1.1): framing, what is malformed, ends
+ * at every byte, keep-alive, limits, deadlines, retries, redirects, address rules, proxies.
+ */
+#include <zlib.h>
+
+#include "core/base/clock.h"
+#include "core/base/mem.h"
+#include "net/client/hclient.h"
+#include "net/client/resolveconf.h"
+#include "net/client/tlscli.h"
+#include "tests/lib/playsrv.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testteam.h"
+
+#define PATIENCE_MS 120000u /* for what must come */
+#define SHORT_MS    150u    /* for deadlines that must pass */
+
+static struct testteam tt;
+static struct resolve_conf *conf;
+static struct tlscli *tls;
+static struct playsrv srv, other;
+static char url[4096];
+
+/* ---- a fetch of a test ---- */
+
+struct got {
+	struct hclient *c;
+	struct hclient_req req;
+	struct hfetch *f;
+	bool done, headed;
+	enum err err;
+	char text[1200];
+	int status, head_status;
+	unsigned tries, version, datas;
+	char *body;
+	size_t len;
+	char fields[4096]; /* name=value; */
+	char trailers[256];
+	/* What to do. */
+	size_t cancel_after, pause_after; /* bytes; 0 = never */
+	bool cancel_in_head, free_in_data, cancelled;
+	const char *pull; /* body in pieces of pull_piece */
+	size_t pull_len, pull_piece, pull_off;
+	bool pull_rests, pull_breaks;
+};
+
+static void on_head(void *own, const struct hclient_head *h)
+{
+	struct got *g = own;
+	g->headed = true;
+	g->head_status = h->status;
+	if (g->cancel_in_head) {
+		hclient_cancel(g->f);
+		g->cancelled = true;
+	}
+}
+
+static void keep_body(struct got *g, const uint8_t *data, size_t len)
+{
+	g->body = realloc(g->body, g->len + len + 1);
+	memcpy(g->body + g->len, data, len);
+	g->len += len;
+	g->body[g->len] = 0;
+}
+
+static void on_data(void *own, const uint8_t *data, size_t len)
+{
+	struct got *g = own;
+	g->datas++;
+	keep_body(g, data, len);
+	if (g->cancel_after && g->len >= g->cancel_after) {
+		hclient_cancel(g->f);
+		g->cancelled = true;
+		g->cancel_after = 0;
+	}
+	if (g->pause_after && g->len >= g->pause_after) {
+		hclient_pause(g->f, true);
+		g->pause_after = 0;
+	}
+	if (g->free_in_data) {
+		g->free_in_data = false;
+		hclient_free(g->c);
+	}
+}
+
+static void on_trailers(void *own, const struct hclient_field *fields, size_t count)
+{
+	struct got *g = own;
+	for (size_t i = 0; i < count; i++)
+		snprintf(g->trailers + strlen(g->trailers), sizeof g->trailers - strlen(g->trailers),
+		    "%s=%s;", fields[i].name, fields[i].value);
+}
+
+static void on_done(void *own, const struct hclient_end *end)
+{
+	struct got *g = own;
+	g->err = end->err;
+	g->status = end->head.status;
+	g->version = end->head.version;
+	g->tries = end->tries;
+	snprintf(g->text, sizeof g->text, "%s", end->text);
+	if (end->body)
+		keep_body(g, end->body->data, end->body->len);
+	for (size_t i = 0; i < end->head.field_count; i++)
+		snprintf(g->fields + strlen(g->fields), sizeof g->fields - strlen(g->fields),
+		    "%s=%s;", end->head.fields[i].name, end->head.fields[i].value);
+	g->f = NULL;
+	g->done = true;
+}
+
+static enum hclient_pull on_pull(void *own, struct buf *out)
+{
+	struct got *g = own;
+	if (g->pull_breaks && g->pull_off)
+		return HCLIENT_ABORT;
+	if (g->pull_rests && g->pull_off % (2 * g->pull_piece)) {
+		g->pull_rests = false; /* somebody resumes it later */
+		return HCLIENT_LATER;
+	}
+	size_t n = g->pull_len - g->pull_off;
+	n = n < g->pull_piece ? n : g->pull_piece;
+	buf_add(out, g->pull + g->pull_off, n);
+	g->pull_off += n;
+	return g->pull_off == g->pull_len ? HCLIENT_END : HCLIENT_MORE;
+}
+
+static void begin_here(void *arg)
+{
+	struct got *g = arg;
+	g->f = hclient_fetch(g->c, &g->req);
+}
+
+static bool is_done(void *arg)
+{
+	return ((struct got *)arg)->done;
+}
+
+static void begin(struct got *g)
+{
+	g->req.own = g;
+	g->req.done = on_done;
+	g->req.head = on_head;
+	g->req.trailers = on_trailers;
+	if (!g->req.method)
+		g->req.method = "GET";
+	if (g->pull)
+		g->req.pull = on_pull;
+	testteam_run(&tt, 0, begin_here, g);
+}
+
+static void await(struct got *g)
+{
+	if (!testteam_wait(&tt, 0, is_done, g, PATIENCE_MS)) {
+		tap_ok(false, "a fetch ends");
+		exit(tap_done());
+	}
+}
+
+static struct got fetch(struct hclient *c, const char *method, const char *where)
+{
+	struct got *g = calloc(1, sizeof *g), out;
+	g->c = c;
+	g->req.method = method;
+	g->req.url = where;
+	begin(g);
+	await(g);
+	out = *g;
+	free(g);
+	return out;
+}
+
+static void forget(struct got *g)
+{
+	free(g->body);
+	*g = (struct got){ 0 };
+}
+
+/* ---- clients ---- */
+
+struct make {
+	struct hclient_opts opts;
+	struct hclient *c;
+	struct errbuf eb;
+	enum err err;
+};
+
+static void make_here(void *arg)
+{
+	struct make *m = arg;
+	m->err = hclient_create(testteam_loop(&tt, 0), &m->opts, &m->c, &m->eb);
+}
+
+static void opts_quick(struct hclient_opts *o)
+{
+	hclient_opts_usual(o);
+	o->resolve = conf;
+	o->tls = tls;
+	o->proxy = HCLIENT_PROXY_NONE;
+	o->connect_ms = o->tls_ms = o->head_ms = o->idle_ms = o->whole_ms = PATIENCE_MS;
+	o->keep_ms = PATIENCE_MS;
+	o->backoff_ms = 5;
+}
+
+static struct hclient *create(const struct hclient_opts *o)
+{
+	struct make m = { .opts = *o };
+	testteam_run(&tt, 0, make_here, &m);
+	if (m.err) {
+		tap_ok(false, "a client: %s", m.eb.text);
+		exit(tap_done());
+	}
+	return m.c;
+}
+
+static struct hclient *quick(void)
+{
+	struct hclient_opts o;
+	opts_quick(&o);
+	return create(&o);
+}
+
+static void free_here(void *arg)
+{
+	hclient_free(arg);
+}
+
+static void end(struct hclient *c)
+{
+	testteam_run(&tt, 0, free_here, c);
+}
+
+static const char *at(const struct playsrv *s, const char *path)
+{
+	snprintf(url, sizeof url, "http://127.0.0.1:%u%s", s->port, path);
+	return url;
+}
+
+/* ---- the server's parts ---- */
+
+static char script[1 << 20]; /* what /script answers, for as many bytes */
+static size_t script_len, script_step;
+static unsigned fails_left, slow_open, slow_most, posts;
+static char seen_head[65536];
+
+static bool play_script(struct playconn *c)
+{
+	for (size_t i = 0; i < script_len; i += script_step)
+		if (!play_send(
+		        c, script + i, script_len - i < script_step ? script_len - i : script_step))
+			return false;
+	return false;
+}
+
+static bool play_slow(struct playconn *c)
+{
+	unsigned open = __atomic_add_fetch(&slow_open, 1, __ATOMIC_ACQ_REL);
+	if (open > playsrv_get(slow_most))
+		__atomic_store_n(&slow_most, open, __ATOMIC_RELEASE);
+	usleep(20000);
+	__atomic_sub_fetch(&slow_open, 1, __ATOMIC_ACQ_REL);
+	return play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
+}
+
+static bool play_fails(struct playconn *c)
+{
+	if (!fails_left)
+		return play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+	fails_left--;
+	if (strstr(c->target, "close"))
+		return false;
+	return play_puts(c,
+	    strstr(c->target, "wait")
+	        ? "HTTP/1.1 429 Too Many\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\nno"
+	        : strstr(c->target, "long")
+	        ? "HTTP/1.1 503 No\r\nRetry-After: 3600\r\nContent-Length: 2\r\n\r\nno"
+	        : "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno");
+}
+
+static bool play_redirect(struct playconn *c)
+{
+	char out[4096];
+	for (char *p = c->target; (p = strstr(p, "%5")); p++) { /* brackets come escaped */
+		*p = p[2] == 'B' ? '[' : ']';
+		memmove(p + 1, p + 3, strlen(p + 3) + 1);
+	}
+	snprintf(out, sizeof out, "HTTP/1.1 %.3s Go\r\nLocation: %s\r\nContent-Length: 3\r\n\r\nbye",
+	    c->target + 4, c->target + 8);
+	return play_puts(c, out);
+}
+
+static bool play_big(struct playconn *c)
+{
+	static char piece[1 << 16];
+	char head[100];
+	size_t n = strtoul(c->target + 5, NULL, 10);
+	memset(piece, 'x', sizeof piece);
+	snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", n);
+	bool fine = play_puts(c, head);
+	for (size_t at = 0; fine && at < n; at += sizeof piece)
+		fine = play_send(c, piece, n - at < sizeof piece ? n - at : sizeof piece);
+	return fine;
+}
+
+/* query: bytes of zeros, and how many packed bytes are kept back */
+static bool play_gzip(struct playconn *c)
+{
+	size_t n = strtoul(c->target + 6, NULL, 10);
+	const char *comma = strchr(c->target, ',');
+	size_t less = comma ? strtoul(comma + 1, NULL, 10) : 0;
+	uint8_t *plain = calloc(1, n + 1), *packed = malloc(n + 1000);
+	z_stream z = { 0 };
+	char head[200];
+	if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+		abort();
+	z.next_in = plain;
+	z.avail_in = (uInt)n;
+	z.next_out = packed;
+	z.avail_out = (uInt)n + 1000;
+	if (deflate(&z, Z_FINISH) != Z_STREAM_END)
+		abort();
+	size_t len = z.total_out - less;
+	snprintf(head, sizeof head,
+	    "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", len);
+	bool fine = play_puts(c, head) && play_send(c, packed, len);
+	deflateEnd(&z);
+	free(plain);
+	free(packed);
+	return fine;
+}
+
+static bool play_echo(struct playconn *c)
+{
+	char head[200];
+	__atomic_add_fetch(&posts, 1, __ATOMIC_ACQ_REL);
+	snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", c->body_len);
+	return play_puts(c, head) && play_send(c, c->body, c->body_len);
+}
+
+static bool play_hang(struct playconn *c)
+{
+	char byte;
+	if (strstr(c->target, "body"))
+		play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\nfirst");
+	if (strstr(c->target, "drip"))
+		while (play_puts(c, "HTTP/1.1 200 OK\r\nX: y\r\n") && !playsrv_get(c->s->ends))
+			usleep(20000);
+	while (play_wait(c) && recv(c->fd, &byte, 1, 0) > 0)
+		;
+	return false;
+}
+
+static bool on_request(struct playconn *c)
+{
+	const char *t = c->target;
+	memcpy(seen_head, c->head, strlen(c->head) + 1);
+	if (!strcmp(t, "/plain"))
+		return play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A:  b \r\n\r\nhello");
+	if (!strcmp(t, "/once"))
+		return play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello") && false;
+	if (!strncmp(t, "/script", 7))
+		return play_script(c);
+	if (!strcmp(t, "/slow"))
+		return play_slow(c);
+	if (!strncmp(t, "/fails", 6))
+		return play_fails(c);
+	if (!strncmp(t, "/to/", 4))
+		return play_redirect(c);
+	if (!strncmp(t, "/big/", 5))
+		return play_big(c);
+	if (!strncmp(t, "/gzip/", 6))
+		return play_gzip(c);
+	if (!strncmp(t, "/echo", 5))
+		return play_echo(c);
+	if (!strncmp(t, "/hang", 5))
+		return play_hang(c);
+	if (!strncmp(t, "/to", 3))
+		return false;
+	return play_puts(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void set_script(const char *s, size_t len, size_t step)
+{
+	memcpy(script, s, len);
+	script_len = len;
+	script_step = step;
+}
+
+static void set_text(const char *s)
+{
+	set_script(s, strlen(s), 1 << 20);
+}
+
+/* ---- cases ---- */
+
+static void plain(void)
+{
+	struct hclient *c = quick();
+	struct got g = fetch(c, "GET", at(&srv, "/plain"));
+	tap_ok(!g.err && g.status == 200 && g.head_status == 200 && g.version == 11 && g.tries == 1,
+	    "a GET is answered: %s", g.text);
+	tap_is_mem(g.body, g.len, "hello", 5, "with its body");
+	tap_ok(strstr(g.fields, "x-a=b;") != NULL, "fields have lower case names and trimmed values");
+	tap_ok(strstr(seen_head, "GET /plain HTTP/1.1\r\n") == seen_head, "the request line");
+	char want[64];
+	snprintf(want, sizeof want, "host: 127.0.0.1:%u\r\n", srv.port);
+	tap_ok(strstr(seen_head, want) && strstr(seen_head, "user-agent: kymo/") &&
+	        strstr(seen_head, "accept-encoding: gzip\r\n") &&
+	        !strstr(seen_head, "content-length"),
+	    "with Host, User-Agent and Accept-Encoding");
+	forget(&g);
+	unsigned before = playsrv_get(srv.accepted);
+	for (unsigned i = 0; i < 20; i++) {
+		g = fetch(c, "GET", at(&srv, "/plain"));
+		if (g.err)
+			break;
+		forget(&g);
+	}
+	tap_ok(!g.err && playsrv_get(srv.accepted) == before, "20 more use the same connection");
+	g = fetch(c, "GET", at(&srv, "/nowhere"));
+	tap_ok(!g.err && g.status == 404 && !g.len, "a status is no error");
+	forget(&g);
+	end(c);
+}
+
+static void bodies(void)
+{
+	struct hclient *c = quick();
+	static const struct {
+		const char *answer, *body;
+	} good[] = {
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
+		    "abcde" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nT: v\r\n\r\n",
+		    "a" },
+		{ "HTTP/1.0 200 OK\r\n\r\nuntil the end", "until the end" },
+		{ "HTTP/1.1 200\r\nConnection: close\r\n\r\nuntil", "until" },
+		{ "HTTP/1.1 204 None\r\n\r\n", "" },
+		{ "HTTP/1.1 304 Same\r\nContent-Length: 10\r\n\r\n", "" },
+		{ "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 "
+		  "OK\r\nContent-Length: 2\r\n\r\nok",
+		    "ok" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "" },
+	};
+	for (size_t i = 0; i < COUNT_OF(good); i++) {
+		bool fine = true;
+		for (size_t step = 1; step < 2000 && fine; step = step == 1 ? 7 : 2000) {
+			set_script(good[i].answer, strlen(good[i].answer), step);
+			struct got g = fetch(c, "GET", at(&srv, "/script"));
+			fine = !g.err && g.len == strlen(good[i].body) &&
+			    !memcmp(g.len ? g.body : "", good[i].body, g.len);
+			if (!fine)
+				tap_note("%s: %zu bytes at a time", g.text, step);
+			forget(&g);
+		}
+		tap_ok(fine, "read: %s", good[i].answer);
+	}
+	set_text("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+	struct got g = fetch(c, "HEAD", at(&srv, "/script"));
+	tap_ok(!g.err && g.status == 200 && !g.len, "the answer to HEAD has no body: %s", g.text);
+	forget(&g);
+	end(c);
+}
+
+static void malformed(void)
+{
+	struct hclient_opts o;
+	opts_quick(&o);
+	o.retries = 0;
+	struct hclient *c = create(&o);
+	static const struct {
+		const char *answer, *why;
+	} bad[] = {
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		    "both Content-Length and Transfer-Encoding" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+		    "repeated Content-Length" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello", "Content-Length" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", "Content-Length" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhello",
+		    "Content-Length" },
+		{ "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", "malformed head" },
+		{ "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", "malformed header field" },
+		{ "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", "malformed header field" },
+		{ "HTTP/1.1 200 OK\r\nA: b\001\r\n\r\n", "malformed header field" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "chunked, once" },
+		{ "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "in HTTP/1.0" },
+		{ "HTTP/2.0 200 OK\r\n\r\n", "malformed head" },
+		{ "HTTP/1.1 2000 OK\r\n\r\n", "malformed status line" },
+		{ "HTTP/1.1 099 OK\r\n\r\n", "malformed status line" },
+		{ "HTTP/1.1  200 OK\r\n\r\n", "malformed status line" },
+		{ "HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", "101" },
+		{ "ICY 200 OK\r\n\r\n", "malformed head" },
+		{ "\r\nHTTP/1.1 200 OK\r\n\r\n", "malformed head" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "malformed chunks" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\nab", "malformed chunks" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n",
+		    "malformed chunks" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n123456789\r\na",
+		    "malformed chunks" },
+	};
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		set_text(bad[i].answer);
+		struct got g = fetch(c, "GET", at(&srv, "/script"));
+		tap_ok(g.err == ERR_MALFORMED && strstr(g.text, bad[i].why) &&
+		        strstr(g.text, "answer of 127.0.0.1:"),
+		    "refused: %s: %s", bad[i].answer, g.text);
+		forget(&g);
+	}
+	char many[40000] = "HTTP/1.1 100 Go\r\n\r\n";
+	for (unsigned i = 0; i < 40; i++)
+		memcpy(many + i * 19, "HTTP/1.1 100 Go\r\n\r\n", 20);
+	set_text(many);
+	struct got g = fetch(c, "GET", at(&srv, "/script"));
+	tap_ok(g.err == ERR_MALFORMED && strstr(g.text, "too many 1xx"), "40 times 100: %s", g.text);
+	forget(&g);
+	/* Bytes behind an answer: it is whole, and its connection not used again. */
+	set_text("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n");
+	g = fetch(c, "GET", at(&srv, "/script"));
+	tap_ok(!g.err && g.len == 2, "bytes behind an answer do not spoil it");
+	forget(&g);
+	end(c);
+}
+
+/* An answer that ends at any of its bytes is never taken for a whole one. */
+static void cut(void)
+{
+	static const char *const whole[] = {
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: v\r\n\r\n",
+		"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+	};
+	struct hclient_opts o;
+	opts_quick(&o);
+	o.retries = 0;
+	struct hclient *c = create(&o);
+	for (size_t i = 0; i < COUNT_OF(whole); i++) {
+		size_t len = strlen(whole[i]), n = 0;
+		char why[1200] = "";
+		for (; n < len; n++) {
+			set_script(whole[i], n, 1 << 20);
+			struct got g = fetch(c, "GET", at(&srv, "/script"));
+			bool fine = g.err == (n ? ERR_TRUNCATED : ERR_IO) &&
+			    strstr(g.text, n ? "closed before its end" : "closed before it began");
+			snprintf(why, sizeof why, "%s", g.text);
+			forget(&g);
+			if (!fine)
+				break;
+		}
+		tap_ok(n == len, "cut at each of %zu bytes: an error (%zu: %s)", len, n, why);
+	}
+	end(c);
+}
+
+static void sizes(void)
+{
+	struct hclient_opts o;
+	opts_quick(&o);
+	o.answer_max = 100000;
+	o.head_max = 4096;
+	o.retries = 0;
+	struct hclient *c = create(&o);
+	struct got g = fetch(c, "GET", at(&srv, "/big/100000"));
+	tap_ok(!g.err && g.len == 100000, "a body of answer_max: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/big/100001"));
+	tap_ok(g.err == ERR_TOOBIG && strstr(g.text, "larger than 100000 bytes"), "one more: %s",
+	    g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/gzip/90000"));
+	tap_ok(!g.err && g.len == 90000 && !g.body[0] && !g.body[89999], "gzip is unpacked: %s",
+	    g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/gzip/50000000"));
+	tap_ok(g.err == ERR_TOOBIG && strstr(g.text, "larger than 100000 bytes"),
+	    "a bomb is counted as unpacked: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/gzip/90000,1"));
+	tap_ok(g.err == ERR_TRUNCATED && strstr(g.text, "packed body ends early"),
+	    "gzip without its end: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/gzip/0"));
+	tap_ok(!g.err && !g.len, "gzip of nothing: %s", g.text);
+	forget(&g);
+	set_text("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello");
+	g = fetch(c, "GET", at(&srv, "/script"));
+	tap_ok(g.err == ERR_MALFORMED && strstr(g.text, "Content-Encoding"), "not gzip: %s", g.text);
+	forget(&g);
+	char *big = malloc(200000);
+	size_t n = (size_t)snprintf(big, 200, "HTTP/1.1 200 OK\r\nA: ");
+	memset(big + n, 'a', 150000);
+	set_script(big, n + 150000, 1 << 20);
+	g = fetch(c, "GET", at(&srv, "/script"));
+	tap_ok(g.err == ERR_TOOBIG && strstr(g.text, "head is larger than 4096 bytes"),
+	    "a head without end: %s", g.text);
+	forget(&g);
+	n = (size_t)snprintf(big, 200, "HTTP/1.1 200 OK\r\n");
+	for (unsigned i = 0; i < 400; i++)
+		n += (size_t)snprintf(big + n, 20, "a:\r\n");
+	set_script(big, n, 1 << 20);
+	g = fetch(c, "GET", at(&srv, "/script"));
+	tap_ok(g.err == ERR_TOOBIG, "400 fields: %s", g.text);
+	forget(&g);
+	n = (size_t)snprintf(big, 200, "HTTP/1.1 200 OK\r\n");
+	for (unsigned i = 0; i < 200; i++)
+		n += (size_t)snprintf(big + n, 20, "a:\r\n");
+	n += (size_t)snprintf(big + n, 20, "\r\n");
+	set_script(big, n, 1 << 20);
+	g = fetch(c, "GET", at(&srv, "/script"));
+	tap_ok(g.err == ERR_TOOBIG && strstr(g.text, "fields are larger than 4096"),
+	    "each field counts 32 bytes: %s", g.text);
+	forget(&g);
+	free(big);
+	end(c);
+}
+
+static void posts_case(void)
+{
+	struct hclient *c = quick();
+	static char big[300000];
+	for (size_t i = 0; i < sizeof big; i++)
+		big[i] = (char)('a' + i % 26);
+	struct got *g = calloc(1, sizeof *g);
+	*g = (struct got){ .c = c,
+		.req = {
+		    .method = "POST", .url = at(&srv, "/echo"), .body = big, .body_len = sizeof big } };
+	begin(g);
+	await(g);
+	tap_ok(!g->err && g->len == sizeof big && !memcmp(g->body, big, g->len),
+	    "a body of 300,000 bytes: %s", g->text);
+	tap_ok(strstr(seen_head, "content-length: 300000\r\n") != NULL, "with its length");
+	forget(g);
+	*g = (struct got){ .c = c, .req = { .method = "POST", .url = at(&srv, "/echo") } };
+	begin(g);
+	await(g);
+	tap_ok(!g->err && strstr(seen_head, "content-length: 0\r\n"),
+	    "a POST without one has length 0");
+	forget(g);
+	*g = (struct got){ .c = c,
+		.req = { .method = "PUT", .url = at(&srv, "/echo"), .pull_len = -1 },
+		.pull = big,
+		.pull_len = sizeof big,
+		.pull_piece = 1000 };
+	begin(g);
+	await(g);
+	tap_ok(!g->err && g->len == sizeof big && !memcmp(g->body, big, g->len),
+	    "a body in pieces of 1,000: %s", g->text);
+	tap_ok(strstr(seen_head, "transfer-encoding: chunked\r\n") != NULL, "in chunks");
+	forget(g);
+	*g = (struct got){ .c = c,
+		.req = { .method = "PUT", .url = at(&srv, "/echo"), .pull_len = 5000 },
+		.pull = big,
+		.pull_len = 5000,
+		.pull_piece = 1000 };
+	begin(g);
+	await(g);
+	tap_ok(!g->err && g->len == 5000 && strstr(seen_head, "content-length: 5000\r\n"),
+	    "of a length that was said: %s", g->text);
+	forget(g);
+	*g = (struct got){ .c = c,
+		.req = { .method = "PUT", .url = at(&srv, "/echo"), .pull_len = 5001 },
+		.pull = big,
+		.pull_len = 5000,
+		.pull_piece = 1000 };
+	begin(g);
+	await(g);
+	tap_ok(g->err == ERR_BADDATA && strstr(g->text, "5001 bytes was said, 5000 came"),
+	    "that was not true: %s", g->text);
+	forget(g);
+	*g = (struct got){ .c = c,
+		.req = { .method = "PUT", .url = at(&srv, "/echo"), .pull_len = -1 },
+		.pull = big,
+		.pull_len = 5000,
+		.pull_piece = 1000,
+		.pull_breaks = true };
+	begin(g);
+	await(g);
+	tap_ok(
+	    g->err == ERR_CANCELED && strstr(g->text, "broke off"), "that breaks off: %s", g->text);
+	forget(g);
+	free(g);
+	end(c);
+}
+
+static void resume_here(void *arg)
+{
+	struct got *g = arg;
+	if (g->f)
+		hclient_resume(g->f);
+}
+
+static bool has_rested(void *arg)
+{
+	const struct got *g = arg;
+	return !g->pull_rests;
+}
+
+static void later(void)
+{
+	struct hclient *c = quick();
+	struct got *g = calloc(1, sizeof *g);
+	*g = (struct got){ .c = c,
+		.req = { .method = "POST", .url = at(&srv, "/echo"), .pull_len = -1 },
+		.pull = "abcdef",
+		.pull_len = 6,
+		.pull_piece = 1,
+		.pull_rests = true };
+	begin(g);
+	tap_ok(testteam_wait(&tt, 0, has_rested, g, PATIENCE_MS) && !g->done, "a body rests");
+	testteam_run(&tt, 0, resume_here, g);
+	await(g);
+	tap_ok(!g->err && g->len == 6, "and goes on when it is told to: %s", g->text);
+	forget(g);
+	free(g);
+	end(c);
+}
+
+struct quiet {
+	struct hclient *c;
+	size_t conns;
+};
+static bool no_more(void *arg)
+{
+	const struct quiet *q = arg;
+	return hclient_conns(q->c) <= q->conns;
+}
+
+static void retries(void)
+{
+	struct hclient *c = quick();
+	fails_left = 2;
+	struct got g = fetch(c, "GET", at(&srv, "/fails"));
+	tap_ok(!g.err && g.status == 200 && g.tries == 3, "two 503, then fine: %u tries", g.tries);
+	forget(&g);
+	fails_left = 3;
+	g = fetch(c, "GET", at(&srv, "/fails"));
+	tap_ok(!g.err && g.status == 503 && g.tries == 3 && g.len == 2, "three are one too many");
+	forget(&g);
+	fails_left = 1;
+	g = fetch(c, "POST", at(&srv, "/fails"));
+	tap_ok(!g.err && g.status == 503 && g.tries == 1, "a POST is not sent twice");
+	forget(&g);
+	fails_left = 2;
+	g = fetch(c, "GET", at(&srv, "/fails/close"));
+	tap_ok(!g.err && g.status == 200, "closed without an answer, twice: %s", g.text);
+	forget(&g);
+	fails_left = 1;
+	uint64_t before = clock_real_mono_ns();
+	g = fetch(c, "GET", at(&srv, "/fails/wait"));
+	tap_ok(!g.err && g.status == 200 && clock_real_mono_ns() - before >= 1000000000,
+	    "Retry-After: 1 is a second at least");
+	forget(&g);
+	fails_left = 1;
+	g = fetch(c, "GET", at(&srv, "/fails/long"));
+	tap_ok(!g.err && g.status == 503 && g.tries == 1, "an hour is not waited for");
+	forget(&g);
+	fails_left = 0;
+	/* A POST whose connection ends without a word may have been done: it is not repeated. */
+	fails_left = 1;
+	g = fetch(c, "POST", at(&srv, "/fails/close"));
+	tap_ok(g.err == ERR_IO && g.tries == 1 && strstr(g.text, "closed before it began"),
+	    "a POST without an answer: %s", g.text);
+	forget(&g);
+	fails_left = 0;
+	struct got *p = calloc(1, sizeof *p);
+	*p = (struct got){ .c = c,
+		.req = { .method = "POST",
+		    .url = at(&srv, "/fails"),
+		    .body = "x",
+		    .body_len = 1,
+		    .retry = HCLIENT_RETRY_ALWAYS } };
+	fails_left = 1;
+	begin(p);
+	await(p);
+	tap_ok(!p->err && p->status == 200 && p->tries == 2, "unless the caller allows it");
+	forget(p);
+	free(p);
+	/*
+	 * The server closes behind each answer, without saying so. A POST comes when that is
+	 * known.
+	 */
+	bool fine = true;
+	for (unsigned i = 0; i < 50 && fine; i++) {
+		if (i % 2)
+			fine = testteam_wait(&tt, 0, no_more, &(struct quiet){ c, 0 }, PATIENCE_MS);
+		g = fetch(c, i % 2 ? "POST" : "GET", at(&srv, "/once"));
+		fine &= !g.err && g.len == 5;
+		if (g.err)
+			tap_note("%u: %s", i, g.text);
+		forget(&g);
+	}
+	tap_ok(fine, "kept connections that the server closed are replaced");
+	end(c);
+}
+
+static void redirects(void)
+{
+	struct hclient_opts o;
+	char path[4096];
+	opts_quick(&o);
+	struct hclient *c = create(&o);
+	struct got g = fetch(c, "GET", at(&srv, "/to/301,/plain"));
+	tap_ok(!g.err && g.status == 301 && strstr(g.fields, "location=/plain;"),
+	    "without leave a redirect is an answer");
+	forget(&g);
+	end(c);
+	o.redirects = 3;
+	c = create(&o);
+	g = fetch(c, "GET", at(&srv, "/to/301,/plain"));
+	tap_ok(!g.err && g.status == 200 && g.len == 5, "with leave it is followed: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/to/302,/to/307,/to/308,/plain"));
+	tap_ok(!g.err && g.status == 200, "three in a row: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/to/302,/to/307,/to/308,/to/301,/plain"));
+	tap_ok(g.err == ERR_ACCESS && strstr(g.text, "more than 3 redirects"), "four: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/to/302,ftp://a/b"));
+	tap_ok(g.err == ERR_BADDATA && strstr(g.text, "http and https only"), "to ftp: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/to/302,http://169.254.169.254/latest/meta-data"));
+	tap_ok(g.err == ERR_ACCESS && strstr(g.text, "169.254.169.254") &&
+	        strstr(g.text, "link-local"),
+	    "to the metadata service: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/to/302,http://[::ffff:169.254.169.254]/"));
+	tap_ok(
+	    g.err == ERR_ACCESS && strstr(g.text, "link-local"), "in another spelling: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/to/302,http://0xa9fea9fe/"));
+	tap_ok(g.err == ERR_BADDATA && strstr(g.text, "four decimal numbers"), "as a number: %s",
+	    g.text);
+	forget(&g);
+	struct got *p = calloc(1, sizeof *p);
+	const struct hclient_field fields[] = { { .name = "Authorization", .value = "Bearer s3cret" },
+		{ .name = "X-Token", .value = "t0ken", .secret = true },
+		{ .name = "X-Open", .value = "o" }, { .name = "Content-Type", .value = "a/b" } };
+	*p = (struct got){ .c = c,
+		.req = { .method = "POST",
+		    .url = at(&srv, "/to/307,/echo"),
+		    .fields = fields,
+		    .field_count = 4,
+		    .body = "abc",
+		    .body_len = 3 } };
+	begin(p);
+	await(p);
+	tap_ok(!p->err && p->len == 3 && strstr(seen_head, "authorization: Bearer s3cret") &&
+	        strstr(seen_head, "x-token: t0ken"),
+	    "307 keeps method and body, and on one host credentials: %s", p->text);
+	forget(p);
+	snprintf(path, sizeof path, "/to/307,http://127.0.0.1:%u/echo", other.port);
+	*p = (struct got){ .c = c,
+		.req = { .method = "POST",
+		    .url = at(&srv, path),
+		    .fields = fields,
+		    .field_count = 4,
+		    .body = "abc",
+		    .body_len = 3 } };
+	begin(p);
+	await(p);
+	tap_ok(!p->err && p->len == 3 && !strstr(seen_head, "s3cret") &&
+	        !strstr(seen_head, "t0ken") && strstr(seen_head, "x-open: o"),
+	    "another port gets no credentials: %s", p->text);
+	forget(p);
+	*p = (struct got){ .c = c,
+		.req = { .method = "POST",
+		    .url = at(&srv, "/to/303,/echo"),
+		    .fields = fields,
+		    .field_count = 4,
+		    .body = "abc",
+		    .body_len = 3 } };
+	begin(p);
+	await(p);
+	tap_ok(!p->err && !p->len && strstr(seen_head, "GET /echo") &&
+	        !strstr(seen_head, "content-type"),
+	    "303 is a GET without a body: %s", p->text);
+	forget(p);
+	free(p);
+	end(c);
+}
+
+static void pause_here(void *arg)
+{
+	struct got *g = arg;
+	if (g->f)
+		hclient_pause(g->f, false);
+}
+
+static bool is_paused(void *arg)
+{
+	const struct got *g = arg;
+	return g->len && !g->pause_after;
+}
+
+static void cancel_here(void *arg)
+{
+	struct got *g = arg;
+	if (g->f)
+		hclient_cancel(g->f);
+	g->f = NULL;
+}
+
+static bool was_cancelled(void *arg)
+{
+	return ((struct got *)arg)->cancelled;
+}
+
+static void flow(void)
+{
+	struct hclient *c = quick();
+	struct got *g = calloc(1, sizeof *g);
+	*g = (struct got){ .c = c,
+		.req = { .url = at(&srv, "/big/8000000"), .data = on_data, .idle_ms = SHORT_MS },
+		.pause_after = 1 };
+	begin(g);
+	tap_ok(testteam_wait(&tt, 0, is_paused, g, PATIENCE_MS), "data pauses");
+	size_t before = g->len;
+	usleep(2 * SHORT_MS * 1000);
+	testteam_run(&tt, 0, cancel_here, &(struct got){ 0 }); /* a turn */
+	tap_ok(g->len == before && !g->done, "nothing comes, and no deadline passes");
+	g->req.idle_ms = PATIENCE_MS;
+	testteam_run(&tt, 0, pause_here, g);
+	await(g);
+	tap_ok(!g->err || g->err == ERR_TIMEOUT, "it goes on: %zu bytes, %s", g->len, g->text);
+	forget(g);
+	*g = (struct got){ .c = c,
+		.req = { .url = at(&srv, "/gzip/3000000"), .data = on_data },
+		.pause_after = 1 };
+	begin(g);
+	tap_ok(testteam_wait(&tt, 0, is_paused, g, PATIENCE_MS), "packed data pauses");
+	before = g->len;
+	usleep(20000);
+	tap_ok(before < 100000, "after a little: %zu", before);
+	testteam_run(&tt, 0, pause_here, g);
+	await(g);
+	tap_ok(!g->err && g->len == 3000000, "and goes on: %zu %s", g->len, g->text);
+	forget(g);
+	*g = (struct got){ .c = c,
+		.req = { .url = at(&srv, "/big/8000000"), .data = on_data },
+		.cancel_after = 100000 };
+	begin(g);
+	tap_ok(testteam_wait(&tt, 0, was_cancelled, g, PATIENCE_MS), "cancelled below data()");
+	tap_ok(testteam_wait(&tt, 0, no_more, &(struct quiet){ c, 1 }, PATIENCE_MS) && !g->done,
+	    "done() never comes");
+	forget(g);
+	*g = (struct got){ .c = c, .req = { .url = at(&srv, "/plain") }, .cancel_in_head = true };
+	begin(g);
+	tap_ok(testteam_wait(&tt, 0, was_cancelled, g, PATIENCE_MS), "cancelled below head()");
+	forget(g);
+	*g = (struct got){ .c = c, .req = { .url = at(&srv, "/hang") } };
+	begin(g);
+	testteam_run(&tt, 0, cancel_here, g);
+	usleep(1000);
+	tap_ok(!g->done, "cancelled before it began");
+	forget(g);
+	*g = (struct got){ .c = c,
+		.req = { .url = at(&srv, "/big/8000000"), .data = on_data },
+		.free_in_data = true };
+	begin(g);
+	await(g);
+	tap_ok(g->err == ERR_STOPPING, "the client ends below data(): %s", g->text);
+	forget(g);
+	free(g);
+}
+
+static void deadlines(void)
+{
+	struct hclient_opts o;
+	opts_quick(&o);
+	o.retries = 0;
+	o.head_ms = SHORT_MS;
+	struct hclient *c = create(&o);
+	struct got g = fetch(c, "GET", at(&srv, "/hang"));
+	tap_ok(g.err == ERR_TIMEOUT && strstr(g.text, "did not begin within 150 ms"), "no head: %s",
+	    g.text);
+	forget(&g);
+	end(c);
+	o.head_ms = PATIENCE_MS;
+	o.idle_ms = SHORT_MS;
+	c = create(&o);
+	g = fetch(c, "GET", at(&srv, "/hang/body"));
+	tap_ok(g.err == ERR_TIMEOUT && g.status == 200 && strstr(g.text, "nothing came for 150 ms"),
+	    "a body that stops: %s", g.text);
+	forget(&g);
+	end(c);
+	o.idle_ms = PATIENCE_MS;
+	o.whole_ms = SHORT_MS;
+	c = create(&o);
+	g = fetch(c, "GET", at(&srv, "/hang/drip"));
+	tap_ok((g.err == ERR_TIMEOUT && strstr(g.text, "within 150 ms in all")) || g.err == ERR_TOOBIG,
+	    "a head that drips: %s", g.text);
+	forget(&g);
+	end(c);
+	o.whole_ms = PATIENCE_MS;
+	o.connect_ms = SHORT_MS;
+	/* A listener whose queue is full takes no more. */
+	int fd = socket(AF_INET, SOCK_STREAM, 0), fill[16];
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof sa;
+	if (bind(fd, (struct sockaddr *)&sa, len) || listen(fd, 0) ||
+	    getsockname(fd, (struct sockaddr *)&sa, &len))
+		exit(99);
+	for (size_t i = 0; i < COUNT_OF(fill); i++) {
+		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)!connect(fill[i], (struct sockaddr *)&sa, len);
+	}
+	c = create(&o);
+	snprintf(url, sizeof url, "http://127.0.0.1:%u/", ntohs(sa.sin_port));
+	g = fetch(c, "GET", url);
+	tap_ok(g.err == ERR_TIMEOUT && strstr(g.text, "no connection within 150 ms"),
+	    "nobody takes the connection: %s", g.text);
+	forget(&g);
+	for (size_t i = 0; i < COUNT_OF(fill); i++)
+		close(fill[i]);
+	close(fd);
+	g = fetch(c, "GET", url);
+	tap_ok(
+	    g.err == ERR_IO && strstr(g.text, "refused") && strstr(g.text, "connect to 127.0.0.1:"),
+	    "nobody listens: %s", g.text);
+	forget(&g);
+	snprintf(url, sizeof url, "http://localhost:%u/", ntohs(sa.sin_port));
+	g = fetch(c, "GET", url);
+	tap_ok(g.err == ERR_IO && strstr(g.text, "(localhost)") && strstr(g.text, "first of 2"),
+	    "names stand beside addresses: %s", g.text);
+	forget(&g);
+	end(c);
+}
+
+static void limits_case(void)
+{
+	struct hclient_opts o;
+	opts_quick(&o);
+	o.conns_host = 2;
+	struct hclient *c = create(&o);
+	struct got *all = calloc(20, sizeof *all);
+	char where[64];
+	snprintf(where, sizeof where, "http://127.0.0.1:%u/slow", srv.port);
+	slow_most = 0;
+	for (unsigned i = 0; i < 20; i++) {
+		all[i] = (struct got){ .c = c, .req = { .url = where } };
+		begin(&all[i]);
+	}
+	bool fine = true;
+	for (unsigned i = 0; i < 20; i++) {
+		await(&all[i]);
+		fine &= !all[i].err && all[i].len == 4;
+		forget(&all[i]);
+	}
+	tap_ok(fine && playsrv_get(slow_most) <= 2, "20 fetches on 2 connections: %u at once",
+	    slow_most);
+	end(c);
+	opts_quick(&o);
+	o.conns_all = 1;
+	c = create(&o);
+	for (unsigned i = 0; i < 20; i++) {
+		all[i] = (struct got){ .c = c,
+			.req = { .url = strdup(at(i % 2 ? &srv : &other, "/plain")) } };
+		begin(&all[i]);
+	}
+	fine = true;
+	for (unsigned i = 0; i < 20; i++) {
+		await(&all[i]);
+		fine &= !all[i].err && all[i].len == 5;
+		free((char *)(uintptr_t)all[i].req.url);
+		forget(&all[i]);
+	}
+	tap_ok(fine, "one connection for two servers");
+	end(c);
+	opts_quick(&o);
+	o.keep_ms = 10;
+	c = create(&o);
+	struct got g = fetch(c, "GET", at(&srv, "/plain"));
+	tap_ok(!g.err && testteam_wait(&tt, 0, no_more, &(struct quiet){ c, 0 }, PATIENCE_MS),
+	    "a connection that nobody uses is closed");
+	forget(&g);
+	free(all);
+	end(c);
+}
+
+static void refusals(void)
+{
+	struct hclient_opts o;
+	opts_quick(&o);
+	o.rule = HCLIENT_PUBLIC;
+	struct hclient *c = create(&o);
+	struct got g = fetch(c, "GET", at(&srv, "/plain"));
+	tap_ok(g.err == ERR_ACCESS && strstr(g.text, "loopback addresses are refused"),
+	    "loopback: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", "http://localhost/");
+	tap_ok(g.err == ERR_ACCESS && strstr(g.text, "(localhost)"), "by name: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", "http://10.1.2.3/");
+	tap_ok(g.err == ERR_ACCESS && strstr(g.text, "private"), "private: %s", g.text);
+	forget(&g);
+	end(c);
+	c = quick();
+	static const struct {
+		const char *method, *url, *why;
+	} bad[] = {
+		{ "GET", "ftp://a/", "http and https only" },
+		{ "GET", "/x", "neither http" },
+		{ "GET", "http:///x", "host is missing" },
+		{ "GET", "http://a b/", "letters, digits" },
+		{ "GET", "http://h:0/", "1 to 65535" },
+		{ "G T", "http://h/", "method" },
+		{ "CONNECT", "http://h/", "method" },
+		{ "GET", "http://fe80::1/", "port" },
+		{ "GET", "http://[fe80::1]/", "link-local" },
+		{ "GET", "http://169.254.1.1/", "link-local" },
+	};
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		g = fetch(c, bad[i].method, bad[i].url);
+		tap_ok(g.err && strstr(g.text, bad[i].why), "%s %s: %s", bad[i].method, bad[i].url,
+		    g.text);
+		forget(&g);
+	}
+	static const struct hclient_field fields[] = { { .name = "Host", .value = "x" },
+		{ .name = "a b", .value = "x" }, { .name = "a", .value = "x\r\nb: c" },
+		{ .name = "Content-Length", .value = "1" }, { .name = "te", .value = "gzip" },
+		{ .name = "", .value = "x" }, { .name = "transfer-encoding", .value = "chunked" } };
+	for (size_t i = 0; i < COUNT_OF(fields); i++) {
+		struct got *p = calloc(1, sizeof *p);
+		*p = (struct got){ .c = c,
+			.req = { .url = at(&srv, "/plain"), .fields = &fields[i], .field_count = 1 } };
+		begin(p);
+		await(p);
+		tap_ok(p->err == ERR_BADDATA && strstr(p->text, "cannot be sent"), "field %s: %s",
+		    fields[i].name, p->text);
+		forget(p);
+		free(p);
+	}
+	end(c);
+}
+
+static bool on_proxied(struct playconn *c)
+{
+	memcpy(seen_head, c->head, strlen(c->head) + 1);
+	if (!strcmp(c->method, "CONNECT"))
+		return play_puts(c, "HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n");
+	return play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nproxied");
+}
+
+static void proxies(void)
+{
+	struct playsrv proxy;
+	char where[200];
+	playsrv_start(&proxy, false, on_proxied, NULL);
+	struct hclient_opts o;
+	opts_quick(&o);
+	o.retries = 0;
+	snprintf(where, sizeof where, "http://me:s%%40cret@127.0.0.1:%u", proxy.port);
+	o.proxy = HCLIENT_PROXY_URL;
+	o.proxy_url = where;
+	struct hclient *c = create(&o);
+	struct got g = fetch(c, "GET", "http://no.such.host.invalid:81/a?b");
+	tap_ok(!g.err && g.len == 7 &&
+	        strstr(seen_head, "GET http://no.such.host.invalid:81/a?b HTTP/1.1\r\n"),
+	    "a proxy is told the whole URL: %s", g.text);
+	tap_ok(strstr(seen_head, "proxy-authorization: Basic bWU6c0BjcmV0\r\n") != NULL,
+	    "with credentials");
+	forget(&g);
+	g = fetch(c, "GET", "https://no.such.host.invalid/");
+	tap_ok(
+	    g.err == ERR_ACCESS && strstr(g.text, "status 407"), "a tunnel is refused: %s", g.text);
+	tap_ok(strstr(seen_head, "CONNECT no.such.host.invalid:443 HTTP/1.1\r\n") == seen_head,
+	    "it was asked for");
+	forget(&g);
+	g = fetch(c, "GET", "http://169.254.169.254/");
+	tap_ok(g.err == ERR_ACCESS && strstr(g.text, "link-local"), "addresses are looked at: %s",
+	    g.text);
+	forget(&g);
+	end(c);
+	snprintf(where, sizeof where, "http://127.0.0.1:%u", proxy.port);
+	setenv("http_proxy", where, 1);
+	setenv("NO_PROXY", "Inner.example, .deep.example:8080,10.0.0.0/8", 1);
+	o.proxy = HCLIENT_PROXY_ENV;
+	o.connect_ms = PATIENCE_MS;
+	c = create(&o);
+	g = fetch(c, "GET", "http://outer.example.invalid/");
+	tap_ok(!g.err && g.len == 7, "the environment names a proxy: %s", g.text);
+	forget(&g);
+	g = fetch(c, "GET", at(&srv, "/plain"));
+	tap_ok(!g.err && g.len == 5, "not for loopback: %s", g.text);
+	forget(&g);
+	end(c);
+	unsetenv("http_proxy");
+	unsetenv("NO_PROXY");
+	struct make m = { .opts = o };
+	m.opts.proxy = HCLIENT_PROXY_URL;
+	m.opts.proxy_url = "https://x:s3cret@p/";
+	testteam_run(&tt, 0, make_here, &m);
+	tap_ok(m.err == ERR_BADDATA && !strstr(m.eb.text, "s3cret"), "https to a proxy: %s",
+	    m.eb.text);
+	playsrv_stop(&proxy);
+}
+
+/* Many at once, one after the other, ends at any time: nothing is left. */
+static void many(void)
+{
+	struct hclient *c = quick();
+	bool fine = true;
+	for (unsigned round = 0; round < 20 && fine; round++) {
+		struct got *all = calloc(50, sizeof *all);
+		char where[50][64];
+		for (unsigned i = 0; i < 50; i++) {
+			snprintf(where[i], sizeof where[i], "http://127.0.0.1:%u/%s",
+			    i % 3 ? srv.port : other.port,
+			    i % 7 == 6  ? "once"
+			        : i % 2 ? "plain"
+			                : "gzip/1000");
+			all[i] = (struct got){ .c = c, .req = { .url = where[i] } };
+			begin(&all[i]);
+		}
+		for (unsigned i = 0; i < 50; i++) {
+			await(&all[i]);
+			fine &= !all[i].err && all[i].len == (i % 7 == 6 || i % 2 ? 5u : 1000u);
+			if (all[i].err)
+				tap_note("%s", all[i].text);
+			forget(&all[i]);
+		}
+		free(all);
+	}
+	tap_ok(fine, "1,000 fetches, 50 at once");
+	end(c);
+}
+
+int main(void)
+{
+	static struct errbuf eb;
+	testteam_start(&tt, 1);
+	if (resolveconf_load("/dev/null", "/dev/null", &conf, &eb) ||
+	    tlscli_load(&(struct tlscli_conf){ .no_verify = true }, &tls, &eb)) {
+		fprintf(stderr, "%s\n", eb.text);
+		return 99;
+	}
+	playsrv_start(&srv, false, on_request, NULL);
+	playsrv_start(&other, false, on_request, NULL);
+	plain();
+	bodies();
+	malformed();
+	cut();
+	sizes();
+	posts_case();
+	later();
+	retries();
+	redirects();
+	flow();
+	deadlines();
+	limits_case();
+	refusals();
+	proxies();
+	many();
+	playsrv_stop(&srv);
+	playsrv_stop(&other);
+	testteam_stop(&tt);
+	tlscli_free(tls);
+	resolveconf_free(conf);
+	return tap_done();
+}
