@@ -108,7 +108,22 @@ void req_end(struct req *r)
 	CHECK(r->_answer->begun);
 	CHECK(!r->_ending);
 	r->_ending = true;
-	loop_defer(r->loop, &r->_end);
+	if (!r->_kept)
+		loop_defer(r->loop, &r->_end);
+}
+
+void req_keep(struct req *r)
+{
+	CHECK(!r->_kept && !r->_ending);
+	r->_kept = true;
+}
+
+void req_let_go(struct req *r)
+{
+	CHECK(r->_kept);
+	r->_kept = false;
+	if (r->_ending)
+		loop_defer(r->loop, &r->_end);
 }
 
 void req_free_all(struct srv_loop *sl)
@@ -245,6 +260,13 @@ bool req_charge(struct req *r, size_t bytes)
 		return false;
 	req_charge_anyway(r, bytes);
 	return true;
+}
+
+void req_discharge(struct req *r, size_t bytes)
+{
+	CHECK(bytes <= r->_charged_bytes);
+	limit_inflight_sub(r->who, bytes);
+	r->_charged_bytes -= bytes;
 }
 
 static void hold_anyway(struct req *r, size_t bytes)

@@ -161,7 +161,7 @@ struct req {
 	uint8_t *_body_memory;
 	struct list_link _link;
 	struct loop_deferred _end;
-	bool _told_gone, _ending, _spoke;
+	bool _told_gone, _ending, _spoke, _kept;
 	bool _at_door, _door_open; /* it waits; and is to be asked again */
 };
 
@@ -190,6 +190,7 @@ void req_remote_text(const struct req *r, char *out, size_t size);
  * answer with req_refuse_overloaded(). Given back when the request ends.
  */
 MUST_CHECK bool req_charge(struct req *r, size_t bytes);
+void req_discharge(struct req *r, size_t bytes); /* so much of it is free again, before the end */
 
 /*
  * Counts what an answer keeps in memory until it is read (results, lists); whole bodies given with
@@ -248,6 +249,12 @@ size_t req_unsent(const struct req *r);
  * 7). on_done follows, on_gone does not.
  */
 void req_reset(struct req *r, uint32_t code);
+/*
+ * While somebody works for a streamed request whose answer has begun: on_done waits until it is let
+ * go, also when the client has left. Once each.
+ */
+void req_keep(struct req *r);
+void req_let_go(struct req *r);
 
 /*
  * A refusal in the form of its route. Plain: "<word>: <sentence>\n". JSON:

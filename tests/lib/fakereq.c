@@ -183,6 +183,21 @@ void req_reply_trailed(struct req *r, int status, const char *type, req_pull_fn 
 	req_body_consume(r, (size_t)status);
 }
 
+void req_discharge(struct req *r, size_t bytes)
+{
+	req_body_consume(r, bytes);
+}
+
+void req_keep(struct req *r)
+{
+	req_body_consume(r, 0);
+}
+
+void req_let_go(struct req *r)
+{
+	req_body_consume(r, 0);
+}
+
 size_t req_unsent(const struct req *r)
 {
 	(void)r;
