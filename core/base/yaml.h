@@ -138,6 +138,11 @@ struct yaml_row {
 	/* After the value is set (OWN: sets it): false when it has told an error. Optional. */
 	bool (*set)(struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at);
 	const char *shape; /* for the reference, instead of the kind's: "HOST:PORT" */
+	/*
+	 * Of OWN: the value as a file has it; false: unset. Without it the row is not shown. Of IN
+	 * where the key alone means something: is it set? out is NULL.
+	 */
+	bool (*show)(struct buf *out, const struct yaml_row *row, const void *at);
 };
 struct yaml_schema {
 	const struct yaml_row *rows;
@@ -156,6 +161,20 @@ struct yaml_schema {
 bool yaml_walk(struct yaml *y, const struct yaml_node *map, const struct yaml_schema *s, void *out);
 /* One value, by one row. */
 bool yaml_set(struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at);
+/*
+ * What values hold, as a file that yaml_walk would read: what is unset (no text, no list, 0 for a
+ * default that is found later) is left out, and so are secrets (SECRET_SHOW stands for them).
+ */
+void yaml_show(struct buf *out, const struct yaml_schema *s, const void *values);
+/*
+ * The same with the meaning of each row before it as a comment; what is unset stands there as a
+ * comment, too, and for lists and names one item of which all is unset.
+ */
+void yaml_show_help(struct buf *out, const struct yaml_schema *s, const void *values);
+/* "DURATION", "N", "a|b|c": what may stand behind a key; out at least 256 bytes. */
+const char *yaml_shape(const struct yaml_row *row, char *out);
+/* A text as a value: in quotes where it needs them. */
+void yaml_put_text(struct buf *out, const char *s);
 /* "15s", "64MiB", "1000": a number as the kind writes it; out at least 32 bytes. */
 size_t yaml_number(enum yaml_kind kind, uint64_t v, char *out);
 /* ERR_MALFORMED: not a size. Units: KiB, MiB, GiB, TiB; KB and so on are powers of two, too. */

@@ -5,6 +5,7 @@
 
 #include "core/base/near.h"
 #include "core/base/num.h"
+#include "core/base/yaml.h"
 #include "net/daemon/flags_foreign.h"
 #include "net/daemon/flags_priv.h"
 
@@ -27,27 +28,6 @@ static enum err pick(const struct flag *row, const char *value, const char *cons
 		    row->arg);
 	return errbuf_set(
 	    eb, ERR_BADDATA, "--%s: unknown word \"%s\", known: %s", row->name, value, row->arg);
-}
-
-/* KB and so on are powers of two, too, as in Prometheus' flags. */
-static enum err parse_bytes(const char *value, uint64_t *out)
-{
-	static const struct {
-		const char *unit;
-		unsigned shift;
-	} units[] = { { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 }, { "KB", 10 },
-		{ "MB", 20 }, { "GB", 30 }, { "TB", 40 }, { "B", 0 }, { "", 0 } };
-	size_t digits = strspn(value, "0123456789");
-	for (size_t i = 0; i < COUNT_OF(units); i++) {
-		if (strcmp(value + digits, units[i].unit))
-			continue;
-		enum err e = num_parse_u64(value, digits, out);
-		if (e || *out > (UINT64_MAX >> units[i].shift))
-			return ERR_MALFORMED;
-		*out <<= units[i].shift;
-		return ERR_OK;
-	}
-	return ERR_MALFORMED;
 }
 
 static enum err range_check(const struct flag *row, const char *value, uint64_t v, struct errbuf *eb)
@@ -75,7 +55,7 @@ static enum err set_number(
 			    "--%s: \"%s\" is not a duration such as 15s, 1h30m or 30d", row->name,
 			    value);
 		v = (uint64_t)ms;
-	} else if (row->kind == FLAG_BYTES ? parse_bytes(value, &v)
+	} else if (row->kind == FLAG_BYTES ? yaml_parse_bytes(value, strlen(value), &v)
 	                                   : num_parse_u64(value, strlen(value), &v)) {
 		return errbuf_set(eb, ERR_BADDATA, "--%s: \"%s\" is not %s", row->name, value,
 		    row->kind == FLAG_BYTES ? "a size such as 1048576, 64MiB or 1GiB"
@@ -127,7 +107,7 @@ static void add_word(char *list, const char *word, size_t len)
 }
 
 /* A name that is not known here is no error: a command line made for another server goes on. */
-static void set_features(struct flags *f, const char *value)
+void flags_set_features(struct flags *f, const char *value)
 {
 	for (const char *p = value; *p;) {
 		size_t len = strcspn(p, ",");
@@ -147,6 +127,7 @@ static enum err set_value(
 	enum err e = ERR_OK;
 	switch (row->kind) {
 	case FLAG_TEXT:
+	case FLAG_PATH:
 		if (!*value)
 			return errbuf_set(eb, ERR_BADDATA, "--%s: empty value, %s is needed",
 			    row->name, row->arg);
@@ -176,7 +157,7 @@ static enum err set_value(
 		f->log_json = which == 1;
 		return e;
 	case FLAG_FEATURES:
-		set_features(f, value);
+		flags_set_features(f, value);
 		return ERR_OK;
 	case FLAG_SWITCH:
 	case FLAG_UNSWITCH:
@@ -210,7 +191,7 @@ static enum err unknown(const char *arg, const char *name, size_t len, struct er
 	return errbuf_set(eb, ERR_BADDATA, "unknown flag \"%s\", see --help", arg);
 }
 
-static void set_defaults(struct flags *f)
+void flags_default(struct flags *f)
 {
 	struct store_opts so;
 	store_opts_default(&so);
@@ -267,17 +248,36 @@ static enum err parse_one(struct flags *f, int argc, char **argv, int *i, struct
 	return set_value(f, row, value, eb);
 }
 
-enum err flags_parse(int argc, char **argv, struct flags *out, struct errbuf *eb)
+enum err flags_apply(int argc, char **argv, struct flags *f, struct errbuf *eb)
 {
-	set_defaults(out);
+	struct flags said = *f;
+	said.listen_count = 0;
 	for (int i = 1; i < argc; i++) {
-		enum err e = parse_one(out, argc, argv, &i, eb);
+		enum err e = parse_one(&said, argc, argv, &i, eb);
 		if (e)
 			return e;
 	}
-	if (!out->listen_count)
-		out->listen[out->listen_count++] = "0.0.0.0:9470";
-	if (out->ooo_window_ms < 0)
-		out->ooo_window_ms = out->retention_ms;
+	if (!said.listen_count) {
+		memcpy(said.listen, f->listen, sizeof(said.listen));
+		said.listen_count = f->listen_count;
+	}
+	*f = said;
 	return ERR_OK;
+}
+
+void flags_settle(struct flags *f)
+{
+	if (!f->listen_count)
+		f->listen[f->listen_count++] = "0.0.0.0:9470";
+	if (f->ooo_window_ms < 0)
+		f->ooo_window_ms = f->retention_ms;
+}
+
+enum err flags_parse(int argc, char **argv, struct flags *out, struct errbuf *eb)
+{
+	flags_default(out);
+	enum err e = flags_apply(argc, argv, out, eb);
+	if (!e)
+		flags_settle(out);
+	return e;
 }

@@ -38,9 +38,23 @@ struct flags {
 	bool admin_api, self_metrics;
 	enum log_level log_level;
 	bool log_json;
+	bool lifecycle;           /* POST /-/reload */
+	const char *config;       /* file, NULL: none */
+	const char *check_config; /* file to look at, NULL: none */
+	bool print_config;
 	bool help, version;
 };
-/* ERR_BADDATA with one line in eb. */
+void flags_default(struct flags *f);
+/*
+ * What the command line says, over what f holds; its addresses replace those of f. ERR_BADDATA with
+ * one line in eb.
+ */
+MUST_CHECK enum err flags_apply(int argc, char **argv, struct flags *f, struct errbuf *eb);
+/* When all has been said: defaults that depend on other flags. */
+void flags_settle(struct flags *f);
+/* Of one feature or several with commas between; unknown ones are kept for a warning. */
+void flags_set_features(struct flags *f, const char *names);
+/* All of it: defaults, command line, settled. */
 MUST_CHECK enum err flags_parse(int argc, char **argv, struct flags *out, struct errbuf *eb);
 void flags_help(struct buf *out);
 /* The names that --enable-feature knows, comma separated. */

@@ -6,6 +6,7 @@
 
 enum flag_kind {
 	FLAG_TEXT,
+	FLAG_PATH, /* in the configuration: from its folder */
 	FLAG_LISTEN,
 	FLAG_UNSIGNED, /* unsigned */
 	FLAG_COUNT,    /* uint64_t */
@@ -36,6 +37,8 @@ struct flag {
 	const char *help;      /* in brackets what a default of 0 stands for */
 	bool limit;            /* a row of limits.def: its default is limits_rows' */
 	uint64_t usual;        /* of a limit; 0: found later, and 0 may be given */
+	bool start;            /* holds from start to end: a reload does not change it */
+	const char *key; /* in the configuration; NULL: the name with _ for -, "": it has none */
 };
 extern const struct flag flags_table[];
 extern const size_t flags_count;
@@ -45,6 +48,11 @@ static inline void *flag_at(const struct flags *f, const struct flag *row)
 {
 	return (char *)(uintptr_t)f + row->off;
 }
+/* "query.max_samples": where the configuration has it, in out; "" when it has not. */
+#define FLAG_KEY_MAX 64
+const char *flag_key(const struct flag *row, char out[FLAG_KEY_MAX]);
+/* What the map of this name in the configuration is about. */
+const char *flag_section_help(const char *section, size_t len);
 /* The words of the kinds that have words, in the order of their enums. */
 extern const char *const flags_syncs[3], *const flags_levels[4], *const flags_formats[2];
 

@@ -38,6 +38,7 @@ static const char *value_text(const struct flags *f, const struct flag *row, cha
 {
 	switch (row->kind) {
 	case FLAG_TEXT:
+	case FLAG_PATH:
 		return *(const char *const *)flag_at(f, row);
 	case FLAG_LISTEN:
 		return f->listen[0];

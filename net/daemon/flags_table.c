@@ -19,36 +19,40 @@ const char *const flags_formats[2] = { "logfmt", "json" };
 #define ARG_MS     "DURATION"
 
 const struct flag flags_table[] = {
-	{ "listen",              FLAG_LISTEN,   FLAG_GENERAL, OFF(listen), 0, 0, "HOST:PORT", "address to listen on, may be repeated (0.0.0.0:9470)", false, 0 },
-	{ "loops",               FLAG_UNSIGNED, FLAG_GENERAL, OFF(loops), 1, 256, "N", "event loops, one per core (CPUs of this process)", false, 0 },
-	{ "log.level",           FLAG_LEVEL,    FLAG_GENERAL, OFF(log_level), 0, 0, "debug|info|warn|error", "least level that is logged (info)", false, 0 },
-	{ "log.format",          FLAG_FORMAT,   FLAG_GENERAL, OFF(log_json), 0, 0, "logfmt|json", "form of log lines on stderr (logfmt)", false, 0 },
-	{ "no-self-metrics",     FLAG_UNSWITCH, FLAG_GENERAL, OFF(self_metrics), 0, 0, NULL, "do not record the server's own counters (job=\"kymo\")", false, 0 },
-	{ "version",             FLAG_SWITCH,   FLAG_GENERAL, OFF(version), 0, 0, NULL, "print the version and end", false, 0 },
-	{ "help",                FLAG_SWITCH,   FLAG_GENERAL, OFF(help), 0, 0, NULL, "print this and end", false, 0 },
+	{ "listen",              FLAG_LISTEN,   FLAG_GENERAL, OFF(listen), 0, 0, "HOST:PORT", "address to listen on, may be repeated (0.0.0.0:9470)", false, 0, false, "" },
+	{ "loops",               FLAG_UNSIGNED, FLAG_GENERAL, OFF(loops), 1, 256, "N", "event loops, one per core (CPUs of this process)", false, 0, true, NULL },
+	{ "log.level",           FLAG_LEVEL,    FLAG_GENERAL, OFF(log_level), 0, 0, "debug|info|warn|error", "least level that is logged (info)", false, 0, false, NULL },
+	{ "log.format",          FLAG_FORMAT,   FLAG_GENERAL, OFF(log_json), 0, 0, "logfmt|json", "form of log lines on stderr (logfmt)", false, 0, false, NULL },
+	{ "no-self-metrics",     FLAG_UNSWITCH, FLAG_GENERAL, OFF(self_metrics), 0, 0, NULL, "do not record the server's own counters (job=\"kymo\")", false, 0, true, "self_metrics" },
+	{ "config",              FLAG_PATH,     FLAG_GENERAL, OFF(config), 0, 0, "FILE", "configuration in YAML; flags win over it", false, 0, false, "" },
+	{ "check-config",        FLAG_PATH,     FLAG_GENERAL, OFF(check_config), 0, 0, "FILE", "tell what is wrong in a configuration, and end", false, 0, false, "" },
+	{ "print-config",        FLAG_SWITCH,   FLAG_GENERAL, OFF(print_config), 0, 0, NULL, "print a configuration with every key, its meaning and its default, and end", false, 0, false, "" },
+	{ "version",             FLAG_SWITCH,   FLAG_GENERAL, OFF(version), 0, 0, NULL, "print the version and end", false, 0, false, "" },
+	{ "help",                FLAG_SWITCH,   FLAG_GENERAL, OFF(help), 0, 0, NULL, "print this and end", false, 0, false, "" },
 
-	{ "data-dir",            FLAG_TEXT,     FLAG_STORAGE, OFF(data_dir), 0, 0, "DIR", "where everything is kept (./data)", false, 0 },
-	{ "shards",              FLAG_UNSIGNED, FLAG_STORAGE, OFF(shards), 1, 1024, "N", "shards of a new data directory; an existing one keeps its own (16)", false, 0 },
-	{ "wal.sync",            FLAG_SYNC,     FLAG_STORAGE, OFF(sync), 0, 0, "commit|interval|off", "what a 2xx waits for: the sync of the log, its write, nothing (commit)", false, 0 },
-	{ "wal.sync-interval",   FLAG_DURATION, FLAG_STORAGE, OFF(sync_interval_ms), 1, 3600 * 1000, "DURATION", "time between syncs with --wal.sync=interval (1s)", false, 0 },
-	{ "wal.share",           FLAG_BYTES,    FLAG_STORAGE, OFF(log_share_bytes), 1 << 20, MANY, "BYTES", "rounds to files start when the log holds more (512MiB, and 200 bytes for each series in memory)", false, 0 },
-	{ "out-of-order-window", FLAG_DURATION, FLAG_STORAGE, OFF(ooo_window_ms), 0, LONGEST, "DURATION", "how much older than the newest a sample may be (as --retention)", false, 0 },
-	{ "retention",           FLAG_DURATION, FLAG_STORAGE, OFF(retention_ms), 1000, LONGEST, "DURATION", "how long samples are kept (30d)", false, 0 },
-	{ "retention.size",      FLAG_BYTES,    FLAG_STORAGE, OFF(retention_bytes), 1 << 20, MANY, "BYTES", "how large files, catalog and log together may be: the oldest ranges go first (no limit)", false, 0 },
-	{ "storage.round-every", FLAG_DURATION, FLAG_STORAGE, OFF(round_every_ms), 100, LONGEST, "DURATION", "time between rounds that move memory to files (10m)", false, 0 },
-	{ "storage.min-free",    FLAG_BYTES,    FLAG_STORAGE, OFF(min_free_bytes), 1, MANY, "BYTES", "free disk space below which writes are refused (larger of 1GiB and 3 %)", false, 0 },
+	{ "data-dir",            FLAG_PATH,     FLAG_STORAGE, OFF(data_dir), 0, 0, "DIR", "where everything is kept (./data)", false, 0, true, "storage.data_dir" },
+	{ "shards",              FLAG_UNSIGNED, FLAG_STORAGE, OFF(shards), 1, 1024, "N", "shards of a new data directory; an existing one keeps its own (16)", false, 0, true, "storage.shards" },
+	{ "wal.sync",            FLAG_SYNC,     FLAG_STORAGE, OFF(sync), 0, 0, "commit|interval|off", "what a 2xx waits for: the sync of the log, its write, nothing (commit)", false, 0, true, NULL },
+	{ "wal.sync-interval",   FLAG_DURATION, FLAG_STORAGE, OFF(sync_interval_ms), 1, 3600 * 1000, "DURATION", "time between syncs with --wal.sync=interval (1s)", false, 0, true, NULL },
+	{ "wal.share",           FLAG_BYTES,    FLAG_STORAGE, OFF(log_share_bytes), 1 << 20, MANY, "BYTES", "rounds to files start when the log holds more (512MiB, and 200 bytes for each series in memory)", false, 0, true, NULL },
+	{ "out-of-order-window", FLAG_DURATION, FLAG_STORAGE, OFF(ooo_window_ms), 0, LONGEST, "DURATION", "how much older than the newest a sample may be (as --retention)", false, 0, true, "storage.out_of_order_window" },
+	{ "retention",           FLAG_DURATION, FLAG_STORAGE, OFF(retention_ms), 1000, LONGEST, "DURATION", "how long samples are kept (30d)", false, 0, true, "storage.retention" },
+	{ "retention.size",      FLAG_BYTES,    FLAG_STORAGE, OFF(retention_bytes), 1 << 20, MANY, "BYTES", "how large files, catalog and log together may be: the oldest ranges go first (no limit)", false, 0, true, "storage.retention_size" },
+	{ "storage.round-every", FLAG_DURATION, FLAG_STORAGE, OFF(round_every_ms), 100, LONGEST, "DURATION", "time between rounds that move memory to files (10m)", false, 0, true, NULL },
+	{ "storage.min-free",    FLAG_BYTES,    FLAG_STORAGE, OFF(min_free_bytes), 1, MANY, "BYTES", "free disk space below which writes are refused (larger of 1GiB and 3 %)", false, 0, true, NULL },
 
-	{ "query.lookback-delta", FLAG_DURATION, FLAG_QUERIES, OFF(lookback_ms), 1, LONGEST, "DURATION", "how far back an instant selector looks for a sample (5m)", false, 0 },
-	{ "enable-feature",      FLAG_FEATURES, FLAG_QUERIES, 0, 0, 0, "NAME,...", "promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal; may be repeated", false, 0 },
+	{ "query.lookback-delta", FLAG_DURATION, FLAG_QUERIES, OFF(lookback_ms), 1, LONGEST, "DURATION", "how far back an instant selector looks for a sample (5m)", false, 0, false, NULL },
+	{ "enable-feature",      FLAG_FEATURES, FLAG_QUERIES, 0, 0, 0, "NAME,...", "promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal; may be repeated", false, 0, false, "query.features" },
 
-	{ "limits.series-total", FLAG_COUNT,    FLAG_WRITES, OFF(series_max), 1, MANY, "N", "series in memory (45 % of the memory budget / 400 bytes)", false, 0 },
+	{ "limits.series-total", FLAG_COUNT,    FLAG_WRITES, OFF(series_max), 1, MANY, "N", "series in memory (45 % of the memory budget / 400 bytes)", false, 0, true, NULL },
 
-	{ "web.external-url",    FLAG_TEXT,     FLAG_WEB, OFF(external_url), 0, 0, "URL", "where this server is seen from outside, behind a proxy for example; links lead there (its own name and port)", false, 0 },
-	{ "web.route-prefix",    FLAG_TEXT,     FLAG_WEB, OFF(route_prefix), 0, 0, "PATH", "path below which all is served (that of --web.external-url)", false, 0 },
-	{ "web.enable-admin-api", FLAG_SWITCH,  FLAG_WEB, OFF(admin_api), 0, 0, NULL, "answer POST /api/v1/admin/tsdb/flush: memory goes to files now", false, 0 },
+	{ "web.external-url",    FLAG_TEXT,     FLAG_WEB, OFF(external_url), 0, 0, "URL", "where this server is seen from outside, behind a proxy for example; links lead there (its own name and port)", false, 0, true, NULL },
+	{ "web.route-prefix",    FLAG_TEXT,     FLAG_WEB, OFF(route_prefix), 0, 0, "PATH", "path below which all is served (that of --web.external-url)", false, 0, true, NULL },
+	{ "web.enable-lifecycle", FLAG_SWITCH,  FLAG_WEB, OFF(lifecycle), 0, 0, NULL, "answer POST /-/reload: the configuration is read again", false, 0, false, NULL },
+	{ "web.enable-admin-api", FLAG_SWITCH,  FLAG_WEB, OFF(admin_api), 0, 0, NULL, "answer POST /api/v1/admin/tsdb/flush: memory goes to files now", false, 0, false, NULL },
 
 #define LIMIT(field, flag, unit, usual, least, most, help) \
-	{ flag, KIND_##unit, FLAG_GROUPS, OFF(limits.field), least, most, ARG_##unit, help, true, usual },
+	{ flag, KIND_##unit, FLAG_GROUPS, OFF(limits.field), least, most, ARG_##unit, help, true, usual, false, NULL },
 #include "core/model/limits.def"
 #undef LIMIT
 };
@@ -60,4 +64,33 @@ enum flag_group flag_group_of(const struct flag *row)
 	if (!row->limit)
 		return row->group;
 	return row->name[0] == 'q' ? FLAG_QUERIES : row->name[0] == 'w' ? FLAG_WEB : FLAG_WRITES;
+}
+
+const char *flag_key(const struct flag *row, char out[FLAG_KEY_MAX])
+{
+	size_t len = strlen(row->key ? row->key : row->name);
+	CHECK(len < FLAG_KEY_MAX);
+	memcpy(out, row->key ? row->key : row->name, len + 1);
+	for (char *c = out; *c; c++)
+		if (*c == '-')
+			*c = '_';
+	return out;
+}
+
+const char *flag_section_help(const char *section, size_t len)
+{
+	static const struct {
+		const char *section, *help;
+	} rows[] = {
+		{ "limits", "what a write may be" },
+		{ "log", "lines about what happens, on stderr" },
+		{ "query", "what a query may cost" },
+		{ "storage", "where data is kept, and for how long" },
+		{ "wal", "the log that a write is in before it is answered" },
+		{ "web", "connections and requests" },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		if (strlen(rows[i].section) == len && !memcmp(rows[i].section, section, len))
+			return rows[i].help;
+	return NULL;
 }

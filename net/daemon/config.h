@@ -1,0 +1,91 @@
+/*
+ * config - what the server is told: the configuration file, the command line over it, the defaults
+ * under it, in one snapshot that never changes.
+ *
+ *   config_load (main, or a worker) > errors, all of them | a snapshot > loops (config_use_)
+ *
+ * A section of the file is a table of rows (core/base/yaml.h) in net/daemon/config_<section>.c,
+ * written by who owns the room that uses it; what it fills is a part of struct config:
+ *   config_server.c   every flag of the command line as a key (flags_table.c): storage, query, ...
+ *   config_listen.c   listeners: addresses and what is offered there
+ *   config_ident.c    identities: who may come in
+ *   config_tenants.c  tenants: the limits of each
+ * Each section has its rows, what makes use of them once the whole file is read (config_x_make),
+ * and what frees that (config_x_free).
+ *
+ * Without a file the sections have their defaults: one tenant, open, plain HTTP.
+ * Thread: load blocks: main or a worker; the snapshot is read by any, freed by whoever has it last.
+ */
+#ifndef NET_DAEMON_CONFIG_H
+#define NET_DAEMON_CONFIG_H
+
+#include "core/base/yaml.h"
+#include "core/model/tenant.h"
+#include "core/rt/snap.h"
+#include "net/daemon/flags.h"
+#include "net/gate/ident.h"
+
+/* listeners: see config_listen.c. */
+struct config_listener {
+	const char *address;
+};
+/* tenants.NAME: see config_tenants.c. */
+struct config_tenant {
+	const char *name;
+	uint64_t own; /* bit of each limit that is said */
+	struct tenant_limits limits;
+};
+/* identities: see config_ident.c. */
+struct config_identities {
+	struct yaml_items tokens, users, certs, issuers; /* of struct ident_token and so on */
+	bool open;                                       /* anonymous is said */
+	struct ident_grant anonymous;
+};
+
+struct config {
+	struct snap snap;
+	struct yaml_keep keep; /* texts and lists of the file */
+	const char *path;      /* NULL: no file */
+	struct flags flags;    /* file and command line, settled */
+
+	/* As read. */
+	struct yaml_items listeners; /* of struct config_listener; the command line may replace it */
+	struct config_identities identities;
+	struct config_tenant tenant_defaults;
+	struct yaml_items tenant_rows; /* of struct config_tenant */
+
+	/* As made. */
+	struct ident_set *idents; /* NULL: everybody may do everything */
+	struct tenants *tenants;  /* NULL: none is named, and the defaults are the usual ones */
+	uint64_t hash;            /* of the bytes of the file */
+	int64_t loaded_ms;        /* wall clock */
+};
+
+/*
+ * The file that the command line names, or none. ERR_BADDATA: out holds all that is wrong, a line or
+ * more each. The command line has been checked before.
+ */
+MUST_CHECK enum err config_load(int argc, char **argv, struct config **out, struct buf *told);
+/* The same of this file, without its being used: for --check-config. */
+MUST_CHECK enum err config_load_file(
+    const char *path, int argc, char **argv, struct config **out, struct buf *told);
+/* A configuration with every key, its meaning and its default; config_load reads it. */
+void config_print(struct buf *out);
+/* What is in force, as a file, without secrets. */
+void config_show(const struct config *c, struct buf *out);
+void config_drop(struct config *c); /* NULL is fine */
+
+/* ---- sections ---- */
+
+/* Rows of the whole file; in a. */
+const struct yaml_schema *config_schema(struct arena *a);
+/* Adds to rows, which has room for flags_count more. */
+void config_server_rows(struct arena *a, struct yaml_row *rows, size_t *count);
+extern const struct yaml_schema config_listener_schema;
+extern const struct yaml_schema config_ident_schema;   /* of struct config_identities */
+extern const struct yaml_schema config_tenants_schema; /* of struct config, at its start */
+/* False when they have told what is wrong. */
+bool config_ident_make(struct config *c, struct yaml *y);
+bool config_tenants_make(struct config *c, struct yaml *y);
+
+#endif
