@@ -169,9 +169,9 @@ static bool put_value(struct buf *out, const struct yaml_row *row, const void *a
 		text = *(const char *const *)at;
 		if (row->flags & YAML_HIDDEN)
 			return put_hidden(out, text);
-		if (text)
+		if (text && *text)
 			yaml_put_text(out, text);
-		return text != NULL;
+		return text && *text;
 	case YAML_BOOL:
 		buf_add_str(out, *(const bool *)at ? "true" : "false");
 		return true;

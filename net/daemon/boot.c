@@ -18,6 +18,7 @@
 #include "core/rt/memkeep.h"
 #include "net/api/api.h"
 #include "net/conn/limit.h"
+#include "net/daemon/config.h"
 #include "net/daemon/datadir.h"
 #include "net/daemon/drain.h"
 #include "net/daemon/flags.h"
@@ -32,8 +33,7 @@
 #define STDOUT_WAIT_MS 1000 /* for who reads stdout */
 
 struct boot {
-	struct flags flags;
-	struct weburl web;
+	struct config *conf;
 	uint64_t begin_ns;
 	struct team *team;
 	struct work_pool *pool;
@@ -114,29 +114,29 @@ static enum err open_front(struct boot *b)
 		.version = BOOT_VERSION,
 		.revision = BOOT_REVISION,
 		.branch = "kymo",
-		.data_dir = b->flags.data_dir,
-		.retention_ms = b->flags.retention_ms,
-		.limits = &b->flags.limits,
-		.lookback_ms = b->flags.lookback_ms,
-		.features = b->flags.features,
-		.admin_api = b->flags.admin_api,
-		.external_url = b->web.url,
-		.links = b->web.links,
-		.prefix = b->web.prefix,
+		.data_dir = b->conf->flags.data_dir,
+		.retention_ms = b->conf->flags.retention_ms,
+		.limits = &b->conf->flags.limits,
+		.lookback_ms = b->conf->flags.lookback_ms,
+		.features = b->conf->flags.features,
+		.admin_api = b->conf->flags.admin_api,
+		.external_url = b->conf->web.url,
+		.links = b->conf->web.links,
+		.prefix = b->conf->web.prefix,
 		.flags_each = each_flag,
-		.flags = &b->flags };
+		.flags = &b->conf->flags };
 	enum err e = api_create(&ao, &b->api);
 	if (e)
 		return errbuf_set(&b->eb, e, "the API cannot be made: %s", err_text(e));
 	struct listen_conf listeners[FLAGS_LISTEN_MAX] = { 0 };
-	for (unsigned i = 0; i < b->flags.listen_count; i++)
-		listeners[i].address = b->flags.listen[i];
+	for (unsigned i = 0; i < b->conf->flags.listen_count; i++)
+		listeners[i].address = b->conf->flags.listen[i];
 	struct srv_opts so = { .team = b->team,
 		.listeners = listeners,
-		.listener_count = b->flags.listen_count,
+		.listener_count = b->conf->flags.listen_count,
 		.routes = api_routes,
-		.prefix = b->web.prefix,
-		.links = b->web.links,
+		.prefix = b->conf->web.prefix,
+		.links = b->conf->web.links,
 		.ctx = b->api,
 		.gate = api_gate,
 		.door = api_door,
@@ -159,30 +159,30 @@ static struct label_limits label_limits_of(const struct limits *l)
 static void fill_flags(struct boot *b)
 {
 	const struct store_opts *so = store_opts_in_force(b->store);
-	b->flags.shards = store_shards(b->store);
-	b->flags.series_max = so->series_max;
-	b->flags.log_share_bytes = so->log_share_bytes;
-	b->flags.min_free_bytes = metric_sum(M_DISK_FLOOR_BYTES);
+	b->conf->flags.shards = store_shards(b->store);
+	b->conf->flags.series_max = so->series_max;
+	b->conf->flags.log_share_bytes = so->log_share_bytes;
+	b->conf->flags.min_free_bytes = metric_sum(M_DISK_FLOOR_BYTES);
 }
 
 static enum err open_store(struct boot *b)
 {
 	struct store_opts so;
-	const struct limits *l = &b->flags.limits;
+	const struct limits *l = &b->conf->flags.limits;
 	store_opts_default(&so);
-	so.dir = b->flags.data_dir;
+	so.dir = b->conf->flags.data_dir;
 	so.team = b->team;
 	so.pool = b->pool;
-	so.shards = b->flags.shards;
-	so.sync = b->flags.sync;
-	so.sync_interval_ms = b->flags.sync_interval_ms;
-	so.ooo_window_ms = b->flags.ooo_window_ms;
-	so.retention_ms = b->flags.retention_ms;
-	so.retention_bytes = b->flags.retention_bytes;
-	so.round_every_ms = b->flags.round_every_ms;
-	so.log_share_bytes = b->flags.log_share_bytes;
-	so.min_free_bytes = b->flags.min_free_bytes;
-	so.series_max = b->flags.series_max;
+	so.shards = b->conf->flags.shards;
+	so.sync = b->conf->flags.sync;
+	so.sync_interval_ms = b->conf->flags.sync_interval_ms;
+	so.ooo_window_ms = b->conf->flags.ooo_window_ms;
+	so.retention_ms = b->conf->flags.retention_ms;
+	so.retention_bytes = b->conf->flags.retention_bytes;
+	so.round_every_ms = b->conf->flags.round_every_ms;
+	so.log_share_bytes = b->conf->flags.log_share_bytes;
+	so.min_free_bytes = b->conf->flags.min_free_bytes;
+	so.series_max = b->conf->flags.series_max;
 	so.new_series_per_s = l->write_new_series_per_s ? l->write_new_series_per_s : UINT64_MAX;
 	so.future_ms = (int64_t)l->write_future_ms;
 	so.labels = label_limits_of(l);
@@ -197,16 +197,16 @@ static enum err open_store(struct boot *b)
 /* One snapshot for all loops, before the first of them runs. */
 static void set_limits(struct boot *b)
 {
-	b->flags.loops = team_count(b->team);
-	limits_fill(&b->flags.limits, b->flags.loops);
-	for (unsigned i = 0; i < b->flags.loops; i++)
-		loop_set_limits(team_loop(b->team, i), &b->flags.limits);
+	b->conf->flags.loops = team_count(b->team);
+	limits_fill(&b->conf->flags.limits, b->conf->flags.loops);
+	for (unsigned i = 0; i < b->conf->flags.loops; i++)
+		loop_set_limits(team_loop(b->team, i), &b->conf->flags.limits);
 }
 
 static enum err open_all(struct boot *b)
 {
-	struct team_opts to = { .loops = b->flags.loops, .pin = true };
-	enum err e = datadir_check(b->flags.data_dir, &b->eb);
+	struct team_opts to = { .loops = b->conf->flags.loops, .pin = true };
+	enum err e = datadir_check(b->conf->flags.data_dir, &b->eb);
 	if (e)
 		return e;
 	e = team_create(&to, &b->team);
@@ -287,7 +287,7 @@ static void say_ready(struct boot *b)
 	    "ask it:  curl 'http://%s%s/api/v1/query?query=up'\n",
 	    address, team_count(b->team), store_shards(b->store), (unsigned long long)b->series,
 	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000), host,
-	    b->web.prefix, host, b->web.prefix);
+	    b->conf->web.prefix, host, b->conf->web.prefix);
 	say(text, len > 0 && (size_t)len < sizeof(text) ? (size_t)len : 0);
 }
 
@@ -301,7 +301,7 @@ static void wait_for_end(const sigset_t *ends)
 static void end_self_metrics(struct boot *b)
 {
 	char c;
-	if (!b->flags.self_metrics)
+	if (!b->conf->flags.self_metrics)
 		return;
 	team_run_on(b->team, 0, selfmon_end, b);
 	while (read(b->stopped_pipe[0], &c, 1) != 1) {
@@ -312,7 +312,7 @@ static void run(struct boot *b, const sigset_t *ends)
 {
 	team_run_on(b->team, 0, show_limits, NULL);
 	api_ready(b->api, b->store);
-	if (b->flags.self_metrics)
+	if (b->conf->flags.self_metrics)
 		team_run_on(b->team, 0, selfmon_begin, b);
 	say_ready(b);
 	wait_for_end(ends);
@@ -343,37 +343,74 @@ static void close_all(struct boot *b)
 		team_free(b->team);
 }
 
-static int print_help(void)
+static int print(void (*fill)(struct buf *out))
 {
 	struct buf out;
 	buf_init(&out);
-	flags_help(&out);
+	fill(&out);
 	fwrite(out.data, 1, out.len, stdout);
 	buf_release(&out);
+	return 0;
+}
+
+/* Mistakes of a configuration are several lines; each says in which file it is. */
+static int tell(struct buf *told, int status)
+{
+	fwrite(told->data, 1, told->len, stderr);
+	buf_release(told);
+	return status;
+}
+
+static int check_config(const char *path, int argc, char **argv)
+{
+	struct config *c;
+	struct buf told;
+	buf_init(&told);
+	if (config_load_file(path, argc, argv, &c, &told))
+		return tell(&told, 1);
+	printf("%s: fine\n", path);
+	config_drop(c);
+	buf_release(&told);
+	return 0;
+}
+
+/* What ends at once: help and the like. -1: nothing of that is asked. */
+static int do_order(const struct flags *f, int argc, char **argv)
+{
+	if (f->help)
+		return print(flags_help);
+	if (f->print_config)
+		return print(config_print);
+	if (f->check_config)
+		return check_config(f->check_config, argc, argv);
+	if (!f->version)
+		return -1;
+	printf("kymod %s (PromQL and HTTP API of Prometheus %s)\n", BOOT_VERSION, API_COMPAT_VERSION);
 	return 0;
 }
 
 int boot_main(int argc, char **argv)
 {
 	struct boot b = { .begin_ns = clock_real_mono_ns() };
+	struct flags said;
+	struct buf told;
 	errbuf_init(&b.eb);
-	if (flags_parse(argc, argv, &b.flags, &b.eb) ||
-	    weburl_init(&b.web, b.flags.external_url, b.flags.route_prefix, b.flags.listen[0], &b.eb)) {
+	if (flags_parse(argc, argv, &said, &b.eb)) {
 		fprintf(stderr, "kymod: %s\n", b.eb.text);
 		return 2;
 	}
-	b.flags.route_prefix = b.web.prefix[0] ? b.web.prefix : "/"; /* what is in force */
-	if (b.flags.help)
-		return print_help();
-	if (b.flags.version) {
-		printf("kymod %s (PromQL and HTTP API of Prometheus %s)\n", BOOT_VERSION,
-		    API_COMPAT_VERSION);
-		return 0;
-	}
-	log_setup(b.flags.log_level, b.flags.log_json);
+	int status = do_order(&said, argc, argv);
+	if (status >= 0)
+		return status;
+	buf_init(&told);
+	if (config_load_file(said.config, argc, argv, &b.conf, &told))
+		return tell(&told, 2);
+	buf_release(&told);
+	const struct flags *f = &b.conf->flags;
+	log_setup(f->log_level, f->log_json);
 	metric_build(BOOT_VERSION, BOOT_REVISION);
-	if (b.flags.features_unknown[0])
-		LOG_WARN("unknown_feature", "names=\"%s\" known=\"%s\"", b.flags.features_unknown,
+	if (f->features_unknown[0])
+		LOG_WARN("unknown_feature", "names=\"%s\" known=\"%s\"", f->features_unknown,
 		    flags_features());
 	if (!test_clock(&b.eb)) {
 		fprintf(stderr, "kymod: %s\n", b.eb.text);
@@ -398,6 +435,7 @@ int boot_main(int argc, char **argv)
 	if (!e)
 		LOG_INFO("stopped", "ran_s=%llu",
 		    (unsigned long long)((clock_real_mono_ns() - b.begin_ns) / 1000000000));
+	config_drop(b.conf);
 	log_stop();
 	return e ? 1 : 0;
 }

@@ -99,10 +99,16 @@ static enum err load(const char *path, int argc, char **argv, struct config **ou
 	}
 	c->path = path;
 	if (flags_apply(argc, argv, &c->flags, &eb)) {
-		buf_printf(told, "%s\n", eb.text);
+		buf_printf(told, "kymod: %s\n", eb.text);
 		goto failed;
 	}
 	flags_settle(&c->flags);
+	if (weburl_init(
+	        &c->web, c->flags.external_url, c->flags.route_prefix, c->flags.listen[0], &eb)) {
+		buf_printf(told, "kymod: %s\n", eb.text);
+		goto failed;
+	}
+	c->flags.route_prefix = c->web.prefix[0] ? c->web.prefix : "/"; /* what is in force */
 	*out = c;
 	return ERR_OK;
 failed:

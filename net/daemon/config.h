@@ -23,6 +23,7 @@
 #include "core/model/tenant.h"
 #include "core/rt/snap.h"
 #include "net/daemon/flags.h"
+#include "net/daemon/weburl.h"
 #include "net/gate/ident.h"
 
 /* listeners: see config_listen.c. */
@@ -55,6 +56,7 @@ struct config {
 	struct yaml_items tenant_rows; /* of struct config_tenant */
 
 	/* As made. */
+	struct weburl web;
 	struct ident_set *idents; /* NULL: everybody may do everything */
 	struct tenants *tenants;  /* NULL: none is named, and the defaults are the usual ones */
 	uint64_t hash;            /* of the bytes of the file */

@@ -112,11 +112,19 @@ static void kind_of(struct arena *a, const struct flag *f, struct yaml_row *row)
 	CHECK(!"a flag of this kind has no key");
 }
 
+/* A switch that turns something off is a key that turns it on. */
+static const char *help_of(const struct flag *f)
+{
+	static const char off[] = "do not ";
+	bool negative = f->kind == FLAG_UNSWITCH && !strncmp(f->help, off, sizeof(off) - 1);
+	return f->help + (negative ? sizeof(off) - 1 : 0);
+}
+
 static void row_of(struct arena *a, const struct flag *f, const char *key, struct yaml_row *row)
 {
 	*row = (struct yaml_row){ .key = arena_strndup(a, key, strlen(key)),
 		.off = FLAGS_OFF + f->off,
-		.help = f->help,
+		.help = help_of(f),
 		.shape = f->arg,
 		.least = f->least,
 		.most = f->most,

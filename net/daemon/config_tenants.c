@@ -39,14 +39,17 @@ static bool name_ok(struct yaml *y, const struct yaml_node *n)
 	return !tenant_name_check(n->key, n->key_len, &eb) || yaml_fail_key(y, n, "%s", eb.text);
 }
 
-/* Which of the limits the row itself says. */
+/* Which of the limits a row itself says; the others are the defaults', and not of the row. */
 static bool note_own(struct yaml *y, const struct yaml_node *n, void *item)
 {
 	struct config_tenant *t = item;
 	(void)y;
-	for (size_t i = 0; i < COUNT_OF(limit_rows); i++)
+	for (size_t i = 0; i < COUNT_OF(limit_rows); i++) {
 		if (yaml_child(n, limit_rows[i].key))
 			t->own |= UINT64_C(1) << i;
+		else if (t->name)
+			*(uint64_t *)(void *)((char *)item + limit_rows[i].off) = 0;
+	}
 	return true;
 }
 
@@ -82,7 +85,9 @@ bool config_tenants_make(struct config *c, struct yaml *y)
 {
 	struct errbuf eb;
 	size_t n = c->tenant_rows.count;
-	if (!n && !c->tenant_defaults.own)
+	struct tenant_limits usual_ones;
+	tenant_limits_default(&usual_ones);
+	if (!n && !memcmp(&usual_ones, &c->tenant_defaults.limits, sizeof(usual_ones)))
 		return true;
 	struct tenant_row *list = mem_array(NULL, n ? n : 1, sizeof(*list));
 	for (size_t i = 0; i < n; i++)

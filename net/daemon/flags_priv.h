@@ -43,6 +43,8 @@ struct flag {
 extern const struct flag flags_table[];
 extern const size_t flags_count;
 
+/* Does it make the process do one thing and end (--help)? It has no value in force. */
+bool flag_is_order(const struct flag *row);
 enum flag_group flag_group_of(const struct flag *row);
 static inline void *flag_at(const struct flags *f, const struct flag *row)
 {

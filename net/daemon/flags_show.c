@@ -34,12 +34,17 @@ static void known_text(const struct flag *row, uint64_t v, char out[VALUE_MAX])
 		number_text(row->kind, v, out);
 }
 
+static const char *text_or_none(const char *text)
+{
+	return text ? text : "";
+}
+
 static const char *value_text(const struct flags *f, const struct flag *row, char out[VALUE_MAX])
 {
 	switch (row->kind) {
 	case FLAG_TEXT:
 	case FLAG_PATH:
-		return *(const char *const *)flag_at(f, row);
+		return text_or_none(*(const char *const *)flag_at(f, row));
 	case FLAG_LISTEN:
 		return f->listen[0];
 	case FLAG_UNSIGNED:
@@ -76,7 +81,7 @@ static void each_of_prometheus(
 	fn(arg, "storage.tsdb.path", f->data_dir);
 	fn(arg, "storage.tsdb.retention.time", days);
 	fn(arg, "web.listen-address", f->listen[0]);
-	fn(arg, "config.file", "");
+	fn(arg, "config.file", text_or_none(f->config));
 }
 
 void flags_each(
@@ -86,7 +91,7 @@ void flags_each(
 		const struct flag *row = &flags_table[i];
 		char text[VALUE_MAX] = "";
 
-		if (strcmp(row->name, "help") && strcmp(row->name, "version"))
+		if (!flag_is_order(row))
 			fn(arg, row->name, value_text(f, row, text));
 	}
 	each_of_prometheus(f, fn, arg);

@@ -30,7 +30,7 @@ const struct flag flags_table[] = {
 	{ "version",             FLAG_SWITCH,   FLAG_GENERAL, OFF(version), 0, 0, NULL, "print the version and end", false, 0, false, "" },
 	{ "help",                FLAG_SWITCH,   FLAG_GENERAL, OFF(help), 0, 0, NULL, "print this and end", false, 0, false, "" },
 
-	{ "data-dir",            FLAG_PATH,     FLAG_STORAGE, OFF(data_dir), 0, 0, "DIR", "where everything is kept (./data)", false, 0, true, "storage.data_dir" },
+	{ "data-dir",            FLAG_TEXT,     FLAG_STORAGE, OFF(data_dir), 0, 0, "DIR", "where everything is kept, seen from where kymod is started (./data)", false, 0, true, "storage.data_dir" },
 	{ "shards",              FLAG_UNSIGNED, FLAG_STORAGE, OFF(shards), 1, 1024, "N", "shards of a new data directory; an existing one keeps its own (16)", false, 0, true, "storage.shards" },
 	{ "wal.sync",            FLAG_SYNC,     FLAG_STORAGE, OFF(sync), 0, 0, "commit|interval|off", "what a 2xx waits for: the sync of the log, its write, nothing (commit)", false, 0, true, NULL },
 	{ "wal.sync-interval",   FLAG_DURATION, FLAG_STORAGE, OFF(sync_interval_ms), 1, 3600 * 1000, "DURATION", "time between syncs with --wal.sync=interval (1s)", false, 0, true, NULL },
@@ -58,6 +58,15 @@ const struct flag flags_table[] = {
 };
 /* clang-format on */
 const size_t flags_count = COUNT_OF(flags_table);
+
+bool flag_is_order(const struct flag *row)
+{
+	static const char *const names[] = { "help", "version", "check-config", "print-config" };
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (!strcmp(row->name, names[i]))
+			return true;
+	return false;
+}
 
 enum flag_group flag_group_of(const struct flag *row)
 {

@@ -1,0 +1,188 @@
+#include "net/daemon/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "net/daemon/flags_priv.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+
+static char *dir, *file;
+static struct config *c;
+static struct buf told;
+
+static void put(const char *text)
+{
+	FILE *f = fopen(file, "w");
+	if (!f)
+		return;
+	fputs(text, f);
+	fclose(f);
+}
+
+static bool load(int argc, const char **argv)
+{
+	config_drop(c);
+	c = NULL;
+	buf_clear(&told);
+	enum err e = config_load(argc, (char **)(uintptr_t)argv, &c, &told);
+	buf_add_u8(&told, 0);
+	return !e;
+}
+#define LOAD(...)                                                                                  \
+ load((int)COUNT_OF(((const char *[]){ "kymod", "--config", file, ##__VA_ARGS__ })),               \
+     (const char *[]){ "kymod", "--config", file, ##__VA_ARGS__ })
+#define TOLD ((const char *)told.data)
+
+static void without_a_file(void)
+{
+	tap_ok(load(1, (const char *[]){ "kymod" }), "without a file there is a configuration");
+	tap_ok(!c->path && !c->tenants && !c->idents, "of one tenant, open");
+	tap_is_str(c->flags.listen[0], "0.0.0.0:9470", "with the usual address");
+}
+
+static void the_file_is_read(void)
+{
+	put("listeners: [{address: \"127.0.0.1:1\"}, {address: \"127.0.0.1:2\"}]\n"
+	    "loops: 3\n"
+	    "self_metrics: false\n"
+	    "storage: {data_dir: d, retention: 5d}\n"
+	    "query:\n  max_samples: 1000\n  features: [promql-experimental-functions]\n"
+	    "log: {format: json, level: warn}\n"
+	    "tenants:\n  defaults: {samples_per_s: 7}\n  acme: {series: 5, retention: 1w}\n");
+	tap_ok(LOAD(), "a file is read: %s", TOLD);
+	tap_ok(c->flags.listen_count == 2 && !strcmp(c->flags.listen[1], "127.0.0.1:2"),
+	    "its listeners");
+	tap_ok(c->flags.loops == 3 && !c->flags.self_metrics && c->flags.log_json &&
+	        c->flags.log_level == LOG_LEVEL_WARN,
+	    "its top");
+	tap_is_i64(c->flags.ooo_window_ms, INT64_C(5) * 86400000,
+	    "what depends on another key is settled behind it");
+	tap_is_str(c->flags.data_dir, "d", "the data directory is what the flag would be");
+	tap_ok(c->flags.limits.query_samples == 1000 && c->flags.features.experimental_functions,
+	    "its section query");
+	const struct tenant_row *acme = tenants_find(c->tenants, "acme", 4);
+	tap_ok(acme && acme->limits.series == 5 && acme->limits.samples_per_s == 7,
+	    "its tenants, with the defaults of the file");
+	tap_ok(LOAD("--query.max-samples=5", "--listen", "127.0.0.1:9", "--retention=6d") &&
+	        c->flags.limits.query_samples == 5 && c->flags.listen_count == 1 &&
+	        !strcmp(c->flags.listen[0], "127.0.0.1:9") &&
+	        c->flags.retention_ms == INT64_C(6) * 86400000,
+	    "the command line wins: %s", TOLD);
+	tap_ok(c->flags.loops == 3, "where it says something");
+}
+
+/* Every flag that has a value in force has a key, and each key is of one flag. */
+static void every_flag_is_a_key(void)
+{
+	struct arena a;
+	char key[FLAG_KEY_MAX];
+	arena_init(&a, 65536);
+	const struct yaml_schema *s = config_schema(&a);
+	for (size_t i = 0; i < flags_count; i++) {
+		const struct flag *f = &flags_table[i];
+		bool none = flag_is_order(f) || f->kind == FLAG_LISTEN || !strcmp(f->name, "config");
+		flag_key(f, key);
+		char *dot = strchr(key, '.');
+		const struct yaml_schema *in = s;
+		if (dot)
+			*dot = 0;
+		unsigned found = 0;
+		for (size_t k = 0; dot && k < s->count; k++)
+			if (!strcmp(s->rows[k].key, key))
+				in = s->rows[k].sub;
+		for (size_t k = 0; k < in->count; k++)
+			found += !strcmp(in->rows[k].key, dot ? dot + 1 : key);
+		tap_ok(none ? !*key : found == 1, "--%s has one key", f->name);
+	}
+	arena_release(&a);
+}
+
+static const struct yaml_schema *schema_of(struct arena *a)
+{
+	arena_init(a, 65536);
+	return config_schema(a);
+}
+
+static void printed_is_read(void)
+{
+	struct buf printed, again;
+	struct arena a;
+	buf_init(&printed);
+	buf_init(&again);
+	config_print(&printed);
+	buf_add_u8(&printed, 0);
+	put((char *)printed.data);
+	tap_ok(LOAD(), "what --print-config prints is a configuration: %s", TOLD);
+	struct flags usual;
+	tap_ok(!c->tenants && !c->idents, "that changes nothing: nobody is named");
+	flags_default(&usual);
+	flags_settle(&usual);
+	tap_is_mem(&c->flags.limits, sizeof(usual.limits), &usual.limits, sizeof(usual.limits),
+	    "all limits are the usual ones");
+	const struct yaml_schema *s = schema_of(&a);
+	yaml_show_help(&again, s, c);
+	arena_release(&a);
+	const char *begin = strstr((char *)printed.data, "\n\n");
+	tap_ok(begin && strlen(begin) > 5000, "it says a lot");
+	buf_release(&printed);
+	buf_release(&again);
+}
+
+/* What is shown of a configuration, read again, shows the same. */
+static void shown_is_read(void)
+{
+	struct buf one, two;
+	buf_init(&one);
+	buf_init(&two);
+	put("loops: 3\nquery: {features: [promql-experimental-functions, \"promql-binop-fill-modifiers\"]}\n"
+	    "tenants: {acme: {series: 5, retention: 1w}, \"null\": {}, \"12\": {}}\n"
+	    "web: {external_url: \"http://a b:1/x\"}\n");
+	tap_ok(!LOAD() && strstr(TOLD, "web.external-url"), "an external URL is checked: %s", TOLD);
+	put("loops: 3\nquery: {features: [promql-experimental-functions, \"promql-binop-fill-modifiers\"]}\n"
+	    "tenants: {acme: {series: 5, retention: 1w}, \"null\": {}, \"12\": {}}\n");
+	tap_ok(LOAD(), "a file is read: %s", TOLD);
+	config_show(c, &one);
+	buf_add_u8(&one, 0);
+	put((char *)one.data);
+	tap_ok(LOAD(), "what is in force can be read: %s", TOLD);
+	config_show(c, &two);
+	buf_add_u8(&two, 0);
+	tap_is_str((char *)two.data, (char *)one.data, "and is the same");
+	buf_release(&one);
+	buf_release(&two);
+}
+
+static void mistakes(void)
+{
+	put("quary: {}\nquery: {max_sampels: 1}\ntenants: {\"a b\": {}, x: {seris: 1}}\nlisteners: [{}]\n");
+	tap_ok(!LOAD(), "mistakes end it");
+	tap_ok(strstr(TOLD, ":1:1: quary: unknown key, did you mean query?"), "a section");
+	tap_ok(strstr(TOLD, "query.max_sampels: unknown key, did you mean max_samples?"), "a key");
+	tap_ok(strstr(TOLD, "seris: unknown key, did you mean series?"), "a tenant's");
+	tap_ok(strstr(TOLD, "listeners[0]: the key address is missing"), "a listener's");
+	tap_note("%s", TOLD);
+	tap_ok(!load(3, (const char *[]){ "kymod", "--config", "/nowhere/k.yml" }) &&
+	        strstr(TOLD, "/nowhere/k.yml: no such file"),
+	    "a file that is not there: %s", TOLD);
+}
+
+int main(void)
+{
+	dir = testlib_tmpdir("config");
+	file = testlib_path(dir, "k.yml");
+	buf_init(&told);
+	without_a_file();
+	the_file_is_read();
+	every_flag_is_a_key();
+	printed_is_read();
+	shown_is_read();
+	mistakes();
+	config_drop(c);
+	buf_release(&told);
+	testlib_rmtree(dir);
+	free(dir);
+	free(file);
+	return tap_done();
+}
