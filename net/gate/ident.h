@@ -12,19 +12,19 @@
  *     time of an answer says nothing about how much of a guess was right.
  * (3) Without any identity there is no set (NULL): everybody may do everything, as one tenant.
  *
- * Thread: make and free on the main thread or a worker (files are read); the rest any.
+ * Thread: make on the main thread or a worker (a password of a file costs 20 ms); the rest any.
  * Memory: a set copies all it keeps.
  * Cost: a token costs one BLAKE2b of two blocks and one probe of a table.
  */
 #ifndef NET_GATE_IDENT_H
 #define NET_GATE_IDENT_H
 
+#include "core/model/tenant.h"
 #include "net/http/router.h"
 
 #define IDENT_NAME_MAX      128u /* bytes of a name for logs */
-#define IDENT_TENANT_MAX    64u
-#define IDENT_TENANTS_MAX   64u /* that one request may read of */
-#define IDENT_TOKEN_LEAST   16u /* characters; less can be guessed */
+#define IDENT_TENANTS_MAX   64u  /* that one request may read of */
+#define IDENT_TOKEN_LEAST   16u  /* characters; less can be guessed */
 #define IDENT_TOKEN_MOST    4096u
 #define IDENT_PASSWORD_MOST 1024u
 #define IDENT_ROWS_MOST     10000u /* of each kind */
@@ -41,13 +41,16 @@ struct ident_grant {
 	/* speaks for others: may write for each of tenants, by naming it */
 	bool trusted;
 };
+struct secret;
 struct ident_token {
 	struct ident_grant grant;
-	const char *token_file, *token_hash; /* one of them */
+	const struct secret *token; /* of a file; or */
+	const char *token_hash;
 };
 struct ident_user {
-	struct ident_grant grant; /* name is the user's */
-	const char *password_file, *password_hash;
+	struct ident_grant grant;      /* name is the user's */
+	const struct secret *password; /* of a file; or */
+	const char *password_hash;     /* see net/gate/passwd.h */
 };
 struct ident_cert {
 	struct ident_grant grant;
@@ -131,7 +134,10 @@ const char *ident_decoy(const struct ident_set *s, const char *name, size_t len)
 /* Names of tenants that members have. */
 size_t ident_tenant_names(const struct ident_set *s);
 const char *ident_tenant_name(const struct ident_set *s, uint32_t i);
-bool ident_tenant_valid(const char *name, size_t len); /* [A-Za-z0-9_-]{1,64} */
+static inline bool ident_tenant_valid(const char *name, size_t len)
+{
+	return !tenant_name_check(name, len, NULL);
+}
 
 /* "write", "read", "rules", "admin"; ROLE_NONE: none of them. */
 enum role ident_role(const char *word, size_t len);
