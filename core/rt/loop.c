@@ -19,6 +19,7 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/rt/loop_priv.h"
+#include "core/rt/snap.h"
 
 static __thread struct loop *here;
 
@@ -82,6 +83,7 @@ void loop_free(struct loop *l)
 	if (l->base)
 		event_base_free(l->base);
 	mbox_free(l->mbox);
+	snap_seat_leave(l->seat);
 	mem_free(l->heap);
 	mem_free(l);
 }
@@ -110,6 +112,21 @@ const struct limits *loop_limits(const struct loop *l)
 void loop_set_limits(struct loop *l, const struct limits *limits)
 {
 	l->limits = limits;
+}
+
+struct snap_seat *loop_seat(const struct loop *l)
+{
+	return l->seat;
+}
+
+void loop_set_conf(
+    struct loop *l, struct snap *snap, const struct limits *limits, const struct tenants *tenants)
+{
+	struct snap_seat *old = l->seat;
+	l->limits = limits;
+	l->tenants = tenants;
+	l->seat = snap_seat_make(snap, old);
+	snap_seat_leave(old);
 }
 
 struct porter_loop *loop_porter(const struct loop *l)

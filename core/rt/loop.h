@@ -27,15 +27,23 @@ int64_t loop_now_ms(const struct loop *l);  /* wall clock, cached */
 uint64_t loop_now_ns(const struct loop *l); /* monotonic, cached */
 
 /*
- * The limits towards clients that this loop goes by (core/model/limits.h); NULL until they are set.
- * Set before the loop's thread starts, or on it.
+ * The configuration that this loop goes by: limits towards clients (core/model/limits.h), tenants
+ * and their limits (core/model/tenant.h; NULL: none are configured), and the snapshot that both lie
+ * in. NULL until they are set. Set before the loop's thread starts, or on it, between turns: what
+ * replaces a snapshot lets go of the old one as soon as nobody sits on it (core/rt/snap.h).
  */
 struct limits;
-const struct limits *loop_limits(const struct loop *l);
-void loop_set_limits(struct loop *l, const struct limits *limits);
-/* The same of tenants and their limits (core/model/tenant.h); NULL: none are configured. */
 struct tenants;
+struct snap;
+struct snap_seat;
+const struct limits *loop_limits(const struct loop *l);
 const struct tenants *loop_tenants(const struct loop *l);
+/* The seat of the newest snapshot: a request, or whatever outlives one, takes it. May be NULL. */
+struct snap_seat *loop_seat(const struct loop *l);
+void loop_set_conf(
+    struct loop *l, struct snap *snap, const struct limits *limits, const struct tenants *tenants);
+/* One of them alone, for who has no snapshot (tests). */
+void loop_set_limits(struct loop *l, const struct limits *limits);
 void loop_set_tenants(struct loop *l, const struct tenants *tenants);
 
 /* Who asks, of this loop (net/gate/porter.h); NULL: anybody may. Set as the limits are. */

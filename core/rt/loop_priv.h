@@ -49,6 +49,7 @@ struct loop {
 	struct list_link work[LOOP_QUEUES];
 	bool stopping;
 	const struct limits *limits;
+	struct snap_seat *seat;
 	struct porter_loop *porter;
 	const struct tenants *tenants;
 	_Atomic uint64_t beat_ns;

@@ -25,16 +25,25 @@ void snap_drop(struct snap *s)
 		s->_free(s);
 }
 
-struct snap_seat *snap_seat_make(struct snap *s)
+struct snap_seat *snap_seat_make(struct snap *s, struct snap_seat *old)
 {
 	struct snap_seat *seat = mem_zalloc(sizeof(*seat));
 	seat->snap = snap_take(s);
 	seat->_users = 1;
+	if (old) {
+		CHECK(!old->_next);
+		old->_next = snap_seat_take(seat);
+	}
 	return seat;
 }
 
+/* Those behind it go, too, when nobody else sits there: in a loop, there may be many. */
 void snap_seat_end_(struct snap_seat *seat)
 {
-	snap_drop(seat->snap);
-	mem_free(seat);
+	do {
+		struct snap_seat *next = seat->_next;
+		snap_drop(seat->snap);
+		mem_free(seat);
+		seat = next;
+	} while (seat && !--seat->_users);
 }

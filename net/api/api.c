@@ -28,7 +28,8 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
 	for (unsigned i = 0; i < loops; i++) {
 		a->loops[i] = (struct api_loop){ .phase = API_STARTING,
-			.rnd = hash_mix64(clock_mono_ns() + i + 1) | 1 };
+			.rnd = hash_mix64(clock_mono_ns() + i + 1) | 1,
+			.conf = &a->opts.conf };
 		door_begin(&a->loops[i].door);
 		refusals_begin(&a->loops[i].refusals, team_loop(o->team, i), a->paces);
 	}
@@ -70,6 +71,11 @@ void api_ready(struct api *a, struct store *st)
 	a->sink = store_sink(st);
 	a->source = store_source(st);
 	api_open(a);
+}
+
+void api_set_conf(struct api *a, const struct api_conf *c)
+{
+	a->loops[loop_index(loop_here())].conf = c;
 }
 
 void api_stopping(struct api *a)

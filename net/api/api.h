@@ -41,23 +41,16 @@ enum api_phase {
 	API_STOPPING
 };
 
-struct api_opts {
-	struct team *team;
-	struct work_pool *pool;
-	const char *version, *revision, *branch, *build_date; /* our own; NULL = "" */
-	const char *data_dir;                                 /* as given on the command line */
-	int64_t retention_ms;
-	const struct limits *limits; /* NULL = the defaults; what every loop goes by */
+/*
+ * What a reload of the configuration changes, beside limits and tenants: a part of its snapshot
+ * (core/rt/snap.h), so that a request may keep the pointer until its end.
+ */
+struct api_conf {
 	int64_t lookback_ms;         /* 0 = 5 min */
 	struct ql_features features; /* of --enable-feature */
-	bool admin_api;              /* --web.enable-admin-api */
-	/* Who asks, by the head (net/gate); as srv_opts.door. NULL: everybody may do everything. */
-	enum req_step (*identify)(struct req *r);
-	/*
-	 * Where this server is seen from outside, without a slash at the end; what links begin
-	 * with, and what the paths of requests begin with ("" or "/kymo"). NULL = "".
-	 */
-	const char *external_url, *links, *prefix;
+	bool admin_api, lifecycle;   /* --web.enable-admin-api, --web.enable-lifecycle */
+	const char *yaml;            /* in force, for /api/v1/status/config */
+	size_t yaml_len;
 	/*
 	 * Every flag with its value, for /api/v1/status/flags, with Prometheus' names for what
 	 * clients look up (storage.tsdb.retention.time, query.lookback-delta); may be NULL.
@@ -67,12 +60,45 @@ struct api_opts {
 	const void *flags;
 };
 
+/* Somebody asks for a reload (POST /-/reload). The asker's until done, on its loop. */
+struct api_reload {
+	struct loop *from;
+	void (*done)(struct api_reload *a);
+	bool failed;
+	struct buf told; /* what is wrong, in lines */
+	void *_to;
+	struct mbox_msg _msg;
+	struct list_link _link;
+};
+
+struct api_opts {
+	struct team *team;
+	struct work_pool *pool;
+	const char *version, *revision, *branch, *build_date; /* our own; NULL = "" */
+	const char *data_dir;                                 /* as given on the command line */
+	int64_t retention_ms;
+	const struct limits *limits; /* NULL = the defaults; what every loop goes by */
+	struct api_conf conf;        /* until api_set_conf */
+	/* From any loop. NULL: nothing can be loaded again; there is no end but a signal. */
+	void (*reload)(void *arg, struct api_reload *take);
+	void (*quit)(void *arg);
+	void *arg; /* of both */
+	/* Who asks, by the head (net/gate); as srv_opts.door. NULL: everybody may do everything. */
+	enum req_step (*identify)(struct req *r);
+	/*
+	 * Where this server is seen from outside, without a slash at the end; what links begin
+	 * with, and what the paths of requests begin with ("" or "/kymo"). NULL = "".
+	 */
+	const char *external_url, *links, *prefix;
+};
+
 struct rates;   /* core/account/rate.h */
 struct shelf;   /* net/api/shelf.h */
 struct tickets; /* core/account/ticket.h */
 struct api_loop {
 	enum api_phase phase;
 	uint64_t rnd; /* api_random() */
+	const struct api_conf *conf;
 	struct refusals refusals;
 	struct door_loop door;
 };
@@ -94,6 +120,8 @@ MUST_CHECK enum err api_create(
 void api_ready(struct api *a, struct store *st);
 /* The second half of api_ready: what is asked has been set. Returns when every loop is READY. */
 void api_open(struct api *a);
+/* On a loop, which goes by c from now on. */
+void api_set_conf(struct api *a, const struct api_conf *c);
 void api_stopping(struct api *a);
 void api_free(struct api *a);
 
@@ -113,6 +141,10 @@ static inline struct api *api_of(const struct req *r)
 static inline struct api_loop *api_loop_of(const struct req *r)
 {
 	return &api_of(r)->loops[loop_index(r->loop)];
+}
+static inline const struct api_conf *api_conf(const struct req *r)
+{
+	return api_loop_of(r)->conf;
 }
 uint64_t api_random(struct api_loop *l); /* not for secrets */
 int64_t api_timeout_ms(void);            /* of a query, by the limits of this loop */

@@ -16,7 +16,7 @@ struct flush { /* in the request's arena */
 static bool enabled(struct req *r)
 {
 	static const char text[] = "admin APIs disabled";
-	if (api_of(r)->opts.admin_api)
+	if (api_conf(r)->admin_api)
 		return true;
 	struct buf b;
 	buf_init(&b);

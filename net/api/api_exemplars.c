@@ -188,7 +188,7 @@ void api_query_exemplars(struct req *r)
 		apierr_param(r, "end", "end timestamp must not be before start time");
 		return;
 	}
-	const struct ql_features *f = &api_of(r)->opts.features;
+	const struct ql_features *f = &api_conf(r)->features;
 	struct exemplars *x = arena_zalloc(&r->arena, sizeof(*x));
 	x->req = r;
 	x->ask.go = go;

@@ -96,7 +96,7 @@ static struct query *query_new(struct req *r)
 		.limits = limits_here(),
 		.max_samples = limits_here()->query_samples,
 		.max_bytes = limits_here()->query_memory,
-		.features = a->opts.features,
+		.features = api_conf(r)->features,
 		.done = evaluated,
 		.arg = q };
 	buf_init(&q->first);
@@ -123,7 +123,7 @@ void api_query(struct req *r)
 {
 	struct urlq u;
 	struct query *q = query_new(r);
-	const struct api_opts *o = &api_of(r)->opts;
+	const struct api_conf *o = api_conf(r);
 	if (!param_parse(r, &u) || !param_limit(r, &u, &q->limit) ||
 	    !param_time(r, &u, "time", loop_now_ms(r->loop), &q->opts.start_ms) ||
 	    !param_timeout(r, &u, api_timeout_ms(), &q->opts.timeout_ms) ||
@@ -138,7 +138,7 @@ void api_query_range(struct req *r)
 {
 	struct urlq u;
 	struct query *q = query_new(r);
-	const struct api_opts *o = &api_of(r)->opts;
+	const struct api_conf *o = api_conf(r);
 	struct ql_opts *qo = &q->opts;
 	if (!param_parse(r, &u) || !param_limit(r, &u, &q->limit) ||
 	    !param_time_needed(r, &u, "start", &qo->start_ms) ||
@@ -465,7 +465,7 @@ static void expression_sent(struct req *r)
 static void expression_start(struct req *r, const struct urlq *u, bool prefixed,
     void (*print)(struct expression *x, struct ql_node *root))
 {
-	const struct ql_features *f = &api_of(r)->opts.features;
+	const struct ql_features *f = &api_conf(r)->features;
 	struct expression *x = arena_zalloc(&r->arena, sizeof(*x));
 	x->ask.go = expression_go;
 	x->prefixed = prefixed;

@@ -77,8 +77,11 @@ void api_status_version(struct req *r)
 
 void api_status_config(struct req *r)
 {
+	const struct api_conf *c = api_conf(r);
 	struct buf b = begun();
-	buf_add_str(&b, "{\"yaml\":\"\"}");
+	buf_add_str(&b, "{\"yaml\":");
+	json_str(&b, c->yaml ? c->yaml : "", c->yaml_len);
+	buf_add_str(&b, "}");
 	finish(r, &b);
 }
 
@@ -97,7 +100,7 @@ static void one_flag(void *arg, const char *name, const char *value)
 
 void api_status_flags(struct req *r)
 {
-	const struct api_opts *o = &api_of(r)->opts;
+	const struct api_conf *o = api_conf(r);
 	struct buf b = begun();
 	struct flag_list l = { .b = &b };
 	buf_add_str(&b, "{");
@@ -273,14 +276,60 @@ void api_status_ready(struct req *r)
 		req_reply_text(r, 200, "Prometheus is Ready.\n");
 }
 
-void api_status_lifecycle(struct req *r)
+struct reload_wait {
+	struct req *req;
+	struct api_reload reload;
+};
+
+/* Texts of Prometheus ("Management API" of its documentation). */
+static bool lifecycle_is_asked(struct req *r)
 {
 	if (r->method == REQ_GET) {
 		req_answer_field(r, "allow", "POST, PUT");
 		req_reply_text(r, 405, "Only POST or PUT requests allowed");
+		return false;
+	}
+	if (api_conf(r)->lifecycle)
+		return true;
+	req_reply_text(r, 403, "Lifecycle API is not enabled.");
+	return false;
+}
+
+static void reloaded(struct api_reload *a)
+{
+	struct req *r = CONTAINER_OF(a, struct reload_wait, reload)->req;
+	if (a->failed)
+		req_reply_text(r, 500, "failed to reload config: %.*s", (int)a->told.len,
+		    (const char *)a->told.data);
+	else
+		req_reply(r, 200, NULL, NULL, 0, REQ_COPY);
+	buf_release(&a->told);
+}
+
+void api_status_reload(struct req *r)
+{
+	const struct api_opts *o = &api_of(r)->opts;
+	if (!lifecycle_is_asked(r))
+		return;
+	if (!o->reload) {
+		req_reply_text(r, 500, "there is nothing to reload: no configuration file");
 		return;
 	}
-	req_reply_text(r, 403, "Lifecycle API is not enabled.");
+	struct reload_wait *w = arena_zalloc(&r->arena, sizeof(*w));
+	w->req = r;
+	w->reload = (struct api_reload){ .from = r->loop, .done = reloaded };
+	buf_init(&w->reload.told);
+	o->reload(o->arg, &w->reload);
+}
+
+void api_status_quit(struct req *r)
+{
+	const struct api_opts *o = &api_of(r)->opts;
+	if (!lifecycle_is_asked(r))
+		return;
+	req_reply_text(r, 200, "Requesting termination... Goodbye!");
+	if (o->quit)
+		o->quit(o->arg);
 }
 
 /* --- pages --- */

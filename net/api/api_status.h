@@ -20,7 +20,8 @@ void api_status_blocks(struct req *r);
 void api_status_walreplay(struct req *r);
 void api_status_healthy(struct req *r);
 void api_status_ready(struct req *r);
-void api_status_lifecycle(struct req *r); /* /-/reload, /-/quit */
+void api_status_reload(struct req *r);
+void api_status_quit(struct req *r); /* /-/reload, /-/quit */
 void api_status_metrics(struct req *r);
 void api_status_version(struct req *r);
 void api_status_page(struct req *r);

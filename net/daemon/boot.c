@@ -22,6 +22,7 @@
 #include "net/daemon/datadir.h"
 #include "net/daemon/drain.h"
 #include "net/daemon/flags.h"
+#include "net/daemon/reload.h"
 #include "net/daemon/selfmon.h"
 #include "net/daemon/signals.h"
 #include "net/daemon/weburl.h"
@@ -33,7 +34,10 @@
 #define STDOUT_WAIT_MS 1000 /* for who reads stdout */
 
 struct boot {
-	struct config *conf;
+	int argc;
+	char **argv;
+	struct config *conf; /* of the start */
+	struct reload *reload;
 	uint64_t begin_ns;
 	struct team *team;
 	struct work_pool *pool;
@@ -101,10 +105,15 @@ static bool end_is_asked(void *arg)
 
 /* ---- the parts ---- */
 
-static void each_flag(
-    const void *flags, void (*fn)(void *arg, const char *name, const char *value), void *arg)
+static void ask_reload(void *arg, struct api_reload *a)
 {
-	flags_each(flags, fn, arg);
+	reload_ask(((struct boot *)arg)->reload, a);
+}
+
+static void ask_end(void *arg)
+{
+	(void)arg;
+	kill(getpid(), SIGTERM); /* main waits for it */
 }
 
 static enum err open_front(struct boot *b)
@@ -117,14 +126,13 @@ static enum err open_front(struct boot *b)
 		.data_dir = b->conf->flags.data_dir,
 		.retention_ms = b->conf->flags.retention_ms,
 		.limits = &b->conf->flags.limits,
-		.lookback_ms = b->conf->flags.lookback_ms,
-		.features = b->conf->flags.features,
-		.admin_api = b->conf->flags.admin_api,
+		.conf = b->conf->api,
+		.reload = b->conf->path ? ask_reload : NULL,
+		.quit = ask_end,
+		.arg = b,
 		.external_url = b->conf->web.url,
 		.links = b->conf->web.links,
-		.prefix = b->conf->web.prefix,
-		.flags_each = each_flag,
-		.flags = &b->conf->flags };
+		.prefix = b->conf->web.prefix };
 	enum err e = api_create(&ao, &b->api);
 	if (e)
 		return errbuf_set(&b->eb, e, "the API cannot be made: %s", err_text(e));
@@ -147,14 +155,6 @@ static enum err open_front(struct boot *b)
 	return e;
 }
 
-static struct label_limits label_limits_of(const struct limits *l)
-{
-	return (struct label_limits){ .labels_per_series = (uint32_t)l->write_labels,
-		.name_bytes = (uint32_t)l->write_name_bytes,
-		.value_bytes = (uint32_t)l->write_value_bytes,
-		.total_bytes = (uint32_t)l->write_labels_bytes };
-}
-
 /* From here on the flags tell what is in force. */
 static void fill_flags(struct boot *b)
 {
@@ -163,6 +163,76 @@ static void fill_flags(struct boot *b)
 	b->conf->flags.series_max = so->series_max;
 	b->conf->flags.log_share_bytes = so->log_share_bytes;
 	b->conf->flags.min_free_bytes = metric_sum(M_DISK_FLOOR_BYTES);
+}
+
+/* One snapshot for all loops, before the first of them runs. */
+static void share_conf(struct boot *b)
+{
+	unsigned loops = team_count(b->team);
+	config_settle(b->conf, loops);
+	for (unsigned i = 0; i < loops; i++)
+		loop_set_conf(team_loop(b->team, i), &b->conf->snap, &b->conf->flags.limits, NULL);
+}
+
+/* ---- a configuration that is in force now ---- */
+
+struct change {
+	struct boot *b;
+	struct config *next;
+};
+
+static void show_limits(const struct limits *l)
+{
+	metric_gauge_set(M_MEMORY_BUDGET, (int64_t)budget_bytes());
+	metric_gauge_set(M_LIMIT_QUERIES, (int64_t)l->query_memory_total);
+	metric_gauge_set(M_LIMIT_INFLIGHT, (int64_t)l->http_inflight_bytes);
+	metric_gauge_set(M_LIMIT_ANSWERS, (int64_t)l->http_answer_bytes);
+}
+
+static void take_here(void *arg)
+{
+	const struct change *c = arg;
+	struct loop *here = loop_here();
+	loop_set_conf(here, &c->next->snap, &c->next->flags.limits, c->next->tenants);
+	api_set_conf(c->b->api, &c->next->api);
+	if (!loop_index(here))
+		show_limits(&c->next->flags.limits);
+}
+
+/* On a thread that is no loop. */
+static void take_conf(void *arg, struct config *next)
+{
+	struct change c = { arg, next };
+	const struct flags *f = &next->flags;
+	log_setup(f->log_level, f->log_json);
+	if (f->features_unknown[0])
+		LOG_WARN("unknown_feature", "names=\"%s\" known=\"%s\"", f->features_unknown,
+		    flags_features());
+	for (unsigned i = 0; i < team_count(c.b->team); i++)
+		team_run_on(c.b->team, i, take_here, &c);
+}
+
+/* What is in force now that storage is open: ids of tenants, and what it found out. */
+static enum err settle_conf(struct boot *b)
+{
+	enum err e = ERR_OK;
+	if (b->conf->tenants)
+		e = store_tenants_bind_wait(b->store, b->conf->tenants, &b->eb);
+	if (e)
+		return e;
+	fill_flags(b);
+	config_settle(b->conf, b->conf->flags.loops);
+	take_conf(b, b->conf);
+	b->conf->pool = b->pool;
+	struct reload_opts ro = { .team = b->team,
+		.pool = b->pool,
+		.store = b->store,
+		.argc = b->argc,
+		.argv = b->argv,
+		.take = take_conf,
+		.arg = b };
+	b->reload = reload_create(&ro, b->conf);
+	return ERR_OK;
 }
 
 static enum err open_store(struct boot *b)
@@ -183,24 +253,11 @@ static enum err open_store(struct boot *b)
 	so.log_share_bytes = b->conf->flags.log_share_bytes;
 	so.min_free_bytes = b->conf->flags.min_free_bytes;
 	so.series_max = b->conf->flags.series_max;
-	so.new_series_per_s = l->write_new_series_per_s ? l->write_new_series_per_s : UINT64_MAX;
 	so.future_ms = (int64_t)l->write_future_ms;
-	so.labels = label_limits_of(l);
 	so.stop = end_is_asked;
 	so.stop_arg = &b->ends;
 	enum err e = store_open(&so, &b->store, &b->eb);
-	if (!e)
-		fill_flags(b);
-	return e;
-}
-
-/* One snapshot for all loops, before the first of them runs. */
-static void set_limits(struct boot *b)
-{
-	b->conf->flags.loops = team_count(b->team);
-	limits_fill(&b->conf->flags.limits, b->conf->flags.loops);
-	for (unsigned i = 0; i < b->conf->flags.loops; i++)
-		loop_set_limits(team_loop(b->team, i), &b->conf->flags.limits);
+	return e ? e : settle_conf(b);
 }
 
 static enum err open_all(struct boot *b)
@@ -211,7 +268,7 @@ static enum err open_all(struct boot *b)
 		return e;
 	e = team_create(&to, &b->team);
 	if (!e) {
-		set_limits(b);
+		share_conf(b);
 		e = team_start(b->team);
 	}
 	if (!e)
@@ -247,17 +304,6 @@ static void selfmon_end(void *arg)
 
 /* ---- the walk ---- */
 
-/* On loop 0, which has the snapshot of limits. */
-static void show_limits(void *arg)
-{
-	const struct limits *l = limits_here();
-	(void)arg;
-	metric_gauge_set(M_MEMORY_BUDGET, (int64_t)budget_bytes());
-	metric_gauge_set(M_LIMIT_QUERIES, (int64_t)l->query_memory_total);
-	metric_gauge_set(M_LIMIT_INFLIGHT, (int64_t)l->http_inflight_bytes);
-	metric_gauge_set(M_LIMIT_ANSWERS, (int64_t)l->http_answer_bytes);
-}
-
 static void count_series(void *arg)
 {
 	struct boot *b = arg;
@@ -291,9 +337,24 @@ static void say_ready(struct boot *b)
 	say(text, len > 0 && (size_t)len < sizeof(text) ? (size_t)len : 0);
 }
 
-static void wait_for_end(const sigset_t *ends)
+static void reload_by_signal(struct boot *b)
 {
-	LOG_INFO("stopping", "signal=%s", signals_name(signals_wait(ends)));
+	if (!b->conf->path) {
+		LOG_WARN("signal_ignored",
+		    "signal=SIGHUP reason=\"there is no configuration file (--config), flags are read at start\"");
+		return;
+	}
+	struct api_reload *a = mem_zalloc(sizeof(*a));
+	buf_init(&a->told);
+	reload_ask(b->reload, a);
+}
+
+static void wait_for_end(struct boot *b, const sigset_t *ends)
+{
+	int sig;
+	while ((sig = signals_wait(ends)) == SIGHUP)
+		reload_by_signal(b);
+	LOG_INFO("stopping", "signal=%s", signals_name(sig));
 	sigprocmask(SIG_UNBLOCK, ends,
 	    NULL); /* a second signal ends it at once: nothing acknowledged is lost by that */
 }
@@ -310,12 +371,12 @@ static void end_self_metrics(struct boot *b)
 
 static void run(struct boot *b, const sigset_t *ends)
 {
-	team_run_on(b->team, 0, show_limits, NULL);
 	api_ready(b->api, b->store);
 	if (b->conf->flags.self_metrics)
 		team_run_on(b->team, 0, selfmon_begin, b);
 	say_ready(b);
-	wait_for_end(ends);
+	wait_for_end(b, ends);
+	reload_stop(b->reload);
 	drain_connections(b->srv, b->api);
 	end_self_metrics(b);
 }
@@ -337,6 +398,7 @@ static void close_all(struct boot *b)
 	if (b->api)
 		api_free(b->api);
 	memkeep_free(b->memkeep);
+	reload_free(b->reload);
 	if (b->pool)
 		work_free(b->pool);
 	if (b->team)
@@ -391,7 +453,7 @@ static int do_order(const struct flags *f, int argc, char **argv)
 
 int boot_main(int argc, char **argv)
 {
-	struct boot b = { .begin_ns = clock_real_mono_ns() };
+	struct boot b = { .begin_ns = clock_real_mono_ns(), .argc = argc, .argv = argv };
 	struct flags said;
 	struct buf told;
 	errbuf_init(&b.eb);
@@ -409,9 +471,6 @@ int boot_main(int argc, char **argv)
 	const struct flags *f = &b.conf->flags;
 	log_setup(f->log_level, f->log_json);
 	metric_build(BOOT_VERSION, BOOT_REVISION);
-	if (f->features_unknown[0])
-		LOG_WARN("unknown_feature", "names=\"%s\" known=\"%s\"", f->features_unknown,
-		    flags_features());
 	if (!test_clock(&b.eb)) {
 		fprintf(stderr, "kymod: %s\n", b.eb.text);
 		return 1;

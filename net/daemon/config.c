@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/hash.h"
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "net/daemon/flags_priv.h"
 
@@ -31,16 +32,41 @@ const struct yaml_schema *config_schema(struct arena *a)
 
 /* ---- life ---- */
 
-static void config_free(struct config *c)
+/* All but the struct itself. */
+static void config_empty(struct config *c)
 {
 	tenants_free(c->tenants);
+	buf_release(&c->_shown);
 	yaml_keep_release(&c->keep);
+}
+
+static void config_free(struct config *c)
+{
+	config_empty(c);
 	mem_free(c);
 }
 
+static void empty_there(struct work_task *t)
+{
+	config_empty(CONTAINER_OF(t, struct config, _end));
+}
+
+static void free_here(struct work_task *t)
+{
+	mem_free(CONTAINER_OF(t, struct config, _end));
+}
+
+/* Thousands of secrets and tenants take milliseconds: not a loop's. */
 static void config_ended(struct snap *s)
 {
-	config_free(CONTAINER_OF(s, struct config, snap));
+	struct config *c = CONTAINER_OF(s, struct config, snap);
+	if (!c->pool || !loop_here()) {
+		config_free(c);
+		return;
+	}
+	c->_end =
+	    (struct work_task){ .run = empty_there, .done = free_here, .prio = WORK_BACKGROUND };
+	work_submit(c->pool, &c->_end);
 }
 
 static struct config *config_begin(void)
@@ -48,6 +74,7 @@ static struct config *config_begin(void)
 	struct config *c = mem_zalloc(sizeof(*c));
 	snap_init(&c->snap, config_ended);
 	yaml_keep_init(&c->keep);
+	buf_init(&c->_shown);
 	flags_default(&c->flags);
 	tenant_limits_default(&c->tenant_defaults.limits);
 	c->loaded_ms = clock_wall_ms();
@@ -109,6 +136,7 @@ static enum err load(const char *path, int argc, char **argv, struct config **ou
 		goto failed;
 	}
 	c->flags.route_prefix = c->web.prefix[0] ? c->web.prefix : "/"; /* what is in force */
+	c->said = c->flags;
 	*out = c;
 	return ERR_OK;
 failed:
@@ -156,4 +184,106 @@ void config_show(const struct config *c, struct buf *out)
 	arena_init(&a, 16384);
 	yaml_show(out, config_schema(&a), c);
 	arena_release(&a);
+}
+
+/* ---- before it is shared ---- */
+
+static void each_flag(
+    const void *flags, void (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+	flags_each(flags, fn, arg);
+}
+
+void config_settle(struct config *c, unsigned loops)
+{
+	c->flags.loops = loops;
+	limits_fill(&c->flags.limits, loops);
+	buf_clear(&c->_shown);
+	config_show(c, &c->_shown);
+	c->api = (struct api_conf){ .lookback_ms = c->flags.lookback_ms,
+		.features = c->flags.features,
+		.admin_api = c->flags.admin_api,
+		.lifecycle = c->flags.lifecycle,
+		.yaml = (const char *)c->_shown.data,
+		.yaml_len = c->_shown.len,
+		.flags_each = each_flag,
+		.flags = &c->flags };
+}
+
+static const char *kept_text(struct config *c, const char *text)
+{
+	return text ? arena_strndup(&c->keep.arena, text, strlen(text)) : NULL;
+}
+
+/* The value of one flag goes from one to another. */
+static void copy_value(
+    struct config *to, struct flags *f, const struct flags *from, const struct flag *row)
+{
+	void *at = flag_at(f, row);
+	switch (row->kind) {
+	case FLAG_TEXT:
+	case FLAG_PATH:
+		*(const char **)at = kept_text(to, *(const char *const *)flag_at(from, row));
+		return;
+	case FLAG_UNSIGNED:
+	case FLAG_SYNC:
+	case FLAG_LEVEL:
+		*(unsigned *)at = *(const unsigned *)flag_at(from, row);
+		return;
+	case FLAG_COUNT:
+	case FLAG_BYTES:
+	case FLAG_DURATION:
+		*(uint64_t *)at = *(const uint64_t *)flag_at(from, row);
+		return;
+	case FLAG_SWITCH:
+	case FLAG_UNSWITCH:
+	case FLAG_FORMAT:
+		*(bool *)at = *(const bool *)flag_at(from, row);
+		return;
+	case FLAG_LISTEN:
+	case FLAG_FEATURES:
+		break;
+	}
+}
+
+static bool same_value(const struct flags *a, const struct flags *b, const struct flag *row)
+{
+	char x[FLAG_VALUE_MAX], y[FLAG_VALUE_MAX];
+	return !strcmp(flag_value(a, row, x), flag_value(b, row, y));
+}
+
+static void follow_flag(struct config *next, const struct config *now, const struct flag *row)
+{
+	char key[FLAG_KEY_MAX], x[FLAG_VALUE_MAX], y[FLAG_VALUE_MAX];
+	if (!flag_is_start(row))
+		return;
+	if (!same_value(&next->said, &now->said, row))
+		LOG_WARN("config_needs_restart",
+		    "key=%s value=\"%s\" in_force=\"%s\" text=\"it changes at the next start\"",
+		    flag_key(row, key), flag_value(&next->said, row, x),
+		    flag_value(&now->flags, row, y));
+	copy_value(next, &next->flags, &now->flags, row);
+	copy_value(next, &next->said, &now->said, row);
+}
+
+static void follow_addresses(struct config *next, const struct config *now)
+{
+	bool same = next->flags.listen_count == now->flags.listen_count;
+	for (unsigned i = 0; same && i < now->flags.listen_count; i++)
+		same = !strcmp(next->flags.listen[i], now->flags.listen[i]);
+	if (!same)
+		LOG_WARN("config_needs_restart",
+		    "key=listeners text=\"addresses change at the next start\"");
+	next->flags.listen_count = now->flags.listen_count;
+	for (unsigned i = 0; i < now->flags.listen_count; i++)
+		next->flags.listen[i] = kept_text(next, now->flags.listen[i]);
+}
+
+void config_follow(struct config *next, const struct config *now)
+{
+	for (size_t i = 0; i < flags_count; i++)
+		follow_flag(next, now, &flags_table[i]);
+	follow_addresses(next, now);
+	next->web = now->web;
+	config_settle(next, now->flags.loops);
 }

@@ -22,6 +22,8 @@
 #include "core/base/yaml.h"
 #include "core/model/tenant.h"
 #include "core/rt/snap.h"
+#include "core/rt/work.h"
+#include "net/api/api.h"
 #include "net/daemon/flags.h"
 #include "net/daemon/weburl.h"
 #include "net/gate/ident.h"
@@ -46,8 +48,9 @@ struct config_identities {
 struct config {
 	struct snap snap;
 	struct yaml_keep keep; /* texts and lists of the file */
-	const char *path;      /* NULL: no file */
-	struct flags flags;    /* file and command line, settled */
+	const char *path;      /* NULL: no file; of the command line */
+	/* File and command line, settled: in force, and as they were said (0 for later defaults). */
+	struct flags flags, said;
 
 	/* As read. */
 	struct yaml_items listeners; /* of struct config_listener; the command line may replace it */
@@ -59,10 +62,14 @@ struct config {
 	struct weburl web;
 	struct ident_set *idents; /* NULL: everybody may do everything */
 	struct tenants *tenants;  /* NULL: none is named, and the defaults are the usual ones */
+	struct api_conf api;      /* by config_settle */
 	uint64_t hash;            /* of the bytes of the file */
 	int64_t loaded_ms;        /* wall clock */
-};
 
+	struct work_pool *pool; /* that frees it when a loop has it last; NULL: whoever has */
+	struct work_task _end;
+	struct buf _shown;
+};
 /*
  * The file that the command line names, or none. ERR_BADDATA: out holds all that is wrong, a line or
  * more each. The command line has been checked before.
@@ -75,6 +82,16 @@ MUST_CHECK enum err config_load_file(
 void config_print(struct buf *out);
 /* What is in force, as a file, without secrets. */
 void config_show(const struct config *c, struct buf *out);
+/*
+ * The last touch, before anybody shares it: what 0 stands for in limits, and what the API has of it.
+ * loops: of the team.
+ */
+void config_settle(struct config *c, unsigned loops);
+/*
+ * Of a reload: keys that hold from start to end keep the value of now, and a warning names those
+ * that next would change. Settles it.
+ */
+void config_follow(struct config *next, const struct config *now);
 void config_drop(struct config *c); /* NULL is fine */
 
 /* ---- sections ---- */

@@ -128,7 +128,8 @@ static void row_of(struct arena *a, const struct flag *f, const char *key, struc
 		.shape = f->arg,
 		.least = f->least,
 		.most = f->most,
-		.flags = (f->limit && !f->usual ? YAML_LATER : 0) | (f->start ? YAML_START : 0) };
+		.flags = (f->limit && !f->usual ? YAML_LATER : 0) |
+		    (flag_is_start(f) ? YAML_START : 0) };
 	kind_of(a, f, row);
 }
 

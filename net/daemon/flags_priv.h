@@ -45,6 +45,11 @@ extern const size_t flags_count;
 
 /* Does it make the process do one thing and end (--help)? It has no value in force. */
 bool flag_is_order(const struct flag *row);
+/* Does it hold from start to end, whatever a reload says? */
+bool flag_is_start(const struct flag *row);
+/* The value as /api/v1/status/flags has it; in out, or a text of f. */
+#define FLAG_VALUE_MAX 416
+const char *flag_value(const struct flags *f, const struct flag *row, char out[FLAG_VALUE_MAX]);
 enum flag_group flag_group_of(const struct flag *row);
 static inline void *flag_at(const struct flags *f, const struct flag *row)
 {

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #define NAME_WIDTH 42
-#define VALUE_MAX  (NUM_FMT_MAX + 1)
+#define VALUE_MAX  FLAG_VALUE_MAX
+STATIC(FLAG_VALUE_MAX > NUM_FMT_MAX);
 
 /* As it may be written on the command line: 1h30m, 64MiB, 1000. */
 static void number_text(enum flag_kind kind, uint64_t v, char out[VALUE_MAX])
@@ -39,7 +40,7 @@ static const char *text_or_none(const char *text)
 	return text ? text : "";
 }
 
-static const char *value_text(const struct flags *f, const struct flag *row, char out[VALUE_MAX])
+const char *flag_value(const struct flags *f, const struct flag *row, char out[FLAG_VALUE_MAX])
 {
 	switch (row->kind) {
 	case FLAG_TEXT:
@@ -92,7 +93,7 @@ void flags_each(
 		char text[VALUE_MAX] = "";
 
 		if (!flag_is_order(row))
-			fn(arg, row->name, value_text(f, row, text));
+			fn(arg, row->name, flag_value(f, row, text));
 	}
 	each_of_prometheus(f, fn, arg);
 }

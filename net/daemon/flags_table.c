@@ -68,6 +68,17 @@ bool flag_is_order(const struct flag *row)
 	return false;
 }
 
+bool flag_is_start(const struct flag *row)
+{
+	/* Limits that storage and the account of queries take once. */
+	static const char *const names[] = { "limits.future", "query.max-memory",
+		"query.max-memory-total", "query.max-concurrency", "query.max-queued" };
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (!strcmp(row->name, names[i]))
+			return true;
+	return row->start;
+}
+
 enum flag_group flag_group_of(const struct flag *row)
 {
 	if (!row->limit)

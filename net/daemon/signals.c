@@ -2,18 +2,24 @@
 
 #include "core/base/log.h"
 
+enum meaning {
+	SIGNAL_END,
+	SIGNAL_RELOAD,
+	SIGNAL_NOTHING
+};
 /* clang-format off */
 static const struct row {
 	int sig;
+	enum meaning meaning;
 	const char *name;
-	const char *ignored; /* the reason; NULL: it is an end */
+	const char *why; /* it means nothing */
 } rows[] = {
-	{ SIGTERM, "SIGTERM", NULL },
-	{ SIGINT,  "SIGINT",  NULL },
-	{ SIGQUIT, "SIGQUIT", NULL },
-	{ SIGHUP,  "SIGHUP",  "there is no configuration file to reload, flags are read at start" },
-	{ SIGUSR1, "SIGUSR1", "no meaning, the log goes to stderr" },
-	{ SIGUSR2, "SIGUSR2", "no meaning" },
+	{ SIGTERM, SIGNAL_END,     "SIGTERM", NULL },
+	{ SIGINT,  SIGNAL_END,     "SIGINT",  NULL },
+	{ SIGQUIT, SIGNAL_END,     "SIGQUIT", NULL },
+	{ SIGHUP,  SIGNAL_RELOAD,  "SIGHUP",  NULL },
+	{ SIGUSR1, SIGNAL_NOTHING, "SIGUSR1", "no meaning, the log goes to stderr" },
+	{ SIGUSR2, SIGNAL_NOTHING, "SIGUSR2", "no meaning" },
 };
 /* clang-format on */
 
@@ -25,10 +31,10 @@ static const struct row *row_of(int sig)
 	return NULL;
 }
 
-static void fill(sigset_t *set, bool ignored)
+static void fill(sigset_t *set, bool ends)
 {
 	for (size_t i = 0; i < COUNT_OF(rows); i++)
-		if (!rows[i].ignored == !ignored)
+		if ((rows[i].meaning == SIGNAL_END) == ends)
 			sigaddset(set, rows[i].sig);
 }
 
@@ -38,24 +44,24 @@ void signals_block(sigset_t *ends)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(ends);
-	fill(ends, false);
+	fill(ends, true);
 	all = *ends;
-	fill(&all, true);
+	fill(&all, false);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
 int signals_wait(const sigset_t *ends)
 {
 	sigset_t all = *ends;
-	fill(&all, true);
+	fill(&all, false);
 	for (;;) {
 		int sig;
 		if (sigwait(&all, &sig))
 			continue;
 		const struct row *row = row_of(sig);
-		if (!row || !row->ignored)
+		if (!row || row->meaning != SIGNAL_NOTHING)
 			return sig;
-		LOG_WARN("signal_ignored", "signal=%s reason=\"%s\"", row->name, row->ignored);
+		LOG_WARN("signal_ignored", "signal=%s reason=\"%s\"", row->name, row->why);
 	}
 }
 

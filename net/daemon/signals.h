@@ -2,8 +2,9 @@
  * signals - what the process does when it is sent a signal.
  *
  *   SIGTERM, SIGINT, SIGQUIT   the orderly end; a second one ends it at once
- *   SIGHUP, SIGUSR1, SIGUSR2   one line in the log and nothing else: there is no configuration file
- * to read again, no log file to open again
+ *   SIGHUP                     the configuration file is read again
+ *   SIGUSR1, SIGUSR2           one line in the log and nothing else: there is no log file to open
+ *                              again
  *   SIGPIPE, SIGXFSZ           ignored: the call that met them fails instead, and is answered for
  *
  * Thread: main, signals_block before any other thread is started: all inherit its mask, so that
@@ -16,7 +17,7 @@
 
 /* Nothing is delivered from here on; ends: the signals of the orderly end. */
 void signals_block(sigset_t *ends);
-/* Waits for one of ends, and says which. */
+/* Waits for one of ends or SIGHUP, and says which. */
 int signals_wait(const sigset_t *ends);
 const char *signals_name(int sig); /* "SIGTERM"; "?" for one that is not waited for */
 

@@ -13,6 +13,7 @@
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
+#include "core/rt/snap.h"
 #include "net/conn/limit.h"
 #include "net/http/asset.h"
 #include "net/http/req_priv.h"
@@ -49,6 +50,7 @@ struct req *req_create(struct srv_loop *sl, const struct conn *c)
 	r->loop = sl->loop;
 	r->ctx = sl->opts->ctx;
 	r->_srv = sl;
+	r->_seat = snap_seat_take(loop_seat(sl->loop));
 	r->path = r->query = r->identity = "";
 	r->tenants = &r->tenant;
 	r->tenants_count = 1;
@@ -91,6 +93,7 @@ static void req_finish(struct loop_deferred *d)
 	limit_inflight_sub(r->who, r->_charged_bytes);
 	limit_answers_sub(r->who, r->_held_bytes);
 	metric_gauge_add(M_HTTP_OPEN, -1);
+	snap_seat_leave(r->_seat);
 	list_del(&r->_link);
 	sl->req_open_count--;
 	if (sl->req_pool_count >= pool_keep(SRV_REQ_POOL_MAX)) {

@@ -155,6 +155,7 @@ struct req {
 	const struct req_ops *_ops;
 	void *_stream; /* of the protocol */
 	struct req_answer *_answer;
+	struct snap_seat *_seat; /* the configuration of its begin, and all newer: core/rt/snap.h */
 	struct conn_peer *_peer; /* held */
 	bool _behind;            /* a trusted proxy sent it */
 	size_t _charged_bytes, _held_bytes;

@@ -28,18 +28,33 @@ static void references(void)
 
 static void seats(void)
 {
-	int freed = 0;
-	struct thing t = { .freed = &freed };
-	snap_init(&t.snap, thing_free);
-	struct snap_seat *seat = snap_seat_make(&t.snap);
-	snap_drop(&t.snap);
+	int freed[3] = { 0 };
+	struct thing t[3];
+	for (int i = 0; i < 3; i++) {
+		t[i] = (struct thing){ .freed = &freed[i] };
+		snap_init(&t[i].snap, thing_free);
+	}
+	struct snap_seat *seat = snap_seat_make(&t[0].snap, NULL);
+	snap_drop(&t[0].snap);
 	struct snap_seat *one = snap_seat_take(seat), *two = snap_seat_take(seat);
-	tap_ok(one == seat && seat->snap == &t.snap, "requests share the seat of their loop");
-	snap_seat_leave(seat);
+	tap_ok(one == seat && seat->snap == &t[0].snap, "requests share the seat of their loop");
+	for (int i = 1; i < 3; i++) {
+		struct snap_seat *newer = snap_seat_make(&t[i].snap, seat);
+		snap_drop(&t[i].snap);
+		snap_seat_leave(seat);
+		seat = newer;
+	}
+	tap_ok(!freed[0] && !freed[1] && !freed[2],
+	    "what is older than a request's begin stays, and so does what came meanwhile");
+	struct snap_seat *late = snap_seat_take(seat);
 	snap_seat_leave(one);
-	tap_is_i64(freed, 0, "one request still sits on it");
+	tap_ok(!freed[0] && !freed[1], "until the last such request");
 	snap_seat_leave(two);
-	tap_is_i64(freed, 1, "the last one to leave ends it");
+	tap_ok(freed[0] == 1 && freed[1] == 1 && !freed[2], "ends, then all go but the newest");
+	snap_seat_leave(seat);
+	tap_is_i64(freed[2], 0, "which a newer request holds");
+	snap_seat_leave(late);
+	tap_is_i64(freed[2], 1, "until its end");
 	snap_seat_leave(snap_seat_take(NULL));
 }
 
