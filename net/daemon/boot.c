@@ -22,6 +22,7 @@
 #include "net/daemon/datadir.h"
 #include "net/daemon/drain.h"
 #include "net/daemon/flags.h"
+#include "net/daemon/identity.h"
 #include "net/daemon/reload.h"
 #include "net/daemon/selfmon.h"
 #include "net/daemon/signals.h"
@@ -42,6 +43,7 @@ struct boot {
 	struct team *team;
 	struct work_pool *pool;
 	struct memkeep *memkeep;
+	struct identity *identity; /* who asks */
 	struct api *api;
 	struct srv *srv;
 	struct store *store;
@@ -116,6 +118,14 @@ static void ask_end(void *arg)
 	kill(getpid(), SIGTERM); /* main waits for it */
 }
 
+static enum err open_identity(struct boot *b)
+{
+	enum err e = identity_create(b->team, b->pool, &b->identity, &b->eb);
+	if (!e)
+		identity_use(b->identity, b->conf->idents);
+	return e;
+}
+
 static enum err open_front(struct boot *b)
 {
 	struct api_opts ao = { .team = b->team,
@@ -130,6 +140,7 @@ static enum err open_front(struct boot *b)
 		.reload = b->conf->path ? ask_reload : NULL,
 		.quit = ask_end,
 		.arg = b,
+		.identify = gate_ask,
 		.external_url = b->conf->web.url,
 		.links = b->conf->web.links,
 		.prefix = b->conf->web.prefix };
@@ -193,6 +204,7 @@ static void take_here(void *arg)
 {
 	const struct change *c = arg;
 	struct loop *here = loop_here();
+	identity_use_here(c->b->identity, c->next->idents);
 	loop_set_conf(here, &c->next->snap, &c->next->flags.limits, c->next->tenants);
 	api_set_conf(c->b->api, &c->next->api);
 	if (!loop_index(here))
@@ -208,6 +220,7 @@ static void take_conf(void *arg, struct config *next)
 	if (f->features_unknown[0])
 		LOG_WARN("unknown_feature", "names=\"%s\" known=\"%s\"", f->features_unknown,
 		    flags_features());
+	identity_prepare(c.b->identity, next->idents);
 	for (unsigned i = 0; i < team_count(c.b->team); i++)
 		team_run_on(c.b->team, i, take_here, &c);
 }
@@ -276,8 +289,14 @@ static enum err open_all(struct boot *b)
 	if (e)
 		return errbuf_set(&b->eb, e, "threads cannot be started: %s", err_text(e));
 	b->memkeep = memkeep_start(b->team, b->pool);
-	e = open_front(b);
-	return e ? e : open_store(b);
+	e = open_identity(b);
+	if (!e)
+		e = open_front(b);
+	if (!e)
+		e = open_store(b);
+	if (!e)
+		identity_store(b->identity, b->store);
+	return e;
 }
 
 /* ---- self metrics run on loop 0 ---- */
@@ -328,12 +347,13 @@ static void say_ready(struct boot *b)
 	char host[256], text[2048]; /* less than a pipe takes at once when it takes anything */
 	snprintf(host, sizeof(host), "%s%s", any ? "localhost" : address, any ? port : "");
 	int len = snprintf(text, sizeof(text),
-	    "ready address=%s loops=%u shards=%u series=%llu took_ms=%llu\n"
+	    "ready address=%s loops=%u shards=%u series=%llu took_ms=%llu access=%s\n"
 	    "write to it, in prometheus.yml:  remote_write: [{url: \"http://%s%s/api/v1/write\"}]\n"
 	    "ask it:  curl 'http://%s%s/api/v1/query?query=up'\n",
 	    address, team_count(b->team), store_shards(b->store), (unsigned long long)b->series,
-	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000), host,
-	    b->conf->web.prefix, host, b->conf->web.prefix);
+	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000),
+	    b->conf->idents ? "identities" : "open", host, b->conf->web.prefix, host,
+	    b->conf->web.prefix);
 	say(text, len > 0 && (size_t)len < sizeof(text) ? (size_t)len : 0);
 }
 
@@ -391,6 +411,7 @@ static void close_all(struct boot *b)
 		memkeep_stop(b->memkeep);
 	if (b->pool)
 		work_stop(b->pool);
+	identity_free(b->identity);
 	if (b->team)
 		team_stop(b->team);
 	if (b->srv)
@@ -443,6 +464,10 @@ static int do_order(const struct flags *f, int argc, char **argv)
 		return print(flags_help);
 	if (f->print_config)
 		return print(config_print);
+	if (f->hash_token)
+		return identity_hash_token();
+	if (f->hash_password)
+		return identity_hash_password();
 	if (f->check_config)
 		return check_config(f->check_config, argc, argv);
 	if (!f->version)

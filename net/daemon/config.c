@@ -22,6 +22,11 @@ const struct yaml_schema *config_schema(struct arena *a)
 		.sub = &config_listener_schema,
 		.help = "where to listen, and how; --listen replaces it" };
 	config_server_rows(a, rows, &count);
+	rows[count++] = (struct yaml_row){ .key = "identities",
+		.kind = YAML_IN,
+		.off = offsetof(struct config, identities),
+		.sub = &config_ident_schema,
+		.help = "who may come in; without it everybody may do everything, as one tenant" };
 	rows[count++] = (struct yaml_row){ .key = "tenants",
 		.kind = YAML_IN,
 		.sub = &config_tenants_schema,
@@ -35,6 +40,7 @@ const struct yaml_schema *config_schema(struct arena *a)
 /* All but the struct itself. */
 static void config_empty(struct config *c)
 {
+	ident_set_free(c->idents);
 	tenants_free(c->tenants);
 	buf_release(&c->_shown);
 	yaml_keep_release(&c->keep);
@@ -104,7 +110,7 @@ static bool take_addresses(struct config *c, struct yaml *y)
 static bool read_file(struct config *c, struct yaml *y)
 {
 	return yaml_walk(y, yaml_root(y), config_schema(&c->keep.arena), c) && !yaml_failed(y) &&
-	    take_addresses(c, y) && config_tenants_make(c, y);
+	    take_addresses(c, y) && config_ident_make(c, y) && config_tenants_make(c, y);
 }
 
 static enum err load(const char *path, int argc, char **argv, struct config **out, struct buf *told)

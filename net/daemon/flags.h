@@ -42,6 +42,7 @@ struct flags {
 	const char *config;       /* file, NULL: none */
 	const char *check_config; /* file to look at, NULL: none */
 	bool print_config;
+	bool hash_token, hash_password;
 	bool help, version;
 };
 void flags_default(struct flags *f);

@@ -27,6 +27,8 @@ const struct flag flags_table[] = {
 	{ "config",              FLAG_PATH,     FLAG_GENERAL, OFF(config), 0, 0, "FILE", "configuration in YAML; flags win over it", false, 0, false, "" },
 	{ "check-config",        FLAG_PATH,     FLAG_GENERAL, OFF(check_config), 0, 0, "FILE", "tell what is wrong in a configuration, and end", false, 0, false, "" },
 	{ "print-config",        FLAG_SWITCH,   FLAG_GENERAL, OFF(print_config), 0, 0, NULL, "print a configuration with every key, its meaning and its default, and end", false, 0, false, "" },
+	{ "hash-token",          FLAG_SWITCH,   FLAG_GENERAL, OFF(hash_token), 0, 0, NULL, "print the token_hash of a token, one line on stdin, and end", false, 0, false, "" },
+	{ "hash-password",       FLAG_SWITCH,   FLAG_GENERAL, OFF(hash_password), 0, 0, NULL, "print the password_hash of a password, one line on stdin, and end", false, 0, false, "" },
 	{ "version",             FLAG_SWITCH,   FLAG_GENERAL, OFF(version), 0, 0, NULL, "print the version and end", false, 0, false, "" },
 	{ "help",                FLAG_SWITCH,   FLAG_GENERAL, OFF(help), 0, 0, NULL, "print this and end", false, 0, false, "" },
 
@@ -61,7 +63,8 @@ const size_t flags_count = COUNT_OF(flags_table);
 
 bool flag_is_order(const struct flag *row)
 {
-	static const char *const names[] = { "help", "version", "check-config", "print-config" };
+	static const char *const names[] = { "help", "version", "check-config", "print-config",
+		"hash-token", "hash-password" };
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		if (!strcmp(row->name, names[i]))
 			return true;

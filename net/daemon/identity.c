@@ -6,6 +6,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "net/client/hclient.h"
 #include "net/client/resolveconf.h"
@@ -23,8 +24,6 @@ struct identity {
 	struct hclient *client;
 	struct resolve_conf *resolve;
 	struct tlscli *tls;
-	struct errbuf *eb; /* while make_client runs */
-	enum err err;
 };
 
 /* ---- the book of tenants ---- */
@@ -94,6 +93,8 @@ static void *fetch_begin(void *arg, const char *url,
 {
 	static const struct hclient_field json = { .name = "accept", .value = "application/json" };
 	struct identity *id = arg;
+	if (!id->client)
+		return NULL;
 	struct fetching *f = mem_zalloc(sizeof *f);
 	f->done = done;
 	f->own = own;
@@ -117,32 +118,36 @@ static void fetch_cancel(void *arg, void *handle)
 	mem_free(f);
 }
 
+struct making_client {
+	struct identity *id;
+	struct errbuf *eb;
+	enum err err;
+};
+
 static void make_client(void *arg)
 {
-	struct identity *id = arg;
+	struct making_client *m = arg;
+	struct identity *id = m->id;
 	struct hclient_opts o;
 	hclient_opts_usual(&o);
 	o.resolve = id->resolve;
 	o.tls = id->tls;
 	o.answer_max = JWK_SET_BYTES_MAX;
 	o.retries = 1;
-	id->err = hclient_create(team_loop(id->team, 0), &o, &id->client, id->eb);
+	m->err = hclient_create(team_loop(id->team, 0), &o, &id->client, m->eb);
 }
 
-/* Files are read here, on the main thread. */
+/* Files are read here, on no loop. */
 static enum err want_client(struct identity *id, struct errbuf *eb)
 {
 	static const struct tlscli_conf usual = { .ca_file = NULL };
-	if (id->client)
-		return 0;
-	enum err e = id->tls ? 0 : tlscli_load(&usual, &id->tls, eb);
-	if (!e && !id->resolve)
-		e = resolveconf_load(NULL, NULL, &id->resolve, eb);
-	if (e)
-		return e;
-	id->eb = eb;
-	team_run_on(id->team, 0, make_client, id);
-	return id->err;
+	struct making_client m = { .id = id, .eb = eb };
+	m.err = id->tls ? 0 : tlscli_load(&usual, &id->tls, eb);
+	if (!m.err && !id->resolve)
+		m.err = resolveconf_load(NULL, NULL, &id->resolve, eb);
+	if (!m.err)
+		team_run_on(id->team, 0, make_client, &m);
+	return m.err;
 }
 
 static void end_client(void *arg)
@@ -172,12 +177,25 @@ enum err identity_create(
 	return 0;
 }
 
-enum err identity_use(struct identity *id, const struct ident_set *set, struct errbuf *eb)
+void identity_prepare(struct identity *id, const struct ident_set *set)
 {
-	enum err e = set && ident_count(set, IDENT_OIDC) ? want_client(id, eb) : 0;
-	if (!e)
-		porter_use(id->porter, set);
-	return e;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	if (!set || !ident_count(set, IDENT_OIDC) || id->client || !want_client(id, &eb))
+		return;
+	LOG_ERROR("issuers_cannot_be_asked",
+	    "text=\"%s\" remedy=\"the next reload of the configuration tries again\"", eb.text);
+}
+
+void identity_use_here(struct identity *id, const struct ident_set *set)
+{
+	porter_use_here(id->porter, set);
+}
+
+void identity_use(struct identity *id, const struct ident_set *set)
+{
+	identity_prepare(id, set);
+	porter_use(id->porter, set);
 }
 
 struct step {

@@ -76,10 +76,14 @@ struct issuer_book *issuers_book(struct issuers *is)
 
 static void fetch_done(void *own, int status, const char *body, size_t len, const char *text);
 
+static void failed(struct issuer *i, const char *text);
+
 static void begin(struct issuer *i, const char *url)
 {
 	struct issuers *is = i->of;
 	i->fetching = is->fetch.begin(is->fetch.arg, url, fetch_done, i);
+	if (!i->fetching)
+		failed(i, "there is no client to ask it with");
 }
 
 static void ask(struct issuer *i)

@@ -32,8 +32,8 @@
 struct issuers_fetch {
 	void *arg;
 	/*
-	 * GET; done is called once, never from inside, unless it is canceled. text: NULL, or why there
-	 * is no answer. The body is at most JWK_SET_BYTES_MAX long.
+	 * GET; done is called once, never from inside, unless it is canceled. NULL: cannot be done.
+	 * text: NULL, or why there is no answer. The body is at most JWK_SET_BYTES_MAX long.
 	 */
 	void *(*begin)(void *arg, const char *url,
 	    void (*done)(void *own, int status, const char *body, size_t len, const char *text),

@@ -421,10 +421,9 @@ static void forget(struct porter_loop *pl)
 	seen_clear(pl->seen);
 }
 
-static void use_here(void *arg)
+void porter_use_here(struct porter *p, const struct ident_set *set)
 {
-	struct porter_loop *pl = arg;
-	const struct ident_set *set = pl->porter->next;
+	struct porter_loop *pl = &p->loops[loop_index(loop_here())];
 	forget(pl);
 	pl->set = set;
 	pl->serial = set ? ident_set_serial(set) : 0;
@@ -435,15 +434,27 @@ static void use_here(void *arg)
 		memset(pl->tenants, 0xff, (n + 1) * sizeof *pl->tenants);
 	}
 	if (loop_index(pl->loop) == 0)
-		checks_use(pl->porter->checks, set);
+		checks_use(p->checks, set);
 }
 STATIC(TENANT_NONE == UINT32_MAX);
 
+struct using
+{
+	struct porter *porter;
+	const struct ident_set *set;
+};
+
+static void use_here(void *arg)
+{
+	const struct using *u = arg;
+	porter_use_here(u->porter, u->set);
+}
+
 void porter_use(struct porter *p, const struct ident_set *set)
 {
-	p->next = set;
+	struct using u = { p, set };
 	for (unsigned i = 0; i < team_count(p->opts.team); i++)
-		team_run_on(p->opts.team, i, use_here, &p->loops[i]);
+		team_run_on(p->opts.team, i, use_here, &u);
 }
 
 static void end_here(void *arg)

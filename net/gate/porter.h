@@ -55,6 +55,8 @@ MUST_CHECK enum err porter_create(const struct porter_opts *o, struct porter **o
  * serves a request that began before the next call.
  */
 void porter_use(struct porter *p, const struct ident_set *set);
+/* The same for one loop, on it. Loop 0 knows issuers and checks of the set, so it comes first. */
+void porter_use_here(struct porter *p, const struct ident_set *set);
 /* When no request waits; the team runs. */
 void porter_free(struct porter *p);
 

@@ -25,8 +25,7 @@ struct porter {
 	struct porter_opts opts;
 	struct checks *checks;
 	struct log_pace paces[DENIALS];
-	struct porter_loop *loops;    /* by loop_index */
-	const struct ident_set *next; /* while porter_use runs */
+	struct porter_loop *loops; /* by loop_index */
 };
 
 /* Somebody who showed who he is. */
