@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/metric.h"
+#include "core/rt/epoch.h"
 
 #define KEPT_SLOTS 1024u /* answers kept, right and wrong ones each; a power of two */
 
@@ -24,6 +25,7 @@ struct checks {
 	struct kept kept[2][KEPT_SLOTS]; /* by verdict */
 	uint8_t secret_key[crypto_generichash_KEYBYTES];
 	struct issuers *issuers;
+	struct epoch version; /* issuers_version, for all loops */
 };
 
 static void pump(struct checks *cs, struct lane *l);
@@ -125,6 +127,7 @@ static void finish(struct check *c)
 		struct check *twin = CONTAINER_OF(t, struct check, _link);
 		twin->verdict = c->verdict;
 		twin->fault = c->fault;
+		twin->version = c->version;
 		memcpy(twin->text, c->text, sizeof twin->text);
 		twin->bearer = c->bearer ? bearer_copy(c->bearer) : NULL;
 		send_home(twin);
@@ -203,6 +206,7 @@ static void start(struct checks *cs, struct lane *l, struct check *c)
 	list_add_tail(&l->running, &c->_link);
 	l->running_count++;
 	c->_now_ms = loop_now_ms(cs->loop);
+	c->version = issuers_version(cs->issuers);
 	if (c->kind == CHECK_SIGNATURE)
 		c->_book = issuer_book_take(issuers_book(cs->issuers));
 	memset(&c->_task, 0, sizeof c->_task);
@@ -283,8 +287,14 @@ static void keys_changed(void *arg)
 {
 	struct checks *cs = arg;
 	struct lane *l = &cs->lanes[CHECK_SIGNATURE];
+	epoch_set(&cs->version, issuers_version(cs->issuers));
 	list_move_all(&l->waiting, &l->parked);
 	pump(cs, l);
+}
+
+uint64_t checks_version(const struct checks *cs)
+{
+	return epoch_now(&cs->version);
 }
 
 /* ---- life ---- */

@@ -64,6 +64,7 @@ struct check {
 	enum jwt_fault fault;  /* of a wrong token */
 	char text[128];        /* why it is wrong */
 	struct bearer *bearer; /* of a right token; whoever takes it sets NULL */
+	uint64_t version;      /* of the keys it was checked with */
 
 	struct checks *_of;
 	struct loop *_from;
@@ -83,6 +84,8 @@ MUST_CHECK enum err checks_create(struct team *team, struct work_pool *pool,
 /* On loop 0. */
 void checks_use(struct checks *cs, const struct ident_set *set);
 void checks_ask(struct checks *cs, struct check *c);
+/* Of the issuers' keys: when it is another one, tokens that were right have to be checked again. */
+uint64_t checks_version(const struct checks *cs);
 /* On loop 0, when nothing is under way any more: what fetches is ended. */
 void checks_close(struct checks *cs);
 void checks_free(struct checks *cs);

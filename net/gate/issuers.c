@@ -33,7 +33,7 @@ struct issuers {
 	struct issuer **list; /* in the order of the set */
 	size_t count;
 	struct issuer_book *book;
-	uint64_t mark;
+	uint64_t mark, version;
 };
 
 static uint64_t ms(uint64_t n)
@@ -47,6 +47,7 @@ static void renew_book(struct issuers *is)
 {
 	struct keyring *keys[IDENT_ISSUERS_MOST];
 	struct issuer_book *old = is->book;
+	is->version++;
 	if (!old)
 		return;
 	CHECK(old->count == is->count);
@@ -70,6 +71,11 @@ static void drop_old(struct issuer *i)
 struct issuer_book *issuers_book(struct issuers *is)
 {
 	return is->book;
+}
+
+uint64_t issuers_version(const struct issuers *is)
+{
+	return is->version;
 }
 
 /* ---- fetching ---- */

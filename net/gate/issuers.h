@@ -48,6 +48,8 @@ void issuers_free(struct issuers *is);
 void issuers_use(struct issuers *is, const struct ident_set *set);
 /* The book of now, borrowed until changed() or the next call; NULL: there are no issuers. */
 struct issuer_book *issuers_book(struct issuers *is);
+/* Another number for each book there has been. */
+uint64_t issuers_version(const struct issuers *is);
 
 /* Counts fetches as they begin: what is asked for later is newer. */
 uint64_t issuers_mark(const struct issuers *is);

@@ -143,7 +143,7 @@ static void remember(struct porter_loop *pl, struct check *c)
 		struct porter_user *u = &pl->users[c->user];
 		memcpy(u->key, c->key, sizeof u->key);
 		u->there = true;
-	} else if (c->bearer->serial == pl->serial) {
+	} else if (c->bearer->serial == pl->serial && c->version == pl->version) {
 		seen_put(pl->seen, c->key, c->bearer);
 		c->bearer = NULL;
 	}
@@ -244,6 +244,11 @@ static enum req_step ask_token(struct porter_loop *pl, struct req *r, const char
 	if (a && a->wrong)
 		return checked_wrong(pl, r, a, NULL);
 	checks_key(pl->porter->checks, pl->serial, "", 0, token, len, key);
+	if (pl->version != checks_version(pl->porter->checks)) {
+		/* The issuer may have withdrawn a key. */
+		pl->version = checks_version(pl->porter->checks);
+		seen_clear(pl->seen);
+	}
 	const struct bearer *b = seen_find(pl->seen, key, loop_now_ms(pl->loop));
 	if (b)
 		return enter_bearer(pl, r, b);

@@ -19,6 +19,7 @@ struct porter_loop {
 	struct porter_user *users;
 	uint32_t *tenants; /* ids by place of ident_tenant_name; TENANT_NONE: not known yet */
 	struct seen *seen;
+	uint64_t version; /* of the keys that seen was checked with */
 	struct denials denials;
 };
 struct porter {
