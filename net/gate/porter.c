@@ -282,7 +282,7 @@ static enum req_step ask_password(struct porter_loop *pl, struct req *r, const c
 /* RFC 7617, section 2: base64 of "user:password". */
 static enum req_step ask_basic(struct porter_loop *pl, struct req *r, const char *text, size_t len)
 {
-	uint8_t bytes[BASIC_MOST];
+	uint8_t bytes[BASIC_MOST] SCRATCH;
 	size_t n = 0;
 	bool fine = !sodium_base642bin(
 	    bytes, sizeof bytes, text, len, NULL, &n, NULL, sodium_base64_VARIANT_ORIGINAL);

@@ -18,20 +18,28 @@ static enum req_step bad_name(
 	    pl, r, DENIED_TENANT, 400, json ? "bad_data" : "bad_tenant", f->name, "%s", text);
 }
 
-/* out->count is 0 when it names none. */
-static enum req_step read_headers(
-    struct porter_loop *pl, struct req *r, const struct porter_face *f, struct wanted *out)
+/* The first of the two headers from field i on; NULL: there is none. */
+static const struct req_field *find_header(const struct req *r, size_t *i)
 {
-	struct errbuf eb;
-	struct wanted other;
+	for (; *i < r->field_count; ++*i) {
+		const struct req_field *h = &r->fields[*i];
+		if (UNLIKELY(h->name_len == HEADER_LEN) &&
+		    (!memcmp(h->name, HEADER_MIMIR, HEADER_LEN) ||
+		        !memcmp(h->name, HEADER_THANOS, HEADER_LEN)))
+			return h;
+	}
+	return NULL;
+}
+
+/* All of them, from field i on, which is one. */
+static enum req_step read_headers(struct porter_loop *pl, struct req *r,
+    const struct porter_face *f, size_t i, struct wanted *out)
+{
+	struct errbuf eb SCRATCH;
+	struct wanted other SCRATCH;
 	out->count = 0;
 	errbuf_init(&eb);
-	for (size_t i = 0; i < r->field_count; i++) {
-		const struct req_field *h = &r->fields[i];
-		if (LIKELY(h->name_len != HEADER_LEN ||
-		        (memcmp(h->name, HEADER_MIMIR, HEADER_LEN) &&
-		            memcmp(h->name, HEADER_THANOS, HEADER_LEN))))
-			continue;
+	for (const struct req_field *h; (h = find_header(r, &i)); i++) {
 		struct wanted *w = out->count ? &other : out;
 		if (wanted_parse(h->value, h->value_len, w, &eb))
 			return bad_name(pl, r, f, eb.text);
@@ -179,20 +187,15 @@ static enum req_step several(
 	return REQ_GO;
 }
 
-enum req_step porter_tenant(struct porter_loop *pl, struct req *r, const struct porter_face *f)
+/* It names its tenant, or several. Apart from the rest: lists of names are large. */
+static __attribute__((noinline)) enum req_step named(
+    struct porter_loop *pl, struct req *r, const struct porter_face *f, size_t i)
 {
-	struct wanted w;
+	struct wanted w SCRATCH;
 	bool own;
-	if (UNLIKELY(!face_tenants(f)))
-		return porter_refuse(pl, r, DENIED_TENANT, 403, "forbidden", f->name,
-		    "the token names no tenant in its claim \"%s\"", f->ident->issuer->tenant_claim);
-	enum req_step step = read_headers(pl, r, f, &w);
+	enum req_step step = read_headers(pl, r, f, i, &w);
 	if (step != REQ_GO)
 		return step;
-	if (LIKELY(!w.count)) {
-		const char *name = face_tenant(pl, f, 0);
-		return one(pl, r, f, name, strlen(name), own_id(pl, f));
-	}
 	if (w.count > 1)
 		return several(pl, r, f, &w);
 	if (!may_read(pl, f, &w.names[0], &own) ||
@@ -200,4 +203,16 @@ enum req_step porter_tenant(struct porter_loop *pl, struct req *r, const struct 
 		return not_its_own(pl, r, f, &w.names[0]);
 	return one(pl, r, f, w.names[0].name, w.names[0].len,
 	    own ? own_id(pl, f) : find_id(pl, w.names[0].name, w.names[0].len));
+}
+
+enum req_step porter_tenant(struct porter_loop *pl, struct req *r, const struct porter_face *f)
+{
+	size_t i = 0;
+	if (UNLIKELY(!face_tenants(f)))
+		return porter_refuse(pl, r, DENIED_TENANT, 403, "forbidden", f->name,
+		    "the token names no tenant in its claim \"%s\"", f->ident->issuer->tenant_claim);
+	if (UNLIKELY(find_header(r, &i) != NULL))
+		return named(pl, r, f, i);
+	const char *name = face_tenant(pl, f, 0);
+	return one(pl, r, f, name, strlen(name), own_id(pl, f));
 }
