@@ -299,6 +299,27 @@ for t in threads:
 ok(set(during) == {200}, f"tokens, and passwords that were right before, get in meanwhile: {during}")
 ok(set(answers) <= {401, 429} and len(answers) == 60, f"the guesses are refused or told to come back: { {a: answers.count(a) for a in set(answers)} }")
 
+# --- a new configuration: who left is out, who came is in, and nothing else changes ---
+text = open(config).read()
+new = "newcomer-" + hashlib.sha256(b"newcomer").hexdigest()
+put("next.yml", text.replace("name: reader, token_hash", "name: newcomer, token_hash").replace(token_hash(TOKENS["reader"]), token_hash(new)))
+os.replace(path("next.yml"), config)
+k.p.send_signal(signal.SIGHUP)
+end = time.time() + 60
+while time.time() < end and ask(H1, QUERY, *bearer(new))[0] != 200:
+    time.sleep(0.05)
+both = [(ask(how, QUERY, *bearer(new))[0], ask(how, QUERY, *bearer("reader"))[0]) for how in (H1, H2) for _ in range(4)]
+ok(set(both) == {(200, 401)}, f"after a reload the new token is in and the old one out: {both}")
+ok(ask(H1, QUERY, "-u", "ann:open sesame")[0] == 200 and ask(H1, QUERY, *bearer(ed.token()))[0] == 200, "the others stay in")
+with open(config, "a") as f:
+    f.write("  tokens: []\n")
+k.p.send_signal(signal.SIGHUP)
+end = time.time() + 60
+while time.time() < end and "tokens" not in tail(k.log_path, 5):
+    time.sleep(0.05)
+ok(ask(H1, QUERY, *bearer(new))[0] == 200 and ask(H1, QUERY)[0] == 401, "a configuration with a mistake changes nothing")
+TOKENS["reader"] = new
+
 # --- what is told ---
 status, text = ask(H1, "/metrics", *bearer("reader"))
 counts = dict(re.findall(r'kymo_auth_refused_total\{reason="(\w+)"\} (\d+)', text))
