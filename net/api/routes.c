@@ -60,7 +60,7 @@ static const struct route rows[] = {
 	{ GET_HEAD, "/-/ready",                             api_status_ready,        ROUTE_READY,                0, NULL, 0, ROLE_NONE },
 	{ LIFECYCLE, "/-/reload",                            api_status_reload,      0,                          0, NULL, 0, ROLE_ADMIN },
 	{ LIFECYCLE, "/-/quit",                              api_status_quit,        0,                          0, NULL, 0, ROLE_ADMIN },
-	{ REQ_GET,  "/metrics",                             api_status_metrics,      0,                          0, NULL, 0, ROLE_READ },
+	{ REQ_GET,  "/metrics",                             api_status_metrics,      ROUTE_ADMIN_SIDE,           0, NULL, 0, ROLE_READ },
 	{ REQ_GET,  "/version",                             api_status_version,      ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
 	{ GET_HEAD, "/health",                              api_status_health,       ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE },
 	{ GET_HEAD, "/",                                    api_status_page,         ROUTE_UNGATED,              0, NULL, 0, ROLE_READ },

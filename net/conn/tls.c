@@ -119,7 +119,8 @@ static ssize_t wait_for_event(void)
 }
 
 static const char https_wanted[] =
-    "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n"
+    "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 55\r\n"
+    "connection: close\r\n\r\n"
     "this address speaks HTTPS: begin its URL with https://\n";
 
 /* From here on there is a plain socket, to say the last word on. */

@@ -278,7 +278,10 @@ static int choose_cert(SSL *ssl, void *arg)
 		const struct tls_cert *c = &t->certs[i];
 		if (X509_check_host(c->cert, host, 0, 0, NULL) != 1)
 			continue;
-		return i == 0 || SSL_use_cert_and_key(ssl, c->cert, c->key, c->chain, 1) == 1;
+		if (i == 0)
+			return 1;
+		SSL_certs_clear(ssl); /* else one of another kind of key stays beside it */
+		return SSL_use_cert_and_key(ssl, c->cert, c->key, c->chain, 1) == 1;
 	}
 	return 1;
 }

@@ -16,6 +16,7 @@
 #include "core/rt/snap.h"
 #include "net/conn/limit.h"
 #include "net/http/asset.h"
+#include "net/http/forwarded.h"
 #include "net/http/req_priv.h"
 #include "net/http/router.h"
 #include "net/http/srv_priv.h"
@@ -417,10 +418,32 @@ static void req_begin_unmatched(struct req *r, enum route_found found, const str
 	req_reply_text(r, 405, "Method Not Allowed\n");
 }
 
+/* What was counted of its peer is of the client behind it. */
+static void set_client(struct req *r, const struct sockaddr_storage *client)
+{
+	uint32_t who = limit_who(client);
+	limit_inflight_sub(r->who, r->_charged_bytes);
+	limit_answers_sub(r->who, r->_held_bytes);
+	limit_inflight_add(who, r->_charged_bytes);
+	limit_answers_add(who, r->_held_bytes);
+	r->remote = *client;
+	r->who = who;
+}
+
+/* With a listener for administration, what is of administration answers there alone. */
+static bool answers_here(const struct req *r)
+{
+	bool of_admin = r->route->role == ROLE_ADMIN || (r->route->flags & ROUTE_ADMIN_SIDE);
+	return !r->_srv->apart || r->route->role == ROLE_NONE || of_admin == r->admin;
+}
+
 enum req_step req_begin(struct req *r, const char *raw_path, size_t raw_len)
 {
 	const struct srv_opts *o = r->_srv->opts;
+	struct sockaddr_storage client;
 	struct route_match m;
+	if (r->_behind && forwarded_client(r, &r->_srv->trusted_proxies, &client))
+		set_client(r, &client);
 	enum route_found found =
 	    router_match(r->_srv->router, r->method, raw_path, raw_len, &r->arena, &m);
 	if (m.path) {
@@ -437,6 +460,12 @@ enum req_step req_begin(struct req *r, const char *raw_path, size_t raw_len)
 	r->param_len = m.param_len;
 	if ((r->route->flags & ROUTE_STREAM) && r->http_version < 20) {
 		req_reply_text(r, 505, "gRPC needs HTTP/2, this request came by HTTP/1.1\n");
+		return REQ_ANSWERED;
+	}
+	if (!answers_here(r)) {
+		req_reply_text(r, 404, "404 page not found: this path answers %s\n",
+		    r->admin ? "on the other listeners, this one is for administration"
+		             : "on the listener for administration only");
 		return REQ_ANSWERED;
 	}
 	if (o->gate && !(r->route->flags & ROUTE_UNGATED) && !o->gate(r)) {

@@ -32,6 +32,11 @@ enum route_flags {
 	ROUTE_STREAM = 8,
 	/* What anybody answers for it (gates, limits, refusals) is said by srv_opts.speak. */
 	ROUTE_SPOKEN = 16,
+	/*
+	 * Answers where administration does, as rows of ROLE_ADMIN do, when that has a listener of
+	 * its own; rows of ROLE_NONE answer everywhere.
+	 */
+	ROUTE_ADMIN_SIDE = 32,
 };
 
 /* What an identity may do; a bit each (net/gate). */
