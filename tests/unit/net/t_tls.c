@@ -12,7 +12,7 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
 #include "tests/lib/testteam.h"
-#include "tests/lib/tlscli.h"
+#include "tests/lib/testtls.h"
 
 #define LOOPS     2u
 #define BIG_BYTES (3u << 20)
@@ -120,19 +120,19 @@ static void serve_tls(const struct tls_conf *conf)
 }
 
 /* The answer to one request on a connection of its own; why there is none, in brackets. */
-static const char *ask(size_t listener, const struct tlscli_want *w, const char *request)
+static const char *ask(size_t listener, const struct testtls_want *w, const char *request)
 {
 	static char text[1024];
-	struct tlscli t;
-	tlscli_open(&t, srv_address(srv, listener), w);
-	char *a = t.ok ? tlscli_ask(&t, request) : NULL;
+	struct testtls t;
+	testtls_open(&t, srv_address(srv, listener), w);
+	char *a = t.ok ? testtls_ask(&t, request) : NULL;
 	const char *body = a ? strstr(a, "\r\n\r\n") + 4 : NULL;
 	if (body)
 		snprintf(text, sizeof text, "%s", body);
 	else
 		snprintf(text, sizeof text, "(%s)", t.ok ? "no answer" : t.why);
 	free(a);
-	tlscli_close(&t);
+	testtls_close(&t);
 	return text;
 }
 
@@ -166,18 +166,18 @@ static void versions(void)
 	struct tls_conf conf = conf_of(TLS_CLIENT_NONE);
 	serve_tls(&conf);
 	uint64_t v2 = metric_sum(M_TLS_1_2), v3 = metric_sum(M_TLS_1_3);
-	tap_ok(strstr(ask(0, &(struct tlscli_want){ .version = TLS1_2_VERSION }, GET("/who")),
+	tap_ok(strstr(ask(0, &(struct testtls_want){ .version = TLS1_2_VERSION }, GET("/who")),
 	           "tls=1 admin=0 peer=-"),
 	    "TLS 1.2 is served");
-	tap_ok(strstr(ask(0, &(struct tlscli_want){ .version = TLS1_3_VERSION }, GET("/who")),
+	tap_ok(strstr(ask(0, &(struct testtls_want){ .version = TLS1_3_VERSION }, GET("/who")),
 	           "from=127.0.0.1 tls=1"),
 	    "TLS 1.3 too");
 	tap_ok(metric_sum(M_TLS_1_2) == v2 + 1 && metric_sum(M_TLS_1_3) == v3 + 1, "each is counted");
 	uint64_t none = metric_sum(M_TLS_FAILED_COMMON);
-	tap_ok(*ask(0, &(struct tlscli_want){ .version = TLS1_1_VERSION }, GET("/who")) == '(',
+	tap_ok(*ask(0, &(struct testtls_want){ .version = TLS1_1_VERSION }, GET("/who")) == '(',
 	    "TLS 1.1 is not");
 	tap_ok(*ask(0,
-	           &(struct tlscli_want){
+	           &(struct testtls_want){
 	               .version = TLS1_2_VERSION, .ciphers = "ECDHE-ECDSA-AES128-SHA" },
 	           GET("/who")) == '(',
 	    "nor a suite of CBC");
@@ -188,37 +188,37 @@ static void versions(void)
 static void alpn(void)
 {
 	struct tls_conf conf = conf_of(TLS_CLIENT_NONE);
-	struct tlscli t;
+	struct testtls t;
 	uint8_t frame[9];
 	serve_tls(&conf);
-	tlscli_open(&t, srv_address(srv, 0), &(struct tlscli_want){ .alpn = "\x02h2\x08http/1.1" });
+	testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ .alpn = "\x02h2\x08http/1.1" });
 	const unsigned char *chosen = NULL;
 	unsigned len = 0;
 	SSL_get0_alpn_selected(t.ssl, &chosen, &len);
 	tap_is_mem(chosen, len, "h2", 2, "h2 is chosen where it is offered");
 	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
-	tlscli_send(&t, preface, sizeof preface - 1);
-	tap_ok(tlscli_read(&t, frame, 9) == 9 && frame[3] == 4, "and spoken: SETTINGS come");
-	tlscli_close(&t);
-	tap_ok(*ask(0, &(struct tlscli_want){ .alpn = "\x08http/1.1" }, GET("/who")) == 'l',
+	testtls_send(&t, preface, sizeof preface - 1);
+	tap_ok(testtls_read(&t, frame, 9) == 9 && frame[3] == 4, "and spoken: SETTINGS come");
+	testtls_close(&t);
+	tap_ok(*ask(0, &(struct testtls_want){ .alpn = "\x08http/1.1" }, GET("/who")) == 'l',
 	    "http/1.1 alone is spoken");
-	tap_ok(*ask(0, &(struct tlscli_want){ 0 }, GET("/who")) == 'l', "so it is without ALPN");
-	tap_ok(strstr(ask(0, &(struct tlscli_want){ .alpn = "\x04smtp" }, GET("/who")),
+	tap_ok(*ask(0, &(struct testtls_want){ 0 }, GET("/who")) == 'l', "so it is without ALPN");
+	tap_ok(strstr(ask(0, &(struct testtls_want){ .alpn = "\x04smtp" }, GET("/who")),
 	           "no application protocol"),
 	    "another protocol is refused with its alert");
 	tap_ok(quiet(), "(quiet)");
 	stop();
 	conf.no_h2 = true;
 	serve_tls(&conf);
-	tlscli_open(&t, srv_address(srv, 0), &(struct tlscli_want){ .alpn = "\x02h2\x08http/1.1" });
+	testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ .alpn = "\x02h2\x08http/1.1" });
 	SSL_get0_alpn_selected(t.ssl, &chosen, &len);
 	tap_is_mem(chosen, len, "http/1.1", 8, "h2 may be switched off");
-	tlscli_close(&t);
+	testtls_close(&t);
 	stop();
 }
 
 /* A body in records of so many bytes: what OpenSSL holds back must not be waited for. */
-static void body_in(struct tlscli *t, size_t record)
+static void body_in(struct testtls *t, size_t record)
 {
 	char head[128], want[64];
 	uint8_t *body = malloc(BIG_BYTES);
@@ -230,10 +230,10 @@ static void body_in(struct tlscli *t, size_t record)
 	}
 	int n = snprintf(
 	    head, sizeof head, "POST /sum HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", len);
-	bool ok = tlscli_send(t, head, (size_t)n);
+	bool ok = testtls_send(t, head, (size_t)n);
 	for (size_t off = 0; off < len && ok; off += record)
-		ok = tlscli_send(t, body + off, len - off < record ? len - off : record);
-	char *a = ok ? tlscli_answer(t) : NULL;
+		ok = testtls_send(t, body + off, len - off < record ? len - off : record);
+	char *a = ok ? testtls_answer(t) : NULL;
 	snprintf(want, sizeof want, "%zu %llu\n", len, (unsigned long long)sum);
 	tap_is_str(a ? strstr(a, "\r\n\r\n") + 4 : "(none)", want,
 	    "a body comes whole in records of %zu bytes", record);
@@ -245,14 +245,14 @@ static void bodies(int version)
 {
 	static const size_t records[] = { 1, 700, 5000, 16384 };
 	struct tls_conf conf = conf_of(TLS_CLIENT_NONE);
-	struct tlscli t;
+	struct testtls t;
 	serve_tls(&conf);
-	tlscli_open(&t, srv_address(srv, 0), &(struct tlscli_want){ .version = version });
+	testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ .version = version });
 	for (size_t i = 0; i < COUNT_OF(records); i++)
 		body_in(&t, records[i]);
-	tlscli_send(&t, GET("/big"), strlen(GET("/big")));
+	testtls_send(&t, GET("/big"), strlen(GET("/big")));
 	usleep(50000); /* more than the socket takes waits */
-	char *a = tlscli_answer(&t), *body = a ? strstr(a, "\r\n\r\n") + 4 : NULL;
+	char *a = testtls_answer(&t), *body = a ? strstr(a, "\r\n\r\n") + 4 : NULL;
 	size_t same = 0;
 	while (body && same < BIG_BYTES && (uint8_t)body[same] == big_byte(same))
 		same++;
@@ -263,7 +263,7 @@ static void bodies(int version)
 	char *all = malloc(one * many + 1);
 	for (size_t i = 0; i < many; i++)
 		memcpy(all + one * i, GET("/who"), one);
-	tlscli_send(&t, all, one * many);
+	testtls_send(&t, all, one * many);
 	size_t answers = 0;
 	char *text = malloc((1 << 20) + 1);
 	size_t had = 0, n;
@@ -278,7 +278,7 @@ static void bodies(int version)
 	tap_is_u64(answers, many, "pipelined requests are answered, all of them");
 	free(text);
 	free(all);
-	tlscli_close(&t);
+	testtls_close(&t);
 	tap_ok(quiet(), "(quiet)");
 	stop();
 }
@@ -286,7 +286,7 @@ static void bodies(int version)
 static void clients(void)
 {
 	struct tls_conf conf = conf_of(TLS_CLIENT_REQUIRE);
-	struct tlscli_want with = { .cert = &agent }, without = { 0 }, wrong = { .cert = &stranger };
+	struct testtls_want with = { .cert = &agent }, without = { 0 }, wrong = { .cert = &stranger };
 	static const char *const known =
 	    "peer=CN=agent,O=Kymo tests cn=agent sans=2 first=spiffe://kymo/agent";
 	serve_tls(&conf);
@@ -327,10 +327,10 @@ static void clients(void)
 /* True when the session was resumed, with its client; *loop: where the request was served. */
 static bool resumes(SSL_SESSION **session, const struct testcert *cert, unsigned *loop)
 {
-	struct tlscli t;
-	tlscli_open(
-	    &t, srv_address(srv, 0), &(struct tlscli_want){ .session = *session, .cert = cert });
-	char *a = t.ok ? tlscli_ask(&t, GET("/who")) : NULL;
+	struct testtls t;
+	testtls_open(
+	    &t, srv_address(srv, 0), &(struct testtls_want){ .session = *session, .cert = cert });
+	char *a = t.ok ? testtls_ask(&t, GET("/who")) : NULL;
 	const char *at = a ? strstr(a, "loop=") : NULL;
 	*loop = at ? (unsigned)strtoul(at + 5, NULL, 10) : 99;
 	bool yes = a && SSL_session_reused(t.ssl) && strstr(a, "cn=agent");
@@ -340,7 +340,7 @@ static bool resumes(SSL_SESSION **session, const struct testcert *cert, unsigned
 		t.session = NULL;
 	}
 	free(a);
-	tlscli_close(&t);
+	testtls_close(&t);
 	return yes;
 }
 
@@ -379,7 +379,7 @@ static void sessions(void)
 	stop();
 }
 
-static long serial_of(const struct tlscli *t)
+static long serial_of(const struct testtls *t)
 {
 	X509 *x = SSL_get0_peer_certificate(t->ssl);
 	return x ? ASN1_INTEGER_get(X509_get0_serialNumber(x)) : 0;
@@ -391,11 +391,11 @@ static void renewal(void)
 	struct testcert_want w = { .name = "localhost", .sans = "DNS:localhost", .days = 30 };
 	struct testcert fresh = testcert_make(&w, &ca);
 	struct errbuf eb;
-	struct tlscli old, t;
+	struct testtls old, t;
 	unsigned changed = 99;
 	serve_tls(&conf);
 	errbuf_init(&eb);
-	tlscli_open(&old, srv_address(srv, 0), &(struct tlscli_want){ 0 });
+	testtls_open(&old, srv_address(srv, 0), &(struct testtls_want){ 0 });
 	long first = serial_of(&old);
 	tap_ok(!srv_renew(srv, &changed, &eb) && changed == 0,
 	    "files that are the same are left alone");
@@ -404,25 +404,25 @@ static void renewal(void)
 	    "a certificate without its key is refused: %s", eb.text);
 	errbuf_init(&eb);
 	tap_ok(!srv_renew(srv, &changed, &eb) && changed == 0, "once, as long as nothing changes");
-	tlscli_open(&t, srv_address(srv, 0), &(struct tlscli_want){ 0 });
+	testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ 0 });
 	tap_ok(t.ok && serial_of(&t) == first, "and what was there goes on");
-	tlscli_close(&t);
+	testtls_close(&t);
 	testcert_write(&fresh, NULL, key_file);
 	tap_ok(!srv_renew(srv, &changed, &eb) && changed == 1, "with its key it is taken");
-	tlscli_open(&t, srv_address(srv, 0), &(struct tlscli_want){ 0 });
+	testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ 0 });
 	tap_ok(t.ok && serial_of(&t) != first, "a new connection gets the new certificate");
-	tlscli_close(&t);
-	char *a = tlscli_ask(&old, GET("/who"));
+	testtls_close(&t);
+	char *a = testtls_ask(&old, GET("/who"));
 	tap_ok(a && !strncmp(a, "HTTP/1.1 200", 12), "an older connection goes on");
 	free(a);
-	tlscli_close(&old);
+	testtls_close(&old);
 	FILE *f = fopen(cert_file, "w");
 	fputs("nonsense\n", f);
 	fclose(f);
 	tap_ok(srv_renew(srv, &changed, &eb) && strstr(eb.text, "not a certificate in PEM form") &&
 	        strstr(eb.text, cert_file),
 	    "nonsense is refused: %s", eb.text);
-	tap_ok(*ask(0, &(struct tlscli_want){ 0 }, GET("/who")) == 'l', "and the server serves");
+	tap_ok(*ask(0, &(struct testtls_want){ 0 }, GET("/who")) == 'l', "and the server serves");
 	testcert_write(&server, cert_file, key_file);
 	testcert_release(&fresh);
 	tap_ok(quiet(), "(quiet)");
@@ -433,7 +433,7 @@ static void names(void)
 {
 	struct tls_pair pairs[] = { { cert_file, key_file }, { rsa_cert_file, rsa_key_file } };
 	struct tls_conf conf = { .pairs = pairs, .pair_count = 2 };
-	struct tlscli t;
+	struct testtls t;
 	serve_tls(&conf);
 	static const struct {
 		const char *host;
@@ -441,11 +441,11 @@ static void names(void)
 	} want[] = { { "localhost", EVP_PKEY_EC }, { "rsa.example", EVP_PKEY_RSA },
 		{ "unknown.example", EVP_PKEY_EC }, { NULL, EVP_PKEY_EC } };
 	for (size_t i = 0; i < COUNT_OF(want); i++) {
-		tlscli_open(&t, srv_address(srv, 0), &(struct tlscli_want){ .host = want[i].host });
+		testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ .host = want[i].host });
 		X509 *x = t.ok ? SSL_get0_peer_certificate(t.ssl) : NULL;
 		tap_ok(x && EVP_PKEY_get_base_id(X509_get0_pubkey(x)) == want[i].key,
 		    "the certificate is that of %s", want[i].host ? want[i].host : "(no name)");
-		tlscli_close(&t);
+		testtls_close(&t);
 	}
 	stop();
 }
@@ -504,8 +504,8 @@ static void storm(void)
 	serve_tls(&conf);
 	for (unsigned i = 0; i < MANY; i++)
 		fds[i] = httpcli_dial(srv_address(srv, 0));
-	struct tlscli t;
-	tlscli_open(&t, srv_address(srv, 0), &(struct tlscli_want){ 0 });
+	struct testtls t;
+	testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ 0 });
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	SSL *ssl[MANY];
 	for (unsigned i = 0; i < MANY; i++) { /* hellos of all, then the rest of all */
@@ -515,7 +515,7 @@ static void storm(void)
 		SSL_set_connect_state(ssl[i]);
 		SSL_do_handshake(ssl[i]);
 	}
-	char *a = tlscli_ask(&t, GET("/who"));
+	char *a = testtls_ask(&t, GET("/who"));
 	tap_ok(a, "a connection is answered while %d handshakes wait", MANY);
 	free(a);
 	unsigned done = 0;
@@ -527,7 +527,7 @@ static void storm(void)
 	}
 	SSL_CTX_free(ctx);
 	tap_is_u64(done, MANY, "all of them are done");
-	tlscli_close(&t);
+	testtls_close(&t);
 	tap_ok(quiet(), "(quiet)");
 	stop();
 }
@@ -621,7 +621,7 @@ static void proxy_headers(void)
 	    "UNKNOWN leaves the proxy");
 	static const char v2[] =
 	    "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\x09\xc6\x33\x64\1\x12\x67\x01\xbb";
-	struct tlscli_want w = { .before = v2, .before_len = sizeof v2 - 1 };
+	struct testtls_want w = { .before = v2, .before_len = sizeof v2 - 1 };
 	tap_ok(strstr(ask(1, &w, GET("/who")), "from=192.0.2.9 tls=1"),
 	    "one of version 2 comes before TLS");
 	uint64_t refused_before = metric_sum(M_PROXY_REFUSED);

@@ -1,10 +1,10 @@
 /*
- * tlscli - a blocking TLS client for tests, header only: handshake, bytes out, an answer in.
+ * testtls - a blocking TLS client for tests, header only: handshake, bytes out, an answer in.
  *
- * Thread: any that is not a loop. Memory: a client is ended with tlscli_close.
+ * Thread: any that is not a loop. Memory: a client is ended with testtls_close.
  */
-#ifndef TESTS_LIB_TLSCLI_H
-#define TESTS_LIB_TLSCLI_H
+#ifndef TESTS_LIB_TESTTLS_H
+#define TESTS_LIB_TESTTLS_H
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -12,7 +12,7 @@
 #include "tests/lib/httpcli.h"
 #include "tests/lib/testcert.h"
 
-struct tlscli_want {
+struct testtls_want {
 	int version;      /* TLS1_2_VERSION, ...; 0 = any */
 	const char *alpn; /* "\x02h2\x08http/1.1"; NULL = none */
 	const char *host; /* SNI */
@@ -23,7 +23,7 @@ struct tlscli_want {
 	const void *before;
 	size_t before_len;
 };
-struct tlscli {
+struct testtls {
 	int fd;
 	SSL_CTX *ctx;
 	SSL *ssl;
@@ -32,18 +32,18 @@ struct tlscli {
 	SSL_SESSION *session; /* the last ticket that came */
 };
 
-TESTCERT_UNUSED static int tlscli_ticket(SSL *ssl, SSL_SESSION *s)
+TESTCERT_UNUSED static int testtls_ticket(SSL *ssl, SSL_SESSION *s)
 {
-	struct tlscli *t = SSL_get_app_data(ssl);
+	struct testtls *t = SSL_get_app_data(ssl);
 	SSL_SESSION_free(t->session);
 	t->session = s;
 	return 1;
 }
 
-TESTCERT_UNUSED static void tlscli_open(
-    struct tlscli *t, const char *address, const struct tlscli_want *w)
+TESTCERT_UNUSED static void testtls_open(
+    struct testtls *t, const char *address, const struct testtls_want *w)
 {
-	*t = (struct tlscli){ .fd = httpcli_dial(address) };
+	*t = (struct testtls){ .fd = httpcli_dial(address) };
 	t->ctx = SSL_CTX_new(TLS_client_method());
 	testcert_need(t->ctx, "no client");
 	SSL_CTX_set_security_level(t->ctx, 0); /* old versions are to be refused by the server */
@@ -53,7 +53,7 @@ TESTCERT_UNUSED static void tlscli_open(
 	}
 	SSL_CTX_set_session_cache_mode(
 	    t->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
-	SSL_CTX_sess_set_new_cb(t->ctx, tlscli_ticket);
+	SSL_CTX_sess_set_new_cb(t->ctx, testtls_ticket);
 	if (w->ciphers)
 		SSL_CTX_set_cipher_list(t->ctx, w->ciphers);
 	t->ssl = SSL_new(t->ctx);
@@ -81,7 +81,7 @@ TESTCERT_UNUSED static void tlscli_open(
 	}
 }
 
-TESTCERT_UNUSED static bool tlscli_send(struct tlscli *t, const void *data, size_t len)
+TESTCERT_UNUSED static bool testtls_send(struct testtls *t, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 	for (size_t n; len; p += n, len -= n)
@@ -91,7 +91,7 @@ TESTCERT_UNUSED static bool tlscli_send(struct tlscli *t, const void *data, size
 }
 
 /* What comes until so many bytes are there, or the end. Returns how many. */
-TESTCERT_UNUSED static size_t tlscli_read(struct tlscli *t, void *out, size_t len)
+TESTCERT_UNUSED static size_t testtls_read(struct testtls *t, void *out, size_t len)
 {
 	size_t got = 0, n;
 	ERR_clear_error();
@@ -101,7 +101,7 @@ TESTCERT_UNUSED static size_t tlscli_read(struct tlscli *t, void *out, size_t le
 }
 
 /* One answer with Content-Length: head and body, NUL-terminated, to be freed. NULL: none came. */
-TESTCERT_UNUSED static char *tlscli_answer(struct tlscli *t)
+TESTCERT_UNUSED static char *testtls_answer(struct testtls *t)
 {
 	size_t cap = 1 << 16, len = 0, want = 0, n;
 	char *text = malloc(cap + 1), *end = NULL;
@@ -127,12 +127,12 @@ TESTCERT_UNUSED static char *tlscli_answer(struct tlscli *t)
 	return text;
 }
 
-TESTCERT_UNUSED static char *tlscli_ask(struct tlscli *t, const char *request)
+TESTCERT_UNUSED static char *testtls_ask(struct testtls *t, const char *request)
 {
-	return tlscli_send(t, request, strlen(request)) ? tlscli_answer(t) : NULL;
+	return testtls_send(t, request, strlen(request)) ? testtls_answer(t) : NULL;
 }
 
-TESTCERT_UNUSED static void tlscli_close(struct tlscli *t)
+TESTCERT_UNUSED static void testtls_close(struct testtls *t)
 {
 	SSL_SESSION_free(t->session);
 	/* Without a word, but as if: else its session may not be resumed. */
