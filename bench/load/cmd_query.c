@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/load/access.h"
 #include "bench/load/answer.h"
 #include "bench/load/cmd.h"
 #include "bench/load/httpc.h"
@@ -197,6 +198,7 @@ static double time_s(const char *text, const char *name)
 int cmd_query(int argc, char **argv)
 {
 	struct plan p = { .extra = "" };
+	static struct access access;
 	const char *file = NULL, *start = NULL, *end = NULL, *step = "15s";
 	double rounds = 5;
 	const struct cmd_arg args[] = {
@@ -222,6 +224,7 @@ int cmd_query(int argc, char **argv)
 		    .meta = "PARAMS",
 		    .help = "parameters added to each request, e.g. nocache=1",
 		    .text = &p.extra },
+		ACCESS_ARGS(access),
 	};
 	cmd_parse("query", argc, argv, args, COUNT_OF(args));
 	if (!file || rounds < 1) {
@@ -241,6 +244,10 @@ int cmd_query(int argc, char **argv)
 	}
 	struct errbuf eb;
 	errbuf_init(&eb);
+	if (access_use(&access, &eb)) {
+		fprintf(stderr, "kymobench query: %s\n", eb.text);
+		return 2;
+	}
 	for (unsigned k = 0; k < p.servers_count; k++) {
 		struct httpc_url u;
 		char api[HTTPC_API_MAX];

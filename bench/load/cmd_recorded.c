@@ -210,6 +210,11 @@ static bool connect_to(struct side *s)
 		fprintf(stderr, "kymobench recorded: %s\n", eb.text);
 		return false;
 	}
+	if (u.tls) {
+		fprintf(stderr, "kymobench recorded: url \"%s\": https is for write and query\n",
+		    s->url);
+		return false;
+	}
 	httpc_url_base(&u, api);
 	httpc_init(&s->http, &u);
 	return true;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/load/access.h"
 #include "bench/load/cmd.h"
 #include "bench/load/httpc.h"
 #include "bench/load/loadgen.h"
@@ -289,6 +290,7 @@ static bool is_write_path(const char *api)
 int cmd_write(int argc, char **argv)
 {
 	struct loadgen_opts o = { 0 };
+	static struct access access;
 	const char *url = "http://127.0.0.1:9470", *step = "15s", *start = NULL, *cpu = NULL,
 	           *pace = NULL;
 	double series = 100000, rounds = 10, batch = 2000, connections = 4, targets = 20, pid = 0,
@@ -372,6 +374,7 @@ int cmd_write(int argc, char **argv)
 		    .meta = "S",
 		    .help = "repeat 5xx and broken connections for so long (30)",
 		    .num = &retry_s },
+		ACCESS_ARGS(access),
 	};
 	cmd_parse("write", argc, argv, args, COUNT_OF(args));
 	if (series < 1 || batch < 1 || connections < 1 || connections > 1024 || targets < 1) {
@@ -395,7 +398,7 @@ int cmd_write(int argc, char **argv)
 		pin(cpu);
 	struct httpc_url u;
 	struct loadgen *g = NULL;
-	if (httpc_url_parse(url, &u, &eb) || loadgen_create(&o, &g, &eb)) {
+	if (access_use(&access, &eb) || httpc_url_parse(url, &u, &eb) || loadgen_create(&o, &g, &eb)) {
 		fprintf(stderr, "kymobench write: %s\n", eb.text);
 		return 2;
 	}

@@ -4,6 +4,9 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +15,22 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "bench/load/access.h"
+
 enum err httpc_url_parse(const char *url, struct httpc_url *out, struct errbuf *eb)
 {
 	memset(out, 0, sizeof(*out));
-	if (strncmp(url, "http://", 7))
-		return errbuf_set(eb, ERR_BADDATA, "url \"%s\" does not begin with http://", url);
-	const char *host = url + 7;
+	out->tls = !strncmp(url, "https://", 8);
+	if (!out->tls && strncmp(url, "http://", 7) != 0)
+		return errbuf_set(
+		    eb, ERR_BADDATA, "url \"%s\" does not begin with http:// or https://", url);
+	const char *host = url + (out->tls ? 8 : 7);
 	size_t len = strcspn(host, ":/");
 	if (!len || len >= sizeof(out->host))
 		return errbuf_set(eb, ERR_BADDATA, "url \"%s\" has no host", url);
 	memcpy(out->host, host, len);
 	const char *p = host + len;
-	snprintf(out->port, sizeof(out->port), "80");
+	snprintf(out->port, sizeof(out->port), "%s", out->tls ? "443" : "80");
 	if (*p == ':') {
 		p++;
 		len = strcspn(p, "/");
@@ -56,14 +63,22 @@ void httpc_init(struct httpc *c, const struct httpc_url *url)
 {
 	c->url = *url;
 	c->fd = -1;
+	c->ssl = NULL;
 	buf_init(&c->in);
+}
+
+static void hang_up(struct httpc *c)
+{
+	SSL_free(c->ssl);
+	c->ssl = NULL;
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
 }
 
 void httpc_release(struct httpc *c)
 {
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
+	hang_up(c);
 	buf_release(&c->in);
 }
 
@@ -85,6 +100,57 @@ static int connect_to(const struct httpc_url *u)
 	if (fd >= 0)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return fd;
+}
+
+/* As errno tells it: of TLS there is no better word. */
+static bool tls_failed(void)
+{
+	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+	if (why)
+		fprintf(stderr, "kymobench: TLS: %s\n", why);
+	errno = EPROTO;
+	return false;
+}
+
+static bool connect_tls(struct httpc *c)
+{
+	CHECK(access_tls());
+	ERR_clear_error();
+	c->ssl = SSL_new(access_tls());
+	CHECK(c->ssl && SSL_set_fd(c->ssl, c->fd) == 1);
+	X509_VERIFY_PARAM *p = SSL_get0_param(c->ssl);
+	if (X509_VERIFY_PARAM_set1_ip_asc(p, c->url.host) != 1)
+		CHECK(SSL_set_tlsext_host_name(c->ssl, c->url.host) == 1 &&
+		    X509_VERIFY_PARAM_set1_host(p, c->url.host, 0) == 1);
+	return SSL_connect(c->ssl) == 1 || tls_failed();
+}
+
+static bool connect_now(struct httpc *c)
+{
+	c->fd = connect_to(&c->url);
+	return c->fd >= 0 && (!c->url.tls || connect_tls(c));
+}
+
+static bool send_tls(struct httpc *c, const struct iovec *v, int count)
+{
+	size_t n;
+	for (int i = 0; i < count; i++)
+		if (v[i].iov_len && SSL_write_ex(c->ssl, v[i].iov_base, v[i].iov_len, &n) != 1) {
+			errno = EPIPE;
+			return false;
+		}
+	return true;
+}
+
+static ssize_t recv_some(struct httpc *c, void *data, size_t len)
+{
+	size_t n;
+	if (!c->ssl)
+		return recv(c->fd, data, len, 0);
+	if (SSL_read_ex(c->ssl, data, len, &n) == 1)
+		return (ssize_t)n;
+	errno = ECONNRESET;
+	return -1;
 }
 
 static bool send_all(int fd, struct iovec *v, int count)
@@ -115,7 +181,7 @@ static bool more(struct httpc *c)
 	buf_reserve(&c->in, 65536);
 	ssize_t n;
 	do
-		n = recv(c->fd, c->in.data + c->in.len, c->in.cap - c->in.len, 0);
+		n = recv_some(c, c->in.data + c->in.len, c->in.cap - c->in.len);
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
 		errno = ECONNRESET;
@@ -170,7 +236,7 @@ static bool read_chunked(struct httpc *c, size_t off)
 static int exchange(struct httpc *c, struct iovec *v, int count, bool head_only, size_t *body_off)
 {
 	buf_clear(&c->in);
-	if (!send_all(c->fd, v, count))
+	if (!(c->ssl ? send_tls(c, v, count) : send_all(c->fd, v, count)))
 		return -1;
 	char *end;
 	while (!(end = header_end(c))) {
@@ -195,10 +261,8 @@ static int exchange(struct httpc *c, struct iovec *v, int count, bool head_only,
 				return -1;
 		}
 	}
-	if (closing) {
-		close(c->fd);
-		c->fd = -1;
-	}
+	if (closing)
+		hang_up(c);
 	return status;
 }
 
@@ -208,11 +272,15 @@ int httpc_do(struct httpc *c, const char *method, const char *path, const char *
 	char head[4096 + 8192];
 	for (int attempt = 0;; attempt++) {
 		bool fresh = c->fd < 0;
-		if (fresh && (c->fd = connect_to(&c->url)) < 0)
+		if (fresh && !connect_now(c)) {
+			int e = errno;
+			hang_up(c);
+			errno = e;
 			return -1;
+		}
 		int n = snprintf(head, sizeof(head),
-		    "%s %s%s HTTP/1.1\r\nHost: %s:%s\r\nContent-Length: %zu\r\n%s\r\n", method,
-		    c->url.prefix, path, c->url.host, c->url.port, len, headers);
+		    "%s %s%s HTTP/1.1\r\nHost: %s:%s\r\nContent-Length: %zu\r\n%s%s\r\n", method,
+		    c->url.prefix, path, c->url.host, c->url.port, len, access_headers(), headers);
 		if (n < 0 || (size_t)n >= sizeof(head)) {
 			errno = E2BIG;
 			return -1;
@@ -221,8 +289,9 @@ int httpc_do(struct httpc *c, const char *method, const char *path, const char *
 		int status = exchange(c, v, len ? 2 : 1, !strcmp(method, "HEAD"), body_off);
 		if (status >= 0)
 			return status;
-		close(c->fd);
-		c->fd = -1;
+		int e = errno;
+		hang_up(c);
+		errno = e;
 		if (fresh || attempt)
 			return -1;
 	}

@@ -1,6 +1,6 @@
 /*
- * httpc - a small blocking HTTP/1.1 client on one kept connection, for load on loopback. Thread:
- * one per client.
+ * httpc - a small blocking HTTP/1.1 client on one kept connection, for load on loopback; over TLS as
+ * bench/load/access says, whose fields each request carries. Thread: one per client.
  */
 #ifndef BENCH_LOAD_HTTPC_H
 #define BENCH_LOAD_HTTPC_H
@@ -8,7 +8,8 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 
-struct httpc_url { /* http://host:port/prefix */
+struct httpc_url { /* http://host:port/prefix, or https:// */
+	bool tls;
 	char host[256], port[8], prefix[512];
 };
 MUST_CHECK enum err httpc_url_parse(const char *url, struct httpc_url *out, struct errbuf *eb);
@@ -21,7 +22,8 @@ void httpc_url_base(struct httpc_url *u, char api[HTTPC_API_MAX]);
 
 struct httpc {
 	struct httpc_url url;
-	int fd; /* -1 = not connected */
+	int fd;             /* -1 = not connected */
+	struct ssl_st *ssl; /* over it, for https */
 	struct buf in;
 };
 void httpc_init(struct httpc *c, const struct httpc_url *url);
