@@ -378,7 +378,8 @@ static void a_later_format(void)
 	fclose(f);
 	storetest_init(&s, dir);
 	tap_ok(storetest_open(&s, LOOPS) == ERR_UNSUPPORTED, "a later format ends the start");
-	end();
+	testlib_rmtree(dir);
+	free(dir);
 }
 
 /* Every call on the files fails once, on the way of a first and of a later tenant. */
