@@ -56,19 +56,42 @@ struct ticket {
 	enum place place;
 	struct list_link queue;
 	struct who *who;
-	uint64_t order; /* of asking */
+	struct pot *pot; /* NULL: its tenant has no limit of memory */
+	uint64_t order;  /* of asking */
 	/* written by the keeper before it sends the answer */
 	enum err verdict;
 };
 
-/* An address of which tickets are out. */
+/* What a tenant or an address has. */
+struct part {
+	/* when it got a place last, or came; by the book's count of places given */
+	uint64_t served[2];
+	uint64_t order; /* of coming */
+	unsigned tickets, places, waits[2];
+};
+
+/* What all queries of a tenant may hold; a new one when its limit changes. */
+struct pot {
+	struct purse purse;
+	unsigned tickets;
+};
+
+/* A tenant of which tickets are out. */
+struct owner {
+	struct list_link chain;
+	uint32_t tenant;
+	struct part part;
+	struct ticket_tenant limits;
+	struct pot *pot; /* of the next ticket, when it has some already */
+};
+
+/* An address of it of which tickets are out. */
 struct who {
 	struct list_link chain, waiting_link[2]; /* of those who wait, by class */
 	struct list_link waiting[2];             /* tickets, oldest first */
+	struct owner *owner;
 	uint64_t key;
-	/* when it got a place last, or came; by the book's count of places given */
-	uint64_t served[2];
-	unsigned tickets, places, waits[2];
+	struct part part;
 };
 
 struct tickets {
@@ -80,7 +103,7 @@ struct tickets {
 	unsigned out, small, heavy, waits[2];
 	uint64_t order, given;
 	struct list_link waiting[2]; /* of struct who */
-	struct list_link chains[WHO_CHAINS];
+	struct list_link chains[WHO_CHAINS], owner_chains[WHO_CHAINS];
 };
 
 static void at_keeper_ask(struct mbox_msg *m);
@@ -109,8 +132,10 @@ struct tickets *tickets_create(struct team *t, const struct limits *l)
 	purse_show(&ts->sum, M_QUERY_MEMORY_BYTES);
 	for (int c = 0; c < 2; c++)
 		list_init(&ts->waiting[c]);
-	for (unsigned i = 0; i < WHO_CHAINS; i++)
+	for (unsigned i = 0; i < WHO_CHAINS; i++) {
 		list_init(&ts->chains[i]);
+		list_init(&ts->owner_chains[i]);
+	}
 	return ts;
 }
 
@@ -135,21 +160,50 @@ static void send(struct loop *to, struct mbox_msg *m, void (*fn)(struct mbox_msg
 		loop_send(to, m);
 }
 
-/* --- the keeper: addresses --- */
+/* --- the keeper: tenants and addresses --- */
 
-static struct who *who_of(struct tickets *ts, uint64_t key)
+static void part_begin(const struct tickets *ts, struct part *p)
 {
-	struct list_link *chain = &ts->chains[key % WHO_CHAINS];
+	for (int c = 0; c < 2; c++)
+		p->served[c] = ts->given;
+	p->order = ts->order;
+}
+
+static void part_check_empty(const struct part *p)
+{
+	CHECK(!p->tickets && !p->places && !p->waits[0] && !p->waits[1]);
+}
+
+static struct owner *owner_of(struct tickets *ts, uint32_t tenant)
+{
+	struct list_link *chain = &ts->owner_chains[tenant % WHO_CHAINS];
+
+	LIST_EACH(l, chain) {
+		struct owner *o = CONTAINER_OF(l, struct owner, chain);
+		if (o->tenant == tenant)
+			return o;
+	}
+	struct owner *o = mem_zalloc(sizeof(*o));
+	o->tenant = tenant;
+	part_begin(ts, &o->part);
+	list_add_head(chain, &o->chain);
+	return o;
+}
+
+static struct who *who_of(struct tickets *ts, struct owner *o, uint64_t key)
+{
+	struct list_link *chain = &ts->chains[(key + o->tenant) % WHO_CHAINS];
 
 	LIST_EACH(l, chain) {
 		struct who *w = CONTAINER_OF(l, struct who, chain);
-		if (w->key == key)
+		if (w->key == key && w->owner == o)
 			return w;
 	}
 	struct who *w = mem_zalloc(sizeof(*w));
 	w->key = key;
+	w->owner = o;
+	part_begin(ts, &w->part);
 	for (int c = 0; c < 2; c++) {
-		w->served[c] = ts->given;
 		list_init(&w->waiting[c]);
 		list_init(&w->waiting_link[c]);
 	}
@@ -157,18 +211,78 @@ static struct who *who_of(struct tickets *ts, uint64_t key)
 	return w;
 }
 
+static void pot_less(struct pot *p)
+{
+	if (!p || --p->tickets)
+		return;
+	purse_end(&p->purse);
+	mem_free(p);
+}
+
+/* Its memory is counted with that of the tenant's others. */
+static void pot_join(struct tickets *ts, struct owner *o, struct ticket *t)
+{
+	uint64_t max = o->limits.memory;
+
+	if (o->pot && o->pot->purse.max != max) {
+		pot_less(o->pot);
+		o->pot = NULL;
+	}
+	if (!max)
+		return;
+	if (!o->pot) {
+		o->pot = mem_zalloc(sizeof(*o->pot));
+		purse_init(&o->pot->purse, max, &ts->sum);
+		o->pot->tickets = 1; /* the owner's own */
+	}
+	t->pot = o->pot;
+	t->pot->tickets++;
+	purse_init(&t->purse, t->purse.max, &t->pot->purse);
+}
+
+static void who_more(struct tickets *ts, struct ticket *t)
+{
+	struct owner *o = owner_of(ts, t->o.tenant);
+
+	t->who = who_of(ts, o, t->o.who);
+	t->who->part.tickets++;
+	o->part.tickets++;
+	o->limits = t->o.limits;
+	pot_join(ts, o, t);
+}
+
 static void who_less(struct who *w)
 {
-	if (--w->tickets)
+	struct owner *o = w->owner;
+
+	o->part.tickets--;
+	if (!--w->part.tickets) {
+		part_check_empty(&w->part);
+		list_del(&w->chain);
+		mem_free(w);
+	}
+	if (o->part.tickets)
 		return;
-	CHECK(!w->places && !w->waits[0] && !w->waits[1]);
-	list_del(&w->chain);
-	mem_free(w);
+	part_check_empty(&o->part);
+	pot_less(o->pot);
+	list_del(&o->chain);
+	mem_free(o);
 }
 
 static struct ticket *first_of(const struct who *w, enum ticket_class c)
 {
 	return CONTAINER_OF(w->waiting[c].next, struct ticket, queue);
+}
+
+/* Do its own limits let it have one more place? */
+static bool owner_may(const struct owner *o)
+{
+	return !o->limits.concurrency || o->part.places < o->limits.concurrency;
+}
+
+static bool owner_waits_enough(const struct owner *o, enum ticket_class c)
+{
+	return o->limits.queued && o->part.waits[c] >= o->limits.queued;
 }
 
 /* --- the keeper: the queues --- */
@@ -183,7 +297,8 @@ static void wait_begin(struct tickets *ts, struct ticket *t, enum ticket_class c
 	struct who *w = t->who;
 
 	t->place = waiting_place(c);
-	if (!w->waits[c]++)
+	w->owner->part.waits[c]++;
+	if (!w->part.waits[c]++)
 		list_add_tail(&ts->waiting[c], &w->waiting_link[c]);
 	list_add_tail(&w->waiting[c], &t->queue);
 	ts->waits[c]++;
@@ -196,61 +311,115 @@ static void wait_end(struct tickets *ts, struct ticket *t, enum ticket_class c)
 
 	CHECK(t->place == waiting_place(c));
 	list_del(&t->queue);
-	if (!--w->waits[c])
+	w->owner->part.waits[c]--;
+	if (!--w->part.waits[c])
 		list_del(&w->waiting_link[c]);
 	ts->waits[c]--;
 	metric_gauge_add(M_QUERIES_QUEUED, -1);
 }
 
 /*
- * Fewest places first; among equals the address that got one longest ago (all have none when
- * everybody waits for a heavy place); then who asked first.
+ * Fewest places first; among equals who got one longest ago (all have none when everybody waits for
+ * a heavy place); then who came first.
  */
-static bool is_before(const struct ticket *a, const struct ticket *b, enum ticket_class c)
+static bool part_before(const struct part *a, const struct part *b, enum ticket_class c)
 {
-	if (a->who->places != b->who->places)
-		return a->who->places < b->who->places;
-	if (a->who->served[c] != b->who->served[c])
-		return a->who->served[c] < b->who->served[c];
+	if (a->places != b->places)
+		return a->places < b->places;
+	if (a->served[c] != b->served[c])
+		return a->served[c] < b->served[c];
 	return a->order < b->order;
 }
 
+/* Tenants first, then addresses, then who asked first. */
+static bool is_before(const struct ticket *a, const struct ticket *b, enum ticket_class c)
+{
+	const struct who *v = a->who, *w = b->who;
+
+	if (v->owner != w->owner)
+		return part_before(&v->owner->part, &w->owner->part, c);
+	if (v->part.places != w->part.places || v->part.served[c] != w->part.served[c])
+		return part_before(&v->part, &w->part, c);
+	return a->order < b->order;
+}
+
+/* NULL: nobody waits whose tenant may have another place. */
 static struct ticket *next_of(struct tickets *ts, enum ticket_class c)
 {
 	struct ticket *best = NULL;
 
 	LIST_EACH(l, &ts->waiting[c]) {
 		struct ticket *t = first_of(CONTAINER_OF(l, struct who, waiting_link[c]), c);
-		if (!best || is_before(t, best, c))
+		if (owner_may(t->who->owner) && (!best || is_before(t, best, c)))
 			best = t;
 	}
 	return best;
 }
 
-/* The youngest of the address that waits most often, when that is more often than w would. */
-static struct ticket *to_displace(struct tickets *ts, const struct who *w, enum ticket_class c)
+/* Of those that wait, the tenant that does so most often; w's when none does more. */
+static const struct owner *most_waiting(
+    const struct tickets *ts, const struct who *w, enum ticket_class c)
 {
-	const struct who *most = w;
+	const struct owner *most = w->owner;
 
 	LIST_EACH(l, &ts->waiting[c]) {
-		struct who *x = CONTAINER_OF(l, struct who, waiting_link[c]);
-		if (x->waits[c] > most->waits[c])
+		const struct owner *o = CONTAINER_OF(l, struct who, waiting_link[c])->owner;
+		if (o->part.waits[c] > most->part.waits[c])
+			most = o;
+	}
+	return most->part.waits[c] > w->owner->part.waits[c] + 1 ? most : w->owner;
+}
+
+static struct ticket *last_of(const struct who *w, enum ticket_class c)
+{
+	return CONTAINER_OF(w->waiting[c].prev, struct ticket, queue);
+}
+
+/* More often, or as often and for less long. */
+static bool waits_more(const struct who *a, const struct who *b, enum ticket_class c)
+{
+	unsigned n = a->part.waits[c], m = b->part.waits[c];
+
+	return n > m || (n && n == m && last_of(a, c)->order > last_of(b, c)->order);
+}
+
+/*
+ * The youngest of the tenant that waits most often, when that is more often than w's would, of its
+ * address that does; else of an address of the same tenant, when that waits more often than w
+ * would. own: only that.
+ */
+static struct ticket *to_displace(
+    struct tickets *ts, const struct who *w, enum ticket_class c, bool own)
+{
+	const struct owner *o = own ? w->owner : most_waiting(ts, w, c);
+	const struct who *most = o == w->owner ? w : NULL;
+
+	LIST_EACH(l, &ts->waiting[c]) {
+		const struct who *x = CONTAINER_OF(l, struct who, waiting_link[c]);
+		if (x->owner == o && (!most || waits_more(x, most, c)))
 			most = x;
 	}
-	if (most->waits[c] <= w->waits[c] + 1)
+	if (o == w->owner && most->part.waits[c] <= w->part.waits[c] + 1)
 		return NULL;
-	return CONTAINER_OF(most->waiting[c].prev, struct ticket, queue);
+	return last_of(most, c);
 }
 
 /* --- the keeper: places --- */
+
+static void part_serve(struct part *p, enum ticket_class c, uint64_t given)
+{
+	p->places++;
+	p->served[c] = given;
+}
 
 static void place_take(struct tickets *ts, struct ticket *t, enum ticket_class c)
 {
 	t->place = c == TICKET_SMALL ? PLACE_SMALL : PLACE_HEAVY;
 	*(c == TICKET_SMALL ? &ts->small : &ts->heavy) += 1;
 	CHECK(ts->small + ts->heavy <= ts->places && ts->heavy <= ts->heavy_places);
-	t->who->places++;
-	t->who->served[c] = ++ts->given;
+	ts->given++;
+	part_serve(&t->who->part, c, ts->given);
+	part_serve(&t->who->owner->part, c, ts->given);
 	metric_gauge_add(M_QUERIES_RUNNING, 1);
 	metric_gauge_add(M_QUERIES_HEAVY, c == TICKET_HEAVY);
 }
@@ -267,8 +436,9 @@ static void place_give(struct tickets *ts, struct ticket *t)
 	t->place = PLACE_NONE;
 	if (!small && !heavy)
 		return;
-	CHECK(t->who->places && (small ? ts->small : ts->heavy));
-	t->who->places--;
+	CHECK(t->who->part.places && (small ? ts->small : ts->heavy));
+	t->who->part.places--;
+	t->who->owner->part.places--;
 	*(small ? &ts->small : &ts->heavy) -= 1;
 	metric_gauge_add(M_QUERIES_RUNNING, -1);
 	metric_gauge_add(M_QUERIES_HEAVY, -(int64_t)heavy);
@@ -293,21 +463,29 @@ static bool is_free(const struct tickets *ts, enum ticket_class c)
 	    (c == TICKET_SMALL || ts->heavy < ts->heavy_places) && bytes_let(ts, c);
 }
 
+/* Could one who comes now have a place at once? */
+static bool is_free_for(struct tickets *ts, const struct who *w, enum ticket_class c)
+{
+	return is_free(ts, c) && owner_may(w->owner) && (!ts->waits[c] || !next_of(ts, c));
+}
+
+static void places_fill_of(
+    struct tickets *ts, enum ticket_class c, void (*answer)(struct mbox_msg *m))
+{
+	struct ticket *t;
+
+	while (ts->waits[c] && is_free(ts, c) && (t = next_of(ts, c))) {
+		wait_end(ts, t, c);
+		place_take(ts, t, c);
+		send(t->home, &t->msg, answer, false);
+	}
+}
+
 /* Heavy ones first: they cannot take more than half of the places. */
 static void places_fill(struct tickets *ts)
 {
-	while (ts->waits[TICKET_HEAVY] && is_free(ts, TICKET_HEAVY)) {
-		struct ticket *t = next_of(ts, TICKET_HEAVY);
-		wait_end(ts, t, TICKET_HEAVY);
-		place_take(ts, t, TICKET_HEAVY);
-		send(t->home, &t->msg, at_home_grown, false);
-	}
-	while (ts->waits[TICKET_SMALL] && is_free(ts, TICKET_SMALL)) {
-		struct ticket *t = next_of(ts, TICKET_SMALL);
-		wait_end(ts, t, TICKET_SMALL);
-		place_take(ts, t, TICKET_SMALL);
-		send(t->home, &t->msg, at_home_answer, false);
-	}
+	places_fill_of(ts, TICKET_HEAVY, at_home_grown);
+	places_fill_of(ts, TICKET_SMALL, at_home_answer);
 }
 
 static void bury(struct tickets *ts, struct ticket *t)
@@ -316,6 +494,7 @@ static void bury(struct tickets *ts, struct ticket *t)
 
 	place_give(ts, t);
 	ts->out--;
+	pot_less(t->pot);
 	mem_free(t);
 	who_less(w);
 	places_fill(ts);
@@ -345,56 +524,66 @@ static struct ticket *of_msg(struct mbox_msg *m)
 	return CONTAINER_OF(m, struct ticket, msg);
 }
 
+/*
+ * Is there room to wait? If not, *displaced has to leave, or (NULL) nobody does and it is refused.
+ */
+static bool may_wait(
+    struct tickets *ts, const struct who *w, enum ticket_class c, struct ticket **displaced)
+{
+	bool own = owner_waits_enough(w->owner, c);
+
+	*displaced = NULL;
+	if (!own && ts->waits[c] < ts->queued_max)
+		return true;
+	*displaced = to_displace(ts, w, c, own);
+	return *displaced != NULL;
+}
+
 static void at_keeper_ask(struct mbox_msg *m)
 {
-	struct ticket *t = of_msg(m);
+	struct ticket *t = of_msg(m), *displaced;
 	struct tickets *ts = t->book;
 
 	ts->out++;
 	t->order = ++ts->order;
-	t->who = who_of(ts, t->o.who);
-	t->who->tickets++;
-	if (!ts->waits[TICKET_SMALL] && is_free(ts, TICKET_SMALL)) {
+	who_more(ts, t);
+	if (is_free_for(ts, t->who, TICKET_SMALL)) {
 		place_take(ts, t, TICKET_SMALL);
 		send(t->home, &t->msg, at_home_answer, true);
 		return;
 	}
-	if (ts->waits[TICKET_SMALL] >= ts->queued_max) {
-		struct ticket *other = to_displace(ts, t->who, TICKET_SMALL);
-		if (!other) {
-			refuse(t, true);
-			return;
-		}
-		wait_end(ts, other, TICKET_SMALL);
-		refuse(other, false);
+	if (!may_wait(ts, t->who, TICKET_SMALL, &displaced)) {
+		refuse(t, true);
+		return;
+	}
+	if (displaced) {
+		wait_end(ts, displaced, TICKET_SMALL);
+		refuse(displaced, false);
 	}
 	wait_begin(ts, t, TICKET_SMALL);
 }
 
 static void at_keeper_grow(struct mbox_msg *m)
 {
-	struct ticket *t = of_msg(m);
+	struct ticket *t = of_msg(m), *displaced;
 	struct tickets *ts = t->book;
 
 	CHECK(t->place == PLACE_SMALL);
 	place_give(ts, t);
-	if (!ts->waits[TICKET_HEAVY] && is_free(ts, TICKET_HEAVY)) {
+	if (is_free_for(ts, t->who, TICKET_HEAVY)) {
 		place_take(ts, t, TICKET_HEAVY);
 		send(t->home, &t->msg, at_home_grown, true);
 		return;
 	}
-	struct ticket *other = NULL;
-	bool full = ts->waits[TICKET_HEAVY] >= ts->queued_max;
-	if (full)
-		other = to_displace(ts, t->who, TICKET_HEAVY);
-	if (other) {
-		wait_end(ts, other, TICKET_HEAVY);
-		refuse_growth(other, false);
+	bool waits = may_wait(ts, t->who, TICKET_HEAVY, &displaced);
+	if (displaced) {
+		wait_end(ts, displaced, TICKET_HEAVY);
+		refuse_growth(displaced, false);
 	}
-	if (full && !other)
-		refuse_growth(t, true);
-	else
+	if (waits)
 		wait_begin(ts, t, TICKET_HEAVY);
+	else
+		refuse_growth(t, true);
 	places_fill(ts);
 }
 
@@ -562,9 +751,20 @@ bool ticket_touched(struct ticket *t, uint64_t samples)
 	return purse_over(&t->touched) || purse_used(&t->purse) > TICKET_SMALL_BYTES;
 }
 
+/* Of the purses above, the one that is full: the tenant's, or that of all. */
+static const struct purse *full_one(const struct purse *p, uint64_t more)
+{
+	const struct purse *up = p->up ? p->up : p;
+
+	if (up->up && up->max && purse_used(up) + more <= up->max)
+		up = up->up;
+	return up;
+}
+
 enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb)
 {
-	uint64_t used = purse_used(p), sum = p->up ? purse_used(p->up) : used;
+	uint64_t used = purse_used(p);
+	const struct purse *full = full_one(p, more);
 	char limit[LIMITS_TEXT_MAX];
 
 	switch (purse_why(p)) {
@@ -572,9 +772,14 @@ enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb)
 	case PURSE_OWN:
 		break;
 	case PURSE_SUM:
+		if (full->up)
+			return errbuf_set(eb, ERR_BUSY,
+			    "the tenant's queries need %llu MiB at once, limit %llu MiB (query_memory of the tenant), try again later",
+			    MIB(purse_used(full) + more), MIB(full->max));
 		return errbuf_set(eb, ERR_BUSY,
 		    "queries need %llu MiB at once, limit %llu MiB (--%s), try again later",
-		    MIB(sum + more), MIB(p->up->max), limits_flag(LIMITS_query_memory_total));
+		    MIB(purse_used(full) + more), MIB(full->max),
+		    limits_flag(LIMITS_query_memory_total));
 	case PURSE_MEMORY:
 		return errbuf_set(
 		    eb, ERR_NOMEM, "the server has no more memory now, try again later");

@@ -22,10 +22,13 @@
  * somebody else works who will give some back. Who runs into the end of the sum is told to come
  * back later; who runs into its own limit is told so (ticket_no_room).
  *
- * Addresses. A place that is free goes to the address that has the fewest of those that wait, among
- * equals to the one that got a place of the kind longest ago, then in the order of asking. When a
- * queue is full, the youngest of the address that waits most often makes room for one that waits
- * less. So without others an address may have everything.
+ * Tenants and addresses. A place that is free goes to the tenant that has the fewest of those that
+ * wait, among equals to the one that got a place of the kind longest ago, then to the one that came
+ * first; inside the tenant to an address by the same rule, then in the order of asking. When a
+ * queue is full, the youngest of the tenant that waits most often makes room for a tenant that
+ * waits less; inside a tenant it is so with addresses. So without others a tenant, and an address,
+ * may have everything.
+ * A tenant may have limits of its own (struct ticket_tenant): it waits, or is refused, for itself.
  *
  * Thread: a ticket on the loop that asked, but for its purse, ticket_class and ticket_touched,
  * which
@@ -48,10 +51,16 @@ enum ticket_class {
 #define TICKET_SMALL_BYTES   (UINT64_C(16) << 20) /* held by a small one */
 struct tickets;                                   /* the keeper's book */
 struct ticket;
+/* 0: no limit but the server's. Those of the last ticket that was asked for hold. */
+struct ticket_tenant {
+	uint64_t concurrency, queued; /* of each kind of place as many may wait */
+	uint64_t memory;              /* of all its tickets together */
+};
 struct ticket_opts {
 	uint32_t tenant;
-	uint64_t who;       /* hash of the client's address; 0 = the server itself */
-	uint64_t bytes_max; /* 0 = limits' query_memory */
+	struct ticket_tenant limits; /* of the tenant */
+	uint64_t who;                /* hash of the client's address; 0 = the server itself */
+	uint64_t bytes_max;          /* 0 = limits' query_memory */
 	const char *what; /* for the log: the text of the query, cut; lives as long as the ticket */
 	size_t what_len;
 	/* On the loop that asked: ERR_OK, or ERR_BUSY (the queue is full; the ticket is gone). */

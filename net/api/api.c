@@ -3,6 +3,7 @@
 #include "core/account/rate.h"
 #include "core/account/ticket.h"
 #include "core/base/clock.h"
+#include "core/model/tenant.h"
 #include "net/api/apierr.h"
 #include "net/api/shelf.h"
 
@@ -110,7 +111,19 @@ uint64_t api_random(struct api_loop *l)
 	return hash_mix64(l->rnd);
 }
 
-int64_t api_timeout_ms(void)
+static uint64_t lesser(uint64_t of_tenant, uint64_t of_server)
 {
-	return (int64_t)limits_here()->query_timeout_ms;
+	return of_tenant && of_tenant < of_server ? of_tenant : of_server;
+}
+
+int64_t api_timeout_ms(const struct req *r)
+{
+	uint64_t own = tenant_limits_here(r->tenant)->query_timeout_ms;
+	return (int64_t)lesser(own, limits_here()->query_timeout_ms);
+}
+
+uint64_t api_query_samples(const struct req *r)
+{
+	uint64_t own = tenant_limits_here(r->tenant)->query_samples;
+	return lesser(own, limits_here()->query_samples);
 }

@@ -147,6 +147,8 @@ static inline const struct api_conf *api_conf(const struct req *r)
 	return api_loop_of(r)->conf;
 }
 uint64_t api_random(struct api_loop *l); /* not for secrets */
-int64_t api_timeout_ms(void);            /* of a query, by the limits of this loop */
+/* Of a query of r's tenant, by the limits of this loop: the tenant's, or the server's if less. */
+int64_t api_timeout_ms(const struct req *r);
+uint64_t api_query_samples(const struct req *r);
 
 #endif

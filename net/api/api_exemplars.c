@@ -203,11 +203,11 @@ void api_query_exemplars(struct req *r)
 		.t_min_ms = from,
 		.t_max_ms = to,
 		.sets = &x->sets,
-		.deadline_ns = loop_now_ns(r->loop) + (uint64_t)api_timeout_ms() * 1000000u,
+		.deadline_ns = loop_now_ns(r->loop) + (uint64_t)api_timeout_ms(r) * 1000000u,
 		.done = scanned,
 		.arg = x };
 	r->own = x;
 	r->on_gone = left;
 	r->on_done = sent;
-	ask_start(&x->ask, r, api_timeout_ms(), x->text, x->text_len);
+	ask_start(&x->ask, r, api_timeout_ms(r), x->text, x->text_len);
 }

@@ -94,7 +94,7 @@ static struct query *query_new(struct req *r)
 	q->ask.late = time_is_up;
 	q->opts = (struct ql_opts){ .source = a->source,
 		.limits = limits_here(),
-		.max_samples = limits_here()->query_samples,
+		.max_samples = api_query_samples(r),
 		.max_bytes = limits_here()->query_memory,
 		.features = api_conf(r)->features,
 		.done = evaluated,
@@ -126,7 +126,7 @@ void api_query(struct req *r)
 	const struct api_conf *o = api_conf(r);
 	if (!param_parse(r, &u) || !param_limit(r, &u, &q->limit) ||
 	    !param_time(r, &u, "time", loop_now_ms(r->loop), &q->opts.start_ms) ||
-	    !param_timeout(r, &u, api_timeout_ms(), &q->opts.timeout_ms) ||
+	    !param_timeout(r, &u, api_timeout_ms(r), &q->opts.timeout_ms) ||
 	    !param_lookback(r, &u, o->lookback_ms, &q->opts.lookback_ms))
 		return;
 	q->opts.end_ms = q->opts.start_ms;
@@ -155,7 +155,7 @@ void api_query_range(struct req *r)
 		    "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
 		return;
 	}
-	if (!param_timeout(r, &u, api_timeout_ms(), &qo->timeout_ms) ||
+	if (!param_timeout(r, &u, api_timeout_ms(r), &qo->timeout_ms) ||
 	    !param_lookback(r, &u, o->lookback_ms, &qo->lookback_ms))
 		return;
 	stats_param(q, &u);
@@ -481,7 +481,7 @@ static void expression_start(struct req *r, const struct urlq *u, bool prefixed,
 	r->own = x;
 	r->on_gone = expression_left;
 	r->on_done = expression_sent;
-	ask_start(&x->ask, r, api_timeout_ms(), x->text, x->text_len);
+	ask_start(&x->ask, r, api_timeout_ms(r), x->text, x->text_len);
 }
 
 static void format_print(struct expression *x, struct ql_node *root)

@@ -218,7 +218,7 @@ void api_status_tsdb(struct req *r)
 	r->own = t;
 	r->on_gone = tsdb_left;
 	r->on_done = tsdb_sent;
-	ask_start(&t->ask, r, api_timeout_ms(), "status/tsdb", strlen("status/tsdb"));
+	ask_start(&t->ask, r, api_timeout_ms(r), "status/tsdb", strlen("status/tsdb"));
 }
 
 /* Our files are not Prometheus' blocks. */

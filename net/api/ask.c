@@ -2,6 +2,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/metric.h"
+#include "core/model/tenant.h"
 #include "net/api/api.h"
 #include "net/api/apierr.h"
 
@@ -64,7 +65,11 @@ static void time_is_up(struct loop_timer *t)
 
 void ask_start(struct ask *a, struct req *r, int64_t timeout_ms, const char *what, size_t what_len)
 {
+	const struct tenant_limits *l = tenant_limits_here(r->tenant);
 	struct ticket_opts o = { .tenant = r->tenant,
+		.limits = { .concurrency = l->query_concurrency,
+		    .queued = l->query_queued,
+		    .memory = l->query_memory },
 		.who = who_asks(r),
 		.what = what,
 		.what_len = what_len,

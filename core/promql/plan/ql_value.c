@@ -27,9 +27,12 @@ static enum err refuse_bytes(const struct ql_budget *b, uint64_t bytes, struct e
 
 static enum err refuse_samples(const struct ql_budget *b, struct errbuf *eb)
 {
+	uint64_t max = b->samples->max;
+	bool own = max < limits_here()->query_samples;
 	return errbuf_set(eb, ERR_EXECUTION,
-	    "query processing would load too many samples into memory in query execution, limit %llu (--%s)",
-	    (unsigned long long)b->samples->max, limits_flag(LIMITS_query_samples));
+	    "query processing would load too many samples into memory in query execution, limit %llu (%s%s)",
+	    (unsigned long long)max, own ? "" : "--",
+	    own ? "query_samples of the tenant" : limits_flag(LIMITS_query_samples));
 }
 
 enum err ql_room(const struct ql_budget *b, uint64_t bytes, struct errbuf *eb)

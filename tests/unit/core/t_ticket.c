@@ -24,6 +24,8 @@ static const struct limits limits = { .query_concurrency = PLACES,
 static struct asker {
 	struct ticket *ticket;
 	unsigned loop;
+	uint32_t tenant;
+	struct ticket_tenant limits;
 	uint64_t who, bytes;
 	bool answered, grown, waits;
 	enum err verdict;
@@ -42,9 +44,13 @@ static void answered(void *arg, enum err e)
 static void ask(void *arg)
 {
 	struct asker *a = arg;
-	struct ticket_opts o = {
-		.who = a->who, .answer = answered, .arg = a, .what = "up", .what_len = 2
-	};
+	struct ticket_opts o = { .tenant = a->tenant,
+		.limits = a->limits,
+		.who = a->who,
+		.answer = answered,
+		.arg = a,
+		.what = "up",
+		.what_len = 2 };
 	ticket_ask(tickets, &o, &a->ticket);
 }
 
@@ -281,6 +287,92 @@ static void what_is_heavy(void)
 	is_empty("heavy by samples and by bytes");
 }
 
+static void begin_of(unsigned i, uint32_t tenant, uint64_t who, struct ticket_tenant own)
+{
+	askers[i] = (struct asker){ .tenant = tenant, .limits = own, .who = who, .loop = i % LOOPS };
+	on(&askers[i], ask);
+	settle();
+}
+
+static const struct ticket_tenant no_limits;
+
+/* One tenant comes from many addresses, the other from one of them. */
+static void tenants(void)
+{
+	for (unsigned i = 0; i < PLACES + QUEUED; i++)
+		begin_of(i, 1, i + 1, no_limits);
+	TAP_OK(count(true, ERR_BUSY) == 0 && metric_sum(M_QUERIES_QUEUED) == QUEUED);
+	begin_of(20, 2, 1, no_limits);
+	begin_of(21, 2, 1, no_limits);
+	tap_ok(!askers[20].answered && !askers[21].answered && count(true, ERR_BUSY) == 2,
+	    "a tenant that waits less displaces one that waits more, whatever their addresses");
+	on(&askers[0], end);
+	settle();
+	TAP_OK(runs(20));
+	on(&askers[1], end);
+	settle();
+	tap_ok(runs(21), "the free places are its own until both have as many");
+	on(&askers[20], end);
+	settle();
+	tap_ok(runs(PLACES), "then the first one's again, the address that asked first");
+	end_all();
+	is_empty("two tenants");
+}
+
+static void limits_of_a_tenant(void)
+{
+	const struct ticket_tenant own = { .concurrency = 2, .queued = 1, .memory = 30 * MIB };
+	for (unsigned i = 0; i < 4; i++)
+		begin_of(i, 1, 1, own);
+	tap_ok(runs(0) && runs(1) && !askers[2].answered, "two may run");
+	tap_ok(askers[3].verdict == ERR_BUSY, "one may wait");
+	begin_of(4, 2, 1, no_limits);
+	tap_ok(runs(4), "others pass by");
+	begin_of(5, 1, 2, own);
+	tap_ok(askers[5].verdict == ERR_BUSY && !askers[2].answered,
+	    "another address of it waits no less");
+	on(&askers[0], end);
+	settle();
+	TAP_OK(runs(2));
+	struct purse *a = ticket_purse(askers[1].ticket), *b = ticket_purse(askers[2].ticket);
+	struct errbuf eb;
+	errbuf_init(&eb);
+	TAP_OK(purse_take(a, 20 * MIB) && !purse_take(b, 20 * MIB));
+	tap_ok(ticket_no_room(b, 20 * MIB, &eb) == ERR_BUSY &&
+	        strstr(eb.text, "need 40 MiB at once, limit 30 MiB (query_memory of the tenant)"),
+	    "all its queries have one purse: %s", eb.text);
+	tap_ok(purse_take(ticket_purse(askers[4].ticket), 50 * MIB), "others have theirs");
+	purse_give(ticket_purse(askers[4].ticket), 50 * MIB);
+	purse_give(a, 20 * MIB);
+	begin_of(6, 1, 1, (struct ticket_tenant){ .concurrency = 3, .memory = 10 * MIB });
+	TAP_OK(runs(6) && !purse_take(ticket_purse(askers[6].ticket), 11 * MIB));
+	tap_ok(purse_take(b, 11 * MIB), "who began under other limits keeps them");
+	purse_give(b, 11 * MIB);
+	begin_of(7, 1, 1, no_limits);
+	tap_ok(!askers[7].answered && metric_sum(M_QUERIES_QUEUED) == 1,
+	    "without limits only the places count");
+	end_all();
+	is_empty("a tenant's own limits");
+}
+
+/* A tenant may have one place: its heavy query waits for its small one, others do not. */
+static void growing_within_limits(void)
+{
+	const struct ticket_tenant own = { .concurrency = 1 };
+	begin_of(0, 1, 1, own);
+	begin_of(1, 1, 1, own);
+	on(&askers[0], grow);
+	settle();
+	TAP_OK(askers[0].grown || runs(1));
+	begin_of(2, 2, 1, own);
+	TAP_OK(runs(2));
+	on(&askers[2], grow);
+	settle();
+	tap_ok(askers[0].grown + askers[2].grown == 1, "one of both is heavy");
+	end_all();
+	is_empty("growth within limits");
+}
+
 /* One address fills places and queue; the others come later. */
 static void addresses(void)
 {
@@ -441,7 +533,12 @@ static void crossing(void)
 {
 	for (unsigned round = 0; round < 200; round++) {
 		for (unsigned i = 0; i < ASKERS; i++) {
-			askers[i] = (struct asker){ .who = i % 4, .loop = (i + round) % LOOPS };
+			askers[i] = (struct asker){ .who = i % 4,
+				.tenant = i % 3,
+				.limits = { .concurrency = round % 4,
+				    .queued = i % 3,
+				    .memory = (round % 5) * 10 * MIB },
+				.loop = (i + round) % LOOPS };
 			on(&askers[i], round % 3 == 1 ? ask_and_end : ask);
 		}
 		for (unsigned i = 0; i < ASKERS && round % 3 == 2; i++)
@@ -461,6 +558,9 @@ int main(void)
 	heavy_ones_wait_for_each_other();
 	the_queue_of_heavy_ones_ends();
 	what_is_heavy();
+	tenants();
+	limits_of_a_tenant();
+	growing_within_limits();
 	addresses();
 	addresses_of_heavy_ones();
 	sum_makes_askers_wait();
