@@ -18,6 +18,7 @@ void shard_init(struct shard *sh, struct share *share, unsigned index, uint64_t 
 		.rank_hold = UINT64_MAX,
 		.t_newest_ms = INT64_MIN };
 	head_init(&sh->head, share->mem, seed);
+	sh->head.tally = share->env->tenants;
 	list_init(&sh->files);
 	list_init(&sh->readers);
 	removal_init(&sh->removals);
@@ -209,7 +210,9 @@ void shard_judge_why(
 	when(bound, day, may);
 	if (flag) {
 		value[num_fmt_duration(old ? j->old_ms : j->new_ms, value)] = 0;
-		snprintf(by, sizeof by, " (--%.40s %.40s)", flag, value);
+		/* a tenant's own have no flag */
+		snprintf(
+		    by, sizeof by, " (%s%.40s %.40s)", strchr(flag, '\'') ? "" : "--", flag, value);
 	}
 	if (unit)
 		snprintf(hint, sizeof hint, ", looks like %s, not milliseconds", unit);

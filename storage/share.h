@@ -11,6 +11,7 @@
 #define STORAGE_SHARE_H
 
 #include "core/base/clockwatch.h"
+#include "core/base/tally.h"
 #include "core/rt/loop.h"
 #include "core/rt/work.h"
 #include "storage/newest.h"
@@ -27,6 +28,7 @@ struct share_env {
 	struct clockwatch *clock;
 	int64_t future_ms;       /* an honest sample is at most so far ahead of the clock */
 	uint64_t head_bytes_max; /* of one loop: its part of the head's memory */
+	struct tally *tenants;   /* active series of each, of all loops */
 };
 
 struct share {

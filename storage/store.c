@@ -96,7 +96,8 @@ static void shares_make(struct store *st)
 		.pool = st->opts.pool,
 		.clock = st->clock,
 		.future_ms = st->opts.future_ms,
-		.head_bytes_max = space_head_bytes() / st->loops };
+		.head_bytes_max = space_head_bytes() / st->loops,
+		.tenants = tally_create() };
 	st->shares = mem_zalloc(st->loops * sizeof(*st->shares));
 	st->shards = mem_zalloc(st->manifest.shards * sizeof(*st->shards));
 	for (unsigned i = 0; i < st->loops; i++) {
@@ -185,14 +186,7 @@ static void back_setup(struct store *st)
 		.round_every_ms = o->round_every_ms,
 		.seal_every_ms = o->seal_every_ms,
 		.retry_ms = o->retry_ms,
-		.evict_idle_ms = o->evict_idle_ms,
-		.tenants = mem_zalloc((o->tenants_count + 1) * sizeof(struct back_tenant)) };
-	for (size_t i = 0; i < o->tenants_count; i++)
-		if (o->tenants[i].retention_ms < o->retention_ms)
-			st->back_env.tenants[st->back_env.tenants_count++] =
-			    (struct back_tenant){ .tenant = o->tenants[i].tenant,
-				    .retention_ms = o->tenants[i].retention_ms };
-	st->opts.tenants = NULL;
+		.evict_idle_ms = o->evict_idle_ms };
 }
 
 static void meta_record(void *arg, bool own, uint64_t number, const struct walrec_meta *m)
@@ -219,6 +213,7 @@ static void recover_setup(struct store *st)
 		.stop = { .told = st->opts.stop, .arg = st->opts.stop_arg },
 		.future_ms = st->opts.future_ms,
 		.ooo_window_ms = st->opts.ooo_window_ms,
+		.retention_ms = st->opts.retention_ms,
 		.metas = { .record = meta_record, .number = meta_number, .arg = st->keeper },
 		.sink = &st->sink };
 }
@@ -346,6 +341,7 @@ static void store_release(struct store *st)
 	storesrc_free(st->source);
 	keeper_free(st->keeper);
 	tenantbook_free(st->tenantbook);
+	tally_free(st->share_env.tenants);
 	clockwatch_free(st->clock);
 	gossip_free(st->gossip);
 	figures_free(st->figures);
@@ -354,7 +350,6 @@ static void store_release(struct store *st)
 	mem_free(st->shares);
 	mem_free(st->intakes);
 	mem_free(st->places);
-	mem_free(st->back_env.tenants);
 	if (st->shards_dir)
 		fsio_dir_close(st->shards_dir);
 	if (st->log_dir)

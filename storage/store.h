@@ -37,11 +37,6 @@ enum store_sync {
 	STORE_SYNC_OFF
 };
 
-/* Retention of one tenant, shorter than that of all. */
-struct store_tenant_retention {
-	uint32_t tenant;
-	int64_t retention_ms;
-};
 struct store_opts {
 	const char *dir;
 	struct team *team;
@@ -52,11 +47,8 @@ struct store_opts {
 	int64_t ooo_window_ms;    /* below 0 = the retention */
 	int64_t retention_ms;     /* 30 d */
 	uint64_t retention_bytes; /* of files, catalog and log; 0 = no limit */
-	/* [tenants_count], copied */
-	const struct store_tenant_retention *tenants;
-	size_t tenants_count;
-	int64_t future_ms;   /* 10 min */
-	uint64_t series_max; /* all tenants; 0 = head budget / SPACE_SERIES_BYTES */
+	int64_t future_ms;        /* 10 min */
+	uint64_t series_max;      /* all tenants; 0 = head budget / SPACE_SERIES_BYTES */
 	/* per loop, burst of ten seconds; 0 = the loop's limits, UINT64_MAX = as many as come */
 	uint64_t new_series_per_s;
 	uint64_t min_free_bytes; /* 0 = max(1 GiB, 3 %) */

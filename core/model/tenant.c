@@ -102,6 +102,14 @@ static enum err rows_check(const struct tenants *t, struct errbuf *eb)
 	return 0;
 }
 
+static uint64_t any_of(const struct tenant_limits *l)
+{
+	uint64_t any = 0;
+	for (unsigned i = 0; i < TENANT_LIMITS_COUNT; i++)
+		any |= (uint64_t)(tenant_limit_get(l, i) != 0) << i;
+	return any;
+}
+
 static void row_fill(const struct tenants *t, struct tenant_row *row)
 {
 	row->id = TENANT_NONE;
@@ -150,8 +158,11 @@ enum err tenants_create(struct tenants **out, const struct tenant_limits *defaul
 		tenants_free(t);
 		return e;
 	}
-	for (uint32_t i = 0; i < t->count; i++)
+	t->any = any_of(&t->defaults);
+	for (uint32_t i = 0; i < t->count; i++) {
 		row_fill(t, &t->rows[i]);
+		t->any |= any_of(&t->rows[i].limits);
+	}
 	names_fill(t);
 	const struct tenant_row *row =
 	    tenants_find(t, TENANT_DEFAULT_NAME, strlen(TENANT_DEFAULT_NAME));

@@ -67,6 +67,7 @@ struct tenants {
 	struct tenant_limits defaults;
 	struct tenant_row *rows; /* by name */
 	uint32_t count;
+	uint64_t any;     /* bit of each tenant_limit_id that is not 0 for somebody */
 	uint32_t *_names; /* open addressing over rows, 0 = free, else its place + 1 */
 	uint32_t _names_mask;
 	uint32_t *_ids; /* of an id its row + 1; 0 = none */

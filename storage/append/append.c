@@ -35,6 +35,35 @@ static struct clockwatch_heard hear_rows(
 	return h;
 }
 
+/* How long samples of a tenant are kept, how much older than its newest they may be. */
+struct window {
+	int64_t retention_ms, ooo_ms;
+	const char *retention_flag, *ooo_flag;
+};
+
+static struct window window_of(const struct intake_env *o, uint32_t tenant)
+{
+	const struct tenant_limits *l = tenant_limits_here(tenant);
+	struct window w = { .retention_ms = o->retention_ms,
+		.ooo_ms = o->ooo_window_ms,
+		.retention_flag = "retention",
+		.ooo_flag = "out-of-order-window" };
+	if (l->retention_ms && (int64_t)l->retention_ms < w.retention_ms) {
+		w.retention_ms = (int64_t)l->retention_ms;
+		w.retention_flag = "tenant's retention";
+	}
+	if (l->out_of_order_window_ms) {
+		w.ooo_ms = (int64_t)l->out_of_order_window_ms;
+		w.ooo_flag = "tenant's out_of_order_window";
+	}
+	bool own = l->retention_ms || l->out_of_order_window_ms;
+	if (own && w.ooo_ms > w.retention_ms) {
+		w.ooo_ms = w.retention_ms;
+		w.ooo_flag = w.retention_flag;
+	}
+	return w;
+}
+
 static int64_t least(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -52,6 +81,7 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 	if (b->own || b->restored)
 		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = INTAKE_T_MAX_MS };
 	struct clockwatch_now now = share_now(in->share);
+	const struct window w = window_of(o, b->tenant);
 	int64_t newest = ap->newest_ms;
 	bool says = from < b->rows_count; /* exemplars alone say nothing of the clock */
 	if (UNLIKELY(says && clockwatch_look(in->share->env->clock, now) != CLOCKWATCH_SURE)) {
@@ -60,18 +90,18 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 			bool any = h.t_newest_ms != INT64_MIN;
 			int64_t t = any ? least(now.wall_ms, h.t_newest_ms) : now.wall_ms;
 			t = newest == NEWEST_NONE ? t : least(t, newest);
-			return (struct shard_judge){ .t_min_ms = num_sat_sub(t, o->retention_ms),
+			return (struct shard_judge){ .t_min_ms = num_sat_sub(t, w.retention_ms),
 				.t_max_ms = INTAKE_T_MAX_MS,
-				.old_flag = "retention",
-				.old_ms = o->retention_ms };
+				.old_flag = w.retention_flag,
+				.old_ms = w.retention_ms };
 		}
 	}
 	struct shard_judge j = { .t_max_ms = num_sat_add(now.wall_ms, o->future_ms),
 		.new_flag = limits_flag(LIMITS_write_future_ms),
 		.new_ms = o->future_ms };
 	bool none = newest == NEWEST_NONE;
-	j.old_flag = none ? "retention" : "out-of-order-window";
-	j.old_ms = none ? o->retention_ms : o->ooo_window_ms;
+	j.old_flag = none ? w.retention_flag : w.ooo_flag;
+	j.old_ms = none ? w.retention_ms : w.ooo_ms;
 	j.t_min_ms = num_sat_sub(none ? now.wall_ms : newest_bounded(newest, now.wall_ms), j.old_ms);
 	return j;
 }
@@ -443,11 +473,17 @@ static void slow_text(const struct append *ap, struct sink_req *req)
 {
 	const struct intake *in = ap->home;
 	uint64_t rate = in->env->new_series_per_s;
+	char limit[TENANT_LIMIT_TEXT_MAX];
 	if (ap->slow == INTAKE_SLOW_RATE)
 		snprintf(req->first_text, sizeof req->first_text,
 		    "more than %llu new series a second and loop (--%s), send it again later",
 		    (unsigned long long)(rate ? rate : limits_here()->write_new_series_per_s),
 		    limits_flag(LIMITS_write_new_series_per_s));
+	else if (ap->slow == INTAKE_SLOW_TENANT)
+		snprintf(req->first_text, sizeof req->first_text,
+		    "too many new series a second and loop, %s, send it again later",
+		    tenant_limit_text(loop_tenants(in->share->loop), req->batch->tenant,
+		        TENANT_LIMIT_new_series_per_s, limit));
 	else if (!share_is_alone(in->share, req->batch->tenant)) /* others' are not told */
 		snprintf(req->first_text, sizeof req->first_text,
 		    "memory for series is full, limit %llu (--limits.series-total); new ones have to wait, send it again later",

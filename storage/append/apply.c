@@ -14,14 +14,15 @@ struct apply {
 	struct shard *shard;
 	struct walog_frame *frame; /* NULL = none open */
 	struct walrec_writer w;
-	bool group;            /* one of this shard is open in the frame */
-	bool created;          /* series, in this sub-batch */
-	bool over;             /* its time */
-	bool judged;           /* exemplars: kept, or duplicates of what is */
-	unsigned costs;        /* of unknown series since the last look at the clock */
-	enum intake_slow slow; /* new series came too fast */
-	unsigned logged;       /* rows in in->ids, t_ms, v */
-	unsigned extras;       /* of them have one in in->extras, hists */
+	bool group;                   /* one of this shard is open in the frame */
+	bool created;                 /* series, in this sub-batch */
+	bool over;                    /* its time */
+	bool judged;                  /* exemplars: kept, or duplicates of what is */
+	unsigned costs;               /* of unknown series since the last look at the clock */
+	enum intake_slow slow;        /* new series came too fast */
+	struct intake_bucket *bucket; /* the tenant's own; NULL: it has no rate */
+	unsigned logged;              /* rows in in->ids, t_ms, v */
+	unsigned extras;              /* of them have one in in->extras, hists */
 	struct label_limits limits;
 	struct shard_span span; /* of the rows of this shard */
 	int64_t t_newest_ms;    /* of all rows so far */
@@ -31,9 +32,10 @@ struct apply {
  * Known rows are looked at in sub-batches, smaller ones when labels are large (SUB_LABELS bytes in
  * all are compared), unknown ones until they have cost LOOK_COST: one, and one more for each KiB.
  */
-#define SUB_LABELS (256u << 10)
-#define LOOK_COST  8u
-#define HISTS_LOG  (1u << 20) /* bytes of histograms that a record of rows has, and one more */
+#define SUB_LABELS   (256u << 10)
+#define LOOK_COST    8u
+#define CROWDED_PART 10u        /* of all series: the last tenth is kept for tenants with few */
+#define HISTS_LOG    (1u << 20) /* bytes of histograms that a record of rows has, and one more */
 STATIC(HISTS_LOG < WALREC_EXTRAS_BYTES);
 
 static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count);
@@ -127,25 +129,49 @@ static uint64_t rate_of(const struct intake *in, uint64_t head_bytes, enum intak
 	return rate;
 }
 
-/* Tokens since the last time; *why: what holds new series back when there are none. */
+/* Tokens since the last time. */
+static void bucket_fill(struct intake_bucket *b, uint64_t rate, uint64_t burst_s, uint64_t now)
+{
+	uint64_t ms = (now - b->ns) / 1000000u;
+	if (!b->ns || ms > burst_s * 1000)
+		ms = burst_s * 1000;
+	b->ns = ms == burst_s * 1000 ? now : b->ns + ms * 1000000u;
+	if (rate > UINT64_MAX / 1000 / (INTAKE_BURST_S * 1000))
+		rate = UINT64_MAX / 1000 / (INTAKE_BURST_S * 1000);
+	b->count += ms * rate;
+	if (b->count > rate * burst_s * 1000)
+		b->count = rate * burst_s * 1000;
+}
+
+/* *why: what holds new series back when there are no tokens. */
 static void tokens_fill(struct intake *in, enum intake_slow *why)
 {
-	uint64_t rate = rate_of(in, share_head_bytes(in->share), why),
-	         now = loop_now_ns(in->share->loop);
+	uint64_t rate = rate_of(in, share_head_bytes(in->share), why);
 	uint64_t burst_s = *why == INTAKE_SLOW_MEMORY ? 1 : INTAKE_BURST_S;
 	if (LIKELY(rate == UINT64_MAX)) {
 		*why = INTAKE_SLOW_NOT;
 		return;
 	}
-	uint64_t ms = (now - in->tokens_ns) / 1000000u;
-	if (!in->tokens_ns || ms > burst_s * 1000)
-		ms = burst_s * 1000;
-	in->tokens_ns = ms == burst_s * 1000 ? now : in->tokens_ns + ms * 1000000u;
-	if (rate > UINT64_MAX / 1000 / (INTAKE_BURST_S * 1000))
-		rate = UINT64_MAX / 1000 / (INTAKE_BURST_S * 1000);
-	in->tokens += ms * rate;
-	if (in->tokens > rate * burst_s * 1000)
-		in->tokens = rate * burst_s * 1000;
+	bucket_fill(&in->tokens, rate, burst_s, loop_now_ns(in->share->loop));
+}
+
+/* That of a tenant with a rate of its own, filled; else NULL. */
+static struct intake_bucket *bucket_of(struct intake *in, uint32_t tenant)
+{
+	uint64_t rate = tenant_limits_here(tenant)->new_series_per_s;
+	if (LIKELY(!rate) || tenant >= TALLY_MAX)
+		return NULL;
+	if (tenant >= in->buckets_count) {
+		uint32_t count = in->buckets_count ? in->buckets_count : 16;
+		while (count <= tenant)
+			count *= 2;
+		in->buckets = mem_array(in->buckets, count, sizeof *in->buckets);
+		memset(in->buckets + in->buckets_count, 0,
+		    (count - in->buckets_count) * sizeof *in->buckets);
+		in->buckets_count = count;
+	}
+	bucket_fill(&in->buckets[tenant], rate, INTAKE_BURST_S, loop_now_ns(in->share->loop));
+	return &in->buckets[tenant];
 }
 
 static void verdict_count(uint64_t stored, uint64_t dup, uint64_t over, uint64_t late)
@@ -224,6 +250,7 @@ bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 	unsigned step = sub_rows(sl);
 	loop_check_here(sh->loop);
 	tokens_fill(in, &a.slow);
+	a.bucket = bucket_of(in, sl->tenant);
 	share_series_count(sh);
 	for (unsigned k = 0; k < sh->shards_count && !a.over; k++) {
 		a.shard = sh->shards[k];
@@ -481,17 +508,38 @@ static void refuse_time(struct apply *a, const struct head_row *r)
 	(void)refuse(a, r, old ? SINK_TOO_OLD : SINK_OUT_OF_BOUNDS, text);
 }
 
-static uint32_t refuse_series(struct apply *a, const struct head_row *r, uint64_t all)
+/*
+ * No room for one more series of this tenant: the server has all it takes, or nearly so, and the
+ * tenant more than an equal part of it. Small ones find the last tenth.
+ */
+static bool is_crowded(const struct apply *a, uint64_t all)
 {
-	char text[SHARD_WHY_BYTES];
+	const struct tally *tenants = a->sh->env->tenants;
+	uint64_t max = a->in->env->series_max;
+	if (LIKELY(all < max - max / CROWDED_PART))
+		return false;
+	if (all >= max)
+		return true;
+	uint32_t members = tally_members(tenants);
+	return members > 1 && tally_get(tenants, a->sl->tenant) >= max / members;
+}
+
+/* Of the tenant's own limit; else the server's. */
+static uint32_t refuse_series(struct apply *a, const struct head_row *r, uint64_t all, bool own)
+{
+	char text[SHARD_WHY_BYTES], limit[TENANT_LIMIT_TEXT_MAX];
 	uint64_t max = a->in->env->series_max;
 	if (!shard_verdict_is_first(&a->sl->verdict, r->row))
 		text[0] = 0;
-	else if (all >= max && !share_is_alone(a->sh, a->sl->tenant)) /* others' are not told */
+	else if (own)
+		snprintf(text, sizeof text, "as many active series as this tenant may have, %s",
+		    tenant_limit_text(
+		        loop_tenants(a->sh->loop), a->sl->tenant, TENANT_LIMIT_series, limit));
+	else if (is_crowded(a, all) && !share_is_alone(a->sh, a->sl->tenant)) /* others' are not told */
 		snprintf(text, sizeof text,
 		    "as many active series as the server takes, limit %llu (--limits.series-total)",
 		    (unsigned long long)max);
-	else if (all >= max)
+	else if (is_crowded(a, all))
 		snprintf(text, sizeof text, "%llu active series, limit %llu (--limits.series-total)",
 		    (unsigned long long)all, (unsigned long long)max);
 	else
@@ -519,17 +567,21 @@ static bool cost_look(struct apply *a)
 /* May one more be made now? Else the request is told to come again. */
 static bool token_take(struct apply *a)
 {
-	struct intake *in = a->in;
-	if (LIKELY(a->slow == INTAKE_SLOW_NOT))
+	uint64_t *all = a->slow == INTAKE_SLOW_NOT ? NULL : &a->in->tokens.count;
+	uint64_t *own = a->bucket ? &a->bucket->count : NULL;
+	if (LIKELY(!all && !own))
 		return true;
-	if (in->tokens >= 1000) {
-		in->tokens -= 1000;
+	if ((!all || *all >= 1000) && (!own || *own >= 1000)) {
+		if (all)
+			*all -= 1000;
+		if (own)
+			*own -= 1000;
 		return true;
 	}
 	if (!a->sl->err)
 		metric_add(M_SERIES_TOO_FAST, 1);
 	a->sl->err = ERR_BUSY;
-	a->sl->slow = a->slow;
+	a->sl->slow = own && *own < 1000 ? INTAKE_SLOW_TENANT : a->slow;
 	a->sl->retry_after_s = 1;
 	return false;
 }
@@ -538,11 +590,15 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 {
 	struct share *sh = a->sh;
 	struct shard *shard = a->shard;
-	uint64_t all = share_series(sh);
-	if (all >= a->in->env->series_max || shard->next_id == UINT32_MAX)
-		return refuse_series(a, r, all);
-	if (!token_take(a))
+	uint64_t all = share_series(sh), most = tenant_limits_here(a->sl->tenant)->series;
+	if (is_crowded(a, all) || shard->next_id == UINT32_MAX)
+		return refuse_series(a, r, all, false);
+	if (!tally_take(sh->env->tenants, a->sl->tenant, most ? most : UINT64_MAX))
+		return refuse_series(a, r, all, true);
+	if (!token_take(a)) {
+		tally_sub(sh->env->tenants, a->sl->tenant, 1);
 		return SERIES_NONE;
+	}
 	uint32_t id = shard->next_id++;
 	uint32_t slot = head_create(&shard->head, r->fp, a->sl->tenant, id, ls);
 	frame_split(a);

@@ -35,6 +35,7 @@ void intake_free(struct intake *in)
 		append_step_free(CONTAINER_OF(l, struct step, link));
 	arena_release(&in->scratch);
 	buf_release(&in->hists);
+	mem_free(in->buckets);
 	alias_free(in->alias);
 	mem_free(in);
 }

@@ -39,6 +39,7 @@
 #include "core/base/arena.h"
 #include "core/base/clockwatch.h"
 #include "core/model/limits.h"
+#include "core/model/tenant.h"
 #include "core/rt/job.h"
 #include "core/rt/work.h"
 #include "storage/share.h"
@@ -62,8 +63,15 @@
 /* Why new series have to wait. */
 enum intake_slow {
 	INTAKE_SLOW_NOT,
-	INTAKE_SLOW_RATE,  /* more than opts.new_series_per_s */
-	INTAKE_SLOW_MEMORY /* the head's memory is tight */
+	INTAKE_SLOW_RATE,   /* more than opts.new_series_per_s */
+	INTAKE_SLOW_TENANT, /* more than the tenant's own rate */
+	INTAKE_SLOW_MEMORY  /* the head's memory is tight */
+};
+
+/* New series that are allowed now. */
+struct intake_bucket {
+	uint64_t count; /* in units of 1/1,000 */
+	uint64_t ns;    /* of the last filling; 0 = none were given yet */
 };
 
 struct alias;
@@ -131,8 +139,9 @@ struct intake {
 	uint32_t open; /* appends under way that began here */
 	struct alias *alias;
 	struct arena scratch; /* of one slice's run */
-	uint64_t tokens;      /* new series allowed now, in units of 1/1,000 */
-	uint64_t tokens_ns;   /* 0 = none were given yet */
+	struct intake_bucket tokens,
+	    *buckets; /* of all tenants; [buckets_count] of each with a rate */
+	uint32_t buckets_count;
 	/* columns of the rows for the log */
 	uint32_t ids[HEAD_SUB];
 	int64_t t_ms[HEAD_SUB];

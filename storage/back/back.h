@@ -36,11 +36,6 @@
 #define BACK_TIGHT_MS    (10 * 60 * 1000LL) /* ... where memory is tight, after one */
 #define BACK_LATE_ROWS   200000u            /* late rows of a shard that make a round due */
 
-/* A tenant with a retention of its own, shorter than that of all. */
-struct back_tenant {
-	uint32_t tenant;
-	int64_t retention_ms;
-};
 /* What all backgrounds stand on. The store's; it outlives them. */
 struct back_env {
 	unsigned shards; /* of the store: their rounds are spread over the interval */
@@ -49,8 +44,6 @@ struct back_env {
 	struct walog *log;      /* hears what is complete */
 	unsigned round_writers; /* files that a round may write at the same time */
 	int64_t retention_ms;
-	struct back_tenant *tenants; /* [tenants_count] */
-	size_t tenants_count;
 	uint64_t retention_bytes; /* of files, catalog and log together; 0 = no limit */
 	int64_t round_every_ms, seal_every_ms;
 	int64_t retry_ms;      /* after a failed round, switch, merge or feed */

@@ -17,6 +17,7 @@
 #include "core/base/arena.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "core/model/tenant.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
 #include "storage/back/round.h"
@@ -167,26 +168,40 @@ static bool any_past(const struct shard *sh, const struct newest_cutoffs *c)
 	return any;
 }
 
-/* Tombstones that have to rise. */
-static size_t tombstones_due(const struct back *b, struct clockwatch_now now, struct files_dead *out)
+/* 0: it has none of its own that is shorter than that of all. */
+static int64_t own_retention(const struct back_env *env, const struct tenants *t, uint32_t tenant)
 {
-	const struct back_env *env = b->env;
-	const struct shard *sh = b->shard;
-	int64_t t_ms = clockwatch_delete_ms(env->clock, now);
-	size_t count = 0;
-	for (size_t i = 0; i < env->tenants_count; i++) {
-		const struct back_tenant *t = &env->tenants[i];
+	int64_t ms = (int64_t)tenant_limits_of(t, tenant)->retention_ms;
+	return ms < env->retention_ms ? ms : 0;
+}
+
+/* Tombstones that have to rise, on the heap; NULL: none. */
+static struct files_dead *tombstones_due(
+    const struct back *b, struct clockwatch_now now, size_t *count)
+{
+	const struct tenants *t = loop_tenants(b->shard->share->loop);
+	const struct newest *n = &b->shard->share->newest;
+	*count = 0;
+	if (LIKELY(!t || !(t->any >> TENANT_LIMIT_retention_ms & 1)))
+		return NULL;
+	int64_t t_ms = clockwatch_delete_ms(b->env->clock, now), senders_ms = newest_senders(n);
+	struct files_dead *out = mem_array(NULL, (size_t)n->count + 1, sizeof(*out));
+	for (uint32_t i = 0; i < n->count; i++) {
+		uint32_t tenant = n->classes[i].tenant;
+		int64_t keep_ms = own_retention(b->env, t, tenant);
+		if (!keep_ms)
+			continue;
 		int64_t cutoff_ms =
-		    newest_cutoff(&sh->share->newest, t->tenant, t_ms, t->retention_ms, now.mono_ns);
+		    newest_cutoff_of(n, senders_ms, tenant, t_ms, keep_ms, now.mono_ns);
 		/* nothing is known of the tenant, or nothing may go */
 		if (cutoff_ms <= INT64_MIN + SAMPLE_RANGE_MS)
 			continue;
 		int64_t before_ms = round_range(cutoff_ms);
-		if (before_ms > files_dead_before(&sh->list, t->tenant))
-			out[count++] =
-			    (struct files_dead){ .tenant = t->tenant, .before_ms = before_ms };
+		if (before_ms > files_dead_before(&b->shard->list, tenant))
+			out[(*count)++] =
+			    (struct files_dead){ .tenant = tenant, .before_ms = before_ms };
 	}
-	return count;
+	return out;
 }
 
 void retain_poke(struct back *b)
@@ -201,8 +216,8 @@ void retain_poke(struct back *b)
 	struct newest_cutoffs cutoffs = cutoffs_of(sh, now);
 	cutoffs.own_ms = cutoffs.own_ms > b->full_before_ms ? cutoffs.own_ms : b->full_before_ms;
 	cutoffs.all_ms = cutoffs.all_ms > b->full_before_ms ? cutoffs.all_ms : b->full_before_ms;
-	struct files_dead *dead = mem_array(NULL, b->env->tenants_count + 1, sizeof(*dead));
-	size_t dead_count = tombstones_due(b, now, dead);
+	size_t dead_count;
+	struct files_dead *dead = tombstones_due(b, now, &dead_count);
 	if (!dead_count && !any_past(sh, &cutoffs)) {
 		mem_free(dead);
 		return;

@@ -1,5 +1,6 @@
 #include "storage/head/head.h"
 #include "core/base/arena.h"
+#include "core/base/tally.h"
 #include "storage/meta/postings.h"
 #include <stdlib.h>
 
@@ -175,6 +176,14 @@ uint32_t head_create(struct head *h, uint64_t fp, uint32_t tenant, uint32_t id, 
 	return slot;
 }
 
+uint32_t head_create_counted(
+    struct head *h, uint64_t fp, uint32_t tenant, uint32_t id, struct labels ls)
+{
+	if (h->tally)
+		tally_add(h->tally, tenant, 1);
+	return head_create(h, fp, tenant, id, ls);
+}
+
 uint32_t head_create_undefined(struct head *h, uint32_t id)
 {
 	return series_new(h, id, SERIES_UNDEFINED);
@@ -184,6 +193,8 @@ void head_define(struct head *h, uint32_t slot, uint64_t fp, uint32_t tenant, st
 {
 	struct series *s = head_at(h, slot);
 	CHECK(s->flags & SERIES_UNDEFINED);
+	if (h->tally)
+		tally_add(h->tally, tenant, 1);
 	s->flags &= (uint8_t)~SERIES_UNDEFINED;
 	series_label(h, slot, fp, tenant, ls);
 }
@@ -202,6 +213,8 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 	CHECK(s->flags & SERIES_USED);
 	CHECK(!series_frozen(s));
 	if (!(s->flags & SERIES_UNDEFINED)) {
+		if (h->tally)
+			tally_sub(h->tally, s->tenant, 1);
 		postings_del(head_postings(h, s->tenant), s->id, series_labels(s));
 		if (!(s->flags & SERIES_SHADOWED))
 			slotmap_cut(&h->map, fp, slot);

@@ -61,6 +61,7 @@ struct head {
 	struct slotmap map;
 	struct head_id_page **id_pages;
 	uint32_t id_pages_count;
+	struct tally *tally;         /* active series of each tenant, of all heads; or NULL */
 	struct head_tenant *tenants; /* ascending */
 	uint32_t tenants_count;
 	uint64_t seed; /* of the postings' tables, secret */
@@ -110,6 +111,9 @@ uint32_t head_find(const struct head *h, uint64_t fp, uint32_t tenant, struct la
  * A new series: labels are copied. The id must be new to this head; the labels must not be in it.
  */
 uint32_t head_create(struct head *h, uint64_t fp, uint32_t tenant, uint32_t id, struct labels ls);
+/* The same, and counts it in the tally; head_create leaves that to who has counted it already. */
+uint32_t head_create_counted(
+    struct head *h, uint64_t fp, uint32_t tenant, uint32_t id, struct labels ls);
 /* Recovery: an id without labels (SERIES_UNDEFINED), and its definition later. */
 uint32_t head_create_undefined(struct head *h, uint32_t id);
 void head_define(struct head *h, uint32_t slot, uint64_t fp, uint32_t tenant, struct labels ls);

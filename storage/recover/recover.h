@@ -39,7 +39,7 @@ struct recover_env {
 	struct space *space;
 	struct team *team;
 	struct stopping stop;
-	int64_t future_ms, ooo_window_ms;
+	int64_t future_ms, ooo_window_ms, retention_ms;
 	struct refill_metas metas; /* called on loop 0 */
 	struct sink *sink;         /* restore: takes rows once more, when the store is ready */
 };

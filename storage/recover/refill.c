@@ -88,7 +88,7 @@ void refill_define(struct shard *sh, uint32_t id, uint32_t tenant, struct labels
 	if (other != SERIES_NONE && head_at(h, other)->id < id)
 		head_shadow(h, other, fp);
 	if (slot == SERIES_NONE)
-		slot = head_create(h, fp, tenant, id, ls);
+		slot = head_create_counted(h, fp, tenant, id, ls);
 	else
 		head_define(h, slot, fp, tenant, ls);
 	if (other != SERIES_NONE && head_at(h, other)->id > id)

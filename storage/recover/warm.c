@@ -132,6 +132,24 @@ static void warm_on_loop(void *arg)
 		warm_shard(w, w->share->shards[k]);
 }
 
+/*
+ * From where on samples may still be written: the window before the newest one. Tenants may have
+ * windows of their own, up to the retention, and be behind.
+ */
+static int64_t written_from(const struct recover_env *env, const struct newest *n, int64_t newest_ms)
+{
+	int64_t from_ms = num_sat_sub(newest_ms, env->ooo_window_ms);
+	unsigned senders = 0;
+	for (uint32_t i = 0; i < n->count; i++)
+		senders += !n->classes[i].own;
+	for (uint32_t i = 0; i < n->count && senders > 1; i++) {
+		const struct newest_class *c = &n->classes[i];
+		int64_t t_ms = num_sat_sub(newest_bounded(c->t_ms, newest_ms), env->retention_ms);
+		from_ms = !c->own && t_ms < from_ms ? t_ms : from_ms;
+	}
+	return from_ms;
+}
+
 void warm_series(const struct recover_env *env)
 {
 	uint64_t begun = clock_real_mono_ns();
@@ -152,7 +170,7 @@ void warm_series(const struct recover_env *env)
 			.share = env->shares[i],
 			.since_ms = num_sat_sub(newest, WARM_MS),
 			/* what lies before has no sample at a time that may still be written to */
-			.over_ms = num_sat_sub(newest, env->ooo_window_ms) };
+			.over_ms = written_from(env, n, newest) };
 	recover_on_all(env, warm_on_loop, w, sizeof *w);
 	for (unsigned i = 0; i < env->loops; i++)
 		series += w[i].series;

@@ -47,6 +47,17 @@ void storetest_close(struct storetest *s)
 	testteam_stop(&s->tt);
 }
 
+static void tenants_set(void *arg)
+{
+	loop_set_tenants(loop_here(), arg);
+}
+
+void storetest_tenants(struct storetest *s, const struct tenants *t)
+{
+	for (unsigned i = 0; i < team_count(s->tt.team); i++)
+		testteam_run(&s->tt, i, tenants_set, (void *)(uintptr_t)t);
+}
+
 /* ---- writing ---- */
 
 struct writing {

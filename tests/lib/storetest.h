@@ -31,6 +31,13 @@ void storetest_init(struct storetest *s, const char *dir);
 enum err storetest_open(struct storetest *s, unsigned loops);
 void storetest_close(struct storetest *s);
 
+/*
+ * Limits of tenants that loops go by from now on, as a configuration that is read again sets them;
+ * NULL: none. Stays the caller's.
+ */
+struct tenants;
+void storetest_tenants(struct storetest *s, const struct tenants *t);
+
 /* Labels of count series: {__name__="name", series="0"}, "1", ... */
 void storetest_names(struct arena *a, const char *name, struct labels *out, unsigned count);
 

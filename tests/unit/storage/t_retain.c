@@ -8,6 +8,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "core/model/tenant.h"
 #include "storage/back/quota.h"
 #include "storage/store_priv.h"
 #include "tests/lib/storetest.h"
@@ -283,12 +284,27 @@ static void tenant_is(const char *when, int64_t mark_ms, unsigned days_of_all)
 	    young, ranges * each, all, days_of_all * 12 * each);
 }
 
+static struct tenants *keeps_make(void)
+{
+	struct tenant_row rows[2] = { { .name = "other",
+		                          .own = UINT64_C(1) << TENANT_LIMIT_retention_ms },
+		{ .name = "third", .own = UINT64_C(1) << TENANT_LIMIT_retention_ms } };
+	struct tenants *t;
+	rows[0].limits.retention_ms = 2 * DAY;
+	rows[1].limits.retention_ms = DAY;
+	if (!TAP_OK(!tenants_create(&t, NULL, rows, 2, NULL)))
+		exit(1);
+	tenants_set_id(t, 0, OTHER);
+	tenants_set_id(t, 1, 9);
+	return t;
+}
+
 static void by_tenant(void)
 {
 	enum {
 		DAYS = 6
 	};
-	const struct store_tenant_retention keeps[] = { { OTHER, 2 * DAY }, { 9, DAY } };
+	struct tenants *keeps = keeps_make();
 	bool good = true;
 	dir = testlib_tmpdir("retain");
 	clock_fake(T0);
@@ -308,10 +324,9 @@ static void by_tenant(void)
 	    "two tenants have six days each");
 	storetest_close(&s);
 	int64_t stored = (int64_t)DAYS * 12 * each * 2;
-	s.opts.tenants = keeps;
-	s.opts.tenants_count = 2;
 	if (!tap_ok(!storetest_open(&s, 2), "opens, two days for one of them"))
 		return;
+	storetest_tenants(&s, keeps);
 	/* its newest is 5 min before T0: two days before that, from the beginning of two hours */
 	int64_t mark_ms = T0 - 2 * DAY - 2 * HR;
 	for (unsigned k = 0; k < 2; k++)
@@ -320,7 +335,7 @@ static void by_tenant(void)
 	struct storetest_verdict v = write_old(OTHER, mark_ms - 1);
 	tap_ok(v.refused == 1 && v.reason == SINK_TOO_OLD && strstr(v.text, "oldest accepted"),
 	    "no older one is taken: %s", v.text);
-	tap_ok(write_old(0, T0 - 5 * DAY).stored == 1 && write_old(OTHER, mark_ms).stored == 1,
+	tap_ok(write_old(0, T0 - 5 * DAY).stored == 1 && write_old(OTHER, T0 - 2 * DAY).stored == 1,
 	    "a younger one is, and any of the other tenant");
 	uint64_t before = metric_sum(M_BYTES_FILES);
 	for (unsigned k = 0; k < 90; k++)
@@ -336,7 +351,6 @@ static void by_tenant(void)
 	tap_is_u64(metric_sum(M_SEALS), merges, "that comes to an end");
 	tenant_is("later", mark_ms, DAYS);
 	storetest_close(&s);
-	s.opts.tenants_count = 0;
 	if (!tap_ok(!storetest_open(&s, 1), "opens, with one retention for all"))
 		return;
 	storetest_advance(&s, 1000);
@@ -351,6 +365,7 @@ static void by_tenant(void)
 	tap_ok(!s.store->shards[0]->list.dead_count && !s.store->shards[1]->list.dead_count,
 	    "tombstones go when all retention has passed them");
 	storetest_close(&s);
+	tenants_free(keeps);
 	testlib_rmtree(dir);
 	free(dir);
 }

@@ -201,9 +201,131 @@ static void windows_are_own(void)
 	end();
 }
 
+/* ---- limits of one tenant ---- */
+
+#define OWN(field) (UINT64_C(1) << TENANT_LIMIT_##field)
+
+static struct tenants *limited(struct tenant_row row, uint32_t id)
+{
+	struct tenants *t;
+	if (!TAP_OK(!tenants_create(&t, NULL, &row, 1, NULL)))
+		exit(1);
+	tenants_set_id(t, 0, id);
+	storetest_tenants(&s, t);
+	return t;
+}
+
+static void unlimited(struct tenants *t)
+{
+	storetest_tenants(&s, NULL);
+	tenants_free(t);
+}
+
+static const char *testname(const char *stem, unsigned i)
+{
+	static char name[32];
+	snprintf(name, sizeof(name), "%s%u", stem, i);
+	return name;
+}
+
+static void series_are_counted(void)
+{
+	if (!begin(0))
+		return;
+	TAP_OK(put(2, 0, "large", LARGE, T0).stored == LARGE);
+	struct tenants *t = limited(
+	    (struct tenant_row){ .name = "acme", .own = OWN(series), .limits.series = SMALL }, 1);
+	uint64_t stored = 0;
+	for (unsigned i = 0; i < 2; i++)
+		stored += put(1, i, i ? "b" : "a", SMALL, T0).stored;
+	tap_is_u64(stored, SMALL, "as many series as its limit, on all loops together");
+	struct storetest_verdict v = put(1, 1, "c", 1, T0);
+	tap_ok(v.refused == 1 && v.reason == SINK_SERIES_LIMIT &&
+	        strstr(v.text, "limit 50 (tenants.acme.series)") && !strstr(v.text, "series-total"),
+	    "one more is refused in words: %s", v.text);
+	tap_ok(put(1, 0, "a", SMALL, T0 + 1).stored + put(1, 1, "b", SMALL, T0 + 1).stored == SMALL,
+	    "those that are there go on");
+	tap_ok(put(2, 1, "more", SMALL, T0).stored == SMALL, "another tenant is not held back");
+	unlimited(t);
+	t = limited(
+	    (struct tenant_row){ .name = "acme", .own = OWN(series), .limits.series = 2 * SMALL }, 1);
+	tap_is_u64(put(1, 0, "d", 2 * SMALL, T0).stored, SMALL, "a higher limit holds at once");
+	tap_is_u64(tally_get(s.store->share_env.tenants, 1), 2 * SMALL, "they are counted exactly");
+	storetest_close(&s);
+	tenants_free(t);
+	if (!TAP_OK(!storetest_open(&s, 2)))
+		return;
+	tap_is_u64(tally_get(s.store->share_env.tenants, 1), 2 * SMALL, "and after a start");
+	tap_is_u64(tally_get(s.store->share_env.tenants, 2), LARGE + SMALL, "the other's too");
+	end();
+}
+
+static void new_ones_have_a_rate(void)
+{
+	if (!begin(0))
+		return;
+	struct tenants *t = limited(
+	    (struct tenant_row){
+	        .name = "acme", .own = OWN(new_series_per_s), .limits.new_series_per_s = 2 },
+	    1);
+	struct storetest_verdict v = put(1, 0, "new", SMALL * 10, T0);
+	tap_ok(v.err == ERR_BUSY && strstr(v.text, "limit 2 (tenants.acme.new_series_per_s)"),
+	    "too many new ones at once have to wait: %s", v.text);
+	tap_ok(put(2, 0, "new", SMALL * 10, T0).stored == SMALL * 10, "those of another need not");
+	tap_is_u64(tally_get(s.store->share_env.tenants, 1), 2 * 2 * 10,
+	    "ten seconds' worth of each loop has come");
+	unlimited(t);
+	end();
+}
+
+static void a_full_server_is_shared(void)
+{
+	const uint64_t limit = 1000;
+	if (!begin(limit))
+		return;
+	uint64_t large = put(2, 0, "large", 600, T0).stored;
+	tap_is_u64(large + put(1, 0, "small", SMALL, T0).stored, 650, "room for two");
+	/* what each loop knows of the others is told in slices and answers */
+	for (unsigned i = 0; i < 400; i++)
+		large += put(2, i % 2, testname("more", i), 1, T0).stored;
+	tap_ok(large <= limit - limit / 10 && large >= limit / 2,
+	    "the large one ends below the last tenth: it has %llu", (unsigned long long)large);
+	uint64_t small = 0;
+	for (unsigned i = 0; i < 60; i++)
+		small += put(1, i % 2, testname("late", i), 1, T0).stored;
+	tap_is_u64(small, 60, "where the small one finds room");
+	end();
+}
+
+static void windows_are_set(void)
+{
+	if (!begin(0))
+		return;
+	TAP_OK(put(1, 0, "a", SMALL, T0).stored == SMALL);
+	TAP_OK(put(2, 0, "a", SMALL, T0).stored == SMALL);
+	struct tenants *t = limited((struct tenant_row){ .name = "acme",
+	                                .own = OWN(out_of_order_window_ms),
+	                                .limits.out_of_order_window_ms = HR / 4 },
+	    1);
+	for (unsigned i = 0; i < 2; i++) {
+		struct storetest_verdict v = put(1, i, "a", SMALL, T0 - HR / 2);
+		tap_ok(!v.stored && v.reason == SINK_TOO_OLD &&
+		        strstr(v.text, "(tenant's out_of_order_window 15m)"),
+		    "a tenant's own window holds on loop %u: %s", i, v.text);
+		tap_ok(put(2, i, "a", SMALL, T0 - HR / 2).stored == SMALL, "for it alone");
+	}
+	unlimited(t);
+	tap_ok(put(1, 0, "a", SMALL, T0 - HR / 2).stored == SMALL, "it goes with the limit");
+	end();
+}
+
 int main(void)
 {
 	clock_fake(T0);
+	series_are_counted();
+	new_ones_have_a_rate();
+	a_full_server_is_shared();
+	windows_are_set();
 	figures_are_own();
 	texts_tell_the_limit();
 	windows_are_own();
