@@ -1,6 +1,6 @@
 /*
- * httpc - a small blocking HTTP/1.1 client on one kept connection, for load on loopback; over TLS as
- * bench/load/access says, whose fields each request carries. Thread: one per client.
+ * httpc - a small blocking HTTP/1.1 client on one kept connection, for load on loopback; over TLS
+ * as bench/load/access says, whose fields each request carries. Thread: one per client.
  */
 #ifndef BENCH_LOAD_HTTPC_H
 #define BENCH_LOAD_HTTPC_H

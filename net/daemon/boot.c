@@ -24,6 +24,7 @@
 #include "net/daemon/flags.h"
 #include "net/daemon/identity.h"
 #include "net/daemon/reload.h"
+#include "net/daemon/renew.h"
 #include "net/daemon/selfmon.h"
 #include "net/daemon/signals.h"
 #include "net/daemon/weburl.h"
@@ -49,6 +50,7 @@ struct boot {
 	struct store *store;
 	uint64_t series;         /* when ready */
 	struct selfmon *selfmon; /* loop 0's */
+	struct renew *renew;     /* likewise */
 	int stopped_pipe[2];     /* selfmon's last word to main */
 	sigset_t ends;           /* signals that end the process */
 	struct errbuf eb;
@@ -147,11 +149,12 @@ static enum err open_front(struct boot *b)
 	enum err e = api_create(&ao, &b->api);
 	if (e)
 		return errbuf_set(&b->eb, e, "the API cannot be made: %s", err_text(e));
-	struct listen_conf listeners[FLAGS_LISTEN_MAX] = { 0 };
-	for (unsigned i = 0; i < b->conf->flags.listen_count; i++)
-		listeners[i].address = b->conf->flags.listen[i];
+	const struct webconfig *web = b->conf->webconfig;
 	struct srv_opts so = { .team = b->team,
-		.listeners = listeners,
+		.listeners = b->conf->listen,
+		.trusted_proxies = &b->conf->trusted_proxies,
+		.fields = web ? web->headers : NULL,
+		.field_count = web ? web->header_count : 0,
 		.listener_count = b->conf->flags.listen_count,
 		.routes = api_routes,
 		.prefix = b->conf->web.prefix,
@@ -308,6 +311,17 @@ static void selfmon_begin(void *arg)
 	    selfmon_start(team_loop(b->team, 0), store_sink(b->store), srv_address(b->srv, 0));
 }
 
+static void renew_begin(void *arg)
+{
+	struct boot *b = arg;
+	b->renew = renew_start(team_loop(b->team, 0), b->pool, b->srv);
+}
+
+static void renew_end(void *arg)
+{
+	renew_stop(((struct boot *)arg)->renew);
+}
+
 static void selfmon_ended(void *arg)
 {
 	struct boot *b = arg;
@@ -341,19 +355,21 @@ static void say(const char *text, size_t len)
 static void say_ready(struct boot *b)
 {
 	team_run_on(b->team, 0, count_series, b); /* loops own the counts */
-	const char *address = srv_address(b->srv, 0);
+	unsigned front = config_front(b->conf);
+	const char *address = srv_address(b->srv, front);
+	const char *scheme = b->conf->listen[front].tls ? "https" : "http";
 	const char *port = strrchr(address, ':');
 	bool any = !strncmp(address, "0.0.0.0:", 8) || !strncmp(address, "[::]:", 5);
 	char host[256], text[2048]; /* less than a pipe takes at once when it takes anything */
 	snprintf(host, sizeof(host), "%s%s", any ? "localhost" : address, any ? port : "");
 	int len = snprintf(text, sizeof(text),
 	    "ready address=%s loops=%u shards=%u series=%llu took_ms=%llu access=%s\n"
-	    "write to it, in prometheus.yml:  remote_write: [{url: \"http://%s%s/api/v1/write\"}]\n"
-	    "ask it:  curl 'http://%s%s/api/v1/query?query=up'\n",
+	    "write to it, in prometheus.yml:  remote_write: [{url: \"%s://%s%s/api/v1/write\"}]\n"
+	    "ask it:  curl '%s://%s%s/api/v1/query?query=up'\n",
 	    address, team_count(b->team), store_shards(b->store), (unsigned long long)b->series,
 	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000),
-	    b->conf->idents ? "identities" : "open", host, b->conf->web.prefix, host,
-	    b->conf->web.prefix);
+	    b->conf->idents ? "identities" : "open", scheme, host, b->conf->web.prefix, scheme,
+	    host, b->conf->web.prefix);
 	say(text, len > 0 && (size_t)len < sizeof(text) ? (size_t)len : 0);
 }
 
@@ -394,9 +410,11 @@ static void run(struct boot *b, const sigset_t *ends)
 	api_ready(b->api, b->store);
 	if (b->conf->flags.self_metrics)
 		team_run_on(b->team, 0, selfmon_begin, b);
+	team_run_on(b->team, 0, renew_begin, b);
 	say_ready(b);
 	wait_for_end(b, ends);
 	reload_stop(b->reload);
+	team_run_on(b->team, 0, renew_end, b);
 	drain_connections(b->srv, b->api);
 	end_self_metrics(b);
 }
@@ -414,6 +432,7 @@ static void close_all(struct boot *b)
 	identity_free(b->identity);
 	if (b->team)
 		team_stop(b->team);
+	renew_free(b->renew);
 	if (b->srv)
 		srv_free(b->srv);
 	if (b->api)

@@ -1,5 +1,6 @@
 #include "net/daemon/config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -43,6 +44,7 @@ static void config_empty(struct config *c)
 	ident_set_free(c->idents);
 	tenants_free(c->tenants);
 	buf_release(&c->_shown);
+	config_listen_free(c);
 	yaml_keep_release(&c->keep);
 }
 
@@ -136,8 +138,12 @@ static enum err load(const char *path, int argc, char **argv, struct config **ou
 		goto failed;
 	}
 	flags_settle(&c->flags);
-	if (weburl_init(
-	        &c->web, c->flags.external_url, c->flags.route_prefix, c->flags.listen[0], &eb)) {
+	if (!config_listen_make(c, told))
+		goto failed;
+	char front[LISTEN_TEXT_MAX + 256];
+	const struct listen_conf *l = &c->listen[config_front(c)];
+	snprintf(front, sizeof(front), "%s%s", l->tls ? "https://" : "", l->address);
+	if (weburl_init(&c->web, c->flags.external_url, c->flags.route_prefix, front, &eb)) {
 		buf_printf(told, "kymod: %s\n", eb.text);
 		goto failed;
 	}
@@ -153,7 +159,12 @@ failed:
 enum err config_load_file(
     const char *path, int argc, char **argv, struct config **out, struct buf *told)
 {
-	return load(path, argc, argv, out, told);
+	enum err e = load(path, argc, argv, out, told);
+	if (!e && !config_listen_check(*out, told)) {
+		config_drop(*out);
+		e = ERR_BADDATA;
+	}
+	return e;
 }
 
 enum err config_load(int argc, char **argv, struct config **out, struct buf *told)

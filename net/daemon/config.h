@@ -24,13 +24,27 @@
 #include "core/rt/snap.h"
 #include "core/rt/work.h"
 #include "net/api/api.h"
+#include "net/conn/listen.h"
 #include "net/daemon/flags.h"
+#include "net/daemon/webconfig.h"
 #include "net/daemon/weburl.h"
 #include "net/gate/ident.h"
 
 /* listeners: see config_listen.c. */
+struct config_tls {
+	struct tls_pair first;
+	struct yaml_items more; /* of struct tls_pair: other hosts */
+	const char *client_ca_file;
+	unsigned client; /* of client_auth */
+	struct yaml_texts client_sans;
+	unsigned least;
+	bool no_http2;
+};
 struct config_listener {
 	const char *address;
+	bool admin;
+	struct config_tls tls; /* first.cert_file NULL: plain */
+	struct yaml_texts proxy_protocol_from;
 };
 /* tenants.NAME: see config_tenants.c. */
 struct config_tenant {
@@ -59,6 +73,9 @@ struct config {
 	struct yaml_items tenant_rows; /* of struct config_tenant */
 
 	/* As made. */
+	struct listen_conf *listen; /* one for each of flags.listen; as long as this */
+	struct cidr_set trusted_proxies;
+	struct webconfig *webconfig; /* NULL: no such file */
 	struct weburl web;
 	struct ident_set *idents; /* NULL: everybody may do everything */
 	struct tenants *tenants;  /* NULL: none is named, and the defaults are the usual ones */
@@ -106,5 +123,11 @@ extern const struct yaml_schema config_tenants_schema; /* of struct config, at i
 /* False when they have told what is wrong. */
 bool config_ident_make(struct config *c, struct yaml *y);
 bool config_tenants_make(struct config *c, struct yaml *y);
+/* Behind flags_settle: what is offered at each address. False: told says what is wrong. */
+bool config_listen_make(struct config *c, struct buf *told);
+void config_listen_free(struct config *c);
+unsigned config_front(const struct config *c); /* the first address that is not of administration */
+/* Are the files of TLS what they should be? Reads them. */
+bool config_listen_check(const struct config *c, struct buf *told);
 
 #endif

@@ -2,6 +2,7 @@
  * config_server - every flag of the command line as a key of the file: the rows of flags_table.c,
  * sorted into maps by what stands before the dot of their keys.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "net/daemon/config.h"
@@ -52,6 +53,40 @@ static bool set_features(
 	return true;
 }
 
+/* As the command line has it, with commas between. */
+static bool set_list(struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at)
+{
+	struct yaml_row list = *row;
+	struct yaml_texts texts = { NULL, 0 };
+	struct buf b;
+	list.kind = YAML_TEXTS;
+	if (!yaml_set(y, n, &list, &texts))
+		return false;
+	buf_init(&b);
+	for (size_t i = 0; i < texts.count; i++)
+		buf_printf(&b, "%s%s", i ? "," : "", texts.texts[i]);
+	if (texts.count)
+		*(const char **)at =
+		    arena_strndup(&yaml_keep_of(y)->arena, (const char *)b.data, b.len);
+	buf_release(&b);
+	return true;
+}
+
+static bool show_list(struct buf *out, const struct yaml_row *row, const void *at)
+{
+	const char *text = *(const char *const *)at;
+	(void)row;
+	for (const char *s = text; s && *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
+		char one[256];
+		snprintf(one, sizeof(one), "%.*s", (int)strcspn(s, ","), s);
+		buf_add_str(out, s == text ? "[" : ", ");
+		yaml_put_text(out, one);
+	}
+	if (text && *text)
+		buf_add_u8(out, ']');
+	return text && *text;
+}
+
 /* ---- rows ---- */
 
 static const char *const *words_of(struct arena *a, const char *const *words, size_t count)
@@ -70,6 +105,12 @@ static void kind_of(struct arena *a, const struct flag *f, struct yaml_row *row)
 		return;
 	case FLAG_PATH:
 		row->kind = YAML_PATH;
+		return;
+	case FLAG_LIST:
+		row->kind = YAML_OWN;
+		row->set = set_list;
+		row->show = show_list;
+		row->shape = "[CIDR, ...]";
 		return;
 	case FLAG_UNSIGNED:
 		row->kind = YAML_UNSIGNED;

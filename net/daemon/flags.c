@@ -128,6 +128,7 @@ static enum err set_value(
 	switch (row->kind) {
 	case FLAG_TEXT:
 	case FLAG_PATH:
+	case FLAG_LIST:
 		if (!*value)
 			return errbuf_set(eb, ERR_BADDATA, "--%s: empty value, %s is needed",
 			    row->name, row->arg);

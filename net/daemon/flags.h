@@ -35,6 +35,8 @@ struct flags {
 	char features_named[FLAGS_FEATURES_BYTES]; /* those of --enable-feature, comma separated */
 	char features_unknown[FLAGS_FEATURES_BYTES]; /* of those, what is not known here */
 	const char *external_url, *route_prefix;     /* "" = not given (net/daemon/weburl.h) */
+	const char *trusted_proxies;                 /* CIDRs, commas between; NULL: none */
+	const char *web_config;                      /* file, NULL: none */
 	bool admin_api, self_metrics;
 	enum log_level log_level;
 	bool log_json;

@@ -40,7 +40,6 @@ static const struct foreign {
 	{ "opentsdbHTTPListenAddr", "kymod takes Remote Write 1.0 only, at /api/v1/write" },
 	{ "graphiteListenAddr", "kymod takes Remote Write 1.0 only, at /api/v1/write" },
 	{ "influxListenAddr", "kymod takes Remote Write 1.0 only, at /api/v1/write" },
-	{ "web.config.file", "kymod has neither TLS nor identity: put a proxy before it" },
 	{ "tls", "kymod has neither TLS nor identity: put a proxy before it" },
 	{ "tlsCertFile", "kymod has neither TLS nor identity: put a proxy before it" },
 	{ "tlsKeyFile", "kymod has neither TLS nor identity: put a proxy before it" },

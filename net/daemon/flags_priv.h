@@ -7,6 +7,7 @@
 enum flag_kind {
 	FLAG_TEXT,
 	FLAG_PATH, /* in the configuration: from its folder */
+	FLAG_LIST, /* const char *, commas between; in the configuration a list */
 	FLAG_LISTEN,
 	FLAG_UNSIGNED, /* unsigned */
 	FLAG_COUNT,    /* uint64_t */

@@ -45,6 +45,7 @@ const char *flag_value(const struct flags *f, const struct flag *row, char out[F
 	switch (row->kind) {
 	case FLAG_TEXT:
 	case FLAG_PATH:
+	case FLAG_LIST:
 		return text_or_none(*(const char *const *)flag_at(f, row));
 	case FLAG_LISTEN:
 		return f->listen[0];

@@ -50,7 +50,8 @@ static void url_of_this_machine(struct weburl *w, const char *listen)
 	const char *port = strrchr(listen, ':');
 	if (gethostname(host, sizeof host - 1) || !host[0])
 		snprintf(host, sizeof host, "localhost");
-	snprintf(w->url, sizeof w->url, "http://%s%.*s", host, 6, port ? port : "");
+	snprintf(w->url, sizeof w->url, "%s://%s%.*s", scheme_len(listen) == 8 ? "https" : "http",
+	    host, 6, port ? port : "");
 }
 
 static enum err external_set(struct weburl *w, const char *url, struct errbuf *eb)

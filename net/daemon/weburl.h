@@ -25,8 +25,8 @@ struct weburl {
 	char prefix[ROUTER_PREFIX_MAX + 1]; /* of routes: "" or "/kymo" */
 };
 /*
- * "" stands for what was not given. listen: the first address to listen on, whose port is part of a
- * URL that was not given. ERR_BADDATA with one line that names the flag.
+ * "" stands for what was not given. listen: the first address to listen on, "https://" before it
+ * when it speaks TLS: its port and that are part of a URL that was not given. ERR_BADDATA with one line that names the flag.
  */
 MUST_CHECK enum err weburl_init(struct weburl *w, const char *external_url,
     const char *route_prefix, const char *listen, struct errbuf *eb);

@@ -664,6 +664,8 @@ static enum gz_form answer_begin(struct req *r, int status, const char *type)
 	const char *date = req_date(r->_srv, &len);
 	add_field(r, "date", arena_strndup(&r->arena, date, len), len);
 	add_cors(r);
+	for (size_t k = 0; k < r->_srv->opts->field_count; k++)
+		add_static(r, r->_srv->opts->fields[k].name, r->_srv->opts->fields[k].value);
 	if (!type || status == 204)
 		return GZ_NONE;
 	add_static(r, "content-type", arena_strndup(&r->arena, type, strlen(type)));

@@ -28,7 +28,7 @@ struct req_ops {
 	size_t (*unsent)(const struct req *r);
 };
 
-#define REQ_ANSWER_FIELDS_MAX 24
+#define REQ_ANSWER_FIELDS_MAX 32
 struct req_answer {
 	int status;
 	bool begun;   /* one of req_reply* was called */

@@ -368,13 +368,17 @@ static bool way_renew(struct way *w, enum err *e, struct errbuf *eb)
 	return true;
 }
 
-enum err srv_renew(struct srv *s, unsigned *changed, struct errbuf *eb)
+enum err srv_renew(struct srv *s, struct srv_renewal *out, struct errbuf *eb)
 {
 	enum err e = ERR_OK;
-	*changed = 0;
-	for (size_t i = 0; i < s->count; i++)
-		*changed += way_renew(&s->ways[i], &e, eb);
-	if (*changed)
+	*out = (struct srv_renewal){ .changed = 0 };
+	for (size_t i = 0; i < s->count; i++) {
+		out->changed += way_renew(&s->ways[i], &e, eb);
+		int64_t ends_s = s->ways[i].tls ? tls_ends_s(s->ways[i].tls) : 0;
+		if (ends_s && (!out->ends_s || ends_s < out->ends_s))
+			out->ends_s = ends_s;
+	}
+	if (out->changed)
 		on_each(s, change_here);
 	return e;
 }

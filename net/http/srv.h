@@ -16,6 +16,10 @@
 #include "net/http/router.h"
 
 struct srv;
+struct srv_field {
+	const char *name, *value; /* name in lower case */
+};
+#define SRV_FIELDS_MAX 8u
 struct srv_opts {
 	struct team *team;
 	/*
@@ -65,6 +69,9 @@ struct srv_opts {
 	 */
 	const struct route *(*unmatched)(struct req *r);
 	const char *cors_origin; /* NULL = any ("*") */
+	/* Of every answer of a request; borrowed until srv_free. */
+	const struct srv_field *fields;
+	size_t field_count;
 };
 /* Opens the sockets; nothing is accepted yet. Errors name the address in eb. Reads files (TLS). */
 MUST_CHECK enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf *eb);
@@ -78,11 +85,15 @@ void srv_serve(struct srv *s);
 MUST_CHECK enum err srv_change(struct srv *s, const struct listen_conf *listeners, size_t count,
     const struct cidr_set *trusted_proxies, const char **missing, struct errbuf *eb);
 /*
- * Are there files of TLS that have changed? Then they are read: *changed says how many listeners
- * have new ones. Not from a loop, one call at a time, also beside srv_change. On an error the
+ * Are there files of TLS that have changed? Then they are read, and new connections get what is in
+ * them. Not from a loop, one call at a time, also beside srv_change. On an error the
  * listener keeps what it has, the others go on.
  */
-MUST_CHECK enum err srv_renew(struct srv *s, unsigned *changed, struct errbuf *eb);
+struct srv_renewal {
+	unsigned changed; /* listeners with something new */
+	int64_t ends_s;   /* when the first certificate in use ends, unix seconds; 0 = none */
+};
+MUST_CHECK enum err srv_renew(struct srv *s, struct srv_renewal *out, struct errbuf *eb);
 /* "127.0.0.1:34567" of the i-th address as bound. */
 const char *srv_address(const struct srv *s, size_t i);
 void srv_stop_accepting(struct srv *s);
