@@ -70,10 +70,11 @@ static bool check_tls(struct yaml *y, const struct yaml_node *n, void *item)
 {
 	const struct config_tls *t = item;
 	if (t->client && !t->client_ca_file)
-		return yaml_fail_key(y, n, "client_auth is of no use without client_ca_file");
-	if (!t->client && t->client_ca_file)
 		return yaml_fail_key(
-		    y, n, "client_ca_file is of no use without client_auth: request or require");
+		    y, yaml_child(n, "client_auth"), "is of no use without client_ca_file");
+	if (!t->client && t->client_ca_file)
+		return yaml_fail_key(y, yaml_child(n, "client_ca_file"),
+		    "is of no use without client_auth: request or require");
 	return true;
 }
 
