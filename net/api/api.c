@@ -1,5 +1,6 @@
 #include "net/api/api.h"
 
+#include "core/account/joint.h"
 #include "core/account/rate.h"
 #include "core/account/ticket.h"
 #include "core/base/clock.h"
@@ -25,6 +26,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->start_ms = clock_wall_ms();
 	a->tickets = tickets_create(o->team, a->opts.limits);
 	a->rates = rates_create();
+	a->joints = joints_create(o->team);
 	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
 	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
 	for (unsigned i = 0; i < loops; i++) {
@@ -91,6 +93,7 @@ void api_free(struct api *a)
 	shelf_free(a->writes);
 	tickets_free(a->tickets);
 	rates_free(a->rates);
+	joints_free(a->joints);
 	mem_free(a->loops);
 	mem_free(a);
 }

@@ -92,6 +92,7 @@ struct api_opts {
 	const char *external_url, *links, *prefix;
 };
 
+struct joints;  /* core/account/joint.h */
 struct rates;   /* core/account/rate.h */
 struct shelf;   /* net/api/shelf.h */
 struct tickets; /* core/account/ticket.h */
@@ -109,8 +110,9 @@ struct api {
 	struct source *source;
 	struct tickets *tickets;
 	struct rates *rates;
-	struct shelf *writes; /* of what a write decodes into */
-	int64_t start_ms;     /* wall clock of api_create */
+	struct joints *joints; /* of queries */
+	struct shelf *writes;  /* of what a write decodes into */
+	int64_t start_ms;      /* wall clock of api_create */
 	struct log_pace paces[REFUSALS];
 	struct api_loop *loops; /* by loop_index */
 };

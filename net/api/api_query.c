@@ -1,5 +1,6 @@
 #include "net/api/api_query.h"
 
+#include "core/account/joint.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/rune.h"
@@ -13,6 +14,7 @@
 #include "proto/promjson.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define PIECE_BYTES      (32u << 10) /* of an answer, per pull */
 #define EXPRESSION_BLOCK (16u << 10)
@@ -20,30 +22,52 @@
 
 /*
  *   PARAMS > QUEUED > MAKING > RUNNING > REPLYING
+ *      \___ FOLLOWS ________________________/
  *              |         |        +-- the client left, time is up: ql_cancel, then its done answers
  *              |         +-- the same: answered when the query is made; a worker makes what is
  *              |             costly to parse
  *              +-- the same: answered at once (net/api/ask.h)
  * Nothing is parsed before there is a ticket, and what the query holds is the ticket's until the
  * last byte of the answer is gone.
+ * FOLLOWS: the same is evaluated already, on this loop or another (core/account/joint.h). It has no
+ * ticket, but a time of its own; each encodes its own answer of the one result. What ends without a
+ * result that all can have (cancelled, out of time, no place) is asked for again by the first that
+ * follows.
  */
 enum query_state {
 	QUERY_PARAMS,
+	QUERY_FOLLOWS,
 	QUERY_QUEUED,
 	QUERY_MAKING,
 	QUERY_RUNNING,
 	QUERY_REPLYING
 };
 
+/* What several read. On the loop that evaluated it. */
+struct outcome {
+	struct joint_result base;
+	struct ql *ql; /* NULL: it was not even begun */
+	struct ticket *ticket;
+	enum err err;
+	bool prefixed; /* of MAKING */
+	char text[ERRBUF_SIZE];
+};
+
 struct query { /* in the request's arena */
 	struct ask ask;
 	struct req *req;
 	enum query_state state;
-	struct ql *ql;
+	struct ql *ql; /* its own, or of outcome */
 	struct ql_opts opts;
-	enum err err; /* of MAKING */
+	struct joint *joint;     /* it leads, until there is a result */
+	struct joint_seat *seat; /* it follows, and then reads */
+	struct outcome *outcome; /* it has led, and reads with others */
+	struct loop_timer timer; /* of who follows */
+	bool left;               /* its client has, and others wait for the result */
+	enum err err;            /* of MAKING */
 	struct errbuf eb;
 	bool timed_out;
+	uint64_t begun_ns;
 	uint64_t limit;
 	const char *stats_warning; /* NULL = none */
 	const char *text;          /* as it was asked */
@@ -56,6 +80,14 @@ struct query { /* in the request's arena */
 };
 
 static void start(struct query *q, const struct urlq *u);
+static void lead_or_follow(struct query *q);
+static void followed(void *arg, struct joint_result *r);
+static void unwanted(void *arg);
+static void follow_late(struct loop_timer *t);
+static void ended_early(struct ask *a);
+static void answer_error(struct query *q, const struct outcome *o);
+static void drop_result(struct query *q);
+static void answer_result(struct query *q);
 static void granted(struct ask *a);
 static void make(struct ask *a);
 static void made(struct ask *a);
@@ -92,6 +124,8 @@ static struct query *query_new(struct req *r)
 	q->req = r;
 	q->ask.go = granted;
 	q->ask.late = time_is_up;
+	q->ask.over = ended_early;
+	loop_timer_init(&q->timer, follow_late);
 	q->opts = (struct ql_opts){ .source = a->source,
 		.limits = limits_here(),
 		.max_samples = api_query_samples(r),
@@ -175,8 +209,141 @@ static void start(struct query *q, const struct urlq *u)
 	r->own = q;
 	r->on_gone = client_left;
 	r->on_done = sent;
+	q->begun_ns = loop_now_ns(r->loop);
+	loop_timer_set(r->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
+	lead_or_follow(q);
+}
+
+/* --- FOLLOWS --- */
+
+/*
+ * What the result depends on; limit, stats and timeout are each one's own. Limits are those of the
+ * tenants, but for a change of the configuration between two.
+ */
+static void *key_of(const struct query *q, size_t *len)
+{
+	const struct req *r = q->req;
+	const uint64_t head[] = { (uint64_t)q->opts.start_ms, (uint64_t)q->opts.end_ms,
+		(uint64_t)q->opts.step_ms, (uint64_t)q->opts.lookback_ms, q->opts.max_samples,
+		q->opts.max_bytes, (uintptr_t)q->opts.limits, r->tenant, r->tenants_count };
+	size_t tenants = r->tenants_count * sizeof(*r->tenants);
+	*len = sizeof(head) + tenants + q->text_len;
+	uint8_t *key = arena_alloc(&q->req->arena, *len);
+	memcpy(key, head, sizeof(head));
+	if (tenants)
+		memcpy(key + sizeof(head), r->tenants, tenants);
+	if (q->text_len)
+		memcpy(key + sizeof(head) + tenants, q->text, q->text_len);
+	return key;
+}
+
+static void lead_or_follow(struct query *q)
+{
+	struct req *r = q->req;
+	struct joint_opts o = { .arg = q, .done = followed, .unwanted = unwanted };
+	o.key = key_of(q, &o.key_len);
+	q->state = QUERY_FOLLOWS;
+	joint_enter(api_of(r)->joints, &o, &q->joint, &q->seat);
+	if (q->seat)
+		return;
+	loop_timer_cancel(r->loop, &q->timer);
+	uint64_t waited_ms = (loop_now_ns(r->loop) - q->begun_ns) / 1000000;
+	int64_t left_ms = q->opts.timeout_ms - (int64_t)waited_ms;
 	q->state = QUERY_QUEUED;
-	ask_start(&q->ask, r, q->opts.timeout_ms, q->text, q->text_len);
+	ask_start(&q->ask, r, left_ms > 1 ? left_ms : 1, q->text, q->text_len);
+}
+
+static void followed(void *arg, struct joint_result *r)
+{
+	struct query *q = arg;
+	CHECK(q->state == QUERY_FOLLOWS);
+	if (!r) {
+		q->seat = NULL;
+		lead_or_follow(q);
+		return;
+	}
+	const struct outcome *o = CONTAINER_OF(r, struct outcome, base);
+	loop_timer_cancel(q->req->loop, &q->timer);
+	q->state = QUERY_REPLYING;
+	q->ql = o->ql;
+	if (!o->err) {
+		answer_result(q);
+		return;
+	}
+	answer_error(q, o);
+	drop_result(q);
+}
+
+/* Answered without a result. */
+static void follow_no_more(struct query *q, enum err e, const char *text)
+{
+	loop_timer_cancel(q->req->loop, &q->timer);
+	joint_leave(q->seat);
+	q->seat = NULL;
+	q->state = QUERY_REPLYING;
+	apierr_json(q->req, e, text, strlen(text));
+}
+
+static void follow_late(struct loop_timer *t)
+{
+	struct query *q = CONTAINER_OF(t, struct query, timer);
+	follow_no_more(q, ERR_TIMEOUT, "query timed out in query execution");
+}
+
+/* Of a leader: the client has left, and those who followed, too. */
+static void unwanted(void *arg)
+{
+	struct query *q = arg;
+	if (!q->left || ask_left(&q->ask))
+		return;
+	if (q->state == QUERY_RUNNING)
+		ql_cancel(q->ql);
+}
+
+/* It was answered before it began: who follows asks for himself. */
+static void ended_early(struct ask *a)
+{
+	struct query *q = CONTAINER_OF(a, struct query, ask);
+	struct joint *s = q->joint;
+	q->joint = NULL;
+	joint_end(s, NULL);
+}
+
+static void outcome_drop(struct joint_result *r)
+{
+	struct outcome *o = CONTAINER_OF(r, struct outcome, base);
+	ql_free(o->ql);
+	ticket_free(o->ticket);
+	mem_free(o);
+}
+
+/* The end of the lead. What others wait for outlives the request. */
+static void share_out(struct query *q, enum err err, const char *text, bool prefixed)
+{
+	struct joint *s = q->joint;
+	q->joint = NULL;
+	bool own = err == ERR_CANCELED || err == ERR_TIMEOUT;
+	if (!s || own || !joint_waiting(s)) {
+		joint_end(s, NULL);
+		return;
+	}
+	struct outcome *o = mem_zalloc(sizeof(*o));
+	o->base.drop = outcome_drop;
+	o->ql = q->ql;
+	o->ticket = ask_take_ticket(&q->ask);
+	o->err = err;
+	o->prefixed = prefixed;
+	snprintf(o->text, sizeof(o->text), "%s", text ? text : "");
+	q->outcome = o;
+	joint_end(s, &o->base);
+}
+
+static void answer_error(struct query *q, const struct outcome *o)
+{
+	if (o->prefixed && o->err == ERR_BADDATA)
+		apierr_param(q->req, "query", o->text);
+	else
+		apierr_json(q->req, o->err, o->text, strlen(o->text));
 }
 
 static void granted(struct ask *a)
@@ -209,7 +376,9 @@ static void made(struct ask *a)
 	}
 	q->state = QUERY_REPLYING;
 	ask_worked_out(a);
-	if (q->err && purse_over(q->opts.purse))
+	bool shared = q->err && !purse_over(q->opts.purse);
+	share_out(q, shared ? q->err : ERR_CANCELED, q->eb.text, true);
+	if (q->err && !shared)
 		ask_no_room(a);
 	else if (q->err)
 		expression_error(q->req, q->err, &q->eb, true);
@@ -224,7 +393,7 @@ static void made(struct ask *a)
 static void time_is_up(struct ask *a)
 {
 	struct query *q = CONTAINER_OF(a, struct query, ask);
-	q->timed_out = true;
+	q->timed_out = true; /* who follows begins again, with the time he has left */
 	if (q->state == QUERY_RUNNING)
 		ql_cancel(q->ql);
 }
@@ -232,7 +401,12 @@ static void time_is_up(struct ask *a)
 static void client_left(struct req *r)
 {
 	struct query *q = r->own;
-	if (!ask_left(&q->ask) && q->state == QUERY_RUNNING)
+	if (q->state == QUERY_FOLLOWS) {
+		follow_no_more(q, ERR_CANCELED, "query was canceled in query execution");
+		return;
+	}
+	q->left = q->joint && joint_waiting(q->joint);
+	if (!q->left && !ask_left(&q->ask) && q->state == QUERY_RUNNING)
 		ql_cancel(q->ql);
 }
 
@@ -257,7 +431,14 @@ static bool answer_held(struct req *r, uint64_t bytes)
 /* Answered without it: it goes now, however long the client takes to read why. */
 static void drop_result(struct query *q)
 {
-	ql_free(q->ql);
+	if (q->seat)
+		joint_leave(q->seat);
+	else if (q->outcome)
+		joint_drop(&q->outcome->base);
+	else
+		ql_free(q->ql);
+	q->seat = NULL;
+	q->outcome = NULL;
 	q->ql = NULL;
 }
 
@@ -290,13 +471,21 @@ static void evaluated(void *arg, struct ql *ql)
 		err = ERR_TIMEOUT;
 		text = NULL;
 	}
+	if (err && (!text || !*text))
+		text = default_text(err);
+	share_out(q, err, text, false);
 	if (err) {
-		if (!text || !*text)
-			text = default_text(err);
 		apierr_json(q->req, err, text, strlen(text));
 		drop_result(q);
 		return;
 	}
+	answer_result(q);
+}
+
+/* The result is read only: others may read it at the same time. */
+static void answer_result(struct query *q)
+{
+	const struct ql *ql = q->ql;
 	q->value = *ql_result(ql);
 	const bool many = q->value.type == QL_VECTOR || q->value.type == QL_MATRIX;
 	const bool cut = many && q->limit && q->value.series_count > q->limit;
@@ -311,7 +500,8 @@ static void evaluated(void *arg, struct ql *ql)
 		drop_result(q);
 		return;
 	}
-	if (!answer_held(q->req, ql_held(ql))) {
+	/* It is counted once: with the one who asked first. */
+	if (!q->seat && !answer_held(q->req, ql_held(ql))) {
 		drop_result(q);
 		return;
 	}
@@ -354,7 +544,7 @@ static void sent(struct req *r)
 {
 	struct query *q = r->own;
 	buf_release(&q->first);
-	ql_free(q->ql);
+	drop_result(q);
 	ask_end(&q->ask);
 }
 

@@ -27,6 +27,19 @@ static void over(struct ask *a)
 	a->state = ASK_OVER;
 }
 
+static void refuse_busy(struct req *r)
+{
+	const struct tenant_limits *own = tenant_limits_here(r->tenant);
+	char limit[TENANT_LIMIT_TEXT_MAX];
+	if (own->query_queued || own->query_concurrency)
+		tenant_limit_text(loop_tenants(r->loop), r->tenant,
+		    own->query_queued ? TENANT_LIMIT_query_queued : TENANT_LIMIT_query_concurrency,
+		    limit);
+	else
+		limits_text(limits_here(), LIMITS_query_queued, limit);
+	apierr_jsonf(r, ERR_BUSY, "too many queries are waiting, %s, try again later", limit);
+}
+
 static void answered(void *arg, enum err e)
 {
 	struct ask *a = arg;
@@ -35,9 +48,9 @@ static void answered(void *arg, enum err e)
 	if (e) {
 		a->ticket = NULL;
 		over(a);
-		char limit[LIMITS_TEXT_MAX];
-		apierr_jsonf(a->req, ERR_BUSY, "too many queries are waiting, %s, try again later",
-		    limits_text(limits_here(), LIMITS_query_queued, limit));
+		refuse_busy(a->req);
+		if (a->over)
+			a->over(a);
 		return;
 	}
 	metric_observe_ns(M_QUERY_WAIT_SECONDS, loop_now_ns(a->req->loop) - a->req->start_ns);
@@ -51,6 +64,8 @@ static void give_up(struct ask *a, enum err e, const char *text)
 	a->ticket = NULL;
 	over(a);
 	apierr_json(a->req, e, text, strlen(text));
+	if (a->over)
+		a->over(a);
 }
 
 static void time_is_up(struct loop_timer *t)
@@ -127,6 +142,15 @@ void ask_worked_out(struct ask *a)
 		return;
 	over(a);
 	ticket_worked_out(a->ticket);
+}
+
+struct ticket *ask_take_ticket(struct ask *a)
+{
+	struct ticket *t = a->ticket;
+
+	CHECK(a->state == ASK_OVER);
+	a->ticket = NULL;
+	return t;
 }
 
 void ask_end(struct ask *a)

@@ -29,6 +29,7 @@ struct ask {
 	enum ask_state state;
 	void (*go)(struct ask *a);   /* may be inside ask_start */
 	void (*late)(struct ask *a); /* may be NULL */
+	void (*over)(struct ask *a); /* may be NULL: it was answered here, go never comes */
 	bool left;                   /* the client left while it worked */
 	struct work_task _task;
 	void (*_run)(struct ask *a), (*_ran)(struct ask *a);
@@ -44,6 +45,8 @@ bool ask_left(struct ask *a);
  */
 void ask_work(struct ask *a, bool costly, void (*run)(struct ask *a), void (*ran)(struct ask *a));
 void ask_worked_out(struct ask *a);
+/* What was charged to the ticket goes on without the request: the caller's to free. */
+struct ticket *ask_take_ticket(struct ask *a);
 /* In on_done. Everything charged to the ticket is back. */
 void ask_end(struct ask *a);
 /* Answers with the error of a purse that refused (ticket_no_room). */

@@ -142,6 +142,16 @@ static void api_begin(uint64_t each, uint64_t all)
 	api_open(api);
 }
 
+/* A comment of its own makes a query another one: the same would be evaluated once. */
+static void begin_own(struct fakereq *f, const char *url)
+{
+	static unsigned asked;
+	bool query = !strncmp(url, "/api/v1/query", 13) && !strstr(url, "timeout=");
+	if (query)
+		url = arena_printf(&f->req.arena, "%s%%23%u", url, asked++);
+	fakereq_begin(f, REQ_GET, url, NULL, 0);
+}
+
 static void ask(struct fakereq *f, unsigned who, const char *url)
 {
 	fakereq_init(f, &tt, api);
@@ -149,7 +159,7 @@ static void ask(struct fakereq *f, unsigned who, const char *url)
 	struct sockaddr_in *a = (struct sockaddr_in *)(void *)&f->req.remote;
 	a->sin_family = AF_INET;
 	a->sin_addr.s_addr = who;
-	fakereq_begin(f, REQ_GET, url, NULL, 0);
+	begin_own(f, url);
 }
 
 static void settle(void)
@@ -311,7 +321,7 @@ static void unread_answers_are_held(void)
 			fakereq_init(&f[i], &tt, api);
 			f[i].loop = i % LOOPS;
 			f[i].unread = true;
-			fakereq_begin(&f[i], REQ_GET, urls[u], NULL, 0);
+			begin_own(&f[i], urls[u]);
 		}
 		/* Nothing runs before the first asks, either: each must have its answer. */
 		for (unsigned i = 0; i < COUNT_OF(f); i++)
@@ -329,6 +339,143 @@ static void unread_answers_are_held(void)
 		    "six unread: %llu KiB for %.80s", (unsigned long long)held / 1024, urls[u]);
 		is_empty(urls[u]);
 	}
+}
+
+/* --- the same query, asked by many at once --- */
+
+static void same_begin(unsigned i, const char *url)
+{
+	fakereq_init(&crowd[i], &tt, api);
+	crowd[i].loop = i % LOOPS;
+	fakereq_begin(&crowd[i], REQ_GET, url, NULL, 0);
+}
+
+static unsigned all_say(unsigned from, unsigned to, int status, const char *part)
+{
+	unsigned n = 0;
+	for (unsigned i = from; i < to; i++) {
+		fakereq_wait(&crowd[i]);
+		n += crowd[i].status == status && strstr(fakereq_text(&crowd[i]), part);
+		fakereq_end(&crowd[i]);
+	}
+	return n;
+}
+
+#define SAME RANGE "count(stuck)"
+static void the_same_is_evaluated_once(void)
+{
+	uint64_t before = metric_sum(M_QUERIES), shared = metric_sum(M_QUERIES_SHARED);
+	gate_set(false);
+	for (unsigned i = 0; i < 50; i++)
+		same_begin(i, SAME);
+	tap_ok(reaches(M_QUERIES_RUNNING, 1) && metric_sum(M_QUERIES_SHARED) == shared + 49,
+	    "of fifty that are the same one runs, over all loops");
+	same_begin(50, RANGE "count(stuck)&limit=1");
+	same_begin(51, RANGE "count(stuck)&stats=all");
+	same_begin(52, "/api/v1/query?time=10001&query=count(stuck)");
+	fakereq_init(&crowd[53], &tt, api);
+	crowd[53].req.tenant = 7;
+	fakereq_begin(&crowd[53], REQ_GET, SAME, NULL, 0);
+	tap_ok(reaches(M_QUERIES_RUNNING, 3),
+	    "limit and stats are each one's own; another time or tenant is another query");
+	settle();
+	gate_set(true);
+	tap_is_u64(all_say(0, 51, 200, "\"success\""), 51, "each has its answer");
+	tap_is_u64(all_say(51, 52, 200, "\"stats\""), 1, "as it was asked for");
+	tap_is_u64(all_say(52, 54, 200, "\"success\""), 2, "and the others theirs");
+	tap_is_u64(metric_sum(M_QUERIES) - before, 3, "three were evaluated");
+	is_empty("fifty of the same");
+}
+
+static void the_first_one_leaves(void)
+{
+	uint64_t before = metric_sum(M_QUERIES);
+	gate_set(false);
+	for (unsigned i = 0; i < 10; i++)
+		same_begin(i, SAME);
+	settle();
+	TAP_OK(reaches(M_QUERIES_RUNNING, 1));
+	fakereq_leave(&crowd[0]);
+	fakereq_leave(&crowd[1]);
+	fakereq_leave(&crowd[2]);
+	settle();
+	tap_ok(metric_sum(M_QUERIES_RUNNING) == 1 && fakereq_answered(&crowd[1]) &&
+	        fakereq_answered(&crowd[2]) && !fakereq_answered(&crowd[3]),
+	    "who asked first leaves: it goes on for the others");
+	gate_set(true);
+	tap_is_u64(all_say(3, 10, 200, "\"success\""), 7, "who have their answers");
+	(void)all_say(0, 3, 0, "");
+	tap_is_u64(metric_sum(M_QUERIES) - before, 1, "of one evaluation");
+	gate_set(false);
+	for (unsigned i = 0; i < 4; i++)
+		same_begin(i, SAME);
+	settle();
+	for (unsigned i = 0; i < 4; i++)
+		fakereq_leave(&crowd[i]);
+	tap_ok(reaches(M_QUERIES_RUNNING, 0), "when all have left it is cancelled");
+	tap_is_u64(all_say(0, 4, 499, "canceled"), 4, "each was");
+	is_empty("who left");
+	gate_set(true);
+}
+
+static void errors_are_shared(void)
+{
+	for (unsigned i = 0; i < 20; i++)
+		same_begin(i, RANGE "up%20-");
+	tap_is_u64(all_say(0, 20, 400, "invalid parameter"), 20, "all are told what is wrong");
+	gate_set(false);
+	uint64_t before = metric_sum(M_QUERIES);
+	for (unsigned i = 0; i < 10; i++)
+		same_begin(i, i ? SAME : SAME "&timeout=1ms");
+	tap_is_u64(all_say(0, 1, 503, "timed out"), 1, "the time of who asked first is up");
+	settle();
+	tap_ok(reaches(M_QUERIES_RUNNING, 1), "the next one asks for all that wait");
+	gate_set(true);
+	tap_is_u64(all_say(1, 10, 200, "\"success\""), 9, "who have more time");
+	tap_ok(metric_sum(M_QUERIES) - before <= 2, "two were evaluated");
+	gate_set(false);
+	same_begin(0, SAME);
+	settle();
+	same_begin(1, SAME "&timeout=20ms");
+	tap_is_u64(all_say(1, 2, 503, "timed out"), 1, "who follows has a time of his own, too");
+	TAP_OK(!fakereq_answered(&crowd[0]));
+	gate_set(true);
+	(void)all_say(0, 1, 200, "");
+	is_empty("errors");
+}
+
+/* The result is kept for the slowest reader, and is counted once. */
+static void readers_of_one_result(void)
+{
+	const char *url = "/api/v1/query_range?start=9400&end=10000&step=6&query=topk(500,many)";
+	gate_set(false);
+	for (unsigned i = 0; i < 6; i++) {
+		fakereq_init(&crowd[i], &tt, api);
+		crowd[i].loop = i % LOOPS;
+		crowd[i].unread = true;
+		fakereq_begin(&crowd[i], REQ_GET, url, NULL, 0);
+	}
+	settle();
+	gate_set(true);
+	for (unsigned i = 0; i < 6; i++)
+		for (unsigned ms = 0; !fakereq_answered(&crowd[i]) && ms < 20000; ms++)
+			usleep(1000);
+	uint64_t all = metric_sum(M_QUERY_MEMORY_BYTES);
+	tap_ok(all >= 50000 && all < 2 * 54 * 1024, "six read one result: %llu KiB",
+	    (unsigned long long)all / 1024);
+	unsigned same = 0;
+	for (unsigned i = 0; i < 5; i++)
+		fakereq_read(&crowd[i]);
+	settle();
+	tap_is_u64(metric_sum(M_QUERY_MEMORY_BYTES), all, "it is kept until the last has read it");
+	fakereq_read(&crowd[5]);
+	for (unsigned i = 0; i < 6; i++)
+		same += !strcmp(fakereq_text(&crowd[i]), fakereq_text(&crowd[5])) &&
+		    crowd[i].body.len > 1000;
+	tap_is_u64(same, 6, "all have read the same");
+	for (unsigned i = 0; i < 6; i++)
+		fakereq_end(&crowd[i]);
+	is_empty("readers of one result");
 }
 
 static void a_crowd_has_one_sum(void)
@@ -416,6 +563,10 @@ int main(void)
 	the_queue_is_full();
 	who_leaves_and_whose_time_is_up();
 	unread_answers_are_held();
+	the_same_is_evaluated_once();
+	the_first_one_leaves();
+	errors_are_shared();
+	readers_of_one_result();
 	api_end();
 	api_begin(2 * MIB, 4 * MIB);
 	a_crowd_has_one_sum();
