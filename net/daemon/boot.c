@@ -128,6 +128,28 @@ static enum err open_identity(struct boot *b)
 	return e;
 }
 
+/* Is there a file that may have changed? */
+static bool can_reload(const struct boot *b)
+{
+	return b->conf->path || b->conf->flags.web_config;
+}
+
+/* What the listeners offer, from the next connection on; on an error nothing has changed. */
+static enum err change_listeners(void *arg, const struct config *next, struct buf *told)
+{
+	struct boot *b = arg;
+	const char *missing;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	enum err e = srv_change(
+	    b->srv, next->listen, next->flags.listen_count, &next->trusted_proxies, &missing, &eb);
+	if (e)
+		buf_printf(told, "%s\n", eb.text);
+	else if (missing)
+		LOG_WARN("listener_at_next_start", "address=\"%s\"", missing);
+	return e;
+}
+
 static enum err open_front(struct boot *b)
 {
 	struct api_opts ao = { .team = b->team,
@@ -139,7 +161,7 @@ static enum err open_front(struct boot *b)
 		.retention_ms = b->conf->flags.retention_ms,
 		.limits = &b->conf->flags.limits,
 		.conf = b->conf->api,
-		.reload = b->conf->path ? ask_reload : NULL,
+		.reload = can_reload(b) ? ask_reload : NULL,
 		.quit = ask_end,
 		.arg = b,
 		.identify = gate_ask,
@@ -245,6 +267,7 @@ static enum err settle_conf(struct boot *b)
 		.store = b->store,
 		.argc = b->argc,
 		.argv = b->argv,
+		.may = change_listeners,
 		.take = take_conf,
 		.arg = b };
 	b->reload = reload_create(&ro, b->conf);
@@ -375,7 +398,7 @@ static void say_ready(struct boot *b)
 
 static void reload_by_signal(struct boot *b)
 {
-	if (!b->conf->path) {
+	if (!can_reload(b)) {
 		LOG_WARN("signal_ignored",
 		    "signal=SIGHUP reason=\"there is no configuration file (--config), flags are read at start\"");
 		return;

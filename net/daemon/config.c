@@ -240,6 +240,7 @@ static void copy_value(
 	switch (row->kind) {
 	case FLAG_TEXT:
 	case FLAG_PATH:
+	case FLAG_LIST:
 		*(const char **)at = kept_text(to, *(const char *const *)flag_at(from, row));
 		return;
 	case FLAG_UNSIGNED:

@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "net/daemon/renew.h"
 
 #define STOP_LOOK_MS 5
 
@@ -117,7 +118,8 @@ static void taken(struct work_task *t)
 static void run_on_worker(
     struct reload *r, void (*run)(struct work_task *t), void (*done)(struct work_task *t))
 {
-	r->task = (struct work_task){ .run = run, .done = done, .prio = WORK_READ };
+	r->task =
+	    (struct work_task){ .run = run, .done = done, .prio = WORK_READ, .lane = RENEW_LANE };
 	work_submit(r->o.pool, &r->task);
 }
 
