@@ -5,6 +5,7 @@
 #include "core/account/ticket.h"
 #include "core/base/clock.h"
 #include "core/model/tenant.h"
+#include "net/api/api_pages.h"
 #include "net/api/apierr.h"
 #include "net/api/shelf.h"
 
@@ -23,6 +24,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 		a->opts.links = "";
 	if (!a->opts.prefix)
 		a->opts.prefix = "";
+	a->pages = api_pages_create(&a->opts);
 	a->start_ms = clock_wall_ms();
 	a->tickets = tickets_create(o->team, a->opts.limits);
 	a->rates = rates_create();
@@ -91,6 +93,7 @@ void api_free(struct api *a)
 	if (!a)
 		return;
 	shelf_free(a->writes);
+	api_pages_free(a->pages);
 	tickets_free(a->tickets);
 	rates_free(a->rates);
 	joints_free(a->joints);

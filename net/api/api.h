@@ -92,10 +92,11 @@ struct api_opts {
 	const char *external_url, *links, *prefix;
 };
 
-struct joints;  /* core/account/joint.h */
-struct rates;   /* core/account/rate.h */
-struct shelf;   /* net/api/shelf.h */
-struct tickets; /* core/account/ticket.h */
+struct joints;    /* core/account/joint.h */
+struct rates;     /* core/account/rate.h */
+struct shelf;     /* net/api/shelf.h */
+struct tickets;   /* core/account/ticket.h */
+struct api_pages; /* net/api/api_pages.h */
 struct api_loop {
 	enum api_phase phase;
 	uint64_t rnd; /* api_random() */
@@ -110,6 +111,7 @@ struct api {
 	struct source *source;
 	struct tickets *tickets;
 	struct rates *rates;
+	struct api_pages *pages;
 	struct joints *joints; /* of queries */
 	struct shelf *writes;  /* of what a write decodes into */
 	int64_t start_ms;      /* wall clock of api_create */

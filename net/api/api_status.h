@@ -1,6 +1,6 @@
 /*
- * api_status - what the server says of itself: /api/v1/status/..., /-/healthy, /-/ready, /metrics,
- * /version and the page at / ("HTTP API" of the Prometheus documentation).
+ * api_status - what the server says of itself: /api/v1/status/..., /-/healthy, /-/ready, /metrics
+ * and /version ("HTTP API" of the Prometheus documentation).
  *
  * buildinfo names a Prometheus-compatible version, since clients derive features from it; our own
  * stands in revision and branch. It never has a "features" object.
@@ -24,9 +24,6 @@ void api_status_reload(struct req *r);
 void api_status_quit(struct req *r); /* /-/reload, /-/quit */
 void api_status_metrics(struct req *r);
 void api_status_version(struct req *r);
-void api_status_page(struct req *r);
 void api_status_health(struct req *r); /* /health: 200 OK */
-void api_status_graph(struct req *r);
-void api_status_favicon(struct req *r);
 
 #endif

@@ -2,14 +2,17 @@
 #include "net/api/api_admin.h"
 #include "net/api/api_exemplars.h"
 #include "net/api/api_meta.h"
+#include "net/api/api_pages.h"
 #include "net/api/api_query.h"
 #include "net/api/api_rules.h"
 #include "net/api/api_status.h"
 #include "net/api/api_write.h"
+#include "net/api/apidoc.h"
 
 /*
- * Every path of the server. A POST of a form has a body, everything else but a write none that is
- * wanted.
+ * Every path of the server, and what it says of itself (net/api/apidoc.h): /api, OpenAPI and
+ * net/API.md are made from here. A POST of a form has a body, everything else but a write none
+ * that is wanted.
  */
 #define GET_POST  (REQ_GET | REQ_POST)
 #define GET_HEAD  (REQ_GET | REQ_HEAD)
@@ -19,53 +22,123 @@
 #define WRITE     ROUTE_BODY_WRITE
 
 /* clang-format off */
+/* Parts of the pages, in the order of the table. */
+#define WRITES  "Writes"
+#define QUERIES "Queries"
+#define META    "Series, labels and metadata"
+#define EMPTY   "What clients look for"
+#define STATUS  "Status"
+#define ADMIN   "Administration"
+#define WATCH   "Health and metrics"
+#define PAGES   "Pages"
+
+/* DOC(part, what, answer, errors, parameters one behind the other); see struct route_doc. */
+#define DOC(part, what, answer, errors, ...) \
+	&(const struct route_doc) { part, what, answer, errors, (const struct route_param[]) { __VA_ARGS__ { .name = NULL } } }
+#define P(name, type, required, help) { name, type, required, help },
+#define NONE
+#define QUERY            P("query", PARAM_PROMQL, true, "the expression")
+#define TIME             P("time", PARAM_TIME, false, "when (now)")
+#define RANGE            P("start", PARAM_TIME, false, "begin of the range (everything)") P("end", PARAM_TIME, false, "its end (everything)")
+#define STEPS            P("start", PARAM_TIME, true, "the first step") P("end", PARAM_TIME, true, "no step is later") P("step", PARAM_DURATION, true, "from one to the next")
+#define OF_QUERIES       P("timeout", PARAM_DURATION, false, "shorter than `--query.timeout`, waiting included") LIMIT P("lookback_delta", PARAM_DURATION, false, "how far back a sample counts (`--query.lookback-delta`)") P("stats", PARAM_TEXT, false, "`true` or `all`: with times and counts")
+#define LIMIT            P("limit", PARAM_COUNT, false, "of what the answer lists, at most; 0: all")
+#define SELECTORS        P("match[]", PARAM_SELECTORS, false, "only series that one of them selects")
+#define SELECTORS_NEEDED P("match[]", PARAM_SELECTORS, true, "series that one of them selects")
+
 static const struct route rows[] = {
-	{ REQ_POST, "/api/v1/write",                        api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE },
-	{ REQ_POST, "/api/v1/push",                         api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE },
-	{ REQ_POST, "/api/v1/receive",                      api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE },
+	{ REQ_POST, "/api/v1/write",                        api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores samples: Remote Write 1.0, protobuf in snappy.", "204 all is stored", "400 413 415 429", NONE) },
+	{ REQ_POST, "/api/v1/push",                         api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same, at the path of Cortex and Mimir.", "204 all is stored", "400 413 415 429", NONE) },
+	{ REQ_POST, "/api/v1/receive",                      api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same, at the path of Thanos.", "204 all is stored", "400 413 415 429", NONE) },
 
-	{ GET_POST, "/api/v1/query",                        api_query,               ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_QUERY, ROLE_READ },
-	{ GET_POST, "/api/v1/query_range",                  api_query_range,         ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_RANGE, ROLE_READ },
-	{ GET_POST, "/api/v1/query_exemplars",              api_query_exemplars,     ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ },
-	{ GET_POST, "/api/v1/format_query",                 api_query_format,        ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ },
-	{ GET_POST, "/api/v1/parse_query",                  api_query_parse,         ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ },
+	{ GET_POST, "/api/v1/query",                        api_query,               ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_QUERY, ROLE_READ,
+	  DOC(QUERIES, "The value of an expression at one time.", "200 a vector, matrix, scalar or string", "400 422", QUERY TIME OF_QUERIES) },
+	{ GET_POST, "/api/v1/query_range",                  api_query_range,         ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_RANGE, ROLE_READ,
+	  DOC(QUERIES, "The values of an expression at the steps of a range of time, 11,000 at most.", "200 a matrix", "400 422", QUERY STEPS OF_QUERIES) },
+	{ GET_POST, "/api/v1/query_exemplars",              api_query_exemplars,     ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
+	  DOC(QUERIES, "The exemplars of the series that an expression selects.", "200 exemplars by series; 204 when it selects none", "400 422", QUERY RANGE) },
+	{ GET_POST, "/api/v1/format_query",                 api_query_format,        ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
+	  DOC(QUERIES, "An expression, printed in its usual form.", "200 a text", "400", QUERY) },
+	{ GET_POST, "/api/v1/parse_query",                  api_query_parse,         ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
+	  DOC(QUERIES, "The syntax tree of an expression.", "200 nodes", "400", QUERY) },
 
-	{ GET_POST, "/api/v1/series",                       api_meta_series,         ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_SERIES, ROLE_READ },
-	{ GET_POST, "/api/v1/labels",                       api_meta_labels,         ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_LABELS, ROLE_READ },
-	{ REQ_GET,  "/api/v1/label/<name>/values",          api_meta_label_values,   ROUTE_JSON,                 0, NULL, M_HTTP_SECONDS_LABELS, ROLE_READ },
-	{ REQ_GET,  "/api/v1/metadata",                     api_meta_metadata,       ROUTE_JSON,                 0, NULL, M_HTTP_SECONDS_METADATA, ROLE_READ },
-	{ REQ_GET,  "/api/v1/targets/metadata",             api_meta_targets,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
+	{ GET_POST, "/api/v1/series",                       api_meta_series,         ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_SERIES, ROLE_READ,
+	  DOC(META, "The label sets of series.", "200 label sets, sorted", "400 422", SELECTORS_NEEDED RANGE LIMIT) },
+	{ GET_POST, "/api/v1/labels",                       api_meta_labels,         ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_LABELS, ROLE_READ,
+	  DOC(META, "The names of labels.", "200 names, sorted", "400 422", SELECTORS RANGE LIMIT) },
+	{ REQ_GET,  "/api/v1/label/<name>/values",          api_meta_label_values,   ROUTE_JSON,                 0, NULL, M_HTTP_SECONDS_LABELS, ROLE_READ,
+	  DOC(META, "The values of a label.", "200 values, sorted", "400 422", P("name", PARAM_LABEL, true, "the label") SELECTORS RANGE LIMIT) },
+	{ REQ_GET,  "/api/v1/metadata",                     api_meta_metadata,       ROUTE_JSON,                 0, NULL, M_HTTP_SECONDS_METADATA, ROLE_READ,
+	  DOC(META, "Type, help and unit of metrics, as writers sent them.", "200 lists by metric", "400", P("metric", PARAM_TEXT, false, "only this one") P("limit", PARAM_COUNT, false, "metrics at most; less than 0: all") P("limit_per_metric", PARAM_COUNT, false, "entries of each metric at most")) },
+	{ GET_HEAD, "/api/v1/targets/metadata",             api_meta_targets,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(META, "Metadata by target; nothing is scraped here, so there are none.", "200 an empty list", "", NONE) },
 
-	{ REQ_GET,  "/api/v1/rules",                        api_rules,               ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/alerts",                       api_rules_alerts,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/targets",                      api_rules_targets,       ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/scrape_pools",                 api_rules_scrape_pools,  ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/alertmanagers",                api_rules_alertmanagers, ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/notifications",                api_rules_notifications, ROUTE_JSON | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ },
+	{ GET_HEAD, "/api/v1/rules",                        api_rules,               ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(EMPTY, "Rules; there are none, for clients that look.", "200 no groups", "", NONE) },
+	{ GET_HEAD, "/api/v1/alerts",                       api_rules_alerts,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(EMPTY, "Alerts; there are none.", "200 no alerts", "", NONE) },
+	{ GET_HEAD, "/api/v1/targets",                      api_rules_targets,       ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(EMPTY, "Targets; there are none.", "200 no targets", "", NONE) },
+	{ GET_HEAD, "/api/v1/scrape_pools",                 api_rules_scrape_pools,  ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(EMPTY, "Scrape pools; there are none.", "200 no pools", "", NONE) },
+	{ GET_HEAD, "/api/v1/alertmanagers",                api_rules_alertmanagers, ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(EMPTY, "Alertmanagers; there are none.", "200 no Alertmanagers", "", NONE) },
+	{ GET_HEAD, "/api/v1/notifications",                api_rules_notifications, ROUTE_JSON | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ,
+	  DOC(EMPTY, "Notifications of Prometheus' pages; there are none.", "200 an empty list", "", NONE) },
 
-	{ REQ_GET,  "/api/v1/status/buildinfo",             api_status_buildinfo,    ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/status/config",                api_status_config,       ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/status/flags",                 api_status_flags,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/status/runtimeinfo",           api_status_runtimeinfo,  ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/status/tsdb",                  api_status_tsdb,         ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/status/tsdb/blocks",           api_status_blocks,       ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/api/v1/status/walreplay",             api_status_walreplay,    ROUTE_JSON | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ },
+	{ GET_HEAD, "/api/v1/status/buildinfo",             api_status_buildinfo,    ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "The version of Prometheus whose API this is, and our own as its revision.", "200 an object of texts", "", NONE) },
+	{ GET_HEAD, "/api/v1/status/config",                api_status_config,       ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "The configuration.", "200 an object with YAML in it", "", NONE) },
+	{ GET_HEAD, "/api/v1/status/flags",                 api_status_flags,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "Flags with the values in force, some under Prometheus' names, too.", "200 an object of texts", "", NONE) },
+	{ GET_HEAD, "/api/v1/status/runtimeinfo",           api_status_runtimeinfo,  ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "When, where and how the process runs.", "200 an object", "", NONE) },
+	{ REQ_GET,  "/api/v1/status/tsdb",                  api_status_tsdb,         ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "Series in memory: how many, and which names and labels have most of them.", "200 an object", "400", P("limit", PARAM_COUNT, false, "entries of each list at most, 1 to 10,000 (10)")) },
+	{ GET_HEAD, "/api/v1/status/tsdb/blocks",           api_status_blocks,       ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "Blocks of Prometheus; files here are others.", "200 an empty list", "", NONE) },
+	{ GET_HEAD, "/api/v1/status/walreplay",             api_status_walreplay,    ROUTE_JSON | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "How far the log was read again; says 0, also while it is.", "200 an object", "", NONE) },
 
-	{ POST_PUT, "/api/v1/admin/tsdb/flush",             api_admin_flush,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN },
-	{ POST_PUT, "/api/v1/admin/tsdb/delete_series",     api_admin_other,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN },
-	{ POST_PUT, "/api/v1/admin/tsdb/clean_tombstones",  api_admin_other,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN },
-	{ POST_PUT, "/api/v1/admin/tsdb/snapshot",          api_admin_other,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN },
+	{ POST_PUT, "/api/v1/admin/tsdb/flush",             api_admin_flush,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
+	  DOC(ADMIN, "Moves all that is in memory to files; with `--web.enable-admin-api`.", "204 it is done", "500", NONE) },
+	{ POST_PUT, "/api/v1/admin/tsdb/delete_series",     api_admin_other,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
+	  DOC(ADMIN, "Known from Prometheus, refused here.", "204 never", "422 500", NONE) },
+	{ POST_PUT, "/api/v1/admin/tsdb/clean_tombstones",  api_admin_other,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
+	  DOC(ADMIN, "Known from Prometheus, refused here.", "204 never", "422 500", NONE) },
+	{ POST_PUT, "/api/v1/admin/tsdb/snapshot",          api_admin_other,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
+	  DOC(ADMIN, "Known from Prometheus, refused here.", "204 never", "422 500", NONE) },
 
-	{ GET_HEAD, "/-/healthy",                           api_status_healthy,      ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE },
-	{ GET_HEAD, "/-/ready",                             api_status_ready,        ROUTE_READY,                0, NULL, 0, ROLE_NONE },
-	{ LIFECYCLE, "/-/reload",                            api_status_reload,      0,                          0, NULL, 0, ROLE_ADMIN },
-	{ LIFECYCLE, "/-/quit",                              api_status_quit,        0,                          0, NULL, 0, ROLE_ADMIN },
-	{ REQ_GET,  "/metrics",                             api_status_metrics,      ROUTE_ADMIN_SIDE,           0, NULL, 0, ROLE_READ },
-	{ REQ_GET,  "/version",                             api_status_version,      ROUTE_JSON,                 0, NULL, 0, ROLE_READ },
-	{ GET_HEAD, "/health",                              api_status_health,       ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE },
-	{ GET_HEAD, "/",                                    api_status_page,         ROUTE_UNGATED,              0, NULL, 0, ROLE_READ },
-	{ GET_HEAD, "/graph",                               api_status_graph,        ROUTE_UNGATED,              0, NULL, 0, ROLE_READ },
-	{ GET_HEAD, "/favicon.ico",                         api_status_favicon,      ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE },
+	{ GET_HEAD, "/-/healthy",                           api_status_healthy,      ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(WATCH, "Whether every event loop turns.", "200 they do", "503", NONE) },
+	{ GET_HEAD, "/-/ready",                             api_status_ready,        ROUTE_READY,                0, NULL, 0, ROLE_NONE,
+	  DOC(WATCH, "Whether all loops are ready to answer.", "200 they are", "", P("for", PARAM_TEXT, false, "`write`: 503 also while writes are refused")) },
+	{ LIFECYCLE, "/-/reload",                            api_status_reload,      0,                          0, NULL, 0, ROLE_ADMIN,
+	  DOC(WATCH, "Loads the configuration again, with `--web.enable-lifecycle`.", "200 it is loaded", "403 500", NONE) },
+	{ LIFECYCLE, "/-/quit",                              api_status_quit,        0,                          0, NULL, 0, ROLE_ADMIN,
+	  DOC(WATCH, "Ends the process in order, with `--web.enable-lifecycle`.", "200 it ends", "403", NONE) },
+	{ GET_HEAD, "/metrics",                             api_status_metrics,      ROUTE_ADMIN_SIDE,           0, NULL, 0, ROLE_READ,
+	  DOC(WATCH, "The server's own counters, as text for Prometheus.", "200 metrics", "", NONE) },
+	{ GET_HEAD, "/version",                             api_status_version,      ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "What buildinfo says, without an envelope.", "200 an object of texts", "", NONE) },
+	{ GET_HEAD, "/health",                              api_status_health,       ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(WATCH, "As `/-/healthy`, at the path of VictoriaMetrics.", "200 OK", "503", NONE) },
+	{ GET_HEAD, "/",                                    api_pages_start,         ROUTE_UNGATED,              0, NULL, 0, ROLE_READ,
+	  DOC(PAGES, "What is here, in a few lines.", "200 a text", "", NONE) },
+	{ GET_HEAD, "/graph",                               api_pages_graph,         ROUTE_UNGATED,              0, NULL, 0, ROLE_READ,
+	  DOC(PAGES, "Where links of Grafana, Prometheus and Alertmanager lead.", "200 a text", "", NONE) },
+	{ GET_HEAD, "/favicon.ico",                         api_pages_favicon,       ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(PAGES, "For browsers; there is none.", "204 nothing", "", NONE) },
+	{ GET_HEAD, "/api",                                 api_pages_doc,           ROUTE_UNGATED,              0, NULL, 0, ROLE_READ,
+	  DOC(PAGES, "This API: all paths with their parameters.", "200 HTML", "", NONE) },
+	{ GET_HEAD, "/api/v1/openapi.json",                 api_pages_openapi,       ROUTE_JSON | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ,
+	  DOC(PAGES, "The same for programs, as OpenAPI 3.1.", "200 JSON", "", NONE) },
+	{ GET_HEAD, "/api/v1/openapi.yaml",                 api_pages_openapi,       ROUTE_JSON | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ,
+	  DOC(PAGES, "The same, at the path of Prometheus; JSON is YAML.", "200 YAML", "", NONE) },
 };
 /* clang-format on */
 

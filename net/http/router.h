@@ -49,6 +49,8 @@ enum role {
 	ROLES_ALL = 15
 };
 
+struct route_doc; /* net/api/apidoc.h */
+
 struct route {
 	/* REQ_GET | ... ; REQ_HEAD only where it is meant. OPTIONS is answered by net/http: 204 */
 	unsigned methods;
@@ -67,6 +69,7 @@ struct route {
 	bool (*before_body)(struct req *r);
 	enum metric_id took; /* histogram of its requests' times; 0 = M_HTTP_SECONDS_OTHER */
 	enum role role;      /* who asks needs it, once identities are set up */
+	const struct route_doc *doc; /* for people; NULL in tables that nobody reads */
 };
 #define ROUTE_SKIP_BODY_MAX (64u << 10)
 #define ROUTE_BODY_WRITE    SIZE_MAX       /* limits.body-bytes */

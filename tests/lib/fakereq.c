@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "net/http/asset.h"
+
 #define WAIT_MS    20000
 #define TEXT_BYTES 8192
 #define PULLS_MOST 10000000
@@ -114,6 +116,11 @@ void req_reply(
 	if (own == REQ_TAKE)
 		mem_free((void *)(uintptr_t)body);
 	end(r);
+}
+
+void req_reply_asset(struct req *r, const struct asset *asset)
+{
+	req_reply(r, 200, asset->type, asset->plain, asset->plain_len, REQ_BORROW);
 }
 
 void req_reply_buf(struct req *r, int status, const char *type, struct buf *b)

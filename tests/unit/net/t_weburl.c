@@ -9,7 +9,8 @@
 
 /* clang-format off */
 static const struct {
-	const char *external, *route, *url, *links, *prefix; /* url NULL: refused; "": this machine */
+	const char *external, *route;
+	const char *url, *links, *prefix; /* url NULL: refused; "": this machine */
 } cases[] = {
 	{ "", "", "", "", "" },
 	{ "https://mon.example/kymo/", "", "https://mon.example/kymo", "/kymo", "/kymo" },

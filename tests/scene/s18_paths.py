@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Paths: an external URL and a route prefix, what is told of the API, ETags; over HTTP/1.1 and, by curl, HTTP/2."""
+import gzip, sys
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+from lib import *
+
+top = tmpdir("paths")
+
+
+def get(port, path, method="GET", **headers):
+    return request(port, method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def start(name, *flags):
+    k = Kymod(os.path.join(top, name), *flags, wait=False)
+    prefix = next((f.split("=", 1)[1] for f in flags if f.startswith("--web.route-prefix=")), None)
+    if prefix is None:
+        prefix = "/kymo" if flags else ""
+    wait_for(k, prefix.rstrip("/") + "/-/ready")
+    return k
+
+
+def wait_for(k, path):
+    end = time.time() + 90
+    while time.time() < end:
+        if not k.alive():
+            raise RuntimeError("kymod ended at start:\n" + tail(k.log_path))
+        try:
+            if get(k.port, path)[0] == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    raise RuntimeError(f"{path} is never 200:\n" + tail(k.log_path))
+
+
+# --- at the root: what the server tells of its API ---
+k = start("plain")
+for path, kind in (("/", "text/plain"), ("/graph", "text/plain"), ("/api", "text/html"), ("/api/v1/openapi.json", "application/json"), ("/api/v1/openapi.yaml", "application/yaml")):
+    status, body, h = get(k.port, path)
+    ok(status == 200 and body and h["Content-Type"].startswith(kind) and h["Vary"] == "Accept-Encoding" and h["Cache-Control"] == "no-cache", f"{path}: {status} {h}")
+    again, nothing, h2 = get(k.port, path, If_None_Match=f'"other", W/{h["Etag"]}')
+    ok(again == 304 and nothing == b"" and h2["Etag"] == h["Etag"] and "Content-Length" not in h2, f"its ETag is told 304: {again} {h2}")
+    status, packed, h3 = get(k.port, path, Accept_Encoding="br, deflate, gzip")
+    if path in ("/", "/graph"):  # too small, or nearly
+        ok(status == 200, "and it comes to who takes gzip")
+    else:
+        ok(h3["Content-Encoding"] == "gzip" and gzip.decompress(packed) == body and h3["Etag"] != h["Etag"], f"compressed it is the same: {h3}")
+    status, nothing, h4 = get(k.port, path, "HEAD")
+    ok(status == 200 and nothing == b"" and h4["Content-Length"] == str(len(body)) and h4["Etag"] == h["Etag"], f"HEAD has the same head: {h4}")
+api_doc = json.loads(get(k.port, "/api/v1/openapi.json")[1])
+ok(api_doc["openapi"] == "3.1.0" and "servers" not in api_doc, "OpenAPI 3.1")
+html = get(k.port, "/api")[1].decode()
+paths = list(api_doc["paths"])
+ok(all(p.replace("{", "&lt;").replace("}", ">") in html for p in paths), f"the page tells of all {len(paths)} paths")
+wrong = []
+for path, item in api_doc["paths"].items():
+    for method in item:
+        if method in ("get", "head"):
+            url = path.replace("{name}", "job") + ("?query=1&start=1&end=2&step=1&match[]=up" if method == "get" else "")
+            status, _, h = get(k.port, url, method.upper())
+            told = item[method]["responses"]
+            if str(status) not in told and status != 204:
+                wrong.append((method, url, status))
+ok(not wrong, f"what is asked for answers as it is told: {wrong}")
+status, a = api(k.port, "status/flags")
+ok(a["data"]["web.route-prefix"] == "/" and a["data"]["web.external-url"] == "", "flags tell that there is no prefix")
+status, a = api(k.port, "status/runtimeinfo")
+ok(a["data"]["externalURL"] == f"http://{socket.gethostname()}:{k.port}" and a["data"]["routePrefix"] == "/", f"nor another URL: {a['data']}")
+if shutil.which("curl"):
+    def curl(path, *args):
+        return subprocess.run(["curl", "-s", "-i", "--http2-prior-knowledge", *args, f"http://127.0.0.1:{k.port}{path}"], capture_output=True, text=True, timeout=60).stdout
+    head = curl("/api").split("\r\n\r\n")[0]
+    tag = re.search(r'etag: (\S+)', head)[1]
+    ok(curl("/api", "-H", f"If-None-Match: {tag}").startswith("HTTP/2 304"), "over HTTP/2, too")
+    ok("content-length" in curl("/api", "-I") and curl("/api", "-I").startswith("HTTP/2 200"), "HEAD, too")
+k.end()
+
+# --- below a prefix, as Prometheus has it ---
+k = start("prefix", "--web.external-url=https://mon.example/kymo/")
+for path in ("/-/healthy", "/-/ready", "/health", "/metrics", "/", "/graph", "/api", "/api/v1/query?query=1", "/api/v1/status/buildinfo"):
+    ok(get(k.port, "/kymo" + path)[0] == 200, f"/kymo{path} answers")
+    if path != "/":
+        ok(get(k.port, path)[0] == 404, f"{path} does not")
+for path, status, to in (("/", 302, "/kymo/"), ("/kymo", 301, "/kymo/"), ("/kymo/api/v1/query/?query=1", 301, "/kymo/api/v1/query?query=1"), ("/KYMO//metrics", 301, "/kymo/metrics"),
+                         ("//evil.example/..", 404, None), ("/kymo/..//evil.example/../kymo/metrics", 301, "/kymo/metrics")):
+    got, _, h = get(k.port, path)
+    ok(got == status and h.get("Location") == to, f"{path}: {got} to {h.get('Location')}")
+status, body, _ = get(k.port, "/kymo/")
+ok(b"/kymo/api/v1/write" in body and b" /api" not in body, f"the page leads to paths below it: {body!r}")
+ok(b"/kymo/api/v1/query" in get(k.port, "/kymo/graph")[1], "so does the other")
+status, body, _ = get(k.port, "/kymo/api/v1/qeury")
+ok(status == 404 and b"/kymo/api/v1/query" in body and b"(what is here: /kymo/)" in body, f"so does who mistyped: {body}")
+ok(json.loads(get(k.port, "/kymo/api/v1/openapi.json")[1])["servers"] == [{"url": "/kymo"}], "so does OpenAPI")
+status, body, _ = get(k.port, "/kymo/api/v1/status/flags")
+flags = json.loads(body)["data"]
+ok(flags["web.route-prefix"] == "/kymo" and flags["web.external-url"] == "https://mon.example/kymo/", "flags tell")
+status, body, _ = get(k.port, "/kymo/api/v1/status/runtimeinfo")
+ok(json.loads(body)["data"]["externalURL"] == "https://mon.example/kymo", "and the runtime")
+log = open(k.log_path).read()
+ok("/kymo/api/v1/write" in log and "/kymo/api/v1/query" in log, "and the lines at the start")
+now = int(time.time() * 1000)
+status, body, _ = request(k.port, "POST", "/kymo/api/v1/write", snappy(series({"__name__": "below"}, [(now, 7.0)])), WRITE_HEADERS)
+ok(status == 204, f"a write is taken below it: {status} {body}")
+status, body, _ = get(k.port, "/kymo/api/v1/query?query=below")
+ok(b'"7"' in body, f"and read: {body}")
+p = subprocess.run([BENCH, "write", "--url", f"http://127.0.0.1:{k.port}/kymo/api/v1/write", "--series", "500", "--rounds", "2"], capture_output=True, text=True, timeout=120)
+ok(p.returncode == 0 and '"failed":0' in p.stdout, f"kymobench finds it there: {p.stdout + p.stderr!r}")
+k.end()
+
+# --- a proxy takes the path away: links have it, routes do not ---
+k = start("stripped", "--web.external-url=/kymo", "--web.route-prefix=/")
+ok(get(k.port, "/metrics")[0] == 200 and get(k.port, "/kymo/metrics")[0] == 404, "paths are at the root")
+ok(get(k.port, "/api/v1/query/?query=1")[2].get("Location") == "/kymo/api/v1/query?query=1", "redirects say what clients see")
+ok(b"/kymo/api/v1/query" in get(k.port, "/")[1], "so does the page")
+k.end()
+
+# --- what is no URL, and no path ---
+for flag in ("--web.external-url=ftp://x/", "--web.external-url=http://x/a?b", "--web.route-prefix=/a/../b", "--web.route-prefix=/a b"):
+    p = subprocess.run([KYMOD, "--data-dir", os.path.join(top, "none"), "--listen", "127.0.0.1:0", flag], capture_output=True, text=True, timeout=60)
+    name, value = flag.split("=", 1)
+    ok(p.returncode == 2 and name in p.stderr and value in p.stderr and len(p.stderr.splitlines()) == 1, f"{flag} is refused in one line: {p.stderr!r}")
+shutil.rmtree(top)
+done()
