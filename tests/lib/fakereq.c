@@ -414,7 +414,7 @@ struct api *fakeapi_create(struct testteam *tt, struct source *src, struct sink 
 		.revision = "r",
 		.branch = "b",
 		.retention_ms = 30LL * 86400 * 1000,
-		.admin_api = admin };
+		.conf = { .admin_api = admin } };
 	CHECK(!api_create(&o, &a));
 	a->source = src;
 	a->sink = sink;

@@ -59,12 +59,12 @@ static void on_big(struct req *r)
 }
 
 static const struct route rows[] = {
-	{ REQ_GET, "/who", on_who, 0, 0, NULL, 0, ROLE_READ },
-	{ REQ_GET, "/health", on_who, 0, 0, NULL, 0, ROLE_NONE },
-	{ REQ_GET, "/stop", on_who, 0, 0, NULL, 0, ROLE_ADMIN },
-	{ REQ_GET, "/metrics", on_who, ROUTE_ADMIN_SIDE, 0, NULL, 0, ROLE_READ },
-	{ REQ_POST, "/sum", on_sum, 0, 8u << 20, NULL, 0, ROLE_WRITE },
-	{ REQ_GET, "/big", on_big, 0, 0, NULL, 0, ROLE_READ },
+	{ REQ_GET, "/who", on_who, 0, 0, NULL, 0, ROLE_READ, NULL },
+	{ REQ_GET, "/health", on_who, 0, 0, NULL, 0, ROLE_NONE, NULL },
+	{ REQ_GET, "/stop", on_who, 0, 0, NULL, 0, ROLE_ADMIN, NULL },
+	{ REQ_GET, "/metrics", on_who, ROUTE_ADMIN_SIDE, 0, NULL, 0, ROLE_READ, NULL },
+	{ REQ_POST, "/sum", on_sum, 0, 8u << 20, NULL, 0, ROLE_WRITE, NULL },
+	{ REQ_GET, "/big", on_big, 0, 0, NULL, 0, ROLE_READ, NULL },
 };
 
 static struct tls_pair pair;
