@@ -4,237 +4,9 @@
  */
 #include <zlib.h>
 
-#include "core/base/clock.h"
-#include "core/base/mem.h"
-#include "net/client/hclient.h"
-#include "net/client/resolveconf.h"
-#include "net/client/tlscli.h"
-#include "tests/lib/playsrv.h"
-#include "tests/lib/tap.h"
-#include "tests/lib/testteam.h"
+#include "tests/lib/fetchkit.h"
 
-#define PATIENCE_MS 120000u /* for what must come */
-#define SHORT_MS    150u    /* for deadlines that must pass */
-
-static struct testteam tt;
-static struct resolve_conf *conf;
-static struct tlscli *tls;
 static struct playsrv srv, other;
-static char url[4096];
-
-/* ---- a fetch of a test ---- */
-
-struct got {
-	struct hclient *c;
-	struct hclient_req req;
-	struct hfetch *f;
-	bool done, headed;
-	enum err err;
-	char text[1200];
-	int status, head_status;
-	unsigned tries, version, datas;
-	char *body;
-	size_t len;
-	char fields[4096]; /* name=value; */
-	char trailers[256];
-	/* What to do. */
-	size_t cancel_after, pause_after; /* bytes; 0 = never */
-	bool cancel_in_head, free_in_data, cancelled;
-	const char *pull; /* body in pieces of pull_piece */
-	size_t pull_len, pull_piece, pull_off;
-	bool pull_rests, pull_breaks;
-};
-
-static void on_head(void *own, const struct hclient_head *h)
-{
-	struct got *g = own;
-	g->headed = true;
-	g->head_status = h->status;
-	if (g->cancel_in_head) {
-		hclient_cancel(g->f);
-		g->cancelled = true;
-	}
-}
-
-static void keep_body(struct got *g, const uint8_t *data, size_t len)
-{
-	g->body = realloc(g->body, g->len + len + 1);
-	memcpy(g->body + g->len, data, len);
-	g->len += len;
-	g->body[g->len] = 0;
-}
-
-static void on_data(void *own, const uint8_t *data, size_t len)
-{
-	struct got *g = own;
-	g->datas++;
-	keep_body(g, data, len);
-	if (g->cancel_after && g->len >= g->cancel_after) {
-		hclient_cancel(g->f);
-		g->cancelled = true;
-		g->cancel_after = 0;
-	}
-	if (g->pause_after && g->len >= g->pause_after) {
-		hclient_pause(g->f, true);
-		g->pause_after = 0;
-	}
-	if (g->free_in_data) {
-		g->free_in_data = false;
-		hclient_free(g->c);
-	}
-}
-
-static void on_trailers(void *own, const struct hclient_field *fields, size_t count)
-{
-	struct got *g = own;
-	for (size_t i = 0; i < count; i++)
-		snprintf(g->trailers + strlen(g->trailers), sizeof g->trailers - strlen(g->trailers),
-		    "%s=%s;", fields[i].name, fields[i].value);
-}
-
-static void on_done(void *own, const struct hclient_end *end)
-{
-	struct got *g = own;
-	g->err = end->err;
-	g->status = end->head.status;
-	g->version = end->head.version;
-	g->tries = end->tries;
-	snprintf(g->text, sizeof g->text, "%s", end->text);
-	if (end->body)
-		keep_body(g, end->body->data, end->body->len);
-	for (size_t i = 0; i < end->head.field_count; i++)
-		snprintf(g->fields + strlen(g->fields), sizeof g->fields - strlen(g->fields),
-		    "%s=%s;", end->head.fields[i].name, end->head.fields[i].value);
-	g->f = NULL;
-	g->done = true;
-}
-
-static enum hclient_pull on_pull(void *own, struct buf *out)
-{
-	struct got *g = own;
-	if (g->pull_breaks && g->pull_off)
-		return HCLIENT_ABORT;
-	if (g->pull_rests && g->pull_off % (2 * g->pull_piece)) {
-		g->pull_rests = false; /* somebody resumes it later */
-		return HCLIENT_LATER;
-	}
-	size_t n = g->pull_len - g->pull_off;
-	n = n < g->pull_piece ? n : g->pull_piece;
-	buf_add(out, g->pull + g->pull_off, n);
-	g->pull_off += n;
-	return g->pull_off == g->pull_len ? HCLIENT_END : HCLIENT_MORE;
-}
-
-static void begin_here(void *arg)
-{
-	struct got *g = arg;
-	g->f = hclient_fetch(g->c, &g->req);
-}
-
-static bool is_done(void *arg)
-{
-	return ((struct got *)arg)->done;
-}
-
-static void begin(struct got *g)
-{
-	g->req.own = g;
-	g->req.done = on_done;
-	g->req.head = on_head;
-	g->req.trailers = on_trailers;
-	if (!g->req.method)
-		g->req.method = "GET";
-	if (g->pull)
-		g->req.pull = on_pull;
-	testteam_run(&tt, 0, begin_here, g);
-}
-
-static void await(struct got *g)
-{
-	if (!testteam_wait(&tt, 0, is_done, g, PATIENCE_MS)) {
-		tap_ok(false, "a fetch ends");
-		exit(tap_done());
-	}
-}
-
-static struct got fetch(struct hclient *c, const char *method, const char *where)
-{
-	struct got *g = calloc(1, sizeof *g), out;
-	g->c = c;
-	g->req.method = method;
-	g->req.url = where;
-	begin(g);
-	await(g);
-	out = *g;
-	free(g);
-	return out;
-}
-
-static void forget(struct got *g)
-{
-	free(g->body);
-	*g = (struct got){ 0 };
-}
-
-/* ---- clients ---- */
-
-struct make {
-	struct hclient_opts opts;
-	struct hclient *c;
-	struct errbuf eb;
-	enum err err;
-};
-
-static void make_here(void *arg)
-{
-	struct make *m = arg;
-	m->err = hclient_create(testteam_loop(&tt, 0), &m->opts, &m->c, &m->eb);
-}
-
-static void opts_quick(struct hclient_opts *o)
-{
-	hclient_opts_usual(o);
-	o->resolve = conf;
-	o->tls = tls;
-	o->proxy = HCLIENT_PROXY_NONE;
-	o->connect_ms = o->tls_ms = o->head_ms = o->idle_ms = o->whole_ms = PATIENCE_MS;
-	o->keep_ms = PATIENCE_MS;
-	o->backoff_ms = 5;
-}
-
-static struct hclient *create(const struct hclient_opts *o)
-{
-	struct make m = { .opts = *o };
-	testteam_run(&tt, 0, make_here, &m);
-	if (m.err) {
-		tap_ok(false, "a client: %s", m.eb.text);
-		exit(tap_done());
-	}
-	return m.c;
-}
-
-static struct hclient *quick(void)
-{
-	struct hclient_opts o;
-	opts_quick(&o);
-	return create(&o);
-}
-
-static void free_here(void *arg)
-{
-	hclient_free(arg);
-}
-
-static void end(struct hclient *c)
-{
-	testteam_run(&tt, 0, free_here, c);
-}
-
-static const char *at(const struct playsrv *s, const char *path)
-{
-	snprintf(url, sizeof url, "http://127.0.0.1:%u%s", s->port, path);
-	return url;
-}
 
 /* ---- the server's parts ---- */
 
@@ -682,19 +454,6 @@ static void posts_case(void)
 	end(c);
 }
 
-static void resume_here(void *arg)
-{
-	struct got *g = arg;
-	if (g->f)
-		hclient_resume(g->f);
-}
-
-static bool has_rested(void *arg)
-{
-	const struct got *g = arg;
-	return !g->pull_rests;
-}
-
 static void later(void)
 {
 	struct hclient *c = quick();
@@ -706,23 +465,13 @@ static void later(void)
 		.pull_piece = 1,
 		.pull_rests = true };
 	begin(g);
-	tap_ok(testteam_wait(&tt, 0, has_rested, g, PATIENCE_MS) && !g->done, "a body rests");
-	testteam_run(&tt, 0, resume_here, g);
+	tap_ok(testteam_wait(&ft, 0, has_rested, g, PATIENCE_MS) && !g->done, "a body rests");
+	testteam_run(&ft, 0, resume_here, g);
 	await(g);
 	tap_ok(!g->err && g->len == 6, "and goes on when it is told to: %s", g->text);
 	forget(g);
 	free(g);
 	end(c);
-}
-
-struct quiet {
-	struct hclient *c;
-	size_t conns;
-};
-static bool no_more(void *arg)
-{
-	const struct quiet *q = arg;
-	return hclient_conns(q->c) <= q->conns;
 }
 
 static void retries(void)
@@ -782,7 +531,7 @@ static void retries(void)
 	bool fine = true;
 	for (unsigned i = 0; i < 50 && fine; i++) {
 		if (i % 2)
-			fine = testteam_wait(&tt, 0, no_more, &(struct quiet){ c, 0 }, PATIENCE_MS);
+			fine = testteam_wait(&ft, 0, no_more, &(struct quiet){ c, 0 }, PATIENCE_MS);
 		g = fetch(c, i % 2 ? "POST" : "GET", at(&srv, "/once"));
 		fine &= !g.err && g.len == 5;
 		if (g.err)
@@ -879,32 +628,6 @@ static void redirects(void)
 	end(c);
 }
 
-static void pause_here(void *arg)
-{
-	struct got *g = arg;
-	if (g->f)
-		hclient_pause(g->f, false);
-}
-
-static bool is_paused(void *arg)
-{
-	const struct got *g = arg;
-	return g->len && !g->pause_after;
-}
-
-static void cancel_here(void *arg)
-{
-	struct got *g = arg;
-	if (g->f)
-		hclient_cancel(g->f);
-	g->f = NULL;
-}
-
-static bool was_cancelled(void *arg)
-{
-	return ((struct got *)arg)->cancelled;
-}
-
 static void flow(void)
 {
 	struct hclient *c = quick();
@@ -913,13 +636,13 @@ static void flow(void)
 		.req = { .url = at(&srv, "/big/8000000"), .data = on_data, .idle_ms = SHORT_MS },
 		.pause_after = 1 };
 	begin(g);
-	tap_ok(testteam_wait(&tt, 0, is_paused, g, PATIENCE_MS), "data pauses");
+	tap_ok(testteam_wait(&ft, 0, is_paused, g, PATIENCE_MS), "data pauses");
 	size_t before = g->len;
 	usleep(2 * SHORT_MS * 1000);
-	testteam_run(&tt, 0, cancel_here, &(struct got){ 0 }); /* a turn */
+	testteam_run(&ft, 0, cancel_here, &(struct got){ 0 }); /* a turn */
 	tap_ok(g->len == before && !g->done, "nothing comes, and no deadline passes");
 	g->req.idle_ms = PATIENCE_MS;
-	testteam_run(&tt, 0, pause_here, g);
+	testteam_run(&ft, 0, pause_here, g);
 	await(g);
 	tap_ok(!g->err || g->err == ERR_TIMEOUT, "it goes on: %zu bytes, %s", g->len, g->text);
 	forget(g);
@@ -927,11 +650,11 @@ static void flow(void)
 		.req = { .url = at(&srv, "/gzip/3000000"), .data = on_data },
 		.pause_after = 1 };
 	begin(g);
-	tap_ok(testteam_wait(&tt, 0, is_paused, g, PATIENCE_MS), "packed data pauses");
+	tap_ok(testteam_wait(&ft, 0, is_paused, g, PATIENCE_MS), "packed data pauses");
 	before = g->len;
 	usleep(20000);
 	tap_ok(before < 100000, "after a little: %zu", before);
-	testteam_run(&tt, 0, pause_here, g);
+	testteam_run(&ft, 0, pause_here, g);
 	await(g);
 	tap_ok(!g->err && g->len == 3000000, "and goes on: %zu %s", g->len, g->text);
 	forget(g);
@@ -939,17 +662,17 @@ static void flow(void)
 		.req = { .url = at(&srv, "/big/8000000"), .data = on_data },
 		.cancel_after = 100000 };
 	begin(g);
-	tap_ok(testteam_wait(&tt, 0, was_cancelled, g, PATIENCE_MS), "cancelled below data()");
-	tap_ok(testteam_wait(&tt, 0, no_more, &(struct quiet){ c, 1 }, PATIENCE_MS) && !g->done,
+	tap_ok(testteam_wait(&ft, 0, was_cancelled, g, PATIENCE_MS), "cancelled below data()");
+	tap_ok(testteam_wait(&ft, 0, no_more, &(struct quiet){ c, 1 }, PATIENCE_MS) && !g->done,
 	    "done() never comes");
 	forget(g);
 	*g = (struct got){ .c = c, .req = { .url = at(&srv, "/plain") }, .cancel_in_head = true };
 	begin(g);
-	tap_ok(testteam_wait(&tt, 0, was_cancelled, g, PATIENCE_MS), "cancelled below head()");
+	tap_ok(testteam_wait(&ft, 0, was_cancelled, g, PATIENCE_MS), "cancelled below head()");
 	forget(g);
 	*g = (struct got){ .c = c, .req = { .url = at(&srv, "/hang") } };
 	begin(g);
-	testteam_run(&tt, 0, cancel_here, g);
+	testteam_run(&ft, 0, cancel_here, g);
 	usleep(1000);
 	tap_ok(!g->done, "cancelled before it began");
 	forget(g);
@@ -1070,7 +793,7 @@ static void limits_case(void)
 	o.keep_ms = 10;
 	c = create(&o);
 	struct got g = fetch(c, "GET", at(&srv, "/plain"));
-	tap_ok(!g.err && testteam_wait(&tt, 0, no_more, &(struct quiet){ c, 0 }, PATIENCE_MS),
+	tap_ok(!g.err && testteam_wait(&ft, 0, no_more, &(struct quiet){ c, 0 }, PATIENCE_MS),
 	    "a connection that nobody uses is closed");
 	forget(&g);
 	free(all);
@@ -1189,7 +912,7 @@ static void proxies(void)
 	struct make m = { .opts = o };
 	m.opts.proxy = HCLIENT_PROXY_URL;
 	m.opts.proxy_url = "https://x:s3cret@p/";
-	testteam_run(&tt, 0, make_here, &m);
+	testteam_run(&ft, 0, make_here, &m);
 	tap_ok(m.err == ERR_BADDATA && !strstr(m.eb.text, "s3cret"), "https to a proxy: %s",
 	    m.eb.text);
 	playsrv_stop(&proxy);
@@ -1228,7 +951,7 @@ static void many(void)
 int main(void)
 {
 	static struct errbuf eb;
-	testteam_start(&tt, 1);
+	testteam_start(&ft, 1);
 	if (resolveconf_load("/dev/null", "/dev/null", &conf, &eb) ||
 	    tlscli_load(&(struct tlscli_conf){ .no_verify = true }, &tls, &eb)) {
 		fprintf(stderr, "%s\n", eb.text);
@@ -1253,7 +976,7 @@ int main(void)
 	many();
 	playsrv_stop(&srv);
 	playsrv_stop(&other);
-	testteam_stop(&tt);
+	testteam_stop(&ft);
 	tlscli_free(tls);
 	resolveconf_free(conf);
 	return tap_done();
