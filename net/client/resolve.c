@@ -293,16 +293,32 @@ static void entry_ready(struct entry *n, uint32_t keep_s)
 	entry_tell_soon(n);
 }
 
+static const char *why_not(const struct entry *n, int status)
+{
+	switch (status) {
+	case ARES_ENOTFOUND:
+	case ARES_ENODATA:
+		return n->kind == RESOLVE_SERVICES_OF ? "no such service" : "no such name";
+	case ARES_ETIMEOUT:
+		return "no answer from a name server in time";
+	case ARES_ECONNREFUSED: /* what c-ares says when all have failed it */
+	case ARES_ESERVFAIL:
+		return "no name server could be reached, or none that answers";
+	case ARES_EBADRESP:
+		return "a malformed answer from a name server";
+	case ARES_EBADNAME:
+		return "not a name";
+	default:
+		return ares_strerror(status);
+	}
+}
+
 static void entry_failed(struct entry *n, int status)
 {
 	bool none = status == ARES_ENOTFOUND || status == ARES_ENODATA;
-	const char *why = none ? n->kind == RESOLVE_SERVICES_OF ? "no such service" : "no such name"
-	    : status == ARES_ETIMEOUT     ? "no answer from a name server in time"
-	    : status == ARES_ECONNREFUSED ? "no name server could be reached"
-	                                  : ares_strerror(status);
 	entry_empty(n);
 	n->err = none ? ERR_NOTFOUND : status == ARES_ETIMEOUT ? ERR_TIMEOUT : ERR_IO;
-	snprintf(n->text, sizeof n->text, "resolve %s: %s", n->name, why);
+	snprintf(n->text, sizeof n->text, "resolve %s: %s", n->name, why_not(n, status));
 	metric_add(M_RESOLVE_FAILED, 1);
 	entry_ready(n, none ? RESOLVE_NO_KEEP_S : KEEP_FAILED_S);
 }
@@ -326,6 +342,8 @@ static void on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *
 		return;
 	}
 	uint32_t ttl = RESOLVE_KEEP_MAX_S;
+	for (const struct ares_addrinfo_cname *k = ai->cnames; k; k = k->next)
+		ttl = k->ttl >= 0 && (uint32_t)k->ttl < ttl ? (uint32_t)k->ttl : ttl;
 	for (const struct ares_addrinfo_node *a = ai->nodes; a && n->addr_count < RESOLVE_ADDRS;
 	     a = a->ai_next) {
 		struct resolveconf_addr to = { .family = (sa_family_t)a->ai_family };

@@ -335,7 +335,7 @@ static void play_bomb(struct playconn *c, uint32_t s)
 	block[n++] = 0x1e; /* 3873 */
 	memset(block + n, 'x', 4000);
 	n += 4000;
-	for (unsigned i = 0; i < 20000; i++)
+	for (unsigned i = 0; i < 3000; i++)
 		block[n++] = 0xbe; /* index 62 */
 	frame(c, HEADERS, END_HEADERS | END_STREAM, s, block, n);
 }
