@@ -196,6 +196,12 @@ enum err tlscli_why(const struct tlscli *t, struct ssl_st *ssl, char *out, size_
 		ERR_clear_error();
 		return ERR_ACCESS;
 	}
+	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
+	    ERR_GET_REASON(e) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL) {
+		snprintf(out, size, "the server does not speak HTTP/2, or nothing that is offered");
+		ERR_clear_error();
+		return ERR_UNSUPPORTED;
+	}
 	snprintf(out, size, "%s", openssl_says());
 	return ERR_IO;
 }

@@ -36,7 +36,8 @@ struct ssl_st *tlscli_session(
     const struct tlscli *t, int fd, const char *name, enum tlscli_alpn alpn);
 /*
  * Why the handshake, or reading or writing after it, failed: the first error OpenSSL has noted on
- * this thread, in words; it is taken. ERR_ACCESS: the certificate is not good.
+ * this thread, in words; it is taken. ERR_ACCESS: the certificate is not good. ERR_UNSUPPORTED: no
+ * protocol of alpn.
  */
 enum err tlscli_why(const struct tlscli *t, struct ssl_st *ssl, char *out, size_t size);
 

@@ -1,6 +1,7 @@
 /*
- * Names against a DNS server of the test's own (UDP and TCP on loopback): A, AAAA, CNAME, SRV, no such
- * name, silence, failures, truncation, garbage; hosts and resolv.conf; one query for many askers.
+ * Names against a DNS server of the test's own (UDP and TCP on loopback): A, AAAA, CNAME, SRV, no
+ * such name, silence, failures, truncation, garbage; hosts and resolv.conf; one query for many
+ * askers.
  */
 #include <arpa/inet.h>
 #include <poll.h>
