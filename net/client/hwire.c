@@ -222,7 +222,8 @@ static void hwire_read(struct hwire *w)
 {
 	SCRATCH uint8_t data[READ_BYTES];
 	size_t total = 0, n = 0;
-	while (w->_fd >= 0 && !w->_paused && !w->_eof && total < HWIRE_TURN) {
+	/* input() may begin TLS: what comes behind is not read as if it were through. */
+	while (w->_fd >= 0 && !w->_shaking && !w->_paused && !w->_eof && total < HWIRE_TURN) {
 		enum io io = read_some(w, data, &n);
 		if (io == IO_EOF) {
 			w->_eof = true;
@@ -237,7 +238,7 @@ static void hwire_read(struct hwire *w)
 		if (!w->_ssl && n < READ_BYTES) /* the socket is empty */
 			return;
 	}
-	if (w->_fd >= 0 && !w->_paused && !w->_eof)
+	if (w->_fd >= 0 && !w->_shaking && !w->_paused && !w->_eof)
 		loop_again(w->loop, LOOP_LATER, &w->_again);
 }
 
