@@ -7,6 +7,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/metric.h"
 #include "net/daemon/flags_priv.h"
 
 /* ---- the whole file ---- */
@@ -46,6 +47,7 @@ static void config_empty(struct config *c)
 	buf_release(&c->_shown);
 	config_listen_free(c);
 	yaml_keep_release(&c->keep);
+	metric_gauge_add(M_CONFIG_SNAPSHOTS, -1);
 }
 
 static void config_free(struct config *c)
@@ -81,6 +83,7 @@ static struct config *config_begin(void)
 {
 	struct config *c = mem_zalloc(sizeof(*c));
 	snap_init(&c->snap, config_ended);
+	metric_gauge_add(M_CONFIG_SNAPSHOTS, 1);
 	yaml_keep_init(&c->keep);
 	buf_init(&c->_shown);
 	flags_default(&c->flags);
