@@ -217,7 +217,7 @@ static enum req_step checked_wrong(
 		    pl, r, DENIED_CROWDED, false, "too many passwords or tokens are being checked");
 	case CHECK_NO_KEYS:
 		return come_back(pl, r, DENIED_NO_KEYS, false,
-		    "the issuer of the token cannot be asked for its keys just now");
+		    "the issuer of the token cannot be asked for its keys just now: it does not answer, or was asked a moment ago");
 	case CHECK_RIGHT:
 	case CHECK_WRONG:
 		break;
