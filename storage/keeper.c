@@ -6,33 +6,44 @@
 #include "core/rt/job.h"
 #include "storage/append/intake.h"
 #include "storage/store.h"
+#include "storage/tenantbook.h"
 
-#define MAGIC      "KYMOMETA"
-#define NAME       "METADATA"
-#define ASIDE      "METADATA.damaged"
-#define FORMAT     2u
-#define FORMAT_OLD 1u /* numbers are shard 0's */
-#define READ_TRIES 3u
-#define PART_FIRST 8u
-#define PUT_LOOK   32u /* families taken between two looks at the clock */
-#define IMAGE_ROOM 32u
-#define IMAGE_HEAD 17u /* bytes of the head before the count */
-#define FILE_MAX   (KEEPER_BYTES_MAX + KEEPER_FAMILIES_MAX * 32u)
+#define MAGIC        "KYMOMETA"
+#define NAME         "METADATA"
+#define ASIDE        "METADATA.damaged"
+#define FORMAT       2u
+#define FORMAT_OLD   1u /* numbers are shard 0's */
+#define READ_TRIES   3u
+#define PART_FIRST   8u
+#define PUT_LOOK     32u /* families taken between two looks at the clock */
+#define GET_LOOK     64u /* families copied between two looks at the clock */
+#define OWNERS_FIRST 8u
+#define IMAGE_ROOM   32u
+#define IMAGE_HEAD   17u /* bytes of the head before the count */
+#define FILE_MAX     (KEEPER_BYTES_MAX + KEEPER_FAMILIES_MAX * 32u)
 
-struct family {
-	uint64_t hash; /* of tenant and name; 0 = free place */
+struct family {              /* stays where it is as long as the keeper is there */
+	struct family *next; /* of its tenant */
+	uint64_t hash;       /* of tenant and name */
 	uint32_t tenant, family_len, help_len, unit_len;
 	uint8_t type;
 	char *texts; /* family, help, unit one after another */
 };
 struct part {
-	struct family *places; /* open addressing, at most half full */
+	struct family **places; /* open addressing, at most half full */
 	uint32_t mask, count;
+};
+struct owner { /* what a tenant has here */
+	struct family *first, **last;
+	uint32_t count;
+	size_t bytes;
 };
 struct keeper {
 	const struct keeper_env *env;
+	struct owner *owners; /* [owners_count], by tenant */
+	uint32_t owners_count, owners_some;
 	struct part parts[KEEPER_PARTS]; /* by the top bits of the hash */
-	uint32_t count, tenant_max;
+	uint32_t count;
 	size_t bytes;
 	uint64_t number;        /* of its group given last */
 	uint64_t loaded;        /* number of METADATA as loaded: records at or below it are in it */
@@ -75,9 +86,13 @@ void keeper_free(struct keeper *k)
 	for (unsigned i = 0; i < KEEPER_PARTS; i++) {
 		struct part *p = &k->parts[i];
 		for (uint32_t j = 0; j <= p->mask; j++)
-			mem_free(p->places[j].texts);
+			if (p->places[j]) {
+				mem_free(p->places[j]->texts);
+				mem_free(p->places[j]);
+			}
 		mem_free(p->places);
 	}
+	mem_free(k->owners);
 	buf_release(&k->image);
 	mem_free(k);
 }
@@ -94,29 +109,64 @@ static unsigned part_of(uint64_t hash)
 }
 
 /* Its place, or the free one where it belongs. */
-static struct family *place(
+static struct family **place(
     const struct part *p, uint64_t hash, uint32_t tenant, const void *name, size_t len)
 {
 	for (uint32_t i = (uint32_t)(hash >> 1) & p->mask;; i = (i + 1) & p->mask) {
-		struct family *f = &p->places[i];
-		if (!f->hash ||
+		const struct family *f = p->places[i];
+		if (!f ||
 		    (f->hash == hash && f->tenant == tenant && f->family_len == len &&
 		        memcmp(f->texts, name, len) == 0))
-			return f;
+			return &p->places[i];
 	}
 }
 
 static void grow(struct part *p)
 {
-	struct family *old = p->places;
+	struct family **old = p->places;
 	uint32_t count = p->mask + 1;
 	p->mask = count * 2 - 1;
 	p->places = mem_zalloc(((size_t)p->mask + 1) * sizeof *p->places);
 	for (uint32_t i = 0; i < count; i++)
-		if (old[i].hash)
-			*place(p, old[i].hash, old[i].tenant, old[i].texts, old[i].family_len) =
+		if (old[i])
+			*place(p, old[i]->hash, old[i]->tenant, old[i]->texts, old[i]->family_len) =
 			    old[i];
 	mem_free(old);
+}
+
+static struct owner *owner_of(struct keeper *k, uint32_t tenant)
+{
+	uint32_t count = k->owners_count ? k->owners_count : OWNERS_FIRST;
+	while (count <= tenant)
+		count *= 2;
+	if (count != k->owners_count) {
+		struct owner *all = mem_zalloc(count * sizeof *all);
+		for (uint32_t i = 0; i < k->owners_count; i++) {
+			all[i] = k->owners[i];
+			if (all[i].last == &k->owners[i].first)
+				all[i].last = &all[i].first;
+		}
+		for (uint32_t i = k->owners_count; i < count; i++)
+			all[i].last = &all[i].first;
+		mem_free(k->owners);
+		k->owners = all;
+		k->owners_count = count;
+	}
+	return &k->owners[tenant];
+}
+
+/* Is there room for so many more? */
+static bool fits(const struct keeper *k, const struct owner *o, size_t bytes, uint32_t families)
+{
+	if (k->bytes + bytes > KEEPER_BYTES_MAX || k->count + families > KEEPER_FAMILIES_MAX)
+		return false;
+	uint32_t some = k->owners_some + !o->count;
+	if (some < 2)
+		return true;
+	if (k->bytes + bytes > KEEPER_BYTES_MAX / 10 * 9 && o->bytes + bytes > KEEPER_BYTES_MAX / some)
+		return false;
+	return !families || k->count + families <= KEEPER_FAMILIES_MAX / 10 * 9 ||
+	    o->count + families <= KEEPER_FAMILIES_MAX / some;
 }
 
 static size_t texts_len(const struct family *f)
@@ -133,18 +183,19 @@ static bool text_is(const char *have, size_t have_len, const void *text, size_t 
 static bool set(struct keeper *k, const struct walrec_meta *m)
 {
 	size_t len = m->family_len + m->help_len + m->unit_len;
-	if (!m->family_len || m->family_len > KEEPER_TEXT_MAX || m->help_len > KEEPER_TEXT_MAX ||
-	    m->unit_len > KEEPER_TEXT_MAX)
+	if (!m->family_len || m->tenant >= TENANTBOOK_MAX || m->family_len > KEEPER_TEXT_MAX ||
+	    m->help_len > KEEPER_TEXT_MAX || m->unit_len > KEEPER_TEXT_MAX)
 		return false;
 	uint64_t hash = hash_of(k, m->tenant, m->family, m->family_len);
 	struct part *p = &k->parts[part_of(hash)];
-	struct family *f = place(p, hash, m->tenant, m->family, m->family_len);
-	if (f->hash && f->type == m->type &&
+	struct family **at = place(p, hash, m->tenant, m->family, m->family_len), *f = *at;
+	if (f && f->type == m->type &&
 	    text_is(f->texts + f->family_len, f->help_len, m->help, m->help_len) &&
 	    text_is(f->texts + f->family_len + f->help_len, f->unit_len, m->unit, m->unit_len))
 		return false;
-	size_t was = f->hash ? texts_len(f) : 0;
-	if (k->bytes - was + len > KEEPER_BYTES_MAX || (!f->hash && k->count >= KEEPER_FAMILIES_MAX)) {
+	size_t was = f ? texts_len(f) : 0;
+	struct owner *o = owner_of(k, m->tenant);
+	if (!fits(k, o, len > was ? len - was : 0, !f)) {
 		metric_add(M_METADATA_DROPPED, 1);
 		return false;
 	}
@@ -154,9 +205,16 @@ static bool set(struct keeper *k, const struct walrec_meta *m)
 		memcpy(texts + m->family_len, m->help, m->help_len);
 	if (m->unit_len)
 		memcpy(texts + m->family_len + m->help_len, m->unit, m->unit_len);
-	bool fresh = !f->hash;
+	bool fresh = !f;
+	if (fresh) {
+		f = *at = mem_zalloc(sizeof *f);
+		*o->last = f;
+		o->last = &f->next;
+		k->owners_some += !o->count;
+	}
 	mem_free(f->texts);
-	*f = (struct family){ .hash = hash,
+	*f = (struct family){ .next = f->next,
+		.hash = hash,
 		.tenant = m->tenant,
 		.type = m->type,
 		.texts = texts,
@@ -164,9 +222,10 @@ static bool set(struct keeper *k, const struct walrec_meta *m)
 		.help_len = (uint32_t)m->help_len,
 		.unit_len = (uint32_t)m->unit_len };
 	k->bytes += len - was;
+	o->bytes += len - was;
 	k->dirty = true;
-	k->tenant_max = m->tenant > k->tenant_max ? m->tenant : k->tenant_max;
 	k->count += fresh;
+	o->count += fresh;
 	p->count += fresh;
 	if (p->count > p->mask / 2)
 		grow(p);
@@ -225,7 +284,10 @@ void keeper_replay(struct keeper *k, bool own, uint64_t number, const struct wal
 
 uint32_t keeper_tenant_max(const struct keeper *k)
 {
-	return k->tenant_max;
+	uint32_t max = k->owners_count;
+	while (max && !k->owners[max - 1].count)
+		max--;
+	return max ? max - 1 : 0;
 }
 
 void keeper_number_seen(struct keeper *k, uint64_t number)
@@ -249,38 +311,54 @@ static void get_one(const struct keeper *k, uint32_t tenant, struct store_meta_r
 {
 	uint64_t hash = hash_of(k, tenant, r->family, r->family_len);
 	const struct family *f =
-	    place(&k->parts[part_of(hash)], hash, tenant, r->family, r->family_len);
-	if (!f->hash)
-		return;
-	copy_out(f, r->arena, &r->metas[r->count++]);
+	    *place(&k->parts[part_of(hash)], hash, tenant, r->family, r->family_len);
+	if (f && r->count < r->_room)
+		copy_out(f, r->arena, &r->metas[r->count++]);
+}
+
+static const struct owner *owner_at(const struct keeper *k, const struct store_meta_req *r)
+{
+	uint32_t tenant = r->tenants[r->_tenant];
+	return tenant < k->owners_count ? &k->owners[tenant] : NULL;
 }
 
 /* Room for those there are now: what comes while they are copied may be left out. */
 static void get_begin(const struct keeper *k, struct store_meta_req *r)
 {
-	r->count = 0;
+	r->count = r->_room = 0;
 	r->metas = NULL;
-	r->_room = r->family && k->count ? 1 : k->count;
+	r->_family = NULL;
+	r->_begun = true;
+	for (r->_tenant = 0; r->_tenant < r->tenants_count; r->_tenant++) {
+		const struct owner *o = owner_at(k, r);
+		if (o && o->count)
+			r->_room += r->family ? 1 : o->count;
+	}
+	r->_tenant = 0;
 	if (r->_room)
 		r->metas = arena_array(r->arena, r->_room, sizeof *r->metas);
 }
 
-bool keeper_get(const struct keeper *k, uint32_t tenant, struct store_meta_req *r)
+bool keeper_get(const struct keeper *k, struct store_meta_req *r)
 {
-	if (!r->_part)
+	if (!r->_begun)
 		get_begin(k, r);
-	if (r->family) {
-		if (r->_room)
-			get_one(k, tenant, r);
-		return true;
-	}
-	while (r->_part < KEEPER_PARTS) {
-		const struct part *p = &k->parts[r->_part++];
-		for (uint32_t i = 0; i <= p->mask && r->count < r->_room; i++)
-			if (p->places[i].hash && p->places[i].tenant == tenant)
-				copy_out(&p->places[i], r->arena, &r->metas[r->count++]);
-		if (job_should_yield())
-			return r->_part == KEEPER_PARTS;
+	unsigned n = 0;
+	for (; r->_tenant < r->tenants_count; r->_tenant++) {
+		const struct owner *o = owner_at(k, r);
+		if (r->family)
+			get_one(k, r->tenants[r->_tenant], r);
+		if (r->family || !o)
+			continue;
+		const struct family *f = r->_family ? r->_family : o->first;
+		for (; f && r->count < r->_room; f = f->next) {
+			if (n++ % GET_LOOK == GET_LOOK - 1 && job_should_yield()) {
+				r->_family = f;
+				return false;
+			}
+			copy_out(f, r->arena, &r->metas[r->count++]);
+		}
+		r->_family = NULL;
 	}
 	return true;
 }
@@ -303,8 +381,8 @@ static void image_add(struct keeper *k)
 	struct buf *b = &k->image;
 	const struct part *p = &k->parts[k->image_part++];
 	for (uint32_t i = 0; i <= p->mask; i++) {
-		const struct family *f = &p->places[i];
-		if (!f->hash)
+		const struct family *f = p->places[i];
+		if (!f)
 			continue;
 		wire_put_varint(b, f->tenant);
 		buf_add_u8(b, f->type);

@@ -13,7 +13,8 @@
  * for one. The image of METADATA is made so, beside new ones that come: it is at least as new as
  * its number says, and what is newer is in the log as well.
  * Bounded: KEEPER_FAMILIES_MAX families, KEEPER_BYTES_MAX of texts; what is over is dropped and
- * counted. Texts are cut at KEEPER_TEXT_MAX.
+ * counted. The last tenth is kept for tenants with less than an equal part, so nobody takes all the
+ * room. Texts are cut at KEEPER_TEXT_MAX.
  * Thread: loop 0; keeper_load, keeper_save at start and stop on the main thread. Memory: own.
  */
 #ifndef STORAGE_KEEPER_H
@@ -72,10 +73,10 @@ bool keeper_put(struct keeper *k, const struct intake *in, const struct batch *b
 void keeper_replay(struct keeper *k, bool own, uint64_t number, const struct walrec_meta *m);
 void keeper_number_seen(struct keeper *k, uint64_t number);
 /*
- * Fills r->metas, r->count with copies in r->arena, a few parts a call, as r->_part says: true when
- * it is done. r->_part is 0 at first.
+ * Fills r->metas, r->count with copies in r->arena, some families of r->tenants a call: true when
+ * it is done. r->_begun is false at first. Cost: the families of those tenants.
  */
-bool keeper_get(const struct keeper *k, uint32_t tenant, struct store_meta_req *r);
+bool keeper_get(const struct keeper *k, struct store_meta_req *r);
 uint32_t keeper_tenant_max(const struct keeper *k); /* the highest id of those that have any */
 bool keeper_busy(const struct keeper *k);           /* a save is with a worker */
 

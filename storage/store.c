@@ -579,7 +579,7 @@ static void meta_end(struct loop_deferred *d)
 static enum job_state meta_some(struct job *j)
 {
 	struct store_meta_req *r = CONTAINER_OF(j, struct store_meta_req, _job);
-	if (!keeper_get(r->_store->keeper, r->_tenant, r))
+	if (!keeper_get(r->_store->keeper, r))
 		return JOB_YIELD;
 	r->_end.fn = meta_end;
 	loop_defer(r->_store->shards[0]->loop, &r->_end);
@@ -593,12 +593,11 @@ static void meta_begin(struct mbox_msg *msg)
 	job_start(r->_store->shards[0]->loop, &r->_job);
 }
 
-void store_meta(struct store *st, uint32_t tenant, struct store_meta_req *r)
+void store_meta(struct store *st, struct store_meta_req *r)
 {
 	r->_from = loop_here();
 	r->_store = st;
-	r->_tenant = tenant;
-	r->_part = 0;
+	r->_begun = false;
 	r->_msg.fn = meta_begin;
 	loop_send(st->shares[0]->loop, &r->_msg);
 }

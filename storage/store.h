@@ -137,26 +137,29 @@ MUST_CHECK enum err store_tenants_bind_wait(
     struct store *st, struct tenants *tenants, struct errbuf *eb);
 
 /*
- * Metadata of metric families of a tenant, served from memory of loop 0's keeper, copied into *out
- * (array and strings in the arena).
+ * Metadata of metric families of tenants, served from memory of loop 0's keeper, copied into metas
+ * (array and strings in the arena), of one tenant after another.
  */
 struct store_meta_req {
 	struct arena *arena;
 	const char *family; /* NULL = all */
 	size_t family_len;
+	const uint32_t *tenants; /* borrowed until done */
+	size_t tenants_count;
 	struct batch_meta *metas;
 	size_t count;
 	void (*done)(struct store_meta_req *r); /* on the asking loop */
 	struct mbox_msg _msg;
 	struct loop *_from;
 	struct store *_store;
-	uint32_t _tenant;
 	struct job _job; /* on loop 0 */
 	struct loop_deferred _end;
-	unsigned _part;
-	size_t _room; /* of metas */
+	bool _begun;
+	size_t _tenant;      /* of tenants: whose turn it is */
+	const void *_family; /* of that one, the next; NULL: its first */
+	size_t _room;        /* of metas */
 };
-void store_meta(struct store *st, uint32_t tenant, struct store_meta_req *r);
+void store_meta(struct store *st, struct store_meta_req *r);
 
 /*
  * Memory goes to files, and what is worth it is merged without waiting for quiet, open ranges too;

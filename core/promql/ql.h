@@ -38,6 +38,8 @@ struct ql_features { /* what Prometheus switches on by --enable-feature */
 struct ql_opts {
 	struct source *source;
 	uint32_t tenant;
+	const uint32_t *tenants; /* borrowed until ql_free; none named: tenant alone */
+	size_t tenants_count;
 	int64_t start_ms, end_ms, step_ms; /* step 0 = instant */
 	int64_t lookback_ms;               /* 0 = 5 min */
 	int64_t subquery_step_ms;          /* 0 = 1 min */

@@ -69,12 +69,18 @@ void api_open(struct api *a)
 	move_all(a, API_READY);
 }
 
+static const char *tenant_name(void *arg, uint32_t tenant)
+{
+	return store_tenant_name(arg, tenant);
+}
+
 void api_ready(struct api *a, struct store *st)
 {
 	CHECK(!a->store);
 	a->store = st;
 	a->sink = store_sink(st);
-	a->source = store_source(st);
+	tenantsrc_init(&a->tenants, store_source(st), tenant_name, st);
+	a->source = &a->tenants.source;
 	api_open(a);
 }
 

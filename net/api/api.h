@@ -22,7 +22,7 @@
 #include "core/rt/team.h"
 #include "core/rt/work.h"
 #include "core/seam/sink.h"
-#include "core/seam/source.h"
+#include "core/seam/tenantsrc.h"
 #include "net/api/door.h"
 #include "net/api/refusals.h"
 #include "net/http/router.h"
@@ -108,7 +108,8 @@ struct api {
 	struct api_opts opts; /* read only after api_create */
 	struct store *store;  /* set before any loop is READY; NULL while starting */
 	struct sink *sink;
-	struct source *source;
+	struct source *source; /* of `tenants` */
+	struct tenantsrc tenants;
 	struct tickets *tickets;
 	struct rates *rates;
 	struct api_pages *pages;

@@ -203,6 +203,8 @@ void api_query_exemplars(struct req *r)
 		.t_min_ms = from,
 		.t_max_ms = to,
 		.sets = &x->sets,
+		.tenants = r->tenants,
+		.tenants_count = r->tenants_count,
 		.deadline_ns = loop_now_ns(r->loop) + (uint64_t)api_timeout_ms(r) * 1000000u,
 		.done = scanned,
 		.arg = x };

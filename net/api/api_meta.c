@@ -68,6 +68,8 @@ static void scan_request(
 		.label = label,
 		.label_len = label_len,
 		.sets = &m->sets,
+		.tenants = r->tenants,
+		.tenants_count = r->tenants_count,
 		.deadline_ns = loop_now_ns(r->loop) + META_NS,
 		.done = scanned,
 		.arg = m };
@@ -249,6 +251,16 @@ static int family_cmp(const void *x, const void *y)
 	return bytes_cmp(a->family, a->family_len, b->family, b->family_len);
 }
 
+/* What one tenant says of a family stands beside what another one says, once. */
+static int meta_cmp(const void *x, const void *y)
+{
+	const struct batch_meta *a = x, *b = y;
+	int c = family_cmp(a, b);
+	c = c ? c : (a->type > b->type) - (a->type < b->type);
+	c = c ? c : bytes_cmp(a->help, a->help_len, b->help, b->help_len);
+	return c ? c : bytes_cmp(a->unit, a->unit_len, b->unit, b->unit_len);
+}
+
 /* The job is over, its loop has forgotten it. */
 static void families_sorted(struct loop_deferred *d)
 {
@@ -282,7 +294,7 @@ static void families_done(struct store_meta_req *asked)
 	const void **items = arena_array(&f->arena, 2 * n + 1, sizeof(*items));
 	for (size_t i = 0; i < n; i++)
 		items[i] = &asked->metas[i];
-	msort_begin(&f->sort, items, items + n, n, family_cmp);
+	msort_begin(&f->sort, items, items + n, n, meta_cmp);
 	job_init(&f->job, JOB_QUERY, families_sort);
 	job_group(&f->job, f->ask.ticket);
 	job_start(f->req->loop, &f->job);
@@ -317,6 +329,8 @@ static enum req_pull families_pull(struct req *r, struct buf *out)
 	for (; f->at < f->asked.count; f->at++) {
 		const struct batch_meta *m = f->sort.items[f->at];
 		bool first = !f->at || family_cmp(m, f->sort.items[f->at - 1]);
+		if (f->at && !meta_cmp(m, f->sort.items[f->at - 1]))
+			continue;
 		if (out->len >= full)
 			return REQ_MORE;
 		if (first && !family_begin(f, m, out))
@@ -349,7 +363,7 @@ static void families_go(struct ask *a)
 {
 	struct meta_families *f = CONTAINER_OF(a, struct meta_families, ask);
 	arena_purse(&f->arena, ticket_purse(a->ticket));
-	store_meta(api_of(f->req)->store, f->req->tenant, &f->asked);
+	store_meta(api_of(f->req)->store, &f->asked);
 }
 
 void api_meta_metadata(struct req *r)
@@ -367,6 +381,8 @@ void api_meta_metadata(struct req *r)
 	f->asked = (struct store_meta_req){ .arena = &f->arena,
 		.family = len ? metric : NULL,
 		.family_len = len,
+		.tenants = r->tenants,
+		.tenants_count = r->tenants_count,
 		.done = families_done };
 	r->own = f;
 	r->on_gone = families_left;

@@ -352,6 +352,8 @@ static void granted(struct ask *a)
 	q->opts.ticket = a->ticket;
 	q->opts.purse = ticket_purse(a->ticket);
 	q->opts.tenant = ticket_tenant(a->ticket);
+	q->opts.tenants = q->req->tenants;
+	q->opts.tenants_count = q->req->tenants_count;
 	q->state = QUERY_MAKING;
 	ask_work(a, ql_text_is_costly(q->text, q->text_len), make, made);
 }

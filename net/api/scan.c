@@ -40,7 +40,6 @@ struct piece { /* of one shard: made at home, filled on the shard's loop, read a
 	unsigned shard;
 	enum piece_state state;
 	size_t set;
-	uint32_t tenant;
 	struct source_query query;
 	struct source_cursor *cursor;
 	struct arena arena; /* of the ticket's purse */
@@ -220,11 +219,10 @@ static void piece_begin(struct mbox_msg *m)
 {
 	struct piece *p = CONTAINER_OF(m, struct piece, msg);
 	const struct scan_opts *o = &p->scan->o;
-	p->tenant = ticket_tenant(o->ticket);
 	p->query = (struct source_query){
 		.what = o->what,
-		.tenants = &p->tenant,
-		.tenants_count = 1,
+		.tenants = o->tenants,
+		.tenants_count = o->tenants_count,
 		.t_min_ms = o->t_min_ms,
 		.t_max_ms = o->t_max_ms,
 		.label = o->label,

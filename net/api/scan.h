@@ -32,6 +32,8 @@ struct scan_opts {             /* everything pointed at is borrowed until scan_f
 	const struct param_sets *sets; /* no set = everything */
 	uint64_t items_max;            /* 0 = query_items of the limits, which is also the most */
 	uint64_t deadline_ns;          /* loop_now_ns() */
+	const uint32_t *tenants;       /* whose */
+	size_t tenants_count;
 	struct ticket *ticket;
 	void (*done)(void *arg, struct scan *s);
 	void *arg;

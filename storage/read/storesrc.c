@@ -1,6 +1,7 @@
 #include "storage/read/storesrc.h"
 
 #include "core/base/arena.h"
+#include "core/model/tenant.h"
 #include "storage/read/select.h"
 
 struct storesrc {
@@ -37,12 +38,12 @@ static struct loop *loop_of(struct source *s, unsigned shard)
 /* --- several tenants --- */
 
 /* None given: tenant 0. */
-static size_t tenants_of(const struct source_query *q)
+static size_t asked_tenants(const struct source_query *q)
 {
 	return q->tenants_count ? q->tenants_count : 1;
 }
 
-/* ERR_NOTFOUND: all that is asked for is dead. */
+/* ERR_NOTFOUND: all that is asked for is dead, or nobody's. */
 static enum err one_open(struct several *s)
 {
 	struct one *o = &s->each[s->at];
@@ -52,6 +53,8 @@ static enum err one_open(struct several *s)
 		o->query.tenants = &s->query->tenants[s->at];
 		o->query.tenants_count = 1;
 	}
+	if (source_first_tenant(&o->query) == TENANT_NONE)
+		return ERR_NOTFOUND;
 	int64_t dead_ms = files_dead_before(&s->shard->list, source_first_tenant(&o->query));
 	if (dead_ms > o->query.t_min_ms)
 		o->query.t_min_ms = dead_ms;
@@ -90,7 +93,7 @@ static enum source_state several_next(struct source_cursor *base, struct source_
 	struct one *o;
 	enum err e = ERR_OK;
 
-	if (s->at == tenants_of(s->query))
+	if (s->at == asked_tenants(s->query))
 		return SOURCE_END;
 	o = &s->each[s->at];
 	if (!o->cursor && (e = one_open(s)) == ERR_NOTFOUND) {
@@ -114,7 +117,7 @@ static void several_close(struct source_cursor *base)
 {
 	struct several *s = CONTAINER_OF(base, struct several, base);
 
-	for (size_t i = 0; i < tenants_of(s->query); i++)
+	for (size_t i = 0; i < asked_tenants(s->query); i++)
 		if (s->each[i].cursor)
 			s->each[i].cursor->ops->close(s->each[i].cursor);
 	mem_free(s);
@@ -125,7 +128,7 @@ static const struct source_cursor_ops several_ops = { .next = several_next, .clo
 static enum err several_open(
     struct shard *sh, const struct source_query *q, struct source_cursor **out)
 {
-	struct several *s = mem_zalloc(sizeof(*s) + tenants_of(q) * sizeof(s->each[0]));
+	struct several *s = mem_zalloc(sizeof(*s) + asked_tenants(q) * sizeof(s->each[0]));
 
 	s->base.ops = &several_ops;
 	errbuf_init(&s->base.eb);
@@ -141,7 +144,7 @@ static enum err open_cursor(
     struct source *s, unsigned shard, const struct source_query *q, struct source_cursor **out)
 {
 	struct shard *sh = CONTAINER_OF(s, struct storesrc, source)->shards[shard];
-	bool plain = q->tenants_count <= 1 &&
+	bool plain = q->tenants_count <= 1 && source_first_tenant(q) != TENANT_NONE &&
 	    files_dead_before(&sh->list, source_first_tenant(q)) <= q->t_min_ms;
 	return plain ? select_open(sh, q, out) : several_open(sh, q, out);
 }

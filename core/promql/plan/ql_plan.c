@@ -259,6 +259,8 @@ static struct ql_pn *plan_piece(struct ql_plan *p, const struct ql_node *sel,
 
 	s->source = p->opts->source;
 	s->tenant = p->opts->tenant;
+	s->tenants = p->opts->tenants;
+	s->tenants_count = p->opts->tenants_count;
 	s->matchers = sel->sel.matchers;
 	s->matchers_count = sel->sel.matchers_count;
 	s->mode = mode;

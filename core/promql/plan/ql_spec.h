@@ -122,6 +122,8 @@ enum ql_piece_mode {
 struct ql_piece_spec {
 	struct source *source;
 	uint32_t tenant;
+	const uint32_t *tenants; /* 0 of them: tenant alone */
+	size_t tenants_count;
 	const struct matcher *matchers;
 	uint32_t matchers_count;
 	int64_t t_min_ms, t_max_ms;

@@ -440,8 +440,8 @@ static enum err scan_open(struct ql_scan *s)
 
 	s->query = (struct source_query){
 		.what = SOURCE_SERIES_SAMPLES,
-		.tenants = &spec->tenant,
-		.tenants_count = 1,
+		.tenants = spec->tenants_count ? spec->tenants : &spec->tenant,
+		.tenants_count = spec->tenants_count ? spec->tenants_count : 1,
 		.t_min_ms = spec->t_min_ms,
 		.t_max_ms = spec->t_max_ms,
 		.matchers = spec->matchers,

@@ -71,6 +71,7 @@ static bool put(uint32_t tenant, const char *family, const char *help)
 struct asking {
 	struct store_meta_req req;
 	uint32_t tenant;
+	const uint32_t *many; /* three */
 	sem_t done;
 };
 
@@ -82,7 +83,18 @@ static void ask_done(struct store_meta_req *r)
 static void ask_begin(void *arg)
 {
 	struct asking *a = arg;
-	store_meta(s.store, a->tenant, &a->req);
+	a->req.tenants = a->many ? a->many : &a->tenant;
+	a->req.tenants_count = a->many ? 3 : 1;
+	store_meta(s.store, &a->req);
+}
+
+static void ask_all(struct asking *a)
+{
+	sem_init(&a->done, 0, 0);
+	testteam_run(&s.tt, 0, ask_begin, a);
+	while (sem_wait(&a->done)) {
+	}
+	sem_destroy(&a->done);
 }
 
 /* NULL: all. */
@@ -91,11 +103,7 @@ static struct asking ask(uint32_t tenant, struct arena *arena, const char *famil
 	struct asking a = { .tenant = tenant, .req = { .arena = arena, .done = ask_done } };
 	a.req.family = family;
 	a.req.family_len = family ? strlen(family) : 0;
-	sem_init(&a.done, 0, 0);
-	testteam_run(&s.tt, 0, ask_begin, &a);
-	while (sem_wait(&a.done)) {
-	}
-	sem_destroy(&a.done);
+	ask_all(&a);
 	return a;
 }
 
@@ -289,6 +297,51 @@ static void tenants(void)
 	end();
 }
 
+/* Many small families of one tenant at once. */
+static void put_many(uint32_t tenant, const char *stem, unsigned count)
+{
+	struct put p = { .req = { .done = put_done } };
+	char(*names)[32] = mem_zalloc(count * sizeof(*names));
+	sem_init(&p.done, 0, 0);
+	p.req.batch = &p.batch;
+	batch_init(&p.batch);
+	p.batch.tenant = tenant;
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(names[i], sizeof(names[i]), "%s%u", stem, i);
+		*batch_add_meta(&p.batch) = meta_of(names[i], "h");
+	}
+	testteam_run(&s.tt, 0, put_begin, &p);
+	while (sem_wait(&p.done)) {
+	}
+	sem_destroy(&p.done);
+	batch_release(&p.batch);
+	mem_free(names);
+}
+
+static void nobody_takes_all_the_room(void)
+{
+	if (!begin())
+		return;
+	TAP_OK(put(2, "first", "of the small one"));
+	put_many(1, "f", KEEPER_FAMILIES_MAX + 10);
+	tap_is_u64(
+	    families(1), KEEPER_FAMILIES_MAX / 10 * 9 - 1, "one tenant ends below the last tenth");
+	put_many(2, "g", 1000);
+	tap_is_u64(families(2), 1001, "where another one finds room");
+	TAP_OK(put(1, "f1", "new help"));
+	tap_ok(help_is(1, "f1", "new help"), "what is there may change");
+	const uint32_t both[] = { 2, 7, 1 };
+	struct arena arena;
+	arena_init(&arena, 4096);
+	struct asking a = { .req = { .arena = &arena, .done = ask_done } };
+	a.many = both;
+	ask_all(&a);
+	tap_ok(a.req.count == families(1) + 1001 && a.req.metas[0].family_len == 5,
+	    "of several tenants all are told, one after another");
+	arena_release(&arena);
+	end();
+}
+
 int main(void)
 {
 	clock_fake(T0 + 3600 * 1000);
@@ -296,5 +349,6 @@ int main(void)
 	holds_nothing(true);
 	holds_nothing(false);
 	tenants();
+	nobody_takes_all_the_room();
 	return tap_done();
 }

@@ -664,7 +664,10 @@ static void meta_done(struct store_meta_req *r)
 static void meta_ask(void *arg)
 {
 	struct meta_call *c = arg;
-	store_meta(c->ts->store, 0, &c->req);
+	static const uint32_t tenant = 0;
+	c->req.tenants = &tenant;
+	c->req.tenants_count = 1;
+	store_meta(c->ts->store, &c->req);
 }
 
 static bool meta_is_done(void *arg)

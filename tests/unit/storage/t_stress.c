@@ -577,7 +577,10 @@ static void meta_done(struct store_meta_req *r)
 static void meta_begin(void *arg)
 {
 	struct call *c = arg;
-	store_meta(c->store, 0, &c->meta);
+	static const uint32_t tenant = 0;
+	c->meta.tenants = &tenant;
+	c->meta.tenants_count = 1;
+	store_meta(c->store, &c->meta);
 }
 
 static void call(struct actor *a, struct call *c, void (*begin)(void *arg))
