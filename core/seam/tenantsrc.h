@@ -9,8 +9,8 @@
  *             series' own __tenant_id__
  *   names     have __tenant_id__ where there is any; values of __tenant_id__ are the names of the
  *             tenants that have a series which the matchers hold for
- * as Mimir's tenant federation has them (mergeQueryable in its source). A tenant without a name, and
- * TENANT_NONE, has no series. No tenant's share of the answer depends on another one's series.
+ * as Mimir's tenant federation has them (mergeQueryable in its source). A tenant without a name,
+ * and TENANT_NONE, has no series. No tenant's share depends on another one's series.
  *
  * Cost: one copy of the labels of each series. Thread, memory: those of the source below.
  */
