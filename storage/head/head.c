@@ -42,18 +42,34 @@ static bool labels_of(void *arg, uint32_t id, struct labels *out)
 	return s != NULL;
 }
 
+/* Postings of tenants[i] change from here on: bytes of the last one are known until it does again. */
+static void postings_change(struct head *h, uint32_t i)
+{
+	if (LIKELY(h->changed == i))
+		return;
+	struct head_tenant *was = &h->tenants[h->changed];
+	was->bytes = postings_bytes(was->postings);
+	h->postings_bytes += was->bytes - h->tenants[i].bytes;
+	h->changed = i;
+}
+
 static struct postings *postings_of(struct head *h, uint32_t tenant)
 {
-	struct postings *p = head_postings(h, tenant);
-	if (LIKELY(p != NULL))
-		return p;
 	uint32_t i = tenant_place(h, tenant);
+	if (LIKELY(i < h->tenants_count && h->tenants[i].tenant == tenant)) {
+		postings_change(h, i);
+		return h->tenants[i].postings;
+	}
 	h->tenants = mem_array(h->tenants, h->tenants_count + 1, sizeof *h->tenants);
 	memmove(h->tenants + i + 1, h->tenants + i, (h->tenants_count - i) * sizeof *h->tenants);
 	h->tenants_count++;
 	h->tenants[i] = (struct head_tenant){ .tenant = tenant,
 		.postings = postings_create(
 		    h->seed, &(struct postings_labels){ .get = labels_of, .arg = h }) };
+	if (h->tenants_count > 1) {
+		h->changed += h->changed >= i; /* it has moved up */
+		postings_change(h, i);
+	}
 	return h->tenants[i].postings;
 }
 
@@ -215,7 +231,7 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 	if (!(s->flags & SERIES_UNDEFINED)) {
 		if (h->tally)
 			tally_sub(h->tally, s->tenant, 1);
-		postings_del(head_postings(h, s->tenant), s->id, series_labels(s));
+		postings_del(postings_of(h, s->tenant), s->id, series_labels(s));
 		if (!(s->flags & SERIES_SHADOWED))
 			slotmap_cut(&h->map, fp, slot);
 	}
@@ -390,7 +406,7 @@ size_t head_bytes(const struct head *h)
 	    h->id_pages_count * sizeof *h->id_pages +
 	    (h->free_slots_cap + h->frozen_cap) * sizeof(uint32_t) + exemplars_bytes(&h->exemplars);
 
-	for (uint32_t i = 0; i < h->tenants_count; i++)
-		bytes += postings_bytes(h->tenants[i].postings);
-	return bytes;
+	if (h->tenants_count)
+		bytes += h->postings_bytes + postings_bytes(h->tenants[h->changed].postings);
+	return bytes + h->tenants_count * sizeof *h->tenants;
 }

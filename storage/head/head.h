@@ -48,6 +48,7 @@ struct head_id_page { /* slots of neighbouring ids, SERIES_NONE = not in memory 
 struct head_tenant {
 	uint32_t tenant;
 	struct postings *postings; /* stay until head_release, so that a reader may keep them */
+	size_t bytes;              /* of them, when another tenant's changed after them */
 };
 struct head {
 	struct slab *mem; /* the loop's */
@@ -64,7 +65,9 @@ struct head {
 	struct tally *tally;         /* active series of each tenant, of all heads; or NULL */
 	struct head_tenant *tenants; /* ascending */
 	uint32_t tenants_count;
-	uint64_t seed; /* of the postings' tables, secret */
+	uint32_t changed;      /* of tenants: whose postings changed last */
+	size_t postings_bytes; /* sum of bytes of all but that one */
+	uint64_t seed;         /* of the postings' tables, secret */
 	uint64_t labels_bytes;
 	/* freezing */
 	uint32_t freeze_slot; /* next slot of a running hand-over ... */

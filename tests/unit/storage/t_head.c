@@ -252,6 +252,41 @@ static uint64_t fp_of(struct labels ls, uint32_t tenant)
 	return label_fingerprint(ls, tenant, SEED).lo;
 }
 
+/* What is counted as it changes is what all have together. */
+static void bytes_of_many_tenants(void)
+{
+	enum {
+		N = 4000,
+		TENANTS = 300
+	};
+	struct slab *mem = slab_create();
+	struct head h;
+	struct arena a;
+	uint32_t slots[N];
+	struct labels ls[N];
+	head_init(&h, mem, 1);
+	arena_init(&a, 1 << 16);
+	bool good = true;
+	for (unsigned i = 0; i < N; i++) {
+		uint32_t tenant = i * 7919u % TENANTS;
+		ls[i] = make(&a, i);
+		slots[i] = head_create(&h, fp_of(ls[i], tenant), tenant, i + 1, ls[i]);
+		if (i % 3 == 2) {
+			unsigned k = i - 1;
+			tenant = k * 7919u % TENANTS;
+			head_drop(&h, slots[k], fp_of(ls[k], tenant));
+		}
+		size_t sum = 0;
+		for (uint32_t k = 0; k < h.tenants_count; k++)
+			sum += k == h.changed ? 0 : postings_bytes(h.tenants[k].postings);
+		good = good && sum == h.postings_bytes;
+	}
+	tap_ok(good && h.tenants_count == TENANTS, "bytes of 300 tenants' postings are known");
+	head_release(&h);
+	slab_free(mem);
+	arena_release(&a);
+}
+
 static void head_finds_what_it_made(void)
 {
 	struct slab *mem = slab_create();
@@ -656,6 +691,7 @@ int main(void)
 	tap_ok(good, "the same with most rows late, around time zero");
 	far_apart_times();
 	head_finds_what_it_made();
+	bytes_of_many_tenants();
 	resolve_agrees_with_find();
 	resolve_knows_free_slots();
 	freezes_in_slices();
