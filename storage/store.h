@@ -95,6 +95,7 @@ struct source *store_source(struct store *st);
 uint32_t store_tenant_find(const struct store *st, const char *name, size_t len);
 const char *store_tenant_name(const struct store *st, uint32_t id);
 uint32_t store_tenants(const struct store *st);
+uint64_t store_tenant_series(const struct store *st, uint32_t id); /* active now, exactly */
 /*
  * Ids for names, new ones where nobody has them yet: durable, and found on all loops, before done
  * is called, on the asking loop, never below the caller. Names and ids are borrowed until then.

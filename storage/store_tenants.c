@@ -38,6 +38,11 @@ uint32_t store_tenants(const struct store *st)
 	return tenantbook_count(st->tenantbook);
 }
 
+uint64_t store_tenant_series(const struct store *st, uint32_t id)
+{
+	return tally_get(st->share_env.tenants, id);
+}
+
 void store_tenant_make(struct store *st, struct store_tenant_req *r)
 {
 	tenantbook_make(st->tenantbook, r);

@@ -8,6 +8,7 @@
 #include "net/api/api_pages.h"
 #include "net/api/apierr.h"
 #include "net/api/shelf.h"
+#include "net/api/tenantstat.h"
 
 #define WRITES_KEPT 8u /* of each loop, for its next writes */
 
@@ -30,6 +31,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->rates = rates_create();
 	a->joints = joints_create(o->team);
 	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
+	a->tenantstat = tenantstat_create();
 	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
 	for (unsigned i = 0; i < loops; i++) {
 		a->loops[i] = (struct api_loop){ .phase = API_STARTING,
@@ -100,6 +102,7 @@ void api_free(struct api *a)
 		return;
 	shelf_free(a->writes);
 	api_pages_free(a->pages);
+	tenantstat_free(a->tenantstat);
 	tickets_free(a->tickets);
 	rates_free(a->rates);
 	joints_free(a->joints);

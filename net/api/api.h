@@ -97,6 +97,7 @@ struct rates;     /* core/account/rate.h */
 struct shelf;     /* net/api/shelf.h */
 struct tickets;   /* core/account/ticket.h */
 struct api_pages; /* net/api/api_pages.h */
+struct tenantstat; /* net/api/tenantstat.h */
 struct api_loop {
 	enum api_phase phase;
 	uint64_t rnd; /* api_random() */
@@ -114,6 +115,7 @@ struct api {
 	struct rates *rates;
 	struct api_pages *pages;
 	struct joints *joints; /* of queries */
+	struct tenantstat *tenantstat;
 	struct shelf *writes;  /* of what a write decodes into */
 	int64_t start_ms;      /* wall clock of api_create */
 	struct log_pace paces[REFUSALS];

@@ -7,6 +7,7 @@
 #include "net/api/apierr.h"
 #include "net/api/ask.h"
 #include "net/api/param.h"
+#include "net/api/tenantstat.h"
 #include "proto/promjson.h"
 
 #include <inttypes.h>
@@ -208,11 +209,15 @@ void api_status_tsdb(struct req *r)
 		apierr_jsonf(r, ERR_BADDATA, "limit must not exceed %d", TSDB_LIMIT_MOST);
 		return;
 	}
+	if (r->tenants_count > 1) {
+		apierr_jsonf(r, ERR_BADDATA, "figures of %zu tenants: ask for one", r->tenants_count);
+		return;
+	}
 	struct tsdb_status *t = arena_zalloc(&r->arena, sizeof(*t));
 	t->req = r;
 	t->ask.go = tsdb_go;
 	t->asked =
-	    (struct store_stats_req){ .top = limit < STORE_TOP_MAX ? (unsigned)limit : STORE_TOP_MAX,
+	    (struct store_stats_req){ .tenant = r->tenants[0], .top = limit < STORE_TOP_MAX ? (unsigned)limit : STORE_TOP_MAX,
 		    .stats = &t->stats,
 		    .done = tsdb_done };
 	r->own = t;
@@ -341,6 +346,7 @@ void api_status_metrics(struct req *r)
 	struct buf b;
 	buf_init(&b);
 	metric_expose(&b);
+	tenantstat_put(api_of(r)->tenantstat, api_of(r)->store, &b);
 	buf_printf(&b,
 	    "# HELP prometheus_build_info Version that clients may take this server for, and its own.\n# TYPE prometheus_build_info gauge\nprometheus_build_info{branch=\"%s\",revision=\"%s\",version=\"%s\"} 1\n",
 	    o->branch ? o->branch : "", o->revision ? o->revision : "", API_COMPAT_VERSION);

@@ -4,6 +4,7 @@
 #include "core/base/rune.h"
 #include "net/api/apierr.h"
 #include "net/api/shelf.h"
+#include "net/api/tenantstat.h"
 #include "proto/rw1.h"
 #include "proto/snapz.h"
 
@@ -211,6 +212,9 @@ static void append(struct write *w)
 
 static void append_done(struct sink_req *s)
 {
+	const struct req *r = CONTAINER_OF(s, struct write, sink)->req;
+	if (!s->err)
+		tenantstat_wrote(api_of(r)->tenantstat, r->tenant, s->stored, s->refused);
 	/* The sink cuts it by bytes. */
 	s->first_text[rune_whole(s->first_text, strlen(s->first_text))] = 0;
 	reply(CONTAINER_OF(s, struct write, sink));

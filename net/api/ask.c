@@ -5,6 +5,7 @@
 #include "core/model/tenant.h"
 #include "net/api/api.h"
 #include "net/api/apierr.h"
+#include "net/api/tenantstat.h"
 
 #include <netinet/in.h>
 
@@ -141,6 +142,8 @@ void ask_worked_out(struct ask *a)
 	if (a->state != ASK_WORKS)
 		return;
 	over(a);
+	tenantstat_asked(api_of(a->req)->tenantstat, a->req->tenant,
+	    loop_now_ns(a->req->loop) - a->req->start_ns);
 	ticket_worked_out(a->ticket);
 }
 

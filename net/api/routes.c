@@ -121,7 +121,7 @@ static const struct route rows[] = {
 	  DOC(WATCH, "Loads the configuration again, with `--web.enable-lifecycle`.", "200 it is loaded", "403 500", NONE) },
 	{ LIFECYCLE, "/-/quit",                              api_status_quit,        0,                          0, NULL, 0, ROLE_ADMIN,
 	  DOC(WATCH, "Ends the process in order, with `--web.enable-lifecycle`.", "200 it ends", "403", NONE) },
-	{ GET_HEAD, "/metrics",                             api_status_metrics,      ROUTE_ADMIN_SIDE,           0, NULL, 0, ROLE_READ,
+	{ GET_HEAD, "/metrics",                             api_status_metrics,      ROUTE_ADMIN_SIDE,           0, NULL, 0, ROLE_ADMIN,
 	  DOC(WATCH, "The server's own counters, as text for Prometheus.", "200 metrics", "", NONE) },
 	{ GET_HEAD, "/version",                             api_status_version,      ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "What buildinfo says, without an envelope.", "200 an object of texts", "", NONE) },
