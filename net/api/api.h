@@ -92,11 +92,11 @@ struct api_opts {
 	const char *external_url, *links, *prefix;
 };
 
-struct joints;    /* core/account/joint.h */
-struct rates;     /* core/account/rate.h */
-struct shelf;     /* net/api/shelf.h */
-struct tickets;   /* core/account/ticket.h */
-struct api_pages; /* net/api/api_pages.h */
+struct joints;     /* core/account/joint.h */
+struct rates;      /* core/account/rate.h */
+struct shelf;      /* net/api/shelf.h */
+struct tickets;    /* core/account/ticket.h */
+struct api_pages;  /* net/api/api_pages.h */
 struct tenantstat; /* net/api/tenantstat.h */
 struct api_loop {
 	enum api_phase phase;
@@ -116,8 +116,8 @@ struct api {
 	struct api_pages *pages;
 	struct joints *joints; /* of queries */
 	struct tenantstat *tenantstat;
-	struct shelf *writes;  /* of what a write decodes into */
-	int64_t start_ms;      /* wall clock of api_create */
+	struct shelf *writes; /* of what a write decodes into */
+	int64_t start_ms;     /* wall clock of api_create */
 	struct log_pace paces[REFUSALS];
 	struct api_loop *loops; /* by loop_index */
 };

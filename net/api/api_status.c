@@ -216,10 +216,10 @@ void api_status_tsdb(struct req *r)
 	struct tsdb_status *t = arena_zalloc(&r->arena, sizeof(*t));
 	t->req = r;
 	t->ask.go = tsdb_go;
-	t->asked =
-	    (struct store_stats_req){ .tenant = r->tenants[0], .top = limit < STORE_TOP_MAX ? (unsigned)limit : STORE_TOP_MAX,
-		    .stats = &t->stats,
-		    .done = tsdb_done };
+	t->asked = (struct store_stats_req){ .tenant = r->tenants[0],
+		.top = limit < STORE_TOP_MAX ? (unsigned)limit : STORE_TOP_MAX,
+		.stats = &t->stats,
+		.done = tsdb_done };
 	r->own = t;
 	r->on_gone = tsdb_left;
 	r->on_done = tsdb_sent;
