@@ -141,7 +141,7 @@ static enum err load(const char *path, int argc, char **argv, struct config **ou
 		goto failed;
 	}
 	flags_settle(&c->flags);
-	if (!config_listen_make(c, told))
+	if (!config_listen_make(c, told) || !config_ident_web(c, told))
 		goto failed;
 	char front[LISTEN_TEXT_MAX + 256];
 	const struct listen_conf *l = &c->listen[config_front(c)];

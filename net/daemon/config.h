@@ -125,6 +125,8 @@ bool config_ident_make(struct config *c, struct yaml *y);
 bool config_tenants_make(struct config *c, struct yaml *y);
 /* Behind flags_settle: what is offered at each address. False: told says what is wrong. */
 bool config_listen_make(struct config *c, struct buf *told);
+/* Behind it: users of --web.config.file come on top of those of the file. */
+bool config_ident_web(struct config *c, struct buf *told);
 void config_listen_free(struct config *c);
 unsigned config_front(const struct config *c); /* the first address that is not of administration */
 /* Are the files of TLS what they should be? Reads them. */

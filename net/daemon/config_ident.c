@@ -166,10 +166,9 @@ static void fault(void *arg, const char *row, const char *text)
 	(void)yaml_fail(y, node_of(y, row), "%s", text);
 }
 
-bool config_ident_make(struct config *c, struct yaml *y)
+static struct ident_conf conf_of(const struct config_identities *i)
 {
-	const struct config_identities *i = &c->identities;
-	const struct ident_conf conf = { .tokens = i->tokens.items,
+	return (struct ident_conf){ .tokens = i->tokens.items,
 		.tokens_count = i->tokens.count,
 		.users = i->users.items,
 		.users_count = i->users.count,
@@ -179,6 +178,11 @@ bool config_ident_make(struct config *c, struct yaml *y)
 		.issuers_count = i->issuers.count,
 		.open = i->open,
 		.anonymous = i->anonymous };
+}
+
+bool config_ident_make(struct config *c, struct yaml *y)
+{
+	const struct ident_conf conf = conf_of(&c->identities);
 	const struct yaml_node *n = yaml_child(yaml_root(y), "identities");
 	if (ident_set_make(&conf, &c->idents, fault, y))
 		return false;
@@ -189,4 +193,27 @@ bool config_ident_make(struct config *c, struct yaml *y)
 	return !lists || c->idents ||
 	    yaml_fail(y, n,
 	        "it names nobody, so that everybody may do everything: name somebody, or leave it out");
+}
+
+static void fault_of_web(void *arg, const char *row, const char *text)
+{
+	buf_printf(arg, "web.config.file: basic_auth_users: %s: %s\n", row, text);
+}
+
+bool config_ident_web(struct config *c, struct buf *told)
+{
+	const struct webconfig *w = c->webconfig;
+	size_t had = c->identities.users.count;
+	if (!w || !w->user_count)
+		return true;
+	struct ident_conf conf = conf_of(&c->identities);
+	struct ident_user *all = arena_array(&c->keep.arena, had + w->user_count, sizeof(*all));
+	if (had)
+		memcpy(all, conf.users, had * sizeof(*all));
+	memcpy(all + had, w->users, w->user_count * sizeof(*all));
+	conf.users = all;
+	conf.users_count = had + w->user_count;
+	ident_set_free(c->idents);
+	c->idents = NULL;
+	return !ident_set_make(&conf, &c->idents, fault_of_web, told);
 }

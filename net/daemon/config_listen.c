@@ -230,12 +230,6 @@ bool config_listen_make(struct config *c, struct buf *told)
 	unsigned n = c->flags.listen_count;
 	if (c->flags.web_config && webconfig_load(c->flags.web_config, &c->webconfig, told))
 		return false;
-	if (c->webconfig && c->webconfig->user_count) {
-		buf_printf(told,
-		    "%s: basic_auth_users: name users in identities.basic of --config, their hashes may stay as they are\n",
-		    c->flags.web_config);
-		return false;
-	}
 	c->listen = arena_array(&c->keep.arena, n, sizeof(*c->listen));
 	for (unsigned i = 0; i < n; i++)
 		listen_fill(c, &c->listen[i], c->flags.listen[i]);

@@ -74,7 +74,8 @@ make_cert("stranger", "other", "/CN=agent", "URI:spiffe://kymo/agent")
 
 # --- web.config.file, as Prometheus has it ---
 open(path("web.yml"), "w").write("tls_server_config: {cert_file: tls.crt, key_file: tls.key}\n"
-                                 "http_server_config: {headers: {X-Frame-Options: deny}}\n")
+                                 "http_server_config: {headers: {X-Frame-Options: deny}}\n"
+                                 "basic_auth_users: {alice: $2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a}\n")
 Served.with_cert = []
 k = Served(path("one"), "--web.config.file", path("web.yml"))
 url = f"https://localhost:{k.port}"
@@ -90,9 +91,13 @@ ok(status == 0, f"who does not know the authority stays away: {why}")
 ok("https" in open(k.log_path).read().split("remote_write")[1][:40], "the ready line says https")
 head = subprocess.run(["curl", "-sS", "-D", "-", "-o", "/dev/null", "--cacert", path("ca.crt"), ready], capture_output=True, text=True).stdout
 ok("x-frame-options: deny" in head.lower(), "fields of the file are in answers")
+query = url + "/api/v1/query?query=1"
+ok(curl(query)[0] == 401 and curl(query, "-u", "alice:wrong")[0] == 401, "its users have to show who they are")
+ok(curl(query, "-u", "alice:secret")[0] == 200, "and may come in then")
 plain = subprocess.run(["curl", "-sS", f"http://localhost:{k.port}/"], capture_output=True, text=True).stdout
 ok("https://" in plain, f"plain HTTP is told: {plain.strip()}")
-r = subprocess.run([BENCH, "write", "--url", url, "--ca", path("ca.crt"), "--series", "1000", "--rounds", "3", "--start", str(int(time.time()) - 60)],
+r = subprocess.run([BENCH, "write", "--url", url, "--ca", path("ca.crt"), "--series", "1000", "--rounds", "3", "--start", str(int(time.time()) - 60),
+                    "--header", "Authorization: Basic YWxpY2U6c2VjcmV0"],
                    capture_output=True, text=True, timeout=120)
 ok(r.returncode == 0 and '"failed":0' in r.stdout, f"kymobench writes over TLS: {r.stdout.strip()[:120]}{r.stderr.strip()[:200]}")
 wrong = subprocess.run([BENCH, "write", "--url", url, "--series", "10", "--rounds", "1", "--retry", "0"], capture_output=True, text=True, timeout=120)
