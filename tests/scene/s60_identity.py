@@ -329,5 +329,61 @@ ok(status == 0, f"it ends well: {status}")
 log = open(k.log_path, errors="replace").read()
 ok("event=denied reason=role" in log and 'identity="prom"' in log, "the log says who was refused")
 ok(not any(t in log for t in (*TOKENS.values(), "open sesame", "guess 1", "U*U", rsa.token().split(".")[0])), "and never what was shown")
+
+# --- client certificates, over TLS ---
+def certificate(name, subject, san=None, ca=None):
+    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path(name + ".key"), "-subj", subject,
+        *(["-x509", "-days", "2", "-out", path(name + ".crt")] if not ca else ["-out", path(name + ".csr")]))
+    if ca:
+        put(name + ".ext", f"subjectAltName={san}\n" if san else "basicConstraints=CA:FALSE\n")
+        run("openssl", "x509", "-req", "-in", path(name + ".csr"), "-CA", path(ca + ".crt"), "-CAkey", path(ca + ".key"), "-CAcreateserial", "-days", "2",
+            "-extfile", path(name + ".ext"), "-out", path(name + ".crt"))
+    os.chmod(path(name + ".key"), 0o600)
+
+
+certificate("ca", "/CN=scene")
+certificate("server", "/CN=localhost", "DNS:localhost,IP:127.0.0.1", "ca")
+certificate("agent", "/CN=agent.example", None, "ca")
+certificate("spiffe", "/O=x", "URI:spiffe://scene/reader", "ca")
+certificate("pinned", "/CN=whoever", None, "ca")
+certificate("stranger", "/CN=stranger", None, "ca")
+certificate("liar", "/CN=agent.example")
+digest = run("openssl", "x509", "-in", path("pinned.crt"), "-noout", "-fingerprint", "-sha256").decode().strip().split("=")[1]
+port = free_port()
+put("tls.yml", f"""
+listeners:
+- address: 127.0.0.1:{port}
+  tls: {{cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt, client_auth: request}}
+identities:
+  tokens:
+  - {{name: prom, token_file: prom.token, roles: [write]}}
+  certificates:
+  - {{name: agent, subject: agent.example, roles: [write]}}
+  - {{name: reader, san: "spiffe://scene/reader", roles: [read]}}
+  - {{name: pinned, fingerprint: "{digest}", roles: [read, admin]}}
+""")
+log = path("tls.log")
+k = Process([KYMOD, "--data-dir", path("tls-data"), "--config", path("tls.yml"), "--no-self-metrics"], log)
+end = time.time() + 90
+while time.time() < end and k.alive() and not any(line.startswith("ready ") for line in open(log, errors="replace")):
+    time.sleep(0.05)
+
+
+def with_cert(name, url, *args):
+    cert = ["--cert", path(name + ".crt"), "--key", path(name + ".key")] if name else []
+    out = subprocess.run(["curl", "-s", "-w", "\n%{http_code}", "--max-time", "60", "--cacert", path("ca.crt"), *cert, *args, f"https://localhost:{port}{url}"],
+                         capture_output=True, text=True, timeout=90).stdout
+    return int(out.rpartition("\n")[2] or 0)
+
+
+for args, name in ((["--http1.1"], "HTTP/1.1"), (["--http2"], "HTTP/2")):
+    post = ["-X", "POST", "-H", "Content-Type: application/x-protobuf", "-H", "Content-Encoding: snappy", "--data-binary", "x"]
+    ok(with_cert("spiffe", QUERY, *args) == 200, f"{name}: a certificate by its name")
+    ok(with_cert("pinned", QUERY, *args) == 200, f"{name}: a certificate by its fingerprint")
+    ok(with_cert("agent", QUERY, *args) == 403 and with_cert("agent", "/api/v1/write", *args, *post) not in (401, 403), f"{name}: a certificate by its subject, which has its role only")
+    ok(with_cert("stranger", QUERY, *args) == 401 and with_cert(None, QUERY, *args) == 401, f"{name}: another one, or none, is 401")
+    ok(with_cert("liar", QUERY, *args) == 0, f"{name}: one that no authority vouches for does not even connect")
+    ok(with_cert("spiffe", QUERY, *args, *bearer("prom")) == 403, f"{name}: a token that is shown is what counts")
+ok(k.end() == 0, "it ends well")
 shutil.rmtree(top, ignore_errors=True)
 done()
