@@ -2,14 +2,14 @@
  * h2cli - HTTP/2 on a link, on nghttp2: its conventions stop in this file.
  *
  * Below nghttp2_session_mem_recv and _send (h->inside) nothing is sent; h2_flush follows. Callbacks
- * of fetches do run below mem_recv, so all they can cause there is a frame put in nghttp2's queue: a
+ * of fetches do run below mem_recv, so all they can cause there is a frame in nghttp2's queue: a
  * fetch that leaves is taken off its stream, which is reset.
  * Bodies to be sent are pulled in h2_work, never below nghttp2: a stream without bytes ready is
  * hungry until then.
  * The connection's window is opened as bytes come, a stream's when they were handed on: who pauses
  * holds at most LIMIT_H2_STREAM_WINDOW.
  * Bounds against servers: no pushes, head_max for what fields unpack to, LIMIT_H2_CONTINUATIONS,
- * acknowledgements that wait (PING, SETTINGS floods), LIMIT_H2_IDLE_FRAME_* for frames without data.
+ * acknowledgements that wait (PING, SETTINGS), LIMIT_H2_IDLE_FRAME_* for frames without data.
  */
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>

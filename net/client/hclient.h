@@ -184,8 +184,8 @@ struct hclient_req {
 	bool keep_packed; /* no Accept-Encoding of ours: data() gets the bytes as they came */
 	/*
 	 * Callbacks; all but done may be NULL. Any of them may cancel this fetch or begin another.
-	 * head: the final one, never 1xx. data: a piece of the body, valid for the call. Without
-	 * it the body is gathered for done().
+	 * head: the final one, never 1xx. data: a piece of the body, valid for the call; without it
+	 * the body is gathered for done(). trailers: of HTTP/2 alone, behind all data.
 	 */
 	void *own;
 	void (*head)(void *own, const struct hclient_head *h);

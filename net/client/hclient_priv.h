@@ -1,7 +1,7 @@
 /*
  * hclient_priv - the inside of the client, shared by hclient.c (hosts and their connections),
- * hlink.c (one connection until it can be used), h1cli.c and h2cli.c (what is spoken on it) and
- * hfetch.c (one request with its retries).
+ * hlink.c (one connection until it can be used), h1cli.c and h2cli.c (what is spoken on it),
+ * hfetch.c (one request with its repeats) and hfreq.c (what of it is sent).
  *
  *   hclient > horigin > hlink > (h1cli | h2cli)
  *           > hfetch -- waits at an origin, then is on a link
@@ -191,6 +191,10 @@ void h2cli_start(struct hlink *l);
 
 /* ---- hfetch.c ---- */
 
+static inline bool hfetch_runs(const struct hfetch *f)
+{
+	return f->state < HFETCH_ENDED;
+}
 void hfetch_start_on(struct hfetch *f, struct hlink *l);
 /* Ends it; done() comes later. Leaves its link or origin. */
 void hfetch_fail(struct hfetch *f, enum err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -218,6 +222,14 @@ static inline size_t hfetch_backlog(const struct hfetch *f)
 	return f->raw.len - f->raw_off;
 }
 
+/* ---- hfreq.c ---- */
+
+void hfetch_copy(struct hfetch *f, const struct hclient_req *req);
+/* False: it cannot be sent, and has ended. */
+MUST_CHECK bool hfetch_check(struct hfetch *f);
+void hfetch_wipe(struct hfetch *f);         /* the values of secret fields */
+void hfetch_drop_secrets(struct hfetch *f); /* (5) of hclient.h */
+void hfetch_drop_body(struct hfetch *f);    /* with the fields that speak of it */
 /* The body: fill (may call the caller's pull, so f may leave its link), then look, then used. */
 void hfetch_fill(struct hfetch *f);
 /* What is ready to be sent; all: nothing comes behind it. */

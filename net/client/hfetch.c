@@ -16,13 +16,11 @@
 #include "core/base/num.h"
 #include "net/client/hclient_priv.h"
 
-#define HAND_ON_TURN    (256u << 10)
-#define FIELD_OVERHEAD  32u         /* RFC 9113, 6.5.2 */
-#define FREE_RETRIES    3u          /* of those that are not counted */
-#define DROPPED_MAX     (64u << 10) /* of an answer nobody reads; more, and its stream is cut */
-#define FIELDS_FIRST    16u
-#define OWN_FIELDS      3u           /* user-agent, accept-encoding, authorization */
-#define FIELD_BYTES_MAX (256u << 10) /* of a request */
+#define HAND_ON_TURN   (256u << 10)
+#define FIELD_OVERHEAD 32u         /* RFC 9113, 6.5.2 */
+#define FREE_RETRIES   3u          /* of those that are not counted */
+#define DROPPED_MAX    (64u << 10) /* of an answer nobody reads; more, and its stream is cut */
+#define FIELDS_FIRST   16u
 
 static void hfetch_start(struct loop_deferred *d);
 static void hfetch_finish(struct loop_deferred *d);
@@ -64,11 +62,6 @@ static size_t answer_max(const struct hfetch *f)
 
 /* ---- ends ---- */
 
-static bool running(const struct hfetch *f)
-{
-	return f->state < HFETCH_ENDED;
-}
-
 /* Off its link or out of its queue. */
 static void leave(struct hfetch *f)
 {
@@ -100,7 +93,7 @@ static void hfetch_end(struct hfetch *f, enum hfetch_state how)
 void hfetch_fail(struct hfetch *f, enum err e, const char *fmt, ...)
 {
 	va_list ap;
-	if (!running(f))
+	if (!hfetch_runs(f))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(f->text, sizeof f->text, fmt, ap);
@@ -113,6 +106,7 @@ void hfetch_fail(struct hfetch *f, enum err e, const char *fmt, ...)
 static void hfetch_free(struct hfetch *f)
 {
 	list_del(&f->link);
+	hfetch_wipe(f);
 	gunz_free(f->gunz);
 	buf_release(&f->out);
 	buf_release(&f->raw);
@@ -149,138 +143,7 @@ void hclient_cancel(struct hfetch *f)
 		hfetch_end(f, HFETCH_GONE);
 }
 
-/* ---- the request ---- */
-
-static bool token(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		char c = s[i];
-		bool alnum =
-		    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-		if (!alnum && (!c || !strchr("!#$%&'*+-.^_`|~", c))) /* RFC 9110, 5.6.2 */
-			return false;
-	}
-	return len > 0;
-}
-
-static bool value_fine(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (((uint8_t)s[i] < 0x20 && s[i] != '\t') || s[i] == 0x7f)
-			return false;
-	return !len || (s[0] != ' ' && s[0] != '\t' && s[len - 1] != ' ' && s[len - 1] != '\t');
-}
-
-static bool one_of(const char *s, const char *const *words)
-{
-	for (; *words; words++)
-		if (!strcmp(s, *words))
-			return true;
-	return false;
-}
-
-/* Fields that are this room's affair: they say where a message ends, or belong to a connection. */
-static bool is_ours(const char *name, const char *value)
-{
-	static const char *const ours[] = { "connection", "content-length", "expect", "host",
-		"keep-alive", "proxy-authorization", "proxy-connection", "transfer-encoding",
-		"upgrade", NULL };
-	return one_of(name, ours) || (!strcmp(name, "te") && strcmp(value, "trailers") != 0);
-}
-
-static const char *copy_lower(struct arena *a, const char *s, size_t len)
-{
-	char *out = arena_strndup(a, s, len);
-	for (char *p = out; *p; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p | 0x20);
-	return out;
-}
-
-static void add_field(struct hfetch *f, const char *name, const char *value, bool secret)
-{
-	struct hclient_field *all = (struct hclient_field *)(uintptr_t)f->req.fields;
-	all[f->req.field_count++] = (struct hclient_field){
-		.name = name,
-		.value = value,
-		.name_len = strlen(name),
-		.value_len = strlen(value),
-		.secret = secret,
-	};
-}
-
-/* Copies them; false: one of them cannot be sent, and why is told. */
-static bool copy_fields(struct hfetch *f)
-{
-	static const char *const secrets[] = { "authorization", "cookie", NULL };
-	const struct hclient_field *given = f->req.fields;
-	size_t count = f->req.field_count, bytes = 0;
-	f->req.fields = arena_array(&f->arena, count + OWN_FIELDS, sizeof *given);
-	f->req.field_count = 0;
-	for (size_t i = 0; i < count; i++) {
-		size_t name_len = given[i].name_len ? given[i].name_len : strlen(given[i].name);
-		size_t len = given[i].value_len ? given[i].value_len : strlen(given[i].value);
-		const char *name = copy_lower(&f->arena, given[i].name, name_len);
-		const char *value = arena_strndup(&f->arena, given[i].value, len);
-		bytes += name_len + len + FIELD_OVERHEAD;
-		if (!token(name, name_len) || !value_fine(value, len) || is_ours(name, value)) {
-			hfetch_fail(f, ERR_BADDATA,
-			    "request to %s: field \"%.100s\" cannot be sent", f->url.host, name);
-			return false;
-		}
-		add_field(f, name, value, given[i].secret || one_of(name, secrets));
-	}
-	if (bytes > FIELD_BYTES_MAX) {
-		hfetch_fail(f, ERR_BADDATA, "request to %s: fields of %zu bytes, at most %u are sent",
-		    f->url.host, bytes, FIELD_BYTES_MAX);
-		return false;
-	}
-	return true;
-}
-
-static bool has_field(const struct hfetch *f, const char *name)
-{
-	return hclient_header(f->req.fields, f->req.field_count, name, NULL) != NULL;
-}
-
-static void add_own_fields(struct hfetch *f)
-{
-	const char *agent = f->c->opts.user_agent;
-	if (agent && *agent && !has_field(f, "user-agent") && value_fine(agent, strlen(agent)))
-		add_field(f, "user-agent", agent, false);
-	if (has_field(f, "accept-encoding"))
-		f->req.keep_packed = true;
-	if (!f->req.keep_packed)
-		add_field(f, "accept-encoding", "gzip", false);
-	if (f->url.has_user && !has_field(f, "authorization"))
-		add_field(f, "authorization", hproxy_basic(&f->arena, f->url.user, f->url.password),
-		    true);
-}
-
-static bool check_request(struct hfetch *f)
-{
-	static const char *const idempotent[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT",
-		"DELETE", NULL };
-	static const char *const bare[] = { "GET", "HEAD", "OPTIONS", "TRACE", "DELETE", NULL };
-	struct errbuf eb;
-	errbuf_init(&eb);
-	if (url_parse(&f->arena, f->req.url, strlen(f->req.url), &f->url, &eb)) {
-		hfetch_fail(f, ERR_BADDATA, "%s", eb.text);
-		return false;
-	}
-	if (!token(f->method, strlen(f->method)) || !strcmp(f->method, "CONNECT")) {
-		hfetch_fail(f, ERR_BADDATA, "request to %s: method \"%.40s\" cannot be sent",
-		    f->url.host, f->method);
-		return false;
-	}
-	f->idempotent = one_of(f->method, idempotent);
-	f->no_body = one_of(f->method, bare);
-	f->first_url = f->url;
-	if (!copy_fields(f))
-		return false;
-	add_own_fields(f);
-	return true;
-}
+/* ---- its beginning ---- */
 
 static void wait_for_link(struct hfetch *f)
 {
@@ -294,7 +157,7 @@ static void hfetch_start(struct loop_deferred *d)
 	f->start_set = false;
 	if (f->c->closing)
 		hfetch_fail(f, ERR_STOPPING, "the client ends");
-	else if (check_request(f))
+	else if (hfetch_check(f))
 		wait_for_link(f);
 }
 
@@ -307,23 +170,7 @@ struct hfetch *hclient_fetch(struct hclient *c, const struct hclient_req *req)
 	f->h2_code = -1;
 	arena_init(&f->arena, 1024);
 	arena_init(&f->answer, 1024);
-	f->req = *req;
-	f->method = arena_strndup(&f->arena, req->method, strlen(req->method));
-	f->req.url = arena_strndup(&f->arena, req->url, strlen(req->url));
-	f->req.body = req->body_len ? arena_dup(&f->arena, req->body, req->body_len) : NULL;
-	/* Names and values are copied now; they are looked at later, where done() may be called. */
-	struct hclient_field *all = arena_array(&f->arena, req->field_count + 1, sizeof *all);
-	for (size_t i = 0; i < req->field_count; i++) {
-		const struct hclient_field *x = &req->fields[i];
-		size_t name = x->name_len ? x->name_len : strlen(x->name);
-		size_t value = x->value_len ? x->value_len : strlen(x->value);
-		all[i] = (struct hclient_field){ .name = arena_strndup(&f->arena, x->name, name),
-			.value = arena_strndup(&f->arena, x->value, value),
-			.name_len = name,
-			.value_len = value,
-			.secret = x->secret };
-	}
-	f->req.fields = all;
+	hfetch_copy(f, req);
 	buf_init(&f->out);
 	buf_init(&f->raw);
 	buf_init(&f->body);
@@ -343,78 +190,6 @@ struct hfetch *hclient_fetch(struct hclient *c, const struct hclient_req *req)
 	f->start_set = true;
 	loop_defer(c->loop, &f->start);
 	return f;
-}
-
-/* ---- the body to be sent ---- */
-
-bool hfetch_has_body(const struct hfetch *f)
-{
-	return f->req.pull || f->req.body_len;
-}
-
-int64_t hfetch_body_len(const struct hfetch *f)
-{
-	if (f->req.pull)
-		return f->req.pull_len;
-	return (int64_t)f->req.body_len;
-}
-
-/* What was pulled so far must agree with what was said. */
-static bool check_pulled(struct hfetch *f)
-{
-	int64_t said = f->req.pull_len;
-	bool wrong =
-	    said >= 0 && (f->pull_all ? f->pulled != (uint64_t)said : f->pulled > (uint64_t)said);
-	if (wrong)
-		hfetch_fail(f, ERR_BADDATA, "request to %s: a body of %lld bytes was said, %llu came",
-		    f->url.host, (long long)said, (unsigned long long)f->pulled);
-	return !wrong;
-}
-
-void hfetch_fill(struct hfetch *f)
-{
-	if (!f->req.pull)
-		return;
-	if (f->out_off == f->out.len) {
-		buf_clear(&f->out);
-		f->out_off = 0;
-	}
-	while (!f->pull_all && !f->pull_later && f->out.len - f->out_off < HCLIENT_PULL_ROOM) {
-		size_t had = f->out.len;
-		f->pull_begun = true;
-		enum hclient_pull next = f->req.pull(f->req.own, &f->out);
-		if (!running(f))
-			return;
-		size_t added = f->out.len - had;
-		f->pulled += added;
-		f->pull_all = next == HCLIENT_END;
-		f->pull_later = next == HCLIENT_LATER || (next == HCLIENT_MORE && !added);
-		if (next == HCLIENT_ABORT)
-			hfetch_fail(
-			    f, ERR_CANCELED, "request to %s: its body broke off", f->url.host);
-		if (!running(f) || !check_pulled(f))
-			return;
-	}
-}
-
-const uint8_t *hfetch_ready(const struct hfetch *f, size_t *len, bool *all)
-{
-	if (f->req.pull) {
-		*len = f->out.len - f->out_off;
-		*all = f->pull_all;
-		return f->out.data + f->out_off;
-	}
-	*len = f->req.body_len - f->body_off;
-	*all = true;
-	return (const uint8_t *)f->req.body + f->body_off;
-}
-
-void hfetch_used(struct hfetch *f, size_t len)
-{
-	if (f->req.pull)
-		f->out_off += len;
-	else
-		f->body_off += len;
 }
 
 void hclient_resume(struct hfetch *f)
@@ -524,7 +299,7 @@ static bool passes(enum err e)
 void hfetch_broken(
     struct hfetch *f, enum hfetch_break how, enum err e, const char *text, int64_t h2_code)
 {
-	if (!running(f))
+	if (!hfetch_runs(f))
 		return;
 	leave(f);
 	f->h2_code = h2_code;
@@ -684,7 +459,7 @@ void hfetch_head(struct hfetch *f, int status, unsigned version)
 	f->redirect = wants_redirect(f, status);
 	f->dropped = f->redirect || wants_repeat(f, status);
 	f->head_done = true;
-	phase(f, idle_ms(f));
+	phase(f, f->paused && !f->dropped ? HCLIENT_NONE : idle_ms(f));
 	if (f->dropped)
 		return;
 	enum gz_form form = f->req.keep_packed ? GZ_NONE : packed_as(f);
@@ -712,12 +487,12 @@ static bool hand_on(struct hfetch *f, const uint8_t *data, size_t len)
 		f->req.data(f->req.own, data, len);
 	else
 		buf_add(&f->body, data, len);
-	return running(f);
+	return hfetch_runs(f);
 }
 
 void hfetch_data(struct hfetch *f, const uint8_t *data, size_t len)
 {
-	if (!running(f) || !len)
+	if (!hfetch_runs(f) || !len)
 		return;
 	if (f->dropped) {
 		f->dropped_bytes += len;
@@ -786,7 +561,7 @@ static void hfetch_work(struct loop_deferred *d)
 	loop_again_begin(&f->work);
 	if (f->on && !f->pull_later && f->req.pull)
 		f->on->ops->more(f->on, f);
-	while (running(f) && !f->paused && more_waits(f) && total < HAND_ON_TURN) {
+	while (hfetch_runs(f) && !f->paused && more_waits(f) && total < HAND_ON_TURN) {
 		size_t used = 0, given = 0;
 		bool fine = step(f, &used, &given);
 		f->raw_off += used;
@@ -795,7 +570,7 @@ static void hfetch_work(struct loop_deferred *d)
 		if (!fine)
 			break;
 	}
-	if (!running(f))
+	if (!hfetch_runs(f))
 		return;
 	drop_used(f);
 	if (f->on && taken)
@@ -811,7 +586,7 @@ static void hfetch_work(struct loop_deferred *d)
 void hclient_pause(struct hfetch *f, bool pause)
 {
 	loop_check_here(f->c->loop);
-	if (!running(f) || f->paused == pause)
+	if (!hfetch_runs(f) || f->paused == pause)
 		return;
 	f->paused = pause;
 	if (f->state == HFETCH_ON && f->head_done)
@@ -832,13 +607,13 @@ static void hfetch_complete(struct hfetch *f)
 	}
 	if (f->req.trailers && f->trailers.count)
 		f->req.trailers(f->req.own, f->trailers.at, f->trailers.count);
-	if (running(f))
+	if (hfetch_runs(f))
 		hfetch_end(f, HFETCH_ENDED);
 }
 
 void hfetch_over(struct hfetch *f)
 {
-	if (!running(f))
+	if (!hfetch_runs(f))
 		return;
 	CHECK(!f->on);
 	f->state = HFETCH_TAIL;
@@ -852,30 +627,6 @@ void hfetch_over(struct hfetch *f)
 
 /* ---- redirects ---- */
 
-/* (5) of hclient.h */
-static void drop_secrets(struct hfetch *f)
-{
-	struct hclient_field *all = (struct hclient_field *)(uintptr_t)f->req.fields;
-	size_t n = 0;
-	for (size_t i = 0; i < f->req.field_count; i++)
-		if (!all[i].secret)
-			all[n++] = all[i];
-	f->req.field_count = n;
-}
-
-static void drop_body(struct hfetch *f)
-{
-	struct hclient_field *all = (struct hclient_field *)(uintptr_t)f->req.fields;
-	size_t n = 0;
-	for (size_t i = 0; i < f->req.field_count; i++)
-		if (strncmp(all[i].name, "content-", 8) != 0)
-			all[n++] = all[i];
-	f->req.field_count = n;
-	f->req.body = NULL;
-	f->req.body_len = 0;
-	f->req.pull = NULL;
-}
-
 /* The method and body of the next request (RFC 9110, 15.4). */
 static bool turn_method(struct hfetch *f)
 {
@@ -885,7 +636,7 @@ static bool turn_method(struct hfetch *f)
 	if (to_get) {
 		f->method = "GET";
 		f->idempotent = f->no_body = true;
-		drop_body(f);
+		hfetch_drop_body(f);
 	}
 	return !(f->req.pull && f->pull_begun);
 }
@@ -909,7 +660,7 @@ static void follow(struct hfetch *f)
 		    "answer of %s: redirect of a request whose body cannot be sent twice", f->peer);
 	} else {
 		if (!url_same_origin(&to, &f->first_url))
-			drop_secrets(f);
+			hfetch_drop_secrets(f);
 		f->url = to;
 		wait_for_link(f);
 	}

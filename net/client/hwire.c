@@ -56,7 +56,7 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
 	struct hwire *w = arg;
 	(void)loop_now_ns(w->loop);
 	w->_write_set = false;
-	if (w->_shaking)
+	if (w->_ssl) /* it may be a handshake or a read that wanted to write */
 		hwire_run(w);
 	else
 		hwire_send(w);
@@ -250,7 +250,7 @@ static void hwire_run(struct hwire *w)
 	if (w->_fd >= 0 && !w->_shaking)
 		hwire_read(w);
 	w->_in_run = false;
-	if (w->_fd >= 0 && w->_want_flush)
+	if (w->_fd >= 0 && !w->_write_set && (w->_want_flush || hwire_unsent(w)))
 		hwire_send(w);
 }
 
