@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """HTTP/2 as RFC 9113 and RFC 7541 want it from a server: frames that are right, and all kinds of wrong ones, by hand. The list covers what h2spec asks for, and more of section 8."""
-import sys
+import ssl, sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
 from h2raw import *
@@ -9,6 +9,7 @@ SMALL = "/-/healthy"
 BODY = "/api/v1/query"  # a POST of it takes a form
 PAGE = "/graph"         # some hundred bytes
 CASES = []
+SCHEME = "http"
 
 
 def case(section, title, **settings):
@@ -18,8 +19,8 @@ def case(section, title, **settings):
     return add
 
 
-def get(path=SMALL, method="GET", scheme="http", authority="127.0.0.1", more=()):
-    return [literal(2, method), literal(6, scheme), literal(4, path), literal(1, authority), *more]
+def get(path=SMALL, method="GET", authority="127.0.0.1", more=()):
+    return [literal(2, method), literal(6, SCHEME), literal(4, path), literal(1, authority), *more]
 
 
 def post(more=(), path=BODY):
@@ -683,45 +684,45 @@ def _(c):
 
 
 MALFORMED = [
-    ("8.2.1", "a name in upper case", get(more=[literal("X-TEST", "ok")])),
-    ("8.2.1", "a name with a blank", get(more=[literal("x test", "ok")])),
-    ("8.2.1", "a name with a colon", get(more=[literal("x:test", "ok")])),
-    ("8.2.1", "a name with a control character", get(more=[literal("x\x01", "ok")])),
-    ("8.2.1", "a name beyond ASCII", get(more=[literal("x\xff", "ok")])),
-    ("8.2.1", "an empty name", get(more=[literal("", "ok")])),
-    ("8.2.1", "a value with NUL", get(more=[literal("x-test", "a\0b")])),
-    ("8.2.1", "a value with CR", get(more=[literal("x-test", "a\rb")])),
-    ("8.2.1", "a value with LF", get(more=[literal("x-test", "a\nx: y")])),
-    ("8.2.1", "a value that begins with a blank", get(more=[literal("x-test", " a")])),
-    ("8.2.1", "a value that ends with a tab", get(more=[literal("x-test", "a\t")])),
-    ("8.2.2", "connection", get(more=[literal("connection", "keep-alive")])),
-    ("8.2.2", "keep-alive", get(more=[literal("keep-alive", "5")])),
-    ("8.2.2", "proxy-connection", get(more=[literal("proxy-connection", "keep-alive")])),
-    ("8.2.2", "transfer-encoding", get(more=[literal("transfer-encoding", "chunked")])),
-    ("8.2.2", "upgrade", get(more=[literal("upgrade", "h2c")])),
-    ("8.2.2", "te with something else than trailers", get(more=[literal("te", "trailers, deflate")])),
-    ("8.3", "an unknown pseudo field", get(more=[literal(":test", "ok")])),
-    ("8.3", "a pseudo field of answers", get(more=[literal(8, "200")])),
-    ("8.3", "a pseudo field behind others", [literal("x-test", "ok"), *get()]),
-    ("8.3", "a pseudo field behind others, once more", [*get(), literal("x-test", "ok"), literal(4, "/")]),
-    ("8.3.1", "an empty :path", get("")),
-    ("8.3.1", "a :path that is none", get("healthy")),
-    ("8.3.1", "no :method", get()[1:]),
-    ("8.3.1", "no :scheme", [get()[0], *get()[2:]]),
-    ("8.3.1", "no :path", [*get()[:2], get()[3]]),
-    ("8.3.1", "two of :method", [get()[0], *get()]),
-    ("8.3.1", "two of :scheme", [get()[1], *get()]),
-    ("8.3.1", "two of :path", [get()[2], *get()]),
-    ("8.3.1", "two of :authority", [get()[3], *get()]),
-    ("8.3.1", "a :method that is no token", get(method="G ET")),
-    ("8.3.1", "a :path with a blank", get("/-/heal thy")),
-    ("8.3.1", "a :path with a line in it", get("/ HTTP/1.1\r\nHost: x\r\n\r\n")),
-    ("8.3.1", "an :authority with a line in it", get(authority="a\r\nx: y")),
-    ("8.5", "CONNECT with a :path", get(method="CONNECT")),
+    ("8.2.1", "a name in upper case", lambda: get(more=[literal("X-TEST", "ok")])),
+    ("8.2.1", "a name with a blank", lambda: get(more=[literal("x test", "ok")])),
+    ("8.2.1", "a name with a colon", lambda: get(more=[literal("x:test", "ok")])),
+    ("8.2.1", "a name with a control character", lambda: get(more=[literal("x\x01", "ok")])),
+    ("8.2.1", "a name beyond ASCII", lambda: get(more=[literal("x\xff", "ok")])),
+    ("8.2.1", "an empty name", lambda: get(more=[literal("", "ok")])),
+    ("8.2.1", "a value with NUL", lambda: get(more=[literal("x-test", "a\0b")])),
+    ("8.2.1", "a value with CR", lambda: get(more=[literal("x-test", "a\rb")])),
+    ("8.2.1", "a value with LF", lambda: get(more=[literal("x-test", "a\nx: y")])),
+    ("8.2.1", "a value that begins with a blank", lambda: get(more=[literal("x-test", " a")])),
+    ("8.2.1", "a value that ends with a tab", lambda: get(more=[literal("x-test", "a\t")])),
+    ("8.2.2", "connection", lambda: get(more=[literal("connection", "keep-alive")])),
+    ("8.2.2", "keep-alive", lambda: get(more=[literal("keep-alive", "5")])),
+    ("8.2.2", "proxy-connection", lambda: get(more=[literal("proxy-connection", "keep-alive")])),
+    ("8.2.2", "transfer-encoding", lambda: get(more=[literal("transfer-encoding", "chunked")])),
+    ("8.2.2", "upgrade", lambda: get(more=[literal("upgrade", "h2c")])),
+    ("8.2.2", "te with something else than trailers", lambda: get(more=[literal("te", "trailers, deflate")])),
+    ("8.3", "an unknown pseudo field", lambda: get(more=[literal(":test", "ok")])),
+    ("8.3", "a pseudo field of answers", lambda: get(more=[literal(8, "200")])),
+    ("8.3", "a pseudo field behind others", lambda: [literal("x-test", "ok"), *get()]),
+    ("8.3", "a pseudo field behind others, once more", lambda: [*get(), literal("x-test", "ok"), literal(4, "/")]),
+    ("8.3.1", "an empty :path", lambda: get("")),
+    ("8.3.1", "a :path that is none", lambda: get("healthy")),
+    ("8.3.1", "no :method", lambda: get()[1:]),
+    ("8.3.1", "no :scheme", lambda: [get()[0], *get()[2:]]),
+    ("8.3.1", "no :path", lambda: [*get()[:2], get()[3]]),
+    ("8.3.1", "two of :method", lambda: [get()[0], *get()]),
+    ("8.3.1", "two of :scheme", lambda: [get()[1], *get()]),
+    ("8.3.1", "two of :path", lambda: [get()[2], *get()]),
+    ("8.3.1", "two of :authority", lambda: [get()[3], *get()]),
+    ("8.3.1", "a :method that is no token", lambda: get(method="G ET")),
+    ("8.3.1", "a :path with a blank", lambda: get("/-/heal thy")),
+    ("8.3.1", "a :path with a line in it", lambda: get("/ HTTP/1.1\r\nHost: x\r\n\r\n")),
+    ("8.3.1", "an :authority with a line in it", lambda: get(authority="a\r\nx: y")),
+    ("8.5", "CONNECT with a :path", lambda: get(method="CONNECT")),
 ]
 for _section, _title, _fields in MALFORMED:
     def _malformed(c, fields=_fields):
-        c.headers(1, fields)
+        c.headers(1, fields())
         if c.stream_error(1, PROTOCOL_ERROR) in ("reset", "400"):
             c.alive(get(), 3)
     CASES.append((_section, f"malformed: {_title}", _malformed, []))
@@ -773,7 +774,7 @@ def _(c):
 def fields_by(how):
     def asks(c):
         for i, packed in enumerate((False, True)):
-            raw = b"".join((literal(2, "GET", how, packed), literal(6, "http", how, packed), literal(4, SMALL, how, packed), literal(1, "127.0.0.1", how, packed),
+            raw = b"".join((literal(2, "GET", how, packed), literal(6, SCHEME, how, packed), literal(4, SMALL, how, packed), literal(1, "127.0.0.1", how, packed),
                             literal("x-new", "some value", how, packed)))
             c.headers(1 + 2 * i, raw)
             c.answer(1 + 2 * i)
@@ -789,7 +790,7 @@ for _how in ("incremental", "without", "never"):
 
 @case("6.1 of RFC 7541", "indexed fields of the static table")
 def _(c):
-    c.headers(1, index(2) + index(6) + index(4) + literal(1, "127.0.0.1"))
+    c.headers(1, index(2) + index(6 if SCHEME == "http" else 7) + index(4) + literal(1, "127.0.0.1"))
     c.answer(1)
 
 
@@ -941,9 +942,30 @@ def run(name, connect):
         ok(right, f"{name}: {where}: {title}{': ' + why if why else ''}")
 
 
+def certificate(folder):
+    """Of this machine, signed by itself."""
+    cert, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=PATIENCE)
+    os.chmod(key, 0o600)
+    return cert, key
+
+
+def over_tls(port, cert):
+    context = ssl.create_default_context(cafile=cert)
+    context.set_alpn_protocols(["h2"])
+
+    def connect():
+        s = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE), server_hostname="127.0.0.1")
+        if s.selected_alpn_protocol() != "h2":
+            raise Wrong(f"ALPN chooses {s.selected_alpn_protocol()}")
+        return s
+    return connect
+
+
 top = tmpdir("h2spec")
-k = Kymod(os.path.join(top, "data"))
-run("h2c", lambda: socket.create_connection(("127.0.0.1", k.port)))
+k = Kymod(os.path.join(top, "plain"))
+run("plain", lambda: socket.create_connection(("127.0.0.1", k.port)))
 
 # What is no preface is HTTP/1.1 on this port, and refused as that.
 s = socket.create_connection(("127.0.0.1", k.port), timeout=PATIENCE)
@@ -955,5 +977,25 @@ ok(said.startswith(b"HTTP/1.1 400 "), f"a preface that is none is an answer of H
 status, _, _ = request(k.port, "GET", SMALL)
 ok(status == 200 and k.alive(), "the server goes on")
 ok(k.end() == 0, "and ends well")
+
+SCHEME = "https"
+cert, key = certificate(top)
+with open(os.path.join(top, "web.yml"), "w") as f:
+    f.write(f"tls_server_config: {{cert_file: {cert}, key_file: {key}}}\n")
+k = Kymod(os.path.join(top, "tls"), "--web.config.file", os.path.join(top, "web.yml"), wait=False)
+connect, end = over_tls(k.port, cert), time.time() + PATIENCE
+while True:
+    try:
+        c = Connection(connect())
+        c.handshake()
+        c.headers(1, get("/-/ready"))
+        c.answer(1)
+        break
+    except (OSError, Wrong, Closed):
+        if time.time() > end or not k.alive():
+            raise
+        time.sleep(0.05)
+run("TLS", connect)
+ok(k.alive() and k.end() == 0, "the server over TLS ends well")
 shutil.rmtree(top)
 done()
