@@ -2,6 +2,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/num.h"
+#include "core/model/tenant.h"
 
 struct share *share_create(const struct share_env *env, struct loop *loop, unsigned index)
 {
@@ -42,6 +43,8 @@ uint64_t share_series(const struct share *sh)
 
 bool share_is_alone(const struct share *sh, uint32_t tenant)
 {
+	if (tenant != TENANT_DEFAULT || latch_is_set(&sh->env->several))
+		return false;
 	for (unsigned k = 0; k < sh->shards_count; k++)
 		if (!head_is_alone(&sh->shards[k]->head, tenant))
 			return false;

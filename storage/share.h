@@ -12,6 +12,7 @@
 
 #include "core/base/clockwatch.h"
 #include "core/base/tally.h"
+#include "core/rt/latch.h"
 #include "core/rt/loop.h"
 #include "core/rt/work.h"
 #include "storage/newest.h"
@@ -29,6 +30,7 @@ struct share_env {
 	int64_t future_ms;       /* an honest sample is at most so far ahead of the clock */
 	uint64_t head_bytes_max; /* of one loop: its part of the head's memory */
 	struct tally *tenants;   /* active series of each, of all loops */
+	struct latch several;    /* there are, or were, tenants beside the default one */
 };
 
 struct share {
@@ -68,7 +70,10 @@ enum share_fill share_fill(const struct share *sh);
 void share_stock_up(struct share *sh);
 /* Active series of all loops, as this one knows it. */
 uint64_t share_series(const struct share *sh);
-/* Has nobody but the tenant a series here, or had one since the start? */
+/*
+ * Is it the default one, of a store that has no others? Figures of the whole are its own then. What
+ * others write does not change the answer: it tells nothing of them.
+ */
 bool share_is_alone(const struct share *sh, uint32_t tenant);
 /* Counts its own anew. */
 void share_series_count(struct share *sh);

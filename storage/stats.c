@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define PAIRS_MAX   1000000u
-#define STEP_SLOTS  512u
+#define STEP_SERIES 256u
 #define STEP_NAMES  64u
 #define STEP_VALUES 256u
 #define STEP_BYTES  (64u << 10) /* of texts */
@@ -37,7 +37,7 @@ struct name {
 };
 enum count_at {
 	COUNT_NEXT,   /* before the next shard */
-	COUNT_SERIES, /* slots below slots_end */
+	COUNT_SERIES, /* of the tenant, from an id on */
 	COUNT_TENANT, /* before its names */
 	COUNT_NAMES,  /* some names of the tenant */
 	COUNT_VALUES, /* the values of here[here_at...] */
@@ -64,7 +64,7 @@ struct count { /* what one loop found */
 	/* where it is */
 	enum count_at at;
 	const struct shard *in;
-	uint32_t slot, slots_end;        /* those there were at the beginning */
+	uint64_t id;                     /* of the tenant's, the next one */
 	const struct postings *postings; /* the tenant's of in; NULL: it has none */
 	uint32_t here[STEP_NAMES];       /* names at work */
 	uint32_t here_count, here_at, name;
@@ -235,9 +235,8 @@ static void shard_begin(struct count *c, const struct shard *sh)
 	c->in = sh;
 	c->postings = head_postings(&sh->head, c->req->tenant);
 	c->series += c->postings ? postings_series(c->postings) : 0;
-	c->slot = 0;
-	c->slots_end = sh->head.slots_count;
-	if (!head_is_alone(&sh->head, c->req->tenant))
+	c->id = 0;
+	if (!share_is_alone(c->share, c->req->tenant))
 		return;
 	LIST_EACH(l, &sh->files) {
 		const struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
@@ -253,20 +252,30 @@ static uint32_t packs_of(const struct series *s)
 	    (frozen && frozen->more ? frozen->more->packs.count : 0);
 }
 
+static void series_count(struct count *c, const struct series *s)
+{
+	int64_t lo, hi;
+	c->chunks += packs_of(s);
+	c->chunks += (s->tail.count > 0) + (uint64_t)(s->tail.form & TAIL_PACKED);
+	if (series_bounds(s, &lo, &hi))
+		bounds_add(c, lo, hi);
+}
+
+/* The time it takes is that of the tenant's own series, whatever others have. */
 static void series_step(struct count *c)
 {
-	const struct head *h = &c->in->head;
-	for (unsigned n = 0; n < STEP_SLOTS && c->slot < c->slots_end; n++) {
-		const struct series *s = head_at(h, c->slot++);
-		int64_t lo, hi;
-		if (!(s->flags & SERIES_USED) || s->tenant != c->req->tenant)
-			continue;
-		c->chunks += packs_of(s);
-		c->chunks += (s->tail.count > 0) + (uint64_t)(s->tail.form & TAIL_PACKED);
-		if (series_bounds(s, &lo, &hi))
-			bounds_add(c, lo, hi);
+	uint32_t ids[STEP_SERIES];
+	size_t n = c->postings && c->id <= UINT32_MAX
+	    ? postings_ids_from(c->postings, (uint32_t)c->id, ids, STEP_SERIES)
+	    : 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct series *s = head_by_id(&c->in->head, ids[i]);
+		if (s && s->tenant == c->req->tenant)
+			series_count(c, s);
 	}
-	if (c->slot == c->slots_end)
+	if (n)
+		c->id = (uint64_t)ids[n - 1] + 1;
+	if (n < STEP_SERIES)
 		c->at = COUNT_TENANT;
 }
 

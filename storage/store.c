@@ -227,9 +227,11 @@ static void parts_make(struct store *st)
 	st->gossip = gossip_create(st->shares, st->loops);
 	st->quota = quota_create(st->shares, st->loops, st->opts.retention_bytes);
 	keeper_setup(st);
-	st->tenantbook_env = (struct tenantbook_env){
-		.shares = st->shares, .loops = st->loops, .pool = st->opts.pool, .dir = st->dir
-	};
+	st->tenantbook_env = (struct tenantbook_env){ .shares = st->shares,
+		.loops = st->loops,
+		.pool = st->opts.pool,
+		.dir = st->dir,
+		.several = &st->share_env.several };
 	st->tenantbook = tenantbook_create(&st->tenantbook_env);
 	intakes_make(st);
 	space_setup(st);

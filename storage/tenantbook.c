@@ -398,8 +398,10 @@ void tenantbook_settle(struct tenantbook *b, uint32_t id_max)
 	for (uint32_t id = 1; id < v->count; id++)
 		if (!v->names[id])
 			lost_name(b, id);
-	if (v->count > 1)
+	if (v->count > 1) {
+		latch_set(b->env->several);
 		copies_mend(b);
+	}
 	for (unsigned i = 1; i < b->env->loops; i++)
 		for (uint32_t id = 1; id < v->count; id++)
 			view_add(&b->views[i], v->names[id]);
@@ -507,6 +509,7 @@ static void task_done(struct work_task *t)
 		batch_end(b);
 		return;
 	}
+	latch_set(b->env->several);
 	b->at = 0;
 	walk_arrive(&b->walk);
 }

@@ -25,6 +25,7 @@
 
 #include "core/base/fsio.h"
 #include "core/model/tenant.h"
+#include "core/rt/latch.h"
 #include "core/rt/work.h"
 
 #define TENANTBOOK_MAX 1000000u /* whatever the limit says */
@@ -35,7 +36,8 @@ struct tenantbook_env {
 	struct share **shares; /* [loops]; that of loop 0 is home */
 	unsigned loops;
 	struct work_pool *pool;
-	struct fsio_dir *dir; /* the data directory */
+	struct fsio_dir *dir;  /* the data directory */
+	struct latch *several; /* set when there is another one than the default */
 };
 struct tenantbook;
 struct tenantbook *tenantbook_create(const struct tenantbook_env *env);

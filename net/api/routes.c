@@ -91,7 +91,7 @@ static const struct route rows[] = {
 
 	{ GET_HEAD, "/api/v1/status/buildinfo",             api_status_buildinfo,    ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "The version of Prometheus whose API this is, and our own as its revision.", "200 an object of texts", "", NONE) },
-	{ GET_HEAD, "/api/v1/status/config",                api_status_config,       ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	{ GET_HEAD, "/api/v1/status/config",                api_status_config,       ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
 	  DOC(STATUS, "The configuration.", "200 an object with YAML in it", "", NONE) },
 	{ GET_HEAD, "/api/v1/status/flags",                 api_status_flags,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "Flags with the values in force, some under Prometheus' names, too.", "200 an object of texts", "", NONE) },

@@ -672,3 +672,8 @@ size_t postings_value_from(const struct postings *p, const char *name, size_t na
 	const struct pair *x = postings_pair(p, name, name_len, value, value_len);
 	return x ? ids_from(&x->ids, (enum ids_kind)x->kind, from, ids, max) : 0;
 }
+
+size_t postings_ids_from(const struct postings *p, uint32_t from, uint32_t *ids, size_t max)
+{
+	return ids_from(&p->all, p->all_kind, from, ids, max);
+}

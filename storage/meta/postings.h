@@ -137,4 +137,7 @@ size_t postings_values(const struct postings *p, const char *name, size_t name_l
 size_t postings_value_from(const struct postings *p, const char *name, size_t name_len,
     const char *value, size_t value_len, uint32_t from, uint32_t *ids, size_t max);
 
+/* All ids >= from, ascending, at most max; returns how many. */
+size_t postings_ids_from(const struct postings *p, uint32_t from, uint32_t *ids, size_t max);
+
 #endif

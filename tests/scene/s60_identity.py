@@ -321,7 +321,7 @@ ok(ask(H1, QUERY, *bearer(new))[0] == 200 and ask(H1, QUERY)[0] == 401, "a confi
 TOKENS["reader"] = new
 
 # --- what is told ---
-status, text = ask(H1, "/metrics", *bearer("reader"))
+status, text = ask(H1, "/metrics", *bearer("admin"))
 counts = dict(re.findall(r'kymo_auth_refused_total\{reason="(\w+)"\} (\d+)', text))
 ok(all(int(counts[r]) > 0 for r in ("missing", "token", "password", "role", "tenant", "jwt_claims", "jwt_time", "jwt_signature", "jwt_form")), f"refusals are counted: {counts}")
 status = k.end()
