@@ -788,7 +788,6 @@ enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb)
 		    "too many heavy queries are waiting, %s, try again later",
 		    limits_text(limits_here(), LIMITS_query_queued, limit));
 	}
-	return errbuf_set(eb, ERR_EXECUTION,
-	    "query needs an estimated %llu MiB, limit %llu MiB (--%s)", MIB(used + more),
-	    MIB(p->max), limits_flag(LIMITS_query_memory));
+	return errbuf_set(eb, ERR_TOOBIG, "query needs an estimated %llu MiB, limit %llu MiB (--%s)",
+	    MIB(used + more), MIB(p->max), limits_flag(LIMITS_query_memory));
 }

@@ -90,7 +90,7 @@ void ticket_free(struct ticket *t);
 
 /*
  * The error of a purse that refused more bytes (0: it is over), with the limit, its number and its
- * flag: ERR_EXECUTION when the asker wants too much, ERR_BUSY or ERR_NOMEM when all together do.
+ * flag: ERR_TOOBIG when the asker wants too much, ERR_BUSY or ERR_NOMEM when all together do.
  */
 enum err ticket_no_room(const struct purse *p, uint64_t more, struct errbuf *eb);
 

@@ -8,7 +8,8 @@
  * Then q's result, warnings and infos may be read until ql_free. ql_cancel before done: done still
  * comes, with ERR_CANCELED. ql_free only after done, or without ql_start.
  * Instant query: start = end, step 0. Range: step > 0; the caller has checked the number of points.
- * Errors at done: ERR_EXECUTION (text as Prometheus), ERR_TIMEOUT, ERR_CANCELED, ERR_IO (internal).
+ * Errors at done: ERR_EXECUTION (text as Prometheus), ERR_TOOBIG (a limit), ERR_TIMEOUT,
+ * ERR_CANCELED, ERR_BUSY, ERR_NOMEM (all together want too much), ERR_IO (internal).
  */
 #ifndef CORE_PROMQL_QL_H
 #define CORE_PROMQL_QL_H

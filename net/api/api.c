@@ -5,6 +5,7 @@
 #include "core/account/ticket.h"
 #include "core/base/clock.h"
 #include "core/model/tenant.h"
+#include "net/api/api_health.h"
 #include "net/api/api_pages.h"
 #include "net/api/apierr.h"
 #include "net/api/shelf.h"
@@ -38,6 +39,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 			.rnd = hash_mix64(clock_mono_ns() + i + 1) | 1,
 			.conf = &a->opts.conf };
 		door_begin(&a->loops[i].door);
+		list_init(&a->loops[i].watches);
 		refusals_begin(&a->loops[i].refusals, team_loop(o->team, i), a->paces);
 	}
 	*out = a;
@@ -54,6 +56,7 @@ static void change_phase(void *arg)
 	const struct phase_change *c = arg;
 	struct api_loop *l = &c->api->loops[loop_index(loop_here())];
 	l->phase = c->phase;
+	api_health_phase(l);
 	if (c->phase == API_STOPPING)
 		refusals_end(&l->refusals);
 }

@@ -30,7 +30,9 @@
 
 #define API_COMPAT_VERSION "3.14.0" /* Prometheus' number that clients derive features from */
 
-#define API_STEPS_MAX   11000 /* (end - start) / step, as Prometheus */
+#define API_STEPS_MAX 11000 /* (end - start) / step, as Prometheus */
+#define API_STEPS_TEXT                                                                             \
+ "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?"
 #define API_META_MS_MAX 30000
 
 enum api_phase {
@@ -104,6 +106,7 @@ struct api_loop {
 	const struct api_conf *conf;
 	struct refusals refusals;
 	struct door_loop door;
+	struct list_link watches; /* of net/api/api_health.c */
 };
 struct api {
 	struct api_opts opts; /* read only after api_create */

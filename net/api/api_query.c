@@ -77,6 +77,9 @@ struct query { /* in the request's arena */
 	struct promjson_answer answer;
 	struct promjson encoder;
 	struct buf first; /* encoded before the answer was begun */
+	/* who answers in JSON's stead; NULL = JSON */
+	void (*plain_reply)(void *arg, const struct ql_value *v);
+	void *plain_arg;
 };
 
 static void start(struct query *q, const struct urlq *u);
@@ -168,6 +171,11 @@ void api_query(struct req *r)
 	start(q, &u);
 }
 
+bool api_query_steps_fit(int64_t start_ms, int64_t end_ms, int64_t step_ms)
+{
+	return num_sat_sub(end_ms, start_ms) / step_ms <= API_STEPS_MAX;
+}
+
 void api_query_range(struct req *r)
 {
 	struct urlq u;
@@ -184,9 +192,8 @@ void api_query_range(struct req *r)
 	}
 	if (!param_step(r, &u, &qo->step_ms))
 		return;
-	if (num_sat_sub(qo->end_ms, qo->start_ms) / qo->step_ms > API_STEPS_MAX) {
-		apierr_jsonf(r, ERR_BADDATA,
-		    "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+	if (!api_query_steps_fit(qo->start_ms, qo->end_ms, qo->step_ms)) {
+		apierr_jsonf(r, ERR_BADDATA, API_STEPS_TEXT "step=XX)");
 		return;
 	}
 	if (!param_timeout(r, &u, api_timeout_ms(r), &qo->timeout_ms) ||
@@ -202,16 +209,37 @@ static void start(struct query *q, const struct urlq *u)
 {
 	struct req *r = q->req;
 	q->text = urlq_get(u, "query", &q->text_len);
+	r->own = q;
+	r->on_gone = client_left;
+	r->on_done = sent;
+	api_query_go(q);
+}
+
+void api_query_go(struct query *q)
+{
+	struct req *r = q->req;
 	if (q->opts.timeout_ms <= 0) {
 		apierr_jsonf(r, ERR_TIMEOUT, "query timed out in query execution");
 		return;
 	}
-	r->own = q;
-	r->on_gone = client_left;
-	r->on_done = sent;
 	q->begun_ns = loop_now_ns(r->loop);
 	loop_timer_set(r->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
 	lead_or_follow(q);
+}
+
+struct query *api_query_plain(struct req *r, const struct query_plain *p)
+{
+	struct query *q = query_new(r);
+	q->text = p->text;
+	q->text_len = p->text_len;
+	q->opts.start_ms = p->start_ms;
+	q->opts.end_ms = p->end_ms;
+	q->opts.step_ms = p->step_ms;
+	q->opts.timeout_ms = p->timeout_ms;
+	q->opts.lookback_ms = api_conf(r)->lookback_ms;
+	q->plain_reply = p->reply;
+	q->plain_arg = p->arg;
+	return q;
 }
 
 /* --- FOLLOWS --- */
@@ -402,7 +430,11 @@ static void time_is_up(struct ask *a)
 
 static void client_left(struct req *r)
 {
-	struct query *q = r->own;
+	api_query_left(r->own);
+}
+
+void api_query_left(struct query *q)
+{
 	if (q->state == QUERY_FOLLOWS) {
 		follow_no_more(q, ERR_CANCELED, "query was canceled in query execution");
 		return;
@@ -420,7 +452,7 @@ static bool answer_held(struct req *r, uint64_t bytes)
 	const struct limits *l = limits_here();
 	char limit[LIMITS_TEXT_MAX];
 	if (bytes > l->http_answer_bytes) { /* it will not fit later either */
-		apierr_jsonf(r, ERR_EXECUTION, "the result takes %" PRIu64 " MiB, %s", bytes >> 20,
+		apierr_jsonf(r, ERR_TOOBIG, "the result takes %" PRIu64 " MiB, %s", bytes >> 20,
 		    limits_text(l, LIMITS_http_answer_bytes, limit));
 		return false;
 	}
@@ -497,7 +529,7 @@ static void answer_result(struct query *q)
 	const struct limits *l = limits_here();
 	if (points > l->query_result_points) {
 		char limit[LIMITS_TEXT_MAX];
-		apierr_jsonf(q->req, ERR_EXECUTION, "the result has %" PRIu64 " points, %s", points,
+		apierr_jsonf(q->req, ERR_TOOBIG, "the result has %" PRIu64 " points, %s", points,
 		    limits_text(l, LIMITS_query_result_points, limit));
 		drop_result(q);
 		return;
@@ -524,6 +556,10 @@ static void answer_result(struct query *q)
 
 static void reply(struct query *q)
 {
+	if (q->plain_reply) {
+		q->plain_reply(q->plain_arg, &q->value);
+		return;
+	}
 	promjson_query(&q->encoder, &q->answer);
 	if (promjson_next(&q->encoder, &q->first, WHOLE_BYTES))
 		req_reply_buf(q->req, 200, "application/json", &q->first);
@@ -544,7 +580,13 @@ static enum req_pull pull(struct req *r, struct buf *out)
 
 static void sent(struct req *r)
 {
-	struct query *q = r->own;
+	api_query_end(r->own);
+}
+
+void api_query_end(struct query *q)
+{
+	if (!q)
+		return;
 	buf_release(&q->first);
 	drop_result(q);
 	ask_end(&q->ask);

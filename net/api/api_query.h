@@ -19,4 +19,27 @@ void api_query_range(struct req *r);
 void api_query_format(struct req *r);
 void api_query_parse(struct req *r);
 
+/*
+ * The same for who does not answer in JSON (net/api/api_grpc.h): from the ticket to the counted
+ * result, which reply(arg) reads until api_query_end. Errors are answered by apierr_json. What is
+ * pointed at lives as long as the request, whose own, on_gone and on_done are the caller's.
+ *
+ *   api_query_plain > api_query_go > reply, or an error is answered > api_query_end
+ */
+struct query;
+struct query_plain {
+	const char *text;
+	size_t text_len;
+	int64_t start_ms, end_ms, step_ms; /* 0 = instant; else api_query_steps_fit */
+	int64_t timeout_ms;
+	void (*reply)(void *arg, const struct ql_value *v);
+	void *arg;
+};
+bool api_query_steps_fit(int64_t start_ms, int64_t end_ms, int64_t step_ms);
+struct query *api_query_plain(struct req *r, const struct query_plain *p);
+void api_query_go(struct query *q);
+/* The client has left, or time is up: it ends soon, answered all the same. */
+void api_query_left(struct query *q);
+void api_query_end(struct query *q); /* in the caller's on_done; NULL is fine */
+
 #endif

@@ -5,6 +5,7 @@
 #include "core/base/num.h"
 #include "core/base/rune.h"
 #include "net/api/api.h"
+#include "net/grpc/gsrv.h"
 #include "proto/promjson.h"
 
 #include <inttypes.h>
@@ -57,6 +58,8 @@ void apierr_json(struct req *r, enum err e, const char *text, size_t len)
 {
 	const struct apierr_row *row = apierr_row(e);
 	struct buf b;
+	if (r->route && (r->route->flags & ROUTE_SPOKEN) && gsrv_fail(r, grpcf_of_err(e), text, len))
+		return;
 	buf_init(&b);
 	promjson_error(&b, row->type, text, len);
 	if (row->status == 503 && e != ERR_TIMEOUT)

@@ -243,7 +243,7 @@ static enum err sets_fit(const struct urlq *q, const struct limits *l, struct er
 	while (urlq_next(q, "match[]", &pos, &len))
 		sum += len;
 	if (sum > l->query_text_bytes)
-		return errbuf_set(eb, ERR_EXECUTION, "selectors of %zu bytes, %s", sum,
+		return errbuf_set(eb, ERR_TOOBIG, "selectors of %zu bytes, %s", sum,
 		    limits_text(l, LIMITS_query_text_bytes, limit));
 	return ql_counts_check(&counts, l, eb);
 }
@@ -276,7 +276,7 @@ enum err param_sets(struct arena *a, const struct urlq *q, const struct limits *
 	if (!e)
 		return ERR_OK;
 	param_sets_release(out);
-	if (e == ERR_EXECUTION)
+	if (e == ERR_TOOBIG || e == ERR_EXECUTION)
 		return e;
 	const struct errbuf why = *eb;
 	errbuf_init(eb);

@@ -53,7 +53,7 @@ struct param_sets {
 };
 /*
  * prefixed: errors begin with `invalid parameter "match[]": ` as /series has them. Any thread; in
- * the arena. On an error (ERR_BADDATA, ERR_EXECUTION, with its text) everything is released.
+ * the arena. On an error (ERR_BADDATA, ERR_TOOBIG, with its text) everything is released.
  */
 MUST_CHECK enum err param_sets(struct arena *a, const struct urlq *q, const struct limits *l,
     bool prefixed, struct param_sets *out, struct errbuf *eb);

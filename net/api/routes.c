@@ -1,6 +1,7 @@
 #include "net/api/api.h"
 #include "net/api/api_admin.h"
 #include "net/api/api_exemplars.h"
+#include "net/api/api_grpc.h"
 #include "net/api/api_meta.h"
 #include "net/api/api_pages.h"
 #include "net/api/api_query.h"
@@ -14,18 +15,22 @@
  * net/API.md are made from here. A POST of a form has a body, everything else but a write none
  * that is wanted.
  */
-#define GET_POST  (REQ_GET | REQ_POST)
-#define GET_HEAD  (REQ_GET | REQ_HEAD)
-#define POST_PUT  (REQ_POST | REQ_PUT)
-#define LIFECYCLE (REQ_GET | POST_PUT) /* GET is told what is allowed */
-#define FORM      ROUTE_BODY_FORM
-#define WRITE     ROUTE_BODY_WRITE
+#define GET_POST            (REQ_GET | REQ_POST)
+#define GET_HEAD            (REQ_GET | REQ_HEAD)
+#define POST_PUT            (REQ_POST | REQ_PUT)
+#define LIFECYCLE           (REQ_GET | POST_PUT) /* GET is told what is allowed */
+#define FORM                ROUTE_BODY_FORM
+#define WRITE               ROUTE_BODY_WRITE
+#define GRPC                (ROUTE_STREAM | ROUTE_SPOKEN)
+#define QUERY_SERVICE       "/codesprintpro.monitoring.v1.QueryService/"
+#define REFLECTION(version) "/grpc.reflection." version ".ServerReflection/ServerReflectionInfo"
 
 /* clang-format off */
 /* Parts of the pages, in the order of the table. */
 #define WRITES  "Writes"
 #define QUERIES "Queries"
 #define META    "Series, labels and metadata"
+#define CALLS   "gRPC"
 #define EMPTY   "What clients look for"
 #define STATUS  "Status"
 #define ADMIN   "Administration"
@@ -75,6 +80,19 @@ static const struct route rows[] = {
 	  DOC(META, "Type, help and unit of metrics, as writers sent them.", "200 lists by metric", "400", P("metric", PARAM_TEXT, false, "only this one") P("limit", PARAM_COUNT, false, "metrics at most; less than 0: all") P("limit_per_metric", PARAM_COUNT, false, "entries of each metric at most")) },
 	{ GET_HEAD, "/api/v1/targets/metadata",             api_meta_targets,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(META, "Metadata by target; nothing is scraped here, so there are none.", "200 an empty list", "", NONE) },
+
+	{ REQ_POST, QUERY_SERVICE "EvaluateInstantQuery",   api_grpc,                GRPC,                       0, NULL, M_HTTP_SECONDS_QUERY, ROLE_READ,
+	  DOC(CALLS, "The value of an expression at one time.", "200 messages, then `grpc-status`", "", NONE) },
+	{ REQ_POST, QUERY_SERVICE "EvaluateRangeQuery",     api_grpc,                GRPC,                       0, NULL, M_HTTP_SECONDS_RANGE, ROLE_READ,
+	  DOC(CALLS, "The values of an expression at the steps of a range of time.", "200 messages, then `grpc-status`", "", NONE) },
+	{ REQ_POST, "/grpc.health.v1.Health/Check",         api_grpc,                GRPC | ROUTE_UNGATED,       0, NULL, 0, ROLE_NONE,
+	  DOC(CALLS, "Whether the server is ready.", "200 messages, then `grpc-status`", "", NONE) },
+	{ REQ_POST, "/grpc.health.v1.Health/Watch",         api_grpc,                GRPC | ROUTE_UNGATED,       0, NULL, 0, ROLE_NONE,
+	  DOC(CALLS, "The same, and each change of it.", "200 messages, then `grpc-status`", "", NONE) },
+	{ REQ_POST, REFLECTION("v1"),                       api_grpc,                GRPC | ROUTE_UNGATED,       0, NULL, 0, ROLE_READ,
+	  DOC(CALLS, "What services there are, with their messages.", "200 messages, then `grpc-status`", "", NONE) },
+	{ REQ_POST, REFLECTION("v1alpha"),                  api_grpc,                GRPC | ROUTE_UNGATED,       0, NULL, 0, ROLE_READ,
+	  DOC(CALLS, "The same, by its older name.", "200 messages, then `grpc-status`", "", NONE) },
 
 	{ GET_HEAD, "/api/v1/rules",                        api_rules,               ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(EMPTY, "Rules; there are none, for clients that look.", "200 no groups", "", NONE) },

@@ -17,6 +17,7 @@
 #include "core/model/limits.h"
 #include "core/rt/memkeep.h"
 #include "net/api/api.h"
+#include "net/api/api_grpc.h"
 #include "net/conn/limit.h"
 #include "net/daemon/config.h"
 #include "net/daemon/datadir.h"
@@ -28,6 +29,7 @@
 #include "net/daemon/selfmon.h"
 #include "net/daemon/signals.h"
 #include "net/daemon/weburl.h"
+#include "net/grpc/gsrv.h"
 #include "net/http/srv.h"
 
 /* Half of them for files, half for connections (core/base/fdcache.h); fewer, and one of the two
@@ -184,7 +186,9 @@ static enum err open_front(struct boot *b)
 		.ctx = b->api,
 		.gate = api_gate,
 		.door = api_door,
-		.prepare = api_prepare };
+		.prepare = api_prepare,
+		.speak = gsrv_speak,
+		.unmatched = api_grpc_unmatched };
 	e = srv_create(&so, &b->srv, &b->eb);
 	if (!e)
 		srv_serve(b->srv);

@@ -202,7 +202,7 @@ uint64_t gcall_left_ms(const struct gcall *c, uint64_t max_ms)
 static const struct gsrv_method *method_of(const struct gsrv *g, const struct req *r)
 {
 	for (size_t i = 0; i < g->count; i++)
-		if (!strcmp(g->methods[i].path, r->path))
+		if (!strcmp(g->methods[i].path, r->route->path))
 			return &g->methods[i];
 	return NULL;
 }
@@ -379,10 +379,9 @@ static void add_packed(struct gcall_priv *p, const uint8_t *data, size_t len)
 	buf_release(&b);
 }
 
-bool gcall_send(struct gcall *c, const ProtobufCMessage *m)
+bool gcall_send_bytes(struct gcall *c, const void *data, size_t len)
 {
 	struct gcall_priv *p = c->_p;
-	size_t len = protobuf_c_message_get_packed_size(m);
 	CHECK(!p->finished && !p->big_left && len <= GRPCF_MESSAGE_MAX);
 	if (p->stopped)
 		return false;
@@ -391,13 +390,20 @@ bool gcall_send(struct gcall *c, const ProtobufCMessage *m)
 		    "too many answers wait for their readers (--web.max-answer-bytes)");
 		return false;
 	}
-	uint8_t *data = mem_alloc(len + !len);
-	protobuf_c_message_pack(m, data);
 	add_packed(p, data, len);
-	mem_free(data);
 	answer_begin(p);
 	p->full = p->out.len - p->out_off >= GSRV_QUEUE_BYTES;
 	return !p->full;
+}
+
+bool gcall_send(struct gcall *c, const ProtobufCMessage *m)
+{
+	size_t len = protobuf_c_message_get_packed_size(m);
+	uint8_t *data = mem_alloc(len + !len);
+	protobuf_c_message_pack(m, data);
+	bool room = gcall_send_bytes(c, data, len);
+	mem_free(data);
+	return room;
 }
 
 bool gcall_send_pulled(struct gcall *c, size_t len, bool (*big)(struct gcall *c, struct buf *out))

@@ -96,6 +96,7 @@ void gcall_next(struct gcall *c);
  * left nothing is kept.
  */
 bool gcall_send(struct gcall *c, const ProtobufCMessage *m);
+bool gcall_send_bytes(struct gcall *c, const void *data, size_t len); /* the same, encoded */
 /*
  * A message of len bytes that pull adds to out in pieces of 16-64 KiB; it says false when it cannot
  * go on. It is called until len bytes are there, never below this call; nothing may be sent behind

@@ -195,6 +195,11 @@ void req_discharge(struct req *r, size_t bytes)
 	req_body_consume(r, bytes);
 }
 
+void req_resume(struct req *r)
+{
+	req_body_consume(r, 0);
+}
+
 void req_keep(struct req *r)
 {
 	req_body_consume(r, 0);

@@ -212,12 +212,12 @@ struct ql_counts {
 	uint32_t selectors, matchers; /* the latter: most of any selector */
 	uint64_t pattern_bytes;
 };
-/* ERR_EXECUTION with a text that names limit and number. */
+/* ERR_TOOBIG with a text that names limit and number. */
 MUST_CHECK enum err ql_counts_check(
     const struct ql_counts *c, const struct limits *l, struct errbuf *eb);
 
 /*
- * Whole expression. On error ERR_BADDATA and "L:C: parse error: text"; ERR_EXECUTION for what is
+ * Whole expression. On error ERR_BADDATA and "L:C: parse error: text"; ERR_TOOBIG for what is
  * over a limit of ql_counts. Nodes in the arena.
  */
 MUST_CHECK enum err ql_parse(struct arena *a, const char *text, size_t len,

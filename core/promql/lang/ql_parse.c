@@ -599,13 +599,13 @@ enum err ql_counts_check(const struct ql_counts *c, const struct limits *l, stru
 {
 	char limit[LIMITS_TEXT_MAX];
 	if (c->selectors > l->query_selectors)
-		return errbuf_set(eb, ERR_EXECUTION, "request has %u selectors, %s", c->selectors,
+		return errbuf_set(eb, ERR_TOOBIG, "request has %u selectors, %s", c->selectors,
 		    limits_text(l, LIMITS_query_selectors, limit));
 	if (c->matchers > l->query_matchers)
-		return errbuf_set(eb, ERR_EXECUTION, "selector has %u label matchers, %s",
-		    c->matchers, limits_text(l, LIMITS_query_matchers, limit));
+		return errbuf_set(eb, ERR_TOOBIG, "selector has %u label matchers, %s", c->matchers,
+		    limits_text(l, LIMITS_query_matchers, limit));
 	if (c->pattern_bytes > l->query_pattern_bytes)
-		return errbuf_set(eb, ERR_EXECUTION,
+		return errbuf_set(eb, ERR_TOOBIG,
 		    "request has label patterns of %llu bytes that need the regular expression engine, %s (each counts as at least %d)",
 		    (unsigned long long)c->pattern_bytes,
 		    limits_text(l, LIMITS_query_pattern_bytes, limit), QL_PATTERN_LEAST);

@@ -29,7 +29,7 @@ static enum err refuse_samples(const struct ql_budget *b, struct errbuf *eb)
 {
 	uint64_t max = b->samples->max;
 	bool own = max < limits_here()->query_samples;
-	return errbuf_set(eb, ERR_EXECUTION,
+	return errbuf_set(eb, ERR_TOOBIG,
 	    "query processing would load too many samples into memory in query execution, limit %llu (%s%s)",
 	    (unsigned long long)max, own ? "" : "--",
 	    own ? "query_samples of the tenant" : limits_flag(LIMITS_query_samples));

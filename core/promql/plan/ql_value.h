@@ -150,7 +150,7 @@ static inline uint32_t ql_bits_count(const uint64_t *w, uint32_t n)
  * What a query may use: bytes and samples (values held in columns), counted in two purses that all
  * its loops share. Whoever evaluates has a budget of its own on them: the nodes at home, each scan.
  * Arenas of a query count by themselves (arena_purse); what is larger than a block of an arena is
- * asked for first. Refusals are ERR_EXECUTION over the query's own limit and ERR_BUSY when all
+ * asked for first. Refusals are ERR_TOOBIG over the query's own limit and ERR_BUSY when all
  * queries together have none left; the text names the limit, its number and its flag.
  */
 struct ql_budget {

@@ -46,12 +46,11 @@ enum err ql_range_room(
 	return ERR_OK;
 }
 
-/* An array with a value for each step. */
-static void *steps_array(struct ql_range *r, size_t size, struct errbuf *eb)
+/* An array with a value for each step; NULL: *e. */
+static void *steps_array(struct ql_range *r, size_t size, enum err *e, struct errbuf *eb)
 {
-	if (charge(r, (uint64_t)r->spec.grid.n * size, eb))
-		return NULL;
-	return mem_array(NULL, r->spec.grid.n, size);
+	*e = charge(r, (uint64_t)r->spec.grid.n * size, eb);
+	return *e ? NULL : mem_array(NULL, r->spec.grid.n, size);
 }
 
 static bool is_rate(enum ql_fn fn)
@@ -68,15 +67,16 @@ enum err ql_range_init(struct ql_range *r, const struct ql_range_spec *spec,
     struct ql_budget *budget, struct errbuf *eb)
 {
 	*r = (struct ql_range){ .spec = *spec, ._budget = budget };
-	if (!(r->lo = steps_array(r, sizeof(*r->lo), eb)))
-		return ERR_EXECUTION;
-	if (!(r->hi = steps_array(r, sizeof(*r->hi), eb)))
-		return ERR_EXECUTION;
+	enum err e;
+	if (!(r->lo = steps_array(r, sizeof(*r->lo), &e, eb)))
+		return e;
+	if (!(r->hi = steps_array(r, sizeof(*r->hi), &e, eb)))
+		return e;
 	if (is_rate(spec->fn) && !ql_range_extended(spec) &&
-	    !(r->rate = steps_array(r, sizeof(*r->rate), eb)))
-		return ERR_EXECUTION;
-	if (is_line(spec->fn) && !(r->line = steps_array(r, sizeof(*r->line), eb)))
-		return ERR_EXECUTION;
+	    !(r->rate = steps_array(r, sizeof(*r->rate), &e, eb)))
+		return e;
+	if (is_line(spec->fn) && !(r->line = steps_array(r, sizeof(*r->line), &e, eb)))
+		return e;
 	return ERR_OK;
 }
 

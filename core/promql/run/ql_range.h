@@ -141,8 +141,8 @@ MUST_CHECK enum err ql_range_init(struct ql_range *r, const struct ql_range_spec
 void ql_range_release(struct ql_range *r);
 /*
  * The windows of a column. out has room for grid.n values and bits, which need not be cleared.
- * *any: some step is present, else nobody may look at out. ERR_EXECUTION for bad parameters and
- * over budget.
+ * *any: some step is present, else nobody may look at out. ERR_EXECUTION for bad parameters; over
+ * budget what ql_charge says.
  */
 MUST_CHECK enum err ql_range_run(struct ql_range *r, const struct sample_column *in,
     struct ql_col *out, bool *any, struct errbuf *eb);

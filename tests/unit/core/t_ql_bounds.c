@@ -493,7 +493,7 @@ static const char *parsed(const char *text, bool selector, size_t *took)
 	    : ql_parse(&a, text, strlen(text), &o, &n, &eb);
 	*took = peak - before;
 	snprintf(out, sizeof(out), "%s", e ? eb.text : "");
-	if (e && e != ERR_EXECUTION)
+	if (e && e != ERR_TOOBIG)
 		snprintf(out, sizeof(out), "not a limit: %s", eb.text);
 	for (size_t i = 0; i < count && !e; i++)
 		matcher_release(&m[i]);

@@ -474,7 +474,7 @@ static void sum_makes_askers_wait(void)
 	    "queries need 110 MiB at once, limit 100 MiB (--query.max-memory-total), try again later",
 	    "the text names limit, number and flag");
 	errbuf_init(&eb);
-	TAP_OK(!purse_take(p, 65 * MIB) && ticket_no_room(p, 65 * MIB, &eb) == ERR_EXECUTION);
+	TAP_OK(!purse_take(p, 65 * MIB) && ticket_no_room(p, 65 * MIB, &eb) == ERR_TOOBIG);
 	tap_is_str(eb.text, "query needs an estimated 65 MiB, limit 64 MiB (--query.max-memory)",
 	    "and so does the one of a single query");
 	end_all();
