@@ -175,12 +175,12 @@ static enum req_step several(
 	for (size_t i = 0; i < w->count; i++) {
 		if (!may_read(pl, f, &w->names[i], &own))
 			return not_its_own(pl, r, f, &w->names[i]);
-		uint32_t id = find_id(pl, w->names[i].name, w->names[i].len);
-		if (id != TENANT_NONE) /* nobody has written there yet */
-			ids[n++] = id;
+		/*
+		 * TENANT_NONE: nobody has written there yet. It stands there all the same: what
+		 * the answer looks like does not depend on it.
+		 */
+		ids[n++] = find_id(pl, w->names[i].name, w->names[i].len);
 	}
-	if (!n)
-		ids[n++] = TENANT_NONE;
 	r->tenants = ids;
 	r->tenants_count = n;
 	r->tenant = own_id(pl, f);

@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Two tenants with the same series: every route of the table is asked as the one, with the other empty and then full; no answer changes by a byte, and none names the other. Then queries over both, limits of each, /metrics, a restart."""
+import sys
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+from lib import *
+
+top = tmpdir("tenants")
+TOKENS = {name: name + "-secret-0123456789abcdef" for name in ("acme", "beta", "gate", "admin", "small")}
+
+
+def token_hash(token):
+    return subprocess.run([KYMOD, "--hash-token"], input=token.encode() + b"\n", stdout=subprocess.PIPE, timeout=60, check=True).stdout.decode().strip()
+
+
+LIMIT = 60
+SETS = ["ok", "high"]
+config = os.path.join(top, "kymod.yml")
+
+
+def configure(acme):
+    rows = "\n".join(f'  - {{name: {n}, token_hash: "{token_hash(TOKENS[n])}", {more}}}' for n, more in (
+        ("acme", "roles: [write, read], tenant: acme"), ("beta", "roles: [write, read], tenant: beta"), ("small", "roles: [write, read], tenant: small"),
+        ("gate", 'roles: [write, read], trusted: true, tenants: ["*"]'), ("admin", "roles: [admin]")))
+    with open(config + ".new", "w") as f:
+        f.write(f"identities:\n  tokens:\n{rows}\ntenants:\n  acme: {acme}\n  small: {{series: 5, out_of_order_window: 1h}}\n")
+    os.chmod(config + ".new", 0o600)
+    os.replace(config + ".new", config)
+
+
+configure(f"{{series: {LIMIT}}}")
+k = Kymod(os.path.join(top, "data"), "--config", config, "--loops", "2", "--web.enable-admin-api", "--no-self-metrics")
+NOW = int(time.time() * 1000) // 1000 * 1000
+
+
+def ask(who, method, path, body=None, headers=None, org=None):
+    head = {"Authorization": "Bearer " + TOKENS[who], **(headers or {})}
+    if org:
+        head["X-Scope-OrgID"] = org
+    return request(k.port, method, path, body, head)
+
+
+def push(who, rows, org=None):
+    return ask(who, "POST", "/api/v1/write", snappy(b"".join(series(*r) for r in rows)), WRITE_HEADERS, org)
+
+
+def meta(name, text):
+    return field(3, b"\x08\x01" + field(2, name.encode()) + field(4, text.encode()))
+
+
+def exemplar(labels, value):
+    out = b"".join(field(1, field(1, n.encode()) + field(2, v.encode())) for n, v in labels.items())
+    for t, v in ((NOW, value),):
+        out += field(2, b"\x09" + struct.pack("<d", v) + b"\x10" + varint(t))
+    return field(1, out + field(3, field(1, field(1, b"trace") + field(2, b"t" + str(value).encode())) + b"\x11" + struct.pack("<d", value) + b"\x18" + varint(NOW)))
+
+
+def same(value):
+    """What both tenants have, with values of their own."""
+    return [({"__name__": "up", "job": f"j{i % 5}", "instance": f"i{i}"}, [(NOW - 60000, value), (NOW, value + i)]) for i in range(LIMIT)]
+
+
+def secret(n):
+    """What only the other one has."""
+    return [({"__name__": f"hidden_{i % 50}", "hidden_label": f"hidden{i}", "job": "hidden"}, [(NOW - 30000 * (i % 9), i)]) for i in range(n)]
+
+
+ok(push("acme", same(1))[0] == 204, "the one has its series")
+ok(ask("acme", "POST", "/api/v1/write", snappy(meta("up", "of acme") + exemplar({"__name__": "up", "job": "j1", "instance": "i1"}, 7)), WRITE_HEADERS)[0] == 204, "metadata and an exemplar")
+ok(ask("admin", "POST", "/api/v1/admin/tsdb/flush")[0] in (200, 204), "in a file")
+
+# --- every route of the table, by hand ---
+T = NOW / 1000
+SPAN = f"start={T - 3600}&end={T + 60}"
+Q = urllib.parse.quote
+BAD_WRITES = [
+    [({"__name__": "more", "n": str(i)}, [(NOW, 1)]) for i in range(3)],            # over the limit of series
+    [({"__name__": "up", "job": "j0", "instance": "i0"}, [(NOW + 10 ** 8, 1)])],    # ahead of the clock
+    [({"job": "nameless"}, [(NOW, 1)])],
+    [({"__name__": "up", "job": "x" * 20000}, [(NOW, 1)])],
+]
+writes = [("POST", snappy(b"".join(series(*r) for r in rows)), WRITE_HEADERS) for rows in BAD_WRITES] + [("POST", b"no snappy", WRITE_HEADERS), ("POST", snappy(b"".join(series(*r) for r in same(1))), WRITE_HEADERS)]
+SELECTS = ["up", "{job=~\".+\"}", "{__name__=~\"hidden.*\"}", "{hidden_label!=\"\"}", "up{instance=\"none\"}"]
+EXPRS = SELECTS + ["count({__name__!=\"\"})", "sum by (job) (up)", "topk(3, up)", "rate(up[5m])", "absent(hidden_1)", "up{", "sum(up) by", "count by (__tenant_id__) (up)", "{__tenant_id__!=\"\"}", "{__tenant_id__=\"beta\"}",
+                   "label_replace(up, \"instance\", \"x\", \"\", \"\")", "histogram_quantile(0.9, up)"]
+CASES = {
+    "/api/v1/write": writes, "/api/v1/push": writes, "/api/v1/receive": writes,
+    "/api/v1/query": [("GET", f"query={Q(e)}&time={T}") for e in EXPRS] + [("GET", f"query={Q('up')}&time={T}&limit=2"), ("GET", "query=")],
+    "/api/v1/query_range": [("GET", f"query={Q(e)}&start={T - 600}&end={T}&step=15") for e in EXPRS] + [("GET", f"query=up&start={T}&end={T - 1}&step=1"), ("GET", f"query=up&start=0&end={T}&step=1")],
+    "/api/v1/query_exemplars": [("GET", f"query={Q(e)}&{SPAN}") for e in SELECTS],
+    "/api/v1/format_query": [("GET", "query=" + Q(e)) for e in EXPRS],
+    "/api/v1/parse_query": [("GET", "query=" + Q(e)) for e in EXPRS],
+    "/api/v1/series": [("GET", f"match[]={Q(e)}&{SPAN}") for e in SELECTS] + [("GET", f"match[]=up&{SPAN}&limit=3"), ("GET", "")],
+    "/api/v1/labels": [("GET", SPAN), ("GET", SPAN + "&match[]=" + Q(SELECTS[3])), ("GET", SPAN + "&limit=1")],
+    "/api/v1/label/<name>/values": [(name, SPAN) for name in ("__name__", "job", "instance", "hidden_label", "__tenant_id__")] + [("job", SPAN + "&limit=1"), ("job", SPAN + "&match[]=" + Q("{job=~\"h.*\"}"))],
+    "/api/v1/metadata": [("GET", ""), ("GET", "metric=up"), ("GET", "metric=hidden_1"), ("GET", "limit=1")],
+    "/api/v1/status/tsdb": [("GET", ""), ("GET", "limit=100")],
+    "/-/ready": [("GET", ""), ("GET", "for=write")],
+}
+for path in ("/api/v1/targets/metadata", "/api/v1/rules", "/api/v1/alerts", "/api/v1/targets", "/api/v1/scrape_pools", "/api/v1/alertmanagers", "/api/v1/notifications",
+             "/api/v1/status/buildinfo", "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/runtimeinfo", "/api/v1/status/tsdb/blocks", "/api/v1/status/walreplay",
+             "/-/healthy", "/metrics", "/version", "/health", "/", "/graph", "/favicon.ico", "/api", "/api/v1/openapi.json", "/api/v1/openapi.yaml"):
+    CASES[path] = [("GET", "")]
+for path in ("/api/v1/admin/tsdb/flush", "/api/v1/admin/tsdb/delete_series", "/api/v1/admin/tsdb/clean_tombstones", "/api/v1/admin/tsdb/snapshot", "/-/reload", "/-/quit"):
+    CASES[path] = [("POST", "")]
+table = open(os.path.join(SRC, "net/api/routes.c")).read()
+rows = re.findall(r'\{\s*[A-Z_|\s]+?,\s*"(/[^"]*)"', table)
+ok(len(rows) >= 38, f"{len(rows)} routes")
+missing = [p for p in rows if p not in CASES]
+ok(not missing, f"each has a case: without one {missing}")
+VOLATILE = re.compile(rb'"serverTime":"[^"]*"|newest accepted [-0-9]+ [:0-9]+')  # the clock
+
+
+def walk(who, writes=True):
+    """{case: status, type, body}"""
+    out = {}
+    for path in rows:
+        for n, case in enumerate(CASES.get(path, [])):
+            if len(case) == 3 and not writes:
+                continue
+            if len(case) == 3:
+                method, url, body, head = "POST", path, case[1], case[2]
+            else:
+                method, url, body, head = "GET" if path.startswith("/api/v1/label/") else case[0], path, None, None
+                url = url.replace("<name>", case[0]) + ("?" + case[1] if case[1] else "")
+            status, text, fields = ask(who, method, url, body, head)
+            out[f"{path} {n}"] = (status, fields.get("Content-Type"), VOLATILE.sub(b"", text))
+    return out
+
+
+def differ(a, b):
+    return [(c, a[c], b[c]) for c in a if a[c] != b[c]]
+
+
+first, again = walk("acme"), walk("acme")
+ok(not differ(first, again), f"{len(first)} questions give the same answers twice: {str(differ(first, again))[:600]}")
+nobody = walk("beta", writes=False)
+told = [c for c, (_, _, t) in nobody.items() if b"acme" in t or b"i59" in t or b"of acme" in t]
+ok(not told, f"who has nothing is told nothing of the one: {told}")
+ok(b'"data":[]' in nobody["/api/v1/series 0"][2] and b'"result":[]' in nobody["/api/v1/query 0"][2] and b'"numSeries":0' in nobody["/api/v1/status/tsdb 0"][2], "it has no series")
+
+# --- the other one becomes large ---
+ok(push("beta", same(1000))[0] == 204, "the other has the same series, with other values")
+for part in range(4):
+    ok(push("beta", secret(3000)[part::4])[0] == 204, "and many more")
+ok(ask("beta", "POST", "/api/v1/write", snappy(meta("up", "of beta") + meta("hidden_1", "hidden") + exemplar({"__name__": "up", "job": "j1", "instance": "i1"}, 9)), WRITE_HEADERS)[0] == 204, "metadata and an exemplar of its own")
+full = walk("acme")
+ok(not differ(first, full), f"the one's answers are the same, byte by byte: {str(differ(first, full))[:900]}")
+ok(ask("admin", "POST", "/api/v1/admin/tsdb/flush")[0] in (200, 204), "all goes into files")
+full = walk("acme")
+ok(not differ(first, full), f"and still: {str(differ(first, full))[:900]}")
+def asked(c, word):
+    """The question itself has the word."""
+    path, n = c.rsplit(" ", 1)
+    return word in urllib.parse.unquote(str(CASES[path][int(n)]))
+
+
+told = [c for c, (_, _, t) in full.items() for w in ("beta", "hidden") if w.encode() in t and not asked(c, w)]
+ok(not told, f"no answer names the other or what is its: {told}")
+other = walk("beta", writes=False)
+ok(b"i0" in other["/api/v1/series 0"][2] and b"hidden_49" in other["/api/v1/label/<name>/values 0"][2] and b"of beta" in other["/api/v1/metadata 0"][2], "the other sees its own")
+ok(b"1059" in other["/api/v1/query 0"][2] and b"1059" not in full["/api/v1/query 0"][2] and b"t9" in other["/api/v1/query_exemplars 0"][2], "with its own values and exemplars")
+text = json.loads(first["/api/v1/status/tsdb 0"][2])["data"]["headStats"]
+ok(text["numSeries"] == LIMIT, f"figures are of the one: {text}")
+ok(f"limit {LIMIT} (tenants.acme.series)".encode() in full["/api/v1/write 0"][2], f"a refusal names its own limit: {full['/api/v1/write 0'][2]}")
+ok(full["/metrics 0"][0] == 403 and full["/api/v1/status/config 0"][0] == 403, "figures and configuration of all are for administrators")
+
+# --- several at once, for who may ---
+
+
+def over(org, path, who="gate", **params):
+    q = urllib.parse.urlencode(params, doseq=True)
+    status, body, _ = ask(who, "GET", f"/api/v1/{path}?{q}", org=org)
+    return json.loads(body)["data"] if status == 200 else (status, body)
+
+
+def vector(org, query, who="gate"):
+    data = over(org, "query", who, query=query, time=T)
+    return {tuple(sorted(r["metric"].items())): r["value"][1] for r in data["result"]} if isinstance(data, dict) else data
+
+
+BOTH = "acme|beta"
+ok(vector(BOTH, "count by (__tenant_id__) (up)") == {(("__tenant_id__", "acme"),): str(LIMIT), (("__tenant_id__", "beta"),): str(LIMIT)}, "series of both, each with its tenant")
+ok(vector(BOTH, 'up{instance="i3"}') == {tuple(sorted({"__name__": "up", "instance": "i3", "job": "j3", "__tenant_id__": t}.items())): v for t, v in (("acme", "4"), ("beta", "1003"))}, "equal labels stay apart")
+ok(vector(BOTH, 'sum(up{instance!="i1"})') == {(): str(sum(1 + i + 1000 + i for i in range(LIMIT) if i != 1))}, "sums over both")
+ok(vector(BOTH, "sum by (job) (up)")[(("job", "j0"),)] == str(sum(1001 + 2 * i for i in range(0, LIMIT, 5))), "grouped by another label")
+ok(vector(BOTH, 'count(up{__tenant_id__="beta"})') == {(): str(LIMIT)} == vector(BOTH, 'count(up{__tenant_id__!~"a.*"})'), "a matcher chooses")
+ok(vector(BOTH, 'count({__tenant_id__="gamma"})') == {}, "one that was not named has nothing")
+ok(over(BOTH, "label/__tenant_id__/values") == ["acme", "beta"] and over(BOTH, "label/__tenant_id__/values", **{"match[]": "hidden_1"}) == ["beta"], "values of the label are tenants")
+ok("__tenant_id__" in over(BOTH, "labels") and "__tenant_id__" not in over("acme", "labels"), "it is among the names, of several only")
+ok(len(over(BOTH, "series", **{"match[]": 'up{instance="i3"}'})) == 2, "series of both")
+ok(sorted(e["help"] for e in over(BOTH, "metadata", metric="up")["up"]) == ["of acme", "of beta"], "metadata of both")
+ok(sorted(s["seriesLabels"]["__tenant_id__"] for s in over(BOTH, "query_exemplars", query="up", start=T - 60, end=T + 60)) == ["acme", "beta"], "exemplars of both")
+ok(vector("acme|nobody-yet", 'up{instance="i3"}') == {tuple(sorted({"__name__": "up", "instance": "i3", "job": "j3", "__tenant_id__": "acme"}.items())): "4"}, "who does not exist has nothing")
+ok(over(BOTH, "status/tsdb")[0] == 400, "figures are of one")
+ok(ask("acme", "GET", "/api/v1/query?query=up", org=BOTH)[0] == 403, "who may not read of all is 403")
+
+# --- limits of each ---
+status, text, _ = push("small", [({"__name__": "s", "i": str(i)}, [(NOW, i)]) for i in range(20)])
+ok(status == 400 and b"stored 5 of 20" in text and b"limit 5 (tenants.small.series)" in text, f"as many series as the limit, over all loops: {text}")
+status, text, _ = push("small", [({"__name__": "s", "i": "0"}, [(NOW - 7200 * 1000, 1)])])
+ok(status == 400 and b"tenant's out_of_order_window 1h" in text, f"its own window: {text}")
+configure(f"{{series: {LIMIT + 2}}}")
+k.p.send_signal(signal.SIGHUP)
+end = time.time() + 60
+while time.time() < end and b"tenants.acme.series" in push("acme", [({"__name__": "after"}, [(NOW, 1)])])[1]:
+    time.sleep(0.05)
+status, text, _ = push("acme", [({"__name__": "after", "n": str(i)}, [(NOW, 1)]) for i in range(3)])
+ok(status == 400 and f"limit {LIMIT + 2} (tenants.acme.series)".encode() in text and b"stored 1 of 3" in text, f"a higher limit holds after a reload: {text}")
+
+# --- what the operator sees ---
+text = ask("admin", "GET", "/metrics")[1].decode()
+figures = {(n, t): float(v) for n, t, v in re.findall(r'(kymo_tenant_\w+)\{tenant="([^"]+)"\} (\S+)', text)}
+ok(figures[("kymo_tenant_series", "acme")] == LIMIT + 2 and figures[("kymo_tenant_series", "beta")] == LIMIT + 3000 and figures[("kymo_tenant_series", "small")] == 5, "series of each tenant")
+ok(figures[("kymo_tenant_samples_refused_total", "small")] == 16 and figures[("kymo_tenant_samples_ingested_total", "beta")] >= 3000 and figures[("kymo_tenant_queries_total", "acme")] > 100, "samples and queries of each")
+
+# --- and after a kill ---
+k.p.kill()
+k.p.wait()
+k = Kymod(os.path.join(top, "data"), "--config", config, "--loops", "1", "--no-self-metrics", port=k.port)
+ok(vector("acme", "count(up)") == {(): str(LIMIT)} and vector("beta", "count({__name__!=\"\"})") == {(): str(LIMIT + 3000)}, "after a kill each has its own")
+text = ask("admin", "GET", "/metrics")[1].decode()
+ok('kymo_tenant_series{tenant="beta"} 3060' in text and 'kymo_tenant_series{tenant="acme"} 62' in text, "counted again at the start")
+status = k.end()
+ok(status == 0, f"it ends well: {status}")
+shutil.rmtree(top)
+done()
