@@ -535,7 +535,8 @@ static uint32_t refuse_series(struct apply *a, const struct head_row *r, uint64_
 		snprintf(text, sizeof text, "as many active series as this tenant may have, %s",
 		    tenant_limit_text(
 		        loop_tenants(a->sh->loop), a->sl->tenant, TENANT_LIMIT_series, limit));
-	else if (is_crowded(a, all) && !share_is_alone(a->sh, a->sl->tenant)) /* others' are not told */
+	/* what others have is not told */
+	else if (is_crowded(a, all) && !share_is_alone(a->sh, a->sl->tenant))
 		snprintf(text, sizeof text,
 		    "as many active series as the server takes, limit %llu (--limits.series-total)",
 		    (unsigned long long)max);

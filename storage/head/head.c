@@ -42,7 +42,7 @@ static bool labels_of(void *arg, uint32_t id, struct labels *out)
 	return s != NULL;
 }
 
-/* Postings of tenants[i] change from here on: bytes of the last one are known until it does again. */
+/* Postings of tenants[i] change from here on; bytes of the last one stay as they are. */
 static void postings_change(struct head *h, uint32_t i)
 {
 	if (LIKELY(h->changed == i))
