@@ -67,7 +67,7 @@ static void foreign_flags(void)
 		{ "--storage.tsdb.retention.time", "kymod has --retention" },
 		{ "--storage.tsdb.retention.size=10GB", "kymod has --retention.size" },
 		{ "--storage.tsdb.no-such", "nothing to set" },
-		{ "--config.file=prometheus.yml", "no configuration file" },
+		{ "--config.file=prometheus.yml", "with --config" },
 		{ "--web.listen-address=:9090", "kymod has --listen" },
 		{ "--web.enable-remote-write-receiver", "always taken" },
 		{ "--rules.alert.for-grace-period", "vmalert" },
