@@ -268,29 +268,23 @@ static void h2_piece(struct h2_stream *s, const uint8_t *data, size_t len)
 		r->on_body(r, data, len, s->client_done);
 }
 
-/* What came while it waited at the door. */
-static void h2_piece_early(struct h2_stream *s)
-{
-	uint8_t *body = s->body;
-	size_t len = s->body_len;
-	s->body = NULL;
-	s->unconsumed -= len;
-	if (len || s->client_done)
-		h2_piece(s, body, len);
-	mem_free(body);
-}
-
 static void h2_stream_start(struct h2_stream *s)
 {
 	struct h2 *h = s->h;
 	bool inside = h->inside;
+	uint8_t *early = s->body; /* what came while it waited at the door */
+	size_t early_len = s->body_len;
+	s->body = NULL;
+	s->unconsumed -= early_len;
 	s->streamed = true;
 	s->state = H2_RUN;
 	if (!s->client_done)
 		h2_expect(s);
 	h->inside = true; /* s outlives its handler */
 	req_run(s->req, NULL, 0);
-	h2_piece_early(s);
+	if (early_len || s->client_done)
+		h2_piece(s, early, early_len);
+	mem_free(early);
 	h->inside = inside;
 	h2_flush(h);
 }
