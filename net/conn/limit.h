@@ -68,6 +68,9 @@
 #define LIMIT_H2_CONTINUATIONS    64u
 #define LIMIT_H2_STREAM_WINDOW    (256u << 10)
 #define LIMIT_H2_CONN_WINDOW      (4u << 20)
+/* nothing heard from a peer with open streams: it is asked (PING), and has so long to answer */
+#define LIMIT_H2_PING_MS          60000u
+#define LIMIT_H2_PING_WAIT_MS     20000u
 #define LIMIT_H2_RESET_BURST      200u
 #define LIMIT_H2_RESET_PER_S      33u
 #define LIMIT_H2_IDLE_FRAME_BURST 1000u /* frames without data: net/http/h2guard.h has the list */

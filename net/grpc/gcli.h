@@ -28,7 +28,7 @@
 
 #define GCLI_MESSAGE_BYTES (4u << 20) /* in_max by default */
 #define GCLI_UNPACK_TIMES  4u
-#define GCLI_QUEUE_BYTES   (64u << 10) /* messages that wait to be sent; more, and there is no room */
+#define GCLI_QUEUE_BYTES   (64u << 10) /* messages that wait; more, and there is no room */
 #define GCLI_PACK_BYTES    (16u << 10) /* longer messages are not packed: it would take a turn */
 
 struct gcli;
@@ -53,8 +53,8 @@ struct gcli_req {
 	bool packs;          /* what we send is packed by gzip, where it is worth it */
 	size_t in_max;       /* 0 = GCLI_MESSAGE_BYTES */
 	/*
-	 * Of answers. NULL: they are given as bytes; so should large ones be, since they are unpacked on
-	 * the loop.
+	 * Of answers. NULL: they are given as bytes; so should large ones be, since they are
+	 * unpacked on the loop.
 	 */
 	const ProtobufCMessageDescriptor *in;
 	void *own;

@@ -52,6 +52,7 @@ struct h2 {
 	bool inside;          /* below nghttp2 */
 	bool head_open;       /* a header block has begun */
 	bool ended;           /* GOAWAY is on its way: nothing new */
+	bool heard, pinged;   /* since h2_alive looked last; and is asked whether it lives */
 	uint64_t turn_end_ns; /* real clock */
 	/* Came, and waits for its turn. */
 	struct buf in;

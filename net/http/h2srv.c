@@ -43,7 +43,7 @@ void h2_conn_deadline(struct h2 *h)
 	if (h->head_open)
 		conn_deadline(h->c, LIMIT_HEADER_MS);
 	else
-		conn_deadline(h->c, h->stream_count ? 0 : LIMIT_IDLE_MS);
+		conn_deadline(h->c, h->stream_count ? LIMIT_H2_PING_MS : LIMIT_IDLE_MS);
 }
 
 /* ---- turns ---- */
@@ -206,6 +206,7 @@ static void h2_input(struct conn *c, const uint8_t *data, size_t len)
 {
 	struct h2 *h = c->proto;
 	size_t used = 0;
+	h->heard = true;
 	if (!h->in.len) {
 		h2_turn_begin(h);
 		used = h2_take(h, data, len);
@@ -246,11 +247,33 @@ static void h2_room(struct conn *c)
 	h2_flush(c->proto);
 }
 
+/*
+ * Streams may rest for hours: does their peer live? One that has vanished without a word would hold
+ * them for ever.
+ */
+static void h2_alive(struct h2 *h)
+{
+	if (h->heard) {
+		h->heard = h->pinged = false;
+		conn_deadline(h->c, LIMIT_H2_PING_MS);
+	} else if (!h->pinged) {
+		h->pinged = true;
+		nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, NULL);
+		conn_deadline(h->c, LIMIT_H2_PING_WAIT_MS);
+		h2_flush(h);
+	} else {
+		metric_add(M_CONN_TIMEOUTS_IDLE, 1);
+		conn_abort(h->c);
+	}
+}
+
 static void h2_deadline(struct conn *c)
 {
 	struct h2 *h = c->proto;
-	if (!h->head_open && h->stream_count)
+	if (!h->head_open && h->stream_count) {
+		h2_alive(h);
 		return;
+	}
 	metric_add(h->head_open ? M_CONN_TIMEOUTS_DEADLINE : M_CONN_TIMEOUTS_IDLE, 1);
 	h->ended = true;
 	nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);

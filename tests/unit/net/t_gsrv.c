@@ -534,6 +534,26 @@ static void ends(void)
 	tap_ok(quiet(0, 0), "nothing is left");
 }
 
+/* Streams of a peer that lives, and of one that has vanished. */
+static void pings(void)
+{
+	unsigned done = echo_all().done;
+	begin(false);
+	int32_t a = open_call("Chat", NULL, NULL, NULL);
+	say(a, "hello", 0);
+	for (int i = 0; i < 50 && !c.c[a].body.len; i++)
+		run(1, 100);
+	for (int i = 0; i < 5; i++) {
+		advance(61000);
+		run(1, 200); /* nghttp2 answers */
+	}
+	tap_ok(!c.over && !c.c[a].closed, "who answers a PING keeps its streams");
+	for (int i = 0; i < 3; i++)
+		advance(61000);
+	tap_ok(becomes(&echo_on[0].done, done + 1) && quiet(0, 0), "who does not has gone");
+	end();
+}
+
 /* The client does not read: the handler waits for room, then the client leaves. */
 static void unread(void)
 {
@@ -559,6 +579,7 @@ int main(void)
 	sizes();
 	packed();
 	ends();
+	pings();
 	unread();
 	stop();
 	return tap_done();
