@@ -176,6 +176,7 @@ int main(int argc, char **argv)
 	arguments(argc, argv);
 	if (resolveconf_load(NULL, hosts, &conf, &eb) || tlscli_load(&tls_conf, &tls, &eb)) {
 		printf("{\"err\":\"settings\",\"text\":\"%s\"}\n", eb.text);
+		resolveconf_free(conf);
 		return 1;
 	}
 	opts.resolve = conf;

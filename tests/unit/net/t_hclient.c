@@ -14,13 +14,35 @@ static char script[1 << 20]; /* what /script answers, for as many bytes */
 static size_t script_len, script_step;
 static unsigned fails_left, slow_open, slow_most, posts;
 static char seen_head[65536];
+static pthread_mutex_t play_lock = PTHREAD_MUTEX_INITIALIZER; /* of script and seen_head */
+
+static void see(const struct playconn *c)
+{
+	pthread_mutex_lock(&play_lock);
+	memcpy(seen_head, c->head, strlen(c->head) + 1);
+	pthread_mutex_unlock(&play_lock);
+}
+
+/* Was it in the head of the last request? */
+static bool saw(const char *text)
+{
+	pthread_mutex_lock(&play_lock);
+	bool yes = strstr(seen_head, text) != NULL;
+	pthread_mutex_unlock(&play_lock);
+	return yes;
+}
 
 static bool play_script(struct playconn *c)
 {
-	for (size_t i = 0; i < script_len; i += script_step)
-		if (!play_send(
-		        c, script + i, script_len - i < script_step ? script_len - i : script_step))
-			return false;
+	char *all = malloc(sizeof script);
+	pthread_mutex_lock(&play_lock);
+	size_t len = script_len, step = script_step;
+	memcpy(all, script, len);
+	pthread_mutex_unlock(&play_lock);
+	for (size_t i = 0; i < len; i += step)
+		if (!play_send(c, all + i, len - i < step ? len - i : step))
+			break;
+	free(all);
 	return false;
 }
 
@@ -36,9 +58,9 @@ static bool play_slow(struct playconn *c)
 
 static bool play_fails(struct playconn *c)
 {
-	if (!fails_left)
+	if (!playsrv_get(fails_left))
 		return play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
-	fails_left--;
+	__atomic_sub_fetch(&fails_left, 1, __ATOMIC_ACQ_REL);
 	if (strstr(c->target, "close"))
 		return false;
 	return play_puts(c,
@@ -125,7 +147,7 @@ static bool play_hang(struct playconn *c)
 static bool on_request(struct playconn *c)
 {
 	const char *t = c->target;
-	memcpy(seen_head, c->head, strlen(c->head) + 1);
+	see(c);
 	if (!strcmp(t, "/plain"))
 		return play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A:  b \r\n\r\nhello");
 	if (!strcmp(t, "/once"))
@@ -153,9 +175,16 @@ static bool on_request(struct playconn *c)
 
 static void set_script(const char *s, size_t len, size_t step)
 {
+	pthread_mutex_lock(&play_lock);
 	memcpy(script, s, len);
 	script_len = len;
 	script_step = step;
+	pthread_mutex_unlock(&play_lock);
+}
+
+static void set_fails(unsigned n)
+{
+	__atomic_store_n(&fails_left, n, __ATOMIC_RELEASE);
 }
 
 static void set_text(const char *s)
@@ -173,12 +202,11 @@ static void plain(void)
 	    "a GET is answered: %s", g.text);
 	tap_is_mem(g.body, g.len, "hello", 5, "with its body");
 	tap_ok(strstr(g.fields, "x-a=b;") != NULL, "fields have lower case names and trimmed values");
-	tap_ok(strstr(seen_head, "GET /plain HTTP/1.1\r\n") == seen_head, "the request line");
+	tap_ok(saw("GET /plain HTTP/1.1\r\n"), "the request line");
 	char want[64];
 	snprintf(want, sizeof want, "host: 127.0.0.1:%u\r\n", srv.port);
-	tap_ok(strstr(seen_head, want) && strstr(seen_head, "user-agent: kymo/") &&
-	        strstr(seen_head, "accept-encoding: gzip\r\n") &&
-	        !strstr(seen_head, "content-length"),
+	tap_ok(saw(want) && saw("user-agent: kymo/") && saw("accept-encoding: gzip\r\n") &&
+	        !saw("content-length"),
 	    "with Host, User-Agent and Accept-Encoding");
 	forget(&g);
 	unsigned before = playsrv_get(srv.accepted);
@@ -400,13 +428,12 @@ static void posts_case(void)
 	await(g);
 	tap_ok(!g->err && g->len == sizeof big && !memcmp(g->body, big, g->len),
 	    "a body of 300,000 bytes: %s", g->text);
-	tap_ok(strstr(seen_head, "content-length: 300000\r\n") != NULL, "with its length");
+	tap_ok(saw("content-length: 300000\r\n"), "with its length");
 	forget(g);
 	*g = (struct got){ .c = c, .req = { .method = "POST", .url = at(&srv, "/echo") } };
 	begin(g);
 	await(g);
-	tap_ok(!g->err && strstr(seen_head, "content-length: 0\r\n"),
-	    "a POST without one has length 0");
+	tap_ok(!g->err && saw("content-length: 0\r\n"), "a POST without one has length 0");
 	forget(g);
 	*g = (struct got){ .c = c,
 		.req = { .method = "PUT", .url = at(&srv, "/echo"), .pull_len = -1 },
@@ -417,7 +444,7 @@ static void posts_case(void)
 	await(g);
 	tap_ok(!g->err && g->len == sizeof big && !memcmp(g->body, big, g->len),
 	    "a body in pieces of 1,000: %s", g->text);
-	tap_ok(strstr(seen_head, "transfer-encoding: chunked\r\n") != NULL, "in chunks");
+	tap_ok(saw("transfer-encoding: chunked\r\n"), "in chunks");
 	forget(g);
 	*g = (struct got){ .c = c,
 		.req = { .method = "PUT", .url = at(&srv, "/echo"), .pull_len = 5000 },
@@ -426,7 +453,7 @@ static void posts_case(void)
 		.pull_piece = 1000 };
 	begin(g);
 	await(g);
-	tap_ok(!g->err && g->len == 5000 && strstr(seen_head, "content-length: 5000\r\n"),
+	tap_ok(!g->err && g->len == 5000 && saw("content-length: 5000\r\n"),
 	    "of a length that was said: %s", g->text);
 	forget(g);
 	*g = (struct got){ .c = c,
@@ -477,40 +504,40 @@ static void later(void)
 static void retries(void)
 {
 	struct hclient *c = quick();
-	fails_left = 2;
+	set_fails(2);
 	struct got g = fetch(c, "GET", at(&srv, "/fails"));
 	tap_ok(!g.err && g.status == 200 && g.tries == 3, "two 503, then fine: %u tries", g.tries);
 	forget(&g);
-	fails_left = 3;
+	set_fails(3);
 	g = fetch(c, "GET", at(&srv, "/fails"));
 	tap_ok(!g.err && g.status == 503 && g.tries == 3 && g.len == 2, "three are one too many");
 	forget(&g);
-	fails_left = 1;
+	set_fails(1);
 	g = fetch(c, "POST", at(&srv, "/fails"));
 	tap_ok(!g.err && g.status == 503 && g.tries == 1, "a POST is not sent twice");
 	forget(&g);
-	fails_left = 2;
+	set_fails(2);
 	g = fetch(c, "GET", at(&srv, "/fails/close"));
 	tap_ok(!g.err && g.status == 200, "closed without an answer, twice: %s", g.text);
 	forget(&g);
-	fails_left = 1;
+	set_fails(1);
 	uint64_t before = clock_real_mono_ns();
 	g = fetch(c, "GET", at(&srv, "/fails/wait"));
 	tap_ok(!g.err && g.status == 200 && clock_real_mono_ns() - before >= 1000000000,
 	    "Retry-After: 1 is a second at least");
 	forget(&g);
-	fails_left = 1;
+	set_fails(1);
 	g = fetch(c, "GET", at(&srv, "/fails/long"));
 	tap_ok(!g.err && g.status == 503 && g.tries == 1, "an hour is not waited for");
 	forget(&g);
-	fails_left = 0;
+	set_fails(0);
 	/* A POST whose connection ends without a word may have been done: it is not repeated. */
-	fails_left = 1;
+	set_fails(1);
 	g = fetch(c, "POST", at(&srv, "/fails/close"));
 	tap_ok(g.err == ERR_IO && g.tries == 1 && strstr(g.text, "closed before it began"),
 	    "a POST without an answer: %s", g.text);
 	forget(&g);
-	fails_left = 0;
+	set_fails(0);
 	struct got *p = calloc(1, sizeof *p);
 	*p = (struct got){ .c = c,
 		.req = { .method = "POST",
@@ -518,7 +545,7 @@ static void retries(void)
 		    .body = "x",
 		    .body_len = 1,
 		    .retry = HCLIENT_RETRY_ALWAYS } };
-	fails_left = 1;
+	set_fails(1);
 	begin(p);
 	await(p);
 	tap_ok(!p->err && p->status == 200 && p->tries == 2, "unless the caller allows it");
@@ -593,8 +620,7 @@ static void redirects(void)
 		    .body_len = 3 } };
 	begin(p);
 	await(p);
-	tap_ok(!p->err && p->len == 3 && strstr(seen_head, "authorization: Bearer s3cret") &&
-	        strstr(seen_head, "x-token: t0ken"),
+	tap_ok(!p->err && p->len == 3 && saw("authorization: Bearer s3cret") && saw("x-token: t0ken"),
 	    "307 keeps method and body, and on one host credentials: %s", p->text);
 	forget(p);
 	snprintf(path, sizeof path, "/to/307,http://127.0.0.1:%u/echo", other.port);
@@ -607,8 +633,7 @@ static void redirects(void)
 		    .body_len = 3 } };
 	begin(p);
 	await(p);
-	tap_ok(!p->err && p->len == 3 && !strstr(seen_head, "s3cret") &&
-	        !strstr(seen_head, "t0ken") && strstr(seen_head, "x-open: o"),
+	tap_ok(!p->err && p->len == 3 && !saw("s3cret") && !saw("t0ken") && saw("x-open: o"),
 	    "another port gets no credentials: %s", p->text);
 	forget(p);
 	*p = (struct got){ .c = c,
@@ -620,8 +645,7 @@ static void redirects(void)
 		    .body_len = 3 } };
 	begin(p);
 	await(p);
-	tap_ok(!p->err && !p->len && strstr(seen_head, "GET /echo") &&
-	        !strstr(seen_head, "content-type"),
+	tap_ok(!p->err && !p->len && saw("GET /echo") && !saw("content-type"),
 	    "303 is a GET without a body: %s", p->text);
 	forget(p);
 	free(p);
@@ -758,7 +782,7 @@ static void limits_case(void)
 	struct got *all = calloc(20, sizeof *all);
 	char where[64];
 	snprintf(where, sizeof where, "http://127.0.0.1:%u/slow", srv.port);
-	slow_most = 0;
+	__atomic_store_n(&slow_most, 0, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < 20; i++) {
 		all[i] = (struct got){ .c = c, .req = { .url = where } };
 		begin(&all[i]);
@@ -858,7 +882,7 @@ static void refusals(void)
 
 static bool on_proxied(struct playconn *c)
 {
-	memcpy(seen_head, c->head, strlen(c->head) + 1);
+	see(c);
 	if (!strcmp(c->method, "CONNECT"))
 		return play_puts(c, "HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n");
 	return play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nproxied");
@@ -877,17 +901,14 @@ static void proxies(void)
 	o.proxy_url = where;
 	struct hclient *c = create(&o);
 	struct got g = fetch(c, "GET", "http://no.such.host.invalid:81/a?b");
-	tap_ok(!g.err && g.len == 7 &&
-	        strstr(seen_head, "GET http://no.such.host.invalid:81/a?b HTTP/1.1\r\n"),
+	tap_ok(!g.err && g.len == 7 && saw("GET http://no.such.host.invalid:81/a?b HTTP/1.1\r\n"),
 	    "a proxy is told the whole URL: %s", g.text);
-	tap_ok(strstr(seen_head, "proxy-authorization: Basic bWU6c0BjcmV0\r\n") != NULL,
-	    "with credentials");
+	tap_ok(saw("proxy-authorization: Basic bWU6c0BjcmV0\r\n"), "with credentials");
 	forget(&g);
 	g = fetch(c, "GET", "https://no.such.host.invalid/");
 	tap_ok(
 	    g.err == ERR_ACCESS && strstr(g.text, "status 407"), "a tunnel is refused: %s", g.text);
-	tap_ok(strstr(seen_head, "CONNECT no.such.host.invalid:443 HTTP/1.1\r\n") == seen_head,
-	    "it was asked for");
+	tap_ok(saw("CONNECT no.such.host.invalid:443 HTTP/1.1\r\n"), "it was asked for");
 	forget(&g);
 	g = fetch(c, "GET", "http://169.254.169.254/");
 	tap_ok(g.err == ERR_ACCESS && strstr(g.text, "link-local"), "addresses are looked at: %s",
