@@ -173,6 +173,8 @@ void yaml_show(struct buf *out, const struct yaml_schema *s, const void *values)
 void yaml_show_help(struct buf *out, const struct yaml_schema *s, const void *values);
 /* "DURATION", "N", "a|b|c": what may stand behind a key; out at least 256 bytes. */
 const char *yaml_shape(const struct yaml_row *row, char *out);
+/* The value of a row that is one line; false: unset, nothing is written. */
+bool yaml_put_value(struct buf *out, const struct yaml_row *row, const void *at);
 /* A text as a value: in quotes where it needs them. */
 void yaml_put_text(struct buf *out, const char *s);
 /* "15s", "64MiB", "1000": a number as the kind writes it; out at least 32 bytes. */

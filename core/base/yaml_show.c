@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
@@ -107,12 +106,34 @@ static bool is_plain(const char *s)
 	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-") == len;
 }
 
+/* May it stand in a text as it is (YAML 1.2, c-printable), and does it say what it is? */
+static bool is_shown_raw(uint32_t rune)
+{
+	return rune >= 0x20 && rune != '"' && rune != '\\' && (rune < 0x7f || rune >= 0xa0) &&
+	    rune != 0x2028 && rune != 0x2029 && rune != 0xfeff && (rune & 0xfffe) != 0xfffe;
+}
+
 void yaml_put_text(struct buf *out, const char *s)
 {
-	if (is_plain(s))
+	size_t len = strlen(s);
+	if (is_plain(s)) {
 		buf_add_str(out, s);
-	else
-		json_str_raw(out, s, strlen(s)); /* a YAML text, too (YAML 1.2, section 1.3) */
+		return;
+	}
+	buf_add_u8(out, '"');
+	for (size_t i = 0, n; i < len; i += n ? n : 1) {
+		uint32_t rune = 0xfffd;
+		n = rune_decode(s + i, len - i, &rune);
+		if (!n)
+			buf_add_str(out, "\\uFFFD");
+		else if (is_shown_raw(rune))
+			buf_add(out, s + i, n);
+		else if (rune == '"' || rune == '\\')
+			buf_printf(out, "\\%c", (char)rune);
+		else
+			buf_printf(out, rune > 0xffff ? "\\U%08X" : "\\u%04X", rune);
+	}
+	buf_add_u8(out, '"');
 }
 
 static void put_texts(struct buf *out, const struct yaml_texts *t)
@@ -158,8 +179,7 @@ static bool put_hidden(struct buf *out, const char *text)
 	return text != NULL;
 }
 
-/* The value of a row that is one line; false: unset. */
-static bool put_value(struct buf *out, const struct yaml_row *row, const void *at)
+bool yaml_put_value(struct buf *out, const struct yaml_row *row, const void *at)
 {
 	const struct yaml_texts *texts;
 	const char *text;
@@ -220,7 +240,7 @@ static void show_line(struct show *s, const struct yaml_row *row, const void *at
 	struct buf value;
 	char shape[SHAPE_MAX];
 	buf_init(&value);
-	bool set = put_value(&value, row, at);
+	bool set = yaml_put_value(&value, row, at);
 	if (!set && s->help)
 		buf_add_str(&value, yaml_shape(row, shape));
 	if (set || s->help) {

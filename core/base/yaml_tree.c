@@ -21,6 +21,7 @@ struct grower {
 	struct frame frames[YAML_DEPTH_MAX + 1];
 	size_t depth; /* frames in use */
 	bool root, over;
+	char said[512]; /* by libfyaml: its first report */
 };
 
 static bool stop(struct grower *g)
@@ -289,19 +290,48 @@ static uint32_t place_at(const struct grower *g, int line, int column)
 	return (uint32_t)at;
 }
 
-static void tell_syntax(struct grower *g, struct fy_diag *diag)
+/*
+ * The first line of the first report: "<where>:3:14: error: words". What it collects instead of
+ * writing reports is not freed in every case (0.7.12), so it writes them here.
+ */
+static void note_report(struct fy_diag *diag, void *user, const char *text, size_t len)
 {
-	void *at = NULL;
-	struct fy_diag_error *e = fy_diag_errors_iterate(diag, &at);
-	if (!e) {
-		yaml_fail_at(g->y, (uint32_t)g->y->len, "this is not YAML");
+	struct grower *g = user;
+	size_t n = len < sizeof(g->said) ? len : sizeof(g->said) - 1;
+	(void)diag;
+	if (g->said[0] || !len)
 		return;
-	}
-	const char *msg = e->msg ? e->msg : "this is not YAML";
-	yaml_fail_at(g->y, place_at(g, e->line, e->column), "%.*s", (int)strcspn(msg, "\n"), msg);
+	memcpy(g->said, text, n);
+	g->said[n] = 0;
+	g->said[strcspn(g->said, "\n")] = 0;
 }
 
-static void grow_by(struct grower *g, struct fy_diag *diag)
+/* The number that ends before end, and the colon before it; -1: there is none. */
+static int number_before(const char *begin, const char **end)
+{
+	const char *p = *end;
+	while (p > begin && p[-1] >= '0' && p[-1] <= '9')
+		p--;
+	if (p == *end || p == begin || p[-1] != ':')
+		return -1;
+	int v = (int)strtol(p, NULL, 10);
+	*end = p - 1;
+	return v;
+}
+
+static void tell_syntax(struct grower *g)
+{
+	static const char mark[] = ": error: ";
+	const char *words = strstr(g->said, mark), *end = words;
+	int column = words ? number_before(g->said, &end) : -1;
+	int line = column > 0 ? number_before(g->said, &end) : -1;
+	if (line > 0)
+		yaml_fail_at(g->y, place_at(g, line, column), "%s", words + sizeof(mark) - 1);
+	else
+		yaml_fail_at(g->y, (uint32_t)g->y->len, "this is not YAML");
+}
+
+static void grow_by(struct grower *g)
 {
 	struct fy_event *ev;
 	while (!g->over && (ev = fy_parser_parse(g->parser))) {
@@ -312,7 +342,7 @@ static void grow_by(struct grower *g, struct fy_diag *diag)
 			return;
 	}
 	if (!g->over)
-		tell_syntax(g, diag);
+		tell_syntax(g);
 }
 
 static bool text_fits(struct yaml *y)
@@ -340,18 +370,21 @@ void yaml_grow(struct yaml *y)
 	struct fy_diag_cfg dc;
 	fy_diag_cfg_default(&dc);
 	dc.fp = NULL;
+	dc.output_fn = note_report;
+	dc.user = &g;
 	dc.level = FYET_ERROR;
+	dc.show_position = true;
+	dc.colorize = dc.show_type = dc.show_module = dc.show_source = false;
 	struct fy_diag *diag = fy_diag_create(&dc);
 	if (!diag)
 		panic("no memory for YAML");
-	fy_diag_set_collect_errors(diag, true);
-	struct fy_parse_cfg pc = { .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
-		    FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE | FYPCF_DISABLE_RECYCLING,
+	struct fy_parse_cfg pc = { .flags = FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE |
+		    FYPCF_DISABLE_RECYCLING,
 		.diag = diag };
 	g.parser = fy_parser_create(&pc);
 	if (!g.parser || fy_parser_set_string(g.parser, y->text + g.skip, y->len - g.skip))
 		panic("no memory for YAML");
-	grow_by(&g, diag);
+	grow_by(&g);
 	fy_parser_destroy(g.parser);
 	fy_diag_unref(diag);
 	/* What is read so far of a text that is no YAML says nothing about its keys. */
