@@ -26,7 +26,8 @@ struct weburl {
 };
 /*
  * "" stands for what was not given. listen: the first address to listen on, "https://" before it
- * when it speaks TLS: its port and that are part of a URL that was not given. ERR_BADDATA with one line that names the flag.
+ * when it speaks TLS: its port and that are part of a URL that was not given. ERR_BADDATA with one
+ * line that names the flag.
  */
 MUST_CHECK enum err weburl_init(struct weburl *w, const char *external_url,
     const char *route_prefix, const char *listen, struct errbuf *eb);
