@@ -351,6 +351,13 @@ void api_status_metrics(struct req *r)
 	    "# HELP prometheus_build_info Version that clients may take this server for, and its own.\n# TYPE prometheus_build_info gauge\nprometheus_build_info{branch=\"%s\",revision=\"%s\",version=\"%s\"} 1\n",
 	    o->branch ? o->branch : "", o->revision ? o->revision : "", API_COMPAT_VERSION);
 	buf_printf(&b,
+	    "# HELP prometheus_config_last_reload_successful Whether the last configuration reload attempt was successful.\n# TYPE prometheus_config_last_reload_successful gauge\nprometheus_config_last_reload_successful %" PRIu64
+	    "\n",
+	    metric_sum(M_CONFIG_RELOAD_FINE));
+	buf_printf(&b,
+	    "# HELP prometheus_config_last_reload_success_timestamp_seconds Timestamp of the last successful configuration reload.\n# TYPE prometheus_config_last_reload_success_timestamp_seconds gauge\nprometheus_config_last_reload_success_timestamp_seconds %.3f\n",
+	    (double)metric_sum(M_CONFIG_RELOAD_TIME) / 1000);
+	buf_printf(&b,
 	    "# HELP prometheus_tsdb_head_series Series held in memory.\n# TYPE prometheus_tsdb_head_series gauge\nprometheus_tsdb_head_series %" PRIu64
 	    "\n",
 	    metric_sum(M_SERIES_ACTIVE));

@@ -390,13 +390,13 @@ static void say_ready(struct boot *b)
 	char host[256], text[2048]; /* less than a pipe takes at once when it takes anything */
 	snprintf(host, sizeof(host), "%s%s", any ? "localhost" : address, any ? port : "");
 	int len = snprintf(text, sizeof(text),
-	    "ready address=%s loops=%u shards=%u series=%llu took_ms=%llu access=%s\n"
+	    "ready address=%s loops=%u shards=%u series=%llu took_ms=%llu access=%s config=%s\n"
 	    "write to it, in prometheus.yml:  remote_write: [{url: \"%s://%s%s/api/v1/write\"}]\n"
 	    "ask it:  curl '%s://%s%s/api/v1/query?query=up'\n",
 	    address, team_count(b->team), store_shards(b->store), (unsigned long long)b->series,
 	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000),
-	    b->conf->idents ? "identities" : "open", scheme, host, b->conf->web.prefix, scheme,
-	    host, b->conf->web.prefix);
+	    b->conf->idents ? "identities" : "open", b->conf->path ? b->conf->path : "none", scheme,
+	    host, b->conf->web.prefix, scheme, host, b->conf->web.prefix);
 	say(text, len > 0 && (size_t)len < sizeof(text) ? (size_t)len : 0);
 }
 
@@ -404,7 +404,7 @@ static void reload_by_signal(struct boot *b)
 {
 	if (!can_reload(b)) {
 		LOG_WARN("signal_ignored",
-		    "signal=SIGHUP reason=\"there is no configuration file (--config), flags are read at start\"");
+		    "signal=SIGHUP reason=\"there is no configuration file to reload (--config), flags are read at start\"");
 		return;
 	}
 	struct api_reload *a = mem_zalloc(sizeof(*a));

@@ -185,17 +185,27 @@ enum err config_load(int argc, char **argv, struct config **out, struct buf *tol
 
 /* ---- showing ---- */
 
-void config_print(struct buf *out)
+void config_usual(void (*fn)(void *arg, const struct yaml_schema *s, const void *values), void *arg)
 {
 	struct config *c = config_begin();
 	struct config_listener usual = { .address = "0.0.0.0:9470" };
 	c->listeners = (struct yaml_items){ &usual, 1 };
+	fn(arg, config_schema(&c->keep.arena), c);
+	config_free(c);
+}
+
+static void print_help(void *arg, const struct yaml_schema *s, const void *values)
+{
+	yaml_show_help(arg, s, values);
+}
+
+void config_print(struct buf *out)
+{
 	buf_add_str(out,
 	    "# Configuration of kymod: every key with its default. What begins with # is a comment; a\n"
 	    "# key that is left out has its default. Paths begin in the folder of this file.\n"
 	    "# kymod --check-config FILE tells what is wrong; SIGHUP reads the file again.\n");
-	yaml_show_help(out, config_schema(&c->keep.arena), c);
-	config_free(c);
+	config_usual(print_help, out);
 }
 
 void config_show(const struct config *c, struct buf *out)

@@ -97,6 +97,8 @@ MUST_CHECK enum err config_load_file(
     const char *path, int argc, char **argv, struct config **out, struct buf *told);
 /* A configuration with every key, its meaning and its default; config_load reads it. */
 void config_print(struct buf *out);
+/* fn, once, with the rows of the file and their defaults. */
+void config_usual(void (*fn)(void *arg, const struct yaml_schema *s, const void *values), void *arg);
 /* What is in force, as a file, without secrets. */
 void config_show(const struct config *c, struct buf *out);
 /*

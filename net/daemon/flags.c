@@ -219,6 +219,18 @@ void flags_default(struct flags *f)
 	};
 }
 
+/* "--name" and "--name=true"; "--name=false" takes back what the configuration says. */
+static enum err set_switch(
+    struct flags *f, const struct flag *row, const char *value, struct errbuf *eb)
+{
+	bool no = value && !strcmp(value, "false");
+	if (value && !no && strcmp(value, "true"))
+		return errbuf_set(
+		    eb, ERR_BADDATA, "--%s: \"%s\" is not true or false", row->name, value);
+	*(bool *)flag_at(f, row) = (row->kind == FLAG_SWITCH) != no;
+	return ERR_OK;
+}
+
 static enum err parse_one(struct flags *f, int argc, char **argv, int *i, struct errbuf *eb)
 {
 	const char *arg = argv[*i], *name = arg;
@@ -233,12 +245,8 @@ static enum err parse_one(struct flags *f, int argc, char **argv, int *i, struct
 	const struct flag *row = find(name, len);
 	if (!row)
 		return unknown(arg, name, len, eb);
-	if (row->kind == FLAG_SWITCH || row->kind == FLAG_UNSWITCH) {
-		if (name[len])
-			return errbuf_set(eb, ERR_BADDATA, "--%s takes no value", row->name);
-		*(bool *)flag_at(f, row) = row->kind == FLAG_SWITCH;
-		return ERR_OK;
-	}
+	if (row->kind == FLAG_SWITCH || row->kind == FLAG_UNSWITCH)
+		return set_switch(f, row, name[len] ? name + len + 1 : NULL, eb);
 	const char *value = name[len] ? name + len + 1 : NULL;
 	if (!value) {
 		if (*i + 1 >= argc)

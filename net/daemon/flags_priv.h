@@ -51,6 +51,7 @@ bool flag_is_start(const struct flag *row);
 /* The value as /api/v1/status/flags has it; in out, or a text of f. */
 #define FLAG_VALUE_MAX 416
 const char *flag_value(const struct flags *f, const struct flag *row, char out[FLAG_VALUE_MAX]);
+const char *flag_group_title(enum flag_group group);
 enum flag_group flag_group_of(const struct flag *row);
 static inline void *flag_at(const struct flags *f, const struct flag *row)
 {

@@ -113,7 +113,7 @@ static void help_row(struct buf *out, const struct flag *row)
 	buf_add_u8(out, '\n');
 }
 
-void flags_help(struct buf *out)
+const char *flag_group_title(enum flag_group group)
 {
 	static const char *const titles[FLAG_GROUPS] = {
 		[FLAG_GENERAL] = "general",
@@ -122,14 +122,18 @@ void flags_help(struct buf *out)
 		[FLAG_WRITES] = "writes",
 		[FLAG_WEB] = "connections and requests",
 	};
+	return titles[group];
+}
 
+void flags_help(struct buf *out)
+{
 	buf_add_str(out,
 	    "kymod - a metrics database: Prometheus Remote Write in, PromQL out\n\n"
 	    "usage: kymod [flags]\n"
 	    "  --name value or --name=value; in brackets the default\n"
 	    "  DURATION: 15s, 1h30m, 30d; BYTES: 1048576, 64MiB, 1GiB\n");
 	for (unsigned group = 0; group < FLAG_GROUPS; group++) {
-		buf_printf(out, "\n%s\n", titles[group]);
+		buf_printf(out, "\n%s\n", flag_group_title(group));
 		for (size_t i = 0; i < flags_count; i++)
 			if (flag_group_of(&flags_table[i]) == group)
 				help_row(out, &flags_table[i]);

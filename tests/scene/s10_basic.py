@@ -10,7 +10,7 @@ k = Kymod(data, "--web.enable-admin-api", "--loops", "2")
 said = time.time() + 20                                               # the server answers a moment before it says so
 while "/api/v1/query" not in (log := open(k.log_path).read()) and time.time() < said:
     time.sleep(0.02)
-ok(re.search(r"^ready address=127\.0\.0\.1:\d+ loops=2 shards=16 series=\d+ took_ms=\d+ access=open$", log, re.M), "the ready line has its fields")
+ok(re.search(r"^ready address=127\.0\.0\.1:\d+ loops=2 shards=16 series=\d+ took_ms=\d+ access=open config=none$", log, re.M), "the ready line has its fields")
 ok("remote_write" in log and "/api/v1/query" in log, "two lines to paste follow it")
 ok(request(k.port, "GET", "/-/healthy")[0] == 200, "healthy")
 

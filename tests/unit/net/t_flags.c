@@ -67,7 +67,7 @@ static void foreign_flags(void)
 		{ "--storage.tsdb.retention.time", "kymod has --retention" },
 		{ "--storage.tsdb.retention.size=10GB", "kymod has --retention.size" },
 		{ "--storage.tsdb.no-such", "nothing to set" },
-		{ "--config.file=prometheus.yml", "with --config" },
+		{ "--config.file=prometheus.yml", "kymod has --config" },
 		{ "--web.listen-address=:9090", "kymod has --listen" },
 		{ "--web.enable-remote-write-receiver", "always taken" },
 		{ "--rules.alert.for-grace-period", "vmalert" },
@@ -179,7 +179,10 @@ int main(void)
 	    "a bad duration is told: %s", eb.text);
 	tap_ok(PARSE("data") == ERR_BADDATA && strstr(eb.text, "unexpected argument"),
 	    "a bare word is refused: %s", eb.text);
-	tap_ok(PARSE("--web.enable-admin-api=yes") == ERR_BADDATA, "a switch takes no value");
+	tap_ok(PARSE("--web.enable-admin-api=yes") == ERR_BADDATA, "a switch takes true or false");
+	tap_ok(!PARSE("--web.enable-admin-api=true", "--no-self-metrics=false") && f.admin_api &&
+	        f.self_metrics,
+	    "and either is taken");
 	int seen = 0;
 	tap_ok(!PARSE("--retention", "2d") && f.ooo_window_ms == f.retention_ms,
 	    "2d is a duration, and the window of late samples goes with it");
