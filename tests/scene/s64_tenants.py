@@ -4,6 +4,11 @@ import sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
 
+try:
+    import grpc
+except ImportError:
+    skip_all("python3-grpcio is not installed")
+
 top = tmpdir("tenants")
 TOKENS = {name: name + "-secret-0123456789abcdef" for name in ("acme", "beta", "gate", "admin", "small")}
 
@@ -96,6 +101,13 @@ CASES = {
     "/api/v1/status/tsdb": [("GET", ""), ("GET", "limit=100")],
     "/-/ready": [("GET", ""), ("GET", "for=write")],
 }
+QS, HEALTH = "/codesprintpro.monitoring.v1.QueryService/", "/grpc.health.v1.Health/"
+CASES[QS + "EvaluateInstantQuery"] = [("GRPC", field(1, e.encode()) + b"\x10" + varint(NOW)) for e in EXPRS]
+CASES[QS + "EvaluateRangeQuery"] = [("GRPC", field(1, e.encode()) + b"\x10" + varint(NOW - 600000) + b"\x18" + varint(NOW) + b"\x20" + varint(15000)) for e in EXPRS]
+CASES[HEALTH + "Check"] = [("GRPC", b"")]
+CASES[HEALTH + "Watch"] = [("STREAM", b"")]
+for version in ("v1", "v1alpha"):
+    CASES[f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"] = [("STREAM", field(7, b"*"))]
 for path in ("/api/v1/targets/metadata", "/api/v1/rules", "/api/v1/alerts", "/api/v1/targets", "/api/v1/scrape_pools", "/api/v1/alertmanagers", "/api/v1/notifications",
              "/api/v1/status/buildinfo", "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/runtimeinfo", "/api/v1/status/tsdb/blocks", "/api/v1/status/walreplay",
              "/-/healthy", "/metrics", "/version", "/health", "/", "/graph", "/favicon.ico", "/api", "/api/v1/openapi.json", "/api/v1/openapi.yaml"):
@@ -103,7 +115,26 @@ for path in ("/api/v1/targets/metadata", "/api/v1/rules", "/api/v1/alerts", "/ap
 for path in ("/api/v1/admin/tsdb/flush", "/api/v1/admin/tsdb/delete_series", "/api/v1/admin/tsdb/clean_tombstones", "/api/v1/admin/tsdb/snapshot", "/-/reload", "/-/quit"):
     CASES[path] = [("POST", "")]
 table = open(os.path.join(SRC, "net/api/routes.c")).read()
+table = table.replace('QUERY_SERVICE "', f'"{QS}')
+table = re.sub(r'\bREFLECTION\("(v1\w*)"\)', r'"/grpc.reflection.\1.ServerReflection/ServerReflectionInfo"', table)
 rows = re.findall(r'\{\s*[A-Z_|\s]+?,\s*"(/[^"]*)"', table)
+channel = grpc.insecure_channel(f"127.0.0.1:{k.port}")
+
+
+def call(who, path, kind, message):
+    """The status of a call, and what it said or answered first."""
+    meta = [("authorization", "Bearer " + TOKENS[who])]
+    try:
+        if kind == "GRPC":
+            return "OK", None, channel.unary_unary(path)(message, metadata=meta, timeout=60)
+        answers = channel.stream_stream(path)(iter([message]), metadata=meta, timeout=60)
+        first = next(answers)
+        answers.cancel()
+        return "OK", None, first
+    except grpc.RpcError as e:
+        return e.code().name, None, (e.details() or "").encode()
+
+
 ok(len(rows) >= 38, f"{len(rows)} routes")
 missing = [p for p in rows if p not in CASES]
 ok(not missing, f"each has a case: without one {missing}")
@@ -116,6 +147,9 @@ def walk(who, writes=True):
     for path in rows:
         for n, case in enumerate(CASES.get(path, [])):
             if len(case) == 3 and not writes:
+                continue
+            if case[0] in ("GRPC", "STREAM"):
+                out[f"{path} {n}"] = call(who, path, *case)
                 continue
             if len(case) == 3:
                 method, url, body, head = "POST", path, case[1], case[2]
