@@ -208,5 +208,50 @@ began = time.time()
 code = k.end()
 t.join(20)
 ok(code == 0 and seen == [2, "UNAVAILABLE"], f"stopping: the watch hears {seen}, kymod ends with {code} after {time.time() - began:.1f} s")
+
+# --- over TLS, with identities and tenants: the same door as HTTP ---
+need("openssl")
+key, cert = os.path.join(top, "tls.key"), os.path.join(top, "tls.crt")
+subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                "-subj", "/CN=kymo", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+os.chmod(key, 0o600)
+for name, text in [("web.yml", f"tls_server_config:\n  cert_file: {cert}\n  key_file: {key}\n"), ("reader.token", "r" * 32), ("writer.token", "w" * 32),
+                   ("kymod.yml", """identities:
+  tokens:
+  - {name: reader, token_file: reader.token, roles: [read], tenant: one, tenants: [two]}
+  - {name: writer, token_file: writer.token, roles: [write], tenant: one}
+""")]:
+    with open(os.path.join(top, name), "w") as f:
+        f.write(text)
+    os.chmod(os.path.join(top, name), 0o600)
+k = Kymod(os.path.join(top, "tls-data"), "--config", os.path.join(top, "kymod.yml"), "--web.config.file", os.path.join(top, "web.yml"),
+          "--web.route-prefix", "/p", wait=False)
+ch = grpc.secure_channel(f"127.0.0.1:{k.port}", grpc.ssl_channel_credentials(open(cert, "rb").read()))
+query, health = query_service_pb2_grpc.QueryServiceStub(ch), health_pb2_grpc.HealthStub(ch)
+end, status = time.time() + 90, 0
+while time.time() < end and status != 1:
+    try:
+        status = health.Check(check(), wait_for_ready=True, timeout=60).status
+    except grpc.RpcError:
+        time.sleep(0.05)
+ok(status == 1, "over TLS, by ALPN, whatever the prefix of paths: health needs no identity")
+as_reader, as_writer = ("authorization", "Bearer " + "r" * 32), ("authorization", "Bearer " + "w" * 32)
+Q = query.EvaluateInstantQuery
+for what, metadata, want, words in [("nobody", [], "UNAUTHENTICATED", ""), ("a wrong token", [("authorization", "Bearer nonsense-of-some-length")], "UNAUTHENTICATED", ""),
+                                    ("who may only write", [as_writer], "PERMISSION_DENIED", "read"), ("who may read", [as_reader], "OK", ""),
+                                    ("in another of its tenants", [as_reader, ("x-scope-orgid", "two")], "OK", ""),
+                                    ("in a tenant of others", [as_reader, ("x-scope-orgid", "three")], "PERMISSION_DENIED", "three")]:
+    code, text = failing(Q, iq(query="1"), metadata=metadata)
+    ok(code == want and words in text, f"{what}: {code} {text}")
+curl = ["curl", "-s", "--cacert", cert, "-w", "%{http_code}", "-H", "Authorization: Bearer " + "w" * 32, *[x for h, v in WRITE_HEADERS.items() for x in ("-H", f"{h}: {v}")]]
+said = subprocess.run([*curl, "--data-binary", "@-", f"https://127.0.0.1:{k.port}/p/api/v1/write"], input=snappy(series({"__name__": "mine"}, [(int(time.time() * 1000), 7.0)])),
+                      capture_output=True, timeout=60).stdout
+ok(said == b"204", f"a sample of tenant one: {said}")
+ok(len(Q(iq(query="mine"), metadata=[as_reader]).result_series) == 1, "is seen there")
+ok(len(Q(iq(query="mine"), metadata=[as_reader, ("x-scope-orgid", "two")]).result_series) == 0, "and not in tenant two")
+both = Q(iq(query="mine"), metadata=[as_reader, ("x-scope-orgid", "one|two")]).result_series
+ok([[l.value for l in s.labels if l.name == "__tenant_id__"] for s in both] == [["one"]], "over both it has a label")
+code = k.end()
+ok(code == 0, f"kymod ends with {code}")
 shutil.rmtree(top, ignore_errors=True)
 done()
