@@ -61,16 +61,21 @@ void check_free(struct check *c)
 	mem_free(c);
 }
 
-void checks_key(const struct checks *cs, uint64_t serial, const char *name, size_t name_len,
-    const char *secret, size_t len, uint8_t out[CHECKS_KEY_BYTES])
+static void add_part(crypto_generichash_state *h, const void *part, size_t len)
+{
+	uint64_t n = len;
+	crypto_generichash_update(h, (const uint8_t *)&n, sizeof n);
+	crypto_generichash_update(h, part, len);
+}
+
+void checks_key(const struct checks *cs, const void *about, size_t about_len, const char *name,
+    size_t name_len, const char *secret, size_t len, uint8_t out[CHECKS_KEY_BYTES])
 {
 	crypto_generichash_state h;
-	uint64_t n = name_len;
 	crypto_generichash_init(&h, cs->secret_key, sizeof cs->secret_key, CHECKS_KEY_BYTES);
-	crypto_generichash_update(&h, (const uint8_t *)&serial, sizeof serial);
-	crypto_generichash_update(&h, (const uint8_t *)&n, sizeof n);
-	crypto_generichash_update(&h, (const uint8_t *)name, name_len);
-	crypto_generichash_update(&h, (const uint8_t *)secret, len);
+	add_part(&h, about, about_len);
+	add_part(&h, name, name_len);
+	add_part(&h, secret, len);
 	crypto_generichash_final(&h, out, CHECKS_KEY_BYTES);
 }
 

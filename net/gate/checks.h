@@ -10,8 +10,8 @@
  * (2) An address has so many checks under way at most, all addresses together so many; who comes
  *     then is told to come back. The same check asked for twice is done once, and counts once.
  * (3) Answers about passwords are kept, the right and the wrong ones: a client that repeats what
- *     it sent costs no second hash. What is kept is a hash under a key of this process, and is of
- *     one configuration.
+ *     it sent costs no second hash, also after a reload that leaves the user's hash as it is. What
+ *     is kept is a hash, under a key of this process, of all that the answer hangs on.
  * (4) The secret is wiped before the check goes home.
  *
  * Thread: checks_ask any loop; the rest the main thread, or as it says.
@@ -49,7 +49,7 @@ struct check {
 	enum check_kind kind;
 	uint32_t who;    /* of struct req */
 	uint64_t serial; /* of the set that is asked */
-	/* What it is about, and under which set: equal keys are equal checks. See checks_key. */
+	/* What it is about: equal keys are equal checks. See checks_key. */
 	uint8_t key[CHECKS_KEY_BYTES];
 	char *secret; /* password or token, from mem_alloc */
 	size_t secret_len;
@@ -93,8 +93,11 @@ void checks_free(struct checks *cs);
 /* Zeroed, with a copy of the secret. check_free takes all that is left. */
 struct check *check_make(enum check_kind kind, const char *secret, size_t len);
 void check_free(struct check *c);
-/* The key of (set, name, secret) under a key of this process. */
-void checks_key(const struct checks *cs, uint64_t serial, const char *name, size_t name_len,
-    const char *secret, size_t len, uint8_t out[CHECKS_KEY_BYTES]);
+/*
+ * The key of (about, name, secret) under a key of this process. about: what else the answer hangs
+ * on: the hash of a password and whether it is a decoy; the set that has the issuers.
+ */
+void checks_key(const struct checks *cs, const void *about, size_t about_len, const char *name,
+    size_t name_len, const char *secret, size_t len, uint8_t out[CHECKS_KEY_BYTES]);
 
 #endif

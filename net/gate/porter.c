@@ -243,7 +243,7 @@ static enum req_step ask_token(struct porter_loop *pl, struct req *r, const char
 		return unauthorized(pl, r, DENIED_TOKEN, "", "the token is not known here");
 	if (a && a->wrong)
 		return checked_wrong(pl, r, a, NULL);
-	checks_key(pl->porter->checks, pl->serial, "", 0, token, len, key);
+	checks_key(pl->porter->checks, &pl->serial, sizeof pl->serial, "", 0, token, len, key);
 	if (pl->version != checks_version(pl->porter->checks)) {
 		/* The issuer may have withdrawn a key. */
 		pl->version = checks_version(pl->porter->checks);
@@ -265,14 +265,16 @@ static enum req_step ask_password(struct porter_loop *pl, struct req *r, const c
 	uint8_t key[CHECKS_KEY_BYTES];
 	if (a && a->wrong)
 		return checked_wrong(pl, r, a, user);
-	checks_key(pl->porter->checks, pl->serial, name, name_len, password, len, key);
+	/* Who is no user costs a hash as well, and is wrong whatever the password is. */
+	char about[PASSWD_HASH_BYTES + 1];
+	size_t n = rune_printf(about, sizeof about, "%c%s", user ? 'u' : 'n',
+	    user ? user->secret : ident_decoy(pl->set, name, name_len));
+	checks_key(pl->porter->checks, about, n, name, name_len, password, len, key);
 	size_t index = user ? ident_user_index(pl->set, user) : 0;
 	if (user && pl->users[index].there && !sodium_memcmp(pl->users[index].key, key, sizeof key))
 		return enter_ident(pl, r, user);
-	/* Who is no user costs a hash as well, and is wrong whatever the password is. */
 	struct check *c = check_make(CHECK_PASSWORD, password, len);
-	rune_printf(c->hash, sizeof c->hash, "%s",
-	    user ? user->secret : ident_decoy(pl->set, name, name_len));
+	memcpy(c->hash, about + 1, n);
 	memcpy(c->key, key, sizeof key);
 	c->nobody = !user;
 	c->user = index;
