@@ -994,6 +994,29 @@ static void door_waiting(void)
 	cli_end(&c);
 }
 
+/* What came of a streamed request's body before its door opened goes to its handler first. */
+static void door_streamed(void)
+{
+	static char body[600000];
+	for (size_t i = 0; i < sizeof body; i++)
+		body[i] = (char)(i * 7 + i / 253);
+	cli_open(&c, false);
+	c.send_data = body;
+	c.send_len = sizeof body;
+	door_set(true);
+	int32_t a = cli_ask(&c, "POST", "/back", "x-door", "1", true);
+	cli_flush(&c);
+	tap_ok(door_waits(1), "a streamed request waits at the door");
+	cli_ask(&c, "GET", "/ping", NULL, NULL, false);
+	tap_ok(cli_run(&c, 1, 20000) && c.send_off[a] == 256 << 10,
+	    "what its window takes of its body is there");
+	door_set(false);
+	tap_ok(cli_run(&c, 2, 20000) && c.s[a].status == 200, "when it opens it is answered");
+	tap_is_mem(c.s[a].body, c.s[a].len, body, sizeof body, "and all of the body has come");
+	cli_end(&c);
+	tap_ok(quiet(0, 0), "(quiet)");
+}
+
 static void door_leaving(void)
 {
 	struct doors before = doors_all();
@@ -1060,6 +1083,7 @@ int main(int argc, char **argv)
 	stream_ids();
 	vanish(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1000);
 	door_waiting();
+	door_streamed();
 	door_leaving();
 	draining();
 	stop();
