@@ -50,17 +50,12 @@ static bool is(char c, unsigned what)
 	return (class[(uint8_t)c] & what) != 0;
 }
 
-static bool all(const char *s, size_t len, unsigned what)
+static inline bool all(const char *s, size_t len, unsigned what)
 {
 	unsigned seen = what;
 	for (size_t i = 0; i < len; i++)
 		seen &= class[(uint8_t)s[i]];
 	return seen != 0;
-}
-
-bool h1msg_is_text(const char *s, size_t len)
-{
-	return !len || all(s, len, C_VALUE);
 }
 
 /* ---- the end of a head ---- */
@@ -101,7 +96,7 @@ int h1msg_scan(struct h1msg_scan *s, const uint8_t *data, size_t len, const stru
 
 /* ---- request line ---- */
 
-bool h1msg_word_is(const char *s, size_t len, const char *word)
+static inline bool word_is(const char *s, size_t len, const char *word)
 {
 	return len == strlen(word) && !strncasecmp(s, word, len);
 }
@@ -200,7 +195,8 @@ static bool once(struct heads *h, unsigned what)
 	return first;
 }
 
-bool h1msg_length(const char *v, size_t len, int64_t *out)
+/* RFC 9110, 8.6: digits, nothing else; a list of equal values is refused, too. */
+static inline bool parse_length(const char *v, size_t len, int64_t *out)
 {
 	int64_t n = 0;
 	if (!len)
@@ -214,7 +210,7 @@ bool h1msg_length(const char *v, size_t len, int64_t *out)
 	return true;
 }
 
-void h1msg_connection(const char *v, size_t len, bool *close, bool *keep_alive)
+static inline void parse_connection(struct heads *h, const char *v, size_t len)
 {
 	const char *end = v + len;
 	while (v < end) {
@@ -224,8 +220,8 @@ void h1msg_connection(const char *v, size_t len, bool *close, bool *keep_alive)
 			v++;
 		while (last > v && (last[-1] == ' ' || last[-1] == '\t'))
 			last--;
-		*close |= h1msg_word_is(v, (size_t)(last - v), "close");
-		*keep_alive |= h1msg_word_is(v, (size_t)(last - v), "keep-alive");
+		h->close |= word_is(v, (size_t)(last - v), "close");
+		h->keep_alive |= word_is(v, (size_t)(last - v), "keep-alive");
 		v = comma ? comma + 1 : end;
 	}
 }
@@ -248,7 +244,7 @@ static int meet_coding(struct h1msg *m, struct heads *h, const struct h1msg_fiel
 	if (!once(h, SEEN_CODING) || !f->value_len)
 		return 400;
 	*why = "Transfer-Encoding: only chunked is known here";
-	if (!h1msg_word_is(f->value, f->value_len, "chunked"))
+	if (!word_is(f->value, f->value_len, "chunked"))
 		return 501;
 	m->chunked = true;
 	return 0;
@@ -264,20 +260,20 @@ static int meet_field(struct h1msg *m, struct heads *h, const struct h1msg_field
 	case 6:
 		if (!memcmp(f->name, "expect", 6)) {
 			*why = "Expect: only 100-continue is known here";
-			if (!h1msg_word_is(f->value, f->value_len, "100-continue"))
+			if (!word_is(f->value, f->value_len, "100-continue"))
 				return 417;
 			m->expect_continue = true;
 		}
 		break;
 	case 10:
 		if (!memcmp(f->name, "connection", 10))
-			h1msg_connection(f->value, f->value_len, &h->close, &h->keep_alive);
+			parse_connection(h, f->value, f->value_len);
 		break;
 	case 14:
 		*why = "malformed or repeated Content-Length";
 		if (!memcmp(f->name, "content-length", 14) &&
 		    (!once(h, SEEN_LENGTH) ||
-		        !h1msg_length(f->value, f->value_len, &m->content_length)))
+		        !parse_length(f->value, f->value_len, &m->content_length)))
 			return 400;
 		break;
 	case 17:
@@ -290,7 +286,8 @@ static int meet_field(struct h1msg *m, struct heads *h, const struct h1msg_field
 	return 0;
 }
 
-bool h1msg_line_field(char *line, size_t len, struct h1msg_field *f)
+/* One line without its CR LF; line[len] may be written. */
+static inline bool parse_field(char *line, size_t len, struct h1msg_field *f)
 {
 	char *colon = memchr(line, ':', len);
 	if (!colon || colon == line || !all(line, (size_t)(colon - line), C_TOKEN))
@@ -359,7 +356,7 @@ int h1msg_parse(char *head, size_t len, struct h1msg *m, const char **why)
 				return 431;
 			struct h1msg_field *f = &m->fields[m->field_count++];
 			*why = "malformed header field";
-			status = h1msg_line_field(p, n, f) ? meet_field(m, &h, f, why) : 400;
+			status = parse_field(p, n, f) ? meet_field(m, &h, f, why) : 400;
 		}
 		if (status)
 			return status;
@@ -367,6 +364,36 @@ int h1msg_parse(char *head, size_t len, struct h1msg *m, const char **why)
 	}
 	*why = "malformed head";
 	return 400;
+}
+
+/* ---- of answers, too: h1msg_priv.h ---- */
+
+bool h1msg_is_text(const char *s, size_t len)
+{
+	return !len || all(s, len, C_VALUE);
+}
+
+bool h1msg_word_is(const char *s, size_t len, const char *word)
+{
+	return word_is(s, len, word);
+}
+
+bool h1msg_length(const char *v, size_t len, int64_t *out)
+{
+	return parse_length(v, len, out);
+}
+
+void h1msg_connection(const char *v, size_t len, bool *close, bool *keep_alive)
+{
+	struct heads h = { .close = *close, .keep_alive = *keep_alive };
+	parse_connection(&h, v, len);
+	*close = h.close;
+	*keep_alive = h.keep_alive;
+}
+
+bool h1msg_line_field(char *line, size_t len, struct h1msg_field *f)
+{
+	return parse_field(line, len, f);
 }
 
 /* ---- chunked bodies ---- */

@@ -773,6 +773,36 @@ static void deadlines(void)
 	end(c);
 }
 
+/* The first address takes no connections, or is not there at all: the second is asked soon. */
+static void families(void)
+{
+	struct sockaddr_in6 sa = { .sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)srv.port),
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM, 0), one = 1, fill[16];
+	bool six = fd >= 0 && !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) &&
+	    !bind(fd, (struct sockaddr *)&sa, sizeof sa) && !listen(fd, 0);
+	for (size_t i = 0; i < COUNT_OF(fill); i++) {
+		fill[i] = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)!connect(fill[i], (struct sockaddr *)&sa, sizeof sa);
+	}
+	struct hclient *c = quick();
+	snprintf(url, sizeof url, "http://localhost:%u/plain", srv.port);
+	for (unsigned i = 0; i < 2; i++) {
+		struct got g = fetch(c, "GET", url);
+		tap_ok(!g.err && g.len == 5, "the second address, when the first %s: %s",
+		    i || !six ? "refuses" : "says nothing", g.text);
+		forget(&g);
+		end(c);
+		for (size_t k = 0; k < COUNT_OF(fill) && !i; k++)
+			close(fill[k]);
+		if (!i)
+			close(fd);
+		c = quick();
+	}
+	end(c);
+}
+
 static void limits_case(void)
 {
 	struct hclient_opts o;
@@ -991,6 +1021,7 @@ int main(void)
 	redirects();
 	flow();
 	deadlines();
+	families();
 	limits_case();
 	refusals();
 	proxies();

@@ -262,14 +262,19 @@ static void talk(void)
 
 /* ---- a server that plays frames ---- */
 
+static const char *act;
+
 static void frame(struct playconn *c, unsigned type, unsigned flags, uint32_t stream,
     const void *data, size_t len)
 {
 	uint8_t head[9] = { (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, (uint8_t)type,
 		(uint8_t)flags, (uint8_t)(stream >> 24), (uint8_t)(stream >> 16),
 		(uint8_t)(stream >> 8), (uint8_t)stream };
-	play_send(c, head, 9);
-	play_send(c, data, len);
+	bool slow = !strncmp(act, "slow", 4); /* byte by byte */
+	for (size_t i = 0; i < 9; i += slow ? 1 : 9)
+		play_send(c, head + i, slow ? 1 : 9);
+	for (size_t i = 0; i < len; i += slow ? 1 : len)
+		play_send(c, (const char *)data + i, slow ? 1 : len);
 }
 
 static void word(struct playconn *c, unsigned type, uint32_t stream, uint32_t v)
@@ -312,7 +317,6 @@ static uint32_t next_request(struct playconn *c)
 	return 0;
 }
 
-static const char *act;
 static unsigned conns_seen;
 
 static void answer(struct playconn *c, uint32_t s)
@@ -342,7 +346,7 @@ static void play_bomb(struct playconn *c, uint32_t s)
 
 static void play_once(struct playconn *c, uint32_t s, unsigned conn)
 {
-	if (!strcmp(act, "trailers")) {
+	if (!strcmp(act, "trailers") || !strcmp(act, "slow trailers")) {
 		frame(c, HEADERS, END_HEADERS, s, OK_FIELDS, 1);
 		frame(c, DATA, 0, s, "hi", 2);
 		frame(c, HEADERS, END_HEADERS | END_STREAM, s, TRAILER, sizeof TRAILER - 1);
@@ -469,6 +473,10 @@ static void frames(void)
 {
 	struct got g = play("trailers", "POST", false);
 	tap_ok(!g.err && g.len == 2 && !strcmp(g.trailers, "grpc-status=0;"), "trailers: %s %s",
+	    g.trailers, g.text);
+	forget(&g);
+	g = play("slow trailers", "POST", false);
+	tap_ok(!g.err && g.len == 2 && !strcmp(g.trailers, "grpc-status=0;"), "byte by byte: %s %s",
 	    g.trailers, g.text);
 	forget(&g);
 	g = play("trailers only", "POST", false);
