@@ -142,7 +142,8 @@ TAP_UNUSED static bool is_done(void *arg)
 TAP_UNUSED static void begin(struct got *g)
 {
 	g->req.own = g;
-	g->req.done = on_done;
+	if (!g->req.done)
+		g->req.done = on_done;
 	g->req.head = on_head;
 	g->req.trailers = on_trailers;
 	if (!g->req.method)

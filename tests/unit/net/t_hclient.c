@@ -58,17 +58,22 @@ static bool play_slow(struct playconn *c)
 
 static bool play_fails(struct playconn *c)
 {
+	static const char *const after[][2] = { { "wait", "1" }, { "long", "3600" },
+		{ "past", "Fri, 31 Dec 1999 23:59:59 GMT" },
+		{ "far", "Fri, 31 Dec 2999 23:59:59 GMT" }, { "odd", "soon" } };
+	char out[200];
+	const char *more = "0";
 	if (!playsrv_get(fails_left))
 		return play_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
 	__atomic_sub_fetch(&fails_left, 1, __ATOMIC_ACQ_REL);
 	if (strstr(c->target, "close"))
 		return false;
-	return play_puts(c,
-	    strstr(c->target, "wait")
-	        ? "HTTP/1.1 429 Too Many\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\nno"
-	        : strstr(c->target, "long")
-	        ? "HTTP/1.1 503 No\r\nRetry-After: 3600\r\nContent-Length: 2\r\n\r\nno"
-	        : "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno");
+	for (size_t i = 0; i < COUNT_OF(after); i++)
+		if (strstr(c->target, after[i][0]))
+			more = after[i][1];
+	snprintf(out, sizeof out, "HTTP/1.1 %s No\r\nRetry-After: %s\r\nContent-Length: 2\r\n\r\nno",
+	    strstr(c->target, "wait") ? "429" : "503", more);
+	return play_puts(c, out);
 }
 
 static bool play_redirect(struct playconn *c)
@@ -481,6 +486,39 @@ static void posts_case(void)
 	end(c);
 }
 
+/* Answers before the body is there, and reads on, so that nothing is lost. */
+static bool on_early(struct playconn *c)
+{
+	char piece[4096];
+	if (!play_read(c, piece, 100))
+		return false;
+	play_puts(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig");
+	while (play_wait(c) && recv(c->fd, piece, sizeof piece, 0) > 0)
+		;
+	return false;
+}
+
+static void early(void)
+{
+	struct playsrv s;
+	static char big[8000000];
+	struct hclient *c = quick();
+	struct got *g = calloc(1, sizeof *g);
+	playsrv_start(&s, true, on_early, NULL);
+	*g = (struct got){ .c = c,
+		.req = { .method = "PUT", .url = at(&s, "/"), .body = big, .body_len = sizeof big } };
+	begin(g);
+	await(g);
+	tap_ok(!g->err && g->status == 413 && g->len == 3 && g->tries == 1,
+	    "an answer that comes before all was sent: %d %s", g->status, g->text);
+	tap_ok(testteam_wait(&ft, 0, no_more, &(struct quiet){ c, 0 }, PATIENCE_MS),
+	    "its connection is not used again");
+	forget(g);
+	free(g);
+	end(c);
+	playsrv_stop(&s);
+}
+
 static void later(void)
 {
 	struct hclient *c = quick();
@@ -529,6 +567,18 @@ static void retries(void)
 	set_fails(1);
 	g = fetch(c, "GET", at(&srv, "/fails/long"));
 	tap_ok(!g.err && g.status == 503 && g.tries == 1, "an hour is not waited for");
+	forget(&g);
+	set_fails(1);
+	g = fetch(c, "GET", at(&srv, "/fails/far"));
+	tap_ok(!g.err && g.status == 503 && g.tries == 1, "nor a date in a thousand years");
+	forget(&g);
+	set_fails(1);
+	g = fetch(c, "GET", at(&srv, "/fails/past"));
+	tap_ok(!g.err && g.status == 200 && g.tries == 2, "a date that has passed is now");
+	forget(&g);
+	set_fails(1);
+	g = fetch(c, "GET", at(&srv, "/fails/odd"));
+	tap_ok(!g.err && g.status == 200 && g.tries == 2, "what cannot be read is not said");
 	forget(&g);
 	set_fails(0);
 	/* A POST whose connection ends without a word may have been done: it is not repeated. */
@@ -875,6 +925,7 @@ static void refusals(void)
 	static const struct {
 		const char *method, *url, *why;
 	} bad[] = {
+		{ "GET", "http://nowhere.invalid/", "resolve nowhere.invalid: " },
 		{ "GET", "ftp://a/", "http and https only" },
 		{ "GET", "/x", "neither http" },
 		{ "GET", "http:///x", "host is missing" },
@@ -1016,6 +1067,7 @@ int main(void)
 	cut();
 	sizes();
 	posts_case();
+	early();
 	later();
 	retries();
 	redirects();

@@ -260,6 +260,91 @@ static void talk(void)
 	end(c);
 }
 
+/* Fetches of all kinds, of which some are cancelled and the rest ended with the client, anywhere. */
+#define STORM 60u
+static struct got *storm;
+
+static void storm_done(void *own_, const struct hclient_end *e)
+{
+	struct got *g = own_;
+	(void)e;
+	CHECK(!g->done && !g->cancelled);
+	g->done = true;
+	g->f = NULL;
+}
+
+static void storm_cancel(void *arg)
+{
+	unsigned salt = *(unsigned *)arg;
+	for (unsigned i = 0; i < STORM; i++) {
+		struct got *g = &storm[i];
+		if (!g->f || (i * 7 + salt) % 3)
+			continue;
+		g->cancelled = true;
+		hclient_cancel(g->f);
+		g->f = NULL;
+	}
+}
+
+static void storm_end(void *arg)
+{
+	for (unsigned i = 0; i < STORM; i++)
+		if (storm[i].f && i % 5 == 0)
+			hclient_pause(storm[i].f, i % 2);
+	hclient_free(arg);
+}
+
+static bool storm_over(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < STORM; i++)
+		if (!storm[i].done && !storm[i].cancelled)
+			return false;
+	return true;
+}
+
+static void storms(void)
+{
+	static const char *const paths[] = { "/ping", "/big?3000000", "/stream?50000", "/hang",
+		"/echo", "/later", "/nowhere", "/stream?100000,50000", "/asset" };
+	static char text[100000], where[COUNT_OF(paths)][sizeof url];
+	bool fine = true;
+	memset(text, 'x', sizeof text);
+	for (size_t i = 0; i < COUNT_OF(paths); i++)
+		snprintf(where[i], sizeof where[i], "%s", here(paths[i]));
+	storm = calloc(STORM, sizeof *storm);
+	for (unsigned round = 0; round < 40 && fine; round++) {
+		struct hclient *c = quick();
+		for (unsigned i = 0; i < STORM; i++) {
+			size_t k = (i + round) % COUNT_OF(paths);
+			struct got *g = &storm[i];
+			*g = (struct got){ .c = c,
+				.req = { .url = where[k],
+				    .h2_only = (i + round) % 2,
+				    .data = on_data,
+				    .method = k == 4 ? "PUT" : "GET",
+				    .pull_len = -1 } };
+			if (k == 4)
+				*g = (struct got){ .c = c,
+					.req = g->req,
+					.pull = text,
+					.pull_len = sizeof text,
+					.pull_piece = 777 };
+			g->req.done = storm_done;
+			begin(g);
+		}
+		usleep(round * 100);
+		testteam_run(&ft, 0, storm_cancel, &round);
+		usleep(round % 4 * 300);
+		testteam_run(&ft, 0, storm_end, c);
+		fine = testteam_wait(&ft, 0, storm_over, NULL, PATIENCE_MS);
+		for (unsigned i = 0; i < STORM; i++)
+			forget(&storm[i]);
+	}
+	tap_ok(fine, "40 storms of 60 fetches end, wherever they are");
+	free(storm);
+}
+
 /* ---- a server that plays frames ---- */
 
 static const char *act;
@@ -553,6 +638,7 @@ int main(void)
 	bodies();
 	many();
 	talk();
+	storms();
 	flow();
 	playsrv_start(&hostile, true, on_frames, NULL);
 	frames();
