@@ -242,6 +242,20 @@ size_t yaml_failed(const struct yaml *y)
 	return y->errors_count;
 }
 
+bool yaml_failed_in(const struct yaml *y, const struct yaml_node *n)
+{
+	if (!n)
+		return false;
+	uint32_t from = n->key ? n->key_at : n->at, to = UINT32_MAX;
+	for (; n && to == UINT32_MAX; n = n->parent)
+		if (n->next)
+			to = n->next->key ? n->next->key_at : n->next->at;
+	for (size_t i = 0; i < y->errors_count && i < YAML_ERRORS_MAX; i++)
+		if (y->errors[i].whole || (y->errors[i].at >= from && y->errors[i].at < to))
+			return true;
+	return y->errors_count > YAML_ERRORS_MAX;
+}
+
 /* ---- telling them ---- */
 
 static size_t line_begin(const struct yaml *y, size_t at)

@@ -88,6 +88,8 @@ bool yaml_fail(struct yaml *y, const struct yaml_node *n, const char *fmt, ...) 
 /* The same at n's key. */
 bool yaml_fail_key(struct yaml *y, const struct yaml_node *n, const char *fmt, ...) PRINTF_LIKE(3, 4);
 size_t yaml_failed(const struct yaml *y); /* how many in all */
+/* Was one told of this value, or below it? True when there are too many to know. NULL: false. */
+bool yaml_failed_in(const struct yaml *y, const struct yaml_node *n);
 void yaml_tell(struct yaml *y, struct buf *out);
 /* Line and column (in characters) of a place, both from 1. */
 void yaml_place(const struct yaml *y, uint32_t at, unsigned *line, unsigned *column);

@@ -75,6 +75,12 @@ enum err listen_parse(const char *text, struct listen_addr *out, struct errbuf *
 	return 0;
 }
 
+bool listen_fits(const char *text)
+{
+	char host[256], port[6];
+	return split_address(text, host, sizeof host, port, sizeof port);
+}
+
 void listen_text(const struct listen_addr *a, char out[LISTEN_TEXT_MAX])
 {
 	char host[INET6_ADDRSTRLEN] = "?";

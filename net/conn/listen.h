@@ -23,6 +23,8 @@ struct listen_addr {
  * address.
  */
 MUST_CHECK enum err listen_parse(const char *text, struct listen_addr *out, struct errbuf *eb);
+/* Has a text the form that listen_parse wants? No name is looked up. */
+bool listen_fits(const char *text);
 void listen_text(const struct listen_addr *a, char out[LISTEN_TEXT_MAX]);
 /*
  * Does nobody listen there yet, not even another process that shares ports with us? ERR_EXISTS

@@ -112,10 +112,22 @@ static bool take_addresses(struct config *c, struct yaml *y)
 	return true;
 }
 
+static bool is_fine(const struct yaml *y, const char *section)
+{
+	return !yaml_failed_in(y, yaml_child(yaml_root(y), section));
+}
+
+/* A section is made use of when its own rows are fine: all mistakes are told at once. */
 static bool read_file(struct config *c, struct yaml *y)
 {
-	return yaml_walk(y, yaml_root(y), config_schema(&c->keep.arena), c) && !yaml_failed(y) &&
-	    take_addresses(c, y) && config_ident_make(c, y) && config_tenants_make(c, y);
+	yaml_walk(y, yaml_root(y), config_schema(&c->keep.arena), c);
+	if (is_fine(y, "listeners"))
+		take_addresses(c, y);
+	if (is_fine(y, "identities"))
+		(void)config_ident_make(c, y);
+	if (is_fine(y, "tenants"))
+		(void)config_tenants_make(c, y);
+	return !yaml_failed(y);
 }
 
 static enum err load(const char *path, int argc, char **argv, struct config **out, struct buf *told)

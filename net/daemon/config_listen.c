@@ -104,12 +104,22 @@ static const struct yaml_schema tls_schema = { .rows = tls_rows,
 	.name_off = SIZE_MAX,
 	.check = check_tls };
 
+static bool check_address(
+    struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at)
+{
+	(void)row;
+	return listen_fits(*(const char *const *)at) ||
+	    yaml_fail(
+	        y, n, "\"%s\": HOST:PORT or [IPV6]:PORT is wanted, PORT at most 65535", n->text);
+}
+
 static const struct yaml_row rows[] = {
 	{ .key = "address",
 	    .kind = YAML_TEXT,
 	    .off = offsetof(struct config_listener, address),
 	    .flags = YAML_NEEDED | YAML_START,
 	    .shape = "HOST:PORT",
+	    .set = check_address,
 	    .help = "where to listen" },
 	{ .key = "admin",
 	    .kind = YAML_BOOL,

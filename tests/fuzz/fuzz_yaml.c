@@ -55,10 +55,10 @@ static const char *judge_one(const char *p, unsigned lines)
 	const char *shown, *caret, *nl;
 	if (strncmp(p, NAME ":", 2))
 		abort();
-	unsigned long line = strtoul(p + 2, &e, 10), column = *e == ':' ? strtoul(e + 1, &e, 10) : 0;
-	if (!line)
+	if (p[2] == ' ')
 		return strchr(p, '\n') + 1; /* of the file as a whole */
-	if (line > lines || !column || *e != ':')
+	unsigned long line = strtoul(p + 2, &e, 10), column = *e == ':' ? strtoul(e + 1, &e, 10) : 0;
+	if (!line || line > lines || !column || *e != ':')
 		abort();
 	shown = strchr(p, '\n') + 1;
 	caret = strchr(shown, '\n') + 1;

@@ -288,6 +288,24 @@ static void all_at_once(void)
 	    "twenty are told");
 }
 
+static void errors_are_of_a_value(void)
+{
+	const char *text = "count: 12\ninner:\n  rate: 0\nitems:\n- name: x\n- {nam: y}\non: true\n";
+	struct yaml_keep k;
+	struct outer o = { 0 };
+	yaml_keep_init(&k);
+	struct yaml *y = yaml_open("k.yml", text, strlen(text), &k);
+	yaml_walk(y, yaml_root(y), &outer_schema, &o);
+	const struct yaml_node *root = yaml_root(y), *items = yaml_child(root, "items");
+	tap_ok(!yaml_failed_in(y, yaml_child(root, "count")) &&
+	        yaml_failed_in(y, yaml_child(root, "inner")) && yaml_failed_in(y, items) &&
+	        !yaml_failed_in(y, items->first) && yaml_failed_in(y, items->first->next) &&
+	        !yaml_failed_in(y, yaml_child(root, "on")) && yaml_failed_in(y, root),
+	    "of each value it is known whether something in it is wrong");
+	yaml_free(y);
+	yaml_keep_release(&k);
+}
+
 /* "a: &a [x,x]", "b: &b [*a,*a]" and so on: told, and not grown. */
 static void no_bombs(void)
 {
@@ -392,6 +410,7 @@ int main(void)
 	one_error();
 	errors_say();
 	all_at_once();
+	errors_are_of_a_value();
 	no_bombs();
 	secrets(dir);
 	files(dir);

@@ -163,6 +163,13 @@ static void mistakes(void)
 	tap_ok(strstr(TOLD, "seris: unknown key, did you mean series?"), "a tenant's");
 	tap_ok(strstr(TOLD, "listeners[0]: the key address is missing"), "a listener's");
 	tap_note("%s", TOLD);
+	put("loops: x\nlisteners: [{address: \"1.2.3.4\"}, {address: \"[::1]:70000\"}]\n"
+	    "identities: {tokens: [{name: a, roles: [read]}]}\n");
+	tap_ok(!LOAD() && strstr(TOLD, "loops: \"x\" is not a whole number") &&
+	        strstr(TOLD, "listeners[0].address: \"1.2.3.4\": HOST:PORT") &&
+	        strstr(TOLD, "listeners[1].address: \"[::1]:70000\": HOST:PORT") &&
+	        strstr(TOLD, "identities.tokens[0]"),
+	    "what a section makes of its rows is told with the others' mistakes: %s", TOLD);
 	tap_ok(!load(3, (const char *[]){ "kymod", "--config", "/nowhere/k.yml" }) &&
 	        strstr(TOLD, "/nowhere/k.yml: no such file"),
 	    "a file that is not there: %s", TOLD);
