@@ -63,11 +63,11 @@ struct config {
 	struct snap snap;
 	struct yaml_keep keep; /* texts and lists of the file */
 	const char *path;      /* NULL: no file; of the command line */
-	/* File and command line, settled: in force, and as they were said (0 for later defaults). */
+	/* File and command line, settled: in force, and as said (0 for later defaults). */
 	struct flags flags, said;
 
 	/* As read. */
-	struct yaml_items listeners; /* of struct config_listener; the command line may replace it */
+	struct yaml_items listeners; /* of struct config_listener; --listen may replace it */
 	struct config_identities identities;
 	struct config_tenant tenant_defaults;
 	struct yaml_items tenant_rows; /* of struct config_tenant */
@@ -88,8 +88,8 @@ struct config {
 	struct buf _shown;
 };
 /*
- * The file that the command line names, or none. ERR_BADDATA: out holds all that is wrong, a line or
- * more each. The command line has been checked before.
+ * The file that the command line names, or none. ERR_BADDATA: told holds all that is wrong, a line
+ * or more each. The command line has been checked before.
  */
 MUST_CHECK enum err config_load(int argc, char **argv, struct config **out, struct buf *told);
 /* The same of this file, without its being used: for --check-config. */
@@ -102,8 +102,8 @@ void config_usual(void (*fn)(void *arg, const struct yaml_schema *s, const void 
 /* What is in force, as a file, without secrets. */
 void config_show(const struct config *c, struct buf *out);
 /*
- * The last touch, before anybody shares it: what 0 stands for in limits, and what the API has of it.
- * loops: of the team.
+ * The last touch, before anybody shares it: what 0 stands for in limits, and what the API has of
+ * it. loops: of the team.
  */
 void config_settle(struct config *c, unsigned loops);
 /*
