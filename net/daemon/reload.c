@@ -9,6 +9,7 @@
 #include "net/daemon/renew.h"
 
 #define STOP_LOOK_MS 5
+#define HASH_SHOWN   UINT64_C(0xffffffffffff) /* a double holds it exactly */
 
 enum reload_state {
 	RELOAD_IDLE,
@@ -73,6 +74,12 @@ static void log_mistakes(const struct buf *told)
 	}
 }
 
+static void show_in_force(const struct config *c)
+{
+	metric_gauge_set(M_CONFIG_RELOAD_TIME, c->loaded_ms);
+	metric_gauge_set(M_CONFIG_HASH, (int64_t)(c->hash & HASH_SHOWN));
+}
+
 static void end_with(struct reload *r, enum err e)
 {
 	metric_gauge_set(M_CONFIG_RELOAD_FINE, !e);
@@ -85,7 +92,7 @@ static void end_with(struct reload *r, enum err e)
 		config_drop(r->next);
 	} else {
 		metric_add(M_CONFIG_RELOADS, 1);
-		metric_gauge_set(M_CONFIG_RELOAD_TIME, r->conf->loaded_ms);
+		show_in_force(r->conf);
 		LOG_INFO("reloaded", "file=\"%s\" took_ms=%llu", r->conf->path ? r->conf->path : "",
 		    (unsigned long long)((clock_real_mono_ns() - r->begin_ns) / 1000000));
 	}
@@ -199,7 +206,7 @@ static void show_first(void *arg)
 {
 	const struct reload *r = arg;
 	metric_gauge_set(M_CONFIG_RELOAD_FINE, 1);
-	metric_gauge_set(M_CONFIG_RELOAD_TIME, r->conf->loaded_ms);
+	show_in_force(r->conf);
 }
 
 struct reload *reload_create(const struct reload_opts *o, struct config *conf)
