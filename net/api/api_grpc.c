@@ -13,6 +13,7 @@
 
 #define COUNT_POINTS (32u << 10) /* counted in a turn, some 50 us */
 #define PIECE_BYTES  (32u << 10) /* of an answer, per pull */
+#define NOTES_MAX    5u          /* warnings and infos, each */
 #define HEALTH_MAX   4096u       /* names are short */
 
 typedef Codesprintpro__Monitoring__V1__InstantQueryRequest Instant;
@@ -81,11 +82,38 @@ static void count_turn(struct loop_deferred *d)
 	send_answer(g);
 }
 
+/* Has the result no place for something that was asked for? */
+static bool left_out(const struct promjson_notes *infos)
+{
+	for (size_t i = 0; i < infos->count; i++)
+		if (strstr(infos->items[i].text, QL_NOTE_HISTOGRAMS))
+			return true;
+	return false;
+}
+
+/* What stands beside a result in JSON goes behind it here, as metadata. */
+static void tell_notes(struct req *r, const char *name, const struct promjson_notes *notes)
+{
+	struct buf b;
+	buf_init(&b);
+	for (size_t i = 0; i < notes->count && i < NOTES_MAX; i++) {
+		buf_clear(&b);
+		grpcf_escape(&b, notes->items[i].text, strlen(notes->items[i].text));
+		req_trailer(r, name, (const char *)b.data, b.len);
+	}
+	buf_release(&b);
+}
+
 /* The query has its result, which lives until api_query_end. */
-static void evaluated(void *arg, const struct ql_value *v)
+static void evaluated(void *arg, const struct promjson_answer *a)
 {
 	struct gquery *g = arg;
 	struct req *r = g->call->req;
+	const struct ql_value *v = a->value;
+	if (left_out(&a->infos)) {
+		gcall_finish(g->call, GRPC_UNIMPLEMENTED, "%s", QL_NOTE_HISTOGRAMS);
+		return;
+	}
 	if (v->type == QL_STRING) {
 		gcall_finish(g->call, GRPC_INVALID_ARGUMENT,
 		    "the result is a string, this service has series of numbers");
@@ -97,6 +125,8 @@ static void evaluated(void *arg, const struct ql_value *v)
 		    limits_flag(LIMITS_http_answer_bytes));
 		return;
 	}
+	tell_notes(r, "kymo-warning", &a->warnings);
+	tell_notes(r, "kymo-info", &a->infos);
 	g->value = *v;
 	qspb_begin(
 	    &g->encoder, &g->value, arena_array(&r->arena, v->series_count + 1, sizeof(uint64_t)));

@@ -6,7 +6,9 @@
  * A query goes the way of /api/v1/query and /api/v1/query_range (net/api/api_query.h), from the
  * same ticket to the same result; the answer is counted, then encoded while it is sent. Its
  * deadline is that of the call, at most --query.timeout.
- *   result   scalar: one series without labels; string: INVALID_ARGUMENT
+ *   result   scalar: one series without labels; string: INVALID_ARGUMENT; with native histograms:
+ *            UNIMPLEMENTED. Warnings and infos are metadata behind it: kymo-warning, kymo-info,
+ *            escaped as grpc-message is
  *   errors   as codes of core/base/err.h are told by grpcf_of_err (proto/grpcf.h)
  * Paths of gRPC are those of its methods, whatever --web.route-prefix says.
  * Thread: the loop of the request.

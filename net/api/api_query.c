@@ -78,7 +78,7 @@ struct query { /* in the request's arena */
 	struct promjson encoder;
 	struct buf first; /* encoded before the answer was begun */
 	/* who answers in JSON's stead; NULL = JSON */
-	void (*plain_reply)(void *arg, const struct ql_value *v);
+	void (*plain_reply)(void *arg, const struct promjson_answer *a);
 	void *plain_arg;
 };
 
@@ -557,7 +557,7 @@ static void answer_result(struct query *q)
 static void reply(struct query *q)
 {
 	if (q->plain_reply) {
-		q->plain_reply(q->plain_arg, &q->value);
+		q->plain_reply(q->plain_arg, &q->answer);
 		return;
 	}
 	promjson_query(&q->encoder, &q->answer);

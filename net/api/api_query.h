@@ -13,6 +13,7 @@
 #define NET_API_API_QUERY_H
 
 #include "net/api/api.h"
+#include "proto/promjson.h"
 
 void api_query(struct req *r);
 void api_query_range(struct req *r);
@@ -32,7 +33,7 @@ struct query_plain {
 	size_t text_len;
 	int64_t start_ms, end_ms, step_ms; /* 0 = instant; else api_query_steps_fit */
 	int64_t timeout_ms;
-	void (*reply)(void *arg, const struct ql_value *v);
+	void (*reply)(void *arg, const struct promjson_answer *a); /* without stats */
 	void *arg;
 };
 bool api_query_steps_fit(int64_t start_ms, int64_t end_ms, int64_t step_ms);

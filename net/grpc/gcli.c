@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "proto/gunz.h"
 #include "proto/gz.h"
@@ -265,7 +266,10 @@ static size_t take(struct gcli *k, const uint8_t *data, size_t len)
 {
 	const uint8_t *at = data, *end = data + len, *piece;
 	size_t n;
+	uint64_t end_ns = clock_real_mono_ns() + LOOP_WORK_NS;
 	while (k->state == GCLI_READS && !k->dead && !k->failed) {
+		if (at > data && !grpcf_inside(&k->frames) && clock_real_mono_ns() >= end_ns)
+			break; /* the rest in another turn */
 		switch (grpcf_next(&k->frames, &at, end, &piece, &n)) {
 		case GRPCF_MORE:
 			return len;
@@ -305,10 +309,16 @@ static void gcli_run(struct gcli *k, const uint8_t *data, size_t len)
 	if (k->early.len)
 		memmove(k->early.data, k->early.data + used, k->early.len);
 	k->running = false;
-	if (k->dead)
+	if (k->dead) {
 		gcli_free(k);
-	else if (!tell_end(k) && k->fetch)
-		hclient_pause(k->fetch, k->state != GCLI_READS);
+		return;
+	}
+	if (tell_end(k))
+		return;
+	if (k->state == GCLI_READS && k->early.len)
+		loop_again(k->loop, LOOP_LATER, &k->again);
+	if (k->fetch)
+		hclient_pause(k->fetch, k->state != GCLI_READS || k->early.len);
 }
 
 static void gcli_turn(struct loop_deferred *d)

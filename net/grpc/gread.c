@@ -1,7 +1,7 @@
 /* gread - what the client of a call sends: messages, one after the other (gsrv_priv.h). */
 #include <string.h>
 
-#include "core/base/num.h"
+#include "core/base/clock.h"
 #include "net/conn/limit.h"
 #include "net/grpc/gsrv_priv.h"
 #include "proto/pbcount.h"
@@ -254,12 +254,8 @@ static void unzip_end(struct gcall_priv *p)
 }
 
 /* One step of it. */
-static void unzip_turn(struct loop_deferred *d)
+static void unzip_turn(struct gcall_priv *p)
 {
-	struct gcall_priv *p = CONTAINER_OF(d, struct gcall_priv, again.work);
-	loop_again_begin(&p->again);
-	if (p->stopped)
-		return;
 	uint8_t out[GUNZ_STEP];
 	size_t used, len;
 	enum err e = gunz_next(
@@ -333,12 +329,18 @@ static bool reads(const struct gcall_priv *p)
 	return !p->stopped && !p->finished && (p->state == GREAD_HEAD || p->state == GREAD_PIECES);
 }
 
-/* As many of the bytes as can be worked on now; how many. */
+static bool has_time(const struct gcall_priv *p)
+{
+	return clock_real_mono_ns() < p->turn_end_ns;
+}
+
+/* As many of the bytes as can be worked on now; how many. A turn ends between messages. */
 static size_t take(struct gcall_priv *p, const uint8_t *data, size_t len)
 {
 	const uint8_t *at = data, *end = data + len, *piece;
 	size_t n;
-	while (reads(p)) {
+	p->turn_end_ns = clock_real_mono_ns() + LOOP_WORK_NS;
+	while (reads(p) && (at == data || grpcf_inside(&p->frames) || has_time(p))) {
 		switch (grpcf_next(&p->frames, &at, end, &piece, &n)) {
 		case GRPCF_MORE:
 			return len;
@@ -380,6 +382,8 @@ static void gread_run(struct gcall_priv *p)
 	if (reads(p) && p->client_end && !e->len)
 		client_ends(p);
 	p->running = false;
+	if (reads(p) && e->len)
+		loop_again(p->call.req->loop, LOOP_LATER, &p->again);
 }
 
 void gread_body(struct req *r, const uint8_t *data, size_t len, bool last)
@@ -397,7 +401,10 @@ void gread_body(struct req *r, const uint8_t *data, size_t len, bool last)
 	}
 	if (used < len && !p->stopped && !p->finished)
 		(void)bytes_add(p, &p->early, data + used, len - used, LIMIT_H2_STREAM_WINDOW);
-	gread_run(p);
+	if (p->early.len && reads(p))
+		loop_again(r->loop, LOOP_LATER, &p->again);
+	else
+		gread_run(p);
 }
 
 void gread_next(struct gcall_priv *p)
@@ -414,10 +421,22 @@ void gread_next(struct gcall_priv *p)
 
 /* ---- life ---- */
 
+static void turn(struct loop_deferred *d)
+{
+	struct gcall_priv *p = CONTAINER_OF(d, struct gcall_priv, again.work);
+	loop_again_begin(&p->again);
+	if (p->stopped || p->finished)
+		return;
+	if (p->state == GREAD_UNZIP)
+		unzip_turn(p);
+	else
+		gread_run(p);
+}
+
 void gread_init(struct gcall_priv *p)
 {
 	arena_init(&p->arena, ARENA_BYTES);
-	p->again.work.fn = unzip_turn;
+	p->again.work.fn = turn;
 	loop_timer_init(&p->look, look);
 	look_begin(p);
 }

@@ -244,6 +244,8 @@ static bool head_encoding(struct gcall_priv *p)
 		return true;
 	req_answer_field(r, "grpc-accept-encoding", "identity,gzip");
 	p->zipped = !strcmp(text, "gzip");
+	const char *accept = req_header(r, "grpc-accept-encoding", &len);
+	p->packs = p->zipped && (!accept || grpcf_accepts(accept, len, "gzip"));
 	if (!p->zipped)
 		gsrv_stop(p, GRPC_UNIMPLEMENTED,
 		    "grpc-encoding \"%.40s\" is not supported (identity, gzip)", text);
@@ -352,7 +354,7 @@ static void answer_begin(struct gcall_priv *p)
 		return;
 	}
 	p->begun = true;
-	if (p->zipped)
+	if (p->packs)
 		req_answer_field(p->call.req, "grpc-encoding", "gzip");
 	req_reply_trailed(p->call.req, 200, TYPE, pull);
 }
@@ -361,7 +363,7 @@ static void add_packed(struct gcall_priv *p, const uint8_t *data, size_t len)
 {
 	struct gz *z;
 	uint8_t head[GRPCF_HEAD_BYTES];
-	if (!p->zipped || len < PACK_LEAST_BYTES || len > GSRV_PACK_BYTES ||
+	if (!p->packs || len < PACK_LEAST_BYTES || len > GSRV_PACK_BYTES ||
 	    gz_create(GZ_GZIP, PACK_LEVEL, &z)) {
 		grpcf_put_head(head, false, (uint32_t)len);
 		buf_add(&p->out, head, sizeof head);

@@ -89,7 +89,7 @@ bool gsrv_fail(struct req *r, enum grpc_status s, const char *text, size_t len);
 /* Milliseconds to the deadline, from 0; max_ms when that is sooner. */
 uint64_t gcall_left_ms(const struct gcall *c, uint64_t max_ms);
 
-/* The handler has done with the message it has. */
+/* The handler has done with the message it has; the next one may be given to it below this. */
 void gcall_next(struct gcall *c);
 /*
  * A message more. False: it is queued, but wait for room() before the next. Of a client that has

@@ -10,7 +10,8 @@
  *   UNPACK  protobuf-c, by a worker when it is large
  *   TAKEN   the handler has it
  *   OVER    the client has said all, and the handler knows
- * In UNZIP, UNPACK and TAKEN what comes waits in early, at most the stream's window, unconsumed.
+ * In UNZIP, UNPACK and TAKEN what comes waits in early, at most the stream's window, unconsumed; so
+ * do further messages when those before them have had LOOP_WORK_NS.
  */
 #ifndef NET_GRPC_GSRV_PRIV_H
 #define NET_GRPC_GSRV_PRIV_H
@@ -38,10 +39,12 @@ struct gcall_priv {
 	struct loop_timer deadline;
 	/* What the client sends. */
 	enum gread_state state;
-	bool zipped;     /* grpc-encoding is gzip */
-	bool client_end; /* END_STREAM came */
-	bool any;        /* a message came */
-	bool running;    /* gread_run is below */
+	bool zipped;          /* grpc-encoding is gzip */
+	bool packs;           /* and so is ours */
+	bool client_end;      /* END_STREAM came */
+	bool any;             /* a message came */
+	bool running;         /* gread_run is below */
+	uint64_t turn_end_ns; /* real clock */
 	struct grpcf frames;
 	struct gbytes early, zip, msg;
 	struct gunz *gunz;

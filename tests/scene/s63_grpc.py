@@ -73,6 +73,9 @@ k.wait_ready()
 body = b"".join(series({"__name__": "m", "i": str(i), "job": "x\u00e4"}, [(MS - 600000 + j * 15000, math.nan if j == 7 else i * 1.25 + j if i % 5 else -0.0) for j in range(41)])
                 for i in range(40))
 body += series({"__name__": "odd"}, [(MS - 3000, math.inf), (MS - 2000, -math.inf), (MS - 1000, 5e-324)])
+histogram = varint(1 << 3) + varint(1) + varint(2 << 3 | 1) + struct.pack("<d", 0.5) + varint(4 << 3) + varint(6) + varint(5 << 3 | 1) + struct.pack("<d", 1e-128)
+histogram += varint(6 << 3) + varint(1) + varint(15 << 3) + varint(MS - 1000)
+body += field(1, b"".join(field(1, field(1, n) + field(2, v)) for n, v in [(b"__name__", b"native")]) + field(4, histogram))
 ok(write(k.port, body)[0] == 204, "samples are written")
 
 # --- both calls say what /api/v1 says ---
@@ -98,6 +101,7 @@ for what, got, want, words in [
         ("too many steps", failing(R, rq(query="1", start_timestamp_ms=1, end_timestamp_ms=20000, step_ms=1)), "INVALID_ARGUMENT", "11,000 points"),
         ("a limit", failing(R, rq(query="sum_over_time(m[6000s:1ms])", start_timestamp_ms=MS - 9000, end_timestamp_ms=MS, step_ms=1000)), "RESOURCE_EXHAUSTED", "(--query.max-"),
         ("data that do not fit", failing(Q, iq(query='m + on() m', evaluation_timestamp_ms=MS)), "FAILED_PRECONDITION", "many-to-many"),
+        ("a native histogram", failing(Q, iq(query="native", evaluation_timestamp_ms=MS)), "UNIMPLEMENTED", "native histograms"),
         ("an expression that is too long", failing(Q, iq(query="1" + "+1" * 600000)), "INVALID_ARGUMENT", "--query.max-text"),
         ("a message over the limit", failing(Q, iq(query="x" * (5 << 20))), "RESOURCE_EXHAUSTED", "--grpc.max-message-bytes"),
         ("an unknown method", failing(ch.unary_unary("/codesprintpro.monitoring.v1.QueryService/Other"), b""), "UNIMPLEMENTED", "unknown method"),
@@ -117,6 +121,10 @@ while time.time() < end and b"kymo_queries_running 0" not in request(k.port, "GE
 ok(b"kymo_queries_running 0" in request(k.port, "GET", "/metrics")[1], "and its query ends")
 status, text, _ = request(k.port, "POST", "/codesprintpro.monitoring.v1.QueryService/EvaluateInstantQuery", b"", {"Content-Type": "application/grpc"})
 ok(status == 505 and b"HTTP/2" in text, f"over HTTP/1.1 it is refused: {status} {text}")
+
+_, c = Q.with_call(iq(query="rate(odd[5m])", evaluation_timestamp_ms=MS))
+notes = [v for n, v in c.trailing_metadata() if n == "kymo-info"]
+ok(len(notes) == 1 and "might not be a counter" in notes[0], f"infos stand behind the answer: {notes}")
 
 # --- gzip ---
 plain = Q(iq(query="m", evaluation_timestamp_ms=MS))

@@ -392,8 +392,7 @@ static enum err scan_value(struct ql_scan *s, const struct source_item *item)
 /* Native histograms are samples of which a float column knows nothing: the answer says so. */
 static void note_histograms(struct ql_scan *s)
 {
-	ql_notes_add(&s->batch->notes, true, s->piece->spec->pos,
-	    "native histograms are stored but not evaluated by this version, they are left out");
+	ql_notes_add(&s->batch->notes, true, s->piece->spec->pos, QL_NOTE_HISTOGRAMS);
 }
 
 static enum err scan_series(struct ql_scan *s, const struct source_item *item)
