@@ -1,6 +1,7 @@
 /* gRPC calls over loopback: an nghttp2 client that says what it likes. */
 #include <nghttp2/nghttp2.h>
 
+#include "net/grpc/greflect.h"
 #include "proto/gunz.h"
 #include "proto/gz.h"
 #include "tests/lib/httpcli.h"
@@ -569,11 +570,40 @@ static void unread(void)
 	tap_is_i64((int64_t)metric_sum(M_ANSWER_BYTES), 0, "and all is given back");
 }
 
+/* Which file has a symbol? */
+static void reflection(void)
+{
+#define QS "codesprintpro.monitoring.v1."
+	static const struct {
+		const char *symbol;
+		const char *file; /* NULL: none */
+	} cases[] = { { QS "QueryService", "query_service.proto" },
+		{ QS "QueryService.EvaluateRangeQuery", "query_service.proto" },
+		{ QS "QueryService.Other", NULL }, { QS "Sample", "query_service.proto" },
+		{ QS "Sample.value", "query_service.proto" }, { QS "Sample.valu", NULL },
+		{ QS "Sample.value.x", NULL }, { QS "Samp", NULL }, { QS, NULL },
+		{ "codesprintpro.monitoring.v1", NULL }, { "", NULL }, { ".", NULL },
+		{ "grpc.health.v1.HealthCheckResponse.ServingStatus", "health.proto" },
+		{ "grpc.health.v1.HealthCheckResponse.ServingStatus.SERVING", "health.proto" },
+		{ "grpc.reflection.v1.ServerReflectionRequest.message_request",
+		    "reflection_v1.proto" },
+		{ "grpc.reflection.v1alpha.ServerReflection", "reflection_v1alpha.proto" } };
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		size_t len = 0, named = 0;
+		const uint8_t *file = greflect_file_of(cases[i].symbol, &len);
+		const uint8_t *want =
+		    cases[i].file ? greflect_file_named(cases[i].file, &named) : NULL;
+		tap_ok(file == want && len == named && !cases[i].file == !file, "\"%s\" is in %s",
+		    cases[i].symbol, cases[i].file ? cases[i].file : "no file");
+	}
+}
+
 int main(void)
 {
 	clock_fake(1700000000000);
 	limits_default(&test_limits);
 	echo_serve(1);
+	reflection();
 	kinds();
 	refusals();
 	sizes();
