@@ -1,5 +1,7 @@
 #include "proto/qspb.h"
 
+#include "core/base/wire.h"
+
 /*
  * Canonical bytes of labels (core/model/label.h) are what `repeated LabelPair labels = 1` wants.
  */
@@ -9,8 +11,13 @@
 #define TAG_TIMESTAMP     0x08
 #define TAG_NUMBER        0x11
 #define SAMPLE_MAX        (2 + 1 + 10 + 1 + 8)
+#define NUMBER_BYTES      9u
 #define VARINT_MAX        10u
-#define POINTS_ONCE       512u /* encoded between looks at the room */
+/* Times from 1971 to 2109 take six bytes. */
+#define USUAL_BYTES 6u
+#define USUAL_FROM  (INT64_C(1) << (7 * (USUAL_BYTES - 1)))
+#define USUAL_TO    (INT64_C(1) << (7 * USUAL_BYTES))
+#define POINTS_ONCE 512u /* encoded between looks at the room */
 
 static unsigned varint_bytes(uint64_t v)
 {
@@ -36,12 +43,24 @@ static bool is_zero(double v)
 
 static unsigned sample_bytes(int64_t t_ms, double v)
 {
-	return (t_ms ? 1 + varint_bytes((uint64_t)t_ms) : 0) + (is_zero(v) ? 0 : 9);
+	return (t_ms ? 1 + varint_bytes((uint64_t)t_ms) : 0) + (is_zero(v) ? 0 : NUMBER_BYTES);
+}
+
+/* Times rise: those between two that are as long are as long. */
+static bool same_length(const struct ql_series *s, size_t from, size_t to)
+{
+	return s->t_ms[from] > 0 &&
+	    varint_bytes((uint64_t)s->t_ms[from]) == varint_bytes((uint64_t)s->t_ms[to - 1]);
 }
 
 static uint64_t points_bytes(const struct ql_series *s, size_t from, size_t to)
 {
 	uint64_t bytes = 0;
+	if (from < to && same_length(s, from, to)) {
+		for (size_t i = from; i < to; i++)
+			bytes += is_zero(s->v[i]) ? 0 : NUMBER_BYTES;
+		return bytes + (to - from) * (3 + varint_bytes((uint64_t)s->t_ms[from]));
+	}
 	for (size_t i = from; i < to; i++)
 		bytes += 2 + sample_bytes(s->t_ms[i], s->v[i]);
 	return bytes;
@@ -85,22 +104,38 @@ static void put_head(struct buf *out, uint8_t tag, uint64_t len)
 	buf_add(out, head, (size_t)(put_varint(head + 1, len) - head));
 }
 
+static uint8_t *put_number(uint8_t *p, double v)
+{
+	uint64_t bits;
+	memcpy(&bits, &v, sizeof(bits));
+	*p++ = TAG_NUMBER;
+	wire_store64(p, bits);
+	return p + sizeof(bits);
+}
+
+/* A usual time, a value that is not 0. */
+static uint8_t *put_usual(uint8_t *p, uint64_t t_ms, double v)
+{
+	p[0] = TAG_SAMPLES;
+	p[1] = 1 + USUAL_BYTES + NUMBER_BYTES;
+	p[2] = TAG_TIMESTAMP;
+	for (unsigned i = 0; i < USUAL_BYTES - 1; i++)
+		p[3 + i] = (uint8_t)(t_ms >> (7 * i) | 0x80);
+	p[2 + USUAL_BYTES] = (uint8_t)(t_ms >> (7 * (USUAL_BYTES - 1)));
+	return put_number(p + 3 + USUAL_BYTES, v);
+}
+
 static uint8_t *put_sample(uint8_t *p, int64_t t_ms, double v)
 {
+	if (t_ms >= USUAL_FROM && t_ms < USUAL_TO && !is_zero(v))
+		return put_usual(p, (uint64_t)t_ms, v);
 	*p++ = TAG_SAMPLES;
 	*p++ = (uint8_t)sample_bytes(t_ms, v); /* less than 128 */
 	if (t_ms) {
 		*p++ = TAG_TIMESTAMP;
 		p = put_varint(p, (uint64_t)t_ms);
 	}
-	if (!is_zero(v)) {
-		uint64_t bits;
-		memcpy(&bits, &v, sizeof(bits));
-		*p++ = TAG_NUMBER;
-		for (unsigned i = 0; i < 8; i++)
-			*p++ = (uint8_t)(bits >> (8 * i));
-	}
-	return p;
+	return is_zero(v) ? p : put_number(p, v);
 }
 
 static void put_points(struct qspb *q, struct buf *out, const struct ql_series *s)

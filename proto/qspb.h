@@ -12,8 +12,8 @@
  *
  * A field with the value 0 is left out, as proto3 wants it; -0 and NaN are not 0, each NaN keeps
  * its bits.
- * Cost: some 1 ns per point to count, 6 to encode. Pure. Memory: sizes has a place for each series;
- * everything pointed at stays the caller's.
+ * Cost: some 0.5 ns per point to count, 4 to encode (b_promjson). Pure.
+ * Memory: sizes has a place for each series; everything pointed at stays the caller's.
  */
 #ifndef PROTO_QSPB_H
 #define PROTO_QSPB_H

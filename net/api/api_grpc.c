@@ -11,7 +11,7 @@
 #include "proto/gen/query_service.pb-c.h"
 #include "proto/qspb.h"
 
-#define COUNT_POINTS (32u << 10) /* counted in a turn, some 50 us */
+#define COUNT_POINTS (32u << 10) /* counted in a turn, some 30 us */
 #define PIECE_BYTES  (32u << 10) /* of an answer, per pull */
 #define NOTES_MAX    5u          /* warnings and infos, each */
 #define HEALTH_MAX   4096u       /* names are short */
