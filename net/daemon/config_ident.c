@@ -5,7 +5,7 @@
  *     tokens: [{name: prometheus, token_file: prometheus.token, roles: [write]}]
  *     basic: [{name: grafana, password_hash: "$argon2id$...", roles: [read]}]
  *     certificates: [{name: agent, san: "spiffe://example/agent", roles: [write], tenant: edge}]
- *     oidc: [{issuer: "https://idp.example", audience: kymo, tenant_claim: org, roles_claim: roles}]
+ *     oidc: [{issuer: "https://idp.example", audience: kymo, tenant_claim: org, roles: [read]}]
  *     anonymous: {roles: [read]}
  */
 #include <stdlib.h>
