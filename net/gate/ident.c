@@ -528,6 +528,9 @@ static void look_at_issuer(struct maker *m, const struct ident_oidc *o)
 		complain(m, "it has no audience: without one, tokens made for others would do");
 	if (o->tenant_claim && o->grant.tenant)
 		complain(m, "it has tenant and tenant_claim: one of them");
+	for (size_t i = 0; o->tenant_claim && i < o->grant.tenants_count; i++)
+		if (strcmp(o->grant.tenants[i], "*"))
+			complain(m, "it has tenants and tenant_claim: one of them, but for \"*\"");
 	if (o->roles_prefix && !o->roles_claim)
 		complain(m, "it has roles_prefix and no roles_claim");
 	if (!o->roles_claim)

@@ -208,13 +208,19 @@ static enum denial denial_of(enum jwt_fault f)
 static enum req_step checked_wrong(
     struct porter_loop *pl, struct req *r, const struct porter_ask *a, const struct ident *user)
 {
+	bool password = a->kind == CHECK_PASSWORD;
+	char text[96];
 	switch (a->verdict) {
 	case CHECK_CROWDED_ADDRESS:
-		return come_back(pl, r, DENIED_CROWDED, true,
-		    "too many passwords or tokens of this address are being checked");
+		rune_printf(text, sizeof text, "more than %u %s of this address are being checked",
+		    password ? CHECKS_PASSWORDS_ADDRESS : CHECKS_SIGNATURES_ADDRESS,
+		    password ? "passwords" : "tokens");
+		return come_back(pl, r, DENIED_CROWDED, true, text);
 	case CHECK_CROWDED:
-		return come_back(
-		    pl, r, DENIED_CROWDED, false, "too many passwords or tokens are being checked");
+		rune_printf(text, sizeof text, "more than %u %s are being checked",
+		    password ? CHECKS_PASSWORDS_ALL : CHECKS_SIGNATURES_ALL,
+		    password ? "passwords" : "tokens");
+		return come_back(pl, r, DENIED_CROWDED, false, text);
 	case CHECK_NO_KEYS:
 		return come_back(pl, r, DENIED_NO_KEYS, false,
 		    "the issuer of the token cannot be asked for its keys just now: it does not answer, or was asked a moment ago");
@@ -222,7 +228,7 @@ static enum req_step checked_wrong(
 	case CHECK_WRONG:
 		break;
 	}
-	if (a->kind == CHECK_PASSWORD)
+	if (password)
 		return unauthorized(pl, r, DENIED_PASSWORD, user ? user->name : "",
 		    "the user's name or the password is wrong");
 	return porter_refuse(pl, r, denial_of(a->fault), 401, "unauthorized", "",

@@ -324,6 +324,8 @@ TOKENS["reader"] = new
 status, text = ask(H1, "/metrics", *bearer("admin"))
 counts = dict(re.findall(r'kymo_auth_refused_total\{reason="(\w+)"\} (\d+)', text))
 ok(all(int(counts[r]) > 0 for r in ("missing", "token", "password", "role", "tenant", "jwt_claims", "jwt_time", "jwt_signature", "jwt_form")), f"refusals are counted: {counts}")
+status, text = ask(H1, "/api/v1/status/config", *bearer("admin"))
+ok(status == 200 and "newcomer" in text and not any(t in text for t in ("blake2b:", "argon2id$", "$2a$", TOKENS["prom"])), f"the configuration that is shown has no hashes: {text[:2000]}")
 status = k.end()
 ok(status == 0, f"it ends well: {status}")
 log = open(k.log_path, errors="replace").read()

@@ -234,6 +234,9 @@ static void other_faults(void)
 	has_fault(&c, "oidc[0]: issuer is no URL");
 	has_fault(&c, "oidc[1]: it has no audience");
 	has_fault(&c, "oidc[1]: it has tenant and tenant_claim");
+	issuers[1].grant.tenants = aud;
+	issuers[1].grant.tenants_count = 1;
+	has_fault(&c, "oidc[1]: it has tenants and tenant_claim");
 	has_fault(&c, "oidc[2]: jwks_url is no URL");
 	has_fault(&c, "oidc[2]: the issuer \"https://idp\" stands there twice");
 	struct ident_conf open = { .open = true };
