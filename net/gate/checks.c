@@ -243,6 +243,40 @@ static struct check *look_through(
 	return NULL;
 }
 
+/*
+ * The youngest of the address that waits most often, when that is more often than of_address: it
+ * makes room for one that waits less. Addresses that share a counter are taken for one.
+ */
+static struct check *who_makes_room(const struct lane *l, unsigned of_address)
+{
+	uint16_t counts[256] = { 0 }, most = 0;
+	LIST_EACH(at, &l->waiting) {
+		uint16_t n = ++counts[CONTAINER_OF(at, struct check, _link)->who & 255];
+		most = n > most ? n : most;
+	}
+	if (most <= of_address + 1)
+		return NULL;
+	for (struct list_link *at = l->waiting.prev; at != &l->waiting; at = at->prev) {
+		struct check *c = CONTAINER_OF(at, struct check, _link);
+		if (counts[c->who & 255] == most)
+			return c;
+	}
+	return NULL;
+}
+
+/* False: all places are taken by those who have no more than this one. */
+static bool has_place(struct lane *l, unsigned of_address)
+{
+	if (l->count < l->all_most)
+		return true;
+	struct check *other = who_makes_room(l, of_address);
+	if (!other)
+		return false;
+	other->verdict = CHECK_CROWDED;
+	finish(other);
+	return true;
+}
+
 static void queue(struct checks *cs, struct check *c)
 {
 	struct lane *l = &cs->lanes[c->kind];
@@ -256,7 +290,7 @@ static void queue(struct checks *cs, struct check *c)
 		list_add_tail(&same->_twins, &c->_link);
 	} else if (of_address >= l->address_most) {
 		answer(c, CHECK_CROWDED_ADDRESS);
-	} else if (l->count >= l->all_most) {
+	} else if (!has_place(l, of_address)) {
 		answer(c, CHECK_CROWDED);
 	} else {
 		l->count++;

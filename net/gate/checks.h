@@ -8,7 +8,8 @@
  * (1) CHECKS_PASSWORDS_AT_ONCE passwords at a time, as many signatures; the other workers are
  *     always there for those who read.
  * (2) An address has so many checks under way at most, all addresses together so many; who comes
- *     then is told to come back. The same check asked for twice is done once, and counts once.
+ *     then is told to come back, or the youngest of the address that waits most makes room for one
+ *     that waits less. The same check asked for twice is done once, and counts once.
  * (3) Answers about passwords are kept, the right and the wrong ones: a client that repeats what
  *     it sent costs no second hash, also after a reload that leaves the user's hash as it is. What
  *     is kept is a hash, under a key of this process, of all that the answer hangs on.

@@ -565,6 +565,61 @@ static void flood(void)
 	use_nobody(s);
 }
 
+static int dial_from(unsigned last)
+{
+	const char *colon = strrchr(address, ':');
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in own = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + last) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(fd >= 0 && !bind(fd, (struct sockaddr *)&own, sizeof(own)) &&
+	    !connect(fd, (struct sockaddr *)&to, sizeof(to)));
+	return fd;
+}
+
+static void guess_from(int fd, unsigned address_no, unsigned i)
+{
+	char text[1024], guess[64];
+	snprintf(guess, sizeof(guess), "ann:guess %u of %u", i, address_no);
+	snprintf(text, sizeof(text), "GET /read HTTP/1.1\r\nHost: a\r\n%s\r\n", basic(guess));
+	httpcli_puts(fd, text);
+}
+
+/* Some addresses fill all places; one more still gets one, whatever it costs them. */
+static void crowd(void)
+{
+	enum {
+		ADDRESSES = 12,
+		EACH = CHECKS_PASSWORDS_ADDRESS
+	};
+	char dear[PASSWD_HASH_BYTES];
+	CHECK(!passwd_make("open sesame", 11, dear));
+	struct ident_user u[] = { { .grant = { .name = "ann", .roles = ALL },
+	    .password_hash = dear } };
+	struct ident_set *s = use(&(struct ident_conf){ .users = u, .users_count = 1 });
+	int fds[ADDRESSES][EACH];
+	unsigned answered = 0, others = 0;
+	for (unsigned a = 0; a < ADDRESSES; a++)
+		for (unsigned i = 0; i < EACH; i++) {
+			fds[a][i] = dial_from(10 + a);
+			guess_from(fds[a][i], a, i);
+		}
+	expect("GET", "/read", basic("ann:open sesame"), 200, "id=ann");
+	for (unsigned a = 0; a < ADDRESSES; a++)
+		for (unsigned i = 0; i < EACH; i++) {
+			struct httpcli_answer r = httpcli_read(fds[a][i], false, WAIT_MS);
+			answered += r.status == 401 || r.status == 503;
+			others += r.status == 503;
+			httpcli_free(&r);
+			close(fds[a][i]);
+		}
+	printf("# %u of %d made room\n", others, ADDRESSES * EACH);
+	tap_is_u64(answered, ADDRESSES * EACH, "all are answered, 401 or 503");
+	use_nobody(s);
+}
+
 static void certificates(void)
 {
 	struct ident_cert cs[] = { { .grant = { .name = "agent", .roles = ROLE_WRITE },
@@ -733,6 +788,7 @@ int main(void)
 	tenants();
 	users();
 	flood();
+	crowd();
 	certificates();
 	issuers();
 	leavers();
