@@ -180,7 +180,7 @@ static void put_row(struct buf *b, const struct route *row, const char *links)
 	char methods[64];
 	const char *role = apidoc_role(row->role);
 	router_allow_text(row->methods, methods, sizeof methods);
-	buf_printf(b, "<h3>%s <code>%s", methods, links);
+	buf_printf(b, "<h3>%s <code>%s", methods, row->flags & ROUTE_ROOT ? "" : links);
 	put_text(b, row->path);
 	buf_add_str(b, "</code></h3>\n<p>");
 	put_text(b, row->doc->what);

@@ -186,11 +186,12 @@ static const struct route *first_of_path(const struct route_table *t, const stru
 }
 
 /* A path, with the operations of all its rows. */
-static void put_item(struct buf *b, const struct route_table *t, const struct route *row)
+static void put_item(
+    struct buf *b, const struct route_table *t, const struct route *row, const char *links)
 {
-	bool any = false;
+	bool any = links[0] && (row->flags & ROUTE_ROOT);
 	put_path(b, row->path);
-	buf_add_str(b, ":{");
+	buf_add_str(b, any ? ":{\"servers\":[{\"url\":\"/\"}]" : ":{");
 	for (const struct route *r = row; r < t->rows + t->count; r++)
 		if (r->doc && !strcmp(r->path, row->path))
 			put_operations(b, r, &any);
@@ -241,7 +242,7 @@ void openapi_json(struct buf *b, const struct route_table *t, const char *links,
 			if (first_of_path(t, row) != row)
 				continue;
 			buf_add_str(b, any ? "," : "");
-			put_item(b, t, row);
+			put_item(b, t, row, links);
 			any = true;
 		}
 	buf_add_str(b, "}");

@@ -21,7 +21,7 @@
 #define LIFECYCLE           (REQ_GET | POST_PUT) /* GET is told what is allowed */
 #define FORM                ROUTE_BODY_FORM
 #define WRITE               ROUTE_BODY_WRITE
-#define GRPC                (ROUTE_STREAM | ROUTE_SPOKEN)
+#define GRPC                (ROUTE_STREAM | ROUTE_SPOKEN | ROUTE_ROOT)
 #define QUERY_SERVICE       "/codesprintpro.monitoring.v1.QueryService/"
 #define REFLECTION(version) "/grpc.reflection." version ".ServerReflection/ServerReflectionInfo"
 

@@ -99,6 +99,7 @@ static void add_row(struct router *rt, uint16_t row)
 	struct spot *s = &rt->spots[row];
 	*s = (struct spot){ .next = NO_ROW, .len = (uint8_t)len };
 	s->pattern = (uint8_t)pattern_of(path, len);
+	CHECK(!(rt->t.rows[row].flags & ROUTE_ROOT) || s->pattern == PATTERN_LITERAL);
 	switch ((enum pattern)s->pattern) {
 	case PATTERN_NAME:
 		add_other(rt, rt->names, &rt->name_count, row);
@@ -281,12 +282,20 @@ static size_t slashes(const char *s, size_t len)
 	return n;
 }
 
+/* Is this row asked for this path? Under a prefix stand all rows but those of the root. */
+static bool stands_here(const struct router *rt, const struct route *row, bool at_root)
+{
+	return !rt->prefix_len || !(row->flags & ROUTE_ROOT) == !at_root;
+}
+
 /* The row of this method among those of one path; what others allow is gathered. */
 static bool choose(
     const struct router *rt, uint16_t first, enum req_method method, struct route_match *out)
 {
 	for (uint16_t i = first; i != NO_ROW; i = rt->spots[i].next) {
 		const struct route *row = &rt->t.rows[i];
+		if (!stands_here(rt, row, !out->inside))
+			continue;
 		out->methods |= row->methods;
 		if (row->methods & (unsigned)method) {
 			out->route = row;
@@ -310,12 +319,12 @@ static bool choose_other(const struct router *rt, const uint16_t *list, size_t c
 	return false;
 }
 
-static bool choose_literal(
-    const struct router *rt, enum req_method method, size_t len, struct route_match *out)
+static bool choose_literal(const struct router *rt, enum req_method method, const char *path,
+    size_t len, struct route_match *out)
 {
 	if (!len || len > PATH_LEN_MAX)
 		return false;
-	uint16_t first = literal_slot(rt, out->inside, len)->first;
+	uint16_t first = literal_slot(rt, path, len)->first;
 	return first != NO_ROW && choose(rt, first, method, out);
 }
 
@@ -326,14 +335,16 @@ enum route_found router_match(const struct router *rt, enum req_method method, c
 	if (!decode(a, raw, len, &out->path, &out->path_len))
 		return ROUTE_BAD_PATH;
 	const char *end = raw + len, *rest = under(rt, raw, end, false);
-	if (!rest)
-		return ROUTE_NO_PATH;
-	out->inside = out->path + rt->prefix_len;
+	size_t skip = rest ? rt->prefix_len : 0;
+	if (rest)
+		out->inside = out->path + skip;
 	bool escaped = out->path_len < len;
 	/* An escaped slash is in no literal path. */
 	bool literal = !escaped || slashes(raw, len) == slashes(out->path, out->path_len);
-	if (literal && choose_literal(rt, method, out->path_len - rt->prefix_len, out))
+	if (literal && choose_literal(rt, method, out->path + skip, out->path_len - skip, out))
 		return ROUTE_FOUND;
+	if (!rest)
+		return out->route ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
 	if (!choose_other(rt, rt->names, rt->name_count, method, rest, end, out) &&
 	    !choose_other(rt, rt->prefixes, rt->prefix_count, method, rest, end, out))
 		return out->route ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
@@ -426,6 +437,7 @@ bool router_fix(const struct router *rt, enum req_method method, const char *raw
 			bool longer = best == SIZE_MAX || rt->spots[i].len > rt->spots[best].len;
 			if (rt->spots[i].pattern == pattern && longer &&
 			    (rt->t.rows[i].methods & (unsigned)method) &&
+			    stands_here(rt, &rt->t.rows[i], false) &&
 			    fits(rt, i, path, end, &param, &param_len))
 				best = i;
 			if (best != SIZE_MAX && pattern != PATTERN_PREFIX)
@@ -451,7 +463,8 @@ static size_t tail_of(const char *path, size_t len)
 /* Rows that people may be led to. */
 static bool has_name(const struct router *rt, size_t row)
 {
-	return rt->t.rows[row].path[1] && rt->spots[row].pattern != PATTERN_PREFIX;
+	return rt->t.rows[row].path[1] && rt->spots[row].pattern != PATTERN_PREFIX &&
+	    stands_here(rt, &rt->t.rows[row], false);
 }
 
 const char *router_near(const struct router *rt, const char *inside, size_t len)

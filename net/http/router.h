@@ -11,7 +11,8 @@
  * Literal rows are asked first, then those with <name> in the order of the table, then prefixes,
  * the longest first. Several rows may have the same path with different methods; the first that
  * fits path and method wins.
- * All paths of a table may lie under a prefix ("/kymo"), which the table does not know.
+ * All paths of a table may lie under a prefix ("/kymo"), which the table does not know; those of
+ * ROUTE_ROOT stay where they are.
  * Cost: a literal path is one hash and one comparison, whatever the size of the table.
  * Thread: a router is read only after router_create. Memory: some 32 bytes a row.
  */
@@ -37,6 +38,8 @@ enum route_flags {
 	 * its own; rows of ROLE_NONE answer everywhere.
 	 */
 	ROUTE_ADMIN_SIDE = 32,
+	/* A literal path that is never under the router's prefix: clients of gRPC know of none. */
+	ROUTE_ROOT = 64,
 };
 
 /* What an identity may do; a bit each (net/gate). */

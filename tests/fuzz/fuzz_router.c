@@ -21,7 +21,8 @@ static const struct route rows[] = { ROW(REQ_GET, "/"), ROW(REQ_GET | REQ_POST, 
 	ROW(REQ_GET, "/api/v1/label/<name>/values"), ROW(REQ_PUT, "/api/v1/label/<name>/values"),
 	ROW(REQ_GET, "/api/v1/label/<name>"), ROW(REQ_POST, "/api/v1/label/x"), ROW(REQ_GET, "/a"),
 	ROW(REQ_POST, "/a/b"), ROW(REQ_GET, "/a/*"), ROW(REQ_PUT, "/a/b/*"), ROW(REQ_GET, "/a/b/*"),
-	ROW(REQ_GET, "/-/ready"), ROW(REQ_GET, "/A/c") };
+	ROW(REQ_GET, "/-/ready"), ROW(REQ_GET, "/A/c"),
+	{ .methods = REQ_POST, .path = "/r.S/C", .handler = handler, .flags = ROUTE_ROOT } };
 static const struct route_table table = { rows, COUNT_OF(rows) };
 
 #define SEGMENTS_MAX 300
@@ -137,7 +138,14 @@ struct verdict {
 	size_t param_len;
 };
 
-static void judge(const struct path *p, size_t from, unsigned method, struct verdict *v)
+enum side {
+	SIDE_ANY, /* no prefix */
+	SIDE_ROOT,
+	SIDE_INSIDE
+};
+
+static void judge(
+    const struct path *p, size_t from, enum side side, unsigned method, struct verdict *v)
 {
 	v->found = ROUTE_NO_PATH;
 	v->route = NULL;
@@ -145,7 +153,9 @@ static void judge(const struct path *p, size_t from, unsigned method, struct ver
 	for (unsigned k = 0; k < 3; k++)
 		for (size_t longest = k == 2 ? 300 : 1; longest; longest--)
 			for (size_t i = 0; i < COUNT_OF(rows); i++) {
-				if (kind(rows[i].path) != k ||
+				bool root = rows[i].flags & ROUTE_ROOT;
+				if (kind(rows[i].path) != k || (side == SIDE_ROOT && !root) ||
+				    (side == SIDE_INSIDE && root) ||
 				    (k == 2 && strlen(rows[i].path) != longest) ||
 				    !slow_match(rows[i].path, p, from, v->param, &v->param_len))
 					continue;
@@ -199,9 +209,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (!!m.inside != in)
 			abort();
 		if (in && p.count > 2)
-			judge(&p, from, method, &v);
+			judge(&p, from, SIDE_INSIDE, method, &v);
+		else if (!in && p.count)
+			judge(&p, 0, SIDE_ROOT, method, &v);
 	} else if (p.count) {
-		judge(&p, from, method, &v);
+		judge(&p, from, SIDE_ANY, method, &v);
 	}
 	if (f != v.found || m.route != v.route)
 		abort();

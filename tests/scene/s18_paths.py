@@ -3,6 +3,7 @@
 import gzip, sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
+import h2raw
 
 top = tmpdir("paths")
 
@@ -104,6 +105,14 @@ status, body, _ = request(k.port, "POST", "/kymo/api/v1/write", snappy(series({"
 ok(status == 204, f"a write is taken below it: {status} {body}")
 status, body, _ = get(k.port, "/kymo/api/v1/query?query=below")
 ok(b'"7"' in body, f"and read: {body}")
+c = h2raw.Connection(socket.create_connection(("127.0.0.1", k.port)))
+c.handshake()
+for stream, path in ((1, "/grpc.health.v1.Health/Check"), (3, "/kymo/grpc.health.v1.Health/Check")):
+    c.headers(stream, [(2, "POST"), (6, "http"), (4, path), (1, "a"), ("content-type", "application/grpc"), ("te", "trailers")], h2raw.END_HEADERS)
+    c.data(stream, b"\0\0\0\0\0")
+    fields, body = c.answer(stream)
+    ok((body == b"\0\0\0\0\2\x08\1") == (stream == 1), f"gRPC's calls know of no prefix, {path}: {fields} {body}")
+c.close()
 p = subprocess.run([BENCH, "write", "--url", f"http://127.0.0.1:{k.port}/kymo/api/v1/write", "--series", "500", "--rounds", "2"], capture_output=True, text=True, timeout=120)
 ok(p.returncode == 0 and '"failed":0' in p.stdout, f"kymobench finds it there: {p.stdout + p.stderr!r}")
 k.end()

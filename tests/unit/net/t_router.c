@@ -18,6 +18,7 @@ static const struct route rows[] = {
 	{ .methods = REQ_GET, .path = "/ui/static/*", .handler = h },
 	{ .methods = REQ_POST, .path = "/ui/*", .handler = h },
 	{ .methods = REQ_PUT, .path = "/ui/save", .handler = h },
+	{ .methods = REQ_POST, .path = "/svc.Name/Call", .handler = h, .flags = ROUTE_ROOT },
 };
 static const struct route_table table = { rows, COUNT_OF(rows) };
 
@@ -79,6 +80,7 @@ static const struct {
 	{ REQ_GET, "/ui/..a", ROUTE_FOUND, 6, "/ui/..a", "..a" },
 	{ REQ_GET, "/UI/a", ROUTE_NO_PATH, -1, "/UI/a", NULL },
 	{ REQ_GET, "/ui/%00", ROUTE_BAD_PATH, -1, NULL, NULL },
+	{ REQ_POST, "/svc.Name/Call", ROUTE_FOUND, 10, "/svc.Name/Call", NULL },
 };
 /* clang-format on */
 
@@ -185,6 +187,17 @@ static void prefixes(struct arena *a)
 		tap_ok(ok, "under a prefix: %s (%d, %s)", prefixed[i].raw, (int)f,
 		    m.inside ? m.inside : "outside");
 	}
+	struct route_match call;
+	tap_ok(router_match(under, REQ_POST, "/svc%2eName/Call", 16, a, &call) == ROUTE_FOUND &&
+	        call.route == &rows[10] && !call.inside,
+	    "a row of the root is there");
+	tap_ok(router_match(under, REQ_GET, "/svc.Name/Call", 14, a, &call) == ROUTE_NO_METHOD &&
+	        call.methods == REQ_POST,
+	    "with its methods");
+	tap_ok(router_match(under, REQ_POST, "/kymo/x/svc.Name/Call", 21, a, &call) == ROUTE_NO_PATH,
+	    "not under the prefix");
+	tap_ok(!router_near(under, "/svc.Name/Cal", 13) && router_near(rt, "/svc.Name/Cal", 13),
+	    "nor is it named to who looks there");
 	for (size_t i = 0; i < COUNT_OF(prefixed_fixes); i++) {
 		const char *raw = prefixed_fixes[i].raw, *out = NULL;
 		bool found = router_fix(under, REQ_GET, raw, strlen(raw), a, &out);
