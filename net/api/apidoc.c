@@ -75,6 +75,8 @@ const char *apidoc_error(unsigned status)
 /* Does every row of this kind refuse so? */
 static bool usual_error(const struct route *row, unsigned status)
 {
+	if (row->flags & ROUTE_SPOKEN) /* the others are told in words of its own, behind a 200 */
+		return status == 405;
 	switch (status) {
 	case 401:
 	case 403:

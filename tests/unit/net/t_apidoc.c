@@ -228,7 +228,11 @@ static void synthetic(void)
 	static const struct route rows[] = { { .methods = REQ_GET, .path = "/ui/*", .doc = &d },
 		{ .methods = REQ_PUT, .path = "/ui/*", .doc = &d, .body_max = 5, .role = ROLE_RULES },
 		{ .methods = REQ_GET, .path = "/quiet" },
-		{ .methods = REQ_POST, .path = "/call", .flags = ROUTE_ROOT, .doc = &d } };
+		{ .methods = REQ_POST,
+		    .path = "/call",
+		    .flags = ROUTE_ROOT | ROUTE_SPOKEN,
+		    .role = ROLE_READ,
+		    .doc = &d } };
 	static const struct route_table t = { rows, COUNT_OF(rows) };
 	struct buf b;
 	json_error_t error;
@@ -259,6 +263,8 @@ static void synthetic(void)
 	buf_release(&b);
 	tap_ok(apidoc_errors(&rows[1], list) == 6 && list[0] == 401 && list[5] == 503,
 	    "errors that follow from the row are added");
+	tap_ok(apidoc_errors(&rows[3], list) == 2 && list[0] == 405 && list[1] == 422,
+	    "but not where they are told another way");
 }
 
 int main(int argc, char **argv)
