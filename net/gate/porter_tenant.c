@@ -126,8 +126,9 @@ static void made(void *own, enum err e, const char *text)
 	struct req *r = own;
 	struct porter_ask *a = r->identify;
 	a->make = e;
-	size_t n = strnlen(text ? text : "", sizeof a->make_text - 1);
-	memcpy(a->make_text, text ? text : "", n);
+	size_t n = text ? strnlen(text, sizeof a->make_text - 1) : 0;
+	if (n)
+		memcpy(a->make_text, text, n);
 	a->make_text[n] = 0;
 	req_door_open(r);
 }
