@@ -8,12 +8,13 @@
  *   "KYMOTEN1"  version u32  record bytes u32  zeros[12]  crc32c of those u32
  *   of each id from 1 on: crc32c u32 (begun with the id)  length u32 (0: lost)  name[64]
  * (1) A name is found by nobody before its record is synced in both files; then by all loops,
- *     before whoever asked for it is told. New records are written at the end of a, synced, then of b.
+ *     before whoever asked for it is told. New records are written at the end of a and synced,
+ *     then of b.
  * (2) A file in which a write or sync failed is not written again: a new one takes its place.
  * (3) At a start a record counts that either file has whole. What neither has, but the store knows
- *     samples or metadata of, is lost: its id keeps the data, under the name "~id", which nobody can
- *     have; it is logged, and both files are set aside before they are written again. Whoever puts
- *     a copy of the files back while the server does not run has the names back.
+ *     samples or metadata of, is lost: its id keeps the data, under the name "~id", which nobody
+ *     can have; it is logged, and both files are set aside before they are written again. Whoever
+ *     puts a copy of the files back while the server does not run has the names back.
  *
  * Each loop has a table of its own, so finding asks nobody: one hash, as good as one comparison.
  * Making is for loop 0 and one worker; what is asked for meanwhile goes into the next write
