@@ -33,7 +33,8 @@ struct conn {
 	struct httpc http;
 	struct list_link queue;
 	pthread_cond_t more;
-	struct sample_set create, latency, late; /* latency: of the paced rounds */
+	/* latency: of the paced rounds; what was refused with 429 or 503 stands in refused */
+	struct sample_set create, latency, refused, late;
 	uint64_t samples, requests, failed, retries;
 	char first_error[512];
 };
@@ -196,6 +197,13 @@ static void note_refusal(struct conn *c, int status, size_t off)
 		    (int)(c->http.in.len - off), (char *)c->http.in.data + off);
 }
 
+static struct sample_set *set_for(struct conn *c, const struct body *b, int status)
+{
+	if (status == 429 || status == 503)
+		return &c->refused;
+	return b->round == c->p->o->first && c->p->o->create ? &c->create : &c->latency;
+}
+
 /* 5xx and broken connections are repeated for a while, as a sender does. */
 static void body_send(struct conn *c, const struct body *b)
 {
@@ -207,8 +215,7 @@ static void body_send(struct conn *c, const struct body *b)
 		    "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\n",
 		    b->data, b->len, &off);
 		c->requests++;
-		set_add(b->round == c->p->o->first && c->p->o->create ? &c->create : &c->latency,
-		    clock_real_mono_ns() - sent);
+		set_add(set_for(c, b, status), clock_real_mono_ns() - sent);
 		if (status >= 200 && status < 300) {
 			__atomic_add_fetch(&c->samples, b->samples, __ATOMIC_RELAXED);
 			return;
@@ -304,12 +311,23 @@ static void *teller_main(void *arg)
 enum which {
 	CREATE,
 	LATENCY,
+	REFUSED,
 	LATE
 };
 
 static const struct sample_set *set_of(const struct conn *c, enum which which)
 {
-	return which == CREATE ? &c->create : which == LATENCY ? &c->latency : &c->late;
+	switch (which) {
+	case CREATE:
+		return &c->create;
+	case LATENCY:
+		return &c->latency;
+	case REFUSED:
+		return &c->refused;
+	case LATE:
+		break;
+	}
+	return &c->late;
 }
 
 /* Of all connections, in ms. */
@@ -346,12 +364,13 @@ static void threads_tell(const struct pacer *p, double seconds)
 static bool tell(struct pacer *p, uint64_t end_ns)
 {
 	const struct pacer_opts *o = p->o;
-	uint64_t requests = 0, failed = 0, retries = 0, samples = samples_of(p);
+	uint64_t requests = 0, failed = 0, retries = 0, refused = 0, samples = samples_of(p);
 	const char *why = "";
 	for (unsigned k = 0; k < o->connections; k++) {
 		requests += p->conns[k].requests;
 		failed += p->conns[k].failed;
 		retries += p->conns[k].retries;
+		refused += p->conns[k].refused.seen;
 		why = p->conns[k].first_error[0] ? p->conns[k].first_error : why;
 	}
 	struct procstat now;
@@ -376,6 +395,8 @@ static bool tell(struct pacer *p, uint64_t end_ns)
 	    quantile_ms(p, LATE, 0.5), quantile_ms(p, LATE, 0.99), quantile_ms(p, LATE, 1));
 	printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.1f", quantile_ms(p, LATENCY, 0.5),
 	    quantile_ms(p, LATENCY, 0.99), quantile_ms(p, LATENCY, 1));
+	printf(",\"refused\":%llu,\"refused_p50_ms\":%.2f,\"refused_p99_ms\":%.2f",
+	    (unsigned long long)refused, quantile_ms(p, REFUSED, 0.5), quantile_ms(p, REFUSED, 0.99));
 	printf(",\"rss_mb\":%.1f,\"anon_mb\":%.1f,\"peak_rss_mb\":%.1f", now.rss_mb, now.anon_mb,
 	    now.peak_mb);
 	printf(",\"maker_cpu_s\":%.1f,\"waiting_peak_mb\":%.1f}\n", (double)p->made_ns / 1e9,
@@ -407,6 +428,7 @@ static void conns_make(struct pacer *p)
 		pthread_cond_init(&c->more, NULL);
 		set_init(&c->create);
 		set_init(&c->latency);
+		set_init(&c->refused);
 		set_init(&c->late);
 	}
 }

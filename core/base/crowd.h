@@ -17,7 +17,7 @@
 #include "core/base/check.h"
 
 #define CROWD_SLOTS   32768u
-#define CROWD_THINGS  3u
+#define CROWD_THINGS  4u
 #define CROWD_WAIT_NS UINT64_C(5000000000)
 STATIC((CROWD_SLOTS & (CROWD_SLOTS - 1)) == 0);
 

@@ -265,8 +265,12 @@ void loop_again_cancel(struct loop_again *a)
 bool loop_is_late(const struct loop *l)
 {
 	loop_check_here(l);
-	return !list_empty(&l->work[LOOP_SOON]) ||
-	    clock_real_mono_ns() - l->turn_start_ns > LOOP_EVENTS_NS;
+	return !list_empty(&l->work[LOOP_SOON]) || loop_events_late(l);
+}
+
+bool loop_events_late(const struct loop *l)
+{
+	return clock_real_mono_ns() - l->turn_start_ns > LOOP_EVENTS_NS;
 }
 
 static void loop_run_one(struct list_link *link)

@@ -94,6 +94,8 @@ static inline void loop_again_begin(struct loop_again *a)
 }
 /* Have the callbacks of this turn had their time, or do others wait in LOOP_SOON already? */
 bool loop_is_late(const struct loop *l);
+/* The first of both alone. */
+bool loop_events_late(const struct loop *l);
 
 /*
  * One-shot timer on the injectable monotonic clock; embed it, loop_timer_init once. Setting a set

@@ -5,10 +5,12 @@
 #include "core/base/num.h"
 #include "net/api/api.h"
 #include "net/api/apierr.h"
+#include "net/conn/limit.h"
 
 #define S_NS               UINT64_C(1000000000)
 #define MS_NS              UINT64_C(1000000)
 #define RETRY_MOST_S       30u
+#define TOO_MANY           4u
 #define STATUS_RATE        429
 #define STATUS_UNAVAILABLE 503
 
@@ -17,21 +19,24 @@ enum door_at {
 	DOOR_SIZE,
 	DOOR_RATE,
 	DOOR_PARKED,
+	DOOR_LOAD,
 	DOOR_OPEN
 };
 
-struct pass { /* of a write of a tenant with a rate, in the request's arena */
+struct pass { /* of a write, in the request's arena */
 	struct req *req;
 	struct rate_claim claim;
 	struct loop_timer timer;
 	struct list_link link; /* in parked */
 	uint64_t wait_ns;
+	bool counted; /* as a write in flight */
 };
 
 void door_begin(struct door_loop *d)
 {
 	list_init(&d->parked);
 	d->parked_count = 0;
+	d->throttle = (struct throttle){ 0 };
 }
 
 static struct door_loop *door_of(const struct req *r)
@@ -91,11 +96,16 @@ static void left(struct req *r)
 	refuse(r, p->wait_ns);
 }
 
-/* The request ends, and nobody has settled what it was charged: its body has not come. */
+/* The request ends. When nobody has settled what it was charged its body has not come. */
 static void ended(struct req *r)
 {
 	struct pass *p = r->door_own;
 	rate_give(&p->claim);
+	if (p->counted) {
+		limit_writes_sub(r->who);
+		throttle_end(&door_of(r)->throttle, loop_now_ns(r->loop));
+		req_rush(r, door_of(r)->throttle.limit != 0);
+	}
 }
 
 static enum req_step park(struct pass *p)
@@ -123,17 +133,14 @@ static enum req_step rate(struct req *r)
 	const struct tenant_limits *l = tenant_limits_here(r->tenant);
 	if (!rate_is_limited(l))
 		return REQ_GO;
-	struct pass *p = arena_zalloc(&r->arena, sizeof(*p));
+	struct pass *p = r->door_own;
 	uint64_t bytes = r->body_declared > 0 ? (uint64_t)r->body_declared : 0;
-	p->req = r;
 	p->wait_ns =
 	    rate_take(api_of(r)->rates, l, r->tenant, bytes, loop_now_ns(r->loop), &p->claim);
 	if (p->wait_ns > RATE_WAIT_NS) {
 		refuse(r, p->wait_ns);
 		return REQ_ANSWERED;
 	}
-	r->door_own = p;
-	r->door_done = ended;
 	return p->wait_ns ? park(p) : REQ_GO;
 }
 
@@ -155,12 +162,50 @@ void door_wrote(struct req *r, enum door_end end, uint64_t samples)
 	}
 }
 
+/* --- LOAD --- */
+
+/* So many times the limit is the end for those, too, who have less than an equal part. */
+static bool is_too_many(struct req *r, struct throttle *t)
+{
+	bool may = throttle_may(t, loop_now_ns(r->loop), r->waited_ns);
+	req_rush(r, t->limit != 0);
+	if (may)
+		return false;
+	return limit_writes_over(r->who) || t->under_way >= TOO_MANY * t->limit;
+}
+
+static enum req_step load(struct req *r)
+{
+	struct pass *p = r->door_own;
+	struct throttle *t = &door_of(r)->throttle;
+	if (is_too_many(r, t)) {
+		throttle_refused(t, loop_now_ns(r->loop));
+		rate_give(&p->claim);
+		metric_add(M_WRITE_REFUSED_LOAD, 1);
+		refusals_tell(&api_loop_of(r)->refusals, REFUSAL_LOAD, r, NULL);
+		req_refuse_overloaded(r, "more is written than the server can take now");
+		return REQ_ANSWERED;
+	}
+	p->counted = true;
+	throttle_begin(t);
+	limit_writes_add(r->who);
+	return REQ_GO;
+}
+
 /* --- all of it --- */
 
 static enum req_step identify(struct req *r)
 {
 	const struct api *a = api_of(r);
 	return a->opts.identify ? a->opts.identify(r) : REQ_GO;
+}
+
+static void pass_begin(struct req *r)
+{
+	struct pass *p = arena_zalloc(&r->arena, sizeof(*p));
+	p->req = r;
+	r->door_own = p;
+	r->door_done = ended;
 }
 
 static bool is_write(const struct req *r)
@@ -176,19 +221,32 @@ enum req_step api_door(struct req *r)
 		step = identify(r);
 		if (step != REQ_GO)
 			return step;
+		if (r->tenant != TENANT_DEFAULT)
+			req_set_who(r, limit_who_tenant(r->tenant));
 		r->door_step = DOOR_SIZE;
 		/* fallthrough */
 	case DOOR_SIZE:
 		if (!req_size_fits(r))
 			return REQ_ANSWERED;
+		if (!is_write(r)) {
+			r->door_step = DOOR_OPEN;
+			return REQ_GO;
+		}
+		pass_begin(r);
 		r->door_step = DOOR_RATE;
 		/* fallthrough */
 	case DOOR_RATE:
-		step = is_write(r) ? rate(r) : REQ_GO;
+		step = rate(r);
 		if (step != REQ_GO)
 			return step;
 		/* fallthrough */
 	case DOOR_PARKED:
+		r->door_step = DOOR_LOAD;
+		/* fallthrough */
+	case DOOR_LOAD:
+		step = load(r);
+		if (step != REQ_GO)
+			return step;
 		r->door_step = DOOR_OPEN;
 		/* fallthrough */
 	case DOOR_OPEN:

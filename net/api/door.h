@@ -6,6 +6,9 @@
  *   RATE      writes: the tenant's own rates (core/account/rate.h). Up to a second it is parked
  *             here, longer is 429 rate_limited; 503 with --limits.rate-status=503, for senders that
  *             throw away what is answered with 429 (Prometheus' default)
+ *   LOAD      writes: while more comes than can be done (core/account/throttle.h) only so many are
+ *             under way on a loop as would be done soon; 503 overloaded for the others, at once:
+ *             first of all for who has more than an equal part of them
  *   OPEN      it may come in; route->before_body is next
  *
  * DOOR_PARKED_MAX requests of a loop may be parked, a tenant has as many as are still free (one
@@ -16,6 +19,7 @@
 #ifndef NET_API_DOOR_H
 #define NET_API_DOOR_H
 
+#include "core/account/throttle.h"
 #include "core/base/list.h"
 #include "net/http/req.h"
 
@@ -24,6 +28,7 @@
 struct door_loop { /* of one loop */
 	struct list_link parked;
 	unsigned parked_count;
+	struct throttle throttle; /* of writes */
 };
 void door_begin(struct door_loop *d);
 

@@ -26,6 +26,8 @@ static const struct row {
 		"send smaller requests: max_samples_per_send of the sender's queue_config" },
 	[REFUSAL_RATE] = { "rate_limited", M_WRITE_REFUSED_RATE,
 		"raise samples_per_s or requests_per_s of the tenant; --limits.rate-status=503 for senders that throw away what is answered with 429" },
+	[REFUSAL_LOAD] = { "overloaded", M_WRITE_REFUSED_LOAD,
+		"senders repeat what is answered with 503; if it stays so, the server needs more CPU (--loops), or fewer samples" },
 	[REFUSAL_LATER] = { "come_back", M_WRITE_REFUSED_LATER,
 		"senders repeat what is answered with 503; /-/ready?for=write tells when writes are taken again" },
 	[REFUSAL_SAMPLES + SINK_OUT_OF_BOUNDS] = { "out_of_bounds", M_REFUSED_OUT_OF_BOUNDS,

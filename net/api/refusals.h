@@ -28,6 +28,7 @@ enum refusal {
 	REFUSAL_PROTOBUF,
 	REFUSAL_MANY,
 	REFUSAL_RATE,
+	REFUSAL_LOAD,
 	REFUSAL_LATER,   /* 503: the sender repeats it */
 	REFUSAL_SAMPLES, /* and its reason: REFUSAL_SAMPLES + enum sink_reason */
 	REFUSALS = REFUSAL_SAMPLES + SINK_REASONS

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "core/base/fdcache.h"
 #include "core/base/metric.h"
 #include "net/conn/front.h"
@@ -29,6 +30,7 @@ struct conn_host {
 	uint8_t *scratch;
 	struct tls_keys *keys;
 	const struct cidr_set *proxies;
+	bool rush;
 };
 
 static void conn_run(struct conn *c);
@@ -164,6 +166,16 @@ void conn_host_free(struct conn_host *h)
 
 /* ---- birth ---- */
 
+void conn_host_rush(struct conn_host *h, bool rush)
+{
+	h->rush = rush;
+}
+
+static bool conn_must_wait(const struct conn *c)
+{
+	return c->host->rush ? loop_events_late(c->loop) : loop_is_late(c->loop);
+}
+
 /* Now, or when its turn comes. */
 static void conn_turn(struct conn *c, bool write)
 {
@@ -172,11 +184,12 @@ static void conn_turn(struct conn *c, bool write)
 	c->_turn_read |= !write;
 	if (c->_turn_set)
 		return;
-	if (!c->_heavy && !loop_is_late(c->loop)) {
+	if (!c->_heavy && !conn_must_wait(c)) {
 		conn_take_turn(&c->_turn);
 		return;
 	}
 	c->_turn_set = true;
+	c->_asked_ns = clock_real_mono_ns();
 	if (c->_heavy && !write) {
 		event_del(c->_read_event);
 		c->_read_stops = true;
@@ -189,6 +202,8 @@ static void conn_take_turn(struct loop_deferred *d)
 	struct conn *c = CONTAINER_OF(d, struct conn, _turn);
 	bool write = c->_turn_write, read = c->_turn_read;
 	c->_turn_set = c->_turn_write = c->_turn_read = false;
+	c->waited_ns = c->_asked_ns ? clock_real_mono_ns() - c->_asked_ns : 0;
+	c->_asked_ns = 0;
 	if (c->_read_stops) {
 		c->_read_stops = false;
 		CHECK(!event_add(c->_read_event, NULL));
@@ -210,6 +225,7 @@ static void conn_turn_again(struct conn *c)
 	if (c->_turn_set)
 		return;
 	c->_turn_set = true;
+	c->_asked_ns = clock_real_mono_ns();
 	loop_work(c->loop, LOOP_SOON, &c->_turn);
 }
 

@@ -17,7 +17,8 @@
  * CONN_WRITE_TURN bytes per turn. What was copied and waits is counted as an answer of the peer.
  * A peer that reads too slowly while something is queued is cut off (limit_reader_look).
  * Turns: when the loop is late, a connection that has something to read or write waits in the
- * loop's queue (LOOP_SOON), so that peers take turns.
+ * loop's queue (LOOP_SOON), so that peers take turns. In a rush (conn_host_rush) who comes goes
+ * past the queue, as far as the time for events lasts: most are told to come later, and soon.
  * While reading pauses, ops->left is told once when the peer has closed its side.
  * How it begins: what a listener says (struct conn_how) comes before the protocol: the header of a
  * proxy, then the handshake of TLS (net/conn/front, net/conn/tls). Only then is the host's open()
@@ -112,6 +113,7 @@ struct conn {
 	bool tls;
 	enum conn_alpn alpn;
 	struct conn_peer *peer; /* whose certificate was verified; NULL = none */
+	uint64_t waited_ns;     /* what came last has waited so long for its turn */
 
 	/* Of conn.c. */
 	const struct conn_io *_io;
@@ -133,6 +135,7 @@ struct conn {
 	size_t _held;           /* counted as an answer that waits */
 	struct loop_timer _timer;
 	struct loop_deferred _reap, _room, _turn;
+	uint64_t _asked_ns; /* when _turn was asked for; real clock */
 	bool _want_room, _room_set, _turn_set, _turn_read, _turn_write;
 	bool _begun;      /* the host's open() was called */
 	bool _heavy;      /* a handshake: its turns come behind those of others */
@@ -151,6 +154,7 @@ void *conn_host_ctx(const struct conn_host *h);
 void conn_host_drain(struct conn_host *h); /* ops->drain on each, and on each to come */
 void conn_host_abort(struct conn_host *h);
 size_t conn_host_count(const struct conn_host *h);
+void conn_host_rush(struct conn_host *h, bool rush);
 void conn_host_free(
     struct conn_host *h); /* with no connections left; any thread once the loop has ended */
 /*

@@ -8,9 +8,10 @@
 enum {
 	CONNS,
 	INFLIGHT,
-	ANSWERS
+	ANSWERS,
+	WRITES
 };
-STATIC(ANSWERS < CROWD_THINGS);
+STATIC(WRITES < CROWD_THINGS);
 static struct crowd book;
 
 uint32_t limit_who(const struct sockaddr_storage *sa)
@@ -18,6 +19,12 @@ uint32_t limit_who(const struct sockaddr_storage *sa)
 	if (sa->ss_family == AF_INET6) /* a /64 is one place */
 		return crowd_slot(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 8);
 	return crowd_slot(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
+}
+
+uint32_t limit_who_tenant(uint32_t tenant)
+{
+	const uint32_t key[] = { UINT32_MAX, tenant, UINT32_MAX }; /* no address is so long */
+	return crowd_slot(key, sizeof(key));
 }
 
 bool limit_conn_take(uint32_t who)
@@ -135,6 +142,24 @@ void limit_answers_sub(uint32_t who, size_t bytes)
 {
 	crowd_sub(&book, ANSWERS, who, bytes);
 	metric_gauge_add(M_ANSWER_BYTES, -(int64_t)bytes);
+}
+
+/* ---- writes ---- */
+
+void limit_writes_add(uint32_t who)
+{
+	crowd_add(&book, WRITES, who, 1);
+}
+
+void limit_writes_sub(uint32_t who)
+{
+	crowd_sub(&book, WRITES, who, 1);
+}
+
+bool limit_writes_over(uint32_t who)
+{
+	uint64_t own = crowd_held(&book, WRITES, who);
+	return own >= crowd_share(&book, WRITES, who, crowd_sum(&book, WRITES) + 1);
 }
 
 /* ---- rates ---- */

@@ -19,6 +19,10 @@
  * slowly may keep others from asking, never from writing. The last eighth is for who holds little.
  * A peer is an address, an IPv6 one its /64. It may have all there is; while another one asks in
  * vain, it has its share (core/base/crowd.h).
+ * Writes in flight are counted, too: while there is more to do than can be done, who has more of
+ * them than an equal part is told to come later (limit_writes_over).
+ * A request of a tenant that an identity names is the tenant's, from wherever it comes
+ * (limit_who_tenant): tenants behind one address do not stand in for each other.
  * One book for the process, exact over loops. Thread: any loop; limits are those of the loop.
  */
 #ifndef NET_CONN_LIMIT_H
@@ -83,6 +87,8 @@
 /* Whose bytes: a slot of the book. */
 uint32_t limit_who(const struct sockaddr_storage *sa);
 
+uint32_t limit_who_tenant(uint32_t tenant);
+
 /* Another connection of who: false when it has http_connections_address of them. */
 MUST_CHECK bool limit_conn_take(uint32_t who);
 void limit_conn_add(uint32_t who); /* of one for whom that limit is not */
@@ -110,6 +116,11 @@ bool limit_inflight_short(void);
 bool limit_answers_full(uint32_t who, size_t bytes, uint64_t now_ns);
 void limit_answers_add(uint32_t who, size_t bytes);
 void limit_answers_sub(uint32_t who, size_t bytes);
+
+void limit_writes_add(uint32_t who);
+void limit_writes_sub(uint32_t who);
+/* Has who more of those that there are than an equal part? Of two who has some at least. */
+bool limit_writes_over(uint32_t who);
 
 /*
  * Least rate of a body, in bytes a second: a large one must come at half the rate at least that

@@ -58,6 +58,7 @@ struct req *req_create(struct srv_loop *sl, const struct conn *c)
 	r->roles = ROLES_ALL;
 	r->remote = c->remote;
 	r->who = c->who;
+	r->waited_ns = c->waited_ns;
 	r->peer = r->_peer = conn_peer_hold(c->peer);
 	r->tls = c->tls;
 	r->admin = c->admin;
@@ -290,6 +291,20 @@ bool req_hold(struct req *r, size_t bytes)
 		return false;
 	hold_anyway(r, bytes);
 	return true;
+}
+
+void req_set_who(struct req *r, uint32_t who)
+{
+	limit_inflight_sub(r->who, r->_charged_bytes);
+	limit_answers_sub(r->who, r->_held_bytes);
+	r->who = who;
+	limit_inflight_add(who, r->_charged_bytes);
+	limit_answers_add(who, r->_held_bytes);
+}
+
+void req_rush(struct req *r, bool rush)
+{
+	conn_host_rush(r->_srv->host, rush);
 }
 
 /* ---- bodies ---- */

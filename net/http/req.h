@@ -124,6 +124,7 @@ struct req {
 	bool admin;            /* by the listener for administration */
 	unsigned http_version; /* 10, 11 or 20 */
 	uint64_t start_ns;     /* loop_now_ns() when its head was complete */
+	uint64_t waited_ns;    /* that its bytes have waited for their turn before; real clock */
 	struct arena arena;
 	bool gone; /* the client has left */
 	/* What srv_opts.prepare made of it; freed behind on_done. */
@@ -200,6 +201,13 @@ void req_discharge(struct req *r, size_t bytes); /* so much of it is free again,
  * of it and answer with req_refuse_overloaded().
  */
 MUST_CHECK bool req_hold(struct req *r, size_t bytes);
+
+/*
+ * From now on what it holds is counted for who, another slot of net/conn/limit.h. At the door.
+ */
+void req_set_who(struct req *r, uint32_t who);
+/* Are requests of this loop to be looked at as soon as they come, since most are refused? */
+void req_rush(struct req *r, bool rush);
 
 /*
  * Adds a field to the coming answer; name in lower case, both copied. Control characters in the

@@ -31,6 +31,7 @@ struct fakereq {
 	struct loop_deferred opened;                /* its door */
 	bool gone;                                  /* leave right after the handler has returned */
 	bool unread;                                /* a stream is not read before fakereq_read */
+	bool late;                                  /* what req_loop_is_late says */
 	int status;
 	char type[64];
 	struct buf body;    /* of the answer, NUL behind */

@@ -38,7 +38,7 @@ static void a_book(void)
 	static struct meter_book b;
 	struct meter_row *first = meter_row(&b, 0);
 	TAP_OK(meter_row(&b, 0) == first && meter_row(&b, 255) == first + 255);
-	TAP_OK(meter_row(&b, 256) != first + 256 && meter_row(&b, UINT32_MAX) != NULL);
+	TAP_OK(meter_row(&b, 256) != first + 255 && meter_row(&b, UINT32_MAX) != NULL);
 	meter_note_set(first, 77);
 	TAP_OK(meter_note(meter_row(&b, 0)) == 77 && meter_note(first + 1) == 0);
 	meter_book_release(&b);

@@ -13,6 +13,8 @@
 
 /* A sink that answers as told, later. */
 static enum err told;
+static bool hold; /* what comes is kept until let_go */
+static struct list_link held;
 struct appended {
 	struct loop_deferred later;
 	struct sink_req *req;
@@ -34,7 +36,10 @@ static void append(struct sink *s, struct sink_req *req)
 	struct appended *a = mem_zalloc(sizeof(*a));
 	a->req = req;
 	a->later.fn = answer;
-	loop_defer(loop_here(), &a->later);
+	if (hold)
+		list_add_tail(&held, &a->later.link);
+	else
+		loop_defer(loop_here(), &a->later);
 }
 
 static enum err accepts(struct sink *s, uint32_t *retry_after_s)
@@ -272,6 +277,79 @@ static void places(void)
 	fakereq_end(&many[1]);
 }
 
+/* --- too much to do --- */
+
+static void let_go(void *arg)
+{
+	(void)arg;
+	hold = false;
+	for (struct list_link *l; (l = list_pop(&held));)
+		answer(CONTAINER_OF(l, struct loop_deferred, link));
+}
+
+/* A write whose bytes have waited for so long; of another address by its last digit. */
+static void begin_waited(struct fakereq *f, uint32_t who, uint64_t waited_ns)
+{
+	fakereq_init(f, &tt, api);
+	f->req.who = who;
+	f->req.waited_ns = waited_ns;
+	fakereq_begin(f, REQ_POST, "/api/v1/write", body.data, body.len);
+}
+
+static void overload(void)
+{
+	static struct fakereq many[60];
+	uint64_t before = metric_sum(M_WRITE_REFUSED_LOAD);
+	unsigned n = 0;
+	hold = true;
+	for (unsigned i = 0; i < 5; i++) { /* windows in which everybody waits too long */
+		for (unsigned k = 0; k < 4; k++)
+			begin_waited(&many[n++], 1, 100000000);
+		advance(101);
+	}
+	unsigned busy = 0;
+	for (unsigned i = 0; i < n; i++)
+		busy += !is_answered(&many[i]);
+	tap_ok(busy >= 12 && busy < n,
+	    "when waits stay long no more than there are may come: %u of %u", busy, n);
+	struct fakereq f;
+	begin_waited(&f, 1, 0);
+	fakereq_wait(&f);
+	tap_ok(f.status == 503 && !strncmp(fakereq_text(&f), "overloaded: ", 12) &&
+	        strstr((const char *)f.headers.data, "retry-after: "),
+	    "one more is told to come later: %d %s", f.status, fakereq_text(&f));
+	fakereq_end(&f);
+	begin_waited(&many[n], 2, 0);
+	tap_ok(!is_answered(&many[n]), "who has less than an equal part may come");
+	n++;
+	fakereq_get(&f, &tt, api, "/-/healthy");
+	TAP_OK(f.status == 200);
+	fakereq_end(&f);
+	testteam_run(&tt, 0, let_go, NULL);
+	unsigned good = 0, later = 0;
+	for (unsigned i = 0; i < n; i++) {
+		fakereq_wait(&many[i]);
+		good += many[i].status == 204;
+		later += many[i].status == 503;
+		fakereq_end(&many[i]);
+	}
+	tap_ok(good == busy + 1 && later == n - good, "all others are stored: %u", good);
+	tap_is_u64(metric_sum(M_WRITE_REFUSED_LOAD) - before, later + 1, "refusals are counted");
+	advance(3000);
+	begin_waited(&f, 1, 0);
+	fakereq_wait(&f);
+	fakereq_end(&f);
+	advance(3000);
+	bool all = true;
+	for (unsigned i = 0; i < 50; i++) {
+		begin_waited(&f, 1, 0);
+		fakereq_wait(&f);
+		all &= f.status == 204;
+		fakereq_end(&f);
+	}
+	tap_ok(all, "when the waits are short again everybody may");
+}
+
 /* --- who is asked --- */
 
 static unsigned identified;
@@ -317,12 +395,14 @@ static void identities(void)
 int main(void)
 {
 	clock_fake(1755000000000);
+	list_init(&held);
 	testteam_start(&tt, 2);
 	api = fakeapi_create(&tt, NULL, &sink, false);
 	set_up();
 	a_rate();
 	samples();
 	places();
+	overload();
 	identities();
 	fakeapi_free(api);
 	testteam_stop(&tt);
