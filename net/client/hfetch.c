@@ -347,8 +347,8 @@ static void on_whole(struct loop_timer *t)
 		hfetch_fail(f, ERR_TIMEOUT, "connect to %s: no connection within %u ms in all",
 		    f->url.host, ms);
 	else
-		hfetch_fail(
-		    f, ERR_TIMEOUT, "answer of %s: not complete within %u ms in all", f->peer, ms);
+		hfetch_fail(f, ERR_TIMEOUT, "answer of %s: not complete within %u ms in all",
+		    f->peer[0] ? f->peer : f->url.host, ms);
 }
 
 /* ---- the answer's head ---- */
