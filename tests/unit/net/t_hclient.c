@@ -823,6 +823,50 @@ static void deadlines(void)
 	end(c);
 }
 
+static bool on_mute(struct playconn *c)
+{
+	char byte;
+	while (play_wait(c) && recv(c->fd, &byte, 1, 0) > 0)
+		;
+	return false;
+}
+static bool on_shut(struct playconn *c)
+{
+	char hello[64];
+	return play_read(c, hello, sizeof hello) && false;
+}
+static bool on_text(struct playconn *c)
+{
+	return play_puts(c, "220 not TLS at all, nor a record of it\r\n") && on_mute(c);
+}
+
+static void handshakes(void)
+{
+	static const struct {
+		bool (*server)(struct playconn *c);
+		const char *why;
+		enum err err;
+	} all[] = { { on_mute, "no handshake within", ERR_TIMEOUT }, { on_shut, "", ERR_IO },
+		{ on_text, "wrong version number", ERR_IO } };
+	struct hclient_opts o;
+	opts_quick(&o);
+	o.retries = 0;
+	for (size_t i = 0; i < COUNT_OF(all); i++) {
+		struct playsrv s;
+		playsrv_start(&s, true, all[i].server, NULL);
+		o.tls_ms = all[i].err == ERR_TIMEOUT ? SHORT_MS : PATIENCE_MS;
+		struct hclient *c = create(&o);
+		snprintf(url, sizeof url, "https://127.0.0.1:%u/", s.port);
+		struct got g = fetch(c, "GET", url);
+		tap_ok(g.err == all[i].err && strstr(g.text, all[i].why) &&
+		        strstr(g.text, "127.0.0.1:") && !g.tries,
+		    "%s", g.text);
+		forget(&g);
+		end(c);
+		playsrv_stop(&s);
+	}
+}
+
 /* The first address takes no connections, or is not there at all: the second is asked soon. */
 static void families(void)
 {
@@ -1073,6 +1117,7 @@ int main(void)
 	redirects();
 	flow();
 	deadlines();
+	handshakes();
 	families();
 	limits_case();
 	refusals();
