@@ -14,6 +14,10 @@
 #include "net/client/addrule.h"
 
 #define PEER_MAX 320u /* host, address and port */
+/* TCP's own probes: a silent connection is given up after a minute. */
+#define KEEP_IDLE_S 30
+#define KEEP_EACH_S 10
+#define KEEP_PROBES 3
 
 struct attempt {
 	struct dial *d;
@@ -191,6 +195,21 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 	dial_next(d);
 }
 
+static void set_option(int fd, int level, int name, int value)
+{
+	(void)setsockopt(fd, level, name, &value, sizeof value); /* a wish */
+}
+
+/* A peer that is gone without a word is noticed where no deadline runs: calls that last. */
+static void set_options(int fd)
+{
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_EACH_S);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_PROBES);
+}
+
 /* False: it has failed already. */
 static bool attempt_begin(struct attempt *a, const struct resolveconf_addr *addr)
 {
@@ -207,9 +226,8 @@ static bool attempt_begin(struct attempt *a, const struct resolveconf_addr *addr
 	}
 	metric_add(M_CLIENT_DIALS, 1);
 	a->fd = socket(addr->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int one = 1;
 	if (a->fd >= 0)
-		(void)setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* a wish */
+		set_options(a->fd);
 	if (a->fd < 0 || (connect(a->fd, (struct sockaddr *)&sa, len) && errno != EINPROGRESS)) {
 		attempt_errno(a, errno);
 		return false;
