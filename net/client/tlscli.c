@@ -126,7 +126,7 @@ enum err tlscli_load(const struct tlscli_conf *conf, struct tlscli **out, struct
 	struct tlscli *t = mem_zalloc(sizeof *t);
 	ERR_clear_error();
 	t->ctx = SSL_CTX_new(TLS_client_method());
-	/* Without an index of its own: OpenSSL has 127 of them, and settings may be read more often. */
+	/* No index of its own: OpenSSL has 127, and settings may be read more often. */
 	t->socket = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "socket");
 	if (!t->ctx || !t->socket || BIO_meth_set_write(t->socket, sock_write) != 1 ||
 	    BIO_meth_set_read(t->socket, sock_read) != 1 ||

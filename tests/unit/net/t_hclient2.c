@@ -1,6 +1,6 @@
 /*
- * The HTTP client over HTTP/2: against our own server (in HTTP/1.1, too), and against one that plays
- * frames: trailers, resets, GOAWAY, floods, bombs, answers that come early.
+ * The HTTP client over HTTP/2: against our own server (in HTTP/1.1, too), and against one that
+ * plays frames: trailers, resets, GOAWAY, floods, bombs, answers that come early.
  */
 #include "net/api/api.h"
 #include "net/daemon/drain.h"
@@ -260,7 +260,7 @@ static void talk(void)
 	end(c);
 }
 
-/* Fetches of all kinds, of which some are cancelled and the rest ended with the client, anywhere. */
+/* Fetches of all kinds: some are cancelled, the rest ends with the client, wherever they are. */
 #define STORM 60u
 static struct got *storm;
 
