@@ -54,7 +54,7 @@ struct ident_user {
 };
 struct ident_cert {
 	struct ident_grant grant;
-	/* One of them: the CN of the subject; a DNS name or URI; SHA-256 of the certificate in hex. */
+	/* One of them: the subject's CN; a DNS name or URI; SHA-256 of it all, in hex. */
 	const char *subject, *san, *fingerprint;
 };
 struct ident_oidc {
@@ -63,8 +63,8 @@ struct ident_oidc {
 	const char *const *audiences;
 	size_t audiences_count;
 	const char *jwks_url;     /* NULL: what <issuer>/.well-known/openid-configuration says */
-	const char *tenant_claim; /* its texts are tenants: the first as grant.tenant, all to read */
-	const char *roles_claim; /* its texts behind roles_prefix are roles, more than grant.roles */
+	const char *tenant_claim; /* tenants: the first is its own, all are to read */
+	const char *roles_claim;  /* roles behind roles_prefix, on top of grant.roles */
 	const char *roles_prefix;
 	const char *name_claim; /* NULL: "sub" */
 };
