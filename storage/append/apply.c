@@ -20,6 +20,7 @@ struct apply {
 	bool judged;                  /* exemplars: kept, or duplicates of what is */
 	unsigned costs;               /* of unknown series since the last look at the clock */
 	enum intake_slow slow;        /* new series came too fast */
+	uint64_t series_most;         /* of the tenant */
 	struct intake_bucket *bucket; /* the tenant's own; NULL: it has no rate */
 	unsigned logged;              /* rows in in->ids, t_ms, v */
 	unsigned extras;              /* of them have one in in->extras, hists */
@@ -156,9 +157,8 @@ static void tokens_fill(struct intake *in, enum intake_slow *why)
 }
 
 /* That of a tenant with a rate of its own, filled; else NULL. */
-static struct intake_bucket *bucket_of(struct intake *in, uint32_t tenant)
+static struct intake_bucket *bucket_of(struct intake *in, uint32_t tenant, uint64_t rate)
 {
-	uint64_t rate = tenant_limits_here(tenant)->new_series_per_s;
 	if (LIKELY(!rate) || tenant >= TALLY_MAX)
 		return NULL;
 	if (tenant >= in->buckets_count) {
@@ -250,7 +250,9 @@ bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 	unsigned step = sub_rows(sl);
 	loop_check_here(sh->loop);
 	tokens_fill(in, &a.slow);
-	a.bucket = bucket_of(in, sl->tenant);
+	const struct tenant_limits *own = tenant_limits_here(sl->tenant);
+	a.series_most = own->series ? own->series : UINT64_MAX;
+	a.bucket = bucket_of(in, sl->tenant, own->new_series_per_s);
 	share_series_count(sh);
 	for (unsigned k = 0; k < sh->shards_count && !a.over; k++) {
 		a.shard = sh->shards[k];
@@ -591,10 +593,10 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 {
 	struct share *sh = a->sh;
 	struct shard *shard = a->shard;
-	uint64_t all = share_series(sh), most = tenant_limits_here(a->sl->tenant)->series;
+	uint64_t all = share_series(sh);
 	if (is_crowded(a, all) || shard->next_id == UINT32_MAX)
 		return refuse_series(a, r, all, false);
-	if (!tally_take(sh->env->tenants, a->sl->tenant, most ? most : UINT64_MAX))
+	if (!tally_take(sh->env->tenants, a->sl->tenant, a->series_most))
 		return refuse_series(a, r, all, true);
 	if (!token_take(a)) {
 		tally_sub(sh->env->tenants, a->sl->tenant, 1);
