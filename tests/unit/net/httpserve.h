@@ -7,6 +7,7 @@
 
 #include "tests/lib/httpcli.h"
 #include "tests/unit/net/httproutes.h"
+#include "tests/unit/net/overtls.h"
 
 /* A GET and its fields, each with its end. */
 #define GET(path, more) "GET " path " HTTP/1.1\r\nHost: a\r\n" more "\r\n"
@@ -18,7 +19,7 @@ static const char *address, *serve_prefix, *serve_links; /* srv_opts.prefix, lin
 static inline void serve(unsigned loops, const char *where, size_t inflight)
 {
 	static struct listen_conf listeners[1];
-	listeners[0].address = where;
+	listeners[0] = (struct listen_conf){ .address = where, .tls = overtls_conf() };
 	testteam_start(&tt, loops);
 	struct srv_opts opts = { .team = tt.team,
 		.listeners = listeners,
@@ -41,7 +42,7 @@ static inline void serve(unsigned loops, const char *where, size_t inflight)
 		exit(99);
 	}
 	srv_serve(srv);
-	address = srv_address(srv, 0);
+	address = overtls_address(srv_address(srv, 0), "\x08http/1.1");
 }
 
 static inline void stop(void)

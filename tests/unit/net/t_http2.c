@@ -9,6 +9,7 @@
 #include "tests/lib/testlib.h"
 #include "tests/lib/testteam.h"
 #include "tests/unit/net/httproutes.h"
+#include "tests/unit/net/overtls.h"
 
 static struct testteam tt;
 static struct srv *srv;
@@ -16,7 +17,7 @@ static const char *address;
 
 static void serve(size_t inflight)
 {
-	static const struct listen_conf listeners[] = { { .address = "127.0.0.1:0" } };
+	const struct listen_conf listeners[] = { { .address = "127.0.0.1:0", .tls = overtls_conf() } };
 	testteam_start(&tt, 2);
 	struct srv_opts opts = { .team = tt.team,
 		.listeners = listeners,
@@ -35,7 +36,7 @@ static void serve(size_t inflight)
 	if (srv_create(&opts, &srv, &eb))
 		exit(99);
 	srv_serve(srv);
-	address = srv_address(srv, 0);
+	address = overtls_address(srv_address(srv, 0), "\x02h2");
 }
 
 static void stop(void)

@@ -264,16 +264,15 @@ static void bodies(int version)
 	for (size_t i = 0; i < many; i++)
 		memcpy(all + one * i, GET("/who"), one);
 	testtls_send(&t, all, one * many);
-	size_t answers = 0;
+	size_t answers = 0, had = 0, seen = 0, n;
 	char *text = malloc((1 << 20) + 1);
-	size_t had = 0, n;
 	while (answers < many && had < 1 << 20 &&
 	    SSL_read_ex(t.ssl, text + had, (1 << 20) - had, &n) == 1) {
 		had += n;
 		text[had] = 0;
-		answers = 0;
-		for (char *p = text; (p = strstr(p, "HTTP/1.1 200")); p++)
-			answers++;
+		for (char *p; (p = strstr(text + seen, "HTTP/1.1 200")); answers++)
+			seen = (size_t)(p - text) + 12;
+		seen = had > seen + 11 ? had - 11 : seen; /* a half one may stand at the end */
 	}
 	tap_is_u64(answers, many, "pipelined requests are answered, all of them");
 	free(text);
