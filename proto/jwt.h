@@ -11,8 +11,10 @@
  * looked at behind the signature only, so what errors tell about them goes to who holds a real
  * token.
  *
- * Thread: any, one at a time for a token. Cost: a signature of RSA-2048 some 20 us, of P-256 70 us,
- * of Ed25519 100 us, of larger ones more; parsing a few. Memory: parsing holds at most some 64 times the token.
+ * Thread: any, one at a time for a token.
+ * Cost: a signature of RSA-2048 some 20 us, of P-256 70 us, of Ed25519 100 us, of larger ones more;
+ * parsing a few.
+ * Memory: parsing holds at most some 64 times the token.
  */
 #ifndef PROTO_JWT_H
 #define PROTO_JWT_H

@@ -16,7 +16,7 @@ struct issuer {
 	char *name, *jwks_url; /* as configured; the second may be NULL */
 	struct keyring *keys;
 	uint64_t good_ns; /* when the keys came */
-	/* Numbers of fetches: the one under way, the last that brought keys, the last that failed. */
+	/* Numbers of fetches: the one under way, the last with keys, the last that failed. */
 	uint64_t fetch_mark, good_mark, bad_mark;
 	uint64_t asks_ns; /* when all asks of (2) are free again */
 	unsigned failures;

@@ -1,6 +1,6 @@
 /*
- * issuers - the keys of OIDC issuers: fetched, kept, renewed ahead of time, and fetched at once when
- * a token names one that is not known.
+ * issuers - the keys of OIDC issuers: fetched, kept, renewed ahead of time, and fetched at once
+ * when a token names one that is not known.
  *
  *   <issuer>/.well-known/openid-configuration ("OpenID Connect Discovery 1.0", 4) says where the
  *   keys are, unless jwks_url does; then the keys (RFC 7517) are fetched.
