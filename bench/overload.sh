@@ -30,7 +30,7 @@ run() { "$bench" write --url http://127.0.0.1:$port --series $series --batch 200
 run --connections 8 --rounds 1 >/dev/null
 sleep 1
 hold $quota
-capacity=$(run --connections $conns --rounds $((share * 40000 * 10 / series + 1)) --pace 1ms --step 1ms --retry 30)
+capacity=$(run --connections 16 --rounds $((share * 40000 * 10 / series + 1)) --pace 1ms --step 1ms --retry 30)
 echo "{\"capacity\":$capacity}"
 each_ms=$(echo "$capacity" | python3 -c "import json, sys; print(max(1, round($series * 1000 / 3 / json.load(sys.stdin)['samples_per_s'])))")
 overload=$(run --connections $conns --rounds $((seconds * 1000 / each_ms)) --pace ${each_ms}ms --step ${each_ms}ms --retry 0)
