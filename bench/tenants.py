@@ -6,12 +6,15 @@ is the noise), in the third it has SERIES series. The same calls go to each in t
 are the medians, and by how many percent the third differs from the first, and the second.
 
   KYMO_BUILD=build N=1000 SERIES=1000000 python3 bench/tenants.py
+
+ONLY="labels,status/tsdb" measures these alone.
 """
 import os, statistics, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "scene"))
 from lib import *
 
 N, SERIES, OWN = int(os.environ.get("N", "1000")), int(os.environ.get("SERIES", "1000000")), 500
+ONLY = os.environ.get("ONLY")
 top = tmpdir("tenant-timing", os.environ.get("TOP"))
 TOKENS = {name: name + "-secret-0123456789abcdef" for name in ("acme", "beta", "admin")}
 NOW = int(time.time() * 1000) // 1000 * 1000
@@ -101,6 +104,8 @@ def measure(state):
     # on both loops of each
     links = [[http.client.HTTPConnection("127.0.0.1", k.port, timeout=120) for _ in range(4)] for k in servers]
     for name, call in CALLS.items():
+        if ONLY and name not in ONLY.split(","):
+            continue
         took = [[], [], []]
         for i in range(N + 10):
             for n in ((0, 1, 2), (1, 2, 0), (2, 0, 1))[i % 3]:
