@@ -17,8 +17,7 @@ int main(void)
 	many();
 	drop_by_drop();
 	heads();
-	tap_ok(
-	    metric_sum(M_TLS_1_3) > 5, "over TLS: %u handshakes", (unsigned)metric_sum(M_TLS_1_3));
+	tap_ok(metric_sum(M_TLS_1_3) > 5, "over TLS: %u handshakes", (unsigned)metric_sum(M_TLS_1_3));
 	stop();
 	return tap_done();
 }
