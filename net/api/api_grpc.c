@@ -246,18 +246,6 @@ void api_grpc(struct req *r)
 	gsrv_call(own, r);
 }
 
-const struct route *api_grpc_unmatched(struct req *r)
-{
-	const struct route *unknown = gsrv_unmatched(r);
-	if (!unknown)
-		return NULL;
-	for (size_t i = 0; i < api_routes.count; i++)
-		if (api_routes.rows[i].handler == api_grpc &&
-		    !strcmp(api_routes.rows[i].path, r->path))
-			return &api_routes.rows[i];
-	return unknown;
-}
-
 bool api_grpc_has(const char *service)
 {
 	size_t len = strlen(service);

@@ -10,7 +10,7 @@
  *            UNIMPLEMENTED. Warnings and infos are metadata behind it: kymo-warning, kymo-info,
  *            escaped as grpc-message is
  *   errors   as codes of core/base/err.h are told by grpcf_of_err (proto/grpcf.h)
- * Paths of gRPC are those of its methods, whatever --web.route-prefix says.
+ * Paths of gRPC are those of its methods, whatever --web.route-prefix says (ROUTE_ROOT).
  * Thread: the loop of the request.
  */
 #ifndef NET_API_API_GRPC_H
@@ -19,8 +19,6 @@
 #include "net/api/api.h"
 
 void api_grpc(struct req *r); /* the handler of all its routes */
-/* srv_opts.unmatched: below a prefix, and methods that are unknown. */
-const struct route *api_grpc_unmatched(struct req *r);
 /* Of a method's path: is there a service with this name ("package.Service")? */
 bool api_grpc_has(const char *service);
 

@@ -17,7 +17,6 @@
 #include "core/model/limits.h"
 #include "core/rt/memkeep.h"
 #include "net/api/api.h"
-#include "net/api/api_grpc.h"
 #include "net/conn/limit.h"
 #include "net/daemon/config.h"
 #include "net/daemon/datadir.h"
@@ -188,7 +187,7 @@ static enum err open_front(struct boot *b)
 		.door = api_door,
 		.prepare = api_prepare,
 		.speak = gsrv_speak,
-		.unmatched = api_grpc_unmatched };
+		.unmatched = gsrv_unmatched };
 	e = srv_create(&so, &b->srv, &b->eb);
 	if (!e)
 		srv_serve(b->srv);
