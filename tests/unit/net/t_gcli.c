@@ -110,10 +110,10 @@ static bool job_over(void *arg)
 	return ((struct job *)arg)->over;
 }
 
-static bool run(struct job *j)
+static void run(struct job *j)
 {
 	testteam_run(&tt, CLIENT, job_begin, j);
-	return testteam_wait(&tt, CLIENT, job_over, j, 20000);
+	testteam_wait(&tt, CLIENT, job_over, j, 60000);
 }
 
 static void client_begin(void *arg)
@@ -134,9 +134,14 @@ static void client_end(void *arg)
 	hclient_free(client);
 }
 
-static void nothing_more(void *arg)
+static bool job_got(void *arg)
 {
-	(void)arg;
+	return ((struct job *)arg)->got > 0;
+}
+
+static bool job_got_more(void *arg)
+{
+	return ((struct job *)arg)->got > 1;
 }
 
 static void next_now(void *arg)
@@ -156,67 +161,82 @@ static void kinds(void)
 	const struct hclient_field extra = { .name = "x-mine", .value = "1" };
 	struct job a = { .query = "up", .number = 42 };
 	a.req = (struct gcli_req){ .path = "/t.Test/Unary", .metadata = &extra, .metadata_count = 1 };
-	tap_ok(run(&a) && a.status == GRPC_OK && a.got == 1, "a unary call: %s", a.text);
+	run(&a);
+	tap_ok(a.over && a.status == GRPC_OK && a.got == 1, "a unary call: %s", a.text);
 	tap_ok(!strcmp(a.name, "up") && !strcmp(a.value, "42"), "is answered");
 	tap_ok(!strcmp(a.head, "of up") && !strcmp(a.tail, "end"), "with metadata on both sides");
 	struct job b = { .query = "row", .number = 30000 };
 	b.req = (struct gcli_req){ .path = "/t.Test/Count", .kind = GCLI_STREAM };
-	tap_ok(run(&b) && b.status == GRPC_OK && b.got == 30000 && b.ordered,
+	run(&b);
+	tap_ok(b.over && b.status == GRPC_OK && b.got == 30000 && b.ordered,
 	    "a server's stream: %u messages, %s", b.got, b.text);
 	tap_is_str(b.text, "all of them", "and a text with OK");
 	struct job d = { .query = "twenty-byte-pieces..", .messages = 40000 };
 	d.req = (struct gcli_req){ .path = "/t.Test/Collect" };
-	tap_ok(run(&d) && d.status == GRPC_OK && d.bytes == 800000,
+	run(&d);
+	tap_ok(d.over && d.status == GRPC_OK && d.bytes == 800000,
 	    "a client's stream: %zu bytes, %s", d.bytes, d.text);
 	tap_ok(d.rooms > 0, "which had to wait for room");
 	struct job e = { .query = "slow", .messages = 50, .streams = true };
 	e.req = (struct gcli_req){ .path = "/t.Test/Chat", .kind = GCLI_STREAM };
-	tap_ok(run(&e) && e.status == GRPC_OK && e.got == 50 && !strcmp(e.text, "bye"),
+	run(&e);
+	tap_ok(e.over && e.status == GRPC_OK && e.got == 50 && !strcmp(e.text, "bye"),
 	    "both talk in turns: %u, %s", e.got, e.text);
 	struct job f = { .query = "x", .messages = 2000 };
 	f.req = (struct gcli_req){ .path = "/t.Test/Chat", .kind = GCLI_STREAM };
-	tap_ok(run(&f) && f.status == GRPC_OK && f.got == 2000, "or at once");
+	run(&f);
+	tap_ok(f.over && f.status == GRPC_OK && f.got == 2000, "or at once");
 }
 
 static void statuses(void)
 {
 	struct job a = { .query = "fail" };
 	a.req = (struct gcli_req){ .path = "/t.Test/Unary" };
-	tap_ok(run(&a) && a.status == GRPC_FAILED_PRECONDITION && !a.got, "a status");
+	run(&a);
+	tap_ok(a.over && a.status == GRPC_FAILED_PRECONDITION && !a.got, "a status");
 	tap_is_str(a.text, "50% of \xc3\xa4\nis not all", "its text, as it was meant");
 	struct job b = { .query = "x" };
 	b.req = (struct gcli_req){ .path = "/t.Test/Nothing" };
-	tap_ok(run(&b) && b.status == GRPC_UNIMPLEMENTED, "an unknown method: %s", b.text);
+	run(&b);
+	tap_ok(b.over && b.status == GRPC_UNIMPLEMENTED, "an unknown method: %s", b.text);
 	struct job d = { .query = "cut", .number = 3000000 };
 	d.req = (struct gcli_req){ .path = "/t.Test/Unary" };
-	tap_ok(run(&d) && d.status == GRPC_INTERNAL && !d.got, "an answer that is cut: %s", d.text);
+	run(&d);
+	tap_ok(d.over && d.status == GRPC_INTERNAL && !d.got, "an answer that is cut: %s", d.text);
 	struct job e = { .query = "big", .number = 5000000 };
 	e.req = (struct gcli_req){ .path = "/t.Test/Unary" };
-	tap_ok(run(&e) && e.status == GRPC_RESOURCE_EXHAUSTED && strstr(e.text, "limit 4194304"),
+	run(&e);
+	tap_ok(e.over && e.status == GRPC_RESOURCE_EXHAUSTED && strstr(e.text, "limit 4194304"),
 	    "one that is too large: %s", e.text);
 	struct job f = { .query = "big", .number = 3001 };
 	f.req = (struct gcli_req){ .path = "/t.Test/Unary" };
-	tap_ok(run(&f) && f.status == GRPC_INTERNAL && strstr(f.text, "not protobuf"),
+	run(&f);
+	tap_ok(f.over && f.status == GRPC_INTERNAL && strstr(f.text, "not protobuf"),
 	    "one that is not protobuf: %s", f.text);
 	const struct hclient_field refuse = { .name = "x-refuse", .value = "1" };
 	struct job g = { .query = "x" };
 	g.req =
 	    (struct gcli_req){ .path = "/t.Test/Unary", .metadata = &refuse, .metadata_count = 1 };
-	tap_ok(run(&g) && g.status == GRPC_UNAUTHENTICATED, "who is not let in: %s", g.text);
+	run(&g);
+	tap_ok(g.over && g.status == GRPC_UNAUTHENTICATED, "who is not let in: %s", g.text);
 	struct job h = { .query = "x" };
 	h.req = (struct gcli_req){ .path = "/nowhere", .server = "http://127.0.0.1:1" };
-	tap_ok(run(&h) && h.status == GRPC_UNAVAILABLE, "nobody there: %s", h.text);
+	run(&h);
+	tap_ok(h.over && h.status == GRPC_UNAVAILABLE, "nobody there: %s", h.text);
 	struct job i = { .query = "x" };
 	i.req = (struct gcli_req){ .path = "/ping" };
-	tap_ok(run(&i) && i.status == GRPC_UNKNOWN && strstr(i.text, "HTTP says 405"),
+	run(&i);
+	tap_ok(i.over && i.status == GRPC_UNKNOWN && strstr(i.text, "HTTP says 405"),
 	    "what is no gRPC server: %s", i.text);
 	struct job k = { .query = "x", .number = 2 };
 	k.req = (struct gcli_req){ .path = "/t.Test/Count" };
-	tap_ok(run(&k) && k.status == GRPC_INTERNAL && strstr(k.text, "more than one"),
+	run(&k);
+	tap_ok(k.over && k.status == GRPC_INTERNAL && strstr(k.text, "more than one"),
 	    "two messages where one is meant: %s", k.text);
 	struct job l = { .query = "x" };
 	l.req = (struct gcli_req){ .path = "/t.Test/Count" };
-	tap_ok(run(&l) && l.status == GRPC_INTERNAL && strstr(l.text, "no message"),
+	run(&l);
+	tap_ok(l.over && l.status == GRPC_INTERNAL && strstr(l.text, "no message"),
 	    "none where one is meant: %s", l.text);
 }
 
@@ -226,10 +246,12 @@ static void packed(void)
 	memset(text, 'z', sizeof text - 1);
 	struct job a = { .query = text };
 	a.req = (struct gcli_req){ .path = "/t.Test/Unary", .packs = true };
-	tap_ok(run(&a) && a.status == GRPC_OK && a.bytes == 3000, "gzip both ways: %s", a.text);
+	run(&a);
+	tap_ok(a.over && a.status == GRPC_OK && a.bytes == 3000, "gzip both ways: %s", a.text);
 	struct job b = { .query = text, .messages = 500 };
 	b.req = (struct gcli_req){ .path = "/t.Test/Chat", .kind = GCLI_STREAM, .packs = true };
-	tap_ok(run(&b) && b.status == GRPC_OK && b.got == 500 && b.bytes == 3000,
+	run(&b);
+	tap_ok(b.over && b.status == GRPC_OK && b.got == 500 && b.bytes == 3000,
 	    "message by message: %u, %s", b.got, b.text);
 }
 
@@ -248,8 +270,8 @@ static void ends(void)
 	testteam_run(&tt, CLIENT, job_begin, &a);
 	tap_ok(!testteam_wait(&tt, CLIENT, job_over, &a, 200), "a call that hangs");
 	advance(3100);
-	tap_ok(testteam_wait(&tt, CLIENT, job_over, &a, 20000) && a.status == GRPC_DEADLINE_EXCEEDED,
-	    "ends at its deadline: %s", a.text);
+	bool ended = testteam_wait(&tt, CLIENT, job_over, &a, 20000);
+	tap_ok(ended && a.status == GRPC_DEADLINE_EXCEEDED, "ends at its deadline: %s", a.text);
 	tap_ok(becomes(cancelled + 1), "and its work stops");
 	struct job b = { .query = "hang" };
 	b.req = (struct gcli_req){ .path = "/t.Test/Unary" };
@@ -258,20 +280,22 @@ static void ends(void)
 	for (unsigned i = 0; i < 5000 && echo_all().messages == messages; i++)
 		usleep(1000);
 	testteam_run(&tt, CLIENT, cancel_now, &b);
-	tap_ok(becomes(cancelled + 2) && !b.over, "one that is cancelled stops, and says no more");
+	tap_ok(becomes(cancelled + 2) && !testteam_wait(&tt, CLIENT, job_over, &b, 100),
+	    "one that is cancelled stops, and says no more");
 	struct job d = { .query = "row", .number = 1000000, .cancels = true };
 	d.req = (struct gcli_req){ .path = "/t.Test/Count", .kind = GCLI_STREAM };
-	tap_ok(run(&d) && d.got == 1 && becomes(cancelled + 3),
+	run(&d);
+	tap_ok(d.over && d.got == 1 && becomes(cancelled + 3),
 	    "so does a stream, at its first message");
 	struct job e = { .query = "row", .number = 100000, .holds = true };
 	e.req = (struct gcli_req){ .path = "/t.Test/Count", .kind = GCLI_STREAM };
 	testteam_run(&tt, CLIENT, job_begin, &e);
-	tap_ok(!testteam_wait(&tt, CLIENT, job_over, &e, 300) && e.got == 1,
+	testteam_wait(&tt, CLIENT, job_got, &e, 20000);
+	tap_ok(!testteam_wait(&tt, CLIENT, job_got_more, &e, 300),
 	    "who keeps a message gets no other");
-	testteam_run(&tt, CLIENT, nothing_more, NULL);
 	testteam_run(&tt, CLIENT, next_now, &e);
-	tap_ok(testteam_wait(&tt, CLIENT, job_over, &e, 60000) && e.got == 100000 && e.ordered &&
-	        e.status == GRPC_OK,
+	bool over = testteam_wait(&tt, CLIENT, job_over, &e, 60000);
+	tap_ok(over && e.got == 100000 && e.ordered && e.status == GRPC_OK,
 	    "then all of them, in order: %u, %s", e.got, e.text);
 }
 

@@ -24,7 +24,7 @@ static struct cli {
 	int fd;
 	nghttp2_session *ng;
 	struct call c[2 * CALLS + 2]; /* by stream id */
-	unsigned closed;
+	unsigned closed, pings;
 	bool over;
 } c;
 
@@ -72,6 +72,14 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
 	return 0;
 }
 
+static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
+{
+	(void)ng;
+	(void)arg;
+	c.pings += f->hd.type == NGHTTP2_PING && !(f->hd.flags & NGHTTP2_FLAG_ACK);
+	return 0;
+}
+
 static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
     nghttp2_data_source *source, void *arg)
 {
@@ -115,6 +123,7 @@ static void begin(bool manual)
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_chunk);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_client_new2(&c.ng, cb, NULL, opt);
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_option_del(opt);
@@ -481,6 +490,25 @@ static bool becomes(unsigned *what, unsigned n)
 	return __atomic_load_n(what, __ATOMIC_RELAXED) >= n;
 }
 
+/* Seconds pass, until so many streams have closed. */
+static void advance_until(unsigned closed)
+{
+	for (int i = 0; i < 300 && c.closed < closed && !c.over; i++) {
+		run(closed, 20);
+		advance(1000);
+	}
+	run(closed, 5000);
+}
+
+/* A message there and back: what was sent before it has been read. */
+static void there_and_back(int32_t id)
+{
+	size_t before = c.c[id].body.len;
+	say(id, "hello", 0);
+	for (int i = 0; i < 200 && c.c[id].body.len == before && !c.over; i++)
+		run(1000, 100);
+}
+
 /* One loop: its counters are those of all. */
 static void ends(void)
 {
@@ -505,26 +533,18 @@ static void ends(void)
 	run(3, 5000);
 	tap_ok(is(d, GRPC_DEADLINE_EXCEEDED, "deadline"), "a deadline that has passed already");
 	int32_t e = open_call("Chat", NULL, NULL, NULL);
-	say(e, "hello", 0);
-	for (int i = 0; i < 50 && !c.c[e].body.len; i++)
-		run(4, 100);
+	there_and_back(e);
 	advance(200000);
 	run(4, 200);
 	tap_ok(!c.c[e].closed, "between messages a stream may rest");
 	buf_add(&c.c[e].say, "\0\0\0\1\0abc", 8);
 	nghttp2_session_resume_data(c.ng, e);
-	run(4, 300);
-	for (int i = 0; i < 8; i++)
-		advance(1000);
-	run(4, 3000);
+	advance_until(4);
 	tap_ok(is(e, GRPC_CANCELLED, "too slowly") ||
 	        (!strcmp(c.c[e].status, "1") && strstr(c.c[e].message, "too slowly")),
 	    "a message that has begun may not: %s", c.c[e].message);
 	int32_t f = open_call("Unary", NULL, NULL, NULL);
-	run(5, 200);
-	for (int i = 0; i < 62; i++)
-		advance(1000);
-	run(5, 3000);
+	advance_until(5);
 	tap_ok(!strcmp(c.c[f].status, "1"), "nor may one that a method waits for");
 	int32_t g = ask_it("Unary", "hang", 0, NULL, NULL);
 	(void)g;
@@ -541,14 +561,15 @@ static void pings(void)
 	unsigned done = echo_all().done;
 	begin(false);
 	int32_t a = open_call("Chat", NULL, NULL, NULL);
-	say(a, "hello", 0);
-	for (int i = 0; i < 50 && !c.c[a].body.len; i++)
-		run(1, 100);
-	for (int i = 0; i < 5; i++) {
-		advance(61000);
-		run(1, 200); /* nghttp2 answers */
+	for (unsigned i = 0; i < 3; i++) {
+		there_and_back(a);
+		advance(61000); /* something was heard */
+		advance(61000); /* and now nothing */
+		for (int k = 0; k < 200 && c.pings == i; k++)
+			run(1, 100); /* nghttp2 answers */
 	}
-	tap_ok(!c.over && !c.c[a].closed, "who answers a PING keeps its streams");
+	there_and_back(a);
+	tap_ok(c.pings == 3 && !c.over && !c.c[a].closed, "who answers a PING keeps its streams");
 	for (int i = 0; i < 3; i++)
 		advance(61000);
 	tap_ok(becomes(&echo_on[0].done, done + 1) && quiet(0, 0), "who does not has gone");
