@@ -119,6 +119,6 @@ int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_
 	             : EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv);
 	if (ok != 1 || !set_mac(mac, key))
 		return -1;
-	/* 2: and give it a new one. Those of TLS 1.3 are good for one connection (RFC 8446, C.4). */
+	/* 2: and a new one is wanted: those of TLS 1.3 are good for one use (RFC 8446, C.4). */
 	return enc || (key == &k->keys[1] && SSL_version(ssl) < TLS1_3_VERSION) ? 1 : 2;
 }
