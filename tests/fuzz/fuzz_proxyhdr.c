@@ -1,6 +1,6 @@
 /*
- * Judges: no prefix of a header is anything but MORE, what is behind it changes nothing, a header is
- * never longer than what came or than it may be, and a client has a family.
+ * Judges: no prefix of a header is anything but MORE, what is behind it changes nothing, a header
+ * is never longer than what came or than it may be, and a client has a family.
  */
 #include <stdint.h>
 #include <stdlib.h>

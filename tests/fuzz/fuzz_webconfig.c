@@ -1,6 +1,6 @@
 /*
- * Judges: a file that is refused is told why; one that is taken has both files of TLS or none, users
- * with names and hashes, fields without control characters, and is taken the same way again.
+ * Judges: a file that is refused is told why; one that is taken has both files of TLS or none,
+ * users with names and hashes, fields without control characters, and is taken the same way again.
  */
 #include <stdint.h>
 #include <stdlib.h>

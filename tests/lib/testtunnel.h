@@ -2,8 +2,8 @@
  * testtunnel - a way to a TLS server for tests that speak plain bytes, header only: what is sent to
  * its address goes on over TLS, and back; ends and resets of a side are passed on.
  *
- * Thread: one for accepting, one a connection; they end with the process. Memory: of a tunnel, never
- * given back.
+ * Thread: one for accepting, one a connection; they end with the process. Memory: of a tunnel,
+ * never given back.
  */
 #ifndef TESTS_LIB_TESTTUNNEL_H
 #define TESTS_LIB_TESTTUNNEL_H

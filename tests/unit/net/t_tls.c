@@ -364,7 +364,7 @@ static void sessions(void)
 	tap_ok(!srv_change(srv, &l, 1, NULL, &missing, &eb) && !missing, "the listener is changed");
 	tap_ok(resumes(&session, &agent, &loop), "the ticket opens behind a change");
 	advance(TLS_KEY_S * 1000ll + 1);
-	/* A client keeps to the time a ticket has, which is by the real clock: this one is young. */
+	/* A client goes by the real clock: to it this ticket is young. */
 	tap_ok(resumes(&session, &agent, &loop), "and with the keys of the next period");
 	advance(2 * TLS_KEY_S * 1000ll + 1);
 	tap_ok(!resumes(&session, &agent, &loop), "not with those of the one after");
