@@ -27,11 +27,11 @@ static void adjust(struct throttle *t)
 	bool bad = mean_ns > THROTTLE_WAIT_NS, far = mean_ns > 2 * THROTTLE_WAIT_NS;
 	t->_bad = bad ? t->_bad + 1 : 0;
 	if (!t->limit && t->_bad >= THROTTLE_WINDOWS)
-		t->limit = t->under_way > 1 ? t->under_way : 1;
+		t->limit = t->under_way > THROTTLE_LEAST ? t->under_way : THROTTLE_LEAST;
 	if (!t->limit)
 		return;
 	unsigned less = part_of(t->limit, far ? STEP_FAR : STEP);
-	unsigned floor = (unsigned)t->_peak ? (unsigned)t->_peak : 1;
+	unsigned floor = (unsigned)t->_peak > THROTTLE_LEAST ? (unsigned)t->_peak : THROTTLE_LEAST;
 	if (bad && t->limit > floor)
 		t->limit = t->limit - less > floor ? t->limit - less : floor;
 	else if (mean_ns < THROTTLE_SHORT_NS && t->_refused)

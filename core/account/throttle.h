@@ -24,7 +24,9 @@
 #define THROTTLE_WINDOWS   3u
 #define THROTTLE_WAIT_NS   UINT64_C(20000000) /* on the average; too long */
 #define THROTTLE_SHORT_NS  UINT64_C(10000000) /* so little that more may come */
-#define THROTTLE_CALM_NS   UINT64_C(1000000000)
+/* No limit is smaller: who sends a few at a time is not refused, however slow all is. */
+#define THROTTLE_LEAST   8u
+#define THROTTLE_CALM_NS UINT64_C(1000000000)
 
 struct throttle {       /* all zero: nobody has come */
 	unsigned limit; /* 0: none */
