@@ -94,8 +94,8 @@ enum req_step {
 struct req {
 	struct loop *loop;
 	/*
-	 * Who asks (net/gate). Until srv_opts.door has said more, and always without identities: the
-	 * tenant 0, all roles, no name. Texts and lists live as long as the request.
+	 * Who asks (net/gate). Until srv_opts.door has said more, and always without identities:
+	 * the tenant 0, all roles, no name. Texts and lists live as long as the request.
 	 */
 	uint32_t tenant;         /* whose data it writes; reads, when it reads of one only */
 	const uint32_t *tenants; /* whose data it reads, in the order of their names */
