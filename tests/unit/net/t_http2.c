@@ -2,6 +2,7 @@
  * The HTTP server over loopback, HTTP/2 with prior knowledge: an nghttp2 client, and hand-made
  * frames where a client library would refuse to misbehave.
  */
+#include <errno.h>
 #include <nghttp2/nghttp2.h>
 
 #include "tests/lib/httpcli.h"
@@ -264,9 +265,12 @@ static int64_t abuse(
 	static uint8_t in[1u << 20];
 	size_t len = 0;
 	ssize_t r;
-	int patience_ms = times > 1000 ? 5000 : 300; /* an answer is awaited, or that none comes */
+	/* An answer is awaited (it ends the connection), or that none comes. */
+	int patience_ms = times > 1000 ? 60000 : 300;
+	errno = 0;
 	while (len < sizeof in && (r = httpcli_some(fd, in + len, sizeof in - len, patience_ms)) > 0)
 		len += (size_t)r;
+	int why = errno;
 	close(fd);
 	for (size_t at = 0; at + 9 <= len;) {
 		size_t size = (size_t)in[at] << 16 | (size_t)in[at + 1] << 8 | in[at + 2];
@@ -275,6 +279,8 @@ static int64_t abuse(
 			    (uint32_t)in[at + 15] << 8 | in[at + 16]);
 		at += 9 + size;
 	}
+	if (times > 1000)
+		printf("# no GOAWAY in %zu bytes; the end: %s\n", len, strerror(why));
 	return -1;
 }
 
