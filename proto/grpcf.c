@@ -1,6 +1,7 @@
 #include "proto/grpcf.h"
 
 #include "core/base/num.h"
+#include "proto/gz.h"
 
 #include <stdio.h>
 
@@ -51,6 +52,31 @@ void grpcf_put_head(uint8_t out[GRPCF_HEAD_BYTES], bool packed, uint32_t len)
 	out[2] = (uint8_t)(len >> 16);
 	out[3] = (uint8_t)(len >> 8);
 	out[4] = (uint8_t)len;
+}
+
+#define PACK_LEAST_BYTES 1024u
+#define PACK_LEVEL       1
+
+void grpcf_put_message(struct buf *out, const void *data, size_t len, bool pack)
+{
+	struct gz *z;
+	uint8_t head[GRPCF_HEAD_BYTES];
+	if (!pack || len < PACK_LEAST_BYTES || len > GRPCF_PACK_BYTES ||
+	    gz_create(GZ_GZIP, PACK_LEVEL, &z)) {
+		grpcf_put_head(head, false, (uint32_t)len);
+		buf_add(out, head, sizeof head);
+		buf_add(out, data, len);
+		return;
+	}
+	struct buf b;
+	buf_init(&b);
+	gz_push(z, data, len, &b);
+	gz_finish(z, &b);
+	gz_free(z);
+	grpcf_put_head(head, true, (uint32_t)b.len);
+	buf_add(out, head, sizeof head);
+	buf_add(out, b.data, b.len);
+	buf_release(&b);
 }
 
 /* ---- deadlines ---- */

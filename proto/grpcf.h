@@ -69,6 +69,12 @@ static inline bool grpcf_inside(const struct grpcf *f)
 	return f->_have;
 }
 void grpcf_put_head(uint8_t out[GRPCF_HEAD_BYTES], bool packed, uint32_t len);
+/*
+ * A whole message behind its head. pack: as gzip, where it is long enough to be worth it and not
+ * longer than GRPCF_PACK_BYTES: packing takes its turn.
+ */
+#define GRPCF_PACK_BYTES (16u << 10)
+void grpcf_put_message(struct buf *out, const void *data, size_t len, bool pack);
 
 /*
  * grpc-timeout: up to eight digits and a unit (H, M, S, m, u, n), as nanoseconds, the largest

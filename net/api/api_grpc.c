@@ -60,7 +60,7 @@ static void send_answer(struct gquery *g)
 		gcall_finish(g->call, GRPC_RESOURCE_EXHAUSTED,
 		    "the answer takes %llu bytes, a protobuf message has at most %zu",
 		    (unsigned long long)bytes, GRPCF_MESSAGE_MAX);
-	else if (bytes <= GSRV_PACK_BYTES)
+	else if (bytes <= GRPCF_PACK_BYTES)
 		send_small(g);
 	else if (gcall_send_pulled(g->call, (size_t)bytes, encode))
 		gcall_finish(g->call, GRPC_OK, NULL);

@@ -12,12 +12,10 @@
 #include "proto/pbcount.h"
 #include "proto/pbmem.h"
 
-#define TYPE             "application/grpc"
-#define OWN_FIELDS       6u /* beside the metadata */
-#define ARENA_BYTES      4096u
-#define MESSAGE_KEEP     (64u << 10) /* of buffers and arenas, from message to message */
-#define PACK_LEAST_BYTES 1024u
-#define PACK_LEVEL       1
+#define TYPE         "application/grpc"
+#define OWN_FIELDS   6u /* beside the metadata */
+#define ARENA_BYTES  4096u
+#define MESSAGE_KEEP (64u << 10) /* of buffers and arenas, from message to message */
 
 /*
  * READS ---a message is whole---> UNZIPS ----> TAKEN (the caller has it) ---gcli_next---> READS
@@ -475,34 +473,12 @@ struct gcli *gcli_call(struct hclient *c, const struct gcli_req *req)
 	return k;
 }
 
-static void add_packed(struct gcli *k, const void *data, size_t len)
-{
-	struct gz *z;
-	uint8_t head[GRPCF_HEAD_BYTES];
-	if (!k->req.packs || len < PACK_LEAST_BYTES || len > GCLI_PACK_BYTES ||
-	    gz_create(GZ_GZIP, PACK_LEVEL, &z)) {
-		grpcf_put_head(head, false, (uint32_t)len);
-		buf_add(&k->out, head, sizeof head);
-		buf_add(&k->out, data, len);
-		return;
-	}
-	struct buf b;
-	buf_init(&b);
-	gz_push(z, data, len, &b);
-	gz_finish(z, &b);
-	gz_free(z);
-	grpcf_put_head(head, true, (uint32_t)b.len);
-	buf_add(&k->out, head, sizeof head);
-	buf_add(&k->out, b.data, b.len);
-	buf_release(&b);
-}
-
 bool gcli_send_bytes(struct gcli *k, const void *data, size_t len)
 {
 	CHECK(!k->ended && len <= GRPCF_MESSAGE_MAX);
 	if (!k->fetch)
 		return false; /* it is over, and will be told */
-	add_packed(k, data, len);
+	grpcf_put_message(&k->out, data, len, k->req.packs);
 	k->full = k->out.len - k->out_off >= GCLI_QUEUE_BYTES;
 	hclient_resume(k->fetch);
 	return !k->full;

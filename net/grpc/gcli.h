@@ -29,7 +29,6 @@
 #define GCLI_MESSAGE_BYTES (4u << 20) /* in_max by default */
 #define GCLI_UNPACK_TIMES  4u
 #define GCLI_QUEUE_BYTES   (64u << 10) /* messages that wait; more, and there is no room */
-#define GCLI_PACK_BYTES    (16u << 10) /* longer messages are not packed: it would take a turn */
 
 struct gcli;
 enum gcli_kind {

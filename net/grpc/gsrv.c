@@ -13,8 +13,6 @@
 #define TYPE             "application/grpc"
 #define TEXT_BYTES       1024u /* of grpc-message, before it is escaped */
 #define PIECE_BYTES      (32u << 10)
-#define PACK_LEAST_BYTES 1024u
-#define PACK_LEVEL       1
 #define HOLD_LEAST_BYTES 1024u
 #define DEADLINE_MAX_MS  (UINT64_C(365) * 24 * 3600 * 1000)
 #define H2_INTERNAL      2u /* RFC 9113, 7 */
@@ -359,28 +357,6 @@ static void answer_begin(struct gcall_priv *p)
 	req_reply_trailed(p->call.req, 200, TYPE, pull);
 }
 
-static void add_packed(struct gcall_priv *p, const uint8_t *data, size_t len)
-{
-	struct gz *z;
-	uint8_t head[GRPCF_HEAD_BYTES];
-	if (!p->packs || len < PACK_LEAST_BYTES || len > GSRV_PACK_BYTES ||
-	    gz_create(GZ_GZIP, PACK_LEVEL, &z)) {
-		grpcf_put_head(head, false, (uint32_t)len);
-		buf_add(&p->out, head, sizeof head);
-		buf_add(&p->out, data, len);
-		return;
-	}
-	struct buf b;
-	buf_init(&b);
-	gz_push(z, data, len, &b);
-	gz_finish(z, &b);
-	gz_free(z);
-	grpcf_put_head(head, true, (uint32_t)b.len);
-	buf_add(&p->out, head, sizeof head);
-	buf_add(&p->out, b.data, b.len);
-	buf_release(&b);
-}
-
 bool gcall_send_bytes(struct gcall *c, const void *data, size_t len)
 {
 	struct gcall_priv *p = c->_p;
@@ -392,7 +368,7 @@ bool gcall_send_bytes(struct gcall *c, const void *data, size_t len)
 		    "too many answers wait for their readers (--web.max-answer-bytes)");
 		return false;
 	}
-	add_packed(p, data, len);
+	grpcf_put_message(&p->out, data, len, p->packs);
 	answer_begin(p);
 	p->full = p->out.len - p->out_off >= GSRV_QUEUE_BYTES;
 	return !p->full;

@@ -38,7 +38,6 @@
 
 #define GSRV_UNPACK_TIMES 4u
 #define GSRV_QUEUE_BYTES  (64u << 10) /* messages of a call that wait; more, and it has no room */
-#define GSRV_PACK_BYTES   (16u << 10) /* a longer message is not packed: it would take a turn */
 
 struct work_pool;
 struct gcall;
