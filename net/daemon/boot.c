@@ -143,7 +143,7 @@ static enum err change_listeners(void *arg, const struct config *next, struct bu
 	struct errbuf eb;
 	errbuf_init(&eb);
 	enum err e = srv_change(
-	    b->srv, next->listen, next->flags.listen_count, &next->trusted_proxies, &missing, &eb);
+	    b->srv, next->listen, next->listen_count, &next->trusted_proxies, &missing, &eb);
 	if (e)
 		buf_printf(told, "%s\n", eb.text);
 	else if (missing)
@@ -178,7 +178,7 @@ static enum err open_front(struct boot *b)
 		.trusted_proxies = &b->conf->trusted_proxies,
 		.fields = web ? web->headers : NULL,
 		.field_count = web ? web->header_count : 0,
-		.listener_count = b->conf->flags.listen_count,
+		.listener_count = b->conf->listen_count,
 		.routes = api_routes,
 		.prefix = b->conf->web.prefix,
 		.links = b->conf->web.links,

@@ -324,11 +324,24 @@ static void follow_addresses(struct config *next, const struct config *now)
 		next->flags.listen[i] = kept_text(next, now->flags.listen[i]);
 }
 
+static bool same_headers(const struct webconfig *a, const struct webconfig *b)
+{
+	size_t n = a ? a->header_count : 0;
+	bool same = n == (b ? b->header_count : 0);
+	for (size_t i = 0; same && i < n; i++)
+		same = !strcmp(a->headers[i].name, b->headers[i].name) &&
+		    !strcmp(a->headers[i].value, b->headers[i].value);
+	return same;
+}
+
 void config_follow(struct config *next, const struct config *now)
 {
 	for (size_t i = 0; i < flags_count; i++)
 		follow_flag(next, now, &flags_table[i]);
 	follow_addresses(next, now);
+	if (!same_headers(next->webconfig, now->webconfig))
+		LOG_WARN("config_needs_restart",
+		    "key=http_server_config.headers text=\"they change at the next start\"");
 	next->web = now->web;
 	config_settle(next, now->flags.loops);
 }

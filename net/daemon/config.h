@@ -73,7 +73,8 @@ struct config {
 	struct yaml_items tenant_rows; /* of struct config_tenant */
 
 	/* As made. */
-	struct listen_conf *listen; /* one for each of flags.listen; as long as this */
+	struct listen_conf *listen; /* of the addresses that it names itself; as long as this */
+	unsigned listen_count;      /* of them; flags.listen are those in force */
 	struct cidr_set trusted_proxies;
 	struct webconfig *webconfig; /* NULL: no such file */
 	struct weburl web;

@@ -204,7 +204,7 @@ static void listen_fill(struct config *c, struct listen_conf *out, const char *a
 unsigned config_front(const struct config *c)
 {
 	unsigned i = 0;
-	while (i < c->flags.listen_count && c->listen[i].admin)
+	while (i < c->listen_count && c->listen[i].admin)
 		i++;
 	return i;
 }
@@ -212,7 +212,7 @@ unsigned config_front(const struct config *c)
 /* At least one of them is for everybody. */
 static bool some_are_public(const struct config *c, struct buf *told)
 {
-	if (config_front(c) < c->flags.listen_count)
+	if (config_front(c) < c->listen_count)
 		return true;
 	buf_add_str(told, "kymod: listeners: all are for administration, one must be for requests\n");
 	return false;
@@ -241,6 +241,7 @@ bool config_listen_make(struct config *c, struct buf *told)
 	if (c->flags.web_config && webconfig_load(c->flags.web_config, &c->webconfig, told))
 		return false;
 	c->listen = arena_array(&c->keep.arena, n, sizeof(*c->listen));
+	c->listen_count = n;
 	for (unsigned i = 0; i < n; i++)
 		listen_fill(c, &c->listen[i], c->flags.listen[i]);
 	return some_are_public(c, told) && proxies_make(c, told);
@@ -255,7 +256,7 @@ void config_listen_free(struct config *c)
 bool config_listen_check(const struct config *c, struct buf *told)
 {
 	bool fine = true;
-	for (unsigned i = 0; i < c->flags.listen_count; i++) {
+	for (unsigned i = 0; i < c->listen_count; i++) {
 		struct tls *t = NULL;
 		struct errbuf eb;
 		errbuf_init(&eb);

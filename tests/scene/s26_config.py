@@ -146,6 +146,21 @@ ok(each_ms <= 20, f"a reload with a thousand tenants takes {each_ms:.3f} ms of l
 took = [line.split("took_ms=")[1].split()[0] for line in open(k.log_path) if "event=reloaded" in line][-TIMES:]
 note(f"from asking to the end, ms: {took}")
 
+# --- listeners come and go in the file: the ones of the start stay, the rest is taken ---
+ports = [free_port(), free_port()]
+put(good + "listeners: [{address: \"127.0.0.1:1\"}]\n")
+ok(request(k.port, "POST", "/-/reload")[0] == 200, "other addresses than those of the command line")
+three = os.path.join(top, "three.yml")
+rows = [f"{{address: \"127.0.0.1:{p}\"}}" for p in ports]
+put(f"web: {{enable_lifecycle: true}}\nlisteners: [{', '.join(rows)}]\n", three)
+many = Process([KYMOD, "--config", three, "--data-dir", os.path.join(top, "three"), "--loops", "1"], os.path.join(top, "three.log"))
+ok(becomes(lambda: "ready address=" in open(many.log_path).read(), True), "two addresses, of a file")
+for text in (rows[1:], rows[:1], [], rows + [f"{{address: \"127.0.0.1:{n}\"}}" for n in (1, 2, 3)], rows):
+    put(f"web: {{enable_lifecycle: true}}\nlisteners: [{', '.join(text)}]\n", three)
+    said = [request(p, "POST", "/-/reload")[0] for p in ports]
+    ok(said == [200, 200], f"a reload with {len(text)} of them: {said}")
+ok(many.end() == 0, "and it ends well")
+
 # --- the end by request ---
 ok(request(k.port, "POST", "/-/quit")[:2] == (200, b"Requesting termination... Goodbye!") and k.p.wait(120) == 0, "POST /-/quit ends it well")
 shutil.rmtree(top)
