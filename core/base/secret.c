@@ -62,8 +62,9 @@ static enum err look_at(const char *path, const struct stat *st, struct errbuf *
 		return errbuf_set(eb, ERR_BADDATA, "%s is not a plain file", path);
 	if (st->st_mode & S_IRWXO)
 		return errbuf_set(eb, ERR_ACCESS,
-		    "%s holds a secret, and others may read or change it (mode %04o): chmod o-rwx %s",
-		    path, (unsigned)(st->st_mode & 07777), path);
+		    "%s holds a secret, and others may read or change it (mode %04o): chmod o-rwx, or "
+		    "where it is mounted (a Kubernetes or Docker secret) mode 0440",
+		    path, (unsigned)(st->st_mode & 07777));
 	if (st->st_size > (off_t)SECRET_MAX)
 		return errbuf_set(eb, ERR_TOOBIG, "%s is larger than %u bytes", path, SECRET_MAX);
 	return ERR_OK;

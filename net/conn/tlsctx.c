@@ -209,6 +209,14 @@ static int no_passphrase(char *buf, int size, int rwflag, void *arg)
 	return -1;
 }
 
+/* Or was there something that is no certificate? */
+static bool pem_has_ended(void)
+{
+	if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
+		ERR_clear_error();
+	return !ERR_peek_error();
+}
+
 static enum err cert_parse(
     const char *path, const struct pem *p, struct tls_cert *out, struct errbuf *eb)
 {
@@ -219,10 +227,7 @@ static enum err cert_parse(
 		if (!sk_X509_push(out->chain, x))
 			panic("no memory for a certificate");
 	BIO_free(b);
-	unsigned long e = ERR_peek_last_error();
-	if (out->cert && ERR_GET_REASON(e) == PEM_R_NO_START_LINE)
-		ERR_clear_error(); /* the end of the file */
-	if (out->cert && !ERR_peek_error())
+	if (out->cert && pem_has_ended())
 		return ERR_OK;
 	return errbuf_set(eb, ERR_BADDATA, "cert_file \"%s\": not a certificate in PEM form: %s",
 	    path, why_ssl());
@@ -354,7 +359,10 @@ static enum err clients_set(struct tls *t, struct pem *ca, struct errbuf *eb)
 	if (!count)
 		return errbuf_set(eb, ERR_BADDATA,
 		    "client_ca_file \"%s\": no certificate in PEM form: %s", path, why_ssl());
-	ERR_clear_error();
+	if (!pem_has_ended())
+		return errbuf_set(eb, ERR_BADDATA,
+		    "client_ca_file \"%s\": what stands behind certificate %zu is none: %s", path,
+		    count, why_ssl());
 	return ERR_OK;
 }
 

@@ -158,10 +158,26 @@ static void loaded(struct work_task *t)
 		bound(&r->bind);
 }
 
+/*
+ * A file that is being written is cut off somewhere, and may be fine all the same: without
+ * identities, which would let everybody in.
+ */
+static bool opens(struct reload *r)
+{
+	if (!r->conf->idents || r->next->idents)
+		return false;
+	buf_add_str(&r->told,
+	    "identities: they are gone, and everybody could do everything: that takes a restart, or "
+	    "identities.anonymous with its roles\n");
+	config_drop(r->next);
+	r->next = NULL;
+	return true;
+}
+
 static void load(struct work_task *t)
 {
 	struct reload *r = CONTAINER_OF(t, struct reload, task);
-	if (config_load(r->o.argc, r->o.argv, &r->next, &r->told))
+	if (config_load(r->o.argc, r->o.argv, &r->next, &r->told) || opens(r))
 		return;
 	config_follow(r->next, r->conf);
 	r->next->pool = r->o.pool;

@@ -15,6 +15,7 @@ struct way {
 	char *address; /* as it was configured */
 	bool admin;
 	struct tls *tls; /* held */
+	bool stale;      /* its files have changed, and could not be used yet */
 	struct cidr_set proxy_from;
 };
 
@@ -315,6 +316,15 @@ static struct way *way_of(struct srv *s, const char *address)
 	return NULL;
 }
 
+/* Keys and passwords go there: what was TLS does not become plain under those who send them. */
+static enum err way_fits(const struct way *w, const struct way *fresh, struct errbuf *eb)
+{
+	return w && w->tls && !fresh->tls
+	    ? errbuf_set(eb, ERR_BADDATA,
+	          "address %s: it speaks TLS, and would be plain: that takes a restart", w->address)
+	    : ERR_OK;
+}
+
 /* What answers where is set at start. Fresh has afterwards what w had. */
 static void way_change(struct way *w, struct way *fresh)
 {
@@ -331,6 +341,8 @@ enum err srv_change(struct srv *s, const struct listen_conf *listeners, size_t c
 	enum err e = ERR_OK;
 	for (size_t i = 0; i < count && !e; i++)
 		e = way_init(&fresh[i], &listeners[i], eb);
+	for (size_t i = 0; i < count && !e; i++)
+		e = way_fits(way_of(s, listeners[i].address), &fresh[i], eb);
 	*missing = NULL;
 	for (size_t i = 0; i < count && !e; i++) {
 		struct way *w = way_of(s, listeners[i].address);
@@ -356,7 +368,10 @@ static bool way_renew(struct way *w, enum err *e, struct errbuf *eb)
 	struct tls *fresh;
 	struct errbuf why;
 	errbuf_init(&why);
-	if (!w->tls || !tls_is_stale(w->tls))
+	if (!w->tls)
+		return false;
+	w->stale |= tls_is_stale(w->tls);
+	if (!w->stale)
 		return false;
 	enum err bad = tls_renew(w->tls, &fresh, &why);
 	if (bad) {
@@ -365,6 +380,7 @@ static bool way_renew(struct way *w, enum err *e, struct errbuf *eb)
 	}
 	tls_drop(w->tls);
 	w->tls = fresh;
+	w->stale = false;
 	return true;
 }
 

@@ -309,6 +309,25 @@ static void many_ask(void)
 	tap_ok(!ask_on(0).failed, "a signal asks, too");
 }
 
+#define TOKEN                                                                                      \
+ "identities: {tokens: [{name: a, roles: [read], "                                                 \
+ "token_hash: \"blake2b:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}\n"
+
+/* A file that is being written is cut off somewhere: it must not open what was closed. */
+static void nothing_is_opened(void)
+{
+	put(TOKEN, 9);
+	tap_ok(!ask_on(0).failed && value_now() == 9, "identities come with a reload");
+	put("", 10);
+	struct wait w = ask_on(1);
+	tap_ok(w.failed && strstr(w.told, "identities: they are gone"),
+	    "they do not go with one: %s", w.told);
+	fclose(fopen(file, "w"));
+	tap_ok(ask_on(2).failed && value_now() == 9, "an empty file is no way, either");
+	put("identities: {anonymous: {roles: [read, write, rules, admin]}}\n", 11);
+	tap_ok(!ask_on(0).failed && value_now() == 11, "who wants it open says so");
+}
+
 static void the_end(void)
 {
 	reload_stop(reload);
@@ -332,6 +351,7 @@ int main(void)
 	mistakes_change_nothing();
 	keys_of_the_start();
 	many_ask();
+	nothing_is_opened();
 	the_end();
 	testlib_rmtree(dir);
 	free(dir);

@@ -21,7 +21,7 @@
 static struct testteam tt;
 static struct srv *srv;
 static struct limits limits;
-static char *dir, *cert_file, *key_file, *ca_file, *rsa_cert_file, *rsa_key_file;
+static char *dir, *cert_file, *key_file, *ca_file, *cut_file, *rsa_cert_file, *rsa_key_file;
 static struct testcert ca, other_ca, server, rsa, agent, stranger;
 
 /* ---- the server ---- */
@@ -369,6 +369,9 @@ static void sessions(void)
 	advance(2 * TLS_KEY_S * 1000ll + 1);
 	tap_ok(!resumes(&session, &agent, &loop), "not with those of the one after");
 	tap_ok(resumes(&session, &agent, &loop), "its successor does");
+	struct listen_conf plain = { .address = l.address };
+	tap_ok(srv_change(srv, &plain, 1, NULL, &missing, &eb) && strstr(eb.text, "would be plain"),
+	    "it does not become plain: %s", eb.text);
 	conf = conf_of(TLS_CLIENT_REQUIRE);
 	tap_ok(!srv_change(srv, &l, 1, NULL, &missing, &eb), "other clients are let in");
 	tap_ok(!resumes(&session, &agent, &loop) && loop < LOOPS,
@@ -402,7 +405,8 @@ static void renewal(void)
 	tap_ok(srv_renew(srv, &now, &eb) && now.changed == 0 && strstr(eb.text, "not the key"),
 	    "a certificate without its key is refused: %s", eb.text);
 	errbuf_init(&eb);
-	tap_ok(!srv_renew(srv, &now, &eb) && now.changed == 0, "once, as long as nothing changes");
+	tap_ok(srv_renew(srv, &now, &eb) && now.changed == 0, "at each look until it is mended");
+	errbuf_init(&eb);
 	testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ 0 });
 	tap_ok(t.ok && serial_of(&t) == first, "and what was there goes on");
 	testtls_close(&t);
@@ -532,6 +536,17 @@ static void storm(void)
 	stop();
 }
 
+/* An authority, and the first half of another one, as a full disk leaves it. */
+static void write_cut(void)
+{
+	FILE *f = fopen(cut_file, "w");
+	PEM_write_X509(f, ca.cert);
+	PEM_write_X509(f, other_ca.cert);
+	long len = ftell(f);
+	fclose(f);
+	CHECK(len > 0 && !truncate(cut_file, len * 3 / 4));
+}
+
 static void refused(const char *what, const struct tls_conf *c, const char *says)
 {
 	struct tls *t = NULL;
@@ -563,6 +578,8 @@ static void configurations(void)
 	refused("no authorities", &c, "client_ca_file");
 	c.client_ca_file = key_file;
 	refused("a key for authorities", &c, "no certificate in PEM form");
+	c.client_ca_file = cut_file;
+	refused("authorities of which one is cut off", &c, "behind certificate 1 is none");
 	c = conf_of(TLS_CLIENT_NONE);
 	c.client_ca_file = ca_file;
 	refused("authorities without a use", &c, "not asked for certificates");
@@ -768,6 +785,7 @@ int main(void)
 	cert_file = testlib_path(dir, "tls.crt");
 	key_file = testlib_path(dir, "tls.key");
 	ca_file = testlib_path(dir, "ca.crt");
+	cut_file = testlib_path(dir, "cut.crt");
 	rsa_cert_file = testlib_path(dir, "rsa.crt");
 	rsa_key_file = testlib_path(dir, "rsa.key");
 	ca = testcert_make(&(struct testcert_want){ .name = "CA", .ca = true, .days = 30 }, NULL);
@@ -788,6 +806,7 @@ int main(void)
 	stranger = testcert_make(&(struct testcert_want){ .name = "agent", .days = 30 }, &other_ca);
 	testcert_write(&server, cert_file, key_file);
 	testcert_write(&ca, ca_file, NULL);
+	write_cut();
 	testcert_write(&rsa, rsa_cert_file, rsa_key_file);
 	versions();
 	alpn();
@@ -808,7 +827,7 @@ int main(void)
 	struct testcert *all[] = { &ca, &other_ca, &server, &rsa, &agent, &stranger };
 	for (size_t i = 0; i < COUNT_OF(all); i++)
 		testcert_release(all[i]);
-	char *paths[] = { dir, cert_file, key_file, ca_file, rsa_cert_file, rsa_key_file };
+	char *paths[] = { dir, cert_file, key_file, ca_file, cut_file, rsa_cert_file, rsa_key_file };
 	for (size_t i = 0; i < COUNT_OF(paths); i++)
 		free(paths[i]);
 	return tap_done();
