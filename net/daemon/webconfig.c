@@ -74,14 +74,24 @@ static bool check_curves(
 	return fine;
 }
 
-static bool check_header(
+/* Without a text the field is left out. */
+static bool set_header(struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at)
+{
+	struct yaml_row text = { .key = row->key, .kind = YAML_TEXT };
+	if (!n->bad && (n->type == YAML_NULL || (n->type == YAML_SCALAR && !n->len)))
+		return true;
+	for (uint32_t i = 0; n->type == YAML_SCALAR && i < n->len; i++)
+		if ((unsigned char)n->text[i] < 0x20 || n->text[i] == 0x7f)
+			return yaml_fail(y, n, "a control character cannot stand in a field");
+	return yaml_set(y, n, &text, at);
+}
+
+/* Keys that Prometheus knows as well; help says what to do instead. */
+static bool set_not_here(
     struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at)
 {
-	(void)row;
-	for (const char *s = *(const char *const *)at; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			return yaml_fail(y, n, "a control character cannot stand in a field");
-	return true;
+	(void)at;
+	return n->type == YAML_NULL ? !n->bad : yaml_fail_key(y, n, "%s", row->help);
 }
 
 /* NAME: hash, ... */
@@ -122,14 +132,17 @@ static const struct yaml_row tls_rows[] = {
 	{ .key = "max_version", .kind = YAML_WORD, .off = OFF(_most), .words = version_words, .set = check_version, .help = "newest version (TLS13)" },
 	{ .key = "cipher_suites", .kind = YAML_TEXTS, .off = OFF(_ciphers), .set = check_ciphers, .help = "suites of TLS 1.2" },
 	{ .key = "prefer_server_cipher_suites", .kind = YAML_BOOL, .off = OFF(_order), .help = "always so" },
+	{ .key = "cert", .kind = YAML_OWN, .set = set_not_here, .help = "a certificate has a file of its own here: cert_file" },
+	{ .key = "key", .kind = YAML_OWN, .set = set_not_here, .flags = YAML_HIDDEN, .help = "a key has a file of its own here: key_file" },
+	{ .key = "client_ca", .kind = YAML_OWN, .set = set_not_here, .help = "certificates have a file of their own here: client_ca_file" },
 	{ .key = "curve_preferences", .kind = YAML_TEXTS, .off = OFF(_curves), .set = check_curves, .help = "curves of the key exchange" },
 };
 static const struct yaml_row header_rows[] = {
-	{ .key = "Content-Security-Policy", .kind = YAML_TEXT, .off = OFF(_headers[0]), .set = check_header },
-	{ .key = "X-Frame-Options", .kind = YAML_TEXT, .off = OFF(_headers[1]), .set = check_header },
-	{ .key = "X-Content-Type-Options", .kind = YAML_TEXT, .off = OFF(_headers[2]), .set = check_header },
-	{ .key = "X-XSS-Protection", .kind = YAML_TEXT, .off = OFF(_headers[3]), .set = check_header },
-	{ .key = "Strict-Transport-Security", .kind = YAML_TEXT, .off = OFF(_headers[4]), .set = check_header },
+	{ .key = "Content-Security-Policy", .kind = YAML_OWN, .off = OFF(_headers[0]), .set = set_header },
+	{ .key = "X-Frame-Options", .kind = YAML_OWN, .off = OFF(_headers[1]), .set = set_header },
+	{ .key = "X-Content-Type-Options", .kind = YAML_OWN, .off = OFF(_headers[2]), .set = set_header },
+	{ .key = "X-XSS-Protection", .kind = YAML_OWN, .off = OFF(_headers[3]), .set = set_header },
+	{ .key = "Strict-Transport-Security", .kind = YAML_OWN, .off = OFF(_headers[4]), .set = set_header },
 };
 static const struct yaml_schema header_schema = { .rows = header_rows, .count = COUNT_OF(header_rows) };
 static const struct yaml_row http_rows[] = {
@@ -141,6 +154,7 @@ static const struct yaml_schema http_schema = { .rows = http_rows, .count = COUN
 static const struct yaml_row rows[] = {
 	{ .key = "tls_server_config", .kind = YAML_IN, .sub = &tls_schema, .help = "TLS" },
 	{ .key = "http_server_config", .kind = YAML_IN, .sub = &http_schema, .help = "HTTP" },
+	{ .key = "rate_limit", .kind = YAML_OWN, .set = set_not_here, .help = "requests are limited by tenants.defaults.requests_per_s of the configuration file" },
 	{ .key = "basic_auth_users", .kind = YAML_OWN, .off = 0, .set = set_users, .help = "names and bcrypt hashes" },
 };
 /* clang-format on */

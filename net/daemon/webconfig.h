@@ -9,7 +9,8 @@
  *   basic_auth_users: {NAME: bcrypt hash}
  *
  * Paths are relative to the folder of the file. What we do not offer is an error that says so (TLS
- * 1.0 and 1.1); the server's order of ciphers always holds. Users may do everything.
+ * 1.0 and 1.1; cert, key and client_ca in the file itself; rate_limit); the server's order of
+ * ciphers always holds. Users may do everything.
  *
  * Thread: load blocks, main or a worker; then read only. Memory: texts live as long as it.
  */

@@ -66,6 +66,15 @@ static void good(void)
 	    "users, who may do everything");
 }
 
+/* What has nothing behind it says nothing: templates leave such keys. */
+static void blanks(void)
+{
+	tap_ok(take("http_server_config: {headers: {X-Frame-Options: \"\", X-XSS-Protection: , "
+	            "X-Content-Type-Options: nosniff}}\nrate_limit:\n") &&
+	        w->header_count == 1 && !strcmp(w->headers[0].name, "x-content-type-options"),
+	    "fields without a text are left out: %s", TOLD);
+}
+
 static void words(void)
 {
 	static const char *const all[] = { "NoClientCert", "RequestClientCert",
@@ -100,6 +109,11 @@ static void bad(void)
 		{ "http_server_config: {headers: {X-Frame-Option: a}}\n", "X-Frame-Options" },
 		{ "http_server_config: {headers: {X-Frame-Options: \"a\\nb\"}}\n",
 		    "control character" },
+		{ "http_server_config: {headers: {X-Frame-Options: [a]}}\n", "X-Frame-Options" },
+		{ "tls_server_config: {cert: a, key: b}\n", "own here: cert_file" },
+		{ "tls_server_config: {cert: a, key: b}\n", "own here: key_file" },
+		{ "tls_server_config: {cert_file: a, key_file: b, client_ca: c}\n", "client_ca_file" },
+		{ "rate_limit: {interval: 1s, burst: 20}\n", "requests_per_s" },
 		{ "http_server_config: {http2: yes}\n", "http2" },
 		{ "basic_auth_users: [a, b]\n", "basic_auth_users" },
 		{ "basic_auth_users: {a: {b: c}}\n", "bcrypt" },
@@ -115,6 +129,7 @@ int main(void)
 {
 	buf_init(&told);
 	good();
+	blanks();
 	words();
 	bad();
 	webconfig_free(w);
