@@ -61,13 +61,14 @@ static uint8_t *decode(const char *text, size_t len, size_t *out_len)
 	return out;
 }
 
+/* Numbers are real ones: a claim may be larger than an int64_t, and need not be one of ours. */
 static json_t *decode_object(const char *text, size_t len)
 {
 	size_t n;
 	json_t *o = NULL;
 	char *json = (char *)decode(text, len, &n);
 	if (json && jwk_depth_fits(json, n, JWT_DEPTH_MAX))
-		o = json_loadb(json, n, JSON_REJECT_DUPLICATES, NULL);
+		o = json_loadb(json, n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
 	mem_free(json);
 	if (o && !json_is_object(o)) {
 		json_decref(o);
