@@ -184,16 +184,29 @@ static struct bearer *read_claims(const struct issuer_page *p, const struct jwt 
 
 /* ---- the check ---- */
 
+bool issuer_name_like(const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b);
+	while (n && a[n - 1] == '/')
+		n--;
+	while (m && b[m - 1] == '/')
+		m--;
+	return n == m && !memcmp(a, b, n);
+}
+
 static enum jwt_fault find_page(
     const struct issuer_book *b, const struct jwt *j, size_t *issuer, struct errbuf *eb)
 {
+	bool like = false;
 	for (size_t i = 0; b && j->issuer && i < b->count; i++) {
+		like |= issuer_name_like(b->pages[i].conf.issuer, j->issuer);
 		if (strcmp(b->pages[i].conf.issuer, j->issuer))
 			continue;
 		*issuer = i;
 		return JWT_FINE;
 	}
-	(void)errbuf_set(eb, ERR_BADDATA, "its issuer is not known here");
+	(void)errbuf_set(eb, ERR_BADDATA, "its issuer is not known here%s",
+	    like ? ", but with another / at the end" : "");
 	return JWT_ISSUER;
 }
 

@@ -39,6 +39,8 @@ struct issuer_book *issuer_book_make(const struct ident_set *s); /* NULL: no set
 struct issuer_book *issuer_book_with(const struct issuer_book *b, struct keyring *const *keys);
 struct issuer_book *issuer_book_take(struct issuer_book *b);
 void issuer_book_drop(struct issuer_book *b);
+/* The same but for slashes at the end: somebody has written it down wrong. */
+bool issuer_name_like(const char *a, const char *b);
 
 /* In one piece of memory: bearer_free, or mem_free. */
 struct bearer {

@@ -140,13 +140,24 @@ static void failed(struct issuer *i, const char *text)
 	i->of->changed(i->of->arg);
 }
 
+/* A set without a key that can be used is no set: nobody takes all of his keys back that way. */
+static enum err read_keys(const char *body, size_t len, struct jwk_set **out, struct errbuf *eb)
+{
+	enum err e = jwk_set_parse(body, len, out, eb);
+	if (e || (*out)->count)
+		return e;
+	e = errbuf_set(eb, ERR_BADDATA, "none of its %zu keys can be used", (*out)->left_out);
+	jwk_set_free(*out);
+	return e;
+}
+
 static void take_keys(struct issuer *i, const char *body, size_t len)
 {
 	struct jwk_set *set;
 	struct errbuf eb;
 	char text[ERRBUF_SIZE + 32];
 	errbuf_init(&eb);
-	if (jwk_set_parse(body, len, &set, &eb)) {
+	if (read_keys(body, len, &set, &eb)) {
 		snprintf(text, sizeof text, "its key set: %s", eb.text);
 		failed(i, text);
 		return;
@@ -173,7 +184,10 @@ static const char *look_at_discovery(const struct issuer *i, const json_t *o, co
 {
 	const char *named = json_string_value(json_object_get(o, "issuer"));
 	const char *url = json_string_value(json_object_get(o, "jwks_uri"));
-	if (!named || strcmp(named, i->name))
+	if (named && strcmp(named, i->name) && issuer_name_like(named, i->name))
+		*text = "its openid-configuration has its name with another / at the end: write "
+		        "identities.oidc.issuer letter by letter as there";
+	else if (!named || strcmp(named, i->name))
 		*text = "its openid-configuration is of another issuer";
 	else if (!url || strlen(url) >= URL_BYTES)
 		*text = "its openid-configuration names no jwks_uri";

@@ -5,7 +5,8 @@
  *   <issuer>/.well-known/openid-configuration ("OpenID Connect Discovery 1.0", 4) says where the
  *   keys are, unless jwks_url does; then the keys (RFC 7517) are fetched.
  *
- * (1) What was fetched holds for ISSUERS_KEEP_MS, also when the issuer cannot be reached. It is
+ * (1) What was fetched holds for ISSUERS_KEEP_MS, also when the issuer cannot be reached or has no
+ *     key that can be used (RFC 7517, 5: keys of kinds that are not known are left out). It is
  *     fetched again every ISSUERS_RENEW_MS, sooner after a failure (from 2 s on, doubled to 60 s).
  * (2) Unknown keys cost the issuer ISSUERS_ASK_BURST fetches at once, then one in ISSUERS_ASK_MS:
  *     tokens with invented names of keys do not make us its attacker.

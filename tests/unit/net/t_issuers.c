@@ -202,6 +202,9 @@ static void discovery(void)
 		advance(ISSUERS_RETRY_MAX);
 		tap_ok(fetch.busy, "and asked again");
 	}
+	tap_ok(issuer_name_like("https://idp/", "https://idp") &&
+	        !issuer_name_like("https://idp/a", "https://idp"),
+	    "a slash at the end is told apart from another name");
 	reply(200, FOUND("https://idp", "https://idp/keys"), NULL);
 	tap_is_str(fetch.url, "https://idp/keys", "then its keys are fetched");
 	unsigned was = changes;
@@ -226,6 +229,13 @@ static void renewal(void)
 	tap_ok(!fetch.busy, "keys that came are not asked for at once");
 	advance(ISSUERS_RENEW_MS / 2);
 	tap_ok(fetch.busy, "but ahead of time");
+	reply(200, "{\"keys\":[]}", NULL);
+	tap_ok(see().keys && see().version == version, "a set without a key takes none back");
+	advance(ISSUERS_RETRY_MAX);
+	reply(200, "{\"keys\":[{\"kty\":\"AKP\",\"alg\":\"ML-DSA-44\",\"pub\":\"AA\"}]}", NULL);
+	tap_ok(
+	    see().keys && see().version == version, "neither does one of kinds that are not known");
+	advance(ISSUERS_RETRY_MAX);
 	reply(200, KEYS("one"), NULL);
 	tap_is_u64(see().version, version, "the same keys change nothing");
 	advance(ISSUERS_RENEW_MS);
