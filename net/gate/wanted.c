@@ -32,6 +32,10 @@ enum err wanted_parse(const char *value, size_t len, struct wanted *out, struct 
 		const char *bar = memchr(s, '|', (size_t)(end - s));
 		size_t n = (size_t)((bar ? bar : end) - s);
 		enum err e = tenant_name_check(s, n, eb);
+		/* Proxies make one header of several. */
+		if (e && memchr(s, ',', n))
+			return errbuf_set(eb, e,
+			    "a comma between tenants: several are named as a|b, in one header");
 		if (e)
 			return e;
 		if (!insert(out, s, n))
