@@ -64,12 +64,12 @@ void gz_push(struct gz *g, const void *data, size_t len, struct buf *out)
 
 void gz_flush(struct gz *g, struct buf *out)
 {
-	run(g, NULL, 0, Z_SYNC_FLUSH, out);
+	run(g, "", 0, Z_SYNC_FLUSH, out);
 }
 
 void gz_finish(struct gz *g, struct buf *out)
 {
-	run(g, NULL, 0, Z_FINISH, out);
+	run(g, "", 0, Z_FINISH, out);
 	g->finished = true;
 }
 
