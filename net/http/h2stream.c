@@ -123,10 +123,12 @@ void h2_stream_free(struct h2_stream *s)
 	h2guard_closed(&h->guard, (uint32_t)s->id, s->client_done);
 	if (s->state < H2_RUN && s->state != H2_DOOR)
 		r->_answer->begun = true; /* no handler will answer it */
-	if (s->whole)
+	if (s->whole) {
+		r->_stream = NULL;
 		req_end(r);
-	else
+	} else {
 		req_orphan(r);
+	}
 	loop_timer_cancel(h->c->loop, &s->timer);
 	list_del(&s->hungry);
 	list_del(&s->opened);

@@ -864,7 +864,7 @@ void req_reply_trailed(struct req *r, int status, const char *type, req_pull_fn 
 void req_body_consume(struct req *r, size_t len)
 {
 	loop_check_here(r->loop);
-	if (len)
+	if (len && !r->_ending) /* its stream may have gone with the answer */
 		r->_ops->consume(r, len);
 }
 
@@ -876,6 +876,8 @@ size_t req_unsent(const struct req *r)
 void req_reset(struct req *r, uint32_t code)
 {
 	loop_check_here(r->loop);
+	if (r->_ending)
+		return;
 	r->_answer->begun = true;
 	r->gone = r->_told_gone = true; /* its handler knows */
 	r->_ops->reset(r, code);

@@ -255,7 +255,7 @@ void req_reply_trailed(struct req *r, int status, const char *type, req_pull_fn 
 size_t req_unsent(const struct req *r);
 /*
  * Cuts a streamed request instead of (the rest of) an answer: RST_STREAM with this code (RFC 9113,
- * 7). on_done follows, on_gone does not.
+ * 7). on_done follows, on_gone does not. Of an answer that has been sent nothing is left to cut.
  */
 void req_reset(struct req *r, uint32_t code);
 /*

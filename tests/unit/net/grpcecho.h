@@ -3,7 +3,8 @@
  *
  *   Unary    what query says: "fail" a status, "hang" no answer until the client leaves or its
  *            deadline passes, "big" evaluation_timestamp_ms bytes pulled, "cut" the same, broken
- *            off half way; else it comes back as a name, with the number as a value
+ *            off half way, "late" an answer from a turn of its own, and what comes when that is
+ *            away; else it comes back as a name, with the number as a value
  *   Count    evaluation_timestamp_ms messages with query in each
  *   Collect  all queries of the client, one behind the other
  *   Chat     each message comes back, some turns later when query begins with "slow"
@@ -109,6 +110,24 @@ static void echo_pulled(struct gcall *c, uint64_t bytes, bool cut)
 	else
 		gcall_finish(c, GRPC_UNAVAILABLE, "too much waits");
 }
+/* Its stream has closed below gcall_finish; what was on its way to it finds the request ending. */
+static void echo_late_turn(struct loop_deferred *d)
+{
+	struct echo *e = CONTAINER_OF(d, struct echo, later);
+	struct req *r = e->call->req;
+	e->waits = false;
+	gcall_finish(e->call, GRPC_OK, "late");
+	req_body_consume(r, 1);
+	req_resume(r);
+	req_reset(r, 8);
+}
+static void echo_late(struct gcall *c)
+{
+	struct echo *e = c->own;
+	e->later.fn = echo_late_turn;
+	e->waits = true;
+	loop_work(c->req->loop, LOOP_SOON, &e->later);
+}
 static void echo_unary(struct gcall *c, const void *msg, size_t len)
 {
 	(void)len;
@@ -120,6 +139,10 @@ static void echo_unary(struct gcall *c, const void *msg, size_t len)
 		return;
 	if (!strcmp(a->query, "fail")) {
 		gcall_finish(c, GRPC_FAILED_PRECONDITION, "50%% of \xc3\xa4\nis not all");
+		return;
+	}
+	if (!strcmp(a->query, "late")) {
+		echo_late(c);
 		return;
 	}
 	if (!strcmp(a->query, "big") || !strcmp(a->query, "cut")) {

@@ -312,6 +312,9 @@ static void kinds(void)
 	at = 0;
 	tap_ok(
 	    run(7, 5000) && is(h, GRPC_OK, "") && hears(&c.c[h], &at, "", "0"), "an empty message");
+	int32_t i = ask_it("Unary", "late", 0, NULL, NULL);
+	tap_ok(run(8, 5000) && is(i, GRPC_OK, "late"),
+	    "what comes late for a call whose answer is away meets nothing");
 	end();
 	tap_ok(quiet(0, 0), "nothing is left");
 }
@@ -458,23 +461,30 @@ static void packed(void)
 	at = 0;
 	tap_ok(run(2, 5000) && hears(&c.c[b], &at, "plain", "1") && !c.c[b].body.data[0],
 	    "a small message is not worth it, in either direction");
+	int32_t again = open_call("Unary", NULL, "grpc-encoding", "gzip");
+	say_bytes(again, true, zip.data, zip.len);
+	say_bytes(again, true, zip.data, zip.len);
+	said(again);
+	run(3, 5000);
+	tap_ok(is(again, GRPC_UNIMPLEMENTED, "more than one"),
+	    "a second message is seen when the first one is unzipped");
 	zip.data[zip.len - 3] ^= 1;
 	int32_t d = open_call("Unary", NULL, "grpc-encoding", "gzip");
 	say_bytes(d, true, zip.data, zip.len);
 	said(d);
-	run(3, 5000);
+	run(4, 5000);
 	tap_ok(is(d, GRPC_INVALID_ARGUMENT, "not gzip"), "damage is seen");
 	int32_t e = open_call("Unary", NULL, "grpc-encoding", "gzip");
 	say_bytes(e, true, zip.data, zip.len - 5);
 	said(e);
-	run(4, 5000);
+	run(5, 5000);
 	tap_ok(is(e, GRPC_INVALID_ARGUMENT, "ends early"), "an early end, too");
 	buf_release(&zip);
 	gzip_it(&zip, bomb, sizeof bomb);
 	int32_t f = open_call("Unary", NULL, "grpc-encoding", "gzip");
 	say_bytes(f, true, zip.data, zip.len);
 	said(f);
-	run(5, 10000);
+	run(6, 10000);
 	tap_ok(zip.len < 30000 && is(f, GRPC_RESOURCE_EXHAUSTED, "unzipped, limit 4194304"),
 	    "20 KB that unzip to 20 MB are stopped at the limit: %s", c.c[f].message);
 	buf_release(&zip);
