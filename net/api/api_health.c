@@ -6,6 +6,7 @@
 typedef Grpc__Health__V1__HealthCheckRequest Ask;
 typedef Grpc__Health__V1__HealthCheckResponse Answer;
 typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus Status;
+#define STOPPING     "the server is stopping"
 #define STATUS(name) GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__##name
 
 struct watch {
@@ -45,6 +46,15 @@ void api_health_check(struct gcall *c, const void *msg, size_t len)
 	gcall_finish(c, GRPC_OK, NULL);
 }
 
+/* Once: it is told nothing more, however long its client takes to read. */
+static void finish(struct watch *w, enum grpc_status s, const char *text)
+{
+	if (list_empty(&w->link))
+		return;
+	list_del(&w->link);
+	gcall_finish(w->call, s, "%s", text);
+}
+
 void api_health_watch(struct gcall *c, const void *msg, size_t len)
 {
 	(void)len;
@@ -57,12 +67,12 @@ void api_health_watch(struct gcall *c, const void *msg, size_t len)
 	c->own = w;
 	tell(c, w->told);
 	if (l->phase == API_STOPPING)
-		gcall_finish(c, GRPC_UNAVAILABLE, "the server is stopping");
+		finish(w, GRPC_UNAVAILABLE, STOPPING);
 }
 
 void api_health_cancelled(struct gcall *c)
 {
-	gcall_finish(c, GRPC_CANCELLED, NULL);
+	finish(c->own, GRPC_CANCELLED, "");
 }
 
 void api_health_done(struct gcall *c)
@@ -83,7 +93,6 @@ void api_health_phase(struct api_loop *l)
 			w->told = now;
 		if (l->phase != API_STOPPING)
 			continue;
-		list_del(&w->link); /* told once */
-		gcall_finish(w->call, GRPC_UNAVAILABLE, "the server is stopping");
+		finish(w, GRPC_UNAVAILABLE, STOPPING);
 	}
 }

@@ -2,6 +2,7 @@
 """gRPC with Debian's grpcio: the QueryService answers as /api/v1 does, errors are statuses, deadlines, gzip, answers of 100 MB, health, reflection."""
 import math, sys, threading
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
+import h2raw
 from lib import *
 
 try:
@@ -210,11 +211,35 @@ def listen():
         seen.append(e.code().name)
 
 
-t = threading.Thread(target=listen)
-t.start()
+# Another one's deadline has passed, but its client has not taken what it was told: its window is shut until the server stops.
+late = h2raw.Connection(socket.create_connection(("127.0.0.1", k.port)))
+late.handshake([(h2raw.INITIAL_WINDOW_SIZE, 0)])
+asked = h2raw.block([(":method", "POST"), (":scheme", "http"), (":path", "/grpc.health.v1.Health/Watch"), (":authority", "x"), ("te", "trailers"),
+                     ("content-type", "application/grpc"), ("grpc-timeout", "100m")])
+late.send(h2raw.frame(h2raw.HEADERS, h2raw.END_HEADERS, 1, asked), h2raw.frame(h2raw.DATA, h2raw.END_STREAM, 1, bytes(5)))
+kind = flags = None
+while kind != h2raw.HEADERS:
+    kind, flags, _, _ = late.read()
+ok(not flags & h2raw.END_STREAM, "a watch begins whose client takes nothing")
+time.sleep(0.2)
+late.ping()
+late.ping()  # a turn later: the deadline has passed
+
+
+def open_window():
+    end = time.time() + 60
+    while time.time() < end and "event=stopping" not in tail(k.log_path):
+        time.sleep(0.01)
+    late.send(h2raw.window_update(1, 65535))
+
+
+threads = [threading.Thread(target=listen), threading.Thread(target=open_window)]
+for t in threads:
+    t.start()
 began = time.time()
 code = k.end()
-t.join(20)
+for t in threads:
+    t.join(60)
 ok(code == 0 and seen == [2, "UNAVAILABLE"], f"stopping: the watch hears {seen}, kymod ends with {code} after {time.time() - began:.1f} s")
 
 # --- over TLS, with identities and tenants: the same door as HTTP ---
