@@ -107,7 +107,8 @@ struct tenantbook;
 struct store_tenant_req {
 	const char *const *names; /* [count], each with a NUL behind it */
 	size_t count;
-	uint32_t *ids; /* [count] */
+	uint32_t *ids;               /* [count] */
+	const struct limits *limits; /* whose number of tenants holds; NULL: those of loop 0 */
 	void (*done)(struct store_tenant_req *r);
 	/* result */
 	enum err err;
@@ -126,6 +127,7 @@ void store_tenant_make(struct store *st, struct store_tenant_req *r);
 struct tenants;
 struct store_tenants_req {
 	struct tenants *tenants;
+	const struct limits *limits; /* those that come with them; NULL: those of loop 0 */
 	void (*done)(struct store_tenants_req *r);
 	enum err err;
 	struct errbuf eb;

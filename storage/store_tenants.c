@@ -71,7 +71,7 @@ void store_tenants_bind(struct store *st, struct store_tenants_req *r)
 	for (uint32_t i = 0; i < count; i++)
 		r->_names[i] = r->tenants->rows[i].name;
 	r->_make = (struct store_tenant_req){
-		.names = r->_names, .count = count, .ids = r->_ids, .done = bound
+		.names = r->_names, .count = count, .ids = r->_ids, .limits = r->limits, .done = bound
 	};
 	store_tenant_make(st, &r->_make);
 }

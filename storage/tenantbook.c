@@ -514,18 +514,18 @@ static void task_done(struct work_task *t)
 	walk_arrive(&b->walk);
 }
 
-static enum err too_many(struct store_tenant_req *r)
+static enum err too_many(struct store_tenant_req *r, const struct limits *l)
 {
 	char text[LIMITS_TEXT_MAX];
 	return errbuf_set(&r->eb, ERR_TOOBIG, "no more tenants are taken: %s",
-	    limits_text(limits_here(), LIMITS_tenants, text));
+	    limits_text(l, LIMITS_tenants, text));
 }
 
 /* Names that nobody has become fresh. */
 static void req_stage(struct tenantbook *b, struct store_tenant_req *r)
 {
-	uint64_t most = limits_here()->tenants;
-	most = most > TENANTBOOK_MAX ? TENANTBOOK_MAX : most;
+	const struct limits *l = r->limits ? r->limits : limits_here();
+	uint64_t most = l->tenants > TENANTBOOK_MAX ? TENANTBOOK_MAX : l->tenants;
 	for (size_t i = 0; i < r->count && !r->err; i++) {
 		const char *name = r->names[i];
 		size_t len = strlen(name);
@@ -534,7 +534,7 @@ static void req_stage(struct tenantbook *b, struct store_tenant_req *r)
 			continue;
 		r->err = tenant_name_check(name, len, &r->eb);
 		if (!r->err && b->views[0].count + b->fresh.count >= most)
-			r->err = too_many(r);
+			r->err = too_many(r, l);
 		if (!r->err)
 			view_add(&b->fresh, name_dup(name, len));
 	}

@@ -447,7 +447,7 @@ static void run(struct boot *b, const sigset_t *ends)
 
 static void close_all(struct boot *b)
 {
-	if (b->srv && !b->store)
+	if (b->srv && !b->reload) /* it has not run, so nothing was drained */
 		srv_close_all(b->srv);
 	if (b->store)
 		store_close(b->store);

@@ -150,7 +150,9 @@ static void loaded(struct work_task *t)
 		return;
 	}
 	r->state = RELOAD_BINDING;
-	r->bind = (struct store_tenants_req){ .tenants = r->next->tenants, .done = bound };
+	r->bind = (struct store_tenants_req){
+		.tenants = r->next->tenants, .limits = &r->next->flags.limits, .done = bound
+	};
 	errbuf_init(&r->bind.eb);
 	if (r->o.store && r->next->tenants)
 		store_tenants_bind(r->o.store, &r->bind);

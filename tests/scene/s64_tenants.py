@@ -251,11 +251,35 @@ ok(figures[("kymo_tenant_samples_refused_total", "small")] == 17 and figures[("k
 # --- and after a kill ---
 k.p.kill()
 k.p.wait()
-k = Kymod(os.path.join(top, "data"), "--config", config, "--loops", "1", "--no-self-metrics", port=k.port)
+k = Kymod(os.path.join(top, "data"), "--config", config, "--loops", "1", "--no-self-metrics", "--web.enable-lifecycle", port=k.port)
 ok(vector("acme", "count(up)") == {(): str(LIMIT)} and vector("beta", "count({__name__!=\"\"})") == {(): str(LIMIT + 3000)}, "after a kill each has its own")
 text = ask("admin", "GET", "/metrics")[1].decode()
 ok('kymo_tenant_series{tenant="beta"} 3060' in text and 'kymo_tenant_series{tenant="acme"} 62' in text, "counted again at the start")
+# --- more rows than tenants may be: a higher limit may come with them; a start says what is wrong ---
+def configure_most(most):
+    with open(config, "a") as f:
+        f.write("  fourth: {series: 5}\n  fifth: {series: 5}\n" + (f"limits: {{tenants: {most}}}\n" if most else ""))
+
+
+def reload():
+    return request(k.port, "POST", "/-/reload", None, {"Authorization": "Bearer " + TOKENS["admin"]})
+
+
+configure(f"{{series: {LIMIT}}}")
+with open(config, "a") as f:
+    f.write("limits: {tenants: 4}\n")
+ok(reload()[0] == 200, "as many tenants as there are")
+configure(f"{{series: {LIMIT}}}")
+configure_most(6)
+status, text, _ = reload()
+ok(status == 200, f"more rows, and a limit that lets them in: {text}")
 status = k.end()
 ok(status == 0, f"it ends well: {status}")
+configure(f"{{series: {LIMIT}}}")
+configure_most(2)
+no = Kymod(os.path.join(top, "few"), "--config", config, "--loops", "2", "--no-self-metrics", wait=False)
+status = no.p.wait(120)
+text = tail(no.log_path)
+ok(status == 1 and "no more tenants are taken: limit 2 (--limits.tenants)" in text and "check_failed" not in text, f"a start with too many ends with a sentence: {status} {text[-300:]}")
 shutil.rmtree(top)
 done()

@@ -235,6 +235,53 @@ static void limits_set(void *arg)
 	loop_set_limits(loop_here(), arg);
 }
 
+struct bound {
+	struct store_tenants_req req;
+	sem_t done;
+};
+
+static void bound_done(struct store_tenants_req *r)
+{
+	sem_post(&CONTAINER_OF(r, struct bound, req)->done);
+}
+
+static void bound_begin(void *arg)
+{
+	store_tenants_bind(s.store, &((struct bound *)arg)->req);
+}
+
+/* A snapshot comes with limits that no loop has yet: 3 is the loops' number of tenants. */
+static enum err bound_with(uint64_t most, const char *name, struct errbuf *eb)
+{
+	struct tenant_row row = { 0 };
+	struct limits l;
+	struct bound b = { .req = { .limits = &l, .done = bound_done } };
+	limits_default(&l);
+	l.tenants = most;
+	snprintf(row.name, sizeof row.name, "%s", name);
+	if (tenants_create(&b.req.tenants, NULL, &row, 1, eb))
+		return ERR_BUG;
+	sem_init(&b.done, 0, 0);
+	testteam_run(&s.tt, 0, bound_begin, &b);
+	while (sem_wait(&b.done)) {
+	}
+	sem_destroy(&b.done);
+	*eb = b.req.eb;
+	tenants_free(b.req.tenants);
+	return b.req.err;
+}
+
+static void limits_of_their_own(void)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	tap_ok(!bound_with(4, "row", &eb) && all_find("row", 3),
+	    "rows that come with a higher limit are taken by that one");
+	tap_ok(bound_with(4, "more", &eb) == ERR_TOOBIG, "and no more than it says");
+	tap_is_str(
+	    eb.text, "no more tenants are taken: limit 4 (--limits.tenants)", "which the text has");
+}
+
 static void the_limit(void)
 {
 	static struct limits l;
@@ -248,6 +295,7 @@ static void the_limit(void)
 	tap_is_str(last.req.eb.text, "no more tenants are taken: limit 3 (--limits.tenants)",
 	    "the text has the limit and its flag");
 	tap_ok(make("b", 2) == 2, "those that are there go on");
+	limits_of_their_own();
 	end();
 }
 
