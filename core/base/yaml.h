@@ -16,7 +16,7 @@
  * no anchors, aliases, merge keys and tags (so nothing grows while it is read); keys are plain
  * texts, each once; YAML_DEPTH_MAX levels, YAML_TEXT_MAX bytes, YAML_NODES_MAX values. A value that
  * is left out (key with nothing behind it) is an empty map or list, and a mistake for anything
- * else. true and false are the only switches.
+ * else. true and false (True, TRUE, ...) are the only switches.
  *
  * Memory: what yaml_walk hands out lives in the struct yaml_keep; nodes and errors in the yaml.
  * Thread: one at a time; reads files of secrets, so never on a loop.

@@ -302,10 +302,20 @@ static bool set_texts(struct yaml *y, const struct yaml_node *n, const struct ya
 	return fine;
 }
 
+/* YAML 1.2, 10.3.2: templates write True as well. */
+static bool is_word_of(const struct yaml_node *n, const char *const words[3])
+{
+	for (size_t i = 0; n->type == YAML_SCALAR && i < 3; i++)
+		if (strlen(words[i]) == n->len && !memcmp(words[i], n->text, n->len))
+			return true;
+	return false;
+}
+
 static bool set_bool(struct yaml *y, const struct yaml_node *n, void *at)
 {
-	bool yes = n->type == YAML_SCALAR && n->len == 4 && !memcmp(n->text, "true", 4);
-	bool no = n->type == YAML_SCALAR && n->len == 5 && !memcmp(n->text, "false", 5);
+	static const char *const yes_words[] = { "true", "True", "TRUE" };
+	static const char *const no_words[] = { "false", "False", "FALSE" };
+	bool yes = is_word_of(n, yes_words), no = is_word_of(n, no_words);
 	if (!yes && !no)
 		return fail_kind(y, n, YAML_BOOL);
 	*(bool *)at = yes;

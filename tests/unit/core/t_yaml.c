@@ -150,6 +150,8 @@ static bool read_text(const char *text)
 
 static void each_kind(void)
 {
+	tap_ok(
+	    read_text("on: True\ninner: {on: FALSE}\n") && out.on, "switches as YAML 1.2 has them");
 	tap_ok(read_text("title: hello\n"
 	                 "file: certs/a.pem\n"
 	                 "count: 12 # of them\n"
@@ -231,6 +233,7 @@ static void errors_say(void)
 		{ "title:\n", "k.yml:1:1: title: nothing stands behind it, a text is needed" },
 		{ "title: [a]\n", "this is a list, a text is needed" },
 		{ "on: yes\n", "\"yes\" is not true or false" },
+		{ "on: tRUE\n", "\"tRUE\" is not true or false" },
 		{ "colour: bleu\n", "unknown word \"bleu\", did you mean blue?" },
 		{ "colour: 12345\n", "unknown word \"12345\", known: red, green, blue" },
 		{ "mask: [red, x123456]\n", "k.yml:1:13: mask[1]: unknown word \"x123456\"" },
