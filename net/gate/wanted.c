@@ -31,11 +31,11 @@ enum err wanted_parse(const char *value, size_t len, struct wanted *out, struct 
 	for (const char *s = value, *end = value + len;;) {
 		const char *bar = memchr(s, '|', (size_t)(end - s));
 		size_t n = (size_t)((bar ? bar : end) - s);
-		enum err e = tenant_name_check(s, n, eb);
 		/* Proxies make one header of several. */
-		if (e && memchr(s, ',', n))
-			return errbuf_set(eb, e,
+		if (memchr(s, ',', n))
+			return errbuf_set(eb, ERR_BADDATA,
 			    "a comma between tenants: several are named as a|b, in one header");
+		enum err e = tenant_name_check(s, n, eb);
 		if (e)
 			return e;
 		if (!insert(out, s, n))

@@ -303,6 +303,9 @@ static void wanted(void)
 	names_are("a|b c", "bad");
 	names_are("../a", "bad");
 	names_are("a,b", "bad");
+	tap_ok(wanted_parse("a, b", 4, &w, &eb) && strstr(eb.text, "are named as a|b"),
+	    "whose header a proxy has put together is told: %s", eb.text);
+	errbuf_init(&eb);
 	for (unsigned i = 0; i <= IDENT_TENANTS_MAX; i++)
 		snprintf(many + strlen(many), sizeof(many) - strlen(many), "%s%u", i ? "|" : "",
 		    100 + i);
