@@ -220,8 +220,8 @@ static bool some_are_public(const struct config *c, struct buf *told)
 
 static bool proxies_make(struct config *c, struct buf *told)
 {
-	for (const char *s = c->flags.trusted_proxies; s && *s;) {
-		size_t len = strcspn(s, ",");
+	for (const char *s = c->flags.trusted_proxies; s && *(s += strspn(s, " "));) {
+		size_t len = strcspn(s, ", ");
 		struct cidr row;
 		struct errbuf eb;
 		errbuf_init(&eb);
@@ -230,7 +230,9 @@ static bool proxies_make(struct config *c, struct buf *told)
 			return false;
 		}
 		cidr_set_add(&c->trusted_proxies, &row);
-		s += len + (s[len] == ',');
+		s += len;
+		s += strspn(s, " ");
+		s += *s == ',';
 	}
 	return true;
 }
