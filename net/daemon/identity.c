@@ -265,6 +265,12 @@ int identity_hash_token(void)
 	if (!read_line("token", line, sizeof line, &len) || len < IDENT_TOKEN_LEAST ||
 	    len > IDENT_TOKEN_MOST)
 		return refuse("token", IDENT_TOKEN_LEAST, IDENT_TOKEN_MOST);
+	if (!ident_token_chars_fine(line, len)) {
+		sodium_memzero(line, sizeof line);
+		fprintf(stderr,
+		    "kymod: the token has blanks or other characters that no header can carry\n");
+		return 2;
+	}
 	ident_token_text(line, len, text);
 	sodium_memzero(line, sizeof line);
 	puts(text);

@@ -342,10 +342,10 @@ static bool read_token_text(const char *text, uint8_t out[IDENT_HASH_BYTES])
 	    len == IDENT_HASH_BYTES;
 }
 
-static bool token_chars_fine(const uint8_t *s, size_t len)
+bool ident_token_chars_fine(const char *token, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (s[i] <= ' ' || s[i] >= 0x7f)
+		if ((unsigned char)token[i] <= ' ' || (unsigned char)token[i] >= 0x7f)
 			return false;
 	return true;
 }
@@ -372,7 +372,7 @@ static bool hash_of_token(struct maker *m, const struct ident_token *t, uint8_t 
 		    IDENT_TOKEN_LEAST, IDENT_TOKEN_MOST);
 		return false;
 	}
-	if (!token_chars_fine(text, len)) {
+	if (!ident_token_chars_fine((const char *)text, len)) {
 		complain(m, "the token has characters that no header can carry: blanks or controls");
 		return false;
 	}

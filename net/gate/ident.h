@@ -143,6 +143,8 @@ static inline bool ident_tenant_valid(const char *name, size_t len)
 enum role ident_role(const char *word, size_t len);
 const char *ident_role_word(enum role role);
 
+/* Can a header carry it? */
+bool ident_token_chars_fine(const char *token, size_t len);
 /* BLAKE2b-256 of a token, and its text for a file ("blake2b:..." with its NUL). */
 void ident_token_hash(const char *token, size_t len, uint8_t out[IDENT_HASH_BYTES]);
 #define IDENT_TOKEN_TEXT_BYTES 56u

@@ -120,6 +120,8 @@ def token_hash(token):
     return run(KYMOD, "--hash-token", data=token.encode() + b"\n").decode().strip()
 
 
+said = subprocess.run([KYMOD, "--hash-token"], input=b"Bearer " + TOKENS["prom"].encode() + b"\n", capture_output=True, timeout=60)
+ok(said.returncode == 2 and not said.stdout and b"blanks" in said.stderr, "what no header can carry is no token")
 password_hash = run(KYMOD, "--hash-password", data=b"open sesame\n").decode().strip()
 ok(password_hash.startswith("$argon2id$"), "kymod --hash-password makes a hash of argon2id")
 # The password is U*U: an example of the tests of crypt_blowfish.
