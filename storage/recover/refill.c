@@ -38,7 +38,7 @@ static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool 
 {
 	struct head *h = &sh->head;
 	struct shard_span span = SHARD_SPAN_NONE;
-	const struct walrec_extra *x = rec->extras, *x_end = x + rec->extras_count;
+	const struct walrec_extra *x = rec->extras, *x_end = x ? x + rec->extras_count : NULL;
 	if (!rec->count)
 		return;
 	uint32_t slot = replay_slot(sh, rec->ids[0]);
