@@ -226,7 +226,7 @@ static void conn_turn_again(struct conn *c)
 		return;
 	c->_turn_set = true;
 	c->_asked_ns = clock_real_mono_ns();
-	loop_work(c->loop, LOOP_SOON, &c->_turn);
+	loop_work(c->loop, c->_heavy ? LOOP_LATER : LOOP_SOON, &c->_turn);
 }
 
 static void conn_on_read(evutil_socket_t fd, short what, void *arg)
@@ -426,13 +426,13 @@ void conn_finish(struct conn *c)
 
 static void conn_linger(struct conn *c)
 {
+	if (c->_io->shut)
+		c->_io->shut(c);
 	if (c->_eof) {
 		conn_close(c);
 		return;
 	}
 	conn_move(c, CONN_LINGER);
-	if (c->_io->shut)
-		c->_io->shut(c);
 	c->_io = &conn_plain_io; /* what still comes is dropped */
 	if (shutdown(c->_fd, SHUT_WR)) {
 		conn_close(c);

@@ -6,6 +6,9 @@
  *
  * SSL_read is asked until it says "wait", or the caller's room is full: then t->more, because bytes
  * may wait in OpenSSL that the socket does not tell of.
+ * OpenSSL reads the socket through a BIO of ours, no more than READ_CALL_BYTES a call, and a call
+ * takes READ_CALL_RECORDS records: small ones, too, are a turn's work and no more. Who goes on to
+ * send records that carry no data (KeyUpdate, requests to renegotiate) is cut off.
  * Each call of SSL_write makes one record of at most RECORD_BYTES. What it refused is offered again
  * with the same bytes in front, as OpenSSL wants it: the queue of a connection only grows behind.
  */
@@ -18,9 +21,13 @@
 #include "core/base/metric.h"
 #include "net/conn/tls_priv.h"
 
-#define RECORD_BYTES     16384u
-#define WRITE_CALL_BYTES (128u << 10)
-#define TELL_EVERY_NS    UINT64_C(60000000000)
+#define RECORD_BYTES      16384u
+#define WRITE_CALL_BYTES  (128u << 10)
+#define READ_CALL_BYTES   (64u << 10)
+#define READ_CALL_RECORDS 64u
+#define TALK_BURST        32u /* records without data behind the handshake: so many, */
+#define TALK_PER_S        1u
+#define TELL_EVERY_NS     UINT64_C(60000000000)
 
 struct tls_conn {
 	struct tls *of; /* held, until there is an SSL that holds it */
@@ -29,7 +36,12 @@ struct tls_conn {
 	bool more;    /* SSL_read did not say "wait" */
 	bool blocked; /* SSL_write did, in a call that had written something */
 	bool broken;  /* nothing more goes through it */
+	bool ended;   /* the peer has closed its side of the socket */
+	bool stopped; /* the call has had its share of the socket: more may wait there */
+	bool chatty;  /* too many records without data */
+	size_t left;  /* of the call's share of the socket */
 	size_t charged;
+	struct limit_bucket talk;
 };
 
 enum failure {
@@ -57,6 +69,95 @@ static const struct {
 	[FAIL_OTHER] = { M_TLS_FAILED_OTHER, "other" },
 };
 STATIC(COUNT_OF(failures) == FAILURES);
+
+/* ---- the socket, as OpenSSL sees it ---- */
+
+static int io_read(BIO *b, char *data, int len)
+{
+	struct conn *c = BIO_get_data(b);
+	struct tls_conn *t = c->_tls;
+	BIO_clear_retry_flags(b);
+	if (t->chatty)
+		return -1;
+	if (!t->left) {
+		t->stopped = true;
+		BIO_set_retry_read(b);
+		return -1;
+	}
+	ssize_t n = recv(c->_fd, data, (size_t)len < t->left ? (size_t)len : t->left, 0);
+	if (n > 0)
+		t->left -= (size_t)n;
+	else if (n == 0)
+		t->ended = true;
+	else if (errno == EAGAIN || errno == EINTR)
+		BIO_set_retry_read(b);
+	return (int)n;
+}
+
+static int io_write(BIO *b, const char *data, int len)
+{
+	struct conn *c = BIO_get_data(b);
+	BIO_clear_retry_flags(b);
+	ssize_t n = send(c->_fd, data, (size_t)len, MSG_NOSIGNAL);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		BIO_set_retry_write(b);
+	return (int)n;
+}
+
+static long io_ctrl(BIO *b, int what, long num, void *ptr)
+{
+	const struct conn *c = BIO_get_data(b);
+	(void)num;
+	(void)ptr;
+	if (what == BIO_CTRL_EOF)
+		return ((const struct tls_conn *)c->_tls)->ended;
+	return what == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *io_method;
+static CRYPTO_ONCE io_once = CRYPTO_ONCE_STATIC_INIT;
+
+static void io_method_make(void)
+{
+	io_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
+	if (!io_method || BIO_meth_set_read(io_method, io_read) != 1 ||
+	    BIO_meth_set_write(io_method, io_write) != 1 ||
+	    BIO_meth_set_ctrl(io_method, io_ctrl) != 1)
+		panic("no memory for TLS");
+}
+
+static BIO *io_make(struct conn *c)
+{
+	CHECK(CRYPTO_THREAD_run_once(&io_once, io_method_make) == 1);
+	BIO *b = BIO_new(io_method);
+	if (!b)
+		panic("no memory for a connection");
+	BIO_set_data(b, c);
+	BIO_set_init(b, 1);
+	return b;
+}
+
+/* What a call may take. */
+static void io_share(struct tls_conn *t)
+{
+	t->left = READ_CALL_BYTES;
+	t->stopped = false;
+}
+
+/* Each record that comes, by its type: with TLS 1.3 the one inside. */
+static void on_record(
+    int out, int version, int type, const void *data, size_t len, SSL *ssl, void *arg)
+{
+	struct conn *c = arg;
+	struct tls_conn *t = c->_tls;
+	(void)version;
+	bool tells = type == SSL3_RT_INNER_CONTENT_TYPE ||
+	    (type == SSL3_RT_HEADER && SSL_version(ssl) < TLS1_3_VERSION);
+	if (out || !t->shaken || !tells || !len || *(const uint8_t *)data == SSL3_RT_APPLICATION_DATA)
+		return;
+	if (!limit_bucket_take(&t->talk, loop_now_ns(c->loop), TALK_BURST, TALK_PER_S))
+		t->chatty = true;
+}
 
 /* ---- failures: counted, and told once a minute for each reason (and loop) ---- */
 
@@ -162,9 +263,13 @@ static bool ssl_make(struct conn *c)
 		return false;
 	}
 	t->ssl = SSL_new(t->of->ctx);
-	if (!t->ssl || SSL_set_fd(t->ssl, c->_fd) != 1)
+	if (!t->ssl)
 		panic("no memory for a connection");
+	BIO *b = io_make(c);
+	SSL_set_bio(t->ssl, b, b);
 	SSL_set_app_data(t->ssl, c);
+	SSL_set_msg_callback(t->ssl, on_record);
+	SSL_set_msg_callback_arg(t->ssl, c);
 	SSL_set_accept_state(t->ssl);
 	t->charged = LIMIT_HANDSHAKE_BYTES;
 	limit_inflight_add(c->who, t->charged);
@@ -217,11 +322,13 @@ static ssize_t shake(struct conn *c)
 	}
 	uint64_t begin_ns = clock_real_mono_ns();
 	ERR_clear_error();
+	io_share(t);
 	int r = SSL_do_handshake(t->ssl), e = r == 1 ? 0 : SSL_get_error(t->ssl, r);
 	metric_observe_ns(M_TLS_STEP_SECONDS, clock_real_mono_ns() - begin_ns);
 	if (r == 1)
 		return shaken(c);
 	c->_read_wants_write = e == SSL_ERROR_WANT_WRITE;
+	t->more = t->stopped;
 	if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
 		return wait_for_event();
 	return shake_failed(c, e);
@@ -234,7 +341,7 @@ static ssize_t read_ended(struct conn *c, size_t got, int e)
 {
 	struct tls_conn *t = c->_tls;
 	bool waits = e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE;
-	t->more = !waits;
+	t->more = !waits || t->stopped;
 	c->_read_wants_write = e == SSL_ERROR_WANT_WRITE;
 	if (got) /* an end is met again with the next call */
 		return (ssize_t)got;
@@ -252,15 +359,16 @@ static ssize_t read_ended(struct conn *c, size_t got, int e)
 static ssize_t tls_read(struct conn *c, const struct iovec *v, int count)
 {
 	struct tls_conn *t = c->_tls;
-	size_t got = 0;
+	size_t got = 0, records = READ_CALL_RECORDS;
 	if (!t->shaken) {
 		ssize_t r = shake(c);
 		if (r != 1)
 			return r;
 	}
 	ERR_clear_error();
+	io_share(t);
 	for (int i = 0; i < count; i++) {
-		for (size_t off = 0; off < v[i].iov_len;) {
+		for (size_t off = 0; off < v[i].iov_len && records; records--) {
 			size_t n;
 			int ok = SSL_read_ex(
 			    t->ssl, (uint8_t *)v[i].iov_base + off, v[i].iov_len - off, &n);
@@ -277,7 +385,7 @@ static ssize_t tls_read(struct conn *c, const struct iovec *v, int count)
 static bool tls_holds(const struct conn *c)
 {
 	const struct tls_conn *t = c->_tls;
-	return t->more && t->shaken && !t->broken;
+	return t->more && !t->broken;
 }
 
 /* The next record of what v has from *at on: in place where it lies together, else in room. */

@@ -495,6 +495,53 @@ static void nonsense(void)
 	stop();
 }
 
+/* So many KeyUpdates, then a request. Is it answered? */
+static bool answers_behind(unsigned updates)
+{
+	struct testtls t;
+	testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ .version = TLS1_3_VERSION });
+	for (unsigned i = 0; i < updates; i++)
+		if (SSL_key_update(t.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 ||
+		    SSL_do_handshake(t.ssl) != 1)
+			break; /* the server has ended it */
+	char *a = testtls_ask(&t, GET("/who"));
+	bool yes = a;
+	free(a);
+	testtls_close(&t);
+	return yes;
+}
+
+/* Records that carry no data cost as much as others, and no turn counts them. */
+static void chatter(void)
+{
+	struct tls_conf conf = conf_of(TLS_CLIENT_NONE);
+	serve_tls(&conf);
+	tap_ok(answers_behind(20), "a client changes its keys now and then");
+	tap_ok(!answers_behind(2000), "one that does nothing else is cut off");
+	tap_ok(quiet(), "(quiet)");
+	stop();
+}
+
+/* A client that has said goodbye still gets its answer, and the server's goodbye. */
+static void half_closed(int version)
+{
+	struct tls_conf conf = conf_of(TLS_CLIENT_NONE);
+	struct testtls t;
+	serve_tls(&conf);
+	testtls_open(&t, srv_address(srv, 0), &(struct testtls_want){ .version = version });
+	testtls_send(&t, GET("/big"), strlen(GET("/big")));
+	SSL_shutdown(t.ssl);
+	char *a = testtls_answer(&t);
+	tap_ok(a && !strncmp(a, "HTTP/1.1 200", 12), "who has said goodbye gets its answer");
+	char c;
+	tap_ok(testtls_read(&t, &c, 1) == 0 && SSL_get_shutdown(t.ssl) & SSL_RECEIVED_SHUTDOWN,
+	    "and the server's goodbye");
+	free(a);
+	testtls_close(&t);
+	tap_ok(quiet(), "(quiet)");
+	stop();
+}
+
 /* Many handshakes at once: all are done, and others are answered meanwhile. */
 static void storm(void)
 {
@@ -818,6 +865,9 @@ int main(void)
 	names();
 	nonsense();
 	storm();
+	chatter();
+	half_closed(TLS1_2_VERSION);
+	half_closed(TLS1_3_VERSION);
 	configurations();
 	proxy_headers();
 	proxy_shares();
