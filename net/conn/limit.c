@@ -16,8 +16,11 @@ static struct crowd book;
 
 uint32_t limit_who(const struct sockaddr_storage *sa)
 {
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+	if (sa->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6)) /* as proxies write IPv4 */
+		return crowd_slot(&v6->s6_addr[12], 4);
 	if (sa->ss_family == AF_INET6) /* a /64 is one place */
-		return crowd_slot(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 8);
+		return crowd_slot(v6, 8);
 	return crowd_slot(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
 }
 

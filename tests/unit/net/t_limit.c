@@ -105,6 +105,10 @@ static void addresses(void)
 	TAP_OK(who("2001:db8:1:2::1") == who("2001:db8:1:2:ffff::9"));
 	TAP_OK(who("2001:db8:1:2::1") != who("2001:db8:1:3::1") ||
 	    who("2001:db8:1:2::1") != who("2001:db8:1:4::1"));
+	/* As a proxy writes it that listens for both families. */
+	TAP_OK(who("::ffff:10.0.0.1") == who("10.0.0.1"));
+	TAP_OK(who("::ffff:10.0.0.1") != who("::ffff:10.0.0.2") ||
+	    who("::ffff:10.0.0.1") != who("::ffff:10.0.0.3"));
 	limits.http_connections_address = 3;
 	unsigned got = 0;
 	for (unsigned i = 0; i < 5; i++)
