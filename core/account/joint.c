@@ -14,11 +14,13 @@
 #include "core/account/joint.h"
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/metric.h"
 #include "core/base/roll.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #define CHAINS 64u
 
@@ -55,6 +57,7 @@ struct joint_seat {
 
 struct joints {
 	struct team *team;
+	uint64_t seed; /* nobody can choose a key that has the hash of another one's */
 	struct roll *roll;
 	struct list_link (*chains)[CHAINS]; /* by number of the loop; that loop's */
 };
@@ -64,6 +67,8 @@ struct joints *joints_create(struct team *t)
 	struct joints *b = mem_zalloc(sizeof(*b));
 	unsigned loops = team_count(t);
 	b->team = t;
+	if (getrandom(&b->seed, sizeof(b->seed), GRND_NONBLOCK) != (ssize_t)sizeof(b->seed))
+		b->seed = clock_real_mono_ns() ^ (uintptr_t)b;
 	b->roll = roll_create();
 	b->chains = mem_array(NULL, loops, sizeof(*b->chains));
 	for (unsigned i = 0; i < loops; i++)
@@ -242,7 +247,7 @@ static struct joint *take_lead(struct joints *b, const struct joint_opts *o, uin
 void joint_enter(
     struct joints *b, const struct joint_opts *o, struct joint **lead, struct joint_seat **seat)
 {
-	uint64_t hash = hash64(o->key, o->key_len, 0);
+	uint64_t hash = hash64(o->key, o->key_len, b->seed);
 	uint32_t here = loop_index(loop_here());
 
 	*lead = NULL;

@@ -4,12 +4,19 @@
 
 #include "core/account/joint.h"
 #include "core/base/arena.h"
+#include "core/base/hash.h"
 #include "core/base/metric.h"
 #include "core/base/roll.h"
+#include "core/base/wire.h"
+
+#define XXH_INLINE_ALL
+#include <string.h>
+#include <xxhash.h>
 
 enum {
 	LOOPS = 3,
-	ASKERS = 24
+	ASKERS = 24,
+	TEXT_BYTES = 300
 };
 
 static struct testteam tt;
@@ -29,6 +36,7 @@ static void drop(struct joint_result *r)
 
 static struct asker {
 	unsigned loop, key;
+	const void *text; /* in key's stead */
 	struct joint *lead;
 	struct joint_seat *seat;
 	struct result *own; /* as a leader */
@@ -59,6 +67,10 @@ static void enter(void *arg)
 	struct joint_opts o = {
 		.key = &a->key, .key_len = sizeof(a->key), .arg = a, .done = done, .unwanted = unwanted
 	};
+	if (a->text) {
+		o.key = a->text;
+		o.key_len = TEXT_BYTES;
+	}
 	joint_enter(book, &o, &a->lead, &a->seat);
 }
 
@@ -224,6 +236,37 @@ static void crossing(void)
 	tap_is_u64(twice, 0, "300 rounds of crossing messages: nobody is answered twice");
 }
 
+/*
+ * A text of the hash that another one has, when the hash has no secret: XXH3 adds the words of two
+ * stripes as they are where its own secret makes their products 0.
+ */
+static void twin(uint8_t *text, uint32_t first)
+{
+	memset(text, 'x', TEXT_BYTES);
+	for (size_t i = 0; i < 2; i++) {
+		memcpy(text + 64 * i, XXH3_kSecret + 8 * i, 4);
+		wire_store32(text + 64 * i + 4, i ? UINT32_MAX - first : first);
+	}
+}
+
+/* Who asks for something else is not held up, nor are loops busy with it. */
+static void twins(void)
+{
+	static uint8_t one[TEXT_BYTES], other[TEXT_BYTES];
+	twin(one, 1);
+	twin(other, 77);
+	tap_ok(memcmp(one, other, sizeof(one)) &&
+	        hash64(one, sizeof(one), 0) == hash64(other, sizeof(other), 0),
+	    "(two keys of one hash)");
+	askers[0] = (struct asker){ .loop = 0, .text = one };
+	askers[1] = (struct asker){ .loop = 1, .text = other };
+	on(&askers[0], enter);
+	on(&askers[1], enter);
+	settle();
+	tap_ok(askers[0].lead && askers[1].lead, "keys cannot be chosen to meet another one's");
+	end_all();
+}
+
 static void a_roll(void)
 {
 	struct roll *r = roll_create();
@@ -244,6 +287,7 @@ int main(void)
 	nobody_wants_it();
 	nothing_came_of_it();
 	crossing();
+	twins();
 	joints_free(book);
 	testteam_stop(&tt);
 	return tap_done();
