@@ -10,6 +10,7 @@
 #include "net/api/ask.h"
 #include "net/api/param.h"
 #include "net/api/slowlog.h"
+#include "net/conn/limit.h"
 #include "proto/astjson.h"
 #include "proto/promjson.h"
 
@@ -51,6 +52,9 @@ struct outcome {
 	enum err err;
 	bool prefixed; /* of MAKING */
 	char text[ERRBUF_SIZE];
+	/* It waits for its readers, whichever they are, and is counted once: for who asked first. */
+	uint32_t who;
+	uint64_t held;
 };
 
 struct query { /* in the request's arena */
@@ -340,6 +344,7 @@ static void ended_early(struct ask *a)
 static void outcome_drop(struct joint_result *r)
 {
 	struct outcome *o = CONTAINER_OF(r, struct outcome, base);
+	limit_answers_sub(o->who, o->held);
 	ql_free(o->ql);
 	ticket_free(o->ticket);
 	mem_free(o);
@@ -362,6 +367,9 @@ static void share_out(struct query *q, enum err err, const char *text, bool pref
 	o->err = err;
 	o->prefixed = prefixed;
 	snprintf(o->text, sizeof(o->text), "%s", text ? text : "");
+	o->who = q->req->who;
+	o->held = err ? 0 : ql_held(q->ql);
+	limit_answers_add(o->who, o->held);
 	q->outcome = o;
 	joint_end(s, &o->base);
 }
@@ -446,19 +454,33 @@ void api_query_left(struct query *q)
 
 /* --- RUNNING --- */
 
-/* False: so much may not wait for its reader, and the request is answered with that. */
-static bool answer_held(struct req *r, uint64_t bytes)
+#define ANSWERS_WAIT "too many answers wait for their readers"
+
+static enum err answer_fits(const struct req *r, uint64_t bytes, struct errbuf *eb)
 {
 	const struct limits *l = limits_here();
 	char limit[LIMITS_TEXT_MAX];
-	if (bytes > l->http_answer_bytes) { /* it will not fit later either */
-		apierr_jsonf(r, ERR_TOOBIG, "the result takes %" PRIu64 " MiB, %s", bytes >> 20,
-		    limits_text(l, LIMITS_http_answer_bytes, limit));
+	if (bytes > l->http_answer_bytes) /* it will not fit later either */
+		return errbuf_set(eb, ERR_TOOBIG, "the result takes %" PRIu64 " MiB, %s",
+		    bytes >> 20, limits_text(l, LIMITS_http_answer_bytes, limit));
+	if (limit_answers_full(r->who, bytes, loop_now_ns(r->loop)))
+		return errbuf_set(eb, ERR_BUSY, ANSWERS_WAIT);
+	return ERR_OK;
+}
+
+/* False: so much may not wait for its reader, and the request is answered with that. */
+static bool answer_held(struct req *r, uint64_t bytes)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	if (bytes > limits_here()->http_answer_bytes) {
+		enum err e = answer_fits(r, bytes, &eb);
+		apierr_json(r, e, eb.text, strlen(eb.text));
 		return false;
 	}
 	if (req_hold(r, bytes))
 		return true;
-	req_refuse_overloaded(r, "too many answers wait for their readers");
+	req_refuse_overloaded(r, ANSWERS_WAIT);
 	return false;
 }
 
@@ -507,6 +529,10 @@ static void evaluated(void *arg, struct ql *ql)
 	}
 	if (err && (!text || !*text))
 		text = default_text(err);
+	if (!err && q->joint && joint_waiting(q->joint)) { /* those who wait are told the same */
+		err = answer_fits(q->req, ql_held(ql), &q->eb);
+		text = q->eb.text;
+	}
 	share_out(q, err, text, false);
 	if (err) {
 		apierr_json(q->req, err, text, strlen(text));
@@ -534,8 +560,7 @@ static void answer_result(struct query *q)
 		drop_result(q);
 		return;
 	}
-	/* It is counted once: with the one who asked first. */
-	if (!q->seat && !answer_held(q->req, ql_held(ql))) {
+	if (!q->seat && !q->outcome && !answer_held(q->req, ql_held(ql))) {
 		drop_result(q);
 		return;
 	}

@@ -444,12 +444,10 @@ static void errors_are_shared(void)
 	is_empty("errors");
 }
 
-/* The result is kept for the slowest reader, and is counted once. */
-static void readers_of_one_result(void)
+static void unread_begin(unsigned count, const char *url)
 {
-	const char *url = "/api/v1/query_range?start=9400&end=10000&step=6&query=topk(500,many)";
 	gate_set(false);
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		fakereq_init(&crowd[i], &tt, api);
 		crowd[i].loop = i % LOOPS;
 		crowd[i].unread = true;
@@ -457,17 +455,28 @@ static void readers_of_one_result(void)
 	}
 	settle();
 	gate_set(true);
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < count; i++)
 		for (unsigned ms = 0; !fakereq_answered(&crowd[i]) && ms < 20000; ms++)
 			usleep(1000);
+}
+
+/* The result is kept for the slowest reader, and is counted once. */
+static void readers_of_one_result(void)
+{
+	const char *url = "/api/v1/query_range?start=9400&end=10000&step=6&query=topk(500,many)";
+	unread_begin(6, url);
 	uint64_t all = metric_sum(M_QUERY_MEMORY_BYTES);
 	tap_ok(all >= 50000 && all < 2 * 54 * 1024, "six read one result: %llu KiB",
 	    (unsigned long long)all / 1024);
 	unsigned same = 0;
+	uint64_t held = metric_sum(M_ANSWER_BYTES);
+	tap_ok(held > 40000 && held <= all, "which waits as one answer: %llu KiB",
+	    (unsigned long long)held / 1024);
 	for (unsigned i = 0; i < 5; i++)
 		fakereq_read(&crowd[i]);
 	settle();
 	tap_is_u64(metric_sum(M_QUERY_MEMORY_BYTES), all, "it is kept until the last has read it");
+	tap_is_u64(metric_sum(M_ANSWER_BYTES), held, "and counted as an answer as long");
 	fakereq_read(&crowd[5]);
 	for (unsigned i = 0; i < 6; i++)
 		same += !strcmp(fakereq_text(&crowd[i]), fakereq_text(&crowd[5])) &&
@@ -476,6 +485,22 @@ static void readers_of_one_result(void)
 	for (unsigned i = 0; i < 6; i++)
 		fakereq_end(&crowd[i]);
 	is_empty("readers of one result");
+	tap_is_u64(metric_sum(M_ANSWER_BYTES), 0, "no answer waits");
+	uint64_t was = limits.http_answer_bytes;
+	limits.http_answer_bytes = 10000;
+	for (unsigned i = 0; i < LOOPS; i++)
+		testteam_run(&tt, i, use_limits, NULL);
+	uint64_t evaluated = metric_sum(M_QUERIES);
+	unread_begin(6, url);
+	for (unsigned i = 0; i < 6; i++)
+		fakereq_read(&crowd[i]);
+	tap_is_u64(
+	    all_say(0, 6, 422, "--web.max-answer-bytes"), 6, "one that may not wait is nobody's");
+	tap_is_u64(metric_sum(M_QUERIES) - evaluated, 1, "which is found out once");
+	limits.http_answer_bytes = was;
+	for (unsigned i = 0; i < LOOPS; i++)
+		testteam_run(&tt, i, use_limits, NULL);
+	is_empty("an answer that is too large");
 }
 
 static void a_crowd_has_one_sum(void)
