@@ -52,7 +52,9 @@ struct outcome {
 	enum err err;
 	bool prefixed; /* of MAKING */
 	char text[ERRBUF_SIZE];
-	/* It waits for its readers, whichever they are, and is counted once: for who asked first. */
+	/*
+	 * It waits for its readers, whichever they are, and is counted once: for who asked first.
+	 */
 	uint32_t who;
 	uint64_t held;
 };

@@ -521,6 +521,25 @@ static int do_order(const struct flags *f, int argc, char **argv)
 	return 0;
 }
 
+/* What stands before any thread; a line on stderr says why it cannot be. */
+static bool set_up(struct boot *b)
+{
+	const struct flags *f = &b->conf->flags;
+	log_setup(f->log_level, f->log_json);
+	metric_build(BOOT_VERSION, BOOT_REVISION);
+	if (!test_clock(&b->eb)) {
+		fprintf(stderr, "kymod: %s\n", b->eb.text);
+		return false;
+	}
+	if (!set_up_process(&b->ends))
+		return false;
+	if (pipe(b->stopped_pipe) || log_start()) {
+		fprintf(stderr, "kymod: no pipe, or no thread for the log\n");
+		return false;
+	}
+	return true;
+}
+
 int boot_main(int argc, char **argv)
 {
 	struct boot b = { .begin_ns = clock_real_mono_ns(), .argc = argc, .argv = argv };
@@ -538,17 +557,8 @@ int boot_main(int argc, char **argv)
 	if (config_load_file(said.config, argc, argv, &b.conf, &told))
 		return tell(&told, 2);
 	buf_release(&told);
-	const struct flags *f = &b.conf->flags;
-	log_setup(f->log_level, f->log_json);
-	metric_build(BOOT_VERSION, BOOT_REVISION);
-	if (!test_clock(&b.eb)) {
-		fprintf(stderr, "kymod: %s\n", b.eb.text);
-		return 1;
-	}
-	if (!set_up_process(&b.ends))
-		return 1;
-	if (pipe(b.stopped_pipe) || log_start()) {
-		fprintf(stderr, "kymod: no pipe, or no thread for the log\n");
+	if (!set_up(&b)) {
+		config_drop(b.conf);
 		return 1;
 	}
 	enum err e = open_all(&b);
