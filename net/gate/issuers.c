@@ -57,9 +57,10 @@ static void renew_book(struct issuers *is)
 	issuer_book_drop(old);
 }
 
-static void drop_old(struct issuer *i)
+/* Keys that came longer ago than this. */
+static void drop_old(struct issuer *i, uint64_t keep_ms)
 {
-	if (!i->keys || loop_now_ns(i->of->loop) - i->good_ns < ms(ISSUERS_KEEP_MS))
+	if (!i->keys || loop_now_ns(i->of->loop) - i->good_ns < ms(keep_ms))
 		return;
 	LOG_WARN("keys_too_old", "issuer=\"%s\" text=\"its tokens are refused until it answers\"",
 	    i->name);
@@ -114,7 +115,7 @@ static void ask(struct issuer *i)
 static void on_timer(struct loop_timer *t)
 {
 	struct issuer *i = CONTAINER_OF(t, struct issuer, timer);
-	drop_old(i);
+	drop_old(i, ISSUERS_KEEP_MS);
 	ask(i);
 }
 
@@ -140,7 +141,7 @@ static void failed(struct issuer *i, const char *text)
 	i->of->changed(i->of->arg);
 }
 
-/* A set without a key that can be used is no set: nobody takes all of his keys back that way. */
+/* (1) A set without a key that can be used is no set. */
 static enum err read_keys(const char *body, size_t len, struct jwk_set **out, struct errbuf *eb)
 {
 	enum err e = jwk_set_parse(body, len, out, eb);
@@ -157,7 +158,10 @@ static void take_keys(struct issuer *i, const char *body, size_t len)
 	struct errbuf eb;
 	char text[ERRBUF_SIZE + 32];
 	errbuf_init(&eb);
-	if (read_keys(body, len, &set, &eb)) {
+	enum err e = read_keys(body, len, &set, &eb);
+	if (e == ERR_BADDATA)
+		drop_old(i, ISSUERS_EMPTY_MS);
+	if (e) {
 		snprintf(text, sizeof text, "its key set: %s", eb.text);
 		failed(i, text);
 		return;

@@ -5,9 +5,11 @@
  *   <issuer>/.well-known/openid-configuration ("OpenID Connect Discovery 1.0", 4) says where the
  *   keys are, unless jwks_url does; then the keys (RFC 7517) are fetched.
  *
- * (1) What was fetched holds for ISSUERS_KEEP_MS, also when the issuer cannot be reached or has no
- *     key that can be used (RFC 7517, 5: keys of kinds that are not known are left out). It is
+ * (1) What was fetched holds for ISSUERS_KEEP_MS, also when the issuer cannot be reached. It is
  *     fetched again every ISSUERS_RENEW_MS, sooner after a failure (from 2 s on, doubled to 60 s).
+ *     Keys of kinds that are not known are left out (RFC 7517, 5). A set of which none is left is
+ *     a failure as well, since an issuer that starts may have none; but one that says so for longer
+ *     than ISSUERS_EMPTY_MS has taken its keys back.
  * (2) Unknown keys cost the issuer ISSUERS_ASK_BURST fetches at once, then one in ISSUERS_ASK_MS:
  *     tokens with invented names of keys do not make us its attacker.
  * (3) Discovery must name the very issuer; an https issuer has its keys at an https URL.
@@ -23,6 +25,7 @@
 
 #define ISSUERS_RENEW_MS  600000u
 #define ISSUERS_KEEP_MS   86400000u
+#define ISSUERS_EMPTY_MS  1200000u
 #define ISSUERS_ASK_MS    15000u
 #define ISSUERS_ASK_BURST 4u
 #define ISSUERS_RETRY_MS  2000u

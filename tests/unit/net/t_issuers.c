@@ -241,6 +241,16 @@ static void renewal(void)
 	advance(ISSUERS_RENEW_MS);
 	reply(200, KEYS("two"), NULL);
 	tap_ok(see().version > version && !strcmp(see().kid, "two"), "others do");
+	/* It takes its keys back. */
+	for (unsigned i = 0; i <= ISSUERS_EMPTY_MS / ISSUERS_RETRY_MAX && see().keys; i++) {
+		advance(ISSUERS_RENEW_MS);
+		if (fetch.busy)
+			reply(200, "{\"keys\":[]}", NULL);
+	}
+	tap_ok(!see().keys, "who has no keys for long has taken them back");
+	advance(ISSUERS_RETRY_MAX);
+	reply(200, KEYS("two"), NULL);
+	tap_is_str(see().kid, "two", "until there is one");
 	/* It goes away. */
 	unsigned tries = begun;
 	for (unsigned i = 0; i < ISSUERS_KEEP_MS / ISSUERS_RENEW_MS - 1; i++) {
