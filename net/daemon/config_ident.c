@@ -87,13 +87,17 @@ static const struct yaml_row anonymous_rows[] = {
 };
 /* clang-format on */
 
-/* What --print-config prints of it says nothing, and opens nothing. */
+/*
+ * What --print-config prints of it says nothing, and opens nothing. Who writes {}, or no roles,
+ * means something, and is told what it would do.
+ */
 static bool note_open(struct yaml *y, const struct yaml_node *n, void *item)
 {
 	struct ident_grant *g = item;
-	(void)y, (void)n;
+	bool said = n->type == YAML_MAP && (!n->count || yaml_child(n, "roles"));
+	(void)y;
 	CONTAINER_OF(g, struct config_identities, anonymous)->open =
-	    g->roles || g->trusted || g->tenants_count || g->tenant || g->name;
+	    said || g->roles || g->trusted || g->tenants_count || g->tenant || g->name;
 	return true;
 }
 
@@ -186,10 +190,10 @@ bool config_ident_make(struct config *c, struct yaml *y)
 	const struct yaml_node *n = yaml_child(yaml_root(y), "identities");
 	if (ident_set_make(&conf, &c->idents, fault, y))
 		return false;
-	/* Lists that let nobody in were meant to keep somebody out. */
+	/* Lists that let nobody in were meant to keep somebody out, and so was the section alone. */
 	bool lists = n &&
-	    (yaml_child(n, "tokens") || yaml_child(n, "basic") || yaml_child(n, "certificates") ||
-	        yaml_child(n, "oidc"));
+	    (!n->count || yaml_child(n, "tokens") || yaml_child(n, "basic") ||
+	        yaml_child(n, "certificates") || yaml_child(n, "oidc"));
 	return !lists || c->idents ||
 	    yaml_fail(y, n,
 	        "it names nobody, so that everybody may do everything: name somebody, or leave it out");

@@ -171,6 +171,14 @@ static void mistakes(void)
 	        strstr(told, "listeners[1].address: \"[::1]:70000\": HOST:PORT") &&
 	        strstr(told, "identities.tokens[0]"),
 	    "what a section makes of its rows is told with the others' mistakes: %s", told);
+	static const char *const nobody[] = { "identities:\n", "identities: {}\n",
+		"identities: {tokens: []}\n", "identities: {anonymous: {}}\n",
+		"identities: {anonymous: {roles: []}}\n",
+		"identities: {anonymous: {roles: [], trusted: false}}\n" };
+	for (size_t i = 0; i < COUNT_OF(nobody); i++) {
+		put(nobody[i]);
+		tap_ok(!LOAD(), "who lets nobody in does not let in everybody: %s", nobody[i]);
+	}
 	tap_ok(!load(3, (const char *[]){ "kymod", "--config", "/nowhere/k.yml" }) &&
 	        strstr(told, "/nowhere/k.yml: no such file"),
 	    "a file that is not there: %s", told);
