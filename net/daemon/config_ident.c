@@ -190,7 +190,7 @@ bool config_ident_make(struct config *c, struct yaml *y)
 	const struct yaml_node *n = yaml_child(yaml_root(y), "identities");
 	if (ident_set_make(&conf, &c->idents, fault, y))
 		return false;
-	/* Lists that let nobody in were meant to keep somebody out, and so was the section alone. */
+	/* Lists that let nobody in were meant to keep somebody out; so was the section alone. */
 	bool lists = n &&
 	    (!n->count || yaml_child(n, "tokens") || yaml_child(n, "basic") ||
 	        yaml_child(n, "certificates") || yaml_child(n, "oidc"));
