@@ -409,7 +409,7 @@ static void exemplars_take_in(struct restore *r, uint32_t shard, const struct wa
 static void rows_take(struct restore *r, uint32_t shard, const struct walrec_record *rec)
 {
 	struct def d = { .id = UINT32_MAX };
-	const struct walrec_extra *x = rec->extras, *x_end = x + rec->extras_count;
+	const struct walrec_extra *x = rec->extras, *x_end = x ? x + rec->extras_count : NULL;
 	if (shard >= r->env->shards_count)
 		return;
 	if (rec->tag == WALREC_EXEMPLARS)

@@ -212,9 +212,10 @@ void walrec_end(struct walrec_writer *w)
 void walrec_groups_init(struct walrec_groups *it, const void *payload, size_t len)
 {
 	const uint8_t *p = payload;
-	*it = (struct walrec_groups){ .p = p, .end = p + len };
+	*it = (struct walrec_groups){ .p = p, .end = p };
 	if (len == 0)
 		return; /* a mark */
+	it->end += len;
 	it->version = *it->p++;
 	if (it->version < WALREC_VERSION_NO_NEWEST || it->version > WALREC_VERSION)
 		it->err = ERR_UNSUPPORTED;
