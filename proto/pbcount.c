@@ -1,5 +1,7 @@
 #include "proto/pbcount.h"
 
+#include <string.h>
+
 #include "proto/pbscan.h"
 
 /*
@@ -94,7 +96,7 @@ static enum err count_value(struct count *c, const ProtobufCFieldDescriptor *fd,
 	if (f->wire != PBSCAN_BYTES)
 		return ERR_OK;
 	if (fd->type == PROTOBUF_C_TYPE_STRING)
-		return add(c, f->len + 1);
+		return f->len && memchr(f->data, 0, f->len) ? ERR_BADDATA : add(c, f->len + 1);
 	if (fd->type == PROTOBUF_C_TYPE_BYTES)
 		return add(c, f->len);
 	if (fd->type == PROTOBUF_C_TYPE_MESSAGE)

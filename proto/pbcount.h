@@ -7,7 +7,8 @@
  *
  * ERR_MALFORMED: it cannot be unpacked. ERR_TOOBIG: more than max, or nested deeper than
  * PBCOUNT_DEPTH. ERR_UNSUPPORTED: a field that holds one message is given twice; protobuf-c would
- * merge the two with copies of what is in them, as often as it is said.
+ * merge the two with copies of what is in them, as often as it is said. ERR_BADDATA: a text with a
+ * NUL, which would end there for those who read what was unpacked.
  * The count is what protobuf-c 1.4 asks for, each piece rounded up to 16 bytes as an arena does.
  * Cost: one walk over the bytes, some 5 ns per field. Pure. Fuzz: tests/fuzz/fuzz_grpcf.c.
  */

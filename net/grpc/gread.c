@@ -156,6 +156,8 @@ static bool counted(struct gcall_priv *p)
 	if (p->unpack_err == ERR_UNSUPPORTED)
 		gsrv_stop(p, GRPC_INVALID_ARGUMENT,
 		    "the request message has a field twice that holds one message");
+	else if (p->unpack_err == ERR_BADDATA)
+		gsrv_stop(p, GRPC_INVALID_ARGUMENT, "the request message has a text with a NUL");
 	else if (p->unpack_err && p->unpack_err != ERR_TOOBIG)
 		gsrv_stop(
 		    p, GRPC_INVALID_ARGUMENT, "the request message is not protobuf of its type");

@@ -88,7 +88,7 @@ static void unpack(const ProtobufCMessageDescriptor *d, const uint8_t *data, siz
 	struct arena a;
 	struct pbmem m;
 	enum err e = pbcount(d, data, len, UNPACKED_MAX, &bytes);
-	if (e == ERR_TOOBIG || e == ERR_UNSUPPORTED)
+	if (e == ERR_TOOBIG || e == ERR_UNSUPPORTED || e == ERR_BADDATA)
 		return;
 	arena_init(&a, 4096);
 	pbmem_init(&m, &a, e ? UNPACKED_MAX : bytes);

@@ -372,10 +372,15 @@ static void refusals(void)
 	advance(2100);
 	run(12, 5000);
 	tap_ok(is(m, GRPC_INVALID_ARGUMENT, "not protobuf"), "no protobuf");
+	int32_t o = open_call("Unary", NULL, NULL, NULL);
+	say_bytes(o, false, "\n\3a\0b", 5);
+	said(o);
+	run(13, 5000);
+	tap_ok(is(o, GRPC_INVALID_ARGUMENT, "with a NUL"), "a text with a NUL is not cut there");
 	int32_t n = open_call("Unary", NULL, NULL, NULL);
 	say_bytes(n, true, "abc", 3);
 	said(n);
-	run(13, 5000);
+	run(14, 5000);
 	tap_ok(is(n, GRPC_INTERNAL, "without grpc-encoding"), "packed without a word");
 	end();
 	tap_ok(quiet(0, 0), "nothing is left");

@@ -199,6 +199,8 @@ static void counts(void)
 	    ERR_MALFORMED, "a text that is not there");
 	tap_is_i64(pbcount(&REFLECT, (const uint8_t *)"\x0b", 1, SIZE_MAX, &bytes), ERR_MALFORMED,
 	    "a group");
+	tap_is_i64(pbcount(&REFLECT, (const uint8_t *)"\x0a\3a\0b", 5, SIZE_MAX, &bytes),
+	    ERR_BADDATA, "a text that would end early");
 }
 
 /* ---- results ---- */
