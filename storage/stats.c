@@ -16,6 +16,7 @@
 #define STEP_VALUES 256u
 #define STEP_BYTES  (64u << 10) /* of texts */
 #define INDEX_PARTS 256u        /* so that one part grows within a slice */
+#define INDEX_FIRST 16u         /* slots of a part to begin with, in the arena */
 
 struct index { /* hash -> place in an array; a place is found by who knows the array */
 	struct index_part {
@@ -85,14 +86,17 @@ static struct index_part *index_part(struct index *x, uint64_t hash)
 
 /* A place for one more of these hashes, which is not in. */
 static void index_add(struct index *x, uint64_t hash, uint32_t place,
-    uint64_t (*hash_of)(const struct count *c, uint32_t place), const struct count *c)
+    uint64_t (*hash_of)(const struct count *c, uint32_t place), struct count *c)
 {
 	struct index_part *p = index_part(x, hash);
-	if (!p->slots || p->count > p->mask / 2) {
+	if (!p->slots) {
+		p->mask = INDEX_FIRST - 1;
+		p->slots = arena_zalloc(&c->texts, INDEX_FIRST * sizeof *p->slots);
+	} else if (p->count > p->mask / 2) {
 		struct index_part old = *p;
-		p->mask = old.slots ? old.mask * 2 + 1 : 15;
+		p->mask = old.mask * 2 + 1;
 		p->slots = mem_zalloc(((size_t)p->mask + 1) * sizeof *p->slots);
-		for (uint32_t i = 0; old.slots && i <= old.mask; i++) {
+		for (uint32_t i = 0; i <= old.mask; i++) {
 			if (!old.slots[i])
 				continue;
 			uint32_t at = (uint32_t)hash_of(c, old.slots[i] - 1) & p->mask;
@@ -100,7 +104,8 @@ static void index_add(struct index *x, uint64_t hash, uint32_t place,
 				at = (at + 1) & p->mask;
 			p->slots[at] = old.slots[i];
 		}
-		mem_free(old.slots);
+		if (old.mask >= INDEX_FIRST)
+			mem_free(old.slots);
 	}
 	uint32_t at = (uint32_t)hash & p->mask;
 	while (p->slots[at])
@@ -112,7 +117,8 @@ static void index_add(struct index *x, uint64_t hash, uint32_t place,
 static void index_release(struct index *x)
 {
 	for (unsigned i = 0; i < INDEX_PARTS; i++)
-		mem_free(x->parts[i].slots);
+		if (x->parts[i].mask >= INDEX_FIRST)
+			mem_free(x->parts[i].slots);
 }
 
 static uint64_t pair_hash(const struct count *c, uint32_t place)
