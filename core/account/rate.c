@@ -7,11 +7,6 @@
 #define FIRST_GUESS (16u * BYTES_UNIT)
 #define LEARN_SHIFT 3u
 
-enum {
-	SAMPLES,
-	REQUESTS
-};
-
 struct rates {
 	struct meter_book book;
 };
@@ -59,24 +54,31 @@ uint64_t rate_take(struct rates *rs, const struct tenant_limits *l, uint32_t ten
 		._bytes = bytes,
 		._samples_per_s = l->samples_per_s };
 	uint64_t wait_ns = 0;
+	c->of = RATE_REQUESTS;
 	if (l->requests_per_s) {
+		meter_row_rate(row, RATE_REQUESTS, l->requests_per_s, now_ns);
 		claim._request_ns = meter_cost_ns(1, l->requests_per_s);
-		wait_ns =
-		    meter_take(&row->meters[REQUESTS], now_ns, claim._request_ns, &claim._terms);
+		wait_ns = meter_take(
+		    &row->meters[RATE_REQUESTS], now_ns, claim._request_ns, &claim._terms);
 		if (wait_ns > RATE_WAIT_NS)
 			return wait_ns;
 	}
 	if (l->samples_per_s) {
+		meter_row_rate(row, RATE_SAMPLES, l->samples_per_s, now_ns);
 		claim._samples_ns = meter_cost_ns(samples_guess(row, bytes), l->samples_per_s);
 		uint64_t more_ns =
-		    meter_take(&row->meters[SAMPLES], now_ns, claim._samples_ns, &claim._terms);
+		    meter_take(&row->meters[RATE_SAMPLES], now_ns, claim._samples_ns, &claim._terms);
 		if (more_ns > RATE_WAIT_NS)
-			meter_give(&row->meters[REQUESTS], claim._request_ns);
-		if (more_ns > wait_ns)
+			meter_give(&row->meters[RATE_REQUESTS], claim._request_ns);
+		if (more_ns > wait_ns) {
 			wait_ns = more_ns;
+			c->of = RATE_SAMPLES;
+		}
 	}
-	if (wait_ns <= RATE_WAIT_NS)
+	if (wait_ns <= RATE_WAIT_NS) {
+		claim.of = c->of;
 		*c = claim;
+	}
 	return wait_ns;
 }
 
@@ -86,10 +88,10 @@ void rate_settle(struct rate_claim *c, uint64_t samples, uint64_t now_ns)
 	if (row && c->_samples_per_s) {
 		uint64_t cost_ns = meter_cost_ns(samples, c->_samples_per_s);
 		if (cost_ns > c->_samples_ns)
-			meter_owe(
-			    &row->meters[SAMPLES], now_ns, cost_ns - c->_samples_ns, &c->_terms);
+			meter_owe(&row->meters[RATE_SAMPLES], now_ns, cost_ns - c->_samples_ns,
+			    &c->_terms);
 		else
-			meter_give(&row->meters[SAMPLES], c->_samples_ns - cost_ns);
+			meter_give(&row->meters[RATE_SAMPLES], c->_samples_ns - cost_ns);
 		if (samples && c->_bytes && c->_bytes < UINT64_MAX / BYTES_UNIT)
 			learn(row, c->_bytes, samples);
 	}
@@ -105,8 +107,8 @@ void rate_give(struct rate_claim *c)
 {
 	struct meter_row *row = c->_row;
 	if (row && c->_samples_ns)
-		meter_give(&row->meters[SAMPLES], c->_samples_ns);
+		meter_give(&row->meters[RATE_SAMPLES], c->_samples_ns);
 	if (row && c->_request_ns)
-		meter_give(&row->meters[REQUESTS], c->_request_ns);
+		meter_give(&row->meters[RATE_REQUESTS], c->_request_ns);
 	rate_keep(c);
 }

@@ -8,7 +8,8 @@
  * the tenant's requests of that size had lately. When they have been counted the rest is charged,
  * or given back; what was too little is owed, and the next ones wait for it. What the sender has to
  * repeat is given back whole, so a repeat is not charged twice.
- * The burst is one for both rates: what comes in samples_burst_ms at that rate.
+ * The burst is one for both rates: what comes in samples_burst_ms at that rate. When a rate rises
+ * what is owed is paid for at the new one.
  * Waits of up to RATE_WAIT_NS are the caller's to wait; it has taken already (2 of
  * core/base/meter.h).
  *
@@ -29,7 +30,12 @@ struct rates;
 struct rates *rates_create(void);
 void rates_free(struct rates *rs); /* no claim is out */
 
-struct rate_claim { /* all zero: nothing */
+enum rate_kind {
+	RATE_SAMPLES,
+	RATE_REQUESTS
+};
+struct rate_claim {        /* all zero: nothing */
+	enum rate_kind of; /* which of the rates makes it wait, or refuses it */
 	struct meter_row *_row;
 	struct meter_terms _terms;
 	uint64_t _bytes, _samples_ns, _request_ns, _samples_per_s;
@@ -40,7 +46,7 @@ static inline bool rate_is_limited(const struct tenant_limits *l)
 }
 /*
  * bytes: declared, 0 when unknown. How long to wait; more than RATE_WAIT_NS: it is refused, that
- * long is missing, and *c stays empty.
+ * long is missing, and *c stays empty but for that.
  */
 MUST_CHECK uint64_t rate_take(struct rates *rs, const struct tenant_limits *l, uint32_t tenant,
     uint64_t bytes, uint64_t now_ns, struct rate_claim *c);

@@ -72,6 +72,26 @@ struct meter_row *meter_row(struct meter_book *b, uint32_t number)
 	return &page[number % METER_PAGE];
 }
 
+static void owe_less(struct meter *m, uint64_t now_ns, uint64_t was, uint64_t is)
+{
+	uint64_t paid = atomic_load_explicit(&m->_paid_ns, RELAXED), next;
+	do {
+		if (paid <= now_ns)
+			return;
+		next = now_ns + (uint64_t)((unsigned __int128)(paid - now_ns) * was / is);
+	} while (!atomic_compare_exchange_weak_explicit(&m->_paid_ns, &paid, next, RELAXED, RELAXED));
+}
+
+void meter_row_rate(struct meter_row *r, unsigned i, uint64_t per_s, uint64_t now_ns)
+{
+	uint64_t was = atomic_load_explicit(&r->_per_s[i], RELAXED);
+	if (LIKELY(was == per_s))
+		return;
+	if (atomic_compare_exchange_strong_explicit(&r->_per_s[i], &was, per_s, RELAXED, RELAXED) &&
+	    was && per_s > was)
+		owe_less(&r->meters[i], now_ns, was, per_s);
+}
+
 void meter_book_release(struct meter_book *b)
 {
 	for (unsigned i = 0; i < METER_PAGES; i++)

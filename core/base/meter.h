@@ -42,14 +42,20 @@ void meter_owe(struct meter *m, uint64_t now_ns, uint64_t cost_ns, const struct 
 #define METER_PAGES 4096u
 struct meter_row {
 	struct meter meters[2];
-	_Atomic uint64_t note; /* the owner's, by meter_note */
-	uint64_t _pad[5];
+	_Atomic uint64_t note;      /* the owner's, by meter_note */
+	_Atomic uint64_t _per_s[2]; /* at which rate each was taken from last; 0 = never */
+	uint64_t _pad[3];
 };
 STATIC(sizeof(struct meter_row) == 64);
 struct meter_book {
 	struct meter_row *_Atomic _pages[METER_PAGES];
 };
 struct meter_row *meter_row(struct meter_book *b, uint32_t number);
+/*
+ * What is taken from meter i costs so much from here on. After a rise what is owed costs less too:
+ * nobody waits for a rate that is no longer his. After a fall it stays.
+ */
+void meter_row_rate(struct meter_row *r, unsigned i, uint64_t per_s, uint64_t now_ns);
 void meter_book_release(struct meter_book *b); /* nobody uses it any more */
 /* A number beside the meters; the last one that was set. */
 uint64_t meter_note(const struct meter_row *r);

@@ -29,7 +29,8 @@ struct pass { /* of a write, in the request's arena */
 	struct loop_timer timer;
 	struct list_link link; /* in parked */
 	uint64_t wait_ns;
-	bool counted; /* as a write in flight */
+	enum rate_kind of; /* that it waits for */
+	bool counted;      /* as a write in flight */
 };
 
 void door_begin(struct door_loop *d)
@@ -46,13 +47,13 @@ static struct door_loop *door_of(const struct req *r)
 
 /* --- RATE --- */
 
-static void refuse(struct req *r, uint64_t wait_ns)
+static void refuse(struct pass *p)
 {
-	const struct tenant_limits *l = tenant_limits_here(r->tenant);
+	struct req *r = p->req;
 	char limit[TENANT_LIMIT_TEXT_MAX];
 	enum tenant_limit_id id =
-	    l->samples_per_s ? TENANT_LIMIT_samples_per_s : TENANT_LIMIT_requests_per_s;
-	uint64_t s = wait_ns / S_NS + (wait_ns % S_NS > 0);
+	    p->of == RATE_SAMPLES ? TENANT_LIMIT_samples_per_s : TENANT_LIMIT_requests_per_s;
+	uint64_t s = p->wait_ns / S_NS + (p->wait_ns % S_NS > 0);
 	bool give_up = limits_here()->write_rate_status < STATUS_UNAVAILABLE;
 	uint32_t retry_s = apierr_retry_s(r, s < RETRY_MOST_S ? (uint32_t)s : RETRY_MOST_S);
 	metric_add(M_WRITE_REFUSED_RATE, 1);
@@ -93,7 +94,7 @@ static void left(struct req *r)
 	struct pass *p = r->door_own;
 	unpark(p);
 	rate_give(&p->claim);
-	refuse(r, p->wait_ns);
+	refuse(p);
 }
 
 /* The request ends. When nobody has settled what it was charged its body has not come. */
@@ -114,7 +115,7 @@ static enum req_step park(struct pass *p)
 	struct door_loop *d = door_of(r);
 	if (!has_place(d, r->tenant)) {
 		rate_give(&p->claim);
-		refuse(r, p->wait_ns);
+		refuse(p);
 		return REQ_ANSWERED;
 	}
 	d->parked_count++;
@@ -137,8 +138,9 @@ static enum req_step rate(struct req *r)
 	uint64_t bytes = r->body_declared > 0 ? (uint64_t)r->body_declared : 0;
 	p->wait_ns =
 	    rate_take(api_of(r)->rates, l, r->tenant, bytes, loop_now_ns(r->loop), &p->claim);
+	p->of = p->claim.of;
 	if (p->wait_ns > RATE_WAIT_NS) {
-		refuse(r, p->wait_ns);
+		refuse(p);
 		return REQ_ANSWERED;
 	}
 	return p->wait_ns ? park(p) : REQ_GO;

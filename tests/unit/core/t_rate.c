@@ -105,13 +105,36 @@ static void requests(void)
 	tap_is_u64(rate_take(rs, &l, 1, 0, t, &c), 1000 * MS, "who gives up makes room");
 	rate_keep(&c);
 	TAP_OK(rate_take(rs, &l, 1, 0, t, &c) > RATE_WAIT_NS);
+	tap_ok(c.of == RATE_REQUESTS, "it is told that it is one request too many");
 	/* Samples refuse it: the request is not counted either. */
 	t += 100 * S;
 	TAP_OK(rate_take(rs, &l, 1, 16 * 1000, t, &c) == 0);
 	for (unsigned i = 0; i < 10; i++)
 		CHECK(rate_take(rs, &l, 1, 0, t, &(struct rate_claim){ 0 }) > RATE_WAIT_NS);
+	struct rate_claim no = { 0 };
+	tap_ok(
+	    rate_take(rs, &l, 1, 0, t, &no) > RATE_WAIT_NS && no.of == RATE_SAMPLES, "or a sample");
 	rate_give(&c);
 	tap_is_u64(rate_take(rs, &l, 1, 0, t, &c), 0, "who is refused for samples is no request");
+	rate_keep(&c);
+	rates_free(rs);
+}
+
+/* A configuration has another rate. */
+static void changes(void)
+{
+	struct rates *rs = rates_create();
+	struct tenant_limits l = { .samples_per_s = 10, .samples_burst_ms = 1000 };
+	struct rate_claim c = { 0 };
+	uint64_t t = 100 * S;
+	TAP_OK(rate_take(rs, &l, 1, 16, t, &c) == 0);
+	rate_settle(&c, 1000, t);
+	tap_is_u64(rate_take(rs, &l, 1, 16, t, &c), 99 * S + 100 * MS, "much is owed");
+	l.samples_per_s = 1000;
+	tap_is_u64(rate_take(rs, &l, 1, 16, t, &c), 1 * MS, "it is paid for at a higher rate");
+	rate_give(&c);
+	l.samples_per_s = 10;
+	tap_is_u64(rate_take(rs, &l, 1, 16, t, &c), 100 * MS, "at a lower one nobody owes more");
 	rate_keep(&c);
 	rates_free(rs);
 }
@@ -166,6 +189,7 @@ int main(void)
 	a_book();
 	samples();
 	requests();
+	changes();
 	threads();
 	return tap_done();
 }

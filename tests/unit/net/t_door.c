@@ -87,7 +87,7 @@ static struct tenant_row row(const char *name, uint64_t requests, uint64_t sampl
 static void set_up(void)
 {
 	const struct tenant_row rows[] = { row("quick", 1000, 0, 1), row("quick2", 1000, 0, 1),
-		row("slow", 2, 0, 1000), row("steady", 0, 100, 1000) };
+		row("slow", 2, 1000000, 1000), row("steady", 0, 100, 1000) };
 	static const uint32_t ids[] = { QUICK, QUICK2, SLOW, STEADY };
 	struct errbuf eb;
 	errbuf_init(&eb);
