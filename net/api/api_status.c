@@ -125,8 +125,11 @@ void api_status_runtimeinfo(struct req *r)
 	text_field(&b, ",\"CWD\":", cwd);
 	text_field(&b, ",\"hostname\":", host);
 	time_field(&b, ",\"serverTime\":", loop_now_ms(r->loop));
-	buf_add_str(&b, ",\"reloadConfigSuccess\":true");
-	time_field(&b, ",\"lastConfigTime\":", a->start_ms);
+	/* As the daemon keeps them; it reads its configuration, if any, before it serves. */
+	int64_t read_ms = (int64_t)metric_sum(M_CONFIG_RELOAD_TIME);
+	buf_printf(&b, ",\"reloadConfigSuccess\":%s",
+	    read_ms && !metric_sum(M_CONFIG_RELOAD_FINE) ? "false" : "true");
+	time_field(&b, ",\"lastConfigTime\":", read_ms ? read_ms : a->start_ms);
 	buf_printf(&b, ",\"corruptionCount\":%" PRIu64, metric_sum(M_DAMAGED_UNITS));
 	buf_printf(&b,
 	    ",\"goroutineCount\":0,\"GOMAXPROCS\":%u,\"GOMEMLIMIT\":0,\"GOGC\":\"\",\"GODEBUG\":\"\"",

@@ -92,6 +92,8 @@ put(good.replace("1000", "-1"))
 status, text, _ = request(k.port, "POST", "/-/reload")
 ok(status == 500 and text.startswith(b"failed to reload config: ") and b'query.max_samples: "-1" is not a whole number' in text, f"a mistake is answered: {status} {text}")
 ok(flag("query.max-samples") == "4000" and metric("kymo_config_last_reload_successful") == 0 and metric("prometheus_config_last_reload_successful") == 0, "what was in force stays, and metrics tell")
+told = api(k.port, "status/runtimeinfo")[1]["data"]
+ok(told["reloadConfigSuccess"] is False and told["lastConfigTime"] <= told["serverTime"], f"so does status/runtimeinfo: {told}")
 os.remove(conf)
 ok(request(k.port, "POST", "/-/reload")[0] == 500, "so it is with a file that is gone")
 put(good)
