@@ -237,6 +237,18 @@ static bool proxies_make(struct config *c, struct buf *told)
 	return true;
 }
 
+/* What is shown as in force: the command line may have named other addresses than the file. */
+static void keep_those_in_force(struct config *c)
+{
+	unsigned n = c->flags.listen_count;
+	struct config_listener *in_force = arena_array(&c->keep.arena, n, sizeof(*in_force));
+	for (unsigned i = 0; i < n; i++) {
+		const struct config_listener *l = row_of(c, c->flags.listen[i]);
+		in_force[i] = l ? *l : (struct config_listener){ .address = c->flags.listen[i] };
+	}
+	c->listeners = (struct yaml_items){ in_force, n };
+}
+
 bool config_listen_make(struct config *c, struct buf *told)
 {
 	unsigned n = c->flags.listen_count;
@@ -246,6 +258,7 @@ bool config_listen_make(struct config *c, struct buf *told)
 	c->listen_count = n;
 	for (unsigned i = 0; i < n; i++)
 		listen_fill(c, &c->listen[i], c->flags.listen[i]);
+	keep_those_in_force(c);
 	return some_are_public(c, told) && proxies_make(c, told);
 }
 

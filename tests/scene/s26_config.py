@@ -78,6 +78,7 @@ k = Kymod(os.path.join(top, "two"), "--config", conf, "--query.max-chain=777")
 ok(flag("query.max-samples") == "1000" and flag("query.max-chain") == "777", "file and command line are in force")
 shown = api(k.port, "status/config")[1]["data"]["yaml"]
 ok("max_samples: 1000" in shown and "max_chain: 777" in shown and "<secret>" in shown and HASH not in shown, "/api/v1/status/config shows them, without secrets")
+ok(f'listeners:\n- address: "127.0.0.1:{k.port}"\n' in shown, f"and the address of --listen: {shown[:60]!r}")
 good = open(conf).read()
 hash_first = metric("kymo_config_hash")
 put(good.replace("1000", "2000") + "storage: {retention: 5d}\n")
