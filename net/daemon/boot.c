@@ -378,6 +378,24 @@ static void say(const char *text, size_t len)
 		    "stdout", "text=\"nobody takes the lines that say how to reach this server\"");
 }
 
+/* What a client adds to show who it is. */
+struct shown {
+	const char *write, *ask; /* in prometheus.yml; for curl */
+};
+static struct shown shown_by_clients(const struct config *c)
+{
+	const struct config_identities *i = &c->identities;
+	if (!c->idents || i->open)
+		return (struct shown){ "", "" };
+	if (i->tokens.count || i->issuers.count)
+		return (struct shown){ ", authorization: {credentials_file: TOKEN-FILE}",
+			"-H \"Authorization: Bearer $(cat TOKEN-FILE)\" " };
+	if (!i->users.count && i->certs.count)
+		return (struct shown){ ", tls_config: {cert_file: CERTIFICATE, key_file: KEY}",
+			"--cert CERTIFICATE --key KEY " };
+	return (struct shown){ ", basic_auth: {username: NAME, password_file: FILE}", "-u NAME " };
+}
+
 static void say_ready(struct boot *b)
 {
 	team_run_on(b->team, 0, count_series, b); /* loops own the counts */
@@ -386,16 +404,17 @@ static void say_ready(struct boot *b)
 	const char *scheme = b->conf->listen[front].tls ? "https" : "http";
 	const char *port = strrchr(address, ':');
 	bool any = !strncmp(address, "0.0.0.0:", 8) || !strncmp(address, "[::]:", 5);
+	const struct shown shown = shown_by_clients(b->conf);
 	char host[256], text[2048]; /* less than a pipe takes at once when it takes anything */
 	snprintf(host, sizeof(host), "%s%s", any ? "localhost" : address, any ? port : "");
 	int len = snprintf(text, sizeof(text),
 	    "ready address=%s loops=%u shards=%u series=%llu took_ms=%llu access=%s config=%s\n"
-	    "write to it, in prometheus.yml:  remote_write: [{url: \"%s://%s%s/api/v1/write\"}]\n"
-	    "ask it:  curl '%s://%s%s/api/v1/query?query=up'\n",
+	    "write to it, in prometheus.yml:  remote_write: [{url: \"%s://%s%s/api/v1/write\"%s}]\n"
+	    "ask it:  curl %s'%s://%s%s/api/v1/query?query=up'\n",
 	    address, team_count(b->team), store_shards(b->store), (unsigned long long)b->series,
 	    (unsigned long long)((clock_real_mono_ns() - b->begin_ns) / 1000000),
 	    b->conf->idents ? "identities" : "open", b->conf->path ? b->conf->path : "none", scheme,
-	    host, b->conf->web.prefix, scheme, host, b->conf->web.prefix);
+	    host, b->conf->web.prefix, shown.write, shown.ask, scheme, host, b->conf->web.prefix);
 	say(text, len > 0 && (size_t)len < sizeof(text) ? (size_t)len : 0);
 }
 
