@@ -470,9 +470,9 @@ int cmd_write(int argc, char **argv)
 	    (long long)(o.start_ms + (int64_t)(last ? last - 1 : 0) * o.step_ms));
 	if (hopeless(&r))
 		fprintf(stderr,
-		    "kymobench write: stopped, nothing of %llu requests was taken: POST http://%s:%s%s%s answers: %.*s\n",
-		    (unsigned long long)t.requests, u.host, u.port, u.prefix, path,
-		    (int)strcspn(t.first_error, "\n"), t.first_error);
+		    "kymobench write: stopped, nothing of %llu requests was taken: POST %s://%s:%s%s%s answers: %.*s\n",
+		    (unsigned long long)t.requests, u.tls ? "https" : "http", u.host, u.port,
+		    u.prefix, path, (int)strcspn(t.first_error, "\n"), t.first_error);
 	else if (t.failed || t.retries)
 		fprintf(stderr, "kymobench write: first refusal: %.*s\n",
 		    (int)strcspn(t.first_error, "\n"), t.first_error);

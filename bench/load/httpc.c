@@ -59,6 +59,8 @@ void httpc_url_base(struct httpc_url *u, char api[HTTPC_API_MAX])
 	*at = 0;
 }
 
+static bool spoken; /* a handshake went well, of any thread's */
+
 void httpc_init(struct httpc *c, const struct httpc_url *url)
 {
 	c->url = *url;
@@ -102,10 +104,24 @@ static int connect_to(const struct httpc_url *u)
 	return fd;
 }
 
-/* As errno tells it: of TLS there is no better word. */
-static bool tls_failed(void)
+/*
+ * As errno tells it: of TLS there is no better word. Before anything was spoken a repeat is
+ * pointless, and so is the rest of the run: it ends here, by the first thread that comes.
+ */
+static bool tls_failed(const struct httpc *c)
 {
+	static bool told;
 	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+	long cert = SSL_get_verify_result(c->ssl);
+	if (why && !__atomic_load_n(&spoken, __ATOMIC_RELAXED)) {
+		if (__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
+			for (;;)
+				pause();
+		fprintf(stderr, "kymobench: https://%s:%s: TLS: %s%s%s%s\n", c->url.host, c->url.port,
+		    why, cert ? ": " : "", cert ? X509_verify_cert_error_string(cert) : "",
+		    cert ? " (--ca FILE: whom to believe; --insecure: anybody)" : "");
+		_exit(EXIT_FAILURE);
+	}
 	if (why)
 		fprintf(stderr, "kymobench: TLS: %s\n", why);
 	errno = EPROTO;
@@ -122,7 +138,10 @@ static bool connect_tls(struct httpc *c)
 	if (X509_VERIFY_PARAM_set1_ip_asc(p, c->url.host) != 1)
 		CHECK(SSL_set_tlsext_host_name(c->ssl, c->url.host) == 1 &&
 		    X509_VERIFY_PARAM_set1_host(p, c->url.host, 0) == 1);
-	return SSL_connect(c->ssl) == 1 || tls_failed();
+	if (SSL_connect(c->ssl) != 1)
+		return tls_failed(c);
+	__atomic_store_n(&spoken, true, __ATOMIC_RELAXED);
+	return true;
 }
 
 static bool connect_now(struct httpc *c)
