@@ -430,7 +430,8 @@ static void req_begin_unmatched(struct req *r, enum route_found found, const str
 	char allow[64];
 	router_allow_text(m->methods | REQ_OPTIONS, allow, sizeof allow);
 	req_answer_field(r, "allow", "%s", allow);
-	req_reply_text(r, 405, "Method Not Allowed\n");
+	req_reply_text(r, 405, "Method Not Allowed: here it is %s (what else is here: %s/)\n",
+	    allow, r->_srv->opts->links);
 }
 
 /* What was counted of its peer is of the client behind it. */

@@ -39,6 +39,9 @@ static void plain(void)
 	a = ask("DELETE /later HTTP/1.1\r\nHost: a\r\n\r\n");
 	tap_is_i64(a.status, 405, "another method is 405");
 	tap_is_str(httpcli_field(&a, "allow"), "GET, POST, OPTIONS", "with Allow");
+	tap_is_str(a.body,
+	    "Method Not Allowed: here it is GET, POST, OPTIONS (what else is here: /)\n",
+	    "in its text, too, of which senders log the first line");
 	httpcli_free(&a);
 	a = ask("OPTIONS /later HTTP/1.1\r\nHost: a\r\nOrigin: b\r\n\r\n");
 	tap_ok(a.status == 204 && !httpcli_field(&a, "content-length") &&
