@@ -217,7 +217,8 @@ void config_print(struct buf *out)
 {
 	buf_add_str(out,
 	    "# Configuration of kymod: every key with its default. What begins with # is a comment; a\n"
-	    "# key that is left out has its default. Paths begin in the folder of this file.\n"
+	    "# key that is left out has its default. Paths begin in the folder of this file, but for that\n"
+	    "# of the data, which begins where kymod is started.\n"
 	    "# kymod --check-config FILE tells what is wrong; SIGHUP reads the file again.\n");
 	config_usual(print_help, out);
 }

@@ -173,7 +173,8 @@ void reference_markdown(struct buf *out)
 	    "say something, the command line wins. This page is made from\nthe tables that both are "
 	    "read by; `kymod --print-config` prints them as a file with all defaults.\n\n"
 	    "* Durations: `15s`, `1h30m`, `30d`. Sizes in bytes: `1048576`, `64MiB`, `1GiB`.\n"
-	    "* Paths of files begin in the folder of the configuration file.\n"
+	    "* Paths of files begin in the folder of the configuration file; `data_dir` begins where "
+	    "kymod is started.\n"
 	    "* *at start*: the key holds from start to end. A reload (SIGHUP, `POST /-/reload`) that "
 	    "changes it warns and takes\n  the rest.\n"
 	    "* YAML without anchors, aliases, merge keys and tags; a key stands once. "
@@ -285,7 +286,7 @@ static const char man_head[] =
 static const char man_file[] =
     ".SH CONFIGURATION FILE\n"
     "YAML. Every flag that has a value is a key, too, and the command line wins. Paths begin in the "
-    "folder of the file.\n"
+    "folder of the file, that of the\ndata where kymod is started.\n"
     "Anchors, aliases, merge keys and tags are not taken. Keys marked \"at start only\" are not "
     "changed by a reload.\n";
 
