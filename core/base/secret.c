@@ -10,18 +10,21 @@
 #include "core/base/mem.h"
 
 struct secret {
-	uint8_t *bytes; /* of sodium_malloc */
+	uint8_t *bytes; /* of sodium_malloc; NULL: forgotten */
 	size_t len;
 };
 
+/* NULL: there is no memory, or there are no mappings of it. */
 static struct secret *secret_room(size_t len)
 {
 	if (sodium_init() < 0)
 		panic("libsodium cannot begin");
 	struct secret *s = mem_zalloc(sizeof(*s));
 	s->bytes = sodium_malloc(len + 1);
-	if (!s->bytes)
-		panic("no memory for a secret");
+	if (!s->bytes) {
+		mem_free(s);
+		return NULL;
+	}
 	s->len = len;
 	s->bytes[len] = 0;
 	return s;
@@ -30,28 +33,38 @@ static struct secret *secret_room(size_t len)
 struct secret *secret_make(const void *bytes, size_t len)
 {
 	struct secret *s = secret_room(len);
+	if (!s)
+		panic("no memory for a secret");
 	if (len)
 		memcpy(s->bytes, bytes, len);
 	return s;
 }
 
-void secret_free(struct secret *s)
+void secret_forget(struct secret *s)
 {
 	if (!s)
 		return;
 	sodium_free(s->bytes); /* wipes it */
+	s->bytes = NULL;
+	s->len = 0;
+}
+
+void secret_free(struct secret *s)
+{
+	secret_forget(s);
 	mem_free(s);
 }
 
 const uint8_t *secret_bytes(const struct secret *s, size_t *len)
 {
 	*len = s->len;
-	return s->bytes;
+	return s->bytes ? s->bytes : (const uint8_t *)"";
 }
 
 bool secret_same(const struct secret *a, const struct secret *b)
 {
-	return a && b && a->len == b->len && !sodium_memcmp(a->bytes, b->bytes, a->len);
+	return a && b && a->bytes && b->bytes && a->len == b->len &&
+	    !sodium_memcmp(a->bytes, b->bytes, a->len);
 }
 
 /* ---- from a file ---- */
@@ -105,6 +118,10 @@ static enum err read_open(int fd, const char *path, struct secret **out, struct 
 	if (e)
 		return e;
 	struct secret *s = secret_room((size_t)st.st_size);
+	if (!s)
+		return errbuf_set(eb, ERR_NOMEM,
+		    "%s: no memory that is locked and guarded: a process has a number of mappings (vm.max_map_count)",
+		    path);
 	e = fill(fd, s->bytes, s->len, &s->len);
 	if (e) {
 		secret_free(s);

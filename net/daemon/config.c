@@ -157,6 +157,7 @@ static enum err load(const char *path, int argc, char **argv, struct config **ou
 	flags_settle(&c->flags);
 	if (!config_listen_make(c, told) || !config_ident_web(c, told))
 		goto failed;
+	config_ident_forget(c);
 	char front[LISTEN_TEXT_MAX + 256];
 	const struct listen_conf *l = &c->listen[config_front(c)];
 	snprintf(front, sizeof(front), "%s%s", l->tls ? "https://" : "", l->address);

@@ -130,6 +130,8 @@ bool config_tenants_make(struct config *c, struct yaml *y);
 bool config_listen_make(struct config *c, struct buf *told);
 /* Behind it: users of --web.config.file come on top of those of the file. */
 bool config_ident_web(struct config *c, struct buf *told);
+/* Behind it: the set has hashes, tokens and passwords of files are wiped. */
+void config_ident_forget(struct config *c);
 void config_listen_free(struct config *c);
 unsigned config_front(const struct config *c); /* the first address that is not of administration */
 /* Are the files of TLS what they should be? Reads them. */

@@ -199,6 +199,16 @@ bool config_ident_make(struct config *c, struct yaml *y)
 	        "it names nobody, so that everybody may do everything: name somebody, or leave it out");
 }
 
+void config_ident_forget(struct config *c)
+{
+	const struct ident_token *t = c->identities.tokens.items;
+	const struct ident_user *u = c->identities.users.items;
+	for (size_t i = 0; i < c->identities.tokens.count; i++)
+		secret_forget((struct secret *)(uintptr_t)t[i].token);
+	for (size_t i = 0; i < c->identities.users.count; i++)
+		secret_forget((struct secret *)(uintptr_t)u[i].password);
+}
+
 static void fault_of_web(void *arg, const char *row, const char *text)
 {
 	buf_printf(arg, "web.config.file: basic_auth_users: %s: %s\n", row, text);

@@ -362,6 +362,10 @@ static void secrets(const char *dir)
 	struct secret *a = secret_make("x", 1), *b = secret_make("x", 1), *c = secret_make("y", 1);
 	tap_ok(secret_same(a, b) && !secret_same(a, c) && !secret_same(NULL, NULL),
 	    "secrets are compared");
+	size_t left = 9;
+	secret_forget(b);
+	tap_ok(!*secret_bytes(b, &left) && !left && !secret_same(a, b) && !secret_same(b, b),
+	    "one that is forgotten has no bytes, and is like none");
 	secret_free(a);
 	secret_free(b);
 	secret_free(c);

@@ -43,6 +43,34 @@ static void without_a_file(void)
 	tap_is_str(c->flags.listen[0], "0.0.0.0:9470", "with the usual address");
 }
 
+/* Of tokens and passwords in files the hashes are left. */
+static void secrets_are_forgotten(void)
+{
+	static const char token[] = "a-token-of-a-file-0123";
+	char *path = testlib_path(dir, "t.token");
+	FILE *f = fopen(path, "w");
+	if (!f || fputs(token, f) < 0 || fclose(f) || chmod(path, 0600))
+		exit(99);
+	put("identities:\n  tokens: [{name: a, token_file: t.token, roles: [read]}]\n"
+	    "  basic: [{name: b, password_file: t.token, roles: [read]}]\n");
+	tap_ok(LOAD(), "secrets are read from files: %s", told);
+	const struct ident_token *t = c->identities.tokens.items;
+	const struct ident_user *u = c->identities.users.items;
+	size_t n = 1, m = 1;
+	secret_bytes(t->token, &n);
+	secret_bytes(u->password, &m);
+	tap_ok(!n && !m && c->idents && ident_find_token(c->idents, token, strlen(token)),
+	    "and wiped when they are hashed");
+	struct buf shown;
+	buf_init(&shown);
+	config_show(c, &shown);
+	buf_add_u8(&shown, 0);
+	tap_ok(strstr((const char *)shown.data, "token_file: <secret>"),
+	    "what is shown says that there is one");
+	buf_release(&shown);
+	free(path);
+}
+
 static void the_file_is_read(void)
 {
 	put("listeners: [{address: \"127.0.0.1:1\"}, {address: \"127.0.0.1:2\"}]\n"
@@ -190,6 +218,7 @@ int main(void)
 	file = testlib_path(dir, "k.yml");
 	without_a_file();
 	the_file_is_read();
+	secrets_are_forgotten();
 	every_flag_is_a_key();
 	printed_is_read();
 	shown_is_read();
