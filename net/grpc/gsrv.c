@@ -15,7 +15,8 @@
 #define PIECE_BYTES      (32u << 10)
 #define HOLD_LEAST_BYTES 1024u
 #define DEADLINE_MAX_MS  (UINT64_C(365) * 24 * 3600 * 1000)
-#define H2_INTERNAL      2u /* RFC 9113, 7 */
+#define LATE_MS          1000u /* that an answer given in time may be sent beyond the deadline */
+#define H2_INTERNAL      2u    /* RFC 9113, 7 */
 #define H2_CANCEL        8u
 
 /* ---- is it gRPC? ---- */
@@ -129,6 +130,9 @@ static void call_over(struct gcall_priv *p)
 {
 	struct req *r = p->call.req;
 	p->finished = true;
+	if (loop_timer_is_set(&p->deadline)) /* a client that cares cuts it itself */
+		loop_timer_set(
+		    r->loop, &p->deadline, gcall_left_ms(&p->call, DEADLINE_MAX_MS) + LATE_MS);
 	if (p->big_left && (p->stopped || p->status)) /* half a message cannot be ended well */
 		req_reset(r, p->status == GRPC_INTERNAL ? H2_INTERNAL : H2_CANCEL);
 	else if (p->begun)

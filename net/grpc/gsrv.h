@@ -18,7 +18,8 @@
  *
  * A handler may finish at once or later, from any callback on the same loop, exactly once. The
  * call, its request and its arena live until done, also when the client has gone.
- * Deadlines: grpc-timeout counts from the request's head.
+ * Deadlines: grpc-timeout counts from the request's head. What a handler has finished in time is
+ * sent a second beyond it, then cut: a call that was in time is not told as one that was reset.
  * Packing: gzip both ways; a client that packs its messages is answered with packed ones, if they
  * are small enough to be packed at once.
  * Limits: a message as it came, and unzipped, is at most in_max bytes, what protobuf-c makes of it

@@ -606,6 +606,38 @@ static void unread(void)
 	tap_is_i64((int64_t)metric_sum(M_ANSWER_BYTES), 0, "and all is given back");
 }
 
+/* The client has read so much of it, and takes as much more. */
+static void take(int32_t id, size_t *taken)
+{
+	size_t len = c.c[id].body.len;
+	nghttp2_session_consume(c.ng, id, len - *taken);
+	*taken = len;
+}
+
+/* The answer was there in time, its client reads it later. */
+static void deadlines_of_readers(void)
+{
+	size_t taken = 0;
+	begin(true);
+	int32_t a = ask_it("Unary", "big", 300000, "grpc-timeout", "1S");
+	for (int i = 0; i < 50 && !c.c[a].body.len; i++)
+		run(1, 100);
+	advance(1100);
+	for (int i = 0; i < 100 && !c.c[a].closed; i++) {
+		take(a, &taken);
+		run(1, 100);
+	}
+	tap_ok(is(a, GRPC_OK, "") && c.c[a].body.len == 300005,
+	    "what was finished in time is read beyond the deadline");
+	int32_t b = ask_it("Unary", "big", 300000, "grpc-timeout", "1S");
+	for (int i = 0; i < 50 && !c.c[b].body.len; i++)
+		run(2, 100);
+	advance(2100);
+	tap_ok(run(2, 5000) && c.c[b].code == NGHTTP2_CANCEL, "not for long");
+	end();
+	tap_ok(quiet(0, 0), "nothing is left");
+}
+
 /* Which file has a symbol? */
 static void reflection(void)
 {
@@ -647,6 +679,7 @@ int main(void)
 	ends();
 	pings();
 	unread();
+	deadlines_of_readers();
 	stop();
 	return tap_done();
 }
