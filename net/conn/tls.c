@@ -30,7 +30,7 @@
 #define TELL_EVERY_NS     UINT64_C(60000000000)
 
 struct tls_conn {
-	struct tls *of; /* held, until there is an SSL that holds it */
+	struct tls *of; /* held */
 	SSL *ssl;
 	bool shaken;  /* the handshake is done */
 	bool more;    /* SSL_read did not say "wait" */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/base/arena.h"
+#include "core/rt/snap.h"
 #include "net/conn/tls.h"
 
 #define TLS_FILES_MAX 64u
@@ -21,7 +22,12 @@ struct tls_cert {
 	STACK_OF(X509) * chain;
 };
 struct tls {
-	SSL_CTX *ctx; /* counts who holds us; frees us */
+	/*
+	 * Listeners and connections, which hold longer than their SSL. Counted here: what OpenSSL
+	 * counts, the thread sanitizer does not see.
+	 */
+	struct snap snap;
+	SSL_CTX *ctx;
 	struct tls_conf conf;
 	struct arena arena; /* of conf */
 	struct tls_cert *certs;

@@ -28,13 +28,12 @@
 #define CIPHERS_1_3 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define GROUPS      "X25519:P-256:P-384"
 
-/* ---- the life of a context: OpenSSL counts it ---- */
+/* ---- the life of a context ---- */
 
-static int tls_index = -1;
-static CRYPTO_ONCE index_once = CRYPTO_ONCE_STATIC_INIT;
-
-static void tls_release(struct tls *t)
+static void tls_release(struct snap *snap)
 {
+	struct tls *t = CONTAINER_OF(snap, struct tls, snap);
+	SSL_CTX_free(t->ctx);
 	for (size_t i = 0; i < t->cert_count; i++) {
 		X509_free(t->certs[i].cert);
 		EVP_PKEY_free(t->certs[i].key); /* wipes it */
@@ -45,33 +44,17 @@ static void tls_release(struct tls *t)
 	mem_free(t);
 }
 
-static void free_of_ctx(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
-{
-	(void)parent;
-	(void)ad;
-	(void)index;
-	(void)argl;
-	(void)argp;
-	if (ptr)
-		tls_release(ptr);
-}
-
-static void make_index(void)
-{
-	tls_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_of_ctx);
-}
-
 struct tls *tls_hold(struct tls *t)
 {
 	if (t)
-		CHECK(SSL_CTX_up_ref(t->ctx) == 1);
+		snap_take(&t->snap);
 	return t;
 }
 
 void tls_drop(struct tls *t)
 {
 	if (t)
-		SSL_CTX_free(t->ctx);
+		snap_drop(&t->snap);
 }
 
 /* ---- errors ---- */
@@ -491,11 +474,11 @@ enum err tls_create(const struct tls_conf *conf, struct tls **out, struct errbuf
 	for (size_t i = 0; i < conf->pair_count; i++)
 		if (!conf->pairs[i].cert_file || !conf->pairs[i].key_file)
 			return errbuf_set(eb, ERR_BADDATA, "TLS wants cert_file and key_file");
-	CHECK(CRYPTO_THREAD_run_once(&index_once, make_index) == 1 && tls_index >= 0);
 	struct tls *t = mem_zalloc(sizeof(*t));
 	ERR_clear_error();
 	t->ctx = SSL_CTX_new(TLS_server_method());
-	if (!t->ctx || SSL_CTX_set_ex_data(t->ctx, tls_index, t) != 1)
+	snap_init(&t->snap, tls_release);
+	if (!t->ctx)
 		panic("no memory for TLS");
 	arena_init(&t->arena, ARENA_BYTES);
 	conf_copy(t, conf);
