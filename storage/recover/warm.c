@@ -133,16 +133,13 @@ static void warm_on_loop(void *arg)
 }
 
 /*
- * From where on samples may still be written: the window before the newest one. Tenants may have
- * windows of their own, up to the retention, and be behind.
+ * From where on samples may still be written: tenants may have windows of their own, up to the
+ * retention, which a reload may widen at any time, and be behind others.
  */
 static int64_t written_from(const struct recover_env *env, const struct newest *n, int64_t newest_ms)
 {
 	int64_t from_ms = num_sat_sub(newest_ms, env->ooo_window_ms);
-	unsigned senders = 0;
-	for (uint32_t i = 0; i < n->count; i++)
-		senders += !n->classes[i].own;
-	for (uint32_t i = 0; i < n->count && senders > 1; i++) {
+	for (uint32_t i = 0; i < n->count; i++) {
 		const struct newest_class *c = &n->classes[i];
 		int64_t t_ms = num_sat_sub(newest_bounded(c->t_ms, newest_ms), env->retention_ms);
 		from_ms = !c->own && t_ms < from_ms ? t_ms : from_ms;

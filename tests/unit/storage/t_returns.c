@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "core/model/tenant.h"
 #include "storage/back/back.h"
 #include "storage/read/select.h"
 #include "storage/store_priv.h"
@@ -422,10 +423,22 @@ static void shadowed_after_a_restart(void)
 	end();
 }
 
-/* Of two ids of one label set the newer one has the older samples. */
-static void restart_takes_the_highest_id(void)
+/*
+ * Of two ids of one label set the newer one has the older samples. own: the window is a row of the
+ * tenant, wider than that of the server.
+ */
+static void restart_takes_the_highest_id(bool own)
 {
-	begin(30 * 24 * 60, 240);
+	struct tenant_row row = { .name = "default",
+		.own = UINT64_C(1) << TENANT_LIMIT_out_of_order_window_ms,
+		.limits.out_of_order_window_ms = 240 * MINUTE };
+	struct tenants *t = NULL;
+	begin(30 * 24 * 60, own ? 60 : 240);
+	if (own && !TAP_OK(!tenants_create(&t, NULL, &row, 1, NULL)))
+		exit(1);
+	if (t)
+		tenants_set_id(t, 0, TENANT_DEFAULT);
+	storetest_tenants(&st, t);
 	int64_t start = at_min;
 	pass(125);
 	put(5, at_min, 1);
@@ -436,10 +449,15 @@ static void restart_takes_the_highest_id(void)
 	flush();
 	log_goes_on();
 	restart();
+	storetest_tenants(&st, t);
 	put(5, start + 100, 3);
 	walk_begin(start, start + 124);
-	tap_ok(walk_whole(5, 1) && walk.last[0] == 3, "an overwrite after a restart is what is read");
+	tap_ok(walk_whole(5, 1) && walk.last[0] == 3,
+	    "an overwrite after a restart is what is read, %s",
+	    own ? "in a tenant's window" : "in the server's window");
+	storetest_tenants(&st, NULL);
 	end();
+	tenants_free(t);
 }
 
 /* ---- a read that fails for now ---- */
@@ -686,7 +704,8 @@ int main(void)
 	leaves_beside_a_query();
 	leaves_between_series();
 	shadowed_after_a_restart();
-	restart_takes_the_highest_id();
+	restart_takes_the_highest_id(false);
+	restart_takes_the_highest_id(true);
 	fails_for_now();
 	more_files_than_units();
 	catalog_comes_late();
