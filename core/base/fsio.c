@@ -535,3 +535,19 @@ const struct fsio_ops fsio_real = {
 	.dir_open = real_dir_open,
 	.dir_each = real_dir_each,
 };
+
+enum err fsio_read_fd(int fd, void *data, size_t room, size_t *len)
+{
+	*len = 0;
+	while (*len < room) {
+		ssize_t n = read(fd, (uint8_t *)data + *len, room - *len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_of_errno(errno);
+		if (!n)
+			break;
+		*len += (size_t)n;
+	}
+	return ERR_OK;
+}

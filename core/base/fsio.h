@@ -96,6 +96,11 @@ struct fsio_ops {
 };
 extern const struct fsio_ops fsio_real;
 void fsio_hook(const struct fsio_ops *ops);
+/*
+ * Of a descriptor that is no fsio_file (configuration, certificates, secrets; not seen by hooks):
+ * all there is, at most room bytes, since a file may grow while it is read. Blocks.
+ */
+MUST_CHECK enum err fsio_read_fd(int fd, void *data, size_t room, size_t *len);
 /* What a test double needs to know of a file. */
 const char *fsio_file_path(
     const struct fsio_file *f); /* absolute or relative path as opened, through its directory */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/fsio.h"
 #include "core/base/mem.h"
 
 struct secret {
@@ -83,23 +84,6 @@ static enum err look_at(const char *path, const struct stat *st, struct errbuf *
 	return ERR_OK;
 }
 
-/* The file may change while it is read: no more than room bytes are taken. */
-static enum err fill(int fd, uint8_t *bytes, size_t room, size_t *len)
-{
-	*len = 0;
-	while (*len < room) {
-		ssize_t n = read(fd, bytes + *len, room - *len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_of_errno(errno);
-		if (!n)
-			break;
-		*len += (size_t)n;
-	}
-	return ERR_OK;
-}
-
 static size_t without_line_end(const uint8_t *bytes, size_t len)
 {
 	if (len && bytes[len - 1] == '\n')
@@ -122,7 +106,7 @@ static enum err read_open(int fd, const char *path, struct secret **out, struct 
 		return errbuf_set(eb, ERR_NOMEM,
 		    "%s: no memory that is locked and guarded: a process has a number of mappings (vm.max_map_count)",
 		    path);
-	e = fill(fd, s->bytes, s->len, &s->len);
+	e = fsio_read_fd(fd, s->bytes, s->len, &s->len);
 	if (e) {
 		secret_free(s);
 		return errbuf_set(eb, e, "%s: %s", path, err_why(e));

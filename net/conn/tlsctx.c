@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/fsio.h"
 #include "core/base/log.h"
 #include "net/conn/tls_priv.h"
 
@@ -93,23 +94,6 @@ static void file_note(struct tls_file *f, const struct stat *st)
 	f->renamed = st->st_ctim;
 }
 
-static enum err read_all(int fd, struct pem *out)
-{
-	size_t cap = out->len;
-	out->len = 0;
-	while (out->len < cap) {
-		ssize_t n = read(fd, out->data + out->len, cap - out->len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_of_errno(errno);
-		if (!n)
-			break;
-		out->len += (size_t)n;
-	}
-	return ERR_OK;
-}
-
 static enum err file_open(
     const char *key, const char *path, int *fd, struct stat *st, struct errbuf *eb)
 {
@@ -139,7 +123,7 @@ static enum err file_read(
 	file_note(f, &st);
 	t->file_count++;
 	*out = (struct pem){ .data = mem_zalloc((size_t)st.st_size + 1), .len = (size_t)st.st_size };
-	e = read_all(fd, out);
+	e = fsio_read_fd(fd, out->data, out->len, &out->len);
 	close(fd);
 	if (e)
 		errbuf_set(eb, e, "%s \"%s\": %s", key, path, err_why(e));
