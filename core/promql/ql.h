@@ -60,12 +60,16 @@ struct ql_opts {
 	void *arg;
 };
 
-/* One output series. Floats only so far; presence is explicit. */
+/*
+ * One output series. h is NULL when all points are floats; else h[i] is NULL for each float among
+ * them, and v[i] is SAMPLE_HIST_BITS for each histogram.
+ */
 struct ql_series {
 	struct labels labels;
 	uint32_t count;      /* points */
 	const int64_t *t_ms; /* count times */
 	const double *v;
+	const struct hist *const *h;
 };
 struct ql_value {
 	enum ql_type type;

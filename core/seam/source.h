@@ -75,6 +75,11 @@ static inline uint32_t source_first_tenant(const struct source_query *q)
 }
 struct source_item {
 	uint32_t tenant;
+	/*
+	 * col.count and col.t_ms are those of the item before on this cursor, the same array with
+	 * the same times in it: who has worked on them need not look again. Never on the first.
+	 */
+	bool same_times;
 	struct labels labels;
 	struct sample_column col;
 	const struct exemplar *exemplars;

@@ -122,6 +122,15 @@ void ql_col_init(struct arena *a, struct ql_col *c, struct labels ls, uint64_t h
 	*c = (struct ql_col){ .ls = ls, .hash = hash, .has = mem, .v = (double *)(mem + words) };
 }
 
+void ql_col_hists(struct arena *a, struct ql_col *c, uint32_t n)
+{
+	struct ql_hists *hs = arena_alloc(a, sizeof(*hs));
+
+	hs->has = arena_zalloc(a, (size_t)ql_words(n) * 8);
+	hs->h = arena_zalloc(a, n * sizeof(*hs->h));
+	c->hists = hs;
+}
+
 void ql_vec_reserve(struct arena *a, struct ql_vec *v, uint32_t count)
 {
 	if (count <= v->cap)

@@ -9,14 +9,21 @@
  * Everything lives in an arena; a vector that came from a piece points into the piece's arenas
  * (core/promql/run/ql_piece.h), which the query keeps until it ends.
  *
- * Thread: one at a time. Kinds: columns hold floats; histograms will be a second kind of column.
+ * Floats and histograms: has and v of a column are its floats alone; its histograms stand beside
+ * them (struct ql_hists), and hists is NULL when it has none, as nearly always. A step has a float,
+ * or a histogram, or nothing. So code for floats that knows nothing of histograms leaves them out,
+ * and says so by hists = NULL in what it makes.
+ * All histograms in columns are float histograms (is_float), never stale markers, and are not
+ * changed once they are there; several columns may share one. They live as long as the column.
+ *
+ * Thread: one at a time.
  */
 #ifndef CORE_PROMQL_PLAN_QL_VALUE_H
 #define CORE_PROMQL_PLAN_QL_VALUE_H
 
 #include "core/base/purse.h"
+#include "core/model/hist.h"
 #include "core/model/label.h"
-#include "core/model/sample.h"
 #include "core/promql/lang/ql_names.h"
 
 struct ql_grid { /* times start, start + step, ...: n of them */
@@ -82,12 +89,17 @@ static inline uint32_t ql_part(uint32_t from, uint32_t n)
 /* The values at the steps from, from + 1, ...: count of them, in room or where they are. */
 const double *ql_scalar_run(const struct ql_scalar *s, uint32_t from, uint32_t count, double *room);
 
+struct ql_hists {
+	uint64_t *has;         /* where there is one: ql_words(n) words, bits beyond n are off */
+	const struct hist **h; /* n of them, NULL where the bit is off */
+};
 struct ql_col {
 	struct labels ls;
-	uint64_t hash;  /* label_hash(ls) */
-	uint64_t *has;  /* presence, ql_words(n) words, bits beyond n are off */
-	double *v;      /* n values, 0 where absent */
-	bool drop_name; /* delayed name removal: the metadata labels go at the end */
+	uint64_t hash;          /* label_hash(ls) */
+	uint64_t *has;          /* floats: where there is one, ql_words(n) words, as above */
+	double *v;              /* n values, 0 where absent */
+	struct ql_hists *hists; /* NULL: no histograms */
+	bool drop_name;         /* delayed name removal: the metadata labels go at the end */
 };
 struct ql_vec {
 	struct ql_col *cols;
@@ -123,6 +135,15 @@ static inline bool ql_bits_any(const uint64_t *w, uint32_t n)
 		if (w[i])
 			return true;
 	return false;
+}
+/* Steps with a float or a histogram: one word of 64. */
+static inline uint64_t ql_col_word(const struct ql_col *c, uint32_t word)
+{
+	return c->has[word] | (UNLIKELY(c->hists != NULL) ? c->hists->has[word] : 0);
+}
+static inline bool ql_col_any(const struct ql_col *c, uint32_t n)
+{
+	return ql_bits_any(c->has, n) || (c->hists && ql_bits_any(c->hists->has, n));
 }
 /* Set bits of a word, in sums side by side: the plain processor has no instruction for it. */
 static inline uint32_t ql_popcount(uint64_t w)
@@ -175,6 +196,8 @@ MUST_CHECK enum err ql_budget_look(const struct ql_budget *b, struct errbuf *eb)
 
 /* A new column of n steps, nothing present. Not charged here. */
 void ql_col_init(struct arena *a, struct ql_col *c, struct labels ls, uint64_t hash, uint32_t n);
+/* Room for histograms beside the floats, none there; 8 bytes and a bit a step. Not charged here. */
+void ql_col_hists(struct arena *a, struct ql_col *c, uint32_t n);
 /* Room for one more column; the array moves when it grows. */
 struct ql_col *ql_vec_add(struct arena *a, struct ql_vec *v);
 /* Room for so many columns in all, so that they can be added without a move. */

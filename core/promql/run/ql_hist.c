@@ -22,7 +22,7 @@ struct hist_member { /* one input column */
 	double bound;
 	uint32_t group, col;
 };
-enum hist_phase {
+enum classic_phase {
 	HIST_WARN, /* parameters that are no quantiles */
 	HIST_MEMBERS,
 	HIST_SORT,
@@ -30,8 +30,8 @@ enum hist_phase {
 	HIST_GROUPS,
 	HIST_TIDY
 };
-struct hist {
-	enum hist_phase phase;
+struct classic {
+	enum classic_phase phase;
 	const struct ql_vec *v;
 	struct ql_tab tab; /* labels without le */
 	struct hist_member *member;
@@ -58,7 +58,7 @@ struct hist {
 
 static void hist_release(void *arg)
 {
-	struct hist *h = arg;
+	struct classic *h = arg;
 	buf_release(&h->scratch);
 }
 
@@ -236,11 +236,11 @@ static const struct ql_node *hist_arg(const struct ql_pn *pn)
 }
 
 /* NULL over budget. */
-static struct hist *hist_start(struct ql_run *x, struct ql_pn *pn)
+static struct classic *classic_start(struct ql_run *x, struct ql_pn *pn)
 {
 	static const struct ql_str le_name = { "le", 2 };
 	enum ql_fn fn = pn->ast->call.func->fn;
-	struct hist *h = arena_zalloc(x->arena, sizeof(*h));
+	struct classic *h = arena_zalloc(x->arena, sizeof(*h));
 
 	h->v = &pn->arg[fn == QL_FN_HISTOGRAM_QUANTILES ? 0 : pn->args_count - 1]->vec;
 	h->arg = fn == QL_FN_HISTOGRAM_QUANTILES;
@@ -256,7 +256,7 @@ static struct hist *hist_start(struct ql_run *x, struct ql_pn *pn)
 	return h;
 }
 
-static void hist_add(struct ql_run *x, struct ql_pn *pn, struct hist *h, uint32_t i)
+static void classic_add(struct ql_run *x, struct ql_pn *pn, struct classic *h, uint32_t i)
 {
 	uint32_t len = 0;
 	struct labels ls = h->v->cols[i].ls;
@@ -276,12 +276,12 @@ static void hist_add(struct ql_run *x, struct ql_pn *pn, struct hist *h, uint32_
 
 /* --- blocks of steps --- */
 
-static uint32_t group_size(const struct hist *h)
+static uint32_t group_size(const struct classic *h)
 {
 	return h->from[h->group + 1] - h->from[h->group];
 }
 
-static void block_begin(struct hist *h, uint32_t most)
+static void block_begin(struct classic *h, uint32_t most)
 {
 	uint32_t fit = (uint32_t)(h->bucket_cap / group_size(h));
 
@@ -296,7 +296,7 @@ static void block_begin(struct hist *h, uint32_t most)
  * The buckets that are there, by step. Members come by bound, so equal bounds meet here. False when
  * the slice ended.
  */
-static bool block_gather(struct ql_run *x, struct hist *h)
+static bool block_gather(struct ql_run *x, struct classic *h)
 {
 	uint32_t size = group_size(h);
 
@@ -331,7 +331,7 @@ static const char *quantile_label(struct ql_run *x, double q)
 }
 
 /* The note of a column; groups of one name share a text. */
-static void note_fixes(struct ql_run *x, const struct ql_pn *pn, struct hist *h)
+static void note_fixes(struct ql_run *x, const struct ql_pn *pn, struct classic *h)
 {
 	uint32_t len;
 	const char *name = name_of(x, ql_tab_key(&h->tab, h->group)->ls, &len);
@@ -355,7 +355,7 @@ static void note_fixes(struct ql_run *x, const struct ql_pn *pn, struct hist *h)
 	h->fix = (struct ql_note_fix){ 0 };
 }
 
-static double value_at(struct ql_pn *pn, struct hist *h, uint32_t i, struct ql_note_fix *fix)
+static double value_at(struct ql_pn *pn, struct classic *h, uint32_t i, struct ql_note_fix *fix)
 {
 	struct bucket *b = h->bucket + (size_t)i * group_size(h);
 	uint32_t n = h->have[i], step = h->step + i;
@@ -366,7 +366,7 @@ static double value_at(struct ql_pn *pn, struct hist *h, uint32_t i, struct ql_n
 	return bucket_quantile(ql_scalar_at(&pn->arg[h->arg]->scalar, step), b, n, fix);
 }
 
-static void block_values(struct ql_pn *pn, struct hist *h, struct ql_col *c)
+static void block_values(struct ql_pn *pn, struct classic *h, struct ql_col *c)
 {
 	for (uint32_t i = 0; i < h->count; i++) {
 		struct ql_note_fix fix = { .min_bucket = INFINITY, .max_bucket = -INFINITY };
@@ -380,7 +380,7 @@ static void block_values(struct ql_pn *pn, struct hist *h, struct ql_col *c)
 	}
 }
 
-static struct labels group_labels(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+static struct labels group_labels(struct ql_run *x, struct ql_pn *pn, struct classic *h)
 {
 	struct labels ls = ql_tab_key(&h->tab, h->group)->ls;
 
@@ -394,7 +394,7 @@ static struct labels group_labels(struct ql_run *x, struct ql_pn *pn, struct his
 	return label_builder_done(&b);
 }
 
-static enum ql_did column_begin(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+static enum ql_did column_begin(struct ql_run *x, struct ql_pn *pn, struct classic *h)
 {
 	struct ql_col *c = ql_run_col(x, &pn->vec, group_labels(x, pn, h), pn->grid.n);
 
@@ -410,7 +410,7 @@ static enum ql_did column_begin(struct ql_run *x, struct ql_pn *pn, struct hist 
  * So many steps from here on go into the same column: all, or those with the same quantile where it
  * is a label. At most a block's.
  */
-static uint32_t steps_alike(const struct ql_pn *pn, const struct hist *h)
+static uint32_t steps_alike(const struct ql_pn *pn, const struct classic *h)
 {
 	uint32_t left = pn->grid.n - h->step, k = 0;
 	const struct ql_scalar *q = &pn->arg[h->arg]->scalar;
@@ -424,7 +424,7 @@ static uint32_t steps_alike(const struct ql_pn *pn, const struct hist *h)
 }
 
 /* Does the column at hand end before this step? */
-static bool quantile_changes(const struct ql_pn *pn, const struct hist *h)
+static bool quantile_changes(const struct ql_pn *pn, const struct classic *h)
 {
 	const struct ql_scalar *q = &pn->arg[h->arg]->scalar;
 	return pn->ast->call.func->fn == QL_FN_HISTOGRAM_QUANTILES && h->step < pn->grid.n &&
@@ -432,7 +432,7 @@ static bool quantile_changes(const struct ql_pn *pn, const struct hist *h)
 }
 
 /* A block of a column of the group at hand, or the change to the next one. */
-static enum ql_did group_block(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+static enum ql_did group_block(struct ql_run *x, struct ql_pn *pn, struct classic *h)
 {
 	if (!h->open && column_begin(x, pn, h))
 		return QL_FAILED;
@@ -453,7 +453,7 @@ static enum ql_did group_block(struct ql_run *x, struct ql_pn *pn, struct hist *
 	return ql_tick(x, work) ? QL_AGAIN : QL_DONE;
 }
 
-static enum ql_did hist_groups(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+static enum ql_did classic_groups(struct ql_run *x, struct ql_pn *pn, struct classic *h)
 {
 	bool many = pn->ast->call.func->fn == QL_FN_HISTOGRAM_QUANTILES;
 	unsigned first = many, end = many ? pn->args_count : 1;
@@ -467,7 +467,7 @@ static enum ql_did hist_groups(struct ql_run *x, struct ql_pn *pn, struct hist *
 	return QL_DONE;
 }
 
-static bool hist_warn(struct ql_run *x, const struct ql_pn *pn, struct hist *h)
+static bool classic_warn(struct ql_run *x, const struct ql_pn *pn, struct classic *h)
 {
 	bool many = pn->ast->call.func->fn == QL_FN_HISTOGRAM_QUANTILES;
 	unsigned end = many ? pn->args_count : 1;
@@ -493,42 +493,42 @@ static bool hist_warn(struct ql_run *x, const struct ql_pn *pn, struct hist *h)
 	return true;
 }
 
-static void hist_enter(struct hist *h, enum hist_phase phase)
+static void classic_enter(struct classic *h, enum classic_phase phase)
 {
 	h->phase = phase;
 	h->pos = 0;
 }
 
 /* Members are sorted: room for the groups' bounds and for the buckets of a block. */
-static void hist_sorted(struct ql_run *x, struct hist *h)
+static void classic_sorted(struct ql_run *x, struct classic *h)
 {
 	h->from = arena_zalloc(x->arena, ((size_t)h->tab.count + 1) * sizeof(*h->from));
 	h->bucket_cap = h->members < BUCKETS ? BUCKETS : h->members;
 	h->bucket = arena_array(x->arena, h->bucket_cap, sizeof(*h->bucket));
 }
 
-static enum ql_did hist_phase_run(struct ql_run *x, struct ql_pn *pn, struct hist *h)
+static enum ql_did hist_phase_run(struct ql_run *x, struct ql_pn *pn, struct classic *h)
 {
 	switch (h->phase) {
 	case HIST_WARN:
-		if (!hist_warn(x, pn, h))
+		if (!classic_warn(x, pn, h))
 			return QL_AGAIN;
-		hist_enter(h, HIST_MEMBERS);
+		classic_enter(h, HIST_MEMBERS);
 		return QL_DONE;
 	case HIST_MEMBERS:
 		while (h->pos < h->v->count) {
-			hist_add(x, pn, h, h->pos++);
+			classic_add(x, pn, h, h->pos++);
 			if (ql_tick(x, 256))
 				return QL_AGAIN;
 		}
 		ql_sorter_init(&h->sorter, x->arena, h->members, member_cmp, h->member);
-		hist_enter(h, HIST_SORT);
+		classic_enter(h, HIST_SORT);
 		return QL_DONE;
 	case HIST_SORT:
 		if (!ql_sorter_run(&h->sorter, x))
 			return QL_AGAIN;
-		hist_sorted(x, h);
-		hist_enter(h, HIST_FROM);
+		classic_sorted(x, h);
+		classic_enter(h, HIST_FROM);
 		return QL_DONE;
 	case HIST_FROM:
 		while (h->pos < h->members) {
@@ -539,12 +539,12 @@ static enum ql_did hist_phase_run(struct ql_run *x, struct ql_pn *pn, struct his
 		}
 		if (!ql_run_reserve(x, &pn->vec, h->tab.count))
 			return QL_FAILED;
-		hist_enter(h, HIST_GROUPS);
+		classic_enter(h, HIST_GROUPS);
 		return QL_DONE;
 	case HIST_GROUPS:
-		if (hist_groups(x, pn, h))
+		if (classic_groups(x, pn, h))
 			return x->err ? QL_FAILED : QL_AGAIN;
-		hist_enter(h, HIST_TIDY);
+		classic_enter(h, HIST_TIDY);
 		return QL_DONE;
 	case HIST_TIDY:
 		break;
@@ -554,9 +554,9 @@ static enum ql_did hist_phase_run(struct ql_run *x, struct ql_pn *pn, struct his
 
 enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn)
 {
-	struct hist *h = pn->state;
+	struct classic *h = pn->state;
 
-	if (!h && !(h = hist_start(x, pn)))
+	if (!h && !(h = classic_start(x, pn)))
 		return QL_FAILED;
 	while (h->phase != HIST_TIDY) {
 		enum ql_did did = hist_phase_run(x, pn, h);

@@ -1,0 +1,92 @@
+/*
+ * histmath - what PromQL does with native histograms: sums, differences, factors, resets,
+ * quantiles, and the buckets one by one.
+ *
+ * All take and give float histograms (hist_to_float) that are no stale markers. Nothing that is
+ * given is changed. Results are compact (no bucket of 0 at an end of a span, no empty span, no gap
+ * that is not one), share arrays with what they were made of where they can, and live in the arena.
+ * Arithmetic brings both sides to one layout: the coarser schema, the wider zero bucket (which
+ * takes in whole buckets), for custom ones the bounds that both have.
+ * Facts: Prometheus' documentation, "Native histograms"; upstream model/histogram.
+ *
+ * Memory: the arena; NULL means HISTMATH_NONE was told. Thread: pure.
+ */
+#ifndef CORE_MODEL_HISTMATH_H
+#define CORE_MODEL_HISTMATH_H
+
+#include "core/model/hist.h"
+
+enum histmath_told {             /* bits: what is to be said of an operation */
+	HISTMATH_MIXED = 1,      /* exponential with custom: no result */
+	HISTMATH_RECONCILED = 2, /* custom bounds differed: those of both are left */
+	HISTMATH_COLLIDED = 4,   /* one hint says reset, the other one says none */
+	HISTMATH_NONE = 8        /* no result for another reason: no memory, too many buckets */
+};
+
+/* With doubles as counts: h itself when it has them. */
+const struct hist *hist_to_float(struct arena *a, const struct hist *h);
+const struct hist *hist_compact(struct arena *a, const struct hist *h);
+const struct hist *hist_with_hint(struct arena *a, const struct hist *h, enum hist_hint hint);
+/* To a coarser schema; h itself when it has it. (hist_reduce, for floats and integers.) */
+const struct hist *hist_at_schema(struct arena *a, const struct hist *h, int schema);
+
+/* l + r and l - r; *told gets bits, and keeps those it has. */
+const struct hist *hist_add(
+    struct arena *a, const struct hist *l, const struct hist *r, unsigned *told);
+const struct hist *hist_sub(
+    struct arena *a, const struct hist *l, const struct hist *r, unsigned *told);
+const struct hist *hist_mul(struct arena *a, const struct hist *h, double factor);
+const struct hist *hist_div(struct arena *a, const struct hist *h, double by);
+/* Observations below (above: at least) x; the bucket that holds x is divided. */
+const struct hist *hist_trim(struct arena *a, const struct hist *h, double x, bool above);
+/* "==" of PromQL: equal counts, sum, layout, whatever the spans and hints are. */
+bool hist_same_value(struct arena *scratch, const struct hist *l, const struct hist *r);
+/* Did the counter begin again between before and h? Looks at hints first. */
+bool hist_reset_after(struct arena *scratch, const struct hist *before, const struct hist *h);
+
+/*
+ * A running sum with compensation (Kahan-Neumaier) for each count, or a mean, which goes on as a
+ * running mean when the sum would be infinite. Its arrays grow in the arena and are used again, so
+ * that adding histograms of one layout takes no memory.
+ */
+struct hist_sum;
+struct hist_sum *hist_sum_make(struct arena *a, bool mean);
+/* HISTMATH_MIXED: h is not in it. */
+unsigned hist_sum_add(struct hist_sum *s, const struct hist *h);
+/* Another one into s, which then is as if all of its histograms had been added. */
+unsigned hist_sum_merge(struct hist_sum *s, const struct hist_sum *from);
+uint64_t hist_sum_count(const struct hist_sum *s); /* histograms in it */
+/* The sum, or the mean: in a, and s is not needed for it any more. */
+const struct hist *hist_sum_get(const struct hist_sum *s, struct arena *a);
+
+enum hist_nan { /* of observations that are NaN: what is to be said */
+	HIST_NAN_NONE,
+	HIST_NAN_RESULT,  /* they are where the quantile is: it is NaN */
+	HIST_NAN_SKEWED,  /* they make it too high */
+	HIST_NAN_EXCLUDED /* the fraction leaves them out */
+};
+double hist_quantile(double q, const struct hist *h, enum hist_nan *nan);
+double hist_fraction(double lower, double upper, const struct hist *h, enum hist_nan *nan);
+double hist_stdvar(const struct hist *h);
+
+/* The buckets from the lowest to the highest, without those that no span tells. */
+struct hist_bucket {
+	double lower, upper, count;
+	bool lower_in, upper_in; /* do the bounds belong to it? */
+	int32_t index;
+};
+struct hist_iter {
+	const struct hist *h;
+	unsigned _part; /* negative, zero, positive */
+	uint32_t _span, _in, _at;
+	int32_t _index;
+	bool _down; /* from the highest to the lowest */
+};
+void hist_iter_init(struct hist_iter *it, const struct hist *h, bool down);
+bool hist_iter_next(struct hist_iter *it, struct hist_bucket *out);
+double hist_bound(int schema, int32_t index); /* upper bound of an exponential bucket */
+
+/* As Prometheus prints it: {count:3, sum:4.5, [-1,1]:1, (1,2]:2}. */
+void hist_print(const struct hist *h, struct buf *out);
+
+#endif
