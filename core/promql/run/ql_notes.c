@@ -1,6 +1,7 @@
 #include "core/promql/run/ql_notes.h"
 
 #include "core/base/rune.h"
+#include "core/model/histmath.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,15 +26,16 @@ void ql_note_fix_add(struct ql_note_fix *to, const struct ql_note_fix *f)
 	to->count += f->count;
 }
 
-static void note_put(struct ql_notes *n, bool info, struct ql_pos pos,
-    const struct ql_note_fix *fix, const char *text, size_t len)
+/* NULL: it is not kept. */
+static struct ql_note_item *note_put(
+    struct ql_notes *n, bool info, struct ql_pos pos, const char *text, size_t len)
 {
 	struct labels key = { .bytes = (const uint8_t *)text, .len = num_u32(len + 1) };
 	uint64_t hash = label_hash(key);
 	bool fresh;
 
 	if (n->tab.count >= QL_NOTES_MAX && ql_tab_find(&n->tab, key, hash) == QL_TAB_NONE)
-		return;
+		return NULL;
 	uint32_t at = ql_tab_add(&n->tab, key, hash, true, &fresh);
 
 	if (at >= n->_cap) {
@@ -49,31 +51,114 @@ static void note_put(struct ql_notes *n, bool info, struct ql_pos pos,
 		    (struct ql_note_item){ .text = (const char *)ql_tab_key(&n->tab, at)->ls.bytes,
 			    .info = info };
 	n->items[at].pos = pos;
-	if (fix && fix->count)
-		ql_note_fix_add(&n->items[at].fix, fix);
+	return &n->items[at];
+}
+
+static struct ql_note_item *note_text(
+    struct ql_notes *n, bool info, struct ql_pos pos, const char *text, size_t len)
+{
+	struct buf b;
+
+	buf_init(&b);
+	buf_add_str(&b, info ? "PromQL info: " : "PromQL warning: ");
+	buf_add(&b, text, len);
+	buf_add_u8(&b, 0);
+	struct ql_note_item *it = note_put(n, info, pos, (const char *)b.data, b.len - 1);
+	buf_release(&b);
+	return it;
 }
 
 void ql_notes_add(struct ql_notes *n, bool info, struct ql_pos pos, const char *fmt, ...)
 {
-	struct buf b;
 	va_list ap;
 	char text[1024];
 
 	va_start(ap, fmt);
 	size_t len = rune_vprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	buf_init(&b);
-	buf_add_str(&b, info ? "PromQL info: " : "PromQL warning: ");
-	buf_add(&b, text, len);
-	buf_add_u8(&b, 0);
-	note_put(n, info, pos, NULL, (const char *)b.data, b.len - 1);
-	buf_release(&b);
+	note_text(n, info, pos, text, len);
 }
 
 void ql_notes_fix(
     struct ql_notes *n, struct ql_pos pos, const struct ql_note_fix *fix, const char *text)
 {
-	note_put(n, true, pos, fix, text, strlen(text));
+	struct ql_note_item *it = note_put(n, true, pos, text, strlen(text));
+	if (it && fix->count)
+		ql_note_fix_add(&it->fix, fix);
+}
+
+static struct ql_note_item *note_named(struct ql_notes *n, bool info, struct ql_pos pos,
+    const char *text, const char *name, uint32_t len)
+{
+	struct buf b;
+
+	buf_init(&b);
+	buf_add_str(&b, text);
+	buf_add_u8(&b, ' ');
+	label_quote_go(&b, name, len);
+	struct ql_note_item *it = note_text(n, info, pos, (const char *)b.data, b.len);
+	buf_release(&b);
+	return it;
+}
+
+/* "" without one. */
+static const char *name_of(struct labels ls, uint32_t *len)
+{
+	const char *name = label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, len);
+
+	*len = name ? *len : 0;
+	return name ? name : "";
+}
+
+void ql_notes_named(
+    struct ql_notes *n, bool info, struct ql_pos pos, const char *text, struct labels ls)
+{
+	uint32_t len;
+	const char *name = name_of(ls, &len);
+
+	note_named(n, info, pos, text, name, len);
+}
+
+void ql_notes_for(struct ql_notes *n, bool info, struct ql_pos pos, const char *text, struct labels ls)
+{
+	struct buf b;
+	uint32_t len;
+	const char *name = name_of(ls, &len);
+
+	buf_init(&b);
+	buf_add_str(&b, text);
+	if (len) {
+		buf_add_str(&b, " for metric name ");
+		label_quote_go(&b, name, len);
+	}
+	note_text(n, info, pos, (const char *)b.data, b.len);
+	buf_release(&b);
+}
+
+void ql_notes_told(struct ql_notes *n, struct ql_pos pos, unsigned told, const char *what)
+{
+	if (told & HISTMATH_COLLIDED)
+		ql_notes_add(n, false, pos, "conflicting counter resets during histogram %s", what);
+	if (told & HISTMATH_RECONCILED)
+		ql_notes_add(
+		    n, true, pos, "mismatched custom buckets were reconciled during %s", what);
+}
+
+void ql_notes_left_out(struct ql_notes *n, struct ql_pos pos, const char *aggregation)
+{
+	ql_notes_add(n, true, pos, "ignored histogram in %s aggregation", aggregation);
+}
+
+void ql_notes_overlap(struct ql_notes *n, struct ql_pos pos, struct labels ls, uint32_t times)
+{
+	uint32_t len;
+	const char *name = name_of(ls, &len);
+	struct ql_note_item *it = note_named(n, false, pos,
+	    "sample has start time that overlaps with previous sample timestamp for metric", name,
+	    len);
+
+	if (it)
+		it->times += times;
 }
 
 void ql_notes_quantile(struct ql_notes *n, struct ql_pos pos, double q)
@@ -136,7 +221,11 @@ bool ql_notes_merge(struct ql_notes *n, const struct ql_notes *from, uint32_t *a
 {
 	for (; *at < from->tab.count && most; ++*at, most--) {
 		const struct ql_note_item *it = &from->items[*at];
-		note_put(n, it->info, it->pos, &it->fix, it->text, strlen(it->text));
+		struct ql_note_item *to = note_put(n, it->info, it->pos, it->text, strlen(it->text));
+		if (to && it->fix.count)
+			ql_note_fix_add(&to->fix, &it->fix);
+		if (to)
+			to->times += it->times;
 	}
 	return *at < from->tab.count;
 }
@@ -167,6 +256,8 @@ static const char *rfc3339(struct arena *a, int64_t ms)
 const char *ql_note_text(struct arena *a, const struct ql_note_item *it, unsigned line, unsigned col)
 {
 	const struct ql_note_fix *f = &it->fix;
+	if (it->times > 1)
+		return arena_printf(a, "%s (%u occurrences) (%u:%u)", it->text, it->times, line, col);
 	if (!f->count)
 		return arena_printf(a, "%s (%u:%u)", it->text, line, col);
 	return arena_printf(a,

@@ -20,6 +20,7 @@ struct ql_note_item {
 	struct ql_pos pos;
 	bool info;
 	struct ql_note_fix fix;
+	uint32_t times; /* of notes that count how often: told when more than once */
 };
 struct ql_notes {
 	struct arena *arena;
@@ -45,6 +46,31 @@ void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_s
 #define QL_NOTES_PART 256 /* steps between looks at the clock where quantiles differ */
 /* The info of rate and increase; series of one name in a row cost one look. */
 void ql_notes_counter(struct ql_notes *n, struct ql_pos pos, struct labels ls);
+/*
+ * Texts that a metric's name ends, and whose they are. "for metric name" is there with an empty
+ * name, too; ql_notes_for leaves " for metric name" out without one.
+ */
+#define QL_NOTE_MIXED_TYPES "encountered a mix of histograms and floats for metric name"
+#define QL_NOTE_MIXED_SCHEMAS                                                                      \
+ "vector contains a mix of histograms with exponential and custom buckets schemas for metric name"
+#define QL_NOTE_IGNORED_IN_RANGE                                                                   \
+ "ignored histograms in a range containing both floats and histograms for metric name"
+#define QL_NOTE_NOT_COUNTER "this native histogram metric is not a counter:"
+#define QL_NOTE_NOT_GAUGE   "this native histogram metric is not a gauge:"
+void ql_notes_named(
+    struct ql_notes *n, bool info, struct ql_pos pos, const char *text, struct labels ls);
+void ql_notes_for(
+    struct ql_notes *n, bool info, struct ql_pos pos, const char *text, struct labels ls);
+/*
+ * What was told of histograms (bits of enum histmath_told) in an "addition", a "subtraction", an
+ * "aggregation": conflicting hints, bounds that differed. That kinds were mixed is told by texts of
+ * whoever mixed them.
+ */
+void ql_notes_told(struct ql_notes *n, struct ql_pos pos, unsigned told, const char *what);
+/* An aggregation that knows floats only left histograms out: "max", "quantile". */
+void ql_notes_left_out(struct ql_notes *n, struct ql_pos pos, const char *aggregation);
+/* Start times that lie before the sample before: so many times more. */
+void ql_notes_overlap(struct ql_notes *n, struct ql_pos pos, struct labels ls, uint32_t times);
 /* So many of from's, from *at on; true when there are more. */
 bool ql_notes_merge(struct ql_notes *n, const struct ql_notes *from, uint32_t *at, uint32_t most);
 /* In full, with its place, in the arena. */
