@@ -131,6 +131,33 @@ void ql_col_hists(struct arena *a, struct ql_col *c, uint32_t n)
 	c->hists = hs;
 }
 
+enum err ql_hists_copy(struct ql_budget *b, struct arena *a, struct ql_hists *to,
+    const struct ql_hists *from, uint32_t n, uint32_t *at, uint64_t *work, struct errbuf *eb)
+{
+	uint32_t i = *at;
+
+	*work = 0;
+	for (; i < n && *work < QL_HISTS_WORK; i++) {
+		++*work;
+		if (!ql_bit(from->has, i))
+			continue;
+		if (i && from->h[i] == from->h[i - 1]) {
+			to->h[i] = to->h[i - 1];
+		} else {
+			uint64_t cost = hist_cost(from->h[i]) + sizeof(struct hist) / 8;
+			enum err e = ql_room(b, cost * 8, eb);
+			if (e)
+				return e;
+			if (!(to->h[i] = hist_copy(a, from->h[i])))
+				return errbuf_set(eb, ERR_NOMEM, "no memory for a histogram");
+			*work += cost;
+		}
+		ql_bit_on(to->has, i);
+	}
+	*at = i;
+	return ERR_OK;
+}
+
 void ql_vec_reserve(struct arena *a, struct ql_vec *v, uint32_t count)
 {
 	if (count <= v->cap)

@@ -198,6 +198,14 @@ MUST_CHECK enum err ql_budget_look(const struct ql_budget *b, struct errbuf *eb)
 void ql_col_init(struct arena *a, struct ql_col *c, struct labels ls, uint64_t hash, uint32_t n);
 /* Room for histograms beside the floats, none there; 8 bytes and a bit a step. Not charged here. */
 void ql_col_hists(struct arena *a, struct ql_col *c, uint32_t n);
+/*
+ * Copies of from's histograms at the steps *at.., until n is reached or some work is done, into the
+ * arena and to, which has room for them (ql_col_hists); neighbours that are one stay one. Returns
+ * the work; *at == n: all is done. ERR_NOMEM, and what ql_room says.
+ */
+MUST_CHECK enum err ql_hists_copy(struct ql_budget *b, struct arena *a, struct ql_hists *to,
+    const struct ql_hists *from, uint32_t n, uint32_t *at, uint64_t *work, struct errbuf *eb);
+#define QL_HISTS_WORK 2048 /* values copied, or looked at, between looks at the clock */
 /* Room for one more column; the array moves when it grows. */
 struct ql_col *ql_vec_add(struct arena *a, struct ql_vec *v);
 /* Room for so many columns in all, so that they can be added without a move. */

@@ -19,7 +19,8 @@ enum scan_part {
 	SCAN_WINDOWS,
 	SCAN_NOTES,
 	SCAN_ELEMS,
-	SCAN_TAKE
+	SCAN_TAKE,
+	SCAN_HISTS /* the copy of the column is done but for its histograms */
 };
 enum scan_state {
 	SCAN_OPEN,
@@ -108,6 +109,7 @@ static size_t batch_bytes(const struct ql_batch *b, uint32_t n)
 		sum += per + b->vec.cols[i].ls.len;
 	for (size_t i = 0; i < b->raw_count; i++)
 		sum += b->raw[i].count * 16 + b->raw[i].labels.len;
+	sum += b->hist_bytes;
 	return sum + ql_aggr_bytes(&b->aggr);
 }
 
@@ -255,7 +257,29 @@ static enum err keep_begin(struct ql_scan *s, const struct source_item *item)
 		.v = (double *)(mem + words),
 		.drop_name = spec->names == QL_NAMES_DROP_LATE,
 	};
-	return ERR_OK;
+	if (UNLIKELY(s->col.hists != NULL) && !(e = ql_charge(&s->budget, n, &s->eb)))
+		ql_col_hists(a, col, n);
+	return e;
+}
+
+/* Histograms of the column, into the batch's last one. */
+static bool scan_keep_hists(struct ql_scan *s)
+{
+	uint32_t n = s->piece->spec->range.grid.n;
+	struct ql_batch *b = s->batch;
+	struct ql_col *col = &b->vec.cols[b->vec.count - 1];
+
+	s->part = SCAN_HISTS;
+	do {
+		uint64_t work;
+		s->err = ql_hists_copy(
+		    &s->budget, &b->arena, col->hists, s->col.hists, n, &s->step, &work, &s->eb);
+		b->hist_bytes += work * 8;
+		if (!s->err && s->step < n && scan_window_yield(s, work))
+			return true;
+	} while (!s->err && s->step < n);
+	s->step = 0;
+	return false;
 }
 
 /* A copy of the column goes into the batch. */
@@ -263,6 +287,8 @@ static bool scan_keep(struct ql_scan *s, const struct source_item *item)
 {
 	uint32_t n = s->piece->spec->range.grid.n;
 
+	if (s->part == SCAN_HISTS)
+		return scan_keep_hists(s);
 	if (!s->step && (s->err = keep_begin(s, item)))
 		return false;
 	struct ql_col *col = &s->batch->vec.cols[s->batch->vec.count - 1];
@@ -272,7 +298,7 @@ static bool scan_keep(struct ql_scan *s, const struct source_item *item)
 		memcpy(col->v + from, s->col.v + from, (size_t)k * 8);
 		s->step = from + k < n ? from + k : 0;
 		if (!s->step)
-			return false;
+			return UNLIKELY(s->col.hists != NULL) && scan_keep_hists(s);
 		if (scan_window_yield(s, k))
 			return true;
 	}
@@ -375,7 +401,7 @@ static bool scan_parts(struct ql_scan *s, const struct source_item *item)
 		if (scan_elems(s))
 			return true;
 		s->part = SCAN_TAKE;
-		if (spec->elems_count && !ql_bits_any(s->col.has, spec->range.grid.n))
+		if (spec->elems_count && !ql_col_any(&s->col, spec->range.grid.n))
 			return false;
 	}
 	return spec->has_aggr ? scan_add(s, item) : scan_keep(s, item);
@@ -384,8 +410,10 @@ static bool scan_parts(struct ql_scan *s, const struct source_item *item)
 static enum err scan_value(struct ql_scan *s, const struct source_item *item)
 {
 	s->again = scan_parts(s, item) && !s->err;
-	if (!s->again)
+	if (!s->again) {
 		s->part = SCAN_WINDOWS;
+		s->col.hists = NULL;
+	}
 	return s->err;
 }
 

@@ -50,6 +50,7 @@ struct ql_batch { /* made on the shard's loop, owned by the home loop after it w
 	struct ql_vec vec;
 	struct ql_series *raw; /* QL_PIECE_RAW */
 	size_t raw_count, raw_cap;
+	uint64_t hist_bytes; /* of histograms in columns and raw series */
 	struct ql_aggr aggr;
 	struct ql_notes notes;
 	bool may_collide; /* labels were dropped that may have told series apart */

@@ -18,7 +18,7 @@ struct ql_tidy {
 static bool tidy_empty(struct ql_run *x, struct ql_tidy *t, struct ql_vec *v, uint32_t n)
 {
 	while (t->pos < v->count) {
-		bool any = ql_bits_any(v->cols[t->pos].has, n);
+		bool any = ql_col_any(&v->cols[t->pos], n);
 		if (any && t->kept != t->pos)
 			v->cols[t->kept] = v->cols[t->pos];
 		t->kept += any;
