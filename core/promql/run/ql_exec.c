@@ -329,6 +329,7 @@ static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batc
 	x->kept = b;
 	x->samples_used += b->samples_used * pn->scope.uses;
 	x->samples_read += b->samples_read;
+	x->hist_bytes += b->hist_bytes;
 	metric_add(M_QUERY_SAMPLES, b->samples);
 	keep_warnings(x, b);
 	if (b->err)

@@ -68,6 +68,8 @@ struct ql {
 	struct arena kept;
 	struct ql_value copy; /* value while it moves */
 	const int64_t *copy_times;
+	const struct hist **copy_h; /* of the series whose histograms move */
+	uint64_t hist_bytes;        /* of the result's histograms, about */
 	bool released;
 	struct ql_tell tell[2]; /* warnings, infos */
 	struct ql_note *notes[2];

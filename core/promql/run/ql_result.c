@@ -72,9 +72,39 @@ static const int64_t *grid_times(struct ql *q, const struct ql_grid *g)
 	return q->times;
 }
 
+/* Where there are histograms, the values say so, and both stand as close as the times. */
+static enum err mixed_series(
+    struct ql *q, const struct ql_grid *g, const struct ql_col *c, struct ql_series *out)
+{
+	enum err e = ql_charge(&q->run.budget, g->n, &q->eb);
+	uint32_t k = 0;
+
+	if (e)
+		return e;
+	int64_t *t = arena_array(&q->arena, (size_t)g->n + 1, sizeof(*t));
+	const struct hist **h = c->hists->h, *before = NULL;
+	for (uint32_t i = 0; i < g->n; i++) {
+		bool hist = ql_bit(c->hists->has, i);
+		if (!hist && !ql_bit(c->has, i))
+			continue;
+		t[k] = ql_grid_t(g, i);
+		c->v[k] = hist ? num_from_bits(SAMPLE_HIST_BITS) : c->v[i];
+		h[k] = hist ? h[i] : NULL;
+		if (hist && h[k] != before) {
+			before = h[k];
+			q->hist_bytes += sizeof(*before) + hist_cost(before) * 8;
+		}
+		k++;
+	}
+	*out = (struct ql_series){ .labels = c->ls, .count = k, .t_ms = t, .v = c->v, .h = h };
+	return ERR_OK;
+}
+
 static enum err column_series(
     struct ql *q, const struct ql_grid *g, const struct ql_col *c, struct ql_series *out)
 {
+	if (UNLIKELY(c->hists && ql_bits_any(c->hists->has, g->n)))
+		return mixed_series(q, g, c, out);
 	uint32_t count = ql_bits_count(c->has, g->n), k = 0;
 
 	*out = (struct ql_series){ .labels = c->ls, .count = count };
@@ -104,6 +134,8 @@ static enum ql_did build_series(struct ql *q, struct ql_pn *pn)
 
 	if (!v->series)
 		v->series = arena_array(&q->arena, (size_t)count + 1, sizeof(*v->series));
+	if (pn->raw)
+		q->hist_bytes = q->run.hist_bytes;
 	while (q->pos < count) {
 		uint32_t at = q->sorting ? q->sorter.idx[q->pos] : q->pos;
 		struct ql_series *s = &v->series[v->series_count];
@@ -148,10 +180,11 @@ static enum ql_did build_scalar(struct ql *q, const struct ql_pn *pn)
 static uint64_t value_bytes(const struct ql *q)
 {
 	const struct ql_value *v = &q->value;
-	uint64_t bytes = 0;
+	uint64_t bytes = q->hist_bytes;
 
 	for (size_t i = 0; i < v->series_count; i++) {
 		const struct ql_series *s = &v->series[i];
+		bytes += s->h ? s->count * sizeof(*s->h) : 0;
 		bytes += sizeof(*s) + s->labels.len + s->count * sizeof(*s->v);
 		bytes += s->t_ms == q->times ? 0 : s->count * sizeof(*s->t_ms);
 	}
@@ -189,6 +222,33 @@ static void move_series(struct ql *q, const struct ql_series *from)
 	    : arena_dup(a, from->t_ms, from->count * sizeof(*from->t_ms));
 	if (shared)
 		q->copy_times = s->t_ms;
+	if (from->h) {
+		q->copy_h = arena_zalloc(a, from->count * sizeof(*q->copy_h));
+		q->pos = 0;
+		s->h = q->copy_h;
+	}
+}
+
+/* The histograms of the series that was moved last. */
+static enum ql_did move_hists(struct ql *q, const struct ql_series *from)
+{
+	const struct hist **h = q->copy_h;
+
+	while (q->pos < from->count) {
+		uint32_t i = q->pos++;
+		const struct hist *x = from->h[i];
+		if (!x)
+			continue;
+		h[i] = i && from->h[i - 1] == x ? h[i - 1] : hist_copy(&q->kept, x);
+		if (!h[i])
+			return ql_fail(
+			    &q->run, errbuf_set(&q->eb, ERR_NOMEM, "no memory for a histogram"));
+		if (ql_tick(&q->run, hist_cost(x) + 16))
+			return QL_AGAIN;
+	}
+	q->copy_h = NULL;
+	q->pos = 0;
+	return QL_DONE;
 }
 
 static enum ql_did build_move(struct ql *q)
@@ -203,7 +263,13 @@ static enum ql_did build_move(struct ql *q)
 		q->copy.series_count = 0;
 		q->copy.series = arena_array(&q->kept, v->series_count + 1, sizeof(*q->copy.series));
 	}
-	while (q->copy.series_count < v->series_count) {
+	while (q->copy_h || q->copy.series_count < v->series_count) {
+		if (q->copy_h) {
+			enum ql_did did = move_hists(q, &v->series[q->copy.series_count - 1]);
+			if (did)
+				return did;
+			continue;
+		}
 		const struct ql_series *from = &v->series[q->copy.series_count];
 		move_series(q, from);
 		if (ql_tick(&q->run, (uint64_t)from->count * 2 + 64))

@@ -38,6 +38,7 @@ struct ql_run {
 	struct ql_cleanup *cleanups;
 	uint64_t series;                     /* read */
 	uint64_t samples_used, samples_read; /* ql_plan.h */
+	uint64_t hist_bytes;                 /* of histograms that came from pieces */
 	struct ql_tab warnings; /* of storage, each once: its bytes are a text with its NUL */
 };
 #define QL_TICK 4096 /* values between looks at the clock */
