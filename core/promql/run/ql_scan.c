@@ -1,0 +1,360 @@
+#include "core/promql/run/ql_scan.h"
+
+#include "core/account/ticket.h"
+#include "core/base/metric.h"
+
+#include <string.h>
+
+#define SCAN_YIELD_SAMPLES 1024
+#define SCAN_YIELD_SERIES  16
+#define SCAN_TOUCH_SAMPLES 2048u /* between words to the ticket */
+#define BATCH_FIRST_BLOCK  (16u << 10)
+
+/* --- batches --- */
+
+struct ql_batch *ql_scan_batch(struct ql_scan *s)
+{
+	const struct ql_piece_spec *spec = s->piece->spec;
+	struct ql_batch *b = mem_zalloc(sizeof(*b));
+
+	b->scan = s;
+	arena_init(&b->arena, BATCH_FIRST_BLOCK);
+	arena_purse(&b->arena, spec->bytes);
+	ql_notes_init(&b->notes, &b->arena);
+	if (spec->has_aggr)
+		ql_aggr_init(&b->aggr, spec->aggr_op, spec->aggr_names, spec->aggr_without,
+		    spec->range.grid.n, &b->arena);
+	s->budget.points = 0;
+	return b;
+}
+
+void ql_batch_free(struct ql_batch *b)
+{
+	if (!b)
+		return;
+	ql_aggr_release(&b->aggr);
+	arena_release(&b->arena);
+	mem_free(b);
+}
+
+static size_t batch_bytes(const struct ql_batch *b, uint32_t n)
+{
+	size_t per = ((size_t)ql_words(n) + n) * 8 + sizeof(struct ql_col), sum = sizeof(*b);
+
+	for (uint32_t i = 0; i < b->vec.count; i++)
+		sum += per + b->vec.cols[i].ls.len;
+	for (size_t i = 0; i < b->raw_count; i++)
+		sum += b->raw[i].count * 16 + b->raw[i].labels.len;
+	sum += b->hist_bytes;
+	return sum + ql_aggr_bytes(&b->aggr);
+}
+
+/* Sends what there is; a credit must be home. */
+static void scan_send(struct ql_scan *s, bool last)
+{
+	struct ql_batch *b = s->batch;
+	unsigned slot = 0;
+
+	while (s->credits[slot].away)
+		slot++;
+	s->credits[slot].away = true;
+	s->credits_home--;
+	b->slot = slot;
+	b->last = last;
+	b->points = s->budget.points;
+	if (last && s->err) {
+		b->err = s->err;
+		b->err_text = arena_strndup(&b->arena, s->eb.text, strlen(s->eb.text));
+	}
+	if (s->loop != s->home)
+		metric_add(M_QUERY_MOVED_BYTES, batch_bytes(b, s->piece->spec->range.grid.n));
+	s->batch = NULL;
+	b->msg.fn = ql_piece_on_batch;
+	loop_send(s->home, &b->msg);
+}
+
+static bool batch_full(const struct ql_scan *s)
+{
+	return s->batch && !s->piece->spec->has_aggr &&
+	    arena_used(&s->batch->arena) >= QL_BATCH_BYTES;
+}
+
+/* --- the job --- */
+
+/* The series may leave the source while its parts wait; its column is the cursor's. */
+static void scan_hold(struct ql_scan *s)
+{
+	struct labels *ls = &s->item.labels;
+	if (ls->len)
+		ls->bytes = arena_dup(&s->batch->arena, ls->bytes, ls->len);
+}
+
+static void scan_wake(void *arg)
+{
+	struct ql_scan *s = arg;
+	CHECK(s->magic == SCAN_MAGIC);
+	job_wake(&s->job);
+}
+
+static const char *scan_hint(const struct ql_piece_spec *spec)
+{
+	return spec->mode == QL_PIECE_RANGE ? ql_functab[spec->range.fn].name : NULL;
+}
+
+static enum err scan_open(struct ql_scan *s)
+{
+	const struct ql_piece_spec *spec = s->piece->spec;
+	uint32_t n = spec->range.grid.n;
+	uint64_t bytes = ((uint64_t)ql_words(n) + n) * 8;
+
+	s->query = (struct source_query){
+		.what = SOURCE_SERIES_SAMPLES,
+		.tenants = spec->tenants_count ? spec->tenants : &spec->tenant,
+		.tenants_count = spec->tenants_count ? spec->tenants_count : 1,
+		.t_min_ms = spec->t_min_ms,
+		.t_max_ms = spec->t_max_ms,
+		.matchers = spec->matchers,
+		.matchers_count = spec->matchers_count,
+		.hint_step_ms = spec->range.grid.step_ms,
+		.hint_range_ms = spec->range.range_ms,
+		.hint_func = scan_hint(spec),
+		.wake = scan_wake,
+		.wake_arg = s,
+	};
+	s->budget = (struct ql_budget){ .bytes = spec->bytes, .samples = spec->samples };
+	s->state = SCAN_READ;
+	enum err e = ql_range_init(&s->range, &spec->range, &s->budget, &s->eb);
+	if (!e)
+		e = ql_charge_heap(&s->budget, bytes, &s->eb);
+	if (e)
+		return e;
+	s->range.yield = ql_scan_yield;
+	s->range.yield_arg = s;
+	s->col_bytes = bytes;
+	s->col.has = mem_alloc(bytes);
+	s->col.v = (double *)(s->col.has + ql_words(n));
+	s->col.drop_name = spec->names == QL_NAMES_DROP_LATE;
+	e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
+	if (e)
+		return errbuf_set(&s->eb, e, "expanding series: %s", err_text(e));
+	return ERR_OK;
+}
+
+/* The ticket hears of samples now and then. The first word that they are many holds the scan. */
+static void scan_touch(struct ql_scan *s, uint64_t samples)
+{
+	struct ticket *t = s->piece->spec->ticket;
+
+	s->touched += samples + 1;
+	if (!t || s->heavy_told || s->touched < SCAN_TOUCH_SAMPLES)
+		return;
+	uint64_t touched = s->touched;
+	s->touched = 0;
+	if (!ticket_touched(t, touched))
+		return;
+	s->heavy_told = s->heavy_away = s->held = true;
+	s->heavy.fn = ql_piece_on_heavy;
+	loop_send(s->home, &s->heavy);
+}
+
+/*
+ * At the first series: as many values as the shard's series will have, for what is heavy is so at
+ * once.
+ */
+static uint64_t scan_sure(struct ql_scan *s)
+{
+	if (s->estimated)
+		return 0;
+	s->estimated = true;
+	return s->cursor->est_series * s->piece->spec->range.grid.n;
+}
+
+static bool scan_should_yield(struct ql_scan *s)
+{
+	if (s->since_samples < SCAN_YIELD_SAMPLES && s->since_series < SCAN_YIELD_SERIES &&
+	    s->since_work < QL_TICK_WORK)
+		return false;
+	s->since_samples = s->since_series = 0;
+	s->since_work = 0;
+	return job_should_yield();
+}
+
+/* What the source holds for this query, as far as it grew. */
+static void scan_charge_cursor(struct ql_scan *s)
+{
+	uint64_t memory = s->cursor->memory;
+	if (LIKELY(memory <= s->cursor_memory))
+		return;
+	s->err = ql_charge_heap(&s->budget, memory - s->cursor_memory, &s->eb);
+	s->cursor_memory = s->err ? s->cursor_memory : memory;
+}
+
+/*
+ * Reads until the slice is over, the source or a credit must be waited for, or all is read
+ * (JOB_DONE).
+ */
+static enum job_state scan_read(struct ql_scan *s)
+{
+	for (;;) {
+		if (!s->canceled && !s->err)
+			s->err = ql_budget_look(&s->budget, &s->eb);
+		if (s->canceled || s->err)
+			return JOB_DONE;
+		if (s->held)
+			return JOB_WAIT; /* home says when it goes on */
+		if (s->again) {          /* the item is good until the next one is asked for */
+			s->err = ql_scan_value(s, &s->item);
+			if (s->again)
+				return JOB_YIELD;
+			continue;
+		}
+		if (batch_full(s)) {
+			if (!s->credits_home)
+				return JOB_WAIT; /* the home loop sends a credit */
+			scan_send(s, false);
+		}
+		enum source_state st = s->cursor->ops->next(s->cursor, &s->item);
+		scan_charge_cursor(s);
+		if (s->err)
+			return JOB_DONE;
+		switch (st) {
+		case SOURCE_READY:
+			scan_touch(s, s->item.col.count + scan_sure(s));
+			s->err = ql_scan_series(s, &s->item);
+			if (s->again) {
+				scan_hold(s);
+				return JOB_YIELD;
+			}
+			break;
+		case SOURCE_AGAIN:
+			s->since_work = QL_TICK_WORK; /* so that the clock is looked at */
+			break;
+		case SOURCE_WAIT:
+			return JOB_WAIT; /* the source calls scan_wake */
+		case SOURCE_END:
+			return JOB_DONE;
+		case SOURCE_ERROR:
+			s->err = s->cursor->err ? s->cursor->err : ERR_IO;
+			errbuf_set(&s->eb, s->err, "expanding series: %s",
+			    s->cursor->eb.text[0] ? s->cursor->eb.text : err_text(s->err));
+			return JOB_DONE;
+		}
+		if (scan_should_yield(s))
+			return JOB_YIELD;
+	}
+}
+
+/* Nothing more is read: what the last batch needs, then the insides go. */
+static void scan_close(struct ql_scan *s)
+{
+	if (!s->batch)
+		s->batch = ql_scan_batch(s);
+	if (s->cursor) {
+		for (unsigned i = 0; i < s->cursor->warnings_count; i++) {
+			const char *w = s->cursor->warnings[i];
+			s->batch->warnings[s->batch->warnings_count++] =
+			    arena_strndup(&s->batch->arena, w, strlen(w));
+		}
+		s->cursor->ops->close(s->cursor);
+		s->cursor = NULL;
+		ql_uncharge_heap(&s->budget, s->cursor_memory);
+		s->cursor_memory = 0;
+	}
+	ql_range_release(&s->range);
+	mem_free(s->col.has);
+	s->col.has = NULL;
+	ql_uncharge_heap(&s->budget, s->col_bytes);
+	s->col_bytes = 0;
+	if (s->canceled && !s->err)
+		s->err = ERR_CANCELED;
+	uint64_t points = s->budget.points; /* the batch's, which goes home */
+	ql_budget_close(&s->budget);
+	s->budget.points = points;
+	s->state = SCAN_FLUSH;
+}
+
+void ql_scan_over(struct loop_deferred *d)
+{
+	struct ql_scan *s = CONTAINER_OF(d, struct ql_scan, defer);
+	s->end.fn = ql_piece_on_end;
+	loop_send(s->home, &s->end);
+}
+
+static enum job_state scan_run(struct job *j)
+{
+	struct ql_scan *s = CONTAINER_OF(j, struct ql_scan, job);
+	enum job_state st;
+
+	CHECK(s->magic == SCAN_MAGIC);
+	for (;;) {
+		switch (s->state) {
+		case SCAN_OPEN:
+			if (!s->canceled)
+				s->err = scan_open(s);
+			s->state = SCAN_READ;
+			break;
+		case SCAN_READ:
+			st = scan_read(s);
+			if (st != JOB_DONE)
+				return st;
+			scan_close(s);
+			break;
+		case SCAN_FLUSH:
+			if (!s->credits_home)
+				return JOB_WAIT; /* a credit comes back */
+			scan_send(s, true);
+			s->state = SCAN_HOME;
+			break;
+		case SCAN_HOME:
+			if (s->credits_home < QL_PIECE_CREDITS || s->heavy_away)
+				return JOB_WAIT; /* the rest of the credits, the word of home */
+			s->state = SCAN_OVER;
+			loop_defer(s->loop, &s->defer);
+			return JOB_DONE;
+		case SCAN_OVER:
+			return JOB_DONE;
+		}
+	}
+}
+
+void ql_scan_start(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, start);
+	loop_check_here(s->loop);
+	const struct ticket *t = s->piece->spec->ticket;
+	bool heavy = t && ticket_class(t) == TICKET_HEAVY;
+	job_init(&s->job, heavy ? JOB_QUERY_HEAVY : JOB_QUERY, scan_run);
+	job_group(&s->job, s->piece->spec->bytes); /* all of one query */
+	s->job.what = s->piece->spec->text;
+	s->job.what_len = s->piece->spec->text_len;
+	job_start(s->loop, &s->job);
+}
+
+void ql_scan_credit(struct mbox_msg *msg)
+{
+	struct scan_credit *c = CONTAINER_OF(msg, struct scan_credit, msg);
+	c->away = false;
+	c->scan->credits_home++;
+	job_wake(&c->scan->job);
+}
+
+void ql_scan_go_on(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, heavy);
+	s->held = s->heavy_away = false;
+	job_set_class(&s->job, JOB_QUERY_HEAVY);
+	job_wake(&s->job);
+}
+
+/* The scan may be over already: then only the message goes home. */
+void ql_scan_cancel(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, cancel);
+	s->canceled = true;
+	if (s->state != SCAN_OVER) {
+		s->job.cancel = true;
+		job_wake(&s->job);
+	}
+	s->cancel.fn = ql_piece_on_ack;
+	loop_send(s->home, &s->cancel);
+}
