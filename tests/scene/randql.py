@@ -9,6 +9,7 @@ import random
 from collections import Counter
 
 MATH = "abs ceil floor exp ln log2 log10 sqrt sgn deg rad sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh".split()
+WAVES = {"sin", "cos", "tan"}  # of a large number they are as its last bits
 JUMPS = {"ceil", "floor", "sgn", "round"}
 DATES = "minute hour day_of_week day_of_month day_of_year days_in_month month year".split()
 OVER = {  # name: (from version, experimental, what it takes: f floats alone, b both; keeps exactness)
@@ -77,6 +78,8 @@ class Gen:
 
     def selector_text(self, name):
         ms = [self.matcher() for _ in range(self.r.choice((0, 0, 1, 1, 2)))]
+        if len(ms) == 2 and self.version < 3 and ms[0][:3] == ms[1][:3]:  # 2.42's absent() thinks otherwise of a label that is named twice
+            ms.pop()
         if self.chance(0.05):
             return self.use("name in braces", lambda: '{__name__="%s"%s}' % (name, "".join("," + m for m in ms)))
         if self.chance(0.04):
@@ -133,6 +136,8 @@ class Gen:
 
         def make():
             m = self.range_of(kind, counter, depth, fn)
+            if self.version < 3 and fn in ("rate", "increase"):  # where a counter meets zero 2.42 thinks otherwise
+                m = Expr(f"{self.selector(kind, True, plain=True)}[{self.duration(3, 40)}]" + self.mods())
             if fn in ("changes", "resets", "irate", "ts_of_min_over_time", "ts_of_max_over_time") and not m.exact:
                 m = self.selector(kind, counter, plain=True)
                 m = Expr(f"{m}[{self.duration(3, 40)}]", kind=kind)
@@ -146,7 +151,7 @@ class Gen:
         m = lambda: self.range_of("f", False, depth)
         return self.pick(
             ("quantile_over_time", lambda: Expr(f"quantile_over_time({self.phi()}, {m()})", False)),
-            ("predict_linear", lambda: Expr(f"predict_linear({m()}, {r.choice((60, 3600, -300))})", False)),
+            ("predict_linear", lambda: Expr(f"predict_linear({self.selector(plain=True) if self.version < 3 else ''}{f'[{self.duration(2, 40)}]' if self.version < 3 else m()}, {r.choice((60, 3600, -300))})", False)),
             ("double_exponential_smoothing", lambda: Expr(f"double_exponential_smoothing({self.selector(plain=True)}[{self.duration(5, 30)}], 0.{r.randrange(1, 9)}, 0.{r.randrange(1, 9)})", False), 3, "promql-experimental-functions"),
             ("absent_over_time", lambda: Expr(f"absent_over_time({m()})")))
 
@@ -197,7 +202,7 @@ class Gen:
 
     def math(self, depth):
         fn = min((self.r.choice(MATH) for _ in range(3)), key=lambda k: self.used[k])
-        return self.use(fn, lambda: self.fn1(fn, self.exact(depth - 1) if fn in JUMPS else self.vector(depth - 1), exact=fn in JUMPS or fn == "abs"))
+        return self.use(fn, lambda: self.fn1(fn, self.exact(depth - 1) if fn in JUMPS | WAVES else self.vector(depth - 1), exact=fn in JUMPS or fn == "abs"))
 
     def clamp(self, depth):
         v, a, b = self.vector(depth - 1), self.r.randrange(-20, 60), self.r.randrange(0, 200)
@@ -260,9 +265,13 @@ class Gen:
                          ("compare vector", lambda: self.compare_vector(depth)), ("set", lambda: self.sets(depth)), ("group_left", lambda: self.many(depth)),
                          ("fill", lambda: self.fill(depth), 3, "promql-binop-fill-modifiers"))
 
+    def arith(self):
+        """2.42 lets names stand under atan2."""
+        return ARITH if self.version >= 3 else ARITH[:-1]
+
     def with_scalar(self, depth):
         v, s = self.vector(depth - 1), self.scalar(depth - 1)
-        op = min((self.r.choice(ARITH) for _ in range(3)), key=lambda k: self.used[k])
+        op = min((self.r.choice(self.arith()) for _ in range(3)), key=lambda k: self.used[k])
         a, b = (v, s) if self.chance(0.6) else (s, v)
         if op == "%" and not (v.exact and s.exact):
             op = "+"
@@ -279,7 +288,7 @@ class Gen:
 
     def with_vector(self, depth):
         a, b, m = self.pair(depth)
-        op = min((self.r.choice(ARITH) for _ in range(3)), key=lambda k: self.used[k])
+        op = min((self.r.choice(self.arith()) for _ in range(3)), key=lambda k: self.used[k])
         if op == "%" and not (a.exact and b.exact):
             op = "-"
         return self.use(op, lambda: Expr(f"({a} {op}{m}{b})", False))

@@ -23,9 +23,10 @@ VERSION = 2 if two else 3
 FEATURES = [] if two else ["promql-experimental-functions", "promql-extended-range-selectors", "promql-binop-fill-modifiers"]
 FEATURES += [f for f in os.environ.get("KYMO_DIFF_FEATURES", "").split(",") if f]
 top = tmpdir("random")
-data = Data(SEED, int(time.time() * 1000) - 60000, days=1 if two else 3, histograms=not two, from_zero=not two)
+END = 1780000000000  # always the same expressions at the same times: what is right today is so tomorrow
+data = Data(SEED, END, days=1 if two else 3, histograms=not two, from_zero=not two)
 
-kymod = Kymod(os.path.join(top, "data"), "--web.enable-admin-api", *(["--enable-feature", ",".join(FEATURES)] if FEATURES else []))
+kymod = Kymod(os.path.join(top, "data"), "--web.enable-admin-api", "--retention", "20y", *(["--enable-feature", ",".join(FEATURES)] if FEATURES else []))
 prom_port = free_port()
 open(os.path.join(top, "prometheus.yml"), "w").write("global: {evaluation_interval: 1m}\n")
 prom = Process([PROM, f"--config.file={top}/prometheus.yml", f"--storage.tsdb.path={top}/tsdb", f"--web.listen-address=127.0.0.1:{prom_port}", "--log.level=error",
