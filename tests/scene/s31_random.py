@@ -132,6 +132,10 @@ def data_differs(a, b, tolerance):
 UNCERTAIN = re.compile(r"conflicting counter resets|needed to be fixed for monotonicity|results truncated|more (warning|info) annotations omitted")
 
 
+def rss_mib():
+    return int(re.search(r"VmRSS:\s*(\d+)", open(f"/proc/{kymod.pid}/status").read()).group(1)) // 1024
+
+
 def error_text(a):
     """Which of several groups is told of is up to the order in which they are looked at."""
     return re.sub(r"match group .*", "match group", a[1].get("error") or "")
@@ -176,10 +180,12 @@ def params_of(r, gen):
 
 gen = Gen(SEED + 7, data, VERSION, FEATURES)
 r = random.Random(SEED + 13)
-different, filled, long_ones, errors = [], 0, 0, 0
+different, filled, long_ones, errors, rss = [], 0, 0, 0, 0
 filled_by = {}
 log = open(os.environ["KYMO_DIFF_LOG"], "a") if os.environ.get("KYMO_DIFF_LOG") else None
 for i in range(N):
+    if i == N // 4:
+        rss = rss_mib()
     expr, names = gen.query()
     path, params = params_of(r, gen)
     params["query"] = expr
@@ -213,6 +219,8 @@ for expr, path, params, why in different[:20]:
     note(f"{path} {expr} {({k: v for k, v in params.items() if k != 'query'})}\n    {why[:600]}")
 ok(filled * 2 >= N, f"{filled} of {N} hold something ({errors} are errors of both)")
 ok(long_ones * 10 >= N, f"{long_ones} are over more than 64 steps")
+after = rss_mib()
+ok(after <= rss + 64, f"queries leave nothing behind: {rss} MiB after a quarter of them, {after} MiB at the end")
 least = sorted((n, k) for k, n in gen.used.items())
 note("least used: " + ", ".join(f"{k} {n} ({filled_by.get(k, 0)} with an answer)" for n, k in least[:12]))
 if N >= 20000:
