@@ -247,3 +247,23 @@ void snapz_encode(struct buf *out, const void *data, size_t len)
 	CHECK(st == SNAPPY_OK);
 	out->len += made;
 }
+
+void snapz_put_length(struct buf *out, uint32_t len)
+{
+	wire_put_varint(out, len);
+}
+
+/* libsnappy compresses pieces of 64 KiB by themselves, so that no copy reaches before the part. */
+void snapz_encode_part(struct buf *out, const void *data, size_t len)
+{
+	CHECK(len <= SNAPZ_PART);
+	size_t at = out->len;
+	snapz_encode(out, data, len);
+	if (out->len == at)
+		return;
+	size_t head = 0;
+	while (out->data[at + head++] >= 0x80)
+		;
+	memmove(out->data + at, out->data + at + head, out->len - at - head);
+	out->len -= head;
+}

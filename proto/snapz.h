@@ -1,6 +1,6 @@
 /*
  * snapz - snappy block format (format_description.txt of the snappy project): decode of hostile
- * bytes, encode for tests and benches.
+ * bytes, encode for answers, tests and benches.
  *
  *   uvarint(length), then elements; the low two bits of a tag byte tell
  *   00 literal                             01 copy, 11-bit offset, 4..11 bytes
@@ -38,5 +38,12 @@ MUST_CHECK enum err snapz_length(const uint8_t *in, size_t len, size_t *out_len)
 MUST_CHECK enum err snapz_decode(const uint8_t *in, size_t len, uint8_t *out, size_t out_len);
 /* Appends the compressed form. */
 void snapz_encode(struct buf *out, const void *data, size_t len);
+/*
+ * A block in parts, each at most SNAPZ_PART bytes: what it decodes to, together, then the parts one
+ * behind the other, in whatever buffers.
+ */
+#define SNAPZ_PART (64u << 10)
+void snapz_put_length(struct buf *out, uint32_t len);
+void snapz_encode_part(struct buf *out, const void *data, size_t len);
 
 #endif

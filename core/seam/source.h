@@ -66,6 +66,12 @@ struct source_query { /* borrowed by the cursor until close */
 	size_t label_len;
 	int64_t hint_step_ms, hint_range_ms; /* 0 = unknown */
 	const char *hint_func;               /* innermost function, or NULL */
+	/*
+	 * SERIES_SAMPLES: a series for which it says no is passed over before its samples are read.
+	 * On the loop of the shard, of each series that the matchers hold for. NULL: all are kept.
+	 */
+	bool (*keep)(void *arg, uint32_t tenant, struct labels labels);
+	void *keep_arg;
 	void (*wake)(void *arg);
 	void *wake_arg;
 };

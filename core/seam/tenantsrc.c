@@ -178,6 +178,13 @@ static struct labels labelled(struct federated *f, struct labels ls, uint32_t te
 	return (struct labels){ .bytes = f->bytes.data, .len = (uint32_t)f->bytes.len };
 }
 
+/* Asked below, of labels as they are there. */
+static bool keep(void *arg, uint32_t tenant, struct labels ls)
+{
+	struct federated *f = arg;
+	return f->asked->keep(f->asked->keep_arg, tenant, labelled(f, ls, tenant));
+}
+
 /* ---- the cursor ---- */
 
 static void tell(struct federated *f)
@@ -305,6 +312,10 @@ static enum err federated_open(const struct tenantsrc *t, unsigned shard,
 	arena_init(&f->rare, RARE_BLOCK);
 	enum err e = tenants_choose(f);
 	query_make(f);
+	if (q->keep) {
+		f->query.keep = keep;
+		f->query.keep_arg = f;
+	}
 	if (!e && f->count && !f->owners)
 		e = t->_under->ops->open(t->_under, shard, &f->query, &f->under);
 	if (e) {

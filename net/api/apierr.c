@@ -61,9 +61,15 @@ void apierr_json(struct req *r, enum err e, const char *text, size_t len)
 	if (r->route && (r->route->flags & ROUTE_SPOKEN) && gsrv_fail(r, grpcf_of_err(e), text, len))
 		return;
 	buf_init(&b);
-	promjson_error(&b, row->type, text, len);
 	if (row->status == 503 && e != ERR_TIMEOUT)
 		req_answer_field(r, "retry-after", "%u", 1 + (unsigned)(r->start_ns / 1000 % 5));
+	if (r->route && !(r->route->flags & ROUTE_JSON)) {
+		buf_add(&b, text, len);
+		buf_add_u8(&b, '\n');
+		req_reply_buf(r, row->status, "text/plain; charset=utf-8", &b);
+		return;
+	}
+	promjson_error(&b, row->type, text, len);
 	req_reply_buf(r, row->status, "application/json", &b);
 }
 

@@ -21,7 +21,8 @@ struct apierr_row {
 };
 const struct apierr_row *apierr_row(enum err e);
 
-/* JSON error of the code's type. text may be any bytes. */
+/* JSON error of the code's type; on routes without ROUTE_JSON the text and a newline. text may be
+ * any bytes. */
 void apierr_json(struct req *r, enum err e, const char *text, size_t len);
 void apierr_jsonf(struct req *r, enum err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* 400 bad_data: invalid parameter "name": reason */

@@ -1,10 +1,13 @@
 #include "net/api/api.h"
 #include "net/api/api_admin.h"
 #include "net/api/api_exemplars.h"
+#include "net/api/api_export.h"
+#include "net/api/api_federate.h"
 #include "net/api/api_grpc.h"
 #include "net/api/api_meta.h"
 #include "net/api/api_pages.h"
 #include "net/api/api_query.h"
+#include "net/api/api_read.h"
 #include "net/api/api_rules.h"
 #include "net/api/api_status.h"
 #include "net/api/api_write.h"
@@ -30,6 +33,7 @@
 #define WRITES  "Writes"
 #define QUERIES "Queries"
 #define META    "Series, labels and metadata"
+#define READS   "Samples as they are"
 #define CALLS   "gRPC"
 #define EMPTY   "What clients look for"
 #define STATUS  "Status"
@@ -141,6 +145,15 @@ static const struct route rows[] = {
 	  DOC(WATCH, "Ends the process in order, with `--web.enable-lifecycle`.", "200 it ends", "403", NONE) },
 	{ GET_HEAD, "/metrics",                             api_status_metrics,      ROUTE_ADMIN_SIDE,           0, NULL, 0, ROLE_ADMIN,
 	  DOC(WATCH, "The server's own counters, as text for Prometheus.", "200 metrics", "", NONE) },
+	{ REQ_POST, "/api/v1/read",                         api_read,                0,                          FORM, NULL, 0, ROLE_READ,
+	  DOC(READS, "Remote read of Prometheus: protobuf in snappy; samples, or chunks frame by frame.", "200 ReadResponse in snappy, or frames of ChunkedReadResponse", "400 422", NONE) },
+	{ GET_POST, "/api/v1/export",                       api_export,              0,                          FORM, NULL, 0, ROLE_READ,
+	  DOC(READS, "All samples of series as JSON lines, as VictoriaMetrics has it.", "200 lines, one or several of each series", "400 422", SELECTORS_NEEDED RANGE P("max_rows_per_line", PARAM_COUNT, false, "samples of one line at most (4,096)") P("reduce_mem_usage", PARAM_TEXT, false, "taken, and always so")) },
+	{ GET_POST, "/api/v1/export/csv",                   api_export_csv,          0,                          FORM, NULL, 0, ROLE_READ,
+	  DOC(READS, "The same as CSV: a row for each sample.", "200 rows", "400 422", SELECTORS_NEEDED RANGE P("format", PARAM_TEXT, true, "columns: label names, `__value__`, `__timestamp__:unix_ms` (`unix_s`, `unix_ns`, `rfc3339`)")) },
+	{ REQ_GET,  "/federate",                            api_federate,            0,                          0, NULL, 0, ROLE_READ,
+	  DOC(READS, "The newest sample of each series, as text that Prometheus scrapes.", "200 text; empty without a selector", "400 422", SELECTORS_NEEDED) },
+
 	{ GET_HEAD, "/version",                             api_status_version,      ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "What buildinfo says, without an envelope.", "200 an object of texts", "", NONE) },
 	{ GET_HEAD, "/health",                              api_status_health,       ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,

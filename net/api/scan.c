@@ -128,11 +128,30 @@ static void piece_home(struct mbox_msg *m)
 	one_home(s);
 }
 
+static enum err too_many(struct errbuf *eb)
+{
+	char limit[LIMITS_TEXT_MAX];
+	return errbuf_set(eb, ERR_TOOBIG, "too many series, %s",
+	    limits_text(limits_here(), LIMITS_query_items, limit));
+}
+
+/* Those that fit several sets are there once by now. */
+static void judge_count(struct scan *s)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < s->pieces_count; i++)
+		sum += s->pieces[i].count;
+	if (sum > s->o.items_max)
+		s->err = too_many(&s->eb);
+}
+
 static void one_home(struct scan *s)
 {
 	CHECK(s->out > 0);
 	if (--s->out)
 		return;
+	if (s->o.all && !s->err)
+		judge_count(s);
 	if (s->cancelled)
 		s->err = s->cancelled;
 	s->o.done(s->o.arg, s);
@@ -318,6 +337,8 @@ static bool take(struct piece *p, const void *bytes, size_t len)
 {
 	if (p->count >= p->scan->piece_items_max) {
 		p->truncated = true;
+		if (p->scan->o.all)
+			p->err = too_many(&p->eb);
 		return false;
 	}
 	uint8_t *to = chunk_room(p, ITEM_HEAD + len);
@@ -345,8 +366,26 @@ static bool take_exemplars(struct piece *p, const struct source_item *item)
 	return taken;
 }
 
+/* A series and its newest sample: time, value, labels. */
+static bool take_newest(struct piece *p, const struct source_item *item)
+{
+	const struct sample_column *c = &item->col;
+	struct buf b;
+	if (!c->count || sample_is_no_float(c->v[c->count - 1]))
+		return true;
+	buf_init(&b);
+	wire_put_u64(&b, (uint64_t)c->t_ms[c->count - 1]);
+	wire_put_f64(&b, c->v[c->count - 1]);
+	buf_add(&b, item->labels.bytes, item->labels.len);
+	bool taken = take(p, b.data, b.len);
+	buf_release(&b);
+	return taken;
+}
+
 static bool take_item(struct piece *p, const struct source_item *item)
 {
+	if (p->scan->o.what == SOURCE_SERIES_SAMPLES)
+		return take_newest(p, item);
 	if (p->scan->o.what == SOURCE_EXEMPLARS)
 		return take_exemplars(p, item);
 	if (p->scan->o.what == SOURCE_SERIES)
@@ -373,7 +412,7 @@ static enum step collect(struct piece *p)
 		switch (state) {
 		case SOURCE_READY:
 			if (!take_item(p, &item))
-				return STEP_NEXT;
+				return p->err ? STEP_FAILED : STEP_NEXT;
 			break;
 		case SOURCE_AGAIN:
 			return STEP_ON;
@@ -450,16 +489,44 @@ static int series_cmp(const void *x, const void *y)
 	return c ? c : item_cmp(x, y);
 }
 
+struct labels scan_newest(const char *item, size_t len, struct sample *out)
+{
+	struct wire_reader r = wire_reader(item, len);
+	out->t_ms = (int64_t)wire_u64(&r);
+	out->v = wire_f64(&r);
+	return (struct labels){ .bytes = r.p, .len = num_u32(wire_left(&r)) };
+}
+
+static int newest_cmp(const void *x, const void *y)
+{
+	const uint8_t *a = x, *b = y;
+	struct sample ignored;
+	struct labels la = scan_newest((const char *)a + ITEM_HEAD, wire_load32(a), &ignored),
+	              lb = scan_newest((const char *)b + ITEM_HEAD, wire_load32(b), &ignored);
+	uint32_t a_len = 0, b_len = 0;
+	const char *a_name = label_get(la, LABEL_NAME, strlen(LABEL_NAME), &a_len),
+	           *b_name = label_get(lb, LABEL_NAME, strlen(LABEL_NAME), &b_len);
+	int c = bytes_cmp(a_name ? a_name : "", a_len, b_name ? b_name : "", b_len);
+	c = c ? c : label_cmp(la, lb);
+	return c ? c : item_cmp(x, y);
+}
+
+static msort_cmp cmp_of(const struct scan *s)
+{
+	return s->o.what == SOURCE_EXEMPLARS     ? series_cmp
+	    : s->o.what == SOURCE_SERIES_SAMPLES ? newest_cmp
+	                                         : item_cmp;
+}
+
 static int scan_cmp(const struct scan *s, const void *x, const void *y)
 {
-	return s->o.what == SOURCE_EXEMPLARS ? series_cmp(x, y) : item_cmp(x, y);
+	return cmp_of(s)(x, y);
 }
 
 static enum step sort(struct piece *p)
 {
 	if (!p->sort.items)
-		msort_begin(&p->sort, p->items, p->items + p->count, p->count,
-		    p->scan->o.what == SOURCE_EXEMPLARS ? series_cmp : item_cmp);
+		msort_begin(&p->sort, p->items, p->items + p->count, p->count, cmp_of(p->scan));
 	return msort_run(&p->sort, STEPS_PER_LOOK) ? STEP_NEXT : STEP_ON;
 }
 

@@ -2,7 +2,7 @@
  * scan - label sets, label names or values, exemplars of the source, from all shards: collected and
  * sorted by
  * jobs on the loops that own them, merged while the answer is made. This is what /series, /labels
- * /label/<name>/values and /query_exemplars need.
+ * /label/<name>/values, /query_exemplars and /federate need.
  *
  *   home: scan_start > one message per shard > (job on the owner: cursor after cursor, one for each
  *   set of matchers, then the sort) > home, when all are there > done(arg) > scan_next, scan_next
@@ -24,14 +24,19 @@
 #include "net/api/param.h"
 
 struct scan;
-struct scan_opts {             /* everything pointed at is borrowed until scan_free */
-	enum source_what what; /* SERIES, EXEMPLARS, LABEL_NAMES or LABEL_VALUES */
-	const char *label;     /* LABEL_VALUES */
+struct scan_opts { /* everything pointed at is borrowed until scan_free */
+	/*
+	 * SERIES, EXEMPLARS, LABEL_NAMES, LABEL_VALUES; SERIES_SAMPLES: of each series the newest
+	 * sample, unless that is a stale marker or a native histogram
+	 */
+	enum source_what what;
+	const char *label; /* LABEL_VALUES */
 	size_t label_len;
 	int64_t t_min_ms, t_max_ms;
 	const struct param_sets *sets; /* no set = everything */
 	uint64_t items_max;            /* 0 = query_items of the limits, which is also the most */
 	uint64_t deadline_ns;          /* loop_now_ns() */
+	bool all;                      /* more than items_max are an error, nothing is left out */
 	const uint32_t *tenants;       /* whose */
 	size_t tenants_count;
 	struct ticket *ticket;
@@ -47,7 +52,8 @@ void scan_free(struct scan *s);
 enum err scan_err(const struct scan *s, const char **text);
 /*
  * The next item in byte order: canonical label bytes (SERIES) or text; of EXEMPLARS in the order of
- * label_cmp, for scan_exemplars. NULL: that was the last one,
+ * label_cmp, for scan_exemplars; of SERIES_SAMPLES by metric name, then by label_cmp, for
+ * scan_newest. NULL: that was the last one,
  * and scan_truncated() is known.
  */
 const char *scan_next(struct scan *s, size_t *len);
@@ -56,6 +62,7 @@ const char *scan_next(struct scan *s, size_t *len);
  * twice.
  */
 struct labels scan_exemplars(const char *item, size_t len, struct wire_reader *list);
+struct labels scan_newest(const char *item, size_t len, struct sample *out);
 bool scan_truncated(const struct scan *s);
 /* Texts of storage about damaged data, at most four. */
 const char *scan_warning(const struct scan *s, size_t i); /* NULL behind the last */

@@ -670,10 +670,20 @@ static void answer_open(struct req *r, int status)
 	count_status(status);
 }
 
+/* The handler has packed the body itself. */
+static bool has_encoding(const struct req_answer *a)
+{
+	for (size_t i = 0; i < a->field_count; i++)
+		if (!strcmp(a->fields[i].name, "content-encoding"))
+			return true;
+	return false;
+}
+
 /* Status and fields that every answer has; says how the body may be compressed. */
 static enum gz_form answer_begin(struct req *r, int status, const char *type)
 {
 	struct req_answer *a = r->_answer;
+	bool own_encoding = has_encoding(a);
 	answer_open(r, status);
 	a->no_body = r->method == REQ_HEAD || status == 204 || status == 304;
 	size_t len;
@@ -686,7 +696,8 @@ static enum gz_form answer_begin(struct req *r, int status, const char *type)
 		return GZ_NONE;
 	add_static(r, "content-type", arena_strndup(&r->arena, type, strlen(type)));
 	add_static(r, "vary", "Accept-Encoding");
-	const char *accept = a->no_body ? NULL : req_header(r, "accept-encoding", &len);
+	const char *accept =
+	    a->no_body || own_encoding ? NULL : req_header(r, "accept-encoding", &len);
 	return accept ? gz_choose(accept, len) : GZ_NONE;
 }
 

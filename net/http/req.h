@@ -211,7 +211,7 @@ void req_rush(struct req *r, bool rush);
 
 /*
  * Adds a field to the coming answer; name in lower case, both copied. Control characters in the
- * value become spaces.
+ * value become spaces. content-encoding: the body is packed already, and not packed again.
  */
 void req_answer_field(struct req *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

@@ -427,6 +427,9 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 			return SOURCE_READY;
 		return textset_take(&s->texts, q, out->labels) ? SOURCE_READY : SOURCE_END;
 	}
+	if (UNLIKELY(q->keep != NULL) && s->reading == READ_NOTHING &&
+	    !q->keep(q->keep_arg, out->tenant, s->chain.labels))
+		return SOURCE_END;
 	enum source_state st = read_series(s, &err);
 	if (UNLIKELY(st != SOURCE_READY)) {
 		idchain_keep(&s->chain);

@@ -149,6 +149,9 @@ static enum source_state next_series(struct cursor *c, struct source_item *out)
 		struct sample_column col = cut(se, q);
 		if (r == REX_NO || !col.count)
 			continue;
+		if (q->what == SOURCE_SERIES_SAMPLES && q->keep &&
+		    !q->keep(q->keep_arg, 0, se->labels))
+			continue;
 		*out = (struct source_item){ .labels = se->labels };
 		if (q->what == SOURCE_SERIES_SAMPLES)
 			out->col = col;
