@@ -149,6 +149,8 @@ void shard_evict(struct shard *sh, uint32_t slot)
 		struct shard_reader *r = CONTAINER_OF(l, struct shard_reader, link);
 		r->leaves(r, s);
 	}
+	/* it comes behind those in memory from now on */
+	share_changed(sh->share, s->tenant, CHANGES_ORDER, INT64_MIN, s->t_newest_ms);
 	head_drop(&sh->head, slot, label_fingerprint(series_labels(s), s->tenant, sh->seed).lo);
 }
 

@@ -61,6 +61,13 @@ void share_series_count(struct share *sh)
 
 /* ---- times ---- */
 
+void share_changed(const struct share *sh, uint32_t tenant, enum changes_kind kind,
+    int64_t t_min_ms, int64_t t_max_ms)
+{
+	changes_mark(
+	    sh->env->changes, sh->index, tenant, kind, t_min_ms, t_max_ms, loop_now_ms(sh->loop));
+}
+
 struct clockwatch_now share_now(const struct share *sh)
 {
 	return (struct clockwatch_now){ .wall_ms = loop_now_ms(sh->loop),

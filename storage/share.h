@@ -12,6 +12,7 @@
 
 #include "core/base/clockwatch.h"
 #include "core/base/tally.h"
+#include "core/rt/changes.h"
 #include "core/rt/latch.h"
 #include "core/rt/loop.h"
 #include "core/rt/work.h"
@@ -31,6 +32,8 @@ struct share_env {
 	uint64_t head_bytes_max; /* of one loop: its part of the head's memory */
 	struct tally *tenants;   /* active series of each, of all loops */
 	struct latch several;    /* there are, or were, tenants beside the default one */
+	/* of samples and of the order of series, by tenant; a loop is a writer, by its index */
+	struct changes *changes;
 };
 
 struct share {
@@ -79,6 +82,12 @@ bool share_is_alone(const struct share *sh, uint32_t tenant);
 void share_series_count(struct share *sh);
 
 struct clockwatch_now share_now(const struct share *sh);
+/*
+ * Whoever may have read these times, of a tenant or of all (CHANGES_ALL), would read something else
+ * now. After the change, in its turn.
+ */
+void share_changed(const struct share *sh, uint32_t tenant, enum changes_kind kind,
+    int64_t t_min_ms, int64_t t_max_ms);
 /*
  * A newest time as it may be used: never later than an honest sample can be; as it stands while the
  * clock is in doubt.

@@ -97,7 +97,8 @@ static void shares_make(struct store *st)
 		.clock = st->clock,
 		.future_ms = st->opts.future_ms,
 		.head_bytes_max = space_head_bytes() / st->loops,
-		.tenants = tally_create() };
+		.tenants = tally_create(),
+		.changes = changes_create(st->loops) };
 	st->shares = mem_zalloc(st->loops * sizeof(*st->shares));
 	st->shards = mem_zalloc(st->manifest.shards * sizeof(*st->shards));
 	for (unsigned i = 0; i < st->loops; i++) {
@@ -223,7 +224,7 @@ static void parts_make(struct store *st)
 {
 	places_make(st);
 	shares_make(st);
-	st->source = storesrc_create(st->shards, st->manifest.shards);
+	st->source = storesrc_create(st->shards, st->manifest.shards, st->share_env.changes);
 	st->gossip = gossip_create(st->shares, st->loops);
 	st->quota = quota_create(st->shares, st->loops, st->opts.retention_bytes);
 	keeper_setup(st);
@@ -344,6 +345,7 @@ static void store_release(struct store *st)
 	keeper_free(st->keeper);
 	tenantbook_free(st->tenantbook);
 	tally_free(st->share_env.tenants);
+	changes_free(st->share_env.changes);
 	clockwatch_free(st->clock);
 	gossip_free(st->gossip);
 	figures_free(st->figures);

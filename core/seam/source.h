@@ -121,6 +121,20 @@ struct source_ops {
 	struct loop *(*loop_of)(struct source *s, unsigned shard);
 	enum err (*open)(struct source *s, unsigned shard, const struct source_query *q,
 	    struct source_cursor **out);
+	/*
+	 * Changes of samples are numbered, ascending, over everything; on any thread.
+	 * changes_now: the number of now. What is opened after it shows at least what it counts.
+	 * changes: that of the newest change of these tenants (none named: of tenant 0) that may
+	 * alter what is read in the range, both ends inclusive: samples that came, went or were
+	 * overwritten, and with `order` the order in which series come. It may be too new, never
+	 * too old; a range without times (t_min > t_max) says that its tenants will be asked for.
+	 * So what was read after `now` is still so while changes() of its range is not above it,
+	 * and then it is so for the changes_now of just before the question, too.
+	 * NULL, both: nobody counts.
+	 */
+	uint64_t (*changes_now)(struct source *s);
+	uint64_t (*changes)(struct source *s, const uint32_t *tenants, size_t tenants_count,
+	    int64_t t_min_ms, int64_t t_max_ms, bool order);
 };
 struct source {
 	const struct source_ops *ops;

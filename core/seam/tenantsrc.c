@@ -354,14 +354,34 @@ static enum err open_cursor(
 	return federated_open(t, shard, q, out);
 }
 
-static const struct source_ops tenantsrc_ops = {
+static uint64_t changes_now(struct source *s)
+{
+	struct source *u = tenantsrc_of(s)->_under;
+	return u->ops->changes_now(u);
+}
+
+/* Labels of tenants do not change, nor do their names. */
+static uint64_t changes(struct source *s, const uint32_t *tenants, size_t tenants_count,
+    int64_t t_min_ms, int64_t t_max_ms, bool order)
+{
+	struct source *u = tenantsrc_of(s)->_under;
+	return u->ops->changes(u, tenants, tenants_count, t_min_ms, t_max_ms, order);
+}
+
+static const struct source_ops plain_ops = {
 	.shards = shards, .loop_of = loop_of, .open = open_cursor
 };
+static const struct source_ops counted_ops = { .shards = shards,
+	.loop_of = loop_of,
+	.open = open_cursor,
+	.changes_now = changes_now,
+	.changes = changes };
 
 void tenantsrc_init(struct tenantsrc *t, struct source *under,
     const char *(*name)(void *arg, uint32_t tenant), void *arg)
 {
-	*t = (struct tenantsrc){
-		.source = { .ops = &tenantsrc_ops }, ._under = under, ._name = name, ._arg = arg
-	};
+	*t = (struct tenantsrc){ .source = { .ops = under->ops->changes ? &counted_ops : &plain_ops },
+		._under = under,
+		._name = name,
+		._arg = arg };
 }

@@ -14,19 +14,21 @@ struct apply {
 	struct shard *shard;
 	struct walog_frame *frame; /* NULL = none open */
 	struct walrec_writer w;
-	bool group;                   /* one of this shard is open in the frame */
-	bool created;                 /* series, in this sub-batch */
-	bool over;                    /* its time */
-	bool judged;                  /* exemplars: kept, or duplicates of what is */
-	unsigned costs;               /* of unknown series since the last look at the clock */
-	enum intake_slow slow;        /* new series came too fast */
-	uint64_t series_most;         /* of the tenant */
+	bool group;            /* one of this shard is open in the frame */
+	bool created;          /* series, in this sub-batch */
+	bool may_return;       /* one of them may be known to the catalog, under another id */
+	bool over;             /* its time */
+	bool judged;           /* exemplars: kept, or duplicates of what is */
+	unsigned costs;        /* of unknown series since the last look at the clock */
+	enum intake_slow slow; /* new series came too fast */
+	uint64_t series_most;  /* of the tenant */
 	struct intake_bucket *bucket; /* the tenant's own; NULL: it has no rate */
 	unsigned logged;              /* rows in in->ids, t_ms, v */
 	unsigned extras;              /* of them have one in in->extras, hists */
 	struct label_limits limits;
 	struct shard_span span; /* of the rows of this shard */
-	int64_t t_newest_ms;    /* of all rows so far */
+	struct changes_spans changed;
+	int64_t t_newest_ms; /* of all rows so far */
 };
 
 /*
@@ -238,6 +240,16 @@ static void shard_apply(struct apply *a, uint32_t end, unsigned step)
 	shard->newest_put_ns = loop_now_ns(a->sh->loop);
 }
 
+/* What was put can be seen by now. */
+static void tell_changes(const struct apply *a)
+{
+	const struct share *sh = a->sh;
+	changes_mark_spans(sh->env->changes, sh->index, a->sl->tenant, CHANGES_DATA, &a->changed,
+	    loop_now_ms(sh->loop));
+	if (UNLIKELY(a->may_return))
+		share_changed(sh, a->sl->tenant, CHANGES_ORDER, INT64_MIN, INT64_MAX);
+}
+
 bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 {
 	struct share *sh = in->share;
@@ -262,6 +274,7 @@ bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 	CHECK(a.over || sl->rows_done == sl->rows_count);
 	newest_raise(&a);
 	frame_close(&a);
+	tell_changes(&a);
 	if (sl->verdict.stored || a.judged)
 		sl->position =
 		    walog_handed(in->log); /* duplicates wait for all that was handed over, (3) */
@@ -317,6 +330,25 @@ static int64_t oldest_of(const struct apply *a)
 	return a->sl->judge.t_min_ms > dead_ms ? a->sl->judge.t_min_ms : dead_ms;
 }
 
+#define CHANGED_AS_ONE (2 * CHANGES_SLOT_MS)
+
+/* Which times of rows changed: they are told one by one where they are far from each other. */
+static void changed_add(struct apply *a, const struct head_row *rows, unsigned count,
+    struct shard_span span, struct shard_span taken)
+{
+	if (UNLIKELY(span.min_ms > span.max_ms))
+		return;
+	if (LIKELY(span.max_ms - span.min_ms <= CHANGED_AS_ONE)) {
+		changes_spans_add(&a->changed, span.min_ms, span.max_ms);
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		int64_t t = rows[i].t_ms;
+		if (rows[i].slot != SERIES_NONE && t >= taken.min_ms && t <= taken.max_ms)
+			changes_spans_add(&a->changed, t, t);
+	}
+}
+
 /*
  * How many of the rows were done: fewer than count when the time was over. Made twice: rows of
  * slices without extras, nearly all there are, do not pay for them.
@@ -329,7 +361,7 @@ static inline __attribute__((always_inline)) unsigned rows_apply(
 	const int64_t t_min = oldest_of(a), t_max = a->sl->judge.t_max_ms;
 	uint32_t before = h->last;
 	uint64_t dup = 0, over = 0, late = 0, stored = 0;
-	struct shard_span span = a->span;
+	struct shard_span span = SHARD_SPAN_NONE;
 	head_resolve(h, a->sl->tenant, rows, count);
 	a->created = false;
 	for (unsigned i = 0; i < count; i++) {
@@ -376,7 +408,8 @@ static inline __attribute__((always_inline)) unsigned rows_apply(
 		if (extra_cost(a, r))
 			count = i + 1;
 	}
-	a->span = span;
+	shard_span_add(&a->span, span);
+	changed_add(a, rows, count, span, (struct shard_span){ t_min, t_max });
 	a->sl->verdict.stored += stored;
 	a->sl->verdict.dup += dup;
 	a->sl->verdict.over += over;
@@ -611,6 +644,7 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 	metric_add(M_SERIES_CREATED, 1);
 	metric_gauge_add(M_SERIES_ACTIVE, 1);
 	a->created = true;
+	a->may_return |= shard->inactive || shard->lost_count || shard_catalog_is_behind(shard);
 	return slot;
 }
 

@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
+#include "storage/share.h"
 
 struct lost_work {
 	struct back *back;
@@ -55,6 +56,8 @@ static void returned(struct lost_work *w, struct shard_lost *l)
 	*l = sh->lost[--sh->lost_count];
 	shard_file_add(sh, f);
 	sh->files_changed++;
+	share_changed(sh->share, CHANGES_ALL, CHANGES_DATA, INT64_MIN, f->entry.meta.end_ms);
+	share_changed(sh->share, CHANGES_ALL, CHANGES_ORDER, INT64_MIN, f->entry.meta.end_ms);
 	feed_count(w->back, w->state.series); /* readers ask the catalog for what it has brought */
 	LOG_INFO("file_found_again", "shard=%u file=%s%s", sh->index, w->entry.name,
 	    sh->log_held ? " then=\"a restart takes the rows that wait for it in the log\"" : "");

@@ -109,11 +109,21 @@ static int64_t forget_to(const struct shard *sh, const struct newest_cutoffs *c)
 	return to_ms;
 }
 
+static void tell_changes(const struct retain_work *w, const struct shard *sh, int64_t gone_before_ms)
+{
+	if (gone_before_ms != INT64_MIN)
+		share_changed(sh->share, CHANGES_ALL, CHANGES_DATA, INT64_MIN, gone_before_ms);
+	for (size_t i = 0; i < w->dead_count; i++)
+		share_changed(
+		    sh->share, w->dead[i].tenant, CHANGES_DATA, INT64_MIN, w->dead[i].before_ms);
+}
+
 static void switched(struct back_switch *s, enum err err)
 {
 	struct retain_work *w = CONTAINER_OF(s, struct retain_work, sw);
 	struct back *b = w->back;
 	unsigned count = 0, by_size = 0;
+	int64_t gone_before_ms = INT64_MIN;
 	LIST_EACH_SAFE(l, n, &s->shard->files) {
 		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
 		if (!f->leaving)
@@ -122,13 +132,17 @@ static void switched(struct back_switch *s, enum err err)
 		if (!err) {
 			count++;
 			by_size += f->entry.meta.end_ms <= w->full_before_ms;
+			if (f->entry.meta.end_ms > gone_before_ms)
+				gone_before_ms = f->entry.meta.end_ms;
 			shard_file_gone(f);
 		}
 	}
 	for (size_t i = 0; err && i < s->shard->lost_count; i++)
 		s->shard->lost[i].leaving = false;
-	if (!err)
+	if (!err) {
 		lost_forget(s->shard, &w->cutoffs);
+		tell_changes(w, s->shard, gone_before_ms);
+	}
 	metric_add(M_FILES_RETIRED, count - by_size);
 	metric_add(M_FILES_RETIRED_SIZE, by_size);
 	if (err) {

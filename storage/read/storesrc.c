@@ -2,12 +2,14 @@
 
 #include "core/base/arena.h"
 #include "core/model/tenant.h"
+#include "core/rt/changes.h"
 #include "storage/read/select.h"
 
 struct storesrc {
 	struct source source;
 	struct shard **shards;
 	unsigned shards_count;
+	struct changes *changes;
 };
 
 /*
@@ -149,16 +151,46 @@ static enum err open_cursor(
 	return plain ? select_open(sh, q, out) : several_open(sh, q, out);
 }
 
-static const struct source_ops storesrc_ops = {
-	.shards = count, .loop_of = loop_of, .open = open_cursor
-};
+static uint64_t changes_now_of(struct source *s)
+{
+	return changes_now(CONTAINER_OF(s, struct storesrc, source)->changes);
+}
 
-struct source *storesrc_create(struct shard **shards, unsigned shards_count)
+static uint64_t changes_between(struct source *s, const uint32_t *tenants, size_t tenants_count,
+    int64_t t_min_ms, int64_t t_max_ms, bool order)
+{
+	static const uint32_t first = 0;
+	struct changes *c = CONTAINER_OF(s, struct storesrc, source)->changes;
+	uint64_t most = 0;
+
+	if (!tenants_count) {
+		tenants = &first;
+		tenants_count = 1;
+	}
+	for (size_t i = 0; i < tenants_count; i++) {
+		if (tenants[i] == TENANT_NONE) /* it has nothing, and never will have */
+			continue;
+		uint64_t n = changes_of(c, tenants[i], CHANGES_DATA, t_min_ms, t_max_ms);
+		most = n > most ? n : most;
+		n = order ? changes_of(c, tenants[i], CHANGES_ORDER, t_min_ms, t_max_ms) : 0;
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
+static const struct source_ops storesrc_ops = { .shards = count,
+	.loop_of = loop_of,
+	.open = open_cursor,
+	.changes_now = changes_now_of,
+	.changes = changes_between };
+
+struct source *storesrc_create(struct shard **shards, unsigned shards_count, struct changes *changes)
 {
 	struct storesrc *s = mem_zalloc(sizeof(*s));
 	s->source.ops = &storesrc_ops;
 	s->shards = shards;
 	s->shards_count = shards_count;
+	s->changes = changes;
 	return &s->source;
 }
 

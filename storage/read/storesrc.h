@@ -7,9 +7,10 @@
 
 #include "core/seam/source.h"
 
+struct changes; /* core/rt/changes.h */
 struct shard;
-/* shards stay the caller's; they outlive it. */
-struct source *storesrc_create(struct shard **shards, unsigned shards_count);
+/* shards and changes stay the caller's; they outlive it. */
+struct source *storesrc_create(struct shard **shards, unsigned shards_count, struct changes *changes);
 void storesrc_free(struct source *s);
 
 #endif
