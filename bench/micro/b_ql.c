@@ -1,7 +1,7 @@
 /*
  * The PromQL engine alone: 10,000 series x 240 samples (15 s apart) in memory, 16 shards;
  * milliseconds a query, milliseconds of the asking loop's thread, nanoseconds of it a sample read.
- * b_ql [loops] [query] - the best of RUNS runs.
+ * b_ql [loops] [query [series [step in ms]]] - the best of RUNS runs.
  */
 #include "core/base/clock.h"
 #include "core/base/metric.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define SERIES  10000u
+#define SERIES  10000u /* unless told */
 #define SAMPLES 240u
 #define STEP_MS 15000
 #define BASE_MS INT64_C(1700000000000)
@@ -21,6 +21,7 @@
 
 static struct testteam tt;
 static struct memsrc *src;
+static unsigned series_count = SERIES;
 
 struct run {
 	const char *text;
@@ -42,7 +43,7 @@ static void load(void)
 	char host[32], cpu[16];
 
 	arena_init(&a, 4096);
-	for (unsigned i = 0; i < SERIES; i++) {
+	for (unsigned i = 0; i < series_count; i++) {
 		snprintf(host, sizeof(host), "host-%u", i / 64);
 		snprintf(cpu, sizeof(cpu), "%u", i / 8 % 8);
 		struct labels c = label_make(&a, "__name__", "cpu_seconds_total", "cpu", cpu,
@@ -133,10 +134,12 @@ int main(int argc, char **argv)
 {
 	testteam_start(&tt, argc > 1 ? (unsigned)atol(argv[1]) : 1);
 	src = memsrc_create(tt.team, 16);
+	if (argc > 3)
+		series_count = (unsigned)atol(argv[3]);
 	load();
 	if (argc > 2) {
-		for (int i = 0; i < 30; i++)
-			bench(argv[2], 55000);
+		for (int i = 0; i < (argc > 3 ? 1 : 30); i++)
+			bench(argv[2], argc > 4 ? atol(argv[4]) : 55000);
 	} else {
 		bench("sum by (mode) (rate(cpu_seconds_total[5m]))", 55000);
 		bench("sum by (mode) (cpu_seconds_total)", 55000);
