@@ -143,6 +143,7 @@ static uint64_t number_pattern(const struct decoder *d, uint64_t k)
 	return d->code == CHUNK_CODE_INT ? x : num_bits(value_of(d, x));
 }
 
+/* out NULL, here and below: read over, nobody wants them. */
 static enum err raw_read(struct decoder *d, unsigned n, uint8_t *out)
 {
 	uint64_t count = wire_varint(&d->r);
@@ -154,7 +155,8 @@ static enum err raw_read(struct decoder *d, unsigned n, uint8_t *out)
 		at &= ~RAW_STALE;
 		if (at >= n)
 			return ERR_MALFORMED;
-		wire_store64(out + (size_t)at * 8, bits);
+		if (out)
+			wire_store64(out + (size_t)at * 8, bits);
 	}
 	return d->r.bad ? ERR_TRUNCATED : ERR_OK;
 }
@@ -217,7 +219,8 @@ static enum err dense_sub_read(struct decoder *d, unsigned token, unsigned n, ui
 	if (e)
 		return e;
 	residuals_add_up(d, (enum mode)(token >> 6), k, n, d->dense->base, 0);
-	finish(d, k, n, out);
+	if (LIKELY(out != NULL))
+		finish(d, k, n, out);
 	return flags & DENSE_RAW ? raw_read(d, n, out) : ERR_OK;
 }
 
@@ -243,7 +246,8 @@ static enum err sub_read(struct decoder *d, unsigned token, unsigned n, uint8_t 
 	if (e)
 		return e;
 	residuals_add_up(d, (enum mode)(token >> 6), k, n, base, d->prev);
-	finish(d, k, n, out);
+	if (LIKELY(out != NULL))
+		finish(d, k, n, out);
 	return flags & FLAG_RAW ? raw_read(d, n, out) : ERR_OK;
 }
 
@@ -301,6 +305,13 @@ static uint64_t *form_of(const struct decoder *d, unsigned token)
 	return (token & 63) >= WIDTH_DENSE ? &d->forms->dense : &d->forms->packed[(token >> 6) - 1];
 }
 
+/* As many numbers as a run's token tells, of left; 0: more than there are. */
+static size_t run_length(unsigned token, size_t left)
+{
+	size_t run = ((token & (TOKEN_RUN_MAX - 1)) + 1) * (size_t)CHUNK_SUB;
+	return run >= left + CHUNK_SUB ? 0 : run < left ? run : left;
+}
+
 static enum err stream_read(struct decoder *d, size_t n, uint8_t *out)
 {
 	size_t at = 0;
@@ -311,10 +322,9 @@ static enum err stream_read(struct decoder *d, size_t n, uint8_t *out)
 			return ERR_TRUNCATED;
 		size_t count = n - at;
 		if (token < 2 * TOKEN_RUN_MAX) {
-			size_t run = ((token & (TOKEN_RUN_MAX - 1)) + 1) * (size_t)CHUNK_SUB;
-			if (run >= count + CHUNK_SUB)
+			count = run_length(token, count);
+			if (!count)
 				return ERR_MALFORMED;
-			count = run < count ? run : count;
 			run_read(d, (token & TOKEN_LINE) != 0, count, out + at * 8);
 		} else {
 			count = count < CHUNK_SUB ? count : CHUNK_SUB;
@@ -325,6 +335,56 @@ static enum err stream_read(struct decoder *d, size_t n, uint8_t *out)
 		if (UNLIKELY(d->forms != NULL))
 			*form_of(d, token) += (uint64_t)(d->r.p - start);
 		d->begun = true;
+		at += count;
+	}
+	return ERR_OK;
+}
+
+/* Of the next count numbers, which are a run, the first skip are stepped over and n are read. */
+static void run_part(struct decoder *d, bool line, size_t skip, size_t n, uint8_t *out)
+{
+	if (line)
+		d->prev += d->slope * skip;
+	if (n || !line)
+		run_read(d, line, n, out);
+}
+
+/* A packed sub-block of count numbers, of which n are wanted from skip on. */
+static enum err sub_part(
+    struct decoder *d, unsigned token, unsigned count, size_t skip, size_t n, uint8_t *out)
+{
+	SCRATCH uint8_t whole[CHUNK_SUB * 8];
+	if (n == 0 || n == count)
+		return sub_read(d, token, count, n ? out : NULL);
+	enum err e = sub_read(d, token, count, whole);
+	if (!e)
+		memcpy(out, whole + skip * 8, n * 8);
+	return e;
+}
+
+/* The numbers from..end-1 of n: those before them are stepped over, those behind not looked at. */
+static enum err stream_part(struct decoder *d, size_t n, size_t from, size_t end, uint8_t *out)
+{
+	for (size_t at = 0; at < end;) {
+		unsigned token = wire_u8(&d->r);
+		bool run = token < 2 * TOKEN_RUN_MAX;
+		size_t count = n - at < CHUNK_SUB ? n - at : CHUNK_SUB;
+		if (run)
+			count = run_length(token, n - at);
+		if (d->r.bad || !count)
+			return d->r.bad ? ERR_TRUNCATED : ERR_MALFORMED;
+		size_t upto = at + count < end ? at + count : end;
+		size_t skip = at >= from ? 0 : from < upto ? from - at : upto - at;
+		size_t wanted = upto - at - skip;
+		if (run) {
+			run_part(d, (token & TOKEN_LINE) != 0, skip, wanted, out);
+		} else {
+			enum err e = sub_part(d, token, (unsigned)count, skip, wanted, out);
+			if (e)
+				return e;
+		}
+		d->begun = true;
+		out += wanted * 8;
 		at += count;
 	}
 	return ERR_OK;
@@ -428,6 +488,45 @@ enum err chunk_times_decode(
 enum err chunk_values_decode(const uint8_t *p, size_t len, size_t n, double *v, size_t *used)
 {
 	return decode(p, len, n, false, 0, (uint8_t *)v, used);
+}
+
+/* Where places are not told apart: all is decoded. */
+static enum err part_of_all(
+    const uint8_t *p, size_t len, size_t n, size_t from, size_t count, double *v)
+{
+	SCRATCH double all[CHUNK_SAMPLES_MAX];
+	enum err e = decode(p, len, n, false, 0, (uint8_t *)all, NULL);
+	if (!e)
+		memcpy(v, all + from, count * sizeof(*v));
+	return e;
+}
+
+enum err chunk_values_decode_part(
+    const uint8_t *p, size_t len, size_t n, size_t from, size_t count, double *v)
+{
+	SCRATCH struct dense_table table;
+	struct decoder d = { .r = wire_reader(p, len), .dense = &table };
+	bool constant = false;
+	if (n == 0 || n > CHUNK_SAMPLES_MAX)
+		return ERR_MALFORMED;
+	CHECK(from <= n);
+	CHECK(count <= n - from);
+	if (count == n)
+		return decode(p, len, n, false, 0, (uint8_t *)v, NULL);
+	enum err e = head_read(&d, false, 0, &constant);
+	if (e || !count)
+		return e;
+	if (d.near)
+		return part_of_all(p, len, n, from, count, v);
+	if (d.code == CHUNK_CODE_RAW) {
+		const uint8_t *raw = wire_bytes(&d.r, n * 8);
+		if (raw)
+			memcpy(v, raw + from * 8, count * 8);
+		return raw ? ERR_OK : ERR_TRUNCATED;
+	}
+	if (constant)
+		fill(&d, (uint8_t *)v, count, number_pattern(&d, 0));
+	return constant ? ERR_OK : stream_part(&d, n, from, from + count, (uint8_t *)v);
 }
 
 enum err chunk_forms_add(const uint8_t *p, size_t len, size_t n, struct chunk_forms *forms)

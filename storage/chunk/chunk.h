@@ -92,6 +92,13 @@ MUST_CHECK enum err chunk_times_decode(
     const uint8_t *p, size_t len, size_t n, int64_t base_ms, int64_t *t_ms, size_t *used);
 MUST_CHECK enum err chunk_values_decode(
     const uint8_t *p, size_t len, size_t n, double *v, size_t *used);
+/*
+ * Of the values those from..from + count - 1 alone, which must exist. What stands before them is
+ * stepped over at a fraction of the time, what stands behind them is not looked at (sums of
+ * decimals, CHUNK_CODE_NEAR: all are decoded).
+ */
+MUST_CHECK enum err chunk_values_decode_part(
+    const uint8_t *p, size_t len, size_t n, size_t from, size_t count, double *v);
 
 /*
  * What a sub-block of values comes to, the very same bits as from a loop over its samples.

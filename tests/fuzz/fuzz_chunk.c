@@ -43,6 +43,18 @@ static void aggregates(const uint8_t *p, size_t len, size_t n, const double *v)
 	}
 }
 
+/* A part alone is read from any bytes, and is the same where all decode. */
+static void part(const uint8_t *p, size_t len, size_t n, const double *all)
+{
+	static double v[N_MAX];
+	size_t from = n ? (len * 7) % n : 0, count = n ? 1 + (len * 13) % (n - from) : 0;
+	enum err e = n && n <= CHUNK_SAMPLES_MAX
+	    ? chunk_values_decode_part(p, len, n, from, count, v)
+	    : ERR_MALFORMED;
+	if (all)
+		CHECK(!e && memcmp(v, all + from, count * 8) == 0);
+}
+
 static void decode(unsigned what, const uint8_t *p, size_t len, size_t n)
 {
 	static uint64_t first[N_MAX], other[N_MAX];
@@ -56,6 +68,8 @@ static void decode(unsigned what, const uint8_t *p, size_t len, size_t n)
 		CHECK(one(what, p, len, n, other) == want);
 		CHECK(want || memcmp(first, other, sizeof(first)) == 0);
 	}
+	if (what == 0)
+		part(p, len, n, want ? NULL : (const double *)(const void *)first);
 	if (what == 0 && !want)
 		aggregates(p, len, n, (const double *)(const void *)first);
 }

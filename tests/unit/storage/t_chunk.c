@@ -27,6 +27,23 @@ static bool same(const void *a, const void *b, size_t n)
  * Decodes from memory of exactly len bytes, so that sanitizers see a read outside; the place behind
  * the output must stay.
  */
+/* Parts of what was decoded, decoded alone. */
+static bool parts_back(const uint8_t *p, size_t len, const double *v, size_t n)
+{
+	double *out = malloc((n + 1) * 8);
+	bool good = true;
+	for (unsigned i = 0; i < 8 && good; i++) {
+		size_t from = columns_below(&rnd, n + 1), count = columns_below(&rnd, n - from + 1);
+		if (i == 0)
+			from = n - (count = 1);
+		out[count] = columns_bits(GUARD);
+		good = !chunk_values_decode_part(p, len, n, from, count, out) &&
+		    same(v + from, out, count) && num_bits(out[count]) == GUARD;
+	}
+	free(out);
+	return good;
+}
+
 static bool values_back(const uint8_t *p, size_t len, const double *v, size_t n)
 {
 	uint8_t *exact = malloc(len);
@@ -35,7 +52,8 @@ static bool values_back(const uint8_t *p, size_t len, const double *v, size_t n)
 	memcpy(exact, p, len);
 	out[n] = columns_bits(GUARD);
 	enum err e = chunk_values_decode(exact, len, n, out, &used);
-	bool good = !e && used == len && same(v, out, n) && num_bits(out[n]) == GUARD;
+	bool good = !e && used == len && same(v, out, n) && num_bits(out[n]) == GUARD &&
+	    parts_back(exact, len, v, n);
 	free(exact);
 	free(out);
 	return good;
@@ -139,6 +157,7 @@ static void hostile_bytes(void)
 			memset(other, 0, sizeof(other));
 			enum err got = chunk_values_decode(exact, len, n, other, NULL);
 			wrong += got != want || (!got && !same(first, other, n));
+			wrong += !got && !parts_back(exact, len, first, n);
 		}
 		want ? refused++ : taken++;
 		free(exact);
