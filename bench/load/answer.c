@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEAR_ENOUGH 1e-9
-#define DEPTH_MAX   32
-#define KEY_SHOWN   200
+#define DEPTH_MAX 32
+#define KEY_SHOWN 200
 
 struct in {
 	const char *p, *end;
@@ -267,47 +266,91 @@ void answer_release(struct answer *a)
 	a->count = 0;
 }
 
-static bool same_value(double a, double b)
+static double distance(double a, double b)
 {
 	double size = fmax(fabs(a), fabs(b));
-	return a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= size * NEAR_ENOUGH;
+	if (a == b || (isnan(a) && isnan(b)))
+		return 0;
+	return isfinite(size) && !isnan(a) && !isnan(b) ? fabs(a - b) / size : 1;
 }
 
-static bool same_points(
-    const struct answer_series *a, const struct answer_series *b, struct errbuf *why)
+struct cmp {
+	double tolerance;
+	struct answer_diff *diff;
+	struct errbuf *first;
+	bool differs; /* first is set */
+};
+
+static void differ(struct cmp *c, const char *key, const char *what)
 {
-	size_t n = a->count < b->count ? a->count : b->count;
-	for (size_t i = 0; i < n; i++) {
-		const struct answer_point *x = &a->points[i], *y = &b->points[i];
-		if (fabs(x->t_s - y->t_s) < 0.0005 && same_value(x->v, y->v))
-			continue;
-		errbuf_set(why, ERR_BADDATA, "{%.*s} at %.3f: %.17g, the other %.17g at %.3f",
-		    KEY_SHOWN, a->key, x->t_s, x->v, y->v, y->t_s);
-		return false;
+	if (!c->differs)
+		errbuf_set(c->first, ERR_BADDATA, "{%.*s} %s", KEY_SHOWN, key, what);
+	c->differs = true;
+}
+
+static void compare_point(
+    struct cmp *c, const char *key, const struct answer_point *x, const struct answer_point *y)
+{
+	double off = distance(x->v, y->v);
+
+	if (fabs(x->t_s - y->t_s) >= 0.0005) {
+		c->diff->others = true;
+		off = 1;
 	}
-	if (a->count == b->count)
-		return true;
-	errbuf_set(why, ERR_BADDATA, "{%.*s}: %zu points, the other has %zu", KEY_SHOWN, a->key,
-	    a->count, b->count);
-	return false;
+	if (off <= c->tolerance)
+		c->diff->near++;
+	else if (!c->differs)
+		errbuf_set(c->first, ERR_BADDATA, "{%.*s} at %.3f: %.17g, the other %.17g at %.3f",
+		    KEY_SHOWN, key, x->t_s, x->v, y->v, y->t_s);
+	c->differs |= off > c->tolerance;
+	c->diff->largest = fmax(c->diff->largest, off);
 }
 
-bool answer_equal(const struct answer *a, const struct answer *b, struct errbuf *why)
+/* Points of the same time; those that only one of them has are others. */
+static void compare_series(
+    struct cmp *c, const struct answer_series *a, const struct answer_series *b)
 {
-	size_t n = a->count < b->count ? a->count : b->count;
-	for (size_t i = 0; i < n; i++) {
-		int c = strcmp(a->series[i].key, b->series[i].key);
-		if (c) {
-			errbuf_set(why, ERR_BADDATA, "{%.*s} is only in %s answer", KEY_SHOWN,
-			    c < 0 ? a->series[i].key : b->series[i].key,
-			    c < 0 ? "the first" : "the other");
-			return false;
+	size_t i = 0, k = 0;
+
+	for (; i < a->count && k < b->count; c->diff->points++) {
+		const struct answer_point *x = &a->points[i], *y = &b->points[k];
+		bool before = x->t_s < y->t_s - 0.0005, after = y->t_s < x->t_s - 0.0005;
+		if (!before && !after) {
+			compare_point(c, a->key, x, y);
+		} else {
+			differ(c, a->key, "has other times");
+			c->diff->others = true;
 		}
-		if (!same_points(&a->series[i], &b->series[i], why))
-			return false;
+		i += !after;
+		k += !before;
 	}
-	if (a->count == b->count)
-		return true;
-	errbuf_set(why, ERR_BADDATA, "%zu series, the other has %zu", a->count, b->count);
-	return false;
+	if (i == a->count && k == b->count)
+		return;
+	c->diff->points += a->count - i + b->count - k;
+	c->diff->others = true;
+	differ(c, a->key, "has other times");
+}
+
+bool answer_compare(const struct answer *a, const struct answer *b, double tolerance,
+    struct answer_diff *diff, struct errbuf *first)
+{
+	struct cmp c = { .tolerance = tolerance, .diff = diff, .first = first };
+	size_t i = 0, k = 0;
+
+	*diff = (struct answer_diff){ 0 };
+	while (i < a->count || k < b->count) {
+		int order = i == a->count ? 1
+		    : k == b->count       ? -1
+		                          : strcmp(a->series[i].key, b->series[k].key);
+		if (!order) {
+			compare_series(&c, &a->series[i++], &b->series[k++]);
+			continue;
+		}
+		const struct answer_series *only = order < 0 ? &a->series[i++] : &b->series[k++];
+		diff->points += only->count;
+		diff->others = true;
+		differ(&c, only->key,
+		    order < 0 ? "is only in the first answer" : "is only in the other answer");
+	}
+	return !c.differs;
 }

@@ -27,9 +27,16 @@ struct answer {
 MUST_CHECK enum err answer_parse(const char *text, size_t len, struct answer *out);
 void answer_release(struct answer *a);
 /*
- * Same series, same times, values that differ by at most 1e-9 of their size. False: why names the
- * first difference.
+ * Same series, same times, values that differ by at most tolerance of their size (the larger of the
+ * two). True: nothing differs. Servers may define a function differently: how much of the answer is
+ * the same is told, too.
  */
-bool answer_equal(const struct answer *a, const struct answer *b, struct errbuf *why);
+struct answer_diff {
+	size_t points, near; /* of all series; those within the tolerance */
+	double largest;      /* difference of two values, of their size */
+	bool others;         /* some series, or times, are not the same */
+};
+bool answer_compare(const struct answer *a, const struct answer *b, double tolerance,
+    struct answer_diff *diff, struct errbuf *first);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * kymobench query - a file of queries, one a line ("#" begins a comment), each run --rounds times
- * against one or more servers in turn; medians in ms, their ratio to the first server's, and
- * whether the answers are equal to its own (bench/load/answer.h).
- * A line is an expression, evaluated as a range query over --start..--end with --step, or "instant:
- * <expression>" at --end.
+ * kymobench query - a file of queries (bench/load/shapes.h), each run --rounds times against one or
+ * more servers in turn; medians in ms, how they stand to the first server's, whether the answers
+ * are equal to its own (bench/load/answer.h). With two servers it ends with the geometric mean of
+ * the first one's time in that of the second.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 #include "bench/load/cmd.h"
 #include "bench/load/httpc.h"
 #include "bench/load/procstat.h"
+#include "bench/load/shapes.h"
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/num.h"
@@ -36,7 +37,9 @@ struct server {
 struct plan {
 	struct server servers[SERVERS_MAX];
 	unsigned servers_count, rounds;
-	double start_s, end_s, step_s;
+	double start_s, end_s, step_s, tolerance;
+	double logs, worst; /* of first / second server: sum of logarithms, the largest */
+	size_t timed;
 	const char *extra; /* appended parameters, e.g. nocache=1 */
 	uint64_t failed, different;
 };
@@ -65,17 +68,24 @@ static int cmp_double(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static bool run_once(struct plan *p, struct server *s, const char *expr, unsigned round)
+static void path_of(const struct plan *p, const struct shape *q, char path[QUERY_PATH_MAX])
 {
-	char path[QUERY_PATH_MAX], escaped[QUERY_PATH_MAX / 2];
-	bool instant = !strncmp(expr, "instant:", 8);
-	escape(escaped, sizeof(escaped), instant ? expr + 8 + strspn(expr + 8, " ") : expr);
-	int n = instant
-	    ? snprintf(path, sizeof(path), "/api/v1/query?query=%s&time=%.3f", escaped, p->end_s)
-	    : snprintf(path, sizeof(path),
-	          "/api/v1/query_range?query=%s&start=%.3f&end=%.3f&step=%.3f", escaped, p->start_s,
-	          p->end_s, p->step_s);
-	snprintf(path + n, sizeof(path) - (size_t)n, "%s%s", *p->extra ? "&" : "", p->extra);
+	char escaped[QUERY_PATH_MAX / 2];
+	double start = q->own ? p->end_s - q->range_s : p->start_s;
+	double step = q->own ? q->step_s : p->step_s;
+	escape(escaped, sizeof(escaped), q->expr);
+	int n = q->instant
+	    ? snprintf(path, QUERY_PATH_MAX, "/api/v1/query?query=%s&time=%.3f", escaped, p->end_s)
+	    : snprintf(path, QUERY_PATH_MAX,
+	          "/api/v1/query_range?query=%s&start=%.3f&end=%.3f&step=%.3f", escaped, start,
+	          p->end_s, step);
+	snprintf(path + n, QUERY_PATH_MAX - (size_t)n, "%s%s", *p->extra ? "&" : "", p->extra);
+}
+
+static bool run_once(struct plan *p, struct server *s, const struct shape *q, unsigned round)
+{
+	char path[QUERY_PATH_MAX];
+	path_of(p, q, path);
 	size_t off = 0;
 	uint64_t begin = clock_real_mono_ns();
 	int status = httpc_do(&s->http, "GET", path, "", NULL, 0, &off);
@@ -85,9 +95,9 @@ static bool run_once(struct plan *p, struct server *s, const char *expr, unsigne
 		p->failed++;
 		if (status > 0)
 			fprintf(stderr, "%s: %d %.*s: %s\n", s->url, status,
-			    (int)(s->http.in.len - off), (char *)s->http.in.data + off, expr);
+			    (int)(s->http.in.len - off), (char *)s->http.in.data + off, q->expr);
 		else
-			fprintf(stderr, "%s: no answer (%s): %s\n", s->url, strerror(why), expr);
+			fprintf(stderr, "%s: no answer (%s): %s\n", s->url, strerror(why), q->expr);
 		return false;
 	}
 	s->bytes = s->http.in.len - off;
@@ -123,13 +133,16 @@ static void compare(struct plan *p)
 	bool equal = true;
 	for (unsigned k = 1; k < p->servers_count; k++) {
 		struct server *s = &p->servers[k];
+		struct answer_diff d = { 0 };
 		struct errbuf why;
 		errbuf_init(&why);
 		if (!first->answered || !s->answered)
 			errbuf_set(&why, ERR_BADDATA, "no answer of Prometheus' HTTP API");
-		else if (answer_equal(&first->answer, &s->answer, &why))
+		else if (answer_compare(&first->answer, &s->answer, p->tolerance, &d, &why))
 			continue;
-		printf("DIFFERENT (%s: %s)  ", s->url, why.text);
+		printf("DIFFERENT (%s: %zu of %zu points equal, others up to %.2g off%s; first: %s)  ",
+		    s->url, d.near, d.points, d.largest, d.others ? ", some are missing" : "",
+		    why.text);
 		equal = false;
 	}
 	if (equal)
@@ -137,12 +150,20 @@ static void compare(struct plan *p)
 	p->different += !equal;
 }
 
-static void run_query(struct plan *p, const char *expr)
+static void add_ratio(struct plan *p)
+{
+	double ratio = p->servers[0].median_ms / p->servers[1].median_ms;
+	p->logs += log(ratio);
+	p->worst = fmax(p->worst, ratio);
+	p->timed++;
+}
+
+static void run_query(struct plan *p, const struct shape *q)
 {
 	bool many = p->servers_count > 1;
 	for (unsigned round = 0; round < p->rounds; round++) {
 		for (unsigned k = 0; k < p->servers_count; k++) {
-			if (!run_once(p, &p->servers[k], expr, round)) {
+			if (!run_once(p, &p->servers[k], q, round)) {
 				answers_drop(p);
 				return;
 			}
@@ -159,11 +180,13 @@ static void run_query(struct plan *p, const char *expr)
 		    (unsigned long long)s->series, s->bytes);
 	}
 	for (unsigned k = 1; k < p->servers_count; k++)
-		printf("ratio %5.2f  ", p->servers[k].median_ms / p->servers[0].median_ms);
-	if (many)
+		printf("%6.3f of it  ", p->servers[0].median_ms / p->servers[k].median_ms);
+	if (many) {
+		add_ratio(p);
 		compare(p);
+	}
 	answers_drop(p);
-	printf("%s\n", expr);
+	printf("%s\n", q->name);
 	fflush(stdout);
 }
 
@@ -199,10 +222,11 @@ int cmd_query(int argc, char **argv)
 {
 	struct plan p = { .extra = "" };
 	static struct access access;
-	const char *file = NULL, *start = NULL, *end = NULL, *step = "15s";
+	const char *file = NULL, *start = NULL, *end = NULL, *step = "15s", *only = "",
+	           *tolerance = "1e-9";
 	double rounds = 5;
 	const struct cmd_arg args[] = {
-		{ .name = "file", .meta = "FILE", .help = "queries, one a line", .text = &file },
+		{ .name = "file", .meta = "FILE", .help = "queries: lines, or JSON", .text = &file },
 		{ .name = "url",
 		    .meta = "URL",
 		    .help =
@@ -220,6 +244,14 @@ int cmd_query(int argc, char **argv)
 		    .meta = "N",
 		    .help = "times each query runs on each server (5)",
 		    .num = &rounds },
+		{ .name = "only",
+		    .meta = "TEXT",
+		    .help = "queries whose name holds it (all)",
+		    .text = &only },
+		{ .name = "tolerance",
+		    .meta = "X",
+		    .help = "values that differ by this part of their size are equal (1e-9)",
+		    .text = &tolerance },
 		{ .name = "extra",
 		    .meta = "PARAMS",
 		    .help = "parameters added to each request, e.g. nocache=1",
@@ -237,13 +269,14 @@ int cmd_query(int argc, char **argv)
 	p.end_s = end ? time_s(end, "end") : (double)clock_wall_ms() / 1000;
 	p.start_s = start ? time_s(start, "start") : p.end_s - 3600;
 	p.step_s = cmd_duration_s(step, "step");
-	FILE *f = strcmp(file, "-") ? fopen(file, "r") : stdin;
-	if (!f) {
-		perror(file);
-		return 2;
-	}
+	p.tolerance = strtod(tolerance, NULL);
+	struct shapes shapes;
 	struct errbuf eb;
 	errbuf_init(&eb);
+	if (shapes_load(file, &shapes, &eb)) {
+		fprintf(stderr, "kymobench query: %s: %s\n", file, eb.text);
+		return 2;
+	}
 	if (access_use(&access, &eb)) {
 		fprintf(stderr, "kymobench query: %s\n", eb.text);
 		return 2;
@@ -259,17 +292,12 @@ int cmd_query(int argc, char **argv)
 		httpc_init(&p.servers[k].http, &u);
 		p.servers[k].ms = mem_array(NULL, p.rounds, sizeof(double));
 	}
-	char *line = NULL;
-	size_t cap = 0, count = 0;
-	ssize_t n;
-	while ((n = getline(&line, &cap, f)) > 0) {
-		while (n && (line[n - 1] == '\n' || line[n - 1] == ' '))
-			line[--n] = 0;
-		const char *expr = line + strspn(line, " \t");
-		if (*expr && *expr != '#') {
-			run_query(&p, expr);
-			count++;
-		}
+	size_t count = 0;
+	for (size_t i = 0; i < shapes.count; i++) {
+		if (!strstr(shapes.list[i].name, only))
+			continue;
+		run_query(&p, &shapes.list[i]);
+		count++;
 		if (p.failed == FAILURES_MAX && p.failed == count) {
 			fprintf(stderr,
 			    "kymobench query: stopped, the first %d queries all failed: is there a server with Prometheus' HTTP API?\n",
@@ -277,12 +305,13 @@ int cmd_query(int argc, char **argv)
 			break;
 		}
 	}
-	free(line);
 	printf("{\"queries\":%zu,\"failed\":%llu", count, (unsigned long long)p.failed);
 	for (unsigned k = 0; k < p.servers_count; k++)
 		printf(",\"sum_of_medians_ms_%c\":%.2f", 'a' + (int)k, p.servers[k].sum_ms);
 	if (p.servers_count == 2 && p.servers[0].sum_ms > 0)
-		printf(",\"ratio\":%.3f", p.servers[1].sum_ms / p.servers[0].sum_ms);
+		printf(",\"ratio\":%.3f,\"geometric_mean\":%.3f,\"worst\":%.3f",
+		    p.servers[0].sum_ms / p.servers[1].sum_ms,
+		    p.timed ? exp(p.logs / (double)p.timed) : 0, p.worst);
 	if (p.servers_count > 1)
 		printf(",\"different\":%llu", (unsigned long long)p.different);
 	printf("}\n");
@@ -290,5 +319,6 @@ int cmd_query(int argc, char **argv)
 		httpc_release(&p.servers[k].http);
 		mem_free(p.servers[k].ms);
 	}
+	shapes_free(&shapes);
 	return p.failed || p.different ? 1 : 0;
 }

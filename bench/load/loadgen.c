@@ -14,6 +14,7 @@ struct tmpl { /* one line of a page */
 	struct labels labels;
 	double base;
 	unsigned file;
+	bool still;     /* others have recorded values: this one stays what it is */
 	double *replay; /* [scrapes], NaN with bits GEN_ABSENT where absent */
 };
 struct target {
@@ -28,7 +29,7 @@ struct mould {
 	uint8_t *bytes;
 	uint32_t len, instance_at, revision_at;
 };
-#define TEXT_MAX 24u /* of instance and revision */
+#define TEXT_MAX 48u /* of instance and revision */
 struct moulds {      /* of one pair of lengths; NULL = not made yet */
 	struct mould *of[TEXT_MAX][TEXT_MAX];
 };
@@ -234,6 +235,32 @@ static enum err load_replay(struct loadgen *g, unsigned file, const char *path, 
 	return ERR_OK;
 }
 
+/* The recording's values go to the page's series of the same labels; the rest of it is dropped. */
+static enum err load_values(struct loadgen *g, const char *path, struct errbuf *eb)
+{
+	size_t page = g->tmpls_count, found = 0;
+	enum err e = load_replay(g, 0, path, eb);
+
+	for (size_t i = page; i < g->tmpls_count; i++) {
+		struct tmpl *from = &g->tmpls[i];
+		for (size_t k = 0; k < page && from->replay; k++) {
+			struct tmpl *to = &g->tmpls[k];
+			if (to->replay || !label_equal(to->labels, from->labels))
+				continue;
+			to->replay = from->replay;
+			from->replay = NULL;
+			found++;
+		}
+		mem_free(from->replay);
+	}
+	g->tmpls_count = page;
+	for (size_t k = 0; k < page; k++)
+		g->tmpls[k].still = !g->tmpls[k].replay;
+	if (!e && !found)
+		return errbuf_set(eb, ERR_BADDATA, "%s holds no series of the page", path);
+	return e;
+}
+
 /* The built-in page: the shape of a node_exporter on a machine of 8 cores, some 500 series. */
 static void builtin_page(struct loadgen *g)
 {
@@ -386,6 +413,10 @@ enum err loadgen_create(const struct loadgen_opts *o, struct loadgen **out, stru
 	g->o = *o;
 	arena_init(&g->arena, 1 << 20);
 	enum err e = ERR_OK;
+	if (o->instance && (!strchr(o->instance, '#') || strlen(o->instance) + 10 > TEXT_MAX))
+		e = errbuf_set(eb, ERR_BADDATA,
+		    "instance \"%s\": at most %u characters with a # for each digit of the number",
+		    o->instance, TEXT_MAX - 10);
 	for (unsigned i = 0; i < o->replay_count && !e; i++) {
 		g->file_first[i] = g->tmpls_count;
 		e = load_replay(g, i, o->replay[i], eb);
@@ -396,6 +427,8 @@ enum err loadgen_create(const struct loadgen_opts *o, struct loadgen **out, stru
 			e = load_page(g, o->page, eb);
 		else
 			builtin_page(g);
+		if (!e && o->values)
+			e = load_values(g, o->values, eb);
 		g->file_first[1] = g->tmpls_count;
 	}
 	if (e) {
@@ -481,12 +514,22 @@ struct common {
 	size_t instance_len, revision_len;
 };
 
+/* The digits of the number in place of the first run of "#", zeros before it. */
+static size_t instance_put(const char *form, unsigned no, char out[TEXT_MAX])
+{
+	if (!form)
+		return (size_t)snprintf(out, TEXT_MAX, "instance-%u", no);
+	int before = (int)strcspn(form, "#"), digits = (int)strspn(form + before, "#");
+	return (size_t)snprintf(
+	    out, TEXT_MAX, "%.*s%0*u%s", before, form, digits, no, form + before + digits);
+}
+
 static void common_begin(struct loadgen *g, struct common *c, size_t series)
 {
 	const struct target *t = &g->targets[c->target = target_at(g, series)];
 	c->first = t->first;
 	c->end = c->target + 1 < g->targets_count ? t[1].first : g->series_count;
-	c->instance_len = (size_t)snprintf(c->instance, TEXT_MAX, "instance-%u", t->no);
+	c->instance_len = instance_put(g->o.instance, t->no, c->instance);
 	c->revision_len = (size_t)snprintf(c->revision, TEXT_MAX, "r%u", t->revision);
 	c->moulds = moulds_of(g, c->instance_len, c->revision_len);
 }
@@ -524,7 +567,7 @@ uint64_t loadgen_body(struct loadgen *g, uint64_t batch, struct buf *raw)
 			if (bits == ABSENT_BITS)
 				continue;
 		} else {
-			v = shape_value(g, c.target, tmpl);
+			v = m->still ? m->base : shape_value(g, c.target, tmpl);
 		}
 		uint8_t sample[32], *p = sample;
 		*p++ = 0x09;

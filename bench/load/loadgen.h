@@ -7,6 +7,8 @@
  * Replay mode: a file holds scrapes (a line "@ <unix ms>", then exposition lines); target t plays
  * scrape (round + 97 t) mod scrapes, so copies are not equal; a series absent from a scrape is left
  * out.
+ * Values: a recording may also give its values to the series of a page that it holds, played in the
+ * same way; the others stay as they are.
  * Churn: with probability churn (per round and target) a target gets a new revision, as a restarted
  * one would.
  * Everything follows from the seed: two runs send the same bytes. Thread: one.
@@ -21,7 +23,10 @@
 
 #define GEN_FILES_MAX 8
 struct loadgen_opts {
-	const char *page; /* exposition page; NULL = the built-in shape of 500 series */
+	const char *page;   /* exposition page; NULL = the built-in shape of 500 series */
+	const char *values; /* page mode: recorded file with their values, or NULL */
+	/* what instances are called, "#" for each digit of the number; NULL = instance-<i> */
+	const char *instance;
 	/* recorded files (.xz through xz), each replayed by all targets */
 	const char *replay[GEN_FILES_MAX];
 	unsigned replay_count;
