@@ -230,8 +230,8 @@ static bool name_is_pinned(const struct ql_node *sel)
 
 static void piece_drops_name(struct ql_plan *p, struct ql_pn *pn)
 {
-	if (pn->spec->names == QL_NAMES_KEEP)
-		pn->spec->names =
+	if (pn->pipe->names == QL_NAMES_KEEP)
+		pn->pipe->names =
 		    ql_names_drop(p->opts->features.delayed_name_removal, name_is_pinned(pn->ast));
 }
 
@@ -251,6 +251,24 @@ static struct ql_range_spec range_of(
 	};
 }
 
+static struct ql_pipe *plan_pipe(
+    struct ql_plan *p, const struct ql_node *sel, const struct ql_grid *g, enum ql_piece_mode mode)
+{
+	struct ql_pipe *s = arena_zalloc(p->arena, sizeof(*s));
+
+	s->mode = mode;
+	s->grid = *g;
+	s->pos = sel->pos;
+	s->range = range_of(p, &sel->sel.mods, sel->sel.range_ms, g);
+	if (mode == QL_PIECE_INSTANT || mode == QL_PIECE_TIME) {
+		s->range.range_ms = p->lookback_ms;
+		s->range.smoothed = s->range.anchored = false;
+	} else if (mode == QL_PIECE_SMOOTH) {
+		s->range.range_ms = 0;
+	}
+	return s;
+}
+
 static struct ql_pn *plan_piece(struct ql_plan *p, const struct ql_node *sel,
     const struct ql_grid *g, enum ql_piece_mode mode, unsigned args)
 {
@@ -263,19 +281,12 @@ static struct ql_pn *plan_piece(struct ql_plan *p, const struct ql_node *sel,
 	s->tenants_count = p->opts->tenants_count;
 	s->matchers = sel->sel.matchers;
 	s->matchers_count = sel->sel.matchers_count;
-	s->mode = mode;
-	s->pos = sel->pos;
 	s->bytes = p->bytes;
 	s->samples = p->samples;
 	s->ticket = p->opts->ticket;
-	s->range = range_of(p, &sel->sel.mods, sel->sel.range_ms, g);
-	if (mode == QL_PIECE_INSTANT || mode == QL_PIECE_TIME) {
-		s->range.range_ms = p->lookback_ms;
-		s->range.smoothed = s->range.anchored = false;
-	} else if (mode == QL_PIECE_SMOOTH) {
-		s->range.range_ms = 0;
-	}
-	ql_range_reach(&s->range, &s->t_min_ms, &s->t_max_ms);
+	s->pipes = pn->pipe = plan_pipe(p, sel, g, mode);
+	s->pipes_count = 1;
+	ql_range_reach(&s->pipes->range, &s->t_min_ms, &s->t_max_ms);
 	pn->spec = s;
 	pn->next_piece = p->pieces;
 	p->pieces = pn;
@@ -295,25 +306,40 @@ static struct ql_pn *plan_selector(
 	    p, plan_piece(p, n, g, n->sel.mods.smoothed ? QL_PIECE_SMOOTH : QL_PIECE_INSTANT, 0));
 }
 
-/* Can the node take e into its piece? Parameters of data cannot go along. */
+/* Can what stands above the node go on where its series live? */
 static bool piece_takes(const struct ql_pn *pn)
 {
-	return pn->kind == PN_PIECE && pn->spec->names != QL_NAMES_DROP && !pn->spec->has_aggr &&
-	    pn->spec->mode != QL_PIECE_RAW && pn->spec->elems_count < QL_PIECE_ELEMS;
+	return pn->kind == PN_PIECE && pn->pipe->names != QL_NAMES_DROP && !pn->pipe->reduce.kind &&
+	    pn->pipe->mode != QL_PIECE_RAW;
+}
+
+/* Room for one more; NULL: that is done at home. */
+static struct ql_elem *pipe_elem(struct ql_pipe *s)
+{
+	struct ql_stage *last = s->stages_count ? &s->stages[s->stages_count - 1] : NULL;
+
+	if (!last || last->kind != QL_STAGE_ELEM || last->elems_count == QL_STAGE_ELEMS) {
+		if (s->stages_count == QL_PIPE_STAGES)
+			return NULL;
+		last = &s->stages[s->stages_count++];
+		last->kind = QL_STAGE_ELEM;
+	}
+	return &last->elems[last->elems_count++];
 }
 
 static struct ql_pn *plan_elem(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g,
     struct ql_elem e, struct ql_pn *vec, struct ql_pn *const *param, unsigned params)
 {
+	/* Parameters of data cannot go along. */
 	bool fixed = !(e.kind == QL_ELEM_OP && ql_op_is_trim(e.op));
+	struct ql_elem *to;
 
 	for (unsigned i = 0; i < params; i++) {
 		fixed = fixed && param[i]->kind == PN_SCALAR;
 		e.param[i] = param[i]->scalar; /* or known later */
 	}
-	if (fixed && piece_takes(vec)) {
-		struct ql_piece_spec *s = vec->spec;
-		s->elems[s->elems_count++] = e;
+	if (fixed && piece_takes(vec) && (to = pipe_elem(vec->pipe))) {
+		*to = e;
 		if (ql_elem_drops_name(&e))
 			piece_drops_name(p, vec);
 		return vec;
@@ -453,11 +479,11 @@ static struct ql_pn *plan_range_piece(struct ql_plan *p, const struct ql_node *c
 	if (!extended_is_allowed(p, &sel->sel.mods, f))
 		return NULL;
 	struct ql_pn *pn = plan_piece(p, sel, g, QL_PIECE_RANGE, params);
-	pn->spec->range.fn = f->fn;
-	pn->spec->param_pos = ql_bare_pos(call->call.args[0]);
+	pn->pipe->range.fn = f->fn;
+	pn->pipe->param_pos = ql_bare_pos(call->call.args[0]);
 	for (unsigned i = 0; i < params; i++) {
 		pn->arg[i] = param[i];
-		pn->spec->range.param[i] = param[i]->scalar; /* or known later */
+		pn->pipe->range.param[i] = param[i]->scalar; /* or known later */
 	}
 	if (!ql_range_keeps_name(f->fn))
 		piece_drops_name(p, pn);
@@ -488,8 +514,8 @@ static struct ql_pn *plan_range_call(
 	struct ql_pn *absent = node_make(p, PN_ABSENT, n, g, 1);
 	absent->arg[0] = pn;
 	if (pn->kind == PN_PIECE) { /* only presence is asked for: one group */
-		pn->spec->has_aggr = true;
-		pn->spec->aggr_op = QL_GROUP;
+		pn->pipe->reduce.kind = QL_REDUCE_AGGR;
+		pn->pipe->reduce.op = QL_GROUP;
 	}
 	return node_done(p, absent);
 }
@@ -753,6 +779,19 @@ static enum ql_pn_kind aggregate_kind(enum ql_agg op)
 	return op == QL_COUNT_VALUES ? PN_COUNT_VALUES : PN_TOPK;
 }
 
+static void pipe_reduce(
+    struct ql_plan *p, struct ql_pipe *s, const struct ql_node *n, enum ql_reduce_kind kind)
+{
+	s->reduce = (struct ql_reduce){
+		.kind = kind,
+		.op = n->agg.op,
+		.without = n->agg.without,
+		.names = ql_names_go_now(s->names)
+		    ? names_after_drop(p, n)
+		    : ql_aggr_names(p->arena, n->agg.grouping, n->agg.grouping_count, n->agg.without),
+	};
+}
+
 static struct ql_pn *plan_aggregate(
     struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
 {
@@ -763,13 +802,7 @@ static struct ql_pn *plan_aggregate(
 	if (!(vec = plan(p, n->agg.expr, g)))
 		return NULL;
 	if (ql_aggr_knows(n->agg.op) && piece_takes(vec)) {
-		struct ql_piece_spec *s = vec->spec;
-		s->has_aggr = true;
-		s->aggr_op = n->agg.op;
-		s->aggr_without = n->agg.without;
-		s->aggr_names = ql_names_go_now(s->names)
-		    ? names_after_drop(p, n)
-		    : ql_aggr_names(p->arena, n->agg.grouping, n->agg.grouping_count, n->agg.without);
+		pipe_reduce(p, vec->pipe, n, QL_REDUCE_AGGR);
 		return vec;
 	}
 	struct ql_pn *pn = node_make(p, aggregate_kind(n->agg.op), n, g, param ? 2 : 1);

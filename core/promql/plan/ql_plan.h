@@ -67,6 +67,7 @@ struct ql_pn {
 	struct ql_pn *next; /* in order of evaluation */
 	/* what it is made of */
 	struct ql_piece_spec *spec; /* PN_PIECE */
+	struct ql_pipe *pipe;       /* of it, whose result the node's is */
 	struct ql_piece *piece;     /* made when the plan runs */
 	struct ql_pn *next_piece;
 	struct ql_elem elem;        /* PN_ELEM; parameters of data come from arg[1], arg[2] */

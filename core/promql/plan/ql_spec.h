@@ -111,13 +111,53 @@ struct ql_names ql_aggr_names(struct arena *a, const struct ql_str *s, uint32_t 
 
 /* --- pieces --- */
 
-#define QL_PIECE_ELEMS 8 /* steps of a chain; longer ones go on at home */
 enum ql_piece_mode {
 	QL_PIECE_INSTANT,
 	QL_PIECE_TIME /* timestamp(x) */,
 	QL_PIECE_SMOOTH,
 	QL_PIECE_RANGE,
 	QL_PIECE_RAW
+};
+/*
+ * A stage looks at one series alone: its column goes in and comes out, or it ends there when no
+ * step is left.
+ */
+#define QL_STAGE_ELEMS 8 /* one after another, part by part of a column */
+#define QL_PIPE_STAGES 8 /* what stands above them goes on at home */
+enum ql_stage_kind {
+	QL_STAGE_ELEM
+};
+struct ql_stage {
+	enum ql_stage_kind kind;
+	struct ql_elem elems[QL_STAGE_ELEMS];
+	unsigned elems_count;
+};
+/*
+ * A reducer makes one result of all columns, a partial one on each shard; the receiver merges them.
+ */
+enum ql_reduce_kind {
+	QL_REDUCE_NONE,
+	QL_REDUCE_AGGR /* adds up: ql_aggr.h */
+};
+struct ql_reduce {
+	enum ql_reduce_kind kind;
+	enum ql_agg op;
+	bool without;
+	struct ql_names names;
+};
+/* What is done with each series of a piece: a window or a sample a step, stages, a reducer. */
+struct ql_pipe {
+	struct ql_pipe *next; /* of the same piece */
+	unsigned index;       /* 0, 1, ... */
+	enum ql_piece_mode mode;
+	struct ql_range_spec range;
+	struct ql_stage stages[QL_PIPE_STAGES];
+	unsigned stages_count;
+	struct ql_grid grid; /* of the result */
+	enum ql_names_do names;
+	struct ql_reduce reduce;
+	struct ql_pos pos;       /* of the selector, for notes */
+	struct ql_pos param_pos; /* of quantile_over_time's first argument */
 };
 struct ql_piece_spec {
 	struct source *source;
@@ -127,25 +167,16 @@ struct ql_piece_spec {
 	const struct matcher *matchers;
 	uint32_t matchers_count;
 	int64_t t_min_ms, t_max_ms;
-	enum ql_piece_mode mode;
-	struct ql_range_spec range; /* its grid is the piece's */
-	struct ql_elem elems[QL_PIECE_ELEMS];
-	unsigned elems_count;
-	enum ql_names_do names;
-	bool has_aggr;
-	enum ql_agg aggr_op;
-	struct ql_names aggr_names;
-	bool aggr_without;
-	struct ql_pos pos;       /* of the selector, for notes */
-	struct ql_pos param_pos; /* of quantile_over_time's first argument */
+	struct ql_pipe *pipes; /* one at least */
+	unsigned pipes_count;
 	/* What the query may use, on all loops, and the ticket it is on; NULL in tests. */
 	struct purse *bytes, *samples;
 	struct ticket *ticket;
 	const char *text; /* of the query, for the log */
 	size_t text_len;
 };
-/* Of the piece's result, where its series may have become equal. */
-static inline enum ql_equal ql_piece_equal(const struct ql_piece_spec *s)
+/* Of the pipe's result, where its series may have become equal. */
+static inline enum ql_equal ql_pipe_equal(const struct ql_pipe *s)
 {
 	bool range = s->mode == QL_PIECE_RANGE && !ql_range_keeps_name(s->range.fn);
 	return range ? QL_EQUAL_FAILS : QL_EQUAL_JOINS;

@@ -292,7 +292,7 @@ static void piece_start(struct ql *q, struct ql_pn *pn)
 	struct ql_piece *p = pn->piece;
 
 	for (unsigned i = 0; i < pn->args_count; i++)
-		pn->spec->range.param[i] = pn->arg[i]->scalar;
+		pn->pipe->range.param[i] = pn->arg[i]->scalar;
 	pn->spec->text = q->text;
 	pn->spec->text_len = q->text_len;
 	p->arrived = piece_arrived;
@@ -327,9 +327,9 @@ static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batc
 
 	b->next = x->kept;
 	x->kept = b;
-	x->samples_used += b->samples_used * pn->scope.uses;
-	x->samples_read += b->samples_read;
-	x->hist_bytes += b->hist_bytes;
+	x->samples_used += b->pipes[pn->pipe->index].samples_used * pn->scope.uses;
+	x->samples_read += b->pipes[pn->pipe->index].samples_read;
+	x->hist_bytes += b->pipes[pn->pipe->index].hist_bytes;
 	metric_add(M_QUERY_SAMPLES, b->samples);
 	keep_warnings(x, b);
 	if (b->err)
@@ -351,7 +351,7 @@ struct gathered {
 	uint32_t count, cap, pos;
 	uint32_t noted; /* notes of the batch at pos */
 	struct ql_sorter sorter;
-	struct ql_aggr *sum;
+	struct ql_reducer *sum;
 	bool may_collide;
 };
 
@@ -403,8 +403,8 @@ static enum ql_did piece_room(struct ql_run *x, struct ql_pn *pn, const struct g
 	uint64_t columns = 0, raw = 0;
 
 	for (uint32_t i = 0; i < g->count; i++) {
-		columns += g->batch[i]->vec.count;
-		raw += g->batch[i]->raw_count;
+		columns += g->batch[i]->pipes[pn->pipe->index].vec.count;
+		raw += g->batch[i]->pipes[pn->pipe->index].raw_count;
 	}
 	if (!ql_run_reserve(x, &pn->vec, num_u32(columns)) ||
 	    (x->err = ql_room(&x->budget, raw * sizeof(*pn->raw), x->eb)))
@@ -433,17 +433,15 @@ static enum ql_did piece_notes(struct ql_run *x, struct gathered *g)
 
 /* *more: again, with the same batch. */
 static enum err batch_join(
-    struct ql_run *x, struct ql_pn *pn, struct gathered *g, struct ql_batch *b, bool *more)
+    struct ql_run *x, struct ql_pn *pn, struct gathered *g, struct ql_batch_pipe *b, bool *more)
 {
-	const struct ql_piece_spec *s = pn->spec;
-
 	*more = false;
-	if (s->has_aggr) {
+	if (pn->pipe->reduce.kind) {
 		if (!g->sum) {
-			g->sum = &b->aggr;
+			g->sum = &b->reducer;
 			return ERR_OK;
 		}
-		return ql_aggr_merge(g->sum, &b->aggr, more, &x->budget, x->eb);
+		return ql_reducer_merge(g->sum, &b->reducer, more, &x->budget, x->eb);
 	}
 	g->may_collide |= b->may_collide;
 	for (uint32_t i = 0; i < b->vec.count; i++)
@@ -456,7 +454,8 @@ static enum err batch_join(
 static enum ql_did piece_join(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
 {
 	while (g->pos < g->count) {
-		struct ql_batch *b = g->batch[g->sorter.idx[g->pos]];
+		struct ql_batch *batch = g->batch[g->sorter.idx[g->pos]];
+		struct ql_batch_pipe *b = &batch->pipes[pn->pipe->index];
 		bool more;
 		if ((x->err = batch_join(x, pn, g, b, &more)))
 			return QL_FAILED;
@@ -470,15 +469,13 @@ static enum ql_did piece_join(struct ql_run *x, struct ql_pn *pn, struct gathere
 
 static enum ql_did piece_finish(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
 {
-	if (g->sum && !ql_run_reserve(x, &pn->vec, g->sum->tab.count))
-		return QL_FAILED;
-	while (g->sum && g->pos < g->sum->tab.count) {
-		struct ql_col col;
-		if (!ql_aggr_finish(g->sum, g->pos, &col)) {
-			*ql_vec_add(x->arena, &pn->vec) = col;
-			g->pos++;
-		}
-		if (ql_tick(x, ql_aggr_part(pn->grid.n)))
+	bool more = g->sum != NULL;
+
+	while (more) {
+		x->err = ql_reducer_finish(g->sum, &pn->vec, &more, &x->budget, x->eb);
+		if (x->err)
+			return QL_FAILED;
+		if (ql_tick(x, ql_aggr_part(pn->grid.n)) && more)
 			return QL_AGAIN;
 	}
 	piece_enter(g, PIECE_EQUAL);
@@ -522,7 +519,7 @@ static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
 		if (did)
 			return did;
 	}
-	return g->may_collide ? ql_run_join_equal(&q->run, pn, ql_piece_equal(pn->spec)) : QL_DONE;
+	return g->may_collide ? ql_run_join_equal(&q->run, pn, ql_pipe_equal(pn->pipe)) : QL_DONE;
 }
 
 /* --- the job --- */

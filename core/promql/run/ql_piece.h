@@ -1,9 +1,10 @@
 /*
  * ql_piece - the part of a query that runs where the series live.
  *
- * A piece is one selector and what stands directly above it as long as that looks at one series
- * alone (range function, functions and operators with a scalar) and, at its top, an aggregation
- * that adds up.
+ * A piece is one selector and what stands directly above it: stages, as long as that looks at one
+ * series alone (range function, functions and operators with a scalar), and at its top a reducer
+ * (an aggregation that adds up). Parts of the query that read the same series in the same time are
+ * several such pipes of one piece: each series is read once and goes through all of them.
  * One scan per shard of the source runs as a job on the shard's loop, pulls series, and sends home
  * batches: columns in an arena that the receiver keeps (nothing is copied), or its partial groups
  * at the end.
@@ -31,15 +32,24 @@
 #ifndef CORE_PROMQL_RUN_QL_PIECE_H
 #define CORE_PROMQL_RUN_QL_PIECE_H
 
-#include "core/promql/run/ql_aggr.h"
 #include "core/promql/run/ql_elem.h"
 #include "core/promql/run/ql_notes.h"
 #include "core/promql/run/ql_range.h"
+#include "core/promql/run/ql_reduce.h"
 
 /* x credits x shards is what may be on the way: 4 MiB with 16 shards */
 #define QL_BATCH_BYTES   (128u << 10)
 #define QL_PIECE_CREDITS 2
 
+struct ql_batch_pipe { /* what a batch has of one pipe */
+	struct ql_vec vec;
+	struct ql_series *raw; /* QL_PIECE_RAW */
+	size_t raw_count, raw_cap;
+	uint64_t hist_bytes; /* of histograms in columns and raw series */
+	struct ql_reducer reducer;
+	bool may_collide; /* labels were dropped that may have told series apart */
+	uint64_t samples_used, samples_read; /* as statistics of queries count them (ql_plan.h) */
+};
 struct ql_batch { /* made on the shard's loop, owned by the home loop after it was sent */
 	struct mbox_msg msg;
 	struct ql_batch *next;
@@ -47,16 +57,11 @@ struct ql_batch { /* made on the shard's loop, owned by the home loop after it w
 	unsigned slot;
 	bool last;
 	struct arena arena;
-	struct ql_vec vec;
-	struct ql_series *raw; /* QL_PIECE_RAW */
-	size_t raw_count, raw_cap;
-	uint64_t hist_bytes; /* of histograms in columns and raw series */
-	struct ql_aggr aggr;
+	struct ql_batch_pipe *pipes; /* of the piece's spec, by their index */
+	unsigned pipes_count;
 	struct ql_notes notes;
-	bool may_collide; /* labels were dropped that may have told series apart */
 	uint64_t samples, series;
 	uint64_t points; /* values in it, charged to the query's purse where it was made */
-	uint64_t samples_used, samples_read; /* as statistics of queries count them (ql_plan.h) */
 	enum err err;
 	const char *err_text; /* in the arena */
 	const char *warnings[4];

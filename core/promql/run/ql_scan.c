@@ -21,9 +21,13 @@ struct ql_batch *ql_scan_batch(struct ql_scan *s)
 	arena_init(&b->arena, BATCH_FIRST_BLOCK);
 	arena_purse(&b->arena, spec->bytes);
 	ql_notes_init(&b->notes, &b->arena);
-	if (spec->has_aggr)
-		ql_aggr_init(&b->aggr, spec->aggr_op, spec->aggr_names, spec->aggr_without,
-		    spec->range.grid.n, &b->arena);
+	b->pipes = arena_zalloc(&b->arena, spec->pipes_count * sizeof(*b->pipes));
+	b->pipes_count = spec->pipes_count;
+	for (const struct ql_pipe *p = spec->pipes; p; p = p->next) {
+		ql_reducer_init(&b->pipes[p->index].reducer, &p->reduce, p->grid.n, &b->arena);
+		if (s->pipes)
+			s->pipes[p->index].out = &b->pipes[p->index];
+	}
 	s->budget.points = 0;
 	return b;
 }
@@ -32,21 +36,30 @@ void ql_batch_free(struct ql_batch *b)
 {
 	if (!b)
 		return;
-	ql_aggr_release(&b->aggr);
+	for (unsigned i = 0; i < b->pipes_count; i++)
+		ql_reducer_release(&b->pipes[i].reducer);
 	arena_release(&b->arena);
 	mem_free(b);
 }
 
-static size_t batch_bytes(const struct ql_batch *b, uint32_t n)
+static size_t pipe_bytes(const struct ql_batch_pipe *b, uint32_t n)
 {
-	size_t per = ((size_t)ql_words(n) + n) * 8 + sizeof(struct ql_col), sum = sizeof(*b);
+	size_t per = ((size_t)ql_words(n) + n) * 8 + sizeof(struct ql_col), sum = b->hist_bytes;
 
 	for (uint32_t i = 0; i < b->vec.count; i++)
 		sum += per + b->vec.cols[i].ls.len;
 	for (size_t i = 0; i < b->raw_count; i++)
 		sum += b->raw[i].count * 16 + b->raw[i].labels.len;
-	sum += b->hist_bytes;
-	return sum + ql_aggr_bytes(&b->aggr);
+	return sum + ql_reducer_bytes(&b->reducer);
+}
+
+static size_t batch_bytes(const struct ql_batch *b, const struct ql_piece_spec *spec)
+{
+	size_t sum = sizeof(*b);
+
+	for (const struct ql_pipe *p = spec->pipes; p; p = p->next)
+		sum += pipe_bytes(&b->pipes[p->index], p->grid.n);
+	return sum;
 }
 
 /* Sends what there is; a credit must be home. */
@@ -67,16 +80,25 @@ static void scan_send(struct ql_scan *s, bool last)
 		b->err_text = arena_strndup(&b->arena, s->eb.text, strlen(s->eb.text));
 	}
 	if (s->loop != s->home)
-		metric_add(M_QUERY_MOVED_BYTES, batch_bytes(b, s->piece->spec->range.grid.n));
+		metric_add(M_QUERY_MOVED_BYTES, batch_bytes(b, s->piece->spec));
 	s->batch = NULL;
 	b->msg.fn = ql_piece_on_batch;
 	loop_send(s->home, &b->msg);
 }
 
+/* Partial results are sent when all is read. */
+static bool all_reduce(const struct ql_piece_spec *spec)
+{
+	for (const struct ql_pipe *p = spec->pipes; p; p = p->next)
+		if (!p->reduce.kind)
+			return false;
+	return true;
+}
+
 static bool batch_full(const struct ql_scan *s)
 {
-	return s->batch && !s->piece->spec->has_aggr &&
-	    arena_used(&s->batch->arena) >= QL_BATCH_BYTES;
+	return s->batch && arena_used(&s->batch->arena) >= QL_BATCH_BYTES &&
+	    !all_reduce(s->piece->spec);
 }
 
 /* --- the job --- */
@@ -96,16 +118,21 @@ static void scan_wake(void *arg)
 	job_wake(&s->job);
 }
 
+/* The function that all pipes have, if there is one. */
 static const char *scan_hint(const struct ql_piece_spec *spec)
 {
-	return spec->mode == QL_PIECE_RANGE ? ql_functab[spec->range.fn].name : NULL;
+	const struct ql_pipe *first = spec->pipes;
+
+	for (const struct ql_pipe *p = first; p; p = p->next)
+		if (p->mode != QL_PIECE_RANGE || p->range.fn != first->range.fn)
+			return NULL;
+	return ql_functab[first->range.fn].name;
 }
 
 static enum err scan_open(struct ql_scan *s)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
-	uint32_t n = spec->range.grid.n;
-	uint64_t bytes = ((uint64_t)ql_words(n) + n) * 8;
+	const struct ql_range_spec *range = &spec->pipes->range; /* all have the same window */
 
 	s->query = (struct source_query){
 		.what = SOURCE_SERIES_SAMPLES,
@@ -115,25 +142,17 @@ static enum err scan_open(struct ql_scan *s)
 		.t_max_ms = spec->t_max_ms,
 		.matchers = spec->matchers,
 		.matchers_count = spec->matchers_count,
-		.hint_step_ms = spec->range.grid.step_ms,
-		.hint_range_ms = spec->range.range_ms,
+		.hint_step_ms = range->grid.step_ms,
+		.hint_range_ms = range->range_ms,
 		.hint_func = scan_hint(spec),
 		.wake = scan_wake,
 		.wake_arg = s,
 	};
 	s->budget = (struct ql_budget){ .bytes = spec->bytes, .samples = spec->samples };
 	s->state = SCAN_READ;
-	enum err e = ql_range_init(&s->range, &spec->range, &s->budget, &s->eb);
-	if (!e)
-		e = ql_charge_heap(&s->budget, bytes, &s->eb);
+	enum err e = ql_scan_pipes_init(s);
 	if (e)
 		return e;
-	s->range.yield = ql_scan_yield;
-	s->range.yield_arg = s;
-	s->col_bytes = bytes;
-	s->col.has = mem_alloc(bytes);
-	s->col.v = (double *)(s->col.has + ql_words(n));
-	s->col.drop_name = spec->names == QL_NAMES_DROP_LATE;
 	e = spec->source->ops->open(spec->source, s->shard, &s->query, &s->cursor);
 	if (e)
 		return errbuf_set(&s->eb, e, "expanding series: %s", err_text(e));
@@ -166,7 +185,7 @@ static uint64_t scan_sure(struct ql_scan *s)
 	if (s->estimated)
 		return 0;
 	s->estimated = true;
-	return s->cursor->est_series * s->piece->spec->range.grid.n;
+	return s->cursor->est_series * s->piece->spec->pipes->range.grid.n;
 }
 
 static bool scan_should_yield(struct ql_scan *s)
@@ -260,11 +279,7 @@ static void scan_close(struct ql_scan *s)
 		ql_uncharge_heap(&s->budget, s->cursor_memory);
 		s->cursor_memory = 0;
 	}
-	ql_range_release(&s->range);
-	mem_free(s->col.has);
-	s->col.has = NULL;
-	ql_uncharge_heap(&s->budget, s->col_bytes);
-	s->col_bytes = 0;
+	ql_scan_pipes_release(s);
 	if (s->canceled && !s->err)
 		s->err = ERR_CANCELED;
 	uint64_t points = s->budget.points; /* the batch's, which goes home */

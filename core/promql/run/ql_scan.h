@@ -22,9 +22,24 @@
 enum scan_part {
 	SCAN_WINDOWS,
 	SCAN_NOTES,
-	SCAN_ELEMS,
+	SCAN_STAGES,
 	SCAN_TAKE,
 	SCAN_HISTS /* the copy of the column is done but for its histograms */
+};
+/* A pipe at work, on the series at hand. */
+struct scan_pipe {
+	const struct ql_pipe *spec;
+	struct ql_batch_pipe *out; /* of the batch at hand */
+	struct ql_range range;
+	uint64_t col_bytes; /* charged for col */
+	struct ql_col col;  /* its memory is used again */
+	enum scan_part part;
+	unsigned stage;
+	uint32_t step;  /* what its part has behind it: steps, or samples */
+	int64_t *raw_t; /* QL_PIECE_RAW: where its samples go, so many are there */
+	double *raw_v;
+	uint32_t raw_count;
+	struct ql_elem_at elem_at;
 };
 enum scan_state {
 	SCAN_OPEN,
@@ -56,21 +71,14 @@ struct ql_scan {
 	bool canceled;
 	struct source_query query;
 	struct source_cursor *cursor;
-	struct ql_range range;
 	struct ql_budget budget;
-	uint64_t col_bytes;      /* charged for col */
-	struct ql_col col;       /* of the series at hand; its memory is used again */
-	struct source_item item; /* the same, good until the next one is asked for */
-	enum scan_part part;
-	bool again;     /* the item at hand is not done yet */
-	uint32_t step;  /* what its part has behind it: steps, or samples */
-	int64_t *raw_t; /* QL_PIECE_RAW: where its samples go, so many are there */
-	double *raw_v;
-	uint32_t raw_count;
-	struct ql_elem_at elem_at;
-	struct ql_batch *batch;               /* being filled */
-	uint64_t cursor_memory;               /* charged */
-	uint64_t since_work;                  /* windows and steps */
+	struct scan_pipe *pipes; /* of the piece's spec, by their index */
+	unsigned pipe;           /* at hand; those before it are done with the item */
+	struct source_item item; /* the series at hand, good until the next one is asked for */
+	bool again;              /* it is not done yet */
+	struct ql_batch *batch;  /* being filled */
+	uint64_t cursor_memory;  /* charged */
+	uint64_t since_work;     /* windows and steps */
 	unsigned since_samples, since_series; /* since job_should_yield was asked */
 	enum err err;
 	struct errbuf eb;
@@ -90,6 +98,9 @@ void ql_piece_on_ack(struct mbox_msg *msg);
 
 /* The batch that is filled next. */
 struct ql_batch *ql_scan_batch(struct ql_scan *s);
+/* Memory of the pipes; after an error, too, it is released. */
+MUST_CHECK enum err ql_scan_pipes_init(struct ql_scan *s);
+void ql_scan_pipes_release(struct ql_scan *s);
 /* True: the slice is over. work in samples or steps since it was asked last. */
 bool ql_scan_yield(void *arg, uint64_t work);
 /*

@@ -15,37 +15,80 @@ bool ql_scan_yield(void *arg, uint64_t work)
 	return job_should_yield();
 }
 
-static bool scan_base(struct ql_scan *s, const struct sample_column *c, struct ql_col *col)
+/* --- pipes --- */
+
+enum err ql_scan_pipes_init(struct ql_scan *s)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
+	enum err e = ERR_OK;
+
+	s->pipes = mem_zalloc(spec->pipes_count * sizeof(*s->pipes));
+	for (const struct ql_pipe *q = spec->pipes; q && !e; q = q->next) {
+		struct scan_pipe *p = &s->pipes[q->index];
+		uint32_t n = q->range.grid.n;
+		uint64_t bytes = ((uint64_t)ql_words(n) + n) * 8;
+		p->spec = q;
+		e = ql_range_init(&p->range, &q->range, &s->budget, &s->eb);
+		if (!e)
+			e = ql_charge_heap(&s->budget, bytes, &s->eb);
+		if (e)
+			break;
+		p->range.yield = ql_scan_yield;
+		p->range.yield_arg = s;
+		p->col_bytes = bytes;
+		p->col.has = mem_alloc(bytes);
+		p->col.v = (double *)(p->col.has + ql_words(n));
+		p->col.drop_name = q->names == QL_NAMES_DROP_LATE;
+	}
+	return e;
+}
+
+void ql_scan_pipes_release(struct ql_scan *s)
+{
+	for (unsigned i = 0; s->pipes && i < s->piece->spec->pipes_count; i++) {
+		struct scan_pipe *p = &s->pipes[i];
+		ql_range_release(&p->range);
+		mem_free(p->col.has);
+		ql_uncharge_heap(&s->budget, p->col_bytes);
+	}
+	mem_free(s->pipes);
+	s->pipes = NULL;
+}
+
+/* --- one series in one pipe --- */
+
+static bool scan_base(struct ql_scan *s, struct scan_pipe *p, const struct sample_column *c)
+{
+	const struct ql_pipe *spec = p->spec;
 	bool any = false;
 
 	switch (spec->mode) {
 	case QL_PIECE_INSTANT:
 	case QL_PIECE_TIME:
-		s->err = ql_instant_run(&s->range, spec->mode == QL_PIECE_TIME, c, col, &any, &s->eb);
+		s->err =
+		    ql_instant_run(&p->range, spec->mode == QL_PIECE_TIME, c, &p->col, &any, &s->eb);
 		break;
 	case QL_PIECE_SMOOTH:
-		s->err = ql_smooth_run(&s->range, c, col, &any, &s->eb);
+		s->err = ql_smooth_run(&p->range, c, &p->col, &any, &s->eb);
 		break;
 	case QL_PIECE_RANGE:
-		s->err = ql_range_run(&s->range, c, col, &any, &s->eb);
+		s->err = ql_range_run(&p->range, c, &p->col, &any, &s->eb);
 		break;
 	case QL_PIECE_RAW:
 		break;
 	}
-	if (s->range.again || s->err)
+	if (p->range.again || s->err)
 		return false;
-	s->batch->samples_used += s->range.samples_in_windows;
-	s->batch->samples_read += s->range.samples_read;
+	p->out->samples_used += p->range.samples_in_windows;
+	p->out->samples_read += p->range.samples_read;
 	return any;
 }
 
 /* Parts of a series return true when the slice is over. */
 
-static bool scan_notes(struct ql_scan *s, const struct source_item *item)
+static bool scan_notes(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
-	const struct ql_piece_spec *spec = s->piece->spec;
+	const struct ql_pipe *spec = p->spec;
 	const struct ql_scalar *q = &spec->range.param[0];
 	uint32_t n = spec->range.grid.n;
 
@@ -55,48 +98,54 @@ static bool scan_notes(struct ql_scan *s, const struct source_item *item)
 		ql_notes_counter(&s->batch->notes, spec->pos, item->labels);
 	if (spec->range.fn != QL_FN_QUANTILE_OVER_TIME)
 		return false;
-	while (s->step < n) {
-		uint32_t k = n - s->step;
+	while (p->step < n) {
+		uint32_t k = n - p->step;
 		if (q->kind != QL_SAME && k > QL_NOTES_PART)
 			k = QL_NOTES_PART;
-		ql_notes_quantiles(&s->batch->notes, spec->param_pos, q, s->col.has, s->step, k);
-		s->step += k;
-		if (s->step < n && ql_scan_yield(s, 8 * (uint64_t)k))
+		ql_notes_quantiles(&s->batch->notes, spec->param_pos, q, p->col.has, p->step, k);
+		p->step += k;
+		if (p->step < n && ql_scan_yield(s, 8 * (uint64_t)k))
 			return true;
 	}
-	s->step = 0;
+	p->step = 0;
 	return false;
 }
 
-static bool scan_elems(struct ql_scan *s)
+/* *left: the series goes on. */
+static bool scan_stages(struct ql_scan *s, struct scan_pipe *p, bool *left)
 {
-	const struct ql_piece_spec *spec = s->piece->spec;
+	const struct ql_pipe *spec = p->spec;
 	uint64_t work;
 
-	while ((work = ql_elem_next(
-	            spec->elems, spec->elems_count, &spec->range.grid, &s->col, &s->elem_at)))
-		if (ql_scan_yield(s, work))
-			return true;
+	for (; p->stage < spec->stages_count; p->stage++) {
+		const struct ql_stage *st = &spec->stages[p->stage];
+		while ((work = ql_elem_next(
+		            st->elems, st->elems_count, &spec->grid, &p->col, &p->elem_at)))
+			if (ql_scan_yield(s, work))
+				return true;
+	}
+	p->stage = 0;
+	*left = !spec->stages_count || ql_col_any(&p->col, spec->grid.n);
 	return false;
 }
 
-static struct labels scan_labels(struct ql_scan *s, struct labels ls, struct arena *a)
+static struct labels scan_labels(struct scan_pipe *p, struct labels ls, struct arena *a)
 {
-	const struct ql_piece_spec *spec = s->piece->spec;
+	const struct ql_pipe *spec = p->spec;
 	struct labels out = ls;
 	unsigned dropped = 0;
 
 	if (ql_names_go_now(spec->names))
 		out = ql_labels_drop(a, ls, &dropped);
-	s->batch->may_collide |= dropped > (spec->names == QL_NAMES_DROP_ONE);
+	p->out->may_collide |= dropped > (spec->names == QL_NAMES_DROP_ONE);
 	if (out.bytes == ls.bytes && out.len)
 		out.bytes = arena_dup(a, ls.bytes, ls.len);
 	return out;
 }
 
-static enum err keep_begin(struct ql_scan *s, const struct source_item *item)
+static enum err keep_begin(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
-	const struct ql_piece_spec *spec = s->piece->spec;
+	const struct ql_pipe *spec = p->spec;
 	struct arena *a = &s->batch->arena;
 	uint32_t n = spec->range.grid.n;
 	size_t words = ql_words(n);
@@ -104,9 +153,9 @@ static enum err keep_begin(struct ql_scan *s, const struct source_item *item)
 
 	if (e)
 		return e;
-	struct ql_col *col = ql_vec_add(a, &s->batch->vec);
+	struct ql_col *col = ql_vec_add(a, &p->out->vec);
 	uint64_t *mem = arena_alloc(a, (words + n) * 8);
-	struct labels ls = scan_labels(s, item->labels, a);
+	struct labels ls = scan_labels(p, item->labels, a);
 	*col = (struct ql_col){
 		.ls = ls,
 		.hash = label_hash(ls),
@@ -114,60 +163,60 @@ static enum err keep_begin(struct ql_scan *s, const struct source_item *item)
 		.v = (double *)(mem + words),
 		.drop_name = spec->names == QL_NAMES_DROP_LATE,
 	};
-	if (UNLIKELY(s->col.hists != NULL) && !(e = ql_charge(&s->budget, n, &s->eb)))
+	if (UNLIKELY(p->col.hists != NULL) && !(e = ql_charge(&s->budget, n, &s->eb)))
 		ql_col_hists(a, col, n);
 	return e;
 }
 
 /* Histograms of the column, into the batch's last one. */
-static bool scan_keep_hists(struct ql_scan *s)
+static bool scan_keep_hists(struct ql_scan *s, struct scan_pipe *p)
 {
-	uint32_t n = s->piece->spec->range.grid.n;
-	struct ql_batch *b = s->batch;
+	uint32_t n = p->spec->grid.n;
+	struct ql_batch_pipe *b = p->out;
 	struct ql_col *col = &b->vec.cols[b->vec.count - 1];
 
-	s->part = SCAN_HISTS;
+	p->part = SCAN_HISTS;
 	do {
 		uint64_t work;
-		s->err = ql_hists_copy(
-		    &s->budget, &b->arena, col->hists, s->col.hists, n, &s->step, &work, &s->eb);
+		s->err = ql_hists_copy(&s->budget, &s->batch->arena, col->hists, p->col.hists, n,
+		    &p->step, &work, &s->eb);
 		b->hist_bytes += work * 8;
-		if (!s->err && s->step < n && ql_scan_yield(s, work))
+		if (!s->err && p->step < n && ql_scan_yield(s, work))
 			return true;
-	} while (!s->err && s->step < n);
-	s->step = 0;
+	} while (!s->err && p->step < n);
+	p->step = 0;
 	return false;
 }
 
 /* A copy of the column goes into the batch. */
-static bool scan_keep(struct ql_scan *s, const struct source_item *item)
+static bool scan_keep(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
-	uint32_t n = s->piece->spec->range.grid.n;
+	uint32_t n = p->spec->grid.n;
 
-	if (s->part == SCAN_HISTS)
-		return scan_keep_hists(s);
-	if (!s->step && (s->err = keep_begin(s, item)))
+	if (p->part == SCAN_HISTS)
+		return scan_keep_hists(s, p);
+	if (!p->step && (s->err = keep_begin(s, p, item)))
 		return false;
-	struct ql_col *col = &s->batch->vec.cols[s->batch->vec.count - 1];
+	struct ql_col *col = &p->out->vec.cols[p->out->vec.count - 1];
 	for (;;) {
-		uint32_t from = s->step, k = n - from < SCAN_COPY ? n - from : SCAN_COPY;
-		memcpy(col->has + from / 64, s->col.has + from / 64, ql_words(k) * 8);
-		memcpy(col->v + from, s->col.v + from, (size_t)k * 8);
-		s->step = from + k < n ? from + k : 0;
-		if (!s->step)
-			return UNLIKELY(s->col.hists != NULL) && scan_keep_hists(s);
+		uint32_t from = p->step, k = n - from < SCAN_COPY ? n - from : SCAN_COPY;
+		memcpy(col->has + from / 64, p->col.has + from / 64, ql_words(k) * 8);
+		memcpy(col->v + from, p->col.v + from, (size_t)k * 8);
+		p->step = from + k < n ? from + k : 0;
+		if (!p->step)
+			return UNLIKELY(p->col.hists != NULL) && scan_keep_hists(s, p);
 		if (ql_scan_yield(s, k))
 			return true;
 	}
 }
 
-static bool scan_add(struct ql_scan *s, const struct source_item *item)
+static bool scan_add(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
 	bool more = true;
 
-	s->col.ls = item->labels;
+	p->col.ls = item->labels;
 	for (;;) {
-		s->err = ql_aggr_add(&s->batch->aggr, &s->col, &more, &s->budget, &s->eb);
+		s->err = ql_reducer_add(&p->out->reducer, &p->col, &more, &s->budget, &s->eb);
 		if (s->err || !more)
 			return false;
 		if (ql_scan_yield(s, QL_AGGR_PART))
@@ -175,109 +224,123 @@ static bool scan_add(struct ql_scan *s, const struct source_item *item)
 	}
 }
 
-static enum err raw_begin(struct ql_scan *s, const struct source_item *item)
+static enum err raw_begin(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
 	uint32_t count = item->col.count;
-	struct ql_batch *b = s->batch;
+	struct ql_batch_pipe *b = p->out;
 	enum err e = ql_charge(&s->budget, count, &s->eb);
 
 	if (e)
 		return e;
 	if (b->raw_count == b->raw_cap) {
 		size_t cap = b->raw_cap ? b->raw_cap * 2 : 16;
-		struct ql_series *raw = arena_array(&b->arena, cap, sizeof(*raw));
+		struct ql_series *raw = arena_array(&s->batch->arena, cap, sizeof(*raw));
 		if (b->raw_count)
 			memcpy(raw, b->raw, b->raw_count * sizeof(*raw));
 		b->raw = raw;
 		b->raw_cap = cap;
 	}
-	s->raw_t = arena_array(&b->arena, count, sizeof(*s->raw_t));
-	s->raw_v = arena_array(&b->arena, count, sizeof(*s->raw_v));
-	s->raw_count = 0;
+	p->raw_t = arena_array(&s->batch->arena, count, sizeof(*p->raw_t));
+	p->raw_v = arena_array(&s->batch->arena, count, sizeof(*p->raw_v));
+	p->raw_count = 0;
 	return ERR_OK;
 }
 
-static void raw_end(struct ql_scan *s, const struct source_item *item)
+static void raw_end(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
-	struct ql_batch *b = s->batch;
+	struct ql_batch_pipe *b = p->out;
 	struct labels ls = item->labels;
 
-	b->samples_used += s->raw_count;
-	b->samples_read += s->raw_count;
-	if (!s->raw_count)
+	b->samples_used += p->raw_count;
+	b->samples_read += p->raw_count;
+	if (!p->raw_count)
 		return;
 	if (ls.len)
-		ls.bytes = arena_dup(&b->arena, ls.bytes, ls.len);
+		ls.bytes = arena_dup(&s->batch->arena, ls.bytes, ls.len);
 	b->raw[b->raw_count++] =
-	    (struct ql_series){ .labels = ls, .count = s->raw_count, .t_ms = s->raw_t, .v = s->raw_v };
+	    (struct ql_series){ .labels = ls, .count = p->raw_count, .t_ms = p->raw_t, .v = p->raw_v };
 }
 
 /* A range selector as the result: the samples themselves, without markers and histograms. */
-static bool scan_raw(struct ql_scan *s, const struct source_item *item)
+static bool scan_raw(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
 	const struct sample_column *c = &item->col;
 
-	if (!s->step && (s->err = raw_begin(s, item)))
+	if (!p->step && (s->err = raw_begin(s, p, item)))
 		return false;
-	while (s->step < c->count) {
-		uint32_t n = s->raw_count, left = c->count - s->step;
-		uint32_t end = s->step + (left < SCAN_COPY ? left : SCAN_COPY);
-		for (uint32_t i = s->step; i < end; i++) {
-			s->raw_t[n] = c->t_ms[i];
-			s->raw_v[n] = c->v[i];
+	while (p->step < c->count) {
+		uint32_t n = p->raw_count, left = c->count - p->step;
+		uint32_t end = p->step + (left < SCAN_COPY ? left : SCAN_COPY);
+		for (uint32_t i = p->step; i < end; i++) {
+			p->raw_t[n] = c->t_ms[i];
+			p->raw_v[n] = c->v[i];
 			n += !sample_is_no_float(c->v[i]);
 		}
-		s->raw_count = n;
-		s->step = end;
+		p->raw_count = n;
+		p->step = end;
 		if (end < c->count && ql_scan_yield(s, left < SCAN_COPY ? left : SCAN_COPY))
 			return true;
 	}
-	s->step = 0;
-	raw_end(s, item);
+	p->step = 0;
+	raw_end(s, p, item);
 	return false;
 }
 
-/* The item at hand goes into the batch, one part after another. */
-static bool scan_parts(struct ql_scan *s, const struct source_item *item)
+/* The item at hand goes through a pipe, one part after another. */
+static bool pipe_parts(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
-	const struct ql_piece_spec *spec = s->piece->spec;
+	bool left;
 
-	if (spec->mode == QL_PIECE_RAW)
-		return scan_raw(s, item);
-	if (s->part == SCAN_WINDOWS) {
-		if (!scan_base(s, &item->col, &s->col))
-			return s->range.again;
-		s->part = SCAN_NOTES;
+	if (p->spec->mode == QL_PIECE_RAW)
+		return scan_raw(s, p, item);
+	if (p->part == SCAN_WINDOWS) {
+		if (!scan_base(s, p, &item->col))
+			return p->range.again;
+		p->part = SCAN_NOTES;
 	}
-	if (s->part == SCAN_NOTES) {
-		if (scan_notes(s, item))
+	if (p->part == SCAN_NOTES) {
+		if (scan_notes(s, p, item))
 			return true;
-		s->part = SCAN_ELEMS;
+		p->part = SCAN_STAGES;
 	}
-	if (s->part == SCAN_ELEMS) {
-		if (scan_elems(s))
+	if (p->part == SCAN_STAGES) {
+		if (scan_stages(s, p, &left))
 			return true;
-		s->part = SCAN_TAKE;
-		if (spec->elems_count && !ql_col_any(&s->col, spec->range.grid.n))
+		p->part = SCAN_TAKE;
+		if (!left)
 			return false;
 	}
-	return spec->has_aggr ? scan_add(s, item) : scan_keep(s, item);
+	return p->spec->reduce.kind ? scan_add(s, p, item) : scan_keep(s, p, item);
+}
+
+/* --- one series --- */
+
+static bool scan_pipes(struct ql_scan *s, const struct source_item *item)
+{
+	while (s->pipe < s->piece->spec->pipes_count) {
+		struct scan_pipe *p = &s->pipes[s->pipe];
+		bool again = pipe_parts(s, p, item);
+		if (s->err || again)
+			return again;
+		p->part = SCAN_WINDOWS;
+		p->col.hists = NULL;
+		s->pipe++;
+	}
+	s->pipe = 0;
+	return false;
 }
 
 enum err ql_scan_value(struct ql_scan *s, const struct source_item *item)
 {
-	s->again = scan_parts(s, item) && !s->err;
-	if (!s->again) {
-		s->part = SCAN_WINDOWS;
-		s->col.hists = NULL;
-	}
+	s->again = scan_pipes(s, item) && !s->err;
 	return s->err;
 }
 
 /* Native histograms are samples of which a float column knows nothing: the answer says so. */
 static void note_histograms(struct ql_scan *s)
 {
-	ql_notes_add(&s->batch->notes, true, s->piece->spec->pos, QL_NOTE_HISTOGRAMS);
+	for (const struct ql_pipe *p = s->piece->spec->pipes; p; p = p->next)
+		ql_notes_add(&s->batch->notes, true, p->pos, QL_NOTE_HISTOGRAMS);
 }
 
 enum err ql_scan_series(struct ql_scan *s, const struct source_item *item)
@@ -289,7 +352,7 @@ enum err ql_scan_series(struct ql_scan *s, const struct source_item *item)
 	s->batch->samples += item->col.count;
 	s->batch->series++;
 	s->since_samples += item->col.count;
-	s->since_work += s->piece->spec->range.grid.n;
+	s->since_work += s->piece->spec->pipes->range.grid.n;
 	s->since_series++;
 	return ql_scan_value(s, item);
 }

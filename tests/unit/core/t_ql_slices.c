@@ -364,16 +364,16 @@ static void fill(struct ql_col *c, uint32_t n)
 static void elements_ask(const char *what, struct ql_elem e)
 {
 	struct ql_grid g = { BASE_MS, 1000, MANY };
-	struct ql_elem chain[QL_PIECE_ELEMS];
+	struct ql_elem chain[QL_STAGE_ELEMS];
 	struct ql_elem_at at = { 0 };
 	uint64_t best = UINT64_MAX, work;
 
-	for (unsigned i = 0; i < QL_PIECE_ELEMS; i++)
+	for (unsigned i = 0; i < QL_STAGE_ELEMS; i++)
 		chain[i] = e;
 	for (unsigned i = 0; i < RUNS && best >= GAP_MAX_US * 1000u; i++) {
 		fill(&out, MANY);
 		meter_start(true);
-		while ((work = ql_elem_next(chain, QL_PIECE_ELEMS, &g, &out, &at)))
+		while ((work = ql_elem_next(chain, QL_STAGE_ELEMS, &g, &out, &at)))
 			meter_tick(work);
 		meter_look();
 		best = meter.longest_ns < best ? meter.longest_ns : best;
