@@ -16,7 +16,8 @@
  * time marked; a change stands in every ring whose slots reach back to it, what lies before all in
  * one number. A range is answered by the ring that says least. So one late change makes old times
  * new only nearby, coarser the older they are.
- * What lies more than CHANGES_AHEAD_MS ahead of the writer's clock moves no ring: it has a number of
+ * What lies more than CHANGES_AHEAD_MS ahead of the writer's clock moves no ring: it has a number
+ * of
  * its own, which times count as theirs when the rings reach them.
  *
  * Who is asked for. `who` is a small number (a tenant's). Nothing is kept of those for whom nobody

@@ -3,7 +3,8 @@
  * to a number of bytes.
  *
  * A struct hoard_item is embedded in what is kept; its snap (core/rt/snap.h) counts who uses it.
- * Whoever gets one has a reference and drops it: a thing that leaves the hoard while it is read goes
+ * Whoever gets one has a reference and drops it: a thing that leaves the hoard while it is read
+ * goes
  * when its last reader has gone, and counts until then. What a thing takes is charged to the
  * hoard's purse by who makes it, and given back where it is freed.
  *
