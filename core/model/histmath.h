@@ -20,7 +20,7 @@ enum histmath_told {             /* bits: what is to be said of an operation */
 	HISTMATH_MIXED = 1,      /* exponential with custom: no result */
 	HISTMATH_RECONCILED = 2, /* custom bounds differed: those of both are left */
 	HISTMATH_COLLIDED = 4,   /* one hint says reset, the other one says none */
-	HISTMATH_NONE = 8        /* no result for another reason: no memory, too many buckets */
+	HISTMATH_NONE = 8 /* no result: no memory, or buckets farther apart than spans tell */
 };
 
 /* With doubles as counts: h itself when it has them. */
@@ -30,16 +30,24 @@ const struct hist *hist_with_hint(struct arena *a, const struct hist *h, enum hi
 /* To a coarser schema; h itself when it has it. (hist_reduce, for floats and integers.) */
 const struct hist *hist_at_schema(struct arena *a, const struct hist *h, int schema);
 
-/* l + r and l - r; *told gets bits, and keeps those it has. */
+/*
+ * l + r and l - r; *told gets bits, and keeps those it has. NULL with HISTMATH_MIXED or
+ * HISTMATH_NONE. The hint: that of both; gauge when one is; else unknown. (The operator "-" and
+ * rates say gauge: hist_with_hint.)
+ */
 const struct hist *hist_add(
     struct arena *a, const struct hist *l, const struct hist *r, unsigned *told);
 const struct hist *hist_sub(
     struct arena *a, const struct hist *l, const struct hist *r, unsigned *told);
+/* A factor below 0 makes a gauge; nothing is left of the buckets that are divided by 0. */
 const struct hist *hist_mul(struct arena *a, const struct hist *h, double factor);
 const struct hist *hist_div(struct arena *a, const struct hist *h, double by);
 /* Observations below (above: at least) x; the bucket that holds x is divided. */
 const struct hist *hist_trim(struct arena *a, const struct hist *h, double x, bool above);
-/* "==" of PromQL: equal counts, sum, layout, whatever the spans and hints are. */
+/*
+ * "==" of PromQL: the same bits in all counts and the sum, the same buckets (one that holds 0 is
+ * one), whatever the spans and hints are.
+ */
 bool hist_same_value(struct arena *scratch, const struct hist *l, const struct hist *r);
 /* Did the counter begin again between before and h? Looks at hints first. */
 bool hist_reset_after(struct arena *scratch, const struct hist *before, const struct hist *h);
@@ -69,7 +77,10 @@ double hist_quantile(double q, const struct hist *h, enum hist_nan *nan);
 double hist_fraction(double lower, double upper, const struct hist *h, enum hist_nan *nan);
 double hist_stdvar(const struct hist *h);
 
-/* The buckets from the lowest to the highest, without those that no span tells. */
+/*
+ * The buckets from the lowest to the highest (or down), without those that no span tells; the zero
+ * bucket when it holds something. One that reaches into the zero bucket ends where that does.
+ */
 struct hist_bucket {
 	double lower, upper, count;
 	bool lower_in, upper_in; /* do the bounds belong to it? */
@@ -77,16 +88,16 @@ struct hist_bucket {
 };
 struct hist_iter {
 	const struct hist *h;
-	unsigned _part; /* negative, zero, positive */
-	uint32_t _span, _in, _at;
-	int32_t _index;
+	unsigned _part; /* negative, zero, positive, or the other way round; then the end */
+	uint32_t _span, _in, _at; /* the next one; read backwards: behind it */
+	int64_t _index;
 	bool _down; /* from the highest to the lowest */
 };
 void hist_iter_init(struct hist_iter *it, const struct hist *h, bool down);
 bool hist_iter_next(struct hist_iter *it, struct hist_bucket *out);
-double hist_bound(int schema, int32_t index); /* upper bound of an exponential bucket */
+double hist_bound(int schema, int64_t index); /* upper bound of an exponential bucket */
 
-/* As Prometheus prints it: {count:3, sum:4.5, [-1,1]:1, (1,2]:2}. */
+/* As Prometheus prints it, without buckets of 0: {count:3, sum:4.5, [-1,1]:1, (1,2]:2}. */
 void hist_print(const struct hist *h, struct buf *out);
 
 #endif
