@@ -79,13 +79,11 @@ struct ql_value {
 	 */
 	struct ql_series *series;
 	size_t series_count;
+	bool has_hists;     /* a series has histograms */
 	const char *string; /* STRING */
 	size_t string_len;
 	int64_t t_ms; /* SCALAR and STRING: evaluation time */
 };
-/* Part of the info of a query that met native histograms. */
-#define QL_NOTE_HISTOGRAMS                                                                         \
- "native histograms are stored but not evaluated by this version, they are left out"
 struct ql_note {
 	const char *text; /* rendered in full: "PromQL warning: ... (1:5)" */
 };

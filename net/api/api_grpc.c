@@ -82,15 +82,6 @@ static void count_turn(struct loop_deferred *d)
 	send_answer(g);
 }
 
-/* Has the result no place for something that was asked for? */
-static bool left_out(const struct promjson_notes *infos)
-{
-	for (size_t i = 0; i < infos->count; i++)
-		if (strstr(infos->items[i].text, QL_NOTE_HISTOGRAMS))
-			return true;
-	return false;
-}
-
 /* What stands beside a result in JSON goes behind it here, as metadata. */
 static void tell_notes(struct req *r, const char *name, const struct promjson_notes *notes)
 {
@@ -110,8 +101,9 @@ static void evaluated(void *arg, const struct promjson_answer *a)
 	struct gquery *g = arg;
 	struct req *r = g->call->req;
 	const struct ql_value *v = a->value;
-	if (left_out(&a->infos)) {
-		gcall_finish(g->call, GRPC_UNIMPLEMENTED, "%s", QL_NOTE_HISTOGRAMS);
+	if (v->has_hists) {
+		gcall_finish(g->call, GRPC_UNIMPLEMENTED,
+		    "the result has native histograms, this service has series of numbers");
 		return;
 	}
 	if (v->type == QL_STRING) {

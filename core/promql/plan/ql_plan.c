@@ -330,8 +330,7 @@ static struct ql_elem *pipe_elem(struct ql_pipe *s)
 static struct ql_pn *plan_elem(struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g,
     struct ql_elem e, struct ql_pn *vec, struct ql_pn *const *param, unsigned params)
 {
-	/* Parameters of data cannot go along. */
-	bool fixed = !(e.kind == QL_ELEM_OP && ql_op_is_trim(e.op));
+	bool fixed = true; /* parameters of data cannot go along */
 	struct ql_elem *to;
 
 	for (unsigned i = 0; i < params; i++) {

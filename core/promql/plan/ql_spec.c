@@ -64,5 +64,7 @@ bool ql_elem_knows(enum ql_fn fn)
 
 bool ql_elem_drops_name(const struct ql_elem *e)
 {
-	return e->kind != QL_ELEM_OP || !ql_op_is_compare(e->op) || e->return_bool;
+	bool filter = ql_op_is_compare(e->op) || ql_op_is_trim(e->op);
+
+	return e->kind != QL_ELEM_OP || !filter || e->return_bool;
 }

@@ -99,6 +99,7 @@ struct ql_elem {
 	enum ql_op op;
 	bool scalar_left, return_bool;
 	struct ql_scalar param[2]; /* QL_ELEM_OP: the scalar is param[0] */
+	struct ql_pos pos;         /* of an operator, for notes */
 };
 bool ql_elem_knows(enum ql_fn fn); /* functions of one vector and scalars that are done here */
 bool ql_elem_drops_name(const struct ql_elem *e);

@@ -1,6 +1,7 @@
 #include "core/promql/run/ql_elem.h"
 
 #include <math.h>
+#include <string.h>
 
 #define PI 3.14159265358979323846
 
@@ -200,7 +201,9 @@ static void elem_steps(const struct ql_elem *e, const struct ql_grid *g, const d
 			v[i] = -v[i];
 		break;
 	case QL_ELEM_OP:
-		if (ql_op_is_compare(e->op))
+		if (ql_op_is_trim(e->op))
+			memset(has, 0, ql_words(g->n) * sizeof(*has));
+		else if (ql_op_is_compare(e->op))
 			run_compare(e, g->n, p, v, has);
 		else
 			run_arith(e, g->n, p, v);
@@ -247,27 +250,52 @@ static unsigned weight_of(const struct ql_elem *e)
 #pragma GCC diagnostic pop
 }
 
-uint64_t ql_elem_part(
-    const struct ql_elem *e, const struct ql_grid *g, uint32_t from, struct ql_col *c)
+static uint64_t elem_floats(const struct ql_elem *e, const struct ql_grid *g, uint32_t from,
+    struct ql_col *c, const struct ql_elem_room *to)
 {
 	double room[2][QL_PART];
 	struct ql_grid part = { ql_grid_t(g, from), g->step_ms, ql_part(from, g->n) };
 	const double *p = param_run(&e->param[0], from, part.n, room[0]);
 	const double *p1 = param_run(&e->param[1], from, part.n, room[1]);
 
+	if (e->kind == QL_ELEM_OP && ql_op_is_trim(e->op) && ql_bits_any(c->has + from / 64, part.n))
+		ql_elem_note(to->notes, e->pos, e->op, false, false);
 	elem_steps(e, &part, p, p1, c->v + from, c->has + from / 64);
 	return (uint64_t)part.n * weight_of(e);
 }
 
-uint64_t ql_elem_next(const struct ql_elem *e, unsigned count, const struct ql_grid *g,
-    struct ql_col *c, struct ql_elem_at *at)
+/* One call's work on the part and the element at hand; *done: all of it. */
+static uint64_t elem_part(const struct ql_elem *e, const struct ql_grid *g, struct ql_col *c,
+    const struct ql_elem_room *room, struct ql_elem_at *at, bool *done)
 {
+	uint64_t work;
+
+	*done = true;
+	if (LIKELY(c->hists == NULL))
+		return elem_floats(e, g, at->step, c, room);
+	if (at->in_hists) {
+		work = ql_elem_hists(e, g, at->step, c, room, &at->hist);
+	} else {
+		work = elem_floats(e, g, at->step, c, room);
+		at->in_hists = true;
+		at->hist = 0;
+	}
+	*done = at->hist == ql_part(at->step, g->n);
+	at->in_hists = !*done;
+	return work;
+}
+
+uint64_t ql_elem_next(const struct ql_elem *e, unsigned count, const struct ql_grid *g,
+    struct ql_col *c, const struct ql_elem_room *room, struct ql_elem_at *at)
+{
+	bool done;
+
 	if (!count || at->step >= g->n) {
 		*at = (struct ql_elem_at){ 0 };
 		return 0;
 	}
-	uint64_t work = ql_elem_part(&e[at->elem], g, at->step, c);
-	if (++at->elem == count)
+	uint64_t work = elem_part(&e[at->elem], g, c, room, at, &done);
+	if (done && ++at->elem == count)
 		*at = (struct ql_elem_at){ .step = at->step + ql_part(at->step, g->n) };
 	return work;
 }

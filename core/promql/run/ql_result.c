@@ -145,6 +145,7 @@ static enum ql_did build_series(struct ql *q, struct ql_pn *pn)
 		else if ((q->run.err = column_series(q, &pn->grid, &pn->vec.cols[at], s)))
 			return QL_FAILED;
 		v->series_count += s->count != 0;
+		v->has_hists = v->has_hists || s->h;
 		if (ql_tick(&q->run, pn->grid.n / 8))
 			return QL_AGAIN;
 	}

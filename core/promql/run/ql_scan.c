@@ -150,6 +150,8 @@ static enum err scan_open(struct ql_scan *s)
 	};
 	s->budget = (struct ql_budget){ .bytes = spec->bytes, .samples = spec->samples };
 	s->state = SCAN_READ;
+	arena_init(&s->made, SCAN_MADE_BLOCK);
+	arena_purse(&s->made, spec->bytes);
 	enum err e = ql_scan_pipes_init(s);
 	if (e)
 		return e;
@@ -280,6 +282,7 @@ static void scan_close(struct ql_scan *s)
 		s->cursor_memory = 0;
 	}
 	ql_scan_pipes_release(s);
+	arena_release(&s->made);
 	if (s->canceled && !s->err)
 		s->err = ERR_CANCELED;
 	uint64_t points = s->budget.points; /* the batch's, which goes home */

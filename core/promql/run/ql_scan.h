@@ -15,8 +15,9 @@
 #include "core/promql/run/ql_piece.h"
 #include "core/rt/job.h"
 
-#define SCAN_MAGIC   0x5cab51e5u
-#define QL_TICK_WORK 4096 /* samples of windows between looks at the clock */
+#define SCAN_MAGIC      0x5cab51e5u
+#define SCAN_MADE_BLOCK (4u << 10)
+#define QL_TICK_WORK    4096 /* samples of windows between looks at the clock */
 
 /* Where the series at hand is. Each part may take more than a slice. */
 enum scan_part {
@@ -39,6 +40,8 @@ struct scan_pipe {
 	int64_t *raw_t; /* QL_PIECE_RAW: where its samples go, so many are there */
 	double *raw_v;
 	uint32_t raw_count;
+	const struct hist **raw_h; /* when it may have histograms */
+	bool raw_any_h;            /* it has one */
 	struct ql_elem_at elem_at;
 };
 enum scan_state {
@@ -76,6 +79,7 @@ struct ql_scan {
 	unsigned pipe;           /* at hand; those before it are done with the item */
 	struct source_item item; /* the series at hand, good until the next one is asked for */
 	bool again;              /* it is not done yet */
+	struct arena made;       /* histograms that the pipe at hand made of the item's */
 	struct ql_batch *batch;  /* being filled */
 	uint64_t cursor_memory;  /* charged */
 	uint64_t since_work;     /* windows and steps */

@@ -115,12 +115,13 @@ static bool scan_notes(struct ql_scan *s, struct scan_pipe *p, const struct sour
 static bool scan_stages(struct ql_scan *s, struct scan_pipe *p, bool *left)
 {
 	const struct ql_pipe *spec = p->spec;
+	struct ql_elem_room room = { &s->made, &s->batch->notes };
 	uint64_t work;
 
 	for (; p->stage < spec->stages_count; p->stage++) {
 		const struct ql_stage *st = &spec->stages[p->stage];
 		while ((work = ql_elem_next(
-		            st->elems, st->elems_count, &spec->grid, &p->col, &p->elem_at)))
+		            st->elems, st->elems_count, &spec->grid, &p->col, &room, &p->elem_at)))
 			if (ql_scan_yield(s, work))
 				return true;
 	}
@@ -243,7 +244,50 @@ static enum err raw_begin(struct ql_scan *s, struct scan_pipe *p, const struct s
 	p->raw_t = arena_array(&s->batch->arena, count, sizeof(*p->raw_t));
 	p->raw_v = arena_array(&s->batch->arena, count, sizeof(*p->raw_v));
 	p->raw_count = 0;
-	return ERR_OK;
+	p->raw_h = NULL;
+	p->raw_any_h = false;
+	if (item->col.h && !(e = ql_charge(&s->budget, count, &s->eb)))
+		p->raw_h = arena_zalloc(&s->batch->arena, count * sizeof(*p->raw_h));
+	return e;
+}
+
+/* A float histogram of the batch's own; NULL: s->err. */
+static const struct hist *raw_hist(struct ql_scan *s, struct scan_pipe *p, const struct hist *h)
+{
+	uint64_t bytes = sizeof(*h) + hist_cost(h) * 8;
+
+	if ((s->err = ql_room(&s->budget, 2 * bytes, &s->eb)))
+		return NULL;
+	h = hist_to_float(&s->made, h);
+	h = h ? hist_copy(&s->batch->arena, h) : NULL;
+	if (!h)
+		s->err = errbuf_set(&s->eb, ERR_NOMEM, "no memory for a histogram");
+	p->raw_any_h = true;
+	p->out->hist_bytes += bytes;
+	return h;
+}
+
+/*
+ * The samples from p->step on of a column with histograms, until some work is done. Returns the
+ * work.
+ */
+static uint64_t raw_mixed(struct ql_scan *s, struct scan_pipe *p, const struct sample_column *c)
+{
+	uint64_t work = 0;
+
+	for (; p->step < c->count && work < QL_HISTS_WORK; p->step++, work++) {
+		uint32_t i = p->step, n = p->raw_count;
+		const struct hist *h = c->h[i];
+		if (h ? hist_is_stale(h) : sample_is_stale(c->v[i]))
+			continue;
+		if (h && !(p->raw_h[n] = raw_hist(s, p, h)))
+			return work;
+		work += h ? hist_cost(h) + sizeof(*h) / 8 : 0;
+		p->raw_t[n] = c->t_ms[i];
+		p->raw_v[n] = c->v[i];
+		p->raw_count++;
+	}
+	return work;
 }
 
 static void raw_end(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
@@ -257,24 +301,34 @@ static void raw_end(struct ql_scan *s, struct scan_pipe *p, const struct source_
 		return;
 	if (ls.len)
 		ls.bytes = arena_dup(&s->batch->arena, ls.bytes, ls.len);
-	b->raw[b->raw_count++] =
-	    (struct ql_series){ .labels = ls, .count = p->raw_count, .t_ms = p->raw_t, .v = p->raw_v };
+	b->raw[b->raw_count++] = (struct ql_series){ .labels = ls,
+		.count = p->raw_count,
+		.t_ms = p->raw_t,
+		.v = p->raw_v,
+		.h = p->raw_any_h ? p->raw_h : NULL };
 }
 
-/* A range selector as the result: the samples themselves, without markers and histograms. */
+/* A range selector as the result: the samples themselves, without markers. */
 static bool scan_raw(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
 	const struct sample_column *c = &item->col;
 
 	if (!p->step && (s->err = raw_begin(s, p, item)))
 		return false;
+	while (UNLIKELY(c->h != NULL) && p->step < c->count) {
+		uint64_t work = raw_mixed(s, p, c);
+		if (s->err)
+			return false;
+		if (p->step < c->count && ql_scan_yield(s, work))
+			return true;
+	}
 	while (p->step < c->count) {
 		uint32_t n = p->raw_count, left = c->count - p->step;
 		uint32_t end = p->step + (left < SCAN_COPY ? left : SCAN_COPY);
 		for (uint32_t i = p->step; i < end; i++) {
 			p->raw_t[n] = c->t_ms[i];
 			p->raw_v[n] = c->v[i];
-			n += !sample_is_no_float(c->v[i]);
+			n += !sample_is_stale(c->v[i]);
 		}
 		p->raw_count = n;
 		p->step = end;
@@ -324,6 +378,8 @@ static bool scan_pipes(struct ql_scan *s, const struct source_item *item)
 			return again;
 		p->part = SCAN_WINDOWS;
 		p->col.hists = NULL;
+		if (UNLIKELY(item->col.h != NULL))
+			arena_reset(&s->made, SCAN_MADE_BLOCK);
 		s->pipe++;
 	}
 	s->pipe = 0;
@@ -336,19 +392,10 @@ enum err ql_scan_value(struct ql_scan *s, const struct source_item *item)
 	return s->err;
 }
 
-/* Native histograms are samples of which a float column knows nothing: the answer says so. */
-static void note_histograms(struct ql_scan *s)
-{
-	for (const struct ql_pipe *p = s->piece->spec->pipes; p; p = p->next)
-		ql_notes_add(&s->batch->notes, true, p->pos, QL_NOTE_HISTOGRAMS);
-}
-
 enum err ql_scan_series(struct ql_scan *s, const struct source_item *item)
 {
 	if (!s->batch)
 		s->batch = ql_scan_batch(s);
-	if (UNLIKELY(item->col.h != NULL))
-		note_histograms(s);
 	s->batch->samples += item->col.count;
 	s->batch->series++;
 	s->since_samples += item->col.count;

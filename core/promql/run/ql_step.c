@@ -3,39 +3,25 @@
 #include "core/promql/run/ql_elem.h"
 #include "core/promql/run/ql_nodes.h"
 
-static void note_trim(struct ql_run *x, const struct ql_pn *pn)
-{
-	const char *op = ql_op_text(pn->ast->bin.op);
-	ql_notes_add(&x->notes, true, pn->ast->pos,
-	    "incompatible sample types encountered for binary operator \"%s\": float %s float", op,
-	    op);
-}
-
 static enum ql_did run_elem(struct ql_run *x, struct ql_pn *pn)
 {
-	uint32_t n = pn->grid.n;
+	struct ql_elem_room room = { x->arena, &x->notes };
 	bool drops = ql_elem_drops_name(&pn->elem);
+	struct ql_elem_at *at = pn->state;
+	uint64_t work;
 
-	if (!pn->state) {
-		pn->state = pn;
+	if (!at) {
+		at = pn->state = arena_zalloc(x->arena, sizeof(*at));
 		pn->vec = pn->arg[0]->vec;
 		for (unsigned i = 1; i < pn->args_count; i++)
 			pn->elem.param[i - 1] = pn->arg[i]->scalar;
-		if (pn->elem.kind == QL_ELEM_OP && ql_op_is_trim(pn->elem.op)) {
-			if (pn->vec.count)
-				note_trim(x, pn);
-			pn->vec.count = 0;
-		}
 	}
 	while (pn->pos < pn->vec.count) {
 		struct ql_col *c = &pn->vec.cols[pn->pos];
-		uint32_t count = ql_part(pn->step, n);
-		uint64_t work = ql_elem_part(&pn->elem, &pn->grid, pn->step, c);
-		pn->step += count;
-		if (pn->step == n) {
+		work = ql_elem_next(&pn->elem, 1, &pn->grid, c, &room, at);
+		if (!work) {
 			if (drops)
 				ql_run_drop_name(x, c);
-			pn->step = 0;
 			pn->pos++;
 		}
 		if (ql_tick(x, work))

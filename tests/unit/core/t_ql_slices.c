@@ -365,6 +365,7 @@ static void elements_ask(const char *what, struct ql_elem e)
 {
 	struct ql_grid g = { BASE_MS, 1000, MANY };
 	struct ql_elem chain[QL_STAGE_ELEMS];
+	struct ql_elem_room room = { NULL, NULL };
 	struct ql_elem_at at = { 0 };
 	uint64_t best = UINT64_MAX, work;
 
@@ -373,7 +374,7 @@ static void elements_ask(const char *what, struct ql_elem e)
 	for (unsigned i = 0; i < RUNS && best >= GAP_MAX_US * 1000u; i++) {
 		fill(&out, MANY);
 		meter_start(true);
-		while ((work = ql_elem_next(chain, QL_STAGE_ELEMS, &g, &out, &at)))
+		while ((work = ql_elem_next(chain, QL_STAGE_ELEMS, &g, &out, &room, &at)))
 			meter_tick(work);
 		meter_look();
 		best = meter.longest_ns < best ? meter.longest_ns : best;
