@@ -33,15 +33,21 @@ uint64_t ql_text_cost(const char *text, size_t len);
 
 #define QL_SERIES_TEXT_MAX  (64 * 1024)
 #define QL_SERIES_ITEMS_MAX 1000000 /* points of one series description, after repetition */
+#define QL_SERIES_COST_MAX  4000000 /* buckets that additions of histograms make */
 
 enum ql_item_kind {
 	QL_ITEM_OMITTED,
 	QL_ITEM_FLOAT,
-	QL_ITEM_HISTOGRAM /* recognised, not decoded */
+	QL_ITEM_HISTOGRAM
 };
+struct hist;
 struct ql_series_item {
 	enum ql_item_kind kind;
-	double v; /* stale markers have their bits */
+	bool hint_given; /* of a histogram: it was written */
+	union {
+		double v; /* stale markers have their bits */
+		const struct hist *h;
+	};
 };
 struct ql_series_desc {
 	struct labels labels; /* canonical; also the empty set */
@@ -50,8 +56,8 @@ struct ql_series_desc {
 	bool has_histograms;
 };
 /*
- * metric{labels} items...: spec of the items as in promqltest (a+bxN, _xN, stale, ...). ERR_BADDATA
- * with a text without position. Result in the arena.
+ * metric{labels} items...: spec of the items as in promqltest (a+bxN, _xN, stale, {{...}}). ERR_BADDATA
+ * with a text without position. Result in the arena; repeated histograms are one.
  */
 MUST_CHECK enum err ql_series_desc(
     struct arena *a, const char *text, size_t len, struct ql_series_desc *out, struct errbuf *eb);

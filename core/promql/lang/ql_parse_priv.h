@@ -71,6 +71,13 @@ struct ql_node *ql_parse_postfix(struct ql_parser *p, struct ql_node *n);
 /* Types (ql_check.c): the second pass, after the whole text was understood. */
 bool ql_check(struct ql_parser *p, struct ql_node *n);
 
+/*
+ * {{...}} at *p, which then is behind it (ql_hist_desc.c). *hint_given: the counter reset hint was
+ * written. ERR_BADDATA, ERR_NOMEM.
+ */
+MUST_CHECK enum err ql_hist_desc(struct arena *a, const char **p, const char *end,
+    const struct hist **out, bool *hint_given, struct errbuf *eb);
+
 void ql_parser_init(struct ql_parser *p, struct arena *a, const char *text, uint32_t len,
     const struct ql_parse_opts *o, struct errbuf *eb);
 

@@ -5,9 +5,10 @@
  *   v  vxN                   one, N + 1 points
  *   a+bxN  a-bxN             N + 1 points, by repeated addition
  *   stale                    the stale marker
- *   {{...}} and its forms    a native histogram: counted, not decoded
+ *   {{...}} and its forms    a native histogram (ql_hist_desc.c), the same counts
  */
 #include "core/base/rune.h"
+#include "core/model/histmath.h"
 #include "core/promql/lang/ql_parse_priv.h"
 
 #include <string.h>
@@ -17,6 +18,7 @@ struct cursor {
 	struct arena *arena;
 	struct ql_series_desc *out;
 	size_t cap;
+	uint64_t cost; /* of histograms made */
 	struct errbuf *eb;
 };
 
@@ -36,7 +38,7 @@ static enum err fail(struct cursor *c, const char *what)
 	    (int)rune_cut(c->p, left, 40), c->p);
 }
 
-static enum err add(struct cursor *c, enum ql_item_kind kind, double v)
+static enum err add(struct cursor *c, struct ql_series_item item)
 {
 	struct ql_series_desc *d = c->out;
 	if (d->items_count == QL_SERIES_ITEMS_MAX)
@@ -51,9 +53,13 @@ static enum err add(struct cursor *c, enum ql_item_kind kind, double v)
 		d->items = more;
 		c->cap = cap;
 	}
-	d->items[d->items_count++] = (struct ql_series_item){ .kind = kind, .v = v };
-	d->has_histograms = d->has_histograms || kind == QL_ITEM_HISTOGRAM;
+	d->items[d->items_count++] = item;
+	d->has_histograms = d->has_histograms || item.kind == QL_ITEM_HISTOGRAM;
 	return ERR_OK;
+}
+static enum err add_float(struct cursor *c, double v)
+{
+	return add(c, (struct ql_series_item){ .kind = QL_ITEM_FLOAT, .v = v });
 }
 
 /* An unsigned decimal number without blanks. */
@@ -100,32 +106,56 @@ static enum err read_value(struct cursor *c, double *v)
 	return ERR_OK;
 }
 
-/* {{ ... }}: no braces inside. */
-static enum err skip_histogram(struct cursor *c)
-{
-	const char *p = c->p + 2;
-	while (p + 1 < c->end && !(p[0] == '}' && p[1] == '}'))
-		p++;
-	if (p + 1 >= c->end)
-		return fail(c, "unclosed histogram");
-	c->p = p + 2;
-	return ERR_OK;
-}
 static bool histogram_ahead(const struct cursor *c)
 {
 	return c->end - c->p >= 2 && c->p[0] == '{' && c->p[1] == '{';
 }
 
+/* The next point of A+BxN; each addition pays for its buckets. */
+static enum err histogram_step(
+    struct cursor *c, const struct hist **h, const struct hist *by, bool minus)
+{
+	unsigned told = 0;
+
+	if ((*h)->schema > by->schema)
+		return errbuf_set(c->eb, ERR_BADDATA,
+		    "series description: error combining histograms: cannot merge from schema %d to %d",
+		    by->schema, (*h)->schema);
+	c->cost += hist_cost(*h) + hist_cost(by);
+	if (c->cost > QL_SERIES_COST_MAX)
+		return fail(c, "too many buckets");
+	const struct hist *sum =
+	    minus ? hist_sub(c->arena, *h, by, &told) : hist_add(c->arena, *h, by, &told);
+	if (!sum)
+		return errbuf_set(c->eb, ERR_BADDATA,
+		    "series description: cannot apply this operation on histograms with a mix of exponential and custom bucket schemas");
+	*h = sum;
+	return ERR_OK;
+}
+
 static enum err histogram_item(struct cursor *c)
 {
+	struct ql_series_item item = { .kind = QL_ITEM_HISTOGRAM };
+	const struct hist *by = NULL;
 	uint64_t times = 0;
-	enum err e = skip_histogram(c);
-	if (!e && (accept(c, '+') || accept(c, '-')))
-		e = histogram_ahead(c) ? skip_histogram(c) : fail(c, "bad histogram");
+	bool minus = false;
+	enum err e = ql_hist_desc(c->arena, &c->p, c->end, &item.h, &item.hint_given, c->eb);
+
+	if (!e && (accept(c, '+') || (minus = accept(c, '-')))) {
+		e = histogram_ahead(c)
+		    ? ql_hist_desc(c->arena, &c->p, c->end, &by, &item.hint_given, c->eb)
+		    : fail(c, "bad histogram");
+		if (!e && !(c->p < c->end && *c->p == 'x'))
+			e = fail(c, "missing repetition");
+	}
 	if (!e && accept(c, 'x'))
 		e = read_count(c, &times);
-	for (uint64_t i = 0; !e && i <= times; i++)
-		e = add(c, QL_ITEM_HISTOGRAM, 0);
+	for (uint64_t i = 0; !e && i <= times; i++) {
+		if (i && by)
+			e = histogram_step(c, &item.h, by, minus);
+		if (!e)
+			e = add(c, item);
+	}
 	return e;
 }
 
@@ -134,7 +164,7 @@ static enum err omitted_item(struct cursor *c)
 	uint64_t times = 1;
 	enum err e = accept(c, 'x') ? read_count(c, &times) : ERR_OK;
 	for (uint64_t i = 0; !e && i < times; i++)
-		e = add(c, QL_ITEM_OMITTED, 0);
+		e = add(c, (struct ql_series_item){ .kind = QL_ITEM_OMITTED });
 	return e;
 }
 
@@ -151,7 +181,7 @@ static enum err value_item(struct cursor *c)
 	else if (!e && progression)
 		e = fail(c, "missing repetition");
 	for (uint64_t i = 0; !e && i <= times; i++, v += step)
-		e = add(c, QL_ITEM_FLOAT, v);
+		e = add_float(c, v);
 	return e;
 }
 
@@ -171,7 +201,7 @@ static enum err read_items(struct cursor *c)
 			e = omitted_item(c);
 		else if ((size_t)(c->end - c->p) >= stale_len && !memcmp(c->p, stale, stale_len)) {
 			c->p += stale_len;
-			e = add(c, QL_ITEM_FLOAT, sample_stale());
+			e = add_float(c, sample_stale());
 		} else
 			e = value_item(c);
 		if (!e && c->p < c->end && !is_blank(*c->p))
