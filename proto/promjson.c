@@ -9,11 +9,16 @@
  *
  *   HEAD > SERIES > SERIES ... > TAIL > DONE         matrix: SERIES_HEAD, POINTS until the series
  *                                                    has no more, next
+ * A series with histograms: FLOATS, then HISTS, each a list that is there when it has any; within
+ * a histogram HIST.
  */
 enum step {
 	STEP_HEAD,
 	STEP_SERIES,
 	STEP_POINTS,
+	STEP_FLOATS,
+	STEP_HISTS,
+	STEP_HIST,
 	STEP_TAIL,
 	STEP_DONE
 };
@@ -104,6 +109,78 @@ static void one_point(struct promjson *e, struct buf *out, int64_t t_ms, double 
 	out->len = (size_t)(put_point(e, out->data + out->len, t_ms, v) - out->data);
 }
 
+static void time_of(struct promjson *e, struct buf *out, int64_t t_ms)
+{
+	if (buf_reserve(out, POINT_BYTES_MAX))
+		out->len = (size_t)(put_ts(e, out->data + out->len, t_ms) - out->data);
+}
+
+/* The next of a list that begins with its first. */
+static void list_item(struct promjson *e, struct buf *out, const char *begin)
+{
+	if (e->_any)
+		ADD(out, ",");
+	else
+		buf_add_str(out, begin);
+	e->_any = true;
+}
+
+static void list_end(struct promjson *e, struct buf *out, enum step next)
+{
+	if (e->_any)
+		ADD(out, "]");
+	e->_any = false;
+	e->_point = 0;
+	e->_step = (int)next;
+}
+
+static void mixed_floats(struct promjson *e, const struct ql_series *s, struct buf *out, size_t full)
+{
+	for (; e->_point < s->count; e->_point++) {
+		if (s->h[e->_point])
+			continue;
+		if (out->len >= full || out->over)
+			return;
+		list_item(e, out, ",\"values\":[");
+		one_point(e, out, s->t_ms[e->_point], s->v[e->_point]);
+	}
+	list_end(e, out, STEP_HISTS);
+}
+
+/* A time and the histogram's begin; or all is written, and the series with it. */
+static void mixed_hists(struct promjson *e, const struct ql_series *s, struct buf *out)
+{
+	while (e->_point < s->count && !s->h[e->_point])
+		e->_point++;
+	if (e->_point == s->count) {
+		list_end(e, out, STEP_SERIES);
+		ADD(out, "}");
+		e->_series++;
+		return;
+	}
+	list_item(e, out, ",\"histograms\":[");
+	ADD(out, "[");
+	time_of(e, out, s->t_ms[e->_point]);
+	ADD(out, ",");
+	promjson_hist(&e->_hist, s->h[e->_point]);
+	e->_step = STEP_HIST;
+}
+
+static void in_hist(struct promjson *e, struct buf *out, size_t full)
+{
+	if (!promjson_hist_next(&e->_hist, out, full))
+		return;
+	ADD(out, "]");
+	if (e->_a->value->type == QL_VECTOR) {
+		ADD(out, "}");
+		e->_series++;
+		e->_step = STEP_SERIES;
+		return;
+	}
+	e->_point++;
+	e->_step = STEP_HISTS;
+}
+
 /*
  * Scalars and strings print their time as an ordinary float of seconds and scalars never use an
  * exponent ("HTTP API" of the Prometheus documentation).
@@ -171,6 +248,16 @@ static void series_head(struct promjson *e, const struct ql_series *s, struct bu
 	e->_point = 0;
 }
 
+/* [ts,{...}] of a vector, the braces to come. */
+static void vector_hist(struct promjson *e, const struct ql_series *s, struct buf *out)
+{
+	ADD(out, ",\"histogram\":[");
+	time_of(e, out, s->t_ms[0]);
+	ADD(out, ",");
+	promjson_hist(&e->_hist, s->h[0]);
+	e->_step = STEP_HIST;
+}
+
 /* One more series, whole or begun. */
 static void series(struct promjson *e, struct buf *out, size_t full)
 {
@@ -183,6 +270,10 @@ static void series(struct promjson *e, struct buf *out, size_t full)
 	const struct ql_series *s = &v->series[e->_series];
 	if (v->type == QL_VECTOR) {
 		series_head(e, s, out);
+		if (UNLIKELY(s->h && s->h[0])) {
+			vector_hist(e, s, out);
+			return;
+		}
 		ADD(out, ",\"value\":");
 		one_point(e, out, s->t_ms[0], s->v[0]);
 		ADD(out, "}");
@@ -191,6 +282,11 @@ static void series(struct promjson *e, struct buf *out, size_t full)
 	}
 	if (e->_step == STEP_SERIES) {
 		series_head(e, s, out);
+		if (UNLIKELY(s->h != NULL)) {
+			e->_any = false;
+			e->_step = STEP_FLOATS;
+			return;
+		}
 		ADD(out, ",\"values\":[");
 		e->_step = STEP_POINTS;
 	}
@@ -248,6 +344,15 @@ bool promjson_next(struct promjson *e, struct buf *out, size_t at_least)
 		case STEP_SERIES:
 		case STEP_POINTS:
 			series(e, out, full);
+			break;
+		case STEP_FLOATS:
+			mixed_floats(e, &e->_a->value->series[e->_series], out, full);
+			break;
+		case STEP_HISTS:
+			mixed_hists(e, &e->_a->value->series[e->_series], out);
+			break;
+		case STEP_HIST:
+			in_hist(e, out, full);
 			break;
 		case STEP_TAIL:
 			tail(e, out);

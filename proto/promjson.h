@@ -10,8 +10,8 @@
  *           send and clear buf
  *
  * Other answers are put together by their handler: promjson_begin(), any JSON data, promjson_end().
- * One piece is at_least bytes and at most one label set or one point more, so a piece is bounded by
- * the limits of labels.
+ * One piece is at_least bytes and at most one label set or one point more, of a histogram some
+ * buckets, so a piece is bounded by the limits of labels.
  *
  * Cost: some 35 ns per point, most of it for the digits of the value; no allocation but the
  * buffer's.
@@ -22,6 +22,7 @@
 
 #include "core/base/buf.h"
 #include "core/model/exemplar.h"
+#include "core/model/histmath.h"
 #include "core/model/label.h"
 #include "core/promql/ql.h"
 
@@ -38,10 +39,17 @@ struct promjson_answer {
 	struct promjson_notes warnings, infos;
 	const struct ql_stats *stats; /* NULL = no "stats" */
 };
+struct promjson_hist { /* a histogram being written */
+	struct hist_iter _buckets;
+	unsigned _part;
+	bool _any; /* bucket */
+};
 struct promjson {
 	const struct promjson_answer *_a;
 	int _step;
 	size_t _series, _point;
+	bool _any; /* of a series that has histograms: the list at hand has begun */
+	struct promjson_hist _hist;
 	/*
 	 * Times of a matrix mostly begin with the same digits: the text of the last one without its
 	 * last four digits of seconds.
@@ -53,6 +61,14 @@ struct promjson {
 void promjson_query(struct promjson *e, const struct promjson_answer *a);
 /* true: finished, nothing more will come. */
 bool promjson_next(struct promjson *e, struct buf *out, size_t at_least);
+
+/*
+ * A histogram in pieces: {"count":"42","sum":"34.5","buckets":[[3,"-0.25","0.25","3"],...]}, with
+ * empty buckets left out. The first of a bucket tells which bounds belong to it: 0 the upper one, 1
+ * the lower one, 2 none, 3 both. True: it is whole.
+ */
+void promjson_hist(struct promjson_hist *w, const struct hist *h);
+bool promjson_hist_next(struct promjson_hist *w, struct buf *out, size_t full);
 
 void promjson_begin(struct buf *out); /* {"status":"success","data": */
 /* Annotations and the closing brace; either may be NULL. */
