@@ -12,6 +12,8 @@ struct series {
 	uint32_t count, cap;
 	int64_t *t_ms;
 	double *v;
+	const struct hist **h; /* NULL: none has one */
+	int64_t *start_ms;     /* NULL: none is told */
 };
 struct shard {
 	struct memsrc *src;
@@ -25,8 +27,8 @@ struct memsrc {
 	struct source source;
 	unsigned shards_count;
 	unsigned shaky, fail_after;
-	bool histograms;
 	struct shard *shards;
+	struct arena arena; /* of histograms */
 };
 struct name { /* of LABEL_NAMES and LABEL_VALUES */
 	const char *s;
@@ -43,7 +45,6 @@ struct cursor {
 	struct name *names;
 	size_t names_count, names_cap;
 	bool names_made;
-	const struct hist **h; /* of the item at hand */
 };
 
 static unsigned src_shards(struct source *s)
@@ -55,20 +56,6 @@ static struct loop *src_loop_of(struct source *s, unsigned shard)
 	return ((struct memsrc *)s)->shards[shard].loop;
 }
 
-/* Histograms beside those samples that say they are some; NULL when none does. */
-static const struct hist *const *hists(struct cursor *c, const struct sample_column *col)
-{
-	static const struct hist one;
-	bool any = false;
-	c->h = mem_array(c->h, col->count, sizeof(*c->h));
-	for (uint32_t i = 0; i < col->count; i++) {
-		bool is = sample_is_hist(col->v[i]);
-		c->h[i] = is ? &one : NULL;
-		any |= is;
-	}
-	return any ? c->h : NULL;
-}
-
 /* The samples of se inside the query's times. */
 static struct sample_column cut(const struct series *se, const struct source_query *q)
 {
@@ -77,7 +64,12 @@ static struct sample_column cut(const struct series *se, const struct source_que
 		lo++;
 	while (hi > lo && se->t_ms[hi - 1] > q->t_max_ms)
 		hi--;
-	return (struct sample_column){ .count = hi - lo, .t_ms = se->t_ms + lo, .v = se->v + lo };
+	struct sample_column c = { .count = hi - lo, .t_ms = se->t_ms + lo, .v = se->v + lo };
+	for (uint32_t i = lo; i < hi && se->h && !c.h; i++)
+		c.h = se->h[i] ? se->h + lo : NULL;
+	for (uint32_t i = lo; i < hi && se->start_ms && !c.start_ms; i++)
+		c.start_ms = se->start_ms[i] ? se->start_ms + lo : NULL;
+	return c;
 }
 
 static void add_name(struct cursor *c, const char *s, size_t len)
@@ -155,8 +147,6 @@ static enum source_state next_series(struct cursor *c, struct source_item *out)
 		*out = (struct source_item){ .labels = se->labels };
 		if (q->what == SOURCE_SERIES_SAMPLES)
 			out->col = col;
-		if (q->what == SOURCE_SERIES_SAMPLES && c->shard->src->histograms)
-			out->col.h = hists(c, &col);
 		c->at++;
 		return SOURCE_READY;
 	}
@@ -196,7 +186,6 @@ static void buried(struct loop_deferred *d)
 		return;
 	}
 	mem_free(c->names);
-	mem_free(c->h);
 	mem_free(c);
 }
 
@@ -237,6 +226,7 @@ struct memsrc *memsrc_create(struct team *team, unsigned shards)
 {
 	struct memsrc *m = mem_zalloc(sizeof(*m));
 	m->source.ops = &source_ops;
+	arena_init(&m->arena, 4096);
 	m->shards_count = shards;
 	m->shards = mem_zalloc(shards * sizeof(*m->shards));
 	for (unsigned i = 0; i < shards; i++) {
@@ -254,6 +244,8 @@ void memsrc_clear(struct memsrc *m)
 			free((void *)(uintptr_t)sh->series[j].labels.bytes);
 			mem_free(sh->series[j].t_ms);
 			mem_free(sh->series[j].v);
+			mem_free(sh->series[j].h);
+			mem_free(sh->series[j].start_ms);
 		}
 		sh->count = sh->cap = 0;
 		mem_free(sh->series);
@@ -261,11 +253,13 @@ void memsrc_clear(struct memsrc *m)
 		sh->series = NULL;
 		sh->slots = NULL;
 	}
+	arena_reset(&m->arena, 0);
 }
 
 void memsrc_free(struct memsrc *m)
 {
 	memsrc_clear(m);
+	arena_release(&m->arena);
 	mem_free(m->shards);
 	mem_free(m);
 }
@@ -277,10 +271,6 @@ struct source *memsrc_source(struct memsrc *m)
 void memsrc_shaky(struct memsrc *m, unsigned every)
 {
 	m->shaky = every;
-}
-void memsrc_histograms(struct memsrc *m)
-{
-	m->histograms = true;
 }
 void memsrc_fail(struct memsrc *m, unsigned after_items)
 {
@@ -330,20 +320,53 @@ static struct series *find(struct shard *sh, struct labels labels)
 	return se;
 }
 
-enum err memsrc_add(struct memsrc *m, struct labels labels, int64_t t_ms, double v)
+static void series_grow(struct series *se)
+{
+	se->cap = se->cap ? se->cap * 2 : 16;
+	se->t_ms = mem_array(se->t_ms, se->cap, sizeof(*se->t_ms));
+	se->v = mem_array(se->v, se->cap, sizeof(*se->v));
+	if (se->h)
+		se->h = mem_array(se->h, se->cap, sizeof(*se->h));
+	if (se->start_ms)
+		se->start_ms = mem_array(se->start_ms, se->cap, sizeof(*se->start_ms));
+}
+
+/* What samples may have beside their value, once the first one has it. */
+static void series_extras(struct series *se, const struct memsrc_sample *s)
+{
+	if (s->h && !se->h)
+		se->h = mem_zalloc(se->cap * sizeof(*se->h));
+	if (s->start_ms && !se->start_ms)
+		se->start_ms = mem_zalloc(se->cap * sizeof(*se->start_ms));
+}
+
+enum err memsrc_add_sample(struct memsrc *m, struct labels labels, const struct memsrc_sample *s)
 {
 	struct series *se = find(&m->shards[label_hash(labels) % m->shards_count], labels);
-	if (se->count && se->t_ms[se->count - 1] >= t_ms) {
-		if (se->t_ms[se->count - 1] > t_ms)
+	double v = s->h ? num_from_bits(SAMPLE_HIST_BITS) : s->v;
+	uint32_t at = se->count;
+	if (at && se->t_ms[at - 1] >= s->t_ms) {
+		if (se->t_ms[at - 1] > s->t_ms)
 			return ERR_BADDATA;
-		return num_bits(se->v[se->count - 1]) == num_bits(v) ? ERR_OK : ERR_EXISTS;
+		bool same = num_bits(se->v[at - 1]) == num_bits(v) &&
+		    (!s->h || hist_equal(s->h, se->h[at - 1]));
+		return same ? ERR_OK : ERR_EXISTS;
 	}
-	if (se->count == se->cap) {
-		se->cap = se->cap ? se->cap * 2 : 16;
-		se->t_ms = mem_array(se->t_ms, se->cap, sizeof(*se->t_ms));
-		se->v = mem_array(se->v, se->cap, sizeof(*se->v));
-	}
-	se->t_ms[se->count] = t_ms;
-	se->v[se->count++] = v;
+	if (at == se->cap)
+		series_grow(se);
+	series_extras(se, s);
+	se->t_ms[at] = s->t_ms;
+	se->v[at] = v;
+	if (se->h)
+		se->h[at] = s->h ? hist_copy(&m->arena, s->h) : NULL;
+	if (se->start_ms)
+		se->start_ms[at] = s->start_ms;
+	se->count++;
 	return ERR_OK;
+}
+
+enum err memsrc_add(struct memsrc *m, struct labels labels, int64_t t_ms, double v)
+{
+	struct memsrc_sample s = { .t_ms = t_ms, .v = v };
+	return memsrc_add_sample(m, labels, &s);
 }

@@ -25,8 +25,13 @@ void memsrc_clear(struct memsrc *m);
  * another value; ERR_BADDATA: older than the last one.
  */
 enum err memsrc_add(struct memsrc *m, struct labels labels, int64_t t_ms, double v);
-/* From now on the value SAMPLE_HIST_BITS comes out with a histogram, always the same. */
-void memsrc_histograms(struct memsrc *m);
+/* The same with a histogram (NULL = a float) and a start time (0 = not told). */
+struct memsrc_sample {
+	int64_t t_ms, start_ms;
+	double v;
+	const struct hist *h;
+};
+enum err memsrc_add_sample(struct memsrc *m, struct labels labels, const struct memsrc_sample *s);
 void memsrc_shaky(struct memsrc *m, unsigned every); /* 0 = never */
 void memsrc_fail(struct memsrc *m,
     /* the cursor gives ERR_IO instead of the item after so many; 0 = never */

@@ -4,15 +4,11 @@
 
 #include <string.h>
 
-struct lacking {
-	struct lacking *next;
-	struct labels labels;
-};
 struct ptest_db {
 	const struct ptest_back *back;
 	void *state;
-	struct arena arena; /* of lacking */
-	struct lacking *lacking;
+	struct arena arena; /* of what was loaded since the last clear */
+	struct ptest_memory memory;
 };
 
 /* ---- memory ---- */
@@ -35,18 +31,17 @@ static enum err mem_clear(void *back, struct errbuf *eb)
 	memsrc_clear(back);
 	return ERR_OK;
 }
-static enum err mem_load(void *back, const struct ptest_cmd *c, struct errbuf *eb)
+static enum err mem_load(
+    void *back, const struct ptest_loaded *series, size_t count, struct errbuf *eb)
 {
-	for (size_t i = 0; i < c->series_count; i++) {
-		const struct ql_series_desc *d = &c->series[i].desc;
-		for (size_t j = 0; j < d->items_count && !d->has_histograms; j++) {
-			if (d->items[j].kind != QL_ITEM_FLOAT)
-				continue;
-			if (memsrc_add(back, d->labels, (int64_t)j * c->step_ms, d->items[j].v))
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < series[i].count; k++) {
+			const struct ptest_sample *s = &series[i].samples[k];
+			struct memsrc_sample m = { s->t_ms, s->start_ms, s->v, s->h };
+			if (memsrc_add_sample(back, series[i].labels, &m))
 				return errbuf_set(eb, ERR_BADDATA, "line %u: sample out of order",
-				    c->series[i].line);
+				    series[i].line);
 		}
-	}
 	return ERR_OK;
 }
 static struct source *mem_source(void *back)
@@ -59,40 +54,6 @@ static size_t mem_open_cursors(const void *back)
 }
 static const struct ptest_back memory = { mem_open, mem_close, mem_clear, mem_load, mem_source,
 	mem_open_cursors };
-
-/* ---- what cannot be loaded ---- */
-
-static void add_lacking(struct ptest_db *db, struct labels labels)
-{
-	struct lacking *l = arena_alloc(&db->arena, sizeof(*l));
-	l->labels = (struct labels){ arena_dup(&db->arena, labels.bytes, labels.len), labels.len };
-	l->next = db->lacking;
-	db->lacking = l;
-}
-
-/* The histogram that load_with_nhcb makes of x_bucket{le="1"}: x, without le. */
-static void add_lacking_nhcb(struct ptest_db *db, struct labels labels)
-{
-	static const char suffix[] = "_bucket";
-	uint32_t len;
-	const char *name = label_get(labels, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
-	size_t cut = sizeof(suffix) - 1;
-	if (!name || len < cut || memcmp(name + len - cut, suffix, cut))
-		return;
-	struct label_builder b;
-	label_builder_from(&b, &db->arena, labels);
-	label_builder_set(&b, LABEL_NAME, sizeof(LABEL_NAME) - 1, name, len - cut);
-	label_builder_del(&b, "le", 2);
-	add_lacking(db, label_builder_done(&b));
-}
-
-bool ptest_db_lacks(const struct ptest_db *db, const struct matcher *ms, size_t count)
-{
-	for (const struct lacking *l = db->lacking; l; l = l->next)
-		if (matcher_labels(ms, count, l->labels) == REX_YES)
-			return true;
-	return false;
-}
 
 /* ---- the whole ---- */
 
@@ -120,20 +81,17 @@ void ptest_db_close(struct ptest_db *db)
 
 enum err ptest_db_clear(struct ptest_db *db, struct errbuf *eb)
 {
-	db->lacking = NULL;
+	db->memory = (struct ptest_memory){ 0 };
 	arena_reset(&db->arena, 4096);
 	return db->back->clear(db->state, eb);
 }
 
 enum err ptest_db_load(struct ptest_db *db, const struct ptest_cmd *c, struct errbuf *eb)
 {
-	for (size_t i = 0; i < c->series_count; i++) {
-		if (c->series[i].desc.has_histograms)
-			add_lacking(db, c->series[i].desc.labels);
-		else if (c->nhcb)
-			add_lacking_nhcb(db, c->series[i].desc.labels);
-	}
-	return db->back->load(db->state, c, eb);
+	struct ptest_loaded *series = NULL;
+	size_t count = 0;
+	enum err e = ptest_load_make(&db->arena, &db->memory, c, &series, &count, eb);
+	return e ? e : db->back->load(db->state, series, count, eb);
 }
 
 struct source *ptest_db_source(struct ptest_db *db)

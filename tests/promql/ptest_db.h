@@ -2,8 +2,6 @@
  * ptest_db - what the scripts load into and query: memory (tests/lib/memsrc), or a back end like
  * the real store (ptest_store.h).
  *
- * Series with native histograms are not loaded at all; their label sets are kept, so that an eval
- * that would read them is known to need them.
  * Thread: the main thread, while the team runs.
  */
 #ifndef TESTS_PROMQL_PTEST_DB_H
@@ -11,7 +9,7 @@
 
 #include "core/rt/team.h"
 #include "core/seam/source.h"
-#include "tests/promql/ptest_script.h"
+#include "tests/promql/ptest_load.h"
 
 struct ptest_db;
 struct ptest_db_opts;
@@ -19,8 +17,8 @@ struct ptest_back { /* a back end: state from open, errors with a text */
 	enum err (*open)(const struct ptest_db_opts *o, void **back, struct errbuf *eb);
 	void (*close)(void *back);
 	enum err (*clear)(void *back, struct errbuf *eb);
-	enum err (*load)(void *back, const struct ptest_cmd *load,
-	    struct errbuf *eb); /* series with histograms left out */
+	enum err (*load)(
+	    void *back, const struct ptest_loaded *series, size_t count, struct errbuf *eb);
 	struct source *(*source)(void *back);
 	size_t (*open_cursors)(const void *back); /* may be NULL */
 };
@@ -41,8 +39,6 @@ MUST_CHECK enum err ptest_db_clear(struct ptest_db *db, struct errbuf *eb);
 MUST_CHECK enum err ptest_db_load(
     struct ptest_db *db, const struct ptest_cmd *load, struct errbuf *eb);
 struct source *ptest_db_source(struct ptest_db *db);
-/* Would these matchers read a series that could not be loaded since the last clear? */
-bool ptest_db_lacks(const struct ptest_db *db, const struct matcher *ms, size_t count);
 size_t ptest_db_open_cursors(const struct ptest_db *db);
 
 #endif

@@ -20,7 +20,6 @@ struct ptest_file_opts {
 };
 struct ptest_count {
 	unsigned passed, total;
-	unsigned lacking; /* of those that did not pass: need native histograms */
 	bool broken; /* the script itself is wrong, or could not be read or loaded: said on out */
 };
 struct ptest_count ptest_file_run(const char *path, const struct ptest_file_opts *o);

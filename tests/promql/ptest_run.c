@@ -1,10 +1,9 @@
 #include "tests/promql/ptest_run.h"
 
 #include "core/promql/lang/ql_func.h"
+#include "tests/promql/ptest_same.h"
 
-#include <float.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,19 +104,6 @@ static bool fail(struct run *r, const char *fmt, ...)
 	return false;
 }
 
-static bool almost(double a, double b)
-{
-	static const double epsilon = 1e-6, smallest = 2.2250738585072014e-308;
-	if (sample_is_stale(a) || sample_is_stale(b))
-		return sample_is_stale(a) && sample_is_stale(b);
-	if ((isnan(a) && isnan(b)) || a == b)
-		return true;
-	double sum = fabs(a) + fabs(b), diff = fabs(a - b);
-	if (a == 0 || b == 0 || sum < smallest)
-		return diff < epsilon * smallest;
-	return diff / fmin(sum, DBL_MAX) < epsilon;
-}
-
 static const char *label_show(struct labels ls)
 {
 	static struct buf bufs[2];
@@ -143,7 +129,7 @@ static bool compare_scalar(struct run *r, const struct ql_value *v)
 {
 	if (!r->c->wants_scalar)
 		return fail(r, "a scalar, which was not expected");
-	if (!almost(r->c->scalar, v->series[0].v[0]))
+	if (!ptest_almost(r->c->scalar, v->series[0].v[0]))
 		return fail(r, "expected scalar %.17g, got %.17g", r->c->scalar, v->series[0].v[0]);
 	return true;
 }
@@ -164,14 +150,14 @@ static bool compare_points(struct run *r, const struct ql_value *v, bool in_rang
 			continue;
 		const struct ptest_series *want = expected(c, s->labels, &at);
 		if (!want)
-			return fail(r, "unexpected %s %.17g", label_show(s->labels), s->v[k]);
+			return fail(
+			    r, "unexpected %s %s", label_show(s->labels), ptest_show_point(s, k));
 		if (c->wants[PTEST_ORDERED] && at != i)
 			return fail(
 			    r, "%s at place %zu, expected at %zu", label_show(s->labels), i, at);
-		if (want->desc.items[0].kind != QL_ITEM_FLOAT ||
-		    !almost(want->desc.items[0].v, s->v[k]))
-			return fail(r, "%s: expected %.17g, got %.17g", label_show(s->labels),
-			    want->desc.items[0].v, s->v[k]);
+		if (!ptest_same(&want->desc.items[0], s, k))
+			return fail(r, "%s: expected %s, got %s", label_show(s->labels),
+			    ptest_show_item(&want->desc.items[0]), ptest_show_point(s, k));
 		for (size_t j = 0; j < i; j++)
 			if (label_equal(v->series[j].labels, s->labels))
 				return fail(r, "%s twice in the result", label_show(s->labels));
@@ -199,29 +185,46 @@ static bool check_sorted(struct run *r, const struct ql_value *v)
 	return true;
 }
 
+/* The next point from k on of the kind. */
+static uint32_t next_of_kind(const struct ql_series *s, uint32_t k, bool hist)
+{
+	while (k < s->count && (s->h && s->h[k]) != hist)
+		k++;
+	return k;
+}
+
+/* The points of one kind, in the order of their times. */
+static bool compare_kind(struct run *r, const struct ql_series *got,
+    const struct ql_series_desc *want, int64_t start_ms, int64_t step_ms, bool hist)
+{
+	uint32_t k = next_of_kind(got, 0, hist);
+	for (size_t i = 0; i < want->items_count; i++) {
+		const struct ql_series_item *it = &want->items[i];
+		int64_t t_ms = start_ms + (int64_t)i * step_ms;
+		if (it->kind != (hist ? QL_ITEM_HISTOGRAM : QL_ITEM_FLOAT))
+			continue;
+		if (k == got->count || got->t_ms[k] != t_ms)
+			return fail(r, "%s: expected %s at %" PRId64 " ms, got %s at %" PRId64 " ms",
+			    label_show(got->labels), ptest_show_item(it), t_ms,
+			    k == got->count ? "nothing more" : ptest_show_point(got, k),
+			    k == got->count ? t_ms : got->t_ms[k]);
+		if (!ptest_same(it, got, k))
+			return fail(r, "%s: expected %s at %" PRId64 " ms, got %s",
+			    label_show(got->labels), ptest_show_item(it), t_ms,
+			    ptest_show_point(got, k));
+		k = next_of_kind(got, k + 1, hist);
+	}
+	if (k != got->count)
+		return fail(r, "%s: unexpected point at %" PRId64 " ms: %s",
+		    label_show(got->labels), got->t_ms[k], ptest_show_point(got, k));
+	return true;
+}
+
 static bool compare_series(struct run *r, const struct ql_series *got,
     const struct ql_series_desc *want, int64_t start_ms, int64_t step_ms)
 {
-	uint32_t k = 0;
-	for (size_t i = 0; i < want->items_count; i++) {
-		int64_t t_ms = start_ms + (int64_t)i * step_ms;
-		if (want->items[i].kind != QL_ITEM_FLOAT)
-			continue;
-		if (k == got->count || got->t_ms[k] != t_ms)
-			return fail(r,
-			    "%s: expected %.17g at %" PRId64 " ms, got %s at %" PRId64 " ms",
-			    label_show(got->labels), want->items[i].v, t_ms,
-			    k == got->count ? "nothing more" : "a point",
-			    k == got->count ? t_ms : got->t_ms[k]);
-		if (!almost(want->items[i].v, got->v[k]))
-			return fail(r, "%s: expected %.17g at %" PRId64 " ms, got %.17g",
-			    label_show(got->labels), want->items[i].v, t_ms, got->v[k]);
-		k++;
-	}
-	if (k != got->count)
-		return fail(r, "%s: unexpected point at %" PRId64 " ms: %.17g",
-		    label_show(got->labels), got->t_ms[k], got->v[k]);
-	return true;
+	return compare_kind(r, got, want, start_ms, step_ms, false) &&
+	    compare_kind(r, got, want, start_ms, step_ms, true);
 }
 
 static bool compare_matrix(struct run *r, const struct ql_value *v, int64_t start_ms, int64_t step_ms)
@@ -376,7 +379,7 @@ static bool run_as_range(struct run *r, const char *text, size_t len, int64_t t_
 			ok = fail(
 			    r, "expected a scalar at all steps, got %zu series", v->series_count);
 		else
-			ok = almost(r->c->scalar, v->series[0].v[1]) ||
+			ok = ptest_almost(r->c->scalar, v->series[0].v[1]) ||
 			    fail(r, "expected scalar %.17g, got %.17g", r->c->scalar,
 			        v->series[0].v[1]);
 	}
@@ -469,35 +472,6 @@ static bool run_pinned(struct run *r, struct ql_node *n)
 	return ok;
 }
 
-/* ---- what cannot be judged yet ---- */
-
-static bool lacks(struct run *r, const struct ql_node *n)
-{
-	switch (n->kind) {
-	case QL_NUMBER:
-	case QL_TEXT:
-		return false;
-	case QL_SELECTOR:
-		return ptest_db_lacks(r->db, n->sel.matchers, n->sel.matchers_count);
-	case QL_SUBQUERY:
-		return lacks(r, n->sub.expr);
-	case QL_CALL:
-		for (uint32_t i = 0; i < n->call.args_count; i++)
-			if (lacks(r, n->call.args[i]))
-				return true;
-		return false;
-	case QL_AGGREGATE:
-		return lacks(r, n->agg.expr) || (n->agg.param && lacks(r, n->agg.param));
-	case QL_BINARY:
-		return lacks(r, n->bin.l) || lacks(r, n->bin.r);
-	case QL_UNARY:
-		return lacks(r, n->unary.expr);
-	case QL_PAREN:
-		return lacks(r, n->paren);
-	}
-	return false;
-}
-
 void ptest_run_eval(
     struct team *team, struct ptest_db *db, const struct ptest_cmd *c, struct ptest_result *out)
 {
@@ -516,12 +490,7 @@ void ptest_run_eval(
 		arena_release(&a);
 		return;
 	}
-	out->lacks = lacks(&r, n);
-	for (size_t i = 0; i < c->series_count; i++)
-		out->lacks = out->lacks || c->series[i].desc.has_histograms;
-	if (out->lacks)
-		fail(&r, "needs native histograms");
-	else if (c->range)
+	if (c->range)
 		out->passed = run_whole(&r, c->query, len, c->start_ms, c->end_ms, c->eval_step_ms);
 	else
 		out->passed =

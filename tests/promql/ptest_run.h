@@ -11,7 +11,6 @@
 
 struct ptest_result {
 	bool passed;
-	bool lacks;     /* needs native histograms, which are not there yet */
 	char mode[128]; /* which run failed first */
 	char reason[1500];
 };

@@ -92,19 +92,126 @@ static enum err read_series(struct reader *r, const char *line, struct ptest_ser
 {
 	struct errbuf eb;
 	errbuf_init(&eb);
-	out->line = (unsigned)r->at + 1;
+	*out = (struct ptest_series){ .line = (unsigned)r->at + 1 };
 	if (ql_series_desc(&r->script->arena, line, strlen(line), &out->desc, &eb))
 		return fail(r, eb.text);
 	return ERR_OK;
 }
 
+/* ---- start timestamps: metric{labels}@st item item ... ---- */
+
+struct starts {
+	unsigned line; /* 0: none waits for its samples */
+	struct labels labels;
+	struct ptest_start *v;
+	size_t count, cap;
+};
+
+static bool is_start_line(const char *line)
+{
+	size_t first = strcspn(line, " \t");
+	return line[first] && first >= 3 && !memcmp(line + first - 3, "@st", 3);
+}
+
+/* A signed duration from the front of *s. */
+static bool start_duration(const char **s, int64_t *ms)
+{
+	bool minus = **s == '-';
+	if (minus || **s == '+')
+		++*s;
+	size_t n = strcspn(*s, "x+-");
+	if (num_parse_duration(*s, n, ms))
+		return false;
+	*ms = minus ? -*ms : *ms;
+	*s += n;
+	return true;
+}
+
+static void add_starts(struct reader *r, struct starts *st, bool given, int64_t offset_ms)
+{
+	if (st->count == st->cap) {
+		st->cap = st->cap ? st->cap * 2 : 64;
+		struct ptest_start *more = arena_array(&r->script->arena, st->cap, sizeof(*more));
+		if (st->count)
+			memcpy(more, st->v, st->count * sizeof(*more));
+		st->v = more;
+	}
+	st->v[st->count++] = (struct ptest_start){ given, offset_ms };
+}
+
+/* xN at s, or its end. */
+static bool start_times(const char *s, uint64_t *times)
+{
+	return !*s ||
+	    (*s == 'x' && !num_parse_u64(s + 1, strlen(s + 1), times) &&
+	        *times <= QL_SERIES_ITEMS_MAX);
+}
+
+static bool start_item(struct reader *r, struct starts *st, const char *s)
+{
+	int64_t offset_ms = 0, by_ms = 0;
+	uint64_t times = 0;
+	if (*s == '_') {
+		times = 1;
+		if (!start_times(s + 1, &times) || !times)
+			return false;
+		for (uint64_t i = 0; i < times; i++)
+			add_starts(r, st, false, 0);
+		return true;
+	}
+	if (!start_duration(&s, &offset_ms))
+		return false;
+	bool steps = *s == '+' || *s == '-';
+	if (steps && (!start_duration(&s, &by_ms) || *s != 'x'))
+		return false;
+	if (!start_times(s, &times))
+		return false;
+	for (uint64_t i = 0; i <= times; i++, offset_ms += by_ms)
+		add_starts(r, st, true, offset_ms);
+	return true;
+}
+
+static enum err read_starts(struct reader *r, struct starts *st)
+{
+	const char *line = r->lines[r->at];
+	size_t first = strcspn(line, " \t");
+	char *metric = arena_strndup(&r->script->arena, line, first - 3), item[200];
+	struct ptest_series named;
+	if (st->line)
+		return fail(r, "start times without samples before this line");
+	enum err e = read_series(r, metric, &named);
+	if (e)
+		return e;
+	*st = (struct starts){ .line = (unsigned)r->at + 1, .labels = named.desc.labels };
+	line += first;
+	while (word(&line, item, sizeof(item)))
+		if (!start_item(r, st, item))
+			return fail(r, "bad start time");
+	return *line ? fail(r, "bad start time") : ERR_OK;
+}
+
 /* ---- load ---- */
+
+/* Start times that wait belong to this series. */
+static enum err take_starts(struct reader *r, struct starts *st, struct ptest_series *se)
+{
+	if (!st->line)
+		return ERR_OK;
+	if (!label_equal(st->labels, se->desc.labels))
+		return fail(r, "start times before this line are of another series");
+	if (st->count != se->desc.items_count)
+		return fail(r, "not as many samples as start times before this line");
+	se->starts = st->v;
+	*st = (struct starts){ 0 };
+	return ERR_OK;
+}
 
 static enum err read_load(struct reader *r)
 {
 	const char *s = r->lines[r->at];
 	char verb[64];
 	struct ptest_cmd *c = r->cmd;
+	struct starts st = { 0 };
 	c->verb = PTEST_LOAD;
 	word(&s, verb, sizeof(verb));
 	c->nhcb = !strcasecmp(verb, "load_with_nhcb");
@@ -114,15 +221,15 @@ static enum err read_load(struct reader *r)
 		return fail(r, "load wants a duration");
 	while (++r->at < r->count && *r->lines[r->at]) {
 		const char *line = r->lines[r->at];
-		size_t first = strcspn(line, " \t");
-		if (first > 3 && !memcmp(line + first - 3, "@st", 3)) {
-			c->st_lines++;
-			continue;
-		}
-		struct ptest_series next, *place = NULL;
-		enum err e = read_series(r, line, &next);
+		struct ptest_series next = { 0 }, *place = NULL;
+		bool start_line = is_start_line(line);
+		enum err e = start_line ? read_starts(r, &st) : read_series(r, line, &next);
+		if (!e && !start_line)
+			e = take_starts(r, &st, &next);
 		if (e)
 			return e;
+		if (start_line)
+			continue;
 		for (size_t i = 0; i < c->series_count; i++)
 			if (label_equal(c->series[i].desc.labels, next.desc.labels))
 				place = &c->series[i]; /* the later line wins */
@@ -130,7 +237,7 @@ static enum err read_load(struct reader *r)
 			place = add_series(r, c);
 		*place = next;
 	}
-	return ERR_OK;
+	return st.line ? fail(r, "start times without samples") : ERR_OK;
 }
 
 /* ---- eval ---- */

@@ -32,9 +32,14 @@ struct ptest_note { /* one expectation about an error or annotation */
 	const char *msg; /* whole text, or NULL */
 	struct rex *re;  /* anywhere in the text, or NULL */
 };
+struct ptest_start { /* of a sample: its start time from its own on */
+	bool given;
+	int64_t offset_ms;
+};
 struct ptest_series {
 	unsigned line;
 	struct ql_series_desc desc;
+	const struct ptest_start *starts; /* as many as items; NULL = none is told */
 };
 struct ptest_cmd {
 	struct ptest_cmd *next;
@@ -43,7 +48,6 @@ struct ptest_cmd {
 	/* load */
 	int64_t step_ms;
 	bool nhcb;                   /* load_with_nhcb */
-	unsigned st_lines;           /* start timestamps, not loaded */
 	struct ptest_series *series; /* of load, or the expected ones of eval */
 	size_t series_count;
 	/* eval */

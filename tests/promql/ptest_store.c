@@ -125,25 +125,43 @@ static enum err reopen(struct back *b, struct errbuf *eb)
 	return store_make(b, false, eb);
 }
 
-static enum err back_load(void *state, const struct ptest_cmd *c, struct errbuf *eb)
+/* A row; extras stand in the arena until the batch is used. */
+static enum err add_row(struct arena *a, struct batch *b, const struct ptest_loaded *l,
+    const struct ptest_sample *s, struct errbuf *eb)
+{
+	struct batch_row *row = batch_add(b);
+	*row = (struct batch_row){
+		.labels = l->labels.bytes, .labels_len = l->labels.len, .t_ms = s->t_ms, .v = s->v
+	};
+	if (!s->h && !s->start_ms)
+		return ERR_OK;
+	struct batch_extra *x = arena_alloc(a, sizeof(*x));
+	*x = (struct batch_extra){ .v = s->v, .hist = s->h, .start_ms = s->start_ms };
+	struct errbuf why;
+	errbuf_init(&why);
+	if (s->h && hist_check(s->h, &why))
+		return errbuf_set(eb, ERR_BADDATA, "line %u: %s", l->line, why.text);
+	batch_row_extra(b, row, x);
+	return ERR_OK;
+}
+
+static enum err back_load(
+    void *state, const struct ptest_loaded *series, size_t count, struct errbuf *eb)
 {
 	struct batch b;
+	struct arena a;
+	enum err e = ERR_OK;
+	arena_init(&a, 4096);
 	batch_init(&b);
-	for (size_t i = 0; i < c->series_count; i++) {
-		const struct ql_series_desc *d = &c->series[i].desc;
-		for (size_t j = 0; j < d->items_count && !d->has_histograms; j++) {
-			if (d->items[j].kind != QL_ITEM_FLOAT)
-				continue;
-			struct batch_row *row = batch_add(&b);
-			*row = (struct batch_row){ .labels = d->labels.bytes,
-				.labels_len = d->labels.len,
-				.t_ms = (int64_t)j * c->step_ms,
-				.v = d->items[j].v };
-		}
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < series[i].count && !e; k++)
+			e = add_row(&a, &b, &series[i], &series[i].samples[k], eb);
 		b.series_count++;
 	}
-	enum err e = b.rows_count ? append(state, &b, eb) : ERR_OK;
+	if (!e && b.rows_count)
+		e = append(state, &b, eb);
 	batch_release(&b);
+	arena_release(&a);
 	struct back *back = state;
 	if (!e && back->opts.flush)
 		e = flush(back, eb);
