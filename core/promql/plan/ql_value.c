@@ -131,6 +131,14 @@ void ql_col_hists(struct arena *a, struct ql_col *c, uint32_t n)
 	c->hists = hs;
 }
 
+void ql_hists_off(struct ql_hists *hs, uint32_t word, uint64_t gone)
+{
+	gone &= hs->has[word];
+	hs->has[word] &= ~gone;
+	for (; gone; gone &= gone - 1)
+		hs->h[word * 64 + (uint32_t)__builtin_ctzll(gone)] = NULL;
+}
+
 enum err ql_hists_copy(struct ql_budget *b, struct arena *a, struct ql_hists *to,
     const struct ql_hists *from, uint32_t n, uint32_t *at, uint64_t *work, struct errbuf *eb)
 {
@@ -395,11 +403,32 @@ uint32_t ql_tab_find(const struct ql_tab *t, struct labels ls, uint64_t hash)
 	return found ? found - 1 : QL_TAB_NONE;
 }
 
+/* Both may have histograms; to has room for them when from has some. */
+static bool absorb_mixed(struct ql_col *to, const struct ql_col *from, uint32_t at, uint32_t count)
+{
+	for (uint32_t w = at / 64; w < at / 64 + ql_words(count); w++)
+		if (ql_col_word(to, w) & ql_col_word(from, w))
+			return false;
+	QL_EACH_BIT(i, from->has + at / 64, count)
+	to->v[at + i] = from->v[at + i];
+	for (uint32_t w = at / 64; w < at / 64 + ql_words(count); w++)
+		to->has[w] |= from->has[w];
+	if (!from->hists)
+		return true;
+	QL_EACH_BIT(i, from->hists->has + at / 64, count)
+	to->hists->h[at + i] = from->hists->h[at + i];
+	for (uint32_t w = at / 64; w < at / 64 + ql_words(count); w++)
+		to->hists->has[w] |= from->hists->has[w];
+	return true;
+}
+
 bool ql_col_absorb(struct ql_col *to, const struct ql_col *from, uint32_t at, uint32_t count)
 {
 	uint64_t *has = to->has + at / 64;
 	const uint64_t *more = from->has + at / 64;
 
+	if (UNLIKELY(to->hists || from->hists))
+		return absorb_mixed(to, from, at, count);
 	for (uint32_t w = 0; w < ql_words(count); w++)
 		if (has[w] & more[w])
 			return false;

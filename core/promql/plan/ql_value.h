@@ -205,6 +205,8 @@ void ql_col_hists(struct arena *a, struct ql_col *c, uint32_t n);
  */
 MUST_CHECK enum err ql_hists_copy(struct ql_budget *b, struct arena *a, struct ql_hists *to,
     const struct ql_hists *from, uint32_t n, uint32_t *at, uint64_t *work, struct errbuf *eb);
+/* Of one word of 64 steps these go. */
+void ql_hists_off(struct ql_hists *hs, uint32_t word, uint64_t gone);
 #define QL_HISTS_WORK 2048 /* values copied, or looked at, between looks at the clock */
 /* Room for one more column; the array moves when it grows. */
 struct ql_col *ql_vec_add(struct arena *a, struct ql_vec *v);
@@ -277,7 +279,8 @@ uint32_t ql_tab_find(const struct ql_tab *t, struct labels ls, uint64_t hash);
 
 /*
  * The values of from, count of them from a multiple of 64 on, into to. False, and nothing is done,
- * when both have one at the same step.
+ * when both have one at the same step. Where from has histograms, to has room for some
+ * (ql_col_hists).
  */
 bool ql_col_absorb(struct ql_col *to, const struct ql_col *from, uint32_t at, uint32_t count);
 

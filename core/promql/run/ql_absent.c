@@ -88,7 +88,7 @@ enum ql_did ql_absent_run(struct ql_run *x, struct ql_pn *pn)
 	struct ql_col *c = &pn->vec.cols[0];
 	while (s->pos < v->count) {
 		for (uint32_t w = 0; w < ql_words(n); w++)
-			c->has[w] &= ~v->cols[s->pos].has[w];
+			c->has[w] &= ~ql_col_word(&v->cols[s->pos], w);
 		s->pos++;
 		if (ql_tick(x, ql_words(n)))
 			return QL_AGAIN;

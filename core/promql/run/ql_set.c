@@ -77,7 +77,7 @@ static enum ql_did set_gather(
 		s->present[g] = arena_zalloc(x->arena, words * sizeof(uint64_t));
 	}
 	for (uint32_t w = 0; w < words; w++)
-		s->present[g][w] |= c->has[w];
+		s->present[g][w] |= ql_col_word(c, w);
 	return QL_DONE;
 }
 
@@ -86,7 +86,10 @@ static void filter_part(
     struct ql_col *c, const uint64_t *mask, bool keep, uint32_t from, uint32_t count)
 {
 	for (uint32_t w = from / 64; w < from / 64 + ql_words(count); w++) {
-		uint64_t gone = c->has[w] & (keep ? ~mask[w] : mask[w]);
+		uint64_t gone = keep ? ~mask[w] : mask[w];
+		if (UNLIKELY(c->hists != NULL))
+			ql_hists_off(c->hists, w, gone);
+		gone &= c->has[w];
 		c->has[w] &= ~gone;
 		for (; gone; gone &= gone - 1)
 			c->v[w * 64 + (uint32_t)__builtin_ctzll(gone)] = 0;
@@ -101,6 +104,8 @@ static void filter_all(struct ql_col *c, bool keep, uint32_t from, uint32_t coun
 		c->has[w] = 0;
 	for (uint32_t i = from; i < from + count; i++)
 		c->v[i] = 0;
+	for (uint32_t w = from / 64; c->hists && w < from / 64 + ql_words(count); w++)
+		ql_hists_off(c->hists, w, ~(uint64_t)0);
 }
 
 static enum ql_did set_filter(

@@ -33,6 +33,11 @@ static bool tidy_empty(struct ql_run *x, struct ql_tidy *t, struct ql_vec *v, ui
 static enum ql_did tidy_join(
     struct ql_run *x, struct ql_tidy *t, struct ql_col *to, const struct ql_col *from, uint32_t n)
 {
+	if (UNLIKELY(from->hists && !to->hists)) {
+		if ((x->err = ql_charge(&x->budget, n, x->eb)))
+			return QL_FAILED;
+		ql_col_hists(x->arena, to, n);
+	}
 	while (t->step < n) {
 		uint32_t count = ql_part(t->step, n);
 		if (!ql_col_absorb(to, from, t->step, count))
