@@ -11,6 +11,7 @@
  * A many-side series with a single partner is computed in place.
  */
 #include "core/promql/run/ql_aggr.h"
+#include "core/promql/run/ql_binop_hist.h"
 #include "core/promql/run/ql_nodes.h"
 
 #include <string.h>
@@ -18,6 +19,7 @@
 struct side {                 /* of the one side, per match group: a list through next */
 	uint32_t first, last; /* of the list, + 1; 0: empty */
 	uint64_t *has;        /* union of presence */
+	bool own;             /* has is no column's */
 	uint64_t *matched;    /* steps where a result was made */
 };
 struct seen { /* results of one match group with the same labels: their steps before filtering */
@@ -39,7 +41,9 @@ struct pair { /* results of two series, made part by part */
 	bool open;
 	bool in_place; /* in the column of the many side */
 	uint32_t col, step;
-	const double *many, *one; /* NULL: the value filled in */
+	const struct ql_col *many, *one; /* NULL: the value filled in */
+	bool mixed;                      /* one of them has histograms, or a number is trimmed */
+	struct ql_binop_sides sides;     /* then: both as they are written */
 };
 struct binop {
 	const struct ql_node *ast;
@@ -164,7 +168,7 @@ static struct binop *binop_start(struct ql_run *x, struct ql_pn *pn)
 static void add_any(struct binop *b, const struct ql_col *c)
 {
 	for (uint32_t w = 0; w < ql_words(b->n); w++)
-		b->many_any[w] |= c->has[w];
+		b->many_any[w] |= ql_col_word(c, w);
 }
 
 /* --- the one side --- */
@@ -204,13 +208,22 @@ static enum ql_did fail_duplicate(
  * Two series of a group at one step: an error, unless the other side has nothing there and nothing
  * is filled in.
  */
-static bool collide(const struct binop *b, const uint64_t *a, const uint64_t *c)
+static bool collide_at(const struct binop *b, uint32_t w, uint64_t both)
 {
-	for (uint32_t w = 0; w < ql_words(b->n); w++) {
-		uint64_t both = a[w] & c[w];
-		if (both && (fills(b->ast) || (both & b->many_any[w])))
+	return both && (fills(b->ast) || (both & b->many_any[w]));
+}
+static bool collide(const struct binop *b, const struct ql_col *l, const struct ql_col *r)
+{
+	for (uint32_t w = 0; w < ql_words(b->n); w++)
+		if (collide_at(b, w, ql_col_word(l, w) & ql_col_word(r, w)))
 			return true;
-	}
+	return false;
+}
+static bool collide_side(const struct binop *b, const struct side *s, const struct ql_col *c)
+{
+	for (uint32_t w = 0; w < ql_words(b->n); w++)
+		if (collide_at(b, w, s->has[w] & ql_col_word(c, w)))
+			return true;
 	return false;
 }
 
@@ -223,7 +236,7 @@ static void name_duplicate(struct binop *b, uint32_t i)
 	const struct ql_col *c = b->one.cols;
 
 	for (uint32_t k = 0; k < b->one.count; k++) {
-		if (i == k || b->one_group[i] != b->one_group[k] || !collide(b, c[i].has, c[k].has))
+		if (i == k || b->one_group[i] != b->one_group[k] || !collide(b, &c[i], &c[k]))
 			continue;
 		int d = label_cmp(c[i].ls, c[b->dup].ls);
 		if (d < 0 || (d == 0 && label_cmp(c[k].ls, c[b->dup_of].ls) < 0)) {
@@ -247,10 +260,26 @@ static enum ql_did found_duplicate(struct ql_run *x, struct binop *b, uint32_t w
 	return QL_AGAIN;
 }
 
+/* The presence of another column into the union, which is copied when it is a column's own. */
+static enum ql_did side_add(struct ql_run *x, struct binop *b, struct side *s, const struct ql_col *c)
+{
+	uint32_t words = ql_words(b->n);
+	const uint64_t *first = s->has;
+
+	if (!s->own) {
+		if (!(s->has = words_make(x, b)))
+			return QL_FAILED;
+		memcpy(s->has, first, words * sizeof(*first));
+		s->own = true;
+	}
+	for (uint32_t w = 0; w < words; w++)
+		s->has[w] |= ql_col_word(c, w);
+	return QL_DONE;
+}
+
 static enum ql_did add_one(struct ql_run *x, struct binop *b, uint32_t i)
 {
 	const struct ql_col *c = &b->one.cols[i];
-	uint32_t words = ql_words(b->n);
 	uint32_t group = b->one_group[i] = group_of(b, c->ls);
 	struct side *s = side_of(b, group);
 
@@ -258,30 +287,23 @@ static enum ql_did add_one(struct ql_run *x, struct binop *b, uint32_t i)
 	if (!s->first) {
 		s->first = s->last = i + 1;
 		s->has = c->has; /* copied when a second one comes */
-		return QL_DONE;
+		s->own = false;
+		return UNLIKELY(c->hists != NULL) ? side_add(x, b, s, c) : QL_DONE;
 	}
-	if (collide(b, s->has, c->has))
+	if (collide_side(b, s, c))
 		for (uint32_t k = s->first - 1; k != QL_TAB_NONE; k = b->one_next[k])
-			if (collide(b, b->one.cols[k].has, c->has))
+			if (collide(b, &b->one.cols[k], c))
 				return found_duplicate(x, b, k);
-	if (s->first == s->last) {
-		const uint64_t *first = s->has;
-		if (!(s->has = words_make(x, b)))
-			return QL_FAILED;
-		memcpy(s->has, first, words * sizeof(*first));
-	}
-	for (uint32_t w = 0; w < words; w++)
-		s->has[w] |= c->has[w];
 	b->one_next[s->last - 1] = i;
 	s->last = i + 1;
-	return QL_DONE;
+	return side_add(x, b, s, c);
 }
 
 /* --- results --- */
 
 static bool drops_name(const struct ql_node *n)
 {
-	return !ql_op_is_compare(n->bin.op);
+	return !ql_op_is_compare(n->bin.op) && !ql_op_is_trim(n->bin.op);
 }
 
 static struct labels labels_copy(struct ql_run *x, struct labels ls)
@@ -462,20 +484,56 @@ static bool column_memory(struct ql_run *x, struct binop *b, struct ql_col *c, s
 	return true;
 }
 
+/* Room for histograms in the result. */
+static bool column_hists(struct ql_run *x, struct binop *b, struct ql_col *c)
+{
+	if (c->hists || b->ast->bin.return_bool)
+		return true;
+	if ((x->err = ql_charge(&x->budget, b->n, x->eb)))
+		return false;
+	ql_col_hists(x->arena, c, b->n);
+	return true;
+}
+
+/* Steps whose kinds of values the operator does not know go, and are told. */
+static void pair_kinds(struct ql_run *x, struct binop *b)
+{
+	struct pair *p = &b->pair;
+
+	p->mixed = (p->many && p->many->hists) || (p->one && p->one->hists) ||
+	    ql_op_is_trim(b->ast->bin.op);
+	if (LIKELY(!p->mixed))
+		return;
+	p->sides = (struct ql_binop_sides){
+		.l = b->swapped ? p->one : p->many,
+		.r = b->swapped ? p->many : p->one,
+		.fill_l = b->ast->bin.fill_l,
+		.fill_r = b->ast->bin.fill_r,
+	};
+	if (b->swapped) {
+		p->sides.fill_l = b->ast->bin.fill_r;
+		p->sides.fill_r = b->ast->bin.fill_l;
+	}
+	ql_binop_kinds(&x->notes, b->ast, &p->sides, b->n, b->bits);
+}
+
 /*
- * Begins a pair at the steps of b->bits; it stays closed when there are none. many and one: values
- * of both, NULL where they are filled in; own: the column of the many side that may be overwritten,
+ * Begins a pair at the steps of b->bits; it stays closed when there are none. many and one: both
+ * series, NULL where they are filled in; own: the column of the many side that may be overwritten,
  * NULL when it is needed again.
  */
 static enum ql_did pair_begin(struct ql_run *x, struct ql_pn *pn, struct binop *b, uint32_t group,
-    struct labels many_ls, const double *many, struct labels one_ls, const double *one,
-    struct ql_col *own)
+    struct labels many_ls, const struct ql_col *many, struct labels one_ls,
+    const struct ql_col *one, struct ql_col *own)
 {
 	struct pair *p = &b->pair;
 
 	if (!ql_bits_any(b->bits, b->n))
 		return QL_DONE;
 	*p = (struct pair){ .many = many, .one = one };
+	pair_kinds(x, b);
+	if (UNLIKELY(p->mixed && !ql_bits_any(b->bits, b->n)))
+		return QL_DONE;
 	struct labels ls = result_labels(x, b, many_ls, one_ls);
 	bool fresh = result_column(x, pn, b, ls, &p->col);
 	struct ql_col *c = &pn->vec.cols[p->col];
@@ -483,7 +541,9 @@ static enum ql_did pair_begin(struct ql_run *x, struct ql_pn *pn, struct binop *
 		return QL_FAILED;
 	c->drop_name = c->drop_name || b->ast->bin.return_bool;
 	memcpy(b->bits_out, b->bits, ql_words(b->n) * sizeof(*b->bits));
-	if (fresh && !column_memory(x, b, c, own))
+	if (fresh && !column_memory(x, b, c, p->mixed ? NULL : own))
+		return QL_FAILED;
+	if (UNLIKELY(p->mixed && !column_hists(x, b, c)))
 		return QL_FAILED;
 	p->open = true;
 	return QL_DONE;
@@ -494,13 +554,31 @@ static bool part_join(struct ql_col *c, uint32_t from, uint32_t count, const dou
 	uint64_t *has = c->has + from / 64;
 
 	for (uint32_t w = 0; w < ql_words(count); w++)
-		if (has[w] & bits[w])
+		if (ql_col_word(c, from / 64 + w) & bits[w])
 			return false;
 	QL_EACH_BIT(i, bits, count)
 	c->v[from + i] = v[i];
 	for (uint32_t w = 0; w < ql_words(count); w++)
 		has[w] |= bits[w];
 	return true;
+}
+
+/* One step of the way for a pair of floats. False: the result is there already. */
+static bool pair_floats(struct binop *b, struct ql_col *c, uint32_t from, uint32_t count)
+{
+	const struct pair *p = &b->pair;
+	const double *many = p->many ? p->many->v + from : b->fill_many;
+	const double *one = p->one ? p->one->v + from : b->fill_one;
+	const double *l = b->swapped ? one : many, *r = b->swapped ? many : one;
+	uint64_t *bits = b->bits_out + from / 64;
+
+	if (p->in_place) {
+		compute(b->ast, count, l, r, c->v + from, bits);
+		memcpy(c->has + from / 64, bits, ql_words(count) * sizeof(*bits));
+		return true;
+	}
+	compute(b->ast, count, l, r, b->values, bits);
+	return part_join(c, from, count, b->values, bits);
 }
 
 /* Goes on with the pair until it is closed. */
@@ -510,23 +588,19 @@ static enum ql_did pair_run(struct ql_run *x, struct ql_pn *pn, struct binop *b)
 	struct ql_col *c = &pn->vec.cols[p->col];
 
 	while (p->open) {
-		uint32_t from = p->step, count = ql_part(from, b->n);
-		const double *many = p->many ? p->many + from : b->fill_many;
-		const double *one = p->one ? p->one + from : b->fill_one;
-		const double *l = b->swapped ? one : many, *r = b->swapped ? many : one;
-		uint64_t *bits = b->bits_out + from / 64;
-		if (p->in_place) {
-			compute(b->ast, count, l, r, c->v + from, bits);
-			memcpy(c->has + from / 64, bits, ql_words(count) * sizeof(*bits));
+		uint64_t work = ql_part(p->step, b->n);
+		bool fine;
+		if (UNLIKELY(p->mixed)) {
+			fine = ql_binop_mixed(
+			    x, b->ast, &p->sides, b->n, b->bits_out, &p->step, c, &work);
 		} else {
-			compute(b->ast, count, l, r, b->values, bits);
-			if (!part_join(c, from, count, b->values, bits))
-				return ql_failf(
-				    x, "vector cannot contain metrics with the same labelset");
+			fine = pair_floats(b, c, p->step, (uint32_t)work);
+			p->step += (uint32_t)work;
 		}
-		p->step += count;
+		if (!fine)
+			return ql_failf(x, "vector cannot contain metrics with the same labelset");
 		p->open = p->step < b->n;
-		if (ql_tick(x, count) && p->open)
+		if (ql_tick(x, work) && p->open)
 			return QL_AGAIN;
 	}
 	return QL_DONE;
@@ -547,8 +621,8 @@ static enum ql_did pair_partners(struct ql_run *x, struct ql_pn *pn, struct bino
 		const struct ql_col *o = &b->one.cols[b->partner];
 		if (!b->pair.open) {
 			for (uint32_t w = 0; w < ql_words(b->n); w++)
-				b->bits[w] = m->has[w] & o->has[w];
-			if (pair_begin(x, pn, b, group, m->ls, m->v, o->ls, o->v, single ? m : NULL))
+				b->bits[w] = ql_col_word(m, w) & ql_col_word(o, w);
+			if (pair_begin(x, pn, b, group, m->ls, m, o->ls, o, single ? m : NULL))
 				return QL_FAILED;
 		}
 		if ((did = pair_run(x, pn, b)))
@@ -577,9 +651,8 @@ static enum ql_did fill_many(struct ql_run *x, struct ql_pn *pn, struct binop *b
 	if (!b->ast->bin.fill_r_set)
 		return QL_DONE;
 	for (uint32_t w = 0; w < ql_words(b->n); w++)
-		b->bits[w] = m->has[w] & ~(s->first ? s->has[w] : 0);
-	return pair_begin(
-	    x, pn, b, b->many_group[i], m->ls, m->v, fill_labels(x, b, m->ls), NULL, NULL);
+		b->bits[w] = ql_col_word(m, w) & ~(s->first ? s->has[w] : 0);
+	return pair_begin(x, pn, b, b->many_group[i], m->ls, m, fill_labels(x, b, m->ls), NULL, NULL);
 }
 
 /* A many-side series with all partners of its group, then with the made-up one. */
@@ -610,9 +683,9 @@ static enum ql_did fill_one(struct ql_run *x, struct ql_pn *pn, struct binop *b,
 		return QL_DONE;
 	if (!b->pair.open) {
 		for (uint32_t w = 0; w < ql_words(b->n); w++)
-			b->bits[w] = o->has[w] & ~(s->matched ? s->matched[w] : 0);
-		if (pair_begin(x, pn, b, b->one_group[i], fill_labels(x, b, o->ls), NULL, o->ls,
-		        o->v, NULL))
+			b->bits[w] = ql_col_word(o, w) & ~(s->matched ? s->matched[w] : 0);
+		if (pair_begin(
+		        x, pn, b, b->one_group[i], fill_labels(x, b, o->ls), NULL, o->ls, o, NULL))
 			return QL_FAILED;
 	}
 	return pair_run(x, pn, b);
@@ -695,23 +768,11 @@ static enum ql_did phase_over(struct ql_run *x, struct binop *b)
 	return QL_DONE;
 }
 
-static enum ql_did run_trim(struct ql_run *x, struct ql_pn *pn)
-{
-	const char *op = ql_op_text(pn->ast->bin.op);
-	if (pn->arg[0]->vec.count && pn->arg[1]->vec.count)
-		ql_notes_add(&x->notes, true, pn->ast->pos,
-		    "incompatible sample types encountered for binary operator \"%s\": float %s float",
-		    op, op);
-	return QL_DONE;
-}
-
 enum ql_did ql_binop_run(struct ql_run *x, struct ql_pn *pn)
 {
 	struct binop *b = pn->state;
 	enum ql_did did;
 
-	if (ql_op_is_trim(pn->ast->bin.op))
-		return run_trim(x, pn);
 	if (!fills(pn->ast) && (!pn->arg[0]->vec.count || !pn->arg[1]->vec.count))
 		return QL_DONE;
 	if (!b && !(b = binop_start(x, pn)))
