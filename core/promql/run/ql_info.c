@@ -165,7 +165,7 @@ static enum ql_did look_at_base(struct ql_run *x, struct ql_pn *pn, struct infop
 	bool limit = false;
 
 	for (uint32_t w = 0; w < ql_words(pn->grid.n); w++)
-		s->any[w] |= c->has[w];
+		s->any[w] |= ql_col_word(c, w);
 	if (is_info_name(pn->arg[1], c->ls, &limit))
 		return QL_DONE;
 	if (limit)
@@ -371,6 +371,32 @@ static bool winners_at(struct infop *s, uint32_t step)
 	return same;
 }
 
+static bool here(const struct ql_col *c, uint32_t i)
+{
+	return ql_col_word(c, i / 64) >> (i % 64) & 1;
+}
+
+/* The value of a step, a number or a histogram. */
+static enum ql_did take_step(
+    struct ql_run *x, const struct ql_pn *pn, struct ql_col *to, const struct ql_col *c, uint32_t i)
+{
+	if (here(to, i))
+		return ql_failf(x, "vector cannot contain metrics with the same labelset");
+	if (LIKELY(ql_bit(c->has, i))) {
+		to->v[i] = c->v[i];
+		ql_bit_on(to->has, i);
+		return QL_DONE;
+	}
+	if (!to->hists) {
+		if ((x->err = ql_charge(&x->budget, pn->grid.n, x->eb)))
+			return QL_FAILED;
+		ql_col_hists(x->arena, to, pn->grid.n);
+	}
+	to->hists->h[i] = c->hists->h[i];
+	ql_bit_on(to->hists->has, i);
+	return QL_DONE;
+}
+
 static enum ql_did join_step(
     struct ql_run *x, struct ql_pn *pn, struct infop *s, const struct ql_col *c, uint32_t i)
 {
@@ -383,12 +409,7 @@ static enum ql_did join_step(
 		return did;
 	if (s->to == QL_TAB_NONE)
 		return QL_DONE;
-	struct ql_col *to = &pn->vec.cols[s->to];
-	if (ql_bit(to->has, i))
-		return ql_failf(x, "vector cannot contain metrics with the same labelset");
-	to->v[i] = c->v[i];
-	ql_bit_on(to->has, i);
-	return QL_DONE;
+	return take_step(x, pn, &pn->vec.cols[s->to], c, i);
 }
 
 static enum ql_did join_base(struct ql_run *x, struct ql_pn *pn, struct infop *s)
@@ -403,7 +424,7 @@ static enum ql_did join_base(struct ql_run *x, struct ql_pn *pn, struct infop *s
 		s->plain = is_info_name(pn->arg[1], c->ls, &limit);
 	}
 	while (s->step < pn->grid.n) {
-		if (ql_bit(c->has, s->step) && (did = join_step(x, pn, s, c, s->step)))
+		if (here(c, s->step) && (did = join_step(x, pn, s, c, s->step)))
 			return did;
 		s->step++;
 		if (ql_tick(x, s->names.count * 4) && s->step < pn->grid.n)

@@ -235,7 +235,8 @@ static int cmp_natural(const char *a, size_t al, const char *b, size_t bl)
 struct sorting {
 	struct ql_sorter sorter;
 	const struct ql_pn *pn;
-	bool desc, sorted;
+	bool desc, started, sorted;
+	uint32_t looked;     /* columns whose histograms went */
 	struct ql_tab names; /* sort_by_label: names in their order of importance */
 	uint32_t pos;
 	struct ql_vec out;
@@ -333,37 +334,63 @@ static bool sorts_by_label(const struct ql_pn *pn)
 	return fn == QL_FN_SORT_BY_LABEL || fn == QL_FN_SORT_BY_LABEL_DESC;
 }
 
-static struct sorting *sort_start(struct ql_run *x, struct ql_pn *pn)
+/* Values are sorted, not histograms: they go. False when the slice ended. */
+static bool drop_hists(struct ql_run *x, struct ql_pn *pn, struct sorting *s)
+{
+	while (s->looked < pn->vec.count) {
+		pn->vec.cols[s->looked++].hists = NULL;
+		if (ql_tick(x, 0))
+			return false;
+	}
+	return true;
+}
+
+static struct sorting *sort_make(struct ql_run *x, struct ql_pn *pn)
 {
 	enum ql_fn fn = pn->ast->call.func->fn;
 	struct sorting *s = pn->state = arena_zalloc(x->arena, sizeof(*s));
-	bool by_label = sorts_by_label(pn);
 
+	pn->vec = pn->arg[0]->vec;
 	s->pn = pn;
 	s->desc = fn == QL_FN_SORT_DESC || fn == QL_FN_SORT_BY_LABEL_DESC;
+	return s;
+}
+
+static enum ql_did sort_start(struct ql_run *x, struct ql_pn *pn, struct sorting *s)
+{
+	bool by_label = sorts_by_label(pn);
+
 	x->err = ql_room(&x->budget, (uint64_t)pn->vec.count * 2 * sizeof(uint32_t), x->eb);
 	if (x->err)
-		return NULL;
+		return QL_FAILED;
 	ql_sorter_init(&s->sorter, x->arena, pn->vec.count, by_label ? cmp_by_label : cmp_values, s);
 	s->sorter.work = by_label ? 1024 : 0; /* values may be long */
-	return s;
+	s->started = true;
+	return QL_DONE;
+}
+
+/* What stays of the argument: of a sort by values only numbers. */
+static enum ql_did sort_filter(struct ql_run *x, struct ql_pn *pn, struct sorting *s)
+{
+	if (sorts_by_label(pn))
+		return QL_DONE;
+	return drop_hists(x, pn, s) ? ql_run_tidy(x, pn, QL_EQUAL_NONE) : QL_AGAIN;
 }
 
 enum ql_did ql_sort_run(struct ql_run *x, struct ql_pn *pn)
 {
-	struct sorting *s = pn->state;
+	struct sorting *s = pn->state ? pn->state : sort_make(x, pn);
 	enum ql_did did;
 
-	if (!s) {
-		pn->vec = pn->arg[0]->vec;
-		if (pn->grid.n > 1) {
-			ql_notes_add(&x->notes, false, pn->ast->pos,
-			    "sort is ineffective for range queries since results are always ordered by labels");
-			return QL_DONE;
-		}
-		if (!(s = sort_start(x, pn)))
-			return QL_FAILED;
+	if (!s->started && (did = sort_filter(x, pn, s)))
+		return did;
+	if (pn->grid.n > 1) {
+		ql_notes_add(&x->notes, false, pn->ast->pos,
+		    "sort is ineffective for range queries since results are always ordered by labels");
+		return QL_DONE;
 	}
+	if (!s->started && (did = sort_start(x, pn, s)))
+		return did;
 	if (sorts_by_label(pn) && !s->sorted && (did = sort_names(x, pn, s)))
 		return did;
 	if (!s->sorted && !ql_sorter_run(&s->sorter, x))

@@ -30,6 +30,27 @@ static enum ql_did run_elem(struct ql_run *x, struct ql_pn *pn)
 	return ql_run_tidy(x, pn, drops ? ql_run_equal(x, QL_EQUAL_JOINS) : QL_EQUAL_NONE);
 }
 
+/* One histogram at all steps. */
+static enum ql_did expand_hist(struct ql_run *x, struct ql_pn *pn, const struct ql_col *from)
+{
+	uint32_t n = pn->grid.n, i = pn->step, count = ql_part(i, n);
+	struct ql_col *c =
+	    i ? &pn->vec.cols[pn->vec.count - 1] : ql_run_col(x, &pn->vec, from->ls, n);
+
+	if (!c || (!i && (x->err = ql_charge(&x->budget, n, x->eb))))
+		return QL_FAILED;
+	if (!i)
+		ql_col_hists(x->arena, c, n);
+	c->drop_name = from->drop_name;
+	for (; i < pn->step + count; i++) {
+		c->hists->h[i] = from->hists->h[0];
+		ql_bit_on(c->hists->has, i);
+	}
+	pn->step = i < n ? i : 0;
+	pn->pos += i == n;
+	return ql_tick(x, count) ? QL_AGAIN : QL_DONE;
+}
+
 static enum ql_did run_expand(struct ql_run *x, struct ql_pn *pn)
 {
 	const struct ql_pn *a = pn->arg[0];
@@ -43,6 +64,12 @@ static enum ql_did run_expand(struct ql_run *x, struct ql_pn *pn)
 		return QL_FAILED;
 	while (pn->pos < a->vec.count) {
 		const struct ql_col *from = &a->vec.cols[pn->pos];
+		if (UNLIKELY(from->hists && ql_bit(from->hists->has, 0))) {
+			enum ql_did did = expand_hist(x, pn, from);
+			if (did)
+				return did;
+			continue;
+		}
 		if (!ql_bit(from->has, 0)) {
 			pn->pos++;
 			continue;
