@@ -4,12 +4,13 @@
  *
  *   struct qlrun_opts o = { .end_ms = 60000, .step_ms = 15000 };
  *   char *s = qlrun(&tt, memsrc_source(src), "sum(x)", &o);   // free() it
- * Text: series "{a="b"} 0:1 15:2" in order of the result (vectors sorted by labels unless
+ * Text: series "{a="b"} 0:1 15:{count:2, ...}" in order of the result (vectors sorted by labels unless
  * in_order), joined by "; ". Errors: "error: text". Notes stand at the end: " | PromQL info: ...".
  */
 #ifndef TESTS_LIB_QLRUN_H
 #define TESTS_LIB_QLRUN_H
 
+#include "core/model/histmath.h"
 #include "core/promql/ql.h"
 #include "tests/lib/memsrc.h"
 #include "tests/lib/testteam.h"
@@ -47,8 +48,13 @@ static inline int qlrun_cmp_(const void *a, const void *b)
 static inline void qlrun_series_(struct buf *out, const struct ql_series *s, int digits)
 {
 	label_text(out, s->labels);
-	for (uint32_t i = 0; i < s->count; i++)
-		buf_printf(out, " %lld:%.*g", (long long)s->t_ms[i], digits ? digits : 17, s->v[i]);
+	for (uint32_t i = 0; i < s->count; i++) {
+		buf_printf(out, " %lld:", (long long)s->t_ms[i]);
+		if (s->h && s->h[i])
+			hist_print(s->h[i], out);
+		else
+			buf_printf(out, "%.*g", digits ? digits : 17, s->v[i]);
+	}
 }
 
 static inline void qlrun_done_(void *arg, struct ql *q)

@@ -3,6 +3,7 @@
  * the text and the place shown.
  * The texts were checked against the parser of Prometheus itself.
  */
+#include "core/model/hist.h"
 #include "core/promql/lang/ql_func.h"
 #include "core/promql/lang/ql_parse.h"
 #include "tests/lib/tap.h"
@@ -898,6 +899,87 @@ static void test_series_desc(void)
 	}
 }
 
+static void add_side(struct buf *b, const struct hist_side *s)
+{
+	for (uint32_t i = 0; i < s->spans_count; i++)
+		buf_printf(b, " %d+%u:", s->spans[i].offset, s->spans[i].length);
+	for (uint32_t i = 0; i < s->counts_count; i++)
+		buf_printf(b, " %g", s->counts[i].f);
+}
+
+static void add_item(struct buf *b, const struct ql_series_item *it)
+{
+	const struct hist *h = it->h;
+
+	buf_printf(b, "[%d %g %g %g %g", h->schema, h->count.f, h->sum, h->zero_count.f,
+	    h->zero_threshold);
+	add_side(b, &h->positive);
+	buf_add_str(b, " |");
+	add_side(b, &h->negative);
+	for (uint32_t i = 0; i < h->bounds_count; i++)
+		buf_printf(b, " <=%g", h->bounds[i]);
+	buf_printf(b, " %u%s]", h->hint, it->hint_given ? "!" : "");
+}
+
+/* schema, count, sum, zero bucket, positive spans and counts | negative ones, bounds, hint */
+static void test_histogram_desc(void)
+{
+	static const struct {
+		const char *text, *want; /* NULL: an error */
+	} cases[] = {
+		{ "{{}}", "[0 0 0 0 0 | 0]" },
+		{ "{{ }}", "[0 0 0 0 0 | 0]" },
+		{ "{{schema:-4 count:3 sum:-Inf z_bucket:1 z_bucket_w:1e-3 offset:-7 buckets:[1 0 2.5] n_offset:3 n_buckets:[ 4 ]}}",
+		    "[-4 3 -inf 1 0.001 -7+3: 1 0 2.5 | 3+1: 4 0]" },
+		{ "{{SUM:1 counter_reset_hint:gauge custom_values:[1 2 +Inf] schema:-53}}",
+		    "[-53 0 1 0 0 | <=1 <=2 <=inf 3!]" },
+		{ "{{counter_reset_hint:not_reset}}x1", "[0 0 0 0 0 | 2!][0 0 0 0 0 | 2!]" },
+		{ "{{counter_reset_hint:unknown}} {{counter_reset_hint:reset}}",
+		    "[0 0 0 0 0 | 0!][0 0 0 0 0 | 1!]" },
+		{ "{{count:1 buckets:[1]}}+{{count:2 sum:1 buckets:[1 1]}}x2",
+		    "[0 1 0 0 0 0+1: 1 | 0][0 3 1 0 0 0+2: 2 1 | 0][0 5 2 0 0 0+2: 3 2 | 0]" },
+		{ "{{sum:1 counter_reset_hint:gauge}}+{{sum:2}}x1", "[0 0 1 0 0 | 3][0 0 3 0 0 | 3]" },
+		{ "{{count:5 buckets:[5]}}-{{count:2 buckets:[2]}}x1",
+		    "[0 5 0 0 0 0+1: 5 | 0][0 3 0 0 0 0+1: 3 | 0]" },
+		{ "{{schema:1}}+{{schema:0}}x1", NULL },
+		{ "{{schema:-53}}+{{schema:0}}x1", NULL },
+		{ "{{sum:1}}+{{sum:1}}", NULL },
+		{ "{{sum:1 sum:2}}", NULL },
+		{ "{{sum:1sum:2}}", NULL },
+		{ "{{sum 1}}", NULL },
+		{ "{{sum:}}", NULL },
+		{ "{{what:1}}", NULL },
+		{ "{{schema:1.5}}", NULL },
+		{ "{{schema:128}}", NULL },
+		{ "{{offset:2147483648}}", NULL },
+		{ "{{buckets:[]}}", NULL },
+		{ "{{buckets:1}}", NULL },
+		{ "{{buckets:[1 2}}", NULL },
+		{ "{{counter_reset_hint:maybe}}", NULL },
+		{ "{{sum:1}", NULL },
+		{ "{{sum:1}}+1x2", NULL },
+		{ "{{sum:1}}1", NULL },
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct arena a;
+		struct errbuf eb;
+		struct ql_series_desc d;
+		struct buf b;
+		arena_init(&a, 1024);
+		errbuf_init(&eb);
+		buf_init(&b);
+		buf_printf(&b, "x %s", cases[i].text);
+		enum err e = ql_series_desc(&a, (const char *)b.data, b.len, &d, &eb);
+		buf_clear(&b);
+		for (size_t j = 0; !e && j < d.items_count; j++)
+			add_item(&b, &d.items[j]);
+		if (tap_ok(!e == !!cases[i].want, "histogram: %s: %s", cases[i].text, eb.text) && !e)
+			tap_is_mem(b.data, b.len, cases[i].want, strlen(cases[i].want), "is it");
+		buf_release(&b);
+		arena_release(&a);
+	}
+}
+
 int main(void)
 {
 	test_good();
@@ -912,5 +994,6 @@ int main(void)
 	test_positions();
 	test_table();
 	test_series_desc();
+	test_histogram_desc();
 	return tap_done();
 }

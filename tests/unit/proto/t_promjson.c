@@ -69,6 +69,82 @@ static void results(void)
 	    "a string");
 }
 
+/* Of all sorts of buckets: negative, zero, positive ones, an empty one among them, custom ones. */
+static const struct hist *exponential(void)
+{
+	static const union hist_count low[] = { { .f = 2.5 } },
+	                              high[] = { { .f = 1 }, { .f = 0 }, { .f = 3 } };
+	static const struct hist_span one = { 0, 1 }, three = { 1, 3 };
+	static const struct hist h = { .is_float = true,
+		.sum = 1e-7,
+		.zero_threshold = 0.25,
+		.count = { .f = 10.5 },
+		.zero_count = { .f = 4 },
+		.negative = { &one, low, 1, 1 },
+		.positive = { &three, high, 1, 3 } };
+	return &h;
+}
+
+static const struct hist *custom(void)
+{
+	static const double bounds[] = { -1, 5 };
+	static const union hist_count counts[] = { { .f = 1 }, { .f = 2 }, { .f = 3 } };
+	static const struct hist_span span = { 0, 3 };
+	static const struct hist h = { .is_float = true,
+		.schema = HIST_SCHEMA_CUSTOM,
+		.sum = NAN,
+		.count = { .f = 6 },
+		.positive = { &span, counts, 1, 3 },
+		.bounds = bounds,
+		.bounds_count = 2 };
+	return &h;
+}
+
+#define EXPONENTIAL                                                                                \
+ "{\"count\":\"10.5\",\"sum\":\"1e-07\",\"buckets\":[[1,\"-1\",\"-0.5\",\"2.5\"],[3,\"-0.25\",\"0.25\",\"4\"],[0,\"1\",\"2\",\"1\"],[0,\"4\",\"8\",\"3\"]]}"
+#define CUSTOM                                                                                     \
+ "{\"count\":\"6\",\"sum\":\"NaN\",\"buckets\":[[3,\"-Inf\",\"-1\",\"1\"],[0,\"-1\",\"5\",\"2\"],[0,\"5\",\"+Inf\",\"3\"]]}"
+
+static void histograms(void)
+{
+	const double no = num_from_bits(SAMPLE_HIST_BITS);
+	static const struct hist none = { .is_float = true };
+	const struct hist *h[] = { NULL, exponential(), custom(), NULL };
+	struct ql_series s[] = {
+		{ .labels = label_make(&arena, "a", "b", NULL),
+		    .count = 4,
+		    .t_ms = (int64_t[]){ 1000, 2500, 3000, 4000 },
+		    .v = (double[]){ 1, no, no, 2 },
+		    .h = h },
+		{ .count = 2, .t_ms = (int64_t[]){ 2500, 3000 }, .v = (double[]){ no, no }, .h = h + 1 },
+		{ .count = 1,
+		    .t_ms = (int64_t[]){ 12000 },
+		    .v = (double[]){ no },
+		    .h = (const struct hist *[]){ &none } },
+		{ .count = 1, .t_ms = (int64_t[]){ 12000 }, .v = (double[]){ 5 }, .h = h },
+	};
+	struct ql_value v = { .type = QL_MATRIX, .series = s, .series_count = 4 };
+	struct promjson_answer a = { .value = &v };
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":["
+	    "{\"metric\":{\"a\":\"b\"},\"values\":[[1,\"1\"],[4,\"2\"]],\"histograms\":[[2.500," EXPONENTIAL
+	    "],[3," CUSTOM "]]},"
+	    "{\"metric\":{},\"histograms\":[[2.500," EXPONENTIAL "],[3," CUSTOM "]]},"
+	    "{\"metric\":{},\"histograms\":[[12,{\"count\":\"0\",\"sum\":\"0\"}]]},"
+	    "{\"metric\":{},\"values\":[[12,\"5\"]]}]}}",
+	    "a matrix with histograms, among floats and alone");
+	v.type = QL_VECTOR;
+	v.series = s + 1;
+	v.series_count = 3;
+	s[1].count = 1;
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":["
+	    "{\"metric\":{},\"histogram\":[2.500," EXPONENTIAL "]},"
+	    "{\"metric\":{},\"histogram\":[12,{\"count\":\"0\",\"sum\":\"0\"}]},"
+	    "{\"metric\":{},\"value\":[12,\"5\"]}]}}",
+	    "a vector with histograms");
+}
+
 /* Every kind of change from one time to the next gives what num_fmt_ts gives. */
 static void times(void)
 {
@@ -194,6 +270,7 @@ int main(void)
 {
 	arena_init(&arena, 4096);
 	results();
+	histograms();
 	times();
 	annotations();
 	bounded();
