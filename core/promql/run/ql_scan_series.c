@@ -1,5 +1,7 @@
 #include "core/promql/run/ql_scan.h"
 
+#include "core/model/histmath.h"
+
 #include <string.h>
 
 #define SCAN_COPY 8192 /* steps or samples copied between looks at the clock */
