@@ -33,8 +33,11 @@ const char *ql_type_text(
     enum ql_type t); /* "scalar", "instant vector", "range vector", "string", "none" */
 
 struct ql_features { /* what Prometheus switches on by --enable-feature */
-	bool experimental_functions, extended_selectors, fill_modifiers, delayed_name_removal,
-	    start_timestamps;
+	bool experimental_functions, extended_selectors, fill_modifiers, delayed_name_removal;
+	bool start_timestamps;     /* of samples: rate and its kin, start_timestamp() */
+	bool type_and_unit_labels; /* __type__ tells what is a counter, not the end of the name */
+	bool duration_expr;        /* always on, whatever stands here */
+	bool per_step_stats;       /* stats=all tells of each step */
 };
 struct ql_opts {
 	struct source *source;

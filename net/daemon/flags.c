@@ -86,6 +86,10 @@ static bool *feature(struct flags *f, const char *name, size_t len)
 		    offsetof(struct ql_features, extended_selectors) },
 		{ "promql-binop-fill-modifiers", offsetof(struct ql_features, fill_modifiers) },
 		{ "promql-delayed-name-removal", offsetof(struct ql_features, delayed_name_removal) },
+		{ "promql-duration-expr", offsetof(struct ql_features, duration_expr) },
+		{ "promql-per-step-stats", offsetof(struct ql_features, per_step_stats) },
+		{ "type-and-unit-labels", offsetof(struct ql_features, type_and_unit_labels) },
+		{ "use-start-timestamps", offsetof(struct ql_features, start_timestamps) },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++)
 		if (strlen(rows[i].name) == len && !memcmp(rows[i].name, name, len))
@@ -95,7 +99,7 @@ static bool *feature(struct flags *f, const char *name, size_t len)
 
 const char *flags_features(void)
 {
-	return "promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal";
+	return "promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal, promql-duration-expr, promql-per-step-stats, type-and-unit-labels, use-start-timestamps";
 }
 
 static void add_word(char *list, const char *word, size_t len)

@@ -44,7 +44,7 @@ const struct flag flags_table[] = {
 	{ "storage.min-free",    FLAG_BYTES,    FLAG_STORAGE, OFF(min_free_bytes), 1, MANY, "BYTES", "free disk space below which writes are refused (larger of 1GiB and 3 %)", false, 0, true, NULL },
 
 	{ "query.lookback-delta", FLAG_DURATION, FLAG_QUERIES, OFF(lookback_ms), 1, LONGEST, "DURATION", "how far back an instant selector looks for a sample (5m)", false, 0, false, NULL },
-	{ "enable-feature",      FLAG_FEATURES, FLAG_QUERIES, 0, 0, 0, "NAME,...", "promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal; may be repeated", false, 0, false, "query.features" },
+	{ "enable-feature",      FLAG_FEATURES, FLAG_QUERIES, 0, 0, 0, "NAME,...", "promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal, promql-duration-expr (always on), promql-per-step-stats, type-and-unit-labels, use-start-timestamps; may be repeated", false, 0, false, "query.features" },
 
 	{ "limits.series-total", FLAG_COUNT,    FLAG_WRITES, OFF(series_max), 1, MANY, "N", "series in memory (45 % of the memory budget / 400 bytes)", false, 0, true, NULL },
 

@@ -91,6 +91,14 @@ static void features(void)
 	tap_ok(f.features.experimental_functions && f.features.delayed_name_removal &&
 	        f.features.fill_modifiers && !f.features.extended_selectors,
 	    "they are on, the others are not");
+	tap_ok(!f.features.start_timestamps && !f.features.type_and_unit_labels &&
+	        !f.features.per_step_stats &&
+	        !PARSE("--enable-feature=use-start-timestamps,type-and-unit-labels",
+	            "--enable-feature=promql-per-step-stats,promql-duration-expr") &&
+	        f.features.start_timestamps && f.features.type_and_unit_labels &&
+	        f.features.per_step_stats && !*f.features_unknown,
+	    "start timestamps, type labels and statistics of steps are features, too");
+	tap_ok(!PARSE("--enable-feature=exemplar-storage"), "an unknown one is no error");
 	tap_ok(!strcmp(f.features_unknown, "exemplar-storage") &&
 	        !strstr(f.features_named, "exemplar"),
 	    "unknown ones are told: %s", f.features_unknown);
