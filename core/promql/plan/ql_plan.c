@@ -246,6 +246,8 @@ static struct ql_range_spec range_of(
 		.at_ms = m->at_ms,
 		.anchored = m->anchored,
 		.smoothed = m->smoothed,
+		.start_times = p->opts->features.start_timestamps,
+		.by_type = p->opts->features.type_and_unit_labels,
 		.lookback_ms = p->lookback_ms,
 		.reads = p->_scope.reads,
 	};
@@ -260,7 +262,7 @@ static struct ql_pipe *plan_pipe(
 	s->grid = *g;
 	s->pos = sel->pos;
 	s->range = range_of(p, &sel->sel.mods, sel->sel.range_ms, g);
-	if (mode == QL_PIECE_INSTANT || mode == QL_PIECE_TIME) {
+	if (mode == QL_PIECE_INSTANT || mode == QL_PIECE_TIME || mode == QL_PIECE_START) {
 		s->range.range_ms = p->lookback_ms;
 		s->range.smoothed = s->range.anchored = false;
 	} else if (mode == QL_PIECE_SMOOTH) {
@@ -296,12 +298,8 @@ static struct ql_pn *plan_piece(struct ql_plan *p, const struct ql_node *sel,
 static struct ql_pn *plan_selector(
     struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
 {
-	if (n->type == QL_MATRIX) {
-		if (n->sel.mods.anchored || n->sel.mods.smoothed)
-			fail(p,
-			    "anchored and smoothed range selectors as a result are not supported yet");
+	if (n->type == QL_MATRIX)
 		return node_done(p, plan_piece(p, n, g, QL_PIECE_RAW, 0));
-	}
 	return node_done(
 	    p, plan_piece(p, n, g, n->sel.mods.smoothed ? QL_PIECE_SMOOTH : QL_PIECE_INSTANT, 0));
 }
@@ -572,6 +570,19 @@ static struct ql_pn *plan_elem_call(
 	return vec ? plan_elem(p, n, g, e, vec, param, params) : NULL;
 }
 
+/* Of other expressions than selectors, and without the feature, nothing. */
+static struct ql_pn *plan_start_timestamp(
+    struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
+{
+	const struct ql_node *a = ql_skip_parens(n->call.args[0]);
+
+	if (a->kind != QL_SELECTOR || !p->opts->features.start_timestamps)
+		return plan_args(p, PN_EMPTY, n, g);
+	struct ql_pn *vec = plan_piece(p, a, g, QL_PIECE_START, 0);
+	piece_drops_name(p, vec);
+	return node_done(p, vec);
+}
+
 /* --- info() --- */
 
 /*
@@ -726,9 +737,7 @@ static struct ql_pn *plan_call(struct ql_plan *p, const struct ql_node *n, const
 	case QL_FN_INFO:
 		return plan_info(p, n, g);
 	case QL_FN_START_TIMESTAMP:
-		if (p->opts->features.start_timestamps)
-			return plan_unsupported(p, n);
-		return plan_args(p, PN_EMPTY, n, g);
+		return plan_start_timestamp(p, n, g);
 	case QL_FN_HISTOGRAM_AVG:
 	case QL_FN_HISTOGRAM_COUNT:
 	case QL_FN_HISTOGRAM_STDDEV:

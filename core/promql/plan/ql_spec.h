@@ -69,6 +69,8 @@ struct ql_range_spec {
 	bool fixed; /* "@": every step looks at the window that ends at at_ms - offset */
 	int64_t at_ms;
 	bool anchored, smoothed;
+	bool start_times;          /* those of samples count, where the function knows them */
+	bool by_type;              /* __type__ tells of a counter, not the end of the name */
 	int64_t lookback_ms;       /* anchored, smoothed */
 	struct ql_scalar param[2]; /* scalar arguments in their order */
 	struct ql_reads reads;
@@ -115,6 +117,7 @@ struct ql_names ql_aggr_names(struct arena *a, const struct ql_str *s, uint32_t 
 enum ql_piece_mode {
 	QL_PIECE_INSTANT,
 	QL_PIECE_TIME /* timestamp(x) */,
+	QL_PIECE_START /* start_timestamp(x) */,
 	QL_PIECE_SMOOTH,
 	QL_PIECE_RANGE,
 	QL_PIECE_RAW

@@ -188,33 +188,61 @@ void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_s
 	}
 }
 
-void ql_notes_counter(struct ql_notes *n, struct ql_pos pos, struct labels ls)
+static bool ends_as_counter(const char *name, uint32_t len)
 {
 	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
+
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		size_t end = strlen(ends[i]);
+		if (len >= end && memcmp(name + len - end, ends[i], end) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The same by the label __type__. */
+static void note_type(
+    struct ql_notes *n, struct ql_pos pos, struct labels ls, const char *name, uint32_t name_len)
+{
+	uint32_t len = 0;
+	const char *type = label_get(ls, "__type__", 8, &len);
+	struct buf b;
+
+	if ((type && len == 7 && memcmp(type, "counter", 7) == 0) ||
+	    (type && len == 9 && memcmp(type, "histogram", 9) == 0))
+		return;
+	buf_init(&b);
+	buf_add_str(&b,
+	    "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got ");
+	label_quote_go(&b, type ? type : "", type ? len : 0);
+	buf_add_u8(&b, ':');
+	buf_add_u8(&b, 0);
+	note_named(n, true, pos, (const char *)b.data, name, name_len);
+	buf_release(&b);
+}
+
+void ql_notes_counter(struct ql_notes *n, struct ql_pos pos, struct labels ls, bool by_type)
+{
 	uint32_t len = 0;
 	const char *name = label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
 
-	if (!name || !len ||
-	    (len == n->_name_len && pos.start == n->_name_pos && memcmp(name, n->_name, len) == 0))
+	if (!name || !len)
+		return;
+	if (by_type) {
+		note_type(n, pos, ls, name, len);
+		return;
+	}
+	if (len == n->_name_len && pos.start == n->_name_pos && memcmp(name, n->_name, len) == 0)
 		return;
 	if (len <= sizeof(n->_name)) {
 		memcpy(n->_name, name, len);
 		n->_name_len = len;
 		n->_name_pos = pos.start;
 	}
-	for (size_t i = 0; i < COUNT_OF(ends); i++) {
-		size_t end = strlen(ends[i]);
-		if (len >= end && memcmp(name + len - end, ends[i], end) == 0)
-			return;
-	}
-	struct buf b;
-	buf_init(&b);
-	label_quote_go(&b, name, len);
-	buf_add_u8(&b, 0);
-	ql_notes_add(n, true, pos,
-	    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: %s",
-	    (const char *)b.data);
-	buf_release(&b);
+	if (!ends_as_counter(name, len))
+		note_named(n, true, pos,
+		    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:",
+		    name, len);
 }
 
 bool ql_notes_merge(struct ql_notes *n, const struct ql_notes *from, uint32_t *at, uint32_t most)

@@ -44,8 +44,11 @@ void ql_notes_quantile(struct ql_notes *n, struct ql_pos pos, double q);
 void ql_notes_quantiles(struct ql_notes *n, struct ql_pos pos, const struct ql_scalar *q,
     const uint64_t *has, uint32_t from, uint32_t count);
 #define QL_NOTES_PART 256 /* steps between looks at the clock where quantiles differ */
-/* The info of rate and increase; series of one name in a row cost one look. */
-void ql_notes_counter(struct ql_notes *n, struct ql_pos pos, struct labels ls);
+/*
+ * The info of rate and increase; series of one name in a row cost one look. by_type: the label
+ * __type__ tells what a counter is, else how the name ends.
+ */
+void ql_notes_counter(struct ql_notes *n, struct ql_pos pos, struct labels ls, bool by_type);
 /*
  * Texts that a metric's name ends, and whose they are. "for metric name" is there with an empty
  * name, too; ql_notes_for leaves " for metric name" out without one.

@@ -46,6 +46,11 @@ enum err ql_range_room(
 	return ERR_OK;
 }
 
+void ql_range_room_free(struct ql_range *r, struct ql_range_room *room)
+{
+	room_free(r, room);
+}
+
 /* An array with a value for each step; NULL: *e. */
 static void *steps_array(struct ql_range *r, size_t size, enum err *e, struct errbuf *eb)
 {
@@ -82,6 +87,8 @@ enum err ql_range_init(struct ql_range *r, const struct ql_range_spec *spec,
 
 void ql_range_release(struct ql_range *r)
 {
+	if (r->_mix)
+		ql_mix_release(r);
 	mem_free(r->lo);
 	mem_free(r->hi);
 	mem_free(r->rate);
@@ -132,10 +139,7 @@ static bool run_clear(struct ql_range *r, struct ql_col *out)
 	}
 }
 
-/*
- * A stale marker is a NaN, and NaN is rare: the loop over all values is vector code. Native
- * histograms, which are not evaluated, have a NaN here as well and are left out like markers.
- */
+/* A stale marker is a NaN, and NaN is rare: the loop over all values is vector code. */
 static bool any_nan(const double *v, uint32_t count)
 {
 	const struct ql_range_eight *p = (const void *)v;
@@ -445,6 +449,9 @@ enum err ql_range_run(struct ql_range *r, const struct sample_column *in, struct
 {
 	enum err e = ERR_OK;
 
+	if (UNLIKELY(in->h || in->start_ms) && ql_mix_wants(r, in))
+		return ql_mix_run(r, false, in, out, any, eb);
+	out->hists = NULL;
 	*any = r->again = false;
 	if (r->_phase == QL_RANGE_NEW)
 		column_begin(r, in);
@@ -525,6 +532,9 @@ enum err ql_instant_run(struct ql_range *r, bool want_time, const struct sample_
 {
 	enum err e = ERR_OK;
 
+	if (UNLIKELY(in->h != NULL))
+		return ql_mix_instant(r, want_time ? QL_MIX_TIME : QL_MIX_VALUE, in, out, any, eb);
+	out->hists = NULL;
 	*any = r->again = false;
 	if (!in->count)
 		return ERR_OK;
@@ -540,6 +550,12 @@ enum err ql_instant_run(struct ql_range *r, bool want_time, const struct sample_
 		return ERR_OK;
 	*any = r->samples_in_windows != 0;
 	return column_end(r, ERR_OK);
+}
+
+enum err ql_start_run(struct ql_range *r, const struct sample_column *in, struct ql_col *out,
+    bool *any, struct errbuf *eb)
+{
+	return ql_mix_instant(r, QL_MIX_START, in, out, any, eb);
 }
 
 static double smooth_between(int64_t t0, double v0, int64_t t1, double v1, int64_t at)
@@ -586,6 +602,9 @@ enum err ql_smooth_run(struct ql_range *r, const struct sample_column *in, struc
 {
 	enum err e = ERR_OK;
 
+	if (UNLIKELY(in->h != NULL))
+		return ql_mix_run(r, true, in, out, any, eb);
+	out->hists = NULL;
 	*any = r->again = false;
 	if (r->_phase == QL_RANGE_NEW) {
 		column_begin(r, in);

@@ -19,6 +19,9 @@
  *   the rest                a loop over the window
  * Sketch: 10,000 series x 240 samples, 60 steps: rate costs about 2 ns per sample.
  *
+ * Floats are what the above is made for. A column with histograms, or with start times where they
+ * count, goes another way (ql_mix_priv.h), which gives histograms beside floats, and notes.
+ *
  * A column passes through phases (enum ql_range_phase). Each asks after some thousand samples
  * whether the slice is over, also inside of one window, and goes on where it was.
  *
@@ -28,6 +31,7 @@
 #define CORE_PROMQL_RUN_QL_RANGE_H
 
 #include "core/promql/plan/ql_spec.h"
+#include "core/promql/run/ql_notes.h"
 #include "core/promql/run/ql_rank.h"
 
 struct ql_range_rate { /* what rate needs of a window's times */
@@ -88,9 +92,14 @@ struct ql_range_room {
 	void *p;
 	size_t bytes;
 };
+struct ql_mix;
 struct ql_range {
 	struct ql_range_spec spec;
-	uint32_t *lo, *hi; /* per step: samples lo..hi-1 */
+	/* Where what is to be told of windows goes (NULL: nowhere), and what it blames. */
+	struct ql_notes *notes;
+	struct ql_pos pos;
+	struct labels labels; /* of the column at hand: its name stands in notes */
+	uint32_t *lo, *hi;    /* per step: samples lo..hi-1 */
 	struct ql_range_rate *rate;
 	struct ql_range_line *line;
 	/*
@@ -131,6 +140,7 @@ struct ql_range {
 	struct ql_range_slide _slide;
 	struct ql_range_long _long;
 	struct ql_rank _rank;
+	struct ql_mix *_mix; /* once a column had more than floats */
 };
 /*
  * Scratch is charged to the budget (NULL: to none) until the release, which is due after an error,
@@ -141,8 +151,8 @@ MUST_CHECK enum err ql_range_init(struct ql_range *r, const struct ql_range_spec
 void ql_range_release(struct ql_range *r);
 /*
  * The windows of a column. out has room for grid.n values and bits, which need not be cleared.
- * *any: some step is present, else nobody may look at out. ERR_EXECUTION for bad parameters; over
- * budget what ql_charge says.
+ * *any: some step is present, else nobody may look at out. out->hists is NULL, or scratch that is
+ * good until the next column. ERR_EXECUTION for bad parameters; over budget what ql_charge says.
  */
 MUST_CHECK enum err ql_range_run(struct ql_range *r, const struct sample_column *in,
     struct ql_col *out, bool *any, struct errbuf *eb);
@@ -153,6 +163,9 @@ MUST_CHECK enum err ql_range_run(struct ql_range *r, const struct sample_column 
  */
 MUST_CHECK enum err ql_instant_run(struct ql_range *r, bool want_time,
     const struct sample_column *in, struct ql_col *out, bool *any, struct errbuf *eb);
+/* The same with the sample's start time, in seconds; 0 when it is not told. */
+MUST_CHECK enum err ql_start_run(struct ql_range *r, const struct sample_column *in,
+    struct ql_col *out, bool *any, struct errbuf *eb);
 /* Instant selector with "smoothed". */
 MUST_CHECK enum err ql_smooth_run(struct ql_range *r, const struct sample_column *in,
     struct ql_col *out, bool *any, struct errbuf *eb);

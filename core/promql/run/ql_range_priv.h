@@ -1,6 +1,7 @@
 /*
  * ql_range_priv - what the files of ql_range share: ql_range.c (phases, bounds, instant selectors),
- * ql_rate.c, ql_over.c (which way a function goes), ql_window.c, ql_slide.c.
+ * ql_rate.c, ql_over.c (which way a function goes), ql_window.c, ql_slide.c; and ql_mix.c for
+ * columns that have more than floats.
  */
 #ifndef CORE_PROMQL_RUN_QL_RANGE_PRIV_H
 #define CORE_PROMQL_RUN_QL_RANGE_PRIV_H
@@ -42,6 +43,7 @@ struct ql_range_eight {
 /* At least so many things of a size; what was there is lost. Charged first. */
 MUST_CHECK enum err ql_range_room(
     struct ql_range *r, struct ql_range_room *room, size_t count, size_t size, struct errbuf *eb);
+void ql_range_room_free(struct ql_range *r, struct ql_range_room *room);
 /* The first sample from k on that is later than upto. */
 #define QL_RANGE_NEAR 16 /* samples looked at one by one before the search begins */
 uint32_t ql_range_search(struct ql_range *r, uint32_t k, int64_t upto);
@@ -93,6 +95,22 @@ bool ql_slide_rank(struct ql_range *r);
 bool ql_slide_ranks(struct ql_range *r, struct ql_col *out);
 bool ql_slide_sums(struct ql_range *r, struct ql_col *out);
 bool ql_slide_extremes(struct ql_range *r, struct ql_col *out);
+
+/*
+ * Columns with histograms or start times (ql_mix.c): as ql_range_run, ql_smooth_run and
+ * ql_instant_run.
+ */
+enum ql_mix_want {
+	QL_MIX_VALUE,
+	QL_MIX_TIME, /* of the sample, in seconds */
+	QL_MIX_START /* the sample's start time, 0 when it is not told */
+};
+bool ql_mix_wants(const struct ql_range *r, const struct sample_column *in);
+MUST_CHECK enum err ql_mix_run(struct ql_range *r, bool smooth, const struct sample_column *in,
+    struct ql_col *out, bool *any, struct errbuf *eb);
+MUST_CHECK enum err ql_mix_instant(struct ql_range *r, enum ql_mix_want want,
+    const struct sample_column *in, struct ql_col *out, bool *any, struct errbuf *eb);
+void ql_mix_release(struct ql_range *r);
 
 /*
  * The same sum and error as the Kahan-Neumaier step (ql_kahan) without looking at magnitudes: both

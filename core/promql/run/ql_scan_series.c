@@ -1,3 +1,4 @@
+#include "core/promql/run/ql_extend.h"
 #include "core/promql/run/ql_scan.h"
 
 #include "core/model/histmath.h"
@@ -37,6 +38,8 @@ enum err ql_scan_pipes_init(struct ql_scan *s)
 			break;
 		p->range.yield = ql_scan_yield;
 		p->range.yield_arg = s;
+		p->range.pos =
+		    q->range.fn == QL_FN_QUANTILE_OVER_TIME ? q->param_pos : q->pos;
 		p->col_bytes = bytes;
 		p->col.has = mem_alloc(bytes);
 		p->col.v = (double *)(p->col.has + ql_words(n));
@@ -64,11 +67,16 @@ static bool scan_base(struct ql_scan *s, struct scan_pipe *p, const struct sampl
 	const struct ql_pipe *spec = p->spec;
 	bool any = false;
 
+	p->range.notes = &s->batch->notes;
+	p->range.labels = s->item.labels;
 	switch (spec->mode) {
 	case QL_PIECE_INSTANT:
 	case QL_PIECE_TIME:
 		s->err =
 		    ql_instant_run(&p->range, spec->mode == QL_PIECE_TIME, c, &p->col, &any, &s->eb);
+		break;
+	case QL_PIECE_START:
+		s->err = ql_start_run(&p->range, c, &p->col, &any, &s->eb);
 		break;
 	case QL_PIECE_SMOOTH:
 		s->err = ql_smooth_run(&p->range, c, &p->col, &any, &s->eb);
@@ -96,8 +104,9 @@ static bool scan_notes(struct ql_scan *s, struct scan_pipe *p, const struct sour
 
 	if (spec->mode != QL_PIECE_RANGE)
 		return false;
-	if (spec->range.fn == QL_FN_RATE || spec->range.fn == QL_FN_INCREASE)
-		ql_notes_counter(&s->batch->notes, spec->pos, item->labels);
+	if ((spec->range.fn == QL_FN_RATE || spec->range.fn == QL_FN_INCREASE) &&
+	    LIKELY(!p->col.hists || ql_bits_any(p->col.has, n)))
+		ql_notes_counter(&s->batch->notes, spec->pos, item->labels, spec->range.by_type);
 	if (spec->range.fn != QL_FN_QUANTILE_OVER_TIME)
 		return false;
 	while (p->step < n) {
@@ -227,12 +236,20 @@ static bool scan_add(struct ql_scan *s, struct scan_pipe *p, const struct source
 	}
 }
 
+static bool raw_extended(const struct scan_pipe *p)
+{
+	return p->spec->range.anchored || p->spec->range.smoothed;
+}
+
 static enum err raw_begin(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
 	uint32_t count = item->col.count;
 	struct ql_batch_pipe *b = p->out;
 	enum err e = ql_charge(&s->budget, count, &s->eb);
 
+	if (!e && UNLIKELY(item->col.h != NULL) && raw_extended(p))
+		e = errbuf_set(&s->eb, ERR_EXECUTION, "%s modifier is not supported with histograms",
+		    p->spec->range.anchored ? "anchored" : "smoothed");
 	if (e)
 		return e;
 	if (b->raw_count == b->raw_cap) {
@@ -243,8 +260,9 @@ static enum err raw_begin(struct ql_scan *s, struct scan_pipe *p, const struct s
 		b->raw = raw;
 		b->raw_cap = cap;
 	}
-	p->raw_t = arena_array(&s->batch->arena, count, sizeof(*p->raw_t));
-	p->raw_v = arena_array(&s->batch->arena, count, sizeof(*p->raw_v));
+	/* With room for what ql_extend makes at both ends. */
+	p->raw_t = (int64_t *)arena_array(&s->batch->arena, (size_t)count + 2, 8) + 1;
+	p->raw_v = (double *)arena_array(&s->batch->arena, (size_t)count + 2, 8) + 1;
 	p->raw_count = 0;
 	p->raw_h = NULL;
 	p->raw_any_h = false;
@@ -297,6 +315,13 @@ static void raw_end(struct ql_scan *s, struct scan_pipe *p, const struct source_
 	struct ql_batch_pipe *b = p->out;
 	struct labels ls = item->labels;
 
+	if (raw_extended(p)) {
+		struct ql_extend x =
+		    ql_extend(&p->spec->range, p->raw_t - 1, p->raw_v - 1, p->raw_count);
+		p->raw_t += (int64_t)x.from - 1;
+		p->raw_v += (int64_t)x.from - 1;
+		p->raw_count = x.count;
+	}
 	b->samples_used += p->raw_count;
 	b->samples_read += p->raw_count;
 	if (!p->raw_count)

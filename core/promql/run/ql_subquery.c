@@ -61,7 +61,7 @@ static bool window_notes(
 	uint32_t n = pn->grid.n;
 
 	if (pn->range.fn == QL_FN_RATE || pn->range.fn == QL_FN_INCREASE)
-		ql_notes_counter(&x->notes, pn->ast->call.args[0]->pos, from->ls);
+		ql_notes_counter(&x->notes, pn->ast->call.args[0]->pos, from->ls, pn->range.by_type);
 	while (pn->range.fn == QL_FN_QUANTILE_OVER_TIME && w->noted < n) {
 		uint32_t k = n - w->noted;
 		if (q->kind != QL_SAME && k > QL_NOTES_PART)
