@@ -24,7 +24,8 @@ static double between(const int64_t *t, const double *v, uint32_t k, int64_t at)
  * t[0] and v[0] are room, samples stand at 1..n. A made point takes the place of the sample that is
  * at or beyond its end of the window; without one it stands beside the samples.
  */
-static struct ql_extend extend(int64_t *t, double *v, uint32_t n, int64_t start, int64_t end, bool smoothed)
+static struct ql_extend extend(
+    int64_t *t, double *v, uint32_t n, int64_t start, int64_t end, bool smoothed)
 {
 	uint32_t last = n, first = after(t + 1, n - 1, start) + 1;
 

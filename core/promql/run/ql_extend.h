@@ -18,7 +18,6 @@ struct ql_extend {
  * v[n]; what is before and behind is room for the points that are made. The window is that of
  * step 0. Points outside of it are left where they are.
  */
-struct ql_extend ql_extend(
-    const struct ql_range_spec *s, int64_t *t, double *v, uint32_t n);
+struct ql_extend ql_extend(const struct ql_range_spec *s, int64_t *t, double *v, uint32_t n);
 
 #endif
