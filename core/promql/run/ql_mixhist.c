@@ -13,15 +13,13 @@
 
 /* --- arithmetic, with what is to be told --- */
 
-/* r, or NULL; bit: custom bounds were made one. Bounds of both kinds tell nothing else. */
-static const struct hist *told(
-    struct ql_mix *m, const struct hist *r, unsigned bits, enum ql_mix_told bit)
+/* bit: custom bounds were made one. Where buckets are of both kinds nothing else is told. */
+static void tell(struct ql_mix *m, unsigned bits, enum ql_mix_told bit)
 {
 	if (bits & HISTMATH_MIXED)
 		m->win.told = QL_MIX_SCHEMAS;
 	else if (bits & HISTMATH_RECONCILED)
 		m->win.told |= bit;
-	return r;
 }
 
 /* As upstream: apples and pears give no certainty. Contradictions are no news here. */
@@ -35,14 +33,18 @@ static enum hist_hint hint_of(const struct hist *l, const struct hist *r)
 static const struct hist *add(struct ql_mix *m, const struct hist *l, const struct hist *r)
 {
 	unsigned bits = 0;
-	const struct hist *x = told(m, hist_add(&m->scratch, l, r, &bits), bits, QL_MIX_ADDED);
+	const struct hist *x = hist_add(&m->scratch, l, r, &bits);
+
+	tell(m, bits, QL_MIX_ADDED);
 	return x ? hist_with_hint(&m->scratch, x, hint_of(l, r)) : NULL;
 }
 
 static const struct hist *subtract(struct ql_mix *m, const struct hist *l, const struct hist *r)
 {
 	unsigned bits = 0;
-	const struct hist *x = told(m, hist_sub(&m->scratch, l, r, &bits), bits, QL_MIX_SUBTRACTED);
+	const struct hist *x = hist_sub(&m->scratch, l, r, &bits);
+
+	tell(m, bits, QL_MIX_SUBTRACTED);
 	return x ? hist_with_hint(&m->scratch, x, hint_of(l, r)) : NULL;
 }
 
