@@ -849,7 +849,8 @@ static struct ql_pn *plan_binary(
 	struct ql_elem e = { .kind = QL_ELEM_OP,
 		.op = n->bin.op,
 		.scalar_left = ls,
-		.return_bool = n->bin.return_bool };
+		.return_bool = n->bin.return_bool,
+		.pos = n->pos };
 	return plan_elem(p, n, g, e, ls ? r : l, ls ? &l : &r, 1);
 }
 
