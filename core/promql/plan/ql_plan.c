@@ -262,7 +262,8 @@ static struct ql_pipe *plan_pipe(
 	s->grid = *g;
 	s->pos = sel->pos;
 	s->range = range_of(p, &sel->sel.mods, sel->sel.range_ms, g);
-	if (mode == QL_PIECE_INSTANT || mode == QL_PIECE_TIME || mode == QL_PIECE_START) {
+	if (mode == QL_PIECE_INSTANT || mode == QL_PIECE_TIME || mode == QL_PIECE_INFO ||
+	    mode == QL_PIECE_START) {
 		s->range.range_ms = p->lookback_ms;
 		s->range.smoothed = s->range.anchored = false;
 	} else if (mode == QL_PIECE_SMOOTH) {
@@ -689,7 +690,7 @@ static struct ql_pn *plan_info(struct ql_plan *p, const struct ql_node *n, const
 		return NULL;
 	struct ql_pn *pn = node_make(p, PN_INFO, n, g, 2);
 	pn->arg[0] = base;
-	pn->arg[1] = node_done(p, plan_piece(p, made, g, QL_PIECE_TIME, 0));
+	pn->arg[1] = node_done(p, plan_piece(p, made, g, QL_PIECE_INFO, 0));
 	return node_done(p, pn);
 }
 

@@ -117,6 +117,7 @@ struct ql_names ql_aggr_names(struct arena *a, const struct ql_str *s, uint32_t 
 enum ql_piece_mode {
 	QL_PIECE_INSTANT,
 	QL_PIECE_TIME /* timestamp(x) */,
+	QL_PIECE_INFO /* metrics of info(x): the times of numbers, and histograms */,
 	QL_PIECE_START /* start_timestamp(x) */,
 	QL_PIECE_SMOOTH,
 	QL_PIECE_RANGE,

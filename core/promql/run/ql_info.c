@@ -218,10 +218,21 @@ static enum ql_did fail_same_time(
 	return did;
 }
 
+/* Has it a histogram where v has an element? Info metrics are numbers. */
+static bool is_hist(const struct infop *s, const struct ql_col *c, uint32_t n)
+{
+	for (uint32_t w = 0; c->hists && w < ql_words(n); w++)
+		if (c->hists->has[w] & s->any[w])
+			return true;
+	return false;
+}
+
 /* The steps of an info column, part by part. */
 static enum ql_did add_winners(
     struct ql_run *x, struct ql_pn *pn, struct infop *s, struct key *k, const struct ql_col *c)
 {
+	if (UNLIKELY(is_hist(s, c, pn->grid.n)))
+		return ql_failf(x, "info sample should be float");
 	while (s->step < pn->grid.n) {
 		uint32_t from = s->step, count = ql_part(from, pn->grid.n);
 		QL_EACH_BIT(at, c->has + from / 64, count)

@@ -530,7 +530,7 @@ enum err ql_mix_run(struct ql_range *r, bool smooth, const struct sample_column 
 
 static double instant_number(const struct sample_column *in, uint32_t k, enum ql_mix_want want)
 {
-	if (want == QL_MIX_TIME)
+	if (want != QL_MIX_START)
 		return (double)in->t_ms[k] / 1000;
 	return in->start_ms ? (double)in->start_ms[k] / 1000 : 0;
 }
@@ -543,7 +543,8 @@ static enum ql_mix_did instant_step(struct ql_range *r, enum ql_mix_want want, u
 
 	if (is_marker(in, k))
 		return QL_MIX_NONE;
-	if (want != QL_MIX_VALUE) {
+	bool itself = want == QL_MIX_VALUE || (want == QL_MIX_INFO && in->h && in->h[k]);
+	if (!itself) {
 		m->win.v = instant_number(in, k, want);
 		return QL_MIX_FLOAT;
 	}

@@ -552,6 +552,14 @@ enum err ql_instant_run(struct ql_range *r, bool want_time, const struct sample_
 	return column_end(r, ERR_OK);
 }
 
+enum err ql_info_run_times(struct ql_range *r, const struct sample_column *in, struct ql_col *out,
+    bool *any, struct errbuf *eb)
+{
+	if (UNLIKELY(in->h != NULL))
+		return ql_mix_instant(r, QL_MIX_INFO, in, out, any, eb);
+	return ql_instant_run(r, true, in, out, any, eb);
+}
+
 enum err ql_start_run(struct ql_range *r, const struct sample_column *in, struct ql_col *out,
     bool *any, struct errbuf *eb)
 {

@@ -163,6 +163,9 @@ MUST_CHECK enum err ql_range_run(struct ql_range *r, const struct sample_column 
  */
 MUST_CHECK enum err ql_instant_run(struct ql_range *r, bool want_time,
     const struct sample_column *in, struct ql_col *out, bool *any, struct errbuf *eb);
+/* The times of numbers; histograms as they are. */
+MUST_CHECK enum err ql_info_run_times(struct ql_range *r, const struct sample_column *in,
+    struct ql_col *out, bool *any, struct errbuf *eb);
 /* The same with the sample's start time, in seconds; 0 when it is not told. */
 MUST_CHECK enum err ql_start_run(struct ql_range *r, const struct sample_column *in,
     struct ql_col *out, bool *any, struct errbuf *eb);

@@ -103,6 +103,7 @@ bool ql_slide_extremes(struct ql_range *r, struct ql_col *out);
 enum ql_mix_want {
 	QL_MIX_VALUE,
 	QL_MIX_TIME, /* of the sample, in seconds */
+	QL_MIX_INFO, /* that of floats alone: histograms are themselves */
 	QL_MIX_START /* the sample's start time, 0 when it is not told */
 };
 bool ql_mix_wants(const struct ql_range *r, const struct sample_column *in);

@@ -38,8 +38,7 @@ enum err ql_scan_pipes_init(struct ql_scan *s)
 			break;
 		p->range.yield = ql_scan_yield;
 		p->range.yield_arg = s;
-		p->range.pos =
-		    q->range.fn == QL_FN_QUANTILE_OVER_TIME ? q->param_pos : q->pos;
+		p->range.pos = q->range.fn == QL_FN_QUANTILE_OVER_TIME ? q->param_pos : q->pos;
 		p->col_bytes = bytes;
 		p->col.has = mem_alloc(bytes);
 		p->col.v = (double *)(p->col.has + ql_words(n));
@@ -74,6 +73,9 @@ static bool scan_base(struct ql_scan *s, struct scan_pipe *p, const struct sampl
 	case QL_PIECE_TIME:
 		s->err =
 		    ql_instant_run(&p->range, spec->mode == QL_PIECE_TIME, c, &p->col, &any, &s->eb);
+		break;
+	case QL_PIECE_INFO:
+		s->err = ql_info_run_times(&p->range, c, &p->col, &any, &s->eb);
 		break;
 	case QL_PIECE_START:
 		s->err = ql_start_run(&p->range, c, &p->col, &any, &s->eb);
