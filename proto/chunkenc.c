@@ -376,6 +376,7 @@ static void histograms(struct maker *m)
 	if (hist_is_stale(h)) { /* nothing but the marker, and an empty layout */
 		stale.sum = h->sum;
 		stale.is_float = h->is_float;
+		stale.hint = h->hint;
 		first = h = &stale;
 	}
 	uint32_t n = buckets_of(h);
