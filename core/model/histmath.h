@@ -59,12 +59,19 @@ bool hist_reset_after(struct arena *scratch, const struct hist *before, const st
  */
 struct hist_sum;
 struct hist_sum *hist_sum_make(struct arena *a, bool mean);
-/* HISTMATH_MIXED: h is not in it. */
+void hist_sum_clear(struct hist_sum *s); /* begins again, and keeps its arrays */
+/*
+ * Bits of enum histmath_told. HISTMATH_MIXED: h is not in it, nor will anything be; HISTMATH_NONE:
+ * no memory, s is lost. HISTMATH_COLLIDED comes from the first time on that both hints were seen.
+ */
 unsigned hist_sum_add(struct hist_sum *s, const struct hist *h);
 /* Another one into s, which then is as if all of its histograms had been added. */
 unsigned hist_sum_merge(struct hist_sum *s, const struct hist_sum *from);
 uint64_t hist_sum_count(const struct hist_sum *s); /* histograms in it */
-/* The sum, or the mean: in a, and s is not needed for it any more. */
+/*
+ * The sum, or the mean: in a, and s is not needed for it any more. NULL without memory, or when
+ * nothing is in it, or it was lost.
+ */
 const struct hist *hist_sum_get(const struct hist_sum *s, struct arena *a);
 
 enum hist_nan { /* of observations that are NaN: what is to be said */
