@@ -4,7 +4,8 @@
  *
  *   struct qlrun_opts o = { .end_ms = 60000, .step_ms = 15000 };
  *   char *s = qlrun(&tt, memsrc_source(src), "sum(x)", &o);   // free() it
- * Text: series "{a="b"} 0:1 15:{count:2, ...}" in order of the result (vectors sorted by labels unless
+ * Text: series "{a="b"} 0:1 15:{count:2, ...}" in order of the result (vectors sorted by labels
+ * unless
  * in_order), joined by "; ". Errors: "error: text". Notes stand at the end: " | PromQL info: ...".
  */
 #ifndef TESTS_LIB_QLRUN_H

@@ -56,7 +56,8 @@ struct ql_series_desc {
 	bool has_histograms;
 };
 /*
- * metric{labels} items...: spec of the items as in promqltest (a+bxN, _xN, stale, {{...}}). ERR_BADDATA
+ * metric{labels} items...: spec of the items as in promqltest (a+bxN, _xN, stale, {{...}}).
+ * ERR_BADDATA
  * with a text without position. Result in the arena; repeated histograms are one.
  */
 MUST_CHECK enum err ql_series_desc(

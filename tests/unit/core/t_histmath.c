@@ -244,7 +244,8 @@ static void factors(void)
 {
 	tap_ok(is(hist_mul(&ar, H("s0 h1 z1/2 S3 +0:1,0,5"), 3), "s0 h1 z1/6 S9 +0:3 +1:15"),
 	    "a factor");
-	tap_ok(is(hist_mul(&ar, H("s0 h1 S2 +0:1"), -1), "s0 h3 z0/-0 S-2 +0:-1"), "below 0: a gauge");
+	tap_ok(
+	    is(hist_mul(&ar, H("s0 h1 S2 +0:1"), -1), "s0 h3 z0/-0 S-2 +0:-1"), "below 0: a gauge");
 	tap_ok(is(hist_mul(&ar, H("s0 +0:1 -0:1"), 0), "s0"), "0: no bucket is left");
 	tap_ok(is(hist_div(&ar, H("s0 z1/2 S3 +0:1,5"), 2), "s0 z1/1 S1.5 +0:0.5,2.5"), "divided");
 	tap_ok(is(hist_div(&ar, H("s0 h1 z1/2 S-3 +0:1,5"), 0), "s0 h1 z1/inf ninf S-inf"),

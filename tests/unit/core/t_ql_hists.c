@@ -155,7 +155,9 @@ static const struct {
 	{ "f[15s]", "24 25" },
 };
 
-/* Labels and times go, so that values stand beside each other; sums of trimmed ones are not told. */
+/*
+ * Labels and times go, so that values stand beside each other; sums of trimmed ones are not told.
+ */
 static void strip(char *s)
 {
 	char *to = s, *p = s;
