@@ -9,6 +9,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct arena ar;
@@ -352,6 +353,293 @@ static void walks(void)
 	tap_ok(!hist_iter_next(&it, b) && !hist_iter_next(&it, b), "none in empty spans");
 }
 
+static bool near(double v, double want)
+{
+	return (v != v && want != want) || v == want ||
+	    fabs(v - want) <= 1e-12 * fmax(fabs(v), fabs(want));
+}
+
+struct cut {
+	const char *h;
+	double x;
+	const char *below, *above; /* NULL = h itself */
+	const char *name;
+};
+
+static const struct cut cuts[] = {
+	{ "s0 S1 +1:4,8", 8, NULL, "s0", "beyond the highest: all of it, or nothing" },
+	{ "s0 S1 +1:4,8", 1, "s0", NULL, "at the lowest" },
+	{ "s0 S100 +1:4,8", 2, "s0 S5.656854249492381 +1:4", "s0 S22.627416997969522 +2:8",
+	    "between buckets: the sum is told anew, of geometric means" },
+	{ "s0 S100 +2:16", 2.8284271247461903, "s0 S19.02731384004358 +2:8",
+	    "s0 S26.908685288118864 +2:8", "inside an exponential bucket" },
+	{ "s0 S100 -2:16", -2.8284271247461903, "s0 S-26.908685288118864 -2:8",
+	    "s0 S-19.02731384004358 -2:8", "inside a negative one" },
+	{ "sc b0,10 S1 +1:10", 4, "sc b0,10 S8 +1:4", "sc b0,10 S42 +1:6",
+	    "inside a custom bucket, evenly" },
+	{ "sc b10 S1 +0:10", 4, "sc b10 S8 +0:4", "sc b10 S42 +0:6",
+	    "the first custom bucket begins at 0" },
+	{ "sc b10 S1 +1:5", 20, "sc b10", "sc b10 S1 +1:5", "the last one has no end" },
+	{ "s0 z1/8 S1 -1:2 +1:2", 0, "s0 z1/4 S-4.82842712474619 -1:2",
+	    "s0 z1/4 S4.82842712474619 +1:2", "the zero bucket, evenly" },
+	{ "s0 z1/8 S1 +1:2", 0.5, "s0 z1/4 S1", "s0 z1/4 S5.82842712474619 +1:2",
+	    "the zero bucket begins at 0 when nothing is below" },
+	{ "s0 z1/8 S1 -1:2", 0, NULL, "s0 z1/0", "and ends there when nothing is above" },
+	{ "s0 S1 +1:4", NAN, "s0", "s0", "NaN: nothing is below or above" },
+	{ "s0 S1 +1:4", INFINITY, NULL, "s0", "infinity" },
+};
+
+static bool is_near(const struct hist *h, const char *text)
+{
+	const struct hist *w = H(text);
+	bool same = h && h->schema == w->schema && near(h->count.f, w->count.f) &&
+	    near(h->sum, w->sum) && near(h->zero_count.f, w->zero_count.f) &&
+	    h->zero_threshold == w->zero_threshold &&
+	    h->positive.counts_count == w->positive.counts_count &&
+	    h->negative.counts_count == w->negative.counts_count;
+	for (uint32_t i = 0; same && i < w->positive.counts_count; i++)
+		same = near(h->positive.counts[i].f, w->positive.counts[i].f);
+	for (uint32_t i = 0; same && i < w->negative.counts_count; i++)
+		same = near(h->negative.counts[i].f, w->negative.counts[i].f);
+	if (!same && h) {
+		struct buf b;
+		buf_init(&b);
+		hist_print(h, &b);
+		printf("# %.*s is not %s\n", (int)b.len, b.data, text);
+		buf_release(&b);
+	}
+	return same;
+}
+
+static void trims(void)
+{
+	for (size_t i = 0; i < COUNT_OF(cuts); i++) {
+		const struct cut *c = &cuts[i];
+		const struct hist *h = H(c->h);
+		const struct hist *below = hist_trim(&ar, h, c->x, false);
+		const struct hist *above = hist_trim(&ar, h, c->x, true);
+		tap_ok(c->below ? is_near(below, c->below) : below == h, "below: %s", c->name);
+		tap_ok(c->above ? is_near(above, c->above) : above == h, "above: %s", c->name);
+	}
+}
+
+struct quantile {
+	const char *h;
+	double q, want;
+	enum hist_nan nan;
+	const char *name;
+};
+
+static const struct quantile quantiles[] = {
+	{ "s0 S1 +1:4,4", -0.1, -INFINITY, HIST_NAN_NONE, "below 0" },
+	{ "s0 S1 +1:4,4", 1.1, INFINITY, HIST_NAN_NONE, "above 1" },
+	{ "s0 S1 +1:4,4", NAN, NAN, HIST_NAN_NONE, "NaN" },
+	{ "s0", 0.5, NAN, HIST_NAN_NONE, "of nothing" },
+	{ "s0 S1 +1:4,4", 0, 1, HIST_NAN_NONE, "the lowest" },
+	{ "s0 S1 +1:4,4", 1, 4, HIST_NAN_NONE, "the highest" },
+	{ "s0 S1 +1:4,4", 0.25, 1.4142135623730951, HIST_NAN_NONE, "inside, exponentially" },
+	{ "s0 S1 +1:4,4", 0.75, 2.8284271247461903, HIST_NAN_NONE, "from the high end" },
+	{ "s0 S1 -1:4,4", 0.25, -2.8284271247461903, HIST_NAN_NONE, "negative buckets" },
+	{ "s0 z1/4 S1 -1:2 +1:2", 0.5, 0, HIST_NAN_NONE, "the zero bucket, evenly" },
+	{ "s0 z1/4 S1 +1:4", 0.25, 0.5, HIST_NAN_NONE, "which begins at 0 when nothing is below" },
+	{ "s0 z1/4 S1 -1:4", 0.75, -0.5, HIST_NAN_NONE, "and ends there when nothing is above" },
+	{ "sc b0,10 S1 +1:4", 0.25, 2.5, HIST_NAN_NONE, "custom buckets, evenly" },
+	{ "sc b10 S1 +0:4", 0.25, 2.5, HIST_NAN_NONE, "the first begins at 0" },
+	{ "sc b-10 S1 +0:4", 0.25, -10, HIST_NAN_NONE, "or is its bound, when that is below" },
+	{ "sc b10 S1 +1:4", 0.5, 10, HIST_NAN_NONE, "the last is its lower bound" },
+	{ "s0 n15 Snan +0:12", 0.4, 0.7071067811865476, HIST_NAN_SKEWED, "with some NaN" },
+	{ "s0 n16 Snan +0:8,4", 0.25, 0.7071067811865476, HIST_NAN_SKEWED,
+	    "with some NaN, and buckets above" },
+	{ "s0 n15 Snan +0:12", 0.81, NAN, HIST_NAN_RESULT, "where NaN are" },
+	{ "s0 n3 Snan", 0.1, NAN, HIST_NAN_RESULT, "of NaN alone" },
+	{ "s0 Snan +0:12", 0.5, 0.7071067811865476, HIST_NAN_NONE, "of infinities that made NaN" },
+};
+
+struct fraction {
+	const char *h;
+	double lower, upper, want;
+	enum hist_nan nan;
+	const char *name;
+};
+
+static const struct fraction fractions[] = {
+	{ "s0 S1 +1:4,4", -INFINITY, INFINITY, 1, HIST_NAN_NONE, "all" },
+	{ "s0 S1 +1:4,4", 2, 4, 0.5, HIST_NAN_NONE, "one bucket" },
+	{ "s0 S1 +1:4,4", 1.4142135623730951, 2.8284271247461903, 0.5, HIST_NAN_NONE,
+	    "halves, exponentially" },
+	{ "s0 S1 -1:4,4", -2.8284271247461903, -2, 0.25, HIST_NAN_NONE, "of negative buckets" },
+	{ "s0 z1/4 S1 +1:4", 0, 0.5, 0.25, HIST_NAN_NONE, "of a zero bucket that begins at 0" },
+	{ "s0 z1/4 S1 -1:4", -0.5, 0, 0.25, HIST_NAN_NONE, "of one that ends there" },
+	{ "sc b0,10 S1 +1:4", 2.5, 5, 0.25, HIST_NAN_NONE, "of custom buckets, evenly" },
+	{ "s0 S1 +1:4,4", 3, 3, 0, HIST_NAN_NONE, "of an empty range" },
+	{ "s0 S1 +1:4,4", NAN, 3, NAN, HIST_NAN_NONE, "from NaN" },
+	{ "s0", 1, 3, NAN, HIST_NAN_NONE, "of nothing" },
+	{ "s0 n15 Snan +0:12", -INFINITY, INFINITY, 0.8, HIST_NAN_EXCLUDED, "NaN are left out" },
+};
+
+static void estimates(void)
+{
+	for (size_t i = 0; i < COUNT_OF(quantiles); i++) {
+		const struct quantile *c = &quantiles[i];
+		enum hist_nan nan;
+		double v = hist_quantile(c->q, H(c->h), &nan);
+		tap_ok(near(v, c->want) && nan == c->nan, "quantile: %s (%g)", c->name, v);
+	}
+	for (size_t i = 0; i < COUNT_OF(fractions); i++) {
+		const struct fraction *c = &fractions[i];
+		enum hist_nan nan;
+		double v = hist_fraction(c->lower, c->upper, H(c->h), &nan);
+		tap_ok(near(v, c->want) && nan == c->nan, "fraction: %s (%g)", c->name, v);
+	}
+	tap_ok(near(hist_stdvar(H("sc b0,2,4 S8 +1:2,2")), 1), "variance: middles of custom buckets");
+	tap_ok(near(hist_stdvar(H("s0 z1/2 S0 -3:1 +3:1")), 16), "variance: geometric means, and 0");
+}
+
+/* ---- running sums ---- */
+
+static const struct hist *summed(bool mean, const char *const *texts, size_t count, unsigned *told)
+{
+	struct hist_sum *s = hist_sum_make(&ar, mean);
+	*told = 0;
+	for (size_t i = 0; i < count; i++)
+		*told |= hist_sum_add(s, H(texts[i]));
+	return hist_sum_get(s, &ar);
+}
+
+#define SUMMED(mean, told, ...)                                                                    \
+ summed(mean, (const char *const[]){ __VA_ARGS__ },                                                \
+     sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *), told)
+
+static void running_sums(void)
+{
+	unsigned told;
+	tap_ok(is(SUMMED(false, &told, "s0 h1 z1/0 S2 +1:1,0,3"), "s0 h1 z1/0 S2 +1:1 +1:3") && !told,
+	    "a sum of one, compact");
+	tap_ok(is(SUMMED(false, &told, "s0 +0:1e16,1", "s0 +0:1,1", "s0 +0:1,1", "s0 S3 -0:2"),
+	           "s0 n1.0000000000000006e16 S3 +0:10000000000000002,3 -0:2") &&
+	        !told,
+	    "a sum keeps what doubles lose on the way");
+	tap_ok(is(SUMMED(false, &told, "s1 z0.25/1 +-1:1,2,3,4", "s0 z1/10 +1:100"),
+	           "s0 z1/14 +1:107") &&
+	        !told,
+	    "a sum of two layouts");
+	tap_ok(
+	    is(SUMMED(false, &told, "sc b1,2,3 +0:1,2,3,4", "sc b1,3,5 +0:10,20,30,40", "sc b1 +0:1"),
+	        "sc b1 +0:12,99") &&
+	        told == HISTMATH_RECONCILED,
+	    "a sum of different bounds");
+	SUMMED(false, &told, "sc b1 +0:1", "s0 +0:1", "sc b1 +0:1");
+	tap_ok(told & HISTMATH_MIXED, "custom and exponential buckets make no sum");
+	tap_ok(is(SUMMED(false, &told, "s0 h1 +0:1", "s0 h3 +0:1", "s0 h2 +0:1"), "s0 h3 +0:3") &&
+	        told == HISTMATH_COLLIDED,
+	    "hints that contradict are told, whatever is between them");
+	tap_ok(is(SUMMED(true, &told, "s0 S3 +0:1,2", "s0 S1 +0:3", "s0 S5 +4:6"),
+	           "s0 n4 S3 +0:1.3333333333333333,0.66666666666666663 +2:2") &&
+	        !told,
+	    "a mean");
+	tap_ok(is(SUMMED(true, &told, "s0 n1e308 S1e308 +0:1e308", "s0 n1e308 S1e308 +0:1e308",
+	              "s0 n1e308 S1e308 +0:1e308"),
+	           "s0 n1e308 S1e308 +0:1e308"),
+	    "a mean whose sum would be infinite");
+	struct hist_sum *s = hist_sum_make(&ar, false);
+	tap_ok(!hist_sum_get(s, &ar) && !hist_sum_count(s), "nothing in it: no sum");
+	hist_sum_add(s, H("s0 h1 +0:1"));
+	hist_sum_clear(s);
+	hist_sum_add(s, H("sc h2 b1 +0:5"));
+	tap_ok(is(hist_sum_get(s, &ar), "sc h2 b1 +0:5") && hist_sum_count(s) == 1,
+	    "begun again, even with another kind");
+}
+
+static uint64_t seed = 7;
+
+static uint32_t any(uint32_t below)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(seed >> 33) % below;
+}
+
+/* Whole numbers, so that sums are exact in any order. */
+static struct hist *any_hist(void)
+{
+	char text[400];
+	int n = snprintf(text, sizeof text, "s%u z%g/%u h%u S%u", any(4), any(2) ? 0.25 : 1e-30,
+	    any(9), any(4), any(99));
+	for (unsigned spans = any(4); spans > 0; spans--) {
+		n += snprintf(text + n, sizeof text - (size_t)n, " +%u:%u", any(3), any(9));
+		for (unsigned k = any(6); k > 0; k--)
+			n += snprintf(text + n, sizeof text - (size_t)n, ",%u", any(9));
+	}
+	snprintf(text + n, sizeof text - (size_t)n, " -%u:%u,%u", any(5), any(9), any(9));
+	return H(text);
+}
+
+static void sums_agree(void)
+{
+	unsigned differ = 0, split = 0, back = 0;
+	for (unsigned round = 0; round < 3000; round++) {
+		struct arena *a = &ar;
+		arena_reset(a, 1 << 16);
+		struct hist_sum *all = hist_sum_make(a, false), *parts = hist_sum_make(a, false),
+		                *part = hist_sum_make(a, false);
+		const struct hist *plain = NULL;
+		unsigned told = 0;
+		for (unsigned i = 2 + any(5); i > 0; i--) {
+			const struct hist *h = any_hist();
+			plain = plain ? hist_add(a, plain, h, &told) : hist_compact(a, h);
+			hist_sum_add(all, h);
+			hist_sum_add(part, h);
+			if (any(3))
+				continue;
+			hist_sum_merge(parts, part);
+			hist_sum_clear(part);
+		}
+		hist_sum_merge(parts, part);
+		const struct hist *sum = hist_sum_get(all, a);
+		differ += !plain || !sum || plain->count.f != sum->count.f ||
+		    plain->sum != sum->sum || plain->hint != sum->hint ||
+		    plain->schema != sum->schema;
+		const struct hist *merged = hist_sum_get(parts, a);
+		split += !merged || merged->count.f != sum->count.f || merged->sum != sum->sum ||
+		    merged->schema != sum->schema || merged->hint != sum->hint ||
+		    hist_sum_count(parts) != hist_sum_count(all);
+		const struct hist *zero = hist_sub(a, sum, sum, &told);
+		back += !zero || zero->positive.counts_count || zero->negative.counts_count ||
+		    zero->count.f != 0 ||
+		    hist_reset_after(a, sum, hist_with_hint(a, sum, HIST_GAUGE));
+	}
+	tap_ok(!differ, "running sums and plain ones agree (%u do not)", differ);
+	tap_ok(!split, "and sums of sums (%u do not)", split);
+	tap_ok(!back, "a histogram less itself is empty, and is no reset of itself (%u)", back);
+}
+
+/* Each function with memory for less and less. */
+static void short_of_memory(void)
+{
+	unsigned bad = 0, tried = 0;
+	const struct hist *l = H("s2 z0.25/1 +-1:1,0,2,3 +3:1 +2:5 -1:4"),
+	                  *r = H("s0 z1/3 +1:1,2 -2:1");
+	const struct hist *c = H("sc b1,2,3 +0:1,2"), *d = H("sc b2,4 +0:1,2");
+	for (size_t room = 64; room < 16384; room += 64) {
+		struct arena a;
+		unsigned told[4] = { 0 };
+		arena_init(&a, 64);
+		arena_limit(&a, room);
+		bad += !hist_add(&a, l, r, &told[0]) != (told[0] == HISTMATH_NONE);
+		bad += !hist_sub(&a, r, l, &told[1]) != (told[1] == HISTMATH_NONE);
+		bad += !hist_add(&a, c, d, &told[2]) != ((told[2] & HISTMATH_NONE) != 0);
+		struct hist_sum *s = hist_sum_make(&a, room & 64);
+		if (s) {
+			told[3] = hist_sum_add(s, l) | hist_sum_add(s, r) | hist_sum_add(s, l);
+			bad += (told[3] & HISTMATH_NONE) && hist_sum_get(s, &a);
+		}
+		bad += hist_mul(&a, l, 2) && !l;
+		bad += hist_trim(&a, l, 1, true) && !l;
+		tried += told[0] || told[1] || told[2] || told[3];
+		arena_release(&a);
+	}
+	tap_ok(!bad && tried > 3, "without memory there is no result, and that is told (%u)", bad);
+}
+
 int main(void)
 {
 	arena_init(&ar, 1 << 16);
@@ -362,6 +650,11 @@ int main(void)
 	counters();
 	texts();
 	walks();
+	trims();
+	estimates();
+	running_sums();
+	short_of_memory();
+	sums_agree();
 	arena_release(&ar);
 	return tap_done();
 }
