@@ -295,7 +295,28 @@ static bool run_clear(struct ql_range *r, struct ql_col *out, enum err *e, struc
 	return false;
 }
 
-/* The same for the histograms of the result, when the first one comes. */
+/* May there be histograms in the result? */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+static bool gives_hists(enum ql_fn fn)
+{
+	switch (fn) {
+	case QL_FN_RATE:
+	case QL_FN_INCREASE:
+	case QL_FN_DELTA:
+	case QL_FN_IRATE:
+	case QL_FN_IDELTA:
+	case QL_FN_SUM_OVER_TIME:
+	case QL_FN_AVG_OVER_TIME:
+	case QL_FN_FIRST_OVER_TIME:
+	case QL_FN_LAST_OVER_TIME:
+		return true;
+	default:
+		return false;
+	}
+}
+#pragma GCC diagnostic pop
+
 static enum err out_room(struct ql_range *r, struct errbuf *eb)
 {
 	struct ql_mix *m = r->_mix;
@@ -304,33 +325,42 @@ static enum err out_room(struct ql_range *r, struct errbuf *eb)
 
 	if (!e)
 		e = ql_range_room(r, &m->out_h, n, sizeof(void *), eb);
-	if (e)
-		return e;
 	m->out = (struct ql_hists){ .has = m->out_has.p, .h = m->out_h.p };
-	memset(m->out.has, 0, ql_words(n) * sizeof(*m->out.has));
-	memset(m->out.h, 0, n * sizeof(*m->out.h));
-	m->any_out = true;
-	r->_work += n / 8;
-	return ERR_OK;
+	return e;
 }
 
-static enum err put(
-    struct ql_range *r, uint32_t i, enum ql_mix_did did, struct ql_col *out, struct errbuf *eb)
+/* The same for the histograms of the result. */
+static bool run_clear_hists(struct ql_range *r, enum err *e, struct errbuf *eb)
 {
 	struct ql_mix *m = r->_mix;
-	enum err e;
+	uint32_t n = r->spec.grid.n;
+
+	if (!m->pos && (*e = out_room(r, eb)))
+		return true;
+	while (m->pos < n) {
+		uint32_t k = n - m->pos < QL_RANGE_STRETCH ? n - m->pos : QL_RANGE_STRETCH;
+		memset(m->out.h + m->pos, 0, k * sizeof(*m->out.h));
+		memset(m->out.has + m->pos / 64, 0, ql_words(k) * sizeof(*m->out.has));
+		m->pos += k;
+		if (pause(r, k / 8, e, eb))
+			return true;
+	}
+	return false;
+}
+
+static void put(struct ql_range *r, uint32_t i, enum ql_mix_did did, struct ql_col *out)
+{
+	struct ql_mix *m = r->_mix;
 
 	if (did == QL_MIX_FLOAT) {
 		out->v[i] = m->win.v;
 		ql_bit_on(out->has, i);
 	}
 	if (did != QL_MIX_HIST)
-		return ERR_OK;
-	if (!m->any_out && (e = out_room(r, eb)))
-		return e;
+		return;
+	m->any_out = true;
 	m->out.h[i] = m->win.stays ? m->win.h : hist_copy(&m->keep, m->win.h);
 	ql_bit_on(m->out.has, i);
-	return ERR_OK;
 }
 
 #pragma GCC diagnostic push
@@ -385,8 +415,7 @@ static bool run_windows(
 		enum ql_mix_did did = window(r, smooth, m->pos, out);
 		if (did == QL_MIX_CUT)
 			return true;
-		if ((*e = put(r, m->pos, did, out, eb)))
-			return true;
+		put(r, m->pos, did, out);
 		m->told |= m->win.told;
 		m->win = (struct ql_mix_win){ 0 };
 		if (arena_used(&m->scratch) > QL_MIX_SCRATCH / 4)
@@ -478,10 +507,16 @@ static bool phases(struct ql_range *r, bool smooth, struct ql_col *out, enum err
 	if (m->phase == QL_MIX_FLOATS) {
 		if (run_floats(r, smooth, out, e, eb))
 			return false;
-		enter(m, QL_MIX_WINDOWS);
+		enter(m, QL_MIX_CLEAR_HISTS);
 	}
 	if (m->phase == QL_MIX_CLEAR) {
 		if (run_clear(r, out, e, eb))
+			return false;
+		enter(m, QL_MIX_CLEAR_HISTS);
+	}
+	if (m->phase == QL_MIX_CLEAR_HISTS) {
+		bool may = smooth || gives_hists(r->spec.fn);
+		if (may && ql_mix_hists(m, 0, m->count) && run_clear_hists(r, e, eb))
 			return false;
 		enter(m, QL_MIX_WINDOWS);
 	}
@@ -573,8 +608,7 @@ static bool run_instant(
 		uint32_t hi = r->_bounds.hi = ql_range_after(r, r->_bounds.hi, ref);
 		bool there = hi && r->_in.t_ms[hi - 1] > num_sat_sub(ref, s->range_ms);
 		enum ql_mix_did did = there ? instant_step(r, want, hi - 1) : QL_MIX_NONE;
-		if ((*e = put(r, i, did, out, eb)))
-			return true;
+		put(r, i, did, out);
 		if (did != QL_MIX_NONE) {
 			uint64_t points = did == QL_MIX_HIST ? points_of(m->win.h) : 1;
 			r->samples_in_windows += points;
@@ -599,6 +633,11 @@ enum err ql_mix_instant(struct ql_range *r, enum ql_mix_want want, const struct 
 	}
 	if (r->_mix->phase == QL_MIX_CLEAR) {
 		if (run_clear(r, out, &e, eb))
+			return e ? end(r, e) : ERR_OK;
+		enter(r->_mix, QL_MIX_CLEAR_HISTS);
+	}
+	if (r->_mix->phase == QL_MIX_CLEAR_HISTS) {
+		if (want == QL_MIX_VALUE && run_clear_hists(r, &e, eb))
 			return e ? end(r, e) : ERR_OK;
 		enter(r->_mix, QL_MIX_WINDOWS);
 	}

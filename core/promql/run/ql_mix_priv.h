@@ -30,6 +30,7 @@ enum ql_mix_phase {
 	QL_MIX_BOUNDS,
 	QL_MIX_FLOATS, /* the range over the floats alone */
 	QL_MIX_CLEAR,  /* there are none: nothing is there yet */
+	QL_MIX_CLEAR_HISTS,
 	QL_MIX_WINDOWS
 };
 /* What is to be told of the column: bits. The texts: ql_mix.c. */

@@ -9,6 +9,7 @@
 #include "core/promql/run/ql_elem.h"
 #include "core/promql/run/ql_range.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testhist.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -137,6 +138,19 @@ enum kind {
 };
 static struct ql_col out;
 
+static uint64_t hist_bits(const struct hist *h)
+{
+	struct buf b;
+
+	if (!h)
+		return 1;
+	buf_init(&b);
+	hist_encode(h, &b);
+	uint64_t bits = hash64(b.data, b.len, 1);
+	buf_release(&b);
+	return bits;
+}
+
 static uint64_t run(enum kind kind, const struct ql_range_spec *spec,
     const struct sample_column *in, bool interrupt, bool plain)
 {
@@ -146,6 +160,7 @@ static uint64_t run(enum kind kind, const struct ql_range_spec *spec,
 	enum err e;
 	bool any;
 
+	out.hists = NULL;
 	errbuf_init(&eb);
 	memset(out.v, 0x55, n * sizeof(*out.v));
 	memset(out.has, 0x55, ql_words(n) * sizeof(*out.has));
@@ -165,14 +180,16 @@ static uint64_t run(enum kind kind, const struct ql_range_spec *spec,
 			abort();
 	} while (!e && r.again);
 	meter_look();
-	if (e || !any)
+	if (e || (!any && !in->h))
 		tap_note("%s: %s", ql_functab[spec->fn].name, eb.text);
-	ql_range_release(&r);
 	uint64_t hash = 7;
 	for (uint32_t i = 0; i < n; i++) /* which NaN it is does not matter */
 		hash = hash_mix64(hash ^ num_bits(isnan(out.v[i]) ? (double)NAN : out.v[i]));
 	for (uint32_t i = 0; i < ql_words(n); i++)
 		hash = hash_mix64(hash ^ out.has[i]);
+	for (uint32_t i = 0; out.hists && i < n; i++)
+		hash = hash_mix64(hash ^ hist_bits(out.hists->h[i]));
+	ql_range_release(&r);
 	return hash;
 }
 
@@ -251,6 +268,67 @@ static void instants_ask(enum flavour f)
 		tap_ok(one(kind, &s, &column[f]) && one(kind, &m, &column[f]),
 		    "%s over %s: %u steps and %u", names[kind], flavour_names[f], STEPS, MANY);
 	}
+}
+
+/* --- columns with histograms --- */
+
+#define HISTS (SAMPLES / 50)
+
+/* Every n-th sample is a float; now and then the counter begins again. */
+static struct sample_column hists_make(struct arena *a, uint32_t n)
+{
+	int64_t *t = arena_array(a, HISTS, sizeof(*t)), *start = arena_array(a, HISTS, sizeof(*t));
+	double *v = arena_array(a, HISTS, sizeof(*v));
+	const struct hist **h = arena_array(a, HISTS, sizeof(*h));
+
+	for (uint32_t i = 0; i < HISTS; i++) {
+		bool hist = i % n != n - 1;
+		t[i] = BASE_MS + (int64_t)i * 1000;
+		v[i] = hist ? num_from_bits(SAMPLE_HIST_BITS) : i % 700;
+		h[i] = hist ? testhist_next(a, 5, i % 500) : NULL;
+		start[i] = i % 300 ? t[i - i % 300] : t[i] - 300;
+	}
+	return (struct sample_column){ .count = HISTS, .t_ms = t, .v = v, .h = h, .start_ms = start };
+}
+
+static bool hists_ask_of(
+    enum kind kind, struct ql_range_spec s, int64_t range_ms, const struct sample_column *in)
+{
+	int64_t span = (int64_t)HISTS * 1000;
+
+	s.range_ms = range_ms;
+	s.start_times = s.fn == QL_FN_INCREASE;
+	s.grid.start_ms = BASE_MS + span / s.grid.n;
+	s.grid.step_ms = span / s.grid.n + 1;
+	return one(kind, &s, in);
+}
+
+static void hists_ask(uint32_t every)
+{
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	struct sample_column in = hists_make(&a, every);
+	for (int fn = 0; fn < QL_FN_COUNT; fn++) {
+		if (!ql_range_knows(fn))
+			continue;
+		bool ok = hists_ask_of(KIND_RANGE, spec_of(fn, 100, 0), 1000000, &in) &&
+		    hists_ask_of(KIND_RANGE, spec_of(fn, 3, 0), (int64_t)HISTS * 600, &in) &&
+		    hists_ask_of(KIND_RANGE, spec_of(fn, MANY, 0), 5000, &in);
+		tap_ok(ok, "%s over histograms, each %u-th a float", ql_functab[fn].name, every);
+	}
+	for (int smoothed = 0; smoothed < 2; smoothed++) {
+		struct ql_range_spec s = spec_of(QL_FN_RATE, 20, 0);
+		s.smoothed = smoothed;
+		s.anchored = !smoothed;
+		tap_ok(hists_ask_of(KIND_RANGE, s, 10000000, &in),
+		    "%s over histograms, each %u-th a float", smoothed ? "smoothed" : "anchored",
+		    every);
+	}
+	for (int kind = KIND_INSTANT; kind <= KIND_SMOOTH; kind++)
+		tap_ok(hists_ask_of(kind, spec_of(0, MANY, 0), kind == KIND_SMOOTH ? 0 : 300000, &in),
+		    "selectors over histograms, each %u-th a float", every);
+	arena_release(&a);
 }
 
 /* --- the values of windows longer than a slice --- */
@@ -496,6 +574,8 @@ int main(void)
 			if (ql_range_knows(fn))
 				ways_agree(fn, f);
 	}
+	hists_ask(HISTS + 1);
+	hists_ask(9);
 	for (size_t i = 0; i < COUNT_OF(long_fns); i++)
 		long_windows_are_right(long_fns[i]);
 	elements_ask("%", op_elem(QL_MOD, 1e-300));
