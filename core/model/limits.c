@@ -22,8 +22,10 @@ const struct limits_row limits_rows[LIMITS_COUNT] = {
 #define QUERIES_SHARE    25
 #define INFLIGHT_SHARE   15
 #define ANSWERS_SHARE    10
+#define CACHE_SHARE      5
 #define QUERY_MEMORY_MIN (UINT64_C(64) << 20)
 #define QUERY_MEMORY_MAX (UINT64_C(512) << 20) /* a flag allows more */
+#define CACHE_MIN        (UINT64_C(8) << 20)
 #define CONCURRENCY_MIN  4u
 
 static uint64_t at_least(uint64_t v, uint64_t least)
@@ -50,6 +52,8 @@ void limits_fill(struct limits *l, unsigned loops)
 		    at_most(at_least(l->query_memory_total / 4, QUERY_MEMORY_MIN), QUERY_MEMORY_MAX);
 	if (l->query_memory > l->query_memory_total)
 		l->query_memory = l->query_memory_total;
+	if (!l->query_cache_bytes)
+		l->query_cache_bytes = at_least(budget / 100 * CACHE_SHARE, CACHE_MIN);
 	if (!l->query_concurrency)
 		l->query_concurrency = at_least(2 * (uint64_t)loops, CONCURRENCY_MIN);
 	if (!l->http_inflight_bytes)

@@ -32,6 +32,15 @@ enum ql_type {
 const char *ql_type_text(
     enum ql_type t); /* "scalar", "instant vector", "range vector", "string", "none" */
 
+/*
+ * Whoever is asked for range queries before they are evaluated: the cache
+ * (core/promql/cache/ql_cache.h). What it creates is a query like any other.
+ */
+struct ql_opts;
+struct ql_front {
+	enum err (*create)(struct ql_front *f, const char *text, size_t len,
+	    const struct ql_opts *opts, struct ql **out, struct errbuf *eb);
+};
 struct ql_features { /* what Prometheus switches on by --enable-feature */
 	bool experimental_functions, extended_selectors, fill_modifiers, delayed_name_removal;
 	bool start_timestamps;     /* of samples: rate and its kin, start_timestamp() */
@@ -59,6 +68,8 @@ struct ql_opts {
 	uint64_t max_bytes;
 	struct ticket *ticket; /* asked when the query turns out to be heavy; NULL = never */
 	struct ql_features features;
+	struct ql_front *front; /* NULL: nobody. It outlives the query */
+	bool part;              /* of another query, which counts for both in /metrics */
 	void (*done)(void *arg, struct ql *q);
 	void *arg;
 };
@@ -108,6 +119,8 @@ const struct ql_note *ql_warnings(
 const struct ql_note *ql_infos(const struct ql *q, size_t *count);
 struct ql_stats {
 	uint64_t samples_total, samples_read, samples_peak, series;
+	/* of a range query with a front: its steps, and those of them that were not evaluated */
+	uint64_t steps, steps_kept;
 	double parse_s, prepare_s, eval_s, sort_s, queue_s, total_s;
 };
 const struct ql_stats *ql_stats(const struct ql *q);

@@ -5,6 +5,7 @@
 #include "core/account/ticket.h"
 #include "core/base/clock.h"
 #include "core/model/tenant.h"
+#include "core/promql/cache/ql_cache.h"
 #include "net/api/api_health.h"
 #include "net/api/api_pages.h"
 #include "net/api/apierr.h"
@@ -31,6 +32,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->tickets = tickets_create(o->team, a->opts.limits);
 	a->rates = rates_create();
 	a->joints = joints_create(o->team);
+	a->cache = ql_cache_create(a->opts.limits->query_cache_bytes);
 	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
 	a->tenantstat = tenantstat_create();
 	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
@@ -109,6 +111,7 @@ void api_free(struct api *a)
 	tickets_free(a->tickets);
 	rates_free(a->rates);
 	joints_free(a->joints);
+	ql_cache_free(a->cache);
 	mem_free(a->loops);
 	mem_free(a);
 }

@@ -95,6 +95,7 @@ struct api_opts {
 };
 
 struct joints;     /* core/account/joint.h */
+struct ql_cache;   /* core/promql/cache/ql_cache.h */
 struct rates;      /* core/account/rate.h */
 struct shelf;      /* net/api/shelf.h */
 struct tickets;    /* core/account/ticket.h */
@@ -117,7 +118,8 @@ struct api {
 	struct tickets *tickets;
 	struct rates *rates;
 	struct api_pages *pages;
-	struct joints *joints; /* of queries */
+	struct joints *joints;  /* of queries */
+	struct ql_cache *cache; /* of range queries */
 	struct tenantstat *tenantstat;
 	struct shelf *writes; /* of what a write decodes into */
 	int64_t start_ms;     /* wall clock of api_create */

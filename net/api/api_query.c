@@ -4,12 +4,14 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/rune.h"
+#include "core/promql/cache/ql_cache.h"
 #include "core/promql/lang/ql_parse.h"
 #include "core/promql/ql.h"
 #include "net/api/apierr.h"
 #include "net/api/ask.h"
 #include "net/api/param.h"
 #include "net/api/slowlog.h"
+#include "net/api/tenantstat.h"
 #include "net/conn/limit.h"
 #include "proto/astjson.h"
 #include "proto/promjson.h"
@@ -162,6 +164,16 @@ static void stats_param(struct query *q, const struct urlq *u)
 	buf_release(&b);
 }
 
+/* nocache=1, as VictoriaMetrics has it. Statistics are those of a whole evaluation. */
+static void cache_param(struct query *q, const struct urlq *u)
+{
+	size_t len;
+	const char *s = urlq_get(u, "nocache", &len);
+	bool off = len && !(len == 1 && *s == '0') && !bytes_equal(s, len, "false", 5);
+	if (!off && !q->want_stats)
+		q->opts.front = ql_cache_front(api_of(q->req)->cache);
+}
+
 void api_query(struct req *r)
 {
 	struct urlq u;
@@ -206,6 +218,7 @@ void api_query_range(struct req *r)
 	    !param_lookback(r, &u, o->lookback_ms, &qo->lookback_ms))
 		return;
 	stats_param(q, &u);
+	cache_param(q, &u);
 	start(q, &u);
 }
 
@@ -259,7 +272,8 @@ static void *key_of(const struct query *q, size_t *len)
 	const struct req *r = q->req;
 	const uint64_t head[] = { (uint64_t)q->opts.start_ms, (uint64_t)q->opts.end_ms,
 		(uint64_t)q->opts.step_ms, (uint64_t)q->opts.lookback_ms, q->opts.max_samples,
-		q->opts.max_bytes, (uintptr_t)q->opts.limits, r->tenant, r->tenants_count };
+		q->opts.max_bytes, (uintptr_t)q->opts.limits, (uintptr_t)q->opts.front, r->tenant,
+		r->tenants_count };
 	size_t tenants = r->tenants_count * sizeof(*r->tenants);
 	*len = sizeof(head) + tenants + q->text_len;
 	uint8_t *key = arena_alloc(&q->req->arena, *len);
@@ -525,6 +539,8 @@ static void evaluated(void *arg, struct ql *ql)
 	ask_worked_out(&q->ask);
 	slowlog_query(q->req, q->text, q->text_len, clock_mono_ns() - q->req->start_ns,
 	    ql_stats(ql)->samples_total);
+	tenantstat_kept(api_of(q->req)->tenantstat, q->opts.tenant, ql_stats(ql)->steps_kept,
+	    ql_stats(ql)->steps);
 	if (err == ERR_CANCELED && q->timed_out) {
 		err = ERR_TIMEOUT;
 		text = NULL;

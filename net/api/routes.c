@@ -66,7 +66,7 @@ static const struct route rows[] = {
 	{ GET_POST, "/api/v1/query",                        api_query,               ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_QUERY, ROLE_READ,
 	  DOC(QUERIES, "The value of an expression at one time.", "200 a vector, matrix, scalar or string", "400 422", QUERY TIME OF_QUERIES) },
 	{ GET_POST, "/api/v1/query_range",                  api_query_range,         ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_RANGE, ROLE_READ,
-	  DOC(QUERIES, "The values of an expression at the steps of a range of time, 11,000 at most.", "200 a matrix", "400 422", QUERY STEPS OF_QUERIES) },
+	  DOC(QUERIES, "The values of an expression at the steps of a range of time, 11,000 at most.", "200 a matrix", "400 422", QUERY STEPS OF_QUERIES P("nocache", PARAM_TEXT, false, "`1`: all of it is evaluated, nothing is taken that was kept")) },
 	{ GET_POST, "/api/v1/query_exemplars",              api_query_exemplars,     ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
 	  DOC(QUERIES, "The exemplars of the series that an expression selects.", "200 exemplars by series; 204 when it selects none", "400 422", QUERY RANGE) },
 	{ GET_POST, "/api/v1/format_query",                 api_query_format,        ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,

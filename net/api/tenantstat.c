@@ -16,6 +16,8 @@ enum figure {
 	FIGURE_REFUSED,
 	FIGURE_QUERIES,
 	FIGURE_QUERY_US,
+	FIGURE_STEPS,
+	FIGURE_STEPS_KEPT,
 	FIGURES_COUNTED,
 	FIGURE_SERIES = FIGURES_COUNTED, /* the store counts them */
 	FIGURES
@@ -31,6 +33,10 @@ static const struct {
 	    "Queries that began, those for labels and metadata too, by tenant." },
 	[FIGURE_QUERY_US] = { "kymo_tenant_query_seconds_total", "counter",
 	    "Time that queries took from their head on, by tenant." },
+	[FIGURE_STEPS] = { "kymo_tenant_query_steps_total", "counter",
+	    "Steps of range queries whose results may be kept, by tenant." },
+	[FIGURE_STEPS_KEPT] = { "kymo_tenant_query_steps_kept_total", "counter",
+	    "Those of them that were kept from queries before, by tenant." },
 	[FIGURE_SERIES] = { "kymo_tenant_series", "gauge", "Series held in memory, by tenant." },
 };
 
@@ -77,6 +83,14 @@ void tenantstat_asked(struct tenantstat *t, uint32_t tenant, uint64_t took_ns)
 		return;
 	tally_add(t->counts[FIGURE_QUERIES], tenant, 1);
 	tally_add(t->counts[FIGURE_QUERY_US], tenant, took_ns / NS_PER_US);
+}
+
+void tenantstat_kept(struct tenantstat *t, uint32_t tenant, uint64_t kept, uint64_t steps)
+{
+	if (tenant == TENANT_NONE)
+		return;
+	tally_add(t->counts[FIGURE_STEPS], tenant, steps);
+	tally_add(t->counts[FIGURE_STEPS_KEPT], tenant, kept);
 }
 
 /* ---- rows ---- */

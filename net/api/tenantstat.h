@@ -21,6 +21,8 @@ struct tenantstat *tenantstat_create(void);
 void tenantstat_free(struct tenantstat *t);
 void tenantstat_wrote(struct tenantstat *t, uint32_t tenant, uint64_t stored, uint64_t refused);
 void tenantstat_asked(struct tenantstat *t, uint32_t tenant, uint64_t took_ns);
+/* So many steps of a range query were kept from before, of so many that it had. */
+void tenantstat_kept(struct tenantstat *t, uint32_t tenant, uint64_t kept, uint64_t steps);
 /* Rows of the text exposition format. */
 void tenantstat_put(const struct tenantstat *t, const struct store *st, struct buf *out);
 

@@ -226,6 +226,7 @@ static void show_limits(const struct limits *l)
 	metric_gauge_set(M_LIMIT_QUERIES, (int64_t)l->query_memory_total);
 	metric_gauge_set(M_LIMIT_INFLIGHT, (int64_t)l->http_inflight_bytes);
 	metric_gauge_set(M_LIMIT_ANSWERS, (int64_t)l->http_answer_bytes);
+	metric_gauge_set(M_LIMIT_CACHE, (int64_t)l->query_cache_bytes);
 }
 
 static void take_here(void *arg)

@@ -19,7 +19,7 @@ check "core/base is lowest" "$(includes core/base 'core/(rt|model|seam|account|p
 check "core/rt sees base" "$(includes core/rt 'core/(model|seam|account|promql|rules|cluster)')"
 check "core/model sees base and rt" "$(includes core/model 'core/(promql|rules|cluster)' ; includes core/model 'core/seam' | grep -v sink_reason)"
 check "core/seam sees base, rt, model" "$(includes core/seam 'core/(promql|rules|cluster)')"
-check "promql: lang is below plan, plan below run" "$(includes core/promql/lang 'core/promql/(plan|run)'; includes core/promql/plan 'core/promql/run')"
+check "promql: lang is below plan, plan below run, run below cache" "$(includes core/promql/lang 'core/promql/(plan|run|cache)'; includes core/promql/plan 'core/promql/(run|cache)'; includes core/promql/run 'core/promql/cache')"
 check "core/account sees base, rt, model" "$(includes core/account 'core/(seam|promql|rules|cluster)')"
 # Inside storage each include line is checked: a file sees its own place and the floors below it, never a neighbour on its
 # floor. A place is a folder; the files that lie flat are two: what everybody stands on, and the store, which knows all.

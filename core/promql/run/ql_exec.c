@@ -22,7 +22,6 @@
 
 #include <string.h>
 
-#define QL_MAGIC            0x9e1e0001u
 #define QL_LOOKBACK_MS      (5 * 60 * 1000)
 #define QL_SUBQUERY_STEP_MS (60 * 1000)
 #define QL_TIMEOUT_MS       (2 * 60 * 1000)
@@ -93,6 +92,8 @@ static void query_end(struct ql *q)
 enum err ql_create(
     const char *text, size_t len, const struct ql_opts *opts, struct ql **out, struct errbuf *eb)
 {
+	if (opts->front && opts->step_ms > 0)
+		return opts->front->create(opts->front, text, len, opts, out, eb);
 	struct ql *q = mem_zalloc(sizeof(*q));
 	struct ql_parse_opts po = {
 		.experimental_functions = opts->features.experimental_functions,
@@ -163,9 +164,11 @@ static void query_done(struct loop_deferred *d)
 	CHECK(q->state == QL_WINDING);
 	q->state = QL_FINISHED;
 	loop_timer_cancel(q->loop, &q->timer);
-	metric_add(M_QUERIES, 1);
 	uint64_t took_ns = clock_real_mono_ns() - q->t_start_ns;
-	metric_observe_ns(M_QUERY_SECONDS, took_ns);
+	if (!q->opts.part) {
+		metric_add(M_QUERIES, 1);
+		metric_observe_ns(M_QUERY_SECONDS, took_ns);
+	}
 	q->stats.total_s = (double)took_ns / 1e9;
 	if (q->moved && !q->err)
 		query_release(q);
@@ -226,6 +229,10 @@ void ql_cancel(struct ql *q)
 	CHECK(q->magic == QL_MAGIC);
 	if (q->loop)
 		loop_check_here(q->loop);
+	if (q->front) {
+		q->front->cancel(q);
+		return;
+	}
 	query_stop(q, ERR_CANCELED, "query was canceled in expression evaluation");
 }
 
@@ -598,6 +605,10 @@ void ql_start(struct ql *q)
 	CHECK(q->loop);
 	q->state = QL_RUNNING;
 	q->t_start_ns = clock_real_mono_ns();
+	if (q->front) {
+		q->front->start(q);
+		return;
+	}
 	q->defer.fn = query_done;
 	loop_timer_init(&q->timer, query_timeout);
 	loop_timer_set(q->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
@@ -613,6 +624,10 @@ void ql_free(struct ql *q)
 	if (!q)
 		return;
 	CHECK(q->state == QL_CREATED || q->state == QL_FINISHED);
+	if (q->front) {
+		q->front->free(q);
+		return;
+	}
 	query_release(q);
 	arena_release(&q->kept);
 	query_end(q);

@@ -13,6 +13,7 @@
 #include "core/rt/job.h"
 
 #define QL_FIRST_BLOCK (16u << 10)
+#define QL_MAGIC       0x9e1e0001u
 
 enum ql_state {
 	QL_CREATED,
@@ -35,8 +36,15 @@ enum ql_build {
 	BUILD_OVER
 };
 
+/* Of a query that a front has made (struct ql_front): what it does in the place of evaluating. */
+struct ql_front_ops {
+	void (*start)(struct ql *q);
+	void (*cancel)(struct ql *q);
+	void (*free)(struct ql *q);
+};
 struct ql {
 	uint32_t magic;
+	const struct ql_front_ops *front; /* NULL: it is evaluated here */
 	enum ql_state state;
 	struct purse own, samples; /* own: without one from outside */
 	struct purse *purse;
