@@ -140,6 +140,8 @@ void api_export_csv(struct req *r)
 		return;
 	}
 	x->out.content_type = "text/csv; charset=utf-8";
+	x->out.head = arena_printf(&r->arena, "%.*s\n", (int)len, s);
+	x->out.head_len = len + 1;
 	x->out.opts.encode = put_rows;
 	export_start(x, r, &u);
 }

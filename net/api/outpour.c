@@ -83,7 +83,7 @@ static void end_unanswered(struct outpour *o)
 	if (o->err)
 		apierr_json(o->ask->req, o->err, o->text, strlen(o->text));
 	else
-		req_reply(o->ask->req, 200, o->content_type, NULL, 0, REQ_BORROW);
+		req_reply(o->ask->req, 200, o->content_type, o->head, o->head_len, REQ_COPY);
 }
 
 static void gone(void *arg)
@@ -118,6 +118,8 @@ static enum req_pull pull(struct req *r, struct buf *out)
 {
 	struct outpour *o = r->own;
 	size_t full = out->len + PIECE_BYTES / 2;
+	buf_add(out, o->head, o->head_len);
+	o->head_len = 0;
 	while (out->len < full) {
 		if (o->len) {
 			take_bytes(o, out);

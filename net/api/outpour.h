@@ -26,6 +26,8 @@ enum outpour_state {
 struct outpour {
 	struct ask *ask; /* its ticket is there */
 	const char *content_type;
+	const char *head; /* stands before the first byte, also of an empty answer; NULL: nothing */
+	size_t head_len;
 	struct pour_opts opts; /* of the pour at hand; encode and what is asked are the caller's */
 	/* The next pour's options; false: that was all. NULL: there is one alone. */
 	bool (*next)(struct outpour *o);

@@ -61,7 +61,7 @@ def exported_is_stored(when):
     ok(len(got) == 2 and len(got[(("__name__", "long_gauge"),)]) == LONG and max(len(json.loads(x)["values"]) for x in raw.splitlines()) == 100,
        f"{when}: a series that several selectors name comes once, in lines of 100")
     status, raw, _ = export("export/csv", **{"match[]": "old_gauge", "format": "__name__,__value__,__timestamp__:unix_ms,nothing,__timestamp__:unix_s"})
-    want = "".join(f"old_gauge,{text_of(v)},{t},,{t // 1000}\n" for t, v in stored[(("__name__", "old_gauge"),)])
+    want = "__name__,__value__,__timestamp__:unix_ms,nothing,__timestamp__:unix_s\n" + "".join(f"old_gauge,{text_of(v)},{t},,{t // 1000}\n" for t, v in stored[(("__name__", "old_gauge"),)])
     ok(status == 200 and raw.decode() == want, f"{when}: CSV: {raw[:100]}")
 
 

@@ -1,0 +1,403 @@
+#include "proto/importl.h"
+
+#include "core/base/num.h"
+#include "core/base/rune.h"
+
+#include <math.h>
+
+struct scan {
+	const char *p, *end, *line;
+	struct errbuf *eb;
+};
+
+static enum err wrong(const struct scan *s, const char *what)
+{
+	return errbuf_set(
+	    s->eb, ERR_MALFORMED, "%s, at byte %zu of the line", what, (size_t)(s->p - s->line));
+}
+
+static void blanks(struct scan *s)
+{
+	while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\r' || *s->p == '\n'))
+		s->p++;
+}
+
+/* Behind blanks, if it is the next. */
+static bool next_is(struct scan *s, char c)
+{
+	blanks(s);
+	if (s->p >= s->end || *s->p != c)
+		return false;
+	s->p++;
+	return true;
+}
+
+/* --- strings --- */
+
+/* The raw inside of a string; its escapes are looked at when it is taken. */
+static enum err raw_string(struct scan *s, const char **out, size_t *len)
+{
+	if (!next_is(s, '"'))
+		return wrong(s, "a string should stand here");
+	*out = s->p;
+	for (; s->p < s->end && *s->p != '"'; s->p++) {
+		if ((unsigned char)*s->p < 0x20)
+			return wrong(s, "a control character in a string");
+		if (*s->p == '\\' && s->p + 1 < s->end)
+			s->p++;
+	}
+	if (s->p >= s->end)
+		return wrong(s, "a string has no end");
+	*len = (size_t)(s->p++ - *out);
+	return ERR_OK;
+}
+
+/* Four hex digits; -1: they are none. */
+static int32_t hex4(const char *p, const char *end)
+{
+	int32_t v = 0;
+	if (end - p < 4)
+		return -1;
+	for (unsigned i = 0; i < 4; i++) {
+		int d = bytes_hex((unsigned char)p[i]);
+		if (d < 0)
+			return -1;
+		v = v << 4 | d;
+	}
+	return v;
+}
+
+static size_t utf8_put(uint32_t rune, char *to)
+{
+	if (rune < 0x80) {
+		to[0] = (char)rune;
+		return 1;
+	}
+	if (rune < 0x800) {
+		to[0] = (char)(0xc0 | rune >> 6);
+		to[1] = (char)(0x80 | (rune & 0x3f));
+		return 2;
+	}
+	if (rune < 0x10000) {
+		to[0] = (char)(0xe0 | rune >> 12);
+		to[1] = (char)(0x80 | (rune >> 6 & 0x3f));
+		to[2] = (char)(0x80 | (rune & 0x3f));
+		return 3;
+	}
+	to[0] = (char)(0xf0 | rune >> 18);
+	to[1] = (char)(0x80 | (rune >> 12 & 0x3f));
+	to[2] = (char)(0x80 | (rune >> 6 & 0x3f));
+	to[3] = (char)(0x80 | (rune & 0x3f));
+	return 4;
+}
+
+/* \uXXXX, two of them for a pair; a half alone is U+FFFD. p is behind the u. */
+static bool unicode(const char **p, const char *end, char *to, size_t *n)
+{
+	int32_t v = hex4(*p, end), low;
+	if (v < 0)
+		return false;
+	*p += 4;
+	uint32_t rune = (uint32_t)v;
+	if (rune >= 0xd800 && rune < 0xdc00 && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u' &&
+	    (low = hex4(*p + 2, end)) >= 0xdc00 && low < 0xe000) {
+		rune = 0x10000 + ((rune - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
+		*p += 6;
+	} else if (rune >= 0xd800 && rune < 0xe000) {
+		rune = 0xfffd;
+	}
+	*n += utf8_put(rune, to + *n);
+	return true;
+}
+
+/* Never longer than it came. */
+static bool unescape(struct arena *a, const char *raw, size_t len, const char **out, size_t *out_len)
+{
+	static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
+	const char *end = raw + len;
+	if (!memchr(raw, '\\', len)) {
+		*out = raw;
+		*out_len = len;
+		return true;
+	}
+	char *to = arena_alloc(a, len);
+	size_t n = 0;
+	for (const char *p = raw; p < end;) {
+		if (*p != '\\') {
+			to[n++] = *p++;
+			continue;
+		}
+		if (++p == end)
+			return false;
+		if (*p == 'u') {
+			p++;
+			if (!unicode(&p, end, to, &n))
+				return false;
+			continue;
+		}
+		const char *at = *p ? strchr(from, *p) : NULL;
+		if (!at)
+			return false;
+		to[n++] = into[at - from];
+		p++;
+	}
+	*out = to;
+	*out_len = n;
+	return true;
+}
+
+static enum err string_take(struct scan *s, struct arena *a, const char **out, size_t *len)
+{
+	const char *raw;
+	size_t raw_len;
+	enum err e = raw_string(s, &raw, &raw_len);
+	if (e)
+		return e;
+	if (!unescape(a, raw, raw_len, out, len))
+		return wrong(s, "a string has an escape that is none");
+	if (!rune_valid(*out, *len))
+		return wrong(s, "a string is no UTF-8");
+	return ERR_OK;
+}
+
+/* --- what is passed over --- */
+
+static bool word_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    c == '+' || c == '-' || c == '.';
+}
+
+/* A number, null, true or false, as it stands. */
+static enum err word(struct scan *s, const char **out, size_t *len)
+{
+	blanks(s);
+	*out = s->p;
+	while (s->p < s->end && word_char(*s->p))
+		s->p++;
+	*len = (size_t)(s->p - *out);
+	return *len ? ERR_OK : wrong(s, "a value should stand here");
+}
+
+/* One value of any kind; brackets are counted, not matched by kind: what is unknown is not used. */
+static enum err pass_over(struct scan *s)
+{
+	const char *ignored;
+	size_t len;
+	unsigned depth = 0;
+	do {
+		blanks(s);
+		char c = s->p < s->end ? *s->p : 0;
+		enum err e = ERR_OK;
+		if (c == '{' || c == '[') {
+			s->p++;
+			if (++depth > IMPORTL_DEPTH_MAX)
+				return wrong(s, "brackets stand too deep inside one another");
+			continue;
+		}
+		if (depth && (c == '}' || c == ']')) {
+			s->p++;
+			depth--;
+			continue;
+		}
+		if (depth && (c == ',' || c == ':')) {
+			s->p++;
+			continue;
+		}
+		e = c == '"' ? raw_string(s, &ignored, &len) : word(s, &ignored, &len);
+		if (e)
+			return e;
+	} while (depth);
+	return ERR_OK;
+}
+
+/* --- members --- */
+
+static enum err labels_take(struct scan *s, struct arena *a, struct importl *out)
+{
+	struct label_builder b;
+	if (!next_is(s, '{'))
+		return wrong(s, "\"metric\" is no object");
+	label_builder_init(&b, a);
+	for (bool any = false; !next_is(s, '}'); any = true) {
+		const char *name, *value;
+		size_t name_len, value_len;
+		if (any && !next_is(s, ','))
+			return wrong(s, "a comma should stand here");
+		enum err e = string_take(s, a, &name, &name_len);
+		if (e)
+			return e;
+		if (!name_len)
+			return wrong(s, "a label has no name");
+		if (!next_is(s, ':'))
+			return wrong(s, "a colon should stand here");
+		e = string_take(s, a, &value, &value_len);
+		if (e)
+			return e;
+		if (name_len > UINT16_MAX || value_len > UINT16_MAX || b.count > UINT16_MAX)
+			return wrong(s, "labels are longer than any may be");
+		label_builder_set(&b, name, name_len, value, value_len);
+	}
+	struct labels ls = label_builder_done(&b);
+	out->labels = arena_dup(a, ls.len ? ls.bytes : (const uint8_t *)"", ls.len ? ls.len : 1);
+	out->labels_len = ls.len;
+	return ERR_OK;
+}
+
+/* The members of an array are counted; *first points at the first one. */
+static enum err array_take(struct scan *s, const char *what, const char **first, size_t *count)
+{
+	const char *ignored;
+	size_t len;
+	if (!next_is(s, '['))
+		return wrong(s, what);
+	blanks(s);
+	*first = s->p;
+	*count = 0;
+	for (; !next_is(s, ']'); (*count)++) {
+		if (*count && !next_is(s, ','))
+			return wrong(s, "a comma should stand here");
+		blanks(s);
+		enum err e = s->p < s->end && *s->p == '"' ? raw_string(s, &ignored, &len)
+		                                           : word(s, &ignored, &len);
+		if (e)
+			return e;
+	}
+	return ERR_OK;
+}
+
+struct seen {
+	size_t values, times;
+};
+
+static enum err member(struct scan *s, struct arena *a, struct importl *out, struct seen *seen)
+{
+	const char *name;
+	size_t len;
+	enum err e = string_take(s, a, &name, &len);
+	if (e)
+		return e;
+	if (!next_is(s, ':'))
+		return wrong(s, "a colon should stand here");
+	if (bytes_equal(name, len, "metric", 6))
+		return labels_take(s, a, out);
+	if (bytes_equal(name, len, "values", 6))
+		return array_take(s, "\"values\" is no array", &out->_values, &seen->values);
+	if (bytes_equal(name, len, "timestamps", 10))
+		return array_take(s, "\"timestamps\" is no array", &out->_times, &seen->times);
+	return pass_over(s);
+}
+
+enum err importl_begin(
+    struct arena *a, const char *line, size_t len, struct importl *out, struct errbuf *eb)
+{
+	struct scan s = { .p = line, .end = line + len, .line = line, .eb = eb };
+	struct seen seen = { 0 };
+	*out = (struct importl){ ._line = line, ._end = line + len };
+	if (!next_is(&s, '{'))
+		return wrong(&s, "a line should be a JSON object");
+	for (bool any = false; !next_is(&s, '}'); any = true) {
+		if (any && !next_is(&s, ','))
+			return wrong(&s, "a comma should stand here");
+		enum err e = member(&s, a, out, &seen);
+		if (e)
+			return e;
+	}
+	blanks(&s);
+	if (s.p < s.end)
+		return wrong(&s, "something stands behind the object");
+	if (!out->labels)
+		return wrong(&s, "\"metric\" is missing");
+	if (!out->_values || !out->_times)
+		return wrong(
+		    &s, out->_values ? "\"timestamps\" is missing" : "\"values\" is missing");
+	if (seen.values != seen.times)
+		return errbuf_set(
+		    eb, ERR_MALFORMED, "%zu values and %zu timestamps", seen.values, seen.times);
+	out->left = seen.values;
+	return ERR_OK;
+}
+
+/* --- rows --- */
+
+static bool text_value(const char *s, size_t len, double *out)
+{
+	static const struct {
+		const char *text;
+		double v;
+	} words[] = { { "Infinity", INFINITY }, { "-Infinity", -INFINITY },
+		{ "+Infinity", INFINITY } };
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		if (bytes_equal(s, len, words[i].text, strlen(words[i].text))) {
+			*out = words[i].v;
+			return true;
+		}
+	if (bytes_equal(s, len, "null", 4)) {
+		*out = sample_stale();
+		return true;
+	}
+	return !num_parse_float(s, len, out);
+}
+
+static enum err value_take(struct scan *s, double *out)
+{
+	const char *text;
+	size_t len;
+	blanks(s);
+	bool quoted = s->p < s->end && *s->p == '"';
+	enum err e = quoted ? raw_string(s, &text, &len) : word(s, &text, &len);
+	if (e)
+		return e;
+	bool digit = *text == '-' || (*text >= '0' && *text <= '9') || *text == 'n';
+	if ((quoted || digit) && text_value(text, len, out)) {
+		if (isnan(*out) && !sample_is_stale(*out))
+			*out = num_from_bits(SAMPLE_NAN_BITS);
+		return ERR_OK;
+	}
+	s->p = text;
+	return wrong(s, "a value is no number");
+}
+
+static enum err time_take(struct scan *s, int64_t *out)
+{
+	const char *text;
+	size_t len;
+	enum err e = word(s, &text, &len);
+	if (e)
+		return e;
+	if (!num_parse_i64(text, len, out))
+		return ERR_OK;
+	s->p = text;
+	return wrong(s, "a timestamp is no whole number of milliseconds");
+}
+
+static enum err row_take(struct importl *l, struct scan *values, struct scan *times, struct batch *b)
+{
+	double v;
+	int64_t t_ms;
+	enum err e = value_take(values, &v);
+	e = e ? e : time_take(times, &t_ms);
+	if (e)
+		return e;
+	struct batch_row *row = batch_add(b);
+	*row = (struct batch_row){ .labels = l->labels, .labels_len = l->labels_len, .t_ms = t_ms };
+	row->v = v;
+	(void)next_is(values, ','); /* the line has been judged */
+	(void)next_is(times, ',');
+	l->left--;
+	return ERR_OK;
+}
+
+enum err importl_rows(struct importl *l, struct batch *b, size_t most, struct errbuf *eb)
+{
+	struct scan values = { .p = l->_values, .end = l->_end, .line = l->_line, .eb = eb },
+	            times = { .p = l->_times, .end = l->_end, .line = l->_line, .eb = eb };
+	for (size_t n = 0; n < most && l->left; n++) {
+		enum err e = row_take(l, &values, &times, b);
+		if (e)
+			return e;
+	}
+	l->_values = values.p;
+	l->_times = times.p;
+	return ERR_OK;
+}

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""/api/v1/import: what one server exports another one takes, plain or in gzip, whole; bad lines and samples that are too old are
+told and counted, and everything else is stored; large bodies go in pieces; roles and tenants as of any write."""
+import gzip, shutil, sys
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+from lib import *
+
+top = tmpdir("import")
+a = Kymod(os.path.join(top, "a"))
+now = int(time.time()) * 1000
+SERIES, POINTS, LONG = 200, 200, 30000
+body = b""
+for i in range(SERIES):
+    m = {"__name__": "m_total", "i": str(i), "text": 'é " \\ \n ' + chr(0x1F600)}
+    body += series(m, [(now - POINTS * 5000 + n * 5000, n * 0.25 + i) for n in range(POINTS)])
+body += series({"__name__": "long"}, [(now - LONG * 100 + n * 100, float(n)) for n in range(LONG)])
+STALE, NAN = (struct.unpack("<d", struct.pack("<Q", n))[0] for n in (0x7FF0000000000002, 0x7FF8000000000001))
+body += series({"__name__": "odd"}, [(now - 5000, STALE), (now - 4000, NAN), (now - 3000, float("inf")), (now - 2000, float("-inf")), (now - 1000, -0.0)])
+ok(write(a.port, body)[0] == 204, "written")
+
+
+def export(port, selector='{__name__=~".+",job!="kymo"}'):
+    q = urllib.parse.urlencode({"match[]": selector})
+    return request(port, "GET", f"/api/v1/export?{q}")[1]
+
+
+def content(raw):
+    out = {}
+    for line in raw.splitlines():
+        m = json.loads(line)
+        out.setdefault(tuple(sorted(m["metric"].items())), []).extend(zip(m["timestamps"], (str(v) for v in m["values"])))
+    return {k: sorted(v) for k, v in out.items()}
+
+
+def imp(port, raw, path="/api/v1/import", **headers):
+    return request(port, "POST", path, raw, headers)
+
+
+raw = export(a.port)
+want = content(raw)
+ok(len(want) == SERIES + 2 and sum(map(len, want.values())) == SERIES * POINTS + LONG + 5, f"exported: {len(want)} series")
+for how in ("plain", "gzip"):
+    b = Kymod(os.path.join(top, how))
+    status, text, _ = imp(b.port, raw) if how == "plain" else imp(b.port, gzip.compress(raw), **{"Content-Encoding": "gzip"})
+    ok(status == 204 and text == b"", f"{how}: all is taken: {status} {text[:200]}")
+    got = content(export(b.port))
+    ok(got == want, f"{how}: and is the same: {len(got)} series")
+    if how == "plain":
+        b.end()
+
+# Lines that cannot be read, times that are too old, and what is fine beside them.
+old = now - 400 * 24 * 3600 * 1000
+lines = [
+    json.dumps({"metric": {"__name__": "fine"}, "values": [1, 2], "timestamps": [now - 2000, now - 1000]}),
+    "{not json",
+    "",
+    json.dumps({"metric": {"__name__": "fine2"}, "values": [1, 2], "timestamps": [now]}),
+    json.dumps({"timestamps": [now], "unknown": {"a": [1, {"b": "]"}]}, "values": ["Infinity"], "metric": {"b": "", "__name__": "fine3"}}),
+    json.dumps({"metric": {"__name__": "old"}, "values": [7], "timestamps": [old]}),
+    json.dumps({"metric": {"x": "no name"}, "values": [7], "timestamps": [now]}),
+    json.dumps({"metric": {"__name__": "cut"}, "values": [1, 2, "x", 4], "timestamps": [now - 4000, now - 3000, now - 2000, now - 1000]}),
+]
+status, text, _ = imp(b.port, "\n".join(lines).encode())
+text = text.decode()
+ok(status == 400 and text.startswith("partial: stored 5 of 7 samples; 2 refused; first: "), f"what is refused is counted: {status} {text}")
+ok("3 of 7 lines cannot be read; first: line 2: " in text, f"bad lines, too: {text}")
+got = content(export(b.port, '{__name__=~"fine.*|old|cut"}'))
+ok({k[0][1]: len(v) for k, v in got.items()} == {"fine": 2, "fine3": 1, "cut": 2}, f"the rest is stored: {got}")
+status, text, _ = imp(b.port, gzip.compress(raw)[:-3000], **{"Content-Encoding": "gzip"})
+ok(status == 400 and b"ends inside its gzip" in text, f"a body that is cut: {text[:200]}")
+status, text, _ = imp(b.port, b"no gzip at all", **{"Content-Encoding": "gzip"})
+ok(status == 400 and b"is no gzip" in text, f"a body that is none: {text[:200]}")
+status, text, _ = imp(b.port, b"{}", **{"Content-Encoding": "zstd"})
+ok(status == 415, f"another encoding: {status} {text[:100]}")
+ok(imp(b.port, b"")[0] == 204 and imp(b.port, b"\n \r\n")[0] == 204, "nothing is nothing")
+status, text, _ = request(b.port, "GET", "/api/v1/import")
+ok(status == 405, "it is a POST")
+# A late sample is taken where the store takes it: identical ones count as stored.
+status, text, _ = imp(b.port, raw)
+ok(status == 204, f"all of it again: {status} {text[:200]}")
+# One long line, packed to next to nothing: bounded by the limit of a body.
+long_line = b'{"metric":{"__name__":"z"},"values":[' + b"0," * 20_000_000 + b'0],"timestamps":[1]}'
+status, text, _ = imp(b.port, gzip.compress(long_line, 1), **{"Content-Encoding": "gzip"})
+ok(status == 400 and b"--limits.body-bytes" in text, f"a line over the limit: {status} {text[:200]}")
+ok(b.end() == 0 and a.end() == 0, "an orderly end")
+shutil.rmtree(top, ignore_errors=True)
+done()
