@@ -234,12 +234,19 @@ class Data:
             self.rows.append((self.labels("mixed", i), [(t, hists(t) if cut[0] <= t < cut[1] or t < times[third] else floats(t)) for t in times]))
 
     def encode(self, labels, points):
-        if not any(isinstance(v, bytes) for _, v in points):
-            return series(labels, points)
-        out = b"".join(field(1, field(1, k.encode()) + field(2, labels[k].encode())) for k in sorted(labels))
-        for t, v in points:
-            out += v if isinstance(v, bytes) else field(2, double(1, v) + number(2, t & (1 << 64) - 1))
-        return field(1, out)
+        """A TimeSeries for each run of one kind: of one with both the other server takes floats first."""
+        out, i = b"", 0
+        while i < len(points):
+            k = i
+            while k < len(points) and isinstance(points[k][1], bytes) == isinstance(points[i][1], bytes):
+                k += 1
+            if isinstance(points[i][1], bytes):
+                head = b"".join(field(1, field(1, n.encode()) + field(2, labels[n].encode())) for n in sorted(labels))
+                out += field(1, head + b"".join(v for _, v in points[i:k]))
+            else:
+                out += series(labels, points[i:k])
+            i = k
+        return out
 
     def bodies(self, width=1800000):
         """Half an hour of all series, then the next: nothing is late, nor too old for a head that only moves on."""

@@ -141,9 +141,16 @@ def error_text(a):
     return re.sub(r"match group .*", "match group", a[1].get("error") or "")
 
 
+# Of all that one operator has to say of a step the other server tells the last.
+OPERATOR = re.compile(r"encountered for binary operator|reconciled during (addition|subtraction)")
+
+
 def notes_differ(a, b):
+    told = [[t for k in ("warnings", "infos") for t in m.get(k, []) if OPERATOR.search(t)] for m in (a, b)]
+    if bool(told[0]) != bool(told[1]):
+        return f"theirs {told[0]} ours {told[1]}"
     for kind in ("warnings", "infos"):
-        x, y = (sorted(t for t in m.get(kind, []) if not UNCERTAIN.search(t)) for m in (a, b))
+        x, y = (sorted(t for t in m.get(kind, []) if not UNCERTAIN.search(t) and not OPERATOR.search(t)) for m in (a, b))
         if x != y and len(x) < 9 and len(y) < 9:
             return f"{kind}: theirs {x[:3]} ours {y[:3]}"
     return ""
