@@ -91,7 +91,7 @@ static size_t utf8_put(uint32_t rune, char *to)
 	return 4;
 }
 
-/* \uXXXX, two of them for a pair; a half alone is U+FFFD. p is behind the u. */
+/* "\u" and four digits, twice for a pair; a half alone is U+FFFD. p is behind the u. */
 static bool unicode(const char **p, const char *end, char *to, size_t *n)
 {
 	int32_t v = hex4(*p, end), low;

@@ -1,7 +1,8 @@
 /*
  * ql_cache - results of range queries, kept while nothing that they were made of has changed.
  *
- * It is the front of queries (struct ql_front): a query that it creates looks what is kept under its
+ * It is the front of queries (struct ql_front): a query that it creates looks what is kept under
+ * its
  * key, takes the steps that are still so, evaluates those that are missing, and keeps the whole.
  *
  *   ql_create > CREATED: parsed and planned as any other, so that errors are the same
@@ -13,10 +14,12 @@
  *             > the result is kept, with the number of now
  *
  * Key: tenants, text, step, start modulo step, look-back, step of subqueries, features; and first
- * and last step where the expression depends on them (ql_reach.h). One result for each key: the last
+ * and last step where the expression depends on them (ql_reach.h). One result for each key: the
+ * last
  * that was asked for.
  * (1) An answer has the very bits that an evaluation would have: a kept step is used when no change
- *     has a larger number than it in all times that the step reads. Results with warnings of storage
+ *     has a larger number than it in all times that the step reads. Results with warnings of
+ *     storage
  *     are not kept.
  * (2) Notes. Those that hold wherever there is a value go along; a result with others is used as a
  *     whole only.
@@ -24,7 +27,8 @@
  *     bytes that it makes. What is kept is the hoard's (core/rt/hoard.h), while it is read, too.
  * (4) Nobody gets what another tenant's query has made, nor learns whether it did: keys have the
  *     tenants, and room is shared fairly.
- * Statistics are those of what was evaluated now; who wants those of the whole asks without a front.
+ * Statistics are those of what was evaluated now; who wants those of the whole asks without a
+ * front.
  *
  * Thread: ql_cache_create and free alone, when no query is left; the rest on any loop.
  */

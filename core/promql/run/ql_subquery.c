@@ -21,6 +21,9 @@ struct window_state {
 	uint64_t charged;
 };
 
+/* Upstream puts a selector without a position in the place of a subquery: notes are at (1:1). */
+static const struct ql_pos no_place;
+
 static void window_release(void *arg)
 {
 	struct window_state *w = arg;
@@ -105,7 +108,7 @@ static bool window_notes(
 
 	if ((pn->range.fn == QL_FN_RATE || pn->range.fn == QL_FN_INCREASE) &&
 	    (!c->hists || ql_bits_any(c->has, n)))
-		ql_notes_counter(&x->notes, pn->ast->call.args[0]->pos, from->ls, pn->range.by_type);
+		ql_notes_counter(&x->notes, no_place, from->ls, pn->range.by_type);
 	while (pn->range.fn == QL_FN_QUANTILE_OVER_TIME && w->noted < n) {
 		uint32_t k = n - w->noted;
 		if (q->kind != QL_SAME && k > QL_NOTES_PART)
@@ -208,7 +211,7 @@ static enum err window_start(struct ql_run *x, struct ql_pn *pn)
 	w->range.yield_arg = x;
 	w->range.notes = &x->notes;
 	w->range.pos = pn->range.fn == QL_FN_QUANTILE_OVER_TIME ? ql_bare_pos(pn->ast->call.args[0])
-	                                                        : pn->ast->call.args[0]->pos;
+	                                                        : no_place;
 	w->budget = &x->budget;
 	w->charged = bytes;
 	w->t = mem_array(NULL, n, sizeof(*w->t));
