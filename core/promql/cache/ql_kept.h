@@ -3,7 +3,8 @@
  * before and newly evaluated ones.
  *
  * Nobody changes a kept result; whoever reads it has a reference (item.snap), on whatever loop. All
- * of it is in its arena, which is charged to the hoard's purse, or to a query's when it is not kept.
+ * of it is in its arena, which is charged to the hoard's purse, or to a query's when it is not
+ * kept.
  *
  *   ql_join_init; ql_join_add a part for each stretch of steps, in their order
  *   ql_join_measure > bytes, at most > ql_join_begin(where, bytes) > ql_join_run > join.out

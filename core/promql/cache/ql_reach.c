@@ -15,7 +15,9 @@ struct when {
 struct walk {
 	struct ql_reach *out;
 	int64_t lookback_ms;
-	/* equal label sets may come up at different steps: names differ, or two vectors are joined */
+	/*
+	 * equal label sets may come up at different steps: names differ, or two vectors are joined
+	 */
 	bool names, joined, all_steps;
 };
 

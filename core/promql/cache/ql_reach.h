@@ -1,5 +1,6 @@
 /*
- * ql_reach - which times a step of an expression looks at, and whether its value depends on the step
+ * ql_reach - which times a step of an expression looks at, and whether its value depends on the
+ * step
  * alone.
  *
  * A step at time t of a range query reads samples in [t - back, t + ahead], and, where something is
