@@ -637,7 +637,7 @@ enum err ql_mix_instant(struct ql_range *r, enum ql_mix_want want, const struct 
 		enter(r->_mix, QL_MIX_CLEAR_HISTS);
 	}
 	if (r->_mix->phase == QL_MIX_CLEAR_HISTS) {
-		if (want == QL_MIX_VALUE && run_clear_hists(r, &e, eb))
+		if (want != QL_MIX_TIME && want != QL_MIX_START && run_clear_hists(r, &e, eb))
 			return e ? end(r, e) : ERR_OK;
 		enter(r->_mix, QL_MIX_WINDOWS);
 	}
