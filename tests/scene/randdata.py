@@ -1,7 +1,7 @@
 """Random data for comparisons with another server: the same Remote Write bodies for both.
 
-Values are multiples of 1/64 and not large, so that sums of them are exact in any order; no two series have a value in common,
-so that there is one order of values. Two families of times: `odd` ones keep off whole seconds, so that no border of a window
+Values are multiples of 1/64 and not large, so that sums of them are exact in any order; few series have a value in common,
+so that there is one order of values. Counters begin again, and at zero, with from_zero alone: what rate() makes of that has changed. Two families of times: `odd` ones keep off whole seconds, so that no border of a window
 falls on a sample (older servers count both borders in); `even` ones are hit by borders again and again.
 """
 import math, random, struct
@@ -141,7 +141,7 @@ class Data:
         v, mine, r = [base], self.own(), self.r
 
         def next_value(t):
-            v[0] = base if r.random() < 0.015 else v[0] + r.choice((0, 0, 1, 2, 16))
+            v[0] = base if self.from_zero and r.random() < 0.015 else v[0] + r.choice((0, 0, 1, 2, 16))
             return v[0] + mine
         return next_value
 
@@ -165,7 +165,7 @@ class Data:
             counts = [0] * len(bounds)
             rows = [[] for _ in bounds]
             for t in times:
-                if self.r.random() < 0.01:
+                if self.from_zero and self.r.random() < 0.01:
                     counts = [0] * len(bounds)
                 for b in range(len(bounds)):
                     counts[b] += self.r.randrange(0, 5)

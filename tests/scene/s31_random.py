@@ -185,6 +185,17 @@ def params_of(r, gen):
     return "query_range", {"start": f"{t - steps * step:.3f}", "end": f"{t:.3f}", "step": str(step)}
 
 
+def kept_differs(params, steps):
+    """The same again, and later by some steps: with what is kept from before, and without."""
+    step = int(params["step"])
+    for shift in (0, steps):
+        p = {**params, **{k: f"{float(params[k]) + shift * step:.3f}" for k in ("start", "end")}}
+        a, b = ask(kymod.port, "query_range", p), ask(kymod.port, "query_range", {**p, "nocache": "1"})
+        if a[0] != b[0] or a[1].get("data") != b[1].get("data") or sorted(a[1].get("infos", [])) != sorted(b[1].get("infos", [])) or sorted(a[1].get("warnings", [])) != sorted(b[1].get("warnings", [])):
+            return f"kept, later by {shift} steps: {json.dumps(a[1])[:300]} computed {json.dumps(b[1])[:300]}"
+    return ""
+
+
 gen = Gen(SEED + 7, data, VERSION, FEATURES)
 r = random.Random(SEED + 13)
 different, filled, long_ones, errors, rss = [], 0, 0, 0, 0
@@ -214,6 +225,8 @@ for i in range(N):
         why = data_differs(a[1]["data"], b[1]["data"], loose(names))
         if why and is_small(a[1]["data"], b[1]["data"]):
             why = ""
+        if not why and path == "query_range" and i % 2:
+            why = kept_differs(params, r.randrange(1, 9))
         if not why and VERSION >= 3:
             why = notes_differ(a[1], b[1])
     if why:
