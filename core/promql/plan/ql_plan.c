@@ -739,12 +739,6 @@ static struct ql_pn *plan_call(struct ql_plan *p, const struct ql_node *n, const
 		return plan_info(p, n, g);
 	case QL_FN_START_TIMESTAMP:
 		return plan_start_timestamp(p, n, g);
-	case QL_FN_HISTOGRAM_AVG:
-	case QL_FN_HISTOGRAM_COUNT:
-	case QL_FN_HISTOGRAM_STDDEV:
-	case QL_FN_HISTOGRAM_STDVAR:
-	case QL_FN_HISTOGRAM_SUM:
-		return plan_args(p, PN_EMPTY, n, g); /* floats have none of it */
 	default:
 		return plan_unsupported(p, n);
 	}

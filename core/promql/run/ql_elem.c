@@ -209,6 +209,8 @@ static void elem_steps(const struct ql_elem *e, const struct ql_grid *g, const d
 			run_arith(e, g->n, p, v);
 		break;
 	case QL_ELEM_FN:
+		if (ql_elem_of_hists(e->fn))
+			memset(has, 0, ql_words(g->n) * sizeof(*has));
 		(void)elem_math(e, g, p, p1, v);
 		if (e->fn == QL_FN_CLAMP)
 			for (uint32_t i = 0; i < g->n; i++)

@@ -1,6 +1,6 @@
 /*
  * ql_elem - what is done to each value of a column alone: math and time functions, operators with a
- * scalar.
+ * scalar, numbers of histograms (count, sum, mean, deviation).
  * In place. Thread: pure functions.
  */
 #ifndef CORE_PROMQL_RUN_QL_ELEM_H
@@ -37,6 +37,7 @@ uint64_t ql_elem_next(const struct ql_elem *e, unsigned count, const struct ql_g
  */
 uint64_t ql_elem_hists(const struct ql_elem *e, const struct ql_grid *g, uint32_t from,
     struct ql_col *c, const struct ql_elem_room *room, uint32_t *at);
+bool ql_elem_of_hists(enum ql_fn fn); /* histogram_count & co: floats are left out */
 /* The info about types that an operator does not know together: "float", "histogram". */
 void ql_elem_note(
     struct ql_notes *n, struct ql_pos pos, enum ql_op op, bool left_hist, bool right_hist);

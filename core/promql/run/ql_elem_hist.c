@@ -2,6 +2,10 @@
 #include "core/model/histmath.h"
 #include "core/promql/run/ql_elem.h"
 
+#include <math.h>
+
+#define HIST_WEIGHT 4 /* a bucket, beside a value of a window: bounds, roots, writing */
+
 void ql_elem_note(
     struct ql_notes *n, struct ql_pos pos, enum ql_op op, bool left_hist, bool right_hist)
 {
@@ -35,6 +39,43 @@ static const struct hist *hist_op(
 #pragma GCC diagnostic pop
 }
 
+bool ql_elem_of_hists(enum ql_fn fn)
+{
+	return fn == QL_FN_HISTOGRAM_AVG || fn == QL_FN_HISTOGRAM_COUNT ||
+	    fn == QL_FN_HISTOGRAM_STDDEV || fn == QL_FN_HISTOGRAM_STDVAR ||
+	    fn == QL_FN_HISTOGRAM_SUM;
+}
+
+/* The number that a function makes of a histogram; false: it leaves histograms out. */
+static bool hist_number(enum ql_fn fn, const struct hist *h, int64_t t_ms, double *v)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+	switch (fn) {
+	case QL_FN_TIMESTAMP:
+		*v = (double)t_ms / 1000;
+		return true;
+	case QL_FN_HISTOGRAM_COUNT:
+		*v = h->count.f;
+		return true;
+	case QL_FN_HISTOGRAM_SUM:
+		*v = h->sum;
+		return true;
+	case QL_FN_HISTOGRAM_AVG:
+		*v = h->sum / h->count.f;
+		return true;
+	case QL_FN_HISTOGRAM_STDVAR:
+		*v = hist_stdvar(h);
+		return true;
+	case QL_FN_HISTOGRAM_STDDEV:
+		*v = sqrt(hist_stdvar(h));
+		return true;
+	default:
+		return false;
+	}
+#pragma GCC diagnostic pop
+}
+
 /* What becomes of the one at step i. */
 static const struct hist *elem_hist(const struct ql_elem *e, const struct ql_grid *g, uint32_t i,
     struct ql_col *c, const struct ql_elem_room *room)
@@ -50,10 +91,8 @@ static const struct hist *elem_hist(const struct ql_elem *e, const struct ql_gri
 			ql_elem_note(room->notes, e->pos, e->op, !e->scalar_left, e->scalar_left);
 		return h;
 	case QL_ELEM_FN:
-		if (e->fn == QL_FN_TIMESTAMP) {
+		if (hist_number(e->fn, h, ql_grid_t(g, i), &c->v[i]))
 			ql_bit_on(c->has, i);
-			c->v[i] = (double)ql_grid_t(g, i) / 1000;
-		}
 		return NULL;
 	}
 	return NULL;
@@ -71,7 +110,7 @@ uint64_t ql_elem_hists(const struct ql_elem *e, const struct ql_grid *g, uint32_
 		work++;
 		if (!ql_bit(hs->has, i))
 			continue;
-		work += 16 + hist_cost(hs->h[i]);
+		work += 16 + HIST_WEIGHT * hist_cost(hs->h[i]);
 		hs->h[i] = elem_hist(e, g, i, c, room);
 		if (!hs->h[i])
 			ql_bit_off(hs->has, i);
