@@ -4,20 +4,16 @@
  * Members of a group stand together, by bound. A column of the result is made in blocks of steps:
  * each member's values of the block are read side by side and put with their steps.
  */
+#include "core/promql/run/ql_buckets.h"
 #include "core/promql/run/ql_nodes.h"
 #include "core/promql/run/ql_sorter.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
-#define QL_HIST_TOLERANCE 1e-12
-#define BLOCK_MAX         16   /* steps whose buckets are gathered together */
-#define BUCKETS           4096 /* at least so many have room in a block */
+#define BLOCK_MAX 16   /* steps whose buckets are gathered together */
+#define BUCKETS   4096 /* at least so many have room in a block */
 
-struct bucket {
-	double bound, count;
-};
 struct hist_member { /* one input column */
 	double bound;
 	uint32_t group, col;
@@ -42,7 +38,7 @@ struct classic {
 	struct ql_names le;
 	uint32_t pos, group;
 	/* the block at hand: count steps of a group, which have as many buckets as have says */
-	struct bucket *bucket;
+	struct ql_bucket *bucket;
 	size_t bucket_cap;
 	uint32_t step, count, at;
 	uint32_t have[BLOCK_MAX];
@@ -60,125 +56,6 @@ static void hist_release(void *arg)
 {
 	struct classic *h = arg;
 	buf_release(&h->scratch);
-}
-
-/* --- buckets: sorted, equal bounds merged --- */
-
-static bool almost_equal(double a, double b)
-{
-	double sum = fabs(a) + fabs(b), diff = fabs(a - b);
-
-	if (a == b)
-		return true;
-	if (a == 0 || b == 0 || sum < DBL_MIN)
-		return diff < QL_HIST_TOLERANCE * DBL_MIN;
-	return diff / fmin(sum, DBL_MAX) < QL_HIST_TOLERANCE;
-}
-
-static void make_monotonic(struct bucket *b, uint32_t n, struct ql_note_fix *fix)
-{
-	double prev = b[0].count;
-
-	for (uint32_t i = 1; i < n; i++) {
-		double cur = b[i].count;
-		if (cur == prev)
-			continue;
-		if (almost_equal(prev, cur)) {
-			b[i].count = prev;
-			continue;
-		}
-		if (cur < prev) {
-			b[i].count = prev;
-			fix->count = 1; /* of this step */
-			fix->min_bucket = fmin(fix->min_bucket, b[i].bound);
-			fix->max_bucket = fmax(fix->max_bucket, b[i].bound);
-			fix->max_diff = fmax(fix->max_diff, prev - cur);
-			continue;
-		}
-		prev = cur;
-	}
-}
-
-static double bucket_quantile(double q, struct bucket *b, uint32_t n, struct ql_note_fix *fix)
-{
-	uint32_t at = 0;
-
-	if (isnan(q))
-		return NAN;
-	if (q < 0)
-		return -INFINITY;
-	if (q > 1)
-		return INFINITY;
-	if (!(isinf(b[n - 1].bound) && b[n - 1].bound > 0))
-		return NAN;
-	make_monotonic(b, n, fix);
-	if (n < 2 || b[n - 1].count == 0)
-		return NAN;
-
-	double rank = q * b[n - 1].count, start = 0, end, count;
-	while (at < n - 1 && !(b[at].count >= rank))
-		at++;
-	if (at == n - 1)
-		return b[n - 2].bound;
-	if (at == 0 && b[0].bound <= 0)
-		return b[0].bound;
-	end = b[at].bound;
-	count = b[at].count;
-	if (at) {
-		start = b[at - 1].bound;
-		count -= b[at - 1].count;
-		rank -= b[at - 1].count;
-	}
-	return start + (end - start) * (rank / count);
-}
-
-/* Observations at or below x, when x lies inside a bucket of count..b->count. */
-static double rank_inside(const struct bucket *b, double low, double rank, double x)
-{
-	if (isinf(low) && low < 0)
-		return b->count;
-	return rank + (b->count - rank) * (x - low) / (b->bound - low);
-}
-
-static double bucket_fraction(double lower, double upper, struct bucket *b, uint32_t n)
-{
-	double rank = 0, lower_rank = 0, upper_rank = 0, low;
-	bool lower_set = false, upper_set = false;
-
-	if (!(isinf(b[n - 1].bound) && b[n - 1].bound > 0))
-		return NAN;
-	double count = b[n - 1].count;
-	if (count == 0 || isnan(lower) || isnan(upper))
-		return NAN;
-	if (lower >= upper)
-		return 0;
-	low = b[0].bound <= 0 ? -INFINITY : 0;
-	for (uint32_t i = 0; i < n && !(lower_set && upper_set); i++) {
-		if (i)
-			low = b[i - 1].bound;
-		if (!lower_set && low >= lower) {
-			lower_rank = rank;
-			lower_set = true;
-		}
-		if (!upper_set && low >= upper) {
-			upper_rank = rank;
-			upper_set = true;
-		}
-		if (!lower_set && low < lower && b[i].bound > lower) {
-			lower_rank = rank_inside(&b[i], low, rank, lower);
-			lower_set = true;
-		}
-		if (!upper_set && low < upper && b[i].bound > upper) {
-			upper_rank = rank_inside(&b[i], low, rank, upper);
-			upper_set = true;
-		}
-		rank = b[i].count;
-	}
-	if (!lower_set || lower_rank > count)
-		lower_rank = count;
-	if (!upper_set || upper_rank > count)
-		upper_rank = count;
-	return (upper_rank - lower_rank) / count;
 }
 
 /* --- grouping --- */
@@ -304,14 +181,14 @@ static bool block_gather(struct ql_run *x, struct classic *h)
 		const struct hist_member *m = &h->member[h->sorter.idx[h->from[h->group] + h->at++]];
 		const struct ql_col *c = &h->v->cols[m->col];
 		for (uint32_t i = 0; i < h->count; i++) {
-			struct bucket *b = h->bucket + (size_t)i * size + h->have[i];
+			struct ql_bucket *b = h->bucket + (size_t)i * size + h->have[i];
 			if (!ql_bit(c->has, h->step + i))
 				continue;
 			if (h->have[i] && b[-1].bound == m->bound) {
 				b[-1].count += c->v[h->step + i];
 				continue;
 			}
-			*b = (struct bucket){ m->bound, c->v[h->step + i] };
+			*b = (struct ql_bucket){ m->bound, c->v[h->step + i] };
 			h->have[i]++;
 		}
 		if (ql_tick(x, h->count * 2) && h->at < size)
@@ -357,13 +234,13 @@ static void note_fixes(struct ql_run *x, const struct ql_pn *pn, struct classic 
 
 static double value_at(struct ql_pn *pn, struct classic *h, uint32_t i, struct ql_note_fix *fix)
 {
-	struct bucket *b = h->bucket + (size_t)i * group_size(h);
+	struct ql_bucket *b = h->bucket + (size_t)i * group_size(h);
 	uint32_t n = h->have[i], step = h->step + i;
 
 	if (pn->ast->call.func->fn == QL_FN_HISTOGRAM_FRACTION)
-		return bucket_fraction(ql_scalar_at(&pn->arg[0]->scalar, step),
+		return ql_bucket_fraction(ql_scalar_at(&pn->arg[0]->scalar, step),
 		    ql_scalar_at(&pn->arg[1]->scalar, step), b, n);
-	return bucket_quantile(ql_scalar_at(&pn->arg[h->arg]->scalar, step), b, n, fix);
+	return ql_bucket_quantile(ql_scalar_at(&pn->arg[h->arg]->scalar, step), b, n, fix);
 }
 
 static void block_values(struct ql_pn *pn, struct classic *h, struct ql_col *c)
