@@ -1,9 +1,13 @@
 /*
- * histogram_quantile, histogram_quantiles and histogram_fraction on classic buckets.
+ * histogram_quantile, histogram_quantiles and histogram_fraction, on classic buckets and on native
+ * histograms.
  *
- * Members of a group stand together, by bound. A column of the result is made in blocks of steps:
- * each member's values of the block are read side by side and put with their steps.
+ * A group has the classic buckets of one label set without le, and the native histograms of that
+ * label set: where a step has both, it has no result. Members of a group stand together, native
+ * ones first, then classic ones by bound. A column of the result is made in blocks of steps: each
+ * member's values of the block are read side by side and put with their steps.
  */
+#include "core/model/histmath.h"
 #include "core/promql/run/ql_buckets.h"
 #include "core/promql/run/ql_nodes.h"
 #include "core/promql/run/ql_sorter.h"
@@ -14,24 +18,32 @@
 #define BLOCK_MAX 16   /* steps whose buckets are gathered together */
 #define BUCKETS   4096 /* at least so many have room in a block */
 
-struct hist_member { /* one input column */
+struct hist_member { /* of one input column: its floats, or its histograms */
 	double bound;
 	uint32_t group, col;
+	bool native;
 };
-enum classic_phase {
-	HIST_WARN, /* parameters that are no quantiles */
+enum hist_phase {
+	HIST_WARN,  /* parameters that are no quantiles */
+	HIST_COUNT, /* of members, at most */
 	HIST_MEMBERS,
 	HIST_SORT,
 	HIST_FROM,
 	HIST_GROUPS,
 	HIST_TIDY
 };
-struct classic {
-	enum classic_phase phase;
+enum hist_said { /* bits: notes of a column */
+	SAID_RESULT = 1,
+	SAID_SKEWED = 2,
+	SAID_EXCLUDED = 4,
+	SAID_MIXED = 8
+};
+struct hists {
+	enum hist_phase phase;
 	const struct ql_vec *v;
 	struct ql_tab tab; /* labels without le */
 	struct hist_member *member;
-	uint32_t members;
+	uint32_t members, members_max;
 	struct ql_sorter sorter; /* members by group, then bound */
 	uint32_t *from;          /* group g: sorter.idx[from[g]] .. sorter.idx[from[g + 1] - 1] */
 	struct buf scratch;
@@ -42,10 +54,13 @@ struct classic {
 	size_t bucket_cap;
 	uint32_t step, count, at;
 	uint32_t have[BLOCK_MAX];
+	const struct hist *native[BLOCK_MAX];
+	bool gathered; /* values are made, from step at of the block on */
 	/* the column at hand */
-	unsigned arg;  /* histogram_quantiles: of the quantile */
-	bool open;     /* pn->vec's last column is filled */
-	uint64_t said; /* HIST_WARN: bits of the last bad quantile */
+	unsigned arg;   /* histogram_quantiles: of the quantile */
+	bool open;      /* pn->vec's last column is filled */
+	uint64_t said;  /* HIST_WARN: bits of the last bad quantile */
+	unsigned notes; /* bits of enum hist_said */
 	struct ql_note_fix fix;
 	const char *fix_text; /* the note of the name that was told last, once made */
 	const char *fix_name;
@@ -54,7 +69,7 @@ struct classic {
 
 static void hist_release(void *arg)
 {
-	struct classic *h = arg;
+	struct hists *h = arg;
 	buf_release(&h->scratch);
 }
 
@@ -66,6 +81,8 @@ static int member_cmp(const void *arg, uint32_t i, uint32_t k)
 	const struct hist_member *b = (const struct hist_member *)arg + k;
 	if (a->group != b->group)
 		return a->group < b->group ? -1 : 1;
+	if (a->native != b->native)
+		return a->native ? -1 : 1;
 	if (a->bound != b->bound)
 		return a->bound < b->bound ? -1 : 1;
 	return (a->col > b->col) - (a->col < b->col);
@@ -112,85 +129,126 @@ static const struct ql_node *hist_arg(const struct ql_pn *pn)
 	                                                          : 1];
 }
 
-/* NULL over budget. */
-static struct classic *classic_start(struct ql_run *x, struct ql_pn *pn)
+static struct hists *hists_start(struct ql_run *x, struct ql_pn *pn)
 {
 	static const struct ql_str le_name = { "le", 2 };
 	enum ql_fn fn = pn->ast->call.func->fn;
-	struct classic *h = arena_zalloc(x->arena, sizeof(*h));
+	struct hists *h = arena_zalloc(x->arena, sizeof(*h));
 
 	h->v = &pn->arg[fn == QL_FN_HISTOGRAM_QUANTILES ? 0 : pn->args_count - 1]->vec;
 	h->arg = fn == QL_FN_HISTOGRAM_QUANTILES;
 	h->le = ql_names_make(x->arena, &le_name, 1);
 	buf_init(&h->scratch);
 	ql_run_at_end(x, hist_release, h);
-	uint64_t room = sizeof(*h->member) + sizeof(*h->bucket) + 3 * sizeof(uint32_t);
-	x->err = ql_room(&x->budget, h->v->count * room, x->eb);
-	if (x->err || !ql_run_tab(x, &h->tab, h->v->count))
-		return NULL;
-	h->member = arena_array(x->arena, (size_t)h->v->count + 1, sizeof(*h->member));
 	pn->state = h;
 	return h;
 }
 
-static void classic_add(struct ql_run *x, struct ql_pn *pn, struct classic *h, uint32_t i)
+/* Room for the members. */
+static bool hists_counted(struct ql_run *x, struct hists *h)
+{
+	uint64_t room = sizeof(*h->member) + sizeof(*h->bucket) + 3 * sizeof(uint32_t);
+
+	x->err = ql_room(&x->budget, h->members_max * room, x->eb);
+	if (x->err || !ql_run_tab(x, &h->tab, h->members_max))
+		return false;
+	h->member = arena_array(x->arena, (size_t)h->members_max + 1, sizeof(*h->member));
+	return true;
+}
+
+static void member_add(struct hists *h, struct labels key, uint32_t col, double bound, bool native)
+{
+	struct hist_member *m = &h->member[h->members++];
+	bool fresh;
+
+	m->group = ql_tab_add(&h->tab, key, label_hash(key), true, &fresh);
+	m->col = col;
+	m->bound = bound;
+	m->native = native;
+}
+
+static void classic_add(struct ql_run *x, struct ql_pn *pn, struct hists *h, uint32_t i)
 {
 	uint32_t len = 0;
 	struct labels ls = h->v->cols[i].ls;
 	const char *le = label_get(ls, "le", 2, &len);
-	struct hist_member *m = &h->member[h->members];
-	bool fresh;
+	double bound;
 
-	if (!le || num_parse_float(le, len, &m->bound)) {
+	if (!le || num_parse_float(le, len, &bound))
 		note_bad_le(x, hist_arg(pn), ls, le, len);
-		return;
-	}
-	struct labels key = ql_labels_pick(&h->scratch, ls, &h->le, false);
-	m->group = ql_tab_add(&h->tab, key, label_hash(key), true, &fresh);
-	m->col = i;
-	h->members++;
+	else
+		member_add(h, ql_labels_pick(&h->scratch, ls, &h->le, false), i, bound, false);
+}
+
+/* A native histogram keeps a label le that it may have. */
+static void column_add(struct ql_run *x, struct ql_pn *pn, struct hists *h, uint32_t i)
+{
+	const struct ql_col *c = &h->v->cols[i];
+
+	if (LIKELY(!c->hists) || ql_bits_any(c->has, pn->grid.n))
+		classic_add(x, pn, h, i);
+	if (UNLIKELY(c->hists != NULL) && ql_bits_any(c->hists->has, pn->grid.n))
+		member_add(h, c->ls, i, 0, true);
 }
 
 /* --- blocks of steps --- */
 
-static uint32_t group_size(const struct classic *h)
+static uint32_t group_size(const struct hists *h)
 {
 	return h->from[h->group + 1] - h->from[h->group];
 }
 
-static void block_begin(struct classic *h, uint32_t most)
+static void block_begin(struct hists *h, uint32_t most)
 {
 	uint32_t fit = (uint32_t)(h->bucket_cap / group_size(h));
 
 	h->count = most < BLOCK_MAX ? most : BLOCK_MAX;
 	h->count = fit < h->count ? fit : h->count;
 	h->at = 0;
-	for (uint32_t i = 0; i < h->count; i++)
+	h->gathered = false;
+	for (uint32_t i = 0; i < h->count; i++) {
 		h->have[i] = 0;
+		h->native[i] = NULL;
+	}
+}
+
+static void gather_native(struct hists *h, const struct ql_col *c)
+{
+	for (uint32_t i = 0; i < h->count; i++)
+		if (ql_bit(c->hists->has, h->step + i))
+			h->native[i] = c->hists->h[h->step + i];
+}
+
+static void gather_classic(struct hists *h, const struct ql_col *c, double bound, uint32_t size)
+{
+	for (uint32_t i = 0; i < h->count; i++) {
+		struct ql_bucket *b = h->bucket + (size_t)i * size + h->have[i];
+		if (!ql_bit(c->has, h->step + i))
+			continue;
+		if (h->have[i] && b[-1].bound == bound) {
+			b[-1].count += c->v[h->step + i];
+			continue;
+		}
+		*b = (struct ql_bucket){ bound, c->v[h->step + i] };
+		h->have[i]++;
+	}
 }
 
 /*
  * The buckets that are there, by step. Members come by bound, so equal bounds meet here. False when
  * the slice ended.
  */
-static bool block_gather(struct ql_run *x, struct classic *h)
+static bool block_gather(struct ql_run *x, struct hists *h)
 {
 	uint32_t size = group_size(h);
 
 	while (h->at < size) {
 		const struct hist_member *m = &h->member[h->sorter.idx[h->from[h->group] + h->at++]];
 		const struct ql_col *c = &h->v->cols[m->col];
-		for (uint32_t i = 0; i < h->count; i++) {
-			struct ql_bucket *b = h->bucket + (size_t)i * size + h->have[i];
-			if (!ql_bit(c->has, h->step + i))
-				continue;
-			if (h->have[i] && b[-1].bound == m->bound) {
-				b[-1].count += c->v[h->step + i];
-				continue;
-			}
-			*b = (struct ql_bucket){ m->bound, c->v[h->step + i] };
-			h->have[i]++;
-		}
+		if (UNLIKELY(m->native))
+			gather_native(h, c);
+		else
+			gather_classic(h, c, m->bound, size);
 		if (ql_tick(x, h->count * 2) && h->at < size)
 			return false;
 	}
@@ -207,8 +265,34 @@ static const char *quantile_label(struct ql_run *x, double q)
 	return arena_printf(x->arena, "%s.0", s);
 }
 
+/* Of native histograms of a column, and of those that were mixed with classic ones. */
+static void note_natives(struct ql_run *x, const struct ql_pn *pn, struct hists *h)
+{
+	static const struct {
+		unsigned said;
+		bool info;
+		const char *text;
+	} texts[] = {
+		{ SAID_MIXED, false, "vector contains a mix of classic and native histograms" },
+		{ SAID_RESULT, true,
+		    "input to histogram_quantile has NaN observations, result is NaN" },
+		{ SAID_SKEWED, true,
+		    "input to histogram_quantile has NaN observations, result is skewed higher" },
+		{ SAID_EXCLUDED, true,
+		    "input to histogram_fraction has NaN observations, which are excluded from all fractions" },
+	};
+	struct labels ls = ql_tab_key(&h->tab, h->group)->ls;
+
+	for (size_t i = 0; i < COUNT_OF(texts); i++)
+		if (h->notes & texts[i].said)
+			ql_notes_for(&x->notes, texts[i].info, ql_bare_pos(hist_arg(pn)),
+			    texts[i].text,
+			    x->names == QL_NAMES_DROP_LATE ? ls : (struct labels){ 0 });
+	h->notes = 0;
+}
+
 /* The note of a column; groups of one name share a text. */
-static void note_fixes(struct ql_run *x, const struct ql_pn *pn, struct classic *h)
+static void note_fixes(struct ql_run *x, const struct ql_pn *pn, struct hists *h)
 {
 	uint32_t len;
 	const char *name = name_of(x, ql_tab_key(&h->tab, h->group)->ls, &len);
@@ -232,7 +316,7 @@ static void note_fixes(struct ql_run *x, const struct ql_pn *pn, struct classic 
 	h->fix = (struct ql_note_fix){ 0 };
 }
 
-static double value_at(struct ql_pn *pn, struct classic *h, uint32_t i, struct ql_note_fix *fix)
+static double classic_at(struct ql_pn *pn, struct hists *h, uint32_t i, struct ql_note_fix *fix)
 {
 	struct ql_bucket *b = h->bucket + (size_t)i * group_size(h);
 	uint32_t n = h->have[i], step = h->step + i;
@@ -243,21 +327,60 @@ static double value_at(struct ql_pn *pn, struct classic *h, uint32_t i, struct q
 	return ql_bucket_quantile(ql_scalar_at(&pn->arg[h->arg]->scalar, step), b, n, fix);
 }
 
-static void block_values(struct ql_pn *pn, struct classic *h, struct ql_col *c)
+static double native_at(const struct ql_pn *pn, struct hists *h, uint32_t i)
 {
-	for (uint32_t i = 0; i < h->count; i++) {
-		struct ql_note_fix fix = { .min_bucket = INFINITY, .max_bucket = -INFINITY };
-		if (!h->have[i])
-			continue;
-		c->v[h->step + i] = value_at(pn, h, i, &fix);
-		ql_bit_on(c->has, h->step + i);
-		fix.t_min_ms = fix.t_max_ms = ql_grid_t(&pn->grid, h->step + i);
-		if (fix.count)
-			ql_note_fix_add(&h->fix, &fix);
-	}
+	static const unsigned said[] = {
+		[HIST_NAN_NONE] = 0, [HIST_NAN_RESULT] = SAID_RESULT, [HIST_NAN_SKEWED] = SAID_SKEWED, [HIST_NAN_EXCLUDED] = SAID_EXCLUDED
+	};
+	uint32_t step = h->step + i;
+	enum hist_nan nan;
+	double v;
+
+	if (pn->ast->call.func->fn == QL_FN_HISTOGRAM_FRACTION)
+		v = hist_fraction(ql_scalar_at(&pn->arg[0]->scalar, step),
+		    ql_scalar_at(&pn->arg[1]->scalar, step), h->native[i], &nan);
+	else
+		v = hist_quantile(ql_scalar_at(&pn->arg[h->arg]->scalar, step), h->native[i], &nan);
+	h->notes |= said[nan];
+	return v;
 }
 
-static struct labels group_labels(struct ql_run *x, struct ql_pn *pn, struct classic *h)
+/* The value of one step of the block. Returns the work. */
+static uint64_t step_value(struct ql_pn *pn, struct hists *h, struct ql_col *c, uint32_t i)
+{
+	struct ql_note_fix fix = { .min_bucket = INFINITY, .max_bucket = -INFINITY };
+	const struct hist *native = h->native[i];
+	uint64_t work = 32 + 2 * (uint64_t)h->have[i];
+
+	if (native && h->have[i]) {
+		h->notes |= SAID_MIXED;
+		return work;
+	}
+	if (!native && !h->have[i])
+		return 1;
+	c->v[h->step + i] = native ? native_at(pn, h, i) : classic_at(pn, h, i, &fix);
+	ql_bit_on(c->has, h->step + i);
+	fix.t_min_ms = fix.t_max_ms = ql_grid_t(&pn->grid, h->step + i);
+	if (fix.count)
+		ql_note_fix_add(&h->fix, &fix);
+	return native ? work + 4 * hist_cost(native) : work;
+}
+
+/* False when the slice ended. */
+static bool block_values(struct ql_run *x, struct ql_pn *pn, struct hists *h)
+{
+	struct ql_col *c = &pn->vec.cols[pn->vec.count - 1];
+
+	if (!h->gathered)
+		h->at = 0;
+	h->gathered = true;
+	while (h->at < h->count)
+		if (ql_tick(x, step_value(pn, h, c, h->at++)) && h->at < h->count)
+			return false;
+	return true;
+}
+
+static struct labels group_labels(struct ql_run *x, struct ql_pn *pn, struct hists *h)
 {
 	struct labels ls = ql_tab_key(&h->tab, h->group)->ls;
 
@@ -271,7 +394,7 @@ static struct labels group_labels(struct ql_run *x, struct ql_pn *pn, struct cla
 	return label_builder_done(&b);
 }
 
-static enum ql_did column_begin(struct ql_run *x, struct ql_pn *pn, struct classic *h)
+static enum ql_did column_begin(struct ql_run *x, struct ql_pn *pn, struct hists *h)
 {
 	struct ql_col *c = ql_run_col(x, &pn->vec, group_labels(x, pn, h), pn->grid.n);
 
@@ -287,7 +410,7 @@ static enum ql_did column_begin(struct ql_run *x, struct ql_pn *pn, struct class
  * So many steps from here on go into the same column: all, or those with the same quantile where it
  * is a label. At most a block's.
  */
-static uint32_t steps_alike(const struct ql_pn *pn, const struct classic *h)
+static uint32_t steps_alike(const struct ql_pn *pn, const struct hists *h)
 {
 	uint32_t left = pn->grid.n - h->step, k = 0;
 	const struct ql_scalar *q = &pn->arg[h->arg]->scalar;
@@ -301,7 +424,7 @@ static uint32_t steps_alike(const struct ql_pn *pn, const struct classic *h)
 }
 
 /* Does the column at hand end before this step? */
-static bool quantile_changes(const struct ql_pn *pn, const struct classic *h)
+static bool quantile_changes(const struct ql_pn *pn, const struct hists *h)
 {
 	const struct ql_scalar *q = &pn->arg[h->arg]->scalar;
 	return pn->ast->call.func->fn == QL_FN_HISTOGRAM_QUANTILES && h->step < pn->grid.n &&
@@ -309,28 +432,27 @@ static bool quantile_changes(const struct ql_pn *pn, const struct classic *h)
 }
 
 /* A block of a column of the group at hand, or the change to the next one. */
-static enum ql_did group_block(struct ql_run *x, struct ql_pn *pn, struct classic *h)
+static enum ql_did group_block(struct ql_run *x, struct ql_pn *pn, struct hists *h)
 {
 	if (!h->open && column_begin(x, pn, h))
 		return QL_FAILED;
 	if (!h->count)
 		block_begin(h, steps_alike(pn, h));
-	if (!block_gather(x, h))
+	if ((!h->gathered && !block_gather(x, h)) || !block_values(x, pn, h))
 		return QL_AGAIN;
-	block_values(pn, h, &pn->vec.cols[pn->vec.count - 1]);
 	h->step += h->count;
-	uint64_t work = (uint64_t)h->count * (group_size(h) * 2 + 32);
 	h->count = 0;
 	if (h->step == pn->grid.n || quantile_changes(pn, h)) {
 		h->open = false;
+		note_natives(x, pn, h);
 		note_fixes(x, pn, h);
 		if (x->err)
 			return QL_FAILED;
 	}
-	return ql_tick(x, work) ? QL_AGAIN : QL_DONE;
+	return ql_tick(x, 0) ? QL_AGAIN : QL_DONE;
 }
 
-static enum ql_did classic_groups(struct ql_run *x, struct ql_pn *pn, struct classic *h)
+static enum ql_did hists_groups(struct ql_run *x, struct ql_pn *pn, struct hists *h)
 {
 	bool many = pn->ast->call.func->fn == QL_FN_HISTOGRAM_QUANTILES;
 	unsigned first = many, end = many ? pn->args_count : 1;
@@ -344,7 +466,7 @@ static enum ql_did classic_groups(struct ql_run *x, struct ql_pn *pn, struct cla
 	return QL_DONE;
 }
 
-static bool classic_warn(struct ql_run *x, const struct ql_pn *pn, struct classic *h)
+static bool hists_warn(struct ql_run *x, const struct ql_pn *pn, struct hists *h)
 {
 	bool many = pn->ast->call.func->fn == QL_FN_HISTOGRAM_QUANTILES;
 	unsigned end = many ? pn->args_count : 1;
@@ -370,42 +492,52 @@ static bool classic_warn(struct ql_run *x, const struct ql_pn *pn, struct classi
 	return true;
 }
 
-static void classic_enter(struct classic *h, enum classic_phase phase)
+static void hists_enter(struct hists *h, enum hist_phase phase)
 {
 	h->phase = phase;
 	h->pos = 0;
 }
 
 /* Members are sorted: room for the groups' bounds and for the buckets of a block. */
-static void classic_sorted(struct ql_run *x, struct classic *h)
+static void hists_sorted(struct ql_run *x, struct hists *h)
 {
 	h->from = arena_zalloc(x->arena, ((size_t)h->tab.count + 1) * sizeof(*h->from));
 	h->bucket_cap = h->members < BUCKETS ? BUCKETS : h->members;
 	h->bucket = arena_array(x->arena, h->bucket_cap, sizeof(*h->bucket));
 }
 
-static enum ql_did hist_phase_run(struct ql_run *x, struct ql_pn *pn, struct classic *h)
+static enum ql_did hist_phase_run(struct ql_run *x, struct ql_pn *pn, struct hists *h)
 {
 	switch (h->phase) {
 	case HIST_WARN:
-		if (!classic_warn(x, pn, h))
+		if (!hists_warn(x, pn, h))
 			return QL_AGAIN;
-		classic_enter(h, HIST_MEMBERS);
+		hists_enter(h, HIST_COUNT);
+		return QL_DONE;
+	case HIST_COUNT:
+		while (h->pos < h->v->count) {
+			h->members_max += h->v->cols[h->pos++].hists ? 2 : 1;
+			if (ql_tick(x, 0))
+				return QL_AGAIN;
+		}
+		if (!hists_counted(x, h))
+			return QL_FAILED;
+		hists_enter(h, HIST_MEMBERS);
 		return QL_DONE;
 	case HIST_MEMBERS:
 		while (h->pos < h->v->count) {
-			classic_add(x, pn, h, h->pos++);
+			column_add(x, pn, h, h->pos++);
 			if (ql_tick(x, 256))
 				return QL_AGAIN;
 		}
 		ql_sorter_init(&h->sorter, x->arena, h->members, member_cmp, h->member);
-		classic_enter(h, HIST_SORT);
+		hists_enter(h, HIST_SORT);
 		return QL_DONE;
 	case HIST_SORT:
 		if (!ql_sorter_run(&h->sorter, x))
 			return QL_AGAIN;
-		classic_sorted(x, h);
-		classic_enter(h, HIST_FROM);
+		hists_sorted(x, h);
+		hists_enter(h, HIST_FROM);
 		return QL_DONE;
 	case HIST_FROM:
 		while (h->pos < h->members) {
@@ -416,12 +548,12 @@ static enum ql_did hist_phase_run(struct ql_run *x, struct ql_pn *pn, struct cla
 		}
 		if (!ql_run_reserve(x, &pn->vec, h->tab.count))
 			return QL_FAILED;
-		classic_enter(h, HIST_GROUPS);
+		hists_enter(h, HIST_GROUPS);
 		return QL_DONE;
 	case HIST_GROUPS:
-		if (classic_groups(x, pn, h))
+		if (hists_groups(x, pn, h))
 			return x->err ? QL_FAILED : QL_AGAIN;
-		classic_enter(h, HIST_TIDY);
+		hists_enter(h, HIST_TIDY);
 		return QL_DONE;
 	case HIST_TIDY:
 		break;
@@ -431,9 +563,9 @@ static enum ql_did hist_phase_run(struct ql_run *x, struct ql_pn *pn, struct cla
 
 enum ql_did ql_histogram_run(struct ql_run *x, struct ql_pn *pn)
 {
-	struct classic *h = pn->state;
+	struct hists *h = pn->state;
 
-	if (!h && !(h = classic_start(x, pn)))
+	if (!h && !(h = hists_start(x, pn)))
 		return QL_FAILED;
 	while (h->phase != HIST_TIDY) {
 		enum ql_did did = hist_phase_run(x, pn, h);
