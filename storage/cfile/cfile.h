@@ -291,6 +291,19 @@ struct cfile_extent {                  /* one piece in the file */
  * how many there are. Some 50-300 ns, memory only.
  */
 size_t cfile_find(const struct cfile_dir *d, uint32_t id, struct cfile_extent *out, size_t max);
+/*
+ * The same for who asks for many ids, mostly upwards: what a look decoded serves the next ones, at
+ * some 5-10 ns each. One for each directory, zero at first; thread: its owner's.
+ */
+#define CFILE_SEEK_IDS 32u
+struct cfile_seek {
+	uint32_t _step, _count; /* in metric order: so many ids of step - 1 are known; 0: none */
+	uint32_t _ids[CFILE_SEEK_IDS], _units[CFILE_SEEK_IDS];
+	uint32_t _off; /* where the next one stands */
+	uint32_t _ref; /* in id order: the unit that had the last one */
+};
+size_t cfile_find_near(const struct cfile_dir *d, struct cfile_seek *seek, uint32_t id,
+    struct cfile_extent *out, size_t max);
 /* The same of units of other bytes. */
 size_t cfile_find_opaque(
     const struct cfile_dir *d, uint32_t id, struct cfile_extent *out, size_t max);
@@ -399,6 +412,9 @@ MUST_CHECK enum err cfile_unit_open_opaque(struct cfile_unit *u, const struct cf
     const struct cfile_extent *ext, const uint8_t *bytes, struct errbuf *eb);
 /* Entries of id: *first and the count that follow each other in time order; 0 = not here. */
 size_t cfile_unit_find(const struct cfile_unit *u, uint32_t id, const struct cfile_entry **first);
+/* The same where ids go upwards: *near is where the last one was, any number at first. */
+size_t cfile_unit_find_near(
+    const struct cfile_unit *u, uint32_t id, uint32_t *near, const struct cfile_entry **first);
 static inline const struct cfile_entry *cfile_unit_entry(const struct cfile_unit *u, uint32_t i)
 {
 	return &u->_entries[i];
@@ -409,6 +425,15 @@ static inline const struct cfile_entry *cfile_unit_entry(const struct cfile_unit
  */
 MUST_CHECK enum err cfile_unit_append(struct cfile_unit *u, struct cfile_times *times,
     const struct cfile_entry *e, struct column *c, struct errbuf *eb);
+/*
+ * The same in two steps, of entries of floats: the times, into a place of the caller's, and of the
+ * values those from..from + n - 1, behind the rows that the column has: there is room, and their
+ * times are there.
+ */
+MUST_CHECK enum err cfile_unit_times_copy(struct cfile_unit *u, struct cfile_times *times,
+    const struct cfile_entry *e, int64_t *t_ms, struct errbuf *eb);
+MUST_CHECK enum err cfile_unit_values(const struct cfile_unit *u, const struct cfile_entry *e,
+    uint32_t from, uint32_t n, struct column *c, struct errbuf *eb);
 /*
  * The times of an entry alone, exactly e->count, without a copy: valid until the next call for this
  * unit or block.

@@ -315,6 +315,40 @@ static size_t find_in_order(const struct cfile_dir *d, const struct cfile_list *
 	return found;
 }
 
+/* The unit that had the last id, or the next one, when this one stands in no other one. */
+static bool near_in_order(const struct cfile_dir *d, struct cfile_seek *s, uint32_t id)
+{
+	const struct cfile_list *l = &d->units;
+	for (uint32_t i = s->_ref; i < l->count && i < s->_ref + 2; i++) {
+		const struct cfile_ref *ref = &l->refs[i];
+		if (id <= ref->first_id || id >= ref->last_id)
+			continue;
+		s->_ref = i;
+		return unit_has(d, ref, id);
+	}
+	return false;
+}
+
+size_t cfile_find_near(const struct cfile_dir *d, struct cfile_seek *seek, uint32_t id,
+    struct cfile_extent *out, size_t max)
+{
+	uint32_t unit = 0;
+	if (d->metric) {
+		uint32_t n = cfile_ids_seek(&d->ids, seek, id, &unit);
+		for (uint32_t i = 0; i < n && i < max; i++)
+			out[i] = cfile_unit_extent(d, unit + i);
+		return n;
+	}
+	if (max && near_in_order(d, seek, id)) {
+		out[0] = cfile_unit_extent(d, seek->_ref);
+		return 1;
+	}
+	size_t n = find_in_order(d, &d->units, 0, id, out, max);
+	if (n && max)
+		seek->_ref = out[0].unit;
+	return n;
+}
+
 size_t cfile_find(const struct cfile_dir *d, uint32_t id, struct cfile_extent *out, size_t max)
 {
 	if (!d->metric)

@@ -8,6 +8,9 @@
 #include "core/base/num.h"
 #include "storage/cfile/cfile_priv.h"
 
+#define SEEK_MORE 0x80000000u /* beside a unit: more follow; units are fewer than 2^31 */
+STATIC(CFILE_SEEK_IDS == CFILE_STEP);
+
 /* ---- runs, in id order ---- */
 
 struct cfile_runs cfile_runs(const uint8_t *p, size_t len, uint32_t first_id)
@@ -157,16 +160,36 @@ void cfile_ids_release(struct cfile_ids *ids)
 	*ids = (struct cfile_ids){ 0 };
 }
 
-uint32_t cfile_ids_find(const struct cfile_ids *ids, uint32_t id, uint32_t *unit)
+static inline bool next_fast(struct cfile_ids_iter *it)
+{
+	/* a byte, the id behind the one before, one unit: nearly all are so */
+	if (UNLIKELY(!it->begun || !it->left || it->r.p == it->r.end || *it->r.p & 0x83))
+		return cfile_ids_next(it);
+	unsigned c = *it->r.p++ >> 2;
+	it->unit += (c >> 1) ^ (0 - (c & 1));
+	it->id++;
+	it->left--;
+	it->more = 0;
+	return true;
+}
+
+/* The first step behind an id. */
+static uint32_t step_behind(const struct cfile_ids *ids, uint32_t id)
 {
 	uint32_t lo = 0, hi = ids->steps_count;
-	while (lo < hi) { /* the first step behind id */
+	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		if (ids->steps[mid].id <= id)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
+	return lo;
+}
+
+uint32_t cfile_ids_find(const struct cfile_ids *ids, uint32_t id, uint32_t *unit)
+{
+	uint32_t lo = step_behind(ids, id);
 	if (lo == 0)
 		return 0;
 	const struct cfile_step *s = &ids->steps[lo - 1];
@@ -177,21 +200,77 @@ uint32_t cfile_ids_find(const struct cfile_ids *ids, uint32_t id, uint32_t *unit
 		.unit = s->unit,
 		.begun = before > 0 };
 	bool found = false;
-	while (!found && it.left) {
-		/* a byte, the id behind the one before, one unit: nearly all are so */
-		if (LIKELY(it.begun && it.r.p < it.r.end && !(*it.r.p & 0x83))) {
-			unsigned c = *it.r.p++ >> 2;
-			it.unit += (c >> 1) ^ (0 - (c & 1));
-			it.id++;
-			it.left--;
-			it.more = 0;
-		} else if (!cfile_ids_next(&it)) {
-			break;
-		}
+	while (!found && next_fast(&it))
 		found = it.id >= id;
-	}
 	if (!found || it.id != id)
 		return 0;
 	*unit = it.unit;
 	return it.more + 1;
+}
+
+/* Place of the step in which an id would stand, from what the last look knows. */
+static void seek_step(const struct cfile_ids *ids, struct cfile_seek *s, uint32_t id)
+{
+	uint32_t at = s->_step;
+	if (at && ids->steps[at - 1].id <= id) {
+		if (at == ids->steps_count || ids->steps[at].id > id)
+			return;
+		if (at + 1 == ids->steps_count || ids->steps[at + 1].id > id) {
+			s->_step = at + 1;
+			s->_count = 0;
+			return;
+		}
+	}
+	s->_step = step_behind(ids, id);
+	s->_count = 0;
+}
+
+/* Decodes ids of the step up to the one that is asked for. */
+static void seek_read(const struct cfile_ids *ids, struct cfile_seek *s, uint32_t id)
+{
+	uint32_t n = s->_count, before = (s->_step - 1) * CFILE_STEP, left = ids->count - before;
+	left = left < CFILE_STEP ? left : CFILE_STEP;
+	if (n == left || (n && s->_ids[n - 1] >= id))
+		return;
+	const struct cfile_step *st = &ids->steps[s->_step - 1];
+	uint32_t off = n ? s->_off : st->off;
+	struct cfile_ids_iter it = { .r = wire_reader(ids->p + off, ids->len - off),
+		.left = left - n,
+		.id = n ? s->_ids[n - 1] : st->id_before,
+		.unit = n ? s->_units[n - 1] & ~SEEK_MORE : st->unit,
+		.begun = before + n > 0 };
+	while (next_fast(&it)) {
+		s->_ids[n] = it.id;
+		s->_units[n++] = it.unit | (it.more ? SEEK_MORE : 0);
+		if (it.id >= id)
+			break;
+	}
+	s->_off = (uint32_t)(it.r.p - ids->p);
+	s->_count = n;
+}
+
+uint32_t cfile_ids_seek(const struct cfile_ids *ids, struct cfile_seek *s, uint32_t id, uint32_t *unit)
+{
+	seek_step(ids, s, id);
+	if (!s->_step)
+		return 0;
+	seek_read(ids, s, id);
+	if (UNLIKELY(!s->_count))
+		return 0;
+	uint32_t lo = 0, hi = s->_count, guess = id - s->_ids[0];
+	if (guess < hi && s->_ids[guess] == id)
+		lo = hi = guess;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (s->_ids[mid] < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == s->_count || s->_ids[lo] != id)
+		return 0;
+	if (UNLIKELY(s->_units[lo] & SEEK_MORE))
+		return cfile_ids_find(ids, id, unit);
+	*unit = s->_units[lo];
+	return 1;
 }

@@ -96,6 +96,9 @@ MUST_CHECK bool cfile_ids_index(struct cfile_ids *ids);
 void cfile_ids_release(struct cfile_ids *ids);
 /* How many units have the id, from *unit on, one behind the other. */
 uint32_t cfile_ids_find(const struct cfile_ids *ids, uint32_t id, uint32_t *unit);
+/* The same, from what the last look knows. */
+uint32_t cfile_ids_seek(
+    const struct cfile_ids *ids, struct cfile_seek *s, uint32_t id, uint32_t *unit);
 struct cfile_ids_iter {
 	struct wire_reader r;
 	uint32_t left, id, unit, more;

@@ -376,6 +376,17 @@ enum err cfile_unit_open_opaque(struct cfile_unit *u, const struct cfile *f,
 	return unit_open(u, f, true, ext, bytes, eb);
 }
 
+/* How many there are of an id from a place on. */
+static size_t entries_from(
+    const struct cfile_unit *u, uint32_t at, uint32_t id, const struct cfile_entry **first)
+{
+	size_t n = 0;
+	while (at + n < u->entries && u->_entries[at + n].id == id)
+		n++;
+	*first = n ? &u->_entries[at] : NULL;
+	return n;
+}
+
 size_t cfile_unit_find(const struct cfile_unit *u, uint32_t id, const struct cfile_entry **first)
 {
 	uint32_t lo = 0, hi = u->entries;
@@ -386,10 +397,21 @@ size_t cfile_unit_find(const struct cfile_unit *u, uint32_t id, const struct cfi
 		else
 			hi = mid;
 	}
-	size_t n = 0;
-	while (lo + n < u->entries && u->_entries[lo + n].id == id)
-		n++;
-	*first = n ? &u->_entries[lo] : NULL;
+	return entries_from(u, lo, id, first);
+}
+
+size_t cfile_unit_find_near(
+    const struct cfile_unit *u, uint32_t id, uint32_t *near, const struct cfile_entry **first)
+{
+	for (uint32_t at = *near, end = at + 4; at < u->entries && at < end; at++) {
+		/* the first one of that id: the one before has another one */
+		if (u->_entries[at].id != id || (at && u->_entries[at - 1].id == id))
+			continue;
+		*near = at;
+		return entries_from(u, at, id, first);
+	}
+	size_t n = cfile_unit_find(u, id, first);
+	*near = n ? (uint32_t)(*first - u->_entries) : 0;
 	return n;
 }
 
@@ -446,19 +468,34 @@ enum err cfile_chunk_decode(enum cfile_kind kind, const int64_t *t_ms, uint32_t 
 	return values_decode(kind, chunk, len, count, c);
 }
 
+enum err cfile_unit_times_copy(struct cfile_unit *u, struct cfile_times *times,
+    const struct cfile_entry *e, int64_t *t_ms, struct errbuf *eb)
+{
+	if (e->outside)
+		return cfile_times_copy(times, e->column, e->count, t_ms, eb);
+	enum err err = times_inside(u, e, eb);
+	if (!err)
+		memcpy(t_ms, u->_times, e->count * sizeof(*t_ms));
+	return err;
+}
+
+enum err cfile_unit_values(const struct cfile_unit *u, const struct cfile_entry *e, uint32_t from,
+    uint32_t n, struct column *c, struct errbuf *eb)
+{
+	CHECK(u->kind == CFILE_FLOATS);
+	if (chunk_values_decode_part(e->values, e->values_len, e->count, from, n, c->v + c->count))
+		return cfile_damaged(u->file, u->off, "a column of values cannot be decoded", eb);
+	c->count += n;
+	return ERR_OK;
+}
+
 enum err cfile_unit_append(struct cfile_unit *u, struct cfile_times *times,
     const struct cfile_entry *e, struct column *c, struct errbuf *eb)
 {
-	enum err err = ERR_OK;
 	column_reserve(c, e->count);
-	if (e->outside)
-		err = cfile_times_copy(times, e->column, e->count, c->t_ms + c->count, eb);
-	else
-		err = times_inside(u, e, eb);
+	enum err err = cfile_unit_times_copy(u, times, e, c->t_ms + c->count, eb);
 	if (err)
 		return err;
-	if (!e->outside)
-		memcpy(c->t_ms + c->count, u->_times, e->count * sizeof(*c->t_ms));
 	if (values_decode((enum cfile_kind)u->kind, e->values, e->values_len, e->count, c))
 		return cfile_damaged(u->file, u->off, "a column of values cannot be decoded", eb);
 	return ERR_OK;

@@ -54,6 +54,12 @@ static inline void column_clear(struct column *c)
 	if (UNLIKELY(c->x != NULL))
 		column_extras_drop_(c);
 }
+static inline void column_swap(struct column *a, struct column *b)
+{
+	struct column x = *a;
+	*a = *b;
+	*b = x;
+}
 /* Of the rows first..count-1 only those from `first + skip` on, n of them, stay. */
 void column_keep(struct column *c, uint32_t first, uint32_t skip, uint32_t n);
 /*

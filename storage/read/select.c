@@ -207,6 +207,7 @@ static void read_begin(struct select *s)
 	s->at = s->kept_count = 0;
 	column_clear(&s->acc);
 	column_clear(&s->one);
+	unitread_times_begin(&s->units);
 	s->joining = JOIN_NONE;
 	if (LIKELY(!has_large_memory(s))) {
 		s->reading = READ_OPENING;
@@ -253,26 +254,23 @@ static enum err memory_keep(struct select *s)
 /* Adds what memory holds, or held when the reading of this series began. False: again. */
 static bool add_memory(struct select *s, struct column *to, enum err *err)
 {
-	if (s->kept_count && s->joining == JOIN_NONE && !to->count) { /* nothing in files */
-		struct column x = *to;
-		*to = s->kept[s->at];
-		s->kept[s->at] = x;
+	bool kept = s->kept_count > 0;
+	struct column *more = kept ? &s->kept[s->at] : &s->memory;
+	if (!kept && (*err = read_memory(s, s->at, more)))
+		return true;
+	if (s->joining == JOIN_NONE && to == &s->acc && unitread_times_put(&s->units, to, more))
+		return true;
+	if (s->joining == JOIN_NONE && !to->count) { /* nothing in files */
+		column_swap(to, more);
 		return true;
 	}
-	if (s->kept_count)
-		return unitread_merge(&s->units, to, &s->kept[s->at]);
-	if (!to->count) {
-		*err = read_memory(s, s->at, to);
+	if (unitread_merge(&s->units, to, more))
 		return true;
-	}
-	*err = read_memory(s, s->at, &s->memory);
-	if (*err || unitread_merge(&s->units, to, &s->memory))
-		return true;
+	if (kept)
+		return false;
 	/* What was read already is what is kept of it. */
 	*err = memory_keep(s);
-	struct column x = s->kept[s->at];
-	s->kept[s->at] = s->memory;
-	s->memory = x;
+	column_swap(&s->kept[s->at], &s->memory);
 	return false;
 }
 
@@ -295,7 +293,8 @@ static enum unitread_got read_id(struct select *s, enum err *err)
 {
 	struct column *to = s->at ? &s->one : &s->acc;
 	if (s->joining == JOIN_NONE) {
-		enum unitread_got got = unitread_series(&s->units, s->chain.refs[s->at].id, to);
+		enum unitread_got got =
+		    unitread_series(&s->units, s->chain.refs[s->at].id, to, to == &s->acc);
 		if (got != UNITREAD_ALL)
 			return got;
 	}
@@ -439,8 +438,10 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 			return st;
 		return fail(s, err, s->units.err ? s->units.why : "samples in memory are damaged");
 	}
+	bool same = unitread_times_end(&s->units, &s->acc);
 	if (!s->acc.count)
 		return SOURCE_END;
+	out->same_times = same;
 	idchain_keep(&s->chain);
 	out->labels = s->chain.labels;
 	out->col = column_view(&s->acc, 0, s->acc.count);
@@ -550,6 +551,7 @@ static enum source_state select_next(struct source_cursor *c, struct source_item
 	struct select *s = CONTAINER_OF(c, struct select, base);
 	loop_check_here(s->shard->loop);
 	out->tenant = source_first_tenant(s->query);
+	out->same_times = false;
 	s->units.work = 0;
 	if (s->state == SELECT_CHOOSING) {
 		enum source_state st = choosing_step(s);

@@ -54,6 +54,17 @@ struct unitpool {
 };
 void unitpool_init(struct unitpool *p);
 void unitpool_release(struct unitpool *p);
+/*
+ * Is x, a piece that was found once, still an open one of this owner and number? Then it may be
+ * used without being told: it counts as used at its last find, UNITPOOL_NEAR finds ago at most.
+ */
+#define UNITPOOL_NEAR 64u
+static inline bool unitpool_is_near(
+    const struct unitpool *p, const struct unitpool_unit *x, const void *owner, uint32_t number)
+{
+	return x->owner == owner && x->ext.unit == number && x->state == UNITPOOL_OPEN &&
+	    p->tick - x->used < UNITPOOL_NEAR;
+}
 /* The piece of an owner when it is there; used now. */
 struct unitpool_unit *unitpool_find(struct unitpool *p, const void *owner, uint32_t number);
 /*

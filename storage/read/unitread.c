@@ -16,6 +16,7 @@
 #define WORK_FIND    24u /* what a look for an id in a file costs */
 #define WORK_UNIT    512u
 #define JOIN_STEP    4096u
+#define PUT_MAX      16384u /* rows that are put behind others at once */
 
 void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64_t t_max_ms,
     void (*woken)(struct unitread *u))
@@ -29,6 +30,19 @@ void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64
 }
 
 /* ---- files ---- */
+
+/* The series of now, and the next one, read their times. */
+static void times_forget(struct unitread *u)
+{
+	u->times.rows = u->times.count = 0;
+	u->times.same = false;
+}
+
+/* The series of now is more than stretches and rows behind them. */
+static void times_mixed(struct unitread *u)
+{
+	u->times.same = u->times.plain = false;
+}
 
 static void file_free(struct unitread *u, struct unitread_file *f)
 {
@@ -59,6 +73,7 @@ void unitread_release(struct unitread *u)
 	unitpool_release(&u->pool);
 	mem_free(u->files);
 	mem_free(u->ext);
+	mem_free(u->times.v);
 	column_release(&u->spare);
 }
 
@@ -166,6 +181,7 @@ static void files_sync(struct unitread *u)
 	mem_free(old);
 	if (u->files_count)
 		files_order(u->files, u->files_count);
+	times_forget(u);
 	u->generation = shard_files_version(sh);
 }
 
@@ -354,12 +370,30 @@ static enum have piece_get(struct unitread *u, struct unitread_file *f,
 	return LIKELY(x->state == UNITPOOL_OPEN) ? HAVE_YES : piece_ready(u, x);
 }
 
+/*
+ * The same for a unit that the last series had, mostly; its use is told to the pool now and then
+ * only.
+ */
+static enum have unit_get(struct unitread *u, struct unitread_file *f,
+    const struct cfile_extent *ext, struct unitpool_unit **out)
+{
+	struct unitpool_unit *x = f->unit;
+	if (LIKELY(x && unitpool_is_near(&u->pool, x, f, ext->unit))) {
+		*out = x;
+		return HAVE_YES;
+	}
+	enum have have = piece_get(u, f, ext, out);
+	f->unit = *out;
+	f->near = 0;
+	return have;
+}
+
 /* Where the units of an id stand: u->ext. */
-static size_t units_of(struct unitread *u, const struct unitread_file *f, uint32_t id)
+static size_t units_of(struct unitread *u, struct unitread_file *f, uint32_t id)
 {
 	if (UNLIKELY(!f->dir))
 		return 0;
-	size_t n = cfile_find(f->dir, id, u->ext, u->ext_cap);
+	size_t n = cfile_find_near(f->dir, &f->seek, id, u->ext, u->ext_cap);
 	if (n <= u->ext_cap)
 		return n;
 	u->ext_cap = n < EXTENTS_MIN ? EXTENTS_MIN : 2 * n;
@@ -453,13 +487,13 @@ static void trim(const struct unitread *u, struct column *c, uint32_t from)
 	column_keep(c, from, skip, end - from - skip);
 }
 
-/* The first sample at or after a time among the first n. */
-static uint32_t place_of(const struct column *c, uint32_t n, int64_t t_ms)
+/* The first sample at or after a time among n. */
+static uint32_t place_of(const int64_t *t, uint32_t n, int64_t t_ms)
 {
 	uint32_t lo = 0, hi = n;
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		if (c->t_ms[mid] < t_ms)
+		if (t[mid] < t_ms)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -495,7 +529,8 @@ static bool join_merge(struct unitread *u, struct column *acc)
 
 static void join_begin(struct unitread *u, struct column *acc, uint32_t from)
 {
-	uint32_t lo = place_of(acc, from, acc->t_ms[from]);
+	uint32_t lo = place_of(acc->t_ms, from, acc->t_ms[from]);
+	times_mixed(u);
 	u->join = (struct unitread_join){ .on = true, .lo = lo, .from = from, .a = from, .b = lo };
 	column_clear(&u->spare);
 	column_reserve(&u->spare, acc->count - lo);
@@ -541,6 +576,7 @@ static bool join(struct unitread *u, struct column *acc, uint32_t from)
 bool unitread_merge(struct unitread *u, struct column *acc, const struct column *newer)
 {
 	struct unitread_join *j = &u->join;
+	times_mixed(u);
 	while (!j->on && j->copied < newer->count) {
 		uint32_t n = newer->count - j->copied;
 		n = n < JOIN_STEP ? n : JOIN_STEP;
@@ -560,37 +596,188 @@ bool unitread_merge(struct unitread *u, struct column *acc, const struct column 
 }
 
 /*
- * The block of time columns that an entry needs; its second copy when the first is damaged. NULL
- * with HAVE_YES: it needs none.
+ * The block of time columns that an entry of x needs; its second copy when the first is damaged.
+ * NULL with HAVE_YES: it needs none. x stays.
  */
-static enum have times_get(struct unitread *u, struct unitread_file *f, const struct cfile_entry *e,
-    struct cfile_times **out)
+static enum have times_get(struct unitread *u, struct unitread_file *f, struct unitpool_unit *x,
+    const struct cfile_entry *e, struct cfile_times **out)
 {
 	enum have have = HAVE_BAD;
 	struct cfile_extent ext;
 	*out = NULL;
 	if (!e->outside)
 		return HAVE_YES;
+	if (f->times && f->times->is_times &&
+	    unitpool_is_near(&u->pool, f->times, f, f->times->ext.unit) &&
+	    cfile_times_has(&f->times->times, e->column)) {
+		*out = &f->times->times;
+		return HAVE_YES;
+	}
 	for (unsigned copy = 0; copy < 2 && have == HAVE_BAD; copy++) {
-		struct unitpool_unit *x = NULL;
+		struct unitpool_unit *t = NULL;
 		if (!cfile_times_extent(f->dir, e->column, copy, &ext))
 			break;
-		have = piece_get(u, f, &ext, &x);
-		if (have == HAVE_YES && cfile_times_has(&x->times, e->column))
-			*out = &x->times;
+		/* the pool may need room, and is not to take x for that */
+		CHECK(unitpool_find(&u->pool, f, x->ext.unit) == x);
+		have = piece_get(u, f, &ext, &t);
+		f->times = have == HAVE_YES ? t : NULL;
+		if (have == HAVE_YES && cfile_times_has(&t->times, e->column))
+			*out = &t->times;
 		else if (have == HAVE_YES)
 			have = HAVE_BAD;
 	}
 	return have;
 }
 
+/* ---- times by reference ---- */
+
+void unitread_times_begin(struct unitread *u)
+{
+	u->times.at = 0;
+	u->times.same = u->times.rows > 0;
+	u->times.plain = true;
+}
+
+bool unitread_times_end(struct unitread *u, const struct column *acc)
+{
+	struct unitread_times *m = &u->times;
+	bool same = m->same && m->at == m->count && acc->count == m->rows && acc->t_ms == m->t_ms;
+	if (same || (m->same && !m->at && !acc->count)) /* or it has nothing at all */
+		return same;
+	m->same = false;
+	m->count = m->plain ? m->at : 0;
+	m->rows = m->plain ? acc->count : 0;
+	m->t_ms = acc->t_ms;
+	return false;
+}
+
+/* The values of more go to acc, whose times there are the same. */
+static void values_put(struct column *acc, struct column *more)
+{
+	if (!acc->count && acc->cap == more->cap) {
+		double *v = acc->v;
+		acc->v = more->v;
+		more->v = v;
+	} else {
+		column_reserve(acc, more->count);
+		memcpy(acc->v + acc->count, more->v, more->count * sizeof(*acc->v));
+	}
+	acc->count += more->count;
+}
+
+bool unitread_times_put(struct unitread *u, struct column *acc, struct column *more)
+{
+	struct unitread_times *m = &u->times;
+	uint32_t n = more->count;
+	if (!n)
+		return true;
+	if (!acc->count && (acc->x || more->x || n > PUT_MAX)) {
+		times_mixed(u);
+		column_swap(acc, more);
+		return true;
+	}
+	if (acc->x || more->x || n > PUT_MAX ||
+	    (acc->count && acc->t_ms[acc->count - 1] >= more->t_ms[0]))
+		return false;
+	u->work += n / 4;
+	if (m->same && m->rows - acc->count >= n &&
+	    !memcmp(acc->t_ms + acc->count, more->t_ms, n * sizeof(*acc->t_ms))) {
+		values_put(acc, more);
+		return true;
+	}
+	m->same = false;
+	if (!acc->count)
+		column_swap(acc, more);
+	else
+		column_append(acc, more, 0, n);
+	return true;
+}
+
+static bool stretch_is(const struct unitread_stretch *s, const struct unitread_stretch *now)
+{
+	return s->file == now->file && s->unit == now->unit && s->column == now->column &&
+	    s->count == now->count && s->from == now->from;
+}
+
+/* The next stretch: its place in the list, to be written. */
+static struct unitread_stretch *stretch_new(struct unitread_times *m)
+{
+	if (m->at == m->cap) {
+		m->cap = m->cap ? 2 * m->cap : 16;
+		m->v = mem_array(m->v, m->cap, sizeof(*m->v));
+	}
+	m->same = false;
+	return &m->v[m->at];
+}
+
+/* The times of an entry, as far as they are asked for, behind those of acc. */
+static enum have stretch_read(struct unitread *u, struct unitread_file *f, struct unitpool_unit *x,
+    const struct cfile_entry *e, struct column *acc, struct unitread_stretch *s)
+{
+	struct cfile_times *times;
+	SCRATCH struct errbuf eb;
+	enum have have = times_get(u, f, x, e, &times);
+	if (UNLIKELY(have != HAVE_YES))
+		return have;
+	errbuf_init(&eb);
+	int64_t *t = acc->t_ms + acc->count;
+	u->work += e->count / 2;
+	if (cfile_unit_times_copy(&x->unit, times, e, t, &eb)) {
+		warn(u, f, eb.text);
+		return HAVE_BAD;
+	}
+	s->skip = 0;
+	s->n = e->count;
+	if (LIKELY(t[0] >= u->t_min_ms && t[e->count - 1] <= u->t_max_ms))
+		return HAVE_YES;
+	s->skip = place_of(t, e->count, u->t_min_ms);
+	s->n = u->t_max_ms == INT64_MAX ? e->count : place_of(t, e->count, u->t_max_ms + 1);
+	s->n -= s->n < s->skip ? s->n : s->skip;
+	memmove(t, t + s->skip, s->n * sizeof(*t));
+	return HAVE_YES;
+}
+
+/* Floats behind acc, which shares times. */
+static enum have add_floats(struct unitread *u, struct unitread_file *f, struct unitpool_unit *x,
+    const struct cfile_entry *e, struct column *acc)
+{
+	struct unitread_times *m = &u->times;
+	SCRATCH struct errbuf eb;
+	struct unitread_stretch now = { .file = f,
+		.unit = e->outside ? UINT32_MAX : x->ext.unit,
+		.column = e->column,
+		.count = e->count,
+		.from = acc->count };
+	column_reserve(acc, e->count);
+	if (LIKELY(m->same && m->at < m->count && stretch_is(&m->v[m->at], &now))) {
+		now = m->v[m->at];
+	} else {
+		enum have have = stretch_read(u, f, x, e, acc, &now);
+		if (UNLIKELY(have != HAVE_YES)) {
+			m->same &= have != HAVE_BAD;
+			return have;
+		}
+		*stretch_new(m) = now;
+	}
+	errbuf_init(&eb);
+	u->work += now.skip / 2 + now.n;
+	if (cfile_unit_values(&x->unit, e, now.skip, now.n, acc, &eb)) {
+		m->same = false;
+		warn(u, f, eb.text);
+		return HAVE_BAD;
+	}
+	m->at++;
+	u->samples += now.n;
+	return HAVE_YES;
+}
+
 /* Decodes behind acc. */
-static enum have add_entry(struct unitread *u, struct unitread_file *f, struct unitpool_unit *x,
+static enum have add_whole(struct unitread *u, struct unitread_file *f, struct unitpool_unit *x,
     const struct cfile_entry *e, struct column *acc)
 {
 	struct cfile_times *times;
 	SCRATCH struct errbuf eb;
-	enum have have = times_get(u, f, e, &times);
+	enum have have = times_get(u, f, x, e, &times);
 	if (UNLIKELY(have != HAVE_YES))
 		return have;
 	errbuf_init(&eb);
@@ -607,6 +794,16 @@ static enum have add_entry(struct unitread *u, struct unitread_file *f, struct u
 	return HAVE_YES;
 }
 
+static enum have add_entry(struct unitread *u, struct unitread_file *f, struct unitpool_unit *x,
+    const struct cfile_entry *e, struct column *acc)
+{
+	if (LIKELY(u->shares && u->times.plain && x->unit.kind == CFILE_FLOATS && !acc->x))
+		return add_floats(u, f, x, e, acc);
+	if (u->shares)
+		times_mixed(u);
+	return add_whole(u, f, x, e, acc);
+}
+
 static enum unitread_got waits(const struct unitread *u)
 {
 	return u->err ? UNITREAD_FAILED : UNITREAD_WAIT;
@@ -617,11 +814,11 @@ static enum unitread_got add_unit(struct unitread *u, struct unitread_file *f,
     const struct cfile_extent *ext, uint32_t id, struct column *acc)
 {
 	struct unitpool_unit *x;
-	enum have have = piece_get(u, f, ext, &x);
+	enum have have = unit_get(u, f, ext, &x);
 	if (UNLIKELY(have != HAVE_YES))
 		return have == HAVE_BAD ? UNITREAD_ALL : waits(u);
 	const struct cfile_entry *e;
-	size_t entries = cfile_unit_find(&x->unit, id, &e);
+	size_t entries = cfile_unit_find_near(&x->unit, id, &f->near, &e);
 	while (u->at_entry < entries) {
 		if (UNLIKELY(add_entry(u, f, x, &e[u->at_entry], acc) == HAVE_WAIT))
 			return waits(u);
@@ -657,9 +854,10 @@ static enum unitread_got add_file(struct unitread *u, uint32_t id, struct column
 	return UNITREAD_ALL;
 }
 
-enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct column *acc)
+enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct column *acc, bool shares)
 {
 	CHECK(!u->loading);
+	u->shares = shares;
 	if (UNLIKELY(u->err))
 		return UNITREAD_FAILED;
 	while (u->at_file < u->files_count) {

@@ -50,6 +50,31 @@ struct unitread_file {
 	enum err dir_err;               /* it cannot be had: the file is left out, */
 	bool told;                      /* and that is told */
 	bool stays;                     /* inside unitread_sync: it is in the new list, too */
+	/* what the last series found here: looked at first */
+	struct cfile_seek seek;
+	struct unitpool_unit *unit, *times;
+	uint32_t near; /* its entry in the unit */
+};
+/*
+ * Where the times of a column came from, entry by entry: those of the series before. While the
+ * series of now comes from the same places its times are in the column already, and only its values
+ * are read.
+ */
+struct unitread_stretch {
+	const struct unitread_file *file;
+	uint32_t unit; /* UINT32_MAX: the time column is one of the whole file */
+	uint32_t column, count;
+	uint32_t from; /* in the column, rows skip..skip + n - 1 of the entry */
+	uint32_t skip, n;
+};
+struct unitread_times {
+	struct unitread_stretch *v;
+	uint32_t count, cap; /* of the series before, and from at on of the series of now */
+	uint32_t at;         /* stretches of the series of now */
+	uint32_t rows;       /* so many times of the series before stand in the column, */
+	const int64_t *t_ms; /* here */
+	bool same;           /* the series of now has those, as far as it is read */
+	bool plain;          /* it consists of stretches and rows behind them, in this order */
 };
 struct unitread {
 	struct shard *shard;
@@ -73,6 +98,8 @@ struct unitread {
 	struct cfile_extent *ext; /* of one id in one file */
 	size_t ext_cap;
 	struct column spare; /* for merging */
+	struct unitread_times times;
+	bool shares; /* the column of now has part in that */
 	struct work_task task;
 	bool loading;
 	void (*woken)(struct unitread *u);
@@ -100,10 +127,23 @@ static inline enum unitread_got unitread_begin(struct unitread *u)
 }
 void unitread_load_dirs(struct unitread *u);
 /*
- * Samples of id, newer ones winning, behind or into what acc has. After WAIT and AGAIN the same id
- * and acc.
+ * Times by reference. A series begins in acc, which the series before had, too, and nobody wrote to
+ * meanwhile; its count is 0. Only its first id is read with `shares`.
  */
-MUST_CHECK enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct column *acc);
+void unitread_times_begin(struct unitread *u);
+/*
+ * Rows of more go behind those that acc has; what more has then is nobody's. False: acc does not
+ * end before them, or they are more than can be moved at once.
+ */
+MUST_CHECK bool unitread_times_put(struct unitread *u, struct column *acc, struct column *more);
+/* acc is whole: has it the times of the series before? */
+bool unitread_times_end(struct unitread *u, const struct column *acc);
+/*
+ * Samples of id, newer ones winning, behind or into what acc has. After WAIT and AGAIN the same id
+ * and acc. shares: acc is the one of unitread_times_begin.
+ */
+MUST_CHECK enum unitread_got unitread_series(
+    struct unitread *u, uint32_t id, struct column *acc, bool shares);
 /* ids[0] is the id under way, the others come after it in this series. */
 void unitread_load(struct unitread *u, const uint32_t *ids, size_t count);
 /* Does any file that overlaps hold samples of this id? After unitread_begin. */

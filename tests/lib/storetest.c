@@ -200,6 +200,7 @@ struct got {
 	struct sample_column col;
 };
 __thread unsigned storetest_warnings;
+__thread unsigned storetest_same_times;
 __thread char storetest_warning[320];
 
 struct reading {
@@ -213,6 +214,8 @@ struct reading {
 	struct arena arena;
 	struct got *got;
 	size_t count, cap;
+	const int64_t *last_t_ms; /* the cursor's own array of the item before */
+	unsigned same_times;
 	enum err err;
 	sem_t done;
 };
@@ -223,8 +226,23 @@ static void woken(void *arg)
 	job_wake(&r->job);
 }
 
+/* What the item says of its times is so. */
+static void look_at_times(struct reading *r, const struct source_item *it)
+{
+	if (it->same_times) {
+		CHECK(r->count > 0);
+		const struct sample_column *before = &r->got[r->count - 1].col;
+		CHECK(it->col.count == before->count);
+		CHECK(it->col.t_ms == r->last_t_ms);
+		CHECK(!memcmp(it->col.t_ms, before->t_ms, before->count * sizeof(*before->t_ms)));
+		r->same_times++;
+	}
+	r->last_t_ms = it->col.t_ms;
+}
+
 static void keep(struct reading *r, const struct source_item *it)
 {
+	look_at_times(r, it);
 	if (r->count == r->cap) {
 		r->cap = r->cap ? 2 * r->cap : 64;
 		r->got = mem_array(r->got, r->cap, sizeof(*r->got));
@@ -298,7 +316,7 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 {
 	struct source *src = store_source(s->store);
 	enum err err = ERR_OK;
-	storetest_warnings = 0;
+	storetest_warnings = storetest_same_times = 0;
 	for (unsigned shard = 0; shard < src->ops->shards(src); shard++) {
 		struct reading r = { .source = src, .shard = shard };
 		r.query = (struct source_query){ .what = SOURCE_SERIES_SAMPLES,
@@ -323,6 +341,7 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 		if (r.warnings && !storetest_warnings)
 			memcpy(storetest_warning, r.warning, sizeof(r.warning));
 		storetest_warnings += r.warnings;
+		storetest_same_times += r.same_times;
 		if (r.err && !err)
 			err = r.err;
 		mem_free(r.got);

@@ -22,6 +22,8 @@ struct storetest {
 };
 /* Of the thread's last storetest_read: warnings of its cursors, the first of them. */
 extern __thread unsigned storetest_warnings;
+/* Series of the last read that had the times of the one before by reference. */
+extern __thread unsigned storetest_same_times;
 extern __thread char storetest_warning[320];
 /*
  * Defaults for tests: no limits on new series, small free-space floor, 16 shards. dir is borrowed.

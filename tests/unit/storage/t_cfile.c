@@ -170,6 +170,31 @@ static size_t read_id(
 	return got;
 }
 
+/* Looks that go upwards, with gaps, and back now and then find what each look alone finds. */
+static size_t seeks_differ(struct cfile *f, uint32_t max)
+{
+	struct cfile_seek seek = { 0 };
+	const struct cfile_dir *d = NULL;
+	size_t differ = 0;
+	if (cfile_dir_load(f, &d))
+		return 1;
+	for (unsigned round = 0; round < 3; round++)
+		for (uint32_t i = 0, id = 0; i < 20000 && id <= max; i++) {
+			struct cfile_extent a[64], b[64];
+			size_t n = cfile_find(d, id, a, 64), m = cfile_find_near(d, &seek, id, b, 64);
+			differ += n != m || (n && n <= 64 && memcmp(a, b, n * sizeof(*a)));
+			uint32_t way = i * 2654435761u >> 8;
+			if (round == 0)
+				id++;
+			else if (way % 16)
+				id += way / 16 % (round == 1 ? 4 : 200);
+			else
+				id = way / 16 % (max + 1);
+		}
+	cfile_dir_unpin(f);
+	return differ;
+}
+
 static void reads_back(struct fsio_dir *d, const struct cfile_stats *st)
 {
 	struct cfile *f = NULL;
@@ -205,6 +230,8 @@ static void reads_back(struct fsio_dir *d, const struct cfile_stats *st)
 	for (uint32_t id = 0; id < known[known_count - 1].id + 5; id++)
 		found += cfile_has(f, id) != (known_get(id) != NULL);
 	tap_ok(found == 0, "ids that are not inside are not found");
+	found = seeks_differ(f, known[known_count - 1].id + 5);
+	tap_ok(found == 0, "looks that go on from the last one find the same (%zu do not)", found);
 	struct cfile_damage damage;
 	TAP_OK(cfile_verify(f, &damage) == ERR_OK);
 	cfile_unit_release(&u);
