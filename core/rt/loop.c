@@ -52,6 +52,7 @@ enum err loop_create(unsigned index, struct loop **out)
 	list_init(&l->work[LOOP_SOON]);
 	list_init(&l->work[LOOP_LATER]);
 	l->mail_tail = &l->mail;
+	l->own_tail = &l->own;
 	atomic_init(&l->beat_ns, clock_real_mono_ns());
 	enum err e = mbox_create(&l->mbox);
 	if (e)
@@ -181,9 +182,27 @@ uint64_t loop_now_ns(const struct loop *l)
 
 /* ---- mail ---- */
 
+/* To itself without a wake-up: the loop does not wait while there is some. */
 void loop_send(struct loop *l, struct mbox_msg *msg)
 {
-	mbox_send(l->mbox, msg);
+	if (l != loop_here()) {
+		mbox_send(l->mbox, msg);
+		return;
+	}
+	msg->next = NULL;
+	*l->own_tail = msg;
+	l->own_tail = &msg->next;
+	metric_add(M_MBOX_SENT, 1);
+}
+
+static void loop_take_own(struct loop *l)
+{
+	if (!l->own)
+		return;
+	*l->mail_tail = l->own;
+	l->mail_tail = l->own_tail;
+	l->own = NULL;
+	l->own_tail = &l->own;
 }
 
 static void loop_on_mail(evutil_socket_t fd, short what, void *arg)
@@ -221,6 +240,7 @@ bool loop_drain(struct loop *l)
 {
 	loop_wake_up(l);
 	loop_take_mail(l);
+	loop_take_own(l);
 	bool any = loop_run_mail(l, UINT32_MAX, UINT64_C(3600000000000));
 	struct list_link *d;
 	while ((d = list_pop(&l->deferred)) || (d = list_pop(&l->work[LOOP_SOON])) ||
@@ -425,7 +445,7 @@ static void loop_arm_wake(struct loop *l)
 
 static bool loop_must_not_wait(const struct loop *l)
 {
-	return l->mail || job_any(l) || !list_empty(&l->deferred) ||
+	return l->mail || l->own || job_any(l) || !list_empty(&l->deferred) ||
 	    !list_empty(&l->work[LOOP_SOON]) || !list_empty(&l->work[LOOP_LATER]) || l->stopping ||
 	    (l->heap_len && l->heap[1]->_due_ns <= l->now_ns);
 }
@@ -443,6 +463,7 @@ void loop_turn(struct loop *l)
 	loop_run_timers(l);
 	if (l->mail_here)
 		loop_take_mail(l);
+	loop_take_own(l);
 	loop_run_mail(l, LOOP_MAIL_TURN_MAX, LOOP_MAIL_TURN_NS);
 	job_run_turn(l);
 	loop_run_list(&l->deferred, LOOP_DEFERRED_NS);

@@ -38,6 +38,7 @@ struct loop {
 	/* Mail taken and not yet run, oldest first. */
 	bool mail_here;
 	struct mbox_msg *mail, **mail_tail;
+	struct mbox_msg *own, **own_tail; /* what it has sent itself: mail of the next turn */
 	/* Binary heap by _due_ns; heap[0] is unused, so that position 0 means "not set". */
 	struct loop_timer **heap;
 	size_t heap_len, heap_cap;

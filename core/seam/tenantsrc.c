@@ -368,14 +368,21 @@ static uint64_t changes(struct source *s, const uint32_t *tenants, size_t tenant
 	return u->ops->changes(u, tenants, tenants_count, t_min_ms, t_max_ms, order);
 }
 
+static bool none(struct source *s, unsigned shard, const struct source_query *q)
+{
+	struct source *u = tenantsrc_of(s)->_under;
+	return q->tenants_count <= 1 && u->ops->none && u->ops->none(u, shard, q);
+}
+
 static const struct source_ops plain_ops = {
-	.shards = shards, .loop_of = loop_of, .open = open_cursor
+	.shards = shards, .loop_of = loop_of, .open = open_cursor, .none = none
 };
 static const struct source_ops counted_ops = { .shards = shards,
 	.loop_of = loop_of,
 	.open = open_cursor,
 	.changes_now = changes_now,
-	.changes = changes };
+	.changes = changes,
+	.none = none };
 
 void tenantsrc_init(struct tenantsrc *t, struct source *under,
     const char *(*name)(void *arg, uint32_t tenant), void *arg)

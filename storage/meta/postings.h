@@ -88,6 +88,8 @@ struct postings_select *postings_select_begin(const struct postings *p, const st
 #define POSTINGS_CHEAP 256u
 enum postings_state postings_select_step(
     struct postings_select *s, bool (*enough)(void *arg), void *arg);
+/* True: no id has all the single values that the matchers name. False when many ids have each. */
+bool postings_select_none(const struct postings *p, const struct matcher *ms, size_t count);
 uint64_t postings_select_steps(const struct postings_select *s); /* taken so far */
 void postings_select_end(struct postings_select *s);
 

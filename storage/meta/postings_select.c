@@ -9,6 +9,9 @@
 #define RANGES_MAX   256u /* beginnings of an expression that are walked apart */
 #define GATHER       1024u
 
+#define NONE_MATCHERS 8u  /* looked at to tell that there is nothing */
+#define NONE_IDS      64u /* of the rarest of their values */
+
 /*
  * Each matcher narrows what is left:
  *   ONE    its one value is looked up: its ids, or all but those, stay
@@ -282,6 +285,59 @@ static int ranked_cmp(const void *a, const void *b)
 	const struct ranked *x = a, *y = b;
 	int d = (x->rank > y->rank) - (x->rank < y->rank);
 	return d ? d : (x->i > y->i) - (x->i < y->i);
+}
+
+/* The ids of the one value that a matcher names; NULL for other matchers. *none: nobody has it. */
+static const struct pair *named_pair(const struct postings *p, const struct matcher *m, bool *none)
+{
+	if (m->type != MATCHER_EQ || m->matches_empty)
+		return NULL;
+	const struct pair *x = postings_pair(p, m->name, m->name_len, m->value, m->value_len);
+	*none |= !x;
+	return x;
+}
+
+/* Those of the ids that have the pair, too; ascending. Returns how many. */
+static size_t ids_stay(const struct pair *x, uint32_t *ids, size_t count)
+{
+	enum ids_kind kind = (enum ids_kind)x->kind;
+	uint32_t have[IDS_SOME_MAX], n = kind == IDS_MANY ? 0 : ids_read(&x->ids, kind, have), at = 0;
+	size_t stay = 0;
+
+	for (size_t k = 0; k < count; k++) {
+		while (at < n && have[at] < ids[k])
+			at++;
+		bool in = kind == IDS_MANY ? ids_has(&x->ids, kind, ids[k])
+		                           : at < n && have[at] == ids[k];
+		uint32_t id = ids[k];
+		ids[stay] = id;
+		stay += in;
+	}
+	return stay;
+}
+
+bool postings_select_none(const struct postings *p, const struct matcher *ms, size_t count)
+{
+	const struct pair *named[NONE_MATCHERS], *least = NULL;
+	uint32_t ids[NONE_IDS];
+	size_t n = 0, left = 0;
+	bool none = false;
+
+	for (size_t i = 0; i < count && n < NONE_MATCHERS && !none; i++) {
+		const struct pair *x = named_pair(p, &ms[i], &none);
+		if (!x)
+			continue;
+		named[n++] = x;
+		if (!least || pair_count(x) < pair_count(least))
+			least = x;
+	}
+	if (none || !least || pair_count(least) > NONE_IDS)
+		return none;
+	left = ids_from(&least->ids, (enum ids_kind)least->kind, 0, ids, NONE_IDS);
+	for (size_t i = 0; i < n; i++)
+		if (named[i] != least)
+			left = ids_stay(named[i], ids, left);
+	return !left;
 }
 
 struct postings_select *postings_select_begin(const struct postings *p, const struct matcher *ms,

@@ -184,6 +184,15 @@ static bool catalog_needed(const struct shard *sh)
 	return sh->catalog && (sh->inactive || sh->lost_count || shard_catalog_is_behind(sh));
 }
 
+bool idchain_none(const struct shard *sh, const struct source_query *query)
+{
+	const struct postings *p = head_postings(&sh->head, source_first_tenant(query));
+
+	if (catalog_needed(sh))
+		return false;
+	return !p || postings_select_none(p, query->matchers, query->matchers_count);
+}
+
 static void look_up_begin(struct idchain *c);
 
 static void choice_made(struct idchain *c)

@@ -144,6 +144,8 @@ struct idchain {
  */
 void idchain_open(struct idchain *c, struct shard *sh, const struct source_query *query,
     void (*found)(struct idchain *c));
+/* True: it would find nothing at all, and ask nobody. False where that takes more than a look. */
+bool idchain_none(const struct shard *sh, const struct source_query *query);
 /* A step of the choice, of some 200 us; in LOOKUP wait for found(). */
 enum idchain_state idchain_choose(struct idchain *c);
 /* The series of now, the next one when there is none. */

@@ -3,6 +3,7 @@
 #include "core/base/arena.h"
 #include "core/model/tenant.h"
 #include "core/rt/changes.h"
+#include "storage/read/idchain.h"
 #include "storage/read/select.h"
 
 struct storesrc {
@@ -155,6 +156,11 @@ static uint64_t changes_now_of(struct source *s)
 {
 	return changes_now(CONTAINER_OF(s, struct storesrc, source)->changes);
 }
+static bool none(struct source *s, unsigned shard, const struct source_query *q)
+{
+	return q->tenants_count <= 1 && source_first_tenant(q) != TENANT_NONE &&
+	    idchain_none(CONTAINER_OF(s, struct storesrc, source)->shards[shard], q);
+}
 
 static uint64_t changes_between(struct source *s, const uint32_t *tenants, size_t tenants_count,
     int64_t t_min_ms, int64_t t_max_ms, bool order)
@@ -182,7 +188,8 @@ static const struct source_ops storesrc_ops = { .shards = count,
 	.loop_of = loop_of,
 	.open = open_cursor,
 	.changes_now = changes_now_of,
-	.changes = changes_between };
+	.changes = changes_between,
+	.none = none };
 
 struct source *storesrc_create(struct shard **shards, unsigned shards_count, struct changes *changes)
 {

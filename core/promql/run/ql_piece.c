@@ -14,6 +14,22 @@ static size_t scans_bytes(const struct ql_piece *p)
 	return (p->scans_count + 1) * sizeof(*p->_scans);
 }
 
+/* The start of all scans of a loop, of which this is the first: one message for them. */
+static struct mbox_msg *chain_of(struct ql_piece *p, unsigned first)
+{
+	struct ql_scan *at = &p->_scans[first];
+
+	for (unsigned i = first + 1; i < p->scans_count; i++) {
+		struct ql_scan *s = &p->_scans[i];
+		if (s->loop != at->loop)
+			continue;
+		s->chained = true;
+		at->next_start = s;
+		at = s;
+	}
+	return &p->_scans[first].start;
+}
+
 void ql_piece_start(struct ql_piece *p, struct loop *home)
 {
 	struct source *src = p->spec->source;
@@ -39,8 +55,10 @@ void ql_piece_start(struct ql_piece *p, struct loop *home)
 		};
 		for (unsigned k = 0; k < QL_PIECE_CREDITS; k++)
 			s->credits[k] = (struct scan_credit){ .msg.fn = ql_scan_credit, .scan = s };
-		loop_send(s->loop, &s->start);
 	}
+	for (unsigned i = 0; i < p->scans_count; i++)
+		if (!p->_scans[i].chained)
+			loop_send(p->_scans[i].loop, chain_of(p, i));
 }
 
 void ql_piece_on_batch(struct mbox_msg *msg)
@@ -54,6 +72,7 @@ void ql_piece_on_batch(struct mbox_msg *msg)
 	*p->_batches_end = b;
 	p->_batches_end = &b->next;
 	p->lasts += b->last;
+	p->ends += b->over;
 	p->arrived(p, b);
 	if (p->drained)
 		ql_piece_drain(p);
@@ -82,7 +101,8 @@ void ql_piece_on_end(struct mbox_msg *msg)
 {
 	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, end);
 	struct ql_piece *p = s->piece;
-	p->ends++;
+	p->ends += s->empties ? s->empties : 1;
+	p->lasts += s->empties;
 	p->arrived(p, NULL);
 }
 
@@ -114,7 +134,8 @@ struct ql_batch *ql_piece_take(struct ql_piece *p)
 		p->batches = b->next;
 		if (!p->batches)
 			p->_batches_end = &p->batches;
-		loop_send(b->scan->loop, &b->scan->credits[b->slot].msg);
+		if (!b->over)
+			loop_send(b->scan->loop, &b->scan->credits[b->slot].msg);
 	}
 	return b;
 }

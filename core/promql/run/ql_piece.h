@@ -19,6 +19,8 @@
  *   ql_piece_go_on  --- go on ------------> and goes on
  *   ql_piece_cancel --- cancel -----------> ends at its next yield; the message comes back
  *   <---- end ----------------------------- all credits are back; the scan is over there
+ * A scan whose shard has nothing for it sends its end at once, and no batch. A last batch that
+ * leaves while all credits are back is the end, too.
  * Who does not take holds the shards back: a piece whose turn has not come has at most its credits
  * at home.
  * No scan waits for another one's credits, and a piece that is dropped (ql_piece_drain) sends all
@@ -56,6 +58,7 @@ struct ql_batch { /* made on the shard's loop, owned by the home loop after it w
 	struct ql_scan *scan;
 	unsigned slot;
 	bool last;
+	bool over; /* the scan ended with it: nothing goes back, nothing else comes */
 	struct arena arena;
 	struct ql_batch_pipe *pipes; /* of the piece's spec, by their index */
 	unsigned pipes_count;

@@ -68,12 +68,15 @@ static void scan_send(struct ql_scan *s, bool last)
 	struct ql_batch *b = s->batch;
 	unsigned slot = 0;
 
-	while (s->credits[slot].away)
-		slot++;
-	s->credits[slot].away = true;
-	s->credits_home--;
-	b->slot = slot;
 	b->last = last;
+	b->over = last && s->state == SCAN_OVER;
+	if (!b->over) {
+		while (s->credits[slot].away)
+			slot++;
+		s->credits[slot].away = true;
+		s->credits_home--;
+	}
+	b->slot = slot;
 	b->points = s->budget.points;
 	if (last && s->err) {
 		b->err = s->err;
@@ -129,7 +132,7 @@ static const char *scan_hint(const struct ql_piece_spec *spec)
 	return ql_functab[first->range.fn].name;
 }
 
-static enum err scan_open(struct ql_scan *s)
+static void scan_ask(struct ql_scan *s)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
 	const struct ql_range_spec *range = &spec->pipes->range; /* all have the same window */
@@ -148,6 +151,12 @@ static enum err scan_open(struct ql_scan *s)
 		.wake = scan_wake,
 		.wake_arg = s,
 	};
+}
+
+static enum err scan_open(struct ql_scan *s)
+{
+	const struct ql_piece_spec *spec = s->piece->spec;
+
 	s->budget = (struct ql_budget){ .bytes = spec->bytes, .samples = spec->samples };
 	s->state = SCAN_READ;
 	arena_init(&s->made, SCAN_MADE_BLOCK);
@@ -294,8 +303,20 @@ static void scan_close(struct ql_scan *s)
 void ql_scan_over(struct loop_deferred *d)
 {
 	struct ql_scan *s = CONTAINER_OF(d, struct ql_scan, defer);
+	if (s->batch) { /* the last one, which is the end, too */
+		scan_send(s, true);
+		return;
+	}
 	s->end.fn = ql_piece_on_end;
 	loop_send(s->home, &s->end);
+}
+
+/* Nobody holds anything of it any more. */
+static enum job_state scan_end(struct ql_scan *s)
+{
+	s->state = SCAN_OVER;
+	loop_defer(s->loop, &s->defer);
+	return JOB_DONE;
 }
 
 static enum job_state scan_run(struct job *j)
@@ -320,32 +341,59 @@ static enum job_state scan_run(struct job *j)
 		case SCAN_FLUSH:
 			if (!s->credits_home)
 				return JOB_WAIT; /* a credit comes back */
+			if (s->credits_home == QL_PIECE_CREDITS && !s->heavy_away)
+				return scan_end(s);
 			scan_send(s, true);
 			s->state = SCAN_HOME;
 			break;
 		case SCAN_HOME:
 			if (s->credits_home < QL_PIECE_CREDITS || s->heavy_away)
 				return JOB_WAIT; /* the rest of the credits, the word of home */
-			s->state = SCAN_OVER;
-			loop_defer(s->loop, &s->defer);
-			return JOB_DONE;
+			return scan_end(s);
 		case SCAN_OVER:
 			return JOB_DONE;
 		}
 	}
 }
 
-void ql_scan_start(struct mbox_msg *msg)
+/* False: its shard has nothing for it. */
+static bool scan_begin(struct ql_scan *s)
 {
-	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, start);
-	loop_check_here(s->loop);
+	struct source *src = s->piece->spec->source;
 	const struct ticket *t = s->piece->spec->ticket;
 	bool heavy = t && ticket_class(t) == TICKET_HEAVY;
+
+	loop_check_here(s->loop);
+	scan_ask(s);
+	if (src->ops->none && src->ops->none(src, s->shard, &s->query)) {
+		s->state = SCAN_OVER;
+		return false;
+	}
 	job_init(&s->job, heavy ? JOB_QUERY_HEAVY : JOB_QUERY, scan_run);
 	job_group(&s->job, s->piece->spec->bytes); /* all of one query */
 	s->job.what = s->piece->spec->text;
 	s->job.what_len = s->piece->spec->text_len;
 	job_start(s->loop, &s->job);
+	return true;
+}
+
+/* All scans of the loop. The word of those that are over already goes last. */
+void ql_scan_start(struct mbox_msg *msg)
+{
+	struct ql_scan *s = CONTAINER_OF(msg, struct ql_scan, start), *over = NULL;
+	unsigned empties = 0;
+
+	for (; s; s = s->next_start) {
+		if (scan_begin(s))
+			continue;
+		over = s;
+		empties++;
+	}
+	if (!over)
+		return;
+	over->empties = empties;
+	over->end.fn = ql_piece_on_end;
+	loop_send(over->home, &over->end);
 }
 
 void ql_scan_credit(struct mbox_msg *msg)

@@ -72,6 +72,13 @@ struct ql_scan {
 	} credits[QL_PIECE_CREDITS];
 	unsigned credits_home;
 	bool canceled;
+	/*
+	 * Its end tells of so many scans of the loop that had nothing to scan, and have no batch;
+	 * 0 = of itself.
+	 */
+	unsigned empties;
+	bool chained;               /* home: it is in a chain of starts */
+	struct ql_scan *next_start; /* of the same loop */
 	struct source_query query;
 	struct source_cursor *cursor;
 	struct ql_budget budget;

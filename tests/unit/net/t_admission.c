@@ -98,7 +98,9 @@ static enum err gate_open(
 	return ERR_OK;
 }
 
-static const struct source_ops gate_ops = { gate_shards, gate_loop_of, gate_open };
+static const struct source_ops gate_ops = {
+	.shards = gate_shards, .loop_of = gate_loop_of, .open = gate_open
+};
 static struct source gate = { &gate_ops };
 
 static void open_gate(void *arg)

@@ -86,7 +86,7 @@ static bool is_as_model(
 		ok = ok && at < count && ids[at] == id;
 		at++;
 	}
-	ok = ok && at == count;
+	ok = ok && at == count && !(count && postings_select_none(p, ms, n));
 	mem_free(ids);
 	return ok;
 }
@@ -135,6 +135,51 @@ static void check_all(const struct postings *p, const char *when)
 	for (size_t i = 0; i < COUNT_OF(asked); i++)
 		matcher_release(&ms[i]);
 	tap_is_u64(bad, 0, "every selection equals a walk over all series, %s", when);
+}
+
+/* A look at single values tells that one is not there, or that few ids have none in common. */
+static void check_none(const struct postings *p)
+{
+	struct matcher ms[] = { make(MATCHER_EQ, "__name__", "up"),
+		make(MATCHER_EQ, "nothing", "x"), make(MATCHER_RE, "pod", ".+") };
+	tap_ok(postings_select_none(p, ms, 2), "a value that nobody has: nothing");
+	tap_ok(!postings_select_none(p, &ms[2], 1), "an expression tells nothing");
+	tap_ok(!postings_select_none(p, NULL, 0), "no matcher tells nothing");
+	for (size_t i = 0; i < COUNT_OF(ms); i++)
+		matcher_release(&ms[i]);
+	struct postings *few = postings_create(7, &labels);
+	struct labels ls[2];
+	uint32_t made = 0, ids[2];
+	for (uint32_t id = 0; id < SERIES && made < 2; id++) {
+		uint32_t len;
+		if (!in[id] || !label_get(model[id], "pod", 3, &len))
+			continue;
+		postings_add(few, id, model[id]);
+		ids[made] = id;
+		ls[made++] = model[id];
+	}
+	struct matcher pods[2][2];
+	unsigned bad = made != 2;
+	for (uint32_t k = 0; k < made; k++) {
+		uint32_t len;
+		char pod[2][64];
+		for (uint32_t i = 0; i < made; i++) {
+			const char *v =
+			    label_get(ls[i], i == k ? "pod" : "instance", i == k ? 3 : 8, &len);
+			snprintf(pod[i], sizeof(pod[i]), "%.*s", v ? (int)len : 0, v ? v : "");
+			pods[k][i] = make(MATCHER_EQ, i == k ? "pod" : "instance", pod[i]);
+		}
+		bool both = matcher_labels(pods[k], 2, ls[0]) == REX_YES ||
+		    matcher_labels(pods[k], 2, ls[1]) == REX_YES;
+		bool empty = pods[k][0].matches_empty || pods[k][1].matches_empty;
+		bad += !empty && postings_select_none(few, pods[k], 2) == both;
+		for (uint32_t i = 0; i < made; i++)
+			matcher_release(&pods[k][i]);
+	}
+	tap_is_u64(bad, 0, "two values of different series have nothing in common");
+	for (uint32_t k = 0; k < made; k++)
+		postings_del(few, ids[k], ls[k]);
+	postings_free(few);
 }
 
 struct sums {
@@ -313,6 +358,7 @@ int main(void)
 		in[id] = true;
 	}
 	check_all(p, "full");
+	check_none(p);
 	for (uint32_t i = 0; i < SERIES; i++) {
 		uint32_t id = rnd(SERIES);
 		if (in[id])
