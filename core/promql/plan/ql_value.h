@@ -226,6 +226,18 @@ static inline void ql_kahan(double x, double *sum, double *c)
 	*sum = t;
 }
 
+/*
+ * The mean of n values from their sum and its compensation. What both add up to hardly depends on
+ * the order in which values came, but which part of it stands in which does: so the larger part
+ * first takes what it can hold, and all orders give the same mean.
+ */
+static inline double ql_kahan_mean(double sum, double c, double n)
+{
+	double s = sum + c, b = s - sum;
+	double rest = (sum - (s - b)) + (c - b);
+	return s / n + rest / n;
+}
+
 /* --- label sets --- */
 
 /*

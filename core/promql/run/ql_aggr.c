@@ -489,7 +489,7 @@ static double group_value(const struct ql_aggr *g, const struct ql_aggr_group *g
 	case QL_AVG:
 		if (ql_bit(gr->mean, i))
 			return gr->a[i] + gr->b[i];
-		return gr->a[i] / gr->c[i] + gr->b[i] / gr->c[i];
+		return ql_kahan_mean(gr->a[i], gr->b[i], gr->c[i]);
 	case QL_GROUP:
 		return 1;
 	case QL_STDVAR:

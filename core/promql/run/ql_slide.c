@@ -99,7 +99,7 @@ static ALWAYS_INLINE bool sums_step(struct ql_range *r, struct ql_range_slide *s
 		if (whole || !sum_again(r, i, &out->v[i]))
 			return false;
 	} else if (avg) {
-		out->v[i] = sum / (double)(hi - lo) + c / (double)(hi - lo);
+		out->v[i] = ql_kahan_mean(sum, c, (double)(hi - lo));
 	} else {
 		out->v[i] = sum + c;
 	}

@@ -52,7 +52,7 @@ static void add_mean(struct ql_range_sums *s, const double *v, uint32_t n)
 
 static double mean_of(const struct ql_range_sums *s)
 {
-	return s->flag ? s->b + s->ca : s->a / s->n + s->ca / s->n;
+	return s->flag ? s->b + s->ca : ql_kahan_mean(s->a, s->ca, s->n);
 }
 
 /* a the mean, b the squared deviations. */
@@ -168,7 +168,7 @@ static double avg_plain(const double *v, uint32_t n)
 
 	add_fast(&s, v, n);
 	if (LIKELY(is_sum_finite(&s)))
-		return s.a / (double)n + s.ca / (double)n;
+		return ql_kahan_mean(s.a, s.ca, (double)n);
 	s = (struct ql_range_sums){ 0 };
 	add_mean(&s, v, n);
 	return mean_of(&s);
@@ -372,7 +372,7 @@ static double pass_value(const struct ql_range *r, uint32_t step, double first, 
 	switch ((enum pass)r->_long.last) {
 	case PASS_SUM:
 		return r->spec.fn == QL_FN_SUM_OVER_TIME ? s->a + s->ca
-		                                         : s->a / count + s->ca / count;
+		                                         : ql_kahan_mean(s->a, s->ca, count);
 	case PASS_SUM_SAFE:
 		return isinf(s->a) ? s->a : s->a + s->ca;
 	case PASS_MEAN:
