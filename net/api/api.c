@@ -41,6 +41,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 			.rnd = hash_mix64(clock_mono_ns() + i + 1) | 1,
 			.conf = &a->opts.conf };
 		door_begin(&a->loops[i].door);
+		running_begin(&a->loops[i].running, i);
 		list_init(&a->loops[i].watches);
 		refusals_begin(&a->loops[i].refusals, team_loop(o->team, i), a->paces);
 	}
@@ -112,6 +113,8 @@ void api_free(struct api *a)
 	rates_free(a->rates);
 	joints_free(a->joints);
 	ql_cache_free(a->cache);
+	for (unsigned i = 0; i < team_count(a->opts.team); i++)
+		running_end(&a->loops[i].running);
 	mem_free(a->loops);
 	mem_free(a);
 }

@@ -25,6 +25,7 @@
 #include "core/seam/tenantsrc.h"
 #include "net/api/door.h"
 #include "net/api/refusals.h"
+#include "net/api/running.h"
 #include "net/http/router.h"
 #include "storage/store.h"
 
@@ -107,6 +108,7 @@ struct api_loop {
 	const struct api_conf *conf;
 	struct refusals refusals;
 	struct door_loop door;
+	struct running_loop running;
 	struct list_link watches; /* of net/api/api_health.c */
 };
 struct api {

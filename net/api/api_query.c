@@ -63,6 +63,7 @@ struct outcome {
 
 struct query { /* in the request's arena */
 	struct ask ask;
+	struct running running;
 	struct req *req;
 	enum query_state state;
 	struct ql *ql; /* its own, or of outcome */
@@ -96,6 +97,7 @@ static void followed(void *arg, struct joint_result *r);
 static void unwanted(void *arg);
 static void follow_late(struct loop_timer *t);
 static void ended_early(struct ask *a);
+static void follow_no_more(struct query *q, enum err e, const char *text);
 static void answer_error(struct query *q, const struct outcome *o);
 static void drop_result(struct query *q);
 static void answer_result(struct query *q);
@@ -234,6 +236,29 @@ static void start(struct query *q, const struct urlq *u)
 	api_query_go(q);
 }
 
+/* Ends it, also for those who wait for its result: the next of them begins again. */
+static void cancel(struct running *n)
+{
+	struct query *q = CONTAINER_OF(n, struct query, running);
+	if (q->state == QUERY_FOLLOWS)
+		follow_no_more(q, ERR_CANCELED, "query was canceled in query execution");
+	else if (!ask_left(&q->ask) && q->state == QUERY_RUNNING)
+		ql_cancel(q->ql);
+}
+
+static void list_it(struct query *q)
+{
+	q->running = (struct running){ .req = q->req,
+		.what = q->text,
+		.what_len = q->text_len,
+		.start_ms = q->opts.start_ms,
+		.end_ms = q->opts.end_ms,
+		.step_ms = q->opts.step_ms,
+		.cancel = cancel };
+	q->ask.listed = true;
+	running_add(&q->running);
+}
+
 void api_query_go(struct query *q)
 {
 	struct req *r = q->req;
@@ -242,6 +267,7 @@ void api_query_go(struct query *q)
 		return;
 	}
 	q->begun_ns = loop_now_ns(r->loop);
+	list_it(q);
 	loop_timer_set(r->loop, &q->timer, (uint64_t)q->opts.timeout_ms);
 	lead_or_follow(q);
 }
@@ -313,6 +339,8 @@ static void followed(void *arg, struct joint_result *r)
 	const struct outcome *o = CONTAINER_OF(r, struct outcome, base);
 	loop_timer_cancel(q->req->loop, &q->timer);
 	q->state = QUERY_REPLYING;
+	q->running.state = RUNNING_ANSWERS;
+	running_was(&q->running, clock_mono_ns() - q->req->start_ns, 0);
 	q->ql = o->ql;
 	if (!o->err) {
 		answer_result(q);
@@ -407,6 +435,7 @@ static void granted(struct ask *a)
 	q->opts.tenants = q->req->tenants;
 	q->opts.tenants_count = q->req->tenants_count;
 	q->state = QUERY_MAKING;
+	q->running.state = RUNNING_WORKS;
 	ask_work(a, ql_text_is_costly(q->text, q->text_len), make, made);
 }
 
@@ -536,6 +565,9 @@ static void evaluated(void *arg, struct ql *ql)
 	enum err err = ql_err(ql, &text);
 	CHECK(q->state == QUERY_RUNNING);
 	q->state = QUERY_REPLYING;
+	q->running.state = RUNNING_ANSWERS;
+	running_was(&q->running, clock_mono_ns() - q->req->start_ns,
+	    purse_peak(ticket_purse(q->ask.ticket)));
 	ask_worked_out(&q->ask);
 	slowlog_query(q->req, q->text, q->text_len, clock_mono_ns() - q->req->start_ns,
 	    ql_stats(ql)->samples_total);
@@ -631,6 +663,7 @@ void api_query_end(struct query *q)
 	if (!q)
 		return;
 	buf_release(&q->first);
+	running_del(&q->running);
 	drop_result(q);
 	ask_end(&q->ask);
 }

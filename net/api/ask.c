@@ -26,6 +26,7 @@ static void over(struct ask *a)
 {
 	loop_timer_cancel(a->req->loop, &a->timer);
 	a->state = ASK_OVER;
+	a->running.state = RUNNING_ANSWERS;
 }
 
 static void refuse_busy(struct req *r)
@@ -56,6 +57,7 @@ static void answered(void *arg, enum err e)
 	}
 	metric_observe_ns(M_QUERY_WAIT_SECONDS, loop_now_ns(a->req->loop) - a->req->start_ns);
 	a->state = ASK_WORKS;
+	a->running.state = RUNNING_WORKS;
 	a->go(a);
 }
 
@@ -97,6 +99,10 @@ void ask_start(struct ask *a, struct req *r, int64_t timeout_ms, const char *wha
 	a->state = ASK_WAITS;
 	loop_timer_init(&a->timer, time_is_up);
 	loop_timer_set(r->loop, &a->timer, (uint64_t)timeout_ms);
+	if (!a->listed) {
+		a->running = (struct running){ .req = r, .what = what, .what_len = what_len };
+		running_add(&a->running);
+	}
 	ticket_ask(api_of(r)->tickets, &o, &a->ticket);
 }
 
@@ -160,6 +166,7 @@ void ask_end(struct ask *a)
 {
 	if (a->state == ASK_NONE)
 		return;
+	running_del(&a->running);
 	ask_worked_out(a);
 	ticket_free(a->ticket);
 	a->ticket = NULL;

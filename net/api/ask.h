@@ -14,6 +14,7 @@
 
 #include "core/account/ticket.h"
 #include "core/rt/work.h"
+#include "net/api/running.h"
 #include "net/http/req.h"
 
 enum ask_state {
@@ -31,6 +32,8 @@ struct ask {
 	void (*late)(struct ask *a); /* may be NULL */
 	void (*over)(struct ask *a); /* may be NULL: it was answered here, go never comes */
 	bool left;                   /* the client left while it worked */
+	bool listed;                 /* the caller lists it itself (net/api/running.h) */
+	struct running running;
 	struct work_task _task;
 	void (*_run)(struct ask *a), (*_ran)(struct ask *a);
 };

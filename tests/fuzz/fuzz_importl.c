@@ -1,7 +1,6 @@
 /*
  * A line of an import. Judges: it gives as many rows as it said, unless one is malformed; one row
- * at a time gives the same as all at once; labels are canonical, and what is exported of the rows
- * is
+ * at a time gives the same as all at once; labels are canonical; what is exported of the rows is
  * taken again, with the same rows.
  */
 #include <stdint.h>

@@ -85,6 +85,9 @@ bool req_hold(struct req *r, size_t bytes)
 static void finished(struct req *r)
 {
 	struct fakereq *f = fake(r);
+	f->over = true;
+	if (f->kept)
+		return;
 	buf_add_u8(&f->body, 0);
 	f->body.len--;
 	if (r->on_done)
@@ -153,11 +156,14 @@ void req_reply_text(struct req *r, int status, const char *fmt, ...)
 static void pull_later(struct loop_deferred *d)
 {
 	struct req *r = CONTAINER_OF(d, struct req, _end);
+	fake(r)->resumed = false;
 	req_pull_fn pull = (req_pull_fn)r->_stream;
-	for (unsigned i = 0; i < PULLS_MOST; i++)
-		if (pull(r, &fake(r)->body) == REQ_END)
-			break;
-	finished(r);
+	enum req_pull next = REQ_MORE;
+	for (unsigned i = 0; i < PULLS_MOST && next == REQ_MORE; i++)
+		next = pull(r, &fake(r)->body);
+	fake(r)->aborted = next == REQ_ABORT;
+	if (next != REQ_LATER)
+		finished(r);
 }
 
 void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn pull)
@@ -165,6 +171,7 @@ void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn p
 	begin(r, status, type);
 	r->_stream = (void *)pull;
 	r->_end.fn = pull_later;
+	fake(r)->resumed = true;
 	if (!fake(r)->unread)
 		loop_defer(r->loop, &r->_end);
 }
@@ -208,17 +215,27 @@ void req_discharge(struct req *r, size_t bytes)
 
 void req_resume(struct req *r)
 {
-	req_body_consume(r, 0);
+	struct fakereq *f = fake(r);
+	if (f->answered && !f->over && !f->unread && !f->resumed) {
+		f->resumed = true;
+		loop_defer(r->loop, &r->_end);
+	}
 }
 
 void req_keep(struct req *r)
 {
-	req_body_consume(r, 0);
+	CHECK(!fake(r)->kept);
+	fake(r)->kept = true;
 }
 
 void req_let_go(struct req *r)
 {
-	req_body_consume(r, 0);
+	CHECK(fake(r)->kept);
+	fake(r)->kept = false;
+	if (!fake(r)->over)
+		return;
+	r->_end.fn = end_later;
+	loop_defer(r->loop, &r->_end);
 }
 
 size_t req_unsent(const struct req *r)

@@ -32,6 +32,9 @@ struct fakereq {
 	bool gone;                                  /* leave right after the handler has returned */
 	bool unread;                                /* a stream is not read before fakereq_read */
 	bool late;                                  /* what req_loop_is_late says */
+	bool kept, over; /* req_keep; all is sent, on_done waits for req_let_go */
+	bool aborted;    /* the stream was cut */
+	bool resumed;    /* it will be pulled */
 	int status;
 	char type[64];
 	struct buf body;    /* of the answer, NUL behind */
