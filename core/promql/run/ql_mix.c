@@ -44,7 +44,7 @@ static void enter(struct ql_mix *m, enum ql_mix_phase phase)
 static enum err end(struct ql_range *r, enum err e)
 {
 	r->_mix->phase = QL_MIX_NEW;
-	r->_work = 0;
+	r->again = false; /* the slice may be over, but so is the column */
 	return e;
 }
 

@@ -13,11 +13,11 @@
 
 /* --- arithmetic, with what is to be told --- */
 
-/* bit: custom bounds were made one. Where buckets are of both kinds nothing else is told. */
+/* bit: custom bounds were made one. */
 static void tell(struct ql_mix *m, unsigned bits, enum ql_mix_told bit)
 {
 	if (bits & HISTMATH_MIXED)
-		m->win.told = QL_MIX_SCHEMAS;
+		m->win.told |= QL_MIX_SCHEMAS;
 	else if (bits & HISTMATH_RECONCILED)
 		m->win.told |= bit;
 }
@@ -215,6 +215,10 @@ static bool rate_subtract(struct ql_range *r, uint32_t lo, uint32_t hi)
 
 	r->_work += ql_mix_work(last);
 	w->h = subtract(m, hist_at_schema(&m->scratch, last, w->schema), first);
+	/* Added again it changes nothing, but of custom bounds something may be told. */
+	if (w->h && drop && first->schema == HIST_SCHEMA_CUSTOM &&
+	    (ql_mixstart_reset_at(m, lo + 1) || ql_mix_hist(m, lo + 1)->hint == HIST_RESET))
+		w->h = add(m, w->h, first);
 	w->pass = RATE_RESETS;
 	w->k = ql_mix_first(&m->events, m->events_count, lo + 1 + drop);
 	return w->h != NULL;

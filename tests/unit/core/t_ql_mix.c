@@ -664,7 +664,8 @@ static void window_cut(struct window *w, const struct column *c, const struct ql
 static bool cut_always(void *arg, uint64_t work)
 {
 	(void)work;
-	return rnd(2) && ++*(unsigned *)arg;
+	++*(unsigned *)arg;
+	return true;
 }
 
 static unsigned bad, cuts;

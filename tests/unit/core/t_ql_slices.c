@@ -314,7 +314,7 @@ static void hists_ask(uint32_t every)
 			continue;
 		bool ok = hists_ask_of(KIND_RANGE, spec_of(fn, 100, 0), 1000000, &in) &&
 		    hists_ask_of(KIND_RANGE, spec_of(fn, 3, 0), (int64_t)HISTS * 600, &in) &&
-		    hists_ask_of(KIND_RANGE, spec_of(fn, MANY, 0), 5000, &in);
+		    hists_ask_of(KIND_RANGE, spec_of(fn, STEPS, 0), 5000, &in);
 		tap_ok(ok, "%s over histograms, each %u-th a float", ql_functab[fn].name, every);
 	}
 	for (int smoothed = 0; smoothed < 2; smoothed++) {
@@ -326,7 +326,8 @@ static void hists_ask(uint32_t every)
 		    every);
 	}
 	for (int kind = KIND_INSTANT; kind <= KIND_SMOOTH; kind++)
-		tap_ok(hists_ask_of(kind, spec_of(0, MANY, 0), kind == KIND_SMOOTH ? 0 : 300000, &in),
+		tap_ok(
+		    hists_ask_of(kind, spec_of(0, STEPS, 0), kind == KIND_SMOOTH ? 0 : 300000, &in),
 		    "selectors over histograms, each %u-th a float", every);
 	arena_release(&a);
 }
