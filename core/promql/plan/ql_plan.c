@@ -250,6 +250,7 @@ static struct ql_range_spec range_of(
 		.by_type = p->opts->features.type_and_unit_labels,
 		.lookback_ms = p->lookback_ms,
 		.reads = p->_scope.reads,
+		.buckets = p->_buckets,
 	};
 }
 
@@ -444,9 +445,12 @@ static struct ql_pn *plan_subquery(
 		return NULL;
 	if (below_window)
 		p->_scope = (struct ql_scope){ .reads = subquery_reads(p, sub, outer, &g) };
-	if (g.n > 1 && sub->sub.expr->type != QL_SCALAR && sub->sub.expr->invariant)
-		return plan_expanded(p, sub->sub.expr, &g);
-	return plan(p, sub->sub.expr, &g);
+	enum ql_buckets before = p->_buckets;
+	p->_buckets = ql_plan_buckets(sub, before);
+	bool once = g.n > 1 && sub->sub.expr->type != QL_SCALAR && sub->sub.expr->invariant;
+	struct ql_pn *pn = once ? plan_expanded(p, sub->sub.expr, &g) : plan(p, sub->sub.expr, &g);
+	p->_buckets = before;
+	return pn;
 }
 
 static struct ql_pn *plan_window(struct ql_plan *p, const struct ql_node *call,
@@ -929,9 +933,11 @@ static struct ql_pn *plan(struct ql_plan *p, const struct ql_node *n, const stru
 		return NULL;
 	if (is_known(n))
 		return plan_known(p, n, g, ql_scalar_same(n->known));
-	if (is_expanded(n, g))
-		return plan_expanded(p, n, g);
-	return plan_here(p, n, g);
+	enum ql_buckets before = p->_buckets;
+	p->_buckets = ql_plan_buckets(n, before);
+	struct ql_pn *pn = is_expanded(n, g) ? plan_expanded(p, n, g) : plan_here(p, n, g);
+	p->_buckets = before;
+	return pn;
 }
 
 /*

@@ -100,6 +100,7 @@ struct ql_plan {
 	struct ql_pn *root;
 	struct ql_pn *pieces;   /* through next_piece */
 	struct ql_scope _scope; /* of what is being planned */
+	enum ql_buckets _buckets;
 	struct ql_plan_matcher *matchers;
 	struct errbuf *eb;
 	enum err err;
@@ -108,6 +109,8 @@ struct ql_plan {
 /* Marks the nodes of the tree. */
 MUST_CHECK enum err ql_plan_make(struct ql_plan *p, struct ql_node *root);
 void ql_plan_release(struct ql_plan *p); /* what the arena does not hold */
+/* What a selector somewhere under n is asked for, when it is told what it is asked for above n. */
+enum ql_buckets ql_plan_buckets(const struct ql_node *n, enum ql_buckets above);
 struct ql_grid ql_plan_subquery_grid(
     const struct ql_plan *p, const struct ql_node *sub, const struct ql_grid *outer);
 

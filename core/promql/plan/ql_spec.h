@@ -62,6 +62,17 @@ static inline bool ql_reads_step(const struct ql_reads *r, uint32_t i)
 	return !r->none && (!r->around || ql_around_step(r->around, i));
 }
 
+/*
+ * What of histograms is looked at above a selector. Under histogram_count, histogram_sum and
+ * histogram_avg it is their count and sum, so they come without buckets; what these would have told
+ * of resets stands in their hints, which then are made from the buckets of each and the one before.
+ */
+enum ql_buckets {
+	QL_BUCKETS_KEEP,
+	QL_BUCKETS_HINTS, /* go; hints instead */
+	QL_BUCKETS_NEEDED /* stay, whatever else stands there */
+};
+
 struct ql_range_spec {
 	enum ql_fn fn;
 	struct ql_grid grid;
@@ -74,6 +85,7 @@ struct ql_range_spec {
 	int64_t lookback_ms;       /* anchored, smoothed */
 	struct ql_scalar param[2]; /* scalar arguments in their order */
 	struct ql_reads reads;
+	enum ql_buckets buckets;
 };
 /*
  * Can this function run here? (All functions of one range vector; absent_over_time as

@@ -159,12 +159,44 @@ static bool run_gather(struct ql_range *r, enum err *e, struct errbuf *eb)
 	return false;
 }
 
+/* Has the counter begun again, as far as the buckets of h and the one before it tell? */
+static enum hist_hint hint_of(const struct hist *h, const struct hist *before)
+{
+	struct arena a;
+
+	if (h->hint != HIST_UNKNOWN || !before)
+		return (enum hist_hint)h->hint;
+	arena_init(&a, 4096);
+	bool reset = hist_reset_after(&a, hist_to_float(&a, before), hist_to_float(&a, h));
+	arena_release(&a);
+	return reset ? HIST_RESET : HIST_NO_RESET;
+}
+
+/* A float histogram of what the store has: whole, or without its buckets (enum ql_buckets). */
+static const struct hist *made_of(struct ql_mix *m, const struct hist *h, const struct hist *before)
+{
+	if (LIKELY(!m->hints))
+		return hist_to_float(&m->keep, h);
+	struct hist *bare = arena_zalloc(&m->keep, sizeof(*bare));
+	*bare = (struct hist){ .is_float = true,
+		.hint = (uint8_t)hint_of(h, before),
+		.schema = h->schema,
+		.sum = h->sum,
+		.count.f = h->is_float ? h->count.f : (double)h->count.n };
+	return bare;
+}
+
 const struct hist *ql_mix_hist(struct ql_mix *m, uint32_t k)
 {
 	const struct hist **h = (const struct hist **)m->h.p + k;
+	const struct hist *const *raw = m->raw.p;
+	uint32_t before = k;
 
-	if (!*h && ((const struct hist **)m->raw.p)[k])
-		*h = hist_to_float(&m->keep, ((const struct hist **)m->raw.p)[k]);
+	if (*h || !raw[k])
+		return *h;
+	while (before && !raw[before - 1])
+		before--;
+	*h = made_of(m, raw[k], before ? raw[before - 1] : NULL);
 	return *h;
 }
 
@@ -479,6 +511,7 @@ static void begin(struct ql_range *r, const struct sample_column *in, struct ql_
 	m->schema_max = HIST_SCHEMA_CUSTOM - 1;
 	m->win = (struct ql_mix_win){ 0 };
 	m->any_out = false;
+	m->hints = r->spec.buckets == QL_BUCKETS_HINTS;
 	m->told = 0;
 	m->overlapping = 0;
 }
@@ -570,6 +603,14 @@ static double instant_number(const struct sample_column *in, uint32_t k, enum ql
 	return in->start_ms ? (double)in->start_ms[k] / 1000 : 0;
 }
 
+/* The histogram before sample k that is no marker. */
+static const struct hist *hist_before(const struct sample_column *in, uint32_t k)
+{
+	while (k && (!in->h[k - 1] || hist_is_stale(in->h[k - 1])))
+		k--;
+	return k ? in->h[k - 1] : NULL;
+}
+
 /* The newest sample, k, at step i. */
 static enum ql_mix_did instant_step(struct ql_range *r, enum ql_mix_want want, uint32_t k)
 {
@@ -588,7 +629,7 @@ static enum ql_mix_did instant_step(struct ql_range *r, enum ql_mix_want want, u
 		return QL_MIX_FLOAT;
 	}
 	if (m->last != k || !m->win.h) {
-		m->win.h = hist_to_float(&m->keep, in->h[k]);
+		m->win.h = made_of(m, in->h[k], hist_before(in, k));
 		m->win.stays = true;
 		m->last = k;
 		r->_work += ql_mix_work(m->win.h);

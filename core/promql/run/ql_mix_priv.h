@@ -83,6 +83,7 @@ struct ql_mix {
 	struct ql_hists out; /* the result's histograms, in these */
 	bool any_out;        /* there are some */
 	bool starts;         /* start times count */
+	bool hints;          /* histograms go without buckets (enum ql_buckets) */
 	uint32_t last;       /* instant selectors: whose float histogram win.h is */
 	unsigned told;
 	uint32_t overlapping; /* windows in which start times overlap */
