@@ -313,16 +313,22 @@ static bool piece_takes(const struct ql_pn *pn)
 	    pn->pipe->mode != QL_PIECE_RAW;
 }
 
-/* Room for one more; NULL: that is done at home. */
+/* Room for one more stage; NULL: that is done at home. */
+static struct ql_stage *pipe_stage(struct ql_pipe *s, enum ql_stage_kind kind)
+{
+	if (s->stages_count == QL_PIPE_STAGES)
+		return NULL;
+	s->stages[s->stages_count].kind = kind;
+	return &s->stages[s->stages_count++];
+}
+
 static struct ql_elem *pipe_elem(struct ql_pipe *s)
 {
 	struct ql_stage *last = s->stages_count ? &s->stages[s->stages_count - 1] : NULL;
 
 	if (!last || last->kind != QL_STAGE_ELEM || last->elems_count == QL_STAGE_ELEMS) {
-		if (s->stages_count == QL_PIPE_STAGES)
+		if (!(last = pipe_stage(s, QL_STAGE_ELEM)))
 			return NULL;
-		last = &s->stages[s->stages_count++];
-		last->kind = QL_STAGE_ELEM;
 	}
 	return &last->elems[last->elems_count++];
 }
@@ -796,7 +802,48 @@ static void pipe_reduce(
 		.names = ql_names_go_now(s->names)
 		    ? names_after_drop(p, n)
 		    : ql_aggr_names(p->arena, n->agg.grouping, n->agg.grouping_count, n->agg.without),
+		.drops_name = ql_names_go_now(s->names),
+		.pos = n->pos,
+		.inner = ql_bare_pos(n->agg.expr),
 	};
+}
+
+/* With a parameter that is the same at all steps, and has no mistake that must be told. */
+static bool pipe_limits(
+    struct ql_plan *p, struct ql_pipe *s, const struct ql_node *n, const struct ql_pn *param)
+{
+	double k = param->scalar.same;
+	struct ql_stage *st;
+
+	if (param->kind != PN_SCALAR || param->scalar.kind != QL_SAME)
+		return false;
+	if (n->agg.op == QL_LIMIT_RATIO) {
+		if (!(k >= -1 && k <= 1 && k != 0) || !(st = pipe_stage(s, QL_STAGE_RATIO)))
+			return false;
+		st->ratio = k;
+		return true;
+	}
+	if (!(k >= 1 && k < QL_BEST_MAX + 1))
+		return false;
+	pipe_reduce(p, s, n, QL_REDUCE_BEST);
+	s->reduce.k = (uint32_t)k;
+	return true;
+}
+
+/* The aggregation where the series live, when it can be done there. */
+static bool pipe_aggregates(
+    struct ql_plan *p, struct ql_pn *vec, const struct ql_node *n, const struct ql_pn *param)
+{
+	enum ql_pn_kind kind = aggregate_kind(n->agg.op);
+
+	if (!piece_takes(vec))
+		return false;
+	if (kind == PN_TOPK)
+		return pipe_limits(p, vec->pipe, n, param);
+	if (kind != PN_AGGR)
+		return false;
+	pipe_reduce(p, vec->pipe, n, QL_REDUCE_AGGR);
+	return true;
 }
 
 static struct ql_pn *plan_aggregate(
@@ -808,10 +855,8 @@ static struct ql_pn *plan_aggregate(
 		return NULL;
 	if (!(vec = plan(p, n->agg.expr, g)))
 		return NULL;
-	if (ql_aggr_knows(n->agg.op) && piece_takes(vec)) {
-		pipe_reduce(p, vec->pipe, n, QL_REDUCE_AGGR);
+	if (pipe_aggregates(p, vec, n, param))
 		return vec;
-	}
 	struct ql_pn *pn = node_make(p, aggregate_kind(n->agg.op), n, g, param ? 2 : 1);
 	pn->arg[0] = vec;
 	pn->arg[1] = param;

@@ -142,25 +142,33 @@ enum ql_piece_mode {
 #define QL_STAGE_ELEMS 8 /* one after another, part by part of a column */
 #define QL_PIPE_STAGES 8 /* what stands above them goes on at home */
 enum ql_stage_kind {
-	QL_STAGE_ELEM
+	QL_STAGE_ELEM,
+	QL_STAGE_RATIO /* limit_ratio: all of the series goes on, or nothing */
 };
 struct ql_stage {
 	enum ql_stage_kind kind;
 	struct ql_elem elems[QL_STAGE_ELEMS];
 	unsigned elems_count;
+	double ratio;
 };
 /*
  * A reducer makes one result of all columns, a partial one on each shard; the receiver merges them.
  */
 enum ql_reduce_kind {
 	QL_REDUCE_NONE,
-	QL_REDUCE_AGGR /* adds up: ql_aggr.h */
+	QL_REDUCE_AGGR, /* adds up: ql_aggr.h */
+	QL_REDUCE_BEST  /* topk, bottomk, limitk: ql_best.h */
 };
+#define QL_BEST_MAX 32 /* the largest k that is not chosen at home */
 struct ql_reduce {
 	enum ql_reduce_kind kind;
 	enum ql_agg op;
 	bool without;
 	struct ql_names names;
+	uint32_t k;          /* QL_REDUCE_BEST */
+	bool drops_name;     /* from the labels that the result keeps */
+	struct ql_pos pos;   /* of the aggregation, for notes */
+	struct ql_pos inner; /* of what it aggregates */
 };
 /* What is done with each series of a piece: a window or a sample a step, stages, a reducer. */
 struct ql_pipe {

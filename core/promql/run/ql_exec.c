@@ -446,6 +446,7 @@ static enum err batch_join(
 	if (pn->pipe->reduce.kind) {
 		if (!g->sum) {
 			g->sum = &b->reducer;
+			ql_reducer_notes(g->sum, &x->notes);
 			return ERR_OK;
 		}
 		return ql_reducer_merge(g->sum, &b->reducer, more, &x->budget, x->eb);
@@ -476,14 +477,11 @@ static enum ql_did piece_join(struct ql_run *x, struct ql_pn *pn, struct gathere
 
 static enum ql_did piece_finish(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
 {
-	bool more = g->sum != NULL;
-
-	while (more) {
-		x->err = ql_reducer_finish(g->sum, &pn->vec, &more, &x->budget, x->eb);
-		if (x->err)
-			return QL_FAILED;
-		if (ql_tick(x, ql_aggr_part(pn->grid.n)) && more)
-			return QL_AGAIN;
+	if (g->sum) {
+		enum ql_did did = ql_reducer_finish(x, g->sum, &pn->vec);
+		if (did)
+			return did;
+		g->may_collide |= ql_reducer_may_collide(g->sum);
 	}
 	piece_enter(g, PIECE_EQUAL);
 	return QL_DONE;

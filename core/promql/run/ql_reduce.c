@@ -9,6 +9,9 @@ void ql_reducer_init(struct ql_reducer *r, const struct ql_reduce *spec, uint32_
 	case QL_REDUCE_AGGR:
 		ql_aggr_init(&r->u.aggr, spec->op, spec->names, spec->without, n, a);
 		break;
+	case QL_REDUCE_BEST:
+		ql_best_init(&r->u.best, spec, n, a);
+		break;
 	}
 }
 
@@ -20,7 +23,18 @@ void ql_reducer_release(struct ql_reducer *r)
 	case QL_REDUCE_AGGR:
 		ql_aggr_release(&r->u.aggr);
 		break;
+	case QL_REDUCE_BEST:
+		ql_best_release(&r->u.best);
+		break;
 	}
+}
+
+static enum err add_best(struct ql_reducer *r, const struct ql_col *col, bool *more,
+    struct ql_budget *b, struct errbuf *eb)
+{
+	enum err e = ql_best_add(&r->u.best, col, more, b, eb);
+	r->work = r->u.best.work;
+	return e;
 }
 
 enum err ql_reducer_add(struct ql_reducer *r, const struct ql_col *col, bool *more,
@@ -31,6 +45,8 @@ enum err ql_reducer_add(struct ql_reducer *r, const struct ql_col *col, bool *mo
 		break;
 	case QL_REDUCE_AGGR:
 		return ql_aggr_add(&r->u.aggr, col, more, b, eb);
+	case QL_REDUCE_BEST:
+		return add_best(r, col, more, b, eb);
 	}
 	*more = false;
 	return ERR_OK;
@@ -44,49 +60,53 @@ enum err ql_reducer_merge(struct ql_reducer *r, struct ql_reducer *from, bool *m
 		break;
 	case QL_REDUCE_AGGR:
 		return ql_aggr_merge(&r->u.aggr, &from->u.aggr, more, b, eb);
+	case QL_REDUCE_BEST:
+		return ql_best_merge(&r->u.best, &from->u.best, more, b, eb);
 	}
 	*more = false;
 	return ERR_OK;
 }
 
-/* Room for the results, at the first call. */
-static enum err finish_room(struct ql_reducer *r, struct ql_vec *out, uint32_t count,
-    struct ql_budget *b, struct errbuf *eb)
-{
-	if (count <= out->cap)
-		return ERR_OK;
-	enum err e = ql_room(b, (uint64_t)count * sizeof(*out->cols), eb);
-	if (!e)
-		ql_vec_reserve(r->arena, out, count);
-	return e;
-}
-
-static enum err finish_aggr(
-    struct ql_reducer *r, struct ql_vec *out, bool *more, struct ql_budget *b, struct errbuf *eb)
+static enum ql_did finish_aggr(struct ql_run *x, struct ql_reducer *r, struct ql_vec *out)
 {
 	struct ql_aggr *g = &r->u.aggr;
-	enum err e = finish_room(r, out, g->tab.count, b, eb);
 	struct ql_col col;
 
-	if (!e && r->_pos < g->tab.count && !ql_aggr_finish(g, r->_pos, &col)) {
-		*ql_vec_add(r->arena, out) = col;
-		r->_pos++;
+	if (!ql_run_reserve(x, out, g->tab.count))
+		return QL_FAILED;
+	while (r->_pos < g->tab.count) {
+		if (!ql_aggr_finish(g, r->_pos, &col)) {
+			*ql_vec_add(x->arena, out) = col;
+			r->_pos++;
+		}
+		if (ql_tick(x, ql_aggr_part(r->n)))
+			return QL_AGAIN;
 	}
-	*more = !e && r->_pos < g->tab.count;
-	return e;
+	return QL_DONE;
 }
 
-enum err ql_reducer_finish(
-    struct ql_reducer *r, struct ql_vec *out, bool *more, struct ql_budget *b, struct errbuf *eb)
+enum ql_did ql_reducer_finish(struct ql_run *x, struct ql_reducer *r, struct ql_vec *out)
 {
 	switch (r->spec->kind) {
 	case QL_REDUCE_NONE:
 		break;
 	case QL_REDUCE_AGGR:
-		return finish_aggr(r, out, more, b, eb);
+		return finish_aggr(x, r, out);
+	case QL_REDUCE_BEST:
+		return ql_best_finish(x, &r->u.best, out);
 	}
-	*more = false;
-	return ERR_OK;
+	return QL_DONE;
+}
+
+void ql_reducer_notes(struct ql_reducer *r, struct ql_notes *notes)
+{
+	if (r->spec->kind == QL_REDUCE_BEST)
+		r->u.best.notes = notes;
+}
+
+bool ql_reducer_may_collide(const struct ql_reducer *r)
+{
+	return r->spec->kind == QL_REDUCE_BEST && r->u.best.may_collide;
 }
 
 size_t ql_reducer_bytes(const struct ql_reducer *r)
@@ -96,6 +116,8 @@ size_t ql_reducer_bytes(const struct ql_reducer *r)
 		break;
 	case QL_REDUCE_AGGR:
 		return ql_aggr_bytes(&r->u.aggr);
+	case QL_REDUCE_BEST:
+		return ql_best_bytes(&r->u.best);
 	}
 	return 0;
 }

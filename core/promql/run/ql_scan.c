@@ -25,6 +25,7 @@ struct ql_batch *ql_scan_batch(struct ql_scan *s)
 	b->pipes_count = spec->pipes_count;
 	for (const struct ql_pipe *p = spec->pipes; p; p = p->next) {
 		ql_reducer_init(&b->pipes[p->index].reducer, &p->reduce, p->grid.n, &b->arena);
+		ql_reducer_notes(&b->pipes[p->index].reducer, &b->notes);
 		if (s->pipes)
 			s->pipes[p->index].out = &b->pipes[p->index];
 	}

@@ -43,6 +43,8 @@ struct scan_pipe {
 	const struct hist **raw_h; /* when it may have histograms */
 	bool raw_any_h;            /* it has one */
 	struct ql_elem_at elem_at;
+	struct arena text; /* labels of the series as they are without its name */
+	struct buf scratch;
 };
 enum scan_state {
 	SCAN_OPEN,

@@ -1,11 +1,13 @@
 #include "core/promql/run/ql_extend.h"
+#include "core/promql/run/ql_ratio.h"
 #include "core/promql/run/ql_scan.h"
 
 #include "core/model/histmath.h"
 
 #include <string.h>
 
-#define SCAN_COPY 8192 /* steps or samples copied between looks at the clock */
+#define LABELS_BLOCK 4096
+#define SCAN_COPY    8192 /* steps or samples copied between looks at the clock */
 
 bool ql_scan_yield(void *arg, uint64_t work)
 {
@@ -31,6 +33,8 @@ enum err ql_scan_pipes_init(struct ql_scan *s)
 		uint32_t n = q->range.grid.n;
 		uint64_t bytes = ((uint64_t)ql_words(n) + n) * 8;
 		p->spec = q;
+		arena_init(&p->text, LABELS_BLOCK);
+		buf_init(&p->scratch);
 		e = ql_range_init(&p->range, &q->range, &s->budget, &s->eb);
 		if (!e)
 			e = ql_charge_heap(&s->budget, bytes, &s->eb);
@@ -51,7 +55,11 @@ void ql_scan_pipes_release(struct ql_scan *s)
 {
 	for (unsigned i = 0; s->pipes && i < s->piece->spec->pipes_count; i++) {
 		struct scan_pipe *p = &s->pipes[i];
+		if (!p->spec)
+			continue;
 		ql_range_release(&p->range);
+		arena_release(&p->text);
+		buf_release(&p->scratch);
 		mem_free(p->col.has);
 		ql_uncharge_heap(&s->budget, p->col_bytes);
 	}
@@ -124,22 +132,56 @@ static bool scan_notes(struct ql_scan *s, struct scan_pipe *p, const struct sour
 	return false;
 }
 
-/* *left: the series goes on. */
-static bool scan_stages(struct ql_scan *s, struct scan_pipe *p, bool *left)
+/* The series' labels as they are in this pipe, until the next series. */
+static struct labels pipe_labels(struct scan_pipe *p, struct labels ls)
 {
-	const struct ql_pipe *spec = p->spec;
+	unsigned dropped;
+
+	if (!ql_names_go_now(p->spec->names))
+		return ls;
+	arena_reset(&p->text, LABELS_BLOCK);
+	return ql_labels_drop(&p->text, ls, &dropped);
+}
+
+/* True: the slice is over. */
+static bool scan_elems(struct ql_scan *s, struct scan_pipe *p, const struct ql_stage *st)
+{
 	struct ql_elem_room room = { &s->made, &s->batch->notes };
 	uint64_t work;
 
-	for (; p->stage < spec->stages_count; p->stage++) {
+	while ((work = ql_elem_next(
+	            st->elems, st->elems_count, &p->spec->grid, &p->col, &room, &p->elem_at)))
+		if (ql_scan_yield(s, work))
+			return true;
+	return false;
+}
+
+static bool ratio_keeps(struct scan_pipe *p, const struct ql_stage *st, struct labels ls)
+{
+	return ql_ratio_keeps(st->ratio, ql_ratio_offset(pipe_labels(p, ls), &p->scratch));
+}
+
+/* *left: the series goes on. */
+static bool scan_stages(
+    struct ql_scan *s, struct scan_pipe *p, const struct source_item *item, bool *left)
+{
+	const struct ql_pipe *spec = p->spec;
+
+	*left = true;
+	for (; p->stage < spec->stages_count && *left; p->stage++) {
 		const struct ql_stage *st = &spec->stages[p->stage];
-		while ((work = ql_elem_next(
-		            st->elems, st->elems_count, &spec->grid, &p->col, &room, &p->elem_at)))
-			if (ql_scan_yield(s, work))
+		switch (st->kind) {
+		case QL_STAGE_ELEM:
+			if (scan_elems(s, p, st))
 				return true;
+			*left = ql_col_any(&p->col, spec->grid.n);
+			break;
+		case QL_STAGE_RATIO:
+			*left = ratio_keeps(p, st, item->labels);
+			break;
+		}
 	}
 	p->stage = 0;
-	*left = !spec->stages_count || ql_col_any(&p->col, spec->grid.n);
 	return false;
 }
 
@@ -230,7 +272,9 @@ static bool scan_add(struct ql_scan *s, struct scan_pipe *p, const struct source
 
 	p->col.ls = item->labels;
 	for (;;) {
-		s->err = ql_reducer_add(&p->out->reducer, &p->col, &more, &s->budget, &s->eb);
+		struct ql_reducer *r = &p->out->reducer;
+		s->err = ql_reducer_add(r, &p->col, &more, &s->budget, &s->eb);
+		s->since_work += r->work;
 		if (s->err || !more)
 			return false;
 		if (ql_scan_yield(s, QL_AGGR_PART))
@@ -387,7 +431,7 @@ static bool pipe_parts(struct ql_scan *s, struct scan_pipe *p, const struct sour
 		p->part = SCAN_STAGES;
 	}
 	if (p->part == SCAN_STAGES) {
-		if (scan_stages(s, p, &left))
+		if (scan_stages(s, p, item, &left))
 			return true;
 		p->part = SCAN_TAKE;
 		if (!left)

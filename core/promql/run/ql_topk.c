@@ -10,11 +10,11 @@
  */
 #include "core/promql/run/ql_members.h"
 #include "core/promql/run/ql_nodes.h"
+#include "core/promql/run/ql_ratio.h"
 #include "core/promql/run/ql_sorter.h"
 
 #include <math.h>
 #include <string.h>
-#include <xxhash.h>
 
 #define BLOCK_BYTES    (1u << 20) /* of the heaps of a block, unless one of them has more */
 #define RANK_WORTH     20         /* comparisons of labels a column before they are ranked */
@@ -386,40 +386,6 @@ static enum ql_did topk_rank(struct ql_run *x, struct topk *t)
 
 /* --- limit_ratio --- */
 
-static void put_len(struct buf *b, uint32_t len)
-{
-	uint8_t l[4] = { 255, (uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16) };
-	if (len < 255)
-		buf_add_u8(b, (uint8_t)len);
-	else
-		buf_add(b, l, 4);
-}
-
-/*
- * Where Prometheus' default build puts a label set in [0, 1]: XXH64 of its length-prefixed strings
- *.
- */
-static double ratio_offset(struct labels ls, struct buf *b)
-{
-	struct label_iter it = label_iter(ls);
-	struct label l;
-
-	buf_clear(b);
-	while (label_next(&it, &l)) {
-		put_len(b, l.name_len);
-		buf_add(b, l.name, l.name_len);
-		put_len(b, l.value_len);
-		buf_add(b, l.value, l.value_len);
-	}
-	return (double)XXH64(b->data, b->len, 0) / 18446744073709551616.0;
-}
-
-static bool ratio_keeps(double ratio, double offset)
-{
-	double r = ratio < -1 ? -1 : ratio > 1 ? 1 : ratio;
-	return r != 0 && (r >= 0 ? offset < r : offset >= 1 + r);
-}
-
 static enum ql_did topk_ratio(struct ql_run *x, struct topk *t, const struct ql_scalar *p)
 {
 	struct buf b;
@@ -428,11 +394,11 @@ static enum ql_did topk_ratio(struct ql_run *x, struct topk *t, const struct ql_
 	buf_init(&b);
 	while (t->pos < t->v->count && !yield) {
 		struct ql_col *c = &t->v->cols[t->pos];
-		double offset = ratio_offset(c->ls, &b);
+		double offset = ql_ratio_offset(c->ls, &b);
 		uint32_t count = ql_part(t->step, t->n);
 		QL_EACH_BIT(i, c->has + t->step / 64, count)
 		{
-			if (!ratio_keeps(ql_scalar_at(p, t->step + i), offset))
+			if (!ql_ratio_keeps(ql_scalar_at(p, t->step + i), offset))
 				ql_bit_off(c->has, t->step + i);
 		}
 		t->step += count;
