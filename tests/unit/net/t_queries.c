@@ -1,4 +1,7 @@
-/* Queries that are active are listed and can be ended, by who reads of the same tenants; top queries. */
+/*
+ * Queries that are active are listed and can be ended, by who reads of the same tenants; top
+ * queries.
+ */
 #include "tests/lib/fakereq.h"
 #include "tests/lib/memsrc.h"
 #include "tests/lib/tap.h"
