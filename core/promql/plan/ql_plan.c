@@ -821,6 +821,7 @@ static bool pipe_limits(
 		if (!(k >= -1 && k <= 1 && k != 0) || !(st = pipe_stage(s, QL_STAGE_RATIO)))
 			return false;
 		st->ratio = k;
+		st->names_went = ql_names_go_now(s->names);
 		return true;
 	}
 	if (!(k >= 1 && k < QL_BEST_MAX + 1))

@@ -150,6 +150,7 @@ struct ql_stage {
 	struct ql_elem elems[QL_STAGE_ELEMS];
 	unsigned elems_count;
 	double ratio;
+	bool names_went; /* before it: the ratio is of labels without them */
 };
 /*
  * A reducer makes one result of all columns, a partial one on each shard; the receiver merges them.

@@ -3,7 +3,8 @@
  * step, a series at a time, and only series that stand in some list are remembered.
  *
  * Equal values are ordered by labels (limitk: all are equal), so that what is chosen does not
- * depend on the order in which series come. Steps come in blocks of 64, a word of presence. The lists
+ * depend on the order in which series come. Steps come in blocks of 64, a word of presence. The
+ * lists
  * of a block stand side by side, row by row, in no order. Until they are full, a series is one more
  * row. Then a block knows where the worst of each list stands and the value that must be reached,
  * so that what does not reach it costs a comparison.

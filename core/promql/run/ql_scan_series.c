@@ -158,7 +158,9 @@ static bool scan_elems(struct ql_scan *s, struct scan_pipe *p, const struct ql_s
 
 static bool ratio_keeps(struct scan_pipe *p, const struct ql_stage *st, struct labels ls)
 {
-	return ql_ratio_keeps(st->ratio, ql_ratio_offset(pipe_labels(p, ls), &p->scratch));
+	if (st->names_went)
+		ls = pipe_labels(p, ls);
+	return ql_ratio_keeps(st->ratio, ql_ratio_offset(ls, &p->scratch));
 }
 
 /* *left: the series goes on. */

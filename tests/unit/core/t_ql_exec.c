@@ -318,6 +318,7 @@ static const struct {
 	{ "limitk by (mode) (3, y > 300)", "limitk by (mode) (scalar(vector(3)), y > 300)" },
 	{ "limit_ratio(0.4, y)", "limit_ratio(scalar(vector(0.4)), y)" },
 	{ "limit_ratio(-0.3, -y)", "limit_ratio(scalar(vector(-0.3)), -y)" },
+	{ "-limit_ratio(0.4, x_total)", "-limit_ratio(scalar(vector(0.4)), x_total)" },
 };
 
 static void shards_and_home_agree(unsigned shards)

@@ -138,7 +138,9 @@ static bool right(struct storetest *s, int64_t from_ms, int64_t to_ms)
 	return false;
 }
 
-/* Ranges of all lengths, and all there is; true: all right. *same: series with times by reference. */
+/*
+ * Ranges of all lengths, and all there is; true: all right. *same: series with times by reference.
+ */
 static bool ranges(struct storetest *s, unsigned slots, unsigned *same)
 {
 	bool good = right(s, base_ms, base_ms + SLOTS * STEP);
