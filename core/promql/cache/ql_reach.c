@@ -147,6 +147,7 @@ static void walk_aggregate(struct walk *w, const struct ql_node *n, struct when 
 	case QL_TOPK:
 	case QL_BOTTOMK:
 		w->out->order = true;
+		depends_on_range(w);
 		break;
 	case QL_SUM:
 	case QL_AVG:

@@ -6,7 +6,7 @@
  * Each query is asked three times: anew, of the cache, anew. Where the first and the last differ
  * something has changed behind it meanwhile, and nothing is compared.
  *
- * KYMO_CACHE_TURNS (700) is how often something happens, KYMO_SEED (1) what.
+ * KYMO_CACHE_TURNS (250) is how often something happens, KYMO_SEED (1) what.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -483,7 +483,7 @@ int main(void)
 {
 	char *dir = testlib_tmpdir("querycache");
 	const char *turns_text = getenv("KYMO_CACHE_TURNS"), *seed = getenv("KYMO_SEED");
-	unsigned turns = turns_text ? (unsigned)atoi(turns_text) : 700;
+	unsigned turns = turns_text ? (unsigned)atoi(turns_text) : 250;
 	rng = 88172645463325252u + (seed ? strtoull(seed, NULL, 10) : 1) * 7919;
 	clock_fake(T0);
 	arena_init(&arena, 1 << 16);
