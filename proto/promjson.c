@@ -324,6 +324,8 @@ static void tail(struct promjson *e, struct buf *out)
 	if (e->_a->stats)
 		stats(out, e->_a->stats);
 	ADD(out, "}");
+	if (e->_a->more)
+		buf_add(out, e->_a->more->data, e->_a->more->len);
 	promjson_end(out, &e->_a->warnings, &e->_a->infos);
 	e->_step = STEP_DONE;
 }

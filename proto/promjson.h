@@ -38,6 +38,8 @@ struct promjson_answer {
 	const struct ql_value *value;
 	struct promjson_notes warnings, infos;
 	const struct ql_stats *stats; /* NULL = no "stats" */
+	/* Members of the answer beside "data", as they stand (",\"trace\":{...}"); NULL: none. */
+	const struct buf *more;
 };
 struct promjson_hist { /* a histogram being written */
 	struct hist_iter _buckets;

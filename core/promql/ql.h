@@ -22,6 +22,7 @@ struct limits; /* core/model/limits.h */
 struct purse;  /* core/base/purse.h */
 struct ticket; /* core/account/ticket.h */
 struct ql;
+struct ql_trace; /* core/promql/ql_trace.h */
 enum ql_type {
 	QL_NONE,
 	QL_SCALAR,
@@ -70,6 +71,7 @@ struct ql_opts {
 	struct ql_features features;
 	struct ql_front *front; /* NULL: nobody. It outlives the query */
 	bool part;              /* of another query, which counts for both in /metrics */
+	struct ql_trace *trace; /* NULL: nobody asks what the query does */
 	void (*done)(void *arg, struct ql *q);
 	void *arg;
 };

@@ -12,6 +12,7 @@
 #include "net/api/param.h"
 #include "net/api/slowlog.h"
 #include "net/api/tenantstat.h"
+#include "net/api/tracing.h"
 #include "net/conn/limit.h"
 #include "proto/astjson.h"
 #include "proto/promjson.h"
@@ -36,12 +37,14 @@
  * ticket, but a time of its own; each encodes its own answer of the one result. What ends without a
  * result that all can have (cancelled, out of time, no place) is asked for again by the first that
  * follows.
+ * A query that is traced, or explained (MAKING > EXPLAINS > REPLYING: nothing runs), is by itself.
  */
 enum query_state {
 	QUERY_PARAMS,
 	QUERY_FOLLOWS,
 	QUERY_QUEUED,
 	QUERY_MAKING,
+	QUERY_EXPLAINS,
 	QUERY_RUNNING,
 	QUERY_REPLYING
 };
@@ -81,8 +84,9 @@ struct query { /* in the request's arena */
 	const char *stats_warning; /* NULL = none */
 	const char *text;          /* as it was asked */
 	size_t text_len;
-	bool want_stats;
-	struct ql_value value; /* the result, cut to limit */
+	bool want_stats, explain;
+	struct tracing *tracing; /* of what is asked with trace=1 or explain=1; NULL */
+	struct ql_value value;   /* the result, cut to limit */
 	struct promjson_answer answer;
 	struct promjson encoder;
 	struct buf first; /* encoded before the answer was begun */
@@ -106,6 +110,7 @@ static void make(struct ask *a);
 static void made(struct ask *a);
 static void time_is_up(struct ask *a);
 static void client_left(struct req *r);
+static void explained(void *arg);
 static void evaluated(void *arg, struct ql *ql);
 static void reply(struct query *q);
 static enum req_pull pull(struct req *r, struct buf *out);
@@ -166,13 +171,33 @@ static void stats_param(struct query *q, const struct urlq *u)
 	buf_release(&b);
 }
 
+static bool is_set(const struct urlq *u, const char *key)
+{
+	size_t len;
+	const char *s = urlq_get(u, key, &len);
+	return len && !(len == 1 && *s == '0') && !bytes_equal(s, len, "false", 5);
+}
+
+/* trace=1, explain=1. */
+static void trace_param(struct query *q, const struct urlq *u)
+{
+	q->explain = is_set(u, "explain");
+	if (!q->explain && !is_set(u, "trace"))
+		return;
+	struct tracing *t = q->tracing = arena_zalloc(&q->req->arena, sizeof(*t));
+	arena_init(&t->arena, EXPRESSION_BLOCK);
+	ql_trace_init(&t->ql, &t->arena);
+	buf_init(&t->json);
+	t->came_ns = clock_mono_ns();
+	q->opts.trace = &t->ql;
+	if (q->explain)
+		q->opts.front = NULL;
+}
+
 /* nocache=1, as VictoriaMetrics has it. Statistics are those of a whole evaluation. */
 static void cache_param(struct query *q, const struct urlq *u)
 {
-	size_t len;
-	const char *s = urlq_get(u, "nocache", &len);
-	bool off = len && !(len == 1 && *s == '0') && !bytes_equal(s, len, "false", 5);
-	if (!off && !q->want_stats)
+	if (!is_set(u, "nocache") && !q->want_stats)
 		q->opts.front = ql_cache_front(api_of(q->req)->cache);
 }
 
@@ -188,6 +213,7 @@ void api_query(struct req *r)
 		return;
 	q->opts.end_ms = q->opts.start_ms;
 	stats_param(q, &u);
+	trace_param(q, &u);
 	start(q, &u);
 }
 
@@ -221,6 +247,7 @@ void api_query_range(struct req *r)
 		return;
 	stats_param(q, &u);
 	cache_param(q, &u);
+	trace_param(q, &u);
 	start(q, &u);
 }
 
@@ -236,14 +263,23 @@ static void start(struct query *q, const struct urlq *u)
 	api_query_go(q);
 }
 
+/* What runs comes to its end, and is answered there. */
+static void stop(struct query *q)
+{
+	if (q->state == QUERY_RUNNING)
+		ql_cancel(q->ql);
+	else if (q->state == QUERY_EXPLAINS)
+		estimate_cancel(&q->tracing->estimate);
+}
+
 /* Ends it, also for those who wait for its result: the next of them begins again. */
 static void cancel(struct running *n)
 {
 	struct query *q = CONTAINER_OF(n, struct query, running);
 	if (q->state == QUERY_FOLLOWS)
 		follow_no_more(q, ERR_CANCELED, "query was canceled in query execution");
-	else if (!ask_left(&q->ask) && q->state == QUERY_RUNNING)
-		ql_cancel(q->ql);
+	else if (!ask_left(&q->ask))
+		stop(q);
 }
 
 static void list_it(struct query *q)
@@ -317,7 +353,8 @@ static void lead_or_follow(struct query *q)
 	struct joint_opts o = { .arg = q, .done = followed, .unwanted = unwanted };
 	o.key = key_of(q, &o.key_len);
 	q->state = QUERY_FOLLOWS;
-	joint_enter(api_of(r)->joints, &o, &q->joint, &q->seat);
+	if (!q->tracing)
+		joint_enter(api_of(r)->joints, &o, &q->joint, &q->seat);
 	if (q->seat)
 		return;
 	loop_timer_cancel(r->loop, &q->timer);
@@ -436,6 +473,11 @@ static void granted(struct ask *a)
 	q->opts.tenants_count = q->req->tenants_count;
 	q->state = QUERY_MAKING;
 	q->running.state = RUNNING_WORKS;
+	if (q->tracing) {
+		q->tracing->granted_ns = clock_mono_ns();
+		arena_purse(&q->tracing->arena, q->opts.purse);
+		q->tracing->json.purse = q->opts.purse;
+	}
 	ask_work(a, ql_text_is_costly(q->text, q->text_len), make, made);
 }
 
@@ -449,12 +491,76 @@ static void make(struct ask *a)
 		q->err = ql_create(q->text, q->text_len, &q->opts, &q->ql, &q->eb);
 }
 
+/* What it would read, without reading it. */
+static void explain(struct query *q)
+{
+	struct tracing *t = q->tracing;
+	struct estimate *e = &t->estimate;
+	*e = (struct estimate){ .source = api_of(q->req)->source,
+		.ticket = q->ask.ticket,
+		.tenants = q->req->tenants,
+		.tenants_count = q->req->tenants_count,
+		.done = explained,
+		.arg = q };
+	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next)
+		e->count++;
+	e->asks = arena_zalloc(&t->arena, (e->count + 1) * sizeof(*e->asks));
+	struct estimate_ask *to = e->asks;
+	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next)
+		*to++ = (struct estimate_ask){ .matchers = p->matchers,
+			.matchers_count = p->matchers_count,
+			.t_min_ms = p->t_min_ms,
+			.t_max_ms = p->t_max_ms };
+	estimate_start(e, &t->arena);
+}
+
+static struct tracing_told told_of(const struct query *q)
+{
+	return (struct tracing_told){ .path = q->req->path,
+		.path_len = q->req->path_len,
+		.text = q->text,
+		.text_len = q->text_len,
+		.start_ms = q->opts.start_ms,
+		.end_ms = q->opts.end_ms,
+		.step_ms = q->opts.step_ms };
+}
+
+static void explained(void *arg)
+{
+	struct query *q = arg;
+	const struct estimate *e = &q->tracing->estimate;
+	const struct tracing_told told = told_of(q);
+	struct buf *out = &q->first;
+	const char *text = e->eb.text[0] ? e->eb.text : err_text(e->err);
+	q->state = QUERY_REPLYING;
+	q->running.state = RUNNING_ANSWERS;
+	ask_worked_out(&q->ask);
+	if (e->err == ERR_CANCELED) {
+		apierr_jsonf(q->req, q->timed_out ? ERR_TIMEOUT : ERR_CANCELED,
+		    "query %s in query execution", q->timed_out ? "timed out" : "was canceled");
+		return;
+	}
+	if (e->err) {
+		apierr_json(q->req, e->err, text, strlen(text));
+		return;
+	}
+	promjson_begin(out);
+	tracing_explain(q->tracing, &told, out);
+	promjson_end(out, NULL, NULL);
+	req_reply_buf(q->req, 200, "application/json", out);
+}
+
 static void made(struct ask *a)
 {
 	struct query *q = CONTAINER_OF(a, struct query, ask);
+	if (q->tracing)
+		q->tracing->made_ns = clock_mono_ns();
 	if (!q->err && !q->timed_out && !a->left) {
-		q->state = QUERY_RUNNING;
-		ql_start(q->ql);
+		q->state = q->explain ? QUERY_EXPLAINS : QUERY_RUNNING;
+		if (q->explain)
+			explain(q);
+		else
+			ql_start(q->ql);
 		return;
 	}
 	q->state = QUERY_REPLYING;
@@ -477,8 +583,7 @@ static void time_is_up(struct ask *a)
 {
 	struct query *q = CONTAINER_OF(a, struct query, ask);
 	q->timed_out = true; /* who follows begins again, with the time he has left */
-	if (q->state == QUERY_RUNNING)
-		ql_cancel(q->ql);
+	stop(q);
 }
 
 static void client_left(struct req *r)
@@ -493,8 +598,8 @@ void api_query_left(struct query *q)
 		return;
 	}
 	q->left = q->joint && joint_waiting(q->joint);
-	if (!q->left && !ask_left(&q->ask) && q->state == QUERY_RUNNING)
-		ql_cancel(q->ql);
+	if (!q->left && !ask_left(&q->ask))
+		stop(q);
 }
 
 /* --- RUNNING --- */
@@ -566,6 +671,8 @@ static void evaluated(void *arg, struct ql *ql)
 	CHECK(q->state == QUERY_RUNNING);
 	q->state = QUERY_REPLYING;
 	q->running.state = RUNNING_ANSWERS;
+	if (q->tracing)
+		q->tracing->done_ns = clock_mono_ns();
 	running_was(&q->running, clock_mono_ns() - q->req->start_ns,
 	    purse_peak(ticket_purse(q->ask.ticket)));
 	ask_worked_out(&q->ask);
@@ -622,6 +729,11 @@ static void answer_result(struct query *q)
 	if (q->stats_warning)
 		w->extra[extra++] = q->stats_warning;
 	q->answer.infos.items = ql_infos(ql, &q->answer.infos.count);
+	if (q->tracing) {
+		const struct tracing_told told = told_of(q);
+		tracing_put(q->tracing, &told, ql);
+		q->answer.more = &q->tracing->json;
+	}
 	q->answer.value = &q->value;
 	q->answer.stats = q->want_stats ? ql_stats(ql) : NULL;
 	reply(q);
@@ -664,6 +776,10 @@ void api_query_end(struct query *q)
 		return;
 	buf_release(&q->first);
 	running_del(&q->running);
+	if (q->tracing) {
+		buf_release(&q->tracing->json);
+		arena_release(&q->tracing->arena);
+	}
 	drop_result(q);
 	ask_end(&q->ask);
 }

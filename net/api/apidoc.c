@@ -21,6 +21,7 @@ static const struct {
 	{ 400, "wrong: a parameter, the expression, the path or the body; a write that was stored in part only" },
 	{ 401, "no identity, or not a known one" },
 	{ 403, "the identity lacks the role, or the call is not enabled" },
+	{ 404, "there is none of that name" },
 	{ 405, "another method; `Allow` names those that may be used" },
 	{ 413, "the body is over its limit" },
 	{ 415, "the body has another type or encoding" },

@@ -317,6 +317,14 @@ ok(status == 204, "moved to files")
 exported_is_stored("in files")
 reads("in files")
 
+# --- what a query would read, and did ---
+status, a = api(kymod.port, "query", query="sum(rate(wide_total[5m]))", explain=1, time=now / 1000)
+ok(status == 200 and a["data"]["seriesAtMost"] == SERIES and a["data"]["heavy"] is False, f"explained, not run: {str(a)[:300]}")
+status, a = api(kymod.port, "query", query="sum(rate(wide_total[5m]))", trace=1, time=now / 1000)
+read_ = [c for c in a["trace"]["children"] if c["message"].startswith("evaluation")][0]["children"][0]
+ok(f"series={SERIES}, " in read_["message"] and sum(int(c["message"].split("series=")[1].split(",")[0]) for c in read_["children"]) == SERIES,
+   f"traced, shard by shard: {read_['message']}")
+
 # --- by Prometheus ---
 prom_port = free_port()
 open(os.path.join(top, "prometheus.yml"), "w").write(f"""

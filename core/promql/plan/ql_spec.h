@@ -200,6 +200,7 @@ struct ql_piece_spec {
 	struct ticket *ticket;
 	const char *text; /* of the query, for the log */
 	size_t text_len;
+	struct ql_trace_shard *told; /* by shard, when the query is traced; NULL */
 };
 /* Of the pipe's result, where its series may have become equal. */
 static inline enum ql_equal ql_pipe_equal(const struct ql_pipe *s)

@@ -10,6 +10,7 @@
  * called at the end of a turn.
  */
 #include "core/promql/run/ql_exec_priv.h"
+#include "core/promql/run/ql_tracing.h"
 
 #include "core/account/ticket.h"
 #include "core/base/clock.h"
@@ -75,6 +76,8 @@ static void make_plan(struct ql *q)
 	q->err = ql_plan_make(&q->plan, q->root);
 	if (!q->err)
 		q->err = ql_budget_look(&q->run.budget, &q->eb);
+	if (!q->err && q->opts.trace)
+		ql_trace_plan(q->opts.trace, &q->plan);
 	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece) {
 		p->piece = arena_zalloc(&q->arena, sizeof(*p->piece));
 		ql_piece_init(p->piece, p->spec);

@@ -1,7 +1,9 @@
 #include "core/promql/run/ql_scan.h"
 
 #include "core/account/ticket.h"
+#include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "core/promql/ql_trace.h"
 
 #include <string.h>
 
@@ -63,6 +65,16 @@ static size_t batch_bytes(const struct ql_batch *b, const struct ql_piece_spec *
 	return sum;
 }
 
+/* For who traces the query. */
+static void scan_tell(struct ql_scan *s, const struct ql_batch *b)
+{
+	struct ql_trace_shard *t = &s->piece->spec->told[s->shard];
+
+	t->series += b->series;
+	t->samples += b->samples;
+	t->home_bytes += batch_bytes(b, s->piece->spec);
+}
+
 /* Sends what there is; a credit must be home. */
 static void scan_send(struct ql_scan *s, bool last)
 {
@@ -85,6 +97,8 @@ static void scan_send(struct ql_scan *s, bool last)
 	}
 	if (s->loop != s->home)
 		metric_add(M_QUERY_MOVED_BYTES, batch_bytes(b, s->piece->spec));
+	if (UNLIKELY(s->piece->spec->told != NULL))
+		scan_tell(s, b);
 	s->batch = NULL;
 	b->msg.fn = ql_piece_on_batch;
 	loop_send(s->home, &b->msg);
@@ -289,6 +303,8 @@ static void scan_close(struct ql_scan *s)
 		s->cursor->ops->close(s->cursor);
 		s->cursor = NULL;
 		ql_uncharge_heap(&s->budget, s->cursor_memory);
+		if (UNLIKELY(s->piece->spec->told != NULL))
+			s->piece->spec->told[s->shard].bytes = s->cursor_memory;
 		s->cursor_memory = 0;
 	}
 	ql_scan_pipes_release(s);
@@ -357,6 +373,20 @@ static enum job_state scan_run(struct job *j)
 	}
 }
 
+/* The same, and how long it takes. */
+static enum job_state scan_run_told(struct job *j)
+{
+	struct ql_scan *s = CONTAINER_OF(j, struct ql_scan, job);
+	struct ql_trace_shard *t = &s->piece->spec->told[s->shard];
+	uint64_t from = clock_real_mono_ns();
+
+	t->begin_ns = t->begin_ns ? t->begin_ns : from;
+	enum job_state st = scan_run(j);
+	t->end_ns = clock_real_mono_ns();
+	t->busy_ns += t->end_ns - from;
+	return st;
+}
+
 /* False: its shard has nothing for it. */
 static bool scan_begin(struct ql_scan *s)
 {
@@ -370,7 +400,8 @@ static bool scan_begin(struct ql_scan *s)
 		s->state = SCAN_OVER;
 		return false;
 	}
-	job_init(&s->job, heavy ? JOB_QUERY_HEAVY : JOB_QUERY, scan_run);
+	job_init(&s->job, heavy ? JOB_QUERY_HEAVY : JOB_QUERY,
+	    s->piece->spec->told ? scan_run_told : scan_run);
 	job_group(&s->job, s->piece->spec->bytes); /* all of one query */
 	s->job.what = s->piece->spec->text;
 	s->job.what_len = s->piece->spec->text_len;

@@ -428,6 +428,44 @@ static void answers_that_wait(void)
 	}
 }
 
+static void holds(const char *url, int status, const char *want)
+{
+	struct fakereq f;
+	fakereq_get(&f, &tt, api, url);
+	tap_ok(f.status == status && strstr(fakereq_text(&f), want), "%d for %s, with %s: %.700s",
+	    f.status, url, want, fakereq_text(&f));
+	fakereq_end(&f);
+}
+
+/* trace=1 tells what a query did, beside its answer; explain=1 what it would do. */
+static void traces(void)
+{
+	static const char query[] = "/api/v1/query?time=100&query=sum(rate(up[50s]))&trace=1",
+	                  range[] = "/api/v1/query_range?start=0&end=100&step=10&query=up&trace=1",
+	                  plan[] =
+	                      "/api/v1/query?time=100&query=topk(1,sum(rate(up[50s])))&explain=1";
+	holds(query, 200, "\"value\":[100,\"0.3");
+	holds(query, 200, ",\"trace\":{\"duration_msec\":");
+	holds(query, 200,
+	    "\"message\":\"/api/v1/query: query=sum(rate(up[50s])), timeRange=[1970-01-01T00:01:40Z..1970-01-01T00:01:40Z]: series=1\"");
+	holds(query, 200, "\"message\":\"admission: waited for a place\"");
+	holds(query, 200, "\"message\":\"evaluation: samples=10, samplesRead=10");
+	holds(query, 200,
+	    "\"message\":\"read {__name__=\\\"up\\\"}, timeRange=[1970-01-01T00:00:50.001Z..1970-01-01T00:01:40Z]: series=2, samples=10, steps=1, parts of the query=1\"");
+	holds(query, 200, "\"message\":\"shard ");
+	holds(range, 200, "step=10000ms: series=2");
+	holds("/api/v1/query?time=100&query=1&trace=1", 200, "\"children\":[]");
+	holds("/api/v1/query?time=100&query=up{&trace=1", 400, "parse error");
+	answers("/api/v1/query?time=100&query=1&trace=0", 200,
+	    GOOD("{\"resultType\":\"scalar\",\"result\":[100,\"1\"]}"));
+	holds(plan, 200,
+	    "{\"status\":\"success\",\"data\":{\"query\":\"topk(1,sum(rate(up[50s])))\",\"plan\":{\"what\":\"topk\"");
+	holds(plan, 200, "\"onShards\":\"windows of rate, 0 stages, reduced to groups\"");
+	holds(plan, 200,
+	    "\"selectors\":[{\"selector\":\"{__name__=\\\"up\\\"}\",\"start\":\"1970-01-01T00:00:50.001Z\"");
+	holds("/api/v1/query?explain=1&query=sum(", 400, "parse error");
+}
+
 static void metadata(void)
 {
 	answers("/api/v1/series?match[]=up", 200,
@@ -603,6 +641,7 @@ int main(void)
 	cut_texts();
 	results();
 	answers_that_wait();
+	traces();
 	metadata();
 	others();
 	phases();

@@ -211,7 +211,7 @@ static void openapi(void)
 	tap_ok(root && refs_lead(root, root), "each reference leads somewhere");
 	const json_t *query = json_object_get(json_object_get(paths, "/api/v1/query"), "get");
 	tap_is_u64(
-	    json_array_size(json_object_get(query, "parameters")), 6, "a query has parameters");
+	    json_array_size(json_object_get(query, "parameters")), 8, "a query has parameters");
 	const json_t *values = json_object_get(paths, "/api/v1/label/{name}/values");
 	const json_t *name =
 	    json_array_get(json_object_get(json_object_get(values, "get"), "parameters"), 0);

@@ -1,0 +1,52 @@
+/*
+ * ql_trace - what a query is going to do, and what it did on each shard: for who asks with
+ * ql_opts.trace. The plan is there after ql_create, the shards' figures when the query is done.
+ *
+ * A trace belongs to who asks; several queries may add to one (a front and its parts). Texts are in
+ * its arena and outlive the query, but for `matchers`, which are the query's until ql_free.
+ * Thread: the query's; figures of a shard are written on its loop and may be read when the query is
+ * done.
+ */
+#ifndef CORE_PROMQL_QL_TRACE_H
+#define CORE_PROMQL_QL_TRACE_H
+
+#include "core/model/matcher.h"
+
+struct ql_trace_shard {
+	uint64_t series, samples;  /* read */
+	uint64_t bytes;            /* that its source held at most */
+	uint64_t home_bytes;       /* sent to the loop that asked */
+	uint64_t busy_ns;          /* in its slices */
+	uint64_t begin_ns, end_ns; /* core/base/clock.h, real; begin 0: it did not run */
+};
+/* What is read of the series of one selector. */
+struct ql_trace_piece {
+	struct ql_trace_piece *next;
+	const char *selector;
+	int64_t t_min_ms, t_max_ms;
+	const struct matcher *matchers;
+	size_t matchers_count;
+	unsigned pipes; /* how many parts of the query use what is read */
+	uint32_t steps;
+	unsigned shards_count;
+	struct ql_trace_shard *shards;
+};
+/* A node of the plan, with those it is made of. */
+struct ql_trace_node {
+	const char *what, *text; /* "piece", "rate(up[5m])" */
+	const char *more;        /* of a piece: what is done on the shards; NULL */
+	uint32_t steps;
+	struct ql_trace_node *first, *next;
+};
+struct ql_trace {
+	struct arena *arena;
+	struct ql_trace_piece *pieces, **_pieces_end;
+	struct ql_trace_node *plan; /* of the first query */
+};
+static inline void ql_trace_init(struct ql_trace *t, struct arena *a)
+{
+	*t = (struct ql_trace){ .arena = a };
+	t->_pieces_end = &t->pieces;
+}
+
+#endif

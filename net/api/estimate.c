@@ -1,0 +1,177 @@
+#include "net/api/estimate.h"
+
+#include "core/base/arena.h"
+#include "core/rt/job.h"
+
+struct estimate_piece { /* of a shard */
+	struct estimate *of;
+	struct mbox_msg msg, cancel_msg;
+	struct loop_deferred leave;
+	struct loop *loop;
+	struct job job;
+	unsigned shard;
+	struct source_query query;
+	struct source_cursor *cursor;
+	size_t at;
+	uint64_t *series; /* by ask */
+	bool cancel;
+	enum err err;
+	struct errbuf eb;
+};
+
+static void one_home(struct estimate *e)
+{
+	if (--e->_out == 0)
+		e->done(e->arg);
+}
+
+static void piece_home(struct mbox_msg *m)
+{
+	struct estimate_piece *p = CONTAINER_OF(m, struct estimate_piece, msg);
+	struct estimate *e = p->of;
+	if (p->err && !e->err) {
+		e->err = p->err;
+		e->eb = p->eb;
+	}
+	for (size_t i = 0; i < e->count; i++)
+		e->asks[i].series += p->series[i];
+	one_home(e);
+}
+
+static void leave(struct loop_deferred *d)
+{
+	struct estimate_piece *p = CONTAINER_OF(d, struct estimate_piece, leave);
+	p->msg.fn = piece_home;
+	loop_send(p->of->_home, &p->msg);
+}
+
+static void close_cursor(struct estimate_piece *p)
+{
+	if (p->cursor)
+		p->cursor->ops->close(p->cursor);
+	p->cursor = NULL;
+}
+
+static enum job_state finish(struct estimate_piece *p, enum err e)
+{
+	close_cursor(p);
+	p->err = e;
+	p->leave.fn = leave;
+	loop_defer(p->loop, &p->leave);
+	return JOB_DONE;
+}
+
+static void wake(void *arg)
+{
+	struct estimate_piece *p = arg;
+	job_wake(&p->job);
+}
+
+/* No series is read: each is said no to before. */
+static bool keep(void *arg, uint32_t tenant, struct labels labels)
+{
+	(void)arg;
+	(void)tenant;
+	(void)labels;
+	return false;
+}
+
+static enum err open_next(struct estimate_piece *p)
+{
+	const struct estimate *e = p->of;
+	const struct estimate_ask *a = &e->asks[p->at];
+	p->query = (struct source_query){ .what = SOURCE_SERIES_SAMPLES,
+		.tenants = e->tenants,
+		.tenants_count = e->tenants_count,
+		.t_min_ms = a->t_min_ms,
+		.t_max_ms = a->t_max_ms,
+		.matchers = a->matchers,
+		.matchers_count = a->matchers_count,
+		.keep = keep,
+		.wake = wake,
+		.wake_arg = p };
+	return e->source->ops->open(e->source, p->shard, &p->query, &p->cursor);
+}
+
+/* The estimate is there as soon as the series have been chosen. */
+static enum job_state piece_run(struct job *j)
+{
+	struct estimate_piece *p = CONTAINER_OF(j, struct estimate_piece, job);
+	struct source_item item;
+	while (p->at < p->of->count) {
+		if (p->cancel)
+			return finish(p, ERR_CANCELED);
+		enum err e = p->cursor ? ERR_OK : open_next(p);
+		if (e)
+			return finish(p, e);
+		enum source_state st = p->cursor->ops->next(p->cursor, &item);
+		if (st == SOURCE_ERROR) {
+			p->eb = p->cursor->eb;
+			return finish(p, p->cursor->err);
+		}
+		if (st == SOURCE_WAIT)
+			return JOB_WAIT;
+		if (p->cursor->est_series || st != SOURCE_AGAIN) {
+			p->series[p->at++] = p->cursor->est_series;
+			close_cursor(p);
+		}
+		if (job_should_yield())
+			return JOB_YIELD;
+	}
+	return finish(p, ERR_OK);
+}
+
+static void piece_begin(struct mbox_msg *m)
+{
+	struct estimate_piece *p = CONTAINER_OF(m, struct estimate_piece, msg);
+	job_init(&p->job, JOB_QUERY, piece_run);
+	job_group(&p->job, p->of->ticket);
+	job_start(p->loop, &p->job);
+}
+
+void estimate_start(struct estimate *e, struct arena *a)
+{
+	unsigned shards = e->source->ops->shards(e->source);
+	e->_home = loop_here();
+	e->_pieces = arena_zalloc(a, shards * sizeof(*e->_pieces));
+	e->_out = shards;
+	errbuf_init(&e->eb);
+	for (unsigned i = 0; i < shards; i++) {
+		struct estimate_piece *p = &e->_pieces[i];
+		p->of = e;
+		p->shard = i;
+		p->loop = e->source->ops->loop_of(e->source, i);
+		p->series = arena_zalloc(a, (e->count + 1) * sizeof(*p->series));
+		errbuf_init(&p->eb);
+		p->msg.fn = piece_begin;
+		loop_send(p->loop, &p->msg);
+	}
+}
+
+static void cancel_home(struct mbox_msg *m)
+{
+	struct estimate_piece *p = CONTAINER_OF(m, struct estimate_piece, cancel_msg);
+	one_home(p->of);
+}
+
+static void cancel_there(struct mbox_msg *m)
+{
+	struct estimate_piece *p = CONTAINER_OF(m, struct estimate_piece, cancel_msg);
+	p->cancel = true;
+	job_wake(&p->job);
+	m->fn = cancel_home;
+	loop_send(p->of->_home, m);
+}
+
+void estimate_cancel(struct estimate *e)
+{
+	unsigned shards = e->source->ops->shards(e->source);
+	if (e->err == ERR_CANCELED || !e->_out)
+		return;
+	e->err = ERR_CANCELED;
+	e->_out += shards;
+	for (unsigned i = 0; i < shards; i++) {
+		e->_pieces[i].cancel_msg.fn = cancel_there;
+		loop_send(e->_pieces[i].loop, &e->_pieces[i].cancel_msg);
+	}
+}
