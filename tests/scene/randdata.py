@@ -192,10 +192,10 @@ class Data:
             nonlocal h
             if r.random() < 0.012 or gauge:
                 h = Hist(h.schema, h.bounds, is_float, gauge, h.threshold)
-                if gauge:  # buckets on both sides: a chunk's layout, zeros in it, is not to be seen
-                    h.pos[0] = h.neg[0] = scale
             if wander and r.random() < 0.01:
                 h = Hist(r.choice((schema, schema + 1, schema - 1)), bounds, is_float, gauge, r.choice((threshold, threshold * 2)))
+            if not h.bounds and not h.neg:  # buckets on both sides: zeros that are a chunk's layout are not to be seen
+                h.pos[0] = h.neg[0] = scale
             for _ in range(r.randrange(1, 6) + (4 if gauge else 0)):
                 side = h.pos if h.bounds or r.random() < 0.8 else h.neg
                 i = r.randrange(0, len(bounds) + 1) if h.bounds else r.choice((-3, -2, -1, 0, 0, 1, 2, 6, 7, 12))
