@@ -9,6 +9,7 @@
 #include "core/rt/job.h"
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testhist.h"
 #include "tests/lib/testlib.h"
 
 #include <malloc.h>
@@ -174,19 +175,30 @@ static const struct {
 
 /* --- each function, and what its purse says while it runs --- */
 
-static void add_argument(struct buf *b, enum ql_type t, bool wide, unsigned at)
+static const struct way { /* arguments: range and instant vectors */
+	const char *range, *instant;
+} arguments[] = {
+	{ "x[10m]", "x" },
+	{ "many[5m:1s]", "many" },
+	{ "h[10m]", "h" },
+	{ "h[5m:1s]", "h" },
+	{ "hm[30m]", "hm" },
+	{ "{__name__=~\"h|hm\"}[5m:15s]", "{__name__=~\"h|hm\"}" },
+};
+
+static void add_argument(struct buf *b, enum ql_type t, const struct way *way, unsigned at)
 {
 	if (t == QL_SCALAR)
 		buf_add_str(b, at ? "0.5" : "0.3");
 	else if (t == QL_MATRIX)
-		buf_add_str(b, wide ? "many[5m:1s]" : "x[10m]");
+		buf_add_str(b, way->range);
 	else if (t == QL_STRING)
 		buf_add_str(b, "\"id\"");
 	else
-		buf_add_str(b, wide ? "many" : "x");
+		buf_add_str(b, way->instant);
 }
 
-static char *call_text(const struct ql_func *f, bool wide)
+static char *call_text(const struct ql_func *f, const struct way *way)
 {
 	struct buf b;
 	size_t len;
@@ -195,7 +207,7 @@ static char *call_text(const struct ql_func *f, bool wide)
 	buf_printf(&b, "%s(", f->name);
 	for (unsigned i = 0; i < f->args_count; i++) {
 		buf_add_str(&b, i ? ", " : "");
-		add_argument(&b, f->args[i], wide, i);
+		add_argument(&b, f->args[i], way, i);
 	}
 	buf_add_str(&b, ")");
 	buf_add_u8(&b, 0);
@@ -249,9 +261,9 @@ static void each_function_is_honest(struct testteam *tt, struct memsrc *m)
 	unsigned bad = 0, count = 0;
 
 	for (unsigned f = 0; f < QL_FN_COUNT; f++)
-		for (int wide = 0; wide < 2; wide++)
+		for (size_t k = 0; k < COUNT_OF(arguments); k++)
 			for (int64_t step = 0; step < 2; step++) {
-				char *q = call_text(&ql_functab[f], wide);
+				char *q = call_text(&ql_functab[f], &arguments[k]);
 				bad += !honest(tt, m, q, step * 100, LIMIT_MIB * MIB);
 				count++;
 				mem_free(q);
@@ -269,7 +281,9 @@ static void each_operator_is_honest(struct testteam *tt, struct memsrc *m)
 		"count_values(\"v\", many)", "sort_desc(many)", "max_over_time(many[10s:1s])",
 		"many[100s:1s]", "many offset 1s", "many @ 1700000000", "absent(many)",
 		"group(many) by (id)",
-		"label_replace(many, \"a\", \"$1$1$1$1$1$1$1$1\", \"id\", \"(.*)\")" };
+		"label_replace(many, \"a\", \"$1$1$1$1$1$1$1$1\", \"id\", \"(.*)\")", "h[20m]",
+		"h[20m:1s]", "rate(h[2m]) + rate(h[1m])", "increase(h[5m]) / 3",
+		"rate(hm[5m]) or sum_over_time(h[5m])", "rate(h[2m:1s]) > 1" };
 	unsigned bad = 0;
 
 	for (size_t i = 0; i < COUNT_OF(q); i++)
@@ -571,6 +585,23 @@ static void printing_is_linear(const char *op, const char *unit, unsigned n_unit
 	mem_free(text);
 }
 
+/* h: histograms; hm: each fifth sample is a float. */
+static void load_hists(struct memsrc *m, struct arena *a)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "%u", i);
+		struct labels ls = label_make(a, "__name__", i % 2 ? "h" : "hm", "id", id, NULL);
+		for (int k = -100; k <= 100; k++) {
+			struct memsrc_sample s = { .t_ms = T0 + k * 15000, .v = k };
+			if (i % 2 || k % 5)
+				s.h = testhist_next(a, i, (uint64_t)(k + 100));
+			if (memsrc_add_sample(m, ls, &s))
+				abort();
+		}
+	}
+}
+
 static void load(struct memsrc *m)
 {
 	struct arena a;
@@ -584,6 +615,7 @@ static void load(struct memsrc *m)
 			if (memsrc_add(m, ls, T0 + k * 15000, k % 2 ? i : 1000 + i))
 				abort();
 	}
+	load_hists(m, &a);
 	for (unsigned i = 0; i < 4000; i++) {
 		char id[16];
 		snprintf(id, sizeof(id), "%u", i);

@@ -19,6 +19,7 @@ static uint64_t look_at_clock(void);
 
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testhist.h"
 
 #define T0     INT64_C(1700000000000)
 #define GAP_MS 2.0
@@ -266,6 +267,45 @@ static void chains_look_often(struct testteam *tt, struct memsrc *m)
 	buf_release(&b);
 }
 
+#define HISTS (PLAIN ? 3000 : 300) /* samples of a series */
+
+static void load_hists(struct memsrc *m)
+{
+	struct arena a;
+
+	arena_init(&a, 4096);
+	for (unsigned i = 0; i < 4; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "%u", i);
+		struct labels ls = label_make(&a, "__name__", i % 2 ? "h" : "hm", "id", id, NULL);
+		for (unsigned k = 0; k < HISTS; k++) {
+			struct memsrc_sample s = { .t_ms = T0 + k * 15000, .v = k };
+			if (i % 2 || k % 5)
+				s.h = testhist_next(&a, i, k);
+			if (memsrc_add_sample(m, ls, &s))
+				abort();
+		}
+	}
+	arena_release(&a);
+}
+
+/* Windows, subqueries and selectors of histograms. */
+static void hists_look_often(struct testteam *tt, struct memsrc *m)
+{
+	static const char *const forms[] = { "h", "rate(h[5m])", "sum_over_time(h[1h])",
+		"avg_over_time(hm[30s])", "increase(hm[20s])", "changes(h[10m])", "resets(hm[1h])",
+		"irate(h[1m])", "last_over_time(hm[5m])", "max_over_time(hm[5m])", "rate(h[10m:15s])",
+		"sum_over_time(h[20m:15s])", "count_over_time(rate(h[5m])[1h:15s])",
+		"rate(h[5m]) * 2", "histogram_count(rate(h[5m]))" };
+	struct query q = { .source = memsrc_source(m), .step_ms = 15000 };
+
+	q.end_ms = T0 + (HISTS - 1) * 15000;
+	for (size_t i = 0; i < COUNT_OF(forms); i++) {
+		q.text = forms[i];
+		looks_often(tt, &q);
+	}
+}
+
 /* --- the data --- */
 
 static void put(struct memsrc *m, struct labels ls, int64_t t, double v)
@@ -325,6 +365,10 @@ int main(void)
 	names_look_often(&tt, wide, names);
 	long_columns_look_often(&tt, names);
 	chains_look_often(&tt, names);
+	struct memsrc *hists = memsrc_create(tt.team, 4);
+	load_hists(hists);
+	hists_look_often(&tt, hists);
+	memsrc_free(hists);
 	memsrc_free(wide);
 	memsrc_free(longer);
 	memsrc_free(names);
