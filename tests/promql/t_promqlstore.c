@@ -12,8 +12,8 @@
 
 int main(void)
 {
-	static const char *const scripts[] = { "aggregation", "functions", "operators", "selectors",
-		"windows" };
+	static const char *const scripts[] = { "aggregation", "functions", "histogram_operators",
+		"histograms", "operators", "selectors", "windows" };
 	static const struct {
 		bool flush, reopen;
 		const char *what;
