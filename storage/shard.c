@@ -15,6 +15,8 @@ void shard_init(struct shard *sh, struct share *share, unsigned index, uint64_t 
 		.seed = seed,
 		.span = SHARD_SPAN_NONE,
 		.round_span = SHARD_SPAN_NONE,
+		.live_min_ms = INT64_MAX,
+		.frozen_min_ms = INT64_MAX,
 		.rank_hold = UINT64_MAX,
 		.t_newest_ms = INT64_MIN };
 	head_init(&sh->head, share->mem, seed);

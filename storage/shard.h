@@ -156,7 +156,12 @@ struct shard {
 	struct shard_span round_span;
 	/* what came since the last round */
 	uint64_t rows_since_round;
-	struct shard_span span;             /* of senders' rows */
+	struct shard_span span; /* of senders' rows */
+	/*
+	 * No row in memory is older than these: of anybody's that came since the last round began,
+	 * and before
+	 */
+	int64_t live_min_ms, frozen_min_ms;
 	uint64_t newest_put_ns;             /* monotonic time of the last accepted row; 0 = none */
 	int64_t t_newest_ms;                /* newest row of anybody, INT64_MIN = none */
 	struct catalog_state catalog_state; /* as recovery left it */
@@ -167,6 +172,11 @@ struct shard {
 	struct list_link readers; /* told of each series that leaves memory */
 	void *back;               /* of the background (storage/back/round.c) */
 };
+/* May memory hold rows that are no later than a time? */
+static inline bool shard_remembers(const struct shard *sh, int64_t t_max_ms)
+{
+	return sh->live_min_ms <= t_max_ms || sh->frozen_min_ms <= t_max_ms;
+}
 
 /* Is the catalog being made anew from the files? Then it does not know all series. Any thread. */
 static inline bool shard_catalog_is_behind(const struct shard *sh)

@@ -235,6 +235,8 @@ static void shard_apply(struct apply *a, uint32_t end, unsigned step)
 		shard->t_newest_ms = a->span.max_ms;
 	if (a->span.max_ms > a->t_newest_ms)
 		a->t_newest_ms = a->span.max_ms;
+	if (a->span.min_ms < shard->live_min_ms)
+		shard->live_min_ms = a->span.min_ms;
 	if (!sl->batch->own)
 		shard_span_add(&shard->span, a->span);
 	shard->newest_put_ns = loop_now_ns(a->sh->loop);

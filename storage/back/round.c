@@ -375,6 +375,9 @@ static void begin(struct back *b)
 	sh->rows_since_round = 0;
 	sh->round_span = sh->span;
 	sh->span = SHARD_SPAN_NONE;
+	if (sh->live_min_ms < sh->frozen_min_ms)
+		sh->frozen_min_ms = sh->live_min_ms;
+	sh->live_min_ms = INT64_MAX;
 	sh->round = SHARD_FREEZING;
 	head_freeze_begin(&sh->head);
 	slices_start(b);
@@ -719,8 +722,10 @@ static bool step(struct back *b)
 	case SHARD_FREEZING:
 		return freeze_some(b->round);
 	case SHARD_DROPPING:
-		if (head_frozen_drop(&sh->head, ROUND_STEP))
+		if (head_frozen_drop(&sh->head, ROUND_STEP)) {
+			sh->frozen_min_ms = INT64_MAX; /* what is in memory came since it began */
 			evict_begin(b);
+		}
 		return false;
 	case SHARD_EVICTING:
 		return evict_some(b);

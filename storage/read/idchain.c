@@ -7,12 +7,13 @@
 #include "core/base/clock.h"
 #include "storage/meta/postings_priv.h"
 
-#define CHOOSE_NS    200000u /* of one step of choosing */
-#define SERIES_AHEAD 8u      /* hot lines of active series fetched so many ahead */
-#define SKIPS_MAX    512u    /* ids without a series in one call */
-#define TABLES       256u
-#define FETCH_AT     64u /* labels fetched at once */
-#define FETCH_KEEP   (256u << 10)
+#define CHOOSE_NS     200000u /* of one step of choosing */
+#define SERIES_AHEAD  8u      /* hot lines of active series fetched so many ahead */
+#define INSIDES_AHEAD 4u      /* and what they point to */
+#define SKIPS_MAX     512u    /* ids without a series in one call */
+#define TABLES        256u
+#define FETCH_AT      64u /* labels fetched at once */
+#define FETCH_KEEP    (256u << 10)
 
 /* ---- old ids, by the hash of their labels ---- */
 
@@ -666,6 +667,22 @@ static bool ahead_fill(struct idchain *c)
 	return c->ahead_count;
 }
 
+/* What the hot line of a series points to, and a step later what that points to. */
+static inline void insides_fetch(const struct series *s, unsigned ahead)
+{
+	if (UNLIKELY(!s || !s->labels))
+		return;
+	if (ahead == INSIDES_AHEAD) {
+		for (unsigned at = 0; at < s->labels_len; at += CACHE_LINE)
+			__builtin_prefetch(s->labels + at);
+		__builtin_prefetch(s->more);
+		__builtin_prefetch(s->tail.bytes);
+	} else if (s->more && s->more->packs.count) {
+		const struct packs *p = &s->more->packs;
+		__builtin_prefetch(packs_place(p, p->count - 1));
+	}
+}
+
 static enum idchain_step next_active(struct idchain *c)
 {
 	const struct head *h = &c->shard->head;
@@ -673,6 +690,8 @@ static enum idchain_step next_active(struct idchain *c)
 		const struct series *s = head_by_id(h, c->ahead[c->ahead_at]);
 		if (LIKELY(c->ahead_at + SERIES_AHEAD < c->ahead_count))
 			__builtin_prefetch(head_by_id(h, c->ahead[c->ahead_at + SERIES_AHEAD]));
+		for (unsigned k = INSIDES_AHEAD; k && c->ahead_at + k < c->ahead_count; k /= 2)
+			insides_fetch(head_by_id(h, c->ahead[c->ahead_at + k]), k);
 		if (UNLIKELY(!s || s->tenant != c->tenant || (s->flags & SERIES_SHADOWED))) {
 			if (s && s->tenant == c->tenant)
 				old_add(&c->old, s->id, hash_of(c, series_labels(s)));

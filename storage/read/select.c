@@ -168,9 +168,11 @@ static inline const struct series *in_memory(const struct select *s, size_t i)
 /* What memory holds of it now. */
 static enum err read_memory(struct select *s, size_t i, struct column *out)
 {
-	const struct series *series = in_memory(s, i);
+	const struct series *series =
+	    shard_remembers(s->shard, s->query->t_max_ms) ? in_memory(s, i) : NULL;
 	column_clear(out);
-	if (!series || (!series_has_live(series) && !series_frozen(series)))
+	if (!series || series->t_newest_ms < s->query->t_min_ms ||
+	    (!series_has_live(series) && !series_frozen(series)))
 		return ERR_OK;
 	enum err err = series_read(series, s->query->t_min_ms, s->query->t_max_ms, out);
 	s->units.work += out->count;
@@ -181,9 +183,12 @@ static enum err read_memory(struct select *s, size_t i, struct column *out)
 
 static bool has_large_memory(const struct select *s)
 {
+	if (!shard_remembers(s->shard, s->query->t_max_ms))
+		return false;
 	for (size_t i = 0; i < s->chain.refs_count; i++) {
 		const struct series *series = in_memory(s, i);
-		if (series && series_holds_more(series, SELECT_MEMORY_AT_ONCE))
+		if (series && series->t_newest_ms >= s->query->t_min_ms &&
+		    series_holds_more(series, SELECT_MEMORY_AT_ONCE))
 			return true;
 	}
 	return false;

@@ -150,6 +150,7 @@ enum err unitpool_open(struct unitpool *p, struct unitpool_unit *x, struct errbu
 		p->opener = x;
 	enum err e = x->is_times ? cfile_times_open(&x->times, x->file, &x->ext, x->bytes.data, eb)
 	                         : cfile_unit_open(&x->unit, x->file, &x->ext, x->bytes.data, eb);
+	x->near = 0;
 	x->state = e ? UNITPOOL_BAD : UNITPOOL_OPEN;
 	return e;
 }

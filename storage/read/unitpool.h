@@ -41,7 +41,8 @@ struct unitpool_unit {
 	struct buf bytes;
 	struct cfile_unit unit; /* borrow bytes */
 	struct cfile_times times;
-	enum err err; /* of loading */
+	uint32_t near; /* of the unit: the entry that was found last */
+	enum err err;  /* of loading */
 };
 struct unitpool {
 	struct unitpool_unit **units; /* all there are, spare ones too */

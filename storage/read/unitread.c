@@ -384,7 +384,6 @@ static enum have unit_get(struct unitread *u, struct unitread_file *f,
 	}
 	enum have have = piece_get(u, f, ext, out);
 	f->unit = *out;
-	f->near = 0;
 	return have;
 }
 
@@ -818,7 +817,7 @@ static enum unitread_got add_unit(struct unitread *u, struct unitread_file *f,
 	if (UNLIKELY(have != HAVE_YES))
 		return have == HAVE_BAD ? UNITREAD_ALL : waits(u);
 	const struct cfile_entry *e;
-	size_t entries = cfile_unit_find_near(&x->unit, id, &f->near, &e);
+	size_t entries = cfile_unit_find_near(&x->unit, id, &x->near, &e);
 	while (u->at_entry < entries) {
 		if (UNLIKELY(add_entry(u, f, x, &e[u->at_entry], acc) == HAVE_WAIT))
 			return waits(u);

@@ -53,7 +53,6 @@ struct unitread_file {
 	/* what the last series found here: looked at first */
 	struct cfile_seek seek;
 	struct unitpool_unit *unit, *times;
-	uint32_t near; /* its entry in the unit */
 };
 /*
  * Where the times of a column came from, entry by entry: those of the series before. While the

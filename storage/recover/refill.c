@@ -63,6 +63,8 @@ static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool 
 	}
 	if (span.max_ms > sh->t_newest_ms)
 		sh->t_newest_ms = span.max_ms;
+	if (span.min_ms < sh->live_min_ms)
+		sh->live_min_ms = span.min_ms;
 	if (!own)
 		shard_span_add(&sh->span, span);
 	sh->rows_since_round += rec->count;
