@@ -24,8 +24,9 @@
  * ever asked; from the first question on it is. CHANGES_ALL marks those, too, who come later.
  *
  * Thread: changes_mark on the writer's own thread; the others any.
- * Cost: a mark of one minute 4 stores and one compare and swap; for whom nobody asks, a fence and
- * two loads. A question some 4 loads for each writer and minute-wide range, at most 260.
+ * Cost: a mark of one minute 4 stores and one compare and swap; for whom nobody asks, one
+ * operation on a number that all share. A question some 4 loads for each writer and minute-wide
+ * range, at most 260.
  * Memory: 4 KiB for each writer and somebody asked for.
  */
 #ifndef CORE_RT_CHANGES_H
