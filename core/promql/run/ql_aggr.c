@@ -299,10 +299,21 @@ static bool add_part(struct ql_aggr *g, const struct ql_col *col)
 	return g->_busy;
 }
 
+/* Behind its floats the column's histograms, in parts of their own. */
+static enum err add_hists(
+    struct ql_aggr *g, const struct ql_col *col, bool *more, struct ql_budget *b, struct errbuf *eb)
+{
+	enum err e = ql_aggr_hists_add(g, group_at(g, g->_group), col, more, b, eb);
+	g->_in_hists = *more;
+	return e;
+}
+
 enum err ql_aggr_add(
     struct ql_aggr *g, const struct ql_col *col, bool *more, struct ql_budget *b, struct errbuf *eb)
 {
 	*more = false;
+	if (UNLIKELY(g->_in_hists))
+		return add_hists(g, col, more, b, eb);
 	if (!g->_busy) {
 		enum err e = add_begin(g, col, b, eb);
 		if (e)
@@ -310,12 +321,14 @@ enum err ql_aggr_add(
 	}
 	if (UNLIKELY(g->n > QL_AGGR_PART)) {
 		*more = add_part(g, col);
-		return ERR_OK;
+	} else {
+		struct ql_aggr_group *gr = group_at(g, g->_group);
+		if (g->_fresh)
+			group_clear(g, gr, g->n);
+		group_add(g, gr, col, g->n);
 	}
-	struct ql_aggr_group *gr = group_at(g, g->_group);
-	if (g->_fresh)
-		group_clear(g, gr, g->n);
-	group_add(g, gr, col, g->n);
+	if (UNLIKELY(col->hists != NULL) && !*more)
+		return add_hists(g, col, more, b, eb);
 	return ERR_OK;
 }
 
@@ -469,6 +482,14 @@ enum err ql_aggr_merge(struct ql_aggr *g, const struct ql_aggr *from, bool *more
 			g->_step += n;
 		}
 		if (fresh || g->_step == g->n) {
+			bool rest = false;
+			const struct ql_aggr_group *other = group_at(from, g->_merged);
+			if (UNLIKELY(!fresh && other->hists))
+				e = ql_aggr_hists_merge(g, group_at(g, at), other, &rest, b, eb);
+			if (e || rest) {
+				*more = rest;
+				return e;
+			}
 			g->_step = 0;
 			g->_merged++;
 		}
@@ -517,14 +538,16 @@ bool ql_aggr_finish(struct ql_aggr *g, uint32_t i, struct ql_col *out)
 
 	for (uint32_t k = g->_step; k < end; k++)
 		gr->a[k] = ql_bit(gr->has, k) ? group_value(g, gr, k) : 0;
-	g->_step = end < g->n ? end : 0;
-	if (g->_step)
+	g->_step = end;
+	if (end < g->n || (UNLIKELY(gr->hists != NULL) && ql_aggr_hists_finish(g, gr, out)))
 		return true;
+	g->_step = 0;
 	*out = (struct ql_col){
 		.ls = ql_tab_key(&g->tab, i)->ls,
 		.hash = ql_tab_key(&g->tab, i)->hash,
 		.has = gr->has,
 		.v = gr->a,
+		.hists = gr->hists ? gr->hists->out : NULL,
 		.drop_name = gr->drop_name,
 	};
 	return false;

@@ -7,6 +7,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/rune.h"
+#include "core/model/histmath.h"
 
 #include <string.h>
 
@@ -22,7 +23,7 @@ struct countv {
 	bool keeps_value; /* false: "without" names it */
 	struct countv_slot *slots;
 	uint32_t slots_count, used; /* a power of 2 */
-	struct buf scratch;
+	struct buf scratch, print;
 	struct arena text; /* one label set */
 };
 
@@ -35,6 +36,7 @@ static void countv_release(void *arg)
 {
 	struct countv *c = arg;
 	buf_release(&c->scratch);
+	buf_release(&c->print);
 	arena_release(&c->text);
 }
 
@@ -67,28 +69,50 @@ static enum err countv_grow(struct ql_run *x, struct countv *s, uint32_t least)
 	return ERR_OK;
 }
 
-/* The labels of a result column are made once for a group and a value. False: x->err. */
-static bool countv_make(
-    struct ql_run *x, struct ql_pn *pn, struct countv *s, struct countv_slot *slot, double v)
+/* The result column of a group and a value's text: its number, or QL_TAB_NONE and x->err. */
+static uint32_t countv_named(struct ql_run *x, struct ql_pn *pn, struct countv *s, uint32_t group,
+    const char *text, size_t len)
 {
 	const struct ql_str *name = label_param(pn->ast);
-	char text[NUM_FMT_MAX];
 	struct label_builder b;
 	bool fresh;
 
 	arena_reset(&s->text, 4096);
-	label_builder_from(&b, &s->text, ql_tab_key(&s->groups, slot->group)->ls);
+	label_builder_from(&b, &s->text, ql_tab_key(&s->groups, group)->ls);
 	if (s->keeps_value)
-		label_builder_set(&b, name->s, name->len, text, num_fmt_f(v, text));
+		label_builder_set(&b, name->s, name->len, text, len);
 	struct labels ls = label_builder_done(&b);
 	if ((x->err = ql_room(&x->budget, ls.len, x->eb)))
-		return false;
+		return QL_TAB_NONE;
 	uint32_t at = ql_tab_add(&s->tab, ls, label_hash(ls), true, &fresh);
 	if (fresh && !ql_run_col(x, &pn->vec, ql_tab_key(&s->tab, at)->ls, pn->grid.n))
+		return QL_TAB_NONE;
+	return at;
+}
+
+/* The labels of a result column are made once for a group and a value. False: x->err. */
+static bool countv_make(
+    struct ql_run *x, struct ql_pn *pn, struct countv *s, struct countv_slot *slot, double v)
+{
+	char text[NUM_FMT_MAX];
+	size_t len = num_fmt_f(v, text);
+	uint32_t at = countv_named(x, pn, s, slot->group, text, len);
+
+	if (at == QL_TAB_NONE)
 		return false;
 	slot->col = at + 1;
 	s->used++;
 	return true;
+}
+
+/* The same of a histogram: its text is its value. */
+static struct ql_col *countv_hist(
+    struct ql_run *x, struct ql_pn *pn, struct countv *s, uint32_t group, const struct hist *h)
+{
+	buf_clear(&s->print);
+	hist_print(h, &s->print);
+	uint32_t at = countv_named(x, pn, s, group, (const char *)s->print.data, s->print.len);
+	return at == QL_TAB_NONE ? NULL : &pn->vec.cols[at];
 }
 
 /* The result column of a value in a group; NULL: x->err. */
@@ -138,6 +162,7 @@ static enum ql_did countv_start(struct ql_run *x, struct ql_pn *pn)
 	struct countv *s = pn->state = arena_zalloc(x->arena, sizeof(*s));
 
 	buf_init(&s->scratch);
+	buf_init(&s->print);
 	arena_init(&s->text, 4096);
 	ql_run_at_end(x, countv_release, s);
 	if (!name->len || !rune_valid(name->s, name->len))
@@ -149,6 +174,18 @@ static enum ql_did countv_start(struct ql_run *x, struct ql_pn *pn)
 		return QL_FAILED;
 	countv_names(x, s, pn->ast);
 	return QL_DONE;
+}
+
+static enum ql_did countv_hists(struct ql_run *x, struct ql_pn *pn, struct countv *s,
+    uint32_t group, const struct hist *h, uint32_t step)
+{
+	struct ql_col *to = countv_hist(x, pn, s, group, h);
+
+	if (!to)
+		return QL_FAILED;
+	to->v[step] += 1;
+	ql_bit_on(to->has, step);
+	return ql_tick(x, 1024 + 8 * hist_cost(h)) ? QL_AGAIN : QL_DONE;
 }
 
 /* One series from pn->step on. */
@@ -163,8 +200,15 @@ static enum ql_did countv_series(
 
 	while (pn->step < pn->grid.n) {
 		uint32_t i = pn->step++;
-		if (!ql_bit(c->has, i))
+		if (!ql_bit(c->has, i)) {
+			if (LIKELY(!c->hists || !ql_bit(c->hists->has, i)))
+				continue;
+			enum ql_did did = countv_hists(x, pn, s, group, c->hists->h[i], i);
+			if (did)
+				return did;
+			to = NULL;
 			continue;
+		}
 		if (!to || num_bits(c->v[i]) != last)
 			to = countv_column(x, pn, s, group, c->v[i], &made);
 		if (!to)

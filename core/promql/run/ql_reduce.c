@@ -8,6 +8,8 @@ void ql_reducer_init(struct ql_reducer *r, const struct ql_reduce *spec, uint32_
 		break;
 	case QL_REDUCE_AGGR:
 		ql_aggr_init(&r->u.aggr, spec->op, spec->names, spec->without, n, a);
+		r->u.aggr.pos = spec->inner;
+		r->u.aggr.nameless = spec->drops_name;
 		break;
 	case QL_REDUCE_BEST:
 		ql_best_init(&r->u.best, spec, n, a);
@@ -76,7 +78,8 @@ static enum ql_did finish_aggr(struct ql_run *x, struct ql_reducer *r, struct ql
 		return QL_FAILED;
 	while (r->_pos < g->tab.count) {
 		if (!ql_aggr_finish(g, r->_pos, &col)) {
-			*ql_vec_add(x->arena, out) = col;
+			if (ql_col_any(&col, r->n))
+				*ql_vec_add(x->arena, out) = col;
 			r->_pos++;
 		}
 		if (ql_tick(x, ql_aggr_part(r->n)))
@@ -100,8 +103,16 @@ enum ql_did ql_reducer_finish(struct ql_run *x, struct ql_reducer *r, struct ql_
 
 void ql_reducer_notes(struct ql_reducer *r, struct ql_notes *notes)
 {
-	if (r->spec->kind == QL_REDUCE_BEST)
+	switch (r->spec->kind) {
+	case QL_REDUCE_NONE:
+		break;
+	case QL_REDUCE_AGGR:
+		r->u.aggr.notes = notes;
+		break;
+	case QL_REDUCE_BEST:
 		r->u.best.notes = notes;
+		break;
+	}
 }
 
 bool ql_reducer_may_collide(const struct ql_reducer *r)

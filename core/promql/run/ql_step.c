@@ -107,6 +107,8 @@ static enum ql_did run_aggr(struct ql_run *x, struct ql_pn *pn)
 		    ql_aggr_names(
 		        x->arena, ast->agg.grouping, ast->agg.grouping_count, ast->agg.without),
 		    ast->agg.without, pn->grid.n, x->arena);
+		g->notes = &x->notes;
+		g->pos = ast->agg.expr->pos;
 		ql_run_at_end(x, aggr_release, g);
 	}
 	while (pn->pos < v->count) {
@@ -120,10 +122,13 @@ static enum ql_did run_aggr(struct ql_run *x, struct ql_pn *pn)
 	}
 	if (!ql_run_reserve(x, &pn->vec, g->tab.count))
 		return QL_FAILED;
-	while (pn->vec.count < g->tab.count) {
+	while (pn->step < g->tab.count) {
 		struct ql_col col;
-		if (!ql_aggr_finish(g, pn->vec.count, &col))
-			*ql_vec_add(x->arena, &pn->vec) = col;
+		if (!ql_aggr_finish(g, pn->step, &col)) {
+			if (ql_col_any(&col, pn->grid.n))
+				*ql_vec_add(x->arena, &pn->vec) = col;
+			pn->step++;
+		}
 		if (ql_tick(x, ql_aggr_part(pn->grid.n)))
 			return QL_AGAIN;
 	}

@@ -231,7 +231,9 @@ static bool block_heaps(struct ql_run *x, struct topk *t)
 
 	while (b->at < group_size(t)) {
 		const struct ql_col *c = &t->v->cols[column_of(t, b->at)];
-		uint64_t has = (c->has[b->step / 64] & bits) >> (b->step % 64);
+		uint64_t word =
+		    t->op == QL_LIMITK ? ql_col_word(c, b->step / 64) : c->has[b->step / 64];
+		uint64_t has = (word & bits) >> (b->step % 64);
 		uint64_t compared = t->compared;
 		uint32_t moved = 0;
 		for (uint64_t m = has; m; m &= m - 1) {
@@ -269,8 +271,11 @@ static bool block_apply(struct ql_run *x, struct topk *t)
 	uint64_t bits = block_bits(b);
 
 	while (b->at < group_size(t)) {
-		uint64_t *has = &t->v->cols[column_of(t, b->at)].has[b->step / 64];
-		*has &= ~bits | t->mask[b->at++];
+		struct ql_col *c = &t->v->cols[column_of(t, b->at)];
+		uint64_t stays = ~bits | t->mask[b->at++];
+		c->has[b->step / 64] &= stays;
+		if (UNLIKELY(c->hists != NULL))
+			c->hists->has[b->step / 64] &= stays;
 		if (ql_tick(x, 16))
 			return false;
 	}
@@ -401,6 +406,12 @@ static enum ql_did topk_ratio(struct ql_run *x, struct topk *t, const struct ql_
 			if (!ql_ratio_keeps(ql_scalar_at(p, t->step + i), offset))
 				ql_bit_off(c->has, t->step + i);
 		}
+		if (UNLIKELY(c->hists != NULL))
+			QL_EACH_BIT(i, c->hists->has + t->step / 64, count)
+			{
+				if (!ql_ratio_keeps(ql_scalar_at(p, t->step + i), offset))
+					ql_bit_off(c->hists->has, t->step + i);
+			}
 		t->step += count;
 		if (t->step == t->n) {
 			t->pos++;
@@ -417,13 +428,30 @@ static enum ql_did topk_ratio(struct ql_run *x, struct topk *t, const struct ql_
 
 /* --- the result --- */
 
+/* topk and bottomk leave histograms out; of the others those that were not chosen go. */
+static void clear_hists(
+    struct ql_run *x, const struct ql_pn *pn, struct topk *t, struct ql_col *c, uint32_t count)
+{
+	if (t->op == QL_TOPK || t->op == QL_BOTTOMK) {
+		if (ql_bits_any(c->hists->has, t->n))
+			ql_notes_left_out(&x->notes, pn->ast->pos, ql_agg_text(t->op));
+		c->hists = NULL;
+		return;
+	}
+	for (uint32_t i = t->step; i < t->step + count; i++)
+		if (!ql_bit(c->hists->has, i))
+			c->hists->h[i] = NULL;
+}
+
 /* Absent values are 0; columns that have lost everything go anyway. */
-static enum ql_did topk_clear(struct ql_run *x, struct topk *t)
+static enum ql_did topk_clear(struct ql_run *x, const struct ql_pn *pn, struct topk *t)
 {
 	while (t->pos < t->v->count) {
 		struct ql_col *c = &t->v->cols[t->pos];
 		uint32_t count = ql_part(t->step, t->n);
-		if (t->step || ql_bits_any(c->has, t->n)) {
+		if (UNLIKELY(c->hists != NULL))
+			clear_hists(x, pn, t, c, count);
+		if (t->step || ql_col_any(c, t->n)) {
 			for (uint32_t w = t->step / 64; w < ql_words(t->step + count); w++)
 				for (uint64_t off = ~c->has[w]; off; off &= off - 1) {
 					uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(off);
@@ -474,7 +502,7 @@ static enum ql_did topk_order(struct ql_run *x, struct topk *t)
 	}
 	for (; t->pos < count; t->pos++) {
 		uint32_t col = t->m.col[t->pos];
-		if (ql_bit(t->v->cols[col].has, 0))
+		if (ql_col_any(&t->v->cols[col], 1))
 			t->order[t->order_count++] = col;
 		if (ql_tick(x, 0)) {
 			t->pos++;
@@ -548,7 +576,7 @@ static enum ql_did topk_phase_run(struct ql_run *x, struct ql_pn *pn, struct top
 	case TOPK_RANK:
 		return topk_rank(x, t);
 	case TOPK_CLEAR:
-		return topk_clear(x, t);
+		return topk_clear(x, pn, t);
 	case TOPK_ORDER:
 		return topk_order(x, t);
 	case TOPK_RESULT:
