@@ -96,9 +96,10 @@ struct hist_bucket {
 struct hist_iter {
 	const struct hist *h;
 	unsigned _part; /* negative, zero, positive, or the other way round; then the end */
-	uint32_t _span, _in, _at; /* the next one; read backwards: behind it */
+	uint32_t _span, _in, _at; /* the one at hand */
 	int64_t _index;
 	bool _down; /* from the highest to the lowest */
+	bool _on;   /* of a side read forwards: the one at hand was given */
 };
 void hist_iter_init(struct hist_iter *it, const struct hist *h, bool down);
 bool hist_iter_next(struct hist_iter *it, struct hist_bucket *out);

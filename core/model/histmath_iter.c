@@ -50,19 +50,21 @@ static void forwards_init(struct hist_iter *it)
 	const struct hist_side *s = part_side(it);
 	it->_span = it->_in = it->_at = 0;
 	it->_index = s->spans_count ? s->spans[0].offset : 0;
+	it->_on = false;
 }
 
-/* To the bucket at _at; the caller goes behind it. */
 static bool forwards_next(struct hist_iter *it)
 {
 	const struct hist_side *s = part_side(it);
-	if (it->_at == s->counts_count)
-		return false;
-	while (it->_in == s->spans[it->_span].length) {
+	it->_in += it->_on;
+	it->_at += it->_on;
+	it->_index += it->_on;
+	it->_on = it->_at < s->counts_count;
+	while (it->_on && it->_in == s->spans[it->_span].length) {
 		it->_in = 0;
 		it->_index += s->spans[++it->_span].offset;
 	}
-	return true;
+	return it->_on;
 }
 
 void hist_iter_init(struct hist_iter *it, const struct hist *h, bool down)
@@ -108,34 +110,48 @@ static bool zero_holds(const struct hist *h)
 	return h->zero_count.f > 0 && !histm_is_custom(h);
 }
 
-bool hist_iter_next(struct hist_iter *it, struct hist_bucket *out)
+bool histm_iter_step(struct hist_iter *it, double *count)
 {
 	if (it->_part == PART_LOW) {
 		if (backwards_next(it)) {
-			bucket_fill(it, it->_down, out);
-			bucket_cut(it->h, out);
+			*count = part_side(it)->counts[it->_at].f;
 			return true;
 		}
 		it->_part = PART_ZERO;
+		if (zero_holds(it->h)) {
+			*count = it->h->zero_count.f;
+			return true;
+		}
 	}
 	if (it->_part == PART_ZERO) {
 		it->_part = PART_HIGH;
 		forwards_init(it);
-		if (zero_holds(it->h)) {
-			bucket_zero(it->h, out);
-			return true;
-		}
 	}
 	if (it->_part == PART_HIGH && forwards_next(it)) {
-		bucket_fill(it, !it->_down, out);
-		bucket_cut(it->h, out);
-		it->_in++;
-		it->_at++;
-		it->_index++;
+		*count = part_side(it)->counts[it->_at].f;
 		return true;
 	}
 	it->_part = PART_END;
 	return false;
+}
+
+void histm_iter_bucket(const struct hist_iter *it, struct hist_bucket *out)
+{
+	if (it->_part == PART_ZERO) {
+		bucket_zero(it->h, out);
+		return;
+	}
+	bucket_fill(it, (it->_part == PART_HIGH) != it->_down, out);
+	bucket_cut(it->h, out);
+}
+
+bool hist_iter_next(struct hist_iter *it, struct hist_bucket *out)
+{
+	double count;
+	if (!histm_iter_step(it, &count))
+		return false;
+	histm_iter_bucket(it, out);
+	return true;
 }
 
 /* ---- as text ---- */
@@ -178,7 +194,7 @@ void hist_print(const struct hist *h, struct buf *out)
 	}
 	it._part = PART_HIGH;
 	forwards_init(&it);
-	for (; forwards_next(&it); it._in++, it._at++, it._index++) {
+	while (forwards_next(&it)) {
 		bucket_fill(&it, true, &b);
 		print_bucket(&b, out);
 	}

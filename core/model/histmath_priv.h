@@ -33,6 +33,7 @@ struct histm_walk {
 	const double *errors; /* of the counts; NULL = all are 0 */
 	unsigned steps;       /* schemas to go down */
 	bool kahan;           /* what is put together is, with errors */
+	bool solid;           /* buckets of 0, with an error of 0, are left out */
 	uint32_t span, in, at;
 	int64_t raw; /* index of the bucket at `at`, in its own schema */
 	/* the bucket that was given last */
@@ -66,6 +67,10 @@ bool histm_walk_next(struct histm_walk *w);
 void histm_walk_above(struct histm_walk *w, int schema, double threshold);
 /* To the first one that does not end at or below the threshold, in this schema; false: none. */
 bool histm_walk_over(struct histm_walk *w, int schema, double threshold);
+
+/* hist_iter_next in two: to the next bucket, and what it is; bounds cost more than a step. */
+bool histm_iter_step(struct hist_iter *it, double *count);
+void histm_iter_bucket(const struct hist_iter *it, struct hist_bucket *out);
 
 /* ---- writing ---- */
 

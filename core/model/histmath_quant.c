@@ -39,10 +39,18 @@ static double bucket_at(const struct hist *h, const struct hist_bucket *b, doubl
 
 static double rest(struct hist_iter *it, double count)
 {
-	struct hist_bucket b;
-	while (hist_iter_next(it, &b))
-		count += b.count;
+	double c;
+	while (histm_iter_step(it, &c))
+		count += c;
 	return count;
+}
+
+static void last_bucket(const struct hist *h, bool down, struct hist_bucket *out)
+{
+	struct hist_iter it;
+	hist_iter_init(&it, h, down);
+	while (hist_iter_next(&it, out))
+		;
 }
 
 /*
@@ -52,8 +60,8 @@ static double rest(struct hist_iter *it, double count)
 double hist_quantile(double q, const struct hist *h, enum hist_nan *nan)
 {
 	struct hist_iter it;
-	struct hist_bucket b, at = { 0 };
-	double count = 0, total = h->count.f;
+	struct hist_bucket at = { 0 };
+	double count = 0, c, total = h->count.f;
 	bool sum_nan = h->sum != h->sum, up = sum_nan || q < 0.5;
 	*nan = HIST_NAN_NONE;
 	if (q < 0)
@@ -64,14 +72,15 @@ double hist_quantile(double q, const struct hist *h, enum hist_nan *nan)
 		return NAN;
 	double rank = up ? q * total : (1 - q) * total;
 	hist_iter_init(&it, h, !up);
-	while (hist_iter_next(&it, &b)) {
-		at = b;
-		if (b.count == 0)
-			continue;
-		count += b.count;
-		if (count >= rank)
-			break;
+	bool found = false;
+	while (!found && histm_iter_step(&it, &c)) {
+		count += c;
+		found = c != 0 && count >= rank;
 	}
+	if (found)
+		histm_iter_bucket(&it, &at);
+	else
+		last_bucket(h, !up, &at);
 	if (!histm_is_custom(h)) {
 		if (at.lower < 0 && at.upper > 0)
 			zero_one_sided(h, &at);

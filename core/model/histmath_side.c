@@ -56,8 +56,15 @@ static int64_t coarser(int64_t index, unsigned steps)
 	return ((index - 1) >> steps) + 1;
 }
 
+static bool is_void(const struct histm_walk *w)
+{
+	return w->s->counts[w->at].f == 0 && (!w->errors || w->errors[w->at] == 0);
+}
+
 bool histm_walk_next(struct histm_walk *w)
 {
+	while (UNLIKELY(w->solid) && histm_walk_more(w) && is_void(w))
+		histm_walk_skip(w);
 	if (!histm_walk_more(w))
 		return false;
 	w->index = coarser(w->raw, w->steps);

@@ -246,22 +246,13 @@ static bool side_begin(struct arena *a, struct histm_out *o, struct sum_side *ou
 	return true;
 }
 
-/* Of l, whose zero bucket was widened, empty ones are gone. */
-static bool next_of_l(struct histm_walk *l, bool widened)
-{
-	while (histm_walk_next(l))
-		if (!widened || l->count != 0 || l->error != 0)
-			return true;
-	return false;
-}
-
-static bool side_merge(struct arena *a, struct histm_walk *l, struct histm_walk *r, bool widened,
-    int schema, double threshold, struct sum_side *out)
+static bool side_merge(struct arena *a, struct histm_walk *l, struct histm_walk *r, int schema,
+    double threshold, struct sum_side *out)
 {
 	struct histm_out o;
 	if (!side_begin(a, &o, out, l->s->counts_count + r->s->counts_count))
 		return false;
-	bool in_l = next_of_l(l, widened), in_r = histm_walk_over(r, schema, threshold);
+	bool in_l = histm_walk_next(l), in_r = histm_walk_over(r, schema, threshold);
 	while (in_l || in_r) {
 		bool use_l = in_l && (!in_r || l->index <= r->index);
 		bool use_r = in_r && (!in_l || r->index <= l->index);
@@ -272,7 +263,7 @@ static bool side_merge(struct arena *a, struct histm_walk *l, struct histm_walk 
 		else
 			histm_out_add(&o, r->index, r->count, r->error);
 		if (use_l)
-			in_l = next_of_l(l, widened);
+			in_l = histm_walk_next(l);
 		if (use_r)
 			in_r = histm_walk_next(r);
 	}
@@ -296,9 +287,11 @@ static bool sides_merge(
 		    walk_with(l, k, custom ? 0 : (unsigned)(l->h->schema - to->schema));
 		struct histm_walk wr =
 		    walk_with(r, k, custom ? 0 : (unsigned)(r->h->schema - to->schema));
-		if (l->widened)
+		if (l->widened) {
 			histm_walk_above(&wl, l->h->schema, l->threshold);
-		if (!side_merge(a, &wl, &wr, l->widened, to->schema, to->threshold, &to->sides[k]))
+			wl.solid = true; /* as upstream: those it leaves are compact */
+		}
+		if (!side_merge(a, &wl, &wr, to->schema, to->threshold, &to->sides[k]))
 			return false;
 	}
 	return true;
