@@ -29,13 +29,16 @@ static uint64_t look_at_clock(void);
 # define PLAIN 0
 # define WIDE  2000u
 # define LONG  20u
+# define FAT   5u
 #else
 # define PLAIN 1
 # define WIDE  200000u
 # define LONG  2000u
+# define FAT   100u
 #endif
-#define STEPS 11000
-#define NAMES 10000u
+#define STEPS   11000
+#define NAMES   10000u
+#define BUCKETS 4000u
 
 /* --- looks at the clock --- */
 
@@ -306,6 +309,23 @@ static void hists_look_often(struct testteam *tt, struct memsrc *m)
 	}
 }
 
+/* Many buckets a step: the clock is looked at by buckets, not by steps. */
+static void buckets_look_often(struct testteam *tt, struct memsrc *m)
+{
+	static const char *const forms[] = { "fat", "histogram_quantile(0.9, #)",
+		"histogram_quantiles(#, \"q\", 0.1, 0.9)", "histogram_fraction(1, 7, #)",
+		"histogram_stdvar(#)", "histogram_stddev(# * 1)", "-#", "# / 3", "# >/ 2", "# + #",
+		"# == #", "# or -#", "histogram_count(# - # * 0.5)" };
+	char text[400];
+	struct query q = { .text = text, .source = memsrc_source(m), .step_ms = 1000 };
+
+	q.end_ms = T0 + 59000;
+	for (size_t i = 0; i < COUNT_OF(forms); i++) {
+		fill_in(text, sizeof(text), forms[i], "fat");
+		looks_often(tt, &q);
+	}
+}
+
 /* --- the data --- */
 
 static void put(struct memsrc *m, struct labels ls, int64_t t, double v)
@@ -322,6 +342,37 @@ static struct labels series(struct arena *a, const char *name, unsigned i)
 	snprintf(g, sizeof(g), "g%u", i / 8 % 1000);
 	snprintf(le, sizeof(le), i % 8 == 7 ? "+Inf" : "%u", i % 8 * 5);
 	return label_make(a, "__name__", name, "id", id, "g", g, "le", le, "job", "x", NULL);
+}
+
+/* One histogram of n buckets and another one later. */
+static void put_fat(struct memsrc *m, struct labels ls, uint32_t n)
+{
+	union hist_count *counts = mem_alloc(n * sizeof(*counts));
+	struct hist_span span = { -(int32_t)n / 2, n };
+	struct hist h = {
+		.is_float = true, .schema = 8, .sum = n, .positive = { &span, counts, 1, n }
+	};
+	struct memsrc_sample s = { .h = &h };
+
+	for (int64_t k = 0; k < 2; k++) {
+		h.count.f = 0;
+		for (uint32_t i = 0; i < n; i++)
+			h.count.f += counts[i].f = (double)(1 + (i * 7 + (uint32_t)k) % 5);
+		s.t_ms = T0 + k * 30000;
+		if (memsrc_add_sample(m, ls, &s))
+			abort();
+	}
+	mem_free(counts);
+}
+
+static void load_fat(struct memsrc *m)
+{
+	struct arena a;
+
+	arena_init(&a, 4096);
+	for (unsigned i = 0; i < FAT; i++, arena_reset(&a, 4096))
+		put_fat(m, series(&a, "fat", i), BUCKETS);
+	arena_release(&a);
 }
 
 static void load(struct memsrc *wide, struct memsrc *longer, struct memsrc *names)
@@ -360,11 +411,14 @@ int main(void)
 	struct memsrc *wide = memsrc_create(tt.team, 4);
 	struct memsrc *longer = memsrc_create(tt.team, 4);
 	struct memsrc *names = memsrc_create(tt.team, 4);
+	struct memsrc *fat = memsrc_create(tt.team, 4);
 	load(wide, longer, names);
 	nodes_look_often(&tt, wide, longer);
 	names_look_often(&tt, wide, names);
 	long_columns_look_often(&tt, names);
 	chains_look_often(&tt, names);
+	load_fat(fat);
+	buckets_look_often(&tt, fat);
 	struct memsrc *hists = memsrc_create(tt.team, 4);
 	load_hists(hists);
 	hists_look_often(&tt, hists);
@@ -372,6 +426,7 @@ int main(void)
 	memsrc_free(wide);
 	memsrc_free(longer);
 	memsrc_free(names);
+	memsrc_free(fat);
 	testteam_stop(&tt);
 	return tap_done();
 }
