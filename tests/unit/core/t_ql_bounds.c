@@ -283,7 +283,11 @@ static void each_operator_is_honest(struct testteam *tt, struct memsrc *m)
 		"group(many) by (id)",
 		"label_replace(many, \"a\", \"$1$1$1$1$1$1$1$1\", \"id\", \"(.*)\")", "h[20m]",
 		"h[20m:1s]", "rate(h[2m]) + rate(h[1m])", "increase(h[5m]) / 3",
-		"rate(hm[5m]) or sum_over_time(h[5m])", "rate(h[2m:1s]) > 1" };
+		"rate(hm[5m]) or sum_over_time(h[5m])", "rate(h[2m:1s]) > 1", "h + h",
+		"hm - on (id) hm", "h == h", "hm == bool hm", "h >/ 3", "hm </ on (id) x", "-hm",
+		"2 * h", "h or hm", "hm and on (id) x", "hm unless h",
+		"label_join(hm, \"a\", \"-\", \"id\", \"id\")", "sort_by_label(h, \"id\")",
+		"h @ 1700000000", "info(h, {__name__=\"x\"})", "absent(hm > 1)" };
 	unsigned bad = 0;
 
 	for (size_t i = 0; i < COUNT_OF(q); i++)

@@ -299,7 +299,11 @@ static void hists_look_often(struct testteam *tt, struct memsrc *m)
 		"avg_over_time(hm[30s])", "increase(hm[20s])", "changes(h[10m])", "resets(hm[1h])",
 		"irate(h[1m])", "last_over_time(hm[5m])", "max_over_time(hm[5m])", "rate(h[10m:15s])",
 		"sum_over_time(h[20m:15s])", "count_over_time(rate(h[5m])[1h:15s])",
-		"rate(h[5m]) * 2", "histogram_count(rate(h[5m]))" };
+		"rate(h[5m]) * 2", "histogram_count(rate(h[5m]))", "h + h", "hm - hm",
+		"hm * on(id) hm", "h == bool h", "hm != on(id) hm offset 1m", "-hm", "h </ 3",
+		"h >/ 1", "h or hm", "hm and hm", "hm unless on(id) hm > 5", "h @ 1700000000 + h",
+		"label_replace(hm, \"a\", \"b\", \"\", \"\")", "abs(hm)", "absent(hm > 1e9)",
+		"info(hm)", "hm * on(id) fill_right(2) (hm > 5)" };
 	struct query q = { .source = memsrc_source(m), .step_ms = 15000 };
 
 	q.end_ms = T0 + (HISTS - 1) * 15000;
