@@ -45,6 +45,7 @@ struct cursor {
 	struct name *names;
 	size_t names_count, names_cap;
 	bool names_made;
+	struct sample_column before; /* of the item before; count 0: none */
 };
 
 static unsigned src_shards(struct source *s)
@@ -70,6 +71,16 @@ static struct sample_column cut(const struct series *se, const struct source_que
 	for (uint32_t i = lo; i < hi && se->start_ms && !c.start_ms; i++)
 		c.start_ms = se->start_ms[i] ? se->start_ms + lo : NULL;
 	return c;
+}
+
+/* The column of an item: by reference where it has the times of the one before. */
+static void times_share(struct cursor *c, struct sample_column col, struct source_item *out)
+{
+	out->same_times = c->before.count == col.count &&
+	    !memcmp(c->before.t_ms, col.t_ms, col.count * sizeof(*col.t_ms));
+	if (out->same_times)
+		col.t_ms = c->before.t_ms;
+	out->col = c->before = col;
 }
 
 static void add_name(struct cursor *c, const char *s, size_t len)
@@ -146,7 +157,7 @@ static enum source_state next_series(struct cursor *c, struct source_item *out)
 			continue;
 		*out = (struct source_item){ .labels = se->labels };
 		if (q->what == SOURCE_SERIES_SAMPLES)
-			out->col = col;
+			times_share(c, col, out);
 		c->at++;
 		return SOURCE_READY;
 	}

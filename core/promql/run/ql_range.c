@@ -215,6 +215,8 @@ static bool run_filter(struct ql_range *r)
 static bool times_known(const struct ql_range *r)
 {
 	const struct sample_column *in = &r->_in;
+	if (LIKELY(r->_times_valid && r->times_id && r->_times_id == r->times_id && !r->_stale))
+		return true;
 	return r->_times_valid && r->_times_count == in->count &&
 	    memcmp(r->_times.p, in->t_ms, in->count * sizeof(*in->t_ms)) == 0;
 }
@@ -357,7 +359,9 @@ static bool column_filter(struct ql_range *r, struct ql_col *out, enum err *e, s
 static bool column_bounds(struct ql_range *r, enum err *e, struct errbuf *eb)
 {
 	if (r->_phase == QL_RANGE_TIMES) {
-		if (times_known(r)) {
+		bool known = times_known(r);
+		r->_times_id = r->_stale ? 0 : r->times_id;
+		if (known) {
 			enter(r, QL_RANGE_PARAMS);
 			return true;
 		}

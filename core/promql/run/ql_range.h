@@ -116,6 +116,8 @@ struct ql_range {
 	bool (*yield)(void *arg, uint64_t work);
 	void *yield_arg;
 	bool again;
+	/* Of the column that is run: equal numbers, equal times, as a source told. 0: not told. */
+	uint64_t times_id;
 
 	struct ql_budget *_budget;
 	uint64_t _charged;
@@ -129,6 +131,7 @@ struct ql_range {
 	struct ql_range_room _times; /* those the bounds belong to */
 	uint32_t _times_count;
 	bool _times_valid;
+	uint64_t _times_id; /* those of the bounds; 0: not known */
 	struct ql_range_bounds _bounds;
 	enum ql_range_way _way;
 	struct ql_range_room _sums, _errors, _index, _table;

@@ -264,6 +264,7 @@ static enum job_state scan_read(struct ql_scan *s)
 			return JOB_DONE;
 		switch (st) {
 		case SOURCE_READY:
+			s->times_id += !s->item.same_times;
 			scan_touch(s, s->item.col.count + scan_sure(s));
 			s->err = ql_scan_series(s, &s->item);
 			if (s->again) {

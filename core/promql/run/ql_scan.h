@@ -87,6 +87,7 @@ struct ql_scan {
 	struct scan_pipe *pipes; /* of the piece's spec, by their index */
 	unsigned pipe;           /* at hand; those before it are done with the item */
 	struct source_item item; /* the series at hand, good until the next one is asked for */
+	uint64_t times_id;       /* of its times: those of the items before with this number */
 	bool again;              /* it is not done yet */
 	struct arena made;       /* histograms that the pipe at hand made of the item's */
 	struct ql_batch *batch;  /* being filled */

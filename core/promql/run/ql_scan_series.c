@@ -76,6 +76,7 @@ static bool scan_base(struct ql_scan *s, struct scan_pipe *p, const struct sampl
 
 	p->range.notes = &s->batch->notes;
 	p->range.labels = s->item.labels;
+	p->range.times_id = s->times_id;
 	switch (spec->mode) {
 	case QL_PIECE_INSTANT:
 	case QL_PIECE_TIME:
