@@ -1,5 +1,7 @@
 #include "core/promql/run/ql_aggr.h"
 
+#include "core/promql/run/ql_kernel.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -126,20 +128,6 @@ static struct ql_aggr_group group_from(const struct ql_aggr_group *gr, uint32_t 
 
 /* --- adding columns --- */
 
-/* Kahan-Neumaier without branches, so that it becomes vector code; x = 0 changes nothing. */
-__attribute__((optimize("O3"))) static void add_sums(
-    double *restrict s, double *restrict c, const double *restrict v, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		double x = v[i], sum = s[i], t = sum + x;
-		double big = fabs(sum) >= fabs(x) ? sum : x;
-		double small = fabs(sum) >= fabs(x) ? x : sum;
-		double e = c[i] + ((big - t) + small);
-		c[i] = fabs(t) > 1.7976931348623157e308 ? 0 : e;
-		s[i] = t;
-	}
-}
-
 static void avg_step(struct ql_aggr_group *gr, uint32_t i, double x)
 {
 	double count = gr->c[i] += 1;
@@ -166,15 +154,6 @@ static void avg_step(struct ql_aggr_group *gr, uint32_t i, double x)
 	ql_kahan(x / count, &gr->a[i], &gr->b[i]);
 }
 
-__attribute__((optimize("O3"))) static bool sums_stay_finite(
-    const double *restrict s, const double *restrict v, uint32_t n)
-{
-	uint64_t bad = 0;
-	for (uint32_t i = 0; i < n; i++)
-		bad += !(fabs(s[i] + v[i]) <= 1.7976931348623157e308);
-	return !bad;
-}
-
 static void add_count(double *c, const uint64_t *has, uint32_t n)
 {
 	for (uint32_t w = 0; w < n / 64; w++) {
@@ -193,8 +172,7 @@ static void add_count(double *c, const uint64_t *has, uint32_t n)
 
 static void add_avg(struct ql_aggr_group *gr, const struct ql_col *col, uint32_t n)
 {
-	if (!gr->any_mean && sums_stay_finite(gr->a, col->v, n)) {
-		add_sums(gr->a, gr->b, col->v, n);
+	if (!gr->any_mean && ql_kernel_add_finite(gr->a, gr->b, col->v, n)) {
 		add_count(gr->c, col->has, n);
 		return;
 	}
@@ -236,7 +214,7 @@ static void group_add(
 {
 	switch (g->op) {
 	case QL_SUM:
-		add_sums(gr->a, gr->b, col->v, n);
+		ql_kernel_add(gr->a, gr->b, col->v, n);
 		break;
 	case QL_AVG:
 		add_avg(gr, col, n);

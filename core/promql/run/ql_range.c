@@ -1,3 +1,4 @@
+#include "core/promql/run/ql_kernel.h"
 #include "core/promql/run/ql_range_priv.h"
 
 #include <math.h>
@@ -77,8 +78,13 @@ enum err ql_range_init(struct ql_range *r, const struct ql_range_spec *spec,
 		return e;
 	if (!(r->hi = steps_array(r, sizeof(*r->hi), &e, eb)))
 		return e;
-	if (is_rate(spec->fn) && !ql_range_extended(spec) &&
-	    !(r->rate = steps_array(r, sizeof(*r->rate), &e, eb)))
+	if ((e = charge(r, ql_words(spec->grid.n) * sizeof(*r->enough), eb)))
+		return e;
+	r->enough = mem_array(NULL, ql_words(spec->grid.n), sizeof(*r->enough));
+	bool rate = is_rate(spec->fn) && !ql_range_extended(spec);
+	if (rate && !(r->rate = steps_array(r, sizeof(*r->rate), &e, eb)))
+		return e;
+	if (rate && !(r->rates = steps_array(r, 3 * sizeof(*r->rates), &e, eb)))
 		return e;
 	if (is_line(spec->fn) && !(r->line = steps_array(r, sizeof(*r->line), &e, eb)))
 		return e;
@@ -91,7 +97,9 @@ void ql_range_release(struct ql_range *r)
 		ql_mix_release(r);
 	mem_free(r->lo);
 	mem_free(r->hi);
+	mem_free(r->enough);
 	mem_free(r->rate);
+	mem_free(r->rates);
 	mem_free(r->line);
 	room_free(r, &r->_t);
 	room_free(r, &r->_v);
@@ -139,21 +147,6 @@ static bool run_clear(struct ql_range *r, struct ql_col *out)
 	}
 }
 
-/* A stale marker is a NaN, and NaN is rare: the loop over all values is vector code. */
-static bool any_nan(const double *v, uint32_t count)
-{
-	const struct ql_range_eight *p = (const void *)v;
-	ql_range_mask found = { 0, 0 };
-	uint32_t i = 0;
-	bool rest = false;
-
-	for (; i + 8 <= count; i += 8, p++)
-		found |= (p->a != p->a) | (p->b != p->b) | (p->c != p->c) | (p->d != p->d);
-	for (; i < count; i++)
-		rest |= v[i] != v[i];
-	return rest || (found[0] | found[1]);
-}
-
 static bool any_stale(const double *v, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -169,7 +162,8 @@ static bool run_markers(struct ql_range *r)
 	for (;;) {
 		uint32_t k = ql_range_stretch(r, in->count, QL_RANGE_STRETCH);
 		const double *v = in->v + r->_pos;
-		if (UNLIKELY(any_nan(v, k))) {
+		/* a stale marker is a NaN, and NaN is rare */
+		if (UNLIKELY(ql_kernel_nan(v, k))) {
 			r->has_nan = true;
 			r->_stale = any_stale(v, k);
 		}
@@ -266,6 +260,7 @@ static void bounds_steps(struct ql_range *r, struct ql_range_bounds *b, uint32_t
 {
 	const struct ql_range_spec *s = &r->spec;
 	int64_t before = s->range_ms, after = 0;
+	uint32_t needs = r->rate ? 2 : 1;
 
 	if (ql_range_extended(s))
 		before = num_sat_add(before, s->lookback_ms);
@@ -284,6 +279,9 @@ static void bounds_steps(struct ql_range *r, struct ql_range_bounds *b, uint32_t
 		r->lo[i] = b->lo;
 		r->hi[i] = b->hi;
 		uint32_t n = b->hi - b->lo;
+		if (i % 64 == 0)
+			r->enough[i / 64] = 0;
+		r->enough[i / 64] |= (uint64_t)(n >= needs) << (i % 64);
 		b->in_windows += n;
 		if (n > b->longest)
 			b->longest = n;
@@ -473,14 +471,22 @@ enum err ql_range_run(struct ql_range *r, const struct sample_column *in, struct
 
 /* --- instant selectors --- */
 
+static uint64_t bits_below(uint32_t n) /* at most 64 */
+{
+	return n < 64 ? ((uint64_t)1 << n) - 1 : ~(uint64_t)0;
+}
+
 /* 64 steps, or those that are left; their bits. */
 static ALWAYS_INLINE uint64_t instant_word(
     const struct ql_range *r, bool want_time, uint32_t from, uint32_t end, double *out)
 {
 	const uint32_t *lo = r->lo, *hi = r->hi;
 	const double *v = r->_in.v;
-	uint64_t bits = 0, bit = 1;
+	uint64_t bits = 0, bit = 1, all = bits_below(end - from);
 
+	if (!want_time && r->enough[from / 64] == all &&
+	    ql_kernel_last(v, hi + from, end - from, out + from))
+		return all;
 	for (uint32_t i = from; i < end; i++, bit <<= 1) {
 		uint32_t k = hi[i];
 		if (k == lo[i] || sample_is_no_float(v[k - 1])) {

@@ -100,7 +100,9 @@ struct ql_range {
 	struct ql_pos pos;
 	struct labels labels; /* of the column at hand: its name stands in notes */
 	uint32_t *lo, *hi;    /* per step: samples lo..hi-1 */
+	uint64_t *enough;     /* bits: windows with as many samples as the function needs */
 	struct ql_range_rate *rate;
+	double *rates; /* the same for vector code: sampled, to_start, factor, grid.n of each */
 	struct ql_range_line *line;
 	/*
 	 * Of the last series: the sum of hi - lo, and of those that the step before did not see. Of

@@ -34,12 +34,6 @@ static inline uint32_t ql_range_steps_end(const struct ql_range *r)
 {
 	return r->_pos + ql_range_stretch(r, r->spec.grid.n, QL_PART);
 }
-/* Eight values of a column for vector code, at any address of a double. */
-typedef double ql_range_pair __attribute__((vector_size(16), aligned(8), may_alias));
-typedef int64_t ql_range_mask __attribute__((vector_size(16)));
-struct ql_range_eight {
-	ql_range_pair a, b, c, d;
-};
 /* At least so many things of a size; what was there is lost. Charged first. */
 MUST_CHECK enum err ql_range_room(
     struct ql_range *r, struct ql_range_room *room, size_t count, size_t size, struct errbuf *eb);

@@ -1,6 +1,7 @@
 /*
  * rate, increase, delta; and what the anchored and smoothed modifiers make of them.
  */
+#include "core/promql/run/ql_kernel.h"
 #include "core/promql/run/ql_range_priv.h"
 
 #include <math.h>
@@ -30,6 +31,9 @@ static void factors_steps(struct ql_range *r, uint32_t end)
 		if (s->fn == QL_FN_RATE)
 			factor /= range_s;
 		r->rate[i] = (struct ql_range_rate){ sampled, to_start, to_end, factor };
+		r->rates[i] = sampled;
+		r->rates[i + s->grid.n] = to_start;
+		r->rates[i + 2 * (size_t)s->grid.n] = factor;
 	}
 }
 
@@ -64,30 +68,21 @@ enum err ql_rate_room(struct ql_range *r, struct errbuf *eb)
 	return ql_range_room(r, &r->_index, count, sizeof(uint32_t), eb);
 }
 
-static bool any_reset(const double *v, uint32_t count)
-{
-	ql_range_mask found = { 0, 0 };
-	uint32_t i = 1;
-	bool rest = false;
-
-	for (; i + 8 <= count; i += 8) {
-		const struct ql_range_eight *x = (const void *)(v + i),
-		                            *y = (const void *)(v + i - 1);
-		found |= (x->a < y->a) | (x->b < y->b) | (x->c < y->c) | (x->d < y->d);
-	}
-	for (; i < count; i++)
-		rest |= v[i] < v[i - 1];
-	return rest || (found[0] | found[1]);
-}
+#define RESETS_BLOCK 64u
 
 static void list_resets(struct ql_range *r, uint32_t from, uint32_t to)
 {
 	const double *v = r->_in.v;
 	uint32_t *at = r->_index.p, n = r->_resets;
 
-	for (uint32_t i = from; i < to; i++)
-		if (v[i] < v[i - 1])
-			at[n++] = i;
+	for (uint32_t begin = from; begin < to; begin += RESETS_BLOCK) {
+		uint32_t end = to - begin < RESETS_BLOCK ? to : begin + RESETS_BLOCK;
+		if (!ql_kernel_falls(v + begin - 1, end - begin + 1))
+			continue;
+		for (uint32_t i = begin; i < end; i++)
+			if (v[i] < v[i - 1])
+				at[n++] = i;
+	}
 	r->_resets = n;
 }
 
@@ -103,7 +98,7 @@ bool ql_rate_prepare(struct ql_range *r)
 	while (r->_pos < count) {
 		uint32_t k = ql_range_stretch(r, count, QL_RANGE_STRETCH);
 		uint32_t from = r->_pos ? r->_pos : 1, to = r->_pos + k, before = r->_resets;
-		if (any_reset(r->_in.v + from - 1, to - from + 1))
+		if (ql_kernel_falls(r->_in.v + from - 1, to - from + 1))
 			list_resets(r, from, to);
 		r->_pos = to;
 		if (to < count && ql_range_pause(r, k / 8 + (r->_resets - before) / 2))
@@ -181,6 +176,25 @@ static ALWAYS_INLINE double extrapolate(
 }
 
 /*
+ * From step i, a multiple of 64, on: how many are done at once, when all windows there have two
+ * samples and none of them a reset. 0: they are looked at one by one.
+ */
+static ALWAYS_INLINE uint32_t rate_word(
+    struct ql_range *r, uint32_t i, uint32_t end, uint32_t reset, bool counter, struct ql_col *out)
+{
+	uint32_t n = end - i < QL_KERNEL_STEPS ? end - i : QL_KERNEL_STEPS, all = r->spec.grid.n;
+	uint64_t bits = n < 64 ? ((uint64_t)1 << n) - 1 : ~(uint64_t)0;
+	struct ql_kernel_rate w = { r->rates + i, r->rates + all + i, r->rates + 2 * (size_t)all + i };
+
+	if ((r->enough[i / 64] & bits) != bits || reset < r->hi[end < i + n ? end - 1 : i + n - 1])
+		return 0;
+	if (!ql_kernel_rates(&w, r->_in.v, r->lo + i, r->hi + i, n, counter, out->v + i))
+		return 0;
+	out->has[i / 64] |= bits;
+	return n;
+}
+
+/*
  * Steps up to end; false when the slice is over. longer: some windows hold more than QL_RANGE_WORK
  * samples.
  */
@@ -193,6 +207,15 @@ static ALWAYS_INLINE bool rate_steps(
 	uint64_t work = 0;
 
 	for (uint32_t i = r->_pos; i < end; i++) {
+		if (!longer && i % QL_KERNEL_STEPS == 0) {
+			if (UNLIKELY(*reset <= r->lo[i]))
+				reset = search_reset(r, reset, r->lo[i]);
+			uint32_t done = rate_word(r, i, end, *reset, counter, out);
+			if (done) {
+				i += done - 1;
+				continue;
+			}
+		}
 		uint32_t lo = r->lo[i], hi = r->hi[i];
 		if (hi - lo < 2)
 			continue;
