@@ -11,6 +11,7 @@
 #define CHAINS       8192u
 #define OWNER_CHAINS 256u
 #define GONE_AT_ONCE 32u
+#define GONE_BYTES   (8u << 20) /* so much is freed at once, or one thing */
 
 struct owner {
 	struct list_link chain;
@@ -144,7 +145,8 @@ enum hoard_got hoard_room(struct hoard *h, uint32_t owner, uint64_t bytes, unsig
 	if (bytes > h->purse.max)
 		return HOARD_NO_ROOM;
 	pthread_mutex_lock(&h->lock);
-	while (count < GONE_AT_ONCE && purse_used(&h->purse) > h->purse.max - bytes + less) {
+	while (count < GONE_AT_ONCE && less < GONE_BYTES &&
+	    purse_used(&h->purse) > h->purse.max - bytes + less) {
 		struct hoard_item *i = next_to_go(h, owner);
 		if (!i)
 			break;

@@ -14,7 +14,8 @@
 #define CELLS_MAX   512u /* stretches of time whose changes are looked at, of one tenant */
 #define CELLS_LEAST 16u
 #define CELL_MS     60000
-#define KEPT_PART   4u /* a result takes at most this part of the whole */
+#define KEPT_PART   4u          /* a result takes at most this part of the whole, */
+#define KEPT_BYTES  (16u << 20) /* and so much: what it takes to free it is a part of a turn */
 
 /*
  *   CREATED > EVALUATES > MEASURES > MAKES_ROOM > JOINS > ANSWERS > over
@@ -644,8 +645,9 @@ static enum ql_did make_room(struct cached *c)
 	struct hoard *h = c->cache->hoard;
 	uint64_t bytes = c->join.bytes + c->grid.n * sizeof(int64_t) + c->key_len + 4096;
 	bool whole = c->missing_count == 1 && !c->old;
-	enum hoard_got got =
-	    c->keep && bytes <= hoard_max(h) / KEPT_PART ? HOARD_AGAIN : HOARD_NO_ROOM;
+	enum hoard_got got = c->keep && bytes <= KEPT_BYTES && bytes <= hoard_max(h) / KEPT_PART
+	    ? HOARD_AGAIN
+	    : HOARD_NO_ROOM;
 	while (got == HOARD_AGAIN) {
 		unsigned gone;
 		got = hoard_room(h, owner_of(c), bytes, &gone);
@@ -763,6 +765,21 @@ static void cached_free(struct ql *q)
 
 static const struct ql_front_ops cached_ops = { cached_start, cached_cancel, cached_free };
 
+/* Does the plan read nothing but what the tree told of? */
+static bool plan_reaches(const struct cached *c, const struct ql_plan *plan)
+{
+	const struct ql_reach *r = &c->reach;
+	int64_t min_ms = c->grid.start_ms - r->back_ms;
+	int64_t max_ms = ql_grid_t(&c->grid, c->grid.n - 1) + r->ahead_ms;
+	for (const struct ql_pn *p = plan->pieces; p; p = p->next_piece) {
+		int64_t from = p->spec->t_min_ms, to = p->spec->t_max_ms;
+		if ((!r->any || from < min_ms || to > max_ms) &&
+		    (!r->fixed || from < r->fixed_min_ms || to > r->fixed_max_ms))
+			return false;
+	}
+	return true;
+}
+
 static enum err front_create(struct ql_front *f, const char *text, size_t len,
     const struct ql_opts *opts, struct ql **out, struct errbuf *eb)
 {
@@ -781,7 +798,7 @@ static enum err front_create(struct ql_front *f, const char *text, size_t len,
 	}
 	const struct ql *part = c->parts[0];
 	c->reach = ql_reach(part->root, part->opts.lookback_ms);
-	if (part->err) /* told when it starts */
+	if (part->err || !plan_reaches(c, &part->plan)) /* errors are told when it starts */
 		c->reach.kind = QL_REACH_NONE;
 	c->q.front = &cached_ops;
 	*out = &c->q;
