@@ -2,6 +2,7 @@
 #include "net/api/api_admin.h"
 #include "net/api/api_exemplars.h"
 #include "net/api/api_export.h"
+#include "net/api/api_features.h"
 #include "net/api/api_federate.h"
 #include "net/api/api_grpc.h"
 #include "net/api/api_import.h"
@@ -117,6 +118,8 @@ static const struct route rows[] = {
 
 	{ GET_HEAD, "/api/v1/status/buildinfo",             api_status_buildinfo,    ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "The version of Prometheus whose API this is, and our own as its revision.", "200 an object of texts", "", NONE) },
+	{ REQ_GET,  "/api/v1/features",                     api_features,            ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "What the server can do and what is switched on, by Prometheus' names.", "200 an object of categories", "", NONE) },
 	{ GET_HEAD, "/api/v1/status/config",                api_status_config,       ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
 	  DOC(STATUS, "The configuration.", "200 an object with YAML in it", "", NONE) },
 	{ GET_HEAD, "/api/v1/status/flags",                 api_status_flags,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
@@ -184,4 +187,8 @@ static const struct route rows[] = {
 };
 /* clang-format on */
 
-const struct route_table api_routes = { rows, COUNT_OF(rows) };
+const struct route_table api_routes = {
+	.rows = rows,
+	.count = COUNT_OF(rows),
+	.alias = "/prometheus", /* where VictoriaMetrics has the API of Prometheus */
+};

@@ -328,7 +328,7 @@ static bool choose_literal(const struct router *rt, enum req_method method, cons
 	return first != NO_ROW && choose(rt, first, method, out);
 }
 
-enum route_found router_match(const struct router *rt, enum req_method method, const char *raw,
+static enum route_found match_path(const struct router *rt, enum req_method method, const char *raw,
     size_t len, struct arena *a, struct route_match *out)
 {
 	*out = (struct route_match){ .route = NULL };
@@ -350,6 +350,36 @@ enum route_found router_match(const struct router *rt, enum req_method method, c
 		return out->route ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
 	return decode(a, out->param, out->param_len, &out->param, &out->param_len) ? ROUTE_FOUND
 	                                                                           : ROUTE_BAD_PATH;
+}
+
+/* The path without the alias, below the prefix; NULL: it is not below the alias. */
+static const char *without_alias(
+    const struct router *rt, const char *raw, size_t len, struct arena *a, size_t *out_len)
+{
+	const char *rest = under(rt, raw, raw + len, false);
+	size_t alias_len = rt->t.alias ? strlen(rt->t.alias) : 0;
+	if (!alias_len || !rest)
+		return NULL;
+	size_t left = (size_t)(raw + len - rest);
+	if (left <= alias_len || memcmp(rest, rt->t.alias, alias_len) != 0 || rest[alias_len] != '/')
+		return NULL;
+	*out_len = rt->prefix_len + left - alias_len;
+	char *path = arena_alloc(a, *out_len);
+	if (rt->prefix_len)
+		memcpy(path, rt->prefix, rt->prefix_len);
+	memcpy(path + rt->prefix_len, rest + alias_len, left - alias_len);
+	return path;
+}
+
+enum route_found router_match(const struct router *rt, enum req_method method, const char *raw,
+    size_t len, struct arena *a, struct route_match *out)
+{
+	size_t other_len;
+	enum route_found found = match_path(rt, method, raw, len, a, out);
+	if (found != ROUTE_NO_PATH)
+		return found;
+	const char *other = without_alias(rt, raw, len, a, &other_len);
+	return other ? match_path(rt, method, other, other_len, a, out) : found;
 }
 
 /* --- paths that almost fit --- */

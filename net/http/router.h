@@ -81,6 +81,11 @@ struct route {
 struct route_table {
 	const struct route *rows;
 	size_t count;
+	/*
+	 * All rows answer below this folder, too ("/prometheus"): what a path has behind it is
+	 * looked up where the path itself is no row's. NULL: there is none.
+	 */
+	const char *alias;
 };
 
 #define ROUTER_PREFIX_MAX 256u /* bytes of a prefix */

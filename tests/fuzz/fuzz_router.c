@@ -23,7 +23,7 @@ static const struct route rows[] = { ROW(REQ_GET, "/"), ROW(REQ_GET | REQ_POST, 
 	ROW(REQ_POST, "/a/b"), ROW(REQ_GET, "/a/*"), ROW(REQ_PUT, "/a/b/*"), ROW(REQ_GET, "/a/b/*"),
 	ROW(REQ_GET, "/-/ready"), ROW(REQ_GET, "/A/c"),
 	{ .methods = REQ_POST, .path = "/r.S/C", .handler = handler, .flags = ROUTE_ROOT } };
-static const struct route_table table = { rows, COUNT_OF(rows) };
+static const struct route_table table = { .rows = rows, .count = COUNT_OF(rows) };
 
 #define SEGMENTS_MAX 300
 struct path {

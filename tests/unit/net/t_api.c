@@ -466,6 +466,14 @@ static void traces(void)
 	holds("/api/v1/query?explain=1&query=sum(", 400, "parse error");
 }
 
+static void features(void)
+{
+	holds("/api/v1/features", 200, "{\"status\":\"success\",\"data\":{\"api\":{\"admin\":false,");
+	holds("/api/v1/features", 200, ",\"promql_functions\":{\"abs\":true,\"absent\":true,");
+	holds("/api/v1/features", 200, ",\"info\":false,");
+	holds("/api/v1/features", 200, ",\"promql_operators\":{\"!=\":true,");
+}
+
 static void metadata(void)
 {
 	answers("/api/v1/series?match[]=up", 200,
@@ -642,6 +650,7 @@ int main(void)
 	results();
 	answers_that_wait();
 	traces();
+	features();
 	metadata();
 	others();
 	phases();

@@ -233,7 +233,7 @@ static void synthetic(void)
 		    .flags = ROUTE_ROOT | ROUTE_SPOKEN,
 		    .role = ROLE_READ,
 		    .doc = &d } };
-	static const struct route_table t = { rows, COUNT_OF(rows) };
+	static const struct route_table t = { .rows = rows, .count = COUNT_OF(rows) };
 	struct buf b;
 	json_error_t error;
 	unsigned list[APIDOC_ERRORS_MAX];

@@ -20,7 +20,7 @@ static const struct route rows[] = {
 	{ .methods = REQ_PUT, .path = "/ui/save", .handler = h },
 	{ .methods = REQ_POST, .path = "/svc.Name/Call", .handler = h, .flags = ROUTE_ROOT },
 };
-static const struct route_table table = { rows, COUNT_OF(rows) };
+static const struct route_table table = { .rows = rows, .count = COUNT_OF(rows) };
 
 /* clang-format off */
 static const struct {
@@ -223,6 +223,32 @@ static void redirects(struct arena *a)
 	}
 }
 
+/* Rows answer below the alias, too, where the path itself is no row's. */
+static void alias(struct arena *a, const char *prefix)
+{
+	static const struct {
+		const char *path;
+		enum route_found found;
+		int row;
+	} paths[] = { { "/other/api/v1/query", ROUTE_FOUND, 1 }, { "/api/v1/query", ROUTE_FOUND, 1 },
+		{ "/other/api/v1/label/job/values", ROUTE_NO_METHOD, 2 },
+		{ "/other", ROUTE_NO_PATH, -1 }, { "/otherapi/v1/query", ROUTE_NO_PATH, -1 },
+		{ "/other/other/api/v1/query", ROUTE_NO_PATH, -1 },
+		{ "/other/files/%", ROUTE_BAD_PATH, -1 } };
+	struct route_table with = table;
+	struct route_match m;
+	char path[100];
+	with.alias = "/other";
+	struct router *r = router_create(&with, prefix);
+	for (size_t i = 0; i < COUNT_OF(paths); i++) {
+		snprintf(path, sizeof(path), "%s%s", prefix, paths[i].path);
+		enum route_found f = router_match(r, REQ_POST, path, strlen(path), a, &m);
+		tap_ok(f == paths[i].found && (m.route ? (int)(m.route - rows) : -1) == paths[i].row,
+		    "%s with an alias: %d", path, (int)f);
+	}
+	router_free(r);
+}
+
 int main(void)
 {
 	struct arena a;
@@ -242,6 +268,8 @@ int main(void)
 		tap_ok(ok, "%s (%d)", cases[i].raw, (int)cases[i].method);
 	}
 	struct route_match m;
+	alias(&a, "");
+	alias(&a, "/kymo/x");
 	router_match(rt, REQ_POST, "/api/v1/label/x/values", 22, &a, &m);
 	char text[64];
 	router_allow_text(m.methods, text, sizeof text);
