@@ -221,6 +221,68 @@ static void top(void)
 	answer_is(one, 1, "/api/v1/status/top_queries?maxLifetime=0", 400, "maxLifetime");
 }
 
+/* --- many samples, streamed --- */
+
+enum {
+	MANY = 12000
+};
+
+static size_t lines_of(const char *text)
+{
+	size_t n = 0;
+	for (; (text = strchr(text, '\n')); text++)
+		n++;
+	return n;
+}
+
+static void many_add(void)
+{
+	struct arena a;
+	char number[16];
+	arena_init(&a, 4096);
+	for (int i = 0; i < MANY; i++) {
+		arena_reset(&a, 4096);
+		snprintf(number, sizeof(number), "%d", i);
+		struct labels ls = label_make(&a, "__name__", "many", "i", number, "pad",
+		    "some more bytes, so that a batch is full before all have come", NULL);
+		CHECK(!memsrc_add(src, ls, 30000, i));
+	}
+	arena_release(&a);
+}
+
+static void streams(void)
+{
+	struct fakereq f;
+	many_add();
+	memsrc_shaky(src, 3);
+	begin(&f, 1, "/api/v1/export?match[]=many");
+	fakereq_wait(&f);
+	tap_ok(f.status == 200 && lines_of(fakereq_text(&f)) == MANY && !f.aborted,
+	    "all of %d series come, in several batches: %zu", MANY, lines_of(fakereq_text(&f)));
+	fakereq_end(&f);
+	begin(&f, 0, "/api/v1/export?match[]=many&match[]={__name__=~\"m.*\",i=~\"1.*\"}");
+	fakereq_wait(&f);
+	tap_ok(lines_of(fakereq_text(&f)) == MANY, "those that two selectors choose come once");
+	fakereq_end(&f);
+	begin(&f, 0, "/federate?match[]=many&match[]=often");
+	fakereq_wait(&f);
+	tap_ok(f.status == 200 && !f.body.len, "what is old is not federated");
+	fakereq_end(&f);
+	memsrc_fail(src, 10);
+	begin(&f, 0, "/api/v1/export?match[]=many");
+	fakereq_wait(&f);
+	tap_ok(f.status == 500 && !strcmp(fakereq_text(&f), "the disk is gone\n"),
+	    "an error before the first byte is told: %d %.100s", f.status, fakereq_text(&f));
+	fakereq_end(&f);
+	memsrc_fail(src, 2500);
+	begin(&f, 0, "/api/v1/export?match[]=many");
+	fakereq_wait(&f);
+	tap_ok(f.status == 200 && f.aborted, "one behind it cuts the answer");
+	fakereq_end(&f);
+	memsrc_fail(src, 0);
+	memsrc_shaky(src, 0);
+}
+
 int main(void)
 {
 	struct sink sink = { NULL };
@@ -241,6 +303,7 @@ int main(void)
 	leader_is_ended();
 	ids();
 	top();
+	streams();
 	fakeapi_free(api);
 	tap_ok(memsrc_open_cursors(src) == 0, "every cursor is closed");
 	memsrc_free(src);
