@@ -82,6 +82,39 @@ ok(status == 204, f"all of it again: {status} {text[:200]}")
 long_line = b'{"metric":{"__name__":"z"},"values":[' + b"0," * 20_000_000 + b'0],"timestamps":[1]}'
 status, text, _ = imp(b.port, gzip.compress(long_line, 1), **{"Content-Encoding": "gzip"})
 ok(status == 400 and b"--limits.body-bytes" in text, f"a line over the limit: {status} {text[:200]}")
+# A reader that does not read is listed, and can be cut off.
+BIG, EACH = 40, 20000
+for i in range(BIG):
+    line = json.dumps({"metric": {"__name__": "big", "i": str(i)}, "values": [n + 0.125 for n in range(EACH)], "timestamps": [now - 100 * EACH + 100 * n for n in range(EACH)]})
+    status, text, _ = imp(b.port, line.encode())
+    if status != 204:
+        note(text)
+
+s = socket.create_connection(("127.0.0.1", b.port))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+s.sendall(b"GET /api/v1/export?match[]=big HTTP/1.1\r\nHost: x\r\n\r\n")
+first = s.recv(1000)
+time.sleep(1)
+active = [q for q in api(b.port, "status/active_queries")[1]["data"] if q["query"] == "match[]=big"]
+ok(first.startswith(b"HTTP/1.1 200") and len(active) == 1 and active[0]["state"] == "answers", f"an export that is not read is listed: {active}")
+status, text, _ = request(b.port, "POST", f"/api/v1/status/active_queries/{active[0]['id']}/cancel")
+ok(status == 204, f"it is ended: {status} {text}")
+s.settimeout(60)
+got = first
+try:
+    while True:
+        piece = s.recv(1 << 20)
+        if not piece:
+            break
+        got += piece
+except OSError:
+    pass
+ok(not got.endswith(b"0\r\n\r\n"), f"its answer is cut, not short without a sign: {len(got)} bytes")
+end = time.time() + 60
+while time.time() < end and [q for q in api(b.port, "status/active_queries")[1]["data"] if q["query"] == "match[]=big"]:
+    time.sleep(0.05)
+ok(not [q for q in api(b.port, "status/active_queries")[1]["data"] if q["query"] == "match[]=big"], "and is listed no more")
+ok(len(content(export(b.port, "big"))) == BIG, "who reads gets all of it")
 ok(b.end() == 0 and a.end() == 0, "an orderly end")
 shutil.rmtree(top, ignore_errors=True)
 done()
