@@ -17,7 +17,6 @@
 #define ARENA_FIRST 4096u
 #define ARENA_KEEP  (64u << 10)
 #define TEXT_FIRST  (128u << 10) /* of unpacked text; grows to hold one line */
-#define BAD_TEXT    250u         /* bytes of why a line cannot be read */
 
 /*
  *   READS (a worker) > STORES (the sink) > READS ... > answered
@@ -195,8 +194,7 @@ static void bad_line(struct import *x, const struct errbuf *eb)
 {
 	x->line_open = false;
 	if (x->bad_lines++ == 0)
-		snprintf(x->bad, sizeof(x->bad), "line %" PRIu64 ": %.*s", x->lines,
-		    (int)rune_cut(eb->text, strlen(eb->text), BAD_TEXT), eb->text);
+		rune_printf(x->bad, sizeof(x->bad), "line %" PRIu64 ": %s", x->lines, eb->text);
 }
 
 static void line_begin(struct import *x, const char *line, size_t len)

@@ -255,8 +255,9 @@ static void results(void)
 		t[i] = 1700000000000 + (int64_t)i * 15000;
 		v[i] = i % 7 ? (double)i * 1.25 : 0;
 	}
-	struct ql_series s[] = { { labels_of(&a, "__name__", "up"), POINTS, t, v },
-		{ { NULL, 0 }, 5, odd_t, odd_v }, { labels_of(&a, "job", "x\xc3\xa4"), 1, t, v } };
+	struct ql_series s[] = { { labels_of(&a, "__name__", "up"), POINTS, t, v, NULL },
+		{ { NULL, 0 }, 5, odd_t, odd_v, NULL },
+		{ labels_of(&a, "job", "x\xc3\xa4"), 1, t, v, NULL } };
 	struct ql_value value = { .type = QL_MATRIX, .series = s, .series_count = 3 };
 	struct buf whole, parts;
 	buf_init(&whole);
