@@ -276,11 +276,12 @@ static uint64_t elem_part(const struct ql_elem *e, const struct ql_grid *g, stru
 	if (LIKELY(c->hists == NULL))
 		return elem_floats(e, g, at->step, c, room);
 	if (at->in_hists) {
-		work = ql_elem_hists(e, g, at->step, c, room, &at->hist);
+		work = ql_elem_hists(e, g, at->step, c, room, at);
 	} else {
 		work = elem_floats(e, g, at->step, c, room);
 		at->in_hists = true;
 		at->hist = 0;
+		at->seen = NULL;
 	}
 	*done = at->hist == ql_part(at->step, g->n);
 	at->in_hists = !*done;

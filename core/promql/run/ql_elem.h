@@ -24,6 +24,9 @@ struct ql_elem_at {
 	uint32_t step;
 	bool in_hists; /* the floats of this part are done */
 	uint32_t hist; /* histograms looked at in this part */
+	/* the one that the element at hand saw last, at step before, and what it made of it */
+	const struct hist *seen, *made;
+	uint32_t before;
 };
 /*
  * The next part of a chain of count elements. Bits may go off (comparisons, operators that do not
@@ -36,7 +39,7 @@ uint64_t ql_elem_next(const struct ql_elem *e, unsigned count, const struct ql_g
  * The same for the histograms of a part alone (ql_elem_hist.c), from step at of it on; at goes on.
  */
 uint64_t ql_elem_hists(const struct ql_elem *e, const struct ql_grid *g, uint32_t from,
-    struct ql_col *c, const struct ql_elem_room *room, uint32_t *at);
+    struct ql_col *c, const struct ql_elem_room *room, struct ql_elem_at *at);
 bool ql_elem_of_hists(enum ql_fn fn); /* histogram_count & co: floats are left out */
 /* The info about types that an operator does not know together: "float", "histogram". */
 void ql_elem_note(

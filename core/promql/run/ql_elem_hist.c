@@ -98,10 +98,32 @@ static const struct hist *elem_hist(const struct ql_elem *e, const struct ql_gri
 	return NULL;
 }
 
-uint64_t ql_elem_hists(const struct ql_elem *e, const struct ql_grid *g, uint32_t from,
-    struct ql_col *c, const struct ql_elem_room *room, uint32_t *at)
+/*
+ * Steps closer together than samples see one histogram several times: what was made of it at step
+ * before is made of it at step i, too.
+ */
+static bool alike(const struct ql_elem *e, uint32_t before, uint32_t i)
 {
-	uint32_t n = ql_part(from, g->n), k = *at;
+	const struct ql_scalar *s = &e->param[0];
+
+	if (e->kind == QL_ELEM_FN)
+		return e->fn != QL_FN_TIMESTAMP;
+	return e->kind == QL_ELEM_MINUS || s->kind == QL_SAME ||
+	    num_bits(ql_scalar_at(s, before)) == num_bits(ql_scalar_at(s, i));
+}
+
+static void copy_number(struct ql_col *c, uint32_t from, uint32_t to)
+{
+	if (!ql_bit(c->has, from))
+		return;
+	c->v[to] = c->v[from];
+	ql_bit_on(c->has, to);
+}
+
+uint64_t ql_elem_hists(const struct ql_elem *e, const struct ql_grid *g, uint32_t from,
+    struct ql_col *c, const struct ql_elem_room *room, struct ql_elem_at *at)
+{
+	uint32_t n = ql_part(from, g->n), k = at->hist;
 	struct ql_hists *hs = c->hists;
 	uint64_t work = 0;
 
@@ -110,11 +132,19 @@ uint64_t ql_elem_hists(const struct ql_elem *e, const struct ql_grid *g, uint32_
 		work++;
 		if (!ql_bit(hs->has, i))
 			continue;
-		work += 16 + HIST_WEIGHT * hist_cost(hs->h[i]);
-		hs->h[i] = elem_hist(e, g, i, c, room);
-		if (!hs->h[i])
+		if (hs->h[i] == at->seen && alike(e, at->before, i)) {
+			if (e->kind == QL_ELEM_FN)
+				copy_number(c, at->before, i);
+		} else {
+			work += 16 + HIST_WEIGHT * hist_cost(hs->h[i]);
+			at->seen = hs->h[i];
+			at->made = elem_hist(e, g, i, c, room);
+			at->before = i;
+		}
+		hs->h[i] = at->made;
+		if (!at->made)
 			ql_bit_off(hs->has, i);
 	}
-	*at = k;
+	at->hist = k;
 	return work;
 }

@@ -55,7 +55,8 @@ struct hists {
 	uint32_t step, count, at;
 	uint32_t have[BLOCK_MAX];
 	const struct hist *native[BLOCK_MAX];
-	bool gathered; /* values are made, from step at of the block on */
+	const struct hist *seen; /* native, of the value of the step before */
+	bool gathered;           /* values are made, from step at of the block on */
 	/* the column at hand */
 	unsigned arg;   /* histogram_quantiles: of the quantile */
 	bool open;      /* pn->vec's last column is filled */
@@ -345,6 +346,20 @@ static double native_at(const struct ql_pn *pn, struct hists *h, uint32_t i)
 	return v;
 }
 
+/* Are the parameters those of the step before? */
+static bool params_alike(const struct ql_pn *pn, const struct hists *h, uint32_t step)
+{
+	bool fraction = pn->ast->call.func->fn == QL_FN_HISTOGRAM_FRACTION;
+
+	for (unsigned i = fraction ? 0 : h->arg; i <= (fraction ? 1 : h->arg); i++) {
+		const struct ql_scalar *s = &pn->arg[i]->scalar;
+		if (s->kind != QL_SAME &&
+		    num_bits(ql_scalar_at(s, step)) != num_bits(ql_scalar_at(s, step - 1)))
+			return false;
+	}
+	return true;
+}
+
 /* The value of one step of the block. Returns the work. */
 static uint64_t step_value(struct ql_pn *pn, struct hists *h, struct ql_col *c, uint32_t i)
 {
@@ -352,12 +367,18 @@ static uint64_t step_value(struct ql_pn *pn, struct hists *h, struct ql_col *c, 
 	const struct hist *native = h->native[i];
 	uint64_t work = 32 + 2 * (uint64_t)h->have[i];
 
-	if (native && h->have[i]) {
+	if (native && h->have[i])
 		h->notes |= SAID_MIXED;
-		return work;
-	}
-	if (!native && !h->have[i])
+	if (!native == !h->have[i]) {
+		h->seen = NULL;
 		return 1;
+	}
+	if (native && native == h->seen && params_alike(pn, h, h->step + i)) {
+		c->v[h->step + i] = c->v[h->step + i - 1];
+		ql_bit_on(c->has, h->step + i);
+		return 1;
+	}
+	h->seen = native;
 	c->v[h->step + i] = native ? native_at(pn, h, i) : classic_at(pn, h, i, &fix);
 	ql_bit_on(c->has, h->step + i);
 	fix.t_min_ms = fix.t_max_ms = ql_grid_t(&pn->grid, h->step + i);
@@ -402,6 +423,7 @@ static enum ql_did column_begin(struct ql_run *x, struct ql_pn *pn, struct hists
 		return QL_FAILED;
 	ql_run_drop_name(x, c);
 	h->open = true;
+	h->seen = NULL;
 	block_begin(h, 0);
 	return QL_DONE;
 }

@@ -34,7 +34,7 @@ static uint64_t look_at_clock(void);
 # define PLAIN 1
 # define WIDE  200000u
 # define LONG  2000u
-# define FAT   100u
+# define FAT   12u
 #endif
 #define STEPS   11000
 #define NAMES   10000u
@@ -348,7 +348,7 @@ static struct labels series(struct arena *a, const char *name, unsigned i)
 	return label_make(a, "__name__", name, "id", id, "g", g, "le", le, "job", "x", NULL);
 }
 
-/* One histogram of n buckets and another one later. */
+/* Histograms of n buckets, another one each second. */
 static void put_fat(struct memsrc *m, struct labels ls, uint32_t n)
 {
 	union hist_count *counts = mem_alloc(n * sizeof(*counts));
@@ -358,11 +358,11 @@ static void put_fat(struct memsrc *m, struct labels ls, uint32_t n)
 	};
 	struct memsrc_sample s = { .h = &h };
 
-	for (int64_t k = 0; k < 2; k++) {
+	for (int64_t k = 0; k < 60; k++) {
 		h.count.f = 0;
 		for (uint32_t i = 0; i < n; i++)
 			h.count.f += counts[i].f = (double)(1 + (i * 7 + (uint32_t)k) % 5);
-		s.t_ms = T0 + k * 30000;
+		s.t_ms = T0 + k * 1000;
 		if (memsrc_add_sample(m, ls, &s))
 			abort();
 	}
