@@ -3,6 +3,7 @@
  * selectors, operators, sets, labels, sorting, results.
  * f: floats 0..40 every 10 s. m: the same with histograms from 200 s to 290 s. h: histograms alone;
  * that of 10 k s has k observations up to 1 and k + 2 up to 2. c: one with custom buckets at 250 s.
+ * And what features say of counters: their type, and when they began.
  */
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"
@@ -238,6 +239,70 @@ static void check_range(struct testteam *tt, struct memsrc *m, const char *q)
 	free(range);
 }
 
+/* --- features --- */
+
+static void add_counter(struct memsrc *m, const char *name, const char *type, int64_t start_ms)
+{
+	struct arena a;
+
+	arena_init(&a, 4096);
+	struct labels ls = label_make(&a, "__name__", name, "__type__", type, NULL);
+	for (int k = 0; k <= 40; k++) {
+		struct memsrc_sample s = { .t_ms = T0 + k * 10000, .v = 10 * k };
+		if (start_ms)
+			s.start_ms = s.t_ms + start_ms;
+		if (memsrc_add_sample(m, ls, &s))
+			abort();
+	}
+	arena_release(&a);
+}
+
+static void with(struct testteam *tt, struct memsrc *m, const struct ql_features *f,
+    const char *text, int64_t step_ms, const char *want)
+{
+	struct qlrun_opts o = {
+		.start_ms = T0 + 100000, .end_ms = T0 + 120000, .step_ms = step_ms, .features = *f
+	};
+	char *s = qlrun(tt, memsrc_source(m), text, &o);
+
+	if (!tap_ok(*want ? strstr(s, want) != NULL : !*s, "%s: %s", text, *want ? want : "nothing"))
+		tap_note("got %s", s);
+	free(s);
+}
+
+/* Names of counters, or their type; times at which counters began. */
+static void features_are_asked(struct testteam *tt)
+{
+	static const struct ql_features none = { .experimental_functions = true },
+	                                types = { .type_and_unit_labels = true },
+	                                starts = { .experimental_functions = true,
+		                                .start_timestamps = true };
+	struct memsrc *m = memsrc_create(tt->team, 2);
+
+	add_counter(m, "a_total", "gauge", 0);
+	add_counter(m, "b", "counter", 0);
+	add_counter(m, "c_total", "histogram", -1000); /* each begins anew */
+	add_counter(m, "d_total", "counter", -15000);  /* and in the middle of the one before */
+	with(tt, m, &none, "rate(a_total[1m])", 0, "{} 1700000100000:1");
+	with(tt, m, &types, "rate(a_total[1m])", 0,
+	    "PromQL info: metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got \"gauge\": \"a_total\" (1:6)");
+	with(tt, m, &none, "rate(b[1m])", 0, "_count/_bucket: \"b\" (1:6)");
+	with(tt, m, &types, "rate(b[1m])", 0, "{} 1700000100000:1");
+	with(tt, m, &types, "rate(b[1m]) > 1", 0, "");
+	with(tt, m, &types, "rate(c_total[1m]) > 1", 0, "");
+	with(tt, m, &none, "resets(c_total[1m])", 0, "{} 1700000100000:0");
+	with(tt, m, &starts, "resets(c_total[1m])", 0, "{} 1700000100000:5");
+	with(tt, m, &starts, "start_timestamp(c_total)", 0, "{} 1700000100000:1700000099");
+	with(tt, m, &starts, "start_timestamp(a_total)", 0, "{} 1700000100000:0");
+	with(tt, m, &none, "start_timestamp(c_total)", 0, "");
+	with(tt, m, &starts, "start_timestamp(c_total + 1)", 0, "");
+	with(tt, m, &starts, "increase(d_total[1m])", 0,
+	    "PromQL warning: sample has start time that overlaps with previous sample timestamp for metric \"d_total\" (1:10)");
+	with(tt, m, &starts, "increase(d_total[1m])", 10000, "\"d_total\" (3 occurrences) (1:10)");
+	with(tt, m, &none, "increase(d_total[1m]) > 1000", 0, "");
+	memsrc_free(m);
+}
+
 int main(void)
 {
 	static const char *const ranges[] = { "h", "m", "h * 2", "m * 2", "-m", "m + m", "m - h",
@@ -259,6 +324,7 @@ int main(void)
 		check_range(&tt, m, ranges[i]);
 	memsrc_shaky(m, 3);
 	check(&tt, m, 1);
+	features_are_asked(&tt);
 	memsrc_free(m);
 	testteam_stop(&tt);
 	return tap_done();
