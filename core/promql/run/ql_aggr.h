@@ -28,6 +28,7 @@ struct ql_aggr_hists {         /* of sum and avg */
 	struct hist_sum **sum; /* n of them, NULL: no histogram */
 	uint64_t *mixed;       /* kinds that do not go together: no result */
 	uint64_t *collided;    /* hints that contradict each other */
+	struct labels ls;      /* of one of the series, for the metric's name in texts */
 	struct ql_hists *out;  /* the result */
 };
 struct ql_aggr_group {

@@ -10,8 +10,9 @@ static bool adds_hists(enum ql_agg op)
 	return op == QL_SUM || op == QL_AVG;
 }
 
-static enum err hists_make(
-    struct ql_aggr *g, struct ql_aggr_group *gr, struct ql_budget *b, struct errbuf *eb)
+/* ls: of one of the series. */
+static enum err hists_make(struct ql_aggr *g, struct ql_aggr_group *gr, struct labels ls,
+    struct ql_budget *b, struct errbuf *eb)
 {
 	size_t words = ql_words(g->n);
 
@@ -24,6 +25,8 @@ static enum err hists_make(
 	h->sum = arena_zalloc(g->arena, (size_t)g->n * sizeof(struct hist_sum *));
 	h->mixed = arena_zalloc(g->arena, words * sizeof(*h->mixed));
 	h->collided = arena_zalloc(g->arena, words * sizeof(*h->collided));
+	if (ls.len && !g->nameless)
+		h->ls = (struct labels){ arena_dup(g->arena, ls.bytes, ls.len), ls.len };
 	gr->hists = h;
 	return ERR_OK;
 }
@@ -80,7 +83,7 @@ static enum err add_step(struct ql_aggr *g, struct ql_aggr_group *to, const stru
 enum err ql_aggr_hists_add(struct ql_aggr *g, struct ql_aggr_group *to, const struct ql_col *col,
     bool *more, struct ql_budget *b, struct errbuf *eb)
 {
-	enum err e = adds_hists(g->op) ? hists_make(g, to, b, eb) : ERR_OK;
+	enum err e = adds_hists(g->op) ? hists_make(g, to, col->ls, b, eb) : ERR_OK;
 	uint64_t work = 0;
 
 	*more = false;
@@ -117,15 +120,13 @@ static enum err merge_step(struct ql_aggr *g, struct ql_aggr_hists *to,
 	*work += 256;
 	if (ql_bit(to->mixed, i))
 		return ERR_OK;
-	/* The name of the series is on their shards. */
-	return take_told(
-	    g, to, i, hist_sum_merge(to->sum[i], from->sum[i]), (struct labels){ 0 }, eb);
+	return take_told(g, to, i, hist_sum_merge(to->sum[i], from->sum[i]), from->ls, eb);
 }
 
 enum err ql_aggr_hists_merge(struct ql_aggr *g, struct ql_aggr_group *to,
     const struct ql_aggr_group *from, bool *more, struct ql_budget *b, struct errbuf *eb)
 {
-	enum err e = hists_make(g, to, b, eb);
+	enum err e = hists_make(g, to, from->hists->ls, b, eb);
 	uint64_t work = 0;
 
 	while (!e && g->_hist < g->n && work < STEPS_WORK) {

@@ -274,7 +274,7 @@ static bool block_apply(struct ql_run *x, struct topk *t)
 		struct ql_col *c = &t->v->cols[column_of(t, b->at)];
 		uint64_t stays = ~bits | t->mask[b->at++];
 		c->has[b->step / 64] &= stays;
-		if (UNLIKELY(c->hists != NULL))
+		if (UNLIKELY(c->hists != NULL) && t->op == QL_LIMITK)
 			c->hists->has[b->step / 64] &= stays;
 		if (ql_tick(x, 16))
 			return false;
