@@ -59,8 +59,9 @@ def load(port, start):
 
 
 def query(only, rounds):
+    pids = [a for s in servers for a in ("--pid", str(s.pid))]
     urls = ["--url", f"http://127.0.0.1:{PORT}"] + (["--peer", f"http://127.0.0.1:{PORT + 1}"] if PEER or BASE else [])
-    out = subprocess.run([BENCH, "query", "--file", QUERIES, "--only", only, "--rounds", str(rounds), "--end", open(END).read(), "--extra", "nocache=1", "--tolerance", "1e-6", *urls], stdout=subprocess.PIPE, text=True).stdout
+    out = subprocess.run([BENCH, "query", "--file", QUERIES, "--only", only, "--rounds", str(rounds), "--end", open(END).read(), "--extra", "nocache=1", "--tolerance", "1e-6", *urls, *pids], stdout=subprocess.PIPE, text=True).stdout
     return out.splitlines()
 
 

@@ -68,14 +68,37 @@ static inline uint8_t *put_ts(struct promjson *e, uint8_t *p, int64_t t_ms)
 	return p;
 }
 
+/* The value before, in the same stretch of the answer: many series hardly move. */
+struct said {
+	uint64_t bits;
+	const uint8_t *text; /* NULL: there is none */
+	size_t len;
+};
+#define SAID_MAX 16u /* longer ones are printed again */
+
+static inline uint8_t *put_value(struct said *said, uint8_t *p, double v)
+{
+	uint64_t bits = num_bits(v);
+	if (said->text && said->bits == bits) {
+		uint8_t text[SAID_MAX];
+		memcpy(text, said->text, SAID_MAX); /* there is room, as for a time */
+		memcpy(p, text, SAID_MAX);
+		return p + said->len;
+	}
+	size_t n = num_fmt_json(v, (char *)p);
+	*said = (struct said){ bits, n <= SAID_MAX ? p : NULL, n };
+	return p + n;
+}
+
 /* [ts,"v"] */
-static inline uint8_t *put_point(struct promjson *e, uint8_t *p, int64_t t_ms, double v)
+static inline uint8_t *put_point(
+    struct promjson *e, struct said *said, uint8_t *p, int64_t t_ms, double v)
 {
 	p = put(p, '[');
 	p = put_ts(e, p, t_ms);
 	p = put(p, ',');
 	p = put(p, '"');
-	p += num_fmt_json(v, (char *)p);
+	p = put_value(said, p, v);
 	p = put(p, '"');
 	return put(p, ']');
 }
@@ -91,10 +114,11 @@ static bool points(struct promjson *e, const struct ql_series *s, struct buf *ou
 		size_t stop =
 		    s->count - e->_point < POINTS_AT_ONCE ? s->count : e->_point + POINTS_AT_ONCE;
 		uint8_t *p = out->data + out->len;
+		struct said said = { 0 };
 		for (size_t i = e->_point; i < stop; i++) {
 			if (i)
 				p = put(p, ',');
-			p = put_point(e, p, s->t_ms[i], s->v[i]);
+			p = put_point(e, &said, p, s->t_ms[i], s->v[i]);
 		}
 		out->len = (size_t)(p - out->data);
 		e->_point = stop;
@@ -106,7 +130,8 @@ static void one_point(struct promjson *e, struct buf *out, int64_t t_ms, double 
 {
 	if (!buf_reserve(out, POINT_BYTES_MAX))
 		return;
-	out->len = (size_t)(put_point(e, out->data + out->len, t_ms, v) - out->data);
+	struct said said = { 0 };
+	out->len = (size_t)(put_point(e, &said, out->data + out->len, t_ms, v) - out->data);
 }
 
 static void time_of(struct promjson *e, struct buf *out, int64_t t_ms)

@@ -27,7 +27,10 @@
 struct server {
 	const char *url;
 	struct httpc http;
+	int pid;    /* 0: not told */
 	double *ms; /* one per round */
+	double *cpu_ms;
+	double median_cpu_ms;
 	double median_ms, sum_ms;
 	size_t bytes;
 	uint64_t series;
@@ -39,7 +42,9 @@ struct plan {
 	unsigned servers_count, rounds;
 	double start_s, end_s, step_s, tolerance;
 	double logs, worst; /* of first / second server: sum of logarithms, the largest */
+	double cpu_logs;    /* the same of CPU time, where both were told */
 	size_t timed;
+	unsigned pids;
 	const char *extra; /* appended parameters, e.g. nocache=1 */
 	uint64_t failed, different;
 };
@@ -87,10 +92,11 @@ static bool run_once(struct plan *p, struct server *s, const struct shape *q, un
 	char path[QUERY_PATH_MAX];
 	path_of(p, q, path);
 	size_t off = 0;
-	uint64_t begin = clock_real_mono_ns();
+	uint64_t cpu = s->pid ? procstat_cpu_ns(s->pid) : 0, begin = clock_real_mono_ns();
 	int status = httpc_do(&s->http, "GET", path, "", NULL, 0, &off);
 	int why = errno;
 	s->ms[round] = (double)(clock_real_mono_ns() - begin) / 1e6;
+	s->cpu_ms[round] = s->pid ? (double)(procstat_cpu_ns(s->pid) - cpu) / 1e6 : 0;
 	if (status != 200) {
 		p->failed++;
 		if (status > 0)
@@ -156,6 +162,8 @@ static void add_ratio(struct plan *p)
 	p->logs += log(ratio);
 	p->worst = fmax(p->worst, ratio);
 	p->timed++;
+	if (p->servers[0].median_cpu_ms > 0 && p->servers[1].median_cpu_ms > 0)
+		p->cpu_logs += log(p->servers[0].median_cpu_ms / p->servers[1].median_cpu_ms);
 }
 
 static void run_query(struct plan *p, const struct shape *q)
@@ -174,8 +182,12 @@ static void run_query(struct plan *p, const struct shape *q)
 	for (unsigned k = 0; k < p->servers_count; k++) {
 		struct server *s = &p->servers[k];
 		qsort(s->ms, p->rounds, sizeof(*s->ms), cmp_double);
+		qsort(s->cpu_ms, p->rounds, sizeof(*s->cpu_ms), cmp_double);
 		s->median_ms = s->ms[p->rounds / 2];
+		s->median_cpu_ms = s->cpu_ms[p->rounds / 2];
 		s->sum_ms += s->median_ms;
+		if (s->pid)
+			printf("%8.2f CPU ms ", s->median_cpu_ms);
 		printf("%10.2f ms %7llu series %9zu B  ", s->median_ms,
 		    (unsigned long long)s->series, s->bytes);
 	}
@@ -196,6 +208,15 @@ static bool add_url(void *arg, const char *value)
 	if (p->servers_count == SERVERS_MAX)
 		return false;
 	p->servers[p->servers_count++].url = value;
+	return true;
+}
+
+static bool add_pid(void *arg, const char *value)
+{
+	struct plan *p = arg;
+	if (p->pids == SERVERS_MAX)
+		return false;
+	p->servers[p->pids++].pid = (int)strtol(value, NULL, 10);
 	return true;
 }
 
@@ -244,6 +265,11 @@ int cmd_query(int argc, char **argv)
 		    .meta = "N",
 		    .help = "times each query runs on each server (5)",
 		    .num = &rounds },
+		{ .name = "pid",
+		    .meta = "PID",
+		    .help = "a server's process, in their order: its CPU time is told, too",
+		    .each = add_pid,
+		    .arg = &p },
 		{ .name = "only",
 		    .meta = "TEXT",
 		    .help = "queries whose name holds it (all)",
@@ -291,6 +317,7 @@ int cmd_query(int argc, char **argv)
 		httpc_url_base(&u, api);
 		httpc_init(&p.servers[k].http, &u);
 		p.servers[k].ms = mem_array(NULL, p.rounds, sizeof(double));
+		p.servers[k].cpu_ms = mem_array(NULL, p.rounds, sizeof(double));
 	}
 	size_t count = 0;
 	for (size_t i = 0; i < shapes.count; i++) {
@@ -312,12 +339,15 @@ int cmd_query(int argc, char **argv)
 		printf(",\"ratio\":%.3f,\"geometric_mean\":%.3f,\"worst\":%.3f",
 		    p.servers[0].sum_ms / p.servers[1].sum_ms,
 		    p.timed ? exp(p.logs / (double)p.timed) : 0, p.worst);
+	if (p.servers_count == 2 && p.pids == 2 && p.timed)
+		printf(",\"geometric_mean_cpu\":%.3f", exp(p.cpu_logs / (double)p.timed));
 	if (p.servers_count > 1)
 		printf(",\"different\":%llu", (unsigned long long)p.different);
 	printf("}\n");
 	for (unsigned k = 0; k < p.servers_count; k++) {
 		httpc_release(&p.servers[k].http);
 		mem_free(p.servers[k].ms);
+		mem_free(p.servers[k].cpu_ms);
 	}
 	shapes_free(&shapes);
 	return p.failed || p.different ? 1 : 0;

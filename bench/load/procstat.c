@@ -105,3 +105,26 @@ double procstat_wait_idle(int pid, double limit_s)
 	}
 	return (double)(clock_real_mono_ns() - begin) / 1e9;
 }
+
+uint64_t procstat_cpu_ns(int pid)
+{
+	char path[300];
+	uint64_t sum = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *d = opendir(path);
+	if (!d)
+		return 0;
+	for (struct dirent *e; (e = readdir(d));) {
+		unsigned long long ran = 0;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", pid, e->d_name);
+		FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "r");
+		if (!f)
+			continue;
+		if (fscanf(f, "%llu", &ran) == 1)
+			sum += ran;
+		fclose(f);
+	}
+	closedir(d);
+	return sum;
+}

@@ -16,6 +16,8 @@ struct procstat_thread {
 };
 /* CPU time of the threads whose name begins so, at most max; how many there are. */
 unsigned procstat_threads(int pid, const char *name, struct procstat_thread *out, unsigned max);
+/* CPU time of the threads that there are, to the microsecond; 0: no such process. */
+uint64_t procstat_cpu_ns(int pid);
 MUST_CHECK enum err procstat_read(int pid, struct procstat *out);
 /*
  * Waits until the process used less than 2 % of a core for 2 s, at most limit_s. Returns how long

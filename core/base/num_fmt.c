@@ -55,13 +55,18 @@ static inline uint64_t round_to_odd(struct pow10 g, uint64_t c)
 	return (uint64_t)(y >> 64) | ((uint64_t)y > 1);
 }
 
+/* Most end in no zero, and integers in few. */
 static struct decimal strip_zeros(uint64_t digits, int exp)
 {
 	while (digits % 10000 == 0) {
 		digits /= 10000;
 		exp += 4;
 	}
-	while (digits % 10 == 0) {
+	if (digits % 100 == 0) {
+		digits /= 100;
+		exp += 2;
+	}
+	if (digits % 10 == 0) {
 		digits /= 10;
 		exp++;
 	}
@@ -115,17 +120,31 @@ static size_t count_digits(uint64_t v)
 	return guess + (v >= powers[guess]);
 }
 
+static inline void put_4(uint32_t v, char *out)
+{
+	memcpy(out, two_digits + v / 100 * 2, 2);
+	memcpy(out + 2, two_digits + v % 100 * 2, 2);
+}
+
+/* Eight at a time: their divisions do not wait for each other. */
 static void put_digits(uint64_t v, char *out, size_t n)
 {
 	char *p = out + n;
-	while (n >= 2) {
+	for (; n >= 8; n -= 8) {
+		uint32_t low = (uint32_t)(v % 100000000);
+		v /= 100000000;
+		p -= 8;
+		put_4(low / 10000, p);
+		put_4(low % 10000, p + 4);
+	}
+	uint32_t rest = (uint32_t)v;
+	for (; n >= 2; n -= 2) {
 		p -= 2;
-		n -= 2;
-		memcpy(p, two_digits + v % 100 * 2, 2);
-		v /= 100;
+		memcpy(p, two_digits + rest % 100 * 2, 2);
+		rest /= 100;
 	}
 	if (n)
-		*out = (char)('0' + v % 10);
+		*out = (char)('0' + rest % 10);
 }
 
 size_t num_fmt_u64(uint64_t v, char *out)
