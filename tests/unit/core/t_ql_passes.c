@@ -105,7 +105,9 @@ static void query_start(void *arg)
 		.step_ms = r->step_ms,
 		.max_bytes = UINT64_C(3) << 30,
 		.max_samples = 200000000,
-		.features = { .experimental_functions = true, .delayed_name_removal = r->late },
+		.features = { .experimental_functions = true,
+		    .fill_modifiers = true,
+		    .delayed_name_removal = r->late },
 		.done = query_done,
 		.arg = r,
 	};
