@@ -143,8 +143,8 @@ static bool is_invariant(const struct ql_node *n, bool *wrap)
 	case QL_BINARY:
 		*wrap = n->bin.l->invariant && n->bin.r->invariant;
 		return *wrap;
-	case QL_CALL:
-		return invariant_call(n, wrap);
+	case QL_CALL: /* start(), end(), step() and range() are numbers before this is asked */
+		return n->constant || invariant_call(n, wrap);
 	}
 	return false;
 }

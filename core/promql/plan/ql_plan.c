@@ -647,7 +647,7 @@ static void pipe_reduce(
 		    : ql_aggr_names(p->arena, n->agg.grouping, n->agg.grouping_count, n->agg.without),
 		.drops_name = ql_names_go_now(s->names),
 		.pos = n->pos,
-		.inner = n->agg.expr->pos,
+		.inner = ql_bare_pos(n->agg.expr),
 	};
 }
 

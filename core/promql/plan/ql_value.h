@@ -234,6 +234,8 @@ static inline void ql_kahan(double x, double *sum, double *c)
 static inline double ql_kahan_mean(double sum, double c, double n)
 {
 	double s = sum + c, b = s - sum;
+	if (UNLIKELY(!__builtin_isfinite(s)))
+		return sum / n + c / n;
 	double rest = (sum - (s - b)) + (c - b);
 	return s / n + rest / n;
 }

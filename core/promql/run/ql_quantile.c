@@ -183,7 +183,7 @@ static bool quantile_gather(
 		uint64_t bits = c->has[s->step / 64] >> (s->step % 64);
 		bits &= ((uint64_t)1 << s->count) - 1;
 		if (UNLIKELY(c->hists != NULL) && c->hists->has[s->step / 64])
-			ql_notes_left_out(&x->notes, pn->ast->agg.expr->pos, "quantile");
+			ql_notes_left_out(&x->notes, ql_bare_pos(pn->ast->agg.expr), "quantile");
 		to->drop_name |= bits && c->drop_name;
 		for (; bits; bits &= bits - 1) {
 			uint32_t i = (uint32_t)__builtin_ctzll(bits);

@@ -108,7 +108,7 @@ static enum ql_did run_aggr(struct ql_run *x, struct ql_pn *pn)
 		        x->arena, ast->agg.grouping, ast->agg.grouping_count, ast->agg.without),
 		    ast->agg.without, pn->grid.n, x->arena);
 		g->notes = &x->notes;
-		g->pos = ast->agg.expr->pos;
+		g->pos = ql_bare_pos(ast->agg.expr);
 		ql_run_at_end(x, aggr_release, g);
 	}
 	while (pn->pos < v->count) {
