@@ -384,6 +384,7 @@ static void times_get(struct reader *b, unsigned how, unsigned n, int64_t *t_ms)
 		t_ms[i] = (int64_t)(b->t += b->step);
 }
 
+/* v NULL, here and below: nobody wants them, but those behind them build on them. */
 static void values_get(struct reader *b, unsigned how, unsigned n, double *v)
 {
 	uint64_t d[PACK_ROWS_MAX] = { 0 };
@@ -396,6 +397,8 @@ static void values_get(struct reader *b, unsigned how, unsigned n, double *v)
 	}
 	for (unsigned i = 0; i < n; i++)
 		d[i] = b->x += d[i];
+	if (!v)
+		return;
 	if (b->code == 0)
 		for (unsigned i = 0; i < n; i++)
 			v[i] = (double)(int64_t)d[i];
@@ -412,12 +415,15 @@ static bool code_get(struct reader *b, unsigned n, double *v)
 	if ((b->code > CODE_DECIMAL_MAX && b->code != PACK_CODE_BITS) || how > VALUES_PACKED)
 		return false;
 	b->x = b->code == PACK_CODE_BITS ? wire_u64(&b->r) : (uint64_t)wire_zigzag(&b->r);
-	v[0] = value_of(b->code, b->x);
-	values_get(b, how, n - 1, v + 1);
+	if (v)
+		v[0] = value_of(b->code, b->x);
+	values_get(b, how, n - 1, v ? v + 1 : NULL);
 	return true;
 }
 
-static bool block_get(struct reader *b, unsigned token, unsigned all, int64_t *t_ms, double *v)
+/* The values of rows whose times all end before lo are left out. */
+static bool block_get(
+    struct reader *b, unsigned token, unsigned all, int64_t lo, int64_t *t_ms, double *v)
 {
 	unsigned how = token & 3, values = token >> 2 & 3, n = (token >> 4) + 1;
 	unsigned skip = b->count == 0;
@@ -427,6 +433,8 @@ static bool block_get(struct reader *b, unsigned token, unsigned all, int64_t *t
 		t_ms[0] = (int64_t)b->t;
 	times_get(b, how, n - skip, t_ms + skip);
 	b->count += n;
+	if (t_ms[n - 1] < lo)
+		v = NULL;
 	if (values == VALUES_NEW)
 		return code_get(b, n, v);
 	values_get(b, values, n, v);
@@ -460,8 +468,9 @@ enum err pack_decode(const struct pack *head, const uint8_t *data, int64_t *t_ms
 	b.r = wire_reader(data, head->size);
 	while (b.count < all) {
 		unsigned token = byte_get(&b.r), at = b.count;
-		bool good = (token & 3) == TIMES_RUN ? run_get(&b, token, all, t_ms + at, v + at)
-		                                     : block_get(&b, token, all, t_ms + at, v + at);
+		bool good = (token & 3) == TIMES_RUN
+		    ? run_get(&b, token, all, t_ms + at, v + at)
+		    : block_get(&b, token, all, INT64_MIN, t_ms + at, v + at);
 		if (b.r.bad)
 			return ERR_TRUNCATED;
 		if (!good)
@@ -469,4 +478,47 @@ enum err pack_decode(const struct pack *head, const uint8_t *data, int64_t *t_ms
 	}
 	bool whole = b.r.p == b.r.end && b.t == (uint64_t)pack_t_max(head);
 	return whole ? ERR_OK : ERR_MALFORMED;
+}
+
+/* Of the rows in front of end those in the range, from keep on; returns where they end. */
+static unsigned rows_keep(
+    int64_t *t_ms, double *v, unsigned keep, unsigned end, int64_t lo, int64_t hi)
+{
+	unsigned from = keep;
+	while (from < end && t_ms[from] < lo)
+		from++;
+	while (end > from && t_ms[end - 1] > hi)
+		end--;
+	if (from > keep) {
+		memmove(t_ms + keep, t_ms + from, (end - from) * sizeof *t_ms);
+		memmove(v + keep, v + from, (end - from) * sizeof *v);
+	}
+	return keep + (end - from);
+}
+
+enum err pack_decode_range(const struct pack *head, const uint8_t *data, int64_t lo, int64_t hi,
+    int64_t *t_ms, double *v, unsigned *n)
+{
+	struct reader b = { .t = (uint64_t)head->t_min_ms };
+	unsigned all = head->count, keep = 0;
+	if (all == 0 || all > PACK_SAMPLES_MAX)
+		return ERR_MALFORMED;
+	b.r = wire_reader(data, head->size);
+	while (b.count < all && (int64_t)b.t <= hi) {
+		unsigned token = byte_get(&b.r), before = b.count;
+		bool good = (token & 3) == TIMES_RUN
+		    ? run_get(&b, token, all, t_ms + keep, v + keep)
+		    : block_get(&b, token, all, lo, t_ms + keep, v + keep);
+		if (b.r.bad)
+			return ERR_TRUNCATED;
+		if (!good)
+			return ERR_MALFORMED;
+		unsigned end = keep + (b.count - before);
+		if (t_ms[end - 1] < lo)
+			continue;
+		bool inside = t_ms[keep] >= lo && t_ms[end - 1] <= hi;
+		keep = inside ? end : rows_keep(t_ms, v, keep, end, lo, hi);
+	}
+	*n = keep;
+	return ERR_OK;
 }

@@ -83,5 +83,11 @@ void pack_encode(struct pack *head, const int64_t *t_ms, const double *v, unsign
 /* t_ms and v have room for head->count; either may be NULL when it is not wanted. */
 MUST_CHECK enum err pack_decode(
     const struct pack *head, const uint8_t *data, int64_t *t_ms, double *v);
+/*
+ * Those with lo <= t <= hi alone, *n of them; the same room. Blocks before them are stepped over,
+ * those behind them are not looked at.
+ */
+MUST_CHECK enum err pack_decode_range(const struct pack *head, const uint8_t *data, int64_t lo,
+    int64_t hi, int64_t *t_ms, double *v, unsigned *n);
 
 #endif

@@ -302,21 +302,14 @@ bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t
 /* Those of a pack's samples that are in the window. */
 static enum err pack_read(const struct pack *p, int64_t lo, int64_t hi, struct column *out)
 {
-	column_reserve(out, p->count);
+	unsigned n = p->count;
+	column_reserve(out, n);
 	int64_t *t = out->t_ms + out->count;
 	double *v = out->v + out->count;
-	if (pack_decode(p, p->data, t, v))
+	bool whole = p->t_min_ms >= lo && pack_t_max(p) <= hi;
+	if (whole ? pack_decode(p, p->data, t, v) : pack_decode_range(p, p->data, lo, hi, t, v, &n))
 		return ERR_DAMAGED;
-	uint32_t from = 0, to = p->count;
-	while (from < to && t[from] < lo)
-		from++;
-	while (to > from && t[to - 1] > hi)
-		to--;
-	if (from) {
-		memmove(t, t + from, (to - from) * sizeof *t);
-		memmove(v, v + from, (to - from) * sizeof *v);
-	}
-	out->count += to - from;
+	out->count += n;
 	return ERR_OK;
 }
 

@@ -25,7 +25,13 @@ static enum err one(unsigned what, const uint8_t *p, size_t len, size_t n, uint6
 	if (what == 1)
 		return chunk_times_decode(p, len, n, 12345, (int64_t *)out, NULL);
 	struct pack head = { .count = (uint8_t)n, .size = (uint16_t)len };
-	return len > UINT16_MAX ? ERR_TOOBIG : pack_decode(&head, p, t, (double *)(void *)out);
+	if (len > UINT16_MAX)
+		return ERR_TOOBIG;
+	unsigned found = 0;
+	if (!pack_decode_range(&head, p, 1, INT64_MAX, t, (double *)(void *)out, &found))
+		CHECK(found <= head.count);
+	memset(out, 0, N_MAX * sizeof(*out));
+	return pack_decode(&head, p, t, (double *)(void *)out);
 }
 
 /* Aggregates of a stream that decodes are there, and have the first and last of its samples. */

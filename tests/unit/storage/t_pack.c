@@ -30,13 +30,36 @@ static void grow(struct grown *g, const int64_t *t, const double *v, unsigned n)
 	memcpy(g->data + more.keep, more.bytes, more.len);
 }
 
+/* Ranges of it, which begin and end at, between, before and behind samples. */
+static bool ranges_back(const struct grown *g, const int64_t *t, const double *v, size_t n)
+{
+	bool good = true;
+	for (unsigned round = 0; round < 4; round++) {
+		int64_t t2[PACK_SAMPLES_MAX], lo = t[columns_below(&rnd, n)];
+		int64_t hi = t[columns_below(&rnd, n)];
+		double v2[PACK_SAMPLES_MAX];
+		size_t from = 0, end = n;
+		unsigned found = 0;
+		lo += lo < INT64_MAX ? (int64_t)columns_below(&rnd, 2) : 0;
+		hi -= hi > INT64_MIN ? (int64_t)columns_below(&rnd, 2) : 0;
+		while (from < n && t[from] < lo)
+			from++;
+		while (end > from && t[end - 1] > hi)
+			end--;
+		good &= !pack_decode_range(&g->head, g->data, lo, hi, t2, v2, &found) &&
+		    found == end - from && !memcmp(t + from, t2, found * 8) &&
+		    !memcmp(v + from, v2, found * 8);
+	}
+	return good;
+}
+
 static bool is(const struct grown *g, const int64_t *t, const double *v, size_t n)
 {
 	int64_t t2[PACK_SAMPLES_MAX];
 	double v2[PACK_SAMPLES_MAX];
 	return g->head.count == n && g->head.t_min_ms == t[0] && pack_t_max(&g->head) == t[n - 1] &&
 	    !pack_decode(&g->head, g->data, t2, v2) && !memcmp(t, t2, n * 8) &&
-	    !memcmp(v, v2, n * 8);
+	    !memcmp(v, v2, n * 8) && ranges_back(g, t, v, n);
 }
 
 /* Rows of a column that go into one pack. */
@@ -85,7 +108,7 @@ static void hostile_bytes(void)
 {
 	double v[PACK_SAMPLES_MAX];
 	int64_t t[PACK_SAMPLES_MAX];
-	unsigned refused = 0;
+	unsigned refused = 0, outside = 0;
 	for (unsigned round = 0; round < 20000; round++) {
 		size_t n = 1 + columns_below(&rnd, PACK_SAMPLES_MAX);
 		uint8_t out[PACK_BYTES_MAX];
@@ -104,10 +127,15 @@ static void hostile_bytes(void)
 		uint8_t *exact = malloc(head.size ? head.size : 1);
 		memcpy(exact, out, head.size);
 		refused += pack_decode(&head, exact, t, v) != ERR_OK;
+		unsigned found = 0;
+		(void)!pack_decode_range(
+		    &head, exact, head.t_min_ms + 1, pack_t_max(&head), t, v, &found);
+		outside += found > head.count;
 		free(exact);
 	}
 	tap_ok(refused > 1000, "damaged packs are decoded or refused, nothing else (%u refused)",
 	    refused);
+	tap_ok(outside == 0, "no range of one has more rows than it");
 }
 
 /* Bytes of n rows that come in tails of eight. */
