@@ -39,7 +39,8 @@ struct import { /* in the request's arena */
 	struct gunz *gunz;
 	uint8_t *text; /* unpacked, in part */
 	size_t text_len, text_cap, text_at;
-	bool ended; /* no more text will come */
+	size_t looked; /* so many bytes behind text_at hold no end of a line */
+	bool ended;    /* no more text will come */
 	/* the line at hand */
 	struct importl line;
 	struct buf labels; /* of it, from one batch to the next */
@@ -143,7 +144,8 @@ static bool unpack(struct import *x)
 {
 	const struct req *r = x->req;
 	size_t used = 0, len = 0;
-	memmove(x->text, x->text + x->text_at, x->text_len - x->text_at);
+	if (x->text_at)
+		memmove(x->text, x->text + x->text_at, x->text_len - x->text_at);
 	x->text_len -= x->text_at;
 	x->text_at = 0;
 	if (x->text_cap - x->text_len < GUNZ_STEP) {
@@ -170,11 +172,14 @@ static bool next_line(struct import *x, const char **line, size_t *len)
 		const char *from =
 		    x->gunz ? (const char *)x->text + x->text_at : (const char *)r->body + x->at;
 		size_t left = x->gunz ? x->text_len - x->text_at : r->body_len - x->at;
-		const char *end = left ? memchr(from, '\n', left) : NULL;
+		size_t skip = x->gunz ? x->looked : 0;
+		const char *end = left > skip ? memchr(from + skip, '\n', left - skip) : NULL;
+		x->looked = left;
 		if (end || (left && (!x->gunz || x->ended))) {
 			*line = from;
 			*len = end ? (size_t)(end - from) : left;
 			*(x->gunz ? &x->text_at : &x->at) += *len + (end != NULL);
+			x->looked = 0;
 			return true;
 		}
 		if (!x->gunz || x->ended || !unpack(x))
