@@ -86,6 +86,8 @@ def hist_differs(a, b, tolerance):
     if not (same_text(a["count"], b["count"], tolerance) and same_text(a["sum"], b["sum"], tolerance)):
         return True
     x, y = a.get("buckets", []), b.get("buckets", [])
+    if any(float(q[1]) >= float(q[2]) for q in x):
+        return False  # 3.14's sums of histograms with unequal zero buckets keep buckets that lie inside of the zero bucket
     return len(x) != len(y) or any(p[0] != q[0] or not all(same_text(p[i], q[i], tolerance) for i in (1, 2, 3)) for p, q in zip(x, y))
 
 
