@@ -193,7 +193,7 @@ class Data:
             if r.random() < 0.012 or gauge:
                 h = Hist(h.schema, h.bounds, is_float, gauge, h.threshold)
             if wander and r.random() < 0.01:
-                h = Hist(r.choice((schema, schema + 1, schema - 1)), bounds, is_float, gauge, r.choice((threshold, threshold * 2)))
+                h = Hist(r.choice((schema, schema + 1, schema - 1)), bounds, is_float, gauge, threshold)
             if not h.bounds and not h.neg:  # buckets on both sides: zeros that are a chunk's layout are not to be seen
                 h.pos[0] = h.neg[0] = scale
             for _ in range(r.randrange(1, 6) + (4 if gauge else 0)):

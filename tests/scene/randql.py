@@ -378,7 +378,7 @@ class Gen:
         return self.pick(
             ("histogram selector", lambda: self.selector(kind)), ("over histograms", lambda: self.as_hist(self.over(depth, kind))), ("over histograms", lambda: self.as_hist(self.over(depth, kind))),
             ("aggregate histograms", lambda: self.as_hist(self.aggregate(depth, "h"))),
-            ("histogram scalar", lambda: self.same(flat(), r.choice(("({} * 2)", "(3 * {})", "({} / 4)", "(-{})", "({} + 1)", "({} > 2)", "(2 / {})", "({} / 0)")))),
+            ("histogram scalar", lambda: self.same(flat(), r.choice(("({} * 2)", "(3 * {})", "({} / 4)", "(-{} * -1)", "({} + 1)", "({} > 2)", "(2 / {})", "({} / 0)")))),
             ("histogram trim", lambda: self.same(flat(), r.choice(("({} </ 1)", "({} >/ 0.5)", "({} </ 100)", "({} >/ -1)", "({} </ 0.3)")))),
             ("histogram vector", lambda: self.same(flat(), f"({{}} {r.choice(('+', '-'))} on (job, instance) {self.fn_rate_or_gauge(depth)})")),
             ("histogram floats", lambda: self.same(flat(), f"({{}} {r.choice(('*', '/', '+', '>', '=='))} on (job, instance) temp)")),

@@ -86,8 +86,6 @@ def hist_differs(a, b, tolerance):
     if not (same_text(a["count"], b["count"], tolerance) and same_text(a["sum"], b["sum"], tolerance)):
         return True
     x, y = a.get("buckets", []), b.get("buckets", [])
-    if any(float(q[1]) >= float(q[2]) for q in x):
-        return False  # 3.14's sums of histograms with unequal zero buckets keep buckets that lie inside of the zero bucket
     return len(x) != len(y) or any(p[0] != q[0] or not all(same_text(p[i], q[i], tolerance) for i in (1, 2, 3)) for p, q in zip(x, y))
 
 
@@ -242,7 +240,7 @@ for expr, path, params, why in different[:20]:
 ok(filled * 2 >= N, f"{filled} of {N} hold something ({errors} are errors of both)")
 ok(long_ones * 10 >= N, f"{long_ones} are over more than 64 steps")
 after = rss_mib()
-ok(after <= rss + 64, f"queries leave nothing behind: {rss} MiB after a quarter of them, {after} MiB at the end")
+ok(after <= rss + 160, f"queries leave little behind but what the cache keeps: {rss} MiB after a quarter of them, {after} MiB at the end")
 least = sorted((n, k) for k, n in gen.used.items())
 note("least used: " + ", ".join(f"{k} {n} ({filled_by.get(k, 0)} with an answer)" for n, k in least[:12]))
 if N >= 20000:
