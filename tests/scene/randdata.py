@@ -224,7 +224,7 @@ class Data:
         for i in range(9):
             self.native_row(self.labels("nh_seconds", i, zone=("a", "b", "")[i % 3]), self.times(self.phase()), self.native(3, (), False, False, 2.0 ** -10, False), False)
         for i in range(6):
-            self.native_row(self.labels("nhf", i), self.times(0), self.native(1, (), True, False, 0.25, True), True)
+            self.native_row(self.labels("nhf", i), self.times(0), self.native(1, (), True, False, 2.0 ** -10, True), True)
             self.native_row(self.labels("nhg", i), self.times(self.phase()), self.native(r.choice((0, 2)), (), False, True, 2.0 ** -10, False), False)
             bounds = [(0.1, 0.5, 1.0, 5.0), (0.1, 1.0, 5.0, 10.0)][i % 2]
             self.native_row(self.labels("nhcb", i), self.times(self.phase()), self.native(-53, bounds, False, False, 0.0, False), False)

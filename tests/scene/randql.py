@@ -217,7 +217,8 @@ class Gen:
         if self.chance(0.6):  # with both, "@" makes 3.14 forget the offset there
             s = self.selector()
             return Expr(f"timestamp({s})") if not ("@" in s.text and "offset" in s.text) else Expr(f"timestamp({self.selector(plain=True)})")
-        return Expr(f"timestamp({self.vector(depth - 1)})")
+        v = self.vector(depth - 1)
+        return Expr(f"timestamp({v} + 0)" if "offset" in v.text else f"timestamp({v})", v.exact)
 
     def labels_of(self, depth):
         v, r = self.vector(depth - 1), self.r
