@@ -6,10 +6,11 @@
  * Printed per query: samples, series, nanoseconds of processor time of the loop per sample, the
  * best of 5 runs; how many of them choosing the series takes, with no file in the range; then
  * where the rest goes, each stage on its own: finding units by id, copying them out of the page
- * cache, checksums, tables of entries, decoding of values, times. An instant query uses 20 samples
- * of the 480 that are decoded.
+ * cache, checksums, tables of entries, decoding of values, times: these decode all 480 samples of a
+ * series in a file, of which an instant query uses 20.
  *
- *   b_read [NAME [RUNS]]    NAME: part of the names of the queries that are wanted
+ *   b_read [NAME [RUNS [SCRAPES]]]    NAME: part of the names of the queries that are wanted
+ *                                     SCRAPES: so many come after the files, into memory
  */
 #include "bench/micro/recorded.h"
 #include "core/base/arena.h"
