@@ -3,8 +3,9 @@
  * quantiles, and the buckets one by one.
  *
  * All take and give float histograms (hist_to_float) that are no stale markers. Nothing that is
- * given is changed. Results are compact (no bucket of 0 at an end of a span, no empty span, no gap
- * that is not one), share arrays with what they were made of where they can, and live in the arena.
+ * given is changed. Sums, differences, products and trimmed ones are compact (no bucket of 0, no
+ * empty span, no gap of 0); results share arrays with what they were made of where they can, and
+ * live in the arena.
  * Arithmetic brings both sides to one layout: the coarser schema, the wider zero bucket (which
  * takes in whole buckets), for custom ones the bounds that both have.
  * Facts: Prometheus' documentation, "Native histograms"; upstream model/histogram.

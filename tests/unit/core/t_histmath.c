@@ -6,6 +6,7 @@
  */
 #include "core/model/histmath.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/testhist.h"
 
 #include <float.h>
 #include <math.h>
@@ -612,6 +613,60 @@ static void sums_agree(void)
 	tap_ok(!back, "a histogram less itself is empty, and is no reset of itself (%u)", back);
 }
 
+static bool is_sound(const struct hist *h)
+{
+	const struct hist_side *sides[] = { &h->negative, &h->positive };
+	for (size_t k = 0; k < 2; k++) {
+		uint64_t n = 0;
+		for (uint32_t i = 0; i < sides[k]->spans_count; i++)
+			n += sides[k]->spans[i].length;
+		if (n != sides[k]->counts_count || !is_compact(sides[k]))
+			return false;
+	}
+	return h->is_float && h->bounds_count < 100;
+}
+
+/* Whatever may be stored, of odd numbers and with buckets anywhere. */
+static void anything(void)
+{
+	unsigned bad = 0, made = 0;
+	for (uint64_t i = 0; i < 6000; i++) {
+		arena_reset(&ar, 1 << 16);
+		const struct hist *l = hist_to_float(&ar, testhist_any(&ar, i));
+		const struct hist *r = hist_to_float(&ar, testhist_any(&ar, i / 3 + 7));
+		struct hist_sum *s = hist_sum_make(&ar, i % 2);
+		const double x = num_from_bits(testhist_mix(&(uint64_t){ i }));
+		const double points[] = { x, 0, 1, -1.5, INFINITY, -INFINITY, NAN };
+		unsigned told = 0, summed = hist_sum_add(s, l) | hist_sum_add(s, r);
+		const struct hist *results[] = { hist_add(&ar, l, r, &told),
+			hist_sub(&ar, r, l, &told), hist_mul(&ar, l, x), hist_div(&ar, r, x),
+			hist_compact(&ar, l), summed & HISTMATH_NONE ? NULL : hist_sum_get(s, &ar) };
+		for (size_t k = 0; k < COUNT_OF(results); k++) {
+			bad += results[k] && !is_sound(results[k]);
+			made += results[k] != NULL;
+		}
+		bad += !hist_same_value(&ar, l, l);
+		hist_reset_after(&ar, l, r);
+		hist_reset_after(&ar, r, l);
+		for (size_t k = 0; k < COUNT_OF(points); k++) {
+			enum hist_nan nan;
+			struct hist_iter it;
+			struct hist_bucket b;
+			uint32_t buckets = 0;
+			hist_quantile(points[k], l, &nan);
+			hist_quantile(0.1 * (double)k, l, &nan);
+			hist_fraction(points[k], points[(k + 3) % COUNT_OF(points)], l, &nan);
+			hist_trim(&ar, l, points[k], k % 2);
+			hist_iter_init(&it, l, k % 2);
+			while (hist_iter_next(&it, &b))
+				buckets++;
+			bad += buckets < l->negative.counts_count + l->positive.counts_count;
+		}
+		hist_stdvar(l);
+	}
+	tap_ok(!bad && made > 20000, "whatever may be stored is computed with (%u, %u)", bad, made);
+}
+
 /* Each function with memory for less and less. */
 static void short_of_memory(void)
 {
@@ -654,6 +709,7 @@ int main(void)
 	estimates();
 	running_sums();
 	short_of_memory();
+	anything();
 	sums_agree();
 	arena_release(&ar);
 	return tap_done();
