@@ -11,9 +11,11 @@
 
 #include <math.h>
 
-#define BLOCK       8
-#define SORT_MAX    64   /* so many values are sorted */
-#define SWAPS_CHECK 1024 /* between looks at the clock */
+#define BLOCK         8
+#define SORT_MAX      64 /* so many values are sorted */
+#define SAMPLE        33 /* values of which one is the pivot */
+#define SAMPLE_MARGIN 3
+#define SPLIT_CHECK   2048 /* values between looks at the clock */
 
 enum quant_phase {
 	QUANT_PARAM,
@@ -33,9 +35,9 @@ struct selection {
 	enum select_phase phase;
 	double *v;
 	uint32_t rank, count;
-	uint32_t lo, hi; /* the part that holds the rank, both ends in it */
-	uint32_t i, j;   /* while it is split */
-	bool split;
+	uint32_t lo, hi;   /* the part that holds the rank, both ends in it */
+	uint32_t i, j;     /* while it is split */
+	bool split, equal; /* around the pivot; it is looked for what equals it */
 	double pivot;
 	uint64_t random;
 };
@@ -58,35 +60,88 @@ static void swap_values(double *v, uint32_t i, uint32_t j)
 	v[j] = tmp;
 }
 
-/* Some value of the part, so that no order of the values is a bad one; it goes to the left end. */
+/*
+ * A value of the part that is a little beyond the one looked for, seen from the longer end, so that
+ * little is left to look at: of some chosen by chance, as no order of the values is a bad one then.
+ */
 static void pick_pivot(struct selection *s)
 {
-	s->random = s->random * 6364136223846793005u + 1442695040888963407u;
-	uint32_t at = s->lo + (uint32_t)((s->random >> 32) % (s->hi - s->lo + 1));
-	swap_values(s->v, s->lo, at);
-	s->pivot = s->v[s->lo];
-	s->i = s->lo;
-	s->j = s->hi;
+	double some[SAMPLE], place = (double)(s->rank - s->lo) / (s->hi - s->lo) * (SAMPLE - 1);
+	int at =
+	    (int)(place < (SAMPLE - 1) / 2.0 ? place + SAMPLE_MARGIN : place - SAMPLE_MARGIN + 1);
+
+	for (unsigned i = 0; i < SAMPLE; i++) {
+		s->random = s->random * 6364136223846793005u + 1442695040888963407u;
+		some[i] = s->v[s->lo + (uint32_t)((s->random >> 32) % (s->hi - s->lo + 1))];
+	}
+	ql_sort_doubles(some, SAMPLE);
+	s->pivot = some[at];
+	s->i = s->j = s->lo;
 	s->split = true;
 }
 
-/* Afterwards v[lo .. j] <= pivot <= v[j + 1 .. hi]. False when the slice ended. */
-static bool split_part(struct ql_run *x, struct selection *s)
+/*
+ * Some of the part from i on: values below the pivot (with: not above it) go to the left, up to j.
+ * Without branches, as nobody can foretell them.
+ */
+static void split_some(struct selection *s, bool with, uint32_t most)
 {
-	double *v = s->v;
-	uint32_t swaps = 0;
+	double *v = s->v, pivot = s->pivot;
+	uint32_t end = s->hi - s->i < most ? s->hi + 1 : s->i + most, j = s->j;
 
-	for (;;) {
-		while (v[s->i] < s->pivot)
-			s->i++;
-		while (v[s->j] > s->pivot)
-			s->j--;
-		if (s->i >= s->j)
-			return true;
-		swap_values(v, s->i++, s->j--);
-		if (++swaps % SWAPS_CHECK == 0 && ql_tick(x, SWAPS_CHECK * 4))
+	if (with)
+		for (uint32_t i = s->i; i < end; i++) {
+			double x = v[i];
+			v[i] = v[j];
+			v[j] = x;
+			j += x <= pivot;
+		}
+	else
+		for (uint32_t i = s->i; i < end; i++) {
+			double x = v[i];
+			v[i] = v[j];
+			v[j] = x;
+			j += x < pivot;
+		}
+	s->i = end;
+	s->j = j;
+}
+
+/* False when the slice ended. */
+static bool split_part(struct ql_run *x, struct selection *s, bool with)
+{
+	while (s->i <= s->hi) {
+		split_some(s, with, SPLIT_CHECK);
+		if (ql_tick(x, SPLIT_CHECK / 2) && s->i <= s->hi)
 			return false;
 	}
+	return true;
+}
+
+/* The part that holds the rank becomes smaller, or it is found. False when the slice ended. */
+static bool split_once(struct ql_run *x, struct selection *s)
+{
+	if (!s->split)
+		pick_pivot(s);
+	if (!s->equal) {
+		if (!split_part(x, s, false))
+			return false;
+		if (s->rank < s->j) {
+			s->hi = s->j - 1;
+			s->split = false;
+			return true;
+		}
+		/* Of the others those that are the pivot: they may be all. */
+		s->lo = s->i = s->j;
+		s->equal = true;
+	}
+	if (!split_part(x, s, true))
+		return false;
+	if (s->rank < s->j)
+		s->phase = SELECT_DONE;
+	s->lo = s->j;
+	s->split = s->equal = false;
+	return true;
 }
 
 static void nans_first(struct selection *s)
@@ -113,16 +168,7 @@ static bool selection_run(struct ql_run *x, struct selection *s)
 			s->phase = SELECT_DONE;
 			break;
 		}
-		if (!s->split)
-			pick_pivot(s);
-		if (!split_part(x, s))
-			return false;
-		s->split = false;
-		if (s->rank <= s->j)
-			s->hi = s->j;
-		else
-			s->lo = s->j + 1;
-		if (ql_tick(x, 64))
+		if (!split_once(x, s) || ql_tick(x, 64))
 			return false;
 	}
 	return true;

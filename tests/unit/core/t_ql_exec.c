@@ -124,6 +124,7 @@ static const char *const queries[] = {
 	"(y > 300) + ignoring (le) group_left (le) sum by (instance, mode) (x_total > 400)",
 	"count_values(\"v\", round(y > 400, 100))",
 	"quantile(0.4, y > 300)",
+	"quantile(0.6, {__name__=~\"x_total|y\"})",
 	"max_over_time((y > 400)[1m:7s])",
 	"scalar(y{instance=\"i2\",mode=\"m0\"} > 300) + group(y)",
 	"label_replace(y > 300, \"z\", \"$1\", \"mode\", \"(m[^1])\")",
@@ -316,6 +317,9 @@ static const struct {
 	{ "topk(100, y)", "topk(scalar(vector(100)), y)" },
 	{ "limitk(5, y)", "limitk(scalar(vector(5)), y)" },
 	{ "limitk by (mode) (3, y > 300)", "limitk by (mode) (scalar(vector(3)), y > 300)" },
+	/* more values than are sorted; ends that are told otherwise */
+	{ "quantile(0, {__name__=~\"x_total|y\"} > -1)", "min({__name__=~\"x_total|y\"} > -1)" },
+	{ "quantile(1, {__name__=~\"x_total|y\"} > -1)", "max({__name__=~\"x_total|y\"} > -1)" },
 	{ "limit_ratio(0.4, y)", "limit_ratio(scalar(vector(0.4)), y)" },
 	{ "limit_ratio(-0.3, -y)", "limit_ratio(scalar(vector(-0.3)), -y)" },
 	{ "-limit_ratio(0.4, x_total)", "-limit_ratio(scalar(vector(0.4)), x_total)" },
