@@ -326,7 +326,7 @@ static void something(int64_t *now_ms)
 		clock_fake_step_wall(ms);
 		*now_ms += ms;
 		storetest_advance(&s, 1);
-	} else if (x < 98) {
+	} else {
 		retain(rnd(2) ? 2 + rnd(6) : 0);
 		storetest_advance(&s, 1000);
 		*now_ms += 1000;
