@@ -318,6 +318,7 @@ static struct ql_pn *plan_window(struct ql_plan *p, const struct ql_node *call,
 	for (unsigned i = 0; i < params; i++)
 		pn->arg[1 + i] = param[i];
 	pn->range = range_of(p, &sub->sub.mods, sub->sub.range_ms, g);
+	pn->range.buckets = QL_BUCKETS_NEEDED; /* its points have them, to look for resets by */
 	pn->range.fn = call->call.func->fn;
 	return node_done(p, pn);
 }
