@@ -23,6 +23,7 @@ OVER = {  # name: (from version, experimental, what it takes: f floats alone, b 
     "ts_of_min_over_time": (3, True, "f", True), "ts_of_max_over_time": (3, True, "f", True),
 }
 ARITH = ("+", "-", "*", "/", "%", "^", "atan2")
+WEIGHT = {"of histograms": 2, "math": 4, "binary": 5, "over": 5, "vector scalar": 3, "vector vector": 3}  # of productions with many in them
 COMPARE = ("==", "!=", ">", "<", ">=", "<=")
 AGGR = ("sum", "avg", "count", "min", "max", "group", "stddev", "stdvar")
 
@@ -47,7 +48,7 @@ class Gen:
     def pick(self, *rows):
         """rows: (name, function, from version, feature or None). The least used of three that are drawn."""
         can = [x for x in rows if (x[2] if len(x) > 2 else 2) <= self.version and (len(x) < 4 or not x[3] or x[3] in self.features)]
-        best = min((self.r.choice(can) for _ in range(3)), key=lambda x: self.used[x[0]])
+        best = min((self.r.choice(can) for _ in range(3)), key=lambda x: self.used[x[0]] / WEIGHT.get(x[0], 1))
         return self.use(best[0], best[1])
 
     def use(self, name, fn):
@@ -117,7 +118,7 @@ class Gen:
         if self.version >= 3 and self.chance(0.06):
             d = self.pick(("duration expression", lambda: r.choice(("5m*2", "1h/3", "(10m+5m)", "2^2*60", "7m-30s")), 3), ("number as duration", lambda: str(r.randrange(60, 3000)), 3))
         text = f"{s}[{d}]"
-        if "promql-extended-range-selectors" in self.features and kind == "f" and fn in ("rate", "increase", "delta", "changes", "resets") and self.chance(0.25):
+        if "promql-extended-range-selectors" in self.features and kind == "f" and fn in ("rate", "increase", "delta", "changes", "resets") and self.chance(0.6):
             text += self.pick(("anchored", lambda: " anchored")) if fn in ("changes", "resets") else self.pick(("anchored", lambda: " anchored"), ("smoothed", lambda: " smoothed"))
             return Expr(text + self.mods(), exact=False, kind=kind)
         return Expr(text + self.mods(), exact=s.exact, kind=kind)
@@ -262,7 +263,7 @@ class Gen:
         return self.pick(("on", lambda: f" on ({', '.join(self.r.sample(('job', 'instance', 'zone'), self.r.randrange(1, 3)))}) "), ("ignoring", lambda: f" ignoring ({', '.join(self.r.sample(('zone', 'mode', 'code', 'le'), self.r.randrange(1, 4)))}) "))
 
     def binary(self, depth):
-        return self.pick(("vector scalar", lambda: self.with_scalar(depth)), ("vector vector", lambda: self.with_vector(depth)), ("compare scalar", lambda: self.compare_scalar(depth)),
+        return self.pick(*[("vector scalar", lambda: self.with_scalar(depth))] * 2, *[("vector vector", lambda: self.with_vector(depth))] * 2, ("compare scalar", lambda: self.compare_scalar(depth)),
                          ("compare vector", lambda: self.compare_vector(depth)), ("set", lambda: self.sets(depth)), ("group_left", lambda: self.many(depth)),
                          ("fill", lambda: self.fill(depth), 3, "promql-binop-fill-modifiers"))
 
@@ -350,7 +351,7 @@ class Gen:
         rows = [("selector", lambda: self.selector()), ("over", lambda: self.over(depth)), ("over", lambda: self.over(depth)), ("over with", lambda: self.over_with(depth)), ("math", lambda: self.math(depth)),
                 ("clamps", lambda: self.clamp(depth)), ("dates", lambda: self.date(depth)), ("timestamp", lambda: self.time_of(depth)), ("vector", lambda: self.fn1("vector", self.scalar(depth - 1))),
                 ("labels", lambda: self.labels_of(depth)), ("sorting", lambda: self.order(depth)), ("aggregate", lambda: self.aggregate(depth)), ("aggregate with", lambda: self.aggregate_with(depth)),
-                ("binary", lambda: self.binary(depth)), ("binary", lambda: self.binary(depth)), ("unary", lambda: self.unary(depth)), ("classic", lambda: self.classic(depth)),
+                *[("binary", lambda: self.binary(depth))] * 3, *[("math", lambda: self.math(depth))] * 2, ("unary", lambda: self.unary(depth)), ("classic", lambda: self.classic(depth)),
                 ("absent", lambda: self.fn1("absent", self.r.choice((self.vector(depth - 1), Expr('gone{a="b"}'), self.selector())), exact=True)),
                 ("info", lambda: self.info(depth), 3, "promql-experimental-functions")]
         if self.hists:
@@ -368,7 +369,7 @@ class Gen:
         return self.pick((fn, lambda: self.fn1(fn, v, exact=False)), ("histogram_quantile", lambda: Expr(f"histogram_quantile({self.phi()}, {v})", False)),
                          ("histogram_fraction", lambda: Expr(f"histogram_fraction({r.choice(('0, 1', '-1, 2', '-Inf, 0.7', '0.3, +Inf', '2, 1'))}, {v})", False)),
                          ("histogram_quantiles", lambda: Expr(f'histogram_quantiles({v}, "q", 0.1, 0.5, 0.99)', False), 3, "promql-experimental-functions"),
-                         ("floats of histograms", lambda: Expr(r.choice((f"count({v})", f"absent({v})", f"timestamp({v})", f"abs({v})", f"max({v})", f"topk(2, {v})", f"scalar({v}) + vector(1)", f"sort({v})", f'count_values("v", {self.selector("h")})')), False)))
+                         ("floats of histograms", lambda: Expr(r.choice((f"count({v})", f"absent({v})", f"timestamp({self.selector('h', plain=True)})", f"abs({v})", f"max({v})", f"topk(2, {v})", f"scalar({v}) + vector(1)", f"sort({v})", f'count_values("v", {self.selector("h")})')), False)))
 
     def hist_vector(self, depth):
         kind = "m" if self.chance(0.12) else "h"
