@@ -263,9 +263,7 @@ static enum err schema_take(
 		return e;
 	whole->schema = (int8_t)schema;
 	*h = hist_reduce(m->arena, whole, HIST_SCHEMA_MAX);
-	return *h ? ERR_OK
-	          : errbuf_set(eb, ERR_BADDATA,
-	                "a native histogram of schema %d has buckets too far apart", schema);
+	return *h ? ERR_OK : ERR_NOMEM;
 }
 
 enum err pbhist_decode(const uint8_t *p, size_t len, struct arena *a, const struct limits *limits,

@@ -204,8 +204,15 @@ struct reduced { /* one side under way */
 	int64_t next; /* index after the last bucket */
 };
 
-/* False: it is farther from the one before than a span can tell. */
-static bool reduced_add(struct reduced *r, bool is_float, int64_t index, union hist_count c)
+/* Empty spans lie between when the gap is more than one can tell. */
+static void reduced_gap(struct reduced *r, int64_t gap)
+{
+	for (; gap > INT32_MAX; gap -= INT32_MAX)
+		r->spans[r->spans_count++] = (struct hist_span){ .offset = INT32_MAX };
+	r->spans[r->spans_count++] = (struct hist_span){ .offset = (int32_t)gap };
+}
+
+static void reduced_add(struct reduced *r, bool is_float, int64_t index, union hist_count c)
 {
 	if (r->counts_count && index == r->next - 1) {
 		union hist_count *last = &r->counts[r->counts_count - 1];
@@ -213,17 +220,13 @@ static bool reduced_add(struct reduced *r, bool is_float, int64_t index, union h
 			last->f += c.f;
 		else if (__builtin_add_overflow(last->n, c.n, &last->n))
 			last->n = UINT64_MAX; /* hist_check refuses it */
-		return true;
+		return;
 	}
-	int64_t gap = index - r->next;
-	if (gap < INT32_MIN || gap > INT32_MAX)
-		return false;
-	if (!r->spans_count || gap)
-		r->spans[r->spans_count++] = (struct hist_span){ .offset = (int32_t)gap };
+	if (!r->spans_count || index != r->next)
+		reduced_gap(r, index - r->next);
 	r->spans[r->spans_count - 1].length++;
 	r->counts[r->counts_count++] = c;
 	r->next = index + 1;
-	return true;
 }
 
 static bool side_reduce(struct arena *a, struct hist_side *s, bool is_float, unsigned steps)
@@ -235,7 +238,7 @@ static bool side_reduce(struct arena *a, struct hist_side *s, bool is_float, uns
 		*s = (struct hist_side){ 0 };
 		return true;
 	}
-	/* Each span can begin one, or go on with the one before. */
+	/* Each span can begin one, or go on with the one before: gaps do not get wider. */
 	r.spans = arena_array(a, s->spans_count, sizeof *r.spans);
 	r.counts = arena_array(a, s->counts_count, sizeof *r.counts);
 	if (!r.spans || !r.counts)
@@ -243,8 +246,7 @@ static bool side_reduce(struct arena *a, struct hist_side *s, bool is_float, uns
 	for (uint32_t i = 0; i < s->spans_count; i++) {
 		index += s->spans[i].offset;
 		for (uint32_t n = 0; n < s->spans[i].length; n++, index++)
-			if (!reduced_add(&r, is_float, coarse(index, steps), s->counts[k++]))
-				return false;
+			reduced_add(&r, is_float, coarse(index, steps), s->counts[k++]);
 	}
 	*s = (struct hist_side){ .spans = r.spans,
 		.counts = r.counts,

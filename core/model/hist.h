@@ -87,7 +87,7 @@ MUST_CHECK enum err hist_check(const struct hist *h, struct errbuf *eb);
 /*
  * An exponential histogram with a coarser schema than its own, which may be up to
  * HIST_SCHEMA_FINER: neighbours become one bucket. As many counts as the spans say. NULL: no
- * memory, or buckets so far apart that no span can tell.
+ * memory.
  */
 struct hist *hist_reduce(struct arena *a, const struct hist *h, int schema);
 /* A copy, whole, in the arena; NULL without memory. */

@@ -4,7 +4,8 @@
  *
  * All take and give float histograms (hist_to_float) that are no stale markers. Nothing that is
  * given is changed. Sums, differences, products and trimmed ones are compact (no bucket of 0, no
- * empty span, no gap of 0); results share arrays with what they were made of where they can, and
+ * gap of 0, no empty span but in gaps of more than 2^31 buckets); results share arrays with what
+ * they were made of where they can, and
  * live in the arena.
  * Arithmetic brings both sides to one layout: the coarser schema, the wider zero bucket (which
  * takes in whole buckets), for custom ones the bounds that both have.
@@ -21,7 +22,7 @@ enum histmath_told {             /* bits: what is to be said of an operation */
 	HISTMATH_MIXED = 1,      /* exponential with custom: no result */
 	HISTMATH_RECONCILED = 2, /* custom bounds differed: those of both are left */
 	HISTMATH_COLLIDED = 4,   /* one hint says reset, the other one says none */
-	HISTMATH_NONE = 8 /* no result: no memory, or buckets farther apart than spans tell */
+	HISTMATH_NONE = 8        /* no result: no memory */
 };
 
 /* With doubles as counts: h itself when it has them. */

@@ -82,7 +82,7 @@ struct histm_out {
 	struct hist_span *spans;
 	uint32_t counts_count, spans_count, spans_cap;
 	int64_t next; /* index after the last bucket */
-	bool failed;  /* no memory, or too far from the one before */
+	bool failed;  /* no memory */
 	struct hist_span few[HISTM_FEW];
 };
 /* Room for so many counts; false without memory. */

@@ -130,17 +130,28 @@ static bool more_spans(struct histm_out *o)
 	return true;
 }
 
+static void out_span(struct histm_out *o, int32_t offset)
+{
+	o->failed = o->failed || (o->spans_count == o->spans_cap && !more_spans(o));
+	if (!o->failed)
+		o->spans[o->spans_count++] = (struct hist_span){ .offset = offset };
+}
+
+/* Empty ones lie between when the gap is more than one span can tell. */
+static void out_gap(struct histm_out *o, int64_t gap)
+{
+	for (; gap > INT32_MAX; gap -= INT32_MAX)
+		out_span(o, INT32_MAX);
+	out_span(o, (int32_t)gap);
+}
+
 void histm_out_add(struct histm_out *o, int64_t index, double count, double error)
 {
 	int64_t gap = index - o->next;
-	if (!o->spans_count || gap) {
-		if (gap < INT32_MIN || gap > INT32_MAX ||
-		    (o->spans_count == o->spans_cap && !more_spans(o)))
-			o->failed = true;
-		if (o->failed)
-			return;
-		o->spans[o->spans_count++] = (struct hist_span){ .offset = (int32_t)gap };
-	}
+	if (!o->spans_count || gap)
+		out_gap(o, gap);
+	if (o->failed)
+		return;
 	o->spans[o->spans_count - 1].length++;
 	if (o->errors)
 		o->errors[o->counts_count] = error;

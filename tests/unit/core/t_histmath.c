@@ -236,10 +236,43 @@ static void sums_and_differences(void)
 		tap_ok(subtracted == p->told && (p->difference ? is(diff, p->difference) : !diff),
 		    "difference: %s", p->name);
 	}
+}
+
+/* Farther apart than one span tells, once what lies between them is gone. */
+#define FAR "s1 z0.25/2 S4 +0:1 +2147483647: +2147483647:0 +2147483647:3"
+
+static bool is_far(const struct hist *h, int64_t last, double first_count, double last_count)
+{
+	const struct hist_side *s = h ? &h->positive : NULL;
+	int64_t next = 0;
+	if (!s || s->counts_count != 2 || s->counts[0].f != first_count)
+		return false;
+	for (uint32_t i = 0; i < s->spans_count; i++)
+		next += (int64_t)s->spans[i].offset + s->spans[i].length;
+	return next - 1 == last && s->counts[1].f == last_count;
+}
+
+static void far_apart(void)
+{
+	const int64_t last = 3 * (int64_t)INT32_MAX + 2;
+	const struct hist *h = H(FAR), *sum = NULL;
 	unsigned told = 0;
-	tap_ok(!hist_add(&ar, H("s0 +-2147483648:1"), H("s0 +2147483647:1"), &told) &&
-	        told == HISTMATH_NONE,
-	    "buckets farther apart than a span tells: no result");
+	tap_ok(is_far(hist_compact(&ar, h), last, 1, 3), "buckets far apart, compact");
+	tap_ok(is_far(hist_mul(&ar, h, 2), last, 2, 6), "times 2");
+	tap_ok(is_far(hist_div(&ar, h, 2), last, 0.5, 1.5), "divided by 2");
+	sum = hist_add(&ar, h, h, &told);
+	tap_ok(is_far(sum, last, 2, 6), "added");
+	tap_ok(is_far(hist_sub(&ar, sum, h, &told), last, 1, 3) && !told, "subtracted");
+	tap_ok(is_far(hist_compact(&ar, hist_at_schema(&ar, h, 0)), (last - 1) / 2 + 1, 1, 3) &&
+	        is_far(hist_at_schema(&ar, H("s1 +0:1 +2147483647: +2147483647: +2147483647:3"), 0),
+	            (last - 2) / 2 + 1, 1, 3),
+	    "to a coarser schema");
+	struct hist_sum *s = hist_sum_make(&ar, false);
+	tap_ok(!hist_sum_add(s, h) && !hist_sum_add(s, H("s0 z0.25/0 +2147483647:5")) &&
+	        (sum = hist_sum_get(s, &ar)) && sum->positive.counts_count == 3,
+	    "and a running sum");
+	sum = hist_add(&ar, H("s0 +-2147483648:1"), H("s0 +2147483647:1"), &told);
+	tap_ok(sum && !told && sum->positive.counts_count == 2, "from the first to the last index");
 }
 
 static void factors(void)
@@ -701,6 +734,7 @@ int main(void)
 	bounds();
 	compact_and_float();
 	sums_and_differences();
+	far_apart();
 	factors();
 	counters();
 	texts();

@@ -78,6 +78,31 @@ static void add_custom(struct memsrc *m)
 	arena_release(&a);
 }
 
+/*
+ * Buckets that one span cannot tell apart once the empty one between them is gone; then a finer
+ * schema, which the one before makes a coarser one again.
+ */
+static void add_far(struct memsrc *m)
+{
+	static const struct hist_span spans[] = { { 0, 1 }, { INT32_MAX, 0 }, { INT32_MAX, 1 },
+		{ INT32_MAX, 0 }, { INT32_MAX, 0 }, { INT32_MAX, 1 } };
+	struct arena a;
+	arena_init(&a, 4096);
+	struct labels ls = label_make(&a, "__name__", "far", "a", "b", NULL);
+	for (int k = 0; k < 3; k++) {
+		const union hist_count counts[] = { { .f = 1 + k }, { .f = 0 }, { .f = 3 + k } };
+		const struct hist h = { .is_float = true,
+			.hint = k ? HIST_NO_RESET : HIST_UNKNOWN,
+			.schema = k ? 1 : 0,
+			.count = { .f = 4 + 2 * k },
+			.positive = { spans, counts, 6, 3 } };
+		struct memsrc_sample s = { .t_ms = T0 + 230000 + k * 10000, .h = &h };
+		if (memsrc_add_sample(m, ls, &s))
+			abort();
+	}
+	arena_release(&a);
+}
+
 /* at 250 s; values stand behind their time, which is left out here, and so are labels */
 static const struct {
 	const char *q, *want;
@@ -154,6 +179,19 @@ static const struct {
 	{ "m[1m] @ 1700000210",
 	    "16 17 18 19 {count:42, sum:20, (0.5,1]:20, (1,2]:22} {count:44, sum:21, (0.5,1]:21, (1,2]:23}" },
 	{ "f[15s]", "24 25" },
+	{ "histogram_quantile(0, far * 2) < bool 1", "1" },
+	{ "histogram_quantile(0, -far * -1) < bool 1", "1" },
+	{ "histogram_quantile(0, far / 2) < bool 1", "1" },
+	{ "histogram_quantile(0, far + far) < bool 1", "1" },
+	{ "histogram_quantile(0, sum(far)) < bool 1", "1" },
+	{ "histogram_quantile(0, avg(far)) < bool 1", "1" },
+	{ "histogram_quantile(0, far * on() f) < bool 1", "1" },
+	{ "histogram_quantile(0, increase(far[30s])) < bool 1", "1" },
+	{ "histogram_quantile(0, rate(far[30s])) < bool 1", "1" },
+	{ "histogram_quantile(0, irate(far[30s])) < bool 1", "1" },
+	{ "histogram_quantile(0, sum_over_time(far[30s])) < bool 1", "1" },
+	{ "histogram_quantile(0, last_over_time(far[30s])) < bool 1", "1" },
+	{ "histogram_quantile(0, increase(far[15s])) < bool 1", "1" },
 };
 
 /*
@@ -318,6 +356,7 @@ int main(void)
 	add(m, "m", sometimes);
 	add(m, "h", always);
 	add_custom(m);
+	add_far(m);
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
 		check(&tt, m, i);
 	for (size_t i = 0; i < COUNT_OF(ranges); i++)
