@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Native histograms and exemplars of Remote Write 1.0 through the server: taken with 204, bad ones alone refused with a text
-that says why, left out of queries with one info; after kill -9, and from files, every bit is there: what is sent again is a
+that says why, evaluated with the same answers from memory, after kill -9 and from files; after kill -9, and from files, every bit is there: what is sent again is a
 duplicate, what differs in one bucket is not."""
 import shutil, struct, sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
@@ -94,12 +94,24 @@ def repeated(what, want):
     ok(status == 204 and n == want, f"{what}: {n} of {want} rows sent again are there bit by bit")
 
 
-def queries(when):
-    status, a = api(k.port, "query", query="kinds_seconds", time=now / 1000)
-    ok(status == 200 and a["data"]["result"] == [] and len(a.get("infos", [])) == 1 and "native histograms are stored but not evaluated" in a["infos"][0],
-       f"{when}: histograms are left out, with one info: {a}")
-    status, a = api(k.port, "query", query="sum(count_over_time({job=\"kinds\"}[1h]))", time=now / 1000)
-    ok(status == 200 and a["data"]["result"][0]["value"][1] == str(SAMPLES), f"{when}: floats beside them count")
+def expected(i, k, overwritten=False):
+    """count and sum of the k-th histogram of series i."""
+    n = sum(k * (b + 1) + i for b in range(8)) + (i % 3 != 2)
+    if overwritten and i == 0 and k == 19:
+        n += 1
+    return float(n), n * 0.25
+
+
+def queries(when, overwritten=False):
+    at = (now - 15000) / 1000
+    status, a = api(k.port, "query", query="kinds_seconds", time=at)
+    got = {int(s["metric"]["i"]): (float(s["histogram"][1]["count"]), float(s["histogram"][1]["sum"])) for s in a["data"]["result"] if "histogram" in s}
+    ok(status == 200 and got == {i: expected(i, 19, overwritten) for i in range(N)} and not a.get("infos"), f"{when}: each histogram is there: {str(a)[:300]}")
+    status, a = api(k.port, "query", query="histogram_count(kinds_seconds)", time=(now - 20 * 15000 + 100) / 1000)
+    got = {int(s["metric"]["i"]): float(s["value"][1]) for s in a["data"]["result"]}
+    ok(got == {i: expected(i, 0)[0] for i in range(N)}, f"{when}: the first ones, too: {str(a)[:300]}")
+    status, a = api(k.port, "query", query="sum(count_over_time({job=\"kinds\"}[1h]))", time=at)
+    ok(status == 200 and a["data"]["result"][0]["value"][1] == str((N + 1) * SAMPLES), f"{when}: all of both kinds count: {a}")
     status, a = api(k.port, "series", **{"match[]": "kinds_seconds"})
     ok(status == 200 and len(a["data"]) == N, f"{when}: their series are found")
 
@@ -110,12 +122,10 @@ bad = field(1, labels("kinds_seconds", i="0") + histogram(now, [1, 2, 3, 4], tot
 bad += series({"__name__": "kinds_total", "job": "kinds"}, [(now, 77.0)])
 status, text, _ = write(k.port, bad)
 ok(status == 400 and b"stored 1 of 2" in text and b"bad_histogram" in text and b"count is 99" in text, f"a bad one is refused alone, and the text says why: {text}")
-SAMPLES_NOW = SAMPLES + 1
 big = field(1, labels("kinds_seconds", i="0") + histogram(now, [1] * 20000))
 status, text, _ = write(k.port, big)
 ok(status == 400 and b"--limits.histogram-buckets" in text, f"too many buckets name the limit and its flag: {text[:300]}")
 k.end(signal.SIGKILL)
-SAMPLES = SAMPLES_NOW
 k = Kymod(data, "--web.enable-admin-api")
 queries("after kill -9")
 repeated("after kill -9", rows)
@@ -123,10 +133,10 @@ was = counter(k.port, "kymo_samples_overwritten_total")
 one = field(1, labels("kinds_seconds", i="0") + histogram(now - 15000, [19 * (b + 1) + (b == 3) for b in range(8)]))
 ok(write(k.port, one)[0] == 204 and counter(k.port, "kymo_samples_overwritten_total") - was == 1, "one that differs in one bucket overwrites")
 ok(request(k.port, "POST", "/api/v1/admin/tsdb/flush")[0] in (200, 204), "flush")
-queries("from files")
+queries("from files", True)
 k.end(signal.SIGKILL)
 k = Kymod(data, "--web.enable-admin-api")
-queries("from files after kill -9")
+queries("from files after kill -9", True)
 ok(k.end() == 0, "an orderly end")
 shutil.rmtree(top, ignore_errors=True)
 done()

@@ -108,8 +108,9 @@ static bool is_compact(const struct hist_side *s)
 		if (s->counts[i].f == 0)
 			return false;
 	for (uint32_t i = 0; i < s->spans_count; i++)
-		if (!s->spans[i].length || (i && !s->spans[i].offset))
-			return false;
+		if ((!s->spans[i].length && s->spans[i].offset != INT32_MAX) ||
+		    (i && !s->spans[i].offset))
+			return false; /* a gap larger than one span tells has empty ones in it */
 	return true;
 }
 
