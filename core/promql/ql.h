@@ -70,7 +70,9 @@ struct ql_opts {
 	struct ticket *ticket; /* asked when the query turns out to be heavy; NULL = never */
 	struct ql_features features;
 	struct ql_front *front; /* NULL: nobody. It outlives the query */
-	bool part;              /* of another query, which counts for both in /metrics */
+	bool part;              /* of another query, which counts for both in /metrics; */
+	int64_t whole_start_ms; /* its range, which start(), end(), step() and range() tell of */
+	int64_t whole_end_ms;
 	struct ql_trace *trace; /* NULL: nobody asks what the query does */
 	void (*done)(void *arg, struct ql *q);
 	void *arg;

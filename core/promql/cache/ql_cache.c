@@ -86,8 +86,10 @@ static void make_key(struct cached *c)
 {
 	const struct ql_opts *o = &c->parts[0]->opts; /* with what 0 stood for filled in */
 	const bool range = c->reach.kind == QL_REACH_RANGE;
-	const int64_t head[] = { o->step_ms, modulo(o->start_ms, o->step_ms), o->lookback_ms,
-		o->subquery_step_ms, range, range ? o->start_ms : 0, range ? o->end_ms : 0,
+	const int64_t start_ms = o->whole_start_ms, end_ms = o->whole_end_ms;
+	const int64_t head[] = { o->step_ms, modulo(start_ms, o->step_ms), o->lookback_ms,
+		o->subquery_step_ms, range, range ? start_ms : 0, range ? end_ms : 0,
+		start_ms == end_ms, /* step() is 0 */
 		(int64_t)o->tenants_count, o->tenant };
 	size_t tenants = o->tenants_count * sizeof(*o->tenants);
 	uint8_t *p;
@@ -143,6 +145,8 @@ static struct cached *cached_make(
 	c->opts = *o;
 	c->opts.front = NULL;
 	c->opts.part = true;
+	c->opts.whole_start_ms = o->start_ms;
+	c->opts.whole_end_ms = o->end_ms;
 	c->opts.purse = q->purse;
 	c->opts.done = part_done;
 	c->opts.arg = c;

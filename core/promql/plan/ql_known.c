@@ -80,13 +80,13 @@ static double constant_call(const struct ql_plan *p, const struct ql_node *n)
 	case QL_FN_PI:
 		return 3.14159265358979323846;
 	case QL_FN_START:
-		return (double)o->start_ms / 1000;
+		return (double)o->whole_start_ms / 1000;
 	case QL_FN_END:
-		return (double)o->end_ms / 1000;
+		return (double)o->whole_end_ms / 1000;
 	case QL_FN_STEP:
-		return o->start_ms == o->end_ms ? 0 : (double)o->step_ms / 1000;
+		return o->whole_start_ms == o->whole_end_ms ? 0 : (double)o->step_ms / 1000;
 	case QL_FN_RANGE:
-		return (double)num_sat_sub(o->end_ms, o->start_ms) / 1000;
+		return (double)num_sat_sub(o->whole_end_ms, o->whole_start_ms) / 1000;
 	case QL_FN_MIN_OF:
 		return ql_min_of(a[0]->known, a[1]->known);
 	case QL_FN_MAX_OF:

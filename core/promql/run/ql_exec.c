@@ -110,6 +110,10 @@ enum err ql_create(
 	q->magic = QL_MAGIC;
 	q->opts = *opts;
 	set_defaults(&q->opts);
+	if (!opts->part) {
+		q->opts.whole_start_ms = opts->start_ms;
+		q->opts.whole_end_ms = opts->end_ms;
+	}
 	purse_init(&q->own, q->opts.max_bytes, NULL);
 	purse_init(&q->samples, q->opts.max_samples, NULL);
 	q->purse = opts->purse ? opts->purse : &q->own;
@@ -124,7 +128,7 @@ enum err ql_create(
 	if (!e)
 		e = check_type(q, eb);
 	if (!e)
-		e = ql_ast_resolve(q->root, opts->start_ms, opts->end_ms, step, eb);
+		e = ql_ast_resolve(q->root, q->opts.whole_start_ms, q->opts.whole_end_ms, step, eb);
 	if (e) {
 		if (q->root)
 			ql_ast_release(q->root);

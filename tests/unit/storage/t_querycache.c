@@ -196,6 +196,8 @@ static const char *const texts[] = {
 	"a @ 1699999200",
 	"a - a @ end()",
 	"sum(a) + range()",
+	"a + step()",
+	"end() - timestamp(a)",
 	"time() - timestamp(a)",
 	"absent(a{series=\"3\"})",
 	"absent_over_time(gone[10m])",
@@ -235,6 +237,7 @@ static void ask_any(struct ask *a, int64_t now_ms)
 		a->end_ms -= (int64_t)rnd(20) * 10 * MIN;
 	a->end_ms += rnd(20) ? 0 : 7000;
 	a->start_ms = a->end_ms - lengths[rnd(COUNT_OF(lengths))] + rnd(5) * a->step_ms;
+	a->end_ms += rnd(8) ? 0 : rnd((uint32_t)a->step_ms);
 	a->tenants[0] = rnd(4) ? 0 : 1;
 	a->tenants_count = 1;
 	if (!rnd(8)) {
@@ -464,6 +467,34 @@ static void bounded(void)
 	ql_cache_free(c);
 }
 
+/*
+ * start(), end(), step() and range() tell of the range that is asked for: of its end, where that is
+ * no step, and of all of it, where one step alone is evaluated.
+ */
+static void whole_range(struct ql_front *front)
+{
+	static const char *const of_range[] = { "sum(a) + start()", "sum(a) + end()",
+		"sum(a) + step()", "sum(a) + range()", "sum(a) + timestamp(sum(a @ start()))",
+		"sum(a) + sum(timestamp(c_total @ end()))", "sum(count_over_time(a[range()]))",
+		"sum(count_over_time(a[step()]))", "sum(a offset (step()))" };
+	static const int64_t ends[] = { 0, 30000, 59999, STEP, STEP + 1, 3 * STEP, -10 * STEP,
+		-10 * STEP + 7000, 0 };
+	int64_t now_ms = clock_wall_ms() / MIN * MIN;
+	struct counts n = { 0 };
+	for (size_t i = 0; i < COUNT_OF(of_range); i++)
+		for (size_t k = 0; k < COUNT_OF(ends); k++) {
+			struct ask a = { .text = of_range[i],
+				.start_ms = now_ms - HR,
+				.end_ms = now_ms - HR + 10 * STEP + ends[k],
+				.step_ms = STEP,
+				.features = { .experimental_functions = true },
+				.tenants_count = 1 };
+			compare(&a, front, &n);
+		}
+	tap_is_u64(n.different, 0,
+	    "start, end, step and range are those of the whole (%u compared)", n.compared);
+}
+
 static void one_slice_each(struct ql_front *front)
 {
 	struct counts n = { 0 };
@@ -511,6 +542,7 @@ int main(void)
 	one_after_another(ql_cache_front(c), turns);
 	at_the_same_time(ql_cache_front(c), turns / 20 + 3);
 	one_slice_each(ql_cache_front(c));
+	whole_range(ql_cache_front(c));
 	bounded();
 	retain(0);
 	ql_cache_free(c);
