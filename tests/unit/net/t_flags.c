@@ -76,6 +76,11 @@ static void foreign_flags(void)
 		{ "-httpListenAddr=:8428", "kymod has --listen" },
 		{ "-search.maxQueryDuration=1m", "kymod has --query.timeout" },
 		{ "-search.no-such", "kymod has nothing like it" },
+		{ "--storage.remote.read-sample-limit=1", "kymod answers remote read" },
+		{ "-tls", "kymod has tls of listeners" },
+		{ "-tlsCertFile=a.crt", "or --web.config.file" },
+		{ "-httpAuth.password=x", "kymod has identities" },
+		{ "-metricsAuthKey=x", "kymod has identities with the role admin" },
 		{ "-promscrape.config=x", "does not scrape" },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++)
