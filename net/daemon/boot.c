@@ -17,6 +17,7 @@
 #include "core/model/limits.h"
 #include "core/rt/memkeep.h"
 #include "net/api/api.h"
+#include "net/api/strangers.h"
 #include "net/conn/limit.h"
 #include "net/daemon/config.h"
 #include "net/daemon/datadir.h"
@@ -187,7 +188,8 @@ static enum err open_front(struct boot *b)
 		.door = api_door,
 		.prepare = api_prepare,
 		.speak = gsrv_speak,
-		.unmatched = gsrv_unmatched };
+		.unmatched = gsrv_unmatched,
+		.stranger = strangers_say };
 	e = srv_create(&so, &b->srv, &b->eb);
 	if (!e)
 		srv_serve(b->srv);

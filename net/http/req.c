@@ -399,13 +399,19 @@ static bool redirect_near(
 /* All in one line: of an error's body Prometheus logs only the first one. */
 static void refuse_path(struct req *r, const struct route_match *m)
 {
-	const char *links = r->_srv->opts->links, *near = NULL;
-	if (m->inside)
-		near = router_near(
-		    r->_srv->router, m->inside, r->path_len - (size_t)(m->inside - r->path));
-	req_reply_text(r, 404, "404 page not found%s%s%s%s (what is here: %s/)\n",
-	    near ? ": did you mean " : "", near ? links : "", near ? near : "", near ? "?" : "",
-	    links);
+	const struct srv_opts *o = r->_srv->opts;
+	const char *say = NULL, *path = NULL, *end = "";
+	size_t len = m->inside ? r->path_len - (size_t)(m->inside - r->path) : 0;
+	if (m->inside && o->stranger)
+		say = o->stranger(m->inside, len, &path);
+	if (m->inside && !say) {
+		path = router_near(r->_srv->router, m->inside, len);
+		say = path ? "did you mean" : NULL;
+		end = path ? "?" : "";
+	}
+	req_reply_text(r, 404, "404 page not found%s%s%s%s%s%s (what is here: %s/)\n",
+	    say ? ": " : "", say ? say : "", path ? " " : "", path ? o->links : "",
+	    path ? path : "", end, o->links);
 }
 
 static void req_begin_unmatched(struct req *r, enum route_found found, const struct route_match *m,

@@ -68,6 +68,11 @@ struct srv_opts {
 	 * are neither 404 nor redirected). NULL: it has none.
 	 */
 	const struct route *(*unmatched)(struct req *r);
+	/*
+	 * Optional: what a 404 says of a path (behind prefix) that other servers have; *ours: the
+	 * row that does it here, or NULL. NULL: nothing is known of it.
+	 */
+	const char *(*stranger)(const char *inside, size_t len, const char **ours);
 	const char *cors_origin; /* NULL = any ("*") */
 	/* Of every answer of a request; borrowed until srv_free. */
 	const struct srv_field *fields;

@@ -16,6 +16,12 @@ static struct testteam tt;
 static struct srv *srv;
 static const char *address, *serve_prefix, *serve_links; /* srv_opts.prefix, links */
 
+static const char *serve_stranger(const char *inside, size_t len, const char **ours)
+{
+	*ours = len == 7 ? "/ping" : NULL;
+	return strncmp(inside, "/others", 7) ? NULL : "another server's,";
+}
+
 static inline void serve(unsigned loops, const char *where, size_t inflight)
 {
 	static struct listen_conf listeners[1];
@@ -30,7 +36,8 @@ static inline void serve(unsigned loops, const char *where, size_t inflight)
 		.gate = test_gate,
 		.door = test_door,
 		.speak = test_speak,
-		.unmatched = test_unmatched };
+		.unmatched = test_unmatched,
+		.stranger = serve_stranger };
 	limits_default(&test_limits);
 	if (inflight)
 		test_limits.http_inflight_bytes = inflight;

@@ -8,6 +8,7 @@
 
 #include "core/model/label.h"
 #include "core/promql/ql.h"
+#include "net/api/strangers.h"
 
 static struct testteam tt;
 static struct api *api;
@@ -620,6 +621,32 @@ static enum err accepts(struct sink *s, uint32_t *retry_after_s)
 	return ERR_OK;
 }
 
+/* Paths of other servers: what is said, and that our path in it is a row. */
+static void strangers(void)
+{
+	static const char *const known[] = { "/api/v1/otlp/v1/metrics", "/opentelemetry/v1/metrics",
+		"/v1/metrics", "/write", "/api/v2/write", "/influx/write", "/api/prom/push",
+		"/metrics/job/a", "/api/v1/import/prometheus", "/api/v1/import/csv",
+		"/api/v1/export/native", "/select/0/prometheus/api/v1/query",
+		"/insert/0/prometheus/api/v1/write", "/query", "/vmui", "/vmui/x", "/classic/graph",
+		"/internal/force_flush", "/snapshot/create", "/debug/pprof/heap" };
+	for (size_t i = 0; i < COUNT_OF(known); i++) {
+		const char *ours = NULL, *say = strangers_say(known[i], strlen(known[i]), &ours);
+		bool row = !ours;
+		for (size_t k = 0; k < api_routes.count; k++) {
+			row |= ours && !strcmp(api_routes.rows[k].path, ours);
+			if (!strcmp(api_routes.rows[k].path, known[i]))
+				say = NULL;
+		}
+		tap_ok(say && row, "%s: %s %s", known[i], say ? say : "-", ours ? ours : "");
+	}
+	const char *ours;
+	tap_ok(!strangers_say("/api/v1/import", 14, &ours) && !strangers_say("/writer", 7, &ours) &&
+	        !strangers_say("/select/", 8, &ours) && !strangers_say("", 0, &ours) &&
+	        !strangers_say("/quer", 5, &ours),
+	    "of others nothing is said");
+}
+
 int main(void)
 {
 	static const struct sink_ops ops = { .accepts = accepts };
@@ -653,6 +680,7 @@ int main(void)
 	features();
 	metadata();
 	others();
+	strangers();
 	phases();
 	ready_on_every_loop();
 	fakeapi_free(api);

@@ -36,6 +36,14 @@ static void plain(void)
 	tap_ok(strstr(a.body, "404 page not found: did you mean /p") == a.body,
 	    "and with a path that is near, in its first line: %s", a.body);
 	httpcli_free(&a);
+	a = ask(GET("/others", ""));
+	tap_is_str(a.body, "404 page not found: another server's, /ping (what is here: /)\n",
+	    "of a path that others have it says what is here");
+	httpcli_free(&a);
+	a = ask(GET("/others/x", ""));
+	tap_is_str(a.body, "404 page not found: another server's, (what is here: /)\n",
+	    "or that nothing is");
+	httpcli_free(&a);
 	a = ask("DELETE /later HTTP/1.1\r\nHost: a\r\n\r\n");
 	tap_is_i64(a.status, 405, "another method is 405");
 	tap_is_str(httpcli_field(&a, "allow"), "GET, POST, OPTIONS", "with Allow");
@@ -554,6 +562,11 @@ static void under_a_prefix(void)
 	a = ask(GET("/in/side/pimg", ""));
 	tap_is_str(a.body, "404 page not found: did you mean /seen/ping? (what is here: /seen/)\n",
 	    "and what was meant");
+	httpcli_free(&a);
+	a = ask(GET("/in/side/others", ""));
+	tap_is_str(a.body,
+	    "404 page not found: another server's, /seen/ping (what is here: /seen/)\n",
+	    "paths of others begin behind the prefix");
 	httpcli_free(&a);
 	a = ask(GET("/?q=1", ""));
 	tap_ok(a.status == 302 && !strcmp(httpcli_field(&a, "location"), "/in/side/?q=1"),

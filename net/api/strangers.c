@@ -1,0 +1,54 @@
+#include "net/api/strangers.h"
+
+#include <string.h>
+
+#include "core/base/check.h"
+
+#define OTLP                                                                                       \
+ "OTLP is not taken, the exporter prometheusremotewrite of an OpenTelemetry Collector writes to"
+#define INFLUX                                                                                     \
+ "InfluxDB's protocol is not taken, Telegraf's output http with data_format prometheusremotewrite writes to"
+#define CLUSTER "there are no paths of a cluster; X-Scope-OrgID names a tenant, paths begin as in"
+#define LINES   "JSON lines are what is taken, at"
+#define PAGES   "there is no page with graphs: look with Grafana, or ask"
+
+/* Whole paths, or folders that end in '/': all below them. */
+/* clang-format off */
+static const struct stranger {
+	const char *path, *say, *ours;
+} rows[] = {
+	{ "/api/v1/otlp/", OTLP, "/api/v1/write" },
+	{ "/opentelemetry/", OTLP, "/api/v1/write" },
+	{ "/v1/metrics", OTLP, "/api/v1/write" },
+	{ "/write", INFLUX, "/api/v1/write" },
+	{ "/api/v2/write", INFLUX, "/api/v1/write" },
+	{ "/influx/", INFLUX, "/api/v1/write" },
+	{ "/api/prom/", "the old paths of Cortex are not here, nearest is", "/api/v1/push" },
+	{ "/metrics/job/", "this is no Pushgateway; promtool push metrics writes to", "/api/v1/write" },
+	{ "/api/v1/import/", LINES, "/api/v1/import" },
+	{ "/api/v1/export/native", "JSON lines are what is given, at", "/api/v1/export" },
+	{ "/select/", CLUSTER, "/api/v1/query" },
+	{ "/insert/", CLUSTER, "/api/v1/write" },
+	{ "/query", PAGES, "/api/v1/query" },
+	{ "/vmui", PAGES, "/api/v1/query" },
+	{ "/vmui/", PAGES, "/api/v1/query" },
+	{ "/classic/", PAGES, "/api/v1/query" },
+	{ "/internal/force_flush", "with --web.enable-admin-api it is POST", "/api/v1/admin/tsdb/flush" },
+	{ "/snapshot/", "there are no snapshots: stop the server, then copy its data directory", NULL },
+	{ "/debug/pprof/", "there are no profiles", NULL },
+};
+/* clang-format on */
+
+const char *strangers_say(const char *inside, size_t len, const char **ours)
+{
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		const struct stranger *s = &rows[i];
+		size_t n = strlen(s->path);
+		bool folder = s->path[n - 1] == '/';
+		if ((folder ? len > n : len == n) && !memcmp(s->path, inside, n)) {
+			*ours = s->ours;
+			return s->say;
+		}
+	}
+	return NULL;
+}
