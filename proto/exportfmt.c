@@ -100,7 +100,7 @@ enum err exportfmt_csv_parse(
 	*out = (struct exportfmt_csv){ .columns = NULL };
 	if (!len)
 		return errbuf_set(eb, ERR_BADDATA,
-		    "missing parameter \"format\", such as __name__,__value__,__timestamp__:unix_ms");
+		    "it is needed, and names the columns: __name__,__value__,__timestamp__:unix_ms");
 	out->columns = arena_array(a, EXPORTFMT_COLUMNS_MAX, sizeof(*out->columns));
 	for (const char *p = s; p <= end; out->count++) {
 		const char *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;

@@ -26,13 +26,14 @@ static void start_make(struct asset *a, const struct api_opts *o)
 	buf_printf(&b,
 	    "write   POST %s/api/v1/write           Remote Write 1.0 (also .../push, .../receive)\n"
 	    "ask     %s/api/v1/query?query=up       and query_range, series, labels, label/<name>/values, metadata: Prometheus' HTTP API\n"
-	    "look    Grafana: a data source of type Prometheus with this server's address\n",
-	    at, at);
+	    "look    Grafana: a data source of type Prometheus with this server's address\n"
+	    "take    %s/api/v1/export?match[]=up    JSON lines (back: POST %s/api/v1/import), %s/federate?match[]=up, remote read: POST %s/api/v1/read\n",
+	    at, at, at, at, at, at);
 	buf_printf(&b,
 	    "watch   %s/metrics  %s/-/healthy  %s/health  %s/-/ready  %s/-/ready?for=write\n", at,
 	    at, at, at, at);
 	buf_printf(&b,
-	    "know    %s/api/v1/status/buildinfo, flags, runtimeinfo, tsdb\n"
+	    "know    %s/api/v1/status/buildinfo, flags, runtimeinfo, tsdb, active_queries, top_queries\n"
 	    "read    %s/api                         all paths with their parameters (%s/api/v1/openapi.json for programs)\n",
 	    at, at, at);
 	text_page(a, &b);

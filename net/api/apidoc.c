@@ -9,7 +9,7 @@ static const struct {
 	[PARAM_TEXT]      = { "text", "any text" },
 	[PARAM_PROMQL]    = { "PromQL", "an expression" },
 	[PARAM_SELECTORS] = { "selectors", "a series selector, `up{job=\"a\"}`; may be repeated, several are or-ed" },
-	[PARAM_TIME]      = { "time", "seconds since 1970 with a fraction, or RFC 3339" },
+	[PARAM_TIME]      = { "time", "seconds since 1970 with a fraction, or RFC 3339 with its zone, `2026-01-31T12:00:00Z`; the `+` of `+01:00` is `%2B` in a URL" },
 	[PARAM_DURATION]  = { "duration", "seconds with a fraction, or `1h30m`" },
 	[PARAM_COUNT]     = { "count", "a whole number" },
 	[PARAM_LABEL]     = { "label", "a label name; with other letters than `[A-Za-z0-9_]` percent-encoded, or as `U__...`" },

@@ -33,7 +33,7 @@ static const struct row {
 	[REFUSAL_SAMPLES + SINK_OUT_OF_BOUNDS] = { "out_of_bounds", M_REFUSED_OUT_OF_BOUNDS,
 		"look at the clocks of sender and server: times may be at most 10 min ahead, and not before --retention" },
 	[REFUSAL_SAMPLES + SINK_TOO_OLD] = { "too_old", M_REFUSED_TOO_OLD,
-		"a larger --out-of-order-window takes samples that come later; look at the sender's clock, too" },
+		"a larger --out-of-order-window takes samples that come later, as far back as --retention; look at the sender's clock, too" },
 	[REFUSAL_SAMPLES + SINK_BAD_LABELS] = { "bad_labels", M_REFUSED_BAD_LABELS,
 		"each series needs __name__, and label names that are there, are UTF-8 and differ" },
 	[REFUSAL_SAMPLES + SINK_LABEL_LIMIT] = { "label_limit", M_REFUSED_LABEL_LIMIT,

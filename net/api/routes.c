@@ -138,7 +138,7 @@ static const struct route rows[] = {
 	{ REQ_POST, "/api/v1/status/active_queries/<id>/cancel", api_queries_cancel, ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "Ends one of them; it is answered as canceled.", "204 it ends", "404", P("id", PARAM_TEXT, true, "as the list has it")) },
 	{ REQ_GET,  "/api/v1/status/top_queries",           api_queries_top,         ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
-	  DOC(STATUS, "Which of the last 2,048 queries of each loop came most often, took longest and held most, of the asker's tenant.", "200 an object of lists", "400", P("topNum", PARAM_COUNT, false, "entries of each list at most (20)") P("maxLifetime", PARAM_DURATION, false, "how long ago they may have ended (10m)")) },
+	  DOC(STATUS, "Which of the last 2,048 queries of each loop came most often, took longest and held most memory, of the asker's tenant.", "200 an object of lists", "400", P("topNum", PARAM_COUNT, false, "entries of each list at most, 1 to 1,000 (20)") P("maxLifetime", PARAM_DURATION, false, "how long ago they may have ended (10m)")) },
 
 	{ POST_PUT, "/api/v1/admin/tsdb/flush",             api_admin_flush,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
 	  DOC(ADMIN, "Moves all that is in memory to files; with `--web.enable-admin-api`.", "204 it is done", "500", NONE) },

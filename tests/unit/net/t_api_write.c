@@ -382,7 +382,7 @@ static void refusals_are_told(void)
 	    "6,000 refused samples: one line at once, for all loops: %s", text);
 	tap_ok(
 	    strstr(text,
-	        " from=10.0.0.1:1234 example=\"up{job=\\\"a\\\"} is old\" remedy=\"a larger --out-of-order-window"),
+	        " from=10.0.0.1:1234 example=\"up{job=\\\"a\\\"} is old\" remedy=\"a larger --out-of-order-window takes samples that come later, as far back as --retention;"),
 	    "with its sender, an example and what to do");
 	tap_ok(times(text, "level=warn event=writes_refused reason=remote_write_2 requests=") == 1 &&
 	        strstr(text,
