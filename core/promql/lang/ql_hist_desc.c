@@ -230,7 +230,7 @@ static enum err make_side(struct reader *r, unsigned i, struct hist_side *side)
 static enum err read_pairs(struct reader *r)
 {
 	for (;;) {
-		enum key key;
+		enum key key = KEY_SCHEMA;
 		const char *before = r->p;
 		skip_blanks(r);
 		if (closes(r))
