@@ -164,9 +164,23 @@ static void ring_advance(struct rings *r, unsigned level, int64_t to)
 	atomic_store_explicit(&r->newest[level], to, RELEASE);
 }
 
-static void ring_mark(struct rings *r, unsigned level, int64_t t_min_ms, int64_t t_max_ms, uint64_t n)
+/*
+ * The last slot up to which a ring is marked: where it reaches already, everything is; beyond, what
+ * lies too far ahead is told by a number of its own.
+ */
+static int64_t ring_end(struct rings *r, unsigned level, int64_t t_max_ms, int64_t far_ms, uint64_t n)
 {
-	int64_t from = slot_of(t_min_ms, level), to = slot_of(t_max_ms, level);
+	int64_t to = slot_of(t_max_ms, level), most = slot_of(far_ms, level);
+	int64_t newest = atomic_load_explicit(&r->newest[level], RELAXED);
+	most = newest > most ? newest : most;
+	if (LIKELY(to <= most))
+		return to;
+	atomic_store_explicit(&r->ahead, n, RELEASE);
+	return most;
+}
+
+static void ring_mark(struct rings *r, unsigned level, int64_t from, int64_t to, uint64_t n)
+{
 	ring_advance(r, level, to);
 	int64_t oldest =
 	    atomic_load_explicit(&r->newest[level], RELAXED) - (int64_t)CHANGES_SLOTS + 1;
@@ -182,13 +196,11 @@ static void ring_mark(struct rings *r, unsigned level, int64_t t_min_ms, int64_t
 static void rings_mark(struct rings *r, const struct changes_span *s, int64_t far_ms, uint64_t n)
 {
 	int64_t t_min = s->t_min_ms > INT64_MIN / 2 ? s->t_min_ms : INT64_MIN / 2;
-	int64_t t_max = s->t_max_ms;
-	if (UNLIKELY(t_max > far_ms)) {
-		atomic_store_explicit(&r->ahead, n, RELEASE);
-		t_max = far_ms;
+	for (unsigned l = 0; l < CHANGES_LEVELS && t_min <= s->t_max_ms; l++) {
+		int64_t from = slot_of(t_min, l), to = ring_end(r, l, s->t_max_ms, far_ms, n);
+		if (from <= to)
+			ring_mark(r, l, from, to, n);
 	}
-	for (unsigned l = 0; l < CHANGES_LEVELS && t_min <= t_max; l++)
-		ring_mark(r, l, t_min, t_max, n);
 }
 
 /* Marks first, then the number: whoever sees it sees them. Another writer took it: once more. */

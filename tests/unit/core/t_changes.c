@@ -95,6 +95,36 @@ static void ahead(void)
 	changes_free(c);
 }
 
+/* A ring may have reached what lies far ahead: its slots are wide, and clocks are set back. */
+static void ahead_within_a_ring(void)
+{
+	static const int64_t beyond[] = { CHANGES_AHEAD_MS + 1, CHANGES_AHEAD_MS + 30000, 2 * HOUR,
+		20 * HOUR, 60 * HOUR };
+	for (size_t i = 0; i < COUNT_OF(beyond); i++) {
+		struct changes *c = changes_create(1);
+		data_of(c, NOW, NOW);
+		mark(c, NOW, NOW + CHANGES_AHEAD_MS);
+		uint64_t n = changes_now(c);
+		int64_t t = NOW + beyond[i];
+		mark(c, t, t);
+		tap_ok(data_of(c, t, t) > n && data_of(c, NOW - HOUR, t) > n,
+		    "what lies %d s ahead is seen where rings reach already",
+		    (int)(beyond[i] / 1000));
+		n = changes_now(c);
+		mark(c, NOW - HOUR, t);
+		tap_ok(data_of(c, t, t) > n && data_of(c, NOW, NOW) > n, "and as the end of a range");
+		changes_free(c);
+	}
+	struct changes *c = changes_create(1);
+	data_of(c, NOW, NOW);
+	mark(c, NOW, NOW);
+	uint64_t n = changes_now(c);
+	changes_mark(c, 0, 1, CHANGES_DATA, NOW - HOUR, NOW, NOW - DAY);
+	tap_ok(data_of(c, NOW, NOW) > n && data_of(c, NOW - 30 * MINUTE, NOW - 30 * MINUTE) > n,
+	    "a clock that was set back hides no change");
+	changes_free(c);
+}
+
 static struct changes_span marked[MARKS];
 
 /* The true number, by the list of all. */
@@ -225,6 +255,7 @@ int main(void)
 	begins();
 	late();
 	ahead();
+	ahead_within_a_ring();
 	never_too_old();
 	spans();
 	together();
