@@ -1,5 +1,9 @@
 #include "net/api/running.h"
 
+#include <sys/random.h>
+
+#include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "core/base/rune.h"
 #include "core/model/tenant.h"
 #include "net/api/api.h"
@@ -13,8 +17,10 @@ static struct running_loop *of(const struct req *r)
 
 void running_begin(struct running_loop *l, unsigned loop)
 {
-	*l = (struct running_loop){ .next_id = (UINT64_C(1) << LOOP_BITS) | loop };
+	*l = (struct running_loop){ .loop = loop };
 	list_init(&l->list);
+	if (getrandom(&l->seed, sizeof(l->seed), GRND_NONBLOCK) != (ssize_t)sizeof(l->seed))
+		l->seed = clock_real_mono_ns() ^ (uintptr_t)l;
 }
 
 void running_end(struct running_loop *l)
@@ -31,11 +37,22 @@ static void cancel_usual(struct running *n)
 		n->req->on_gone(n->req);
 }
 
+/* Who sees two of his own ids does not learn how many queries of others began between them. */
+static uint64_t id_make(struct running_loop *l)
+{
+	uint64_t id = 0;
+	while (!(id >> LOOP_BITS)) {
+		l->begun++;
+		id = hash64(&l->begun, sizeof(l->begun), l->seed);
+		id = id >> LOOP_BITS << LOOP_BITS | l->loop;
+	}
+	return id;
+}
+
 void running_add(struct running *n)
 {
 	struct running_loop *l = of(n->req);
-	n->id = l->next_id;
-	l->next_id += UINT64_C(1) << LOOP_BITS;
+	n->id = id_make(l);
 	if (!n->cancel)
 		n->cancel = cancel_usual;
 	list_add_tail(&l->list, &n->_link);

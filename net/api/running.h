@@ -26,7 +26,7 @@ enum running_state {
 struct running { /* all zero: not listed */
 	struct list_link _link;
 	struct req *req;
-	uint64_t id;      /* of the process, never 0 */
+	uint64_t id;      /* never 0; tells nothing of how many there are beside it */
 	const char *what; /* lives as long as the request */
 	size_t what_len;
 	int64_t start_ms, end_ms, step_ms; /* of a query; 0 */
@@ -43,7 +43,8 @@ struct running_past {
 };
 struct running_loop { /* of one loop */
 	struct list_link list;
-	uint64_t next_id;
+	unsigned loop;
+	uint64_t seed, begun;      /* of ids */
 	struct running_past *past; /* RUNNING_RECENT of them, a ring; NULL: none yet */
 	size_t past_at, past_count;
 };

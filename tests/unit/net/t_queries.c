@@ -8,6 +8,7 @@
 
 #include "core/model/label.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -146,6 +147,11 @@ static void ends(const char *url, const char *query)
 	tap_ok(!shows(other, 1, query) && shows(two, 2, query),
 	    "for who reads of all its tenants, not for others");
 	tap_ok(id_of(query, id) && strlen(id) == 16, "with an id: %s", id);
+	static uint64_t before;
+	uint64_t now = strtoull(id, NULL, 16);
+	tap_ok((now > before ? now - before : before - now) >> 8 > 1000,
+	    "which does not count those that began before");
+	before = now;
 	tap_ok(cancel(id, other, 1) == 404 && !fakereq_answered(&f), "which others cannot end");
 	tap_ok(cancel(id, one, 1) == 204, "its tenant can");
 	fakereq_wait(&f);
