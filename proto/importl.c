@@ -4,6 +4,7 @@
 #include "core/base/rune.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 struct scan {
 	const char *p, *end, *line;
@@ -213,32 +214,92 @@ static enum err pass_over(struct scan *s)
 
 /* --- members --- */
 
-static enum err labels_take(struct scan *s, struct arena *a, struct importl *out)
+struct named { /* a label as it came */
+	struct label l;
+	uint32_t at;
+};
+struct came {
+	struct named *items;
+	uint32_t count, cap;
+	size_t bytes; /* of names and values */
+};
+
+static void came_add(struct arena *a, struct came *c, const struct label *l)
+{
+	if (c->count == c->cap) {
+		uint32_t cap = c->cap ? 2 * c->cap : 16;
+		struct named *more = arena_array(a, cap, sizeof(*more));
+		if (c->count)
+			memcpy(more, c->items, c->count * sizeof(*more));
+		c->items = more;
+		c->cap = cap;
+	}
+	c->items[c->count] = (struct named){ .l = *l, .at = c->count };
+	c->count++;
+}
+
+static int named_cmp(const void *x, const void *y)
+{
+	const struct named *a = x, *b = y;
+	int c = bytes_cmp(a->l.name, a->l.name_len, b->l.name, b->l.name_len);
+	return c ? c : (a->at > b->at) - (a->at < b->at);
+}
+
+/* Of labels with one name the last one holds. Sorted first: there may be thousands. */
+static struct labels came_encode(struct arena *a, struct came *c)
 {
 	struct label_builder b;
+	label_builder_init(&b, a);
+	if (c->count)
+		qsort(c->items, c->count, sizeof(*c->items), named_cmp);
+	for (uint32_t i = 0; i < c->count; i++) {
+		const struct label *l = &c->items[i].l, *next = l;
+		if (i + 1 < c->count)
+			next = &c->items[i + 1].l;
+		if (next == l || !bytes_equal(l->name, l->name_len, next->name, next->name_len))
+			label_builder_set(&b, l->name, l->name_len, l->value, l->value_len);
+	}
+	return label_builder_done(&b);
+}
+
+static enum err label_take(struct scan *s, struct arena *a, struct came *c)
+{
+	const char *name, *value;
+	size_t name_len, value_len;
+	enum err e = string_take(s, a, &name, &name_len);
+	if (e)
+		return e;
+	if (!name_len)
+		return wrong(s, "a label has no name");
+	if (!next_is(s, ':'))
+		return wrong(s, "a colon should stand here");
+	e = string_take(s, a, &value, &value_len);
+	if (e)
+		return e;
+	c->bytes += name_len + value_len;
+	if (c->bytes > IMPORTL_LABELS_MAX)
+		return wrong(s, "labels are longer than any may be");
+	came_add(a, c,
+	    &(struct label){ .name = name,
+	        .value = value,
+	        .name_len = (uint32_t)name_len,
+	        .value_len = (uint32_t)value_len });
+	return ERR_OK;
+}
+
+static enum err labels_take(struct scan *s, struct arena *a, struct importl *out)
+{
+	struct came c = { 0 };
 	if (!next_is(s, '{'))
 		return wrong(s, "\"metric\" is no object");
-	label_builder_init(&b, a);
 	for (bool any = false; !next_is(s, '}'); any = true) {
-		const char *name, *value;
-		size_t name_len, value_len;
 		if (any && !next_is(s, ','))
 			return wrong(s, "a comma should stand here");
-		enum err e = string_take(s, a, &name, &name_len);
+		enum err e = label_take(s, a, &c);
 		if (e)
 			return e;
-		if (!name_len)
-			return wrong(s, "a label has no name");
-		if (!next_is(s, ':'))
-			return wrong(s, "a colon should stand here");
-		e = string_take(s, a, &value, &value_len);
-		if (e)
-			return e;
-		if (name_len > UINT16_MAX || value_len > UINT16_MAX || b.count > UINT16_MAX)
-			return wrong(s, "labels are longer than any may be");
-		label_builder_set(&b, name, name_len, value, value_len);
 	}
-	struct labels ls = label_builder_done(&b);
+	struct labels ls = came_encode(a, &c);
 	out->labels = arena_dup(a, ls.len ? ls.bytes : (const uint8_t *)"", ls.len ? ls.len : 1);
 	out->labels_len = ls.len;
 	return ERR_OK;

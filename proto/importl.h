@@ -18,7 +18,8 @@
 
 #include "core/model/batch.h"
 
-#define IMPORTL_DEPTH_MAX 32u /* of what is passed over */
+#define IMPORTL_DEPTH_MAX  32u    /* of what is passed over */
+#define IMPORTL_LABELS_MAX 65535u /* bytes of names and values: no limit lets more be stored */
 
 struct importl {
 	const char *_line, *_end;

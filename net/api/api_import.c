@@ -17,14 +17,18 @@
 #define ARENA_FIRST 4096u
 #define ARENA_KEEP  (64u << 10)
 #define TEXT_FIRST  (128u << 10) /* of unpacked text; grows to hold one line */
+#define TURN_BYTES  (1u << 20)   /* of text that a worker takes at once, or one line */
+#define UNPACKED    64u          /* times write_body_bytes: more is no honest body */
 
 /*
  *   READS (a worker) > STORES (the sink) > READS ... > answered
  *     \ ROOM: a line needs more than there is: charged on the loop, read on
+ *     \ a turn is over and there are no rows: read on, unless the client has left
  */
 enum import_want {
-	WANT_STORE, /* a batch is full, or the last one */
-	WANT_ROOM
+	WANT_STORE, /* a batch is full, or has taken its turn: there may be more */
+	WANT_ROOM,
+	WANT_END /* it is the last one, or there is an error */
 };
 struct import { /* in the request's arena */
 	struct req *req;
@@ -40,7 +44,9 @@ struct import { /* in the request's arena */
 	uint8_t *text; /* unpacked, in part */
 	size_t text_len, text_cap, text_at;
 	size_t looked; /* so many bytes behind text_at hold no end of a line */
-	bool ended;    /* no more text will come */
+	uint64_t unpacked;
+	size_t turn; /* bytes of text that were taken in it */
+	bool ended;  /* no more text will come */
 	/* the line at hand */
 	struct importl line;
 	struct buf labels; /* of it, from one batch to the next */
@@ -139,6 +145,14 @@ static void body_wrong(struct import *x, enum err e, const char *what)
 	x->err = e;
 }
 
+static void too_much(struct import *x)
+{
+	char limit[LIMITS_TEXT_MAX], text[LIMITS_TEXT_MAX + 64];
+	snprintf(text, sizeof(text), "the body unpacks to more than %u times the %s", UNPACKED,
+	    limits_text(x->limits, LIMITS_write_body_bytes, limit));
+	body_wrong(x, ERR_TOOBIG, text);
+}
+
 /* Some more text behind what there is; false: no room, or an error. */
 static bool unpack(struct import *x)
 {
@@ -156,6 +170,9 @@ static bool unpack(struct import *x)
 	    x->gunz, r->body + x->at, r->body_len - x->at, &used, x->text + x->text_len, &len);
 	x->at += used;
 	x->text_len += len;
+	x->unpacked += len;
+	if (x->unpacked / UNPACKED > x->limits->write_body_bytes)
+		too_much(x);
 	if (e)
 		body_wrong(x, e, "the body is no gzip");
 	else if (!used && !len && !gunz_whole(x->gunz))
@@ -179,6 +196,7 @@ static bool next_line(struct import *x, const char **line, size_t *len)
 			*line = from;
 			*len = end ? (size_t)(end - from) : left;
 			*(x->gunz ? &x->text_at : &x->at) += *len + (end != NULL);
+			x->turn += *len + 1;
 			x->looked = 0;
 			return true;
 		}
@@ -225,10 +243,10 @@ static void line_rows(struct import *x)
 		x->line_open = x->line.left > 0;
 }
 
-/* Labels of a batch are bounded, too: lines of one sample each may have many. */
-static bool batch_is_full(const struct import *x)
+/* Labels of a batch are bounded, too: lines of one sample each may have many, or no sample. */
+static bool takes_no_line(const struct import *x)
 {
-	return x->batch.rows_count == BATCH_ROWS || arena_used(&x->arena) > BATCH_ROWS * ROW_BYTES;
+	return arena_used(&x->arena) > BATCH_ROWS * ROW_BYTES || x->turn >= TURN_BYTES;
 }
 
 static void read_some(struct work_task *t)
@@ -237,13 +255,20 @@ static void read_some(struct work_task *t)
 	const char *line;
 	size_t len;
 	x->want = WANT_STORE;
-	while (!batch_is_full(x)) {
-		if (x->line_open)
+	x->turn = 0;
+	while (x->batch.rows_count < BATCH_ROWS) {
+		if (x->line_open) {
 			line_rows(x);
-		else if (next_line(x, &line, &len))
-			line_begin(x, line, len);
-		else
+			continue;
+		}
+		if (takes_no_line(x))
 			return;
+		if (!next_line(x, &line, &len)) {
+			if (x->want != WANT_ROOM)
+				x->want = WANT_END;
+			return;
+		}
+		line_begin(x, line, len);
 	}
 }
 
@@ -269,22 +294,6 @@ static bool grow(struct import *x)
 	return true;
 }
 
-static void was_read(struct work_task *t)
-{
-	struct import *x = CONTAINER_OF(t, struct import, task);
-	if (x->want == WANT_ROOM && !x->err && grow(x)) {
-		work_on(x);
-		return;
-	}
-	if (!x->batch.rows_count) {
-		reply(x);
-		return;
-	}
-	x->batch.tenant = x->req->tenant;
-	x->sink = (struct sink_req){ .batch = &x->batch, .done = stored };
-	sink_append(api_of(x->req)->sink, &x->sink);
-}
-
 /* A line that goes on keeps its labels. */
 static void batch_next(struct import *x)
 {
@@ -295,6 +304,34 @@ static void batch_next(struct import *x)
 	arena_reset(&x->arena, ARENA_KEEP);
 	if (x->line_open)
 		x->line.labels = arena_dup(&x->arena, x->labels.data, x->labels.len);
+}
+
+static void go_on(struct import *x)
+{
+	batch_next(x);
+	if (x->err || x->req->gone)
+		reply(x);
+	else
+		work_on(x);
+}
+
+static void was_read(struct work_task *t)
+{
+	struct import *x = CONTAINER_OF(t, struct import, task);
+	if (x->want == WANT_ROOM && !x->err && grow(x)) {
+		work_on(x);
+		return;
+	}
+	if (!x->batch.rows_count) {
+		if (x->want == WANT_STORE)
+			go_on(x);
+		else
+			reply(x);
+		return;
+	}
+	x->batch.tenant = x->req->tenant;
+	x->sink = (struct sink_req){ .batch = &x->batch, .done = stored };
+	sink_append(api_of(x->req)->sink, &x->sink);
 }
 
 static void stored(struct sink_req *s)
@@ -316,11 +353,7 @@ static void stored(struct sink_req *s)
 	}
 	x->stored += s->stored;
 	x->refused += s->refused;
-	batch_next(x);
-	if (x->err || x->req->gone)
-		reply(x);
-	else
-		work_on(x);
+	go_on(x);
 }
 
 /* --- REPLY --- */

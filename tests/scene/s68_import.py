@@ -82,6 +82,26 @@ ok(status == 204, f"all of it again: {status} {text[:200]}")
 long_line = b'{"metric":{"__name__":"z"},"values":[' + b"0," * 20_000_000 + b'0],"timestamps":[1]}'
 status, text, _ = imp(b.port, gzip.compress(long_line, 1), **{"Content-Encoding": "gzip"})
 ok(status == 400 and b"--limits.body-bytes" in text, f"a line over the limit: {status} {text[:200]}")
+# Lines without samples fill a batch with their labels alone: what stands behind them is read, too.
+empty = json.dumps({"metric": {"__name__": "empty", "text": "x" * 2000}, "values": [], "timestamps": []})
+last = json.dumps({"metric": {"__name__": "behind"}, "values": [1], "timestamps": [now]})
+for how in ("plain", "gzip"):
+    lines = (empty + "\n") * 2000 + last.replace("behind", "behind_" + how)
+    status, text, _ = imp(b.port, lines.encode()) if how == "plain" else imp(b.port, gzip.compress(lines.encode()), **{"Content-Encoding": "gzip"})
+    ok(status == 204 and len(content(export(b.port, "behind_" + how))) == 1, f"{how}: a sample behind many lines without: {status} {text[:200]}")
+many = json.dumps({"metric": {"__name__": "many", **{f"a{i}": "b" for i in range(60000)}}, "values": [1], "timestamps": [now]})
+status, text, _ = imp(b.port, (many + "\n" + last).encode())
+ok(status == 400 and text.startswith(b"partial: stored 1 of 1 samples; 1 of 2 lines cannot be read; first: line 1: labels are longer"), f"more labels than any series may have: {text[:200]}")
+some = json.dumps({"metric": {"__name__": "some", **{f"a{i}": "b" for i in range(9000)}}, "values": [1], "timestamps": [now]})
+status, text, _ = imp(b.port, (some + "\n" + last).encode())
+ok(status == 400 and text.startswith(b"partial: stored 1 of 2 samples; 1 refused; first: label_limit"), f"than this one may have: {text[:100]}")
+# A body that unpacks to next to nothing, but much of it.
+c = Kymod(os.path.join(top, "bomb"), "--limits.body-bytes", "65536", "--no-self-metrics")
+status, text, _ = imp(c.port, gzip.compress(b"\n" * (3 << 20) + last.encode()), **{"Content-Encoding": "gzip"})
+ok(status == 204 and len(content(export(c.port, "behind"))) == 1, f"many empty lines, then one: {status} {text[:200]}")
+status, text, _ = imp(c.port, gzip.compress(b"\n" * (5 << 20) + last.encode()), **{"Content-Encoding": "gzip"})
+ok(status == 400 and b"unpacks to more than 64 times" in text, f"too many: {status} {text[:200]}")
+ok(c.end() == 0, "an orderly end")
 # A reader that does not read is listed, and can be cut off.
 BIG, EACH = 40, 20000
 for i in range(BIG):
