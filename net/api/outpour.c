@@ -3,6 +3,7 @@
 #include "net/api/api.h"
 #include "net/api/apierr.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define PIECE_BYTES (64u << 10)
@@ -50,8 +51,46 @@ static void at_end(struct outpour *o, enum pour_got got)
 	close_pour(o);
 }
 
+static uint64_t in_use(const struct outpour *o)
+{
+	return purse_used(ticket_purse(o->ask->ticket));
+}
+
+/* False: so much may not wait for its reader. */
+static bool hold(struct outpour *o)
+{
+	const struct limits *l = limits_here();
+	char limit[LIMITS_TEXT_MAX], text[sizeof(o->text)];
+	uint64_t bytes = in_use(o);
+	if (bytes > l->http_answer_bytes) { /* it will not fit later either */
+		snprintf(text, sizeof(text), "the answer holds %" PRIu64 " MiB while it is read, %s",
+		    bytes >> 20, limits_text(l, LIMITS_http_answer_bytes, limit));
+		fail(o, ERR_TOOBIG, text);
+		return false;
+	}
+	if (!req_hold(o->ask->req, bytes)) {
+		fail(o, ERR_BUSY, "too many answers wait for their readers");
+		return false;
+	}
+	o->held = bytes;
+	return true;
+}
+
+static void hold_what_grew(struct outpour *o)
+{
+	uint64_t bytes = in_use(o);
+	if (bytes <= o->held)
+		return;
+	req_hold_more(o->ask->req, bytes - o->held);
+	o->held = bytes;
+}
+
 static void begin_answer(struct outpour *o)
 {
+	if (!hold(o)) {
+		close_pour(o);
+		return;
+	}
 	o->state = OUTPOUR_STREAMS;
 	ask_worked_out(o->ask);
 	if (o->pour)
@@ -65,6 +104,7 @@ static void ready(void *arg)
 	if (o->closing)
 		return;
 	if (o->state == OUTPOUR_STREAMS) {
+		hold_what_grew(o);
 		req_resume(o->ask->req);
 		return;
 	}
@@ -132,6 +172,7 @@ static enum req_pull pull(struct req *r, struct buf *out)
 		if (!o->pour || o->closing)
 			return REQ_LATER;
 		enum pour_got got = pour_next(o->pour, &o->bytes, &o->len);
+		hold_what_grew(o);
 		if (got == POUR_LATER)
 			return REQ_LATER;
 		if (got != POUR_BYTES)

@@ -7,7 +7,8 @@
  *                   so that the client sees that it is not whole
  *
  * Until the first byte it has the place of its ticket and the timeout runs; then the place goes to
- * the next: how long the rest takes is a matter of its reader.
+ * the next: how long the rest takes is a matter of its reader. What the pour holds from then on is
+ * held for the answer, too (req_hold): who reads slowly takes memory from answers, not from queries.
  * Thread: the loop of the request. Memory: the caller's, in the request's arena; the request is
  * kept until its pour is gone.
  */
@@ -35,7 +36,8 @@ struct outpour {
 	struct pour *pour;
 	const uint8_t *bytes; /* of the pour, not yet given */
 	size_t len;
-	bool closing; /* pour_end was called */
+	uint64_t held; /* of the ticket's bytes, for the answer */
+	bool closing;  /* pour_end was called */
 	enum err err;
 	char text[256];
 };

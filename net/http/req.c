@@ -293,6 +293,11 @@ bool req_hold(struct req *r, size_t bytes)
 	return true;
 }
 
+void req_hold_more(struct req *r, size_t bytes)
+{
+	hold_anyway(r, bytes);
+}
+
 void req_set_who(struct req *r, uint32_t who)
 {
 	limit_inflight_sub(r->who, r->_charged_bytes);

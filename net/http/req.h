@@ -201,6 +201,8 @@ void req_discharge(struct req *r, size_t bytes); /* so much of it is free again,
  * of it and answer with req_refuse_overloaded().
  */
 MUST_CHECK bool req_hold(struct req *r, size_t bytes);
+/* What is held has grown meanwhile: so much more, whether there is room or not. */
+void req_hold_more(struct req *r, size_t bytes);
 
 /*
  * From now on what it holds is counted for who, another slot of net/conn/limit.h. At the door.

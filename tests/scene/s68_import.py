@@ -116,7 +116,21 @@ s.sendall(b"GET /api/v1/export?match[]=big HTTP/1.1\r\nHost: x\r\n\r\n")
 first = s.recv(1000)
 time.sleep(1)
 active = [q for q in api(b.port, "status/active_queries")[1]["data"] if q["query"] == "match[]=big"]
+
+def held():
+    """Bytes of answers and of queries, by one look."""
+    lines = dict(line.rsplit(" ", 1) for line in request(b.port, "GET", "/metrics")[1].decode().splitlines() if line.startswith("kymo_memory_bytes"))
+    return tuple(int(float(lines[f'kymo_memory_bytes{{part="{part}"}}'])) for part in ("answers", "queries"))
+
+
 ok(first.startswith(b"HTTP/1.1 200") and len(active) == 1 and active[0]["state"] == "answers", f"an export that is not read is listed: {active}")
+# What it holds counts as an answer: readers that are slow take no memory from queries that are asked.
+end = time.time() + 60
+answers, queries = held()
+while time.time() < end and answers < queries + (256 << 10):
+    time.sleep(0.05)
+    answers, queries = held()
+ok(queries > 0 and answers >= queries + (256 << 10), f"what is held for it: {answers} bytes of answers, {queries} of queries")
 status, text, _ = request(b.port, "POST", f"/api/v1/status/active_queries/{active[0]['id']}/cancel")
 ok(status == 204, f"it is ended: {status} {text}")
 s.settimeout(60)
