@@ -163,6 +163,18 @@ void job_wake(struct job *j)
 		job_enqueue(j);
 }
 
+void job_drop(struct job *j)
+{
+	if (!j->_live || j->_running)
+		return;
+	loop_check_here(j->_loop);
+	if (j->_runnable && (!j->_group || leader_of(j->_loop, j->_group, j->_queued) == j))
+		leader_take(j->_loop, j);
+	else if (j->_runnable)
+		list_del(&j->_link);
+	j->_live = j->_runnable = false;
+}
+
 bool job_should_yield(void)
 {
 	return job_yields_always() || clock_real_mono_ns() >= slice_end_ns;

@@ -54,7 +54,12 @@ void job_group(struct job *j, const void *group);
 void job_set_class(struct job *j, enum job_class class);
 void job_start(struct loop *l, struct job *j); /* runnable at once */
 void job_wake(struct job *j);                  /* on its loop; harmless when runnable or done */
-bool job_should_yield(void);                   /* inside fn: is the slice over? (test knob below) */
+/*
+ * On its loop: the loop forgets it, wherever it stands; it may be freed then. While it runs, its fn
+ * says JOB_DONE itself. Harmless when done.
+ */
+void job_drop(struct job *j);
+bool job_should_yield(void); /* inside fn: is the slice over? (test knob below) */
 /* Tests: yield at every call of job_should_yield. */
 void job_yield_always(bool on);
 bool job_yields_always(void); /* for work that looks at the clock itself */

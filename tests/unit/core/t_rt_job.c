@@ -230,6 +230,104 @@ static void class_changes(struct testteam *tt)
 	job_yield_always(false);
 }
 
+/*
+ * Two queries and a write. One query is scans, a coordinator and the making of an answer: all of
+ * that is one turn of nine slices, as the single job of the other one is.
+ */
+static struct worker whole[5];
+
+static void start_whole(void *arg)
+{
+	struct loop *l = loop_here();
+	(void)arg;
+	trace_len = 0;
+	for (unsigned i = 0; i < COUNT_OF(whole); i++) {
+		whole[i] = (struct worker){ .name = 'c', .left = 40 };
+		job_init(&whole[i].j, JOB_QUERY, worker_fn);
+		job_group(&whole[i].j, &groups[0]);
+		job_start(l, &whole[i].j);
+	}
+	alone = (struct worker){ .name = 'a', .left = 150 };
+	write_one = (struct worker){ .name = 'w', .left = 900 };
+	job_init(&alone.j, JOB_QUERY, worker_fn);
+	job_group(&alone.j, &groups[1]);
+	job_init(&write_one.j, JOB_WRITE, worker_fn);
+	job_start(l, &alone.j);
+	job_start(l, &write_one.j);
+}
+
+static bool whole_ended(void *arg)
+{
+	bool ended = write_one.ended && alone.ended;
+	(void)arg;
+	for (unsigned i = 0; i < COUNT_OF(whole); i++)
+		ended &= whole[i].ended;
+	return ended;
+}
+
+static void a_query_is_one(struct testteam *tt)
+{
+	job_yield_always(true);
+	testteam_run(tt, 0, start_whole, NULL);
+	tap_ok(testteam_wait(tt, 0, whole_ended, NULL, 20000), "two queries and a write end");
+	unsigned row = 0, worst = 0, wrong = 0;
+	char last = 0;
+	for (unsigned i = 0; i < 1100; i++) {
+		row = trace[i] == 'w' ? 0 : row + 1;
+		worst = row > worst ? row : worst;
+		if (trace[i] == 'w')
+			continue;
+		wrong += trace[i] == last;
+		last = trace[i];
+	}
+	tap_is_u64(worst, 1, "after each slice of a query it is the write's turn");
+	tap_is_u64(wrong, 0, "five jobs of a query and the only one of another take turns");
+	job_yield_always(false);
+}
+
+/* ---- dropped jobs ---- */
+
+static void drop_some(void *arg)
+{
+	(void)arg;
+	/* The leader of a group, two of its mates, one that is all of its group, one of no group. */
+	for (unsigned i = 0; i < COUNT_OF(whole); i += 2)
+		job_drop(&whole[i].j);
+	job_drop(&alone.j);
+	job_drop(&q1.j);
+	memset(&whole[0], 0xa5, sizeof(whole[0])); /* it may be freed */
+	memset(&alone, 0xa5, sizeof(alone));
+}
+
+static void start_and_drop(void *arg)
+{
+	start_whole(arg);
+	q1 = (struct worker){ .name = 'q', .left = 10 };
+	job_init(&q1.j, JOB_QUERY, worker_fn);
+	job_start(loop_here(), &q1.j);
+	drop_some(arg);
+}
+
+static bool rest_ended(void *arg)
+{
+	(void)arg;
+	return whole[1].ended && whole[3].ended && write_one.ended;
+}
+
+static void drops(struct testteam *tt)
+{
+	job_yield_always(true);
+	testteam_run(tt, 0, start_and_drop, NULL);
+	tap_ok(testteam_wait(tt, 0, rest_ended, NULL, 20000), "what is not dropped runs to its end");
+	tap_ok(traced('c', 0, trace_len) == 80 && !traced('a', 0, trace_len) &&
+	        !traced('q', 0, trace_len),
+	    "what is dropped does not run: %u slices", traced('c', 0, trace_len));
+	testteam_run(tt, 0, start_whole, NULL);
+	tap_ok(testteam_wait(tt, 0, whole_ended, NULL, 20000) && traced('c', 0, trace_len) == 200,
+	    "and the queues are as they were");
+	job_yield_always(false);
+}
+
 /* ---- sleep, wake, cancel ---- */
 
 struct sleeper {
@@ -391,6 +489,8 @@ int main(void)
 	groups_share(&tt);
 	weights(&tt);
 	class_changes(&tt);
+	a_query_is_one(&tt);
+	drops(&tt);
 	sleep_and_wake(&tt);
 	runs_beside_mail(&tt);
 	job_yield_always(true);
