@@ -364,6 +364,13 @@ static void lead_or_follow(struct query *q)
 	ask_start(&q->ask, r, left_ms > 1 ? left_ms : 1, q->text, q->text_len);
 }
 
+/* Making an answer is work of its query, as its scans are; of who follows it is his own. */
+static void set_payer(struct query *q, const struct ticket *t)
+{
+	bool heavy = ticket_class(t) == TICKET_HEAVY;
+	req_payer(q->req, q->seat ? NULL : q->opts.purse, heavy ? JOB_QUERY_HEAVY : JOB_QUERY);
+}
+
 static void followed(void *arg, struct joint_result *r)
 {
 	struct query *q = arg;
@@ -380,6 +387,7 @@ static void followed(void *arg, struct joint_result *r)
 	running_was(&q->running, clock_mono_ns() - q->req->start_ns, 0);
 	q->ql = o->ql;
 	if (!o->err) {
+		set_payer(q, o->ticket);
 		answer_result(q);
 		return;
 	}
@@ -675,6 +683,7 @@ static void evaluated(void *arg, struct ql *ql)
 		q->tracing->done_ns = clock_mono_ns();
 	running_was(&q->running, clock_mono_ns() - q->req->start_ns,
 	    purse_peak(ticket_purse(q->ask.ticket)));
+	set_payer(q, q->ask.ticket);
 	ask_worked_out(&q->ask);
 	slowlog_query(q->req, q->text, q->text_len, clock_mono_ns() - q->req->start_ns,
 	    ql_stats(ql)->samples_total);

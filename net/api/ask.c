@@ -58,6 +58,7 @@ static void answered(void *arg, enum err e)
 	metric_observe_ns(M_QUERY_WAIT_SECONDS, loop_now_ns(a->req->loop) - a->req->start_ns);
 	a->state = ASK_WORKS;
 	a->running.state = RUNNING_WORKS;
+	req_payer(a->req, a->ticket, JOB_QUERY);
 	a->go(a);
 }
 

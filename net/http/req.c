@@ -15,6 +15,7 @@
 #include "core/base/rune.h"
 #include "core/rt/snap.h"
 #include "net/conn/limit.h"
+#include "net/http/answerjob.h"
 #include "net/http/asset.h"
 #include "net/http/forwarded.h"
 #include "net/http/req_priv.h"
@@ -24,7 +25,7 @@
 #define ARENA_FIRST_BYTES  4096u
 #define ARENA_KEEP_BYTES   16384u
 #define COMPRESS_MIN_BYTES 1024u /* less is not worth the head */
-/* more is compressed in steps of this size, some 200 us, between which the loop turns */
+/* some 200 us; more is compressed by a job (net/http/answerjob.h) */
 #define COMPRESS_ONCE_BYTES (16u << 10)
 #define COMPRESS_LEVEL      1
 #define HOLD_LEAST_BYTES    1024u /* a smaller answer is not counted */
@@ -65,6 +66,7 @@ struct req *req_create(struct srv_loop *sl, const struct conn *c)
 	r->_behind = c->proxy;
 	r->_end.fn = req_finish;
 	r->_answer = arena_zalloc(&r->arena, sizeof *r->_answer);
+	r->_answer->payer_class = JOB_QUERY;
 	r->start_ns = loop_now_ns(sl->loop);
 	list_add_tail(&sl->req_open, &r->_link);
 	sl->req_open_count++;
@@ -113,6 +115,7 @@ void req_end(struct req *r)
 	CHECK(r->_answer->begun);
 	CHECK(!r->_ending);
 	r->_ending = true;
+	answerjob_end(r);
 	if (!r->_kept)
 		loop_defer(r->loop, &r->_end);
 }
@@ -335,6 +338,12 @@ bool req_body_grow(struct req *r, uint8_t **body, size_t *cap, size_t more)
 	*body = p;
 	*cap = more;
 	return true;
+}
+
+void req_payer(struct req *r, const void *group, enum job_class class)
+{
+	r->_answer->payer = group;
+	r->_answer->payer_class = class;
 }
 
 /* ---- the way to the handler ---- */
@@ -851,8 +860,12 @@ void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn p
 void req_resume(struct req *r)
 {
 	loop_check_here(r->loop);
-	if (r->_answer->begun && !r->_ending)
+	if (!r->_answer->begun || r->_ending)
+		return;
+	if (r->_answer->direct)
 		r->_ops->resume(r);
+	else
+		answerjob_resume(r);
 }
 
 /* ---- streamed requests ---- */
@@ -881,6 +894,7 @@ void req_reply_trailed(struct req *r, int status, const char *type, req_pull_fn 
 	answer_open(r, status);
 	add_static(r, "content-type", arena_strndup(&r->arena, type, strlen(type)));
 	r->_answer->pull = pull;
+	r->_answer->direct = true;
 	r->_ops->answer(r);
 }
 
@@ -908,19 +922,8 @@ void req_reset(struct req *r, uint32_t code)
 
 enum req_pull req_answer_pull(struct req *r, struct buf *out)
 {
-	struct req_answer *a = r->_answer;
-	if (!a->gz)
-		return a->pull(r, out);
-	buf_clear(&a->plain);
-	enum req_pull next = a->pull(r, &a->plain);
-	if (next == REQ_ABORT)
-		return next;
-	gz_push(a->gz, a->plain.data, a->plain.len, out);
-	if (next == REQ_LATER) /* what there is may be worth reading now */
-		gz_flush(a->gz, out);
-	else if (next == REQ_END)
-		gz_finish(a->gz, out);
-	return next;
+	const struct req_answer *a = r->_answer;
+	return a->direct ? a->pull(r, out) : answerjob_pull(r, out);
 }
 
 /* ---- refusals ---- */

@@ -32,6 +32,7 @@
 #include "core/base/arena.h"
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/rt/job.h"
 #include "core/rt/loop.h"
 
 /* Methods are bits, for the masks of routes. */
@@ -230,7 +231,13 @@ void req_reply_text(struct req *r, int status, const char *fmt, ...) PRINTF_LIKE
  */
 void req_reply_asset(struct req *r, const struct asset *asset);
 /*
- * Streaming: pull is called from the loop (never from inside this call) while less than
+ * Before the answer: making it (streams) and compressing it (when large) is work of this group and
+ * class of jobs (core/rt/job.h); the group is an address of the caller's. Without it: of a group
+ * of its own, JOB_QUERY.
+ */
+void req_payer(struct req *r, const void *group, enum job_class class);
+/*
+ * Streaming: pull is called from a job (never from inside this call) while less than
  * LIMIT_UNREAD_BYTES wait for the client, a few times per turn. Add some 16-64 KiB per call.
  */
 void req_reply_stream(struct req *r, int status, const char *type, req_pull_fn pull);

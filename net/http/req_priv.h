@@ -11,9 +11,11 @@
 #ifndef NET_HTTP_REQ_PRIV_H
 #define NET_HTTP_REQ_PRIV_H
 
+#include "core/rt/job.h"
 #include "net/http/req.h"
 #include "proto/gz.h"
 
+struct answerjob;
 struct srv_loop;
 
 /* What a protocol does for its requests; called once per request, from inside req_reply*(). */
@@ -44,6 +46,11 @@ struct req_answer {
 	enum req_own own; /* REQ_BORROW or REQ_TAKE */
 	/* ... or a stream, of unknown length. */
 	req_pull_fn pull;
+	/* Who pays for making and compressing it (req_payer), and the job; NULL = not begun. */
+	const void *payer;
+	enum job_class payer_class;
+	bool direct; /* pulled without a job: it is not made, only handed on */
+	struct answerjob *job;
 	struct gz *gz;
 	struct buf plain;  /* pulled, to be compressed */
 	size_t data_given; /* of data, when it is compressed in steps */

@@ -153,6 +153,14 @@ void req_reply_text(struct req *r, int status, const char *fmt, ...)
 	req_reply(r, status, "text/plain; charset=utf-8", text, strlen(text), REQ_COPY);
 }
 
+/* A fake one is pulled without a job. */
+void req_payer(struct req *r, const void *group, enum job_class class)
+{
+	(void)r;
+	(void)group;
+	(void)class;
+}
+
 static void pull_later(struct loop_deferred *d)
 {
 	struct req *r = CONTAINER_OF(d, struct req, _end);

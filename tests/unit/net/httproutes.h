@@ -20,6 +20,7 @@
 #define LOOPS_MAX 8
 static struct seen {
 	unsigned hang_begun, hang_gone, hang_done, refused_early, streams_done, busy;
+	unsigned pulls, pulls_row, pulls_row_max; /* _row: since a test has set it to 0 */
 } seen_on[LOOPS_MAX];
 #define SEEN(r) seen_on[loop_index((r)->loop)]
 
@@ -89,6 +90,10 @@ static void stream_wake(struct loop_deferred *d)
 static enum req_pull stream_pull(struct req *r, struct buf *out)
 {
 	struct stream *s = r->own;
+	struct seen *seen = &SEEN(r);
+	__atomic_fetch_add(&seen->pulls, 1, __ATOMIC_RELAXED); /* read while it counts */
+	if (++seen->pulls_row > seen->pulls_row_max)
+		seen->pulls_row_max = seen->pulls_row;
 	if (++s->pulls % 10 == 0 && !s->sleeping) {
 		s->sleeping = true;
 		loop_defer(r->loop, &s->d);
@@ -108,8 +113,12 @@ static void stream_done(struct req *r)
 		list_del(&s->d.link);
 	SEEN(r).streams_done++;
 }
+/* Those that name a payer are all of the same. */
 static void on_stream(struct req *r)
 {
+	static int one;
+	if (req_header(r, "x-payer", NULL))
+		req_payer(r, &one, JOB_QUERY);
 	struct stream *s = arena_zalloc(&r->arena, sizeof *s);
 	s->d.fn = stream_wake;
 	s->r = r;

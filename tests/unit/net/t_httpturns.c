@@ -415,6 +415,94 @@ static void turns(void)
 	tap_ok(quiet(0, 0), "(quiet)");
 }
 
+/* A writer that always has something to do; between two of its slices others come. */
+static struct writer {
+	struct job job;
+	unsigned slices;
+	bool over;
+} writer;
+
+static enum job_state writer_run(struct job *j)
+{
+	struct writer *w = CONTAINER_OF(j, struct writer, job);
+	w->slices++;
+	seen_on[0].pulls_row = 0;
+	w->over = j->cancel;
+	return w->over ? JOB_DONE : JOB_YIELD;
+}
+
+static void writer_begin(void *arg)
+{
+	(void)arg;
+	writer = (struct writer){ .slices = 0 };
+	seen_on[0].pulls_row_max = 0;
+	seen_on[0].pulls = 0;
+	job_init(&writer.job, JOB_WRITE, writer_run);
+	job_start(loop_here(), &writer.job);
+}
+
+static void writer_end(void *arg)
+{
+	(void)arg;
+	writer.job.cancel = true;
+}
+
+static bool writer_is_over(void *arg)
+{
+	(void)arg;
+	return writer.over;
+}
+
+/* Answers are made by jobs: with every step a slice, writes come between any two of them. */
+static void making_takes_turns(bool one)
+{
+	enum {
+		CROWD = 20
+	};
+	int fds[CROWD];
+	unsigned right = 0;
+	const char *text = one ? GET("/stream?40000", "Accept-Encoding: gzip\r\nX-Payer: one\r\n")
+	                       : GET("/stream?40000", "Accept-Encoding: gzip\r\n");
+	job_yield_always(true);
+	testteam_run(&tt, 0, writer_begin, NULL);
+	for (unsigned i = 0; i < CROWD; i++) {
+		fds[i] = httpcli_dial(address);
+		httpcli_puts(fds[i], text);
+	}
+	for (unsigned i = 0; i < CROWD; i++) {
+		struct httpcli_answer a = httpcli_read(fds[i], false, 20000);
+		right += a.status == 200;
+		httpcli_free(&a);
+		close(fds[i]);
+	}
+	testteam_run(&tt, 0, writer_end, NULL);
+	CHECK(testteam_wait(&tt, 0, writer_is_over, NULL, 20000));
+	job_yield_always(false);
+	tap_is_u64(right, CROWD, "20 compressed answers %sare made beside a writer",
+	    one ? "of one payer " : "");
+	tap_ok(seen_on[0].pulls >= CROWD * 10 && seen_on[0].pulls_row_max == 1,
+	    "which has its turn between any two of %u steps: %u in a row", seen_on[0].pulls,
+	    seen_on[0].pulls_row_max);
+}
+
+/* Who does not read is not made for. */
+static void nothing_for_who_does_not_read(void)
+{
+	int fd = httpcli_dial(address), small = 4096;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	httpcli_puts(fd, GET("/stream?100000000", ""));
+	unsigned last = 0, same = 0;
+	for (unsigned i = 0; i < 500 && same < 10; i++) {
+		usleep(20000);
+		unsigned now = __atomic_load_n(&seen_on[0].pulls, __ATOMIC_RELAXED);
+		same = now == last && now ? same + 1 : 0;
+		last = now;
+	}
+	tap_ok(same == 10, "for who does not read nothing is made any more, after %u steps", last);
+	close(fd);
+	tap_ok(quiet(0, 0) || (advance(2500), quiet(0, 0)), "(quiet)");
+}
+
 static void crowd(void)
 {
 	enum {
@@ -560,6 +648,11 @@ int main(int argc, char **argv)
 	turns();
 	places();
 	draining();
+	stop();
+	serve(1, "127.0.0.1:0", 0);
+	making_takes_turns(false);
+	making_takes_turns(true);
+	nothing_for_who_does_not_read();
 	stop();
 	crowd();
 	serve(2, "127.0.0.1:0", 0);
