@@ -8,7 +8,8 @@
  *
  * Until the first byte it has the place of its ticket and the timeout runs; then the place goes to
  * the next: how long the rest takes is a matter of its reader. What the pour holds from then on is
- * held for the answer, too (req_hold): who reads slowly takes memory from answers, not from queries.
+ * held for the answer, too (req_hold): who reads slowly takes memory from answers, not from
+ * queries.
  * Thread: the loop of the request. Memory: the caller's, in the request's arena; the request is
  * kept until its pour is gone.
  */

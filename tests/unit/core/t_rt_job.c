@@ -290,7 +290,9 @@ static void a_query_is_one(struct testteam *tt)
 static void drop_some(void *arg)
 {
 	(void)arg;
-	/* The leader of a group, two of its mates, one that is all of its group, one of no group. */
+	/*
+	 * The leader of a group, two of its mates, one that is all of its group, one of no group.
+	 */
 	for (unsigned i = 0; i < COUNT_OF(whole); i += 2)
 		job_drop(&whole[i].j);
 	job_drop(&alone.j);
