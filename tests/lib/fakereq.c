@@ -82,6 +82,11 @@ bool req_hold(struct req *r, size_t bytes)
 	return !fake(r)->held_out;
 }
 
+void req_hold_more(struct req *r, size_t bytes)
+{
+	fake(r)->held += bytes;
+}
+
 static void finished(struct req *r)
 {
 	struct fakereq *f = fake(r);
