@@ -97,6 +97,7 @@ struct ql_value {
 	 */
 	struct ql_series *series;
 	size_t series_count;
+	uint64_t points;    /* of all series */
 	bool has_hists;     /* a series has histograms */
 	const char *string; /* STRING */
 	size_t string_len;

@@ -656,10 +656,13 @@ static void drop_result(struct query *q)
 	q->ql = NULL;
 }
 
-static uint64_t points_of(const struct ql_value *v)
+/* Of the first so many series; it stops behind max. */
+static uint64_t points_of(const struct ql_value *v, size_t series_count, uint64_t max)
 {
 	uint64_t points = 0;
-	for (size_t i = 0; i < v->series_count; i++)
+	if (series_count == v->series_count)
+		return v->points;
+	for (size_t i = 0; i < series_count && points <= max; i++)
 		points += v->series[i].count;
 	return points;
 }
@@ -715,10 +718,10 @@ static void answer_result(struct query *q)
 	q->value = *ql_result(ql);
 	const bool many = q->value.type == QL_VECTOR || q->value.type == QL_MATRIX;
 	const bool cut = many && q->limit && q->value.series_count > q->limit;
-	if (cut)
-		q->value.series_count = (size_t)q->limit;
-	uint64_t points = many ? points_of(&q->value) : 1;
 	const struct limits *l = limits_here();
+	size_t series_count = cut ? (size_t)q->limit : q->value.series_count;
+	uint64_t points = many ? points_of(&q->value, series_count, l->query_result_points) : 1;
+	q->value.series_count = series_count;
 	if (points > l->query_result_points) {
 		char limit[LIMITS_TEXT_MAX];
 		apierr_jsonf(q->req, ERR_TOOBIG, "the result has %" PRIu64 " points, %s", points,

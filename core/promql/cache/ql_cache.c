@@ -370,11 +370,8 @@ static struct ql_kept *look_up(struct cached *c)
 static enum err answer_counts(struct cached *c)
 {
 	struct ql *q = &c->q;
-	uint64_t points = 0;
-	for (size_t i = 0; i < q->value.series_count; i++)
-		points += q->value.series[i].count;
-	enum err e = ql_charge(&q->run.budget, points, &q->eb);
-	ql_uncharge(&q->run.budget, points);
+	enum err e = ql_charge(&q->run.budget, q->value.points, &q->eb);
+	ql_uncharge(&q->run.budget, q->value.points);
 	ql_budget_close(&q->run.budget);
 	return e;
 }
@@ -390,9 +387,10 @@ static void answer_notes(struct cached *c, struct ql_note *const notes[2], const
 static void answer_kept(struct cached *c, const struct ql_kept *k)
 {
 	struct ql *q = &c->q;
-	q->value = (struct ql_value){
-		.type = QL_MATRIX, .series = k->series, .series_count = k->series_count
-	};
+	q->value = (struct ql_value){ .type = QL_MATRIX,
+		.series = k->series,
+		.series_count = k->series_count,
+		.points = k->points };
 	answer_notes(c, k->notes, k->notes_count);
 	finish(c, answer_counts(c));
 }
@@ -430,6 +428,7 @@ static void give_series(struct cached *c, const struct ql_series *s)
 	struct ql_series *out = &v->series[v->series_count++];
 	*out = *s;
 	out->count = hi - lo;
+	v->points += out->count;
 	out->t_ms += lo;
 	out->v += lo;
 	bool any = false;

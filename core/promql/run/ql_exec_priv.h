@@ -78,6 +78,7 @@ struct ql {
 	const int64_t *copy_times;
 	const struct hist **copy_h; /* of the series whose histograms move */
 	uint64_t hist_bytes;        /* of the result's histograms, about */
+	uint64_t value_bytes;       /* of a copy of the rest of the result */
 	bool released;
 	struct ql_tell tell[2]; /* warnings, infos */
 	struct ql_note *notes[2];

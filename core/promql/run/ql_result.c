@@ -127,6 +127,15 @@ static enum err column_series(
 	return ERR_OK;
 }
 
+/* Of a copy by itself; its histograms are counted where they are found. */
+static uint64_t series_bytes(const struct ql *q, const struct ql_series *s)
+{
+	uint64_t point = sizeof(*s->v) + (s->h ? sizeof(*s->h) : 0);
+
+	point += s->t_ms == q->times ? 0 : sizeof(*s->t_ms);
+	return sizeof(*s) + s->labels.len + s->count * point;
+}
+
 static enum ql_did build_series(struct ql *q, struct ql_pn *pn)
 {
 	struct ql_value *v = &q->value;
@@ -145,6 +154,8 @@ static enum ql_did build_series(struct ql *q, struct ql_pn *pn)
 		else if ((q->run.err = column_series(q, &pn->grid, &pn->vec.cols[at], s)))
 			return QL_FAILED;
 		v->series_count += s->count != 0;
+		v->points += s->count;
+		q->value_bytes += series_bytes(q, s);
 		v->has_hists = v->has_hists || s->h;
 		if (ql_tick(&q->run, pn->grid.n / 8))
 			return QL_AGAIN;
@@ -168,29 +179,17 @@ static enum ql_did build_scalar(struct ql *q, const struct ql_pn *pn)
 	v->t_ms = q->opts.start_ms;
 	v->series = arena_zalloc(&q->arena, sizeof(*v->series));
 	v->series_count = 1;
+	v->points = n;
 	v->series[0] = (struct ql_series){
 		.count = n, .t_ms = times, .v = ql_scalar_run(&pn->scalar, 0, n, room)
 	};
+	q->value_bytes = series_bytes(q, &v->series[0]);
 	return QL_DONE;
 }
 
 /* --- the result alone --- */
 
 #define KEPT_LEAST (4u << 20) /* a copy that frees less is not worth its time */
-
-static uint64_t value_bytes(const struct ql *q)
-{
-	const struct ql_value *v = &q->value;
-	uint64_t bytes = q->hist_bytes;
-
-	for (size_t i = 0; i < v->series_count; i++) {
-		const struct ql_series *s = &v->series[i];
-		bytes += s->h ? s->count * sizeof(*s->h) : 0;
-		bytes += sizeof(*s) + s->labels.len + s->count * sizeof(*s->v);
-		bytes += s->t_ms == q->times ? 0 : s->count * sizeof(*s->t_ms);
-	}
-	return bytes;
-}
 
 uint64_t ql_held(const struct ql *q)
 {
@@ -200,7 +199,7 @@ uint64_t ql_held(const struct ql *q)
 /* A result of less than a quarter of what the query holds moves, so that the rest can go. */
 static bool move_pays(const struct ql *q)
 {
-	uint64_t held = purse_used(q->purse), bytes = value_bytes(q);
+	uint64_t held = purse_used(q->purse), bytes = q->value_bytes + q->hist_bytes;
 	struct errbuf eb;
 
 	errbuf_init(&eb);
