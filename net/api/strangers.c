@@ -12,7 +12,7 @@
 #define LINES   "JSON lines are what is taken, at"
 #define PAGES   "there is no page with graphs: look with Grafana, or ask"
 
-/* Whole paths, or folders that end in '/': all below them. */
+/* Whole paths, or folders that end in '/': those and all below them. */
 /* clang-format off */
 static const struct stranger {
 	const char *path, *say, *ours;
@@ -45,7 +45,7 @@ const char *strangers_say(const char *inside, size_t len, const char **ours)
 		const struct stranger *s = &rows[i];
 		size_t n = strlen(s->path);
 		bool folder = s->path[n - 1] == '/';
-		if ((folder ? len > n : len == n) && !memcmp(s->path, inside, n)) {
+		if ((folder ? len >= n : len == n) && !memcmp(s->path, inside, n)) {
 			*ours = s->ours;
 			return s->say;
 		}
