@@ -20,6 +20,9 @@ enum step {
 	STEP_HISTS,
 	STEP_HIST,
 	STEP_TAIL,
+	STEP_USED_AT, /* statistics of each step */
+	STEP_READ_AT,
+	STEP_END,
 	STEP_DONE
 };
 
@@ -329,7 +332,7 @@ static void put_seconds(struct buf *out, const char *name, double s)
 		out->len += num_fmt_json(s, (char *)out->data + out->len);
 }
 
-static void stats(struct buf *out, const struct ql_stats *st)
+static void timings(struct buf *out, const struct ql_stats *st)
 {
 	put_seconds(out,
 	    ",\"stats\":{\"timings\":{\"evalTotalTime\":", st->prepare_s + st->eval_s + st->sort_s);
@@ -338,16 +341,56 @@ static void stats(struct buf *out, const struct ql_stats *st)
 	put_seconds(out, ",\"innerEvalTime\":", st->eval_s);
 	put_seconds(out, ",\"execQueueTime\":", st->queue_s);
 	put_seconds(out, ",\"execTotalTime\":", st->total_s);
-	buf_printf(out,
-	    "},\"samples\":{\"totalQueryableSamples\":%" PRIu64 ",\"samplesRead\":%" PRIu64
-	    ",\"peakSamples\":%" PRIu64 "}}",
-	    st->samples_total, st->samples_read, st->samples_peak);
+	ADD(out, "}");
+}
+
+/* One number of each step. True when all are there. */
+static bool steps(struct promjson *e, struct buf *out, const uint64_t *of, size_t full)
+{
+	const struct ql_stats *st = e->_a->stats;
+	for (; e->_point < st->per_step; e->_point++) {
+		if (out->len >= full)
+			return false;
+		if (e->_point)
+			ADD(out, ",");
+		ADD(out, "[");
+		time_of(e, out, num_sat_add(st->start_ms, (int64_t)e->_point * st->step_ms));
+		buf_printf(out, ",%" PRIu64 "]", of[e->_point]);
+	}
+	e->_point = 0;
+	return true;
+}
+
+/* "samples" as far as it fits; each list before its sum. */
+static void samples(struct promjson *e, struct buf *out, size_t full)
+{
+	const struct ql_stats *st = e->_a->stats;
+	if (e->_step == STEP_TAIL) {
+		timings(out, st);
+		ADD(out, ",\"samples\":{");
+		if (st->per_step)
+			ADD(out, "\"totalQueryableSamplesPerStep\":[");
+		e->_point = 0;
+		e->_step = STEP_USED_AT;
+	}
+	if (e->_step == STEP_USED_AT) {
+		if (!steps(e, out, st->used_at, full))
+			return;
+		buf_printf(out, "%s\"totalQueryableSamples\":%" PRIu64, st->per_step ? "]," : "",
+		    st->samples_total);
+		if (st->per_step)
+			ADD(out, ",\"samplesReadPerStep\":[");
+		e->_step = STEP_READ_AT;
+	}
+	if (!steps(e, out, st->read_at, full))
+		return;
+	buf_printf(out, "%s,\"samplesRead\":%" PRIu64 ",\"peakSamples\":%" PRIu64 "}}",
+	    st->per_step ? "]" : "", st->samples_read, st->samples_peak);
+	e->_step = STEP_END;
 }
 
 static void tail(struct promjson *e, struct buf *out)
 {
-	if (e->_a->stats)
-		stats(out, e->_a->stats);
 	ADD(out, "}");
 	if (e->_a->more)
 		buf_add(out, e->_a->more->data, e->_a->more->len);
@@ -382,6 +425,14 @@ bool promjson_next(struct promjson *e, struct buf *out, size_t at_least)
 			in_hist(e, out, full);
 			break;
 		case STEP_TAIL:
+		case STEP_USED_AT:
+		case STEP_READ_AT:
+			if (e->_a->stats)
+				samples(e, out, full);
+			else
+				e->_step = STEP_END;
+			break;
+		case STEP_END:
 			tail(e, out);
 			return true;
 		case STEP_DONE:

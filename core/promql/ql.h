@@ -69,6 +69,7 @@ struct ql_opts {
 	uint64_t max_bytes;
 	struct ticket *ticket; /* asked when the query turns out to be heavy; NULL = never */
 	struct ql_features features;
+	bool per_step;          /* samples are counted for each step, too (ql_stats) */
 	struct ql_front *front; /* NULL: nobody. It outlives the query */
 	bool part;              /* of another query, which counts for both in /metrics; */
 	int64_t whole_start_ms; /* its range, which start(), end(), step() and range() tell of */
@@ -126,6 +127,13 @@ struct ql_stats {
 	uint64_t samples_total, samples_read, samples_peak, series;
 	/* of a range query with a front: its steps, and those of them that were not evaluated */
 	uint64_t steps, steps_kept;
+	/*
+	 * When it was asked for: of each step, at start_ms + i * step_ms, the same as samples_total
+	 * and samples_read. 0 = it was not.
+	 */
+	uint32_t per_step;
+	const uint64_t *used_at, *read_at;
+	int64_t start_ms, step_ms;
 	double parse_s, prepare_s, eval_s, sort_s, queue_s, total_s;
 };
 const struct ql_stats *ql_stats(const struct ql *q);

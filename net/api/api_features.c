@@ -62,11 +62,12 @@ static void promql_category(struct buf *b, const struct ql_features *on)
 		{ "bool", true }, { "by", true },
 		{ "delayed_name_removal", on->delayed_name_removal }, { "duration_expr", true },
 		{ "fill", on->fill_modifiers }, { "fill_left", on->fill_modifiers },
-		{ "fill_right", on->fill_modifiers }, { "group_left", true }, { "group_right", true },
-		{ "ignoring", true }, { "negative_offset", true }, { "offset", true },
-		{ "on", true }, { "per_query_lookback_delta", true }, { "per_step_stats", false },
-		{ "smoothed", on->extended_selectors }, { "subqueries", true },
-		{ "type_and_unit_labels", on->type_and_unit_labels }, { "without", true } };
+		{ "fill_right", on->fill_modifiers }, { "group_left", true },
+		{ "group_right", true }, { "ignoring", true }, { "negative_offset", true },
+		{ "offset", true }, { "on", true }, { "per_query_lookback_delta", true },
+		{ "per_step_stats", on->per_step_stats }, { "smoothed", on->extended_selectors },
+		{ "subqueries", true }, { "type_and_unit_labels", on->type_and_unit_labels },
+		{ "without", true } };
 	category(b, false, "promql", f, COUNT_OF(f));
 }
 

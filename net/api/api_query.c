@@ -160,6 +160,7 @@ static void stats_param(struct query *q, const struct urlq *u)
 	size_t len;
 	const char *s = urlq_get(u, "stats", &len);
 	q->want_stats = len > 0;
+	q->opts.per_step = q->opts.features.per_step_stats && bytes_equal(s, len, "all", 3);
 	if (!len || !strcmp(s, "true") || !strcmp(s, "all"))
 		return;
 	struct buf b;
@@ -326,16 +327,16 @@ struct query *api_query_plain(struct req *r, const struct query_plain *p)
 /* --- FOLLOWS --- */
 
 /*
- * What the result depends on; limit, stats and timeout are each one's own. Limits are those of the
- * tenants, but for a change of the configuration between two.
+ * What the result depends on; limit, stats and timeout are each one's own. But counts for
+ * each step are made only for who asks for them. Limits are those of the tenants, but for a change of the configuration between two.
  */
 static void *key_of(const struct query *q, size_t *len)
 {
 	const struct req *r = q->req;
 	const uint64_t head[] = { (uint64_t)q->opts.start_ms, (uint64_t)q->opts.end_ms,
 		(uint64_t)q->opts.step_ms, (uint64_t)q->opts.lookback_ms, q->opts.max_samples,
-		q->opts.max_bytes, (uintptr_t)q->opts.limits, (uintptr_t)q->opts.front, r->tenant,
-		r->tenants_count };
+		q->opts.max_bytes, (uintptr_t)q->opts.limits, (uintptr_t)q->opts.front,
+		q->opts.per_step, r->tenant, r->tenants_count };
 	size_t tenants = r->tenants_count * sizeof(*r->tenants);
 	*len = sizeof(head) + tenants + q->text_len;
 	uint8_t *key = arena_alloc(&q->req->arena, *len);

@@ -41,6 +41,14 @@ static struct ql_pn *plan_known(
 	return node_done(p, pn);
 }
 
+/* What is read for step 0 of these, once. */
+static struct ql_reads first_alone(const struct ql_reads *around)
+{
+	struct ql_reads r = { .one = true };
+	r.none = !ql_reads_at(around, 0, &r.at);
+	return r;
+}
+
 static struct ql_pn *plan_expanded(
     struct ql_plan *p, const struct ql_node *n, const struct ql_grid *g)
 {
@@ -48,7 +56,7 @@ static struct ql_pn *plan_expanded(
 	struct ql_scope scope = p->_scope;
 
 	p->_scope.uses *= g->n;
-	p->_scope.reads = (struct ql_reads){ .none = !ql_reads_step(&scope.reads, 0) };
+	p->_scope.reads = first_alone(&scope.reads);
 	struct ql_pn *inner = plan_here(p, n, &once);
 	p->_scope = scope;
 	if (!inner || inner->kind == PN_STRING)
@@ -97,6 +105,18 @@ static struct ql_range_spec range_of(
 	};
 }
 
+/* What is read for one step, and used at all of them alike, need not be counted step by step. */
+static void plan_tally(const struct ql_plan *p, struct ql_pipe *s)
+{
+	const struct ql_reads *reads = &s->range.reads;
+
+	if (LIKELY(!p->opts->per_step) || p->steps == 1 || reads->one || reads->none ||
+	    s->mode == QL_PIECE_SMOOTH || s->mode == QL_PIECE_RAW)
+		return;
+	s->tally_n = p->steps;
+	s->tally_used = p->_scope.uses != 0;
+}
+
 static struct ql_pipe *plan_pipe(
     struct ql_plan *p, const struct ql_node *sel, const struct ql_grid *g, enum ql_piece_mode mode)
 {
@@ -113,6 +133,7 @@ static struct ql_pipe *plan_pipe(
 	} else if (mode == QL_PIECE_SMOOTH) {
 		s->range.range_ms = 0;
 	}
+	plan_tally(p, s);
 	return s;
 }
 
@@ -253,8 +274,8 @@ static struct ql_reads subquery_reads(const struct ql_plan *p, const struct ql_n
 	bool gaps = m->at != QL_AT_NONE || outer->step_ms > sub->sub.range_ms;
 
 	if (around->none || outer->n == 1)
-		return (struct ql_reads){ .none = !ql_reads_step(around, 0) };
-	if (!around->around && !gaps)
+		return first_alone(around);
+	if (!around->around && !gaps && !p->opts->per_step)
 		return (struct ql_reads){ 0 };
 	struct ql_around *a = arena_alloc(p->arena, sizeof(*a));
 	*a = (struct ql_around){
@@ -863,6 +884,7 @@ enum err ql_plan_make(struct ql_plan *p, struct ql_node *root)
 		g.n = (uint32_t)n;
 	}
 	(void)ql_walk(root, QL_PARENTS_LAST, ql_plan_mark, p);
+	p->steps = g.n;
 	p->root = plan(p, root, &g);
 	if (!p->err)
 		check_sure(p);

@@ -96,6 +96,7 @@ struct ql_plan {
 	int64_t lookback_ms, subquery_step_ms;
 	struct purse *bytes, *samples; /* of the query */
 	uint64_t points_sure;          /* values that its nodes hold for certain */
+	uint32_t steps;                /* of the query */
 	struct ql_pn *first, **_end;   /* evaluation order */
 	struct ql_pn *root;
 	struct ql_pn *pieces;   /* through next_piece */

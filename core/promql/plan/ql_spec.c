@@ -31,7 +31,8 @@ void ql_range_reach(const struct ql_range_spec *s, int64_t *t_min_ms, int64_t *t
 	*t_max_ms = num_sat_add(last, after);
 }
 
-bool ql_around_step(const struct ql_around *a, uint32_t i)
+/* The step around that step i belongs to; false: it lies in no window. */
+static bool around_at(const struct ql_around *a, uint32_t i, uint32_t *outer)
 {
 	int64_t t = ql_grid_t(&a->grid, i), step = a->outer.step_ms;
 	int64_t after = num_sat_sub(num_sat_add(t, a->offset_ms), a->outer.start_ms);
@@ -39,7 +40,23 @@ bool ql_around_step(const struct ql_around *a, uint32_t i)
 	uint32_t at = k < a->outer.n ? (uint32_t)k : a->outer.n - 1;
 	int64_t ref = num_sat_sub(ql_grid_t(&a->outer, at), a->offset_ms);
 
-	return t > num_sat_sub(ref, a->range_ms) && ql_reads_step(&a->reads, at);
+	*outer = at;
+	return t > num_sat_sub(ref, a->range_ms);
+}
+
+bool ql_around_step(const struct ql_around *a, uint32_t i)
+{
+	uint32_t at;
+	return around_at(a, i, &at) && ql_reads_step(&a->reads, at);
+}
+
+bool ql_reads_at(const struct ql_reads *r, uint32_t i, uint32_t *at)
+{
+	for (; r->around && !r->none; r = &r->around->reads)
+		if (!around_at(r->around, i, &i))
+			return false;
+	*at = r->one ? r->at : i;
+	return !r->none;
 }
 
 bool ql_aggr_knows(enum ql_agg op)

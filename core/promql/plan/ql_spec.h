@@ -45,6 +45,8 @@ enum ql_equal {
 struct ql_reads {
 	bool none;
 	const struct ql_around *around; /* NULL: all */
+	bool one;                       /* without around: all of them are read for step "at" */
+	uint32_t at;                    /* of the query */
 };
 /*
  * The steps of a subquery, seen from around it. Each belongs to the first step around that is not
@@ -61,6 +63,8 @@ static inline bool ql_reads_step(const struct ql_reads *r, uint32_t i)
 {
 	return !r->none && (!r->around || ql_around_step(r->around, i));
 }
+/* Which step of the query step i is read for; false: none. */
+bool ql_reads_at(const struct ql_reads *r, uint32_t i, uint32_t *at);
 
 /*
  * What of histograms is looked at above a selector. Under histogram_count, histogram_sum and
@@ -184,6 +188,9 @@ struct ql_pipe {
 	struct ql_reduce reduce;
 	struct ql_pos pos;       /* of the selector, for notes */
 	struct ql_pos param_pos; /* of quantile_over_time's first argument */
+	/* Steps of the query, when they are counted one by one here (run/ql_tally.h); 0: they are not. */
+	uint32_t tally_n;
+	bool tally_used; /* those used, too; else those read alone */
 };
 struct ql_piece_spec {
 	struct source *source;

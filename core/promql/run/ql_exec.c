@@ -51,6 +51,21 @@ static enum err check_type(const struct ql *q, struct errbuf *eb)
 	return ERR_OK;
 }
 
+/* Where a result that moves does not leave it behind. */
+static enum err make_tally(struct ql *q)
+{
+	uint32_t n = q->plan.steps;
+	enum err e = ql_room(&q->run.budget, 2 * (uint64_t)n * sizeof(uint64_t), &q->eb);
+
+	if (e)
+		return e;
+	struct ql_tally *t = q->run.tally = arena_zalloc(&q->kept, sizeof(*t));
+	t->n = n;
+	t->used = arena_zalloc(&q->kept, n * sizeof(*t->used));
+	t->read = arena_zalloc(&q->kept, n * sizeof(*t->read));
+	return ERR_OK;
+}
+
 static void make_plan(struct ql *q)
 {
 	const struct ql_opts *o = &q->opts;
@@ -74,6 +89,8 @@ static void make_plan(struct ql *q)
 	ql_notes_init(&q->run.notes, &q->arena);
 	ql_tab_init(&q->run.warnings, &q->arena);
 	q->err = ql_plan_make(&q->plan, q->root);
+	if (!q->err && o->per_step)
+		q->err = make_tally(q);
 	if (!q->err)
 		q->err = ql_budget_look(&q->run.budget, &q->eb);
 	if (!q->err && q->opts.trace)
@@ -95,7 +112,7 @@ static void query_end(struct ql *q)
 enum err ql_create(
     const char *text, size_t len, const struct ql_opts *opts, struct ql **out, struct errbuf *eb)
 {
-	if (opts->front && opts->step_ms > 0)
+	if (opts->front && opts->step_ms > 0 && !opts->per_step)
 		return opts->front->create(opts->front, text, len, opts, out, eb);
 	struct ql *q = mem_zalloc(sizeof(*q));
 	struct ql_parse_opts po = {
@@ -334,6 +351,18 @@ static void keep_warnings(struct ql_run *x, const struct ql_batch *b)
 	}
 }
 
+static void batch_tally(struct ql_run *x, const struct ql_pn *pn, const struct ql_batch_pipe *b)
+{
+	const struct ql_reads *r = &pn->pipe->range.reads;
+
+	if (pn->pipe->tally_n) {
+		ql_tally_add(x->tally, &b->tally);
+		return;
+	}
+	ql_tally_alike(x->tally, b->samples_used * (pn->scope.uses / x->tally->n));
+	x->tally->read[r->one ? r->at : 0] += b->samples_read;
+}
+
 /* A batch becomes part of the query: its parts are used when all are here. */
 static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batch *b)
 {
@@ -344,6 +373,8 @@ static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batc
 	x->samples_used += b->pipes[pn->pipe->index].samples_used * pn->scope.uses;
 	x->samples_read += b->pipes[pn->pipe->index].samples_read;
 	x->hist_bytes += b->pipes[pn->pipe->index].hist_bytes;
+	if (UNLIKELY(x->tally != NULL))
+		batch_tally(x, pn, &b->pipes[pn->pipe->index]);
 	metric_add(M_QUERY_SAMPLES, b->samples);
 	keep_warnings(x, b);
 	if (b->err)
@@ -536,6 +567,17 @@ static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
 
 /* --- the job --- */
 
+static void stats_per_step(struct ql *q)
+{
+	const struct ql_tally *t = q->run.tally;
+
+	q->stats.per_step = t->n;
+	q->stats.used_at = t->used;
+	q->stats.read_at = t->read;
+	q->stats.start_ms = q->opts.start_ms;
+	q->stats.step_ms = q->opts.step_ms;
+}
+
 static void query_result_ready(struct ql *q)
 {
 	struct ql_run *x = &q->run;
@@ -544,6 +586,8 @@ static void query_result_ready(struct ql *q)
 	q->stats.samples_read = x->samples_read;
 	q->stats.samples_peak = x->budget.points_peak;
 	q->stats.series = x->series;
+	if (x->tally)
+		stats_per_step(q);
 	q->stats.eval_s = (double)(clock_real_mono_ns() - q->t_eval_ns) / 1e9;
 	query_wind(q, ERR_OK);
 }

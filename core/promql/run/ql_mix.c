@@ -104,10 +104,18 @@ static enum err gather_room(struct ql_range *r, struct errbuf *eb)
 	return e;
 }
 
-static uint64_t points_of(const struct hist *h) /* in floats, as upstream has it */
+uint64_t ql_hist_points(const struct hist *h)
 {
 	return h ? (176 + 8 * hist_cost(h)) / 16 : 1;
 }
+
+const uint64_t *ql_mix_points(const struct ql_range *r)
+{
+	return r->_mix->points.p;
+}
+
+/* What counts of one without its buckets. */
+static const struct hist bare = { .is_float = true };
 
 /* One that is no marker. */
 static void gather(struct ql_mix *m, const struct sample_column *in, uint32_t i)
@@ -124,7 +132,7 @@ static void gather(struct ql_mix *m, const struct sample_column *in, uint32_t i)
 	hists[k + 1] = hists[k] + (h != NULL);
 	customs[k + 1] = customs[k] + (h && h->schema == HIST_SCHEMA_CUSTOM);
 	gauges[k + 1] = gauges[k] + (h && h->hint == HIST_GAUGE);
-	points[k + 1] = points[k] + points_of(h);
+	points[k + 1] = points[k] + (h && m->hints ? ql_hist_points(&bare) : ql_hist_points(h));
 	if (m->starts)
 		((int64_t *)m->start.p)[k] = in->start_ms ? in->start_ms[i] : 0;
 	if (h) {
@@ -651,7 +659,7 @@ static bool run_instant(
 		enum ql_mix_did did = there ? instant_step(r, want, hi - 1) : QL_MIX_NONE;
 		put(r, i, did, out);
 		if (did != QL_MIX_NONE) {
-			uint64_t points = did == QL_MIX_HIST ? points_of(m->win.h) : 1;
+			uint64_t points = did == QL_MIX_HIST ? ql_hist_points(m->win.h) : 1;
 			r->samples_in_windows += points;
 			r->samples_read += ql_reads_step(&s->reads, i) ? points : 0;
 		}

@@ -38,6 +38,7 @@
 #include "core/promql/run/ql_notes.h"
 #include "core/promql/run/ql_range.h"
 #include "core/promql/run/ql_reduce.h"
+#include "core/promql/run/ql_tally.h"
 
 /* x credits x shards is what may be on the way: 4 MiB with 16 shards */
 #define QL_BATCH_BYTES   (128u << 10)
@@ -51,6 +52,7 @@ struct ql_batch_pipe { /* what a batch has of one pipe */
 	struct ql_reducer reducer;
 	bool may_collide; /* labels were dropped that may have told series apart */
 	uint64_t samples_used, samples_read; /* as statistics of queries count them (ql_plan.h) */
+	struct ql_tally tally;               /* the same for each step, in a shard's last batch */
 };
 struct ql_batch { /* made on the shard's loop, owned by the home loop after it was sent */
 	struct mbox_msg msg;

@@ -546,8 +546,10 @@ enum err ql_instant_run(struct ql_range *r, bool want_time, const struct sample_
 		return ql_mix_instant(r, want_time ? QL_MIX_TIME : QL_MIX_VALUE, in, out, any, eb);
 	out->hists = NULL;
 	*any = r->again = false;
-	if (!in->count)
+	if (!in->count) {
+		r->samples_in_windows = r->samples_read = 0;
 		return ERR_OK;
+	}
 	if (r->_phase == QL_RANGE_NEW) {
 		column_begin(r, in);
 		enter(r, QL_RANGE_TIMES); /* all of the result is written */
@@ -568,6 +570,12 @@ enum err ql_info_run_times(struct ql_range *r, const struct sample_column *in, s
 	if (UNLIKELY(in->h != NULL))
 		return ql_mix_instant(r, QL_MIX_INFO, in, out, any, eb);
 	return ql_instant_run(r, true, in, out, any, eb);
+}
+
+const uint64_t *ql_range_points(const struct ql_range *r, const struct sample_column *in)
+{
+	bool mixed = UNLIKELY(in->h || in->start_ms) && ql_mix_wants(r, in);
+	return mixed ? ql_mix_points(r) : NULL;
 }
 
 enum err ql_start_run(struct ql_range *r, const struct sample_column *in, struct ql_col *out,

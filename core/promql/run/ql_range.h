@@ -178,6 +178,11 @@ MUST_CHECK enum err ql_start_run(struct ql_range *r, const struct sample_column 
 MUST_CHECK enum err ql_smooth_run(struct ql_range *r, const struct sample_column *in,
     struct ql_col *out, bool *any, struct errbuf *eb);
 
+/* A histogram as so many samples, as upstream has it; no histogram is one. */
+uint64_t ql_hist_points(const struct hist *h);
+/* Of the column that was run last: samples 0..i-1 are [i] such samples. NULL: floats, each is one. */
+const uint64_t *ql_range_points(const struct ql_range *r, const struct sample_column *in);
+
 double ql_quantile(double q, double *values, uint32_t count); /* sorts values */
 void ql_sort_doubles(double *v, uint32_t count);              /* NaN first */
 

@@ -101,6 +101,8 @@ enum ql_mix_want {
 	QL_MIX_START /* the sample's start time, 0 when it is not told */
 };
 bool ql_mix_wants(const struct ql_range *r, const struct sample_column *in);
+/* Of the column that it was through last (ql_range_points). */
+const uint64_t *ql_mix_points(const struct ql_range *r);
 MUST_CHECK enum err ql_mix_run(struct ql_range *r, bool smooth, const struct sample_column *in,
     struct ql_col *out, bool *any, struct errbuf *eb);
 MUST_CHECK enum err ql_mix_instant(struct ql_range *r, enum ql_mix_want want,

@@ -13,6 +13,7 @@
 
 #include "core/promql/plan/ql_plan.h"
 #include "core/promql/run/ql_notes.h"
+#include "core/promql/run/ql_tally.h"
 
 enum ql_did {
 	QL_DONE,
@@ -38,7 +39,8 @@ struct ql_run {
 	struct ql_cleanup *cleanups;
 	uint64_t series;                     /* read */
 	uint64_t samples_used, samples_read; /* ql_plan.h */
-	uint64_t hist_bytes;                 /* of histograms that came from pieces */
+	struct ql_tally *tally; /* the same for each step of the query; NULL: not asked */
+	uint64_t hist_bytes;    /* of histograms that came from pieces */
 	struct ql_tab warnings; /* of storage, each once: its bytes are a text with its NUL */
 };
 #define QL_TICK 4096 /* values between looks at the clock */

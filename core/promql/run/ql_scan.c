@@ -308,6 +308,7 @@ static void scan_close(struct ql_scan *s)
 			s->piece->spec->told[s->shard].bytes = s->cursor_memory;
 		s->cursor_memory = 0;
 	}
+	ql_scan_tally(s);
 	ql_scan_pipes_release(s);
 	arena_release(&s->made);
 	if (s->canceled && !s->err)

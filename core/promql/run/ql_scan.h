@@ -22,6 +22,7 @@
 /* Where the series at hand is. Each part may take more than a slice. */
 enum scan_part {
 	SCAN_WINDOWS,
+	SCAN_TALLY, /* samples are counted for each step */
 	SCAN_NOTES,
 	SCAN_STAGES,
 	SCAN_TAKE,
@@ -42,9 +43,12 @@ struct scan_pipe {
 	uint32_t raw_count;
 	const struct hist **raw_h; /* when it may have histograms */
 	bool raw_any_h;            /* it has one */
+	bool any;                  /* some step has a value */
 	struct ql_elem_at elem_at;
 	struct arena text; /* labels of the series as they are without its name */
 	struct buf scratch;
+	struct ql_tally tally;
+	uint64_t tally_bytes; /* charged for it */
 };
 enum scan_state {
 	SCAN_OPEN,
@@ -115,6 +119,7 @@ struct ql_batch *ql_scan_batch(struct ql_scan *s);
 /* Memory of the pipes; after an error, too, it is released. */
 MUST_CHECK enum err ql_scan_pipes_init(struct ql_scan *s);
 void ql_scan_pipes_release(struct ql_scan *s);
+void ql_scan_tally(struct ql_scan *s); /* what was counted for each step goes into the batch */
 /* True: the slice is over. work in samples or steps since it was asked last. */
 bool ql_scan_yield(void *arg, uint64_t work);
 /*

@@ -22,6 +22,21 @@ bool ql_scan_yield(void *arg, uint64_t work)
 
 /* --- pipes --- */
 
+static enum err tally_init(struct ql_scan *s, struct scan_pipe *p)
+{
+	uint32_t n = p->spec->tally_n;
+	uint64_t bytes = 2 * (uint64_t)n * sizeof(uint64_t);
+	enum err e = ql_charge_heap(&s->budget, bytes, &s->eb);
+
+	if (e)
+		return e;
+	p->tally_bytes = bytes;
+	p->tally.n = n;
+	p->tally.used = mem_zalloc(bytes);
+	p->tally.read = p->tally.used + n;
+	return ERR_OK;
+}
+
 enum err ql_scan_pipes_init(struct ql_scan *s)
 {
 	const struct ql_piece_spec *spec = s->piece->spec;
@@ -47,6 +62,8 @@ enum err ql_scan_pipes_init(struct ql_scan *s)
 		p->col.has = mem_alloc(bytes);
 		p->col.v = (double *)(p->col.has + ql_words(n));
 		p->col.drop_name = q->names == QL_NAMES_DROP_LATE;
+		if (UNLIKELY(q->tally_n) && (e = tally_init(s, p)))
+			break;
 	}
 	return e;
 }
@@ -60,11 +77,21 @@ void ql_scan_pipes_release(struct ql_scan *s)
 		ql_range_release(&p->range);
 		arena_release(&p->text);
 		buf_release(&p->scratch);
+		mem_free(p->tally.used);
+		ql_uncharge_heap(&s->budget, p->tally_bytes);
 		mem_free(p->col.has);
 		ql_uncharge_heap(&s->budget, p->col_bytes);
 	}
 	mem_free(s->pipes);
 	s->pipes = NULL;
+}
+
+void ql_scan_tally(struct ql_scan *s)
+{
+	for (unsigned i = 0; s->pipes && i < s->piece->spec->pipes_count; i++)
+		if (UNLIKELY(s->pipes[i].tally.n))
+			ql_tally_copy(
+			    &s->batch->arena, &s->batch->pipes[i].tally, &s->pipes[i].tally);
 }
 
 /* --- one series in one pipe --- */
@@ -106,6 +133,30 @@ static bool scan_base(struct ql_scan *s, struct scan_pipe *p, const struct sampl
 }
 
 /* Parts of a series return true when the slice is over. */
+
+static bool scan_tally(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
+{
+	const struct ql_pipe *spec = p->spec;
+	uint32_t n = spec->range.grid.n;
+
+	if (!p->range.samples_in_windows)
+		return false;
+	while (p->step < n) {
+		uint32_t end = p->step + ql_part(p->step, n);
+		if (spec->mode == QL_PIECE_RANGE)
+			ql_tally_windows(
+			    &p->tally, &p->range, &item->col, spec->tally_used, p->step, end);
+		else
+			ql_tally_points(
+			    &p->tally, &spec->range.reads, &p->col, spec->tally_used, p->step, end);
+		uint32_t count = end - p->step;
+		p->step = end;
+		if (end < n && ql_scan_yield(s, 4 * (uint64_t)count))
+			return true;
+	}
+	p->step = 0;
+	return false;
+}
 
 static bool scan_notes(struct ql_scan *s, struct scan_pipe *p, const struct source_item *item)
 {
@@ -424,8 +475,18 @@ static bool pipe_parts(struct ql_scan *s, struct scan_pipe *p, const struct sour
 	if (p->spec->mode == QL_PIECE_RAW)
 		return scan_raw(s, p, item);
 	if (p->part == SCAN_WINDOWS) {
-		if (!scan_base(s, p, &item->col))
+		p->any = scan_base(s, p, &item->col);
+		if (p->range.again || s->err)
 			return p->range.again;
+		if (LIKELY(!p->tally.n) && !p->any)
+			return false;
+		p->part = LIKELY(!p->tally.n) ? SCAN_NOTES : SCAN_TALLY;
+	}
+	if (UNLIKELY(p->part == SCAN_TALLY)) {
+		if (scan_tally(s, p, item))
+			return true;
+		if (!p->any)
+			return false;
 		p->part = SCAN_NOTES;
 	}
 	if (p->part == SCAN_NOTES) {

@@ -123,6 +123,18 @@ static bool window_notes(
 	return true;
 }
 
+/* What counts as used at each step: some thousand of them. Points are not read. */
+static void window_tally(struct ql_run *x, const struct ql_pn *pn, const struct sample_column *in)
+{
+	const struct ql_range *r = &((const struct window_state *)pn->state)->range;
+	struct ql_tally used = { .n = x->tally->n, .used = x->tally->used };
+
+	if (used.n == 1 || pn->scope.reads.one)
+		ql_tally_alike(x->tally, r->samples_in_windows * (pn->scope.uses / used.n));
+	else
+		ql_tally_windows(&used, r, in, true, 0, pn->grid.n);
+}
+
 /* The windows of the points; false when the slice ended, or x->err. */
 static bool window_values(struct ql_run *x, struct ql_pn *pn, struct ql_col *c)
 {
@@ -136,6 +148,8 @@ static bool window_values(struct ql_run *x, struct ql_pn *pn, struct ql_col *c)
 		return false;
 	w->points = 0;
 	x->samples_used += w->range.samples_in_windows * pn->scope.uses;
+	if (UNLIKELY(x->tally != NULL) && pn->scope.uses && w->range.samples_in_windows)
+		window_tally(x, pn, &in);
 	return true;
 }
 
