@@ -328,7 +328,8 @@ struct query *api_query_plain(struct req *r, const struct query_plain *p)
 
 /*
  * What the result depends on; limit, stats and timeout are each one's own. But counts for
- * each step are made only for who asks for them. Limits are those of the tenants, but for a change of the configuration between two.
+ * each step are made only for who asks for them. Limits are those of the tenants, but for a change
+ * of the configuration between two.
  */
 static void *key_of(const struct query *q, size_t *len)
 {
