@@ -89,6 +89,8 @@ static void answerjob_begin(struct req *r)
 	buf_init(&j->made);
 	job_init(&j->job, r->_answer->payer_class, answerjob_run);
 	job_group(&j->job, r->_answer->payer);
+	j->job.what = r->path;
+	j->job.what_len = r->path_len;
 	r->_answer->job = j;
 	job_start(r->loop, &j->job);
 }
