@@ -57,7 +57,7 @@ bool hist_reset_after(struct arena *scratch, const struct hist *before, const st
 /*
  * A running sum with compensation (Kahan-Neumaier) for each count, or a mean, which goes on as a
  * running mean when the sum would be infinite. Its arrays grow in the arena and are used again, so
- * that adding histograms of one layout takes no memory.
+ * that adding histograms of layouts that it has seen takes no memory.
  */
 struct hist_sum;
 struct hist_sum *hist_sum_make(struct arena *a, bool mean);

@@ -128,7 +128,9 @@ void histm_zeros(struct histm_term *l, struct histm_term *r);
  * bucket that holds something.
  */
 bool histm_zero_cut(const struct hist *h, double threshold, double *count);
-/* The bounds that both have, in the arena; false without memory. */
+/* The bounds that both have, into an array with room for those of one of them; how many. */
+uint32_t histm_bounds_of_both(const struct hist *l, const struct hist *r, double *both);
+/* The same in the arena; false without memory. */
 bool histm_common_bounds(struct arena *a, const struct hist *l, const struct hist *r,
     const double **bounds, uint32_t *count);
 /* The hint of a sum; *told gets HISTMATH_COLLIDED. */

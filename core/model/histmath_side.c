@@ -195,13 +195,9 @@ bool histm_same_bounds(const struct hist *l, const struct hist *r)
 	return true;
 }
 
-bool histm_common_bounds(struct arena *a, const struct hist *l, const struct hist *r,
-    const double **bounds, uint32_t *count)
+uint32_t histm_bounds_of_both(const struct hist *l, const struct hist *r, double *both)
 {
 	uint32_t i = 0, k = 0, n = 0;
-	double *both = arena_array(a, histm_min_u32(l->bounds_count, r->bounds_count), sizeof *both);
-	if (!both)
-		return false;
 	while (i < l->bounds_count && k < r->bounds_count) {
 		if (l->bounds[i] == r->bounds[k]) {
 			both[n++] = l->bounds[i++];
@@ -212,8 +208,17 @@ bool histm_common_bounds(struct arena *a, const struct hist *l, const struct his
 			k++;
 		}
 	}
-	*bounds = n ? both : NULL;
-	*count = n;
+	return n;
+}
+
+bool histm_common_bounds(struct arena *a, const struct hist *l, const struct hist *r,
+    const double **bounds, uint32_t *count)
+{
+	double *both = arena_array(a, histm_min_u32(l->bounds_count, r->bounds_count), sizeof *both);
+	if (!both)
+		return false;
+	*count = histm_bounds_of_both(l, r, both);
+	*bounds = *count ? both : NULL;
 	return true;
 }
 

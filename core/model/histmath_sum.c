@@ -298,7 +298,7 @@ static bool sides_merge(
 }
 
 static void map_custom(
-    const struct addend *x, const struct sum_state *to, double *counts, double *errors)
+    const struct addend *x, const struct sum_state *to, union hist_count *counts, double *errors)
 {
 	struct histm_walk w = histm_walk(&x->h.positive, 0);
 	uint32_t k = 0;
@@ -310,32 +310,34 @@ static void map_custom(
 				k++;
 			at = k;
 		}
-		histm_kahan(w.count, &counts[at], &errors[at]);
+		histm_kahan(w.count, &counts[at].f, &errors[at]);
 		if (x->errors[1])
-			histm_kahan(w.error, &counts[at], &errors[at]);
+			histm_kahan(w.error, &counts[at].f, &errors[at]);
 	}
 }
 
-/* Custom buckets of different bounds. */
+/* Custom buckets of different bounds; all is made in the arrays of the next state. */
 static bool custom_merge(
     struct arena *a, const struct addend *l, const struct addend *r, struct sum_state *to)
 {
+	struct sum_side *side = &to->sides[1];
 	struct histm_out o;
-	const double *bounds;
-	uint32_t n;
-	if (!histm_common_bounds(a, &l->h, &r->h, &bounds, &n) || !bounds_set(a, to, bounds, n))
+	if (!bounds_room(a, to, histm_min_u32(l->h.bounds_count, r->h.bounds_count)))
 		return false;
-	double *counts = arena_zalloc(a, 2 * ((size_t)n + 1) * sizeof *counts),
-	       *errors = counts + n + 1;
-	if (!counts || !side_begin(a, &o, &to->sides[1], n + 1))
+	uint32_t n = to->bounds_count = histm_bounds_of_both(&l->h, &r->h, to->bounds);
+	if (!side_begin(a, &o, side, n + 1))
 		return false;
-	map_custom(l, to, counts, errors);
-	map_custom(r, to, counts, errors);
-	for (uint32_t i = 0; i <= n; i++)
-		if (counts[i] != 0 || errors[i] != 0)
-			histm_out_add(&o, i, counts[i], errors[i]);
+	memset(side->counts, 0, (n + 1) * sizeof *side->counts);
+	memset(side->errors, 0, (n + 1) * sizeof *side->errors);
+	map_custom(l, to, side->counts, side->errors);
+	map_custom(r, to, side->counts, side->errors);
+	for (uint32_t i = 0; i <= n; i++) {
+		double count = side->counts[i].f, error = side->errors[i];
+		if (count != 0 || error != 0)
+			histm_out_add(&o, i, count, error);
+	}
 	to->sides[0].counts_count = to->sides[0].spans_count = 0;
-	return side_done(a, &o, &to->sides[1]);
+	return side_done(a, &o, side);
 }
 
 static struct histm_term term_of(const struct addend *x)

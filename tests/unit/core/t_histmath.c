@@ -701,6 +701,33 @@ static void anything(void)
 	tap_ok(!bad && made > 20000, "whatever may be stored is computed with (%u, %u)", bad, made);
 }
 
+/* Layouts that take turns: a sum has its arrays after some of them. */
+static void sums_stay_small(void)
+{
+	static const char *const turns[][2] = {
+		{ "sc b1,2,3,4 +0:1,2,3,4,5", "sc b1,2,4,8 +0:1,2,3,4,5" },
+		{ "s0 +0:1,2,3 -1:4", "s2 z0.5/1 +0:1,2,3,4,5,6 +9:1" },
+		{ "s3 +0:1,2 +1:5 +4:5,5", "s1 z3/1 +0:1,2,3,4,5,6 +9:1" },
+	};
+	for (size_t i = 0; i < COUNT_OF(turns) * 2; i++) {
+		const struct hist *l = H(turns[i / 2][0]), *r = H(turns[i / 2][1]);
+		struct arena a;
+		arena_init(&a, 64);
+		struct hist_sum *s = hist_sum_make(&a, i % 2);
+		unsigned told = 0;
+		size_t before = 0;
+		for (unsigned k = 0; k < 1000; k++) {
+			if (k == 10)
+				before = arena_used(&a);
+			told |= hist_sum_add(s, k % 2 ? l : r);
+		}
+		tap_ok(!(told & HISTMATH_NONE) && arena_used(&a) == before,
+		    "%s of %s and others: %zu bytes after 10, %zu after 1000",
+		    i % 2 ? "mean" : "sum", turns[i / 2][0], before, arena_used(&a));
+		arena_release(&a);
+	}
+}
+
 /* Each function with memory for less and less. */
 static void short_of_memory(void)
 {
@@ -743,6 +770,7 @@ int main(void)
 	trims();
 	estimates();
 	running_sums();
+	sums_stay_small();
 	short_of_memory();
 	anything();
 	sums_agree();
