@@ -409,8 +409,7 @@ static enum err value_take(struct scan *s, double *out)
 	enum err e = quoted ? raw_string(s, &text, &len) : word(s, &text, &len);
 	if (e)
 		return e;
-	bool digit = *text == '-' || (*text >= '0' && *text <= '9') || *text == 'n';
-	if ((quoted || digit) && text_value(text, len, out)) {
+	if (text_value(text, len, out)) {
 		if (isnan(*out) && !sample_is_stale(*out))
 			*out = num_from_bits(SAMPLE_NAN_BITS);
 		return ERR_OK;

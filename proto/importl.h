@@ -7,7 +7,8 @@
  * importl_begin judges the whole line and makes its labels; importl_rows then gives some rows at a
  * time, so that a line of any length needs no more memory than its labels. Members come in any
  * order, unknown ones are passed over. Values are numbers, null (a stale marker), or texts: "NaN",
- * "Infinity", "-Infinity", "Inf", "-Inf", "null" or a number. Times are milliseconds.
+ * "Infinity", "-Infinity", "Inf", "-Inf", "null" or a number; these words may stand without quotes,
+ * as older exports have them. Times are milliseconds.
  *
  * Memory: labels in the arena; the line is borrowed until its rows are there. Thread: pure. Any
  * bytes are safe (fuzz_importl). Cost: about 40 ns a sample.

@@ -46,6 +46,13 @@ static void good(void)
 	        num_bits(batch.rows[1].v) == SAMPLE_NAN_BITS &&
 	        num_bits(batch.rows[2].v) == SAMPLE_STALE_BITS,
 	    "null is a stale marker, NaN is none");
+	static const double bare[] = { INFINITY, -INFINITY, INFINITY, -INFINITY, 5 };
+	tap_ok(
+	    !take("{\"values\":[+Inf,-Inf,inf,-Infinity,5,NaN],\"metric\":{\"a\":\"b\"},\"timestamps\":[1,2,3,4,5,6]}") &&
+	        batch.rows_count == 6 && num_bits(batch.rows[5].v) == SAMPLE_NAN_BITS,
+	    "words without quotes, as older exports have them: %s", eb.text);
+	for (size_t i = 0; i < COUNT_OF(bare) && i < batch.rows_count; i++)
+		tap_ok(batch.rows[i].v == bare[i], "it is %g", batch.rows[i].v);
 	tap_ok(
 	    !take("{\"x\":[{},[],{\"y\":[1,\"]\"]}],\"values\":[],\"timestamps\":[],\"metric\":{\"\\u0061\":\"\\ud83d\\ude00\\ud800\\n\"},\"z\":false}") &&
 	        !batch.rows_count,
