@@ -24,7 +24,7 @@ struct qlrun_opts {
 	uint64_t max_bytes, max_samples;
 	struct purse *purse; /* NULL = the query makes one of max_bytes */
 	int64_t timeout_ms;
-	bool in_order;
+	bool in_order, per_step;
 	int digits;                    /* of values: 0 = 17 */
 	unsigned cancel_after_us;      /* 0 = never */
 	struct ql_stats *stats;        /* out, may be NULL */
@@ -105,6 +105,7 @@ static inline void qlrun_start_(void *arg)
 	struct errbuf eb;
 	struct ql_opts o = {
 		.source = r->src,
+		.per_step = r->o->per_step,
 		.start_ms = r->o->start_ms,
 		.end_ms = r->o->step_ms ? r->o->end_ms : r->o->start_ms,
 		.step_ms = r->o->step_ms,

@@ -188,10 +188,7 @@ struct ql_pipe {
 	struct ql_reduce reduce;
 	struct ql_pos pos;       /* of the selector, for notes */
 	struct ql_pos param_pos; /* of quantile_over_time's first argument */
-	/*
-	 * Steps of the query, when they are counted one by one here (run/ql_tally.h); 0: they are
-	 * not.
-	 */
+	/* Steps of the query, when each is counted here (run/ql_tally.h); else 0. */
 	uint32_t tally_n;
 	bool tally_used; /* those used, too; else those read alone */
 };

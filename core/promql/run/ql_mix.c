@@ -115,7 +115,7 @@ const uint64_t *ql_mix_points(const struct ql_range *r)
 }
 
 /* What counts of one without its buckets. */
-static const struct hist without_buckets = { .is_float = true };
+static const struct hist bare_hist = { .is_float = true };
 
 /* One that is no marker. */
 static void gather(struct ql_mix *m, const struct sample_column *in, uint32_t i)
@@ -132,8 +132,7 @@ static void gather(struct ql_mix *m, const struct sample_column *in, uint32_t i)
 	hists[k + 1] = hists[k] + (h != NULL);
 	customs[k + 1] = customs[k] + (h && h->schema == HIST_SCHEMA_CUSTOM);
 	gauges[k + 1] = gauges[k] + (h && h->hint == HIST_GAUGE);
-	points[k + 1] =
-	    points[k] + (h && m->hints ? ql_hist_points(&without_buckets) : ql_hist_points(h));
+	points[k + 1] = points[k] + (h && m->hints ? ql_hist_points(&bare_hist) : ql_hist_points(h));
 	if (m->starts)
 		((int64_t *)m->start.p)[k] = in->start_ms ? in->start_ms[i] : 0;
 	if (h) {

@@ -180,9 +180,7 @@ MUST_CHECK enum err ql_smooth_run(struct ql_range *r, const struct sample_column
 
 /* A histogram as so many samples, as upstream has it; no histogram is one. */
 uint64_t ql_hist_points(const struct hist *h);
-/*
- * Of the column that was run last: samples 0..i-1 are [i] such samples. NULL: floats, each is one.
- */
+/* Of the column run last: samples 0..i-1 are [i] such samples. NULL: floats, each is one. */
 const uint64_t *ql_range_points(const struct ql_range *r, const struct sample_column *in);
 
 double ql_quantile(double q, double *values, uint32_t count); /* sorts values */

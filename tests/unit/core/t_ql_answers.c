@@ -219,6 +219,89 @@ static void test_counts(struct testteam *tt, struct memsrc *m)
 	}
 }
 
+#define STEPS 11
+static uint64_t used_at[STEPS], read_at[STEPS];
+static uint32_t per_step;
+
+static void see_steps(struct ql *q)
+{
+	const struct ql_stats *st = ql_stats(q);
+
+	per_step = st->per_step;
+	for (uint32_t i = 0; i < per_step && i < STEPS; i++) {
+		used_at[i] = st->used_at[i];
+		read_at[i] = st->read_at[i];
+	}
+}
+
+static uint64_t sum_of(const uint64_t *v)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < STEPS; i++)
+		sum += v[i];
+	return sum;
+}
+
+/* Each step uses as many samples as an instant query at its time. */
+static void test_counts_of_steps(struct testteam *tt, struct memsrc *m)
+{
+	for (size_t k = 0; k < COUNT_OF(counts); k++) {
+		const char *q = counts[k].q;
+		bool same = true;
+		struct qlrun_opts o = { .start_ms = T0,
+			.end_ms = T0 + (STEPS - 1) * 60000,
+			.step_ms = 60000,
+			.per_step = true,
+			.at_done = see_steps };
+		free(qlrun(tt, memsrc_source(m), q, &o));
+		tap_ok(per_step == STEPS && sum_of(used_at) == counts[k].minute[0] &&
+		        sum_of(read_at) == counts[k].minute[1],
+		    "counts of the steps of %s are those of all", q);
+		for (int i = 0; i < STEPS; i++) {
+			struct ql_stats st = { 0 };
+			uint64_t used = used_at[i];
+			struct qlrun_opts at = {
+				.start_ms = T0 + i * 60000, .stats = &st, .per_step = true
+			};
+			free(qlrun(tt, memsrc_source(m), q, &at));
+			same = same && st.samples_total == used && st.per_step == 1;
+		}
+		tap_ok(same, "each step of %s uses what an instant query does", q);
+	}
+}
+
+/* What each step reads that the steps before did not. */
+static const struct {
+	const char *q;
+	uint64_t first, second, last;
+} reads[] = {
+	{ "qa", 2, 2, 2 },
+	{ "rate(qa[2m])", 2, 12, 12 },
+	{ "qa @ 1700000100", 2, 0, 0 },
+	{ "rate(qa[2m] @ 1700000300)", 24, 0, 0 },
+	{ "max_over_time(qa[1m:20s])", 2, 6, 6 },
+	{ "max_over_time(qa[1m:20s] @ 1700000200)", 6, 0, 0 },
+	{ "max_over_time(max_over_time(qa[40s:10s])[30s:5s])", 2, 6, 6 },
+	{ "max_over_time(last_over_time(qa[20s] @ 1700000200)[20s:7s])", 4, 0, 0 },
+};
+
+static void test_reads_of_steps(struct testteam *tt, struct memsrc *m)
+{
+	for (size_t k = 0; k < COUNT_OF(reads); k++) {
+		struct qlrun_opts o = { .start_ms = T0,
+			.end_ms = T0 + (STEPS - 1) * 60000,
+			.step_ms = 60000,
+			.per_step = true,
+			.at_done = see_steps };
+		free(qlrun(tt, memsrc_source(m), reads[k].q, &o));
+		if (!tap_ok(read_at[0] == reads[k].first && read_at[1] == reads[k].second &&
+		            read_at[STEPS - 1] == reads[k].last,
+		        "what steps of %s read", reads[k].q))
+			for (int i = 0; i < STEPS; i++)
+				tap_note("%d: %llu", i, (unsigned long long)read_at[i]);
+	}
+}
+
 int main(void)
 {
 	struct testteam tt;
@@ -233,6 +316,8 @@ int main(void)
 		free(s);
 	}
 	test_counts(&tt, m);
+	test_counts_of_steps(&tt, m);
+	test_reads_of_steps(&tt, m);
 	memsrc_free(m);
 	testteam_stop(&tt);
 	return tap_done();

@@ -200,6 +200,17 @@ static void annotations(void)
 	is(&a,
 	    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[],\"stats\":{\"timings\":{\"evalTotalTime\":0.75,\"resultSortTime\":0,\"queryPreparationTime\":0.5,\"innerEvalTime\":0.25,\"execQueueTime\":0,\"execTotalTime\":1},\"samples\":{\"totalQueryableSamples\":5,\"samplesRead\":5,\"peakSamples\":3}}}}",
 	    "stats");
+	const uint64_t used_at[] = { 3, 2 }, read_at[] = { 3, 0 };
+	st = (struct ql_stats){ .samples_total = 5,
+		.samples_read = 3,
+		.per_step = 2,
+		.used_at = used_at,
+		.read_at = read_at,
+		.start_ms = 1500,
+		.step_ms = 500 };
+	is(&a,
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[],\"stats\":{\"timings\":{\"evalTotalTime\":0,\"resultSortTime\":0,\"queryPreparationTime\":0,\"innerEvalTime\":0,\"execQueueTime\":0,\"execTotalTime\":0},\"samples\":{\"totalQueryableSamplesPerStep\":[[1.500,3],[2,2]],\"totalQueryableSamples\":5,\"samplesReadPerStep\":[[1.500,3],[2,0]],\"samplesRead\":3,\"peakSamples\":0}}}}",
+	    "stats of each step");
 }
 
 /* Pieces stay small however large the answer is. */
