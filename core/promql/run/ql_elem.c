@@ -255,7 +255,7 @@ static unsigned weight_of(const struct ql_elem *e)
 static uint64_t elem_floats(const struct ql_elem *e, const struct ql_grid *g, uint32_t from,
     struct ql_col *c, const struct ql_elem_room *to)
 {
-	double room[2][QL_PART];
+	SCRATCH double room[2][QL_PART];
 	struct ql_grid part = { ql_grid_t(g, from), g->step_ms, ql_part(from, g->n) };
 	const double *p = param_run(&e->param[0], from, part.n, room[0]);
 	const double *p1 = param_run(&e->param[1], from, part.n, room[1]);

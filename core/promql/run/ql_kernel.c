@@ -119,6 +119,21 @@ static ALWAYS_INLINE bool rates(const struct ql_kernel_rate *w, const double *fi
 	return !counter || !near;
 }
 
+/* --- extremes --- */
+
+static ALWAYS_INLINE void best(
+    double *restrict to, const double *restrict v, uint32_t half, uint32_t n, bool max)
+{
+	const double *restrict later = v + half;
+
+	if (max)
+		for (size_t i = 0; i < n; i++)
+			to[i] = later[i] > v[i] ? later[i] : v[i];
+	else
+		for (size_t i = 0; i < n; i++)
+			to[i] = later[i] < v[i] ? later[i] : v[i];
+}
+
 /* --- twice --- */
 
 WIDE static bool nan_wide(const double *v, uint32_t n)
@@ -163,6 +178,14 @@ VECTOR static bool rates_plain(const struct ql_kernel_rate *w, const double *fir
 {
 	return rates(w, first, last, n, counter, out);
 }
+WIDE static void best_wide(double *to, const double *v, uint32_t half, uint32_t n, bool max)
+{
+	best(to, v, half, n, max);
+}
+VECTOR static void best_plain(double *to, const double *v, uint32_t half, uint32_t n, bool max)
+{
+	best(to, v, half, n, max);
+}
 
 bool ql_kernel_nan(const double *v, uint32_t n)
 {
@@ -193,7 +216,7 @@ bool ql_kernel_add_finite(double *s, double *c, const double *v, uint32_t n)
 bool ql_kernel_rates(const struct ql_kernel_rate *w, const double *v, const uint32_t *lo,
     const uint32_t *hi, uint32_t n, bool counter, double *out)
 {
-	double first[QL_KERNEL_STEPS], last[QL_KERNEL_STEPS], made[QL_KERNEL_STEPS];
+	SCRATCH double first[QL_KERNEL_STEPS], last[QL_KERNEL_STEPS], made[QL_KERNEL_STEPS];
 
 	for (uint32_t i = 0; i < n; i++) {
 		first[i] = v[lo[i]];
@@ -211,4 +234,12 @@ bool ql_kernel_last(const double *v, const uint32_t *hi, uint32_t n, double *out
 	for (uint32_t i = 0; i < n; i++)
 		out[i] = v[hi[i] - 1];
 	return !ql_kernel_nan(out, n);
+}
+
+void ql_kernel_best(double *to, const double *v, uint32_t half, uint32_t n, bool max)
+{
+	if (has_wide)
+		best_wide(to, v, half, n, max);
+	else
+		best_plain(to, v, half, n, max);
 }

@@ -33,5 +33,10 @@ bool ql_kernel_rates(const struct ql_kernel_rate *w, const double *v, const uint
     const uint32_t *hi, uint32_t n, bool counter, double *out);
 /* out = v[hi - 1], QL_KERNEL_STEPS at most; false where one of them is NaN. */
 bool ql_kernel_last(const double *v, const uint32_t *hi, uint32_t n, double *out);
+/*
+ * to[i] = v[i + half] where that is more than v[i] (max), or less (min), else v[i]. v has n + half
+ * values and no NaN; to is other memory.
+ */
+void ql_kernel_best(double *to, const double *v, uint32_t half, uint32_t n, bool max);
 
 #endif

@@ -25,7 +25,7 @@ enum ql_did ql_scalar_node_run(struct ql_run *x, struct ql_pn *pn)
 	const struct ql_scalar *ls = &pn->arg[0]->scalar;
 	const struct ql_scalar *rs = pn->args_count > 1 ? &pn->arg[1]->scalar : ls;
 	double *out = pn->state ? pn->state : scalar_make(x, pn->grid.n);
-	double room[2][QL_PART];
+	SCRATCH double room[2][QL_PART];
 
 	if (!out)
 		return QL_FAILED;
@@ -127,7 +127,7 @@ static void extent_add(struct ql_extent *e, const double *v, uint32_t count)
 
 bool ql_extent_run(struct ql_run *x, struct ql_extent *e, const struct ql_scalar *s, uint32_t n)
 {
-	double room[QL_PART];
+	SCRATCH double room[QL_PART];
 
 	while (e->pos < n) {
 		uint32_t count = ql_part(e->pos, n);

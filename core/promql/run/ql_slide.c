@@ -1,4 +1,5 @@
 /* ql_slide - windows that overlap: what one leaves for the next. */
+#include "core/promql/run/ql_kernel.h"
 #include "core/promql/run/ql_range_priv.h"
 
 /*
@@ -243,21 +244,6 @@ bool ql_slide_extremes(struct ql_range *r, struct ql_col *out)
 
 /* --- a table of extremes --- */
 
-/*
- * level[i] = the extreme of a run of 2 * half samples from i on, from the level below. The earlier
- * one wins when equal.
- */
-__attribute__((optimize("O3"))) static void table_level(
-    double *restrict level, const double *restrict below, uint32_t half, uint32_t count, bool max)
-{
-	if (max)
-		for (uint32_t i = 0; i < count; i++)
-			level[i] = below[i + half] > below[i] ? below[i + half] : below[i];
-	else
-		for (uint32_t i = 0; i < count; i++)
-			level[i] = below[i + half] < below[i] ? below[i + half] : below[i];
-}
-
 static unsigned log2_floor(uint32_t n)
 {
 	return n ? 31 - (unsigned)__builtin_clz(n) : 0;
@@ -268,6 +254,7 @@ size_t ql_table_size(const struct ql_range *r)
 	return (size_t)log2_floor(r->_bounds.longest) * r->_in.count;
 }
 
+/* A value of a level is the extreme of a run of samples, from those of two runs half as long. */
 void ql_table_make(struct ql_range *r)
 {
 	const double *below = r->_in.v;
@@ -275,7 +262,7 @@ void ql_table_make(struct ql_range *r)
 	uint32_t count = r->_in.count;
 
 	for (unsigned k = 1; k <= log2_floor(r->_bounds.longest); k++, to += count) {
-		table_level(to, below, 1u << (k - 1), count - (1u << k) + 1,
+		ql_kernel_best(to, below, 1u << (k - 1), count - (1u << k) + 1,
 		    r->spec.fn == QL_FN_MAX_OVER_TIME);
 		below = to;
 	}

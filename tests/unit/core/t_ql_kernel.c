@@ -186,6 +186,29 @@ static void test_last(void)
 	tap_is_u64(bad, 0, "the last values of windows, and whether one is NaN");
 }
 
+static void test_best(void)
+{
+	double v[MOST], made[3][MOST];
+	unsigned bad = 0;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint32_t n = 1 + (uint32_t)rnd(MOST / 2 - 1), half = 1 + (uint32_t)rnd(MOST / 2 - 1);
+		bool max = rnd(2);
+		column(v, MOST, false);
+		v[rnd(n)] = round % 3 ? -0.0 : (double)INFINITY;
+		v[rnd(n) + half] = round % 5 ? 0.0 : -(double)INFINITY;
+		best_wide(made[0], v, half, n, max);
+		best_plain(made[1], v, half, n, max);
+		for (uint32_t i = 0; i < n; i++)
+			made[2][i] =
+			    (max ? v[i + half] > v[i] : v[i + half] < v[i]) ? v[i + half] : v[i];
+		bad += !same(made[0], made[2], n) || !same(made[1], made[2], n);
+		ql_kernel_best(made[0], v, half, n, max);
+		bad += !same(made[0], made[2], n);
+	}
+	tap_is_u64(bad, 0, "extremes of two runs of samples: of equal ones, zeroes too, the earlier");
+}
+
 int main(void)
 {
 	test_looks();
@@ -193,5 +216,6 @@ int main(void)
 	test_finite();
 	test_rates();
 	test_last();
+	test_best();
 	return tap_done();
 }
