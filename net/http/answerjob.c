@@ -1,6 +1,6 @@
 #include "net/http/answerjob.h"
 
-#define PACK_BYTES (16u << 10) /* compressed in one step */
+#define PACK_BYTES (8u << 10) /* compressed in one step, some 100 to 200 us */
 
 /*
  *   ASLEEP > (pull) > MAKES > (made some) > ASLEEP
@@ -22,7 +22,7 @@ struct answerjob {
 	enum req_pull next; /* what the handler said last */
 	struct buf made;    /* as the client gets it */
 	size_t packed;      /* of answer.plain */
-	bool runs;
+	bool runs, resumed; /* resumed: the handler has said so since it was asked last */
 };
 
 /* The handler gives a piece, or some of it is compressed. */
@@ -30,13 +30,17 @@ static void make_step(struct answerjob *j)
 {
 	struct req_answer *a = j->r->_answer;
 	if (!a->gz) {
+		j->resumed = false;
 		j->next = a->pull(j->r, &j->made);
 		return;
 	}
 	if (j->packed == a->plain.len) {
 		buf_clear(&a->plain);
 		j->packed = 0;
+		j->resumed = false;
 		j->next = a->pull(j->r, &a->plain);
+		if (a->plain.len)
+			return;
 	}
 	size_t n = a->plain.len - j->packed;
 	n = n < PACK_BYTES ? n : PACK_BYTES;
@@ -70,6 +74,8 @@ static enum job_state answerjob_run(struct job *job)
 			buf_release(&j->made);
 			return JOB_DONE;
 		}
+		if (j->next == REQ_LATER && j->resumed)
+			j->next = REQ_MORE;
 		to = state_after(j);
 		yield = job_should_yield();
 	} while (to == ANSWERJOB_ASLEEP && !yield && j->made.len < ANSWERJOB_BYTES);
@@ -119,7 +125,10 @@ enum req_pull answerjob_pull(struct req *r, struct buf *out)
 void answerjob_resume(struct req *r)
 {
 	struct answerjob *j = r->_answer->job;
-	if (!j || j->state == ANSWERJOB_ASLEEP || j->state == ANSWERJOB_OVER)
+	if (!j)
+		return;
+	j->resumed = true; /* what it gave before may not be packed yet */
+	if (j->state != ANSWERJOB_HANDLER)
 		return;
 	j->state = ANSWERJOB_MAKES;
 	job_wake(&j->job);

@@ -94,17 +94,19 @@ static enum req_pull stream_pull(struct req *r, struct buf *out)
 	__atomic_fetch_add(&seen->pulls, 1, __ATOMIC_RELAXED); /* read while it counts */
 	if (++seen->pulls_row > seen->pulls_row_max)
 		seen->pulls_row_max = seen->pulls_row;
-	if (++s->pulls % 10 == 0 && !s->sleeping) {
-		s->sleeping = true;
-		loop_defer(r->loop, &s->d);
-		return REQ_LATER;
-	}
+	bool rests = ++s->pulls % 10 == 0 && !s->sleeping;
 	for (unsigned i = 0; i < 4000 && s->next < s->end; i++) {
 		buf_printf(out, "%lu\n", s->next++);
 		if (s->next == s->breaks_at)
 			return REQ_ABORT;
 	}
-	return s->next == s->end ? REQ_END : REQ_MORE;
+	if (s->next == s->end)
+		return REQ_END;
+	if (!rests)
+		return REQ_MORE;
+	s->sleeping = true;
+	loop_defer(r->loop, &s->d);
+	return REQ_LATER;
 }
 static void stream_done(struct req *r)
 {
