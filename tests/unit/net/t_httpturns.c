@@ -461,8 +461,8 @@ static void making_takes_turns(bool one)
 	};
 	int fds[CROWD];
 	unsigned right = 0;
-	const char *text = one ? GET("/stream?40000", "Accept-Encoding: gzip\r\nX-Payer: one\r\n")
-	                       : GET("/stream?40000", "Accept-Encoding: gzip\r\n");
+	const char *text = one ? GET("/stream?100000", "Accept-Encoding: gzip\r\nX-Payer: one\r\n")
+	                       : GET("/stream?100000", "Accept-Encoding: gzip\r\n");
 	job_yield_always(true);
 	testteam_run(&tt, 0, writer_begin, NULL);
 	for (unsigned i = 0; i < CROWD; i++) {
@@ -480,7 +480,7 @@ static void making_takes_turns(bool one)
 	job_yield_always(false);
 	tap_is_u64(right, CROWD, "20 compressed answers %sare made beside a writer",
 	    one ? "of one payer " : "");
-	tap_ok(seen_on[0].pulls >= CROWD * 10 && seen_on[0].pulls_row_max == 1,
+	tap_ok(seen_on[0].pulls >= CROWD * 25 && seen_on[0].pulls_row_max == 1,
 	    "which has its turn between any two of %u steps: %u in a row", seen_on[0].pulls,
 	    seen_on[0].pulls_row_max);
 }
