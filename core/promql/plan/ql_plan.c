@@ -152,7 +152,7 @@ static struct ql_pn *plan_piece(struct ql_plan *p, const struct ql_node *sel,
 	s->bytes = p->bytes;
 	s->samples = p->samples;
 	s->ticket = p->opts->ticket;
-	s->pipes = pn->pipe = plan_pipe(p, sel, g, mode);
+	s->pipes = s->_last = pn->pipe = plan_pipe(p, sel, g, mode);
 	s->pipes_count = 1;
 	ql_range_reach(&s->pipes->range, &s->t_min_ms, &s->t_max_ms);
 	pn->spec = s;
@@ -888,5 +888,7 @@ enum err ql_plan_make(struct ql_plan *p, struct ql_node *root)
 	p->root = plan(p, root, &g);
 	if (!p->err)
 		check_sure(p);
+	if (!p->err)
+		ql_plan_share(p);
 	return p->err;
 }

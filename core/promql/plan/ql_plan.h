@@ -6,6 +6,8 @@
  * Constants are computed here, once; nothing here grows with a grid. Selectors become pieces, and
  * pieces swallow what stands above them while that can be done on the shards
  * (core/promql/run/ql_piece.h).
+ * Pieces that read the same series in the same windows become one with several pipes, up to
+ * QL_PIECE_PIPES: the nodes share its batches, and each takes what its pipe made.
  * Parts that do not change from step to step ("@" below them) are planned for one step and
  * stretched by a node PN_EXPAND, in the places where upstream wraps them (promql/engine.go,
  * preprocessExprHelper).
@@ -69,7 +71,8 @@ struct ql_pn {
 	struct ql_piece_spec *spec; /* PN_PIECE */
 	struct ql_pipe *pipe;       /* of it, whose result the node's is */
 	struct ql_piece *piece;     /* made when the plan runs */
-	struct ql_pn *next_piece;
+	struct ql_pn *lead;         /* the first one whose result the piece makes */
+	struct ql_pn *next_piece, *_next_slot;
 	struct ql_elem elem;        /* PN_ELEM; parameters of data come from arg[1], arg[2] */
 	struct ql_range_spec range; /* PN_WINDOW */
 	/* result */
@@ -99,7 +102,7 @@ struct ql_plan {
 	uint32_t steps;                /* of the query */
 	struct ql_pn *first, **_end;   /* evaluation order */
 	struct ql_pn *root;
-	struct ql_pn *pieces;   /* through next_piece */
+	struct ql_pn *pieces;   /* through next_piece: each piece once, by its lead */
 	struct ql_scope _scope; /* of what is being planned */
 	enum ql_buckets _buckets;
 	struct ql_plan_matcher *matchers;

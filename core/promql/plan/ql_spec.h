@@ -143,8 +143,9 @@ enum ql_piece_mode {
  * A stage looks at one series alone: its column goes in and comes out, or it ends there when no
  * step is left.
  */
-#define QL_STAGE_ELEMS 8 /* one after another, part by part of a column */
-#define QL_PIPE_STAGES 8 /* what stands above them goes on at home */
+#define QL_STAGE_ELEMS 8  /* one after another, part by part of a column */
+#define QL_PIPE_STAGES 8  /* what stands above them goes on at home */
+#define QL_PIECE_PIPES 32 /* of one piece; what more reads the same is another one */
 enum ql_stage_kind {
 	QL_STAGE_ELEM,
 	QL_STAGE_RATIO /* limit_ratio: all of the series goes on, or nothing */
@@ -200,7 +201,7 @@ struct ql_piece_spec {
 	const struct matcher *matchers;
 	uint32_t matchers_count;
 	int64_t t_min_ms, t_max_ms;
-	struct ql_pipe *pipes; /* one at least */
+	struct ql_pipe *pipes, *_last; /* one at least */
 	unsigned pipes_count;
 	/* What the query may use, on all loops, and the ticket it is on; NULL in tests. */
 	struct purse *bytes, *samples;

@@ -28,6 +28,34 @@
 #define QL_TIMEOUT_MS       (2 * 60 * 1000)
 #define NOTES_PART          32 /* notes of a batch that are taken over between looks at the clock */
 
+/* A piece, and its batches by shard, then by arrival: the order does not depend on the loops. */
+struct reading {
+	struct ql_piece piece;
+	enum reading_phase {
+		READ_TAKE,
+		READ_ORDER,
+		READ_NOTES,
+		READ_OVER
+	} phase;
+	struct ql_batch **batch;
+	uint32_t count, cap, pos;
+	uint32_t noted; /* notes of the batch at pos */
+	struct ql_sorter sorter;
+};
+/* What a node makes of them. */
+struct gathered {
+	enum gather_phase {
+		GATHER_COUNT,
+		GATHER_JOIN,
+		GATHER_FINISH, /* groups become columns */
+		GATHER_EQUAL
+	} phase;
+	uint32_t pos;
+	uint64_t columns, raw; /* counted so far */
+	struct ql_reducer *sum;
+	bool may_collide;
+};
+
 /* --- making --- */
 
 static void set_defaults(struct ql_opts *o)
@@ -96,7 +124,8 @@ static void make_plan(struct ql *q)
 	if (!q->err && q->opts.trace)
 		ql_trace_plan(q->opts.trace, &q->plan);
 	for (struct ql_pn *p = q->plan.pieces; p; p = p->next_piece) {
-		p->piece = arena_zalloc(&q->arena, sizeof(*p->piece));
+		struct reading *r = arena_zalloc(&q->arena, sizeof(*r));
+		p->piece = &r->piece;
 		ql_piece_init(p->piece, p->spec);
 	}
 }
@@ -351,6 +380,114 @@ static void keep_warnings(struct ql_run *x, const struct ql_batch *b)
 	}
 }
 
+/* A batch becomes part of the query: its parts are used when all are here. */
+static enum err batch_adopt(struct ql *q, struct ql_batch *b)
+{
+	struct ql_run *x = &q->run;
+
+	b->next = x->kept;
+	x->kept = b;
+	metric_add(M_QUERY_SAMPLES, b->samples);
+	keep_warnings(x, b);
+	if (b->err)
+		return errbuf_set(&q->eb, b->err, "%s", b->err_text);
+	return ERR_OK;
+}
+
+static struct reading *reading_of(const struct ql_pn *pn)
+{
+	return CONTAINER_OF(pn->lead->piece, struct reading, piece);
+}
+
+static void reading_add(struct ql_run *x, struct reading *r, struct ql_batch *b)
+{
+	if (r->count == r->cap) {
+		uint32_t cap = r->cap ? r->cap * 2 : 64;
+		struct ql_batch **n = arena_array(x->arena, cap, sizeof(*n));
+		if (r->count)
+			memcpy(n, r->batch, r->count * sizeof(*n));
+		r->batch = n;
+		r->cap = cap;
+	}
+	r->batch[r->count++] = b;
+}
+
+/* A shard's batches come in order, and the sort keeps it. */
+static int cmp_batches(const void *arg, uint32_t a, uint32_t b)
+{
+	struct ql_batch *const *batch = arg;
+	return (batch[a]->scan > batch[b]->scan) - (batch[a]->scan < batch[b]->scan);
+}
+
+static struct ql_batch *reading_batch(const struct reading *r, uint32_t pos)
+{
+	return r->batch[r->sorter.idx[pos]];
+}
+
+static enum ql_did reading_take(struct ql *q, struct reading *r)
+{
+	struct ql_batch *b;
+
+	while ((b = ql_piece_take(&r->piece))) {
+		if ((q->run.err = batch_adopt(q, b)))
+			return QL_FAILED;
+		reading_add(&q->run, r, b);
+	}
+	if (!ql_piece_all_here(&r->piece))
+		return QL_WAIT;
+	ql_sorter_init(&r->sorter, &q->arena, r->count, cmp_batches, r->batch);
+	r->phase = READ_ORDER;
+	return QL_DONE;
+}
+
+static enum ql_did reading_notes(struct ql_run *x, struct reading *r)
+{
+	for (; r->pos < r->count; r->pos++, r->noted = 0) {
+		const struct ql_batch *b = reading_batch(r, r->pos);
+		while (ql_notes_merge(&x->notes, &b->notes, &r->noted, NOTES_PART))
+			if (ql_tick(x, QL_TICK))
+				return QL_AGAIN;
+		if (ql_tick(x, b->notes.tab.count ? QL_TICK : 0)) {
+			r->pos++;
+			r->noted = 0;
+			return QL_AGAIN;
+		}
+	}
+	r->phase = READ_OVER;
+	return QL_DONE;
+}
+
+/* All batches of the piece, in order, with their notes; once for all its nodes. */
+static enum ql_did reading_run(struct ql *q, struct reading *r)
+{
+	enum ql_did did = QL_DONE;
+
+	while (!did && r->phase != READ_OVER) {
+		switch (r->phase) {
+		case READ_TAKE:
+			did = reading_take(q, r);
+			break;
+		case READ_ORDER:
+			if (!ql_sorter_run(&r->sorter, &q->run))
+				return QL_AGAIN;
+			r->phase = READ_NOTES;
+			break;
+		case READ_NOTES:
+			did = reading_notes(&q->run, r);
+			break;
+		case READ_OVER:
+			break;
+		}
+	}
+	return did;
+}
+
+static void gather_enter(struct gathered *g, enum gather_phase phase)
+{
+	g->phase = phase;
+	g->pos = 0;
+}
+
 static void batch_tally(struct ql_run *x, const struct ql_pn *pn, const struct ql_batch_pipe *b)
 {
 	const struct ql_reads *r = &pn->pipe->range.reads;
@@ -363,116 +500,34 @@ static void batch_tally(struct ql_run *x, const struct ql_pn *pn, const struct q
 	x->tally->read[r->one ? r->at : 0] += b->samples_read;
 }
 
-/* A batch becomes part of the query: its parts are used when all are here. */
-static enum err batch_adopt(struct ql *q, const struct ql_pn *pn, struct ql_batch *b)
+static void gather_stats(struct ql_run *x, const struct ql_pn *pn, const struct ql_batch_pipe *b)
 {
-	struct ql_run *x = &q->run;
-
-	b->next = x->kept;
-	x->kept = b;
-	x->samples_used += b->pipes[pn->pipe->index].samples_used * pn->scope.uses;
-	x->samples_read += b->pipes[pn->pipe->index].samples_read;
-	x->hist_bytes += b->pipes[pn->pipe->index].hist_bytes;
+	x->samples_used += b->samples_used * pn->scope.uses;
+	x->samples_read += b->samples_read;
+	x->hist_bytes += b->hist_bytes;
 	if (UNLIKELY(x->tally != NULL))
-		batch_tally(x, pn, &b->pipes[pn->pipe->index]);
-	metric_add(M_QUERY_SAMPLES, b->samples);
-	keep_warnings(x, b);
-	if (b->err)
-		return errbuf_set(&q->eb, b->err, "%s", b->err_text);
-	return ERR_OK;
+		batch_tally(x, pn, b);
 }
 
-/* Batches of a piece by shard, then by arrival: the order does not depend on the loops. */
-struct gathered {
-	enum piece_phase {
-		PIECE_TAKE,
-		PIECE_ORDER,
-		PIECE_NOTES,
-		PIECE_JOIN,
-		PIECE_FINISH, /* groups become columns */
-		PIECE_EQUAL
-	} phase;
-	struct ql_batch **batch;
-	uint32_t count, cap, pos;
-	uint32_t noted; /* notes of the batch at pos */
-	struct ql_sorter sorter;
-	struct ql_reducer *sum;
-	bool may_collide;
-};
-
-static void piece_enter(struct gathered *g, enum piece_phase phase)
+/* Statistics, and room for all columns and series: none moves while they are joined. */
+static enum ql_did gather_count(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
 {
-	g->phase = phase;
-	g->pos = 0;
-}
+	const struct reading *r = reading_of(pn);
 
-static void gathered_add(struct ql_run *x, struct gathered *g, struct ql_batch *b)
-{
-	if (g->count == g->cap) {
-		uint32_t cap = g->cap ? g->cap * 2 : 64;
-		struct ql_batch **n = arena_array(x->arena, cap, sizeof(*n));
-		if (g->count)
-			memcpy(n, g->batch, g->count * sizeof(*n));
-		g->batch = n;
-		g->cap = cap;
-	}
-	g->batch[g->count++] = b;
-}
-
-/* A shard's batches come in order, and the sort keeps it. */
-static int cmp_batches(const void *arg, uint32_t a, uint32_t b)
-{
-	struct ql_batch *const *batch = arg;
-	return (batch[a]->scan > batch[b]->scan) - (batch[a]->scan < batch[b]->scan);
-}
-
-static enum ql_did piece_take(struct ql *q, struct ql_pn *pn, struct gathered *g)
-{
-	struct ql_batch *b;
-
-	while ((b = ql_piece_take(pn->piece))) {
-		if ((q->run.err = batch_adopt(q, pn, b)))
-			return QL_FAILED;
-		gathered_add(&q->run, g, b);
-	}
-	if (!ql_piece_all_here(pn->piece))
-		return QL_WAIT;
-	ql_sorter_init(&g->sorter, &q->arena, g->count, cmp_batches, g->batch);
-	piece_enter(g, PIECE_ORDER);
-	return QL_DONE;
-}
-
-/* Room for all columns and series: none moves while they are joined. */
-static enum ql_did piece_room(struct ql_run *x, struct ql_pn *pn, const struct gathered *g)
-{
-	uint64_t columns = 0, raw = 0;
-
-	for (uint32_t i = 0; i < g->count; i++) {
-		columns += g->batch[i]->pipes[pn->pipe->index].vec.count;
-		raw += g->batch[i]->pipes[pn->pipe->index].raw_count;
-	}
-	if (!ql_run_reserve(x, &pn->vec, num_u32(columns)) ||
-	    (x->err = ql_room(&x->budget, raw * sizeof(*pn->raw), x->eb)))
-		return QL_FAILED;
-	if (raw)
-		pn->raw = arena_array(x->arena, raw, sizeof(*pn->raw));
-	return QL_DONE;
-}
-
-static enum ql_did piece_notes(struct ql_run *x, struct gathered *g)
-{
-	for (; g->pos < g->count; g->pos++, g->noted = 0) {
-		const struct ql_batch *b = g->batch[g->sorter.idx[g->pos]];
-		while (ql_notes_merge(&x->notes, &b->notes, &g->noted, NOTES_PART))
-			if (ql_tick(x, QL_TICK))
-				return QL_AGAIN;
-		if (ql_tick(x, b->notes.tab.count ? QL_TICK : 0)) {
-			g->pos++;
-			g->noted = 0;
+	while (g->pos < r->count) {
+		const struct ql_batch_pipe *b = &r->batch[g->pos++]->pipes[pn->pipe->index];
+		g->columns += b->vec.count;
+		g->raw += b->raw_count;
+		gather_stats(x, pn, b);
+		if (ql_tick(x, x->tally ? x->tally->n : 0))
 			return QL_AGAIN;
-		}
 	}
-	piece_enter(g, PIECE_JOIN);
+	if (!ql_run_reserve(x, &pn->vec, num_u32(g->columns)) ||
+	    (x->err = ql_room(&x->budget, g->raw * sizeof(*pn->raw), x->eb)))
+		return QL_FAILED;
+	if (g->raw)
+		pn->raw = arena_array(x->arena, g->raw, sizeof(*pn->raw));
+	gather_enter(g, GATHER_JOIN);
 	return QL_DONE;
 }
 
@@ -497,11 +552,12 @@ static enum err batch_join(
 	return ERR_OK;
 }
 
-static enum ql_did piece_join(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
+static enum ql_did gather_join(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
 {
-	while (g->pos < g->count) {
-		struct ql_batch *batch = g->batch[g->sorter.idx[g->pos]];
-		struct ql_batch_pipe *b = &batch->pipes[pn->pipe->index];
+	const struct reading *r = reading_of(pn);
+
+	while (g->pos < r->count) {
+		struct ql_batch_pipe *b = &reading_batch(r, g->pos)->pipes[pn->pipe->index];
 		bool more;
 		if ((x->err = batch_join(x, pn, g, b, &more)))
 			return QL_FAILED;
@@ -509,11 +565,11 @@ static enum ql_did piece_join(struct ql_run *x, struct ql_pn *pn, struct gathere
 		if (ql_tick(x, more ? QL_AGGR_PART : (uint64_t)b->vec.count * 16))
 			return QL_AGAIN;
 	}
-	piece_enter(g, PIECE_FINISH);
+	gather_enter(g, GATHER_FINISH);
 	return QL_DONE;
 }
 
-static enum ql_did piece_finish(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
+static enum ql_did gather_finish(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
 {
 	if (g->sum) {
 		enum ql_did did = ql_reducer_finish(x, g->sum, &pn->vec);
@@ -521,47 +577,46 @@ static enum ql_did piece_finish(struct ql_run *x, struct ql_pn *pn, struct gathe
 			return did;
 		g->may_collide |= ql_reducer_may_collide(g->sum);
 	}
-	piece_enter(g, PIECE_EQUAL);
+	gather_enter(g, GATHER_EQUAL);
 	return QL_DONE;
 }
 
-static enum ql_did piece_phase_run(struct ql *q, struct ql_pn *pn, struct gathered *g)
+static enum ql_did gather_run(struct ql_run *x, struct ql_pn *pn, struct gathered *g)
 {
-	struct ql_run *x = &q->run;
+	enum ql_did did = QL_DONE;
 
-	switch (g->phase) {
-	case PIECE_TAKE:
-		return piece_take(q, pn, g);
-	case PIECE_ORDER:
-		if (!ql_sorter_run(&g->sorter, x))
-			return QL_AGAIN;
-		piece_enter(g, PIECE_NOTES);
-		return piece_room(x, pn, g);
-	case PIECE_NOTES:
-		return piece_notes(x, g);
-	case PIECE_JOIN:
-		return piece_join(x, pn, g);
-	case PIECE_FINISH:
-		return piece_finish(x, pn, g);
-	case PIECE_EQUAL:
-		break;
+	while (!did && g->phase != GATHER_EQUAL) {
+		switch (g->phase) {
+		case GATHER_COUNT:
+			did = gather_count(x, pn, g);
+			break;
+		case GATHER_JOIN:
+			did = gather_join(x, pn, g);
+			break;
+		case GATHER_FINISH:
+			did = gather_finish(x, pn, g);
+			break;
+		case GATHER_EQUAL:
+			break;
+		}
 	}
-	return QL_DONE;
+	return did;
 }
 
 static enum ql_did piece_run(struct ql *q, struct ql_pn *pn)
 {
+	struct reading *r = reading_of(pn);
 	struct gathered *g = pn->state;
 
-	if (!pn->piece->started)
-		piece_start(q, pn);
+	if (!r->piece.started)
+		piece_start(q, pn->lead);
 	if (!g)
 		g = pn->state = arena_zalloc(&q->arena, sizeof(*g));
-	while (g->phase != PIECE_EQUAL) {
-		enum ql_did did = piece_phase_run(q, pn, g);
-		if (did)
-			return did;
-	}
+	enum ql_did did = reading_run(q, r);
+	if (!did)
+		did = gather_run(&q->run, pn, g);
+	if (did)
+		return did;
 	return g->may_collide ? ql_run_join_equal(&q->run, pn, ql_pipe_equal(pn->pipe)) : QL_DONE;
 }
 

@@ -211,7 +211,8 @@ static uint64_t scan_sure(struct ql_scan *s)
 	if (s->estimated)
 		return 0;
 	s->estimated = true;
-	return s->cursor->est_series * s->piece->spec->pipes->range.grid.n;
+	const struct ql_piece_spec *spec = s->piece->spec;
+	return s->cursor->est_series * spec->pipes->range.grid.n * spec->pipes_count;
 }
 
 static bool scan_should_yield(struct ql_scan *s)

@@ -518,6 +518,9 @@ static bool scan_pipes(struct ql_scan *s, const struct source_item *item)
 		if (UNLIKELY(item->col.h != NULL))
 			arena_reset(&s->made, SCAN_MADE_BLOCK);
 		s->pipe++;
+		if (s->pipe < s->piece->spec->pipes_count &&
+		    ql_scan_yield(s, item->col.count + (uint64_t)p->spec->range.grid.n))
+			return true;
 	}
 	s->pipe = 0;
 	return false;
@@ -537,6 +540,6 @@ enum err ql_scan_series(struct ql_scan *s, const struct source_item *item)
 	s->batch->series++;
 	s->since_samples += item->col.count;
 	s->since_work += s->piece->spec->pipes->range.grid.n;
-	s->since_series++;
+	s->since_series += s->piece->spec->pipes_count;
 	return ql_scan_value(s, item);
 }

@@ -8,6 +8,7 @@
 # define _GNU_SOURCE /* memmem */
 #endif
 #include "core/base/metric.h"
+#include "core/promql/plan/ql_spec.h"
 #include "core/rt/job.h"
 #include "tests/lib/qlrun.h"
 #include "tests/lib/tap.h"
@@ -130,6 +131,17 @@ static const char *const queries[] = {
 	"label_replace(y > 300, \"z\", \"$1\", \"mode\", \"(m[^1])\")",
 	"histogram_quantile(0.7, y > 200)",
 	"timestamp(y) - time()",
+	/* selectors that are read once for several parts */
+	"rate(x_total[5m]) / rate(x_total[5m])",
+	"x_total > 100 or x_total * 2",
+	"y - y",
+	"sum by (mode) (x_total) / count by (mode) (x_total > 50)",
+	"topk(3, y) or bottomk(2, y) or -limitk(4, y)",
+	"quantile_over_time(0.3, y[10m]) - quantile_over_time(0.9, y[10m])",
+	"max_over_time(y[10m]) - rate(y[10m])",
+	"x_total * 1000 - timestamp(x_total)",
+	"max_over_time(y[7m:1m]) - min_over_time(y[7m:1m])",
+	"sum(y) + on () group_right () y - on () group_left () avg(y)",
 	"nothing",
 };
 
@@ -359,6 +371,72 @@ static void expect(struct testteam *tt, struct memsrc *m, const char *q, const s
 	free(s);
 }
 
+/*
+ * Selectors that are equal in their windows are read once; each still counts its samples.
+ */
+static const struct {
+	const char *q, *alone;
+	unsigned times; /* as many samples, 0: not compared */
+	unsigned reads; /* as many series */
+} shared[] = {
+	{ "x_total / x_total", "x_total", 2, 1 },
+	{ "x_total == x_total > 2 unless x_total * 3", "x_total", 3, 1 },
+	{ "sum(x_total) / count(x_total)", "sum(x_total)", 2, 1 },
+	{ "rate(x_total[5m]) / rate(x_total[5m])", "rate(x_total[5m])", 2, 1 },
+	{ "quantile_over_time(0.2, y[9m]) - quantile_over_time(0.7, y[9m])",
+	    "quantile_over_time(0.2, y[9m])", 2, 1 },
+	{ "max_over_time(y[9m]) - rate(y[9m]) * 3", "rate(y[9m])", 2, 1 },
+	{ "count(y) + count(y offset 0s)", "count(y)", 2, 1 },
+	{ "y - y offset 1m", "y", 0, 2 },
+	{ "y @ end() - y @ end()", "y @ end()", 2, 1 },
+	{ "rate(y[5m]) - rate(y[6m])", "rate(y[5m])", 0, 2 },
+	{ "y{mode!=\"m7\"} - y{mode!=\"m8\"}", "y", 2, 2 },
+	{ "y{mode!=\"m7\"} - y{mode!~\"m7\"}", "y", 2, 2 },
+	/* data is waited for */
+	{ "quantile_over_time(scalar(vector(0.2)), y[9m]) - quantile_over_time(0.7, y[9m])",
+	    "quantile_over_time(0.2, y[9m])", 2, 2 },
+};
+
+static struct ql_stats stats_of(struct testteam *tt, struct memsrc *m, const char *q)
+{
+	struct ql_stats stats;
+	struct qlrun_opts o = {
+		.start_ms = T0 + 600000,
+		.end_ms = T0 + 1500000,
+		.step_ms = 9000,
+		.stats = &stats,
+	};
+	free(qlrun(tt, memsrc_source(m), q, &o));
+	return stats;
+}
+
+static void read_as(struct testteam *tt, struct memsrc *m, const char *q, const char *alone,
+    unsigned times, unsigned reads)
+{
+	struct ql_stats s = stats_of(tt, m, q), one = stats_of(tt, m, alone);
+
+	tap_is_u64(s.series, one.series * reads, "%.80s: its series are read %u times", q, reads);
+	if (!times)
+		return;
+	tap_is_u64(
+	    s.samples_total, one.samples_total * times, "... samples used count %u times", times);
+	tap_is_u64(s.samples_read, one.samples_read * times, "... and those read");
+}
+
+static void equal_selectors_are_read_once(struct testteam *tt, struct memsrc *m)
+{
+	struct buf many;
+
+	for (size_t i = 0; i < COUNT_OF(shared); i++)
+		read_as(tt, m, shared[i].q, shared[i].alone, shared[i].times, shared[i].reads);
+	buf_init(&many);
+	for (unsigned i = 0; i < QL_PIECE_PIPES + 1; i++)
+		buf_printf(&many, "%scount(y)", i ? " + " : "");
+	buf_add_u8(&many, 0);
+	read_as(tt, m, (char *)many.data, "count(y)", QL_PIECE_PIPES + 1, 2);
+	buf_release(&many);
+}
+
 static void limits_are_errors(struct testteam *tt, struct memsrc *m)
 {
 	struct qlrun_opts o = { .start_ms = T0, .end_ms = T0 + 1500000, .step_ms = 1000 };
@@ -479,6 +557,7 @@ int main(void)
 	testteam_start(&tt, 4);
 	struct memsrc *m = memsrc_create(tt.team, 16);
 	load(m);
+	equal_selectors_are_read_once(&tt, m);
 	limits_are_errors(&tt, m);
 	failures_are_told(&tt, m);
 	cancels_are_safe(&tt, m);
