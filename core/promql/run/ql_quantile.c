@@ -7,13 +7,15 @@
  */
 #include "core/promql/run/ql_members.h"
 #include "core/promql/run/ql_nodes.h"
-#include "core/promql/run/ql_range.h"
+#include "core/promql/run/ql_range_priv.h"
 
 #include <math.h>
 
 #define BLOCK         8
-#define SORT_MAX      64 /* so many values are sorted */
-#define SAMPLE        33 /* values of which one is the pivot */
+#define TOP           16   /* so many of the largest are kept while the values are looked at once */
+#define TOP_COUNT     4096 /* of so many values at most */
+#define SORT_MAX      64   /* so many values are sorted */
+#define SAMPLE        33   /* values of which one is the pivot */
 #define SAMPLE_MARGIN 3
 #define SPLIT_CHECK   2048 /* values between looks at the clock */
 
@@ -174,6 +176,41 @@ static bool selection_run(struct ql_run *x, struct selection *s)
 	return true;
 }
 
+/* --- the largest --- */
+
+/* v takes the place of the least of the k kept, which ascend; NaN is less than any number. */
+static void top_put(double *top, uint32_t k, double v)
+{
+	uint32_t i = 1;
+
+	for (; i < k && !(top[i] >= v); i++)
+		top[i - 1] = top[i];
+	top[i - 1] = v;
+}
+
+/* The largest k of the values, ascending. */
+static void top_find(double *top, uint32_t k, const double *v, uint32_t count)
+{
+	for (uint32_t i = 0; i < k; i++)
+		top[i] = NAN;
+	for (uint32_t i = 0; i < count; i++)
+		if (UNLIKELY(!(v[i] <= top[0])) && !isnan(v[i]))
+			top_put(top, k, v[i]);
+}
+
+/* A quantile near the upper end needs no order of what is below; false: this one does. */
+static bool quantile_top(double q, const double *v, uint32_t count, double *out)
+{
+	SCRATCH double top[TOP];
+	struct ql_between b;
+
+	if (count > TOP_COUNT || !ql_quantile_place(q, count, &b, out) || count - b.lower > TOP)
+		return false;
+	top_find(top, count - b.lower, v, count);
+	*out = ql_quantile_mix(&b, top[0], top[b.upper - b.lower]);
+	return true;
+}
+
 /* --- a step --- */
 
 static double least_from(const double *v, uint32_t from, uint32_t count)
@@ -206,6 +243,8 @@ static bool quantile_many(
 static bool quantile_at(
     struct ql_run *x, struct quant *s, double q, double *v, uint32_t count, double *out)
 {
+	if (!s->s.v && quantile_top(q, v, count, out))
+		return true;
 	if (count > SORT_MAX && q >= 0 && q <= 1)
 		return quantile_many(x, s, q, v, count, out);
 	*out = ql_quantile(q, v, count);
@@ -217,6 +256,22 @@ static bool quantile_at(
 static uint32_t group_size(const struct quant *s)
 {
 	return s->m.from[s->group + 1] - s->m.from[s->group];
+}
+
+/* One member's values of the block. */
+static void gather(struct quant *s, uint64_t bits, const double *v)
+{
+	double *to = s->values;
+
+	if (LIKELY(bits == ((uint64_t)1 << BLOCK) - 1)) {
+		for (uint32_t i = 0; i < BLOCK; i++, to += s->m.largest)
+			to[s->have[i]++] = v[i];
+		return;
+	}
+	for (; bits; bits &= bits - 1) {
+		uint32_t i = (uint32_t)__builtin_ctzll(bits);
+		to[(size_t)i * s->m.largest + s->have[i]++] = v[i];
+	}
 }
 
 static bool quantile_gather(
@@ -231,10 +286,7 @@ static bool quantile_gather(
 		if (UNLIKELY(c->hists != NULL) && c->hists->has[s->step / 64])
 			ql_notes_left_out(&x->notes, ql_bare_pos(pn->ast->agg.expr), "quantile");
 		to->drop_name |= bits && c->drop_name;
-		for (; bits; bits &= bits - 1) {
-			uint32_t i = (uint32_t)__builtin_ctzll(bits);
-			s->values[(size_t)i * s->m.largest + s->have[i]++] = c->v[s->step + i];
-		}
+		gather(s, bits, c->v + s->step);
 		if (ql_tick(x, 8))
 			return false;
 	}
