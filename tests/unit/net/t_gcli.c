@@ -9,7 +9,7 @@
 #define CLIENT 1u /* the loop of the client */
 
 /* A call of the test: written on its loop, read when it is over. */
-struct job {
+struct talk {
 	struct gcli_req req;
 	struct gcli *call;
 	const char *query;
@@ -27,7 +27,7 @@ struct job {
 static struct hclient *client;
 static char server[64];
 
-static void job_say(struct job *j)
+static void job_say(struct talk *j)
 {
 	Ask a;
 	ASK_INIT(&a);
@@ -44,14 +44,14 @@ static void job_say(struct job *j)
 
 static void job_room(void *own)
 {
-	struct job *j = own;
+	struct talk *j = own;
 	j->rooms++;
 	job_say(j);
 }
 
 static void job_message(void *own, const void *msg, size_t len)
 {
-	struct job *j = own;
+	struct talk *j = own;
 	const Pair *p = msg;
 	char number[32];
 	(void)len;
@@ -79,7 +79,7 @@ static void job_message(void *own, const void *msg, size_t len)
 
 static void job_done(void *own, const struct gcli_end *end)
 {
-	struct job *j = own;
+	struct talk *j = own;
 	size_t len;
 	const char *tail = hclient_header(end->trailers, end->trailer_count, "x-tail", &len);
 	const char *head = hclient_header(end->head, end->head_count, "x-head", &len);
@@ -92,7 +92,7 @@ static void job_done(void *own, const struct gcli_end *end)
 
 static void job_begin(void *arg)
 {
-	struct job *j = arg;
+	struct talk *j = arg;
 	j->req.own = j;
 	j->req.message = job_message;
 	j->req.room = job_room;
@@ -107,10 +107,10 @@ static void job_begin(void *arg)
 
 static bool job_over(void *arg)
 {
-	return ((struct job *)arg)->over;
+	return ((struct talk *)arg)->over;
 }
 
-static void run(struct job *j)
+static void run(struct talk *j)
 {
 	testteam_run(&tt, CLIENT, job_begin, j);
 	testteam_wait(&tt, CLIENT, job_over, j, 60000);
@@ -136,22 +136,22 @@ static void client_end(void *arg)
 
 static bool job_got(void *arg)
 {
-	return ((struct job *)arg)->got > 0;
+	return ((struct talk *)arg)->got > 0;
 }
 
 static bool job_got_more(void *arg)
 {
-	return ((struct job *)arg)->got > 1;
+	return ((struct talk *)arg)->got > 1;
 }
 
 static void next_now(void *arg)
 {
-	gcli_next(((struct job *)arg)->call);
+	gcli_next(((struct talk *)arg)->call);
 }
 
 static void cancel_now(void *arg)
 {
-	gcli_cancel(((struct job *)arg)->call);
+	gcli_cancel(((struct talk *)arg)->call);
 }
 
 /* ---- cases ---- */
@@ -159,30 +159,30 @@ static void cancel_now(void *arg)
 static void kinds(void)
 {
 	const struct hclient_field extra = { .name = "x-mine", .value = "1" };
-	struct job a = { .query = "up", .number = 42 };
+	struct talk a = { .query = "up", .number = 42 };
 	a.req = (struct gcli_req){ .path = "/t.Test/Unary", .metadata = &extra, .metadata_count = 1 };
 	run(&a);
 	tap_ok(a.over && a.status == GRPC_OK && a.got == 1, "a unary call: %s", a.text);
 	tap_ok(!strcmp(a.name, "up") && !strcmp(a.value, "42"), "is answered");
 	tap_ok(!strcmp(a.head, "of up") && !strcmp(a.tail, "end"), "with metadata on both sides");
-	struct job b = { .query = "row", .number = 30000 };
+	struct talk b = { .query = "row", .number = 30000 };
 	b.req = (struct gcli_req){ .path = "/t.Test/Count", .kind = GCLI_STREAM };
 	run(&b);
 	tap_ok(b.over && b.status == GRPC_OK && b.got == 30000 && b.ordered,
 	    "a server's stream: %u messages, %s", b.got, b.text);
 	tap_is_str(b.text, "all of them", "and a text with OK");
-	struct job d = { .query = "twenty-byte-pieces..", .messages = 40000 };
+	struct talk d = { .query = "twenty-byte-pieces..", .messages = 40000 };
 	d.req = (struct gcli_req){ .path = "/t.Test/Collect" };
 	run(&d);
 	tap_ok(d.over && d.status == GRPC_OK && d.bytes == 800000,
 	    "a client's stream: %zu bytes, %s", d.bytes, d.text);
 	tap_ok(d.rooms > 0, "which had to wait for room");
-	struct job e = { .query = "slow", .messages = 50, .streams = true };
+	struct talk e = { .query = "slow", .messages = 50, .streams = true };
 	e.req = (struct gcli_req){ .path = "/t.Test/Chat", .kind = GCLI_STREAM };
 	run(&e);
 	tap_ok(e.over && e.status == GRPC_OK && e.got == 50 && !strcmp(e.text, "bye"),
 	    "both talk in turns: %u, %s", e.got, e.text);
-	struct job f = { .query = "x", .messages = 2000 };
+	struct talk f = { .query = "x", .messages = 2000 };
 	f.req = (struct gcli_req){ .path = "/t.Test/Chat", .kind = GCLI_STREAM };
 	run(&f);
 	tap_ok(f.over && f.status == GRPC_OK && f.got == 2000, "or at once");
@@ -190,50 +190,50 @@ static void kinds(void)
 
 static void statuses(void)
 {
-	struct job a = { .query = "fail" };
+	struct talk a = { .query = "fail" };
 	a.req = (struct gcli_req){ .path = "/t.Test/Unary" };
 	run(&a);
 	tap_ok(a.over && a.status == GRPC_FAILED_PRECONDITION && !a.got, "a status");
 	tap_is_str(a.text, "50% of \xc3\xa4\nis not all", "its text, as it was meant");
-	struct job b = { .query = "x" };
+	struct talk b = { .query = "x" };
 	b.req = (struct gcli_req){ .path = "/t.Test/Nothing" };
 	run(&b);
 	tap_ok(b.over && b.status == GRPC_UNIMPLEMENTED, "an unknown method: %s", b.text);
-	struct job d = { .query = "cut", .number = 3000000 };
+	struct talk d = { .query = "cut", .number = 3000000 };
 	d.req = (struct gcli_req){ .path = "/t.Test/Unary" };
 	run(&d);
 	tap_ok(d.over && d.status == GRPC_INTERNAL && !d.got, "an answer that is cut: %s", d.text);
-	struct job e = { .query = "big", .number = 5000000 };
+	struct talk e = { .query = "big", .number = 5000000 };
 	e.req = (struct gcli_req){ .path = "/t.Test/Unary" };
 	run(&e);
 	tap_ok(e.over && e.status == GRPC_RESOURCE_EXHAUSTED && strstr(e.text, "limit 4194304"),
 	    "one that is too large: %s", e.text);
-	struct job f = { .query = "big", .number = 3001 };
+	struct talk f = { .query = "big", .number = 3001 };
 	f.req = (struct gcli_req){ .path = "/t.Test/Unary" };
 	run(&f);
 	tap_ok(f.over && f.status == GRPC_INTERNAL && strstr(f.text, "not protobuf"),
 	    "one that is not protobuf: %s", f.text);
 	const struct hclient_field refuse = { .name = "x-refuse", .value = "1" };
-	struct job g = { .query = "x" };
+	struct talk g = { .query = "x" };
 	g.req =
 	    (struct gcli_req){ .path = "/t.Test/Unary", .metadata = &refuse, .metadata_count = 1 };
 	run(&g);
 	tap_ok(g.over && g.status == GRPC_UNAUTHENTICATED, "who is not let in: %s", g.text);
-	struct job h = { .query = "x" };
+	struct talk h = { .query = "x" };
 	h.req = (struct gcli_req){ .path = "/nowhere", .server = "http://127.0.0.1:1" };
 	run(&h);
 	tap_ok(h.over && h.status == GRPC_UNAVAILABLE, "nobody there: %s", h.text);
-	struct job i = { .query = "x" };
+	struct talk i = { .query = "x" };
 	i.req = (struct gcli_req){ .path = "/ping" };
 	run(&i);
 	tap_ok(i.over && i.status == GRPC_UNKNOWN && strstr(i.text, "HTTP says 405"),
 	    "what is no gRPC server: %s", i.text);
-	struct job k = { .query = "x", .number = 2 };
+	struct talk k = { .query = "x", .number = 2 };
 	k.req = (struct gcli_req){ .path = "/t.Test/Count" };
 	run(&k);
 	tap_ok(k.over && k.status == GRPC_INTERNAL && strstr(k.text, "more than one"),
 	    "two messages where one is meant: %s", k.text);
-	struct job l = { .query = "x" };
+	struct talk l = { .query = "x" };
 	l.req = (struct gcli_req){ .path = "/t.Test/Count" };
 	run(&l);
 	tap_ok(l.over && l.status == GRPC_INTERNAL && strstr(l.text, "no message"),
@@ -244,11 +244,11 @@ static void packed(void)
 {
 	static char text[3001];
 	memset(text, 'z', sizeof text - 1);
-	struct job a = { .query = text };
+	struct talk a = { .query = text };
 	a.req = (struct gcli_req){ .path = "/t.Test/Unary", .packs = true };
 	run(&a);
 	tap_ok(a.over && a.status == GRPC_OK && a.bytes == 3000, "gzip both ways: %s", a.text);
-	struct job b = { .query = text, .messages = 500 };
+	struct talk b = { .query = text, .messages = 500 };
 	b.req = (struct gcli_req){ .path = "/t.Test/Chat", .kind = GCLI_STREAM, .packs = true };
 	run(&b);
 	tap_ok(b.over && b.status == GRPC_OK && b.got == 500 && b.bytes == 3000,
@@ -265,7 +265,7 @@ static bool becomes(unsigned cancelled)
 static void ends(void)
 {
 	unsigned cancelled = echo_all().cancelled;
-	struct job a = { .query = "hang" };
+	struct talk a = { .query = "hang" };
 	a.req = (struct gcli_req){ .path = "/t.Test/Unary", .timeout_ms = 3000 };
 	testteam_run(&tt, CLIENT, job_begin, &a);
 	tap_ok(!testteam_wait(&tt, CLIENT, job_over, &a, 200), "a call that hangs");
@@ -273,7 +273,7 @@ static void ends(void)
 	bool ended = testteam_wait(&tt, CLIENT, job_over, &a, 20000);
 	tap_ok(ended && a.status == GRPC_DEADLINE_EXCEEDED, "ends at its deadline: %s", a.text);
 	tap_ok(becomes(cancelled + 1), "and its work stops");
-	struct job b = { .query = "hang" };
+	struct talk b = { .query = "hang" };
 	b.req = (struct gcli_req){ .path = "/t.Test/Unary" };
 	unsigned messages = echo_all().messages;
 	testteam_run(&tt, CLIENT, job_begin, &b);
@@ -282,12 +282,12 @@ static void ends(void)
 	testteam_run(&tt, CLIENT, cancel_now, &b);
 	tap_ok(becomes(cancelled + 2) && !testteam_wait(&tt, CLIENT, job_over, &b, 100),
 	    "one that is cancelled stops, and says no more");
-	struct job d = { .query = "row", .number = 1000000, .cancels = true };
+	struct talk d = { .query = "row", .number = 1000000, .cancels = true };
 	d.req = (struct gcli_req){ .path = "/t.Test/Count", .kind = GCLI_STREAM };
 	run(&d);
 	tap_ok(d.over && d.got == 1 && becomes(cancelled + 3),
 	    "so does a stream, at its first message");
-	struct job e = { .query = "row", .number = 100000, .holds = true };
+	struct talk e = { .query = "row", .number = 100000, .holds = true };
 	e.req = (struct gcli_req){ .path = "/t.Test/Count", .kind = GCLI_STREAM };
 	testteam_run(&tt, CLIENT, job_begin, &e);
 	testteam_wait(&tt, CLIENT, job_got, &e, 20000);
