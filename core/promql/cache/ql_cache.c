@@ -404,25 +404,12 @@ static void answer_part(struct cached *c)
 	finish(c, ERR_OK);
 }
 
-static uint32_t point_from(const struct ql_series *s, int64_t t_ms)
-{
-	uint32_t lo = 0, hi = s->count;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		if (s->t_ms[mid] < t_ms)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* A part of what is kept, where it stands. */
 static void give_series(struct cached *c, const struct ql_series *s)
 {
 	struct ql_value *v = &c->q.value;
-	uint32_t lo = point_from(s, c->grid.start_ms);
-	uint32_t hi = point_from(s, ql_grid_t(&c->grid, c->grid.n - 1) + 1);
+	uint32_t lo = ql_kept_from(s, c->grid.start_ms);
+	uint32_t hi = ql_kept_from(s, ql_grid_t(&c->grid, c->grid.n - 1) + 1);
 	if (lo == hi)
 		return;
 	struct ql_series *out = &v->series[v->series_count++];

@@ -68,8 +68,7 @@ void ql_join_add(
 	};
 }
 
-/* The first point at or after a time. */
-static uint32_t point_from(const struct ql_series *s, int64_t t_ms)
+uint32_t ql_kept_from(const struct ql_series *s, int64_t t_ms)
 {
 	uint32_t lo = 0, hi = s->count;
 	if (!hi || s->t_ms[0] >= t_ms)
@@ -86,8 +85,8 @@ static uint32_t point_from(const struct ql_series *s, int64_t t_ms)
 
 static void part_cut(struct ql_join_part *p, const struct ql_series *s)
 {
-	p->lo = point_from(s, p->from_ms);
-	p->hi = p->to_ms == INT64_MAX ? s->count : point_from(s, p->to_ms + 1);
+	p->lo = ql_kept_from(s, p->from_ms);
+	p->hi = p->to_ms == INT64_MAX ? s->count : ql_kept_from(s, p->to_ms + 1);
 }
 
 /* ---- how much ---- */

@@ -85,4 +85,7 @@ enum ql_did ql_join_run(struct ql_join *j);
 /* Of sorted notes those that are not there yet. */
 void ql_kept_note(struct ql_kept *k, bool info, const struct ql_note *notes, size_t count);
 
+/* The first point of a series at or after a time: its count when there is none. */
+uint32_t ql_kept_from(const struct ql_series *s, int64_t t_ms);
+
 #endif
