@@ -179,6 +179,33 @@ static bool is_null(const char *s, size_t len)
 	    (len == 4 && (!memcmp(s, "null", 4) || !memcmp(s, "Null", 4) || !memcmp(s, "NULL", 4)));
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/*
+ * A block ("|", ">") has the bytes of its lines, but for blanks. libfyaml 0.7.12 loses lines of some
+ * with odd blanks in them, and then tells more bytes than it wrote.
+ */
+static bool is_whole(const struct grower *g, struct fy_token *t, const char *text, size_t len)
+{
+	const struct fy_mark *from = fy_token_start_mark(t), *to = fy_token_end_mark(t);
+	size_t at = from ? from->input_pos + g->skip : 0, end = to ? to->input_pos + g->skip : 0;
+	if (end > g->y->len)
+		end = g->y->len;
+	for (size_t i = 0;; i++, at++) {
+		while (i < len && is_blank(text[i]))
+			i++;
+		while (at < end && is_blank(g->y->text[at]))
+			at++;
+		if (i >= len || at >= end)
+			return i >= len && at >= end;
+		if (text[i] != g->y->text[at])
+			return false;
+	}
+}
+
 static bool take_scalar(struct grower *g, struct fy_event *ev)
 {
 	uint32_t at = at_of(g, ev);
@@ -197,6 +224,10 @@ static bool take_scalar(struct grower *g, struct fy_event *ev)
 	n->text = arena_strndup(&g->y->arena, text ? text : "", len);
 	n->len = (uint32_t)len;
 	n->bad |= !refuse_extras(g, ev->scalar.anchor, ev->scalar.tag, at);
+	enum fy_scalar_style style = value ? fy_token_scalar_style(value) : FYSS_PLAIN;
+	if ((style == FYSS_LITERAL || style == FYSS_FOLDED) && !is_whole(g, value, text, n->len))
+		n->bad |= !yaml_fail_at(
+		    g->y, at, "this block cannot be read whole: write the text in quotes");
 	return root_is(g, n);
 }
 
