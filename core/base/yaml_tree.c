@@ -185,7 +185,8 @@ static bool is_blank(char c)
 }
 
 /*
- * A block ("|", ">") has the bytes of its lines, but for blanks. libfyaml 0.7.12 loses lines of some
+ * A block ("|", ">") has the bytes of its lines, but for blanks. libfyaml 0.7.12 loses lines of
+ * some
  * with odd blanks in them, and then tells more bytes than it wrote.
  */
 static bool is_whole(const struct grower *g, struct fy_token *t, const char *text, size_t len)
