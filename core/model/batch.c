@@ -27,6 +27,9 @@ void batch_clear(struct batch *b)
 	b->series_count = 0;
 	b->exemplars_count = 0;
 	b->extras_bytes = 0;
+	b->left_rows = 0;
+	b->left_exemplars = 0;
+	b->left_why = NULL;
 }
 
 struct batch_row *batch_row_slow_(struct batch *b)

@@ -2,7 +2,7 @@
  * batch - what one write request adds: rows that point at label bytes, and exemplars, both in
  * request order.
  *
- * Made by proto/rw1 (and scrape, rules, self metrics), consumed by a sink. Label bytes are
+ * Made by proto/rw1 and proto/rw2 (and scrape, rules, self metrics), consumed by a sink. Label bytes are
  * wire-shaped and usually canonical, but nobody checked: the store compares them with known series
  * and canonicalises on a miss.
  * Rows of one TimeSeries share the label pointer and follow one another.
@@ -63,6 +63,13 @@ struct batch {
 	uint64_t series_count;
 	/* about what the rows' extras take, here and in the log; batch_row_extra counts */
 	uint64_t extras_bytes;
+	/*
+	 * What the decoder left out, because nobody can name its series (Remote Write 2.0: a symbol
+	 * that is not there), or because the series held nothing: not among the rows. In words for
+	 * the first one, in the request's memory; NULL = nothing was left out.
+	 */
+	uint64_t left_rows, left_exemplars;
+	const char *left_why;
 	/* was acknowledged before: no age is too old any more; batch_clear keeps it */
 	bool restored;
 	/*

@@ -29,8 +29,14 @@ struct sink_req {
 	void (*done)(struct sink_req *req);
 	/* result */
 	enum err err;
-	uint32_t retry_after_s;        /* with ERR_BUSY, ERR_NOSPACE, ERR_LOGFAILED, ERR_READONLY */
-	uint64_t stored, refused;      /* rows; stored + refused = rows when err = 0 */
+	uint32_t retry_after_s;   /* with ERR_BUSY, ERR_NOSPACE, ERR_LOGFAILED, ERR_READONLY */
+	uint64_t stored, refused; /* rows; stored + refused = rows when err = 0 */
+	uint64_t hists;           /* of stored: native histograms */
+	/*
+	 * of the batch's: kept, or there already; not kept, though nothing stood in their way but
+	 * themselves (out of order, of an unknown series, bad)
+	 */
+	uint64_t exemplars, exemplars_refused;
 	enum sink_reason first_reason; /* of the first refused row in request order */
 	/* series (label text, cut) and detail of that row; with ERR_BUSY: why, "" = not known */
 	char first_text[512];
