@@ -59,7 +59,7 @@ struct yaml *yaml_open(const char *name, const char *text, size_t len, struct ya
 	return y;
 }
 
-void yaml_free(struct yaml *y)
+void yaml_close(struct yaml *y)
 {
 	if (!y)
 		return;

@@ -3,7 +3,7 @@
  * of rows, so that all mistakes are told at once, each with its place.
  *
  *   yaml_open (the tree) > yaml_walk (a struct from the tree, by a schema) > yaml_failed,
- *   yaml_tell > yaml_free
+ *   yaml_tell > yaml_close
  *
  * A mistake is told as
  *   kymod.yml:3:14: query.max_samples: "5x" is not a whole number
@@ -12,7 +12,7 @@
  * and unknown keys and words name the nearest known one. At most YAML_ERRORS_MAX are told in full,
  * in the order of the text; the others are counted.
  *
- * What is read is YAML 1.2 (libfyaml) without what a configuration needs not: one document;
+ * What is read is YAML 1.1 (libyaml, as in Prometheus) without what a configuration needs not: one document;
  * no anchors, aliases, merge keys and tags (so nothing grows while it is read); keys are plain
  * texts, each once; YAML_DEPTH_MAX levels, YAML_TEXT_MAX bytes, YAML_NODES_MAX values. A value that
  * is left out (key with nothing behind it) is an empty map or list, and a mistake for anything
@@ -67,12 +67,12 @@ void yaml_keep_release(struct yaml_keep *k); /* secrets are wiped */
 struct yaml;
 /*
  * name: of the file, for the errors; its folder is where relative paths begin. text: borrowed until
- * yaml_free. Without errors, or with: there always is a yaml, and a root, which is a map.
+ * yaml_close. Without errors, or with: there always is a yaml, and a root, which is a map.
  */
 struct yaml *yaml_open(const char *name, const char *text, size_t len, struct yaml_keep *keep);
 /* Reads the file first; it is at most YAML_TEXT_MAX long. Blocks. */
 struct yaml *yaml_load(const char *path, struct yaml_keep *keep);
-void yaml_free(struct yaml *y);
+void yaml_close(struct yaml *y);
 const struct yaml_node *yaml_root(const struct yaml *y);
 struct yaml_keep *yaml_keep_of(struct yaml *y);
 const char *yaml_text(const struct yaml *y, size_t *len);                         /* of the file */

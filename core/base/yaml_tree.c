@@ -1,8 +1,7 @@
-/* yaml_tree - from libfyaml's events to the tree: what a configuration needs not is refused. */
-#include <libfyaml.h>
-#include <stdio.h>
+/* yaml_tree - from libyaml's events to the tree: what a configuration needs not is refused. */
 #include <stdlib.h>
 #include <string.h>
+#include <yaml.h>
 
 #include "core/base/mem.h"
 #include "core/base/rune.h"
@@ -16,12 +15,12 @@ struct frame {
 };
 struct grower {
 	struct yaml *y;
-	struct fy_parser *parser;
-	size_t skip; /* bytes before what libfyaml reads */
+	yaml_parser_t parser;
+	size_t skip; /* bytes before what libyaml reads */
 	struct frame frames[YAML_DEPTH_MAX + 1];
 	size_t depth; /* frames in use */
 	bool root, over;
-	char said[512]; /* by libfyaml: its first report */
+	size_t chars, bytes; /* a place in what libyaml reads, see at_mark */
 };
 
 static bool stop(struct grower *g)
@@ -30,32 +29,40 @@ static bool stop(struct grower *g)
 	return false;
 }
 
-static uint32_t at_of(const struct grower *g, struct fy_event *ev)
+static bool inside_rune(const struct yaml *y, size_t at)
 {
-	const struct fy_mark *m = fy_event_start_mark(ev);
-	size_t at = m ? m->input_pos + g->skip : g->y->len;
-	return (uint32_t)(at < g->y->len ? at : g->y->len);
+	return at < y->len && ((unsigned char)y->text[at] & 0xc0) == 0x80;
+}
+
+/*
+ * libyaml counts characters, we bytes: from the last place, for marks follow one another closely.
+ */
+static uint32_t at_mark(struct grower *g, const yaml_mark_t *m)
+{
+	const struct yaml *y = g->y;
+	size_t at = g->skip + g->bytes;
+	for (; g->chars < m->index && at < y->len; g->chars++)
+		do
+			at++;
+		while (inside_rune(y, at));
+	for (; g->chars > m->index && at > g->skip; g->chars--)
+		do
+			at--;
+		while (inside_rune(y, at));
+	g->bytes = at - g->skip;
+	return (uint32_t)at;
 }
 
 /* ---- refusals ---- */
 
-/* Where &name, *name or !name begins: libfyaml points behind the sign. */
-static uint32_t at_sign(const struct grower *g, struct fy_token *t, uint32_t usual)
-{
-	const struct fy_mark *m = fy_token_start_mark(t);
-	size_t at = m ? m->input_pos + g->skip : usual;
-	if (at && at <= g->y->len && strchr("&*!", g->y->text[at - 1]))
-		at--;
-	return (uint32_t)(at < g->y->len ? at : g->y->len);
-}
-
-static bool refuse_extras(struct grower *g, struct fy_token *anchor, struct fy_token *tag, uint32_t at)
+/* Of a value at a place, which &name or !name begins. */
+static bool refuse_extras(struct grower *g, const void *anchor, const void *tag, uint32_t at)
 {
 	if (anchor)
-		return yaml_fail_at(g->y, at_sign(g, anchor, at),
-		    "anchors (&name) are not taken: write the value where it is needed");
+		return yaml_fail_at(
+		    g->y, at, "anchors (&name) are not taken: write the value where it is needed");
 	if (tag)
-		return yaml_fail_at(g->y, at_sign(g, tag, at), "tags (!name) are not taken");
+		return yaml_fail_at(g->y, at, "tags (!name) are not taken");
 	return true;
 }
 
@@ -156,14 +163,12 @@ static bool wants_key(const struct grower *g)
 	return f && f->node->type == YAML_MAP && !f->key;
 }
 
-static bool take_key(struct grower *g, struct fy_event *ev, uint32_t at)
+static bool take_key(struct grower *g, const yaml_event_t *ev, uint32_t at)
 {
 	struct frame *f = &g->frames[g->depth - 1];
-	size_t len = 0;
-	const char *text = ev->scalar.value ? fy_token_get_text(ev->scalar.value, &len) : NULL;
-	if (!text)
-		text = "";
-	f->key_bad = !refuse_extras(g, ev->scalar.anchor, ev->scalar.tag, at);
+	const char *text = (const char *)ev->data.scalar.value;
+	size_t len = ev->data.scalar.length;
+	f->key_bad = !refuse_extras(g, ev->data.scalar.anchor, ev->data.scalar.tag, at);
 	if (len == 2 && !memcmp(text, "<<", 2))
 		f->key_bad =
 		    !yaml_fail_at(g->y, at, "merge keys (<<) are not taken: write the keys out");
@@ -179,63 +184,28 @@ static bool is_null(const char *s, size_t len)
 	    (len == 4 && (!memcmp(s, "null", 4) || !memcmp(s, "Null", 4) || !memcmp(s, "NULL", 4)));
 }
 
-static bool is_blank(char c)
+static bool take_scalar(struct grower *g, const yaml_event_t *ev)
 {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/*
- * A block ("|", ">") has the bytes of its lines, but for blanks. libfyaml 0.7.12 loses lines of
- * some
- * with odd blanks in them, and then tells more bytes than it wrote.
- */
-static bool is_whole(const struct grower *g, struct fy_token *t, const char *text, size_t len)
-{
-	const struct fy_mark *from = fy_token_start_mark(t), *to = fy_token_end_mark(t);
-	size_t at = from ? from->input_pos + g->skip : 0, end = to ? to->input_pos + g->skip : 0;
-	if (end > g->y->len)
-		end = g->y->len;
-	for (size_t i = 0;; i++, at++) {
-		while (i < len && is_blank(text[i]))
-			i++;
-		while (at < end && is_blank(g->y->text[at]))
-			at++;
-		if (i >= len || at >= end)
-			return i >= len && at >= end;
-		if (text[i] != g->y->text[at])
-			return false;
-	}
-}
-
-static bool take_scalar(struct grower *g, struct fy_event *ev)
-{
-	uint32_t at = at_of(g, ev);
-	size_t len = 0;
+	uint32_t at = at_mark(g, &ev->start_mark);
 	if (wants_key(g))
 		return take_key(g, ev, at);
-	struct fy_token *value = ev->scalar.value;
-	const char *text = value ? fy_token_get_text(value, &len) : NULL;
-	bool plain = !value || fy_token_scalar_style(value) == FYSS_PLAIN;
-	if (!text)
-		len = 0;
+	const char *text = (const char *)ev->data.scalar.value;
+	size_t len = ev->data.scalar.length;
+	bool plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	struct yaml_node *n = node_add(g, plain && is_null(text, len) ? YAML_NULL : YAML_SCALAR, at);
 	if (!n)
 		return false;
 	n->quoted = !plain;
-	n->text = arena_strndup(&g->y->arena, text ? text : "", len);
+	n->text = arena_strndup(&g->y->arena, text, len);
 	n->len = (uint32_t)len;
-	n->bad |= !refuse_extras(g, ev->scalar.anchor, ev->scalar.tag, at);
-	enum fy_scalar_style style = value ? fy_token_scalar_style(value) : FYSS_PLAIN;
-	if ((style == FYSS_LITERAL || style == FYSS_FOLDED) && !is_whole(g, value, text, n->len))
-		n->bad |= !yaml_fail_at(
-		    g->y, at, "this block cannot be read whole: write the text in quotes");
+	n->bad |= !refuse_extras(g, ev->data.scalar.anchor, ev->data.scalar.tag, at);
 	return root_is(g, n);
 }
 
-static bool open_node(struct grower *g, enum yaml_type type, struct fy_event *ev,
-    struct fy_token *anchor, struct fy_token *tag)
+static bool open_node(struct grower *g, enum yaml_type type, const yaml_event_t *ev,
+    const void *anchor, const void *tag)
 {
-	uint32_t at = at_of(g, ev);
+	uint32_t at = at_mark(g, &ev->start_mark);
 	if (wants_key(g)) {
 		yaml_fail_at(g->y, at, "a key is a plain text, not a map or a list");
 		return stop(g);
@@ -254,9 +224,9 @@ static bool open_node(struct grower *g, enum yaml_type type, struct fy_event *ev
 	return true;
 }
 
-static bool take_alias(struct grower *g, struct fy_event *ev)
+static bool take_alias(struct grower *g, const yaml_event_t *ev)
 {
-	uint32_t at = at_sign(g, ev->alias.anchor, at_of(g, ev));
+	uint32_t at = at_mark(g, &ev->start_mark);
 	yaml_fail_at(g->y, at, "aliases (*name) are not taken: write the value where it is needed");
 	if (wants_key(g))
 		return stop(g);
@@ -276,105 +246,67 @@ static bool close_node(struct grower *g)
 	return true;
 }
 
-static bool take_event(struct grower *g, struct fy_event *ev)
+static bool take_event(struct grower *g, const yaml_event_t *ev)
 {
 	switch (ev->type) {
-	case FYET_SCALAR:
+	case YAML_SCALAR_EVENT:
 		return take_scalar(g, ev);
-	case FYET_ALIAS:
+	case YAML_ALIAS_EVENT:
 		return take_alias(g, ev);
-	case FYET_MAPPING_START:
-		return open_node(g, YAML_MAP, ev, ev->mapping_start.anchor, ev->mapping_start.tag);
-	case FYET_SEQUENCE_START:
-		return open_node(g, YAML_LIST, ev, ev->sequence_start.anchor, ev->sequence_start.tag);
-	case FYET_MAPPING_END:
-	case FYET_SEQUENCE_END:
+	case YAML_MAPPING_START_EVENT:
+		return open_node(
+		    g, YAML_MAP, ev, ev->data.mapping_start.anchor, ev->data.mapping_start.tag);
+	case YAML_SEQUENCE_START_EVENT:
+		return open_node(
+		    g, YAML_LIST, ev, ev->data.sequence_start.anchor, ev->data.sequence_start.tag);
+	case YAML_MAPPING_END_EVENT:
+	case YAML_SEQUENCE_END_EVENT:
 		return close_node(g);
-	case FYET_DOCUMENT_START:
+	case YAML_DOCUMENT_START_EVENT:
 		if (!g->root)
 			return true;
-		yaml_fail_at(g->y, at_of(g, ev), "a second document (---): one is taken");
+		yaml_fail_at(
+		    g->y, at_mark(g, &ev->start_mark), "a second document (---): one is taken");
 		return stop(g);
-	case FYET_NONE:
-	case FYET_STREAM_START:
-	case FYET_STREAM_END:
-	case FYET_DOCUMENT_END:
+	case YAML_NO_EVENT:
+	case YAML_STREAM_START_EVENT:
+	case YAML_STREAM_END_EVENT:
+	case YAML_DOCUMENT_END_EVENT:
 		break;
 	}
 	return true;
 }
 
-/* ---- what libfyaml says ---- */
-
-static uint32_t place_at(const struct grower *g, int line, int column)
-{
-	const struct yaml *y = g->y;
-	size_t at = 0;
-	for (int i = 1; i < line && at < y->len; i++) {
-		const char *end = memchr(y->text + at, '\n', y->len - at);
-		at = end ? (size_t)(end - y->text) + 1 : y->len;
-	}
-	for (int i = 1; i < column && at < y->len && y->text[at] != '\n'; i++) {
-		uint32_t rune;
-		size_t n = rune_decode(y->text + at, y->len - at, &rune);
-		at += n ? n : 1;
-	}
-	return (uint32_t)at;
-}
-
-/*
- * The first line of the first report: "<where>:3:14: error: words". What it collects instead of
- * writing reports is not freed in every case (0.7.12), so it writes them here.
- */
-static void note_report(struct fy_diag *diag, void *user, const char *text, size_t len)
-{
-	struct grower *g = user;
-	size_t n = len < sizeof(g->said) ? len : sizeof(g->said) - 1;
-	(void)diag;
-	if (g->said[0] || !len)
-		return;
-	memcpy(g->said, text, n);
-	g->said[n] = 0;
-	g->said[strcspn(g->said, "\n")] = 0;
-}
-
-/* The number that ends before end, and the colon before it; -1: there is none. */
-static int number_before(const char *begin, const char **end)
-{
-	const char *p = *end;
-	while (p > begin && p[-1] >= '0' && p[-1] <= '9')
-		p--;
-	if (p == *end || p == begin || p[-1] != ':')
-		return -1;
-	int v = (int)strtol(p, NULL, 10);
-	*end = p - 1;
-	return v;
-}
-
 static void tell_syntax(struct grower *g)
 {
-	static const char mark[] = ": error: ";
-	const char *words = strstr(g->said, mark), *end = words;
-	int column = words ? number_before(g->said, &end) : -1;
-	int line = column > 0 ? number_before(g->said, &end) : -1;
-	if (line > 0)
-		yaml_fail_at(g->y, place_at(g, line, column), "%s", words + sizeof(mark) - 1);
-	else
-		yaml_fail_at(g->y, (uint32_t)g->y->len, "this is not YAML");
+	const yaml_parser_t *p = &g->parser;
+	const char *words = p->problem ? p->problem : "this is not YAML";
+	if (p->error == YAML_MEMORY_ERROR)
+		panic("no memory for YAML");
+	if (p->error == YAML_READER_ERROR) { /* the text itself: of its bytes */
+		size_t at = p->problem_offset + g->skip;
+		yaml_fail_at(g->y, (uint32_t)(at < g->y->len ? at : g->y->len), "%s", words);
+	} else if (p->context) {
+		yaml_fail_at(g->y, at_mark(g, &p->problem_mark), "%s, %s", words, p->context);
+	} else {
+		yaml_fail_at(g->y, at_mark(g, &p->problem_mark), "%s", words);
+	}
 }
 
 static void grow_by(struct grower *g)
 {
-	struct fy_event *ev;
-	while (!g->over && (ev = fy_parser_parse(g->parser))) {
-		bool ended = ev->type == FYET_STREAM_END;
-		take_event(g, ev);
-		fy_parser_event_free(g->parser, ev);
+	yaml_event_t ev;
+	while (!g->over) {
+		if (!yaml_parser_parse(&g->parser, &ev)) {
+			tell_syntax(g);
+			return;
+		}
+		bool ended = ev.type == YAML_STREAM_END_EVENT;
+		take_event(g, &ev);
+		yaml_event_delete(&ev);
 		if (ended)
 			return;
 	}
-	if (!g->over)
-		tell_syntax(g);
 }
 
 static bool text_fits(struct yaml *y)
@@ -399,26 +331,13 @@ void yaml_grow(struct yaml *y)
 		return;
 	if (y->len >= 3 && !memcmp(y->text, "\xef\xbb\xbf", 3))
 		g.skip = 3;
-	struct fy_diag_cfg dc;
-	fy_diag_cfg_default(&dc);
-	dc.fp = NULL;
-	dc.output_fn = note_report;
-	dc.user = &g;
-	dc.level = FYET_ERROR;
-	dc.show_position = true;
-	dc.colorize = dc.show_type = dc.show_module = dc.show_source = false;
-	struct fy_diag *diag = fy_diag_create(&dc);
-	if (!diag)
+	if (!yaml_parser_initialize(&g.parser))
 		panic("no memory for YAML");
-	struct fy_parse_cfg pc = { .flags = FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE |
-		    FYPCF_DISABLE_RECYCLING,
-		.diag = diag };
-	g.parser = fy_parser_create(&pc);
-	if (!g.parser || fy_parser_set_string(g.parser, y->text + g.skip, y->len - g.skip))
-		panic("no memory for YAML");
+	yaml_parser_set_encoding(&g.parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(
+	    &g.parser, (const unsigned char *)y->text + g.skip, y->len - g.skip);
 	grow_by(&g);
-	fy_parser_destroy(g.parser);
-	fy_diag_unref(diag);
+	yaml_parser_delete(&g.parser);
 	/* What is read so far of a text that is no YAML says nothing about its keys. */
 	if (y->errors_count && (g.over || g.depth))
 		y->root = arena_zalloc(&y->arena, sizeof(*y->root));

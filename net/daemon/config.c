@@ -145,7 +145,7 @@ static enum err load(const char *path, int argc, char **argv, struct config **ou
 			yaml_tell(y, told);
 		const char *text = yaml_text(y, &len);
 		c->hash = hash64(text, len, HASH_SEED);
-		yaml_free(y);
+		yaml_close(y);
 		if (!fine)
 			goto failed;
 	}

@@ -222,7 +222,7 @@ static enum err make(struct yaml *y, struct webconfig *w, struct webconfig **out
 	bool fine = yaml_walk(y, yaml_root(y), &schema, w) && !yaml_failed(y);
 	if (!fine)
 		yaml_tell(y, told);
-	yaml_free(y);
+	yaml_close(y);
 	if (!fine) {
 		webconfig_free(w);
 		return ERR_BADDATA;

@@ -33,7 +33,7 @@ static void begin(struct reading *r, const struct yaml_schema *s, const char *te
 
 static void end(struct reading *r)
 {
-	yaml_free(r->y);
+	yaml_close(r->y);
 	yaml_keep_release(&r->keep);
 	free(r->c);
 }

@@ -139,7 +139,7 @@ static bool read_as(const char *name, const char *text, size_t len)
 	(void)snprintf(told, sizeof(told), "%.*s", (int)b.len, (const char *)b.data);
 	buf_release(&b);
 	failed = yaml_failed(y);
-	yaml_free(y);
+	yaml_close(y);
 	return !failed;
 }
 
@@ -260,7 +260,10 @@ static void errors_say(void)
 		{ "title: a\x01\n", "k.yml:1:9: a control character (0x01) is not taken" },
 		{ "title: \xff\n", "k.yml:1:8: this byte is no part of UTF-8 text" },
 		{ "title: \"a\n", "k.yml:" },
-		{ "on: true\n  count: 3\n", "k.yml:1:5: " },
+		{ "on: true\n  count: 3\n", "k.yml:2:8: mapping values are not allowed" },
+		{ "# \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\r\ninner: {\"\xc3\xa9\": 1}\n",
+		    "k.yml:2:9: inner.\xc3\xa9: unknown key" },
+		{ "title: \"\xe2\x82\xac\" b\n", "k.yml:1:12: did not find expected key" },
 		{ "a\tb: [\n", "k.yml:" },
 		{ "secret: nowhere/at-all\n", "k.yml:1:9: secret: nowhere/at-all: " },
 	};
@@ -304,7 +307,7 @@ static void errors_are_of_a_value(void)
 	        !yaml_failed_in(y, items->first) && yaml_failed_in(y, items->first->next) &&
 	        !yaml_failed_in(y, yaml_child(root, "on")) && yaml_failed_in(y, root),
 	    "of each value it is known whether something in it is wrong");
-	yaml_free(y);
+	yaml_close(y);
 	yaml_keep_release(&k);
 }
 
@@ -389,7 +392,7 @@ static void load_says(const char *path, const char *says)
 	tap_ok(says ? strstr((char *)b.data, says) != NULL : b.len == 1, "%s: %s", path,
 	    (char *)b.data);
 	buf_release(&b);
-	yaml_free(y);
+	yaml_close(y);
 	yaml_keep_release(&k);
 }
 
