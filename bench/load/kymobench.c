@@ -1,6 +1,5 @@
 /*
- * kymobench - load and measure: "write" replays Remote Write traffic, "query" times a file of
- * queries against one or more servers and compares their answers, "recorded" tells bytes on disk.
+ * kymobench - load and measure: each command is a row of the table below, with its examples.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,32 @@
 
 #define CMD_ARGS_MAX 64
 
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+	const char *examples; /* a line each, for --help */
+} cmds[] = {
+	{ "write", cmd_write, "replay Remote Write traffic, print one JSON line",
+	    "  kymobench write --series 100000 --rounds 200 --pid \"$(pidof -s kymod)\"\n"
+	    "      as fast as it goes; samples per CPU-second of the server\n"
+	    "  kymobench write --series 100000 --rounds 20 --pace 15s\n"
+	    "      as scrapers send: each body at its place in the round of 15 s\n" },
+	{ "query", cmd_query, "time a file of queries against servers, compare their answers",
+	    "  kymobench query --file bench/load/dashboard.txt --peer http://127.0.0.1:8428\n"
+	    "      medians of both, and whether their answers are equal\n" },
+	{ "recorded", cmd_recorded, "bytes on disk of recorded metrics, beside a peer's",
+	    "  kymobench recorded --dir ./data --replay scrapes.prom.xz\n"
+	    "      bytes a sample of recorded scrapes, by the forms of the codec\n" },
+};
+
+static void examples_of(const char *what)
+{
+	for (size_t i = 0; i < COUNT_OF(cmds); i++)
+		if (!strcmp(cmds[i].name, what))
+			printf("\nexamples:\n%s", cmds[i].examples);
+}
+
 static void usage_of(const char *what, const struct cmd_arg *args, size_t count)
 {
 	printf("usage: kymobench %s [flags]\n", what);
@@ -21,6 +46,7 @@ static void usage_of(const char *what, const struct cmd_arg *args, size_t count)
 		    args[i].meta ? args[i].meta : "");
 		printf("  %-28s %s\n", head, args[i].help);
 	}
+	examples_of(what);
 	exit(0);
 }
 
@@ -91,16 +117,6 @@ double cmd_duration_s(const char *text, const char *name)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(int argc, char **argv);
-		const char *help;
-	} cmds[] = {
-		{ "write", cmd_write, "replay Remote Write traffic, print one JSON line" },
-		{ "query", cmd_query,
-		    "time a file of queries against servers, compare their answers" },
-		{ "recorded", cmd_recorded, "bytes on disk of recorded metrics, beside a peer's" },
-	};
 	const char *names[COUNT_OF(cmds)];
 	for (size_t i = 0; i < COUNT_OF(cmds); i++) {
 		names[i] = cmds[i].name;
