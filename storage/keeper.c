@@ -179,6 +179,12 @@ static bool text_is(const char *have, size_t have_len, const void *text, size_t 
 	return have_len == len && (!len || memcmp(have, text, len) == 0);
 }
 
+static void mark(const struct keeper *k, const struct walrec_meta *m)
+{
+	if (k->env->stamps)
+		stamps_mark(k->env->stamps, batch_meta_hash(m->tenant, m->family, m->family_len));
+}
+
 /* true: it was new or different. */
 static bool set(struct keeper *k, const struct walrec_meta *m)
 {
@@ -197,6 +203,7 @@ static bool set(struct keeper *k, const struct walrec_meta *m)
 	struct owner *o = owner_of(k, m->tenant);
 	if (!fits(k, o, len > was ? len - was : 0, !f)) {
 		metric_add(M_METADATA_DROPPED, 1);
+		mark(k, m);
 		return false;
 	}
 	char *texts = mem_alloc(len);
@@ -229,6 +236,7 @@ static bool set(struct keeper *k, const struct walrec_meta *m)
 	p->count += fresh;
 	if (p->count > p->mask / 2)
 		grow(p);
+	mark(k, m);
 	return true;
 }
 

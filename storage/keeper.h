@@ -23,6 +23,7 @@
 #include "core/base/fsio.h"
 #include "core/model/batch.h"
 #include "core/rt/loop.h"
+#include "core/rt/stamps.h"
 #include "core/rt/work.h"
 #include "storage/wal/walrec.h"
 
@@ -43,6 +44,11 @@ struct keeper_env {
 	uint64_t seed;
 	uint32_t group;    /* shard number of its groups */
 	struct walog *log; /* given when the store is ready */
+	/*
+	 * Marked at each change of a family's metadata, and for one there was no room for
+	 * (batch_meta_hash). NULL: nobody asks.
+	 */
+	struct stamps *stamps;
 };
 struct keeper;
 struct keeper *keeper_create(const struct keeper_env *env);

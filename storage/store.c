@@ -151,7 +151,8 @@ static void keeper_setup(struct store *st)
 		.pool = st->opts.pool,
 		.dir = st->dir,
 		.seed = st->manifest.seed,
-		.group = st->manifest.shards };
+		.group = st->manifest.shards,
+		.stamps = st->metas };
 	st->keeper = keeper_create(&st->keeper_env);
 }
 
@@ -343,6 +344,7 @@ static void store_release(struct store *st)
 		share_free(st->shares[i]);
 	storesrc_free(st->source);
 	keeper_free(st->keeper);
+	stamps_free(st->metas);
 	tenantbook_free(st->tenantbook);
 	tally_free(st->share_env.tenants);
 	changes_free(st->share_env.changes);
@@ -375,7 +377,8 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 {
 	uint64_t begun = clock_real_mono_ns();
 	struct store *st = mem_zalloc(sizeof *st);
-	st->sink.ops = &sink_ops;
+	st->metas = stamps_create();
+	st->sink = (struct sink){ .ops = &sink_ops, .metas = st->metas };
 	st->opts = *o;
 	st->log_series_bytes = o->log_share_bytes ? 0 : STORE_LOG_SERIES_BYTES;
 	opts_fill(&st->opts);

@@ -38,6 +38,7 @@ struct store {
 	struct back_env back_env;
 	struct recover_env recover_env;
 	struct keeper_env keeper_env;
+	struct stamps *metas; /* of the keeper's families */
 	struct tenantbook_env tenantbook_env;
 	/* loop 0's */
 	struct keeper *keeper;

@@ -6,6 +6,11 @@
 #define METAS_FIRST     16
 #define EXEMPLARS_FIRST 16
 
+uint64_t batch_meta_hash(uint32_t tenant, const char *family, size_t family_len)
+{
+	return hash64(family, family_len, hash_mix64(tenant));
+}
+
 void batch_init(struct batch *b)
 {
 	*b = (struct batch){ 0 };

@@ -51,7 +51,10 @@ struct batch_meta { /* metadata of a metric family */
 	uint32_t family_len, help_len, unit_len;
 	/* 0 unknown 1 counter 2 gauge 3 histogram 4 gaugehistogram 5 summary 6 info 7 stateset */
 	uint8_t type;
+	uint32_t stamp; /* of its family before it was read (core/rt/stamps.h); 0 when nobody asked */
 };
+/* Of the family, for stamps: who changes what is known of a tenant's family marks this one. */
+uint64_t batch_meta_hash(uint32_t tenant, const char *family, size_t family_len);
 struct batch {
 	uint32_t tenant;
 	struct batch_row *rows;

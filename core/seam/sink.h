@@ -12,6 +12,7 @@
 #define CORE_SEAM_SINK_H
 
 #include "core/model/batch.h"
+#include "core/rt/stamps.h"
 
 enum sink_reason {
 	SINK_OK,
@@ -52,6 +53,7 @@ struct sink_ops {
 };
 struct sink {
 	const struct sink_ops *ops;
+	const struct stamps *metas; /* marked when a family's metadata changes; NULL: nobody does */
 };
 static inline void sink_append(struct sink *s, struct sink_req *req)
 {

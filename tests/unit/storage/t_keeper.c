@@ -297,6 +297,26 @@ static void tenants(void)
 	end();
 }
 
+static uint32_t stamp(uint32_t tenant, const char *family)
+{
+	return stamps_of(store_sink(s.store)->metas, batch_meta_hash(tenant, family, strlen(family)));
+}
+
+/* Who remembers what is stored is told when it changes. */
+static void stamps_move(void)
+{
+	if (!begin())
+		return;
+	uint32_t was = stamp(1, "up");
+	TAP_OK(put(1, "up", "first") && stamp(1, "up") != was);
+	was = stamp(1, "up");
+	TAP_OK(put(1, "up", "first") && put(2, "up", "other"));
+	tap_ok(stamp(1, "up") == was, "the same metadata, and another tenant's, move no stamp");
+	TAP_OK(put(1, "up", "second"));
+	tap_ok(stamp(1, "up") != was, "a change does");
+	end();
+}
+
 /* Many small families of one tenant at once. */
 static void put_many(uint32_t tenant, const char *stem, unsigned count)
 {
@@ -324,6 +344,9 @@ static void nobody_takes_all_the_room(void)
 		return;
 	TAP_OK(put(2, "first", "of the small one"));
 	put_many(1, "f", KEEPER_FAMILIES_MAX + 10);
+	uint32_t was = stamp(1, "too_much");
+	TAP_OK(put(1, "too_much", "h"));
+	tap_ok(stamp(1, "too_much") != was, "nobody takes for stored what found no room");
 	tap_is_u64(
 	    families(1), KEEPER_FAMILIES_MAX / 10 * 9 - 1, "one tenant ends below the last tenth");
 	put_many(2, "g", 1000);
@@ -349,6 +372,7 @@ int main(void)
 	holds_nothing(true);
 	holds_nothing(false);
 	tenants();
+	stamps_move();
 	nobody_takes_all_the_room();
 	return tap_done();
 }
