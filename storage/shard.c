@@ -227,6 +227,9 @@ void shard_judge_why(
 void shard_verdict_init(struct shard_verdict *v)
 {
 	v->stored = v->refused = v->dup = v->over = v->late = 0;
+	v->hists = v->exemplars = v->exemplars_refused = 0;
+	v->first_exemplar = UINT32_MAX;
+	v->exemplar_why = NULL;
 	v->first_row = UINT32_MAX;
 	v->first_reason = SINK_OK;
 	v->first_text[0] = 0;
@@ -250,8 +253,24 @@ void shard_verdict_refuse(
 		first_set(v, row, reason, detail);
 }
 
+void shard_verdict_refuse_exemplar(struct shard_verdict *v, uint32_t row, const char *why)
+{
+	v->exemplars_refused++;
+	if (row >= v->first_exemplar)
+		return;
+	v->first_exemplar = row;
+	v->exemplar_why = why;
+}
+
 void shard_verdict_add(struct shard_verdict *v, const struct shard_verdict *part)
 {
+	v->hists += part->hists;
+	v->exemplars += part->exemplars;
+	v->exemplars_refused += part->exemplars_refused;
+	if (part->first_exemplar < v->first_exemplar) {
+		v->first_exemplar = part->first_exemplar;
+		v->exemplar_why = part->exemplar_why;
+	}
 	v->stored += part->stored;
 	v->refused += part->refused;
 	v->dup += part->dup;

@@ -240,9 +240,15 @@ void shard_judge_why(
 struct shard_verdict {
 	uint64_t stored, refused;
 	uint64_t dup, over, late; /* of stored */
+	uint64_t hists;           /* of stored */
+	uint64_t exemplars;       /* kept, or there already */
+	uint64_t exemplars_refused;
 	uint32_t first_row; /* index of the first refused row of the request; UINT32_MAX = none */
 	enum sink_reason first_reason;
 	char first_text[480]; /* detail of that row, "" = none */
+	/* the first refused exemplar, counted on from the rows; UINT32_MAX = none */
+	uint32_t first_exemplar;
+	const char *exemplar_why; /* in static words */
 };
 void shard_verdict_init(struct shard_verdict *v);
 /* Would a refusal of this row be the one that is told? Texts of others need not be made. */
@@ -252,6 +258,8 @@ static inline bool shard_verdict_is_first(const struct shard_verdict *v, uint32_
 }
 void shard_verdict_refuse(
     struct shard_verdict *v, uint32_t row, enum sink_reason reason, const char *detail);
+/* row: as in first_exemplar. */
+void shard_verdict_refuse_exemplar(struct shard_verdict *v, uint32_t row, const char *why);
 void shard_verdict_add(struct shard_verdict *v, const struct shard_verdict *part);
 
 #endif

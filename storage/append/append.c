@@ -1,6 +1,7 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/base/rune.h"
+#include "storage/append/apply.h"
 #include "storage/append/intake_priv.h"
 #include <stdio.h>
 
@@ -207,6 +208,8 @@ static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32
 	if (UNLIKELY(r->flags & HEAD_EXEMPLAR)) {
 		bool none = !r->labels_len || r->labels_len > INTAKE_LABELS_MAX;
 		metric_add(M_EXEMPLARS_UNKNOWN, none);
+		if (none)
+			shard_verdict_refuse_exemplar(v, row, APPLY_EXEMPLAR_UNKNOWN);
 		return none;
 	}
 	if (UNLIKELY(r->flags & BATCH_EXTRA && r->extra->bad)) {
@@ -450,22 +453,33 @@ void append_answer(
 	}
 }
 
-/* The first refused row as people read it: its series, then why. */
-static void first_text(const struct append *ap, struct sink_req *req)
+/* What was refused as people read it: its series, then why, which may be "". */
+static void first_text(struct sink_req *req, struct labels ls, const char *why)
 {
-	const struct shard_verdict *v = &ap->verdict;
-	const struct batch_row *r = &req->batch->rows[v->first_row];
-	struct labels ls = { .bytes = r->labels, .len = r->labels_len };
 	struct buf text;
 	buf_init(&text);
-	label_text_cut(&text, ls, v->first_text[0] ? SERIES_SHOWN : sizeof req->first_text - 1);
-	if (v->first_text[0])
-		buf_printf(&text, ": %s", v->first_text);
+	label_text_cut(&text, ls, why[0] ? SERIES_SHOWN : sizeof req->first_text - 1);
+	if (why[0])
+		buf_printf(&text, ": %s", why);
 	size_t len = rune_cut((const char *)text.data, text.len, sizeof req->first_text - 1);
 	if (len)
 		memcpy(req->first_text, text.data, len);
 	req->first_text[len] = 0;
 	buf_release(&text);
+}
+
+/* Of the first refused row; else of the first refused exemplar. */
+static void refused_text(const struct append *ap, struct sink_req *req)
+{
+	const struct shard_verdict *v = &ap->verdict;
+	const struct batch *b = req->batch;
+	if (v->first_row != UINT32_MAX) {
+		const struct batch_row *r = &b->rows[v->first_row];
+		first_text(req, (struct labels){ r->labels, r->labels_len }, v->first_text);
+	} else if (v->first_exemplar != UINT32_MAX) {
+		const struct batch_exemplar *x = &b->exemplars[v->first_exemplar - b->rows_count];
+		first_text(req, (struct labels){ x->labels, x->labels_len }, v->exemplar_why);
+	}
 }
 
 /* Why series that are new could not be made now. */
@@ -506,12 +520,15 @@ static void append_end(struct append *ap)
 	req->retry_after_s = ap->retry_after_s;
 	req->stored = v->stored;
 	req->refused = v->refused;
+	req->hists = v->hists;
+	req->exemplars = v->exemplars;
+	req->exemplars_refused = v->exemplars_refused;
 	req->first_reason = v->first_row == UINT32_MAX ? SINK_OK : v->first_reason;
 	req->first_text[0] = 0;
 	if (ap->err == ERR_BUSY && ap->slow)
 		slow_text(ap, req);
-	else if (!ap->err && v->first_row != UINT32_MAX)
-		first_text(ap, req);
+	else if (!ap->err)
+		refused_text(ap, req);
 	CHECK(ap->err || v->stored + v->refused == req->batch->rows_count);
 	home->open--;
 	if (home->append_pool_count < pool_keep(POOL_MAX)) {

@@ -362,7 +362,7 @@ static inline __attribute__((always_inline)) unsigned rows_apply(
 	struct intake *in = a->in;
 	const int64_t t_min = oldest_of(a), t_max = a->sl->judge.t_max_ms;
 	uint32_t before = h->last;
-	uint64_t dup = 0, over = 0, late = 0, stored = 0;
+	uint64_t dup = 0, over = 0, late = 0, stored = 0, hists = 0;
 	struct shard_span span = SHARD_SPAN_NONE;
 	head_resolve(h, a->sl->tenant, rows, count);
 	a->created = false;
@@ -388,6 +388,7 @@ static inline __attribute__((always_inline)) unsigned rows_apply(
 		    ? series_put(s, h->mem, &h->stats, r->t_ms, r->v)
 		    : extra_put(a, s, r);
 		stored++;
+		hists += extras && r->flags && r->extra->hist;
 		span.max_ms = r->t_ms > span.max_ms ? r->t_ms : span.max_ms;
 		span.min_ms = r->t_ms < span.min_ms ? r->t_ms : span.min_ms;
 		if (UNLIKELY(put != SERIES_PUT_NEW)) {
@@ -416,6 +417,7 @@ static inline __attribute__((always_inline)) unsigned rows_apply(
 	a->sl->verdict.dup += dup;
 	a->sl->verdict.over += over;
 	a->sl->verdict.late += late;
+	a->sl->verdict.hists += hists;
 	verdict_count(stored, dup, over, late);
 	rows_log(a);
 	frame_split(a);
@@ -434,6 +436,13 @@ static inline __attribute__((always_inline)) unsigned rows_apply(
 
 /* ---- exemplars ---- */
 
+static void exemplar_refuse(
+    struct apply *a, const struct head_row *r, enum metric_id id, const char *why)
+{
+	metric_add(id, 1);
+	shard_verdict_refuse_exemplar(&a->sl->verdict, r->row, why);
+}
+
 /* Its series. SERIES_NONE: nobody knows it, or it is looked for under its canonical bytes. */
 static uint32_t exemplar_slot(struct apply *a, struct head_row *r)
 {
@@ -442,30 +451,32 @@ static uint32_t exemplar_slot(struct apply *a, struct head_row *r)
 	if (LIKELY(slot != SERIES_NONE))
 		return slot;
 	if (a->sl->canonical || !odd_find(a, r))
-		metric_add(M_EXEMPLARS_UNKNOWN, 1);
+		exemplar_refuse(a, r, M_EXEMPLARS_UNKNOWN, APPLY_EXEMPLAR_UNKNOWN);
 	return SERIES_NONE;
 }
 
 /* To memory, and to the frame. */
 static void exemplar_keep(struct apply *a, const struct series *s, const struct head_row *r)
 {
-	static const enum metric_id ids[] = { [EXEMPLARS_NEW] = M_EXEMPLARS_STORED,
-		[EXEMPLARS_DUPLICATE] = M_EXEMPLARS_DUPLICATE,
-		[EXEMPLARS_OUT_OF_ORDER] = M_EXEMPLARS_OUT_OF_ORDER };
 	struct head *h = &a->shard->head;
 	const struct batch_exemplar *x = r->exemplar;
 	struct exemplar e = { .t_ms = x->t_ms, .v = x->v };
 	struct labels own = { .bytes = x->own, .len = x->own_len };
 	struct buf *list = &a->in->hists; /* rows have none in it now */
 	if (!exemplar_labels(&a->in->scratch, own, &e.labels)) {
-		metric_add(M_EXEMPLARS_BAD, 1);
+		exemplar_refuse(a, r, M_EXEMPLARS_BAD, "labels of an exemplar are bad, or too long");
 		return;
 	}
 	enum exemplars_verdict v = exemplars_add(
 	    &h->exemplars, h->mem, s->id, &e, (uint32_t)limits_here()->write_exemplars);
-	metric_add(ids[v], 1);
-	a->judged = a->judged || v != EXEMPLARS_OUT_OF_ORDER;
-	if (v != EXEMPLARS_NEW)
+	if (v == EXEMPLARS_OUT_OF_ORDER) {
+		exemplar_refuse(a, r, M_EXEMPLARS_OUT_OF_ORDER, "exemplar out of order");
+		return;
+	}
+	a->judged = true;
+	a->sl->verdict.exemplars++;
+	metric_add(v == EXEMPLARS_NEW ? M_EXEMPLARS_STORED : M_EXEMPLARS_DUPLICATE, 1);
+	if (v == EXEMPLARS_DUPLICATE)
 		return;
 	group_open(a);
 	buf_clear(list);
@@ -478,7 +489,7 @@ static void exemplar_keep(struct apply *a, const struct series *s, const struct 
 static void exemplar_apply(struct apply *a, struct head_row *r, int64_t t_min, bool room)
 {
 	if (r->t_ms < t_min || r->t_ms < 1 || r->t_ms > a->sl->judge.t_max_ms) {
-		metric_add(M_EXEMPLARS_TIME, 1);
+		exemplar_refuse(a, r, M_EXEMPLARS_TIME, "exemplar out of bounds");
 		return;
 	}
 	r->slot = exemplar_slot(a, r);

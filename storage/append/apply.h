@@ -16,6 +16,9 @@
 
 #include "storage/append/intake.h"
 
+/* Why an exemplar is refused (shard_verdict.exemplar_why): of one that has no series here. */
+#define APPLY_EXEMPLAR_UNKNOWN "exemplar of a series that is not known"
+
 struct apply_odd {
 	struct head_row row; /* labels canonical, fp that of them */
 	uint32_t shard;

@@ -81,15 +81,25 @@ static void fresh_note(struct exemplars *x, uint32_t id)
 	x->fresh[x->fresh_count++] = id;
 }
 
+/* One that is not behind the newest: kept already, or too late. */
+static enum exemplars_verdict not_newer(const struct exemplars_ring *r, const struct exemplar *e)
+{
+	for (uint32_t i = r->count; i > 0; i--) {
+		struct exemplar old = exemplars_at(r, i - 1);
+		if (exemplar_same(&old, e))
+			return EXEMPLARS_DUPLICATE;
+	}
+	return EXEMPLARS_OUT_OF_ORDER;
+}
+
 enum exemplars_verdict exemplars_add(
     struct exemplars *x, struct slab *m, uint32_t id, const struct exemplar *e, uint32_t max)
 {
 	struct exemplars_ring **at = ring_make(x, m, id), *r = *at;
 	if (r->count) {
 		struct exemplar newest = exemplars_at(r, r->count - 1);
-		int c = exemplar_cmp(e, &newest);
-		if (c <= 0)
-			return c ? EXEMPLARS_OUT_OF_ORDER : EXEMPLARS_DUPLICATE;
+		if (exemplar_cmp(e, &newest) <= 0)
+			return not_newer(r, e);
 	}
 	if (!r->fresh)
 		fresh_note(x, id);

@@ -1,8 +1,8 @@
 /*
  * exemplars - the newest exemplars of the series of one head, by series id.
  *
- * A ring holds at most `max` of a series, by time. As in Prometheus, one that equals the newest is
- * a duplicate, one before it is out of order: neither is kept.
+ * A ring holds at most `max` of a series, by time. As in Prometheus, one before the newest is out
+ * of order and not kept. One that the ring has is a duplicate, so that a request may be sent again.
  * New ones since the last exemplars_take() are marked: a round takes them to its files. The ring
  * stays as it is then, so that what comes can be judged and read without the files.
  * Cost: a ring 32 bytes and 8 for each place, an exemplar 24 and its labels; a page of 8 KiB for

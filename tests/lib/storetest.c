@@ -141,6 +141,9 @@ struct storetest_verdict storetest_send(struct storetest *s, unsigned loop, stru
 	struct storetest_verdict v = { .err = w.req.err,
 		.stored = w.req.stored,
 		.refused = w.req.refused,
+		.hists = w.req.hists,
+		.exemplars = w.req.exemplars,
+		.exemplars_refused = w.req.exemplars_refused,
 		.reason = w.req.first_reason };
 	memcpy(v.text, w.req.first_text, sizeof(v.text));
 	sem_destroy(&w.done);

@@ -62,6 +62,7 @@ bool storetest_value(const struct sample_column *col, uint32_t i, double *v);
 struct storetest_verdict {
 	enum err err;
 	uint64_t stored, refused;
+	uint64_t hists, exemplars, exemplars_refused;
 	enum sink_reason reason;
 	char text[512];
 };

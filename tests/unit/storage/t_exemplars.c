@@ -1,7 +1,8 @@
 /*
  * Exemplars on their whole way: through requests, memory, log, rounds, merges, a kill and restarts.
- * Of each series the newest ones are found, each once, whatever left memory; what repeats the
- * newest or is older is not kept; bad ones never make a request fail; tenants are apart.
+ * Of each series the newest ones are found, each once, whatever left memory; what repeats a kept
+ * one is not kept twice, what is older is refused, and a request tells how many; bad ones cost the
+ * rest of a request nothing; tenants are apart.
  */
 #include "core/base/arena.h"
 #include "core/base/clock.h"
@@ -25,7 +26,8 @@ static struct arena arena;
 static struct labels names[SERIES];
 static struct exemplar model[SERIES][KEPT];
 static size_t model_count[SERIES];
-static int64_t now_ms; /* of the samples that come with them */
+static int64_t now_ms;                /* of the samples that come with them */
+static struct storetest_verdict last; /* of put() */
 
 /* ---- writing ---- */
 
@@ -52,8 +54,9 @@ static bool put(struct storetest *s, bool samples, const struct put *puts, size_
 			.t_ms = puts[i].t_ms,
 			.v = puts[i].v };
 	b.series_count = count;
-	struct storetest_verdict got = storetest_send(s, 0, &b);
-	bool good = !got.err && !got.refused && got.stored == b.rows_count;
+	last = storetest_send(s, 0, &b);
+	bool good = !last.err && !last.refused && last.stored == b.rows_count &&
+	    last.exemplars + last.exemplars_refused == count;
 	batch_release(&b);
 	return good;
 }
@@ -221,8 +224,14 @@ static unsigned kept(struct storetest *s, struct labels series, struct labels ow
 	uint64_t was = metric_sum(M_EXEMPLARS_STORED);
 	struct put p = { .series = series, .own = own, .t_ms = t, .v = v };
 	if (!put(s, false, &p, 1))
-		return 99; /* a request never fails for one */
+		return 99; /* no row is refused for one */
 	return (unsigned)(metric_sum(M_EXEMPLARS_STORED) - was);
+}
+
+/* The last request had one exemplar: it was refused, and this says why. */
+static void refused(const char *why)
+{
+	tap_ok(last.exemplars_refused == 1 && strstr(last.text, why), "it is refused: %s", why);
 }
 
 static struct labels long_own(unsigned runes)
@@ -244,13 +253,20 @@ static void refusals(struct storetest *s)
 	         old = metric_sum(M_EXEMPLARS_OUT_OF_ORDER), bad = metric_sum(M_EXEMPLARS_BAD),
 	         unknown = metric_sum(M_EXEMPLARS_UNKNOWN), time = metric_sum(M_EXEMPLARS_TIME);
 	tap_is_u64(kept(s, names[1], e->labels, t, e->v), 0, "the newest again is a duplicate");
-	tap_is_u64(metric_sum(M_EXEMPLARS_DUPLICATE) - dup, 1, "and counted");
+	tap_is_u64(last.exemplars, 1, "which counts as written");
+	const struct exemplar *second = &model[1][model_count[1] - 2];
+	tap_is_u64(kept(s, names[1], second->labels, second->t_ms, second->v), 0,
+	    "so is the one before it");
+	tap_is_u64(last.exemplars, 1, "a request may be sent again");
+	tap_is_u64(metric_sum(M_EXEMPLARS_DUPLICATE) - dup, 2, "and counted");
 	tap_is_u64(kept(s, names[1], e->labels, t - 500, e->v), 0, "one before it is out of order");
+	refused("exemplar out of order");
 	tap_is_u64(kept(s, names[1], e->labels, t, e->v - 1), 0, "so is a lower value at its time");
 	tap_is_u64(metric_sum(M_EXEMPLARS_OUT_OF_ORDER) - old, 2, "and counted");
 	tap_is_u64(kept(s, names[1], long_own(EXEMPLAR_RUNES + 1), t + 1, 1), 0, "129 characters");
 	tap_is_u64(kept(s, names[1], (struct labels){ (const uint8_t *)"\x0a\xff", 2 }, t + 1, 1),
 	    0, "broken labels");
+	refused("labels of an exemplar are bad");
 	struct labels one = trace(1);
 	uint8_t twice[64];
 	memcpy(twice, one.bytes, one.len);
@@ -263,13 +279,31 @@ static void refusals(struct storetest *s)
 	uint64_t series = store_series(s->store);
 	tap_is_u64(
 	    kept(s, label_builder_done(&b), one, t + 1, 1), 0, "of a series that nobody knows");
+	refused("exemplar of a series that is not known");
 	tap_is_u64(
 	    kept(s, (struct labels){ (const uint8_t *)"\xff", 1 }, one, t + 1, 1), 0, "of none");
 	tap_is_u64(metric_sum(M_EXEMPLARS_UNKNOWN) - unknown, 2, "counted");
 	tap_is_u64(store_series(s->store), series, "no series is made for one");
 	tap_is_u64(kept(s, names[1], one, 0, 1), 0, "without a time");
 	tap_is_u64(kept(s, names[1], one, t + 86400000, 1), 0, "of tomorrow");
+	refused("exemplar out of bounds");
 	tap_is_u64(metric_sum(M_EXEMPLARS_TIME) - time, 2, "counted");
+}
+
+/* Of a request with some of both: counts, and the text is that of the first refused row. */
+static void counts(struct storetest *s)
+{
+	const struct exemplar *e = &model[3][model_count[3] - 1];
+	struct put some[] = {
+		{ .series = names[3], .own = trace(77), .t_ms = e->t_ms - 1, .v = 1 },
+		{ .series = names[3], .own = e->labels, .t_ms = e->t_ms, .v = e->v },
+		{ .series = names[3], .own = trace(78), .t_ms = e->t_ms + 1, .v = 2 },
+	};
+	bool good = put(s, true, some, COUNT_OF(some));
+	tap_ok(good && last.stored == SERIES, "all rows of a request with one bad exemplar");
+	tap_is_u64(last.exemplars, 2, "two of its exemplars");
+	refused("exemplar out of order");
+	model_add(3, &some[2]);
 }
 
 /* Labels as no sender should send them find their series. */
@@ -362,6 +396,7 @@ int main(void)
 	same(&s, "the newest ones");
 	refusals(&s);
 	odd_labels(&s);
+	counts(&s);
 	same(&s, "nothing of that changed anything");
 	another_tenant(&s);
 	killed(&s, dir, 1, "after a kill");

@@ -66,7 +66,9 @@ static unsigned put(struct storetest *s, unsigned loops, unsigned front)
 			rows[n++] = *was;
 	}
 	struct storetest_verdict v = storetest_write(s, rnd(loops), rows, n);
+	uint64_t hists = 0;
 	for (size_t k = 0; k < n; k++) {
+		hists += rows[k].hist != 0;
 		unsigned i = 0, slot = (unsigned)((rows[k].t_ms - T0) / STEP_MS);
 		while (names[i].bytes != rows[k].labels.bytes)
 			i++;
@@ -75,7 +77,7 @@ static unsigned put(struct storetest *s, unsigned loops, unsigned front)
 	if (v.err || v.refused)
 		tap_note("err %s, refused %llu: %s", err_text(v.err), (unsigned long long)v.refused,
 		    v.text);
-	return v.err || v.refused || v.stored != n;
+	return v.err || v.refused || v.stored != n || v.hists != hists;
 }
 
 struct compare {
@@ -194,7 +196,7 @@ static void own_and_odd(void)
 	rows[2].v = num_from_bits(SAMPLE_NAN_BITS);
 	for (unsigned i = 0; i < 4; i++)
 		model[i][1] = rows[i];
-	tap_ok(!v.err && v.stored == 4, "the server's own rows are taken");
+	tap_ok(!v.err && v.stored == 4 && v.hists == 1, "the server's own rows are taken");
 	same(&s, 0, SLOTS, "in memory");
 	storetest_close(&s);
 	tap_ok(!storetest_open(&s, 1), "opens again");
