@@ -12,7 +12,8 @@
  * and unknown keys and words name the nearest known one. At most YAML_ERRORS_MAX are told in full,
  * in the order of the text; the others are counted.
  *
- * What is read is YAML 1.1 (libyaml, as in Prometheus) without what a configuration needs not: one document;
+ * What is read is YAML 1.1 (libyaml, as in Prometheus) without what a configuration needs not: one
+ * document;
  * no anchors, aliases, merge keys and tags (so nothing grows while it is read); keys are plain
  * texts, each once; YAML_DEPTH_MAX levels, YAML_TEXT_MAX bytes, YAML_NODES_MAX values. A value that
  * is left out (key with nothing behind it) is an empty map or list, and a mistake for anything

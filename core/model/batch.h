@@ -2,7 +2,8 @@
  * batch - what one write request adds: rows that point at label bytes, and exemplars, both in
  * request order.
  *
- * Made by proto/rw1 and proto/rw2 (and scrape, rules, self metrics), consumed by a sink. Label bytes are
+ * Made by proto/rw1 and proto/rw2 (and scrape, rules, self metrics), consumed by a sink. Label
+ * bytes are
  * wire-shaped and usually canonical, but nobody checked: the store compares them with known series
  * and canonicalises on a miss.
  * Rows of one TimeSeries share the label pointer and follow one another.
@@ -51,7 +52,8 @@ struct batch_meta { /* metadata of a metric family */
 	uint32_t family_len, help_len, unit_len;
 	/* 0 unknown 1 counter 2 gauge 3 histogram 4 gaugehistogram 5 summary 6 info 7 stateset */
 	uint8_t type;
-	uint32_t stamp; /* of its family before it was read (core/rt/stamps.h); 0 when nobody asked */
+	/* of its family before it was read (core/rt/stamps.h); 0 when nobody asked */
+	uint32_t stamp;
 };
 /* Of the family, for stamps: who changes what is known of a tenant's family marks this one. */
 uint64_t batch_meta_hash(uint32_t tenant, const char *family, size_t family_len);
