@@ -68,8 +68,9 @@ struct rw2_opts {
 	const struct limits *limits; /* NULL = limits_here() */
 	/*
 	 * As rw1_opts.slow_bytes: when more than so many bytes of unusual encoding are met,
-	 * ERR_AGAIN, and a thread that may take its time decodes from the start. A 64th of the label
-	 * bytes that are put together, and of the table's, counts as well. SIZE_MAX or no opts: never.
+	 * ERR_AGAIN, and a thread that may take its time decodes from the start. A 64th of the
+	 * label bytes that are put together, and of the table's, counts as well. SIZE_MAX or no
+	 * opts: never.
 	 */
 	size_t slow_bytes;
 	uint32_t tenant; /* whose metadata it is */
