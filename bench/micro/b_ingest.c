@@ -1,0 +1,435 @@
+/*
+ * b_ingest - where the time of a sample goes on the loop: each stage of the write path by itself
+ * and one behind the other over the same bodies, then all of them through a store.
+ *
+ *   b_ingest [series] [rounds] [shuffled | grouped]
+ * Without arguments: 100,000 series grouped and shuffled, 1,000,000 grouped and shuffled. Bodies
+ * are those of kymobench's page, replicated over targets, 2,000 samples each, and are made before a
+ * round, not counted. A request's body is copied into a body buffer before its stages, as the
+ * socket leaves it; decoded bytes, rows and steps live in FLIGHT sets in turn, as of requests that
+ * wait for their sync together.
+ *
+ *   snappy     snapz_decode                  resolve   head_resolve
+ *   decode     rw1_decode                    put       series_put
+ *   hash       label_fingerprint             record    walrec_rows
+ *   sort       rows by shard
+ *   store      sink_append up to the answer (hash to record, and what is around them), the log's
+ *              thread not counted, nothing synced
+ *   all        snappy, decode and store
+ * Printed: ns of CPU a sample of this thread, mean over the rounds, and the best round.
+ */
+#include "bench/load/loadgen.h"
+#include "bench/micro/used.h"
+#include "core/base/clock.h"
+#include "proto/rw1.h"
+#include "proto/snapz.h"
+#include "storage/head/head.h"
+#include "storage/store.h"
+#include "storage/wal/walrec.h"
+#include "tests/lib/testlib.h"
+#include "tests/lib/testteam.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ROWS    2000u
+#define FLIGHT  4u
+#define SHARDS  16u
+#define SEED    42u
+#define WARM    2u /* rounds that are not counted: series are made, the order is learnt */
+#define STEP_MS 15000
+
+enum stage {
+	SNAPPY,
+	DECODE,
+	HASH,
+	SORT,
+	RESOLVE,
+	PUT,
+	RECORD,
+	STORE,
+	ALL,
+	STAGES
+};
+static const char *const stage_words[STAGES] = { "snappy", "decode", "hash", "sort", "resolve",
+	"put", "record", "store", "all" };
+
+/* What one request in flight has. */
+struct flight {
+	struct run *run;
+	struct sink_req req;
+	struct batch batch;
+	struct arena arena;
+	uint8_t *decoded;
+	size_t decoded_cap;
+	struct buf body;
+	struct head_row *rows;
+	uint64_t *fps;
+	uint16_t *places;
+};
+struct run {
+	struct loadgen *gen;
+	uint64_t series, round;
+	struct buf packed;
+	size_t *ends; /* of the bodies in packed */
+	uint64_t batches, rows, raw_bytes;
+	struct flight flights[FLIGHT];
+	/* stages one by one */
+	struct slab *mem;
+	struct head heads[SHARDS];
+	struct buf record;
+	uint32_t ids[HEAD_SUB];
+	int64_t t_ms[HEAD_SUB];
+	double v[HEAD_SUB];
+	/* through a store */
+	struct testteam tt;
+	struct store *store;
+	uint64_t next, answered, failed;
+	/* of the round under way, and of all that count */
+	uint64_t ns[STAGES];
+	double sum[STAGES], best[STAGES];
+	unsigned counted;
+};
+
+static void bodies_make(struct run *r)
+{
+	struct buf raw;
+	buf_init(&raw);
+	buf_clear(&r->packed);
+	loadgen_round(r->gen, r->round++);
+	r->rows = r->raw_bytes = 0;
+	for (uint64_t i = 0; i < r->batches; i++) {
+		r->rows += loadgen_body(r->gen, i, &raw);
+		r->raw_bytes += raw.len;
+		snapz_encode(&r->packed, raw.data, raw.len);
+		r->ends[i] = r->packed.len;
+	}
+	buf_release(&raw);
+}
+
+static void stage_end(struct run *r, enum stage s, uint64_t *from)
+{
+	uint64_t now = used_cpu_ns();
+	r->ns[s] += now - *from;
+	*from = used_cpu_ns();
+}
+
+static void round_end(struct run *r, enum stage from, enum stage to)
+{
+	for (enum stage s = from; r->round > WARM && s <= to; s++) {
+		double ns = (double)r->ns[s] / (double)r->rows;
+		r->sum[s] += ns;
+		if (!r->best[s] || ns < r->best[s])
+			r->best[s] = ns;
+	}
+	r->counted += r->round > WARM;
+	memset(r->ns, 0, sizeof r->ns);
+}
+
+/* Body i, as the socket leaves it: in a buffer that was written just now. */
+static struct flight *receive(struct run *r, uint64_t i)
+{
+	struct flight *f = &r->flights[i % FLIGHT];
+	size_t at = i ? r->ends[i - 1] : 0, len;
+	buf_clear(&f->body);
+	buf_add(&f->body, r->packed.data + at, r->ends[i] - at);
+	CHECK(!snapz_length(f->body.data, f->body.len, &len));
+	if (f->decoded_cap < len + SNAPZ_SLOP) {
+		f->decoded_cap = 2 * len + SNAPZ_SLOP;
+		f->decoded = mem_realloc(f->decoded, f->decoded_cap);
+	}
+	batch_clear(&f->batch);
+	return f;
+}
+
+static void decode(struct run *r, struct flight *f, uint64_t *from)
+{
+	size_t len;
+	CHECK(!snapz_length(f->body.data, f->body.len, &len));
+	CHECK(!snapz_decode(f->body.data, f->body.len, f->decoded, len));
+	stage_end(r, SNAPPY, from);
+	CHECK(!rw1_decode(&f->arena, f->decoded, len, NULL, &f->batch, NULL));
+	stage_end(r, DECODE, from);
+}
+
+/* ---- stages one by one ---- */
+
+static void hash(struct flight *f)
+{
+	for (size_t i = 0; i < f->batch.rows_count; i++) {
+		const struct batch_row *b = &f->batch.rows[i];
+		struct hash128 h = label_fingerprint(
+		    (struct labels){ .bytes = b->labels, .len = b->labels_len }, 0, SEED);
+		f->fps[i] = h.lo;
+		f->places[i] = (uint16_t)((h.hi >> 32) * SHARDS >> 32);
+	}
+}
+
+static void sort(struct flight *f, uint32_t ends[SHARDS])
+{
+	uint32_t sum = 0;
+	memset(ends, 0, SHARDS * sizeof *ends);
+	for (size_t i = 0; i < f->batch.rows_count; i++)
+		ends[f->places[i]]++;
+	for (unsigned p = 0; p < SHARDS; p++) {
+		uint32_t n = ends[p];
+		ends[p] = sum;
+		sum += n;
+	}
+	for (size_t i = 0; i < f->batch.rows_count; i++) {
+		const struct batch_row *b = &f->batch.rows[i];
+		f->rows[ends[f->places[i]]++] = (struct head_row){ .labels = b->labels,
+			.labels_len = b->labels_len,
+			.row = (uint32_t)i,
+			.fp = f->fps[i],
+			.t_ms = b->t_ms,
+			.bits = b->bits,
+			.flags = b->flags };
+	}
+}
+
+/* Those of the first round. */
+static void create(struct head *h, struct head_row *row)
+{
+	struct labels ls = { .bytes = row->labels, .len = row->labels_len };
+	CHECK(label_is_canonical(ls));
+	row->slot = head_create(h, row->fp, 0, h->series_count, ls);
+	head_follow(h, h->last, row->slot);
+	h->last = row->slot;
+}
+
+/* Three passes over the rows of a request, in the sub-batches of shards. */
+static void rows_pass(struct run *r, struct flight *f, const uint32_t ends[SHARDS], enum stage what)
+{
+	struct walrec_writer w;
+	if (what == RECORD) {
+		buf_clear(&r->record);
+		walrec_begin(&w, &r->record);
+	}
+	for (uint32_t shard = 0, at = 0; shard < SHARDS; shard++) {
+		struct head *h = &r->heads[shard];
+		if (what == RECORD)
+			walrec_group(&w, shard, r->round);
+		for (uint32_t n; at < ends[shard]; at += n) {
+			struct head_row *rows = f->rows + at;
+			n = ends[shard] - at < HEAD_SUB ? ends[shard] - at : HEAD_SUB;
+			if (what == RESOLVE) {
+				head_resolve(h, 0, rows, n);
+				for (uint32_t i = 0; i < n; i++)
+					if (UNLIKELY(rows[i].slot == SERIES_NONE))
+						create(h, &rows[i]);
+			} else if (what == PUT) {
+				for (uint32_t i = 0; i < n; i++)
+					CHECK(series_put(head_at(h, rows[i].slot), r->mem, &h->stats,
+					          rows[i].t_ms, rows[i].v) == SERIES_PUT_NEW);
+			} else {
+				for (uint32_t i = 0; i < n; i++) {
+					r->ids[i] = head_at(h, rows[i].slot)->id;
+					r->t_ms[i] = rows[i].t_ms;
+					r->v[i] = rows[i].v;
+				}
+				walrec_rows(&w, n, r->ids, r->t_ms, r->v);
+			}
+		}
+	}
+	if (what == RECORD)
+		walrec_end(&w);
+}
+
+static void stages_round(struct run *r)
+{
+	uint32_t ends[SHARDS];
+	for (uint64_t i = 0; i < r->batches; i++) {
+		struct flight *f = receive(r, i);
+		uint64_t from = used_cpu_ns();
+		decode(r, f, &from);
+		CHECK(f->batch.rows_count <= ROWS);
+		hash(f);
+		stage_end(r, HASH, &from);
+		sort(f, ends);
+		stage_end(r, SORT, &from);
+		for (enum stage s = RESOLVE; s <= RECORD; s++) {
+			rows_pass(r, f, ends, s);
+			stage_end(r, s, &from);
+		}
+	}
+	round_end(r, SNAPPY, RECORD);
+}
+
+static void stages(struct run *r, unsigned rounds)
+{
+	r->mem = slab_create();
+	for (unsigned i = 0; i < SHARDS; i++)
+		head_init(&r->heads[i], r->mem, SEED);
+	for (unsigned i = 0; i < rounds + WARM; i++) {
+		bodies_make(r);
+		stages_round(r);
+	}
+	for (unsigned i = 0; i < SHARDS; i++)
+		head_release(&r->heads[i]);
+	slab_free(r->mem);
+}
+
+/* ---- through a store ---- */
+
+static void store_done(struct sink_req *req);
+static void store_send(struct run *r)
+{
+	if (r->next == r->batches)
+		return;
+	struct flight *f = receive(r, r->next++);
+	uint64_t from = used_cpu_ns(), was = r->ns[SNAPPY] + r->ns[DECODE];
+	decode(r, f, &from);
+	r->ns[ALL] += r->ns[SNAPPY] + r->ns[DECODE] - was;
+	f->req = (struct sink_req){ .batch = &f->batch, .done = store_done };
+	sink_append(store_sink(r->store), &f->req);
+	r->ns[STORE] += used_cpu_ns() - from;
+}
+
+static void store_done(struct sink_req *req)
+{
+	struct run *r = CONTAINER_OF(req, struct flight, req)->run;
+	r->answered++;
+	r->failed += req->err || req->refused;
+}
+
+/* One after another: FLIGHT in a turn, the answers of these before the next ones. */
+static void store_turn(void *arg)
+{
+	struct run *r = arg;
+	for (unsigned i = 0; i < FLIGHT; i++)
+		store_send(r);
+}
+
+static bool store_turn_done(void *arg)
+{
+	struct run *r = arg;
+	return r->answered == r->next;
+}
+
+static void store_round(struct run *r)
+{
+	r->next = r->answered = 0;
+	while (r->next < r->batches) {
+		testteam_run(&r->tt, 0, store_turn, r);
+		CHECK(testteam_wait(&r->tt, 0, store_turn_done, r, 600000));
+	}
+	CHECK(!r->failed);
+	r->ns[ALL] += r->ns[STORE];
+	round_end(r, STORE, ALL);
+}
+
+static void store_begin(struct run *r, const char *dir)
+{
+	struct errbuf eb;
+	struct store_opts o;
+	errbuf_init(&eb);
+	testteam_start(&r->tt, 1);
+	store_opts_default(&o);
+	o.dir = dir;
+	o.team = r->tt.team;
+	o.pool = r->tt.pool;
+	o.shards = SHARDS;
+	o.sync = STORE_SYNC_OFF;
+	o.min_free_bytes = 1;
+	o.new_series_per_s = UINT64_MAX;
+	o.round_every_ms = 1ll << 40;
+	o.log_share_bytes = 1ull << 40;
+	if (store_open(&o, &r->store, &eb)) {
+		printf("failed: %s\n", eb.text);
+		exit(1);
+	}
+}
+
+static void through_store(struct run *r, unsigned rounds)
+{
+	char *dir = testlib_tmpdir("b_ingest");
+	store_begin(r, dir);
+	r->round = r->counted = 0;
+	for (unsigned i = 0; i < rounds + WARM; i++) {
+		bodies_make(r);
+		store_round(r);
+	}
+	store_close(r->store);
+	testteam_stop(&r->tt);
+	testlib_rmtree(dir);
+}
+
+/* ---- */
+
+static struct loadgen *gen_make(uint64_t series, unsigned rounds, bool shuffle)
+{
+	struct errbuf eb;
+	struct loadgen *g;
+	struct loadgen_opts o = { .series = series,
+		.batch = ROWS,
+		.start_ms = clock_wall_ms() - (int64_t)(rounds + WARM) * STEP_MS,
+		.step_ms = STEP_MS,
+		.shuffle = shuffle };
+	errbuf_init(&eb);
+	if (loadgen_create(&o, &g, &eb)) {
+		printf("failed: %s\n", eb.text);
+		exit(1);
+	}
+	return g;
+}
+
+static void bench(uint64_t series, unsigned rounds, bool shuffle)
+{
+	struct run *r = mem_zalloc(sizeof *r);
+	r->gen = gen_make(series, rounds, shuffle);
+	r->batches = loadgen_batches(r->gen);
+	r->ends = mem_array(NULL, r->batches, sizeof *r->ends);
+	buf_init(&r->packed);
+	buf_init(&r->record);
+	for (unsigned i = 0; i < FLIGHT; i++) {
+		struct flight *f = &r->flights[i];
+		f->run = r;
+		batch_init(&f->batch);
+		arena_init(&f->arena, 4096);
+		buf_init(&f->body);
+		f->rows = mem_array(NULL, ROWS, sizeof *f->rows);
+		f->fps = mem_array(NULL, ROWS, sizeof *f->fps);
+		f->places = mem_array(NULL, ROWS, sizeof *f->places);
+	}
+	stages(r, rounds);
+	/* the same bodies once more, from the first round on */
+	loadgen_free(r->gen);
+	r->gen = gen_make(series, rounds, shuffle);
+	through_store(r, rounds);
+	printf("# %llu series %s, %.0f bytes a sample, %.1f packed\n", (unsigned long long)series,
+	    shuffle ? "shuffled" : "grouped", (double)r->raw_bytes / (double)r->rows,
+	    (double)r->packed.len / (double)r->rows);
+	for (enum stage s = 0; s < STAGES; s++)
+		printf("%-10s %7.2f ns/sample  best round %7.2f\n", stage_words[s],
+		    r->sum[s] / r->counted, r->best[s]);
+	for (unsigned i = 0; i < FLIGHT; i++) {
+		struct flight *f = &r->flights[i];
+		batch_release(&f->batch);
+		arena_release(&f->arena);
+		buf_release(&f->body);
+		mem_free(f->decoded);
+		mem_free(f->rows);
+		mem_free(f->fps);
+		mem_free(f->places);
+	}
+	loadgen_free(r->gen);
+	buf_release(&r->packed);
+	buf_release(&r->record);
+	mem_free(r->ends);
+	mem_free(r);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1) {
+		unsigned rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 20;
+		bench(strtoull(argv[1], NULL, 10), rounds, argc > 3 && !strcmp(argv[3], "shuffled"));
+		return 0;
+	}
+	bench(100000, 20, false);
+	bench(100000, 20, true);
+	bench(1000000, 6, false);
+	bench(1000000, 6, true);
+	return 0;
+}
