@@ -13,6 +13,7 @@
 #define RELIEF_OVER_MS 10000u /* the same where nothing is taken */
 #define RELIEF_LOG_MS  10000u
 #define RELIEF_ROW     9u /* bytes of a row in the log */
+#define RELIEF_STOCK   4u /* regions without use that go at a time */
 
 /* Would a round of the shard give so much memory back that it is worth its files? */
 static bool gives_memory(const struct share *share, const struct shard *sh, bool over)
@@ -41,6 +42,10 @@ void back_relieve(struct share *share, uint64_t log_share)
 {
 	enum share_fill fill = share_fill(share);
 	struct shard *oldest = NULL;
+	if (fill != SHARE_HAS_ROOM && slab_stock_bytes(share->mem)) {
+		slab_stock_drop(share->mem, RELIEF_STOCK);
+		fill = share_fill(share);
+	}
 	for (unsigned k = 0; k < share->shards_count; k++) {
 		struct shard *sh = share->shards[k];
 		if (sh->round == SHARD_UNWRITTEN || sh->round == SHARD_UNSWITCHED)

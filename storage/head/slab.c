@@ -17,8 +17,9 @@
 #define CLASS_STEP  16u
 #define CLASS_SMALL (512u / CLASS_STEP)
 /* 512 > 1024 > 2048 > 4096 > 8192 > 16384, eight steps each */
-#define CLASSES       (CLASS_SMALL + 5u * 8u)
-#define REGIONS_SPARE 1u
+#define CLASSES         (CLASS_SMALL + 5u * 8u)
+#define REGIONS_SPARE   1u
+#define STOCK_TRIM_PART 8u /* of what was not needed, so much goes at a time */
 
 static inline unsigned class_of(size_t size)
 {
@@ -131,6 +132,12 @@ void slab_stock_trim(struct slab *s)
 	(void)s;
 }
 
+void slab_stock_drop(struct slab *s, uint32_t regions)
+{
+	(void)s;
+	(void)regions;
+}
+
 size_t slab_stock_bytes(const struct slab *s)
 {
 	(void)s;
@@ -186,7 +193,8 @@ struct slab {
 	uint32_t regions_count, regions_empty;
 	struct list_link stock; /* regions, touched, without a head */
 	uint32_t stock_count;
-	bool growing; /* has wanted a region since slab_stock_trim was called last */
+	uint32_t stock_least; /* there were since slab_stock_trim was called last */
+	bool growing;         /* has wanted a region since slab_stock_trim was called last */
 	size_t large_bytes, spans_taken;
 };
 
@@ -216,12 +224,20 @@ void slab_stock_add(struct slab *s, void *take_region)
 	s->stock_count++;
 }
 
+void slab_stock_drop(struct slab *s, uint32_t regions)
+{
+	for (; regions && s->stock_count; regions--, s->stock_count--)
+		slab_unmap(CONTAINER_OF(list_pop(&s->stock), struct region, all), SLAB_REGION_BYTES);
+	if (s->stock_least > s->stock_count)
+		s->stock_least = s->stock_count;
+}
+
 void slab_stock_trim(struct slab *s)
 {
-	if (!s->growing && s->stock_count) {
-		slab_unmap(CONTAINER_OF(list_pop(&s->stock), struct region, all), SLAB_REGION_BYTES);
-		s->stock_count--;
-	}
+	uint32_t ready = s->growing ? SLAB_STOCK : 0;
+	uint32_t idle = s->stock_least > ready ? s->stock_least - ready : 0;
+	slab_stock_drop(s, (idle + STOCK_TRIM_PART - 1) / STOCK_TRIM_PART);
+	s->stock_least = s->stock_count;
 	s->growing = false;
 }
 
@@ -355,7 +371,8 @@ static void region_new(struct slab *s)
 	s->growing = true;
 	if (s->stock_count) {
 		r = CONTAINER_OF(list_pop(&s->stock), struct region, all);
-		s->stock_count--;
+		if (s->stock_least > --s->stock_count)
+			s->stock_least = s->stock_count;
 	} else {
 		r = slab_map(SLAB_REGION_BYTES);
 		if (s->regions_count >= SLAB_SMALL_REGIONS)
@@ -375,6 +392,19 @@ static void region_drop(struct slab *s, struct region *r)
 	list_del(&r->all);
 	s->regions_count--;
 	slab_unmap(r, SLAB_REGION_BYTES);
+}
+
+/* An empty region: to the stock, for what a round gives back the next one wants again. */
+static void region_leave(struct slab *s, struct region *r)
+{
+	if (s->stock_count >= s->regions_count) {
+		region_drop(s, r);
+		return;
+	}
+	list_del(&r->all);
+	s->regions_count--;
+	list_add_head(&s->stock, &r->all);
+	s->stock_count++;
 }
 
 static struct span *span_new(struct slab *s, unsigned class)
@@ -410,7 +440,7 @@ static void span_done(struct slab *s, struct span *sp)
 		return;
 	if (s->regions_empty >= REGIONS_SPARE) {
 		list_del(&r->link);
-		region_drop(s, r);
+		region_leave(s, r);
 	} else {
 		s->regions_empty++;
 	}

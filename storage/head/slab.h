@@ -5,7 +5,7 @@
  * Pieces come in classes (16-byte steps to 512, then eight per doubling up to SLAB_PIECE_MAX); a
  * class takes spans of 64 KiB out of regions of 2 MiB, and a span whose last piece went home
  * returns to its region,
- * an empty region to the kernel (one is kept). Regions after the first SLAB_SMALL_REGIONS ask for
+ * an empty region to the stock (one is kept), see below. Regions after the first SLAB_SMALL_REGIONS ask for
  * huge pages, so a small store stays small. Larger pieces come from the general heap; they are not
  * given back by slab_free.
  * No header per piece: the caller tells the size again when it frees. slab_bytes() is what the
@@ -39,13 +39,16 @@ size_t slab_round(size_t size);
 /*
  * Stock. The first touch of a huge page zeroes 2 MiB, and may wait for the machine below: some
  * 0.2-7 ms. A growing slab says so (slab_stock_low), a worker makes a region ready
- * (slab_region_ready, any thread), the loop puts it in stock. slab_stock_trim, called every few
- * seconds, gives one back when none was needed since the last call.
+ * (slab_region_ready, any thread), the loop puts it in stock. So go regions that became empty, not
+ * zeroed, as long as there are fewer than in use: what a round frees is filled again by the next.
+ * slab_stock_trim, called every few seconds, gives back an eighth of what was not needed since the
+ * last call; slab_stock_drop at most so many regions, where memory is tight.
  */
 bool slab_stock_low(const struct slab *s);
 void *slab_region_ready(void);
 void slab_stock_add(struct slab *s, void *take_region);
 void slab_stock_trim(struct slab *s);
+void slab_stock_drop(struct slab *s, uint32_t regions);
 size_t slab_stock_bytes(const struct slab *s); /* in stock, beside slab_bytes */
 
 /*

@@ -55,6 +55,55 @@ static void slab_keeps_what_is_written(void)
 	slab_free(m);
 }
 
+/* What a round frees is there for the next; what nobody needs goes, what is in use stays. */
+static void slab_keeps_a_stock(void)
+{
+	struct slab *m = slab_create();
+	enum {
+		N = 20 * SLAB_REGION_BYTES / SLAB_PIECE_MAX
+	};
+	void **ps = mem_alloc(N * sizeof *ps);
+	for (int i = 0; i < N; i++)
+		ps[i] = slab_take(m, SLAB_PIECE_MAX);
+	slab_stock_trim(m); /* it grew */
+	size_t full = slab_bytes(m);
+	for (int i = N / 4; i < N; i++)
+		slab_give(m, ps[i], SLAB_PIECE_MAX);
+	size_t kept = slab_stock_bytes(m);
+	for (int i = N / 4; i < N; i++)
+		ps[i] = slab_take(m, SLAB_PIECE_MAX);
+	slab_stock_trim(m);
+	size_t reused = slab_stock_bytes(m);
+	for (int i = N / 4; i < N; i++)
+		slab_give(m, ps[i], SLAB_PIECE_MAX);
+	int calls = 0;
+	for (size_t has; (has = slab_stock_bytes(m)) && calls < 200; calls++)
+		slab_stock_trim(m);
+	size_t idle = slab_stock_bytes(m);
+	for (int i = N / 4; i < N; i++)
+		ps[i] = slab_take(m, SLAB_PIECE_MAX);
+	for (int i = N / 2; i < N; i++)
+		slab_give(m, ps[i], SLAB_PIECE_MAX);
+	size_t before = slab_stock_bytes(m);
+	slab_stock_drop(m, 2);
+	size_t dropped = before - slab_stock_bytes(m);
+#ifndef KYMO_SHARP
+	tap_ok(kept >= 8 * SLAB_REGION_BYTES && kept < full && !reused,
+	    "regions that became empty are kept, fewer than are in use, and are used again (%zu bytes)",
+	    kept);
+	tap_ok(!idle && calls > 3, "those that nobody needs go, some at a time (%d calls)", calls);
+	tap_is_u64(dropped, 2 * SLAB_REGION_BYTES, "or as many as are asked for");
+#else
+	tap_ok(!kept && !reused && !idle && !dropped && !calls && full,
+	    "where pieces are from the heap there is no stock");
+#endif
+	for (int i = 0; i < N / 2; i++)
+		slab_give(m, ps[i], SLAB_PIECE_MAX);
+	tap_is_u64(slab_bytes(m), 0, "nothing is left of them");
+	mem_free(ps);
+	slab_free(m);
+}
+
 /* ---- one series against a model ---- */
 
 #define SPAN 4000
@@ -679,6 +728,7 @@ static void a_series_takes_what_limits_reckon_with(void)
 int main(void)
 {
 	slab_keeps_what_is_written();
+	slab_keeps_a_stock();
 	late_takes_many();
 	bool good = true;
 	for (int i = 0; i < 10; i++)
