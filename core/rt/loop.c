@@ -14,12 +14,16 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/rt/loop_priv.h"
 #include "core/rt/snap.h"
+
+#define NS_PER_S UINT64_C(1000000000)
 
 static __thread struct loop *here;
 
@@ -47,6 +51,7 @@ enum err loop_create(unsigned index, struct loop **out)
 {
 	struct loop *l = mem_zalloc(sizeof *l);
 	l->index = index;
+	l->wake_fd = -1;
 	list_init(&l->deferred);
 	job_begin(l);
 	list_init(&l->work[LOOP_SOON]);
@@ -62,9 +67,16 @@ enum err loop_create(unsigned index, struct loop **out)
 	e = errno ? err_of_errno(errno) : ERR_NOMEM;
 	if (!l->base)
 		goto failed;
-	l->mail_event = event_new(l->base, mbox_fd(l->mbox), EV_READ | EV_PERSIST, loop_on_mail, l);
-	l->wake_event = evtimer_new(l->base, loop_on_wake, l);
-	if (!l->mail_event || !l->wake_event || event_add(l->mail_event, NULL))
+	l->wake_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	e = l->wake_fd < 0 ? err_of_errno(errno) : ERR_NOMEM;
+	if (l->wake_fd < 0)
+		goto failed;
+	/* Neither is ever read: what counts is that something happens. */
+	const short what = EV_READ | EV_PERSIST | EV_ET;
+	l->mail_event = event_new(l->base, mbox_fd(l->mbox), what, loop_on_mail, l);
+	l->wake_event = event_new(l->base, l->wake_fd, what, loop_on_wake, l);
+	if (!l->mail_event || !l->wake_event || event_add(l->mail_event, NULL) ||
+	    event_add(l->wake_event, NULL))
 		goto failed;
 	*out = l;
 	return 0;
@@ -83,6 +95,8 @@ void loop_free(struct loop *l)
 		event_free(l->wake_event);
 	if (l->base)
 		event_base_free(l->base);
+	if (l->wake_fd >= 0)
+		close(l->wake_fd);
 	mbox_free(l->mbox);
 	snap_seat_leave(l->seat);
 	mem_free(l->heap);
@@ -209,14 +223,11 @@ static void loop_on_mail(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	struct loop *l = arg;
-	loop_wake_up(l);
-	l->mail_here = true;
+	loop_wake_up(arg);
 }
 
 static void loop_take_mail(struct loop *l)
 {
-	l->mail_here = false;
 	*l->mail_tail = mbox_take(l->mbox);
 	while (*l->mail_tail)
 		l->mail_tail = &(*l->mail_tail)->next;
@@ -421,8 +432,9 @@ static void loop_on_wake(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * One libevent timer wakes us for the earliest of ours, and once a second for the heartbeat. A
- * timer cancelled or moved later leaves it set: one turn for nothing.
+ * One timer of the kernel wakes us for the earliest of ours, and once a second for the heartbeat: it
+ * is exact, where those of libevent go by a clock that moves every 4 ms and wake up to four times
+ * for one. A timer cancelled or moved later leaves it set: one turn for nothing.
  */
 static void loop_arm_wake(struct loop *l)
 {
@@ -434,10 +446,9 @@ static void loop_arm_wake(struct loop *l)
 		want = l->heap[1]->_due_ns;
 	if (l->wake_armed_ns && l->wake_armed_ns <= want)
 		return;
-	uint64_t after_us = want > now ? (want - now + 999) / 1000 : 0;
-	struct timeval tv = { .tv_sec = (time_t)(after_us / 1000000),
-		.tv_usec = (suseconds_t)(after_us % 1000000) };
-	CHECK(!event_add(l->wake_event, &tv));
+	struct itimerspec at = { .it_value = { .tv_sec = (time_t)(want / NS_PER_S),
+		                     .tv_nsec = (long)(want % NS_PER_S) } };
+	CHECK(!timerfd_settime(l->wake_fd, TFD_TIMER_ABSTIME, &at, NULL));
 	l->wake_armed_ns = want;
 }
 
@@ -456,13 +467,15 @@ void loop_turn(struct loop *l)
 	if (wait)
 		loop_arm_wake(l);
 	l->awake = false;
+	wait = wait && mbox_sleep(l->mbox);
 	int r = event_base_loop(l->base, EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK));
 	CHECK(r >= 0);
+	if (wait)
+		mbox_awake(l->mbox);
 	loop_wake_up(l);
 	atomic_store_explicit(&l->beat_ns, l->turn_start_ns, memory_order_relaxed);
 	loop_run_timers(l);
-	if (l->mail_here)
-		loop_take_mail(l);
+	loop_take_mail(l);
 	loop_take_own(l);
 	loop_run_mail(l, LOOP_MAIL_TURN_MAX, LOOP_MAIL_TURN_NS);
 	job_run_turn(l);

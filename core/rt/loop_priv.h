@@ -36,13 +36,13 @@ struct loop {
 	uint64_t turn_cpu_ns;   /* of the thread at the end of the last turn */
 	uint64_t turn_start_ns; /* real clock */
 	/* Mail taken and not yet run, oldest first. */
-	bool mail_here;
 	struct mbox_msg *mail, **mail_tail;
 	struct mbox_msg *own, **own_tail; /* what it has sent itself: mail of the next turn */
 	/* Binary heap by _due_ns; heap[0] is unused, so that position 0 means "not set". */
 	struct loop_timer **heap;
 	size_t heap_len, heap_cap;
-	uint64_t wake_armed_ns; /* real clock; 0 = wake_event is not set */
+	int wake_fd;            /* a timer of the kernel */
+	uint64_t wake_armed_ns; /* real clock; 0 = it is not set */
 	struct list_link deferred;
 	struct list_link jobs[JOB_CLASSES];      /* leaders of groups, by class */
 	int jobs_due[JOB_CLASSES];               /* what each is owed */

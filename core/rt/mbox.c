@@ -1,27 +1,42 @@
 /*
  * mbox - a Treiber stack that is only ever taken whole, so there is no ABA problem: a sender
  * pushes, the receiver swaps the head for NULL and turns the chain round.
- * A sender that found the box empty writes the eventfd after its message could be taken already: it
- * is counted as inside until then, and mbox_free waits for it.
- * Order: the receiver clears the eventfd before it takes; a message that comes in between is taken
- * now and its wake-up is a spurious one later.
+ *
+ * A receiver that is about to wait says so (sleeps), then looks at the head once more; a sender
+ * that found the box empty pushes, then looks whether somebody sleeps. One of both sees the other
+ * (all four are sequentially consistent), so no message is slept through, and a receiver that is
+ * awake costs no system call. Who turns sleeps back to awake owes the wake-up: nobody else makes
+ * one.
+ * A sender that found the box empty may wake after its message could be taken already: it is
+ * counted as inside until then, and mbox_free waits for it.
+ * The descriptor of a loop is edge-triggered: it is never read.
  */
 #include "core/rt/mbox.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/metric.h"
+
+/* Where the receiver waits. */
+enum {
+	AWAKE,
+	AT_FD,  /* a loop, at the descriptor */
+	AT_WORD /* a plain thread, at the word itself (a futex) */
+};
 
 struct mbox {
 	_Alignas(CACHE_LINE) _Atomic(struct mbox_msg *) head; /* newest first */
 	/* senders that may still touch the box although their message was taken */
 	_Atomic uint32_t inside;
+	_Atomic uint32_t sleeps;
 	_Alignas(CACHE_LINE) int fd;
 };
 
@@ -38,6 +53,7 @@ enum err mbox_create(struct mbox **out)
 	struct mbox *m = p;
 	atomic_init(&m->head, NULL);
 	atomic_init(&m->inside, 0);
+	atomic_init(&m->sleeps, AWAKE);
 	m->fd = fd;
 	*out = m;
 	return 0;
@@ -53,15 +69,36 @@ void mbox_free(struct mbox *m)
 	free(m);
 }
 
-static void wake(struct mbox *m)
+static void wake_fd(const struct mbox *m)
 {
 	uint64_t one = 1;
 	ssize_t n;
 	do {
 		n = write(m->fd, &one, sizeof one);
 	} while (n < 0 && errno == EINTR);
-	/* EAGAIN: the counter is full, so the descriptor is readable anyway. */
-	CHECK(n == (ssize_t)sizeof one || errno == EAGAIN);
+	CHECK(n == (ssize_t)sizeof one); /* 2^64 wake-ups would fill the counter */
+}
+
+static void wake_word(struct mbox *m)
+{
+	CHECK(syscall(SYS_futex, &m->sleeps, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) >= 0);
+}
+
+/* Its receiver, if it sleeps and nobody else wakes it. */
+static void wake(struct mbox *m)
+{
+	if (atomic_load_explicit(&m->sleeps, memory_order_seq_cst) == AWAKE)
+		return;
+	switch (atomic_exchange_explicit(&m->sleeps, AWAKE, memory_order_seq_cst)) {
+	case AT_FD:
+		wake_fd(m);
+		return;
+	case AT_WORD:
+		wake_word(m);
+		return;
+	default:
+		return;
+	}
 }
 
 void mbox_send(struct mbox *m, struct mbox_msg *msg)
@@ -75,7 +112,7 @@ void mbox_send(struct mbox *m, struct mbox_msg *msg)
 		}
 		msg->next = old;
 	} while (!atomic_compare_exchange_weak_explicit(
-	    &m->head, &old, msg, memory_order_release, memory_order_relaxed));
+	    &m->head, &old, msg, memory_order_seq_cst, memory_order_relaxed));
 	/* From here on the message is the receiver's; the box too, unless this sender is inside. */
 	metric_add(M_MBOX_SENT, 1);
 	if (!old) /* else whoever found it empty wakes the receiver, which has not taken yet */
@@ -91,12 +128,8 @@ bool mbox_any(const struct mbox *m)
 
 struct mbox_msg *mbox_take(struct mbox *m)
 {
-	uint64_t count;
-	ssize_t n;
-	do {
-		n = read(m->fd, &count, sizeof count);
-	} while (n < 0 && errno == EINTR);
-	CHECK(n == (ssize_t)sizeof count || errno == EAGAIN);
+	if (!mbox_any(m))
+		return NULL;
 	struct mbox_msg *newest = atomic_exchange_explicit(&m->head, NULL, memory_order_acquire);
 	struct mbox_msg *oldest = NULL;
 	while (newest) {
@@ -108,11 +141,36 @@ struct mbox_msg *mbox_take(struct mbox *m)
 	return oldest;
 }
 
+/* False: something has come. */
+static bool sleep_at(struct mbox *m, uint32_t where)
+{
+	atomic_store_explicit(&m->sleeps, where, memory_order_seq_cst);
+	if (!atomic_load_explicit(&m->head, memory_order_seq_cst))
+		return true;
+	mbox_awake(m);
+	return false;
+}
+
+bool mbox_sleep(struct mbox *m)
+{
+	return sleep_at(m, AT_FD);
+}
+
+void mbox_awake(struct mbox *m)
+{
+	atomic_store_explicit(&m->sleeps, AWAKE, memory_order_relaxed);
+}
+
 void mbox_wait(struct mbox *m, int timeout_ms)
 {
-	struct pollfd pfd = { .fd = m->fd, .events = POLLIN };
-	int n = poll(&pfd, 1, timeout_ms);
-	CHECK(n >= 0 || errno == EINTR);
+	if (!timeout_ms || !sleep_at(m, AT_WORD))
+		return;
+	struct timespec t = { .tv_sec = timeout_ms / 1000,
+		.tv_nsec = (long)(timeout_ms % 1000) * 1000000 };
+	long r = syscall(SYS_futex, &m->sleeps, FUTEX_WAIT_PRIVATE, AT_WORD,
+	    timeout_ms < 0 ? NULL : &t, NULL, 0);
+	CHECK(!r || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
+	mbox_awake(m);
 }
 
 int mbox_fd(const struct mbox *m)

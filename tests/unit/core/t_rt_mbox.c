@@ -126,25 +126,80 @@ static void loop_receiver(void)
 	senders_free(s);
 }
 
-static void wakes_only_when_empty(void)
+static uint64_t wakeups(struct mbox *box)
+{
+	uint64_t count = 0;
+	return read(mbox_fd(box), &count, sizeof count) == sizeof count ? count : 0;
+}
+
+static void wakes_only_who_sleeps(void)
 {
 	struct mbox *box;
 	if (mbox_create(&box))
 		exit(99);
-	struct note a[3];
-	for (unsigned i = 0; i < 3; i++) {
+	struct note a[4];
+	for (unsigned i = 0; i < 4; i++)
 		a[i] = (struct note){ .msg.fn = note_came, .number = i };
+	mbox_send(box, &a[0].msg);
+	tap_is_u64(wakeups(box), 0, "a receiver that is awake is not woken");
+	tap_ok(!mbox_sleep(box), "and does not go to sleep over a message");
+	tap_ok(mbox_take(box) == &a[0].msg && !a[0].msg.next, "but takes it");
+	tap_ok(mbox_sleep(box), "when nothing is there, it may");
+	for (unsigned i = 1; i < 4; i++)
 		mbox_send(box, &a[i].msg);
-	}
-	uint64_t count = 0;
-	tap_ok(
-	    read(mbox_fd(box), &count, sizeof count) == sizeof count, "the descriptor is readable");
-	tap_is_u64(count, 1, "three messages in a row wake the receiver once");
+	tap_is_u64(wakeups(box), 1, "three messages in a row wake it once");
+	mbox_awake(box);
 	struct mbox_msg *m = mbox_take(box);
-	tap_ok(m == &a[0].msg && m->next == &a[1].msg && m->next->next == &a[2].msg &&
+	tap_ok(m == &a[1].msg && m->next == &a[2].msg && m->next->next == &a[3].msg &&
 	        !m->next->next->next,
 	    "and are taken in one go, oldest first");
+	tap_ok(mbox_sleep(box), "it sleeps again");
+	mbox_awake(box);
+	mbox_send(box, &a[0].msg);
+	tap_is_u64(wakeups(box), 0, "one that woke by itself is not woken, either");
+	mbox_wait(box, -1);
+	tap_ok(mbox_take(box) == &a[0].msg, "a wait ends at once when something is there");
+	mbox_wait(box, 1);
+	tap_ok(!mbox_take(box), "and after its time when nothing comes");
 	mbox_free(box);
+}
+
+/* A pair of threads that wake each other, message by message: none is slept through. */
+struct pong {
+	struct mbox *in, *out;
+	unsigned rounds;
+};
+
+static void *pong_main(void *arg)
+{
+	struct pong *p = arg;
+	for (unsigned i = 0; i < p->rounds; i++) {
+		struct mbox_msg *m;
+		while (!(m = mbox_take(p->in)))
+			mbox_wait(p->in, -1);
+		mbox_send(p->out, m);
+	}
+	return NULL;
+}
+
+static void ping_pong(void)
+{
+	struct pong p = { .rounds = 20000 };
+	struct note ball = { 0 };
+	pthread_t thread;
+	if (mbox_create(&p.in) || mbox_create(&p.out) || pthread_create(&thread, NULL, pong_main, &p))
+		exit(99);
+	unsigned back = 0;
+	for (unsigned i = 0; i < p.rounds; i++) {
+		mbox_send(p.in, &ball.msg);
+		while (!mbox_take(p.out))
+			mbox_wait(p.out, -1);
+		back++;
+	}
+	pthread_join(thread, NULL);
+	tap_is_u64(back, p.rounds, "two threads that wait for each other wake each time");
+	mbox_free(p.in);
+	mbox_free(p.out);
 }
 
 /*
@@ -177,7 +232,8 @@ int main(int argc, char **argv)
 {
 	if (argc > 1)
 		per_sender = (unsigned)strtoul(argv[1], NULL, 10);
-	wakes_only_when_empty();
+	wakes_only_who_sleeps();
+	ping_pong();
 	plain_receiver();
 	loop_receiver();
 	freed_when_taken();
