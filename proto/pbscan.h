@@ -8,6 +8,7 @@
 #define PROTO_PBSCAN_H
 
 #include "core/base/check.h"
+#include "core/base/wire.h"
 
 enum {
 	PBSCAN_VARINT = 0,
@@ -41,6 +42,38 @@ static inline bool pbscan_varint(
 		}
 	}
 	return false;
+}
+
+/*
+ * Varint of at most eight bytes at p, all eight readable; returns its length, 0 when it is longer.
+ */
+static inline size_t pbscan_short_varint(const uint8_t *p, uint64_t *out)
+{
+	uint64_t w = wire_load64(p), stop = ~w & 0x8080808080808080u;
+	if (UNLIKELY(!stop))
+		return 0;
+	w &= stop ^ (stop - 1); /* up to the first byte without the continuation bit */
+	w = (w & 0x007f007f007f007fu) | (w & 0x7f007f007f007f00u) >> 1;
+	w = (w & 0x00003fff00003fffu) | (w & 0x3fff00003fff0000u) >> 2;
+	w = (w & 0x000000000fffffffu) | (w & 0x0fffffff00000000u) >> 4;
+	*out = w;
+	return (size_t)__builtin_ctzll(stop) / 8 + 1;
+}
+
+/*
+ * Length of a field of bytes at p in one or two bytes, shortest form; 0 when it is anything else.
+ */
+static inline size_t pbscan_short_len(const uint8_t *p, size_t *len)
+{
+	if (LIKELY(p[0] < 0x80)) {
+		*len = p[0];
+		return 1;
+	}
+	if (LIKELY(p[1] < 0x80 && p[1])) {
+		*len = (size_t)(p[0] & 0x7f) | (size_t)p[1] << 7;
+		return 2;
+	}
+	return 0;
 }
 
 /* The next field of a message; false: malformed. p < end. */
