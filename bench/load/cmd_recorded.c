@@ -16,6 +16,7 @@
 #include "bench/load/cmd.h"
 #include "bench/load/httpc.h"
 #include "bench/load/loadgen.h"
+#include "bench/load/rwbody.h"
 #include "core/base/clock.h"
 #include "core/base/num.h"
 #include "core/base/wire.h"
@@ -95,6 +96,7 @@ static bool write_all(struct side *sides, unsigned count, struct loadgen *g, uin
     int64_t later_ms, uint64_t *samples)
 {
 	struct buf raw, packed;
+	struct rwbody *body = rwbody_new(&(struct rwbody_opts){ .protocol = RWBODY_1 });
 	bool good = true;
 	buf_init(&raw);
 	buf_init(&packed);
@@ -103,20 +105,22 @@ static bool write_all(struct side *sides, unsigned count, struct loadgen *g, uin
 		if (round < rounds)
 			loadgen_round(g, round);
 		for (uint64_t i = 0; i < batches && good; i++) {
-			uint64_t n = 1;
+			struct rwbody_counts n = { .samples = 1 };
+			const struct buf *of_round = NULL;
 			if (round < rounds)
-				n = loadgen_body(g, i, &raw);
+				of_round = rwbody_packed(body, g, i, &n);
 			else
 				later_body(&raw, later_ms);
 			buf_clear(&packed);
 			snapz_encode(&packed, raw.data, raw.len);
-			*samples += round < rounds ? n : 0;
-			for (unsigned k = 0; k < count && n && good; k++)
-				good = write_to(&sides[k], &packed);
+			*samples += round < rounds ? n.samples : 0;
+			for (unsigned k = 0; k < count && n.samples && good; k++)
+				good = write_to(&sides[k], of_round ? of_round : &packed);
 		}
 	}
 	buf_release(&raw);
 	buf_release(&packed);
+	rwbody_free(body);
 	return good;
 }
 

@@ -1,225 +1,49 @@
 /*
  * kymobench write - with --pace bodies are made while others are sent (pacer.h). Else they are
- * prepared before the clock starts (in waves that fit --memory); each
- * connection is a thread that sends its share of a round in order, and a series' samples go over
- * one connection, in time order, as Prometheus' shards do.
+ * prepared before the clock starts, in waves that fit --memory. Ends with one JSON line, whose
+ * fields bench/README.md tells.
  */
-#include <errno.h>
-#include <pthread.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/load/access.h"
 #include "bench/load/cmd.h"
-#include "bench/load/httpc.h"
-#include "bench/load/loadgen.h"
+#include "bench/load/loadargs.h"
 #include "bench/load/pacer.h"
 #include "bench/load/procstat.h"
-#include "core/base/arena.h"
+#include "bench/load/progress.h"
+#include "bench/load/readback.h"
 #include "core/base/clock.h"
 #include "core/base/num.h"
-#include "proto/snapz.h"
 
-struct body {
-	uint8_t *data;
-	size_t len;
-	uint32_t samples;
-	uint64_t round;
+#define LOOPS_MAX 64u
+#define BACK_S    86400.0 /* without a pace, --duration: round 0 is so long ago */
+#define AHEAD_MS  300000  /* and rounds after now by more than this are not sent */
+
+struct write_run {
+	struct loadargs l;
+	const char *pace, *duration;
+	double rounds, first, pid, memory_mb, idle_s, lead, every_s, settle_s;
+	bool create, human, verify;
+	const char *cpu;
+	/* the run */
+	struct loadgen *gen;
+	struct rwbody *body;
+	struct fleet *fleet;
+	double pace_s, duration_s, seconds;
+	uint64_t last; /* round behind the last one sent */
+	double created_s, idle_after_s, maker_s;
+	struct procstat begin, created, end;
+	struct procstat_thread loops[LOOPS_MAX];
+	struct fleet_tally tally;
+	/* --verify */
+	struct readback_counts held;
+	struct errbuf held_why;
+	bool held_known;
 };
-struct bodies {
-	struct body *list;
-	size_t count, cap;
-};
-struct conn {
-	pthread_t thread;
-	struct run *run;
-	struct httpc http;
-	struct bodies bodies;
-	uint64_t *lat_ns; /* one per request sent */
-	size_t lat_count, lat_cap;
-	uint64_t samples, failed, retries;
-	uint64_t round; /* being sent; UINT64_MAX / 2 = all sent. Read by the others */
-	char first_error[512];
-};
-#define REFUSALS_MAX 20u /* of the first requests: then all will be */
-#define WRITE_PATH   "/api/v1/write"
-
-struct run {
-	uint64_t taken, refused; /* requests, of all connections */
-	struct conn *conns;
-	unsigned conns_count;
-	uint64_t begin_ns;
-	const char *path;
-	double retry_s;
-	uint64_t lead; /* rounds a connection may be ahead of the slowest */
-};
-
-static void keep_latency(struct conn *c, uint64_t ns)
-{
-	if (c->lat_count == c->lat_cap) {
-		c->lat_cap = c->lat_cap ? 2 * c->lat_cap : 4096;
-		c->lat_ns = mem_array(c->lat_ns, c->lat_cap, sizeof(*c->lat_ns));
-	}
-	c->lat_ns[c->lat_count++] = ns;
-}
-
-/* Nothing was ever taken, and enough was refused, or one repeated for as long as --retry says. */
-static bool hopeless(const struct run *r)
-{
-	return __atomic_load_n(&r->refused, __ATOMIC_RELAXED) >= REFUSALS_MAX &&
-	    !__atomic_load_n(&r->taken, __ATOMIC_RELAXED);
-}
-
-/* "partial: stored 18 of 20 samples": something was taken. */
-static bool stored_some(const struct conn *c, size_t off)
-{
-	static const char head[] = "partial: stored ";
-	const struct buf *in = &c->http.in;
-	size_t len = sizeof(head) - 1;
-	return in->len > off + len && !memcmp(in->data + off, head, len) &&
-	    in->data[off + len] != '0';
-}
-
-static void count_refused(struct run *r, bool repeated)
-{
-	__atomic_add_fetch(&r->refused, repeated ? REFUSALS_MAX : 1, __ATOMIC_RELAXED);
-}
-
-/*
- * 5xx and broken connections are repeated for a while, as a sender does; everything else that is
- * not 2xx has failed.
- */
-static void send_body(struct conn *c, const struct body *b)
-{
-	uint64_t begin = clock_real_mono_ns();
-	for (;;) {
-		size_t off = 0;
-		uint64_t sent = clock_real_mono_ns();
-		int status = httpc_do(&c->http, "POST", c->run->path,
-		    "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\n",
-		    b->data, b->len, &off);
-		keep_latency(c, clock_real_mono_ns() - sent);
-		if (status >= 200 && status < 300) {
-			c->samples += b->samples;
-			__atomic_add_fetch(&c->run->taken, 1, __ATOMIC_RELAXED);
-			return;
-		}
-		if (!c->first_error[0] && status < 0)
-			snprintf(c->first_error, sizeof(c->first_error),
-			    "no answer (no server there, or it closed the connection)");
-		else if (!c->first_error[0])
-			snprintf(c->first_error, sizeof(c->first_error), "%d %.*s", status,
-			    (int)(c->http.in.len - off), (char *)c->http.in.data + off);
-		bool later = status < 0 || status >= 500;
-		bool again = later && !hopeless(c->run) &&
-		    (double)(clock_real_mono_ns() - begin) / 1e9 < c->run->retry_s;
-		if (!again) {
-			c->failed++;
-			if (status == 400 && stored_some(c, off))
-				__atomic_add_fetch(&c->run->taken, 1, __ATOMIC_RELAXED);
-			else
-				count_refused(c->run, later);
-			return;
-		}
-		c->retries++;
-		usleep(30000);
-	}
-}
-
-/*
- * As the shards of one sender, connections stay near each other in time: the samples of one are not
- * hours older than those of another.
- */
-static void keep_together(struct conn *c, uint64_t round)
-{
-	__atomic_store_n(&c->round, round, __ATOMIC_RELAXED);
-	for (unsigned k = 0; k < c->run->conns_count; k++) {
-		while (__atomic_load_n(&c->run->conns[k].round, __ATOMIC_RELAXED) + c->run->lead <
-		    round)
-			usleep(200);
-	}
-}
-
-static void *conn_main(void *arg)
-{
-	struct conn *c = arg;
-	for (size_t i = 0; i < c->bodies.count && !hopeless(c->run); i++) {
-		const struct body *b = &c->bodies.list[i];
-		keep_together(c, b->round);
-		send_body(c, b);
-	}
-	__atomic_store_n(&c->round, UINT64_MAX / 2, __ATOMIC_RELAXED);
-	return NULL;
-}
-
-static void prepare(struct loadgen *g, struct run *r, uint64_t round, struct buf *raw,
-    struct buf *packed, size_t *bytes)
-{
-	uint64_t batches = loadgen_batches(g);
-	loadgen_round(g, round);
-	for (uint64_t i = 0; i < batches; i++) {
-		uint64_t samples = loadgen_body(g, i, raw);
-		if (!samples)
-			continue;
-		buf_clear(packed);
-		snapz_encode(packed, raw->data, raw->len);
-		struct bodies *to = &r->conns[i % r->conns_count].bodies;
-		if (to->count == to->cap) {
-			to->cap = to->cap ? 2 * to->cap : 1024;
-			to->list = mem_array(to->list, to->cap, sizeof(*to->list));
-		}
-		struct body *b = &to->list[to->count++];
-		b->data = mem_alloc(packed->len);
-		memcpy(b->data, packed->data, packed->len);
-		b->len = packed->len;
-		b->samples = (uint32_t)samples;
-		b->round = round;
-		*bytes += packed->len;
-	}
-}
-
-static void drop_bodies(struct run *r)
-{
-	for (unsigned k = 0; k < r->conns_count; k++) {
-		for (size_t i = 0; i < r->conns[k].bodies.count; i++)
-			mem_free(r->conns[k].bodies.list[i].data);
-		r->conns[k].bodies.count = 0;
-	}
-}
-
-static double wave(struct run *r, uint64_t first_round)
-{
-	r->begin_ns = clock_real_mono_ns();
-	for (unsigned k = 0; k < r->conns_count; k++)
-		r->conns[k].round = first_round;
-	for (unsigned k = 0; k < r->conns_count; k++) {
-		if (pthread_create(&r->conns[k].thread, NULL, conn_main, &r->conns[k])) {
-			perror("pthread_create");
-			exit(1);
-		}
-	}
-	for (unsigned k = 0; k < r->conns_count; k++)
-		pthread_join(r->conns[k].thread, NULL);
-	return (double)(clock_real_mono_ns() - r->begin_ns) / 1e9;
-}
-
-static int cmp_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
-static bool add_replay(void *arg, const char *value)
-{
-	struct loadgen_opts *o = arg;
-	if (o->replay_count == GEN_FILES_MAX)
-		return false;
-	o->replay[o->replay_count++] = value;
-	return true;
-}
 
 static void pin(const char *cpus)
 {
@@ -239,259 +63,445 @@ static void pin(const char *cpus)
 	}
 }
 
-struct totals {
-	uint64_t samples, failed, requests, retries;
-	double p50_us, p99_us, max_us;
-	const char *first_error;
-};
-
-static struct totals add_up(const struct run *r)
+static void look(const struct write_run *w, struct procstat *s)
 {
-	struct totals t = { .first_error = "" };
-	size_t n = 0;
-	for (unsigned k = 0; k < r->conns_count; k++)
-		n += r->conns[k].lat_count;
-	uint64_t *all = mem_array(NULL, n ? n : 1, sizeof(*all));
-	n = 0;
-	for (unsigned k = 0; k < r->conns_count; k++) {
-		const struct conn *c = &r->conns[k];
-		if (c->lat_count)
-			memcpy(all + n, c->lat_ns, c->lat_count * sizeof(*all));
-		n += c->lat_count;
-		t.samples += c->samples;
-		t.failed += c->failed;
-		t.retries += c->retries;
-		if (c->first_error[0])
-			t.first_error = c->first_error;
-	}
-	t.requests = n;
-	qsort(all, n, sizeof(*all), cmp_u64);
-	if (n) {
-		t.p50_us = (double)all[n / 2] / 1e3;
-		t.p99_us = (double)all[n - 1 - n / 100] / 1e3;
-		t.max_us = (double)all[n - 1] / 1e3;
-	}
-	mem_free(all);
-	return t;
+	memset(s, 0, sizeof(*s));
+	if (w->pid > 0 && procstat_read((int)w->pid, s))
+		fprintf(stderr, "kymobench write: the server has ended\n");
 }
 
-/* Anything below /api that is not what "kymobench query" asks: a server may write elsewhere
- * (/api/v1/push). */
-static bool is_write_path(const char *api)
+/* ---- as fast as it goes ---- */
+
+/* Rounds that fit the memory, and lie not too far ahead of now. */
+static uint64_t fill(struct write_run *w, struct pacer *p, uint64_t round, uint64_t end)
 {
-	static const char *const others[] = { "", "/api", "/api/v1", "/api/v1/query",
-		"/api/v1/query_range" };
-	for (size_t i = 0; i < COUNT_OF(others); i++)
-		if (!strcmp(api, others[i]))
-			return false;
-	return true;
+	uint64_t bytes = 0, most = (uint64_t)w->memory_mb << 20;
+	int64_t now = clock_wall_ms();
+	if (w->duration_s > 0 && most > 512u << 20)
+		most = 512u << 20; /* more would be made in vain */
+	for (; round < end && bytes < most; round++) {
+		int64_t t_ms = w->l.gen.start_ms + (int64_t)round * w->l.gen.step_ms;
+		if (w->duration_s > 0 && t_ms > now + AHEAD_MS)
+			break;
+		pacer_push_round(p, round, -1);
+		bytes = fleet_waiting(w->fleet);
+	}
+	return round;
 }
 
-int cmd_write(int argc, char **argv)
+static void run_waves(struct write_run *w, struct pacer *p)
 {
-	struct loadgen_opts o = { 0 };
-	static struct access access;
-	const char *url = "http://127.0.0.1:9470", *step = "15s", *start = NULL, *cpu = NULL,
-	           *pace = NULL;
-	double series = 100000, rounds = 10, batch = 2000, connections = 4, targets = 20, pid = 0,
-	       memory_mb = 6144, idle_s = 600, first = 0, retry_s = 30, lead = 40, every_s = 0;
-	bool create = false;
+	uint64_t round = p->first, end = p->rounds == UINT64_MAX ? UINT64_MAX : round + p->rounds;
+	while (round < end && !fleet_hopeless(w->fleet)) {
+		uint64_t made = fill(w, p, round, end);
+		if (made == round)
+			break;
+		uint64_t begin = clock_real_mono_ns(), until = UINT64_MAX;
+		if (w->duration_s > 0)
+			until = begin + (uint64_t)((w->duration_s - w->seconds) * 1e9);
+		fleet_gate(w->fleet, true);
+		bool all = fleet_drain(w->fleet, until);
+		if (!all)
+			fleet_stop(w->fleet);
+		(void)fleet_drain(w->fleet, UINT64_MAX);
+		fleet_gate(w->fleet, false);
+		w->seconds += (double)(clock_real_mono_ns() - begin) / 1e9;
+		round = made;
+		if (!all)
+			break;
+	}
+	w->last = round;
+}
+
+/* ---- paced ---- */
+
+static void clock_begins(void *arg)
+{
+	struct write_run *w = arg;
+	look(w, &w->created);
+	if (w->pid > 0)
+		(void)procstat_threads((int)w->pid, "loop", w->loops, LOOPS_MAX);
+	w->seconds = -(double)clock_real_mono_ns() / 1e9;
+}
+
+static void run_paced(struct write_run *w, struct pacer *p)
+{
+	p->pace_s = w->pace_s;
+	p->create = w->create;
+	p->created = clock_begins;
+	p->arg = w;
+	fleet_gate(w->fleet, true);
+	pacer_run(p);
+	w->seconds += (double)clock_real_mono_ns() / 1e9;
+	w->created_s = p->created_s;
+	w->last = p->first + p->rounds;
+}
+
+/* ---- the line ---- */
+
+static double ms(const struct write_run *w, enum fleet_set set, double q)
+{
+	return fleet_quantile_ms(w->fleet, set, q);
+}
+
+static void put_what(const struct write_run *w)
+{
+	const struct loadargs *l = &w->l;
+	const struct fleet_tally *t = &w->tally;
+	printf("{\"workload\":\"%s\",\"protocol\":\"%s\",\"transport\":\"%s\",\"order\":\"%s\"",
+	    l->gen.workload ? l->gen.workload : "node", l->protocol == RWBODY_2 ? "2.0" : "1.0",
+	    loadargs_transport(l), l->gen.shuffle ? "shuffled" : "grouped");
+	printf(",\"series\":%llu,\"batch\":%u,\"connections\":%u,\"in_flight\":%u",
+	    (unsigned long long)loadgen_series(w->gen), l->gen.batch, l->conns, l->flying);
+	printf(",\"samples\":%llu,\"histograms\":%llu,\"exemplars\":%llu",
+	    (unsigned long long)t->samples, (unsigned long long)t->hists,
+	    (unsigned long long)t->exemplars);
+	printf(
+	    ",\"requests\":%llu,\"failed\":%llu,\"retries\":%llu,\"rejected\":%llu,\"partial\":%llu",
+	    (unsigned long long)t->requests, (unsigned long long)t->failed,
+	    (unsigned long long)t->retries, (unsigned long long)t->rejected,
+	    (unsigned long long)t->partial);
+	printf(",\"refused\":%llu,\"refused_p50_ms\":%.2f,\"refused_p99_ms\":%.2f",
+	    (unsigned long long)t->refused, ms(w, FLEET_REFUSED, 0.5), ms(w, FLEET_REFUSED, 0.99));
+	if (l->protocol == RWBODY_2)
+		printf(",\"written_wrong\":%llu", (unsigned long long)t->written_wrong);
+	else
+		printf(",\"written_wrong\":null");
+}
+
+static void put_speed(const struct write_run *w, double samples)
+{
+	const struct fleet_tally *t = &w->tally;
+	printf(",\"seconds\":%.3f,\"samples_per_s\":%.0f,\"bytes\":%llu,\"bytes_per_sample\":%.2f",
+	    w->seconds, w->seconds > 0 ? samples / w->seconds : 0, (unsigned long long)t->bytes,
+	    t->samples ? (double)t->bytes / (double)t->samples : 0);
+}
+
+static void put_fast(const struct write_run *w)
+{
+	double cpu = w->end.cpu_s - w->begin.cpu_s, samples = (double)w->tally.samples;
+	put_speed(w, samples);
+	printf(",\"p50_us\":%.0f,\"p99_us\":%.0f,\"max_us\":%.0f", 1e3 * ms(w, FLEET_LATENCY, 0.5),
+	    1e3 * ms(w, FLEET_LATENCY, 0.99), 1e3 * ms(w, FLEET_LATENCY, 1));
+	printf(",\"server_cpu_s\":%.2f,\"samples_per_cpu_s\":%.0f,\"idle_after_s\":%.1f", cpu,
+	    cpu > 0 ? samples / cpu : 0, w->idle_after_s);
+}
+
+static void put_loops(const struct write_run *w)
+{
+	struct procstat_thread t[LOOPS_MAX];
+	unsigned n = w->pid > 0 ? procstat_threads((int)w->pid, "loop", t, LOOPS_MAX) : 0;
+	printf(",\"loops\":[");
+	for (unsigned i = 0; i < n; i++)
+		printf("%s%.4f", i ? "," : "",
+		    (t[i].cpu_s - w->loops[i].cpu_s) / fmax(w->seconds, 1e-9));
+	printf("]");
+}
+
+static void put_paced(const struct write_run *w)
+{
+	double first = (double)w->tally.first_samples, create = w->created.cpu_s - w->begin.cpu_s,
+	       cpu = w->end.cpu_s - w->created.cpu_s, samples = (double)w->tally.samples - first;
+	printf(",\"create_s\":%.2f,\"create_cpu_s\":%.2f,\"create_per_cpu_s\":%.0f", w->created_s,
+	    create, create > 0 && first > 0 ? first / create : 0);
+	printf(",\"create_p50_ms\":%.2f,\"create_p99_ms\":%.2f", ms(w, FLEET_FIRST, 0.5),
+	    ms(w, FLEET_FIRST, 0.99));
+	put_speed(w, samples);
+	printf(",\"server_cpu_s\":%.2f,\"samples_per_cpu_s\":%.0f,\"cores\":%.4f", cpu,
+	    cpu > 0 ? samples / cpu : 0, w->seconds > 0 ? cpu / w->seconds : 0);
+	put_loops(w);
+	printf(",\"late_p50_ms\":%.1f,\"late_p99_ms\":%.1f,\"late_max_ms\":%.1f",
+	    ms(w, FLEET_LATE, 0.5), ms(w, FLEET_LATE, 0.99), ms(w, FLEET_LATE, 1));
+	printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.1f", ms(w, FLEET_LATENCY, 0.5),
+	    ms(w, FLEET_LATENCY, 0.99), ms(w, FLEET_LATENCY, 1));
+	printf(",\"due_p50_ms\":%.2f,\"due_p99_ms\":%.2f", ms(w, FLEET_DUE, 0.5),
+	    ms(w, FLEET_DUE, 0.99));
+	printf(",\"maker_cpu_s\":%.1f,\"waiting_peak_mb\":%.1f", w->maker_s,
+	    (double)w->tally.waiting_peak / 1e6);
+}
+
+/* The sums are those of the same floats, in another order. */
+static bool sums_comparable(const struct write_run *w)
+{
+	return w->held.summed && !w->tally.odd && !w->tally.failed && !w->tally.retries &&
+	    w->held.samples == w->tally.samples;
+}
+
+static uint64_t missing(const struct write_run *w)
+{
+	return w->tally.samples > w->held.samples ? w->tally.samples - w->held.samples : 0;
+}
+
+static void put_text(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			printf("\\%c", *s);
+		else if ((unsigned char)*s >= 0x20)
+			putchar(*s);
+		else
+			putchar(' ');
+	}
+	putchar('"');
+}
+
+static void put_held(const struct write_run *w)
+{
+	if (w->held_known) {
+		uint64_t more =
+		    w->held.samples > w->tally.samples ? w->held.samples - w->tally.samples : 0;
+		printf(",\"read_back\":%llu,\"missing\":%llu,\"extra\":%llu",
+		    (unsigned long long)w->held.samples, (unsigned long long)missing(w),
+		    (unsigned long long)more);
+	} else {
+		printf(",\"read_back\":null,\"missing\":null,\"extra\":null");
+	}
+	if (w->held_known && sums_comparable(w))
+		printf(",\"sum_equal\":%s",
+		    fabs(w->held.sum - w->tally.sum) <= 1e-9 * w->tally.size ? "true" : "false");
+	else
+		printf(",\"sum_equal\":null");
+	printf(",\"verify_error\":");
+	put_text(w->held_why.text);
+}
+
+static void put_line(const struct write_run *w)
+{
+	const struct loadgen_opts *g = &w->l.gen;
+	put_what(w);
+	if (w->pace)
+		put_paced(w);
+	else
+		put_fast(w);
+	printf(",\"rss_mb\":%.1f,\"anon_mb\":%.1f,\"peak_rss_mb\":%.1f", w->end.rss_mb,
+	    w->end.anon_mb, w->end.peak_mb);
+	put_held(w);
+	printf(",\"start_ms\":%lld,\"end_ms\":%lld,\"kind\":\"%s\",\"promise\":\"%s\"}\n",
+	    (long long)(g->start_ms + (int64_t)w->first * g->step_ms),
+	    (long long)(g->start_ms + (int64_t)(w->last ? w->last - 1 : 0) * g->step_ms),
+	    w->l.kind->name, w->l.kind->promise);
+	fflush(stdout);
+}
+
+/* ---- for people ---- */
+
+static void tell_refusals(const struct write_run *w)
+{
+	const struct fleet_tally *t = &w->tally;
+	const struct httpc_url *u = &w->l.u;
+	int len = (int)strcspn(t->why, "\n");
+	if (fleet_hopeless(w->fleet))
+		fprintf(stderr,
+		    "kymobench write: stopped, nothing of %llu requests was taken: POST %s://%s:%s%s%s answers: %.*s\n",
+		    (unsigned long long)t->requests, u->tls ? "https" : "http", u->host, u->port,
+		    u->prefix, w->l.path, len, t->why);
+	else if (t->failed || t->retries)
+		fprintf(stderr, "kymobench write: first refusal: %.*s\n", len, t->why);
+	if (t->written_wrong)
+		fprintf(stderr,
+		    "kymobench write: %llu answers 2xx do not say that all was written (Remote Write 2.0): the server may know 1.0 alone\n",
+		    (unsigned long long)t->written_wrong);
+	if (w->held_known && missing(w))
+		fprintf(stderr,
+		    "kymobench write: %llu samples that were acknowledged are not found in the server\n",
+		    (unsigned long long)missing(w));
+	if (w->held_why.text[0])
+		fprintf(stderr, "kymobench write: not read back: %s\n", w->held_why.text);
+}
+
+static void tell_people(const struct write_run *w)
+{
+	char a[PROGRESS_TEXT], b[PROGRESS_TEXT], c[PROGRESS_TEXT];
+	const struct fleet_tally *t = &w->tally;
+	double samples = (double)t->samples - (double)t->first_samples,
+	       cpu = w->end.cpu_s - (w->pace ? w->created.cpu_s : w->begin.cpu_s);
+	fprintf(stderr, "%s samples in %s: %s/s", progress_count(samples, a),
+	    progress_time(w->seconds, b), progress_count(samples / fmax(w->seconds, 1e-9), c));
+	if (w->pid > 0 && cpu > 0)
+		fprintf(stderr, ", %s per CPU-second of the server, %s of memory",
+		    progress_count(samples / cpu, a), progress_bytes(w->end.rss_mb * 1048576, b));
+	fprintf(stderr, "\nanswers: p50 %.2f ms, p99 %.2f ms, longest %.1f ms",
+	    ms(w, FLEET_LATENCY, 0.5), ms(w, FLEET_LATENCY, 0.99), ms(w, FLEET_LATENCY, 1));
+	if (w->pace)
+		fprintf(stderr, "; sent late: p50 %.1f ms, p99 %.1f ms", ms(w, FLEET_LATE, 0.5),
+		    ms(w, FLEET_LATE, 0.99));
+	fprintf(stderr,
+	    "\n%s series, %s a sample on the wire; %llu failed, %llu repeated, %llu refused",
+	    progress_count((double)loadgen_series(w->gen), a),
+	    progress_bytes(t->samples ? (double)t->bytes / (double)t->samples : 0, b),
+	    (unsigned long long)t->failed, (unsigned long long)t->retries,
+	    (unsigned long long)t->refused);
+	if (w->held_known)
+		fprintf(stderr, "; read back %s, missing %llu",
+		    progress_count((double)w->held.samples, c), (unsigned long long)missing(w));
+	fprintf(stderr, "\n%s: %s\n", w->l.kind->name, w->l.kind->promise);
+}
+
+/* ---- the command ---- */
+
+static void read_back(struct write_run *w)
+{
+	const struct loadgen_opts *g = &w->l.gen;
+	if (!w->verify || !w->last || !w->tally.taken)
+		return;
+	struct readback r = { .url = &w->l.query,
+		.kind = w->l.kind,
+		.gen = w->gen,
+		.first_ms = g->start_ms + (int64_t)w->first * g->step_ms,
+		.last_ms = g->start_ms + (int64_t)(w->last - 1) * g->step_ms,
+		.rounds = w->last - (uint64_t)w->first,
+		.want = w->tally.samples,
+		.settle_s = w->settle_s };
+	w->held_known = !readback_count(&r, &w->held, &w->held_why);
+}
+
+static void parse(struct write_run *w, int argc, char **argv)
+{
 	const struct cmd_arg args[] = {
-		{ .name = "url",
-		    .meta = "URL",
-		    .help = "server, its base or the path to write to (http://127.0.0.1:9470)",
-		    .text = &url },
-		{ .name = "series", .meta = "N", .help = "series in all (100000)", .num = &series },
-		{ .name = "rounds", .meta = "N", .help = "samples per series (10)", .num = &rounds },
+		LOADARGS_ARGS(w->l),
+		{ .name = "rounds", .meta = "N", .help = "samples per series (10)", .num = &w->rounds },
+		{ .name = "duration",
+		    .meta = "DURATION",
+		    .help = "send for so long, instead of --rounds",
+		    .text = &w->duration },
 		{ .name = "first-round",
 		    .meta = "N",
 		    .help = "number of the first round, to go on where an earlier run ended (0)",
-		    .num = &first },
-		{ .name = "batch", .meta = "N", .help = "samples per request (2000)", .num = &batch },
-		{ .name = "connections",
-		    .meta = "N",
-		    .help = "connections, a thread each (4)",
-		    .num = &connections },
-		{ .name = "step",
-		    .meta = "DURATION",
-		    .help = "time between rounds in the data (15s)",
-		    .text = &step },
-		{ .name = "start",
-		    .meta = "TIME",
-		    .help =
-		        "time of round 0, unix seconds or RFC 3339 (now - rounds x step; with --pace now)",
-		    .text = &start },
+		    .num = &w->first },
 		{ .name = "pace",
 		    .meta = "DURATION",
 		    .help = "wall time between rounds, which are spread over it (as fast as it goes)",
-		    .text = &pace },
+		    .text = &w->pace },
 		{ .name = "create",
 		    .help =
 		        "with --pace: the first round goes as fast as it is taken, and is counted alone",
-		    .flag = &create },
+		    .flag = &w->create },
+		{ .name = "verify",
+		    .help = "afterwards, ask the server for how many samples it holds and their sum",
+		    .flag = &w->verify },
+		{ .name = "settle",
+		    .meta = "S",
+		    .help = "--verify: wait at most so long until all is visible (30)",
+		    .num = &w->settle_s },
+		{ .name = "human",
+		    .help = "the result in words on stderr, too (always on a terminal)",
+		    .flag = &w->human },
 		{ .name = "every",
 		    .meta = "S",
-		    .help =
-		        "with --pace and --pid: memory and CPU on stderr every S seconds (0 = never)",
-		    .num = &every_s },
-		{ .name = "churn",
-		    .meta = "P",
-		    .help = "probability that a target gets new series, per round (0)",
-		    .num = &o.churn },
-		{ .name = "page",
-		    .meta = "FILE",
-		    .help = "exposition page to replicate (a built-in one of 500 series)",
-		    .text = &o.page },
-		{ .name = "values",
-		    .meta = "FILE",
-		    .help = "recorded scrapes that give the page's series their values",
-		    .text = &o.values },
-		{ .name = "instance",
-		    .meta = "NAME",
-		    .help = "of targets, # for each digit: target-#####.example.net:9100 (instance-N)",
-		    .text = &o.instance },
-		{ .name = "replay",
-		    .meta = "FILE",
-		    .help = "recorded scrapes to replay, may be repeated, .xz is unpacked",
-		    .each = add_replay,
-		    .arg = &o },
-		{ .name = "targets",
-		    .meta = "N",
-		    .help = "targets of each recorded file (20)",
-		    .num = &targets },
-		{ .name = "shuffle", .help = "series in random order", .flag = &o.shuffle },
+		    .help = "with --pid: memory and CPU on stderr every S seconds (0 = never)",
+		    .num = &w->every_s },
 		{ .name = "pid",
 		    .meta = "PID",
 		    .help = "the server's process: its CPU is counted until it has been idle for 2 s",
-		    .num = &pid },
+		    .num = &w->pid },
 		{ .name = "idle-limit",
 		    .meta = "S",
 		    .help = "wait at most so long for idleness (600)",
-		    .num = &idle_s },
-		{ .name = "cpu", .meta = "LIST", .help = "run on these CPUs, e.g. 1", .text = &cpu },
+		    .num = &w->idle_s },
+		{ .name = "cpu", .meta = "LIST", .help = "run on these CPUs, e.g. 1", .text = &w->cpu },
 		{ .name = "memory",
 		    .meta = "MB",
 		    .help =
 		        "prepare at most so much at a time; the clock stands meanwhile, but with --pace (6144)",
-		    .num = &memory_mb },
+		    .num = &w->memory_mb },
 		{ .name = "lead",
 		    .meta = "ROUNDS",
 		    .help = "rounds a connection may be ahead of the slowest one (40)",
-		    .num = &lead },
-		{ .name = "retry",
-		    .meta = "S",
-		    .help = "repeat 5xx and broken connections for so long (30)",
-		    .num = &retry_s },
-		ACCESS_ARGS(access),
+		    .num = &w->lead },
 	};
 	cmd_parse("write", argc, argv, args, COUNT_OF(args));
-	if (series < 1 || batch < 1 || connections < 1 || connections > 1024 || targets < 1) {
-		fprintf(stderr,
-		    "kymobench write: --series, --batch, --targets and --connections must be at least 1\n");
+}
+
+/* Rounds to send; UINT64_MAX: until the time is over. */
+static uint64_t rounds_of(struct write_run *w)
+{
+	w->pace_s = w->pace ? cmd_duration_s(w->pace, "pace") : 0;
+	w->duration_s = w->duration ? cmd_duration_s(w->duration, "duration") : 0;
+	if (w->pace && w->pace_s <= 0) {
+		fprintf(stderr, "kymobench write: --pace must be more than 0\n");
+		exit(2);
+	}
+	if (!w->duration)
+		return (uint64_t)w->rounds;
+	if (!w->pace)
+		return UINT64_MAX;
+	uint64_t n = (uint64_t)ceil(w->duration_s / w->pace_s) + w->create;
+	w->duration_s = 0; /* so many rounds last so long */
+	return n ? n : 1;
+}
+
+static double back_rounds(const struct write_run *w, uint64_t rounds)
+{
+	if (w->pace)
+		return w->first;
+	if (rounds != UINT64_MAX)
+		return w->first + (double)rounds;
+	int64_t step = w->l.step ? (int64_t)(cmd_duration_s(w->l.step, "step") * 1000)
+	                         : loadgen_step_ms(w->l.gen.workload);
+	return w->first + (step > 0 ? BACK_S * 1000 / (double)step : 0);
+}
+
+static void run(struct write_run *w, uint64_t rounds)
+{
+	struct fleet_opts o = loadargs_fleet(&w->l);
+	o.memory_bytes = w->pace ? (size_t)w->memory_mb << 20 : SIZE_MAX;
+	o.lead = w->pace ? UINT64_MAX : (uint64_t)w->lead;
+	w->fleet = fleet_new(&o);
+	w->body = loadargs_body(&w->l);
+	struct pacer p = { .gen = w->gen,
+		.body = w->body,
+		.fleet = w->fleet,
+		.first = (uint64_t)w->first,
+		.rounds = rounds };
+	struct progress line = { .fleet = w->fleet,
+		.what = "write",
+		.pid = (int)w->pid,
+		.every_s = w->every_s,
+		.goal_s = w->duration_s,
+		.goal = rounds == UINT64_MAX ? 0 : rounds * loadgen_series(w->gen) };
+	uint64_t cpu = clock_thread_cpu_ns();
+	look(w, &w->begin);
+	progress_begin(&line);
+	if (w->pace)
+		run_paced(w, &p);
+	else
+		run_waves(w, &p);
+	w->maker_s = (double)(clock_thread_cpu_ns() - cpu) / 1e9;
+	progress_end(&line);
+	if (w->pid > 0 && !w->pace)
+		w->idle_after_s = procstat_wait_idle((int)w->pid, w->idle_s);
+	look(w, &w->end);
+	fleet_tally(w->fleet, &w->tally);
+}
+
+int cmd_write(int argc, char **argv)
+{
+	static struct write_run w = {
+		.rounds = 10, .memory_mb = 6144, .idle_s = 600, .lead = 40, .settle_s = 30
+	};
+	loadargs_init(&w.l);
+	parse(&w, argc, argv);
+	uint64_t rounds = rounds_of(&w);
+	if (w.cpu)
+		pin(w.cpu);
+	if (w.pid > 0 && procstat_read((int)w.pid, &w.begin)) {
+		fprintf(stderr, "kymobench write: no process %d\n", (int)w.pid);
 		return 2;
 	}
-	struct errbuf eb;
-	errbuf_init(&eb);
-	o.series = (uint64_t)series;
-	o.batch = (unsigned)batch;
-	o.targets = (unsigned)targets;
-	o.step_ms = (int64_t)(cmd_duration_s(step, "step") * 1000);
-	o.start_ms = clock_wall_ms() - (int64_t)(first + (pace ? 0 : rounds)) * o.step_ms;
-	o.start_ms -= o.start_ms % 1000;
-	if (start && num_parse_time(start, strlen(start), &o.start_ms)) {
-		fprintf(stderr, "kymobench write: --start: \"%s\" is not a time\n", start);
-		return 2;
-	}
-	if (cpu)
-		pin(cpu);
-	struct httpc_url u;
-	struct loadgen *g = NULL;
-	if (access_use(&access, &eb) || httpc_url_parse(url, &u, &eb) || loadgen_create(&o, &g, &eb)) {
-		fprintf(stderr, "kymobench write: %s\n", eb.text);
-		return 2;
-	}
-	char path[HTTPC_API_MAX];
-	httpc_url_base(&u, path);
-	if (!is_write_path(path))
-		snprintf(path, sizeof(path), WRITE_PATH);
-	if (pace) {
-		struct pacer_opts po = { .gen = g,
-			.url = &u,
-			.path = path,
-			.connections = (unsigned)connections,
-			.first = (uint64_t)first,
-			.rounds = (uint64_t)rounds,
-			.pace_s = cmd_duration_s(pace, "pace"),
-			.retry_s = retry_s,
-			.memory_bytes = (size_t)memory_mb << 20,
-			.pid = (int)pid,
-			.create = create,
-			.every_s = every_s };
-		bool good = pacer_run(&po);
-		loadgen_free(g);
-		return good ? 0 : 1;
-	}
-	struct run r = { .conns_count = (unsigned)connections,
-		.path = path,
-		.retry_s = retry_s,
-		.lead = (uint64_t)lead };
-	r.conns = mem_zalloc(r.conns_count * sizeof(*r.conns));
-	for (unsigned k = 0; k < r.conns_count; k++) {
-		r.conns[k].run = &r;
-		httpc_init(&r.conns[k].http, &u);
-	}
-	struct buf raw, packed;
-	buf_init(&raw);
-	buf_init(&packed);
-	struct procstat before = { 0 }, after = { 0 };
-	double seconds = 0;
-	uint64_t round = (uint64_t)first, last = round + (uint64_t)rounds;
-	if (pid > 0 && procstat_read((int)pid, &before)) {
-		fprintf(stderr, "kymobench write: no process %d\n", (int)pid);
-		return 2;
-	}
-	while (round < last && !hopeless(&r)) {
-		size_t bytes = 0;
-		uint64_t begin = round;
-		while (round < last && bytes < (size_t)memory_mb << 20)
-			prepare(g, &r, round++, &raw, &packed, &bytes);
-		seconds += wave(&r, begin);
-		drop_bodies(&r);
-	}
-	double idle = 0;
-	if (pid > 0) {
-		idle = procstat_wait_idle((int)pid, idle_s);
-		if (procstat_read((int)pid, &after))
-			fprintf(stderr, "kymobench write: the server has ended\n");
-	}
-	struct totals t = add_up(&r);
-	double cpu_s = after.cpu_s - before.cpu_s;
-	printf(
-	    "{\"series\":%llu,\"samples\":%llu,\"requests\":%llu,\"failed\":%llu,\"retries\":%llu,\"seconds\":%.3f,\"samples_per_s\":%.0f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"max_us\":%.0f,"
-	    "\"server_cpu_s\":%.2f,\"samples_per_cpu_s\":%.0f,\"idle_after_s\":%.1f,\"rss_mb\":%.1f,\"anon_mb\":%.1f,\"peak_rss_mb\":%.1f,\"start_ms\":%lld,\"end_ms\":%lld}\n",
-	    (unsigned long long)loadgen_series(g), (unsigned long long)t.samples,
-	    (unsigned long long)t.requests, (unsigned long long)t.failed,
-	    (unsigned long long)t.retries, seconds, seconds > 0 ? (double)t.samples / seconds : 0,
-	    t.p50_us, t.p99_us, t.max_us, cpu_s, cpu_s > 0 ? (double)t.samples / cpu_s : 0, idle,
-	    after.rss_mb, after.anon_mb, after.peak_mb,
-	    (long long)(o.start_ms + (int64_t)first * o.step_ms),
-	    (long long)(o.start_ms + (int64_t)(last ? last - 1 : 0) * o.step_ms));
-	if (hopeless(&r))
-		fprintf(stderr,
-		    "kymobench write: stopped, nothing of %llu requests was taken: POST %s://%s:%s%s%s answers: %.*s\n",
-		    (unsigned long long)t.requests, u.tls ? "https" : "http", u.host, u.port,
-		    u.prefix, path, (int)strcspn(t.first_error, "\n"), t.first_error);
-	else if (t.failed || t.retries)
-		fprintf(stderr, "kymobench write: first refusal: %.*s\n",
-		    (int)strcspn(t.first_error, "\n"), t.first_error);
-	for (unsigned k = 0; k < r.conns_count; k++) {
-		httpc_release(&r.conns[k].http);
-		mem_free(r.conns[k].bodies.list);
-		mem_free(r.conns[k].lat_ns);
-	}
-	mem_free(r.conns);
-	buf_release(&raw);
-	buf_release(&packed);
-	loadgen_free(g);
-	return t.failed ? 1 : 0;
+	errbuf_init(&w.held_why);
+	w.gen = loadargs_use(&w.l, "write", back_rounds(&w, rounds));
+	run(&w, rounds);
+	read_back(&w);
+	put_line(&w);
+	tell_refusals(&w);
+	if (w.human || isatty(STDERR_FILENO))
+		tell_people(&w);
+	fleet_free(w.fleet);
+	rwbody_free(w.body);
+	loadgen_free(w.gen);
+	return w.tally.failed || w.tally.written_wrong || (w.held_known && missing(&w)) ||
+	        (w.verify && !w.held_known)
+	    ? 1
+	    : 0;
 }

@@ -66,6 +66,7 @@ void httpc_init(struct httpc *c, const struct httpc_url *url)
 	c->url = *url;
 	c->fd = -1;
 	c->ssl = NULL;
+	c->h2 = false;
 	buf_init(&c->in);
 }
 
@@ -138,6 +139,9 @@ static bool connect_tls(struct httpc *c)
 	if (X509_VERIFY_PARAM_set1_ip_asc(p, c->url.host) != 1)
 		CHECK(SSL_set_tlsext_host_name(c->ssl, c->url.host) == 1 &&
 		    X509_VERIFY_PARAM_set1_host(p, c->url.host, 0) == 1);
+	static const unsigned char h2[] = { 2, 'h', '2' };
+	if (c->h2)
+		CHECK(!SSL_set_alpn_protos(c->ssl, h2, sizeof(h2)));
 	if (SSL_connect(c->ssl) != 1)
 		return tls_failed(c);
 	__atomic_store_n(&spoken, true, __ATOMIC_RELAXED);
@@ -314,4 +318,27 @@ int httpc_do(struct httpc *c, const char *method, const char *path, const char *
 		if (fresh || attempt)
 			return -1;
 	}
+}
+
+const char *httpc_field(const struct httpc *c, const char *name)
+{
+	return c->in.len ? header((const char *)c->in.data, name) : NULL;
+}
+
+bool httpc_connect(struct httpc *c)
+{
+	return connect_now(c);
+}
+
+bool httpc_speaks_h2(const struct httpc *c)
+{
+	const unsigned char *got;
+	unsigned len;
+	SSL_get0_alpn_selected(c->ssl, &got, &len);
+	return len == 2 && !memcmp(got, "h2", 2);
+}
+
+void httpc_close(struct httpc *c)
+{
+	hang_up(c);
 }

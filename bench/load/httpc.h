@@ -24,6 +24,7 @@ struct httpc {
 	struct httpc_url url;
 	int fd;             /* -1 = not connected */
 	struct ssl_st *ssl; /* over it, for https */
+	bool h2; /* set before the first use: TLS asks for HTTP/2, which others speak over it */
 	struct buf in;
 };
 void httpc_init(struct httpc *c, const struct httpc_url *url);
@@ -34,5 +35,11 @@ void httpc_release(struct httpc *c);
  */
 int httpc_do(struct httpc *c, const char *method, const char *path, const char *headers,
     const void *body, size_t len, size_t *body_off);
+/* A field of the last answer's head, up to the end of its line; NULL: it has none. */
+const char *httpc_field(const struct httpc *c, const char *name);
+/* For others who speak on the connection: false, with errno, when there is none. */
+bool httpc_connect(struct httpc *c);
+bool httpc_speaks_h2(const struct httpc *c); /* ALPN said so */
+void httpc_close(struct httpc *c);
 
 #endif

@@ -9,7 +9,7 @@
 #include "core/base/near.h"
 #include "core/base/num.h"
 
-#define CMD_ARGS_MAX 64
+#define CMD_ARGS_MAX 96
 
 static const struct command {
 	const char *name;

@@ -1,38 +1,37 @@
 /*
- * pacer - a paced run of "kymobench write": bodies are made while others are sent.
+ * pacer - bodies of rounds for a fleet: as many as there is memory for, ahead of time; with a pace
+ * each one is due at its round's begin plus its share of the round, as scrapes of many targets
+ * spread over their interval.
  *
- * A thread makes bodies in order; each connection has a queue. A body is due at its round's begin
- * plus its share of the round, as scrapes of many targets spread over their interval. What was late
- * (the server, or this machine) is told as lateness: sent minus due.
- * Memory: bodies that wait are bounded by memory_bytes, all queues together: the maker waits. The
- * samples of latency and lateness are bounded by PACER_KEPT: every 2nd, 4th, ... is kept when there
- * are more.
  * With create, the first round is sent as fast as it is taken; the clock of the others begins when
- * it is over.
- * Thread: pacer_run on the caller's; one for the maker, one for each connection.
+ * it is over. Without a pace everything is due at once.
+ *
+ * Thread: the caller's makes the bodies. Memory: as fleet_opts.memory_bytes says.
  */
 #ifndef BENCH_LOAD_PACER_H
 #define BENCH_LOAD_PACER_H
 
-#include "bench/load/httpc.h"
+#include "bench/load/fleet.h"
 #include "bench/load/loadgen.h"
 
-#define PACER_KEPT    (1u << 20)
-#define PACER_THREADS 64u
-
-struct pacer_opts {
+struct pacer {
 	struct loadgen *gen;
-	const struct httpc_url *url;
-	const char *path;
-	unsigned connections;
-	uint64_t first, rounds;
-	double pace_s, retry_s;
-	size_t memory_bytes;
-	int pid; /* of the server; 0 = not looked at */
+	struct rwbody *body;
+	struct fleet *fleet;
+	uint64_t first, rounds; /* rounds: UINT64_MAX = until stop */
+	double pace_s;          /* 0 = as fast as it goes */
 	bool create;
-	double every_s; /* a line on stderr so often; 0 = none */
+	const bool *stop; /* looked at between bodies; may be NULL */
+	/* told: */
+	double created_s; /* how long the first round took */
+	void (*created)(void *arg);
+	void *arg;
 };
-/* Prints one JSON line. False: requests failed. */
-bool pacer_run(const struct pacer_opts *o);
+/*
+ * One round of bodies, due at that time of the clock (seconds; < 0: at once), spread over pace_s.
+ */
+void pacer_push_round(struct pacer *p, uint64_t round, double at_s);
+/* All rounds; all of them have ended when it returns. */
+void pacer_run(struct pacer *p);
 
 #endif
