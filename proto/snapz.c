@@ -5,29 +5,35 @@
 #include <snappy-c.h>
 
 /*
- * One row per tag byte of a copy (types 01, 10, 11): length, high bits of the offset, bytes behind
- * the tag.
+ * One row per tag byte: what it says of its element.
  *
- *   bits 0-6 length   8-10 offset bits 8-10   12-14 bytes of offset that follow
+ *   bits 0-7 length   8-15 high part of the offset, as it stands in an offset
+ * A literal has an offset that is no shorter than any length. What is rare has ROW_RARE, a length
+ * beyond all its offsets: literals that say their length behind the tag, and 32-bit offsets.
  */
-#define COPY_LEN(row)   ((row)&0x7fu)
-#define COPY_HIGH(row)  ((row)&0x700u)
-#define COPY_EXTRA(row) ((row) >> 12)
+#define ROW_RARE    0xff
+#define ROW_LITERAL 0x100
+#define LEN_OF(row) ((row)&0xff)
+#define OFF_OF(row) ((row)&0xff00)
 
 #define ROW(tag)                                                                                   \
- (uint16_t)(((tag)&3) == 0 ? 0                                                                     \
-	 : ((tag)&3) == 1  ? (1u << 12 | (((tag) >> 5) & 7u) << 8 | (4 + (((tag) >> 2) & 7u)))     \
-	 : ((tag)&3) == 2  ? (2u << 12 | (((tag) >> 2) + 1u))                                      \
-	                   : (4u << 12 | (((tag) >> 2) + 1u)))
-#define ROW4(t)  ROW(t), ROW((t) + 1), ROW((t) + 2), ROW((t) + 3)
-#define ROW16(t) ROW4(t), ROW4((t) + 4), ROW4((t) + 8), ROW4((t) + 12)
-#define ROW64(t) ROW16(t), ROW16((t) + 16), ROW16((t) + 32), ROW16((t) + 48)
-static const uint16_t copy_rows[256] = { ROW64(0), ROW64(64), ROW64(128), ROW64(192) };
-static const uint32_t extra_mask[5] = { 0, 0xff, 0xffff, 0xffffff, 0xffffffff };
+ (uint16_t)(((tag)&3) == 0                                                                         \
+	 ? ((tag) >> 2 < LITERAL_LONG ? (ROW_LITERAL | (((tag) >> 2) + 1)) : ROW_RARE)             \
+	 : ((tag)&3) == 1 ? ((((tag) >> 5) & 7) << 8 | (4 + (((tag) >> 2) & 7)))                   \
+	 : ((tag)&3) == 2 ? (((tag) >> 2) + 1)                                                     \
+	                  : ROW_RARE)
+#define ROW4(t)      ROW(t), ROW((t) + 1), ROW((t) + 2), ROW((t) + 3)
+#define ROW16(t)     ROW4(t), ROW4((t) + 4), ROW4((t) + 8), ROW4((t) + 12)
+#define ROW64(t)     ROW16(t), ROW16((t) + 16), ROW16((t) + 32), ROW16((t) + 48)
+#define LITERAL_LONG 60 /* from here on the tag names the number of length bytes */
+static const uint16_t tag_rows[256] = { ROW64(0), ROW64(64), ROW64(128), ROW64(192) };
+/* bytes behind the tag that are the low part of the offset, by type; of what is not rare */
+static const uint16_t off_masks[4] = { 0, 0xff, 0xffff, 0 };
 
-#define COPY_WIDTH   64               /* bytes moved at once, whatever is needed of them */
-#define IN_MARGIN    (COPY_WIDTH + 6) /* the fast loop may read this far behind a tag */
-#define LITERAL_LONG 60               /* from here on the tag names the number of length bytes */
+#define COPY_WIDTH 64 /* bytes moved at once, whatever is needed of them; no element has more */
+#define TURN       4  /* elements between two looks at the margins */
+/* What so many elements may read from the byte behind a tag on; each goes on by 61 at most. */
+#define IN_MARGIN(turn) (61 * ((turn)-1) + 65)
 STATIC(SNAPZ_SLOP >= COPY_WIDTH + 16);
 
 enum err snapz_length(const uint8_t *in, size_t len, size_t *out_len)
@@ -112,44 +118,67 @@ struct state {
 	uint8_t *const out, *const out_end;
 };
 
-/* Elements as long as IN_MARGIN bytes of input and a piece of output are left; false: malformed. */
-static ALWAYS_INLINE bool fast(struct state *s, enum width w)
+/*
+ * Is the tag a copy's, then the second, else the first; without a branch: which one comes is hard to
+ * guess.
+ */
+static ALWAYS_INLINE const uint8_t *pick(size_t tag, const uint8_t *of_literal, const uint8_t *of_copy)
 {
-	if (s->in_end - s->ip < IN_MARGIN)
+#ifdef __x86_64__
+	__asm__("testb $3, %b[tag]\n\tcmovne %[copy], %[it]"
+	        : [it] "+r"(of_literal)
+	        : [tag] "q"(tag), [copy] "r"(of_copy)
+	        : "cc");
+	return of_literal;
+#else
+	return tag & 3 ? of_copy : of_literal;
+#endif
+}
+
+/*
+ * Elements, `turn` by `turn`, as long as input and output have room for so many of the longest, up
+ * to one that is rare; false: malformed.
+ * The time of an element is that of the way from its tag to the next one: a load, and a choice
+ * between what follows a literal and what follows a copy.
+ */
+static ALWAYS_INLINE bool fast(struct state *s, enum width w, const int turn)
+{
+	if (s->in_end - s->ip <= IN_MARGIN(turn) || s->out_end - s->op <= turn * COPY_WIDTH)
 		return true;
-	const uint8_t *ip = s->ip, *const in_safe = s->in_end - IN_MARGIN;
-	uint8_t *op = s->op, *const out = s->out, *const out_end = s->out_end;
-	while (LIKELY(ip < in_safe)) {
-		unsigned tag = *ip++;
-		if ((tag & 3) == 0) {
-			size_t len = (tag >> 2) + 1;
-			if (UNLIKELY(len > LITERAL_LONG)) {
-				ip--; /* rare, and may be long: the careful loop does this one */
-				break;
+	const uint8_t *ip = s->ip, *const in_safe = s->in_end - IN_MARGIN(turn);
+	uint8_t *op = s->op, *const out = s->out, *const out_safe = s->out_end - turn * COPY_WIDTH;
+	size_t tag = *ip++; /* ip is behind it */
+	do {
+#pragma GCC unroll 8
+		for (int i = 0; i < turn; i++) {
+			const uint8_t *const body = ip;
+			const size_t it = tag, type = tag & 3, literal = tag >> 2;
+			const unsigned row = tag_rows[it];
+			const size_t len = LEN_OF(row),
+			             offset = OFF_OF(row) + (wire_load32(body) & off_masks[type]);
+			const uint8_t *const next = pick(it, body + literal + 1, body + type);
+			tag = *next;
+			ip = next + 1;
+			const uint8_t *from = op - offset;
+			if (UNLIKELY(offset < len)) {
+				if (len == ROW_RARE) {
+					s->ip = body - 1;
+					s->op = op;
+					return true;
+				}
+				if (offset - 1 >= (size_t)(op - out))
+					return false;
+				copy_pattern(op, offset, len);
+				op += len;
+				continue;
 			}
-			if (UNLIKELY(len > (size_t)(out_end - op)))
+			if (UNLIKELY(offset > (size_t)(op - out)) && type)
 				return false;
-			copy64(op, ip, w);
+			copy64(op, pick(it, body, from), w);
 			op += len;
-			ip += len;
-			continue;
 		}
-		unsigned row = copy_rows[tag];
-		unsigned extra = COPY_EXTRA(row);
-		size_t len = COPY_LEN(row),
-		       offset = COPY_HIGH(row) + (wire_load32(ip) & extra_mask[extra]);
-		ip += extra;
-		if (UNLIKELY(len > (size_t)(out_end - op)))
-			return false;
-		if (UNLIKELY(offset - 1 >= (size_t)(op - out)))
-			return false;
-		if (LIKELY(offset >= len))
-			copy64(op, op - offset, w);
-		else
-			copy_pattern(op, offset, len);
-		op += len;
-	}
-	s->ip = ip;
+	} while (LIKELY(ip < in_safe && op < out_safe));
+	s->ip = ip - 1;
 	s->op = op;
 	return true;
 }
@@ -158,35 +187,31 @@ static ALWAYS_INLINE bool fast(struct state *s, enum width w)
 static bool careful(struct state *s)
 {
 	const uint8_t *ip = s->ip;
-	unsigned tag = *ip++;
-	size_t left = (size_t)(s->in_end - ip);
-	if ((tag & 3) == 0) {
-		size_t len = tag >> 2;
-		if (len >= LITERAL_LONG) {
-			size_t extra = len - LITERAL_LONG + 1;
-			if (extra > left)
-				return false;
-			len = 0;
-			for (size_t i = 0; i < extra; i++)
-				len |= (size_t)ip[i] << (8 * i);
-			ip += extra;
-			left -= extra;
-		}
-		len++;
-		if (len > left || len > (size_t)(s->out_end - s->op))
+	const unsigned tag = *ip++, type = tag & 3;
+	const size_t left = (size_t)(s->in_end - ip);
+	/* bytes of length or offset behind the tag */
+	size_t len = (tag >> 2) + 1, extra = type == 3 ? 4 : type, told = 0;
+	if (!type && len > LITERAL_LONG)
+		extra = len - LITERAL_LONG;
+	if (extra > left)
+		return false;
+	for (size_t i = 0; i < extra; i++)
+		told |= (size_t)ip[i] << (8 * i);
+	ip += extra;
+	if (!type) {
+		len = extra ? told + 1 : len;
+		if (len > left - extra || len > (size_t)(s->out_end - s->op))
 			return false;
 		memcpy(s->op, ip, len);
 		s->op += len;
 		s->ip = ip + len;
 		return true;
 	}
-	unsigned row = copy_rows[tag];
-	size_t extra = COPY_EXTRA(row), len = COPY_LEN(row), offset = 0;
-	if (extra > left)
-		return false;
-	for (size_t i = 0; i < extra; i++)
-		offset |= (size_t)ip[i] << (8 * i);
-	offset += COPY_HIGH(row);
+	size_t offset = told;
+	if (type == 1) {
+		len = LEN_OF(tag_rows[tag]);
+		offset += OFF_OF(tag_rows[tag]);
+	}
 	if (len > (size_t)(s->out_end - s->op) || offset == 0 || offset > (size_t)(s->op - s->out))
 		return false;
 	if (offset >= len)
@@ -194,14 +219,14 @@ static bool careful(struct state *s)
 	else
 		copy_pattern(s->op, offset, len);
 	s->op += len;
-	s->ip = ip + extra;
+	s->ip = ip;
 	return true;
 }
 
 static ALWAYS_INLINE enum err decode(struct state *s, enum width w)
 {
 	while (s->ip < s->in_end) {
-		if (!fast(s, w))
+		if (!fast(s, w, TURN) || !fast(s, w, 1))
 			return ERR_MALFORMED;
 		if (s->ip < s->in_end && !careful(s))
 			return ERR_MALFORMED;

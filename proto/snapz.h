@@ -12,7 +12,7 @@
  * (3) Success means that the announced number of bytes was made and all input was used; libsnappy
  *     gives the same verdict and the same bytes (fuzz_snapz).
  *
- * Cost aim: <= 30 ns for the 240 B of one sample of an ordinary Remote Write 1.0 body.
+ * Cost aim: <= 20 ns for the 240 B of one sample of an ordinary Remote Write 1.0 body.
  * Thread: pure functions. Errors: ERR_MALFORMED, ERR_TOOBIG.
  */
 #ifndef PROTO_SNAPZ_H
