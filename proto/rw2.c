@@ -33,10 +33,11 @@
 #define SLOP              (2 * WIDE) /* bytes behind the labels that copies may touch */
 #define LABEL_FRAME       18         /* bytes around a name and a value at most: three lengths */
 #define BODY_TIMES        6          /* labels take so many bytes for one of the body */
-#define ROWS_ROOM         64         /* rows there should be room for */
+#define TIME_BYTES        6          /* that a time takes from the years 2004 to 2109 */
 #define META_FAST         8          /* bytes of metadata that are compared, not read */
 #define METAS_LOOKED      4          /* newest entries that a new one is compared with */
 #define NONE              UINT32_MAX
+#define NO_NAME           (UINT32_MAX - 1) /* no number of a string, nor one that is too long */
 
 /* The labels of the series that is being read. */
 struct series {
@@ -45,6 +46,11 @@ struct series {
 	int64_t created_ms; /* start time of what tells none */
 };
 
+/* A time of TIME_BYTES bytes: many samples have the same. */
+struct last_time {
+	uint64_t bytes; /* of it, in the upper bytes */
+	uint64_t t;
+};
 struct scan {
 	struct arena *arena;
 	struct rw2_memory *memory;
@@ -67,6 +73,7 @@ struct scan {
 	/* references whose labels the fast way has put together before it gave the series up */
 	const uint8_t *ready;
 	struct series ready_labels;
+	struct last_time time;
 	bool symbols_late;  /* a string stands behind a series */
 	bool symbols_whole; /* all strings of the body are known */
 };
@@ -142,8 +149,9 @@ static inline enum err symbol_add(struct scan *s, const uint8_t *text, size_t le
 	s->made += RW2_SYMBOL_BYTES;
 	if (UNLIKELY(s->made > s->made_max))
 		return made_too_much(s);
-	s->symbols[s->symbols_count++] =
-	    (struct rw2_symbol){ .at = (uint32_t)(text - s->body), .len = (uint32_t)len };
+	s->symbols[s->symbols_count++] = (struct rw2_symbol){
+		.at = (uint32_t)(text - s->body), .len = (uint32_t)len, .pair_name = NO_NAME
+	};
 	return ERR_OK;
 }
 
@@ -254,14 +262,12 @@ static bool labels_done(struct scan *s, const uint8_t **labels, uint32_t *len)
 	return s->made <= s->made_max;
 }
 
-struct wide {
-	uint64_t w[WIDE / 8];
-};
+typedef uint8_t wide __attribute__((vector_size(WIDE)));
 
 /* Copies len bytes, and what follows up to WIDE. to may be as near behind from as len. */
 static ALWAYS_INLINE void copy_wide(uint8_t *to, const uint8_t *from, size_t len)
 {
-	struct wide w;
+	wide w;
 	memcpy(&w, from, WIDE);
 	memcpy(to, &w, WIDE);
 	for (size_t i = WIDE; UNLIKELY(i < len); i += WIDE) {
@@ -271,22 +277,39 @@ static ALWAYS_INLINE void copy_wide(uint8_t *to, const uint8_t *from, size_t len
 }
 
 /*
- * Number of a string at *p, at most three bytes, four readable; *p moves behind it. Longer ones
+ * Number of a string in the low bytes of *w, at most three; *w moves behind it, *p too. Longer ones
  * give a number that no string has.
  */
-static ALWAYS_INLINE uint32_t ref_next(const uint8_t **p)
+static ALWAYS_INLINE uint32_t ref_take(uint64_t *w, const uint8_t **p)
 {
-	uint32_t w = wire_load32(*p);
-	if (LIKELY(!(w & 0x80))) {
+	uint32_t x = (uint32_t)*w;
+	if (LIKELY(!(x & 0x80))) {
+		*w >>= 8;
 		*p += 1;
-		return w & 0x7f;
+		return x & 0x7f;
 	}
-	if (LIKELY(!(w & 0x8000))) {
+	if (LIKELY(!(x & 0x8000))) {
+		*w >>= 16;
 		*p += 2;
-		return (w & 0x7f) | (w & 0x7f00) >> 1;
+		return (x & 0x7f) | (x & 0x7f00) >> 1;
 	}
+	*w >>= 24;
 	*p += 3;
-	return w & 0x800000 ? UINT32_MAX : (w & 0x7f) | (w & 0x7f00) >> 1 | (w & 0x7f0000) >> 2;
+	return x & 0x800000 ? UINT32_MAX : (x & 0x7f) | (x & 0x7f00) >> 1 | (x & 0x7f0000) >> 2;
+}
+
+struct pair {
+	uint32_t name, value;
+};
+
+/* Numbers of a label at *p, eight bytes readable; *p moves behind them. */
+static ALWAYS_INLINE struct pair pair_next(const uint8_t **p)
+{
+	struct pair out;
+	uint64_t w = wire_load64(*p);
+	out.name = ref_take(&w, p);
+	out.value = ref_take(&w, p);
+	return out;
 }
 
 /*
@@ -298,22 +321,24 @@ static ALWAYS_INLINE bool fast_labels(struct scan *s, const uint8_t *p, const ui
 	const struct rw2_symbol *const symbols = s->symbols;
 	const uint32_t count = s->symbols_count;
 	uint8_t *out = s->out;
-	while (p < end) {
-		uint32_t name = ref_next(&p), value = ref_next(&p);
-		if (UNLIKELY(value >= count))
+	const uint8_t *out_end = s->out_end;
+	do {
+		struct pair l = pair_next(&p);
+		if (UNLIKELY(l.value >= count))
 			return false;
-		const struct rw2_symbol *v = &symbols[value];
+		const struct rw2_symbol *v = &symbols[l.value];
 		size_t len = v->pair_len;
-		if (LIKELY(v->pair_name == name && len && len <= (size_t)(s->out_end - out))) {
+		if (LIKELY(v->pair_name == l.name && len <= (size_t)(out_end - out))) {
 			copy_wide(out, v->pair, len);
 			out += len;
 			continue;
 		}
 		s->out = out;
-		if (name >= count || label_put(s, name, value))
+		if (l.name >= count || label_put(s, l.name, l.value))
 			return false;
 		out = s->out;
-	}
+		out_end = s->out_end;
+	} while (p < end);
 	s->out = out;
 	return p == end;
 }
@@ -592,8 +617,8 @@ static enum err exemplar(struct scan *s, const uint8_t *p, const uint8_t *end, c
 
 /* --- the fast way --- */
 
-static ALWAYS_INLINE bool fast_sample(
-    const uint8_t *p, const uint8_t *end, struct batch_row *row, int64_t *start_ms)
+static ALWAYS_INLINE bool fast_sample(struct last_time *time, const uint8_t *p, const uint8_t *end,
+    struct batch_row *row, int64_t *start_ms)
 {
 	uint64_t t = 0, bits = 0, start = 0;
 	if (LIKELY(end - p > 9 && p[0] == TAG(1, PBSCAN_FIXED64))) {
@@ -601,10 +626,18 @@ static ALWAYS_INLINE bool fast_sample(
 		p += 9;
 	}
 	if (LIKELY(p[0] == TAG(2, PBSCAN_VARINT) && p < end)) {
-		size_t t_len = pbscan_short_varint(p + 1, &t);
-		if (UNLIKELY(!t_len))
-			return false;
-		p += 1 + t_len;
+		uint64_t bytes = wire_load64(p + 1) << 16;
+		if (LIKELY(bytes == time->bytes)) {
+			t = time->t;
+			p += 1 + TIME_BYTES;
+		} else {
+			size_t t_len = pbscan_short_varint(p + 1, &t);
+			if (UNLIKELY(!t_len))
+				return false;
+			p += 1 + t_len;
+			if (t_len == TIME_BYTES)
+				*time = (struct last_time){ bytes, t };
+		}
 	}
 	if (UNLIKELY(p < end && p[0] == TAG(3, PBSCAN_VARINT))) {
 		size_t start_len = pbscan_short_varint(p + 1, &start);
@@ -622,10 +655,10 @@ static ALWAYS_INLINE bool fast_sample(
 static uint32_t metric_of(struct scan *s, const uint8_t *p, const uint8_t *end)
 {
 	while (p < end) {
-		uint32_t name = ref_next(&p), value = ref_next(&p);
-		if (name == s->name_ref || is_name(s, name)) {
-			s->name_ref = name;
-			return value;
+		struct pair l = pair_next(&p);
+		if (l.name == s->name_ref || is_name(s, l.name)) {
+			s->name_ref = l.name;
+			return l.value;
 		}
 	}
 	return NONE;
@@ -664,9 +697,9 @@ static ALWAYS_INLINE bool fast_meta(struct scan *s, const uint8_t *refs, const u
 	if (LIKELY(len <= META_FAST)) {
 		bytes = wire_load64(p) & UINT64_MAX >> (64 - 8 * len);
 		const uint8_t *q = refs;
-		uint32_t name = ref_next(&q), metric = ref_next(&q);
-		const struct rw2_symbol *y = &s->symbols[metric];
-		if (LIKELY(name == s->name_ref && y->meta == bytes && y->meta_len == len))
+		struct pair first = pair_next(&q);
+		const struct rw2_symbol *y = &s->symbols[first.value];
+		if (LIKELY(first.name == s->name_ref && y->meta == bytes && y->meta_len == len))
 			return true;
 	}
 	return fast_meta_new(s, refs, refs_end, p, end, bytes);
@@ -705,7 +738,7 @@ static bool fast_item(struct scan *s, uint8_t tag, const uint8_t *p, const uint8
 	int64_t start_ms;
 	if (tag == TAG(2, PBSCAN_BYTES)) {
 		row_is(row, in);
-		if (!fast_sample(p, end, row, &start_ms))
+		if (!fast_sample(&s->time, p, end, row, &start_ms))
 			return false;
 		return !start_ms || !row_start(s, row, start_ms);
 	}
@@ -785,7 +818,8 @@ static ALWAYS_INLINE const uint8_t *fast_series(struct scan *s, const uint8_t *p
 		if (UNLIKELY(item_len >= 0x80 || item_len + 2 > (size_t)(end - p)))
 			return NULL;
 		row_is(r, &in);
-		if (UNLIKELY(!fast_sample(p + 2, p + 2 + item_len, r, &start_ms) || start_ms))
+		if (UNLIKELY(
+		        !fast_sample(&s->time, p + 2, p + 2 + item_len, r, &start_ms) || start_ms))
 			break;
 		p += 2 + item_len;
 	}
@@ -1031,7 +1065,7 @@ static enum err decode(struct scan *s)
 	const uint8_t *p = s->body;
 	enum err e = ERR_OK;
 #ifdef __x86_64__
-	const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+	const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
 #endif
 	s->memory->request++;
 	while (p < s->end && !e && !s->symbols_late) {
@@ -1040,7 +1074,7 @@ static enum err decode(struct scan *s)
 		if (e)
 			break;
 #ifdef __x86_64__
-		p = wide ? fast_run_32(s, p) : fast_run_16(s, p);
+		p = avx2 ? fast_run_32(s, p) : fast_run_16(s, p);
 #else
 		p = fast_run_16(s, p);
 #endif
