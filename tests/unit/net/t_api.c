@@ -650,7 +650,7 @@ static void strangers(void)
 int main(void)
 {
 	static const struct sink_ops ops = { .accepts = accepts };
-	struct sink sink = { &ops };
+	struct sink sink = { .ops = &ops };
 	struct arena a;
 	arena_init(&a, 4096);
 	testteam_start(&tt, 2);

@@ -50,7 +50,7 @@ static enum err accepts(struct sink *s, uint32_t *retry_after_s)
 }
 
 static const struct sink_ops ops = { append, accepts };
-static struct sink sink = { &ops };
+static struct sink sink = { .ops = &ops };
 static struct testteam tt;
 static struct api *api;
 static struct tenants *tenants;

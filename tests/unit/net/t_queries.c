@@ -291,7 +291,7 @@ static void streams(void)
 
 int main(void)
 {
-	struct sink sink = { NULL };
+	struct sink sink = { .ops = NULL };
 	struct arena a;
 	arena_init(&a, 4096);
 	testteam_start(&tt, LOOPS);
