@@ -11,6 +11,7 @@
 #include "net/api/apierr.h"
 #include "net/api/shelf.h"
 #include "net/api/tenantstat.h"
+#include "proto/rw2.h"
 
 #define WRITES_KEPT 8u /* of each loop, for its next writes */
 
@@ -113,8 +114,10 @@ void api_free(struct api *a)
 	rates_free(a->rates);
 	joints_free(a->joints);
 	ql_cache_free(a->cache);
-	for (unsigned i = 0; i < team_count(a->opts.team); i++)
+	for (unsigned i = 0; i < team_count(a->opts.team); i++) {
 		running_end(&a->loops[i].running);
+		rw2_memory_free(a->loops[i].rw2);
+	}
 	mem_free(a->loops);
 	mem_free(a);
 }

@@ -98,6 +98,7 @@ struct api_opts {
 struct joints;     /* core/account/joint.h */
 struct ql_cache;   /* core/promql/cache/ql_cache.h */
 struct rates;      /* core/account/rate.h */
+struct rw2_memory; /* proto/rw2.h */
 struct shelf;      /* net/api/shelf.h */
 struct tickets;    /* core/account/ticket.h */
 struct api_pages;  /* net/api/api_pages.h */
@@ -110,6 +111,7 @@ struct api_loop {
 	struct door_loop door;
 	struct running_loop running;
 	struct list_link watches; /* of net/api/api_health.c */
+	struct rw2_memory *rw2;   /* of net/api/api_write.c; NULL until it is needed */
 };
 struct api {
 	struct api_opts opts; /* read only after api_create */

@@ -2,33 +2,31 @@
 
 #include "core/base/metric.h"
 #include "core/base/rune.h"
-#include "net/api/apierr.h"
 #include "net/api/shelf.h"
-#include "net/api/tenantstat.h"
+#include "net/api/writeend.h"
 #include "proto/rw1.h"
+#include "proto/rw2.h"
 #include "proto/snapz.h"
-
-#include <inttypes.h>
-#include <strings.h>
 
 #define SPARE_ROWS_MAX 65536u /* a batch grown larger than this is not kept */
 #define BUFFER_LEAST   (API_WRITE_LOOP_BYTES + SNAPZ_SLOP)
 #define ARENA_FIRST    4096u
-#define ARENA_KEEP     (64u << 10)
+#define ARENA_KEEP     (RW2_ARENA_KEEP > (64u << 10) ? RW2_ARENA_KEEP : (64u << 10))
 /* what a row takes here and, until it is durable, behind the sink */
 #define ROW_BYTES (sizeof(struct batch_row) + 56u)
 
 /*
  *   RECV  net/http has the whole body
- *   DECODE  snappy, then the scanner; on the loop, or on a worker for large bodies
+ *   DECODE  snappy, then the scanner of its version; on the loop, or on a worker for large bodies
  *   CHECK  counts and limits were looked at while scanning, labels are checked by the owner of a
  *          new series
  *   APPEND  the sink answers when all is durable
- *   REPLY  204, 400 partial, 503
+ *   REPLY  writeend.h
  */
 struct write {
 	struct shelf_item spare; /* between two requests */
 	struct req *req;
+	enum writetype type;
 	const struct limits *limits; /* of the loop */
 	uint8_t *decoded;
 	size_t decoded_cap, decoded_len;
@@ -36,15 +34,16 @@ struct write {
 	struct batch batch;
 	struct sink_req sink;
 	struct work_task task;
-	enum err err; /* of DECODE */
-	const char *word;
+	enum err err;     /* of DECODE */
+	const char *word; /* of what is wrong with the request; NULL with err: it may come again */
 	struct errbuf eb;
 };
 
 static struct write *write_take(struct req *r);
 static void write_end(struct write *w);
 static bool room(struct write *w, size_t len);
-static bool decode_and_scan(struct write *w, size_t slow_bytes);
+static bool decode_and_scan(struct write *w, struct rw2_memory *m, size_t slow_bytes);
+static struct rw2_memory *memory_of(const struct write *w);
 static void work_on(struct write *w);
 static void decode_on_worker(struct work_task *t);
 static void decode_on_worker_done(struct work_task *t);
@@ -52,64 +51,78 @@ static void append(struct write *w);
 static void append_done(struct sink_req *s);
 static void reply(struct write *w);
 
-static void tell(struct req *r, enum refusal what, const char *example)
-{
-	refusals_tell(&api_loop_of(r)->refusals, what, r, example);
-}
-
-/* Answered with 503: which of the reasons it is stands in the line, as in the answer. */
-static void tell_later(struct req *r, enum err e)
-{
-	char text[ERRBUF_SIZE];
-	apierr_write_text(r, e, text, sizeof(text));
-	metric_add(M_WRITE_REFUSED_LATER, 1);
-	tell(r, REFUSAL_LATER, text);
-}
-
 /* --- RECV --- */
+
+static bool refuse_type(struct req *r, const char *example, const struct errbuf *eb)
+{
+	metric_add(M_WRITE_REFUSED_TYPE, 1);
+	refusals_tell(&api_loop_of(r)->refusals, REFUSAL_TYPE, r, example);
+	req_refuse(r, 415, "unsupported", "%s", eb->text);
+	return false;
+}
+
+static enum err type_of(const struct req *r, enum writetype *out, struct errbuf *eb)
+{
+	size_t len;
+	const char *type = req_header(r, "content-type", &len);
+	return writetype_of(type, type ? len : 0, out, eb);
+}
 
 bool api_write_before(struct req *r)
 {
 	struct errbuf eb;
-	size_t len, encoding_len;
+	enum writetype type;
+	size_t len;
 	uint32_t retry_after_s = 0;
 	errbuf_init(&eb);
-	const char *type = req_header(r, "content-type", &len);
-	enum err err = api_write_type(type, type ? len : 0, &eb);
-	if (err) {
-		bool v2 = err == ERR_UNSUPPORTED;
-		metric_add(v2 ? M_WRITE_REFUSED_V2 : M_WRITE_REFUSED_TYPE, 1);
-		tell(r, v2 ? REFUSAL_V2 : REFUSAL_TYPE, type);
-		req_refuse(r, 415, "unsupported", "%s", eb.text);
-		return false;
+	if (type_of(r, &type, &eb))
+		return refuse_type(r, req_header(r, "content-type", &len), &eb);
+	const char *encoding = req_header(r, "content-encoding", &len);
+	if (encoding && writetype_encoding(encoding, len, &eb))
+		return refuse_type(r, encoding, &eb);
+	enum err err = sink_accepts(api_of(r)->sink, &retry_after_s);
+	if (err)
+		writeend_later(r, type, err, retry_after_s, NULL);
+	return !err;
+}
+
+/* The name of another packed form that the body begins like; NULL: of none. */
+static const char *other_form(const struct req *r)
+{
+	static const struct {
+		const char *begin, *name;
+	} forms[] = {
+		{ "\xff\x06", "snappy's framed format" }, /* framing_format.txt of snappy, 4.1 */
+		{ "\x1f\x8b", "gzip" },                   /* RFC 1952, 2.3.1 */
+		{ "\x28\xb5\x2f\xfd", "zstd" },           /* RFC 8878, 3.1.1 */
+	};
+	for (size_t i = 0; i < COUNT_OF(forms); i++) {
+		size_t len = strlen(forms[i].begin);
+		if (r->body_len >= len && !memcmp(r->body, forms[i].begin, len))
+			return forms[i].name;
 	}
-	const char *encoding = req_header(r, "content-encoding", &encoding_len);
-	if (encoding && encoding_len && strcasecmp(encoding, "snappy")) {
-		metric_add(M_WRITE_REFUSED_TYPE, 1);
-		tell(r, REFUSAL_TYPE, encoding);
-		req_refuse(
-		    r, 415, "unsupported", "Content-Encoding must be snappy, the block format");
-		return false;
-	}
-	err = sink_accepts(api_of(r)->sink, &retry_after_s);
-	if (err) {
-		tell_later(r, err);
-		apierr_write(r, err, retry_after_s);
-		return false;
-	}
-	return true;
+	return NULL;
+}
+
+static enum err no_snappy(struct write *w, const char *sentence)
+{
+	const char *other = other_form(w->req);
+	if (other)
+		return errbuf_set(
+		    &w->eb, ERR_MALFORMED, "the body looks like %s, must be a snappy block", other);
+	return errbuf_set(&w->eb, ERR_MALFORMED, "%s", sentence);
 }
 
 static enum err decoded_length(struct write *w)
 {
 	char limit[LIMITS_TEXT_MAX];
 	enum err e = snapz_length(w->req->body, w->req->body_len, &w->decoded_len);
-	if (e == ERR_TOOBIG)
+	if (e == ERR_TOOBIG && !other_form(w->req))
 		return errbuf_set(&w->eb, e,
 		    "the body says that it decodes to more than %u MiB, or to more than %u times its size",
 		    SNAPZ_DECODED_MAX >> 20, SNAPZ_RATIO_MAX);
 	if (e)
-		return errbuf_set(&w->eb, e, "the body is no snappy block");
+		return no_snappy(w, "the body is no snappy block");
 	if (w->decoded_len <= w->limits->write_body_bytes)
 		return ERR_OK;
 	return errbuf_set(&w->eb, ERR_TOOBIG, "the body decodes to %zu bytes, %s", w->decoded_len,
@@ -119,7 +132,10 @@ static enum err decoded_length(struct write *w)
 void api_write(struct req *r)
 {
 	struct write *w = write_take(r);
+	if (type_of(r, &w->type, NULL)) /* api_write_before has looked */
+		w->type = WRITETYPE_1;
 	metric_add(M_WRITE_REQUESTS, 1);
+	metric_add(M_WRITE_REQUESTS_2, w->type == WRITETYPE_2);
 	w->err = decoded_length(w);
 	if (w->err) {
 		w->word = w->err == ERR_TOOBIG ? "decoded_too_large" : "bad_snappy";
@@ -131,7 +147,8 @@ void api_write(struct req *r)
 		reply(w);
 		return;
 	}
-	if (w->decoded_len > API_WRITE_LOOP_BYTES || !decode_and_scan(w, API_WRITE_SLOW_BYTES))
+	if (w->decoded_len > API_WRITE_LOOP_BYTES ||
+	    !decode_and_scan(w, memory_of(w), API_WRITE_SLOW_BYTES))
 		work_on(w);
 	else
 		append(w);
@@ -139,18 +156,43 @@ void api_write(struct req *r)
 
 /* --- DECODE, CHECK --- */
 
-/* false: more than slow_bytes need the long way, and nothing has come of it. */
-static bool decode_and_scan(struct write *w, size_t slow_bytes)
+/* What the loop keeps of requests of version 2.0: metadata that is stored. */
+static struct rw2_memory *memory_of(const struct write *w)
+{
+	struct api_loop *l = api_loop_of(w->req);
+	if (w->type != WRITETYPE_2)
+		return NULL;
+	if (UNLIKELY(!l->rw2))
+		l->rw2 = rw2_memory_create(api_of(w->req)->sink->metas);
+	return l->rw2;
+}
+
+static enum err scan(struct write *w, struct rw2_memory *m, size_t slow_bytes)
+{
+	if (w->type == WRITETYPE_2) {
+		struct rw2_opts o = {
+			.limits = w->limits, .slow_bytes = slow_bytes, .tenant = w->req->tenant
+		};
+		return rw2_decode(&w->arena, m, w->decoded, w->decoded_len, &o, &w->batch, &w->eb);
+	}
+	struct rw1_opts o = { .limits = w->limits, .slow_bytes = slow_bytes };
+	return rw1_decode(&w->arena, w->decoded, w->decoded_len, &o, &w->batch, &w->eb);
+}
+
+/*
+ * m: of the loop; a worker has none. False: more than slow_bytes need the long way, and nothing has
+ * come of it.
+ */
+static bool decode_and_scan(struct write *w, struct rw2_memory *m, size_t slow_bytes)
 {
 	w->err = snapz_decode(w->req->body, w->req->body_len, w->decoded, w->decoded_len);
 	if (w->err) {
 		w->word = "bad_snappy";
-		errbuf_set(&w->eb, w->err, "the body is no whole snappy block");
+		(void)no_snappy(w, "the body is no whole snappy block");
 		return true;
 	}
-	struct rw1_opts o = { .limits = w->limits, .slow_bytes = slow_bytes };
-	w->err = rw1_decode(&w->arena, w->decoded, w->decoded_len, &o, &w->batch, &w->eb);
-	w->word = w->err == ERR_TOOBIG ? "too_many" : "bad_protobuf";
+	w->err = scan(w, m, slow_bytes);
+	w->word = w->err == ERR_TOOBIG ? "too_many" : w->err == ERR_NOMEM ? NULL : "bad_protobuf";
 	return w->err != ERR_AGAIN;
 }
 
@@ -167,7 +209,7 @@ static void work_on(struct write *w)
 
 static void decode_on_worker(struct work_task *t)
 {
-	bool all = decode_and_scan(CONTAINER_OF(t, struct write, task), SIZE_MAX);
+	bool all = decode_and_scan(CONTAINER_OF(t, struct write, task), NULL, SIZE_MAX);
 	CHECK(all);
 }
 
@@ -194,7 +236,7 @@ static void append(struct write *w)
 {
 	const struct batch *b = &w->batch;
 	if (!w->err && b->rows_count == 0 && b->metas_count == 0 && b->exemplars_count == 0) {
-		reply(w);
+		reply(w); /* nothing, or nothing that the decoder could name */
 		return;
 	}
 	if (!w->err && !charge_rows(w)) {
@@ -212,73 +254,23 @@ static void append(struct write *w)
 
 static void append_done(struct sink_req *s)
 {
-	const struct req *r = CONTAINER_OF(s, struct write, sink)->req;
-	if (!s->err)
-		tenantstat_wrote(api_of(r)->tenantstat, r->tenant, s->stored, s->refused);
+	struct write *w = CONTAINER_OF(s, struct write, sink);
+	if (w->type == WRITETYPE_2 && !s->err)
+		rw2_memory_learn(memory_of(w), &w->batch);
 	/* The sink cuts it by bytes. */
 	s->first_text[rune_whole(s->first_text, strlen(s->first_text))] = 0;
-	reply(CONTAINER_OF(s, struct write, sink));
-}
-
-/* --- REPLY --- */
-
-/* Counts what is not a plain 204, and has it told. */
-static void count(const struct write *w)
-{
-	static const struct {
-		const char *word;
-		enum metric_id id;
-		enum refusal what;
-	} words[] = {
-		{ "bad_snappy", M_WRITE_REFUSED_SNAPPY, REFUSAL_SNAPPY },
-		{ "decoded_too_large", M_WRITE_REFUSED_DECODED, REFUSAL_DECODED },
-		{ "bad_protobuf", M_WRITE_REFUSED_PROTOBUF, REFUSAL_PROTOBUF },
-		{ "too_many", M_WRITE_REFUSED_MANY, REFUSAL_MANY },
-	};
-	for (size_t i = 0; w->err && w->word && i < COUNT_OF(words); i++) {
-		if (strcmp(w->word, words[i].word))
-			continue;
-		metric_add(words[i].id, 1);
-		tell(w->req, words[i].what, w->eb.text);
-	}
-	const struct sink_req *s = &w->sink;
-	if ((w->err && !w->word) || s->err) {
-		tell_later(w->req, w->err ? w->err : s->err);
-	} else if (s->refused) {
-		metric_add(M_WRITE_PARTIAL, 1);
-		tell(w->req, REFUSAL_SAMPLES + s->first_reason, s->first_text);
-	}
-}
-
-/* What the tenant's rate is charged for it. */
-static void settle(const struct write *w)
-{
-	if (w->err && w->word)
-		door_wrote(w->req, DOOR_BROKEN, 0);
-	else if (w->err || w->sink.err)
-		door_wrote(w->req, DOOR_AGAIN, 0);
-	else
-		door_wrote(w->req, DOOR_STORED, w->batch.rows_count);
+	reply(w);
 }
 
 static void reply(struct write *w)
 {
-	struct req *r = w->req;
-	const struct sink_req *s = &w->sink;
-	count(w);
-	settle(w);
-	if (w->err && w->word)
-		req_refuse(r, 400, w->word, "%s", w->eb.text);
-	else if (w->err || s->err)
-		apierr_write_why(
-		    r, w->err ? w->err : s->err, s->retry_after_s, w->err ? NULL : s->first_text);
-	else if (s->refused)
-		req_refuse(r, 400, "partial",
-		    "stored %" PRIu64 " of %" PRIu64 " samples; %" PRIu64 " refused; first: %s: %s",
-		    s->stored, s->stored + s->refused, s->refused,
-		    sink_reason_word[s->first_reason], s->first_text);
-	else
-		req_reply(r, 204, NULL, NULL, 0, REQ_BORROW);
+	struct writeend e = { .type = w->type,
+		.err = w->err,
+		.word = w->word,
+		.text = w->eb.text,
+		.batch = &w->batch,
+		.sink = &w->sink };
+	writeend(w->req, &e);
 	write_end(w);
 }
 
@@ -340,65 +332,4 @@ static bool room(struct write *w, size_t len)
 	w->decoded = p;
 	w->decoded_cap = cap;
 	return true;
-}
-
-/* --- Content-Type --- */
-
-static const char *skip_blanks(const char *p, const char *end)
-{
-	while (p < end && (*p == ' ' || *p == '\t'))
-		p++;
-	return p;
-}
-
-/* The next piece up to c, without blanks around it; *p goes behind c. */
-static bool piece(const char **p, const char *end, char c, const char **start, size_t *len)
-{
-	if (*p >= end)
-		return false;
-	const char *from = skip_blanks(*p, end), *stop = memchr(from, c, (size_t)(end - from));
-	const char *last = stop ? stop : end;
-	*p = stop ? stop + 1 : end;
-	while (last > from && (last[-1] == ' ' || last[-1] == '\t'))
-		last--;
-	*start = from;
-	*len = (size_t)(last - from);
-	return true;
-}
-
-static bool is_word(const char *s, size_t len, const char *word)
-{
-	return strlen(word) == len && !strncasecmp(s, word, len);
-}
-
-/* Blanks around ; and = do not matter: some senders write them. */
-enum err api_write_type(const char *type, size_t len, struct errbuf *eb)
-{
-	const char *p = type, *end = type + len, *part, *name, *value;
-	size_t part_len, name_len, value_len;
-	if (!len)
-		return ERR_OK;
-	if (!piece(&p, end, ';', &part, &part_len) ||
-	    !is_word(part, part_len, "application/x-protobuf"))
-		return errbuf_set(eb, ERR_BADDATA, "Content-Type must be application/x-protobuf");
-	while (piece(&p, end, ';', &part, &part_len)) {
-		const char *q = part;
-		if (!piece(&q, part + part_len, '=', &name, &name_len) ||
-		    !is_word(name, name_len, "proto"))
-			continue;
-		if (!piece(&q, part + part_len, '=', &value, &value_len))
-			value_len = 0;
-		if (value_len >= 2 && value[0] == '"' && value[value_len - 1] == '"') {
-			value++;
-			value_len -= 2;
-		}
-		if (is_word(value, value_len, "prometheus.WriteRequest"))
-			continue;
-		if (is_word(value, value_len, "io.prometheus.write.v2.Request"))
-			return errbuf_set(eb, ERR_UNSUPPORTED,
-			    "Remote Write 2.0 is not spoken here, send proto=prometheus.WriteRequest");
-		return errbuf_set(eb, ERR_BADDATA,
-		    "Content-Type has an unknown proto, prometheus.WriteRequest is spoken here");
-	}
-	return ERR_OK;
 }

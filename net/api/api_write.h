@@ -1,6 +1,6 @@
 /*
- * api_write - POST /api/v1/write (also push, receive): Remote Write 1.0, answers as net/README.md
- * lists them.
+ * api_write - POST /api/v1/write (also push, receive): Remote Write 1.0 and 2.0. The head decides
+ * which of them it is (writetype.h); how it ends stands in writeend.h.
  *
  * Per sample: snappy decode (about 25 ns for 250 bytes), scan (about 19 ns), no allocation; per
  * request one decode buffer, batch and arena, reused by the loop, last used first (shelf.h).
@@ -18,9 +18,5 @@
 
 bool api_write_before(struct req *r); /* by the head alone: 415, 503 */
 void api_write(struct req *r);
-
-/* Does a Content-Type (NULL: absent) say Remote Write 1.0? ERR_UNSUPPORTED when it says 2.0, else
- * ERR_BADDATA, with a sentence. */
-MUST_CHECK enum err api_write_type(const char *type, size_t len, struct errbuf *eb);
 
 #endif

@@ -11,17 +11,16 @@ static const struct row {
 	const char *reason;
 	enum metric_id id;
 	const char *remedy;
+	enum metric_id last; /* 0 = id alone, else all from id on to it count */
 } rows[REFUSALS] = {
-	[REFUSAL_V2] = { "remote_write_2", M_WRITE_REFUSED_V2,
-		"Remote Write 2.0 is not spoken here: in the sender's remote_write set protobuf_message: prometheus.WriteRequest" },
 	[REFUSAL_TYPE] = { "unsupported", M_WRITE_REFUSED_TYPE,
-		"send application/x-protobuf with proto=prometheus.WriteRequest, in the snappy block format" },
+		"send application/x-protobuf, with proto=io.prometheus.write.v2.Request for Remote Write 2.0, in the snappy block format" },
 	[REFUSAL_SNAPPY] = { "bad_snappy", M_WRITE_REFUSED_SNAPPY,
 		"the body must be one snappy block, not the framed format, gzip or zstd" },
 	[REFUSAL_DECODED] = { "decoded_too_large", M_WRITE_REFUSED_DECODED,
 		"send smaller requests: max_samples_per_send of the sender's queue_config" },
 	[REFUSAL_PROTOBUF] = { "bad_protobuf", M_WRITE_REFUSED_PROTOBUF,
-		"the body must be a prometheus.WriteRequest of Remote Write 1.0" },
+		"the body must be the message that its Content-Type names: a prometheus.WriteRequest, or an io.prometheus.write.v2.Request" },
 	[REFUSAL_MANY] = { "too_many", M_WRITE_REFUSED_MANY,
 		"send smaller requests: max_samples_per_send of the sender's queue_config" },
 	[REFUSAL_RATE] = { "rate_limited", M_WRITE_REFUSED_RATE,
@@ -42,8 +41,21 @@ static const struct row {
 		"look for a label with very many values (/api/v1/status/tsdb), or raise --limits.series-total" },
 	[REFUSAL_SAMPLES + SINK_BAD_HISTOGRAM] = { "bad_histogram", M_REFUSED_BAD_HISTOGRAM,
 		"the example says what contradicts itself in what the sender made; --limits.histogram-buckets lets larger ones in" },
+	[REFUSAL_SERIES] = { "bad_series", M_REFUSED_BAD_SERIES,
+		"the sender's symbols do not fit its label references, or a series has nothing but labels: look for a newer version of the sender" },
+	[REFUSAL_EXEMPLARS] = { "exemplars", M_EXEMPLARS_OUT_OF_ORDER,
+		"kymo_exemplars_dropped_total says why; the example is the first one. In the sender's remote_write send_exemplars: false sends none",
+		M_EXEMPLARS_BAD_SERIES },
 };
 /* clang-format on */
+
+static uint64_t count_of(enum refusal what)
+{
+	uint64_t n = metric_sum(rows[what].id);
+	for (unsigned id = rows[what].id + 1; id <= rows[what].last; id++)
+		n += metric_sum((enum metric_id)id);
+	return n;
+}
 
 static void say(const struct refusals_line *l, enum refusal what, uint64_t news)
 {
@@ -51,6 +63,10 @@ static void say(const struct refusals_line *l, enum refusal what, uint64_t news)
 	if (what < REFUSAL_SAMPLES)
 		LOG_WARN("writes_refused",
 		    "reason=%s requests=%" PRIu64 " from=%s example=\"%s\" remedy=\"%s\"",
+		    row->reason, news, l->from[0] ? l->from : "-", l->example, row->remedy);
+	else if (what == REFUSAL_EXEMPLARS)
+		LOG_WARN("exemplars_refused",
+		    "reason=%s exemplars=%" PRIu64 " from=%s example=\"%s\" remedy=\"%s\"",
 		    row->reason, news, l->from[0] ? l->from : "-", l->example, row->remedy);
 	else
 		LOG_WARN("samples_refused",
@@ -68,7 +84,7 @@ static void go_on(struct loop_timer *t)
 	struct refusals_line *l = CONTAINER_OF(t, struct refusals_line, timer);
 	enum refusal what = what_of(l);
 	uint64_t news;
-	if (!log_pace_next(&l->of->paces[what], metric_sum(rows[what].id), &news))
+	if (!log_pace_next(&l->of->paces[what], count_of(what), &news))
 		return;
 	say(l, what, news);
 	loop_timer_set(l->of->loop, t, REFUSALS_EVERY_MS);
@@ -78,7 +94,7 @@ static void look(struct refusals_line *l)
 {
 	enum refusal what = what_of(l);
 	uint64_t news;
-	if (!log_pace_first(&l->of->paces[what], metric_sum(rows[what].id), &news))
+	if (!log_pace_first(&l->of->paces[what], count_of(what), &news))
 		return;
 	say(l, what, news);
 	loop_timer_set(l->of->loop, &l->timer, REFUSALS_EVERY_MS);
@@ -108,8 +124,8 @@ void refusals_tell(struct refusals *l, enum refusal what, const struct req *r, c
 	}
 	look(line);
 	/* One request may have samples refused for other reasons than its first one. */
-	for (unsigned i = REFUSAL_SAMPLES + SINK_OK + 1; what >= REFUSAL_SAMPLES && i < REFUSALS;
-	     i++) {
+	bool of_sink = what >= REFUSAL_SAMPLES && what < REFUSAL_SERIES;
+	for (unsigned i = REFUSAL_SAMPLES + SINK_OK + 1; of_sink && i < REFUSAL_SERIES; i++) {
 		if (!l->lines[i].from[0])
 			memcpy(l->lines[i].from, line->from, sizeof(line->from));
 		look(&l->lines[i]);

@@ -6,6 +6,7 @@
  *       example="236MiB are free, below --storage.min-free 1GiB in /data: ..." remedy="..."
  *   event=samples_refused reason=too_old samples=6000 from=10.0.0.1:40312
  *       example="up{job=\"a\"}: sample of ..., oldest accepted ..." remedy="..."
+ *   event=exemplars_refused reason=exemplars exemplars=12 ...
  *
  * Numbers are those of the counters (core/base/metric.def), of the whole process and since the line
  * before. The pace of a reason is the process', so that loops do not tell the same thing twice.
@@ -21,7 +22,6 @@
 #define REFUSALS_EVERY_MS 60000u
 
 enum refusal {
-	REFUSAL_V2,
 	REFUSAL_TYPE,
 	REFUSAL_SNAPPY,
 	REFUSAL_DECODED,
@@ -31,7 +31,10 @@ enum refusal {
 	REFUSAL_LOAD,
 	REFUSAL_LATER,   /* 503: the sender repeats it */
 	REFUSAL_SAMPLES, /* and its reason: REFUSAL_SAMPLES + enum sink_reason */
-	REFUSALS = REFUSAL_SAMPLES + SINK_REASONS
+	/* of Remote Write 2.0 */
+	REFUSAL_SERIES = REFUSAL_SAMPLES + SINK_REASONS, /* samples of series that cannot be read */
+	REFUSAL_EXEMPLARS,
+	REFUSALS
 };
 
 struct refusals { /* of one loop */

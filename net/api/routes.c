@@ -60,7 +60,7 @@
 
 static const struct route rows[] = {
 	{ REQ_POST, "/api/v1/write",                        api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
-	  DOC(WRITES, "Stores samples: Remote Write 1.0, protobuf in snappy.", "204 all is stored", "400 413 415 429", NONE) },
+	  DOC(WRITES, "Stores samples: Remote Write 1.0 and 2.0, protobuf in snappy; the Content-Type says which.", "204 all is stored", "400 413 415 429", NONE) },
 	{ REQ_POST, "/api/v1/push",                         api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "The same, at the path of Cortex and Mimir.", "204 all is stored", "400 413 415 429", NONE) },
 	{ REQ_POST, "/api/v1/receive",                      api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,

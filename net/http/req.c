@@ -930,10 +930,10 @@ enum req_pull req_answer_pull(struct req *r, struct buf *out)
 
 void req_refuse(struct req *r, int status, const char *word, const char *fmt, ...)
 {
-	char text[1024];
+	char text[1000];
 	va_list ap;
 	va_start(ap, fmt);
-	size_t len = rune_vprintf(text, sizeof text, fmt, ap); /* cut at one line of 1 KiB */
+	size_t len = rune_vprintf(text, sizeof text, fmt, ap); /* 1 KiB with its word */
 	va_end(ap);
 	if (!r->route || !(r->route->flags & ROUTE_JSON)) {
 		req_reply_text(r, status, "%s: %s\n", word, text);

@@ -228,7 +228,7 @@ class Connection:
     # --- what must come ---
 
     def answer(self, stream, status=200):
-        """The answer of a stream, whole: fields and body."""
+        """The answer of a stream, whole: fields and body. status None: any."""
         fields, body = None, b""
         while True:
             kind, flags, s, payload = self.read()
@@ -244,7 +244,7 @@ class Connection:
                 body += payload
             if s == stream and kind in (HEADERS, DATA) and flags & END_STREAM:
                 break
-        if int(fields[":status"]) != status:
+        if status and int(fields[":status"]) != status:
             raise Wrong(f"status {fields[':status']}, not {status}")
         return fields, body
 

@@ -56,10 +56,10 @@ status, a = api(k.port, "query", query="1", time="1", x="%")
 ok(status == 200, "a pair that is no pair harms nobody")
 
 # --- what a sender is refused stands in the log, with what to do ---
-status, text, _ = request(k.port, "POST", "/api/v1/write", b"x", {**WRITE_HEADERS, "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"})
-ok(status == 415 and b"2.0" in text, f"a sender of Remote Write 2.0 is told: {text}")
-line = (logged("reason=remote_write_2") or [""])[0]
-ok("level=warn" in line and "protobuf_message: prometheus.WriteRequest" in line, f"so is who reads the log: {line.strip()}")
+status, text, _ = request(k.port, "POST", "/api/v1/write", b"x", {**WRITE_HEADERS, "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v9.Request"})
+ok(status == 415 and b"io.prometheus.write.v2.Request (2.0)" in text, f"a sender of a version that is not there is told what is: {text}")
+line = (logged("reason=unsupported") or [""])[0]
+ok("level=warn" in line and "remedy=" in line and "v9" in line, f"so is who reads the log: {line.strip()}")
 # Samples of now say that the clock is right: else many old ones would put it in doubt, and be taken.
 write(k.port, series({"__name__": "now"}, [(int(time.time() * 1000), 1.0)]))
 old = int(time.time() * 1000) - 40 * 86400 * 1000

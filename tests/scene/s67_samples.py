@@ -4,6 +4,7 @@ answers; export gives every sample once, as JSON lines and CSV. Floats, histogra
 import gzip, shutil, sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
+from rread import *
 
 need("prometheus")
 top = tmpdir("samples")
@@ -94,78 +95,6 @@ ok(status == 400 and b"parse error" in raw and not raw.startswith(b"{"), f"its e
 # --- remote read by hand ---
 
 
-def matcher(kind, name, value):
-    return field(3, (b"\x08" + bytes([kind]) if kind else b"") + field(2, name.encode()) + field(3, value.encode()))
-
-
-def query(start, end, *matchers, func=""):
-    hints = field(4, field(2, func.encode())) if func else b""
-    return field(1, b"\x08" + varint(start) + b"\x10" + varint(end) + b"".join(matchers) + hints)
-
-
-def unsnappy(raw):
-    n, at, shift = 0, 0, 0
-    while True:
-        n |= (raw[at] & 127) << shift
-        shift += 7
-        at += 1
-        if raw[at - 1] < 128:
-            break
-    out = bytearray()
-    while at < len(raw):
-        tag = raw[at]
-        at += 1
-        if tag & 3 == 0:
-            size = tag >> 2
-            if size >= 60:
-                more = size - 59
-                size = int.from_bytes(raw[at:at + more], "little")
-                at += more
-            out += raw[at:at + size + 1]
-            at += size + 1
-            continue
-        if tag & 3 == 1:
-            size, offset = (tag >> 2 & 7) + 4, (tag >> 5) << 8 | raw[at]
-            at += 1
-        else:
-            width = 2 if tag & 3 == 2 else 4
-            size, offset = (tag >> 2) + 1, int.from_bytes(raw[at:at + width], "little")
-            at += width
-        for _ in range(size):
-            out.append(out[-offset])
-    assert len(out) == n, (len(out), n)
-    return bytes(out)
-
-
-def fields(raw):
-    at = 0
-    while at < len(raw):
-        tag, at = read_varint(raw, at)
-        if tag & 7 == 0:
-            v, at = read_varint(raw, at)
-        elif tag & 7 == 1:
-            v, at = raw[at:at + 8], at + 8
-        else:
-            size, at = read_varint(raw, at)
-            v, at = raw[at:at + size], at + size
-        yield tag >> 3, v
-
-
-def read_varint(raw, at):
-    v = shift = 0
-    while True:
-        v |= (raw[at] & 127) << shift
-        shift += 7
-        at += 1
-        if raw[at - 1] < 128:
-            return v, at
-
-
-def label_of(raw):
-    m = dict(fields(raw))
-    return m[1].decode(), m[2].decode()
-
-
 class Bits:
     def __init__(self, raw):
         self.v, self.left = int.from_bytes(raw, "big"), 8 * len(raw)
@@ -212,9 +141,6 @@ def xor_chunk(raw):
                 bits ^= b.take(64 - lead - trail) << trail
         out.append((t, struct.unpack(">d", bits.to_bytes(8, "big"))[0]))
     return out
-
-
-READ = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy", "Accept-Encoding": "snappy", "X-Prometheus-Remote-Read-Version": "0.1.0"}
 
 
 def read(*queries, accept=b""):

@@ -7,7 +7,9 @@
 #include "net/api/api_write.h"
 #include "net/api/apierr.h"
 #include "net/api/slowlog.h"
+#include "net/api/writetype.h"
 #include "proto/rw1.h"
+#include "proto/rw2.h"
 #include "proto/snapz.h"
 
 /* A sink that answers as told, later. */
@@ -15,8 +17,9 @@ struct told {
 	struct sink sink;
 	enum err accepts, err;
 	uint32_t retry_after_s;
-	uint64_t refused;
+	uint64_t refused, hists, exemplars_refused;
 	uint64_t rows, metas, exemplars; /* seen */
+	bool no_room;                    /* for exemplars */
 	struct loop_deferred later;
 	struct sink_req *req;
 };
@@ -29,9 +32,16 @@ static void answer(struct loop_deferred *d)
 	r->retry_after_s = t->retry_after_s;
 	r->refused = t->refused;
 	r->stored = r->batch->rows_count - t->refused;
+	r->hists = t->hists;
+	r->exemplars_refused = t->exemplars_refused;
+	r->exemplars = t->no_room ? 0 : r->batch->exemplars_count - t->exemplars_refused;
 	metric_add(M_REFUSED_TOO_OLD, t->refused);
-	r->first_reason = SINK_TOO_OLD;
-	snprintf(r->first_text, sizeof(r->first_text), "up{job=\"a\"} is old");
+	metric_add(M_EXEMPLARS_OUT_OF_ORDER, t->exemplars_refused);
+	r->first_reason = t->refused ? SINK_TOO_OLD : SINK_OK;
+	if (t->refused || t->err)
+		snprintf(r->first_text, sizeof(r->first_text), "up{job=\"a\"} is old");
+	else if (t->exemplars_refused)
+		snprintf(r->first_text, sizeof(r->first_text), "up{job=\"a\"}: exemplar is old");
 	r->done(r);
 }
 
@@ -54,7 +64,7 @@ static enum err accepts(struct sink *s, uint32_t *retry_after_s)
 }
 
 static const struct sink_ops ops = { append, accepts };
-static struct told told = { .sink = { &ops } };
+static struct told told = { .sink = { .ops = &ops } };
 static struct testteam tt;
 static struct api *api;
 
@@ -294,19 +304,181 @@ static void types(void)
 {
 	struct fakereq f;
 	static const char *const bad[] = { "text/plain",
-		"application/x-protobuf;proto=io.prometheus.write.v2.Request",
-		"application/x-protobuf; proto=other", "application/x-protobuffer",
-		"application/json, application/x-protobuf" };
+		"application/x-protobuf;proto=io.prometheus.write.v3.Request",
+		"application/x-protobuf; proto=other",
+		"application/x-protobuf; proto=", "application/x-protobuf; proto",
+		"application/x-protobuffer", "application/json, application/x-protobuf" };
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		put(&f, bad[i], "snappy", "\x00", 1);
 		is(&f, 415, "unsupported: ", bad[i]);
 	}
 	put(&f, "application/x-protobuf", "gzip", "\x00", 1);
-	is(&f, 415, "unsupported: Content-Encoding", "gzip");
-	struct errbuf eb;
-	errbuf_init(&eb);
-	tap_ok(!api_write_type("APPLICATION/X-Protobuf ; charset=x ;; proto=", 44 - 6, &eb),
-	    "other parameters are ignored");
+	is(&f, 415, "unsupported: Content-Encoding is gzip, must be snappy", "gzip");
+	put(&f, "application/x-protobuf", "zstd", "\x00", 1);
+	is(&f, 415, "unsupported: Content-Encoding is zstd, must be snappy", "as vmagent begins");
+	static const struct {
+		const char *type;
+		enum writetype is;
+	} good[] = {
+		{ "", WRITETYPE_1 },
+		{ "application/x-protobuf", WRITETYPE_1 },
+		{ "APPLICATION/X-Protobuf ; charset=x ;;", WRITETYPE_1 },
+		{ "application/x-protobuf;proto=prometheus.WriteRequest", WRITETYPE_1 },
+		{ "application/x-protobuf;proto=io.prometheus.write.v2.Request", WRITETYPE_2 },
+		{ " application/x-protobuf ;\tproto = io.prometheus.write.v2.Request ", WRITETYPE_2 },
+		{ "application/x-protobuf; Proto=\"IO.prometheus.write.v2.request\"", WRITETYPE_2 },
+		{ "application/x-protobuf;a=b;proto=\"io.prometheus.write.v2.Request\";c",
+		    WRITETYPE_2 },
+	};
+	for (size_t i = 0; i < COUNT_OF(good); i++) {
+		struct errbuf eb;
+		enum writetype type;
+		errbuf_init(&eb);
+		enum err e = writetype_of(good[i].type, strlen(good[i].type), &type, &eb);
+		tap_ok(!e && type == good[i].is, "%s is 1.0 or 2.0: %d %s", good[i].type, type,
+		    eb.text);
+	}
+	tap_ok(!writetype_encoding(" Snappy ", 8, NULL) && !writetype_encoding("", 0, NULL) &&
+	        !writetype_encoding(" ", 1, NULL) && writetype_encoding("snappy, gzip", 12, NULL),
+	    "snappy alone");
+}
+
+/* --- version 2.0 --- */
+
+static const char v2[] = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+
+/* Samples of as many series, the first of them with exemplars; symbol: one more names that. */
+static struct buf body2_of(unsigned samples, unsigned exemplars, uint32_t symbol)
+{
+	struct buf plain, packed;
+	struct arena a;
+	struct rw2_enc e;
+	arena_init(&a, 1024);
+	buf_init(&plain);
+	buf_init(&packed);
+	rw2_enc_init(&e);
+	rw2_enc_begin(&e);
+	struct labels own = label_make(&a, "trace_id", "abc", NULL);
+	for (unsigned i = 0; i < samples; i++) {
+		char n[16];
+		snprintf(n, sizeof(n), "%u", i);
+		rw2_enc_series(&e, label_make(&a, "__name__", "up", "n", n, NULL));
+		rw2_enc_sample(&e, 1755000000000, i, 0);
+		for (unsigned k = 0; k < exemplars && !i; k++)
+			rw2_enc_exemplar(&e, own, 1755000000000 + k, k);
+	}
+	uint32_t refs[2] = { 1, symbol };
+	if (symbol) {
+		rw2_enc_series_refs(&e, refs, 2);
+		rw2_enc_sample(&e, 1755000000000, 1, 0);
+	}
+	rw2_enc_end(&e, &plain);
+	snapz_encode(&packed, plain.data, plain.len);
+	rw2_enc_release(&e);
+	buf_release(&plain);
+	arena_release(&a);
+	return packed;
+}
+
+/* written: "samples histograms exemplars", NULL = none is told. */
+static void is2(
+    struct fakereq *f, int status, const char *begins, const char *written, const char *what)
+{
+	unsigned s = 0, h = 0, e = 0;
+	char want[300] = "";
+	const char *text = fakereq_text(f),
+	           *fields = f->headers.len ? (const char *)f->headers.data : "";
+	if (written && sscanf(written, "%u %u %u", &s, &h, &e) == 3)
+		snprintf(want, sizeof(want),
+		    "x-prometheus-remote-write-samples-written: %u\nx-prometheus-remote-write-histograms-written: %u\nx-prometheus-remote-write-exemplars-written: %u\n",
+		    s, h, e);
+	tap_ok(f->status == status && !strncmp(text, begins, strlen(begins)), "2.0: %s: %d %.*s",
+	    what, f->status, (int)strcspn(text, "\n"), text);
+	tap_ok(written ? strstr(fields, want) != NULL : !strstr(fields, "written"),
+	    "and the counts are %s", written ? written : "not told");
+	fakereq_end(f);
+}
+
+static void version2(void)
+{
+	struct fakereq f;
+	struct buf b = body2_of(20, 4, 0);
+	uint64_t requests = metric_sum(M_WRITE_REQUESTS_2);
+	put(&f, v2, "snappy", b.data, b.len);
+	is2(&f, 204, "", "20 0 4", "all is stored");
+	tap_ok(told.rows == 20 && told.exemplars == 4, "the sink got all of it");
+	tap_is_u64(metric_sum(M_WRITE_REQUESTS_2) - requests, 1, "counted");
+	told.hists = 5;
+	put(&f, v2, NULL, b.data, b.len);
+	is2(&f, 204, "", "15 5 4", "histograms are not samples");
+	told.refused = 2;
+	put(&f, v2, NULL, b.data, b.len);
+	is2(&f, 400,
+	    "partial: stored 18 of 20 samples and 4 of 4 exemplars; 2 refused; first: too_old: up{job=\"a\"} is old",
+	    "13 5 4", "some are refused");
+	told.refused = told.hists = 0;
+	told.exemplars_refused = 1;
+	put(&f, v2, NULL, b.data, b.len);
+	is2(&f, 400,
+	    "partial: stored 20 of 20 samples and 3 of 4 exemplars; 0 refused; first: up{job=\"a\"}: exemplar is old",
+	    "20 0 3", "exemplars are");
+	told.exemplars_refused = 0;
+	told.no_room = true;
+	put(&f, v2, NULL, b.data, b.len);
+	is2(&f, 400,
+	    "partial: stored 20 of 20 samples and 0 of 4 exemplars; 0 refused; memory has no room for more exemplars",
+	    "20 0 0", "for want of room");
+	told.no_room = false;
+	struct buf left = body2_of(20, 0, 999);
+	uint64_t bad = metric_sum(M_REFUSED_BAD_SERIES);
+	put(&f, v2, NULL, left.data, left.len);
+	is2(&f, 400, "partial: stored 20 of 21 samples; 1 refused; left out: ", "20 0 0",
+	    "a symbol that is not there");
+	told.refused = 1;
+	put(&f, v2, NULL, left.data, left.len);
+	is2(&f, 400,
+	    "partial: stored 19 of 21 samples; 2 refused; first: too_old: up{job=\"a\"} is old; left out: ",
+	    "19 0 0", "both");
+	tap_is_u64(metric_sum(M_REFUSED_BAD_SERIES) - bad, 2, "counted");
+	told.refused = 0;
+	put(&f, v2, NULL, "\x00", 1);
+	is2(&f, 204, "", "0 0 0", "nothing at all");
+	put(&f, v2, NULL, "\x05hello", 6);
+	is2(&f, 400, "bad_snappy: ", "0 0 0", "no snappy");
+	put(&f, v2, NULL, "\x02\x04*\x7f", 4);
+	is2(&f, 400, "bad_protobuf: ", "0 0 0", "no protobuf");
+	put(&f, v2, "gzip", b.data, b.len);
+	is2(&f, 415, "unsupported: ", NULL, "another encoding");
+	told.err = ERR_LOGFAILED;
+	put(&f, v2, NULL, b.data, b.len);
+	tap_ok(strstr((const char *)f.headers.data, "retry-after: 5\n"), "with Retry-After");
+	is2(&f, 503, "log_failed: ", "0 0 0", "nothing may be acknowledged");
+	told.err = ERR_OK;
+	told.accepts = ERR_READONLY;
+	put(&f, v2, NULL, b.data, b.len);
+	is2(&f, 503, "read_only: ", "0 0 0", "the same before the body is read");
+	told.accepts = ERR_OK;
+	struct buf large = body2_of(60000, 0, 0);
+	put(&f, v2, NULL, large.data, large.len);
+	is2(&f, 204, "", "60000 0 0", "a large body, decoded by a worker");
+	buf_release(&large);
+	buf_release(&left);
+	buf_release(&b);
+}
+
+/* Exemplars that version 1.0 brings never fail a request. */
+static void exemplars_of_version1(void)
+{
+	static const uint8_t series[] = { 0x0a, 4, 0x12, 0, 0x1a, 0 };
+	struct fakereq f;
+	struct buf b;
+	buf_init(&b);
+	snapz_encode(&b, series, sizeof(series));
+	told.exemplars_refused = 1;
+	put(&f, NULL, NULL, b.data, b.len);
+	is(&f, 204, "", "version 1.0 knows no exemplar that is refused");
+	told.exemplars_refused = 0;
+	buf_release(&b);
 }
 
 static void retries(void)
@@ -362,7 +534,7 @@ static void refusals_are_told(void)
 	struct fakereq f;
 	struct buf b = body_of(60);
 	struct api *own = api;
-	static const char v2[] = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+	static const char type[] = "application/x-protobuf;proto=io.prometheus.write.v3.Request";
 	api = fakeapi_create(&tt, NULL, &told.sink, false);
 	told.refused = 60;
 	log_begin();
@@ -373,7 +545,7 @@ static void refusals_are_told(void)
 		fakereq_end(&f);
 		fakereq_init(&f, &tt, api);
 		f.loop = i % 2;
-		fakereq_field(&f, "content-type", v2);
+		fakereq_field(&f, "content-type", type);
 		fakereq_run(&f, REQ_POST, "/api/v1/write", b.data, b.len);
 		fakereq_end(&f);
 	}
@@ -384,11 +556,11 @@ static void refusals_are_told(void)
 	    strstr(text,
 	        " from=10.0.0.1:1234 example=\"up{job=\\\"a\\\"} is old\" remedy=\"a larger --out-of-order-window takes samples that come later, as far back as --retention;"),
 	    "with its sender, an example and what to do");
-	tap_ok(times(text, "level=warn event=writes_refused reason=remote_write_2 requests=") == 1 &&
+	tap_ok(times(text, "level=warn event=writes_refused reason=unsupported requests=") == 1 &&
 	        strstr(text,
-	            "example=\"application/x-protobuf;proto=io.prometheus.write.v2.Request\" remedy=") &&
-	        strstr(text, "protobuf_message: prometheus.WriteRequest"),
-	    "a sender of version 2.0 reads what to set");
+	            "example=\"application/x-protobuf;proto=io.prometheus.write.v3.Request\" remedy=") &&
+	        strstr(text, "proto=io.prometheus.write.v2.Request for Remote Write 2.0"),
+	    "who sends another type reads what is spoken");
 	tap_is_u64(times(text, "\n"), 2, "and nothing else");
 	fakeapi_free(api);
 	text = log_so_far();
@@ -402,6 +574,33 @@ static void refusals_are_told(void)
 	log_end();
 	told.refused = 0;
 	api = own;
+	buf_release(&b);
+}
+
+static void refusals_of_version2(void)
+{
+	struct fakereq f;
+	struct buf left = body2_of(3, 0, 999), b = body2_of(3, 4, 0);
+	struct api *own = api;
+	api = fakeapi_create(&tt, NULL, &told.sink, false);
+	log_begin();
+	put(&f, v2, NULL, left.data, left.len);
+	fakereq_end(&f);
+	told.exemplars_refused = 3;
+	put(&f, v2, NULL, b.data, b.len);
+	fakereq_end(&f);
+	told.exemplars_refused = 0;
+	const char *text = log_so_far();
+	tap_ok(times(text, "level=warn event=samples_refused reason=bad_series samples=") == 1,
+	    "series that cannot be read are told: %s", text);
+	tap_ok(times(text, "level=warn event=exemplars_refused reason=exemplars exemplars=") == 1 &&
+	        strstr(text, "example=\"up{job=\\\"a\\\"}: exemplar is old\" remedy="),
+	    "so are exemplars");
+	tap_is_u64(times(text, "\n"), 2, "and nothing else");
+	fakeapi_free(api);
+	log_end();
+	api = own;
+	buf_release(&left);
 	buf_release(&b);
 }
 
@@ -434,9 +633,12 @@ int main(void)
 	bad_bodies();
 	large_bodies();
 	types();
+	version2();
+	exemplars_of_version1();
 	retries();
 	slow_queries_are_told();
 	refusals_are_told();
+	refusals_of_version2();
 	fakeapi_free(api);
 	testteam_stop(&tt);
 	return tap_done();

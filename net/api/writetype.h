@@ -1,0 +1,34 @@
+/*
+ * writetype - which protocol a write speaks, by the head alone.
+ *
+ *   Content-Type                                                         spoken
+ *   absent, application/x-protobuf, ...;proto=prometheus.WriteRequest    Remote Write 1.0
+ *   application/x-protobuf;proto=io.prometheus.write.v2.Request          Remote Write 2.0
+ *   anything else                                                        415
+ *   Content-Encoding
+ *   absent, snappy     the body is in the snappy block format, either way
+ *   anything else      415; senders that know another one (vmagent: zstd) turn to snappy then
+ *
+ * Case, blanks around ; and = and quotes do not matter (RFC 9110, 5.6.6 and 8.3.1); some senders
+ * write the blanks. Other parameters are ignored. X-Prometheus-Remote-Write-Version is for people:
+ * the type decides.
+ * Source: "Prometheus Remote-Write 1.0 specification", "Prometheus Remote-Write 2.0 specification".
+ * Thread: pure.
+ */
+#ifndef NET_API_WRITETYPE_H
+#define NET_API_WRITETYPE_H
+
+#include "core/base/err.h"
+
+enum writetype {
+	WRITETYPE_1, /* Remote Write 1.0: prometheus.WriteRequest */
+	WRITETYPE_2  /* Remote Write 2.0: io.prometheus.write.v2.Request */
+};
+
+/* By Content-Type (len 0: absent). ERR_UNSUPPORTED with a sentence: answer 415. */
+MUST_CHECK enum err writetype_of(
+    const char *type, size_t len, enum writetype *out, struct errbuf *eb);
+/* The same of Content-Encoding. */
+MUST_CHECK enum err writetype_encoding(const char *encoding, size_t len, struct errbuf *eb);
+
+#endif
