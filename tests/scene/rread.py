@@ -165,5 +165,5 @@ def everything(port, start, end, *matchers, headers=None):
                 elif no == 4:
                     h = histogram_of(v)
                     points[h.pop("t", 0)] = h
-            out.setdefault(tuple(names), {}).update(points)
+            out.setdefault(tuple(sorted(names)), {}).update(points)
     return out

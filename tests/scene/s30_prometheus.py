@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Real input: Debian's Prometheus scrapes itself and a node exporter every second and writes to kymod; then the queries of a node exporter dashboard give the same answer from both.
+"""Real input: Debian's Prometheus scrapes itself and a node exporter every second and writes to kymod; then the queries of a node exporter dashboard give the same answer from both, and every sample that it holds is read back with the same bits: floats, classic histograms, and the staleness markers of a target that went away.
 
 That Prometheus is 2.42: its ranges include their left end, so no evaluation time or range bound falls on a sample's millisecond; windows lie inside the recording, no subqueries, job!="kymo".
 """
 import shutil, sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
+from rread import *
 
 need("prometheus", "prometheus-node-exporter")
 SECONDS = float(os.environ.get("KYMO_RECORD_S", "76"))
@@ -134,7 +135,35 @@ ok(filled >= 60, f"{filled} of {2 * len(QUERIES)} answers hold series")
 if shutil.which("promtool"):
     out = subprocess.run(["promtool", "query", "instant", f"http://127.0.0.1:{kymod.port}", "up"], capture_output=True, text=True, timeout=30)
     ok(out.returncode == 0 and "up{" in out.stdout, f"promtool query instant works: {out.stdout.strip()[:200]} {out.stderr.strip()[:200]}")
-ok(prom.end() == 0 and kymod.end() == 0, "both end with status 0")
+
+# --- each bit ---
 node.end()
+STALE = 0x7FF0000000000002
+started = time.time()
+while time.time() < started + 120:  # until the target is known to be down
+    status, a = api(prom_port, "query", query='up{job="node"} == 0')
+    if status == 200 and a["data"]["result"]:
+        break
+    time.sleep(0.2)
+cut = int(float(a["data"]["result"][0]["value"][0]) * 1000)
+
+
+def held(port):
+    return everything(port, int(begin * 1000) + 1000, cut, matcher(2, "job", "node|prometheus"))
+
+
+want, got = held(prom_port), {}
+while time.time() < started + 180:  # the sender's queue is short, but a loaded machine is slow
+    got = held(kymod.port)
+    if got == want:
+        break
+    time.sleep(0.5)
+differ = [(m, sorted(set(want[m].items()) ^ set(got.get(m, {}).items()))[:4]) for m in want if got.get(m) != want[m]]
+samples = sum(len(p) for p in want.values())
+gone = [m for m, p in want.items() if dict(m)["job"] == "node" and p[max(p)] == STALE]
+buckets = sum(1 for m in want if dict(m)["__name__"].endswith("_bucket"))
+ok(set(got) == set(want) and not differ, f"{samples} samples of {len(want)} series have the same times and bits, and nothing else is there: {len(differ)} differ: {differ[:2]} {sorted(set(got) - set(want))[:2]}")
+ok(len(gone) > 100 and buckets > 20 and samples > 10000, f"among them the staleness markers of {len(gone)} series, and {buckets} of classic histograms")
+ok(prom.end() == 0 and kymod.end() == 0, "both end with status 0")
 shutil.rmtree(top)
 done()
