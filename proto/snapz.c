@@ -119,8 +119,8 @@ struct state {
 };
 
 /*
- * Is the tag a copy's, then the second, else the first; without a branch: which one comes is hard to
- * guess.
+ * Is the tag a copy's, then the second, else the first; without a branch: which one comes is hard
+ * to guess.
  */
 static ALWAYS_INLINE const uint8_t *pick(size_t tag, const uint8_t *of_literal, const uint8_t *of_copy)
 {
