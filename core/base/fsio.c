@@ -271,6 +271,11 @@ enum err fsio_sync(struct fsio_file *f)
 	return e;
 }
 
+enum err fsio_direct(struct fsio_file *f, bool on)
+{
+	return ops->direct(f, on);
+}
+
 struct fsio_use fsio_use(void)
 {
 	return use;
@@ -429,6 +434,16 @@ static enum err real_sync(struct fsio_file *f)
 	return fdatasync(f->fd) == 0 ? ERR_OK : err_note(ERR_SYNC, errno);
 }
 
+static enum err real_direct(struct fsio_file *f, bool on)
+{
+	int flags = fcntl(f->fd, F_GETFL);
+	if (flags < 0)
+		return err_of_errno(errno);
+	if (fcntl(f->fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0)
+		return ERR_OK;
+	return errno == EINVAL || errno == EOPNOTSUPP ? ERR_UNSUPPORTED : err_of_errno(errno);
+}
+
 static enum err real_allocate(struct fsio_file *f, uint64_t size)
 {
 	int r;
@@ -522,6 +537,7 @@ const struct fsio_ops fsio_real = {
 	.write_at = real_write_at,
 	.read_at = real_read_at,
 	.sync = real_sync,
+	.direct = real_direct,
 	.allocate = real_allocate,
 	.truncate = real_truncate,
 	.open = real_open,

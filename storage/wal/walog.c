@@ -14,6 +14,7 @@
  */
 #include "storage/wal/walog.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -38,7 +39,7 @@
 #define FAILURES_NS    UINT64_C(60000000000)
 #define PROBE_NS       UINT64_C(60000000000) /* read-only: after so long it is tried again */
 #define PREPARE_NS     UINT64_C(50000000) /* when a segment could not be made; then twice as long */
-#define IOV_MAX_COUNT  256
+#define STAGE_BYTES    (1u << 20)         /* one write; more than usual batches have */
 #define MS             UINT64_C(1000000)
 #define LOOPS_MAX      1024u
 
@@ -226,43 +227,83 @@ static enum err seg_sync(struct walog_seg *s)
 }
 
 /*
- * Writes all pieces; one that fails is tried once more, from where it began: the bytes are the
- * same.
+ * In mode commit each write is a commit: blocks of its own (walseg.h). In the others the page cache
+ * gathers what several writes bring.
  */
-static enum err pieces_write(struct walog_seg *s, const struct iovec *v, size_t count, uint64_t offset)
+static bool ends_blocks(const struct walog *w)
 {
-	enum err e = fsio_writev_at(s->file, v, count, offset);
-	return e && e != ERR_NOSPACE ? fsio_writev_at(s->file, v, count, offset) : e;
+	return w->sync == WALOG_SYNC_COMMIT && walog_holds(WALOG_BREAK_BLOCKS);
+}
+
+/* A write that fails is tried once more, from where it began: the bytes are the same. */
+static enum err stage_write(struct walog *w, struct walog_seg *s)
+{
+	enum err e = fsio_write_at(s->file, w->stage, w->stage_len, w->stage_at);
+	if (e && e != ERR_NOSPACE)
+		e = fsio_write_at(s->file, w->stage, w->stage_len, w->stage_at);
+	w->stage_at += w->stage_len;
+	w->stage_len = 0;
+	return e;
+}
+
+static enum err stage_put(struct walog *w, struct walog_seg *s, const void *data, size_t len)
+{
+	enum err e = ERR_OK;
+	for (const uint8_t *p = data; !e && len;) {
+		size_t n = STAGE_BYTES - w->stage_len;
+		n = n < len ? n : len;
+		memcpy(w->stage + w->stage_len, p, n);
+		w->stage_len += n;
+		p += n;
+		len -= n;
+		if (w->stage_len == STAGE_BYTES)
+			e = stage_write(w, s);
+	}
+	return e;
+}
+
+/* Zeroes up to the end of the block, and out with the rest. */
+static enum err stage_end(struct walog *w, struct walog_seg *s)
+{
+	if (ends_blocks(w)) {
+		size_t end = (size_t)walseg_block_end(w->stage_len);
+		memset(w->stage + w->stage_len, 0, end - w->stage_len);
+		w->stage_len = end;
+	}
+	return w->stage_len ? stage_write(w, s) : ERR_OK;
+}
+
+static enum err frame_write(struct walog *w, struct walog_seg *s, struct walog_frame *f)
+{
+	uint8_t head[WALSEG_FRAME_BYTES];
+	uint64_t space = walseg_frame_space(f->_len);
+	CHECK(s->size - s->offset >= space);
+	if (!f->_seq)
+		f->_seq = w->next_seq++;
+	(f->_next || !ends_blocks(w) ? walseg_frame_put : walseg_frame_put_last)(
+	    head, s->salt_crc, f->_seq, w->synced, f->payload.data, f->_len);
+	tops_note(s, f);
+	s->offset += space;
+	enum err e = stage_put(w, s, head, sizeof(head));
+	return e ? e : stage_put(w, s, f->payload.data, (size_t)space - sizeof(head));
 }
 
 /* Puts the unwritten frames of batch behind what the segment holds. */
 static enum err seg_write(struct walog *w, struct walog_seg *s)
 {
-	struct iovec v[2 * IOV_MAX_COUNT];
 	uint64_t frames = 0, from = s->offset;
-	for (struct walog_frame *f = w->unwritten; f;) {
-		uint64_t at = s->offset;
-		size_t n = 0;
-		for (; f && n + 2 <= COUNT_OF(v); f = f->_next) {
-			uint64_t space = walseg_frame_space(f->_len);
-			CHECK(s->size - s->offset >= space);
-			if (!f->_seq)
-				f->_seq = w->next_seq++;
-			walseg_frame_put(
-			    f->_head, s->salt_crc, f->_seq, w->synced, f->payload.data, f->_len);
-			tops_note(s, f);
-			v[n++] =
-			    (struct iovec){ .iov_base = f->_head, .iov_len = WALSEG_FRAME_BYTES };
-			if (f->_len)
-				v[n++] = (struct iovec){ .iov_base = f->payload.data,
-					.iov_len = (size_t)(space - WALSEG_FRAME_BYTES) };
-			s->offset += space;
-			frames++;
-		}
-		enum err e = pieces_write(s, v, n, at);
-		if (e)
-			return e;
+	enum err e = ERR_OK;
+	w->stage_at = from;
+	w->stage_len = 0;
+	for (struct walog_frame *f = w->unwritten; !e && f; f = f->_next) {
+		e = frame_write(w, s, f);
+		frames++;
 	}
+	if (!e)
+		e = stage_end(w, s);
+	if (e)
+		return e;
+	s->offset = w->stage_at;
 	uint64_t bytes = s->offset - from;
 	s->bytes += bytes;
 	if (s == w->cur) /* a new one is counted when it joins the others */
@@ -817,7 +858,8 @@ enum err walog_create(const struct walog_opts *o, struct walog **out, struct err
 	CHECK(w->loops <= LOOPS_MAX);
 	w->sync = o->sync;
 	w->interval_ns = (uint64_t)o->sync_interval_ms * MS;
-	w->segment_bytes = o->segment_bytes ? o->segment_bytes : WALOG_SEGMENT_BYTES;
+	w->segment_bytes =
+	    walseg_block_end(o->segment_bytes ? o->segment_bytes : WALOG_SEGMENT_BYTES);
 	CHECK(w->segment_bytes >= WALSEG_MIN_BYTES);
 	w->share_bytes = (o->backlog_bytes ? o->backlog_bytes : WALOG_BACKLOG_BYTES) / w->loops;
 	w->probe_every_ns = o->probe_ms ? (uint64_t)o->probe_ms * MS : PROBE_NS;
@@ -832,6 +874,7 @@ enum err walog_create(const struct walog_opts *o, struct walog **out, struct err
 	w->synced = r->known_synced;
 	struct walprep_opts po = { .dir = o->dir,
 		.segment_bytes = w->segment_bytes,
+		.direct = ends_blocks(w),
 		.spares_max = o->spares_max ? o->spares_max : WALOG_SPARES_MAX,
 		.next_slot = r->next_slot,
 		.spares = r->spares,
@@ -840,7 +883,11 @@ enum err walog_create(const struct walog_opts *o, struct walog **out, struct err
 	segs_take(w, r);
 	if (walog_holds(WALOG_BREAK_RECOMMIT))
 		pending_take(w, r);
-	enum err e = asides_move(o->dir, r);
+	void *stage = NULL;
+	enum err e = posix_memalign(&stage, FSIO_BLOCK, STAGE_BYTES) ? ERR_NOMEM : ERR_OK;
+	w->stage = stage;
+	if (!e)
+		e = asides_move(o->dir, r);
 	if (!e)
 		e = pending_commit(w);
 	if (!e)
@@ -896,6 +943,7 @@ static void walog_release(struct walog *w)
 	fsio_close(w->spare.file);
 	walprep_free(w->prep);
 	mbox_free(w->mbox);
+	free(w->stage);
 	mem_free(w->ends);
 	mem_free(w->peers);
 	mem_free(w);

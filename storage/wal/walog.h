@@ -116,8 +116,7 @@ struct walog_frame {
 	uint64_t _seq;
 	uint32_t _len; /* of the payload without padding */
 	uint16_t _loop;
-	uint8_t _kept;     /* a copy the writer keeps itself */
-	uint8_t _head[32]; /* as written */
+	uint8_t _kept; /* a copy the writer keeps itself */
 };
 /* An empty frame from this loop's pool. */
 struct walog_frame *walog_frame(struct walog *w);

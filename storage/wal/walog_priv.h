@@ -30,6 +30,7 @@ enum walog_rule {
 	    << 4, /* frames of a failed sync are told durable without being written again */
 	WALOG_BREAK_NEW_SALT = 1u << 5,   /* a segment used again keeps one and the same salt */
 	WALOG_BREAK_FREE_ORDER = 1u << 6, /* a segment is freed although an older one is not */
+	WALOG_BREAK_BLOCKS = 1u << 7, /* a commit begins in the block where the last one ended */
 };
 extern unsigned walog_broken;
 /* The first pause before a failed read is tried again at the start; each next one is four times as
@@ -154,6 +155,10 @@ struct walog {
 	unsigned segs_count;
 	struct walog_seg *cur; /* NULL: none open */
 	struct walprep_spare spare;
+	/* what is to be written next, and where: whole blocks, aligned (seg_write) */
+	uint8_t *stage;
+	size_t stage_len;
+	uint64_t stage_at;
 	struct walprep_ready ready;
 	size_t queue_promised; /* mode off: frames at the front of queue that are copies already */
 	bool asked, stopping;

@@ -80,7 +80,19 @@ static enum err file_open(struct walprep *p, uint32_t slot, struct fsio_file **o
 {
 	char name[WALSEG_NAME_MAX];
 	walseg_name(slot, name);
-	return fsio_open(p->o.dir, name, FSIO_WRITE, out);
+	enum err e = fsio_open(p->o.dir, name, FSIO_WRITE, out);
+	if (e || !p->o.direct)
+		return e;
+	e = fsio_direct(*out, true);
+	(void)e; /* a file system without such writes: they go through the page cache */
+	return ERR_OK;
+}
+
+/* One that takes no direct writes says so at the first one at the latest. */
+static enum err file_blank(struct walprep *p, struct fsio_file *f)
+{
+	enum err e = walseg_blank(f);
+	return e == ERR_IO && p->o.direct && !fsio_direct(f, false) ? walseg_blank(f) : e;
 }
 
 /* A file found at the start: only one of the right size is of use, and it has to be blanked. */
@@ -97,7 +109,7 @@ static enum err found_open(struct walprep *p, struct spare *s)
 	if (!e && size != p->o.segment_bytes)
 		e = ERR_TRUNCATED;
 	if (!e)
-		e = walseg_blank(f);
+		e = file_blank(p, f);
 	if (e) {
 		fsio_close(f);
 		return e;
@@ -146,7 +158,7 @@ enum err walprep_make(struct walprep *p, uint64_t min_bytes, struct walprep_spar
 		return e;
 	do {
 		out->slot = p->next_slot++;
-		e = walseg_make(p->o.dir, out->slot, bytes, &out->file);
+		e = walseg_make(p->o.dir, out->slot, bytes, p->o.direct, &out->file);
 	} while (e == ERR_EXISTS);
 	if (e)
 		p->left_slot = out->slot;
@@ -170,7 +182,7 @@ static enum err seg_reuse(struct walprep *p, struct freeing *f)
 	if (!e)
 		e = fsio_size(f->file, &size);
 	if (!e)
-		e = walseg_blank(f->file);
+		e = file_blank(p, f->file);
 	if (e)
 		return e;
 	if (size == p->o.segment_bytes && p->spares_count < p->o.spares_max) {

@@ -31,6 +31,7 @@ struct walprep_spare {
 struct walprep_opts {
 	struct fsio_dir *dir; /* borrowed */
 	uint64_t segment_bytes;
+	bool direct; /* files are written past the page cache, where that is to be had */
 	unsigned spares_max;
 	uint32_t next_slot;
 	const uint32_t *spares; /* slots of files to be used again; borrowed for the call */

@@ -1,6 +1,7 @@
 #include "storage/wal/walseg.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/arena.h"
@@ -9,8 +10,9 @@
 
 #define HEAD_MAGIC  0x31474f4c4f4d594bu /* "KYMOLOG1" */
 #define FRAME_MAGIC 0xf7a3e1c9u
-#define READ_PIECE  4096u /* a failed read is tried again in such pieces, ... */
-#define READ_TRIES  3u    /* ... each so often */
+#define FRAME_LAST  0x80000000u /* in the length */
+#define READ_PIECE  4096u       /* a failed read is tried again in such pieces, ... */
+#define READ_TRIES  3u          /* ... each so often */
 #define NAME_DIGITS 8
 #define NAME_TAIL   ".seg"
 #define ZERO_PIECE  (1u << 20) /* one write of zeroes */
@@ -83,7 +85,8 @@ static bool head_is_later(const uint8_t in[WALSEG_HEAD_BYTES])
 
 bool walseg_head_get(const uint8_t in[WALSEG_HEAD_BYTES], struct walseg_head *out)
 {
-	if (wire_load64(in) != HEAD_MAGIC || wire_load32(in + 8) != WALSEG_VERSION ||
+	uint32_t version = wire_load32(in + 8);
+	if (wire_load64(in) != HEAD_MAGIC || version < 1 || version > WALSEG_VERSION ||
 	    wire_load32(in + 60) != crc32c(0, in, 60))
 		return false;
 	struct walseg_head h = { .slot = wire_load32(in + 12),
@@ -102,31 +105,48 @@ bool walseg_head_get(const uint8_t in[WALSEG_HEAD_BYTES], struct walseg_head *ou
 
 /* ---- Writing ---- */
 
-static enum err make_zeroes(struct fsio_file *f, uint64_t bytes)
+static enum err zeroes_write(struct fsio_file *f, const uint8_t *zeroes, uint64_t bytes)
 {
-	/* Allocate first: a disk that is full is found out before anything is written. */
-	enum err e = fsio_allocate(f, bytes);
-	uint8_t *zeroes = mem_zalloc(ZERO_PIECE);
+	enum err e = ERR_OK;
 	for (uint64_t at = 0; !e && at < bytes; at += ZERO_PIECE) {
 		uint64_t left = bytes - at;
 		e = fsio_write_at(f, zeroes, left < ZERO_PIECE ? (size_t)left : ZERO_PIECE, at);
 		if (!e && (at + ZERO_PIECE) % ZERO_SYNC == 0)
 			e = fsio_sync(f);
 	}
-	mem_free(zeroes);
 	return e ? e : fsio_sync(f);
 }
 
-enum err walseg_make(struct fsio_dir *dir, uint32_t slot, uint64_t bytes, struct fsio_file **out)
+/* Past the page cache when direct; where that is not to be had, as any file. */
+static enum err make_zeroes(struct fsio_file *f, uint64_t bytes, bool direct)
 {
-	CHECK(bytes >= WALSEG_MIN_BYTES);
+	/* Allocate first: a disk that is full is found out before anything is written. */
+	enum err e = fsio_allocate(f, bytes);
+	void *zeroes = NULL;
+	if (!e && posix_memalign(&zeroes, FSIO_BLOCK, ZERO_PIECE))
+		return ERR_NOMEM;
+	if (e)
+		return e;
+	memset(zeroes, 0, ZERO_PIECE);
+	direct = direct && !fsio_direct(f, true);
+	e = zeroes_write(f, zeroes, bytes);
+	if (direct && e == ERR_IO && !fsio_direct(f, false))
+		e = zeroes_write(f, zeroes, bytes);
+	free(zeroes);
+	return e;
+}
+
+enum err walseg_make(
+    struct fsio_dir *dir, uint32_t slot, uint64_t bytes, bool direct, struct fsio_file **out)
+{
+	CHECK(bytes >= WALSEG_MIN_BYTES && bytes % WALSEG_BLOCK == 0);
 	char name[WALSEG_NAME_MAX];
 	walseg_name(slot, name);
 	struct fsio_file *f;
 	enum err e = fsio_open(dir, name, FSIO_CREATE, &f);
 	if (e)
 		return e;
-	e = make_zeroes(f, bytes);
+	e = make_zeroes(f, bytes, direct);
 	if (!e)
 		e = fsio_dir_sync(dir);
 	if (e) {
@@ -139,10 +159,13 @@ enum err walseg_make(struct fsio_dir *dir, uint32_t slot, uint64_t bytes, struct
 	return ERR_OK;
 }
 
+/* In blocks of their own, one after the other. */
 static enum err heads_write(struct fsio_file *f, const uint8_t head[WALSEG_HEAD_BYTES])
 {
-	enum err e = fsio_write_at(f, head, WALSEG_HEAD_BYTES, 0);
-	return e ? e : fsio_write_at(f, head, WALSEG_HEAD_BYTES, WALSEG_HEAD_COPY);
+	_Alignas(FSIO_BLOCK) uint8_t block[WALSEG_BLOCK] = { 0 };
+	memcpy(block, head, WALSEG_HEAD_BYTES);
+	enum err e = fsio_write_at(f, block, WALSEG_BLOCK, 0);
+	return e ? e : fsio_write_at(f, block, WALSEG_BLOCK, WALSEG_HEAD_COPY);
 }
 
 enum err walseg_blank(struct fsio_file *f)
@@ -166,18 +189,30 @@ uint32_t walseg_salt_crc(uint64_t salt)
 	return crc32c(0, bytes, sizeof(bytes));
 }
 
-void walseg_frame_put(uint8_t out[WALSEG_FRAME_BYTES], uint32_t salt_crc, uint64_t seq,
-    uint64_t synced, const void *payload, uint32_t len)
+static void frame_put(uint8_t out[WALSEG_FRAME_BYTES], uint32_t salt_crc, uint64_t seq,
+    uint64_t synced, const void *payload, uint32_t len, uint32_t last)
 {
 	CHECK(len <= WALSEG_PAYLOAD_MAX);
 	CHECK(synced < seq);
 	wire_store32(out, FRAME_MAGIC);
-	wire_store32(out + 4, len);
+	wire_store32(out + 4, len | last);
 	wire_store64(out + 8, seq);
 	wire_store64(out + 16, synced);
 	uint32_t crc = crc32c(salt_crc, out, 24);
 	wire_store32(out + 24, crc);
 	wire_store32(out + 28, len ? crc32c(crc, payload, len) : crc);
+}
+
+void walseg_frame_put(uint8_t out[WALSEG_FRAME_BYTES], uint32_t salt_crc, uint64_t seq,
+    uint64_t synced, const void *payload, uint32_t len)
+{
+	frame_put(out, salt_crc, seq, synced, payload, len, 0);
+}
+
+void walseg_frame_put_last(uint8_t out[WALSEG_FRAME_BYTES], uint32_t salt_crc, uint64_t seq,
+    uint64_t synced, const void *payload, uint32_t len)
+{
+	frame_put(out, salt_crc, seq, synced, payload, len, FRAME_LAST);
 }
 
 /* ---- Reading ---- */
@@ -329,7 +364,8 @@ static bool frame_at(struct walseg_reader *r, uint64_t at, uint64_t *next, struc
 	const uint8_t *p = window(r, at, WALSEG_FRAME_BYTES);
 	if (!p || wire_load32(p) != FRAME_MAGIC)
 		return false;
-	uint32_t len = wire_load32(p + 4), head_crc = crc32c(r->_salt_crc, p, 24);
+	uint32_t word = wire_load32(p + 4), len = word & ~FRAME_LAST;
+	uint32_t head_crc = crc32c(r->_salt_crc, p, 24);
 	uint64_t seq = wire_load64(p + 8), synced = wire_load64(p + 16);
 	uint32_t payload_crc = wire_load32(p + 28);
 	if (wire_load32(p + 24) != head_crc || len > WALSEG_PAYLOAD_MAX || seq >> 63 ||
@@ -339,7 +375,7 @@ static bool frame_at(struct walseg_reader *r, uint64_t at, uint64_t *next, struc
 	p = window(r, at, (size_t)space);
 	if (!p)
 		return false;
-	*next = at + space;
+	*next = word & FRAME_LAST ? walseg_block_end(at + space) : at + space;
 	p += WALSEG_FRAME_BYTES;
 	if (payload_crc != (len ? crc32c(head_crc, p, len) : head_crc))
 		return false;

@@ -34,7 +34,8 @@ static void repair(uint8_t how, uint32_t salt_crc)
 		if (p[0] != sample[0])
 			continue;
 		memcpy(p, sample, 4);
-		uint32_t len = wire_load32(p + 4), crc = crc32c(salt_crc, p, 24);
+		/* the top bit is WALSEG_LAST */
+		uint32_t len = wire_load32(p + 4) & 0x7fffffff, crc = crc32c(salt_crc, p, 24);
 		wire_store32(p + 24, crc);
 		if (len <= image_len - at - WALSEG_FRAME_BYTES)
 			wire_store32(p + 28, len ? crc32c(crc, p + WALSEG_FRAME_BYTES, len) : crc);

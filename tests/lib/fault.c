@@ -101,6 +101,11 @@ static enum err fault_allocate(struct fsio_file *f, uint64_t size)
 	return e ? e : under->allocate(f, size);
 }
 
+static enum err fault_direct(struct fsio_file *f, bool on)
+{
+	return under->direct(f, on);
+}
+
 static enum err fault_truncate(struct fsio_file *f, uint64_t size)
 {
 	enum err e = fault_of(FAULT_TRUNCATE, fsio_file_path(f));
@@ -179,6 +184,7 @@ static const struct fsio_ops fault_table = {
 	.write_at = fault_write_at,
 	.read_at = fault_read_at,
 	.sync = fault_sync,
+	.direct = fault_direct,
 	.allocate = fault_allocate,
 	.truncate = fault_truncate,
 	.open = fault_open,

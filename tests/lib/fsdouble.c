@@ -320,9 +320,42 @@ static struct event *event_add(enum event_kind kind)
 	return e;
 }
 
+static struct fsio_file *directs[64]; /* files whose writes go past the page cache */
+
+static bool direct_is(const struct fsio_file *f)
+{
+	for (size_t i = 0; i < COUNT_OF(directs); i++) {
+		if (directs[i] == f)
+			return true;
+	}
+	return false;
+}
+
+/* One that was closed is forgotten when its memory is a file again. */
+static void direct_set(struct fsio_file *f, bool on)
+{
+	size_t i = 0;
+	while (i < COUNT_OF(directs) && directs[i] != f)
+		i++;
+	for (size_t k = 0; i == COUNT_OF(directs) && on && k < COUNT_OF(directs); k++)
+		i = directs[k] ? i : k;
+	if (i < COUNT_OF(directs))
+		directs[i] = on ? f : NULL;
+}
+
+static enum err rec_direct(struct fsio_file *f, bool on)
+{
+	pthread_mutex_lock(&lock);
+	direct_set(f, on);
+	pthread_mutex_unlock(&lock);
+	return ERR_OK;
+}
+
 static enum err rec_write_at(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off)
 {
 	pthread_mutex_lock(&lock);
+	for (size_t i = 0; direct_is(f) && i < count; i++)
+		CHECK(((uintptr_t)v[i].iov_base | v[i].iov_len | off) % FSIO_BLOCK == 0);
 	enum err e = fsio_real.write_at(f, v, count, off);
 	uint32_t node = node_of_fd(fsio_file_fd(f));
 	if (!e && node != NO_NODE) {
@@ -408,10 +441,14 @@ static enum err rec_read_at(struct fsio_file *f, void *data, size_t len, uint64_
 static enum err rec_open(
     struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out)
 {
-	if (mode != FSIO_CREATE)
-		return fsio_real.open(d, name, mode, out);
 	pthread_mutex_lock(&lock);
 	enum err e = fsio_real.open(d, name, mode, out);
+	if (!e)
+		direct_set(*out, false);
+	if (mode != FSIO_CREATE) {
+		pthread_mutex_unlock(&lock);
+		return e;
+	}
 	uint32_t dir = node_of_fd(fsio_dir_fd(d));
 	if (!e && dir != NO_NODE) {
 		struct stat st;
@@ -523,6 +560,7 @@ static const struct fsio_ops rec_table = {
 	.write_at = rec_write_at,
 	.read_at = rec_read_at,
 	.sync = rec_sync,
+	.direct = rec_direct,
 	.allocate = rec_allocate,
 	.truncate = rec_truncate,
 	.open = rec_open,
@@ -674,6 +712,7 @@ void fsdouble_stop(void)
 	events = NULL;
 	inodes = NULL;
 	events_count = events_cap = inodes_count = inodes_cap = 0;
+	memset(directs, 0, sizeof(directs));
 	nodes_made = 0;
 	syncs = syncs_failed = 0;
 	fail_count = 0;
@@ -725,6 +764,24 @@ static uint64_t size_choose(uint64_t durable, uint64_t cached, unsigned percent,
 		return cached;
 	default:
 		return durable + rnd(state) % (cached - durable + 1);
+	}
+}
+
+/* Where the power went while a block was written there may be anything. */
+static void block_tear(struct content *durable, uint64_t index, uint64_t *state)
+{
+	uint8_t *p = page_for_write(durable, index);
+	for (size_t i = 0; i < PAGE; i++)
+		p[i] = (uint8_t)rnd(state);
+}
+
+static void blocks_tear(const struct event *ev, struct content *durable, uint64_t *state)
+{
+	if (ev->kind != EV_WRITE || !ev->len || !opts.torn_from || ev->off < opts.torn_from)
+		return;
+	for (uint64_t i = ev->off / PAGE; i <= (ev->off + ev->len - 1) / PAGE; i++) {
+		if (chance(state, 20))
+			block_tear(durable, i, state);
 	}
 }
 
@@ -846,6 +903,8 @@ static void picture_file(
 		for (size_t i = 0; i < n->pending_count; i++)
 			pending_apply(
 			    &events[n->pending[i]], &cached, &durable, pic->percent, &state);
+		for (size_t i = 0; i < n->pending_count; i++)
+			blocks_tear(&events[n->pending[i]], &durable, &state);
 		size = size_choose(n->durable.size, cached.size, pic->percent, &state);
 		show = &durable;
 	}

@@ -12,6 +12,9 @@
  *   ... start the thing under test in other_dir: what was acknowledged at points <= point must
  *       be there ...
  *
+ * Writes that go past the page cache (fsio_direct) go through it here, and are CHECKed to be what a
+ * disk takes: memory, offset and length multiples of FSIO_BLOCK.
+ *
  * Operations pass through to the real directory, so the thing under test reads what it wrote. Every
  * write, sync, allocation, truncation, creation, rename, link, removal, mkdir and directory sync
  * gets a number, in order; a point is how many of them are done.
@@ -47,6 +50,11 @@ struct fsdouble_opts {
 	bool real_sync;
 	/* each sync of a file takes so long, without holding up other operations */
 	unsigned sync_delay_us;
+	/*
+	 * A block of 4,096 bytes at or behind this offset of its file that a write not yet synced
+	 * touches may be garbage in FSDOUBLE_RANDOM images, whatever it held before. 0 = none is.
+	 */
+	uint64_t torn_from;
 };
 enum fsdouble_keep {
 	FSDOUBLE_SYNCED,

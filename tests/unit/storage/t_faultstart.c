@@ -550,7 +550,7 @@ static void later_record(const char *dir)
 	b.data[b.len - 3] = 0x2a;
 	walseg_frame_put(
 	    head, walseg_salt_crc(h.salt), h.first_seq, h.prev_end, b.data, (uint32_t)b.len);
-	CHECK(!walseg_make(d, h.slot, WALSEG_MIN_BYTES, &f));
+	CHECK(!walseg_make(d, h.slot, WALSEG_MIN_BYTES, false, &f));
 	CHECK(!fsio_write_at(f, head, sizeof(head), WALSEG_DATA));
 	CHECK(!fsio_write_at(f, b.data, b.len, WALSEG_DATA + sizeof(head)));
 	CHECK(!walseg_head_write(f, &h));
@@ -792,7 +792,7 @@ static void metadata_alone(const char *root)
 	walrec_end(&w);
 	walseg_frame_put(
 	    head, walseg_salt_crc(h.salt), h.first_seq, h.prev_end, b.data, (uint32_t)b.len);
-	CHECK(!walseg_make(d, h.slot, WALSEG_MIN_BYTES, &f));
+	CHECK(!walseg_make(d, h.slot, WALSEG_MIN_BYTES, false, &f));
 	CHECK(!fsio_write_at(f, head, sizeof(head), WALSEG_DATA));
 	CHECK(!fsio_write_at(f, b.data, b.len, WALSEG_DATA + sizeof(head)));
 	CHECK(!walseg_head_write(f, &h));

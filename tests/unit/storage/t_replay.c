@@ -36,7 +36,7 @@ struct maker {
 static void seg_begin(
     struct maker *m, uint32_t slot, uint64_t order, uint64_t first_seq, uint64_t prev_end)
 {
-	CHECK(walseg_make(m->d, slot, WALSEG_MIN_BYTES * 2, &m->f) == 0);
+	CHECK(walseg_make(m->d, slot, WALSEG_MIN_BYTES * 2, false, &m->f) == 0);
 	m->head = (struct walseg_head){ .slot = slot,
 		.order = order,
 		.salt = 1000 + order,
@@ -198,7 +198,7 @@ static void empty(const char *root)
 	tap_ok(got.count == 0 && res.next_seq == 1 && res.known_synced == 0 && res.segments_count == 0,
 	    "an empty directory is an empty log");
 	struct fsio_file *f;
-	TAP_OK(walseg_make(m->d, 7, WALSEG_MIN_BYTES, &f) == 0);
+	TAP_OK(walseg_make(m->d, 7, WALSEG_MIN_BYTES, false, &f) == 0);
 	fsio_close(f);
 	TAP_OK(fsio_replace(m->d, "notes.txt", "hello", 5) == 0);
 	TAP_OK(fsio_replace(m->d, "00000009.seg", "", 0) == 0);

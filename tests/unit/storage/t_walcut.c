@@ -36,7 +36,7 @@ struct plan {
 	enum walog_sync sync;
 	unsigned frames; /* per loop and life */
 	unsigned lives, images;
-	bool fail_syncs, completes, explain;
+	bool fail_syncs, completes, torn, explain;
 	enum fsdouble_keep keep;
 };
 
@@ -73,7 +73,8 @@ static size_t life(const char *root, const char *dir, const char *next, const st
 	size_t bad = 0;
 	struct walclient_found f;
 	struct replay_result r;
-	fsdouble_start(&(struct fsdouble_opts){ .root = dir });
+	fsdouble_start(
+	    &(struct fsdouble_opts){ .root = dir, .torn_from = p->torn ? WALSEG_DATA : 0 });
 	walclient_found_read(dir, &f, &r);
 	bad += walclient_judge(&f, 0, p->completes ? WALCLIENT_NEVER : 0, p->explain);
 	/*
@@ -186,7 +187,10 @@ static void chains(const char *root)
 	p.completes = true;
 	tap_is_u64(histories(root, 6, p), 0,
 	    "the same with segments freed and used again: nothing twice, nothing comes back");
-	p.completes = p.fail_syncs = false;
+	p.torn = true;
+	tap_is_u64(histories(root, 6, p), 0,
+	    "the same where a block is garbage that was being written: none holds what was synced");
+	p.completes = p.fail_syncs = p.torn = false;
 	p.keep = FSDOUBLE_SYNCED;
 	tap_is_u64(histories(root, 4, p), 0, "power cuts that keep nothing but what was synced");
 	p.keep = FSDOUBLE_ALL;
@@ -206,12 +210,14 @@ static void rules(const char *root)
 		{ WALOG_BREAK_ACK_AFTER_SYNC, "answers after the sync" },
 		{ WALOG_BREAK_RECOMMIT, "committing again" },
 		{ WALOG_BREAK_KEEP_FAILED, "failed frames are written again" },
+		{ WALOG_BREAK_BLOCKS, "blocks of what was synced are not written again" },
 	};
 	struct plan p = {
 		.frames = 120, .lives = 4, .images = 12, .fail_syncs = true, .keep = FSDOUBLE_RANDOM
 	};
 	for (size_t i = 0; i < COUNT_OF(list); i++) {
 		walog_broken = list[i].rule;
+		p.torn = list[i].rule == WALOG_BREAK_BLOCKS;
 		size_t bad = histories(root, 60, p);
 		walog_broken = 0;
 		tap_ok(bad > 0, "broken on purpose and found out: %s", list[i].name);

@@ -6,6 +6,7 @@
 #include "core/base/arena.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/base/wire.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
@@ -166,12 +167,86 @@ static void edges(void)
 	tap_is_u64(image_count(&resyncs), 3, "a frame that does not fit the file is none");
 }
 
+/* Behind the last frame of a commit there is a gap up to the next block, whatever stands in it. */
+static void commits(void)
+{
+	struct walseg_reader r;
+	struct walseg_frame f;
+	struct walseg_head h = { .slot = 7, .order = 1, .salt = 99, .first_seq = 1 };
+	memset(image, 0, sizeof(image));
+	walseg_head_put(&h, image);
+	uint64_t at = WALSEG_DATA;
+	for (unsigned i = 0; i < 60; i++) {
+		uint8_t *p = image + at;
+		uint32_t n = i * 41;
+		memset(p + WALSEG_FRAME_BYTES, (int)i, n);
+		(i % 3 == 2 ? walseg_frame_put_last : walseg_frame_put)(
+		    p, walseg_salt_crc(99), i + 1, i, p + WALSEG_FRAME_BYTES, n);
+		offsets[i] = at;
+		at += walseg_frame_space(n);
+		uint64_t next = i % 3 == 2 ? walseg_block_end(at) : at;
+		memset(image + at, 0xc9, (size_t)(next - at));
+		at = next;
+	}
+	TAP_OK(walseg_reader_init(&r, 7, SIZE, memory_read, NULL) == 0);
+	unsigned right = 0;
+	for (unsigned i = 0; i < 60; i++)
+		right += walseg_next(&r, &f) == WALSEG_FRAME && f.seq == i + 1 && f.len == i * 41 &&
+		    f.offset == offsets[i];
+	tap_is_u64(right, 60, "frames of commits that end with their block come back");
+	walseg_reader_release(&r);
+	unsigned resyncs;
+	image[offsets[32] + WALSEG_FRAME_BYTES] ^= 1;
+	tap_ok(image_count(&resyncs) == 59 && resyncs == 1, "a bad one before a gap costs itself");
+	image[offsets[32] + 7] ^= 0x80;
+	tap_ok(image_count(&resyncs) == 59 && resyncs == 1,
+	    "without its sign of a gap it is bad, and the next one is found");
+}
+
+/* What the release before wrote: heads of version 1, no gaps. */
+static void version_1(void)
+{
+	unsigned resyncs;
+	image_make(100, 0);
+	for (uint64_t at = 0; at <= WALSEG_HEAD_COPY; at += WALSEG_HEAD_COPY) {
+		wire_store32(image + at + 8, 1);
+		wire_store32(image + at + 60, crc32c(0, image + at, 60));
+	}
+	tap_ok(image_count(&resyncs) == 100 && resyncs == 0, "a segment of version 1 is read");
+}
+
+static void direct(const char *root)
+{
+	struct fsio_dir *d;
+	struct fsio_file *f, *in;
+	struct walseg_reader r;
+	struct walseg_head h = { .slot = 3, .order = 1, .salt = 5, .first_seq = 1 };
+	TAP_OK(fsio_dir_open(root, true, &d) == 0);
+	TAP_OK(walseg_make(d, 3, WALSEG_MIN_BYTES, true, &f) == 0);
+	TAP_OK(walseg_head_write(f, &h) == 0);
+	TAP_OK(fsio_open(d, "00000003.seg", FSIO_READ, &in) == 0);
+	tap_is_i64(walseg_reader_open(&r, 3, in), 0,
+	    "one made past the page cache takes its head, whether this disk has that or not");
+	walseg_reader_release(&r);
+	TAP_OK(walseg_blank(f) == 0);
+	fsio_close(f);
+	fsio_close(in);
+	/* A disk that says only at the first write that it has no direct ones. */
+	fault_start(NULL);
+	fault_set(FAULT_WRITE, NULL, 1, 1, ERR_IO);
+	TAP_OK(walseg_make(d, 4, WALSEG_MIN_BYTES, true, &f) == 0);
+	tap_is_u64(fault_hits(FAULT_WRITE), 1, "a first write that fails is done as of any file");
+	fault_stop();
+	fsio_close(f);
+	fsio_dir_close(d);
+}
+
 static void files(const char *root)
 {
 	struct fsio_dir *d;
 	struct fsio_file *f;
 	TAP_OK(fsio_dir_open(root, true, &d) == 0);
-	TAP_OK(walseg_make(d, 1, WALSEG_MIN_BYTES, &f) == 0);
+	TAP_OK(walseg_make(d, 1, WALSEG_MIN_BYTES, false, &f) == 0);
 	uint64_t size;
 	TAP_OK(fsio_size(f, &size) == 0 && size == WALSEG_MIN_BYTES);
 	struct walseg_reader r;
@@ -185,7 +260,7 @@ static void files(const char *root)
 	tap_is_i64(walseg_reader_open(&r, 1, f), ERR_NOTFOUND, "blank it is none again");
 	walseg_reader_release(&r);
 	fsio_close(f);
-	tap_is_i64(walseg_make(d, 1, WALSEG_MIN_BYTES, &f), ERR_EXISTS, "a slot is made once");
+	tap_is_i64(walseg_make(d, 1, WALSEG_MIN_BYTES, false, &f), ERR_EXISTS, "a slot is made once");
 
 	/* Any call may fail: an error, and no file left behind. */
 	fault_start(NULL);
@@ -193,7 +268,7 @@ static void files(const char *root)
 	size_t left = 0;
 	for (;; n++) {
 		fault_set(FAULT_ANY, NULL, n + 1, 1, ERR_NOSPACE);
-		enum err e = walseg_make(d, 2, WALSEG_MIN_BYTES, &f);
+		enum err e = walseg_make(d, 2, WALSEG_MIN_BYTES, false, &f);
 		if (!e)
 			break;
 		fault_set(FAULT_ANY, NULL, 1, 0, ERR_OK);
@@ -215,7 +290,10 @@ int main(void)
 	heads();
 	frames();
 	edges();
+	commits();
+	version_1();
 	files(root);
+	direct(root);
 	testlib_rmtree(root);
 	free(root);
 	return tap_done();
