@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -26,6 +27,7 @@ struct conn_host {
 	void *ctx;
 	bool draining;
 	size_t count, count_max;
+	_Atomic size_t load; /* count, and what is on its way here */
 	struct list_link states[CONN_STATES];
 	uint8_t *scratch;
 	struct tls_keys *keys;
@@ -95,6 +97,28 @@ void *conn_host_ctx(const struct conn_host *h)
 size_t conn_host_count(const struct conn_host *h)
 {
 	return h->count;
+}
+
+size_t conn_host_load(const struct conn_host *h)
+{
+	return atomic_load_explicit(&h->load, memory_order_relaxed);
+}
+
+void conn_host_expect(struct conn_host *h, int more)
+{
+	atomic_fetch_add_explicit(&h->load, (size_t)more, memory_order_relaxed);
+}
+
+struct loop *conn_host_loop(const struct conn_host *h)
+{
+	return h->loop;
+}
+
+static void conn_count(struct conn_host *h, int more)
+{
+	h->count += (size_t)more;
+	conn_host_expect(h, more);
+	metric_gauge_add(M_CONNS_OPEN, more);
 }
 
 void conn_host_set_proxies(struct conn_host *h, const struct cidr_set *proxies)
@@ -344,9 +368,8 @@ void conn_accept(
 	c->_turn.fn = conn_take_turn;
 	list_init(&c->_refs);
 	list_add_tail(&h->states[CONN_OPEN], &c->_link);
-	h->count++;
+	conn_count(h, 1);
 	metric_add(M_CONNS_ACCEPTED, 1);
-	metric_gauge_add(M_CONNS_OPEN, 1);
 	if (header || how->tls)
 		front_begin(c, how, header);
 	else
@@ -394,8 +417,7 @@ static void conn_reap(struct loop_deferred *d)
 	close(c->_fd);
 	limit_answers_sub(c->who, c->_held);
 	limit_conn_give(c->who);
-	h->count--;
-	metric_gauge_add(M_CONNS_OPEN, -1);
+	conn_count(h, -1);
 	mem_free(c);
 }
 

@@ -27,6 +27,23 @@ struct listener {
 	struct loop_timer pause;
 	struct conn_how how;
 	struct cidr_set proxy_from; /* of how */
+	struct listen_ring *ring;   /* NULL: none */
+};
+
+struct listen_ring {
+	unsigned count;
+	struct ring_place {
+		struct conn_host *host;
+		struct listener *listener; /* of the host's loop, and read there only */
+	} at[];
+};
+
+/* A connection on its way to the loop of a place. */
+struct handed {
+	struct mbox_msg msg;
+	struct ring_place *to;
+	struct sockaddr_storage sa;
+	int fd;
 };
 
 /* Cuts "host:port" into two strings; false when there is no port. */
@@ -156,6 +173,64 @@ enum err listen_open(struct listen_addr *a, int *out, struct errbuf *eb)
 	return 0;
 }
 
+/* ---- rings ---- */
+
+struct listen_ring *listen_ring_create(struct conn_host *const *hosts, unsigned count)
+{
+	struct listen_ring *r = mem_zalloc(sizeof *r + count * sizeof r->at[0]);
+	r->count = count;
+	for (unsigned i = 0; i < count; i++)
+		r->at[i].host = hosts[i];
+	return r;
+}
+
+void listen_ring_free(struct listen_ring *r)
+{
+	mem_free(r);
+}
+
+static struct ring_place *ring_place(struct listen_ring *r, const struct loop *loop)
+{
+	CHECK(loop_index(loop) < r->count);
+	return &r->at[loop_index(loop)];
+}
+
+/* The place with the fewest connections; mine unless another one has fewer. */
+static struct ring_place *ring_least(struct listen_ring *r, struct ring_place *mine)
+{
+	struct ring_place *least = mine;
+	size_t has = conn_host_load(mine->host);
+	for (unsigned i = 0; has && i < r->count; i++) {
+		size_t load = conn_host_load(r->at[i].host);
+		if (load >= has)
+			continue;
+		least = &r->at[i];
+		has = load;
+	}
+	return least;
+}
+
+static void handed_arrive(struct mbox_msg *msg)
+{
+	struct handed *h = CONTAINER_OF(msg, struct handed, msg);
+	struct ring_place *here = h->to;
+	conn_host_expect(here->host, -1);
+	if (here->listener)
+		conn_accept(here->host, h->fd, &h->sa, &here->listener->how);
+	else /* it has stopped meanwhile */
+		close(h->fd);
+	mem_free(h);
+}
+
+static void ring_hand(struct ring_place *to, int fd, const struct sockaddr_storage *sa)
+{
+	struct handed *h = mem_alloc(sizeof *h);
+	*h = (struct handed){ .msg.fn = handed_arrive, .to = to, .sa = *sa, .fd = fd };
+	conn_host_expect(to->host, 1);
+	metric_add(M_CONNS_HANDED, 1);
+	loop_send(conn_host_loop(to->host), &h->msg);
+}
+
 /* ---- accepting ---- */
 
 static void listener_pause(struct listener *l)
@@ -171,6 +246,18 @@ static void listener_resume(struct loop_timer *t)
 	CHECK(!event_add(l->event, NULL));
 }
 
+static void listener_take_conn(struct listener *l, int fd, const struct sockaddr_storage *sa)
+{
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, LIMIT_NOTSENT_BYTES);
+	struct ring_place *mine = l->ring ? ring_place(l->ring, l->loop) : NULL;
+	struct ring_place *least = mine ? ring_least(l->ring, mine) : NULL;
+	if (least == mine)
+		conn_accept(l->host, fd, sa, &l->how);
+	else
+		ring_hand(least, fd, sa);
+}
+
 static void listener_run(struct listener *l)
 {
 	for (unsigned n = 0; n < LIMIT_ACCEPT_TURN && !(n && loop_is_late(l->loop)); n++) {
@@ -182,9 +269,7 @@ static void listener_run(struct listener *l)
 		socklen_t len = sizeof sa;
 		int fd = accept4(l->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-			set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, LIMIT_NOTSENT_BYTES);
-			conn_accept(l->host, fd, &sa, &l->how);
+			listener_take_conn(l, fd, &sa);
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
@@ -226,12 +311,13 @@ void listener_change(struct listener *l, const struct conn_how *how)
 	listener_forget(&old);
 }
 
-enum err listener_start(struct conn_host *h, int fd, const struct conn_how *how, struct listener **out)
+enum err listener_start(struct conn_host *h, int fd, const struct conn_how *how,
+    struct listen_ring *ring, struct listener **out)
 {
 	struct loop *loop = loop_here();
 	CHECK(loop);
 	struct listener *l = mem_zalloc(sizeof *l);
-	*l = (struct listener){ .host = h, .fd = fd, .loop = loop };
+	*l = (struct listener){ .host = h, .fd = fd, .loop = loop, .ring = ring };
 	listener_take(l, how);
 	loop_timer_init(&l->pause, listener_resume);
 	l->event = event_new(loop_base(loop), fd, EV_READ | EV_PERSIST, listener_on_read, l);
@@ -239,12 +325,16 @@ enum err listener_start(struct conn_host *h, int fd, const struct conn_how *how,
 		listener_stop(l);
 		return ERR_NOMEM;
 	}
+	if (ring)
+		ring_place(ring, loop)->listener = l;
 	*out = l;
 	return 0;
 }
 
 void listener_stop(struct listener *l)
 {
+	if (l->ring)
+		ring_place(l->ring, l->loop)->listener = NULL;
 	loop_timer_cancel(l->loop, &l->pause);
 	if (l->event)
 		event_free(l->event);

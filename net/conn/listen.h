@@ -42,10 +42,24 @@ struct listen_conf {
 	struct cidr_set proxy_from; /* who sends a PROXY header before everything else */
 };
 
+/*
+ * The listeners of one address, one of each loop. The kernel gives a new connection to one of them
+ * by a hash, so few long ones (those of load balancers) may all come to the same loop: a ring hands
+ * each to the loop that has the fewest, before its first byte is read. Loops then differ by one
+ * when connections come, whatever they speak.
+ * Memory: the caller's, until all loops have ended; hosts in the order of their loops.
+ */
+struct listen_ring;
+struct listen_ring *listen_ring_create(struct conn_host *const *hosts, unsigned count);
+void listen_ring_free(struct listen_ring *r);
+
 struct listener;
-/* Accepts from fd, which it owns, into the host, as how says; what it points at is held. */
-MUST_CHECK enum err listener_start(
-    struct conn_host *h, int fd, const struct conn_how *how, struct listener **out);
+/*
+ * Accepts from fd, which it owns, into the host, as how says; what it points at is held. In a ring,
+ * or with NULL on its own.
+ */
+MUST_CHECK enum err listener_start(struct conn_host *h, int fd, const struct conn_how *how,
+    struct listen_ring *ring, struct listener **out);
 /* From the next connection on. */
 void listener_change(struct listener *l, const struct conn_how *how);
 void listener_stop(struct listener *l); /* closes and frees; not from inside its own callback */

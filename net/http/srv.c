@@ -17,6 +17,7 @@ struct way {
 	struct tls *tls; /* held */
 	bool stale;      /* its files have changed, and could not be used yet */
 	struct cidr_set proxy_from;
+	struct listen_ring *ring; /* its listeners */
 };
 
 struct srv {
@@ -133,6 +134,7 @@ static void srv_open(struct conn *c)
 
 static void way_release(struct way *w)
 {
+	listen_ring_free(w->ring);
 	mem_free(w->address);
 	tls_drop(w->tls);
 	cidr_set_release(&w->proxy_from);
@@ -182,6 +184,17 @@ static enum err srv_bind(struct srv *s, struct errbuf *eb)
 		listen_text(&s->addresses[i], s->texts[i]);
 	}
 	return 0;
+}
+
+/* New connections are spread over the loops. */
+static void rings_make(struct srv *s)
+{
+	struct conn_host **hosts = mem_array(NULL, s->loop_count, sizeof *hosts);
+	for (unsigned i = 0; i < s->loop_count; i++)
+		hosts[i] = s->loops[i].host;
+	for (size_t i = 0; i < s->count; i++)
+		s->ways[i].ring = listen_ring_create(hosts, s->loop_count);
+	mem_free(hosts);
 }
 
 enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf *eb)
@@ -234,6 +247,7 @@ enum err srv_create(const struct srv_opts *opts, struct srv **out, struct errbuf
 		srv_free(s);
 		return e;
 	}
+	rings_make(s);
 	*out = s;
 	return 0;
 }
@@ -259,7 +273,7 @@ static void serve_here(void *arg)
 	for (size_t i = 0; i < n; i++) {
 		int *fd = &s->fds[loop_index(sl->loop) * n + i];
 		struct conn_how how = how_of(&s->ways[i]);
-		if (listener_start(sl->host, *fd, &how, &sl->listeners[i]))
+		if (listener_start(sl->host, *fd, &how, s->ways[i].ring, &sl->listeners[i]))
 			panic("no memory to listen");
 		*fd = -1;
 	}
@@ -331,7 +345,9 @@ static void way_change(struct way *w, struct way *fresh)
 	struct way was = *w;
 	*w = *fresh;
 	w->admin = was.admin;
+	w->ring = was.ring;
 	*fresh = was;
+	fresh->ring = NULL;
 }
 
 enum err srv_change(struct srv *s, const struct listen_conf *listeners, size_t count,

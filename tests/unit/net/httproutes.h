@@ -43,6 +43,12 @@ static void on_ping(struct req *r)
 	req_reply(r, 200, TEXT, "pong\n", 5, REQ_BORROW);
 }
 
+/* The number of the loop that answers. */
+static void on_loop(struct req *r)
+{
+	req_reply_text(r, 200, "%u", loop_index(r->loop));
+}
+
 static void on_echo(struct req *r)
 {
 	req_reply(r, 200, "application/octet-stream", r->body, r->body_len, REQ_BORROW);
@@ -293,6 +299,7 @@ static bool refuse_early(struct req *r)
 
 static const struct route test_rows[] = {
 	{ .methods = REQ_GET, .path = "/ping", .handler = on_ping },
+	{ .methods = REQ_GET, .path = "/loop", .handler = on_loop },
 	{ .methods = REQ_GET | REQ_HEAD,
 	    .path = "/-/healthy",
 	    .handler = on_ping,

@@ -629,6 +629,69 @@ static void draining_the_left_behind(void)
 	api_free(api);
 }
 
+/* ---- spread over the loops ---- */
+
+/* On which loop a connection is. */
+static unsigned loop_of(int fd)
+{
+	httpcli_puts(fd, GET("/loop", ""));
+	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	unsigned loop = a.status == 200 && a.len == 1 ? (unsigned)(a.body[0] - '0') : LOOPS_MAX;
+	httpcli_free(&a);
+	return loop;
+}
+
+/* The kernel's hash does not matter: few long connections are spread evenly, whenever they come. */
+static void spread(void)
+{
+	enum {
+		LOOPS = 4,
+		CONNS = 8
+	};
+	int fds[CONNS];
+	unsigned on[LOOPS_MAX + 1] = { 0 }, first = LOOPS;
+	for (unsigned i = 0; i < CONNS; i++) {
+		fds[i] = httpcli_dial(address);
+		on[loop_of(fds[i])]++;
+	}
+	for (unsigned l = 0; l < LOOPS; l++)
+		tap_is_u64(on[l], CONNS / LOOPS, "of %u connections loop %u has its part", CONNS, l);
+	first = loop_of(fds[0]);
+	unsigned left = 0;
+	for (unsigned i = 0; i < CONNS; i++) {
+		if (loop_of(fds[i]) != first)
+			continue;
+		close(fds[i]);
+		fds[i] = -1;
+		left++;
+	}
+	tap_ok(left == 2 && quiet(CONNS - 2, 0), "those of one loop leave");
+	for (unsigned i = 0; i < CONNS; i++) {
+		if (fds[i] >= 0)
+			continue;
+		fds[i] = httpcli_dial(address);
+		tap_is_u64(loop_of(fds[i]), first, "a new one takes their place");
+	}
+	for (unsigned i = 0; i < CONNS; i++)
+		close(fds[i]);
+	tap_ok(quiet(0, 0), "all leave");
+}
+
+/* A connection may be on its way between two loops when the server ends. */
+static void spread_at_the_end(void)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		serve(4, "127.0.0.1:0", 0);
+		int fds[16];
+		for (unsigned k = 0; k < COUNT_OF(fds); k++)
+			fds[k] = httpcli_dial(address);
+		stop();
+		for (unsigned k = 0; k < COUNT_OF(fds); k++)
+			close(fds[k]);
+	}
+	tap_ok(true, "servers end while connections come");
+}
+
 int main(int argc, char **argv)
 {
 	clock_fake(1700000000000);
@@ -655,6 +718,10 @@ int main(int argc, char **argv)
 	nothing_for_who_does_not_read();
 	stop();
 	crowd();
+	serve(4, "127.0.0.1:0", 0);
+	spread();
+	stop();
+	spread_at_the_end();
 	serve(2, "127.0.0.1:0", 0);
 	draining_the_left_behind();
 	stop();
