@@ -2,7 +2,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#define PROBE_TRIES    10u /* a server may be about to start */
+#define PROBE_PAUSE_US 200000u
 #define PROMETHEUS_PROMISE                                                                         \
  "in the log, not synced: a kill of the process loses nothing, a power cut may"
 
@@ -83,7 +86,12 @@ const struct kind *kind_probe(const struct httpc_url *u)
 	size_t off = 0;
 	const struct kind *found = &unknown;
 	httpc_init(&h, u);
-	int status = httpc_do(&h, "GET", "/metrics", "", NULL, 0, &off);
+	int status = -1;
+	for (unsigned i = 0; i < PROBE_TRIES && (status < 0 || status == 503); i++) {
+		if (i)
+			usleep(PROBE_PAUSE_US);
+		status = httpc_do(&h, "GET", "/metrics", "", NULL, 0, &off);
+	}
 	for (size_t i = 0; i < COUNT_OF(kinds) && status == 200 && found == &unknown; i++) {
 		const char *mark = kinds[i].mark;
 		if (mark && memmem(h.in.data + off, h.in.len - off, mark, strlen(mark)))

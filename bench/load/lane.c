@@ -16,8 +16,10 @@
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 
-#define FIELDS_MAX 64u
-#define WINDOW     (1 << 24) /* answers may be so long before we are asked */
+#define BROKE       "no answer (the connection broke)"
+#define BROKE_CLEAR "no answer (the connection broke; does the server speak HTTP/2 in the clear?)"
+#define FIELDS_MAX  64u
+#define WINDOW      (1 << 24) /* answers may be so long before we are asked */
 
 struct lane {
 	struct lane_opts o;
@@ -241,7 +243,7 @@ static void send_h2(struct lane *l, struct lane_call *c)
 	c->_stream = nghttp2_submit_request(
 	    l->session, NULL, l->fields, l->fields_count, c->len ? &body : NULL, c);
 	if (c->_stream < 0 || !flush(l))
-		hang_up(l, "no answer (the connection broke)");
+		hang_up(l, l->http.ssl ? BROKE : BROKE_CLEAR);
 }
 
 static void wait_h2(struct lane *l, uint64_t until_ns)
@@ -255,7 +257,7 @@ static void wait_h2(struct lane *l, uint64_t until_ns)
 			.tv_nsec = (long)(left % 1000000000u) };
 		bool ready = ppoll(&p, 1, &t, NULL) > 0;
 		if (ready && (!take(l) || !flush(l)))
-			hang_up(l, "no answer (the connection broke)");
+			hang_up(l, l->http.ssl ? BROKE : BROKE_CLEAR);
 		else if (!nghttp2_session_want_read(l->session) &&
 		    !nghttp2_session_want_write(l->session))
 			hang_up(l, "no answer (the server ended the connection)");

@@ -7,6 +7,7 @@
 #include "core/base/wire.h"
 #include "core/model/hist.h"
 #include "proto/pbhist.h"
+#include "proto/rw2.h"
 #include "proto/snapz.h"
 
 #define TRACE_LABEL "trace_id"
@@ -15,6 +16,7 @@ struct rwbody {
 	struct rwbody_opts o;
 	struct rwbody_counts *counts;
 	struct buf raw, packed, part;
+	struct rw2_enc enc;
 };
 
 static void count(struct rwbody *b, const struct loadgen_row *r)
@@ -91,6 +93,52 @@ static void row_1(void *arg, const struct loadgen_row *r)
 	buf_add(&b->raw, b->part.data, b->part.len);
 }
 
+/* ---- 2.0 ---- */
+
+static void put_exemplar_2(struct rwbody *b, const struct loadgen_row *r)
+{
+	char text[33];
+	struct buf *own = &b->part;
+	trace_text(r, text);
+	buf_clear(own);
+	buf_add_u8(own, 0x0a);
+	buf_add_u8(own, 2 + sizeof(TRACE_LABEL) - 1 + 2 + 32);
+	buf_add_u8(own, 0x0a);
+	wire_put_lenbytes(own, TRACE_LABEL, sizeof(TRACE_LABEL) - 1);
+	buf_add_u8(own, 0x12);
+	wire_put_lenbytes(own, text, 32);
+	rw2_enc_exemplar(&b->enc, (struct labels){ own->data, (uint32_t)own->len }, r->t_ms, r->v);
+}
+
+/* A help as long as those of exporters, one for each name; exporters leave the unit empty. */
+static void put_meta_2(struct rwbody *b, const struct loadgen_row *r)
+{
+	uint32_t len = 0;
+	const char *name = label_get(r->labels, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
+	buf_clear(&b->part);
+	buf_printf(&b->part, "What %.*s counts or measures.", (int)len, name ? name : "");
+	struct batch_meta m = { .type = r->type,
+		.help = (const char *)b->part.data,
+		.help_len = (uint32_t)b->part.len };
+	rw2_enc_meta(&b->enc, &m);
+}
+
+static void row_2(void *arg, const struct loadgen_row *r)
+{
+	struct rwbody *b = arg;
+	int64_t start_ms = b->o.starts && r->type != 2 ? b->o.start_ms : 0;
+	count(b, r);
+	rw2_enc_series(&b->enc, r->labels);
+	if (r->hist)
+		rw2_enc_hist(&b->enc, r->hist, r->t_ms, start_ms);
+	else
+		rw2_enc_sample(&b->enc, r->t_ms, r->v, start_ms);
+	if (r->exemplar)
+		put_exemplar_2(b, r);
+	if (b->o.metadata)
+		put_meta_2(b, r);
+}
+
 /* ---- both ---- */
 
 struct rwbody *rwbody_new(const struct rwbody_opts *o)
@@ -100,6 +148,7 @@ struct rwbody *rwbody_new(const struct rwbody_opts *o)
 	buf_init(&b->raw);
 	buf_init(&b->packed);
 	buf_init(&b->part);
+	rw2_enc_init(&b->enc);
 	return b;
 }
 
@@ -110,6 +159,7 @@ void rwbody_free(struct rwbody *b)
 	buf_release(&b->raw);
 	buf_release(&b->packed);
 	buf_release(&b->part);
+	rw2_enc_release(&b->enc);
 	mem_free(b);
 }
 
@@ -119,7 +169,13 @@ const struct buf *rwbody_raw(
 	*counts = (struct rwbody_counts){ 0 };
 	b->counts = counts;
 	buf_clear(&b->raw);
-	loadgen_rows(g, batch, row_1, b);
+	if (b->o.protocol == RWBODY_1) {
+		loadgen_rows(g, batch, row_1, b);
+		return &b->raw;
+	}
+	rw2_enc_begin(&b->enc);
+	loadgen_rows(g, batch, row_2, b);
+	rw2_enc_end(&b->enc, &b->raw);
 	return &b->raw;
 }
 
