@@ -25,6 +25,13 @@ static const struct command {
 	{ "query", cmd_query, "time a file of queries against servers, compare their answers",
 	    "  kymobench query --file bench/load/dashboard.txt --peer http://127.0.0.1:8428\n"
 	    "      medians of both, and whether their answers are equal\n" },
+	{ "crash", cmd_crash, "kill a server under load, again and again: what of it is lost?",
+	    "  kymobench crash --server build/kymod --kills 30\n"
+	    "      starts it, kills it 30 times, reads every acknowledged sample back\n"
+	    "  kymobench crash --server victoria-metrics --kills 10 --uptime 5\n"
+	    "      what another server loses\n"
+	    "  kymobench crash --server build/kymod -- --loops 2 --wal.sync=commit\n"
+	    "      flags of the server stand behind --\n" },
 	{ "recorded", cmd_recorded, "bytes on disk of recorded metrics, beside a peer's",
 	    "  kymobench recorded --dir ./data --replay scrapes.prom.xz\n"
 	    "      bytes a sample of recorded scrapes, by the forms of the codec\n" },
