@@ -142,6 +142,7 @@ static bool meta_equal(const struct batch_meta *a, const struct batch_meta *b)
 enum err rw2_said_read(struct rw2_scan *s, const uint8_t *p, const uint8_t *end, struct rw2_said *said)
 {
 	struct pbscan_field f;
+	*said = (struct rw2_said){ 0 }; /* of two the last one counts */
 	while (p < end) {
 		if (!pbscan_next(&p, end, &f))
 			return rw2_malformed(s, f.start, "broken field of a metadata entry");
@@ -192,8 +193,12 @@ enum err rw2_meta_put(struct rw2_scan *s, const struct rw2_said *said, uint32_t 
 	if (rw2_memory_knows(s->memory, s->tenant, &m))
 		return ERR_OK;
 	for (size_t i = b->metas_count, n = 0; i > s->metas_before && n < METAS_LOOKED; i--, n++) {
-		if (meta_equal(&b->metas[i - 1], &m))
-			return ERR_OK;
+		const struct batch_meta *was = &b->metas[i - 1];
+		if (was->family_len == m.family_len && !memcmp(was->family, m.family, m.family_len)) {
+			if (meta_equal(was, &m))
+				return ERR_OK;
+			break; /* changed */
+		}
 	}
 	if (b->metas_count - s->metas_before >= s->limits->write_series)
 		return rw2_too_many(s, "metadata entries", LIMITS_write_series);
