@@ -10,8 +10,9 @@
  *   Sample             1 double value  2 int64 timestamp
  *   MetricMetadata     1 enum type  2 string family  4 string help  5 string unit
  *
- * Two ways through a series: fast_run() knows only the bytes that senders' encoders really make,
- * and leaves a series alone when a byte is different;
+ * Three ways through a series: guessed_run() takes those whose last bytes look like their only
+ * sample, and proves that; fast_series() knows only the bytes that senders' encoders really make, and
+ * leaves a series alone when a byte is different;
  * slow_series() knows the whole encoding and is the judge of what is malformed.
  */
 #define TAG(number, wire) ((number) << 3 | (wire))
@@ -27,6 +28,7 @@ struct scan {
 	const struct limits *limits;
 	uint64_t series, samples; /* of this body; samples with histograms and exemplars */
 	size_t slow_left;         /* bytes that may still go the slow way */
+	unsigned steps;           /* of guessed_run() */
 	bool bad_told;            /* a histogram was bad, and the batch says why */
 };
 
@@ -95,6 +97,120 @@ static inline bool fast_sample(const uint8_t *p, const uint8_t *end, struct batc
 }
 
 /*
+ * The end of the run of label fields at p; beyond the end when the last one is too long; NULL: one
+ * has an unusual length.
+ */
+static inline const uint8_t *labels_walk(const uint8_t *p, const uint8_t *end)
+{
+	while (p < end && *p == TAG(1, PBSCAN_BYTES)) {
+		if (LIKELY(p[1] < 0x80)) {
+			p += 2 + p[1];
+		} else {
+			size_t label_len;
+			if (UNLIKELY(!short_len(p + 1, &label_len)))
+				return NULL;
+			p += 3 + label_len;
+		}
+	}
+	return p;
+}
+
+/*
+ * So many steps of that walk without a branch: how many labels the next series has is hard to guess.
+ * A step at what is no label stays there. From there on the walk goes on; from the beginning, if a
+ * label was long.
+ * Reads less than STEPS_BYTES for each step, and one more.
+ */
+#define STEPS_MAX    16u
+#define STEPS_SERIES 64u  /* after so many the walk is tried with a step less */
+#define STEPS_BYTES  257u /* what a step goes on by, at most */
+static inline const uint8_t *labels_steps(const uint8_t *const labels, unsigned steps)
+{
+	const uint8_t *p = labels;
+	size_t lens = 0;
+	for (unsigned i = 0; i < steps; i++) {
+		size_t len = p[1];
+		const uint8_t *next = p + 2 + len;
+		lens |= len;
+#ifdef __x86_64__
+		__asm__("cmpb %[tag], %[at]\n\tcmove %[next], %[p]"
+		        : [p] "+r"(p)
+		        : [at] "m"(*p), [tag] "i"(TAG(1, PBSCAN_BYTES)), [next] "r"(next)
+		        : "cc");
+#else
+		p = *p == TAG(1, PBSCAN_BYTES) ? next : p;
+#endif
+	}
+	return LIKELY(lens < 0x80) ? p : labels;
+}
+
+/*
+ * A series with this content may be all labels and one sample with a time of six bytes (1971 to
+ * 2109): then the sample is in its last 9 or 18 bytes. Gives where it begins, NULL: it is not.
+ * Nothing that follows has to wait until the walk over the labels has shown that they end there.
+ */
+#define TAIL_PLAIN  9u /* a value of 0 has no bytes */
+#define TAIL_VALUED 18u
+static inline const uint8_t *guessed_tail(const uint8_t *end, struct batch_row *r)
+{
+	const uint64_t last = wire_load64(end - 8),
+	               valued = 0 -
+	    (uint64_t)((wire_load32(end - TAIL_VALUED) & 0xffffff) ==
+	        (TAG(2, PBSCAN_BYTES) | (TAIL_VALUED - 2) << 8 | TAG(1, PBSCAN_FIXED64) << 16));
+	const uint8_t *const tail = end - TAIL_PLAIN - (valued & (TAIL_VALUED - TAIL_PLAIN));
+	if (UNLIKELY(wire_load16(tail) != (TAG(2, PBSCAN_BYTES) | (uint64_t)(end - tail - 2) << 8) ||
+	        (last & 0x808080808080ff00u) != (0x0080808080800000u | TAG(2, PBSCAN_VARINT) << 8)))
+		return NULL;
+	uint64_t w = (last >> 16 & 0x007f007f007fu) | (last >> 17 & 0x3f803f803f80u);
+	r->t_ms = (int64_t)((w & 0x3fffu) | (w >> 2 & 0xfffc000u) | (w >> 32) << 28);
+	r->bits = wire_load64(end - 15) & valued;
+	return tail;
+}
+
+/*
+ * Series after series of that kind, a row each, at most `most`. Gives the end of the last one and
+ * moves *row.
+ */
+static inline const uint8_t *guessed_run(const uint8_t *p, const uint8_t *body_end,
+    struct batch_row **row, uint64_t most, unsigned *learnt)
+{
+	const unsigned steps = *learnt;
+	const size_t margin = steps * STEPS_BYTES + FAST_MARGIN;
+	struct batch_row *r = *row, *const rows_end = r + most;
+	while (r < rows_end && LIKELY((size_t)(body_end - p) > margin)) {
+		/* the length in one byte or in two; without a branch, series have both */
+		const uint32_t w = wire_load32(p), two = w >> 15 & 1;
+		const size_t len = (w >> 8 & 0x7f) | (w >> 9 & 0x7f80 & (0 - two));
+		const uint8_t *const labels = p + 2 + two, *const end = labels + len;
+		if (UNLIKELY((uint8_t)w != TAG(1, PBSCAN_BYTES) ||
+		        len - TAIL_VALUED >= 0x4000 - TAIL_VALUED ||
+		        len > (size_t)(body_end - labels)))
+			break;
+		const uint8_t *const tail = guessed_tail(end, r);
+		if (UNLIKELY(!tail))
+			break;
+		r->labels = labels;
+		r->labels_len = (uint32_t)(tail - labels);
+		r->flags = 0;
+		const uint8_t *const stepped = labels_steps(labels, steps);
+		if (UNLIKELY(stepped != tail)) {
+			if (labels_walk(stepped, tail) != tail)
+				break;
+			if (steps < STEPS_MAX) {
+				*learnt = steps + 1;
+				r++;
+				p = end;
+				break; /* the margin is another one then */
+			}
+		}
+		r++;
+		p = end;
+	}
+	*row = r;
+	return p;
+}
+
+/*
  * The series whose tag is at p, FAST_MARGIN bytes or more before the end of the body: its rows from
  * *row on.
  * Gives its end and moves *row; or NULL, when a byte is unusual or the rows are full, and then
@@ -108,17 +224,8 @@ static inline const uint8_t *fast_series(const uint8_t *p, const uint8_t *body_e
 	if (UNLIKELY(!head || (size_t)(body_end - p) < len + FAST_MARGIN))
 		return NULL;
 	const uint8_t *const labels = p, *const end = p + len;
-	while (p < end && *p == TAG(1, PBSCAN_BYTES)) {
-		if (LIKELY(p[1] < 0x80)) {
-			p += 2 + p[1];
-		} else {
-			size_t label_len;
-			if (UNLIKELY(!short_len(p + 1, &label_len)))
-				return NULL;
-			p += 3 + label_len;
-		}
-	}
-	if (UNLIKELY(p > end))
+	p = labels_walk(p, end);
+	if (UNLIKELY(!p || p > end))
 		return NULL;
 	const uint32_t labels_len = (uint32_t)(p - labels);
 	struct batch_row *r = *row;
@@ -152,7 +259,19 @@ static const uint8_t *fast_run(struct scan *s, const uint8_t *p)
 	const size_t room = b->rows_cap - b->rows_count;
 	const struct batch_row *const rows_end = first + (room < samples_max ? room : samples_max);
 	uint64_t series = 0;
-	while (body_end - p > FAST_MARGIN && *p == TAG(1, PBSCAN_BYTES) && series < series_max) {
+	while (body_end - p > FAST_MARGIN && series < series_max) {
+		const struct batch_row *const was = row;
+		uint64_t most = (uint64_t)(rows_end - row);
+		most = most < series_max - series ? most : series_max - series;
+		most = most < STEPS_SERIES ? most : STEPS_SERIES;
+		p = guessed_run(p, body_end, &row, most, &s->steps);
+		series += (uint64_t)(row - was);
+		if ((uint64_t)(row - was) == STEPS_SERIES) {
+			s->steps -= s->steps > 1;
+			continue;
+		}
+		if (body_end - p <= FAST_MARGIN || *p != TAG(1, PBSCAN_BYTES) || series == series_max)
+			break;
 		const uint8_t *next = fast_series(p, body_end, &row, rows_end);
 		if (!next)
 			break;

@@ -60,6 +60,10 @@ static void agree(const char *bytes, size_t len, bool accepted, const char *what
  "1"
 #define SAMPLE "\x12\x0b\x09\x00\x00\x00\x00\x00\x00\xf0\x3f\x10\x07"
 
+/* As most samples are: a time of six bytes, and a value that may be 0. */
+#define USUAL      "\x12\x10\x09\x01\x02\x03\x04\x05\x06\xf0\x3f\x10\x80\x90\xa0\xb0\xc0\x33"
+#define USUAL_ZERO "\x12\x07\x10\x80\x90\xa0\xb0\xc0\x33"
+
 static void shapes(void)
 {
 	agree(BYTES(""), true, "nothing");
@@ -105,6 +109,112 @@ static void shapes(void)
 	agree(BYTES("\x0b\x0c"), false, "a group");
 	agree(BYTES("\x8a\x80\x80\x80\x80\x00\x00"), false, "a tag of six bytes");
 	agree(BYTES("\x1a\x02\x10\x01"), false, "a family name that is a number");
+}
+
+/*
+ * What stands between usual series, which come first so that their shape is expected, and bytes that
+ * nobody knows, so that nothing ends too soon for the fast ways.
+ */
+static void agree_between(const struct buf *series, bool accepted, const char *what)
+{
+	struct buf b, behind;
+	bool took;
+	buf_init(&b);
+	buf_init(&behind);
+	for (int i = 0; i < 6; i++)
+		buf_add(&b, BYTES("\x0a\x24" LABEL_A LABEL_B USUAL));
+	buf_add(&b, series->data, series->len);
+	for (int i = 0; i < 6; i++)
+		buf_add(&b, BYTES("\x0a\x1b" LABEL_A LABEL_B USUAL_ZERO));
+	for (int i = 0; i < 6000; i++)
+		buf_add_u8(&behind, 0x0a);
+	put(&b, 15, &behind);
+	const char *wrong = rw1judge(b.data, b.len, &took);
+	tap_ok(!wrong && took == accepted, "%s: %s between usual series (%s)",
+	    accepted ? "taken" : "refused", what, wrong ? wrong : "as the judge");
+	buf_release(&b);
+	buf_release(&behind);
+}
+
+static void label_put(struct buf *b, size_t value_len, const char *end, size_t end_len)
+{
+	struct buf inside;
+	buf_init(&inside);
+	buf_add(&inside, "\x0a\x01n\x12", 4);
+	wire_put_varint(&inside, value_len + end_len);
+	for (size_t i = 0; i < value_len; i++)
+		buf_add_u8(&inside, 'v');
+	buf_add(&inside, end, end_len);
+	put(b, 1, &inside);
+	buf_release(&inside);
+}
+
+/* Series whose last bytes are a usual sample, or look like one. */
+static void tails(void)
+{
+	static const struct {
+		unsigned labels;
+		size_t value_len;
+		const char *forged; /* what the last label ends with */
+		size_t forged_len;
+		const char *rest;
+		size_t rest_len;
+		bool accepted;
+		const char *what;
+	} cases[] = {
+		{ 0, 0, BYTES(""), BYTES(USUAL), true, "no label" },
+		{ 1, 0, BYTES(""), BYTES(USUAL), true, "a label without a value" },
+		{ 1, 126, BYTES(""), BYTES(USUAL), true, "a label of more than 127 bytes" },
+		{ 1, 122, BYTES(""), BYTES(USUAL), true, "a label of 127 bytes" },
+		{ 1, 123, BYTES(""), BYTES(USUAL_ZERO), true, "a label of 128 bytes" },
+		{ 2, 300, BYTES(""), BYTES(USUAL), true, "two labels of 300 bytes" },
+		{ 1, 17000, BYTES(""), BYTES(USUAL), true, "a label of 17,000 bytes" },
+		{ 15, 5, BYTES(""), BYTES(USUAL), true, "15 labels" },
+		{ 16, 5, BYTES(""), BYTES(USUAL_ZERO), true, "16 labels" },
+		{ 40, 5, BYTES(""), BYTES(USUAL), true, "40 labels" },
+		{ 2, 3, BYTES(USUAL), BYTES(""), true, "a label that ends as a sample does" },
+		{ 2, 3, BYTES(USUAL_ZERO), BYTES(""), true, "the same without a value" },
+		{ 2, 200, BYTES(USUAL), BYTES(""), true, "a long one that ends so" },
+		{ 2, 3, BYTES(USUAL), BYTES(USUAL), true, "the same and a sample" },
+		{ 2, 3, BYTES(""), BYTES(USUAL USUAL), true, "two samples" },
+		{ 2, 3, BYTES(""), BYTES(USUAL USUAL_ZERO), true, "two, the last without a value" },
+		{ 2, 3, BYTES(""), BYTES("\x12\x00" USUAL), true, "an empty sample and one" },
+		{ 2, 3, BYTES(""), BYTES("\x78\x01" USUAL), true, "an unknown field and a sample" },
+		{ 2, 3, BYTES(""), BYTES("\x7a\x12" USUAL), true, "a sample in an unknown field" },
+		{ 2, 3, BYTES(""), BYTES("\x7a\x11" USUAL), false,
+		    "an unknown field, cut in a sample" },
+		{ 2, 3, BYTES(""), BYTES("\x12\x12" USUAL), false, "a sample in a sample" },
+		{ 2, 3, BYTES(""), BYTES("\x0a\x12" USUAL), true, "a label that is a sample" },
+		{ 2, 3, BYTES(""), BYTES("\x0a\x03" USUAL), false, "a label that ends in one" },
+		{ 2, 3, BYTES(""),
+		    BYTES("\x12\x10\x09\0\0\0\0\0\0\x12\x07\x10\x80\x90\xa0\xb0\xc0\x01"), true,
+		    "a value that looks like the shorter sample" },
+		{ 2, 3, BYTES(""), BYTES("\x12\x06\x10\x80\x90\xa0\xb0\x01"), true,
+		    "five bytes of time" },
+		{ 2, 3, BYTES(""), BYTES("\x12\x08\x10\x80\x90\xa0\xb0\xc0\x80\x01"), true,
+		    "seven bytes of time" },
+		{ 2, 3, BYTES(""), BYTES("\x12\x07\x10\x80\x90\xa0\xb0\xc0\x00"), true,
+		    "a time that is longer than it needs" },
+		{ 2, 3, BYTES(""), BYTES("\x12\x07\x10\x80\x90\x20\xb0\xc0\x01"), false,
+		    "a time that ends early" },
+		{ 2, 3, BYTES(""), BYTES("\x12\x07\x10\x80\x90\xa0\xb0\xc0\x81"), false,
+		    "a time that does not end" },
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct buf inside, series;
+		buf_init(&inside);
+		buf_init(&series);
+		for (unsigned k = 1; k <= cases[i].labels; k++) {
+			bool last = k == cases[i].labels;
+			label_put(&inside, cases[i].value_len, cases[i].forged,
+			    last ? cases[i].forged_len : 0);
+		}
+		buf_add(&inside, cases[i].rest, cases[i].rest_len);
+		put(&series, 1, &inside);
+		agree_between(&series, cases[i].accepted, cases[i].what);
+		buf_release(&inside);
+		buf_release(&series);
+	}
 }
 
 /* What only exists in rw1: positions of rows, joined labels, counts. */
@@ -411,6 +521,7 @@ int main(void)
 	histograms();
 	bad_histograms();
 	shapes();
+	tails();
 	contents();
 	limits();
 	slow_bytes();
