@@ -11,8 +11,8 @@
  *   MetricMetadata     1 enum type  2 string family  4 string help  5 string unit
  *
  * Three ways through a series: guessed_run() takes those whose last bytes look like their only
- * sample, and proves that; fast_series() knows only the bytes that senders' encoders really make, and
- * leaves a series alone when a byte is different;
+ * sample, and proves that; fast_series() knows only the bytes that senders' encoders really make,
+ * and leaves a series alone when a byte is different;
  * slow_series() knows the whole encoding and is the judge of what is malformed.
  */
 #define TAG(number, wire) ((number) << 3 | (wire))
@@ -116,8 +116,8 @@ static inline const uint8_t *labels_walk(const uint8_t *p, const uint8_t *end)
 }
 
 /*
- * So many steps of that walk without a branch: how many labels the next series has is hard to guess.
- * A step at what is no label stays there. From there on the walk goes on; from the beginning, if a
+ * So many steps of that walk without a branch: how many labels the next series has is hard to
+ * guess. A step at what is no label stays there. From there on the walk goes on; from the beginning, if a
  * label was long.
  * Reads less than STEPS_BYTES for each step, and one more.
  */

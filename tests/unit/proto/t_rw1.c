@@ -112,8 +112,8 @@ static void shapes(void)
 }
 
 /*
- * What stands between usual series, which come first so that their shape is expected, and bytes that
- * nobody knows, so that nothing ends too soon for the fast ways.
+ * What stands between usual series, which come first so that their shape is expected, and bytes
+ * that nobody knows, so that nothing ends too soon for the fast ways.
  */
 static void agree_between(const struct buf *series, bool accepted, const char *what)
 {
