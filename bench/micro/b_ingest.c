@@ -2,15 +2,15 @@
  * b_ingest - where the time of a sample goes on the loop: each stage of the write path by itself
  * and one behind the other over the same bodies, then all of them through a store.
  *
- *   b_ingest [series] [rounds] [shuffled | grouped]
- * Without arguments: 100,000 series grouped and shuffled, 1,000,000 grouped and shuffled. Bodies
- * are those of kymobench's page, replicated over targets, 2,000 samples each, and are made before a
+ *   b_ingest [series] [rounds] [shuffled | grouped] [1 | 2]
+ * The last is the version of Remote Write, 2 with metadata in each series. Without arguments:
+ * 100,000 series grouped and shuffled by both versions, 1,000,000 by 1.0. Bodies are those of kymobench's page, replicated over targets, 2,000 samples each, and are made before a
  * round, not counted. A request's body is copied into a body buffer before its stages, as the
  * socket leaves it; decoded bytes, rows and steps live in FLIGHT sets in turn, as of requests that
  * wait for their sync together.
  *
  *   snappy     snapz_decode                  resolve   head_resolve
- *   decode     rw1_decode                    put       series_put
+ *   decode     rw1_decode, rw2_decode        put       series_put
  *   hash       label_fingerprint             record    walrec_rows
  *   sort       rows by shard
  *   store      sink_append up to the answer (hash to record, and what is around them), the log's
@@ -18,10 +18,12 @@
  *   all        snappy, decode and store
  * Printed: ns of CPU a sample of this thread, mean over the rounds, and the best round.
  */
-#include "bench/load/loadgen.h"
+#include "bench/load/rwbody.h"
 #include "bench/micro/used.h"
 #include "core/base/clock.h"
+#include "core/rt/stamps.h"
 #include "proto/rw1.h"
+#include "proto/rw2.h"
 #include "proto/snapz.h"
 #include "storage/head/head.h"
 #include "storage/store.h"
@@ -69,7 +71,11 @@ struct flight {
 };
 struct run {
 	struct loadgen *gen;
-	uint64_t series, round;
+	struct rwbody *bodies;
+	bool two; /* Remote Write 2.0 */
+	struct stamps *stamps;
+	struct rw2_memory *memory;
+	uint64_t round;
 	struct buf packed;
 	size_t *ends; /* of the bodies in packed */
 	uint64_t batches, rows, raw_bytes;
@@ -93,18 +99,17 @@ struct run {
 
 static void bodies_make(struct run *r)
 {
-	struct buf raw;
-	buf_init(&raw);
 	buf_clear(&r->packed);
 	loadgen_round(r->gen, r->round++);
 	r->rows = r->raw_bytes = 0;
 	for (uint64_t i = 0; i < r->batches; i++) {
-		r->rows += loadgen_body(r->gen, i, &raw);
-		r->raw_bytes += raw.len;
-		snapz_encode(&r->packed, raw.data, raw.len);
+		struct rwbody_counts counts;
+		const struct buf *raw = rwbody_raw(r->bodies, r->gen, i, &counts);
+		r->rows += counts.samples;
+		r->raw_bytes += raw->len;
+		snapz_encode(&r->packed, raw->data, raw->len);
 		r->ends[i] = r->packed.len;
 	}
-	buf_release(&raw);
 }
 
 static void stage_end(struct run *r, enum stage s, uint64_t *from)
@@ -139,6 +144,7 @@ static struct flight *receive(struct run *r, uint64_t i)
 		f->decoded = mem_realloc(f->decoded, f->decoded_cap);
 	}
 	batch_clear(&f->batch);
+	arena_reset(&f->arena, RW2_ARENA_KEEP);
 	return f;
 }
 
@@ -148,7 +154,10 @@ static void decode(struct run *r, struct flight *f, uint64_t *from)
 	CHECK(!snapz_length(f->body.data, f->body.len, &len));
 	CHECK(!snapz_decode(f->body.data, f->body.len, f->decoded, len));
 	stage_end(r, SNAPPY, from);
-	CHECK(!rw1_decode(&f->arena, f->decoded, len, NULL, &f->batch, NULL));
+	if (r->two)
+		CHECK(!rw2_decode(&f->arena, r->memory, f->decoded, len, NULL, &f->batch, NULL));
+	else
+		CHECK(!rw1_decode(&f->arena, f->decoded, len, NULL, &f->batch, NULL));
 	stage_end(r, DECODE, from);
 }
 
@@ -252,6 +261,7 @@ static void stages_round(struct run *r)
 			rows_pass(r, f, ends, s);
 			stage_end(r, s, &from);
 		}
+		rw2_memory_learn(r->memory, &f->batch);
 	}
 	round_end(r, SNAPPY, RECORD);
 }
@@ -291,6 +301,7 @@ static void store_done(struct sink_req *req)
 	struct run *r = CONTAINER_OF(req, struct flight, req)->run;
 	r->answered++;
 	r->failed += req->err || req->refused;
+	rw2_memory_learn(r->memory, req->batch);
 }
 
 /* One after another: FLIGHT in a turn, the answers of these before the next ones. */
@@ -374,10 +385,15 @@ static struct loadgen *gen_make(uint64_t series, unsigned rounds, bool shuffle)
 	return g;
 }
 
-static void bench(uint64_t series, unsigned rounds, bool shuffle)
+static void bench(uint64_t series, unsigned rounds, bool shuffle, bool two)
 {
 	struct run *r = mem_zalloc(sizeof *r);
 	r->gen = gen_make(series, rounds, shuffle);
+	r->bodies = rwbody_new(
+	    &(struct rwbody_opts){ .protocol = two ? RWBODY_2 : RWBODY_1, .metadata = true });
+	r->two = two;
+	r->stamps = stamps_create();
+	r->memory = rw2_memory_create(r->stamps);
 	r->batches = loadgen_batches(r->gen);
 	r->ends = mem_array(NULL, r->batches, sizeof *r->ends);
 	buf_init(&r->packed);
@@ -397,9 +413,9 @@ static void bench(uint64_t series, unsigned rounds, bool shuffle)
 	loadgen_free(r->gen);
 	r->gen = gen_make(series, rounds, shuffle);
 	through_store(r, rounds);
-	printf("# %llu series %s, %.0f bytes a sample, %.1f packed\n", (unsigned long long)series,
-	    shuffle ? "shuffled" : "grouped", (double)r->raw_bytes / (double)r->rows,
-	    (double)r->packed.len / (double)r->rows);
+	printf("# Remote Write %s, %llu series %s, %.0f bytes a sample, %.1f packed\n",
+	    two ? "2.0" : "1.0", (unsigned long long)series, shuffle ? "shuffled" : "grouped",
+	    (double)r->raw_bytes / (double)r->rows, (double)r->packed.len / (double)r->rows);
 	for (enum stage s = 0; s < STAGES; s++)
 		printf("%-10s %7.2f ns/sample  best round %7.2f\n", stage_words[s],
 		    r->sum[s] / r->counted, r->best[s]);
@@ -414,6 +430,9 @@ static void bench(uint64_t series, unsigned rounds, bool shuffle)
 		mem_free(f->places);
 	}
 	loadgen_free(r->gen);
+	rwbody_free(r->bodies);
+	rw2_memory_free(r->memory);
+	stamps_free(r->stamps);
 	buf_release(&r->packed);
 	buf_release(&r->record);
 	mem_free(r->ends);
@@ -424,12 +443,16 @@ int main(int argc, char **argv)
 {
 	if (argc > 1) {
 		unsigned rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 20;
-		bench(strtoull(argv[1], NULL, 10), rounds, argc > 3 && !strcmp(argv[3], "shuffled"));
+		bool shuffle = argc > 3 && !strcmp(argv[3], "shuffled");
+		bench(strtoull(argv[1], NULL, 10), rounds, shuffle,
+		    argc > 4 && !strcmp(argv[4], "2"));
 		return 0;
 	}
-	bench(100000, 20, false);
-	bench(100000, 20, true);
-	bench(1000000, 6, false);
-	bench(1000000, 6, true);
+	for (unsigned two = 0; two < 2; two++) {
+		bench(100000, 20, false, two);
+		bench(100000, 20, true, two);
+	}
+	bench(1000000, 6, false, false);
+	bench(1000000, 6, true, false);
 	return 0;
 }
