@@ -19,6 +19,8 @@
 #define LOOP_DEFERRED_NS   2000000u /* ends and frees of one turn */
 #define LOOP_SOON_NS       500000u  /* of one turn, as the next */
 #define LOOP_LATER_NS      200000u
+#define LOOP_CPU_SHORT_NS  200000u  /* a turn whose CPU time is not looked up ... */
+#define LOOP_CPU_LOOK_NS   1000000u /* ... more than so long */
 #define LOOP_IDLE_TURN_MS  1000u    /* an idle loop turns at least this often */
 #define JOB_TURN_NS        1000000u /* slices of one turn, in all: two, fewer when mail comes */
 #define JOB_CHAINS         64u      /* of groups of jobs */
@@ -33,7 +35,9 @@ struct loop {
 	bool awake;
 	int64_t now_ms;
 	uint64_t now_ns;
-	uint64_t turn_cpu_ns;   /* of the thread at the end of the last turn */
+	/* CPU time of the thread when it was looked up last, when that was (real clock), and how long
+	 * the turns since then took in all. */
+	uint64_t turn_cpu_ns, cpu_look_ns, short_ns;
 	uint64_t turn_start_ns; /* real clock */
 	/* Mail taken and not yet run, oldest first. */
 	struct mbox_msg *mail, **mail_tail;
