@@ -70,7 +70,13 @@
 /* HTTP/2. */
 #define LIMIT_H2_STREAMS          128u
 #define LIMIT_H2_CONTINUATIONS    64u
+/*
+ * Larger frames cost less: the rest of one is read to its place in the body. Streams of one client
+ * alternate in steps that are at most so coarse.
+ */
+#define LIMIT_H2_FRAME_BYTES      (256u << 10)
 #define LIMIT_H2_STREAM_WINDOW    (256u << 10)
+#define LIMIT_H2_BODY_WINDOW      (1u << 20) /* of a stream that has declared a large body */
 #define LIMIT_H2_CONN_WINDOW      (4u << 20)
 /* nothing heard from a peer with open streams: it is asked (PING), and has so long to answer */
 #define LIMIT_H2_PING_MS          60000u

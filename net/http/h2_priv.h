@@ -59,6 +59,8 @@ struct h2 {
 	size_t in_off, in_charged;
 	struct h2frame_scan scan; /* of what nghttp2 is given */
 	struct h2guard guard;
+	/* Whose body the connection reads into (h2_aim); NULL = none. Its memory stays meanwhile. */
+	struct h2_stream *aimed;
 	struct loop_again again;
 };
 
@@ -102,11 +104,15 @@ void h2_end(struct h2 *h, enum h2guard_verdict v); /* no new streams, the runnin
 void h2_conn_deadline(struct h2 *h);
 void h2_again(struct h2 *h, enum loop_queue q); /* a turn, later */
 void h2_flush(struct h2 *h);                    /* may free any stream */
+/* The body of s moves, or ends: nothing is read into it any more. */
+void h2_forget(struct h2 *h, const struct h2_stream *s);
 
 /* Streams (h2stream.c). */
 struct h2_stream *h2_stream_of(struct h2 *h, int32_t id); /* NULL: none, or it is not wanted */
 void h2_stream_free(struct h2_stream *s);
 void h2_reset(struct h2_stream *s, uint32_t code); /* may free s */
+/* Where the next DATA of its body belongs, and how much may come there; NULL: nowhere. */
+uint8_t *h2_body_room(const struct h2_stream *s, size_t *room);
 int h2_on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg);
 int h2_on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *arg);

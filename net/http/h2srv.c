@@ -16,6 +16,7 @@
 #include "net/http/h2_priv.h"
 
 static size_t h2_take(struct h2 *h, const uint8_t *data, size_t len);
+static void h2_aim(struct h2 *h);
 
 /* ---- misdeeds ---- */
 
@@ -91,6 +92,7 @@ static void h2_work(struct loop_deferred *d)
 	for (bool any = false; (!any || h2_has_time(h)) && (l = list_pop(&h->hungry)); any = true)
 		h2_feed_reader(CONTAINER_OF(l, struct h2_stream, hungry));
 	h2_flush(h);
+	h2_aim(h);
 	bool more = h->in.len || !list_empty(&h->opened) || !list_empty(&h->hungry);
 	if (conn_is_open(h->c) && more)
 		h2_again(h, LOOP_LATER);
@@ -199,6 +201,33 @@ static size_t h2_take(struct h2 *h, const uint8_t *data, size_t len)
 	return used;
 }
 
+/*
+ * In the middle of a DATA frame: what comes next goes to its place in the body. nghttp2 is shown it
+ * there, and h2_on_data finds it in place.
+ */
+static void h2_aim(struct h2 *h)
+{
+	const struct h2frame_scan *scan = &h->scan;
+	size_t room = 0;
+	uint8_t *to = NULL;
+	bool plain =
+	    scan->left && scan->frame.type == H2FRAME_DATA && !(scan->frame.flags & H2FRAME_PADDED);
+	h->aimed = plain && !h->ended && !h->in.len && conn_is_open(h->c)
+	    ? h2_stream_of(h, (int32_t)scan->frame.stream)
+	    : NULL;
+	if (h->aimed)
+		to = h2_body_room(h->aimed, &room);
+	conn_read_into(h->c, to, room < scan->left ? room : scan->left);
+}
+
+void h2_forget(struct h2 *h, const struct h2_stream *s)
+{
+	if (h->aimed != s)
+		return;
+	h->aimed = NULL;
+	conn_read_into(h->c, NULL, 0);
+}
+
 static void h2_input(struct conn *c, const uint8_t *data, size_t len)
 {
 	struct h2 *h = c->proto;
@@ -208,17 +237,24 @@ static void h2_input(struct conn *c, const uint8_t *data, size_t len)
 		h2_turn_begin(h);
 		used = h2_take(h, data, len);
 	}
-	if (used == len || !conn_is_open(c))
-		return;
-	buf_add(&h->in, data + used, len - used);
-	h2_in_set(h, 0);
-	h2_again(h, LOOP_LATER);
+	if (used < len && conn_is_open(c)) {
+		buf_add(&h->in, data + used, len - used);
+		h2_in_set(h, 0);
+		h2_again(h, LOOP_LATER);
+	}
+	h2_aim(h);
 }
 
+/* Of one frame, which is never stopped in its middle. */
 static void h2_filled(struct conn *c, size_t len)
 {
-	(void)c;
-	(void)len;
+	struct h2 *h = c->proto;
+	CHECK(h->aimed && !h->in.len && len <= h->scan.left);
+	h->heard = true;
+	h2_turn_begin(h);
+	size_t used = h2_take(h, h->aimed->body + h->aimed->body_len, len);
+	CHECK(used == len);
+	h2_aim(h);
 }
 
 static void h2_eof(struct conn *c)
@@ -336,13 +372,10 @@ static nghttp2_session *h2_session(struct h2 *h)
 
 void h2srv_start(struct conn *c, struct srv_loop *sl)
 {
-	/*
-	 * SETTINGS_MAX_FRAME_SIZE stays what it is without a word, 16,384: streams alternate in
-	 * finer steps, and larger frames save nothing that can be measured.
-	 */
 	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, LIMIT_H2_STREAMS },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_H2_STREAM_WINDOW },
+		{ NGHTTP2_SETTINGS_MAX_FRAME_SIZE, LIMIT_H2_FRAME_BYTES },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits_here()->http_head_bytes },
 	};
 	struct h2 *h = mem_zalloc(sizeof *h);

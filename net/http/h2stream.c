@@ -18,10 +18,20 @@ void h2_reset(struct h2_stream *s, uint32_t code)
 	h2_flush(h); /* may free s */
 }
 
-/* The client may send again what has come of the body. */
+/*
+ * The client may send again what has come of the body; all of it when it has said how much comes:
+ * there is room, and far senders need not wait for us half way.
+ */
 static void h2_window_open(struct h2_stream *s)
 {
-	nghttp2_session_consume_stream(s->h->ng, s->id, s->unconsumed);
+	nghttp2_session *ng = s->h->ng;
+	if (s->content_length > (int64_t)LIMIT_H2_STREAM_WINDOW) {
+		int64_t window = s->content_length < (int64_t)LIMIT_H2_BODY_WINDOW
+		    ? s->content_length
+		    : (int64_t)LIMIT_H2_BODY_WINDOW;
+		nghttp2_session_set_local_window_size(ng, NGHTTP2_FLAG_NONE, s->id, (int32_t)window);
+	}
+	nghttp2_session_consume_stream(ng, s->id, s->unconsumed);
 	s->unconsumed = 0;
 }
 
@@ -129,6 +139,7 @@ void h2_stream_free(struct h2_stream *s)
 	} else {
 		req_orphan(r);
 	}
+	h2_forget(h, s);
 	loop_timer_cancel(h->c->loop, &s->timer);
 	list_del(&s->hungry);
 	list_del(&s->opened);
@@ -243,6 +254,7 @@ static void h2_run_handler(struct h2_stream *s)
 {
 	uint8_t *body = s->body;
 	size_t len = s->body_len;
+	h2_forget(s->h, s);
 	if (body)
 		memset(body + len, 0, REQ_BODY_SLACK);
 	s->body = NULL;
@@ -274,6 +286,7 @@ static void h2_stream_start(struct h2_stream *s)
 {
 	struct h2 *h = s->h;
 	bool inside = h->inside;
+	h2_forget(h, s);
 	uint8_t *early = s->body; /* what came while it waited at the door */
 	size_t early_len = s->body_len;
 	s->body = NULL;
@@ -412,12 +425,20 @@ static bool h2_body_grow(struct h2_stream *s, size_t len)
 	/* What was declared is what comes: nghttp2 sees to it. */
 	size_t declared = s->content_length > 0 ? (size_t)s->content_length : 0;
 	size_t cap = req_body_step(s->req, need, declared);
+	h2_forget(s->h, s);
 	if (!req_body_grow(s->req, &s->body, &s->body_cap, cap > need ? cap : need)) {
 		h2_body_over(s, H2_OVER_ROOM);
 		return false;
 	}
 	s->grown_ns = loop_now_ns(s->h->c->loop);
 	return true;
+}
+
+uint8_t *h2_body_room(const struct h2_stream *s, size_t *room)
+{
+	bool wanted = s->state == H2_BODY && s->over == H2_OVER_NOT && !s->streamed;
+	*room = wanted ? s->body_cap - s->body_len : 0;
+	return *room ? s->body + s->body_len : NULL;
 }
 
 int h2_on_data(
@@ -434,7 +455,9 @@ int h2_on_data(
 	bool wanted = s && (s->state == H2_BODY || s->state == H2_DOOR);
 	if (!wanted || !h2_body_grow(s, len))
 		return 0; /* refused: passed over, and its window stays shut */
-	memcpy(s->body + s->body_len, data, len);
+	uint8_t *to = s->body + s->body_len;
+	if (data != to) /* else it was read to its place */
+		memcpy(to, data, len);
 	s->body_len += len;
 	if (s->parked || s->state == H2_DOOR)
 		s->unconsumed += len;

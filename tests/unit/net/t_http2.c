@@ -90,6 +90,7 @@ struct cli {
 	uint32_t goaway_code;
 	const char *send_data;
 	size_t send_len, send_off[STREAMS * 2 + 2];
+	size_t frame, padding; /* of DATA, at most; 0: as nghttp2 likes it */
 };
 
 static int cli_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
@@ -162,6 +163,28 @@ static ssize_t cli_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t le
 	return (ssize_t)n;
 }
 
+static ssize_t cli_frame_size(nghttp2_session *ng, uint8_t type, int32_t id, int32_t conn_window,
+    int32_t window, uint32_t max, void *arg)
+{
+	(void)ng;
+	(void)type;
+	(void)id;
+	struct cli *c = arg;
+	size_t size = c->frame ? c->frame : 16384;
+	const size_t bounds[] = { (size_t)conn_window, (size_t)window, max };
+	for (size_t i = 0; i < COUNT_OF(bounds); i++)
+		size = bounds[i] < size ? bounds[i] : size;
+	return (ssize_t)size;
+}
+
+static ssize_t cli_padding(nghttp2_session *ng, const nghttp2_frame *f, size_t max, void *arg)
+{
+	(void)ng;
+	struct cli *c = arg;
+	size_t want = f->hd.length + (f->hd.type == NGHTTP2_DATA ? c->padding : 0);
+	return (ssize_t)(want < max ? want : max);
+}
+
 static void cli_flush(struct cli *c)
 {
 	const uint8_t *p;
@@ -185,6 +208,8 @@ static void cli_open(struct cli *c, bool manual)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, cli_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, cli_close);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, cli_frame);
+	nghttp2_session_callbacks_set_data_source_read_length_callback(cb, cli_frame_size);
+	nghttp2_session_callbacks_set_select_padding_callback(cb, cli_padding);
 	nghttp2_session_client_new2(&c->ng, cb, c, opt);
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_option_del(opt);
@@ -233,6 +258,8 @@ static void cli_end(struct cli *c)
 }
 
 static struct cli c;
+static size_t frame(
+    char *out, uint8_t type, uint8_t flags, uint32_t id, const void *data, size_t len);
 
 /* ---- hand-made frames ---- */
 
@@ -344,6 +371,81 @@ static void bodies(void)
 	cli_run(&c, 6, 1000);
 	tap_is_i64(c.s[f].status, 415, "before_body refuses");
 	cli_end(&c);
+}
+
+/* DATA larger than one read: its rest goes to its place without a copy, in whatever pieces. */
+static void large_frames(void)
+{
+	static char big[3000000];
+	char declared[32];
+	for (size_t i = 0; i < sizeof big; i++)
+		big[i] = (char)(i * 13 + i / 253);
+	cli_open(&c, false);
+	cli_run(&c, 1, 100); /* SETTINGS */
+	uint32_t max = nghttp2_session_get_remote_settings(c.ng, NGHTTP2_SETTINGS_MAX_FRAME_SIZE);
+	tap_is_u64(max, LIMIT_H2_FRAME_BYTES, "frames of 256 KiB are welcome");
+	c.send_data = big;
+	static const size_t lens[] = { 65536, 100001, 262144, 262145, 1048576, 3000000 };
+	unsigned asked = 0, same = 0;
+	for (size_t i = 0; i < COUNT_OF(lens); i++)
+		for (unsigned how = 0; how < 8; how++) {
+			c.send_len = lens[i];
+			c.frame = how & 1 ? max : 99991;
+			c.padding = how & 2 ? 77 : 0;
+			snprintf(declared, sizeof declared, "%zu", lens[i]);
+			int32_t id = cli_ask(&c, "POST", "/echo", how & 4 ? "content-length" : NULL,
+			    how & 4 ? declared : NULL, true);
+			cli_run(&c, ++asked, 5000);
+			same += c.s[id].status == 200 && c.s[id].len == lens[i] &&
+			    !memcmp(c.s[id].body, big, lens[i]);
+			free(c.s[id].body);
+			c.s[id].body = NULL;
+		}
+	tap_is_u64(same, asked, "bodies of up to 3 MB come back from them, padded or not");
+	c.frame = max;
+	c.padding = 0;
+	c.send_len = sizeof big;
+	for (unsigned i = 0; i < 8; i++, asked++)
+		cli_ask(&c, "POST", i % 2 ? "/echo" : "/small", NULL, NULL, true);
+	cli_run(&c, asked - 4, 5000);
+	advance(2100);
+	tap_ok(cli_run(&c, asked, 5000), "beside bodies that are refused half way");
+	for (unsigned i = 0; i < 8; i++) {
+		int32_t id = (int32_t)(2 * (asked - 8 + i) + 1);
+		same += i % 2 && c.s[id].len == sizeof big && !memcmp(c.s[id].body, big, sizeof big);
+	}
+	tap_is_u64(same, asked - 4, "the others come back");
+	cli_end(&c);
+}
+
+/*
+ * Who declares a large body may send 1 MiB of it before he hears from us again: a head, no byte of
+ * its body, and what the server says to that.
+ */
+static void body_window(void)
+{
+	static uint8_t in[4096];
+	char talk[512];
+	memcpy(talk, PREFACE, 24);
+	size_t n = 24 + frame(talk + 24, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
+	static const char head[] = "\x83\x86\x01\x01"
+	                           "a\x04\x05/echo\x0f\x0d\x07"
+	                           "1000000";
+	n += frame(talk + n, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, head, sizeof head - 1);
+	int fd = httpcli_dial(address);
+	httpcli_send(fd, talk, n);
+	uint32_t more = 0;
+	size_t got = 0;
+	for (ssize_t r; !more && (r = httpcli_some(fd, in + got, sizeof in - got, 3000)) > 0;) {
+		got += (size_t)r;
+		for (size_t at = 0; at + 13 <= got; at += 9 + (size_t)(in[at + 1] << 8 | in[at + 2]))
+			if (in[at + 3] == NGHTTP2_WINDOW_UPDATE && in[at + 8] == 1)
+				more = (uint32_t)in[at + 9] << 24 | (uint32_t)in[at + 10] << 16 |
+				    (uint32_t)in[at + 11] << 8 | in[at + 12];
+	}
+	close(fd);
+	/* its SETTINGS are not acknowledged: windows begin with the 65,535 of RFC 9113, 6.9.2 */
+	tap_is_u64(65535 + more, 1000000, "its window is as large as the body");
 }
 
 static void streamed(void)
@@ -1076,6 +1178,8 @@ int main(int argc, char **argv)
 	serve(0);
 	plain();
 	bodies();
+	large_frames();
+	body_window();
 	streamed();
 	many();
 	slow_reader();
