@@ -53,6 +53,7 @@ enum err loop_create(unsigned index, struct loop **out)
 	l->index = index;
 	l->wake_fd = -1;
 	list_init(&l->deferred);
+	list_init(&l->idle);
 	job_begin(l);
 	list_init(&l->work[LOOP_SOON]);
 	list_init(&l->work[LOOP_LATER]);
@@ -254,8 +255,8 @@ bool loop_drain(struct loop *l)
 	loop_take_own(l);
 	bool any = loop_run_mail(l, UINT32_MAX, UINT64_C(3600000000000));
 	struct list_link *d;
-	while ((d = list_pop(&l->deferred)) || (d = list_pop(&l->work[LOOP_SOON])) ||
-	    (d = list_pop(&l->work[LOOP_LATER]))) {
+	while ((d = list_pop(&l->idle)) || (d = list_pop(&l->deferred)) ||
+	    (d = list_pop(&l->work[LOOP_SOON])) || (d = list_pop(&l->work[LOOP_LATER]))) {
 		loop_run_one(d);
 		any = true;
 	}
@@ -274,6 +275,14 @@ void loop_work(struct loop *l, enum loop_queue q, struct loop_deferred *d)
 {
 	loop_check_here(l);
 	list_add_tail(&l->work[q], &d->link);
+}
+
+void loop_idle(struct loop *l, struct loop_deferred *d)
+{
+	loop_check_here(l);
+	if (list_empty(&l->idle))
+		l->idle_ns = clock_real_mono_ns();
+	list_add_tail(&l->idle, &d->link);
 }
 
 void loop_again(struct loop *l, enum loop_queue q, struct loop_again *a)
@@ -484,7 +493,8 @@ static void loop_count_turn(struct loop *l)
 
 void loop_turn(struct loop *l)
 {
-	bool wait = !loop_must_not_wait(l);
+	bool wait = !loop_must_not_wait(l), last_look = wait && !list_empty(&l->idle);
+	wait = wait && !last_look;
 	if (wait)
 		loop_arm_wake(l);
 	l->awake = false;
@@ -493,6 +503,8 @@ void loop_turn(struct loop *l)
 	CHECK(r >= 0);
 	if (wait)
 		mbox_awake(l->mbox);
+	if (last_look && !l->awake && !mbox_any(l->mbox))
+		loop_run_list(&l->idle, LOOP_DEFERRED_NS);
 	loop_wake_up(l);
 	atomic_store_explicit(&l->beat_ns, l->turn_start_ns, memory_order_relaxed);
 	loop_run_timers(l);
@@ -503,5 +515,7 @@ void loop_turn(struct loop *l)
 	loop_run_list(&l->deferred, LOOP_DEFERRED_NS);
 	loop_run_list(&l->work[LOOP_SOON], LOOP_SOON_NS);
 	loop_run_list(&l->work[LOOP_LATER], LOOP_LATER_NS);
+	if (!list_empty(&l->idle) && clock_real_mono_ns() - l->idle_ns >= LOOP_IDLE_NS)
+		loop_run_list(&l->idle, LOOP_DEFERRED_NS);
 	loop_count_turn(l);
 }

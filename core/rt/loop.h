@@ -4,6 +4,7 @@
  *
  * A turn: libevent callbacks (sockets, timers) > mailbox (all that was there, with a budget) > jobs
  * (slices, total JOB_TURN_NS) > end-of-turn list > work that may wait > next turn.
+ * Before it waits it looks once more, without waiting, if something is to be done then (loop_idle).
  * Each has its time; what does not fit goes on in the next turn, in order.
  * The loop caches its time once per turn (loop_now_ms, loop_now_ns). Turn lengths go to M_TURN,
  * waiting left out.
@@ -92,6 +93,12 @@ static inline void loop_again_begin(struct loop_again *a)
 {
 	a->set = false;
 }
+/*
+ * Runs fn(d) once, when the loop has nothing else to do, or LOOP_IDLE_NS after, whichever is sooner:
+ * for what is cheaper done once for many (handing over to another thread).
+ */
+#define LOOP_IDLE_NS 2000000u
+void loop_idle(struct loop *l, struct loop_deferred *d);
 /* Have the callbacks of this turn had their time, or do others wait in LOOP_SOON already? */
 bool loop_is_late(const struct loop *l);
 /* The first of both alone. */

@@ -52,6 +52,8 @@ struct loop {
 	int jobs_due[JOB_CLASSES];               /* what each is owed */
 	struct list_link job_groups[JOB_CHAINS]; /* leaders, by group and class */
 	struct list_link work[LOOP_QUEUES];
+	struct list_link idle; /* loop_idle */
+	uint64_t idle_ns;      /* real clock; since when there is something in it */
 	bool stopping;
 	const struct limits *limits;
 	struct snap_seat *seat;

@@ -11,6 +11,8 @@
 
 #define POOL_BYTES     (8u << 20) /* frames kept by a loop for reuse */
 #define POOL_FRAME_MAX (1u << 20) /* larger payloads are freed */
+/* so much goes to the writer at once: nothing is gained by waiting for more */
+#define OUT_BYTES (1u << 20)
 
 static struct walog_end *end_here(const struct walog *w)
 {
@@ -61,6 +63,51 @@ void walog_frame_pad(struct walog_frame *f)
 	memset(f->payload.data + f->payload.len, 0, WALSEG_ALIGN);
 }
 
+static void out_send(struct walog_end *e)
+{
+	struct walog_frame *f = e->out;
+	if (!f)
+		return;
+	list_del(&e->out_work.link);
+	e->out = e->out_last = NULL;
+	e->out_now_bytes = 0;
+	mbox_send(e->w->mbox, &f->_msg); /* they belong to the writer now */
+}
+
+static void out_idle(struct loop_deferred *d)
+{
+	struct walog_end *e = CONTAINER_OF(d, struct walog_end, out_work);
+	list_init(&d->link); /* off its list already */
+	out_send(e);
+}
+
+void walog_end_init(struct walog *w, struct walog_end *e)
+{
+	e->w = w;
+	e->out_work.fn = out_idle;
+}
+
+void walog_end_flush(void *walog)
+{
+	out_send(end_here(walog));
+}
+
+/* Frames of one time of a loop being busy go together: one wake-up, and one sync if they can. */
+static void out_add(struct walog_end *e, struct walog_frame *f)
+{
+	f->_next = NULL;
+	if (e->out)
+		e->out_last->_next = f;
+	else
+		e->out = f;
+	if (e->out == f)
+		loop_idle(loop_here(), &e->out_work);
+	e->out_last = f;
+	e->out_now_bytes += f->_len;
+	if (e->out_now_bytes >= OUT_BYTES)
+		out_send(e);
+}
+
 uint64_t walog_submit(struct walog *w, struct walog_frame *take_f)
 {
 	struct walog_frame *f = take_f;
@@ -73,7 +120,7 @@ uint64_t walog_submit(struct walog *w, struct walog_frame *take_f)
 	f->_log = w;
 	e->out_bytes += f->_len;
 	uint64_t position = ++e->handed;
-	mbox_send(w->mbox, &f->_msg); /* f belongs to the writer now */
+	out_add(e, f);
 	return position;
 }
 

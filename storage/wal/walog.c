@@ -490,10 +490,8 @@ static bool lazy(const struct walog *w)
 	return w->sync != WALOG_SYNC_COMMIT || !walog_holds(WALOG_BREAK_ACK_AFTER_SYNC);
 }
 
-void walog_frame_arrived(struct mbox_msg *msg)
+static void frame_take(struct walog *w, struct walog_frame *f)
 {
-	struct walog_frame *f = CONTAINER_OF(msg, struct walog_frame, _msg);
-	struct walog *w = f->_log;
 	w->peers[f->_loop].taken++;
 	/* Mode off promises at once, as long as this cannot fill the memory. */
 	if (w->sync == WALOG_SYNC_OFF && !w->state && w->queue.bytes < UNSYNCED_BYTES &&
@@ -506,6 +504,15 @@ void walog_frame_arrived(struct mbox_msg *msg)
 	frame_list_push(&w->queue, f);
 	if (w->sync == WALOG_SYNC_OFF && !w->write_due_ns)
 		w->write_due_ns = clock_real_mono_ns() + LAZY_MS * MS;
+}
+
+/* One of a chain that a loop sends. */
+void walog_frame_arrived(struct mbox_msg *msg)
+{
+	for (struct walog_frame *f = CONTAINER_OF(msg, struct walog_frame, _msg), *next; f; f = next) {
+		next = f->_next;
+		frame_take(f->_log, f);
+	}
 }
 
 void walog_complete_arrived(struct mbox_msg *msg)
@@ -867,6 +874,8 @@ enum err walog_create(const struct walog_opts *o, struct walog **out, struct err
 	w->arg = o->arg;
 	w->stop_msg.fn = stop_arrived;
 	w->ends = mem_zalloc(w->loops * sizeof(*w->ends));
+	for (unsigned i = 0; i < w->loops; i++)
+		walog_end_init(w, &w->ends[i]);
 	w->peers = mem_zalloc(w->loops * sizeof(*w->peers));
 	list_init(&w->segs);
 	w->next_seq = r->next_seq ? r->next_seq : 1;
@@ -913,6 +922,8 @@ enum err walog_create(const struct walog_opts *o, struct walog **out, struct err
 void walog_stop(struct walog *w)
 {
 	CHECK(w->thread);
+	for (unsigned i = 0; i < w->loops; i++)
+		team_run_on(w->team, i, walog_end_flush, w);
 	mbox_send(w->mbox, &w->stop_msg);
 	thread_join(w->thread);
 	w->thread = NULL;

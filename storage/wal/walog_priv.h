@@ -105,6 +105,11 @@ struct walog_seg {
 struct walog_end {
 	uint64_t handed, durable, out_bytes /* handed over and not home */;
 	enum err state;
+	/* handed over, to go to the writer with what else this turn brings: oldest first */
+	struct walog_frame *out, *out_last;
+	uint64_t out_now_bytes; /* of those */
+	struct loop_deferred out_work;
+	struct walog *w;
 	struct walog_frame *pool;
 	uint64_t pool_bytes;
 	char _apart[CACHE_LINE]; /* from what the next loop writes */
@@ -176,6 +181,9 @@ struct walog {
 
 /* walend.c, on the loop that the message is for. */
 void walog_report_arrived(struct mbox_msg *msg);
+void walog_end_init(struct walog *w, struct walog_end *e);
+/* On a loop: what it has handed over goes to the writer. */
+void walog_end_flush(void *walog);
 void walog_frame_free(struct walog_frame *f);
 void walog_frame_pad(struct walog_frame *f);
 /* walog.c, on the writer's thread. */

@@ -136,6 +136,58 @@ static bool chain_done(void *arg)
 	return ((struct chain *)arg)->runs == 3;
 }
 
+/* ---- when there is nothing else to do ---- */
+
+static struct idle {
+	struct loop_deferred d, busy;
+	uint64_t begun_ns, ran_ns;
+	unsigned runs;
+	bool keep_busy;
+} idle;
+
+static void idle_run(struct loop_deferred *d)
+{
+	struct idle *i = CONTAINER_OF(d, struct idle, d);
+	i->runs++;
+	i->ran_ns = clock_real_mono_ns();
+}
+
+/* A loop that always has work. */
+static void idle_busy(struct loop_deferred *d)
+{
+	struct idle *i = CONTAINER_OF(d, struct idle, busy);
+	if (!i->runs)
+		loop_defer(loop_here(), d);
+}
+
+static void idle_start(void *arg)
+{
+	struct idle *i = arg;
+	i->d.fn = idle_run;
+	i->busy.fn = idle_busy;
+	i->runs = 0;
+	i->begun_ns = clock_real_mono_ns();
+	if (i->keep_busy)
+		loop_defer(loop_here(), &i->busy);
+	loop_idle(loop_here(), &i->d);
+}
+
+static bool idle_done(void *arg)
+{
+	return ((struct idle *)arg)->runs > 0;
+}
+
+static void idle_waits_for_the_rest(struct testteam *tt)
+{
+	testteam_run(tt, 0, idle_start, &idle);
+	tap_ok(testteam_wait(tt, 0, idle_done, &idle, 5000), "a loop with nothing to do runs it");
+	idle.keep_busy = true;
+	testteam_run(tt, 0, idle_start, &idle);
+	tap_ok(testteam_wait(tt, 0, idle_done, &idle, 5000), "one that is always busy does so, too");
+	tap_ok(idle.ran_ns - idle.begun_ns >= LOOP_IDLE_NS, "but not before its time");
+	tap_is_u64(idle.runs, 1, "and once");
+}
+
 /* ---- work that may wait ---- */
 
 /* Each piece takes 400 us; between them a turn does other things, too. */
@@ -308,6 +360,7 @@ int main(void)
 	testteam_run(&tt, 0, chain_start, &c);
 	tap_ok(testteam_wait(&tt, 0, chain_done, &c, 5000), "deferred work may defer itself again");
 	tap_is_u64(c.seen_inside, 0, "and never runs below its caller");
+	idle_waits_for_the_rest(&tt);
 	work_takes_turns(&tt);
 	testteam_stop(&tt);
 	stop_drains();
