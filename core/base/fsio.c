@@ -26,6 +26,7 @@ struct fsio_dir {
 struct fsio_file {
 	int fd;
 	char *path;
+	bool direct;
 };
 
 static const struct fsio_ops *ops = &fsio_real;
@@ -233,13 +234,19 @@ void fsio_close(struct fsio_file *f)
 	mem_free(f);
 }
 
-enum err fsio_write_at(struct fsio_file *f, const void *data, size_t len, uint64_t off)
+/* struct iovec has no const */
+static struct iovec iov_of(const void *data, size_t len)
 {
 	union {
 		const void *in;
 		void *out;
-	} p = { .in = data }; /* struct iovec has no const */
-	struct iovec v = { .iov_base = p.out, .iov_len = len };
+	} p = { .in = data };
+	return (struct iovec){ .iov_base = p.out, .iov_len = len };
+}
+
+enum err fsio_write_at(struct fsio_file *f, const void *data, size_t len, uint64_t off)
+{
+	struct iovec v = iov_of(data, len);
 	return fsio_writev_at(f, &v, 1, off);
 }
 
@@ -268,6 +275,15 @@ enum err fsio_sync(struct fsio_file *f)
 	uint64_t begun_ns = clock_real_mono_ns();
 	enum err e = ops->sync(f);
 	use.ns += clock_real_mono_ns() - begun_ns;
+	return e;
+}
+
+enum err fsio_write_sync(struct fsio_file *f, const void *data, size_t len, uint64_t off)
+{
+	uint64_t begun_ns = clock_real_mono_ns();
+	enum err e = ops->write_sync(f, data, len, off);
+	use.ns += clock_real_mono_ns() - begun_ns;
+	use.bytes += e ? 0 : len;
 	return e;
 }
 
@@ -434,13 +450,36 @@ static enum err real_sync(struct fsio_file *f)
 	return fdatasync(f->fd) == 0 ? ERR_OK : err_note(ERR_SYNC, errno);
 }
 
+/* Forced writes of the page cache cost more than a flush behind all of them. */
+static enum err real_write_sync(struct fsio_file *f, const void *data, size_t len, uint64_t off)
+{
+	struct iovec v = iov_of(data, len);
+	while (f->direct && v.iov_len) {
+		ssize_t n = pwritev2(f->fd, &v, 1, (off_t)off, RWF_DSYNC);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+			break;
+		if (n <= 0) { /* which of both has failed is not told */
+			int why = n < 0 ? errno : EIO;
+			return why == ENOSPC ? err_of_errno(why) : err_note(ERR_SYNC, why);
+		}
+		off += (uint64_t)n;
+		v = iov_of((const uint8_t *)v.iov_base + n, v.iov_len - (size_t)n);
+	}
+	enum err e = v.iov_len ? real_write_at(f, &v, 1, off) : ERR_OK;
+	return e || (f->direct && !v.iov_len) ? e : real_sync(f);
+}
+
 static enum err real_direct(struct fsio_file *f, bool on)
 {
 	int flags = fcntl(f->fd, F_GETFL);
 	if (flags < 0)
 		return err_of_errno(errno);
-	if (fcntl(f->fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0)
+	if (fcntl(f->fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0) {
+		f->direct = on;
 		return ERR_OK;
+	}
 	return errno == EINVAL || errno == EOPNOTSUPP ? ERR_UNSUPPORTED : err_of_errno(errno);
 }
 
@@ -537,6 +576,7 @@ const struct fsio_ops fsio_real = {
 	.write_at = real_write_at,
 	.read_at = real_read_at,
 	.sync = real_sync,
+	.write_sync = real_write_sync,
 	.direct = real_direct,
 	.allocate = real_allocate,
 	.truncate = real_truncate,

@@ -54,11 +54,17 @@ MUST_CHECK enum err fsio_read_nowait(struct fsio_file *f, void *data, size_t len
 MUST_CHECK enum err fsio_sync(struct fsio_file *f); /* fdatasync; ERR_SYNC is final for this file */
 /*
  * on: writes and reads go past the page cache from now on (O_DIRECT); memory, offset and length of
- * each are multiples of FSIO_BLOCK then. ERR_UNSUPPORTED: this file system has no such writes. One that says
- * so only when it is written to (EINVAL) gives ERR_IO there.
+ * each are multiples of FSIO_BLOCK then. ERR_UNSUPPORTED: this file system has none such. One that
+ * says so only when it is written to (EINVAL) gives ERR_IO there.
  */
 #define FSIO_BLOCK 4096u
 MUST_CHECK enum err fsio_direct(struct fsio_file *f, bool on);
+/*
+ * fsio_write_at and fsio_sync in one, the sync of these bytes alone: where writes are direct, one
+ * call (RWF_DSYNC), which a disk without a volatile cache, or with forced writes (FUA), needs no
+ * flush for. ERR_SYNC as of fsio_sync; another error: nothing was synced.
+ */
+MUST_CHECK enum err fsio_write_sync(struct fsio_file *f, const void *data, size_t len, uint64_t off);
 /* What this thread has written and synced of files, ever: bytes, and the time it waited for it. */
 struct fsio_use {
 	uint64_t bytes, ns;
@@ -86,6 +92,7 @@ struct fsio_ops {
 	enum err (*write_at)(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off);
 	enum err (*read_at)(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait);
 	enum err (*sync)(struct fsio_file *f);
+	enum err (*write_sync)(struct fsio_file *f, const void *data, size_t len, uint64_t off);
 	enum err (*direct)(struct fsio_file *f, bool on);
 	enum err (*allocate)(struct fsio_file *f, uint64_t size);
 	enum err (*truncate)(struct fsio_file *f, uint64_t size);

@@ -94,8 +94,8 @@ static inline void loop_again_begin(struct loop_again *a)
 	a->set = false;
 }
 /*
- * Runs fn(d) once, when the loop has nothing else to do, or LOOP_IDLE_NS after, whichever is sooner:
- * for what is cheaper done once for many (handing over to another thread).
+ * Runs fn(d) once, when the loop has nothing else to do, or LOOP_IDLE_NS after, whichever is
+ * sooner: for what is cheaper done once for many (handing over to another thread).
  */
 #define LOOP_IDLE_NS 2000000u
 void loop_idle(struct loop *l, struct loop_deferred *d);

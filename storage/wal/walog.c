@@ -262,15 +262,31 @@ static enum err stage_put(struct walog *w, struct walog_seg *s, const void *data
 	return e;
 }
 
-/* Zeroes up to the end of the block, and out with the rest. */
-static enum err stage_end(struct walog *w, struct walog_seg *s)
+/* What stands in the stage is all that is to be synced. */
+static enum err stage_commit(struct walog *w, struct walog_seg *s)
+{
+	uint64_t from = clock_real_mono_ns();
+	enum err e = fsio_write_sync(s->file, w->stage, w->stage_len, w->stage_at);
+	if (e && e != ERR_NOSPACE && e != ERR_SYNC)
+		e = fsio_write_sync(s->file, w->stage, w->stage_len, w->stage_at);
+	metric_observe_ns(M_LOG_SYNC, clock_real_mono_ns() - from);
+	w->stage_at += w->stage_len;
+	w->stage_len = 0;
+	return e;
+}
+
+/* Zeroes up to the end of the block, and out with the rest. from: where the first piece stands. */
+static enum err stage_end(struct walog *w, struct walog_seg *s, uint64_t from, bool commit)
 {
 	if (ends_blocks(w)) {
 		size_t end = (size_t)walseg_block_end(w->stage_len);
 		memset(w->stage + w->stage_len, 0, end - w->stage_len);
 		w->stage_len = end;
 	}
-	return w->stage_len ? stage_write(w, s) : ERR_OK;
+	if (commit && w->stage_at == from)
+		return stage_commit(w, s);
+	enum err e = w->stage_len ? stage_write(w, s) : ERR_OK;
+	return e || !commit ? e : seg_sync(s);
 }
 
 static enum err frame_write(struct walog *w, struct walog_seg *s, struct walog_frame *f)
@@ -288,8 +304,8 @@ static enum err frame_write(struct walog *w, struct walog_seg *s, struct walog_f
 	return e ? e : stage_put(w, s, f->payload.data, (size_t)space - sizeof(head));
 }
 
-/* Puts the unwritten frames of batch behind what the segment holds. */
-static enum err seg_write(struct walog *w, struct walog_seg *s)
+/* Puts the unwritten frames of batch behind what the segment holds. commit: and syncs them. */
+static enum err seg_write(struct walog *w, struct walog_seg *s, bool commit)
 {
 	uint64_t frames = 0, from = s->offset;
 	enum err e = ERR_OK;
@@ -300,7 +316,7 @@ static enum err seg_write(struct walog *w, struct walog_seg *s)
 		frames++;
 	}
 	if (!e)
-		e = stage_end(w, s);
+		e = stage_end(w, s, from, commit);
 	if (e)
 		return e;
 	s->offset = w->stage_at;
@@ -462,9 +478,7 @@ static enum err segment_open(struct walog *w)
 	bool last = walog_holds(WALOG_BREAK_HEADER_LAST);
 	enum err e = last ? ERR_OK : head_commit(s, &head);
 	if (!e)
-		e = seg_write(w, s);
-	if (!e)
-		e = seg_sync(s);
+		e = seg_write(w, s, true);
 	if (e && last) { /* it has no head: it does not exist */
 		walprep_give(w->prep, s->slot, s->file, WALPREP_REMOVE);
 		seg_free(s);
@@ -621,13 +635,13 @@ static bool batch_switch(struct walog *w)
 
 static void batch_write(struct walog *w)
 {
-	enum err e = seg_write(w, w->cur);
+	enum err e = seg_write(w, w->cur, !lazy(w));
 	if (e) {
-		failed(w, e, "write");
+		failed(w, e, lazy(w) ? "write" : "write or sync");
 		return;
 	}
 	if (!lazy(w)) {
-		batch_sync(w);
+		batch_synced(w);
 		return;
 	}
 	promised_home(w);
@@ -735,9 +749,7 @@ static void mark_write(struct walog *w)
 	    w->cur->size - w->cur->offset < walseg_frame_space(0))
 		return;
 	mark_add(w);
-	enum err e = seg_write(w, w->cur);
-	if (!e)
-		e = seg_sync(w->cur);
+	enum err e = seg_write(w, w->cur, true);
 	if (e)
 		LOG_WARN("log_mark", "err=\"%s\"", err_why(e));
 	w->unwritten = NULL;

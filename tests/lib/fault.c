@@ -101,6 +101,18 @@ static enum err fault_allocate(struct fsio_file *f, uint64_t size)
 	return e ? e : under->allocate(f, size);
 }
 
+/* A write, and a sync. */
+static enum err fault_write_sync(struct fsio_file *f, const void *data, size_t len, uint64_t off)
+{
+	union {
+		const void *in;
+		void *out;
+	} p = { .in = data };
+	struct iovec v = { .iov_base = p.out, .iov_len = len };
+	enum err e = fault_write_at(f, &v, 1, off);
+	return e ? e : fault_sync(f);
+}
+
 static enum err fault_direct(struct fsio_file *f, bool on)
 {
 	return under->direct(f, on);
@@ -184,6 +196,7 @@ static const struct fsio_ops fault_table = {
 	.write_at = fault_write_at,
 	.read_at = fault_read_at,
 	.sync = fault_sync,
+	.write_sync = fault_write_sync,
 	.direct = fault_direct,
 	.allocate = fault_allocate,
 	.truncate = fault_truncate,

@@ -433,6 +433,17 @@ static enum err rec_sync(struct fsio_file *f)
 	return e;
 }
 
+static enum err rec_write_sync(struct fsio_file *f, const void *data, size_t len, uint64_t off)
+{
+	union {
+		const void *in;
+		void *out;
+	} p = { .in = data };
+	struct iovec v = { .iov_base = p.out, .iov_len = len };
+	enum err e = rec_write_at(f, &v, 1, off);
+	return e ? e : rec_sync(f);
+}
+
 static enum err rec_read_at(struct fsio_file *f, void *data, size_t len, uint64_t off, bool nowait)
 {
 	return fsio_real.read_at(f, data, len, off, nowait);
@@ -560,6 +571,7 @@ static const struct fsio_ops rec_table = {
 	.write_at = rec_write_at,
 	.read_at = rec_read_at,
 	.sync = rec_sync,
+	.write_sync = rec_write_sync,
 	.direct = rec_direct,
 	.allocate = rec_allocate,
 	.truncate = rec_truncate,

@@ -250,6 +250,12 @@ static enum err writer_sync(struct fsio_file *f)
 	return fsio_real.sync(f);
 }
 
+static enum err writer_write_sync(struct fsio_file *f, const void *data, size_t len, uint64_t off)
+{
+	enum err e = fsio_write_at(f, data, len, off);
+	return e ? e : writer_sync(f);
+}
+
 static void all_found(const char *dir, uint64_t sent, const char *what)
 {
 	struct walclient_found f;
@@ -271,6 +277,7 @@ static void read_only(const char *root)
 	struct bench b;
 	struct fsio_ops ops = fsio_real;
 	ops.sync = writer_sync;
+	ops.write_sync = writer_write_sync;
 	fsio_hook(&ops);
 	bench_open(&b, root, "broken", WALOG_SYNC_COMMIT);
 	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 5));
@@ -302,6 +309,7 @@ static void read_only_idle(const char *root)
 	struct bench b;
 	struct fsio_ops ops = fsio_real;
 	ops.sync = writer_sync;
+	ops.write_sync = writer_write_sync;
 	fsio_hook(&ops);
 	bench_open(&b, root, "idle", WALOG_SYNC_INTERVAL);
 	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 5));
@@ -363,6 +371,7 @@ static void bad_place(const char *root)
 	struct bench b;
 	struct fsio_ops ops = fsio_real;
 	ops.sync = writer_sync;
+	ops.write_sync = writer_write_sync;
 	fsio_hook(&ops);
 	bench_open(&b, root, "place", WALOG_SYNC_COMMIT);
 	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 5));
