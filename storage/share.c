@@ -14,8 +14,16 @@ struct share *share_create(const struct share_env *env, struct loop *loop, unsig
 	return sh;
 }
 
+void share_trail(struct share *sh, unsigned shards, uint64_t seed)
+{
+	trail_init(&sh->trail, shards, sh->env->loops, seed);
+	for (unsigned k = 0; k < sh->shards_count; k++)
+		trail_head(&sh->trail, &sh->shards[k]->head);
+}
+
 void share_free(struct share *sh)
 {
+	trail_release(&sh->trail);
 	slab_free(sh->mem);
 	newest_release(&sh->newest);
 	mem_free(sh->shards);
@@ -86,7 +94,7 @@ int64_t share_bounded(const struct share *sh, int64_t t_newest_ms)
 
 uint64_t share_head_bytes(const struct share *sh)
 {
-	uint64_t sum = slab_bytes(sh->mem) + slab_stock_bytes(sh->mem);
+	uint64_t sum = slab_bytes(sh->mem) + slab_stock_bytes(sh->mem) + trail_bytes(&sh->trail);
 	for (unsigned k = 0; k < sh->shards_count; k++)
 		sum += head_bytes(&sh->shards[k]->head);
 	return sum;

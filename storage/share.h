@@ -16,6 +16,7 @@
 #include "core/rt/latch.h"
 #include "core/rt/loop.h"
 #include "core/rt/work.h"
+#include "storage/head/trail.h"
 #include "storage/newest.h"
 #include "storage/shard.h"
 
@@ -46,12 +47,15 @@ struct share {
 	bool stocking;
 	struct shard **shards; /* of this loop: shard index + k * loops */
 	unsigned shards_count;
+	struct trail trail;               /* of their heads, in this order */
 	struct newest newest;             /* as far as this loop has heard */
 	uint64_t series[SHARE_LOOPS_MAX]; /* active, per loop; others' as they told last */
 	enum err refuse; /* 0, or why no write is taken: ERR_NOSPACE (disk), ERR_STOPPING */
 };
 
 struct share *share_create(const struct share_env *env, struct loop *loop, unsigned index);
+/* Its shards are known. Of the store: how many shards, the seed of fingerprints. */
+void share_trail(struct share *sh, unsigned shards, uint64_t seed);
 void share_free(struct share *sh); /* its shards are released before */
 
 /*

@@ -110,6 +110,7 @@ static void shares_make(struct store *st)
 			shard_init(st->shards[j], sh, j, st->manifest.seed);
 			sh->shards[sh->shards_count++] = st->shards[j];
 		}
+		share_trail(sh, st->manifest.shards, st->manifest.seed);
 	}
 }
 

@@ -12,7 +12,7 @@
 #include "bench/micro/used.h"
 #include "core/base/arena.h"
 #include "core/base/hash.h"
-#include "storage/head/head.h"
+#include "storage/head/trail.h"
 #include "storage/meta/postings.h"
 
 #include <malloc.h>
@@ -29,9 +29,9 @@ struct bench {
 	uint32_t series, shards, step_s;
 	struct slab *mem;
 	struct head *heads;
+	struct trail trail;
 	uint8_t *bytes; /* labels of all series */
 	size_t *at;
-	uint64_t *fps;
 	uint64_t rows, put_ns, again_ns, frozen, freeze_ns, read_ns, read_rows, drop_ns;
 };
 struct parts {
@@ -45,7 +45,6 @@ static void series_make(struct bench *b)
 	arena_init(&a, 1 << 16);
 	b->bytes = slab_map((size_t)b->series * 220);
 	b->at = mem_alloc(((size_t)b->series + 1) * sizeof *b->at);
-	b->fps = mem_alloc((size_t)b->series * sizeof *b->fps);
 	size_t at = 0;
 	for (uint32_t i = 0; i < b->series; i++) {
 		char name[64], inst[64], cpu[16];
@@ -56,7 +55,6 @@ static void series_make(struct bench *b)
 		struct labels ls = label_make(&a, LABEL_NAME, name, "cpu", cpu, "instance", inst,
 		    "job", "node_exporter", "mode", modes[metric % 5], "revision", "r0", NULL);
 		b->at[i] = at;
-		b->fps[i] = label_fingerprint(ls, 0, SEED).lo;
 		memcpy(b->bytes + at, ls.bytes, ls.len);
 		at += ls.len;
 		arena_reset(&a, 1 << 16);
@@ -94,12 +92,6 @@ static double value_of(uint32_t i, uint64_t r)
 	}
 }
 
-/* Series i is in shard i / HEAD_SUB % shards: what a request has for one shard stands together. */
-static struct head *head_of(const struct bench *b, uint32_t i)
-{
-	return &b->heads[i / HEAD_SUB % b->shards];
-}
-
 static void rows_of(const struct bench *b, uint32_t from, unsigned n, int64_t t_ms, uint64_t r,
     struct head_row *rows)
 {
@@ -107,7 +99,7 @@ static void rows_of(const struct bench *b, uint32_t from, unsigned n, int64_t t_
 		uint32_t i = from + k;
 		rows[k] = (struct head_row){ .labels = b->bytes + b->at[i],
 			.labels_len = (uint32_t)(b->at[i + 1] - b->at[i]),
-			.fp = b->fps[i],
+			.place = HEAD_PLACE_NONE,
 			.t_ms = t_ms,
 			.v = value_of(i, r) };
 	}
@@ -117,35 +109,43 @@ static void create(struct bench *b)
 {
 	uint64_t begun = used_cpu_ns();
 	for (uint32_t i = 0; i < b->series; i++) {
-		struct head *h = head_of(b, i);
 		struct labels ls = { .bytes = b->bytes + b->at[i],
 			.len = (uint32_t)(b->at[i + 1] - b->at[i]) };
-		uint32_t slot = head_create(h, b->fps[i], 0, h->series_count, ls);
-		head_follow(h, h->last, slot);
-		h->last = slot;
+		struct hash128 fp = label_fingerprint(ls, 0, SEED);
+		struct head *h = &b->heads[head_shard_of(fp, b->shards)];
+		(void)head_create(h, fp.lo, 0, h->series_count, ls);
 	}
 	printf("create: %.0f ns a series\n", (double)(used_cpu_ns() - begun) / b->series);
 }
 
-static uint64_t rows_put(struct head *h, struct head_row *rows, unsigned n, enum series_put want)
+static uint64_t rows_put(struct bench *b, struct head_row *rows, unsigned n, enum series_put want)
 {
 	uint64_t begun = used_cpu_ns();
-	head_resolve(h, 0, rows, n);
-	for (unsigned k = 0; k < n; k++)
+	trail_resolve(&b->trail, 0, rows, n);
+	for (unsigned k = 0; k < n; k++) {
+		struct head *h = &b->heads[rows[k].place];
 		CHECK(series_put(head_at(h, rows[k].slot), h->mem, &h->stats, rows[k].t_ms,
 		          rows[k].v) == want);
+	}
 	return used_cpu_ns() - begun;
+}
+
+static uint64_t scrape_put(struct bench *b, int64_t t_ms, uint64_t r, enum series_put want)
+{
+	struct head_row rows[TRAIL_ROWS];
+	uint64_t ns = 0;
+	for (uint32_t from = 0; from < b->series; from += TRAIL_ROWS) {
+		unsigned n = b->series - from < TRAIL_ROWS ? b->series - from : TRAIL_ROWS;
+		rows_of(b, from, n, t_ms, r, rows);
+		ns += rows_put(b, rows, n, want);
+	}
+	return ns;
 }
 
 static void scrape(struct bench *b, int64_t t_ms, uint64_t r)
 {
-	struct head_row rows[HEAD_SUB];
-	for (uint32_t from = 0; from < b->series; from += HEAD_SUB) {
-		unsigned n = b->series - from < HEAD_SUB ? b->series - from : HEAD_SUB;
-		rows_of(b, from, n, t_ms, r, rows);
-		b->put_ns += rows_put(head_of(b, from), rows, n, SERIES_PUT_NEW);
-		b->again_ns += rows_put(head_of(b, from), rows, n, SERIES_PUT_SAME);
-	}
+	b->put_ns += scrape_put(b, t_ms, r, SERIES_PUT_NEW);
+	b->again_ns += scrape_put(b, t_ms, r, SERIES_PUT_SAME);
 	b->rows += b->series;
 }
 
@@ -211,6 +211,9 @@ int main(int argc, char **argv)
 	b.heads = mem_zalloc(b.shards * sizeof *b.heads);
 	for (uint32_t k = 0; k < b.shards; k++)
 		head_init(&b.heads[k], b.mem, SEED);
+	trail_init(&b.trail, b.shards, 1, SEED);
+	for (uint32_t k = 0; k < b.shards; k++)
+		trail_head(&b.trail, &b.heads[k]);
 	create(&b);
 	unsigned scrapes = ROUND_S / b.step_s, n = 0;
 	struct parts sum = { 0 };
@@ -238,12 +241,12 @@ int main(int argc, char **argv)
 	    (double)b.put_ns / (double)b.rows, (double)b.again_ns / (double)b.rows,
 	    (double)b.freeze_ns / (double)b.frozen, (double)b.read_ns / (double)b.frozen,
 	    (double)b.read_ns / (double)b.read_rows, (double)b.drop_ns / (double)b.frozen);
+	trail_release(&b.trail);
 	for (uint32_t k = 0; k < b.shards; k++)
 		head_release(&b.heads[k]);
 	slab_free(b.mem);
 	mem_free(b.heads);
 	slab_unmap(b.bytes, (size_t)b.series * 220);
 	mem_free(b.at);
-	mem_free(b.fps);
 	return 0;
 }

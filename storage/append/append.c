@@ -156,35 +156,54 @@ void intake_append(struct intake *in, struct sink_req *req)
 
 /* ---- a step: rows to slices ---- */
 
-static struct step *step_get(struct intake *in, uint32_t rows)
+static struct step *step_get(struct intake *in)
 {
-	const struct intake_env *env = in->env;
 	struct step *sp;
 	if (list_empty(&in->step_pool)) {
 		sp = mem_zalloc(sizeof *sp + in->share->env->loops * sizeof sp->slices[0]);
 		list_init(&sp->link);
-		sp->ends = mem_alloc(env->shards * sizeof *sp->ends);
 	} else {
 		sp = CONTAINER_OF(list_pop(&in->step_pool), struct step, link);
 		in->step_pool_count--;
 	}
-	if (sp->cap < rows) {
-		mem_free(sp->rows);
-		mem_free(sp->fps);
-		mem_free(sp->places);
-		sp->cap = rows < 2048 ? 2048 : rows;
-		sp->rows = mem_array(NULL, sp->cap, sizeof *sp->rows);
-		sp->fps = mem_array(NULL, sp->cap, sizeof *sp->fps);
-		sp->places = mem_array(NULL, sp->cap, sizeof *sp->places);
-	}
 	return sp;
+}
+
+/* Rows are sorted by owner; exemplars by shard too, so that their groups in the log are few. */
+static unsigned step_keys(const struct intake_env *env, unsigned loops)
+{
+	return env->shards > loops ? env->shards : loops;
+}
+
+static inline unsigned step_key(
+    const struct step *sp, const struct intake_env *env, unsigned loops, unsigned shard)
+{
+	return UNLIKELY(sp->by_shard) ? env->places[shard] : shard % loops;
+}
+
+/* For rows that are sorted, ends are 0. */
+static void step_room(struct intake *in, struct step *sp, uint32_t rows)
+{
+	unsigned keys = step_keys(in->env, in->share->env->loops);
+	if (!sp->ends)
+		sp->ends = mem_alloc(keys * sizeof *sp->ends);
+	memset(sp->ends, 0, keys * sizeof *sp->ends);
+	if (sp->cap >= rows && sp->rows)
+		return;
+	mem_free(sp->rows);
+	mem_free(sp->fps);
+	mem_free(sp->shards);
+	sp->cap = rows < 2048 ? 2048 : rows;
+	sp->rows = mem_array(NULL, sp->cap, sizeof *sp->rows);
+	sp->fps = mem_array(NULL, sp->cap, sizeof *sp->fps);
+	sp->shards = mem_array(NULL, sp->cap, sizeof *sp->shards);
 }
 
 void append_step_free(struct step *sp)
 {
 	mem_free(sp->rows);
 	mem_free(sp->fps);
-	mem_free(sp->places);
+	mem_free(sp->shards);
 	mem_free(sp->ends);
 	mem_free(sp);
 }
@@ -199,7 +218,7 @@ void append_step_put(struct intake *in, struct step *sp)
 	in->step_pool_count++;
 }
 
-#define PLACE_NONE UINT16_MAX /* a row refused at home */
+#define SHARD_NONE UINT16_MAX /* a row refused at home */
 
 /* A row that is refused before anybody looks for its series. */
 static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32_t row)
@@ -270,8 +289,26 @@ static void step_exemplars(struct step *sp, const struct batch *b, uint32_t coun
 }
 
 /*
- * Fingerprints, once per run of rows of one series; counts by place. As many of count rows as half
- * of the time allows, at least a few: returns how many.
+ * One loop has all shards: its slice is the batch, nobody needs to know now whose a row is. How
+ * many rows; 0 when one of them is refused before its series is looked for.
+ */
+static uint32_t step_whole(
+    const struct append *ap, const struct batch_row *items, size_t from, uint32_t count)
+{
+	const struct batch *b = ap->req->batch;
+	bool odd = false;
+	if (ap->home->share->env->loops > 1 || from >= b->rows_count || from + count > UINT32_MAX)
+		return 0;
+	for (uint32_t i = 0; i < count; i++)
+		odd |= items[i].labels_len - 1 >= INTAKE_LABELS_MAX;
+	for (uint32_t i = 0; UNLIKELY(b->extras_bytes > 0) && i < count; i++)
+		odd |= items[i].flags & BATCH_EXTRA && items[i].extra->bad;
+	return odd ? 0 : count;
+}
+
+/*
+ * Fingerprints, once per run of rows of one series; counts by key. As many of count rows as half of
+ * the time allows, at least a few: returns how many.
  */
 static uint32_t step_hash(
     struct append *ap, struct step *sp, const struct batch_row *items, size_t from, uint32_t count)
@@ -280,9 +317,9 @@ static uint32_t step_hash(
 	const struct batch *b = ap->req->batch;
 	const uint8_t *labels = NULL;
 	uint32_t labels_len = UINT32_MAX, look = STEP_LOOK_ROWS, bytes = 0;
-	uint16_t place = 0;
+	uint16_t shard = 0;
 	uint64_t fp = 0, began_ns = clock_real_mono_ns();
-	sp->labels_max = 0;
+	const unsigned loops = ap->home->share->env->loops;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct batch_row *r = &items[i];
 		if (UNLIKELY(i >= look || bytes >= STEP_LOOK_BYTES)) {
@@ -293,87 +330,95 @@ static uint32_t step_hash(
 		}
 		if (UNLIKELY(r->flags || r->labels_len - 1 >= INTAKE_LABELS_MAX) &&
 		    refused_at_home(ap, r, (uint32_t)(from + i))) {
-			sp->places[i] = PLACE_NONE;
+			sp->shards[i] = SHARD_NONE;
 			continue;
 		}
 		if (r->labels != labels || r->labels_len != labels_len) {
 			labels = r->labels;
 			labels_len = r->labels_len;
 			bytes += labels_len;
-			if (labels_len > sp->labels_max)
-				sp->labels_max = labels_len;
 			struct hash128 h =
 			    label_fingerprint((struct labels){ .bytes = labels, .len = labels_len },
 			        b->tenant, env->seed);
 			fp = h.lo;
-			place = env->places[intake_shard_of(env, h)];
+			shard = (uint16_t)intake_shard_of(env, h);
 		}
 		sp->fps[i] = fp;
-		sp->places[i] = place;
-		sp->ends[place]++;
+		sp->shards[i] = shard;
+		sp->ends[step_key(sp, env, loops, shard)]++;
 	}
 	return count;
 }
 
-/* Stable counting sort; ends[] become the ends of places. How many were not refused. */
+/* Stable counting sort; ends[] become the ends of keys. How many were not refused. */
 static uint32_t step_sort(
     struct append *ap, struct step *sp, const struct batch_row *items, size_t from, uint32_t count)
 {
-	unsigned shards = ap->home->env->shards;
+	const struct intake_env *env = ap->home->env;
+	unsigned loops = ap->home->share->env->loops;
 	uint32_t sum = 0;
-	for (unsigned p = 0; p < shards; p++) {
+	for (unsigned p = 0; p < step_keys(env, loops); p++) {
 		uint32_t n = sp->ends[p];
 		sp->ends[p] = sum;
 		sum += n;
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		if (sp->places[i] == PLACE_NONE)
+		unsigned shard = sp->shards[i];
+		if (shard == SHARD_NONE)
 			continue;
-		const struct batch_row *r = &items[i];
-		struct head_row *to = &sp->rows[sp->ends[sp->places[i]]++];
-		*to = (struct head_row){ .labels = r->labels,
-			.labels_len = r->labels_len,
-			.row = (uint32_t)(from + i),
-			.fp = sp->fps[i],
-			.t_ms = r->t_ms,
-			.bits = r->bits,
-			.flags = r->flags };
-		if (UNLIKELY(r->bits == SAMPLE_HIST_BITS)) /* a float, for no pointer has them */
-			to->bits = SAMPLE_NAN_BITS;
+		struct head_row *to = &sp->rows[sp->ends[step_key(sp, env, loops, shard)]++];
+		intake_row_set(to, &items[i], (uint32_t)(from + i));
+		to->fp = sp->fps[i];
+		to->place = (uint16_t)(shard / loops);
 	}
 	return sum;
+}
+
+/* Of a sorted step: where the rows of a loop end. */
+static uint32_t step_end(const struct step *sp, const struct intake_env *env, unsigned loop)
+{
+	const struct share *at = env->intakes[loop]->share;
+	if (!sp->by_shard)
+		return sp->ends[loop];
+	return at->shards_count ? sp->ends[env->places[at->shards[at->shards_count - 1]->index]]
+	                        : UINT32_MAX;
+}
+
+/* Its slices: of a loop that owns all, the rows of the batch; else what was sorted. */
+static void step_cut(struct append *ap, struct step *sp, size_t from, uint32_t whole, bool metas)
+{
+	struct intake *home = ap->home;
+	const struct intake_env *env = home->env;
+	uint32_t begin = 0;
+	for (unsigned i = 0; i < home->share->env->loops; i++) {
+		struct slice *sl = &sp->slices[i];
+		slice_init(sl, ap, ap->judge, home, env->intakes[i]);
+		sl->step = sp;
+		sl->metas = metas && i == 0;
+		if (whole) {
+			sl->rows_from = (uint32_t)from;
+			sl->rows_count = whole;
+		} else {
+			uint32_t end = step_end(sp, env, i);
+			end = end == UINT32_MAX ? begin : end;
+			sl->rows = sp->rows + begin;
+			sl->rows_count = end - begin;
+			begin = end;
+		}
+		slice_weigh(sl);
+		if (sl->rows_count || sl->metas)
+			sp->open++;
+	}
 }
 
 /*
  * Others first, so that they work while this loop does. False: there was nothing to send, the step
  * is still the caller's.
  */
-static bool step_send(struct append *ap, struct step *sp, bool metas)
+static bool step_send(struct append *ap, struct step *sp)
 {
 	struct intake *home = ap->home;
-	const struct intake_env *env = home->env;
 	unsigned loops = home->share->env->loops;
-	unsigned place = 0;
-	uint32_t begin = 0;
-	for (unsigned i = 0; i < loops; i++) {
-		struct slice *sl = &sp->slices[i];
-		slice_init(sl, ap, ap->judge, home, env->intakes[i]);
-		sl->step = sp;
-		sl->rows = sp->rows + begin;
-		sl->ends = sp->ends + place;
-		sl->labels_max = sp->labels_max;
-		unsigned n = env->intakes[i]->share->shards_count;
-		uint32_t end = n ? sp->ends[place + n - 1] : begin;
-		sl->rows_count = end - begin;
-		sl->metas = metas && i == 0;
-		slice_weigh(sl);
-		for (unsigned k = 0; k < n; k++)
-			sl->ends[k] -= begin;
-		begin = end;
-		place += n;
-		if (sl->rows_count || sl->metas)
-			sp->open++;
-	}
 	ap->open += sp->open;
 	uint32_t open = sp->open;
 	if (!open)
@@ -401,19 +446,26 @@ static void append_step(struct append *ap)
 	bool metas = from == 0 && b->metas_count > 0;
 	ap->running = 1;
 	if (count || metas) {
-		struct step *sp = step_get(home, count);
+		struct step *sp = step_get(home);
 		sp->append = ap;
 		sp->open = 0;
-		memset(sp->ends, 0, home->env->shards * sizeof *sp->ends);
 		const struct batch_row *items = step_items(sp, b, from, &count);
-		count = step_hash(ap, sp, items, from, count);
+		uint32_t whole = step_whole(ap, items, from, count);
+		if (UNLIKELY(!whole)) {
+			step_room(home, sp, count);
+			sp->by_shard = items == sp->items;
+			count = step_hash(ap, sp, items, from, count);
+		}
 		if (LIKELY(from < b->rows_count || !b->rows_count)) /* exemplars go by its rows' */
 			ap->judge = judge_of(ap, from, count);
 		ap->next_row = from + count;
-		uint32_t sorted = step_sort(ap, sp, items, from, count);
-		if (UNLIKELY(items == sp->items))
-			step_exemplars(sp, b, sorted);
-		if (!step_send(ap, sp, metas))
+		if (UNLIKELY(!whole)) {
+			uint32_t sorted = step_sort(ap, sp, items, from, count);
+			if (UNLIKELY(sp->by_shard))
+				step_exemplars(sp, b, sorted);
+		}
+		step_cut(ap, sp, from, whole, metas);
+		if (!step_send(ap, sp))
 			append_step_put(home, sp);
 	}
 	append_ran(ap);

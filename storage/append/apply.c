@@ -11,10 +11,9 @@ struct apply {
 	struct share *sh; /* in->share */
 	struct slice *sl;
 	struct apply_odds *odds;
-	struct shard *shard;
 	struct walog_frame *frame; /* NULL = none open */
 	struct walrec_writer w;
-	bool group;            /* one of this shard is open in the frame */
+	struct shard *group;   /* whose group is open in the frame; NULL = none */
 	bool created;          /* series, in this sub-batch */
 	bool may_return;       /* one of them may be known to the catalog, under another id */
 	bool over;             /* its time */
@@ -23,19 +22,28 @@ struct apply {
 	enum intake_slow slow; /* new series came too fast */
 	uint64_t series_most;  /* of the tenant */
 	struct intake_bucket *bucket; /* the tenant's own; NULL: it has no rate */
-	unsigned logged;              /* rows in in->ids, t_ms, v */
-	unsigned extras;              /* of them have one in in->extras, hists */
+	struct made *made; /* series that were made, not in the log yet; in in->scratch */
+	uint32_t made_count, made_cap;
+	uint32_t extras_count; /* in in->extras, of rows that are not in the log yet */
 	struct label_limits limits;
-	struct shard_span span; /* of the rows of this shard */
 	struct changes_spans changed;
 	int64_t t_newest_ms; /* of all rows so far */
+	uint32_t bytes;      /* of labels compared since the last look at the clock */
+	uint64_t stored, dup, overwritten, late, hists;
+};
+
+/* A series made in this piece. */
+struct made {
+	uint32_t slot, next; /* of the same lane; LANE_NONE = the last one */
 };
 
 /*
  * Known rows are looked at in sub-batches, smaller ones when labels are large (SUB_LABELS bytes in
- * all are compared), unknown ones until they have cost LOOK_COST: one, and one more for each KiB.
+ * all are compared between two looks at the clock, or LOOK_ROWS rows), unknown ones until they have
+ * cost LOOK_COST: one, and one more for each KiB.
  */
 #define SUB_LABELS   (256u << 10)
+#define LOOK_ROWS    256u
 #define LOOK_COST    8u
 #define CROWDED_PART 10u        /* of all series: the last tenth is kept for tenants with few */
 #define HISTS_LOG    (1u << 20) /* bytes of histograms that a record of rows has, and one more */
@@ -48,46 +56,25 @@ static bool cost(struct apply *a, const struct head_row *r);
 static bool cost_look(struct apply *a);
 static void refuse_time(struct apply *a, const struct head_row *r);
 
+static inline struct shard *shard_of(const struct apply *a, const struct head_row *r)
+{
+	return a->sh->shards[r->place];
+}
+
 /* ---- frames ---- */
 
-static void group_open(struct apply *a)
+static void group_open(struct apply *a, struct shard *shard)
 {
 	if (!a->frame) {
 		a->frame = walog_frame(a->in->log);
 		walrec_begin(&a->w, &a->frame->payload);
 	}
-	if (a->group)
+	if (a->group == shard)
 		return;
-	walrec_group(&a->w, a->shard->index, ++a->shard->number);
+	walrec_group(&a->w, shard->index, ++shard->number);
 	if (a->sl->batch->own)
 		walrec_own(&a->w);
-	a->group = true;
-}
-
-/* Of a->logged rows with extras: they point into sh->hists, which is whole now. */
-static void extras_log(struct apply *a)
-{
-	struct intake *in = a->in;
-	const uint8_t *p = in->hists.data;
-	for (unsigned i = 0; i < a->extras; i++) {
-		in->extras[i].hist = p;
-		p += in->extras[i].hist_len;
-	}
-	walrec_rows_extras(&a->w, a->logged, in->ids, in->t_ms, in->v, a->extras, in->extras);
-	a->extras = 0;
-	buf_clear(&in->hists);
-}
-
-static void rows_log(struct apply *a)
-{
-	if (!a->logged)
-		return;
-	group_open(a);
-	if (LIKELY(!a->extras))
-		walrec_rows(&a->w, a->logged, a->in->ids, a->in->t_ms, a->in->v);
-	else
-		extras_log(a);
-	a->logged = 0;
+	a->group = shard;
 }
 
 static void frame_close(struct apply *a)
@@ -97,16 +84,123 @@ static void frame_close(struct apply *a)
 	walrec_end(&a->w);
 	walog_submit(a->in->log, a->frame);
 	a->frame = NULL;
-	a->group = false;
+	a->group = NULL;
 }
 
 /* Full frames go; the rest of the slice goes on under the shard's next number. */
 static void frame_split(struct apply *a)
 {
-	if (a->frame && UNLIKELY(walrec_full(&a->w))) {
-		rows_log(a);
+	if (a->frame && UNLIKELY(walrec_full(&a->w)))
 		frame_close(a);
+}
+
+/* ---- lanes: what goes to the log, by shard ---- */
+
+/* What reads would not find is not taken. */
+static int64_t oldest_of(const struct apply *a, const struct shard *shard)
+{
+	int64_t dead_ms = files_dead_before(&shard->list, a->sl->tenant);
+	return a->sl->judge.t_min_ms > dead_ms ? a->sl->judge.t_min_ms : dead_ms;
+}
+
+static void lane_open(struct apply *a, uint32_t place)
+{
+	struct intake *in = a->in;
+	in->lanes[place] = (struct lane){ .open = true,
+		.t_min_ms = oldest_of(a, a->sh->shards[place]),
+		.made = LANE_NONE,
+		.extra = LANE_NONE };
+	in->lanes_open[in->lanes_open_count++] = (uint16_t)place;
+}
+
+/* Definitions come before the rows that use them, storage README (2). */
+static void lane_defs(struct apply *a, struct lane *l, struct shard *shard)
+{
+	for (uint32_t i = l->made; i != LANE_NONE; i = a->made[i].next) {
+		const struct series *s = head_at(&shard->head, a->made[i].slot);
+		frame_split(a);
+		group_open(a, shard);
+		walrec_def(&a->w, s->id, s->tenant, s->labels, s->labels_len);
 	}
+	l->made = LANE_NONE;
+}
+
+/* Of the lane's rows: in order, with the bytes where they are now that in->hists is whole. */
+static uint32_t lane_extras(struct apply *a, const struct lane *l, struct walrec_extra *to)
+{
+	const struct intake *in = a->in;
+	uint32_t n = 0;
+	for (uint32_t i = l->extra; i != LANE_NONE; i = in->extras[i].next) {
+		to[n] = in->extras[i].e;
+		to[n++].hist = in->hists.data + in->extras[i].hist_at;
+	}
+	return n;
+}
+
+static void lane_log(struct apply *a, uint32_t place)
+{
+	struct lane *l = &a->in->lanes[place];
+	struct lane_rows *rows = &a->in->lane_rows[place];
+	struct shard *shard = a->sh->shards[place];
+	struct shard_span span = SHARD_SPAN_NONE;
+	SCRATCH struct walrec_extra extras[LANE_EXTRAS];
+	frame_split(a);
+	lane_defs(a, l, shard);
+	if (!l->count)
+		return;
+	group_open(a, shard);
+	if (LIKELY(l->extra == LANE_NONE))
+		walrec_rows(&a->w, l->count, rows->ids, rows->t_ms, rows->v);
+	else
+		walrec_rows_extras(&a->w, l->count, rows->ids, rows->t_ms, rows->v,
+		    lane_extras(a, l, extras), extras);
+	for (uint32_t i = 0; i < l->count; i++) {
+		span.min_ms = rows->t_ms[i] < span.min_ms ? rows->t_ms[i] : span.min_ms;
+		span.max_ms = rows->t_ms[i] > span.max_ms ? rows->t_ms[i] : span.max_ms;
+	}
+	shard->rows_since_round += l->count;
+	if (span.max_ms > shard->t_newest_ms)
+		shard->t_newest_ms = span.max_ms;
+	if (span.max_ms > a->t_newest_ms)
+		a->t_newest_ms = span.max_ms;
+	if (span.min_ms < shard->live_min_ms)
+		shard->live_min_ms = span.min_ms;
+	if (!a->sl->batch->own)
+		shard_span_add(&shard->span, span);
+	shard->newest_put_ns = loop_now_ns(a->sh->loop);
+	l->count = 0;
+	l->extra = LANE_NONE;
+}
+
+static void lanes_log(struct apply *a)
+{
+	struct intake *in = a->in;
+	for (uint32_t i = 0; i < in->lanes_open_count; i++)
+		lane_log(a, in->lanes_open[i]);
+	a->made_count = 0;
+	a->extras_count = 0;
+	buf_clear(&in->hists);
+}
+
+static void lanes_close(struct apply *a)
+{
+	struct intake *in = a->in;
+	lanes_log(a);
+	for (uint32_t i = 0; i < in->lanes_open_count; i++)
+		in->lanes[in->lanes_open[i]].open = false;
+	in->lanes_open_count = 0;
+}
+
+static inline void lane_add(struct apply *a, uint32_t place, uint32_t id, int64_t t_ms, double v)
+{
+	struct lane *l = &a->in->lanes[place];
+	struct lane_rows *rows = &a->in->lane_rows[place];
+	uint32_t n = l->count++;
+	rows->ids[n] = id;
+	rows->t_ms[n] = t_ms;
+	rows->v[n] = v;
+	if (UNLIKELY(n + 1 == LANE_ROWS))
+		lane_log(a, place);
 }
 
 /* ---- a slice ---- */
@@ -176,15 +270,21 @@ static struct intake_bucket *bucket_of(struct intake *in, uint32_t tenant, uint6
 	return &in->buckets[tenant];
 }
 
-static void verdict_count(uint64_t stored, uint64_t dup, uint64_t over, uint64_t late)
+static void verdict_add(const struct apply *a)
 {
-	metric_add(M_SAMPLES_STORED, stored);
-	if (dup)
-		metric_add(M_SAMPLES_DUPLICATE, dup);
-	if (over)
-		metric_add(M_SAMPLES_OVERWRITTEN, over);
-	if (late)
-		metric_add(M_SAMPLES_LATE, late);
+	struct shard_verdict *v = &a->sl->verdict;
+	v->stored += a->stored;
+	v->dup += a->dup;
+	v->over += a->overwritten;
+	v->late += a->late;
+	v->hists += a->hists;
+	metric_add(M_SAMPLES_STORED, a->stored);
+	if (a->dup)
+		metric_add(M_SAMPLES_DUPLICATE, a->dup);
+	if (a->overwritten)
+		metric_add(M_SAMPLES_OVERWRITTEN, a->overwritten);
+	if (a->late)
+		metric_add(M_SAMPLES_LATE, a->late);
 }
 
 /*
@@ -205,41 +305,46 @@ static void newest_raise(struct apply *a)
 	}
 	if (!newest_tell(&sh->newest, a->sl->tenant, own, t_ms, loop_now_ns(sh->loop)))
 		return;
-	group_open(a);
+	group_open(a, a->group ? a->group : sh->shards[0]);
 	walrec_newest(&a->w, a->sl->tenant, own, t_ms);
 }
 
-static unsigned sub_rows(const struct slice *sl)
-{
-	unsigned n = HEAD_SUB;
-	if (UNLIKELY(sl->labels_max > SUB_LABELS / HEAD_SUB))
-		n = SUB_LABELS / sl->labels_max;
-	return n ? n : 1;
-}
-
-/* Rows of the shard up to end. */
-static void shard_apply(struct apply *a, uint32_t end, unsigned step)
+/* Rows of the slice from rows_done on: how many are in *to. */
+static uint32_t rows_take(struct apply *a, struct head_row **to)
 {
 	struct slice *sl = a->sl;
-	struct shard *shard = a->shard;
-	uint32_t begin = sl->rows_done;
-	a->group = false;
-	a->span = SHARD_SPAN_NONE;
-	while (sl->rows_done < end && !a->over) {
-		uint32_t left = end - sl->rows_done;
-		sl->rows_done += sub_apply(a, sl->rows + sl->rows_done, left < step ? left : step);
-		a->over = a->over || intake_time_is_up(a->in);
+	uint32_t left = sl->rows_count - sl->rows_done, bytes = 0, n = 0;
+	uint32_t count = left < TRAIL_ROWS ? left : TRAIL_ROWS;
+	if (sl->rows) {
+		*to = sl->rows + sl->rows_done;
+		while (n < count && bytes < SUB_LABELS)
+			bytes += (*to)[n++].labels_len;
+	} else {
+		uint32_t row = sl->rows_from + sl->rows_done;
+		const struct batch_row *from = sl->batch->rows + row;
+		for (*to = a->in->sub; n < count && bytes < SUB_LABELS; n++) {
+			bytes += from[n].labels_len;
+			intake_row_set(&a->in->sub[n], &from[n], row + n);
+		}
 	}
-	shard->rows_since_round += sl->rows_done - begin;
-	if (a->span.max_ms > shard->t_newest_ms)
-		shard->t_newest_ms = a->span.max_ms;
-	if (a->span.max_ms > a->t_newest_ms)
-		a->t_newest_ms = a->span.max_ms;
-	if (a->span.min_ms < shard->live_min_ms)
-		shard->live_min_ms = a->span.min_ms;
-	if (!sl->batch->own)
-		shard_span_add(&shard->span, a->span);
-	shard->newest_put_ns = loop_now_ns(a->sh->loop);
+	a->bytes += bytes;
+	return n;
+}
+
+static void rows_run(struct apply *a)
+{
+	struct slice *sl = a->sl;
+	uint32_t looked = sl->rows_done;
+	while (sl->rows_done < sl->rows_count && !a->over) {
+		struct head_row *rows;
+		uint32_t count = rows_take(a, &rows);
+		sl->rows_done += sub_apply(a, rows, count);
+		if (a->over || (sl->rows_done - looked < LOOK_ROWS && a->bytes < SUB_LABELS))
+			continue;
+		looked = sl->rows_done;
+		a->bytes = 0;
+		a->over = intake_time_is_up(a->in);
+	}
 }
 
 /* What was put can be seen by now. */
@@ -261,22 +366,19 @@ bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 		.odds = odds,
 		.t_newest_ms = INT64_MIN,
 		.limits = intake_label_limits(in) };
-	unsigned step = sub_rows(sl);
 	loop_check_here(sh->loop);
 	tokens_fill(in, &a.slow);
 	const struct tenant_limits *own = tenant_limits_here(sl->tenant);
 	a.series_most = own->series ? own->series : UINT64_MAX;
 	a.bucket = bucket_of(in, sl->tenant, own->new_series_per_s);
 	share_series_count(sh);
-	for (unsigned k = 0; k < sh->shards_count && !a.over; k++) {
-		a.shard = sh->shards[k];
-		if (sl->rows_done < sl->ends[k])
-			shard_apply(&a, sl->ends[k], step);
-	}
+	rows_run(&a);
 	CHECK(a.over || sl->rows_done == sl->rows_count);
+	lanes_close(&a);
 	newest_raise(&a);
 	frame_close(&a);
 	tell_changes(&a);
+	verdict_add(&a);
 	if (sl->verdict.stored || a.judged)
 		sl->position =
 		    walog_handed(in->log); /* duplicates wait for all that was handed over, (3) */
@@ -284,59 +386,57 @@ bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 }
 
 /*
- * A row with a histogram or a start time: into memory. Its value and its extra stand where the next
- * row is logged.
+ * A row with a histogram or a start time: into memory. *v is its value; its extra is the last one
+ * of its lane now, for the row that comes next there.
  */
-static enum series_put extra_put(struct apply *a, struct series *s, const struct head_row *r)
+static enum series_put extra_put(
+    struct apply *a, struct series *s, const struct head_row *r, double *v)
 {
-	struct head *h = &a->shard->head;
+	struct head *h = &shard_of(a, r)->head;
 	struct intake *in = a->in;
+	struct lane *l = &in->lanes[r->place];
 	size_t at = in->hists.len;
-	double v = r->extra->v;
 	struct extra e = { .start_ms = r->extra->start_ms };
+	*v = r->extra->v;
 	if (r->extra->hist) {
 		hist_encode(r->extra->hist, &in->hists);
 		e.hist = in->hists.data + at;
 		e.hist_len = (uint32_t)(in->hists.len - at);
-		v = num_from_bits(SAMPLE_HIST_BITS);
-	} else if (sample_is_hist(v)) {
-		v = num_from_bits(SAMPLE_NAN_BITS);
+		*v = num_from_bits(SAMPLE_HIST_BITS);
+	} else if (sample_is_hist(*v)) {
+		*v = num_from_bits(SAMPLE_NAN_BITS);
 	}
-	in->v[a->logged] = v;
 	bool plain = !e.hist && !e.start_ms;
-	enum series_put put = series_put_slow(s, h->mem, &h->stats, r->t_ms, v, plain ? NULL : &e);
-	if (put == SERIES_PUT_SAME)
+	enum series_put put = series_put_slow(s, h->mem, &h->stats, r->t_ms, *v, plain ? NULL : &e);
+	if (put == SERIES_PUT_SAME) {
 		in->hists.len = at;
-	else if (!plain)
-		in->extras[a->extras++] = (struct walrec_extra){
-			.row = a->logged, .hist_len = e.hist_len, .start_ms = e.start_ms
+	} else if (!plain) {
+		uint32_t n = a->extras_count++;
+		in->extras[n] = (struct lane_extra){
+			.e = { .row = l->count, .hist_len = e.hist_len, .start_ms = e.start_ms },
+			.hist_at = at,
+			.next = LANE_NONE
 		};
+		*(l->extra == LANE_NONE ? &l->extra : &in->extras[l->extra_last].next) = n;
+		l->extra_last = n;
+	}
 	return put;
 }
 
 /* Histograms take their time and their room: is it over? */
 static bool extra_cost(struct apply *a, const struct head_row *r)
 {
-	if (a->in->hists.len >= HISTS_LOG) {
-		rows_log(a);
-		frame_split(a);
-	}
+	if (a->in->hists.len >= HISTS_LOG || a->extras_count == LANE_EXTRAS)
+		lanes_log(a);
 	a->costs += r->extra->hist ? 1 + (unsigned)(hist_cost(r->extra->hist) / 256) : 0;
 	return cost_look(a);
-}
-
-/* What reads would not find is not taken. */
-static int64_t oldest_of(const struct apply *a)
-{
-	int64_t dead_ms = files_dead_before(&a->shard->list, a->sl->tenant);
-	return a->sl->judge.t_min_ms > dead_ms ? a->sl->judge.t_min_ms : dead_ms;
 }
 
 #define CHANGED_AS_ONE (2 * CHANGES_SLOT_MS)
 
 /* Which times of rows changed: they are told one by one where they are far from each other. */
-static void changed_add(struct apply *a, const struct head_row *rows, unsigned count,
-    struct shard_span span, struct shard_span taken)
+static void changed_add(
+    struct apply *a, const struct head_row *rows, unsigned count, struct shard_span span)
 {
 	if (UNLIKELY(span.min_ms > span.max_ms))
 		return;
@@ -346,7 +446,8 @@ static void changed_add(struct apply *a, const struct head_row *rows, unsigned c
 	}
 	for (unsigned i = 0; i < count; i++) {
 		int64_t t = rows[i].t_ms;
-		if (rows[i].slot != SERIES_NONE && t >= taken.min_ms && t <= taken.max_ms)
+		if (rows[i].slot != SERIES_NONE && t >= a->in->lanes[rows[i].place].t_min_ms &&
+		    t <= a->sl->judge.t_max_ms)
 			changes_spans_add(&a->changed, t, t);
 	}
 }
@@ -358,17 +459,20 @@ static void changed_add(struct apply *a, const struct head_row *rows, unsigned c
 static inline __attribute__((always_inline)) unsigned rows_apply(
     struct apply *a, struct head_row *rows, unsigned count, const bool extras)
 {
-	struct head *h = &a->shard->head;
 	struct intake *in = a->in;
-	const int64_t t_min = oldest_of(a), t_max = a->sl->judge.t_max_ms;
-	uint32_t before = h->last;
-	uint64_t dup = 0, over = 0, late = 0, stored = 0, hists = 0;
+	struct trail *trail = &a->sh->trail;
+	const int64_t t_max = a->sl->judge.t_max_ms;
+	struct trail_mark before = trail_mark(trail);
+	const unsigned resolved = count;
 	struct shard_span span = SHARD_SPAN_NONE;
-	head_resolve(h, a->sl->tenant, rows, count);
+	trail_resolve(trail, a->sl->tenant, rows, count);
 	a->created = false;
 	for (unsigned i = 0; i < count; i++) {
 		struct head_row *r = &rows[i];
-		if (UNLIKELY(r->t_ms > t_max || r->t_ms < t_min)) {
+		struct lane *l = &in->lanes[r->place];
+		if (UNLIKELY(!l->open))
+			lane_open(a, r->place);
+		if (UNLIKELY(r->t_ms > t_max || r->t_ms < l->t_min_ms)) {
 			refuse_time(a, r);
 			continue;
 		}
@@ -379,58 +483,34 @@ static inline __attribute__((always_inline)) unsigned rows_apply(
 			if (r->slot == SERIES_NONE)
 				continue;
 		}
+		struct head *h = trail->heads[r->place];
 		struct series *s = head_at(h, r->slot);
+		double v = r->v;
 		/*
 		 * A guess that led elsewhere would put an acknowledged row where nobody finds it.
 		 */
 		CHECK((s->flags & (SERIES_USED | SERIES_UNDEFINED | SERIES_SHADOWED)) == SERIES_USED);
 		enum series_put put = !extras || !r->flags
-		    ? series_put(s, h->mem, &h->stats, r->t_ms, r->v)
-		    : extra_put(a, s, r);
-		stored++;
-		hists += extras && r->flags && r->extra->hist;
+		    ? series_put(s, h->mem, &h->stats, r->t_ms, v)
+		    : extra_put(a, s, r, &v);
+		a->stored++;
 		span.max_ms = r->t_ms > span.max_ms ? r->t_ms : span.max_ms;
 		span.min_ms = r->t_ms < span.min_ms ? r->t_ms : span.min_ms;
+		if (extras)
+			a->hists += r->flags && r->extra->hist;
 		if (UNLIKELY(put != SERIES_PUT_NEW)) {
-			dup += put == SERIES_PUT_SAME;
-			over += put == SERIES_PUT_OVER;
-			late += put == SERIES_PUT_LATE;
-			if (put == SERIES_PUT_SAME) {
-				if (extras && r->flags && extra_cost(a, r))
-					count = i + 1;
-				continue;
-			}
+			a->dup += put == SERIES_PUT_SAME;
+			a->overwritten += put == SERIES_PUT_OVER;
+			a->late += put == SERIES_PUT_LATE;
 		}
-		in->ids[a->logged] = s->id;
-		in->t_ms[a->logged] = r->t_ms;
-		if (!extras || !r->flags) {
-			in->v[a->logged++] = r->v;
-			continue;
-		}
-		a->logged++;
-		if (extra_cost(a, r))
+		if (LIKELY(put != SERIES_PUT_SAME))
+			lane_add(a, r->place, s->id, r->t_ms, v);
+		if (extras && r->flags && extra_cost(a, r))
 			count = i + 1;
 	}
-	shard_span_add(&a->span, span);
-	changed_add(a, rows, count, span, (struct shard_span){ t_min, t_max });
-	a->sl->verdict.stored += stored;
-	a->sl->verdict.dup += dup;
-	a->sl->verdict.over += over;
-	a->sl->verdict.late += late;
-	a->sl->verdict.hists += hists;
-	verdict_count(stored, dup, over, late);
-	rows_log(a);
-	frame_split(a);
-	if (!a->created)
-		return count;
-	/* New ones take their places in the chain. */
-	for (unsigned i = 0; i < count; i++) {
-		if (rows[i].slot == SERIES_NONE)
-			continue;
-		head_follow(h, before, rows[i].slot);
-		before = rows[i].slot;
-	}
-	h->last = before;
+	changed_add(a, rows, count, span);
+	if (UNLIKELY(a->created || count < resolved))
+		trail_learn(trail, before, rows, count);
 	return count;
 }
 
@@ -447,7 +527,7 @@ static void exemplar_refuse(
 static uint32_t exemplar_slot(struct apply *a, struct head_row *r)
 {
 	struct labels raw = { .bytes = r->labels, .len = r->labels_len };
-	uint32_t slot = head_find(&a->shard->head, r->fp, a->sl->tenant, raw);
+	uint32_t slot = head_find(&shard_of(a, r)->head, r->fp, a->sl->tenant, raw);
 	if (LIKELY(slot != SERIES_NONE))
 		return slot;
 	if (a->sl->canonical || !odd_find(a, r))
@@ -458,7 +538,8 @@ static uint32_t exemplar_slot(struct apply *a, struct head_row *r)
 /* To memory, and to the frame. */
 static void exemplar_keep(struct apply *a, const struct series *s, const struct head_row *r)
 {
-	struct head *h = &a->shard->head;
+	struct shard *shard = shard_of(a, r);
+	struct head *h = &shard->head;
 	const struct batch_exemplar *x = r->exemplar;
 	struct exemplar e = { .t_ms = x->t_ms, .v = x->v };
 	struct labels own = { .bytes = x->own, .len = x->own_len };
@@ -478,7 +559,9 @@ static void exemplar_keep(struct apply *a, const struct series *s, const struct 
 	metric_add(v == EXEMPLARS_NEW ? M_EXEMPLARS_STORED : M_EXEMPLARS_DUPLICATE, 1);
 	if (v == EXEMPLARS_DUPLICATE)
 		return;
-	group_open(a);
+	shard->rows_since_round++;
+	shard->newest_put_ns = loop_now_ns(a->sh->loop);
+	group_open(a, shard);
 	buf_clear(list);
 	exemplar_put(list, &e);
 	walrec_exemplars(&a->w, s->id, list->data, list->len);
@@ -486,9 +569,9 @@ static void exemplar_keep(struct apply *a, const struct series *s, const struct 
 	frame_split(a);
 }
 
-static void exemplar_apply(struct apply *a, struct head_row *r, int64_t t_min, bool room)
+static void exemplar_apply(struct apply *a, struct head_row *r, bool room)
 {
-	if (r->t_ms < t_min || r->t_ms < 1 || r->t_ms > a->sl->judge.t_max_ms) {
+	if (r->t_ms < oldest_of(a, shard_of(a, r)) || r->t_ms < 1 || r->t_ms > a->sl->judge.t_max_ms) {
 		exemplar_refuse(a, r, M_EXEMPLARS_TIME, "exemplar out of bounds");
 		return;
 	}
@@ -496,7 +579,7 @@ static void exemplar_apply(struct apply *a, struct head_row *r, int64_t t_min, b
 	if (r->slot == SERIES_NONE)
 		return;
 	if (room)
-		exemplar_keep(a, head_at(&a->shard->head, r->slot), r);
+		exemplar_keep(a, head_at(&shard_of(a, r)->head, r->slot), r);
 	else
 		metric_add(M_EXEMPLARS_NO_ROOM, 1);
 }
@@ -504,11 +587,10 @@ static void exemplar_apply(struct apply *a, struct head_row *r, int64_t t_min, b
 /* Until the time is over: how many were done. */
 static unsigned exemplars_apply(struct apply *a, struct head_row *rows, unsigned count)
 {
-	const int64_t t_min = oldest_of(a);
 	bool room = share_fill(a->sh) == SHARE_HAS_ROOM;
 	unsigned i = 0;
 	while (i < count) {
-		exemplar_apply(a, &rows[i], t_min, room);
+		exemplar_apply(a, &rows[i], room);
 		if (cost(a, &rows[i++]))
 			break;
 	}
@@ -545,10 +627,11 @@ static uint32_t refuse(
 static void refuse_time(struct apply *a, const struct head_row *r)
 {
 	struct shard_judge judge = a->sl->judge;
-	bool old = r->t_ms < oldest_of(a);
+	int64_t oldest_ms = oldest_of(a, shard_of(a, r));
+	bool old = r->t_ms < oldest_ms;
 	char text[SHARD_WHY_BYTES] = "";
 	if (r->t_ms >= judge.t_min_ms && old) { /* its tenant keeps samples for so long only */
-		judge.t_min_ms = oldest_of(a);
+		judge.t_min_ms = oldest_ms;
 		judge.old_flag = NULL;
 	}
 	if (shard_verdict_is_first(&a->sl->verdict, r->row))
@@ -593,7 +676,7 @@ static uint32_t refuse_series(struct apply *a, const struct head_row *r, uint64_
 		    (unsigned long long)all, (unsigned long long)max);
 	else
 		snprintf(text, sizeof text, "shard %u has given out all of its %u series ids",
-		    a->shard->index, UINT32_MAX);
+		    shard_of(a, r)->index, UINT32_MAX);
 	return refuse(a, r, SINK_SERIES_LIMIT, text);
 }
 
@@ -635,10 +718,28 @@ static bool token_take(struct apply *a)
 	return false;
 }
 
+/* Its definition will stand in the log before its first row: lane_log. */
+static void made_add(struct apply *a, uint32_t place, uint32_t slot)
+{
+	struct lane *l = &a->in->lanes[place];
+	if (a->made_count == a->made_cap) {
+		uint32_t cap = a->made_cap ? a->made_cap * 2 : 64;
+		struct made *made = arena_array(&a->in->scratch, cap, sizeof *made);
+		if (a->made_count)
+			memcpy(made, a->made, a->made_count * sizeof *made);
+		a->made = made;
+		a->made_cap = cap;
+	}
+	uint32_t n = a->made_count++;
+	a->made[n] = (struct made){ .slot = slot, .next = LANE_NONE };
+	*(l->made == LANE_NONE ? &l->made : &a->made[l->made_last].next) = n;
+	l->made_last = n;
+}
+
 static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 {
 	struct share *sh = a->sh;
-	struct shard *shard = a->shard;
+	struct shard *shard = shard_of(a, r);
 	uint64_t all = share_series(sh);
 	if (is_crowded(a, all) || shard->next_id == UINT32_MAX)
 		return refuse_series(a, r, all, false);
@@ -650,9 +751,7 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 	}
 	uint32_t id = shard->next_id++;
 	uint32_t slot = head_create(&shard->head, r->fp, a->sl->tenant, id, ls);
-	frame_split(a);
-	group_open(a);
-	walrec_def(&a->w, id, a->sl->tenant, ls.bytes, ls.len);
+	made_add(a, r->place, slot);
 	sh->series[sh->index]++;
 	metric_add(M_SERIES_CREATED, 1);
 	metric_gauge_add(M_SERIES_ACTIVE, 1);
@@ -688,7 +787,7 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 {
 	struct labels raw = { .bytes = r->labels, .len = r->labels_len }, ls;
 	if (a->created) { /* perhaps by an earlier row of this sub-batch */
-		uint32_t slot = head_find(&a->shard->head, r->fp, a->sl->tenant, raw);
+		uint32_t slot = head_find(&shard_of(a, r)->head, r->fp, a->sl->tenant, raw);
 		if (slot != SERIES_NONE)
 			return slot;
 	}
@@ -706,7 +805,7 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 		return refuse(a, r, e == ERR_TOOBIG ? SINK_LABEL_LIMIT : SINK_BAD_LABELS, eb.text);
 	if (label_equal(ls, raw))
 		return create(a, r, raw);
-	fp = label_fingerprint(ls, a->sl->tenant, a->shard->seed);
+	fp = label_fingerprint(ls, a->sl->tenant, a->in->env->seed);
 	alias_add(a->in->alias, r->fp, a->sl->tenant, raw, ls, fp);
 	odd_add(a, r, ls, fp);
 	return SERIES_NONE;
@@ -721,7 +820,7 @@ static bool odd_find(struct apply *a, const struct head_row *r)
 		if (label_canonicalize(&a->in->scratch, raw, &a->limits, &ls, NULL) ||
 		    label_equal(ls, raw))
 			return false;
-		fp = label_fingerprint(ls, a->sl->tenant, a->shard->seed);
+		fp = label_fingerprint(ls, a->sl->tenant, a->in->env->seed);
 	}
 	odd_add(a, r, ls, fp);
 	return true;

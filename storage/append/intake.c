@@ -20,6 +20,9 @@ struct intake *intake_create(const struct intake_env *env, struct share *share)
 	loop_timer_init(&in->park_timer, slice_park_tick);
 	in->done_deferred.fn = append_done_run;
 	arena_init(&in->scratch, 64u << 10);
+	in->lanes = mem_zalloc((share->shards_count + 1) * sizeof(*in->lanes));
+	in->lane_rows = mem_array(NULL, share->shards_count + 1, sizeof(*in->lane_rows));
+	in->lanes_open = mem_array(NULL, share->shards_count + 1, sizeof(*in->lanes_open));
 	return in;
 }
 
@@ -35,6 +38,9 @@ void intake_free(struct intake *in)
 		append_step_free(CONTAINER_OF(l, struct step, link));
 	arena_release(&in->scratch);
 	buf_release(&in->hists);
+	mem_free(in->lanes);
+	mem_free(in->lane_rows);
+	mem_free(in->lanes_open);
 	mem_free(in->buckets);
 	alias_free(in->alias);
 	mem_free(in);

@@ -2,9 +2,9 @@
  * intake - the writing side of one loop: requests that came in here, slices of requests for its
  * shards, the alias table, the limits of writes.
  *
- * A write request on loop A becomes an append. Its rows are fingerprinted and sorted by owner and
- * shard; each owning loop gets one slice (message; labels stay lent), its own one without a
- * message.
+ * A write request on loop A becomes an append. Its rows are fingerprinted and sorted by owner; each
+ * owning loop gets one slice (message; labels stay lent), its own one without a message. Where one
+ * loop owns all shards its slice is the batch itself: who needs a fingerprint makes it (trail.h).
  * A slice runs on its owner, in pieces: of a piece rows are resolved, judged, put into memory and
  * into the frame, the frame is handed to the log (storage README (1)). After its last piece the
  * slice waits in `waiting` for its position (3) and goes home.
@@ -114,7 +114,46 @@ struct intake_env {
 };
 static inline unsigned intake_shard_of(const struct intake_env *env, struct hash128 fp)
 {
-	return (unsigned)((fp.hi >> 32) * env->shards >> 32);
+	return head_shard_of(fp, env->shards);
+}
+
+/*
+ * What a piece of a slice has for the log, by shard: rows come in the order of the request, groups
+ * are of one shard.
+ */
+#define LANE_ROWS   256u
+#define LANE_EXTRAS 256u /* of all lanes */
+#define LANE_NONE   UINT32_MAX
+struct lane {
+	bool open;                  /* in this piece */
+	uint32_t count;             /* of rows */
+	int64_t t_min_ms;           /* older rows are not taken */
+	uint32_t made, made_last;   /* series that were made (apply.c), LANE_NONE = none */
+	uint32_t extra, extra_last; /* of intake.extras, the same */
+};
+struct lane_rows {
+	uint32_t ids[LANE_ROWS];
+	int64_t t_ms[LANE_ROWS];
+	double v[LANE_ROWS];
+};
+struct lane_extra {
+	struct walrec_extra e;
+	size_t hist_at; /* in intake.hists */
+	uint32_t next;  /* of the same lane */
+};
+
+/* A row of a batch, whose place is not known. */
+static inline void intake_row_set(struct head_row *to, const struct batch_row *r, uint32_t row)
+{
+	*to = (struct head_row){ .labels = r->labels,
+		.labels_len = r->labels_len,
+		.row = row,
+		.t_ms = r->t_ms,
+		.bits = r->bits,
+		.place = HEAD_PLACE_NONE,
+		.flags = (uint16_t)r->flags };
+	if (UNLIKELY(r->bits == SAMPLE_HIST_BITS)) /* a float, for no pointer has them */
+		to->bits = SAMPLE_NAN_BITS;
 }
 
 struct intake {
@@ -142,11 +181,13 @@ struct intake {
 	struct intake_bucket tokens,
 	    *buckets; /* of all tenants; [buckets_count] of each with a rate */
 	uint32_t buckets_count;
-	/* columns of the rows for the log */
-	uint32_t ids[HEAD_SUB];
-	int64_t t_ms[HEAD_SUB];
-	double v[HEAD_SUB];
-	struct walrec_extra extras[HEAD_SUB];
+	/* a piece of a slice under way: rows as they are resolved, and what goes to the log */
+	struct head_row sub[TRAIL_ROWS];
+	struct lane *lanes; /* [shards of the loop] */
+	struct lane_rows *lane_rows;
+	uint16_t *lanes_open; /* their places; as many as there are shards */
+	uint32_t lanes_open_count;
+	struct lane_extra extras[LANE_EXTRAS];
 	struct buf hists; /* canonical bytes of the extras, one behind the other */
 };
 
@@ -167,8 +208,8 @@ struct label_limits intake_label_limits(const struct intake *in);
 bool intake_time_is_up(const struct intake *in);
 
 /*
- * A slice of a request for the shards of one loop; rows sorted by shard, ends[k] = end of the rows
- * of shards[k].
+ * A slice of a request for the shards of one loop, in the order of the request; exemplars sorted by
+ * shard.
  */
 struct slice {
 	struct mbox_msg msg;
@@ -186,11 +227,10 @@ struct slice {
 	uint32_t tenant;
 	bool canonical; /* of aliases: labels are canonical, nothing is looked up again */
 	struct shard_judge judge;
-	struct head_row *rows;
-	uint32_t *ends;
+	struct head_row *rows; /* NULL: those of the batch, from rows_from on */
+	uint32_t rows_from;
 	uint32_t rows_count;
-	uint32_t rows_done;  /* in the pieces so far */
-	uint32_t labels_max; /* bytes of the largest labels among the rows */
+	uint32_t rows_done; /* in the pieces so far */
 	size_t metas_done;
 	uint64_t extras_bytes; /* of its rows' extras and its exemplars in the log, at most */
 	bool exemplars;        /* they are what its rows are */

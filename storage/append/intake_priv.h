@@ -16,17 +16,17 @@
 
 #include "storage/append/intake.h"
 
-/* The rows of one step, sorted, and a slice per loop. */
+/* A slice per loop; the rows of one step, sorted, where its slice is not the batch itself. */
 struct step {
 	struct list_link link;
 	struct append *append;
 	struct head_row *rows;
-	uint64_t *fps;           /* of the rows as they came */
-	uint16_t *places;        /* where their shards come in the order of owners */
+	uint64_t *fps; /* of the rows as they came */
+	uint16_t *shards;
 	struct batch_row *items; /* of exemplars, while the step is made; else NULL */
 	uint32_t cap, open;
-	uint32_t labels_max;   /* bytes of the largest labels */
-	uint32_t *ends;        /* [shards] in the order of owners */
+	bool by_shard;         /* exemplars: else rows are sorted by loop */
+	uint32_t *ends;        /* of loops; or of shards in the order of owners */
 	struct slice slices[]; /* [loops] */
 };
 

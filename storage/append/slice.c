@@ -44,8 +44,9 @@ void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, s
 /* What its histograms, start times and exemplars may take in the log. */
 void slice_weigh(struct slice *sl)
 {
+	const struct batch_row *whole = sl->batch->rows + sl->rows_from;
 	sl->extras_bytes = 0;
-	sl->exemplars = sl->rows_count && sl->rows[0].flags & HEAD_EXEMPLAR;
+	sl->exemplars = sl->rows && sl->rows_count && sl->rows[0].flags & HEAD_EXEMPLAR;
 	for (uint32_t i = 0; sl->exemplars && i < sl->rows_count; i++) {
 		uint32_t own = sl->rows[i].exemplar->own_len;
 		sl->extras_bytes += 32 + (own < EXEMPLAR_BYTES_MAX ? own : EXEMPLAR_BYTES_MAX);
@@ -54,9 +55,12 @@ void slice_weigh(struct slice *sl)
 		return;
 	if (LIKELY(!sl->batch->extras_bytes))
 		return;
-	for (uint32_t i = 0; i < sl->rows_count; i++)
-		if (sl->rows[i].flags & BATCH_EXTRA)
-			sl->extras_bytes += batch_extra_bytes(sl->rows[i].extra);
+	for (uint32_t i = 0; i < sl->rows_count; i++) {
+		uint32_t flags = sl->rows ? sl->rows[i].flags : whole[i].flags;
+		const struct batch_extra *x = sl->rows ? sl->rows[i].extra : whole[i].extra;
+		if (flags & BATCH_EXTRA)
+			sl->extras_bytes += batch_extra_bytes(x);
+	}
 }
 
 void slice_send(struct slice *sl)
@@ -90,8 +94,8 @@ static bool room(const struct intake *in, const struct slice *sl)
 }
 
 /*
- * Odd rows of a piece, sorted by owner and shard, become one slice for each loop concerned: linked
- * by next_child.
+ * Odd rows of a piece, sorted by owner, become one slice for each loop concerned: linked by
+ * next_child.
  */
 static struct slice *children_make(struct slice *sl, const struct apply_odds *odds)
 {
@@ -113,18 +117,13 @@ static struct slice *children_make(struct slice *sl, const struct apply_odds *od
 		child->parent = sl;
 		child->canonical = true;
 		child->rows = arena_array(&memory, n, sizeof *child->rows);
-		child->ends = arena_array(&memory, at->share->shards_count, sizeof *child->ends);
-		for (unsigned s = 0; s < at->share->shards_count; s++) {
-			for (uint32_t k = 0; k < odds->count; k++) {
-				if (odds->rows[k].shard != at->share->shards[s]->index)
-					continue;
-				struct head_row *r = &child->rows[child->rows_count++];
-				*r = odds->rows[k].row;
-				if (r->labels_len > child->labels_max)
-					child->labels_max = r->labels_len;
-				r->labels = arena_dup(&memory, r->labels, r->labels_len);
-			}
-			child->ends[s] = child->rows_count;
+		for (uint32_t k = 0; k < odds->count; k++) {
+			if (odds->rows[k].shard % loops != i)
+				continue;
+			struct head_row *r = &child->rows[child->rows_count++];
+			*r = odds->rows[k].row;
+			r->place = (uint16_t)(odds->rows[k].shard / loops);
+			r->labels = arena_dup(&memory, r->labels, r->labels_len);
 		}
 		slice_weigh(child);
 		child->memory = arena_alloc(&memory, sizeof memory);

@@ -4,12 +4,9 @@
 #include "storage/meta/postings.h"
 #include <stdlib.h>
 
-#define AHEAD       12u /* how far the chain is walked before the rows */
-#define PROBE_AHEAD 8u  /* rows whose table line is fetched early once the chain has broken */
-
 void head_init(struct head *h, struct slab *mem, uint64_t seed)
 {
-	*h = (struct head){ .mem = mem, .last = SERIES_NONE, .seed = seed };
+	*h = (struct head){ .mem = mem, .seed = seed };
 }
 
 /* ---- tenants ---- */
@@ -161,7 +158,7 @@ static uint32_t series_new(struct head *h, uint32_t id, uint32_t flags)
 	CHECK(!(s->flags & SERIES_USED));
 	*s = (struct series){ .id = id,
 		.t_newest_ms = INT64_MIN,
-		.next = SERIES_NONE,
+		.at = SERIES_NONE,
 		.flags = (uint8_t)(SERIES_USED | flags) };
 	id_set(h, id, slot);
 	h->series_count++;
@@ -240,24 +237,12 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 	h->labels_bytes -= s->labels_len;
 	slab_give(h->mem, (void *)(uintptr_t)s->labels, s->labels_len);
 	id_set(h, s->id, SERIES_NONE);
-	*s = (struct series){ .next = SERIES_NONE, .tenant = SERIES_FREE_TENANT };
-	if (h->last == slot)
-		h->last = SERIES_NONE;
+	*s = (struct series){ .at = SERIES_NONE, .tenant = SERIES_FREE_TENANT };
 	h->series_count--;
 	slot_free(h, slot);
 }
 
-/* ---- resolving rows ---- */
-
-static inline void fetch_series(const struct series *s)
-{
-	const uint8_t *l = s->labels;
-	__builtin_prefetch(l);
-	__builtin_prefetch(l + 64);
-	__builtin_prefetch(l + 128);
-	__builtin_prefetch(l + 192);
-	series_fetch(s);
-}
+/* ---- finding ---- */
 
 static inline bool series_is(
     const struct series *s, uint32_t tenant, const uint8_t *labels, uint32_t len)
@@ -273,61 +258,6 @@ uint32_t head_find(const struct head *h, uint64_t fp, uint32_t tenant, struct la
 	while (slot != SLOTMAP_NONE && !series_is(head_at(h, slot), tenant, ls.bytes, ls.len))
 		slot = slotmap_next(&l);
 	return slot;
-}
-
-void head_resolve(struct head *h, uint32_t tenant, struct head_row *rows, unsigned count)
-{
-	CHECK(count <= HEAD_SUB);
-	uint32_t ring[AHEAD];                 /* the chain ahead of the rows */
-	unsigned head = 0, filled = 0;        /* ring[head] is the guess for this row */
-	uint32_t prev = h->last, walk = prev; /* the chain was walked up to walk */
-	unsigned fetched = 0;
-	for (unsigned i = 0; i < count; i++) {
-		struct head_row *r = &rows[i];
-		if (i && r->labels == r[-1].labels &&
-		    r->labels_len == r[-1].labels_len) { /* further samples of the series before */
-			r->slot = r[-1].slot;            /* perhaps unknown too */
-			continue;
-		}
-		while (filled < AHEAD && walk != SERIES_NONE) {
-			uint32_t next = head_at(h, walk)->next;
-			if (next == SERIES_NONE)
-				break;
-			fetch_series(head_at(h, next));
-			ring[(head + filled++) % AHEAD] = next;
-			walk = next;
-		}
-		uint32_t guess = SERIES_NONE;
-		if (filled) {
-			guess = ring[head];
-			head = (head + 1) % AHEAD;
-			filled--;
-		}
-		if (LIKELY(guess != SERIES_NONE &&
-		        series_is(head_at(h, guess), tenant, r->labels, r->labels_len))) {
-			r->slot = prev = guess;
-			continue;
-		}
-		h->misses++;
-		if (fetched < i)
-			fetched = i;
-		while (fetched < count && fetched < i + PROBE_AHEAD)
-			slotmap_fetch(&h->map, rows[fetched++].fp);
-		r->slot = head_find(
-		    h, r->fp, tenant, (struct labels){ .bytes = r->labels, .len = r->labels_len });
-		if (r->slot == SERIES_NONE) {
-			/* Unknown: the guess may still be the one after it. */
-			if (guess != SERIES_NONE) {
-				head = (head + AHEAD - 1) % AHEAD;
-				filled++;
-			}
-			continue;
-		}
-		head_follow(h, prev, r->slot);
-		prev = walk = r->slot;
-		filled = 0;
-	}
-	h->last = prev;
 }
 
 /* ---- rounds ---- */

@@ -9,8 +9,7 @@
  *             never twice
  *   postings  storage/meta/postings, for each tenant its own: name/value -> ids of its series in
  *             this head
- * Prediction: every series remembers which one followed it (series.next); head_resolve walks that
- * chain ahead of the rows and only probes where it was wrong.
+ * Rows are turned into slots by storage/head/trail.h, for all heads of a loop together.
  *
  * Readers (storage/read) on the head's loop:
  *   postings_select_begin(head_postings(h, tenant), ...) -> ids;  head_by_id(h, id) -> series;
@@ -55,7 +54,6 @@ struct head {
 	struct series_stats stats;
 	uint32_t slots_count;  /* slots ever used: 0..slots_count-1, some free */
 	uint32_t series_count; /* in use now */
-	uint32_t last;         /* slot of the row resolved last: whose next is the first guess */
 	uint32_t free_slots_count, free_slots_cap;
 	uint32_t *free_slots;
 	struct series *chunks[HEAD_CHUNKS_MAX];
@@ -77,7 +75,6 @@ struct head {
 	/* a frozen run that has left its series, not yet given back whole */
 	struct series_run going;
 	struct exemplars exemplars; /* by id; leave with their series */
-	uint64_t misses;            /* rows whose prediction failed, since start */
 };
 
 void head_init(struct head *h, struct slab *mem, uint64_t seed);
@@ -128,12 +125,18 @@ void head_shadow(struct head *h, uint32_t slot, uint64_t fp);
  */
 void head_drop(struct head *h, uint32_t slot, uint64_t fp);
 
-/* Rows of one batch for this head, to be turned into slots. */
+/* Which shard of so many a fingerprint belongs to. */
+static inline unsigned head_shard_of(struct hash128 fp, unsigned shards)
+{
+	return (unsigned)((fp.hi >> 32) * shards >> 32);
+}
+
+/* Rows of one batch for the heads of a loop, to be turned into slots (trail.h). */
 struct head_row {
 	const uint8_t *labels;
 	uint32_t labels_len;
 	uint32_t row; /* index in the batch */
-	uint64_t fp;  /* hash128.lo */
+	uint64_t fp;  /* hash128.lo; not known while place is not */
 	int64_t t_ms;
 	union {
 		double v;                              /* never SAMPLE_HIST_BITS */
@@ -142,22 +145,12 @@ struct head_row {
 		const struct batch_exemplar *exemplar; /* with HEAD_EXEMPLAR */
 	};
 	uint32_t slot;  /* out */
-	uint32_t flags; /* of the batch's row, or HEAD_EXEMPLAR */
+	uint16_t place; /* of its head among those of the loop, or HEAD_PLACE_NONE */
+	uint16_t flags; /* of the batch's row, or HEAD_EXEMPLAR */
 };
 STATIC(sizeof(struct head_row) == 48);
-#define HEAD_EXEMPLAR 2u /* no row, but an exemplar of its series; none is resolved */
-#define HEAD_SUB      256u
-/*
- * Fills rows[i].slot, SERIES_NONE where unknown; count <= HEAD_SUB. Rows of one series in a row
- * share the label pointer. Loads what the appends will touch.
- */
-void head_resolve(struct head *h, uint32_t tenant, struct head_row *rows, unsigned count);
-/* After creating a series for the row behind slot prev: the chain goes on there. */
-static inline void head_follow(struct head *h, uint32_t prev, uint32_t slot)
-{
-	if (prev != SERIES_NONE && prev != slot)
-		head_at(h, prev)->next = slot;
-}
+#define HEAD_PLACE_NONE UINT16_MAX
+#define HEAD_EXEMPLAR   2u /* no row, but an exemplar of its series; none is resolved */
 
 /*
  * Hand-over of live to frozen, of the slots there are at head_freeze_begin, about `budget` series a

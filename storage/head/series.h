@@ -72,7 +72,7 @@ struct series {
 	struct series_more *more;  /* of live; NULL = none yet */
 	struct series_run *frozen; /* NULL = none */
 	uint32_t id;
-	uint32_t next; /* slot of the series that came after this one last time, a guess */
+	uint32_t at; /* its entry in the trail (trail.h), a guess */
 	uint32_t tenant;
 	uint16_t labels_len;
 	uint8_t flags;

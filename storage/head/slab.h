@@ -5,9 +5,9 @@
  * Pieces come in classes (16-byte steps to 512, then eight per doubling up to SLAB_PIECE_MAX); a
  * class takes spans of 64 KiB out of regions of 2 MiB, and a span whose last piece went home
  * returns to its region,
- * an empty region to the stock (one is kept), see below. Regions after the first SLAB_SMALL_REGIONS ask for
- * huge pages, so a small store stays small. Larger pieces come from the general heap; they are not
- * given back by slab_free.
+ * an empty region to the stock (one is kept), see below. Regions after the first
+ * SLAB_SMALL_REGIONS ask for huge pages, so a small store stays small. Larger pieces come from the
+ * general heap; they are not given back by slab_free.
  * No header per piece: the caller tells the size again when it frees. slab_bytes() is what the
  * pieces in use and the free ones of taken spans take, so it is what the head's account is charged
  * with.
