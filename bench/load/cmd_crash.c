@@ -221,8 +221,8 @@ static void tell(const struct crash *c)
 	    (unsigned long long)(r->acknowledged + r->unanswered),
 	    (unsigned long long)r->acknowledged, (unsigned long long)r->unanswered,
 	    (unsigned long long)r->found);
-	printf(",\"lost\":%llu,\"wrong\":%llu,\"ghosts\":%llu,\"lost_s\":%.1f",
-	    (unsigned long long)r->lost, (unsigned long long)r->wrong,
+	printf(",\"lost\":%llu,\"wrong\":%llu,\"rounded\":%llu,\"ghosts\":%llu,\"lost_s\":%.1f",
+	    (unsigned long long)r->lost, (unsigned long long)r->wrong, (unsigned long long)r->rounded,
 	    (unsigned long long)r->ghosts, (double)r->rounds_lost * pace_s);
 	printf(",\"failed\":%llu,\"retries\":%llu,\"slowest_start_s\":%.2f,\"seconds\":%.1f",
 	    (unsigned long long)c->tally.failed, (unsigned long long)c->tally.retries, c->slowest_s,

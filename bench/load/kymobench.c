@@ -25,6 +25,11 @@ static const struct command {
 	{ "query", cmd_query, "time a file of queries against servers, compare their answers",
 	    "  kymobench query --file bench/load/dashboard.txt --peer http://127.0.0.1:8428\n"
 	    "      medians of both, and whether their answers are equal\n" },
+	{ "soak", cmd_soak, "hours of paced writing and asking: does anything grow?",
+	    "  kymobench soak --hours 8 --series 100000 --pid \"$(pidof -s kymod)\" --data-dir ./data\n"
+	    "      a JSON line a minute, the last one with slopes of memory and latencies\n"
+	    "  kymobench soak --duration 30m --every 10s --workload prometheus-benchmark --targets 100\n"
+	    "      with its churn\n" },
 	{ "crash", cmd_crash, "kill a server under load, again and again: what of it is lost?",
 	    "  kymobench crash --server build/kymod --kills 30\n"
 	    "      starts it, kills it 30 times, reads every acknowledged sample back\n"

@@ -217,7 +217,9 @@ void ledger_judge(struct ledger *l, const struct answer_series *s)
 		int64_t t_ms = llround(s->points[i].t_s * 1000);
 		struct cell *c = cell_at(r, t_ms);
 		l->result.found++;
-		if (c && same(c->v, s->points[i].v)) {
+		bool near = c && fabs(c->v - s->points[i].v) <= LEDGER_NEAR * fabs(c->v);
+		if (c && (near || same(c->v, s->points[i].v))) {
+			l->result.rounded += !same(c->v, s->points[i].v);
 			c->seen = true;
 			continue;
 		}
