@@ -224,6 +224,11 @@ uint64_t shard_rank_known(const struct shard *sh, uint64_t rank);
 /* What a row may be, decided once per step of a request (storage/append/intake.h). */
 struct shard_judge {
 	int64_t t_min_ms, t_max_ms; /* older: too_old; newer: out_of_bounds */
+	/*
+	 * What retention keeps: exemplars may be as old as that. A target shows the last one of a
+	 * bucket for hours.
+	 */
+	int64_t t_kept_ms;
 	/* for the text of a refusal: the flags that decided, with their values; NULL: none */
 	const char *old_flag, *new_flag;
 	int64_t old_ms, new_ms;

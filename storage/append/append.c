@@ -80,7 +80,9 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 	const struct intake_env *o = in->env;
 	const struct batch *b = ap->req->batch;
 	if (b->own || b->restored)
-		return (struct shard_judge){ .t_min_ms = INT64_MIN, .t_max_ms = INTAKE_T_MAX_MS };
+		return (struct shard_judge){
+			.t_min_ms = INT64_MIN, .t_max_ms = INTAKE_T_MAX_MS, .t_kept_ms = INT64_MIN
+		};
 	struct clockwatch_now now = share_now(in->share);
 	const struct window w = window_of(o, b->tenant);
 	int64_t newest = ap->newest_ms;
@@ -93,6 +95,7 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 			t = newest == NEWEST_NONE ? t : least(t, newest);
 			return (struct shard_judge){ .t_min_ms = num_sat_sub(t, w.retention_ms),
 				.t_max_ms = INTAKE_T_MAX_MS,
+				.t_kept_ms = num_sat_sub(t, w.retention_ms),
 				.old_flag = w.retention_flag,
 				.old_ms = w.retention_ms };
 		}
@@ -103,7 +106,9 @@ static struct shard_judge judge_of(struct append *ap, size_t from, uint32_t coun
 	bool none = newest == NEWEST_NONE;
 	j.old_flag = none ? w.retention_flag : w.ooo_flag;
 	j.old_ms = none ? w.retention_ms : w.ooo_ms;
-	j.t_min_ms = num_sat_sub(none ? now.wall_ms : newest_bounded(newest, now.wall_ms), j.old_ms);
+	int64_t front = none ? now.wall_ms : newest_bounded(newest, now.wall_ms);
+	j.t_min_ms = num_sat_sub(front, j.old_ms);
+	j.t_kept_ms = num_sat_sub(front, w.retention_ms);
 	return j;
 }
 

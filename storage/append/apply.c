@@ -569,9 +569,17 @@ static void exemplar_keep(struct apply *a, const struct series *s, const struct 
 	frame_split(a);
 }
 
+/* Exemplars may be as old as what is kept, whatever the window of samples. */
+static int64_t oldest_exemplar(const struct apply *a, const struct shard *shard)
+{
+	int64_t dead_ms = files_dead_before(&shard->list, a->sl->tenant);
+	return a->sl->judge.t_kept_ms > dead_ms ? a->sl->judge.t_kept_ms : dead_ms;
+}
+
 static void exemplar_apply(struct apply *a, struct head_row *r, bool room)
 {
-	if (r->t_ms < oldest_of(a, shard_of(a, r)) || r->t_ms < 1 || r->t_ms > a->sl->judge.t_max_ms) {
+	if (r->t_ms < oldest_exemplar(a, shard_of(a, r)) || r->t_ms < 1 ||
+	    r->t_ms > a->sl->judge.t_max_ms) {
 		exemplar_refuse(a, r, M_EXEMPLARS_TIME, "exemplar out of bounds");
 		return;
 	}

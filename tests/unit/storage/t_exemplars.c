@@ -376,6 +376,30 @@ static void leave_and_return(struct storetest *s)
 	same(s, "all in files again");
 }
 
+/* A target shows the last exemplar of a bucket for hours: what retention keeps is taken. */
+static void older_than_the_window(void)
+{
+	char *dir = testlib_tmpdir("exemplars-window");
+	struct storetest s;
+	struct labels series;
+	storetest_names(&arena, "bucket", &series, 1);
+	clock_fake(T0 + 60000);
+	storetest_init(&s, dir);
+	s.opts.ooo_window_ms = 60000;
+	tap_ok(!storetest_open(&s, 2), "opens, with a window of a minute");
+	struct storetest_row rows[] = { { .labels = series, .t_ms = T0 + 60000, .v = 1 },
+		{ .labels = series, .t_ms = T0 - 3600000, .v = 1 } };
+	tap_ok(storetest_write(&s, 0, &rows[0], 1).stored == 1, "a sample of now");
+	tap_ok(storetest_write(&s, 0, &rows[1], 1).refused == 1, "one of an hour ago is too old");
+	tap_is_u64(kept(&s, series, trace(1), T0 - 3600000, 1), 1, "an exemplar of then is taken");
+	int64_t kept_ms = T0 + 60000 - s.opts.retention_ms;
+	tap_is_u64(kept(&s, series, trace(2), kept_ms - 1000, 1), 0, "not one before retention");
+	refused("exemplar out of bounds");
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 int main(void)
 {
 	char *dir = testlib_tmpdir("exemplars");
@@ -431,6 +455,7 @@ int main(void)
 	storetest_close(&s);
 	testlib_rmtree(dir);
 	free(dir);
+	older_than_the_window();
 	arena_release(&arena);
 	return tap_done();
 }
