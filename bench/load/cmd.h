@@ -9,6 +9,9 @@ int cmd_query(int argc, char **argv);
 int cmd_recorded(int argc, char **argv);
 int cmd_crash(int argc, char **argv);
 int cmd_soak(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
+int cmd_mixed(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 
 /*
  * Arguments as --name value or --name=value; unknown names name the nearest known one and end the

@@ -5,6 +5,7 @@
  * the first one's time in that of the second.
  */
 #include <errno.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ struct server {
 	size_t bytes;
 	uint64_t series;
 	struct answer answer; /* of the last round, where there is somebody to compare with */
+	char differs[1200];   /* how it differs from the first server's, "" = it does not */
 	bool answered;
 };
 struct plan {
@@ -47,6 +49,7 @@ struct plan {
 	unsigned pids;
 	const char *extra; /* appended parameters, e.g. nocache=1 */
 	uint64_t failed, different;
+	bool json; /* a line of JSON for each query, for programs */
 };
 
 static void escape(char *out, size_t cap, const char *s)
@@ -142,16 +145,19 @@ static void compare(struct plan *p)
 		struct answer_diff d = { 0 };
 		struct errbuf why;
 		errbuf_init(&why);
+		s->differs[0] = 0;
 		if (!first->answered || !s->answered)
 			errbuf_set(&why, ERR_BADDATA, "no answer of Prometheus' HTTP API");
 		else if (answer_compare(&first->answer, &s->answer, p->tolerance, &d, &why))
 			continue;
-		printf("DIFFERENT (%s: %zu of %zu points equal, others up to %.2g off%s; first: %s)  ",
-		    s->url, d.near, d.points, d.largest, d.others ? ", some are missing" : "",
-		    why.text);
+		snprintf(s->differs, sizeof(s->differs),
+		    "%zu of %zu points equal, others up to %.2g off%s; first: %s", d.near, d.points,
+		    d.largest, d.others ? ", some are missing" : "", why.text);
+		if (!p->json)
+			printf("DIFFERENT (%s: %s)  ", s->url, s->differs);
 		equal = false;
 	}
-	if (equal)
+	if (equal && !p->json)
 		printf("equal  ");
 	p->different += !equal;
 }
@@ -164,6 +170,25 @@ static void add_ratio(struct plan *p)
 	p->timed++;
 	if (p->servers[0].median_cpu_ms > 0 && p->servers[1].median_cpu_ms > 0)
 		p->cpu_logs += log(p->servers[0].median_cpu_ms / p->servers[1].median_cpu_ms);
+}
+
+/* {"query": "...", "servers": [{"url", "ms", "cpu_ms", "series", "bytes", "differs"}, ...]} */
+static void print_json(const struct plan *p, const struct shape *q)
+{
+	json_t *servers = json_array();
+	for (unsigned k = 0; k < p->servers_count; k++) {
+		const struct server *s = &p->servers[k];
+		json_t *o = json_pack("{s:s,s:f,s:I,s:I,s:s*}", "url", s->url, "ms", s->median_ms,
+		    "series", (json_int_t)s->series, "bytes", (json_int_t)s->bytes, "differs",
+		    s->differs[0] ? s->differs : NULL);
+		if (s->pid)
+			json_object_set_new(o, "cpu_ms", json_real(s->median_cpu_ms));
+		json_array_append_new(servers, o);
+	}
+	json_t *line = json_pack("{s:s,s:o}", "query", q->name, "servers", servers);
+	json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	putchar('\n');
+	json_decref(line);
 }
 
 static void run_query(struct plan *p, const struct shape *q)
@@ -186,19 +211,24 @@ static void run_query(struct plan *p, const struct shape *q)
 		s->median_ms = s->ms[p->rounds / 2];
 		s->median_cpu_ms = s->cpu_ms[p->rounds / 2];
 		s->sum_ms += s->median_ms;
+		if (p->json)
+			continue;
 		if (s->pid)
 			printf("%8.2f CPU ms ", s->median_cpu_ms);
 		printf("%10.2f ms %7llu series %9zu B  ", s->median_ms,
 		    (unsigned long long)s->series, s->bytes);
 	}
-	for (unsigned k = 1; k < p->servers_count; k++)
+	for (unsigned k = 1; k < p->servers_count && !p->json; k++)
 		printf("%6.3f of it  ", p->servers[0].median_ms / p->servers[k].median_ms);
 	if (many) {
 		add_ratio(p);
 		compare(p);
 	}
 	answers_drop(p);
-	printf("%s\n", q->name);
+	if (p->json)
+		print_json(p, q);
+	else
+		printf("%s\n", q->name);
 	fflush(stdout);
 }
 
@@ -282,6 +312,9 @@ int cmd_query(int argc, char **argv)
 		    .meta = "PARAMS",
 		    .help = "parameters added to each request, e.g. nocache=1",
 		    .text = &p.extra },
+		{ .name = "json",
+		    .help = "a line of JSON for each query, instead of one for people",
+		    .flag = &p.json },
 		ACCESS_ARGS(access),
 	};
 	cmd_parse("query", argc, argv, args, COUNT_OF(args));

@@ -40,6 +40,27 @@ static const struct command {
 	{ "recorded", cmd_recorded, "bytes on disk of recorded metrics, beside a peer's",
 	    "  kymobench recorded --dir ./data --replay scrapes.prom.xz\n"
 	    "      bytes a sample of recorded scrapes, by the forms of the codec\n" },
+	{ "compare", cmd_compare, "start servers side by side, tell how they stand to each other",
+	    "  kymobench compare --quick\n"
+	    "      kymod beside each server on PATH, 100,000 series, three minutes\n"
+	    "  kymobench compare --full --out all.json\n"
+	    "      also 1,000,000 series, at most an hour; then: kymobench report all.json --html all.html\n"
+	    "  kymobench compare --peer vm=/opt/victoria-metrics-prod --only write,query\n"
+	    "      beside this one alone, and less of it\n"
+	    "  kymobench compare --server new=build/kymod --peer old=/usr/bin/kymod\n"
+	    "      two builds\n"
+	    "  kymobench compare --peer \"mimir=/opt/mimir -config.file=m.yml -server.http-listen-port={port}\"\n"
+	    "      a server by its command line, with {port} and {dir} filled in\n" },
+	{ "mixed", cmd_mixed, "writes with dashboards beside them, and each alone",
+	    "  kymobench mixed --clients 8\n"
+	    "      kymod alone: full speed, with 8 clients that ask a dashboard without a pause\n"
+	    "  kymobench mixed --pace-rate 100000 --peer vm=victoria-metrics --out mixed.json\n"
+	    "      at a pace, beside a peer\n" },
+	{ "report", cmd_report, "a page of results: HTML with charts, Markdown",
+	    "  kymobench report results.json --html out.html --md out.md\n"
+	    "      one page that fetches nothing, and the same as Markdown\n"
+	    "  kymobench report results.json --table -\n"
+	    "      only the table, as README.md has it\n" },
 };
 
 static void examples_of(const char *what)

@@ -1,0 +1,453 @@
+#include "bench/load/rig.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/load/dashboard.h"
+#include "bench/load/hostinfo.h"
+#include "core/base/clock.h"
+
+#define START_LIMIT_S 60.0
+#define SLICES_FROM   5000000u /* samples that one query is asked to count at most */
+
+bool rig_add_peer(void *arg, const char *value)
+{
+	struct rig *r = arg;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	if (r->chosen + 1 >= PEERS_MAX)
+		return false;
+	if (peer_parse(value, &r->peers[1 + r->chosen], &eb)) {
+		fprintf(stderr, "kymobench %s: %s\n", r->command, eb.text);
+		exit(2);
+	}
+	r->chosen++;
+	return true;
+}
+
+/* The first server, and those that were named or are found. */
+static enum err find_servers(struct rig *r, struct errbuf *eb)
+{
+	struct peer found[PEERS_MAX];
+	unsigned n = peer_find(found, PEERS_MAX), from = 0;
+	if (r->server) {
+		enum err e = peer_parse(r->server, &r->peers[0], eb);
+		if (e)
+			return e;
+	} else if (n && found[0].kind == PEER_KYMOD) {
+		r->peers[0] = found[0];
+		from = 1;
+	} else {
+		return errbuf_set(eb, ERR_NOTFOUND,
+		    "no kymod beside kymobench and on PATH; --server NAME=PROGRAM names the first one");
+	}
+	r->count = 1 + r->chosen;
+	for (unsigned i = from; i < n && !r->chosen && r->count < PEERS_MAX; i++)
+		if (found[i].kind != PEER_KYMOD)
+			r->peers[r->count++] = found[i];
+	for (unsigned i = 0; i < r->count; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (!strcmp(r->peers[i].name, r->peers[k].name))
+				return errbuf_set(eb, ERR_BADDATA,
+				    "two servers are named \"%s\": --peer NAME=PROGRAM gives another",
+				    r->peers[i].name);
+	return ERR_OK;
+}
+
+/* Servers on the first half of the CPUs, the generator on the rest; one CPU is shared. */
+static enum err share_cpus(struct rig *r, struct errbuf *eb)
+{
+	cpu_set_t mine;
+	enum err e = ERR_OK;
+	CPU_ZERO(&r->server_cpus);
+	CPU_ZERO(&r->generator_cpus);
+	sched_getaffinity(0, sizeof(mine), &mine);
+	int all = CPU_COUNT(&mine), seen = 0;
+	for (int i = 0; i < CPU_SETSIZE; i++) {
+		if (!CPU_ISSET(i, &mine))
+			continue;
+		CPU_SET(i, seen < (all + 1) / 2 ? &r->server_cpus : &r->generator_cpus);
+		seen++;
+	}
+	if (all == 1)
+		r->generator_cpus = r->server_cpus;
+	if (r->servers_on) {
+		e = child_cpus_parse(r->servers_on, &r->server_cpus, eb);
+		CPU_XOR(&r->generator_cpus, &mine, &r->server_cpus);
+		if (!CPU_COUNT(&r->generator_cpus))
+			r->generator_cpus = mine;
+	}
+	if (!e && r->generator_on)
+		e = child_cpus_parse(r->generator_on, &r->generator_cpus, eb);
+	return e;
+}
+
+static enum err write_queries(struct rig *r, struct errbuf *eb)
+{
+	if (r->queries[0])
+		return access(r->queries, R_OK)
+		    ? errbuf_set(eb, ERR_IO, "--queries %s: %s", r->queries, strerror(errno))
+		    : ERR_OK;
+	snprintf(r->queries, sizeof(r->queries), "%s/dashboard.txt", r->dir);
+	FILE *f = fopen(r->queries, "w");
+	if (!f || fputs(dashboard_text, f) < 0 || fclose(f))
+		return errbuf_set(eb, ERR_IO, "%s: %s", r->queries, strerror(errno));
+	return ERR_OK;
+}
+
+enum err rig_open(struct rig *r, int argc, char **argv, struct errbuf *eb)
+{
+	ssize_t len = readlink("/proc/self/exe", r->self, sizeof(r->self) - 1);
+	r->begin_ns = clock_real_mono_ns();
+	if (len <= 0)
+		return errbuf_set(eb, ERR_IO, "/proc/self/exe: %s", strerror(errno));
+	if (r->batch < 1 || r->connections < 1 || r->connections > 1024 || r->series < 1)
+		return errbuf_set(
+		    eb, ERR_BADDATA, "--series, --batch and --connections must be at least 1");
+	if (r->ports > 0 && (r->ports < 1024 || r->ports > 65535 - 2 * PEERS_MAX))
+		return errbuf_set(
+		    eb, ERR_BADDATA, "--ports %g: 1024 to %d", r->ports, 65535 - 2 * PEERS_MAX);
+	child_watch();
+	enum err e = find_servers(r, eb);
+	if (!e)
+		e = share_cpus(r, eb);
+	if (!e)
+		e = child_dir(r->top, r->dir, sizeof(r->dir), eb);
+	if (!e)
+		e = write_queries(r, eb);
+	if (e)
+		return e;
+	r->root = results_new(r->command, argc, argv);
+	hostinfo_tell(
+	    json_object_get(r->root, "machine"), &r->server_cpus, &r->generator_cpus, r->dir);
+	if (CPU_EQUAL(&r->server_cpus, &r->generator_cpus))
+		results_problem(r->root,
+		    "servers and generator share their CPUs: figures of CPU time hold, those of wall time say little");
+	for (unsigned i = 0; i < r->count; i++)
+		peer_ask_version(&r->peers[i]);
+	return ERR_OK;
+}
+
+void rig_release(struct rig *r)
+{
+	child_clean();
+	json_decref(r->root);
+	r->root = NULL;
+}
+
+double rig_elapsed_s(const struct rig *r)
+{
+	return (double)(clock_real_mono_ns() - r->begin_ns) / 1e9;
+}
+
+bool rig_may(const struct rig *r, double need_s, double part)
+{
+	return !child_stopped() && rig_elapsed_s(r) + need_s < r->limit_s * part;
+}
+
+void rig_say(const struct rig *r, const char *fmt, ...)
+{
+	char text[200];
+	unsigned at = (unsigned)rig_elapsed_s(r);
+	unsigned left = r->limit_s > at ? (unsigned)r->limit_s - at : 0;
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "%s[%3u:%02u, at most %u:%02u left] %s%s", isatty(2) ? "\r\033[K" : "",
+	    at / 60, at % 60, left / 60, left % 60, text, isatty(2) ? "" : "\n");
+}
+
+void rig_say_end(void)
+{
+	if (isatty(2))
+		fputs("\r\033[K", stderr);
+}
+
+void rig_problem(struct rig *r, const char *fmt, ...)
+{
+	char text[2048];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	rig_say_end();
+	fprintf(stderr, "kymobench %s: %s\n", r->command, text);
+	results_problem(r->root, "%s", text);
+	r->failed = true;
+}
+
+void rig_start_all(struct rig *r)
+{
+	for (unsigned i = 0; i < r->count && !child_stopped(); i++) {
+		struct peer *p = &r->peers[i];
+		struct errbuf eb;
+		double ready_s;
+		errbuf_init(&eb);
+		unsigned port = r->ports > 0 ? (unsigned)r->ports + 2 * i : 0;
+		rig_say(r, "starting %s", p->name);
+		if (peer_prepare(p, r->top, port, &eb) ||
+		    peer_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb))
+			rig_problem(r, "%s", eb.text);
+	}
+}
+
+void rig_stop_all(struct rig *r)
+{
+	for (unsigned i = 0; i < r->count; i++)
+		peer_release(&r->peers[i]);
+}
+
+unsigned rig_turn(const struct rig *r, unsigned i, unsigned k)
+{
+	return i % 2 ? r->count - 1 - k : k;
+}
+
+bool rig_writes_v2(struct rig *r)
+{
+	const char *argv[] = { r->self, "write", "--help", NULL };
+	struct buf out, err;
+	struct errbuf eb;
+	int status;
+	errbuf_init(&eb);
+	buf_init(&out);
+	buf_init(&err);
+	bool found = !child_run(argv, NULL, 10, &out, &err, &status, &eb) && out.len &&
+	    memmem(out.data, out.len, "--protocol ", 11);
+	buf_release(&out);
+	buf_release(&err);
+	return found;
+}
+
+#define WORD_MAX 96
+struct words {
+	char text[40][WORD_MAX];
+	const char *argv[42];
+	unsigned count;
+};
+
+static void word(struct words *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void word(struct words *w, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	CHECK(w->count < 40);
+	vsnprintf(w->text[w->count], WORD_MAX, fmt, ap);
+	va_end(ap);
+	w->argv[w->count + 1] = w->text[w->count];
+	w->count++;
+	w->argv[w->count + 1] = NULL;
+}
+
+enum err rig_write_begin(struct rig *r, struct peer *p, const struct rig_load *load,
+    struct child_job *job, struct errbuf *eb)
+{
+	struct words w = { .count = 0 };
+	char url[600];
+	w.argv[0] = r->self;
+	peer_write_url(p, url, sizeof(url));
+	word(&w, "write");
+	word(&w, "--url=%s", url);
+	word(&w, "--series=%llu", (unsigned long long)load->series);
+	word(&w, "--first-round=%llu", (unsigned long long)load->first);
+	word(&w, "--rounds=%llu", (unsigned long long)load->rounds);
+	word(&w, "--start=%.3f", (double)r->start_ms / 1000);
+	word(&w, "--step=%dms", RIG_STEP_MS);
+	word(&w, "--batch=%.0f", r->batch);
+	word(&w, "--connections=%.0f", r->connections);
+	word(&w, "--retry=%g", load->retry_s);
+	word(&w, "--idle-limit=30");
+	if (!load->no_pid)
+		word(&w, "--pid=%d", p->pid);
+	if (load->shuffle)
+		word(&w, "--shuffle");
+	if (load->pace_s > 0)
+		word(&w, "--pace=%.0fms", load->pace_s * 1000);
+	if (strcmp(load->version, "1.0"))
+		word(&w, "--protocol=%s", load->version);
+	return child_begin(w.argv, &r->generator_cpus, job, eb);
+}
+
+json_t *rig_json_lines(const struct buf *out)
+{
+	json_t *all = json_array();
+	const char *p = (const char *)out->data, *end = p ? p + out->len : p;
+	while (p && p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((nl ? nl : end) - p);
+		json_t *o = *p == '{' ? json_loadb(p, n, 0, NULL) : NULL;
+		if (o)
+			json_array_append_new(all, o);
+		p += n + 1;
+	}
+	return all;
+}
+
+/* "kymobench write: first refusal: ..." without who says it; the last line counts. */
+static void why_of(const struct buf *err, char *out, size_t cap)
+{
+	const char *p = (const char *)err->data, *end = p ? p + err->len : p;
+	out[0] = 0;
+	while (p && p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((nl ? nl : end) - p);
+		size_t head = n > 17 && !memcmp(p, "kymobench write: ", 17) ? 17 : 0;
+		if (n > head && head)
+			snprintf(out, cap, "%.*s", (int)(n - head), p + head);
+		p += n + 1;
+	}
+}
+
+static void read_figures(const json_t *o, struct rig_wrote *w)
+{
+	double us50 = results_number(o, "p50_us"), us99 = results_number(o, "p99_us");
+	w->samples = results_number(o, "samples");
+	w->failed = results_number(o, "failed");
+	w->requests = results_number(o, "requests");
+	w->seconds = results_number(o, "seconds");
+	w->per_s = results_number(o, "samples_per_s");
+	w->cpu_s = results_number(o, "server_cpu_s");
+	w->per_cpu_s = results_number(o, "samples_per_cpu_s");
+	w->cores = results_number(o, "cores");
+	w->late_p99_ms = results_number(o, "late_p99_ms");
+	w->p50_ms = isfinite(us50) ? us50 / 1000 : results_number(o, "p50_ms");
+	w->p99_ms = isfinite(us99) ? us99 / 1000 : results_number(o, "p99_ms");
+}
+
+bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, struct rig_wrote *out)
+{
+	struct buf text, err;
+	struct errbuf eb;
+	int status = 0;
+	json_t *lines = NULL;
+	*out = (struct rig_wrote){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, "" };
+	(void)r;
+	errbuf_init(&eb);
+	buf_init(&text);
+	buf_init(&err);
+	if (child_finish(job, limit_s, &text, &err, &status, &eb)) {
+		snprintf(out->why, sizeof(out->why), "%s", eb.text);
+	} else {
+		lines = rig_json_lines(&text);
+		why_of(&err, out->why, sizeof(out->why));
+		if (json_array_size(lines))
+			read_figures(json_array_get(lines, json_array_size(lines) - 1), out);
+		else if (!out->why[0])
+			snprintf(out->why, sizeof(out->why), "no figures, status %d",
+			    WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+	}
+	json_decref(lines);
+	buf_release(&text);
+	buf_release(&err);
+	return isfinite(out->samples);
+}
+
+bool rig_write(struct rig *r, struct peer *p, const struct rig_load *load, struct rig_wrote *out)
+{
+	struct child_job job;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	double left = r->limit_s - rig_elapsed_s(r);
+	if (!peer_running(p)) {
+		*out = (struct rig_wrote){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN,
+			"the server does not run" };
+		return false;
+	}
+	if (rig_write_begin(r, p, load, &job, &eb)) {
+		snprintf(out->why, sizeof(out->why), "%s", eb.text);
+		return false;
+	}
+	return rig_write_finish(r, &job, left > 5 ? left : 5, out);
+}
+
+static void percent(const char *in, char *out, size_t cap)
+{
+	size_t n = 0;
+	for (; *in && n + 4 < cap; in++) {
+		if ((*in >= 'a' && *in <= 'z') || (*in >= '0' && *in <= '9') || *in == '_')
+			out[n++] = *in;
+		else
+			n += (size_t)snprintf(out + n, 4, "%%%02X", (unsigned char)*in);
+	}
+	out[n] = 0;
+}
+
+/* The value of an instant query of one series without labels; 0 when there is none. */
+static double ask_number(struct peer *p, const char *expr, double at_s, char *why, size_t cap)
+{
+	char escaped[600], path[800];
+	struct buf answer;
+	double v = NAN;
+	buf_init(&answer);
+	percent(expr, escaped, sizeof(escaped));
+	snprintf(path, sizeof(path), "/api/v1/query?query=%s&time=%.3f&nocache=1&timeout=60s",
+	    escaped, at_s);
+	int status = peer_ask(p, "GET", path, &answer);
+	json_t *o = status == 200 ? json_loadb((const char *)answer.data, answer.len, 0, NULL) : NULL;
+	const json_t *result = json_object_get(json_object_get(o, "data"), "result");
+	const char *text = json_string_value(
+	    json_array_get(json_object_get(json_array_get(result, 0), "value"), 1));
+	if (text)
+		v = strtod(text, NULL);
+	else if (json_is_array(result))
+		v = 0;
+	else
+		snprintf(why, cap, "cannot be asked: %d %.*s", status,
+		    (int)(answer.len < 200 ? answer.len : 200),
+		    answer.len ? (const char *)answer.data : "");
+	json_decref(o);
+	buf_release(&answer);
+	return v;
+}
+
+double rig_stored(struct rig *r, struct peer *p, uint64_t first, uint64_t rounds, uint64_t series,
+    char *why, size_t cap)
+{
+	char expr[200], url[600];
+	struct errbuf eb;
+	double sum = 0;
+	unsigned slices = series * rounds > SLICES_FROM ? 10 : 1;
+	/* A second behind the last sample: the window holds whole rounds, however its ends count. */
+	double at_s =
+	    (double)r->start_ms / 1000 + (double)(first + rounds - 1) * RIG_STEP_MS / 1000 + 1;
+	why[0] = 0;
+	peer_query_url(p, url, sizeof(url));
+	errbuf_init(&eb);
+	if (!url[0] || !peer_running(p)) {
+		snprintf(why, cap, url[0] ? "does not run" : "answers no queries itself");
+		return NAN;
+	}
+	if (peer_settle(p, &eb)) {
+		snprintf(why, cap, "%s", eb.text);
+		return NAN;
+	}
+	for (unsigned i = 0; i < slices && isfinite(sum); i++) {
+		char digit[64] = "__name__!=\"\"";
+		if (slices > 1)
+			snprintf(digit, sizeof(digit), "instance=~\".*%u\"", i);
+		snprintf(expr, sizeof(expr), "sum(count_over_time({%s}[%llus]))", digit,
+		    (unsigned long long)(rounds * RIG_STEP_MS / 1000));
+		sum += ask_number(p, expr, at_s, why, cap);
+	}
+	return sum;
+}
+
+void rig_tell_servers(struct rig *r)
+{
+	for (unsigned i = 0; i < r->count; i++) {
+		const struct peer *p = &r->peers[i];
+		results_server(r->root, p->name, p->version, p->command, peer_promise(p));
+		if (peer_queries(p)[0]) {
+			json_t *all = json_object_get(r->root, "servers");
+			json_object_set_new(
+			    json_array_get(all, i), "queries", json_string(peer_queries(p)));
+		}
+	}
+}

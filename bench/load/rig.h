@@ -1,0 +1,116 @@
+/*
+ * rig - servers side by side under equal conditions, for "compare" and "mixed": each on a fresh
+ * directory and free ports of loopback, all on one list of CPUs, the generator on another, and all
+ * given the same bytes: what is written follows from the number of the round.
+ *
+ * Load comes from "kymobench write" and "kymobench query", run as children; what they print in JSON
+ * is what is believed. What failed, was refused or is not there again stands beside the figure.
+ *
+ * Thread: the main one. Memory: rig_release, which ends all servers and removes their directories.
+ */
+#ifndef BENCH_LOAD_RIG_H
+#define BENCH_LOAD_RIG_H
+
+#include "bench/load/child.h"
+#include "bench/load/cmd.h"
+#include "bench/load/peer.h"
+#include "bench/load/results.h"
+
+#define RIG_STEP_MS 15000 /* between rounds in the data */
+
+struct rig {
+	const char *command; /* for messages */
+	struct peer peers[PEERS_MAX];
+	unsigned count, chosen;                               /* chosen: named by --peer */
+	const char *server, *servers_on, *generator_on, *top; /* as on the command line */
+	double ports, batch, connections, series;
+	cpu_set_t server_cpus, generator_cpus;
+	char self[512], dir[512], queries[600];
+	json_t *root;
+	uint64_t round; /* the next one of the data, the same for all */
+	int64_t start_ms;
+	uint64_t begin_ns;
+	double limit_s;
+	bool failed;
+};
+bool rig_add_peer(void *arg, const char *value); /* for --peer */
+/* Rows for cmd_parse. */
+#define RIG_ARGS(r)                                                                                 \
+ { .name = "peer",                                                                                  \
+	 .meta = "NAME=PROGRAM",                                                                    \
+	 .help = "server to compare with, may be repeated (those found on PATH)",                   \
+	 .each = rig_add_peer,                                                                      \
+	 .arg = &(r) },                                                                             \
+     { .name = "server",                                                                            \
+	     .meta = "NAME=PROGRAM",                                                                \
+	     .help = "the first one, which others are compared with (kymod beside kymobench)",      \
+	     .text = &(r).server },                                                                 \
+     { .name = "server-cpus",                                                                       \
+	     .meta = "LIST",                                                                        \
+	     .help = "CPUs of the servers, e.g. 0,2-3 (the first half)",                            \
+	     .text = &(r).servers_on },                                                             \
+     { .name = "generator-cpus",                                                                    \
+	     .meta = "LIST",                                                                        \
+	     .help = "CPUs of the load (the others)",                                               \
+	     .text = &(r).generator_on },                                                           \
+     { .name = "dir",                                                                               \
+	     .meta = "DIR",                                                                         \
+	     .help = "where data directories are made, and removed (TMPDIR, or /var/tmp)",          \
+	     .text = &(r).top },                                                                    \
+     { .name = "ports",                                                                             \
+	     .meta = "N",                                                                           \
+	     .help = "first of the ports of loopback to use, two a server (free ones)",             \
+	     .num = &(r).ports },                                                                   \
+     { .name = "batch", .meta = "N", .help = "samples per request (2000)", .num = &(r).batch },     \
+ {                                                                                                  \
+  .name = "connections", .meta = "N", .help = "connections that write (4)", .num = &(r).connections \
+ }
+
+/*
+ * Finds servers and CPUs and opens the results; no server runs yet. ERR_BADDATA and others: what
+ * the command line says cannot be, as eb tells.
+ */
+MUST_CHECK enum err rig_open(struct rig *r, int argc, char **argv, struct errbuf *eb);
+void rig_release(struct rig *r);
+
+/* "[ 1:02, 3:10 left ] text" on stderr: one line that changes on a terminal, else one each. */
+void rig_say(const struct rig *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void rig_say_end(void);
+double rig_elapsed_s(const struct rig *r);
+/* Whether what takes about need_s can still be done within this part of the time there is. */
+bool rig_may(const struct rig *r, double need_s, double part);
+/* Kept in the results; the command then ends with status 1. */
+void rig_problem(struct rig *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+void rig_tell_servers(struct rig *r); /* into the results, as they were started last */
+
+/* All on fresh directories; a server that does not start is a problem, and is left out. */
+void rig_start_all(struct rig *r);
+void rig_stop_all(struct rig *r);
+/* Number k in the order of pair i: 0 1 2, then 2 1 0, ... */
+unsigned rig_turn(const struct rig *r, unsigned i, unsigned k);
+
+struct rig_load {
+	uint64_t first, rounds, series;
+	const char *version; /* of Remote Write, "1.0" or "2.0" */
+	bool shuffle, no_pid;
+	double pace_s, retry_s; /* pace_s 0: as fast as it goes */
+};
+struct rig_wrote { /* NaN: not told */
+	double samples, failed, requests, seconds, per_s, cpu_s, per_cpu_s, cores;
+	double p50_ms, p99_ms, late_p99_ms;
+	char why[512]; /* what was refused, or why there are no figures; "" = all went well */
+};
+/* One run of "kymobench write"; false: no figures at all. */
+bool rig_write(struct rig *r, struct peer *p, const struct rig_load *load, struct rig_wrote *out);
+MUST_CHECK enum err rig_write_begin(struct rig *r, struct peer *p, const struct rig_load *load,
+    struct child_job *job, struct errbuf *eb);
+bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, struct rig_wrote *out);
+bool rig_writes_v2(struct rig *r); /* this kymobench can write Remote Write 2.0 */
+/* How many samples of these rounds a query finds; NaN: it cannot be asked, as *why says. */
+double rig_stored(struct rig *r, struct peer *p, uint64_t first, uint64_t rounds, uint64_t series,
+    char *why, size_t cap);
+/* The one JSON object, or array of them by line, that a command of kymobench prints; or NULL. */
+json_t *rig_json_lines(const struct buf *out);
+
+#endif
