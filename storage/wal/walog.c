@@ -790,6 +790,7 @@ static void writer_main(void *arg)
 	}
 	mark_write(w);
 	metric_gauge_set(M_BYTES_LOG, 0);
+	metric_gauge_set(M_LOG_HELD_BYTES, 0);
 }
 
 /* ---- Begin and end ---- */
