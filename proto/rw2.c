@@ -20,7 +20,11 @@
 #define FAST_MARGIN 16 /* bytes behind a series that the fast way may read */
 #define ITEM_SHARE  4  /* exemplars and histograms that come as usual count as a fourth */
 #define BODY_TIMES  6  /* labels take so many bytes for one of the body */
-#define META_FAST   8  /* bytes of metadata that are compared, not read */
+/* How a series begins whose lengths are bytes, and a sample with a value and one of 0. */
+#define SERIES_HEAD   (TAG(5, PBSCAN_BYTES) | TAG(1, PBSCAN_BYTES) << 16)
+#define SAMPLE_HEAD   (TAG(2, PBSCAN_BYTES) | 16 << 8 | TAG(1, PBSCAN_FIXED64) << 16)
+#define SAMPLE_HEAD_0 (TAG(2, PBSCAN_BYTES) | 7 << 8)
+#define NO_TIME       1 /* in rw2_time.bytes */
 
 /* --- strings --- */
 
@@ -90,44 +94,60 @@ static enum err all_symbols(struct rw2_scan *s)
 
 typedef uint8_t wide __attribute__((vector_size(WIDE)));
 
-/* Copies len bytes, and what follows up to WIDE. to may be as near behind from as len. */
-static RW2_INLINE void copy_wide(uint8_t *to, const uint8_t *from, size_t len)
+/* Copies what there is, of at most LABEL_FAST bytes. to is behind that, perhaps at once. */
+static RW2_INLINE void copy_label(uint8_t *to, const uint8_t *from)
 {
-	wide w;
-	memcpy(&w, from, WIDE);
-	memcpy(to, &w, WIDE);
-	for (size_t i = WIDE; UNLIKELY(i < len); i += WIDE) {
-		memcpy(&w, from + i, WIDE);
-		memcpy(to + i, &w, WIDE);
-	}
+	wide a, b;
+	memcpy(&a, from, WIDE);
+	memcpy(&b, from + WIDE, WIDE);
+	memcpy(to, &a, WIDE);
+	memcpy(to + WIDE, &b, WIDE);
 }
 
 /*
  * The labels of a series from its references: they stand before s->out then. false: something is
  * unusual, or there is too much of it.
+ * Each label takes two bytes of references or more: when there is room for as many of LABEL_FAST
+ * bytes, only longer ones are measured.
  */
 static RW2_INLINE bool fast_labels(struct rw2_scan *s, const uint8_t *p, const uint8_t *const end)
 {
 	const struct rw2_symbol *const symbols = s->symbols;
 	const uint32_t count = s->symbols_count;
+	const size_t room = (size_t)(end - p) * (LABEL_FAST / 2);
 	uint8_t *out = s->out;
-	const uint8_t *out_end = s->out_end;
+	if (UNLIKELY((size_t)(s->out_end - out) < room))
+		return false;
 	do {
-		struct rw2_pair l = rw2_pair_next(&p);
+		struct rw2_pair l;
+		uint64_t w = wire_load64(p);
+		if (LIKELY(!(w & 0x8080))) { /* one byte each */
+			l = (struct rw2_pair){ (uint8_t)w, (uint8_t)(w >> 8) };
+			p += 2;
+		} else if (LIKELY(!(w & 0x800080))) { /* a value of two */
+			l = (struct rw2_pair){ (uint8_t)w,
+				(w >> 8 & 0x7f) | (uint32_t)(w >> 9 & 0x3f80) };
+			p += 3;
+		} else {
+			l = rw2_pair_next(&p);
+		}
 		if (UNLIKELY(l.value >= count))
 			return false;
 		const struct rw2_symbol *v = &symbols[l.value];
 		size_t len = v->pair_len;
-		if (LIKELY(v->pair_name == l.name && len <= (size_t)(out_end - out))) {
-			copy_wide(out, v->pair, len);
+		if (LIKELY(v->pair_name == l.name)) {
+			copy_label(out, v->pair);
 			out += len;
-			continue;
+			if (LIKELY(len <= LABEL_FAST))
+				continue;
+			out -= len;
 		}
 		s->out = out;
 		if (l.name >= count || rw2_label_put(s, l.name, l.value))
 			return false;
 		out = s->out;
-		out_end = s->out_end;
+		if ((size_t)(s->out_end - out) < room)
+			return false;
 	} while (p < end);
 	s->out = out;
 	return p == end;
@@ -135,8 +155,7 @@ static RW2_INLINE bool fast_labels(struct rw2_scan *s, const uint8_t *p, const u
 
 /* --- the fast way --- */
 
-static RW2_INLINE bool fast_sample(struct rw2_time *time, const uint8_t *p, const uint8_t *end,
-    struct batch_row *row, int64_t *start_ms)
+static bool fast_sample(const uint8_t *p, const uint8_t *end, struct batch_row *row, int64_t *start_ms)
 {
 	uint64_t t = 0, bits = 0, start = 0;
 	if (LIKELY(end - p > 9 && p[0] == TAG(1, PBSCAN_FIXED64))) {
@@ -144,18 +163,10 @@ static RW2_INLINE bool fast_sample(struct rw2_time *time, const uint8_t *p, cons
 		p += 9;
 	}
 	if (LIKELY(p[0] == TAG(2, PBSCAN_VARINT) && p < end)) {
-		uint64_t bytes = wire_load64(p + 1) << 16;
-		if (LIKELY(bytes == time->bytes)) {
-			t = time->t;
-			p += 1 + TIME_BYTES;
-		} else {
-			size_t t_len = pbscan_short_varint(p + 1, &t);
-			if (UNLIKELY(!t_len))
-				return false;
-			p += 1 + t_len;
-			if (t_len == TIME_BYTES)
-				*time = (struct rw2_time){ bytes, t };
-		}
+		size_t t_len = pbscan_short_varint(p + 1, &t);
+		if (!t_len)
+			return false;
+		p += 1 + t_len;
 	}
 	if (UNLIKELY(p < end && p[0] == TAG(3, PBSCAN_VARINT))) {
 		size_t start_len = pbscan_short_varint(p + 1, &start);
@@ -180,14 +191,14 @@ static bool fast_meta_new(struct rw2_scan *s, const uint8_t *refs, const uint8_t
 	if (metric == NONE)
 		return false;
 	y = &s->symbols[metric];
-	if (len <= META_FAST && y->meta_len == len && y->meta == bytes)
+	if (len <= RW2_META_FAST && y->meta_len == len && y->meta == bytes)
 		return true;
 	if (rw2_said_read(s, p, end, &said) || !rw2_said_is_good(s, &said) ||
 	    !rw2_slow_take(s, SLOW_FIELD))
 		return false;
 	if (!rw2_says_nothing(s, &said) && rw2_meta_put(s, &said, metric))
 		return false;
-	y->meta_len = len <= META_FAST ? (uint8_t)len : 0;
+	y->meta_len = len <= RW2_META_FAST ? (uint8_t)len : 0;
 	y->meta = bytes;
 	return true;
 }
@@ -200,8 +211,8 @@ static RW2_INLINE bool fast_meta(struct rw2_scan *s, const uint8_t *refs, const 
 	uint64_t bytes = 0;
 	if (!len)
 		return true;
-	if (LIKELY(len <= META_FAST)) {
-		bytes = wire_load64(p) & UINT64_MAX >> (64 - 8 * len);
+	if (LIKELY(len <= RW2_META_FAST)) {
+		bytes = rw2_meta_key(p, len);
 		const uint8_t *q = refs;
 		struct rw2_pair first = rw2_pair_next(&q);
 		const struct rw2_symbol *y = &s->symbols[first.value];
@@ -244,7 +255,7 @@ static bool fast_item(struct rw2_scan *s, uint8_t tag, const uint8_t *p, const u
 	int64_t start_ms;
 	if (tag == TAG(2, PBSCAN_BYTES)) {
 		rw2_row_is(row, in);
-		if (!fast_sample(&s->time, p, end, row, &start_ms))
+		if (!fast_sample(p, end, row, &start_ms))
 			return false;
 		return !start_ms || !rw2_row_start(s, row, start_ms);
 	}
@@ -289,84 +300,161 @@ static const uint8_t *fast_mixed(struct rw2_scan *s, const uint8_t *p, const uin
 	return NULL;
 }
 
+/* Its labels are put together: whoever takes the series need not do it again. */
+static bool labels_ready(struct rw2_scan *s, const uint8_t *refs, const uint8_t *refs_end)
+{
+	if (s->ready == refs)
+		return true;
+	s->start = s->out;
+	if (!fast_labels(s, refs, refs_end) ||
+	    !rw2_labels_done(s, &s->ready_labels.labels, &s->ready_labels.labels_len))
+		return false;
+	s->ready = refs;
+	return true;
+}
+
 /*
- * The series whose tag is at p, FAST_MARGIN bytes or more before the end of the body: its rows from
- * *row on.
+ * The series whose tag is at p, FAST_MARGIN bytes or more before the end of the body, of any fields
+ * in the encoding that senders use: its rows from *row on.
  * Gives its end and moves *row; or NULL, when a byte is unusual or the rows are full, and then
  * nothing counts of what was written.
  */
-static RW2_INLINE const uint8_t *fast_series(struct rw2_scan *s, const uint8_t *p,
-    const uint8_t *body_end, struct batch_row **row, const struct batch_row *rows_end)
+static __attribute__((noinline)) const uint8_t *fast_series(
+    struct rw2_scan *s, const uint8_t *p, struct batch_row **row, const struct batch_row *rows_end)
 {
 	size_t len, refs_len, head = pbscan_short_len(p + 1, &len);
 	p += 1 + head;
-	if (UNLIKELY(!head || (size_t)(body_end - p) < len + FAST_MARGIN))
+	if (!head || (size_t)(s->end - p) < len + FAST_MARGIN)
 		return NULL;
 	const uint8_t *const end = p + len;
 	head = pbscan_short_len(p + 1, &refs_len);
 	const uint8_t *const refs = p + 1 + head;
-	if (UNLIKELY(p[0] != TAG(1, PBSCAN_BYTES) || !head || !refs_len ||
-	        refs_len > (size_t)(body_end - refs) || refs + refs_len > end))
+	if (p[0] != TAG(1, PBSCAN_BYTES) || !head || !refs_len || refs > end ||
+	    refs_len > (size_t)(end - refs))
 		return NULL;
-	struct rw2_series in = { .created_ms = 0 };
 	const uint8_t *const refs_end = refs + refs_len;
-	s->start = s->out;
-	if (UNLIKELY(
-	        !fast_labels(s, refs, refs_end) || !rw2_labels_done(s, &in.labels, &in.labels_len)))
+	if (!labels_ready(s, refs, refs_end))
 		return NULL;
-	s->ready = refs;
-	s->ready_labels = in;
+	const struct rw2_series in = s->ready_labels;
 	struct batch_row *r = *row;
 	for (p = refs_end; p < end; r++) {
 		size_t item_len = p[1];
 		int64_t start_ms;
-		if (UNLIKELY(p[0] != TAG(2, PBSCAN_BYTES)) || r == rows_end)
+		if (p[0] != TAG(2, PBSCAN_BYTES) || r == rows_end)
 			break;
-		if (UNLIKELY(item_len >= 0x80 || item_len + 2 > (size_t)(end - p)))
+		if (item_len >= 0x80 || item_len + 2 > (size_t)(end - p))
 			return NULL;
 		rw2_row_is(r, &in);
-		if (UNLIKELY(
-		        !fast_sample(&s->time, p + 2, p + 2 + item_len, r, &start_ms) || start_ms))
+		if (!fast_sample(p + 2, p + 2 + item_len, r, &start_ms) || start_ms)
 			break;
 		p += 2 + item_len;
 	}
-	if (LIKELY(r > *row)) {
-		if (p == end) {
-			*row = r;
-			return end;
-		}
-		if (LIKELY(p[0] == TAG(5, PBSCAN_BYTES) && p[1] < 0x80 && p + 2 + p[1] == end)) {
-			if (UNLIKELY(!fast_meta(s, refs, refs_end, p + 2, end)))
-				return NULL;
-			*row = r;
-			return end;
-		}
-	}
-	p = fast_mixed(s, p, end, &in, &r, rows_end, r > *row, refs, refs_end);
+	if (p < end || r == *row)
+		p = fast_mixed(s, p, end, &in, &r, rows_end, r > *row, refs, refs_end);
 	if (p)
 		*row = r;
 	return p;
+}
+
+/*
+ * The one sample of a series at p, and what stands behind it; NULL: not as nearly all are. A value
+ * is there or 0, a time has TIME_BYTES bytes.
+ */
+static RW2_INLINE const uint8_t *usual_sample(
+    struct rw2_scan *s, const uint8_t *p, struct batch_row *row)
+{
+	uint64_t head = wire_load64(p);
+	if (LIKELY((head & 0xffffff) == SAMPLE_HEAD)) {
+		row->bits = wire_load64(p + 3);
+		p += 11;
+	} else if ((head & 0xffff) == SAMPLE_HEAD_0) {
+		row->bits = 0;
+		p += 2;
+	} else {
+		return NULL;
+	}
+	uint64_t bytes = wire_load64(p) << 8; /* with the tag */
+	if (UNLIKELY(bytes != s->time.bytes)) {
+		if (p[0] != TAG(2, PBSCAN_VARINT) ||
+		    pbscan_short_varint(p + 1, &s->time.t) != TIME_BYTES) {
+			s->time.bytes = NO_TIME;
+			return NULL;
+		}
+		s->time.bytes = bytes;
+	}
+	row->t_ms = (int64_t)s->time.t;
+	return p + 1 + TIME_BYTES;
+}
+
+/*
+ * A series as nearly all are: at most 127 bytes, one sample, perhaps metadata. Gives its end, and
+ * *row is filled; NULL: something is different. last: FAST_MARGIN bytes before the end of the body.
+ */
+static RW2_INLINE const uint8_t *usual_series(
+    struct rw2_scan *s, const uint8_t *p, const uint8_t *last, struct batch_row *row)
+{
+	if (UNLIKELY((wire_load32(p) & 0x80ff80ff) != SERIES_HEAD))
+		return NULL;
+	const uint8_t *const refs = p + 4, *const refs_end = refs + p[3], *const end = p + 2 + p[1];
+	if (UNLIKELY(end > last || refs_end >= end || refs == refs_end))
+		return NULL;
+	s->start = s->out;
+	if (UNLIKELY(!fast_labels(s, refs, refs_end)))
+		return NULL;
+	size_t labels_len = (size_t)(s->out - s->start);
+	row->labels = s->start;
+	row->labels_len = (uint32_t)labels_len;
+	s->made += labels_len;
+	if (UNLIKELY(s->made > s->made_max))
+		return NULL;
+	p = usual_sample(s, refs_end, row);
+	row->flags = 0;
+	if (LIKELY(p == end))
+		return end;
+	if (LIKELY(p && p[0] == TAG(5, PBSCAN_BYTES) && p + 2 + p[1] == end &&
+	        fast_meta(s, refs, refs_end, p + 2, end)))
+		return end;
+	s->start = s->out;
+	s->ready = refs;
+	s->ready_labels = (struct rw2_series){ .labels = row->labels, .labels_len = row->labels_len };
+	return NULL;
 }
 
 /* Series after series as long as they are usual. Gives the end of the last one. */
 static RW2_INLINE const uint8_t *fast_run(struct rw2_scan *s, const uint8_t *p)
 {
 	struct batch *b = s->batch;
-	if (!b->rows) /* no room yet; the slow way makes some */
+	if (!b->rows || s->end - p <= FAST_MARGIN) /* no room yet; the slow way makes some */
 		return p;
-	const uint8_t *const body_end = s->end;
-	const uint64_t samples_max = s->limits->write_samples - s->samples;
+	const uint8_t *const last = s->end - FAST_MARGIN;
+	const uint64_t samples_max = s->limits->write_samples - s->samples,
+	               series_max = s->limits->write_series;
 	struct batch_row *const first = b->rows + b->rows_count, *row = first;
 	const size_t room = b->rows_cap - b->rows_count;
 	const struct batch_row *const rows_end = first + (room < samples_max ? room : samples_max);
-	while (body_end - p > FAST_MARGIN && *p == TAG(5, PBSCAN_BYTES) &&
-	    s->series < s->limits->write_series) {
-		const uint8_t *next = fast_series(s, p, body_end, &row, rows_end);
-		if (!next)
+	/* of as many the rows and the limit are not looked at */
+	uint64_t left = 0;
+	for (const uint8_t *next; p < last; p = next) {
+		if (UNLIKELY(!left)) {
+			uint64_t rows = (uint64_t)(rows_end - row), more = series_max - s->series;
+			left = rows < more ? rows : more;
+			if (!left)
+				break;
+			s->series += left;
+		}
+		next = usual_series(s, p, last, row);
+		if (LIKELY(next)) {
+			row++;
+			left--;
+			continue;
+		}
+		s->series -= left; /* those before this one */
+		left = 0;
+		if (*p != TAG(5, PBSCAN_BYTES) || !(next = fast_series(s, p, &row, rows_end)))
 			break;
-		p = next;
 		s->series++;
 	}
+	s->series -= left;
 	b->rows_count += (size_t)(row - first);
 	s->samples += (size_t)(row - first);
 	return p;
@@ -502,6 +590,7 @@ enum err rw2_decode(struct arena *a, struct rw2_memory *m, const uint8_t *body, 
 		.piece = piece_of(len),
 		.metas_before = b->metas_count,
 		.name_ref = NONE,
+		.time = { .bytes = NO_TIME },
 		.slow_left = o ? o->slow_bytes : SIZE_MAX };
 	if (len > INT32_MAX)
 		return errbuf_set(eb, ERR_TOOBIG, "body of %zu bytes", len);

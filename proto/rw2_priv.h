@@ -13,9 +13,11 @@
 #define TAG(number, wire) ((number) << 3 | (wire))
 #define SLOW_FIELD        16 /* bytes that a field of the slow way counts as beside its own */
 #define LABEL_SHARE       64 /* so many label bytes count as one of the slow way */
-#define WIDE              32 /* bytes that a label is copied by */
-#define SLOP              (2 * WIDE) /* bytes behind the labels that copies may touch */
+#define WIDE              32 /* bytes that are copied at once */
+#define LABEL_FAST        64 /* labels of so many bytes are copied without a look at their length */
+#define SLOP              LABEL_FAST /* bytes behind the labels that copies may touch */
 #define TIME_BYTES        6          /* that a time takes from the years 2004 to 2109 */
+#define RW2_META_FAST     8          /* bytes of metadata that are compared, not read */
 #define NONE              UINT32_MAX
 #define NO_NAME           (UINT32_MAX - 1) /* no number of a string, nor one that is too long */
 
@@ -164,6 +166,12 @@ static RW2_INLINE struct rw2_pair rw2_pair_next(const uint8_t **p)
 	out.name = rw2_ref_take(&w, p);
 	out.value = rw2_ref_take(&w, p);
 	return out;
+}
+
+/* RW2_META_FAST bytes of metadata or less, eight readable, as a number: rw2_symbol.meta. */
+static inline uint64_t rw2_meta_key(const uint8_t *p, size_t len)
+{
+	return wire_load64(p) << (64 - 8 * len);
 }
 
 static inline void rw2_row_is(struct batch_row *row, const struct rw2_series *in)

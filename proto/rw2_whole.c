@@ -393,6 +393,7 @@ struct found {
 	struct feed labels;
 	struct pbscan_field ready; /* its labels are there already; start NULL: no */
 	struct rw2_said said;
+	struct pbscan_field meta; /* the last one */
 	uint64_t rows, exemplars;
 	int64_t created_ms;
 };
@@ -434,6 +435,8 @@ static enum err find(
 			return rw2_malformed(s, f.start, "wrong wire type in a series");
 		if (f.number == 5)
 			e = rw2_said_read(s, f.data, p, &found->said);
+		if (f.number == 5)
+			found->meta = f;
 		found->rows += f.number == 2 || f.number == 3;
 		found->exemplars += f.number == 4;
 	}
@@ -473,7 +476,11 @@ static enum err slow_meta(struct rw2_scan *s, const struct found *found)
 	uint32_t metric = found->labels.metric;
 	if (metric == NONE || rw2_says_nothing(s, &found->said))
 		return ERR_OK;
-	s->symbols[metric].meta_len = 0; /* the fast way has not seen this one */
+	struct rw2_symbol *y = &s->symbols[metric];
+	const struct pbscan_field *f = &found->meta;
+	bool is_short = f->len && f->len <= RW2_META_FAST && s->end - f->data >= RW2_META_FAST;
+	y->meta_len = is_short ? (uint8_t)f->len : 0; /* the fast way need not read it then */
+	y->meta = is_short ? rw2_meta_key(f->data, f->len) : 0;
 	return rw2_meta_put(s, &found->said, metric);
 }
 

@@ -414,7 +414,8 @@ static inline const char *rw2judge_by_1(struct rw2judge *j)
 	buf_init(&body);
 	batch_init(&one);
 	rw2judge_as_1(j->b, &body);
-	enum err e = rw1_decode(&j->arena, body.data, body.len, NULL, &one, NULL);
+	const uint8_t *bytes = body.len ? body.data : (const uint8_t *)""; /* none is no NULL */
+	enum err e = rw1_decode(&j->arena, bytes, body.len, NULL, &one, NULL);
 	const char *wrong =
 	    e ? (e == ERR_TOOBIG ? NULL : "1.0 does not take it") : rw2judge_same_1(j->b, &one);
 	batch_release(&one);
