@@ -117,8 +117,8 @@ static inline const uint8_t *labels_walk(const uint8_t *p, const uint8_t *end)
 
 /*
  * So many steps of that walk without a branch: how many labels the next series has is hard to
- * guess. A step at what is no label stays there. From there on the walk goes on; from the beginning, if a
- * label was long.
+ * guess. A step at what is no label stays there. From there on the walk goes on; from the
+ * beginning, if a label was long.
  * Reads less than STEPS_BYTES for each step, and one more.
  */
 #define STEPS_MAX    16u

@@ -32,6 +32,11 @@ static const uint16_t off_masks[4] = { 0, 0xff, 0xffff, 0 };
 
 #define COPY_WIDTH 64 /* bytes moved at once, whatever is needed of them; no element has more */
 #define TURN       4  /* elements between two looks at the margins */
+/*
+ * Output is fetched so far before it is written, two lines a turn: buffers of several requests
+ * wait for their sync at a time, and leave the caches until it is their turn again.
+ */
+#define AHEAD 2048u
 /* What so many elements may read from the byte behind a tag on; each goes on by 61 at most. */
 #define IN_MARGIN(turn) (61 * ((turn)-1) + 65)
 STATIC(SNAPZ_SLOP >= COPY_WIDTH + 16);
@@ -149,6 +154,8 @@ static ALWAYS_INLINE bool fast(struct state *s, enum width w, const int turn)
 	uint8_t *op = s->op, *const out = s->out, *const out_safe = s->out_end - turn * COPY_WIDTH;
 	size_t tag = *ip++; /* ip is behind it */
 	do {
+		__builtin_prefetch((const void *)((uintptr_t)op + AHEAD), 1);
+		__builtin_prefetch((const void *)((uintptr_t)op + AHEAD + CACHE_LINE), 1);
 #pragma GCC unroll 8
 		for (int i = 0; i < turn; i++) {
 			const uint8_t *const body = ip;
