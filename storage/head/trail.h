@@ -17,7 +17,8 @@
  * (1) An entry is a guess: slots may have been given back or be another's by now. It always names a
  *     slot that there was, so it may be looked at.
  *
- * Cost of a hit: the compared bytes, one hot line, 4 bytes of ring; some 10 ns where memory is near.
+ * Cost of a hit: the compared bytes, one hot line, 4 bytes of ring: some 10 ns where memory is
+ * near.
  * Memory: 5 to 8 bytes a series, mapped.
  * Thread: the loop of the heads.
  */
