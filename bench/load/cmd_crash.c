@@ -1,11 +1,12 @@
 /*
  * kymobench crash - starts a server, writes to it, kills it (SIGKILL) at random moments, starts it
  * again over what it left, and in the end reads every acknowledged sample back. Senders repeat what
- * they got no answer for, as those of Prometheus do, and go on; the last kill ends the load, so that
- * what is read is what the server had when it died.
+ * they got no answer for, as those of Prometheus do, and go on; the last kill ends the load, so
+ * that what is read is what the server had when it died.
  *
  * What is known: acknowledged samples that are not there again (lost), and samples that were never
- * sent (ghosts). A kill of the process leaves the kernel's page cache: it says nothing of a power cut.
+ * sent (ghosts). A kill of the process leaves the kernel's page cache: it says nothing of a power
+ * cut.
  */
 #include <errno.h>
 #include <ftw.h>

@@ -1,9 +1,10 @@
 /*
- * victim - the server that "kymobench crash" starts, kills and starts again over the same directory.
+ * victim - the server that "kymobench crash" starts, kills and starts again over the same
+ * directory.
  *
- * kymod, victoria-metrics and prometheus are known by the name of their file: they get the flags for
- * directory and address, the rest is the caller's. Of others, {port} and {dir} in the flags become
- * port and directory. It listens on 127.0.0.1 alone, and ends with kymobench.
+ * kymod, victoria-metrics and prometheus are known by the name of their file: they get the flags
+ * for directory and address, the rest is the caller's. Of others, {port} and {dir} in the flags
+ * become port and directory. It listens on 127.0.0.1 alone, and ends with kymobench.
  *
  * Thread: one, which lives as long as the server. Memory: the caller's struct.
  */
