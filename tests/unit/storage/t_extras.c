@@ -108,7 +108,7 @@ static bool agree(int rounds, uint32_t late_of_100, uint32_t extras_of_100)
 {
 	struct slab *mem = slab_create();
 	struct series_stats st = { 0 };
-	struct series s = { .t_newest_ms = INT64_MIN, .next = SERIES_NONE };
+	struct series s = { .t_newest_ms = INT64_MIN };
 	struct model *m = mem_zalloc(sizeof *m);
 	bool good = true;
 	int newest = -1;
