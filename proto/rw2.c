@@ -282,7 +282,7 @@ static const uint8_t *fast_mixed(struct rw2_scan *s, const uint8_t *p, const uin
 		uint8_t tag = *p;
 		size_t len = 0, head = pbscan_short_len(p + 1, &len);
 		p += 1 + head;
-		if (!head || len > (size_t)(end - p))
+		if (!head || p > end || len > (size_t)(end - p))
 			good = false;
 		else if (tag == TAG(5, PBSCAN_BYTES))
 			good = some && p + len == end && fast_meta(s, refs, refs_end, p, end);
