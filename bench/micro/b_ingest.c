@@ -4,18 +4,19 @@
  *
  *   b_ingest [series] [rounds] [shuffled | grouped] [1 | 2]
  * The last is the version of Remote Write, 2 with metadata in each series. Without arguments:
- * 100,000 series grouped and shuffled by both versions, 1,000,000 by 1.0. Bodies are those of kymobench's page, replicated over targets, 2,000 samples each, and are made before a
- * round, not counted. A request's body is copied into a body buffer before its stages, as the
- * socket leaves it; decoded bytes, rows and steps live in FLIGHT sets in turn, as of requests that
+ * 100,000 series grouped and shuffled by both versions, 1,000,000 by 1.0.
+ * Bodies are those of kymobench's page, replicated over targets, 2,000 samples each, and are made
+ * before a round, not counted. A request's body is copied into a body buffer before its stages, as
+ * the socket leaves it; decoded bytes and rows live in FLIGHT sets in turn, as of requests that
  * wait for their sync together.
  *
- *   snappy     snapz_decode                  resolve   head_resolve
- *   decode     rw1_decode, rw2_decode        put       series_put
- *   hash       label_fingerprint             record    walrec_rows
- *   sort       rows by shard
- *   store      sink_append up to the answer (hash to record, and what is around them), the log's
- *              thread not counted, nothing synced
- *   all        snappy, decode and store
+ *   snappy   snapz_decode                 put      series_put
+ *   decode   rw1_decode, rw2_decode       record   walrec_rows, of each shard
+ *   find     trail_resolve                hash     label_fingerprint: of rows that several loops
+ *                                                  share, or that are not found by prediction
+ *   store    sink_append up to the answer (find to record, and what is around them), the log's
+ *            thread not counted, nothing synced
+ *   all      snappy, decode and store
  * Printed: ns of CPU a sample of this thread, mean over the rounds, and the best round.
  */
 #include "bench/load/rwbody.h"
@@ -25,7 +26,7 @@
 #include "proto/rw1.h"
 #include "proto/rw2.h"
 #include "proto/snapz.h"
-#include "storage/head/head.h"
+#include "storage/head/trail.h"
 #include "storage/store.h"
 #include "storage/wal/walrec.h"
 #include "tests/lib/testlib.h"
@@ -44,17 +45,16 @@
 enum stage {
 	SNAPPY,
 	DECODE,
-	HASH,
-	SORT,
-	RESOLVE,
+	FIND,
 	PUT,
 	RECORD,
+	HASH,
 	STORE,
 	ALL,
 	STAGES
 };
-static const char *const stage_words[STAGES] = { "snappy", "decode", "hash", "sort", "resolve",
-	"put", "record", "store", "all" };
+static const char *const stage_words[STAGES] = { "snappy", "decode", "find", "put", "record",
+	"hash", "store", "all" };
 
 /* What one request in flight has. */
 struct flight {
@@ -65,9 +65,6 @@ struct flight {
 	uint8_t *decoded;
 	size_t decoded_cap;
 	struct buf body;
-	struct head_row *rows;
-	uint64_t *fps;
-	uint16_t *places;
 };
 struct run {
 	struct loadgen *gen;
@@ -83,14 +80,19 @@ struct run {
 	/* stages one by one */
 	struct slab *mem;
 	struct head heads[SHARDS];
+	struct trail trail;
+	struct head_row found[ROWS];
 	struct buf record;
-	uint32_t ids[HEAD_SUB];
-	int64_t t_ms[HEAD_SUB];
-	double v[HEAD_SUB];
+	struct lane {
+		uint32_t count, ids[ROWS];
+		int64_t t_ms[ROWS];
+		double v[ROWS];
+	} lanes[SHARDS];
+	uint64_t hashed;
 	/* through a store */
 	struct testteam tt;
 	struct store *store;
-	uint64_t next, answered, failed;
+	uint64_t next, answered, failed, used_ns;
 	/* of the round under way, and of all that count */
 	uint64_t ns[STAGES];
 	double sum[STAGES], best[STAGES];
@@ -132,9 +134,8 @@ static void round_end(struct run *r, enum stage from, enum stage to)
 }
 
 /* Body i, as the socket leaves it: in a buffer that was written just now. */
-static struct flight *receive(struct run *r, uint64_t i)
+static void receive(const struct run *r, struct flight *f, uint64_t i)
 {
-	struct flight *f = &r->flights[i % FLIGHT];
 	size_t at = i ? r->ends[i - 1] : 0, len;
 	buf_clear(&f->body);
 	buf_add(&f->body, r->packed.data + at, r->ends[i] - at);
@@ -145,7 +146,6 @@ static struct flight *receive(struct run *r, uint64_t i)
 	}
 	batch_clear(&f->batch);
 	arena_reset(&f->arena, RW2_ARENA_KEEP);
-	return f;
 }
 
 static void decode(struct run *r, struct flight *f, uint64_t *from)
@@ -163,118 +163,109 @@ static void decode(struct run *r, struct flight *f, uint64_t *from)
 
 /* ---- stages one by one ---- */
 
-static void hash(struct flight *f)
+static void find(struct run *r, struct flight *f)
 {
-	for (size_t i = 0; i < f->batch.rows_count; i++) {
+	size_t count = f->batch.rows_count;
+	for (size_t i = 0; i < count; i++) {
 		const struct batch_row *b = &f->batch.rows[i];
-		struct hash128 h = label_fingerprint(
-		    (struct labels){ .bytes = b->labels, .len = b->labels_len }, 0, SEED);
-		f->fps[i] = h.lo;
-		f->places[i] = (uint16_t)((h.hi >> 32) * SHARDS >> 32);
-	}
-}
-
-static void sort(struct flight *f, uint32_t ends[SHARDS])
-{
-	uint32_t sum = 0;
-	memset(ends, 0, SHARDS * sizeof *ends);
-	for (size_t i = 0; i < f->batch.rows_count; i++)
-		ends[f->places[i]]++;
-	for (unsigned p = 0; p < SHARDS; p++) {
-		uint32_t n = ends[p];
-		ends[p] = sum;
-		sum += n;
-	}
-	for (size_t i = 0; i < f->batch.rows_count; i++) {
-		const struct batch_row *b = &f->batch.rows[i];
-		f->rows[ends[f->places[i]]++] = (struct head_row){ .labels = b->labels,
+		r->found[i] = (struct head_row){ .labels = b->labels,
 			.labels_len = b->labels_len,
 			.row = (uint32_t)i,
-			.fp = f->fps[i],
+			.place = HEAD_PLACE_NONE,
 			.t_ms = b->t_ms,
-			.bits = b->bits,
-			.flags = b->flags };
+			.bits = b->bits };
+	}
+	for (size_t i = 0, n; i < count; i += n) {
+		struct head_row *rows = r->found + i;
+		struct trail_mark before = trail_mark(&r->trail);
+		bool made = false;
+		n = count - i < TRAIL_ROWS ? count - i : TRAIL_ROWS;
+		trail_resolve(&r->trail, 0, rows, (unsigned)n);
+		for (size_t k = 0; k < n; k++) {
+			if (LIKELY(rows[k].slot != SERIES_NONE))
+				continue;
+			struct head *h = &r->heads[rows[k].place];
+			struct labels ls = { .bytes = rows[k].labels, .len = rows[k].labels_len };
+			rows[k].slot = head_create(h, rows[k].fp, 0, h->series_count, ls);
+			made = true;
+		}
+		if (made)
+			trail_learn(&r->trail, before, rows, (unsigned)n);
 	}
 }
 
-/* Those of the first round. */
-static void create(struct head *h, struct head_row *row)
+static void put(struct run *r, const struct flight *f)
 {
-	struct labels ls = { .bytes = row->labels, .len = row->labels_len };
-	CHECK(label_is_canonical(ls));
-	row->slot = head_create(h, row->fp, 0, h->series_count, ls);
-	head_follow(h, h->last, row->slot);
-	h->last = row->slot;
+	for (unsigned i = 0; i < SHARDS; i++)
+		r->lanes[i].count = 0;
+	for (size_t i = 0; i < f->batch.rows_count; i++) {
+		const struct head_row *row = &r->found[i];
+		struct head *h = &r->heads[row->place];
+		struct series *s = head_at(h, row->slot);
+		struct lane *l = &r->lanes[row->place];
+		CHECK(series_put(s, r->mem, &h->stats, row->t_ms, row->v) == SERIES_PUT_NEW);
+		l->ids[l->count] = s->id;
+		l->t_ms[l->count] = row->t_ms;
+		l->v[l->count++] = row->v;
+	}
 }
 
-/* Three passes over the rows of a request, in the sub-batches of shards. */
-static void rows_pass(struct run *r, struct flight *f, const uint32_t ends[SHARDS], enum stage what)
+static void record(struct run *r)
 {
 	struct walrec_writer w;
-	if (what == RECORD) {
-		buf_clear(&r->record);
-		walrec_begin(&w, &r->record);
+	buf_clear(&r->record);
+	walrec_begin(&w, &r->record);
+	for (uint32_t i = 0; i < SHARDS; i++) {
+		const struct lane *l = &r->lanes[i];
+		walrec_group(&w, i, r->round);
+		walrec_rows(&w, l->count, l->ids, l->t_ms, l->v);
 	}
-	for (uint32_t shard = 0, at = 0; shard < SHARDS; shard++) {
-		struct head *h = &r->heads[shard];
-		if (what == RECORD)
-			walrec_group(&w, shard, r->round);
-		for (uint32_t n; at < ends[shard]; at += n) {
-			struct head_row *rows = f->rows + at;
-			n = ends[shard] - at < HEAD_SUB ? ends[shard] - at : HEAD_SUB;
-			if (what == RESOLVE) {
-				head_resolve(h, 0, rows, n);
-				for (uint32_t i = 0; i < n; i++)
-					if (UNLIKELY(rows[i].slot == SERIES_NONE))
-						create(h, &rows[i]);
-			} else if (what == PUT) {
-				for (uint32_t i = 0; i < n; i++)
-					CHECK(series_put(head_at(h, rows[i].slot), r->mem, &h->stats,
-					          rows[i].t_ms, rows[i].v) == SERIES_PUT_NEW);
-			} else {
-				for (uint32_t i = 0; i < n; i++) {
-					r->ids[i] = head_at(h, rows[i].slot)->id;
-					r->t_ms[i] = rows[i].t_ms;
-					r->v[i] = rows[i].v;
-				}
-				walrec_rows(&w, n, r->ids, r->t_ms, r->v);
-			}
-		}
+	walrec_end(&w);
+}
+
+static void hash(struct run *r, const struct flight *f)
+{
+	for (size_t i = 0; i < f->batch.rows_count; i++) {
+		const struct batch_row *b = &f->batch.rows[i];
+		struct labels ls = { .bytes = b->labels, .len = b->labels_len };
+		r->hashed += label_fingerprint(ls, 0, SEED).lo;
 	}
-	if (what == RECORD)
-		walrec_end(&w);
 }
 
 static void stages_round(struct run *r)
 {
-	uint32_t ends[SHARDS];
 	for (uint64_t i = 0; i < r->batches; i++) {
-		struct flight *f = receive(r, i);
+		struct flight *f = &r->flights[i % FLIGHT];
+		receive(r, f, i);
 		uint64_t from = used_cpu_ns();
 		decode(r, f, &from);
 		CHECK(f->batch.rows_count <= ROWS);
-		hash(f);
+		find(r, f);
+		stage_end(r, FIND, &from);
+		put(r, f);
+		stage_end(r, PUT, &from);
+		record(r);
+		stage_end(r, RECORD, &from);
+		hash(r, f);
 		stage_end(r, HASH, &from);
-		sort(f, ends);
-		stage_end(r, SORT, &from);
-		for (enum stage s = RESOLVE; s <= RECORD; s++) {
-			rows_pass(r, f, ends, s);
-			stage_end(r, s, &from);
-		}
 		rw2_memory_learn(r->memory, &f->batch);
 	}
-	round_end(r, SNAPPY, RECORD);
+	round_end(r, SNAPPY, HASH);
 }
 
 static void stages(struct run *r, unsigned rounds)
 {
 	r->mem = slab_create();
-	for (unsigned i = 0; i < SHARDS; i++)
+	trail_init(&r->trail, SHARDS, 1, SEED);
+	for (unsigned i = 0; i < SHARDS; i++) {
 		head_init(&r->heads[i], r->mem, SEED);
+		trail_head(&r->trail, &r->heads[i]);
+	}
 	for (unsigned i = 0; i < rounds + WARM; i++) {
 		bodies_make(r);
 		stages_round(r);
 	}
+	trail_release(&r->trail);
 	for (unsigned i = 0; i < SHARDS; i++)
 		head_release(&r->heads[i]);
 	slab_free(r->mem);
@@ -283,50 +274,52 @@ static void stages(struct run *r, unsigned rounds)
 /* ---- through a store ---- */
 
 static void store_done(struct sink_req *req);
-static void store_send(struct run *r)
+static void store_send(struct run *r, struct flight *f)
 {
 	if (r->next == r->batches)
 		return;
-	struct flight *f = receive(r, r->next++);
-	uint64_t from = used_cpu_ns(), was = r->ns[SNAPPY] + r->ns[DECODE];
+	uint64_t from = used_cpu_ns();
+	receive(r, f, r->next++);
+	stage_end(r, ALL, &from); /* taken off at the end */
 	decode(r, f, &from);
-	r->ns[ALL] += r->ns[SNAPPY] + r->ns[DECODE] - was;
 	f->req = (struct sink_req){ .batch = &f->batch, .done = store_done };
 	sink_append(store_sink(r->store), &f->req);
-	r->ns[STORE] += used_cpu_ns() - from;
 }
 
 static void store_done(struct sink_req *req)
 {
-	struct run *r = CONTAINER_OF(req, struct flight, req)->run;
-	r->answered++;
+	struct flight *f = CONTAINER_OF(req, struct flight, req);
+	struct run *r = f->run;
 	r->failed += req->err || req->refused;
 	rw2_memory_learn(r->memory, req->batch);
+	if (++r->answered == r->batches)
+		r->used_ns = used_cpu_ns() - r->used_ns;
+	else
+		store_send(r, f);
 }
 
-/* One after another: FLIGHT in a turn, the answers of these before the next ones. */
-static void store_turn(void *arg)
+static void store_round_begin(void *arg)
 {
 	struct run *r = arg;
+	r->used_ns = used_cpu_ns();
 	for (unsigned i = 0; i < FLIGHT; i++)
-		store_send(r);
+		store_send(r, &r->flights[i]);
 }
 
-static bool store_turn_done(void *arg)
+static bool store_round_done(void *arg)
 {
 	struct run *r = arg;
-	return r->answered == r->next;
+	return r->answered == r->batches;
 }
 
 static void store_round(struct run *r)
 {
 	r->next = r->answered = 0;
-	while (r->next < r->batches) {
-		testteam_run(&r->tt, 0, store_turn, r);
-		CHECK(testteam_wait(&r->tt, 0, store_turn_done, r, 600000));
-	}
+	testteam_run(&r->tt, 0, store_round_begin, r);
+	CHECK(testteam_wait(&r->tt, 0, store_round_done, r, 600000));
 	CHECK(!r->failed);
-	r->ns[ALL] += r->ns[STORE];
+	r->ns[ALL] = r->used_ns - r->ns[ALL];
+	r->ns[STORE] = r->ns[ALL] - r->ns[SNAPPY] - r->ns[DECODE];
 	round_end(r, STORE, ALL);
 }
 
@@ -404,9 +397,6 @@ static void bench(uint64_t series, unsigned rounds, bool shuffle, bool two)
 		batch_init(&f->batch);
 		arena_init(&f->arena, 4096);
 		buf_init(&f->body);
-		f->rows = mem_array(NULL, ROWS, sizeof *f->rows);
-		f->fps = mem_array(NULL, ROWS, sizeof *f->fps);
-		f->places = mem_array(NULL, ROWS, sizeof *f->places);
 	}
 	stages(r, rounds);
 	/* the same bodies once more, from the first round on */
@@ -425,9 +415,6 @@ static void bench(uint64_t series, unsigned rounds, bool shuffle, bool two)
 		arena_release(&f->arena);
 		buf_release(&f->body);
 		mem_free(f->decoded);
-		mem_free(f->rows);
-		mem_free(f->fps);
-		mem_free(f->places);
 	}
 	loadgen_free(r->gen);
 	rwbody_free(r->bodies);
