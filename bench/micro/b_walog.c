@@ -1,9 +1,12 @@
 /*
  * The log on a real disk: b_walog DIR [seconds] [rows per request] [requests in flight per loop]
- * Two loops hand over requests as fast as they are acknowledged; then the log is replayed.
+ * Two loops hand over requests as fast as they are acknowledged; then the log is replayed. Beside
+ * the latency of answers stands what one write and sync took the disk.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
@@ -103,6 +106,28 @@ static void replay(struct fsio_dir *d, struct replay_result *out, bool show)
 		    s, (double)bytes / s / 1e9, out->segments_count);
 }
 
+/* Writes and syncs of the log so far. */
+struct disk {
+	double syncs, seconds;
+};
+
+static void disk_see(void *arg, const struct metric_value *v)
+{
+	struct disk *d = arg;
+	if (strcmp(v->name, "kymo_log_sync_seconds_count") == 0)
+		d->syncs = v->value;
+	else if (strcmp(v->name, "kymo_log_sync_seconds_sum") == 0)
+		d->seconds = v->value;
+}
+
+static double cpu_seconds(void)
+{
+	struct rusage u;
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	    (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -137,6 +162,7 @@ int main(int argc, char **argv)
 		};
 		testteam_run(&tt, l, client_start, &clients[l]);
 	}
+	double cpu_begin = cpu_seconds();
 	uint64_t begin = clock_real_mono_ns();
 	usleep((useconds_t)(seconds * 1e6));
 	for (unsigned l = 0; l < LOOPS; l++)
@@ -144,6 +170,9 @@ int main(int argc, char **argv)
 	for (unsigned l = 0; l < LOOPS; l++)
 		testteam_wait(&tt, l, client_idle, &clients[l], 10000);
 	double s = (double)(clock_real_mono_ns() - begin) / 1e9;
+	double cpu_s = cpu_seconds() - cpu_begin;
+	struct disk disk = { 0 };
+	metric_each(disk_see, &disk);
 	walog_stop(w);
 	testteam_stop(&tt);
 	walog_free(w);
@@ -163,6 +192,11 @@ int main(int argc, char **argv)
 		    rows, window, (double)sent / s, (double)sent * rows / s / 1e6,
 		    (double)metric_sum(M_LOG_BYTES) / s / 1e6, all[n / 2], all[n * 9 / 10],
 		    all[n * 99 / 100], all[n * 999 / 1000], all[n - 1]);
+	if (disk.syncs > 0)
+		printf(
+		    "%.1f requests a sync; CPU us a sync %.1f, ns a row %.1f; disk us a sync: mean %.0f\n",
+		    (double)sent / disk.syncs, cpu_s * 1e6 / disk.syncs,
+		    cpu_s * 1e9 / ((double)sent * rows), disk.seconds / disk.syncs * 1e6);
 	free(all);
 	replay(d, &r, true);
 	replay_result_release(&r);

@@ -102,6 +102,28 @@ static void half_made(struct fsio_dir *d)
 	fsio_hook(NULL);
 }
 
+/* Past the page cache, or through it where this file system has nothing else: the same bytes. */
+static void past_the_cache(struct fsio_dir *d)
+{
+	_Alignas(FSIO_BLOCK) static uint8_t out[4 * FSIO_BLOCK], in[4 * FSIO_BLOCK];
+	struct fsio_file *f, *other;
+	TAP_OK(fsio_open(d, "direct", FSIO_CREATE, &f) == ERR_OK);
+	TAP_OK(fsio_open(d, "direct", FSIO_READ, &other) == ERR_OK);
+	enum err e = fsio_direct(f, true);
+	tap_ok(e == ERR_OK || e == ERR_UNSUPPORTED, "direct writes are there, or are said not to be");
+	memset(out, 7, sizeof(out));
+	TAP_OK(fsio_write_at(f, out, 2 * FSIO_BLOCK, 0) == ERR_OK && fsio_sync(f) == ERR_OK);
+	TAP_OK(fsio_write_sync(f, out + 2 * FSIO_BLOCK, 2 * FSIO_BLOCK, 2 * FSIO_BLOCK) == ERR_OK);
+	TAP_OK(fsio_read_at(other, in, sizeof(in), 0) == ERR_OK);
+	tap_ok(memcmp(in, out, sizeof(in)) == 0, "what was written is read");
+	TAP_OK(fsio_direct(f, false) == ERR_OK);
+	TAP_OK(fsio_write_sync(f, "odd", 3, 5) == ERR_OK && fsio_read_at(other, in, 16, 0) == ERR_OK);
+	tap_ok(memcmp(in, "\7\7\7\7\7odd\7", 9) == 0, "and any bytes once they are off again");
+	fsio_close(other);
+	fsio_close(f);
+	TAP_OK(fsio_remove(d, "direct") == ERR_OK);
+}
+
 int main(void)
 {
 	char root[] = "/tmp/t_fsio.XXXXXX", path[100];
@@ -176,6 +198,7 @@ int main(void)
 	TAP_OK(fsio_load(d, "small", 100, &data, &len) == ERR_OK && len == 6);
 	mem_free(data);
 	TAP_OK(fsio_replace(d, "small", "third", 5) == ERR_OK && syncs == 1);
+	past_the_cache(d);
 	what_errno_says(d);
 	half_made(d);
 	fsio_dir_close(sub);
