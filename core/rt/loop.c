@@ -20,6 +20,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "core/rt/lend.h"
 #include "core/rt/loop_priv.h"
 #include "core/rt/snap.h"
 
@@ -470,6 +471,19 @@ static bool loop_must_not_wait(const struct loop *l)
 	    (l->heap_len && l->heap[1]->_due_ns <= l->now_ns);
 }
 
+/* At the begin of a turn: how much of the time since the window began was spent in turns. */
+static void loop_count_busy(struct loop *l)
+{
+	uint64_t all_ns = l->turn_start_ns - l->window_ns;
+	if (all_ns < LEND_WINDOW_NS)
+		return;
+	uint64_t busy = l->worked_ns * LOOP_BUSY_ALL / all_ns;
+	atomic_store_explicit(&l->busy, (unsigned)(busy < LOOP_BUSY_ALL ? busy : LOOP_BUSY_ALL),
+	    memory_order_relaxed);
+	l->window_ns = l->turn_start_ns;
+	l->worked_ns = 0;
+}
+
 /*
  * The CPU time of a thread takes a system call: a short turn is counted with its length, and taken
  * off the next one that is looked up, which is at most LOOP_CPU_LOOK_NS later while the loop works.
@@ -477,6 +491,7 @@ static bool loop_must_not_wait(const struct loop *l)
 static void loop_count_turn(struct loop *l)
 {
 	uint64_t now = clock_real_mono_ns(), took = now - l->turn_start_ns;
+	l->worked_ns += took;
 	metric_observe_ns(M_TURN, took);
 	if (took < LOOP_CPU_SHORT_NS && now - l->cpu_look_ns < LOOP_CPU_LOOK_NS) {
 		metric_observe_ns(M_TURN_CPU, took);
@@ -506,6 +521,7 @@ void loop_turn(struct loop *l)
 	if (last_look && !l->awake && !mbox_any(l->mbox))
 		loop_run_list(&l->idle, LOOP_DEFERRED_NS);
 	loop_wake_up(l);
+	loop_count_busy(l);
 	atomic_store_explicit(&l->beat_ns, l->turn_start_ns, memory_order_relaxed);
 	loop_run_timers(l);
 	loop_take_mail(l);

@@ -2,8 +2,8 @@
  * loop_priv - the inside of a loop, shared by loop.c (the turn), job.c (the slices) and team.c (the
  * threads).
  *
- * Thread: all fields belong to the loop's thread, except beat_ns and what is set before the thread
- * starts.
+ * Thread: all fields belong to the loop's thread, except atomic ones and what is set before the
+ * thread starts.
  */
 #ifndef CORE_RT_LOOP_PRIV_H
 #define CORE_RT_LOOP_PRIV_H
@@ -22,6 +22,7 @@
 #define LOOP_CPU_SHORT_NS  200000u  /* a turn whose CPU time is not looked up ... */
 #define LOOP_CPU_LOOK_NS   1000000u /* ... more than so long */
 #define LOOP_IDLE_TURN_MS  1000u    /* an idle loop turns at least this often */
+#define LOOP_BUSY_ALL      256u     /* all the time */
 #define JOB_TURN_NS        1000000u /* slices of one turn, in all: two, fewer when mail comes */
 #define JOB_CHAINS         64u      /* of groups of jobs */
 
@@ -60,6 +61,12 @@ struct loop {
 	struct porter_loop *porter;
 	const struct tenants *tenants;
 	_Atomic uint64_t beat_ns;
+	/* For core/rt/lend: the loops of the team; how much of its last window it worked, of
+	 * LOOP_BUSY_ALL; pieces that it was lent and has not begun. */
+	struct loop *const *crew;
+	unsigned crew_count;
+	_Atomic unsigned busy, borrowed;
+	uint64_t window_ns, worked_ns; /* when the window began (real clock), and the work in it */
 };
 
 MUST_CHECK enum err loop_create(unsigned index, struct loop **out);

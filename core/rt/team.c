@@ -28,6 +28,7 @@ struct team {
 	struct team_opts opts;
 	unsigned count;
 	struct member *members;
+	struct loop **loops;
 	bool running;
 	pthread_barrier_t barrier; /* of the stop rounds */
 	_Atomic unsigned busy;     /* loops that found something in this round */
@@ -72,6 +73,12 @@ enum err team_create(const struct team_opts *opts, struct team **out)
 	if (e) {
 		team_free(t);
 		return e;
+	}
+	t->loops = mem_array(NULL, t->count, sizeof(struct loop *));
+	for (unsigned i = 0; i < t->count; i++) {
+		struct loop *l = t->loops[i] = t->members[i].loop;
+		l->crew = t->loops;
+		l->crew_count = t->count;
 	}
 	*out = t;
 	return 0;
@@ -234,6 +241,7 @@ void team_free(struct team *t)
 	for (unsigned i = 0; i < t->count; i++)
 		loop_free(t->members[i].loop);
 	pthread_barrier_destroy(&t->barrier);
+	mem_free(t->loops);
 	mem_free(t->members);
 	mem_free(t);
 }

@@ -2,12 +2,14 @@
 
 #include "core/base/metric.h"
 #include "core/base/rune.h"
+#include "core/rt/lend.h"
 #include "net/api/shelf.h"
 #include "net/api/writeend.h"
 #include "proto/rw1.h"
 #include "proto/rw2.h"
 #include "proto/snapz.h"
 
+#define LEND_LEAST     4096u  /* a smaller body is decoded sooner than sent to another loop */
 #define SPARE_ROWS_MAX 65536u /* a batch grown larger than this is not kept */
 #define BUFFER_LEAST   (API_WRITE_LOOP_BYTES + SNAPZ_SLOP)
 #define ARENA_FIRST    4096u
@@ -17,7 +19,8 @@
 
 /*
  *   RECV  net/http has the whole body
- *   DECODE  snappy, then the scanner of its version; on the loop, or on a worker for large bodies
+ *   DECODE  snappy, then the scanner of its version; on the loop, or on a worker for large bodies.
+ *          A loop without time lends it, with APPEND, to one that has some (core/rt/lend.h)
  *   CHECK  counts and limits were looked at while scanning, labels are checked by the owner of a
  *          new series
  *   APPEND  the sink answers when all is durable
@@ -34,6 +37,9 @@ struct write {
 	struct batch batch;
 	struct sink_req sink;
 	struct work_task task;
+	struct lend lend; /* while another loop decodes and appends it */
+	struct mbox_msg home;
+	void (*at_home)(struct write *w);
 	enum err err;     /* of DECODE */
 	const char *word; /* of what is wrong with the request; NULL with err: it may come again */
 	struct errbuf eb;
@@ -48,6 +54,9 @@ static void work_on(struct write *w);
 static void decode_on_worker(struct work_task *t);
 static void decode_on_worker_done(struct work_task *t);
 static void append(struct write *w);
+static void decode_here(struct write *w);
+static void decode_lent(struct lend *p);
+static void go_home(struct write *w, void (*fn)(struct write *w));
 static void append_done(struct sink_req *s);
 static void reply(struct write *w);
 
@@ -147,19 +156,51 @@ void api_write(struct req *r)
 		reply(w);
 		return;
 	}
-	if (w->decoded_len > API_WRITE_LOOP_BYTES ||
-	    !decode_and_scan(w, memory_of(w), API_WRITE_SLOW_BYTES))
+	if (w->decoded_len > API_WRITE_LOOP_BYTES)
 		work_on(w);
-	else
+	else if (r->body_len < LEND_LEAST || !lend(&w->lend, decode_lent))
+		decode_here(w);
+}
+
+static void decode_here(struct write *w)
+{
+	if (decode_and_scan(w, memory_of(w), API_WRITE_SLOW_BYTES))
 		append(w);
+	else
+		go_home(w, work_on);
+}
+
+/* --- on a loop with more time --- */
+
+static void decode_lent(struct lend *p)
+{
+	decode_here(CONTAINER_OF(p, struct write, lend));
+}
+
+static void came_home(struct mbox_msg *msg)
+{
+	struct write *w = CONTAINER_OF(msg, struct write, home);
+	w->at_home(w);
+}
+
+/* fn(w) on the loop of the request: now when it is this one. */
+static void go_home(struct write *w, void (*fn)(struct write *w))
+{
+	if (w->req->loop == loop_here()) {
+		fn(w);
+		return;
+	}
+	w->at_home = fn;
+	w->home.fn = came_home;
+	loop_send(w->req->loop, &w->home);
 }
 
 /* --- DECODE, CHECK --- */
 
-/* What the loop keeps of requests of version 2.0: metadata that is stored. */
+/* What this loop keeps of requests of version 2.0: metadata that is stored. */
 static struct rw2_memory *memory_of(const struct write *w)
 {
-	struct api_loop *l = api_loop_of(w->req);
+	struct api_loop *l = &api_of(w->req)->loops[loop_index(loop_here())];
 	if (w->type != WRITETYPE_2)
 		return NULL;
 	if (UNLIKELY(!l->rw2))
@@ -236,7 +277,7 @@ static void append(struct write *w)
 {
 	const struct batch *b = &w->batch;
 	if (!w->err && b->rows_count == 0 && b->metas_count == 0 && b->exemplars_count == 0) {
-		reply(w); /* nothing, or nothing that the decoder could name */
+		go_home(w, reply); /* nothing, or nothing that the decoder could name */
 		return;
 	}
 	if (!w->err && !charge_rows(w)) {
@@ -244,7 +285,7 @@ static void append(struct write *w)
 		w->word = NULL;
 	}
 	if (w->err) {
-		reply(w);
+		go_home(w, reply);
 		return;
 	}
 	w->batch.tenant = w->req->tenant;
@@ -259,7 +300,7 @@ static void append_done(struct sink_req *s)
 		rw2_memory_learn(memory_of(w), &w->batch);
 	/* The sink cuts it by bytes. */
 	s->first_text[rune_whole(s->first_text, strlen(s->first_text))] = 0;
-	reply(w);
+	go_home(w, reply);
 }
 
 static void reply(struct write *w)

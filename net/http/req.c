@@ -263,7 +263,7 @@ void req_charge_anyway(struct req *r, size_t bytes)
 
 bool req_charge(struct req *r, size_t bytes)
 {
-	uint64_t now_ns = loop_now_ns(r->loop);
+	uint64_t now_ns = loop_now_ns(loop_here());
 	if (limit_inflight_look(r->who, r->_charged_bytes, bytes, now_ns) > LIMIT_PRESSED)
 		return false;
 	req_charge_anyway(r, bytes);

@@ -190,7 +190,8 @@ void req_remote_text(const struct req *r, char *out, size_t size);
 
 /*
  * Charges more memory in flight to the request (decoded bodies); false: over the server's budget,
- * answer with req_refuse_overloaded(). Given back when the request ends.
+ * answer with req_refuse_overloaded(). Given back when the request ends. A loop that was lent the
+ * request's work (core/rt/lend.h) may charge, too: its own loop does not meanwhile.
  */
 MUST_CHECK bool req_charge(struct req *r, size_t bytes);
 void req_discharge(struct req *r, size_t bytes); /* so much of it is free again, before the end */

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "net/api/api_write.h"
 #include "net/api/apierr.h"
@@ -623,6 +624,52 @@ static void slow_queries_are_told(void)
 	log_end();
 }
 
+/* ---- lent to the other loop ---- */
+
+static bool spinning;
+
+/* Loop 0 has no time left. */
+static void spin(struct loop_deferred *d)
+{
+	uint64_t end_ns = clock_real_mono_ns() + 100000;
+	while (clock_real_mono_ns() < end_ns)
+		;
+	if (spinning)
+		loop_defer(loop_here(), d);
+}
+
+static struct loop_deferred spinner = { .fn = spin };
+
+static void spin_set(void *arg)
+{
+	spinning = arg != NULL;
+	if (spinning)
+		loop_defer(loop_here(), &spinner);
+}
+
+static void lending(void)
+{
+	uint64_t before = metric_sum(M_LOOP_LENT);
+	unsigned right = 0, all = 0;
+	struct buf b = body_of(5000);
+	tap_ok(b.len > 5000, "a body that is worth it: %zu bytes", b.len);
+	testteam_run(&tt, 0, spin_set, &spinner);
+	for (; all < 20000 && metric_sum(M_LOOP_LENT) < before + 20; all++) {
+		struct fakereq f;
+		bool broken = all % 2;
+		told.refused = all % 4 == 2;
+		put(&f, "application/x-protobuf", "snappy", b.data, b.len - broken);
+		right += f.status == (broken || told.refused ? 400 : 204);
+		fakereq_end(&f);
+	}
+	testteam_run(&tt, 0, spin_set, NULL);
+	told.refused = 0;
+	tap_ok(metric_sum(M_LOOP_LENT) >= before + 20,
+	    "a loop without time lends what it was sent to the other one");
+	tap_is_u64(right, all, "whose answers come home as they should");
+	buf_release(&b);
+}
+
 int main(void)
 {
 	testteam_start(&tt, 2);
@@ -636,6 +683,7 @@ int main(void)
 	version2();
 	exemplars_of_version1();
 	retries();
+	lending();
 	slow_queries_are_told();
 	refusals_are_told();
 	refusals_of_version2();
