@@ -28,6 +28,7 @@ struct fleet {
 	pthread_mutex_t lock; /* all below, and queues, rounds */
 	pthread_cond_t room;  /* the maker may go on */
 	bool open, stopped, over;
+	bool full;         /* the maker waits for room */
 	uint64_t clock_ns; /* 0 = does not run */
 	uint64_t left;     /* bodies that have not ended */
 	uint64_t bytes;    /* in queues */
@@ -87,16 +88,24 @@ static uint64_t due_of(const struct fleet *f, const struct fleet_body *b)
 
 static void leave(struct fleet *f, struct fleet_body *b)
 {
-	f->left--;
+	if (!--f->left)
+		pthread_cond_broadcast(&f->room);
 	mem_free(b);
-	pthread_cond_broadcast(&f->room);
+}
+
+/* Nobody is woken for a body that nobody waits for: that would cost a switch for each. */
+static void make_room(struct fleet *f, size_t bytes)
+{
+	f->bytes -= bytes;
+	if (f->full)
+		pthread_cond_broadcast(&f->room);
 }
 
 static void drop_queue(struct conn *c)
 {
 	for (struct list_link *l; (l = list_pop(&c->queue)) != NULL;) {
 		struct fleet_body *b = CONTAINER_OF(l, struct fleet_body, link);
-		c->f->bytes -= b->call.len;
+		make_room(c->f, b->call.len);
 		leave(c->f, b);
 	}
 }
@@ -131,8 +140,7 @@ static struct fleet_body *next(struct conn *c, uint64_t now, uint64_t *until_ns)
 		return NULL;
 	}
 	list_pop(&c->queue);
-	f->bytes -= b->call.len;
-	pthread_cond_broadcast(&f->room);
+	make_room(f, b->call.len);
 	c->flying[place] = b;
 	c->round = b->round;
 	return b;
@@ -352,8 +360,11 @@ void fleet_push(struct fleet *f, const struct fleet_body *like, const struct buf
 	memcpy(b->data, packed->data, packed->len);
 	list_init(&b->link);
 	pthread_mutex_lock(&f->lock);
-	while (f->bytes && f->bytes + packed->len > f->o.memory_bytes)
+	while (f->bytes && f->bytes + packed->len > f->o.memory_bytes) {
+		f->full = true;
 		pthread_cond_wait(&f->room, &f->lock);
+	}
+	f->full = false;
 	f->bytes += packed->len;
 	f->left++;
 	if (f->bytes > f->tally.waiting_peak)

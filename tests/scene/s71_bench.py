@@ -48,6 +48,9 @@ for args, series, rounds in (
     ok(told.get("sum_equal") in (True, None) and (told["sum_equal"] or "--metric-interval" in args), f"the sum is the same: {told.get('sum_equal')}")
     if "--histograms" in args:
         ok(told["histograms"] > 0 and told["exemplars"] > 0, f"{told['histograms']} histograms, {told['exemplars']} exemplars")
+for args in ((), ("--transport", "h2c", "--histograms", "0.1", "--exemplars", "0.1", "--start-times"), ("--workload", "avalanche", "--gauge-metric-count", "9", "--shuffle", "--no-metadata")):
+    code, told, err = write(base, "--protocol", "2.0", *args, *(() if args and "avalanche" in args else ("--series", 1500)), "--rounds", 3)
+    ok(code == 0 and told.get("written_wrong") == 0 and told["missing"] == 0 and told["read_back"] == told["samples"] == 3 * told["series"] and told["protocol"] == "2.0", f"2.0 {' '.join(args)}: the counts of each answer are right, all is read back: {told} {err!r}")
 code, told, err = write(base, "--series", 500, "--duration", "300ms")
 ok(code == 0 and told.get("samples", 0) > 0 and told["missing"] == 0 and told["failed"] == 0, f"--duration without a pace: {told} {err!r}")
 code, told, err = write(base, "--series", 2000, "--batch", 500, "--duration", "1s", "--pace", "250ms", "--create", "--pid", k.pid)
@@ -127,7 +130,7 @@ for name, metrics, to, asked in (("victoriametrics", b'vm_app_version{version="v
 fake.shutdown()
 
 # --- crash ---
-code, lines, err = bench("crash", "--server", KYMOD, "--kills", 3, "--uptime", "0.4", "--series", 1000, "--seed", 3, "--dir", path("crash"), "--human", "--", "--loops", "2")
+code, lines, err = bench("crash", "--server", KYMOD, "--kills", 3, "--uptime", "0.4", "--series", 1000, "--seed", 3, "--protocol", "2.0", "--dir", path("crash"), "--human", "--", "--loops", "2")
 told = lines[0] if lines else {}
 ok(code == 0 and told.get("kills") == 3 and told["acknowledged"] > 1000 and told["lost"] == 0 and told["ghosts"] == 0 and told["wrong"] == 0 and "0 of them lost" in err, f"crash: nothing of kymod is lost: {lines} {err!r}")
 ok(not os.path.exists(path("crash")), "and its directory is gone")
