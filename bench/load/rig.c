@@ -15,7 +15,6 @@
 #include "core/base/clock.h"
 
 #define START_LIMIT_S 60.0
-#define SLICES_FROM   5000000u /* samples that one query is asked to count at most */
 
 bool rig_add_peer(void *arg, const char *value)
 {
@@ -264,6 +263,8 @@ enum err rig_write_begin(struct rig *r, struct peer *p, const struct rig_load *l
 	word(&w, "--connections=%.0f", r->connections);
 	word(&w, "--retry=%g", load->retry_s);
 	word(&w, "--idle-limit=30");
+	if (!load->no_verify)
+		word(&w, "--verify");
 	if (!load->no_pid)
 		word(&w, "--pid=%d", p->pid);
 	if (load->shuffle)
@@ -305,6 +306,13 @@ static void why_of(const struct buf *err, char *out, size_t cap)
 	}
 }
 
+static void no_figures(struct rig_wrote *w)
+{
+	*w = (struct rig_wrote){ .samples = NAN, .failed = NAN, .requests = NAN, .seconds = NAN };
+	w->per_s = w->per_cpu_s = w->cpu_s = w->cores = NAN;
+	w->p50_ms = w->p99_ms = w->late_p99_ms = w->read_back = NAN;
+}
+
 static void read_figures(const json_t *o, struct rig_wrote *w)
 {
 	double us50 = results_number(o, "p50_us"), us99 = results_number(o, "p99_us");
@@ -316,6 +324,11 @@ static void read_figures(const json_t *o, struct rig_wrote *w)
 	w->cpu_s = results_number(o, "server_cpu_s");
 	w->per_cpu_s = results_number(o, "samples_per_cpu_s");
 	w->cores = results_number(o, "cores");
+	w->read_back = results_number(o, "read_back");
+	snprintf(w->verify_error, sizeof(w->verify_error), "%s", results_text(o, "verify_error"));
+	if (json_is_false(json_object_get(o, "sum_equal")))
+		snprintf(
+		    w->verify_error, sizeof(w->verify_error), "values that are read back differ");
 	w->late_p99_ms = results_number(o, "late_p99_ms");
 	w->p50_ms = isfinite(us50) ? us50 / 1000 : results_number(o, "p50_ms");
 	w->p99_ms = isfinite(us99) ? us99 / 1000 : results_number(o, "p99_ms");
@@ -327,7 +340,7 @@ bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, stru
 	struct errbuf eb;
 	int status = 0;
 	json_t *lines = NULL;
-	*out = (struct rig_wrote){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, "" };
+	no_figures(out);
 	(void)r;
 	errbuf_init(&eb);
 	buf_init(&text);
@@ -356,87 +369,16 @@ bool rig_write(struct rig *r, struct peer *p, const struct rig_load *load, struc
 	errbuf_init(&eb);
 	double left = r->limit_s - rig_elapsed_s(r);
 	if (!peer_running(p)) {
-		*out = (struct rig_wrote){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN,
-			"the server does not run" };
+		no_figures(out);
+		snprintf(out->why, sizeof(out->why), "the server does not run");
 		return false;
 	}
 	if (rig_write_begin(r, p, load, &job, &eb)) {
+		no_figures(out);
 		snprintf(out->why, sizeof(out->why), "%s", eb.text);
 		return false;
 	}
 	return rig_write_finish(r, &job, left > 5 ? left : 5, out);
-}
-
-static void percent(const char *in, char *out, size_t cap)
-{
-	size_t n = 0;
-	for (; *in && n + 4 < cap; in++) {
-		if ((*in >= 'a' && *in <= 'z') || (*in >= '0' && *in <= '9') || *in == '_')
-			out[n++] = *in;
-		else
-			n += (size_t)snprintf(out + n, 4, "%%%02X", (unsigned char)*in);
-	}
-	out[n] = 0;
-}
-
-/* The value of an instant query of one series without labels; 0 when there is none. */
-static double ask_number(struct peer *p, const char *expr, double at_s, char *why, size_t cap)
-{
-	char escaped[600], path[800];
-	struct buf answer;
-	double v = NAN;
-	buf_init(&answer);
-	percent(expr, escaped, sizeof(escaped));
-	snprintf(path, sizeof(path), "/api/v1/query?query=%s&time=%.3f&nocache=1&timeout=60s",
-	    escaped, at_s);
-	int status = peer_ask(p, "GET", path, &answer);
-	json_t *o = status == 200 ? json_loadb((const char *)answer.data, answer.len, 0, NULL) : NULL;
-	const json_t *result = json_object_get(json_object_get(o, "data"), "result");
-	const char *text = json_string_value(
-	    json_array_get(json_object_get(json_array_get(result, 0), "value"), 1));
-	if (text)
-		v = strtod(text, NULL);
-	else if (json_is_array(result))
-		v = 0;
-	else
-		snprintf(why, cap, "cannot be asked: %d %.*s", status,
-		    (int)(answer.len < 200 ? answer.len : 200),
-		    answer.len ? (const char *)answer.data : "");
-	json_decref(o);
-	buf_release(&answer);
-	return v;
-}
-
-double rig_stored(struct rig *r, struct peer *p, uint64_t first, uint64_t rounds, uint64_t series,
-    char *why, size_t cap)
-{
-	char expr[200], url[600];
-	struct errbuf eb;
-	double sum = 0;
-	unsigned slices = series * rounds > SLICES_FROM ? 10 : 1;
-	/* A second behind the last sample: the window holds whole rounds, however its ends count. */
-	double at_s =
-	    (double)r->start_ms / 1000 + (double)(first + rounds - 1) * RIG_STEP_MS / 1000 + 1;
-	why[0] = 0;
-	peer_query_url(p, url, sizeof(url));
-	errbuf_init(&eb);
-	if (!url[0] || !peer_running(p)) {
-		snprintf(why, cap, url[0] ? "does not run" : "answers no queries itself");
-		return NAN;
-	}
-	if (peer_settle(p, &eb)) {
-		snprintf(why, cap, "%s", eb.text);
-		return NAN;
-	}
-	for (unsigned i = 0; i < slices && isfinite(sum); i++) {
-		char digit[64] = "__name__!=\"\"";
-		if (slices > 1)
-			snprintf(digit, sizeof(digit), "instance=~\".*%u\"", i);
-		snprintf(expr, sizeof(expr), "sum(count_over_time({%s}[%llus]))", digit,
-		    (unsigned long long)(rounds * RIG_STEP_MS / 1000));
-		sum += ask_number(p, expr, at_s, why, cap);
-	}
-	return sum;
 }
 
 void rig_tell_servers(struct rig *r)

@@ -93,12 +93,14 @@ unsigned rig_turn(const struct rig *r, unsigned i, unsigned k);
 struct rig_load {
 	uint64_t first, rounds, series;
 	const char *version; /* of Remote Write, "1.0" or "2.0" */
-	bool shuffle, no_pid;
+	bool shuffle, no_pid, no_verify;
 	double pace_s, retry_s; /* pace_s 0: as fast as it goes */
 };
 struct rig_wrote { /* NaN: not told */
 	double samples, failed, requests, seconds, per_s, cpu_s, per_cpu_s, cores;
 	double p50_ms, p99_ms, late_p99_ms;
+	double read_back;       /* samples of these rounds that the server then holds */
+	char verify_error[256]; /* why it could not be asked, or what else differs; "" */
 	char why[512]; /* what was refused, or why there are no figures; "" = all went well */
 };
 /* One run of "kymobench write"; false: no figures at all. */
@@ -107,9 +109,6 @@ MUST_CHECK enum err rig_write_begin(struct rig *r, struct peer *p, const struct 
     struct child_job *job, struct errbuf *eb);
 bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, struct rig_wrote *out);
 bool rig_writes_v2(struct rig *r); /* this kymobench can write Remote Write 2.0 */
-/* How many samples of these rounds a query finds; NaN: it cannot be asked, as *why says. */
-double rig_stored(struct rig *r, struct peer *p, uint64_t first, uint64_t rounds, uint64_t series,
-    char *why, size_t cap);
 /* The one JSON object, or array of them by line, that a command of kymobench prints; or NULL. */
 json_t *rig_json_lines(const struct buf *out);
 

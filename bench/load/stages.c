@@ -82,29 +82,22 @@ static struct rig_load load_of(const struct stages *s, double rounds)
 		.retry_s = RETRY_S };
 }
 
-/* Every server is asked for the samples of these rounds; what is missing is a problem. */
-static void read_back(struct stages *s, json_t *f, uint64_t first, uint64_t rounds,
-    const double acked[PEERS_MAX], bool refused_is_fine)
+/* What a server acknowledged and does not hold is a problem, whatever the figure says. */
+static void note_missing(struct stages *s, json_t *f, const struct peer *p, const struct rig_wrote *w)
 {
-	for (unsigned i = 0; i < s->rig.count; i++) {
-		struct peer *p = &s->rig.peers[i];
-		char why[512], want[32], got[32];
-		rig_say(&s->rig, "reading back: %s", p->name);
-		double stored = rig_stored(&s->rig, p, first, rounds, s->series, why, sizeof(why));
-		if (child_stopped() || (!(acked[i] > 0) && refused_is_fine))
-			continue;
-		number((uint64_t)acked[i], want);
-		if (!isfinite(stored)) {
-			note(f, p->name, "not read back: %s", why);
-			continue;
-		}
-		number((uint64_t)stored, got);
-		if (stored == acked[i])
-			continue;
-		note(f, p->name, "read back: %s of %s samples it acknowledged", got, want);
-		rig_problem(&s->rig, "%s: read back: %s of %s samples it acknowledged (%s)",
-		    p->name, got, want, results_text(f, "title"));
-	}
+	char want[32], got[32];
+	if (!(w->samples > 0) || child_stopped())
+		return;
+	if (!isfinite(w->read_back) || w->verify_error[0])
+		note(f, p->name, "read back: %s",
+		    w->verify_error[0] ? w->verify_error : "it cannot be asked");
+	if (!isfinite(w->read_back) || w->read_back >= w->samples)
+		return;
+	number((uint64_t)w->samples, want);
+	number((uint64_t)w->read_back, got);
+	note(f, p->name, "read back: %s of %s samples that it acknowledged", got, want);
+	rig_problem(&s->rig, "%s: read back: %s of %s samples that it acknowledged (%s)", p->name,
+	    got, want, results_text(f, "title"));
 }
 
 void stages_create(struct stages *s)
@@ -121,6 +114,7 @@ void stages_create(struct stages *s)
 		results_value(f, p->name, w.per_cpu_s > 0 ? w.per_cpu_s : NAN);
 		if (!note_failures(s, f, p, &w))
 			rig_problem(r, "%s: new series: %s", p->name, w.why);
+		note_missing(s, f, p, &w);
 	}
 	r->round++;
 }
@@ -146,6 +140,7 @@ static void one_write(struct stages *s, struct write_figures *f, struct peer *p,
 	}
 	if (some)
 		*acked += w.samples;
+	note_missing(s, f->cpu, p, &w);
 	if (!good && !optional && !child_stopped())
 		rig_problem(&s->rig, "%s: %s: %s", p->name, results_text(f->cpu, "title"), w.why);
 }
@@ -156,7 +151,6 @@ static void write_pairs(struct stages *s, struct write_figures *f, struct rig_lo
 {
 	struct rig *r = &s->rig;
 	double acked[PEERS_MAX] = { 0 }, took = 0;
-	uint64_t first = r->round;
 	unsigned i;
 	for (i = 0; i < (unsigned)s->pairs && (!i || rig_may(r, took, part)) && !child_stopped();
 	     i++) {
@@ -176,8 +170,6 @@ static void write_pairs(struct stages *s, struct write_figures *f, struct rig_lo
 	}
 	if (i < (unsigned)s->pairs && !child_stopped())
 		note(f->cpu, r->peers[0].name, "%u of %.0f rounds, for want of time", i, s->pairs);
-	if (i && !child_stopped())
-		read_back(s, f->cpu, first, r->round - first, acked, optional);
 }
 
 void stages_write(struct stages *s)
@@ -252,9 +244,8 @@ void stages_paced(struct stages *s)
 {
 	struct rig *r = &s->rig;
 	char rate[32], title[160];
-	double round_s = (double)s->series / s->pace_rate, took = 0, acked[PEERS_MAX] = { 0 };
+	double round_s = (double)s->series / s->pace_rate, took = 0;
 	struct rig_load load = load_of(s, fmax(1, round(s->pace_s / round_s)));
-	uint64_t first = r->round;
 	load.pace_s = round_s;
 	number((uint64_t)s->pace_rate, rate);
 	snprintf(title, sizeof(title), "at %s samples/s: cores in use", rate);
@@ -276,7 +267,7 @@ void stages_paced(struct stages *s)
 			results_value(cores, p->name, w.cores);
 			results_value(p50, p->name, w.p50_ms);
 			results_value(p99, p->name, w.p99_ms);
-			acked[rig_turn(r, i, k)] += isfinite(w.samples) ? w.samples : 0;
+			note_missing(s, cores, p, &w);
 			if (!note_failures(s, cores, p, &w) && !child_stopped())
 				rig_problem(r, "%s: paced: %s", p->name, w.why);
 			if (w.late_p99_ms > 50)
@@ -287,8 +278,6 @@ void stages_paced(struct stages *s)
 		r->round += load.rounds;
 		took = rig_elapsed_s(r) - begin;
 	}
-	if (!child_stopped())
-		read_back(s, cores, first, r->round - first, acked, false);
 }
 
 void stages_memory(struct stages *s, const char *when)
@@ -497,21 +486,21 @@ void stages_restart(struct stages *s)
 	}
 }
 
-/* Load that would go on for long; the server is killed in the midst of it. */
-static void crash_one(struct stages *s, struct peer *p, json_t *lost, json_t *ready)
+/* Load that would go on for long; the server is killed in the midst of it, and started again. */
+static void kill_one(struct stages *s, struct peer *p, json_t *ready)
 {
 	struct rig *r = &s->rig;
 	struct rig_load load = load_of(s, fmax(4, ceil(20e6 / (double)s->series)));
 	struct child_job job;
 	struct rig_wrote w;
 	struct errbuf eb;
-	char why[512], n[32], m[32];
+	char n[32];
 	double ready_s = NAN;
 	errbuf_init(&eb);
 	load.retry_s = 0;
-	load.no_pid = true;
+	load.no_pid = load.no_verify = true;
 	if (rig_write_begin(r, p, &load, &job, &eb)) {
-		note(lost, p->name, "%s", eb.text);
+		note(ready, p->name, "%s", eb.text);
 		return;
 	}
 	for (uint64_t begin = clock_real_mono_ns(), end = (uint64_t)(s->crash_s * 1e9);
@@ -523,37 +512,73 @@ static void crash_one(struct stages *s, struct peer *p, json_t *lost, json_t *re
 		return;
 	if (peer_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb)) {
 		rig_problem(r, "after SIGKILL: %s", eb.text);
-		return;
+		ready_s = NAN;
 	}
 	results_value(ready, p->name, ready_s);
-	double stored = rig_stored(r, p, load.first, load.rounds, s->series, why, sizeof(why));
-	if (!isfinite(stored) || !isfinite(w.samples)) {
-		results_value(lost, p->name, NAN);
-		note(lost, p->name, "%s", isfinite(stored) ? w.why : why);
+	number(w.samples > 0 ? (uint64_t)w.samples : 0, n);
+	note(ready, p->name, "killed after %.1f s of load and %s samples", s->crash_s, n);
+}
+
+/* "kymobench crash", with a server of its own: every acknowledged sample is read back. */
+static void crash_one(struct stages *s, struct peer *p, json_t *lost)
+{
+	struct rig *r = &s->rig;
+	char dir[700], port[32], n[32];
+	const char *argv[] = { r->self, "crash", "--server", p->program, "--kills", "2", "--uptime",
+		"2", "--seed", "1", "--dir", dir, r->ports > 0 ? "--port" : NULL, port, NULL };
+	struct buf out, err;
+	struct errbuf eb;
+	int status;
+	if (p->kind != PEER_KYMOD && p->kind != PEER_VICTORIA && p->kind != PEER_PROMETHEUS) {
+		note(lost, p->name, "not measured: kymobench crash does not start it by itself");
 		return;
 	}
-	results_value(lost, p->name, stored < w.samples ? w.samples - stored : 0);
-	number((uint64_t)w.samples, n);
-	number((uint64_t)stored, m);
-	note(lost, p->name, "%s acknowledged in %.1f s, %s there after the restart", n, s->crash_s,
-	    m);
-	if (w.samples <= 0)
-		rig_problem(r, "%s: no write was acknowledged before SIGKILL: %s", p->name, w.why);
+	errbuf_init(&eb);
+	buf_init(&out);
+	buf_init(&err);
+	snprintf(dir, sizeof(dir), "%s/crash-%d", r->dir, p->port);
+	snprintf(port, sizeof(port), "%.0f", r->ports + 2 * PEERS_MAX);
+	double left = r->limit_s - rig_elapsed_s(r);
+	enum err e =
+	    child_run(argv, &r->server_cpus, left > 20 ? left : 20, &out, &err, &status, &eb);
+	json_t *lines = rig_json_lines(&out);
+	const json_t *o = json_array_get(lines, 0);
+	double acked = results_number(o, "acknowledged");
+	if (isfinite(acked)) {
+		results_value(lost, p->name, results_number(o, "lost"));
+		number((uint64_t)acked, n);
+		note(lost, p->name, "of %s acknowledged, two kills; those of the last %.1f s of load",
+		    n, results_number(o, "lost_s"));
+	} else if (!child_stopped()) {
+		results_value(lost, p->name, NAN);
+		rig_problem(r, "%s: kill -9: %.*s", p->name, (int)(err.len < 500 ? err.len : 500),
+		    e             ? eb.text
+		        : err.len ? (const char *)err.data
+		                  : "no figures");
+	}
+	json_decref(lines);
+	buf_release(&out);
+	buf_release(&err);
 }
 
 void stages_crash(struct stages *s)
 {
 	struct rig *r = &s->rig;
-	json_t *lost = figure(s, "crash_lost", "Durability",
-	    "acknowledged samples that kill -9 under load loses", "", "less");
 	json_t *ready = figure(s, "crash_ready_s", "Restart",
 	    "from start to ready, after kill -9 under load", "s", "less");
+	json_t *lost = results_figure(r->root, "crash_lost", "Durability",
+	    "acknowledged samples that kill -9 under load loses", "", "less");
 	for (unsigned i = 0; i < r->count && !child_stopped(); i++) {
 		struct peer *p = &r->peers[i];
 		if (!peer_running(p))
 			continue;
-		rig_say(r, "kill -9 under load: %s", p->name);
-		crash_one(s, p, lost, ready);
+		rig_say(r, "kill -9 under load, and start: %s", p->name);
+		kill_one(s, p, ready);
+	}
+	for (unsigned i = 0; i < r->count && !child_stopped() && (!i || rig_may(r, 10, 1)); i++) {
+		struct peer *p = &r->peers[i];
+		rig_say(r, "kill -9 under load, and what is lost: %s", p->name);
+		crash_one(s, p, lost);
 		note(lost, p->name, "promises: %s", peer_promise(p));
 	}
 }
