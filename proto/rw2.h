@@ -92,7 +92,10 @@ struct rw2_memory;
 /* metas: of the store; NULL: no metadata is ever known. Outlives the memory. */
 struct rw2_memory *rw2_memory_create(const struct stamps *metas);
 void rw2_memory_free(struct rw2_memory *m);
-/* A batch that rw2_decode made with this memory was stored without an error, tenant and all. */
+/*
+ * A batch that rw2_decode made was stored without an error, tenant and all. Of one that was made
+ * without this memory next to nothing is learned.
+ */
 void rw2_memory_learn(struct rw2_memory *m, const struct batch *b);
 
 /*
