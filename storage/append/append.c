@@ -174,41 +174,42 @@ static struct step *step_get(struct intake *in)
 	return sp;
 }
 
-/* Rows are sorted by owner; exemplars by shard too, so that their groups in the log are few. */
+/*
+ * Rows are sorted by owner; exemplars, in the shape of rows, by shard too, so that their groups in
+ * the log are few.
+ */
 static unsigned step_keys(const struct intake_env *env, unsigned loops)
 {
 	return env->shards > loops ? env->shards : loops;
 }
 
-static inline unsigned step_key(
-    const struct step *sp, const struct intake_env *env, unsigned loops, unsigned shard)
-{
-	return UNLIKELY(sp->by_shard) ? env->places[shard] : shard % loops;
-}
-
-/* For rows that are sorted, ends are 0. */
+/* For rows that are sorted; ends are 0. */
 static void step_room(struct intake *in, struct step *sp, uint32_t rows)
 {
 	unsigned keys = step_keys(in->env, in->share->env->loops);
 	if (!sp->ends)
 		sp->ends = mem_alloc(keys * sizeof *sp->ends);
 	memset(sp->ends, 0, keys * sizeof *sp->ends);
-	if (sp->cap >= rows && sp->rows)
+	if (sp->cap >= rows && sp->fps)
 		return;
-	mem_free(sp->rows);
 	mem_free(sp->fps);
-	mem_free(sp->shards);
+	mem_free(sp->places);
+	mem_free(sp->keys);
+	mem_free(sp->index);
 	sp->cap = rows < 2048 ? 2048 : rows;
-	sp->rows = mem_array(NULL, sp->cap, sizeof *sp->rows);
 	sp->fps = mem_array(NULL, sp->cap, sizeof *sp->fps);
-	sp->shards = mem_array(NULL, sp->cap, sizeof *sp->shards);
+	sp->places = mem_array(NULL, sp->cap, sizeof *sp->places);
+	sp->keys = mem_array(NULL, sp->cap, sizeof *sp->keys);
+	sp->index = mem_array(NULL, sp->cap, sizeof *sp->index);
 }
 
 void append_step_free(struct step *sp)
 {
 	mem_free(sp->rows);
 	mem_free(sp->fps);
-	mem_free(sp->shards);
+	mem_free(sp->places);
+	mem_free(sp->keys);
+	mem_free(sp->index);
 	mem_free(sp->ends);
 	mem_free(sp);
 }
@@ -223,7 +224,7 @@ void append_step_put(struct intake *in, struct step *sp)
 	in->step_pool_count++;
 }
 
-#define SHARD_NONE UINT16_MAX /* a row refused at home */
+#define KEY_NONE UINT16_MAX /* a row refused at home */
 
 /* A row that is refused before anybody looks for its series. */
 static bool refused_at_home(struct append *ap, const struct batch_row *r, uint32_t row)
@@ -284,11 +285,18 @@ static const struct batch_row *step_items(
 	return sp->items;
 }
 
-/* Of a step of exemplars, sorted: each knows its own. */
-static void step_exemplars(struct step *sp, const struct batch *b, uint32_t count)
+/* Exemplars, sorted, become rows of their own: each knows its exemplar. */
+static void step_exemplars(struct step *sp, const struct batch *b, size_t from, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++)
-		sp->rows[i].exemplar = &b->exemplars[sp->rows[i].row - b->rows_count];
+	sp->rows = mem_array(sp->rows, count + 1, sizeof *sp->rows);
+	for (uint32_t k = 0; k < count; k++) {
+		uint32_t i = sp->index[k];
+		struct head_row *to = &sp->rows[k];
+		intake_row_set(to, &sp->items[i], (uint32_t)(from + i));
+		to->fp = sp->fps[i];
+		to->place = sp->places[i];
+		to->exemplar = &b->exemplars[to->row - b->rows_count];
+	}
 	mem_free(sp->items);
 	sp->items = NULL;
 }
@@ -322,7 +330,7 @@ static uint32_t step_hash(
 	const struct batch *b = ap->req->batch;
 	const uint8_t *labels = NULL;
 	uint32_t labels_len = UINT32_MAX, look = STEP_LOOK_ROWS, bytes = 0;
-	uint16_t shard = 0;
+	uint16_t place = 0, key = 0;
 	uint64_t fp = 0, began_ns = clock_real_mono_ns();
 	const unsigned loops = ap->home->share->env->loops;
 	for (uint32_t i = 0; i < count; i++) {
@@ -335,7 +343,7 @@ static uint32_t step_hash(
 		}
 		if (UNLIKELY(r->flags || r->labels_len - 1 >= INTAKE_LABELS_MAX) &&
 		    refused_at_home(ap, r, (uint32_t)(from + i))) {
-			sp->shards[i] = SHARD_NONE;
+			sp->keys[i] = KEY_NONE;
 			continue;
 		}
 		if (r->labels != labels || r->labels_len != labels_len) {
@@ -346,36 +354,31 @@ static uint32_t step_hash(
 			    label_fingerprint((struct labels){ .bytes = labels, .len = labels_len },
 			        b->tenant, env->seed);
 			fp = h.lo;
-			shard = (uint16_t)intake_shard_of(env, h);
+			unsigned shard = intake_shard_of(env, h);
+			place = (uint16_t)(shard / loops);
+			key = sp->by_shard ? env->places[shard] : (uint16_t)(shard % loops);
 		}
 		sp->fps[i] = fp;
-		sp->shards[i] = shard;
-		sp->ends[step_key(sp, env, loops, shard)]++;
+		sp->places[i] = place;
+		sp->keys[i] = key;
+		sp->ends[key]++;
 	}
 	return count;
 }
 
 /* Stable counting sort; ends[] become the ends of keys. How many were not refused. */
-static uint32_t step_sort(
-    struct append *ap, struct step *sp, const struct batch_row *items, size_t from, uint32_t count)
+static uint32_t step_sort(struct append *ap, struct step *sp, uint32_t count)
 {
-	const struct intake_env *env = ap->home->env;
-	unsigned loops = ap->home->share->env->loops;
+	unsigned keys = step_keys(ap->home->env, ap->home->share->env->loops);
 	uint32_t sum = 0;
-	for (unsigned p = 0; p < step_keys(env, loops); p++) {
+	for (unsigned p = 0; p < keys; p++) {
 		uint32_t n = sp->ends[p];
 		sp->ends[p] = sum;
 		sum += n;
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		unsigned shard = sp->shards[i];
-		if (shard == SHARD_NONE)
-			continue;
-		struct head_row *to = &sp->rows[sp->ends[step_key(sp, env, loops, shard)]++];
-		intake_row_set(to, &items[i], (uint32_t)(from + i));
-		to->fp = sp->fps[i];
-		to->place = (uint16_t)(shard / loops);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		if (LIKELY(sp->keys[i] != KEY_NONE))
+			sp->index[sp->ends[sp->keys[i]]++] = i;
 	return sum;
 }
 
@@ -400,13 +403,14 @@ static void step_cut(struct append *ap, struct step *sp, size_t from, uint32_t w
 		slice_init(sl, ap, ap->judge, home, env->intakes[i]);
 		sl->step = sp;
 		sl->metas = metas && i == 0;
+		sl->rows_from = (uint32_t)from;
 		if (whole) {
-			sl->rows_from = (uint32_t)from;
 			sl->rows_count = whole;
 		} else {
 			uint32_t end = step_end(sp, env, i);
 			end = end == UINT32_MAX ? begin : end;
-			sl->rows = sp->rows + begin;
+			sl->rows = sp->by_shard ? sp->rows + begin : NULL;
+			sl->index = sp->index + begin;
 			sl->rows_count = end - begin;
 			begin = end;
 		}
@@ -465,9 +469,9 @@ static void append_step(struct append *ap)
 			ap->judge = judge_of(ap, from, count);
 		ap->next_row = from + count;
 		if (UNLIKELY(!whole)) {
-			uint32_t sorted = step_sort(ap, sp, items, from, count);
+			uint32_t sorted = step_sort(ap, sp, count);
 			if (UNLIKELY(sp->by_shard))
-				step_exemplars(sp, b, sorted);
+				step_exemplars(sp, b, from, sorted);
 		}
 		step_cut(ap, sp, from, whole, metas);
 		if (!step_send(ap, sp))

@@ -4,6 +4,7 @@
 #include "core/base/num.h"
 #include "core/base/rune.h"
 #include "storage/append/alias.h"
+#include "storage/append/intake_priv.h"
 #include <stdio.h>
 
 struct apply {
@@ -319,6 +320,17 @@ static uint32_t rows_take(struct apply *a, struct head_row **to)
 		*to = sl->rows + sl->rows_done;
 		while (n < count && bytes < SUB_LABELS)
 			bytes += (*to)[n++].labels_len;
+	} else if (sl->index) {
+		const uint32_t *index = sl->index + sl->rows_done;
+		const struct batch_row *from = sl->batch->rows + sl->rows_from;
+		for (*to = a->in->sub; n < count && bytes < SUB_LABELS; n++) {
+			struct head_row *r = &a->in->sub[n];
+			uint32_t i = index[n];
+			intake_row_set(r, &from[i], sl->rows_from + i);
+			r->fp = sl->step->fps[i];
+			r->place = sl->step->places[i];
+			bytes += r->labels_len;
+		}
 	} else {
 		uint32_t row = sl->rows_from + sl->rows_done;
 		const struct batch_row *from = sl->batch->rows + row;

@@ -227,7 +227,9 @@ struct slice {
 	uint32_t tenant;
 	bool canonical; /* of aliases: labels are canonical, nothing is looked up again */
 	struct shard_judge judge;
-	struct head_row *rows; /* NULL: those of the batch, from rows_from on */
+	/* NULL: those of the batch from rows_from on, all of them or what index says */
+	struct head_row *rows;
+	const uint32_t *index; /* NULL: all */
 	uint32_t rows_from;
 	uint32_t rows_count;
 	uint32_t rows_done; /* in the pieces so far */

@@ -16,13 +16,18 @@
 
 #include "storage/append/intake.h"
 
-/* A slice per loop; the rows of one step, sorted, where its slice is not the batch itself. */
+/*
+ * A slice per loop, and which rows of the batch are whose: where a slice is not the batch itself.
+ * Places, keys, fingerprints are of the step's rows as they came.
+ */
 struct step {
 	struct list_link link;
 	struct append *append;
-	struct head_row *rows;
-	uint64_t *fps; /* of the rows as they came */
-	uint16_t *shards;
+	uint64_t *fps;
+	uint16_t *places;        /* of their heads at their owners */
+	uint16_t *keys;          /* by which they are sorted */
+	uint32_t *index;         /* sorted: which row of the step; each slice has a part */
+	struct head_row *rows;   /* exemplars, sorted */
 	struct batch_row *items; /* of exemplars, while the step is made; else NULL */
 	uint32_t cap, open;
 	bool by_shard;         /* exemplars: else rows are sorted by loop */

@@ -44,7 +44,6 @@ void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, s
 /* What its histograms, start times and exemplars may take in the log. */
 void slice_weigh(struct slice *sl)
 {
-	const struct batch_row *whole = sl->batch->rows + sl->rows_from;
 	sl->extras_bytes = 0;
 	sl->exemplars = sl->rows && sl->rows_count && sl->rows[0].flags & HEAD_EXEMPLAR;
 	for (uint32_t i = 0; sl->exemplars && i < sl->rows_count; i++) {
@@ -55,9 +54,11 @@ void slice_weigh(struct slice *sl)
 		return;
 	if (LIKELY(!sl->batch->extras_bytes))
 		return;
+	const struct batch_row *batch = sl->batch->rows + sl->rows_from;
 	for (uint32_t i = 0; i < sl->rows_count; i++) {
-		uint32_t flags = sl->rows ? sl->rows[i].flags : whole[i].flags;
-		const struct batch_extra *x = sl->rows ? sl->rows[i].extra : whole[i].extra;
+		const struct batch_row *r = &batch[sl->index ? sl->index[i] : i];
+		uint32_t flags = sl->rows ? sl->rows[i].flags : r->flags;
+		const struct batch_extra *x = sl->rows ? sl->rows[i].extra : r->extra;
 		if (flags & BATCH_EXTRA)
 			sl->extras_bytes += batch_extra_bytes(x);
 	}
