@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <nghttp2/nghttp2.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -209,6 +210,7 @@ static bool flush(struct lane *l)
 				return n == 0;
 			l->out_len = (size_t)n;
 		}
+		ERR_clear_error(); /* SSL_get_error() would tell what is left there */
 		ssize_t n = l->http.ssl ? SSL_write(l->http.ssl, l->out, (int)l->out_len)
 		                        : send(l->http.fd, l->out, l->out_len, MSG_NOSIGNAL);
 		n = io_result(l, n);
@@ -223,6 +225,7 @@ static bool take(struct lane *l)
 {
 	uint8_t in[16384];
 	for (;;) {
+		ERR_clear_error();
 		ssize_t n = l->http.ssl ? SSL_read(l->http.ssl, in, sizeof(in))
 		                        : recv(l->http.fd, in, sizeof(in), 0);
 		n = io_result(l, n);

@@ -9,7 +9,7 @@ need("openssl")
 
 
 def bench(*args, timeout=300):
-    p = subprocess.run([BENCH, *map(str, args)], capture_output=True, text=True, timeout=timeout)
+    p = subprocess.run([BENCH, *map(str, args)], capture_output=True, text=True, timeout=timeout, env={**os.environ, "TMPDIR": top})
     lines = [json.loads(x) for x in p.stdout.splitlines() if x.startswith("{")]
     return p.returncode, lines, p.stderr
 
