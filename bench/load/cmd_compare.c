@@ -157,6 +157,10 @@ int cmd_compare(int argc, char **argv)
 	struct errbuf eb;
 	errbuf_init(&eb);
 	cmd_parse("compare", argc, argv, args, COUNT_OF(args));
+	if (!stages_known(s.only, &eb)) {
+		fprintf(stderr, "kymobench compare: %s\n", eb.text);
+		return 2;
+	}
 	if (!sizes.count) {
 		add_size(&sizes, "100000");
 		if (full)

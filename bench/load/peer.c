@@ -36,7 +36,7 @@ static const struct trait traits[] = {
 	        "1000000000" } },
 	[PEER_VICTORIA] = { "victoria-metrics", "/api/v1/write", "", "/health",
 	    "in memory; to files some seconds after the answer",
-	    "its rate() and increase() take the sample before the window and do not extrapolate",
+	    "its rate() and increase() take the sample before the window and do not extrapolate; max_over_time() keeps the name of the metric",
 	    { "-storageDataPath={dir}/data", "-httpListenAddr=127.0.0.1:{port}",
 	        "-search.latencyOffset=0s", "-search.maxUniqueTimeseries=100000000" } },
 	[PEER_PROMETHEUS] = { "prometheus", "/api/v1/write", "", "/-/ready",
@@ -126,6 +126,8 @@ enum err peer_parse(const char *text, struct peer *out, struct errbuf *eb)
 		return errbuf_set(eb, ERR_NOTFOUND, "--peer: \"%s\": no program that can be run%s",
 		    program, strchr(program, '/') ? "" : " on PATH");
 	out->kind = kind_of(base);
+	if (!traits[out->kind].flags[0]) /* a copy under another file name: what it is called here */
+		out->kind = kind_of(out->name);
 	if (!traits[out->kind].flags[0])
 		return refuse_unknown(program, eb);
 	return ERR_OK;
@@ -166,40 +168,40 @@ unsigned peer_find(struct peer *out, unsigned max)
 	return n;
 }
 
-/* The first line with a digit in what argv prints. */
+/* The first line of what argv prints; false: none, or it failed. */
 static bool first_line(const char *const *argv, char *out, size_t cap)
 {
 	struct buf text, err;
 	struct errbuf eb;
 	int status;
-	bool found = false;
+	bool good;
 	buf_init(&text);
 	buf_init(&err);
 	errbuf_init(&eb);
-	if (!child_run(argv, NULL, 10, &text, &err, &status, &eb) && status == 0) {
+	good = !child_run(argv, NULL, 10, &text, &err, &status, &eb) && status == 0;
+	if (good) {
 		if (!text.len)
 			buf_add(&text, err.data, err.len);
 		buf_add_u8(&text, 0);
 		char *line = (char *)text.data;
 		line[strcspn(line, "\r\n")] = 0;
-		found = strpbrk(line, "0123456789") != NULL;
-		if (found)
-			snprintf(out, cap, "%s", line);
+		snprintf(out, cap, "%s", line);
 	}
 	buf_release(&text);
 	buf_release(&err);
-	return found;
+	return good && out[0];
 }
 
+/* Of Debian's package that the program came with. */
 static bool package_version(const char *path, char *out, size_t cap)
 {
-	char line[512];
+	char name[512];
 	const char *const owner[] = { "dpkg-query", "-S", path, NULL };
-	if (!first_line(owner, line, sizeof(line)) && !strchr(line, ':'))
+	const char *const which[] = { "dpkg-query", "-W", "-f", "package ${Package} ${Version}\n",
+		name, NULL };
+	if (!first_line(owner, name, sizeof(name)))
 		return false;
-	line[strcspn(line, ":")] = 0;
-	const char *const which[] = { "dpkg-query", "-W", "-f", "package ${Package} ${Version}",
-		line, NULL };
+	name[strcspn(name, ":,")] = 0;
 	return first_line(which, out, cap);
 }
 
@@ -215,8 +217,9 @@ void peer_ask_version(struct peer *p)
 	}
 	if (p->kind == PEER_VICTORIA)
 		argv[1] = "-version";
-	if (first_line(argv, p->version, sizeof(p->version)) ||
-	    package_version(p->program, p->version, sizeof(p->version)))
+	bool said =
+	    first_line(argv, p->version, sizeof(p->version)) && strpbrk(p->version, "0123456789");
+	if (said || package_version(p->program, p->version, sizeof(p->version)))
 		return;
 	if (!stat(p->program, &st) && gmtime_r(&st.st_mtime, &tm))
 		strftime(day, sizeof(day), ", a program file of %Y-%m-%d", &tm);

@@ -52,10 +52,12 @@ static const char head[] =
     ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}"
     "th,td{text-align:left;padding:6px 10px;border-bottom:1px solid var(--line);vertical-align:top}"
     "td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}td small{display:block;color:var(--soft)}"
-    "td:first-child{min-width:210px}code{font:.85em ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}"
+    "td:first-child{min-width:150px}code{font:.85em ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}"
     "ul{padding-left:1.2em;margin:.4em 0}li{overflow-wrap:anywhere;margin:.2em 0}"
     "td.yes{color:var(--good)}td.no{color:var(--bad)}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 14px;margin:0}"
     "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n"
+    "@media(max-width:560px){main{padding:10px}dl{grid-template-columns:1fr}dd{margin-bottom:.5em}"
+    ".row .name{flex-direction:column;gap:0}.row .num{max-width:100%;text-align:left}th,td{padding:5px 6px}}\n"
     "</style></head><body><main><h1>Measured by kymobench</h1>\n";
 
 /* U+FFFE and U+FFFF are no characters of XML. */
@@ -152,13 +154,14 @@ static bool range_of(const json_t *root, const char *server, struct svgchart_sca
 		greatest =
 		    fmax(greatest, fmax(results_number(r, "median"), results_number(r, "max")));
 	}
-	*scale = svgchart_scale(least, greatest);
+	/* Beyond this a bar just reaches the edge, and the others stay readable. */
+	*scale = svgchart_scale(fmax(least, 1.0 / 32), fmin(greatest, 1024));
 	return greatest > 0;
 }
 
 static void axis(struct buf *out, const struct svgchart_scale *s)
 {
-	int step = s->to - s->from > 10 ? 2 : 1;
+	int step = s->to - s->from > 7 ? 2 : 1;
 	buf_add_str(out, "<div class=\"axis\">");
 	for (int p = s->from; p <= s->to; p += step)
 		buf_printf(out,
@@ -310,26 +313,41 @@ static void notes_of(struct buf *out, const json_t *f)
 	}
 }
 
+/* The first figure of its group. */
+static bool opens_group(const json_t *figures, size_t i)
+{
+	const char *group = results_text(json_array_get(figures, i), "group");
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(results_text(json_array_get(figures, k), "group"), group))
+			return false;
+	return true;
+}
+
+static void card(struct buf *out, const json_t *root, const json_t *f)
+{
+	const json_t *row;
+	size_t k;
+	element(out, "<section class=\"card\"><h4>", results_text(f, "title"), "</h4>");
+	json_array_foreach(json_object_get(f, "servers"), k, row)
+	    bar_of(out, root, f, row, greatest_of(f));
+	element(out, "<p class=\"soft\">", results_text(f, "better"), " is better</p>");
+	notes_of(out, f);
+	buf_add_str(out, "</section>\n");
+}
+
 static void cards(struct buf *out, const json_t *root)
 {
-	const json_t *f, *row;
-	const char *group = NULL;
-	size_t i, k;
-	json_array_foreach(json_object_get(root, "figures"), i, f)
-	{
-		if (!group || strcmp(group, results_text(f, "group"))) {
-			buf_add_str(out, group ? "</div>\n" : "");
-			group = results_text(f, "group");
-			element(out, "<h3>", group, "</h3><div class=\"grid2\">\n");
-		}
-		element(out, "<section class=\"card\"><h4>", results_text(f, "title"), "</h4>");
-		json_array_foreach(json_object_get(f, "servers"), k, row)
-		    bar_of(out, root, f, row, greatest_of(f));
-		element(out, "<p class=\"soft\">", results_text(f, "better"), " is better</p>");
-		notes_of(out, f);
-		buf_add_str(out, "</section>\n");
+	const json_t *figures = json_object_get(root, "figures");
+	for (size_t i = 0; i < json_array_size(figures); i++) {
+		const char *group = results_text(json_array_get(figures, i), "group");
+		if (!opens_group(figures, i))
+			continue;
+		element(out, "<h3>", group, "</h3><div class=\"grid2\">\n");
+		for (size_t k = i; k < json_array_size(figures); k++)
+			if (!strcmp(results_text(json_array_get(figures, k), "group"), group))
+				card(out, root, json_array_get(figures, k));
+		buf_add_str(out, "</div>\n");
 	}
-	buf_add_str(out, group ? "</div>\n" : "");
 }
 
 static void lines(struct buf *out, const json_t *root)

@@ -297,13 +297,10 @@ void results_human(double v, const char *unit, char out[RESULTS_HUMAN_MAX])
 
 void results_human_ratio(double v, char out[RESULTS_HUMAN_MAX])
 {
-	if (isfinite(v))
-		snprintf(out, RESULTS_HUMAN_MAX, "%.*fx",
-		    v < 0.995     ? 2
-		        : v < 10  ? 2
-		        : v < 100 ? 1
-		                  : 0,
-		    v);
-	else
+	if (!isfinite(v))
 		snprintf(out, RESULTS_HUMAN_MAX, "-");
+	else if (fabs(v) < 0.1)
+		snprintf(out, RESULTS_HUMAN_MAX, "%.2gx", v);
+	else
+		snprintf(out, RESULTS_HUMAN_MAX, "%.*fx", v < 10 ? 2 : v < 100 ? 1 : 0, v);
 }

@@ -267,6 +267,8 @@ enum err rig_write_begin(struct rig *r, struct peer *p, const struct rig_load *l
 		word(&w, "--verify");
 	if (!load->no_pid)
 		word(&w, "--pid=%d", p->pid);
+	if (load->memory_mb > 0)
+		word(&w, "--memory=%.0f", load->memory_mb);
 	if (load->shuffle)
 		word(&w, "--shuffle");
 	if (load->pace_s > 0)

@@ -95,6 +95,7 @@ struct rig_load {
 	const char *version; /* of Remote Write, "1.0" or "2.0" */
 	bool shuffle, no_pid, no_verify;
 	double pace_s, retry_s; /* pace_s 0: as fast as it goes */
+	double memory_mb; /* of bodies that are prepared at a time; 0: as kymobench write does */
 };
 struct rig_wrote { /* NaN: not told */
 	double samples, failed, requests, seconds, per_s, cpu_s, per_cpu_s, cores;

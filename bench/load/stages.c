@@ -9,11 +9,13 @@
 
 #include "bench/load/procstat.h"
 #include "core/base/clock.h"
+#include "core/base/num.h"
 
-#define START_LIMIT_S 120.0
-#define RETRY_S       5.0
-#define ID_MAX        96
-#define TITLE_MAX     256
+#define START_LIMIT_S  120.0
+#define RETRY_S        5.0
+#define KILL_MEMORY_MB 8.0
+#define ID_MAX         96
+#define TITLE_MAX      256
 
 bool stages_wants(const struct stages *s, const char *stage)
 {
@@ -22,6 +24,24 @@ bool stages_wants(const struct stages *s, const char *stage)
 		if (strcspn(p, ",") == n && !memcmp(p, stage, n))
 			return true;
 	return !s->only;
+}
+
+bool stages_known(const char *only, struct errbuf *eb)
+{
+	static const char *const all[] = { "write", "paced", "disk", "query", "restart", "crash" };
+	for (const char *p = only; p;) {
+		size_t n = strcspn(p, ","), i = 0;
+		while (i < COUNT_OF(all) && (strlen(all[i]) != n || memcmp(all[i], p, n) != 0))
+			i++;
+		if (i == COUNT_OF(all)) {
+			errbuf_set(eb, ERR_BADDATA,
+			    "--only: \"%.*s\" is none of write,paced,disk,query,restart,crash",
+			    (int)n, p);
+			return false;
+		}
+		p = p[n] ? p + n + 1 : NULL;
+	}
+	return true;
 }
 
 static void number(uint64_t n, char out[32])
@@ -83,28 +103,29 @@ static struct rig_load load_of(const struct stages *s, double rounds)
 }
 
 /* What a server acknowledged and does not hold is a problem, whatever the figure says. */
-static void note_missing(struct stages *s, json_t *f, const struct peer *p, const struct rig_wrote *w)
+static bool note_missing(struct stages *s, json_t *f, const struct peer *p, const struct rig_wrote *w)
 {
 	char want[32], got[32];
 	if (!(w->samples > 0) || child_stopped())
-		return;
+		return false;
 	if (!isfinite(w->read_back) || w->verify_error[0])
 		note(f, p->name, "read back: %s",
 		    w->verify_error[0] ? w->verify_error : "it cannot be asked");
 	if (!isfinite(w->read_back) || w->read_back >= w->samples)
-		return;
+		return false;
 	number((uint64_t)w->samples, want);
 	number((uint64_t)w->read_back, got);
 	note(f, p->name, "read back: %s of %s samples that it acknowledged", got, want);
 	rig_problem(&s->rig, "%s: read back: %s of %s samples that it acknowledged (%s)", p->name,
 	    got, want, results_text(f, "title"));
+	return true;
 }
 
 void stages_create(struct stages *s)
 {
 	struct rig *r = &s->rig;
-	json_t *f = figure(
-	    s, "new_series", "Writes", "new series: samples per server-CPU-second", "", "more");
+	json_t *f =
+	    figure(s, "new_series", "Writes", "new series: samples per CPU-second", "", "more");
 	struct rig_load load = load_of(s, 1);
 	struct rig_wrote w;
 	for (unsigned k = 0; k < r->count && !child_stopped(); k++) {
@@ -123,34 +144,49 @@ struct write_figures {
 	json_t *cpu, *rate, *p50, *p99; /* the last three NULL: only the first is told */
 };
 
-/* Both are 0 where nothing failed; what a server does not speak is noted, but no problem. */
-static void one_write(struct stages *s, struct write_figures *f, struct peer *p,
-    const struct rig_load *load, bool optional, double *acked)
+/* One run of one server; false: not all of it is there. */
+static bool one_write(struct stages *s, struct write_figures *f, struct peer *p,
+    const struct rig_load *load, bool optional)
 {
 	struct rig_wrote w;
 	rig_write(&s->rig, p, load, &w);
 	bool good = note_failures(s, f->cpu, p, &w);
+	bool missing = note_missing(s, f->cpu, p, &w);
 	/* Of a run of which a part was refused, what was taken still cost what it cost. */
-	bool some = isfinite(w.samples) && w.samples > 0;
+	bool some = isfinite(w.samples) && w.samples > 0 && !missing;
 	results_value(f->cpu, p->name, some && w.per_cpu_s > 0 ? w.per_cpu_s : NAN);
 	if (f->rate) {
 		results_value(f->rate, p->name, some ? w.per_s : NAN);
 		results_value(f->p50, p->name, some ? w.p50_ms : NAN);
 		results_value(f->p99, p->name, some ? w.p99_ms : NAN);
 	}
-	if (some)
-		*acked += w.samples;
-	note_missing(s, f->cpu, p, &w);
 	if (!good && !optional && !child_stopped())
 		rig_problem(&s->rig, "%s: %s: %s", p->name, results_text(f->cpu, "title"), w.why);
+	return good && !missing;
 }
 
-/* Pairs of rounds, in an order that turns round; as many as there is time for. */
+/* The same rounds by Remote Write 1.0, not counted: all servers hold the same data for queries. */
+static void fill(struct stages *s, struct peer *p, uint64_t first, uint64_t end)
+{
+	struct rig_load load = load_of(s, (double)(end - first));
+	struct rig_wrote w;
+	load.first = first;
+	rig_say(&s->rig, "the same data by 1.0: %s", p->name);
+	if (end > first && !child_stopped() && (!rig_write(&s->rig, p, &load, &w) || w.failed > 0))
+		rig_problem(&s->rig, "%s: the same data by 1.0: %s", p->name, w.why);
+}
+
+/*
+ * Pairs of rounds, in an order that turns round; as many as there is time for. optional: a server
+ * that does not speak it is noted, not asked for more, and is given the data in another way.
+ */
 static void write_pairs(struct stages *s, struct write_figures *f, struct rig_load load,
     const char *what, double part, bool optional)
 {
 	struct rig *r = &s->rig;
-	double acked[PEERS_MAX] = { 0 }, took = 0;
+	bool lacks[PEERS_MAX] = { false };
+	double took = 0;
+	uint64_t first = r->round;
 	unsigned i;
 	for (i = 0; i < (unsigned)s->pairs && (!i || rig_may(r, took, part)) && !child_stopped();
 	     i++) {
@@ -160,16 +196,18 @@ static void write_pairs(struct stages *s, struct write_figures *f, struct rig_lo
 			unsigned who = rig_turn(r, i, k);
 			struct peer *p = &r->peers[who];
 			rig_say(r, "%s, round %u of %.0f: %s", what, i + 1, s->pairs, p->name);
-			/* What refused the first round whole is not asked for more. */
-			if (optional && i && !(acked[who] > 0))
+			if (optional && lacks[who])
 				continue;
-			one_write(s, f, p, &load, optional, &acked[who]);
+			lacks[who] = !one_write(s, f, p, &load, optional);
 		}
 		r->round += load.rounds;
 		took = rig_elapsed_s(r) - begin;
 	}
 	if (i < (unsigned)s->pairs && !child_stopped())
 		note(f->cpu, r->peers[0].name, "%u of %.0f rounds, for want of time", i, s->pairs);
+	for (unsigned k = 0; k < r->count && optional; k++)
+		if (lacks[k] && peer_running(&r->peers[k]))
+			fill(s, &r->peers[k], first, r->round);
 }
 
 void stages_write(struct stages *s)
@@ -177,7 +215,7 @@ void stages_write(struct stages *s)
 	struct write_figures f = { 0 };
 	struct rig_load load = load_of(s, s->rounds);
 	f.cpu = figure(s, "rw1_grouped", "Writes",
-	    "Remote Write 1.0, grouped: samples per server-CPU-second", "", "more");
+	    "Remote Write 1.0, grouped: samples per CPU-second", "", "more");
 	f.rate = figure(
 	    s, "rw1_rate", "Writes", "Remote Write 1.0, grouped: samples per second", "", "more");
 	f.p50 =
@@ -189,14 +227,14 @@ void stages_write(struct stages *s)
 		return;
 	f = (struct write_figures){ 0 };
 	f.cpu = figure(s, "rw1_shuffled", "Writes",
-	    "Remote Write 1.0, shuffled: samples per server-CPU-second", "", "more");
+	    "Remote Write 1.0, shuffled: samples per CPU-second", "", "more");
 	load.shuffle = true;
 	write_pairs(s, &f, load, "writes, shuffled", s->first_size ? 0.4 : 0.7, false);
 	load.shuffle = false;
 	if (child_stopped())
 		return;
 	f.cpu = figure(s, "rw2_grouped", "Writes",
-	    "Remote Write 2.0, grouped: samples per server-CPU-second", "", "more");
+	    "Remote Write 2.0, grouped: samples per CPU-second", "", "more");
 	load.version = "2.0";
 	if (rig_writes_v2(&s->rig))
 		write_pairs(s, &f, load, "writes, 2.0", s->first_size ? 0.5 : 0.8, true);
@@ -299,11 +337,11 @@ void stages_disk(struct stages *s)
 	struct rig *r = &s->rig;
 	double samples = (double)s->series * (double)r->round;
 	json_t *before = figure(s, "disk_written", "Memory and disk",
-	    "bytes on disk as they stand after writing, logs and reserves included", "bytes", "less");
+	    "directory after writing, with logs and reserves", "bytes", "less");
 	json_t *files = figure(s, "bytes_sample", "Memory and disk",
-	    "bytes a sample on disk after flush and merge", "", "less");
+	    "bytes a sample after flush and merge", "", "less");
 	json_t *whole = figure(s, "disk_flushed", "Memory and disk",
-	    "bytes on disk after flush and merge, logs and reserves included", "bytes", "less");
+	    "directory after flush and merge, with logs and reserves", "bytes", "less");
 	for (unsigned i = 0; i < r->count && !child_stopped(); i++) {
 		struct peer *p = &r->peers[i];
 		struct peer_bytes b;
@@ -442,18 +480,16 @@ void stages_query(struct stages *s)
 		if (peer_running(&r->peers[i]) && peer_settle(&r->peers[i], &eb))
 			rig_problem(r, "%s", eb.text);
 	}
-	json_t *ms = figure(s, "query_ms", "Queries",
-	    "queries of the dashboard, evaluated anew: time of one", "ms", "less");
+	json_t *ms = figure(
+	    s, "query_ms", "Queries", "dashboard, evaluated anew: time of a query", "ms", "less");
 	json_t *cpu = figure(s, "query_cpu_ms", "Queries",
-	    "queries of the dashboard, evaluated anew: CPU of one", "ms", "less");
+	    "dashboard, evaluated anew: CPU of a query", "ms", "less");
 	rig_say(r, "queries of the dashboard");
 	run_queries(s, "nocache=1", ms, cpu, true);
-	ms = figure(s, "query_again_ms", "Queries",
-	    "queries of the dashboard, asked again, as a server keeps them: time of one", "ms",
+	ms = figure(s, "query_again_ms", "Queries", "dashboard, asked again: time of a query", "ms",
 	    "less");
-	cpu = figure(s, "query_again_cpu_ms", "Queries",
-	    "queries of the dashboard, asked again, as a server keeps them: CPU of one", "ms",
-	    "less");
+	cpu = figure(s, "query_again_cpu_ms", "Queries", "dashboard, asked again: CPU of a query",
+	    "ms", "less");
 	if (!child_stopped() && rig_may(r, 20, 0.9))
 		run_queries(s, "", ms, cpu, false);
 }
@@ -499,6 +535,7 @@ static void kill_one(struct stages *s, struct peer *p, json_t *ready)
 	errbuf_init(&eb);
 	load.retry_s = 0;
 	load.no_pid = load.no_verify = true;
+	load.memory_mb = KILL_MEMORY_MB; /* the load begins at once */
 	if (rig_write_begin(r, p, &load, &job, &eb)) {
 		note(ready, p->name, "%s", eb.text);
 		return;

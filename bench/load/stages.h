@@ -28,5 +28,7 @@ void stages_restart(struct stages *s);
 /* A server is killed under load, started again, and asked for what it had acknowledged. */
 void stages_crash(struct stages *s);
 bool stages_wants(const struct stages *s, const char *stage);
+/* False, with what is wrong: a list of stages of which one is none. NULL is all. */
+bool stages_known(const char *only, struct errbuf *eb);
 
 #endif

@@ -6,7 +6,7 @@
 #include "bench/load/results.h"
 #include "core/base/num.h"
 
-#define TITLE_WIDTH 78
+#define TITLE_WIDTH 74
 #define CELL_WIDTH  32
 
 /* "733 k  6.42x [6.31-6.60]"; "failed" where every round did. */
