@@ -2,9 +2,9 @@
  * batch - what one write request adds: rows that point at label bytes, and exemplars, both in
  * request order.
  *
- * Made by proto/rw1 and proto/rw2 (and scrape, rules, self metrics), consumed by a sink. Label bytes
- * are wire-shaped and usually canonical, but nobody checked: the store compares them with known
- * series and canonicalises on a miss.
+ * Made by proto/rw1 and proto/rw2 (and scrape, rules, self metrics), consumed by a sink. Label
+ * bytes are wire-shaped and usually canonical, but nobody checked: the store compares them with
+ * known series and canonicalises on a miss.
  * Rows of one TimeSeries share the label pointer and follow one another.
  * A row is a float, or has an extra (BATCH_EXTRA): a native histogram, a start time, or both.
  * Exemplars are records of their own: a series may have some and no row.

@@ -393,7 +393,8 @@ static void bombs(void)
 	tap_ok(arena_used(&arena) < (16u << 20), "which ends early: %zu bytes", arena_used(&arena));
 	body_begin(&b);
 	refs[1] = rw2_enc_symbol(&enc, text, 500);
-	for (unsigned i = 0; i < 100000; i++) { /* what fits in pieces is copied from the last one */
+	/* what fits in pieces is copied from the last one */
+	for (unsigned i = 0; i < 100000; i++) {
 		rw2_enc_series_refs(&enc, refs, 2);
 		rw2_enc_sample(&enc, 1, 1, 0);
 	}
