@@ -171,6 +171,16 @@ struct event_base *loop_base(struct loop *l)
 	return l->base;
 }
 
+void loop_carry(struct loop *l, int more)
+{
+	atomic_fetch_add_explicit(&l->carries, (size_t)more, memory_order_relaxed);
+}
+
+size_t loop_carries(const struct loop *l)
+{
+	return atomic_load_explicit(&l->carries, memory_order_relaxed);
+}
+
 /* ---- time ---- */
 
 static void loop_wake_up(struct loop *l)

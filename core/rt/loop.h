@@ -52,6 +52,13 @@ struct porter_loop;
 struct porter_loop *loop_porter(const struct loop *l);
 void loop_set_porter(struct loop *l, struct porter_loop *porter);
 
+/*
+ * How many peers a loop has, and who is on his way to it: what comes next goes to the loop with the
+ * fewest (net/conn/listen.h). Any thread; a moment old.
+ */
+void loop_carry(struct loop *l, int more);
+size_t loop_carries(const struct loop *l);
+
 /* Any thread. msg->fn(msg) will run on l. */
 void loop_send(struct loop *l, struct mbox_msg *msg);
 

@@ -66,6 +66,7 @@ struct loop {
 	struct loop *const *crew;
 	unsigned crew_count;
 	_Atomic unsigned busy, borrowed;
+	_Atomic size_t carries;        /* loop_carries */
 	uint64_t window_ns, worked_ns; /* when the window began (real clock), and the work in it */
 };
 

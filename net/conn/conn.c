@@ -5,7 +5,6 @@
 #include <event2/event.h>
 #include <linux/sockios.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -27,7 +26,6 @@ struct conn_host {
 	void *ctx;
 	bool draining;
 	size_t count, count_max;
-	_Atomic size_t load; /* count, and what is on its way here */
 	struct list_link states[CONN_STATES];
 	uint8_t *scratch;
 	struct tls_keys *keys;
@@ -99,16 +97,6 @@ size_t conn_host_count(const struct conn_host *h)
 	return h->count;
 }
 
-size_t conn_host_load(const struct conn_host *h)
-{
-	return atomic_load_explicit(&h->load, memory_order_relaxed);
-}
-
-void conn_host_expect(struct conn_host *h, int more)
-{
-	atomic_fetch_add_explicit(&h->load, (size_t)more, memory_order_relaxed);
-}
-
 struct loop *conn_host_loop(const struct conn_host *h)
 {
 	return h->loop;
@@ -117,7 +105,7 @@ struct loop *conn_host_loop(const struct conn_host *h)
 static void conn_count(struct conn_host *h, int more)
 {
 	h->count += (size_t)more;
-	conn_host_expect(h, more);
+	loop_carry(h->loop, more);
 	metric_gauge_add(M_CONNS_OPEN, more);
 }
 

@@ -154,12 +154,6 @@ void *conn_host_ctx(const struct conn_host *h);
 void conn_host_drain(struct conn_host *h); /* ops->drain on each, and on each to come */
 void conn_host_abort(struct conn_host *h);
 size_t conn_host_count(const struct conn_host *h);
-/*
- * How many it has, with those on their way to it (conn_host_expect, +1 and -1). Any thread; a moment
- * old.
- */
-size_t conn_host_load(const struct conn_host *h);
-void conn_host_expect(struct conn_host *h, int more);
 struct loop *conn_host_loop(const struct conn_host *h);
 void conn_host_rush(struct conn_host *h, bool rush);
 void conn_host_free(

@@ -199,9 +199,9 @@ static struct ring_place *ring_place(struct listen_ring *r, const struct loop *l
 static struct ring_place *ring_least(struct listen_ring *r, struct ring_place *mine)
 {
 	struct ring_place *least = mine;
-	size_t has = conn_host_load(mine->host);
+	size_t has = loop_carries(conn_host_loop(mine->host));
 	for (unsigned i = 0; has && i < r->count; i++) {
-		size_t load = conn_host_load(r->at[i].host);
+		size_t load = loop_carries(conn_host_loop(r->at[i].host));
 		if (load >= has)
 			continue;
 		least = &r->at[i];
@@ -214,7 +214,7 @@ static void handed_arrive(struct mbox_msg *msg)
 {
 	struct handed *h = CONTAINER_OF(msg, struct handed, msg);
 	struct ring_place *here = h->to;
-	conn_host_expect(here->host, -1);
+	loop_carry(loop_here(), -1);
 	if (here->listener)
 		conn_accept(here->host, h->fd, &h->sa, &here->listener->how);
 	else /* it has stopped meanwhile */
@@ -226,7 +226,7 @@ static void ring_hand(struct ring_place *to, int fd, const struct sockaddr_stora
 {
 	struct handed *h = mem_alloc(sizeof *h);
 	*h = (struct handed){ .msg.fn = handed_arrive, .to = to, .sa = *sa, .fd = fd };
-	conn_host_expect(to->host, 1);
+	loop_carry(conn_host_loop(to->host), 1);
 	metric_add(M_CONNS_HANDED, 1);
 	loop_send(conn_host_loop(to->host), &h->msg);
 }
