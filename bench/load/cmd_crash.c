@@ -114,11 +114,27 @@ static double uptime(const struct crash *c, unsigned kill)
 	return c->uptime_s * (0.1 + 1.9 * (double)(x >> 11) / 9007199254740992.0);
 }
 
+/* A server that has taken nothing since its start has nothing new to lose. */
+static void wait_for_load(const struct crash *c, uint64_t taken)
+{
+	struct fleet_tally t;
+	uint64_t begin = clock_real_mono_ns();
+	do {
+		fleet_tally(c->pacer.fleet, &t);
+		if (t.taken > taken)
+			return;
+		usleep(10000);
+	} while ((double)(clock_real_mono_ns() - begin) / 1e9 < c->start_s);
+}
+
 static enum err kill_again_and_again(struct crash *c)
 {
 	enum err e = ERR_OK;
 	for (unsigned k = 0; k < (unsigned)c->kills && !e; k++) {
+		struct fleet_tally t;
+		fleet_tally(c->pacer.fleet, &t);
 		pause_s(uptime(c, k));
+		wait_for_load(c, t.taken);
 		bool last = k + 1 == (unsigned)c->kills;
 		victim_end(&c->v, SIGKILL);
 		if (last)

@@ -346,6 +346,8 @@ static void run(struct soak *s)
 	__atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
 	fleet_stop(s->pacer.fleet);
 	pthread_join(s->maker, NULL);
+	if (there)
+		(void)interval(s, now_s(s) - last); /* what is left of it */
 }
 
 int cmd_soak(int argc, char **argv)
