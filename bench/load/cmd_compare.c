@@ -45,6 +45,19 @@ static double rounds_at_most(const struct stages *s, uint64_t series)
 	return 1 + 3 * s->pairs * s->rounds + 2 * pace + fmax(4, ceil(20e6 / (double)series));
 }
 
+/* Wanted at this size, and there is time left; that there was none stands in the results. */
+static bool may(struct stages *s, const char *stage, bool here)
+{
+	struct rig *r = &s->rig;
+	if (!here || child_stopped() || !stages_wants(s, stage))
+		return false;
+	if (rig_may(r, 0, 1))
+		return true;
+	results_problem(r->root, "%s, %llu series: left out for want of time (--limit %.0fs)",
+	    stage, (unsigned long long)s->series, r->limit_s);
+	return false;
+}
+
 /* All stages, on fresh servers with this many series. */
 static void run_size(struct stages *s, uint64_t series, bool first)
 {
@@ -58,21 +71,21 @@ static void run_size(struct stages *s, uint64_t series, bool first)
 	rig_start_all(r);
 	if (!child_stopped())
 		stages_create(s);
-	if (!child_stopped() && stages_wants(s, "write"))
+	if (may(s, "write", true))
 		stages_write(s);
-	if (!child_stopped() && first && stages_wants(s, "paced"))
+	if (may(s, "paced", first))
 		stages_paced(s);
 	if (!child_stopped())
 		stages_memory(s, "after writing");
-	if (!child_stopped() && stages_wants(s, "disk")) {
+	if (may(s, "disk", true)) {
 		stages_disk(s);
 		stages_memory(s, "after the flush");
 	}
-	if (!child_stopped() && first && stages_wants(s, "query"))
+	if (may(s, "query", first))
 		stages_query(s);
-	if (!child_stopped() && stages_wants(s, "restart"))
+	if (may(s, "restart", true))
 		stages_restart(s);
-	if (!child_stopped() && first && stages_wants(s, "crash"))
+	if (may(s, "crash", first))
 		stages_crash(s);
 	rig_stop_all(r);
 }

@@ -226,6 +226,15 @@ void peer_ask_version(struct peer *p)
 	snprintf(p->version, sizeof(p->version), "it tells no version%s", day);
 }
 
+enum err peer_known_name(const struct peer *p, char *out, size_t cap, struct errbuf *eb)
+{
+	char *real = realpath(p->program, NULL);
+	snprintf(out, cap, "%s/%s", p->top, traits[p->kind].word);
+	bool good = real && (!symlink(real, out) || errno == EEXIST);
+	free(real);
+	return good ? ERR_OK : errbuf_set(eb, ERR_IO, "%s: %s", p->program, strerror(errno));
+}
+
 void peer_write_url(const struct peer *p, char *out, size_t cap)
 {
 	snprintf(out, cap, "http://127.0.0.1:%d%s", p->port, traits[p->kind].write_path);

@@ -80,6 +80,12 @@ struct peer_bytes {
 MUST_CHECK enum err peer_flush(struct peer *p, struct peer_bytes *out, struct errbuf *eb);
 double peer_whole_bytes(const struct peer *p); /* of its data directory, as it stands */
 
+/*
+ * The program under the file name that tells its kind, whatever it is called: a link in its
+ * directory. ERR_IO.
+ */
+MUST_CHECK enum err peer_known_name(const struct peer *p, char *out, size_t cap, struct errbuf *eb);
+
 /* GET of a path below its query base, or POST; status and the answer, or -1. */
 int peer_ask(struct peer *p, const char *method, const char *path, struct buf *answer);
 

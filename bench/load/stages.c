@@ -560,8 +560,8 @@ static void kill_one(struct stages *s, struct peer *p, json_t *ready)
 static void crash_one(struct stages *s, struct peer *p, json_t *lost)
 {
 	struct rig *r = &s->rig;
-	char dir[700], port[32], n[32];
-	const char *argv[] = { r->self, "crash", "--server", p->program, "--kills", "2", "--uptime",
+	char dir[700], port[32], n[32], server[700];
+	const char *argv[] = { r->self, "crash", "--server", server, "--kills", "2", "--uptime",
 		"2", "--seed", "1", "--dir", dir, r->ports > 0 ? "--port" : NULL, port, NULL };
 	struct buf out, err;
 	struct errbuf eb;
@@ -574,6 +574,10 @@ static void crash_one(struct stages *s, struct peer *p, json_t *lost)
 	buf_init(&out);
 	buf_init(&err);
 	snprintf(dir, sizeof(dir), "%s/crash-%d", r->dir, p->port);
+	if (peer_known_name(p, server, sizeof(server), &eb)) {
+		rig_problem(r, "%s", eb.text);
+		return;
+	}
 	snprintf(port, sizeof(port), "%.0f", r->ports + 2 * PEERS_MAX);
 	double left = r->limit_s - rig_elapsed_s(r);
 	enum err e =
