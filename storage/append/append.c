@@ -356,7 +356,7 @@ static uint32_t step_hash(
 			fp = h.lo;
 			unsigned shard = intake_shard_of(env, h);
 			place = (uint16_t)(shard / loops);
-			key = sp->by_shard ? env->places[shard] : (uint16_t)(shard % loops);
+			key = (uint16_t)(sp->by_shard ? env->places[shard] : shard % loops);
 		}
 		sp->fps[i] = fp;
 		sp->places[i] = place;
