@@ -180,6 +180,28 @@ static bool fast_sample(const uint8_t *p, const uint8_t *end, struct batch_row *
 	return p == end;
 }
 
+/* What encoders write of metadata: type, help, unit. false: it is something else. */
+static bool fast_said(const uint8_t *p, const uint8_t *end, struct rw2_said *said)
+{
+	uint64_t w = wire_load64(p);
+	if (p < end && p[0] == TAG(1, PBSCAN_VARINT) && p[1] < 0x80) {
+		said->type = p[1];
+		p += 2;
+		w >>= 16;
+	}
+	if (p < end && p[0] == TAG(3, PBSCAN_VARINT)) {
+		p++;
+		w >>= 8;
+		said->help = rw2_ref_take(&w, &p);
+	}
+	if (p < end && p[0] == TAG(4, PBSCAN_VARINT)) {
+		p++;
+		w = wire_load64(p);
+		said->unit = rw2_ref_take(&w, &p);
+	}
+	return p == end;
+}
+
 /* Metadata that is not that which its metric had before. false: unusual. */
 static bool fast_meta_new(struct rw2_scan *s, const uint8_t *refs, const uint8_t *refs_end,
     const uint8_t *p, const uint8_t *end, uint64_t bytes)
@@ -193,8 +215,9 @@ static bool fast_meta_new(struct rw2_scan *s, const uint8_t *refs, const uint8_t
 	y = &s->symbols[metric];
 	if (len <= RW2_META_FAST && y->meta_len == len && y->meta == bytes)
 		return true;
-	if (rw2_said_read(s, p, end, &said) || !rw2_said_is_good(s, &said) ||
-	    !rw2_slow_take(s, SLOW_FIELD))
+	if (!fast_said(p, end, &said) && rw2_said_read(s, p, end, &said))
+		return false;
+	if (!rw2_said_is_good(s, &said) || !rw2_slow_take(s, SLOW_FIELD))
 		return false;
 	if (!rw2_says_nothing(s, &said) && rw2_meta_put(s, &said, metric))
 		return false;
