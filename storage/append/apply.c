@@ -20,6 +20,7 @@ struct apply {
 	bool over;             /* its time */
 	bool judged;           /* exemplars: kept, or duplicates of what is */
 	unsigned costs;        /* of unknown series since the last look at the clock */
+	bool looked;           /* at what follows: limits_look */
 	enum intake_slow slow; /* new series came too fast */
 	uint64_t series_most;  /* of the tenant */
 	struct intake_bucket *bucket; /* the tenant's own; NULL: it has no rate */
@@ -379,10 +380,6 @@ bool apply_slice(struct intake *in, struct slice *sl, struct apply_odds *odds)
 		.t_newest_ms = INT64_MIN,
 		.limits = intake_label_limits(in) };
 	loop_check_here(sh->loop);
-	tokens_fill(in, &a.slow);
-	const struct tenant_limits *own = tenant_limits_here(sl->tenant);
-	a.series_most = own->series ? own->series : UINT64_MAX;
-	a.bucket = bucket_of(in, sl->tenant, own->new_series_per_s);
 	share_series_count(sh);
 	rows_run(&a);
 	CHECK(a.over || sl->rows_done == sl->rows_count);
@@ -756,11 +753,23 @@ static void made_add(struct apply *a, uint32_t place, uint32_t slot)
 	l->made_last = n;
 }
 
+/* What holds new series back, looked at when the first one of a piece comes. */
+static void limits_look(struct apply *a)
+{
+	const struct tenant_limits *own = tenant_limits_here(a->sl->tenant);
+	tokens_fill(a->in, &a->slow);
+	a->series_most = own->series ? own->series : UINT64_MAX;
+	a->bucket = bucket_of(a->in, a->sl->tenant, own->new_series_per_s);
+	a->looked = true;
+}
+
 static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 {
 	struct share *sh = a->sh;
 	struct shard *shard = shard_of(a, r);
 	uint64_t all = share_series(sh);
+	if (!a->looked)
+		limits_look(a);
 	if (is_crowded(a, all) || shard->next_id == UINT32_MAX)
 		return refuse_series(a, r, all, false);
 	if (!tally_take(sh->env->tenants, a->sl->tenant, a->series_most))
