@@ -28,6 +28,14 @@ extern const char *const sink_reason_word[SINK_REASONS];
 struct sink_req {
 	struct batch *batch;
 	void (*done)(struct sink_req *req);
+	/*
+	 * May be NULL. Called at most once, on the loop of sink_append and before done: rows, and
+	 * the bytes and extras that they point at, are not read any more; counts stay as they are.
+	 * So memory that is in the caches serves the next request, while this one waits for its
+	 * sync. Not called, if a row was refused, or several loops have a part: done gives it all
+	 * back.
+	 */
+	void (*applied)(struct sink_req *req);
 	/* result */
 	enum err err;
 	uint32_t retry_after_s;   /* with ERR_BUSY, ERR_NOSPACE, ERR_LOGFAILED, ERR_READONLY */

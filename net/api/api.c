@@ -117,6 +117,10 @@ void api_free(struct api *a)
 	for (unsigned i = 0; i < team_count(a->opts.team); i++) {
 		running_end(&a->loops[i].running);
 		rw2_memory_free(a->loops[i].rw2);
+		mem_free(a->loops[i].warm.decoded);
+		mem_free(a->loops[i].warm.rows);
+		if (a->loops[i].warm.there)
+			arena_release(&a->loops[i].warm.arena);
 	}
 	mem_free(a->loops);
 	mem_free(a);

@@ -103,6 +103,15 @@ struct shelf;      /* net/api/shelf.h */
 struct tickets;    /* core/account/ticket.h */
 struct api_pages;  /* net/api/api_pages.h */
 struct tenantstat; /* net/api/tenantstat.h */
+/* What the last write decoded into, and does not need any more though it goes on. */
+struct api_warm {
+	uint8_t *decoded;
+	size_t decoded_cap;
+	struct batch_row *rows;
+	size_t rows_cap;
+	struct arena arena;
+	bool there; /* the arena is one */
+};
 struct api_loop {
 	enum api_phase phase;
 	uint64_t rnd; /* api_random() */
@@ -112,6 +121,7 @@ struct api_loop {
 	struct running_loop running;
 	struct list_link watches; /* of net/api/api_health.c */
 	struct rw2_memory *rw2;   /* of net/api/api_write.c; NULL until it is needed */
+	struct api_warm warm;     /* of net/api/api_write.c, too */
 };
 struct api {
 	struct api_opts opts; /* read only after api_create */

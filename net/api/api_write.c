@@ -273,6 +273,40 @@ static bool charge_rows(struct write *w)
 	return req_charge(w->req, records + b->extras_bytes + arena_used(&w->arena));
 }
 
+/*
+ * The loop keeps one set of memory that the caches have, and each write changes with it: takes it
+ * when it begins, and gives it back as soon as its rows are stored; what it has meanwhile is cold.
+ */
+static void warm_change(struct write *w)
+{
+	struct api_warm *l = &api_loop_of(w->req)->warm;
+	if (!l->there)
+		arena_init(&l->arena, ARENA_FIRST);
+	const struct api_warm was = *l;
+	*l = (struct api_warm){ .decoded = w->decoded,
+		.decoded_cap = w->decoded_cap,
+		.rows = w->batch.rows,
+		.rows_cap = w->batch.rows_cap,
+		.arena = w->arena,
+		.there = true };
+	arena_reset(&l->arena, ARENA_KEEP);
+	w->decoded = was.decoded;
+	w->decoded_cap = was.decoded_cap;
+	w->batch.rows = was.rows;
+	w->batch.rows_cap = was.rows_cap;
+	w->arena = was.arena;
+}
+
+/* Other words of the request may still be told: then its memory stays with it. */
+static void append_applied(struct sink_req *s)
+{
+	struct write *w = CONTAINER_OF(s, struct write, sink);
+	const struct batch *b = &w->batch;
+	if (w->req->loop == loop_here() && !b->metas_count && !b->left_why &&
+	    w->decoded_cap <= BUFFER_LEAST && b->rows_cap <= SPARE_ROWS_MAX)
+		warm_change(w);
+}
+
 static void append(struct write *w)
 {
 	const struct batch *b = &w->batch;
@@ -289,7 +323,8 @@ static void append(struct write *w)
 		return;
 	}
 	w->batch.tenant = w->req->tenant;
-	w->sink = (struct sink_req){ .batch = &w->batch, .done = append_done };
+	w->sink =
+	    (struct sink_req){ .batch = &w->batch, .done = append_done, .applied = append_applied };
 	sink_append(api_of(w->req)->sink, &w->sink);
 }
 
@@ -338,6 +373,7 @@ static struct write *write_take(struct req *r)
 	}
 	w->req = r;
 	w->limits = limits_here();
+	warm_change(w);
 	return w;
 }
 

@@ -13,6 +13,7 @@ static void slice_arrive(struct slice *sl);
 static void slice_arrive_msg(struct mbox_msg *msg);
 static void slice_refuse(struct slice *sl, enum err err);
 static void slice_ran(struct slice *sl);
+static void slice_applied(const struct slice *sl);
 static void slice_home(struct slice *sl);
 
 static int64_t slice_newest(const struct intake *in, const struct slice *sl)
@@ -161,6 +162,7 @@ static bool slice_piece(struct slice *sl)
 	if (!over)
 		return false;
 	slice_ran(sl);
+	slice_applied(sl);
 	if (sl->err || sl->position <= walog_durable(in->log)) /* nothing to wait for */
 		slice_settle(sl, sl->err);
 	else
@@ -297,6 +299,18 @@ static void slice_ran(struct slice *sl)
 	}
 	sl->ran_msg.fn = ran_msg;
 	loop_send(sl->from->share->loop, &sl->ran_msg);
+}
+
+/* All rows of the request were its own, and are stored: nobody looks at them again. */
+static void slice_applied(const struct slice *sl)
+{
+	struct sink_req *req = sl->append->req;
+	const struct batch *b = sl->batch;
+	if (!req->applied || sl->parent || sl->from != sl->at || sl->err || sl->open > 1 ||
+	    sl->verdict.refused || sl->exemplars || b->exemplars_count ||
+	    sl->rows_count != b->rows_count)
+		return;
+	req->applied(req);
 }
 
 static void slice_refuse(struct slice *sl, enum err err)

@@ -434,6 +434,105 @@ static void late_senders(void)
 	free(dir);
 }
 
+/* A request that takes its memory back as soon as its rows are stored. */
+struct early {
+	struct sink_req req;
+	struct store *store;
+	uint8_t *bytes;
+	size_t bytes_len;
+	unsigned applied, done, applied_at_done;
+};
+
+static void early_applied(struct sink_req *req)
+{
+	struct early *e = CONTAINER_OF(req, struct early, req);
+	e->applied++;
+	memset(e->bytes, 0xee, e->bytes_len);
+	memset(req->batch->rows, 0xee, req->batch->rows_count * sizeof *req->batch->rows);
+}
+
+static void early_done(struct sink_req *req)
+{
+	struct early *e = CONTAINER_OF(req, struct early, req);
+	e->done++;
+	e->applied_at_done = e->applied;
+}
+
+static void early_send(void *arg)
+{
+	struct early *e = arg;
+	sink_append(store_sink(e->store), &e->req);
+}
+
+static bool early_is_done(void *arg)
+{
+	return ((struct early *)arg)->done > 0;
+}
+
+static void early_append(struct teststore *ts, struct early *e, struct batch *b)
+{
+	e->req = (struct sink_req){ .batch = b, .done = early_done, .applied = early_applied };
+	e->store = ts->store;
+	e->applied = e->done = 0;
+	testteam_run(&ts->tt, 0, early_send, e);
+	(void)testteam_wait(&ts->tt, 0, early_is_done, e, 20000);
+}
+
+static void memory_comes_back(void)
+{
+	enum {
+		EARLY = 3000
+	};
+	char *dir = testlib_tmpdir("store");
+	struct teststore ts;
+	struct arena a;
+	struct batch b;
+	struct early e = { 0 };
+	struct column col = { 0 };
+	arena_init(&a, 1 << 16);
+	batch_init(&b);
+	teststore_open(&ts, dir, 1, quiet);
+	int64_t now = clock_wall_ms();
+	e.bytes = mem_alloc(EARLY * 64);
+	for (int round = 0; round < 3; round++) {
+		batch_clear(&b);
+		e.bytes_len = 0;
+		for (int i = 0; i < EARLY; i++) {
+			char no[16];
+			snprintf(no, sizeof no, "%d", i);
+			struct labels ls = label_make(&a, LABEL_NAME, "early", "no", no, NULL);
+			memcpy(e.bytes + e.bytes_len, ls.bytes, ls.len);
+			ls.bytes = e.bytes + e.bytes_len;
+			e.bytes_len += ls.len;
+			teststore_row(&b, ls, now + round * 1000, i + round);
+		}
+		early_append(&ts, &e, &b);
+		tap_ok(e.done == 1 && e.applied_at_done == 1 && !e.req.err && e.req.stored == EARLY,
+		    "round %d: memory comes back once, before the answer", round);
+	}
+	unsigned wrong = 0;
+	for (int i = 0; i < EARLY; i += 7) {
+		char no[16];
+		snprintf(no, sizeof no, "%d", i);
+		teststore_read(&ts, label_make(&a, LABEL_NAME, "early", "no", no, NULL), &col);
+		wrong += col.count != 3 || col.v[0] != i || col.v[2] != i + 2;
+	}
+	tap_is_u64(wrong, 0, "and what was stored is what was sent");
+	batch_clear(&b);
+	teststore_row(&b, label_make(&a, LABEL_NAME, "early", NULL), now, 1);
+	teststore_row(&b, label_make(&a, LABEL_NAME, "early", NULL), now * 1000, 1);
+	early_append(&ts, &e, &b);
+	tap_ok(e.done == 1 && !e.applied && e.req.refused == 1 && strstr(e.req.first_text, "early: "),
+	    "not when a row was refused, whose series is told: %s", e.req.first_text);
+	teststore_close(&ts);
+	column_release(&col);
+	mem_free(e.bytes);
+	batch_release(&b);
+	arena_release(&a);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 /* Requests of which no row leaves home take nothing that is not given back. */
 static void all_refused_at_home(void)
 {
@@ -995,6 +1094,7 @@ int main(void)
 	refusals(1);
 	refusals(2);
 	late_senders();
+	memory_comes_back();
 	all_refused_at_home();
 	limits();
 	tight_memory();
