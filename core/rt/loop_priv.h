@@ -36,8 +36,10 @@ struct loop {
 	bool awake;
 	int64_t now_ms;
 	uint64_t now_ns;
-	/* CPU time of the thread when it was looked up last, when that was (real clock), and how long
-	 * the turns since then took in all. */
+	/*
+	 * CPU time of the thread when it was looked up last, when that was (real clock), and how
+	 * long the turns since then took in all.
+	 */
 	uint64_t turn_cpu_ns, cpu_look_ns, short_ns;
 	uint64_t turn_start_ns; /* real clock */
 	/* Mail taken and not yet run, oldest first. */

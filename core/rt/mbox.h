@@ -4,8 +4,8 @@
  *
  * Intrusive: the sender embeds a struct mbox_msg and owns nothing of it after mbox_send() until the
  * receiver sends it home or says so.
- * A lock-free push; the wake-up (a system call) happens only when the box was empty and its receiver
- * sleeps. The receiver takes all of it in one go, in order of arrival per sender.
+ * A lock-free push; the wake-up (a system call) happens only when the box was empty and its
+ * receiver sleeps. The receiver takes all of it in one go, in order of arrival per sender.
  * A loop's mailbox is drained by core/rt/loop, which calls msg->fn(msg) on the loop; a plain thread
  * (the log writer) owns a mbox and calls mbox_wait/mbox_take itself.
  * Cost: a push some 10 ns, a wake-up some 2 us.
