@@ -369,7 +369,8 @@ void fleet_push(struct fleet *f, const struct fleet_body *like, const struct buf
 	f->left++;
 	if (f->bytes > f->tally.waiting_peak)
 		f->tally.waiting_peak = f->bytes;
-	if (!c->sent && list_empty(&c->queue)) /* idle until now: it is not behind, with --first-round */
+	/* Idle until now: it is not behind, wherever a run begins. */
+	if (!c->sent && list_empty(&c->queue))
 		c->round = b->round;
 	list_add_tail(&c->queue, &b->link);
 	pthread_cond_signal(&c->more);

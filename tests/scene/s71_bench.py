@@ -56,6 +56,8 @@ ok(code == 0 and told.get("samples", 0) > 0 and told["missing"] == 0 and told["f
 code, told, err = write(base, "--series", 2000, "--batch", 500, "--duration", "1s", "--pace", "250ms", "--create", "--pid", k.pid)
 ok(code == 0 and told.get("samples") == 5 * 2000 and told["read_back"] == 10000 and told["requests"] == 20, f"--duration with a pace is rounds: {told} {err!r}")
 ok(told.get("seconds", 0) >= 0.7 and all(n in told for n in ("late_p99_ms", "due_p99_ms", "create_s", "cores", "loops")), "in their time")
+code, told, err = write(base, "--series", 2000, "--batch", 500, "--rounds", 4, "--first-round", 100, "--lead", 2)
+ok(code == 0 and told.get("samples") == 8000 and told["missing"] == 0, f"--first-round beyond --lead: {told} {err!r}")
 code, told, err = write(base, "--series", 500, "--rounds", 2, "--human")
 ok(code == 0 and "samples in" in err and "answers: p50" in err and "missing 0" in err, f"--human tells people: {err!r}")
 
