@@ -452,9 +452,9 @@ static void loop_on_wake(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * One timer of the kernel wakes us for the earliest of ours, and once a second for the heartbeat:
- * it is exact, where those of libevent go by a clock that moves every 4 ms and wake up to four times
- * for one. A timer cancelled or moved later leaves it set: one turn for nothing.
+ * One timer of the kernel wakes us for the earliest of ours, and once a second for the heartbeat.
+ * It is exact, where those of libevent go by a clock that moves every 4 ms and wake up to four
+ * times for one. A timer cancelled or moved later leaves it set: one turn for nothing.
  */
 static void loop_arm_wake(struct loop *l)
 {

@@ -59,7 +59,7 @@ struct h2 {
 	size_t in_off, in_charged;
 	struct h2frame_scan scan; /* of what nghttp2 is given */
 	struct h2guard guard;
-	/* Whose body the connection reads into (h2_aim); NULL = none. Its memory stays meanwhile. */
+	/* Whose body the connection reads into (h2_aim), and which stays meanwhile; NULL = none. */
 	struct h2_stream *aimed;
 	struct loop_again again;
 };
