@@ -67,7 +67,7 @@ static struct rig_load load_of(const struct mixed *m)
 	return load;
 }
 
-static void take_writes(struct mixed *m, struct peer *p, const struct rig_wrote *w, unsigned together)
+static void take_writes(struct mixed *m, struct rival *p, const struct rig_wrote *w, unsigned together)
 {
 	bool there = isfinite(w->samples) && w->samples > 0;
 	results_value(m->write_p50[together], p->name, there ? w->p50_ms : NAN);
@@ -79,7 +79,7 @@ static void take_writes(struct mixed *m, struct peer *p, const struct rig_wrote 
 	}
 }
 
-static void take_queries(struct mixed *m, struct peer *p, const struct asked *a, unsigned together)
+static void take_queries(struct mixed *m, struct rival *p, const struct asked *a, unsigned together)
 {
 	char text[400];
 	results_value(m->query_p50[together], p->name, a->p50_ms);
@@ -95,7 +95,7 @@ static void take_queries(struct mixed *m, struct peer *p, const struct asked *a,
 
 /* The data's time goes on with the load: so do the queries' ranges. */
 static struct askers *begin_asking(
-    struct mixed *m, struct peer *p, const struct rig_load *load, bool moving)
+    struct mixed *m, struct rival *p, const struct rig_load *load, bool moving)
 {
 	char url[600];
 	struct errbuf eb;
@@ -106,7 +106,7 @@ static struct askers *begin_asking(
 		.step_s = 15,
 		.speed = moving && load->pace_s > 0 ? RIG_STEP_MS / 1000.0 / load->pace_s : 0 };
 	errbuf_init(&eb);
-	peer_query_url(p, url, sizeof(url));
+	rival_query_url(p, url, sizeof(url));
 	o.end_s = (double)m->rig.start_ms / 1000 + (double)load->first * RIG_STEP_MS / 1000;
 	o.start_s = o.end_s - HISTORY_ROUNDS * RIG_STEP_MS / 1000;
 	if (!url[0])
@@ -116,7 +116,7 @@ static struct askers *begin_asking(
 	return a;
 }
 
-static void ask_alone(struct mixed *m, struct peer *p, const struct rig_load *load, double seconds)
+static void ask_alone(struct mixed *m, struct rival *p, const struct rig_load *load, double seconds)
 {
 	struct askers *a = begin_asking(m, p, load, false);
 	struct asked asked;
@@ -130,7 +130,7 @@ static void ask_alone(struct mixed *m, struct peer *p, const struct rig_load *lo
 }
 
 /* Writes, with or without those who ask meanwhile. */
-static void write_once(struct mixed *m, struct peer *p, unsigned together)
+static void write_once(struct mixed *m, struct rival *p, unsigned together)
 {
 	struct rig_load load = load_of(m);
 	struct rig_wrote w;
@@ -139,7 +139,7 @@ static void write_once(struct mixed *m, struct peer *p, unsigned together)
 	struct askers *a = NULL;
 	struct asked asked;
 	errbuf_init(&eb);
-	if (!peer_running(p) || rig_write_begin(&m->rig, p, &load, &job, &eb)) {
+	if (!rival_running(p) || rig_write_begin(&m->rig, p, &load, &job, &eb)) {
 		rig_problem(&m->rig, "%s: it does not run", p->name);
 		return;
 	}
@@ -160,7 +160,7 @@ static void one_pair(struct mixed *m, unsigned i)
 	for (unsigned phase = 0; phase < 3 && !child_stopped(); phase++) {
 		struct rig_load load = load_of(m);
 		for (unsigned k = 0; k < r->count && !child_stopped(); k++) {
-			struct peer *p = &r->peers[rig_turn(r, i, k)];
+			struct rival *p = &r->peers[rig_turn(r, i, k)];
 			static const char *const what[] = { "writes alone", "queries alone", "both" };
 			rig_say(r, "%s, round %u of %.0f: %s", what[phase], i + 1, m->pairs, p->name);
 			if (phase == 1)
@@ -187,7 +187,7 @@ static void write_history(struct mixed *m)
 		rig_say(r, "data for the queries: %s", r->peers[i].name);
 		if (!rig_write(r, &r->peers[i], &load, &w) || w.failed > 0)
 			rig_problem(r, "%s: %s", r->peers[i].name, w.why);
-		if (peer_running(&r->peers[i]) && peer_settle(&r->peers[i], &eb))
+		if (rival_running(&r->peers[i]) && rival_settle(&r->peers[i], &eb))
 			rig_problem(r, "%s", eb.text);
 	}
 	r->round += (uint64_t)HISTORY_ROUNDS;

@@ -1,4 +1,4 @@
-/* hostinfo - the machine that a measurement ran on, as an object for results. Thread: the main one. */
+/* hostinfo - the machine that was measured on, as an object for results. Thread: the main one. */
 #ifndef BENCH_LOAD_HOSTINFO_H
 #define BENCH_LOAD_HOSTINFO_H
 

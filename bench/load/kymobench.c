@@ -57,7 +57,7 @@ static const struct command {
 	    "  kymobench mixed --pace-rate 100000 --peer vm=victoria-metrics --out mixed.json\n"
 	    "      at a pace, beside a peer\n" },
 	{ "report", cmd_report, "a page of results: HTML with charts, Markdown",
-	    "  kymobench report results.json --html out.html --md out.md\n"
+	    "  kymobench report results.json --html page.html --md -\n"
 	    "      one page that fetches nothing, and the same as Markdown\n"
 	    "  kymobench report results.json --table -\n"
 	    "      only the table, as README.md has it\n" },

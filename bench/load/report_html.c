@@ -29,7 +29,7 @@ static const char head[] =
     "padding:.5em 1em;border-radius:4px}.bad h3{margin:.2em 0;color:var(--bad)}.bad ul{margin:.3em 0;padding-left:1.2em}\n"
     ".grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr));gap:14px}"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px;min-width:0}"
-    ".card h4{margin:0 0 .5em;font-size:.95rem;font-weight:600}.wide{max-width:900px}\n"
+    ".card h4{margin:0 0 .5em;font-size:.95rem;font-weight:600}.wide{max-width:900px;margin:14px 0}\n"
     ".row{margin:.35em 0}.row .name{display:flex;justify-content:space-between;gap:12px;font-size:.9rem;align-items:baseline}"
     ".row .name span{min-width:0;overflow-wrap:anywhere}.row .num{text-align:right;flex-shrink:0;max-width:60%;"
     "font-variant-numeric:tabular-nums}.num b{font-size:1rem}\n"
@@ -43,8 +43,8 @@ static const char head[] =
     "polyline{fill:none;stroke-width:2;stroke-linejoin:round}.l0{stroke:var(--c0)}.l1{stroke:var(--c1)}.l2{stroke:var(--c2)}"
     ".l3{stroke:var(--c3)}.l4{stroke:var(--c4)}.l5{stroke:var(--c5)}.l6{stroke:var(--c6)}.l7{stroke:var(--c7)}\n"
     ".axis{position:relative;height:1.4em;font-size:.8rem;color:var(--soft)}"
-    ".axis span{position:absolute;transform:translateX(-50%)}.axis span:first-child{transform:none}"
-    ".axis span:last-child{transform:translateX(-100%)}\n"
+    ".axis span{position:absolute;transform:translateX(-50%)}.axis span.first{transform:none}"
+    ".axis span.last{transform:translateX(-100%)}\n"
     ".key{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:.85rem;margin-top:.4em}.key i{display:inline-block;width:12px;"
     "height:12px;border-radius:2px;margin-right:5px;vertical-align:-1px}"
     ".k0{background:var(--c0)}.k1{background:var(--c1)}.k2{background:var(--c2)}.k3{background:var(--c3)}"
@@ -163,11 +163,16 @@ static void axis(struct buf *out, const struct svgchart_scale *s)
 {
 	int step = s->to - s->from > 7 ? 2 : 1;
 	buf_add_str(out, "<div class=\"axis\">");
-	for (int p = s->from; p <= s->to; p += step)
-		buf_printf(out,
-		    p < 0 ? "<span style=\"left:%.2f%%\">1/%gx</span>"
-		          : "<span style=\"left:%.2f%%\">%gx</span>",
-		    svgchart_at(s, exp2(p)) * 100, exp2(p < 0 ? -p : p));
+	for (int p = s->from; p <= s->to; p++) {
+		double at = svgchart_at(s, exp2(p)) * 100;
+		if (p % step) /* 1x is always there */
+			continue;
+		buf_printf(out, "<span%s style=\"left:%.2f%%\">%s%gx</span>",
+		    at < 1        ? " class=\"first\""
+		        : at > 99 ? " class=\"last\""
+		                  : "",
+		    at, p < 0 ? "1/" : "", exp2(p < 0 ? -p : p));
+	}
 	buf_add_str(out, "</div>");
 }
 

@@ -3,15 +3,16 @@
  *
  *   {"kymobench": 1, "command": "compare", "arguments": "...", "started": "2026-01-02T03:04:05Z",
  *    "seconds": 170.2, "machine": {"cpu": "...", ...},
- *    "servers": [{"name": "kymod", "version": "...", "command": "...", "promise": "..."}, ...],
+ *    "servers": [{"name": "kymod", "version": "...", "command": "...", "promise": "..."}],
  *    "figures": [{"id": "rw1_grouped_100000", "group": "Writes", "title": "...",
  *                 "unit": "samples/CPU-s", "better": "more",
  *                 "servers": [{"name": "kymod", "values": [4.1e6, null], "median": 4.1e6,
  *                              "min": ..., "max": ..., "notes": ["..."],
- *                              "ratio": {"median": ..., "min": ..., "max": ..., "pairs": 1}}, ...]}],
+ *                              "ratio": {"median": 6.1, "min": 5.9, "max": 6.4, "pairs": 3}}]}],
  *    "queries": [{"query": "...", "equal": false, "difference": "...",
- *                 "servers": [{"name": "kymod", "ms": 1.2, "cpu_ms": 1.1}, ...]}],
- *    "lines": [{"title": "...", "unit": "MB", "servers": [{"name": "kymod", "points": [[0, 1], ...]}]}],
+ *                 "servers": [{"name": "kymod", "ms": 1.2, "cpu_ms": 1.1}]}],
+ *    "lines": [{"title": "...", "unit": "bytes",
+ *               "servers": [{"name": "kymod", "points": [[0, 1], [1, 5]]}]}],
  *    "problems": ["..."]}
  *
  * The first server is the one that others are compared with; a ratio says how often it is better

@@ -21,9 +21,9 @@ bool rig_add_peer(void *arg, const char *value)
 	struct rig *r = arg;
 	struct errbuf eb;
 	errbuf_init(&eb);
-	if (r->chosen + 1 >= PEERS_MAX)
+	if (r->chosen + 1 >= RIVALS_MAX)
 		return false;
-	if (peer_parse(value, &r->peers[1 + r->chosen], &eb)) {
+	if (rival_parse(value, &r->peers[1 + r->chosen], &eb)) {
 		fprintf(stderr, "kymobench %s: %s\n", r->command, eb.text);
 		exit(2);
 	}
@@ -34,13 +34,13 @@ bool rig_add_peer(void *arg, const char *value)
 /* The first server, and those that were named or are found. */
 static enum err find_servers(struct rig *r, struct errbuf *eb)
 {
-	struct peer found[PEERS_MAX];
-	unsigned n = peer_find(found, PEERS_MAX), from = 0;
+	struct rival found[RIVALS_MAX];
+	unsigned n = rival_find(found, RIVALS_MAX), from = 0;
 	if (r->server) {
-		enum err e = peer_parse(r->server, &r->peers[0], eb);
+		enum err e = rival_parse(r->server, &r->peers[0], eb);
 		if (e)
 			return e;
-	} else if (n && found[0].kind == PEER_KYMOD) {
+	} else if (n && found[0].kind == RIVAL_KYMOD) {
 		r->peers[0] = found[0];
 		from = 1;
 	} else {
@@ -48,8 +48,8 @@ static enum err find_servers(struct rig *r, struct errbuf *eb)
 		    "no kymod beside kymobench and on PATH; --server NAME=PROGRAM names the first one");
 	}
 	r->count = 1 + r->chosen;
-	for (unsigned i = from; i < n && !r->chosen && r->count < PEERS_MAX; i++)
-		if (found[i].kind != PEER_KYMOD)
+	for (unsigned i = from; i < n && !r->chosen && r->count < RIVALS_MAX; i++)
+		if (found[i].kind != RIVAL_KYMOD)
 			r->peers[r->count++] = found[i];
 	for (unsigned i = 0; i < r->count; i++)
 		for (unsigned k = 0; k < i; k++)
@@ -110,9 +110,9 @@ enum err rig_open(struct rig *r, int argc, char **argv, struct errbuf *eb)
 	if (r->batch < 1 || r->connections < 1 || r->connections > 1024 || r->series < 1)
 		return errbuf_set(
 		    eb, ERR_BADDATA, "--series, --batch and --connections must be at least 1");
-	if (r->ports > 0 && (r->ports < 1024 || r->ports > 65535 - 2 * PEERS_MAX))
+	if (r->ports > 0 && (r->ports < 1024 || r->ports > 65535 - 2 * RIVALS_MAX))
 		return errbuf_set(
-		    eb, ERR_BADDATA, "--ports %g: 1024 to %d", r->ports, 65535 - 2 * PEERS_MAX);
+		    eb, ERR_BADDATA, "--ports %g: 1024 to %d", r->ports, 65535 - 2 * RIVALS_MAX);
 	child_watch();
 	enum err e = find_servers(r, eb);
 	if (!e)
@@ -130,7 +130,7 @@ enum err rig_open(struct rig *r, int argc, char **argv, struct errbuf *eb)
 		results_problem(r->root,
 		    "servers and generator share their CPUs: figures of CPU time hold, those of wall time say little");
 	for (unsigned i = 0; i < r->count; i++)
-		peer_ask_version(&r->peers[i]);
+		rival_ask_version(&r->peers[i]);
 	return ERR_OK;
 }
 
@@ -186,14 +186,14 @@ void rig_problem(struct rig *r, const char *fmt, ...)
 void rig_start_all(struct rig *r)
 {
 	for (unsigned i = 0; i < r->count && !child_stopped(); i++) {
-		struct peer *p = &r->peers[i];
+		struct rival *p = &r->peers[i];
 		struct errbuf eb;
 		double ready_s;
 		errbuf_init(&eb);
 		unsigned port = r->ports > 0 ? (unsigned)r->ports + 2 * i : 0;
 		rig_say(r, "starting %s", p->name);
-		if (peer_prepare(p, r->top, port, &eb) ||
-		    peer_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb))
+		if (rival_prepare(p, r->top, port, &eb) ||
+		    rival_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb))
 			rig_problem(r, "%s", eb.text);
 	}
 }
@@ -201,7 +201,7 @@ void rig_start_all(struct rig *r)
 void rig_stop_all(struct rig *r)
 {
 	for (unsigned i = 0; i < r->count; i++)
-		peer_release(&r->peers[i]);
+		rival_release(&r->peers[i]);
 }
 
 unsigned rig_turn(const struct rig *r, unsigned i, unsigned k)
@@ -245,13 +245,13 @@ static void word(struct words *w, const char *fmt, ...)
 	w->argv[w->count + 1] = NULL;
 }
 
-enum err rig_write_begin(struct rig *r, struct peer *p, const struct rig_load *load,
+enum err rig_write_begin(struct rig *r, struct rival *p, const struct rig_load *load,
     struct child_job *job, struct errbuf *eb)
 {
 	struct words w = { .count = 0 };
 	char url[600];
 	w.argv[0] = r->self;
-	peer_write_url(p, url, sizeof(url));
+	rival_write_url(p, url, sizeof(url));
 	word(&w, "write");
 	word(&w, "--url=%s", url);
 	word(&w, "--series=%llu", (unsigned long long)load->series);
@@ -364,13 +364,13 @@ bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, stru
 	return isfinite(out->samples);
 }
 
-bool rig_write(struct rig *r, struct peer *p, const struct rig_load *load, struct rig_wrote *out)
+bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, struct rig_wrote *out)
 {
 	struct child_job job;
 	struct errbuf eb;
 	errbuf_init(&eb);
 	double left = r->limit_s - rig_elapsed_s(r);
-	if (!peer_running(p)) {
+	if (!rival_running(p)) {
 		no_figures(out);
 		snprintf(out->why, sizeof(out->why), "the server does not run");
 		return false;
@@ -386,12 +386,12 @@ bool rig_write(struct rig *r, struct peer *p, const struct rig_load *load, struc
 void rig_tell_servers(struct rig *r)
 {
 	for (unsigned i = 0; i < r->count; i++) {
-		const struct peer *p = &r->peers[i];
-		results_server(r->root, p->name, p->version, p->command, peer_promise(p));
-		if (peer_queries(p)[0]) {
+		const struct rival *p = &r->peers[i];
+		results_server(r->root, p->name, p->version, p->command, rival_promise(p));
+		if (rival_queries(p)[0]) {
 			json_t *all = json_object_get(r->root, "servers");
 			json_object_set_new(
-			    json_array_get(all, i), "queries", json_string(peer_queries(p)));
+			    json_array_get(all, i), "queries", json_string(rival_queries(p)));
 		}
 	}
 }

@@ -13,14 +13,14 @@
 
 #include "bench/load/child.h"
 #include "bench/load/cmd.h"
-#include "bench/load/peer.h"
 #include "bench/load/results.h"
+#include "bench/load/rival.h"
 
 #define RIG_STEP_MS 15000 /* between rounds in the data */
 
 struct rig {
 	const char *command; /* for messages */
-	struct peer peers[PEERS_MAX];
+	struct rival peers[RIVALS_MAX];
 	unsigned count, chosen;                               /* chosen: named by --peer */
 	const char *server, *servers_on, *generator_on, *top; /* as on the command line */
 	double ports, batch, connections, series;
@@ -105,8 +105,8 @@ struct rig_wrote { /* NaN: not told */
 	char why[512]; /* what was refused, or why there are no figures; "" = all went well */
 };
 /* One run of "kymobench write"; false: no figures at all. */
-bool rig_write(struct rig *r, struct peer *p, const struct rig_load *load, struct rig_wrote *out);
-MUST_CHECK enum err rig_write_begin(struct rig *r, struct peer *p, const struct rig_load *load,
+bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, struct rig_wrote *out);
+MUST_CHECK enum err rig_write_begin(struct rig *r, struct rival *p, const struct rig_load *load,
     struct child_job *job, struct errbuf *eb);
 bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, struct rig_wrote *out);
 bool rig_writes_v2(struct rig *r); /* this kymobench can write Remote Write 2.0 */

@@ -80,7 +80,7 @@ static void note(json_t *f, const char *server, const char *fmt, ...)
 
 /* What went wrong with a run of writes; true: nothing did. */
 static bool note_failures(
-    struct stages *s, json_t *f, const struct peer *p, const struct rig_wrote *w)
+    struct stages *s, json_t *f, const struct rival *p, const struct rig_wrote *w)
 {
 	if (isfinite(w->samples) && !(w->failed > 0) && w->samples > 0)
 		return true;
@@ -103,7 +103,8 @@ static struct rig_load load_of(const struct stages *s, double rounds)
 }
 
 /* What a server acknowledged and does not hold is a problem, whatever the figure says. */
-static bool note_missing(struct stages *s, json_t *f, const struct peer *p, const struct rig_wrote *w)
+static bool note_missing(
+    struct stages *s, json_t *f, const struct rival *p, const struct rig_wrote *w)
 {
 	char want[32], got[32];
 	if (!(w->samples > 0) || child_stopped())
@@ -129,7 +130,7 @@ void stages_create(struct stages *s)
 	struct rig_load load = load_of(s, 1);
 	struct rig_wrote w;
 	for (unsigned k = 0; k < r->count && !child_stopped(); k++) {
-		struct peer *p = &r->peers[k];
+		struct rival *p = &r->peers[k];
 		rig_say(r, "new series: %s", p->name);
 		rig_write(r, p, &load, &w);
 		results_value(f, p->name, w.per_cpu_s > 0 ? w.per_cpu_s : NAN);
@@ -145,7 +146,7 @@ struct write_figures {
 };
 
 /* One run of one server; false: not all of it is there. */
-static bool one_write(struct stages *s, struct write_figures *f, struct peer *p,
+static bool one_write(struct stages *s, struct write_figures *f, struct rival *p,
     const struct rig_load *load, bool optional)
 {
 	struct rig_wrote w;
@@ -166,7 +167,7 @@ static bool one_write(struct stages *s, struct write_figures *f, struct peer *p,
 }
 
 /* The same rounds by Remote Write 1.0, not counted: all servers hold the same data for queries. */
-static void fill(struct stages *s, struct peer *p, uint64_t first, uint64_t end)
+static void fill(struct stages *s, struct rival *p, uint64_t first, uint64_t end)
 {
 	struct rig_load load = load_of(s, (double)(end - first));
 	struct rig_wrote w;
@@ -184,7 +185,7 @@ static void write_pairs(struct stages *s, struct write_figures *f, struct rig_lo
     const char *what, double part, bool optional)
 {
 	struct rig *r = &s->rig;
-	bool lacks[PEERS_MAX] = { false };
+	bool lacks[RIVALS_MAX] = { false };
 	double took = 0;
 	uint64_t first = r->round;
 	unsigned i;
@@ -194,7 +195,7 @@ static void write_pairs(struct stages *s, struct write_figures *f, struct rig_lo
 		load.first = r->round;
 		for (unsigned k = 0; k < r->count && !child_stopped(); k++) {
 			unsigned who = rig_turn(r, i, k);
-			struct peer *p = &r->peers[who];
+			struct rival *p = &r->peers[who];
 			rig_say(r, "%s, round %u of %.0f: %s", what, i + 1, s->pairs, p->name);
 			if (optional && lacks[who])
 				continue;
@@ -206,7 +207,7 @@ static void write_pairs(struct stages *s, struct write_figures *f, struct rig_lo
 	if (i < (unsigned)s->pairs && !child_stopped())
 		note(f->cpu, r->peers[0].name, "%u of %.0f rounds, for want of time", i, s->pairs);
 	for (unsigned k = 0; k < r->count && optional; k++)
-		if (lacks[k] && peer_running(&r->peers[k]))
+		if (lacks[k] && rival_running(&r->peers[k]))
 			fill(s, &r->peers[k], first, r->round);
 }
 
@@ -241,7 +242,7 @@ void stages_write(struct stages *s)
 }
 
 /* CPU and memory of each server over the time of a load, for lines. */
-static void watch(struct stages *s, struct peer *p, struct child_job *job, double seconds)
+static void watch(struct stages *s, struct rival *p, struct child_job *job, double seconds)
 {
 	uint64_t begin = clock_real_mono_ns();
 	double t = 0;
@@ -263,13 +264,13 @@ static void watch(struct stages *s, struct peer *p, struct child_job *job, doubl
 }
 
 static bool paced_once(
-    struct stages *s, struct peer *p, const struct rig_load *load, bool draw, struct rig_wrote *w)
+    struct stages *s, struct rival *p, const struct rig_load *load, bool draw, struct rig_wrote *w)
 {
 	struct rig *r = &s->rig;
 	struct child_job job;
 	struct errbuf eb;
 	errbuf_init(&eb);
-	if (!peer_running(p) || rig_write_begin(r, p, load, &job, &eb)) {
+	if (!rival_running(p) || rig_write_begin(r, p, load, &job, &eb)) {
 		snprintf(w->why, sizeof(w->why), "the server does not run");
 		return false;
 	}
@@ -296,7 +297,7 @@ void stages_paced(struct stages *s)
 		double begin = rig_elapsed_s(r);
 		load.first = r->round;
 		for (unsigned k = 0; k < r->count && !child_stopped(); k++) {
-			struct peer *p = &r->peers[rig_turn(r, i, k)];
+			struct rival *p = &r->peers[rig_turn(r, i, k)];
 			struct rig_wrote w = {
 				.samples = NAN, .cores = NAN, .p50_ms = NAN, .p99_ms = NAN
 			};
@@ -325,9 +326,9 @@ void stages_memory(struct stages *s, const char *when)
 	snprintf(title, sizeof(title), "memory (RSS) %s", when);
 	json_t *f = figure(s, id, "Memory and disk", title, "bytes", "less");
 	for (unsigned i = 0; i < s->rig.count; i++) {
-		struct peer *p = &s->rig.peers[i];
+		struct rival *p = &s->rig.peers[i];
 		struct procstat ps;
-		bool there = peer_running(p) && !procstat_read(p->pid, &ps);
+		bool there = rival_running(p) && !procstat_read(p->pid, &ps);
 		results_value(f, p->name, there ? ps.rss_mb * (1 << 20) : NAN);
 	}
 }
@@ -343,15 +344,15 @@ void stages_disk(struct stages *s)
 	json_t *whole = figure(s, "disk_flushed", "Memory and disk",
 	    "directory after flush and merge, with logs and reserves", "bytes", "less");
 	for (unsigned i = 0; i < r->count && !child_stopped(); i++) {
-		struct peer *p = &r->peers[i];
-		struct peer_bytes b;
+		struct rival *p = &r->peers[i];
+		struct rival_bytes b;
 		struct errbuf eb;
 		errbuf_init(&eb);
-		if (!peer_running(p))
+		if (!rival_running(p))
 			continue;
 		rig_say(r, "flush and merge: %s", p->name);
-		results_value(before, p->name, peer_whole_bytes(p));
-		enum err e = peer_flush(p, &b, &eb);
+		results_value(before, p->name, rival_whole_bytes(p));
+		enum err e = rival_flush(p, &b, &eb);
 		results_value(files, p->name, e ? NAN : b.files / samples);
 		results_value(whole, p->name, e ? NAN : b.whole);
 		if (e == ERR_UNSUPPORTED)
@@ -367,7 +368,7 @@ static const char *name_of_url(struct stages *s, const char *url)
 {
 	char mine[600];
 	for (unsigned i = 0; i < s->rig.count; i++) {
-		peer_query_url(&s->rig.peers[i], mine, sizeof(mine));
+		rival_query_url(&s->rig.peers[i], mine, sizeof(mine));
 		if (mine[0] && !strcmp(mine, url))
 			return s->rig.peers[i].name;
 	}
@@ -412,8 +413,8 @@ static void take_query(struct stages *s, const json_t *line, json_t *ms, json_t 
 static void run_queries(struct stages *s, const char *extra, json_t *ms, json_t *cpu, bool keep)
 {
 	struct rig *r = &s->rig;
-	static char words[2 * PEERS_MAX + 10][700];
-	const char *argv[2 * PEERS_MAX + 12];
+	static char words[2 * RIVALS_MAX + 10][700];
+	const char *argv[2 * RIVALS_MAX + 12];
 	unsigned n = 0;
 	struct buf out, err;
 	struct errbuf eb;
@@ -424,8 +425,8 @@ static void run_queries(struct stages *s, const char *extra, json_t *ms, json_t 
 	argv[n++] = "--json";
 	for (unsigned i = 0; i < r->count; i++) {
 		char url[600];
-		peer_query_url(&r->peers[i], url, sizeof(url));
-		if (!url[0] || !peer_running(&r->peers[i]))
+		rival_query_url(&r->peers[i], url, sizeof(url));
+		if (!url[0] || !rival_running(&r->peers[i]))
 			continue;
 		snprintf(words[n], sizeof(*words), "--url=%s", url);
 		argv[n] = words[n];
@@ -477,7 +478,7 @@ void stages_query(struct stages *s)
 	struct errbuf eb;
 	for (unsigned i = 0; i < r->count; i++) {
 		errbuf_init(&eb);
-		if (peer_running(&r->peers[i]) && peer_settle(&r->peers[i], &eb))
+		if (rival_running(&r->peers[i]) && rival_settle(&r->peers[i], &eb))
 			rig_problem(r, "%s", eb.text);
 	}
 	json_t *ms = figure(
@@ -504,15 +505,15 @@ void stages_restart(struct stages *s)
 	for (unsigned i = 0; i < (unsigned)s->restarts && (!i || rig_may(r, took, 0.9)); i++) {
 		double begin = rig_elapsed_s(r);
 		for (unsigned k = 0; k < r->count && !child_stopped(); k++) {
-			struct peer *p = &r->peers[rig_turn(r, i, k)];
+			struct rival *p = &r->peers[rig_turn(r, i, k)];
 			struct errbuf eb;
 			double ready_s = NAN;
 			errbuf_init(&eb);
-			if (!peer_running(p))
+			if (!rival_running(p))
 				continue;
 			rig_say(r, "restart %u: %s", i + 1, p->name);
-			results_value(stop, p->name, peer_stop(p, SIGTERM));
-			if (peer_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb)) {
+			results_value(stop, p->name, rival_stop(p, SIGTERM));
+			if (rival_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb)) {
 				ready_s = NAN;
 				rig_problem(r, "%s", eb.text);
 			}
@@ -523,7 +524,7 @@ void stages_restart(struct stages *s)
 }
 
 /* Load that would go on for long; the server is killed in the midst of it, and started again. */
-static void kill_one(struct stages *s, struct peer *p, json_t *ready)
+static void kill_one(struct stages *s, struct rival *p, json_t *ready)
 {
 	struct rig *r = &s->rig;
 	struct rig_load load = load_of(s, fmax(4, ceil(20e6 / (double)s->series)));
@@ -543,11 +544,11 @@ static void kill_one(struct stages *s, struct peer *p, json_t *ready)
 	for (uint64_t begin = clock_real_mono_ns(), end = (uint64_t)(s->crash_s * 1e9);
 	     clock_real_mono_ns() - begin < end && !child_stopped();)
 		usleep(10000);
-	peer_stop(p, SIGKILL);
+	rival_stop(p, SIGKILL);
 	rig_write_finish(r, &job, 60, &w);
 	if (child_stopped())
 		return;
-	if (peer_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb)) {
+	if (rival_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb)) {
 		rig_problem(r, "after SIGKILL: %s", eb.text);
 		ready_s = NAN;
 	}
@@ -557,7 +558,7 @@ static void kill_one(struct stages *s, struct peer *p, json_t *ready)
 }
 
 /* "kymobench crash", with a server of its own: every acknowledged sample is read back. */
-static void crash_one(struct stages *s, struct peer *p, json_t *lost)
+static void crash_one(struct stages *s, struct rival *p, json_t *lost)
 {
 	struct rig *r = &s->rig;
 	char dir[700], port[32], n[32], server[700];
@@ -566,7 +567,7 @@ static void crash_one(struct stages *s, struct peer *p, json_t *lost)
 	struct buf out, err;
 	struct errbuf eb;
 	int status;
-	if (p->kind != PEER_KYMOD && p->kind != PEER_VICTORIA && p->kind != PEER_PROMETHEUS) {
+	if (p->kind != RIVAL_KYMOD && p->kind != RIVAL_VICTORIA && p->kind != RIVAL_PROMETHEUS) {
 		note(lost, p->name, "not measured: kymobench crash does not start it by itself");
 		return;
 	}
@@ -574,11 +575,11 @@ static void crash_one(struct stages *s, struct peer *p, json_t *lost)
 	buf_init(&out);
 	buf_init(&err);
 	snprintf(dir, sizeof(dir), "%s/crash-%d", r->dir, p->port);
-	if (peer_known_name(p, server, sizeof(server), &eb)) {
+	if (rival_known_name(p, server, sizeof(server), &eb)) {
 		rig_problem(r, "%s", eb.text);
 		return;
 	}
-	snprintf(port, sizeof(port), "%.0f", r->ports + 2 * PEERS_MAX);
+	snprintf(port, sizeof(port), "%.0f", r->ports + 2 * RIVALS_MAX);
 	double left = r->limit_s - rig_elapsed_s(r);
 	enum err e =
 	    child_run(argv, &r->server_cpus, left > 20 ? left : 20, &out, &err, &status, &eb);
@@ -610,16 +611,16 @@ void stages_crash(struct stages *s)
 	json_t *lost = results_figure(r->root, "crash_lost", "Durability",
 	    "acknowledged samples that kill -9 under load loses", "", "less");
 	for (unsigned i = 0; i < r->count && !child_stopped(); i++) {
-		struct peer *p = &r->peers[i];
-		if (!peer_running(p))
+		struct rival *p = &r->peers[i];
+		if (!rival_running(p))
 			continue;
 		rig_say(r, "kill -9 under load, and start: %s", p->name);
 		kill_one(s, p, ready);
 	}
 	for (unsigned i = 0; i < r->count && !child_stopped() && (!i || rig_may(r, 10, 1)); i++) {
-		struct peer *p = &r->peers[i];
+		struct rival *p = &r->peers[i];
 		rig_say(r, "kill -9 under load, and what is lost: %s", p->name);
 		crash_one(s, p, lost);
-		note(lost, p->name, "promises: %s", peer_promise(p));
+		note(lost, p->name, "promises: %s", rival_promise(p));
 	}
 }

@@ -41,7 +41,7 @@ ok(p.returncode == 1 and len(r["problems"]) == 1 and "vm: read back: 0 of 6,000 
 ok(figures["rw2_grouped_1000"]["vm"]["values"] == [None], "and no figure is made of them")
 ok(not left(), "no directory is left")
 
-html, md = os.path.join(top, "r.html"), os.path.join(top, "r.md")
+html, md = os.path.join(top, "r.html"), os.path.join(top, "page.markdown")
 p = run("report", out, "--html", html, "--md", md)
 ok(p.returncode == 0, f"report: {p.stderr}")
 page = open(html).read()

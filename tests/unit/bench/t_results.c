@@ -6,9 +6,9 @@
 
 #include "bench/load/child.h"
 #include "bench/load/dashboard.h"
-#include "bench/load/peer.h"
 #include "bench/load/report.h"
 #include "bench/load/results.h"
+#include "bench/load/rival.h"
 #include "bench/load/spread.h"
 #include "bench/load/svgchart.h"
 #include "tests/lib/tap.h"
@@ -219,20 +219,20 @@ static void scales(void)
 
 static void names_of_peers(void)
 {
-	struct peer p;
+	struct rival p;
 	struct errbuf eb;
 	errbuf_init(&eb);
-	TAP_OK(!peer_parse("x=/bin/sh -c {port}", &p, &eb));
-	tap_ok(p.kind == PEER_OTHER && !strcmp(p.name, "x"), "a command line");
-	TAP_OK(!peer_parse("mimir-2=/opt/m -p={port}", &p, &eb));
-	tap_ok(p.kind == PEER_MIMIR, "whose name tells its paths");
-	TAP_OK(peer_parse("x=/nowhere/prometheus", &p, &eb) == ERR_NOTFOUND);
+	TAP_OK(!rival_parse("x=/bin/sh -c {port}", &p, &eb));
+	tap_ok(p.kind == RIVAL_OTHER && !strcmp(p.name, "x"), "a command line");
+	TAP_OK(!rival_parse("mimir-2=/opt/m -p={port}", &p, &eb));
+	tap_ok(p.kind == RIVAL_MIMIR, "whose name tells its paths");
+	TAP_OK(rival_parse("x=/nowhere/prometheus", &p, &eb) == ERR_NOTFOUND);
 	errbuf_init(&eb);
-	TAP_OK(peer_parse("/bin/sh", &p, &eb) == ERR_UNSUPPORTED);
+	TAP_OK(rival_parse("/bin/sh", &p, &eb) == ERR_UNSUPPORTED);
 	errbuf_init(&eb);
-	TAP_OK(peer_parse("=/bin/sh", &p, &eb) == ERR_BADDATA);
+	TAP_OK(rival_parse("=/bin/sh", &p, &eb) == ERR_BADDATA);
 	errbuf_init(&eb);
-	TAP_OK(peer_parse("x=", &p, &eb) == ERR_BADDATA);
+	TAP_OK(rival_parse("x=", &p, &eb) == ERR_BADDATA);
 }
 
 static void lists_of_cpus(void)

@@ -1,4 +1,4 @@
-#include "bench/load/peer.h"
+#include "bench/load/rival.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -29,30 +29,30 @@ struct trait {
 	const char *flags[20]; /* behind the program; {port}, {more}, {dir} are filled in */
 };
 static const struct trait traits[] = {
-	[PEER_KYMOD] = { "kymod", "/api/v1/write", "", "/-/ready",
+	[RIVAL_KYMOD] = { "kymod", "/api/v1/write", "", "/-/ready",
 	    "synced to disk before the answer (--wal.sync=commit)", "",
 	    { "--data-dir", "{dir}/data", "--listen", "127.0.0.1:{port}", "--no-self-metrics",
 	        "--web.enable-admin-api", "--log.level", "warn", "--query.max-samples",
 	        "1000000000" } },
-	[PEER_VICTORIA] = { "victoria-metrics", "/api/v1/write", "", "/health",
+	[RIVAL_VICTORIA] = { "victoria-metrics", "/api/v1/write", "", "/health",
 	    "in memory; to files some seconds after the answer",
 	    "its rate() and increase() take the sample before the window and do not extrapolate; max_over_time() keeps the name of the metric",
 	    { "-storageDataPath={dir}/data", "-httpListenAddr=127.0.0.1:{port}",
 	        "-search.latencyOffset=0s", "-search.maxUniqueTimeseries=100000000" } },
-	[PEER_PROMETHEUS] = { "prometheus", "/api/v1/write", "", "/-/ready",
+	[RIVAL_PROMETHEUS] = { "prometheus", "/api/v1/write", "", "/-/ready",
 	    "written to its log, without a sync before the answer", "",
 	    { "--config.file={dir}/empty.yml", "--storage.tsdb.path={dir}/data",
 	        "--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
 	        "--web.enable-admin-api", "--query.max-samples=1000000000", "--log.level=warn" } },
-	[PEER_THANOS] = { "thanos", "/api/v1/receive", NULL, "/-/ready",
+	[RIVAL_THANOS] = { "thanos", "/api/v1/receive", NULL, "/-/ready",
 	    "written to its log, without a sync before the answer", "",
 	    { "receive", "--tsdb.path={dir}/data", "--remote-write.address=127.0.0.1:{port}",
 	        "--http-address=127.0.0.1:{more}", "--grpc-address=127.0.0.1:0",
 	        "--label=receive=\"kymobench\"", "--log.level=warn" } },
-	[PEER_MIMIR] = { "mimir", "/api/v1/push", "/prometheus", "/ready",
+	[RIVAL_MIMIR] = { "mimir", "/api/v1/push", "/prometheus", "/ready",
 	    "as it is configured; one ingester writes its log without a sync before the answer", "",
 	    { NULL } },
-	[PEER_OTHER] = { "", "/api/v1/write", "", NULL, "not known", "", { NULL } },
+	[RIVAL_OTHER] = { "", "/api/v1/write", "", NULL, "not known", "", { NULL } },
 };
 
 static const char *base_of(const char *path)
@@ -61,12 +61,12 @@ static const char *base_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static enum peer_kind kind_of(const char *text)
+static enum rival_kind kind_of(const char *text)
 {
-	for (enum peer_kind k = PEER_KYMOD; k < PEER_OTHER; k++)
+	for (enum rival_kind k = RIVAL_KYMOD; k < RIVAL_OTHER; k++)
 		if (strstr(text, traits[k].word))
 			return k;
-	return PEER_OTHER;
+	return RIVAL_OTHER;
 }
 
 /* The program's path into out: as it stands when it has a slash, else the first on PATH. */
@@ -98,7 +98,7 @@ static enum err refuse_unknown(const char *program, struct errbuf *eb)
 	    program);
 }
 
-enum err peer_parse(const char *text, struct peer *out, struct errbuf *eb)
+enum err rival_parse(const char *text, struct rival *out, struct errbuf *eb)
 {
 	const char *eq = strchr(text, '='), *program = text;
 	size_t name_len = 0;
@@ -107,10 +107,10 @@ enum err peer_parse(const char *text, struct peer *out, struct errbuf *eb)
 		name_len = (size_t)(eq - text);
 		program = eq + 1;
 	}
-	if ((eq && program > text && !name_len) || !*program || name_len >= PEER_NAME_MAX)
+	if ((eq && program > text && !name_len) || !*program || name_len >= RIVAL_NAME_MAX)
 		return errbuf_set(eb, ERR_BADDATA,
 		    "--peer: \"%s\" is not name=program, with a name of at most %d bytes", text,
-		    PEER_NAME_MAX - 1);
+		    RIVAL_NAME_MAX - 1);
 	const char *base = base_of(program);
 	snprintf(out->name, sizeof(out->name), "%.*s", (int)(name_len ? name_len : strlen(base)),
 	    name_len ? text : base);
@@ -118,7 +118,7 @@ enum err peer_parse(const char *text, struct peer *out, struct errbuf *eb)
 		return errbuf_set(eb, ERR_TOOBIG, "--peer: \"%s\": longer than %zu bytes",
 		    out->name, sizeof(out->program) - 1);
 	if (strstr(program, "{port}")) {
-		out->kind = kind_of(out->name) == PEER_MIMIR ? PEER_MIMIR : PEER_OTHER;
+		out->kind = kind_of(out->name) == RIVAL_MIMIR ? RIVAL_MIMIR : RIVAL_OTHER;
 		snprintf(out->program, sizeof(out->program), "%s", program);
 		return ERR_OK;
 	}
@@ -126,21 +126,22 @@ enum err peer_parse(const char *text, struct peer *out, struct errbuf *eb)
 		return errbuf_set(eb, ERR_NOTFOUND, "--peer: \"%s\": no program that can be run%s",
 		    program, strchr(program, '/') ? "" : " on PATH");
 	out->kind = kind_of(base);
-	if (!traits[out->kind].flags[0]) /* a copy under another file name: what it is called here */
+	/* A copy under another file name: what it is called here. */
+	if (!traits[out->kind].flags[0])
 		out->kind = kind_of(out->name);
 	if (!traits[out->kind].flags[0])
 		return refuse_unknown(program, eb);
 	return ERR_OK;
 }
 
-static bool is_same_file(const struct peer *a, const char *path)
+static bool is_same_file(const struct rival *a, const char *path)
 {
 	struct stat x, y;
 	return !stat(a->program, &x) && !stat(path, &y) && x.st_ino == y.st_ino &&
 	    x.st_dev == y.st_dev;
 }
 
-unsigned peer_find(struct peer *out, unsigned max)
+unsigned rival_find(struct rival *out, unsigned max)
 {
 	static const char *const names[] = { "kymod", "victoria-metrics", "victoria-metrics-prod",
 		"prometheus", "thanos" };
@@ -152,7 +153,7 @@ unsigned peer_find(struct peer *out, unsigned max)
 	if (len > 0) {
 		self[len] = 0;
 		snprintf(path, sizeof(path), "%.*s/kymod", (int)(base_of(self) - self - 1), self);
-		if (!access(path, X_OK) && n < max && !peer_parse(path, &out[n], &eb))
+		if (!access(path, X_OK) && n < max && !rival_parse(path, &out[n], &eb))
 			n++;
 	}
 	for (size_t i = n ? 1 : 0; i < COUNT_OF(names) && n < max; i++) {
@@ -162,7 +163,7 @@ unsigned peer_find(struct peer *out, unsigned max)
 		for (unsigned k = 0; k < n; k++)
 			twice = twice || is_same_file(&out[k], path);
 		errbuf_init(&eb);
-		if (!twice && !peer_parse(path, &out[n], &eb))
+		if (!twice && !rival_parse(path, &out[n], &eb))
 			n++;
 	}
 	return n;
@@ -205,17 +206,17 @@ static bool package_version(const char *path, char *out, size_t cap)
 	return first_line(which, out, cap);
 }
 
-void peer_ask_version(struct peer *p)
+void rival_ask_version(struct rival *p)
 {
 	const char *argv[] = { p->program, "--version", NULL };
 	struct stat st;
 	struct tm tm;
 	char day[32] = "";
-	if (p->kind == PEER_OTHER || p->kind == PEER_MIMIR) {
+	if (p->kind == RIVAL_OTHER || p->kind == RIVAL_MIMIR) {
 		snprintf(p->version, sizeof(p->version), "not asked");
 		return;
 	}
-	if (p->kind == PEER_VICTORIA)
+	if (p->kind == RIVAL_VICTORIA)
 		argv[1] = "-version";
 	bool said =
 	    first_line(argv, p->version, sizeof(p->version)) && strpbrk(p->version, "0123456789");
@@ -226,7 +227,7 @@ void peer_ask_version(struct peer *p)
 	snprintf(p->version, sizeof(p->version), "it tells no version%s", day);
 }
 
-enum err peer_known_name(const struct peer *p, char *out, size_t cap, struct errbuf *eb)
+enum err rival_known_name(const struct rival *p, char *out, size_t cap, struct errbuf *eb)
 {
 	char *real = realpath(p->program, NULL);
 	snprintf(out, cap, "%s/%s", p->top, traits[p->kind].word);
@@ -235,12 +236,12 @@ enum err peer_known_name(const struct peer *p, char *out, size_t cap, struct err
 	return good ? ERR_OK : errbuf_set(eb, ERR_IO, "%s: %s", p->program, strerror(errno));
 }
 
-void peer_write_url(const struct peer *p, char *out, size_t cap)
+void rival_write_url(const struct rival *p, char *out, size_t cap)
 {
 	snprintf(out, cap, "http://127.0.0.1:%d%s", p->port, traits[p->kind].write_path);
 }
 
-void peer_query_url(const struct peer *p, char *out, size_t cap)
+void rival_query_url(const struct rival *p, char *out, size_t cap)
 {
 	const char *prefix = traits[p->kind].query_prefix;
 	out[0] = 0;
@@ -248,12 +249,12 @@ void peer_query_url(const struct peer *p, char *out, size_t cap)
 		snprintf(out, cap, "http://127.0.0.1:%d%s", p->port, prefix);
 }
 
-const char *peer_promise(const struct peer *p)
+const char *rival_promise(const struct rival *p)
 {
 	return traits[p->kind].promise;
 }
 
-const char *peer_queries(const struct peer *p)
+const char *rival_queries(const struct rival *p)
 {
 	return traits[p->kind].queries;
 }
@@ -271,7 +272,7 @@ static int free_port(void)
 	return port;
 }
 
-enum err peer_prepare(struct peer *p, const char *top, unsigned port, struct errbuf *eb)
+enum err rival_prepare(struct rival *p, const char *top, unsigned port, struct errbuf *eb)
 {
 	char path[600];
 	enum err e = child_dir(top, p->top, sizeof(p->top), eb);
@@ -289,7 +290,7 @@ enum err peer_prepare(struct peer *p, const char *top, unsigned port, struct err
 }
 
 /* One argument with {port}, {more} and {dir} filled in; false: too long. */
-static bool fill_in(const struct peer *p, const char *in, char *out, size_t cap)
+static bool fill_in(const struct rival *p, const char *in, char *out, size_t cap)
 {
 	struct buf b;
 	buf_init(&b);
@@ -324,7 +325,7 @@ struct command {
 	unsigned count;
 };
 
-static bool add_arg(const struct peer *p, struct command *c, const char *text)
+static bool add_arg(const struct rival *p, struct command *c, const char *text)
 {
 	if (c->count == CHILD_ARGS_MAX || !fill_in(p, text, c->text[c->count], ARG_MAX_BYTES))
 		return false;
@@ -334,7 +335,7 @@ static bool add_arg(const struct peer *p, struct command *c, const char *text)
 }
 
 /* Words of a command line, apart by spaces. */
-static bool add_words(const struct peer *p, struct command *c, const char *line)
+static bool add_words(const struct rival *p, struct command *c, const char *line)
 {
 	char word[ARG_MAX_BYTES];
 	for (line += strspn(line, " "); *line; line += strspn(line, " ")) {
@@ -350,7 +351,7 @@ static bool add_words(const struct peer *p, struct command *c, const char *line)
 }
 
 static enum err make_command(
-    struct peer *p, const cpu_set_t *cpus, struct command *c, struct errbuf *eb)
+    struct rival *p, const cpu_set_t *cpus, struct command *c, struct errbuf *eb)
 {
 	const struct trait *t = &traits[p->kind];
 	char loops[16];
@@ -358,7 +359,7 @@ static enum err make_command(
 	bool good = t->flags[0] ? add_arg(p, c, p->program) : add_words(p, c, p->program);
 	for (unsigned i = 0; good && i < COUNT_OF(t->flags) && t->flags[i]; i++)
 		good = add_arg(p, c, t->flags[i]);
-	if (good && p->kind == PEER_KYMOD && cpus) {
+	if (good && p->kind == RIVAL_KYMOD && cpus) {
 		snprintf(loops, sizeof(loops), "%d", CPU_COUNT(cpus));
 		good = add_arg(p, c, "--loops") && add_arg(p, c, loops);
 	}
@@ -372,13 +373,13 @@ static enum err make_command(
 	return ERR_OK;
 }
 
-static void log_path(const struct peer *p, char *out, size_t cap)
+static void log_path(const struct rival *p, char *out, size_t cap)
 {
 	snprintf(out, cap, "%s/log", p->top);
 }
 
 /* The last line that is not empty. */
-static void last_words(const struct peer *p, char *out, size_t cap)
+static void last_words(const struct rival *p, char *out, size_t cap)
 {
 	char path[600], line[1024];
 	log_path(p, path, sizeof(path));
@@ -409,7 +410,7 @@ static int ask_port(int port, const char *method, const char *path, struct buf *
 	return status;
 }
 
-int peer_ask(struct peer *p, const char *method, const char *path, struct buf *answer)
+int rival_ask(struct rival *p, const char *method, const char *path, struct buf *answer)
 {
 	char whole[4096];
 	const char *prefix = traits[p->kind].query_prefix;
@@ -417,12 +418,12 @@ int peer_ask(struct peer *p, const char *method, const char *path, struct buf *a
 	return ask_port(p->port, method, whole, answer);
 }
 
-static bool says_ready(const struct peer *p)
+static bool says_ready(const struct rival *p)
 {
 	static const char *const tried[] = { "/-/ready", "/ready", "/health" };
 	const char *path = traits[p->kind].ready_path;
 	if (path)
-		return ask_port(p->kind == PEER_THANOS ? p->more_port : p->port, "GET", path,
+		return ask_port(p->kind == RIVAL_THANOS ? p->more_port : p->port, "GET", path,
 		           NULL) == 200;
 	for (size_t i = 0; i < COUNT_OF(tried); i++)
 		if (ask_port(p->port, "GET", tried[i], NULL) == 200)
@@ -431,7 +432,7 @@ static bool says_ready(const struct peer *p)
 }
 
 static enum err wait_ready(
-    struct peer *p, uint64_t begin, double limit_s, double *ready_s, struct errbuf *eb)
+    struct rival *p, uint64_t begin, double limit_s, double *ready_s, struct errbuf *eb)
 {
 	char words[1024];
 	for (;;) {
@@ -454,8 +455,8 @@ static enum err wait_ready(
 	return ERR_OK;
 }
 
-enum err peer_start(
-    struct peer *p, const cpu_set_t *cpus, double limit_s, double *ready_s, struct errbuf *eb)
+enum err rival_start(
+    struct rival *p, const cpu_set_t *cpus, double limit_s, double *ready_s, struct errbuf *eb)
 {
 	char path[600];
 	struct command *c = mem_alloc(sizeof(*c));
@@ -473,39 +474,39 @@ enum err peer_start(
 	if (!e)
 		e = wait_ready(p, begin, limit_s, ready_s, eb);
 	if (e && p->pid)
-		peer_stop(p, SIGTERM);
+		rival_stop(p, SIGTERM);
 	return e;
 }
 
-bool peer_running(struct peer *p)
+bool rival_running(struct rival *p)
 {
 	if (p->pid && !child_alive(p->pid, NULL))
 		p->pid = 0;
 	return p->pid != 0;
 }
 
-double peer_stop(struct peer *p, int sig)
+double rival_stop(struct rival *p, int sig)
 {
 	double s = p->pid ? child_end(p->pid, sig, STOP_LIMIT_S) : 0;
 	p->pid = 0;
 	return s;
 }
 
-void peer_release(struct peer *p)
+void rival_release(struct rival *p)
 {
-	peer_stop(p, SIGTERM);
+	rival_stop(p, SIGTERM);
 	if (p->top[0])
 		child_dir_drop(p->top);
 	p->top[0] = 0;
 }
 
 static enum err tell(
-    struct peer *p, const char *method, const char *path, struct buf *answer, struct errbuf *eb)
+    struct rival *p, const char *method, const char *path, struct buf *answer, struct errbuf *eb)
 {
 	struct buf own;
 	buf_init(&own);
 	struct buf *to = answer ? answer : &own;
-	int status = peer_ask(p, method, path, to);
+	int status = rival_ask(p, method, path, to);
 	enum err e = ERR_OK;
 	if (status < 200 || status > 299)
 		e = errbuf_set(eb, ERR_IO, "%s: %s %s: %d %.*s", p->name, method, path, status,
@@ -514,9 +515,9 @@ static enum err tell(
 	return e;
 }
 
-enum err peer_settle(struct peer *p, struct errbuf *eb)
+enum err rival_settle(struct rival *p, struct errbuf *eb)
 {
-	return p->kind == PEER_VICTORIA ? tell(p, "GET", "/internal/force_flush", NULL, eb) : ERR_OK;
+	return p->kind == RIVAL_VICTORIA ? tell(p, "GET", "/internal/force_flush", NULL, eb) : ERR_OK;
 }
 
 static bool is_one_of(const char *name, const char *const *names)
@@ -549,7 +550,7 @@ static double bytes_below(const char *dir, const char *const *skip)
 	return sum;
 }
 
-double peer_whole_bytes(const struct peer *p)
+double rival_whole_bytes(const struct rival *p)
 {
 	char dir[600];
 	snprintf(dir, sizeof(dir), "%s/data", p->top);
@@ -557,11 +558,11 @@ double peer_whole_bytes(const struct peer *p)
 }
 
 /* A server merges behind its answer: until its bytes have been the same for some seconds. */
-static void wait_same_bytes(const struct peer *p)
+static void wait_same_bytes(const struct rival *p)
 {
 	double before = -1;
 	for (unsigned i = 0, same = 0; i < MERGE_LIMIT_S && same < MERGE_QUIET_S; i++) {
-		double now = peer_whole_bytes(p);
+		double now = rival_whole_bytes(p);
 		same = now == before ? same + 1 : 0;
 		before = now;
 		if (child_stopped())
@@ -571,7 +572,7 @@ static void wait_same_bytes(const struct peer *p)
 }
 
 /* The head as a block, in a snapshot, which is counted for itself. */
-static enum err flush_prometheus(struct peer *p, struct peer_bytes *out, struct errbuf *eb)
+static enum err flush_prometheus(struct rival *p, struct rival_bytes *out, struct errbuf *eb)
 {
 	char dir[600];
 	enum err e = tell(p, "POST", "/api/v1/admin/tsdb/snapshot", NULL, eb);
@@ -580,25 +581,25 @@ static enum err flush_prometheus(struct peer *p, struct peer_bytes *out, struct 
 	out->whole = 0;
 	snprintf(dir, sizeof(dir), "%s/data/snapshots", p->top);
 	out->files = bytes_below(dir, NULL);
-	out->whole = peer_whole_bytes(p) - out->files;
+	out->whole = rival_whole_bytes(p) - out->files;
 	out->what = "blocks of a snapshot, the head among them";
 	return ERR_OK;
 }
 
-enum err peer_flush(struct peer *p, struct peer_bytes *out, struct errbuf *eb)
+enum err rival_flush(struct rival *p, struct rival_bytes *out, struct errbuf *eb)
 {
 	static const char *const logs[] = { "log", "RESERVE", NULL }, *const caches[] = { "cache", NULL };
 	char dir[600];
 	enum err e = ERR_OK;
 	snprintf(dir, sizeof(dir), "%s/data", p->top);
 	switch (p->kind) {
-	case PEER_KYMOD:
+	case RIVAL_KYMOD:
 		e = tell(p, "POST", "/api/v1/admin/tsdb/flush", NULL, eb);
 		out->files = bytes_below(dir, logs);
 		out->whole = bytes_below(dir, NULL);
 		out->what = "files and catalog, without the log and its reserve";
 		return e;
-	case PEER_VICTORIA:
+	case RIVAL_VICTORIA:
 		e = tell(p, "GET", "/internal/force_flush", NULL, eb);
 		if (!e)
 			e = tell(p, "GET", "/internal/force_merge", NULL, eb);
@@ -608,11 +609,11 @@ enum err peer_flush(struct peer *p, struct peer_bytes *out, struct errbuf *eb)
 		out->whole = bytes_below(dir, NULL);
 		out->what = "parts and index, without the caches it keeps on disk";
 		return e;
-	case PEER_PROMETHEUS:
+	case RIVAL_PROMETHEUS:
 		return flush_prometheus(p, out, eb);
-	case PEER_THANOS:
-	case PEER_MIMIR:
-	case PEER_OTHER:
+	case RIVAL_THANOS:
+	case RIVAL_MIMIR:
+	case RIVAL_OTHER:
 		break;
 	}
 	return errbuf_set(eb, ERR_UNSUPPORTED, "%s: has no call that writes all to files", p->name);
