@@ -127,7 +127,9 @@ static double other(unsigned series, unsigned round, double v)
 	return series == 2 && round == 4 ? v + 1 : series == 1 && round == 1 ? v * (1 + 2e-16) : v;
 }
 
-/* Requests are of 5 series: unknown is that of series 10 to 14 in round 9, the next was not sent. */
+/*
+ * Requests are of 5 series: unknown is that of series 10 to 14 in round 9, the next was not sent.
+ */
 static struct ledger_result judge(bool (*keep)(unsigned series, unsigned round),
     double (*value)(unsigned series, unsigned round, double v), bool ghost)
 {

@@ -1,4 +1,7 @@
-/* What kymobench says of several rounds, how results are read, and that no text of a file means anything on a page. */
+/*
+ * What kymobench says of several rounds, how results are read, and that no text of a file means
+ * anything on a page.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
