@@ -102,7 +102,8 @@ struct rig_wrote { /* NaN: not told */
 	double p50_ms, p99_ms, late_p99_ms;
 	double read_back;       /* samples of these rounds that the server then holds */
 	char verify_error[256]; /* why it could not be asked, or what else differs; "" */
-	char why[ERRBUF_SIZE]; /* what was refused, or why there are no figures; "" = all went well */
+	/* what was refused, or why there are no figures; "" = all went well */
+	char why[ERRBUF_SIZE];
 };
 /* One run of "kymobench write"; false: no figures at all. */
 bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, struct rig_wrote *out);
