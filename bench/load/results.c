@@ -224,8 +224,11 @@ void results_close(json_t *root, double seconds)
 	const json_t *servers = json_object_get(root, "servers");
 	const char *first = results_text(json_array_get(servers, 0), "name");
 	size_t i;
-	json_t *f;
+	json_t *f, *figures = json_object_get(root, "figures");
 	json_object_set_new(root, "seconds", json_real(seconds));
+	for (i = json_array_size(figures); i-- > 0;) /* of what nobody measured nothing is said */
+		if (!json_array_size(json_object_get(json_array_get(figures, i), "servers")))
+			json_array_remove(figures, i);
 	json_array_foreach(json_object_get(root, "figures"), i, f) close_figure(f, first);
 }
 
