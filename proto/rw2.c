@@ -75,7 +75,7 @@ static enum err fast_symbols(struct rw2_scan *s, const uint8_t **at)
 /* All strings of a body that has some behind its series. */
 static enum err all_symbols(struct rw2_scan *s)
 {
-	struct pbscan_field f;
+	struct pbscan_field f = { 0 };
 	s->symbols_count = 0;
 	for (const uint8_t *p = s->body; p < s->end;) {
 		if (!pbscan_next(&p, s->end, &f))
@@ -501,7 +501,7 @@ __attribute__((target("avx2,bmi,bmi2"))) static const uint8_t *fast_run_32(
 /* A field of the request that the fast way did not take. */
 static enum err slow_field(struct rw2_scan *s, const uint8_t **p)
 {
-	struct pbscan_field f;
+	struct pbscan_field f = { 0 };
 	if (!pbscan_next(p, s->end, &f))
 		return rw2_malformed(s, f.start, "broken field of the request");
 	if (f.number != 4 && f.number != 5)
