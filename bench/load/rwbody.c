@@ -110,11 +110,25 @@ static void put_exemplar_2(struct rwbody *b, const struct loadgen_row *r)
 	rw2_enc_exemplar(&b->enc, (struct labels){ own->data, (uint32_t)own->len }, r->t_ms, r->v);
 }
 
-/* A help as long as those of exporters, one for each name; exporters leave the unit empty. */
+/* Of a histogram's name, as long as its family's. */
+static uint32_t family_len(const char *name, uint32_t len)
+{
+	static const char *const ends[] = { "_bucket", "_count", "_sum" };
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		size_t n = strlen(ends[i]);
+		if (len > n && !memcmp(name + len - n, ends[i], n))
+			return len - (uint32_t)n;
+	}
+	return len;
+}
+
+/* A help as long as those of exporters, one for each family; exporters leave the unit empty. */
 static void put_meta_2(struct rwbody *b, const struct loadgen_row *r)
 {
 	uint32_t len = 0;
 	const char *name = label_get(r->labels, LABEL_NAME, sizeof(LABEL_NAME) - 1, &len);
+	if (r->type == 3 && name)
+		len = family_len(name, len);
 	buf_clear(&b->part);
 	buf_printf(&b->part, "What %.*s counts or measures.", (int)len, name ? name : "");
 	struct batch_meta m = { .type = r->type,
