@@ -7,7 +7,7 @@
 
 #include "net/http/asset.h"
 
-#define WAIT_MS    20000
+#define WAIT_MS    600000
 #define TEXT_BYTES 8192
 #define PULLS_MOST 10000000
 

@@ -15,7 +15,7 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/testteam.h"
 
-#define PATIENCE_MS 120000u /* for what must come */
+#define PATIENCE_MS 600000u /* for what must come */
 #define SHORT_MS    150u    /* for deadlines that must pass */
 
 static struct testteam ft;

@@ -149,7 +149,7 @@ static inline char *qlrun(
 		usleep(o->cancel_after_us);
 		testteam_run(tt, 0, qlrun_cancel_, &r);
 	}
-	if (!testteam_wait(tt, 0, qlrun_over_, &r, 60000)) {
+	if (!testteam_wait(tt, 0, qlrun_over_, &r, TESTTEAM_LONG_MS)) {
 		fprintf(stderr, "qlrun: no answer within 60 s: %s\n", text);
 		abort();
 	}

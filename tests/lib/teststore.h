@@ -89,7 +89,7 @@ static inline bool teststore_is_done_(void *arg)
 {
 	return ((struct teststore_call_ *)arg)->done;
 }
-/* On the given loop; returns when it is answered. false: no answer within 20 s. */
+/* On the given loop; returns when it is answered. false: no answer within TESTTEAM_LONG_MS. */
 static inline bool teststore_append(
     struct teststore *ts, unsigned loop, struct batch *b, struct sink_req *out)
 {
@@ -97,7 +97,7 @@ static inline bool teststore_append(
 	struct teststore_call_ c = { .ts = ts, .req = &r.req };
 	r.call = &c;
 	testteam_run(&ts->tt, loop, teststore_send_, &c);
-	bool ok = testteam_wait(&ts->tt, loop, teststore_is_done_, &c, 20000);
+	bool ok = testteam_wait(&ts->tt, loop, teststore_is_done_, &c, TESTTEAM_LONG_MS);
 	*out = r.req;
 	return ok;
 }

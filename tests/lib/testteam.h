@@ -4,8 +4,8 @@
  *   struct testteam tt;
  *   testteam_start(&tt, 2);
  *   testteam_run(&tt, 0, fn, arg);                   // fn(arg) on loop 0; returns when it has run
- *   testteam_wait(&tt, 0, cond, arg, 5000);          // polls cond(arg) on loop 0 until it holds;
- *                                                    false after 5 s
+ *   testteam_wait(&tt, 0, cond, arg, 300);           // polls cond(arg) on loop 0 until it holds;
+ *                                                    false after 300 ms
  *   testteam_stop(&tt);
  *
  * Thread: the test's main thread, never a loop.
@@ -20,6 +20,9 @@
 #include "core/base/clock.h"
 #include "core/rt/team.h"
 #include "core/rt/work.h"
+
+/* For what must come, however busy the machine is: a test that gives up frees what is in use. */
+#define TESTTEAM_LONG_MS 600000u
 
 struct testteam {
 	struct team *team;

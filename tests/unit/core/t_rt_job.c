@@ -62,7 +62,7 @@ static bool all_ended(void *arg)
 static void classes_share(struct testteam *tt)
 {
 	testteam_run(tt, 0, start_all, NULL);
-	tap_ok(testteam_wait(tt, 0, all_ended, NULL, 20000), "four jobs run to their end");
+	tap_ok(testteam_wait(tt, 0, all_ended, NULL, TESTTEAM_LONG_MS), "four jobs run to their end");
 	tap_is_u64(trace_len, 400, "in 400 slices");
 	unsigned wrong = 0, writes = 0;
 	for (unsigned i = 0; i < trace_len; i++) {
@@ -139,10 +139,10 @@ static void groups_share(struct testteam *tt)
 {
 	job_yield_always(true);
 	testteam_run(tt, 0, start_groups, NULL);
-	tap_ok(testteam_wait(tt, 0, two_ended, NULL, 20000), "two run beside a crowd");
+	tap_ok(testteam_wait(tt, 0, two_ended, NULL, TESTTEAM_LONG_MS), "two run beside a crowd");
 	tap_ok(traced('c', 0, 300) == 100 && traced('a', 0, 300) == 100,
 	    "a crowd of 2,000 gets as much as one: %u of 300 slices", traced('c', 0, 300));
-	tap_ok(testteam_wait(tt, 0, crowd_ended, NULL, 20000), "the crowd ends, too");
+	tap_ok(testteam_wait(tt, 0, crowd_ended, NULL, TESTTEAM_LONG_MS), "the crowd ends, too");
 	unsigned wrong = 0;
 	for (unsigned i = 0; i < CROWD; i++)
 		wrong += crowd[i].slices != 2;
@@ -179,7 +179,7 @@ static void weights(struct testteam *tt)
 {
 	job_yield_always(true);
 	testteam_run(tt, 0, start_classes, NULL);
-	tap_ok(testteam_wait(tt, 0, three_ended, NULL, 20000), "three classes end");
+	tap_ok(testteam_wait(tt, 0, three_ended, NULL, TESTTEAM_LONG_MS), "three classes end");
 	unsigned wrong = 0;
 	for (unsigned i = 0; i + 9 <= 891; i += 9)
 		wrong += traced('w', i, i + 9) != 6 || traced('a', i, i + 9) != 2;
@@ -223,7 +223,7 @@ static void class_changes(struct testteam *tt)
 {
 	job_yield_always(true);
 	testteam_run(tt, 0, start_change, NULL);
-	tap_ok(testteam_wait(tt, 0, both_ended, NULL, 20000), "both end");
+	tap_ok(testteam_wait(tt, 0, both_ended, NULL, TESTTEAM_LONG_MS), "both end");
 	tap_ok(traced('h', 0, 10) == 5 && traced('h', 10, 100) == 30,
 	    "half of the turns while small, a third when heavy: %u, %u", traced('h', 0, 10),
 	    traced('h', 10, 100));
@@ -269,7 +269,8 @@ static void a_query_is_one(struct testteam *tt)
 {
 	job_yield_always(true);
 	testteam_run(tt, 0, start_whole, NULL);
-	tap_ok(testteam_wait(tt, 0, whole_ended, NULL, 20000), "two queries and a write end");
+	tap_ok(testteam_wait(tt, 0, whole_ended, NULL, TESTTEAM_LONG_MS),
+	    "two queries and a write end");
 	unsigned row = 0, worst = 0, wrong = 0;
 	char last = 0;
 	for (unsigned i = 0; i < 1100; i++) {
@@ -320,12 +321,14 @@ static void drops(struct testteam *tt)
 {
 	job_yield_always(true);
 	testteam_run(tt, 0, start_and_drop, NULL);
-	tap_ok(testteam_wait(tt, 0, rest_ended, NULL, 20000), "what is not dropped runs to its end");
+	tap_ok(testteam_wait(tt, 0, rest_ended, NULL, TESTTEAM_LONG_MS),
+	    "what is not dropped runs to its end");
 	tap_ok(traced('c', 0, trace_len) == 80 && !traced('a', 0, trace_len) &&
 	        !traced('q', 0, trace_len),
 	    "what is dropped does not run: %u slices", traced('c', 0, trace_len));
 	testteam_run(tt, 0, start_whole, NULL);
-	tap_ok(testteam_wait(tt, 0, whole_ended, NULL, 20000) && traced('c', 0, trace_len) == 200,
+	tap_ok(testteam_wait(tt, 0, whole_ended, NULL, TESTTEAM_LONG_MS) &&
+	        traced('c', 0, trace_len) == 200,
 	    "and the queues are as they were");
 	job_yield_always(false);
 }
@@ -498,7 +501,7 @@ int main(void)
 	job_yield_always(true);
 	trace_len = 0;
 	testteam_run(&tt, 0, start_all, NULL);
-	tap_ok(testteam_wait(&tt, 0, all_ended, NULL, 20000) && trace_len == 400,
+	tap_ok(testteam_wait(&tt, 0, all_ended, NULL, TESTTEAM_LONG_MS) && trace_len == 400,
 	    "with the test knob every question is answered by yes");
 	job_yield_always(false);
 	testteam_stop(&tt);

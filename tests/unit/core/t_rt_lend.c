@@ -92,7 +92,7 @@ static bool idle_keeps(unsigned loop)
 	for (unsigned i = 0; i < TRIES && got; i++) {
 		usleep(20000);
 		testteam_run(&tt, loop, try_idle, &got);
-		testteam_wait(&tt, 0, all_back, NULL, 60000);
+		testteam_wait(&tt, 0, all_back, NULL, TESTTEAM_LONG_MS);
 	}
 	return !got;
 }
@@ -102,9 +102,10 @@ int main(void)
 	testteam_start(&tt, 2);
 	tap_ok(idle_keeps(0), "an idle loop lends nothing");
 	testteam_run(&tt, 0, spin_begin, NULL);
-	tap_ok(testteam_wait(&tt, 0, enough, NULL, 120000), "a busy one lends, and gets it back");
+	tap_ok(testteam_wait(&tt, 0, enough, NULL, TESTTEAM_LONG_MS),
+	    "a busy one lends, and gets it back");
 	testteam_run(&tt, 0, spin_end, NULL);
-	tap_ok(testteam_wait(&tt, 0, all_back, NULL, 60000), "all of it comes home");
+	tap_ok(testteam_wait(&tt, 0, all_back, NULL, TESTTEAM_LONG_MS), "all of it comes home");
 	tap_is_u64(wrong, 0, "and ran on the other loop");
 	tap_ok(idle_keeps(0), "when it is idle again, it keeps its work");
 	testteam_stop(&tt);

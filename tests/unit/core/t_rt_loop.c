@@ -180,10 +180,12 @@ static bool idle_done(void *arg)
 static void idle_waits_for_the_rest(struct testteam *tt)
 {
 	testteam_run(tt, 0, idle_start, &idle);
-	tap_ok(testteam_wait(tt, 0, idle_done, &idle, 5000), "a loop with nothing to do runs it");
+	tap_ok(testteam_wait(tt, 0, idle_done, &idle, TESTTEAM_LONG_MS),
+	    "a loop with nothing to do runs it");
 	idle.keep_busy = true;
 	testteam_run(tt, 0, idle_start, &idle);
-	tap_ok(testteam_wait(tt, 0, idle_done, &idle, 5000), "one that is always busy does so, too");
+	tap_ok(testteam_wait(tt, 0, idle_done, &idle, TESTTEAM_LONG_MS),
+	    "one that is always busy does so, too");
 	tap_ok(idle.ran_ns - idle.begun_ns >= LOOP_IDLE_NS, "but not before its time");
 	tap_is_u64(idle.runs, 1, "and once");
 }
@@ -267,14 +269,14 @@ static void work_takes_turns(struct testteam *tt)
 	testteam_run(tt, 0, pieces_start, NULL);
 	for (unsigned i = 0; i < 100; i++)
 		testteam_run(tt, 0, mail_count, NULL);
-	TAP_OK(testteam_wait(tt, 0, pieces_done, NULL, 5000));
+	TAP_OK(testteam_wait(tt, 0, pieces_done, NULL, TESTTEAM_LONG_MS));
 	tap_is_u64(wrong_order, 0, "work that may wait runs in order");
 	tap_ok(mails_before_half > 2, "and %u mails get between its first 15 pieces of 400 us",
 	    mails_before_half);
 	testteam_run(tt, 0, ends_start, NULL);
 	for (unsigned i = 0; i < 100; i++)
 		testteam_run(tt, 0, ends_look, NULL);
-	TAP_OK(testteam_wait(tt, 0, ends_done, NULL, 5000));
+	TAP_OK(testteam_wait(tt, 0, ends_done, NULL, TESTTEAM_LONG_MS));
 	tap_ok(!wrong_order, "what is deferred runs in order, too");
 	tap_ok(turns_of_ends > 2, "2 ms of it a turn (%u turns)", turns_of_ends);
 }
@@ -354,11 +356,12 @@ int main(void)
 	tap_is_i64(wall, WALL_START + 1050, "the cached wall clock follows the fake one");
 	struct again a = { .runs = 0 };
 	testteam_run(&tt, 1, again_set, &a);
-	tap_ok(testteam_wait(&tt, 1, again_done, &a, 5000),
+	tap_ok(testteam_wait(&tt, 1, again_done, &a, TESTTEAM_LONG_MS),
 	    "a timer of 0 ms runs without waiting, once per turn");
 	struct chain c = { .runs = 0 };
 	testteam_run(&tt, 0, chain_start, &c);
-	tap_ok(testteam_wait(&tt, 0, chain_done, &c, 5000), "deferred work may defer itself again");
+	tap_ok(testteam_wait(&tt, 0, chain_done, &c, TESTTEAM_LONG_MS),
+	    "deferred work may defer itself again");
 	tap_is_u64(c.seen_inside, 0, "and never runs below its caller");
 	idle_waits_for_the_rest(&tt);
 	work_takes_turns(&tt);

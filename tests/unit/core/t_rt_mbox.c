@@ -119,7 +119,7 @@ static void loop_receiver(void)
 	struct sender s[SENDERS];
 	senders_start(s, NULL, testteam_loop(&tt, 1));
 	senders_end(s);
-	tap_ok(testteam_wait(&tt, 1, all_came, &want, 60000), "a loop runs every message");
+	tap_ok(testteam_wait(&tt, 1, all_came, &want, TESTTEAM_LONG_MS), "a loop runs every message");
 	tap_is_u64(rx.wrong, 0, "in the order of each sender");
 	testteam_stop(&tt);
 	tap_is_u64(rx.came, want, "and none twice");

@@ -598,7 +598,7 @@ static void ready_on_every_loop(void)
 	pthread_mutex_lock(&barrier);
 	loop_send(testteam_loop(&tt, 1), &stop);
 	CHECK(!pthread_create(&opener, NULL, open_api, NULL));
-	CHECK(testteam_wait(&tt, 0, is_joined, NULL, 20000));
+	CHECK(testteam_wait(&tt, 0, is_joined, NULL, TESTTEAM_LONG_MS));
 	answers("/api/v1/query?query=1&time=1", 200, NUMBER("1"));
 	fakereq_get(&f, &tt, api, "/-/ready");
 	tap_is_i64(f.status, 503, "a loop says ready when all are, not before");

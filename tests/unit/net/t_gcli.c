@@ -113,7 +113,7 @@ static bool job_over(void *arg)
 static void run(struct talk *j)
 {
 	testteam_run(&tt, CLIENT, job_begin, j);
-	testteam_wait(&tt, CLIENT, job_over, j, 60000);
+	testteam_wait(&tt, CLIENT, job_over, j, TESTTEAM_LONG_MS);
 }
 
 static void client_begin(void *arg)
@@ -270,7 +270,7 @@ static void ends(void)
 	testteam_run(&tt, CLIENT, job_begin, &a);
 	tap_ok(!testteam_wait(&tt, CLIENT, job_over, &a, 200), "a call that hangs");
 	advance(3100);
-	bool ended = testteam_wait(&tt, CLIENT, job_over, &a, 20000);
+	bool ended = testteam_wait(&tt, CLIENT, job_over, &a, TESTTEAM_LONG_MS);
 	tap_ok(ended && a.status == GRPC_DEADLINE_EXCEEDED, "ends at its deadline: %s", a.text);
 	tap_ok(becomes(cancelled + 1), "and its work stops");
 	struct talk b = { .query = "hang" };
@@ -290,11 +290,11 @@ static void ends(void)
 	struct talk e = { .query = "row", .number = 100000, .holds = true };
 	e.req = (struct gcli_req){ .path = "/t.Test/Count", .kind = GCLI_STREAM };
 	testteam_run(&tt, CLIENT, job_begin, &e);
-	testteam_wait(&tt, CLIENT, job_got, &e, 20000);
+	testteam_wait(&tt, CLIENT, job_got, &e, TESTTEAM_LONG_MS);
 	tap_ok(!testteam_wait(&tt, CLIENT, job_got_more, &e, 300),
 	    "who keeps a message gets no other");
 	testteam_run(&tt, CLIENT, next_now, &e);
-	bool over = testteam_wait(&tt, CLIENT, job_over, &e, 60000);
+	bool over = testteam_wait(&tt, CLIENT, job_over, &e, TESTTEAM_LONG_MS);
 	tap_ok(over && e.got == 100000 && e.ordered && e.status == GRPC_OK,
 	    "then all of them, in order: %u, %s", e.got, e.text);
 }

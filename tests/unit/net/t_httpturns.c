@@ -476,7 +476,7 @@ static void making_takes_turns(bool one)
 		close(fds[i]);
 	}
 	testteam_run(&tt, 0, writer_end, NULL);
-	CHECK(testteam_wait(&tt, 0, writer_is_over, NULL, 20000));
+	CHECK(testteam_wait(&tt, 0, writer_is_over, NULL, TESTTEAM_LONG_MS));
 	job_yield_always(false);
 	tap_is_u64(right, CROWD, "20 compressed answers %sare made beside a writer",
 	    one ? "of one payer " : "");

@@ -21,7 +21,7 @@
 #include "tests/lib/testteam.h"
 
 #define LOOPS    2
-#define WAIT_MS  30000
+#define WAIT_MS  600000
 #define B64      sodium_base64_VARIANT_ORIGINAL
 #define B64URL   sodium_base64_VARIANT_URLSAFE_NO_PADDING
 #define TOKEN(n) n "-0123456789abcdef"

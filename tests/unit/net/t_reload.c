@@ -118,7 +118,7 @@ static struct wait ask_on(unsigned loop)
 	static struct wait w;
 	memset(&w, 0, sizeof(w));
 	testteam_run(&tt, loop, ask_here, &w);
-	if (!testteam_wait(&tt, loop, is_done, &w, 60000))
+	if (!testteam_wait(&tt, loop, is_done, &w, TESTTEAM_LONG_MS))
 		tap_ok(false, "a reload ends");
 	return w;
 }
@@ -298,7 +298,7 @@ static void many_ask(void)
 	for (unsigned i = 0; i < COUNT_OF(w); i++)
 		testteam_run(&tt, i % LOOPS, ask_here, &w[i]);
 	for (unsigned i = 0; i < COUNT_OF(w); i++) {
-		failed += !testteam_wait(&tt, i % LOOPS, is_done, &w[i], 60000);
+		failed += !testteam_wait(&tt, i % LOOPS, is_done, &w[i], TESTTEAM_LONG_MS);
 		failed += w[i].failed;
 	}
 	tap_is_u64(failed, 0, "twenty that ask at once are answered");

@@ -17,7 +17,7 @@
 #include "tests/lib/testlib.h"
 #include "tests/lib/testteam.h"
 
-#define PATIENCE_MS 120000u
+#define PATIENCE_MS 600000u
 
 static struct testteam tt;
 static struct resolve_conf *conf, *own_conf;

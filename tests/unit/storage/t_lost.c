@@ -142,7 +142,7 @@ static void round_now(void)
 {
 	struct round_call c = { .sh = s.store->shards[0] };
 	testteam_run(&s.tt, 0, round_begin, &c);
-	TAP_OK(testteam_wait(&s.tt, 0, round_ended, &c, 10000) && c.err == ERR_OK);
+	TAP_OK(testteam_wait(&s.tt, 0, round_ended, &c, TESTTEAM_LONG_MS) && c.err == ERR_OK);
 }
 
 static void wait_some(int64_t ms)
@@ -300,7 +300,7 @@ static void returns_too_late(void)
 	TAP_OK(arrived);
 	give_back();
 	wait_some(200 * 1000);
-	TAP_OK(testteam_wait(&s.tt, 0, nothing_lost, NULL, 10000));
+	TAP_OK(testteam_wait(&s.tt, 0, nothing_lost, NULL, TESTTEAM_LONG_MS));
 	sem_post(&passes);
 	wait_some(60 * 1000);
 	wait_some(12 * HOUR_MS);

@@ -156,7 +156,7 @@ static void ask_begin(struct ask *a, struct ql_front *front)
 
 static void ask_end(struct ask *a)
 {
-	if (!testteam_wait(&s.tt, a->loop, is_over, a, 120000)) {
+	if (!testteam_wait(&s.tt, a->loop, is_over, a, TESTTEAM_LONG_MS)) {
 		fprintf(stderr, "no answer within 120 s: %s\n", a->text);
 		abort();
 	}

@@ -139,7 +139,7 @@ static void silence(int64_t minutes)
 		pass(minutes / 4);
 		put_awake();
 		flush();
-		all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, 10000);
+		all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, TESTTEAM_LONG_MS);
 	}
 }
 
@@ -172,7 +172,7 @@ static void round_run(void)
 {
 	unsigned want = rounds + 1;
 	testteam_run(&st.tt, 0, round_ask, NULL);
-	all_well &= testteam_wait(&st.tt, 0, round_is_done, &want, 10000);
+	all_well &= testteam_wait(&st.tt, 0, round_is_done, &want, TESTTEAM_LONG_MS);
 }
 
 /* ---- one query ---- */
@@ -511,7 +511,7 @@ static void more_files_than_units(void)
 			put_awake();
 			round_run();
 		}
-		all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, 10000);
+		all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, TESTTEAM_LONG_MS);
 	}
 	unsigned files = st.store->shards[0]->files_count;
 	walk_begin(0, at_min);
@@ -571,7 +571,7 @@ static void catalog_comes_late(void)
 	tap_ok(walk_whole(10, 1),
 	    "series that fell silent are found in a range that the catalog does not know yet");
 	__atomic_store_n(&hold.go, true, __ATOMIC_RELEASE);
-	all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, 10000);
+	all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, TESTTEAM_LONG_MS);
 	uint64_t before = evicted();
 	pass(10);
 	put_awake();
@@ -678,7 +678,7 @@ static void memory_is_tight(void)
 	for (unsigned k = 0; k < 6; k++) { /* senders ask in vain: that is what has the rounds */
 		storetest_advance(&st, 11000);
 		(void)storetest_write(&st, 0, &row, 1);
-		all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, 10000);
+		all_well &= testteam_wait(&st.tt, 0, is_drained, NULL, TESTTEAM_LONG_MS);
 	}
 	tap_ok(all_well && got.err == ERR_BUSY && evicted() > left &&
 	        (memory_now().fill != SHARE_IS_OVER || !store_series(st.store)),

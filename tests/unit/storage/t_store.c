@@ -475,7 +475,7 @@ static void early_append(struct teststore *ts, struct early *e, struct batch *b)
 	e->store = ts->store;
 	e->applied = e->done = 0;
 	testteam_run(&ts->tt, 0, early_send, e);
-	(void)testteam_wait(&ts->tt, 0, early_is_done, e, 20000);
+	(void)testteam_wait(&ts->tt, 0, early_is_done, e, TESTTEAM_LONG_MS);
 }
 
 static void memory_comes_back(void)
@@ -781,13 +781,13 @@ static bool meta_is(struct teststore *ts, unsigned loop, const char *help, size_
 	struct meta_call c = { .ts = ts,
 		.req = { .arena = &a, .family = "up", .family_len = 2, .done = meta_done } };
 	testteam_run(&ts->tt, loop, meta_ask, &c);
-	bool good = testteam_wait(&ts->tt, loop, meta_is_done, &c, 5000);
+	bool good = testteam_wait(&ts->tt, loop, meta_is_done, &c, TESTTEAM_LONG_MS);
 	good = good && c.req.count == 1 && c.req.metas[0].type == 2 &&
 	    c.req.metas[0].help_len == strlen(help) &&
 	    memcmp(c.req.metas[0].help, help, strlen(help)) == 0;
 	struct meta_call all = { .ts = ts, .req = { .arena = &a, .done = meta_done } };
 	testteam_run(&ts->tt, loop, meta_ask, &all);
-	good = testteam_wait(&ts->tt, loop, meta_is_done, &all, 5000) && good &&
+	good = testteam_wait(&ts->tt, loop, meta_is_done, &all, TESTTEAM_LONG_MS) && good &&
 	    all.req.count == count;
 	arena_release(&a);
 	return good;
@@ -886,7 +886,7 @@ static void figures(void)
 	struct store_stats *s = mem_zalloc(sizeof *s);
 	struct stats_call c = { .ts = &ts, .req = { .top = 3, .stats = s, .done = stats_done } };
 	testteam_run(&ts.tt, 1, stats_ask, &c);
-	bool done = testteam_wait(&ts.tt, 1, stats_is_done, &c, 5000);
+	bool done = testteam_wait(&ts.tt, 1, stats_is_done, &c, TESTTEAM_LONG_MS);
 	tap_ok(done && s->series == 100 && s->label_pairs == 103 && s->t_min_ms == now &&
 	        s->t_max_ms == now + 99,
 	    "figures of both loops are put together");

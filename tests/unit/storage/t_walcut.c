@@ -123,7 +123,7 @@ static size_t life(const char *root, const char *dir, const char *next, const st
 	for (unsigned l = 0; l < WALCLIENT_LOOPS; l++)
 		testteam_run(&tt, l, walclient_start, &walclients[l]);
 	for (unsigned l = 0; l < WALCLIENT_LOOPS; l++)
-		bad += !testteam_wait(&tt, l, walclient_done, &walclients[l], 20000);
+		bad += !testteam_wait(&tt, l, walclient_done, &walclients[l], TESTTEAM_LONG_MS);
 	for (unsigned l = 0; l < WALCLIENT_LOOPS; l++)
 		testteam_run(&tt, l, walclient_ends, &walclients[l]);
 	walog_stop(w);

@@ -59,7 +59,7 @@ static bool bench_send(struct bench *b, unsigned loops, unsigned frames)
 		testteam_run(&b->tt, l, walclient_goes_on, &walclients[l]);
 	}
 	for (unsigned l = 0; l < loops; l++)
-		ok = testteam_wait(&b->tt, l, walclient_done, &walclients[l], 20000) && ok;
+		ok = testteam_wait(&b->tt, l, walclient_done, &walclients[l], TESTTEAM_LONG_MS) && ok;
 	return ok;
 }
 
@@ -195,7 +195,7 @@ static void freeing(const char *root)
 		TAP_OK(bench_send(&b, 1, 150));
 		walclients[1].stop_at = 300;
 		testteam_run(&b.tt, 1, walclient_start, &walclients[1]);
-		TAP_OK(testteam_wait(&b.tt, 1, walclient_done, &walclients[1], 20000));
+		TAP_OK(testteam_wait(&b.tt, 1, walclient_done, &walclients[1], TESTTEAM_LONG_MS));
 		testteam_run(&b.tt, 1, complete_all, &walclients[1]);
 		bench_stop(&b);
 		walog_broken = 0;
@@ -224,8 +224,8 @@ static void no_space(const char *root)
 	tap_is_i64(look(&b, 0)->last_state, ERR_NOSPACE, "a full disk is told as such");
 	tap_is_i64(look(&b, 0)->last_err, ERR_NOSPACE, "and so are the requests that wait");
 	fault_set(FAULT_ALLOCATE, NULL, 1, 0, ERR_OK);
-	tap_ok(testteam_wait(&b.tt, 0, client_well, &walclients[0], 5000) &&
-	        testteam_wait(&b.tt, 1, client_well, &walclients[1], 5000),
+	tap_ok(testteam_wait(&b.tt, 0, client_well, &walclients[0], TESTTEAM_LONG_MS) &&
+	        testteam_wait(&b.tt, 1, client_well, &walclients[1], TESTTEAM_LONG_MS),
 	    "it goes on by itself when there is space again");
 	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 20));
 	uint64_t sent = walclients[0].next + walclients[1].next;
@@ -267,8 +267,8 @@ static void all_found(const char *dir, uint64_t sent, const char *what)
 
 static void wait_well(struct bench *b, const char *what)
 {
-	tap_ok(testteam_wait(&b->tt, 0, client_well, &walclients[0], 10000) &&
-	        testteam_wait(&b->tt, 1, client_well, &walclients[1], 10000),
+	tap_ok(testteam_wait(&b->tt, 0, client_well, &walclients[0], TESTTEAM_LONG_MS) &&
+	        testteam_wait(&b->tt, 1, client_well, &walclients[1], TESTTEAM_LONG_MS),
 	    "%s", what);
 }
 
@@ -518,7 +518,7 @@ static void room(const char *root)
 	testteam_run(&b.tt, 0, room_use, &x);
 	tap_ok(x.before && !x.in_between, "what is handed over takes room in the backlog");
 	tap_ok(x.alone, "but one request alone always finds room");
-	tap_ok(testteam_wait(&b.tt, 0, room_durable, &x, 5000),
+	tap_ok(testteam_wait(&b.tt, 0, room_durable, &x, TESTTEAM_LONG_MS),
 	    "a frame larger than a segment gets a segment of its own, then there is room again");
 	bench_stop(&b);
 	bench_close(&b);
@@ -596,7 +596,7 @@ static void forgery(const char *root)
 		bench_open(&b, root, "forged", WALOG_SYNC_COMMIT);
 		struct forger x = { .w = b.w };
 		testteam_run(&b.tt, 0, forge, &x);
-		TAP_OK(testteam_wait(&b.tt, 0, forged_durable, &x, 5000));
+		TAP_OK(testteam_wait(&b.tt, 0, forged_durable, &x, TESTTEAM_LONG_MS));
 		bench_stop(&b);
 		walog_broken = 0;
 		/* The head of the frame that carries it goes bad, so the reader has to search. */
