@@ -308,7 +308,7 @@ static void slice_applied(const struct slice *sl)
 	const struct batch *b = sl->batch;
 	if (!req->applied || sl->parent || sl->from != sl->at || sl->err || sl->open > 1 ||
 	    sl->verdict.refused || sl->exemplars || b->exemplars_count ||
-	    sl->rows_count != b->rows_count)
+	    sl->rows_count != b->rows_count || (b->metas_count && !sl->metas))
 		return;
 	req->applied(req);
 }

@@ -19,7 +19,8 @@
 /* 512 > 1024 > 2048 > 4096 > 8192 > 16384, eight steps each */
 #define CLASSES         (CLASS_SMALL + 5u * 8u)
 #define REGIONS_SPARE   1u
-#define STOCK_TRIM_PART 8u /* of what was not needed, so much goes at a time */
+#define STOCK_TRIM_PART 8u  /* of what was not needed, so much goes at a time ... */
+#define STOCK_TRIM_MAX  16u /* ... and no more: the kernel takes 0.1 ms for one */
 
 static inline unsigned class_of(size_t size)
 {
@@ -236,7 +237,8 @@ void slab_stock_trim(struct slab *s)
 {
 	uint32_t ready = s->growing ? SLAB_STOCK : 0;
 	uint32_t idle = s->stock_least > ready ? s->stock_least - ready : 0;
-	slab_stock_drop(s, (idle + STOCK_TRIM_PART - 1) / STOCK_TRIM_PART);
+	uint32_t part = (idle + STOCK_TRIM_PART - 1) / STOCK_TRIM_PART;
+	slab_stock_drop(s, part < STOCK_TRIM_MAX ? part : STOCK_TRIM_MAX);
 	s->stock_least = s->stock_count;
 	s->growing = false;
 }

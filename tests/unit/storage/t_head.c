@@ -104,6 +104,26 @@ static void slab_keeps_a_stock(void)
 	slab_free(m);
 }
 
+#ifndef KYMO_SHARP /* where pieces are from the heap there is no stock */
+/* However much there is, a turn gives back what it has time for. */
+static void a_large_stock_goes_in_parts(void)
+{
+	struct slab *m = slab_create();
+	for (int i = 0; i < 400; i++)
+		slab_stock_add(m, slab_map(SLAB_REGION_BYTES));
+	size_t most = 0;
+	unsigned calls = 0;
+	for (size_t has; (has = slab_stock_bytes(m)) && calls < 1000; calls++) {
+		slab_stock_trim(m);
+		size_t gone = has - slab_stock_bytes(m);
+		most = gone > most ? gone : most;
+	}
+	tap_ok(most <= 16 * SLAB_REGION_BYTES && calls > 25 && calls < 1000,
+	    "a large stock goes in parts: %zu bytes at most at a time", most);
+	slab_free(m);
+}
+#endif
+
 /* ---- one series against a model ---- */
 
 #define SPAN 4000
@@ -884,6 +904,9 @@ int main(void)
 {
 	slab_keeps_what_is_written();
 	slab_keeps_a_stock();
+#ifndef KYMO_SHARP
+	a_large_stock_goes_in_parts();
+#endif
 	late_takes_many();
 	bool good = true;
 	for (int i = 0; i < 10; i++)
