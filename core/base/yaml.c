@@ -180,19 +180,21 @@ size_t yaml_path(const struct yaml_node *n, char *out, size_t size)
 
 static void keep_error(struct yaml *y, uint32_t at, bool whole, const char *sentence)
 {
-	if (y->errors_count++ >= YAML_ERRORS_MAX)
-		return;
 	char *kept = arena_strndup(&y->arena, sentence, strlen(sentence));
 	for (char *p = kept; *p; p++)
 		if ((uint8_t)*p < 0x20 || *p == 0x7f)
 			*p = '?';
-	y->errors[y->errors_count - 1] =
+	y->errors[y->errors_count++] =
 	    (struct yaml_error){ .at = at, .whole = whole, .sentence = kept };
 }
 
 static bool fail_v(struct yaml *y, const struct yaml_node *n, uint32_t at, const char *fmt, va_list ap)
 {
 	char sentence[SENTENCE_MAX];
+	if (!yaml_has_room(y)) { /* where it is takes time to find out: a text may have very many */
+		y->errors_count++;
+		return false;
+	}
 	size_t len = n ? yaml_path(n, sentence, PATH_MAX_) : 0;
 	if (len)
 		len += rune_printf(sentence + len, sizeof(sentence) - len, ": ");

@@ -20,6 +20,11 @@ struct yaml {
 	struct yaml_error errors[YAML_ERRORS_MAX];
 	size_t errors_count; /* more than there is room for: not kept */
 };
+/* Would one more error be told in full? */
+static inline bool yaml_has_room(const struct yaml *y)
+{
+	return y->errors_count < YAML_ERRORS_MAX;
+}
 /* "query.max_samples" of a node into out; "" of the root. */
 size_t yaml_path(const struct yaml_node *n, char *out, size_t size);
 /* At a byte, without a path. Always false. */

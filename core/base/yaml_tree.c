@@ -95,12 +95,13 @@ static void drop_repeated(struct grower *g, struct yaml_node *map)
 		all[n++] = c;
 	qsort(all, n, sizeof(struct yaml_node *), by_key);
 	for (size_t i = 1, first = 0; i < n; i++) {
-		unsigned line, column;
+		unsigned line = 0, column;
 		if (!same_key(all[first], all[i])) {
 			first = i;
 			continue;
 		}
-		yaml_place(g->y, all[first]->key_at, &line, &column);
+		if (yaml_has_room(g->y))
+			yaml_place(g->y, all[first]->key_at, &line, &column);
 		yaml_fail_key(g->y, all[i], "this key stands in line %u already", line);
 		all[i]->_repeated = true;
 	}

@@ -293,6 +293,31 @@ static void all_at_once(void)
 	    "twenty are told");
 }
 
+/* Each as long as it takes to find its place in the text, and no test would ever end. */
+static void very_many_errors(void)
+{
+	enum {
+		COMMENT = 8 << 20,
+		COUNT = 200000
+	};
+	struct buf b;
+	buf_init(&b);
+	for (size_t i = 0; i < COMMENT / 64; i++)
+		buf_add_str(&b, "# 3456789012345678901234567890123456789012345678901234567890123\n");
+	for (size_t i = 0; i < COUNT; i++)
+		buf_add_str(&b, "on: true\n");
+	buf_add(&b, "", 1);
+	tap_ok(!read_text((char *)b.data), "a key over and over is wrong");
+	tap_is_u64(failed, COUNT - 1, "each time but the first");
+	b.len = 0;
+	buf_add_str(&b, "hosts:\n");
+	for (size_t i = 0; i < 2 * COUNT; i++)
+		buf_add_str(&b, "- []\n");
+	buf_add(&b, "", 1);
+	tap_ok(!read_text((char *)b.data) && failed == 2 * COUNT, "a list of nothing but mistakes");
+	buf_release(&b);
+}
+
 static void errors_are_of_a_value(void)
 {
 	const char *text = "count: 12\ninner:\n  rate: 0\nitems:\n- name: x\n- {nam: y}\non: true\n";
@@ -419,6 +444,7 @@ int main(void)
 	one_error();
 	errors_say();
 	all_at_once();
+	very_many_errors();
 	errors_are_of_a_value();
 	no_bombs();
 	secrets(dir);
