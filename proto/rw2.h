@@ -86,7 +86,7 @@ struct rw2_opts {
  * the same family.
  * Thread: that of its loop; a worker decodes with NULL.
  */
-#define RW2_KNOWN       4096u
+#define RW2_KNOWN       8192u
 #define RW2_KNOWN_BYTES (1u << 20)
 struct rw2_memory;
 /* metas: of the store; NULL: no metadata is ever known. Outlives the memory. */

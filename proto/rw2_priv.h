@@ -31,15 +31,15 @@ struct rw2_symbol {
 	uint64_t meta;       /* of a metric name: the bytes of the metadata that was taken last */
 };
 
-struct rw2_known;
+struct rw2_families;
 struct rw2_memory {
 	struct rw2_symbol *symbols; /* [cap], of the request */
 	uint32_t cap;
 	const struct stamps *metas;
-	struct rw2_known *known; /* [RW2_KNOWN], by hash; NULL = none yet */
-	size_t known_bytes;      /* of their texts */
-	uint32_t hand;           /* the next one to be forgotten when there are too many */
-	uint64_t request;        /* its number; what it has given once it does not give again */
+	struct rw2_families *families; /* whose metadata was seen; NULL = none yet */
+	size_t known_bytes;            /* of their texts */
+	uint32_t oldest, known_count;  /* in their ring, with those forgotten since */
+	uint64_t request; /* its number; what it has given once it does not give again */
 };
 
 /* Is there nothing new in it? Otherwise it may go into the batch, with its stamp. */
