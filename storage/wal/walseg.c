@@ -129,7 +129,9 @@ static enum err make_zeroes(struct fsio_file *f, uint64_t bytes, bool direct)
 		return e;
 	memset(zeroes, 0, ZERO_PIECE);
 	direct = direct && !fsio_direct(f, true);
-	e = zeroes_write(f, zeroes, bytes);
+	/* The smallest there will be: a disk of larger blocks refuses it here, not in a commit. */
+	e = direct ? fsio_write_at(f, zeroes, FSIO_BLOCK, WALSEG_HEAD_COPY) : ERR_OK;
+	e = e ? e : zeroes_write(f, zeroes, bytes);
 	if (direct && e == ERR_IO && !fsio_direct(f, false))
 		e = zeroes_write(f, zeroes, bytes);
 	free(zeroes);

@@ -215,6 +215,39 @@ static void version_1(void)
 	tap_ok(image_count(&resyncs) == 100 && resyncs == 0, "a segment of version 1 is read");
 }
 
+/* A disk that takes direct writes of 64 KiB only. */
+static bool coarse_on;
+
+static enum err coarse_direct(struct fsio_file *f, bool on)
+{
+	(void)f;
+	coarse_on = on;
+	return ERR_OK;
+}
+
+static enum err coarse_write(struct fsio_file *f, const struct iovec *v, size_t count, uint64_t off)
+{
+	for (size_t i = 0; coarse_on && i < count; i++)
+		if ((v[i].iov_len | off) % 65536)
+			return ERR_IO;
+	return fsio_real.write_at(f, v, count, off);
+}
+
+static void coarse(struct fsio_dir *d)
+{
+	struct fsio_file *f;
+	struct walseg_head h = { .slot = 5, .order = 1, .salt = 5, .first_seq = 1 };
+	struct fsio_ops ops = fsio_real;
+	ops.direct = coarse_direct;
+	ops.write_at = coarse_write;
+	fsio_hook(&ops);
+	TAP_OK(walseg_make(d, 5, WALSEG_MIN_BYTES, true, &f) == 0);
+	tap_ok(!coarse_on && walseg_head_write(f, &h) == 0,
+	    "one made where direct writes are of larger blocks takes its head all the same");
+	fsio_close(f);
+	fsio_hook(NULL);
+}
+
 static void direct(const char *root)
 {
 	struct fsio_dir *d;
@@ -238,6 +271,7 @@ static void direct(const char *root)
 	tap_is_u64(fault_hits(FAULT_WRITE), 1, "a first write that fails is done as of any file");
 	fault_stop();
 	fsio_close(f);
+	coarse(d);
 	fsio_dir_close(d);
 }
 
