@@ -25,6 +25,8 @@
 #include "tests/lib/testteam.h"
 #include "tests/lib/walclient.h"
 
+#define TRIES 60000u /* of 10 ms: what must come is waited for, however busy the machine is */
+
 /* ---- One log, looked at closely ---- */
 
 struct bench {
@@ -314,7 +316,7 @@ static void read_only_idle(const char *root)
 	bench_open(&b, root, "idle", WALOG_SYNC_INTERVAL);
 	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 5));
 	__atomic_store_n(&writer_fails, true, __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < 100 && look(&b, 0)->last_state != ERR_READONLY; i++) {
+	for (unsigned i = 0; i < TRIES && look(&b, 0)->last_state != ERR_READONLY; i++) {
 		TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 1));
 		usleep(10000);
 	}
@@ -346,11 +348,14 @@ static void prepare_fails(const char *root)
 		TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 5));
 		fault_set_errno(t[i].kind, NULL, 1, UINT64_MAX, t[i].errnum);
 		TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 400));
-		usleep(300000);
+		unsigned hits = t[i].state == ERR_BUSY ? 3 : 1;
+		for (unsigned k = 0; k < TRIES &&
+		     (look(&b, 0)->last_state != t[i].state || fault_hits(t[i].kind) < hits);
+		     k++)
+			usleep(10000);
 		tap_is_i64(look(&b, 0)->last_state, t[i].state, "no segment can be made: %s",
 		    err_text(t[i].state));
-		tap_ok(fault_hits(t[i].kind) >= (t[i].state == ERR_BUSY ? 3 : 1),
-		    "however often it is tried: %llu times",
+		tap_ok(fault_hits(t[i].kind) >= hits, "however often it is tried: %llu times",
 		    (unsigned long long)fault_hits(t[i].kind));
 		size_t files = files_in(b.dir);
 		fault_set(t[i].kind, NULL, 1, 0, ERR_OK);
@@ -415,12 +420,13 @@ static void freeing_fails(const char *root)
 	fault_set_errno(FAULT_WRITE, ".seg", 1, UINT64_MAX, EIO);
 	for (unsigned l = 0; l < WALCLIENT_LOOPS; l++)
 		testteam_run(&b.tt, l, complete_all, &walclients[l]);
-	usleep(300000);
+	for (unsigned i = 0; i < TRIES && !fault_hits(FAULT_REMOVE); i++)
+		usleep(10000);
 	tap_ok(files_in(b.dir) > 5 && fault_hits(FAULT_REMOVE) >= 1, "nothing can be freed");
 	fault_set(FAULT_OPEN, NULL, 1, 0, ERR_OK);
 	fault_set(FAULT_REMOVE, NULL, 1, 0, ERR_OK);
 	fault_set(FAULT_WRITE, NULL, 1, 0, ERR_OK);
-	for (unsigned i = 0; i < 300 && files_in(b.dir) > 5; i++)
+	for (unsigned i = 0; i < TRIES && files_in(b.dir) > 5; i++)
 		usleep(10000);
 	tap_ok(files_in(b.dir) <= 5, "until it can: %zu files", files_in(b.dir));
 	bench_stop(&b);
@@ -462,12 +468,16 @@ static void mode_off(const char *root)
 	struct bench b;
 	bench_open(&b, root, "off", WALOG_SYNC_OFF);
 	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 300));
-	usleep(700000);
 	struct walclient_found f;
 	struct replay_result r;
-	walclient_found_read(b.dir, &f, &r);
-	tap_is_u64(f.count, 600, "mode off: what was taken is in the file within a second");
-	walclient_found_release(&f, &r);
+	size_t found = 0;
+	for (unsigned i = 0; i < TRIES && found < 600; i++) {
+		usleep(10000);
+		walclient_found_read(b.dir, &f, &r);
+		found = f.count;
+		walclient_found_release(&f, &r);
+	}
+	tap_is_u64(found, 600, "mode off: what was taken is in the file although nothing follows");
 	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 10));
 	bench_stop(&b);
 	walclient_found_read(b.dir, &f, &r);
