@@ -36,6 +36,7 @@ struct write {
 	struct arena arena;
 	struct batch batch;
 	struct sink_req sink;
+	struct rw2_memory *memory; /* that it was decoded with, of this loop; NULL: none */
 	struct work_task task;
 	struct lend lend; /* while another loop decodes and appends it */
 	struct mbox_msg home;
@@ -221,7 +222,8 @@ static enum err scan(struct write *w, struct rw2_memory *m, size_t slow_bytes)
 }
 
 /*
- * m: of the loop; a worker has none. False: more than slow_bytes need the long way, and nothing has
+ * m: of the loop; a worker has none, and what it decodes teaches none: it may be very much for a
+ * turn. False: more than slow_bytes need the long way, and nothing has
  * come of it.
  */
 static bool decode_and_scan(struct write *w, struct rw2_memory *m, size_t slow_bytes)
@@ -232,6 +234,7 @@ static bool decode_and_scan(struct write *w, struct rw2_memory *m, size_t slow_b
 		(void)no_snappy(w, "the body is no whole snappy block");
 		return true;
 	}
+	w->memory = m;
 	w->err = scan(w, m, slow_bytes);
 	w->word = w->err == ERR_TOOBIG ? "too_many" : w->err == ERR_NOMEM ? NULL : "bad_protobuf";
 	return w->err != ERR_AGAIN;
@@ -331,8 +334,8 @@ static void append(struct write *w)
 static void append_done(struct sink_req *s)
 {
 	struct write *w = CONTAINER_OF(s, struct write, sink);
-	if (w->type == WRITETYPE_2 && !s->err)
-		rw2_memory_learn(memory_of(w), &w->batch);
+	if (w->memory && !s->err)
+		rw2_memory_learn(w->memory, &w->batch);
 	/* The sink cuts it by bytes. */
 	s->first_text[rune_whole(s->first_text, strlen(s->first_text))] = 0;
 	go_home(w, reply);
@@ -392,6 +395,7 @@ static void write_end(struct write *w)
 	w->req = NULL;
 	w->err = ERR_OK;
 	w->word = NULL;
+	w->memory = NULL;
 	errbuf_init(&w->eb);
 	shelf_put(api_of(r)->writes, loop_index(r->loop), &w->spare);
 }

@@ -5,6 +5,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "core/rt/stamps.h"
 #include "net/api/api_write.h"
 #include "net/api/apierr.h"
 #include "net/api/slowlog.h"
@@ -468,6 +469,64 @@ static void version2(void)
 }
 
 /* Exemplars that version 1.0 brings never fail a request. */
+/* A series with metadata, and as many samples in it. */
+static struct buf meta_body(unsigned samples)
+{
+	static const struct batch_meta up = {
+		.family = "up", .family_len = 2, .help = "h", .help_len = 1, .unit = "", .type = 2
+	};
+	struct buf plain, packed;
+	struct arena a;
+	struct rw2_enc e;
+	arena_init(&a, 1024);
+	buf_init(&plain);
+	buf_init(&packed);
+	rw2_enc_init(&e);
+	rw2_enc_begin(&e);
+	rw2_enc_series(&e, label_make(&a, "__name__", "up", NULL));
+	for (unsigned i = 0; i < samples; i++)
+		rw2_enc_sample(&e, 1755000000000 + i, i, 0);
+	rw2_enc_meta(&e, &up);
+	rw2_enc_end(&e, &plain);
+	snapz_encode(&packed, plain.data, plain.len);
+	rw2_enc_release(&e);
+	buf_release(&plain);
+	arena_release(&a);
+	return packed;
+}
+
+/* What a loop learns of a request it has decoded in a turn; of a large one it would take long. */
+static void metadata_is_learned(void)
+{
+	struct buf one = meta_body(1), large = meta_body(API_WRITE_LOOP_BYTES / 10);
+	static const struct {
+		bool large;
+		enum err err;
+		uint64_t metas; /* that reach the sink */
+	} rows[] = {
+		{ false, ERR_BUSY, 1 }, /* seen, not stored */
+		{ true, ERR_OK, 1 },    /* by a worker */
+		{ false, ERR_OK, 1 },
+		{ false, ERR_OK, 0 },
+		{ true, ERR_OK, 1 },
+	};
+	size_t decoded = 0;
+	tap_ok(!snapz_length(large.data, large.len, &decoded) && decoded > API_WRITE_LOOP_BYTES,
+	    "one is too large for the loop: %zu bytes", decoded);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct fakereq f;
+		const struct buf *b = rows[i].large ? &large : &one;
+		told.err = rows[i].err;
+		put(&f, v2, "snappy", b->data, b->len);
+		tap_ok(f.status == (rows[i].err ? 503 : 204) && told.metas == rows[i].metas,
+		    "metadata, request %zu: %d, %u entries of it", i, f.status, (unsigned)told.metas);
+		fakereq_end(&f);
+	}
+	told.err = ERR_OK;
+	buf_release(&one);
+	buf_release(&large);
+}
+
 static void exemplars_of_version1(void)
 {
 	static const uint8_t series[] = { 0x0a, 4, 0x12, 0, 0x1a, 0 };
@@ -672,6 +731,8 @@ static void lending(void)
 
 int main(void)
 {
+	struct stamps *metas = stamps_create();
+	told.sink.metas = metas;
 	testteam_start(&tt, 2);
 	api = fakeapi_create(&tt, NULL, &told.sink, false);
 	verdicts();
@@ -681,6 +742,7 @@ int main(void)
 	large_bodies();
 	types();
 	version2();
+	metadata_is_learned();
 	exemplars_of_version1();
 	retries();
 	lending();
@@ -689,5 +751,6 @@ int main(void)
 	refusals_of_version2();
 	fakeapi_free(api);
 	testteam_stop(&tt);
+	stamps_free(metas);
 	return tap_done();
 }
