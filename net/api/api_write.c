@@ -221,6 +221,11 @@ static enum err scan(struct write *w, struct rw2_memory *m, size_t slow_bytes)
 	return rw1_decode(&w->arena, w->decoded, w->decoded_len, &o, &w->batch, &w->eb);
 }
 
+static bool is_empty(const struct batch *b)
+{
+	return b->rows_count == 0 && b->metas_count == 0 && b->exemplars_count == 0;
+}
+
 /*
  * m: of the loop; a worker has none, and what it decodes teaches none: it may be very much for a
  * turn. False: more than slow_bytes need the long way, and nothing has
@@ -236,6 +241,8 @@ static bool decode_and_scan(struct write *w, struct rw2_memory *m, size_t slow_b
 	}
 	w->memory = m;
 	w->err = scan(w, m, slow_bytes);
+	if (!w->err && is_empty(&w->batch) && !w->batch.left_why)
+		w->err = writetype_agrees(w->type, w->decoded, w->decoded_len, &w->eb);
 	w->word = w->err == ERR_TOOBIG ? "too_many" : w->err == ERR_NOMEM ? NULL : "bad_protobuf";
 	return w->err != ERR_AGAIN;
 }
@@ -313,7 +320,7 @@ static void append_applied(struct sink_req *s)
 static void append(struct write *w)
 {
 	const struct batch *b = &w->batch;
-	if (!w->err && b->rows_count == 0 && b->metas_count == 0 && b->exemplars_count == 0) {
+	if (!w->err && is_empty(b)) {
 		go_home(w, reply); /* nothing, or nothing that the decoder could name */
 		return;
 	}

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proto/pbscan.h"
+
 #define SHOWN 64 /* bytes of what was sent, in the sentence */
 
 static bool is_blank(char c)
@@ -87,4 +89,19 @@ enum err writetype_encoding(const char *encoding, size_t len, struct errbuf *eb)
 		return ERR_OK;
 	return errbuf_set(eb, ERR_UNSUPPORTED,
 	    "Content-Encoding is %.*s, must be snappy, the block format", shown(n), start);
+}
+
+enum err writetype_agrees(enum writetype said, const uint8_t *body, size_t len, struct errbuf *eb)
+{
+	struct pbscan_field f;
+	const uint8_t *p = body;
+	if (!len || !pbscan_next(&p, body + len, &f) || f.wire != PBSCAN_BYTES)
+		return ERR_OK;
+	if (said == WRITETYPE_2 && (f.number == 1 || f.number == 3)) /* series, metadata */
+		return errbuf_set(eb, ERR_MALFORMED,
+		    "Content-Type says io.prometheus.write.v2.Request (Remote Write 2.0), the body is a prometheus.WriteRequest (1.0)");
+	if (said == WRITETYPE_1 && (f.number == 4 || f.number == 5)) /* symbols, series */
+		return errbuf_set(eb, ERR_MALFORMED,
+		    "Content-Type says prometheus.WriteRequest (Remote Write 1.0; so it is without proto=), the body is an io.prometheus.write.v2.Request (2.0)");
+	return ERR_OK;
 }

@@ -18,6 +18,8 @@
 #ifndef NET_API_WRITETYPE_H
 #define NET_API_WRITETYPE_H
 
+#include <stdint.h>
+
 #include "core/base/err.h"
 
 enum writetype {
@@ -30,5 +32,14 @@ MUST_CHECK enum err writetype_of(
     const char *type, size_t len, enum writetype *out, struct errbuf *eb);
 /* The same of Content-Encoding. */
 MUST_CHECK enum err writetype_encoding(const char *encoding, size_t len, struct errbuf *eb);
+/*
+ * For a decoded body in which the decoder of said found nothing at all: it may be a message of the
+ * other protocol under the wrong type, as some senders make (promtool 3.14 with
+ * --protobuf_message). The numbers of fields of one are reserved in the other, so its first field
+ * tells. ERR_MALFORMED with a sentence then: answered 204 its samples would be lost without a word.
+ * Cost: the first field.
+ */
+MUST_CHECK enum err writetype_agrees(
+    enum writetype said, const uint8_t *body, size_t len, struct errbuf *eb);
 
 #endif

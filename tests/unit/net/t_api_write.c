@@ -468,7 +468,39 @@ static void version2(void)
 	buf_release(&b);
 }
 
-/* Exemplars that version 1.0 brings never fail a request. */
+/* A body of one version under the type of the other: nothing of it would be stored. */
+static void types_that_lie(void)
+{
+	/* In snappy: a length of 2, a literal of 2. */
+	static const uint8_t meta1[] = { 2, 4, 0x1a, 0 }, neither[] = { 2, 4, 0x10, 1 };
+	struct fakereq f;
+	struct buf b1, b2 = body2_of(20, 4, 0), none = body2_of(0, 0, 0), plain;
+	buf_init(&b1);
+	buf_init(&plain);
+	buf_add(&plain, "\x0a\x02\x0a\x00", 4);
+	snapz_encode(&b1, plain.data, plain.len);
+	put(&f, v2, "snappy", b1.data, b1.len);
+	is2(&f, 400,
+	    "bad_protobuf: Content-Type says io.prometheus.write.v2.Request (Remote Write 2.0), the body is a prometheus.WriteRequest (1.0)",
+	    "0 0 0", "a body of 1.0");
+	put(&f, v2, NULL, meta1, sizeof(meta1));
+	is2(&f, 400, "bad_protobuf: Content-Type says io.", "0 0 0", "metadata of 1.0");
+	put(&f, v2, NULL, neither, sizeof(neither));
+	is2(&f, 204, "", "0 0 0", "a field that neither has");
+	put(&f, v2, NULL, none.data, none.len);
+	is2(&f, 204, "", "0 0 0", "symbols and no series");
+	put(&f, NULL, NULL, b2.data, b2.len);
+	is(&f, 400,
+	    "bad_protobuf: Content-Type says prometheus.WriteRequest (Remote Write 1.0; so it is without proto=), the body is an io.prometheus.write.v2.Request (2.0)",
+	    "a body of 2.0 without its type");
+	put(&f, NULL, NULL, b1.data, b1.len);
+	is(&f, 204, "", "a series of 1.0 without samples");
+	buf_release(&b1);
+	buf_release(&b2);
+	buf_release(&none);
+	buf_release(&plain);
+}
+
 /* A series with metadata, and as many samples in it. */
 static struct buf meta_body(unsigned samples)
 {
@@ -743,6 +775,7 @@ int main(void)
 	types();
 	version2();
 	metadata_is_learned();
+	types_that_lie();
 	exemplars_of_version1();
 	retries();
 	lending();
