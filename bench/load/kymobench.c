@@ -52,8 +52,8 @@ static const struct command {
 	    "  kymobench compare --peer \"mimir=/opt/mimir -config.file=m.yml -server.http-listen-port={port}\"\n"
 	    "      a server by its command line, with {port} and {dir} filled in\n" },
 	{ "mixed", cmd_mixed, "writes with dashboards beside them, and each alone",
-	    "  kymobench mixed --clients 8\n"
-	    "      kymod alone: full speed, with 8 clients that ask a dashboard without a pause\n"
+	    "  kymobench mixed --alone --full-speed --clients 8\n"
+	    "      kymod without peers: writes at full speed, 8 clients that ask without a pause\n"
 	    "  kymobench mixed --pace-rate 100000 --peer vm=victoria-metrics --out mixed.json\n"
 	    "      at a pace, beside a peer\n" },
 	{ "report", cmd_report, "a page of results: HTML with charts, Markdown",
