@@ -186,7 +186,7 @@ static void write_history(struct mixed *m)
 		load.pace_s = 0;
 		rig_say(r, "data for the queries: %s", r->peers[i].name);
 		if (!rig_write(r, &r->peers[i], &load, &w) || w.failed > 0)
-			rig_problem(r, "%s: %s", r->peers[i].name, w.why);
+			rig_tell(r, &r->peers[i], "data for the queries", &w);
 		if (rival_running(&r->peers[i]) && rival_settle(&r->peers[i], &eb))
 			rig_problem(r, "%s", eb.text);
 	}

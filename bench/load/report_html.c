@@ -127,14 +127,14 @@ static bool spreads(const json_t *o, const char *count_key)
 	return pairs > 1 && results_number(o, "max") > results_number(o, "min");
 }
 
-/* "What failed", at the top of a result: nobody scrolls past it. */
+/* "What failed or was left out", at the top of a result: nobody scrolls past it. */
 static void problems(struct buf *out, const json_t *root)
 {
 	const json_t *list = json_object_get(root, "problems"), *p;
 	size_t i;
 	if (!json_array_size(list))
 		return;
-	buf_add_str(out, "<div class=\"bad\"><h3>What failed</h3><ul>");
+	buf_add_str(out, "<div class=\"bad\"><h3>What failed or was left out</h3><ul>");
 	json_array_foreach(list, i, p) element(out, "<li>", json_string_value(p), "</li>");
 	buf_add_str(out, "</ul></div>\n");
 }

@@ -206,7 +206,7 @@ static void one(struct buf *out, const json_t *root)
 	report_md_text(out, results_text(root, "started"));
 	buf_add_str(out,
 	    "\n\nMedians; in bold how often the first server is better, round by round (lowest to highest).\n");
-	part(out, "What failed", root, problems);
+	part(out, "What failed or was left out", root, problems);
 	part(out, "Figures", root, table);
 	part(out, "Beside the figures", root, notes);
 	part(out, "Answers", root, queries);

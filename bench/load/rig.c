@@ -347,8 +347,10 @@ bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, stru
 	errbuf_init(&eb);
 	buf_init(&text);
 	buf_init(&err);
-	if (child_finish(job, limit_s, &text, &err, &status, &eb)) {
+	enum err e = child_finish(job, limit_s, &text, &err, &status, &eb);
+	if (e) {
 		snprintf(out->why, sizeof(out->why), "%s", eb.text);
+		out->cut = e == ERR_TIMEOUT;
 	} else {
 		lines = rig_json_lines(&text);
 		why_of(&err, out->why, sizeof(out->why));
@@ -375,12 +377,31 @@ bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, stru
 		snprintf(out->why, sizeof(out->why), "the server does not run");
 		return false;
 	}
+	if (left <= 0) {
+		no_figures(out);
+		snprintf(out->why, sizeof(out->why), "left out for want of time (--limit %.0fs)",
+		    r->limit_s);
+		out->cut = true;
+		return false;
+	}
 	if (rig_write_begin(r, p, load, &job, &eb)) {
 		no_figures(out);
 		snprintf(out->why, sizeof(out->why), "%s", eb.text);
 		return false;
 	}
-	return rig_write_finish(r, &job, left > 5 ? left : 5, out);
+	bool done = rig_write_finish(r, &job, left, out);
+	if (out->cut)
+		snprintf(out->why, sizeof(out->why),
+		    "cut off after %.1f s for want of time (--limit %.0fs)", left, r->limit_s);
+	return done;
+}
+
+void rig_tell(struct rig *r, const struct rival *p, const char *what, const struct rig_wrote *w)
+{
+	if (w->cut)
+		results_problem(r->root, "%s: %s: %s", p->name, what, w->why);
+	else
+		rig_problem(r, "%s: %s: %s", p->name, what, w->why);
 }
 
 void rig_tell_servers(struct rig *r)

@@ -104,9 +104,12 @@ struct rig_wrote { /* NaN: not told */
 	char verify_error[256]; /* why it could not be asked, or what else differs; "" */
 	/* what was refused, or why there are no figures; "" = all went well */
 	char why[ERRBUF_SIZE];
+	bool cut; /* no figures, since the time of --limit was up: nobody's failure */
 };
 /* One run of "kymobench write"; false: no figures at all. */
 bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, struct rig_wrote *out);
+/* Of a run that did not go well, among the problems; one that was cut is no failure. */
+void rig_tell(struct rig *r, const struct rival *p, const char *what, const struct rig_wrote *w);
 MUST_CHECK enum err rig_write_begin(struct rig *r, struct rival *p, const struct rig_load *load,
     struct child_job *job, struct errbuf *eb);
 bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, struct rig_wrote *out);

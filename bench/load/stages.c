@@ -87,9 +87,17 @@ static bool note_failures(
 	if (w->failed > 0)
 		note(f, p->name, "%.0f of %.0f requests failed: %s", w->failed, w->requests, w->why);
 	else
-		note(f, p->name, "failed: %s", w->why[0] ? w->why : "no sample was taken");
+		note(f, p->name, "%s%s",
+		    w->cut ? "" : "failed: ", w->why[0] ? w->why : "no sample was taken");
 	(void)s;
 	return false;
+}
+
+/* A figure that there was no time for is not told, and not "failed". */
+static void value(json_t *f, const struct rival *p, const struct rig_wrote *w, double v)
+{
+	if (!w->cut)
+		results_value(f, p->name, v);
 }
 
 /* Rounds of load from the next one on, without moving it. */
@@ -133,9 +141,9 @@ void stages_create(struct stages *s)
 		struct rival *p = &r->peers[k];
 		rig_say(r, "new series: %s", p->name);
 		rig_write(r, p, &load, &w);
-		results_value(f, p->name, w.per_cpu_s > 0 ? w.per_cpu_s : NAN);
+		value(f, p, &w, w.per_cpu_s > 0 ? w.per_cpu_s : NAN);
 		if (!note_failures(s, f, p, &w))
-			rig_problem(r, "%s: new series: %s", p->name, w.why);
+			rig_tell(r, p, "new series", &w);
 		note_missing(s, f, p, &w);
 	}
 	r->round++;
@@ -155,14 +163,14 @@ static bool one_write(struct stages *s, struct write_figures *f, struct rival *p
 	bool missing = note_missing(s, f->cpu, p, &w);
 	/* Of a run of which a part was refused, what was taken still cost what it cost. */
 	bool some = isfinite(w.samples) && w.samples > 0 && !missing;
-	results_value(f->cpu, p->name, some && w.per_cpu_s > 0 ? w.per_cpu_s : NAN);
+	value(f->cpu, p, &w, some && w.per_cpu_s > 0 ? w.per_cpu_s : NAN);
 	if (f->rate) {
-		results_value(f->rate, p->name, some ? w.per_s : NAN);
-		results_value(f->p50, p->name, some ? w.p50_ms : NAN);
-		results_value(f->p99, p->name, some ? w.p99_ms : NAN);
+		value(f->rate, p, &w, some ? w.per_s : NAN);
+		value(f->p50, p, &w, some ? w.p50_ms : NAN);
+		value(f->p99, p, &w, some ? w.p99_ms : NAN);
 	}
-	if (!good && !optional && !child_stopped())
-		rig_problem(&s->rig, "%s: %s: %s", p->name, results_text(f->cpu, "title"), w.why);
+	if (!good && (w.cut || !optional) && !child_stopped())
+		rig_tell(&s->rig, p, results_text(f->cpu, "title"), &w);
 	return good && !missing;
 }
 
@@ -174,7 +182,7 @@ static void fill(struct stages *s, struct rival *p, uint64_t first, uint64_t end
 	load.first = first;
 	rig_say(&s->rig, "the same data by 1.0: %s", p->name);
 	if (end > first && !child_stopped() && (!rig_write(&s->rig, p, &load, &w) || w.failed > 0))
-		rig_problem(&s->rig, "%s: the same data by 1.0: %s", p->name, w.why);
+		rig_tell(&s->rig, p, "the same data by 1.0", &w);
 }
 
 /*
@@ -204,7 +212,7 @@ static void write_pairs(struct stages *s, struct write_figures *f, struct rig_lo
 		r->round += load.rounds;
 		took = rig_elapsed_s(r) - begin;
 	}
-	if (i < (unsigned)s->pairs && !child_stopped())
+	if (i < (unsigned)s->pairs && !lacks[0] && !child_stopped())
 		note(f->cpu, r->peers[0].name, "%u of %.0f rounds, for want of time", i, s->pairs);
 	for (unsigned k = 0; k < r->count && optional; k++)
 		if (lacks[k] && rival_running(&r->peers[k]))

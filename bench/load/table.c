@@ -94,7 +94,7 @@ void table_print(const json_t *root, FILE *to)
 			fprintf(to, "      %s\n", results_text(o, "queries"));
 	}
 	json_array_foreach(json_object_get(root, "problems"), i, o)
-	    fprintf(to, "%s  %s\n", i ? "" : "What failed\n", json_string_value(o));
+	    fprintf(to, "%s  %s\n", i ? "" : "What failed or was left out\n", json_string_value(o));
 	fprintf(to,
 	    "  \"6.42x [6.31-6.60]\": how often the first server is better, median and spread of pairs; %.0f s in all\n",
 	    results_number(root, "seconds"));

@@ -55,6 +55,14 @@ open(out, "a").write("}")
 p = run("report", out, "--html", html)
 ok(p.returncode == 1 and "results.json: line" in p.stderr, f"a broken file is named: {p.stderr.strip()}")
 
+# More than any machine does in a second: it is left out, and nobody has failed.
+p = run("compare", "--server", f"kymod={KYMOD}", "--peer", f"two={KYMOD}", "--dir", top, "--limit", "1s", "--series", "1000000", "--rounds", "100", "--only", "write,paced", "--out", out)
+r = json.load(open(out))
+ok(p.returncode == 0 and r["problems"] and all("for want of time (--limit 1s)" in line for line in r["problems"]), f"what the limit cuts off is listed, and no failure: {p.returncode} {r['problems']}")
+ok(not any(s.get("values") for f in r["figures"] if f["id"].startswith("rw1_") for s in f["servers"]), "and has no figure")
+p = run("report", out, "--table", "-")
+ok(p.returncode == 0 and "failed" not in p.stdout, f"the table does not say failed: {p.stdout}")
+
 p = run("mixed", *BASE, "--series", "500", "--clients", "2", "--pace-rate", "500", "--seconds", "1", "--pairs", "1", "--queries", queries, "--out", out)
 note(p.stdout)
 r = json.load(open(out))
