@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +26,8 @@ static volatile sig_atomic_t stopped;
 
 static void on_signal(int sig)
 {
-	stopped = sig;
+	if (!stopped || sig != SIGALRM)
+		stopped = sig;
 }
 
 void child_watch(void)
@@ -34,12 +37,25 @@ void child_watch(void)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
+	sigaction(SIGALRM, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
 bool child_stopped(void)
 {
 	return stopped != 0;
+}
+
+void child_limit(double seconds)
+{
+	struct itimerval t = { .it_value = { .tv_sec = (time_t)seconds,
+		                   .tv_usec = (suseconds_t)((seconds - floor(seconds)) * 1e6) } };
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+bool child_late(void)
+{
+	return stopped == SIGALRM;
 }
 
 static double since_s(uint64_t begin_ns)
@@ -142,10 +158,12 @@ static int spawn(const char *const *argv, const cpu_set_t *cpus, int out, int er
 	int parent = getpid(), pid = fork();
 	if (!pid)
 		become(argv, cpus, out, err, parent);
-	if (pid < 0)
+	if (pid < 0) {
 		errbuf_set(eb, ERR_IO, "%s: %s", argv[0], strerror(errno));
-	else
+	} else {
+		setpgid(pid, pid); /* whoever is first: it can be signalled from here on */
 		children[slot] = pid;
+	}
 	return pid;
 }
 
@@ -173,18 +191,27 @@ bool child_alive(int pid, int *status)
 	return false;
 }
 
+static void signal_group(int pid, int sig)
+{
+	if (kill(-pid, sig))
+		kill(pid, sig);
+}
+
 double child_end(int pid, int sig, double limit_s)
 {
 	uint64_t begin = clock_real_mono_ns();
 	bool killed = sig == SIGKILL;
-	kill(pid, sig);
+	signal_group(pid, sig);
 	while (child_alive(pid, NULL)) {
 		if (!killed && since_s(begin) > limit_s) {
-			kill(pid, SIGKILL);
+			signal_group(pid, SIGKILL);
 			killed = true;
 		}
 		usleep(2000);
 	}
+	/* Its own children, which others wait for now: they do not write where we remove. */
+	for (uint64_t left = clock_real_mono_ns(); !kill(-pid, SIGKILL) && since_s(left) < 2;)
+		usleep(2000);
 	return since_s(begin);
 }
 

@@ -20,6 +20,9 @@
 /* SIGINT, SIGTERM and SIGHUP set child_stopped() from here on, and waiting ends early. */
 void child_watch(void);
 bool child_stopped(void);
+/* From then on child_stopped(), too: the time is over. */
+void child_limit(double seconds);
+bool child_late(void); /* it was the time, nobody's signal */
 
 /* "0,2-3". ERR_BADDATA: no list of CPUs that this process may use. */
 MUST_CHECK enum err child_cpus_parse(const char *text, cpu_set_t *out, struct errbuf *eb);
@@ -32,7 +35,10 @@ void child_cpus_text(const cpu_set_t *cpus, char *out, size_t cap);
 int child_start(const char *const *argv, const cpu_set_t *cpus, const char *log, struct errbuf *eb);
 /* It has not ended. One that has is forgotten; *status (or NULL) is as of waitpid(2) then. */
 bool child_alive(int pid, int *status);
-/* Sends sig, and SIGKILL after limit_s. Returns the seconds it took to end. */
+/*
+ * Sends sig to it and to what it started in its group, and SIGKILL after limit_s. Returns the
+ * seconds it took to end. What is left of its group is killed.
+ */
 double child_end(int pid, int sig, double limit_s);
 /*
  * Runs argv to its end, at most limit_s: out and err (both cleared first) are what it printed.

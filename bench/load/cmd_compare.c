@@ -64,6 +64,7 @@ static void run_size(struct stages *s, uint64_t series, bool first)
 	struct rig *r = &s->rig;
 	s->series = series;
 	s->first_size = first;
+	memset(s->lacks, 0, sizeof(s->lacks));
 	r->round = 0;
 	/* The last sample is some minutes old at the end: nobody calls it too new or unripe. */
 	r->start_ms =
@@ -96,8 +97,7 @@ static int finish(struct stages *s, const char *out)
 	struct errbuf eb;
 	errbuf_init(&eb);
 	rig_say_end();
-	if (child_stopped())
-		rig_problem(r, "stopped: what was not measured is missing");
+	bool stopped = rig_stopped(r);
 	rig_tell_servers(r);
 	results_close(r->root, rig_elapsed_s(r));
 	table_print(r->root, stdout);
@@ -105,7 +105,7 @@ static int finish(struct stages *s, const char *out)
 		fprintf(stderr, "kymobench compare: %s\n", eb.text);
 		r->failed = true;
 	}
-	bool failed = r->failed, stopped = child_stopped();
+	bool failed = r->failed;
 	rig_release(r);
 	return stopped ? 130 : failed ? 1 : 0;
 }
@@ -190,7 +190,7 @@ int cmd_compare(int argc, char **argv)
 	s.rig.limit_s = limit ? cmd_duration_s(limit, "limit") : quick ? 180 : full ? 3600 : 900;
 	if (queries)
 		snprintf(s.rig.queries, sizeof(s.rig.queries), "%s", queries);
-	if (rig_open(&s.rig, argc, argv, &eb)) {
+	if (!results_writable(out, &eb) || rig_open(&s.rig, argc, argv, &eb)) {
 		fprintf(stderr, "kymobench compare: %s\n", eb.text);
 		child_clean();
 		return 2;

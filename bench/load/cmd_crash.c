@@ -49,6 +49,18 @@ struct crash {
 	struct errbuf eb;
 };
 
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+	interrupted = sig;
+}
+
+static bool was_interrupted(void)
+{
+	return interrupted != 0;
+}
+
 static void body_ended(void *arg, const struct fleet_body *b, bool taken)
 {
 	struct crash *c = arg;
@@ -124,7 +136,7 @@ static void wait_for_load(const struct crash *c, uint64_t taken)
 		if (t.taken > taken)
 			return;
 		usleep(10000);
-	} while ((double)(clock_real_mono_ns() - begin) / 1e9 < c->start_s);
+	} while (!interrupted && (double)(clock_real_mono_ns() - begin) / 1e9 < c->start_s);
 }
 
 static enum err kill_again_and_again(struct crash *c)
@@ -133,13 +145,15 @@ static enum err kill_again_and_again(struct crash *c)
 	for (unsigned k = 0; k < (unsigned)c->kills && !e; k++) {
 		struct fleet_tally t;
 		fleet_tally(c->pacer.fleet, &t);
-		pause_s(uptime(c, k));
+		if (!interrupted)
+			pause_s(uptime(c, k));
 		wait_for_load(c, t.taken);
-		bool last = k + 1 == (unsigned)c->kills;
+		bool last = k + 1 == (unsigned)c->kills || interrupted;
 		victim_end(&c->v, SIGKILL);
 		if (last)
 			load_end(c);
-		e = start(c);
+		if (!interrupted)
+			e = start(c);
 		if (isatty(STDERR_FILENO))
 			fprintf(stderr, "\r\033[Kcrash  %u of %.0f kills, slowest start %.2f s",
 			    k + 1, c->kills, c->slowest_s);
@@ -191,6 +205,7 @@ static enum err read_all(struct crash *c)
 	ledger_fill(c->ledger, again);
 	loadgen_free(again);
 	httpc_init(&r.http, &c->v.url);
+	r.http.stop = was_interrupted;
 	readback_flush(&r.http, c->v.kind);
 	loadgen_names(c->gen, read_name, &r);
 	httpc_release(&r.http);
@@ -316,6 +331,11 @@ static void parse(struct crash *c, int argc, char **argv)
 static void prepare(struct crash *c)
 {
 	static char url[64];
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
 	c->v.port = (unsigned)c->port;
 	make_dir(c);
 	errbuf_init(&c->eb);
@@ -344,25 +364,28 @@ int cmd_crash(int argc, char **argv)
 	parse(&c, argc, argv);
 	prepare(&c);
 	uint64_t begin = clock_real_mono_ns();
+	c.v.stop = was_interrupted;
 	enum err e = start(&c);
 	if (!e) {
 		load_begin(&c);
 		e = kill_again_and_again(&c);
 	}
 	c.seconds = (double)(clock_real_mono_ns() - begin) / 1e9;
-	if (!e)
+	if (!e && !interrupted)
 		e = read_all(&c);
-	if (e)
+	if (interrupted)
+		fprintf(stderr, "kymobench crash: stopped\n");
+	else if (e)
 		fprintf(stderr, "kymobench crash: %s\n", c.eb.text);
 	else
 		tell(&c);
-	victim_end(&c.v, SIGTERM);
-	bool bad = e || c.result.lost || c.result.ghosts || c.result.wrong;
-	if (bad || c.keep)
+	victim_end(&c.v, interrupted ? SIGKILL : SIGTERM);
+	bool bad = e || c.result.lost || c.result.ghosts || c.result.wrong || !c.result.acknowledged;
+	if ((bad && !interrupted) || c.keep)
 		fprintf(stderr, "kymobench crash: its directory is left: %s\n", c.v.dir);
 	else
 		nftw(c.v.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	ledger_free(c.ledger);
 	loadgen_free(c.gen);
-	return bad ? 1 : 0;
+	return interrupted ? 130 : bad ? 1 : 0;
 }

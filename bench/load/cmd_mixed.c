@@ -70,6 +70,14 @@ static struct rig_load load_of(const struct mixed *m)
 static void take_writes(struct mixed *m, struct rival *p, const struct rig_wrote *w, unsigned together)
 {
 	bool there = isfinite(w->samples) && w->samples > 0;
+	char behind[RESULTS_HUMAN_MAX + 32];
+	json_t *const figures[] = { m->write_p50[together], m->write_p99[together],
+		m->write_cost[together], m->query_p50[together], m->query_p99[together],
+		m->query_rate[together] };
+	if (child_stopped())
+		return;
+	for (unsigned i = 0; i < (together ? 6 : 3) && rig_fell_behind(w, behind, sizeof(behind)); i++)
+		results_apart(figures[i], p->name, behind);
 	results_value(m->write_p50[together], p->name, there ? w->p50_ms : NAN);
 	results_value(m->write_p99[together], p->name, there ? w->p99_ms : NAN);
 	results_value(m->write_cost[together], p->name, there ? w->per_s : NAN);
@@ -217,8 +225,7 @@ static int finish(struct mixed *m, const char *out)
 	struct errbuf eb;
 	errbuf_init(&eb);
 	rig_say_end();
-	if (child_stopped())
-		rig_problem(r, "stopped: what was not measured is missing");
+	bool stopped = rig_stopped(r);
 	rig_tell_servers(r);
 	results_close(r->root, rig_elapsed_s(r));
 	tell_costs(m);
@@ -230,7 +237,7 @@ static int finish(struct mixed *m, const char *out)
 	bool failed = r->failed;
 	rig_release(r);
 	shapes_free(&m->shapes);
-	return child_stopped() ? 130 : failed ? 1 : 0;
+	return stopped ? 130 : failed ? 1 : 0;
 }
 
 static void run(struct mixed *m)
@@ -308,7 +315,8 @@ int cmd_mixed(int argc, char **argv)
 	m.rig.limit_s = cmd_duration_s(limit, "limit");
 	if (queries)
 		snprintf(m.rig.queries, sizeof(m.rig.queries), "%s", queries);
-	if (rig_open(&m.rig, argc, argv, &eb) || shapes_load(m.rig.queries, &m.shapes, &eb)) {
+	if (!results_writable(out, &eb) || rig_open(&m.rig, argc, argv, &eb) ||
+	    shapes_load(m.rig.queries, &m.shapes, &eb)) {
 		fprintf(stderr, "kymobench mixed: %s\n", eb.text);
 		child_clean();
 		return 2;

@@ -99,7 +99,8 @@ static bool run_once(struct plan *p, struct server *s, const struct shape *q, un
 	int status = httpc_do(&s->http, "GET", path, "", NULL, 0, &off);
 	int why = errno;
 	s->ms[round] = (double)(clock_real_mono_ns() - begin) / 1e6;
-	s->cpu_ms[round] = s->pid ? (double)(procstat_cpu_ns(s->pid) - cpu) / 1e6 : 0;
+	s->cpu_ms[round] =
+	    s->pid ? fmax(0, (double)(int64_t)(procstat_cpu_ns(s->pid) - cpu)) / 1e6 : 0;
 	if (status != 200) {
 		p->failed++;
 		if (status > 0)

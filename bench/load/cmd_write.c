@@ -3,6 +3,7 @@
  * prepared before the clock starts, in waves that fit --memory. Ends with one JSON line, whose
  * fields bench/README.md tells.
  */
+#include <errno.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/load/child.h"
 #include "bench/load/cmd.h"
 #include "bench/load/loadargs.h"
 #include "bench/load/pacer.h"
@@ -48,19 +50,15 @@ struct write_run {
 static void pin(const char *cpus)
 {
 	cpu_set_t set;
-	CPU_ZERO(&set);
-	for (const char *p = cpus; *p;) {
-		char *end;
-		unsigned long cpu = strtoul(p, &end, 10);
-		if (end == p || cpu >= CPU_SETSIZE)
-			break;
-		CPU_SET(cpu, &set);
-		p = *end == ',' ? end + 1 : end;
-	}
-	if (sched_setaffinity(0, sizeof(set), &set)) {
-		perror("kymobench write: --cpu");
-		exit(2);
-	}
+	struct errbuf eb;
+	errbuf_init(&eb);
+	enum err e = child_cpus_parse(cpus, &set, &eb);
+	if (!e && sched_setaffinity(0, sizeof(set), &set))
+		e = errbuf_set(&eb, ERR_IO, "%s", strerror(errno));
+	if (!e)
+		return;
+	fprintf(stderr, "kymobench write: --cpu: %s\n", eb.text);
+	exit(2);
 }
 
 static void look(const struct write_run *w, struct procstat *s)
@@ -198,6 +196,11 @@ static void put_loops(const struct write_run *w)
 	printf("]");
 }
 
+static double asked_per_s(const struct write_run *w)
+{
+	return (double)loadgen_series(w->gen) / w->pace_s;
+}
+
 static void put_paced(const struct write_run *w)
 {
 	double first = (double)w->tally.first_samples, create = w->created.cpu_s - w->begin.cpu_s,
@@ -207,6 +210,7 @@ static void put_paced(const struct write_run *w)
 	printf(",\"create_p50_ms\":%.2f,\"create_p99_ms\":%.2f", ms(w, FLEET_FIRST, 0.5),
 	    ms(w, FLEET_FIRST, 0.99));
 	put_speed(w, samples);
+	printf(",\"asked_per_s\":%.0f", asked_per_s(w));
 	printf(",\"server_cpu_s\":%.2f,\"samples_per_cpu_s\":%.0f,\"cores\":%.4f", cpu,
 	    cpu > 0 ? samples / cpu : 0, w->seconds > 0 ? cpu / w->seconds : 0);
 	put_loops(w);
@@ -238,6 +242,8 @@ static void put_text(const char *s)
 	for (; *s; s++) {
 		if (*s == '"' || *s == '\\')
 			printf("\\%c", *s);
+		else if ((unsigned char)*s >= 0x80)
+			putchar('?'); /* of a server: it may be no UTF-8 */
 		else if ((unsigned char)*s >= 0x20)
 			putchar(*s);
 		else
@@ -296,7 +302,7 @@ static void tell_refusals(const struct write_run *w)
 		    "kymobench write: stopped, nothing of %llu requests was taken: POST %s://%s:%s%s%s answers: %.*s\n",
 		    (unsigned long long)t->requests, u->tls ? "https" : "http", u->host, u->port,
 		    u->prefix, w->l.path, len, t->why);
-	else if (t->failed || t->retries)
+	else if (t->why[0])
 		fprintf(stderr, "kymobench write: first refusal: %.*s\n", len, t->why);
 	if (t->written_wrong)
 		fprintf(stderr,

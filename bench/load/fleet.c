@@ -198,22 +198,32 @@ static void tally_failed(struct fleet *f, const struct fleet_body *b)
 static void tally_answer(struct fleet *f, const struct fleet_body *b)
 {
 	const struct lane_call *call = &b->call;
-	uint64_t took = call->ended_ns - call->sent_ns;
 	bool refused = call->status == 429 || call->status == 503;
-	f->tally.requests++;
+	f->tally.requests += 1 + call->repeats;
+	f->tally.retries += call->repeats;
 	f->tally.refused += refused;
-	sampleset_add(&f->sets[refused   ? FLEET_REFUSED
-	                      : b->first ? FLEET_FIRST
-	                                 : FLEET_LATENCY],
-	    took);
-	if (!refused && !b->first)
-		sampleset_add(&f->sets[FLEET_SPAN], took);
+	if (refused)
+		sampleset_add(&f->sets[FLEET_REFUSED], call->ended_ns - call->sent_ns);
 	if (f->tally.why[0] || (call->status >= 200 && call->status < 300))
 		return;
 	if (call->status < 0)
 		snprintf(f->tally.why, sizeof(f->tally.why), "%s", call->text);
 	else
 		snprintf(f->tally.why, sizeof(f->tally.why), "%d %s", call->status, call->text);
+}
+
+/* Only of what was taken: a server that refuses at once is not a fast one. */
+static void time_taken(struct fleet *f, const struct fleet_body *b)
+{
+	const struct lane_call *call = &b->call;
+	uint64_t took = call->ended_ns - call->sent_ns, since_due = took;
+	sampleset_add(&f->sets[b->first ? FLEET_FIRST : FLEET_LATENCY], took);
+	if (b->at_s >= 0) {
+		since_due = call->ended_ns - due_of(f, b);
+		sampleset_add(&f->sets[FLEET_DUE], since_due);
+	}
+	if (!b->first)
+		sampleset_add(&f->sets[FLEET_SPAN], since_due);
 }
 
 /* True: it is over with it, one way or the other. */
@@ -225,8 +235,7 @@ static bool judge(struct conn *c, struct fleet_body *b)
 	tally_answer(f, b);
 	if (good) {
 		tally_taken(f, b);
-		if (b->at_s >= 0)
-			sampleset_add(&f->sets[FLEET_DUE], b->call.ended_ns - due_of(f, b));
+		time_taken(f, b);
 		return true;
 	}
 	bool later = status < 0 || status >= 500;

@@ -58,12 +58,12 @@ struct fleet_tally {
 	char why[LANE_TEXT_MAX + 32]; /* the first refusal */
 };
 enum fleet_set {
-	FLEET_FIRST,   /* answers of the first round */
-	FLEET_LATENCY, /* of the others */
+	FLEET_FIRST,   /* answers 2xx of the first round */
+	FLEET_LATENCY, /* of the others: answered - sent, the last time */
 	FLEET_REFUSED, /* answers 429 and 503 */
 	FLEET_LATE,    /* sent - due */
-	FLEET_DUE,     /* answered - due */
-	FLEET_SPAN,    /* as FLEET_LATENCY, since the last fleet_span */
+	FLEET_DUE,     /* answered 2xx - due */
+	FLEET_SPAN, /* FLEET_DUE, or FLEET_LATENCY where nothing is due, since the last fleet_span */
 	FLEET_SETS
 };
 

@@ -16,6 +16,10 @@
 #include <unistd.h>
 
 #include "bench/load/access.h"
+#include "core/base/clock.h"
+
+#define LOOK_US    200000       /* between looks whether to give up */
+#define ANSWER_MAX (1ull << 32) /* bytes: more is no answer */
 
 enum err httpc_url_parse(const char *url, struct httpc_url *out, struct errbuf *eb)
 {
@@ -67,6 +71,8 @@ void httpc_init(struct httpc *c, const struct httpc_url *url)
 	c->fd = -1;
 	c->ssl = NULL;
 	c->h2 = false;
+	c->until_ns = c->repeats = 0;
+	c->stop = NULL;
 	buf_init(&c->in);
 }
 
@@ -85,14 +91,33 @@ void httpc_release(struct httpc *c)
 	buf_release(&c->in);
 }
 
-static int connect_to(const struct httpc_url *u)
+static bool hurried(const struct httpc *c)
 {
+	return c->until_ns || c->stop;
+}
+
+static bool gives_up(const struct httpc *c)
+{
+	if (!(c->until_ns && clock_real_mono_ns() > c->until_ns) && !(c->stop && c->stop()))
+		return false;
+	errno = ETIMEDOUT;
+	return true;
+}
+
+static int connect_to(const struct httpc *c)
+{
+	const struct httpc_url *u = &c->url;
+	const struct timeval look = { .tv_usec = LOOK_US };
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
 	if (getaddrinfo(u->host, u->port, &hints, &list))
 		return -1;
 	int fd = -1;
 	for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
 		fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
+		if (fd >= 0 && hurried(c)) {
+			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &look, sizeof(look));
+			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &look, sizeof(look));
+		}
 		if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen)) {
 			close(fd);
 			fd = -1;
@@ -150,7 +175,7 @@ static bool connect_tls(struct httpc *c)
 
 static bool connect_now(struct httpc *c)
 {
-	c->fd = connect_to(&c->url);
+	c->fd = connect_to(c);
 	return c->fd >= 0 && (!c->url.tls || connect_tls(c));
 }
 
@@ -205,7 +230,7 @@ static bool more(struct httpc *c)
 	ssize_t n;
 	do
 		n = recv_some(c, c->in.data + c->in.len, c->in.cap - c->in.len);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || (errno == EAGAIN && hurried(c))) && !gives_up(c));
 	if (n == 0)
 		errno = ECONNRESET;
 	if (n <= 0)
@@ -242,6 +267,8 @@ static bool read_chunked(struct httpc *c, size_t off)
 		}
 		size_t size = strtoul((char *)c->in.data + in, NULL, 16);
 		in = (size_t)(eol + 2 - (char *)c->in.data);
+		if (size > ANSWER_MAX || in > ANSWER_MAX)
+			return false;
 		while (c->in.len < in + size + 2) {
 			if (!more(c))
 				return false;
@@ -269,13 +296,19 @@ static int exchange(struct httpc *c, struct iovec *v, int count, bool head_only,
 	size_t off = (size_t)(end + 4 - (char *)c->in.data);
 	end[2] = 0;
 	const char *head = (const char *)c->in.data;
-	int status = (int)strtol(head + 9, NULL, 10);
+	int status = !strncmp(head, "HTTP/1.", 7) && head[7] && head[8]
+	    ? (int)strtol(head + 9, NULL, 10)
+	    : -1;
 	const char *length = header(head, "Content-Length"),
 	           *coding = header(head, "Transfer-Encoding"), *conn = header(head, "Connection");
 	bool closing = conn && !strncasecmp(conn, "close", 5);
 	size_t want = length ? strtoul(length, NULL, 10) : 0;
 	bool chunked = coding && !strncasecmp(coding, "chunked", 7);
 	*body_off = off;
+	if (status < 100 || status > 999 || want > ANSWER_MAX) {
+		errno = EPROTO;
+		return -1;
+	}
 	if (!head_only && status != 204) {
 		if (chunked && !read_chunked(c, off))
 			return -1;
@@ -315,8 +348,9 @@ int httpc_do(struct httpc *c, const char *method, const char *path, const char *
 		int e = errno;
 		hang_up(c);
 		errno = e;
-		if (fresh || attempt)
+		if (fresh || attempt || e == ETIMEDOUT || e == EPROTO)
 			return -1;
+		c->repeats++;
 	}
 }
 

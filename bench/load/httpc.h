@@ -25,6 +25,10 @@ struct httpc {
 	int fd;             /* -1 = not connected */
 	struct ssl_st *ssl; /* over it, for https */
 	bool h2; /* set before the first use: TLS asks for HTTP/2, which others speak over it */
+	/* Set before the first use: waiting ends with ETIMEDOUT then (real monotonic; 0: never), */
+	uint64_t until_ns;
+	bool (*stop)(void); /* or soon after this says so (NULL: never does) */
+	uint64_t repeats;   /* exchanges that were begun anew on a new connection */
 	struct buf in;
 };
 void httpc_init(struct httpc *c, const struct httpc_url *url);

@@ -68,7 +68,9 @@ static void no_answer(struct lane_call *c, const char *why)
 static void send_h1(struct lane *l, struct lane_call *c)
 {
 	size_t off = 0;
+	uint64_t before = l->http.repeats;
 	c->status = httpc_do(&l->http, "POST", l->o.path, l->o.headers, c->body, c->len, &off);
+	c->repeats = l->http.repeats - before;
 	if (c->status < 0)
 		no_answer(c, "no answer (no server there, or it closed the connection)");
 	for (unsigned i = 0; i < 3 && c->status >= 0; i++) {
@@ -336,6 +338,7 @@ void lane_free(struct lane *l)
 void lane_send(struct lane *l, struct lane_call *c)
 {
 	c->status = 0;
+	c->repeats = 0;
 	c->_at = c->_text_len = 0;
 	c->text[0] = 0;
 	c->written[0] = c->written[1] = c->written[2] = -1;

@@ -24,6 +24,7 @@ struct lane_call {
 	int status;         /* -1: none, the text says why */
 	int64_t written[3]; /* samples, histograms, exemplars of Remote Write 2.0; -1: not told */
 	uint64_t sent_ns, ended_ns;
+	uint64_t repeats;         /* sent so often once more, as the kept connection was closed */
 	char text[LANE_TEXT_MAX]; /* of an answer that is not 2xx: how its body begins */
 	struct list_link _link;
 	size_t _at, _text_len;

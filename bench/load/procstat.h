@@ -1,4 +1,7 @@
-/* procstat - CPU time over all threads and memory of another process, from /proc. */
+/*
+ * procstat - CPU time over all threads and memory of another process, from /proc. What the process
+ * has started itself is counted with it: a server may be behind a script.
+ */
 #ifndef BENCH_LOAD_PROCSTAT_H
 #define BENCH_LOAD_PROCSTAT_H
 
@@ -16,7 +19,10 @@ struct procstat_thread {
 };
 /* CPU time of the threads whose name begins so, at most max; how many there are. */
 unsigned procstat_threads(int pid, const char *name, struct procstat_thread *out, unsigned max);
-/* CPU time of the threads that there are, to the microsecond; 0: no such process. */
+/*
+ * CPU time of the threads that there are, to the microsecond; 0: no such process. It is less than
+ * before when a thread has ended.
+ */
 uint64_t procstat_cpu_ns(int pid);
 MUST_CHECK enum err procstat_read(int pid, struct procstat *out);
 /*

@@ -232,6 +232,8 @@ static void table_cell(struct buf *out, const json_t *f, const json_t *row)
 		buf_add_str(out, tried ? "failed" : "-");
 	else
 		number_of(out, row, "median", results_text(f, "unit"));
+	if (tried && results_text(row, "apart")[0])
+		element(out, "<small>", results_text(row, "apart"), "</small>");
 	if (ratio) {
 		buf_add_str(out, "<small>");
 		ratio_of(out, ratio, "median");
@@ -298,6 +300,8 @@ static void bar_of(struct buf *out, const json_t *root, const json_t *f, const j
 		number_of(out, row, "max", unit);
 		buf_add_str(out, "</span>");
 	}
+	if (results_text(row, "apart")[0])
+		element(out, " <span class=\"soft\">", results_text(row, "apart"), "</span>");
 	buf_add_str(out, "</span></div>");
 	svgchart_bar(out, results_number(row, "median"), results_number(row, "min"),
 	    results_number(row, "max"), max, colour_of(root, results_text(row, "name")));

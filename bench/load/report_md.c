@@ -44,6 +44,11 @@ static void value(struct buf *out, const json_t *f, const json_t *row)
 	}
 	results_human(median, results_text(f, "unit"), text);
 	buf_add_str(out, text);
+	if (results_text(row, "apart")[0]) {
+		buf_add_str(out, " (");
+		report_md_text(out, results_text(row, "apart"));
+		buf_add_u8(out, ')');
+	}
 	if (!ratio)
 		return;
 	results_human_ratio(results_number(ratio, "median"), r[0]);

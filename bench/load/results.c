@@ -129,6 +129,13 @@ void results_note(json_t *figure, const char *server, const char *text)
 	json_decref(holder);
 }
 
+void results_apart(json_t *figure, const char *server, const char *why)
+{
+	json_t *row = row_of(figure, server);
+	if (!results_text(row, "apart")[0])
+		set_text(row, "apart", why);
+}
+
 void results_point(
     json_t *root, const char *title, const char *unit, const char *server, double t_s, double value)
 {
@@ -198,14 +205,14 @@ static void close_figure(json_t *figure, const char *first)
 	const json_t *base = results_of(figure, first);
 	size_t i, base_n = 0;
 	json_t *row;
-	double *b = base ? values_of(base, &base_n) : NULL;
+	double *b = base && !results_text(base, "apart")[0] ? values_of(base, &base_n) : NULL;
 	json_array_foreach(json_object_get(figure, "servers"), i, row)
 	{
 		size_t n;
 		double *v = values_of(row, &n);
 		struct spread s = spread_of(v, n);
 		set_spread(row, &s);
-		if (b && row != base) {
+		if (b && row != base && !results_text(row, "apart")[0]) {
 			struct spread r = spread_ratio(b, v, n < base_n ? n : base_n, less);
 			json_t *ratio = json_object();
 			set_spread(ratio, &r);
@@ -230,6 +237,16 @@ void results_close(json_t *root, double seconds)
 		if (!json_array_size(json_object_get(json_array_get(figures, i), "servers")))
 			json_array_remove(figures, i);
 	json_array_foreach(json_object_get(root, "figures"), i, f) close_figure(f, first);
+}
+
+bool results_writable(const char *out, struct errbuf *eb)
+{
+	FILE *f = out && strcmp(out, "-") ? fopen(out, "a") : stdout;
+	if (!f)
+		errbuf_set(eb, ERR_IO, "--out %s: %s", out, strerror(errno));
+	else if (f != stdout)
+		fclose(f);
+	return f != NULL;
 }
 
 enum err results_save(const json_t *root, const char *path, struct errbuf *eb)

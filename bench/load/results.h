@@ -7,7 +7,7 @@
  *    "figures": [{"id": "rw1_grouped_100000", "group": "Writes", "title": "...",
  *                 "unit": "samples/CPU-s", "better": "more",
  *                 "servers": [{"name": "kymod", "values": [4.1e6, null], "median": 4.1e6,
- *                              "min": ..., "max": ..., "notes": ["..."],
+ *                              "min": ..., "max": ..., "notes": ["..."], "apart": "why",
  *                              "ratio": {"median": 6.1, "min": 5.9, "max": 6.4, "pairs": 3}}]}],
  *    "queries": [{"query": "...", "equal": false, "difference": "...",
  *                 "servers": [{"name": "kymod", "ms": 1.2, "cpu_ms": 1.1}]}],
@@ -16,7 +16,8 @@
  *    "problems": ["..."]}
  *
  * The first server is the one that others are compared with; a ratio says how often it is better
- * than this one, round by round, and null stands for a round that failed.
+ * than this one, round by round, and null stands for a round that failed. A row that stands apart
+ * was not measured under the others' conditions, as it says: nothing is compared with it.
  *
  * Thread: one. Memory: jansson's counts. A file may be anybody's: results_load checks every shape
  * and size that the rest relies on.
@@ -42,6 +43,8 @@ json_t *results_figure(json_t *root, const char *id, const char *group, const ch
     const char *unit, const char *better);
 void results_value(json_t *figure, const char *server, double value); /* NaN: it failed */
 void results_note(json_t *figure, const char *server, const char *text);
+/* No ratio is made of this server's row; why stands beside its figure. The first reason stays. */
+void results_apart(json_t *figure, const char *server, const char *why);
 /* One point of a line over time; the line comes into being with its first one. */
 void results_point(json_t *root, const char *title, const char *unit, const char *server,
     double t_s, double value);
@@ -49,6 +52,8 @@ void results_problem(json_t *root, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Medians, spreads and ratios of all figures. */
 void results_close(json_t *root, double seconds);
 
+/* Asked before the work: false, with the reason, when out (NULL, "-" too) cannot be written. */
+bool results_writable(const char *out, struct errbuf *eb);
 MUST_CHECK enum err results_save(const json_t *root, const char *path, struct errbuf *eb);
 /*
  * A file of this form, or the one JSON line that "kymobench write" prints, of which figures of one

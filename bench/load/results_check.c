@@ -101,7 +101,7 @@ static enum err a_server(const json_t *o, const struct place *p)
 
 static enum err a_row(const json_t *o, const struct place *p)
 {
-	static const char *const keys[] = { "name", NULL },
+	static const char *const keys[] = { "name", "apart", NULL },
 	                         *const figures[] = { "median", "min", "max", "ms", "cpu_ms", NULL };
 	const json_t *ratio = json_object_get(o, "ratio");
 	enum err e = texts(o, p, keys);
@@ -161,9 +161,12 @@ static const struct {
 	{ "p50_us", "answer to a write, median", "ms", "less", 1e-3 },
 	{ "p99_us", "answer to a write, 99th percentile", "ms", "less", 1e-3 },
 	{ "max_us", "answer to a write, longest", "ms", "less", 1e-3 },
-	{ "p50_ms", "answer to a write, median", "ms", "less", 1 },
-	{ "p99_ms", "answer to a write, 99th percentile", "ms", "less", 1 },
-	{ "max_ms", "answer to a write, longest", "ms", "less", 1 },
+	{ "asked_per_s", "samples per second that were to be sent", "", "more", 1 },
+	{ "due_p50_ms", "answer to a write since it was due, median", "ms", "less", 1 },
+	{ "due_p99_ms", "answer to a write since it was due, 99th percentile", "ms", "less", 1 },
+	{ "p50_ms", "answer to a write since it was sent, median", "ms", "less", 1 },
+	{ "p99_ms", "answer to a write since it was sent, 99th percentile", "ms", "less", 1 },
+	{ "max_ms", "answer to a write since it was sent, longest", "ms", "less", 1 },
 	{ "rss_mb", "memory (RSS)", "bytes", "less", 1 << 20 },
 	{ "anon_mb", "memory of its own (anonymous)", "bytes", "less", 1 << 20 },
 	{ "peak_rss_mb", "memory (RSS), highest", "bytes", "less", 1 << 20 },

@@ -15,6 +15,9 @@
 #include "core/base/clock.h"
 
 #define START_LIMIT_S 60.0
+#define CLEAN_S       5.0  /* of the time there is: to end servers and remove directories */
+#define BEHIND_PART   1.02 /* of the time that a paced run was to take */
+#define BEHIND_S      0.25
 
 bool rig_add_peer(void *arg, const char *value)
 {
@@ -114,6 +117,7 @@ enum err rig_open(struct rig *r, int argc, char **argv, struct errbuf *eb)
 		return errbuf_set(
 		    eb, ERR_BADDATA, "--ports %g: 1024 to %d", r->ports, 65535 - 2 * RIVALS_MAX);
 	child_watch();
+	child_limit(fmax(r->limit_s - CLEAN_S, r->limit_s / 2));
 	enum err e = find_servers(r, eb);
 	if (!e)
 		e = share_cpus(r, eb);
@@ -174,6 +178,8 @@ void rig_problem(struct rig *r, const char *fmt, ...)
 {
 	char text[2048];
 	va_list ap;
+	if (child_stopped()) /* what ends then has not failed */
+		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -181,6 +187,19 @@ void rig_problem(struct rig *r, const char *fmt, ...)
 	fprintf(stderr, "kymobench %s: %s\n", r->command, text);
 	results_problem(r->root, "%s", text);
 	r->failed = true;
+}
+
+bool rig_stopped(struct rig *r)
+{
+	if (!child_stopped())
+		return false;
+	if (child_late())
+		results_problem(r->root,
+		    "the time is over (--limit %.0fs): what was under way, and what follows it, is left out",
+		    r->limit_s);
+	else
+		results_problem(r->root, "stopped: what was not measured is missing");
+	return !child_late();
 }
 
 void rig_start_all(struct rig *r)
@@ -308,11 +327,11 @@ static void why_of(const struct buf *err, char *out, size_t cap)
 	}
 }
 
-static void no_figures(struct rig_wrote *w)
+void rig_no_figures(struct rig_wrote *w)
 {
 	*w = (struct rig_wrote){ .samples = NAN, .failed = NAN, .requests = NAN, .seconds = NAN };
 	w->per_s = w->per_cpu_s = w->cpu_s = w->cores = NAN;
-	w->p50_ms = w->p99_ms = w->late_p99_ms = w->read_back = NAN;
+	w->p50_ms = w->p99_ms = w->late_p99_ms = w->asked_per_s = w->read_back = NAN;
 }
 
 static void read_figures(const json_t *o, struct rig_wrote *w)
@@ -332,8 +351,23 @@ static void read_figures(const json_t *o, struct rig_wrote *w)
 		snprintf(
 		    w->verify_error, sizeof(w->verify_error), "values that are read back differ");
 	w->late_p99_ms = results_number(o, "late_p99_ms");
-	w->p50_ms = isfinite(us50) ? us50 / 1000 : results_number(o, "p50_ms");
-	w->p99_ms = isfinite(us99) ? us99 / 1000 : results_number(o, "p99_ms");
+	w->asked_per_s = results_number(o, "asked_per_s");
+	/* A request that could not be sent in time has waited, too. */
+	w->p50_ms = isfinite(us50) ? us50 / 1000 : results_number(o, "due_p50_ms");
+	w->p99_ms = isfinite(us99) ? us99 / 1000 : results_number(o, "due_p99_ms");
+}
+
+bool rig_fell_behind(const struct rig_wrote *w, char *out, size_t cap)
+{
+	char rate[RESULTS_HUMAN_MAX];
+	/* Answers of the last requests come behind the last moment that something is due. */
+	double due_s = w->asked_per_s > 0 ? w->samples / w->asked_per_s : INFINITY;
+	if (!isfinite(w->asked_per_s) || !isfinite(w->per_s) ||
+	    (!(w->failed > 0) && w->seconds <= due_s * BEHIND_PART + BEHIND_S))
+		return false;
+	results_human(w->per_s, "", rate);
+	snprintf(out, cap, "at %s samples/s", rate);
+	return true;
 }
 
 bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, struct rig_wrote *out)
@@ -342,7 +376,7 @@ bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, stru
 	struct errbuf eb;
 	int status = 0;
 	json_t *lines = NULL;
-	no_figures(out);
+	rig_no_figures(out);
 	(void)r;
 	errbuf_init(&eb);
 	buf_init(&text);
@@ -373,7 +407,7 @@ bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, stru
 	errbuf_init(&eb);
 	double left = r->limit_s - rig_elapsed_s(r);
 	if (!rival_running(p)) {
-		no_figures(out);
+		rig_no_figures(out);
 		snprintf(out->why, sizeof(out->why), "the server does not run");
 		return false;
 	}
@@ -385,7 +419,7 @@ bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, stru
 		return false;
 	}
 	if (rig_write_begin(r, p, load, &job, &eb)) {
-		no_figures(out);
+		rig_no_figures(out);
 		snprintf(out->why, sizeof(out->why), "%s", eb.text);
 		return false;
 	}

@@ -79,9 +79,11 @@ void rig_say_end(void);
 double rig_elapsed_s(const struct rig *r);
 /* Whether what takes about need_s can still be done within this part of the time there is. */
 bool rig_may(const struct rig *r, double need_s, double part);
-/* Kept in the results; the command then ends with status 1. */
+/* Kept in the results; the command then ends with status 1. Nothing once child_stopped(). */
 void rig_problem(struct rig *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* At the end: somebody stopped it. That, or that the time was over, stands in the results. */
+bool rig_stopped(struct rig *r);
 void rig_tell_servers(struct rig *r); /* into the results, as they were started last */
 
 /* All on fresh directories; a server that does not start is a problem, and is left out. */
@@ -99,19 +101,26 @@ struct rig_load {
 };
 struct rig_wrote { /* NaN: not told */
 	double samples, failed, requests, seconds, per_s, cpu_s, per_cpu_s, cores;
-	double p50_ms, p99_ms, late_p99_ms;
+	double p50_ms, p99_ms; /* of answers; at a pace since they were due */
+	double late_p99_ms, asked_per_s;
 	double read_back;       /* samples of these rounds that the server then holds */
 	char verify_error[256]; /* why it could not be asked, or what else differs; "" */
 	/* what was refused, or why there are no figures; "" = all went well */
 	char why[ERRBUF_SIZE];
 	bool cut; /* no figures, since the time of --limit was up: nobody's failure */
 };
+/*
+ * At a pace: true when less came through than was to be sent. Figures of such a run are of another
+ * load than the others'; out is "at 41.2 k samples/s".
+ */
+bool rig_fell_behind(const struct rig_wrote *w, char *out, size_t cap);
 /* One run of "kymobench write"; false: no figures at all. */
 bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, struct rig_wrote *out);
 /* Of a run that did not go well, among the problems; one that was cut is no failure. */
 void rig_tell(struct rig *r, const struct rival *p, const char *what, const struct rig_wrote *w);
 MUST_CHECK enum err rig_write_begin(struct rig *r, struct rival *p, const struct rig_load *load,
     struct child_job *job, struct errbuf *eb);
+void rig_no_figures(struct rig_wrote *w); /* all NaN and "" */
 bool rig_write_finish(struct rig *r, struct child_job *job, double limit_s, struct rig_wrote *out);
 bool rig_writes_v2(struct rig *r); /* this kymobench can write Remote Write 2.0 */
 /* The one JSON object, or array of them by line, that a command of kymobench prints; or NULL. */

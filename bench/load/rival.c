@@ -18,6 +18,8 @@
 #include "core/base/num.h"
 
 #define STOP_LIMIT_S   60.0
+#define HURRY_LIMIT_S  10.0 /* the same, once we are to stop */
+#define READY_LIMIT_S  5.0  /* of one question whether it is ready */
 #define MERGE_LIMIT_S  120u
 #define MERGE_QUIET_S  4u
 #define ANSWER_LIMIT_S 120.0
@@ -394,13 +396,15 @@ static void last_words(const struct rival *p, char *out, size_t cap)
 		fclose(f);
 }
 
-static int ask_port(int port, const char *method, const char *path, struct buf *answer)
+static int ask_port(int port, const char *method, const char *path, double limit_s, struct buf *answer)
 {
 	struct httpc c;
 	struct httpc_url u = { .host = "127.0.0.1" };
 	size_t off = 0;
 	snprintf(u.port, sizeof(u.port), "%d", port);
 	httpc_init(&c, &u);
+	c.until_ns = clock_real_mono_ns() + (uint64_t)(limit_s * 1e9);
+	c.stop = child_stopped;
 	int status = httpc_do(&c, method, path, "", NULL, 0, &off);
 	if (status > 0 && answer) {
 		buf_clear(answer);
@@ -415,7 +419,7 @@ int rival_ask(struct rival *p, const char *method, const char *path, struct buf 
 	char whole[4096];
 	const char *prefix = traits[p->kind].query_prefix;
 	snprintf(whole, sizeof(whole), "%s%s", prefix ? prefix : "", path);
-	return ask_port(p->port, method, whole, answer);
+	return ask_port(p->port, method, whole, ANSWER_LIMIT_S, answer);
 }
 
 static bool says_ready(const struct rival *p)
@@ -424,9 +428,9 @@ static bool says_ready(const struct rival *p)
 	const char *path = traits[p->kind].ready_path;
 	if (path)
 		return ask_port(p->kind == RIVAL_THANOS ? p->more_port : p->port, "GET", path,
-		           NULL) == 200;
+		           READY_LIMIT_S, NULL) == 200;
 	for (size_t i = 0; i < COUNT_OF(tried); i++)
-		if (ask_port(p->port, "GET", tried[i], NULL) == 200)
+		if (ask_port(p->port, "GET", tried[i], READY_LIMIT_S, NULL) == 200)
 			return true;
 	return false;
 }
@@ -487,7 +491,8 @@ bool rival_running(struct rival *p)
 
 double rival_stop(struct rival *p, int sig)
 {
-	double s = p->pid ? child_end(p->pid, sig, STOP_LIMIT_S) : 0;
+	double s =
+	    p->pid ? child_end(p->pid, sig, child_stopped() ? HURRY_LIMIT_S : STOP_LIMIT_S) : 0;
 	p->pid = 0;
 	return s;
 }

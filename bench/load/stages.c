@@ -130,6 +130,20 @@ static bool note_missing(
 	return true;
 }
 
+/* Memory, files and answers of a server that holds less than the others are not compared. */
+static void tell_lacking(struct stages *s, json_t *f)
+{
+	for (unsigned i = 0; i < s->rig.count; i++)
+		if (s->lacks[i] && results_of(f, s->rig.peers[i].name))
+			results_apart(f, s->rig.peers[i].name, "holds less than was sent");
+}
+
+/* After a load that all are to hold. */
+static void judge_held(struct stages *s, const struct rival *p, const struct rig_wrote *w)
+{
+	s->lacks[p - s->rig.peers] |= !(w->samples > 0) || w->failed > 0 || w->read_back < w->samples;
+}
+
 void stages_create(struct stages *s)
 {
 	struct rig *r = &s->rig;
@@ -141,10 +155,13 @@ void stages_create(struct stages *s)
 		struct rival *p = &r->peers[k];
 		rig_say(r, "new series: %s", p->name);
 		rig_write(r, p, &load, &w);
-		value(f, p, &w, w.per_cpu_s > 0 ? w.per_cpu_s : NAN);
+		if (child_stopped())
+			return;
+		bool missing = note_missing(s, f, p, &w);
+		value(f, p, &w, w.per_cpu_s > 0 && !missing ? w.per_cpu_s : NAN);
+		judge_held(s, p, &w);
 		if (!note_failures(s, f, p, &w))
 			rig_tell(r, p, "new series", &w);
-		note_missing(s, f, p, &w);
 	}
 	r->round++;
 }
@@ -159,6 +176,8 @@ static bool one_write(struct stages *s, struct write_figures *f, struct rival *p
 {
 	struct rig_wrote w;
 	rig_write(&s->rig, p, load, &w);
+	if (child_stopped())
+		return false;
 	bool good = note_failures(s, f->cpu, p, &w);
 	bool missing = note_missing(s, f->cpu, p, &w);
 	/* Of a run of which a part was refused, what was taken still cost what it cost. */
@@ -169,6 +188,8 @@ static bool one_write(struct stages *s, struct write_figures *f, struct rival *p
 		value(f->p50, p, &w, some ? w.p50_ms : NAN);
 		value(f->p99, p, &w, some ? w.p99_ms : NAN);
 	}
+	if (!optional)
+		judge_held(s, p, &w);
 	if (!good && (w.cut || !optional) && !child_stopped())
 		rig_tell(&s->rig, p, results_text(f->cpu, "title"), &w);
 	return good && !missing;
@@ -181,8 +202,11 @@ static void fill(struct stages *s, struct rival *p, uint64_t first, uint64_t end
 	struct rig_wrote w;
 	load.first = first;
 	rig_say(&s->rig, "the same data by 1.0: %s", p->name);
-	if (end > first && !child_stopped() && (!rig_write(&s->rig, p, &load, &w) || w.failed > 0))
+	if (end == first || child_stopped())
+		return;
+	if (!rig_write(&s->rig, p, &load, &w) || w.failed > 0)
 		rig_tell(&s->rig, p, "the same data by 1.0", &w);
+	judge_held(s, p, &w);
 }
 
 /*
@@ -255,6 +279,7 @@ static void watch(struct stages *s, struct rival *p, struct child_job *job, doub
 	uint64_t begin = clock_real_mono_ns();
 	double t = 0;
 	uint64_t cpu = procstat_cpu_ns(p->pid);
+	double before = 0;
 	(void)job;
 	for (double next = 1; next < seconds && !child_stopped(); next = floor(t) + 1) {
 		struct procstat ps;
@@ -264,10 +289,11 @@ static void watch(struct stages *s, struct rival *p, struct child_job *job, doub
 		if (procstat_read(p->pid, &ps))
 			return;
 		results_point(s->rig.root, "cores used while it is written to at a pace", "",
-		    p->name, t, (double)(now - cpu) / 1e9 / 1.0);
+		    p->name, t, fmax(0, (double)(int64_t)(now - cpu)) / 1e9 / (t - before));
 		results_point(s->rig.root, "memory (RSS) while it is written to at a pace", "bytes",
 		    p->name, t, ps.rss_mb * (1 << 20));
 		cpu = now;
+		before = t;
 	}
 }
 
@@ -278,13 +304,39 @@ static bool paced_once(
 	struct child_job job;
 	struct errbuf eb;
 	errbuf_init(&eb);
+	rig_no_figures(w);
 	if (!rival_running(p) || rig_write_begin(r, p, load, &job, &eb)) {
-		snprintf(w->why, sizeof(w->why), "the server does not run");
+		snprintf(
+		    w->why, sizeof(w->why), "%s", eb.text[0] ? eb.text : "the server does not run");
 		return false;
 	}
 	if (draw)
 		watch(s, p, &job, (double)load->rounds * load->pace_s);
 	return rig_write_finish(r, &job, (double)load->rounds * load->pace_s + 60, w);
+}
+
+/* figures: cores, median and 99th percentile of answers. */
+static void take_paced(
+    struct stages *s, struct rival *p, json_t *const figures[3], const struct rig_wrote *w)
+{
+	const double values[] = { w->cores, w->p50_ms, w->p99_ms };
+	bool missing = note_missing(s, figures[0], p, w);
+	char behind[RESULTS_HUMAN_MAX + 32];
+	for (unsigned i = 0; i < 3; i++) {
+		results_value(figures[i], p->name, missing ? NAN : values[i]);
+		if (rig_fell_behind(w, behind, sizeof(behind)))
+			results_apart(figures[i], p->name, behind);
+	}
+	judge_held(s, p, w);
+	if (!note_failures(s, figures[0], p, w))
+		rig_problem(&s->rig, "%s: paced: %s", p->name, w->why);
+	if (rig_fell_behind(w, behind, sizeof(behind)))
+		note(figures[0], p->name,
+		    "the pace was not reached: %s, done %.1f s after the last was due: no ratio is of the same load",
+		    behind, w->seconds - w->samples / w->asked_per_s);
+	else if (w->late_p99_ms > 50)
+		note(figures[0], p->name, "the pace was not held: sent up to %.0f ms late (p99)",
+		    w->late_p99_ms);
 }
 
 void stages_paced(struct stages *s)
@@ -296,31 +348,24 @@ void stages_paced(struct stages *s)
 	load.pace_s = round_s;
 	number((uint64_t)s->pace_rate, rate);
 	snprintf(title, sizeof(title), "at %s samples/s: cores in use", rate);
-	json_t *cores = figure(s, "paced_cores", "Paced", title, "", "less");
-	snprintf(title, sizeof(title), "at %s samples/s: answer to a write, median", rate);
-	json_t *p50 = figure(s, "paced_p50", "Paced", title, "ms", "less");
-	snprintf(title, sizeof(title), "at %s samples/s: answer to a write, 99th percentile", rate);
-	json_t *p99 = figure(s, "paced_p99", "Paced", title, "ms", "less");
+	json_t *figures[3];
+	figures[0] = figure(s, "paced_cores", "Paced", title, "", "less");
+	snprintf(title, sizeof(title),
+	    "at %s samples/s: answer to a write since it was due, median", rate);
+	figures[1] = figure(s, "paced_p50", "Paced", title, "ms", "less");
+	snprintf(title, sizeof(title),
+	    "at %s samples/s: answer to a write since it was due, 99th percentile", rate);
+	figures[2] = figure(s, "paced_p99", "Paced", title, "ms", "less");
 	for (unsigned i = 0; i < 2 && (!i || rig_may(r, took, 0.65)) && !child_stopped(); i++) {
 		double begin = rig_elapsed_s(r);
 		load.first = r->round;
 		for (unsigned k = 0; k < r->count && !child_stopped(); k++) {
 			struct rival *p = &r->peers[rig_turn(r, i, k)];
-			struct rig_wrote w = {
-				.samples = NAN, .cores = NAN, .p50_ms = NAN, .p99_ms = NAN
-			};
+			struct rig_wrote w;
 			rig_say(r, "%s samples/s, round %u: %s", rate, i + 1, p->name);
 			paced_once(s, p, &load, !i, &w);
-			results_value(cores, p->name, w.cores);
-			results_value(p50, p->name, w.p50_ms);
-			results_value(p99, p->name, w.p99_ms);
-			note_missing(s, cores, p, &w);
-			if (!note_failures(s, cores, p, &w) && !child_stopped())
-				rig_problem(r, "%s: paced: %s", p->name, w.why);
-			if (w.late_p99_ms > 50)
-				note(cores, p->name,
-				    "the pace was not held: sent up to %.0f ms late (p99)",
-				    w.late_p99_ms);
+			if (!child_stopped())
+				take_paced(s, p, figures, &w);
 		}
 		r->round += load.rounds;
 		took = rig_elapsed_s(r) - begin;
@@ -339,6 +384,7 @@ void stages_memory(struct stages *s, const char *when)
 		bool there = rival_running(p) && !procstat_read(p->pid, &ps);
 		results_value(f, p->name, there ? ps.rss_mb * (1 << 20) : NAN);
 	}
+	tell_lacking(s, f);
 }
 
 void stages_disk(struct stages *s)
@@ -361,6 +407,8 @@ void stages_disk(struct stages *s)
 		rig_say(r, "flush and merge: %s", p->name);
 		results_value(before, p->name, rival_whole_bytes(p));
 		enum err e = rival_flush(p, &b, &eb);
+		if (child_stopped())
+			return;
 		results_value(files, p->name, e ? NAN : b.files / samples);
 		results_value(whole, p->name, e ? NAN : b.whole);
 		if (e == ERR_UNSUPPORTED)
@@ -370,6 +418,9 @@ void stages_disk(struct stages *s)
 		else
 			note(files, p->name, "%s", b.what);
 	}
+	tell_lacking(s, before);
+	tell_lacking(s, files);
+	tell_lacking(s, whole);
 }
 
 static const char *name_of_url(struct stages *s, const char *url)
@@ -470,6 +521,8 @@ static void run_queries(struct stages *s, const char *extra, json_t *ms, json_t 
 	size_t i;
 	json_array_foreach(lines, i, line) if (json_object_get(line, "query"))
 	    take_query(s, line, ms, cpu, keep);
+	tell_lacking(s, ms);
+	tell_lacking(s, cpu);
 	if (e && !child_stopped())
 		rig_problem(r, "queries: %s", eb.text);
 	else if (!e && (results_number(sum, "failed") > 0 || !json_object_get(sum, "queries")))
@@ -520,15 +573,22 @@ void stages_restart(struct stages *s)
 			if (!rival_running(p))
 				continue;
 			rig_say(r, "restart %u: %s", i + 1, p->name);
-			results_value(stop, p->name, rival_stop(p, SIGTERM));
+			double stop_s = rival_stop(p, SIGTERM);
+			if (child_stopped())
+				return;
+			results_value(stop, p->name, stop_s);
 			if (rival_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb)) {
 				ready_s = NAN;
+				if (child_stopped())
+					return;
 				rig_problem(r, "%s", eb.text);
 			}
 			results_value(start, p->name, ready_s);
 		}
 		took = rig_elapsed_s(r) - begin;
 	}
+	tell_lacking(s, stop);
+	tell_lacking(s, start);
 }
 
 /* Load that would go on for long; the server is killed in the midst of it, and started again. */
@@ -557,6 +617,8 @@ static void kill_one(struct stages *s, struct rival *p, json_t *ready)
 	if (child_stopped())
 		return;
 	if (rival_start(p, &r->server_cpus, START_LIMIT_S, &ready_s, &eb)) {
+		if (child_stopped())
+			return;
 		rig_problem(r, "after SIGKILL: %s", eb.text);
 		ready_s = NAN;
 	}
@@ -583,7 +645,7 @@ static void crash_one(struct stages *s, struct rival *p, json_t *lost)
 	buf_init(&out);
 	buf_init(&err);
 	snprintf(dir, sizeof(dir), "%s/crash-%d", r->dir, p->port);
-	if (rival_known_name(p, server, sizeof(server), &eb)) {
+	if (!p->top[0] || rival_known_name(p, server, sizeof(server), &eb)) {
 		rig_problem(r, "%s", eb.text);
 		return;
 	}
@@ -594,12 +656,17 @@ static void crash_one(struct stages *s, struct rival *p, json_t *lost)
 	json_t *lines = rig_json_lines(&out);
 	const json_t *o = json_array_get(lines, 0);
 	double acked = results_number(o, "acknowledged");
-	if (isfinite(acked)) {
+	if (child_stopped()) {
+		; /* nothing is said of half a run */
+	} else if (isfinite(acked) && !(acked > 0)) {
+		results_value(lost, p->name, NAN);
+		note(lost, p->name, "it acknowledged nothing");
+	} else if (isfinite(acked)) {
 		results_value(lost, p->name, results_number(o, "lost"));
 		number((uint64_t)acked, n);
 		note(lost, p->name, "of %s acknowledged, two kills; those of the last %.1f s of load",
 		    n, results_number(o, "lost_s"));
-	} else if (!child_stopped()) {
+	} else {
 		results_value(lost, p->name, NAN);
 		rig_problem(r, "%s: kill -9: %.*s", p->name, (int)(err.len < 500 ? err.len : 500),
 		    e             ? eb.text
@@ -625,6 +692,7 @@ void stages_crash(struct stages *s)
 		rig_say(r, "kill -9 under load, and start: %s", p->name);
 		kill_one(s, p, ready);
 	}
+	tell_lacking(s, ready);
 	for (unsigned i = 0; i < r->count && !child_stopped() && (!i || rig_may(r, 10, 1)); i++) {
 		struct rival *p = &r->peers[i];
 		rig_say(r, "kill -9 under load, and what is lost: %s", p->name);

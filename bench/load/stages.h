@@ -13,9 +13,10 @@ struct stages {
 	struct rig rig;
 	double pairs, rounds; /* of writes: how often, samples of each series in one */
 	double pace_rate, pace_s, query_rounds, restarts, crash_s;
-	const char *only; /* stages to run, "write,paced"; NULL = all */
-	uint64_t series;  /* of the servers that run now */
-	bool first_size;  /* the smallest number of series: what is measured once, is here */
+	const char *only;       /* stages to run, "write,paced"; NULL = all */
+	uint64_t series;        /* of the servers that run now */
+	bool lacks[RIVALS_MAX]; /* a server holds less than it was sent */
+	bool first_size;        /* the smallest number of series: what is measured once, is here */
 };
 /* On running servers, whose series come into being with the first round. */
 void stages_create(struct stages *s);

@@ -28,7 +28,9 @@ static void cell(const json_t *figure, const json_t *row, char *out, size_t cap)
 	results_human_ratio(results_number(r, "median"), ratio[0]);
 	results_human_ratio(results_number(r, "min"), ratio[1]);
 	results_human_ratio(results_number(r, "max"), ratio[2]);
-	if (!r)
+	if (results_text(row, "apart")[0])
+		snprintf(out, cap, "%s (%s)", value, results_text(row, "apart"));
+	else if (!r)
 		snprintf(out, cap, "%s", value);
 	else if (results_number(r, "pairs") < 2)
 		snprintf(out, cap, "%s  %s", value, ratio[0]);

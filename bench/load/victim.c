@@ -16,7 +16,8 @@
 
 #include "core/base/clock.h"
 
-#define LOOK_US 20000u
+#define LOOK_US   20000u
+#define ANSWER_NS 5000000000u /* of one question whether it is ready */
 
 static unsigned free_port(void)
 {
@@ -112,12 +113,15 @@ static char *flag_of(const struct victim *v, const char *flag)
 	return out;
 }
 
-static void child(const struct victim *v)
+static void child(const struct victim *v, int parent)
 {
 	char *argv[VICTIM_FLAGS_MAX + 8] = { (char *)(uintptr_t)v->program };
 	unsigned n = 1;
 	int log = open(v->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
 	for (unsigned i = 0; i < 4; i++)
 		if (v->texts[i][0])
 			argv[n++] = (char *)(uintptr_t)v->texts[i];
@@ -126,7 +130,6 @@ static void child(const struct victim *v)
 	if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
 		_exit(126);
 	signal(SIGPIPE, SIG_DFL);
-	setpgid(0, 0);
 	execvp(v->program, argv);
 	dprintf(2, "%s: %s\n", v->program, strerror(errno));
 	_exit(127);
@@ -137,6 +140,8 @@ static bool is_ready(const struct victim *v)
 	struct httpc h;
 	size_t off;
 	httpc_init(&h, &v->url);
+	h.until_ns = clock_real_mono_ns() + ANSWER_NS;
+	h.stop = v->stop;
 	const char *path = !strcmp(v->kind->name, "victoriametrics") ? "/health" : "/-/ready";
 	int status = httpc_do(&h, "GET", path, "", NULL, 0, &off);
 	httpc_release(&h);
@@ -162,13 +167,15 @@ static enum err with_log(const struct victim *v, const char *what, struct errbuf
 enum err victim_start(struct victim *v, double limit_s, double *ready_s, struct errbuf *eb)
 {
 	uint64_t begin = clock_real_mono_ns();
+	int parent = getpid();
 	v->pid = fork();
 	if (v->pid < 0) {
 		v->pid = 0;
 		return errbuf_set(eb, ERR_IO, "fork: %s", strerror(errno));
 	}
 	if (!v->pid)
-		child(v);
+		child(v, parent);
+	setpgid(v->pid, v->pid); /* whoever is first: it can be signalled from here on */
 	for (;;) {
 		if (waitpid(v->pid, NULL, WNOHANG) == v->pid) {
 			v->pid = 0;
@@ -177,6 +184,8 @@ enum err victim_start(struct victim *v, double limit_s, double *ready_s, struct 
 		*ready_s = (double)(clock_real_mono_ns() - begin) / 1e9;
 		if (is_ready(v))
 			return ERR_OK;
+		if (v->stop && v->stop())
+			return errbuf_set(eb, ERR_CANCELED, "stopped");
 		if (*ready_s > limit_s)
 			return with_log(v, "is not ready", eb);
 		usleep(LOOK_US);
@@ -187,8 +196,12 @@ void victim_end(struct victim *v, int sig)
 {
 	if (!v->pid)
 		return;
-	kill(v->pid, sig);
+	if (kill(-v->pid, sig))
+		kill(v->pid, sig);
 	while (waitpid(v->pid, NULL, 0) < 0 && errno == EINTR)
 		;
+	/* What it started itself, and we do not wait for, does not write on where we remove. */
+	for (unsigned i = 0; i < 1000 && !kill(-v->pid, SIGKILL); i++)
+		usleep(2000);
 	v->pid = 0;
 }

@@ -22,6 +22,7 @@ struct victim {
 	int flags_count;
 	char dir[400];
 	unsigned port;
+	bool (*stop)(void); /* waiting ends when it says so; NULL: never does */
 	/* made by victim_init */
 	const struct kind *kind;
 	struct httpc_url url;
@@ -36,7 +37,7 @@ MUST_CHECK enum err victim_init(struct victim *v, const char *kind, struct errbu
  */
 MUST_CHECK enum err victim_start(
     struct victim *v, double limit_s, double *ready_s, struct errbuf *eb);
-/* Sends the signal and waits for the end. */
+/* Sends the signal to it and to what it started, and waits for the end. */
 void victim_end(struct victim *v, int sig);
 
 #endif
