@@ -263,7 +263,7 @@ static void run(struct mixed *m)
 int cmd_mixed(int argc, char **argv)
 {
 	static struct mixed m = {
-		.rig = { .command = "mixed", .batch = 2000, .connections = 4, .series = 100000 },
+		.rig = { .command = "mixed", .batch = 2000, .connections = 4, .series = 100000, .settle_s = 30 },
 		.clients = 4,
 		.pairs = 3,
 		.rounds = 60,

@@ -63,7 +63,7 @@ enum fleet_set {
 	FLEET_REFUSED, /* answers 429 and 503 */
 	FLEET_LATE,    /* sent - due */
 	FLEET_DUE,     /* answered 2xx - due */
-	FLEET_SPAN, /* FLEET_DUE, or FLEET_LATENCY where nothing is due, since the last fleet_span */
+	FLEET_SPAN,    /* FLEET_DUE, or FLEET_LATENCY of what was never due, since fleet_span */
 	FLEET_SETS
 };
 

@@ -91,7 +91,7 @@ enum err procstat_read(int pid, struct procstat *out)
 	enum err e = add_cpu(pid, out);
 	if (!e)
 		e = add_memory(pid, out);
-	for (unsigned i = 1; i < n && !e; i++) /* one that has ended by now is counted as waited for */
+	for (unsigned i = 1; i < n && !e; i++) /* what has ended was waited for */
 		if (!add_cpu(family[i], out))
 			(void)add_memory(family[i], out);
 	return e;

@@ -282,6 +282,7 @@ enum err rig_write_begin(struct rig *r, struct rival *p, const struct rig_load *
 	word(&w, "--connections=%.0f", r->connections);
 	word(&w, "--retry=%g", load->retry_s);
 	word(&w, "--idle-limit=30");
+	word(&w, "--settle=%g", r->settle_s);
 	if (!load->no_verify)
 		word(&w, "--verify");
 	if (!load->no_pid)

@@ -23,7 +23,7 @@ struct rig {
 	struct rival peers[RIVALS_MAX];
 	unsigned count, chosen;                               /* chosen: named by --peer */
 	const char *server, *servers_on, *generator_on, *top; /* as on the command line */
-	double ports, batch, connections, series;
+	double ports, batch, connections, series, settle_s;
 	cpu_set_t server_cpus, generator_cpus;
 	char self[512], dir[512], queries[600];
 	json_t *root;
@@ -61,6 +61,10 @@ bool rig_add_peer(void *arg, const char *value); /* for --peer */
 	     .meta = "N",                                                                           \
 	     .help = "first of the ports of loopback to use, two a server (free ones)",             \
 	     .num = &(r).ports },                                                                   \
+     { .name = "settle",                                                                            \
+	     .meta = "S",                                                                           \
+	     .help = "wait at most so long until what was written can be read back (30)",           \
+	     .num = &(r).settle_s },                                                                \
      { .name = "batch", .meta = "N", .help = "samples per request (2000)", .num = &(r).batch },     \
  {                                                                                                  \
   .name = "connections", .meta = "N", .help = "connections that write (4)", .num = &(r).connections \

@@ -79,6 +79,7 @@ class Liar(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 65536  # head and body in one piece
     status, text, fields, metrics = 204, b"", {}, b""
+    length, chunk, closes, seen, slow_s = None, None, None, 0, 0  # closes: at the request of this number
 
     def answer(self, status, body, fields=()):
         self.send_response(status)
@@ -91,6 +92,16 @@ class Liar(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         Liar.paths.add((self.path, self.headers["Content-Type"], self.headers["X-Prometheus-Remote-Write-Version"]))
+        Liar.seen += 1
+        if Liar.seen == Liar.closes:
+            self.close_connection = True
+            return
+        time.sleep(Liar.slow_s)
+        if Liar.length or Liar.chunk:
+            how = "Content-Length: %s" % Liar.length if Liar.length else "Transfer-Encoding: chunked"
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n" % how.encode() + (Liar.chunk or Liar.text))
+            self.close_connection = True
+            return
         self.answer(Liar.status, Liar.text, Liar.fields)
 
     def do_GET(self):
@@ -119,6 +130,21 @@ ok(any("proto=io.prometheus.write.v2.Request" in p[1] and p[2] == "2.0.0" for p 
 Liar.status, Liar.text, Liar.fields = 400, b"partial: stored 3 of 500 samples", {}
 code, told, err = write(url, "--workload", "tsbs-cpu", "--targets", 50, "--batch", 500, "--rounds", 2)
 ok(code == 1 and told.get("failed") == 2 and told["rejected"] == 2 and told["partial"] == 2 and told["samples"] == 0 and "first refusal: 400 partial" in err, f"what is refused stands beside the figure: {told} {err!r}")
+ok(told["p50_us"] == 0, f"and no answer of a refusal counts as a fast one: {told}")
+Liar.status, Liar.text, Liar.length = 200, b"x", "99999999999999999999"
+code, told, err = write(url, "--workload", "tsbs-cpu", "--targets", 10, "--rounds", 1, "--retry", "0")
+ok(code == 1 and told.get("samples") == 0 and told["failed"] == 1, f"an answer without end is none: {told} {err!r}")
+Liar.length, Liar.chunk = None, b"fffffffffffffffe\r\n"
+code, told, err = write(url, "--workload", "tsbs-cpu", "--targets", 10, "--rounds", 1, "--retry", "0")
+ok(code == 1 and told.get("samples") == 0 and told["failed"] == 1, f"nor is such a chunk: {told} {err!r}")
+Liar.chunk, Liar.closes, Liar.seen = None, 2, 0
+code, told, err = write(url, "--workload", "tsbs-cpu", "--targets", 50, "--batch", 500, "--rounds", 3, "--connections", 1)
+ok(told.get("samples") == 1500 and told["retries"] >= 1 and told["requests"] == Liar.seen, f"what is sent once more on a new connection is counted, {Liar.seen} requests: {told} {err!r}")
+Liar.closes, Liar.slow_s = None, 0.5
+code, told, err = write(url, "--workload", "tsbs-cpu", "--targets", 50, "--batch", 500, "--rounds", 5, "--connections", 1, "--pace", "100ms")
+ok(told.get("samples") == 2500 and told["asked_per_s"] == 5000 and told["samples_per_s"] < 1250, f"a pace that was not reached is told: {told} {err!r}")
+ok(told["due_p99_ms"] >= 2000 > 400 and told["due_p99_ms"] > told["p99_ms"], f"an answer counts from when its request was due: {told}")
+Liar.slow_s = 0
 Liar.status, Liar.text = 204, b""
 for name, metrics, to, asked in (("victoriametrics", b'vm_app_version{version="victoria-metrics-1", short_version="v1"} 1\n', "/api/v1/write", "/api/v1/query"),
                                  ("mimir", b"mimir_build_info{} 1\n", "/api/v1/push", "/prometheus/api/v1/query"),
@@ -136,6 +162,13 @@ code, lines, err = bench("crash", "--server", KYMOD, "--kills", 3, "--uptime", "
 told = lines[0] if lines else {}
 ok(code == 0 and told.get("kills") == 3 and told["acknowledged"] > 1000 and told["lost"] == 0 and told["ghosts"] == 0 and told["wrong"] == 0 and "0 of them lost" in err, f"crash: nothing of kymod is lost: {lines} {err!r}")
 ok(not os.path.exists(path("crash")), "and its directory is gone")
+p = subprocess.Popen([BENCH, "crash", "--server", KYMOD, "--kills", "1000", "--series", "500", "--dir", path("stopped")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+while p.poll() is None and not os.path.exists(path("stopped") + "/data"):
+    time.sleep(0.02)
+p.send_signal(signal.SIGINT)
+out, err = p.communicate(timeout=600)
+ok(p.returncode == 130 and not out and "stopped" in err, f"Ctrl-C ends it with status 130 ({p.returncode}): {err!r}")
+ok(not os.path.exists(path("stopped")), "and leaves nothing")
 liar = path("liar")
 open(liar, "w").write("#!%s\n" % sys.executable + """
 import http.server, sys

@@ -3,12 +3,14 @@
  * anything on a page.
  */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "bench/load/child.h"
 #include "bench/load/dashboard.h"
+#include "bench/load/procstat.h"
 #include "bench/load/report.h"
 #include "bench/load/results.h"
 #include "bench/load/rival.h"
@@ -157,6 +159,57 @@ static void a_whole_run(void)
 	unlink(path);
 }
 
+/* As /proc tells it: 'Z' has ended and nobody has waited for it; 0: not there. */
+static char ended_state(int pid)
+{
+	char path[64], state = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	FILE *f = fopen(path, "r");
+	if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	if (f)
+		fclose(f);
+	return state;
+}
+
+/* The second server did not take the load that it was to take. */
+static void rows_apart(void)
+{
+	json_t *root = results_new("compare", 0, NULL);
+	results_server(root, "a", "", "", "");
+	results_server(root, "b", "", "", "");
+	results_server(root, "c", "", "", "");
+	json_t *f = results_figure(root, "x", "Paced", "cores", "", "less");
+	results_value(f, "a", 1);
+	results_value(f, "b", 2);
+	results_value(f, "c", 4);
+	results_apart(f, "b", "at 3 samples/s");
+	results_apart(f, "b", "another reason");
+	results_close(root, 3);
+	tap_ok(!json_object_get(results_of(f, "b"), "ratio") &&
+	        json_object_get(results_of(f, "c"), "ratio"),
+	    "no ratio is made of a row that stands apart");
+	const json_t *roots[] = { root };
+	struct buf page;
+	buf_init(&page);
+	report_md_table(root, &page);
+	buf_add_u8(&page, 0);
+	tap_is_str((char *)page.data,
+	    "| | a | b | c |\n| --- | --- | --- | --- |\n| cores | 1 | 2 (at 3 samples/s) | 4, **4.00x** |\n",
+	    "and why stands beside its figure");
+	buf_clear(&page);
+	report_html(roots, 1, &page);
+	buf_add_u8(&page, 0);
+	tap_ok(
+	    strstr((char *)page.data, "<small>at 3 samples/s</small>") != NULL, "on the page, too");
+	buf_release(&page);
+	results_apart(f, "a", "holds less than was sent");
+	json_object_del(json_array_get(json_object_get(f, "servers"), 2), "ratio");
+	results_close(root, 3);
+	tap_ok(!json_object_get(results_of(f, "c"), "ratio"), "nor against one that does");
+	json_decref(root);
+}
+
 static void line_of_write(void)
 {
 	char why[1024];
@@ -173,11 +226,12 @@ static void hostile_texts(void)
 	char why[1024];
 	json_t *root = parsed(
 	    "{\"kymobench\":1,\"command\":\"" HOSTILE "\",\"started\":\"" HOSTILE
-	    "\",\"arguments\":\"" HOSTILE "\",\"problems\":[\"" HOSTILE "\"],\"machine\":{\"" HOSTILE
-	    "\":\"" HOSTILE "\"},\"servers\":[{\"name\":\"" HOSTILE "\",\"version\":\"" HOSTILE
-	    "\",\"command\":\"" HOSTILE "\",\"promise\":\"" HOSTILE "\",\"queries\":\"" HOSTILE
-	    "\"}],\"figures\":[{\"title\":\"" HOSTILE "\",\"group\":\"" HOSTILE
-	    "\",\"unit\":\"" HOSTILE "\",\"better\":\"" HOSTILE "\",\"servers\":[{\"name\":\"" HOSTILE
+	    "\",\"arguments\":\"" HOSTILE "\",\"problems\":[\"" HOSTILE
+	    "\"],\"machine\":{\"" HOSTILE "\":\"" HOSTILE "\"},\"servers\":[{\"name\":\"" HOSTILE
+	    "\",\"version\":\"" HOSTILE "\",\"command\":\"" HOSTILE "\",\"promise\":\"" HOSTILE
+	    "\",\"queries\":\"" HOSTILE "\"}],\"figures\":[{\"title\":\"" HOSTILE
+	    "\",\"group\":\"" HOSTILE "\",\"unit\":\"" HOSTILE "\",\"better\":\"" HOSTILE
+	    "\",\"servers\":[{\"name\":\"" HOSTILE "\",\"apart\":\"" HOSTILE
 	    "\",\"values\":[1],\"median\":1,\"min\":-1e308,\"max\":1e308,\"notes\":[\"" HOSTILE
 	    "\"],\"ratio\":{\"median\":1e308,\"min\":0,\"max\":1e308,\"pairs\":9}}]}],\"queries\":[{\"query\":\"" HOSTILE
 	    "\",\"difference\":\"" HOSTILE "\",\"servers\":[]}],\"lines\":[{\"title\":\"" HOSTILE
@@ -254,6 +308,35 @@ static void lists_of_cpus(void)
 	}
 }
 
+/* A server behind a script: its CPU time counts, and it ends with the script. */
+static void families(void)
+{
+	const char *const script[] = { "sh", "-c",
+		"sh -c 'echo $$; while :; do :; done' & wait; exit", NULL };
+	char dir[200], log[220], text[32] = "";
+	struct procstat ps = { 0 };
+	struct errbuf eb;
+	errbuf_init(&eb);
+	TAP_OK(!child_dir(".", dir, sizeof(dir), &eb));
+	snprintf(log, sizeof(log), "%s/log", dir);
+	int pid = child_start(script, NULL, log, &eb);
+	while (ps.cpu_s < 0.05 && !procstat_read(pid, &ps))
+		usleep(1000);
+	tap_ok(ps.cpu_s >= 0.05 && procstat_cpu_ns(pid) >= 40000000, "%.2f s of CPU", ps.cpu_s);
+	FILE *f = fopen(log, "r");
+	tap_ok(f && fgets(text, sizeof(text), f), "what the script started says who it is");
+	if (f)
+		fclose(f);
+	child_end(pid, SIGKILL, 60);
+	/* Whoever adopts it may not have waited for it yet: then it is a zombie, without CPU time. */
+	int inner = (int)strtol(text, NULL, 10);
+	tap_ok(inner > 1, "a process (%d)", inner);
+	for (unsigned i = 0; i < 60000 && !kill(inner, 0) && ended_state(inner) != 'Z'; i++)
+		usleep(1000);
+	tap_ok(kill(inner, 0) || ended_state(inner) == 'Z', "and it has ended with the script");
+	child_dir_drop(dir);
+}
+
 /* What runs, what it prints, when it is ended; and directories. */
 static void children(void)
 {
@@ -279,6 +362,7 @@ static void children(void)
 	child_clean();
 	tap_ok(access(dir, F_OK) != 0, "the directory is gone");
 	tap_ok(!child_alive(pid, NULL), "and so is the child");
+	families();
 	buf_release(&out);
 	buf_release(&err);
 }
@@ -308,6 +392,7 @@ int main(void)
 	numbers_for_people();
 	broken_files();
 	a_whole_run();
+	rows_apart();
 	line_of_write();
 	hostile_texts();
 	scales();
