@@ -56,12 +56,14 @@ void results_close(json_t *root, double seconds);
 bool results_writable(const char *out, struct errbuf *eb);
 MUST_CHECK enum err results_save(const json_t *root, const char *path, struct errbuf *eb);
 /*
- * A file of this form, or the one JSON line that "kymobench write" prints, of which figures of one
+ * A file of this form, or the lines that "kymobench write" or "soak" print, of which figures of one
  * server are made. ERR_IO, ERR_TOOBIG, ERR_BADDATA with what is wrong and where.
  */
 MUST_CHECK enum err results_load(const char *path, json_t **out, struct errbuf *eb);
 MUST_CHECK enum err results_parse(
     const char *text, size_t len, const char *path, json_t **out, struct errbuf *eb);
+
+json_t *results_of_lines(const char *bytes, size_t len, const char *path); /* NULL: no such lines */
 
 /* For readers: never NULL, never out of shape. */
 const char *results_text(const json_t *o, const char *key);         /* "" when there is none */

@@ -146,72 +146,23 @@ static enum err check_all(const json_t *root, const struct place *p)
 	return e ? e : every(root, "problems", RESULTS_FIGURES_MAX, p, a_text);
 }
 
-/* "p99_us": {title, unit, factor}. */
-static const struct {
-	const char *key, *title, *unit, *better;
-	double factor;
-} known[] = {
-	{ "samples", "samples taken", "", "more", 1 },
-	{ "failed", "requests that failed", "", "less", 1 },
-	{ "refused", "requests that were refused", "", "less", 1 },
-	{ "retries", "requests that were repeated", "", "less", 1 },
-	{ "samples_per_s", "samples per second", "", "more", 1 },
-	{ "samples_per_cpu_s", "samples per server-CPU-second", "", "more", 1 },
-	{ "cores", "cores of the server", "", "less", 1 },
-	{ "p50_us", "answer to a write, median", "ms", "less", 1e-3 },
-	{ "p99_us", "answer to a write, 99th percentile", "ms", "less", 1e-3 },
-	{ "max_us", "answer to a write, longest", "ms", "less", 1e-3 },
-	{ "asked_per_s", "samples per second that were to be sent", "", "more", 1 },
-	{ "due_p50_ms", "answer to a write since it was due, median", "ms", "less", 1 },
-	{ "due_p99_ms", "answer to a write since it was due, 99th percentile", "ms", "less", 1 },
-	{ "p50_ms", "answer to a write since it was sent, median", "ms", "less", 1 },
-	{ "p99_ms", "answer to a write since it was sent, 99th percentile", "ms", "less", 1 },
-	{ "max_ms", "answer to a write since it was sent, longest", "ms", "less", 1 },
-	{ "rss_mb", "memory (RSS)", "bytes", "less", 1 << 20 },
-	{ "anon_mb", "memory of its own (anonymous)", "bytes", "less", 1 << 20 },
-	{ "peak_rss_mb", "memory (RSS), highest", "bytes", "less", 1 << 20 },
-};
-
-/* The line of "kymobench write": one server, one value each. */
-static json_t *from_line(const json_t *line, const char *path)
-{
-	const char *name = strrchr(path, '/');
-	char arguments[1] = "", *argv[] = { arguments };
-	json_t *root = results_new("write", 0, argv);
-	results_server(root, "server", "", "", "");
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-		double v = results_number(line, known[i].key);
-		if (isfinite(v))
-			results_value(results_figure(root, known[i].key, name ? name + 1 : path,
-			                  known[i].title, known[i].unit, known[i].better),
-			    "server", v * known[i].factor);
-	}
-	results_close(
-	    root, isfinite(results_number(line, "seconds")) ? results_number(line, "seconds") : 0);
-	json_object_set_new(root, "started", json_string(""));
-	return root;
-}
-
 enum err results_parse(
     const char *bytes, size_t len, const char *path, json_t **out, struct errbuf *eb)
 {
 	json_error_t why;
 	struct place p = { .path = path, .eb = eb };
-	json_t *root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &why);
+	json_t *root;
 	enum err e;
-	*out = NULL;
+	if ((*out = results_of_lines(bytes, len, path)) != NULL)
+		return ERR_OK;
+	root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &why);
 	if (!root)
 		return errbuf_set(eb, ERR_BADDATA, "%s: line %d, column %d: %s", path, why.line,
 		    why.column, why.text);
 	const json_t *version = json_object_get(root, "kymobench");
-	if (!version && json_is_number(json_object_get(root, "samples"))) {
-		*out = from_line(root, path);
-		json_decref(root);
-		return ERR_OK;
-	}
 	if (!json_is_integer(version))
 		e = errbuf_set(eb, ERR_BADDATA,
-		    "%s: no results of kymobench: a \"kymobench\": 1 is wanted, or a line of \"kymobench write\"",
+		    "%s: no results of kymobench: a \"kymobench\": 1 is wanted, or lines of \"kymobench write\" or \"soak\"",
 		    path);
 	else if (json_integer_value(version) != 1)
 		e = errbuf_set(eb, ERR_BADDATA,

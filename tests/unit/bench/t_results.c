@@ -217,6 +217,25 @@ static void line_of_write(void)
 	tap_ok(root && json_array_size(json_object_get(root, "figures")) == 3,
 	    "a line of kymobench write is a result, too %s", why);
 	json_decref(root);
+	root = parsed(
+	    "{\"at_s\":1,\"rss_mb\":10,\"cores\":0.5,\"write_p99_ms\":3}\n"
+	    "{\"at_s\":2,\"rss_mb\":12,\"cores\":0.5,\"write_p99_ms\":2}\n"
+	    "{\"summary\":true,\"seconds\":2,\"failed\":3,\"query_failures\":0,"
+	    "\"rss_mb\":{\"mean\":11,\"slope_per_h\":2,\"error_per_h\":1,\"trend\":\"grows\"}}\n",
+	    why);
+	const json_t *lines = json_object_get(root, "lines");
+	const json_t *first = json_array_get(json_object_get(json_array_get(lines, 0), "servers"), 0);
+	tap_ok(json_array_size(lines) == 3 && json_array_size(json_object_get(first, "points")) == 2,
+	    "lines of kymobench soak are drawn over their time %s", why);
+	tap_ok(json_array_size(json_object_get(root, "problems")) == 2 &&
+	        json_array_size(json_object_get(root, "figures")) == 1,
+	    "what grows and what failed is told");
+	json_decref(root);
+	root = parsed(
+	    "{\"at_s\":1,\"rss_mb\":\"<b>\"}\n[\n{\"at_s\":[]}\n\xff{}\n{\"summary\":true,\"rss_mb\":7}",
+	    why);
+	tap_ok(root && !json_array_size(json_object_get(root, "figures")), "of broken lines nothing");
+	json_decref(root);
 }
 
 #define HOSTILE "<script>alert(1)</script>\\\"'&amp;|`*_[x](javascript:1)\\u0001\\n# \\uffff"
