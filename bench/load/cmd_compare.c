@@ -112,7 +112,9 @@ static int finish(struct stages *s, const char *out)
 
 int cmd_compare(int argc, char **argv)
 {
-	static struct stages s = { .rig = { .command = "compare", .batch = 2000, .connections = 4, .settle_s = 30 } };
+	static struct stages s = {
+		.rig = { .command = "compare", .batch = 2000, .connections = 4, .settle_s = 30 }
+	};
 	struct sizes sizes = { .count = 0 };
 	const char *out = NULL, *queries = NULL, *limit = NULL;
 	bool quick = false, full = false;

@@ -262,14 +262,16 @@ static void run(struct mixed *m)
 
 int cmd_mixed(int argc, char **argv)
 {
-	static struct mixed m = {
-		.rig = { .command = "mixed", .batch = 2000, .connections = 4, .series = 100000, .settle_s = 30 },
+	static struct mixed m = { .rig = { .command = "mixed",
+		                      .batch = 2000,
+		                      .connections = 4,
+		                      .series = 100000,
+		                      .settle_s = 30 },
 		.clients = 4,
 		.pairs = 3,
 		.rounds = 60,
 		.pace_rate = 100000,
-		.seconds = 10
-	};
+		.seconds = 10 };
 	const char *out = NULL, *queries = NULL, *limit = "15m";
 	bool alone = false;
 	const struct cmd_arg args[] = {

@@ -413,7 +413,7 @@ bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, stru
 		return false;
 	}
 	if (left <= 0) {
-		no_figures(out);
+		rig_no_figures(out);
 		snprintf(out->why, sizeof(out->why), "left out for want of time (--limit %.0fs)",
 		    r->limit_s);
 		out->cut = true;
