@@ -13,6 +13,7 @@
 
 #include "bench/load/child.h"
 #include "bench/load/cmd.h"
+#include "bench/load/hostinfo.h"
 #include "bench/load/loadargs.h"
 #include "bench/load/pacer.h"
 #include "bench/load/procstat.h"
@@ -22,6 +23,7 @@
 #include "core/base/num.h"
 
 #define LOOPS_MAX 64u
+#define SYNC_KIB  64u     /* --disk: such pieces are written and synced */
 #define BACK_S    86400.0 /* without a pace, --duration: round 0 is so long ago */
 #define AHEAD_MS  300000  /* and rounds after now by more than this are not sent */
 
@@ -30,8 +32,9 @@ struct write_run {
 	const char *pace, *duration;
 	double rounds, first, pid, memory_mb, idle_s, lead, every_s, settle_s;
 	bool create, human, verify;
-	const char *cpu;
+	const char *cpu, *disk;
 	/* the run */
+	struct hostinfo_sync sync; /* --disk */
 	struct loadgen *gen;
 	struct rwbody *body;
 	struct fleet *fleet;
@@ -272,6 +275,15 @@ static void put_held(const struct write_run *w)
 	put_text(w->held_why.text);
 }
 
+static void put_sync(const struct write_run *w)
+{
+	if (w->disk)
+		printf(",\"sync_p50_ms\":%.2f,\"sync_p99_ms\":%.2f,\"sync_max_ms\":%.1f",
+		    w->sync.p50_ms, w->sync.p99_ms, w->sync.max_ms);
+	else
+		printf(",\"sync_p50_ms\":null,\"sync_p99_ms\":null,\"sync_max_ms\":null");
+}
+
 static void put_line(const struct write_run *w)
 {
 	const struct loadgen_opts *g = &w->l.gen;
@@ -280,6 +292,7 @@ static void put_line(const struct write_run *w)
 		put_paced(w);
 	else
 		put_fast(w);
+	put_sync(w);
 	printf(",\"rss_mb\":%.1f,\"anon_mb\":%.1f,\"peak_rss_mb\":%.1f", w->end.rss_mb,
 	    w->end.anon_mb, w->end.peak_mb);
 	put_held(w);
@@ -332,6 +345,10 @@ static void tell_people(const struct write_run *w)
 	if (w->pace)
 		fprintf(stderr, "; sent late: p50 %.1f ms, p99 %.1f ms", ms(w, FLEET_LATE, 0.5),
 		    ms(w, FLEET_LATE, 0.99));
+	if (w->disk)
+		fprintf(stderr,
+		    "\nthe disk's own sync of %u KiB: p50 %.2f ms, p99 %.2f ms, longest %.1f ms",
+		    SYNC_KIB, w->sync.p50_ms, w->sync.p99_ms, w->sync.max_ms);
 	fprintf(stderr,
 	    "\n%s series, %s a sample on the wire; %llu failed, %llu repeated, %llu refused",
 	    progress_count((double)loadgen_series(w->gen), a),
@@ -406,6 +423,11 @@ static void parse(struct write_run *w, int argc, char **argv)
 		    .help = "wait at most so long for idleness (600)",
 		    .num = &w->idle_s },
 		{ .name = "cpu", .meta = "LIST", .help = "run on these CPUs, e.g. 1", .text = &w->cpu },
+		{ .name = "disk",
+		    .meta = "DIR",
+		    .help =
+		        "a directory on the server's disk: first measure what a sync takes there, to see beside the answers",
+		    .text = &w->disk },
 		{ .name = "memory",
 		    .meta = "MB",
 		    .help =
@@ -446,6 +468,16 @@ static double back_rounds(const struct write_run *w, uint64_t rounds)
 	int64_t step = w->l.step ? (int64_t)(cmd_duration_s(w->l.step, "step") * 1000)
 	                         : loadgen_step_ms(w->l.gen.workload);
 	return w->first + (step > 0 ? BACK_S * 1000 / (double)step : 0);
+}
+
+/* Before anything is sent, while nothing else syncs. */
+static bool measure_disk(struct write_run *w)
+{
+	int err = hostinfo_sync(w->disk, SYNC_KIB << 10, &w->sync);
+	if (err)
+		fprintf(stderr, "kymobench write: --disk %s: no sync can be measured there: %s\n",
+		    w->disk, strerror(err));
+	return err != 0;
 }
 
 static void run(struct write_run *w, uint64_t rounds)
@@ -495,6 +527,8 @@ int cmd_write(int argc, char **argv)
 		fprintf(stderr, "kymobench write: no process %d\n", (int)w.pid);
 		return 2;
 	}
+	if (w.disk && measure_disk(&w))
+		return 2;
 	errbuf_init(&w.held_why);
 	w.gen = loadargs_use(&w.l, "write", back_rounds(&w, rounds));
 	run(&w, rounds);

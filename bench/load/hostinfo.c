@@ -1,8 +1,10 @@
 #include "bench/load/hostinfo.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include "bench/load/child.h"
 #include "bench/load/spread.h"
 #include "core/base/clock.h"
+#include "core/base/mem.h"
 
 /* The value of the first line that begins so in a file of "key : value". */
 static void line_of(const char *path, const char *key, char *out, size_t cap)
@@ -50,6 +53,58 @@ static void tell_sync(json_t *out, const char *dir)
 		return;
 	json_object_set_new(out, "sync_p50_ms", json_real(spread_quantile(ms, n, 0.5)));
 	json_object_set_new(out, "sync_p99_ms", json_real(spread_quantile(ms, n, 0.99)));
+}
+
+/* One piece at its place, whole. */
+static int put_piece(int fd, const char *piece, size_t bytes, size_t at)
+{
+	for (size_t done = 0; done < bytes;) {
+		ssize_t n = pwrite(fd, piece + done, bytes - done, (off_t)(at + done));
+		if (n < 0 && errno != EINTR)
+			return errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int time_syncs(int fd, const char *piece, size_t bytes, double *ms)
+{
+	int err = 0;
+	for (size_t i = 0; !err && i < HOSTINFO_SYNCS; i++)
+		err = put_piece(fd, piece, bytes, i * bytes);
+	if (!err && fsync(fd))
+		err = errno;
+	for (size_t i = 0; !err && i < HOSTINFO_SYNCS; i++) {
+		uint64_t begin = clock_real_mono_ns();
+		err = put_piece(fd, piece, bytes, i * bytes);
+		if (!err && fdatasync(fd))
+			err = errno;
+		ms[i] = (double)(clock_real_mono_ns() - begin) / 1e6;
+	}
+	return err;
+}
+
+int hostinfo_sync(const char *dir, size_t bytes, struct hostinfo_sync *out)
+{
+	char path[600];
+	double ms[HOSTINFO_SYNCS];
+	memset(out, 0, sizeof(*out));
+	if (snprintf(path, sizeof(path), "%s/.kymobench-sync-XXXXXX", dir) >= (int)sizeof(path))
+		return ENAMETOOLONG;
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	char *piece = mem_zalloc(bytes);
+	int err = time_syncs(fd, piece, bytes, ms);
+	mem_free(piece);
+	close(fd);
+	unlink(path);
+	if (err)
+		return err;
+	out->p50_ms = spread_quantile(ms, HOSTINFO_SYNCS, 0.5);
+	out->p99_ms = spread_quantile(ms, HOSTINFO_SYNCS, 0.99);
+	out->max_ms = spread_quantile(ms, HOSTINFO_SYNCS, 1);
+	return 0;
 }
 
 void hostinfo_tell(json_t *out, const cpu_set_t *servers, const cpu_set_t *generator, const char *dir)

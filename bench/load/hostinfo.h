@@ -13,4 +13,14 @@
 void hostinfo_tell(
     json_t *out, const cpu_set_t *servers, const cpu_set_t *generator, const char *dir);
 
+/*
+ * The disk's own sync: what HOSTINFO_SYNCS times pwrite of bytes and fdatasync take in a file of dir
+ * whose blocks are written already, so the file system has nothing to note. The file is removed.
+ * Errors: 0 or errno.
+ */
+struct hostinfo_sync {
+	double p50_ms, p99_ms, max_ms;
+};
+int hostinfo_sync(const char *dir, size_t bytes, struct hostinfo_sync *out);
+
 #endif

@@ -59,7 +59,12 @@ ok(told.get("seconds", 0) >= 0.7 and all(n in told for n in ("late_p99_ms", "due
 code, told, err = write(base, "--series", 2000, "--batch", 500, "--rounds", 4, "--first-round", 100, "--lead", 2)
 ok(code == 0 and told.get("samples") == 8000 and told["missing"] == 0, f"--first-round beyond --lead: {told} {err!r}")
 code, told, err = write(base, "--series", 500, "--rounds", 2, "--human")
-ok(code == 0 and "samples in" in err and "answers: p50" in err and "missing 0" in err, f"--human tells people: {err!r}")
+ok(code == 0 and "samples in" in err and "answers: p50" in err and "missing 0" in err and told["sync_p50_ms"] is None, f"--human tells people: {err!r}")
+code, told, err = write(base, "--series", 500, "--rounds", 2, "--human", "--disk", top)
+ok(code == 0 and 0 <= told.get("sync_p50_ms", -1) <= told["sync_p99_ms"] <= told["sync_max_ms"] + 0.1 and "the disk's own sync of 64 KiB" in err, f"--disk measures the disk's own sync: {told} {err!r}")
+ok(not [n for n in os.listdir(top) if "sync" in n], "and leaves nothing there")
+code, told, err = write(base, "--disk", os.path.join(top, "nowhere"))
+ok(code == 2 and not told and "--disk" in err and "nowhere" in err and err.count("\n") == 1, f"what cannot be measured is said: {err!r}")
 
 # --- over TLS, by ALPN ---
 path = lambda name: os.path.join(top, name)
