@@ -42,7 +42,8 @@ size_t slab_round(size_t size);
  * (slab_region_ready, any thread), the loop puts it in stock. So go regions that became empty, not
  * zeroed, as long as there are fewer than in use: what a round frees is filled again by the next.
  * slab_stock_trim, called every few seconds, gives back an eighth of what was not needed since the
- * last call, 16 regions at most: some 2 ms. slab_stock_drop at most so many regions, where memory is
+ * last call, 16 regions at most: some 2 ms. slab_stock_drop at most so many regions, where memory
+ * is
  * tight.
  */
 bool slab_stock_low(const struct slab *s);
