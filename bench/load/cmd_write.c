@@ -23,7 +23,8 @@
 #include "core/base/num.h"
 
 #define LOOPS_MAX 64u
-#define SYNC_KIB  64u     /* --disk: such pieces are written and synced */
+#define SYNC_KIB  64u /* --disk: such pieces are written and synced */
+#define MEMORY_MB 6144.0
 #define BACK_S    86400.0 /* without a pace, --duration: round 0 is so long ago */
 #define AHEAD_MS  300000  /* and rounds after now by more than this are not sent */
 
@@ -62,6 +63,13 @@ static void pin(const char *cpus)
 		return;
 	fprintf(stderr, "kymobench write: --cpu: %s\n", eb.text);
 	exit(2);
+}
+
+/* Bodies that wait are not to drive out the server's memory, nor the machine's. */
+static double memory_by_itself(void)
+{
+	double mb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+	return mb > 0 ? fmin(MEMORY_MB, fmax(16, mb / 4)) : MEMORY_MB;
 }
 
 static void look(const struct write_run *w, struct procstat *s)
@@ -431,7 +439,7 @@ static void parse(struct write_run *w, int argc, char **argv)
 		{ .name = "memory",
 		    .meta = "MB",
 		    .help =
-		        "prepare at most so much at a time; the clock stands meanwhile, but with --pace (6144)",
+		        "prepare at most so much at a time; the clock stands meanwhile, but with --pace (a quarter of the machine's, at most 6144)",
 		    .num = &w->memory_mb },
 		{ .name = "lead",
 		    .meta = "ROUNDS",
@@ -515,14 +523,14 @@ static void run(struct write_run *w, uint64_t rounds)
 
 int cmd_write(int argc, char **argv)
 {
-	static struct write_run w = {
-		.rounds = 10, .memory_mb = 6144, .idle_s = 600, .lead = 40, .settle_s = 30
-	};
+	static struct write_run w = { .rounds = 10, .idle_s = 600, .lead = 40, .settle_s = 30 };
 	loadargs_init(&w.l);
 	parse(&w, argc, argv);
 	uint64_t rounds = rounds_of(&w);
 	if (w.cpu)
 		pin(w.cpu);
+	if (w.memory_mb <= 0)
+		w.memory_mb = memory_by_itself();
 	if (w.pid > 0 && procstat_read((int)w.pid, &w.begin)) {
 		fprintf(stderr, "kymobench write: no process %d\n", (int)w.pid);
 		return 2;
