@@ -71,6 +71,7 @@ static void out_send(struct walog_end *e)
 	list_del(&e->out_work.link);
 	e->out = e->out_last = NULL;
 	e->out_now_bytes = 0;
+	e->sent = e->handed;
 	mbox_send(e->w->mbox, &f->_msg); /* they belong to the writer now */
 }
 
@@ -92,7 +93,10 @@ void walog_end_flush(void *walog)
 	out_send(end_here(walog));
 }
 
-/* Frames of one time of a loop being busy go together: one wake-up, and one sync if they can. */
+/*
+ * Frames that come while the writer syncs earlier ones of this loop go together, when it has reported:
+ * one wake-up, and one sync if they can. While it has none of them, those of this turn go at its end.
+ */
 static void out_add(struct walog_end *e, struct walog_frame *f)
 {
 	f->_next = NULL;
@@ -100,8 +104,10 @@ static void out_add(struct walog_end *e, struct walog_frame *f)
 		e->out_last->_next = f;
 	else
 		e->out = f;
-	if (e->out == f)
+	if (e->out == f && e->sent > e->durable)
 		loop_idle(loop_here(), &e->out_work);
+	else if (e->out == f)
+		loop_defer(loop_here(), &e->out_work);
 	e->out_last = f;
 	e->out_now_bytes += f->_len;
 	if (e->out_now_bytes >= OUT_BYTES)
@@ -163,6 +169,8 @@ void walog_report_arrived(struct mbox_msg *msg)
 	CHECK(m->report.durable >= e->durable);
 	e->durable = m->report.durable;
 	e->state = m->report.state;
+	if (e->durable >= e->sent)
+		out_send(e);
 	for (struct walog_frame *f = m->home, *next; f; f = next) {
 		next = f->_next;
 		CHECK(e->out_bytes >= f->_len);

@@ -1,11 +1,12 @@
 /*
  * walog - the log of a data directory: one writer thread, one sync for what all loops handed over.
  *
- * A loop fills a frame (walog_frame, walrec_*) and hands it over (walog_submit). What a loop has
- * handed over reaches the writer together, when the loop has nothing else to do or after
- * LOOP_IDLE_NS, so that a busy loop does not pay for a sync of each request. The writer takes what
- * is there, gives sequence numbers, writes all frames as one, syncs, reports to each loop that had
- * frames, and begins again: no timer between syncs.
+ * A loop fills a frame (walog_frame, walrec_*) and hands it over (walog_submit). It reaches the
+ * writer at the end of the loop's turn. While the writer has earlier frames of this loop, new ones
+ * wait for its report, at most until the loop has nothing else to do or LOOP_IDLE_NS: they go
+ * together and share a sync. The writer takes what is there, gives sequence numbers, writes all
+ * frames as one, syncs, reports to each loop that had frames, and begins again: no timer between
+ * syncs.
  *
  * Positions. Each loop counts the frames it handed over: walog_submit returns the position of its
  * frame, walog_handed the newest one. A request waits for the highest position among its frames;

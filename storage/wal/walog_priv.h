@@ -107,6 +107,7 @@ struct walog_end {
 	enum err state;
 	/* handed over, to go to the writer with what else this turn brings: oldest first */
 	struct walog_frame *out, *out_last;
+	uint64_t sent;          /* position of the newest frame that went to the writer */
 	uint64_t out_now_bytes; /* of those */
 	struct loop_deferred out_work;
 	struct walog *w;
