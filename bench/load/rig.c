@@ -18,6 +18,8 @@
 #define CLEAN_S       5.0  /* of the time there is: to end servers and remove directories */
 #define BEHIND_PART   1.02 /* of the time that a paced run was to take */
 #define BEHIND_S      0.25
+#define IDLE_LIMIT_S  30.0 /* after a load, and of all the time at most this part */
+#define IDLE_PART     0.05
 
 bool rig_add_peer(void *arg, const char *value)
 {
@@ -281,7 +283,7 @@ enum err rig_write_begin(struct rig *r, struct rival *p, const struct rig_load *
 	word(&w, "--batch=%.0f", r->batch);
 	word(&w, "--connections=%.0f", r->connections);
 	word(&w, "--retry=%g", load->retry_s);
-	word(&w, "--idle-limit=30");
+	word(&w, "--idle-limit=%g", rig_idle_limit_s(r));
 	word(&w, "--settle=%g", r->settle_s);
 	if (!load->no_verify)
 		word(&w, "--verify");
@@ -332,6 +334,7 @@ void rig_no_figures(struct rig_wrote *w)
 {
 	*w = (struct rig_wrote){ .samples = NAN, .failed = NAN, .requests = NAN, .seconds = NAN };
 	w->per_s = w->per_cpu_s = w->cpu_s = w->cores = NAN;
+	w->idle_after_s = NAN;
 	w->p50_ms = w->p99_ms = w->late_p99_ms = w->asked_per_s = w->read_back = NAN;
 }
 
@@ -353,9 +356,15 @@ static void read_figures(const json_t *o, struct rig_wrote *w)
 		    w->verify_error, sizeof(w->verify_error), "values that are read back differ");
 	w->late_p99_ms = results_number(o, "late_p99_ms");
 	w->asked_per_s = results_number(o, "asked_per_s");
+	w->idle_after_s = results_number(o, "idle_after_s");
 	/* A request that could not be sent in time has waited, too. */
 	w->p50_ms = isfinite(us50) ? us50 / 1000 : results_number(o, "due_p50_ms");
 	w->p99_ms = isfinite(us99) ? us99 / 1000 : results_number(o, "due_p99_ms");
+}
+
+double rig_idle_limit_s(const struct rig *r)
+{
+	return fmax(5, fmin(IDLE_LIMIT_S, r->limit_s * IDLE_PART));
 }
 
 bool rig_fell_behind(const struct rig_wrote *w, char *out, size_t cap)

@@ -107,6 +107,7 @@ struct rig_wrote { /* NaN: not told */
 	double samples, failed, requests, seconds, per_s, cpu_s, per_cpu_s, cores;
 	double p50_ms, p99_ms; /* of answers; at a pace since they were due */
 	double late_p99_ms, asked_per_s;
+	double idle_after_s;    /* how long the server was waited for; at most rig_idle_limit_s() */
 	double read_back;       /* samples of these rounds that the server then holds */
 	char verify_error[256]; /* why it could not be asked, or what else differs; "" */
 	/* what was refused, or why there are no figures; "" = all went well */
@@ -118,6 +119,7 @@ struct rig_wrote { /* NaN: not told */
  * load than the others'; out is "at 41.2 k samples/s".
  */
 bool rig_fell_behind(const struct rig_wrote *w, char *out, size_t cap);
+double rig_idle_limit_s(const struct rig *r);
 /* One run of "kymobench write"; false: no figures at all. */
 bool rig_write(struct rig *r, struct rival *p, const struct rig_load *load, struct rig_wrote *out);
 /* Of a run that did not go well, among the problems; one that was cut is no failure. */

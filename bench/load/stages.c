@@ -100,6 +100,15 @@ static void value(json_t *f, const struct rival *p, const struct rig_wrote *w, d
 		results_value(f, p->name, v);
 }
 
+/* CPU time is counted until a server has nothing to do: one that always has is cut short. */
+static void note_busy(struct stages *s, json_t *f, const struct rival *p, const struct rig_wrote *w)
+{
+	if (w->idle_after_s >= rig_idle_limit_s(&s->rig))
+		note(f, p->name,
+		    "still at work %.0f s after the load: its CPU time is counted until then",
+		    w->idle_after_s);
+}
+
 /* Rounds of load from the next one on, without moving it. */
 static struct rig_load load_of(const struct stages *s, double rounds)
 {
@@ -158,6 +167,7 @@ void stages_create(struct stages *s)
 		if (child_stopped())
 			return;
 		bool missing = note_missing(s, f, p, &w);
+		note_busy(s, f, p, &w);
 		value(f, p, &w, w.per_cpu_s > 0 && !missing ? w.per_cpu_s : NAN);
 		judge_held(s, p, &w);
 		if (!note_failures(s, f, p, &w))
@@ -180,6 +190,7 @@ static bool one_write(struct stages *s, struct write_figures *f, struct rival *p
 		return false;
 	bool good = note_failures(s, f->cpu, p, &w);
 	bool missing = note_missing(s, f->cpu, p, &w);
+	note_busy(s, f->cpu, p, &w);
 	/* Of a run of which a part was refused, what was taken still cost what it cost. */
 	bool some = isfinite(w.samples) && w.samples > 0 && !missing;
 	value(f->cpu, p, &w, some && w.per_cpu_s > 0 ? w.per_cpu_s : NAN);

@@ -347,9 +347,7 @@ static void families(void)
 	if (f)
 		fclose(f);
 	child_end(pid, SIGKILL, 60);
-	/*
-	 * Whoever adopts it may not have waited for it yet: then it is a zombie, without CPU time.
-	 */
+	/* Whoever adopts it may not have waited for it yet: then it is a zombie. */
 	int inner = (int)strtol(text, NULL, 10);
 	tap_ok(inner > 1, "a process (%d)", inner);
 	for (unsigned i = 0; i < 60000 && !kill(inner, 0) && ended_state(inner) != 'Z'; i++)
