@@ -14,7 +14,8 @@ void hostinfo_tell(
     json_t *out, const cpu_set_t *servers, const cpu_set_t *generator, const char *dir);
 
 /*
- * The disk's own sync: what HOSTINFO_SYNCS times pwrite of bytes and fdatasync take in a file of dir
+ * The disk's own sync: what HOSTINFO_SYNCS times pwrite of bytes and fdatasync take in a file of
+ * dir
  * whose blocks are written already, so the file system has nothing to note. The file is removed.
  * Errors: 0 or errno.
  */
