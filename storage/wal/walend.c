@@ -94,8 +94,10 @@ void walog_end_flush(void *walog)
 }
 
 /*
- * Frames that come while the writer syncs earlier ones of this loop go together, when it has reported:
- * one wake-up, and one sync if they can. While it has none of them, those of this turn go at its end.
+ * Frames that come while the writer syncs earlier ones of this loop go together, when it has
+ * reported:
+ * one wake-up, and one sync if they can. While it has none of them, those of this turn go at its
+ * end.
  */
 static void out_add(struct walog_end *e, struct walog_frame *f)
 {
