@@ -150,7 +150,7 @@ int main(void)
 	int64_t kept_from = cutoff - cutoff % SAMPLE_RANGE_MS;
 	struct answers old = { 0 }, young = { 0 };
 	enum err e = ERR_OK;
-	for (unsigned k = 0; k < 1000; k++) { /* lists are switched by workers, in real time */
+	for (unsigned k = 0; k < 120000; k++) { /* lists are switched by workers, in real time */
 		old = (struct answers){ 0 };
 		e = storetest_read(&s, NULL, 0, T0, kept_from - 1, take, &old);
 		if (e || !old.samples)

@@ -136,7 +136,7 @@ static void base_make(const char *root, const char *dir)
 static bool put_until_well(struct storetest *s, unsigned slot)
 {
 	enum err e = put(s, slot);
-	for (unsigned i = 0; e && i < 500; i++) {
+	for (unsigned i = 0; e && i < 60000; i++) {
 		usleep(10000);
 		e = put(s, slot);
 	}
@@ -802,7 +802,7 @@ static void metadata_alone(const char *root)
 	s.opts.round_every_ms = 50;
 	TAP_OK(try_open(&s, &eb) == ERR_OK);
 	uint64_t complete_to = 0;
-	for (unsigned i = 0; i < 200 && complete_to < 5; i++) {
+	for (unsigned i = 0; i < 30000 && complete_to < 5; i++) {
 		usleep(20000);
 		struct looking l = { .store = s.store };
 		testteam_run(&s.tt, 0, look, &l);
@@ -839,7 +839,7 @@ static void silent_shard(const char *root)
 		}
 	tap_ok(silent > 5 && !refused, "%u series of a shard are silent from now on", silent);
 	/* Rows for the other shard only, again and again. */
-	for (unsigned i = 0; i < 200 && metric_sum(M_SERIES_EVICTED) - evicted < silent; i++) {
+	for (unsigned i = 0; i < 30000 && metric_sum(M_SERIES_EVICTED) - evicted < silent; i++) {
 		usleep(20000);
 		for (unsigned k = 0; k < SERIES; k++) {
 			struct hash128 fp = label_fingerprint(names[k], 0, s.store->manifest.seed);

@@ -246,7 +246,7 @@ static void leaving_at_the_border(void)
 	}
 	uint64_t evicted = metric_sum(M_SERIES_EVICTED) - before;
 	w.want_steps = 1000000;
-	for (unsigned k = 0; k < 5000 && !w.ended; k++) {
+	for (unsigned k = 0; k < 600000 && !w.ended; k++) {
 		testteam_run(&s.tt, 0, walk_some, &w);
 		if (!w.ended)
 			usleep(1000);
@@ -302,7 +302,7 @@ static void leaving(void)
 	uint64_t evicted = metric_sum(M_SERIES_EVICTED) - before;
 	bool half = !w.ended;
 	w.want_steps = 1000000;
-	for (unsigned k = 0; k < 5000 && !w.ended; k++) {
+	for (unsigned k = 0; k < 600000 && !w.ended; k++) {
 		testteam_run(&s.tt, 0, walk_some, &w);
 		if (!w.ended)
 			usleep(1000);
