@@ -187,30 +187,43 @@ static void many_sets_of_many(void)
 	sent("2,000 series of 10,000 empty labels", 0, SINK_LABEL_LIMIT);
 }
 
+static void families(unsigned count, const char *help)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct batch_meta *m = batch_add_meta(&b);
+		*m = (struct batch_meta){ .family = arena_printf(&a, "family_%06u", i),
+			.family_len = 13,
+			.help = help,
+			.help_len = (uint32_t)strlen(help),
+			.unit = "",
+			.type = 1 };
+	}
+}
+
+/* New ones, and others instead; the best of three times, as sent(). */
 static void metadata(void)
 {
 	enum {
 		METAS = 199000
 	};
-	struct longest l;
-	struct sink_req r;
+	static const char *const helps[2][3] = { { "some help", "some more", "and more" },
+		{ "another help", "one more of them", "the last one" } };
 	for (unsigned k = 0; k < 2; k++) {
-		for (unsigned i = 0; i < METAS; i++) {
-			struct batch_meta *m = batch_add_meta(&b);
-			*m = (struct batch_meta){ .family = arena_printf(&a, "family_%06u", i),
-				.family_len = 13,
-				.help = k ? "another help" : "some help",
-				.help_len = k ? 12 : 9,
-				.unit = "",
-				.type = 1 };
+		double least = 1e9;
+		bool good = true;
+		for (unsigned i = 0; i < 3 && least > TURN_MAX_S; i++) {
+			struct longest l;
+			struct sink_req r;
+			families(METAS, helps[k][i]);
+			begin(&l);
+			good = good && teststore_append(&ts, 0, &b, &r) && !r.err;
+			double s = end(&l);
+			least = s < least ? s : least;
+			batch_clear(&b);
+			arena_reset(&a, 1 << 20);
 		}
-		begin(&l);
-		bool good = teststore_append(&ts, 0, &b, &r) && !r.err;
-		double s = end(&l);
-		tap_ok(good && s <= TURN_MAX_S, "%u families: turns of at most %g ms", METAS,
-		    s * 1000);
-		batch_clear(&b);
-		arena_reset(&a, 1 << 20);
+		tap_ok(good && least <= TURN_MAX_S, "%u families: turns of at most %g ms", METAS,
+		    least * 1000);
 	}
 }
 
