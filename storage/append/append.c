@@ -320,8 +320,7 @@ static uint32_t step_whole(
 }
 
 /*
- * Whose rows are, once per run of rows of one series; counts by key. They are guessed from the
- * order
+ * Whose rows are, once per run of rows of one series; counts by key. They are guessed from the order
  * in which they come (head/route.h); where that does not tell, fingerprints do, and exemplars need
  * them. As many of count rows as half of the time allows, at least a few: returns how many.
  */

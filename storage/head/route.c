@@ -59,8 +59,7 @@ static void ring_make(struct route *r, uint64_t series)
 
 /*
  * Sums of products with odd numbers, one for each place: labels that differ in one word of 4 bytes
- * never have the same sum. The last 32 bytes are taken as such, whatever of them was seen before.
- * Of
+ * never have the same sum. The last 32 bytes are taken as such, whatever of them was seen before. Of
  * long labels the first QUICK_MOST bytes will do.
  */
 INLINE uint64_t quick_hash(const uint8_t *p, uint32_t len)

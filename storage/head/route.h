@@ -48,8 +48,7 @@ struct route_guess {
 void route_release(struct route *r);
 uint64_t route_bytes(const struct route *r);
 /*
- * Before the rows of a request, or of a large part of one. series: how many there are, about.
- * False:
+ * Before the rows of a request, or of a large part of one. series: how many there are, about. False:
  * not guessed at.
  */
 bool route_begin(struct route *r, uint64_t series);
