@@ -17,7 +17,6 @@ struct share *share_create(const struct share_env *env, struct loop *loop, unsig
 void share_trail(struct share *sh, unsigned shards, uint64_t seed)
 {
 	trail_init(&sh->trail, shards, sh->env->loops, seed);
-	sh->trail.loop = sh->index;
 	for (unsigned k = 0; k < sh->shards_count; k++)
 		trail_head(&sh->trail, &sh->shards[k]->head);
 }
@@ -25,7 +24,6 @@ void share_trail(struct share *sh, unsigned shards, uint64_t seed)
 void share_free(struct share *sh)
 {
 	trail_release(&sh->trail);
-	route_release(&sh->route);
 	slab_free(sh->mem);
 	newest_release(&sh->newest);
 	mem_free(sh->shards);
@@ -96,8 +94,7 @@ int64_t share_bounded(const struct share *sh, int64_t t_newest_ms)
 
 uint64_t share_head_bytes(const struct share *sh)
 {
-	uint64_t sum = slab_bytes(sh->mem) + slab_stock_bytes(sh->mem) + trail_bytes(&sh->trail) +
-	    route_bytes(&sh->route);
+	uint64_t sum = slab_bytes(sh->mem) + slab_stock_bytes(sh->mem) + trail_bytes(&sh->trail);
 	for (unsigned k = 0; k < sh->shards_count; k++)
 		sum += head_bytes(&sh->shards[k]->head);
 	return sum;

@@ -16,7 +16,6 @@
 #include "core/rt/latch.h"
 #include "core/rt/loop.h"
 #include "core/rt/work.h"
-#include "storage/head/route.h"
 #include "storage/head/trail.h"
 #include "storage/newest.h"
 #include "storage/shard.h"
@@ -49,7 +48,6 @@ struct share {
 	struct shard **shards; /* of this loop: shard index + k * loops */
 	unsigned shards_count;
 	struct trail trail;               /* of their heads, in this order */
-	struct route route;               /* of the rows that come in here */
 	struct newest newest;             /* as far as this loop has heard */
 	uint64_t series[SHARE_LOOPS_MAX]; /* active, per loop; others' as they told last */
 	enum err refuse; /* 0, or why no write is taken: ERR_NOSPACE (disk), ERR_STOPPING */

@@ -320,9 +320,8 @@ static uint32_t step_whole(
 }
 
 /*
- * Whose rows are, once per run of rows of one series; counts by key. They are guessed from the order
- * in which they come (head/route.h); where that does not tell, fingerprints do, and exemplars need
- * them. As many of count rows as half of the time allows, at least a few: returns how many.
+ * Fingerprints, once per run of rows of one series; counts by key. As many of count rows as half of
+ * the time allows, at least a few: returns how many.
  */
 static uint32_t step_hash(
     struct append *ap, struct step *sp, const struct batch_row *items, size_t from, uint32_t count)
@@ -333,15 +332,9 @@ static uint32_t step_hash(
 	uint32_t labels_len = UINT32_MAX, look = STEP_LOOK_ROWS, bytes = 0;
 	uint16_t place = 0, key = 0;
 	uint64_t fp = 0, began_ns = clock_real_mono_ns();
-	struct share *sh = ap->home->share;
-	const unsigned loops = sh->env->loops;
-	struct route_guess g;
-	bool guesses = !sp->by_shard && route_begin(&sh->route, share_series(sh));
+	const unsigned loops = ap->home->share->env->loops;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct batch_row *r = &items[i];
-		if (guesses && i % ROUTE_ROWS == 0)
-			route_guess(&sh->route, b->tenant, r,
-			    count - i < ROUTE_ROWS ? count - i : ROUTE_ROWS, &g);
 		if (UNLIKELY(i >= look || bytes >= STEP_LOOK_BYTES)) {
 			if (intake_since(began_ns) >= INTAKE_PIECE_NS / 2)
 				return i;
@@ -357,10 +350,6 @@ static uint32_t step_hash(
 			labels = r->labels;
 			labels_len = r->labels_len;
 			bytes += labels_len;
-			key = guesses ? g.owners[i % ROUTE_ROWS] : ROUTE_NONE;
-			place = HEAD_PLACE_NONE;
-		}
-		if (UNLIKELY(key == ROUTE_NONE)) {
 			struct hash128 h =
 			    label_fingerprint((struct labels){ .bytes = labels, .len = labels_len },
 			        b->tenant, env->seed);
@@ -368,9 +357,6 @@ static uint32_t step_hash(
 			unsigned shard = intake_shard_of(env, h);
 			place = (uint16_t)(shard / loops);
 			key = (uint16_t)(sp->by_shard ? env->places[shard] : shard % loops);
-			if (guesses)
-				route_learn(
-				    &sh->route, g.hashes[i % ROUTE_ROWS], key, share_series(sh));
 		}
 		sp->fps[i] = fp;
 		sp->places[i] = place;

@@ -53,7 +53,6 @@ STATIC(HISTS_LOG < WALREC_EXTRAS_BYTES);
 
 static unsigned sub_apply(struct apply *a, struct head_row *rows, unsigned count);
 static uint32_t unknown(struct apply *a, struct head_row *r);
-static void stray(struct apply *a, const struct head_row *r);
 static bool odd_find(struct apply *a, const struct head_row *r);
 static bool cost(struct apply *a, const struct head_row *r);
 static bool cost_look(struct apply *a);
@@ -479,12 +478,6 @@ static inline __attribute__((always_inline)) unsigned rows_apply(
 	a->created = false;
 	for (unsigned i = 0; i < count; i++) {
 		struct head_row *r = &rows[i];
-		if (UNLIKELY(r->place == HEAD_PLACE_NONE)) {
-			stray(a, r);
-			if (cost(a, r))
-				count = i + 1;
-			continue;
-		}
 		struct lane *l = &in->lanes[r->place];
 		if (UNLIKELY(!l->open))
 			lane_open(a, r->place);
@@ -845,22 +838,6 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 	alias_add(a->in->alias, r->fp, a->sl->tenant, raw, ls, fp);
 	odd_add(a, r, ls, fp);
 	return SERIES_NONE;
-}
-
-/*
- * A row that was guessed to be of a series of this loop, and is of another one's: it goes there in
- * the form that is made there.
- */
-static void stray(struct apply *a, const struct head_row *r)
-{
-	struct labels raw = { .bytes = r->labels, .len = r->labels_len }, ls;
-	struct errbuf eb;
-	errbuf_init(&eb);
-	enum err e = label_canonicalize(&a->in->scratch, raw, &a->limits, &ls, &eb);
-	if (e)
-		(void)refuse(a, r, e == ERR_TOOBIG ? SINK_LABEL_LIMIT : SINK_BAD_LABELS, eb.text);
-	else
-		odd_add(a, r, ls, label_fingerprint(ls, a->sl->tenant, a->in->env->seed));
 }
 
 /* Of an exemplar: true when it goes on under canonical bytes that are others than its own. */

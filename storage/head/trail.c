@@ -224,19 +224,12 @@ static unsigned window_resolve(
 		if (r->place == HEAD_PLACE_NONE) {
 			struct labels ls = { .bytes = r->labels, .len = r->labels_len };
 			struct hash128 h = label_fingerprint(ls, tenant, t->seed);
-			unsigned shard = head_shard_of(h, t->shards), place = shard / t->loops;
 			r->fp = h.lo;
-			if (UNLIKELY(shard - place * t->loops != t->loop))
-				continue;
-			r->place = (uint16_t)place;
+			r->place = (uint16_t)(head_shard_of(h, t->shards) / t->loops);
 		}
 		slotmap_fetch(&t->heads[r->place]->map, r->fp);
 	}
 	for (unsigned k = 0; k < n; k++) {
-		if (UNLIKELY(w[k].place == HEAD_PLACE_NONE)) {
-			w[k].slot = SERIES_NONE;
-			continue;
-		}
 		struct slotmap_look l = slotmap_look(&t->heads[w[k].place]->map, w[k].fp);
 		w[k].slot = slotmap_next(&l);
 		if (w[k].slot != SERIES_NONE)
@@ -247,13 +240,11 @@ static unsigned window_resolve(
 			fetch(head_at(t->heads[w[k].place], w[k].slot));
 	for (unsigned k = 0; k < n; k++) {
 		struct head_row *r = &w[k];
+		struct head *h = t->heads[r->place];
 		if (i + k && same_series(r)) {
 			r->slot = r[-1].slot;
 			continue;
 		}
-		if (UNLIKELY(r->place == HEAD_PLACE_NONE))
-			continue;
-		struct head *h = t->heads[r->place];
 		if (r->slot != SERIES_NONE && !is_series(head_at(h, r->slot), tenant, r)) {
 			struct labels ls = { .bytes = r->labels, .len = r->labels_len };
 			r->slot = head_find(h, r->fp, tenant, ls);

@@ -40,7 +40,6 @@ struct trail {
 	unsigned shift;  /* an entry - 1 is slot << shift | place */
 	unsigned shards; /* of the store: a fingerprint's shard; NUM / loops is its place */
 	unsigned loops;
-	unsigned loop;  /* whose heads they are */
 	uint64_t seed;  /* of fingerprints */
 	uint32_t *ring; /* NULL = nothing came yet */
 	uint32_t size;  /* the last entry only leads to the first one */
@@ -66,7 +65,7 @@ size_t trail_bytes(const struct trail *t);
 
 /*
  * Fills place and slot of rows, count <= TRAIL_ROWS: slot SERIES_NONE where unknown; there fp and
- * place are known afterwards, or place is HEAD_PLACE_NONE still: a series of another loop. Where place is given (HEAD_PLACE_NONE = not), fp must be, too. Rows
+ * place are known afterwards. Where place is given (HEAD_PLACE_NONE = not), fp must be, too. Rows
  * of one series in a row share the label pointer.
  */
 void trail_resolve(struct trail *t, uint32_t tenant, struct head_row *rows, unsigned count);
