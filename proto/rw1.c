@@ -46,38 +46,6 @@ static enum err too_many(const struct scan *s, const char *what, enum limits_id 
 
 /* --- the fast way --- */
 
-/*
- * Varint of at most eight bytes at p, all eight readable; returns its length, 0 when it is longer.
- */
-static inline size_t short_varint(const uint8_t *p, uint64_t *out)
-{
-	uint64_t w = wire_load64(p), stop = ~w & 0x8080808080808080u;
-	if (UNLIKELY(!stop))
-		return 0;
-	w &= stop ^ (stop - 1); /* up to the first byte without the continuation bit */
-	w = (w & 0x007f007f007f007fu) | (w & 0x7f007f007f007f00u) >> 1;
-	w = (w & 0x00003fff00003fffu) | (w & 0x3fff00003fff0000u) >> 2;
-	w = (w & 0x000000000fffffffu) | (w & 0x0fffffff00000000u) >> 4;
-	*out = w;
-	return (size_t)__builtin_ctzll(stop) / 8 + 1;
-}
-
-/*
- * Length of a field of bytes at p in one or two bytes, shortest form; 0 when it is anything else.
- */
-static inline size_t short_len(const uint8_t *p, size_t *len)
-{
-	if (LIKELY(p[0] < 0x80)) {
-		*len = p[0];
-		return 1;
-	}
-	if (LIKELY(p[1] < 0x80 && p[1])) {
-		*len = (size_t)(p[0] & 0x7f) | (size_t)p[1] << 7;
-		return 2;
-	}
-	return 0;
-}
-
 static inline bool fast_sample(const uint8_t *p, const uint8_t *end, struct batch_row *row)
 {
 	uint64_t t = 0, bits = 0;
@@ -86,7 +54,7 @@ static inline bool fast_sample(const uint8_t *p, const uint8_t *end, struct batc
 		p += 9;
 	}
 	if (LIKELY(p[0] == TAG(2, PBSCAN_VARINT) && p < end)) {
-		size_t t_len = short_varint(p + 1, &t);
+		size_t t_len = pbscan_short_varint(p + 1, &t);
 		if (UNLIKELY(!t_len))
 			return false;
 		p += 1 + t_len;
@@ -107,7 +75,7 @@ static inline const uint8_t *labels_walk(const uint8_t *p, const uint8_t *end)
 			p += 2 + p[1];
 		} else {
 			size_t label_len;
-			if (UNLIKELY(!short_len(p + 1, &label_len)))
+			if (UNLIKELY(!pbscan_short_len(p + 1, &label_len)))
 				return NULL;
 			p += 3 + label_len;
 		}
@@ -219,7 +187,7 @@ static inline const uint8_t *guessed_run(const uint8_t *p, const uint8_t *body_e
 static inline const uint8_t *fast_series(const uint8_t *p, const uint8_t *body_end,
     struct batch_row **row, const struct batch_row *rows_end)
 {
-	size_t len, head = short_len(p + 1, &len);
+	size_t len, head = pbscan_short_len(p + 1, &len);
 	p += 1 + head;
 	if (UNLIKELY(!head || (size_t)(body_end - p) < len + FAST_MARGIN))
 		return NULL;
