@@ -39,12 +39,21 @@ def need(*programs):
             skip_all(f"{p} is not installed")
 
 
+def free_ports(n):
+    """So many that nobody has, each another one."""
+    held = []
+    for _ in range(n):
+        s = socket.socket()
+        s.bind(("127.0.0.1", 0))
+        held.append(s)
+    numbers = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return numbers
+
+
 def free_port():
-    s = socket.socket()
-    s.bind(("127.0.0.1", 0))
-    port = s.getsockname()[1]
-    s.close()
-    return port
+    return free_ports(1)[0]
 
 
 class Process:

@@ -15,19 +15,7 @@ def path(name):
     return os.path.join(top, name)
 
 
-def ports(n):
-    held = []
-    for _ in range(n):
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        held.append(s)
-    numbers = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return numbers
-
-
-with_header, tls_port, plain, v1, v2, v2_crc, v2_tls, nginx_port = ports(8)
+with_header, tls_port, plain, v1, v2, v2_crc, v2_tls, nginx_port = free_ports(8)
 subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-keyout",
                 path("tls.key"), "-out", path("tls.crt"), "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
                check=True, capture_output=True)

@@ -18,19 +18,7 @@ def path(name):
     return os.path.join(top, name)
 
 
-def ports(n):
-    held = []
-    for _ in range(n):
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        held.append(s)
-    numbers = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return numbers
-
-
-haproxy_port, nginx_port, *server_ports = ports(4)
+haproxy_port, nginx_port, *server_ports = free_ports(4)
 open(path("haproxy.cfg"), "w").write(f"""
 global
   maxconn 500
