@@ -16,24 +16,26 @@
 
 #define TEXT "text/plain; charset=utf-8"
 
-/* Per loop, so that no two threads count together. */
+/* Per loop; tests read while loops count. */
 #define LOOPS_MAX 8
 static struct seen {
 	unsigned hang_begun, hang_gone, hang_done, refused_early, streams_done, busy;
 	unsigned pulls, pulls_row, pulls_row_max; /* _row: since a test has set it to 0 */
 } seen_on[LOOPS_MAX];
-#define SEEN(r) seen_on[loop_index((r)->loop)]
+#define SEEN(r)           seen_on[loop_index((r)->loop)]
+#define SEEN_ADD(r, what) __atomic_fetch_add(&SEEN(r).what, 1, __ATOMIC_RELAXED)
+#define SEEN_ON(i, what)  __atomic_load_n(&seen_on[i].what, __ATOMIC_RELAXED)
 
 static inline struct seen seen_all(void)
 {
 	struct seen sum = { 0 };
 	for (unsigned i = 0; i < LOOPS_MAX; i++) {
-		sum.hang_begun += seen_on[i].hang_begun;
-		sum.hang_gone += seen_on[i].hang_gone;
-		sum.hang_done += seen_on[i].hang_done;
-		sum.refused_early += seen_on[i].refused_early;
-		sum.streams_done += seen_on[i].streams_done;
-		sum.busy += __atomic_load_n(&seen_on[i].busy, __ATOMIC_RELAXED);
+		sum.hang_begun += SEEN_ON(i, hang_begun);
+		sum.hang_gone += SEEN_ON(i, hang_gone);
+		sum.hang_done += SEEN_ON(i, hang_done);
+		sum.refused_early += SEEN_ON(i, refused_early);
+		sum.streams_done += SEEN_ON(i, streams_done);
+		sum.busy += SEEN_ON(i, busy);
 	}
 	return sum;
 }
@@ -119,7 +121,7 @@ static void stream_done(struct req *r)
 	struct stream *s = r->own;
 	if (s->sleeping)
 		list_del(&s->d.link);
-	SEEN(r).streams_done++;
+	SEEN_ADD(r, streams_done);
 }
 /* Those that name a payer are all of the same. */
 static void on_stream(struct req *r)
@@ -152,16 +154,16 @@ static void on_big(struct req *r)
 /* Never answers, until the client leaves. */
 static void hang_gone(struct req *r)
 {
-	SEEN(r).hang_gone++;
+	SEEN_ADD(r, hang_gone);
 	req_reply_text(r, 499, "gone\n");
 }
 static void hang_done(struct req *r)
 {
-	SEEN(r).hang_done++;
+	SEEN_ADD(r, hang_done);
 }
 static void on_hang(struct req *r)
 {
-	SEEN(r).hang_begun++;
+	SEEN_ADD(r, hang_begun);
 	r->on_gone = hang_gone;
 	r->on_done = hang_done;
 }
@@ -183,7 +185,7 @@ static void held_look(struct loop_deferred *d)
 static void on_hold(struct req *r)
 {
 	struct held *h = arena_alloc(&r->arena, sizeof *h);
-	SEEN(r).hang_begun++;
+	SEEN_ADD(r, hang_begun);
 	*h = (struct held){ .d.fn = held_look, .r = r };
 	loop_defer(r->loop, &h->d);
 }
@@ -194,7 +196,7 @@ static void on_busy(struct req *r)
 	uint64_t end_ns = clock_real_mono_ns() + strtoul(r->query, NULL, 10) * 1000;
 	while (clock_real_mono_ns() < end_ns)
 		;
-	__atomic_fetch_add(&SEEN(r).busy, 1, __ATOMIC_RELAXED); /* read while it counts */
+	SEEN_ADD(r, busy);
 	req_reply(r, 200, TEXT, "busy\n", 5, REQ_BORROW);
 }
 
@@ -248,7 +250,7 @@ static void back_done(struct req *r)
 {
 	struct back *b = r->own;
 	buf_release(&b->waits);
-	SEEN(r).streams_done++;
+	SEEN_ADD(r, streams_done);
 }
 static void on_back(struct req *r)
 {
@@ -292,7 +294,7 @@ static bool refuse_early(struct req *r)
 {
 	if (req_content_is(r, "application/x-protobuf"))
 		return true;
-	SEEN(r).refused_early++;
+	SEEN_ADD(r, refused_early);
 	req_refuse(r, 415, "unsupported", "only application/x-protobuf");
 	return false;
 }
