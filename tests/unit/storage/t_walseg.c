@@ -26,13 +26,19 @@ static void names(void)
 	tap_is_u64(taken, 0, "other names are left alone");
 }
 
+static bool same_head(const struct walseg_head *a, const struct walseg_head *b)
+{
+	return a->slot == b->slot && a->order == b->order && a->salt == b->salt &&
+	    a->first_seq == b->first_seq && a->prev_end == b->prev_end && a->size == b->size;
+}
+
 static void heads(void)
 {
 	struct walseg_head h = { .slot = 1, .order = 2, .salt = 3, .first_seq = 5, .prev_end = 4 },
 	                   out;
 	uint8_t bytes[WALSEG_HEAD_BYTES];
 	walseg_head_put(&h, bytes);
-	tap_ok(walseg_head_get(bytes, &out) && memcmp(&h, &out, sizeof(h)) == 0, "a head comes back");
+	tap_ok(walseg_head_get(bytes, &out) && same_head(&h, &out), "a head comes back");
 	size_t taken = 0;
 	for (unsigned i = 0; i < WALSEG_HEAD_BYTES * 8; i++) {
 		bytes[i / 8] ^= (uint8_t)(1u << i % 8);
