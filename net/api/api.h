@@ -27,6 +27,7 @@
 #include "net/api/refusals.h"
 #include "net/api/running.h"
 #include "net/http/router.h"
+#include "net/recv/recvconf.h"
 #include "storage/store.h"
 
 #define API_COMPAT_VERSION "3.14.0" /* Prometheus' number that clients derive features from */
@@ -49,10 +50,11 @@ enum api_phase {
  * (core/rt/snap.h), so that a request may keep the pointer until its end.
  */
 struct api_conf {
-	int64_t lookback_ms;         /* 0 = 5 min */
-	struct ql_features features; /* of --enable-feature */
-	bool admin_api, lifecycle;   /* --web.enable-admin-api, --web.enable-lifecycle */
-	const char *yaml;            /* in force, for /api/v1/status/config */
+	int64_t lookback_ms;          /* 0 = 5 min */
+	struct ql_features features;  /* of --enable-feature */
+	bool admin_api, lifecycle;    /* --web.enable-admin-api, --web.enable-lifecycle */
+	const struct recv_conf *recv; /* section `receivers`; NULL: its defaults */
+	const char *yaml;             /* in force, for /api/v1/status/config */
 	size_t yaml_len;
 	/*
 	 * Every flag with its value, for /api/v1/status/flags, with Prometheus' names for what

@@ -12,13 +12,33 @@
 
 #define HASH_SEED 1 /* of no secret: the same file has the same everywhere */
 
+/* ---- for rows ---- */
+
+bool config_set_not(struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at)
+{
+	struct yaml_row word = *row;
+	bool on = true;
+	word.kind = YAML_BOOL;
+	if (!yaml_set(y, n, &word, &on))
+		return false;
+	*(bool *)at = !on;
+	return true;
+}
+
+bool config_show_not(struct buf *out, const struct yaml_row *row, const void *at)
+{
+	(void)row;
+	buf_add_str(out, *(const bool *)at ? "false" : "true");
+	return true;
+}
+
 /* ---- the whole file ---- */
 
 const struct yaml_schema *config_schema(struct arena *a)
 {
 	struct yaml_schema *s = arena_zalloc(a, sizeof(*s));
 	/* As many sections as flags at the most, and those that are no flags. */
-	struct yaml_row *rows = arena_array(a, flags_count + 3, sizeof(*rows));
+	struct yaml_row *rows = arena_array(a, flags_count + 4, sizeof(*rows));
 	size_t count = 0;
 	rows[count++] = (struct yaml_row){ .key = "listeners",
 		.kind = YAML_ITEMS,
@@ -35,6 +55,10 @@ const struct yaml_schema *config_schema(struct arena *a)
 		.kind = YAML_IN,
 		.sub = &config_tenants_schema,
 		.help = "limits of tenants" };
+	rows[count++] = (struct yaml_row){ .key = "receivers",
+		.kind = YAML_IN,
+		.sub = &config_receivers_schema,
+		.help = "by which protocols samples may come, and what each of them goes by" };
 	*s = (struct yaml_schema){ .rows = rows, .count = count };
 	return s;
 }
@@ -250,6 +274,7 @@ void config_settle(struct config *c, unsigned loops)
 		.features = c->flags.features,
 		.admin_api = c->flags.admin_api,
 		.lifecycle = c->flags.lifecycle,
+		.recv = &c->recv,
 		.yaml = (const char *)c->_shown.data,
 		.yaml_len = c->_shown.len,
 		.flags_each = each_flag,

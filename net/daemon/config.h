@@ -10,6 +10,7 @@
  *   config_listen.c   listeners: addresses and what is offered there
  *   config_ident.c    identities: who may come in
  *   config_tenants.c  tenants: the limits of each
+ *   config_receivers.c  receivers: by which protocols samples may come
  * Each section has its rows, what makes use of them once the whole file is read (config_x_make),
  * and what frees that (config_x_free).
  *
@@ -71,6 +72,7 @@ struct config {
 	struct config_identities identities;
 	struct config_tenant tenant_defaults;
 	struct yaml_items tenant_rows; /* of struct config_tenant */
+	struct recv_conf recv;
 
 	/* As made. */
 	struct listen_conf *listen; /* of the addresses that it names itself; as long as this */
@@ -121,8 +123,12 @@ const struct yaml_schema *config_schema(struct arena *a);
 /* Adds to rows, which has room for flags_count more. */
 void config_server_rows(struct arena *a, struct yaml_row *rows, size_t *count);
 extern const struct yaml_schema config_listener_schema;
-extern const struct yaml_schema config_ident_schema;   /* of struct config_identities */
-extern const struct yaml_schema config_tenants_schema; /* of struct config, at its start */
+extern const struct yaml_schema config_ident_schema;     /* of struct config_identities */
+extern const struct yaml_schema config_tenants_schema;   /* of struct config, at its start */
+extern const struct yaml_schema config_receivers_schema; /* so, too */
+/* set and show of a row of kind OWN whose key is a switch that the struct has as its opposite. */
+bool config_set_not(struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at);
+bool config_show_not(struct buf *out, const struct yaml_row *row, const void *at);
 /* False when they have told what is wrong. */
 bool config_ident_make(struct config *c, struct yaml *y);
 bool config_tenants_make(struct config *c, struct yaml *y);

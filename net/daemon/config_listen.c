@@ -41,24 +41,6 @@ static bool check_networks(
 }
 
 /* http2: true is the usual, so the struct has what is not. */
-static bool set_http2(struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at)
-{
-	struct yaml_row word = *row;
-	bool on = true;
-	word.kind = YAML_BOOL;
-	if (!yaml_set(y, n, &word, &on))
-		return false;
-	*(bool *)at = !on;
-	return true;
-}
-
-static bool show_http2(struct buf *out, const struct yaml_row *row, const void *at)
-{
-	(void)row;
-	buf_add_str(out, *(const bool *)at ? "false" : "true");
-	return true;
-}
-
 /* Is there any? */
 static bool show_tls(struct buf *out, const struct yaml_row *row, const void *at)
 {
@@ -95,7 +77,7 @@ static const struct yaml_row tls_rows[] = {
 	{ .key = "client_ca_file", .kind = YAML_PATH, .off = TLS(client_ca_file), .help = "authorities that vouch for clients, in PEM form" },
 	{ .key = "client_allowed_sans", .kind = YAML_TEXTS, .off = TLS(client_sans), .help = "alternative names, of which a client's certificate must have one [any will do]" },
 	{ .key = "min_version", .kind = YAML_WORD, .off = TLS(least), .words = version_words, .help = "oldest version of TLS [1.2]" },
-	{ .key = "http2", .kind = YAML_OWN, .off = TLS(no_http2), .set = set_http2, .show = show_http2, .shape = "true|false", .help = "offer HTTP/2 [true]" },
+	{ .key = "http2", .kind = YAML_OWN, .off = TLS(no_http2), .set = config_set_not, .show = config_show_not, .shape = "true|false", .help = "offer HTTP/2 [true]" },
 };
 /* clang-format on */
 static const struct yaml_schema tls_schema = { .rows = tls_rows,

@@ -57,11 +57,11 @@ storage_order() {
 	}'
 }
 check "storage: chunk, meta, wal < head, cfile < compact < shard < append, read, back < recover < store" "$(storage_order)"
-check "net/conn is lowest in net" "$(includes net/conn 'net/(http|client|grpc|gate|api|daemon)')"
-check "net/http is below client, grpc, gate, api and daemon" "$(includes net/http 'net/(client|grpc|gate|api|daemon)')"
-check "net/client stands on conn alone" "$(includes net/client 'net/(http|grpc|gate|api|daemon)')"
-check "net/grpc stands on conn, http, client" "$(includes net/grpc 'net/(gate|api|daemon)')"
-check "net/gate is below api and daemon" "$(includes net/gate 'net/(api|daemon)')"
-check "net/api is below daemon" "$(includes net/api 'net/daemon')"
+check "net/conn is lowest in net" "$(includes net/conn 'net/(http|client|grpc|gate|api|recv|daemon)')"
+check "net/http is below client, grpc, gate, api and daemon" "$(includes net/http 'net/(client|grpc|gate|api|recv|daemon)')"
+check "net/client stands on conn alone" "$(includes net/client 'net/(http|grpc|gate|api|recv|daemon)')"
+check "net/grpc stands on conn, http, client" "$(includes net/grpc 'net/(gate|api|recv|daemon)')"
+check "net/gate is below api and daemon" "$(includes net/gate 'net/(api|recv|daemon)')"
+check "net/api and net/recv are below daemon" "$(includes net/api 'net/daemon'; includes net/recv 'net/daemon')"
 check "no relative includes" "$(grep -rnE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include "\.' core proto storage net tests bench)"
 echo "1..$n"

@@ -1,0 +1,18 @@
+/*
+ * recvconf - what the section `receivers` of the configuration says, for those who go by it.
+ *
+ * A part of the configuration's snapshot (core/rt/snap.h), read-only; api_conf has it. Each
+ * receiver has a struct of its own here, and rows for it in net/daemon/config_receivers.c.
+ */
+#ifndef NET_RECV_RECVCONF_H
+#define NET_RECV_RECVCONF_H
+
+#include <stdbool.h>
+
+#include "core/model/receiver.h"
+
+struct recv_conf {
+	bool off[RECEIVERS]; /* answered 404 as if it was not there */
+};
+
+#endif
