@@ -14,7 +14,7 @@
  *   whole   next always sees the rest of the whole body, unpacked: protobuf, JSON
  *
  * A record is a line, a point or a metric. One that is wrong is left out, counted in bad, and the
- * first of them told (decode_bad); what cannot be gone on with ends the body: an error with its text.
+ * first of them told (decode_bad); what cannot be gone on with ends the body: an error, its text.
  * What the format's own rules leave out (texts as values, comments of others) is counted in
  * `skipped`, and is no fault.
  *
