@@ -3,8 +3,7 @@
  *
  *   RECV    net/http has the whole body
  *   UNPACK  identity, gzip, deflate, zstd, snappy (block or framed), as the row allows
- *   DECODE  the row's decoder (proto/decoder.h), a batch at a time; small bodies on the loop, others
- *           on a worker
+ *   DECODE  the row's decoder (proto/decoder.h), a batch at a time; large bodies on a worker
  *   APPEND  the inlet (net/recv/inlet.h) answers when all of the batch is durable; DECODE goes on
  *   REPLY   in the form of the row: status and body that senders of this protocol understand
  *
