@@ -1,0 +1,582 @@
+#include "core/model/deltacum.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/base/clock.h"
+#include "core/base/hash.h"
+#include "core/base/list.h"
+#include "core/base/metric.h"
+#include "core/base/num.h"
+#include "core/base/purse.h"
+#include "core/base/tally.h"
+#include "core/model/deltacum_priv.h"
+#include "core/rt/stripes.h"
+
+#define SHARE         3u  /* a tenant holds at most so many times what is free */
+#define GONE_ASIDE    2u  /* silent streams that go when their part is asked for */
+#define GONE_IN_PART  64u /* ... by a sweep, under one lock */
+#define GONE_IN_SWEEP 4096u
+#define ALLOC_BYTES   16u /* what malloc has of its own, by and large */
+#define SLOT_BYTES    16u /* of the table, for each stream */
+
+enum kind {
+	KIND_COUNTER,
+	KIND_UPDOWN,
+	KIND_HIST,
+	KIND_EXP
+};
+struct stream {
+	struct stream *next;   /* of its slot */
+	struct list_link idle; /* in its part, silent for longest first */
+	uint64_t hash, touched_ns, bytes;
+	uint64_t start_ns, t_ns;              /* of the sum */
+	uint64_t last_start_ns, last_content; /* of the last point, as it came */
+	uint32_t tenant, key_len;
+	uint8_t kind;
+	bool first; /* the sum is that of one point */
+	struct deltacum_number number;
+	void *block; /* struct block_hist or block_exp */
+	uint8_t key[];
+};
+struct block_hist { /* counts, then bounds */
+	struct deltacum_hist all;
+	uint64_t words[];
+};
+struct block_exp { /* counts of the positive, then of the negative side */
+	struct deltacum_exp all;
+	uint64_t words[];
+};
+struct part {
+	struct stream **slots; /* a power of two of them, or none */
+	size_t slots_count, count;
+	struct list_link idle;
+};
+struct deltacum {
+	struct stripes *locks;
+	struct tally *streams, *bytes; /* by tenant */
+	struct purse purse;
+	uint64_t seed; /* nobody can choose keys that meet */
+	unsigned sweep_at;
+	struct part parts[DELTACUM_PARTS];
+};
+
+const char *deltacum_text(enum deltacum_told told)
+{
+	static const char *const texts[DELTACUM_TOLD] = {
+		[DELTACUM_ADDED] = "it was added",
+		[DELTACUM_AGAIN] = "it was added before",
+		[DELTACUM_OUT_OF_ORDER] = "it is not later than the last delta point of its series",
+		[DELTACUM_OLD_START] =
+		    "it starts before its series does: do several processes send the same series?",
+		[DELTACUM_BAD] = "it is no increment: not finite, negative, or out of range",
+		[DELTACUM_STREAMS] = "there are as many delta streams as may be",
+		[DELTACUM_MEMORY] = "there is no memory for more delta streams",
+	};
+	return texts[told];
+}
+
+struct deltacum *deltacum_create(uint64_t max_bytes)
+{
+	struct deltacum *dc = mem_zalloc(sizeof(*dc));
+	CHECK(max_bytes > 0);
+	dc->locks = stripes_create(DELTACUM_PARTS);
+	dc->streams = tally_create();
+	dc->bytes = tally_create();
+	purse_init(&dc->purse, max_bytes, NULL);
+	purse_show(&dc->purse, M_DELTA_BYTES);
+	if (getrandom(&dc->seed, sizeof(dc->seed), GRND_NONBLOCK) != (ssize_t)sizeof(dc->seed))
+		dc->seed = clock_real_mono_ns() ^ (uintptr_t)dc;
+	for (unsigned i = 0; i < DELTACUM_PARTS; i++)
+		list_init(&dc->parts[i].idle);
+	return dc;
+}
+
+/* ---- Under the lock of a part ---- */
+
+static bool charge(struct deltacum *dc, uint32_t tenant, uint64_t bytes)
+{
+	if (!purse_take(&dc->purse, bytes))
+		return false;
+	uint64_t used = purse_used(&dc->purse), has = tally_get(dc->bytes, tenant) + bytes;
+	uint64_t free_bytes = used < dc->purse.max ? dc->purse.max - used : 0;
+	if (has / SHARE > free_bytes) {
+		purse_give(&dc->purse, bytes);
+		return false;
+	}
+	tally_add(dc->bytes, tenant, bytes);
+	return true;
+}
+
+static void discharge(struct deltacum *dc, uint32_t tenant, uint64_t bytes)
+{
+	tally_sub(dc->bytes, tenant, bytes);
+	purse_give(&dc->purse, bytes);
+}
+
+static void slots_grow(struct part *p)
+{
+	size_t count = p->slots_count ? p->slots_count * 2 : 8;
+	struct stream **slots = mem_zalloc(count * sizeof(struct stream *));
+	for (size_t i = 0; i < p->slots_count; i++) {
+		for (struct stream *s = p->slots[i], *next; s; s = next) {
+			next = s->next;
+			s->next = slots[s->hash / DELTACUM_PARTS & (count - 1)];
+			slots[s->hash / DELTACUM_PARTS & (count - 1)] = s;
+		}
+	}
+	mem_free(p->slots);
+	p->slots = slots;
+	p->slots_count = count;
+}
+
+static struct stream **slot_of(const struct part *p, uint64_t hash)
+{
+	return &p->slots[hash / DELTACUM_PARTS & (p->slots_count - 1)];
+}
+
+static void stream_free(struct deltacum *dc, struct part *p, struct stream *s)
+{
+	struct stream **at = slot_of(p, s->hash);
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	list_del(&s->idle);
+	p->count--;
+	discharge(dc, s->tenant, s->bytes);
+	tally_sub(dc->streams, s->tenant, 1);
+	metric_gauge_add(M_DELTA_STREAMS, -1);
+	mem_free(s->block);
+	mem_free(s);
+}
+
+static bool is_silent(const struct stream *s, uint64_t now_ns, uint64_t stale_ns)
+{
+	return now_ns > s->touched_ns && now_ns - s->touched_ns > stale_ns;
+}
+
+static size_t let_go(
+    struct deltacum *dc, struct part *p, uint64_t now_ns, uint64_t stale_ns, size_t most)
+{
+	size_t n = 0;
+	while (n < most && !list_empty(&p->idle)) {
+		struct stream *s = CONTAINER_OF(p->idle.next, struct stream, idle);
+		if (!is_silent(s, now_ns, stale_ns))
+			break;
+		stream_free(dc, p, s);
+		n++;
+	}
+	return n;
+}
+
+/* ---- A point's turn ---- */
+
+struct turn {
+	const struct deltacum_ask *a;
+	struct deltacum_when *w;
+	enum kind kind;
+	uint64_t content, hash;
+	struct part *part;
+	struct stream *s; /* NULL: there is none yet */
+	bool begins;      /* the sum is to begin with this point */
+};
+
+static struct stream *find(const struct turn *t)
+{
+	if (!t->part->slots_count)
+		return NULL;
+	struct stream *s = *slot_of(t->part, t->hash);
+	for (; s; s = s->next) {
+		if (s->hash == t->hash && s->tenant == t->a->tenant && s->kind == t->kind &&
+		    s->key_len == t->w->key_len && !memcmp(s->key, t->w->key, s->key_len))
+			break;
+	}
+	return s;
+}
+
+static enum deltacum_told judge(const struct turn *t)
+{
+	const struct stream *s = t->s;
+	const struct deltacum_when *w = t->w;
+	if (t->begins)
+		return DELTACUM_ADDED;
+	if (w->t_ns == s->t_ns && w->start_ns == s->last_start_ns && t->content == s->last_content)
+		return DELTACUM_AGAIN;
+	if (w->start_ns && w->start_ns < s->start_ns)
+		return DELTACUM_OLD_START;
+	return w->t_ns <= s->t_ns ? DELTACUM_OUT_OF_ORDER : DELTACUM_ADDED;
+}
+
+static unsigned part_index(const struct turn *t)
+{
+	return (unsigned)(t->hash % DELTACUM_PARTS);
+}
+
+/* Takes the lock; turn_end lets it go. */
+static enum deltacum_told turn_begin(struct turn *t)
+{
+	const struct deltacum_ask *a = t->a;
+	t->hash =
+	    hash64(t->w->key, t->w->key_len, a->dc->seed ^ ((uint64_t)t->kind << 32 | a->tenant));
+	stripes_lock(a->dc->locks, part_index(t));
+	t->part = &a->dc->parts[part_index(t)];
+	t->s = find(t);
+	t->begins = !t->s || is_silent(t->s, a->now_ns, a->stale_ns);
+	return judge(t);
+}
+
+/* The stream of this turn exists now, or why not. */
+static enum deltacum_told stream_make(struct turn *t)
+{
+	struct deltacum *dc = t->a->dc;
+	uint32_t tenant = t->a->tenant;
+	uint64_t bytes = sizeof(struct stream) + t->w->key_len + ALLOC_BYTES + SLOT_BYTES;
+	if (t->s)
+		return DELTACUM_ADDED;
+	let_go(dc, t->part, t->a->now_ns, t->a->stale_ns, GONE_ASIDE);
+	if (!tally_take(dc->streams, tenant, t->a->streams_max))
+		return DELTACUM_STREAMS;
+	if (!charge(dc, tenant, bytes)) {
+		tally_sub(dc->streams, tenant, 1);
+		return DELTACUM_MEMORY;
+	}
+	if (t->part->count >= t->part->slots_count)
+		slots_grow(t->part);
+	struct stream *s = mem_zalloc(sizeof(*s) + t->w->key_len);
+	s->hash = t->hash;
+	s->tenant = tenant;
+	s->kind = (uint8_t)t->kind;
+	s->bytes = bytes;
+	s->key_len = t->w->key_len;
+	memcpy(s->key, t->w->key, t->w->key_len);
+	struct stream **slot = slot_of(t->part, t->hash);
+	s->next = *slot;
+	*slot = s;
+	list_add_tail(&t->part->idle, &s->idle);
+	t->part->count++;
+	metric_gauge_add(M_DELTA_STREAMS, 1);
+	t->s = s;
+	return DELTACUM_ADDED;
+}
+
+/* A block of so many bytes in place of the stream's own. */
+static bool block_take(struct turn *t, size_t bytes, size_t had)
+{
+	struct stream *s = t->s;
+	size_t own = s->block ? had + ALLOC_BYTES : 0;
+	if (s->block && bytes == had)
+		return true;
+	if (!charge(t->a->dc, s->tenant, bytes + ALLOC_BYTES))
+		return false;
+	s->bytes += bytes + ALLOC_BYTES;
+	mem_free(s->block);
+	s->block = mem_alloc(bytes);
+	if (own)
+		discharge(t->a->dc, s->tenant, own);
+	s->bytes -= own;
+	return true;
+}
+
+/* The point is in the sum (ADDED). */
+static void keep(const struct turn *t)
+{
+	struct stream *s = t->s;
+	s->first = t->begins;
+	if (t->begins)
+		s->start_ns = t->w->start_ns;
+	s->t_ns = t->w->t_ns;
+	s->last_start_ns = t->w->start_ns;
+	s->last_content = t->content;
+}
+
+static const enum metric_id counters[DELTACUM_TOLD] = {
+	[DELTACUM_ADDED] = M_DELTA_ADDED,
+	[DELTACUM_AGAIN] = M_DELTA_AGAIN,
+	[DELTACUM_OUT_OF_ORDER] = M_DELTA_OUT_OF_ORDER,
+	[DELTACUM_OLD_START] = M_DELTA_OLD_START,
+	[DELTACUM_BAD] = M_DELTA_BAD,
+	[DELTACUM_STREAMS] = M_DELTA_STREAMS_LIMIT,
+	[DELTACUM_MEMORY] = M_DELTA_MEMORY,
+};
+
+static enum deltacum_told turn_end(struct turn *t, enum deltacum_told told)
+{
+	struct stream *s = t->s;
+	if (s && !deltacum_refused(told)) {
+		s->touched_ns = t->a->now_ns;
+		list_del(&s->idle);
+		list_add_tail(&t->part->idle, &s->idle);
+		t->w->begins = s->first;
+		t->w->start_ns = s->start_ns;
+	} else if (s && !s->t_ns && t->begins) {
+		stream_free(t->a->dc, t->part, s); /* made in vain */
+	}
+	stripes_unlock(t->a->dc->locks, part_index(t));
+	metric_add(counters[told], 1);
+	return told;
+}
+
+/* Refused before there was a turn. */
+static enum deltacum_told bad(void)
+{
+	metric_add(M_DELTA_BAD, 1);
+	return DELTACUM_BAD;
+}
+
+/* ---- Numbers ---- */
+
+static struct deltacum_number number_add(struct deltacum_number x, struct deltacum_number y)
+{
+	struct deltacum_number sum = { .is_int = true };
+	if (x.is_int && y.is_int && !__builtin_add_overflow(x.i, y.i, &sum.i))
+		return sum;
+	sum.is_int = false;
+	sum.d = (x.is_int ? (double)x.i : x.d) + (y.is_int ? (double)y.i : y.d);
+	return sum;
+}
+
+static bool is_increment(const struct deltacum_number *n, bool monotonic)
+{
+	if (n->is_int)
+		return !monotonic || n->i >= 0;
+	return isfinite(n->d) && (!monotonic || n->d >= 0);
+}
+
+enum deltacum_told deltacum_number(const struct deltacum_ask *a, struct deltacum_when *w,
+    bool monotonic, struct deltacum_number *n)
+{
+	if (!is_increment(n, monotonic) || !w->t_ns)
+		return bad();
+	struct turn t = { .a = a,
+		.w = w,
+		.kind = monotonic ? KIND_COUNTER : KIND_UPDOWN,
+		.content = hash_mix64(n->is_int ? (uint64_t)n->i : num_bits(n->d)) + n->is_int };
+	enum deltacum_told told = turn_begin(&t);
+	if (told == DELTACUM_ADDED)
+		told = stream_make(&t);
+	if (told == DELTACUM_ADDED) {
+		t.s->number = t.begins ? *n : number_add(t.s->number, *n);
+		keep(&t);
+	}
+	if (!deltacum_refused(told))
+		*n = t.s->number;
+	return turn_end(&t, told);
+}
+
+/* ---- Histograms ---- */
+
+static size_t hist_bytes(const struct deltacum_hist *h)
+{
+	return sizeof(struct block_hist) + ((size_t)h->counts_count + h->bounds_count) * 8;
+}
+
+static bool same_bounds(const struct deltacum_hist *x, const struct deltacum_hist *y)
+{
+	return x->bounds_count == y->bounds_count && x->counts_count == y->counts_count &&
+	    (!x->bounds_count || !memcmp(x->bounds, y->bounds, x->bounds_count * sizeof(double)));
+}
+
+static uint64_t hist_content(const struct deltacum_hist *h)
+{
+	uint64_t seed = hash_mix64(h->count) + num_bits(h->sum) + h->has_sum;
+	if (h->bounds_count)
+		seed = hash64(h->bounds, h->bounds_count * sizeof(double), seed);
+	return h->counts_count ? hash64(h->counts, h->counts_count * sizeof(uint64_t), seed) : seed;
+}
+
+/* h + have, counts in `counts`. */
+static bool hist_add_to(struct deltacum_hist *h, const struct deltacum_hist *have, uint64_t *counts)
+{
+	struct deltacum_hist sum = *h;
+	bool fits = !__builtin_add_overflow(h->count, have->count, &sum.count);
+	for (uint32_t i = 0; fits && i < h->counts_count; i++)
+		fits = !__builtin_add_overflow(h->counts[i], have->counts[i], &counts[i]);
+	sum.has_sum = h->has_sum && have->has_sum;
+	sum.sum = h->sum + have->sum;
+	sum.counts = counts;
+	if (fits)
+		*h = sum;
+	return fits;
+}
+
+static bool hist_keep(struct turn *t, const struct deltacum_hist *h)
+{
+	const struct block_hist *had = t->s->block;
+	if (!block_take(t, hist_bytes(h), had ? hist_bytes(&had->all) : 0))
+		return false;
+	struct block_hist *b = t->s->block;
+	double *bounds = (double *)(b->words + h->counts_count);
+	b->all = *h;
+	if (h->counts_count)
+		memcpy(b->words, h->counts, h->counts_count * sizeof(uint64_t));
+	if (h->bounds_count)
+		memcpy(bounds, h->bounds, h->bounds_count * sizeof(double));
+	b->all.counts = b->words;
+	b->all.bounds = bounds;
+	keep(t);
+	return true;
+}
+
+/* In: the point; out: the sum with it, which is kept. */
+static enum deltacum_told hist_turn(struct turn *t, struct deltacum_hist *h, uint64_t *counts)
+{
+	struct deltacum_hist sum = *h;
+	const struct block_hist *have = t->s ? t->s->block : NULL;
+	if (have && !same_bounds(&have->all, h))
+		t->begins = true;
+	if (!t->begins && !hist_add_to(&sum, &have->all, counts))
+		return DELTACUM_BAD;
+	enum deltacum_told told = stream_make(t);
+	if (told == DELTACUM_ADDED && !hist_keep(t, &sum))
+		told = DELTACUM_MEMORY;
+	if (told == DELTACUM_ADDED)
+		*h = sum;
+	return told;
+}
+
+static void hist_as_kept(const struct turn *t, struct deltacum_hist *h, uint64_t *counts)
+{
+	const struct block_hist *b = t->s->block;
+	const double *bounds = h->bounds; /* the same, for the content is */
+	if (b->all.counts_count)
+		memcpy(counts, b->all.counts, b->all.counts_count * sizeof(uint64_t));
+	*h = b->all;
+	h->counts = counts;
+	h->bounds = bounds;
+}
+
+enum deltacum_told deltacum_hist(
+    const struct deltacum_ask *a, struct deltacum_when *w, struct deltacum_hist *h)
+{
+	uint64_t *counts = arena_array(a->arena, h->counts_count, sizeof(uint64_t));
+	if (!counts || !w->t_ns)
+		return bad();
+	struct turn t = { .a = a, .w = w, .kind = KIND_HIST, .content = hist_content(h) };
+	enum deltacum_told told = turn_begin(&t);
+	if (told == DELTACUM_ADDED)
+		told = hist_turn(&t, h, counts);
+	else if (told == DELTACUM_AGAIN && same_bounds(&((struct block_hist *)t.s->block)->all, h))
+		hist_as_kept(&t, h, counts);
+	else if (told == DELTACUM_AGAIN)
+		told = DELTACUM_OUT_OF_ORDER;
+	return turn_end(&t, told);
+}
+
+/* ---- Exponential histograms ---- */
+
+static size_t exp_bytes(uint32_t positive, uint32_t negative)
+{
+	return sizeof(struct block_exp) + ((size_t)positive + negative) * 8;
+}
+
+static uint64_t exp_content(const struct deltacum_exp *e)
+{
+	uint64_t head[] = { e->count, e->zero_count, num_bits(e->sum), num_bits(e->zero_threshold),
+		(uint64_t)e->scale << 1 | e->has_sum,
+		(uint64_t)(uint32_t)e->positive.offset << 32 | (uint32_t)e->negative.offset };
+	uint64_t h = hash64(head, sizeof(head), 0);
+	if (e->positive.count)
+		h = hash64(e->positive.counts, (size_t)e->positive.count * 8, h);
+	return e->negative.count ? hash64(e->negative.counts, (size_t)e->negative.count * 8, h) : h;
+}
+
+static bool exp_keep(struct turn *t, const struct deltaexp_sum *sum)
+{
+	const struct block_exp *had = t->s->block;
+	const struct deltaexp_side *p = &sum->positive, *n = &sum->negative;
+	size_t had_bytes = had ? exp_bytes(had->all.positive.count, had->all.negative.count) : 0;
+	if (!block_take(t, exp_bytes(p->count, n->count), had_bytes))
+		return false;
+	struct block_exp *b = t->s->block;
+	memcpy(b->words, p->counts, (size_t)p->count * 8);
+	memcpy(b->words + p->count, n->counts, (size_t)n->count * 8);
+	b->all = sum->all;
+	b->all.positive = (struct deltacum_side){ p->first, p->count, b->words };
+	b->all.negative = (struct deltacum_side){ n->first, n->count, b->words + p->count };
+	keep(t);
+	return true;
+}
+
+static enum deltacum_told exp_turn(struct turn *t, const struct deltacum_exp *e)
+{
+	struct deltaexp_sum sum;
+	const struct block_exp *have = t->begins ? NULL : t->s->block;
+	if (!deltaexp_add(have ? &have->all : NULL, e, &sum))
+		return DELTACUM_BAD;
+	enum deltacum_told told = stream_make(t);
+	if (told == DELTACUM_ADDED && !exp_keep(t, &sum))
+		told = DELTACUM_MEMORY;
+	return told;
+}
+
+/* words: room for both sides. */
+static void exp_as_kept(const struct turn *t, struct deltacum_exp *e, uint64_t *words)
+{
+	const struct block_exp *b = t->s->block;
+	uint32_t positive = b->all.positive.count, negative = b->all.negative.count;
+	memcpy(words, b->words, ((size_t)positive + negative) * 8);
+	*e = b->all;
+	e->positive.counts = words;
+	e->negative.counts = words + positive;
+}
+
+static bool is_threshold(double v)
+{
+	return isfinite(v) && v >= 0;
+}
+
+enum deltacum_told deltacum_exp(
+    const struct deltacum_ask *a, struct deltacum_when *w, struct deltacum_exp *e)
+{
+	uint64_t *words = arena_array(a->arena, DELTACUM_BUCKETS * 2, sizeof(uint64_t));
+	if (!words || !is_threshold(e->zero_threshold) || !w->t_ns)
+		return bad();
+	struct turn t = { .a = a, .w = w, .kind = KIND_EXP, .content = exp_content(e) };
+	enum deltacum_told told = turn_begin(&t);
+	if (told == DELTACUM_ADDED)
+		told = exp_turn(&t, e);
+	if (!deltacum_refused(told))
+		exp_as_kept(&t, e, words);
+	return turn_end(&t, told);
+}
+
+/* ---- The book ---- */
+
+void deltacum_sweep(struct deltacum *dc, uint64_t now_ns, uint64_t stale_ns)
+{
+	size_t gone = 0;
+	for (unsigned i = 0; i < DELTACUM_PARTS && gone < GONE_IN_SWEEP; i++) {
+		unsigned at = dc->sweep_at++ % DELTACUM_PARTS;
+		stripes_lock(dc->locks, at);
+		gone += let_go(dc, &dc->parts[at], now_ns, stale_ns, GONE_IN_PART);
+		stripes_unlock(dc->locks, at);
+	}
+}
+
+uint64_t deltacum_streams(const struct deltacum *dc, uint32_t tenant)
+{
+	return tally_get(dc->streams, tenant);
+}
+
+uint64_t deltacum_bytes(const struct deltacum *dc)
+{
+	return purse_used(&dc->purse);
+}
+
+void deltacum_free(struct deltacum *dc)
+{
+	if (!dc)
+		return;
+	for (unsigned i = 0; i < DELTACUM_PARTS; i++) {
+		struct part *p = &dc->parts[i];
+		while (!list_empty(&p->idle))
+			stream_free(dc, p, CONTAINER_OF(p->idle.next, struct stream, idle));
+		mem_free(p->slots);
+	}
+	purse_end(&dc->purse);
+	tally_free(dc->bytes);
+	tally_free(dc->streams);
+	stripes_free(dc->locks);
+	mem_free(dc);
+}
