@@ -1,0 +1,201 @@
+#include "core/base/census.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/base/hash.h"
+#include "core/base/list.h"
+#include "core/base/mem.h"
+
+#define RELAXED     memory_order_relaxed
+#define GROUP_SLOTS (2 * CENSUS_GROUPS)
+
+struct group {
+	_Atomic uint64_t key;   /* 0 = free */
+	_Atomic uint32_t place; /* + 1; 0 = not given yet */
+};
+struct census {
+	struct list_link link;
+	uint32_t number, refs; /* under the set's lock */
+	uint64_t version;
+	_Atomic uint32_t groups;  /* that have a place, or will */
+	_Atomic uint64_t members; /* taken, or about to be */
+	uint64_t most;            /* of them */
+	uint32_t mask;
+	struct group places[GROUP_SLOTS];
+	_Atomic uint64_t counts[CENSUS_GROUPS + 1];
+	_Atomic uint64_t slots[]; /* 0 = free */
+};
+struct census_set {
+	pthread_mutex_t lock;
+	struct list_link all;
+};
+
+/* ---- the set ---- */
+
+struct census_set *census_set_create(void)
+{
+	struct census_set *s = mem_zalloc(sizeof(*s));
+	pthread_mutex_init(&s->lock, NULL);
+	list_init(&s->all);
+	return s;
+}
+
+void census_set_free(struct census_set *s)
+{
+	if (!s)
+		return;
+	CHECK(list_empty(&s->all));
+	pthread_mutex_destroy(&s->lock);
+	mem_free(s);
+}
+
+static struct census *census_make(uint32_t number, uint64_t version, uint64_t members)
+{
+	uint32_t slots = CENSUS_LEAST;
+	while (slots < CENSUS_MOST && slots / 2 < members)
+		slots *= 2;
+	struct census *c = mem_zalloc(sizeof(*c) + slots * sizeof(c->slots[0]));
+	c->number = number;
+	c->version = version;
+	c->mask = slots - 1;
+	c->most = slots / 4 * 3;
+	return c;
+}
+
+struct census *census_join(struct census_set *s, uint32_t number, uint64_t version, uint64_t members)
+{
+	struct census *found = NULL;
+	pthread_mutex_lock(&s->lock);
+	LIST_EACH(l, &s->all) {
+		struct census *c = CONTAINER_OF(l, struct census, link);
+		if (c->number == number && c->version == version)
+			found = c;
+	}
+	if (!found) {
+		found = census_make(number, version, members);
+		list_add_tail(&s->all, &found->link);
+	}
+	found->refs++;
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+void census_leave(struct census_set *s, struct census *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&s->lock);
+	CHECK(c->refs > 0);
+	bool last = !--c->refs;
+	if (last)
+		list_del(&c->link);
+	pthread_mutex_unlock(&s->lock);
+	if (last)
+		mem_free(c);
+}
+
+/* ---- groups ---- */
+
+/* Of a slot whose key is there; another thread may be giving it its place just now. */
+static uint32_t place_of(struct census *c, struct group *g)
+{
+	uint32_t have = atomic_load_explicit(&g->place, memory_order_acquire);
+	if (LIKELY(have))
+		return have - 1;
+	uint32_t n = atomic_fetch_add_explicit(&c->groups, 1, RELAXED);
+	uint32_t mine = (n < CENSUS_GROUPS ? n : CENSUS_GROUPS) + 1;
+	if (atomic_compare_exchange_strong_explicit(
+	        &g->place, &have, mine, memory_order_acq_rel, memory_order_acquire))
+		return mine - 1;
+	return have - 1;
+}
+
+uint32_t census_group(struct census *c, uint64_t key)
+{
+	key += !key;
+	uint32_t at = (uint32_t)hash_mix64(key) % GROUP_SLOTS;
+	for (uint32_t i = 0; i < GROUP_SLOTS; i++, at = (at + 1) % GROUP_SLOTS) {
+		struct group *g = &c->places[at];
+		uint64_t have = atomic_load_explicit(&g->key, memory_order_acquire);
+		if (have == key)
+			return place_of(c, g);
+		if (have)
+			continue;
+		if (atomic_load_explicit(&c->groups, RELAXED) >= CENSUS_GROUPS)
+			break;
+		if (atomic_compare_exchange_strong_explicit(
+		        &g->key, &have, key, memory_order_acq_rel, memory_order_acquire) ||
+		    have == key)
+			return place_of(c, g);
+	}
+	return CENSUS_GROUPS;
+}
+
+/* ---- members ---- */
+
+static bool reserve(_Atomic uint64_t *count, uint64_t max)
+{
+	uint64_t had = atomic_load_explicit(count, RELAXED);
+	do {
+		if (had >= max)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(count, &had, had + 1, RELAXED, RELAXED));
+	return true;
+}
+
+static void give_back(struct census *c, uint32_t group)
+{
+	atomic_fetch_sub_explicit(&c->counts[group], 1, RELAXED);
+	atomic_fetch_sub_explicit(&c->members, 1, RELAXED);
+}
+
+static bool room_take(struct census *c, uint32_t group, uint64_t max)
+{
+	if (!reserve(&c->counts[group], max))
+		return false;
+	if (reserve(&c->members, c->most))
+		return true;
+	atomic_fetch_sub_explicit(&c->counts[group], 1, RELAXED);
+	return false;
+}
+
+/* Nothing leaves, so all who look for a member meet the same first free slot: (2). */
+enum census_got census_take(struct census *c, uint32_t group, uint64_t member, uint64_t max)
+{
+	bool room = false;
+	CHECK(group <= CENSUS_GROUPS);
+	member += !member;
+	for (uint32_t at = (uint32_t)hash_mix64(member) & c->mask;; at = (at + 1) & c->mask) {
+		uint64_t have = atomic_load_explicit(&c->slots[at], RELAXED);
+		if (!have) {
+			if (!room && !room_take(c, group, max))
+				return CENSUS_OVER;
+			room = true;
+			if (atomic_compare_exchange_strong_explicit(
+			        &c->slots[at], &have, member, RELAXED, RELAXED))
+				return CENSUS_TAKEN;
+		}
+		if (have != member)
+			continue;
+		if (room)
+			give_back(c, group);
+		return CENSUS_KNOWN;
+	}
+}
+
+void census_force(struct census *c, uint32_t group, uint64_t member)
+{
+	enum census_got got = census_take(c, group, member, UINT64_MAX);
+	(void)got;
+}
+
+uint64_t census_count(const struct census *c, uint32_t group)
+{
+	return atomic_load_explicit(&c->counts[group], RELAXED);
+}
+
+uint64_t census_members(const struct census *c)
+{
+	return atomic_load_explicit(&c->members, RELAXED);
+}

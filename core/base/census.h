@@ -1,0 +1,51 @@
+/*
+ * census - how many different members each of some groups has, up to a limit, exact over all
+ * threads, in memory of a fixed size: the values of a label, the series of a metric.
+ *
+ * Groups and members are 64-bit hashes under a secret seed, made by the caller (a member's with its
+ * group in it). What is in stays in: a census only grows, and is replaced by a younger one that was
+ * counted anew. So finding takes no lock, and adding one atomic operation or a few.
+ * (1) A group never holds more than the max of the one who adds, but by census_force.
+ * (2) Of equal members one is counted, whoever adds them at the same time.
+ * (3) A table that is full answers CENSUS_OVER, census_group the last group: a hundred million
+ *     names take no more memory than a thousand.
+ *
+ * A struct census_set has them by number (a tenant) and version (what is counted, and how often it
+ * was counted anew); who joins the same two has the same census. The last one who leaves frees it.
+ *
+ * Thread: any; census_set_free alone. Cost: census_take one or two cache lines; census_join a lock.
+ * Memory: 8 bytes a slot, twice as many slots as members.
+ */
+#ifndef CORE_BASE_CENSUS_H
+#define CORE_BASE_CENSUS_H
+
+#include "core/base/check.h"
+
+#define CENSUS_GROUPS 2048u      /* and one more, for those that found no place */
+#define CENSUS_LEAST  4096u      /* slots */
+#define CENSUS_MOST   (2u << 20) /* slots: 16 MiB */
+
+enum census_got {
+	CENSUS_KNOWN, /* it was in */
+	CENSUS_TAKEN, /* it is in now */
+	CENSUS_OVER   /* the group, or the table, is full */
+};
+struct census_set;
+struct census;
+
+struct census_set *census_set_create(void);
+void census_set_free(struct census_set *s); /* all have left */
+/* members: that it is made for. */
+struct census *census_join(struct census_set *s, uint32_t number, uint64_t version, uint64_t members);
+void census_leave(struct census_set *s, struct census *c); /* NULL is fine */
+
+/* Its place: 0 to CENSUS_GROUPS, the last one of all for which there is none. */
+uint32_t census_group(struct census *c, uint64_t key);
+MUST_CHECK enum census_got census_take(
+    struct census *c, uint32_t group, uint64_t member, uint64_t max);
+/* The same without a limit of the group; what finds no room is left out. */
+void census_force(struct census *c, uint32_t group, uint64_t member);
+uint64_t census_count(const struct census *c, uint32_t group);
+uint64_t census_members(const struct census *c); /* of all groups */
+
+#endif
