@@ -12,6 +12,9 @@
  *   lines   next may get a part of the body, which ends behind an LF (or with the body): formats of
  *           lines that say nothing of each other, but for what the kind keeps in `own`
  *   whole   next always sees the rest of the whole body, unpacked: protobuf, JSON
+ * Of lines the part may lie elsewhere at the next call, so `own` holds no pointers into it. A
+ * record of many rows is left where it is (*p at its begin, `own` knows how far) until the last of
+ * them is there: the body is over when *p is at its end. An empty body of lines is never asked for.
  *
  * A record is a line, a point or a metric. One that is wrong is left out, counted in bad, and the
  * first of them told (decode_bad); what cannot be gone on with ends the body: an error, its text.
@@ -39,6 +42,11 @@ struct decode {
 	const struct limits *limits;
 	int64_t now_ms;   /* wall clock of the request */
 	const void *opts; /* of the kind: what parameters and configuration say; may be NULL */
+	/*
+	 * Set by recv_kind.open: nothing is stored when anything is bad. The body is then read
+	 * twice, each time from new (own, counts): first only to be judged.
+	 */
+	bool strict;
 	struct arena *arena, *keep;
 	struct batch *batch;
 	/* Told. */
@@ -61,6 +69,14 @@ struct decoder {
 	void (*end)(struct decode *d);
 };
 
+/* Is the batch to be stored before more is added? By rows, and what else takes memory. */
+static inline bool decode_full(const struct decode *d)
+{
+	const struct batch *b = d->batch;
+	return b->rows_count >= DECODE_ROWS || b->metas_count >= DECODE_ROWS ||
+	    b->exemplars_count >= DECODE_ROWS || b->extras_bytes > DECODE_TURN ||
+	    arena_used(d->arena) > DECODE_TURN;
+}
 /* Counts a bad record and tells of it when it is the first. */
 void decode_bad(struct decode *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -1,8 +1,10 @@
 #include "proto/importl.h"
 
+#include "core/base/buf.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -448,6 +450,14 @@ static enum err row_take(struct importl *l, struct scan *values, struct scan *ti
 	return ERR_OK;
 }
 
+void importl_move(struct importl *l, const char *line)
+{
+	l->_values = line + (l->_values - l->_line);
+	l->_times = line + (l->_times - l->_line);
+	l->_end = line + (l->_end - l->_line);
+	l->_line = line;
+}
+
 enum err importl_rows(struct importl *l, struct batch *b, size_t most, struct errbuf *eb)
 {
 	struct scan values = { .p = l->_values, .end = l->_end, .line = l->_line, .eb = eb },
@@ -461,3 +471,109 @@ enum err importl_rows(struct importl *l, struct batch *b, size_t most, struct er
 	l->_times = times.p;
 	return ERR_OK;
 }
+
+/* --- bodies --- */
+
+struct body {
+	struct importl line;
+	size_t line_len; /* with its LF */
+	bool open;       /* rows of it are left */
+	uint64_t number; /* of the line, blank ones counted */
+	struct buf labels;
+};
+
+static void bad_line(struct decode *d, const struct body *b, const struct errbuf *eb)
+{
+	decode_bad(d, "line %" PRIu64 ": %s", b->number, eb->text);
+}
+
+static bool is_blank(const char *line, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r' && line[i] != '\n')
+			return false;
+	return true;
+}
+
+static void line_begin(struct decode *d, struct body *b, const char *line, size_t len)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	b->number++;
+	if (is_blank(line, len))
+		return;
+	d->records++;
+	if (importl_begin(d->arena, line, len, &b->line, &eb)) {
+		bad_line(d, b, &eb);
+		return;
+	}
+	buf_clear(&b->labels);
+	buf_add(&b->labels, b->line.labels, b->line.labels_len);
+	b->open = b->line.left > 0;
+}
+
+/* Of a line that goes on: the body lies elsewhere, perhaps, and the arena is another. */
+static void line_again(struct decode *d, struct body *b, const uint8_t *line)
+{
+	if (!b->open)
+		return;
+	importl_move(&b->line, (const char *)line);
+	b->line.labels = arena_dup(d->arena, b->labels.data, b->labels.len);
+}
+
+static void line_rows(struct decode *d, struct body *b)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	if (importl_rows(&b->line, d->batch, DECODE_ROWS - d->batch->rows_count, &eb)) {
+		bad_line(d, b, &eb);
+		b->open = false;
+	} else {
+		b->open = b->line.left > 0;
+	}
+}
+
+static struct body *body_of(struct decode *d)
+{
+	if (!d->own) {
+		struct body *b = arena_zalloc(d->keep, sizeof(*b));
+		buf_init(&b->labels);
+		d->own = b;
+	}
+	return d->own;
+}
+
+static enum err body_next(
+    struct decode *d, const uint8_t **p, const uint8_t *end, bool last, struct errbuf *eb)
+{
+	struct body *b = body_of(d);
+	const uint8_t *from = *p;
+	(void)eb;
+	line_again(d, b, *p);
+	while (*p < end && *p - from < (ptrdiff_t)DECODE_TURN && !decode_full(d)) {
+		if (!b->open) {
+			const uint8_t *lf = memchr(*p, '\n', (size_t)(end - *p));
+			if (!lf && !last)
+				return ERR_OK;
+			b->line_len = (size_t)((lf ? lf + 1 : end) - *p);
+			line_begin(d, b, (const char *)*p, b->line_len);
+		}
+		if (b->open)
+			line_rows(d, b);
+		if (!b->open)
+			*p += b->line_len;
+	}
+	return ERR_OK;
+}
+
+static void body_end(struct decode *d)
+{
+	buf_release(&((struct body *)d->own)->labels);
+}
+
+const struct decoder importl_decoder = {
+	.record = "line",
+	.lines = true,
+	.next = body_next,
+	.end = body_end,
+};

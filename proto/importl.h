@@ -18,6 +18,7 @@
 #define PROTO_IMPORTL_H
 
 #include "core/model/batch.h"
+#include "proto/decoder.h"
 
 #define IMPORTL_DEPTH_MAX  32u    /* of what is passed over */
 #define IMPORTL_LABELS_MAX 65535u /* bytes of names and values: no limit lets more be stored */
@@ -31,7 +32,12 @@ struct importl {
 };
 MUST_CHECK enum err importl_begin(
     struct arena *a, const char *line, size_t len, struct importl *out, struct errbuf *eb);
+/* The line lies there now. */
+void importl_move(struct importl *l, const char *line);
 /* Adds at most `most` rows; none are added for what is malformed and behind it. */
 MUST_CHECK enum err importl_rows(struct importl *l, struct batch *b, size_t most, struct errbuf *eb);
+
+/* The same for a body: lines, of which blank ones are passed over. */
+extern const struct decoder importl_decoder;
 
 #endif

@@ -181,20 +181,29 @@ void apierr_write(struct req *r, enum err e, uint32_t retry_after_s)
 	apierr_write_why(r, e, retry_after_s, NULL);
 }
 
-void apierr_write_why(struct req *r, enum err e, uint32_t retry_after_s, const char *why)
+int apierr_write_status(struct req *r, enum err e, uint32_t retry_after_s)
 {
 	const struct apierr_row *row = apierr_row(e);
-	if (e == ERR_NOTREADY || e == ERR_STOPPING) {
-		apierr_unavailable(r, e == ERR_STOPPING);
-		return;
-	}
 	uint32_t base = retry_after_s ? retry_after_s : row->retry_after_s;
+	if (e == ERR_NOTREADY || e == ERR_STOPPING)
+		req_answer_field(
+		    r, "x-prometheus-stopping", "%s", e == ERR_STOPPING ? "true" : "false");
 	if (base && (e == ERR_BUSY || e == ERR_NOMEM || e == ERR_NOFILES))
 		base = apierr_retry_s(r, base);
 	if (base)
 		req_answer_field(r, "retry-after", "%u", base);
+	return row->write_status;
+}
+
+void apierr_write_why(struct req *r, enum err e, uint32_t retry_after_s, const char *why)
+{
+	if (e == ERR_NOTREADY || e == ERR_STOPPING) {
+		apierr_unavailable(r, e == ERR_STOPPING);
+		return;
+	}
+	int status = apierr_write_status(r, e, retry_after_s);
 	char text[ERRBUF_SIZE];
 	apierr_write_text(r, e, text, sizeof(text));
 	const bool own = why && why[0] && e != ERR_NOSPACE;
-	req_refuse(r, row->write_status, row->word, "%s", own ? why : text);
+	req_refuse(r, status, apierr_row(e)->word, "%s", own ? why : text);
 }

@@ -37,6 +37,8 @@ void apierr_write(struct req *r, enum err e, uint32_t retry_after_s);
 void apierr_write_text(const struct req *r, enum err e, char *out, size_t size);
 /* The same with a sentence of the sink's own; NULL or "": the usual one. */
 void apierr_write_why(struct req *r, enum err e, uint32_t retry_after_s, const char *why);
+/* Its status alone, for answers of another form; Retry-After and the like are set on r. */
+int apierr_write_status(struct req *r, enum err e, uint32_t retry_after_s);
 /*
  * Seconds for Retry-After: base x 2^min(Retry-Attempt, 3), +-50 % of it by chance, 1..60
  * (net/README.md). rnd: any number.

@@ -23,6 +23,8 @@ static const struct row {
 		"the body must be the message that its Content-Type names: a prometheus.WriteRequest, or an io.prometheus.write.v2.Request" },
 	[REFUSAL_MANY] = { "too_many", M_WRITE_REFUSED_MANY,
 		"send smaller requests: max_samples_per_send of the sender's queue_config" },
+	[REFUSAL_BODY] = { "bad_body", M_WRITE_REFUSED_BODY,
+		"the body is not packed as its Content-Encoding says, is larger than it may be, or is not of the format of its path" },
 	[REFUSAL_RATE] = { "rate_limited", M_WRITE_REFUSED_RATE,
 		"raise samples_per_s or requests_per_s of the tenant; --limits.rate-status=503 for senders that throw away what is answered with 429" },
 	[REFUSAL_LOAD] = { "overloaded", M_WRITE_REFUSED_LOAD,
@@ -46,6 +48,9 @@ static const struct row {
 	[REFUSAL_EXEMPLARS] = { "exemplars", M_EXEMPLARS_OUT_OF_ORDER,
 		"kymo_exemplars_dropped_total says why; the example is the first one. In the sender's remote_write send_exemplars: false sends none",
 		M_EXEMPLARS_BAD_SERIES },
+	[REFUSAL_RECORDS] = { "bad_records", M_RECEIVER_BAD_REMOTE_WRITE,
+		"the example says what is wrong with what the sender made; kymo_receiver_bad_records_total counts them by receiver",
+		M_RECEIVER_BAD_STATSD },
 };
 /* clang-format on */
 
@@ -60,18 +65,23 @@ static uint64_t count_of(enum refusal what)
 static void say(const struct refusals_line *l, enum refusal what, uint64_t news)
 {
 	const struct row *row = &rows[what];
+	const char *from = l->from[0] ? l->from : "-";
 	if (what < REFUSAL_SAMPLES)
 		LOG_WARN("writes_refused",
 		    "reason=%s requests=%" PRIu64 " from=%s example=\"%s\" remedy=\"%s\"",
-		    row->reason, news, l->from[0] ? l->from : "-", l->example, row->remedy);
+		    row->reason, news, from, l->example, row->remedy);
 	else if (what == REFUSAL_EXEMPLARS)
 		LOG_WARN("exemplars_refused",
 		    "reason=%s exemplars=%" PRIu64 " from=%s example=\"%s\" remedy=\"%s\"",
-		    row->reason, news, l->from[0] ? l->from : "-", l->example, row->remedy);
+		    row->reason, news, from, l->example, row->remedy);
+	else if (what == REFUSAL_RECORDS)
+		LOG_WARN("records_refused",
+		    "reason=%s records=%" PRIu64 " from=%s example=\"%s\" remedy=\"%s\"",
+		    row->reason, news, from, l->example, row->remedy);
 	else
 		LOG_WARN("samples_refused",
 		    "reason=%s samples=%" PRIu64 " from=%s example=\"%s\" remedy=\"%s\"",
-		    row->reason, news, l->from[0] ? l->from : "-", l->example, row->remedy);
+		    row->reason, news, from, l->example, row->remedy);
 }
 
 static enum refusal what_of(const struct refusals_line *l)

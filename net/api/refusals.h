@@ -7,6 +7,7 @@
  *   event=samples_refused reason=too_old samples=6000 from=10.0.0.1:40312
  *       example="up{job=\"a\"}: sample of ..., oldest accepted ..." remedy="..."
  *   event=exemplars_refused reason=exemplars exemplars=12 ...
+ *   event=records_refused reason=bad_records records=3 example="influx: line 2: ..."
  *
  * Numbers are those of the counters (core/base/metric.def), of the whole process and since the line
  * before. The pace of a reason is the process', so that loops do not tell the same thing twice.
@@ -27,6 +28,7 @@ enum refusal {
 	REFUSAL_DECODED,
 	REFUSAL_PROTOBUF,
 	REFUSAL_MANY,
+	REFUSAL_BODY, /* of other receivers than Remote Write */
 	REFUSAL_RATE,
 	REFUSAL_LOAD,
 	REFUSAL_LATER,   /* 503: the sender repeats it */
@@ -34,6 +36,7 @@ enum refusal {
 	/* of Remote Write 2.0 */
 	REFUSAL_SERIES = REFUSAL_SAMPLES + SINK_REASONS, /* samples of series that cannot be read */
 	REFUSAL_EXEMPLARS,
+	REFUSAL_RECORDS, /* lines, points or metrics that cannot be read */
 	REFUSALS
 };
 

@@ -5,7 +5,6 @@
 #include "net/api/api_features.h"
 #include "net/api/api_federate.h"
 #include "net/api/api_grpc.h"
-#include "net/api/api_import.h"
 #include "net/api/api_meta.h"
 #include "net/api/api_pages.h"
 #include "net/api/api_queries.h"
@@ -15,6 +14,7 @@
 #include "net/api/api_status.h"
 #include "net/api/api_write.h"
 #include "net/api/apidoc.h"
+#include "net/recv/recv_import.h"
 
 /*
  * Every path of the server, and what it says of itself (net/api/apidoc.h): /api, OpenAPI and
@@ -65,8 +65,8 @@ static const struct route rows[] = {
 	  DOC(WRITES, "The same, at the path of Cortex and Mimir.", "204 all is stored", "400 413 415 429", NONE) },
 	{ REQ_POST, "/api/v1/receive",                      api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "The same, at the path of Thanos.", "204 all is stored", "400 413 415 429", NONE) },
-	{ REQ_POST, "/api/v1/import",                       api_import,              0,                          WRITE, api_import_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
-	  DOC(WRITES, "Stores samples: lines of JSON as `/api/v1/export` gives them, plain or in gzip; late ones as far as late samples are taken.", "204 all is stored", "400 413 415 429", NONE) },
+	{ REQ_POST, "/api/v1/import",                       recv_import,             0,                          WRITE, recv_import_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores samples: lines of JSON as `/api/v1/export` gives them, plain, or in gzip, deflate, zstd or snappy; late ones as far as late samples are taken.", "204 all is stored", "400 413 415 429", NONE) },
 
 	{ GET_POST, "/api/v1/query",                        api_query,               ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_QUERY, ROLE_READ,
 	  DOC(QUERIES, "The value of an expression at one time.", "200 a vector, matrix, scalar or string", "400 422", QUERY TIME OF_QUERIES) },

@@ -31,14 +31,16 @@ enum recv_pack { /* of Content-Encoding */
 	RECV_SNAPPY = 16,       /* the block format */
 	RECV_SNAPPY_FRAMED = 32 /* the framing format, under the same token */
 };
+#define RECV_ALL 63u
 
 /* How it ended. */
 struct recv_end {
 	enum err err;     /* 0: read to its end; what was stored before an error is stored */
 	const char *word; /* with err: what is wrong with the request; NULL: it may come again */
-	const char *text; /* with err: a sentence */
-	uint32_t retry_after_s; /* with err and no word */
-	const struct decode *decode;
+	const char *text; /* a sentence, "" without err, or when the usual one says it */
+	uint32_t retry_after_s;                  /* with err and no word */
+	const struct decode *decode;             /* NULL: refused by the head alone */
+	const char *record;                      /* of the decoder: "line" */
 	uint64_t rows, stored, refused, dropped; /* dropped: by rules of relabelling */
 	uint64_t hists, exemplars, exemplars_refused;
 	enum sink_reason first_reason;
@@ -59,10 +61,12 @@ struct recv_kind {
 
 /*
  * By the head alone: 404 where the receiver is off, 415 of another encoding (in the form of reply),
- * 503 while nothing is accepted.
+ * 503 while nothing is accepted. False: it has answered.
  */
 bool recv_before(struct req *r, const struct recv_kind *k);
 void recv_write(struct req *r, const struct recv_kind *k);
+/* For what is no write of a receiver: is it off? Then it has answered 404. */
+bool recv_is_off(struct req *r, enum receiver which);
 
 /* ---- For replies ---- */
 
@@ -72,9 +76,16 @@ void recv_write(struct req *r, const struct recv_kind *k);
  * nothing is.
  */
 void recv_sentence(const struct recv_end *e, struct buf *out);
-/* Is all stored that could be read and no rule dropped? */
+/*
+ * Is nothing missing? Then recv_sentence has nothing to say. What rules drop is not missed, nor are
+ * exemplars: they are kept as far as they can be.
+ */
 bool recv_whole(const struct recv_end *e);
 /* Status of e->err for a sender that may repeat: 503, 413, 400, ...; Retry-After is set on r. */
 int recv_status(struct req *r, const struct recv_end *e);
+/* A sentence for e->err: e->text, or the usual one of the code. */
+void recv_why(const struct req *r, const struct recv_end *e, char *out, size_t size);
+/* The plain answer: 204; 400 "partial: <recv_sentence>"; or "<word>: <sentence>" and its status. */
+void recv_reply_plain(struct req *r, const struct recv_end *e);
 
 #endif
