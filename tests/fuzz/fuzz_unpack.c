@@ -3,7 +3,7 @@
  * the same bytes and verdict (a fault may be met later in pieces, never earlier); what is whole and
  * packed again by the form's own library gives the same bytes; what the rest packs to, too.
  */
-#include "tests/lib/packs.h"
+#include "tests/lib/packed.h"
 
 #include <stdlib.h>
 
@@ -17,12 +17,12 @@ static void round_trip(enum unpack_form form, const struct buf *plain, size_t pi
 	buf_init(&packed);
 	buf_init(&out);
 	if (form == UNPACK_ZSTD && piece % 2)
-		packs_zstd(&packed, plain->data, plain->len, 10 + (int)(piece % 8));
+		packed_zstd(&packed, plain->data, plain->len, 10 + (int)(piece % 8));
 	else if (form == UNPACK_SNAPPY_FRAMED)
-		packs_framed(&packed, plain->data, plain->len, 1 + piece * 100);
+		packed_framed(&packed, plain->data, plain->len, 1 + piece * 100);
 	else
-		packs(&packed, form, plain->data, plain->len);
-	if (packs_unpack(form, &packed, piece, SIZE_MAX, &out) || out.len != plain->len ||
+		packed_by(&packed, form, plain->data, plain->len);
+	if (packed_unpack(form, &packed, piece, SIZE_MAX, &out) || out.len != plain->len ||
 	    (out.len && memcmp(out.data, plain->data, out.len) != 0))
 		abort();
 	buf_release(&packed);
@@ -40,8 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&a);
 	buf_init(&b);
 	buf_add(&in, data + 1, size - 1); /* behind its end nothing may be read */
-	enum err ea = packs_unpack(form, &in, SIZE_MAX, MOST, &a);
-	enum err eb = packs_unpack(form, &in, piece, MOST, &b);
+	enum err ea = packed_unpack(form, &in, SIZE_MAX, MOST, &a);
+	enum err eb = packed_unpack(form, &in, piece, MOST, &b);
 	bool all = a.len < MOST && b.len < MOST;
 	size_t n = a.len < b.len ? a.len : b.len;
 	if (all && !ea != !eb)

@@ -2,7 +2,7 @@
 
 #include "proto/unsnapf.h"
 #include "proto/unzstd.h"
-#include "tests/lib/packs.h"
+#include "tests/lib/packed.h"
 
 #define MOST ((size_t)1 << 30)
 
@@ -12,7 +12,7 @@ static bool gives(enum unpack_form form, const struct buf *packed, size_t piece,
 {
 	struct buf out;
 	buf_init(&out);
-	bool fine = !packs_unpack(form, packed, piece, MOST, &out) && out.len == times * plain.len;
+	bool fine = !packed_unpack(form, packed, piece, MOST, &out) && out.len == times * plain.len;
 	for (size_t i = 0; fine && i < times; i++)
 		fine = !memcmp(out.data + i * plain.len, plain.data, plain.len);
 	buf_release(&out);
@@ -23,7 +23,7 @@ static enum err verdict(enum unpack_form form, const struct buf *packed)
 {
 	struct buf out;
 	buf_init(&out);
-	enum err e = packs_unpack(form, packed, SIZE_MAX, MOST, &out);
+	enum err e = packed_unpack(form, packed, SIZE_MAX, MOST, &out);
 	buf_release(&out);
 	return e;
 }
@@ -62,10 +62,10 @@ static void form_case(enum unpack_form form, size_t head)
 	struct buf packed;
 	const char *what = unpack_name(form);
 	buf_init(&packed);
-	packs(&packed, form, plain.data, plain.len);
+	packed_by(&packed, form, plain.data, plain.len);
 	in_pieces(form, &packed, what);
 	cut_and_turned(form, &packed, head, what);
-	packs(&packed, form, plain.data, plain.len);
+	packed_by(&packed, form, plain.data, plain.len);
 	bool twice = form != UNPACK_DEFLATE;
 	tap_ok(twice ? gives(form, &packed, 1000, 2) : verdict(form, &packed) == ERR_MALFORMED,
 	    "%s, two behind each other: %s", what, twice ? "one body" : "an error");
@@ -87,7 +87,7 @@ static void windows(void)
 {
 	struct buf packed;
 	buf_init(&packed);
-	packs_zstd(&packed, plain.data, plain.len, 20);
+	packed_zstd(&packed, plain.data, plain.len, 20);
 	in_pieces(UNPACK_ZSTD, &packed, "zstd without its length");
 	struct unzstd *z;
 	size_t used, got;
@@ -101,21 +101,21 @@ static void windows(void)
 	tap_ok(!e && got == sizeof(out), "then it goes on");
 	unzstd_free(z);
 	buf_clear(&packed);
-	packs_zstd(&packed, plain.data, plain.len, 23);
+	packed_zstd(&packed, plain.data, plain.len, 23);
 	tap_ok(gives(UNPACK_ZSTD, &packed, SIZE_MAX, 1), "8 MiB are a window");
 	buf_clear(&packed);
-	packs_zstd(&packed, plain.data, plain.len, 24);
+	packed_zstd(&packed, plain.data, plain.len, 24);
 	tap_is_i64(verdict(UNPACK_ZSTD, &packed), ERR_TOOBIG, "16 MiB are too much");
 	buf_clear(&packed);
 	static const uint8_t skipped[] = { 0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3 };
 	buf_add(&packed, skipped, sizeof(skipped));
-	packs_zstd(&packed, plain.data, plain.len, 0);
+	packed_zstd(&packed, plain.data, plain.len, 0);
 	buf_add(&packed, skipped, sizeof(skipped));
 	tap_ok(gives(UNPACK_ZSTD, &packed, 3, 1), "frames to be skipped are");
 	buf_clear(&packed);
-	packs_zstd(&packed, "", 0, 0);
+	packed_zstd(&packed, "", 0, 0);
 	tap_is_i64(verdict(UNPACK_ZSTD, &packed), 0, "a frame of nothing");
-	packs_zstd(&packed, plain.data, plain.len, 0);
+	packed_zstd(&packed, plain.data, plain.len, 0);
 	tap_ok(gives(UNPACK_ZSTD, &packed, SIZE_MAX, 1), "and one behind it");
 	buf_release(&packed);
 }
@@ -138,7 +138,7 @@ static void chunks(void)
 {
 	struct buf packed;
 	buf_init(&packed);
-	packs_framed(&packed, plain.data, plain.len, 100);
+	packed_framed(&packed, plain.data, plain.len, 100);
 	tap_ok(gives(UNPACK_SNAPPY_FRAMED, &packed, 13, 1), "many small chunks");
 	buf_release(&packed);
 	tap_is_i64(FRAMED(BEGIN), 0, "its begin alone holds nothing");

@@ -1,10 +1,10 @@
 /*
- * packs - bodies packed by the libraries' own compressors, to judge proto/unpack by.
+ * packed - bodies packed by the libraries' own compressors, to judge proto/unpack by.
  *
  * Appends to out. Thread: pure.
  */
-#ifndef TESTS_LIB_PACKS_H
-#define TESTS_LIB_PACKS_H
+#ifndef TESTS_LIB_PACKED_H
+#define TESTS_LIB_PACKED_H
 
 #include <snappy-c.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 #include "core/base/mem.h"
 #include "proto/unpack.h"
 
-static inline void packs_zlib(struct buf *out, const void *data, size_t len, int window_bits)
+static inline void packed_zlib(struct buf *out, const void *data, size_t len, int window_bits)
 {
 	z_stream z = { 0 };
 	CHECK(deflateInit2(&z, 6, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY) == Z_OK);
@@ -31,7 +31,7 @@ static inline void packs_zlib(struct buf *out, const void *data, size_t len, int
 }
 
 /* A frame; window_log 0: the length of its content stands in its head, and is its window. */
-static inline void packs_zstd(struct buf *out, const void *data, size_t len, int window_log)
+static inline void packed_zstd(struct buf *out, const void *data, size_t len, int window_log)
 {
 	ZSTD_CCtx *c = ZSTD_createCCtx();
 	size_t room = ZSTD_compressBound(len) + 1000;
@@ -56,7 +56,7 @@ static inline void packs_zstd(struct buf *out, const void *data, size_t len, int
 	ZSTD_freeCCtx(c);
 }
 
-static inline void packs_chunk(struct buf *out, uint8_t type, const void *data, size_t len)
+static inline void packed_chunk(struct buf *out, uint8_t type, const void *data, size_t len)
 {
 	const uint8_t head[4] = { type, (uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16) };
 	buf_add(out, head, sizeof(head));
@@ -64,45 +64,45 @@ static inline void packs_chunk(struct buf *out, uint8_t type, const void *data, 
 }
 
 /* framing_format.txt of snappy, around blocks by libsnappy; every third piece is not packed. */
-static inline void packs_framed(struct buf *out, const void *data, size_t len, size_t piece)
+static inline void packed_framed(struct buf *out, const void *data, size_t len, size_t piece)
 {
 	const uint8_t *p = data;
 	unsigned n = 0;
-	packs_chunk(out, 0xff, "sNaPpY", 6);
+	packed_chunk(out, 0xff, "sNaPpY", 6);
 	for (size_t at = 0; at < len; at += piece, n++) {
 		size_t some = len - at < piece ? len - at : piece;
 		uint32_t c = crc32c(0, p + at, some), sum = (c >> 15 | c << 17) + 0xa282ead8u;
 		size_t packed_len = snappy_max_compressed_length(some);
-		char *packed = mem_alloc(packed_len + 4);
+		char *block = mem_alloc(packed_len + 4);
 		const uint8_t le[4] = { (uint8_t)sum, (uint8_t)(sum >> 8), (uint8_t)(sum >> 16),
 			(uint8_t)(sum >> 24) };
-		memcpy(packed, le, 4);
+		memcpy(block, le, 4);
 		if (n % 3 == 2) {
 			packed_len = some;
-			memcpy(packed + 4, p + at, some);
+			memcpy(block + 4, p + at, some);
 		} else {
-			CHECK(snappy_compress((const char *)p + at, some, packed + 4, &packed_len) ==
+			CHECK(snappy_compress((const char *)p + at, some, block + 4, &packed_len) ==
 			    SNAPPY_OK);
 		}
-		packs_chunk(out, n % 3 == 2, packed, packed_len + 4);
-		mem_free(packed);
+		packed_chunk(out, n % 3 == 2, block, packed_len + 4);
+		mem_free(block);
 	}
 }
 
-static inline void packs(struct buf *out, enum unpack_form form, const void *data, size_t len)
+static inline void packed_by(struct buf *out, enum unpack_form form, const void *data, size_t len)
 {
 	switch (form) {
 	case UNPACK_GZIP:
-		packs_zlib(out, data, len, 15 + 16);
+		packed_zlib(out, data, len, 15 + 16);
 		break;
 	case UNPACK_DEFLATE:
-		packs_zlib(out, data, len, 15);
+		packed_zlib(out, data, len, 15);
 		break;
 	case UNPACK_ZSTD:
-		packs_zstd(out, data, len, 0);
+		packed_zstd(out, data, len, 0);
 		break;
 	case UNPACK_SNAPPY_FRAMED:
-		packs_framed(out, data, len, 65536);
+		packed_framed(out, data, len, 65536);
 		break;
 	}
 }
@@ -110,7 +110,7 @@ static inline void packs(struct buf *out, enum unpack_form form, const void *dat
 /*
  * All of in, by pieces; at most `most` bytes of it (enough of a bomb). 0 when it was whole.
  */
-static inline enum err packs_unpack(
+static inline enum err packed_unpack(
     enum unpack_form form, const struct buf *in, size_t piece, size_t most, struct buf *out)
 {
 	static uint8_t step[UNPACK_STEP];
