@@ -22,9 +22,7 @@
 #define SLOT_BYTES    16u /* of the table, for each stream */
 
 enum kind {
-	KIND_COUNTER,
-	KIND_UPDOWN,
-	KIND_HIST,
+	KIND_VALUES,
 	KIND_EXP
 };
 struct stream {
@@ -35,14 +33,12 @@ struct stream {
 	uint64_t last_start_ns, last_content; /* of the last point, as it came */
 	uint32_t tenant, key_len;
 	uint8_t kind;
-	bool first; /* the sum is that of one point */
-	struct deltacum_number number;
-	void *block; /* struct block_hist or block_exp */
+	bool first;     /* the sum is that of one point */
+	uint32_t count; /* of values */
+	uint64_t layout;
+	double value; /* the only one */
+	void *block;  /* more than one: all of them; or struct block_exp */
 	uint8_t key[];
-};
-struct block_hist { /* counts, then bounds */
-	struct deltacum_hist all;
-	uint64_t words[];
 };
 struct block_exp { /* counts of the positive, then of the negative side */
 	struct deltacum_exp all;
@@ -260,21 +256,19 @@ static enum deltacum_told stream_make(struct turn *t)
 	return DELTACUM_ADDED;
 }
 
-/* A block of so many bytes in place of the stream's own. */
+/* A block of so many bytes (0: none) in place of the one of `had` bytes. */
 static bool block_take(struct turn *t, size_t bytes, size_t had)
 {
 	struct stream *s = t->s;
-	size_t own = s->block ? had + ALLOC_BYTES : 0;
-	if (s->block && bytes == had)
+	size_t cost = bytes ? bytes + ALLOC_BYTES : 0, own = had ? had + ALLOC_BYTES : 0;
+	if (bytes == had)
 		return true;
-	if (!charge(t->a->dc, s->tenant, bytes + ALLOC_BYTES))
+	if (!charge(t->a->dc, s->tenant, cost))
 		return false;
-	s->bytes += bytes + ALLOC_BYTES;
 	mem_free(s->block);
-	s->block = mem_alloc(bytes);
-	if (own)
-		discharge(t->a->dc, s->tenant, own);
-	s->bytes -= own;
+	s->block = bytes ? mem_alloc(bytes) : NULL;
+	s->bytes += cost - own;
+	discharge(t->a->dc, s->tenant, own);
 	return true;
 }
 
@@ -324,140 +318,64 @@ static enum deltacum_told bad(void)
 	return DELTACUM_BAD;
 }
 
-/* ---- Numbers ---- */
+/* ---- Values ---- */
 
-static struct deltacum_number number_add(struct deltacum_number x, struct deltacum_number y)
+static bool is_increment(bool grows, double v)
 {
-	struct deltacum_number sum = { .is_int = true };
-	if (x.is_int && y.is_int && !__builtin_add_overflow(x.i, y.i, &sum.i))
-		return sum;
-	sum.is_int = false;
-	sum.d = (x.is_int ? (double)x.i : x.d) + (y.is_int ? (double)y.i : y.d);
-	return sum;
+	return isfinite(v) && (!grows || v >= 0);
 }
 
-static bool is_increment(const struct deltacum_number *n, bool monotonic)
+static double *values_of(struct stream *s)
 {
-	if (n->is_int)
-		return !monotonic || n->i >= 0;
-	return isfinite(n->d) && (!monotonic || n->d >= 0);
+	return s->count == 1 ? &s->value : s->block;
 }
 
-enum deltacum_told deltacum_number(const struct deltacum_ask *a, struct deltacum_when *w,
-    bool monotonic, struct deltacum_number *n)
+/* They are all, and nothing is left of the others. */
+static bool values_keep(struct turn *t, uint64_t layout, const double *values, uint32_t count)
 {
-	if (!is_increment(n, monotonic) || !w->t_ns)
-		return bad();
-	struct turn t = { .a = a,
-		.w = w,
-		.kind = monotonic ? KIND_COUNTER : KIND_UPDOWN,
-		.content = hash_mix64(n->is_int ? (uint64_t)n->i : num_bits(n->d)) + n->is_int };
-	enum deltacum_told told = turn_begin(&t);
-	if (told == DELTACUM_ADDED)
-		told = stream_make(&t);
-	if (told == DELTACUM_ADDED) {
-		t.s->number = t.begins ? *n : number_add(t.s->number, *n);
-		keep(&t);
-	}
-	if (!deltacum_refused(told))
-		*n = t.s->number;
-	return turn_end(&t, told);
-}
-
-/* ---- Histograms ---- */
-
-static size_t hist_bytes(const struct deltacum_hist *h)
-{
-	return sizeof(struct block_hist) + ((size_t)h->counts_count + h->bounds_count) * 8;
-}
-
-static bool same_bounds(const struct deltacum_hist *x, const struct deltacum_hist *y)
-{
-	return x->bounds_count == y->bounds_count && x->counts_count == y->counts_count &&
-	    (!x->bounds_count || !memcmp(x->bounds, y->bounds, x->bounds_count * sizeof(double)));
-}
-
-static uint64_t hist_content(const struct deltacum_hist *h)
-{
-	uint64_t seed = hash_mix64(h->count) + num_bits(h->sum) + h->has_sum;
-	if (h->bounds_count)
-		seed = hash64(h->bounds, h->bounds_count * sizeof(double), seed);
-	return h->counts_count ? hash64(h->counts, h->counts_count * sizeof(uint64_t), seed) : seed;
-}
-
-/* h + have, counts in `counts`. */
-static bool hist_add_to(struct deltacum_hist *h, const struct deltacum_hist *have, uint64_t *counts)
-{
-	struct deltacum_hist sum = *h;
-	bool fits = !__builtin_add_overflow(h->count, have->count, &sum.count);
-	for (uint32_t i = 0; fits && i < h->counts_count; i++)
-		fits = !__builtin_add_overflow(h->counts[i], have->counts[i], &counts[i]);
-	sum.has_sum = h->has_sum && have->has_sum;
-	sum.sum = h->sum + have->sum;
-	sum.counts = counts;
-	if (fits)
-		*h = sum;
-	return fits;
-}
-
-static bool hist_keep(struct turn *t, const struct deltacum_hist *h)
-{
-	const struct block_hist *had = t->s->block;
-	if (!block_take(t, hist_bytes(h), had ? hist_bytes(&had->all) : 0))
+	struct stream *s = t->s;
+	size_t had = s->count > 1 ? s->count * sizeof(double) : 0;
+	if (!block_take(t, count > 1 ? count * sizeof(double) : 0, had))
 		return false;
-	struct block_hist *b = t->s->block;
-	double *bounds = (double *)(b->words + h->counts_count);
-	b->all = *h;
-	if (h->counts_count)
-		memcpy(b->words, h->counts, h->counts_count * sizeof(uint64_t));
-	if (h->bounds_count)
-		memcpy(bounds, h->bounds, h->bounds_count * sizeof(double));
-	b->all.counts = b->words;
-	b->all.bounds = bounds;
+	s->count = count;
+	s->layout = layout;
+	memcpy(values_of(s), values, count * sizeof(double));
 	keep(t);
 	return true;
 }
 
-/* In: the point; out: the sum with it, which is kept. */
-static enum deltacum_told hist_turn(struct turn *t, struct deltacum_hist *h, uint64_t *counts)
+static enum deltacum_told values_turn(struct turn *t, uint64_t layout, double *values, uint32_t count)
 {
-	struct deltacum_hist sum = *h;
-	const struct block_hist *have = t->s ? t->s->block : NULL;
-	if (have && !same_bounds(&have->all, h))
+	if (t->s && (t->s->layout != layout || t->s->count != count))
 		t->begins = true;
-	if (!t->begins && !hist_add_to(&sum, &have->all, counts))
-		return DELTACUM_BAD;
-	enum deltacum_told told = stream_make(t);
-	if (told == DELTACUM_ADDED && !hist_keep(t, &sum))
-		told = DELTACUM_MEMORY;
-	if (told == DELTACUM_ADDED)
-		*h = sum;
-	return told;
+	if (t->begins) {
+		enum deltacum_told told = stream_make(t);
+		if (told == DELTACUM_ADDED && !values_keep(t, layout, values, count))
+			told = DELTACUM_MEMORY;
+		return told;
+	}
+	double *sums = values_of(t->s);
+	for (uint32_t i = 0; i < count; i++)
+		values[i] = sums[i] += values[i];
+	keep(t);
+	return DELTACUM_ADDED;
 }
 
-static void hist_as_kept(const struct turn *t, struct deltacum_hist *h, uint64_t *counts)
+enum deltacum_told deltacum_values(const struct deltacum_ask *a, struct deltacum_when *w,
+    uint64_t layout, bool grows, double *values, uint32_t count)
 {
-	const struct block_hist *b = t->s->block;
-	const double *bounds = h->bounds; /* the same, for the content is */
-	if (b->all.counts_count)
-		memcpy(counts, b->all.counts, b->all.counts_count * sizeof(uint64_t));
-	*h = b->all;
-	h->counts = counts;
-	h->bounds = bounds;
-}
-
-enum deltacum_told deltacum_hist(
-    const struct deltacum_ask *a, struct deltacum_when *w, struct deltacum_hist *h)
-{
-	uint64_t *counts = arena_array(a->arena, h->counts_count, sizeof(uint64_t));
-	if (!counts || !w->t_ns)
+	CHECK(count > 0);
+	if (!w->t_ns || (count == 1 && !is_increment(grows, values[0])))
 		return bad();
-	struct turn t = { .a = a, .w = w, .kind = KIND_HIST, .content = hist_content(h) };
+	struct turn t = { .a = a,
+		.w = w,
+		.kind = KIND_VALUES,
+		.content = hash64(values, count * sizeof(double), layout) };
 	enum deltacum_told told = turn_begin(&t);
 	if (told == DELTACUM_ADDED)
-		told = hist_turn(&t, h, counts);
-	else if (told == DELTACUM_AGAIN && same_bounds(&((struct block_hist *)t.s->block)->all, h))
-		hist_as_kept(&t, h, counts);
+		told = values_turn(&t, layout, values, count);
+	else if (told == DELTACUM_AGAIN && t.s->count == count)
+		memcpy(values, values_of(t.s), count * sizeof(double));
 	else if (told == DELTACUM_AGAIN)
 		told = DELTACUM_OUT_OF_ORDER;
 	return turn_end(&t, told);

@@ -14,8 +14,8 @@
  *   t not later           DELTACUM_OUT_OF_ORDER
  *   starts before stream  DELTACUM_OLD_START: another process sends the same series. A start of 0
  *                         is not told, and fits everywhere
- *   bounds of a histogram changed: the stream begins anew with this point, which is a counter
- *                         reset to who reads it
+ *   layout changed (bounds of a histogram): the stream begins anew with this point, which is a
+ *                         counter reset to who reads it
  * (OpenTelemetry's metrics data model, "Sums: Delta-to-Cumulative", and its collector's processor
  * deltatocumulative, which Prometheus has behind otlp-deltatocumulative.)
  * Exponential histograms: the smaller scale, the wider zero bucket (which takes in whole buckets),
@@ -83,19 +83,6 @@ struct deltacum_when {
 	uint64_t start_ns; /* since the epoch; 0 = not told */
 	uint64_t t_ns;
 };
-struct deltacum_number {
-	bool is_int; /* the sum is a double once one was added, or when it left 64 bits */
-	int64_t i;
-	double d;
-};
-struct deltacum_hist { /* explicit bounds */
-	uint64_t count;
-	double sum;
-	bool has_sum; /* the result has one as long as all points had one */
-	const double *bounds;
-	const uint64_t *counts; /* one more than bounds, or none at all */
-	uint32_t bounds_count, counts_count;
-};
 struct deltacum_side {
 	int32_t offset;
 	uint32_t count;
@@ -108,11 +95,14 @@ struct deltacum_exp { /* exponential, of any scale */
 	int32_t scale;
 	struct deltacum_side positive, negative;
 };
-/* Each replaces what it is given by the cumulative point; as it was when it is refused. */
-enum deltacum_told deltacum_number(const struct deltacum_ask *a, struct deltacum_when *w,
-    bool monotonic, struct deltacum_number *n);
-enum deltacum_told deltacum_hist(
-    const struct deltacum_ask *a, struct deltacum_when *w, struct deltacum_hist *h);
+/*
+ * Values that are added one by one, in place: of a counter or a sum (count 1: finite, and with
+ * `grows` not negative), or all that a histogram counts. layout says what the values are (a hash of
+ * bounds, of labels): when it changes the stream begins anew.
+ */
+enum deltacum_told deltacum_values(const struct deltacum_ask *a, struct deltacum_when *w,
+    uint64_t layout, bool grows, double *values, uint32_t count);
+/* Replaces what it is given by the cumulative point. */
 enum deltacum_told deltacum_exp(
     const struct deltacum_ask *a, struct deltacum_when *w, struct deltacum_exp *e);
 

@@ -47,10 +47,9 @@ static enum deltacum_told told;
 static struct deltacum_when last;
 static double add(const char *key, uint64_t start_s, uint64_t t_s, double v)
 {
-	struct deltacum_number n = { .d = v };
 	last = when(key, start_s, t_s);
-	told = deltacum_number(&ask, &last, true, &n);
-	return n.is_int ? (double)n.i : n.d;
+	told = deltacum_values(&ask, &last, 1, true, &v, 1);
+	return v;
 }
 
 static void numbers(void)
@@ -89,33 +88,16 @@ static void numbers(void)
 	end();
 }
 
-static void integers(void)
+static void falling(void)
 {
 	begin(1 << 20);
-	struct deltacum_number n = { .is_int = true, .i = INT64_MAX - 1 };
-	struct deltacum_when w = when("a", 1, 2);
-	told = deltacum_number(&ask, &w, false, &n);
-	tap_ok(!told && n.is_int && n.i == INT64_MAX - 1, "integers are exact");
-	n = (struct deltacum_number){ .is_int = true, .i = 1 };
-	w = when("a", 2, 3);
-	told = deltacum_number(&ask, &w, false, &n);
-	tap_ok(!told && n.is_int && n.i == INT64_MAX, "up to the last one");
-	n = (struct deltacum_number){ .is_int = true, .i = 1 };
-	w = when("a", 3, 4);
-	told = deltacum_number(&ask, &w, false, &n);
-	tap_ok(!told && !n.is_int && n.d == 0x1p63, "then the sum is a double");
-	n = (struct deltacum_number){ .is_int = true, .i = -5 };
-	w = when("u", 1, 2);
-	told = deltacum_number(&ask, &w, false, &n);
-	tap_ok(!told && n.i == -5, "sums that go up and down may fall");
-	n = (struct deltacum_number){ .is_int = true, .i = 5 };
-	w = when("u", 1, 2);
-	told = deltacum_number(&ask, &w, true, &n);
-	tap_ok(!told && w.begins && n.i == 5, "a counter of the same key is another stream");
-	n = (struct deltacum_number){ .d = 0.5 };
+	double v = -5;
+	struct deltacum_when w = when("u", 1, 2);
+	told = deltacum_values(&ask, &w, 1, false, &v, 1);
+	tap_ok(!told && v == -5, "sums that go up and down may fall");
 	w = when("u", 2, 3);
-	told = deltacum_number(&ask, &w, true, &n);
-	tap_ok(!told && !n.is_int && n.d == 5.5, "a double is added to an integer");
+	told = deltacum_values(&ask, &w, 1, false, &v, 1);
+	tap_ok(!told && v == -10, "more than once");
 	end();
 }
 
@@ -167,55 +149,39 @@ static void limits(void)
 	end();
 }
 
-/* ---- histograms ---- */
+/* ---- many values ---- */
 
-static void histograms(void)
+static enum deltacum_told add_many(double *v, uint32_t count, uint64_t layout, uint64_t t_s)
+{
+	last = when("h", t_s - 10, t_s);
+	return told = deltacum_values(&ask, &last, layout, true, v, count);
+}
+
+static void many_values(void)
 {
 	begin(1 << 20);
-	const double bounds[] = { 1, 2 }, other[] = { 1, 3 };
-	const uint64_t counts[] = { 1, 2, 3 };
-	struct deltacum_hist d = { .count = 6,
-		.sum = 10,
-		.has_sum = true,
-		.bounds = bounds,
-		.counts = counts,
-		.bounds_count = 2,
-		.counts_count = 3 };
-	struct deltacum_hist h = d;
-	struct deltacum_when w = when("h", 10, 20);
-	told = deltacum_hist(&ask, &w, &h);
-	tap_ok(!told && w.begins && h.count == 6 && h.counts[2] == 3, "the first one");
-	h = d;
-	w = when("h", 20, 30);
-	told = deltacum_hist(&ask, &w, &h);
-	tap_ok(!told && !w.begins && h.count == 12 && h.sum == 20 && h.counts[0] == 2 &&
-	        h.counts[1] == 4 && h.counts[2] == 6 && h.bounds[1] == 2,
-	    "bucket by bucket");
-	h = d;
-	w = when("h", 20, 30);
-	told = deltacum_hist(&ask, &w, &h);
-	tap_ok(told == DELTACUM_AGAIN && h.count == 12 && h.counts[2] == 6 && h.sum == 20,
+	double v[] = { 1, 2, 3 }, u[] = { 1, 2, 3 }, x[] = { 1, 2, NAN };
+	tap_ok(!add_many(v, 3, 7, 20) && last.begins && v[2] == 3, "the first one");
+	tap_ok(!add_many(u, 3, 7, 30) && !last.begins && u[0] == 2 && u[1] == 4 && u[2] == 6,
+	    "value by value");
+	v[0] = 1;
+	tap_ok(add_many(v, 3, 7, 30) == DELTACUM_AGAIN && v[0] == 2 && v[2] == 6,
 	    "the last one again");
-	h = d;
-	h.has_sum = false;
-	w = when("h", 30, 40);
-	told = deltacum_hist(&ask, &w, &h);
-	tap_ok(!told && !h.has_sum && h.count == 18, "a point without a sum ends the sum");
-	h = d;
-	h.bounds = other;
-	w = when("h", 40, 50);
-	told = deltacum_hist(&ask, &w, &h);
-	tap_ok(!told && w.begins && w.start_ns == 40 * S && h.count == 6 && h.has_sum &&
-	        h.bounds[1] == 3,
-	    "other bounds begin anew");
-	h = (struct deltacum_hist){ .count = UINT64_MAX };
-	w = when("h", 50, 60);
-	told = deltacum_hist(&ask, &w, &h);
-	tap_ok(!told && w.begins && h.count == UINT64_MAX, "no bounds at all are bounds, too");
-	h = (struct deltacum_hist){ .count = 1 };
-	w = when("h", 60, 70);
-	told = deltacum_hist(&ask, &w, &h);
-	tap_ok(told == DELTACUM_BAD && h.count == 1, "counts beyond 64 bits are refused");
+	tap_ok(!add_many(x, 3, 7, 40) && x[0] == 3 && isnan(x[2]), "a histogram's sum may be NaN");
+	v[0] = 8;
+	tap_ok(!add_many(v, 3, 9, 50) && last.begins && last.start_ns == 40 * S && v[0] == 8,
+	    "another layout begins anew");
+	tap_ok(!add_many(v, 1, 9, 60) && last.begins && v[0] == 8, "so do less values");
+	tap_ok(!add_many(v, 3, 9, 70) && last.begins, "and more");
+	end();
+	begin(4000);
+	double many[200] = { 1 };
+	(void)add_many(many, 200, 1, 20);
+	tap_ok(!told && many[0] == 1, "what has room is kept");
+	double lots[400] = { 1 };
+	tap_ok(add_many(lots, 400, 1, 30) == DELTACUM_MEMORY && lots[0] == 1,
+	    "what has none is refused");
+	tap_ok(!add_many(many, 200, 1, 40) && many[0] == 2, "and changes nothing");
 	end();
 }
 
@@ -391,8 +357,8 @@ static void *run(void *arg)
 			(void)snprintf(key, sizeof(key), "stream %u", k);
 			/* Each thread has times of its own: some are refused, none is lost. */
 			struct deltacum_when w = when(key, 0, i * THREADS + at + 1);
-			struct deltacum_number n = { .is_int = true, .i = 1 };
-			enum deltacum_told t = deltacum_number(&a, &w, true, &n);
+			double one = 1;
+			enum deltacum_told t = deltacum_values(&a, &w, 1, true, &one, 1);
 			if (deltacum_refused(t) && t != DELTACUM_OUT_OF_ORDER)
 				abort();
 		}
@@ -419,10 +385,10 @@ int main(void)
 {
 	arena_init(&arena, 4096);
 	numbers();
-	integers();
+	falling();
 	silence();
 	limits();
-	histograms();
+	many_values();
 	exponential_random();
 	zero_buckets();
 	wide_ranges();
