@@ -35,6 +35,13 @@ size_t num_fmt_time(int64_t ms, char *out);
 
 MUST_CHECK enum err num_parse_go(const char *s, size_t len, double *out);
 MUST_CHECK enum err num_parse_float(const char *s, size_t len, double *out);
+/*
+ * The same for a plain decimal number that a text begins with, in some 5 to 15 ns: true, *p behind
+ * it, the float exactly as num_parse_float has it. False: no number begins here, or one that is not
+ * so plain (words, hex, more than 19 digits, beyond 1e-292 or 1e308), and *p stays. What stands
+ * behind is the caller's to judge: a number that is only the beginning of a longer one is read.
+ */
+bool num_scan_float(const char **p, const char *end, double *out);
 MUST_CHECK enum err num_parse_i64(
     const char *s, size_t len, int64_t *out); /* decimal, optional sign, whole text */
 MUST_CHECK enum err num_parse_u64(const char *s, size_t len, uint64_t *out);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/base/num_priv.h"
+
 /*
  * Shortest digits that read back as the same double, and among those the nearest to it. The method
  * is Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020):
@@ -16,17 +18,14 @@
 #define MANTISSA_BITS 52
 #define EXP_BIAS      1075 /* of a mantissa read as an integer */
 #define EXP_MAX       0x7ff
-#define POW10_MIN     (-292)
 #define G_PRECISION   6
 
-static const struct pow10 {
-	uint64_t hi, lo;
-} pow10_table[] = {
+const struct num_pow10 num_pow10[] = {
 #define POW10(e, hi, lo) { hi, lo },
 #include "core/base/num_pow10.def"
 #undef POW10
 };
-STATIC(COUNT_OF(pow10_table) == 617);
+STATIC(COUNT_OF(num_pow10) == 617);
 
 struct decimal { /* digits * 10^exp, digits without trailing zeros */
 	uint64_t digits;
@@ -43,12 +42,7 @@ static inline int floor_log10_3quarters_pow2(int e)
 	return (e * 1262611 - 524031) >> 22;
 }
 
-static inline int floor_log2_pow10(int e)
-{
-	return (e * 1741647) >> 19;
-}
-
-static inline uint64_t round_to_odd(struct pow10 g, uint64_t c)
+static inline uint64_t round_to_odd(struct num_pow10 g, uint64_t c)
 {
 	unsigned __int128 x = (unsigned __int128)g.lo * c;
 	unsigned __int128 y = (unsigned __int128)g.hi * c + (uint64_t)(x >> 64);
@@ -85,8 +79,8 @@ static struct decimal shortest(double v)
 	bool closer = fraction == 0 && biased > 1; /* the neighbour below is at half the distance */
 	uint64_t out = c & 1; /* an odd mantissa does not own its interval's ends */
 	int k = closer ? floor_log10_3quarters_pow2(q) : floor_log10_pow2(q);
-	int h = q + floor_log2_pow10(-k) + 1;
-	struct pow10 g = pow10_table[-k - POW10_MIN];
+	int h = q + num_floor_log2_pow10(-k) + 1;
+	struct num_pow10 g = num_pow10[-k - NUM_POW10_MIN];
 	uint64_t lower = round_to_odd(g, (4 * c - 2 + closer) << h) + out;
 	uint64_t mid = round_to_odd(g, (4 * c) << h);
 	uint64_t upper = round_to_odd(g, (4 * c + 2) << h) - out;

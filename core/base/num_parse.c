@@ -122,8 +122,11 @@ static bool float_shape(const char *s, size_t len, bool *underscores)
 enum err num_parse_float(const char *s, size_t len, double *out)
 {
 	bool underscores = false;
+	const char *p = s;
 	if (len == 0)
 		return ERR_MALFORMED;
+	if (num_scan_float(&p, s + len, out) && p == s + len)
+		return ERR_OK;
 	if (parse_special(s, len, out))
 		return ERR_OK;
 	if (!float_shape(s, len, &underscores) || (underscores && !underscores_ok(s, len)))
