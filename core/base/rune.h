@@ -36,5 +36,8 @@ size_t rune_vprintf(char *out, size_t size, const char *fmt, va_list ap)
 bool rune_printable(uint32_t rune);
 /* A letter or decimal digit of any script, or _. */
 bool rune_word(uint32_t rune);
+/* Simple case mapping of Unicode 15.0, as Go's unicode.ToUpper and ToLower. */
+uint32_t rune_upper(uint32_t rune);
+uint32_t rune_lower(uint32_t rune);
 
 #endif

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes rune_cat.def, rune_script.def and rune_fold.def beside itself from the files of the Unicode Character Database.
+"""Writes rune_cat.def, rune_script.def, rune_fold.def and rune_case.def beside itself from the files of the Unicode Character Database.
 
 usage: rune_tables.py [DIR]        DIR: /usr/share/unicode (Debian: package unicode-data; the tables are those of 15.0.0)
 """
@@ -77,12 +77,25 @@ def folds(top):
     for code, status, to, _ in fields(os.path.join(top, "CaseFolding.txt")):
         if status not in ("C", "S"):
             continue
-        code, delta = int(code, 16), int(to, 16) - int(code, 16)
-        row = rows[-1] if rows else None
-        if row and row[3] == delta and code - row[1] in (1, 2) and row[2] in (0, code - row[1]):
-            row[1], row[2] = code, code - row[1]
-        else:
-            rows.append([code, code, 0, delta])
+        add_delta(rows, int(code, 16), int(to, 16))
+    return [(f, l, s or 1, d) for f, l, s, d in rows]
+
+
+def add_delta(rows, code, to):
+    """A row more, or a longer one: code goes to `to`."""
+    row, delta = rows[-1] if rows else None, to - code
+    if row and row[3] == delta and code - row[1] in (1, 2) and row[2] in (0, code - row[1]):
+        row[1], row[2] = code, code - row[1]
+    else:
+        rows.append([code, code, 0, delta])
+
+
+def cases(top, column):
+    """(first, last, stride, delta): the simple mapping of UnicodeData.txt, column 12 upper, 13 lower"""
+    rows = []
+    for row in fields(os.path.join(top, "UnicodeData.txt")):
+        if row[column]:
+            add_delta(rows, int(row[0], 16), int(row[column], 16))
     return [(f, l, s or 1, d) for f, l, s, d in rows]
 
 
@@ -112,6 +125,10 @@ def main():
     write("rune_script.def", "/* SCRIPT(name), then its RANGE(first, last) in ascending order. %s. */\n" % made, words)
     write("rune_fold.def", "/* ROW(first, last, stride, delta): first, first + stride, ... last fold to themselves + delta (simple\n"
           " * case folding). %s. */\n" % made, ["ROW(0x%x, 0x%x, %d, %d)" % f for f in folds(top)])
+    words = ["UPPER(0x%x, 0x%x, %d, %d)" % c for c in cases(top, 12)]
+    words += ["LOWER(0x%x, 0x%x, %d, %d)" % c for c in cases(top, 13)]
+    write("rune_case.def", "/* UPPER(first, last, stride, delta): first, first + stride, ... last have themselves + delta as their\n"
+          " * upper case (simple mapping), LOWER as their lower case; ascending. %s. */\n" % made, words)
 
 
 main()
