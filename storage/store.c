@@ -127,6 +127,7 @@ static const struct intake_up intake_up = { .relieve = back_relieve, .metas = me
 static void intakes_make(struct store *st)
 {
 	const struct store_opts *o = &st->opts;
+	st->census = census_set_create();
 	st->intake_env = (struct intake_env){ .shards = st->manifest.shards,
 		.seed = st->manifest.seed,
 		.places = st->places,
@@ -138,6 +139,7 @@ static void intakes_make(struct store *st)
 		.log_share_bytes = o->log_share_bytes,
 		.log_series_bytes = st->log_series_bytes,
 		.labels = o->labels,
+		.census = st->census,
 		.up = &intake_up,
 		.up_arg = st->keeper };
 	st->intakes = mem_zalloc(st->loops * sizeof(*st->intakes));
@@ -341,6 +343,7 @@ static void store_release(struct store *st)
 		mem_free(st->shards[j]);
 	for (unsigned i = 0; st->intakes && i < st->loops; i++)
 		intake_free(st->intakes[i]);
+	census_set_free(st->census);
 	for (unsigned i = 0; st->shares && i < st->loops; i++)
 		share_free(st->shares[i]);
 	storesrc_free(st->source);

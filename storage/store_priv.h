@@ -5,6 +5,7 @@
 #ifndef STORAGE_STORE_PRIV_H
 #define STORAGE_STORE_PRIV_H
 
+#include "core/base/census.h"
 #include "storage/append/intake.h"
 #include "storage/back/back.h"
 #include "storage/back/catalogs.h"
@@ -31,6 +32,7 @@ struct store {
 	uint16_t *places;        /* [manifest.shards] where a shard comes in the order of owners */
 	struct share **shares;   /* [loops] */
 	struct intake **intakes; /* [loops] */
+	struct census_set *census;
 	struct clockwatch *clock;
 	/* what the parts stand on */
 	struct share_env share_env;

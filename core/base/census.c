@@ -7,8 +7,7 @@
 #include "core/base/list.h"
 #include "core/base/mem.h"
 
-#define RELAXED     memory_order_relaxed
-#define GROUP_SLOTS (2 * CENSUS_GROUPS)
+#define RELAXED memory_order_relaxed
 
 struct group {
 	_Atomic uint64_t key;   /* 0 = free */
@@ -22,8 +21,9 @@ struct census {
 	_Atomic uint64_t members; /* taken, or about to be */
 	uint64_t most;            /* of them */
 	uint32_t mask;
-	struct group places[GROUP_SLOTS];
-	_Atomic uint64_t counts[CENSUS_GROUPS + 1];
+	uint32_t groups_most;
+	struct group *places;     /* [2 * groups_most] */
+	_Atomic uint64_t *counts; /* [groups_most + 1] */
 	_Atomic uint64_t slots[]; /* 0 = free */
 };
 struct census_set {
@@ -50,20 +50,24 @@ void census_set_free(struct census_set *s)
 	mem_free(s);
 }
 
-static struct census *census_make(uint32_t number, uint64_t version, uint64_t members)
+static struct census *census_make(uint32_t number, uint64_t version, struct census_room room)
 {
 	uint32_t slots = CENSUS_LEAST;
-	while (slots < CENSUS_MOST && slots / 2 < members)
+	while (slots < CENSUS_MOST && slots / 2 < room.members)
 		slots *= 2;
 	struct census *c = mem_zalloc(sizeof(*c) + slots * sizeof(c->slots[0]));
 	c->number = number;
 	c->version = version;
 	c->mask = slots - 1;
 	c->most = slots / 4 * 3;
+	c->groups_most = room.groups + !room.groups;
+	c->places = mem_zalloc(2 * (size_t)c->groups_most * sizeof(*c->places));
+	c->counts = mem_zalloc(((size_t)c->groups_most + 1) * sizeof(*c->counts));
 	return c;
 }
 
-struct census *census_join(struct census_set *s, uint32_t number, uint64_t version, uint64_t members)
+struct census *census_join(
+    struct census_set *s, uint32_t number, uint64_t version, struct census_room room)
 {
 	struct census *found = NULL;
 	pthread_mutex_lock(&s->lock);
@@ -73,7 +77,7 @@ struct census *census_join(struct census_set *s, uint32_t number, uint64_t versi
 			found = c;
 	}
 	if (!found) {
-		found = census_make(number, version, members);
+		found = census_make(number, version, room);
 		list_add_tail(&s->all, &found->link);
 	}
 	found->refs++;
@@ -91,8 +95,11 @@ void census_leave(struct census_set *s, struct census *c)
 	if (last)
 		list_del(&c->link);
 	pthread_mutex_unlock(&s->lock);
-	if (last)
-		mem_free(c);
+	if (!last)
+		return;
+	mem_free(c->places);
+	mem_free(c->counts);
+	mem_free(c);
 }
 
 /* ---- groups ---- */
@@ -104,7 +111,7 @@ static uint32_t place_of(struct census *c, struct group *g)
 	if (LIKELY(have))
 		return have - 1;
 	uint32_t n = atomic_fetch_add_explicit(&c->groups, 1, RELAXED);
-	uint32_t mine = (n < CENSUS_GROUPS ? n : CENSUS_GROUPS) + 1;
+	uint32_t mine = (n < c->groups_most ? n : c->groups_most) + 1;
 	if (atomic_compare_exchange_strong_explicit(
 	        &g->place, &have, mine, memory_order_acq_rel, memory_order_acquire))
 		return mine - 1;
@@ -114,22 +121,23 @@ static uint32_t place_of(struct census *c, struct group *g)
 uint32_t census_group(struct census *c, uint64_t key)
 {
 	key += !key;
-	uint32_t at = (uint32_t)hash_mix64(key) % GROUP_SLOTS;
-	for (uint32_t i = 0; i < GROUP_SLOTS; i++, at = (at + 1) % GROUP_SLOTS) {
+	const uint32_t slots = 2 * c->groups_most;
+	uint32_t at = (uint32_t)hash_mix64(key) % slots;
+	for (uint32_t i = 0; i < slots; i++, at = (at + 1) % slots) {
 		struct group *g = &c->places[at];
 		uint64_t have = atomic_load_explicit(&g->key, memory_order_acquire);
 		if (have == key)
 			return place_of(c, g);
 		if (have)
 			continue;
-		if (atomic_load_explicit(&c->groups, RELAXED) >= CENSUS_GROUPS)
+		if (atomic_load_explicit(&c->groups, RELAXED) >= c->groups_most)
 			break;
 		if (atomic_compare_exchange_strong_explicit(
 		        &g->key, &have, key, memory_order_acq_rel, memory_order_acquire) ||
 		    have == key)
 			return place_of(c, g);
 	}
-	return CENSUS_GROUPS;
+	return c->groups_most;
 }
 
 /* ---- members ---- */
@@ -164,7 +172,7 @@ static bool room_take(struct census *c, uint32_t group, uint64_t max)
 enum census_got census_take(struct census *c, uint32_t group, uint64_t member, uint64_t max)
 {
 	bool room = false;
-	CHECK(group <= CENSUS_GROUPS);
+	CHECK(group <= c->groups_most);
 	member += !member;
 	for (uint32_t at = (uint32_t)hash_mix64(member) & c->mask;; at = (at + 1) & c->mask) {
 		uint64_t have = atomic_load_explicit(&c->slots[at], RELAXED);

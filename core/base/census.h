@@ -14,16 +14,15 @@
  * was counted anew); who joins the same two has the same census. The last one who leaves frees it.
  *
  * Thread: any; census_set_free alone. Cost: census_take one or two cache lines; census_join a lock.
- * Memory: 8 bytes a slot, twice as many slots as members.
+ * Memory: 8 bytes a slot, twice as many slots as members; 40 bytes a group.
  */
 #ifndef CORE_BASE_CENSUS_H
 #define CORE_BASE_CENSUS_H
 
 #include "core/base/check.h"
 
-#define CENSUS_GROUPS 2048u      /* and one more, for those that found no place */
-#define CENSUS_LEAST  4096u      /* slots */
-#define CENSUS_MOST   (2u << 20) /* slots: 16 MiB */
+#define CENSUS_LEAST 512u       /* slots */
+#define CENSUS_MOST  (2u << 20) /* slots: 16 MiB */
 
 enum census_got {
 	CENSUS_KNOWN, /* it was in */
@@ -35,11 +34,16 @@ struct census;
 
 struct census_set *census_set_create(void);
 void census_set_free(struct census_set *s); /* all have left */
-/* members: that it is made for. */
-struct census *census_join(struct census_set *s, uint32_t number, uint64_t version, uint64_t members);
+/* What it has room for: so many groups, about so many members. */
+struct census_room {
+	uint32_t groups;
+	uint64_t members;
+};
+struct census *census_join(
+    struct census_set *s, uint32_t number, uint64_t version, struct census_room room);
 void census_leave(struct census_set *s, struct census *c); /* NULL is fine */
 
-/* Its place: 0 to CENSUS_GROUPS, the last one of all for which there is none. */
+/* Its place: 0 to room.groups, which is that of all for which there is none. */
 uint32_t census_group(struct census *c, uint64_t key);
 MUST_CHECK enum census_got census_take(
     struct census *c, uint32_t group, uint64_t member, uint64_t max);

@@ -218,7 +218,7 @@ static uint8_t *put_piece(uint8_t *p, uint8_t key, const char *s, uint32_t len)
 }
 
 /* Labels already sorted, unique and without empty values. */
-static struct labels encode(struct arena *a, const struct label *items, size_t count)
+struct labels label_encode(struct arena *a, const struct label *items, size_t count)
 {
 	size_t size = 0;
 	for (size_t i = 0; i < count; i++)
@@ -360,7 +360,7 @@ enum err label_canonicalize(struct arena *a, struct labels wire, const struct la
 	enum err e = check_set(items, kept, size, lim, eb);
 	if (e)
 		return e;
-	*out = canonical ? wire : encode(a, items, kept);
+	*out = canonical ? wire : label_encode(a, items, kept);
 	return out->len ? ERR_OK : errbuf_set(eb, ERR_NOMEM, "no memory for labels");
 }
 
@@ -456,7 +456,7 @@ void label_builder_del(struct label_builder *b, const char *name, size_t name_le
 
 struct labels label_builder_done(struct label_builder *b)
 {
-	return encode(b->arena, b->items, b->count);
+	return label_encode(b->arena, b->items, b->count);
 }
 
 struct labels label_make(struct arena *a, ...)

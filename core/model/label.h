@@ -101,6 +101,8 @@ const char *label_builder_get(
     const struct label_builder *b, const char *name, size_t name_len, uint32_t *len);
 void label_builder_del(struct label_builder *b, const char *name, size_t name_len);
 struct labels label_builder_done(struct label_builder *b); /* the builder may go on */
+/* Of labels that are sorted, each name once, no value empty; in the arena. */
+struct labels label_encode(struct arena *a, const struct label *items, size_t count);
 /* From C strings: label_make(a, "__name__", "up", "job", "x", NULL). */
 struct labels label_make(struct arena *a, ...) __attribute__((sentinel));
 

@@ -8,5 +8,6 @@ const char *const sink_reason_word[SINK_REASONS] = {
 	[SINK_BAD_LABELS] = "bad_labels",
 	[SINK_LABEL_LIMIT] = "label_limit",
 	[SINK_SERIES_LIMIT] = "series_limit",
+	[SINK_CARDINALITY] = "cardinality",
 	[SINK_BAD_HISTOGRAM] = "bad_histogram",
 };

@@ -231,6 +231,19 @@ const struct tenant_limits *tenant_limits_here(uint32_t id)
 	return tenant_limits_of(here ? loop_tenants(here) : NULL, id);
 }
 
+void tenants_set_card(struct tenants *t, const struct card_rules *card)
+{
+	t->card = card;
+}
+
+const struct card_rules *tenant_card_of(const struct tenants *t, uint32_t id)
+{
+	if (!t)
+		return NULL;
+	const struct tenant_row *row = tenants_of(t, id);
+	return row && row->card_own ? row->card : t->card;
+}
+
 /* ---- texts ---- */
 
 static void grouped(uint64_t v, char *out)

@@ -30,6 +30,7 @@
 /* ERR_BADDATA: *eb tells what is wrong with the name. */
 MUST_CHECK enum err tenant_name_check(const char *name, size_t len, struct errbuf *eb);
 
+struct card_rules;
 struct tenant_limits {
 #define TENANT_LIMIT(field, ...) uint64_t field;
 #include "core/model/tenant_limits.def"
@@ -62,13 +63,17 @@ struct tenant_row {
 	uint32_t id;  /* TENANT_NONE until it is set */
 	uint64_t own; /* bit of each tenant_limit_id that the row itself says */
 	struct tenant_limits limits;
+	/* Rules of its own (core/model/cardrule.h), none where it is NULL; else those of all. */
+	bool card_own;
+	const struct card_rules *card; /* borrowed, by the snapshot too */
 };
 struct tenants {
 	struct tenant_limits defaults;
 	struct tenant_row *rows; /* by name */
 	uint32_t count;
-	uint64_t any;     /* bit of each tenant_limit_id that is not 0 for somebody */
-	uint32_t *_names; /* open addressing over rows, 0 = free, else its place + 1 */
+	uint64_t any;                  /* bit of each tenant_limit_id that is not 0 for somebody */
+	const struct card_rules *card; /* of those without rules of their own; NULL: none */
+	uint32_t *_names;              /* open addressing over rows, 0 = free, else its place + 1 */
 	uint32_t _names_mask;
 	uint32_t *_ids; /* of an id its row + 1; 0 = none */
 	uint32_t _ids_count;
@@ -83,6 +88,8 @@ MUST_CHECK enum err tenants_create(struct tenants **out, const struct tenant_lim
 void tenants_free(struct tenants *t);
 /* Before a loop has it. The id is nobody else's. */
 void tenants_set_id(struct tenants *t, uint32_t row, uint32_t id);
+/* Before a loop has it: the rules of tenants without their own; they outlive the snapshot. */
+void tenants_set_card(struct tenants *t, const struct card_rules *card);
 /* NULL: it has no row. */
 const struct tenant_row *tenants_find(const struct tenants *t, const char *name, size_t len);
 const struct tenant_row *tenants_of(const struct tenants *t, uint32_t id);
@@ -90,6 +97,8 @@ const struct tenant_row *tenants_of(const struct tenants *t, uint32_t id);
 const struct tenant_limits *tenant_limits_of(const struct tenants *t, uint32_t id);
 /* The same by the snapshot of this thread's loop. */
 const struct tenant_limits *tenant_limits_here(uint32_t id);
+/* The rules against its series without end; NULL: none. */
+const struct card_rules *tenant_card_of(const struct tenants *t, uint32_t id);
 
 #define TENANT_LIMIT_TEXT_MAX 160
 /*

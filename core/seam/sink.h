@@ -21,6 +21,7 @@ enum sink_reason {
 	SINK_BAD_LABELS,
 	SINK_LABEL_LIMIT,
 	SINK_SERIES_LIMIT,
+	SINK_CARDINALITY, /* a rule refuses it: core/model/cardrule.h */
 	SINK_BAD_HISTOGRAM,
 	SINK_REASONS
 };

@@ -41,6 +41,8 @@ static const struct row {
 		"drop or shorten labels at the sender: write_relabel_configs" },
 	[REFUSAL_SAMPLES + SINK_SERIES_LIMIT] = { "series_limit", M_REFUSED_SERIES_LIMIT,
 		"look for a label with very many values (/api/v1/status/tsdb), or raise --limits.series-total" },
+	[REFUSAL_SAMPLES + SINK_CARDINALITY] = { "cardinality", M_REFUSED_CARDINALITY,
+		"the example names the label and the rule (tenants.NAME.cardinality); /api/v1/cardinality/explosions tells what explodes" },
 	[REFUSAL_SAMPLES + SINK_BAD_HISTOGRAM] = { "bad_histogram", M_REFUSED_BAD_HISTOGRAM,
 		"the example says what contradicts itself in what the sender made; --limits.histogram-buckets lets larger ones in" },
 	[REFUSAL_SERIES] = { "bad_series", M_REFUSED_BAD_SERIES,

@@ -70,6 +70,7 @@ static void config_empty(struct config *c)
 {
 	ident_set_free(c->idents);
 	tenants_free(c->tenants);
+	config_tenants_free(c);
 	buf_release(&c->_shown);
 	config_listen_free(c);
 	yaml_keep_release(&c->keep);

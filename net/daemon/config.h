@@ -21,6 +21,7 @@
 #define NET_DAEMON_CONFIG_H
 
 #include "core/base/yaml.h"
+#include "core/model/cardrule.h"
 #include "core/model/tenant.h"
 #include "core/rt/snap.h"
 #include "core/rt/work.h"
@@ -52,6 +53,9 @@ struct config_tenant {
 	const char *name;
 	uint64_t own; /* bit of each limit that is said */
 	struct tenant_limits limits;
+	struct yaml_items cardinality; /* of struct card_rule */
+	bool card_own;                 /* it is said */
+	struct card_rules *card;       /* as made; NULL: none */
 };
 /* identities: see config_ident.c. */
 struct config_identities {
@@ -132,6 +136,7 @@ bool config_show_not(struct buf *out, const struct yaml_row *row, const void *at
 /* False when they have told what is wrong. */
 bool config_ident_make(struct config *c, struct yaml *y);
 bool config_tenants_make(struct config *c, struct yaml *y);
+void config_tenants_free(struct config *c);
 /* Behind flags_settle: what is offered at each address. False: told says what is wrong. */
 bool config_listen_make(struct config *c, struct buf *told);
 /* Behind it: users of --web.config.file come on top of those of the file. */

@@ -4,6 +4,7 @@
 #include "core/base/num.h"
 #include "core/base/rune.h"
 #include "storage/append/alias.h"
+#include "storage/append/card.h"
 #include "storage/append/intake_priv.h"
 #include <stdio.h>
 
@@ -23,7 +24,8 @@ struct apply {
 	bool looked;           /* at what follows: limits_look */
 	enum intake_slow slow; /* new series came too fast */
 	uint64_t series_most;  /* of the tenant */
-	struct intake_bucket *bucket; /* the tenant's own; NULL: it has no rate */
+	const struct card_rules *rules; /* against its series without end; NULL: none */
+	struct intake_bucket *bucket;   /* the tenant's own; NULL: it has no rate */
 	struct made *made; /* series that were made, not in the log yet; in in->scratch */
 	uint32_t made_count, made_cap;
 	uint32_t extras_count; /* in in->extras, of rows that are not in the log yet */
@@ -630,6 +632,7 @@ static const enum metric_id refused_ids[SINK_REASONS] = {
 	[SINK_BAD_LABELS] = M_REFUSED_BAD_LABELS,
 	[SINK_LABEL_LIMIT] = M_REFUSED_LABEL_LIMIT,
 	[SINK_SERIES_LIMIT] = M_REFUSED_SERIES_LIMIT,
+	[SINK_CARDINALITY] = M_REFUSED_CARDINALITY,
 };
 
 static uint32_t refuse(
@@ -760,6 +763,7 @@ static void limits_look(struct apply *a)
 	tokens_fill(a->in, &a->slow);
 	a->series_most = own->series ? own->series : UINT64_MAX;
 	a->bucket = bucket_of(a->in, a->sl->tenant, own->new_series_per_s);
+	a->rules = tenant_card_of(loop_tenants(a->sh->loop), a->sl->tenant);
 	a->looked = true;
 }
 
@@ -768,8 +772,6 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 	struct share *sh = a->sh;
 	struct shard *shard = shard_of(a, r);
 	uint64_t all = share_series(sh);
-	if (!a->looked)
-		limits_look(a);
 	if (is_crowded(a, all) || shard->next_id == UINT32_MAX)
 		return refuse_series(a, r, all, false);
 	if (!tally_take(sh->env->tenants, a->sl->tenant, a->series_most))
@@ -789,7 +791,8 @@ static uint32_t create(struct apply *a, struct head_row *r, struct labels ls)
 	return slot;
 }
 
-static void odd_add(struct apply *a, const struct head_row *r, struct labels ls, struct hash128 fp)
+static struct apply_odd *odd_add(
+    struct apply *a, const struct head_row *r, struct labels ls, struct hash128 fp)
 {
 	struct apply_odds *o = a->odds;
 	if (o->count == o->cap) {
@@ -806,6 +809,59 @@ static void odd_add(struct apply *a, const struct head_row *r, struct labels ls,
 	odd->row.labels_len = ls.len;
 	odd->row.fp = fp.lo;
 	odd->shard = intake_shard_of(a->in->env, fp);
+	odd->ruled = false;
+	return odd;
+}
+
+static uint32_t refuse_by_rule(
+    struct apply *a, const struct head_row *r, const struct card_verdict *v)
+{
+	const struct card_rule *rule = card_rules_at(a->rules, v->rule);
+	const struct tenant_row *row = tenants_of(loop_tenants(a->sh->loop), a->sl->tenant);
+	const char *whose = row && row->card_own ? row->name : "defaults";
+	char text[SHARD_WHY_BYTES] = "";
+	if (!shard_verdict_is_first(&a->sl->verdict, r->row))
+		return refuse(a, r, SINK_CARDINALITY, text);
+	if (v->label.name_len)
+		rune_printf(text, sizeof text,
+		    "as many values of label %.*s as there may be, limit %llu (tenants.%s.cardinality, rule %u)",
+		    (int)v->label.name_len, v->label.name, (unsigned long long)rule->max_values,
+		    whose, v->rule + 1);
+	else
+		rune_printf(text, sizeof text,
+		    "as many series as there may be, limit %llu a %s (tenants.%s.cardinality, rule %u)",
+		    (unsigned long long)rule->max_series, card_per_words[rule->per], whose,
+		    v->rule + 1);
+	return refuse(a, r, SINK_CARDINALITY, text);
+}
+
+/* Under the rules of its tenant: made here, refused, or odd. */
+static uint32_t create_by_rules(struct apply *a, struct head_row *r, struct labels ls)
+{
+	struct card_verdict v;
+	switch (card_judge(a->in->card, a->sl->tenant, a->rules, ls, &a->in->scratch,
+	    loop_now_ns(a->sh->loop), &v)) {
+	case CARD_AS_IS:
+		return create(a, r, ls);
+	case CARD_REFUSED:
+		return refuse_by_rule(a, r, &v);
+	case CARD_REWRITTEN:
+		break;
+	}
+	struct hash128 fp = label_fingerprint(v.labels, a->sl->tenant, a->in->env->seed);
+	odd_add(a, r, v.labels, fp)->ruled = true;
+	return SERIES_NONE;
+}
+
+static uint32_t create_watched(struct apply *a, struct head_row *r, struct labels ls)
+{
+	const struct batch *b = a->sl->batch;
+	if (!a->looked)
+		limits_look(a);
+	if (UNLIKELY(a->sl->ruled || b->own || b->restored))
+		return create(a, r, ls);
+	watch_look(card_watch(a->in->card), a->sl->tenant, r->fp, ls, loop_now_ns(a->sh->loop));
+	return LIKELY(!a->rules) ? create(a, r, ls) : create_by_rules(a, r, ls);
 }
 
 /*
@@ -821,7 +877,7 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 			return slot;
 	}
 	if (a->sl->canonical)
-		return create(a, r, raw);
+		return create_watched(a, r, raw);
 	struct hash128 fp;
 	if (alias_find(a->in->alias, r->fp, a->sl->tenant, raw, &ls, &fp)) {
 		odd_add(a, r, ls, fp);
@@ -833,7 +889,7 @@ static uint32_t unknown(struct apply *a, struct head_row *r)
 	if (e)
 		return refuse(a, r, e == ERR_TOOBIG ? SINK_LABEL_LIMIT : SINK_BAD_LABELS, eb.text);
 	if (label_equal(ls, raw))
-		return create(a, r, raw);
+		return create_watched(a, r, raw);
 	fp = label_fingerprint(ls, a->sl->tenant, a->in->env->seed);
 	alias_add(a->in->alias, r->fp, a->sl->tenant, raw, ls, fp);
 	odd_add(a, r, ls, fp);

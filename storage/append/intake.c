@@ -2,6 +2,7 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "storage/append/alias.h"
+#include "storage/append/card.h"
 #include "storage/append/intake_priv.h"
 
 struct intake *intake_create(const struct intake_env *env, struct share *share)
@@ -10,6 +11,7 @@ struct intake *intake_create(const struct intake_env *env, struct share *share)
 	in->env = env;
 	in->share = share;
 	in->alias = alias_create();
+	in->card = card_create(env->census, env->seed);
 	list_init(&in->waiting);
 	list_init(&in->ready);
 	job_init(&in->runner, JOB_WRITE, slice_run_ready);
@@ -43,6 +45,7 @@ void intake_free(struct intake *in)
 	mem_free(in->lanes_open);
 	mem_free(in->buckets);
 	alias_free(in->alias);
+	card_free(in->card);
 	mem_free(in);
 }
 

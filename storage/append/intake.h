@@ -12,8 +12,9 @@
  *            request keep their order
  *   parked   no room in the log's backlog: tried again on each report and every PARK_TICK_MS,
  *            ERR_BUSY after INTAKE_PARK_MS
- *   child    rows whose label bytes were not canonical go, under their canonical bytes, to their
- *            owner in a slice of their own; the parent waits for it
+ *   child    rows whose label bytes were not canonical, or were rewritten by a rule (card.h), go
+ *            under their canonical bytes to their owner in a slice of their own; the parent waits
+ *            for it
  *
  * Work is bounded by time: who enters looks at the clock (intake_time_is_up) and stops after
  * INTAKE_PIECE_NS. A large request is taken in steps: as many rows as are fingerprinted in half of
@@ -75,6 +76,8 @@ struct intake_bucket {
 };
 
 struct alias;
+struct card;
+struct census_set;
 struct append;
 struct slice;
 struct step;
@@ -109,6 +112,7 @@ struct intake_env {
 	 */
 	uint64_t log_share_bytes, log_series_bytes;
 	struct label_limits labels; /* 0 = the loop's limits */
+	struct census_set *census;  /* what rules of cardinality count, of all loops */
 	const struct intake_up *up;
 	void *up_arg;
 };
@@ -177,6 +181,7 @@ struct intake {
 	uint32_t append_pool_count, step_pool_count;
 	uint32_t open; /* appends under way that began here */
 	struct alias *alias;
+	struct card *card;
 	struct arena scratch; /* of one slice's run */
 	struct intake_bucket tokens,
 	    *buckets; /* of all tenants; [buckets_count] of each with a rate */
@@ -226,6 +231,7 @@ struct slice {
 	const struct batch *batch;
 	uint32_t tenant;
 	bool canonical; /* of aliases: labels are canonical, nothing is looked up again */
+	bool ruled;     /* so, and they have been under the rules of their tenant */
 	struct shard_judge judge;
 	/* NULL: those of the batch from rows_from on, all of them or what index says */
 	struct head_row *rows;

@@ -95,44 +95,59 @@ static bool room(const struct intake *in, const struct slice *sl)
 	    in->log, (uint64_t)sl->rows_count * ROOM_ROW_BYTES + sl->extras_bytes + ROOM_SLICE);
 }
 
-/*
- * Odd rows of a piece, sorted by owner, become one slice for each loop concerned: linked by
- * next_child.
- */
-static struct slice *children_make(struct slice *sl, const struct apply_odds *odds)
+static bool is_for(const struct apply_odd *odd, unsigned loops, unsigned loop, bool ruled)
+{
+	return odd->shard % loops == loop && odd->ruled == ruled;
+}
+
+/* Rows for one loop, all under rules or none; NULL: there are none. */
+static struct slice *child_make(
+    struct slice *sl, const struct apply_odds *odds, unsigned loop, bool ruled)
 {
 	struct intake *in = sl->at;
 	const struct intake_env *env = in->env;
 	unsigned loops = in->share->env->loops;
-	struct slice *children = NULL;
-	for (unsigned i = 0; i < loops; i++) {
-		struct intake *at = env->intakes[i];
-		uint32_t n = 0;
-		for (uint32_t k = 0; k < odds->count; k++)
-			n += odds->rows[k].shard % loops == i;
-		if (!n)
+	struct arena memory;
+	uint32_t n = 0;
+	for (uint32_t k = 0; k < odds->count; k++)
+		n += is_for(&odds->rows[k], loops, loop, ruled);
+	if (!n)
+		return NULL;
+	arena_init(&memory, 4096);
+	struct slice *child = arena_alloc(&memory, sizeof *child);
+	slice_init(child, sl->append, sl->judge, in, env->intakes[loop]);
+	child->parent = sl;
+	child->canonical = true;
+	child->ruled = ruled;
+	child->rows = arena_array(&memory, n, sizeof *child->rows);
+	for (uint32_t k = 0; k < odds->count; k++) {
+		if (!is_for(&odds->rows[k], loops, loop, ruled))
 			continue;
-		struct arena memory;
-		arena_init(&memory, 4096);
-		struct slice *child = arena_alloc(&memory, sizeof *child);
-		slice_init(child, sl->append, sl->judge, in, at);
-		child->parent = sl;
-		child->canonical = true;
-		child->rows = arena_array(&memory, n, sizeof *child->rows);
-		for (uint32_t k = 0; k < odds->count; k++) {
-			if (odds->rows[k].shard % loops != i)
-				continue;
-			struct head_row *r = &child->rows[child->rows_count++];
-			*r = odds->rows[k].row;
-			r->place = (uint16_t)(odds->rows[k].shard / loops);
-			r->labels = arena_dup(&memory, r->labels, r->labels_len);
-		}
-		slice_weigh(child);
-		child->memory = arena_alloc(&memory, sizeof memory);
-		*child->memory = memory;
+		struct head_row *r = &child->rows[child->rows_count++];
+		*r = odds->rows[k].row;
+		r->place = (uint16_t)(odds->rows[k].shard / loops);
+		r->labels = arena_dup(&memory, r->labels, r->labels_len);
+	}
+	slice_weigh(child);
+	child->memory = arena_alloc(&memory, sizeof memory);
+	*child->memory = memory;
+	sl->open++;
+	return child;
+}
+
+/*
+ * Odd rows of a piece, sorted by owner, become one slice for each loop concerned, and one more for
+ * those that a rule has rewritten: linked by next_child.
+ */
+static struct slice *children_make(struct slice *sl, const struct apply_odds *odds)
+{
+	struct slice *children = NULL;
+	for (unsigned i = 0; i < 2 * sl->at->share->env->loops; i++) {
+		struct slice *child = child_make(sl, odds, i / 2, i % 2);
+		if (!child)
+			continue;
 		child->next_child = children;
 		children = child;
-		sl->open++;
 	}
 	return children;
 }
