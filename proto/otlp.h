@@ -77,9 +77,9 @@ struct otlp_opts {
 	bool keep_identifying; /* target_info has service.name and so on as well */
 	bool custom_buckets;   /* histograms become native ones: convert_histograms_to_nhcb */
 	bool promote_scope;
-	bool keep_underscore;  /* of label names: "_a" stays, it does not become "key_a" */
-	bool join_underscores; /* of label names: "a__b" becomes "a_b" */
-	bool type_and_unit;    /* labels __type__ and __unit__ */
+	bool keep_underscore;           /* of label names: "_a" stays, it does not become "key_a" */
+	bool join_underscores;          /* of label names: "a__b" becomes "a_b" */
+	bool type_and_unit;             /* labels __type__ and __unit__ */
 	const struct otlp_delta *delta; /* NULL: such points are rejected */
 };
 
