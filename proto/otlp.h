@@ -61,12 +61,17 @@ enum otlp_strategy {
 };
 /*
  * Points of delta temporality, before they are made cumulative. Who has this hook gets the rows of
- * each such point, [first, rows_count) of d->batch, one after the other: their values are what was
- * added from the extra's start_ms (each has an extra) to the row's time. NULL: they may stay, as
- * the hook has changed them; else why the point is left out, in d->arena or a constant.
+ * each such point, [first, rows_count) of d->batch: their values are what was added between start
+ * and time, and each has an extra of its own, which the hook may change (they lie in d->arena). It
+ * may add rows. NULL: they stay; else why the point is left out, in d->arena or a constant.
  */
+struct otlp_delta_point {
+	uint64_t start_ns, time_ns; /* start 0: not told */
+	bool grows;                 /* a monotonic sum, or a histogram */
+};
 struct otlp_delta {
-	const char *(*rows)(const struct otlp_delta *h, struct decode *d, size_t first);
+	const char *(*rows)(const struct otlp_delta *h, struct decode *d, size_t first,
+	    const struct otlp_delta_point *p);
 };
 struct otlp_opts {
 	enum otlp_strategy strategy;

@@ -107,6 +107,8 @@ bool otlp_doubles_add(struct otlp *o, struct otlp_doubles *l, const struct pbsca
 
 void otlp_times(struct otlp *o, const struct otlp_point *pt)
 {
+	o->last.start_ns = pt->start_ns;
+	o->last.time_ns = pt->time_ns;
 	if (pt->time_ns < o->earliest_ns)
 		o->earliest_ns = pt->time_ns;
 	if (pt->time_ns > o->latest_ns)
@@ -615,8 +617,10 @@ enum err otlp_point(struct otlp *o, const uint8_t *p, const uint8_t *end)
 	arena_reset(&o->point, SIZE_MAX);
 	o->d->records++;
 	otlp_why why = any_point(o, p, end);
-	if (UNLIKELY(o->metric.delta && !why))
-		why = o->o->delta->rows(o->o->delta, o->d, before.rows);
+	if (UNLIKELY(o->metric.delta && !why)) {
+		o->last.grows = o->metric.kind != OTLP_SUM;
+		why = o->o->delta->rows(o->o->delta, o->d, before.rows, &o->last);
+	}
 	if (LIKELY(!why))
 		return ERR_OK;
 	back_to(b, &before);

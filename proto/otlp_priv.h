@@ -109,6 +109,7 @@ struct otlp {
 	struct otlp_labels resource_labels;
 	const char *resource_refused;
 	uint64_t earliest_ns, latest_ns;
+	struct otlp_delta_point last; /* times of the point at hand */
 	/* scope */
 	struct otlp_labels scope_labels;
 	const char *scope_refused;
