@@ -29,8 +29,8 @@
  *   - a scale over 8 is merged by the buckets' own numbers, also behind empty ones;
  *   - target_info between first and last time has at most OTLP_INFO_MOST samples, the latest ones.
  *
- * (1) Every input that protobuf-c unpacks is accepted here (fuzz_otlp), but for limits. Bytes inside
- *     of what nobody asks for are not looked at.
+ * (1) Every input that protobuf-c unpacks is accepted here (fuzz_otlp), but for limits. Bytes
+ *     inside of what nobody asks for are not looked at.
  * (2) The same message twice in another one (resource, scope, gauge): the last one counts.
  * (3) Values of attributes nest at most OTLP_DEPTH deep; a map or list that is deeper, or longer
  *     than a label value may be, costs its point.

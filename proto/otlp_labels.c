@@ -867,11 +867,13 @@ static bool says_more(const struct otlp_attrs *attrs)
 /* Labels that target_info has of the context: name, job, instance. */
 static struct otlp_labels info_context(struct otlp *o)
 {
-	struct otlp_labels l = labels_room(&o->point, 3), own = labels_room(&o->point, 1);
+	struct otlp_labels l = labels_room(&o->point, 3), own = labels_room(&o->point, 2);
 	for (uint32_t i = 0; i < o->resource_labels.count; i++)
 		if (!o->resource_labels.items[i].weak)
 			l.items[l.count++] = o->resource_labels.items[i];
 	labels_put(&own, text(LABEL_NAME), text("target_info"), false);
+	if (o->o->type_and_unit) /* an attribute of this name is no type */
+		labels_put(&own, text("__type__"), text(""), false);
 	return labels_over(&o->point, &l, &own);
 }
 

@@ -99,7 +99,7 @@ struct otlp {
 	const struct otlp_opts *o;
 	struct errbuf *eb;
 	const struct limits *limits;
-	const uint8_t *body, *at, *end; /* at: behind the last field of the request that was begun */
+	const uint8_t *body, *at, *end; /* at: behind what was begun of the request */
 	/* What is open: the rest of each message. p == end: it is over. */
 	const uint8_t *resource_p, *resource_end, *scope_p, *scope_end, *point_p, *point_end;
 	bool resource_open;

@@ -207,7 +207,7 @@ static int pair_cmp(const void *x, const void *y)
 {
 	const struct pair *a = x, *b = y;
 	int c = bytes_cmp(a->key.s, a->key.len, b->key.s, b->key.len);
-	return c ? c : (a->key.s > b->key.s) - (a->key.s < b->key.s); /* as they stand in the body */
+	return c ? c : (a->key.s > b->key.s) - (a->key.s < b->key.s); /* as in the body */
 }
 
 /* Those of a map; NULL: malformed. */
@@ -273,6 +273,10 @@ static void put_text(struct maker *m, const struct pbscan_field *f, bool json)
 
 static void put_bytes(struct maker *m, const struct pbscan_field *f, bool json)
 {
+	if (json && !f->len) { /* as Go has it */
+		buf_add_str(&m->buf, "null");
+		return;
+	}
 	if (json)
 		buf_add_u8(&m->buf, '"');
 	put_base64(&m->buf, f->data, f->len);
