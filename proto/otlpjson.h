@@ -44,4 +44,10 @@ MUST_CHECK enum err otlpjson_read(struct otlpjson *j, const uint8_t **p, const u
 /* What was made; lives as long as j. */
 const uint8_t *otlpjson_result(const struct otlpjson *j, size_t *len);
 
+/*
+ * The two as one decoder: d->opts are those of otlp_decoder (proto/otlp.h). The last byte of the
+ * text counts as read when all of the result is. The result may have limits->write_body_bytes.
+ */
+extern const struct decoder otlpjson_decoder;
+
 #endif

@@ -124,7 +124,7 @@ static const struct row *row_of(const char *message, const char *key)
 	return NULL;
 }
 
-static bool object(const char *message, const json_t *o, struct buf *out);
+static bool object(const char *message, json_t *o, struct buf *out);
 
 static void tag(struct buf *out, const struct row *r, unsigned wire)
 {
@@ -306,7 +306,7 @@ static bool put_enum(const struct row *r, const json_t *v, struct buf *out)
 	return put_integer(r, v, out);
 }
 
-static bool put_message(const struct row *r, const json_t *v, struct buf *out)
+static bool put_message(const struct row *r, json_t *v, struct buf *out)
 {
 	struct buf b;
 	buf_init(&b);
@@ -317,13 +317,13 @@ static bool put_message(const struct row *r, const json_t *v, struct buf *out)
 	return good;
 }
 
-static bool put_array(const struct row *r, const json_t *v, struct buf *out)
+static bool put_array(const struct row *r, json_t *v, struct buf *out)
 {
 	struct buf b;
 	bool good = json_is_array(v);
 	buf_init(&b);
 	for (size_t i = 0; good && i < json_array_size(v); i++) {
-		const json_t *x = json_array_get(v, i);
+		json_t *x = json_array_get(v, i);
 		good = r->type == 'M' ? put_message(r, x, out)
 		    : r->type == 'D'  ? put_double(r, x, &b)
 		                      : put_integer(r, x, &b);
@@ -336,7 +336,7 @@ static bool put_array(const struct row *r, const json_t *v, struct buf *out)
 	return good;
 }
 
-static bool member(const struct row *r, const json_t *v, struct buf *out)
+static bool member(const struct row *r, json_t *v, struct buf *out)
 {
 	if (json_is_null(v))
 		return true;
@@ -365,11 +365,11 @@ static bool member(const struct row *r, const json_t *v, struct buf *out)
 	}
 }
 
-static bool object(const char *message, const json_t *o, struct buf *out)
+static bool object(const char *message, json_t *o, struct buf *out)
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach((json_t *)o, key, v)
+	json_object_foreach(o, key, v)
 	{
 		const struct row *r = row_of(message, key);
 		if (r && !member(r, v, out))
@@ -378,15 +378,14 @@ static bool object(const char *message, const json_t *o, struct buf *out)
 	return true;
 }
 
-static unsigned depth_of(const json_t *v)
+static unsigned depth_of(json_t *v)
 {
 	unsigned deepest = 0, d;
 	const char *key;
 	size_t i;
 	json_t *x;
 	if (json_is_object(v)) {
-		json_object_foreach((json_t *)v, key, x) deepest =
-		    (d = depth_of(x)) > deepest ? d : deepest;
+		json_object_foreach(v, key, x) deepest = (d = depth_of(x)) > deepest ? d : deepest;
 	} else if (json_is_array(v)) {
 		json_array_foreach(v, i, x) deepest = (d = depth_of(x)) > deepest ? d : deepest;
 	} else {
