@@ -195,6 +195,7 @@ static bool hist_is(const struct hist *h, const char *want)
 
 static void exponential(void)
 {
+	const struct hist *h;
 	begin(false);
 	tap_ok(hist_is(take_exp(10,
 	                   "\"count\":4,\"sum\":9,\"scale\":0,\"zeroCount\":1,"
