@@ -5,6 +5,7 @@
 #include "core/rt/lend.h"
 #include "net/api/shelf.h"
 #include "net/api/writeend.h"
+#include "net/recv/recvpack.h"
 #include "proto/rw1.h"
 #include "proto/rw2.h"
 #include "proto/snapz.h"
@@ -96,27 +97,9 @@ bool api_write_before(struct req *r)
 	return !err;
 }
 
-/* The name of another packed form that the body begins like; NULL: of none. */
-static const char *other_form(const struct req *r)
-{
-	static const struct {
-		const char *begin, *name;
-	} forms[] = {
-		{ "\xff\x06", "snappy's framed format" }, /* framing_format.txt of snappy, 4.1 */
-		{ "\x1f\x8b", "gzip" },                   /* RFC 1952, 2.3.1 */
-		{ "\x28\xb5\x2f\xfd", "zstd" },           /* RFC 8878, 3.1.1 */
-	};
-	for (size_t i = 0; i < COUNT_OF(forms); i++) {
-		size_t len = strlen(forms[i].begin);
-		if (r->body_len >= len && !memcmp(r->body, forms[i].begin, len))
-			return forms[i].name;
-	}
-	return NULL;
-}
-
 static enum err no_snappy(struct write *w, const char *sentence)
 {
-	const char *other = other_form(w->req);
+	const char *other = recvpack_looks(w->req->body, w->req->body_len);
 	if (other)
 		return errbuf_set(
 		    &w->eb, ERR_MALFORMED, "the body looks like %s, must be a snappy block", other);
@@ -127,7 +110,7 @@ static enum err decoded_length(struct write *w)
 {
 	char limit[LIMITS_TEXT_MAX];
 	enum err e = snapz_length(w->req->body, w->req->body_len, &w->decoded_len);
-	if (e == ERR_TOOBIG && !other_form(w->req))
+	if (e == ERR_TOOBIG && !recvpack_looks(w->req->body, w->req->body_len))
 		return errbuf_set(&w->eb, e,
 		    "the body says that it decodes to more than %u MiB, or to more than %u times its size",
 		    SNAPZ_DECODED_MAX >> 20, SNAPZ_RATIO_MAX);

@@ -94,6 +94,22 @@ enum err recvpack_of(
 	return ERR_OK;
 }
 
+const char *recvpack_looks(const uint8_t *body, size_t len)
+{
+	static const struct {
+		const char *begin, *name;
+	} forms[] = {
+		{ "\xff\x06", "snappy's framed format" }, /* framing_format.txt of snappy, 4.1 */
+		{ "\x1f\x8b", "gzip" },                   /* RFC 1952, 2.3.1 */
+		{ "\x28\xb5\x2f\xfd", "zstd" },           /* RFC 8878, 3.1.1 */
+	};
+	for (size_t i = 0; i < COUNT_OF(forms); i++)
+		if (len >= strlen(forms[i].begin) &&
+		    !memcmp(body, forms[i].begin, strlen(forms[i].begin)))
+			return forms[i].name;
+	return NULL;
+}
+
 enum recv_pack recvpack_seen(unsigned bits, const uint8_t *body, size_t len)
 {
 	static const uint8_t framed[] = { 0xff, 6, 0, 0 }; /* framing_format.txt, 4.1 */

@@ -24,5 +24,7 @@ MUST_CHECK enum err recvpack_of(
     const char *encoding, size_t len, unsigned packs, unsigned *out, struct errbuf *eb);
 /* One of the bits that recvpack_of gave, now that the body is there. */
 enum recv_pack recvpack_seen(unsigned bits, const uint8_t *body, size_t len);
+/* The name of the packed form that a body begins like; NULL: of none that tells. */
+const char *recvpack_looks(const uint8_t *body, size_t len);
 
 #endif

@@ -1,6 +1,7 @@
 #include "net/recv/recvtext.h"
 
 #include "core/base/mem.h"
+#include "net/recv/recvpack.h"
 #include "proto/snapz.h"
 #include "proto/unzstd.h"
 
@@ -15,6 +16,10 @@ static enum err block_open(struct recvtext *t, struct errbuf *eb)
 	size_t len;
 	const struct limits *l = t->of.limits;
 	enum err e = snapz_length(t->in, t->in_len, &len);
+	const char *looks = e ? recvpack_looks(t->in, t->in_len) : NULL;
+	if (looks)
+		return errbuf_set(
+		    eb, ERR_MALFORMED, "the body looks like %s, must be a snappy block", looks);
 	if (e == ERR_MALFORMED)
 		return errbuf_set(eb, e, "the body is no snappy block");
 	if (e || len > l->write_body_bytes)
