@@ -12,9 +12,9 @@
 #include "net/api/api_read.h"
 #include "net/api/api_rules.h"
 #include "net/api/api_status.h"
-#include "net/api/api_write.h"
 #include "net/api/apidoc.h"
 #include "net/recv/recv_import.h"
+#include "net/recv/recv_remote.h"
 
 /*
  * Every path of the server, and what it says of itself (net/api/apidoc.h): /api, OpenAPI and
@@ -59,11 +59,11 @@
 #define SELECTORS_NEEDED P("match[]", PARAM_SELECTORS, true, "series that one of them selects")
 
 static const struct route rows[] = {
-	{ REQ_POST, "/api/v1/write",                        api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	{ REQ_POST, "/api/v1/write",                        recv_remote,             0,                          WRITE, recv_remote_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "Stores samples: Remote Write 1.0 and 2.0, protobuf in snappy; the Content-Type says which.", "204 all is stored", "400 413 415 429", NONE) },
-	{ REQ_POST, "/api/v1/push",                         api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	{ REQ_POST, "/api/v1/push",                         recv_remote,             0,                          WRITE, recv_remote_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "The same, at the path of Cortex and Mimir.", "204 all is stored", "400 413 415 429", NONE) },
-	{ REQ_POST, "/api/v1/receive",                      api_write,               0,                          WRITE, api_write_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	{ REQ_POST, "/api/v1/receive",                      recv_remote,             0,                          WRITE, recv_remote_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "The same, at the path of Thanos.", "204 all is stored", "400 413 415 429", NONE) },
 	{ REQ_POST, "/api/v1/import",                       recv_import,             0,                          WRITE, recv_import_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "Stores samples: lines of JSON as `/api/v1/export` gives them, plain, or in gzip, deflate, zstd or snappy; late ones as far as late samples are taken.", "204 all is stored", "400 413 415 429", NONE) },

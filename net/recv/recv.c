@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define HERE_BYTES  (64u << 10) /* of a body, packed or not, that is read on the loop */
-#define ROW_BYTES   (sizeof(struct batch_row) + 56u) /* here and behind the sink, as api_write */
+#define ROW_BYTES   (sizeof(struct batch_row) + 56u) /* here and behind the sink, as recv_remote */
 #define ARENA_FIRST 4096u
 #define ARENA_KEEP  (64u << 10)
 

@@ -9,7 +9,7 @@
  *
  * A row (struct recv_kind) is all that a protocol has to say. Its route (net/api/routes.c) has
  * recv_before as before_body, and a handler of one line that calls recv_write with the row. Remote
- * Write has the same walk with a decoder that takes the whole body at once (net/api/api_write.h).
+ * Write has the same walk with a decoder that takes the whole body at once (recv_remote.h).
  *
  * Memory of a request: the packed body, one unpacked form (whole kinds) or a window of it (lines),
  * one batch: all charged before they are taken.

@@ -1,4 +1,4 @@
-#include "net/api/writeend.h"
+#include "net/recv/writeend.h"
 
 #include "core/base/metric.h"
 #include "core/base/rune.h"

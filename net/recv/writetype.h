@@ -15,8 +15,8 @@
  * Source: "Prometheus Remote-Write 1.0 specification", "Prometheus Remote-Write 2.0 specification".
  * Thread: pure.
  */
-#ifndef NET_API_WRITETYPE_H
-#define NET_API_WRITETYPE_H
+#ifndef NET_RECV_WRITETYPE_H
+#define NET_RECV_WRITETYPE_H
 
 #include <stdint.h>
 

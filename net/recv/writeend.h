@@ -14,12 +14,12 @@
  * Answers of version 1.0 never have them: senders would believe them.
  * Thread: the loop of the request.
  */
-#ifndef NET_API_WRITEEND_H
-#define NET_API_WRITEEND_H
+#ifndef NET_RECV_WRITEEND_H
+#define NET_RECV_WRITEEND_H
 
 #include "core/seam/sink.h"
-#include "net/api/writetype.h"
 #include "net/http/req.h"
+#include "net/recv/writetype.h"
 
 struct writeend {
 	enum writetype type;

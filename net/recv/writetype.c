@@ -1,4 +1,4 @@
-#include "net/api/writetype.h"
+#include "net/recv/writetype.h"
 
 #include <string.h>
 #include <strings.h>

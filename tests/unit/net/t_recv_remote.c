@@ -6,10 +6,10 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "core/rt/stamps.h"
-#include "net/api/api_write.h"
 #include "net/api/apierr.h"
 #include "net/api/slowlog.h"
-#include "net/api/writetype.h"
+#include "net/recv/recv_remote.h"
+#include "net/recv/writetype.h"
 #include "proto/rw1.h"
 #include "proto/rw2.h"
 #include "proto/snapz.h"
@@ -289,7 +289,7 @@ static void large_bodies(void)
 	buf_release(&packed);
 	struct buf b = body_of(100000);
 	size_t decoded = 0;
-	tap_ok(!snapz_length(b.data, b.len, &decoded) && decoded > API_WRITE_LOOP_BYTES,
+	tap_ok(!snapz_length(b.data, b.len, &decoded) && decoded > RECV_REMOTE_LOOP_BYTES,
 	    "a body of %zu bytes, too large for the loop", decoded);
 	put(&f, NULL, NULL, b.data, b.len);
 	is(&f, 204, "", "is decoded by a worker");
@@ -530,7 +530,7 @@ static struct buf meta_body(unsigned samples)
 /* What a loop learns of a request it has decoded in a turn; of a large one it would take long. */
 static void metadata_is_learned(void)
 {
-	struct buf one = meta_body(1), large = meta_body(API_WRITE_LOOP_BYTES / 10);
+	struct buf one = meta_body(1), large = meta_body(RECV_REMOTE_LOOP_BYTES / 10);
 	static const struct {
 		bool large;
 		enum err err;
@@ -543,7 +543,7 @@ static void metadata_is_learned(void)
 		{ true, ERR_OK, 1 },
 	};
 	size_t decoded = 0;
-	tap_ok(!snapz_length(large.data, large.len, &decoded) && decoded > API_WRITE_LOOP_BYTES,
+	tap_ok(!snapz_length(large.data, large.len, &decoded) && decoded > RECV_REMOTE_LOOP_BYTES,
 	    "one is too large for the loop: %zu bytes", decoded);
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct fakereq f;

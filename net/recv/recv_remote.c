@@ -1,18 +1,18 @@
-#include "net/api/api_write.h"
+#include "net/recv/recv_remote.h"
 
 #include "core/base/metric.h"
 #include "core/base/rune.h"
 #include "core/rt/lend.h"
 #include "net/api/shelf.h"
-#include "net/api/writeend.h"
 #include "net/recv/recvpack.h"
+#include "net/recv/writeend.h"
 #include "proto/rw1.h"
 #include "proto/rw2.h"
 #include "proto/snapz.h"
 
 #define LEND_LEAST     4096u  /* a smaller body is decoded sooner than sent to another loop */
 #define SPARE_ROWS_MAX 65536u /* a batch grown larger than this is not kept */
-#define BUFFER_LEAST   (API_WRITE_LOOP_BYTES + SNAPZ_SLOP)
+#define BUFFER_LEAST   (RECV_REMOTE_LOOP_BYTES + SNAPZ_SLOP)
 #define ARENA_FIRST    4096u
 #define ARENA_KEEP     (RW2_ARENA_KEEP > (64u << 10) ? RW2_ARENA_KEEP : (64u << 10))
 /* what a row takes here and, until it is durable, behind the sink */
@@ -79,7 +79,7 @@ static enum err type_of(const struct req *r, enum writetype *out, struct errbuf 
 	return writetype_of(type, type ? len : 0, out, eb);
 }
 
-bool api_write_before(struct req *r)
+bool recv_remote_before(struct req *r)
 {
 	struct errbuf eb;
 	enum writetype type;
@@ -122,10 +122,10 @@ static enum err decoded_length(struct write *w)
 	    limits_text(w->limits, LIMITS_write_body_bytes, limit));
 }
 
-void api_write(struct req *r)
+void recv_remote(struct req *r)
 {
 	struct write *w = write_take(r);
-	if (type_of(r, &w->type, NULL)) /* api_write_before has looked */
+	if (type_of(r, &w->type, NULL)) /* recv_remote_before has looked */
 		w->type = WRITETYPE_1;
 	metric_add(M_WRITE_REQUESTS, 1);
 	metric_add(M_WRITE_REQUESTS_2, w->type == WRITETYPE_2);
@@ -140,7 +140,7 @@ void api_write(struct req *r)
 		reply(w);
 		return;
 	}
-	if (w->decoded_len > API_WRITE_LOOP_BYTES)
+	if (w->decoded_len > RECV_REMOTE_LOOP_BYTES)
 		work_on(w);
 	else if (r->body_len < LEND_LEAST || !lend(&w->lend, decode_lent))
 		decode_here(w);
@@ -148,7 +148,7 @@ void api_write(struct req *r)
 
 static void decode_here(struct write *w)
 {
-	if (decode_and_scan(w, memory_of(w), API_WRITE_SLOW_BYTES))
+	if (decode_and_scan(w, memory_of(w), RECV_REMOTE_SLOW_BYTES))
 		append(w);
 	else
 		go_home(w, work_on);
@@ -374,7 +374,7 @@ static void write_end(struct write *w)
 {
 	struct req *r = w->req;
 	metric_observe_ns(M_WRITE_SECONDS, loop_now_ns(r->loop) - r->start_ns);
-	if (w->decoded_cap > API_WRITE_LOOP_BYTES + SNAPZ_SLOP ||
+	if (w->decoded_cap > RECV_REMOTE_LOOP_BYTES + SNAPZ_SLOP ||
 	    w->batch.rows_cap > SPARE_ROWS_MAX || w->batch.exemplars_cap > SPARE_ROWS_MAX) {
 		write_drop(&w->spare);
 		return;
