@@ -3,7 +3,9 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "storage/append/alarm.h"
 #include "storage/append/gossip.h"
+#include "storage/append/recount.h"
 #include "storage/back/quota.h"
 #include "storage/figures.h"
 #include "storage/read/storesrc.h"
@@ -124,6 +126,11 @@ static bool metas_put(
 
 static const struct intake_up intake_up = { .relieve = back_relieve, .metas = metas_put };
 
+static const char *tenant_name(void *arg, uint32_t tenant)
+{
+	return store_tenant_name(arg, tenant);
+}
+
 static void intakes_make(struct store *st)
 {
 	const struct store_opts *o = &st->opts;
@@ -146,6 +153,9 @@ static void intakes_make(struct store *st)
 	for (unsigned i = 0; i < st->loops; i++)
 		st->intakes[i] = intake_create(&st->intake_env, st->shares[i]);
 	st->intake_env.intakes = st->intakes;
+	st->recount = recount_create(st->intakes, st->loops);
+	st->alarm = alarm_create(&(struct alarm_env){
+	    .intakes = st->intakes, .loops = st->loops, .name = tenant_name, .arg = st });
 }
 
 static void keeper_setup(struct store *st)
@@ -293,6 +303,8 @@ static void begin_on_loop(void *arg)
 		keeper_start(st->keeper);
 		space_watch(&st->space);
 		gossip_start(st->gossip);
+		recount_start(st->recount);
+		alarm_start(st->alarm);
 		figures_start(st->figures);
 		quota_start(st->quota);
 		catalogs_watch(&st->catalogs);
@@ -354,6 +366,8 @@ static void store_release(struct store *st)
 	changes_free(st->share_env.changes);
 	clockwatch_free(st->clock);
 	gossip_free(st->gossip);
+	recount_free(st->recount);
+	alarm_free(st->alarm);
 	figures_free(st->figures);
 	quota_free(st->quota);
 	mem_free(st->shards);
@@ -460,6 +474,8 @@ static void close_begin(void *arg)
 	if (!c->share->index) {
 		space_unwatch(&st->space);
 		gossip_stop(st->gossip);
+		recount_stop(st->recount);
+		alarm_stop(st->alarm);
 		figures_stop(st->figures);
 		quota_stop(st->quota);
 		keeper_stop(st->keeper);
@@ -483,6 +499,7 @@ static void close_look(void *arg)
 		c->idle = c->idle && !st->space.busy && !st->space.reserve_busy &&
 		    !st->catalogs.busy && !keeper_busy(st->keeper) &&
 		    !tenantbook_busy(st->tenantbook) && !gossip_busy(st->gossip) &&
+		    !recount_busy(st->recount) && !alarm_busy(st->alarm) &&
 		    !figures_busy(st->figures) && !quota_busy(st->quota);
 }
 

@@ -46,6 +46,8 @@ struct store {
 	struct keeper *keeper;
 	struct tenantbook *tenantbook;
 	struct gossip *gossip;
+	struct recount *recount;
+	struct alarm *alarm;
 	struct figures *figures;
 	struct quota *quota;
 	struct catalogs catalogs;

@@ -10,6 +10,7 @@
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/num.h"
+#include "core/model/cardrule.h"
 
 #define COUNT       TENANT_LIMIT_COUNT_UNIT
 #define BYTES       TENANT_LIMIT_BYTES
@@ -162,6 +163,9 @@ enum err tenants_create(struct tenants **out, const struct tenant_limits *defaul
 	for (uint32_t i = 0; i < t->count; i++) {
 		row_fill(t, &t->rows[i]);
 		t->any |= any_of(&t->rows[i].limits);
+		if (t->rows[i].card_own)
+			t->_card_hash = hash64(t->rows[i].name, strlen(t->rows[i].name),
+			    t->_card_hash + card_rules_hash(t->rows[i].card));
 	}
 	names_fill(t);
 	const struct tenant_row *row =
@@ -234,6 +238,12 @@ const struct tenant_limits *tenant_limits_here(uint32_t id)
 void tenants_set_card(struct tenants *t, const struct card_rules *card)
 {
 	t->card = card;
+}
+
+uint64_t tenants_card_hash(const struct tenants *t)
+{
+	uint64_t own = t->_card_hash, all = card_rules_hash(t->card);
+	return own || all ? hash_mix64(own + all) : 0;
 }
 
 const struct card_rules *tenant_card_of(const struct tenants *t, uint32_t id)

@@ -73,6 +73,7 @@ struct tenants {
 	uint32_t count;
 	uint64_t any;                  /* bit of each tenant_limit_id that is not 0 for somebody */
 	const struct card_rules *card; /* of those without rules of their own; NULL: none */
+	uint64_t _card_hash;           /* of those that have some */
 	uint32_t *_names;              /* open addressing over rows, 0 = free, else its place + 1 */
 	uint32_t _names_mask;
 	uint32_t *_ids; /* of an id its row + 1; 0 = none */
@@ -90,6 +91,7 @@ void tenants_free(struct tenants *t);
 void tenants_set_id(struct tenants *t, uint32_t row, uint32_t id);
 /* Before a loop has it: the rules of tenants without their own; they outlive the snapshot. */
 void tenants_set_card(struct tenants *t, const struct card_rules *card);
+uint64_t tenants_card_hash(const struct tenants *t); /* of all rules; 0: there are none */
 /* NULL: it has no row. */
 const struct tenant_row *tenants_find(const struct tenants *t, const char *name, size_t len);
 const struct tenant_row *tenants_of(const struct tenants *t, uint32_t id);

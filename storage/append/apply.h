@@ -7,8 +7,9 @@
  * A row is judged in this order: histogram (refused before it comes here), out_of_bounds, too_old,
  * labels, limits of series; then against what memory holds.
  * An unknown series whose bytes are canonical is created, if the rules of its tenant let it be
- * (card.h). Bytes that are not: their canonical form is looked up or made, and the row is given back
- * as odd, to go to its owner; so are rows whose labels a rule has rewritten: nobody asks again there.
+ * (card.h). Bytes that are not: their canonical form is looked up or made, and the row is given
+ * back as odd, to go to its owner; so are rows whose labels a rule has rewritten: nobody asks again
+ * there.
  * Thread: the slice's owner. Memory: odd rows and their labels are in the intake's scratch arena,
  * until its next slice.
  */

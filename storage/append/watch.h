@@ -73,7 +73,7 @@ struct watch_act {
 };
 void watch_acted(struct watch *w, uint32_t tenant, const struct watch_act *act, uint64_t now_ns);
 /*
- * Windows that are over: their rows with at least `least` new values a second (of RULE: any), each
+ * Windows that are over, or half so: their rows with at least `least` new values a second (of RULE: any), each
  * given to fn for the call.
  */
 void watch_collect(struct watch *w, uint64_t now_ns, double least,

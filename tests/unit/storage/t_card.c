@@ -8,7 +8,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "storage/append/alarm.h"
 #include "storage/append/card.h"
+#include "storage/append/recount.h"
 #include "storage/store_priv.h"
 #include "tests/lib/storetest.h"
 #include "tests/lib/tap.h"
@@ -286,9 +288,150 @@ static void odd_bytes_are_under_rules(void)
 	end();
 }
 
+/* ---- counted anew ---- */
+
+#define WALK 3000 /* ms: the timer, and some */
+
+static void more_time(int64_t ms)
+{
+	for (int64_t i = 0; i < ms; i += WALK)
+		storetest_advance(&s, WALK);
+}
+
+static void what_is_in_memory_counts(void)
+{
+	const struct card_rule none = { .label = "user_id", .max_values = 1000000 };
+	const struct card_rule rule = {
+		.label = "user_id", .max_values = MOST, .action = CARD_REPLACE
+	};
+	if (!begin(2, &none, 1))
+		return;
+	put(ACME, 0, "requests", "a", 0, MOST - 5, T0);
+	rules_set(&rule, 1);
+	more_time(WALK);
+	put(ACME, 1, "requests", "b", 1000, VALUES, T0 + 1);
+	struct found f = stored_of(ACME);
+	tap_ok(f.with_user == MOST && f.reassigned == 2,
+	    "values that were there before the rule are counted by it: %u", f.with_user);
+	put(ACME, 0, "others", "a", 0, MOST - 5, T0 + 2);
+	tap_is_u64(stored_of(ACME).with_user, MOST + MOST - 5, "and taken by it");
+	storetest_close(&s);
+	if (!TAP_OK(!storetest_open(&s, 2)))
+		return;
+	storetest_tenants(&s, conf);
+	more_time(WALK);
+	put(ACME, 1, "third", "a", 5000, VALUES, T0 + 3);
+	f = stored_of(ACME);
+	tap_ok(f.with_user == MOST + MOST - 5, "after a start, too: %u", f.with_user);
+	end();
+}
+
+static void what_left_makes_room(void)
+{
+	const struct card_rule rule = {
+		.label = "user_id", .max_values = MOST, .action = CARD_REPLACE
+	};
+	if (!begin(2, &rule, 1))
+		return;
+	put(ACME, 0, "requests", "a", 0, MOST, T0);
+	more_time(RECOUNT_EVERY_MS + RECOUNT_LOOK_MS);
+	put(ACME, 0, "requests", "a", 100, MOST, T0 + 1);
+	struct found f = stored_of(ACME);
+	tap_ok(f.with_user == MOST && f.reassigned, "values that are in memory stay counted");
+	/* a day later the first ones have left */
+	for (unsigned i = 0; i < 3; i++) {
+		storetest_advance(&s, 2 * 3600 * 1000);
+		put(ACME, 1, "clock", "a", 0, 1, clock_wall_ms());
+		TAP_OK(!storetest_flush(&s));
+	}
+	tap_ok(store_tenant_series(s.store, ACME) < MOST,
+	    "most series have left memory: %u are there",
+	    (unsigned)store_tenant_series(s.store, ACME));
+	more_time(2 * (RECOUNT_EVERY_MS + RECOUNT_LOOK_MS));
+	uint64_t before = metric_sum(M_CARD_REPLACED);
+	put(ACME, 0, "requests", "a", 1000, MOST / 2, clock_wall_ms());
+	tap_is_u64(metric_sum(M_CARD_REPLACED), before, "and others have their place");
+	end();
+}
+
+/* ---- naming ---- */
+
+struct named {
+	unsigned pairs, labels, rules, others;
+	struct alarm_row pair, rule;
+};
+
+static void named_add(void *arg, const struct alarm_row *row)
+{
+	struct named *n = arg;
+	if (row->row.kind == WATCH_PAIR) {
+		n->pairs++;
+		n->pair = *row;
+	} else if (row->row.kind == WATCH_RULE) {
+		n->rules++;
+		n->rule = *row;
+	} else {
+		n->labels += row->row.kind == WATCH_LABEL;
+		n->others += row->row.kind == WATCH_METRIC || row->row.kind == WATCH_TARGET;
+	}
+}
+
+struct asked {
+	uint32_t tenant;
+	struct named named;
+};
+
+static void ask_here(void *arg)
+{
+	struct asked *k = arg;
+	alarm_each(s.store->alarm, k->tenant, named_add, &k->named);
+}
+
+static struct named named_of(uint32_t tenant)
+{
+	struct asked k = { .tenant = tenant };
+	testteam_run(&s.tt, 0, ask_here, &k);
+	return k.named;
+}
+
+static void what_explodes_is_named(unsigned loops)
+{
+	const struct card_rule rule = {
+		.label = "user_id", .max_values = MOST, .action = CARD_REPLACE
+	};
+	if (!begin(loops, &rule, 1))
+		return;
+	more_time(WALK);
+	for (unsigned i = 0; i < 4; i++) {
+		put(ACME, i % loops, "requests", "a", i * 2000, 2000, clock_wall_ms());
+		put(OTHER, i % loops, "fine", "a", 0, 2000, clock_wall_ms());
+		more_time(WALK);
+	}
+	struct named n = named_of(ACME);
+	tap_ok(n.pairs == 1 && n.pair.on && !strcmp(n.pair.row.metric, "requests") &&
+	        !strcmp(n.pair.row.label, "user_id") && n.pair.row.examples[0][0] == 'u',
+	    "%u loops: the metric and the label that explode have their names: %s, %s, such as %s",
+	    loops, n.pair.row.metric, n.pair.row.label, n.pair.row.examples[0]);
+	tap_ok(n.pair.row.values > 300 && n.pair.row.values < 1400,
+	    "about how fast is told: %.0f of some 667 values a second", n.pair.row.values);
+	tap_ok(n.rules == 1 && n.rule.row.rule == 0 && !strcmp(n.rule.row.label, "user_id"),
+	    "and so is what a rule does about it");
+	n = named_of(OTHER);
+	tap_ok(!n.pairs && !n.labels && !n.rules,
+	    "series that another tenant has made once, and goes on with, are none: %u", n.pairs);
+	more_time(2 * ALARM_CALM_MS);
+	n = named_of(ACME);
+	tap_ok(n.pairs == 1 && !n.pair.on, "it is over, and still known");
+	end();
+}
+
 int main(void)
 {
 	clock_fake(T0);
+	what_is_in_memory_counts();
+	what_left_makes_room();
+	what_explodes_is_named(1);
+	what_explodes_is_named(3);
 	values_are_replaced(1);
 	values_are_replaced(2);
 	values_are_replaced(3);
