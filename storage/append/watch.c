@@ -333,7 +333,7 @@ void watch_collect(struct watch *w, uint64_t now_ns, double least,
 	for (uint32_t i = w->count; i-- > 0;) {
 		struct member *m = w->members[i];
 		uint64_t took_ns = now_ns - m->window_ns;
-		if (took_ns < WATCH_WINDOW_MS / 2 * NS_PER_MS) /* whoever asks comes in time, about */
+		if (took_ns < WATCH_WINDOW_MS / 2 * NS_PER_MS)
 			continue;
 		for (unsigned k = 0; k < WATCH_KINDS; k++)
 			for (uint32_t n = 0; n < m->tables[k].count; n++)

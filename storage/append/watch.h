@@ -73,8 +73,8 @@ struct watch_act {
 };
 void watch_acted(struct watch *w, uint32_t tenant, const struct watch_act *act, uint64_t now_ns);
 /*
- * Windows that are over, or half so: their rows with at least `least` new values a second (of RULE: any), each
- * given to fn for the call.
+ * Ends the windows that are at least half as long as they should be: rows of them with at least
+ * `least` new values a second (of RULE: any) are given to fn, each for the call.
  */
 void watch_collect(struct watch *w, uint64_t now_ns, double least,
     void (*fn)(void *arg, const struct watch_row *row), void *arg);
