@@ -15,8 +15,6 @@
  * Labels of a row are `before`, the name, `after`: the first and last are made once for a line, and
  * kept for the next one if it begins with the same bytes.
  */
-#define TEXT_MAX  (4u << 20) /* bytes of labels of a batch: then it goes on its way */
-#define ROW_EXTRA 32u        /* at most, around the name */
 
 struct name { /* a tag or field, its name as it is kept */
 	const char *name, *value;
@@ -28,7 +26,6 @@ struct influx {
 	uint64_t number;          /* of the line at hand */
 	uint32_t given;           /* rows of it that were given before: its batch was full */
 	bool passing;             /* over the rest of a line that is too long */
-	size_t made;              /* bytes of labels in this batch */
 	struct buf key;           /* measurement and tags that before and after are of */
 	struct buf before, after; /* encoded */
 	struct buf metric;        /* measurement and separator */
@@ -395,11 +392,6 @@ static uint8_t *row_labels(struct influx *x, struct arena *a, const struct name 
 	return to;
 }
 
-static bool full(const struct influx *x, const struct decode *d)
-{
-	return d->batch->rows_count >= DECODE_ROWS || x->made >= TEXT_MAX;
-}
-
 /* False: the batch is full, the rest of them comes with the next one. */
 static bool rows_make(struct influx *x, struct decode *d, int64_t t_ms)
 {
@@ -412,7 +404,7 @@ static bool rows_make(struct influx *x, struct decode *d, int64_t t_ms)
 		}
 		if (x->names[i].at == UINT32_MAX)
 			continue;
-		if (full(x, d)) {
+		if (decode_full(d)) {
 			x->given = i;
 			return false;
 		}
@@ -423,7 +415,6 @@ static bool rows_make(struct influx *x, struct decode *d, int64_t t_ms)
 			.labels = labels, .labels_len = len, .t_ms = t_ms, .v = l->fields[i].v
 		};
 		d->batch->series_count++;
-		x->made += len;
 	}
 	x->given = 0;
 	return true;
@@ -602,10 +593,8 @@ static enum err influx_next(
 	struct influx *x = d->own;
 	const uint8_t *from = *p, *lf = end > *p ? memrchr(*p, '\n', (size_t)(end - *p)) : NULL;
 	lf = lf ? lf + 1 : *p; /* behind the last LF */
-	if (!d->batch->rows_count)
-		x->made = 0;
 	enum step step = STEP_ON;
-	while (*p < end && step == STEP_ON && (size_t)(*p - from) < DECODE_TURN && !full(x, d))
+	while (*p < end && step == STEP_ON && (size_t)(*p - from) < DECODE_TURN && !decode_full(d))
 		if (x->passing)
 			pass_over(x, p, end);
 		else if (!step_on(x, d, p, lf, end, last, &step))

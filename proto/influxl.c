@@ -227,12 +227,12 @@ static const char *value(const uint8_t *p, size_t len, double *out)
 	uint8_t c = *p, last = p[len - 1];
 	if (LIKELY((kinds[last] & DIGIT) && number_fast(p, len, out)))
 		return NULL;
+	if (c == 't' || c == 'T' || c == 'f' || c == 'F')
+		return boolean(p, len, out);
 	if (last == 'i')
 		return whole(p, len - 1, true, out);
 	if (last == 'u')
 		return whole(p, len - 1, false, out);
-	if (c == 't' || c == 'T' || c == 'f' || c == 'F')
-		return boolean(p, len, out);
 	return decimal(p, len, out);
 }
 

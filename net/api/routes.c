@@ -15,6 +15,7 @@
 #include "net/api/apidoc.h"
 #include "net/recv/recv_import.h"
 #include "net/recv/recv_remote.h"
+#include "net/recv/recv_influx.h"
 
 /*
  * Every path of the server, and what it says of itself (net/api/apidoc.h): /api, OpenAPI and
@@ -28,6 +29,7 @@
 #define FORM                ROUTE_BODY_FORM
 #define WRITE               ROUTE_BODY_WRITE
 #define GRPC                (ROUTE_STREAM | ROUTE_SPOKEN | ROUTE_ROOT)
+#define LINES               (ROUTE_JSON | ROUTE_INFLUX)
 #define QUERY_SERVICE       "/codesprintpro.monitoring.v1.QueryService/"
 #define REFLECTION(version) "/grpc.reflection." version ".ServerReflection/ServerReflectionInfo"
 
@@ -67,6 +69,29 @@ static const struct route rows[] = {
 	  DOC(WRITES, "The same, at the path of Thanos.", "204 all is stored", "400 413 415 429", NONE) },
 	{ REQ_POST, "/api/v1/import",                       recv_import,             0,                          WRITE, recv_import_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "Stores samples: lines of JSON as `/api/v1/export` gives them, plain, or in gzip, deflate, zstd or snappy; late ones as far as late samples are taken.", "204 all is stored", "400 413 415 429", NONE) },
+
+	{ REQ_POST, "/write",                             recv_influx_write1,      LINES,                      WRITE, recv_influx_before1, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores lines of InfluxDB 1.x: a sample for each field, `measurement_field{tag=\"value\"}`; gzip and others are unpacked.", "204 all is stored", "400 415 429", P("db", PARAM_TEXT, true, "any name") P("precision", PARAM_TEXT, false, "of timestamps: n, ns, u, us, ms, s, m, h (ns)")) },
+	{ REQ_POST, "/api/v2/write",                      recv_influx_write2,      LINES,                      WRITE, recv_influx_before2, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same for clients of InfluxDB 2.x, with their errors.", "204 all is stored", "400 415 422 429", P("bucket", PARAM_TEXT, false, "any name") P("precision", PARAM_TEXT, false, "ns, us, ms, s (ns)")) },
+	{ REQ_POST, "/api/v3/write_lp",                   recv_influx_write3,      LINES,                      WRITE, recv_influx_before3, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same for clients of InfluxDB 3.x.", "204 all is stored", "400 415 429", P("db", PARAM_TEXT, true, "any name") P("precision", PARAM_TEXT, false, "ns, us, ms, s, or words; by their size (auto)") P("accept_partial", PARAM_TEXT, false, "`false`: a line that cannot be read keeps all from being stored")) },
+	{ GET_HEAD, "/ping",                              recv_influx_ping,        LINES,                      0, NULL, 0, ROLE_NONE,
+	  DOC(EMPTY, "For clients of InfluxDB: it is there.", "204 nothing; 200 the version with `verbose`", "", P("verbose", PARAM_TEXT, false, "`true`: with the version")) },
+	{ GET_POST, "/query",                             recv_influx_query,       LINES,                      FORM, NULL, 0, ROLE_WRITE,
+	  DOC(EMPTY, "For clients of InfluxDB that make or list databases before they write; SHOW DATABASES tells of those of the configuration, all others find nothing.", "200 results of its statements", "400", P("q", PARAM_TEXT, true, "statements of InfluxQL")) },
+	{ REQ_POST, "/influx/write",                      recv_influx_write1,      LINES,                      WRITE, recv_influx_before1, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same, where VictoriaMetrics has it.", "204 all is stored", "400 415 429", NONE) },
+	{ REQ_POST, "/influx/api/v2/write",               recv_influx_write2,      LINES,                      WRITE, recv_influx_before2, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same.", "204 all is stored", "400 415 422 429", NONE) },
+	{ REQ_POST, "/influx/api/v3/write_lp",            recv_influx_write3,      LINES,                      WRITE, recv_influx_before3, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same.", "204 all is stored", "400 415 429", NONE) },
+	{ GET_HEAD, "/influx/ping",                       recv_influx_ping,        LINES,                      0, NULL, 0, ROLE_NONE,
+	  DOC(EMPTY, "For clients of InfluxDB: it is there.", "204 nothing; 200 the version with `verbose`", "", P("verbose", PARAM_TEXT, false, "`true`: with the version")) },
+	{ GET_POST, "/influx/query",                      recv_influx_query,       LINES,                      FORM, NULL, 0, ROLE_WRITE,
+	  DOC(EMPTY, "For clients of InfluxDB that make or list databases before they write; SHOW DATABASES tells of those of the configuration, all others find nothing.", "200 results of its statements", "400", P("q", PARAM_TEXT, true, "statements of InfluxQL")) },
+	{ GET_HEAD, "/influx/health",                     recv_influx_health,      LINES,                      0, NULL, 0, ROLE_NONE,
+	  DOC(EMPTY, "For clients of InfluxDB: all is well.", "200 an object", "", NONE) },
 
 	{ GET_POST, "/api/v1/query",                        api_query,               ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_QUERY, ROLE_READ,
 	  DOC(QUERIES, "The value of an expression at one time.", "200 a vector, matrix, scalar or string", "400 422", QUERY TIME OF_QUERIES) },
@@ -191,4 +216,5 @@ const struct route_table api_routes = {
 	.rows = rows,
 	.count = COUNT_OF(rows),
 	.alias = "/prometheus", /* where VictoriaMetrics has the API of Prometheus */
+	.influx_fields = recv_influx_fields,
 };

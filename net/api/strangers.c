@@ -6,8 +6,6 @@
 
 #define OTLP                                                                                       \
  "OTLP is not taken, the exporter prometheusremotewrite of an OpenTelemetry Collector writes to"
-#define INFLUX                                                                                     \
- "InfluxDB's protocol is not taken, Telegraf's output http with data_format prometheusremotewrite writes to"
 #define CLUSTER "there are no paths of a cluster; X-Scope-OrgID names a tenant, paths begin as in"
 #define LINES   "JSON lines are what is taken, at"
 #define PAGES   "there is no page with graphs: look with Grafana, or ask"
@@ -20,16 +18,12 @@ static const struct stranger {
 	{ "/api/v1/otlp/", OTLP, "/api/v1/write" },
 	{ "/opentelemetry/", OTLP, "/api/v1/write" },
 	{ "/v1/metrics", OTLP, "/api/v1/write" },
-	{ "/write", INFLUX, "/api/v1/write" },
-	{ "/api/v2/write", INFLUX, "/api/v1/write" },
-	{ "/influx/", INFLUX, "/api/v1/write" },
 	{ "/api/prom/", "the old paths of Cortex are not here, nearest is", "/api/v1/push" },
 	{ "/metrics/job/", "this is no Pushgateway; promtool push metrics writes to", "/api/v1/write" },
 	{ "/api/v1/import/", LINES, "/api/v1/import" },
 	{ "/api/v1/export/native", "JSON lines are what is given, at", "/api/v1/export" },
 	{ "/select/", CLUSTER, "/api/v1/query" },
 	{ "/insert/", CLUSTER, "/api/v1/write" },
-	{ "/query", PAGES, "/api/v1/query" },
 	{ "/vmui", PAGES, "/api/v1/query" },
 	{ "/vmui/", PAGES, "/api/v1/query" },
 	{ "/classic/", PAGES, "/api/v1/query" },

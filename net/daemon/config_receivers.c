@@ -5,9 +5,39 @@
  *   receivers:
  *     influx: {enabled: false}
  */
+#include <string.h>
+
+#include "core/model/label.h"
 #include "net/daemon/config.h"
+#include "proto/influx.h"
 
 #define CONF(field) offsetof(struct config, recv.field)
+
+static bool check_db_label(
+    struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at)
+{
+	const char *s = *(const char *const *)at;
+	size_t len = strlen(s);
+	(void)row;
+	if (label_name_is_classic(s, len) && !label_is_metric_name(s, len))
+		return true;
+	return yaml_fail(y, n, "\"%s\" is no name of a label", s);
+}
+
+/* Of the whole section: it would be changed in every name otherwise. */
+static bool check_influx(struct yaml *y, const struct yaml_node *n, void *item)
+{
+	const struct recv_influx_conf *c = &((const struct config *)item)->recv.influx;
+	const char *s = c->separator;
+	size_t len = s ? strlen(s) : 0;
+	char name[INFLUX_SEPARATOR + 2] = "m";
+	if (!len || c->raw_names || len > INFLUX_SEPARATOR)
+		return true;
+	memcpy(name + 1, s, len + 1);
+	return label_metric_is_classic(name, len + 1) ||
+	    yaml_fail_key(y, yaml_child(n, "separator"),
+	        "has characters that no name of a metric has without raw_names: true");
+}
 
 /* clang-format off */
 #define ENABLED(which) { .key = "enabled", .kind = YAML_OWN, .off = CONF(off[which]), .set = config_set_not, .show = config_show_not, .shape = "true|false", .help = "take samples by this protocol [true]" }
@@ -28,6 +58,11 @@ static const struct yaml_row otlp_rows[] = {
 };
 static const struct yaml_row influx_rows[] = {
 	ENABLED(RECEIVER_INFLUX),
+	{ .key = "separator", .kind = YAML_TEXT, .off = CONF(influx.separator), .most = INFLUX_SEPARATOR, .help = "what stands between measurement and field in the name of a metric [_]" },
+	{ .key = "skip_single_field", .kind = YAML_BOOL, .off = CONF(influx.skip_single_field), .help = "the metric of a line with one field is its measurement alone [false]" },
+	{ .key = "db_label", .kind = YAML_TEXT, .off = CONF(influx.db_label), .most = INFLUX_LABEL_NAME, .set = check_db_label, .help = "a label with the name of the database or bucket, unless a tag has its name [none]" },
+	{ .key = "raw_names", .kind = YAML_BOOL, .off = CONF(influx.raw_names), .help = "names stay as they come, instead of underscores for what PromQL could not name without quotes [false]" },
+	{ .key = "databases", .kind = YAML_TEXTS, .off = CONF(influx.databases), .help = "names that SHOW DATABASES answers, for clients that look before they write; any may be written to" },
 };
 static const struct yaml_row datadog_rows[] = {
 	ENABLED(RECEIVER_DATADOG),
@@ -41,7 +76,7 @@ SUB(import);
 SUB(exposition);
 SUB(pushgateway);
 SUB(otlp);
-SUB(influx);
+static const struct yaml_schema influx_schema = { .rows = influx_rows, .count = COUNT_OF(influx_rows), .check = check_influx };
 SUB(datadog);
 SUB(statsd);
 #define RECEIVER(name, text) { .key = #name, .kind = YAML_IN, .sub = &name##_schema, .help = text }

@@ -12,11 +12,13 @@
 #include "core/base/rune.h"
 #include "net/conn/peer.h"
 #include "net/gate/porter_priv.h"
+#include "proto/urlq.h"
 
 #define TRIES_MOST     8u /* a request is asked again so often */
 #define BASIC_MOST     2048u
 #define SCHEME_BEARER  "bearer"
 #define SCHEME_BASIC   "basic"
+#define SCHEME_TOKEN   "token" /* of InfluxDB 2 */
 #define CHALLENGE_NAME "kymo"
 
 /* ---- answers ---- */
@@ -287,6 +289,45 @@ static enum req_step ask_password(struct porter_loop *pl, struct req *r, const c
 	return send_check(pl, r, c);
 }
 
+/* A user and a password; of InfluxDB's clients the password may be a token, of any user. */
+static enum req_step ask_user(struct porter_loop *pl, struct req *r, const char *name,
+    size_t name_len, const char *password, size_t len)
+{
+	const struct ident *token =
+	    r->route->flags & ROUTE_INFLUX ? ident_find_token(pl->set, password, len) : NULL;
+	if (token)
+		return enter_ident(pl, r, token);
+	if (!ident_count(pl->set, IDENT_USER))
+		return unauthorized(
+		    pl, r, DENIED_PASSWORD, "", "the user's name or the password is wrong");
+	return ask_password(pl, r, name, name_len, password, len);
+}
+
+/* "Token xyz": a token, or a user, a colon and the password (InfluxDB 2 for clients of 1.x). */
+static enum req_step ask_influx(struct porter_loop *pl, struct req *r, const char *text, size_t len)
+{
+	const char *colon = memchr(text, ':', len);
+	if (!colon || ident_find_token(pl->set, text, len))
+		return ask_token(pl, r, text, len);
+	return ask_user(
+	    pl, r, text, (size_t)(colon - text), colon + 1, len - (size_t)(colon - text) - 1);
+}
+
+/* The parameters u and p, of requests that show nothing else; in the request's arena. */
+static bool url_user(
+    struct req *r, const char **name, size_t *name_len, const char **password, size_t *len)
+{
+	struct urlq q;
+	if (!(r->route->flags & ROUTE_INFLUX) || !strstr(r->query, "u="))
+		return false;
+	urlq_init(&q, &r->arena);
+	/* what cannot be read is left out */
+	enum err e = urlq_parse(&q, r->query, r->query_len, NULL);
+	*name = urlq_get(&q, "u", name_len);
+	*password = urlq_get(&q, "p", len);
+	return e != ERR_TOOBIG && *name_len;
+}
+
 /* RFC 7617, section 2: base64 of "user:password". */
 static enum req_step ask_basic(struct porter_loop *pl, struct req *r, const char *text, size_t len)
 {
@@ -299,11 +340,8 @@ static enum req_step ask_basic(struct porter_loop *pl, struct req *r, const char
 	if (!colon)
 		step = unauthorized(pl, r, DENIED_SCHEME, "",
 		    "Authorization: Basic has to be base64 of a user's name, a colon and the password");
-	else if (!ident_count(pl->set, IDENT_USER))
-		step = unauthorized(
-		    pl, r, DENIED_PASSWORD, "", "the user's name or the password is wrong");
 	else
-		step = ask_password(pl, r, plain, (size_t)(colon - plain), colon + 1,
+		step = ask_user(pl, r, plain, (size_t)(colon - plain), colon + 1,
 		    n - (size_t)(colon - plain) - 1);
 	sodium_memzero(bytes, n);
 	return step;
@@ -333,6 +371,9 @@ static enum req_step ask_authorization(
 	rest = behind(f, SCHEME_BASIC, &len);
 	if (rest)
 		return ask_basic(pl, r, rest, len);
+	rest = r->route->flags & ROUTE_INFLUX ? behind(f, SCHEME_TOKEN, &len) : NULL;
+	if (rest)
+		return ask_influx(pl, r, rest, len);
 	return unauthorized(pl, r, DENIED_SCHEME, "",
 	    "Authorization is neither a Bearer token nor Basic with a user and a password");
 }
@@ -381,7 +422,13 @@ static enum req_step look(struct porter_loop *pl, struct req *r)
 			    pl, r, DENIED_SCHEME, "", "there is more than one Authorization");
 		shown = f;
 	}
-	return shown ? ask_authorization(pl, r, shown) : ask_unsaid(pl, r);
+	const char *user, *password;
+	size_t user_len, len;
+	if (shown)
+		return ask_authorization(pl, r, shown);
+	return url_user(r, &user, &user_len, &password, &len)
+	    ? ask_user(pl, r, user, user_len, password, len)
+	    : ask_unsaid(pl, r);
 }
 
 enum req_step gate_ask(struct req *r)

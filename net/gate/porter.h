@@ -4,6 +4,10 @@
  *   Authorization: Bearer   a token of the set, or one that an issuer has signed (OIDC)
  *   Authorization: Basic    a user of the set
  *   nothing of that         the client's certificate, else anonymous when that is set up
+ * and where InfluxDB's clients write (ROUTE_INFLUX), as they put it:
+ *   Authorization: Token    such a token, or a user, a colon and the password
+ *   Authorization: Basic    also any name, with such a token as its password
+ *   parameters u and p      the same as Basic, without an Authorization
  *
  * What is shown is what counts: a wrong token is 401, also where a certificate would have done.
  * 401 says what may be shown (WWW-Authenticate), 403 what was missing: a role, or a tenant.

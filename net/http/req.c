@@ -699,6 +699,12 @@ static bool has_encoding(const struct req_answer *a)
 	return false;
 }
 
+static void add_influx(struct req *r)
+{
+	for (const struct req_field *f = r->_srv->opts->routes.influx_fields; f && f->name; f++)
+		add_static(r, f->name, f->value);
+}
+
 /* Status and fields that every answer has; says how the body may be compressed. */
 static enum gz_form answer_begin(struct req *r, int status, const char *type)
 {
@@ -710,6 +716,8 @@ static enum gz_form answer_begin(struct req *r, int status, const char *type)
 	const char *date = req_date(r->_srv, &len);
 	add_field(r, "date", arena_strndup(&r->arena, date, len), len);
 	add_cors(r);
+	if (r->route && r->route->flags & ROUTE_INFLUX)
+		add_influx(r);
 	for (size_t k = 0; k < r->_srv->opts->field_count; k++)
 		add_static(r, r->_srv->opts->fields[k].name, r->_srv->opts->fields[k].value);
 	if (!type || status == 204)

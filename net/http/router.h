@@ -40,6 +40,12 @@ enum route_flags {
 	ROUTE_ADMIN_SIDE = 32,
 	/* A literal path that is never under the router's prefix: clients of gRPC know of none. */
 	ROUTE_ROOT = 64,
+	/*
+	 * Who asks may also show it as InfluxDB's clients do: Authorization: Token, a token as the
+	 * password of Basic, parameters u and p (net/gate). Every answer, whoever gives it, has the
+	 * fields of the table.
+	 */
+	ROUTE_INFLUX = 128,
 };
 
 /* What an identity may do; a bit each (net/gate). */
@@ -86,6 +92,7 @@ struct route_table {
 	 * looked up where the path itself is no row's. NULL: there is none.
 	 */
 	const char *alias;
+	const struct req_field *influx_fields; /* of ROUTE_INFLUX, up to one without a name */
 };
 
 #define ROUTER_PREFIX_MAX 256u /* bytes of a prefix */

@@ -9,10 +9,18 @@
 
 #include <stdbool.h>
 
+#include "core/base/yaml.h"
 #include "core/model/receiver.h"
 
+struct recv_influx_conf {
+	const char *separator; /* NULL: "_" */
+	const char *db_label;  /* NULL: none */
+	bool skip_single_field, raw_names;
+	struct yaml_texts databases; /* that SHOW DATABASES tells of */
+};
 struct recv_conf {
 	bool off[RECEIVERS]; /* answered 404 as if it was not there */
+	struct recv_influx_conf influx;
 };
 
 #endif
