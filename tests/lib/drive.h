@@ -11,6 +11,7 @@
 #include "core/model/limits.h"
 #include "proto/decoder.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

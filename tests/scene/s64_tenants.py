@@ -112,6 +112,16 @@ LINES = [b'{"metric":{"__name__":"up","job":"j0","instance":"i0"},"values":[1],"
          b'{"metric":{"__name__":"more","n":"1"},"values":[1],"timestamps":[%d]}\n' % NOW, b'{"metric":{"__name__":"up"},"values":[1]}\n', b"no line\n"]
 JSON = {"Content-Type": "application/json"}
 CASES["/api/v1/import"] = [("POST", line, JSON) for line in LINES] + [("POST", b"".join(LINES), JSON)]
+POINTS = [f"up,job=j0,instance=i0 x=1 {NOW}\n".encode(), f"more,n=1 x=1,y=2 {NOW}\nbad\n".encode(), b"bad\n"]
+QUERIES = {}  # of writes
+for path, query in (("/write", "?db=x&precision=ms"), ("/api/v2/write", "?bucket=x&precision=ms"), ("/api/v3/write_lp", "?db=x&precision=ms")):
+    for folder in ("", "/influx"):
+        QUERIES[folder + path] = query
+        CASES[folder + path] = [("POST", point, {}) for point in POINTS]
+for folder in ("", "/influx"):
+    CASES[folder + "/ping"] = [("GET", ""), ("GET", "verbose=1")]
+    CASES[folder + "/query"] = [("GET", "q=" + Q(q)) for q in ("SHOW DATABASES", "CREATE DATABASE x; SHOW MEASUREMENTS", "?")]
+CASES["/influx/health"] = [("GET", "")]
 CASES["/api/v1/read"] = [("POST", read_request(*m, chunks), WRITE_HEADERS) for chunks in (False, True) for m in (("__name__", "up"), ("job", "hidden"), ("__name__", "hidden_1"))]
 CASES["/api/v1/export"] = [("GET", f"match[]={Q(e)}&{SPAN}") for e in SELECTS] + [("GET", "")]
 CASES["/api/v1/export/csv"] = [("GET", f"match[]={Q(e)}&{SPAN}&format=__name__,job,__value__,__timestamp__:unix_ms") for e in SELECTS]
@@ -179,7 +189,7 @@ def walk(who, writes=True):
                 out[f"{path} {n}"] = call(who, path, *case)
                 continue
             if len(case) == 3:
-                method, url, body, head = "POST", path, case[1], case[2]
+                method, url, body, head = "POST", path + QUERIES.get(path, ""), case[1], case[2]
             else:
                 method, url, body, head = "GET" if path.startswith("/api/v1/label/") else case[0], path, None, None
                 url = url.replace("<name>", case[0]).replace("<id>", "1") + ("?" + case[1] if case[1] else "")

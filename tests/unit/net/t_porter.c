@@ -47,6 +47,12 @@ static const struct route rows[] = {
 	{ .methods = REQ_GET, .path = "/read", .handler = tell, .role = ROLE_READ },
 	{ .methods = REQ_GET, .path = "/json", .handler = tell, .role = ROLE_READ, .flags = ROUTE_JSON },
 	{ .methods = REQ_POST, .path = "/write", .handler = tell, .role = ROLE_WRITE, .body_max = 1 << 20 },
+	{ .methods = REQ_POST,
+	    .path = "/lines",
+	    .handler = tell,
+	    .role = ROLE_WRITE,
+	    .flags = ROUTE_JSON | ROUTE_INFLUX,
+	    .body_max = 1 << 20 },
 	{ .methods = REQ_GET | REQ_POST, .path = "/admin", .handler = tell, .role = ROLE_ADMIN },
 	{ .methods = REQ_GET, .path = "/open", .handler = tell, .role = ROLE_NONE },
 };
@@ -463,6 +469,36 @@ static const char *basic(const char *user_and_password)
 
 static char cheap[PASSWD_HASH_BYTES];
 
+/* What clients of InfluxDB show, where they are served. */
+static void influx_clients(void)
+{
+	struct ident_token t[] = { { .grant = { .name = "writer", .roles = ROLE_WRITE },
+	    .token_hash = hash(0, TOKEN("writer")) } };
+	struct ident_user u[] = {
+		{ .grant = { .name = "bob", .roles = ROLE_WRITE }, .password_hash = cheap },
+	};
+	struct ident_set *s = use(
+	    &(struct ident_conf){ .tokens = t, .tokens_count = 1, .users = u, .users_count = 1 });
+	expect("POST", "/lines", AUTH(TOKEN("writer")), 200, "id=writer");
+	expect("POST", "/lines", "Authorization: Token " TOKEN("writer") "\r\n", 200, "id=writer");
+	expect("POST", "/lines", basic("any:" TOKEN("writer")), 200, "id=writer");
+	expect("POST", "/lines", basic("bob:open sesame"), 200, "id=bob");
+	expect("POST", "/lines", "Authorization: Token bob:open sesame\r\n", 200, "id=bob");
+	expect("POST", "/lines?db=x&u=bob&p=open+sesame", "", 200, "id=bob");
+	expect("POST", "/lines?u=any&p=" TOKEN("writer"), "", 200, "id=writer");
+	expect("POST", "/lines?u=bob&p=no", "", 401, "\"errorType\":\"unauthorized\"");
+	expect("POST", "/lines?p=" TOKEN("writer"), "", 401, "has to show who he is");
+	expect("POST", "/lines?u=bob&p=open+sesame", AUTH("no"), 401, "the token is not known here");
+	expect("POST", "/lines", basic("root:root"), 401, "name or the password is wrong");
+	expect("POST", "/lines", "Authorization: Token no\r\n", 401, "the token is not known here");
+	expect("POST", "/lines", "Authorization: Token bob:no\r\n", 401, "password is wrong");
+	expect("POST", "/write", "Authorization: Token " TOKEN("writer") "\r\n", 401,
+	    "neither a Bearer token nor Basic");
+	expect("POST", "/write", basic("any:" TOKEN("writer")), 401, "password is wrong");
+	expect("POST", "/write?u=bob&p=open+sesame", "", 401, "has to show who he is");
+	use_nobody(s);
+}
+
 static uint64_t checks_made(void)
 {
 	return metric_sum(M_AUTH_CHECKED_PASSWORD);
@@ -787,6 +823,7 @@ int main(void)
 	before_the_body();
 	tenants();
 	users();
+	influx_clients();
 	flood();
 	crowd();
 	certificates();
