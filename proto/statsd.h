@@ -11,11 +11,11 @@
  *   name    name  name,tag=value  name#tag=value  name[tag=value]
  *
  * Lines end with LF or with the packet; a CR before it is dropped, empty lines are nothing. What is
- * wrong is told as STATSD_BAD, and reading goes on behind it: with the next value where only a value
- * was wrong, else with the next line. Numbers are finite, a rate is above 0 and at most 1 (0 counts
- * as 1, as statsd_exporter has it).
+ * wrong is told as STATSD_BAD, and reading goes on behind it: with the next value where only a
+ * value was wrong, else with the next line. Numbers are finite, a rate is above 0 and at most 1 (0
+ * counts as 1, as statsd_exporter has it).
  *
- * Sources: etsy/statsd (docs/metric_types.md), "DogStatsD datagram format" of Datadog's
+ * Sources: "StatsD Metric Types" of etsy/statsd, "DogStatsD datagram format" of Datadog's
  * documentation, the README of prometheus/statsd_exporter.
  * Thread: pure. Memory: pieces point into the packet. Any bytes are safe. Cost: about 50 ns a line.
  */
@@ -63,7 +63,7 @@ struct statsd_sample {
 	enum statsd_style style;
 	bool change;                        /* the value has a sign */
 	struct statsd_piece id;             /* what stands before the colon: name and its tags */
-	struct statsd_piece name, name_end; /* name_end: what stands behind the bracket of SIGNALFX */
+	struct statsd_piece name, name_end; /* name_end: behind the bracket of SIGNALFX */
 	struct statsd_piece tags;           /* without #, [ or the like */
 	struct statsd_piece text;           /* the value as it stands there; of a set its member */
 	double value;                       /* of all but sets */

@@ -1,4 +1,4 @@
-/* statsd_next on packets of 1,432 bytes: counters and timers without tags, and as DogStatsD has them. */
+/* statsd_next on packets of 1,432 bytes: samples without tags, and as DogStatsD has them. */
 #include "bench/micro/body.h"
 #include "proto/statsd.h"
 

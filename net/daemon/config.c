@@ -73,6 +73,7 @@ static void config_empty(struct config *c)
 	config_tenants_free(c);
 	buf_release(&c->_shown);
 	config_listen_free(c);
+	statsd_conf_release(&c->recv.statsd);
 	yaml_keep_release(&c->keep);
 	metric_gauge_add(M_CONFIG_SNAPSHOTS, -1);
 }
@@ -115,6 +116,7 @@ static struct config *config_begin(void)
 	buf_init(&c->_shown);
 	flags_default(&c->flags);
 	tenant_limits_default(&c->tenant_defaults.limits);
+	statsd_conf_default(&c->recv.statsd);
 	c->loaded_ms = clock_wall_ms();
 	return c;
 }
@@ -154,6 +156,8 @@ static bool read_file(struct config *c, struct yaml *y)
 		(void)config_ident_make(c, y);
 	if (is_fine(y, "tenants"))
 		(void)config_tenants_make(c, y);
+	if (is_fine(y, "receivers"))
+		(void)config_receivers_make(c, y);
 	return !yaml_failed(y);
 }
 

@@ -137,6 +137,7 @@ bool config_show_not(struct buf *out, const struct yaml_row *row, const void *at
 bool config_ident_make(struct config *c, struct yaml *y);
 bool config_tenants_make(struct config *c, struct yaml *y);
 void config_tenants_free(struct config *c);
+bool config_receivers_make(struct config *c, struct yaml *y); /* reads files that it names */
 /* Behind flags_settle: what is offered at each address. False: told says what is wrong. */
 bool config_listen_make(struct config *c, struct buf *told);
 /* Behind it: users of --web.config.file come on top of those of the file. */

@@ -67,9 +67,6 @@ static const struct yaml_row influx_rows[] = {
 static const struct yaml_row datadog_rows[] = {
 	ENABLED(RECEIVER_DATADOG),
 };
-static const struct yaml_row statsd_rows[] = {
-	ENABLED(RECEIVER_STATSD),
-};
 #define SUB(name) static const struct yaml_schema name##_schema = { .rows = name##_rows, .count = COUNT_OF(name##_rows) }
 SUB(remote_write);
 SUB(import);
@@ -78,7 +75,6 @@ SUB(pushgateway);
 SUB(otlp);
 static const struct yaml_schema influx_schema = { .rows = influx_rows, .count = COUNT_OF(influx_rows), .check = check_influx };
 SUB(datadog);
-SUB(statsd);
 #define RECEIVER(name, text) { .key = #name, .kind = YAML_IN, .sub = &name##_schema, .help = text }
 static const struct yaml_row rows[] = {
 	RECEIVER(remote_write, "Remote Write 1.0 and 2.0"),
@@ -88,7 +84,13 @@ static const struct yaml_row rows[] = {
 	RECEIVER(otlp, "metrics of OpenTelemetry"),
 	RECEIVER(influx, "line protocol of InfluxDB"),
 	RECEIVER(datadog, "what a Datadog agent submits"),
-	RECEIVER(statsd, "StatsD and DogStatsD, by UDP, TCP and unix sockets"),
+	{ .key = "statsd", .kind = YAML_IN, .off = CONF(statsd), .sub = &statsd_conf_schema, .help = "StatsD and DogStatsD, by UDP, TCP and unix sockets" },
 };
 /* clang-format on */
 const struct yaml_schema config_receivers_schema = { .rows = rows, .count = COUNT_OF(rows) };
+
+bool config_receivers_make(struct config *c, struct yaml *y)
+{
+	const struct yaml_node *section = yaml_child(yaml_root(y), "receivers");
+	return statsd_conf_make(&c->recv.statsd, y, section ? yaml_child(section, "statsd") : NULL);
+}

@@ -11,6 +11,7 @@
 
 #include "core/base/yaml.h"
 #include "core/model/receiver.h"
+#include "net/recv/statsdconf.h"
 
 struct recv_influx_conf {
 	const char *separator; /* NULL: "_" */
@@ -21,6 +22,7 @@ struct recv_influx_conf {
 struct recv_conf {
 	bool off[RECEIVERS]; /* answered 404 as if it was not there */
 	struct recv_influx_conf influx;
+	struct statsd_conf statsd;
 };
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A packet of StatsD. Judge: a second reader, which cuts the packet into copies piece by piece as the
- * words of proto/statsd.h say, and writes down what it finds; both must say the same.
+ * A packet of StatsD. Judge: a second reader, which cuts the packet into copies piece by piece as
+ * the words of proto/statsd.h say, and writes down what it finds; both must say the same.
  */
 #include <math.h>
 #include <stdint.h>
@@ -80,7 +80,7 @@ static struct text cut(const char *s, size_t len)
 	return t;
 }
 
-/* What stands before the first c goes to head, what stands behind it stays; false: there is no c. */
+/* What stands before the first c goes to head, the rest stays; false: there is no c. */
 static bool split(struct text *t, char c, struct text *head)
 {
 	for (size_t i = 0; i < t->len; i++)
