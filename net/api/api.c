@@ -1,5 +1,6 @@
 #include "net/api/api.h"
 
+#include "core/account/hapair.h"
 #include "core/account/joint.h"
 #include "core/account/rate.h"
 #include "core/account/ticket.h"
@@ -11,6 +12,7 @@
 #include "net/api/apierr.h"
 #include "net/api/shelf.h"
 #include "net/api/tenantstat.h"
+#include "net/recv/inlet.h"
 #include "proto/rw2.h"
 
 #define WRITES_KEPT 8u /* of each loop, for its next writes */
@@ -32,6 +34,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->start_ms = clock_wall_ms();
 	a->tickets = tickets_create(o->team, a->opts.limits);
 	a->rates = rates_create();
+	a->hapairs = hapairs_create();
 	a->joints = joints_create(o->team);
 	a->cache = ql_cache_create(a->opts.limits->query_cache_bytes);
 	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
@@ -90,12 +93,16 @@ void api_ready(struct api *a, struct store *st)
 	a->sink = store_sink(st);
 	tenantsrc_init(&a->tenants, store_source(st), tenant_name, st);
 	a->source = &a->tenants.source;
+	if (a->opts.data_dir)
+		hapairs_keep(a->hapairs, a->opts.data_dir, a->opts.pool, clock_mono_ns());
 	api_open(a);
 }
 
 void api_set_conf(struct api *a, const struct api_conf *c)
 {
-	a->loops[loop_index(loop_here())].conf = c;
+	struct api_loop *l = &a->loops[loop_index(loop_here())];
+	l->conf = c;
+	inlet_conf_changed(l);
 }
 
 void api_stopping(struct api *a)
@@ -112,11 +119,13 @@ void api_free(struct api *a)
 	tenantstat_free(a->tenantstat);
 	tickets_free(a->tickets);
 	rates_free(a->rates);
+	hapairs_free(a->hapairs);
 	joints_free(a->joints);
 	ql_cache_free(a->cache);
 	for (unsigned i = 0; i < team_count(a->opts.team); i++) {
 		running_end(&a->loops[i].running);
 		rw2_memory_free(a->loops[i].rw2);
+		inlet_loop_end(&a->loops[i]);
 		mem_free(a->loops[i].warm.decoded);
 		mem_free(a->loops[i].warm.rows);
 		if (a->loops[i].warm.there)

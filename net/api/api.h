@@ -97,6 +97,8 @@ struct api_opts {
 	const char *external_url, *links, *prefix;
 };
 
+struct hapairs;    /* core/account/hapair.h */
+struct inletcache; /* net/recv/inletcache.h */
 struct joints;     /* core/account/joint.h */
 struct ql_cache;   /* core/promql/cache/ql_cache.h */
 struct rates;      /* core/account/rate.h */
@@ -124,6 +126,11 @@ struct api_loop {
 	struct list_link watches; /* of net/api/api_health.c */
 	struct rw2_memory *rw2;   /* of net/recv/recv_remote.c; NULL until it is needed */
 	struct api_warm warm;     /* of net/recv/recv_remote.c, too */
+	struct list_link watches;       /* of net/api/api_health.c */
+	struct rw2_memory *rw2;         /* of net/api/api_write.c; NULL until it is needed */
+	struct api_warm warm;           /* of net/api/api_write.c, too */
+	struct inletcache *inlet_cache; /* of net/recv/inlet.c; NULL until it is needed */
+	uint64_t inlet_cache_bytes;     /* as it was configured */
 };
 struct api {
 	struct api_opts opts; /* read only after api_create */
@@ -133,6 +140,7 @@ struct api {
 	struct tenantsrc tenants;
 	struct tickets *tickets;
 	struct rates *rates;
+	struct hapairs *hapairs;
 	struct api_pages *pages;
 	struct joints *joints;  /* of queries */
 	struct ql_cache *cache; /* of range queries */

@@ -71,6 +71,7 @@ static void config_empty(struct config *c)
 	ident_set_free(c->idents);
 	tenants_free(c->tenants);
 	config_tenants_free(c);
+	config_inlet_free(c);
 	buf_release(&c->_shown);
 	config_listen_free(c);
 	statsd_conf_release(&c->recv.statsd);
@@ -117,6 +118,8 @@ static struct config *config_begin(void)
 	flags_default(&c->flags);
 	tenant_limits_default(&c->tenant_defaults.limits);
 	statsd_conf_default(&c->recv.statsd);
+	c->tenant_defaults.ha.rule = hapair_rule_default;
+	c->relabel_cache = CONFIG_RELABEL_CACHE;
 	c->loaded_ms = clock_wall_ms();
 	return c;
 }
@@ -158,6 +161,8 @@ static bool read_file(struct config *c, struct yaml *y)
 		(void)config_tenants_make(c, y);
 	if (is_fine(y, "receivers"))
 		(void)config_receivers_make(c, y);
+	if (is_fine(y, "tenants") && config_tenants_make(c, y) && is_fine(y, "receivers"))
+		(void)config_inlet_make(c, y);
 	return !yaml_failed(y);
 }
 

@@ -11,6 +11,7 @@
  *   config_ident.c    identities: who may come in
  *   config_tenants.c  tenants: the limits of each
  *   config_receivers.c  receivers: by which protocols samples may come
+ *   config_inlet.c    of both: rules of relabelling, external labels, pairs of senders
  * Each section has its rows, what makes use of them once the whole file is read (config_x_make),
  * and what frees that (config_x_free).
  *
@@ -31,6 +32,7 @@
 #include "net/daemon/webconfig.h"
 #include "net/daemon/weburl.h"
 #include "net/gate/ident.h"
+#include "net/recv/inletconf.h"
 
 /* listeners: see config_listen.c. */
 struct config_tls {
@@ -48,9 +50,26 @@ struct config_listener {
 	struct config_tls tls; /* first.cert_file NULL: plain */
 	struct yaml_texts proxy_protocol_from;
 };
+/* Rules and labels of what is received, at several places: see config_inlet.c. */
+struct config_labels {
+	struct label *labels; /* NULL: not said */
+	size_t count;
+};
+struct config_relabel {
+	struct yaml_items rules; /* of struct relabel_rule */
+	struct config_labels external;
+	bool external_wins;
+	bool rules_said; /* of a tenant: its own list, be it empty */
+};
+struct config_ha {
+	bool said;
+	struct hapair_rule rule;
+};
 /* tenants.NAME: see config_tenants.c. */
 struct config_tenant {
 	const char *name;
+	struct config_relabel relabel;
+	struct config_ha ha;
 	uint64_t own; /* bit of each limit that is said */
 	struct tenant_limits limits;
 	struct yaml_items cardinality; /* of struct card_rule */
@@ -77,8 +96,12 @@ struct config {
 	struct config_tenant tenant_defaults;
 	struct yaml_items tenant_rows; /* of struct config_tenant */
 	struct recv_conf recv;
+	struct config_relabel relabel, relabel_of[RECEIVERS]; /* of all receivers, of each */
+	uint64_t relabel_cache;
 
 	/* As made. */
+	struct relabel **lists; /* of recv.inlet */
+	size_t lists_count;
 	struct listen_conf *listen; /* of the addresses that it names itself; as long as this */
 	unsigned listen_count;      /* of them; flags.listen are those in force */
 	struct cidr_set trusted_proxies;
@@ -138,6 +161,33 @@ bool config_ident_make(struct config *c, struct yaml *y);
 bool config_tenants_make(struct config *c, struct yaml *y);
 void config_tenants_free(struct config *c);
 bool config_receivers_make(struct config *c, struct yaml *y); /* reads files that it names */
+/* Behind it: what samples go by on their way in. */
+bool config_inlet_make(struct config *c, struct yaml *y);
+void config_inlet_free(struct config *c);
+#define CONFIG_RELABEL_CACHE (UINT64_C(128) << 20)
+/* Rows of a struct config_relabel at `off`. */
+bool config_set_labels(
+    struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at);
+bool config_show_labels(struct buf *out, const struct yaml_row *row, const void *at);
+#define CONFIG_RELABEL_ROWS(off_)                                                                  \
+ { .key = "relabel_configs",                                                                       \
+	 .kind = YAML_ITEMS,                                                                       \
+	 .off = (off_) + offsetof(struct config_relabel, rules),                                   \
+	 .sub = &relabel_schema,                                                                   \
+	 .help = "rules that change labels or drop series, as metric_relabel_configs of Prometheus" },  \
+	{ .key = "external_labels",                                                                \
+		.kind = YAML_OWN,                                                                  \
+		.off = (off_) + offsetof(struct config_relabel, external),                         \
+		.set = config_set_labels,                                                          \
+		.show = config_show_labels,                                                        \
+		.shape = "{NAME: TEXT, ...}",                                                      \
+		.help = "labels that every series gets, before rules are applied" },               \
+	{ .key = "external_labels_win",                                                            \
+		.kind = YAML_BOOL,                                                                 \
+		.off = (off_) + offsetof(struct config_relabel, external_wins),                    \
+		.help = "they replace a label of their name that came; else that one stays [false]" }
+extern const struct yaml_schema config_ha_schema; /* of struct config_ha */
+bool config_show_ha(struct buf *out, const struct yaml_row *row, const void *at);
 /* Behind flags_settle: what is offered at each address. False: told says what is wrong. */
 bool config_listen_make(struct config *c, struct buf *told);
 /* Behind it: users of --web.config.file come on top of those of the file. */

@@ -43,18 +43,23 @@ static bool check_influx(struct yaml *y, const struct yaml_node *n, void *item)
 #define ENABLED(which) { .key = "enabled", .kind = YAML_OWN, .off = CONF(off[which]), .set = config_set_not, .show = config_show_not, .shape = "true|false", .help = "take samples by this protocol [true]" }
 static const struct yaml_row remote_write_rows[] = {
 	ENABLED(RECEIVER_REMOTE_WRITE),
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_REMOTE_WRITE])),
 };
 static const struct yaml_row import_rows[] = {
 	ENABLED(RECEIVER_IMPORT),
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_IMPORT])),
 };
 static const struct yaml_row exposition_rows[] = {
 	ENABLED(RECEIVER_EXPOSITION),
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_EXPOSITION])),
 };
 static const struct yaml_row pushgateway_rows[] = {
 	ENABLED(RECEIVER_PUSHGATEWAY),
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_PUSHGATEWAY])),
 };
 static const struct yaml_row otlp_rows[] = {
 	ENABLED(RECEIVER_OTLP),
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_OTLP])),
 };
 static const struct yaml_row influx_rows[] = {
 	ENABLED(RECEIVER_INFLUX),
@@ -63,9 +68,15 @@ static const struct yaml_row influx_rows[] = {
 	{ .key = "db_label", .kind = YAML_TEXT, .off = CONF(influx.db_label), .most = INFLUX_LABEL_NAME, .set = check_db_label, .help = "a label with the name of the database or bucket, unless a tag has its name [none]" },
 	{ .key = "raw_names", .kind = YAML_BOOL, .off = CONF(influx.raw_names), .help = "names stay as they come, instead of underscores for what PromQL could not name without quotes [false]" },
 	{ .key = "databases", .kind = YAML_TEXTS, .off = CONF(influx.databases), .help = "names that SHOW DATABASES answers, for clients that look before they write; any may be written to" },
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_INFLUX])),
 };
 static const struct yaml_row datadog_rows[] = {
 	ENABLED(RECEIVER_DATADOG),
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_DATADOG])),
+};
+static const struct yaml_row statsd_rows[] = {
+	ENABLED(RECEIVER_STATSD),
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_STATSD])),
 };
 #define SUB(name) static const struct yaml_schema name##_schema = { .rows = name##_rows, .count = COUNT_OF(name##_rows) }
 SUB(remote_write);
@@ -77,6 +88,8 @@ static const struct yaml_schema influx_schema = { .rows = influx_rows, .count = 
 SUB(datadog);
 #define RECEIVER(name, text) { .key = #name, .kind = YAML_IN, .sub = &name##_schema, .help = text }
 static const struct yaml_row rows[] = {
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel)),
+	{ .key = "relabel_cache", .kind = YAML_BYTES, .off = offsetof(struct config, relabel_cache), .least = 1 << 20, .most = UINT64_C(1) << 40, .help = "memory for what rules and labels made of series, of all loops [128MiB]" },
 	RECEIVER(remote_write, "Remote Write 1.0 and 2.0"),
 	RECEIVER(import, "JSON lines of VictoriaMetrics"),
 	RECEIVER(exposition, "text, OpenMetrics and protobuf as targets expose them"),

@@ -1,5 +1,6 @@
 /*
- * config_tenants - the section tenants: limits of each tenant, and of those without a row.
+ * config_tenants - the section tenants: limits of each tenant, and what its samples go by
+ * (config_inlet.c); of those without a row, too.
  *
  *   tenants:
  *     defaults: {samples_per_s: 100000}
@@ -82,11 +83,20 @@ static const struct yaml_row limit_rows[] = {
 	    .off = offsetof(struct config_tenant, cardinality),
 	    .sub = &rule_schema,
 	    .help = "rules against series without end, in the order in which they are asked" },
+	CONFIG_RELABEL_ROWS(offsetof(struct config_tenant, relabel)),
+	{ .key = "ha",
+	    .kind = YAML_IN,
+	    .off = offsetof(struct config_tenant, ha),
+	    .sub = &config_ha_schema,
+	    .show = config_show_ha,
+	    .help = "pairs of senders that collect the same: one of each is stored" },
 };
 
 static void usual(void *item)
 {
-	tenant_limits_default(&((struct config_tenant *)item)->limits);
+	struct config_tenant *t = item;
+	tenant_limits_default(&t->limits);
+	t->ha.rule = hapair_rule_default;
 }
 
 static bool name_ok(struct yaml *y, const struct yaml_node *n)
@@ -96,12 +106,13 @@ static bool name_ok(struct yaml *y, const struct yaml_node *n)
 	return !tenant_name_check(n->key, n->key_len, &eb) || yaml_fail_key(y, n, "%s", eb.text);
 }
 
-/* Which of the limits a row itself says; the others are the defaults', and not of the row. */
+/* What of it, and which of the limits, a row itself says; the others are the defaults', and not of the row. */
 static bool note_own(struct yaml *y, const struct yaml_node *n, void *item)
 {
 	struct config_tenant *t = item;
 	(void)y;
 	t->card_own = yaml_child(n, "cardinality") != NULL;
+	t->relabel.rules_said = yaml_child(n, "relabel_configs") != NULL;
 	for (size_t i = 0; i < TENANT_LIMITS_COUNT; i++) {
 		if (yaml_child(n, limit_rows[i].key))
 			t->own |= UINT64_C(1) << i;

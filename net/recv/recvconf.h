@@ -23,6 +23,10 @@ struct recv_conf {
 	bool off[RECEIVERS]; /* answered 404 as if it was not there */
 	struct recv_influx_conf influx;
 	struct statsd_conf statsd;
+struct inlet_conf;
+struct recv_conf {
+	bool off[RECEIVERS];            /* answered 404 as if it was not there */
+	const struct inlet_conf *inlet; /* relabelling and the like; NULL: there is none */
 };
 
 #endif
