@@ -123,12 +123,9 @@ struct api_loop {
 	struct refusals refusals;
 	struct door_loop door;
 	struct running_loop running;
-	struct list_link watches; /* of net/api/api_health.c */
-	struct rw2_memory *rw2;   /* of net/recv/recv_remote.c; NULL until it is needed */
-	struct api_warm warm;     /* of net/recv/recv_remote.c, too */
 	struct list_link watches;       /* of net/api/api_health.c */
-	struct rw2_memory *rw2;         /* of net/api/api_write.c; NULL until it is needed */
-	struct api_warm warm;           /* of net/api/api_write.c, too */
+	struct rw2_memory *rw2;         /* of net/recv/recv_remote.c; NULL until it is needed */
+	struct api_warm warm;           /* of net/recv/recv_remote.c, too */
 	struct inletcache *inlet_cache; /* of net/recv/inlet.c; NULL until it is needed */
 	uint64_t inlet_cache_bytes;     /* as it was configured */
 };

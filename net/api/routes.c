@@ -14,8 +14,8 @@
 #include "net/api/api_status.h"
 #include "net/api/apidoc.h"
 #include "net/recv/recv_import.h"
-#include "net/recv/recv_remote.h"
 #include "net/recv/recv_influx.h"
+#include "net/recv/recv_remote.h"
 
 /*
  * Every path of the server, and what it says of itself (net/api/apidoc.h): /api, OpenAPI and

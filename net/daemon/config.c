@@ -157,8 +157,6 @@ static bool read_file(struct config *c, struct yaml *y)
 		take_addresses(c, y);
 	if (is_fine(y, "identities"))
 		(void)config_ident_make(c, y);
-	if (is_fine(y, "tenants"))
-		(void)config_tenants_make(c, y);
 	if (is_fine(y, "receivers"))
 		(void)config_receivers_make(c, y);
 	if (is_fine(y, "tenants") && config_tenants_make(c, y) && is_fine(y, "receivers"))

@@ -174,18 +174,20 @@ bool config_show_labels(struct buf *out, const struct yaml_row *row, const void 
 	 .kind = YAML_ITEMS,                                                                       \
 	 .off = (off_) + offsetof(struct config_relabel, rules),                                   \
 	 .sub = &relabel_schema,                                                                   \
-	 .help = "rules that change labels or drop series, as metric_relabel_configs of Prometheus" },  \
-	{ .key = "external_labels",                                                                \
-		.kind = YAML_OWN,                                                                  \
-		.off = (off_) + offsetof(struct config_relabel, external),                         \
-		.set = config_set_labels,                                                          \
-		.show = config_show_labels,                                                        \
-		.shape = "{NAME: TEXT, ...}",                                                      \
-		.help = "labels that every series gets, before rules are applied" },               \
-	{ .key = "external_labels_win",                                                            \
-		.kind = YAML_BOOL,                                                                 \
-		.off = (off_) + offsetof(struct config_relabel, external_wins),                    \
-		.help = "they replace a label of their name that came; else that one stays [false]" }
+	 .help =                                                                                   \
+	     "rules that change labels or drop series, as metric_relabel_configs of Prometheus" }, \
+     { .key = "external_labels",                                                                   \
+	     .kind = YAML_OWN,                                                                     \
+	     .off = (off_) + offsetof(struct config_relabel, external),                            \
+	     .set = config_set_labels,                                                             \
+	     .show = config_show_labels,                                                           \
+	     .shape = "{NAME: TEXT, ...}",                                                         \
+	     .help = "labels that every series gets, before rules are applied" },                  \
+ {                                                                                                 \
+  .key = "external_labels_win", .kind = YAML_BOOL,                                                 \
+  .off = (off_) + offsetof(struct config_relabel, external_wins),                                  \
+  .help = "they replace a label of their name that came; else that one stays [false]"              \
+ }
 extern const struct yaml_schema config_ha_schema; /* of struct config_ha */
 bool config_show_ha(struct buf *out, const struct yaml_row *row, const void *at);
 /* Behind flags_settle: what is offered at each address. False: told says what is wrong. */

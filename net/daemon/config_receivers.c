@@ -74,10 +74,6 @@ static const struct yaml_row datadog_rows[] = {
 	ENABLED(RECEIVER_DATADOG),
 	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_DATADOG])),
 };
-static const struct yaml_row statsd_rows[] = {
-	ENABLED(RECEIVER_STATSD),
-	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_STATSD])),
-};
 #define SUB(name) static const struct yaml_schema name##_schema = { .rows = name##_rows, .count = COUNT_OF(name##_rows) }
 SUB(remote_write);
 SUB(import);

@@ -13,6 +13,7 @@
 #include "core/model/receiver.h"
 #include "net/recv/statsdconf.h"
 
+struct inlet_conf;
 struct recv_influx_conf {
 	const char *separator; /* NULL: "_" */
 	const char *db_label;  /* NULL: none */
@@ -23,9 +24,6 @@ struct recv_conf {
 	bool off[RECEIVERS]; /* answered 404 as if it was not there */
 	struct recv_influx_conf influx;
 	struct statsd_conf statsd;
-struct inlet_conf;
-struct recv_conf {
-	bool off[RECEIVERS];            /* answered 404 as if it was not there */
 	const struct inlet_conf *inlet; /* relabelling and the like; NULL: there is none */
 };
 
