@@ -28,7 +28,6 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
-#include "proto/decoder.h"
 
 #define OTLPJSON_DEPTH 100u
 
@@ -43,11 +42,5 @@ MUST_CHECK enum err otlpjson_read(struct otlpjson *j, const uint8_t **p, const u
     size_t turn_bytes, bool *done, struct errbuf *eb);
 /* What was made; lives as long as j. */
 const uint8_t *otlpjson_result(const struct otlpjson *j, size_t *len);
-
-/*
- * The two as one decoder: d->opts are those of otlp_decoder (proto/otlp.h). The last byte of the
- * text counts as read when all of the result is. The result may have limits->write_body_bytes.
- */
-extern const struct decoder otlpjson_decoder;
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/model/histmath.h"
-#include "proto/otlpjson.h"
+#include "proto/otlpbody.h"
 #include "tests/lib/tap.h"
 
 static struct limits limits;
@@ -37,8 +37,8 @@ static bool take(const char *fmt, ...)
 	errbuf_init(&eb);
 	enum err e = ERR_OK;
 	while (!e && p < end)
-		e = otlpjson_decoder.next(&d, &p, end, true, &eb);
-	otlpjson_decoder.end(&d);
+		e = otlpbody_json.next(&d, &p, end, true, &eb);
+	otlpbody_json.end(&d);
 	if (e || d.bad)
 		tap_note("%s%s", eb.text, d.bad_text);
 	return !e && !d.bad;
