@@ -16,6 +16,9 @@
  * kept for the next one if it begins with the same bytes.
  */
 
+#define TOO_LONG "the line is longer than 262144 bytes"
+STATIC(INFLUXL_LINE_MAX == 262144);
+
 struct name { /* a tag or field, its name as it is kept */
 	const char *name, *value;
 	uint32_t name_len, value_len, at;
@@ -504,7 +507,7 @@ static enum step one(struct influx *x, struct decode *d, const uint8_t **p, cons
 	if (is == INFLUXL_BAD)
 		bad_line(x, d, line, len, l->why);
 	else if (len > INFLUXL_LINE_MAX)
-		bad_line(x, d, line, len, "the line is longer than 262144 bytes");
+		bad_line(x, d, line, len, TOO_LONG);
 	else if (is == INFLUXL_POINT)
 		fine = point(x, d, len, known, &done);
 	if (!fine)
@@ -537,12 +540,13 @@ static enum step last_ones(struct influx *x, struct decode *d, const uint8_t **p
 	return step;
 }
 
-/* A line whose text never ends: it is one up to its first LF. */
+/* A line that never ends, or whose text does not: it is one up to its first LF. */
 static void open_line(struct influx *x, struct decode *d, const uint8_t **p, const uint8_t *end)
 {
 	const uint8_t *lf = memchr(*p, '\n', (size_t)(end - *p));
 	const uint8_t *next = lf ? lf + 1 : end;
-	bad_line(x, d, *p, (size_t)(next - *p), "unbalanced quotes");
+	size_t len = (size_t)(next - *p);
+	bad_line(x, d, *p, len, len > INFLUXL_LINE_MAX ? TOO_LONG : x->line.why);
 	x->number += lf != NULL;
 	x->passing = !lf;
 	*p = next;

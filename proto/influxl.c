@@ -236,10 +236,16 @@ static const char *value(const uint8_t *p, size_t len, double *out)
 	return decimal(p, len, out);
 }
 
+/* Texts end before this, or not at all: so a line is the same in parts of any size. */
+static const uint8_t *texts_upto(const uint8_t *line, const uint8_t *end)
+{
+	return (size_t)(end - line) > INFLUXL_LINE_MAX ? line + INFLUXL_LINE_MAX : end;
+}
+
 /* p: behind the quote that begins it. NULL: it has no end. */
 static const uint8_t *text_end(const uint8_t *p, const uint8_t *end)
 {
-	const uint8_t *quote = memchr(p, '"', (size_t)(end - p));
+	const uint8_t *quote = p < end ? memchr(p, '"', (size_t)(end - p)) : NULL;
 	while (quote) {
 		const uint8_t *back = memchr(p, '\\', (size_t)(quote - p));
 		if (!back)
@@ -247,7 +253,7 @@ static const uint8_t *text_end(const uint8_t *p, const uint8_t *end)
 		/* Only \" and \\ are escapes; any other backslash is passed over alone. */
 		p = back + 1 + (back[1] == '"' || back[1] == '\\');
 		if (p > quote)
-			quote = memchr(p, '"', (size_t)(end - p));
+			quote = p < end ? memchr(p, '"', (size_t)(end - p)) : NULL;
 	}
 	return NULL;
 }
@@ -272,8 +278,10 @@ static enum influxl_is field_value(
 	if (f->text) {
 		l->texts = true;
 		p = text_end(p + 1, end);
-		if (!p)
+		if (!p) {
+			l->why = "unbalanced quotes";
 			return INFLUXL_OPEN;
+		}
 		*at = p + 1;
 		if (!(kinds[p[1]] & STOP_VALUE))
 			return bad(l, "invalid field format");
@@ -342,12 +350,12 @@ static enum influxl_is timestamp(struct influxl *l, const uint8_t **at)
 /* ---- lines ---- */
 
 /*
- * Where a bad line ends: LFs in its texts are inside, if they have an end. A quote begins a text
- * behind the first blank, behind an = of a field.
+ * Behind a bad line: LFs in its texts are inside. A quote begins a text behind the first blank,
+ * behind an = of a field. NULL: one of its texts has no end.
  */
-static const uint8_t *bad_end(const uint8_t *p, const uint8_t *end)
+static const uint8_t *bad_end(const uint8_t *line, const uint8_t *end)
 {
-	const uint8_t *first = memchr(p, '\n', (size_t)(end - p));
+	const uint8_t *p = line;
 	bool key = true;
 	for (; *p != '\n'; p++) {
 		if (*p == '\\' && (p[1] == ',' || p[1] == ' ' || p[1] == '=')) {
@@ -357,11 +365,20 @@ static const uint8_t *bad_end(const uint8_t *p, const uint8_t *end)
 		key &= *p != ' ';
 		if (key || *p != '=' || p[1] != '"')
 			continue;
-		p = text_end(p + 2, end);
+		p = text_end(p + 2, texts_upto(line, end));
 		if (!p)
-			return first + 1;
+			return NULL;
 	}
 	return p + 1;
+}
+
+static enum influxl_is bad_line(const uint8_t *line, const uint8_t *end, const uint8_t **next)
+{
+	const uint8_t *behind = bad_end(line, end);
+	if (!behind)
+		return INFLUXL_OPEN;
+	*next = behind;
+	return INFLUXL_BAD;
 }
 
 enum influxl_is influxl_parse_rest(struct influxl *l, const uint8_t *line, const uint8_t *p,
@@ -370,14 +387,12 @@ enum influxl_is influxl_parse_rest(struct influxl *l, const uint8_t *line, const
 	l->fields_count = 0;
 	l->texts = false;
 	p = blanks(p);
-	enum influxl_is is = fields(l, &p, end);
+	enum influxl_is is = fields(l, &p, texts_upto(line, end));
 	if (!is)
 		is = timestamp(l, &p);
 	if (is == INFLUXL_POINT)
 		*next = p + 1 + (*p == '\r');
-	else if (is == INFLUXL_BAD)
-		*next = bad_end(line, end);
-	return is;
+	return is == INFLUXL_BAD ? bad_line(line, end, next) : is;
 }
 
 enum influxl_is influxl_parse(
@@ -401,8 +416,7 @@ enum influxl_is influxl_parse(
 		is = bad(l, "max key size exceeded: 65535 bytes of measurement and tags");
 	if (!is)
 		return influxl_parse_rest(l, line, p, end, next);
-	*next = bad_end(line, end);
-	return is;
+	return bad_line(line, end, next);
 }
 
 void influxl_release(struct influxl *l)

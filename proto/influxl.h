@@ -53,13 +53,13 @@ struct influxl {
 	bool texts;             /* a field is one: LFs may be inside */
 	bool timed;
 	int64_t time;
-	const char *why; /* of INFLUXL_BAD: static text, as InfluxDB puts it */
+	const char *why; /* of INFLUXL_BAD and _OPEN: static text, as InfluxDB puts it */
 };
 enum influxl_is {
 	INFLUXL_POINT,
 	INFLUXL_NOTHING, /* an empty line, or a comment */
 	INFLUXL_BAD,
-	INFLUXL_OPEN /* a text has no end before end */
+	INFLUXL_OPEN /* a text has no end before end, or in INFLUXL_LINE_MAX; maybe it is bad, too */
 };
 /*
  * The line at p, before end; the byte before end is an LF. *next goes behind what belongs to it,

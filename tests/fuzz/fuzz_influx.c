@@ -106,10 +106,10 @@ static int number(const struct text *v, double *out)
 	char s[sizeof(v->s) + 1];
 	memcpy(s, v->s, v->len);
 	s[v->len] = 0;
+	if (v->len && *s == '"')
+		return 1;
 	if (!v->len || strlen(s) != v->len)
 		return -1;
-	if (*s == '"')
-		return 1;
 	for (size_t i = 0; i < COUNT_OF(yes); i++) {
 		*out = !strcmp(s, yes[i]);
 		if (*out || !strcmp(s, no[i]))
