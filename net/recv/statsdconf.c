@@ -346,8 +346,8 @@ static const struct yaml_schema mapping_schema = { .rows = mapping_rows, .count 
 static const struct yaml_row conf_rows[] = {
 	{ .key = "listen", .kind = YAML_ITEMS, .off = CONF(listen), .sub = &listen_schema, .help = "where to listen; nowhere unless it is told here" },
 	{ .key = "flush_interval", .kind = YAML_DURATION, .off = CONF(flush_ms), .least = 100, .most = 3600000, .help = "how often every series gets a sample; what came since the last time is lost with the machine [10s]" },
-	{ .key = "memory", .kind = YAML_BYTES, .off = CONF(memory_bytes), .least = 1 << 20, .most = UINT64_MAX >> 1, .help = "what the series of one tenant may take; lines of others are dropped then, and counted [64MiB]" },
-	{ .key = "set_members", .kind = YAML_COUNT, .off = CONF(members), .least = 1, .most = 1 << 24, .help = "members of a set that are told apart in one interval [65536]" },
+	{ .key = "memory", .kind = YAML_BYTES, .off = CONF(memory_bytes), .least = 1 << 20, .most = UINT64_MAX >> 1, .flags = YAML_START, .help = "what the series of one tenant may take; lines of others are dropped then, and counted [64MiB]" },
+	{ .key = "set_members", .kind = YAML_COUNT, .off = CONF(members), .least = 1, .most = 1 << 18, .help = "members of a set that are told apart in one interval [65536]" },
 	{ .key = "connections", .kind = YAML_COUNT, .off = CONF(connections), .least = 1, .most = 1 << 20, .flags = YAML_START, .help = "connections at once, by TCP and unix sockets together [1024]" },
 	{ .key = "receive_buffer", .kind = YAML_BYTES, .off = CONF(receive_bytes), .least = 65536, .most = 1 << 30, .flags = YAML_START, .help = "datagrams that wait in the kernel for each loop; more than net.core.rmem_max takes CAP_NET_ADMIN [8MiB]" },
 	{ .key = "mapping_file", .kind = YAML_PATH, .off = CONF(mapping_file), .help = "a mapping file of statsd_exporter, instead of defaults and mappings here" },
