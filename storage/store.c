@@ -8,6 +8,7 @@
 #include "storage/append/recount.h"
 #include "storage/back/quota.h"
 #include "storage/figures.h"
+#include "storage/marks.h"
 #include "storage/read/storesrc.h"
 #include "storage/recover/restore.h"
 #include "storage/recover/warm.h"
@@ -306,6 +307,7 @@ static void begin_on_loop(void *arg)
 		recount_start(st->recount);
 		alarm_start(st->alarm);
 		figures_start(st->figures);
+		marks_start(st->marks);
 		quota_start(st->quota);
 		catalogs_watch(&st->catalogs);
 	}
@@ -369,6 +371,7 @@ static void store_release(struct store *st)
 	recount_free(st->recount);
 	alarm_free(st->alarm);
 	figures_free(st->figures);
+	marks_free(st->marks);
 	quota_free(st->quota);
 	mem_free(st->shards);
 	mem_free(st->shares);
@@ -404,6 +407,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	clock_both(&now.wall_ms, &now.mono_ns);
 	st->clock = clockwatch_create(now);
 	st->figures = figures_create(st);
+	st->marks = marks_create(st);
 	st->team = o->team;
 	st->loops = team_count(o->team);
 	CHECK(st->loops <= SHARE_LOOPS_MAX);
@@ -419,6 +423,8 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	}
 	if (!e)
 		e = tenantbook_load(st->tenantbook, eb);
+	if (!e)
+		marks_load(st->marks);
 	if (!e) {
 		space_reserve(&st->space);
 		space_look(&st->space);
@@ -477,6 +483,7 @@ static void close_begin(void *arg)
 		recount_stop(st->recount);
 		alarm_stop(st->alarm);
 		figures_stop(st->figures);
+		marks_stop(st->marks);
 		quota_stop(st->quota);
 		keeper_stop(st->keeper);
 		tenantbook_stop(st->tenantbook);
@@ -500,7 +507,7 @@ static void close_look(void *arg)
 		    !st->catalogs.busy && !keeper_busy(st->keeper) &&
 		    !tenantbook_busy(st->tenantbook) && !gossip_busy(st->gossip) &&
 		    !recount_busy(st->recount) && !alarm_busy(st->alarm) &&
-		    !figures_busy(st->figures) && !quota_busy(st->quota);
+		    !figures_busy(st->figures) && !marks_busy(st->marks) && !quota_busy(st->quota);
 }
 
 static void nothing(void *arg)

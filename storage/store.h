@@ -207,6 +207,30 @@ struct store_stats_req {
 	struct count *_counts;
 };
 void store_stats(struct store *st, struct store_stats_req *r);
+
+/*
+ * What explodes in a tenant, and did within a day (storage/append/alarm.h), those of now first; and
+ * what its largest metrics, labels and pairs were an hour and a day ago (storage/marks.h; NULL:
+ * nobody knows). Copies: store_card_release, also after it.
+ */
+struct alarm_row;
+struct marks_mark;
+struct store_card_req {
+	uint32_t tenant;
+	void (*done)(struct store_card_req *r); /* on the asking loop */
+	/* result */
+	struct alarm_row *rows;
+	size_t rows_count;
+	struct marks_mark *hour, *day;
+	struct mbox_msg _msg;
+	struct loop *_from;
+	struct store *_store;
+};
+void store_card(struct store *st, struct store_card_req *r);
+void store_card_release(struct store_card_req *r);
+/* Rows of all tenants, at once. On loop 0. */
+void store_card_here(struct store *st, void (*fn)(void *arg, const struct alarm_row *row), void *arg);
+
 unsigned store_shards(const struct store *st);
 /* With what 0 stood for filled in. */
 const struct store_opts *store_opts_in_force(const struct store *st);

@@ -49,6 +49,7 @@ struct store {
 	struct recount *recount;
 	struct alarm *alarm;
 	struct figures *figures;
+	struct marks *marks;
 	struct quota *quota;
 	struct catalogs catalogs;
 	struct space space;

@@ -1,5 +1,6 @@
 #include "net/api/api.h"
 #include "net/api/api_admin.h"
+#include "net/api/api_card.h"
 #include "net/api/api_exemplars.h"
 #include "net/api/api_export.h"
 #include "net/api/api_features.h"
@@ -57,6 +58,9 @@
 #define STEPS            P("start", PARAM_TIME, true, "the first step") P("end", PARAM_TIME, true, "no step is later") P("step", PARAM_DURATION, true, "from one to the next")
 #define OF_QUERIES       P("timeout", PARAM_DURATION, false, "shorter than `--query.timeout`, waiting included") LIMIT P("lookback_delta", PARAM_DURATION, false, "how far back a sample counts (`--query.lookback-delta`)") P("stats", PARAM_TEXT, false, "`true` or `all`: with times and counts") P("trace", PARAM_TEXT, false, "`1`: with what the query did, step by step and shard by shard") P("explain", PARAM_TEXT, false, "`1`: only what it would do, and how many series it would read at most")
 #define LIMIT            P("limit", PARAM_COUNT, false, "of what the answer lists, at most; 0: all")
+#define SELECTOR         P("selector", PARAM_PROMQL, false, "only series that it selects")
+#define ACTIVE           P("start", PARAM_TIME, false, "begin of the range (20 minutes ago)") P("end", PARAM_TIME, false, "its end (everything)")
+#define LIMIT_500        P("limit", PARAM_COUNT, false, "entries of each list at most, 1 to 500 (20)")
 #define SELECTORS        P("match[]", PARAM_SELECTORS, false, "only series that one of them selects")
 #define SELECTORS_NEEDED P("match[]", PARAM_SELECTORS, true, "series that one of them selects")
 
@@ -153,6 +157,16 @@ static const struct route rows[] = {
 	  DOC(STATUS, "When, where and how the process runs.", "200 an object", "", NONE) },
 	{ REQ_GET,  "/api/v1/status/tsdb",                  api_status_tsdb,         ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "Series in memory: how many, and which names and labels have most of them.", "200 an object", "400", P("limit", PARAM_COUNT, false, "entries of each list at most, 1 to 10,000 (10)")) },
+	{ REQ_GET,  "/api/v1/cardinality",                  api_card,                ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "The largest metrics, labels, pairs and targets in memory, each with what it was an hour and a day ago, and what explodes.", "200 an object", "400", P("limit", PARAM_COUNT, false, "entries of each list at most, 1 to 100 (20)")) },
+	{ REQ_GET,  "/api/v1/cardinality/explosions",       api_card_explosions,     ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "Labels, metrics and targets that make new values or series fast, or did within a day, and rules that act on them.", "200 a list, those of now first", "400", NONE) },
+	{ GET_POST, "/api/v1/cardinality/label_names",      api_card_label_names,    ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "The labels of active series with most values, as in Mimir.", "200 an object", "400 422", SELECTOR ACTIVE LIMIT_500) },
+	{ GET_POST, "/api/v1/cardinality/label_values",     api_card_label_values,   ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "The values of labels with most active series, as in Mimir.", "200 an object", "400 422", P("label_names[]", PARAM_LABEL, true, "a label; may be repeated") SELECTOR ACTIVE LIMIT_500) },
+	{ GET_POST, "/api/v1/cardinality/active_series",    api_card_active_series,  ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "The label sets of active series of a selector, as in Mimir.", "200 an object", "400 422", P("selector", PARAM_PROMQL, true, "which series") ACTIVE) },
 	{ GET_HEAD, "/api/v1/status/tsdb/blocks",           api_status_blocks,       ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "Blocks of Prometheus; files here are others.", "200 an empty list", "", NONE) },
 	{ GET_HEAD, "/api/v1/status/walreplay",             api_status_walreplay,    ROUTE_JSON | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ,
