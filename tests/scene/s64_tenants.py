@@ -99,6 +99,11 @@ CASES = {
     "/api/v1/label/<name>/values": [(name, SPAN) for name in ("__name__", "job", "instance", "hidden_label", "__tenant_id__")] + [("job", SPAN + "&limit=1"), ("job", SPAN + "&match[]=" + Q("{job=~\"h.*\"}"))],
     "/api/v1/metadata": [("GET", ""), ("GET", "metric=up"), ("GET", "metric=hidden_1"), ("GET", "limit=1")],
     "/api/v1/status/tsdb": [("GET", ""), ("GET", "limit=100")],
+    "/api/v1/cardinality": [("GET", ""), ("GET", "limit=100")],
+    "/api/v1/cardinality/explosions": [("GET", "")],
+    "/api/v1/cardinality/label_names": [("GET", SPAN), ("GET", SPAN + "&selector=" + Q(SELECTS[3])), ("GET", SPAN + "&limit=1")],
+    "/api/v1/cardinality/label_values": [("GET", SPAN + "&label_names[]=job&label_names[]=hidden_label&label_names[]=__tenant_id__"), ("GET", "")],
+    "/api/v1/cardinality/active_series": [("GET", f"selector={Q(e)}&{SPAN}") for e in SELECTS] + [("GET", "")],
     "/-/ready": [("GET", ""), ("GET", "for=write")],
 }
 def read_request(name, value, chunks):
