@@ -190,3 +190,32 @@ void unzstd_free(struct unzstd *z)
 	ZSTD_freeDCtx(z->ctx);
 	mem_free(z);
 }
+
+/* --- as a whole --- */
+
+enum err unzstd_length(const uint8_t *in, size_t len, size_t *out_len)
+{
+	size_t sum = 0;
+	for (size_t at = 0; at < len;) {
+		size_t frame = ZSTD_findFrameCompressedSize(in + at, len - at);
+		unsigned long long holds = ZSTD_getFrameContentSize(in + at, len - at);
+		if (ZSTD_isError(frame) || !frame || holds == ZSTD_CONTENTSIZE_ERROR)
+			return ERR_MALFORMED;
+		if (holds == ZSTD_CONTENTSIZE_UNKNOWN)
+			return ERR_UNSUPPORTED;
+		if (holds > SIZE_MAX / 2 - sum)
+			return ERR_MALFORMED;
+		sum += (size_t)holds;
+		at += frame;
+	}
+	*out_len = sum;
+	return len ? ERR_OK : ERR_MALFORMED;
+}
+
+enum err unzstd_decode(struct unzstd *z, const uint8_t *in, size_t len, uint8_t *out, size_t out_len)
+{
+	size_t r = ZSTD_decompressDCtx(z->ctx, out, out_len, in, len);
+	if (ZSTD_isError(r))
+		return of_zstd(r) == ERR_NOMEM ? ERR_NOMEM : ERR_MALFORMED;
+	return r == out_len ? ERR_OK : ERR_MALFORMED;
+}

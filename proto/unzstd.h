@@ -30,4 +30,15 @@ void unzstd_allow(struct unzstd *z);         /* what it wants */
 bool unzstd_whole(const struct unzstd *z);   /* the input may end here */
 void unzstd_free(struct unzstd *z);          /* NULL is fine */
 
+/* ---- A body as a whole, whose frames tell how long they are; no window is needed ---- */
+
+/*
+ * What all frames say that they hold. ERR_MALFORMED: no zstd; ERR_UNSUPPORTED: one does not say.
+ * Nothing is allocated, and nothing believed: unzstd_decode judges.
+ */
+MUST_CHECK enum err unzstd_length(const uint8_t *in, size_t len, size_t *out_len);
+/* To exactly so many bytes; ERR_MALFORMED, ERR_NOMEM. z serves as often as it is wanted. */
+MUST_CHECK enum err unzstd_decode(
+    struct unzstd *z, const uint8_t *in, size_t len, uint8_t *out, size_t out_len);
+
 #endif

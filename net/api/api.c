@@ -14,6 +14,7 @@
 #include "net/api/tenantstat.h"
 #include "net/recv/inlet.h"
 #include "proto/rw2.h"
+#include "proto/unzstd.h"
 
 #define WRITES_KEPT 8u /* of each loop, for its next writes */
 
@@ -126,6 +127,7 @@ void api_free(struct api *a)
 		running_end(&a->loops[i].running);
 		rw2_memory_free(a->loops[i].rw2);
 		inlet_loop_end(&a->loops[i]);
+		unzstd_free(a->loops[i].unzstd);
 		mem_free(a->loops[i].warm.decoded);
 		mem_free(a->loops[i].warm.rows);
 		if (a->loops[i].warm.there)

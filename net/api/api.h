@@ -107,6 +107,7 @@ struct shelf;      /* net/api/shelf.h */
 struct tickets;    /* core/account/ticket.h */
 struct api_pages;  /* net/api/api_pages.h */
 struct tenantstat; /* net/api/tenantstat.h */
+struct unzstd;     /* proto/unzstd.h */
 /* What the last write decoded into, and does not need any more though it goes on. */
 struct api_warm {
 	uint8_t *decoded;
@@ -123,9 +124,11 @@ struct api_loop {
 	struct refusals refusals;
 	struct door_loop door;
 	struct running_loop running;
-	struct list_link watches;       /* of net/api/api_health.c */
-	struct rw2_memory *rw2;         /* of net/recv/recv_remote.c; NULL until it is needed */
-	struct api_warm warm;           /* of net/recv/recv_remote.c, too */
+	struct list_link watches; /* of net/api/api_health.c */
+	/* Of net/recv/recv_remote.c, NULL until they are needed. */
+	struct rw2_memory *rw2;
+	struct unzstd *unzstd;
+	struct api_warm warm;
 	struct inletcache *inlet_cache; /* of net/recv/inlet.c; NULL until it is needed */
 	uint64_t inlet_cache_bytes;     /* as it was configured */
 };

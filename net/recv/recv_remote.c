@@ -4,11 +4,16 @@
 #include "core/base/rune.h"
 #include "core/rt/lend.h"
 #include "net/api/shelf.h"
+#include "net/recv/inlet.h"
+#include "net/recv/recv.h"
+#include "net/recv/recvcount.h"
 #include "net/recv/recvpack.h"
+#include "net/recv/recvtext.h"
 #include "net/recv/writeend.h"
 #include "proto/rw1.h"
 #include "proto/rw2.h"
 #include "proto/snapz.h"
+#include "proto/unzstd.h"
 
 #define LEND_LEAST     4096u  /* a smaller body is decoded sooner than sent to another loop */
 #define SPARE_ROWS_MAX 65536u /* a batch grown larger than this is not kept */
@@ -36,7 +41,9 @@ struct write {
 	size_t decoded_cap, decoded_len;
 	struct arena arena;
 	struct batch batch;
-	struct sink_req sink;
+	struct inlet inlet;
+	uint64_t rows;             /* of the batch, before the inlet */
+	bool zstd;                 /* so the body is packed */
 	struct rw2_memory *memory; /* that it was decoded with, of this loop; NULL: none */
 	struct work_task task;
 	struct lend lend; /* while another loop decodes and appends it */
@@ -59,7 +66,7 @@ static void append(struct write *w);
 static void decode_here(struct write *w);
 static void decode_lent(struct lend *p);
 static void go_home(struct write *w, void (*fn)(struct write *w));
-static void append_done(struct sink_req *s);
+static void append_done(struct inlet *i);
 static void reply(struct write *w);
 
 /* --- RECV --- */
@@ -79,6 +86,24 @@ static enum err type_of(const struct req *r, enum writetype *out, struct errbuf 
 	return writetype_of(type, type ? len : 0, out, eb);
 }
 
+static bool takes_zstd(const struct req *r)
+{
+	const struct recv_conf *c = api_conf(r)->recv;
+	return c && c->remote.zstd;
+}
+
+/*
+ * vmagent before 1.116 asks first, by an empty write with this parameter: a number from 1 on means
+ * that it may send zstd.
+ */
+static bool asks_for_zstd(struct req *r)
+{
+	if (!r->query_len || !takes_zstd(r) || !strstr(r->query, "get_vm_proto_version="))
+		return false;
+	req_reply_text(r, 200, "1");
+	return true;
+}
+
 bool recv_remote_before(struct req *r)
 {
 	struct errbuf eb;
@@ -86,10 +111,13 @@ bool recv_remote_before(struct req *r)
 	size_t len;
 	uint32_t retry_after_s = 0;
 	errbuf_init(&eb);
+	if (recv_is_off(r, RECEIVER_REMOTE_WRITE) || asks_for_zstd(r))
+		return false;
 	if (type_of(r, &type, &eb))
 		return refuse_type(r, req_header(r, "content-type", &len), &eb);
 	const char *encoding = req_header(r, "content-encoding", &len);
-	if (encoding && writetype_encoding(encoding, len, &eb))
+	bool zstd = type == WRITETYPE_1 && takes_zstd(r);
+	if (encoding && writetype_encoding(encoding, len, zstd, &eb))
 		return refuse_type(r, encoding, &eb);
 	enum err err = sink_accepts(api_of(r)->sink, &retry_after_s);
 	if (err)
@@ -106,20 +134,44 @@ static enum err no_snappy(struct write *w, const char *sentence)
 	return errbuf_set(&w->eb, ERR_MALFORMED, "%s", sentence);
 }
 
-static enum err decoded_length(struct write *w)
+static enum err too_large(struct write *w)
 {
 	char limit[LIMITS_TEXT_MAX];
+	if (w->decoded_len <= w->limits->write_body_bytes)
+		return ERR_OK;
+	return errbuf_set(&w->eb, ERR_TOOBIG, "the body decodes to %zu bytes, %s", w->decoded_len,
+	    limits_text(w->limits, LIMITS_write_body_bytes, limit));
+}
+
+static enum err zstd_length(struct write *w)
+{
+	const struct req *r = w->req;
+	enum err e = unzstd_length(r->body, r->body_len, &w->decoded_len);
+	if (e == ERR_UNSUPPORTED)
+		return errbuf_set(&w->eb, e, "the body's zstd does not say how many bytes it holds");
+	if (e)
+		return errbuf_set(&w->eb, e, "the body is no whole zstd");
+	if (w->decoded_len > RECVTEXT_FREE && w->decoded_len / RECVTEXT_RATIO > r->body_len)
+		return errbuf_set(&w->eb, ERR_TOOBIG,
+		    "the body says that it decodes to more than %u times its size", RECVTEXT_RATIO);
+	return too_large(w);
+}
+
+static enum err decoded_length(struct write *w)
+{
+	if (w->zstd)
+		return zstd_length(w);
 	enum err e = snapz_length(w->req->body, w->req->body_len, &w->decoded_len);
 	if (e == ERR_TOOBIG && !recvpack_looks(w->req->body, w->req->body_len))
 		return errbuf_set(&w->eb, e,
 		    "the body says that it decodes to more than %u MiB, or to more than %u times its size",
 		    SNAPZ_DECODED_MAX >> 20, SNAPZ_RATIO_MAX);
-	if (e)
-		return no_snappy(w, "the body is no snappy block");
-	if (w->decoded_len <= w->limits->write_body_bytes)
-		return ERR_OK;
-	return errbuf_set(&w->eb, ERR_TOOBIG, "the body decodes to %zu bytes, %s", w->decoded_len,
-	    limits_text(w->limits, LIMITS_write_body_bytes, limit));
+	return e ? no_snappy(w, "the body is no snappy block") : too_large(w);
+}
+
+static const char *bad_word(const struct write *w)
+{
+	return w->zstd ? "bad_zstd" : "bad_snappy";
 }
 
 void recv_remote(struct req *r)
@@ -129,9 +181,11 @@ void recv_remote(struct req *r)
 		w->type = WRITETYPE_1;
 	metric_add(M_WRITE_REQUESTS, 1);
 	metric_add(M_WRITE_REQUESTS_2, w->type == WRITETYPE_2);
+	recvcount_came(RECEIVER_REMOTE_WRITE, r->body_len);
+	w->zstd = w->type == WRITETYPE_1 && writetype_is_zstd(r->body, r->body_len) && takes_zstd(r);
 	w->err = decoded_length(w);
 	if (w->err) {
-		w->word = w->err == ERR_TOOBIG ? "decoded_too_large" : "bad_snappy";
+		w->word = w->err == ERR_TOOBIG ? "decoded_too_large" : bad_word(w);
 		reply(w);
 		return;
 	}
@@ -204,6 +258,29 @@ static enum err scan(struct write *w, struct rw2_memory *m, size_t slow_bytes)
 	return rw1_decode(&w->arena, w->decoded, w->decoded_len, &o, &w->batch, &w->eb);
 }
 
+/* A loop keeps what it unpacks with. */
+static enum err unpack_zstd(struct write *w)
+{
+	const struct req *r = w->req;
+	struct loop *l = loop_here();
+	struct unzstd *own = NULL, **z = l ? &api_of(r)->loops[loop_index(l)].unzstd : &own;
+	enum err e = *z ? ERR_OK : unzstd_create(z);
+	if (!e)
+		e = unzstd_decode(*z, r->body, r->body_len, w->decoded, w->decoded_len);
+	unzstd_free(own);
+	return e == ERR_MALFORMED ? errbuf_set(&w->eb, e, "the body is no whole zstd") : e;
+}
+
+static enum err unpack(struct write *w)
+{
+	const struct req *r = w->req;
+	if (w->zstd)
+		return unpack_zstd(w);
+	return snapz_decode(r->body, r->body_len, w->decoded, w->decoded_len)
+	    ? no_snappy(w, "the body is no whole snappy block")
+	    : ERR_OK;
+}
+
 static bool is_empty(const struct batch *b)
 {
 	return b->rows_count == 0 && b->metas_count == 0 && b->exemplars_count == 0;
@@ -216,10 +293,9 @@ static bool is_empty(const struct batch *b)
  */
 static bool decode_and_scan(struct write *w, struct rw2_memory *m, size_t slow_bytes)
 {
-	w->err = snapz_decode(w->req->body, w->req->body_len, w->decoded, w->decoded_len);
+	w->err = unpack(w);
 	if (w->err) {
-		w->word = "bad_snappy";
-		(void)no_snappy(w, "the body is no whole snappy block");
+		w->word = w->err == ERR_NOMEM ? NULL : bad_word(w);
 		return true;
 	}
 	w->memory = m;
@@ -293,7 +369,7 @@ static void warm_change(struct write *w)
 /* Other words of the request may still be told: then its memory stays with it. */
 static void append_applied(struct sink_req *s)
 {
-	struct write *w = CONTAINER_OF(s, struct write, sink);
+	struct write *w = CONTAINER_OF(s, struct write, inlet.req);
 	const struct batch *b = &w->batch;
 	if (w->req->loop == loop_here() && !b->metas_count && !b->left_why &&
 	    w->decoded_cap <= BUFFER_LEAST && b->rows_cap <= SPARE_ROWS_MAX)
@@ -316,14 +392,18 @@ static void append(struct write *w)
 		return;
 	}
 	w->batch.tenant = w->req->tenant;
-	w->sink =
-	    (struct sink_req){ .batch = &w->batch, .done = append_done, .applied = append_applied };
-	sink_append(api_of(w->req)->sink, &w->sink);
+	w->rows = b->rows_count;
+	w->inlet = (struct inlet){ .req = { .batch = &w->batch, .applied = append_applied },
+		.receiver = RECEIVER_REMOTE_WRITE,
+		.arena = &w->arena,
+		.done = append_done };
+	inlet_append(api_of(w->req), &w->inlet);
 }
 
-static void append_done(struct sink_req *s)
+static void append_done(struct inlet *i)
 {
-	struct write *w = CONTAINER_OF(s, struct write, sink);
+	struct write *w = CONTAINER_OF(i, struct write, inlet);
+	struct sink_req *s = &i->req;
 	if (w->memory && !s->err)
 		rw2_memory_learn(w->memory, &w->batch);
 	/* The sink cuts it by bytes. */
@@ -338,7 +418,9 @@ static void reply(struct write *w)
 		.word = w->word,
 		.text = w->eb.text,
 		.batch = &w->batch,
-		.sink = &w->sink };
+		.rows = w->rows,
+		.sink = &w->inlet.req,
+		.dropped = w->inlet.ha_duplicate ? w->rows : w->inlet.dropped };
 	writeend(w->req, &e);
 	write_end(w);
 }
@@ -381,7 +463,8 @@ static void write_end(struct write *w)
 	}
 	arena_reset(&w->arena, ARENA_KEEP);
 	batch_clear(&w->batch);
-	w->sink = (struct sink_req){ 0 };
+	w->inlet = (struct inlet){ 0 };
+	w->rows = 0;
 	w->req = NULL;
 	w->err = ERR_OK;
 	w->word = NULL;

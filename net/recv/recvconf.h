@@ -14,17 +14,32 @@
 #include "net/recv/statsdconf.h"
 
 struct inlet_conf;
+struct recv_remote_conf {
+	bool zstd; /* Remote Write 1.0 in zstd, as vmagent sends it */
+};
 struct recv_influx_conf {
 	const char *separator; /* NULL: "_" */
 	const char *db_label;  /* NULL: none */
 	bool skip_single_field, raw_names;
 	struct yaml_texts databases; /* that SHOW DATABASES tells of */
 };
+/* receivers.otlp: names and meanings as in section otlp of Prometheus' configuration. */
+struct recv_otlp {
+	unsigned strategy; /* of enum otlp_strategy */
+	bool promote_all;
+	struct yaml_texts promote, ignore;
+	bool keep_identifying, custom_buckets, promote_scope;
+	bool keep_underscore, join_underscores; /* the opposites of what the file says */
+	bool delta_rejected, delta_bare;        /* these, too */
+	uint64_t delta_stale_ms, delta_streams; /* 0: the usual */
+};
 struct recv_conf {
-	bool off[RECEIVERS]; /* answered 404 as if it was not there */
+	bool off[RECEIVERS];            /* answered 404 as if it was not there */
+	const struct inlet_conf *inlet; /* relabelling and the like; NULL: there is none */
+	struct recv_remote_conf remote;
 	struct recv_influx_conf influx;
 	struct statsd_conf statsd;
-	const struct inlet_conf *inlet; /* relabelling and the like; NULL: there is none */
+	struct recv_otlp otlp;
 };
 
 #endif

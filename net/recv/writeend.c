@@ -5,6 +5,7 @@
 #include "net/api/api.h"
 #include "net/api/apierr.h"
 #include "net/api/tenantstat.h"
+#include "net/recv/recvcount.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,8 +22,8 @@ struct sums {
 static struct sums sums_of(const struct writeend *e)
 {
 	const struct batch *b = e->batch;
-	struct sums s = { .rows = b->rows_count + b->left_rows,
-		.stored = e->sink->stored,
+	struct sums s = { .rows = e->rows + b->left_rows,
+		.stored = e->sink->stored + e->dropped,
 		.exemplars = b->exemplars_count + b->left_exemplars,
 		.exemplars_stored = e->sink->exemplars };
 	s.partial = e->sink->refused || b->left_why;
@@ -46,6 +47,7 @@ static void count_refused(struct req *r, const struct writeend *e)
 		enum refusal what;
 	} words[] = {
 		{ "bad_snappy", M_WRITE_REFUSED_SNAPPY, REFUSAL_SNAPPY },
+		{ "bad_zstd", M_WRITE_REFUSED_BODY, REFUSAL_BODY },
 		{ "decoded_too_large", M_WRITE_REFUSED_DECODED, REFUSAL_DECODED },
 		{ "bad_protobuf", M_WRITE_REFUSED_PROTOBUF, REFUSAL_PROTOBUF },
 		{ "too_many", M_WRITE_REFUSED_MANY, REFUSAL_MANY },
@@ -75,14 +77,14 @@ static void count_partial(struct req *r, const struct writeend *e, const struct 
 /* --- the answer --- */
 
 /* What of s is stored; NULL: nothing. */
-static void written(struct req *r, enum writetype type, const struct sink_req *s)
+static void written(struct req *r, enum writetype type, const struct sink_req *s, uint64_t dropped)
 {
 	static const struct sink_req none;
 	if (type != WRITETYPE_2)
 		return;
 	s = s ? s : &none;
-	req_answer_field(
-	    r, "x-prometheus-remote-write-samples-written", "%" PRIu64, s->stored - s->hists);
+	req_answer_field(r, "x-prometheus-remote-write-samples-written", "%" PRIu64,
+	    s->stored - s->hists + dropped);
 	req_answer_field(r, "x-prometheus-remote-write-histograms-written", "%" PRIu64, s->hists);
 	req_answer_field(r, "x-prometheus-remote-write-exemplars-written", "%" PRIu64, s->exemplars);
 }
@@ -126,7 +128,7 @@ void writeend_later(
 	apierr_write_text(r, err, text, sizeof(text));
 	metric_add(M_WRITE_REFUSED_LATER, 1);
 	tell(r, REFUSAL_LATER, text);
-	written(r, type, NULL);
+	written(r, type, NULL, 0);
 	apierr_write_why(r, err, retry_after_s, why);
 }
 
@@ -136,7 +138,7 @@ void writeend(struct req *r, const struct writeend *e)
 	if (e->err && e->word) {
 		count_refused(r, e);
 		door_wrote(r, DOOR_BROKEN, 0);
-		written(r, e->type, NULL);
+		written(r, e->type, NULL, 0);
 		req_refuse(r, 400, e->word, "%s", e->text);
 		return;
 	}
@@ -147,8 +149,9 @@ void writeend(struct req *r, const struct writeend *e)
 		return;
 	}
 	struct sums s = sums_of(e);
-	written(r, e->type, e->sink);
-	tenantstat_wrote(api_of(r)->tenantstat, r->tenant, s.stored, s.rows - s.stored);
+	written(r, e->type, e->sink, e->dropped);
+	recvcount_read(RECEIVER_REMOTE_WRITE, s.rows, e->batch->left_rows);
+	tenantstat_wrote(api_of(r)->tenantstat, r->tenant, s.stored - e->dropped, s.rows - s.stored);
 	door_wrote(r, DOOR_STORED, s.rows);
 	if (LIKELY(!s.partial)) {
 		req_reply(r, 204, NULL, NULL, 0, REQ_BORROW);

@@ -27,7 +27,9 @@ struct writeend {
 	const char *word; /* what is wrong with the request; NULL: it may come again */
 	const char *text; /* a sentence, with word */
 	const struct batch *batch;
+	uint64_t rows;               /* of it, before rules of relabelling dropped some */
 	const struct sink_req *sink; /* zero when nothing was given to it */
+	uint64_t dropped;            /* by rules: told as written, for they are not to come again */
 };
 /* Answers r, once. */
 void writeend(struct req *r, const struct writeend *e);

@@ -79,16 +79,23 @@ enum err writetype_of(const char *type, size_t len, enum writetype *out, struct 
 	return ERR_OK;
 }
 
-enum err writetype_encoding(const char *encoding, size_t len, struct errbuf *eb)
+enum err writetype_encoding(const char *encoding, size_t len, bool zstd, struct errbuf *eb)
 {
 	const char *start = NULL, *p = encoding;
 	size_t n = 0;
 	if (len)
 		(void)piece(&p, encoding + len, 0, &start, &n);
-	if (!n || is_word(start, n, "snappy"))
+	if (!n || is_word(start, n, "snappy") || (zstd && is_word(start, n, "zstd")))
 		return ERR_OK;
 	return errbuf_set(eb, ERR_UNSUPPORTED,
-	    "Content-Encoding is %.*s, must be snappy, the block format", shown(n), start);
+	    "Content-Encoding is %.*s, must be snappy, the block format%s", shown(n), start,
+	    zstd ? ", or zstd" : "");
+}
+
+bool writetype_is_zstd(const uint8_t *body, size_t len)
+{
+	static const uint8_t magic[] = { 0x28, 0xb5, 0x2f, 0xfd }; /* RFC 8878, 3.1.1 */
+	return len >= sizeof(magic) && !memcmp(body, magic, sizeof(magic));
 }
 
 enum err writetype_agrees(enum writetype said, const uint8_t *body, size_t len, struct errbuf *eb)

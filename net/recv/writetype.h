@@ -7,6 +7,7 @@
  *   anything else                                                        415
  *   Content-Encoding
  *   absent, snappy     the body is in the snappy block format, either way
+ *   zstd               with receivers.remote_write.zstd: it is what vmagent sends first
  *   anything else      415; senders that know another one (vmagent: zstd) turn to snappy then
  *
  * Case, blanks around ; and = and quotes do not matter (RFC 9110, 5.6.6 and 8.3.1); some senders
@@ -18,6 +19,7 @@
 #ifndef NET_RECV_WRITETYPE_H
 #define NET_RECV_WRITETYPE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/err.h"
@@ -30,8 +32,14 @@ enum writetype {
 /* By Content-Type (len 0: absent). ERR_UNSUPPORTED with a sentence: answer 415. */
 MUST_CHECK enum err writetype_of(
     const char *type, size_t len, enum writetype *out, struct errbuf *eb);
-/* The same of Content-Encoding. */
-MUST_CHECK enum err writetype_encoding(const char *encoding, size_t len, struct errbuf *eb);
+/* The same of Content-Encoding; zstd: it may be. */
+MUST_CHECK enum err writetype_encoding(
+    const char *encoding, size_t len, bool zstd, struct errbuf *eb);
+/*
+ * Is the body zstd? The first bytes of one cannot begin a snappy block, and the queues that vmagent
+ * keeps on disk may hold either form under the name of the other.
+ */
+bool writetype_is_zstd(const uint8_t *body, size_t len);
 /*
  * For a decoded body in which the decoder of said found nothing at all: it may be a message of the
  * other protocol under the wrong type, as some senders make (promtool 3.14 with

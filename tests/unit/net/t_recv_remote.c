@@ -340,8 +340,13 @@ static void types(void)
 		tap_ok(!e && type == good[i].is, "%s is 1.0 or 2.0: %d %s", good[i].type, type,
 		    eb.text);
 	}
-	tap_ok(!writetype_encoding(" Snappy ", 8, NULL) && !writetype_encoding("", 0, NULL) &&
-	        !writetype_encoding(" ", 1, NULL) && writetype_encoding("snappy, gzip", 12, NULL),
+	tap_ok(!writetype_encoding("zstd", 4, true, NULL) &&
+	        writetype_encoding("zstd", 4, false, NULL) &&
+	        writetype_encoding("gzip", 4, true, NULL),
+	    "zstd by choice");
+	tap_ok(!writetype_encoding(" Snappy ", 8, false, NULL) &&
+	        !writetype_encoding("", 0, false, NULL) && !writetype_encoding(" ", 1, false, NULL) &&
+	        writetype_encoding("snappy, gzip", 12, false, NULL),
 	    "snappy alone");
 }
 
