@@ -42,7 +42,8 @@ static void api_category(struct buf *b, const struct api_conf *c)
 {
 	struct feature f[] = { { "admin", c->admin_api }, { "exclude_alerts", false },
 		{ "label_values_match", true }, { "lifecycle", c->lifecycle },
-		{ "openapi_3.1", true }, { "openapi_3.2", false }, { "otlp_write_receiver", false },
+		{ "openapi_3.1", true }, { "openapi_3.2", false },
+		{ "otlp_write_receiver", !c->recv || !c->recv->off[RECEIVER_OTLP] },
 		{ "query_stats", true }, { "query_warnings", true },
 		{ "remote_write_receiver", true }, { "search", false },
 		{ "time_range_labels", true }, { "time_range_series", true } };

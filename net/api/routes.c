@@ -16,6 +16,7 @@
 #include "net/api/apidoc.h"
 #include "net/recv/recv_import.h"
 #include "net/recv/recv_influx.h"
+#include "net/recv/recv_otlp.h"
 #include "net/recv/recv_remote.h"
 
 /*
@@ -73,6 +74,12 @@ static const struct route rows[] = {
 	  DOC(WRITES, "The same, at the path of Thanos.", "204 all is stored", "400 413 415 429", NONE) },
 	{ REQ_POST, "/api/v1/import",                       recv_import,             0,                          WRITE, recv_import_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "Stores samples: lines of JSON as `/api/v1/export` gives them, plain, or in gzip, deflate, zstd or snappy; late ones as far as late samples are taken.", "204 all is stored", "400 413 415 429", NONE) },
+	{ REQ_POST, "/api/v1/otlp/v1/metrics",              recv_otlp,               0,                          WRITE, recv_otlp_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores metrics of OpenTelemetry: OTLP/HTTP, protobuf or JSON, plain, or in gzip, deflate or zstd; translated as Prometheus does (`receivers.otlp`).", "200 an ExportMetricsServiceResponse; with partial_success what was left out", "400 413 415 429", NONE) },
+	{ REQ_POST, "/v1/metrics",                          recv_otlp,               0,                          WRITE, recv_otlp_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same, at the path that exporters have when they are told no other.", "200 an ExportMetricsServiceResponse", "400 413 415 429", NONE) },
+	{ REQ_POST, "/opentelemetry/v1/metrics",            recv_otlp,               0,                          WRITE, recv_otlp_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same, at the path of VictoriaMetrics.", "200 an ExportMetricsServiceResponse", "400 413 415 429", NONE) },
 
 	{ REQ_POST, "/write",                             recv_influx_write1,      LINES,                      WRITE, recv_influx_before1, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "Stores lines of InfluxDB 1.x: a sample for each field, `measurement_field{tag=\"value\"}`; gzip and others are unpacked.", "204 all is stored", "400 415 429", P("db", PARAM_TEXT, true, "any name") P("precision", PARAM_TEXT, false, "of timestamps: n, ns, u, us, ms, s, m, h (ns)")) },

@@ -4,8 +4,7 @@
 
 #include "core/base/check.h"
 
-#define OTLP                                                                                       \
- "OTLP is not taken, the exporter prometheusremotewrite of an OpenTelemetry Collector writes to"
+#define OTLP    "of OTLP metrics are taken, neither logs nor traces, at"
 #define CLUSTER "there are no paths of a cluster; X-Scope-OrgID names a tenant, paths begin as in"
 #define LINES   "JSON lines are what is taken, at"
 #define PAGES   "there is no page with graphs: look with Grafana, or ask"
@@ -15,9 +14,10 @@
 static const struct stranger {
 	const char *path, *say, *ours;
 } rows[] = {
-	{ "/api/v1/otlp/", OTLP, "/api/v1/write" },
-	{ "/opentelemetry/", OTLP, "/api/v1/write" },
-	{ "/v1/metrics", OTLP, "/api/v1/write" },
+	{ "/api/v1/otlp/", OTLP, "/api/v1/otlp/v1/metrics" },
+	{ "/opentelemetry/", OTLP, "/opentelemetry/v1/metrics" },
+	{ "/v1/logs", OTLP, "/v1/metrics" },
+	{ "/v1/traces", OTLP, "/v1/metrics" },
 	{ "/api/prom/", "the old paths of Cortex are not here, nearest is", "/api/v1/push" },
 	{ "/metrics/job/", "this is no Pushgateway; promtool push metrics writes to", "/api/v1/write" },
 	{ "/api/v1/import/", LINES, "/api/v1/import" },

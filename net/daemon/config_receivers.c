@@ -39,6 +39,29 @@ static bool check_influx(struct yaml *y, const struct yaml_node *n, void *item)
 	        "has characters that no name of a metric has without raw_names: true");
 }
 
+/* No list beside its opposite, and each attribute once. */
+static bool otlp_texts(struct yaml *y, const struct yaml_node *n, const struct yaml_texts *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		for (size_t k = 0; k < i; k++)
+			if (!strcmp(list->texts[i], list->texts[k]))
+				return yaml_fail(
+				    y, n, "attribute \"%s\" is there twice", list->texts[i]);
+	return true;
+}
+
+static bool otlp_check(struct yaml *y, const struct yaml_node *n, void *item)
+{
+	const struct recv_otlp *c = &((const struct config *)item)->recv.otlp;
+	if (c->promote_all && c->promote.count)
+		return yaml_fail(y, n,
+		    "promote_resource_attributes is for when promote_all_resource_attributes is not set");
+	if (!c->promote_all && c->ignore.count)
+		return yaml_fail(
+		    y, n, "ignore_resource_attributes needs promote_all_resource_attributes: true");
+	return otlp_texts(y, n, &c->promote) && otlp_texts(y, n, &c->ignore);
+}
+
 /* clang-format off */
 #define ENABLED(which) { .key = "enabled", .kind = YAML_OWN, .off = CONF(off[which]), .set = config_set_not, .show = config_show_not, .shape = "true|false", .help = "take samples by this protocol [true]" }
 static const struct yaml_row remote_write_rows[] = {
@@ -58,9 +81,21 @@ static const struct yaml_row pushgateway_rows[] = {
 	ENABLED(RECEIVER_PUSHGATEWAY),
 	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_PUSHGATEWAY])),
 };
+#define SWITCH(name, field, text) { .key = name, .kind = YAML_BOOL, .off = CONF(field), .help = text }
+#define UNSWITCH(name, field, text) { .key = name, .kind = YAML_OWN, .off = CONF(field), .set = config_set_not, .show = config_show_not, .shape = "true|false", .help = text }
+static const char *const otlp_strategies[] = { "UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes", "NoUTF8EscapingWithSuffixes", "NoTranslation", NULL };
 static const struct yaml_row otlp_rows[] = {
 	ENABLED(RECEIVER_OTLP),
 	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_OTLP])),
+	{ .key = "translation_strategy", .kind = YAML_WORD, .off = CONF(otlp.strategy), .words = otlp_strategies, .help = "how names of metrics and labels are made, as Prometheus does [UnderscoreEscapingWithSuffixes]" },
+	{ .key = "promote_resource_attributes", .kind = YAML_TEXTS, .off = CONF(otlp.promote), .help = "attributes of a resource that become labels of its series; the others are in target_info" },
+	SWITCH("promote_all_resource_attributes", otlp.promote_all, "all of them do, but those of ignore_resource_attributes [false]"),
+	{ .key = "ignore_resource_attributes", .kind = YAML_TEXTS, .off = CONF(otlp.ignore), .help = "those that do not, with promote_all_resource_attributes" },
+	SWITCH("keep_identifying_resource_attributes", otlp.keep_identifying, "target_info has service.name, service.namespace and service.instance.id as well [false]"),
+	SWITCH("convert_histograms_to_nhcb", otlp.custom_buckets, "histograms with explicit bounds become native ones with custom buckets [false]"),
+	SWITCH("promote_scope_metadata", otlp.promote_scope, "labels otel_scope_name, otel_scope_version, otel_scope_schema_url and otel_scope_<attribute> [false]"),
+	UNSWITCH("label_name_underscore_sanitization", otlp.keep_underscore, "a label's name that begins with one underscore gets key before it [true]"),
+	UNSWITCH("label_name_preserve_multiple_underscores", otlp.join_underscores, "underscores that follow one another in a label's name stay; else they become one [true]"),
 };
 static const struct yaml_row influx_rows[] = {
 	ENABLED(RECEIVER_INFLUX),
@@ -80,8 +115,8 @@ SUB(remote_write);
 SUB(import);
 SUB(exposition);
 SUB(pushgateway);
-SUB(otlp);
 static const struct yaml_schema influx_schema = { .rows = influx_rows, .count = COUNT_OF(influx_rows), .check = check_influx };
+static const struct yaml_schema otlp_schema = { .rows = otlp_rows, .count = COUNT_OF(otlp_rows), .check = otlp_check };
 SUB(datadog);
 #define RECEIVER(name, text) { .key = #name, .kind = YAML_IN, .sub = &name##_schema, .help = text }
 static const struct yaml_row rows[] = {

@@ -34,7 +34,7 @@ static const struct foreign {
 	{ "web.listen-address", "kymod has --listen" },
 	{ "httpListenAddr", "kymod has --listen" },
 	{ "web.enable-remote-write-receiver", "Remote Write is always taken, at /api/v1/write" },
-	{ "web.enable-otlp-receiver", "kymod takes Remote Write 1.0 only, at /api/v1/write" },
+	{ "web.enable-otlp-receiver", "OTLP is taken without it, at /api/v1/otlp/v1/metrics (receivers.otlp)" },
 	{ "opentsdbListenAddr", "kymod takes Remote Write 1.0 only, at /api/v1/write" },
 	{ "opentsdbHTTPListenAddr", "kymod takes Remote Write 1.0 only, at /api/v1/write" },
 	{ "graphiteListenAddr", "kymod takes Remote Write 1.0 only, at /api/v1/write" },

@@ -2,6 +2,7 @@
 """Two tenants with the same series: every route of the table is asked as the one, with the other empty and then full; no answer changes by a byte, and none names the other. Then queries over both, limits of each, /metrics, a restart."""
 import sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
+import otlp
 from lib import *
 
 try:
@@ -127,6 +128,10 @@ for folder in ("", "/influx"):
     CASES[folder + "/ping"] = [("GET", ""), ("GET", "verbose=1")]
     CASES[folder + "/query"] = [("GET", "q=" + Q(q)) for q in ("SHOW DATABASES", "CREATE DATABASE x; SHOW MEASUREMENTS", "?")]
 CASES["/influx/health"] = [("GET", "")]
+NS = (NOW - 60000) * 1000000
+OTLP = [otlp.request([otlp.resource([otlp.scope([otlp.metric(name, otlp.GAUGE, [otlp.point(1, NS, attrs={"n": "1"})])])])]) for name in ("more", "other")] + [b"no message"]
+for path in ("/api/v1/otlp/v1/metrics", "/v1/metrics", "/opentelemetry/v1/metrics"):
+    CASES[path] = [("POST", b, {"Content-Type": "application/x-protobuf"}) for b in OTLP] + [("POST", b"{}", JSON), ("POST", b"{", JSON)]
 CASES["/api/v1/read"] = [("POST", read_request(*m, chunks), WRITE_HEADERS) for chunks in (False, True) for m in (("__name__", "up"), ("job", "hidden"), ("__name__", "hidden_1"))]
 CASES["/api/v1/export"] = [("GET", f"match[]={Q(e)}&{SPAN}") for e in SELECTS] + [("GET", "")]
 CASES["/api/v1/export/csv"] = [("GET", f"match[]={Q(e)}&{SPAN}&format=__name__,job,__value__,__timestamp__:unix_ms") for e in SELECTS]
