@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 #include "core/base/bytes.h"
+#include "core/base/mem.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
+#include "core/base/wire.h"
 
 /* ---- The messages ---- */
 

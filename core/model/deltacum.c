@@ -26,9 +26,9 @@ enum kind {
 	KIND_EXP
 };
 struct stream {
-	struct stream *next;   /* of its slot */
-	struct list_link idle; /* in its part, silent for longest first */
-	uint64_t hash, touched_ns, bytes;
+	struct stream *next;                  /* of its slot */
+	struct list_link idle;                /* in its part, silent for longest first */
+	uint64_t hash, silent_ns, bytes;      /* silent_ns: from then on it is */
 	uint64_t start_ns, t_ns;              /* of the sum */
 	uint64_t last_start_ns, last_content; /* of the last point, as it came */
 	uint32_t tenant, key_len;
@@ -147,18 +147,17 @@ static void stream_free(struct deltacum *dc, struct part *p, struct stream *s)
 	mem_free(s);
 }
 
-static bool is_silent(const struct stream *s, uint64_t now_ns, uint64_t stale_ns)
+static bool is_silent(const struct stream *s, uint64_t now_ns)
 {
-	return now_ns > s->touched_ns && now_ns - s->touched_ns > stale_ns;
+	return now_ns > s->silent_ns;
 }
 
-static size_t let_go(
-    struct deltacum *dc, struct part *p, uint64_t now_ns, uint64_t stale_ns, size_t most)
+static size_t let_go(struct deltacum *dc, struct part *p, uint64_t now_ns, size_t most)
 {
 	size_t n = 0;
 	while (n < most && !list_empty(&p->idle)) {
 		struct stream *s = CONTAINER_OF(p->idle.next, struct stream, idle);
-		if (!is_silent(s, now_ns, stale_ns))
+		if (!is_silent(s, now_ns))
 			break;
 		stream_free(dc, p, s);
 		n++;
@@ -218,7 +217,7 @@ static enum deltacum_told turn_begin(struct turn *t)
 	stripes_lock(a->dc->locks, part_index(t));
 	t->part = &a->dc->parts[part_index(t)];
 	t->s = find(t);
-	t->begins = !t->s || is_silent(t->s, a->now_ns, a->stale_ns);
+	t->begins = !t->s || is_silent(t->s, a->now_ns);
 	return judge(t);
 }
 
@@ -230,7 +229,7 @@ static enum deltacum_told stream_make(struct turn *t)
 	uint64_t bytes = sizeof(struct stream) + t->w->key_len + ALLOC_BYTES + SLOT_BYTES;
 	if (t->s)
 		return DELTACUM_ADDED;
-	let_go(dc, t->part, t->a->now_ns, t->a->stale_ns, GONE_ASIDE);
+	let_go(dc, t->part, t->a->now_ns, GONE_ASIDE);
 	if (!tally_take(dc->streams, tenant, t->a->streams_max))
 		return DELTACUM_STREAMS;
 	if (!charge(dc, tenant, bytes)) {
@@ -298,7 +297,7 @@ static enum deltacum_told turn_end(struct turn *t, enum deltacum_told told)
 {
 	struct stream *s = t->s;
 	if (s && !deltacum_refused(told)) {
-		s->touched_ns = t->a->now_ns;
+		s->silent_ns = t->a->now_ns + t->a->stale_ns;
 		list_del(&s->idle);
 		list_add_tail(&t->part->idle, &s->idle);
 		t->w->begins = s->first;
@@ -461,13 +460,13 @@ enum deltacum_told deltacum_exp(
 
 /* ---- The book ---- */
 
-void deltacum_sweep(struct deltacum *dc, uint64_t now_ns, uint64_t stale_ns)
+void deltacum_sweep(struct deltacum *dc, uint64_t now_ns)
 {
 	size_t gone = 0;
 	for (unsigned i = 0; i < DELTACUM_PARTS && gone < GONE_IN_SWEEP; i++) {
 		unsigned at = dc->sweep_at++ % DELTACUM_PARTS;
 		stripes_lock(dc->locks, at);
-		gone += let_go(dc, &dc->parts[at], now_ns, stale_ns, GONE_IN_PART);
+		gone += let_go(dc, &dc->parts[at], now_ns, GONE_IN_PART);
 		stripes_unlock(dc->locks, at);
 	}
 }

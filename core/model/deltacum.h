@@ -110,7 +110,7 @@ enum deltacum_told deltacum_exp(
  * Lets go of streams that are silent, some thousand at most: call it once a second, from one loop.
  * A part that takes a new stream lets go of some of its own, too.
  */
-void deltacum_sweep(struct deltacum *dc, uint64_t now_ns, uint64_t stale_ns);
+void deltacum_sweep(struct deltacum *dc, uint64_t now_ns);
 uint64_t deltacum_streams(const struct deltacum *dc, uint32_t tenant);
 uint64_t deltacum_bytes(const struct deltacum *dc);
 

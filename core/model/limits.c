@@ -23,9 +23,11 @@ const struct limits_row limits_rows[LIMITS_COUNT] = {
 #define INFLIGHT_SHARE   15
 #define ANSWERS_SHARE    10
 #define CACHE_SHARE      5
+#define DELTA_SHARE      2
 #define QUERY_MEMORY_MIN (UINT64_C(64) << 20)
 #define QUERY_MEMORY_MAX (UINT64_C(512) << 20) /* a flag allows more */
 #define CACHE_MIN        (UINT64_C(8) << 20)
+#define DELTA_MIN        (UINT64_C(8) << 20)
 #define CONCURRENCY_MIN  4u
 
 static uint64_t at_least(uint64_t v, uint64_t least)
@@ -54,6 +56,8 @@ void limits_fill(struct limits *l, unsigned loops)
 		l->query_memory = l->query_memory_total;
 	if (!l->query_cache_bytes)
 		l->query_cache_bytes = at_least(budget / 100 * CACHE_SHARE, CACHE_MIN);
+	if (!l->delta_bytes)
+		l->delta_bytes = at_least(budget / 100 * DELTA_SHARE, DELTA_MIN);
 	if (!l->query_concurrency)
 		l->query_concurrency = at_least(2 * (uint64_t)loops, CONCURRENCY_MIN);
 	if (!l->http_inflight_bytes)

@@ -13,6 +13,7 @@
 #include "net/api/shelf.h"
 #include "net/api/tenantstat.h"
 #include "net/recv/inlet.h"
+#include "net/recv/recv_deltas.h"
 #include "proto/rw2.h"
 #include "proto/unzstd.h"
 
@@ -40,6 +41,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->cache = ql_cache_create(a->opts.limits->query_cache_bytes);
 	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
 	a->tenantstat = tenantstat_create();
+	a->deltas = recv_deltas_create(a->opts.limits->delta_bytes);
 	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
 	for (unsigned i = 0; i < loops; i++) {
 		a->loops[i] = (struct api_loop){ .phase = API_STARTING,
@@ -62,8 +64,13 @@ struct phase_change {
 static void change_phase(void *arg)
 {
 	const struct phase_change *c = arg;
-	struct api_loop *l = &c->api->loops[loop_index(loop_here())];
+	unsigned index = loop_index(loop_here());
+	struct api_loop *l = &c->api->loops[index];
 	l->phase = c->phase;
+	if (!index && c->phase == API_READY)
+		recv_deltas_begin(c->api->deltas, loop_here());
+	if (!index && c->phase == API_STOPPING)
+		recv_deltas_end(c->api->deltas);
 	api_health_phase(l);
 	if (c->phase == API_STOPPING)
 		refusals_end(&l->refusals);
@@ -118,6 +125,7 @@ void api_free(struct api *a)
 	shelf_free(a->writes);
 	api_pages_free(a->pages);
 	tenantstat_free(a->tenantstat);
+	recv_deltas_free(a->deltas);
 	tickets_free(a->tickets);
 	rates_free(a->rates);
 	hapairs_free(a->hapairs);

@@ -108,6 +108,15 @@ struct tickets;    /* core/account/ticket.h */
 struct api_pages;  /* net/api/api_pages.h */
 struct tenantstat; /* net/api/tenantstat.h */
 struct unzstd;     /* proto/unzstd.h */
+struct joints;      /* core/account/joint.h */
+struct ql_cache;    /* core/promql/cache/ql_cache.h */
+struct rates;       /* core/account/rate.h */
+struct rw2_memory;  /* proto/rw2.h */
+struct shelf;       /* net/api/shelf.h */
+struct tickets;     /* core/account/ticket.h */
+struct api_pages;   /* net/api/api_pages.h */
+struct recv_deltas; /* net/recv/recv_deltas.h */
+struct tenantstat;  /* net/api/tenantstat.h */
 /* What the last write decoded into, and does not need any more though it goes on. */
 struct api_warm {
 	uint8_t *decoded;
@@ -146,7 +155,8 @@ struct api {
 	struct ql_cache *cache; /* of range queries */
 	struct tenantstat *tenantstat;
 	struct shelf *writes; /* of what a write decodes into */
-	int64_t start_ms;     /* wall clock of api_create */
+	struct recv_deltas *deltas;
+	int64_t start_ms; /* wall clock of api_create */
 	struct log_pace paces[REFUSALS];
 	struct api_loop *loops; /* by loop_index */
 };

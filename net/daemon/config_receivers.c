@@ -96,6 +96,10 @@ static const struct yaml_row otlp_rows[] = {
 	SWITCH("promote_scope_metadata", otlp.promote_scope, "labels otel_scope_name, otel_scope_version, otel_scope_schema_url and otel_scope_<attribute> [false]"),
 	UNSWITCH("label_name_underscore_sanitization", otlp.keep_underscore, "a label's name that begins with one underscore gets key before it [true]"),
 	UNSWITCH("label_name_preserve_multiple_underscores", otlp.join_underscores, "underscores that follow one another in a label's name stay; else they become one [true]"),
+	UNSWITCH("delta_to_cumulative", otlp.delta_rejected, "points of delta temporality are added up, series by series, and stored as cumulative ones; else they are rejected [true]"),
+	UNSWITCH("delta_zero_start", otlp.delta_bare, "such a series begins with a 0 where its first point does, so that increase() counts that one [true]"),
+	{ .key = "delta_max_stale", .kind = YAML_DURATION, .off = CONF(otlp.delta_stale_ms), .least = 1000, .most = UINT64_C(86400000) * 366, .help = "a series without a new point for so long begins anew [5m]", .shape = "DURATION" },
+	{ .key = "delta_max_streams", .kind = YAML_COUNT, .off = CONF(otlp.delta_streams), .least = 1, .most = UINT64_MAX >> 1, .help = "such series of one tenant at once; --limits.delta-memory holds for all [1000000]", .shape = "N" },
 };
 static const struct yaml_row influx_rows[] = {
 	ENABLED(RECEIVER_INFLUX),

@@ -78,7 +78,7 @@ bool flag_is_start(const struct flag *row)
 	/* Limits that storage and the account of queries take once. */
 	static const char *const names[] = { "limits.future", "query.max-memory",
 		"query.max-memory-total", "query.max-concurrency", "query.max-queued",
-		"query.cache-size" };
+		"query.cache-size", "limits.delta-memory" };
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		if (!strcmp(row->name, names[i]))
 			return true;

@@ -7,6 +7,7 @@
 #include "core/base/rune.h"
 #include "core/base/wire.h"
 #include "net/api/api.h"
+#include "net/recv/recv_deltas.h"
 #include "proto/grpcf.h"
 #include "proto/otlpbody.h"
 
@@ -40,6 +41,7 @@ const struct otlp_opts *recv_otlp_opts(struct req *r)
 		.keep_underscore = c->keep_underscore,
 		.join_underscores = c->join_underscores,
 		.type_and_unit = api->features.type_and_unit_labels,
+		.delta = recv_deltas_hook(api_of(r)->deltas, r, c),
 	};
 	return o;
 }

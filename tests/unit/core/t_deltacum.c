@@ -112,9 +112,9 @@ static void silence(void)
 	tap_ok(add("b", 300, 320, 1) == 1 && last.begins && last.start_ns == 300 * S,
 	    "then it begins anew");
 	ask.now_ns += 300 * S;
-	deltacum_sweep(dc, ask.now_ns, ask.stale_ns);
+	deltacum_sweep(dc, ask.now_ns);
 	tap_ok(deltacum_streams(dc, 1) == 1, "silent ones go");
-	deltacum_sweep(dc, ask.now_ns + S, ask.stale_ns);
+	deltacum_sweep(dc, ask.now_ns + S);
 	tap_ok(deltacum_streams(dc, 1) == 0 && deltacum_bytes(dc) == 0, "with all their memory");
 	end();
 }
