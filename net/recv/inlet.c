@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
+#include "core/base/mem.h"
 #include "core/base/metric.h"
 #include "core/rt/snap.h"
 #include "net/api/api.h"
@@ -442,6 +443,7 @@ static void end(struct inlet_walk *w)
 	count_all(w);
 	snap_seat_leave(w->seat);
 	i->_walk = NULL;
+	mem_free(w);
 	i->done(i);
 }
 
@@ -480,7 +482,7 @@ static void begin(
     struct api *a, struct inlet *i, const struct inlet_conf *c, const struct inlet_way *way)
 {
 	const struct batch *b = i->req.batch;
-	struct inlet_walk *w = arena_zalloc(i->arena, sizeof(*w));
+	struct inlet_walk *w = mem_zalloc(sizeof(*w)); /* applied may give the arena back */
 	w->inlet = i;
 	w->api = a;
 	w->conf = c;

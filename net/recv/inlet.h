@@ -20,7 +20,8 @@
  * takes too many steps on their labels.
  * req.batch, req.applied and what they point at stay the caller's until done, as of sink_append;
  * rows, exemplars and metadata are moved within the batch, its counts at done are those of before.
- * What rules make of labels lies in `arena`, which is the caller's, too.
+ * What rules make of labels lies in `arena`, which is the caller's, too; nobody takes from it once
+ * the sink has the batch, so that req.applied may give it back.
  * Thread: a loop, and done on the same, never below inlet_append unless the sink does so.
  * Cost: nothing configured: three reads. Else a hash and a comparison for each series.
  */

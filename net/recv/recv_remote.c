@@ -29,7 +29,7 @@
  *          A loop without time lends it, with APPEND, to one that has some (core/rt/lend.h)
  *   CHECK  counts and limits were looked at while scanning, labels are checked by the owner of a
  *          new series
- *   APPEND  the sink answers when all is durable
+ *   APPEND  the inlet (net/recv/inlet.h) answers when all is durable
  *   REPLY  writeend.h
  */
 struct write {
@@ -42,7 +42,6 @@ struct write {
 	struct arena arena;
 	struct batch batch;
 	struct inlet inlet;
-	uint64_t rows;             /* of the batch, before the inlet */
 	bool zstd;                 /* so the body is packed */
 	struct rw2_memory *memory; /* that it was decoded with, of this loop; NULL: none */
 	struct work_task task;
@@ -392,7 +391,6 @@ static void append(struct write *w)
 		return;
 	}
 	w->batch.tenant = w->req->tenant;
-	w->rows = b->rows_count;
 	w->inlet = (struct inlet){ .req = { .batch = &w->batch, .applied = append_applied },
 		.receiver = RECEIVER_REMOTE_WRITE,
 		.arena = &w->arena,
@@ -418,9 +416,7 @@ static void reply(struct write *w)
 		.word = w->word,
 		.text = w->eb.text,
 		.batch = &w->batch,
-		.rows = w->rows,
-		.sink = &w->inlet.req,
-		.dropped = w->inlet.ha_duplicate ? w->rows : w->inlet.dropped };
+		.inlet = &w->inlet };
 	writeend(w->req, &e);
 	write_end(w);
 }
@@ -464,7 +460,6 @@ static void write_end(struct write *w)
 	arena_reset(&w->arena, ARENA_KEEP);
 	batch_clear(&w->batch);
 	w->inlet = (struct inlet){ 0 };
-	w->rows = 0;
 	w->req = NULL;
 	w->err = ERR_OK;
 	w->word = NULL;

@@ -12,7 +12,10 @@
 
 #define LEFT_SHOWN 300u /* bytes of why the decoder left something out */
 
-/* What a request had and what of it is stored, parts that the decoder left out counted. */
+/*
+ * What a request had and what of it is stored, parts that the decoder left out counted; without
+ * what rules and pairs left out.
+ */
 struct sums {
 	uint64_t rows, stored; /* histograms are among them */
 	uint64_t exemplars, exemplars_stored;
@@ -22,11 +25,12 @@ struct sums {
 static struct sums sums_of(const struct writeend *e)
 {
 	const struct batch *b = e->batch;
-	struct sums s = { .rows = e->rows + b->left_rows,
-		.stored = e->sink->stored + e->dropped,
-		.exemplars = b->exemplars_count + b->left_exemplars,
-		.exemplars_stored = e->sink->exemplars };
-	s.partial = e->sink->refused || b->left_why;
+	const struct inlet *i = e->inlet;
+	struct sums s = { .rows = b->rows_count + b->left_rows - i->dropped,
+		.stored = i->req.stored,
+		.exemplars = b->exemplars_count + b->left_exemplars - i->dropped_exemplars,
+		.exemplars_stored = i->req.exemplars };
+	s.partial = i->req.refused || b->left_why;
 	if (e->type == WRITETYPE_2)
 		s.partial |= s.stored < s.rows || s.exemplars_stored < s.exemplars;
 	return s;
@@ -66,33 +70,35 @@ static void count_partial(struct req *r, const struct writeend *e, const struct 
 	metric_add(M_WRITE_PARTIAL, 1);
 	metric_add(M_REFUSED_BAD_SERIES, b->left_rows);
 	metric_add(M_EXEMPLARS_BAD_SERIES, b->left_exemplars);
-	if (e->sink->refused)
-		tell(r, REFUSAL_SAMPLES + e->sink->first_reason, e->sink->first_text);
+	if (e->inlet->req.refused)
+		tell(r, REFUSAL_SAMPLES + e->inlet->req.first_reason, e->inlet->req.first_text);
 	if (b->left_why)
 		tell(r, REFUSAL_SERIES, b->left_why);
 	if (e->type == WRITETYPE_2 && s->exemplars_stored < s->exemplars)
-		tell(r, REFUSAL_EXEMPLARS, e->sink->refused ? NULL : e->sink->first_text);
+		tell(r, REFUSAL_EXEMPLARS, e->inlet->req.refused ? NULL : e->inlet->req.first_text);
 }
 
 /* --- the answer --- */
 
 /* What of s is stored; NULL: nothing. */
-static void written(struct req *r, enum writetype type, const struct sink_req *s, uint64_t dropped)
+static void written(struct req *r, enum writetype type, const struct inlet *i)
 {
-	static const struct sink_req none;
+	static const struct inlet none;
 	if (type != WRITETYPE_2)
 		return;
-	s = s ? s : &none;
+	i = i ? i : &none;
+	const uint64_t hists = i->req.hists + i->dropped_hists;
 	req_answer_field(r, "x-prometheus-remote-write-samples-written", "%" PRIu64,
-	    s->stored - s->hists + dropped);
-	req_answer_field(r, "x-prometheus-remote-write-histograms-written", "%" PRIu64, s->hists);
-	req_answer_field(r, "x-prometheus-remote-write-exemplars-written", "%" PRIu64, s->exemplars);
+	    i->req.stored + i->dropped - hists);
+	req_answer_field(r, "x-prometheus-remote-write-histograms-written", "%" PRIu64, hists);
+	req_answer_field(r, "x-prometheus-remote-write-exemplars-written", "%" PRIu64,
+	    i->req.exemplars + i->dropped_exemplars);
 }
 
 /* The first that was refused: of the sink's, of the decoder's, or of both. */
 static void first_refused(const struct writeend *e, struct buf *out)
 {
-	const struct sink_req *s = e->sink;
+	const struct sink_req *s = &e->inlet->req;
 	const char *left = e->batch->left_why;
 	if (s->refused)
 		buf_printf(out, "first: %s: %s", sink_reason_word[s->first_reason], s->first_text);
@@ -134,7 +140,7 @@ void writeend_later(
 
 void writeend(struct req *r, const struct writeend *e)
 {
-	enum err later = e->err ? e->err : e->sink->err;
+	enum err later = e->err ? e->err : e->inlet->req.err;
 	if (e->err && e->word) {
 		count_refused(r, e);
 		door_wrote(r, DOOR_BROKEN, 0);
@@ -144,17 +150,18 @@ void writeend(struct req *r, const struct writeend *e)
 	}
 	if (later) {
 		door_wrote(r, DOOR_AGAIN, 0);
-		writeend_later(
-		    r, e->type, later, e->sink->retry_after_s, e->err ? NULL : e->sink->first_text);
+		writeend_later(r, e->type, later, e->inlet->req.retry_after_s,
+		    e->err ? NULL : e->inlet->req.first_text);
 		return;
 	}
 	struct sums s = sums_of(e);
-	written(r, e->type, e->sink, e->dropped);
-	recvcount_read(RECEIVER_REMOTE_WRITE, s.rows, e->batch->left_rows);
-	tenantstat_wrote(api_of(r)->tenantstat, r->tenant, s.stored - e->dropped, s.rows - s.stored);
+	written(r, e->type, e->inlet);
+	recvcount_read(
+	    RECEIVER_REMOTE_WRITE, e->batch->rows_count + e->batch->left_rows, e->batch->left_rows);
+	tenantstat_wrote(api_of(r)->tenantstat, r->tenant, s.stored, s.rows - s.stored);
 	door_wrote(r, DOOR_STORED, s.rows);
 	if (LIKELY(!s.partial)) {
-		req_reply(r, 204, NULL, NULL, 0, REQ_BORROW);
+		req_reply(r, e->inlet->ha_duplicate ? 202 : 204, NULL, NULL, 0, REQ_BORROW);
 		return;
 	}
 	count_partial(r, e, &s);

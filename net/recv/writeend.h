@@ -6,6 +6,9 @@
  *   nothing may be acknowledged            503 (or what the table of apierr says), Retry-After
  *   parts were refused, the rest is stored 400 partial, with counts and the first that was refused
  *   all is stored                          204
+ *   all is of an HA replica that is not elected   202
+ * What rules of relabelling and pairs leave out is missing nowhere: it was taken, counts of 2.0
+ * have it, and its sender goes on.
  * Remote Write 1.0 knows no exemplars that are refused: they are dropped, and the rest decides.
  * Remote Write 2.0 is told the counts of what is stored in each of these answers, zeros where
  * nothing is acknowledged, and never gets 2xx when anything is missing (Prometheus Remote-Write 2.0
@@ -17,8 +20,8 @@
 #ifndef NET_RECV_WRITEEND_H
 #define NET_RECV_WRITEEND_H
 
-#include "core/seam/sink.h"
 #include "net/http/req.h"
+#include "net/recv/inlet.h"
 #include "net/recv/writetype.h"
 
 struct writeend {
@@ -27,9 +30,7 @@ struct writeend {
 	const char *word; /* what is wrong with the request; NULL: it may come again */
 	const char *text; /* a sentence, with word */
 	const struct batch *batch;
-	uint64_t rows;               /* of it, before rules of relabelling dropped some */
-	const struct sink_req *sink; /* zero when nothing was given to it */
-	uint64_t dropped;            /* by rules: told as written, for they are not to come again */
+	const struct inlet *inlet; /* zero when nothing was given to it */
 };
 /* Answers r, once. */
 void writeend(struct req *r, const struct writeend *e);
