@@ -97,17 +97,8 @@ struct api_opts {
 	const char *external_url, *links, *prefix;
 };
 
-struct hapairs;    /* core/account/hapair.h */
-struct inletcache; /* net/recv/inletcache.h */
-struct joints;     /* core/account/joint.h */
-struct ql_cache;   /* core/promql/cache/ql_cache.h */
-struct rates;      /* core/account/rate.h */
-struct rw2_memory; /* proto/rw2.h */
-struct shelf;      /* net/api/shelf.h */
-struct tickets;    /* core/account/ticket.h */
-struct api_pages;  /* net/api/api_pages.h */
-struct tenantstat; /* net/api/tenantstat.h */
-struct unzstd;     /* proto/unzstd.h */
+struct hapairs;     /* core/account/hapair.h */
+struct inletcache;  /* net/recv/inletcache.h */
 struct joints;      /* core/account/joint.h */
 struct ql_cache;    /* core/promql/cache/ql_cache.h */
 struct rates;       /* core/account/rate.h */
@@ -117,6 +108,7 @@ struct tickets;     /* core/account/ticket.h */
 struct api_pages;   /* net/api/api_pages.h */
 struct recv_deltas; /* net/recv/recv_deltas.h */
 struct tenantstat;  /* net/api/tenantstat.h */
+struct unzstd;      /* proto/unzstd.h */
 /* What the last write decoded into, and does not need any more though it goes on. */
 struct api_warm {
 	uint8_t *decoded;

@@ -134,7 +134,7 @@ void writeend_later(
 	apierr_write_text(r, err, text, sizeof(text));
 	metric_add(M_WRITE_REFUSED_LATER, 1);
 	tell(r, REFUSAL_LATER, text);
-	written(r, type, NULL, 0);
+	written(r, type, NULL);
 	apierr_write_why(r, err, retry_after_s, why);
 }
 
@@ -144,7 +144,7 @@ void writeend(struct req *r, const struct writeend *e)
 	if (e->err && e->word) {
 		count_refused(r, e);
 		door_wrote(r, DOOR_BROKEN, 0);
-		written(r, e->type, NULL, 0);
+		written(r, e->type, NULL);
 		req_refuse(r, 400, e->word, "%s", e->text);
 		return;
 	}
