@@ -466,7 +466,8 @@ static void appended(struct inlet *i)
 		first_refused(x, s);
 	e->stored += s->stored;
 	e->refused += s->refused;
-	e->dropped += i->ha_duplicate ? x->batch.rows_count : i->dropped;
+	e->dropped += i->dropped;
+	e->ha_duplicate = i->ha_duplicate;
 	e->hists += s->hists;
 	e->exemplars += s->exemplars;
 	e->exemplars_refused += s->exemplars_refused;

@@ -41,10 +41,11 @@ struct recv_end {
 	uint32_t retry_after_s;                  /* with err and no word */
 	const struct decode *decode;             /* NULL: refused by the head alone */
 	const char *record;                      /* of the decoder: "line" */
-	uint64_t rows, stored, refused, dropped; /* dropped: by rules of relabelling */
+	uint64_t rows, stored, refused, dropped; /* dropped: by rules and pairs (net/recv/inlet.h) */
 	uint64_t hists, exemplars, exemplars_refused;
 	enum sink_reason first_reason;
 	const char *first_text; /* of the first refused row: series and why */
+	bool ha_duplicate;      /* of the last batch, as of an inlet */
 };
 
 struct recv_kind {
@@ -85,7 +86,10 @@ bool recv_whole(const struct recv_end *e);
 int recv_status(struct req *r, const struct recv_end *e);
 /* A sentence for e->err: e->text, or the usual one of the code. */
 void recv_why(const struct req *r, const struct recv_end *e, char *out, size_t size);
-/* The plain answer: 204; 400 "partial: <recv_sentence>"; or "<word>: <sentence>" and its status. */
+/*
+ * The plain answer: 204 (202 of a replica that is not elected); 400 "partial: <recv_sentence>"; or
+ * "<word>: <sentence>" and its status.
+ */
 void recv_reply_plain(struct req *r, const struct recv_end *e);
 
 #endif

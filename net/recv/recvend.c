@@ -52,7 +52,7 @@ void recv_reply_plain(struct req *r, const struct recv_end *e)
 {
 	struct buf b;
 	if (recv_whole(e)) {
-		req_reply(r, 204, NULL, NULL, 0, REQ_BORROW);
+		req_reply(r, e->ha_duplicate ? 202 : 204, NULL, NULL, 0, REQ_BORROW);
 		return;
 	}
 	if (e->err && !e->word) {

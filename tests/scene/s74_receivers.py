@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""Receivers over HTTP: each path with each packing, bodies in chunks and drop by drop, packings that are none, bombs, a receiver that is
+off, a kill in the middle; what is acknowledged is there, and what came is counted by receiver."""
+import gzip, shutil, sys, threading, zlib
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+from lib import *
+
+top = tmpdir("receivers")
+now = int(time.time()) * 1000
+
+
+# --- bodies: n samples of one metric, one each second up to now, their values 0, 1, ...
+
+def json_lines(name, n):
+    out = []
+    for i in range(n):
+        out.append(json.dumps({"metric": {"__name__": name, "a": "b"}, "values": [i], "timestamps": [now - 1000 * (n - i)]}))
+    return ("\n".join(out) + "\n").encode()
+
+
+def influx(name, n):
+    return "".join(f"{name},a=b value={i} {now - 1000 * (n - i)}\n" for i in range(n)).encode()
+
+
+def otlp(name, n):
+    points = [{"timeUnixNano": str((now - 1000 * (n - i)) * 10**6), "asDouble": i, "attributes": [{"key": "a", "value": {"stringValue": "b"}}]} for i in range(n)]
+    metric = {"name": name, "gauge": {"dataPoints": points}}
+    return json.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}).encode()
+
+
+def remote(name, n):
+    return series({"__name__": name, "a": "b"}, [(now - 1000 * (n - i), float(i)) for i in range(n)])
+
+
+# --- packings
+
+def zstd(raw, frames=2):
+    """Frames of raw blocks (RFC 8878, 3.1.1), each telling its length."""
+    out = b""
+    size = max(1, -(-len(raw) // frames))
+    for i in range(0, max(len(raw), 1), size):
+        piece = raw[i:i + size]
+        out += b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", len(piece))
+        blocks = [piece[k:k + 100000] for k in range(0, max(len(piece), 1), 100000)]
+        for k, b in enumerate(blocks):
+            out += struct.pack("<I", len(b) << 3 | (k == len(blocks) - 1))[:3] + b
+    return out
+
+
+def zstd_bomb(total):
+    """RLE blocks of 128 KiB, four bytes each."""
+    n = -(-total // (128 << 10))
+    out = b"\x28\xb5\x2f\xfd\x00\x58"  # a window of 2 MiB
+    for k in range(n):
+        out += struct.pack("<I", (128 << 10) << 3 | 1 << 1 | (k == n - 1))[:3] + b"\n"
+    return out
+
+
+PACKS = {
+    "": lambda b: b,
+    "identity": lambda b: b,
+    "gzip": gzip.compress,
+    "x-gzip": lambda b: gzip.compress(b[:10]) + gzip.compress(b[10:]),
+    "deflate": zlib.compress,
+    "zstd": zstd,
+    "snappy": snappy,
+    "identity, GZIP": gzip.compress,
+}
+JSON = {"Content-Type": "application/json"}
+# receiver, path, headers, body, status of success, packings that it has not
+DOORS = [
+    ("import", "/api/v1/import", {}, json_lines, 204, ()),
+    ("influx", "/write?db=x&precision=ms", {}, influx, 204, ()),
+    ("otlp", "/v1/metrics", JSON, otlp, 200, ("snappy",)),
+]
+
+
+def send(port, door, body, encoding=None, timeout=120):
+    headers = dict(door[2])
+    if encoding is not None:
+        headers["Content-Encoding"] = encoding
+    return request(port, "POST", door[1], body, headers, timeout)
+
+
+def stored(port, name):
+    """Values of the metric, by /api/v1/export; a receiver may have added to its name."""
+    q = urllib.parse.urlencode({"match[]": '{__name__=~"%s(_value)?"}' % name})
+    out = []
+    for line in request(port, "GET", f"/api/v1/export?{q}")[1].splitlines():
+        m = json.loads(line)
+        out += sorted(zip(m["timestamps"], m["values"]))
+    return [v for _, v in out]
+
+
+def metric(port, receiver, what):
+    text = request(port, "GET", "/metrics")[1].decode()
+    return int(float(re.search(rf'^kymo_receiver_{what}_total{{receiver="{receiver}"}} (\S+)$', text, re.M).group(1)))
+
+
+conf = os.path.join(top, "kymo.yml")
+with open(conf, "w") as f:
+    f.write("receivers:\n  remote_write: {zstd: true}\n")
+k = Kymod(os.path.join(top, "a"), "--config", conf)
+SMALL, LARGE = 10, 40000
+for door in DOORS:
+    receiver, good = door[0], door[4]
+    requests, samples, size = 0, 0, 0
+    for i, (encoding, pack) in enumerate(PACKS.items()):
+        for n in (SMALL, LARGE):
+            if n == LARGE and encoding not in ("", "gzip", "zstd", "snappy"):
+                continue
+            name = f"{receiver}_{i}_{n}"
+            body = pack(door[3](name, n))
+            status, text, _ = send(k.port, door, body, encoding)
+            if encoding in door[5]:
+                ok(status == 415, f"{receiver} has no {encoding}: {status} {text[:200]}")
+                continue
+            requests, samples, size = requests + 1, samples + n, size + len(body)
+            ok(status == good and stored(k.port, name) == list(range(n)), f"{receiver}, {n} samples as '{encoding}' in {len(body)} bytes: {status} {text[:200]}")
+    got = [metric(k.port, receiver, w) for w in ("requests", "samples", "bytes", "bad_records")]
+    ok(got == [requests, samples, size, 0], f"{receiver}: what came is counted: {got}, {requests} requests with {samples} samples in {size} bytes")
+    # What is not packed as it says, or in a way that nobody knows, is refused in words and costs nothing else.
+    body = door[3]("never", SMALL)
+    for encoding, raw, want in [("gzip", body, b"is no gzip"), ("zstd", body, b"is no zstd"), ("gzip", gzip.compress(body)[:-5], b"ends inside its gzip"),
+                                ("zstd", zstd(body)[:-5], b"ends inside its zstd"), ("gzip", gzip.compress(body) + b"more", b"is no gzip")]:
+        status, text, _ = send(k.port, door, raw, encoding)
+        ok(status == 400 and want in text, f"{receiver}, not as '{encoding}' says: {status} {text[:200]}")
+    for encoding in ("br", "gzip, zstd", "\xe9" * 300):
+        status, text, _ = send(k.port, door, body, encoding)
+        ok(status == 415 and b"Content-Encoding is" in text and len(text) < 700, f"{receiver}, Content-Encoding {encoding[:20]!r}: {status} {text[:200]}")
+    # Bombs: bounded by their ratio, or by what all of it may be.
+    for encoding, raw in [("zstd", zstd_bomb(600 << 20)), ("gzip", gzip.compress(b" " * (64 << 20), 1)), ("gzip", gzip.compress(b"x" * (64 << 20), 1))]:
+        status, text, _ = send(k.port, door, raw, encoding)
+        ok(status in (400, 413) or raw[:1] == b"\x1f" and status == good, f"{receiver}, {len(raw)} bytes that unpack to very much: {status} {text[:200]}")
+
+# Remote Write in zstd, as vmagent sends it; its older versions ask first; a queue may mix the two.
+VM = {"Content-Type": "application/x-protobuf", "X-VictoriaMetrics-Remote-Write-Version": "1"}
+for i, (name, n, frames, encoding) in enumerate([("rw_zstd", 100, 1, "zstd"), ("rw_frames", 50000, 3, "zstd"), ("rw_mixed", 100, 1, "snappy")]):
+    status, text, _ = request(k.port, "POST", "/api/v1/write", zstd(remote(name, n), frames), {**VM, "Content-Encoding": encoding})
+    ok(status == 204 and stored(k.port, name) == list(range(n)), f"{name}: {n} samples in {frames} frames of zstd, called {encoding}: {status} {text[:200]}")
+status, text, _ = request(k.port, "POST", "/api/v1/write", snappy(remote("rw_snappy", 10)), {**VM, "Content-Encoding": "zstd"})
+ok(status == 204 and stored(k.port, "rw_snappy") == list(range(10)), f"and snappy, called zstd: {status} {text[:200]}")
+status, text, _ = request(k.port, "POST", "/api/v1/write?get_vm_proto_version=1", b"", VM)
+ok((status, text) == (200, b"1"), f"the question of older ones: {status} {text[:100]}")
+for encoding in ("gzip", "deflate"):
+    status, text, _ = request(k.port, "POST", "/api/v1/write", gzip.compress(b"x"), {**VM, "Content-Encoding": encoding})
+    ok(status == 415, f"{encoding} is not spoken: {status}")
+V2 = {"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
+status, text, _ = request(k.port, "POST", "/api/v1/write", zstd(b""), {**V2, "Content-Encoding": "zstd"})
+ok(status == 415, f"Remote Write 2.0 is snappy alone: {status} {text[:200]}")
+status, text, _ = request(k.port, "POST", "/api/v1/write", zstd_bomb(600 << 20), {**VM, "Content-Encoding": "zstd"})
+ok(status == 400 and b"does not say how many" in text, f"a bomb that does not say so: {status} {text[:200]}")
+said = b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", 30 << 20) + struct.pack("<I", (128 << 10) << 3 | 3)[:3] + b"x"
+status, text, _ = request(k.port, "POST", "/api/v1/write", said, {**VM, "Content-Encoding": "zstd"})
+ok(status == 400 and b"1100 times" in text, f"one that does: {status} {text[:200]}")
+
+
+# --- bodies in pieces
+
+def by_hand(port, door, pieces, encoding, pause):
+    """In chunks of HTTP, one for each piece."""
+    s = socket.create_connection(("127.0.0.1", port), timeout=120)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    head = f"POST {door[1]} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nContent-Encoding: {encoding}\r\n"
+    head += "".join(f"{n}: {v}\r\n" for n, v in door[2].items())
+    s.sendall(head.encode() + b"\r\n")
+    for p in pieces:
+        s.sendall(b"%x\r\n" % len(p) + p + b"\r\n")
+        time.sleep(pause)
+    s.sendall(b"0\r\n\r\n")
+    got = b""
+    while piece := s.recv(65536):
+        got += piece
+    s.close()
+    return int(got.split()[1]), got
+
+
+for door in DOORS:
+    for encoding, pack, size, pause, n in [("identity", bytes, 7, 0, 10), ("gzip", gzip.compress, 1000, 0, 20000), ("zstd", zstd, 50000, 0.05, 10000)]:
+        name = f"{door[0]}_chunks_{encoding}"
+        body = pack(door[3](name, n))
+        status, text = by_hand(k.port, door, [body[i:i + size] for i in range(0, len(body), size)], encoding, pause)
+        ok(status == door[4] and stored(k.port, name) == list(range(n)), f"{door[0]}, {encoding} in chunks of {size}: {status} {text[-200:]}")
+
+# --- killed in the middle: nothing was acknowledged, and the same again is right
+for door in DOORS:
+    name, n = f"{door[0]}_killed", 60000
+    body = door[3](name, n)
+    answer = []
+
+    def sender():
+        try:
+            answer.append(send(k.port, door, body)[0])
+        except OSError:
+            answer.append(None)
+
+    before = metric(k.port, door[0], "requests")
+    t = threading.Thread(target=sender)
+    t.start()
+    end = time.time() + 60
+    while time.time() < end and not answer and metric(k.port, door[0], "requests") == before:
+        time.sleep(0.001)
+    k.end(signal.SIGKILL)
+    t.join()
+    k = Kymod(os.path.join(top, "a"), "--config", conf, port=k.port)
+    there = stored(k.port, name)
+    ok(answer[0] != door[4] or there == list(range(n)), f"{door[0]}, killed: answered {answer[0]}, {len(there)} of {n} samples are there")
+    status, text, _ = send(k.port, door, body)
+    ok(status == door[4] and stored(k.port, name) == list(range(n)), f"{door[0]}, once more: {status} {text[:200]}")
+ok(k.end() == 0, "an orderly end")
+
+# --- off: as if it was not there, and without zstd vmagent is told to go on in snappy
+with open(conf, "w") as f:
+    f.write("receivers:\n" + "".join(f"  {d}: {{enabled: false}}\n" for d in sorted({d[0] for d in DOORS})))
+k = Kymod(os.path.join(top, "a"), "--config", conf)
+for door in DOORS:
+    status, text, _ = send(k.port, door, door[3]("never", 1))
+    ok(status == 404 and f"receivers.{door[0]}.enabled is false".encode() in text, f"{door[0]} is off: {status} {text[:200]}")
+status, text, _ = request(k.port, "POST", "/api/v1/write", zstd(remote("never", 1)), {**VM, "Content-Encoding": "zstd"})
+ok(status == 415, f"zstd is a choice: {status} {text[:200]}")
+status, text, _ = request(k.port, "POST", "/api/v1/write?get_vm_proto_version=1", b"", VM)
+ok(status != 200, f"and told to who asks: {status} {text[:200]}")
+ok(write(k.port, remote("rw_on", 1))[0] == 204, "Remote Write is on all the same")
+with open(conf, "w") as f:
+    f.write("receivers:\n  remote_write: {enabled: false}\n")
+os.kill(k.p.pid, signal.SIGHUP)
+end = time.time() + 60
+while time.time() < end and write(k.port, remote("rw_off", 1))[0] == 204:
+    time.sleep(0.05)
+status, text, _ = write(k.port, remote("rw_off", 1))
+ok(status == 404, f"until a reload says that it is off: {status} {text[:200]}")
+ok(send(k.port, DOORS[0], DOORS[0][3]("again", 1))[0] == 204, "and the others are on again")
+ok(stored(k.port, "never") == [], "nothing of what was refused is stored")
+ok(k.end() == 0, "an orderly end")
+shutil.rmtree(top, ignore_errors=True)
+done()
