@@ -41,7 +41,7 @@ struct recv_end {
 	uint32_t retry_after_s;                  /* with err and no word */
 	const struct decode *decode;             /* NULL: refused by the head alone */
 	const char *record;                      /* of the decoder: "line" */
-	uint64_t rows, stored, refused, dropped; /* dropped: by rules and pairs (net/recv/inlet.h) */
+	uint64_t rows, stored, refused, dropped; /* dropped: by rules, pairs */
 	uint64_t hists, exemplars, exemplars_refused;
 	enum sink_reason first_reason;
 	const char *first_text; /* of the first refused row: series and why */
