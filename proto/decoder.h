@@ -69,13 +69,16 @@ struct decoder {
 	void (*end)(struct decode *d);
 };
 
-/* Is the batch to be stored before more is added? By rows, and what else takes memory. */
+/*
+ * Is the batch to be stored before more is added? By rows, and what else takes memory: an arena
+ * that has grown once takes blocks of 1 MiB, so that fewer bytes would say nothing.
+ */
 static inline bool decode_full(const struct decode *d)
 {
 	const struct batch *b = d->batch;
 	return b->rows_count >= DECODE_ROWS || b->metas_count >= DECODE_ROWS ||
 	    b->exemplars_count >= DECODE_ROWS || b->extras_bytes > DECODE_TURN ||
-	    arena_used(d->arena) > DECODE_TURN;
+	    arena_used(d->arena) > 4 * DECODE_TURN;
 }
 /* Counts a bad record and tells of it when it is the first. */
 void decode_bad(struct decode *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
