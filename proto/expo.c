@@ -28,13 +28,19 @@ void expo_init_import(struct expo *x, const char *line, size_t len, uint64_t num
 
 void expo_say(const struct expo *x, const char *bad, const char *at, struct errbuf *eb)
 {
-	size_t len = (size_t)(x->end - at), shown;
-	const char *feed = memchr(at, '\n', len < SHOWN ? len : SHOWN);
-	if (feed)
-		len = (size_t)(feed - at);
-	shown = rune_cut(at, len, SHOWN);
+	char text[SHOWN + 4];
+	uint32_t rune;
+	size_t len = (size_t)(x->end - at), n = 0;
+	while (n < len && n < SHOWN && at[n] != '\n') {
+		size_t size = rune_decode(at + n, len - n, &rune);
+		if (size)
+			memcpy(text + n, at + n, size);
+		else
+			text[n] = '?';
+		n += size ? size : 1;
+	}
 	(void)errbuf_set(eb, ERR_MALFORMED, "line %llu: %s: \"%.*s%s\"",
-	    (unsigned long long)x->line, bad, (int)shown, at, shown < len ? "..." : "");
+	    (unsigned long long)x->line, bad, (int)n, text, n < len && at[n] != '\n' ? "..." : "");
 }
 
 static enum expo_entry wrong(struct expo *x, const char *at, const char *why)
@@ -242,14 +248,16 @@ static bool text_take(struct expo *x, const char *p, const char *feed)
 	return true;
 }
 
+/* An import takes those of OpenMetrics, too. */
 static bool type_take(struct expo *x)
 {
-	static const enum expo_type types[] = { EXPO_COUNTER, EXPO_GAUGE, EXPO_HISTOGRAM,
-		EXPO_SUMMARY };
-	for (size_t i = 0; i < COUNT_OF(types); i++) {
-		const char *name = expo_type_name[types[i]];
-		if (bytes_equal(x->text, x->text_len, name, strlen(name))) {
-			x->type = types[i];
+	const unsigned old =
+	    1u << EXPO_COUNTER | 1u << EXPO_GAUGE | 1u << EXPO_HISTOGRAM | 1u << EXPO_SUMMARY;
+	for (unsigned i = 0; i < EXPO_TYPES; i++) {
+		const char *name = expo_type_name[i];
+		if ((old >> i & 1 || x->with_hash) &&
+		    bytes_equal(x->text, x->text_len, name, strlen(name))) {
+			x->type = (enum expo_type)i;
 			return true;
 		}
 	}
