@@ -1,6 +1,7 @@
 #include "proto/grpcf.h"
 
 #include "core/base/num.h"
+#include "core/base/wire.h"
 #include "proto/gz.h"
 
 #include <stdio.h>
@@ -237,6 +238,38 @@ enum grpc_status grpcf_of_err(enum err e)
 		return GRPC_INTERNAL;
 	}
 	return GRPC_UNKNOWN;
+}
+
+/*
+ *   Status {1 code  2 message  3 Any details*}   Any {1 type_url  2 value}
+ *   RetryInfo {1 Duration {1 seconds}}
+ */
+void grpcf_put_retry(
+    struct buf *out, enum grpc_status s, const char *text, size_t len, uint64_t retry_s)
+{
+	static const char type[] = "type.googleapis.com/google.rpc.RetryInfo";
+	struct buf duration, any, status;
+	buf_init(&duration);
+	buf_init(&any);
+	buf_init(&status);
+	buf_add_u8(&duration, 1 << 3);
+	wire_put_varint(&duration, retry_s);
+	buf_add_u8(&any, 1 << 3 | 2);
+	wire_put_lenbytes(&any, type, sizeof type - 1);
+	buf_add_u8(&any, 2 << 3 | 2);
+	wire_put_varint(&any, duration.len + 1 + wire_varint_len(duration.len));
+	buf_add_u8(&any, 1 << 3 | 2);
+	wire_put_lenbytes(&any, duration.data, duration.len);
+	buf_add_u8(&status, 1 << 3);
+	wire_put_varint(&status, (uint64_t)s);
+	buf_add_u8(&status, 2 << 3 | 2);
+	wire_put_lenbytes(&status, text, len);
+	buf_add_u8(&status, 3 << 3 | 2);
+	wire_put_lenbytes(&status, any.data, any.len);
+	wire_put_base64(out, status.data, status.len, false);
+	buf_release(&duration);
+	buf_release(&any);
+	buf_release(&status);
 }
 
 enum grpc_status grpcf_of_refusal(int status)

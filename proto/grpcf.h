@@ -92,6 +92,13 @@ void grpcf_unescape(struct buf *out, const char *text, size_t len);
 /* grpc-status: a number without signs or spaces; GRPC_UNKNOWN for what is none of the above. */
 enum grpc_status grpcf_status(const char *s, size_t len);
 
+/*
+ * grpc-status-details-bin: a google.rpc.Status with this code and text and a google.rpc.RetryInfo,
+ * as base64 ("Status codes and their use in gRPC" and error_details.proto of googleapis).
+ */
+void grpcf_put_retry(
+    struct buf *out, enum grpc_status s, const char *text, size_t len, uint64_t retry_s);
+
 /* Is this one of the tokens of grpc-accept-encoding? */
 bool grpcf_accepts(const char *list, size_t len, const char *token);
 

@@ -126,20 +126,6 @@ struct maker {
 	bool no_json; /* a number that JSON has no word for */
 };
 
-static void put_base64(struct buf *b, const uint8_t *p, size_t len)
-{
-	static const char digits[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (size_t i = 0; i < len; i += 3) {
-		size_t n = len - i < 3 ? len - i : 3;
-		uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
-		    (n > 2 ? (uint32_t)p[i + 2] : 0);
-		char out[4] = { digits[v >> 18], digits[v >> 12 & 63],
-			n > 1 ? digits[v >> 6 & 63] : '=', n > 2 ? digits[v & 63] : '=' };
-		buf_add(b, out, sizeof out);
-	}
-}
-
 static void put_double(struct maker *m, double v, bool json)
 {
 	char text[NUM_FMT_MAX];
@@ -279,7 +265,7 @@ static void put_bytes(struct maker *m, const struct pbscan_field *f, bool json)
 	}
 	if (json)
 		buf_add_u8(&m->buf, '"');
-	put_base64(&m->buf, f->data, f->len);
+	wire_put_base64(&m->buf, f->data, f->len, true);
 	if (json)
 		buf_add_u8(&m->buf, '"');
 }

@@ -120,3 +120,20 @@ void wire_put_lenbytes(struct buf *b, const void *data, size_t len)
 	wire_put_varint(b, len);
 	buf_add(b, data, len);
 }
+
+void wire_put_base64(struct buf *b, const void *data, size_t len, bool padded)
+{
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *p = data;
+	for (size_t i = 0; i < len; i += 3) {
+		size_t n = len - i < 3 ? len - i : 3;
+		uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
+		    (n > 2 ? (uint32_t)p[i + 2] : 0);
+		for (size_t k = 0; k < 4; k++)
+			if (k <= n)
+				buf_add_u8(b, (uint8_t)digits[v >> (18 - 6 * k) & 63]);
+			else if (padded)
+				buf_add_u8(b, '=');
+	}
+}

@@ -58,6 +58,8 @@ void wire_put_f64(struct buf *b, double v);
 void wire_put_varint(struct buf *b, uint64_t v);
 void wire_put_zigzag(struct buf *b, int64_t v);
 void wire_put_lenbytes(struct buf *b, const void *data, size_t len);
+/* RFC 4648, 4; padded: with its signs at the end. */
+void wire_put_base64(struct buf *b, const void *data, size_t len, bool padded);
 
 /* Plain memory helpers for hot paths and fixed layouts. */
 static inline uint16_t wire_load16(const void *p)

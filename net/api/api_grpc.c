@@ -7,6 +7,7 @@
 #include "net/api/param.h"
 #include "net/grpc/greflect.h"
 #include "net/grpc/gsrv.h"
+#include "net/recv/grpc_otlp.h"
 #include "proto/gen/health.pb-c.h"
 #include "proto/gen/query_service.pb-c.h"
 #include "proto/qspb.h"
@@ -227,6 +228,11 @@ static const struct gsrv_method methods[] = {
 	    .message = api_health_watch,
 	    .cancelled = api_health_cancelled,
 	    .done = api_health_done },
+	{ .path = GRPC_OTLP_EXPORT,
+	    .kind = GSRV_UNARY,
+	    .message = grpc_otlp_message,
+	    .cancelled = grpc_otlp_cancelled,
+	    .done = grpc_otlp_done },
 	GREFLECT_METHOD("v1"),
 	GREFLECT_METHOD("v1alpha"),
 };

@@ -14,6 +14,7 @@
 #include "net/api/api_rules.h"
 #include "net/api/api_status.h"
 #include "net/api/apidoc.h"
+#include "net/recv/grpc_otlp.h"
 #include "net/recv/recv_import.h"
 #include "net/recv/recv_influx.h"
 #include "net/recv/recv_otlp.h"
@@ -32,6 +33,7 @@
 #define WRITE               ROUTE_BODY_WRITE
 #define GRPC                (ROUTE_STREAM | ROUTE_SPOKEN | ROUTE_ROOT)
 #define LINES               (ROUTE_JSON | ROUTE_INFLUX)
+#define METRICS_SERVICE     "/" GRPC_OTLP_SERVICE "/"
 #define QUERY_SERVICE       "/codesprintpro.monitoring.v1.QueryService/"
 #define REFLECTION(version) "/grpc.reflection." version ".ServerReflection/ServerReflectionInfo"
 
@@ -130,6 +132,8 @@ static const struct route rows[] = {
 	  DOC(CALLS, "The value of an expression at one time.", "200 messages, then `grpc-status`", "", NONE) },
 	{ REQ_POST, QUERY_SERVICE "EvaluateRangeQuery",     api_grpc,                GRPC,                       0, NULL, M_HTTP_SECONDS_RANGE, ROLE_READ,
 	  DOC(CALLS, "The values of an expression at the steps of a range of time.", "200 messages, then `grpc-status`", "", NONE) },
+	{ REQ_POST, METRICS_SERVICE "Export",               api_grpc,                GRPC,                       WRITE, grpc_otlp_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(CALLS, "Stores metrics of OpenTelemetry: OTLP/gRPC.", "200 an ExportMetricsServiceResponse, then `grpc-status`", "", NONE) },
 	{ REQ_POST, "/grpc.health.v1.Health/Check",         api_grpc,                GRPC | ROUTE_UNGATED,       0, NULL, 0, ROLE_NONE,
 	  DOC(CALLS, "Whether the server is ready.", "200 messages, then `grpc-status`", "", NONE) },
 	{ REQ_POST, "/grpc.health.v1.Health/Watch",         api_grpc,                GRPC | ROUTE_UNGATED,       0, NULL, 0, ROLE_NONE,

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "core/base/metric.h"
+#include "core/base/num.h"
 #include "core/base/rune.h"
 #include "net/conn/limit.h"
 #include "net/grpc/gsrv_priv.h"
@@ -39,11 +40,33 @@ static struct gcall_priv *call_of(struct req *r)
 	return p;
 }
 
+struct gcall *gcall_of(struct req *r)
+{
+	return &call_of(r)->call;
+}
+
 /* ---- statuses ---- */
+
+/* When it may come again, for clients that know no Retry-After. */
+static void put_retry(struct req *r, enum grpc_status s, const char *text, size_t len)
+{
+	size_t n;
+	uint64_t retry_s;
+	const char *after = req_answered_field(r, "retry-after", &n);
+	if (!after || (s != GRPC_UNAVAILABLE && s != GRPC_RESOURCE_EXHAUSTED) ||
+	    num_parse_u64(after, n, &retry_s))
+		return;
+	struct buf b;
+	buf_init(&b);
+	grpcf_put_retry(&b, s, text, len, retry_s);
+	req_trailer(r, "grpc-status-details-bin", (const char *)b.data, b.len);
+	buf_release(&b);
+}
 
 static void put_trailers(struct req *r, enum grpc_status s, const char *text, size_t len)
 {
 	char code[4];
+	put_retry(r, s, text, len);
 	metric_add((enum metric_id)(M_GRPC_OK + (int)s), 1);
 	req_trailer(r, "grpc-status", code, (size_t)snprintf(code, sizeof code, "%d", (int)s));
 	if (!len)

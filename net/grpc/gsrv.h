@@ -27,6 +27,8 @@
  * client counts as answers do. A message that has begun must come at the rate of bodies
  * (net/conn/limit.h); between messages a client may rest.
  * What others answer for these routes (gates, identity, limits) is told as a status: gsrv_speak.
+ * With UNAVAILABLE and RESOURCE_EXHAUSTED a Retry-After of the answer is told as
+ * google.rpc.RetryInfo, too.
  * Thread: the loop of the request. Memory: the request's arena.
  */
 #ifndef NET_GRPC_GSRV_H
@@ -86,6 +88,8 @@ const struct route *gsrv_unmatched(struct req *r);
  * without a call answers with it. False: r is not gRPC.
  */
 bool gsrv_fail(struct req *r, enum grpc_status s, const char *text, size_t len);
+/* The call of a request that gsrv_call has taken. */
+struct gcall *gcall_of(struct req *r);
 /* Milliseconds to the deadline, from 0; max_ms when that is sooner. */
 uint64_t gcall_left_ms(const struct gcall *c, uint64_t max_ms);
 

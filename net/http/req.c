@@ -627,6 +627,17 @@ void req_answer_field(struct req *r, const char *name, const char *fmt, ...)
 	    arena_strndup(&r->arena, text, len), len);
 }
 
+const char *req_answered_field(const struct req *r, const char *name, size_t *len)
+{
+	const struct req_answer *a = r->_answer;
+	for (size_t i = 0; a && i < a->field_count; i++)
+		if (!strcmp(a->fields[i].name, name)) {
+			*len = a->fields[i].value_len;
+			return a->fields[i].value;
+		}
+	return NULL;
+}
+
 const char *req_date(struct srv_loop *sl, size_t *len)
 {
 	int64_t second = loop_now_ms(sl->loop) / 1000;

@@ -219,6 +219,9 @@ void req_rush(struct req *r, bool rush);
  */
 void req_answer_field(struct req *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Value of a field that was added to it, or NULL. */
+const char *req_answered_field(const struct req *r, const char *name, size_t *len);
+
 /* The answer. type: Content-Type, or NULL without a body (204 never has one). */
 void req_reply(
     struct req *r, int status, const char *type, const void *body, size_t len, enum req_own own);

@@ -149,15 +149,19 @@ static struct recvtext_of text_of(const struct recv *x)
 	return of;
 }
 
-static void sent(struct req *r)
+void recv_release(struct recv *x)
 {
-	struct recv *x = r->own;
 	if (x->kind->decoder->end && x->d.own)
 		x->kind->decoder->end(&x->d);
 	recvtext_release(&x->text);
 	batch_release(&x->batch);
 	arena_release(&x->arena);
 	arena_release(&x->keep);
+}
+
+static void sent(struct req *r)
+{
+	recv_release(r->own);
 }
 
 static void begin(struct recv *x, struct req *r, const struct recv_kind *k)
@@ -178,8 +182,6 @@ static void begin(struct recv *x, struct req *r, const struct recv_kind *k)
 		.arena = &x->arena,
 		.keep = &x->keep,
 		.batch = &x->batch };
-	r->own = x;
-	r->on_done = sent;
 }
 
 /* Charged before it is taken: what unpacks, and of a large body a whole batch. */
@@ -193,25 +195,47 @@ static bool charge_first(struct recv *x, const struct recvtext_of *of)
 	return req_charge(x->req, text + x->charged);
 }
 
+static void go(struct recv *x, const struct recvtext_of *of, const uint8_t *body, size_t len)
+{
+	x->judging = x->d.strict;
+	x->on_worker = len > HERE_BYTES;
+	x->end.err = charge_first(x, of) ? recvtext_open(&x->text, of, body, len, &x->eb) : ERR_BUSY;
+	look_upto(x);
+	if (x->end.err)
+		finish(x);
+	else
+		read_on(x);
+}
+
 void recv_write(struct req *r, const struct recv_kind *k)
 {
 	struct recv *x = arena_zalloc(&r->arena, sizeof(*x));
 	metric_add(M_WRITE_REQUESTS, 1);
 	recvcount_came(k->receiver, r->body_len);
 	begin(x, r, k);
+	r->own = x;
+	r->on_done = sent;
 	if (k->open && !k->open(r, &x->d))
 		return;
 	struct recvtext_of of = text_of(x);
-	x->judging = x->d.strict;
-	x->on_worker = r->body_len > HERE_BYTES;
-	x->end.err = charge_first(x, &of)
-	    ? recvtext_open(&x->text, &of, r->body, r->body_len, &x->eb)
-	    : ERR_BUSY;
-	look_upto(x);
-	if (x->end.err)
-		finish(x);
-	else
-		read_on(x);
+	go(x, &of, r->body, r->body_len);
+}
+
+void recv_message(
+    struct req *r, const struct recv_kind *k, const uint8_t *body, size_t len, struct recv **out)
+{
+	struct recv *x = arena_zalloc(&r->arena, sizeof(*x));
+	metric_add(M_WRITE_REQUESTS, 1);
+	recvcount_came(k->receiver, len);
+	begin(x, r, k);
+	*out = x;
+	if (k->open && !k->open(r, &x->d))
+		return;
+	struct recvtext_of of = { .form = RECVTEXT_PLAIN,
+		.lines = k->decoder->lines,
+		.record = k->decoder->record,
+		.limits = x->d.limits };
+	go(x, &of, body, len);
 }
 
 /* --- READS --- */

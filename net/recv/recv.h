@@ -66,6 +66,14 @@ struct recv_kind {
  */
 bool recv_before(struct req *r, const struct recv_kind *k);
 void recv_write(struct req *r, const struct recv_kind *k);
+/*
+ * The same walk for a message that is no body of r (gRPC): body, not packed, lives until
+ * recv_release, which is the caller's, behind the reply; *out is set before anything else.
+ */
+struct recv;
+void recv_message(
+    struct req *r, const struct recv_kind *k, const uint8_t *body, size_t len, struct recv **out);
+void recv_release(struct recv *x);
 /* For what is no write of a receiver: is it off? Then it has answered 404. */
 bool recv_is_off(struct req *r, enum receiver which);
 

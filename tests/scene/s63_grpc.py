@@ -176,7 +176,8 @@ for pb, stub in [(reflection_v1_pb2, reflection_v1_pb2_grpc), (reflection_v1alph
         ask(host="h", list_services=""), ask(file_containing_symbol="codesprintpro.monitoring.v1.QueryService.EvaluateRangeQuery"),
         ask(file_by_filename="health.proto"), ask(file_containing_symbol="no.such.Thing"), ask(all_extension_numbers_of_type="grpc.health.v1.HealthCheckRequest")])))
     listed = sorted(s.name for s in said[0].list_services_response.service)
-    ok(listed == ["codesprintpro.monitoring.v1.QueryService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"],
+    ok(listed == ["codesprintpro.monitoring.v1.QueryService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
+                  "opentelemetry.proto.collector.metrics.v1.MetricsService"],
        f"{pb.DESCRIPTOR.package}: services are listed")
     ok(said[0].valid_host == "h" and said[0].original_request.host == "h", "the question stands in the answer")
     got = descriptor_pb2.FileDescriptorProto.FromString(said[1].file_descriptor_response.file_descriptor_proto[0])

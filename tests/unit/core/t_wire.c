@@ -79,6 +79,17 @@ int main(void)
 	    "the longest varint has ten bytes");
 	TAP_OK(wire_varint_len(0) == 1 && wire_varint_len(127) == 1 && wire_varint_len(128) == 2 &&
 	    wire_varint_len(UINT64_MAX) == 10);
+	static const char *const base64[] = { "", "Zg==", "Zm8=", "Zm9v",
+		"Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy" }; /* RFC 4648, 10 */
+	for (size_t i = 0; i < COUNT_OF(base64); i++) {
+		size_t len = strlen(base64[i]), bare = strcspn(base64[i], "=");
+		buf_clear(&b);
+		wire_put_base64(&b, "foobar", i, true);
+		wire_put_base64(&b, "foobar", i, false);
+		tap_ok(b.len == len + bare && (!len || !memcmp(b.data, base64[i], len)) &&
+		        (!bare || !memcmp(b.data + len, base64[i], bare)),
+		    "base64 of %zu bytes, padded and not", i);
+	}
 	buf_release(&b);
 	return tap_done();
 }

@@ -293,9 +293,23 @@ static void results(void)
 	arena_release(&a);
 }
 
+/* A google.rpc.Status with a RetryInfo of 300 s, as another encoder makes it. */
+static void retry(void)
+{
+	static const char want[] =
+	    "CA4SBWxhdGVyGjEKKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5SZXRyeUluZm8SBQoDCKwC";
+	struct buf b;
+	buf_init(&b);
+	grpcf_put_retry(&b, GRPC_UNAVAILABLE, "later", 5, 300);
+	tap_ok(b.len == sizeof want - 1 && !memcmp(b.data, want, b.len),
+	    "when it may come again: %.*s", (int)b.len, (const char *)b.data);
+	buf_release(&b);
+}
+
 int main(void)
 {
 	messages();
+	retry();
 	timeouts();
 	texts();
 	statuses();
