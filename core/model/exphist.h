@@ -5,8 +5,8 @@
  * Buckets are exponential: bucket i of the positive side holds values in
  * (2^((i-1)*2^-schema), 2^(i*2^-schema)], the negative side mirrors it, and values within
  * EXPHIST_ZERO of 0 are in the zero bucket. Counts of a side lie in one array from the smallest
- * bucket to the largest; before there are more than max, neighbours become one and the schema is one
- * less (never less than -4, where a side has 131 at most).
+ * bucket to the largest; before there are more than max, neighbours become one and the schema is
+ * one less (never less than -4, where a side has 131 at most).
  *
  * Memory: the heap; exphist_bytes says how much, and the caller charges it.
  * Thread: one at a time. Cost: about 30 ns a value; a wider one once in a while copies a side.

@@ -31,6 +31,7 @@
 #include "net/daemon/weburl.h"
 #include "net/grpc/gsrv.h"
 #include "net/http/srv.h"
+#include "net/recv/recv_statsd.h"
 
 /* Half of them for files, half for connections (core/base/fdcache.h); fewer, and one of the two
  * starves. */
@@ -53,6 +54,7 @@ struct boot {
 	uint64_t series;         /* when ready */
 	struct selfmon *selfmon; /* loop 0's */
 	struct renew *renew;     /* likewise */
+	struct statsd *statsd;   /* NULL: no listener of it */
 	int stopped_pipe[2];     /* selfmon's last word to main */
 	sigset_t ends;           /* signals that end the process */
 	struct errbuf eb;
@@ -328,6 +330,8 @@ static enum err open_all(struct boot *b)
 		e = open_store(b);
 	if (!e)
 		identity_store(b->identity, b->store);
+	if (!e)
+		e = statsd_create(b->api, b->store, &b->conf->recv.statsd, &b->statsd, &b->eb);
 	return e;
 }
 
@@ -459,11 +463,13 @@ static void run(struct boot *b, const sigset_t *ends)
 	if (b->conf->flags.self_metrics)
 		team_run_on(b->team, 0, selfmon_begin, b);
 	team_run_on(b->team, 0, renew_begin, b);
+	statsd_start(b->statsd);
 	say_ready(b);
 	wait_for_end(b, ends);
 	reload_stop(b->reload);
 	team_run_on(b->team, 0, renew_end, b);
 	drain_connections(b->srv, b->api);
+	statsd_stop(b->statsd);
 	end_self_metrics(b);
 }
 
@@ -481,6 +487,7 @@ static void close_all(struct boot *b)
 	if (b->team)
 		team_stop(b->team);
 	renew_free(b->renew);
+	statsd_free(b->statsd);
 	if (b->srv)
 		srv_free(b->srv);
 	if (b->api)

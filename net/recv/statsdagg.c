@@ -143,7 +143,7 @@ struct counts {
 	uint64_t count;
 	union {
 		uint64_t *buckets;     /* of CLASSIC: one more than bounds */
-		struct exphist *steps; /* of NATIVE one, of SUMMARY age_buckets + 1: the last is all */
+		struct exphist *steps; /* NATIVE: one; SUMMARY: age_buckets + 1 */
 	};
 	uint32_t step;   /* of SUMMARY: the one that values go to */
 	int64_t turn_ms; /* when the next one has its turn */

@@ -11,9 +11,9 @@
  *   summary          quantiles of the last max_age, _sum, _count
  *   native           a native histogram, cumulative; one that becomes too wide gets wider buckets
  *
- * (1) A series lives on one loop (statsd_target_owner), by the stem of its name: m, m_bucket, m_sum and
- *     m_count come to the same one, so that no two metrics ever write the same series, and a name
- *     has one type.
+ * (1) A series lives on one loop (statsd_target_owner), by the stem of its name: m, m_bucket, m_sum
+ *     and m_count come to the same one, so that no two metrics ever write the same series, and a
+ *     name has one type.
  * (2) What counts up begins with a row of 0, one interval before its first value but never before
  *     the flush before, so that rate() sees the first increments.
  * (3) Each flush gives each series one row, changed or not; one that nothing came for in its ttl

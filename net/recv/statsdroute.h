@@ -4,10 +4,10 @@
  *
  *   sample > (known: the route) | rules > name and labels > target > the loop that owns it
  *
- * Without a rule the name is the name with other characters as _, and tags are labels; a tag without
- * a value has the value no_label_value, as the Datadog receiver has it. Labels of a rule come before
- * tags, unless it honors those. A container that a client tells is the label container_id. Tags
- * named __name__ are left out, and of observers those named le and quantile.
+ * Without a rule the name is the name with other characters as _, and tags are labels; a tag
+ * without a value has the value no_label_value, as the Datadog receiver has it. Labels of a rule
+ * come before tags, unless it honors those. A container that a client tells is the label
+ * container_id. Tags named __name__ are left out, and of observers those named le and quantile.
  *
  * A loop's routes of one configuration: they are forgotten all at once, when they take
  * STATSD_ROUTES_BYTES, or there are STATSD_ROUTES of them, or the configuration changes. Others may
