@@ -54,35 +54,47 @@ static void drop(struct alarm *a, uint32_t i)
 	a->rows[i] = a->rows[--a->count];
 }
 
-/* The one that is over for longest, of a tenant or all; count: none is. */
-static uint32_t oldest_of(const struct alarm *a, uint32_t tenant)
+/* Does x leave before y? Those of this walk stay, the more they bring the longer. */
+static bool leaves_before(const struct alarm *a, const struct alarm_row *x, const struct alarm_row *y)
 {
-	uint32_t oldest = a->count;
-	for (uint32_t i = 0; i < a->count; i++) {
-		const struct alarm_row *r = &a->rows[i];
-		if (tenant != TENANT_NONE && r->row.tenant != tenant)
-			continue;
-		if (oldest == a->count || r->last_ms < a->rows[oldest].last_ms)
-			oldest = i;
-	}
-	return oldest;
+	bool x_now = x->_walk == a->walk, y_now = y->_walk == a->walk;
+	if (x_now != y_now)
+		return y_now;
+	return x_now ? x->row.values < y->row.values : x->last_ms < y->last_ms;
 }
 
-static struct alarm_row *row_of(struct alarm *a, const struct watch_row *w, int64_t now_ms)
+/* Of those like w, or of all: who leaves first; count: there is none. */
+static uint32_t first_of(const struct alarm *a, const struct watch_row *w)
 {
-	uint32_t own = 0;
+	uint32_t first = a->count;
+	for (uint32_t i = 0; i < a->count; i++) {
+		const struct alarm_row *r = &a->rows[i];
+		if (w && (r->row.tenant != w->tenant || r->row.kind != w->kind))
+			continue;
+		if (first == a->count || leaves_before(a, r, &a->rows[first]))
+			first = i;
+	}
+	return first;
+}
+
+/* NULL: others that are there bring more. */
+static struct alarm_row *row_of(struct alarm *a, const struct watch_row *w)
+{
+	uint32_t like = 0;
 	for (uint32_t i = 0; i < a->count; i++) {
 		if (is_same(&a->rows[i], w))
 			return &a->rows[i];
-		own += a->rows[i].row.tenant == w->tenant;
+		like += a->rows[i].row.tenant == w->tenant && a->rows[i].row.kind == w->kind;
 	}
-	if (own >= ALARM_TENANT_ROWS)
-		drop(a, oldest_of(a, w->tenant));
-	else if (a->count == ALARM_ROWS)
-		drop(a, oldest_of(a, TENANT_NONE));
+	if (like >= ALARM_KIND_ROWS || a->count == ALARM_ROWS) {
+		uint32_t first = first_of(a, like >= ALARM_KIND_ROWS ? w : NULL);
+		const struct alarm_row *r = &a->rows[first];
+		if (r->_walk == a->walk && r->row.values >= w->values)
+			return NULL;
+		drop(a, first);
+	}
 	struct alarm_row *r = &a->rows[a->count++];
-	*r = (struct alarm_row){ .row = *w, .first_ms = now_ms };
-	r->row.series = r->row.values = 0;
+	*r = (struct alarm_row){ .row = *w };
 	return r;
 }
 
@@ -101,7 +113,9 @@ static void examples_add(struct watch_row *to, const struct watch_row *from)
 
 static void row_add(struct alarm *a, const struct watch_row *w, int64_t now_ms)
 {
-	struct alarm_row *r = row_of(a, w, now_ms);
+	struct alarm_row *r = row_of(a, w);
+	if (!r)
+		return;
 	if (r->_walk != a->walk || !r->_walks) {
 		if (now_ms - r->last_ms > ALARM_CALM_MS) {
 			r->first_ms = now_ms;

@@ -8,19 +8,20 @@
  * rules are there as soon as a rule acts. What is over stays ALARM_KEPT_MS.
  *
  * Thread: made and freed on the main thread; all else on loop 0. Memory: ALARM_ROWS rows, 700 bytes
- * each; ALARM_TENANT_ROWS of a tenant, the ones that are over for longest make room.
+ * each; ALARM_KIND_ROWS of a tenant and kind: those that are over for longest make room, then those
+ * that bring least.
  */
 #ifndef STORAGE_APPEND_ALARM_H
 #define STORAGE_APPEND_ALARM_H
 
 #include "storage/append/watch.h"
 
-#define ALARM_EVERY_MS    WATCH_WINDOW_MS
-#define ALARM_VALUES      50.0 /* a second */
-#define ALARM_CALM_MS     60000
-#define ALARM_KEPT_MS     (24 * 3600 * INT64_C(1000))
-#define ALARM_ROWS        512u
-#define ALARM_TENANT_ROWS 64u
+#define ALARM_EVERY_MS  WATCH_WINDOW_MS
+#define ALARM_VALUES    50.0 /* a second */
+#define ALARM_CALM_MS   60000
+#define ALARM_KEPT_MS   (24 * 3600 * INT64_C(1000))
+#define ALARM_ROWS      512u
+#define ALARM_KIND_ROWS 16u
 
 struct alarm_row {
 	struct watch_row row; /* as of the last walk that had it */

@@ -5,7 +5,7 @@
 #include "core/base/rune.h"
 
 #define TENANTS_FIRST 16u
-#define LABELS_STACK  64u /* of a series; more are in the arena */
+#define LABELS_STACK  64u /* of a series, beyond which there is memory to be had */
 
 struct member {         /* a tenant */
 	uint64_t rules; /* hash of those that are counted */
@@ -105,18 +105,15 @@ struct series {
 	uint64_t now_ns;
 };
 
-static void heads_find(struct series *s)
+/* One of those that groups go by gets a value. */
+static void head_set(struct series *s, const struct label *l, const char *value, uint32_t len)
 {
-	s->metric = s->job = s->instance = (struct label){ .value = "" };
-	for (size_t i = 0; i < s->count; i++) {
-		const struct label *l = &s->items[i];
-		if (label_is_name(l))
-			s->metric = *l;
-		else if (l->name_len == 3 && !memcmp(l->name, "job", 3))
-			s->job = *l;
-		else if (l->name_len == 8 && !memcmp(l->name, "instance", 8))
-			s->instance = *l;
-	}
+	struct label *head = label_is_name(l)                     ? &s->metric
+	    : l->name_len == 3 && !memcmp(l->name, "job", 3)      ? &s->job
+	    : l->name_len == 8 && !memcmp(l->name, "instance", 8) ? &s->instance
+	                                                          : NULL;
+	if (head)
+		*head = (struct label){ .value = value, .value_len = len };
 }
 
 static uint64_t group_key(const struct series *s, size_t rule, const struct label *label)
@@ -221,17 +218,18 @@ static bool follow(struct series *s, size_t rule, struct label *l)
 		return true;
 	case CARD_DROP_LABEL:
 		metric_add(M_CARD_DROPPED, 1);
+		head_set(s, l, "", 0);
 		item_drop(s, l);
 		s->rewritten = true;
 		break;
 	case CARD_REPLACE:
 		metric_add(M_CARD_REPLACED, 1);
+		head_set(s, l, CARD_REASSIGNED, sizeof(CARD_REASSIGNED) - 1);
 		l->value = CARD_REASSIGNED;
 		l->value_len = sizeof(CARD_REASSIGNED) - 1;
 		s->rewritten = true;
 		break;
 	}
-	heads_find(s);
 	return false;
 }
 
@@ -290,42 +288,59 @@ static bool ask_rule(struct series *s, size_t rule, struct card_verdict *v)
 	return l && ask_values(s, rule, l, v);
 }
 
-static void items_take(struct series *s, struct labels ls)
+/* Room for the labels: that of the caller for few, else memory that items_release gives back. */
+static void items_take(struct series *s, struct labels ls, struct label stack[LABELS_STACK])
 {
 	struct label l;
-	for (struct label_iter it = label_iter(ls); label_next(&it, &l);)
+	size_t cap = LABELS_STACK;
+	s->items = stack;
+	s->metric = s->job = s->instance = (struct label){ .value = "" };
+	for (struct label_iter it = label_iter(ls); label_next(&it, &l);) {
+		if (UNLIKELY(s->count == cap)) {
+			struct label *more = mem_array(NULL, cap * 2, sizeof(*more));
+			memcpy(more, s->items, cap * sizeof(*more));
+			if (s->items != stack)
+				mem_free(s->items);
+			s->items = more;
+			cap *= 2;
+		}
 		s->items[s->count++] = l;
-	heads_find(s);
+		head_set(s, &l, l.value, l.value_len);
+	}
 }
 
-static size_t labels_count(struct labels ls)
+static void items_release(struct series *s, const struct label *stack)
 {
-	struct label l;
-	size_t n = 0;
-	for (struct label_iter it = label_iter(ls); label_next(&it, &l);)
-		n++;
-	return n;
+	if (s->items != stack)
+		mem_free(s->items);
+}
+
+/* True: refused. */
+static bool ask_all(struct series *s, struct card_verdict *v)
+{
+	for (size_t i = 0; i < card_rules_count(s->rules); i++)
+		if (ask_rule(s, i, v))
+			return true;
+	return false;
 }
 
 enum card_says card_judge(struct card *c, uint32_t tenant, const struct card_rules *rules,
     struct labels ls, struct arena *a, uint64_t now_ns, struct card_verdict *v)
 {
 	struct label stack[LABELS_STACK];
-	size_t n = labels_count(ls), count = card_rules_count(rules);
 	struct series s = { .card = c,
 		.member = member_of(c, tenant, rules),
 		.rules = rules,
-		.items = n <= LABELS_STACK ? stack : arena_array(a, n, sizeof(*s.items)),
 		.tenant = tenant,
 		.now_ns = now_ns };
-	items_take(&s, ls);
-	for (size_t i = 0; i < count; i++)
-		if (ask_rule(&s, i, v))
-			return CARD_REFUSED;
-	if (LIKELY(!s.rewritten))
-		return CARD_AS_IS;
-	v->labels = label_encode(a, s.items, s.count);
-	return CARD_REWRITTEN;
+	items_take(&s, ls, stack);
+	enum card_says says = ask_all(&s, v) ? CARD_REFUSED
+	    : s.rewritten                    ? CARD_REWRITTEN
+	                                     : CARD_AS_IS;
+	if (says == CARD_REWRITTEN)
+		v->labels = label_encode(a, s.items, s.count);
+	items_release(&s, stack);
+	return says;
 }
 
 /* ---- counting anew ---- */
@@ -352,18 +367,14 @@ void card_recount_end(struct card *c)
 
 void card_feed(struct card *c, uint32_t tenant, const struct card_rules *rules, struct labels ls)
 {
-	size_t n = labels_count(ls), count = card_rules_count(rules);
-	struct card_verdict v;
 	struct label stack[LABELS_STACK];
+	struct card_verdict v;
 	struct series s = { .card = c,
 		.member = member_of(c, tenant, rules),
 		.rules = rules,
-		.items = n <= LABELS_STACK ? stack : mem_array(NULL, n, sizeof(*s.items)),
 		.tenant = tenant,
 		.feeds = true };
-	items_take(&s, ls);
-	for (size_t i = 0; i < count; i++)
-		(void)ask_rule(&s, i, &v);
-	if (s.items != stack)
-		mem_free(s.items);
+	items_take(&s, ls, stack);
+	(void)ask_all(&s, &v);
+	items_release(&s, stack);
 }

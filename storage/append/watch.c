@@ -35,7 +35,8 @@ struct entry {
 struct table {
 	uint32_t count;
 	uint64_t keys[TABLE_MOST];
-	struct entry *entries; /* [table_sizes]; NULL until the first one */
+	uint64_t ranks[TABLE_MOST]; /* what each weighed, halved with each window */
+	struct entry *entries;      /* [table_sizes]; NULL until the first one */
 };
 struct member { /* a tenant */
 	uint32_t tenant;
@@ -123,25 +124,29 @@ static uint32_t least_of(const struct table *t)
 {
 	uint32_t least = 0;
 	for (uint32_t i = 1; i < t->count; i++)
-		if (t->entries[i].rank < t->entries[least].rank)
+		if (t->ranks[i] < t->ranks[least])
 			least = i;
 	return least;
 }
 
-/* *fresh: its texts are to be set. It begins with the rank of whose place it takes. */
-static struct entry *entry_of(struct member *m, enum watch_kind kind, uint64_t key, bool *fresh)
+/* Weighs it. *fresh: its texts are to be set; it has the rank of whose place it takes, and more. */
+static struct entry *entry_of(
+    struct member *m, enum watch_kind kind, uint64_t key, uint64_t weight, bool *fresh)
 {
 	struct table *t = &m->tables[kind];
 	*fresh = false;
-	for (uint32_t i = 0; i < t->count; i++)
-		if (t->keys[i] == key)
+	for (uint32_t i = 0; i < t->count; i++) {
+		if (t->keys[i] == key) {
+			t->ranks[i] += weight;
 			return &t->entries[i];
+		}
+	}
 	if (!t->entries)
 		t->entries = mem_zalloc(table_sizes[kind] * sizeof(*t->entries));
 	uint32_t at = t->count < table_sizes[kind] ? t->count++ : least_of(t);
-	uint64_t rank = t->entries[at].rank;
-	t->entries[at] = (struct entry){ .rank = rank };
+	t->entries[at] = (struct entry){ .rule = 0 };
 	t->keys[at] = key;
+	t->ranks[at] += weight;
 	*fresh = true;
 	return &t->entries[at];
 }
@@ -170,7 +175,6 @@ static bool is_new(struct entry *e, uint64_t hash)
 
 static void entry_count(struct entry *e, uint64_t weight, uint64_t hash, const struct label *l)
 {
-	e->rank += weight;
 	e->series += weight;
 	if (!is_new(e, hash))
 		return;
@@ -181,7 +185,6 @@ static void entry_count(struct entry *e, uint64_t weight, uint64_t hash, const s
 /* Of the window; series are new by themselves. */
 static void plain_count(struct entry *e, uint64_t weight)
 {
-	e->rank += weight;
 	e->series += weight;
 	e->values += weight;
 }
@@ -201,18 +204,18 @@ static void look_label(const struct look *k, const struct label *l)
 	bool fresh, name = label_is_name(l);
 	uint64_t of = hash64(l->name, l->name_len, k->w->seed);
 	uint64_t value = hash64(l->value, l->value_len, of);
-	struct entry *e = entry_of(k->m, WATCH_LABEL, of, &fresh);
+	struct entry *e = entry_of(k->m, WATCH_LABEL, of, k->weight, &fresh);
 	if (fresh)
 		text_set(e->label, sizeof(e->label), l->name, l->name_len);
 	entry_count(e, k->weight, value, l);
 	if (name) {
-		e = entry_of(k->m, WATCH_METRIC, value, &fresh);
+		e = entry_of(k->m, WATCH_METRIC, value, k->weight, &fresh);
 		if (fresh)
 			text_set(e->metric, sizeof(e->metric), l->value, l->value_len);
 		plain_count(e, k->weight);
 		return;
 	}
-	e = entry_of(k->m, WATCH_PAIR, hash_mix64(of ^ k->metric_hash), &fresh);
+	e = entry_of(k->m, WATCH_PAIR, hash_mix64(of ^ k->metric_hash), k->weight, &fresh);
 	if (fresh) {
 		text_set(e->metric, sizeof(e->metric), k->metric, k->metric_len);
 		text_set(e->label, sizeof(e->label), l->name, l->name_len);
@@ -228,7 +231,7 @@ static void look_target(const struct look *k)
 		return;
 	uint64_t key = hash64(job->value_len ? job->value : "", job->value_len, k->w->seed);
 	key = hash64(instance->value_len ? instance->value : "", instance->value_len, key);
-	struct entry *e = entry_of(k->m, WATCH_TARGET, key, &fresh);
+	struct entry *e = entry_of(k->m, WATCH_TARGET, key, k->weight, &fresh);
 	if (fresh) {
 		char text[2 * WATCH_TEXT + 2];
 		size_t n = rune_printf(text, sizeof(text), "%.*s/%.*s",
@@ -275,7 +278,7 @@ void watch_acted(struct watch *w, uint32_t tenant, const struct watch_act *act, 
 {
 	struct member *m = member_of(w, tenant, now_ns);
 	bool fresh;
-	struct entry *e = entry_of(m, WATCH_RULE, act->group, &fresh);
+	struct entry *e = entry_of(m, WATCH_RULE, act->group, 1, &fresh);
 	if (fresh) {
 		e->rule = act->rule;
 		text_set(e->metric, sizeof(e->metric), act->metric, act->metric_len);
@@ -316,7 +319,7 @@ static void window_end(struct member *m, uint64_t now_ns)
 		struct table *t = &m->tables[k];
 		for (uint32_t i = 0; i < t->count; i++) {
 			struct entry *e = &t->entries[i];
-			e->rank /= 2;
+			t->ranks[i] /= 2;
 			e->series = e->values = 0;
 			e->examples_count = 0; /* those of the next window take their places */
 		}

@@ -26,7 +26,7 @@
 #include "core/model/label.h"
 
 #define WATCH_TENANTS   32u
-#define WATCH_LOOKS     256u /* then each second one, and so on */
+#define WATCH_LOOKS     64u /* then each second one, and so on */
 #define WATCH_WINDOW_MS 2000u
 #define WATCH_BITS      4096u
 #define WATCH_TEXT      128u /* bytes of a metric or target, with its NUL */
