@@ -47,6 +47,12 @@ struct decode {
 	 * twice, each time from new (own, counts): first only to be judged.
 	 */
 	bool strict;
+	/*
+	 * Set by it, too, for who drives it: labels that every row gets when it is there, over those
+	 * of the same names; decoders know nothing of them.
+	 */
+	const struct label *extra;
+	size_t extra_count;
 	struct arena *arena, *keep;
 	struct batch *batch;
 	/* Told. */

@@ -65,6 +65,7 @@
 #define ACTIVE           P("start", PARAM_TIME, false, "begin of the range (20 minutes ago)") P("end", PARAM_TIME, false, "its end (everything)")
 #define LIMIT_500        P("limit", PARAM_COUNT, false, "entries of each list at most, 1 to 500 (20)")
 #define SELECTORS        P("match[]", PARAM_SELECTORS, false, "only series that one of them selects")
+#define EXTRA            P("extra_label", PARAM_TEXT, false, "`name=value`: a label that all of it gets; may be repeated")
 #define SELECTORS_NEEDED P("match[]", PARAM_SELECTORS, true, "series that one of them selects")
 
 static const struct route rows[] = {
@@ -75,7 +76,11 @@ static const struct route rows[] = {
 	{ REQ_POST, "/api/v1/receive",                      recv_remote,             0,                          WRITE, recv_remote_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "The same, at the path of Thanos.", "204 all is stored", "400 413 415 429", NONE) },
 	{ REQ_POST, "/api/v1/import",                       recv_import,             0,                          WRITE, recv_import_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
-	  DOC(WRITES, "Stores samples: lines of JSON as `/api/v1/export` gives them, plain, or in gzip, deflate, zstd or snappy; late ones as far as late samples are taken.", "204 all is stored", "400 413 415 429", NONE) },
+	  DOC(WRITES, "Stores samples: lines of JSON as `/api/v1/export` gives them, plain, or in gzip, deflate, zstd or snappy; late ones as far as late samples are taken.", "204 all is stored", "400 413 415 429", EXTRA) },
+	{ POST_PUT, "/api/v1/import/prometheus",            recv_import_text,        0,                          WRITE, recv_import_text_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores samples: text as targets expose it, line by line; a bad line costs no other.", "204 all is stored", "400 413 415 429", EXTRA P("timestamp", PARAM_COUNT, false, "milliseconds: when the samples are that tell no time (now)")) },
+	{ POST_PUT, "/api/v1/import/prometheus/metrics/*",  recv_import_job,         0,                          WRITE, recv_import_text_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same, with labels as in paths of a Pushgateway: `job/<value>/<name>/<value>...`.", "200 all is stored", "400 413 415 429", EXTRA P("timestamp", PARAM_COUNT, false, "milliseconds: when the samples are that tell no time (now)")) },
 	{ REQ_POST, "/api/v1/otlp/v1/metrics",              recv_otlp,               0,                          WRITE, recv_otlp_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "Stores metrics of OpenTelemetry: OTLP/HTTP, protobuf or JSON, plain, or in gzip, deflate or zstd; translated as Prometheus does (`receivers.otlp`).", "200 an ExportMetricsServiceResponse; with partial_success what was left out", "400 413 415 429", NONE) },
 	{ REQ_POST, "/v1/metrics",                          recv_otlp,               0,                          WRITE, recv_otlp_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,

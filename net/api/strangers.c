@@ -6,7 +6,7 @@
 
 #define OTLP    "of OTLP metrics are taken, neither logs nor traces, at"
 #define CLUSTER "there are no paths of a cluster; X-Scope-OrgID names a tenant, paths begin as in"
-#define LINES   "JSON lines are what is taken, at"
+#define LINES   "neither CSV nor the native format is taken, but JSON lines, at"
 #define PAGES   "there is no page with graphs: look with Grafana, or ask"
 
 /* Whole paths, or folders that end in '/': those and all below them. */

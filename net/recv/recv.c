@@ -7,6 +7,7 @@
 #include "net/api/tenantstat.h"
 #include "net/recv/inlet.h"
 #include "net/recv/recvcount.h"
+#include "net/recv/recvextra.h"
 #include "net/recv/recvpack.h"
 #include "net/recv/recvtext.h"
 
@@ -278,6 +279,8 @@ static enum err decode(struct recv *x)
 	x->asked = true;
 	enum err e = x->kind->decoder->next(&x->d, &p, from + (x->upto - t->at), t->ended, &x->eb);
 	size_t took = (size_t)(p - from);
+	if (x->d.extra_count)
+		recvextra_set(&x->batch, rows, exemplars, x->d.extra, x->d.extra_count, &x->arena);
 	CHECK(took <= x->upto - t->at);
 	t->at += took;
 	x->turn += took;

@@ -118,6 +118,9 @@ LINES = [b'{"metric":{"__name__":"up","job":"j0","instance":"i0"},"values":[1],"
          b'{"metric":{"__name__":"more","n":"1"},"values":[1],"timestamps":[%d]}\n' % NOW, b'{"metric":{"__name__":"up"},"values":[1]}\n', b"no line\n"]
 JSON = {"Content-Type": "application/json"}
 CASES["/api/v1/import"] = [("POST", line, JSON) for line in LINES] + [("POST", b"".join(LINES), JSON)]
+TEXTS = [f'up{{job="j0",instance="i0"}} 1 {NOW - 60000}\n'.encode(), f'more{{n="1"}} 1 {NOW}\nbad{{\n'.encode(), b"bad{\n"]
+for path in ("/api/v1/import/prometheus", "/api/v1/import/prometheus/metrics/*"):
+    CASES[path] = [("POST", t, {}) for t in TEXTS]
 POINTS = [f"up,job=j0,instance=i0 x=1 {NOW}\n".encode(), f"more,n=1 x=1,y=2 {NOW}\nbad\n".encode(), b"bad\n"]
 QUERIES = {}  # of writes
 for path, query in (("/write", "?db=x&precision=ms"), ("/api/v2/write", "?bucket=x&precision=ms"), ("/api/v3/write_lp", "?db=x&precision=ms")):
@@ -201,7 +204,7 @@ def walk(who, writes=True):
                 out[f"{path} {n}"] = call(who, path, *case)
                 continue
             if len(case) == 3:
-                method, url, body, head = "POST", path + QUERIES.get(path, ""), case[1], case[2]
+                method, url, body, head = "POST", path.replace("*", "job/j0") + QUERIES.get(path, ""), case[1], case[2]
             else:
                 method, url, body, head = "GET" if path.startswith("/api/v1/label/") else case[0], path, None, None
                 url = url.replace("<name>", case[0]).replace("<id>", "1") + ("?" + case[1] if case[1] else "")

@@ -22,6 +22,10 @@ def influx(name, n):
     return "".join(f"{name},a=b value={i} {now - 1000 * (n - i)}\n" for i in range(n)).encode()
 
 
+def text(name, n):
+    return (f"# TYPE {name} gauge\n" + "".join(f'{name}{{a="b"}} {i} {now - 1000 * (n - i)}\n' for i in range(n))).encode()
+
+
 def otlp(name, n):
     points = [{"timeUnixNano": str((now - 1000 * (n - i)) * 10**6), "asDouble": i, "attributes": [{"key": "a", "value": {"stringValue": "b"}}]} for i in range(n)]
     metric = {"name": name, "gauge": {"dataPoints": points}}
@@ -70,6 +74,7 @@ JSON = {"Content-Type": "application/json"}
 # receiver, path, headers, body, status of success, packings that it has not
 DOORS = [
     ("import", "/api/v1/import", {}, json_lines, 204, ()),
+    ("exposition", "/api/v1/import/prometheus", {}, text, 204, ()),
     ("influx", "/write?db=x&precision=ms", {}, influx, 204, ()),
     ("otlp", "/v1/metrics", JSON, otlp, 200, ("snappy",)),
 ]
@@ -93,8 +98,8 @@ def stored(port, name):
 
 
 def metric(port, receiver, what):
-    text = request(port, "GET", "/metrics")[1].decode()
-    return int(float(re.search(rf'^kymo_receiver_{what}_total{{receiver="{receiver}"}} (\S+)$', text, re.M).group(1)))
+    page = request(port, "GET", "/metrics")[1].decode()
+    return int(float(re.search(rf'^kymo_receiver_{what}_total{{receiver="{receiver}"}} (\S+)$', page, re.M).group(1)))
 
 
 conf = os.path.join(top, "kymo.yml")
@@ -111,48 +116,70 @@ for door in DOORS:
                 continue
             name = f"{receiver}_{i}_{n}"
             body = pack(door[3](name, n))
-            status, text, _ = send(k.port, door, body, encoding)
+            status, out, _ = send(k.port, door, body, encoding)
             if encoding in door[5]:
-                ok(status == 415, f"{receiver} has no {encoding}: {status} {text[:200]}")
+                ok(status == 415, f"{receiver} has no {encoding}: {status} {out[:200]}")
                 continue
             requests, samples, size = requests + 1, samples + n, size + len(body)
-            ok(status == good and stored(k.port, name) == list(range(n)), f"{receiver}, {n} samples as '{encoding}' in {len(body)} bytes: {status} {text[:200]}")
+            ok(status == good and stored(k.port, name) == list(range(n)), f"{receiver}, {n} samples as '{encoding}' in {len(body)} bytes: {status} {out[:200]}")
     got = [metric(k.port, receiver, w) for w in ("requests", "samples", "bytes", "bad_records")]
     ok(got == [requests, samples, size, 0], f"{receiver}: what came is counted: {got}, {requests} requests with {samples} samples in {size} bytes")
     # What is not packed as it says, or in a way that nobody knows, is refused in words and costs nothing else.
     body = door[3]("never", SMALL)
     for encoding, raw, want in [("gzip", body, b"is no gzip"), ("zstd", body, b"is no zstd"), ("gzip", gzip.compress(body)[:-5], b"ends inside its gzip"),
                                 ("zstd", zstd(body)[:-5], b"ends inside its zstd"), ("gzip", gzip.compress(body) + b"more", b"is no gzip")]:
-        status, text, _ = send(k.port, door, raw, encoding)
-        ok(status == 400 and want in text, f"{receiver}, not as '{encoding}' says: {status} {text[:200]}")
+        status, out, _ = send(k.port, door, raw, encoding)
+        ok(status == 400 and want in out, f"{receiver}, not as '{encoding}' says: {status} {out[:200]}")
     for encoding in ("br", "gzip, zstd", "\xe9" * 300):
-        status, text, _ = send(k.port, door, body, encoding)
-        ok(status == 415 and b"Content-Encoding is" in text and len(text) < 700, f"{receiver}, Content-Encoding {encoding[:20]!r}: {status} {text[:200]}")
+        status, out, _ = send(k.port, door, body, encoding)
+        ok(status == 415 and b"Content-Encoding is" in out and len(out) < 700, f"{receiver}, Content-Encoding {encoding[:20]!r}: {status} {out[:200]}")
     # Bombs: bounded by their ratio, or by what all of it may be.
     for encoding, raw in [("zstd", zstd_bomb(600 << 20)), ("gzip", gzip.compress(b" " * (64 << 20), 1)), ("gzip", gzip.compress(b"x" * (64 << 20), 1))]:
-        status, text, _ = send(k.port, door, raw, encoding)
-        ok(status in (400, 413) or raw[:1] == b"\x1f" and status == good, f"{receiver}, {len(raw)} bytes that unpack to very much: {status} {text[:200]}")
+        status, out, _ = send(k.port, door, raw, encoding)
+        ok(status in (400, 413) or raw[:1] == b"\x1f" and status == good, f"{receiver}, {len(raw)} bytes that unpack to very much: {status} {out[:200]}")
+
+# Labels of the URL stand over those of the body; what is told no time has that of the parameter, or is now.
+def labels_of(name):
+    q = urllib.parse.urlencode({"match[]": name})
+    return [json.loads(line) for line in request(k.port, "GET", f"/api/v1/export?{q}")[1].splitlines()]
+
+
+status, out, _ = request(k.port, "POST", "/api/v1/import?extra_label=a=x&extra_label=dc=%C3%A9", json_lines("with_extra", 3))
+got = labels_of("with_extra")
+ok(status == 204 and [m["metric"] for m in got] == [{"__name__": "with_extra", "a": "x", "dc": "\xe9"}], f"extra_label of JSON: {status} {out[:100]} {got}")
+status, out, _ = request(k.port, "POST", f"/api/v1/import/prometheus?extra_label=a=&timestamp={now - 5000}", b'with_time{a="1",c="d"} 5\nwith_time{a="2",c="e"} 6 # no\nbad{\n')
+got = labels_of("with_time")
+ok(status == 400 and b"stored 2 of 2 samples; 1 of 3 lines cannot be read; first: line 3" in out, f"a bad line: {status} {out[:200]}")
+ok(sorted((m["metric"]["c"], "a" in m["metric"], m["values"], m["timestamps"]) for m in got) == [("d", False, [5], [now - 5000]), ("e", False, [6], [now - 5000])], f"extra_label takes one away, timestamp is that of the URL: {got}")
+status, out, _ = request(k.port, "PUT", "/api/v1/import/prometheus/metrics/job/batch/path@base64/L3Zhci90bXA/inst%2Fx", b'pushed{job="mine",c="d"} 7\n')
+got = labels_of("pushed")
+ok(status == 200 and [m["metric"] for m in got] == [{"__name__": "pushed", "c": "d", "job": "batch", "path": "/var/tmp", "inst": "x"}], f"labels of the path: {status} {out[:100]} {got}")
+ok(len(got) == 1 and got[0]["values"] == [7] and abs(got[0]["timestamps"][0] - time.time() * 1000) < 600e3, "and its time is now")
+for path, want in [("?extra_label=none", 400), ("?extra_label==x", 400), ("?extra_label=a=" + "x" * 3000, 400), ("?timestamp=soon", 400), ("/metrics/job/a/b", 400), ("/metrics/jobs/a", 404),
+                   ("/metrics/job/a/b@base64/!", 400)]:
+    status, out, _ = request(k.port, "POST", "/api/v1/import/prometheus" + path, b"never 1\n")
+    ok(status == want, f"{path[:40]}: {status} {out[:200]}")
 
 # Remote Write in zstd, as vmagent sends it; its older versions ask first; a queue may mix the two.
 VM = {"Content-Type": "application/x-protobuf", "X-VictoriaMetrics-Remote-Write-Version": "1"}
 for i, (name, n, frames, encoding) in enumerate([("rw_zstd", 100, 1, "zstd"), ("rw_frames", 50000, 3, "zstd"), ("rw_mixed", 100, 1, "snappy")]):
-    status, text, _ = request(k.port, "POST", "/api/v1/write", zstd(remote(name, n), frames), {**VM, "Content-Encoding": encoding})
-    ok(status == 204 and stored(k.port, name) == list(range(n)), f"{name}: {n} samples in {frames} frames of zstd, called {encoding}: {status} {text[:200]}")
-status, text, _ = request(k.port, "POST", "/api/v1/write", snappy(remote("rw_snappy", 10)), {**VM, "Content-Encoding": "zstd"})
-ok(status == 204 and stored(k.port, "rw_snappy") == list(range(10)), f"and snappy, called zstd: {status} {text[:200]}")
-status, text, _ = request(k.port, "POST", "/api/v1/write?get_vm_proto_version=1", b"", VM)
-ok((status, text) == (200, b"1"), f"the question of older ones: {status} {text[:100]}")
+    status, out, _ = request(k.port, "POST", "/api/v1/write", zstd(remote(name, n), frames), {**VM, "Content-Encoding": encoding})
+    ok(status == 204 and stored(k.port, name) == list(range(n)), f"{name}: {n} samples in {frames} frames of zstd, called {encoding}: {status} {out[:200]}")
+status, out, _ = request(k.port, "POST", "/api/v1/write", snappy(remote("rw_snappy", 10)), {**VM, "Content-Encoding": "zstd"})
+ok(status == 204 and stored(k.port, "rw_snappy") == list(range(10)), f"and snappy, called zstd: {status} {out[:200]}")
+status, out, _ = request(k.port, "POST", "/api/v1/write?get_vm_proto_version=1", b"", VM)
+ok((status, out) == (200, b"1"), f"the question of older ones: {status} {out[:100]}")
 for encoding in ("gzip", "deflate"):
-    status, text, _ = request(k.port, "POST", "/api/v1/write", gzip.compress(b"x"), {**VM, "Content-Encoding": encoding})
+    status, out, _ = request(k.port, "POST", "/api/v1/write", gzip.compress(b"x"), {**VM, "Content-Encoding": encoding})
     ok(status == 415, f"{encoding} is not spoken: {status}")
 V2 = {"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
-status, text, _ = request(k.port, "POST", "/api/v1/write", zstd(b""), {**V2, "Content-Encoding": "zstd"})
-ok(status == 415, f"Remote Write 2.0 is snappy alone: {status} {text[:200]}")
-status, text, _ = request(k.port, "POST", "/api/v1/write", zstd_bomb(600 << 20), {**VM, "Content-Encoding": "zstd"})
-ok(status == 400 and b"does not say how many" in text, f"a bomb that does not say so: {status} {text[:200]}")
+status, out, _ = request(k.port, "POST", "/api/v1/write", zstd(b""), {**V2, "Content-Encoding": "zstd"})
+ok(status == 415, f"Remote Write 2.0 is snappy alone: {status} {out[:200]}")
+status, out, _ = request(k.port, "POST", "/api/v1/write", zstd_bomb(600 << 20), {**VM, "Content-Encoding": "zstd"})
+ok(status == 400 and b"does not say how many" in out, f"a bomb that does not say so: {status} {out[:200]}")
 said = b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", 30 << 20) + struct.pack("<I", (128 << 10) << 3 | 3)[:3] + b"x"
-status, text, _ = request(k.port, "POST", "/api/v1/write", said, {**VM, "Content-Encoding": "zstd"})
-ok(status == 400 and b"1100 times" in text, f"one that does: {status} {text[:200]}")
+status, out, _ = request(k.port, "POST", "/api/v1/write", said, {**VM, "Content-Encoding": "zstd"})
+ok(status == 400 and b"1100 times" in out, f"one that does: {status} {out[:200]}")
 
 
 # --- bodies in pieces
@@ -179,8 +206,8 @@ for door in DOORS:
     for encoding, pack, size, pause, n in [("identity", bytes, 7, 0, 10), ("gzip", gzip.compress, 1000, 0, 20000), ("zstd", zstd, 50000, 0.05, 10000)]:
         name = f"{door[0]}_chunks_{encoding}"
         body = pack(door[3](name, n))
-        status, text = by_hand(k.port, door, [body[i:i + size] for i in range(0, len(body), size)], encoding, pause)
-        ok(status == door[4] and stored(k.port, name) == list(range(n)), f"{door[0]}, {encoding} in chunks of {size}: {status} {text[-200:]}")
+        status, out = by_hand(k.port, door, [body[i:i + size] for i in range(0, len(body), size)], encoding, pause)
+        ok(status == door[4] and stored(k.port, name) == list(range(n)), f"{door[0]}, {encoding} in chunks of {size}: {status} {out[-200:]}")
 
 # --- killed in the middle: nothing was acknowledged, and the same again is right
 for door in DOORS:
@@ -205,8 +232,8 @@ for door in DOORS:
     k = Kymod(os.path.join(top, "a"), "--config", conf, port=k.port)
     there = stored(k.port, name)
     ok(answer[0] != door[4] or there == list(range(n)), f"{door[0]}, killed: answered {answer[0]}, {len(there)} of {n} samples are there")
-    status, text, _ = send(k.port, door, body)
-    ok(status == door[4] and stored(k.port, name) == list(range(n)), f"{door[0]}, once more: {status} {text[:200]}")
+    status, out, _ = send(k.port, door, body)
+    ok(status == door[4] and stored(k.port, name) == list(range(n)), f"{door[0]}, once more: {status} {out[:200]}")
 ok(k.end() == 0, "an orderly end")
 
 # --- off: as if it was not there, and without zstd vmagent is told to go on in snappy
@@ -214,12 +241,12 @@ with open(conf, "w") as f:
     f.write("receivers:\n" + "".join(f"  {d}: {{enabled: false}}\n" for d in sorted({d[0] for d in DOORS})))
 k = Kymod(os.path.join(top, "a"), "--config", conf)
 for door in DOORS:
-    status, text, _ = send(k.port, door, door[3]("never", 1))
-    ok(status == 404 and f"receivers.{door[0]}.enabled is false".encode() in text, f"{door[0]} is off: {status} {text[:200]}")
-status, text, _ = request(k.port, "POST", "/api/v1/write", zstd(remote("never", 1)), {**VM, "Content-Encoding": "zstd"})
-ok(status == 415, f"zstd is a choice: {status} {text[:200]}")
-status, text, _ = request(k.port, "POST", "/api/v1/write?get_vm_proto_version=1", b"", VM)
-ok(status != 200, f"and told to who asks: {status} {text[:200]}")
+    status, out, _ = send(k.port, door, door[3]("never", 1))
+    ok(status == 404 and f"receivers.{door[0]}.enabled is false".encode() in out, f"{door[0]} is off: {status} {out[:200]}")
+status, out, _ = request(k.port, "POST", "/api/v1/write", zstd(remote("never", 1)), {**VM, "Content-Encoding": "zstd"})
+ok(status == 415, f"zstd is a choice: {status} {out[:200]}")
+status, out, _ = request(k.port, "POST", "/api/v1/write?get_vm_proto_version=1", b"", VM)
+ok(status != 200, f"and told to who asks: {status} {out[:200]}")
 ok(write(k.port, remote("rw_on", 1))[0] == 204, "Remote Write is on all the same")
 with open(conf, "w") as f:
     f.write("receivers:\n  remote_write: {enabled: false}\n")
@@ -227,8 +254,8 @@ os.kill(k.p.pid, signal.SIGHUP)
 end = time.time() + 60
 while time.time() < end and write(k.port, remote("rw_off", 1))[0] == 204:
     time.sleep(0.05)
-status, text, _ = write(k.port, remote("rw_off", 1))
-ok(status == 404, f"until a reload says that it is off: {status} {text[:200]}")
+status, out, _ = write(k.port, remote("rw_off", 1))
+ok(status == 404, f"until a reload says that it is off: {status} {out[:200]}")
 ok(send(k.port, DOORS[0], DOORS[0][3]("again", 1))[0] == 204, "and the others are on again")
 ok(stored(k.port, "never") == [], "nothing of what was refused is stored")
 ok(k.end() == 0, "an orderly end")

@@ -625,7 +625,7 @@ static enum err accepts(struct sink *s, uint32_t *retry_after_s)
 static void strangers(void)
 {
 	static const char *const known[] = { "/api/v1/otlp/v1/logs", "/opentelemetry/v1/traces",
-		"/v1/logs", "/api/prom/push", "/metrics/job/a", "/api/v1/import/prometheus",
+		"/v1/logs", "/api/prom/push", "/metrics/job/a", "/api/v1/import/native",
 		"/api/v1/import/csv", "/api/v1/export/native", "/select/0/prometheus/api/v1/query",
 		"/insert/0/prometheus/api/v1/write", "/vmui", "/vmui/", "/vmui/x", "/classic/graph",
 		"/internal/force_flush", "/snapshot/create", "/debug/pprof/heap" };

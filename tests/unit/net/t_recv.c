@@ -130,6 +130,22 @@ void recv_import(struct req *r)
 	recv_write(r, &kind);
 }
 
+/* The others of that file: nobody asks for them here. */
+bool recv_import_text_before(struct req *r)
+{
+	return recv_before(r, &kind);
+}
+
+void recv_import_text(struct req *r)
+{
+	recv_write(r, &kind);
+}
+
+void recv_import_job(struct req *r)
+{
+	recv_write(r, &kind);
+}
+
 /* --- a sink that adds up, and answers later --- */
 
 static struct told {
