@@ -36,32 +36,80 @@ static const char *no_memory(void)
 
 /* ---- rows of floats ---- */
 
-/* What the values are: the labels of their rows. */
-static uint64_t layout_of(const struct point *p)
+static bool name_ends(const struct batch_row *r, const char *suffix)
 {
-	uint64_t h = p->count;
-	for (size_t i = 0; i < p->count && p->count > 1; i++)
-		h = hash64(p->rows[i].labels, p->rows[i].labels_len, h);
+	const struct labels ls = { .bytes = r->labels, .len = r->labels_len };
+	uint32_t len = 0;
+	const char *name = label_get(ls, "__name__", 8, &len);
+	size_t n = strlen(suffix);
+	return name && len >= n && !memcmp(name + len - n, suffix, n);
+}
+
+/* What the values are: the labels of their rows. */
+static uint64_t layout_of(const struct batch_row *rows, size_t count)
+{
+	uint64_t h = count;
+	for (size_t i = 0; i < count; i++)
+		h = hash64(rows[i].labels, rows[i].labels_len, h);
 	return h;
 }
 
-static const char *floats(struct point *p)
+/* The first row goes. */
+static void drop_first(struct point *p)
 {
-	double *v = arena_array(p->d->arena, p->count, sizeof(*v));
+	struct batch *b = p->d->batch;
+	b->extras_bytes -= batch_extra_bytes(p->rows[0].extra);
+	memmove(p->rows, p->rows + 1, (p->count - 1) * sizeof(*p->rows));
+	b->rows_count--;
+	p->count--;
+}
+
+static const char *add_up(struct point *p, uint64_t layout, double *v, size_t count)
+{
+	enum deltacum_told told =
+	    deltacum_values(&p->ask, &p->when, layout, p->grows, v, (uint32_t)count);
+	return deltacum_refused(told) ? deltacum_text(told) : NULL;
+}
+
+/*
+ * Rows of a histogram: its sum, which may be missing, its count, its buckets. A sum that once was
+ * missing is NaN, and not told until the stream begins anew.
+ */
+static const char *classic(struct point *p)
+{
+	bool has_sum = name_ends(&p->rows[0], "_sum");
+	size_t rest = p->count - has_sum;
+	struct batch_row *rows = p->rows + has_sum;
+	double *v = arena_array(p->d->arena, rest + 1, sizeof(*v));
 	if (!v)
 		return no_memory();
-	for (size_t i = 0; i < p->count; i++) {
-		v[i] = p->rows[i].extra->v;
-		if (sample_is_stale(v[i]))
-			return NULL;
-	}
-	enum deltacum_told told =
-	    deltacum_values(&p->ask, &p->when, layout_of(p), p->grows, v, (uint32_t)p->count);
-	if (deltacum_refused(told))
-		return deltacum_text(told);
-	for (size_t i = 0; i < p->count; i++)
-		extra_of(&p->rows[i])->v = v[i];
+	v[0] = has_sum ? p->rows[0].extra->v : NAN;
+	for (size_t i = 0; i < rest; i++)
+		v[i + 1] = rows[i].extra->v;
+	if (sample_is_stale(v[1]))
+		return NULL;
+	const char *why = add_up(p, layout_of(rows, rest), v, rest + 1);
+	if (why)
+		return why;
+	for (size_t i = 0; i < rest; i++)
+		extra_of(&rows[i])->v = v[i + 1];
+	if (has_sum && isnan(v[0]))
+		drop_first(p);
+	else if (has_sum)
+		extra_of(&p->rows[0])->v = v[0];
 	return NULL;
+}
+
+static const char *number(struct point *p)
+{
+	struct batch_extra *x = extra_of(&p->rows[0]);
+	double v = x->v;
+	if (sample_is_stale(v))
+		return NULL;
+	const char *why = add_up(p, 0, &v, 1);
+	if (!why)
+		x->v = v;
+	return why;
 }
 
 /* ---- native histograms ---- */
@@ -182,11 +230,10 @@ static const char *custom(struct point *p, struct hist *h)
 		v[from + i] = (double)counts[i];
 	v[all] = (double)h->count.n;
 	v[all + 1] = h->sum;
-	enum deltacum_told told = deltacum_values(&p->ask, &p->when,
-	    h->bounds_count ? hash64(h->bounds, h->bounds_count * sizeof(double), 0) : 0, true, v,
-	    all + 2);
-	if (deltacum_refused(told))
-		return deltacum_text(told);
+	const char *why = add_up(p,
+	    h->bounds_count ? hash64(h->bounds, h->bounds_count * sizeof(double), 0) : 0, v, all + 2);
+	if (why)
+		return why;
 	for (uint32_t i = 0; i < all; i++)
 		sums[i] = (uint64_t)v[i];
 	h->count.n = (uint64_t)v[all];
@@ -274,7 +321,9 @@ static const char *cumulate(const struct otlp_delta *hook, struct decode *d, siz
 		.key_len = last->labels_len,
 		.start_ns = of->start_ns,
 		.t_ns = of->time_ns };
-	const char *why = p.rows[0].extra->hist ? histogram(&p) : floats(&p);
+	const char *why = p.rows[0].extra->hist ? histogram(&p)
+	    : p.count > 1                       ? classic(&p)
+	                                        : number(&p);
 	if (why)
 		return why;
 	for (size_t i = 0; i < p.count; i++)

@@ -286,8 +286,7 @@ otlp_why otlp_exponential(struct otlp *o, const uint8_t *p, const uint8_t *end)
 	otlp_row_judged(o, &e.pt, ls, h);
 	if (!otlp_exemplars(o, &e.pt, fields.exemplars, &list))
 		return OTLP_MALFORMED;
-	for (size_t i = 0; i < list.count; i++)
-		otlp_exemplar_add(o, &list.items[i], ls);
+	otlp_exemplars_add(o, &list, ls);
 	return NULL;
 }
 

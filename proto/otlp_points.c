@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "core/base/rune.h"
 #include "core/model/exemplar.h"
 #include "proto/otlp_priv.h"
@@ -274,6 +276,24 @@ bool otlp_exemplars(
 	return true;
 }
 
+static int time_cmp(const void *x, const void *y)
+{
+	const struct batch_exemplar *a = x, *b = y;
+	return (a->t_ms > b->t_ms) - (a->t_ms < b->t_ms);
+}
+
+/* Senders list them by bucket or at random, but a series takes what goes up in time. */
+void otlp_exemplars_add(struct otlp *o, struct otlp_exemplars *list, struct labels ls)
+{
+	bool sorted = true;
+	for (size_t i = 1; sorted && i < list->count; i++)
+		sorted = list->items[i - 1].t_ms <= list->items[i].t_ms;
+	if (!sorted)
+		qsort(list->items, list->count, sizeof *list->items, time_cmp);
+	for (size_t i = 0; i < list->count; i++)
+		otlp_exemplar_add(o, &list->items[i], ls);
+}
+
 void otlp_exemplar_add(struct otlp *o, const struct batch_exemplar *x, struct labels ls)
 {
 	struct batch_exemplar *to = batch_add_exemplar(o->d->batch);
@@ -314,8 +334,7 @@ static otlp_why number_point(struct otlp *o, const uint8_t *p, const uint8_t *en
 		return NULL;
 	if (!otlp_exemplars(o, &pt, number_fields.exemplars, &list))
 		return OTLP_MALFORMED;
-	for (size_t i = 0; i < list.count; i++)
-		otlp_exemplar_add(o, &list.items[i], ls);
+	otlp_exemplars_add(o, &list, ls);
 	return NULL;
 }
 
@@ -533,7 +552,7 @@ static otlp_why histogram_rows(struct otlp *o, const struct histogram *h)
 	return why ? why : buckets(o, h, &base);
 }
 
-static otlp_why histogram_custom(struct otlp *o, const struct histogram *h)
+static otlp_why histogram_custom(struct otlp *o, struct histogram *h)
 {
 	struct labels ls;
 	char limit[LIMITS_TEXT_MAX];
@@ -548,8 +567,7 @@ static otlp_why histogram_custom(struct otlp *o, const struct histogram *h)
 	    h->pt.flags & NO_RECORDED_VALUE
 	        ? otlp_hist_stale(o)
 	        : otlp_custom(o, &h->counts, &h->bounds, h->count, h->sum));
-	for (size_t i = 0; i < h->exemplars.count; i++)
-		otlp_exemplar_add(o, &h->exemplars.items[i], ls);
+	otlp_exemplars_add(o, &h->exemplars, ls);
 	return NULL;
 }
 

@@ -193,6 +193,8 @@ struct otlp_exemplars {
 bool otlp_exemplars(
     struct otlp *o, const struct otlp_point *pt, unsigned number, struct otlp_exemplars *out);
 void otlp_exemplar_add(struct otlp *o, const struct batch_exemplar *x, struct labels ls);
+/* All of a point go to one series: in order of time. */
+void otlp_exemplars_add(struct otlp *o, struct otlp_exemplars *list, struct labels ls);
 /* Fixed64 numbers, packed or one by one. False: malformed. */
 bool otlp_doubles_add(struct otlp *o, struct otlp_doubles *l, const struct pbscan_field *f);
 static inline double otlp_double(const struct otlp_doubles *l, size_t i)

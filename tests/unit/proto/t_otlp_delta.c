@@ -150,6 +150,16 @@ static void classic(void)
 	tap_ok(take_hist(10, 20, "1,2,3", "1,2") && batch.rows_count == 10 && sum_of_rows() == 17.5,
 	    "each with its 0 before");
 	end();
+	begin(false);
+	tap_ok(take_hist(10, 20, "1,2,3", "1,2") &&
+	        take("\"histogram\":{\"aggregationTemporality\":1,\"dataPoints\":[{"
+	             "\"startTimeUnixNano\":20e9,\"timeUnixNano\":30e9,\"count\":6,"
+	             "\"bucketCounts\":[1,2,3],\"explicitBounds\":[1,2]}]}") &&
+	        batch.rows_count == 4 && sum_of_rows() == 32,
+	    "a point without a sum");
+	tap_ok(take_hist(30, 40, "1,2,3", "1,2") && batch.rows_count == 4 && sum_of_rows() == 48,
+	    "ends the sum");
+	end();
 	begin(true);
 	opts.custom_buckets = true;
 	tap_ok(take_hist(10, 20, "1,2,3", "1,2") && batch.rows_count == 2 &&
