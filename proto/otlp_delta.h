@@ -3,8 +3,8 @@
  * (core/model/deltacum.h).
  *
  * A stream is what goes to one series: a number, the buckets, count and sum of a histogram
- * together, or a native histogram. Stale markers (NoRecordedValue) pass, and end nothing. A point of
- * a histogram without a sum ends the sum, its row is left out from then on.
+ * together, or a native histogram. Stale markers (NoRecordedValue) pass, and end nothing. A point
+ * of a histogram without a sum ends the sum, its row is left out from then on.
  * With `zeros` the first point of a stream whose start is told brings rows of 0 a millisecond
  * behind the start: increase() then counts the first point, and sees that the stream began anew
  * even if its first point is larger than what came before.
