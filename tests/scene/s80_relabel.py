@@ -224,7 +224,7 @@ for text, why in (
 ):
     configure(text + "\n")
     told = subprocess.run([KYMOD, "--check-config", config], capture_output=True, text=True, timeout=60)
-    ok(told.returncode == 1 and why in told.stderr, f"{text}: {why}: {told.stderr[:300]}")
+    ok(told.returncode == 1 and why in told.stderr, f"{text}: {why}: {told.stderr.splitlines()[:1]}")
 configure("receivers: {relabel_configs: [{action: drop, regex: '('}]}\n")
 status, text, _ = ask("POST", "/-/reload")
 ok(status == 500 and push("b", [({"__name__": "after", "at": "end"}, [(now, 1)])])[0] == 204 and only("b", 'after{at="end"}').get("turn") == "t7", f"a reload with a mistake changes nothing: {text}")
