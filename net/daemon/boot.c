@@ -19,6 +19,7 @@
 #include "net/api/api.h"
 #include "net/api/strangers.h"
 #include "net/conn/limit.h"
+#include "net/daemon/cardmon.h"
 #include "net/daemon/config.h"
 #include "net/daemon/datadir.h"
 #include "net/daemon/drain.h"
@@ -53,6 +54,7 @@ struct boot {
 	struct store *store;
 	uint64_t series;         /* when ready */
 	struct selfmon *selfmon; /* loop 0's */
+	struct cardmon *cardmon; /* so, too */
 	struct renew *renew;     /* likewise */
 	struct statsd *statsd;   /* NULL: no listener of it */
 	int stopped_pipe[2];     /* selfmon's last word to main */
@@ -342,6 +344,7 @@ static void selfmon_begin(void *arg)
 	struct boot *b = arg;
 	b->selfmon =
 	    selfmon_start(team_loop(b->team, 0), store_sink(b->store), srv_address(b->srv, 0));
+	b->cardmon = cardmon_start(team_loop(b->team, 0), b->store, selfmon_instance(b->selfmon));
 }
 
 static void renew_begin(void *arg)
@@ -362,10 +365,16 @@ static void selfmon_ended(void *arg)
 	CHECK(n == 1);
 }
 
-static void selfmon_end(void *arg)
+static void cardmon_ended(void *arg)
 {
 	struct boot *b = arg;
 	selfmon_stop(b->selfmon, selfmon_ended, b);
+}
+
+static void selfmon_end(void *arg)
+{
+	struct boot *b = arg;
+	cardmon_stop(b->cardmon, cardmon_ended, b);
 }
 
 /* ---- the walk ---- */

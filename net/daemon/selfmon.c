@@ -155,6 +155,11 @@ struct selfmon *selfmon_start(struct loop *l, struct sink *sink, const char *add
 	return s;
 }
 
+const char *selfmon_instance(const struct selfmon *s)
+{
+	return s->instance;
+}
+
 void selfmon_stop(struct selfmon *s, void (*done)(void *arg), void *arg)
 {
 	loop_check_here(s->loop);

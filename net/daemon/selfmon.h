@@ -17,6 +17,8 @@
 struct selfmon;
 /* On loop l. address: what is listened on, "0.0.0.0:9470". The first write follows at once. */
 struct selfmon *selfmon_start(struct loop *l, struct sink *sink, const char *address);
+/* What its series have as instance; as long as it lives. */
+const char *selfmon_instance(const struct selfmon *s);
 /* On the same loop; done(arg) when nothing is under way any more and *s is freed. */
 void selfmon_stop(struct selfmon *s, void (*done)(void *arg), void *arg);
 
