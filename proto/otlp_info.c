@@ -93,6 +93,7 @@ enum err otlp_info(struct otlp *o)
 	static const struct otlp_text name = { "target_info", 11 },
 	                              help = { "Target metadata", 15 }, unit = { "", 0 };
 	struct labels ls;
+	o->metric.delta = false;
 	if (o->earliest_ns == UINT64_MAX || o->resource_refused)
 		return ERR_OK;
 	arena_reset(&o->point, SIZE_MAX);

@@ -242,7 +242,8 @@ static bool exemplar(struct otlp *o, const uint8_t *p, const uint8_t *end,
 	for (size_t i = 0; i < n; i++)
 		sum.runes += ids[i].name_len + (size_t)ids[i].value_len;
 	size_t count = sum.over || sum.runes > EXEMPLAR_RUNES ? 0 : sum.count;
-	memmove(list + n, list + 2, count * sizeof *list);
+	if (n < 2)
+		memmove(list + n, list + 2, count * sizeof *list);
 	memcpy(list, ids, n * sizeof *list);
 	labels_sort(list, n + count);
 	otlp_exemplar_labels(o, list, n + count, &x);

@@ -1,3 +1,4 @@
+#include "tests/lib/otlpjudge.h"
 #include "tests/lib/otlpmake.h"
 #include "tests/lib/tap.h"
 
@@ -561,10 +562,24 @@ static void deep(void)
 	    "values are nested up to a depth: %s", run.d.bad_text);
 }
 
+static unsigned judge(const struct buf *b, unsigned *accepted)
+{
+	uint8_t *copy = mem_alloc(b->len + 1);
+	bool took;
+	if (b->len)
+		memcpy(copy, b->data, b->len);
+	const char *wrong = otlpjudge(copy, b->len, &took);
+	if (wrong)
+		tap_note("otlp gives %s", wrong);
+	mem_free(copy);
+	*accepted += took;
+	return wrong != NULL;
+}
+
 /* Each beginning of a request is either read or refused, and every bit of it may change. */
 static void broken(void)
 {
-	unsigned malformed = 0;
+	unsigned malformed = 0, wrong = 0, accepted = 0;
 	for (size_t g = 0; g < COUNT_OF(goldens); g += 6) {
 		struct buf whole, part;
 		buf_init(&whole);
@@ -575,10 +590,12 @@ static void broken(void)
 			buf_add(&part, whole.data, len);
 			decode(&part, NULL, NULL, true);
 			malformed += run.err == ERR_MALFORMED;
+			wrong += judge(&part, &accepted);
 		}
 		for (size_t i = 0; i < whole.len; i++) {
 			whole.data[i] ^= (uint8_t)(1u << i % 8);
 			decode(&whole, NULL, NULL, true);
+			wrong += judge(&whole, &accepted);
 			whole.data[i] ^= (uint8_t)(1u << i % 8);
 		}
 		buf_release(&whole);
@@ -586,6 +603,7 @@ static void broken(void)
 	}
 	tap_ok(
 	    malformed > 100, "%u of the beginnings are malformed, nothing else happens", malformed);
+	tap_ok(!wrong && accepted > 100, "protobuf-c agrees: %u accepted", accepted);
 	decode(&(struct buf){ 0 }, NULL, NULL, true);
 	tap_ok(!run.err && !run.rows && !run.d.records, "nothing is a request without anything");
 }
