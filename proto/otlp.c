@@ -142,7 +142,7 @@ static const uint8_t meta_types[] = {
 static enum err metric_begin(struct otlp *o, const uint8_t *p, const uint8_t *end)
 {
 	struct otlp_metric *m = &o->metric;
-	uint64_t temporality, points;
+	uint64_t temporality = 0, points = 0;
 	arena_reset(&o->metric_arena, SIZE_MAX);
 	arena_reset(&o->point, SIZE_MAX);
 	enum err e = metric_read(o, p, end);
