@@ -167,9 +167,9 @@ static bool label_add(struct scan *s, struct piece name, struct piece value)
 
 static bool metric_set(struct scan *s, struct piece name)
 {
-	struct label *l = &s->out->items[0];
 	if (s->exemplar)
 		return wrong(s, "a label of an exemplar has no value");
+	struct label *l = &s->out->items[0];
 	if (l->value)
 		return wrong(s, "the metric has two names");
 	if (!text_take(s, &name, "the name of a metric is no UTF-8"))
