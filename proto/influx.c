@@ -16,28 +16,46 @@
  * kept for the next one if it begins with the same bytes.
  */
 
-#define TOO_LONG "the line is longer than 262144 bytes"
+#define NAME_EXTRA 48u /* at most, around a name that is a label */
+#define TOO_LONG   "the line is longer than 262144 bytes"
 STATIC(INFLUXL_LINE_MAX == 262144);
 
 struct name { /* a tag or field, its name as it is kept */
 	const char *name, *value;
 	uint32_t name_len, value_len, at;
 };
+/*
+ * Lines of one measurement nearly always have the same fields. What was made of their names is kept
+ * for the next one that has them in the same order: of some measurements, each in one place.
+ */
+#define SHAPES      16u
+#define SHAPE_BYTES 16384u /* of labels of one */
+struct shape {
+	struct buf raw;    /* measurement and names, as they came */
+	struct buf labels; /* encoded: the name of each field's metric */
+	struct influxl_piece *names;
+	uint32_t *ends;       /* in labels; of a name that is not kept as the one before */
+	uint32_t count, cap;  /* of names and ends */
+	uint32_t measurement; /* bytes of raw */
+};
 struct influx {
 	struct influx_opts opts;
 	struct influxl line;
-	uint64_t number;          /* of the line at hand */
-	uint32_t given;           /* rows of it that were given before: its batch was full */
-	bool passing;             /* over the rest of a line that is too long */
-	struct buf key;           /* measurement and tags that before and after are of */
-	struct buf before, after; /* encoded */
-	struct buf metric;        /* measurement and separator */
-	struct buf text;          /* names and values that are not as they came */
-	struct buf tail;          /* the end of the body, and an LF */
+	uint64_t number; /* of the line at hand */
+	uint32_t given;  /* rows of it that were given before: its batch was full */
+	bool passing;    /* over the rest of a line that is too long */
+	struct buf key;  /* measurement and tags that before and after are of */
+	struct influxl_piece measurement; /* of it; without p */
+	struct buf before, after;         /* encoded */
+	struct buf metric;                /* measurement and separator */
+	struct buf text;                  /* names and values that are not as they came */
+	struct buf tail;                  /* the end of the body, and an LF */
 	struct name *names;
 	uint32_t names_cap;
 	uint32_t *seen; /* a table of fields, 0: free */
 	uint32_t seen_cap;
+	struct shape *shapes;
+	struct shape *shape; /* of the line at hand; NULL: none */
 	struct influx_bad *bads;
 	size_t bads_count;
 	const char *why;
@@ -364,16 +382,15 @@ static bool fields_list(struct influx *x)
 	return sorted || seen_table(x, l->fields_count);
 }
 
-/* Labels of a row, in the arena. */
-static uint8_t *row_labels(struct influx *x, struct arena *a, const struct name *field, uint32_t *len)
+static size_t name_len(const struct influx *x, const struct name *field)
 {
-	size_t separator = field ? strlen(x->opts.separator) : 0;
-	size_t name = x->metric.len + separator + (field ? field->name_len : 0);
-	size_t inner = 2 + sizeof(LABEL_NAME) + wire_varint_len(name) + name;
-	uint8_t *to = arena_alloc(a, x->before.len + x->after.len + inner + 11), *p = to;
-	if (x->before.len)
-		memcpy(p, x->before.data, x->before.len);
-	p += x->before.len;
+	return x->metric.len + (field ? strlen(x->opts.separator) + field->name_len : 0);
+}
+
+/* The label with the metric's name; field NULL: the measurement alone. Returns its end. */
+static uint8_t *name_put(const struct influx *x, const struct name *field, uint8_t *p)
+{
+	size_t len = name_len(x, field), inner = 2 + sizeof(LABEL_NAME) + wire_varint_len(len) + len;
 	*p++ = 0x0a;
 	p = wire_store_varint(p, inner);
 	*p++ = 0x0a;
@@ -381,43 +398,139 @@ static uint8_t *row_labels(struct influx *x, struct arena *a, const struct name 
 	memcpy(p, LABEL_NAME, sizeof(LABEL_NAME) - 1);
 	p += sizeof(LABEL_NAME) - 1;
 	*p++ = 0x12;
-	p = wire_store_varint(p, name);
+	p = wire_store_varint(p, len);
 	memcpy(p, x->metric.data, x->metric.len);
 	p += x->metric.len;
-	if (field) {
-		memcpy(p, x->opts.separator, separator);
-		memcpy(p + separator, field->name, field->name_len);
-		p += separator + field->name_len;
-	}
+	if (!field)
+		return p;
+	size_t separator = strlen(x->opts.separator);
+	memcpy(p, x->opts.separator, separator);
+	memcpy(p + separator, field->name, field->name_len);
+	return p + separator + field->name_len;
+}
+
+/* Labels of a row, in the arena, around the name: len bytes, or of a field. */
+static uint8_t *row_labels(struct influx *x, struct arena *a, const uint8_t *name, size_t len,
+    const struct name *field, uint32_t *out)
+{
+	size_t room = name ? len : name_len(x, field) + NAME_EXTRA;
+	uint8_t *to = arena_alloc(a, x->before.len + x->after.len + room), *p = to;
+	if (x->before.len)
+		memcpy(p, x->before.data, x->before.len);
+	p += x->before.len;
+	if (name)
+		memcpy(p, name, len);
+	p = name ? p + len : name_put(x, field, p);
 	if (x->after.len)
 		memcpy(p, x->after.data, x->after.len);
-	*len = (uint32_t)(p + x->after.len - to);
+	*out = (uint32_t)(p + x->after.len - to);
 	return to;
 }
 
-/* False: the batch is full, the rest of them comes with the next one. */
-static bool rows_make(struct influx *x, struct decode *d, int64_t t_ms)
+/* ---- shapes ---- */
+
+static struct shape *shape_at(struct influx *x, const struct influxl_piece *m)
+{
+	uint32_t key = m->len * 7 + m->p[0] + 3u * m->p[m->len / 2] + 5u * m->p[m->len - 1];
+	return &x->shapes[key % SHAPES];
+}
+
+/* What is likely to come with this measurement. */
+static void shape_hint(struct influx *x)
+{
+	struct influxl *l = &x->line;
+	struct shape *s = shape_at(x, &l->measurement);
+	bool known = bytes_equal(s->raw.data, s->measurement, l->measurement.p, l->measurement.len);
+	l->hints = s->names;
+	l->hints_count = known ? s->count : 0;
+	x->shape = s;
+}
+
+/* Names of the fields of the line at hand, for the next one. NULL: they are too long. */
+static struct shape *shape_learn(struct influx *x, bool single)
 {
 	const struct influxl *l = &x->line;
+	struct shape *s = x->shape;
+	size_t bytes = l->measurement.len;
+	s->count = 0;
+	s->measurement = 0;
+	for (uint32_t i = 0; i < l->fields_count && bytes <= SHAPE_BYTES; i++)
+		bytes += name_len(x, &x->names[i]) + l->fields[i].name.len + NAME_EXTRA;
+	if (bytes > SHAPE_BYTES)
+		return NULL;
+	if (l->fields_count > s->cap) {
+		s->cap = l->fields_count < 16 ? 16 : l->fields_count;
+		s->names = mem_array(s->names, s->cap, sizeof(*s->names));
+		s->ends = mem_array(s->ends, s->cap, sizeof(*s->ends));
+	}
+	s->raw.len = 0;
+	s->labels.len = 0;
+	(void)buf_reserve(&s->raw, bytes);
+	(void)buf_reserve(&s->labels, bytes);
+	buf_add(&s->raw, l->measurement.p, l->measurement.len);
+	for (uint32_t i = 0; i < l->fields_count; i++) {
+		const struct influxl_piece *n = &l->fields[i].name;
+		uint8_t *to = s->labels.data + s->labels.len;
+		s->names[i] = (struct influxl_piece){ s->raw.data + s->raw.len, n->len, n->flags };
+		buf_add(&s->raw, n->p, n->len);
+		if (x->names[i].at != UINT32_MAX)
+			s->labels.len += (size_t)(name_put(x, single ? NULL : &x->names[i], to) - to);
+		s->ends[i] = (uint32_t)s->labels.len;
+	}
+	s->measurement = l->measurement.len;
+	s->count = l->fields_count;
+	return s;
+}
+
+static void shapes_release(struct influx *x)
+{
+	for (size_t i = 0; i < SHAPES; i++) {
+		struct shape *s = &x->shapes[i];
+		buf_release(&s->raw);
+		buf_release(&s->labels);
+		mem_free(s->names);
+		mem_free(s->ends);
+		*s = (struct shape){ .names = NULL };
+	}
+}
+
+/* ---- rows ---- */
+
+/* A sample of field i; false: the batch is full. s NULL: names are those of x. */
+static bool row_make(
+    struct influx *x, struct decode *d, const struct shape *s, uint32_t i, int64_t t_ms)
+{
+	const struct influxl *l = &x->line;
+	uint32_t from = s && i ? s->ends[i - 1] : 0, len;
+	if (s ? s->ends[i] == from : x->names[i].at == UINT32_MAX)
+		return true;
+	if (decode_full(d))
+		return false;
 	bool single = l->fields_count == 1 && x->opts.skip_single;
+	const uint8_t *name = s ? s->labels.data + from : NULL;
+	uint8_t *labels = row_labels(
+	    x, d->arena, name, s ? s->ends[i] - from : 0, single ? NULL : &x->names[i], &len);
+	struct batch_row *row = batch_add(d->batch);
+	*row = (struct batch_row){
+		.labels = labels, .labels_len = len, .t_ms = t_ms, .v = l->fields[i].v
+	};
+	d->batch->series_count++;
+	return true;
+}
+
+/* False: the batch is full, the rest of them comes with the next one. */
+static bool rows_make(struct influx *x, struct decode *d, const struct shape *s, int64_t t_ms)
+{
+	const struct influxl *l = &x->line;
 	for (uint32_t i = x->given; i < l->fields_count; i++) {
 		if (l->fields[i].text) {
 			d->skipped++;
 			continue;
 		}
-		if (x->names[i].at == UINT32_MAX)
-			continue;
-		if (decode_full(d)) {
+		if (!row_make(x, d, s, i, t_ms)) {
 			x->given = i;
 			return false;
 		}
-		uint32_t len;
-		uint8_t *labels = row_labels(x, d->arena, single ? NULL : &x->names[i], &len);
-		struct batch_row *row = batch_add(d->batch);
-		*row = (struct batch_row){
-			.labels = labels, .labels_len = len, .t_ms = t_ms, .v = l->fields[i].v
-		};
-		d->batch->series_count++;
 	}
 	x->given = 0;
 	return true;
@@ -474,12 +587,16 @@ static bool point(struct influx *x, struct decode *d, size_t len, bool known, bo
 			return false;
 		/* What stands before the measurement is no part of it. */
 		buf_add(&x->key, l->measurement.p, (size_t)(l->key_end - l->measurement.p));
+		x->measurement = l->measurement;
 	}
-	if (!fields_list(x))
+	bool as_before = l->as_hinted && l->hints_count;
+	if (!as_before && !fields_list(x))
 		return false;
 	if (l->timed && !to_ms(x->opts.precision, l->time, &t_ms))
 		return wrong(x, "timestamp out of range");
-	*done = rows_make(x, d, t_ms);
+	const struct shape *s =
+	    as_before ? x->shape : shape_learn(x, l->fields_count == 1 && x->opts.skip_single);
+	*done = rows_make(x, d, s, t_ms);
 	return true;
 }
 
@@ -495,12 +612,18 @@ static enum step one(struct influx *x, struct decode *d, const uint8_t **p, cons
 	struct influxl *l = &x->line;
 	const uint8_t *line = *p, *next;
 	bool known = same_key(x, line, end), done = true, fine = true;
+	enum influxl_is is = INFLUXL_POINT;
 	if (known) {
+		l->measurement = x->measurement;
 		l->measurement.p = line;
 		l->key_end = line + x->key.len;
+	} else {
+		is = influxl_parse_key(l, line, end, &next);
 	}
-	enum influxl_is is = known ? influxl_parse_rest(l, line, l->key_end, end, &next)
-	                           : influxl_parse(l, line, end, &next);
+	if (is == INFLUXL_POINT) {
+		shape_hint(x);
+		is = influxl_parse_rest(l, line, end, &next);
+	}
 	if (is == INFLUXL_OPEN)
 		return STEP_OPEN;
 	size_t len = (size_t)(next - line);
@@ -566,6 +689,7 @@ static void begin(struct decode *d)
 	struct influx *x = arena_zalloc(d->keep, sizeof(*x));
 	x->opts = d->opts ? *(const struct influx_opts *)d->opts : influx_defaults;
 	x->number = 1;
+	x->shapes = arena_zalloc(d->keep, SHAPES * sizeof(*x->shapes));
 	d->own = x;
 }
 
@@ -618,6 +742,7 @@ static void influx_end(struct decode *d)
 	buf_release(&x->metric);
 	buf_release(&x->text);
 	buf_release(&x->tail);
+	shapes_release(x);
 	mem_free(x->names);
 	mem_free(x->seen);
 	x->names = NULL;

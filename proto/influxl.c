@@ -139,38 +139,6 @@ static enum influxl_is tags(struct influxl *l, const uint8_t *p, const uint8_t *
 
 /* ---- values ---- */
 
-/*
- * Whole numbers and short decimals, which are nearly all: a mantissa that a double holds, divided
- * by a power of ten that it holds, is rounded once, so it is right.
- */
-static bool number_fast(const uint8_t *p, size_t len, double *out)
-{
-	static const double tens[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-		1e12, 1e13, 1e14, 1e15 };
-	const uint8_t *end = p + len, *point = NULL;
-	bool minus = *p == '-';
-	uint64_t m = 0;
-	p += minus;
-	if (p == end || end - p > 16)
-		return false;
-	for (; p < end; p++) {
-		unsigned digit = *p - (unsigned)'0';
-		if (digit < 10)
-			m = m * 10 + digit;
-		else if (*p == '.' && !point)
-			point = p;
-		else
-			return false;
-	}
-	size_t behind = point ? (size_t)(end - point - 1) : 0;
-	if (m > UINT64_C(1) << 53 || (point && end - point == 1) ||
-	    (point && !(kinds[point[-1]] & DIGIT)))
-		return false;
-	double v = behind ? (double)m / tens[behind] : (double)m;
-	*out = minus ? -v : v;
-	return true;
-}
-
 static const char *whole(const uint8_t *p, size_t len, bool is_signed, double *out)
 {
 	const char *s = (const char *)p;
@@ -225,8 +193,6 @@ static const char *boolean(const uint8_t *p, size_t len, double *out)
 static const char *value(const uint8_t *p, size_t len, double *out)
 {
 	uint8_t c = *p, last = p[len - 1];
-	if (LIKELY((kinds[last] & DIGIT) && number_fast(p, len, out)))
-		return NULL;
 	if (c == 't' || c == 'T' || c == 'f' || c == 'F')
 		return boolean(p, len, out);
 	if (last == 'i')
@@ -269,6 +235,22 @@ static struct influxl_field *field_add(struct influxl *l)
 	return &l->fields[l->fields_count++];
 }
 
+/* As it is likely to be, or as it is. */
+static const uint8_t *field_name(
+    struct influxl *l, const uint8_t *p, const uint8_t *end, struct influxl_piece *name)
+{
+	uint32_t i = l->fields_count;
+	if (i < l->hints_count) {
+		const struct influxl_piece *h = &l->hints[i];
+		if (LIKELY(end - p > h->len && p[h->len] == '=' && !memcmp(p, h->p, h->len))) {
+			*name = (struct influxl_piece){ .p = p, .len = h->len, .flags = h->flags };
+			return p + h->len;
+		}
+	}
+	l->as_hinted = false;
+	return piece(p, STOP_NAME, name);
+}
+
 /* From its first byte; *at goes to what follows it. */
 static enum influxl_is field_value(
     struct influxl *l, struct influxl_field *f, const uint8_t **at, const uint8_t *end)
@@ -287,6 +269,12 @@ static enum influxl_is field_value(
 			return bad(l, "invalid field format");
 		return INFLUXL_POINT;
 	}
+	const char *s = (const char *)p;
+	if (LIKELY(*p != '+' && num_scan_float(&s, (const char *)end, &f->v) &&
+	        (kinds[*(const uint8_t *)s] & STOP_VALUE))) {
+		*at = (const uint8_t *)s;
+		return INFLUXL_POINT;
+	}
 	while (!(kinds[*p] & STOP_VALUE))
 		p++;
 	size_t len = (size_t)(p - *at);
@@ -300,7 +288,7 @@ static enum influxl_is fields(struct influxl *l, const uint8_t **at, const uint8
 	const uint8_t *p = *at;
 	for (;; p++) {
 		struct influxl_piece name;
-		p = piece(p, STOP_NAME, &name);
+		p = field_name(l, p, end, &name);
 		*at = p;
 		if (*p != '=')
 			return bad(
@@ -381,24 +369,26 @@ static enum influxl_is bad_line(const uint8_t *line, const uint8_t *end, const u
 	return INFLUXL_BAD;
 }
 
-enum influxl_is influxl_parse_rest(struct influxl *l, const uint8_t *line, const uint8_t *p,
-    const uint8_t *end, const uint8_t **next)
+enum influxl_is influxl_parse_rest(
+    struct influxl *l, const uint8_t *line, const uint8_t *end, const uint8_t **next)
 {
+	const uint8_t *p = blanks(l->key_end);
 	l->fields_count = 0;
 	l->texts = false;
-	p = blanks(p);
+	l->as_hinted = true;
 	enum influxl_is is = fields(l, &p, texts_upto(line, end));
 	if (!is)
 		is = timestamp(l, &p);
 	if (is == INFLUXL_POINT)
 		*next = p + 1 + (*p == '\r');
+	l->as_hinted &= l->fields_count == l->hints_count;
 	return is == INFLUXL_BAD ? bad_line(line, end, next) : is;
 }
 
-enum influxl_is influxl_parse(
-    struct influxl *l, const uint8_t *p, const uint8_t *end, const uint8_t **next)
+enum influxl_is influxl_parse_key(
+    struct influxl *l, const uint8_t *line, const uint8_t *end, const uint8_t **next)
 {
-	p = blanks(p);
+	const uint8_t *p = blanks(line);
 	l->tags_count = 0;
 	l->fields_count = 0;
 	if (at_end(p) || *p == '#') {
@@ -406,17 +396,21 @@ enum influxl_is influxl_parse(
 		*next = lf + 1;
 		return INFLUXL_NOTHING;
 	}
-	const uint8_t *line = p;
 	p = piece(p, STOP_MEASUREMENT, &l->measurement);
 	enum influxl_is is = l->measurement.len ? tags(l, p, &p) : bad(l, "missing measurement");
 	l->key_end = p;
 	if (!is && *p != ' ')
 		is = bad(l, "missing fields");
-	if (!is && p - line > INFLUXL_KEY_MAX)
+	if (!is && p - l->measurement.p > INFLUXL_KEY_MAX)
 		is = bad(l, "max key size exceeded: 65535 bytes of measurement and tags");
-	if (!is)
-		return influxl_parse_rest(l, line, p, end, next);
-	return bad_line(line, end, next);
+	return is ? bad_line(line, end, next) : INFLUXL_POINT;
+}
+
+enum influxl_is influxl_parse(
+    struct influxl *l, const uint8_t *p, const uint8_t *end, const uint8_t **next)
+{
+	enum influxl_is is = influxl_parse_key(l, p, end, next);
+	return is ? is : influxl_parse_rest(l, p, end, next);
 }
 
 void influxl_release(struct influxl *l)

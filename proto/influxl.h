@@ -53,6 +53,13 @@ struct influxl {
 	bool texts;             /* a field is one: LFs may be inside */
 	bool timed;
 	int64_t time;
+	/*
+	 * Names of fields as they are likely to come, in this order: they are compared, not looked
+	 * through. as_hinted: all of them came, and no others. Of the caller.
+	 */
+	const struct influxl_piece *hints;
+	uint32_t hints_count;
+	bool as_hinted;
 	const char *why; /* of INFLUXL_BAD and _OPEN: static text, as InfluxDB puts it */
 };
 enum influxl_is {
@@ -67,10 +74,16 @@ enum influxl_is {
  */
 enum influxl_is influxl_parse(
     struct influxl *l, const uint8_t *p, const uint8_t *end, const uint8_t **next);
+/*
+ * The same in two steps. After the first measurement and tags are known (INFLUXL_POINT, or it is
+ * the end of it); the second may be had alone, of a line that has them as they are in l: line, its
+ * begin; key_end is set.
+ */
+enum influxl_is influxl_parse_key(
+    struct influxl *l, const uint8_t *p, const uint8_t *end, const uint8_t **next);
+enum influxl_is influxl_parse_rest(
+    struct influxl *l, const uint8_t *line, const uint8_t *end, const uint8_t **next);
 void influxl_release(struct influxl *l);
-/* Measurement and tags are those that l has: only fields and timestamp are looked at. p: behind. */
-enum influxl_is influxl_parse_rest(struct influxl *l, const uint8_t *line, const uint8_t *p,
-    const uint8_t *end, const uint8_t **next);
 
 /* The text of a piece without its escapes: to has room for p.len bytes. Returns its length. */
 size_t influxl_unescape(const struct influxl_piece *p, bool equals, char *to);

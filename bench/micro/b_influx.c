@@ -68,7 +68,7 @@ static void run(const char *name, void (*make)(struct buf *b))
 			CHECK(!influx_decoder.next(&d, &p, end, true, NULL));
 			rows += batch.rows_count;
 			batch_clear(&batch);
-			arena_reset(&arena, 64u << 10);
+			arena_reset(&arena, 512u << 10);
 		}
 		t = clock_mono_ns() - t;
 		influx_decoder.end(&d);
