@@ -343,7 +343,7 @@ static enum influxl_is timestamp(struct influxl *l, const uint8_t **at)
  */
 static const uint8_t *bad_end(const uint8_t *line, const uint8_t *end)
 {
-	const uint8_t *p = line;
+	const uint8_t *p = blanks(line);
 	bool key = true;
 	for (; *p != '\n'; p++) {
 		if (*p == '\\' && (p[1] == ',' || p[1] == ' ' || p[1] == '=')) {
