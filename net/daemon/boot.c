@@ -57,8 +57,9 @@ struct boot {
 	struct cardmon *cardmon; /* so, too */
 	struct renew *renew;     /* likewise */
 	struct statsd *statsd;   /* NULL: no listener of it */
-	int stopped_pipe[2];     /* selfmon's last word to main */
-	sigset_t ends;           /* signals that end the process */
+	bool ran;
+	int stopped_pipe[2]; /* selfmon's last word to main */
+	sigset_t ends;       /* signals that end the process */
 	struct errbuf eb;
 };
 
@@ -468,6 +469,7 @@ static void end_self_metrics(struct boot *b)
 
 static void run(struct boot *b, const sigset_t *ends)
 {
+	b->ran = true;
 	api_ready(b->api, b->store);
 	if (b->conf->flags.self_metrics)
 		team_run_on(b->team, 0, selfmon_begin, b);
@@ -484,7 +486,9 @@ static void run(struct boot *b, const sigset_t *ends)
 
 static void close_all(struct boot *b)
 {
-	if (b->srv && !b->reload) /* it has not run, so nothing was drained */
+	if (b->reload && !b->ran)
+		reload_stop(b->reload);
+	if (b->srv && !b->ran) /* nothing was drained */
 		srv_close_all(b->srv);
 	if (b->store)
 		store_close(b->store);
