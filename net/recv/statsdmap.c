@@ -1,5 +1,7 @@
 #include "net/recv/statsdmap.h"
 
+#include <stdlib.h>
+
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/num.h"
@@ -241,13 +243,13 @@ static void add_glob(struct statsd_map *m, uint32_t rule)
 			m->nodes[at].rule[i] = rule;
 }
 
-/* A match may begin and end anywhere; it is the first one from the left. */
+/* A match may begin and end anywhere; it is the first one from the left, and group 1. */
 static enum err add_expression(struct statsd_map *m, uint32_t rule, struct errbuf *eb)
 {
 	struct buf b;
 	struct expression *x = &m->expressions[m->expressions_count];
 	buf_init(&b);
-	buf_printf(&b, "(?s:.*?)(?:%s)(?s:.*)", m->rules[rule].match);
+	buf_printf(&b, "(?s:.*?)(%s)(?s:.*)", m->rules[rule].match);
 	enum err e = rex_compile(m->rules[rule].match, strlen(m->rules[rule].match), &x->rex, eb);
 	if (!e) { /* it is one by itself, and not only with what stands around it */
 		rex_free(x->rex);
@@ -416,11 +418,38 @@ static size_t put_capture(const struct statsd_match *m, const char *t, struct bu
 	return n + (t[n] == '}');
 }
 
+/* What the rule calls $0 is group 1 of the whole, $1 is group 2, and so on. */
+static void shift_groups(const char *t, struct buf *out)
+{
+	for (size_t n; *t; t += n) {
+		size_t from = 1 + (size_t)(t[0] == '$' && t[1] == '{'), len = 0;
+		n = t[0] == '$' && t[1] == '$' ? 2 : 1;
+		if (t[0] == '$' && n == 1)
+			while (in_name(t[from + len], false))
+				len++;
+		if (len && len < 4 && strspn(t + from, "0123456789") == len) {
+			n = from + len + (t[from - 1] == '{' && t[from + len] == '}');
+			buf_printf(out, "${%lu}", strtoul(t + from, NULL, 10) + 1);
+		} else {
+			buf_add(out, t, n);
+		}
+	}
+}
+
+/* When a limit of expressions is met: nothing, as of a missing capture. */
+static void expand_groups(const struct statsd_match *m, const char *template, struct buf *out)
+{
+	struct buf t;
+	buf_init(&t);
+	shift_groups(template, &t);
+	(void)rex_expand(m->_rex, m->name, m->len, (const char *)t.data, t.len, out);
+	buf_release(&t);
+}
+
 void statsd_map_expand(const struct statsd_match *m, const char *template, struct buf *out)
 {
 	if (m->_rex) {
-		if (rex_expand(m->_rex, m->name, m->len, template, strlen(template), out) != REX_YES)
-			return; /* a limit was met: nothing is as good as a missing capture */
+		expand_groups(m, template, out);
 		return;
 	}
 	for (const char *t = template; *t;) {

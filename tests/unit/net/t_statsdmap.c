@@ -112,18 +112,18 @@ static void literal_first(void)
 
 static void expressions(void)
 {
-	const char *bad =
-	    take("defaults: {match_type: regex}\nmappings:\n"
-	         "- {match: '^web\\.(\\w+)\\.(.*)$', name: web, labels: {host: $1, rest: $2}}\n"
-	         "- {match: '(a|b)+c', name: found_$1}\n"
-	         "- {match: web.x.y, name: glob, match_type: glob}\n"
-	         "- {match: '.', name: rest, action: drop}\n");
+	const char *bad = take(
+	    "defaults: {match_type: regex}\nmappings:\n"
+	    "- {match: '^web\\.(\\w+)\\.(.*)$', name: web, labels: {host: $1, rest: $2}}\n"
+	    "- {match: '(a|b)+c', name: found_$1, labels: {all: $0, odd: $1x, end: '$1-$$1'}}\n"
+	    "- {match: web.x.y, name: glob, match_type: glob}\n"
+	    "- {match: '.', name: rest, action: drop}\n");
 	tap_ok(!bad, "expressions: %s", bad ? bad : "");
 	if (bad)
 		return;
 	is("web.h1.a.b", STATSD_IS_COUNTER, "web{host=h1,rest=a.b}");
 	is("web.x.y", STATSD_IS_COUNTER, "glob");
-	is("xxabacxx", STATSD_IS_COUNTER, "found_a");
+	is("xxabacxx", STATSD_IS_COUNTER, "found_a{all=abac,odd=,end=a-$1}");
 	is("zzz", STATSD_IS_COUNTER, "drop");
 	leave();
 }
