@@ -1,0 +1,230 @@
+/* What inlets share: the cache of what rules made, and elections of HA pairs. */
+#include "core/account/hapair.h"
+#include "net/recv/inletcache.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/mem.h"
+#include "core/base/metric.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/testlib.h"
+#include "tests/lib/testteam.h"
+
+/* ---- the cache ---- */
+
+static struct labels numbered(struct arena *a, const char *name, unsigned i)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%u", i);
+	return label_make(a, "__name__", name, "i", arena_strndup(a, text, strlen(text)), NULL);
+}
+
+static const struct inlet_result *look(struct inletcache *c, struct labels ls, uint32_t way)
+{
+	return inletcache_find(c, ls, way, inletcache_hash(c, ls, way));
+}
+
+static void keep(struct inletcache *c, struct labels ls, uint32_t way, const struct inlet_result *r)
+{
+	inletcache_add(c, ls, way, inletcache_hash(c, ls, way), r);
+}
+
+static void t_cache(void)
+{
+	struct arena a;
+	struct inletcache *c = inletcache_create(1 << 20);
+	arena_init(&a, 4096);
+	struct labels one = numbered(&a, "m", 1), made = numbered(&a, "made", 1);
+	TAP_OK(!look(c, one, 0));
+	keep(c, one, 0, &(struct inlet_result){ .fate = INLET_CHANGED, .labels = made });
+	const struct inlet_result *r = look(c, one, 0);
+	tap_ok(r && r->fate == INLET_CHANGED && label_equal(r->labels, made) &&
+	        r->labels.bytes != made.bytes,
+	    "a copy of what was made");
+	tap_ok(!look(c, one, 1), "of another way nothing is known");
+	keep(c, one, 1, &(struct inlet_result){ .fate = INLET_DROPPED });
+	tap_ok(look(c, one, 1)->fate == INLET_DROPPED && look(c, one, 0)->fate == INLET_CHANGED,
+	    "each way has its own");
+	uint32_t len;
+	struct labels pair = label_make(&a, "__name__", "x", "cluster", "c", "r", "rep", NULL);
+	struct inlet_result p = { .fate = INLET_SAME,
+		.cluster = label_get(pair, "cluster", 7, &len),
+		.cluster_len = 1,
+		.replica = label_get(pair, "r", 1, &len),
+		.replica_len = 3 };
+	keep(c, pair, 0, &p);
+	r = look(c, pair, 0);
+	tap_ok(
+	    r->cluster != p.cluster && !memcmp(r->cluster, "c", 1) && !memcmp(r->replica, "rep", 3),
+	    "pieces of the key lie in its copy");
+	inletcache_clear(c);
+	tap_ok(!look(c, one, 0) && !look(c, pair, 0), "all is forgotten");
+	inletcache_free(c);
+	arena_release(&a);
+}
+
+static void t_cache_bounds(void)
+{
+	struct arena a;
+	struct inletcache *c = inletcache_create(1 << 20);
+	unsigned wrong = 0, found = 0, last = 0;
+	const unsigned many = 50000;
+	arena_init(&a, 1 << 20);
+	for (unsigned i = 0; i < many; i++) {
+		struct labels ls = numbered(&a, "m", i), made = numbered(&a, "made", i);
+		keep(c, ls, i % 3, &(struct inlet_result){ .fate = INLET_CHANGED, .labels = made });
+		const struct inlet_result *r = look(c, ls, i % 3);
+		wrong += !r || !label_equal(r->labels, made);
+	}
+	tap_ok(!wrong, "what was added last is there, however full it is");
+	for (unsigned i = 0; i < many; i++) {
+		const struct inlet_result *r = look(c, numbered(&a, "m", i), i % 3);
+		wrong += r && !label_equal(r->labels, numbered(&a, "made", i));
+		found += r != NULL;
+		last = r && !last ? i : last;
+	}
+	tap_ok(!wrong && found > 1000 && found < many / 2 && many - last == found,
+	    "the newest %u of %u are known, and nothing wrong", found, many);
+	struct labels large = { arena_zalloc(&a, 1 << 20), 1 << 20 };
+	keep(c, large, 0, &(struct inlet_result){ 0 });
+	tap_ok(!look(c, large, 0) && look(c, numbered(&a, "m", many - 1), (many - 1) % 3),
+	    "what is too large is not kept, and takes nobody's place");
+	keep(c, (struct labels){ 0 }, 0, &(struct inlet_result){ 0 });
+	tap_ok(!look(c, (struct labels){ 0 }, 0), "no labels at all are not kept");
+	inletcache_free(c);
+	arena_release(&a);
+}
+
+/* ---- pairs ---- */
+
+#define S UINT64_C(1000000000)
+static struct hapair_rule rule;
+static uint64_t now = 1000 * S;
+
+static enum hapair_told ask(
+    struct hapairs *h, uint32_t tenant, const char *cluster, const char *replica)
+{
+	return hapairs_ask(h, tenant, &rule, cluster, strlen(cluster), replica, strlen(replica), now);
+}
+
+static void t_elections(void)
+{
+	struct hapairs *h = hapairs_create();
+	rule = hapair_rule_default;
+	rule.max_clusters = 3;
+	TAP_OK(ask(h, 1, "c", "a") == HAPAIR_ELECTED && ask(h, 1, "c", "b") == HAPAIR_OTHER);
+	tap_ok(ask(h, 2, "c", "b") == HAPAIR_ELECTED, "another tenant has its own");
+	now += 29 * S;
+	TAP_OK(ask(h, 1, "c", "b") == HAPAIR_OTHER && ask(h, 1, "c", "a") == HAPAIR_ELECTED);
+	now += 29 * S;
+	tap_ok(ask(h, 1, "c", "b") == HAPAIR_OTHER, "a request of the elected one begins it anew");
+	now += 1 * S;
+	tap_ok(ask(h, 1, "c", "b") == HAPAIR_ELECTED && ask(h, 1, "c", "a") == HAPAIR_OTHER,
+	    "30 s of silence: the other one");
+	now -= 5 * S;
+	tap_ok(ask(h, 1, "c", "a") == HAPAIR_OTHER && ask(h, 1, "c", "b") == HAPAIR_ELECTED,
+	    "a loop whose time is a little behind changes nothing");
+	now += 5 * S;
+	TAP_OK(ask(h, 1, "d", "a") == HAPAIR_ELECTED && ask(h, 1, "e", "a") == HAPAIR_ELECTED);
+	TAP_OK(ask(h, 1, "f", "a") == HAPAIR_TOO_MANY && ask(h, 1, "e", "a") == HAPAIR_ELECTED);
+	TAP_OK(ask(h, 2, "f", "a") == HAPAIR_ELECTED);
+	now += 3599 * S;
+	TAP_OK(ask(h, 1, "c", "b") == HAPAIR_ELECTED && ask(h, 1, "f", "a") == HAPAIR_TOO_MANY);
+	now += 2 * S;
+	tap_ok(ask(h, 1, "f", "a") == HAPAIR_ELECTED && ask(h, 1, "c", "b") == HAPAIR_ELECTED,
+	    "who was silent for an hour makes room, who was not stays");
+	char name[HAPAIR_NAME_MAX + 2];
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	TAP_OK(ask(h, 1, name, "a") == HAPAIR_TOO_LONG && ask(h, 1, "a", name) == HAPAIR_TOO_LONG);
+	hapairs_free(h);
+}
+
+static void t_many(void)
+{
+	struct hapairs *h = hapairs_create();
+	char name[32];
+	unsigned wrong = 0;
+	rule.max_clusters = 10000;
+	for (unsigned round = 0; round < 2; round++)
+		for (unsigned i = 0; i < 5000; i++) {
+			snprintf(name, sizeof(name), "c%u", i);
+			wrong += ask(h, 7 + i % 3, name, round ? "late" : "first") !=
+			    (round ? HAPAIR_OTHER : HAPAIR_ELECTED);
+		}
+	tap_ok(!wrong, "5,000 clusters of three tenants");
+	hapairs_free(h);
+	tap_ok(metric_sum(M_HA_CLUSTERS) == 0, "none is left behind");
+}
+
+/* ---- the file ---- */
+
+struct asked {
+	struct hapairs *h;
+	enum hapair_told told;
+	const char *cluster, *replica;
+};
+
+static void ask_there(void *arg)
+{
+	struct asked *a = arg;
+	a->told = ask(a->h, 5, a->cluster, a->replica);
+}
+
+static enum hapair_told ask_on(
+    struct testteam *tt, struct hapairs *h, const char *cluster, const char *replica)
+{
+	struct asked a = { h, HAPAIR_TOO_LONG, cluster, replica };
+	testteam_run(tt, 0, ask_there, &a);
+	return a.told;
+}
+
+static void t_kept(void)
+{
+	struct testteam tt;
+	char *dir = testlib_tmpdir("hapair"), *path = testlib_path(dir, HAPAIR_FILE);
+	testteam_start(&tt, 1);
+	struct hapairs *h = hapairs_create();
+	hapairs_keep(h, dir, tt.pool, now);
+	TAP_OK(ask_on(&tt, h, "c", "a") == HAPAIR_ELECTED);
+	for (unsigned ms = 0; access(path, R_OK) && ms < TESTTEAM_LONG_MS; ms++)
+		usleep(1000);
+	tap_ok(!access(path, R_OK), "the first election is written at once");
+	TAP_OK(ask_on(&tt, h, "d", "b") == HAPAIR_ELECTED);
+	testteam_stop(&tt);
+	hapairs_free(h);
+	h = hapairs_create();
+	testteam_start(&tt, 1);
+	now = 3 * S; /* another boot: its clock begins anew */
+	hapairs_keep(h, dir, tt.pool, now);
+	tap_ok(ask_on(&tt, h, "c", "z") == HAPAIR_OTHER && ask_on(&tt, h, "d", "z") == HAPAIR_OTHER,
+	    "both are found again");
+	now += 31 * S;
+	TAP_OK(ask_on(&tt, h, "c", "z") == HAPAIR_ELECTED);
+	testteam_stop(&tt);
+	hapairs_free(h);
+	FILE *f = fopen(path, "r+b");
+	CHECK(f && !fseek(f, 10, SEEK_SET) && fputc('!', f) == '!' && !fclose(f));
+	h = hapairs_create();
+	testteam_start(&tt, 1);
+	hapairs_keep(h, dir, tt.pool, now);
+	tap_ok(ask_on(&tt, h, "d", "z") == HAPAIR_ELECTED, "of a damaged file nothing is taken");
+	testteam_stop(&tt);
+	hapairs_free(h);
+	testlib_rmtree(dir);
+	free(path);
+	free(dir);
+}
+
+int main(void)
+{
+	t_cache();
+	t_cache_bounds();
+	t_elections();
+	t_many();
+	t_kept();
+	return tap_done();
+}
