@@ -106,7 +106,10 @@ static bool name_ok(struct yaml *y, const struct yaml_node *n)
 	return !tenant_name_check(n->key, n->key_len, &eb) || yaml_fail_key(y, n, "%s", eb.text);
 }
 
-/* What of it, and which of the limits, a row itself says; the others are the defaults', and not of the row. */
+/*
+ * What of it, and which of the limits, a row itself says; the others are the defaults', and not of
+ * the row.
+ */
 static bool note_own(struct yaml *y, const struct yaml_node *n, void *item)
 {
 	struct config_tenant *t = item;
