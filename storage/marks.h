@@ -4,14 +4,14 @@
  *
  * A mark: of one tenant, its series in memory, and of the MARKS_TOP largest of each kind the hash
  * of the name (of a pair: name=value, as store_stats has it) and how many series or values it had.
- * Every MARKS_EVERY_MS the MARKS_TENANTS tenants with most series get one, one after the other; they
- * are kept for MARKS_KEPT_MS, in memory and in the file CARDINALITY:
+ * Every MARKS_EVERY_MS the MARKS_TENANTS tenants with most series get one, one after the other;
+ * they are kept for MARKS_KEPT_MS, in memory and in the file CARDINALITY:
  *   "KYMOCAR1"  count u32  of each mark: tenant u32  time u64  series u64  counts u32[3]
  *   of each row: hash u64  value u64  crc32c u32 of all before
  * A file that is damaged or not there has no marks; nothing else depends on it.
  *
- * Thread: made, loaded and freed on the main thread; all else on loop 0, the file on a worker, which
- * reads the list while nobody changes it. Memory: 2.4 KB a mark at most, so 16 MiB.
+ * Thread: made, loaded and freed on the main thread; all else on loop 0, the file on a worker,
+ * which reads the list while nobody changes it. Memory: 2.4 KB a mark at most, so 16 MiB.
  */
 #ifndef STORAGE_MARKS_H
 #define STORAGE_MARKS_H
