@@ -87,6 +87,8 @@ static inline bool pbscan_next(const uint8_t **p, const uint8_t *end, struct pbs
 	f->wire = (unsigned)(tag & 7);
 	switch (f->wire) {
 	case PBSCAN_VARINT:
+		f->data = *p;
+		f->len = 0;
 		return pbscan_varint(p, end, PBSCAN_VARINT_BYTES, &f->value);
 	case PBSCAN_FIXED64:
 		f->data = *p;
