@@ -364,7 +364,7 @@ enum err otlp_scope_begin(struct otlp *o, const uint8_t *p, size_t len, struct o
 	o->scope_refused = NULL;
 	o->scope_labels = o->resource_labels;
 	while (o->o->promote_scope && p < end) {
-		struct pbscan_field f;
+		struct pbscan_field f = { 0 };
 		if (!pbscan_next(&p, end, &f) || (f.number <= 3 && f.wire != PBSCAN_BYTES))
 			return otlp_malformed(o, f.start, "broken field of a scope");
 		struct otlp_text t = { (const char *)f.data, (uint32_t)f.len };
