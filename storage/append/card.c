@@ -14,7 +14,7 @@ struct member {         /* a tenant */
 struct card {
 	struct census_set *set;
 	uint64_t seed;
-	struct watch *watch;
+	struct watch watch;
 	uint64_t generation, next_generation;
 	bool recounts;          /* two generations are counted */
 	struct member *members; /* by tenant */
@@ -26,7 +26,7 @@ struct card *card_create(struct census_set *set, uint64_t seed)
 	struct card *c = mem_zalloc(sizeof(*c));
 	c->set = set;
 	c->seed = seed;
-	c->watch = watch_create(seed);
+	watch_init(&c->watch, seed);
 	return c;
 }
 
@@ -44,13 +44,13 @@ void card_free(struct card *c)
 	for (uint32_t i = 0; i < c->members_count; i++)
 		member_leave(c, &c->members[i]);
 	mem_free(c->members);
-	watch_free(c->watch);
+	watch_release(&c->watch);
 	mem_free(c);
 }
 
 struct watch *card_watch(struct card *c)
 {
-	return c->watch;
+	return &c->watch;
 }
 
 uint64_t card_generation(const struct card *c)
@@ -179,7 +179,7 @@ static void act_tell(const struct series *s, size_t rule, uint64_t group, const 
 		.value_len = l ? l->value_len : 0,
 		.target = target,
 		.target_len = (uint32_t)strlen(target) };
-	watch_acted(s->card->watch, s->tenant, &act, s->now_ns);
+	watch_acted(&s->card->watch, s->tenant, &act, s->now_ns);
 }
 
 static bool is_reassigned(const struct label *l)

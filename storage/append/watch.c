@@ -45,17 +45,17 @@ struct member { /* a tenant */
 	uint64_t window_ns, seen_ns;
 	struct table tables[WATCH_KINDS];
 };
-struct watch {
+struct watch_members {
 	uint64_t seed;
 	uint32_t count;
 	struct member *members[WATCH_TENANTS];
 };
 
-struct watch *watch_create(uint64_t seed)
+void watch_init(struct watch *w, uint64_t seed)
 {
-	struct watch *w = mem_zalloc(sizeof(*w));
-	w->seed = seed;
-	return w;
+	*w = (struct watch){ ._tenant = UINT32_MAX };
+	w->_members = mem_zalloc(sizeof(*w->_members));
+	w->_members->seed = seed;
 }
 
 static void member_free(struct member *m)
@@ -65,24 +65,23 @@ static void member_free(struct member *m)
 	mem_free(m);
 }
 
-void watch_free(struct watch *w)
+void watch_release(struct watch *w)
 {
-	if (!w)
-		return;
-	for (uint32_t i = 0; i < w->count; i++)
-		member_free(w->members[i]);
-	mem_free(w);
+	struct watch_members *all = w->_members;
+	for (uint32_t i = 0; i < all->count; i++)
+		member_free(all->members[i]);
+	mem_free(all);
 }
 
 /* ---- tenants ---- */
 
-static void drop(struct watch *w, uint32_t i)
+static void drop(struct watch_members *w, uint32_t i)
 {
 	member_free(w->members[i]);
 	w->members[i] = w->members[--w->count];
 }
 
-static struct member *member_make(struct watch *w, uint32_t tenant, uint64_t now_ns)
+static struct member *member_make(struct watch_members *w, uint32_t tenant, uint64_t now_ns)
 {
 	if (w->count == WATCH_TENANTS) {
 		uint32_t quiet = 0;
@@ -98,7 +97,7 @@ static struct member *member_make(struct watch *w, uint32_t tenant, uint64_t now
 	return m;
 }
 
-static struct member *member_of(struct watch *w, uint32_t tenant, uint64_t now_ns)
+static struct member *member_of(struct watch_members *w, uint32_t tenant, uint64_t now_ns)
 {
 	struct member *m = NULL;
 	for (uint32_t i = 0; i < w->count && !m; i++)
@@ -120,30 +119,24 @@ static void text_set(char *to, size_t size, const char *text, size_t len)
 	to[n] = 0;
 }
 
-static uint32_t least_of(const struct table *t)
-{
-	uint32_t least = 0;
-	for (uint32_t i = 1; i < t->count; i++)
-		if (t->ranks[i] < t->ranks[least])
-			least = i;
-	return least;
-}
-
 /* Weighs it. *fresh: its texts are to be set; it has the rank of whose place it takes, and more. */
 static struct entry *entry_of(
     struct member *m, enum watch_kind kind, uint64_t key, uint64_t weight, bool *fresh)
 {
 	struct table *t = &m->tables[kind];
-	*fresh = false;
-	for (uint32_t i = 0; i < t->count; i++) {
+	key += !key;
+	uint32_t first = (uint32_t)(key % (table_sizes[kind] / WATCH_WAYS)) * WATCH_WAYS, at = first;
+	for (uint32_t i = first; i < first + WATCH_WAYS; i++) {
 		if (t->keys[i] == key) {
+			*fresh = false;
 			t->ranks[i] += weight;
 			return &t->entries[i];
 		}
+		if (t->ranks[i] < t->ranks[at])
+			at = i;
 	}
 	if (!t->entries)
 		t->entries = mem_zalloc(table_sizes[kind] * sizeof(*t->entries));
-	uint32_t at = t->count < table_sizes[kind] ? t->count++ : least_of(t);
 	t->entries[at] = (struct entry){ .rule = 0 };
 	t->keys[at] = key;
 	t->ranks[at] += weight;
@@ -190,7 +183,7 @@ static void plain_count(struct entry *e, uint64_t weight)
 }
 
 struct look {
-	struct watch *w;
+	uint64_t seed;
 	struct member *m;
 	uint64_t weight;
 	const char *metric;
@@ -202,7 +195,7 @@ struct look {
 static void look_label(const struct look *k, const struct label *l)
 {
 	bool fresh, name = label_is_name(l);
-	uint64_t of = hash64(l->name, l->name_len, k->w->seed);
+	uint64_t of = hash64(l->name, l->name_len, k->seed);
 	uint64_t value = hash64(l->value, l->value_len, of);
 	struct entry *e = entry_of(k->m, WATCH_LABEL, of, k->weight, &fresh);
 	if (fresh)
@@ -229,7 +222,7 @@ static void look_target(const struct look *k)
 	bool fresh;
 	if (!job->value_len && !instance->value_len)
 		return;
-	uint64_t key = hash64(job->value_len ? job->value : "", job->value_len, k->w->seed);
+	uint64_t key = hash64(job->value_len ? job->value : "", job->value_len, k->seed);
 	key = hash64(instance->value_len ? instance->value : "", instance->value_len, key);
 	struct entry *e = entry_of(k->m, WATCH_TARGET, key, k->weight, &fresh);
 	if (fresh) {
@@ -250,7 +243,7 @@ static void look_closely(struct look *k, struct labels ls)
 	const char *metric = label_get(ls, LABEL_NAME, sizeof(LABEL_NAME) - 1, &k->metric_len);
 	k->metric = metric;
 	k->metric_len = metric ? k->metric_len : 0;
-	k->metric_hash = hash64(metric ? metric : "", k->metric_len, k->w->seed);
+	k->metric_hash = hash64(metric ? metric : "", k->metric_len, k->seed);
 	for (struct label_iter it = label_iter(ls); label_next(&it, &l);) {
 		if (l.name_len == 3 && !memcmp(l.name, "job", 3))
 			k->job = l;
@@ -261,22 +254,25 @@ static void look_closely(struct look *k, struct labels ls)
 	look_target(k);
 }
 
-void watch_look(struct watch *w, uint32_t tenant, uint64_t fp, struct labels ls, uint64_t now_ns)
+void watch_look_(struct watch *w, uint32_t tenant, uint64_t fp, struct labels ls, uint64_t now_ns)
 {
-	struct member *m = member_of(w, tenant, now_ns);
-	if (LIKELY(hash_mix64(fp) & m->mask))
+	struct member *m = member_of(w->_members, tenant, now_ns);
+	struct look k = { .seed = w->_members->seed, .m = m, .weight = (uint64_t)m->mask + 1 };
+	w->_tenant = tenant;
+	w->_mask = m->mask;
+	if (watch_bits_(fp) & m->mask)
 		return;
-	struct look k = { .w = w, .m = m, .weight = (uint64_t)m->mask + 1 };
 	look_closely(&k, ls);
 	if (++m->looked < WATCH_LOOKS || m->mask >= MASK_MOST)
 		return;
 	m->mask = m->mask * 2 + 1;
 	m->looked = 0;
+	w->_mask = m->mask;
 }
 
 void watch_acted(struct watch *w, uint32_t tenant, const struct watch_act *act, uint64_t now_ns)
 {
-	struct member *m = member_of(w, tenant, now_ns);
+	struct member *m = member_of(w->_members, tenant, now_ns);
 	bool fresh;
 	struct entry *e = entry_of(m, WATCH_RULE, act->group, 1, &fresh);
 	if (fresh) {
@@ -303,7 +299,7 @@ static void row_tell(struct member *m, enum watch_kind kind, uint32_t i, double 
 		.key = t->keys[i],
 		.series = (double)e->series / seconds,
 		.values = (double)e->values / seconds };
-	if (!e->series || (kind != WATCH_RULE && row.values < least))
+	if (!t->keys[i] || !e->series || (kind != WATCH_RULE && row.values < least))
 		return;
 	memcpy(row.metric, e->metric, sizeof(row.metric));
 	memcpy(row.label, e->label, sizeof(row.label));
@@ -317,7 +313,7 @@ static void window_end(struct member *m, uint64_t now_ns)
 {
 	for (unsigned k = 0; k < WATCH_KINDS; k++) {
 		struct table *t = &m->tables[k];
-		for (uint32_t i = 0; i < t->count; i++) {
+		for (uint32_t i = 0; t->entries && i < table_sizes[k]; i++) {
 			struct entry *e = &t->entries[i];
 			t->ranks[i] /= 2;
 			e->series = e->values = 0;
@@ -333,16 +329,18 @@ static void window_end(struct member *m, uint64_t now_ns)
 void watch_collect(struct watch *w, uint64_t now_ns, double least,
     void (*fn)(void *arg, const struct watch_row *row), void *arg)
 {
-	for (uint32_t i = w->count; i-- > 0;) {
-		struct member *m = w->members[i];
+	struct watch_members *all = w->_members;
+	w->_tenant = UINT32_MAX; /* masks change */
+	for (uint32_t i = all->count; i-- > 0;) {
+		struct member *m = all->members[i];
 		uint64_t took_ns = now_ns - m->window_ns;
 		if (took_ns < WATCH_WINDOW_MS / 2 * NS_PER_MS)
 			continue;
 		for (unsigned k = 0; k < WATCH_KINDS; k++)
-			for (uint32_t n = 0; n < m->tables[k].count; n++)
+			for (uint32_t n = 0; m->tables[k].entries && n < table_sizes[k]; n++)
 				row_tell(m, k, n, (double)took_ns / 1e9, least, fn, arg);
 		window_end(m, now_ns);
 		if (now_ns - m->seen_ns > QUIET_NS)
-			drop(w, i);
+			drop(all, i);
 	}
 }

@@ -10,8 +10,9 @@
  *   METRIC  new series of a metric
  *   TARGET  new series of a target (job and instance)
  *   RULE    rows that a rule (core/model/cardrule.h) has acted on, counted one by one
- * A kind has a table of fixed size; one that is not in takes the place of the least (space saving),
- * so a hundred million names take no more memory than a thousand. Values are known by bits of their
+ * A kind has a table of fixed size, in sets of WATCH_WAYS; one that is not in takes the place of
+ * the least of its set (space saving), so a hundred million names take no more memory than a
+ * thousand. Values are known by bits of their
  * hashes, WATCH_BITS of them for each row, which begin anew when they are two thirds full.
  *
  * watch_collect ends a window (WATCH_WINDOW_MS) and tells the rows of it; storage/append/alarm puts
@@ -28,6 +29,7 @@
 #define WATCH_TENANTS   32u
 #define WATCH_LOOKS     64u /* then each second one, and so on */
 #define WATCH_WINDOW_MS 2000u
+#define WATCH_WAYS      8u
 #define WATCH_BITS      4096u
 #define WATCH_TEXT      128u /* bytes of a metric or target, with its NUL */
 #define WATCH_NAME      64u  /* of a label, and of an example */
@@ -57,11 +59,26 @@ struct watch_row {
 	char examples[WATCH_EXAMPLES][WATCH_NAME];
 };
 
-struct watch;
-struct watch *watch_create(uint64_t seed);
-void watch_free(struct watch *w);
+struct watch_members;
+struct watch {
+	uint32_t _tenant; /* that was looked for last, and which of its fingerprints pass unseen */
+	uint32_t _mask;
+	struct watch_members *_members;
+};
+void watch_init(struct watch *w, uint64_t seed);
+void watch_release(struct watch *w);
+void watch_look_(struct watch *w, uint32_t tenant, uint64_t fp, struct labels ls, uint64_t now_ns);
+static inline uint32_t watch_bits_(uint64_t fp)
+{
+	return (uint32_t)(fp * 0x9e3779b97f4a7c15u >> 32);
+}
 /* A series that is not known. */
-void watch_look(struct watch *w, uint32_t tenant, uint64_t fp, struct labels ls, uint64_t now_ns);
+static inline void watch_look(
+    struct watch *w, uint32_t tenant, uint64_t fp, struct labels ls, uint64_t now_ns)
+{
+	if (UNLIKELY(tenant != w->_tenant || !(watch_bits_(fp) & w->_mask)))
+		watch_look_(w, tenant, fp, ls, now_ns);
+}
 /*
  * A rule acts on a row. group: of the rule, by its hash. What is "" or NULL does not belong to it.
  */
