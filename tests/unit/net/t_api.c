@@ -212,6 +212,12 @@ static void parameters_of_instants(void)
 	answers("/api/v1/metadata?limit=x", 400, BAD("limit must be a number"));
 	answers("/api/v1/status/tsdb?limit=0", 400, BAD("limit must be a positive number"));
 	answers("/api/v1/status/tsdb?limit=10001", 400, BAD("limit must not exceed 10000"));
+	answers("/api/v1/cardinality?limit=101", 400, BAD("limit must be a number from 1 to 100"));
+	answers("/api/v1/cardinality/label_names?limit=0", 400,
+	    BAD("limit must be a number from 1 to 500"));
+	answers("/api/v1/cardinality/label_values", 400, BAD("no label_names[] parameter provided"));
+	answers("/api/v1/cardinality/active_series", 400, BAD("no selector parameter provided"));
+	answers("/api/v1/cardinality/explosions", 200, "{\"status\":\"success\",\"data\":[]}");
 }
 
 /* --- where parameters come from: as Go's r.Form has them, each line tried there --- */
