@@ -70,50 +70,58 @@ static bool ends_with(struct otlp_text t, struct otlp_text end)
 
 struct unit {
 	const char *theirs, *ours;
+	uint32_t theirs_len, ours_len;
 };
+#define UNIT(theirs, ours)                                                                         \
+ {                                                                                                 \
+  theirs, ours, sizeof(theirs) - 1, sizeof(ours) - 1                                               \
+ }
+/* clang-format off */
 static const struct unit units[] = {
-	{ "d", "days" },
-	{ "h", "hours" },
-	{ "min", "minutes" },
-	{ "s", "seconds" },
-	{ "ms", "milliseconds" },
-	{ "us", "microseconds" },
-	{ "ns", "nanoseconds" },
-	{ "By", "bytes" },
-	{ "KiBy", "kibibytes" },
-	{ "MiBy", "mebibytes" },
-	{ "GiBy", "gibibytes" },
-	{ "TiBy", "tebibytes" },
-	{ "KBy", "kilobytes" },
-	{ "MBy", "megabytes" },
-	{ "GBy", "gigabytes" },
-	{ "TBy", "terabytes" },
-	{ "m", "meters" },
-	{ "V", "volts" },
-	{ "A", "amperes" },
-	{ "J", "joules" },
-	{ "W", "watts" },
-	{ "g", "grams" },
-	{ "Cel", "celsius" },
-	{ "Hz", "hertz" },
-	{ "1", "" },
-	{ "%", "percent" },
+	UNIT("d", "days"),
+	UNIT("h", "hours"),
+	UNIT("min", "minutes"),
+	UNIT("s", "seconds"),
+	UNIT("ms", "milliseconds"),
+	UNIT("us", "microseconds"),
+	UNIT("ns", "nanoseconds"),
+	UNIT("By", "bytes"),
+	UNIT("KiBy", "kibibytes"),
+	UNIT("MiBy", "mebibytes"),
+	UNIT("GiBy", "gibibytes"),
+	UNIT("TiBy", "tebibytes"),
+	UNIT("KBy", "kilobytes"),
+	UNIT("MBy", "megabytes"),
+	UNIT("GBy", "gigabytes"),
+	UNIT("TBy", "terabytes"),
+	UNIT("m", "meters"),
+	UNIT("V", "volts"),
+	UNIT("A", "amperes"),
+	UNIT("J", "joules"),
+	UNIT("W", "watts"),
+	UNIT("g", "grams"),
+	UNIT("Cel", "celsius"),
+	UNIT("Hz", "hertz"),
+	UNIT("1", ""),
+	UNIT("%", "percent"),
 };
 static const struct unit per_units[] = {
-	{ "s", "second" },
-	{ "m", "minute" },
-	{ "h", "hour" },
-	{ "d", "day" },
-	{ "w", "week" },
-	{ "mo", "month" },
-	{ "y", "year" },
+	UNIT("s", "second"),
+	UNIT("m", "minute"),
+	UNIT("h", "hour"),
+	UNIT("d", "day"),
+	UNIT("w", "week"),
+	UNIT("mo", "month"),
+	UNIT("y", "year"),
 };
+
+/* clang-format on */
 
 static struct otlp_text unit_of(struct otlp_text t, const struct unit *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (is(t, list[i].theirs))
-			return text(list[i].ours, strlen(list[i].ours));
+		if (bytes_equal(t.s, t.len, list[i].theirs, list[i].theirs_len))
+			return text(list[i].ours, list[i].ours_len);
 	return t;
 }
 
@@ -154,10 +162,12 @@ static struct otlp_text unit_side(struct otlp_text t)
 static void unit_split(
     struct arena *a, struct otlp_text unit, struct otlp_text *main, struct otlp_text *per)
 {
-	const char *slash = unit.len ? memchr(unit.s, '/', unit.len) : NULL;
+	*main = *per = text("", 0);
+	if (!unit.len)
+		return;
+	const char *slash = memchr(unit.s, '/', unit.len);
 	size_t len = slash ? (size_t)(slash - unit.s) : unit.len;
 	*main = unit_of(unit_side(text(unit.s, len)), units, COUNT_OF(units));
-	*per = text("", 0);
 	if (!slash)
 		return;
 	struct otlp_text side =
@@ -186,6 +196,8 @@ static struct otlp_text unit_clean(struct arena *a, struct otlp_text t)
 struct otlp_text otlp_unit_name(struct arena *a, struct otlp_text unit, bool escape)
 {
 	struct otlp_text main, per;
+	if (!unit.len)
+		return unit;
 	unit_split(a, unit, &main, &per);
 	if (escape) {
 		main = unit_clean(a, main);
