@@ -113,7 +113,7 @@ static bool wire_fits(const struct pbscan_field *f, enum kind k)
 static bool is_good(const uint8_t *p, const uint8_t *end, enum shape shape, const char **why)
 {
 	uint32_t seen = 0;
-	struct pbscan_field f;
+	struct pbscan_field f = { 0 };
 	while (p < end) {
 		if (!pbscan_next(&p, end, &f))
 			return false;
