@@ -4,7 +4,8 @@
 Each server gets the same bodies over one connection, one behind the other: SERIES series, ROUNDS samples
 of each, EACH samples in a request. What counts is the CPU time of the server's process, all its threads,
 from the first request until it has been idle for SETTLE seconds; then both are asked how many samples they
-have. kymod answers when a request is on the disk (--wal.sync=commit), VictoriaMetrics when it is in memory.
+have. kymod answers when a request is on the disk (SYNC=commit; a sync of one small request is most of its
+cost), VictoriaMetrics when it is in memory, which is like SYNC=interval.
 
   KYMO_BUILD=build VM=/usr/bin/victoria-metrics python3 bench/receivers.py [receiver...]
 """
@@ -182,7 +183,7 @@ def fresh(kind, n):
         conf = os.path.join(top, "kymo.yml")
         with open(conf, "w") as f:
             f.write("receivers:\n  remote_write: {zstd: true}\n")
-        return Kymod(os.path.join(top, f"k{n}"), "--config", conf, "--no-self-metrics", "--loops", "1")
+        return Kymod(os.path.join(top, f"k{n}"), "--config", conf, "--no-self-metrics", "--loops", "1", "--wal.sync", ENV("SYNC", "commit"))
     return Victoria(os.path.join(top, f"v{n}"))
 
 
