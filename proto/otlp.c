@@ -121,9 +121,9 @@ static const char *metric_refused(struct otlp *o, uint64_t temporality)
 		return refusal(o, "it is of delta temporality, cumulative ones are taken");
 	if (!m->delta && temporality != CUMULATIVE)
 		return refusal(o, "its aggregation temporality is not told");
-	if (m->name.len > o->limits->write_value_bytes)
+	if (m->name.len > o->limits->write_value_bytes || m->unit.len > o->limits->write_value_bytes)
 		return refusal(o,
-		    "its name is longer than a label's value may be (--limits.label-value-bytes)");
+		    "its name or unit is longer than a label's value may be (--limits.label-value-bytes)");
 	if (!otlp_metric_name(&o->metric_arena, o->o->strategy, m->name, m->unit, m->kind, &m->prom))
 		return refusal(o, m->name.len ? "nothing is left of its name" : "it has no name");
 	return NULL;

@@ -27,7 +27,8 @@
  * rows; the others go on. Where senders and Prometheus differ:
  *   - what Prometheus answers with an error for the whole request costs only its points here;
  *   - a scale over 8 is merged by the buckets' own numbers, also behind empty ones;
- *   - target_info between first and last time has at most OTLP_INFO_MOST samples, the latest ones.
+ *   - target_info between first and last time has at most OTLP_INFO_MOST samples, the latest ones,
+ *     and all resources of a request together OTLP_INFO_FREE, and OTLP_INFO_POINT for each point.
  *
  * (1) Every input that protobuf-c unpacks is accepted here (fuzz_otlp), but for limits. Bytes
  *     inside of what nobody asks for are not looked at.
@@ -50,6 +51,8 @@
 #define OTLP_DEPTH        16u
 #define OTLP_INFO_STEP_MS INT64_C(150000)
 #define OTLP_INFO_MOST    1024u
+#define OTLP_INFO_FREE    4096u
+#define OTLP_INFO_POINT   4u
 #define OTLP_POINT_BYTES  (16u << 20) /* that labels of one point's rows may take */
 
 /* How names are made of theirs: Prometheus' translation_strategy. */

@@ -63,14 +63,22 @@ static void row(struct otlp *o, struct labels ls, uint64_t ns)
 
 /* ---- times ---- */
 
+/* May there be one more between the first and the last? A few bytes must not make thousands. */
+static bool may_have_more(const struct otlp *o)
+{
+	return o->infos_between < OTLP_INFO_FREE + OTLP_INFO_POINT * o->d->records;
+}
+
 /* As signed nanoseconds, which Prometheus compares. */
 static void rows(struct otlp *o, struct labels ls)
 {
 	uint64_t from = o->earliest_ns, to = o->latest_ns;
 	if (to - from > OTLP_INFO_MOST * STEP_NS)
 		from = to - (to - from) % STEP_NS - (OTLP_INFO_MOST - 1) * STEP_NS;
-	for (; (int64_t)from < (int64_t)to && o->rows <= o->limits->write_samples; from += STEP_NS)
+	for (; (int64_t)from < (int64_t)to && may_have_more(o); from += STEP_NS) {
 		row(o, ls, from);
+		o->infos_between++;
+	}
 	row(o, ls, to);
 }
 

@@ -148,17 +148,18 @@ static int label_cmp_name(const void *x, const void *y)
 	return text_cmp(a->name, b->name);
 }
 
+static int label_cmp_order(const void *x, const void *y)
+{
+	const struct otlp_label *a = x, *b = y;
+	int c = label_cmp_name(x, y);
+	return c ? c : (a->at > b->at) - (a->at < b->at);
+}
+
 /* Of labels of one name the last one is left; an empty value deletes, unless it is strong. */
 static void labels_settle(struct otlp_labels *l)
 {
 	uint32_t n = 0;
-	for (uint32_t i = 1; i < l->count; i++) { /* stable: they are few, and the limit is small */
-		struct otlp_label x = l->items[i];
-		uint32_t k = i;
-		for (; k && label_cmp_name(&l->items[k - 1], &x) > 0; k--)
-			l->items[k] = l->items[k - 1];
-		l->items[k] = x;
-	}
+	qsort(l->items, l->count, sizeof *l->items, label_cmp_order);
 	for (uint32_t i = 0; i < l->count; i++) {
 		if (i + 1 < l->count && !label_cmp_name(&l->items[i], &l->items[i + 1]))
 			continue;
@@ -189,7 +190,8 @@ static struct otlp_labels labels_over(
 
 static void labels_put(struct otlp_labels *l, struct otlp_text name, struct otlp_text value, bool weak)
 {
-	l->items[l->count++] = (struct otlp_label){ name, value, weak };
+	l->items[l->count] = (struct otlp_label){ name, value, l->count, weak };
+	l->count++;
 }
 
 static struct otlp_labels labels_room(struct arena *a, size_t count)
@@ -550,21 +552,24 @@ static void put_attr(struct maker *m, const struct item *x, uint32_t attr)
 /* Values of attributes that have one name, joined; the first one's, if there is one alone. */
 static struct otlp_text values_join(struct otlp *o, const struct item *list, size_t n)
 {
-	struct otlp_text v = { list->attr->s, list->attr->len };
-	for (size_t i = 1; i < n; i++) {
-		const struct otlp_attr *x = list[i].attr;
-		if (!v.len) {
-			v = (struct otlp_text){ x->s, x->len };
-			continue;
-		}
-		char *s = arena_alloc(&o->point, v.len + (size_t)x->len + 1);
-		memcpy(s, v.s, v.len);
-		s[v.len] = ';';
-		if (x->len)
-			memcpy(s + v.len + 1, x->s, x->len);
-		v = (struct otlp_text){ s, v.len + x->len + 1 };
+	size_t len = 0;
+	while (n > 1 && !list->attr->len) { /* those before the first that says something */
+		list++;
+		n--;
 	}
-	return v;
+	if (n == 1)
+		return (struct otlp_text){ list->attr->s, list->attr->len };
+	for (size_t i = 0; i < n; i++)
+		len += list[i].attr->len + (size_t)1;
+	char *s = arena_alloc(&o->point, len), *to = s;
+	for (size_t i = 0; i < n; i++) {
+		const struct otlp_attr *x = list[i].attr;
+		if (x->len)
+			memcpy(to, x->s, x->len);
+		to += x->len;
+		*to++ = ';';
+	}
+	return (struct otlp_text){ s, (uint32_t)len - 1 };
 }
 
 /* How many of the list have the name of its first. */

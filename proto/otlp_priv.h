@@ -25,7 +25,8 @@
 /* A label that a context adds to those of a point's attributes. */
 struct otlp_label {
 	struct otlp_text name, value;
-	bool weak; /* an attribute of this name that is not empty wins (promoted attributes) */
+	uint32_t at; /* in the order they were put */
+	bool weak;   /* an attribute of this name that is not empty wins (promoted attributes) */
 };
 struct otlp_labels { /* sorted by name, each once */
 	struct otlp_label *items;
@@ -124,6 +125,7 @@ struct otlp {
 	uint8_t *out, *out_end;
 	size_t made;
 	uint64_t rows;           /* of the request */
+	uint64_t infos_between;  /* samples of target_info before the last of a resource */
 	bool info_told;          /* metadata of target_info */
 	bool hist_told;          /* a bad histogram has said why */
 	struct otlp_name *names; /* [OTLP_NAMES_MAX] */

@@ -15,6 +15,7 @@
  *   ArrayValue    1 AnyValue*
  *   KeyValueList  1 KeyValue*
  */
+#define PAIR_LEAST 5u /* bytes of a pair in JSON */
 enum any {
 	ANY_NOTHING,
 	ANY_STRING,
@@ -123,6 +124,7 @@ bool otlp_attr_read(const uint8_t *p, size_t len, struct otlp_attr *out)
 struct maker {
 	struct buf buf;
 	struct arena *arena;
+	size_t pairs; /* of all maps */
 	bool no_json; /* a number that JSON has no word for */
 };
 
@@ -196,8 +198,9 @@ static int pair_cmp(const void *x, const void *y)
 	return c ? c : (a->key.s > b->key.s) - (a->key.s < b->key.s); /* as in the body */
 }
 
-/* Those of a map; NULL: malformed. */
-static struct pair *pairs_read(struct maker *m, const struct pbscan_field *map, size_t *count)
+/* Those of a map; NULL: malformed, or *big: more than a text can have. */
+static struct pair *pairs_read(
+    struct maker *m, const struct pbscan_field *map, size_t *count, bool *big)
 {
 	const uint8_t *const start = map->data, *const end = start + map->len;
 	struct pair *pairs = NULL;
@@ -217,8 +220,13 @@ static struct pair *pairs_read(struct maker *m, const struct pbscan_field *map, 
 				to->key.s = (const char *)f.data; /* a place of its own */
 		}
 		*count = n;
-		if (!pairs)
-			pairs = arena_array(m->arena, n + 1, sizeof *pairs);
+		if (pairs)
+			break;
+		m->pairs += n;
+		*big = m->pairs > m->buf.limit / PAIR_LEAST;
+		if (*big)
+			return NULL;
+		pairs = arena_array(m->arena, n + 1, sizeof *pairs);
 	}
 	return pairs;
 }
@@ -226,9 +234,10 @@ static struct pair *pairs_read(struct maker *m, const struct pbscan_field *map, 
 static enum err put_map(struct maker *m, const struct pbscan_field *map, unsigned depth)
 {
 	size_t n;
-	struct pair *pairs = pairs_read(m, map, &n);
+	bool big = false;
+	struct pair *pairs = pairs_read(m, map, &n, &big);
 	if (!pairs)
-		return ERR_MALFORMED;
+		return big ? ERR_TOOBIG : ERR_MALFORMED;
 	qsort(pairs, n, sizeof *pairs, pair_cmp);
 	buf_add_u8(&m->buf, '{');
 	bool any = false;

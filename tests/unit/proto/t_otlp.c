@@ -407,6 +407,26 @@ static void infos(void)
 	decode(&body, NULL, NULL, false);
 	tap_ok(run.rows == 2 + OTLP_INFO_MOST + 1,
 	    "from 1970 on target_info has no more than %u samples and the last", OTLP_INFO_MOST);
+	struct buf many, host;
+	buf_init(&many);
+	buf_init(&host);
+	for (unsigned i = 0; i < 100; i++) { /* as many resources, from 1970 on */
+		number(NULL, NULL, 0, 1);
+		number(NULL, NULL, T_NS, 1);
+		otlpmake_metric(&scope, "m", OTLPMAKE_GAUGE, 0, &data);
+		otlpmake_attr(&attributes, 1, "service.name", "x");
+		buf_clear(&host);
+		buf_printf(&host, "%u", i);
+		buf_add_u8(&host, 0);
+		otlpmake_attr(&attributes, 1, "host", (const char *)host.data);
+		otlpmake_request(&many, &attributes, &scope);
+	}
+	decode(&many, NULL, NULL, false);
+	tap_ok(run.rows > 200 + OTLP_INFO_FREE &&
+	        run.rows <= 200 + OTLP_INFO_FREE + OTLP_INFO_POINT * 200 + 100,
+	    "all resources together have a bounded number: %zu", run.rows);
+	buf_release(&many);
+	buf_release(&host);
 	number(NULL, NULL, T_NS, 1);
 	otlpmake_metric(&scope, "m", OTLPMAKE_GAUGE, 0, &data);
 	otlpmake_attr(&attributes, 1, "service.name", "x");
@@ -576,6 +596,40 @@ static unsigned judge(const struct buf *b, unsigned *accepted)
 	return wrong != NULL;
 }
 
+/* What takes few bytes here must not take many. */
+static void swollen(void)
+{
+	struct buf any, map, value;
+	struct buf *const all[] = { &any, &map, &value };
+	for (size_t i = 0; i < COUNT_OF(all); i++)
+		buf_init(all[i]);
+	for (unsigned i = 0; i < 200000; i++)
+		buf_add(&map, "\x0a\x00", 2); /* pairs of nothing */
+	otlpmake_in(&any, 6, &map);
+	otlpmake_text(&value, 1, "a");
+	otlpmake_in(&value, 2, &any);
+	otlpmake_in(&point, 7, &value);
+	number(NULL, NULL, T_NS, 1);
+	for (unsigned i = 0; i < 5000; i++)
+		buf_add(&map, "x", 1);
+	buf_add_u8(&map, 0);
+	for (unsigned i = 0; i < 200; i++) { /* 200 names that become one */
+		buf_clear(&value);
+		for (unsigned k = 0; k < 8; k++)
+			buf_add_u8(&value, (uint8_t)(i >> k & 1 ? '.' : '-'));
+		buf_add(&value, "a", 2);
+		otlpmake_attr(&point, 7, (const char *)value.data, (const char *)map.data);
+	}
+	number(NULL, NULL, T_NS, 1);
+	otlpmake_metric(&scope, "m", OTLPMAKE_GAUGE, 0, &data);
+	request();
+	decode(&body, NULL, NULL, false);
+	tap_ok(!run.err && run.d.bad == 2 && !run.rows, "pairs without end, names that collide: %s",
+	    run.d.bad_text);
+	for (size_t i = 0; i < COUNT_OF(all); i++)
+		buf_release(all[i]);
+}
+
 /* Each beginning of a request is either read or refused, and every bit of it may change. */
 static void broken(void)
 {
@@ -658,6 +712,7 @@ int main(void)
 	unpacked();
 	limits();
 	deep();
+	swollen();
 	broken();
 	deltas();
 	clear();
