@@ -307,33 +307,90 @@ void otlp_exemplar_add(struct otlp *o, const struct batch_exemplar *x, struct la
 
 /* ---- numbers ---- */
 
-static otlp_why number_point(struct otlp *o, const uint8_t *p, const uint8_t *end)
+struct number {
+	struct otlp_point pt;
+	double v;
+};
+
+/*
+ * Fields as senders' encoders make them, attributes of less than 128 bytes; stops at another one.
+ * False: malformed.
+ */
+static bool number_usual(struct otlp *o, const uint8_t **at, struct number *n)
 {
-	struct otlp_point pt = { .end = end };
-	struct labels ls;
-	double v = 0;
-	while (p < end) {
+	const uint8_t *p = *at, *const end = n->pt.end;
+	while (end - p > 8) {
+		size_t len = 8;
+		switch (*p) {
+		case 7 << 3 | PBSCAN_BYTES:
+			len = p[1] + (size_t)1;
+			if (p[1] >= 0x80 || len >= (size_t)(end - p)) {
+				*at = p;
+				return true;
+			}
+			if (!otlp_attrs_add(o, &o->attrs, p + 2, len - 1))
+				return false;
+			break;
+		case 2 << 3 | PBSCAN_FIXED64:
+			n->pt.start_ns = wire_load64(p + 1);
+			break;
+		case 3 << 3 | PBSCAN_FIXED64:
+			n->pt.time_ns = wire_load64(p + 1);
+			break;
+		case 4 << 3 | PBSCAN_FIXED64:
+			n->v = num_from_bits(wire_load64(p + 1));
+			break;
+		case 6 << 3 | PBSCAN_FIXED64:
+			n->v = (double)(int64_t)wire_load64(p + 1);
+			break;
+		default:
+			*at = p;
+			return true;
+		}
+		p += len + 1;
+	}
+	*at = p;
+	return true;
+}
+
+/* False: malformed. */
+static bool number_read(struct otlp *o, const uint8_t *p, struct number *n)
+{
+	while (p < n->pt.end) {
 		struct pbscan_field f;
-		if (!pbscan_next(&p, end, &f))
-			return OTLP_MALFORMED;
+		if (!number_usual(o, &p, n))
+			return false;
+		if (p == n->pt.end)
+			break;
+		if (!pbscan_next(&p, n->pt.end, &f))
+			return false;
 		if (f.number == 4 || f.number == 6) {
 			if (f.wire != PBSCAN_FIXED64)
-				return OTLP_MALFORMED;
+				return false;
 			uint64_t bits = wire_load64(f.data);
-			v = f.number == 4 ? num_from_bits(bits) : (double)(int64_t)bits;
-		} else if (otlp_common(o, &number_fields, &f, &pt) == OTLP_BROKEN) {
-			return OTLP_MALFORMED;
+			n->v = f.number == 4 ? num_from_bits(bits) : (double)(int64_t)bits;
+		} else if (otlp_common(o, &number_fields, &f, &n->pt) == OTLP_BROKEN) {
+			return false;
 		}
 	}
-	otlp_times(o, &pt);
+	return true;
+}
+
+static otlp_why number_point(struct otlp *o, const uint8_t *p, const uint8_t *end)
+{
+	struct number n = { .pt = { .end = end } };
+	struct labels ls;
+	if (!number_read(o, p, &n))
+		return OTLP_MALFORMED;
+	otlp_times(o, &n.pt);
 	otlp_why why = o->metric.refused ? o->metric.refused : otlp_labels_named(o, &ls);
 	if (why)
 		return why;
-	otlp_row(o, &pt, ls, recorded(&pt, v));
+	otlp_row(o, &n.pt, ls, recorded(&n.pt, n.v));
 	struct otlp_exemplars list;
-	if (LIKELY(!pt.exemplars) || o->metric.kind == OTLP_GAUGE)
+	if (LIKELY(!n.pt.exemplars) || o->metric.kind == OTLP_GAUGE)
 		return NULL;
-	if (!otlp_exemplars(o, &pt, number_fields.exemplars, &list))
+	if (!otlp_exemplars(o, &n.pt, number_fields.exemplars, &list))
 		return OTLP_MALFORMED;
 	otlp_exemplars_add(o, &list, ls);
 	return NULL;
