@@ -7,6 +7,7 @@
 
 #define WIDEST (1u << 20) /* buckets of a side; all doubles have less of them at schema 8 */
 #define GAP    2u         /* so many empty buckets do not end a span */
+#define FAR_MS INT64_C(3600000)
 
 STATIC(offsetof(struct otlp_cumulate, hook) == 0);
 
@@ -285,7 +286,8 @@ static void put_zeros(struct point *p)
 	struct batch *b = p->d->batch;
 	int64_t start_ms = ms_of(p->when.start_ns);
 	struct batch_extra *x = arena_array(p->d->arena, p->count, sizeof(*x));
-	if (!x || start_ms + 1 >= ms_of(p->when.t_ns))
+	int64_t t_ms = ms_of(p->when.t_ns);
+	if (!x || start_ms + 1 >= t_ms || t_ms - start_ms > FAR_MS)
 		return;
 	for (size_t i = 0; i < p->count; i++) {
 		const struct hist *h = b->rows[p->first + i].extra->hist;

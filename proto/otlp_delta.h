@@ -7,7 +7,8 @@
  * of a histogram without a sum ends the sum, its row is left out from then on.
  * With `zeros` the first point of a stream whose start is told brings rows of 0 a millisecond
  * behind the start: increase() then counts the first point, and sees that the stream began anew
- * even if its first point is larger than what came before.
+ * even if its first point is larger than what came before. (Not when it started more than an hour
+ * before: such rows may be too old to be stored.)
  *
  * Memory: rows and what is in them in d->arena. Thread: as decoders, any number at a time.
  */

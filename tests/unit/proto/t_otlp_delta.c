@@ -116,6 +116,8 @@ static void sums(void)
 	cumulate.ask.now_ns = 50000;
 	tap_ok(take_sum(0, 120, "\"asInt\":\"9\"") && batch.rows_count == 1,
 	    "not where no start is told");
+	cumulate.ask.now_ns = 500000;
+	tap_ok(take_sum(200, 4000, "\"asInt\":\"9\"") && batch.rows_count == 1, "or one long ago");
 	end();
 }
 
