@@ -22,7 +22,8 @@
 #define SLOT_BYTES    16u /* of the table, for each stream */
 
 enum kind {
-	KIND_VALUES,
+	KIND_VALUE,
+	KIND_VALUES, /* more than one */
 	KIND_EXP
 };
 struct stream {
@@ -368,7 +369,7 @@ enum deltacum_told deltacum_values(const struct deltacum_ask *a, struct deltacum
 		return bad();
 	struct turn t = { .a = a,
 		.w = w,
-		.kind = KIND_VALUES,
+		.kind = count == 1 ? KIND_VALUE : KIND_VALUES,
 		.content = hash64(values, count * sizeof(double), layout) };
 	enum deltacum_told told = turn_begin(&t);
 	if (told == DELTACUM_ADDED)

@@ -171,8 +171,9 @@ static void many_values(void)
 	v[0] = 8;
 	tap_ok(!add_many(v, 3, 9, 50) && last.begins && last.start_ns == 40 * S && v[0] == 8,
 	    "another layout begins anew");
-	tap_ok(!add_many(v, 1, 9, 60) && last.begins && v[0] == 8, "so do less values");
-	tap_ok(!add_many(v, 3, 9, 70) && last.begins, "and more");
+	tap_ok(!add_many(v, 2, 9, 60) && last.begins && v[0] == 8, "so do less values");
+	tap_ok(!add_many(v, 1, 9, 70) && last.begins && !add_many(v, 2, 9, 80) && !last.begins,
+	    "one alone is another stream");
 	end();
 	begin(4000);
 	double many[200] = { 1 };
