@@ -14,6 +14,7 @@
 #include "net/api/tenantstat.h"
 #include "net/recv/inlet.h"
 #include "net/recv/recv_deltas.h"
+#include "net/recv/recv_push.h"
 #include "proto/rw2.h"
 #include "proto/unzstd.h"
 
@@ -37,6 +38,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->tickets = tickets_create(o->team, a->opts.limits);
 	a->rates = rates_create();
 	a->hapairs = hapairs_create();
+	a->push = push_create(a);
 	a->joints = joints_create(o->team);
 	a->cache = ql_cache_create(a->opts.limits->query_cache_bytes);
 	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
@@ -103,6 +105,7 @@ void api_ready(struct api *a, struct store *st)
 	a->source = &a->tenants.source;
 	if (a->opts.data_dir)
 		hapairs_keep(a->hapairs, a->opts.data_dir, a->opts.pool, clock_mono_ns());
+	push_start(a->push);
 	api_open(a);
 }
 
@@ -128,6 +131,7 @@ void api_free(struct api *a)
 	recv_deltas_free(a->deltas);
 	tickets_free(a->tickets);
 	rates_free(a->rates);
+	push_free(a->push);
 	hapairs_free(a->hapairs);
 	joints_free(a->joints);
 	ql_cache_free(a->cache);

@@ -101,6 +101,7 @@ struct hapairs;     /* core/account/hapair.h */
 struct inletcache;  /* net/recv/inletcache.h */
 struct joints;      /* core/account/joint.h */
 struct ql_cache;    /* core/promql/cache/ql_cache.h */
+struct push;        /* net/recv/recv_push.h */
 struct rates;       /* core/account/rate.h */
 struct rw2_memory;  /* proto/rw2.h */
 struct shelf;       /* net/api/shelf.h */
@@ -148,6 +149,7 @@ struct api {
 	struct tenantstat *tenantstat;
 	struct shelf *writes; /* of what a write decodes into */
 	struct recv_deltas *deltas;
+	struct push *push;
 	int64_t start_ms; /* wall clock of api_create */
 	struct log_pace paces[REFUSALS];
 	struct api_loop *loops; /* by loop_index */

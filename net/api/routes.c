@@ -18,6 +18,7 @@
 #include "net/recv/recv_import.h"
 #include "net/recv/recv_influx.h"
 #include "net/recv/recv_otlp.h"
+#include "net/recv/recv_push.h"
 #include "net/recv/recv_remote.h"
 
 /*
@@ -81,6 +82,18 @@ static const struct route rows[] = {
 	  DOC(WRITES, "Stores samples: text as targets expose it, line by line; a bad line costs no other.", "204 all is stored", "400 413 415 429", EXTRA P("timestamp", PARAM_COUNT, false, "milliseconds: when the samples are that tell no time (now)")) },
 	{ POST_PUT, "/api/v1/import/prometheus/metrics/*",  recv_import_job,         0,                          WRITE, recv_import_text_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "The same, with labels as in paths of a Pushgateway: `job/<value>/<name>/<value>...`.", "200 all is stored", "400 413 415 429", EXTRA P("timestamp", PARAM_COUNT, false, "milliseconds: when the samples are that tell no time (now)")) },
+	{ POST_PUT, "/metrics/*",                           recv_push,               0,                          WRITE, recv_push_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "A push of a short job, as to a Prometheus Pushgateway: text or delimited protobuf, plain, in gzip or snappy, under `job/<job>/<label>/<value>...` (`<label>@base64`: the value is coded). PUT replaces the group, POST families of the same names; what was pushed is stored again every `receivers.pushgateway.repeat`.", "200 the group is kept", "400 413 415 503", NONE) },
+	{ REQ_DELETE, "/metrics/*",                         recv_push_delete,        0,                          0, NULL, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Deletes the group of this path; its series end.", "202 it is gone", "400 503", NONE) },
+	{ REQ_PUT, "/api/v1/admin/wipe",                    recv_push_wipe,          0,                          0, NULL, 0, ROLE_WRITE,
+	  DOC(WRITES, "Deletes all groups that the tenant has pushed.", "202 they are gone", "503", NONE) },
+	{ GET_HEAD, "/api/v1/metrics",                      recv_push_groups,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(META, "Groups that were pushed, with their families and values, as a Pushgateway tells of them.", "200 a list of groups", "", NONE) },
+	{ GET_HEAD, "/api/v1/status",                       recv_push_status,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "Version, flags and start time, as a Pushgateway tells of them.", "200 an object", "", NONE) },
+	{ GET_HEAD, "/pushgateway",                         recv_push_page,          0,                          0, NULL, 0, ROLE_READ,
+	  DOC(PAGES, "Groups that were pushed, for people.", "200 a page", "", NONE) },
 	{ REQ_POST, "/api/v1/otlp/v1/metrics",              recv_otlp,               0,                          WRITE, recv_otlp_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "Stores metrics of OpenTelemetry: OTLP/HTTP, protobuf or JSON, plain, or in gzip, deflate or zstd; translated as Prometheus does (`receivers.otlp`).", "200 an ExportMetricsServiceResponse; with partial_success what was left out", "400 413 415 429", NONE) },
 	{ REQ_POST, "/v1/metrics",                          recv_otlp,               0,                          WRITE, recv_otlp_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,

@@ -80,6 +80,10 @@ static const struct yaml_row exposition_rows[] = {
 static const struct yaml_row pushgateway_rows[] = {
 	ENABLED(RECEIVER_PUSHGATEWAY),
 	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_PUSHGATEWAY])),
+	{ .key = "repeat", .kind = YAML_DURATION, .off = CONF(push.repeat_ms), .least = 1000, .most = 3600000, .help = "what was pushed is stored again after so long, so that queries go on finding it [15s]", .shape = "DURATION" },
+	{ .key = "ttl", .kind = YAML_DURATION, .off = CONF(push.ttl_ms), .least = 1000, .most = UINT64_C(86400000) * 36600, .help = "a group that nobody has pushed for so long is deleted [never]", .shape = "DURATION" },
+	{ .key = "max_groups", .kind = YAML_COUNT, .off = CONF(push.max_groups), .least = 1, .most = UINT64_C(1) << 32, .help = "groups of one tenant [10000]", .shape = "N" },
+	{ .key = "max_bytes", .kind = YAML_BYTES, .off = CONF(push.max_bytes), .least = 1 << 16, .most = UINT64_C(1) << 40, .help = "memory of the groups of one tenant [64MiB]" },
 };
 #define SWITCH(name, field, text) { .key = name, .kind = YAML_BOOL, .off = CONF(field), .help = text }
 #define UNSWITCH(name, field, text) { .key = name, .kind = YAML_OWN, .off = CONF(field), .set = config_set_not, .show = config_show_not, .shape = "true|false", .help = text }

@@ -305,14 +305,15 @@ void pushgroup_keep(struct pushgroup *g, const struct pushgroup *old)
 	}
 }
 
-static void time_family(struct pushgroup *g, const char *name, const char *help, int64_t ms)
+static void time_family(
+    struct pushgroup *g, const char *name, const char *help, int64_t ms, int64_t told_ms)
 {
 	struct push_family *f = family_get(g, name, strlen(name));
 	struct label_builder b;
 	f->type = EXPO_GAUGE;
 	f->help = help;
 	f->help_len = (uint32_t)strlen(help);
-	f->pushed_ms = ms;
+	f->pushed_ms = told_ms;
 	label_builder_from(&b, &g->arena, g->labels);
 	label_builder_set(&b, LABEL_NAME, sizeof(LABEL_NAME) - 1, name, strlen(name));
 	struct labels ls = label_builder_done(&b);
@@ -324,8 +325,8 @@ void pushgroup_times(struct pushgroup *g, int64_t pushed_ms, int64_t failed_ms)
 {
 	g->pushed_ms = pushed_ms;
 	g->failed_ms = failed_ms;
-	time_family(g, PUSHED, PUSHED_HELP, pushed_ms);
-	time_family(g, FAILED, FAILED_HELP, failed_ms);
+	time_family(g, PUSHED, PUSHED_HELP, pushed_ms, pushed_ms ? pushed_ms : failed_ms);
+	time_family(g, FAILED, FAILED_HELP, failed_ms, failed_ms ? failed_ms : pushed_ms);
 }
 
 /* ---- files ---- */

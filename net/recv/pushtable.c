@@ -593,10 +593,9 @@ static enum err load_one(void *arg, const char *name)
 	return ERR_OK;
 }
 
-void pushtable_keep(struct pushtable *t, const char *data_dir, int64_t now_ms)
+void pushtable_keep(struct pushtable *t, const char *data_dir)
 {
 	struct fsio_dir *top;
-	(void)now_ms;
 	enum err e = fsio_dir_open(data_dir, false, &top);
 	if (!e) {
 		e = fsio_dir_sub(top, PUSHTABLE_DIR, true, &t->dir);

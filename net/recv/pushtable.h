@@ -56,7 +56,7 @@ struct push_change {
 struct pushtable;
 struct pushtable *pushtable_create(void);
 /* Reads what was kept, and keeps it from now on. Blocks; before the first change. */
-void pushtable_keep(struct pushtable *t, const char *data_dir, int64_t now_ms);
+void pushtable_keep(struct pushtable *t, const char *data_dir);
 void pushtable_free(struct pushtable *t);
 
 unsigned pushtable_lane(uint32_t tenant);

@@ -33,6 +33,9 @@ struct recv_otlp {
 	bool delta_rejected, delta_bare;        /* these, too */
 	uint64_t delta_stale_ms, delta_streams; /* 0: the usual */
 };
+struct recv_push_conf { /* 0: the usual (net/recv/recv_push.h); ttl_ms: never */
+	uint64_t repeat_ms, ttl_ms, max_groups, max_bytes;
+};
 struct recv_conf {
 	bool off[RECEIVERS];            /* answered 404 as if it was not there */
 	const struct inlet_conf *inlet; /* relabelling and the like; NULL: there is none */
@@ -40,6 +43,7 @@ struct recv_conf {
 	struct recv_influx_conf influx;
 	struct statsd_conf statsd;
 	struct recv_otlp otlp;
+	struct recv_push_conf push;
 };
 
 #endif
