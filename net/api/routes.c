@@ -83,7 +83,7 @@ static const struct route rows[] = {
 	{ POST_PUT, "/api/v1/import/prometheus/metrics/*",  recv_import_job,         0,                          WRITE, recv_import_text_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "The same, with labels as in paths of a Pushgateway: `job/<value>/<name>/<value>...`.", "200 all is stored", "400 413 415 429", EXTRA P("timestamp", PARAM_COUNT, false, "milliseconds: when the samples are that tell no time (now)")) },
 	{ POST_PUT, "/metrics/*",                           recv_push,               0,                          WRITE, recv_push_before, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
-	  DOC(WRITES, "A push of a short job, as to a Prometheus Pushgateway: text or delimited protobuf, plain, in gzip or snappy, under `job/<job>/<label>/<value>...` (`<label>@base64`: the value is coded). PUT replaces the group, POST families of the same names; what was pushed is stored again every `receivers.pushgateway.repeat`.", "200 the group is kept", "400 413 415 503", NONE) },
+	  DOC(WRITES, "A push, as to a Prometheus Pushgateway, of text or protobuf under `job/<job>/<label>/<value>...`; PUT replaces the group, POST families of it.", "200 the group is kept", "400 413 415 503", NONE) },
 	{ REQ_DELETE, "/metrics/*",                         recv_push_delete,        0,                          0, NULL, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "Deletes the group of this path; its series end.", "202 it is gone", "400 503", NONE) },
 	{ REQ_PUT, "/api/v1/admin/wipe",                    recv_push_wipe,          0,                          0, NULL, 0, ROLE_WRITE,

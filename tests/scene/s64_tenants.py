@@ -131,6 +131,9 @@ for folder in ("", "/influx"):
     CASES[folder + "/ping"] = [("GET", ""), ("GET", "verbose=1")]
     CASES[folder + "/query"] = [("GET", "q=" + Q(q)) for q in ("SHOW DATABASES", "CREATE DATABASE x; SHOW MEASUREMENTS", "?")]
 CASES["/influx/health"] = [("GET", "")]
+CASES["/metrics/*"] = [("POST", b"pushed 1\n", {}), ("POST", b"bad{\n", {})]
+CASES["/api/v1/admin/wipe"] = [("PUT", "")]  # before the list of groups, whose times are those of pushes
+CASES["/api/v1/metrics"] = CASES["/api/v1/status"] = CASES["/pushgateway"] = [("GET", "")]
 NS = (NOW - 60000) * 1000000
 OTLP = [otlp.request([otlp.resource([otlp.scope([otlp.metric(name, otlp.GAUGE, [otlp.point(1, NS, attrs={"n": "1"})])])])]) for name in ("more", "other")] + [b"no message"]
 for path in ("/api/v1/otlp/v1/metrics", "/v1/metrics", "/opentelemetry/v1/metrics"):
