@@ -377,6 +377,9 @@ void config_follow(struct config *next, const struct config *now)
 	if (!same_headers(next->webconfig, now->webconfig))
 		LOG_WARN("config_needs_restart",
 		    "key=http_server_config.headers text=\"they change at the next start\"");
+	if (!statsd_conf_same_start(&next->recv.statsd, &now->recv.statsd))
+		LOG_WARN("config_needs_restart",
+		    "key=receivers.statsd text=\"listen, memory, connections and receive_buffer change at the next start\"");
 	next->web = now->web;
 	config_settle(next, now->flags.loops);
 }

@@ -447,3 +447,19 @@ void statsd_conf_release(struct statsd_conf *c)
 	statsd_map_free(c->map);
 	c->map = NULL;
 }
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+bool statsd_conf_same_start(const struct statsd_conf *a, const struct statsd_conf *b)
+{
+	const struct statsd_listen *x = a->listen.items, *y = b->listen.items;
+	bool same = a->listen.count == b->listen.count && a->memory_bytes == b->memory_bytes &&
+	    a->connections == b->connections && a->receive_bytes == b->receive_bytes;
+	for (size_t i = 0; same && i < a->listen.count; i++)
+		same = same_text(x[i].address, y[i].address) && same_text(x[i].tenant, y[i].tenant) &&
+		    x[i].dialect == y[i].dialect && x[i].mode == y[i].mode;
+	return same;
+}

@@ -50,6 +50,8 @@ void statsd_conf_default(struct statsd_conf *c);
  */
 bool statsd_conf_make(struct statsd_conf *c, struct yaml *y, const struct yaml_node *section);
 void statsd_conf_release(struct statsd_conf *c);
+/* Does all that holds from start to end stand alike in both? */
+bool statsd_conf_same_start(const struct statsd_conf *a, const struct statsd_conf *b);
 /* What is left of an address behind its scheme; NULL: it has none that we know. */
 const char *statsd_address(const char *text, enum statsd_transport *transport);
 

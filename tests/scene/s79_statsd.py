@@ -225,6 +225,10 @@ ok(status == 500 and b"mapping.yml:1:" in body and b"is no glob" in body, f"a mi
 udp[3].send(b"http.shop.requests.200:1|c")
 becomes('http_requests{by="shop"}', {"http_requests,by=shop": 8.0}, "and changes nothing")
 put_rules('{by: "$1"}')
+said = open(conf).read()
+put(conf, said.replace("dialect: dogstatsd}", "dialect: statsd}"))
+ok(request(k.port, "POST", "/-/reload")[0] == 200 and "key=receivers.statsd " in open(k.log_path).read(), "listeners change at the next start, as the log says")
+put(conf, said)
 
 # SIGTERM: what came since the last flush is stored; afterwards counters begin with 0, which is a reset.
 put(conf, open(conf).read().replace("500ms", "1h"))
