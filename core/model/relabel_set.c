@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define MERGE_MOST 32u /* labels that are put in their places one by one */
+
 static int by_name(const void *a, const void *b)
 {
 	const struct label *x = a, *y = b;
@@ -132,15 +134,38 @@ bool relabel_set_empty(const struct relabel_set *s)
 	return true;
 }
 
+/* Those that were set, by name, are merged into the others, which are sorted: count of all. */
+static size_t merge(struct relabel_set *s, struct label *out)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->base; i++)
+		if (s->items[i].value)
+			out[n++] = s->items[i];
+	if (s->count - s->base > MERGE_MOST) {
+		memcpy(out + n, s->items + s->base, (s->count - s->base) * sizeof(*out));
+		n += s->count - s->base;
+		qsort(out, n, sizeof(*out), by_name);
+		return n;
+	}
+	for (size_t i = s->base; i < s->count; i++) {
+		size_t at = n;
+		for (; at && by_name(&out[at - 1], &s->items[i]) > 0; at--)
+			out[at] = out[at - 1];
+		out[at] = s->items[i];
+		n++;
+	}
+	return n;
+}
+
 struct labels relabel_set_done(struct relabel_set *s)
 {
+	struct label first[RELABEL_SET_FIRST];
 	struct label_builder b;
 	if (!s->changed)
 		return s->wire;
 	label_builder_init(&b, s->arena);
-	for (size_t i = 0; i < s->count; i++)
-		if (s->items[i].value)
-			label_builder_set(&b, s->items[i].name, s->items[i].name_len,
-			    s->items[i].value, s->items[i].value_len);
+	b.items = s->count <= RELABEL_SET_FIRST ? first
+	                                        : arena_array(s->arena, s->count, sizeof(*b.items));
+	b.count = b.cap = merge(s, b.items);
 	return label_builder_done(&b);
 }
