@@ -26,9 +26,10 @@ struct census {
 	_Atomic uint64_t *counts; /* [groups_most + 1] */
 	_Atomic uint64_t slots[]; /* 0 = free */
 };
+#define BUCKETS 1024u
 struct census_set {
 	pthread_mutex_t lock;
-	struct list_link all;
+	struct list_link all[BUCKETS]; /* by number */
 };
 
 /* ---- the set ---- */
@@ -37,7 +38,8 @@ struct census_set *census_set_create(void)
 {
 	struct census_set *s = mem_zalloc(sizeof(*s));
 	pthread_mutex_init(&s->lock, NULL);
-	list_init(&s->all);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		list_init(&s->all[i]);
 	return s;
 }
 
@@ -45,7 +47,8 @@ void census_set_free(struct census_set *s)
 {
 	if (!s)
 		return;
-	CHECK(list_empty(&s->all));
+	for (unsigned i = 0; i < BUCKETS; i++)
+		CHECK(list_empty(&s->all[i]));
 	pthread_mutex_destroy(&s->lock);
 	mem_free(s);
 }
@@ -71,14 +74,14 @@ struct census *census_join(
 {
 	struct census *found = NULL;
 	pthread_mutex_lock(&s->lock);
-	LIST_EACH(l, &s->all) {
+	LIST_EACH(l, &s->all[number % BUCKETS]) {
 		struct census *c = CONTAINER_OF(l, struct census, link);
 		if (c->number == number && c->version == version)
 			found = c;
 	}
 	if (!found) {
 		found = census_make(number, version, room);
-		list_add_tail(&s->all, &found->link);
+		list_add_tail(&s->all[number % BUCKETS], &found->link);
 	}
 	found->refs++;
 	pthread_mutex_unlock(&s->lock);

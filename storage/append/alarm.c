@@ -6,8 +6,9 @@
 #include "storage/append/card.h"
 #include "storage/append/intake.h"
 
-#define BAG_MOST  4096u /* rows of one walk */
-#define LOG_LINES 8u    /* of one walk */
+#define BAG_MOST  1024u           /* rows of one walk */
+#define BAG_RUN   ALARM_KIND_ROWS /* of a loop, tenant and kind: those that bring most */
+#define LOG_LINES 8u              /* of one walk */
 
 struct alarm {
 	struct alarm_env env;
@@ -16,10 +17,11 @@ struct alarm {
 	bool walking;
 	unsigned at;
 	uint64_t walk;
-	uint64_t last_ns;      /* of the walk before */
-	struct watch_row *bag; /* of the walk */
-	uint32_t bag_count, bag_cap;
+	uint64_t last_ns;                     /* of the walk before */
+	struct watch_row *bag;                /* of the walk */
+	uint32_t bag_count, bag_cap, bag_run; /* run: where the last loop, tenant and kind begin */
 	uint32_t count;
+	uint64_t keys[ALARM_ROWS]; /* of rows */
 	struct alarm_row rows[ALARM_ROWS];
 };
 
@@ -52,6 +54,7 @@ static bool is_same(const struct alarm_row *r, const struct watch_row *w)
 static void drop(struct alarm *a, uint32_t i)
 {
 	a->rows[i] = a->rows[--a->count];
+	a->keys[i] = a->keys[a->count];
 }
 
 /* Does x leave before y? Those of this walk stay, the more they bring the longer. */
@@ -81,11 +84,11 @@ static uint32_t first_of(const struct alarm *a, const struct watch_row *w)
 static struct alarm_row *row_of(struct alarm *a, const struct watch_row *w)
 {
 	uint32_t like = 0;
-	for (uint32_t i = 0; i < a->count; i++) {
-		if (is_same(&a->rows[i], w))
+	for (uint32_t i = 0; i < a->count; i++)
+		if (a->keys[i] == w->key && is_same(&a->rows[i], w))
 			return &a->rows[i];
+	for (uint32_t i = 0; i < a->count; i++)
 		like += a->rows[i].row.tenant == w->tenant && a->rows[i].row.kind == w->kind;
-	}
 	if (like >= ALARM_KIND_ROWS || a->count == ALARM_ROWS) {
 		uint32_t first = first_of(a, like >= ALARM_KIND_ROWS ? w : NULL);
 		const struct alarm_row *r = &a->rows[first];
@@ -93,7 +96,8 @@ static struct alarm_row *row_of(struct alarm *a, const struct watch_row *w)
 			return NULL;
 		drop(a, first);
 	}
-	struct alarm_row *r = &a->rows[a->count++];
+	struct alarm_row *r = &a->rows[a->count];
+	a->keys[a->count++] = w->key;
 	*r = (struct alarm_row){ .row = *w };
 	return r;
 }
@@ -222,9 +226,27 @@ static void settle(struct alarm *a, double seconds, int64_t now_ms)
 
 /* ---- the walk ---- */
 
+/* In place of the least of its run, if it brings more. */
+static void run_add(struct alarm *a, const struct watch_row *row)
+{
+	uint32_t least = a->bag_run;
+	for (uint32_t i = least + 1; i < a->bag_count; i++)
+		if (a->bag[i].values < a->bag[least].values)
+			least = i;
+	if (a->bag[least].values < row->values)
+		a->bag[least] = *row;
+}
+
 static void bag_add(void *arg, const struct watch_row *row)
 {
 	struct alarm *a = arg;
+	const struct watch_row *last = a->bag_count > a->bag_run ? &a->bag[a->bag_count - 1] : NULL;
+	if (!last || last->tenant != row->tenant || last->kind != row->kind)
+		a->bag_run = a->bag_count;
+	if (a->bag_count - a->bag_run == BAG_RUN) {
+		run_add(a, row);
+		return;
+	}
 	if (a->bag_count == BAG_MOST)
 		return;
 	if (a->bag_count == a->bag_cap) {
@@ -246,7 +268,7 @@ static void home(struct alarm *a)
 	a->last_ns = now_ns;
 	mem_free(a->bag);
 	a->bag = NULL;
-	a->bag_count = a->bag_cap = 0;
+	a->bag_count = a->bag_cap = a->bag_run = 0;
 	a->walking = false;
 }
 
@@ -257,6 +279,7 @@ static void arrive(struct mbox_msg *msg)
 	unsigned loops = a->env.loops;
 	struct intake *in = a->env.intakes[a->at % loops];
 	loop_check_here(in->share->loop);
+	a->bag_run = a->bag_count;
 	if (a->at < loops)
 		watch_collect(card_watch(in->card), loop_now_ns(in->share->loop),
 		    ALARM_VALUES / 2 / loops, bag_add, a);

@@ -8,6 +8,7 @@
 #define BITS_FULL  (WATCH_BITS / 3 * 2)
 #define MASK_MOST  ((1u << 30) - 1)
 #define TABLE_MOST 64u
+#define COUNTS     1024u /* of tenants that are not watched; some share one */
 
 const char *const watch_kind_words[WATCH_KINDS] = {
 	[WATCH_PAIR] = "label_of_metric",
@@ -49,6 +50,7 @@ struct watch_members {
 	uint64_t seed;
 	uint32_t count;
 	struct member *members[WATCH_TENANTS];
+	uint32_t counts[COUNTS]; /* new series of the window */
 };
 
 void watch_init(struct watch *w, uint64_t seed)
@@ -81,6 +83,7 @@ static void drop(struct watch_members *w, uint32_t i)
 	w->members[i] = w->members[--w->count];
 }
 
+/* NULL: all that are watched have new series now. */
 static struct member *member_make(struct watch_members *w, uint32_t tenant, uint64_t now_ns)
 {
 	if (w->count == WATCH_TENANTS) {
@@ -88,6 +91,8 @@ static struct member *member_make(struct watch_members *w, uint32_t tenant, uint
 		for (uint32_t i = 1; i < w->count; i++)
 			if (w->members[i]->seen_ns < w->members[quiet]->seen_ns)
 				quiet = i;
+		if (now_ns - w->members[quiet]->seen_ns < 2 * WATCH_WINDOW_MS * NS_PER_MS)
+			return NULL;
 		drop(w, quiet);
 	}
 	struct member *m = mem_zalloc(sizeof(*m));
@@ -97,14 +102,21 @@ static struct member *member_make(struct watch_members *w, uint32_t tenant, uint
 	return m;
 }
 
-static struct member *member_of(struct watch_members *w, uint32_t tenant, uint64_t now_ns)
+/* NULL: it is not watched. weight: of what it has new. */
+static struct member *member_of(
+    struct watch_members *w, uint32_t tenant, uint32_t weight, uint64_t now_ns)
 {
 	struct member *m = NULL;
 	for (uint32_t i = 0; i < w->count && !m; i++)
 		if (w->members[i]->tenant == tenant)
 			m = w->members[i];
-	if (UNLIKELY(!m))
-		m = member_make(w, tenant, now_ns);
+	if (UNLIKELY(!m)) {
+		uint32_t *count = &w->counts[tenant % COUNTS];
+		*count += *count < WATCH_BEGIN ? weight : 0;
+		m = *count < WATCH_BEGIN ? NULL : member_make(w, tenant, now_ns);
+		if (!m)
+			return NULL;
+	}
 	m->seen_ns = now_ns;
 	return m;
 }
@@ -256,7 +268,9 @@ static void look_closely(struct look *k, struct labels ls)
 
 void watch_look_(struct watch *w, uint32_t tenant, uint64_t fp, struct labels ls, uint64_t now_ns)
 {
-	struct member *m = member_of(w->_members, tenant, now_ns);
+	struct member *m = member_of(w->_members, tenant, 1, now_ns);
+	if (!m)
+		return;
 	struct look k = { .seed = w->_members->seed, .m = m, .weight = (uint64_t)m->mask + 1 };
 	w->_tenant = tenant;
 	w->_mask = m->mask;
@@ -272,8 +286,10 @@ void watch_look_(struct watch *w, uint32_t tenant, uint64_t fp, struct labels ls
 
 void watch_acted(struct watch *w, uint32_t tenant, const struct watch_act *act, uint64_t now_ns)
 {
-	struct member *m = member_of(w->_members, tenant, now_ns);
+	struct member *m = member_of(w->_members, tenant, WATCH_BEGIN, now_ns);
 	bool fresh;
+	if (!m)
+		return;
 	struct entry *e = entry_of(m, WATCH_RULE, act->group, 1, &fresh);
 	if (fresh) {
 		e->rule = act->rule;
@@ -331,6 +347,7 @@ void watch_collect(struct watch *w, uint64_t now_ns, double least,
 {
 	struct watch_members *all = w->_members;
 	w->_tenant = UINT32_MAX; /* masks change */
+	memset(all->counts, 0, sizeof(all->counts));
 	for (uint32_t i = all->count; i-- > 0;) {
 		struct member *m = all->members[i];
 		uint64_t took_ns = now_ns - m->window_ns;

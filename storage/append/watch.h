@@ -18,8 +18,11 @@
  * watch_collect ends a window (WATCH_WINDOW_MS) and tells the rows of it; storage/append/alarm puts
  * those of all loops together.
  *
- * Thread: its loop. Memory: WATCH_TENANTS tenants, 150 KiB each; the one that is quiet for longest
- * makes room. Texts are cut at whole characters.
+ * A tenant is watched from its WATCH_BEGINth new series of a window on, or when a rule acts; of
+ * WATCH_TENANTS one that was quiet for two windows makes room.
+ *
+ * Thread: its loop. Memory: 150 KiB for each tenant that is watched. Texts are cut at whole
+ * characters.
  */
 #ifndef STORAGE_APPEND_WATCH_H
 #define STORAGE_APPEND_WATCH_H
@@ -27,6 +30,7 @@
 #include "core/model/label.h"
 
 #define WATCH_TENANTS   32u
+#define WATCH_BEGIN     16u /* so that few new series of many tenants cost nothing */
 #define WATCH_LOOKS     64u /* then each second one, and so on */
 #define WATCH_WINDOW_MS 2000u
 #define WATCH_WAYS      8u
