@@ -217,7 +217,6 @@ static void parameters_of_instants(void)
 	    BAD("limit must be a number from 1 to 500"));
 	answers("/api/v1/cardinality/label_values", 400, BAD("no label_names[] parameter provided"));
 	answers("/api/v1/cardinality/active_series", 400, BAD("no selector parameter provided"));
-	answers("/api/v1/cardinality/explosions", 200, "{\"status\":\"success\",\"data\":[]}");
 }
 
 /* --- where parameters come from: as Go's r.Form has them, each line tried there --- */
