@@ -15,6 +15,7 @@
 #include "net/api/api_status.h"
 #include "net/api/apidoc.h"
 #include "net/recv/grpc_otlp.h"
+#include "net/recv/recv_datadog.h"
 #include "net/recv/recv_import.h"
 #include "net/recv/recv_influx.h"
 #include "net/recv/recv_otlp.h"
@@ -33,6 +34,7 @@
 #define FORM                ROUTE_BODY_FORM
 #define WRITE               ROUTE_BODY_WRITE
 #define GRPC                (ROUTE_STREAM | ROUTE_SPOKEN | ROUTE_ROOT)
+#define DATADOG             (ROUTE_JSON | ROUTE_DATADOG)
 #define LINES               (ROUTE_JSON | ROUTE_INFLUX)
 #define METRICS_SERVICE     "/" GRPC_OTLP_SERVICE "/"
 #define QUERY_SERVICE       "/codesprintpro.monitoring.v1.QueryService/"
@@ -123,6 +125,48 @@ static const struct route rows[] = {
 	  DOC(EMPTY, "For clients of InfluxDB that make or list databases before they write; SHOW DATABASES tells of those of the configuration, all others find nothing.", "200 results of its statements", "400", P("q", PARAM_TEXT, true, "statements of InfluxQL")) },
 	{ GET_HEAD, "/influx/health",                     recv_influx_health,      LINES,                      0, NULL, 0, ROLE_NONE,
 	  DOC(EMPTY, "For clients of InfluxDB: all is well.", "200 an object", "", NONE) },
+	{ REQ_POST, "/api/v2/series",                     recv_datadog_series2, DATADOG, WRITE, recv_datadog_before_series2, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores series of Datadog agents and clients, protobuf or JSON by its Content-Type; zstd, gzip, deflate are unpacked.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/api/beta/sketches",                 recv_datadog_sketches, DATADOG, WRITE, recv_datadog_before_sketches, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores distributions of Datadog agents: quantiles, sum, count, least and greatest of each.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/api/intake/metrics/v3/series",      recv_datadog_columns, DATADOG, WRITE, recv_datadog_before_columns, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores series of Datadog agents in columns.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/api/intake/metrics/v3/sketches",    recv_datadog_columns, DATADOG, WRITE, recv_datadog_before_columns, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/api/v1/distribution_points",        recv_datadog_values, DATADOG, WRITE, recv_datadog_before_values, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores values of distributions of Datadog clients, JSON.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/datadog/api/v1/series",             recv_datadog_series1, DATADOG, WRITE, recv_datadog_before_series1, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "Stores series of Datadog clients, JSON with points as lists; without /datadog this path is that of queries.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/datadog/api/v2/series",             recv_datadog_series2, DATADOG, WRITE, recv_datadog_before_series2, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/datadog/api/beta/sketches",         recv_datadog_sketches, DATADOG, WRITE, recv_datadog_before_sketches, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/datadog/api/intake/metrics/v3/series", recv_datadog_columns, DATADOG, WRITE, recv_datadog_before_columns, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/datadog/api/intake/metrics/v3/sketches", recv_datadog_columns, DATADOG, WRITE, recv_datadog_before_columns, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same.", "202 all is stored", "400 429", NONE) },
+	{ REQ_POST, "/datadog/api/v1/distribution_points", recv_datadog_values, DATADOG, WRITE, recv_datadog_before_values, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(WRITES, "The same.", "202 all is stored", "400 429", NONE) },
+	{ GET_HEAD, "/api/v1/validate",                   recv_datadog_validate, DATADOG, 0, NULL, 0, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: the key is fine.", "200 an object", "", P("api_key", PARAM_TEXT, false, "a token, where no header has it")) },
+	{ REQ_POST, "/api/v1/check_run",                  recv_datadog_other, DATADOG, WRITE, recv_datadog_before_other, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: taken, and not kept.", "202 an object", "", NONE) },
+	{ REQ_POST, "/intake/",                           recv_datadog_other, DATADOG, WRITE, recv_datadog_before_other, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: taken, and not kept.", "200 an object", "", NONE) },
+	{ GET_HEAD, "/datadog/api/v1/validate",           recv_datadog_validate, DATADOG, 0, NULL, 0, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: the key is fine.", "200 an object", "", P("api_key", PARAM_TEXT, false, "a token, where no header has it")) },
+	{ REQ_POST, "/datadog/api/v1/check_run",          recv_datadog_other, DATADOG, WRITE, recv_datadog_before_other, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: taken, and not kept.", "202 an object", "", NONE) },
+	{ REQ_POST, "/datadog/intake/",                   recv_datadog_other, DATADOG, WRITE, recv_datadog_before_other, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: taken, and not kept.", "200 an object", "", NONE) },
+	{ REQ_POST, "/datadog/api/v1/metadata",           recv_datadog_other, DATADOG, WRITE, recv_datadog_before_other, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: taken, and not kept.", "200 an object", "", NONE) },
+	{ REQ_POST, "/datadog/api/v1/collector",          recv_datadog_other, DATADOG, WRITE, recv_datadog_before_other, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: taken, and not kept.", "200 an object", "", NONE) },
+	{ REQ_POST, "/datadog/api/v1/events",             recv_datadog_other, DATADOG, WRITE, recv_datadog_before_other, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: taken, and not kept.", "200 an object", "", NONE) },
+	{ REQ_POST, "/datadog/api/v2/events",             recv_datadog_other, DATADOG, WRITE, recv_datadog_before_other, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
+	  DOC(EMPTY, "For Datadog agents: taken, and not kept.", "200 an object", "", NONE) },
 
 	{ GET_POST, "/api/v1/query",                        api_query,               ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_QUERY, ROLE_READ,
 	  DOC(QUERIES, "The value of an expression at one time.", "200 a vector, matrix, scalar or string", "400 422", QUERY TIME OF_QUERIES) },

@@ -116,6 +116,7 @@ static const struct yaml_row influx_rows[] = {
 };
 static const struct yaml_row datadog_rows[] = {
 	ENABLED(RECEIVER_DATADOG),
+	{ .key = "raw_names", .kind = YAML_BOOL, .off = CONF(datadog.raw_names), .help = "dots stay in names of metrics, and tags keep their names, instead of underscores for what PromQL could not name without quotes [false]" },
 	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_DATADOG])),
 };
 #define SUB(name) static const struct yaml_schema name##_schema = { .rows = name##_rows, .count = COUNT_OF(name##_rows) }

@@ -50,6 +50,8 @@ enum req_step porter_refuse(struct porter_loop *pl, struct req *r, enum denial w
 	rune_vprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	denials_tell(&pl->denials, what, r, identity, text);
+	if (status == 401 && r->route->flags & ROUTE_DATADOG)
+		status = 403;
 	if (status == 401)
 		challenge(pl, r, says_token(what));
 	if (status == 429 || status == 503)
@@ -409,6 +411,22 @@ static enum req_step ask_unsaid(struct porter_loop *pl, struct req *r)
 	return nothing_shown(pl, r);
 }
 
+/* The key of a client of Datadog; NULL: there is none. */
+static const char *datadog_key(struct req *r, size_t *len)
+{
+	struct urlq q;
+	if (!(r->route->flags & ROUTE_DATADOG))
+		return NULL;
+	const char *key = req_header(r, "dd-api-key", len);
+	if (key)
+		return key;
+	urlq_init(&q, &r->arena);
+	/* what cannot be read is left out */
+	enum err e = urlq_parse(&q, r->query, r->query_len, NULL);
+	key = urlq_get(&q, "api_key", len);
+	return e != ERR_TOOBIG && *len ? key : NULL;
+}
+
 static enum req_step look(struct porter_loop *pl, struct req *r)
 {
 	static const char name[] = "authorization";
@@ -426,6 +444,9 @@ static enum req_step look(struct porter_loop *pl, struct req *r)
 	size_t user_len, len;
 	if (shown)
 		return ask_authorization(pl, r, shown);
+	const char *key = datadog_key(r, &len);
+	if (key)
+		return ask_token(pl, r, key, len);
 	return url_user(r, &user, &user_len, &password, &len)
 	    ? ask_user(pl, r, user, user_len, password, len)
 	    : ask_unsaid(pl, r);

@@ -8,6 +8,8 @@
  *   Authorization: Token    such a token, or a user, a colon and the password
  *   Authorization: Basic    also any name, with such a token as its password
  *   parameters u and p      the same as Basic, without an Authorization
+ * and where Datadog's do (ROUTE_DATADOG):
+ *   DD-Api-Key, api_key     such a token, without an Authorization
  *
  * What is shown is what counts: a wrong token is 401, also where a certificate would have done.
  * 401 says what may be shown (WWW-Authenticate), 403 what was missing: a role, or a tenant.

@@ -46,6 +46,11 @@ enum route_flags {
 	 * fields of the table.
 	 */
 	ROUTE_INFLUX = 128,
+	/*
+	 * The same of Datadog's: a token as DD-Api-Key, or as parameter api_key. Who is not known is
+	 * told 403: agents repeat what is answered with 401 for ever.
+	 */
+	ROUTE_DATADOG = 256,
 };
 
 /* What an identity may do; a bit each (net/gate). */

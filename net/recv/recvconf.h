@@ -36,11 +36,15 @@ struct recv_otlp {
 struct recv_push_conf { /* 0: the usual (net/recv/recv_push.h); ttl_ms: never */
 	uint64_t repeat_ms, ttl_ms, max_groups, max_bytes;
 };
+struct recv_datadog_conf {
+	bool raw_names;
+};
 struct recv_conf {
 	bool off[RECEIVERS];            /* answered 404 as if it was not there */
 	const struct inlet_conf *inlet; /* relabelling and the like; NULL: there is none */
 	struct recv_remote_conf remote;
 	struct recv_influx_conf influx;
+	struct recv_datadog_conf datadog;
 	struct statsd_conf statsd;
 	struct recv_otlp otlp;
 	struct recv_push_conf push;

@@ -130,6 +130,16 @@ for path, query in (("/write", "?db=x&precision=ms"), ("/api/v2/write", "?bucket
 for folder in ("", "/influx"):
     CASES[folder + "/ping"] = [("GET", ""), ("GET", "verbose=1")]
     CASES[folder + "/query"] = [("GET", "q=" + Q(q)) for q in ("SHOW DATABASES", "CREATE DATABASE x; SHOW MEASUREMENTS", "?")]
+DATADOG = json.dumps({"series": [{"metric": "dd", "points": [[NOW // 1000, 1]], "tags": ["a:b"]}, {"points": []}]}).encode()
+for folder in ("", "/datadog"):
+    for path in ("/api/v2/series", "/api/beta/sketches", "/api/intake/metrics/v3/series", "/api/intake/metrics/v3/sketches", "/api/v1/distribution_points", "/api/v1/series"):
+        if folder + path not in CASES:
+            CASES[folder + path] = [("POST", DATADOG, JSON), ("POST", b"\x0a\x05\x12\x03abc", {"Content-Type": "application/x-protobuf"})]
+    CASES[folder + "/api/v1/validate"] = [("GET", "")]
+    for path in ("/api/v1/check_run", "/intake/"):
+        CASES[folder + path] = [("POST", b"[]", JSON)]
+for path in ("/api/v1/metadata", "/api/v1/collector", "/api/v1/events", "/api/v2/events"):
+    CASES["/datadog" + path] = [("POST", b"{}", JSON)]
 CASES["/influx/health"] = [("GET", "")]
 CASES["/metrics/*"] = [("POST", b"pushed 1\n", {}), ("POST", b"bad{\n", {})]
 CASES["/api/v1/admin/wipe"] = [("PUT", "")]  # before the list of groups, whose times are those of pushes
