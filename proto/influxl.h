@@ -66,7 +66,7 @@ enum influxl_is {
 	INFLUXL_POINT,
 	INFLUXL_NOTHING, /* an empty line, or a comment */
 	INFLUXL_BAD,
-	INFLUXL_OPEN /* a text has no end before end, or in INFLUXL_LINE_MAX; maybe it is bad, too */
+	INFLUXL_OPEN /* a text has no end before end, or in INFLUXL_LINE_MAX; maybe bad, too */
 };
 /*
  * The line at p, before end; the byte before end is an LF. *next goes behind what belongs to it,

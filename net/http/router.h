@@ -47,8 +47,8 @@ enum route_flags {
 	 */
 	ROUTE_INFLUX = 128,
 	/*
-	 * The same of Datadog's: a token as DD-Api-Key, or as parameter api_key. Who is not known is
-	 * told 403: agents repeat what is answered with 401 for ever.
+	 * The same of Datadog's: a token as DD-Api-Key, or as parameter api_key. Who is not known
+	 * is told 403: agents repeat what is answered with 401 for ever.
 	 */
 	ROUTE_DATADOG = 256,
 };

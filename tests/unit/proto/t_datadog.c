@@ -243,7 +243,7 @@ static void sketches(void)
 	message(&s, 7, &m);
 	message(&b, 1, &s);
 	enum err e = take(&datadog_sketches, b.data, b.len, NULL);
-	/* The second bin begins at 1.015625^71 = 3.0072: rank 2 of 4 (0.5 x 3 to even) is its second value. */
+	/* The second bin begins at 1.015625^71 = 3.0072; rank 2 (0.5 x 3 to even) is in it. */
 	tap_ok(!e && v.rows == 9 && !v.d.bad && v.canonical, "a sketch is nine series: %s%s",
 	    v.eb.text, v.d.bad_text);
 	tap_ok(
