@@ -24,6 +24,8 @@ static const char *const refused_text[STATSD_REFUSALS] = {
 	[STATSD_REFUSED_MEMBERS] = "the set has receivers.statsd.set_members of them",
 	[STATSD_REFUSED_TOO_LONG] = "a line or packet is longer than 65,535 bytes",
 	[STATSD_REFUSED_CUT] = "the connection ended before its line did",
+	[STATSD_REFUSED_LABELS] =
+	    "more tags than a series may have labels: --limits.labels-per-series",
 	[STATSD_REFUSED_BUSY] = "samples with timestamps come faster than they can be stored",
 };
 
@@ -268,6 +270,10 @@ static void sample(struct statsd_loop *l, const struct statsd_door *d, const str
 	metric_add(M_STATSD_SAMPLES, 1);
 	if (r->drop) {
 		metric_add(M_STATSD_DROPPED, 1);
+		return;
+	}
+	if (r->refused) {
+		statsd_refuse(l, STATSD_REFUSED_LABELS, d, s->id.s, s->id.len);
 		return;
 	}
 	if (r->op == STATSD_MEMBER)

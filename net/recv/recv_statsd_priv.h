@@ -28,6 +28,7 @@ enum statsd_refused { /* first those of enum statsd_bad, less one */
 	STATSD_REFUSED_TOO_LONG,
 	STATSD_REFUSED_CUT,
 	STATSD_REFUSED_BUSY,
+	STATSD_REFUSED_LABELS,
 	STATSD_REFUSALS
 };
 

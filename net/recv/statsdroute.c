@@ -4,6 +4,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/model/limits.h"
 
 #define SLOTS     (2 * STATSD_ROUTES)
 #define SEED      UINT64_C(0xc3a5c85c97cb3127)
@@ -122,16 +123,21 @@ static void put_tag(struct statsd_routes *r, struct label_builder *b, enum stats
 	label_builder_set(b, name, len, value, t->solo ? (uint32_t)strlen(SOLO) : value_len);
 }
 
-static void put_tags(struct statsd_routes *r, struct label_builder *b, enum statsd_kind kind,
+/* False: there are too many; as many as there may be are looked at. */
+static bool put_tags(struct statsd_routes *r, struct label_builder *b, enum statsd_kind kind,
     const struct statsd_sample *s)
 {
 	struct statsd_tags tags = statsd_tags(s);
 	struct statsd_tag t;
-	while (statsd_tag_next(&tags, &t))
+	for (uint64_t n = 0; statsd_tag_next(&tags, &t); n++) {
+		if (n == limits_here()->write_labels)
+			return false;
 		put_tag(r, b, kind, &t);
+	}
 	if (s->container.len)
 		label_builder_set(b, CONTAINER, strlen(CONTAINER),
 		    arena_strndup(&r->arena, s->container.s, s->container.len), s->container.len);
+	return true;
 }
 
 static void put_rule(struct statsd_routes *r, struct label_builder *b, const struct statsd_match *m)
@@ -197,7 +203,7 @@ static void resolve(struct statsd_routes *r, const struct statsd_sample *s, stru
 	put_name(r, &m, mapped, t);
 	out->drop = t->name_len == 0;
 	label_builder_init(&b, &r->arena);
-	put_tags(r, &b, t->kind, s);
+	out->refused = !put_tags(r, &b, t->kind, s);
 	if (mapped)
 		put_rule(r, &b, &m);
 	label_builder_set(&b, LABEL_NAME, strlen(LABEL_NAME), t->name, t->name_len);

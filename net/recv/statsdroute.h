@@ -28,6 +28,7 @@ struct statsd_route {
 	struct statsd_target target;
 	enum statsd_op op;
 	bool drop;      /* a rule says so, or nothing is left of the name */
+	bool refused;   /* more tags than --limits.labels-per-series */
 	double scale;   /* of values */
 	unsigned owner; /* loop */
 };

@@ -188,6 +188,9 @@ for i in range(200):
 counted("kymo_statsd_refused_total", before + 205)
 ok(open(k.log_path).read().count("event=statsd_refused") == log_lines, "200 more are no line each")
 
+udp[1].send(b"wide:1|c|#" + b",".join(b"t%d:v" % i for i in range(3000)))
+ok(counted("kymo_statsd_refused_total", 1, reason="labels") == 1, "more tags than a series may have")
+
 # Hostile connections.
 s = socket.create_connection(("127.0.0.1", port))
 try:
