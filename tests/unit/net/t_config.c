@@ -212,6 +212,38 @@ static void mistakes(void)
 	    "a file that is not there: %s", told);
 }
 
+static void rules_of_cardinality(void)
+{
+	put("tenants:\n"
+	    "  defaults: {cardinality: [{label: a, max_values: 5, action: replace}]}\n"
+	    "  acme: {cardinality: []}\n"
+	    "  beta: {cardinality: [{metric: \"x.*\", per: target, max_series: 7, dry_run: true}]}\n"
+	    "  gamma: {series: 5}\n");
+	tap_ok(LOAD(), "rules of cardinality are read: %s", told);
+	for (uint32_t i = 0; i < c->tenants->count; i++)
+		tenants_set_id(c->tenants, i, i + 1); /* by name */
+	tap_ok(!tenant_card_of(c->tenants, 1), "an empty list is none");
+	const struct card_rules *beta = tenant_card_of(c->tenants, 2);
+	tap_ok(card_rules_count(beta) == 1 && card_rules_at(beta, 0)->per == CARD_PER_TARGET &&
+	        card_rules_at(beta, 0)->max_series == 7 && card_rules_at(beta, 0)->dry_run &&
+	        card_rules_at(beta, 0)->action == CARD_REPORT,
+	    "a tenant's own");
+	const struct card_rules *usual = tenant_card_of(c->tenants, 99);
+	tap_ok(usual && usual == tenant_card_of(c->tenants, 3) &&
+	        card_rules_at(usual, 0)->action == CARD_REPLACE,
+	    "others have those of all, with other limits of their own, too");
+	tap_ok(tenants_card_hash(c->tenants), "that there are some is seen at once");
+	put("tenants:\n"
+	    "  acme: {cardinality: [{label: a, max_values: 5}, {label: a, max_values: 5, max_series: 3}]}\n"
+	    "  beta: {cardinality: [{metric: \"x(\", label: a, max_values: 5}]}\n");
+	tap_ok(!LOAD() && strstr(told, ":2:23: tenants.acme.cardinality: rule 2: one of max_values") &&
+	        strstr(told, "tenants.beta.cardinality: rule 1: metric \"x(\""),
+	    "what is wrong with a rule is told: %s", told);
+	put("tenants: {acme: {cardinality: [{label: a, max_values: 5, action: drop}]}}\n");
+	tap_ok(!LOAD() && strstr(told, "known: report, drop_label, replace, refuse"),
+	    "a word that is none: %s", told);
+}
+
 int main(void)
 {
 	dir = testlib_tmpdir("config");
@@ -223,6 +255,7 @@ int main(void)
 	printed_is_read();
 	shown_is_read();
 	mistakes();
+	rules_of_cardinality();
 	config_drop(c);
 	testlib_rmtree(dir);
 	free(dir);
