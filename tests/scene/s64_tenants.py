@@ -11,7 +11,7 @@ except ImportError:
     skip_all("python3-grpcio is not installed")
 
 top = tmpdir("tenants")
-TOKENS = {name: name + "-secret-0123456789abcdef" for name in ("acme", "beta", "gate", "admin", "small")}
+TOKENS = {name: name + "-secret-0123456789abcdef" for name in ("acme", "zeta", "gate", "admin", "small")}
 
 
 def token_hash(token):
@@ -25,7 +25,7 @@ config = os.path.join(top, "kymod.yml")
 
 def configure(acme):
     rows = "\n".join(f'  - {{name: {n}, token_hash: "{token_hash(TOKENS[n])}", {more}}}' for n, more in (
-        ("acme", "roles: [write, read], tenant: acme"), ("beta", "roles: [write, read], tenant: beta"), ("small", "roles: [write, read], tenant: small"),
+        ("acme", "roles: [write, read], tenant: acme"), ("zeta", "roles: [write, read], tenant: zeta"), ("small", "roles: [write, read], tenant: small"),
         ("gate", 'roles: [write, read], trusted: true, tenants: ["*"]'), ("admin", "roles: [admin]")))
     with open(config + ".new", "w") as f:
         f.write(f"identities:\n  tokens:\n{rows}\ntenants:\n  acme: {acme}\n  small: {{series: 5, out_of_order_window: 1h}}\n")
@@ -86,7 +86,7 @@ BAD_WRITES = [
 ]
 writes = [("POST", snappy(b"".join(series(*r) for r in rows)), WRITE_HEADERS) for rows in BAD_WRITES] + [("POST", b"no snappy", WRITE_HEADERS), ("POST", snappy(b"".join(series(*r) for r in same(1))), WRITE_HEADERS)]
 SELECTS = ["up", "{job=~\".+\"}", "{__name__=~\"hidden.*\"}", "{hidden_label!=\"\"}", "up{instance=\"none\"}"]
-EXPRS = SELECTS + ["count({__name__!=\"\"})", "sum by (job) (up)", "topk(3, up)", "rate(up[5m])", "absent(hidden_1)", "up{", "sum(up) by", "count by (__tenant_id__) (up)", "{__tenant_id__!=\"\"}", "{__tenant_id__=\"beta\"}",
+EXPRS = SELECTS + ["count({__name__!=\"\"})", "sum by (job) (up)", "topk(3, up)", "rate(up[5m])", "absent(hidden_1)", "up{", "sum(up) by", "count by (__tenant_id__) (up)", "{__tenant_id__!=\"\"}", "{__tenant_id__=\"zeta\"}",
                    "label_replace(up, \"instance\", \"x\", \"\", \"\")", "histogram_quantile(0.9, up)"]
 CASES = {
     "/api/v1/write": writes, "/api/v1/push": writes, "/api/v1/receive": writes,
@@ -232,16 +232,16 @@ def differ(a, b):
 
 first, again = walk("acme"), walk("acme")
 ok(not differ(first, again), f"{len(first)} questions give the same answers twice: {str(differ(first, again))[:600]}")
-nobody = walk("beta", writes=False)
+nobody = walk("zeta", writes=False)
 told = [c for c, (_, _, t) in nobody.items() if b"acme" in t or b"i59" in t or b"of acme" in t]
 ok(not told, f"who has nothing is told nothing of the one: {told}")
 ok(b'"data":[]' in nobody["/api/v1/series 0"][2] and b'"result":[]' in nobody["/api/v1/query 0"][2] and b'"numSeries":0' in nobody["/api/v1/status/tsdb 0"][2], "it has no series")
 
 # --- the other one becomes large ---
-ok(push("beta", same(1000))[0] == 204, "the other has the same series, with other values")
+ok(push("zeta", same(1000))[0] == 204, "the other has the same series, with other values")
 for part in range(4):
-    ok(push("beta", secret(3000)[part::4])[0] == 204, "and many more")
-ok(ask("beta", "POST", "/api/v1/write", snappy(meta("up", "of beta") + meta("hidden_1", "hidden") + exemplar({"__name__": "up", "job": "j1", "instance": "i1"}, 9)), WRITE_HEADERS)[0] == 204, "metadata and an exemplar of its own")
+    ok(push("zeta", secret(3000)[part::4])[0] == 204, "and many more")
+ok(ask("zeta", "POST", "/api/v1/write", snappy(meta("up", "of zeta") + meta("hidden_1", "hidden") + exemplar({"__name__": "up", "job": "j1", "instance": "i1"}, 9)), WRITE_HEADERS)[0] == 204, "metadata and an exemplar of its own")
 full = walk("acme")
 ok(not differ(first, full), f"the one's answers are the same, byte by byte: {str(differ(first, full))[:900]}")
 ok(ask("admin", "POST", "/api/v1/admin/tsdb/flush")[0] in (200, 204), "all goes into files")
@@ -253,10 +253,10 @@ def asked(c, word):
     return path.endswith("/top_queries") or word in urllib.parse.unquote(str(CASES[path][int(n)]))
 
 
-told = [c for c, (_, _, t) in full.items() for w in ("beta", "hidden") if w.encode() in t and not asked(c, w)]
+told = [c for c, (_, _, t) in full.items() for w in ("zeta", "hidden") if w.encode() in t and not asked(c, w)]
 ok(not told, f"no answer names the other or what is its: {told}")
-other = walk("beta", writes=False)
-ok(b"i0" in other["/api/v1/series 0"][2] and b"hidden_49" in other["/api/v1/label/<name>/values 0"][2] and b"of beta" in other["/api/v1/metadata 0"][2], "the other sees its own")
+other = walk("zeta", writes=False)
+ok(b"i0" in other["/api/v1/series 0"][2] and b"hidden_49" in other["/api/v1/label/<name>/values 0"][2] and b"of zeta" in other["/api/v1/metadata 0"][2], "the other sees its own")
 ok(b"1059" in other["/api/v1/query 0"][2] and b"1059" not in full["/api/v1/query 0"][2] and b"t9" in other["/api/v1/query_exemplars 0"][2], "with its own values and exemplars")
 text = json.loads(first["/api/v1/status/tsdb 0"][2])["data"]["headStats"]
 ok(text["numSeries"] == LIMIT, f"figures are of the one: {text}")
@@ -277,18 +277,18 @@ def vector(org, query, who="gate"):
     return {tuple(sorted(r["metric"].items())): r["value"][1] for r in data["result"]} if isinstance(data, dict) else data
 
 
-BOTH = "acme|beta"
-ok(vector(BOTH, "count by (__tenant_id__) (up)") == {(("__tenant_id__", "acme"),): str(LIMIT), (("__tenant_id__", "beta"),): str(LIMIT)}, "series of both, each with its tenant")
-ok(vector(BOTH, 'up{instance="i3"}') == {tuple(sorted({"__name__": "up", "instance": "i3", "job": "j3", "__tenant_id__": t}.items())): v for t, v in (("acme", "4"), ("beta", "1003"))}, "equal labels stay apart")
+BOTH = "acme|zeta"
+ok(vector(BOTH, "count by (__tenant_id__) (up)") == {(("__tenant_id__", "acme"),): str(LIMIT), (("__tenant_id__", "zeta"),): str(LIMIT)}, "series of both, each with its tenant")
+ok(vector(BOTH, 'up{instance="i3"}') == {tuple(sorted({"__name__": "up", "instance": "i3", "job": "j3", "__tenant_id__": t}.items())): v for t, v in (("acme", "4"), ("zeta", "1003"))}, "equal labels stay apart")
 ok(vector(BOTH, 'sum(up{instance!="i1"})') == {(): str(sum(1 + i + 1000 + i for i in range(LIMIT) if i != 1))}, "sums over both")
 ok(vector(BOTH, "sum by (job) (up)")[(("job", "j0"),)] == str(sum(1001 + 2 * i for i in range(0, LIMIT, 5))), "grouped by another label")
-ok(vector(BOTH, 'count(up{__tenant_id__="beta"})') == {(): str(LIMIT)} == vector(BOTH, 'count(up{__tenant_id__!~"a.*"})'), "a matcher chooses")
+ok(vector(BOTH, 'count(up{__tenant_id__="zeta"})') == {(): str(LIMIT)} == vector(BOTH, 'count(up{__tenant_id__!~"a.*"})'), "a matcher chooses")
 ok(vector(BOTH, 'count({__tenant_id__="gamma"})') == {}, "one that was not named has nothing")
-ok(over(BOTH, "label/__tenant_id__/values") == ["acme", "beta"] and over(BOTH, "label/__tenant_id__/values", **{"match[]": "hidden_1"}) == ["beta"], "values of the label are tenants")
+ok(over(BOTH, "label/__tenant_id__/values") == ["acme", "zeta"] and over(BOTH, "label/__tenant_id__/values", **{"match[]": "hidden_1"}) == ["zeta"], "values of the label are tenants")
 ok("__tenant_id__" in over(BOTH, "labels") and "__tenant_id__" not in over("acme", "labels"), "it is among the names, of several only")
 ok(len(over(BOTH, "series", **{"match[]": 'up{instance="i3"}'})) == 2, "series of both")
-ok(sorted(e["help"] for e in over(BOTH, "metadata", metric="up")["up"]) == ["of acme", "of beta"], "metadata of both")
-ok(sorted(s["seriesLabels"]["__tenant_id__"] for s in over(BOTH, "query_exemplars", query="up", start=T - 60, end=T + 60)) == ["acme", "beta"], "exemplars of both")
+ok(sorted(e["help"] for e in over(BOTH, "metadata", metric="up")["up"]) == ["of acme", "of zeta"], "metadata of both")
+ok(sorted(s["seriesLabels"]["__tenant_id__"] for s in over(BOTH, "query_exemplars", query="up", start=T - 60, end=T + 60)) == ["acme", "zeta"], "exemplars of both")
 ok(vector("acme|nobody-yet", 'up{instance="i3"}') == {tuple(sorted({"__name__": "up", "instance": "i3", "job": "j3", "__tenant_id__": "acme"}.items())): "4"}, "who does not exist has nothing")
 ok(over(BOTH, "status/tsdb")[0] == 400, "figures are of one")
 ok(ask("acme", "GET", "/api/v1/query?query=up", org=BOTH)[0] == 403, "who may not read of all is 403")
@@ -310,16 +310,16 @@ ok(status == 400 and f"limit {LIMIT + 2} (tenants.acme.series)".encode() in text
 # --- what the operator sees ---
 text = ask("admin", "GET", "/metrics")[1].decode()
 figures = {(n, t): float(v) for n, t, v in re.findall(r'(kymo_tenant_\w+)\{tenant="([^"]+)"\} (\S+)', text)}
-ok(figures[("kymo_tenant_series", "acme")] == LIMIT + 2 and figures[("kymo_tenant_series", "beta")] == LIMIT + 3000 and figures[("kymo_tenant_series", "small")] == 5, "series of each tenant")
-ok(figures[("kymo_tenant_samples_refused_total", "small")] == 17 and figures[("kymo_tenant_samples_ingested_total", "beta")] >= 3000 and figures[("kymo_tenant_queries_total", "acme")] > 100, "samples and queries of each")
+ok(figures[("kymo_tenant_series", "acme")] == LIMIT + 2 and figures[("kymo_tenant_series", "zeta")] == LIMIT + 3000 and figures[("kymo_tenant_series", "small")] == 5, "series of each tenant")
+ok(figures[("kymo_tenant_samples_refused_total", "small")] == 17 and figures[("kymo_tenant_samples_ingested_total", "zeta")] >= 3000 and figures[("kymo_tenant_queries_total", "acme")] > 100, "samples and queries of each")
 
 # --- and after a kill ---
 k.p.kill()
 k.p.wait()
 k = Kymod(os.path.join(top, "data"), "--config", config, "--loops", "1", "--no-self-metrics", "--web.enable-lifecycle", port=k.port)
-ok(vector("acme", "count(up)") == {(): str(LIMIT)} and vector("beta", "count({__name__!=\"\"})") == {(): str(LIMIT + 3000)}, "after a kill each has its own")
+ok(vector("acme", "count(up)") == {(): str(LIMIT)} and vector("zeta", "count({__name__!=\"\"})") == {(): str(LIMIT + 3000)}, "after a kill each has its own")
 text = ask("admin", "GET", "/metrics")[1].decode()
-ok('kymo_tenant_series{tenant="beta"} 3060' in text and 'kymo_tenant_series{tenant="acme"} 62' in text, "counted again at the start")
+ok('kymo_tenant_series{tenant="zeta"} 3060' in text and 'kymo_tenant_series{tenant="acme"} 62' in text, "counted again at the start")
 # --- more rows than tenants may be: a higher limit may come with them; a start says what is wrong ---
 def configure_most(most):
     with open(config, "a") as f:
