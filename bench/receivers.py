@@ -180,10 +180,7 @@ def bodies_of(make, pack):
 
 def fresh(kind, n):
     if kind == "kymod":
-        conf = os.path.join(top, "kymo.yml")
-        with open(conf, "w") as f:
-            f.write("receivers:\n  remote_write: {zstd: true}\n")
-        return Kymod(os.path.join(top, f"k{n}"), "--config", conf, "--no-self-metrics", "--loops", "1", "--wal.sync", ENV("SYNC", "commit"))
+        return Kymod(os.path.join(top, f"k{n}"), "--no-self-metrics", "--loops", "1", "--wal.sync", ENV("SYNC", "commit"))
     return Victoria(os.path.join(top, f"v{n}"))
 
 

@@ -48,8 +48,8 @@ struct decode {
 	 */
 	bool strict;
 	/*
-	 * Set by it, too, for who drives it: labels that every row gets when it is there, over those
-	 * of the same names; decoders know nothing of them.
+	 * Set by it, too, for who drives it: labels that every row gets when it is there, over
+	 * those of the same names; decoders know nothing of them.
 	 */
 	const struct label *extra;
 	size_t extra_count;

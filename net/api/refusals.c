@@ -14,7 +14,7 @@ static const struct row {
 	enum metric_id last; /* 0 = id alone, else all from id on to it count */
 } rows[REFUSALS] = {
 	[REFUSAL_TYPE] = { "unsupported", M_WRITE_REFUSED_TYPE,
-		"the example is a Content-Type or Content-Encoding that its path does not take; of Remote Write send application/x-protobuf, with proto=io.prometheus.write.v2.Request for 2.0, in the snappy block format" },
+		"send application/x-protobuf, with proto=io.prometheus.write.v2.Request for Remote Write 2.0, in the snappy block format; to paths of other receivers what they take (/api tells)" },
 	[REFUSAL_SNAPPY] = { "bad_snappy", M_WRITE_REFUSED_SNAPPY,
 		"the body must be one snappy block, not the framed format, gzip or zstd" },
 	[REFUSAL_DECODED] = { "decoded_too_large", M_WRITE_REFUSED_DECODED,

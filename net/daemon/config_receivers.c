@@ -67,7 +67,7 @@ static bool otlp_check(struct yaml *y, const struct yaml_node *n, void *item)
 static const struct yaml_row remote_write_rows[] = {
 	ENABLED(RECEIVER_REMOTE_WRITE),
 	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_REMOTE_WRITE])),
-	{ .key = "zstd", .kind = YAML_BOOL, .off = CONF(remote.zstd), .help = "take Remote Write 1.0 in zstd, too, as vmagent sends it: a third of the bytes, for more CPU per sample; without it vmagent goes on in snappy [false]" },
+	{ .key = "zstd", .kind = YAML_OWN, .off = CONF(remote.no_zstd), .set = config_set_not, .show = config_show_not, .shape = "true|false", .help = "take Remote Write 1.0 in zstd, too, as vmagent sends it: less than half of the bytes, for some 10 % more CPU; without it vmagent goes on in snappy [true]" },
 };
 static const struct yaml_row import_rows[] = {
 	ENABLED(RECEIVER_IMPORT),

@@ -88,7 +88,7 @@ static enum err type_of(const struct req *r, enum writetype *out, struct errbuf 
 static bool takes_zstd(const struct req *r)
 {
 	const struct recv_conf *c = api_conf(r)->recv;
-	return c && c->remote.zstd;
+	return !c || !c->remote.no_zstd;
 }
 
 /*

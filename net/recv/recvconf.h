@@ -15,7 +15,7 @@
 
 struct inlet_conf;
 struct recv_remote_conf {
-	bool zstd; /* Remote Write 1.0 in zstd, as vmagent sends it */
+	bool no_zstd; /* Remote Write 1.0 not in zstd, as vmagent sends it */
 };
 struct recv_influx_conf {
 	const char *separator; /* NULL: "_" */

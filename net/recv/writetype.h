@@ -7,7 +7,7 @@
  *   anything else                                                        415
  *   Content-Encoding
  *   absent, snappy     the body is in the snappy block format, either way
- *   zstd               with receivers.remote_write.zstd: it is what vmagent sends first
+ *   zstd               of 1.0, unless receivers.remote_write.zstd is false: what vmagent sends
  *   anything else      415; senders that know another one (vmagent: zstd) turn to snappy then
  *
  * Case, blanks around ; and = and quotes do not matter (RFC 9110, 5.6.6 and 8.3.1); some senders
