@@ -156,7 +156,7 @@ static enum err metric_begin(struct otlp *o, const uint8_t *p, const uint8_t *en
 		return ERR_OK;
 	otlp_metric_begin(o);
 	otlp_meta(o, m->prom, m->help, otlp_unit_name(&o->metric_arena, m->unit, true),
-	    meta_types[m->kind]);
+	    m->delta && o->o->delta && o->o->delta->raw ? 0 : meta_types[m->kind]);
 	return ERR_OK;
 }
 

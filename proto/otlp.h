@@ -75,6 +75,7 @@ struct otlp_delta_point {
 struct otlp_delta {
 	const char *(*rows)(const struct otlp_delta *h, struct decode *d, size_t first,
 	    const struct otlp_delta_point *p);
+	bool raw; /* they are stored as they are: the type of such a metric is unknown */
 };
 struct otlp_opts {
 	enum otlp_strategy strategy;

@@ -339,3 +339,24 @@ void otlp_cumulate_init(struct otlp_cumulate *c)
 {
 	*c = (struct otlp_cumulate){ .hook.rows = cumulate };
 }
+
+/* ---- as they are ---- */
+
+static const char *leave(const struct otlp_delta *hook, struct decode *d, size_t first,
+    const struct otlp_delta_point *of)
+{
+	(void)hook;
+	(void)of;
+	for (size_t i = first; i < d->batch->rows_count; i++) {
+		struct batch_extra *x = extra_of(&d->batch->rows[i]);
+		struct hist *h = x->hist ? arena_dup(d->arena, x->hist, sizeof(*h)) : NULL;
+		if (x->hist && !h)
+			return no_memory();
+		if (h)
+			h->hint = HIST_GAUGE;
+		x->hist = h;
+	}
+	return NULL;
+}
+
+const struct otlp_delta otlp_delta_raw = { .rows = leave, .raw = true };

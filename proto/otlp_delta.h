@@ -26,4 +26,10 @@ struct otlp_cumulate {
 /* Sets the hook; what else there is is the caller's to fill. */
 void otlp_cumulate_init(struct otlp_cumulate *c);
 
+/*
+ * Instead: values stay what was added, native histograms are said to be gauges (Prometheus'
+ * otlp-native-delta-ingestion).
+ */
+extern const struct otlp_delta otlp_delta_raw;
+
 #endif

@@ -59,6 +59,8 @@ static bool otlp_check(struct yaml *y, const struct yaml_node *n, void *item)
 	if (!c->promote_all && c->ignore.count)
 		return yaml_fail(
 		    y, n, "ignore_resource_attributes needs promote_all_resource_attributes: true");
+	if (c->delta_raw && !c->delta_rejected)
+		return yaml_fail(y, n, "native_delta_ingestion needs delta_to_cumulative: false");
 	return otlp_texts(y, n, &c->promote) && otlp_texts(y, n, &c->ignore);
 }
 
@@ -101,6 +103,7 @@ static const struct yaml_row otlp_rows[] = {
 	UNSWITCH("label_name_underscore_sanitization", otlp.keep_underscore, "a label's name that begins with one underscore gets key before it [true]"),
 	UNSWITCH("label_name_preserve_multiple_underscores", otlp.join_underscores, "underscores that follow one another in a label's name stay; else they become one [true]"),
 	UNSWITCH("delta_to_cumulative", otlp.delta_rejected, "points of delta temporality are added up, series by series, and stored as cumulative ones; else they are rejected [true]"),
+	SWITCH("native_delta_ingestion", otlp.delta_raw, "such points are stored as they are, as metrics of unknown type, for sum_over_time(); with delta_to_cumulative: false [false]"),
 	UNSWITCH("delta_zero_start", otlp.delta_bare, "such a series begins with a 0 where its first point does, so that increase() counts that one [true]"),
 	{ .key = "delta_max_stale", .kind = YAML_DURATION, .off = CONF(otlp.delta_stale_ms), .least = 1000, .most = UINT64_C(86400000) * 366, .help = "a series without a new point for so long begins anew [5m]", .shape = "DURATION" },
 	{ .key = "delta_max_streams", .kind = YAML_COUNT, .off = CONF(otlp.delta_streams), .least = 1, .most = UINT64_MAX >> 1, .help = "such series of one tenant at once; --limits.delta-memory holds for all [1000000]", .shape = "N" },

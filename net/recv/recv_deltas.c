@@ -53,6 +53,8 @@ void recv_deltas_end(struct recv_deltas *d)
 const struct otlp_delta *recv_deltas_hook(
     struct recv_deltas *d, struct req *r, const struct recv_otlp *c)
 {
+	if (c->delta_raw)
+		return &otlp_delta_raw;
 	if (c->delta_rejected)
 		return NULL;
 	struct otlp_cumulate *k = arena_alloc(&r->arena, sizeof(*k));

@@ -19,7 +19,8 @@ void recv_deltas_free(struct recv_deltas *d);
 void recv_deltas_begin(struct recv_deltas *d, struct loop *l);
 void recv_deltas_end(struct recv_deltas *d);
 /*
- * What makes the delta points of r cumulative, in its arena; NULL: they are to be rejected.
+ * What is done with the delta points of r: they become cumulative, or stay as they are; in its
+ * arena. NULL: they are to be rejected.
  */
 const struct otlp_delta *recv_deltas_hook(
     struct recv_deltas *d, struct req *r, const struct recv_otlp *c);

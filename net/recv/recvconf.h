@@ -31,6 +31,7 @@ struct recv_otlp {
 	bool keep_identifying, custom_buckets, promote_scope;
 	bool keep_underscore, join_underscores; /* the opposites of what the file says */
 	bool delta_rejected, delta_bare;        /* these, too */
+	bool delta_raw;
 	uint64_t delta_stale_ms, delta_streams; /* 0: the usual */
 };
 struct recv_push_conf { /* 0: the usual (net/recv/recv_push.h); ttl_ms: never */

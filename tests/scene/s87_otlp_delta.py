@@ -119,6 +119,13 @@ ok(ask("POST", "/-/reload")[0] == 200, "the option is off")
 status, answer = post({"off": [at(30, 7)]})
 ok(status == 200 and answer["partialSuccess"]["rejectedDataPoints"] == "1" and "delta" in answer["partialSuccess"]["errorMessage"],
    f"delta points are rejected: {answer}")
+
+configure(delta_to_cumulative=False, native_delta_ingestion=True)
+ok(ask("POST", "/-/reload")[0] == 200 and post({"raw": [at(30, 7)]}) == (200, {}) and post({"raw": [at(31, 2)]}) == (200, {}) and
+   [v for _, v in values("raw_total")] == [7, 2], "or they are stored as they are")
+configure(native_delta_ingestion=True)
+status, answer, _ = ask("POST", "/-/reload")
+ok(status == 500 and b"native_delta_ingestion needs delta_to_cumulative: false" in answer, "not both")
 ok(k.end() == 0, "kymod ends cleanly")
 shutil.rmtree(top, ignore_errors=True)
 done()

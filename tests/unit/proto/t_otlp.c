@@ -683,7 +683,7 @@ static const char *twice(
 
 static void deltas(void)
 {
-	static const struct otlp_delta hook = { twice };
+	static const struct otlp_delta hook = { .rows = twice };
 	static const struct otlp_opts o = { .delta = &hook };
 	number("a", "1", T_NS, 4);
 	number("a", "2", T_NS + 1, 4);

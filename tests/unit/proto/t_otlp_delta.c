@@ -240,10 +240,24 @@ static void exponential(void)
 	end();
 }
 
+static void raw(void)
+{
+	begin(true);
+	opts.delta = &otlp_delta_raw;
+	tap_ok(take_sum(10, 20, "\"asInt\":\"5\"") && batch.rows_count == 1 &&
+	        row_is(0, 20000, 10000, 5) && take_sum(20, 30, "\"asInt\":\"-5\"") &&
+	        row_is(0, 30000, 20000, -5) && batch.metas_count == 1 && !batch.metas[0].type,
+	    "points may stay what they are, of unknown type");
+	const struct hist *h = take_exp(10, "\"count\":1,\"zeroCount\":1");
+	tap_ok(h && h->hint == HIST_GAUGE && h->count.n == 1, "native histograms are gauges");
+	end();
+}
+
 int main(void)
 {
 	sums();
 	classic();
 	exponential();
+	raw();
 	return tap_done();
 }
