@@ -573,6 +573,8 @@ static enum err load_one(void *arg, const char *name)
 	uint8_t *data;
 	size_t len, n = strlen(name), tail = sizeof(SUFFIX) - 1;
 	char right[NAME_SIZE];
+	if (n > 4 && strcmp(name + n - 4, ".tmp") == 0) /* a crash came before it was whole */
+		return fsio_remove(t->dir, name);
 	if (n < tail || strcmp(name + n - tail, SUFFIX) != 0)
 		return ERR_OK;
 	enum err e = fsio_load(t->dir, name, FILE_MAX, &data, &len);

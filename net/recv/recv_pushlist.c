@@ -5,7 +5,7 @@
 
 #define PIECE (64u << 10)
 
-/* Made by a worker, some groups at a time; lives until the answer has ended and no worker has it. */
+/* Made by a worker, some groups at a time; lives until the answer ends and no worker has it. */
 struct listing {
 	struct req *req; /* NULL: the answer has ended */
 	struct pushtable *table;

@@ -167,7 +167,7 @@ if shutil.which("prometheus-pushgateway"):
         return out
 
     port = free_port()
-    gw = Process(["prometheus-pushgateway", f"--web.listen-address=127.0.0.1:{port}"], os.path.join(top, "gw.log"))
+    gw = Process(["prometheus-pushgateway", f"--web.listen-address=127.0.0.1:{port}", "--persistence.file=" + os.path.join(top, "gw.data")], os.path.join(top, "gw.log"))
     end = time.time() + 60
     while time.time() < end:
         try:
@@ -183,9 +183,11 @@ if shutil.which("prometheus-pushgateway"):
         ours, its = push(path, text, method), push(path, text, method, port)
         ok(ours[0] == its[0], f"{method} {path}: {ours} and {its}")
     ours, its = plain(groups()), plain(groups(port))
-    ok(ours == its, f"the same groups: {[(g, ours.get(g), its.get(g)) for g in {**ours, **its} if ours.get(g) != its.get(g)]}")
+    differ = [(g, name, ours.get(g, {}).get(name), its.get(g, {}).get(name)) for g in {**ours, **its} for name in {**ours.get(g, {}), **its.get(g, {})} if ours.get(g, {}).get(name) != its.get(g, {}).get(name)]
+    ok(not differ and ours.keys() == its.keys(), f"the same groups: {differ[:3]}")
     gw.end()
 else:
     note("prometheus-pushgateway is not installed")
 k.end()
+shutil.rmtree(top, ignore_errors=True)
 done()
