@@ -190,12 +190,28 @@ static void join(struct datadog *x, size_t i, size_t end, struct datadog_label *
 	out->value_len = (uint32_t)n;
 }
 
+#define FEW 32u /* of them one is put behind the other faster than by qsort */
+
+static void labels_sort(struct datadog_label *l, size_t count)
+{
+	if (count > FEW) {
+		qsort(l, count, sizeof(*l), label_order);
+		return;
+	}
+	for (size_t i = 1; i < count; i++) {
+		struct datadog_label one = l[i];
+		size_t at = i;
+		for (; at && label_order(&one, &l[at - 1]) < 0; at--)
+			l[at] = l[at - 1];
+		l[at] = one;
+	}
+}
+
 /* Sorted, each name once. */
 static void labels_ready(struct datadog *x)
 {
 	size_t n = 0;
-	if (x->labels_count)
-		qsort(x->labels, x->labels_count, sizeof(*x->labels), label_order);
+	labels_sort(x->labels, x->labels_count);
 	for (size_t i = 0, end; i < x->labels_count; i = end) {
 		end = i + 1;
 		while (end < x->labels_count &&
