@@ -393,7 +393,7 @@ static void find_framing(struct stream *t)
 		t->framing = FRAMING_LINES;
 	else if (t->len - t->at >= PREFIX)
 		t->framing = prefix_at(t) <= STATSD_PACKET_MAX ? FRAMING_PACKETS : FRAMING_LINES;
-	else if (memchr(t->bytes + t->at, '\n', t->len - t->at))
+	else if (t->len > t->at && memchr(t->bytes + t->at, '\n', t->len - t->at))
 		t->framing = FRAMING_LINES; /* shorter than any line that says something */
 }
 
