@@ -292,11 +292,8 @@ static void resolve(struct inlet_walk *w, struct labels ls)
 {
 	struct inlet_result made = { 0 };
 	const struct inlet_result *r = NULL;
-	uint64_t hash = 0;
-	if (w->cache) {
-		hash = inletcache_hash(w->cache, ls, w->way->id);
-		r = inletcache_find(w->cache, ls, w->way->id, hash);
-	}
+	if (w->cache)
+		r = inletcache_find(w->cache, ls, w->way->id);
 	w->last = w->last_made = ls;
 	w->any_last = true;
 	if (r) {
@@ -312,7 +309,7 @@ static void resolve(struct inlet_walk *w, struct labels ls)
 		w->verdict = asked ? judge(w, ls, r) : VERDICT_STORE;
 		w->last_made.bytes = made.fate == INLET_CHANGED ? made.labels.bytes : ls.bytes;
 		if (asked && w->cache)
-			inletcache_add(w->cache, ls, w->way->id, hash, r);
+			inletcache_add(w->cache, ls, w->way->id, r);
 	}
 	if (w->verdict == VERDICT_STORE && r->fate == INLET_CHANGED)
 		w->last_made.len = r->labels.len;

@@ -8,7 +8,7 @@
 struct entry {
 	uint64_t hash;
 	struct labels key;
-	uint32_t way;
+	uint32_t way, bytes; /* with all that belongs to it */
 	struct inlet_result result;
 };
 struct half {
@@ -19,6 +19,7 @@ struct half {
 };
 struct inletcache {
 	struct half young, old;
+	const struct entry *last; /* that was found; NULL: none */
 	size_t half_bytes, slots;
 	uint64_t seed;
 };
@@ -61,6 +62,7 @@ void inletcache_clear(struct inletcache *c)
 {
 	half_clear(&c->young);
 	half_clear(&c->old);
+	c->last = NULL;
 }
 
 void inletcache_free(struct inletcache *c)
@@ -72,7 +74,7 @@ void inletcache_free(struct inletcache *c)
 	mem_free(c);
 }
 
-uint64_t inletcache_hash(const struct inletcache *c, struct labels key, uint32_t way)
+static uint64_t hash_of(const struct inletcache *c, struct labels key, uint32_t way)
 {
 	return hash64(key.bytes, key.len, c->seed + way);
 }
@@ -118,7 +120,7 @@ static void put(struct half *h, struct labels key, uint32_t way, uint64_t hash,
 {
 	struct entry *e = (struct entry *)(void *)(h->memory + h->used);
 	uint8_t *copy = (uint8_t *)(e + 1);
-	*e = (struct entry){ hash, { copy, key.len }, way, *r };
+	*e = (struct entry){ hash, { copy, key.len }, way, (uint32_t)need, *r };
 	memcpy(copy, key.bytes, key.len);
 	e->result.cluster = moved(r->cluster, key.bytes, copy);
 	e->result.replica = moved(r->replica, key.bytes, copy);
@@ -130,31 +132,50 @@ static void put(struct half *h, struct labels key, uint32_t way, uint64_t hash,
 	place(h, e);
 }
 
-void inletcache_add(struct inletcache *c, struct labels key, uint32_t way, uint64_t hash,
-    const struct inlet_result *r)
+void inletcache_add(
+    struct inletcache *c, struct labels key, uint32_t way, const struct inlet_result *r)
 {
 	size_t need = sizeof(struct entry) + key.len;
 	need += r->fate == INLET_CHANGED ? r->labels.len : 0;
 	need = (need + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	if (!key.len || need > c->half_bytes / 10)
 		return;
-	if (!is_full(&c->young, c, need)) {
-		put(&c->young, key, way, hash, r, need);
-		return;
+	if (is_full(&c->young, c, need)) {
+		/* The young half is the old one from now on. */
+		struct half gone = c->old;
+		half_clear(&gone);
+		c->old = c->young;
+		c->young = gone;
+		c->last = NULL;
 	}
-	/* The young half is the old one from now on. */
-	struct half gone = c->old;
-	half_clear(&gone);
-	c->old = c->young;
-	c->young = gone;
-	put(&c->young, key, way, hash, r, need);
+	put(&c->young, key, way, hash_of(c, key, way), r, need);
 }
 
-const struct inlet_result *inletcache_find(
-    const struct inletcache *c, struct labels key, uint32_t way, uint64_t hash)
+/* The entry behind the last one that was found; NULL: there is none. */
+static const struct entry *behind_last(const struct inletcache *c)
 {
-	const struct entry *e = find(&c->young, key, way, hash);
+	const uint8_t *last = (const uint8_t *)c->last;
+	if (!last)
+		return NULL;
+	const struct half *h =
+	    c->young.used && last >= c->young.memory && last < c->young.memory + c->young.used
+	    ? &c->young
+	    : &c->old;
+	const uint8_t *next = last + c->last->bytes;
+	return next < h->memory + h->used ? (const struct entry *)(const void *)next : NULL;
+}
+
+const struct inlet_result *inletcache_find(struct inletcache *c, struct labels key, uint32_t way)
+{
+	const struct entry *e = behind_last(c);
+	if (!e || e->way != way || !label_equal(e->key, key)) {
+		uint64_t hash = hash_of(c, key, way);
+		e = find(&c->young, key, way, hash);
+		if (!e)
+			e = find(&c->old, key, way, hash);
+	}
 	if (!e)
-		e = find(&c->old, key, way, hash);
-	return e ? &e->result : NULL;
+		return NULL;
+	c->last = e;
+	return &e->result;
 }
