@@ -25,7 +25,8 @@
 struct overview {
 	struct ask ask;
 	struct req *req;
-	bool figures; /* else explosions alone */
+	bool figures;   /* else explosions alone */
+	unsigned limit; /* of each list */
 	struct store_stats stats;
 	struct store_stats_req asked;
 	struct store_card_req card;
@@ -58,7 +59,7 @@ static void tops(struct buf *b, const char *before, const char *unit, const stru
     enum marks_kind kind, const struct store_top *t, unsigned count)
 {
 	buf_add_str(b, before);
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; i < count && i < o->limit; i++) {
 		uint64_t hour, day;
 		bool hour_known = marks_value(o->card.hour, kind, t[i].name, &hour);
 		bool day_known = marks_value(o->card.day, kind, t[i].name, &day);
@@ -71,7 +72,7 @@ static void tops(struct buf *b, const char *before, const char *unit, const stru
 	buf_add_str(b, "]");
 }
 
-/* Pairs of instance alone: what a target has. */
+/* Pairs of instance alone, of the largest STORE_TOP_MAX of all: what a target has. */
 static unsigned targets_of(const struct store_stats *s, struct store_top *to)
 {
 	static const char name[] = "instance=";
@@ -208,9 +209,10 @@ static void overview_start(struct req *r, bool figures_too, int64_t limit)
 	struct overview *o = arena_zalloc(&r->arena, sizeof(*o));
 	o->req = r;
 	o->figures = figures_too;
+	o->limit = (unsigned)limit;
 	o->ask.go = overview_go;
 	o->asked = (struct store_stats_req){
-		.tenant = r->tenants[0], .top = (unsigned)limit, .stats = &o->stats, .done = counted
+		.tenant = r->tenants[0], .top = STORE_TOP_MAX, .stats = &o->stats, .done = counted
 	};
 	o->card = (struct store_card_req){ .tenant = r->tenants[0], .done = overview_answer };
 	r->own = o;
