@@ -21,7 +21,7 @@
  *   exemplars               of sums and histograms; to the bucket that holds them; trace_id,
  *                           span_id, and the filtered attributes when all have at most
  *                           EXEMPLAR_RUNES
- *   start times             batch_extra.start_ms
+ *   start times             batch_extra.start_ms, unless no_start_times
  *
  * A record is a data point. One that cannot be translated is left out and counted with all its
  * rows; the others go on. Where senders and Prometheus differ:
@@ -89,6 +89,7 @@ struct otlp_opts {
 	bool keep_underscore;           /* of label names: "_a" stays, it does not become "key_a" */
 	bool join_underscores;          /* of label names: "a__b" becomes "a_b" */
 	bool type_and_unit;             /* labels __type__ and __unit__ */
+	bool no_start_times;            /* samples have none, whatever is told */
 	const struct otlp_delta *delta; /* NULL: such points are rejected */
 };
 

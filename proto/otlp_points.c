@@ -41,10 +41,15 @@ static void row_extra(struct otlp *o, struct batch_row *r, struct batch_extra x)
 	o->made += sizeof x;
 }
 
+static int64_t start_of(const struct otlp *o, const struct otlp_point *pt)
+{
+	return o->o->no_start_times && !o->metric.delta ? 0 : otlp_ms(pt->start_ns);
+}
+
 void otlp_row(struct otlp *o, const struct otlp_point *pt, struct labels ls, double v)
 {
 	struct batch_row *r = row_add(o, pt, ls);
-	int64_t start_ms = otlp_ms(pt->start_ns);
+	int64_t start_ms = start_of(o, pt);
 	r->v = v;
 	if (start_ms || o->metric.delta)
 		row_extra(o, r, (struct batch_extra){ .v = v, .start_ms = start_ms });
@@ -54,8 +59,7 @@ void otlp_row_hist(struct otlp *o, const struct otlp_point *pt, struct labels ls
     const struct hist *h, const char *bad)
 {
 	struct batch_row *r = row_add(o, pt, ls);
-	row_extra(
-	    o, r, (struct batch_extra){ .hist = h, .start_ms = otlp_ms(pt->start_ns), .bad = bad });
+	row_extra(o, r, (struct batch_extra){ .hist = h, .start_ms = start_of(o, pt), .bad = bad });
 }
 
 /* ---- fields ---- */
@@ -674,6 +678,21 @@ static otlp_why any_point(struct otlp *o, const uint8_t *p, const uint8_t *end)
 	return number_point(o, p, end);
 }
 
+/* Behind the hook, which needed them: rows of numbers are plain ones again. */
+static void starts_drop(struct otlp *o, size_t first)
+{
+	struct batch *b = o->d->batch;
+	for (size_t i = first; i < b->rows_count; i++) {
+		struct batch_row *r = &b->rows[i];
+		if (!(r->flags & BATCH_EXTRA) || r->extra->hist || r->extra->bad)
+			continue;
+		double v = r->extra->v;
+		b->extras_bytes -= batch_extra_bytes(r->extra);
+		r->flags &= ~BATCH_EXTRA;
+		r->v = v;
+	}
+}
+
 static void refused(struct otlp *o, otlp_why why)
 {
 	const struct otlp_metric *m = &o->metric;
@@ -696,6 +715,8 @@ enum err otlp_point(struct otlp *o, const uint8_t *p, const uint8_t *end)
 	if (UNLIKELY(o->metric.delta && !why)) {
 		o->last.grows = o->metric.kind != OTLP_SUM;
 		why = o->o->delta->rows(o->o->delta, o->d, before.rows, &o->last);
+		if (!why && o->o->no_start_times)
+			starts_drop(o, before.rows);
 	}
 	if (LIKELY(!why))
 		return ERR_OK;

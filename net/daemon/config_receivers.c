@@ -100,6 +100,7 @@ static const struct yaml_row otlp_rows[] = {
 	SWITCH("keep_identifying_resource_attributes", otlp.keep_identifying, "target_info has service.name, service.namespace and service.instance.id as well [false]"),
 	SWITCH("convert_histograms_to_nhcb", otlp.custom_buckets, "histograms with explicit bounds become native ones with custom buckets [false]"),
 	SWITCH("promote_scope_metadata", otlp.promote_scope, "labels otel_scope_name, otel_scope_version, otel_scope_schema_url and otel_scope_<attribute> [false]"),
+	SWITCH("store_start_timestamps", otlp.start_times, "start times are kept with samples, some 40 bytes of memory each until it is in a file; --enable-feature use-start-timestamps, which asks for them, does so, too [false]"),
 	UNSWITCH("label_name_underscore_sanitization", otlp.keep_underscore, "a label's name that begins with one underscore gets key before it [true]"),
 	UNSWITCH("label_name_preserve_multiple_underscores", otlp.join_underscores, "underscores that follow one another in a label's name stay; else they become one [true]"),
 	UNSWITCH("delta_to_cumulative", otlp.delta_rejected, "points of delta temporality are added up, series by series, and stored as cumulative ones; else they are rejected [true]"),

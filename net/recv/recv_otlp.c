@@ -41,6 +41,7 @@ const struct otlp_opts *recv_otlp_opts(struct req *r)
 		.keep_underscore = c->keep_underscore,
 		.join_underscores = c->join_underscores,
 		.type_and_unit = api->features.type_and_unit_labels,
+		.no_start_times = !c->start_times && !api->features.start_timestamps,
 		.delta = recv_deltas_hook(api_of(r)->deltas, r, c),
 	};
 	return o;

@@ -28,7 +28,7 @@ struct recv_otlp {
 	unsigned strategy; /* of enum otlp_strategy */
 	bool promote_all;
 	struct yaml_texts promote, ignore;
-	bool keep_identifying, custom_buckets, promote_scope;
+	bool keep_identifying, custom_buckets, promote_scope, start_times;
 	bool keep_underscore, join_underscores; /* the opposites of what the file says */
 	bool delta_rejected, delta_bare;        /* these, too */
 	bool delta_raw;

@@ -693,6 +693,17 @@ static void deltas(void)
 	tap_ok(run.rows == 1 && run.d.bad == 1 && has("a=\"1\"} 7 1700000000000 4020000000000000") &&
 	        strstr(run.d.bad_text, "not at this time"),
 	    "rows of delta points go through the hook: %s", run.d.bad_text);
+	static const struct otlp_opts no_starts = { .delta = &hook, .no_start_times = true };
+	number("a", "1", T_NS, 4);
+	otlpmake_metric(&scope, "m", OTLPMAKE_SUM, 1, &data);
+	otlpmake_fixed(&point, 2, T_NS - 1000000000);
+	number("a", "1", T_NS, 5);
+	otlpmake_metric(&scope, "n", OTLPMAKE_SUM, 2, &data);
+	request();
+	decode(&body, &no_starts, NULL, true);
+	tap_ok(run.rows == 2 && has("m_total\", a=\"1\"} 0 1700000000000 4020000000000000") &&
+	        has("n_total\", a=\"1\"} 0 1700000000000 4014000000000000"),
+	    "without start times rows are plain, those of the hook, too");
 }
 
 int main(void)
