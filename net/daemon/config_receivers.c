@@ -123,6 +123,10 @@ static const struct yaml_row datadog_rows[] = {
 	{ .key = "raw_names", .kind = YAML_BOOL, .off = CONF(datadog.raw_names), .help = "dots stay in names of metrics, and tags keep their names, instead of underscores for what PromQL could not name without quotes [false]" },
 	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_DATADOG])),
 };
+static const struct yaml_row statsd_rows[] = {
+	STATSD_CONF_ROWS(CONF(statsd)),
+	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel_of[RECEIVER_STATSD])),
+};
 #define SUB(name) static const struct yaml_schema name##_schema = { .rows = name##_rows, .count = COUNT_OF(name##_rows) }
 SUB(remote_write);
 SUB(import);
@@ -131,6 +135,7 @@ SUB(pushgateway);
 static const struct yaml_schema influx_schema = { .rows = influx_rows, .count = COUNT_OF(influx_rows), .check = check_influx };
 static const struct yaml_schema otlp_schema = { .rows = otlp_rows, .count = COUNT_OF(otlp_rows), .check = otlp_check };
 SUB(datadog);
+SUB(statsd);
 #define RECEIVER(name, text) { .key = #name, .kind = YAML_IN, .sub = &name##_schema, .help = text }
 static const struct yaml_row rows[] = {
 	CONFIG_RELABEL_ROWS(offsetof(struct config, relabel)),
@@ -142,7 +147,7 @@ static const struct yaml_row rows[] = {
 	RECEIVER(otlp, "metrics of OpenTelemetry"),
 	RECEIVER(influx, "line protocol of InfluxDB"),
 	RECEIVER(datadog, "what a Datadog agent submits"),
-	{ .key = "statsd", .kind = YAML_IN, .off = CONF(statsd), .sub = &statsd_conf_schema, .help = "StatsD and DogStatsD, by UDP, TCP and unix sockets" },
+	RECEIVER(statsd, "StatsD and DogStatsD, by UDP, TCP and unix sockets"),
 };
 /* clang-format on */
 const struct yaml_schema config_receivers_schema = { .rows = rows, .count = COUNT_OF(rows) };

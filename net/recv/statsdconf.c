@@ -92,7 +92,7 @@ static const struct yaml_row listen_rows[] = {
 	{ .key = "mode", .kind = YAML_OWN, .off = LISTEN(mode), .flags = YAML_START, .set = set_mode, .show = show_mode, .shape = "MODE", .help = "permissions of a unix socket: who may write to it may send [\"0666\"]" },
 };
 /* clang-format on */
-static const struct yaml_schema listen_schema = { .rows = listen_rows,
+const struct yaml_schema statsd_listen_schema = { .rows = listen_rows,
 	.count = COUNT_OF(listen_rows),
 	.size = sizeof(struct statsd_listen),
 	.name_off = SIZE_MAX,
@@ -333,26 +333,12 @@ static const struct yaml_row rule_rows[] = {
 	TTL("a series that nothing came for is ended with a stale marker after so long [that of defaults]"),
 	{ .key = "action", .kind = YAML_OWN, .off = RULE(drop), .words = action_words, .set = set_action, .show = show_action, .shape = "map|drop", .help = "drop leaves out what matches [map]" },
 };
-static const struct yaml_schema default_schema = { .rows = default_rows, .count = COUNT_OF(default_rows) };
-static const struct yaml_schema rule_schema = { .rows = rule_rows, .count = COUNT_OF(rule_rows), .size = sizeof(struct statsd_rule), .name_off = SIZE_MAX };
-#define RULES(field) offsetof(struct statsd_rules, field)
-#define MAPPING(base) \
-	{ .key = "defaults", .kind = YAML_IN, .off = (base), .sub = &default_schema, .help = "what mappings leave unsaid, and all of names that none is for" }, \
-	{ .key = "mappings", .kind = YAML_ITEMS, .off = (base) + RULES(items), .sub = &rule_schema, .help = "rules that make metrics with labels of names, as in statsd_exporter's file" }
-static const struct yaml_row mapping_rows[] = { MAPPING(0) };
+const struct yaml_schema statsd_default_schema = { .rows = default_rows, .count = COUNT_OF(default_rows) };
+const struct yaml_schema statsd_rule_schema = { .rows = rule_rows, .count = COUNT_OF(rule_rows), .size = sizeof(struct statsd_rule), .name_off = SIZE_MAX };
+static const struct yaml_row mapping_rows[] = { STATSD_MAPPING_ROWS(0) };
 static const struct yaml_schema mapping_schema = { .rows = mapping_rows, .count = COUNT_OF(mapping_rows) };
 
-#define CONF(field) offsetof(struct statsd_conf, field)
-static const struct yaml_row conf_rows[] = {
-	{ .key = "listen", .kind = YAML_ITEMS, .off = CONF(listen), .sub = &listen_schema, .help = "where to listen; nowhere unless it is told here" },
-	{ .key = "flush_interval", .kind = YAML_DURATION, .off = CONF(flush_ms), .least = 100, .most = 3600000, .help = "how often every series gets a sample; what came since the last time is lost with the machine [10s]" },
-	{ .key = "memory", .kind = YAML_BYTES, .off = CONF(memory_bytes), .least = 1 << 20, .most = UINT64_MAX >> 1, .flags = YAML_START, .help = "what the series of one tenant may take; lines of others are dropped then, and counted [64MiB]" },
-	{ .key = "set_members", .kind = YAML_COUNT, .off = CONF(members), .least = 1, .most = 1 << 18, .help = "members of a set that are told apart in one interval [65536]" },
-	{ .key = "connections", .kind = YAML_COUNT, .off = CONF(connections), .least = 1, .most = 1 << 20, .flags = YAML_START, .help = "connections at once, by TCP and unix sockets together [1024]" },
-	{ .key = "receive_buffer", .kind = YAML_BYTES, .off = CONF(receive_bytes), .least = 65536, .most = 1 << 30, .flags = YAML_START, .help = "datagrams that wait in the kernel for each loop; more than net.core.rmem_max takes CAP_NET_ADMIN [8MiB]" },
-	{ .key = "mapping_file", .kind = YAML_PATH, .off = CONF(mapping_file), .help = "a mapping file of statsd_exporter, instead of defaults and mappings here" },
-	MAPPING(CONF(rules)),
-};
+static const struct yaml_row conf_rows[] = { STATSD_CONF_ROWS(0) };
 /* clang-format on */
 const struct yaml_schema statsd_conf_schema = { .rows = conf_rows, .count = COUNT_OF(conf_rows) };
 

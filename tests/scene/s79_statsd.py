@@ -42,6 +42,7 @@ receivers:
     flush_interval: 500ms
     mapping_file: mapping.yml
     connections: 8
+    relabel_configs: [{{source_labels: [__name__], regex: secret.*, action: drop}}]
     listen:
     - {{address: "udp://127.0.0.1:{port}"}}
     - {{address: "tcp://127.0.0.1:{port}"}}
@@ -153,6 +154,10 @@ for packets in (True, False):
 becomes("mine", {"mine": 32.0}, "a stream of packets, and one of lines", tenant="acme")
 ok(not now("mine") and not now("all", "acme"), "each tenant has its own")
 ok(oct(os.stat(stream).st_mode & 0o777) == "0o600", "the socket has its mode")
+
+# Rules of relabelling are those of any receiver.
+udp[0].send(b"secret.one:1|c\nopen.one:1|c")
+becomes('{__name__=~"(secret|open)_one"}', {"open_one": 1.0}, "relabel_configs")
 
 # A client of StatsD.
 try:
