@@ -53,6 +53,12 @@ static const struct route rows[] = {
 	    .role = ROLE_WRITE,
 	    .flags = ROUTE_JSON | ROUTE_INFLUX,
 	    .body_max = 1 << 20 },
+	{ .methods = REQ_POST,
+	    .path = "/agent",
+	    .handler = tell,
+	    .role = ROLE_WRITE,
+	    .flags = ROUTE_JSON | ROUTE_DATADOG,
+	    .body_max = 1 << 20 },
 	{ .methods = REQ_GET | REQ_POST, .path = "/admin", .handler = tell, .role = ROLE_ADMIN },
 	{ .methods = REQ_GET, .path = "/open", .handler = tell, .role = ROLE_NONE },
 };
@@ -499,6 +505,22 @@ static void influx_clients(void)
 	use_nobody(s);
 }
 
+/* What agents of Datadog show; they repeat what is 401 for ever. */
+static void datadog_agents(void)
+{
+	struct ident_token t[] = { { .grant = { .name = "writer", .roles = ROLE_WRITE },
+	    .token_hash = hash(0, TOKEN("writer")) } };
+	struct ident_set *s = use(&(struct ident_conf){ .tokens = t, .tokens_count = 1 });
+	expect("POST", "/agent", "DD-Api-Key: " TOKEN("writer") "\r\n", 200, "id=writer");
+	expect("POST", "/agent?api_key=" TOKEN("writer"), "", 200, "id=writer");
+	expect("POST", "/agent", AUTH(TOKEN("writer")), 200, "id=writer");
+	expect("POST", "/agent", "DD-Api-Key: no\r\n", 403, "the token is not known here");
+	expect("POST", "/agent?api_key=no", "", 403, "the token is not known here");
+	expect("POST", "/agent", "", 403, "has to show who he is");
+	expect("POST", "/write", "DD-Api-Key: " TOKEN("writer") "\r\n", 401, "has to show who he is");
+	use_nobody(s);
+}
+
 static uint64_t checks_made(void)
 {
 	return metric_sum(M_AUTH_CHECKED_PASSWORD);
@@ -824,6 +846,7 @@ int main(void)
 	tenants();
 	users();
 	influx_clients();
+	datadog_agents();
 	flood();
 	crowd();
 	certificates();
