@@ -254,6 +254,11 @@ size_t relabel_rules(const struct relabel *r)
 	return r->count;
 }
 
+enum relabel_action relabel_action_of(const struct relabel *r, size_t i)
+{
+	return r->steps[i].action;
+}
+
 /* ---- values ---- */
 
 static struct text value_of(const struct relabel_set *set, const struct text *name)

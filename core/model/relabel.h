@@ -61,6 +61,7 @@ MUST_CHECK enum err relabel_create(const struct relabel_rule *rules, size_t coun
     struct relabel **out, size_t *bad, struct errbuf *eb);
 void relabel_free(struct relabel *r); /* NULL is fine */
 size_t relabel_rules(const struct relabel *r);
+enum relabel_action relabel_action_of(const struct relabel *r, size_t i);
 
 /* ---- a label set while rules change it ---- */
 

@@ -11,6 +11,7 @@
 #include "net/api/api_queries.h"
 #include "net/api/api_query.h"
 #include "net/api/api_read.h"
+#include "net/api/api_relabel.h"
 #include "net/api/api_rules.h"
 #include "net/api/api_status.h"
 #include "net/api/apidoc.h"
@@ -240,6 +241,8 @@ static const struct route rows[] = {
 	  DOC(STATUS, "The values of labels with most active series, as in Mimir.", "200 an object", "400 422", P("label_names[]", PARAM_LABEL, true, "a label; may be repeated") SELECTOR ACTIVE LIMIT_500) },
 	{ GET_POST, "/api/v1/cardinality/active_series",    api_card_active_series,  ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "The label sets of active series of a selector, as in Mimir.", "200 an object", "400 422", P("selector", PARAM_PROMQL, true, "which series") ACTIVE) },
+	{ GET_POST, "/api/v1/status/relabel_steps",         api_relabel_steps,       ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "What becomes of a label set on its way into the store, step by step; nothing is stored.", "200 an object with a list: rule, output, keep", "400", P("labels", PARAM_TEXT, true, "an object of names and values in JSON") P("receiver", PARAM_TEXT, false, "the way it comes (remote_write)")) },
 	{ GET_HEAD, "/api/v1/status/tsdb/blocks",           api_status_blocks,       ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "Blocks of Prometheus; files here are others.", "200 an empty list", "", NONE) },
 	{ GET_HEAD, "/api/v1/status/walreplay",             api_status_walreplay,    ROUTE_JSON | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ,

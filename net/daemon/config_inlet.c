@@ -149,10 +149,12 @@ static void add_labels(struct inlet_label *list, uint32_t *count, const struct c
 	}
 }
 
-static void add_list(struct inlet_way *w, const struct relabel *r)
+static void add_list(struct inlet_way *w, const struct relabel *r, enum inlet_list of)
 {
-	if (r)
-		w->lists[w->lists_count++] = r;
+	if (!r)
+		return;
+	w->list_of[w->lists_count] = of;
+	w->lists[w->lists_count++] = r;
 }
 
 /* own: what the tenant says of labels; list: of rules. */
@@ -170,9 +172,9 @@ static void make_way(struct shared *s, struct inlet_way *w, enum receiver r,
 		add_labels(labels, &w->external_count, &c->relabel);
 		w->external = labels;
 	}
-	add_list(w, s->all);
-	add_list(w, s->of[r]);
-	add_list(w, list);
+	add_list(w, s->all, INLET_LIST_ALL);
+	add_list(w, s->of[r], INLET_LIST_RECEIVER);
+	add_list(w, list, INLET_LIST_TENANT);
 	w->ha = ha->enabled ? ha : NULL;
 	w->any = w->external_count || w->lists_count || w->ha;
 	s->any |= w->any;

@@ -17,6 +17,11 @@
 
 #define INLET_LISTS 3u
 
+enum inlet_list { /* whose rules they are */
+	INLET_LIST_ALL,
+	INLET_LIST_RECEIVER,
+	INLET_LIST_TENANT
+};
 struct inlet_label {
 	const char *name, *value;
 	uint32_t name_len, value_len;
@@ -29,6 +34,7 @@ struct inlet_way {
 	const struct inlet_label *external;
 	uint32_t external_count, lists_count;
 	const struct relabel *lists[INLET_LISTS];
+	enum inlet_list list_of[INLET_LISTS];
 	const struct hapair_rule *ha; /* NULL: of no pair */
 };
 struct inlet_conf {

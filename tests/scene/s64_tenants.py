@@ -154,6 +154,7 @@ CASES["/api/v1/export/csv"] = [("GET", f"match[]={Q(e)}&{SPAN}&format=__name__,j
 CASES["/federate"] = [("GET", "match[]=" + Q(e)) for e in SELECTS] + [("GET", "")]
 CASES["/api/v1/features"] = CASES["/api/v1/status/active_queries"] = [("GET", "")]
 CASES["/api/v1/status/active_queries/<id>/cancel"] = [("POST", "")]
+CASES["/api/v1/status/relabel_steps"] = [(m, 'labels=' + Q('{"__name__":"up","job":"x"}')) for m in ("GET", "POST")]
 CASES["/api/v1/status/top_queries"] = [("GET", "topNum=1000")]
 QS, HEALTH = "/codesprintpro.monitoring.v1.QueryService/", "/grpc.health.v1.Health/"
 CASES[QS + "EvaluateInstantQuery"] = [("GRPC", field(1, e.encode()) + b"\x10" + varint(NOW)) for e in EXPRS]
