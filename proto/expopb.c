@@ -42,39 +42,39 @@ struct field {
 	uint8_t kind, shape;
 };
 static const struct field shapes[SHAPES][FIELDS] = {
-	[FAMILY] = { [1] = { TEXT }, [2] = { TEXT }, [3] = { NUMBER }, [4] = { MANY, METRIC }, [5] = { TEXT } },
+	[FAMILY] = { [1] = { TEXT, 0 }, [2] = { TEXT, 0 }, [3] = { NUMBER, 0 }, [4] = { MANY, METRIC }, [5] = { TEXT, 0 } },
 	[METRIC] = { [1] = { MANY, LABEL },
 	    [2] = { ONE, VALUE },
 	    [3] = { ONE, COUNTER },
 	    [4] = { ONE, SUMMARY },
 	    [5] = { ONE, VALUE },
-	    [6] = { NUMBER },
+	    [6] = { NUMBER, 0 },
 	    [7] = { ONE, HISTOGRAM } },
-	[LABEL] = { [1] = { TEXT }, [2] = { TEXT } },
-	[VALUE] = { [1] = { DOUBLE } },
-	[COUNTER] = { [1] = { DOUBLE }, [2] = { ONE, EXEMPLAR }, [3] = { ONE, TIMESTAMP } },
-	[SUMMARY] = { [1] = { NUMBER }, [2] = { DOUBLE }, [3] = { MANY, QUANTILE }, [4] = { ONE, TIMESTAMP } },
-	[QUANTILE] = { [1] = { DOUBLE }, [2] = { DOUBLE } },
-	[HISTOGRAM] = { [1] = { NUMBER },
-	    [2] = { DOUBLE },
+	[LABEL] = { [1] = { TEXT, 0 }, [2] = { TEXT, 0 } },
+	[VALUE] = { [1] = { DOUBLE, 0 } },
+	[COUNTER] = { [1] = { DOUBLE, 0 }, [2] = { ONE, EXEMPLAR }, [3] = { ONE, TIMESTAMP } },
+	[SUMMARY] = { [1] = { NUMBER, 0 }, [2] = { DOUBLE, 0 }, [3] = { MANY, QUANTILE }, [4] = { ONE, TIMESTAMP } },
+	[QUANTILE] = { [1] = { DOUBLE, 0 }, [2] = { DOUBLE, 0 } },
+	[HISTOGRAM] = { [1] = { NUMBER, 0 },
+	    [2] = { DOUBLE, 0 },
 	    [3] = { MANY, BUCKET },
-	    [4] = { DOUBLE },
-	    [5] = { NUMBER },
-	    [6] = { DOUBLE },
-	    [7] = { NUMBER },
-	    [8] = { DOUBLE },
+	    [4] = { DOUBLE, 0 },
+	    [5] = { NUMBER, 0 },
+	    [6] = { DOUBLE, 0 },
+	    [7] = { NUMBER, 0 },
+	    [8] = { DOUBLE, 0 },
 	    [9] = { MANY, SPAN },
-	    [10] = { NUMBERS },
-	    [11] = { DOUBLES },
+	    [10] = { NUMBERS, 0 },
+	    [11] = { DOUBLES, 0 },
 	    [12] = { MANY, SPAN },
-	    [13] = { NUMBERS },
-	    [14] = { DOUBLES },
+	    [13] = { NUMBERS, 0 },
+	    [14] = { DOUBLES, 0 },
 	    [15] = { ONE, TIMESTAMP },
 	    [16] = { MANY, EXEMPLAR } },
-	[BUCKET] = { [1] = { NUMBER }, [2] = { DOUBLE }, [3] = { ONE, EXEMPLAR }, [4] = { DOUBLE } },
-	[SPAN] = { [1] = { NUMBER }, [2] = { NUMBER } },
-	[EXEMPLAR] = { [1] = { MANY, LABEL }, [2] = { DOUBLE }, [3] = { ONE, TIMESTAMP } },
-	[TIMESTAMP] = { [1] = { NUMBER }, [2] = { NUMBER } },
+	[BUCKET] = { [1] = { NUMBER, 0 }, [2] = { DOUBLE, 0 }, [3] = { ONE, EXEMPLAR }, [4] = { DOUBLE, 0 } },
+	[SPAN] = { [1] = { NUMBER, 0 }, [2] = { NUMBER, 0 } },
+	[EXEMPLAR] = { [1] = { MANY, LABEL }, [2] = { DOUBLE, 0 }, [3] = { ONE, TIMESTAMP } },
+	[TIMESTAMP] = { [1] = { NUMBER, 0 }, [2] = { NUMBER, 0 } },
 };
 
 static bool varints_only(const uint8_t *p, size_t len)
@@ -179,7 +179,7 @@ static struct piece piece_of(struct piece in, unsigned number)
 {
 	struct pbscan_field f;
 	if (!field_of(in, number, &f))
-		return (struct piece){ 0 };
+		return (struct piece){ .p = (const uint8_t *)"" };
 	return (struct piece){ .p = f.data, .len = f.len };
 }
 

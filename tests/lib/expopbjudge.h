@@ -24,25 +24,25 @@ struct expopbjudge {
 
 static inline void expopbjudge_row(struct expopbjudge *j, double v)
 {
-	const struct batch_row *r = &j->b->rows[j->row];
-	if (j->wrong)
+	if (j->wrong || j->row >= j->b->rows_count) {
+		j->wrong = j->wrong ? j->wrong : "fewer rows";
 		return;
-	if (j->row++ >= j->b->rows_count)
-		j->wrong = "fewer rows";
-	else if ((r->flags & BATCH_EXTRA) || r->t_ms != j->t_ms ||
+	}
+	const struct batch_row *r = &j->b->rows[j->row++];
+	if ((r->flags & BATCH_EXTRA) || r->t_ms != j->t_ms ||
 	    (num_bits(r->v) != num_bits(v) && !(isnan(r->v) && isnan(v))))
 		j->wrong = "another row";
 }
 
 static inline void expopbjudge_native(struct expopbjudge *j, const Exposition__Histogram *h)
 {
-	const struct batch_row *r = &j->b->rows[j->row];
-	if (j->wrong)
+	if (j->wrong || j->row >= j->b->rows_count) {
+		j->wrong = j->wrong ? j->wrong : "fewer rows";
 		return;
+	}
+	const struct batch_row *r = &j->b->rows[j->row++];
 	bool is_float = h->sample_count_float > 0 || h->zero_count_float > 0;
-	if (j->row++ >= j->b->rows_count)
-		j->wrong = "fewer rows";
-	else if (!(r->flags & BATCH_EXTRA) || !r->extra->hist || r->t_ms != j->t_ms)
+	if (!(r->flags & BATCH_EXTRA) || !r->extra->hist || r->t_ms != j->t_ms)
 		j->wrong = "no histogram";
 	else if (r->extra->hist->is_float != is_float ||
 	    num_bits(r->extra->hist->sum) != num_bits(h->sample_sum) ||
