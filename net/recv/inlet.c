@@ -496,6 +496,9 @@ void inlet_append(struct api *a, struct inlet *i)
 {
 	const struct inlet_conf *c = conf_of(&a->loops[loop_index(loop_here())]);
 	i->req.done = stored;
+	i->_walk = NULL;
+	i->dropped = i->dropped_hists = i->dropped_exemplars = 0;
+	i->ha_duplicate = false;
 	if (UNLIKELY(c != NULL)) {
 		const struct inlet_way *way = inlet_way_of(c, i->req.batch->tenant, i->receiver);
 		if (way->any) {
