@@ -115,7 +115,7 @@ static bool is_good(const uint8_t *p, const uint8_t *end, enum shape shape, cons
 	uint32_t seen = 0;
 	struct pbscan_field f = { 0 };
 	while (p < end) {
-		if (!pbscan_next(&p, end, &f))
+		if (!pbscan_next(&p, end, &f) || !f.number)
 			return false;
 		struct field of = { 0 };
 		if (f.number < FIELDS)
