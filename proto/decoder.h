@@ -56,6 +56,7 @@ struct decode {
 	struct arena *arena, *keep;
 	struct batch *batch;
 	/* Told. */
+	size_t held;      /* bytes the kind has taken beside the arenas, now */
 	uint64_t records; /* read, whatever became of them */
 	uint64_t bad, skipped;
 	char bad_text[DECODE_BAD_TEXT]; /* of the first bad one: "line 3: ..." */

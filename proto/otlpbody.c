@@ -21,10 +21,11 @@ static struct body *begin(struct decode *d, const uint8_t *p)
 	return b;
 }
 
-static enum err make(struct body *b, const uint8_t *end, struct errbuf *eb)
+static enum err make(struct decode *d, struct body *b, const uint8_t *end, struct errbuf *eb)
 {
 	size_t len;
 	enum err e = otlpjson_read(b->json, &b->at, end, DECODE_TURN, &b->made, eb);
+	d->held = otlpjson_held(b->json);
 	if (e || !b->made)
 		return e;
 	b->p = otlpjson_result(b->json, &len);
@@ -32,13 +33,18 @@ static enum err make(struct body *b, const uint8_t *end, struct errbuf *eb)
 	return ERR_OK;
 }
 
-/* Until there are rows, or it is over: points that are left out count as none. */
+static size_t items(const struct batch *b)
+{
+	return b->rows_count + b->metas_count + b->exemplars_count;
+}
+
+/* Until there is more than before, or it is over: points that are left out count as none. */
 static enum err decode(struct decode *d, struct body *b, bool *over, struct errbuf *eb)
 {
-	const struct batch *to = d->batch;
+	const size_t before = items(d->batch);
 	enum err e = ERR_OK;
 	*over = false;
-	while (!e && !*over && !to->rows_count && !to->metas_count && !to->exemplars_count) {
+	while (!e && !*over && items(d->batch) == before) {
 		d->own = b->own;
 		e = otlp_decoder.next(d, &b->p, b->end, true, eb);
 		b->own = d->own;
@@ -54,7 +60,7 @@ static enum err next(
 	struct body *b = d->own ? d->own : begin(d, *p);
 	bool over = false;
 	(void)last; /* it is the whole body */
-	enum err e = b->made ? ERR_OK : make(b, end, eb);
+	enum err e = b->made ? ERR_OK : make(d, b, end, eb);
 	if (!e && b->made)
 		e = decode(d, b, &over, eb);
 	/* the text is not read to its end before its points are */
@@ -71,6 +77,7 @@ static void end_all(struct decode *d)
 	if (d->own)
 		otlp_decoder.end(d);
 	otlpjson_free(b->json);
+	d->held = 0;
 	d->own = NULL;
 }
 

@@ -42,5 +42,7 @@ MUST_CHECK enum err otlpjson_read(struct otlpjson *j, const uint8_t **p, const u
     size_t turn_bytes, bool *done, struct errbuf *eb);
 /* What was made; lives as long as j. */
 const uint8_t *otlpjson_result(const struct otlpjson *j, size_t *len);
+/* Memory that it takes. */
+size_t otlpjson_held(const struct otlpjson *j);
 
 #endif

@@ -386,7 +386,7 @@ static size_t batch_bytes(const struct recv *x)
 	const struct batch *b = &x->batch;
 	return b->rows_count * ROW_BYTES + b->metas_count * sizeof(struct batch_meta) +
 	    b->exemplars_count * sizeof(struct batch_exemplar) + b->extras_bytes +
-	    arena_used(&x->arena) + arena_used(&x->keep);
+	    arena_used(&x->arena) + arena_used(&x->keep) + x->d.held;
 }
 
 static bool is_empty(const struct batch *b)
@@ -405,7 +405,7 @@ static void go_on(struct recv *x)
 	batch_next(x);
 	if (x->end.err || x->req->gone || x->want == WANT_END)
 		finish(x);
-	else if (x->on_worker && !charge_batch(x, DECODE_ROWS * ROW_BYTES))
+	else if (x->on_worker && !charge_batch(x, DECODE_ROWS * ROW_BYTES + x->d.held))
 		busy(x);
 	else
 		read_on(x);
@@ -457,10 +457,10 @@ static void was_read(struct recv *x)
 			read_on(x);
 	} else if (x->judging) {
 		judged(x);
-	} else if (is_empty(&x->batch)) {
-		go_on(x);
 	} else if (!charge_batch(x, batch_bytes(x))) {
 		busy(x);
+	} else if (is_empty(&x->batch)) {
+		go_on(x);
 	} else {
 		append(x);
 	}

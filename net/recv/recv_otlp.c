@@ -14,7 +14,6 @@
 #define TYPE_PROTOBUF "application/x-protobuf"
 #define TYPE_JSON     "application/json"
 #define TEXT_MAX      1024u /* of a message in an answer */
-#define PACKED_TIMES  8u    /* a packed JSON body is taken to be so many times as large */
 
 static bool is_json(const struct req *r)
 {
@@ -146,25 +145,11 @@ static const struct recv_kind protobuf_kind = {
 	.reply = reply,
 };
 
-/* What is made of the text is charged, too. */
-static bool open_json(struct req *r, struct decode *d)
-{
-	size_t len, max = (size_t)d->limits->write_body_bytes, bytes = r->body_len;
-	const char *packed = req_header(r, "content-encoding", &len);
-	bytes = packed && bytes < max / PACKED_TIMES ? PACKED_TIMES * bytes : bytes;
-	if (!req_charge(r, bytes)) {
-		struct recv_end e = { .err = ERR_BUSY, .text = "", .record = "data point" };
-		reply(r, &e);
-		return false;
-	}
-	return open_body(r, d);
-}
-
 static const struct recv_kind json_kind = {
 	.receiver = RECEIVER_OTLP,
 	.decoder = &otlpbody_json,
 	.packs = RECV_IDENTITY | RECV_GZIP | RECV_DEFLATE | RECV_ZSTD,
-	.open = open_json,
+	.open = open_body,
 	.reply = reply,
 };
 
