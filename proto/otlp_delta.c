@@ -246,7 +246,7 @@ static const char *custom(struct point *p, struct hist *h)
 static const char *histogram(struct point *p)
 {
 	struct batch_extra *x = extra_of(&p->rows[0]);
-	if (x->bad || hist_is_stale(x->hist))
+	if (hist_is_stale(x->hist))
 		return NULL;
 	struct hist *h = arena_dup(p->d->arena, x->hist, sizeof(*h));
 	if (!h)
@@ -315,7 +315,7 @@ static const char *cumulate(const struct otlp_delta *hook, struct decode *d, siz
 		.first = first,
 		.count = d->batch->rows_count - first,
 		.grows = of->grows };
-	if (!p.count)
+	if (!p.count || p.rows[0].extra->bad) /* the store says why */
 		return NULL;
 	const struct batch_row *last = &p.rows[p.count - 1];
 	p.ask.arena = d->arena;

@@ -186,6 +186,14 @@ static const struct hist *take_exp(unsigned start_s, const char *fields)
 	return batch.rows[batch.rows_count - 1].extra->hist;
 }
 
+/* Its count is not what its buckets hold. */
+static bool take_bad(void)
+{
+	return take(
+	    "\"exponentialHistogram\":{\"aggregationTemporality\":1,\"dataPoints\":[{"
+	    "\"startTimeUnixNano\":5e9,\"timeUnixNano\":500e9,\"count\":9,\"zeroCount\":1}]}");
+}
+
 static const char *printed(const struct hist *h)
 {
 	static char text[500];
@@ -229,10 +237,15 @@ static void exponential(void)
 	tap_ok(hist_is(take_exp(40, "\"count\":1,\"scale\":0,\"zeroCount\":1,\"zeroThreshold\":3"),
 	           "{count:9, sum:110, [-4,4]:6, (4,8]:2, (128,256]:1}"),
 	    "and with a wider zero bucket");
+	tap_ok(take_bad() && batch.rows_count == 1 && batch.rows[0].extra->bad &&
+	        deltacum_streams(cumulate.ask.dc, 0) == 1,
+	    "one that contradicts itself stays what it is");
 	h = take_exp(50, "\"flags\":1");
 	tap_ok(h && hist_is_stale(h) && batch.rows_count == 1, "a stale marker passes");
 	end();
 	begin(true);
+	tap_ok(take_bad() && batch.rows_count == 1 && !deltacum_streams(cumulate.ask.dc, 0),
+	    "no 0 before one that contradicts itself");
 	h = take_exp(10, "\"count\":1,\"scale\":3,\"zeroCount\":1");
 	tap_ok(h && h->count.n == 1 && batch.rows_count == 2 && batch.rows[0].t_ms == 10001 &&
 	        !batch.rows[0].extra->hist->count.n && batch.rows[0].extra->hist->schema == 3,
