@@ -235,6 +235,8 @@ static const char *custom(struct point *p, struct hist *h)
 	    h->bounds_count ? hash64(h->bounds, h->bounds_count * sizeof(double), 0) : 0, v, all + 2);
 	if (why)
 		return why;
+	if (v[all] >= 0x1p63) /* no bucket has more than all */
+		return deltacum_text(DELTACUM_BAD);
 	for (uint32_t i = 0; i < all; i++)
 		sums[i] = (uint64_t)v[i];
 	h->count.n = (uint64_t)v[all];
@@ -253,6 +255,8 @@ static const char *histogram(struct point *p)
 		return no_memory();
 	h->hint = HIST_UNKNOWN;
 	const char *why = h->schema == HIST_SCHEMA_CUSTOM ? custom(p, h) : exponential(p, h);
+	if (!why && hist_check(h, NULL)) /* sums of more than a histogram can hold */
+		why = deltacum_text(DELTACUM_BAD);
 	if (!why) {
 		p->d->batch->extras_bytes -= batch_extra_bytes(x);
 		x->hist = h;

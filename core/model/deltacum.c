@@ -18,6 +18,7 @@
 #define GONE_ASIDE    2u  /* silent streams that go when their part is asked for */
 #define GONE_IN_PART  64u /* ... by a sweep, under one lock */
 #define GONE_IN_SWEEP 4096u
+#define BEGIN_POINTS  16u /* so many of a stream may be in the request that made it */
 #define ALLOC_BYTES   16u /* what malloc has of its own, by and large */
 #define SLOT_BYTES    16u /* of the table, for each stream */
 
@@ -272,6 +273,17 @@ static bool block_take(struct turn *t, size_t bytes, size_t had)
 	return true;
 }
 
+/*
+ * Who repeats a point had no answer, so the points of its request may not be stored, the first one
+ * of the stream with its 0 among them: it may begin here as well.
+ */
+static bool may_begin(const struct stream *s, enum deltacum_told told)
+{
+	return s->first ||
+	    (told == DELTACUM_AGAIN && s->last_start_ns &&
+	        (s->t_ns - s->start_ns) / BEGIN_POINTS <= s->t_ns - s->last_start_ns);
+}
+
 /* The point is in the sum (ADDED). */
 static void keep(const struct turn *t)
 {
@@ -301,7 +313,7 @@ static enum deltacum_told turn_end(struct turn *t, enum deltacum_told told)
 		s->silent_ns = t->a->now_ns + t->a->stale_ns;
 		list_del(&s->idle);
 		list_add_tail(&t->part->idle, &s->idle);
-		t->w->begins = s->first;
+		t->w->begins = may_begin(s, told);
 		t->w->start_ns = s->start_ns;
 	} else if (s && !s->t_ns && t->begins) {
 		stream_free(t->a->dc, t->part, s); /* made in vain */

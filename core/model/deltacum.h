@@ -79,7 +79,7 @@ struct deltacum_ask {
 struct deltacum_when {
 	const uint8_t *key; /* labels of the series, canonical */
 	uint32_t key_len;
-	bool begins;       /* out: the first one of its stream */
+	bool begins;       /* out: the first of its stream, or a repeat of one soon after it */
 	uint64_t start_ns; /* since the epoch; 0 = not told */
 	uint64_t t_ns;
 };

@@ -62,8 +62,13 @@ static void numbers(void)
 	    "the next one is added, the start stays");
 	tap_ok(add("a", 50, 60, 1) == 13 && last.start_ns == 10 * S, "a gap goes on");
 	tap_ok(add("a", 55, 65, 1) == 14 && !told, "an overlap is added");
-	tap_ok(add("a", 55, 65, 1) == 14 && told == DELTACUM_AGAIN && last.start_ns == 10 * S,
-	    "the last point again changes nothing");
+	tap_ok(add("a", 55, 65, 1) == 14 && told == DELTACUM_AGAIN && last.start_ns == 10 * S &&
+	        last.begins,
+	    "the last point again changes nothing; the first one may not be stored");
+	(void)add("long", 10, 20, 5);
+	(void)add("long", 171, 181, 5);
+	tap_ok(add("long", 171, 181, 5) == 10 && told == DELTACUM_AGAIN && !last.begins,
+	    "unless it was long ago");
 	tap_ok(add("a", 55, 65, 2) == 2 && told == DELTACUM_OUT_OF_ORDER,
 	    "another point of its time is refused");
 	(void)add("a", 20, 30, 7);
@@ -84,7 +89,7 @@ static void numbers(void)
 	tap_ok(add("b", 75, 80, 3) == 3 && last.begins, "another key is another stream");
 	ask.tenant = 2;
 	tap_ok(add("a", 75, 80, 4) == 4 && last.begins, "another tenant, too");
-	tap_ok(deltacum_streams(dc, 1) == 2 && deltacum_streams(dc, 2) == 1, "counted by tenant");
+	tap_ok(deltacum_streams(dc, 1) == 3 && deltacum_streams(dc, 2) == 1, "counted by tenant");
 	end();
 }
 

@@ -109,6 +109,9 @@ static void sums(void)
 	        row_is(0, 10001, 10000, 0) && row_is(1, 20000, 10000, 5),
 	    "with zeros a stream begins with 0");
 	tap_ok(take_sum(20, 30, "\"asInt\":\"5\"") && batch.rows_count == 1, "once");
+	tap_ok(take_sum(20, 30, "\"asInt\":\"5\"") && batch.rows_count == 2 &&
+	        row_is(0, 10001, 10000, 0) && row_is(1, 30000, 10000, 10),
+	    "and with a repeat, for it may not be stored");
 	cumulate.ask.now_ns = 5000;
 	tap_ok(take_sum(100, 110, "\"asInt\":\"9\"") && batch.rows_count == 2 &&
 	        row_is(0, 100001, 100000, 0) && row_is(1, 110000, 100000, 9),
@@ -172,6 +175,15 @@ static void classic(void)
 	tap_ok(h && !hist_check(h, NULL) && h->count.n == 12 && h->sum == 3 &&
 	        h->positive.counts_count == 3 && h->positive.counts[2].n == 6,
 	    "is added to");
+	bool twice = true;
+	for (unsigned i = 0; i < 2; i++) /* 2^62, then 2^63 */
+		twice = take("\"histogram\":{\"aggregationTemporality\":1,\"dataPoints\":[{"
+		             "\"startTimeUnixNano\":%ue9,\"timeUnixNano\":%ue9,"
+		             "\"count\":\"4611686018427387904\",\"sum\":1,"
+		             "\"bucketCounts\":[\"4611686018427387904\"],\"explicitBounds\":[]}]}",
+		    50 + i, 51 + i);
+	tap_ok(!twice && !batch.rows_count && strstr(d.bad_text, "out of range"),
+	    "sums of more than a histogram can hold are refused");
 	end();
 }
 
