@@ -39,7 +39,7 @@
  * Labels of a resource are made once for it, those of a scope once for it, and what the attributes
  * of a metric's points have in common (their keys) once for these.
  * Limits: write_samples for rows of a request; labels of limits.h; write_hist_buckets for buckets
- * and bounds of a point.
+ * and bounds of a point, and its exemplars: those beyond are left out.
  * Errors of next: ERR_MALFORMED with the place, ERR_TOOBIG: what was stored before stays.
  * Memory: rows point into the body and d->arena. Thread: as decoders.
  */

@@ -99,6 +99,14 @@ bool otlp_doubles_add(struct otlp *o, struct otlp_doubles *l, const struct pbsca
 		l->count = n;
 		return true;
 	}
+	/* a point has at most so many; those beyond are counted, and nobody looks at them */
+	const size_t most = (size_t)o->limits->write_hist_buckets + 1,
+	             room = l->count < most ? most - l->count : 0, all = l->count + n;
+	n = n < room ? n : room;
+	if (!n) {
+		l->count = all;
+		return true;
+	}
 	if (l->count + n > l->cap) {
 		size_t cap = 2 * (l->count + n);
 		uint8_t *more = arena_array(&o->point, cap, 8);
@@ -106,8 +114,8 @@ bool otlp_doubles_add(struct otlp *o, struct otlp_doubles *l, const struct pbsca
 		l->raw = more;
 		l->cap = cap;
 	}
-	memcpy((uint8_t *)(uintptr_t)l->raw + 8 * l->count, f->data, f->len);
-	l->count += n;
+	memcpy((uint8_t *)(uintptr_t)l->raw + 8 * l->count, f->data, 8 * n);
+	l->count = all;
 	return true;
 }
 
@@ -265,7 +273,7 @@ bool otlp_exemplars(
 		struct pbscan_field f;
 		if (!pbscan_next(&p, pt->end, &f))
 			return false;
-		if (f.number != number)
+		if (f.number != number || out->count > o->limits->write_hist_buckets)
 			continue;
 		if (out->count == cap) {
 			struct batch_exemplar *more =

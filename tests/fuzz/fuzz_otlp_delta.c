@@ -1,7 +1,7 @@
 /*
  * OTLP bodies whose points of delta temporality become cumulative, twice over, so that streams go
  * on. Judges: numbers are what a plain list of sums says; native histograms may be stored, and hold
- * at least what they held before; rows of a refused point are as they were.
+ * at least what they held before; one that contradicts itself is left alone.
  */
 #include "proto/otlp_delta.h"
 
@@ -77,7 +77,7 @@ static const char *judged(
 	double want = 0;
 	bool taken = true;
 	(void)hook;
-	if (count == 1 && !before.hist && !sample_is_stale(before.v)) {
+	if (count == 1 && !before.hist && !before.bad && !sample_is_stale(before.v)) {
 		s = sum_of(&b->rows[first]);
 		taken = s && plain(s, p, before.v, &want);
 	}

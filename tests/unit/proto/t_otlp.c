@@ -554,6 +554,28 @@ static void limits(void)
 	decode(&body, NULL, NULL, false);
 	tap_ok(run.d.bad == 1 && !run.rows && strstr(run.d.bad_text, "limit 16,384"),
 	    "too many buckets: %s", run.d.bad_text);
+	few.write_hist_buckets = 4;
+	few.write_labels_bytes = 1000;
+	for (unsigned i = 0; i < 9; i++)
+		otlpmake_fixed(&point, 6, i + 1);
+	otlpmake_double(&point, 7, 1);
+	otlpmake_double(&point, 7, 2);
+	otlpmake_fixed(&point, 4, 50);
+	for (unsigned i = 0; i < 9; i++) {
+		struct buf exemplar;
+		buf_init(&exemplar);
+		otlpmake_double(&exemplar, 3, i);
+		otlpmake_in(&point, 8, &exemplar);
+		buf_release(&exemplar);
+	}
+	otlpmake_in(&data, 1, &point);
+	otlpmake_metric(&scope, "h", OTLPMAKE_HISTOGRAM, 2, &data);
+	request();
+	decode(&body, NULL, &few, true);
+	tap_ok(!run.d.bad && run.rows == 4 && run.lines_count == 4 + 5 + 1 &&
+	        has(" 4008000000000000") && has(" 4049000000000000"),
+	    "counts beyond the buckets there may be are not looked at, exemplars are left out: %zu",
+	    run.lines_count);
 }
 
 /* A list in a list in a list. */
