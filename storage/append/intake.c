@@ -13,7 +13,7 @@ struct intake *intake_create(const struct intake_env *env, struct share *share)
 	in->alias = alias_create();
 	in->card = card_create(env->census, env->seed);
 	list_init(&in->waiting);
-	list_init(&in->ready);
+	ready_init(&in->ready);
 	job_init(&in->runner, JOB_WRITE, slice_run_ready);
 	list_init(&in->parked);
 	list_init(&in->done);
@@ -33,7 +33,7 @@ void intake_free(struct intake *in)
 	CHECK(in->open == 0);
 	CHECK(list_empty(&in->waiting));
 	CHECK(list_empty(&in->parked));
-	CHECK(list_empty(&in->ready));
+	CHECK(ready_empty(&in->ready));
 	LIST_EACH_SAFE(l, n, &in->append_pool)
 		mem_free(CONTAINER_OF(l, struct append, link));
 	LIST_EACH_SAFE(l, n, &in->step_pool)

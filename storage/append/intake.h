@@ -8,8 +8,8 @@
  * A slice runs on its owner, in pieces: of a piece rows are resolved, judged, put into memory and
  * into the frame, the frame is handed to the log (storage README (1)). After its last piece the
  * slice waits in `waiting` for its position (3) and goes home.
- *   ready    more is to do than one turn takes: slices of several requests take turns, those of one
- *            request keep their order
+ *   ready    more is to do than one turn takes: tenants take turns (ready.h), within a tenant
+ *            slices of several requests; those of one request keep their order
  *   parked   no room in the log's backlog: tried again on each report and every PARK_TICK_MS,
  *            ERR_BUSY after INTAKE_PARK_MS
  *   child    rows whose label bytes were not canonical, or were rewritten by a rule (card.h), go
@@ -43,6 +43,7 @@
 #include "core/model/tenant.h"
 #include "core/rt/job.h"
 #include "core/rt/work.h"
+#include "storage/append/ready.h"
 #include "storage/share.h"
 #include "storage/wal/walog.h"
 #include "storage/wal/walrec.h"
@@ -165,7 +166,7 @@ struct intake {
 	struct share *share;      /* of its loop */
 	struct walog *log;        /* given when the store is ready */
 	struct list_link waiting; /* slices, by log position */
-	struct list_link ready;   /* slices to run, or to run on with */
+	struct ready ready;       /* slices to run, or to run on with */
 	struct job runner;        /* runs them */
 	bool running;             /* it is started */
 	bool in_job, in_turn; /* who looks at the clock now: the runner; an entry of this intake */
@@ -218,7 +219,8 @@ bool intake_time_is_up(const struct intake *in);
  */
 struct slice {
 	struct mbox_msg msg;
-	struct list_link link;
+	struct list_link link;    /* waiting, parked */
+	struct ready_item queued; /* ready */
 	struct append *append;
 	struct step *step;    /* whose it is; NULL of a child */
 	struct slice *parent; /* NULL: answers to the append */

@@ -39,6 +39,7 @@ void slice_init(struct slice *sl, struct append *ap, struct shard_judge judge, s
 		.judge = judge,
 		.open = 1 };
 	list_init(&sl->link);
+	ready_item_init(&sl->queued, sl->tenant);
 	shard_verdict_init(&sl->verdict);
 }
 
@@ -195,28 +196,26 @@ static void runner_start(struct intake *in)
 
 static void ready_arrive(struct intake *in, struct slice *sl)
 {
-	list_add_tail(&in->ready, &sl->link);
+	ready_add(&in->ready, &sl->queued);
 	runner_start(in);
 }
 
+static bool same_request(struct ready_item *i, struct ready_item *other)
+{
+	return CONTAINER_OF(i, struct slice, queued)->append ==
+	    CONTAINER_OF(other, struct slice, queued)->append;
+}
+
 /*
- * After a piece: at once again when little is left (rows that come as they always come are found
- * faster), else behind the slices of other requests, before younger ones of its own.
+ * After a piece: as the next of its tenant's when little is left (rows that come as they always
+ * come are found faster), else behind the slices of other requests, before younger ones of its own.
  */
 static void ready_again(struct intake *in, struct slice *sl)
 {
-	struct list_link *at = &in->ready;
-	if (sl->rows_count - sl->rows_done <= AGAIN_ROWS && !sl->metas) {
-		list_add_head(&in->ready, &sl->link);
-		return;
-	}
-	LIST_EACH(l, &in->ready) {
-		if (CONTAINER_OF(l, struct slice, link)->append == sl->append) {
-			at = l;
-			break;
-		}
-	}
-	list_add_tail(at, &sl->link); /* before it */
+	if (sl->rows_count - sl->rows_done <= AGAIN_ROWS && !sl->metas)
+		ready_add_first(&in->ready, &sl->queued);
+	else
+		ready_add_before(&in->ready, &sl->queued, same_request);
 }
 
 /* No room in the log: it waits, or is refused. */
@@ -242,19 +241,22 @@ static bool has_room(struct intake *in, const struct slice *sl)
 enum job_state slice_run_ready(struct job *j)
 {
 	struct intake *in = CONTAINER_OF(j, struct intake, runner);
+	uint32_t tenant = TENANT_NONE;
 	in->in_job = true;
 	do {
-		struct list_link *l = list_pop(&in->ready);
-		if (!l)
+		struct ready_item *i = ready_take(&in->ready);
+		if (!i)
 			break;
-		struct slice *sl = CONTAINER_OF(l, struct slice, link);
+		struct slice *sl = CONTAINER_OF(i, struct slice, queued);
+		tenant = i->tenant; /* sl may be gone when it has run */
 		if (!has_room(in, sl) && !in->share->refuse)
 			park(in, sl);
 		else if (!slice_piece(sl))
 			ready_again(in, sl);
 	} while (!job_should_yield());
 	in->in_job = false;
-	in->running = !list_empty(&in->ready);
+	ready_turn(&in->ready, tenant);
+	in->running = !ready_empty(&in->ready);
 	return in->running ? JOB_YIELD : JOB_DONE;
 }
 
@@ -267,7 +269,7 @@ static void slice_arrive(struct slice *sl)
 		in->share->series[from->share->index] = sl->series;
 	if (!has_room(in, sl))
 		park(in, sl);
-	else if (!list_empty(&in->ready) || intake_time_is_up(in) || !slice_piece(sl))
+	else if (!ready_empty(&in->ready) || intake_time_is_up(in) || !slice_piece(sl))
 		ready_arrive(in, sl);
 }
 
