@@ -8,6 +8,7 @@ struct body {
 	const uint8_t *at;      /* of the text: read so far */
 	const uint8_t *p, *end; /* of the protobuf bytes, when they are there */
 	void *own;              /* otlp's */
+	size_t max;             /* of these */
 	bool made;
 };
 
@@ -15,7 +16,8 @@ static struct body *begin(struct decode *d, const uint8_t *p)
 {
 	struct body *b = arena_zalloc(d->keep, sizeof *b);
 	const struct limits *l = d->limits ? d->limits : limits_here();
-	b->json = otlpjson_create((size_t)l->write_body_bytes);
+	b->max = (size_t)l->write_body_bytes;
+	b->json = otlpjson_create(b->max);
 	b->at = p;
 	d->own = b;
 	return b;
@@ -25,10 +27,10 @@ static enum err make(struct decode *d, struct body *b, const uint8_t *end, struc
 {
 	size_t len;
 	enum err e = otlpjson_read(b->json, &b->at, end, DECODE_TURN, &b->made, eb);
-	d->held = otlpjson_held(b->json);
+	b->p = otlpjson_result(b->json, &len);
+	d->held = 2 * len < b->max ? 2 * len : b->max;
 	if (e || !b->made)
 		return e;
-	b->p = otlpjson_result(b->json, &len);
 	b->end = b->p + len;
 	return ERR_OK;
 }

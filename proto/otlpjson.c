@@ -263,11 +263,6 @@ const uint8_t *otlpjson_result(const struct otlpjson *j, size_t *len)
 	return j->out.data ? j->out.data : (const uint8_t *)"";
 }
 
-size_t otlpjson_held(const struct otlpjson *j)
-{
-	return sizeof(*j) + j->out.cap;
-}
-
 static struct frame *top(struct otlpjson *j)
 {
 	return &j->frames[j->depth - 1];

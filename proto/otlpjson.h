@@ -40,9 +40,7 @@ void otlpjson_free(struct otlpjson *j);
  */
 MUST_CHECK enum err otlpjson_read(struct otlpjson *j, const uint8_t **p, const uint8_t *end,
     size_t turn_bytes, bool *done, struct errbuf *eb);
-/* What was made; lives as long as j. */
+/* What was made so far; whole, it lives as long as j. Its memory is at most twice as large. */
 const uint8_t *otlpjson_result(const struct otlpjson *j, size_t *len);
-/* Memory that it takes. */
-size_t otlpjson_held(const struct otlpjson *j);
 
 #endif

@@ -1,4 +1,4 @@
-/* A large body of OTLP/JSON, read as net/recv reads it: the batch is emptied only when it is full. */
+/* A large body of OTLP/JSON, read as net/recv reads it: a batch is emptied only when it is full. */
 #include "proto/otlpbody.h"
 
 #include <string.h>
