@@ -30,7 +30,7 @@ enum kind {
 struct stream {
 	struct stream *next;                  /* of its slot */
 	struct list_link idle;                /* in its part, silent for longest first */
-	uint64_t hash, silent_ns, bytes;      /* silent_ns: from then on it is */
+	uint64_t hash, heard_ns, bytes;       /* heard_ns: of its last point */
 	uint64_t start_ns, t_ns;              /* of the sum */
 	uint64_t last_start_ns, last_content; /* of the last point, as it came */
 	uint32_t tenant, key_len;
@@ -50,6 +50,7 @@ struct part {
 	struct stream **slots; /* a power of two of them, or none */
 	size_t slots_count, count;
 	struct list_link idle;
+	uint64_t stale_ns; /* of who was here last: streams go in the order of the list */
 };
 struct deltacum {
 	struct stripes *locks;
@@ -149,9 +150,9 @@ static void stream_free(struct deltacum *dc, struct part *p, struct stream *s)
 	mem_free(s);
 }
 
-static bool is_silent(const struct stream *s, uint64_t now_ns)
+static bool is_silent(const struct part *p, const struct stream *s, uint64_t now_ns)
 {
-	return now_ns > s->silent_ns;
+	return now_ns > s->heard_ns && now_ns - s->heard_ns > p->stale_ns;
 }
 
 static size_t let_go(struct deltacum *dc, struct part *p, uint64_t now_ns, size_t most)
@@ -159,7 +160,7 @@ static size_t let_go(struct deltacum *dc, struct part *p, uint64_t now_ns, size_
 	size_t n = 0;
 	while (n < most && !list_empty(&p->idle)) {
 		struct stream *s = CONTAINER_OF(p->idle.next, struct stream, idle);
-		if (!is_silent(s, now_ns))
+		if (!is_silent(p, s, now_ns))
 			break;
 		stream_free(dc, p, s);
 		n++;
@@ -218,8 +219,9 @@ static enum deltacum_told turn_begin(struct turn *t)
 	    hash64(t->w->key, t->w->key_len, a->dc->seed ^ ((uint64_t)t->kind << 32 | a->tenant));
 	stripes_lock(a->dc->locks, part_index(t));
 	t->part = &a->dc->parts[part_index(t)];
+	t->part->stale_ns = a->stale_ns;
 	t->s = find(t);
-	t->begins = !t->s || is_silent(t->s, a->now_ns);
+	t->begins = !t->s || is_silent(t->part, t->s, a->now_ns);
 	return judge(t);
 }
 
@@ -310,7 +312,7 @@ static enum deltacum_told turn_end(struct turn *t, enum deltacum_told told)
 {
 	struct stream *s = t->s;
 	if (s && !deltacum_refused(told)) {
-		s->silent_ns = t->a->now_ns + t->a->stale_ns;
+		s->heard_ns = t->a->now_ns;
 		list_del(&s->idle);
 		list_add_tail(&t->part->idle, &s->idle);
 		t->w->begins = may_begin(s, told);

@@ -106,6 +106,19 @@ static void falling(void)
 	end();
 }
 
+static unsigned fill(uint32_t tenant, unsigned count)
+{
+	unsigned taken = 0;
+	char key[32];
+	ask.tenant = tenant;
+	for (unsigned i = 0; i < count; i++) {
+		(void)snprintf(key, sizeof(key), "key %u", i);
+		(void)add(key, 10, 20 + i, 1);
+		taken += !deltacum_refused(told);
+	}
+	return taken;
+}
+
 static void silence(void)
 {
 	begin(1 << 20);
@@ -122,19 +135,16 @@ static void silence(void)
 	deltacum_sweep(dc, ask.now_ns + S);
 	tap_ok(deltacum_streams(dc, 1) == 0 && deltacum_bytes(dc) == 0, "with all their memory");
 	end();
-}
-
-static unsigned fill(uint32_t tenant, unsigned count)
-{
-	unsigned taken = 0;
-	char key[32];
-	ask.tenant = tenant;
-	for (unsigned i = 0; i < count; i++) {
-		(void)snprintf(key, sizeof(key), "key %u", i);
-		(void)add(key, 10, 20 + i, 1);
-		taken += !deltacum_refused(told);
-	}
-	return taken;
+	begin(1 << 20);
+	ask.stale_ns = 3600 * S;
+	(void)fill(1, 500);
+	ask.stale_ns = S;
+	(void)fill(2, 500);
+	deltacum_sweep(dc, ask.now_ns + S);
+	tap_ok(deltacum_streams(dc, 2) == 500, "who may be silent for less stays as long");
+	deltacum_sweep(dc, ask.now_ns + S + 1);
+	tap_ok(deltacum_streams(dc, 2) == 0, "and goes, whoever was there before under another rule");
+	end();
 }
 
 static void limits(void)
