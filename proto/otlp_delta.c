@@ -284,14 +284,22 @@ static const struct hist *empty_like(struct arena *a, const struct hist *h)
 	return z;
 }
 
+/* Would a row there be too old? The newest sample there is, is about from now, or this one. */
+static bool is_far(const struct point *p, int64_t zero_ms, uint64_t window_ms)
+{
+	int64_t t_ms = ms_of(p->when.t_ns);
+	int64_t newest_ms = t_ms > p->d->now_ms ? t_ms : p->d->now_ms;
+	return t_ms - zero_ms > FAR_MS || (uint64_t)(newest_ms - zero_ms) > window_ms;
+}
+
 /* A row of 0 for each of the point's, before it. Without memory there are none. */
-static void put_zeros(struct point *p)
+static void put_zeros(struct point *p, uint64_t window_ms)
 {
 	struct batch *b = p->d->batch;
 	int64_t start_ms = ms_of(p->when.start_ns);
 	struct batch_extra *x = arena_array(p->d->arena, p->count, sizeof(*x));
 	int64_t t_ms = ms_of(p->when.t_ns);
-	if (!x || start_ms + 1 >= t_ms || t_ms - start_ms > FAR_MS)
+	if (!x || start_ms + 1 >= t_ms || is_far(p, start_ms + 1, window_ms))
 		return;
 	for (size_t i = 0; i < p->count; i++) {
 		const struct hist *h = b->rows[p->first + i].extra->hist;
@@ -335,7 +343,7 @@ static const char *cumulate(const struct otlp_delta *hook, struct decode *d, siz
 	for (size_t i = 0; i < p.count; i++)
 		extra_of(&p.rows[i])->start_ms = ms_of(p.when.start_ns);
 	if (c->zeros && p.when.begins && p.when.start_ns)
-		put_zeros(&p);
+		put_zeros(&p, c->window_ms);
 	return NULL;
 }
 

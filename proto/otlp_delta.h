@@ -8,7 +8,7 @@
  * With `zeros` the first point of a stream whose start is told brings rows of 0 a millisecond
  * behind the start: increase() then counts the first point, and sees that the stream began anew
  * even if its first point is larger than what came before. (Not when it started more than an hour
- * before: such rows may be too old to be stored.)
+ * before, or longer than the window of late samples: such rows may be too old to be stored.)
  *
  * Memory: rows and what is in them in d->arena. Thread: as decoders, any number at a time.
  */
@@ -22,6 +22,7 @@ struct otlp_cumulate {
 	struct otlp_delta hook;  /* for struct otlp_opts */
 	struct deltacum_ask ask; /* but for the arena */
 	bool zeros;
+	uint64_t window_ms; /* how much older than the newest a sample may be */
 };
 /* Sets the hook; what else there is is the caller's to fill. */
 void otlp_cumulate_init(struct otlp_cumulate *c);

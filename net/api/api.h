@@ -82,6 +82,7 @@ struct api_opts {
 	const char *version, *revision, *branch, *build_date; /* our own; NULL = "" */
 	const char *data_dir;                                 /* as given on the command line */
 	int64_t retention_ms;
+	uint64_t ooo_window_ms;      /* how much older than the newest a sample may be */
 	const struct limits *limits; /* NULL = the defaults; what every loop goes by */
 	struct api_conf conf;        /* until api_set_conf */
 	/* From any loop. NULL: nothing can be loaded again; there is no end but a signal. */

@@ -166,6 +166,7 @@ static enum err open_front(struct boot *b)
 		.branch = "kymo",
 		.data_dir = b->conf->flags.data_dir,
 		.retention_ms = b->conf->flags.retention_ms,
+		.ooo_window_ms = (uint64_t)b->conf->flags.ooo_window_ms,
 		.limits = &b->conf->flags.limits,
 		.conf = b->conf->api,
 		.reload = can_reload(b) ? ask_reload : NULL,

@@ -1,6 +1,8 @@
 #include "net/recv/recv_deltas.h"
 
+#include "core/model/tenant.h"
 #include "core/rt/loop.h"
+#include "net/api/api.h"
 #include "proto/otlp_delta.h"
 
 #define STALE_MS    UINT64_C(300000) /* as OpenTelemetry's collector has it */
@@ -50,6 +52,13 @@ void recv_deltas_end(struct recv_deltas *d)
 	d->loop = NULL;
 }
 
+/* How much older than the newest a sample of r's tenant may be. */
+static uint64_t window_ms(const struct req *r)
+{
+	uint64_t own = tenant_limits_here(r->tenant)->out_of_order_window_ms;
+	return own ? own : api_of(r)->opts.ooo_window_ms;
+}
+
 const struct otlp_delta *recv_deltas_hook(
     struct recv_deltas *d, struct req *r, const struct recv_otlp *c)
 {
@@ -65,5 +74,6 @@ const struct otlp_delta *recv_deltas_hook(
 		.streams_max = c->delta_streams ? c->delta_streams : STREAMS_MAX,
 		.tenant = r->tenant };
 	k->zeros = !c->delta_bare;
+	k->window_ms = window_ms(r);
 	return &k->hook;
 }

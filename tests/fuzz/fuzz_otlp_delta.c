@@ -130,6 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	decode(exact, size, &o);
 	cumulate.zeros = true;
+	cumulate.window_ms = UINT64_MAX;
 	o.custom_buckets = true;
 	decode(exact, size, &o);
 	deltacum_free(cumulate.ask.dc);

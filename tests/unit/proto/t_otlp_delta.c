@@ -55,6 +55,7 @@ static void begin(bool zeros)
 		.dc = deltacum_create(1 << 20), .now_ns = 1, .stale_ns = 1000, .streams_max = 100
 	};
 	cumulate.zeros = zeros;
+	cumulate.window_ms = UINT64_MAX;
 	opts = (struct otlp_opts){ .strategy = OTLP_UTF8, .delta = &cumulate.hook };
 }
 
@@ -121,6 +122,15 @@ static void sums(void)
 	    "not where no start is told");
 	cumulate.ask.now_ns = 500000;
 	tap_ok(take_sum(200, 4000, "\"asInt\":\"9\"") && batch.rows_count == 1, "or one long ago");
+	cumulate.ask.now_ns = 600000;
+	cumulate.window_ms = 9998;
+	tap_ok(take_sum(5000, 5010, "\"asInt\":\"9\"") && batch.rows_count == 1,
+	    "or one that is older than late samples may be");
+	cumulate.ask.now_ns = 700000;
+	cumulate.window_ms = 9999;
+	tap_ok(take_sum(6000, 6010, "\"asInt\":\"9\"") && batch.rows_count == 2 &&
+	        row_is(0, 6000001, 6000000, 0),
+	    "but one that is just as old as they may be");
 	end();
 }
 
