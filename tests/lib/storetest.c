@@ -6,6 +6,8 @@
 #include "core/base/arena.h"
 #include "core/base/hash.h"
 #include "core/rt/job.h"
+#include "storage/append/alarm.h"
+#include "storage/append/recount.h"
 #include "storage/back/back.h"
 #include "storage/removal.h"
 #include "storage/store_priv.h"
@@ -365,7 +367,10 @@ static void look_at_rest(void *arg)
 {
 	struct settling *w = arg;
 	const struct share *share = w->s->store->shares[w->loop];
-	w->rest = !w->s->store->intakes[w->loop]->open;
+	const struct store *st = w->s->store;
+	w->rest = !st->intakes[w->loop]->open;
+	if (w->loop == 0)
+		w->rest = w->rest && !alarm_busy(st->alarm) && !recount_busy(st->recount);
 	for (unsigned k = 0; k < share->shards_count; k++) {
 		const struct shard *sh = share->shards[k];
 		const struct back *b = back_of(sh);
