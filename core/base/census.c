@@ -20,6 +20,8 @@ struct census {
 	_Atomic uint32_t groups;  /* that have a place, or will */
 	_Atomic uint64_t members; /* taken, or about to be */
 	uint64_t most;            /* of them */
+	_Atomic uint64_t extra;   /* of them, over the max of their group */
+	uint64_t extra_most;      /* so that there is room for those within it */
 	uint32_t mask;
 	uint32_t groups_most;
 	struct group *places;     /* [2 * groups_most] */
@@ -63,6 +65,7 @@ static struct census *census_make(uint32_t number, uint64_t version, struct cens
 	c->version = version;
 	c->mask = slots - 1;
 	c->most = slots / 4 * 3;
+	c->extra_most = room.members < c->most ? c->most - room.members : 0;
 	c->groups_most = room.groups + !room.groups;
 	c->places = mem_zalloc(2 * (size_t)c->groups_most * sizeof(*c->places));
 	c->counts = mem_zalloc(((size_t)c->groups_most + 1) * sizeof(*c->counts));
@@ -195,10 +198,13 @@ enum census_got census_take(struct census *c, uint32_t group, uint64_t member, u
 	}
 }
 
-void census_force(struct census *c, uint32_t group, uint64_t member)
+/* Another thread may bring the same one: then it was in, and is no extra. */
+void census_force(struct census *c, uint32_t group, uint64_t member, uint64_t max)
 {
-	enum census_got got = census_take(c, group, member, UINT64_MAX);
-	(void)got;
+	if (census_take(c, group, member, max) != CENSUS_OVER || !reserve(&c->extra, c->extra_most))
+		return;
+	if (census_take(c, group, member, UINT64_MAX) != CENSUS_TAKEN)
+		atomic_fetch_sub_explicit(&c->extra, 1, RELAXED);
 }
 
 uint64_t census_count(const struct census *c, uint32_t group)

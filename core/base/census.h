@@ -47,8 +47,11 @@ void census_leave(struct census_set *s, struct census *c); /* NULL is fine */
 uint32_t census_group(struct census *c, uint64_t key);
 MUST_CHECK enum census_got census_take(
     struct census *c, uint32_t group, uint64_t member, uint64_t max);
-/* The same without a limit of the group; what finds no room is left out. */
-void census_force(struct census *c, uint32_t group, uint64_t member);
+/*
+ * The same without a limit of the group. Beyond max it takes only what those within their limits,
+ * room.members, leave free; what finds no room is left out.
+ */
+void census_force(struct census *c, uint32_t group, uint64_t member, uint64_t max);
 uint64_t census_count(const struct census *c, uint32_t group);
 uint64_t census_members(const struct census *c); /* of all groups */
 

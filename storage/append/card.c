@@ -153,12 +153,12 @@ static bool is_over(const struct series *s, uint64_t group, uint64_t member, uin
 	member = hash_mix64(member ^ group);
 	if (s->feeds) {
 		struct census *to = m->next ? m->next : m->now;
-		census_force(to, census_group(to, group), member);
+		census_force(to, census_group(to, group), member, max);
 		return false;
 	}
 	bool over = census_take(m->now, census_group(m->now, group), member, max) == CENSUS_OVER;
 	if (m->next && !over)
-		census_force(m->next, census_group(m->next, group), member);
+		census_force(m->next, census_group(m->next, group), member, max);
 	return over;
 }
 

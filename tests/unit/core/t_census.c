@@ -118,6 +118,22 @@ static void bounds(void)
 	census_leave(set, c);
 }
 
+/* However many are in a group by force, another one has what it may have. */
+static void force_leaves_room(void)
+{
+	struct census *c = census_join(set, 4, 1, room(2 * MOST));
+	uint64_t in = 0;
+	for (uint64_t i = 1; i <= 100000; i++)
+		census_force(c, 0, hash_mix64(i), MOST);
+	uint64_t forced = census_count(c, 0);
+	for (uint64_t i = 1; i <= 100000; i++)
+		in += census_take(c, 1, hash_mix64(1000000 + i), MOST) == CENSUS_TAKEN;
+	tap_ok(in == MOST, "another group has its limit's worth, %u: %u", MOST, (unsigned)in);
+	tap_ok(forced > MOST && census_members(c) == forced + MOST,
+	    "beside more than the limit of the one that was forced: %u", (unsigned)forced);
+	census_leave(set, c);
+}
+
 static void versions(void)
 {
 	struct census *a = census_join(set, 5, 1, room(10)), *b = census_join(set, 5, 1, room(10)),
@@ -125,7 +141,7 @@ static void versions(void)
 	              *tenant = census_join(set, 6, 1, room(10));
 	tap_ok(a == b && a != other && a != tenant && other != tenant,
 	    "number and version tell which one it is");
-	census_force(a, 0, 77);
+	census_force(a, 0, 77, 1);
 	census_leave(set, a);
 	a = census_join(set, 5, 1, room(10));
 	tap_is_u64(census_count(a, 0), 1, "it lives as long as one has it");
@@ -145,6 +161,7 @@ int main(void)
 	threads();
 	model();
 	bounds();
+	force_leaves_room();
 	versions();
 	census_set_free(set);
 	return tap_done();

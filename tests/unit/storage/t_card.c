@@ -326,6 +326,29 @@ static void what_is_in_memory_counts(void)
 	end();
 }
 
+/* What was there before its rule, or is only told, takes no room of other rules. */
+static void rules_have_their_own_room(void)
+{
+	const struct card_rule list[] = {
+		{ .label = "user_id", .max_values = MOST, .dry_run = true },
+		{ .label = LABEL_NAME, .max_values = MOST, .action = CARD_REPLACE },
+	};
+	char name[32];
+	if (!begin(2, list, 2))
+		return;
+	put(ACME, 0, "requests", "a", 0, 10 * VALUES, T0);
+	more_time(RECOUNT_EVERY_MS + RECOUNT_LOOK_MS);
+	for (unsigned i = 0; i < MOST - 1; i++) {
+		snprintf(name, sizeof(name), "metric_%u", i);
+		put(ACME, i % 2, name, "a", 0, 1, T0 + 1);
+	}
+	struct found f = stored_of(ACME);
+	tap_ok(f.series == 10 * VALUES + MOST - 1 && !f.metrics,
+	    "as many names as there may be, beside many values of a label: %u series, %u replaced",
+	    f.series, f.metrics);
+	end();
+}
+
 static void what_left_makes_room(void)
 {
 	const struct card_rule rule = {
@@ -429,6 +452,7 @@ int main(void)
 {
 	clock_fake(T0);
 	what_is_in_memory_counts();
+	rules_have_their_own_room();
 	what_left_makes_room();
 	what_explodes_is_named(1);
 	what_explodes_is_named(3);
