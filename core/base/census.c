@@ -15,7 +15,10 @@ struct group {
 };
 struct census {
 	struct list_link link;
-	uint32_t number, refs; /* under the set's lock */
+	struct census_set *set;
+	struct census_room room;            /* that was asked for */
+	_Atomic bool few_slots, few_groups; /* there was no room, and a younger one can have more */
+	uint32_t number, refs;              /* under the set's lock */
 	uint64_t version;
 	_Atomic uint32_t groups;  /* that have a place, or will */
 	_Atomic uint64_t members; /* taken, or about to be */
@@ -31,6 +34,7 @@ struct census {
 #define BUCKETS 1024u
 struct census_set {
 	pthread_mutex_t lock;
+	_Atomic bool crowded;
 	struct list_link all[BUCKETS]; /* by number */
 };
 
@@ -55,12 +59,15 @@ void census_set_free(struct census_set *s)
 	mem_free(s);
 }
 
-static struct census *census_make(uint32_t number, uint64_t version, struct census_room room)
+static struct census *census_make(
+    struct census_set *s, uint32_t number, uint64_t version, struct census_room room)
 {
 	uint32_t slots = CENSUS_LEAST;
 	while (slots < CENSUS_MOST && slots / 2 < room.members)
 		slots *= 2;
 	struct census *c = mem_zalloc(sizeof(*c) + slots * sizeof(c->slots[0]));
+	c->set = s;
+	c->room = room;
 	c->number = number;
 	c->version = version;
 	c->mask = slots - 1;
@@ -83,7 +90,7 @@ struct census *census_join(
 			found = c;
 	}
 	if (!found) {
-		found = census_make(number, version, room);
+		found = census_make(s, number, version, room);
 		list_add_tail(&s->all[number % BUCKETS], &found->link);
 	}
 	found->refs++;
@@ -106,6 +113,35 @@ void census_leave(struct census_set *s, struct census *c)
 	mem_free(c->places);
 	mem_free(c->counts);
 	mem_free(c);
+}
+
+/* ---- more room ---- */
+
+bool census_set_crowded(struct census_set *s)
+{
+	return atomic_exchange_explicit(&s->crowded, false, RELAXED);
+}
+
+struct census_room census_more_room(const struct census *c)
+{
+	struct census_room r = c->room;
+	const uint64_t half = ((uint64_t)c->mask + 1) / 2;
+	if (atomic_load_explicit(&c->few_slots, RELAXED))
+		r.members = 4 * (r.members < half ? half : r.members);
+	if (atomic_load_explicit(&c->few_groups, RELAXED))
+		r.groups = c->groups_most < CENSUS_GROUPS / 4 ? c->groups_most * 4 : CENSUS_GROUPS;
+	return r;
+}
+
+static enum census_got crowd(struct census *c, _Atomic bool *what, bool grows)
+{
+	if (!grows)
+		return CENSUS_OVER;
+	if (!atomic_load_explicit(what, RELAXED)) {
+		atomic_store_explicit(what, true, RELAXED);
+		atomic_store_explicit(&c->set->crowded, true, RELAXED);
+	}
+	return CENSUS_CROWDED;
 }
 
 /* ---- groups ---- */
@@ -164,14 +200,16 @@ static void give_back(struct census *c, uint32_t group)
 	atomic_fetch_sub_explicit(&c->members, 1, RELAXED);
 }
 
-static bool room_take(struct census *c, uint32_t group, uint64_t max)
+static enum census_got room_take(struct census *c, uint32_t group, uint64_t max)
 {
 	if (!reserve(&c->counts[group], max))
-		return false;
+		return group < c->groups_most
+		    ? CENSUS_OVER
+		    : crowd(c, &c->few_groups, c->groups_most < CENSUS_GROUPS);
 	if (reserve(&c->members, c->most))
-		return true;
+		return CENSUS_TAKEN;
 	atomic_fetch_sub_explicit(&c->counts[group], 1, RELAXED);
-	return false;
+	return crowd(c, &c->few_slots, c->mask + 1 < CENSUS_MOST);
 }
 
 /* Nothing leaves, so all who look for a member meet the same first free slot: (2). */
@@ -183,8 +221,9 @@ enum census_got census_take(struct census *c, uint32_t group, uint64_t member, u
 	for (uint32_t at = (uint32_t)hash_mix64(member) & c->mask;; at = (at + 1) & c->mask) {
 		uint64_t have = atomic_load_explicit(&c->slots[at], RELAXED);
 		if (!have) {
-			if (!room && !room_take(c, group, max))
-				return CENSUS_OVER;
+			enum census_got got = room ? CENSUS_TAKEN : room_take(c, group, max);
+			if (got != CENSUS_TAKEN)
+				return got;
 			room = true;
 			if (atomic_compare_exchange_strong_explicit(
 			        &c->slots[at], &have, member, RELAXED, RELAXED))

@@ -7,8 +7,10 @@
  * counted anew. So finding takes no lock, and adding one atomic operation or a few.
  * (1) A group never holds more than the max of the one who adds, but by census_force.
  * (2) Of equal members one is counted, whoever adds them at the same time.
- * (3) A table that is full answers CENSUS_OVER, census_group the last group: a hundred million
- *     names take no more memory than a thousand.
+ * (3) Where a table has no slot left, or the last group, which all share that have no place, is at
+ *     max, CENSUS_CROWDED is the answer: a younger one made with census_more_room has four times as
+ *     many. Those of CENSUS_MOST slots and CENSUS_GROUPS groups answer CENSUS_OVER: a hundred
+ *     million names take no more memory than a million.
  *
  * A struct census_set has them by number (a tenant) and version (what is counted, and how often it
  * was counted anew); who joins the same two has the same census. The last one who leaves frees it.
@@ -21,13 +23,15 @@
 
 #include "core/base/check.h"
 
-#define CENSUS_LEAST 512u       /* slots */
-#define CENSUS_MOST  (2u << 20) /* slots: 16 MiB */
+#define CENSUS_LEAST  512u       /* slots */
+#define CENSUS_MOST   (2u << 20) /* slots: 16 MiB */
+#define CENSUS_GROUPS (64u << 10)
 
 enum census_got {
-	CENSUS_KNOWN, /* it was in */
-	CENSUS_TAKEN, /* it is in now */
-	CENSUS_OVER   /* the group, or the table, is full */
+	CENSUS_KNOWN,  /* it was in */
+	CENSUS_TAKEN,  /* it is in now */
+	CENSUS_OVER,   /* the group, or the largest table, is full */
+	CENSUS_CROWDED /* not counted: it may be within its limit, there is no room to say */
 };
 struct census_set;
 struct census;
@@ -54,5 +58,9 @@ MUST_CHECK enum census_got census_take(
 void census_force(struct census *c, uint32_t group, uint64_t member, uint64_t max);
 uint64_t census_count(const struct census *c, uint32_t group);
 uint64_t census_members(const struct census *c); /* of all groups */
+/* What a younger one of the same should have: what it had, or more where there was too little. */
+struct census_room census_more_room(const struct census *c);
+/* Has one of them become crowded since it was asked last? */
+bool census_set_crowded(struct census_set *s);
 
 #endif

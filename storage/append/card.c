@@ -60,12 +60,10 @@ uint64_t card_generation(const struct card *c)
 
 /* ---- whose census ---- */
 
-static struct census *join(
-    struct card *c, uint32_t tenant, const struct card_rules *rules, uint64_t generation)
+static struct census *join(struct card *c, uint32_t tenant, const struct card_rules *rules,
+    uint64_t generation, struct census_room room)
 {
-	return census_join(c->set, tenant, hash_mix64(card_rules_hash(rules) + generation),
-	    (struct census_room){
-	        .groups = card_rules_groups(rules), .members = card_rules_members(rules) });
+	return census_join(c->set, tenant, hash_mix64(card_rules_hash(rules) + generation), room);
 }
 
 static struct member *member_of(struct card *c, uint32_t tenant, const struct card_rules *rules)
@@ -83,10 +81,12 @@ static struct member *member_of(struct card *c, uint32_t tenant, const struct ca
 	if (UNLIKELY(!m->now || m->rules != card_rules_hash(rules))) {
 		member_leave(c, m);
 		m->rules = card_rules_hash(rules);
-		m->now = join(c, tenant, rules, c->generation);
+		m->now = join(c, tenant, rules, c->generation,
+		    (struct census_room){
+		        .groups = card_rules_groups(rules), .members = card_rules_members(rules) });
 	}
 	if (UNLIKELY(c->recounts && !m->next))
-		m->next = join(c, tenant, rules, c->next_generation);
+		m->next = join(c, tenant, rules, c->next_generation, census_more_room(m->now));
 	return m;
 }
 

@@ -18,9 +18,10 @@
  * so a value that no series has any more makes room for another one. Where g is the generation of
  * now (a start, new rules) series are fed to what decides already.
  * (1) More than max are only counted where they were in memory before their rule was, or for one
- *     moment by two loops of which one has gone on to the next census.
+ *     moment by two loops of which one has gone on to the next census, or until a census that has
+ *     no room for what there is has been followed by a larger one, which is counted at once.
  *
- * Thread: its loop. Memory: a census for each tenant with rules, of their limits' size; 32 bytes
+ * Thread: its loop. Memory: a census for each tenant with rules, of their limits' size or that of what there is; 32 bytes
  * for each tenant beside.
  */
 #ifndef STORAGE_APPEND_CARD_H

@@ -187,6 +187,13 @@ static void arrive(struct mbox_msg *msg)
 	}
 }
 
+static bool is_due(const struct recount *c, uint64_t now)
+{
+	uint64_t ms = (now - c->last_ns) / UINT64_C(1000000);
+	return ms >= RECOUNT_EVERY_MS ||
+	    (ms >= RECOUNT_PAUSE_MS && census_set_crowded(c->intakes[0]->env->census));
+}
+
 /*
  * New rules are fed to what decides by now, so that what is in memory counts at once; rules that
  * ended, and what has left memory, go with a new generation.
@@ -199,8 +206,7 @@ static void tick(struct loop_timer *t)
 	uint64_t rules = conf ? tenants_card_hash(conf) : 0, now = loop_now_ns(home->share->loop);
 	loop_timer_set(home->share->loop, t, RECOUNT_LOOK_MS);
 	bool changed = rules != c->rules;
-	bool due = rules && now - c->last_ns >= RECOUNT_EVERY_MS * UINT64_C(1000000);
-	if (c->state != RECOUNT_RESTS || (!changed && !due))
+	if (c->state != RECOUNT_RESTS || (!changed && !(rules && is_due(c, now))))
 		return;
 	c->rules = rules;
 	c->generation = card_generation(home->card) + (!changed || !rules);

@@ -1,7 +1,7 @@
 /*
  * recount - what rules of cardinality count (storage/append/card.h) is counted anew from the series
- * in memory: at a start, when rules have changed, and every RECOUNT_EVERY_MS, so that values that
- * no series has any more make room.
+ * in memory: at a start, when rules have changed, every RECOUNT_EVERY_MS, so that values that no
+ * series has any more make room, and where a census has become too small for what there is.
  *
  *   begin on every loop > each loop feeds its series, one loop after the other > end on every loop
  * A message walks; on a loop a job goes through the series of tenants with rules, in slices. A
@@ -18,6 +18,7 @@
 
 #define RECOUNT_LOOK_MS  1000u /* between looks at the rules */
 #define RECOUNT_EVERY_MS 600000u
+#define RECOUNT_PAUSE_MS 5000u /* between two for want of room */
 
 struct intake;
 struct recount;

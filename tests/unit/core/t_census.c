@@ -36,6 +36,7 @@ static void *take_many(void *arg)
 			known++;
 			break;
 		case CENSUS_OVER:
+		case CENSUS_CROWDED:
 			over++;
 			break;
 		}
@@ -105,6 +106,10 @@ static void bounds(void)
 		in += census_take(c, 0, hash_mix64(i), UINT64_MAX) == CENSUS_TAKEN;
 	tap_is_u64(in, CENSUS_LEAST / 4 * 3, "a table that is full takes no more");
 	tap_ok(census_take(c, 0, hash_mix64(1), 0) == CENSUS_KNOWN, "and knows whom it has");
+	tap_ok(census_take(c, 1, ~hash_mix64(1), 10) == CENSUS_CROWDED && census_set_crowded(set) &&
+	        !census_set_crowded(set) && census_more_room(c).members == 2 * CENSUS_LEAST &&
+	        census_more_room(c).groups == GROUPS_MOST,
+	    "it says that it has no room, and how much it needs");
 	uint32_t last = 0, shared = 0;
 	for (uint64_t i = 1; i <= 100000; i++) {
 		uint32_t g = census_group(c, hash_mix64(i));
@@ -115,6 +120,15 @@ static void bounds(void)
 	    "groups without a place share the last one: %u", shared);
 	tap_is_u64(census_group(c, hash_mix64(1)), census_group(c, hash_mix64(1)),
 	    "the others keep theirs");
+	tap_ok(census_take(c, GROUPS_MOST, 5, 0) == CENSUS_CROWDED &&
+	        census_take(c, 0, 5, 0) == CENSUS_OVER &&
+	        census_more_room(c).groups == 4 * GROUPS_MOST,
+	    "who shares the last one is not over a limit for it");
+	census_leave(set, c);
+	c = census_join(
+	    set, 2, 1, (struct census_room){ .groups = CENSUS_GROUPS, .members = CENSUS_MOST });
+	tap_ok(census_take(c, CENSUS_GROUPS, 5, 0) == CENSUS_OVER,
+	    "but in the largest one, which can have no more");
 	census_leave(set, c);
 }
 

@@ -349,6 +349,49 @@ static void rules_have_their_own_room(void)
 	end();
 }
 
+#define METRICS 1500u
+
+/* One series of each of many metrics. */
+static void put_metrics(unsigned from, int64_t t_ms)
+{
+	struct arena a;
+	struct storetest_row rows[METRICS];
+	char name[32];
+	arena_init(&a, 1 << 16);
+	for (unsigned i = 0; i < METRICS; i++) {
+		snprintf(name, sizeof(name), "metric_%u", from + i);
+		rows[i] = (struct storetest_row){
+			.labels = series_of(&a, name, "a", 0), .t_ms = t_ms, .v = i
+		};
+	}
+	s.tenant = ACME;
+	TAP_OK(storetest_write(&s, 0, rows, METRICS).stored == METRICS);
+	arena_release(&a);
+}
+
+/* However many groups and values there are within their limits, a rule leaves them as they are. */
+static void small_ones_have_room(void)
+{
+	const struct card_rule rule = {
+		.label = "*", .max_values = MOST, .per = CARD_PER_METRIC, .action = CARD_DROP_LABEL
+	};
+	if (!begin(2, &rule, 1))
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		put_metrics(i * METRICS, T0 + i);
+		more_time(2 * RECOUNT_PAUSE_MS);
+	}
+	struct found f = stored_of(ACME);
+	tap_ok(f.series == 4 * METRICS && !f.without_user,
+	    "metrics with a value of each label keep their labels: %u of %u without",
+	    f.without_user, f.series);
+	put(ACME, 1, "requests", "a", 0, VALUES, T0 + 10);
+	f = stored_of(ACME);
+	tap_ok(f.with_user == 4 * METRICS + MOST && f.without_user == 2,
+	    "one that explodes beside them has as many as it may: %u", f.with_user - 4 * METRICS);
+	end();
+}
+
 static void what_left_makes_room(void)
 {
 	const struct card_rule rule = {
@@ -453,6 +496,7 @@ int main(void)
 	clock_fake(T0);
 	what_is_in_memory_counts();
 	rules_have_their_own_room();
+	small_ones_have_room();
 	what_left_makes_room();
 	what_explodes_is_named(1);
 	what_explodes_is_named(3);
