@@ -13,7 +13,7 @@
 #define NAME     "CARDINALITY"
 #define MAGIC    "KYMOCAR1"
 #define FILE_MAX (64u << 20)
-#define NEAR_MS  (MARKS_EVERY_MS / 2)
+#define NEAR_MS  (MARKS_EVERY_MS / 2 + (int64_t)MARKS_LOOK_MS) /* rounds are so late at most */
 
 enum marks_state {
 	MARKS_REST,

@@ -21,8 +21,8 @@
  *     moment by two loops of which one has gone on to the next census, or until a census that has
  *     no room for what there is has been followed by a larger one, which is counted at once.
  *
- * Thread: its loop. Memory: a census for each tenant with rules, of their limits' size or that of what there is; 32 bytes
- * for each tenant beside.
+ * Thread: its loop. Memory: a census for each tenant with rules, of their limits' size or that of
+ * what there is; 32 bytes for each tenant beside.
  */
 #ifndef STORAGE_APPEND_CARD_H
 #define STORAGE_APPEND_CARD_H

@@ -26,7 +26,6 @@ static const uint32_t table_sizes[WATCH_KINDS] = {
 };
 
 struct entry {
-	uint64_t rank;           /* of what it weighed, halved with each window */
 	uint64_t series, values; /* of the window, weighed */
 	uint32_t rule, bits_set, examples_count;
 	char metric[WATCH_TEXT], label[WATCH_NAME], target[WATCH_TEXT];

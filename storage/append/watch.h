@@ -21,7 +21,7 @@
  * A tenant is watched from its WATCH_BEGINth new series of a window on, or when a rule acts; of
  * WATCH_TENANTS one that was quiet for two windows makes room.
  *
- * Thread: its loop. Memory: 150 KiB for each tenant that is watched. Texts are cut at whole
+ * Thread: its loop. Memory: 200 KiB for each tenant that is watched. Texts are cut at whole
  * characters.
  */
 #ifndef STORAGE_APPEND_WATCH_H

@@ -147,6 +147,11 @@ static void damage_is_no_harm(void)
 	struct marks_mark *m = mark_of(TENANT, 0);
 	tap_ok(m != NULL, "and new ones are made");
 	mem_free(m);
+	later(HR - 10000);
+	later(MARKS_LOOK_MS);
+	m = mark_of(TENANT, (HR + 20000) / 2);
+	tap_ok(m != NULL, "in the middle between two, of which one came late, one is near");
+	mem_free(m);
 	storetest_close(&s);
 }
 
