@@ -138,16 +138,22 @@ static void drop(struct part *p, struct pair *e)
 	mem_free(e);
 }
 
+/* Loops' times differ a little: who was heard later than now is not silent. */
+static uint64_t silent_ns(uint64_t last_ns, uint64_t now_ns)
+{
+	return now_ns > last_ns ? now_ns - last_ns : 0;
+}
+
 /* (3) */
 static void sweep(struct part *p, uint64_t now_ns)
 {
-	if (now_ns - p->swept_ns < SWEEP_NS)
+	if (p->swept_ns && silent_ns(p->swept_ns, now_ns) < SWEEP_NS)
 		return;
 	p->swept_ns = now_ns;
 	for (size_t i = 0; p->buckets && i <= p->mask; i++) {
 		for (struct pair **at = &p->buckets[i]; *at;) {
 			struct pair *e = *at;
-			if (now_ns - e->last_ns < HAPAIR_FORGET_MS * NS_PER_MS) {
+			if (silent_ns(e->last_ns, now_ns) < HAPAIR_FORGET_MS * NS_PER_MS) {
 				at = &e->next;
 				continue;
 			}
@@ -184,6 +190,16 @@ static void put_part(struct part *p, uint64_t now_ns, struct buf *out)
 	p->written_ns = now_ns;
 }
 
+/* Nobody knows which parts the file lacks: whoever asks of one of them then has it written. */
+static void due_again(struct hapairs *h, unsigned which, uint64_t due_ns)
+{
+	struct part *p = &h->parts[which];
+	stripes_lock(h->locks, which);
+	if (p->count && (!p->due_ns || due_ns < p->due_ns))
+		p->due_ns = due_ns;
+	stripes_unlock(h->locks, which);
+}
+
 /* Blocks. */
 static void write_file(struct hapairs *h, uint64_t now_ns)
 {
@@ -201,9 +217,8 @@ static void write_file(struct hapairs *h, uint64_t now_ns)
 		LOG_WARN("ha_not_kept",
 		    "file=%s/%s reason=\"%s\" text=\"a restart may elect other replicas\"",
 		    fsio_dir_path(h->dir), HAPAIR_FILE, err_why(e));
-		stripes_lock(h->locks, 0);
-		h->parts[0].due_ns = now_ns + hapair_rule_default.update_ms * NS_PER_MS;
-		stripes_unlock(h->locks, 0);
+		for (unsigned i = 0; i < HAPAIR_PARTS; i++)
+			due_again(h, i, now_ns + hapair_rule_default.update_ms * NS_PER_MS);
 	}
 	buf_release(&b);
 }

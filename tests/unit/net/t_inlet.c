@@ -136,6 +136,10 @@ static void t_elections(void)
 	TAP_OK(ask(h, 1, "d", "a") == HAPAIR_ELECTED && ask(h, 1, "e", "a") == HAPAIR_ELECTED);
 	TAP_OK(ask(h, 1, "f", "a") == HAPAIR_TOO_MANY && ask(h, 1, "e", "a") == HAPAIR_ELECTED);
 	TAP_OK(ask(h, 2, "f", "a") == HAPAIR_ELECTED);
+	now -= 2 * S;
+	tap_ok(ask(h, 1, "f", "a") == HAPAIR_TOO_MANY && ask(h, 1, "e", "z") == HAPAIR_OTHER,
+	    "by a loop whose time is a little behind nobody is forgotten");
+	now += 2 * S;
 	now += 3599 * S;
 	TAP_OK(ask(h, 1, "c", "b") == HAPAIR_ELECTED && ask(h, 1, "f", "a") == HAPAIR_TOO_MANY);
 	now += 2 * S;
