@@ -276,12 +276,12 @@ static void sample(struct statsd_loop *l, const struct statsd_door *d, const str
 		statsd_refuse(l, STATSD_REFUSED_LABELS, d, s->id.s, s->id.len);
 		return;
 	}
-	if (r->op == STATSD_MEMBER)
+	if (r->op == STATSD_MEMBER) {
 		e.member = hash64(s->text.s, s->text.len, MEMBER_SEED);
-	else
-		e.value = (s->type == STATSD_TIMER ? s->value / 1000 : s->value) * r->scale;
-	if (r->op == STATSD_ADD)
-		e.value /= s->rate;
+	} else if (!statsd_route_value(r, s, &e.value)) {
+		statsd_refuse(l, (enum statsd_refused)(STATSD_BAD_VALUE - 1), d, s->id.s, s->id.len);
+		return;
+	}
 	if (s->t_s) {
 		direct_add(l, d, r, e.value, s->t_s);
 		return;

@@ -1,5 +1,6 @@
 #include "net/recv/statsdroute.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/base/hash.h"
@@ -257,4 +258,12 @@ const struct statsd_route *statsd_route(struct statsd_routes *r, const struct st
 	}
 	r->slots[h % SLOTS] = make(r, s, tags_len, hash);
 	return &r->slots[h % SLOTS]->route;
+}
+
+bool statsd_route_value(const struct statsd_route *r, const struct statsd_sample *s, double *value)
+{
+	*value = (s->type == STATSD_TIMER ? s->value / 1000 : s->value) * r->scale;
+	if (r->op == STATSD_ADD)
+		*value /= s->rate;
+	return isfinite(*value);
 }

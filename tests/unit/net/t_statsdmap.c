@@ -2,6 +2,7 @@
 
 #include "core/base/hash.h"
 #include "net/recv/statsdconf.h"
+#include "net/recv/statsdroute.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -255,6 +256,31 @@ static void escapes(void)
 	}
 }
 
+/* ---- values ---- */
+
+static struct statsd_sample sample_of(const char *line)
+{
+	struct statsd_reader r;
+	statsd_reader_init(&r, line, (uint32_t)strlen(line));
+	CHECK(statsd_next(&r) == STATSD_SAMPLE);
+	return r.sample;
+}
+
+static void values(void)
+{
+	struct statsd_route r = { .op = STATSD_OBSERVE, .scale = 1000 };
+	struct statsd_sample s = sample_of("a:2|ms");
+	double v;
+	tap_ok(statsd_route_value(&r, &s, &v) && v == 2, "milliseconds, by a scale of 1,000");
+	s = sample_of("a:1e306|h");
+	tap_ok(!statsd_route_value(&r, &s, &v), "a scale makes it infinite");
+	r = (struct statsd_route){ .op = STATSD_ADD, .scale = 1 };
+	s = sample_of("a:3|c|@0.5");
+	tap_ok(statsd_route_value(&r, &s, &v) && v == 6, "a rate");
+	s = sample_of("a:1|c|@1e-320");
+	tap_ok(!statsd_route_value(&r, &s, &v), "a rate makes it infinite");
+}
+
 int main(void)
 {
 	buf_init(&text);
@@ -265,6 +291,7 @@ int main(void)
 	options();
 	many();
 	escapes();
+	values();
 	buf_release(&text);
 	return tap_done();
 }
