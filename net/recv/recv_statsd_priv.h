@@ -136,6 +136,7 @@ struct statsd_flush { /* statsdflush.c */
 	unsigned tenant;
 	int64_t t_ms, before_ms;
 	uint64_t begin_ns;
+	bool ending;       /* nothing comes any more, of no loop: what begins now is the last one */
 	bool last, filled; /* the tenant has no more rows */
 };
 void statsd_flush_start(struct statsd_loop *l);

@@ -69,13 +69,13 @@ static void store_again(struct loop_timer *t)
 static void come_back(struct statsd_loop *l)
 {
 	struct statsd_flush *f = &l->flush;
-	uint64_t after =
-	    f->inlet.req.retry_after_s ? f->inlet.req.retry_after_s * UINT64_C(1000) : AGAIN_MS;
+	uint64_t told_ms = f->inlet.req.retry_after_s * UINT64_C(1000);
+	uint64_t after = f->ending ? AGAIN_LAST_MS : told_ms ? told_ms : AGAIN_MS;
 	metric_add(M_STATSD_FLUSH_RETRIES, 1);
 	LOG_EVERY(LOG_LEVEL_WARN, "statsd_flush_waits", "err=\"%s\" retry_ms=%llu",
 	    err_text(f->inlet.req.err), (unsigned long long)after);
 	set_state(f, STATSD_WAITING);
-	loop_timer_set(l->loop, &f->again, f->last ? AGAIN_LAST_MS : after);
+	loop_timer_set(l->loop, &f->again, after);
 }
 
 static void stored(struct inlet *i)
@@ -123,7 +123,7 @@ static enum job_state fill(struct job *j)
 		set_state(f, STATSD_FLUSHED);
 		return JOB_DONE;
 	}
-	if (l->stopping) /* what came while this one ran */
+	if (f->ending) /* what came while this one ran */
 		begin(l);
 	return JOB_WAIT;
 }
@@ -136,7 +136,7 @@ static void begin(struct statsd_loop *l)
 	f->t_ms = loop_now_ms(l->loop);
 	f->tenant = 0;
 	f->filled = false;
-	f->last = l->stopping;
+	f->last = f->ending;
 	for (unsigned i = 0; i < l->all->tenants_count; i++) {
 		statsd_agg_members(l->aggs[i], c->members);
 		statsd_agg_begin(l->aggs[i], f->t_ms, c->flush_ms);
@@ -173,9 +173,11 @@ void statsd_flush_last(struct statsd_loop *l)
 {
 	struct statsd_flush *f = &l->flush;
 	loop_timer_cancel(l->loop, &f->tick);
-	l->stopping = true;
+	f->ending = true;
 	if (f->state == STATSD_IDLE)
 		begin(l);
+	else if (f->state == STATSD_WAITING) /* there is no time for what the store asked for */
+		loop_timer_set(l->loop, &f->again, AGAIN_LAST_MS);
 }
 
 void statsd_flush_halt(struct statsd_loop *l)
