@@ -38,6 +38,7 @@ void datadog_free(struct decode *d)
 	mem_free(x->labels);
 	mem_free(x->points);
 	mem_free(x->sketches);
+	mem_free(x->values);
 	mem_free(x->keys);
 	mem_free(x->counts);
 	d->own = NULL;
@@ -49,6 +50,7 @@ void datadog_begin(struct datadog *x)
 	x->metric_len = x->label_bytes = 0;
 	x->labels_count = x->points_count = x->sketches_count = 0;
 	x->keys_count = x->counts_count = 0;
+	x->values_count = x->values_all = 0;
 	x->too_many = false;
 	x->why[0] = 0;
 	x->d->records++;
@@ -395,9 +397,26 @@ static int double_cmp(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-void datadog_sample(struct datadog *x, int64_t t_ms, double *values, size_t count)
+void datadog_value(struct datadog *x, double v)
 {
+	if (x->values_all == DATADOG_VALUES) {
+		(void)datadog_wrong(x, "more than %u values", DATADOG_VALUES);
+		return;
+	}
+	if (x->values_count == x->values_cap) {
+		x->values_cap = x->values_cap ? 2 * x->values_cap : 64;
+		x->values = mem_array(x->values, x->values_cap, sizeof(*x->values));
+	}
+	x->values[x->values_count++] = v;
+	x->values_all++;
+}
+
+void datadog_sample(struct datadog *x, int64_t t_ms)
+{
+	size_t count = x->values_count;
+	double *values = x->values;
 	struct datadog_sketch s = { .t_ms = t_ms, .count = (int64_t)count };
+	x->values_count = 0;
 	if (!count)
 		return;
 	qsort(values, count, sizeof(*values), double_cmp);

@@ -15,7 +15,8 @@
  * Times are seconds; without one, or 0 and less, it is now.
  *
  * A record is a series; one that is wrong is left out and told. All are decoders of whole bodies.
- * Memory: see proto/decoder.h, and DATADOG_POINTS points of one series. Thread: pure. Any bytes are
+ * Memory: see proto/decoder.h, and DATADOG_POINTS points and DATADOG_VALUES
+ * values of one series. Thread: pure. Any bytes are
  * safe (fuzz_datadog).
  */
 #ifndef PROTO_DATADOG_H
@@ -24,6 +25,7 @@
 #include "proto/decoder.h"
 
 #define DATADOG_POINTS 16384u /* of one series; agents send 10,000 in a body at most */
+#define DATADOG_VALUES 65536u /* of distributions of one series, whatever its points are */
 #define DATADOG_BINS   16384u /* of one sketch; agents have 4,096 */
 
 struct datadog_opts {

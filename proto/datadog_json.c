@@ -18,8 +18,6 @@ enum stage {
 struct json {
 	struct jsonin in; /* of the body; p is set at each call */
 	bool first;
-	double *values;
-	size_t values_count, values_cap;
 };
 
 /* ---- one series ---- */
@@ -62,26 +60,17 @@ static bool stamped(struct datadog *x, struct jsonin *j)
 	return true;
 }
 
-/* On the scratch of the record: there may be many. */
 static void values_of(struct datadog *x, struct jsonin *j, double t)
 {
 	bool first = true;
-	size_t n = 0, cap = 64;
-	double *values = arena_array(&x->scratch, cap, sizeof(*values));
+	double v;
 	if (!jsonin_enter(j, '['))
 		return;
-	while (jsonin_element(j, &first)) {
-		if (n == cap) {
-			double *more = arena_array(&x->scratch, 2 * cap, sizeof(*more));
-			memcpy(more, values, n * sizeof(*more));
-			values = more;
-			cap *= 2;
-		}
-		if (jsonin_number(j, &values[n]))
-			n++;
-	}
+	while (!x->why[0] && jsonin_element(j, &first))
+		if (jsonin_number(j, &v))
+			datadog_value(x, v);
 	if (!j->wrong)
-		datadog_sample(x, datadog_ms(x, t), values, n);
+		datadog_sample(x, datadog_ms(x, t));
 }
 
 static bool sampled(struct datadog *x, struct jsonin *j)
@@ -243,6 +232,9 @@ static enum err next(
 			record(x, at, j.p, form);
 	}
 	*p = j.p;
+	/* A full batch behind the last byte: nobody would ask for the rest. */
+	if (j.p == end && x->stage != STAGE_END && !j.wrong)
+		j.wrong = "its end is missing";
 	if (j.wrong)
 		return errbuf_set(eb, ERR_MALFORMED, "the body is no JSON of series: %s", j.wrong);
 	return ERR_OK;

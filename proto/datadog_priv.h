@@ -35,6 +35,8 @@ struct datadog {
 	size_t points_count, points_cap;
 	struct datadog_sketch *sketches;
 	size_t sketches_count, sketches_cap;
+	double *values; /* of a distribution at one time */
+	size_t values_count, values_cap, values_all;
 	int32_t *keys; /* bins of a sketch */
 	uint32_t *counts;
 	size_t keys_count, counts_count, bins_cap;
@@ -61,8 +63,9 @@ void datadog_bin_key(struct datadog *x, int32_t key);
 void datadog_bin_count(struct datadog *x, uint32_t count);
 /* With the bins that were given; quantiles are found here. */
 void datadog_sketch(struct datadog *x, struct datadog_sketch *s);
-/* The same of plain values, which are sorted in place. */
-void datadog_sample(struct datadog *x, int64_t t_ms, double *values, size_t count);
+/* The same of plain values: those that were given since the last one. */
+void datadog_value(struct datadog *x, double v);
+void datadog_sample(struct datadog *x, int64_t t_ms);
 /* The record is wrong; the first word counts. Always false. */
 bool datadog_wrong(struct datadog *x, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void datadog_end(struct datadog *x);

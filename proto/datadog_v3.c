@@ -39,9 +39,9 @@ enum column { /* by their numbers */
 	COLUMNS = 27
 };
 #define KIND_SKETCH  4u
-#define VISITS_MOST  4096u /* references of one series */
-#define META_MOST    1024u /* tags and resources of every series */
-#define DICT_MOST    (1u << 20)
+#define VISITS_MOST  4096u      /* references of one series */
+#define META_MOST    1024u      /* tags and resources of every series */
+#define DICT_MOST    (1u << 18) /* a body of an agent, 5 MiB at most, has fewer */
 #define RECORDS_TURN 8192u
 
 struct range {
@@ -57,7 +57,7 @@ struct resource_set {
 };
 struct columns {
 	struct range c[COLUMNS];
-	struct range tags, resources; /* fields of the metadata, in place */
+	struct range tags; /* the metadata, in place */
 	struct dict names, texts_tags, texts_resources, sources, tagsets;
 	struct resource_set *sets;
 	size_t sets_count;

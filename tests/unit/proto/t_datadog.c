@@ -177,6 +177,50 @@ static void faults(void)
 	enum err e = take(&datadog_json1, b.data, b.len, NULL);
 	tap_is_str(drive_text(&v), "ok 1 @1000\n", "too many points, too many labels");
 	tap_ok(!e && v.d.bad == 2, "%s", v.d.bad_text);
+	b.len = 0;
+	buf_add_str(&b, "{\"series\":[{\"metric\":\"m\",\"points\":[[1,1]");
+	for (unsigned i = 1; i < DECODE_ROWS; i++)
+		buf_add_str(&b, ",[1,1]");
+	buf_add_str(&b, "]}");
+	e = take(&datadog_json1, b.data, b.len, NULL);
+	tap_ok(e == ERR_MALFORMED && v.rows == DECODE_ROWS,
+	    "it ends behind a full batch: %d %" PRIu64 " %s", (int)e, v.rows, v.eb.text);
+	buf_release(&b);
+}
+
+/* points lists of so many values each, in one series. */
+static void values_make(struct buf *b, unsigned points, unsigned values)
+{
+	b->len = 0;
+	buf_add_str(b, "{\"series\":[{\"metric\":\"m\",\"points\":[");
+	for (unsigned i = 0; i < points; i++) {
+		buf_printf(b, "%s[%u,[0", i ? "," : "", i + 1);
+		for (unsigned k = 1; k < values; k++)
+			buf_add_str(b, ",1");
+		buf_add_str(b, "]]");
+	}
+	buf_add_str(b, "]},{\"metric\":\"ok\",\"points\":[[2,[3]]]}]}");
+}
+
+/* What one series keeps in memory, and sorts in one call, has an end. */
+static void many_values(void)
+{
+	struct buf b;
+	buf_init(&b);
+	static const struct {
+		unsigned points, values;
+		bool fine;
+	} cases[] = { { 1, DATADOG_VALUES, true }, { 1, DATADOG_VALUES + 1, false },
+		{ 16, DATADOG_VALUES / 16, true }, { 17, DATADOG_VALUES / 16, false } };
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		values_make(&b, cases[i].points, cases[i].values);
+		enum err e = take(&datadog_values, b.data, b.len, NULL);
+		uint64_t rows = 9u * (cases[i].fine ? cases[i].points + 1 : 1);
+		tap_ok(!e && v.rows == rows && v.d.bad == !cases[i].fine &&
+		        (cases[i].fine || strstr(v.d.bad_text, "more than 65536 values")),
+		    "%u points of %u values: %" PRIu64 " rows %s", cases[i].points, cases[i].values,
+		    v.rows, v.d.bad_text);
+	}
 	buf_release(&b);
 }
 
@@ -369,6 +413,7 @@ int main(void)
 	json1();
 	json2();
 	faults();
+	many_values();
 	series();
 	sketches();
 	columns();
