@@ -229,15 +229,21 @@ static void bad_item(struct buf *b, const struct influx_bad *bad)
 	buf_add_u8(b, '}');
 }
 
+/* Of no line: what was refused, and what ended the body before its end. */
+static void other_item(struct buf *b, const char *text, size_t len)
+{
+	buf_add_str(b, "{\"error_message\":");
+	json_str(b, text, len);
+	buf_add_str(b, ",\"line_number\":0,\"original_line\":\"\"}");
+}
+
 static void refused_item(struct buf *b, const struct recv_end *e)
 {
 	struct buf text;
 	buf_init(&text);
 	buf_printf(&text, "%" PRIu64 " of %" PRIu64 " samples refused; first: %s: %s", e->refused,
 	    e->rows, sink_reason_word[e->first_reason], e->first_text);
-	buf_add_str(b, "{\"error_message\":");
-	json_str(b, (const char *)text.data, text.len);
-	buf_add_str(b, ",\"line_number\":0,\"original_line\":\"\"}");
+	other_item(b, (const char *)text.data, text.len);
 	buf_release(&text);
 }
 
@@ -266,6 +272,11 @@ static void reply3(struct req *r, const struct recv_end *e)
 		if (count)
 			buf_add_u8(&b, ',');
 		refused_item(&b, e);
+	}
+	if (e->err) {
+		if (count || e->refused)
+			buf_add_u8(&b, ',');
+		other_item(&b, e->text, strlen(e->text));
 	}
 	buf_add_str(&b, "]}\n");
 	req_reply_buf(r, 400, JSON, &b);
