@@ -89,7 +89,7 @@ SELECTS = ["up", "{job=~\".+\"}", "{__name__=~\"hidden.*\"}", "{hidden_label!=\"
 EXPRS = SELECTS + ["count({__name__!=\"\"})", "sum by (job) (up)", "topk(3, up)", "rate(up[5m])", "absent(hidden_1)", "up{", "sum(up) by", "count by (__tenant_id__) (up)", "{__tenant_id__!=\"\"}", "{__tenant_id__=\"zeta\"}",
                    "label_replace(up, \"instance\", \"x\", \"\", \"\")", "histogram_quantile(0.9, up)"]
 CASES = {
-    "/api/v1/write": writes, "/api/v1/push": writes, "/api/v1/receive": writes,
+    "/api/v1/write": writes, "/api/v1/push": writes, "/api/v1/receive": writes, "/api/v1/prom/write": writes,
     "/api/v1/query": [("GET", f"query={Q(e)}&time={T}") for e in EXPRS] + [("GET", f"query={Q('up')}&time={T}&limit=2"), ("GET", "query=")],
     "/api/v1/query_range": [("GET", f"query={Q(e)}&start={T - 600}&end={T}&step=15") for e in EXPRS] + [("GET", f"query=up&start={T}&end={T - 1}&step=1"), ("GET", f"query=up&start=0&end={T}&step=1")],
     "/api/v1/query_exemplars": [("GET", f"query={Q(e)}&{SPAN}") for e in SELECTS],
@@ -148,7 +148,7 @@ NS = (NOW - 60000) * 1000000
 OTLP = [otlp.request([otlp.resource([otlp.scope([otlp.metric(name, otlp.GAUGE, [otlp.point(1, NS, attrs={"n": "1"})])])])]) for name in ("more", "other")] + [b"no message"]
 for path in ("/api/v1/otlp/v1/metrics", "/v1/metrics", "/opentelemetry/v1/metrics"):
     CASES[path] = [("POST", b, {"Content-Type": "application/x-protobuf"}) for b in OTLP] + [("POST", b"{}", JSON), ("POST", b"{", JSON)]
-CASES["/api/v1/read"] = [("POST", read_request(*m, chunks), WRITE_HEADERS) for chunks in (False, True) for m in (("__name__", "up"), ("job", "hidden"), ("__name__", "hidden_1"))]
+CASES["/api/v1/read"] = CASES["/api/v1/prom/read"] = [("POST", read_request(*m, chunks), WRITE_HEADERS) for chunks in (False, True) for m in (("__name__", "up"), ("job", "hidden"), ("__name__", "hidden_1"))]
 CASES["/api/v1/export"] = [("GET", f"match[]={Q(e)}&{SPAN}") for e in SELECTS] + [("GET", "")]
 CASES["/api/v1/export/csv"] = [("GET", f"match[]={Q(e)}&{SPAN}&format=__name__,job,__value__,__timestamp__:unix_ms") for e in SELECTS]
 CASES["/federate"] = [("GET", "match[]=" + Q(e)) for e in SELECTS] + [("GET", "")]

@@ -4,6 +4,7 @@ its own words; what is acknowledged is there, a bad line costs no others; tokens
 import base64, gzip, shutil, subprocess, sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
+import rread
 
 need("influx")
 import influxdb
@@ -59,6 +60,10 @@ told = json.loads(text)
 ok(status == 400 and told["error"] == "partial write of line protocol occurred" and [(d["line_number"], d["original_line"]) for d in told["data"]] == [(2, "no line"), (3, "m,a.b=1,a-b=2 f=1 17"[:20])], f"3.x: {status} {text}")
 status, text, _ = post("/api/v3/write_lp?db=x&precision=s&accept_partial=false", f"strict f=1 {now}\nbad\n".encode())
 ok(status == 400 and json.loads(text)["error"] == "line protocol parsing error" and not values(k.port, "strict_f"), f"3.x, all or nothing: {status} {text}")
+cut = gzip.compress("".join(f"cut,i={i} f={i} {now}\n" for i in range(20000)).encode())[:-40]
+for path in ("/write?db=x&precision=s", "/api/v2/write?bucket=x&precision=s", "/api/v3/write_lp?db=x&precision=s"):
+    status, text, _ = post(path, cut, {"Content-Encoding": "gzip"})
+    ok(status in (400, 422) and "gzip" in text, f"{path}: a body that ends too early is told, behind what was stored: {status} {text[:300]}")
 status, text, _ = post("/write?db=x", b"only bad\n")
 ok(status == 400 and json.loads(text)["error"] == "unable to parse 'only bad': invalid field format", f"nothing is good: {status} {text}")
 status, text, _ = post("/api/v2/write?bucket=x", b"only bad\n")
@@ -147,9 +152,18 @@ for name, path, head in (("token", "/api/v2/write?bucket=b&precision=s", {"Autho
 status, text, fields = post("/write?db=b", b"m f=1")
 ok(status == 401 and json.loads(text)["error"] and fields.get("X-Influxdb-Version") and "Basic" in fields.get("Www-Authenticate", ""), f"nobody: {status} {text} {fields}")
 ok(post("/write?db=b&u=ann&p=no", b"m f=1")[0] == 401 and post("/query?q=SHOW+DATABASES&u=ann&p=geheim+und+lang", b"")[0] == 200, "a wrong password; and queries")
+status, text, fields = post("/api/v1/prom/write?db=p&u=ann&p=geheim+und+lang", snappy(series({"__name__": "prom", "a": "b"}, [(now * 1000, 7)])), WRITE_HEADERS)
+ok(status == 204 and fields.get("X-Influxdb-Version") and values(k.port, "prom", AUTH) == {"prom,a=b": [(now * 1000, 7)]}, f"a Prometheus whose remote storage was InfluxDB 1.x: {status} {text}")
+ask = snappy(rread.query(now * 1000 - 1000, now * 1000, rread.matcher(0, "__name__", "prom")))
+status, text, fields = request(k.port, "POST", "/api/v1/prom/read?db=p&u=tom&p=a-token-of-many-characters", ask, WRITE_HEADERS)
+ok(status == 200 and fields["Content-Encoding"] == "snappy" and b"prom" in rread.unsnappy(text), f"reads there, too: {status} {text[:200]}")
+ok(request(k.port, "POST", "/api/v1/prom/read?db=p&u=ann&p=geheim+und+lang", ask, WRITE_HEADERS)[0] == 403 and post("/api/v1/prom/write?db=p&u=ann&p=no", b"", WRITE_HEADERS)[0] == 401, "who may not read; a wrong password")
 ok(post("/write?db=b&precision=s", f"two,db=own a=1,b=2 {now}".encode(), AUTH)[0] == 204 and sorted(values(k.port, '{__name__=~"two.*"}', AUTH)) == ["two:a,db=own", "two:b,db=own"], "a separator, and a tag db before the label")
+shown = "".join(request(k.port, "GET", path, headers=AUTH)[1].decode() for path in ("/api/v1/status/active_queries", "/api/v1/status/top_queries", "/api/v1/status/flags"))
 open(conf, "w").write("receivers: {influx: {enabled: false}}\n")
 k.end()
+shown += open(k.log_path, errors="replace").read()
+ok("event=denied" in shown and not any(t in shown for t in ("geheim", "a-token-of-many", BASIC[6:])), "no log and no page has a password or a token")
 k = Kymod(os.path.join(top, "a"), "--config", conf)
 ok({post(path, b"m f=1")[0] for path in ("/write?db=x", "/api/v2/write?bucket=x", "/api/v3/write_lp?db=x", "/query?q=SHOW+DATABASES")} == {404} and request(k.port, "GET", "/ping")[0] == 404, "it is off: 404")
 k.end()
