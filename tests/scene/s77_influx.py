@@ -7,7 +7,10 @@ from lib import *
 import rread
 
 need("influx")
-import influxdb
+try:
+    import influxdb
+except ImportError:
+    skip_all("python3-influxdb is not installed")
 
 top = tmpdir("influx")
 now = int(time.time())
