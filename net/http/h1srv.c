@@ -253,6 +253,8 @@ static const char *reason(int status)
 	switch (status) {
 	case 200:
 		return "OK";
+	case 202:
+		return "Accepted";
 	case 204:
 		return "No Content";
 	case 301:

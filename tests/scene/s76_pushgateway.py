@@ -70,6 +70,10 @@ codes = [push(f"job/many{i}", "n 1\n") for i in range(30)]
 ok({c for c, _ in codes} == {200, 413} and "limit 30 (receivers.pushgateway.max_groups)" in codes[-1][1], f"too many groups: {codes[-1]}")
 for i in range(30):
     ok(push(f"job/many{i}", None, "DELETE")[0] == 202, "deleted, whether there or not")
+c = http.client.HTTPConnection("127.0.0.1", k.port, timeout=60)
+c.request("DELETE", "/metrics/job/many0")
+ok((r := c.getresponse()).reason == "Accepted", f"202 in the words of HTTP: {r.reason}")
+c.close()
 ok(until("n", {}) == {}, "and gone")
 page = request(k.port, "GET", "/pushgateway")[1].decode()
 ok("a/b é" in page and page.count("<tr>") == len(groups()) + 1, "a page of groups")
