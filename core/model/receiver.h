@@ -10,7 +10,7 @@
 enum receiver {
 	RECEIVER_REMOTE_WRITE,
 	RECEIVER_IMPORT,     /* JSON lines of VictoriaMetrics */
-	RECEIVER_EXPOSITION, /* text, OpenMetrics and protobuf as targets expose them */
+	RECEIVER_EXPOSITION, /* text as targets expose it, OpenMetrics, too, line by line */
 	RECEIVER_PUSHGATEWAY,
 	RECEIVER_OTLP,
 	RECEIVER_INFLUX,

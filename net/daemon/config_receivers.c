@@ -142,7 +142,7 @@ static const struct yaml_row rows[] = {
 	{ .key = "relabel_cache", .kind = YAML_BYTES, .off = offsetof(struct config, relabel_cache), .least = 1 << 20, .most = UINT64_C(1) << 40, .help = "memory for what rules and labels made of series, of all loops [128MiB]" },
 	RECEIVER(remote_write, "Remote Write 1.0 and 2.0"),
 	RECEIVER(import, "JSON lines of VictoriaMetrics"),
-	RECEIVER(exposition, "text, OpenMetrics and protobuf as targets expose them"),
+	RECEIVER(exposition, "text as targets expose it, OpenMetrics, too, line by line"),
 	RECEIVER(pushgateway, "pushes of short jobs, as to a Prometheus Pushgateway"),
 	RECEIVER(otlp, "metrics of OpenTelemetry"),
 	RECEIVER(influx, "line protocol of InfluxDB"),
