@@ -10,6 +10,7 @@
 #define FIELDS       17u /* of the largest message */
 #define LENGTH_BYTES 5u  /* of the length before a family */
 #define SCRATCH_KEEP (256u << 10)
+#define METRIC_BYTES (16u << 20) /* that the series of a metric take: labels stand in each */
 
 /* ---- are these bytes such a message? ---- */
 
@@ -213,9 +214,15 @@ struct metric {
 	struct own *own;
 	struct piece value;      /* Counter, Histogram, ... */
 	struct expo_labels bare; /* its labels, [0] the name; room for one more */
+	size_t before;           /* bytes of both arenas */
 	int64_t t_ms, start_ms;
 	const char *bad;
 };
+
+static size_t used(const struct decode *d, const struct own *w)
+{
+	return arena_used(d->arena) + arena_used(&w->scratch);
+}
 
 static struct own *own_of(struct decode *d)
 {
@@ -274,6 +281,10 @@ static bool series(
 	struct expo_labels ls = { .count = m->bare.count };
 	char text[NUM_FMT_MAX];
 	size_t n = strlen(suffix);
+	if (used(m->d, m->own) - m->before > METRIC_BYTES) {
+		m->bad = "it has more series with their labels than memory for one metric";
+		return false;
+	}
 	ls.items = arena_array(a, ls.count + 1, sizeof(*ls.items));
 	memcpy(ls.items, m->bare.items, ls.count * sizeof(*ls.items));
 	if (n) {
@@ -634,7 +645,7 @@ static bool metric_rows(struct metric *m, struct piece in)
 /* A metric is all there or not at all. */
 static enum err metric(struct decode *d, struct own *w, struct piece in, struct errbuf *eb)
 {
-	struct metric m = { .d = d, .own = w };
+	struct metric m = { .d = d, .own = w, .before = used(d, w) };
 	struct batch *b = d->batch;
 	size_t rows = b->rows_count, exemplars = b->exemplars_count;
 	uint64_t extras = b->extras_bytes;

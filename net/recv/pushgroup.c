@@ -197,16 +197,29 @@ static void take_meta(struct pushgroup *g, const struct batch_meta *m, int64_t n
 	f->pushed_ms = now_ms;
 }
 
+static enum err has_room(const struct pushgroup *g, struct errbuf *eb)
+{
+	if (!g->max_bytes || arena_used(&g->arena) <= g->max_bytes)
+		return ERR_OK;
+	return errbuf_set(eb, ERR_TOOBIG,
+	    "a group would take too many bytes: limit %" PRIu64 " (receivers.pushgateway.max_bytes)",
+	    g->max_bytes);
+}
+
 static enum err take_batch(struct pushgroup *g, struct decode *d, struct errbuf *eb)
 {
 	enum err e = ERR_OK;
 	struct arena scratch;
 	arena_init(&scratch, FIRST_BYTES);
-	for (size_t i = 0; i < d->batch->metas_count; i++)
+	for (size_t i = 0; i < d->batch->metas_count && !e; i++) {
 		take_meta(g, &d->batch->metas[i], d->now_ms);
+		e = has_room(g, eb);
+	}
 	for (size_t i = 0; i < d->batch->rows_count && !e; i++) {
 		e = take_row(g, &scratch, &d->batch->rows[i], d->now_ms, eb);
 		arena_reset(&scratch, SIZE_MAX);
+		if (!e)
+			e = has_room(g, eb);
 	}
 	arena_release(&scratch);
 	if (!e && g->rows > d->limits->write_samples) {

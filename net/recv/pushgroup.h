@@ -47,7 +47,8 @@ struct pushgroup {
 	int64_t pushed_ms, failed_ms;
 	struct push_family *families;
 	uint32_t families_count, families_cap, *_slots, _slots_mask;
-	uint64_t rows; /* of all families */
+	uint64_t rows;      /* of all families */
+	uint64_t max_bytes; /* of memory, while a body is read; 0: any */
 	/* Of the table that it is in (net/recv/pushtable.h). */
 	struct list_link by_tenant, by_due;
 	struct pushgroup *next; /* of the same hash */
@@ -65,7 +66,8 @@ enum push_form {
 	PUSH_PROTOBUF
 };
 /*
- * Adds what a body says. ERR_MALFORMED; ERR_BADDATA: samples with times, too many samples. The
+ * Adds what a body says. ERR_MALFORMED; ERR_BADDATA: samples with times, too many samples;
+ * ERR_TOOBIG: more than max_bytes, as labels of the key on each row of a small body may take. The
  * text says it as the Pushgateway does.
  */
 MUST_CHECK enum err pushgroup_read(struct pushgroup *g, enum push_form form, const uint8_t *body,
@@ -79,7 +81,17 @@ const struct push_family *pushgroup_family(const struct pushgroup *g, const char
 void pushgroup_encode(const struct pushgroup *g, struct buf *out);
 /* Of a file; NULL: it is damaged. */
 struct pushgroup *pushgroup_decode(const uint8_t *data, size_t len);
-/* One member of /api/v1/metrics of a Pushgateway. */
-void pushgroup_json(const struct pushgroup *g, struct buf *out);
+/*
+ * One member of /api/v1/metrics of a Pushgateway, in pieces: pushjson_next adds to out until that
+ * has upto bytes, more by one metric at most. True: it is all there.
+ */
+struct pushjson {
+	struct pushgroup *group; /* NULL: none is told of */
+	/* Its own. */
+	uint32_t *order, at, row;
+};
+void pushjson_begin(struct pushjson *j, struct pushgroup *g);
+bool pushjson_next(struct pushjson *j, struct buf *out, size_t upto);
+void pushjson_end(struct pushjson *j);
 
 #endif

@@ -25,10 +25,21 @@ struct pair { /* of buckets or quantiles */
 	double v;
 };
 
-static int by_name(const void *x, const void *y)
+/* Families by their number, behind them the two others. */
+static struct member member_of(const struct pushgroup *g, uint32_t i)
 {
-	const struct member *a = x, *b = y;
-	return bytes_cmp(a->name, a->len, b->name, b->len);
+	if (i < g->families_count)
+		return (
+		    struct member){ g->families[i].name, g->families[i].name_len, &g->families[i] };
+	return i == g->families_count ? (struct member){ LABELS, sizeof(LABELS) - 1, NULL }
+	                              : (struct member){ LAST_GOOD, sizeof(LAST_GOOD) - 1, NULL };
+}
+
+static int by_name(const void *x, const void *y, void *arg)
+{
+	struct member a = member_of(arg, *(const uint32_t *)x),
+	              b = member_of(arg, *(const uint32_t *)y);
+	return bytes_cmp(a.name, a.len, b.name, b.len);
 }
 
 static int by_pair(const void *x, const void *y)
@@ -196,7 +207,7 @@ static void put_simple(struct buf *out, const struct push_row *r)
 	buf_add_u8(out, '}');
 }
 
-static void put_family(struct buf *out, const struct push_family *f)
+static void family_begin(struct buf *out, const struct push_family *f)
 {
 	char when[NUM_FMT_MAX];
 	size_t n = num_fmt_time(f->pushed_ms, when);
@@ -207,7 +218,16 @@ static void put_family(struct buf *out, const struct push_family *f)
 		json_str(out, f->help, f->help_len);
 	}
 	buf_add_str(out, ",\"metrics\":[");
-	for (uint32_t i = 0, to; i < f->rows_count; i = to) {
+}
+
+/* Metrics from j->row on; false: out has upto bytes, and there are more. */
+static bool put_family(struct pushjson *j, struct buf *out, size_t upto, const struct push_family *f)
+{
+	if (!j->row)
+		family_begin(out, f);
+	for (uint32_t i = j->row, to; i < f->rows_count; i = j->row = to) {
+		if (i && out->len >= upto)
+			return false;
 		to = i + 1;
 		if (i)
 			buf_add_u8(out, ',');
@@ -220,29 +240,44 @@ static void put_family(struct buf *out, const struct push_family *f)
 		put_complex(out, f, i, to);
 	}
 	buf_add_str(out, "]}");
+	j->row = 0;
+	return true;
 }
 
-void pushgroup_json(const struct pushgroup *g, struct buf *out)
+void pushjson_begin(struct pushjson *j, struct pushgroup *g)
 {
-	size_t count = g->families_count + 2;
-	struct member *m = mem_array(NULL, count, sizeof(*m));
-	for (uint32_t i = 0; i < g->families_count; i++)
-		m[i] =
-		    (struct member){ g->families[i].name, g->families[i].name_len, &g->families[i] };
-	m[count - 2] = (struct member){ LABELS, sizeof(LABELS) - 1, NULL };
-	m[count - 1] = (struct member){ LAST_GOOD, sizeof(LAST_GOOD) - 1, NULL };
-	qsort(m, count, sizeof(*m), by_name);
-	for (size_t i = 0; i < count; i++) {
-		buf_add_u8(out, i ? ',' : '{');
-		json_str(out, m[i].name, m[i].len);
-		buf_add_u8(out, ':');
-		if (m[i].family)
-			put_family(out, m[i].family);
-		else if (m[i].len == sizeof(LABELS) - 1)
+	uint32_t count = g->families_count + 2;
+	*j = (struct pushjson){ .group = g, .order = mem_array(NULL, count, sizeof(*j->order)) };
+	for (uint32_t i = 0; i < count; i++)
+		j->order[i] = i;
+	qsort_r(j->order, count, sizeof(*j->order), by_name, g);
+}
+
+void pushjson_end(struct pushjson *j)
+{
+	mem_free(j->order);
+	*j = (struct pushjson){ 0 };
+}
+
+bool pushjson_next(struct pushjson *j, struct buf *out, size_t upto)
+{
+	const struct pushgroup *g = j->group;
+	for (; j->at < g->families_count + 2; j->at++) {
+		struct member m = member_of(g, j->order[j->at]);
+		if (j->at && out->len >= upto)
+			return false;
+		if (!j->row) {
+			buf_add_u8(out, j->at ? ',' : '{');
+			json_str(out, m.name, m.len);
+			buf_add_u8(out, ':');
+		}
+		if (m.family && !put_family(j, out, upto, m.family))
+			return false;
+		if (!m.family && m.len == sizeof(LABELS) - 1)
 			put_labels(out, g->labels, NULL, false);
-		else
+		else if (!m.family)
 			buf_add_str(out, g->pushed_ms > g->failed_ms ? "true" : "false");
 	}
 	buf_add_u8(out, '}');
-	mem_free(m);
+	return true;
 }

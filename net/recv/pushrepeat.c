@@ -1,10 +1,12 @@
 /* pushrepeat - what was pushed is stored again and again: net/recv/recv_push.h. */
 #include "core/base/log.h"
 #include "core/rt/team.h"
+#include "net/api/tenantstat.h"
 #include "net/recv/recv_push_priv.h"
 
 #define TICK_MS 500u
 #define KEEP    (64u << 10)
+#define EXPIRE  256u /* groups that a turn ends */
 
 static void fill(struct push *p);
 
@@ -70,16 +72,23 @@ static void fill_later(struct loop_deferred *d)
 	fill(CONTAINER_OF(d, struct push, work));
 }
 
+static void go_on(struct push *p)
+{
+	p->state = PUSH_FILLING;
+	p->work.fn = fill_later;
+	loop_work(loop_here(), LOOP_LATER, &p->work);
+}
+
 static void stored(struct inlet *i)
 {
 	struct push *p = CONTAINER_OF(i, struct push, inlet);
 	if (i->req.err || i->req.refused)
 		LOG_EVERY(LOG_LEVEL_WARN, "push_repeat_refused", "err=\"%s\" rows=%llu first=\"%s\"",
 		    err_text(i->req.err), (unsigned long long)i->req.refused, i->req.first_text);
+	if (!i->req.err)
+		tenantstat_wrote(p->api->tenantstat, p->batch.tenant, i->req.stored, i->req.refused);
 	batch_done(p);
-	p->state = PUSH_FILLING;
-	p->work.fn = fill_later;
-	loop_work(loop_here(), LOOP_LATER, &p->work);
+	go_on(p);
 }
 
 static void store(struct push *p)
@@ -128,22 +137,25 @@ static bool take(struct push *p)
 	return true;
 }
 
-/* The next group, of the batch's tenant if it has rows; NULL: none is due. */
+/* The next group, of the batch's tenant if it has rows; NULL: none is due, or the turn is over. */
 static struct pushgroup *next(struct push *p, const struct push_conf *c)
 {
 	struct loop *l = loop_here();
-	for (;;) {
+	while (p->expired < EXPIRE) {
 		struct pushgroup *g = pushtable_due(p->table, !p->batch.rows_count, p->batch.tenant,
 		    loop_now_ns(l), c->repeat_ms * 1000000, loop_now_ms(l), &p->t_ms);
 		if (!g || !is_old(g, c->ttl_ms, loop_now_ms(l)))
 			return g;
 		expire(p, g);
+		p->expired++;
 	}
+	return NULL;
 }
 
 static void fill(struct push *p)
 {
 	struct push_conf c = push_conf(p->api->loops[loop_index(loop_here())].conf);
+	p->expired = 0;
 	while (p->batch.rows_count < PUSH_ROWS && p->held_count < PUSH_ROWS) {
 		if (!p->at) {
 			p->at = next(p, &c);
@@ -159,6 +171,8 @@ static void fill(struct push *p)
 	}
 	if (p->batch.rows_count)
 		store(p);
+	else if (p->expired == EXPIRE)
+		go_on(p);
 	else
 		rest(p);
 }

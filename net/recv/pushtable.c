@@ -32,6 +32,7 @@ struct pushtable {
 	size_t tenants_count;
 	struct list_link due; /* oldest first */
 	struct fsio_dir *dir; /* NULL: nothing is kept */
+	enum err no_dir;      /* why, where it should be: nothing is taken then */
 };
 
 static void lock(struct pushtable *t)
@@ -331,7 +332,9 @@ static enum err write_file(struct pushtable *t, struct push_change *c, const str
 	char name[NAME_SIZE];
 	struct buf b;
 	if (!t->dir)
-		return ERR_OK;
+		return t->no_dir
+		    ? errbuf_set(&c->eb, t->no_dir, "groups cannot be kept: %s", err_why(t->no_dir))
+		    : ERR_OK;
 	buf_init(&b);
 	pushgroup_encode(g, &b);
 	file_name(g, name);
@@ -348,7 +351,14 @@ static enum err remove_file(struct pushtable *t, struct push_change *c, const st
 	file_name(g, name);
 	enum err e = fsio_remove(t->dir, name);
 	if (!e || e == ERR_NOTFOUND)
-		e = fsio_dir_sync(t->dir);
+		return ERR_OK;
+	return errbuf_set(&c->eb, e, "the group cannot be removed: %s", err_why(e));
+}
+
+/* Files that were removed stay so. */
+static enum err sync_removed(struct pushtable *t, struct push_change *c)
+{
+	enum err e = t->dir ? fsio_dir_sync(t->dir) : ERR_OK;
 	return e ? errbuf_set(&c->eb, e, "the group cannot be removed: %s", err_why(e)) : ERR_OK;
 }
 
@@ -451,7 +461,7 @@ static void failed(
 	if (old)
 		pushgroup_keep(g, old);
 	pushgroup_times(g, old ? old->pushed_ms : 0, c->now_ms);
-	if ((old || of->count < c->max_groups) && !write_file(t, c, g)) {
+	if ((old || !fits(c, of, NULL, g)) && !write_file(t, c, g)) {
 		c->group = g;
 		take_place(t, c, of, old);
 	} else {
@@ -473,18 +483,19 @@ static void push(struct pushtable *t, struct push_change *c, struct tenant *of)
 {
 	struct pushgroup *old = find(t, c->tenant, c->labels);
 	struct pushgroup *g = pushgroup_new(c->tenant, c->labels);
+	g->max_bytes = c->max_bytes;
 	c->err = pushgroup_read(g, c->form, c->body, c->body_len, c->limits, c->now_ms, &c->eb);
 	if (c->err == ERR_MALFORMED) {
 		pushgroup_free(g);
 		pushtable_let_go(t, old);
 		return;
 	}
-	if (!c->err)
-		c->err = consistent(c, of, old, g);
-	if (c->err)
-		c->err = say_inconsistent(c, c->err);
 	if (!c->err && old && c->op == PUSH_MERGE)
 		pushgroup_keep(g, old);
+	if (!c->err)
+		c->err = consistent(c, of, old, g);
+	if (c->err && c->err != ERR_TOOBIG)
+		c->err = say_inconsistent(c, c->err);
 	pushgroup_times(g, c->now_ms, old ? old->failed_ms : 0);
 	if (!c->err)
 		c->err = fits(c, of, old, g);
@@ -511,6 +522,8 @@ static void drop(struct pushtable *t, struct push_change *c, struct tenant *of)
 		return;
 	}
 	c->err = remove_file(t, c, old);
+	if (!c->err)
+		c->err = sync_removed(t, c);
 	if (c->err)
 		pushtable_let_go(t, old);
 	else
@@ -527,6 +540,8 @@ static void wipe(struct pushtable *t, struct push_change *c, struct tenant *of)
 		else
 			removed(t, c, of, g);
 	}
+	if (!c->err)
+		c->err = sync_removed(t, c);
 }
 
 void pushtable_change(struct pushtable *t, struct push_change *c)
@@ -573,8 +588,12 @@ static enum err load_one(void *arg, const char *name)
 	uint8_t *data;
 	size_t len, n = strlen(name), tail = sizeof(SUFFIX) - 1;
 	char right[NAME_SIZE];
-	if (n > 4 && strcmp(name + n - 4, ".tmp") == 0) /* a crash came before it was whole */
-		return fsio_remove(t->dir, name);
+	if (n > 4 && strcmp(name + n - 4, ".tmp") == 0) { /* a crash came before it was whole */
+		if (fsio_remove(t->dir, name))
+			LOG_WARN("pushed_group_stays", "file=\"%s/%s\" what=\"cannot be removed\"",
+			    fsio_dir_path(t->dir), name);
+		return ERR_OK;
+	}
 	if (n < tail || strcmp(name + n - tail, SUFFIX) != 0)
 		return ERR_OK;
 	enum err e = fsio_load(t->dir, name, FILE_MAX, &data, &len);
@@ -603,7 +622,9 @@ void pushtable_keep(struct pushtable *t, const char *data_dir)
 		e = fsio_dir_sub(top, PUSHTABLE_DIR, true, &t->dir);
 		fsio_dir_close(top);
 	}
-	if (!e)
+	if (e)
+		t->no_dir = e;
+	else
 		e = fsio_dir_each(t->dir, load_one, t);
 	if (e)
 		LOG_ERROR("pushed_groups_lost",

@@ -55,7 +55,10 @@ struct push_change {
 };
 struct pushtable;
 struct pushtable *pushtable_create(void);
-/* Reads what was kept, and keeps it from now on. Blocks; before the first change. */
+/*
+ * Reads what was kept, and keeps it from now on; where that cannot be, each push is an error.
+ * Blocks; before the first change.
+ */
 void pushtable_keep(struct pushtable *t, const char *data_dir);
 void pushtable_free(struct pushtable *t);
 

@@ -3,6 +3,7 @@
 #include "core/base/metric.h"
 #include "core/base/rune.h"
 #include "net/api/apierr.h"
+#include "net/api/tenantstat.h"
 #include "net/recv/recv.h"
 #include "net/recv/recv_push_priv.h"
 #include "net/recv/recvcount.h"
@@ -31,6 +32,9 @@ struct push_conf push_conf(const struct api_conf *c)
 static void task_stored(struct inlet *i)
 {
 	struct push_task *t = CONTAINER_OF(i, struct push_task, inlet);
+	if (!i->req.err)
+		tenantstat_wrote(
+		    t->push->api->tenantstat, t->change.tenant, i->req.stored, i->req.refused);
 	t->done(t);
 }
 
@@ -208,6 +212,7 @@ struct pushing { /* in the request's arena */
 	struct work_task unpack;
 	struct errbuf eb;
 	enum err err;
+	size_t lines; /* of the body */
 	bool opened;
 };
 
@@ -278,15 +283,32 @@ static void refuse(struct req *r, enum err e, const char *text)
 	req_reply_text(r, status, "%s\n", text[0] ? text : err_text(e));
 }
 
+static bool is_push(const struct push_change *c)
+{
+	return c->op == PUSH_REPLACE || c->op == PUSH_MERGE;
+}
+
+/* The tenant's rates, and what /metrics tells. */
+static void count(struct req *r, const struct push_change *c)
+{
+	bool broken = c->err == ERR_MALFORMED || c->err == ERR_BADDATA || c->err == ERR_TOOBIG;
+	recvcount_read(RECEIVER_PUSHGATEWAY, c->err ? 0 : c->batch.rows_count, broken);
+	if (c->err)
+		door_wrote(r, broken ? DOOR_BROKEN : DOOR_AGAIN, 0);
+	else
+		door_wrote(r, DOOR_STORED, c->batch.rows_count);
+}
+
 static void changed(struct push_task *t)
 {
 	struct pushing *x = CONTAINER_OF(t, struct pushing, task);
 	const struct push_change *c = &t->change;
+	if (is_push(c))
+		count(x->req, c);
 	if (c->err)
 		refuse(x->req, c->err, c->eb.text);
 	else
-		req_reply(x->req, c->op == PUSH_REPLACE || c->op == PUSH_MERGE ? 200 : 202, NULL,
-		    NULL, 0, REQ_BORROW);
+		req_reply(x->req, is_push(c) ? 200 : 202, NULL, NULL, 0, REQ_BORROW);
 }
 
 /* ---- bodies ---- */
@@ -299,12 +321,33 @@ static bool is_protobuf(const struct req *r)
 	    memmem(type, len, "encoding=delimited", 18) != NULL;
 }
 
+static size_t lines_of(const struct recvtext *t)
+{
+	const uint8_t *p = t->data, *end = p + t->len;
+	size_t n = 1;
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) {
+		p++;
+		n++;
+	}
+	return n;
+}
+
+/* What a body may take while it is read and stored: each line may get the labels of the key. */
+static size_t space_of(const struct pushing *x)
+{
+	const struct push_change *c = &x->task.change;
+	uint64_t labels = (uint64_t)x->lines * c->labels.len;
+	return PB_SPACE * c->body_len + (size_t)(labels < c->max_bytes ? labels : c->max_bytes);
+}
+
 static void unpack_run(struct work_task *w)
 {
 	struct pushing *x = CONTAINER_OF(w, struct pushing, unpack);
 	x->err = ERR_OK;
 	while (!x->err && !x->text.ended)
 		x->err = recvtext_more(&x->text, &x->eb);
+	if (!x->err)
+		x->lines = lines_of(&x->text);
 }
 
 static void unpack_done(struct work_task *w);
@@ -337,7 +380,7 @@ static void unpack_done(struct work_task *w)
 	}
 	c->body = t->data + t->at;
 	c->body_len = t->len - t->at;
-	if (!req_charge(x->req, PB_SPACE * c->body_len)) {
+	if (!req_charge(x->req, space_of(x))) {
 		req_refuse_overloaded(x->req, "too many bodies are held at once");
 		return;
 	}

@@ -34,6 +34,7 @@ struct push { /* its timer and what it repeats are of the first loop */
 	struct arena arena;
 	struct pushgroup *at;    /* of which rows are missing, held */
 	uint32_t family, row;    /* its next ones */
+	unsigned expired;        /* groups, in this turn */
 	int64_t t_ms;            /* of its rows */
 	struct pushgroup **held; /* in the batch */
 	size_t held_count, held_cap;

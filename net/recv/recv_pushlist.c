@@ -12,6 +12,7 @@ struct listing {
 	struct work_task task;
 	struct work_pool *pool;
 	struct pushgroup *at; /* the last one that was told, held */
+	struct pushjson json; /* of it, while not all of it is told */
 	uint32_t tenant;
 	struct buf out;
 	size_t sent;
@@ -80,6 +81,11 @@ static void run(struct work_task *t)
 	if (!x->begun)
 		put_begin(x);
 	while (x->out.len < PIECE) {
+		if (x->json.group) {
+			if (pushjson_next(&x->json, &x->out, PIECE))
+				pushjson_end(&x->json);
+			continue;
+		}
 		bool first = !x->at && !x->begun;
 		x->begun = true;
 		x->at = pushtable_next(x->table, x->tenant, x->at);
@@ -94,12 +100,13 @@ static void run(struct work_task *t)
 		}
 		if (!first)
 			buf_add_u8(&x->out, ',');
-		pushgroup_json(x->at, &x->out);
+		pushjson_begin(&x->json, x->at);
 	}
 }
 
 static void release(struct listing *x)
 {
+	pushjson_end(&x->json);
 	pushtable_let_go(x->table, x->at);
 	buf_release(&x->out);
 	mem_free(x);

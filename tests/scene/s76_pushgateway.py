@@ -107,9 +107,8 @@ stop, answered = threading.Event(), {}
 
 
 def pusher(n):
-    value = 0
     while not stop.is_set():
-        value += 1
+        value = answered.get(n, 0) + 1
         try:
             if push(f"job/crash{n}", f"crash {value}\n", "PUT")[0] == 200:
                 answered[n] = value

@@ -5,7 +5,9 @@
 #include "net/recv/pushtable.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct arena arena;
@@ -104,6 +106,57 @@ static void test_again(void)
 	pushtable_free(t);
 }
 
+/* In pieces of so many bytes and a metric: the same in any. */
+static void as_json(struct pushgroup *g, size_t piece, struct buf *out, size_t *largest)
+{
+	struct pushjson j;
+	struct buf b;
+	bool all = false;
+	buf_init(&b);
+	pushjson_begin(&j, g);
+	*largest = 0;
+	while (!all) {
+		all = pushjson_next(&j, &b, piece);
+		*largest = b.len > *largest ? b.len : *largest;
+		buf_add(out, b.data, b.len);
+		buf_clear(&b);
+	}
+	pushjson_end(&j);
+	buf_release(&b);
+}
+
+static void pushgroup_json(struct pushgroup *g, struct buf *out)
+{
+	size_t largest;
+	as_json(g, SIZE_MAX, out, &largest);
+}
+
+static void test_pieces(void)
+{
+	struct errbuf eb;
+	struct buf b, one, many;
+	struct pushgroup *g = pushgroup_new(3, label_make(&arena, "job", "j", NULL));
+	size_t largest, all;
+	buf_init(&b);
+	buf_init(&one);
+	buf_init(&many);
+	errbuf_init(&eb);
+	buf_add_str(&b, "# TYPE s summary\n");
+	for (unsigned i = 0; i < 1000; i++)
+		buf_printf(&b, "m{i=\"%u\"} 1\ns_sum{i=\"%u\"} 2\nn%u 1\n", i, i, i);
+	tap_ok(!pushgroup_read(g, PUSH_TEXT, b.data, b.len, &limits, 5, &eb), "a body: %s", eb.text);
+	pushgroup_times(g, 5, 0);
+	as_json(g, SIZE_MAX, &one, &all);
+	as_json(g, 1000, &many, &largest);
+	tap_ok(one.len == many.len && !memcmp(one.data, many.data, one.len) && all == one.len &&
+	        largest < 2000,
+	    "JSON of %zu bytes, in pieces of at most %zu", all, largest);
+	pushgroup_free(g);
+	buf_release(&b);
+	buf_release(&one);
+	buf_release(&many);
+}
+
 static void test_file(void)
 {
 	static const char body[] =
@@ -184,6 +237,96 @@ static void test_set(void)
 	pushset_release(&s);
 }
 
+/* Each row has the labels of the key: few bytes of a body are many here. */
+static void test_bounds(void)
+{
+	enum {
+		KEY = 60000,
+		MAX = 1 << 20
+	};
+	char key[KEY + 3];
+	struct buf b;
+	struct errbuf eb;
+	buf_init(&b);
+	errbuf_init(&eb);
+	for (unsigned i = 0; i < 2000; i++)
+		buf_printf(&b, "a%u 1\n", i);
+	memset(key, 'k', sizeof(key) - 1);
+	key[sizeof(key) - 1] = 0;
+	struct pushgroup *g = pushgroup_new(0, label_make(&arena, "job", key, NULL));
+	g->max_bytes = MAX;
+	enum err e = pushgroup_read(g, PUSH_TEXT, b.data, b.len, &limits, 5, &eb);
+	tap_ok(e == ERR_TOOBIG && arena_used(&g->arena) < 4 * MAX &&
+	        strstr(eb.text, "limit 1048576 (receivers.pushgateway.max_bytes)"),
+	    "a small body under a long key: %s, %zu bytes", eb.text, arena_used(&g->arena));
+	pushgroup_free(g);
+	buf_clear(&b);
+	for (unsigned i = 0; i < 100000; i++)
+		buf_printf(&b, "# TYPE a%u gauge\n", i);
+	g = pushgroup_new(0, label_make(&arena, "job", "j", NULL));
+	g->max_bytes = MAX;
+	e = pushgroup_read(g, PUSH_TEXT, b.data, b.len, &limits, 5, &eb);
+	tap_ok(e == ERR_TOOBIG && arena_used(&g->arena) < 4 * MAX,
+	    "types without samples: %s, %zu bytes", eb.text, arena_used(&g->arena));
+	pushgroup_free(g);
+	buf_release(&b);
+	struct pushtable *t = pushtable_create();
+	for (unsigned i = 0; i < 50; i++) {
+		key[0] = (char)('0' + i);
+		struct push_change c = change(t, PUSH_MERGE, key, "k 1 5\n", 1000);
+		pushtable_change_release(t, &c);
+	}
+	size_t n = groups(t);
+	tap_ok(n && n < 20, "groups of failed pushes are within max_bytes, too: %zu", n);
+	pushtable_free(t);
+}
+
+/* What a push leaves of a group and what it brings are one group. */
+static void test_merged(void)
+{
+	struct pushtable *t = pushtable_create();
+	told(t, change(t, PUSH_MERGE, "a", "h_bucket{le=\"1.5\"} 1\n", 3), 3, 0, 0, "");
+	told(t, change(t, PUSH_MERGE, "a", "# TYPE h histogram\nh_bucket{le=\"1.5\"} 2\n", 3), 3, 0,
+	    ERR_BADDATA, "before");
+	told(t, change(t, PUSH_REPLACE, "a", "# TYPE h histogram\nh_bucket{le=\"1.5\"} 2\n", 3), 3,
+	    0, 0, "");
+	pushtable_free(t);
+}
+
+/* Where no file can be, nothing is answered as kept; a file that is none of ours is passed over. */
+static void test_no_directory(void)
+{
+	char other[] = "/tmp/t_push.XXXXXX", path[64], odd[96];
+	tap_ok(mkdtemp(other) != NULL, "another directory");
+	snprintf(path, sizeof(path), "%s/%s", other, PUSHTABLE_DIR);
+	FILE *f = fopen(path, "w");
+	tap_ok(f && !fclose(f), "a file where the directory of groups should be");
+	struct pushtable *t = pushtable_create();
+	pushtable_keep(t, other);
+	struct push_change c = change(t, PUSH_MERGE, "a", "k 1\n", 3);
+	tap_ok(c.err && strstr(c.eb.text, "cannot be kept") && !c.batch.rows_count,
+	    "a push that cannot be kept: %s", c.eb.text);
+	pushtable_change_release(t, &c);
+	tap_ok(!groups(t), "is not there");
+	pushtable_free(t);
+	(void)unlink(path);
+	snprintf(odd, sizeof(odd), "%s/0.tmp", path);
+	tap_ok(!mkdir(path, 0700) && !mkdir(odd, 0700),
+	    "a directory that cannot be removed as a file");
+	t = pushtable_create();
+	pushtable_keep(t, other);
+	told(t, change(t, PUSH_MERGE, "a", "k 1\n", 3), 3, 0, 0, "");
+	pushtable_free(t);
+	t = pushtable_create();
+	pushtable_keep(t, other);
+	tap_ok(groups(t) == 1, "groups beside it are read");
+	told(t, change(t, PUSH_DELETE, "a", NULL, 3), 0, 3, 0, "");
+	pushtable_free(t);
+	(void)rmdir(odd);
+	(void)rmdir(path);
+	(void)rmdir(other);
+}
+
 static void clean(void)
 {
 	char path[64];
@@ -206,6 +349,10 @@ int main(void)
 	tap_ok(mkdtemp(top) != NULL, "a directory");
 	test_set();
 	test_file();
+	test_pieces();
+	test_bounds();
+	test_merged();
+	test_no_directory();
 	test_table();
 	test_again();
 	clean();

@@ -158,6 +158,43 @@ static void test_bad(void)
 	    "a message twice: %s", eb.text);
 }
 
+/* A metric's labels stand in each of its series: a few bytes of buckets are many. */
+static void test_bomb(void)
+{
+	enum {
+		VALUE = 60000,
+		BUCKETS = 2000
+	};
+	struct buf b, m;
+	buf_init(&b);
+	buf_init(&m);
+	buf_add(&m,
+	    "\x0a\xe7\xd4\x03\x0a\x01"
+	    "a\x12\xe0\xd4\x03",
+	    11); /* a="vv..." */
+	for (unsigned i = 0; i < VALUE; i++)
+		buf_add_u8(&m, 'v');
+	buf_add(&m, "\x3a\xa0\x1f", 3);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		buf_add(&m, "\x1a\0", 2);
+	size_t len = m.len + 3 + 2 + 4;
+	buf_add_u8(&b, (uint8_t)(len | 0x80));
+	buf_add_u8(&b, (uint8_t)(len >> 7 | 0x80));
+	buf_add_u8(&b, (uint8_t)(len >> 14));
+	buf_add(&b, "\x0a\x01h\x18\x04\x22", 6);
+	buf_add_u8(&b, (uint8_t)(m.len | 0x80));
+	buf_add_u8(&b, (uint8_t)(m.len >> 7 | 0x80));
+	buf_add_u8(&b, (uint8_t)(m.len >> 14));
+	buf_add(&b, m.data, m.len);
+	enum err e = rows(b.data, b.len, NULL);
+	tap_ok(!e && d.bad == 1 && !batch.rows_count && arena_used(&arena) < 40u << 20,
+	    "a metric of many series with long labels: %s %s, %zu bytes", eb.text, d.bad_text,
+	    arena_used(&arena));
+	tap_ok(!ROWS(counter, NULL) && !d.bad, "the next body is read");
+	buf_release(&b);
+	buf_release(&m);
+}
+
 int main(void)
 {
 	arena_init(&arena, 4096);
@@ -166,6 +203,7 @@ int main(void)
 	test_simple();
 	test_histograms();
 	test_bad();
+	test_bomb();
 	batch_release(&batch);
 	arena_release(&arena);
 	arena_release(&keep);
