@@ -42,6 +42,8 @@ def key(**labels):
 
 # --- by hand ---
 ok(push("job/a/zone/x", "# HELP m help\n# TYPE m gauge\nm{n=\"1\",zone=\"own\"} 1\nm{n=\"2\"} 2\nother 5\n") == (200, ""), "a push")
+page = request(k.port, "GET", "/metrics")[1].decode()
+ok(re.search(r'^kymo_receiver_samples_total{receiver="pushgateway"} 5$', page, re.M) and re.search(r'^kymo_tenant_samples_ingested_total{[^}]*} [1-9]', page, re.M), f"is counted: {[line for line in page.splitlines() if 'pushgateway' in line]}")
 ok(until("m", {key(job="a", zone="x", n="1"): "1", key(job="a", zone="x", n="2"): "2"}) == {key(job="a", zone="x", n="1"): "1", key(job="a", zone="x", n="2"): "2"}, "labels of the path win")
 ok(push("job/a/zone/x", "# TYPE m gauge\nm 3\n") == (200, ""), "POST")
 ok(until("m", {key(job="a", zone="x"): "3"}) == {key(job="a", zone="x"): "3"}, "replaces families of the same name, and what went is stale")
