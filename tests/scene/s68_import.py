@@ -114,8 +114,10 @@ s = socket.create_connection(("127.0.0.1", b.port))
 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 s.sendall(b"GET /api/v1/export?match[]=big HTTP/1.1\r\nHost: x\r\n\r\n")
 first = s.recv(1000)
-time.sleep(1)
-active = [q for q in api(b.port, "status/active_queries")[1]["data"] if q["query"] == "match[]=big"]
+active, end = [], time.time() + 60
+while time.time() < end and [q["state"] for q in active] != ["answers"]:
+    time.sleep(0.05)
+    active = [q for q in api(b.port, "status/active_queries")[1]["data"] if q["query"] == "match[]=big"]
 
 def held():
     """Bytes of answers and of queries, by one look."""
