@@ -133,6 +133,18 @@ def api(port, path, **params):
     return status, json.loads(body) if body[:1] == b"{" else body
 
 
+def reread(k, timeout=90):
+    """The configuration is read again: True when every loop has the new one."""
+    def taken():
+        lines = request(k.port, "GET", "/metrics")[1].decode().splitlines()
+        return [line for line in lines if line.startswith('kymo_config_reloads_total{result="taken"}')]
+    before, end = taken(), time.time() + timeout
+    k.p.send_signal(signal.SIGHUP)
+    while taken() == before and time.time() < end:
+        time.sleep(0.05)
+    return taken() != before
+
+
 def varint(n):
     out = b""
     while n >= 0x80:

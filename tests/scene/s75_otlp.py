@@ -160,12 +160,7 @@ ok(export(bytes(5 << 20))[::2] == ("RESOURCE_EXHAUSTED", None), "too large is RE
 
 def reload(text, what):
     configure(text)
-    before = api(k.port, "status/config")[1]
-    k.p.send_signal(signal.SIGHUP)
-    end = time.time() + 60
-    while api(k.port, "status/config")[1] == before and time.time() < end:
-        time.sleep(0.05)
-    ok(api(k.port, "status/config")[1] != before, what)
+    ok(reread(k), what)
 
 
 RENAMED = metrics(otlp.metric("a.b", otlp.SUM, [otlp.point(1, NOW, START, {"x.y": "z", "_p": "q"})], "By"), name="lib", version="2", attrs={**RESOURCE, "k8s.pod": "p1"})
