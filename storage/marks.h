@@ -51,7 +51,10 @@ void marks_load(struct marks *m);
 void marks_start(struct marks *m);
 void marks_stop(struct marks *m);
 bool marks_busy(const struct marks *m); /* after marks_stop it ends what it has begun */
-/* A copy of the tenant's mark nearest to so long ago, some half an hour off at most; or NULL. mem. */
+/*
+ * A copy of the tenant's mark nearest to so long ago, some half an hour off at most; NULL: none.
+ * mem.
+ */
 struct marks_mark *marks_copy(const struct marks *m, uint32_t tenant, int64_t ago_ms);
 /*
  * What it says of a name. False: nothing is known; a name that is missing where all were written
