@@ -79,7 +79,8 @@ struct relabel_set {
 };
 /*
  * Of wire-shaped bytes, in any order, borrowed. False: no rule can be asked, since the bytes have
- * no shape, a name twice or empty, no UTF-8, or more than RELABEL_LABELS_MAX labels.
+ * no shape, a name twice or empty, no UTF-8 (where a label has a value), or more than
+ * RELABEL_LABELS_MAX labels. What the store takes in spite of that must not get past the rules.
  */
 bool relabel_set_init(struct relabel_set *s, struct arena *a, struct labels wire);
 /* NULL when it has no such label. */

@@ -51,8 +51,11 @@ bool relabel_set_init(struct relabel_set *s, struct arena *a, struct labels wire
 	s->count = 0;
 	s->changed = false;
 	while (label_next(&it, &l)) {
-		if (!l.name_len || s->count == RELABEL_LABELS_MAX ||
-		    !rune_valid(l.name, l.name_len) || !rune_valid(l.value, l.value_len))
+		if (!l.name_len || s->count == RELABEL_LABELS_MAX)
+			return false;
+		/* one without a value is none, whatever its name: so has it the store */
+		if (l.value_len &&
+		    (!rune_valid(l.name, l.name_len) || !rune_valid(l.value, l.value_len)))
 			return false;
 		sorted = sorted && (!s->count || by_name(&s->items[s->count - 1], &l) < 0);
 		add_item(s, &l);

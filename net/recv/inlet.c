@@ -21,7 +21,7 @@ enum verdict {
 	VERDICT_DROP,    /* by rules */
 	VERDICT_REPEATS, /* of a replica that is not elected */
 	VERDICT_NO_PAIR, /* refused: too many pairs */
-	VERDICT_LIMIT    /* refused: too many steps */
+	VERDICT_LIMIT    /* refused: too many steps, or labels */
 };
 /* Metric names of this batch by their hash: of which series are stored, of which left out. */
 #define NAME_STORED 1u
@@ -217,6 +217,22 @@ static enum verdict judge(struct inlet_walk *w, struct labels ls, const struct i
 	return VERDICT_LIMIT;
 }
 
+/* No rule can be asked: the store says what is wrong with it, but takes nothing past the rules. */
+static enum verdict judge_unasked(struct inlet_walk *w, struct labels ls)
+{
+	const struct label_limits lim = { .labels_per_series = (uint32_t)limits_here()->write_labels };
+	struct labels out;
+	struct errbuf eb;
+	char why[80];
+	errbuf_init(&eb);
+	if (label_canonicalize(w->inlet->arena, ls, &lim, &out, &eb))
+		return VERDICT_STORE;
+	snprintf(why, sizeof(why), "it has more than %u labels, too many for relabel_configs",
+	    RELABEL_LABELS_MAX);
+	say_refused(w, ls, SINK_LABEL_LIMIT, why);
+	return VERDICT_LIMIT;
+}
+
 /* ---- names of families, where there is metadata ---- */
 
 static size_t name_place(const struct names *n, uint64_t hash)
@@ -306,7 +322,7 @@ static void resolve(struct inlet_walk *w, struct labels ls)
 		w->misses++;
 		bool asked = make(w, ls, &made);
 		r = &made;
-		w->verdict = asked ? judge(w, ls, r) : VERDICT_STORE;
+		w->verdict = asked ? judge(w, ls, r) : judge_unasked(w, ls);
 		w->last_made.bytes = made.fate == INLET_CHANGED ? made.labels.bytes : ls.bytes;
 		if (asked && w->cache)
 			inletcache_add(w->cache, ls, w->way->id, r);

@@ -16,8 +16,8 @@
  * out. Each loop keeps what it made of labels (net/recv/inletcache.h).
  *
  * Rows that rules or pairs leave out are no refusals: they are counted in `dropped` and the request
- * succeeds. Rows are refused (req.refused) when their tenant has too many pairs, or an expression
- * takes too many steps on their labels.
+ * succeeds. Rows are refused (req.refused) when their tenant has too many pairs, an expression
+ * takes too many steps on their labels, or there are too many of these for rules.
  * req.batch, req.applied and what they point at stay the caller's until done, as of sink_append;
  * rows, exemplars and metadata are moved within the batch, its counts at done are those of before.
  * What rules make of labels lies in `arena`, which is the caller's, too; nobody takes from it once

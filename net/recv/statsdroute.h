@@ -40,7 +40,7 @@ struct statsd_routes *statsd_routes_hold(struct statsd_routes *r);
 void statsd_routes_drop(struct statsd_routes *r);       /* the last one frees it; NULL is fine */
 bool statsd_routes_full(const struct statsd_routes *r); /* to be replaced */
 const struct statsd_route *statsd_route(struct statsd_routes *r, const struct statsd_sample *s);
-/* What the sample adds, sets or observes; false: by scale or rate it is no finite number any more. */
+/* What the sample adds, sets or observes; false: by scale or rate it is infinite. */
 bool statsd_route_value(const struct statsd_route *r, const struct statsd_sample *s, double *value);
 
 #endif

@@ -226,6 +226,12 @@ static void t_sets(void)
 	tap_ok(!relabel_set_init(&s, &a, wire_of(&b)), "no UTF-8");
 	buf_clear(&b);
 	wire_label(&b, "a", "1");
+	wire_label(&b, "\xff", "");
+	tap_ok(relabel_set_init(&s, &a, wire_of(&b)), "no UTF-8, but of no value: no label");
+	relabel_set_put(&s, "c", 1, "3", 1);
+	tap_is_str(shown(&a, relabel_set_done(&s)), "{a=\"1\", c=\"3\"}", "nor is it one at the end");
+	buf_clear(&b);
+	wire_label(&b, "a", "1");
 	tap_ok(
 	    !relabel_set_init(&s, &a, (struct labels){ b.data, (uint32_t)b.len - 1 }), "cut bytes");
 	TAP_OK(relabel_set_init(&s, &a, (struct labels){ 0 }) && relabel_set_empty(&s));

@@ -1,6 +1,9 @@
 /* What inlets share: the cache of what rules made, and elections of HA pairs. */
 #include "core/account/hapair.h"
+#include "net/api/api.h"
+#include "net/recv/inlet.h"
 #include "net/recv/inletcache.h"
+#include "net/recv/inletconf.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +12,8 @@
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/metric.h"
+#include "core/base/wire.h"
+#include "core/model/limits.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
 #include "tests/lib/testteam.h"
@@ -228,6 +233,145 @@ static void t_kept(void)
 	free(dir);
 }
 
+/* ---- what no rule can be asked of ---- */
+
+static struct {
+	unsigned rows, with_label;
+} sent;
+
+static void look_at(struct sink *s, struct sink_req *req)
+{
+	uint32_t len;
+	(void)s;
+	sent.rows = (unsigned)req->batch->rows_count;
+	sent.with_label = 0;
+	for (size_t i = 0; i < req->batch->rows_count; i++) {
+		const struct batch_row *r = &req->batch->rows[i];
+		const char *v = label_get((struct labels){ r->labels, r->labels_len }, "by", 2, &len);
+		sent.with_label += v && len == 4 && !memcmp(v, "rule", 4);
+	}
+	req->refused = 0;
+	req->err = ERR_OK;
+	req->done(req);
+}
+
+static void wire_label(struct buf *b, const char *name, const char *value)
+{
+	struct buf one;
+	buf_init(&one);
+	buf_add_u8(&one, 1 << 3 | 2);
+	wire_put_lenbytes(&one, name, strlen(name));
+	buf_add_u8(&one, 2 << 3 | 2);
+	wire_put_lenbytes(&one, value, strlen(value));
+	buf_add_u8(b, 1 << 3 | 2);
+	wire_put_lenbytes(b, one.data, one.len);
+	buf_release(&one);
+}
+
+struct sending {
+	struct api *api;
+	struct inlet inlet;
+	struct arena arena;
+	struct batch batch;
+	struct buf labels;
+	bool done;
+};
+
+static void sending_done(struct inlet *i)
+{
+	CONTAINER_OF(i, struct sending, inlet)->done = true;
+}
+
+static void send_here(void *arg)
+{
+	struct sending *s = arg;
+	*batch_add(&s->batch) = (struct batch_row){
+		.labels = s->labels.data, .labels_len = (uint32_t)s->labels.len, .t_ms = 1, .v = 1
+	};
+	s->inlet = (struct inlet){ .req.batch = &s->batch,
+		.receiver = RECEIVER_REMOTE_WRITE,
+		.arena = &s->arena,
+		.done = sending_done };
+	inlet_append(s->api, &s->inlet);
+}
+
+static bool is_done(void *arg)
+{
+	return ((struct sending *)arg)->done;
+}
+
+/* One series of these labels; the number of refused rows. */
+static unsigned send_one(struct testteam *tt, struct api *api, const struct buf *labels)
+{
+	struct sending s = { .api = api, .labels = *labels };
+	arena_init(&s.arena, 4096);
+	batch_init(&s.batch);
+	s.batch.tenant = 1;
+	testteam_run(tt, 0, send_here, &s);
+	TAP_OK(testteam_wait(tt, 0, is_done, &s, TESTTEAM_LONG_MS));
+	batch_release(&s.batch);
+	arena_release(&s.arena);
+	return (unsigned)s.inlet.req.refused;
+}
+
+static void limits_there(void *arg)
+{
+	loop_set_limits(loop_here(), arg);
+}
+
+static void forget_there(void *arg)
+{
+	inlet_loop_end(arg);
+}
+
+static void t_past_the_rules(void)
+{
+	static const struct inlet_label by = { "by", "rule", 2, 4, true };
+	static const struct sink_ops ops = { .append = look_at };
+	static struct inlet_conf conf = { .cache_bytes = 1 << 20 };
+	const struct recv_conf recv = { .inlet = &conf };
+	const struct api_conf api_conf_of = { .recv = &recv };
+	struct api_loop loop = { .conf = &api_conf_of };
+	struct sink sink = { .ops = &ops };
+	struct api api = { .sink = &sink, .loops = &loop };
+	struct limits limits;
+	struct testteam tt;
+	struct buf b;
+	char name[16];
+	for (unsigned i = 0; i < RECEIVERS; i++)
+		conf.usual[i] =
+		    (struct inlet_way){ .any = true, .external = &by, .external_count = 1 };
+	limits_default(&limits);
+	limits.write_labels = 65535;
+	testteam_start(&tt, 1);
+	testteam_run(&tt, 0, limits_there, &limits);
+	api.opts.team = tt.team;
+	buf_init(&b);
+	wire_label(&b, "__name__", "m");
+	wire_label(&b, "by", "sender");
+	wire_label(&b, "\xff", "");
+	tap_ok(!send_one(&tt, &api, &b) && sent.rows == 1 && sent.with_label == 1,
+	    "a label of no value and no UTF-8 is in nobody's way");
+	buf_clear(&b);
+	wire_label(&b, "__name__", "m");
+	wire_label(&b, "by", "sender");
+	for (unsigned i = 0; i < RELABEL_LABELS_MAX; i++) {
+		snprintf(name, sizeof(name), "e%u", i);
+		wire_label(&b, name, "");
+	}
+	sent.rows = 0;
+	tap_ok(send_one(&tt, &api, &b) == 1 && !sent.rows,
+	    "with more labels than rules look at a series is refused, though the store drops them");
+	buf_clear(&b);
+	wire_label(&b, "__name__", "m");
+	wire_label(&b, "__name__", "n");
+	tap_ok(!send_one(&tt, &api, &b) && sent.rows == 1 && !sent.with_label,
+	    "what the store refuses is its own to refuse");
+	testteam_run(&tt, 0, forget_there, &loop);
+	testteam_stop(&tt);
+	buf_release(&b);
+}
+
 int main(void)
 {
 	t_cache();
@@ -235,5 +379,6 @@ int main(void)
 	t_elections();
 	t_many();
 	t_kept();
+	t_past_the_rules();
 	return tap_done();
 }
