@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -372,6 +373,36 @@ static void t_past_the_rules(void)
 	buf_release(&b);
 }
 
+/* A disk that takes nothing for a while: nobody's elections are left out for that. */
+static void t_kept_later(void)
+{
+	struct testteam tt;
+	char *dir = testlib_tmpdir("hapair"), *path = testlib_path(dir, HAPAIR_FILE);
+	char *tmp = testlib_path(dir, HAPAIR_FILE ".tmp"), *below = testlib_path(tmp, "x");
+	uint64_t none = metric_sum(M_HA_ELECTIONS);
+	now = clock_mono_ns(); /* that of the worker, too */
+	testteam_start(&tt, 1);
+	struct hapairs *h = hapairs_create();
+	hapairs_keep(h, dir, tt.pool, now);
+	CHECK(!mkdir(tmp, 0700) && !mkdir(below, 0700)); /* the file cannot be made */
+	TAP_OK(ask_on(&tt, h, "c", "a") == HAPAIR_ELECTED);
+	TAP_OK(metric_sum(M_HA_ELECTIONS) == none + 1);
+	CHECK(!rmdir(below) && !rmdir(tmp));
+	for (unsigned ms = 0; access(path, R_OK) && ms < TESTTEAM_LONG_MS; ms++) {
+		now += 16 * S; /* the writing that failed is tried again by whoever asks then */
+		CHECK(ask_on(&tt, h, "c", "a") == HAPAIR_ELECTED);
+		usleep(1000);
+	}
+	tap_ok(!access(path, R_OK), "it is written when the disk takes it");
+	testteam_stop(&tt);
+	hapairs_free(h);
+	testlib_rmtree(dir);
+	free(below);
+	free(tmp);
+	free(path);
+	free(dir);
+}
+
 int main(void)
 {
 	t_cache();
@@ -379,6 +410,7 @@ int main(void)
 	t_elections();
 	t_many();
 	t_kept();
+	t_kept_later();
 	t_past_the_rules();
 	return tap_done();
 }
