@@ -2,6 +2,7 @@
 
 #include "core/base/mem.h"
 
+#include <string.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -17,6 +18,10 @@
 #define HEAD_LEAST   5u
 #define HEAD_MOST    18u
 #define WINDOW_LEAST 10u /* bits */
+#define SKIP_HEAD    8u
+#define BLOCK_HEAD   3u /* 3.1.1.2: bit 0 the last, 1 and 2 its type, then its size */
+#define BLOCK_RLE    1u
+#define FRAME_COST   32u /* of a frame, in blocks */
 
 struct unzstd {
 	ZSTD_DCtx *ctx;
@@ -193,9 +198,50 @@ void unzstd_free(struct unzstd *z)
 
 /* --- as a whole --- */
 
+/* Behind the blocks of a frame, *left fewer of them; len: it ends early, or none are left. */
+static size_t blocks_end(const uint8_t *in, size_t len, size_t at, size_t *left)
+{
+	for (bool last = false; !last;) {
+		if (at > len || len - at < BLOCK_HEAD || !*left)
+			return len;
+		uint32_t head = (uint32_t)head_number(in + at, BLOCK_HEAD);
+		last = head & 1;
+		at += BLOCK_HEAD + ((head >> 1 & 3) == BLOCK_RLE ? 1 : head >> 3);
+		--*left;
+	}
+	return at;
+}
+
+/*
+ * Three bytes are a block, and eight a frame, that hold nothing and take their time all the same.
+ * What is none is the library's to say.
+ */
+static bool too_many_pieces(const uint8_t *in, size_t len)
+{
+	size_t left = UNZSTD_PIECES_MAX;
+	for (size_t at = 0; at < len && len - at >= SKIP_HEAD;) {
+		struct unzstd z = { .head_len = HEAD_LEAST };
+		if (left <= FRAME_COST)
+			return true;
+		left -= FRAME_COST;
+		memcpy(z.head, in + at, HEAD_LEAST);
+		if (head_is_skipped(&z)) {
+			at += SKIP_HEAD + (size_t)head_number(in + at + 4, 4);
+		} else if (head_number(z.head, 4) == MAGIC) {
+			at = blocks_end(in, len, at + head_size(&z), &left);
+			at += z.head[4] & 4 ? 4 : 0; /* its sum */
+		} else {
+			break;
+		}
+	}
+	return !left;
+}
+
 enum err unzstd_length(const uint8_t *in, size_t len, size_t *out_len)
 {
 	size_t sum = 0;
+	if (too_many_pieces(in, len))
+		return ERR_TOOBIG;
 	for (size_t at = 0; at < len;) {
 		size_t frame = ZSTD_findFrameCompressedSize(in + at, len - at);
 		unsigned long long holds = ZSTD_getFrameContentSize(in + at, len - at);

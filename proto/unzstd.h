@@ -15,6 +15,7 @@
 
 #define UNZSTD_WINDOW_MAX (8u << 20)
 #define UNZSTD_MEMORY     (512u << 10) /* of libzstd, beside the window: tables, two blocks */
+#define UNZSTD_PIECES_MAX 65536u       /* blocks of a whole body; a frame counts as some */
 
 struct unzstd;
 MUST_CHECK enum err unzstd_create(struct unzstd **out);
@@ -33,8 +34,9 @@ void unzstd_free(struct unzstd *z);          /* NULL is fine */
 /* ---- A body as a whole, whose frames tell how long they are; no window is needed ---- */
 
 /*
- * What all frames say that they hold. ERR_MALFORMED: no zstd; ERR_UNSUPPORTED: one does not say.
- * Nothing is allocated, and nothing believed: unzstd_decode judges.
+ * What all frames say that they hold. ERR_MALFORMED: no zstd; ERR_UNSUPPORTED: one does not say;
+ * ERR_TOOBIG: there are so many blocks or frames, of a few bytes each, that reading them is no
+ * turn of a loop. Nothing is allocated, and nothing believed: unzstd_decode judges.
  */
 MUST_CHECK enum err unzstd_length(const uint8_t *in, size_t len, size_t *out_len);
 /* To exactly so many bytes; ERR_MALFORMED, ERR_NOMEM. z serves as often as it is wanted. */

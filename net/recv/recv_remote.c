@@ -148,6 +148,10 @@ static enum err zstd_length(struct write *w)
 	enum err e = unzstd_length(r->body, r->body_len, &w->decoded_len);
 	if (e == ERR_UNSUPPORTED)
 		return errbuf_set(&w->eb, e, "the body's zstd does not say how many bytes it holds");
+	if (e == ERR_TOOBIG)
+		return errbuf_set(&w->eb, ERR_MALFORMED,
+		    "the body's zstd has more than %u blocks, or very many frames",
+		    UNZSTD_PIECES_MAX);
 	if (e)
 		return errbuf_set(&w->eb, e, "the body is no whole zstd");
 	if (w->decoded_len > RECVTEXT_FREE && w->decoded_len / RECVTEXT_RATIO > r->body_len)

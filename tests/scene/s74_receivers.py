@@ -177,6 +177,9 @@ status, out, _ = request(k.port, "POST", "/api/v1/write", zstd(b""), {**V2, "Con
 ok(status == 415, f"Remote Write 2.0 is snappy alone: {status} {out[:200]}")
 status, out, _ = request(k.port, "POST", "/api/v1/write", zstd_bomb(600 << 20), {**VM, "Content-Encoding": "zstd"})
 ok(status == 400 and b"does not say how many" in out, f"a bomb that does not say so: {status} {out[:200]}")
+for piece in (b"\x28\xb5\x2f\xfd\x20\0\1\0\0", struct.pack("<II", 0x184D2A50, 0)):
+    status, out, _ = request(k.port, "POST", "/api/v1/write", zstd(b"") + piece * 100000, {**VM, "Content-Encoding": "zstd"})
+    ok(status == 400 and b"very many frames" in out, f"frames that hold nothing: {status} {out[:200]}")
 said = b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", 30 << 20) + struct.pack("<I", (128 << 10) << 3 | 3)[:3] + b"x"
 status, out, _ = request(k.port, "POST", "/api/v1/write", said, {**VM, "Content-Encoding": "zstd"})
 ok(status == 400 and b"1100 times" in out, f"one that does: {status} {out[:200]}")

@@ -152,6 +152,42 @@ static void chunks(void)
 	tap_is_i64(FRAMED(BEGIN "\0\5\0\2abcde"), ERR_MALFORMED, "packed, too");
 }
 
+/* n times a piece behind a head, then an end. */
+static enum err length_of(const char *head, size_t head_len, const char *piece, size_t piece_len,
+    size_t n, const char *end, size_t end_len, size_t *out)
+{
+	struct buf b;
+	buf_init(&b);
+	buf_add(&b, head, head_len);
+	for (size_t i = 0; i < n; i++)
+		buf_add(&b, piece, piece_len);
+	buf_add(&b, end, end_len);
+	enum err e = unzstd_length(b.data, b.len, out);
+	buf_release(&b);
+	return e;
+}
+
+/* Pieces that hold nothing: as many as a loop looks at in a turn. */
+static void test_zstd_pieces(void)
+{
+	static const char head[] = "\x28\xb5\x2f\xfd\x20\0", last[] = "\1\0\0", block[] = "\0\0\0";
+	static const char frame[] = "\x28\xb5\x2f\xfd\x20\0\1\0\0",
+	                  skipped[] = "\x50\x2a\x4d\x18\0\0\0\0", sum[] = "\x28\xb5\x2f\xfd\x24\0";
+	size_t len = 1;
+	tap_ok(!length_of(head, 6, block, 3, 1000, last, 3, &len) && !len, "a thousand empty blocks");
+	tap_ok(length_of(head, 6, block, 3, UNZSTD_PIECES_MAX, last, 3, &len) == ERR_TOOBIG,
+	    "very many are too many");
+	tap_ok(!length_of(frame, 9, frame, 9, 1000, "", 0, &len) && !len, "a thousand empty frames");
+	tap_ok(length_of(frame, 9, frame, 9, 10000, "", 0, &len) == ERR_TOOBIG, "ten thousand");
+	tap_ok(!length_of(frame, 9, skipped, 8, 1000, frame, 9, &len) && !len,
+	    "a thousand that are skipped");
+	tap_ok(length_of(frame, 9, skipped, 8, 10000, frame, 9, &len) == ERR_TOOBIG, "ten thousand");
+	tap_ok(!length_of(sum, 6, block, 3, 1000, "\1\0\0\x99\xe9\xd8\x51", 7, &len) && !len,
+	    "with a sum behind them");
+	tap_ok(length_of("", 0, sum, 6, 10000, "", 0, &len) == ERR_MALFORMED,
+	    "what is none is malformed");
+}
+
 int main(void)
 {
 	buf_init(&plain);
@@ -163,6 +199,7 @@ int main(void)
 	form_case(UNPACK_SNAPPY_FRAMED, 4);
 	windows();
 	chunks();
+	test_zstd_pieces();
 	buf_release(&plain);
 	return tap_done();
 }
