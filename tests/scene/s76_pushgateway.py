@@ -63,6 +63,10 @@ REFUSED = [("job/a/zone/x", "m2 1 1000\n", "must not have timestamps"), ("job/b"
 for path, text, why in REFUSED:
     status, body = push(path, text)
     ok(status == 400 and why in body, f"{path}: {why}: {status} {body}")
+for method in ("POST", "DELETE"):  # each label before all others: putting them in order would take minutes
+    status, body = push("job/c" + "".join(f"/a{i:07}/b" for i in range(80000, 0, -1)), "d 1\n", method)
+    ok(status == 400 and "limit 256 (--limits.labels-per-series)" in body, f"{method} of very many labels: {status} {body[:100]}")
+ok(push("job/wide" + "".join(f"/a{i}/b" for i in range(254)), "d 1 5\n")[1].endswith("must not have timestamps"), "as many as a series may have")
 ok(now("m2") == {key(job="a", zone="x"): "1"}, "what is refused changes nothing")
 until('push_failure_time_seconds{job="c"} > bool 0', {key(job="c"): "1"})
 ok(now('push_failure_time_seconds{job="c"} > bool 0') == {key(job="c"): "1"} and now('push_time_seconds{job="c"}') == {key(job="c"): "0"}, "but the time of the failure")
