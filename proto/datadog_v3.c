@@ -39,7 +39,6 @@ enum column { /* by their numbers */
 	COLUMNS = 27
 };
 #define KIND_SKETCH  4u
-#define VISITS_MOST  4096u      /* references of one series */
 #define META_MOST    1024u      /* tags and resources of every series */
 #define DICT_MOST    (1u << 18) /* a body of an agent, 5 MiB at most, has fewer */
 #define RECORDS_TURN 8192u
@@ -212,6 +211,14 @@ static bool sets_make(struct datadog *x, struct columns *v)
 
 /* ---- labels ---- */
 
+/* One more reference of a series. Those that give no label cost time, too: no more than fit. */
+static bool visit(struct datadog *x, struct columns *v)
+{
+	if (v->visits++ < 2 * x->d->limits->write_labels)
+		return true;
+	return datadog_wrong(x, "more tags than twice the labels that a series may have");
+}
+
 static bool tag_ref(struct datadog *x, struct columns *v, int64_t ref)
 {
 	const char *s;
@@ -239,8 +246,8 @@ static bool tagset(struct datadog *x, struct columns *v, int64_t set, unsigned d
 	while (p < end && !x->too_many) {
 		(void)pbscan_varint(&p, end, PBSCAN_VARINT_BYTES, &delta);
 		ref = (int64_t)((uint64_t)ref + wire_unzigzag(delta));
-		if (v->visits++ == VISITS_MOST)
-			return datadog_wrong(x, "more than %u tags", VISITS_MOST);
+		if (!visit(x, v))
+			return false;
 		if (ref < 0 && ref <= -set)
 			return datadog_wrong(x, "a set of tags names a later one");
 		if (!(ref < 0 ? tagset(x, v, -ref, depth + 1) : tag_ref(x, v, ref)))
@@ -261,8 +268,8 @@ static bool resources(struct datadog *x, struct columns *v, int64_t set)
 	for (uint64_t i = 0; i < s.size && !x->too_many; i++) {
 		const char *a, *b;
 		size_t a_len, b_len;
-		if (v->visits++ == VISITS_MOST)
-			return datadog_wrong(x, "more than %u tags", VISITS_MOST);
+		if (!visit(x, v))
+			return false;
 		(void)pbscan_varint(&s.types.p, s.types.end, PBSCAN_VARINT_BYTES, &n);
 		type = (int64_t)((uint64_t)type + wire_unzigzag(n));
 		(void)pbscan_varint(&s.names.p, s.names.end, PBSCAN_VARINT_BYTES, &n);
@@ -276,13 +283,13 @@ static bool resources(struct datadog *x, struct columns *v, int64_t set)
 }
 
 /* What the metadata has for every series; it was looked through when it was found. */
-static void metadata(struct datadog *x, const struct range *r)
+static void metadata(struct datadog *x, struct columns *v)
 {
 	const char *type = NULL;
 	size_t type_len = 0;
-	for (const uint8_t *p = r->p; p < r->end && !x->too_many;) {
+	for (const uint8_t *p = v->tags.p; p < v->tags.end && !x->too_many;) {
 		struct pbscan_field f;
-		if (!pbscan_next(&p, r->end, &f))
+		if (!visit(x, v) || !pbscan_next(&p, v->tags.end, &f))
 			return;
 		const char *s = (const char *)f.data;
 		if (f.wire != PBSCAN_BYTES)
@@ -348,7 +355,7 @@ static void record(struct datadog *x, struct columns *v)
 	uint64_t kind = number(v, KINDS);
 	int64_t tags = v->c[TAGSET_REFS].p ? sum(v, TAGSET_REFS, &v->tagset) : 0;
 	int64_t set = v->c[RESOURCE_REFS].p ? sum(v, RESOURCE_REFS, &v->resource) : 0;
-	metadata(x, &v->tags);
+	metadata(x, v);
 	name_and_source(x, v);
 	(void)(tagset(x, v, tags, 0) && resources(x, v, set));
 	for (uint64_t n = number(v, POINTS); n && !v->broken; n--) {

@@ -373,6 +373,24 @@ static void columns_make(struct buf *b, int64_t third_tagset)
 	buf_release(&c);
 }
 
+/* Two series of one set of tags, which names the empty tag 600 times. */
+static void many_refs(struct buf *b)
+{
+	static const char *const names[] = { "m" };
+	int64_t set[601] = { 600 };
+	struct buf d;
+	buf_init(&d);
+	dict(&d, 1, names, COUNT_OF(names));
+	column(&d, 3, true, set, COUNT_OF(set));
+	COLUMN(&d, 10, false, 0x03, 0x03);
+	COLUMN(&d, 11, true, 1, 0);
+	COLUMN(&d, 12, true, 1, 0);
+	COLUMN(&d, 15, false, 1, 1);
+	COLUMN(&d, 16, true, 1700000000, 0);
+	message(b, 3, &d);
+	buf_release(&d);
+}
+
 static void columns(void)
 {
 	struct buf b;
@@ -404,6 +422,11 @@ static void columns(void)
 	e = take(&datadog_columns, b.data, b.len, NULL);
 	tap_ok(!e && v.d.bad == 1 && strstr(v.d.bad_text, "names a later one"),
 	    "a set that names itself: %s", v.d.bad_text);
+	b.len = 0;
+	many_refs(&b);
+	e = take(&datadog_columns, b.data, b.len, NULL);
+	tap_ok(!e && v.d.records == 2 && v.d.bad == 2 && strstr(v.d.bad_text, "more tags than"),
+	    "references that give no label are counted, too: %s%s", v.eb.text, v.d.bad_text);
 	buf_release(&b);
 }
 
