@@ -40,7 +40,7 @@ static const struct row {
 	[REFUSAL_SAMPLES + SINK_LABEL_LIMIT] = { "label_limit", M_REFUSED_LABEL_LIMIT,
 		"drop or shorten labels at the sender: write_relabel_configs" },
 	[REFUSAL_SAMPLES + SINK_SERIES_LIMIT] = { "series_limit", M_REFUSED_SERIES_LIMIT,
-		"look for a label with very many values (/api/v1/status/tsdb), or raise --limits.series-total" },
+		"look for a label with very many values (/api/v1/status/tsdb), or raise --limits.series-total; of HA pairs ha.max_clusters of the tenant" },
 	[REFUSAL_SAMPLES + SINK_CARDINALITY] = { "cardinality", M_REFUSED_CARDINALITY,
 		"the example names the label and the rule (tenants.NAME.cardinality); /api/v1/cardinality/explosions tells what explodes" },
 	[REFUSAL_SAMPLES + SINK_BAD_HISTOGRAM] = { "bad_histogram", M_REFUSED_BAD_HISTOGRAM,

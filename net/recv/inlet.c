@@ -56,8 +56,9 @@ struct inlet_walk {
 	uint32_t cluster_len, replica_len;
 	enum hapair_told told;
 	struct names names;
-	uint64_t dropped, repeats, no_pair, limits, hits, misses;
-	enum sink_reason reason; /* of the first refused row */
+	uint64_t dropped, repeats, limits, hits, misses;
+	uint64_t no_pair, long_pair; /* the second are among the first: HAPAIR_TOO_LONG */
+	enum sink_reason reason;     /* of the first refused row */
 	char text[sizeof(((struct sink_req *)0)->first_text)];
 };
 
@@ -349,6 +350,7 @@ static void count_left(struct inlet_walk *w, const struct batch_row *row)
 	w->dropped += w->verdict == VERDICT_DROP;
 	w->repeats += w->verdict == VERDICT_REPEATS;
 	w->no_pair += w->verdict == VERDICT_NO_PAIR;
+	w->long_pair += w->verdict == VERDICT_NO_PAIR && w->told == HAPAIR_TOO_LONG;
 	w->limits += w->verdict == VERDICT_LIMIT;
 	w->inlet->dropped_hists += is_left && (row->flags & BATCH_EXTRA) && row->extra->hist;
 }
@@ -436,6 +438,14 @@ static void count_all(const struct inlet_walk *w)
 	metric_add(M_HA_REFUSED, w->no_pair);
 }
 
+/* By reason, as the store counts what it refuses: the log tells of reasons whose numbers grow. */
+static void count_refused(const struct inlet_walk *w)
+{
+	metric_add(M_REFUSED_SERIES_LIMIT, w->no_pair - w->long_pair);
+	metric_add(M_REFUSED_LABEL_LIMIT, w->long_pair);
+	metric_add(M_REFUSED_BAD_LABELS, w->limits);
+}
+
 static void end(struct inlet_walk *w)
 {
 	struct inlet *i = w->inlet;
@@ -452,6 +462,7 @@ static void end(struct inlet_walk *w)
 			memcpy(i->req.first_text, w->text, sizeof(w->text));
 		}
 		i->req.refused += refused;
+		count_refused(w);
 	}
 	count_all(w);
 	snap_seat_leave(w->seat);

@@ -132,6 +132,12 @@ pair = lambda c, w: ({"__name__": "m", "pair": c, "who": w}, [(clock.ms(), 1)])
 ok(push("few", [pair("1", "a"), pair("2", "a")])[0] == 204, "two clusters")
 status, text = push("few", [pair("1", "a"), pair("3", "a")])
 ok(status == 400 and b"stored 1 of 2" in text and b"limit 2 (ha.max_clusters)" in text, f"a third one is refused: {text}")
+refused = [l for l in ask("GET", "/metrics")[1].decode().splitlines() if l.startswith("kymo_samples_refused_total") and not l.endswith(" 0")]
+ok(refused == ['kymo_samples_refused_total{reason="series_limit"} 1'], f"and counted by its reason: {refused}")
+end = time.time() + 60
+while not (lines := [l for l in open(k.log_path, errors="replace") if "event=samples_refused" in l]) and time.time() < end:
+    time.sleep(0.05)
+ok(len(lines) == 1 and "reason=series_limit samples=1 " in lines[0] and "(ha.max_clusters)" in lines[0], f"and told in the log: {lines}")
 ok(push("few", [pair("1", "a"), pair("2", "b")])[0] == 204, "others go on")
 status, text = push("few", [pair("1" * 2000, "a")])
 ok(status == 400 and b"more than 1024 bytes" in text, f"a name without end: {text}")
