@@ -148,7 +148,8 @@ static bool labels_of(struct req *r, const char *p, const char *end, struct labe
 	const char *from = p - 1;
 	uint64_t most = limits_here()->write_labels;
 	for (uint64_t count = 3; part_next(&p, end, &name); count++) { /* name, job, this one */
-		if (count > most) { /* before they are put in order, which so many would take long */
+		/* before they are put in order, which so many would take long */
+		if (count > most) {
 			req_reply_text(r, 400,
 			    "a grouping key has too many labels: limit %llu (--%s)\n",
 			    (unsigned long long)most, limits_flag(LIMITS_write_labels));
