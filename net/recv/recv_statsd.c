@@ -8,6 +8,8 @@
 #include "core/base/hash.h"
 #include "core/base/metric.h"
 #include "core/base/rune.h"
+#include "net/api/tenantstat.h"
+#include "net/recv/recvcount.h"
 
 #define LATE_EVERY  64u /* samples between two looks at the clock */
 #define LOOK_MS     2
@@ -183,6 +185,13 @@ static void pass_on(struct statsd_loop *l, unsigned tenant, const struct statsd_
 		pack_send(l, r->owner);
 }
 
+void statsd_stored(struct statsd_loop *l, const struct batch *b, const struct sink_req *said)
+{
+	metric_add(M_STATSD_ROWS_REFUSED, said->refused);
+	recvcount_read(RECEIVER_STATSD, said->stored + said->refused, 0);
+	tenantstat_wrote(l->all->api->tenantstat, b->tenant, said->stored, said->refused);
+}
+
 /* ---- samples with timestamps ---- */
 
 static void direct_done(struct inlet *i)
@@ -192,8 +201,8 @@ static void direct_done(struct inlet *i)
 		metric_add(M_STATSD_REFUSED_BUSY, d->batch.rows_count);
 		LOG_EVERY(LOG_LEVEL_WARN, "statsd_samples_lost", "err=\"%s\" samples=%zu",
 		    err_text(i->req.err), d->batch.rows_count);
-	}
-	metric_add(M_STATSD_ROWS_REFUSED, i->req.refused);
+	} else
+		statsd_stored(d->l, &d->batch, &i->req);
 	d->away = false;
 	statsd_routes_drop(d->routes);
 	batch_clear(&d->batch);

@@ -87,6 +87,8 @@ enum statsd_fed statsd_feed(
 bool statsd_late(const struct statsd_loop *l);
 void statsd_refuse(struct statsd_loop *l, enum statsd_refused why, const struct statsd_door *d,
     const char *text, size_t len);
+/* What the sink said of a batch, without an error: counted for its tenant and for the receiver. */
+void statsd_stored(struct statsd_loop *l, const struct batch *b, const struct sink_req *said);
 
 /* ---- loops ---- */
 

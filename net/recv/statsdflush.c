@@ -86,7 +86,7 @@ static void stored(struct inlet *i)
 		come_back(l);
 		return;
 	}
-	metric_add(M_STATSD_ROWS_REFUSED, i->req.refused);
+	statsd_stored(l, &f->batch, &i->req);
 	if (i->req.refused)
 		LOG_EVERY(LOG_LEVEL_WARN, "statsd_rows_refused", "rows=%llu reason=%s first=\"%s\"",
 		    (unsigned long long)i->req.refused, sink_reason_word[i->req.first_reason],
