@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "net/api/tenantstat.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
 #include "tests/lib/testteam.h"
@@ -200,8 +201,10 @@ static void t_refused_at_the_end(void)
 
 int main(void)
 {
+	api.tenantstat = tenantstat_create();
 	t_end_while_waiting();
 	t_sockets_end_first();
 	t_refused_at_the_end();
+	tenantstat_free(api.tenantstat);
 	return tap_done();
 }
