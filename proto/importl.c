@@ -1,6 +1,7 @@
 #include "proto/importl.h"
 
 #include "core/base/buf.h"
+#include "core/base/json.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
 
@@ -55,98 +56,17 @@ static enum err raw_string(struct scan *s, const char **out, size_t *len)
 	return ERR_OK;
 }
 
-/* Four hex digits; -1: they are none. */
-static int32_t hex4(const char *p, const char *end)
-{
-	int32_t v = 0;
-	if (end - p < 4)
-		return -1;
-	for (unsigned i = 0; i < 4; i++) {
-		int d = bytes_hex((unsigned char)p[i]);
-		if (d < 0)
-			return -1;
-		v = v << 4 | d;
-	}
-	return v;
-}
-
-static size_t utf8_put(uint32_t rune, char *to)
-{
-	if (rune < 0x80) {
-		to[0] = (char)rune;
-		return 1;
-	}
-	if (rune < 0x800) {
-		to[0] = (char)(0xc0 | rune >> 6);
-		to[1] = (char)(0x80 | (rune & 0x3f));
-		return 2;
-	}
-	if (rune < 0x10000) {
-		to[0] = (char)(0xe0 | rune >> 12);
-		to[1] = (char)(0x80 | (rune >> 6 & 0x3f));
-		to[2] = (char)(0x80 | (rune & 0x3f));
-		return 3;
-	}
-	to[0] = (char)(0xf0 | rune >> 18);
-	to[1] = (char)(0x80 | (rune >> 12 & 0x3f));
-	to[2] = (char)(0x80 | (rune >> 6 & 0x3f));
-	to[3] = (char)(0x80 | (rune & 0x3f));
-	return 4;
-}
-
-/* "\u" and four digits, twice for a pair; a half alone is U+FFFD. p is behind the u. */
-static bool unicode(const char **p, const char *end, char *to, size_t *n)
-{
-	int32_t v = hex4(*p, end), low;
-	if (v < 0)
-		return false;
-	*p += 4;
-	uint32_t rune = (uint32_t)v;
-	if (rune >= 0xd800 && rune < 0xdc00 && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u' &&
-	    (low = hex4(*p + 2, end)) >= 0xdc00 && low < 0xe000) {
-		rune = 0x10000 + ((rune - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
-		*p += 6;
-	} else if (rune >= 0xd800 && rune < 0xe000) {
-		rune = 0xfffd;
-	}
-	*n += utf8_put(rune, to + *n);
-	return true;
-}
-
 /* Never longer than it came. */
 static bool unescape(struct arena *a, const char *raw, size_t len, const char **out, size_t *out_len)
 {
-	static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
-	const char *end = raw + len;
 	if (!memchr(raw, '\\', len)) {
 		*out = raw;
 		*out_len = len;
 		return true;
 	}
 	char *to = arena_alloc(a, len);
-	size_t n = 0;
-	for (const char *p = raw; p < end;) {
-		if (*p != '\\') {
-			to[n++] = *p++;
-			continue;
-		}
-		if (++p == end)
-			return false;
-		if (*p == 'u') {
-			p++;
-			if (!unicode(&p, end, to, &n))
-				return false;
-			continue;
-		}
-		const char *at = *p ? strchr(from, *p) : NULL;
-		if (!at)
-			return false;
-		to[n++] = into[at - from];
-		p++;
-	}
 	*out = to;
-	*out_len = n;
-	return true;
+	return json_unescape(raw, len, to, out_len);
 }
 
 static enum err string_take(struct scan *s, struct arena *a, const char **out, size_t *len)

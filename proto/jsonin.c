@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "core/base/bytes.h"
+#include "core/base/json.h"
 #include "core/base/num.h"
-#include "core/base/rune.h"
 
 static bool wrong(struct jsonin *j, const char *what)
 {
@@ -75,68 +75,13 @@ static bool raw_string(struct jsonin *j, struct jsonin_text *out)
 	return true;
 }
 
-/* Four hex digits; -1: they are none. */
-static int32_t hex4(const char *p, const char *end)
-{
-	int32_t v = 0;
-	if (end - p < 4)
-		return -1;
-	for (unsigned i = 0; i < 4; i++) {
-		int d = bytes_hex((unsigned char)p[i]);
-		if (d < 0)
-			return -1;
-		v = v << 4 | d;
-	}
-	return v;
-}
-
-/* p: behind "\u". A half of a pair alone is U+FFFD. */
-static bool unicode(const char **p, const char *end, char *to, size_t *n)
-{
-	int32_t v = hex4(*p, end), low;
-	if (v < 0)
-		return false;
-	*p += 4;
-	uint32_t rune = (uint32_t)v;
-	bool high = rune >= 0xd800 && rune < 0xdc00;
-	if (high && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u' &&
-	    (low = hex4(*p + 2, end)) >= 0xdc00 && low < 0xe000) {
-		rune = 0x10000 + ((rune - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
-		*p += 6;
-	} else if (rune >= 0xd800 && rune < 0xe000) {
-		rune = 0xfffd;
-	}
-	*n += rune_encode(rune, to + *n);
-	return true;
-}
-
 static bool unescape(struct jsonin *j, struct jsonin_text *t)
 {
-	static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
-	const char *p = t->s, *end = p + t->len;
-	char *to = arena_alloc(j->arena, t->len); /* never longer than it came */
+	char *to = arena_alloc(j->arena, t->len);
 	size_t n = 0;
-	while (p < end) {
-		if (*p != '\\') {
-			to[n++] = *p++;
-			continue;
-		}
-		if (++p == end)
-			return false;
-		if (*p == 'u') {
-			p++;
-			if (!unicode(&p, end, to, &n))
-				return false;
-			continue;
-		}
-		const char *at = *p ? strchr(from, *p) : NULL;
-		if (!at)
-			return false;
-		to[n++] = into[at - from];
-		p++;
-	}
+	bool fine = json_unescape(t->s, t->len, to, &n);
 	*t = (struct jsonin_text){ to, n };
-	return true;
+	return fine;
 }
 
 bool jsonin_string(struct jsonin *j, struct jsonin_text *out)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/base/bytes.h"
+#include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
@@ -341,29 +342,6 @@ struct text { /* the inside of a string, or a number as it stands */
 	bool escapes, quoted;
 };
 
-/* Four hex digits; -1: they are none. */
-static int32_t hex4(const uint8_t *p, const uint8_t *end)
-{
-	int32_t v = 0;
-	if (end - p < 4)
-		return -1;
-	for (unsigned i = 0; i < 4; i++) {
-		int d = bytes_hex(p[i]);
-		if (d < 0)
-			return -1;
-		v = v << 4 | d;
-	}
-	return v;
-}
-
-static const char escape_from[] = "\"\\/bfnrt", escape_into[] = "\"\\/\b\f\n\r\t";
-
-/* p: behind the backslash. */
-static bool is_escape(const uint8_t *p, const uint8_t *end)
-{
-	return *p == 'u' ? hex4(p + 1, end) >= 0 : *p && strchr(escape_from, *p);
-}
-
 /* p is behind the quote. */
 static enum err string_raw(struct otlpjson *j, struct text *t)
 {
@@ -377,7 +355,7 @@ static enum err string_raw(struct otlpjson *j, struct text *t)
 			t->escapes = true;
 			if (++p >= end)
 				break;
-			if (!is_escape(p, end))
+			if (!json_is_escape((const char *)p, (const char *)end))
 				return wrong(j, "a string has an escape that is none");
 		}
 	}
@@ -389,38 +367,11 @@ static enum err string_raw(struct otlpjson *j, struct text *t)
 	return ERR_OK;
 }
 
-/* "\u" and four digits, twice for a pair; a half alone is U+FFFD. *p is behind the u. */
-static size_t unicode(const uint8_t **p, const uint8_t *end, uint8_t *to)
-{
-	uint32_t rune = (uint32_t)hex4(*p, end);
-	int32_t low;
-	*p += 4;
-	if (rune >= 0xd800 && rune < 0xdc00 && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u' &&
-	    (low = hex4(*p + 2, end)) >= 0xdc00 && low < 0xe000) {
-		rune = 0x10000 + ((rune - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
-		*p += 6;
-	} else if (rune >= 0xd800 && rune < 0xe000) {
-		rune = 0xfffd;
-	}
-	return rune_encode(rune, (char *)to);
-}
-
-/* What a string says, never longer than it came; its length. */
+/* What a string says, never longer than it came; its length. Its escapes have been looked at. */
 static size_t unescape(const struct text *t, uint8_t *to)
 {
-	const uint8_t *p = t->p, *end = t->p + t->len;
 	size_t n = 0;
-	while (p < end) {
-		if (*p != '\\') {
-			to[n++] = *p++;
-			continue;
-		}
-		p++;
-		if (*p++ == 'u')
-			n += unicode(&p, end, to + n);
-		else
-			to[n++] = (uint8_t)escape_into[strchr(escape_from, p[-1]) - escape_from];
-	}
+	(void)json_unescape((const char *)t->p, t->len, (char *)to, &n);
 	return n;
 }
 

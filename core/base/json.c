@@ -1,5 +1,8 @@
 #include "core/base/json.h"
 
+#include <string.h>
+
+#include "core/base/bytes.h"
 #include "core/base/rune.h"
 
 /* What encoding/json escapes in a string. */
@@ -69,4 +72,68 @@ void json_str_raw(struct buf *b, const char *s, size_t len)
 bool json_utf8_valid(const char *s, size_t len)
 {
 	return rune_valid(s, len);
+}
+
+/* ---- strings of others ---- */
+
+static const char escape_from[] = "\"\\/bfnrt", escape_into[] = "\"\\/\b\f\n\r\t";
+
+/* Four hex digits; -1: they are none. */
+static int32_t hex4(const char *p, const char *end)
+{
+	int32_t v = 0;
+	if (end - p < 4)
+		return -1;
+	for (unsigned i = 0; i < 4; i++) {
+		int d = bytes_hex((unsigned char)p[i]);
+		if (d < 0)
+			return -1;
+		v = v << 4 | d;
+	}
+	return v;
+}
+
+bool json_is_escape(const char *p, const char *end)
+{
+	if (p >= end)
+		return false;
+	return *p == 'u' ? hex4(p + 1, end) >= 0 : *p && strchr(escape_from, *p);
+}
+
+/* Four digits, twice for a pair. *p: behind "\u"; an escape. */
+static uint32_t unicode(const char **p, const char *end)
+{
+	uint32_t rune = (uint32_t)hex4(*p, end);
+	int32_t low;
+	*p += 4;
+	if (rune < 0xd800 || rune >= 0xe000)
+		return rune;
+	if (rune >= 0xdc00 || end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
+		return 0xfffd;
+	low = hex4(*p + 2, end);
+	if (low < 0xdc00 || low >= 0xe000)
+		return 0xfffd;
+	*p += 6;
+	return 0x10000 + ((rune - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
+}
+
+bool json_unescape(const char *raw, size_t len, char *to, size_t *out_len)
+{
+	const char *p = raw, *end = raw + len;
+	size_t n = 0;
+	while (p < end) {
+		if (*p != '\\') {
+			to[n++] = *p++;
+			continue;
+		}
+		if (!json_is_escape(++p, end))
+			return false;
+		char c = *p++;
+		if (c == 'u')
+			n += rune_encode(unicode(&p, end), to + n);
+		else
+			to[n++] = escape_into[strchr(escape_from, c) - escape_from];
+	}
+	*out_len = n;
+	return true;
 }

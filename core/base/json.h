@@ -1,5 +1,5 @@
 /*
- * json - streaming JSON text out, into a struct buf. Go's escaping: envelope strings escape < > &
+ * json - streaming JSON text out, into a struct buf, and what strings of others say. Go's escaping: envelope strings escape < > &
  * and U+2028/9 (json_str), label strings do not (json_str_raw).
  * Invalid UTF-8 becomes U+FFFD. No state is kept: commas are the caller's.
  */
@@ -11,5 +11,14 @@
 void json_str(struct buf *b, const char *s, size_t len);     /* with quotes */
 void json_str_raw(struct buf *b, const char *s, size_t len); /* with quotes */
 bool json_utf8_valid(const char *s, size_t len);
+
+/*
+ * In: what the inside of a string (without its quotes) says, into to, which has room for len bytes:
+ * it is never longer. Half of a surrogate pair alone becomes U+FFFD (RFC 8259, 8.2). False: an
+ * escape is none.
+ */
+bool json_unescape(const char *raw, size_t len, char *to, size_t *out_len);
+/* Is what stands behind a backslash, from p on, an escape? */
+bool json_is_escape(const char *p, const char *end);
 
 #endif

@@ -158,7 +158,7 @@ struct statsd_loop {
 	struct statsd_pack *free;
 	unsigned away, free_count;
 	struct loop_deferred send;
-	bool sending, paused, stopping;
+	bool sending, paused, draining, stopping;
 	struct statsd_direct directs[STATSD_DIRECTS];
 	unsigned direct; /* the one at hand */
 

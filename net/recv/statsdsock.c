@@ -508,7 +508,7 @@ static bool make_room(struct statsd_loop *l)
 	LOG_EVERY(LOG_LEVEL_WARN, "statsd_connections",
 	    "limit=%u text=\"of a loop: receivers.statsd.connections\"", l->all->connections);
 	struct stream *oldest = CONTAINER_OF(l->streams.next, struct stream, lru);
-	if (loop_now_ms(l->loop) - oldest->heard_ms < IDLE_MS)
+	if (l->draining || loop_now_ms(l->loop) - oldest->heard_ms < IDLE_MS)
 		return false;
 	stream_end(oldest);
 	return true;
@@ -604,6 +604,7 @@ void statsd_socks_start(struct statsd_loop *l)
 bool statsd_socks_drain(struct statsd_loop *l)
 {
 	bool empty = !l->paused && !(l->rx && l->rx->of);
+	l->draining = true;
 	LIST_EACH_SAFE(i, n, &l->socks) {
 		struct statsd_sock *s = CONTAINER_OF(i, struct statsd_sock, link);
 		char byte;

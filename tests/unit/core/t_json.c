@@ -72,6 +72,35 @@ static void test_cut(void)
 	tap_ok(valid, "error texts end between characters");
 }
 
+static void strings_in(void)
+{
+	static const struct {
+		const char *raw, *says; /* NULL: an escape is none */
+	} cases[] = {
+		{ "a\\nb\\/\\\"", "a\nb/\"" },
+		{ "\\u0041\\u20ac", "A\xe2\x82\xac" },
+		{ "\\ud83d\\ude00", "\xf0\x9f\x98\x80" },
+		{ "\\ud83dx", "\xef\xbf\xbdx" },
+		{ "\\ud83d\\u0041",
+		    "\xef\xbf\xbd"
+		    "A" },
+		{ "\\ude00", "\xef\xbf\xbd" },
+		{ "\\x", NULL },
+		{ "\\u12g4", NULL },
+		{ "\\u123", NULL },
+		{ "\\", NULL },
+		{ "\\ud83d\\q", NULL },
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char to[32];
+		size_t n = 0;
+		bool fine = json_unescape(cases[i].raw, strlen(cases[i].raw), to, &n);
+		tap_ok(fine == (cases[i].says != NULL) &&
+		        (!fine || (n == strlen(cases[i].says) && !memcmp(to, cases[i].says, n))),
+		    "what %s says", cases[i].raw);
+	}
+}
+
 int main(void)
 {
 	test_cut();
@@ -103,5 +132,6 @@ int main(void)
 	    !rune_printable(0x10ffff));
 	TAP_OK(rune_word('_') && rune_word('9') && !rune_word('-') && rune_word(0xe9) &&
 	    rune_word(0x65e5) && !rune_word(0x2192) && rune_word(0x661));
+	strings_in();
 	return tap_done();
 }
