@@ -1,7 +1,6 @@
 /*
  * json - streaming JSON text out, into a struct buf, and what strings of others say. Go's escaping:
- * envelope strings escape < > &
- * and U+2028/9 (json_str), label strings do not (json_str_raw).
+ * envelope strings escape < > & and U+2028/9 (json_str), label strings do not (json_str_raw).
  * Invalid UTF-8 becomes U+FFFD. No state is kept: commas are the caller's.
  */
 #ifndef CORE_BASE_JSON_H
