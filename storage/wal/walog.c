@@ -973,10 +973,21 @@ static void walog_release(struct walog *w)
 	mem_free(w);
 }
 
+/* What reports of the end made a loop tell of complete rows: nobody wants to know any more. */
+static void late_mail_drop(struct walog *w)
+{
+	for (struct mbox_msg *m = mbox_take(w->mbox), *next; m; m = next) {
+		next = m->next;
+		CHECK(m->fn == walog_complete_arrived);
+		mem_free(CONTAINER_OF(m, struct walog_complete_msg, msg));
+	}
+}
+
 void walog_free(struct walog *w)
 {
 	if (!w)
 		return;
 	CHECK(!w->thread);
+	late_mail_drop(w);
 	walog_release(w);
 }
