@@ -304,7 +304,7 @@ enum statsd_got statsd_next(struct statsd_reader *r)
 struct statsd_tags statsd_tags(const struct statsd_sample *s)
 {
 	return (struct statsd_tags){ ._p = s->tags.s,
-		._end = s->tags.s + s->tags.len,
+		._end = s->tags.len ? s->tags.s + s->tags.len : s->tags.s, /* no tags: no address */
 		._between = s->style == STATSD_DOG ? ':' : '=',
 		._dog = s->style == STATSD_DOG };
 }
