@@ -1,5 +1,5 @@
 /* 1,000 series of an agent, with a host, six tags and one point each: protobuf, JSON. */
-#include "core/base/clock.h"
+#include "bench/micro/decodertime.h"
 #include "core/base/wire.h"
 #include "proto/datadog.h"
 
@@ -63,49 +63,9 @@ static void json(struct buf *b)
 	buf_add_str(b, "]}");
 }
 
-static void run(const char *name, const struct decoder *kind, void (*make)(struct buf *b))
-{
-	struct buf b;
-	struct arena arena, keep;
-	struct batch batch;
-	struct limits limits;
-	uint64_t rows = 0;
-	double best = 1e18;
-	buf_init(&b);
-	make(&b);
-	arena_init(&arena, 4096);
-	batch_init(&batch);
-	limits_default(&limits);
-	for (unsigned round = 0; round < 300; round++) {
-		arena_init(&keep, 4096);
-		struct decode d = {
-			.limits = &limits, .arena = &arena, .keep = &keep, .batch = &batch
-		};
-		const uint8_t *p = b.data, *end = b.data + b.len;
-		uint64_t t = clock_mono_ns();
-		rows = 0;
-		while (p < end) {
-			CHECK(!kind->next(&d, &p, end, true, NULL));
-			rows += batch.rows_count;
-			batch_clear(&batch);
-			arena_reset(&arena, 64u << 10);
-		}
-		t = clock_mono_ns() - t;
-		kind->end(&d);
-		arena_release(&keep);
-		CHECK(!d.bad);
-		best = (double)t < best ? (double)t : best;
-	}
-	printf("datadog %-9s %7.2f ns/series  %7.1f MB/s  %" PRIu64 " series\n", name,
-	    best / (double)rows, (double)b.len / best * 1e3, rows);
-	buf_release(&b);
-	batch_release(&batch);
-	arena_release(&arena);
-}
-
 int main(void)
 {
-	run("protobuf", &datadog_series, protobuf);
-	run("json", &datadog_json2, json);
+	decodertime("datadog protobuf", "series", &datadog_series, protobuf);
+	decodertime("datadog json", "series", &datadog_json2, json);
 	return 0;
 }

@@ -2,12 +2,8 @@
  * Lines as telegraf sends them: 1,000 hosts, the ten fields of its cpu plugin beside five tags, and
  * lines of one field of the same series in a row.
  */
-#include "core/base/clock.h"
-#include "core/model/limits.h"
+#include "bench/micro/decodertime.h"
 #include "proto/influx.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 
 #define LINES 1000u
 
@@ -43,50 +39,10 @@ static void history(struct buf *b)
 		    i % 40, i % 10, i);
 }
 
-static void run(const char *name, void (*make)(struct buf *b))
-{
-	struct buf b;
-	struct arena arena, keep;
-	struct batch batch;
-	struct limits limits;
-	uint64_t rows = 0;
-	double best = 1e18;
-	buf_init(&b);
-	make(&b);
-	arena_init(&arena, 4096);
-	batch_init(&batch);
-	limits_default(&limits);
-	for (unsigned round = 0; round < 300; round++) {
-		arena_init(&keep, 4096);
-		struct decode d = {
-			.limits = &limits, .arena = &arena, .keep = &keep, .batch = &batch
-		};
-		const uint8_t *p = b.data, *end = b.data + b.len;
-		uint64_t t = clock_mono_ns();
-		rows = 0;
-		while (p < end) {
-			CHECK(!influx_decoder.next(&d, &p, end, true, NULL));
-			rows += batch.rows_count;
-			batch_clear(&batch);
-			arena_reset(&arena, 512u << 10);
-		}
-		t = clock_mono_ns() - t;
-		influx_decoder.end(&d);
-		arena_release(&keep);
-		CHECK(!d.bad);
-		best = (double)t < best ? (double)t : best;
-	}
-	printf("influx %-10s %7.2f ns/sample  %7.1f MB/s  %" PRIu64 " samples\n", name,
-	    best / (double)rows, (double)b.len / best * 1e3, rows);
-	buf_release(&b);
-	batch_release(&batch);
-	arena_release(&arena);
-}
-
 int main(void)
 {
-	run("telegraf", telegraf);
-	run("digits", digits);
-	run("history", history);
+	decodertime("influx telegraf", "sample", &influx_decoder, telegraf);
+	decodertime("influx digits", "sample", &influx_decoder, digits);
+	decodertime("influx history", "sample", &influx_decoder, history);
 	return 0;
 }
