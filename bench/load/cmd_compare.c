@@ -118,7 +118,7 @@ int cmd_compare(int argc, char **argv)
 	struct sizes sizes = { .count = 0 };
 	const char *out = NULL, *queries = NULL, *limit = NULL;
 	bool quick = false, full = false;
-	const struct cmd_arg args[] = {
+	const struct cmdline_arg args[] = {
 		RIG_ARGS(s.rig),
 		{ .name = "quick", .help = "within three minutes", .flag = &quick },
 		{ .name = "full", .help = "with 1,000,000 series, too; within an hour", .flag = &full },

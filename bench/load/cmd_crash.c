@@ -275,7 +275,7 @@ static void tell(const struct crash *c)
 
 static void parse(struct crash *c, int argc, char **argv)
 {
-	const struct cmd_arg args[] = {
+	const struct cmdline_arg args[] = {
 		{ .name = "server",
 		    .meta = "PROGRAM",
 		    .help =

@@ -274,7 +274,7 @@ int cmd_mixed(int argc, char **argv)
 		.seconds = 10 };
 	const char *out = NULL, *queries = NULL, *limit = "15m";
 	bool alone = false;
-	const struct cmd_arg args[] = {
+	const struct cmdline_arg args[] = {
 		RIG_ARGS(m.rig),
 		{ .name = "alone", .help = "the first server only, no peer", .flag = &alone },
 		{ .name = "series", .meta = "N", .help = "series (100000)", .num = &m.rig.series },

@@ -277,7 +277,7 @@ int cmd_query(int argc, char **argv)
 	const char *file = NULL, *start = NULL, *end = NULL, *step = "15s", *only = "",
 	           *tolerance = "1e-9";
 	double rounds = 5;
-	const struct cmd_arg args[] = {
+	const struct cmdline_arg args[] = {
 		{ .name = "file", .meta = "FILE", .help = "queries: lines, or JSON", .text = &file },
 		{ .name = "url",
 		    .meta = "URL",

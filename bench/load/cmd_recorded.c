@@ -244,7 +244,7 @@ int cmd_recorded(int argc, char **argv)
 	const char *step = "15s";
 	double targets = 20, rounds = 1440;
 	bool measure_only = false;
-	const struct cmd_arg args[] = {
+	const struct cmdline_arg args[] = {
 		{ .name = "url",
 		    .meta = "URL",
 		    .help = "kymod, with --web.enable-admin-api (http://127.0.0.1:9470)",

@@ -72,7 +72,7 @@ int cmd_report(int argc, char **argv)
 	struct reported r = { .count = 0 };
 	size_t count = 0;
 	int status = 0;
-	const struct cmd_arg args[] = {
+	const struct cmdline_arg args[] = {
 		{ .name = "html",
 		    .meta = "FILE",
 		    .help = "one page with charts, which fetches nothing; - is stdout",

@@ -257,7 +257,7 @@ static bool tell(const struct soak *s)
 
 static void parse(struct soak *s, int argc, char **argv)
 {
-	const struct cmd_arg args[] = {
+	const struct cmdline_arg args[] = {
 		{ .name = "hours", .meta = "N", .help = "how long (1)", .num = &s->hours },
 		{ .name = "duration",
 		    .meta = "DURATION",

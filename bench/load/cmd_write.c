@@ -389,7 +389,7 @@ static void read_back(struct write_run *w)
 
 static void parse(struct write_run *w, int argc, char **argv)
 {
-	const struct cmd_arg args[] = {
+	const struct cmdline_arg args[] = {
 		LOADARGS_ARGS(w->l),
 		{ .name = "rounds", .meta = "N", .help = "samples per series (10)", .num = &w->rounds },
 		{ .name = "duration",

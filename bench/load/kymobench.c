@@ -7,9 +7,6 @@
 
 #include "bench/load/cmd.h"
 #include "core/base/near.h"
-#include "core/base/num.h"
-
-#define CMD_ARGS_MAX 96
 
 static const struct command {
 	const char *name;
@@ -63,89 +60,20 @@ static const struct command {
 	    "      only the table, as README.md has it\n" },
 };
 
-static void examples_of(const char *what)
+void cmd_parse(const char *what, int argc, char **argv, const struct cmdline_arg *args, size_t count)
 {
+	struct cmdline c = {
+		.program = "kymobench", .command = what, .args = args, .args_count = count
+	};
 	for (size_t i = 0; i < COUNT_OF(cmds); i++)
 		if (!strcmp(cmds[i].name, what))
-			printf("\nexamples:\n%s", cmds[i].examples);
-}
-
-static void usage_of(const char *what, const struct cmd_arg *args, size_t count)
-{
-	printf("usage: kymobench %s [flags]\n", what);
-	for (size_t i = 0; i < count; i++) {
-		char head[96];
-		snprintf(head, sizeof(head), "--%s%s%s", args[i].name, args[i].meta ? " " : "",
-		    args[i].meta ? args[i].meta : "");
-		printf("  %-28s %s\n", head, args[i].help);
-	}
-	examples_of(what);
-	exit(0);
-}
-
-static void set(const char *what, const struct cmd_arg *a, const char *value)
-{
-	char *end;
-	if (a->text) {
-		*a->text = value;
-	} else if (a->num) {
-		*a->num = strtod(value, &end);
-		if (end == value || *end || *a->num < 0) {
-			fprintf(stderr, "kymobench %s: --%s: \"%s\" is not a number of 0 or more\n",
-			    what, a->name, value);
-			exit(2);
-		}
-	} else if (!a->each(a->arg, value)) {
-		fprintf(
-		    stderr, "kymobench %s: --%s: too many or bad: \"%s\"\n", what, a->name, value);
-		exit(2);
-	}
-}
-
-void cmd_parse(const char *what, int argc, char **argv, const struct cmd_arg *args, size_t count)
-{
-	const char *names[CMD_ARGS_MAX];
-	for (size_t i = 0; i < count && i < CMD_ARGS_MAX; i++)
-		names[i] = args[i].name;
-	for (int i = 0; i < argc; i++) {
-		const char *name = argv[i] + strspn(argv[i], "-");
-		size_t len = strcspn(name, "="), k;
-		if (!strcmp(name, "help"))
-			usage_of(what, args, count);
-		for (k = 0; k < count; k++) {
-			if (strlen(args[k].name) == len && !memcmp(args[k].name, name, len))
-				break;
-		}
-		if (name == argv[i] || k == count) {
-			const char *near = near_word(name, len, names, count);
-			fprintf(stderr, "kymobench %s: unknown argument \"%s\"%s%s%s\n", what,
-			    argv[i], near ? ", did you mean --" : ", see --help", near ? near : "",
-			    near ? "?" : "");
-			exit(2);
-		}
-		if (args[k].flag) {
-			*args[k].flag = true;
-			continue;
-		}
-		const char *value = name[len] ? name + len + 1 : i + 1 < argc ? argv[++i] : NULL;
-		if (!value) {
-			fprintf(stderr, "kymobench %s: --%s needs a value: %s\n", what,
-			    args[k].name, args[k].meta);
-			exit(2);
-		}
-		set(what, &args[k], value);
-	}
+			c.examples = cmds[i].examples;
+	cmdline_parse(&c, argc, argv);
 }
 
 double cmd_duration_s(const char *text, const char *name)
 {
-	int64_t ms;
-	if (num_parse_duration(text, strlen(text), &ms)) {
-		fprintf(stderr, "kymobench: --%s: \"%s\" is not a duration such as 15s or 1h\n",
-		    name, text);
-		exit(2);
-	}
-	return (double)ms / 1000;
+	return cmdline_duration_s("kymobench", text, name);
 }
 
 int main(int argc, char **argv)

@@ -74,7 +74,7 @@ struct loop {
 
 MUST_CHECK enum err loop_create(unsigned index, struct loop **out);
 void loop_free(struct loop *l);
-void loop_enter(struct loop *l); /* this thread is l from now on */
+void loop_enter(struct loop *l); /* this thread is l from now on; NULL: it is none any more */
 void loop_turn(struct loop *l);
 /*
  * Runs the mail that is there, jobs and deferred work left out of account; true when there was any.

@@ -63,5 +63,6 @@ check "net/client stands on conn alone" "$(includes net/client 'net/(http|grpc|g
 check "net/grpc stands on conn, http, client" "$(includes net/grpc 'net/(gate|api|recv|daemon)')"
 check "net/gate is below api and daemon" "$(includes net/gate 'net/(api|recv|daemon)')"
 check "net/api and net/recv are below daemon" "$(includes net/api 'net/daemon'; includes net/recv 'net/daemon')"
+check "net/ctl is kymoctl's alone, which runs no server" "$(for d in conn http client grpc gate api recv daemon; do includes net/$d 'net/ctl'; done; includes net/ctl 'net/(http|grpc|gate|api|recv)')"
 check "no relative includes" "$(grep -rnE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include "\.' core proto storage net tests bench)"
 echo "1..$n"

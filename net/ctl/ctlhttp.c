@@ -1,0 +1,474 @@
+#include "net/ctl/ctlhttp.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/fsio.h"
+#include "core/base/num.h"
+#include "core/rt/solo.h"
+#include "net/client/tlscli.h"
+#include "proto/url.h"
+
+#define ANSWER_MAX   ((size_t)1 << 30)
+#define WHOLE_MS     120000u
+#define SECRET_MAX   4096u
+#define AGAIN_MAX_MS 10000u
+
+struct ctlhttp {
+	struct arena arena;
+	struct loop *loop;
+	struct tlscli *tls;
+	struct hclient *client;
+	const char *base;   /* scheme, host, port and path, no slash at its end */
+	const char *prefix; /* its path alone, "" or "/prom" */
+	struct hclient_field *fields;
+	size_t fields_count;
+	uint32_t whole_ms;
+};
+
+bool ctlhttp_add_header(void *arg, const char *value)
+{
+	struct ctlhttp_access *a = arg;
+	if (!strchr(value, ':') || strpbrk(value, "\r\n") || a->headers_count == CTLHTTP_HEADERS)
+		return false;
+	a->headers[a->headers_count++] = value;
+	return true;
+}
+
+static void field(struct ctlhttp *c, const char *name, const char *value, bool secret)
+{
+	struct hclient_field *f = &c->fields[c->fields_count++];
+	*f = (struct hclient_field){ .name = name, .value = value, .secret = secret };
+	f->name_len = strlen(name);
+	f->value_len = strlen(value);
+}
+
+/* The first line of a small file. */
+static int secret_of(struct ctlhttp *c, const char *flag, const char *path, char **out)
+{
+	FILE *f = fopen(path, "r");
+	char text[SECRET_MAX] = "";
+	bool ok = f && fgets(text, sizeof(text), f);
+	if (f)
+		fclose(f);
+	text[strcspn(text, "\r\n")] = 0;
+	if (!ok || !text[0])
+		return ctl_fail(CTL_LOCAL, "--%s \"%s\": nothing can be read from it", flag, path);
+	*out = arena_strndup(&c->arena, text, strlen(text));
+	return CTL_OK;
+}
+
+static void basic(struct ctlhttp *c, const char *user, const char *password)
+{
+	size_t len = strlen(user) + 1 + strlen(password), head = strlen("Basic ");
+	char *plain = arena_alloc(&c->arena, len + 1);
+	snprintf(plain, len + 1, "%s:%s", user, password);
+	char *value = arena_alloc(&c->arena, head + 4 * ((len + 2) / 3) + 1);
+	memcpy(value, "Basic ", head);
+	EVP_EncodeBlock((unsigned char *)value + head, (const unsigned char *)plain, (int)len);
+	field(c, "authorization", value, true);
+}
+
+static int set_fields(struct ctlhttp *c, const struct ctlhttp_access *a, const struct url *u)
+{
+	int status = CTL_OK;
+	char *secret = NULL;
+	c->fields = arena_alloc(&c->arena, (CTLHTTP_HEADERS + 4) * sizeof(*c->fields));
+	for (size_t i = 0; i < a->headers_count; i++) {
+		const char *colon = strchr(a->headers[i], ':'), *value = colon + 1;
+		char *name = arena_strndup(&c->arena, a->headers[i], (size_t)(colon - a->headers[i]));
+		for (char *p = name; *p; p++)
+			if (*p >= 'A' && *p <= 'Z')
+				*p = (char)(*p + 32);
+		field(c, name, value + strspn(value, " \t"),
+		    !strcmp(name, "authorization") || !strcmp(name, "cookie"));
+	}
+	if (a->tenant)
+		field(c, "x-scope-orgid", a->tenant, false);
+	if (a->token_file) {
+		status = secret_of(c, "token-file", a->token_file, &secret);
+		if (status)
+			return status;
+		size_t size = strlen(secret) + sizeof("Bearer ");
+		char *value = arena_alloc(&c->arena, size);
+		snprintf(value, size, "Bearer %s", secret);
+		field(c, "authorization", value, true);
+	} else if (a->user) {
+		if (a->password_file)
+			status = secret_of(c, "password-file", a->password_file, &secret);
+		if (status)
+			return status;
+		basic(c, a->user, secret ? secret : "");
+	} else if (u->has_user) {
+		basic(c, u->user, u->password);
+	}
+	return CTL_OK;
+}
+
+static int set_base(struct ctlhttp *c, const char *server, struct url *u)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	char authority[URL_AUTHORITY_MAX];
+	if (url_parse(&c->arena, server, strlen(server), u, &eb))
+		return ctl_fail(CTL_USAGE, "--server: %s", eb.text);
+	if (memchr(u->target, '?', u->target_len))
+		return ctl_fail(CTL_USAGE, "--server \"%s\": a base has no \"?\"", server);
+	size_t len = u->target_len;
+	while (len && u->target[len - 1] == '/')
+		len--;
+	c->prefix = arena_strndup(&c->arena, u->target, len);
+	url_authority(u, false, authority);
+	size_t size = strlen("https://") + strlen(authority) + len + 1;
+	char *base = arena_alloc(&c->arena, size);
+	snprintf(base, size, "%s%s%s", u->https ? "https://" : "http://", authority, c->prefix);
+	c->base = base;
+	return CTL_OK;
+}
+
+static int set_client(struct ctlhttp *c, const struct ctlhttp_access *a)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	struct tlscli_conf tls = {
+		.ca_file = a->ca, .cert_file = a->cert, .key_file = a->key, .no_verify = a->insecure
+	};
+	enum err e = tlscli_load(&tls, &c->tls, &eb);
+	if (e)
+		return ctl_fail(CTL_LOCAL, "%s", eb.text);
+	e = solo_create(&c->loop);
+	if (e)
+		return ctl_fail(CTL_LOCAL, "no event loop: %s", err_why(e));
+	struct hclient_opts o;
+	hclient_opts_usual(&o);
+	o.tls = c->tls;
+	o.user_agent = "kymoctl/" PACKAGE_VERSION;
+	o.redirects = 0;
+	o.retries = 1;
+	o.head_ms = o.idle_ms = HCLIENT_NONE; /* whole_ms bounds them */
+	o.whole_ms = c->whole_ms;
+	o.answer_max = ANSWER_MAX;
+	o.conns_host = o.conns_all = 64;
+	o.idle_host = 16;
+	e = hclient_create(c->loop, &o, &c->client, &eb);
+	return e ? ctl_fail(CTL_LOCAL, "%s", eb.text) : CTL_OK;
+}
+
+int ctlhttp_open(const struct ctlhttp_access *a, struct ctlhttp **out)
+{
+	struct ctlhttp *c = mem_zalloc(sizeof(*c));
+	const char *server = a->server ? a->server : getenv("KYMO_SERVER");
+	struct url u;
+	int64_t ms = WHOLE_MS;
+	arena_init(&c->arena, 1024);
+	int status = set_base(c, server && *server ? server : CTLHTTP_SERVER, &u);
+	if (!status && a->timeout &&
+	    (num_parse_duration(a->timeout, strlen(a->timeout), &ms) || ms < 1 || ms > INT32_MAX))
+		status = ctl_fail(
+		    CTL_USAGE, "--timeout: \"%s\" is not a duration such as 30s", a->timeout);
+	c->whole_ms = (uint32_t)ms;
+	if (!status)
+		status = set_fields(c, a, &u);
+	if (!status)
+		status = set_client(c, a);
+	if (status) {
+		ctlhttp_close(c);
+		c = NULL;
+	}
+	*out = c;
+	return status;
+}
+
+void ctlhttp_close(struct ctlhttp *c)
+{
+	if (!c)
+		return;
+	hclient_free(c->client);
+	solo_free(c->loop);
+	tlscli_free(c->tls);
+	arena_release(&c->arena);
+	mem_free(c);
+}
+
+const char *ctlhttp_server(const struct ctlhttp *c)
+{
+	return c->base;
+}
+
+void ctlhttp_param_len(struct buf *form, const char *name, const char *value, size_t len)
+{
+	static const char plain[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~";
+	buf_printf(form, "%s%s=", form->len ? "&" : "", name);
+	for (size_t i = 0; i < len; i++) {
+		if (memchr(plain, value[i], sizeof(plain) - 1))
+			buf_add_u8(form, (uint8_t)value[i]);
+		else
+			buf_printf(form, "%%%02X", (unsigned char)value[i]);
+	}
+}
+
+void ctlhttp_param(struct buf *form, const char *name, const char *value)
+{
+	ctlhttp_param_len(form, name, value, strlen(value));
+}
+
+static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
+	"Oct", "Nov", "Dec" };
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7); 0: it is not so. */
+static int64_t date_of(const struct hclient_head *h)
+{
+	size_t len;
+	const char *text = hclient_header(h->fields, h->field_count, "date", &len);
+	int day, year, hour, minute, second;
+	char month[4], iso[32];
+	int64_t ms;
+	if (!text ||
+	    sscanf(text, "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &day, month, &year, &hour, &minute,
+	        &second) != 6)
+		return 0;
+	for (int i = 0; i < 12; i++) {
+		if (strcmp(months[i], month))
+			continue;
+		snprintf(iso, sizeof(iso), "%04d-%02d-%02dT%02d:%02d:%02dZ", year, i + 1, day, hour,
+		    minute, second);
+		return num_parse_time(iso, strlen(iso), &ms) ? 0 : ms;
+	}
+	return 0;
+}
+
+/* What an answer that is no success says: the API's "error", else its first line. */
+static void words_of(struct ctlhttp_call *call)
+{
+	const char *body = (const char *)call->answer.data;
+	size_t len = call->answer.len;
+	json_t *j = len ? json_loadb(body, len, 0, NULL) : NULL;
+	const char *error = json_string_value(json_object_get(j, "error"));
+	if (!error)
+		error = json_string_value(json_object_get(j, "message"));
+	size_t line = 0;
+	while (line < len && line < 500 && body[line] != '\n' && body[line] != '\r')
+		line++;
+	if (error)
+		snprintf(call->text, sizeof(call->text), "%d: %s", call->status, error);
+	else
+		snprintf(call->text, sizeof(call->text), "%d%s%.*s", call->status, line ? ": " : "",
+		    (int)line, len ? body : "");
+	json_decref(j);
+}
+
+static void ended(struct ctlhttp_call *call)
+{
+	call->ended = true;
+	if (call->done)
+		call->done(call);
+}
+
+static void send_it(struct ctlhttp_call *call);
+
+static void again(struct loop_timer *t)
+{
+	send_it(CONTAINER_OF(t, struct ctlhttp_call, _again));
+}
+
+static bool passes(const struct ctlhttp_call *call)
+{
+	if (call->err)
+		return call->err == ERR_IO || call->err == ERR_TIMEOUT || call->err == ERR_TRUNCATED;
+	return call->status == 429 || (call->status >= 502 && call->status <= 504);
+}
+
+static uint64_t wait_ms(const struct ctlhttp_call *call, const struct hclient_end *end)
+{
+	size_t len;
+	uint64_t s, ms = 100u << (call->_tries < 7 ? call->_tries : 7);
+	const char *after = end->head.status
+	    ? hclient_header(end->head.fields, end->head.field_count, "retry-after", &len)
+	    : NULL;
+	if (after && !num_parse_u64(after, len, &s) && s <= 60)
+		return s * 1000 + 1;
+	return ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS;
+}
+
+static void on_head(void *own, const struct hclient_head *h)
+{
+	struct ctlhttp_call *call = own;
+	call->status = h->status;
+	call->date_ms = date_of(h);
+}
+
+static void on_data(void *own, const uint8_t *data, size_t len)
+{
+	struct ctlhttp_call *call = own;
+	if (call->data && call->status < 300)
+		call->data(call->own, data, len);
+	else
+		buf_add(&call->answer, data, len);
+}
+
+static void on_done(void *own, const struct hclient_end *end)
+{
+	struct ctlhttp_call *call = own;
+	call->_fetch = NULL;
+	call->err = end->err;
+	if (!call->err && call->answer.over)
+		call->err = ERR_TOOBIG;
+	if (call->err)
+		snprintf(call->text, sizeof(call->text), "%s",
+		    end->err ? end->text : "the answer is too long");
+	else if (call->status > 299)
+		words_of(call);
+	if (call->keep_trying && !ctl_stopped() && passes(call)) {
+		loop_timer_set(call->_http->loop, &call->_again, wait_ms(call, end));
+		call->_tries++;
+		return;
+	}
+	ended(call);
+}
+
+static void send_it(struct ctlhttp_call *call)
+{
+	struct ctlhttp *c = call->_http;
+	struct hclient_field fields[CTLHTTP_HEADERS + 40];
+	size_t count = 0;
+	char *url;
+	CHECK(call->fields_count < 32);
+	for (size_t i = 0; i < c->fields_count; i++)
+		fields[count++] = c->fields[i];
+	for (size_t i = 0; i < call->fields_count; i++)
+		fields[count++] = call->fields[i];
+	if (call->body)
+		fields[count++] = (struct hclient_field){ .name = "content-type",
+			.value = call->type ? call->type : "application/x-www-form-urlencoded" };
+	size_t size = strlen(c->base) + strlen(call->path) + 1;
+	url = mem_alloc(size);
+	snprintf(url, size, "%s%s", c->base, call->path);
+	buf_clear(&call->answer);
+	call->answer.limit = call->answer_max ? call->answer_max : ANSWER_MAX;
+	call->status = 0;
+	call->text[0] = 0;
+	struct hclient_req req = {
+		.method = call->method,
+		.url = url,
+		.fields = fields,
+		.field_count = count,
+		.body = call->body,
+		.body_len = call->body_len,
+		.retry = call->once ? HCLIENT_RETRY_NEVER : HCLIENT_RETRY_IDEMPOTENT,
+		.whole_ms = call->whole_ms,
+		.answer_max = SIZE_MAX,
+		.own = call,
+		.head = on_head,
+		.data = on_data,
+		.done = on_done,
+	};
+	call->_fetch = hclient_fetch(c->client, &req);
+	mem_free(url);
+}
+
+void ctlhttp_begin(struct ctlhttp *c, struct ctlhttp_call *call)
+{
+	call->_http = c;
+	call->ended = false;
+	call->_tries = 0;
+	buf_init(&call->answer);
+	loop_timer_init(&call->_again, again);
+	send_it(call);
+}
+
+void ctlhttp_turn(struct ctlhttp *c)
+{
+	solo_turn(c->loop);
+}
+
+void ctlhttp_cancel(struct ctlhttp_call *call)
+{
+	if (call->ended)
+		return;
+	if (call->_fetch)
+		hclient_cancel(call->_fetch);
+	call->_fetch = NULL;
+	loop_timer_cancel(call->_http->loop, &call->_again);
+	call->err = ERR_CANCELED;
+	snprintf(call->text, sizeof(call->text), "interrupted");
+	ended(call);
+}
+
+void ctlhttp_wait(struct ctlhttp *c, struct ctlhttp_call *call)
+{
+	while (!call->ended) {
+		ctlhttp_turn(c);
+		if (ctl_stopped())
+			ctlhttp_cancel(call);
+	}
+}
+
+void ctlhttp_call_release(struct ctlhttp_call *call)
+{
+	buf_release(&call->answer);
+}
+
+int ctlhttp_outcome(const struct ctlhttp_call *call)
+{
+	const char *server = call->_http->base;
+	if (call->err == ERR_CANCELED)
+		return ctl_fail(CTL_INTERRUPTED, "interrupted");
+	if (call->err == ERR_TOOBIG || call->err == ERR_MALFORMED)
+		return ctl_fail(CTL_REFUSED, "%s%s: %s", server, call->path, call->text);
+	if (call->err == ERR_BADDATA)
+		return ctl_fail(CTL_USAGE, "%s", call->text);
+	if (call->err)
+		return ctl_fail(CTL_UNREACHABLE, "%s", call->text);
+	if (call->status > 299)
+		return ctl_fail(CTL_REFUSED, "%s answers %s", server, call->text);
+	return CTL_OK;
+}
+
+static void tell(const json_t *answer, const char *key)
+{
+	size_t i;
+	json_t *text;
+	json_array_foreach(json_object_get(answer, key), i, text)
+	    ctl_note("%s: %s", key, json_string_value(text) ? json_string_value(text) : "");
+}
+
+int ctlhttp_json(
+    struct ctlhttp *c, const char *method, const char *path, const struct buf *form, json_t **data)
+{
+	struct ctlhttp_call call = { .method = method, .path = path };
+	struct buf whole;
+	buf_init(&whole);
+	*data = NULL;
+	if (form && form->len && !strcmp(method, "POST")) {
+		call.body = form->data;
+		call.body_len = form->len;
+	} else if (form && form->len) {
+		buf_printf(&whole, "%s?%.*s", path, (int)form->len, (const char *)form->data);
+		buf_add_u8(&whole, 0);
+		call.path = (const char *)whole.data;
+	}
+	ctlhttp_begin(c, &call);
+	ctlhttp_wait(c, &call);
+	int status = ctlhttp_outcome(&call);
+	json_error_t error;
+	json_t *j = status || !call.answer.len
+	    ? NULL
+	    : json_loadb((const char *)call.answer.data, call.answer.len, 0, &error);
+	if (!status && call.answer.len && !j) {
+		status = ctl_fail(
+		    CTL_REFUSED, "%s%s: the answer is no JSON: %s", c->base, path, error.text);
+	} else if (j) {
+		tell(j, "warnings");
+		tell(j, "infos");
+		*data = json_incref(json_object_get(j, "data"));
+	}
+	json_decref(j);
+	ctlhttp_call_release(&call);
+	buf_release(&whole);
+	return status;
+}

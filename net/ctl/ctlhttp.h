@@ -1,0 +1,103 @@
+/*
+ * ctlhttp - requests of kymoctl to a server, on net/client/hclient: one after another and waited
+ * for, or many at once.
+ *
+ * A server is its base: "http://host:9470", with a path in front of the API where a proxy has one
+ * ("https://metrics.example/prom"), with user:password@. Paths of calls begin with "/".
+ *
+ * Thread: the main thread, whose loop (core/rt/solo.h) turns below ctlhttp_get, _wait and _turn.
+ * A signal that stops the program (ctl_stopped) ends what is waited for with ERR_CANCELED.
+ */
+#ifndef NET_CTL_CTLHTTP_H
+#define NET_CTL_CTLHTTP_H
+
+#include <jansson.h>
+
+#include "core/base/buf.h"
+#include "net/client/hclient.h"
+#include "net/ctl/ctl.h"
+
+#define CTLHTTP_SERVER  "http://127.0.0.1:9470" /* unless $KYMO_SERVER says otherwise */
+#define CTLHTTP_HEADERS 32u
+/* How to get in: what flags say. Zeroed; with NULL for what was not said. */
+struct ctlhttp_access {
+	const char *server, *ca, *cert, *key, *token_file, *user, *password_file, *tenant, *timeout;
+	bool insecure;
+	const char *headers[CTLHTTP_HEADERS]; /* "name: value" */
+	size_t headers_count;
+};
+bool ctlhttp_add_header(void *arg, const char *value); /* of struct ctlhttp_access */
+/* clang-format off */
+/* Rows for cmdline_parse; without the server's own, for commands that name it otherwise. */
+#define CTLHTTP_ACCESS_ARGS(a)                                                                     \
+	{ .name = "ca", .meta = "FILE", .help = "certificates to believe, for https (those of the system)", .text = &(a).ca }, \
+	{ .name = "insecure", .help = "believe any certificate", .flag = &(a).insecure }, \
+	{ .name = "cert", .meta = "FILE", .help = "certificate of ours, with --key", .text = &(a).cert }, \
+	{ .name = "key", .meta = "FILE", .help = "its key", .text = &(a).key }, \
+	{ .name = "token-file", .meta = "FILE", .help = "file with the bearer token of each request", .text = &(a).token_file }, \
+	{ .name = "user", .meta = "NAME", .help = "name for basic authentication", .text = &(a).user }, \
+	{ .name = "password-file", .meta = "FILE", .help = "file with its password", .text = &(a).password_file }, \
+	{ .name = "tenant", .meta = "NAME", .help = "X-Scope-OrgID of each request", .text = &(a).tenant }, \
+	{ .name = "header", .meta = "\"NAME: VALUE\"", .help = "field of each request, may be repeated", .each = ctlhttp_add_header, .arg = &(a) }, \
+	{ .name = "timeout", .meta = "DURATION", .help = "of each request (2m)", .text = &(a).timeout }
+#define CTLHTTP_ARGS(a)                                                                            \
+	{ .name = "server", .meta = "URL", .help = "the server, $KYMO_SERVER (" CTLHTTP_SERVER ")", .text = &(a).server }, \
+	CTLHTTP_ACCESS_ARGS(a)
+/* clang-format on */
+
+struct ctlhttp;
+/* What the flags say; a mistake has been told and its exit status is returned, else 0. */
+MUST_CHECK int ctlhttp_open(const struct ctlhttp_access *a, struct ctlhttp **out);
+void ctlhttp_close(struct ctlhttp *c);               /* NULL is fine */
+const char *ctlhttp_server(const struct ctlhttp *c); /* its base, without user and password */
+
+/* Parameters: "a=b&c=d", escaped. */
+void ctlhttp_param(struct buf *form, const char *name, const char *value);
+void ctlhttp_param_len(struct buf *form, const char *name, const char *value, size_t len);
+
+/* A request that is under way; the caller's, zeroed but for what it asks. */
+struct ctlhttp_call {
+	const char *method, *path; /* path with its query */
+	const void *body;          /* the caller's until it ended */
+	size_t body_len;
+	const char *type; /* of the body; NULL: a form (application/x-www-form-urlencoded) */
+	const struct hclient_field *fields; /* more of them */
+	size_t fields_count;
+	bool keep_trying;  /* 429, 502, 503, 504 and broken connections: again, until stopped */
+	bool once;         /* never sent twice, not even when it may be */
+	size_t answer_max; /* 0: 1 GiB */
+	uint32_t whole_ms; /* 0: that of --timeout */
+	/* Pieces of the body of a 2xx as they come; NULL: gathered in answer. */
+	void (*data)(void *own, const uint8_t *data, size_t len);
+	/* At the end, on the loop; may begin other calls. May be NULL. */
+	void (*done)(struct ctlhttp_call *call);
+	void *own;
+	/* How it ended. */
+	bool ended;
+	enum err err; /* 0: an answer came, whatever its status */
+	int status;
+	struct buf answer;      /* ctlhttp_call_release */
+	char text[ERRBUF_SIZE]; /* of err, or what an answer over 299 says */
+	int64_t date_ms;        /* what the answer's Date says; 0: nothing */
+	struct ctlhttp *_http;
+	struct hfetch *_fetch;
+	struct loop_timer _again;
+	unsigned _tries;
+};
+void ctlhttp_begin(struct ctlhttp *c, struct ctlhttp_call *call);
+void ctlhttp_turn(struct ctlhttp *c);                            /* one turn: at most a second */
+void ctlhttp_wait(struct ctlhttp *c, struct ctlhttp_call *call); /* until it ended */
+void ctlhttp_cancel(struct ctlhttp_call *call);
+void ctlhttp_call_release(struct ctlhttp_call *call); /* its answer */
+/* 0 when a 2xx came; else it has been told on stderr, and this is the exit status. */
+MUST_CHECK int ctlhttp_outcome(const struct ctlhttp_call *call);
+
+/*
+ * A call of the API with JSON: form (may be NULL) goes as POST, or as GET's query without one.
+ * 0: *data is the answer's "data" (json_decref; NULL when there is none), its warnings and infos
+ * have been told. Else it has been told, and this is the exit status.
+ */
+MUST_CHECK int ctlhttp_json(
+    struct ctlhttp *c, const char *method, const char *path, const struct buf *form, json_t **data);
+
+#endif

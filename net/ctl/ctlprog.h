@@ -1,0 +1,30 @@
+/*
+ * ctlprog - how long work is going: one line on a terminal that is written over and over, else a
+ * line every ten seconds: "import  3.2 M of 9.1 M samples  35 %  410 k/s  left 14 s".
+ *
+ * Thread: one. Nothing is asked of a clock more than a few times a second when ctlprog_tell is
+ * called for each piece of work.
+ */
+#ifndef NET_CTL_CTLPROG_H
+#define NET_CTL_CTLPROG_H
+
+#include "net/ctl/ctl.h"
+
+struct ctlprog {
+	const char *unit; /* "samples", "B" (bytes are told as such) */
+	double goal;      /* 0 = not known; may change */
+	double done;      /* all of it, with what an earlier run did */
+	bool quiet;
+	char more[128]; /* behind it; may change */
+	double _first, _was;
+	uint64_t _begin_ns, _shown_ns, _was_ns;
+	bool _terminal;
+	unsigned _skip;
+};
+/* done: what an earlier run did. quiet: only ctlprog_end says something. */
+void ctlprog_begin(struct ctlprog *p, const char *unit, double goal, double done, bool quiet);
+void ctlprog_tell(struct ctlprog *p, double done);
+/* The last line: what was done, how long it took, the rate. */
+void ctlprog_end(struct ctlprog *p);
+
+#endif
