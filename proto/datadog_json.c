@@ -1,6 +1,7 @@
 /* Series in JSON: {"series": [{...}, ...]}, one after the other, in place. */
 #include "proto/datadog_priv.h"
-#include "proto/jsonin.h"
+
+#include "core/base/jsonin.h"
 
 #include <math.h>
 #include <string.h>

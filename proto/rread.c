@@ -3,8 +3,8 @@
 #include "core/base/hash.h"
 #include "core/base/rune.h"
 #include "core/base/wire.h"
+#include "core/model/chunkenc.h"
 #include "core/promql/lang/ql_ast.h"
-#include "proto/chunkenc.h"
 #include "proto/pbhist.h"
 #include "proto/pbscan.h"
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -330,6 +331,38 @@ enum err fsio_remove(struct fsio_dir *d, const char *name)
 enum err fsio_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes)
 {
 	return ops->free_bytes(d, free_bytes, total_bytes);
+}
+
+enum err fsio_dir_remove(struct fsio_dir *d, const char *name)
+{
+	return unlinkat(d->fd, name, AT_REMOVEDIR) == 0 ? ERR_OK : err_of_errno(errno);
+}
+
+enum err fsio_map(struct fsio_file *f, const uint8_t **data, size_t *len)
+{
+	uint64_t size = 0;
+	enum err e = fsio_size(f, &size);
+	if (e)
+		return e;
+	*data = NULL;
+	*len = (size_t)size;
+	if (!size)
+		return ERR_OK;
+	void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, f->fd, 0);
+	if (p == MAP_FAILED)
+		return err_of_errno(errno);
+	*data = p;
+	return ERR_OK;
+}
+
+void fsio_unmap(const uint8_t *data, size_t len)
+{
+	union {
+		const uint8_t *in;
+		void *out;
+	} p = { .in = data };
+	if (data)
+		CHECK(munmap(p.out, len) == 0);
 }
 
 enum err fsio_load(struct fsio_dir *d, const char *name, size_t max, uint8_t **data, size_t *len)

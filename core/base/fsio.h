@@ -79,6 +79,15 @@ MUST_CHECK enum err fsio_link(
     struct fsio_dir *d, const char *from, const char *to); /* hard link, replaces nothing */
 MUST_CHECK enum err fsio_remove(struct fsio_dir *d, const char *name);
 MUST_CHECK enum err fsio_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes);
+/* An empty directory; not seen by hooks. */
+MUST_CHECK enum err fsio_dir_remove(struct fsio_dir *d, const char *name);
+/*
+ * The whole file as memory to read from, until fsio_unmap; *data is NULL when it is empty. Not seen
+ * by hooks. A page that the disk cannot give, or that a cut file no longer has, is SIGBUS: look at
+ * it inside of guard_run (core/base/guard.h).
+ */
+MUST_CHECK enum err fsio_map(struct fsio_file *f, const uint8_t **data, size_t *len);
+void fsio_unmap(const uint8_t *data, size_t len);
 /*
  * Whole small file: read into mem_alloc'd memory of at most max bytes; replace = write NAME.tmp,
  * sync, rename over name, sync directory.

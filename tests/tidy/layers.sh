@@ -25,7 +25,7 @@ check "core/account sees base, rt, model" "$(includes core/account 'core/(seam|p
 # floor. A place is a folder; the files that lie flat are two: what everybody stands on, and the store, which knows all.
 storage_floors='
 1 chunk meta wal
-2 head cfile
+2 head cfile block
 3 compact
 4 ground filedefs newest stopping removal shard share space
 5 append read back
@@ -56,7 +56,7 @@ storage_order() {
 		else if (a != b && floor[b] >= floor[a]) print file " (" a ") includes " to " (" b ")"
 	}'
 }
-check "storage: chunk, meta, wal < head, cfile < compact < shard < append, read, back < recover < store" "$(storage_order)"
+check "storage: chunk, meta, wal < head, cfile, block < compact < shard < append, read, back < recover < store" "$(storage_order)"
 check "net/conn is lowest in net" "$(includes net/conn 'net/(http|client|grpc|gate|api|recv|daemon)')"
 check "net/http is below client, grpc, gate, api and daemon" "$(includes net/http 'net/(client|grpc|gate|api|recv|daemon)')"
 check "net/client stands on conn alone" "$(includes net/client 'net/(http|grpc|gate|api|recv|daemon)')"

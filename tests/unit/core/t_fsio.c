@@ -75,6 +75,26 @@ static void what_errno_says(struct fsio_dir *d)
 }
 
 static unsigned dir_syncs;
+static void mapped(struct fsio_dir *d)
+{
+	struct fsio_file *f;
+	struct fsio_dir *sub;
+	const uint8_t *data;
+	size_t len;
+	TAP_OK(fsio_open(d, "map", FSIO_CREATE, &f) == ERR_OK);
+	TAP_OK(fsio_map(f, &data, &len) == ERR_OK && !data && len == 0);
+	fsio_unmap(data, len);
+	TAP_OK(fsio_write_at(f, "bytes", 5, 0) == ERR_OK && fsio_map(f, &data, &len) == ERR_OK);
+	tap_is_mem(data, len, "bytes", 5, "a file as memory");
+	fsio_close(f);
+	tap_is_mem(data, len, "bytes", 5, "the memory stays when the file is closed");
+	fsio_unmap(data, len);
+	TAP_OK(fsio_remove(d, "map") == ERR_OK);
+	TAP_OK(fsio_dir_sub(d, "gone", true, &sub) == ERR_OK);
+	fsio_dir_close(sub);
+	TAP_OK(fsio_dir_remove(d, "gone") == ERR_OK && fsio_dir_remove(d, "gone") == ERR_NOTFOUND);
+}
+
 static enum err counting_dir_sync(struct fsio_dir *d)
 {
 	dir_syncs++;
@@ -198,6 +218,7 @@ int main(void)
 	TAP_OK(fsio_load(d, "small", 100, &data, &len) == ERR_OK && len == 6);
 	mem_free(data);
 	TAP_OK(fsio_replace(d, "small", "third", 5) == ERR_OK && syncs == 1);
+	mapped(d);
 	past_the_cache(d);
 	what_errno_says(d);
 	half_made(d);

@@ -9,8 +9,8 @@
  * Memory: texts without escapes lie in the input, others in the arena. Thread: pure. Any bytes are
  * safe.
  */
-#ifndef PROTO_JSONIN_H
-#define PROTO_JSONIN_H
+#ifndef CORE_BASE_JSONIN_H
+#define CORE_BASE_JSONIN_H
 
 #include "core/base/arena.h"
 

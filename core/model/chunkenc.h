@@ -8,8 +8,8 @@
  * Decoders: Prometheus, Thanos, t_chunkenc's own.
  * Cost: some 20 ns a float, 10 ns a bucket. Thread: pure.
  */
-#ifndef PROTO_CHUNKENC_H
-#define PROTO_CHUNKENC_H
+#ifndef CORE_MODEL_CHUNKENC_H
+#define CORE_MODEL_CHUNKENC_H
 
 #include "core/base/buf.h"
 #include "core/model/hist.h"

@@ -1,4 +1,4 @@
-#include "proto/jsonin.h"
+#include "core/base/jsonin.h"
 
 #include <string.h>
 

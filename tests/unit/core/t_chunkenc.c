@@ -2,7 +2,7 @@
 #include "tests/lib/testhist.h"
 
 #include "core/base/wire.h"
-#include "proto/chunkenc.h"
+#include "core/model/chunkenc.h"
 
 /* A reader of chunks of its own, by the description of the format. */
 struct reader {

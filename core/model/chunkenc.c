@@ -1,4 +1,4 @@
-#include "proto/chunkenc.h"
+#include "core/model/chunkenc.h"
 
 #include "core/base/wire.h"
 
