@@ -210,6 +210,20 @@ void metric_families(void (*fn)(void *arg, const struct metric_family *f), void 
 		fn(arg, &(struct metric_family){ BUILD_NAME, BUILD_HELP, METRIC_GAUGE });
 }
 
+void metric_rows(void (*fn)(void *arg, const struct metric_row *r), void *arg)
+{
+	struct split s;
+	for (unsigned i = 0; i < M_COUNT; i++) {
+		split_name(rows[i].name, &s);
+		fn(arg, &(struct metric_row){ s.family, s.labels, rows[i].help, rows[i].kind });
+	}
+	for (unsigned i = 0; i < metric_procs_count; i++) {
+		const struct metric_proc *p = &metric_procs[i];
+		fn(arg, &(struct metric_row){ p->name, "", p->help, p->kind });
+	}
+	fn(arg, &(struct metric_row){ BUILD_NAME, "version,revision", BUILD_HELP, METRIC_GAUGE });
+}
+
 void metric_each(void (*fn)(void *arg, const struct metric_value *v), void *arg)
 {
 	struct split s;
@@ -237,7 +251,7 @@ static void put_value(void *arg, const struct metric_value *v)
 	buf_add_u8(out, '\n');
 }
 
-static const char *kind_word(enum metric_kind k)
+const char *metric_kind_word(enum metric_kind k)
 {
 	switch (k) {
 	case METRIC_COUNTER:
@@ -258,7 +272,7 @@ void metric_expose(struct buf *out)
 		split_name(rows[i].name, &s);
 		if (strcmp(s.family, last.family) != 0)
 			buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", s.family, rows[i].help,
-			    s.family, kind_word(rows[i].kind));
+			    s.family, metric_kind_word(rows[i].kind));
 		each_row(&rows[i], &s, put_value, out);
 		last = s;
 	}
@@ -266,7 +280,7 @@ void metric_expose(struct buf *out)
 	unsigned n = metric_proc_read(p);
 	for (unsigned i = 0; i < n; i++) {
 		buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", p[i].name, p[i].help, p[i].name,
-		    kind_word(p[i].kind));
+		    metric_kind_word(p[i].kind));
 		put_value(out,
 		    &(struct metric_value){ .name = p[i].name, .labels = "", .value = p[i].value });
 	}

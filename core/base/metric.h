@@ -58,6 +58,17 @@ struct metric_family {
 };
 void metric_families(void (*fn)(void *arg, const struct metric_family *f), void *arg);
 /*
+ * One row of the table, for who writes about it: several make a family. labels: inside of {}, of a
+ * row that has any value `name` alone; "" = none. process_* and kymo_build_info come last, those of
+ * them that this machine cannot tell, too.
+ */
+struct metric_row {
+	const char *family, *labels, *help;
+	enum metric_kind kind;
+};
+void metric_rows(void (*fn)(void *arg, const struct metric_row *r), void *arg);
+const char *metric_kind_word(enum metric_kind k); /* as TYPE says it */
+/*
  * Prometheus text format 0.0.4 with HELP and TYPE lines, and process_* values of this process (cpu,
  * rss, fds, start time).
  */

@@ -12,6 +12,9 @@ struct metric_proc {
 	enum metric_kind kind;
 	double value;
 };
+/* All that may be there, without values. */
+extern const struct metric_proc metric_procs[];
+extern const unsigned metric_procs_count;
 /* Fills out[METRIC_PROC_MAX], returns the count; values that cannot be had are left out. */
 unsigned metric_proc_read(struct metric_proc *out);
 

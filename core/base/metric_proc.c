@@ -79,6 +79,37 @@ static bool count_fds(double *out)
 	return true;
 }
 
+enum proc {
+	PROC_CPU,
+	PROC_FDS,
+	PROC_FDS_MAX,
+	PROC_VIRTUAL,
+	PROC_RESIDENT,
+	PROC_START,
+	PROCS
+};
+const struct metric_proc metric_procs[PROCS] = {
+	[PROC_CPU] = { "process_cpu_seconds_total",
+	    "Total user and system CPU time spent in seconds.", METRIC_COUNTER, 0 },
+	[PROC_FDS] = { "process_open_fds", "Number of open file descriptors.", METRIC_GAUGE, 0 },
+	[PROC_FDS_MAX] = { "process_max_fds", "Maximum number of open file descriptors.",
+	    METRIC_GAUGE, 0 },
+	[PROC_VIRTUAL] = { "process_virtual_memory_bytes", "Virtual memory size in bytes.",
+	    METRIC_GAUGE, 0 },
+	[PROC_RESIDENT] = { "process_resident_memory_bytes", "Resident memory size in bytes.",
+	    METRIC_GAUGE, 0 },
+	[PROC_START] = { "process_start_time_seconds",
+	    "Start time of the process since unix epoch in seconds.", METRIC_GAUGE, 0 },
+};
+const unsigned metric_procs_count = PROCS;
+STATIC(PROCS <= METRIC_PROC_MAX);
+
+static void put(struct metric_proc *out, unsigned *n, enum proc which, double value)
+{
+	out[*n] = metric_procs[which];
+	out[(*n)++].value = value;
+}
+
 unsigned metric_proc_read(struct metric_proc *out)
 {
 	unsigned n = 0;
@@ -86,32 +117,21 @@ unsigned metric_proc_read(struct metric_proc *out)
 	double v, boot;
 	struct rusage ru;
 	struct rlimit rl;
-	if (getrusage(RUSAGE_SELF, &ru) == 0) {
-		v = (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
-		    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
-		out[n++] = (struct metric_proc){ "process_cpu_seconds_total",
-			"Total user and system CPU time spent in seconds.", METRIC_COUNTER, v };
-	}
+	if (getrusage(RUSAGE_SELF, &ru) == 0)
+		put(out, &n, PROC_CPU,
+		    (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+		        (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
 	if (count_fds(&v))
-		out[n++] = (struct metric_proc){ "process_open_fds",
-			"Number of open file descriptors.", METRIC_GAUGE, v };
+		put(out, &n, PROC_FDS, v);
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
-		out[n++] = (struct metric_proc){ "process_max_fds",
-			"Maximum number of open file descriptors.", METRIC_GAUGE,
-			(double)rl.rlim_cur };
-	if (slurp("/proc/self/stat", text, sizeof(text))) {
-		if (stat_field(text, 23, &v))
-			out[n++] = (struct metric_proc){ "process_virtual_memory_bytes",
-				"Virtual memory size in bytes.", METRIC_GAUGE, v };
-		if (stat_field(text, 24, &v))
-			out[n++] = (struct metric_proc){ "process_resident_memory_bytes",
-				"Resident memory size in bytes.", METRIC_GAUGE,
-				v * (double)sysconf(_SC_PAGESIZE) };
-		if (stat_field(text, 22, &v) && boot_time_s(&boot))
-			out[n++] = (struct metric_proc){ "process_start_time_seconds",
-				"Start time of the process since unix epoch in seconds.",
-				METRIC_GAUGE, boot + v / (double)sysconf(_SC_CLK_TCK) };
-	}
-	CHECK(n <= METRIC_PROC_MAX);
+		put(out, &n, PROC_FDS_MAX, (double)rl.rlim_cur);
+	if (!slurp("/proc/self/stat", text, sizeof(text)))
+		return n;
+	if (stat_field(text, 23, &v))
+		put(out, &n, PROC_VIRTUAL, v);
+	if (stat_field(text, 24, &v))
+		put(out, &n, PROC_RESIDENT, v * (double)sysconf(_SC_PAGESIZE));
+	if (stat_field(text, 22, &v) && boot_time_s(&boot))
+		put(out, &n, PROC_START, boot + v / (double)sysconf(_SC_CLK_TCK));
 	return n;
 }

@@ -342,7 +342,42 @@ void api_status_quit(struct req *r)
 
 /* --- pages --- */
 
-/* Our own rows, and the few names of Prometheus that dashboards of such servers ask for. */
+/* The few names of Prometheus that dashboards of such servers ask for. */
+static const struct alias {
+	const char *name, *help;
+	enum metric_kind kind;
+	enum metric_id of;
+	bool ms; /* in milliseconds there */
+} aliases[] = {
+	{ "prometheus_config_last_reload_successful",
+	    "Whether the last configuration reload attempt was successful.", METRIC_GAUGE,
+	    M_CONFIG_RELOAD_FINE, false },
+	{ "prometheus_config_last_reload_success_timestamp_seconds",
+	    "Timestamp of the last successful configuration reload.", METRIC_GAUGE,
+	    M_CONFIG_RELOAD_TIME, true },
+	{ "prometheus_tsdb_head_series", "Series held in memory.", METRIC_GAUGE, M_SERIES_ACTIVE,
+	    false },
+	{ "prometheus_tsdb_head_samples_appended_total", "Samples stored.", METRIC_COUNTER,
+	    M_SAMPLES_STORED, false },
+};
+#define BUILD_NAME "prometheus_build_info"
+#define BUILD_HELP "Version that clients may take this server for, and its own."
+
+static void head_put(struct buf *b, const char *name, const char *help, enum metric_kind kind)
+{
+	buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, metric_kind_word(kind));
+}
+
+static void alias_put(struct buf *b, const struct alias *a)
+{
+	uint64_t v = metric_sum(a->of);
+	head_put(b, a->name, a->help, a->kind);
+	if (a->ms)
+		buf_printf(b, "%s %.3f\n", a->name, (double)v / 1000);
+	else
+		buf_printf(b, "%s %" PRIu64 "\n", a->name, v);
+}
+
 void api_status_metrics(struct req *r)
 {
 	const struct api_opts *o = &api_of(r)->opts;
@@ -350,23 +385,21 @@ void api_status_metrics(struct req *r)
 	buf_init(&b);
 	metric_expose(&b);
 	tenantstat_put(api_of(r)->tenantstat, api_of(r)->store, &b);
-	buf_printf(&b,
-	    "# HELP prometheus_build_info Version that clients may take this server for, and its own.\n# TYPE prometheus_build_info gauge\nprometheus_build_info{branch=\"%s\",revision=\"%s\",version=\"%s\"} 1\n",
+	head_put(&b, BUILD_NAME, BUILD_HELP, METRIC_GAUGE);
+	buf_printf(&b, BUILD_NAME "{branch=\"%s\",revision=\"%s\",version=\"%s\"} 1\n",
 	    o->branch ? o->branch : "", o->revision ? o->revision : "", API_COMPAT_VERSION);
-	buf_printf(&b,
-	    "# HELP prometheus_config_last_reload_successful Whether the last configuration reload attempt was successful.\n# TYPE prometheus_config_last_reload_successful gauge\nprometheus_config_last_reload_successful %" PRIu64
-	    "\n",
-	    metric_sum(M_CONFIG_RELOAD_FINE));
-	buf_printf(&b,
-	    "# HELP prometheus_config_last_reload_success_timestamp_seconds Timestamp of the last successful configuration reload.\n# TYPE prometheus_config_last_reload_success_timestamp_seconds gauge\nprometheus_config_last_reload_success_timestamp_seconds %.3f\n",
-	    (double)metric_sum(M_CONFIG_RELOAD_TIME) / 1000);
-	buf_printf(&b,
-	    "# HELP prometheus_tsdb_head_series Series held in memory.\n# TYPE prometheus_tsdb_head_series gauge\nprometheus_tsdb_head_series %" PRIu64
-	    "\n",
-	    metric_sum(M_SERIES_ACTIVE));
-	buf_printf(&b,
-	    "# HELP prometheus_tsdb_head_samples_appended_total Samples stored.\n# TYPE prometheus_tsdb_head_samples_appended_total counter\nprometheus_tsdb_head_samples_appended_total %" PRIu64
-	    "\n",
-	    metric_sum(M_SAMPLES_STORED));
+	for (size_t i = 0; i < COUNT_OF(aliases); i++)
+		alias_put(&b, &aliases[i]);
 	req_reply_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
+}
+
+void api_status_metric_rows(void (*fn)(void *arg, const struct metric_row *r), void *arg)
+{
+	metric_rows(fn, arg);
+	tenantstat_rows(fn, arg);
+	fn(arg,
+	    &(struct metric_row){ BUILD_NAME, "branch,revision,version", BUILD_HELP, METRIC_GAUGE });
+	for (size_t i = 0; i < COUNT_OF(aliases); i++)
+		fn(arg,
+		    &(struct metric_row){ aliases[i].name, "", aliases[i].help, aliases[i].kind });
 }

@@ -9,6 +9,7 @@
 #ifndef NET_API_API_STATUS_H
 #define NET_API_API_STATUS_H
 
+#include "core/base/metric.h"
 #include "net/api/api.h"
 
 void api_status_buildinfo(struct req *r);
@@ -25,5 +26,7 @@ void api_status_quit(struct req *r); /* /-/reload, /-/quit */
 void api_status_metrics(struct req *r);
 void api_status_version(struct req *r);
 void api_status_health(struct req *r); /* /health: 200 OK */
+/* What /metrics is made of, row by row: net/METRICS.md is made from it. */
+void api_status_metric_rows(void (*fn)(void *arg, const struct metric_row *r), void *arg);
 
 #endif

@@ -23,21 +23,23 @@ enum figure {
 	FIGURES
 };
 static const struct {
-	const char *name, *kind, *help;
+	const char *name;
+	enum metric_kind kind;
+	const char *help;
 } families[FIGURES] = {
-	[FIGURE_STORED] = { "kymo_tenant_samples_ingested_total", "counter",
+	[FIGURE_STORED] = { "kymo_tenant_samples_ingested_total", METRIC_COUNTER,
 	    "Samples stored, by tenant." },
-	[FIGURE_REFUSED] = { "kymo_tenant_samples_refused_total", "counter",
+	[FIGURE_REFUSED] = { "kymo_tenant_samples_refused_total", METRIC_COUNTER,
 	    "Samples refused one by one, by tenant." },
-	[FIGURE_QUERIES] = { "kymo_tenant_queries_total", "counter",
+	[FIGURE_QUERIES] = { "kymo_tenant_queries_total", METRIC_COUNTER,
 	    "Queries that began, those for labels and metadata too, by tenant." },
-	[FIGURE_QUERY_US] = { "kymo_tenant_query_seconds_total", "counter",
+	[FIGURE_QUERY_US] = { "kymo_tenant_query_seconds_total", METRIC_COUNTER,
 	    "Time that queries took from their head on, by tenant." },
-	[FIGURE_STEPS] = { "kymo_tenant_query_steps_total", "counter",
+	[FIGURE_STEPS] = { "kymo_tenant_query_steps_total", METRIC_COUNTER,
 	    "Steps of range queries whose results may be kept, by tenant." },
-	[FIGURE_STEPS_KEPT] = { "kymo_tenant_query_steps_kept_total", "counter",
+	[FIGURE_STEPS_KEPT] = { "kymo_tenant_query_steps_kept_total", METRIC_COUNTER,
 	    "Those of them that were kept from queries before, by tenant." },
-	[FIGURE_SERIES] = { "kymo_tenant_series", "gauge", "Series held in memory, by tenant." },
+	[FIGURE_SERIES] = { "kymo_tenant_series", METRIC_GAUGE, "Series held in memory, by tenant." },
 };
 
 struct tenantstat {
@@ -175,11 +177,19 @@ void tenantstat_put(const struct tenantstat *t, const struct store *st, struct b
 	rows_make(t, st, here ? loop_tenants(here) : NULL, &r);
 	for (unsigned f = 0; f < FIGURES; f++) {
 		buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", families[f].name, families[f].help,
-		    families[f].name, families[f].kind);
+		    families[f].name, metric_kind_word(families[f].kind));
 		for (size_t i = 0; i < r.count; i++)
 			value_put(out, f, &r.shown[i]);
 		if (r.any_other)
 			value_put(out, f, &r.other);
 	}
 	mem_free(r.shown);
+}
+
+void tenantstat_rows(void (*fn)(void *arg, const struct metric_row *r), void *arg)
+{
+	for (unsigned f = 0; f < FIGURES; f++)
+		fn(arg,
+		    &(struct metric_row){
+		        families[f].name, "tenant", families[f].help, families[f].kind });
 }

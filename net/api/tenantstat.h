@@ -14,6 +14,7 @@
 #define NET_API_TENANTSTAT_H
 
 #include "core/base/buf.h"
+#include "core/base/metric.h"
 #include "storage/store.h"
 
 struct tenantstat;
@@ -25,5 +26,7 @@ void tenantstat_asked(struct tenantstat *t, uint32_t tenant, uint64_t took_ns);
 void tenantstat_kept(struct tenantstat *t, uint32_t tenant, uint64_t kept, uint64_t steps);
 /* Rows of the text exposition format. */
 void tenantstat_put(const struct tenantstat *t, const struct store *st, struct buf *out);
+/* The families of them. */
+void tenantstat_rows(void (*fn)(void *arg, const struct metric_row *r), void *arg);
 
 #endif

@@ -40,6 +40,23 @@ static void count_family(void *arg, const struct metric_family *f)
 	*(unsigned *)arg += f->name[0] && f->help[0];
 }
 
+/* As readers of the text want it: one HELP for a name, samples of it right behind. */
+static void families_stand_together(const char *text)
+{
+	unsigned twice = 0, families = 0;
+	for (const char *at = text; (at = strstr(at, "# HELP ")); families++) {
+		char line[200];
+		size_t len = strcspn(at + 7, " ") + 8;
+		if (len >= sizeof(line))
+			break;
+		memcpy(line, at, len);
+		line[len] = 0;
+		at += len;
+		twice += strstr(at, line) != NULL;
+	}
+	tap_ok(families > 150 && !twice, "each of %u families stands once", families);
+}
+
 int main(void)
 {
 	pthread_t t[4];
@@ -60,6 +77,7 @@ int main(void)
 	metric_expose(&b);
 	buf_add_u8(&b, 0);
 	const char *s = (const char *)b.data;
+	families_stand_together(s);
 	tap_ok(strstr(s,
 	           "# TYPE kymo_samples_stored_total counter\nkymo_samples_stored_total 80001\n") !=
 	        NULL,

@@ -1,12 +1,13 @@
 /*
- * The reference page and the manual page are what the tables of flags and keys say.
- * "t_reference write" writes both.
+ * The reference pages and the manual page are what the tables of flags, keys and metrics say.
+ * "t_reference write" writes them.
  */
 #include "net/daemon/reference.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/base/metric.h"
 #include "core/model/limits.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
@@ -14,7 +15,8 @@
 static const struct page {
 	const char *file;
 	void (*make)(struct buf *out);
-} pages[] = { { "net/CONFIG.md", reference_markdown }, { "net/kymod.1", reference_man } };
+} pages[] = { { "net/CONFIG.md", reference_markdown }, { "net/kymod.1", reference_man },
+	{ "net/METRICS.md", reference_metrics } };
 
 static void made(const struct page *p, struct buf *out, char path[4096])
 {
@@ -72,6 +74,32 @@ static void everything_is_there(void)
 	buf_release(&b);
 }
 
+/* Of all that /metrics has said of itself, line by line. */
+static void every_metric_is_there(void)
+{
+	struct buf page, text;
+	unsigned families = 0, missing = 0;
+	buf_init(&page);
+	buf_init(&text);
+	reference_metrics(&page);
+	buf_add_u8(&page, 0);
+	metric_expose(&text);
+	buf_add_u8(&text, 0);
+	for (const char *at = (char *)text.data; (at = strstr(at, "# HELP ")); families++) {
+		char want[200];
+		at += strlen("# HELP ");
+		(void)snprintf(want, sizeof(want), "| `%.*s` |", (int)strcspn(at, " "), at);
+		missing += !strstr((char *)page.data, want);
+	}
+	tap_ok(families > 150 && !missing, "each of %u families has its row", families);
+	tap_ok(strstr((char *)page.data, "`kymo_memory_bytes` | gauge | `part`: series, queries, "),
+	    "with the values of its label");
+	tap_ok(strstr((char *)page.data, "| `kymo_tenant_series` | gauge | `tenant` |"),
+	    "those of tenants, too");
+	buf_release(&page);
+	buf_release(&text);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "write"))
@@ -79,5 +107,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < COUNT_OF(pages); i++)
 		is_in_step(&pages[i]);
 	everything_is_there();
+	every_metric_is_there();
 	return tap_done();
 }
