@@ -105,6 +105,26 @@ uint64_t metric_sum(enum metric_id id)
 	return sum_cell(rows[id].at);
 }
 
+void metric_hist(enum metric_id id, uint64_t out[METRIC_HIST_BOUNDS + 1])
+{
+	CHECK_SLOW(rows[id].kind == METRIC_HIST);
+	for (unsigned b = 0; b <= METRIC_HIST_BOUNDS; b++)
+		out[b] = sum_cell(rows[id].at + b);
+}
+
+uint64_t metric_hist_quantile(const uint64_t cells[METRIC_HIST_BOUNDS + 1], double q)
+{
+	uint64_t count = 0, sum = 0;
+	for (unsigned b = 0; b <= METRIC_HIST_BOUNDS; b++)
+		count += cells[b];
+	for (unsigned b = 0; b < METRIC_HIST_BOUNDS; b++) {
+		sum += cells[b];
+		if (count && (double)sum >= q * (double)count)
+			return METRIC_HIST_BOUNDS_NS[b];
+	}
+	return count ? UINT64_MAX : 0;
+}
+
 /* "family{labels}" into its two halves. */
 struct split {
 	char family[160], labels[160];

@@ -74,5 +74,9 @@ const char *metric_kind_word(enum metric_kind k); /* as TYPE says it */
  */
 void metric_expose(struct buf *out);
 uint64_t metric_sum(enum metric_id id); /* counter or gauge over all threads */
+/* Of a histogram: how often each bound held, not added up; the last cell is +Inf. */
+void metric_hist(enum metric_id id, uint64_t out[METRIC_HIST_BOUNDS + 1]);
+/* What q (0..1) of them did not exceed, as its bound, in ns; UINT64_MAX: over all; 0: none. */
+uint64_t metric_hist_quantile(const uint64_t cells[METRIC_HIST_BOUNDS + 1], double q);
 
 #endif

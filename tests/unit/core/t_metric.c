@@ -72,6 +72,13 @@ int main(void)
 	tap_is_i64((int64_t)metric_sum(M_SERIES_ACTIVE), -8, "this thread's share is set");
 	metric_each(find_stored, NULL);
 	tap_ok(times == 1 && found == 80001, "each tells it once");
+	uint64_t cells[METRIC_HIST_BOUNDS + 1], none[METRIC_HIST_BOUNDS + 1] = { 0 };
+	metric_hist(M_TURN, cells);
+	tap_ok(cells[0] == 4 && cells[1] == 4 && cells[METRIC_HIST_BOUNDS] == 4,
+	    "a histogram tells its cells");
+	tap_ok(metric_hist_quantile(cells, 0.5) == 5000 && metric_hist_quantile(cells, 0.3) == 1000 &&
+	        metric_hist_quantile(cells, 0.99) == UINT64_MAX && !metric_hist_quantile(none, 0.5),
+	    "and quantiles as bounds");
 	struct buf b;
 	buf_init(&b);
 	metric_expose(&b);
