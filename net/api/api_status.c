@@ -13,7 +13,6 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#define HEALTHY_NS       UINT64_C(10000000000) /* every loop must have turned within this */
 #define NAME_BYTES       256
 #define TSDB_LIMIT_USUAL 10
 #define TSDB_LIMIT_MOST  10000
@@ -250,7 +249,7 @@ void api_status_walreplay(struct req *r)
 static uint64_t stands_still_ms(const struct api *a)
 {
 	uint64_t oldest = team_oldest_turn_ns(a->opts.team), now = clock_real_mono_ns();
-	return now > oldest && now - oldest > HEALTHY_NS ? (now - oldest) / 1000000 : 0;
+	return now > oldest && now - oldest > API_HEALTHY_NS ? (now - oldest) / 1000000 : 0;
 }
 
 void api_status_healthy(struct req *r)

@@ -12,6 +12,8 @@
 #include "core/base/metric.h"
 #include "net/api/api.h"
 
+#define API_HEALTHY_NS UINT64_C(10000000000) /* every loop must have turned within this */
+
 void api_status_buildinfo(struct req *r);
 void api_status_config(struct req *r);
 void api_status_flags(struct req *r);

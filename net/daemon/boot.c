@@ -17,6 +17,7 @@
 #include "core/model/limits.h"
 #include "core/rt/memkeep.h"
 #include "net/api/api.h"
+#include "net/api/api_status.h"
 #include "net/api/strangers.h"
 #include "net/conn/limit.h"
 #include "net/daemon/cardmon.h"
@@ -27,6 +28,8 @@
 #include "net/daemon/identity.h"
 #include "net/daemon/reload.h"
 #include "net/daemon/renew.h"
+#include "net/daemon/sdbeat.h"
+#include "net/daemon/sdnotify.h"
 #include "net/daemon/selfmon.h"
 #include "net/daemon/signals.h"
 #include "net/daemon/weburl.h"
@@ -56,6 +59,7 @@ struct boot {
 	struct selfmon *selfmon; /* loop 0's */
 	struct cardmon *cardmon; /* so, too */
 	struct renew *renew;     /* likewise */
+	struct sdbeat *beat;     /* likewise; NULL: nobody listens */
 	struct statsd *statsd;   /* NULL: no listener of it */
 	bool ran;
 	int stopped_pipe[2]; /* selfmon's last word to main */
@@ -311,6 +315,12 @@ static enum err open_store(struct boot *b)
 	return e ? e : settle_conf(b);
 }
 
+static void beat_begin(void *arg)
+{
+	struct boot *b = arg;
+	b->beat = sdbeat_start(team_loop(b->team, 0), b->team, API_HEALTHY_NS);
+}
+
 static enum err open_all(struct boot *b)
 {
 	struct team_opts to = { .loops = b->conf->flags.loops, .pin = true };
@@ -326,6 +336,8 @@ static enum err open_all(struct boot *b)
 		e = work_create(BOOT_WORKERS, &b->pool);
 	if (e)
 		return errbuf_set(&b->eb, e, "threads cannot be started: %s", err_text(e));
+	team_run_on(b->team, 0, beat_begin, b);
+	sdnotify_status("starting: reading the log");
 	b->memkeep = memkeep_start(b->team, b->pool);
 	e = open_identity(b);
 	if (!e)
@@ -340,6 +352,21 @@ static enum err open_all(struct boot *b)
 }
 
 /* ---- self metrics run on loop 0 ---- */
+
+static void beat_end(void *arg)
+{
+	sdbeat_stop(((struct boot *)arg)->beat);
+}
+
+static void beat_running(void *arg)
+{
+	sdbeat_phase(((struct boot *)arg)->beat, SDBEAT_RUNNING);
+}
+
+static void beat_ending(void *arg)
+{
+	sdbeat_phase(((struct boot *)arg)->beat, SDBEAT_ENDING);
+}
 
 static void selfmon_begin(void *arg)
 {
@@ -434,6 +461,7 @@ static void say_ready(struct boot *b)
 	    b->conf->idents ? "identities" : "open", b->conf->path ? b->conf->path : "none", scheme,
 	    host, b->conf->web.prefix, shown.write, shown.ask, scheme, host, b->conf->web.prefix);
 	say(text, len > 0 && (size_t)len < sizeof(text) ? (size_t)len : 0);
+	sdnotify_ready("running: %s, %llu series", address, (unsigned long long)b->series);
 }
 
 static void reload_by_signal(struct boot *b)
@@ -454,6 +482,7 @@ static void wait_for_end(struct boot *b, const sigset_t *ends)
 	while ((sig = signals_wait(ends)) == SIGHUP)
 		reload_by_signal(b);
 	LOG_INFO("stopping", "signal=%s", signals_name(sig));
+	sdnotify_stopping("stopping: requests end, then all is synced");
 	sigprocmask(SIG_UNBLOCK, ends,
 	    NULL); /* a second signal ends it at once: nothing acknowledged is lost by that */
 }
@@ -477,7 +506,9 @@ static void run(struct boot *b, const sigset_t *ends)
 	team_run_on(b->team, 0, renew_begin, b);
 	statsd_start(b->statsd);
 	say_ready(b);
+	team_run_on(b->team, 0, beat_running, b);
 	wait_for_end(b, ends);
+	team_run_on(b->team, 0, beat_ending, b);
 	reload_stop(b->reload);
 	team_run_on(b->team, 0, renew_end, b);
 	drain_connections(b->srv, b->api);
@@ -498,6 +529,8 @@ static void close_all(struct boot *b)
 	if (b->pool)
 		work_stop(b->pool);
 	identity_free(b->identity);
+	if (b->beat)
+		team_run_on(b->team, 0, beat_end, b);
 	if (b->team)
 		team_stop(b->team);
 	renew_free(b->renew);
@@ -576,6 +609,7 @@ static bool set_up(struct boot *b)
 	}
 	if (!set_up_process(&b->ends))
 		return false;
+	sdnotify_open();
 	if (pipe(b->stopped_pipe) || log_start()) {
 		fprintf(stderr, "kymod: no pipe, or no thread for the log\n");
 		return false;
@@ -607,9 +641,11 @@ int boot_main(int argc, char **argv)
 	enum err e = open_all(&b);
 	if (e == ERR_STOPPING) {
 		LOG_INFO("stopping", "text=\"%s\"", b.eb.text);
+		sdnotify_stopping("stopping: %s", b.eb.text);
 		e = ERR_OK; /* as it was asked to; the next start goes on where this one began */
 	} else if (e) {
 		fprintf(stderr, "kymod: %s\n", b.eb.text[0] ? b.eb.text : err_text(e));
+		sdnotify_status("could not start: %s", b.eb.text[0] ? b.eb.text : err_text(e));
 	} else {
 		run(&b, &b.ends);
 	}
@@ -619,5 +655,6 @@ int boot_main(int argc, char **argv)
 		    (unsigned long long)((clock_real_mono_ns() - b.begin_ns) / 1000000000));
 	config_drop(b.conf);
 	log_stop();
+	sdnotify_close();
 	return e ? 1 : 0;
 }

@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "net/daemon/renew.h"
+#include "net/daemon/sdnotify.h"
 
 #define STOP_LOOK_MS 5
 #define HASH_SHOWN   UINT64_C(0xffffffffffff) /* a double holds it exactly */
@@ -84,6 +85,8 @@ static void end_with(struct reload *r, enum err e)
 {
 	metric_gauge_set(M_CONFIG_RELOAD_FINE, !e);
 	if (e) {
+		sdnotify_ready(
+		    "running; the last reload failed, the configuration before it goes on");
 		metric_add(M_CONFIG_RELOADS_FAILED, 1);
 		log_mistakes(&r->told);
 		LOG_ERROR("reload_failed",
@@ -92,6 +95,7 @@ static void end_with(struct reload *r, enum err e)
 		config_drop(r->next);
 	} else {
 		metric_add(M_CONFIG_RELOADS, 1);
+		sdnotify_ready("running; configuration read again");
 		show_in_force(r->conf);
 		LOG_INFO("reloaded", "file=\"%s\" took_ms=%llu", r->conf->path ? r->conf->path : "",
 		    (unsigned long long)((clock_real_mono_ns() - r->begin_ns) / 1000000));
@@ -197,6 +201,7 @@ static void begin_next(struct reload *r)
 	if (list_empty(&r->waiting))
 		return;
 	list_move_all(&r->served, &r->waiting);
+	sdnotify_reloading();
 	r->state = RELOAD_LOADING;
 	r->begin_ns = clock_real_mono_ns();
 	run_on_worker(r, load, loaded);
