@@ -152,7 +152,7 @@ for what in ("check", "test"):
     r = subprocess.run(["promtool", what, "rules", "kymo.rules.yml" if what == "check" else "kymo.rules_test.yml"], cwd=alerts, capture_output=True, text=True)
     ok(r.returncode == 0, f"promtool {what} rules {r.stdout[-300:] + r.stderr[-300:] if r.returncode else ''}")
 rules = yaml.safe_load(open(os.path.join(alerts, "kymo.rules.yml")))["groups"][0]["rules"]
-sections = {"#" + line[3:].strip().lower() for line in open(os.path.join(alerts, "RUNBOOK.md")) if line.startswith("## ")}
+sections = {"#" + line[3:].strip().lower() for line in open(os.path.join(SRC, "net/examples/alerts/RUNBOOK.md")) if line.startswith("## ")}
 families = set(re.findall(r"^# TYPE (\S+)", request(k.port, "GET", "/metrics")[1].decode(), re.M))
 fires, unknown, lost, bad = [], [], [], []
 for rule in rules:
