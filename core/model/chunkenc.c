@@ -8,26 +8,31 @@
 
 /* --- bits, the highest first --- */
 
+/* Whole words go out; what is not yet one waits, from the highest bit on. */
 struct bits {
 	struct buf *out;
-	unsigned left; /* free bits of the last byte */
+	uint64_t word;
+	unsigned used; /* bits of it, below 64 */
 };
 
-static void bits_put(struct bits *b, uint64_t v, unsigned n)
+static inline void bits_put(struct bits *b, uint64_t v, unsigned n) /* n of 1..64 */
 {
-	while (n) {
-		if (!b->left) {
-			buf_add_u8(b->out, 0);
-			if (b->out->over)
-				return;
-			b->left = 8;
-		}
-		unsigned take = n < b->left ? n : b->left;
-		uint64_t part = (v >> (n - take)) & ((1u << take) - 1);
-		b->out->data[b->out->len - 1] |= (uint8_t)(part << (b->left - take));
-		b->left -= take;
-		n -= take;
-	}
+	unsigned left = 64 - b->used;
+	v <<= 64 - n;
+	b->word |= v >> b->used;
+	b->used += n;
+	if (b->used < 64)
+		return;
+	uint64_t whole = __builtin_bswap64(b->word);
+	buf_add(b->out, &whole, sizeof(whole));
+	b->used -= 64;
+	b->word = b->used ? v << left : 0;
+}
+
+static void bits_end(struct bits *b)
+{
+	uint64_t last = __builtin_bswap64(b->word);
+	buf_add(b->out, &last, (b->used + 7) / 8);
 }
 
 static void byte_put(struct bits *b, uint8_t v)
@@ -150,7 +155,37 @@ struct maker {
 	const struct sample_column *col;
 	uint32_t from, count;
 	int64_t t, t_delta;
+	int64_t range_ms; /* cut as Prometheus' head does; 0 = by counts alone */
+	int64_t first_ms, range_end_ms, end_ms;
+	bool foreseen; /* end_ms is not just the range's */
 };
+
+static size_t bytes_of(const struct maker *m)
+{
+	return m->bits.out->len - m->start + (m->bits.used + 7) / 8;
+}
+
+/* "rangeForTimestamp" of tsdb/head_append.go */
+static int64_t range_end(int64_t t, int64_t width)
+{
+	return num_sat_add(t / width * width, width);
+}
+
+/* "computeChunkEndTime": so that the chunks of a range become even, by how far this one is. */
+static void foresee(struct maker *m, double ratio)
+{
+	double start = (double)m->first_ms, whole = (double)m->end_ms - start,
+	       n = whole / (((double)m->t - start + 1) * ratio);
+	m->foreseen = true;
+	if (n > 1)
+		m->end_ms = (int64_t)(start + whole / floor(n));
+}
+
+static void began(struct maker *m, int64_t t)
+{
+	m->first_ms = t;
+	m->range_end_ms = m->end_ms = m->range_ms ? range_end(t, m->range_ms) : INT64_MAX;
+}
 
 static void begin(struct maker *m)
 {
@@ -158,9 +193,10 @@ static void begin(struct maker *m)
 	byte_put(&m->bits, 0); /* the number of samples */
 }
 
-static void end(const struct maker *m)
+static void end(struct maker *m)
 {
 	struct buf *out = m->bits.out;
+	bits_end(&m->bits);
 	if (out->over)
 		return;
 	out->data[m->start] = (uint8_t)(m->count >> 8);
@@ -174,13 +210,27 @@ static bool is_float(const struct sample_column *c, uint32_t i)
 	return !c->h || !c->h[i];
 }
 
+/* Is there no place for one more at t? ("appendPreprocessor" of tsdb/head_append.go) */
+static bool floats_full(struct maker *m, int64_t t)
+{
+	if (!m->range_ms)
+		return m->count >= CHUNKENC_SAMPLES;
+	if (bytes_of(m) > CHUNKENC_XOR_BYTES - CHUNKENC_XOR_SAMPLE)
+		return true;
+	if (m->count == CHUNKENC_SAMPLES / 4)
+		foresee(m, 4);
+	return t >= m->end_ms || m->count >= 2 * CHUNKENC_SAMPLES;
+}
+
 static void floats(struct maker *m)
 {
 	const struct sample_column *c = m->col;
 	struct stream s = { 0 };
 	begin(m);
-	for (uint32_t i = m->from; i < c->count && m->count < CHUNKENC_SAMPLES && is_float(c, i);
-	     i++) {
+	began(m, c->t_ms[m->from]);
+	for (uint32_t i = m->from; i < c->count && is_float(c, i); i++) {
+		if (m->count && floats_full(m, c->t_ms[i]))
+			break;
 		int64_t t = c->t_ms[i], delta = minus(t, m->t);
 		if (m->count == 0) {
 			svarint(&m->bits, t);
@@ -360,9 +410,21 @@ static void time_put(struct maker *m, int64_t t)
 	m->t = t;
 }
 
-static bool full(const struct maker *m)
+/* "histogramsAppendPreprocessor" */
+static bool head_full(struct maker *m, size_t bytes, int64_t t)
 {
-	size_t bytes = m->bits.out->len - m->start;
+	int64_t range_end_ms = m->foreseen ? m->range_end_ms : m->end_ms;
+	if (!m->foreseen && bytes >= CHUNKENC_HIST_FULL / 4)
+		foresee(m, (double)CHUNKENC_HIST_FULL / (double)bytes);
+	return (t >= m->end_ms || bytes >= 2 * CHUNKENC_HIST_FULL) &&
+	    (m->count >= CHUNKENC_HIST_LEAST || t >= range_end_ms);
+}
+
+static bool full(struct maker *m, int64_t t)
+{
+	size_t bytes = bytes_of(m);
+	if (m->range_ms)
+		return m->bits.out->over || m->count == CHUNKENC_COUNT_MOST || head_full(m, bytes, t);
 	return m->count >= CHUNKENC_SAMPLES || m->bits.out->over || bytes >= CHUNKENC_HIST_MOST ||
 	    (bytes >= CHUNKENC_HIST_FULL && m->count >= CHUNKENC_HIST_LEAST);
 }
@@ -384,6 +446,7 @@ static void histograms(struct maker *m)
 	struct before was = { .h = h, .bucket = mem_array(NULL, n + 1u, sizeof(*was.bucket)) };
 	memset(was.bucket, 0, (n + 1u) * sizeof(*was.bucket));
 	begin(m);
+	began(m, c->t_ms[m->from]);
 	byte_put(&m->bits, header_of(h));
 	layout(&m->bits, h);
 	for (uint32_t i = m->from;; h = c->h[i]) {
@@ -396,7 +459,7 @@ static void histograms(struct maker *m)
 			ints_first(m, h, &sum);
 		was.h = h;
 		m->count++;
-		if (++i == c->count || full(m) || is_float(c, i) || !follows(h, c->h[i]))
+		if (++i == c->count || is_float(c, i) || full(m, c->t_ms[i]) || !follows(h, c->h[i]))
 			break;
 	}
 	mem_free(streams);
@@ -404,18 +467,35 @@ static void histograms(struct maker *m)
 	end(m);
 }
 
-void chunkenc_next(
-    const struct sample_column *c, uint32_t from, struct buf *out, struct chunkenc *told)
+static void next(struct maker *m, struct chunkenc *told)
 {
-	struct maker m = { .bits = { .out = out }, .start = out->len, .col = c, .from = from };
+	const struct sample_column *c = m->col;
+	uint32_t from = m->from;
 	if (is_float(c, from))
-		floats(&m);
+		floats(m);
 	else
-		histograms(&m);
+		histograms(m);
 	*told = (struct chunkenc){ .type = is_float(c, from) ? CHUNKENC_XOR
 		    : c->h[from]->is_float                   ? CHUNKENC_FLOAT_HISTOGRAM
 		                                             : CHUNKENC_HISTOGRAM,
 		.t_min_ms = c->t_ms[from],
-		.t_max_ms = c->t_ms[from + m.count - 1],
-		.count = m.count };
+		.t_max_ms = c->t_ms[from + m->count - 1],
+		.count = m->count };
+}
+
+void chunkenc_next(
+    const struct sample_column *c, uint32_t from, struct buf *out, struct chunkenc *told)
+{
+	struct maker m = { .bits = { .out = out }, .start = out->len, .col = c, .from = from };
+	next(&m, told);
+}
+
+void chunkenc_head_next(const struct sample_column *c, uint32_t from, int64_t range_ms,
+    struct buf *out, struct chunkenc *told)
+{
+	CHECK(range_ms > 0);
+	struct maker m = {
+		.bits = { .out = out }, .start = out->len, .col = c, .from = from, .range_ms = range_ms
+	};
+	next(&m, told);
 }
