@@ -53,6 +53,8 @@ enum err api_create(const struct api_opts *o, struct api **out)
 		running_begin(&a->loops[i].running, i);
 		list_init(&a->loops[i].watches);
 		refusals_begin(&a->loops[i].refusals, team_loop(o->team, i), a->paces);
+		doctornotes_begin(&a->loops[i].notes);
+		a->loops[i].refusals.notes = &a->loops[i].notes;
 	}
 	*out = a;
 	return ERR_OK;
@@ -137,6 +139,7 @@ void api_free(struct api *a)
 	ql_cache_free(a->cache);
 	for (unsigned i = 0; i < team_count(a->opts.team); i++) {
 		running_end(&a->loops[i].running);
+		doctornotes_end(&a->loops[i].notes);
 		rw2_memory_free(a->loops[i].rw2);
 		inlet_loop_end(&a->loops[i]);
 		unzstd_free(a->loops[i].unzstd);

@@ -23,6 +23,7 @@
 #include "core/rt/work.h"
 #include "core/seam/sink.h"
 #include "core/seam/tenantsrc.h"
+#include "net/api/doctornotes.h"
 #include "net/api/door.h"
 #include "net/api/refusals.h"
 #include "net/api/running.h"
@@ -125,6 +126,7 @@ struct api_loop {
 	uint64_t rnd; /* api_random() */
 	const struct api_conf *conf;
 	struct refusals refusals;
+	struct doctornotes notes;
 	struct door_loop door;
 	struct running_loop running;
 	struct list_link watches; /* of net/api/api_health.c */

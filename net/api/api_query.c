@@ -706,6 +706,9 @@ static void evaluated(void *arg, struct ql *ql)
 	}
 	share_out(q, err, text, false);
 	if (err) {
+		if (err == ERR_TOOBIG || err == ERR_NOMEM || err == ERR_TIMEOUT)
+			doctornotes_ended(
+			    &api_loop_of(q->req)->notes, q->req, q->text, q->text_len, text);
 		apierr_json(q->req, err, text, strlen(text));
 		drop_result(q);
 		return;

@@ -2,6 +2,7 @@
 
 #include "core/base/metric.h"
 #include "core/base/rune.h"
+#include "net/api/doctornotes.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -134,6 +135,8 @@ void refusals_tell(struct refusals *l, enum refusal what, const struct req *r, c
 		memcpy(line->example, example, len);
 		line->example[len] = 0;
 	}
+	if (l->notes)
+		doctornotes_refused(l->notes, r, what, example);
 	look(line);
 	/* One request may have samples refused for other reasons than its first one. */
 	bool of_sink = what >= REFUSAL_SAMPLES && what < REFUSAL_SERIES;
@@ -142,6 +145,16 @@ void refusals_tell(struct refusals *l, enum refusal what, const struct req *r, c
 			memcpy(l->lines[i].from, line->from, sizeof(line->from));
 		look(&l->lines[i]);
 	}
+}
+
+const char *refusals_word(enum refusal what)
+{
+	return rows[what].reason;
+}
+
+const char *refusals_remedy(enum refusal what)
+{
+	return rows[what].remedy;
 }
 
 void refusals_end(struct refusals *l)

@@ -40,9 +40,11 @@ enum refusal {
 	REFUSALS
 };
 
-struct refusals { /* of one loop */
+struct doctornotes; /* net/api/doctornotes.h */
+struct refusals {   /* of one loop */
 	struct loop *loop;
-	struct log_pace *paces; /* REFUSALS of them, shared by all loops */
+	struct doctornotes *notes; /* is told each one; NULL: nobody */
+	struct log_pace *paces;    /* REFUSALS of them, shared by all loops */
 	struct refusals_line {
 		struct refusals *of;
 		struct loop_timer timer;
@@ -52,6 +54,9 @@ struct refusals { /* of one loop */
 void refusals_begin(struct refusals *l, struct loop *loop, struct log_pace *paces);
 /* The refusal has been counted. example may be NULL. */
 void refusals_tell(struct refusals *l, enum refusal what, const struct req *r, const char *example);
+/* "too_old"; and what to do about it, a sentence. */
+const char *refusals_word(enum refusal what);
+const char *refusals_remedy(enum refusal what);
 /* Tells what has not been told yet. */
 void refusals_end(struct refusals *l);
 

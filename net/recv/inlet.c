@@ -525,6 +525,7 @@ void inlet_append(struct api *a, struct inlet *i)
 	i->req.done = stored;
 	i->_walk = NULL;
 	i->dropped = i->dropped_hists = i->dropped_exemplars = 0;
+	i->req.late = i->req.changed = 0;
 	i->ha_duplicate = false;
 	if (UNLIKELY(c != NULL)) {
 		const struct inlet_way *way = inlet_way_of(c, i->req.batch->tenant, i->receiver);

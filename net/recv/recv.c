@@ -489,6 +489,7 @@ static void appended(struct inlet *i)
 		return;
 	}
 	tenantstat_wrote(api_of(x->req)->tenantstat, x->req->tenant, s->stored, s->refused);
+	doctornotes_wrote(&api_loop_of(x->req)->notes, x->req, s);
 	if (s->refused && !e->refused)
 		first_refused(x, s);
 	e->stored += s->stored;

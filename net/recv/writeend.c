@@ -159,6 +159,7 @@ void writeend(struct req *r, const struct writeend *e)
 	recvcount_read(
 	    RECEIVER_REMOTE_WRITE, e->batch->rows_count + e->batch->left_rows, e->batch->left_rows);
 	tenantstat_wrote(api_of(r)->tenantstat, r->tenant, s.stored, s.rows - s.stored);
+	doctornotes_wrote(&api_loop_of(r)->notes, r, &e->inlet->req);
 	door_wrote(r, DOOR_STORED, s.rows);
 	if (LIKELY(!s.partial)) {
 		req_reply(r, e->inlet->ha_duplicate ? 202 : 204, NULL, NULL, 0, REQ_BORROW);

@@ -582,6 +582,8 @@ static void append_end(struct append *ap)
 	req->stored = v->stored;
 	req->refused = v->refused;
 	req->hists = v->hists;
+	req->late = v->late;
+	req->changed = v->over;
 	req->exemplars = v->exemplars;
 	req->exemplars_refused = v->exemplars_refused;
 	req->first_reason = v->first_row == UINT32_MAX ? SINK_OK : v->first_reason;
