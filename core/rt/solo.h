@@ -14,6 +14,8 @@
 MUST_CHECK enum err solo_create(struct loop **out);
 /* One turn: waits until there is something to do, a signal came, or a second went by. */
 void solo_turn(struct loop *l);
+/* A turn that waits also ends when fd becomes readable, once. Of one fd; again: of the new one. */
+MUST_CHECK enum err solo_watch(struct loop *l, int fd);
 void solo_free(struct loop *l); /* nothing may be under way on it; NULL is fine */
 
 #endif

@@ -1,15 +1,19 @@
 #include "net/ctl/ctl.h"
 
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/buf.h"
 #include "core/base/clock.h"
 #include "core/base/num.h"
+#include "net/ctl/ctlterm.h"
 
 static volatile sig_atomic_t stopped;
 const char *ctl_running = "";
@@ -22,11 +26,25 @@ const char *ctl_name(void)
 static void say(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 static void say(const char *fmt, va_list ap)
 {
+	struct buf shown;
+	char *text = NULL;
+	if (vasprintf(&text, fmt, ap) < 0)
+		return;
+	buf_init(&shown);
+	for (const char *at = text; *at;) {
+		size_t line = strcspn(at, "\n");
+		ctlterm_text(&shown, at, line);
+		at += line;
+		if (*at) {
+			buf_add_u8(&shown, '\n');
+			at++;
+		}
+	}
 	fflush(stdout);
-	fprintf(stderr, "%skymoctl%s%s: ", isatty(STDERR_FILENO) ? "\r\033[K" : "",
-	    *ctl_running ? " " : "", ctl_running);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "%skymoctl%s%s: %.*s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
+	    *ctl_running ? " " : "", ctl_running, (int)shown.len, (const char *)shown.data);
+	buf_release(&shown);
+	free(text);
 }
 
 int ctl_fail(enum ctl_exit how, const char *fmt, ...)
@@ -59,20 +77,45 @@ enum ctl_exit ctl_exit_of(enum err e)
 	return e == ERR_CANCELED || e == ERR_STOPPING ? CTL_INTERRUPTED : CTL_LOCAL;
 }
 
+static int stop_fd = -1;
+static void (*at_kill)(void);
+
 static void on_signal(int signo)
 {
+	int keep = errno;
 	(void)signo;
-	if (stopped)
+	if (stopped) {
+		if (at_kill)
+			at_kill();
 		_exit(CTL_INTERRUPTED);
+	}
 	stopped = 1;
+	uint64_t one = 1;
+	if (stop_fd >= 0 && write(stop_fd, &one, sizeof(one)) < 0)
+		errno = keep;
+	errno = keep;
+}
+
+int ctl_stop_fd(void)
+{
+	return stop_fd;
+}
+
+void ctl_at_kill(void (*fn)(void))
+{
+	at_kill = fn;
 }
 
 void ctl_catch(void)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction sa = { .sa_handler = on_signal }, was;
+	if (stop_fd < 0)
+		stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
+	if (!sigaction(SIGHUP, NULL, &was) && was.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &sa, NULL);
 }
 
 bool ctl_stopped(void)
@@ -119,8 +162,8 @@ const char *ctl_bytes(double n, char text[CTL_TEXT])
 
 const char *ctl_time(double s, char text[CTL_TEXT])
 {
-	unsigned long whole = s > 0 ? (unsigned long)fmin(s, 1e15) : 0;
-	if (s < 60)
+	unsigned long whole = s > 0 ? (unsigned long)(fmin(s, 1e15) + 0.5) : 0;
+	if (s < 59.95)
 		snprintf(text, CTL_TEXT, "%.1f s", s > 0 ? s : 0);
 	else if (whole < 3600)
 		snprintf(text, CTL_TEXT, "%lu min %02lu s", whole / 60, whole % 60);

@@ -1,7 +1,8 @@
 /*
  * ctl - the ground of kymoctl's commands: how they end, how they are interrupted, what they say.
  *
- * Answers go to stdout, all else to stderr: "kymoctl COMMAND: what is wrong".
+ * Answers go to stdout, all else to stderr: "kymoctl COMMAND: what is wrong". What servers and
+ * files say is shown without what steers a terminal (net/ctl/ctlterm.h).
  * Exit status, for scripts (also in the man page):
  */
 #ifndef NET_CTL_CTL_H
@@ -40,11 +41,16 @@ void ctl_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
 enum ctl_exit ctl_exit_of(enum err e);
 
 /*
- * Has the user asked to stop (SIGINT, SIGTERM)? Long work looks at it, writes its mark, and ends
- * with CTL_INTERRUPTED. The second signal ends the program at once; so does any before ctl_catch.
+ * Has the user asked to stop (SIGINT, SIGTERM, SIGHUP unless nohup ignores it)? Long work looks at
+ * it, writes its mark, and ends with CTL_INTERRUPTED. The second signal ends the program at once;
+ * so does any before ctl_catch.
  */
 void ctl_catch(void);
 bool ctl_stopped(void);
+/* Readable from the first signal on, for who waits in a poll; -1 before ctl_catch. */
+int ctl_stop_fd(void);
+/* What the second signal does before it ends the program; async-signal-safe. */
+void ctl_at_kill(void (*fn)(void));
 /* Sleeps, at most until stopped; false: stopped. */
 bool ctl_sleep_ms(unsigned ms);
 

@@ -15,8 +15,9 @@
 
 #define ANSWER_MAX   ((size_t)1 << 30)
 #define WHOLE_MS     120000u
-#define SECRET_MAX   4096u
+#define SECRET_MAX   65536u
 #define AGAIN_MAX_MS 10000u
+#define AFTER_MAX_S  60u
 
 struct ctlhttp {
 	struct arena arena;
@@ -51,12 +52,16 @@ static void field(struct ctlhttp *c, const char *name, const char *value, bool s
 static int secret_of(struct ctlhttp *c, const char *flag, const char *path, char **out)
 {
 	FILE *f = fopen(path, "r");
-	char text[SECRET_MAX] = "";
-	bool ok = f && fgets(text, sizeof(text), f);
+	char text[SECRET_MAX + 2] = "";
+	size_t len = f ? fread(text, 1, sizeof(text), f) : 0;
 	if (f)
 		fclose(f);
-	text[strcspn(text, "\r\n")] = 0;
-	if (!ok || !text[0])
+	size_t line = strcspn(text, "\r\n");
+	if (len == sizeof(text) && line >= len - 1)
+		return ctl_fail(CTL_LOCAL, "--%s \"%s\": its line is longer than %u bytes", flag,
+		    path, SECRET_MAX);
+	text[line] = 0;
+	if (!text[0])
 		return ctl_fail(CTL_LOCAL, "--%s \"%s\": nothing can be read from it", flag, path);
 	*out = arena_strndup(&c->arena, text, strlen(text));
 	return CTL_OK;
@@ -77,6 +82,11 @@ static int set_fields(struct ctlhttp *c, const struct ctlhttp_access *a, const s
 {
 	int status = CTL_OK;
 	char *secret = NULL;
+	if (a->token_file && (a->user || a->password_file))
+		return ctl_fail(
+		    CTL_USAGE, "--token-file and --user are two ways to say who asks: one of them");
+	if (a->password_file && !a->user && !u->has_user)
+		return ctl_fail(CTL_USAGE, "--password-file needs --user");
 	c->fields = arena_alloc(&c->arena, (CTLHTTP_HEADERS + 4) * sizeof(*c->fields));
 	for (size_t i = 0; i < a->headers_count; i++) {
 		const char *colon = strchr(a->headers[i], ':'), *value = colon + 1;
@@ -97,14 +107,12 @@ static int set_fields(struct ctlhttp *c, const struct ctlhttp_access *a, const s
 		char *value = arena_alloc(&c->arena, size);
 		snprintf(value, size, "Bearer %s", secret);
 		field(c, "authorization", value, true);
-	} else if (a->user) {
+	} else if (a->user || u->has_user) {
 		if (a->password_file)
 			status = secret_of(c, "password-file", a->password_file, &secret);
 		if (status)
 			return status;
-		basic(c, a->user, secret ? secret : "");
-	} else if (u->has_user) {
-		basic(c, u->user, u->password);
+		basic(c, a->user ? a->user : u->user, secret ? secret : a->user ? "" : u->password);
 	}
 	return CTL_OK;
 }
@@ -141,6 +149,8 @@ static int set_client(struct ctlhttp *c, const struct ctlhttp_access *a)
 	if (e)
 		return ctl_fail(CTL_LOCAL, "%s", eb.text);
 	e = solo_create(&c->loop);
+	if (!e && ctl_stop_fd() >= 0)
+		e = solo_watch(c->loop, ctl_stop_fd());
 	if (e)
 		return ctl_fail(CTL_LOCAL, "no event loop: %s", err_why(e));
 	struct hclient_opts o;
@@ -259,6 +269,9 @@ static void words_of(struct ctlhttp_call *call)
 	else
 		snprintf(call->text, sizeof(call->text), "%d%s%.*s", call->status, line ? ": " : "",
 		    (int)line, len ? body : "");
+	for (char *at = call->text; *at; at++)
+		if (*at == '\n')
+			*at = ' ';
 	json_decref(j);
 }
 
@@ -290,8 +303,8 @@ static uint64_t wait_ms(const struct ctlhttp_call *call, const struct hclient_en
 	const char *after = end->head.status
 	    ? hclient_header(end->head.fields, end->head.field_count, "retry-after", &len)
 	    : NULL;
-	if (after && !num_parse_u64(after, len, &s) && s <= 60)
-		return s * 1000 + 1;
+	if (after && !num_parse_u64(after, len, &s))
+		return (s < AFTER_MAX_S ? s : AFTER_MAX_S) * 1000 + 1;
 	return ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS;
 }
 
@@ -305,10 +318,12 @@ static void on_head(void *own, const struct hclient_head *h)
 static void on_data(void *own, const uint8_t *data, size_t len)
 {
 	struct ctlhttp_call *call = own;
-	if (call->data && call->status < 300)
+	if (call->data && call->status < 300) {
+		call->_handed = true;
 		call->data(call->own, data, len);
-	else
+	} else {
 		buf_add(&call->answer, data, len);
+	}
 }
 
 static void on_done(void *own, const struct hclient_end *end)
@@ -323,7 +338,7 @@ static void on_done(void *own, const struct hclient_end *end)
 		    end->err ? end->text : "the answer is too long");
 	else if (call->status > 299)
 		words_of(call);
-	if (call->keep_trying && !ctl_stopped() && passes(call)) {
+	if (call->keep_trying && !call->_handed && !ctl_stopped() && passes(call)) {
 		loop_timer_set(call->_http->loop, &call->_again, wait_ms(call, end));
 		call->_tries++;
 		return;
@@ -376,6 +391,7 @@ void ctlhttp_begin(struct ctlhttp *c, struct ctlhttp_call *call)
 	call->_http = c;
 	call->ended = false;
 	call->_tries = 0;
+	call->_handed = false;
 	buf_init(&call->answer);
 	loop_timer_init(&call->_again, again);
 	send_it(call);
@@ -388,7 +404,7 @@ void ctlhttp_turn(struct ctlhttp *c)
 
 void ctlhttp_cancel(struct ctlhttp_call *call)
 {
-	if (call->ended)
+	if (call->ended || !call->_http)
 		return;
 	if (call->_fetch)
 		hclient_cancel(call->_fetch);
@@ -437,38 +453,56 @@ static void tell(const json_t *answer, const char *key)
 	    ctl_note("%s: %s", key, json_string_value(text) ? json_string_value(text) : "");
 }
 
-int ctlhttp_json(
-    struct ctlhttp *c, const char *method, const char *path, const struct buf *form, json_t **data)
+void ctlhttp_call_json(struct ctlhttp *c, const char *method, const char *path,
+    const struct buf *form, struct ctlhttp_call *call, json_t **answer)
 {
-	struct ctlhttp_call call = { .method = method, .path = path };
 	struct buf whole;
+	json_error_t error;
 	buf_init(&whole);
-	*data = NULL;
+	call->method = method;
+	call->path = path;
+	*answer = NULL;
 	if (form && form->len && !strcmp(method, "POST")) {
-		call.body = form->data;
-		call.body_len = form->len;
+		call->body = form->data;
+		call->body_len = form->len;
 	} else if (form && form->len) {
 		buf_printf(&whole, "%s?%.*s", path, (int)form->len, (const char *)form->data);
 		buf_add_u8(&whole, 0);
-		call.path = (const char *)whole.data;
+		call->path = (const char *)whole.data;
 	}
-	ctlhttp_begin(c, &call);
-	ctlhttp_wait(c, &call);
+	ctlhttp_begin(c, call);
+	ctlhttp_wait(c, call);
+	call->path = path;
+	call->body = NULL;
+	buf_release(&whole);
+	if (call->err || !call->answer.len)
+		return;
+	*answer = json_loadb((const char *)call->answer.data, call->answer.len, 0, &error);
+	if (!*answer && call->status < 300) {
+		call->err = ERR_MALFORMED;
+		snprintf(call->text, sizeof(call->text), "the answer is no JSON: %s", error.text);
+	}
+}
+
+void ctlhttp_tell(const json_t *answer)
+{
+	tell(answer, "warnings");
+	tell(answer, "infos");
+}
+
+int ctlhttp_json(
+    struct ctlhttp *c, const char *method, const char *path, const struct buf *form, json_t **data)
+{
+	struct ctlhttp_call call = { 0 };
+	json_t *j;
+	*data = NULL;
+	ctlhttp_call_json(c, method, path, form, &call, &j);
 	int status = ctlhttp_outcome(&call);
-	json_error_t error;
-	json_t *j = status || !call.answer.len
-	    ? NULL
-	    : json_loadb((const char *)call.answer.data, call.answer.len, 0, &error);
-	if (!status && call.answer.len && !j) {
-		status = ctl_fail(
-		    CTL_REFUSED, "%s%s: the answer is no JSON: %s", c->base, path, error.text);
-	} else if (j) {
-		tell(j, "warnings");
-		tell(j, "infos");
+	if (!status) {
+		ctlhttp_tell(j);
 		*data = json_incref(json_object_get(j, "data"));
 	}
 	json_decref(j);
 	ctlhttp_call_release(&call);
-	buf_release(&whole);
 	return status;
 }

@@ -6,7 +6,8 @@
  * ("https://metrics.example/prom"), with user:password@. Paths of calls begin with "/".
  *
  * Thread: the main thread, whose loop (core/rt/solo.h) turns below ctlhttp_get, _wait and _turn.
- * A signal that stops the program (ctl_stopped) ends what is waited for with ERR_CANCELED.
+ * A signal that stops the program (ctl_stopped, caught before ctlhttp_open) ends what is waited for
+ * with ERR_CANCELED, at once.
  */
 #ifndef NET_CTL_CTLHTTP_H
 #define NET_CTL_CTLHTTP_H
@@ -63,7 +64,11 @@ struct ctlhttp_call {
 	const char *type; /* of the body; NULL: a form (application/x-www-form-urlencoded) */
 	const struct hclient_field *fields; /* more of them */
 	size_t fields_count;
-	bool keep_trying;  /* 429, 502, 503, 504 and broken connections: again, until stopped */
+	/*
+	 * 429, 502, 503, 504 and broken connections: again, until stopped; not once data() has been
+	 * given a piece.
+	 */
+	bool keep_trying;
 	bool once;         /* never sent twice, not even when it may be */
 	size_t answer_max; /* 0: 1 GiB */
 	uint32_t whole_ms; /* 0: that of --timeout */
@@ -83,6 +88,7 @@ struct ctlhttp_call {
 	struct hfetch *_fetch;
 	struct loop_timer _again;
 	unsigned _tries;
+	bool _handed;
 };
 void ctlhttp_begin(struct ctlhttp *c, struct ctlhttp_call *call);
 void ctlhttp_turn(struct ctlhttp *c);                            /* one turn: at most a second */
@@ -92,6 +98,14 @@ void ctlhttp_call_release(struct ctlhttp_call *call); /* its answer */
 /* 0 when a 2xx came; else it has been told on stderr, and this is the exit status. */
 MUST_CHECK int ctlhttp_outcome(const struct ctlhttp_call *call);
 
+/*
+ * The parts of ctlhttp_json, for who makes something of errors: call (zeroed but for its deadline)
+ * has how it ended, *answer the whole answer of any status, NULL when it is no JSON. Both are the
+ * caller's: ctlhttp_call_release, json_decref. ctlhttp_tell tells its warnings and infos.
+ */
+void ctlhttp_call_json(struct ctlhttp *c, const char *method, const char *path,
+    const struct buf *form, struct ctlhttp_call *call, json_t **answer);
+void ctlhttp_tell(const json_t *answer);
 /*
  * A call of the API with JSON: form (may be NULL) goes as POST, or as GET's query without one.
  * 0: *data is the answer's "data" (json_decref; NULL when there is none), its warnings and infos

@@ -17,8 +17,8 @@
 
 struct ctlmark;
 /*
- * path: the file; work: what this is, in one line. Found: *goes_on. ERR_EXISTS: it marks another
- * work (eb says which); ERR_DAMAGED; ERR_ACCESS and so on.
+ * path: the file; work: what this is, in one line. Found: *goes_on. ERR_EXISTS: it is another
+ * work's (eb says which); ERR_DAMAGED; ERR_ACCESS and so on.
  */
 MUST_CHECK enum err ctlmark_open(
     const char *path, const char *work, struct ctlmark **out, bool *goes_on, struct errbuf *eb);

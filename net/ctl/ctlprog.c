@@ -4,11 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/buf.h"
 #include "core/base/clock.h"
+#include "core/base/rune.h"
+#include "net/ctl/ctlterm.h"
 
 #define TERMINAL_NS UINT64_C(250000000)
 #define LINE_NS     UINT64_C(10000000000)
-#define SKIP        16u /* calls between looks at the clock */
 
 void ctlprog_begin(struct ctlprog *p, const char *unit, double goal, double done, bool quiet)
 {
@@ -23,6 +25,18 @@ static const char *amount(const struct ctlprog *p, double n, char text[CTL_TEXT]
 	return strcmp(p->unit, "B") ? ctl_count(n, text) : ctl_bytes(n, text);
 }
 
+static void say(const struct ctlprog *p, const struct buf *line)
+{
+	struct ctlterm term;
+	size_t len = line->len;
+	if (p->_terminal) {
+		ctlterm_look(STDERR_FILENO, &term);
+		while (len >= term.columns)
+			len = rune_cut((const char *)line->data, len, term.columns - 1);
+	}
+	fprintf(stderr, "%s%.*s", p->_terminal ? "\r\033[K" : "", (int)len, (const char *)line->data);
+}
+
 static void show(struct ctlprog *p, uint64_t now)
 {
 	char a[CTL_TEXT], b[CTL_TEXT], c[CTL_TEXT], d[CTL_TEXT];
@@ -31,24 +45,29 @@ static void show(struct ctlprog *p, uint64_t now)
 	double rate = s > 0 ? (p->done - p->_was) / s : 0;
 	double all = (double)(now - p->_begin_ns) / 1e9;
 	double mean = all > 0 ? (p->done - p->_first) / all : 0;
-	fprintf(
-	    stderr, "%s%s  %s", p->_terminal ? "\r\033[K" : "", ctl_name(), amount(p, p->done, a));
+	struct buf line;
+	buf_init(&line);
+	buf_printf(&line, "%s  %s", ctl_name(), amount(p, p->done, a));
 	if (p->goal > 0)
-		fprintf(stderr, " of %s", amount(p, p->goal, b));
-	fprintf(stderr, "%s%s", *unit ? " " : "", unit);
+		buf_printf(&line, " of %s", amount(p, p->goal, b));
+	buf_printf(&line, "%s%s", *unit ? " " : "", unit);
 	if (p->goal > 0)
-		fprintf(stderr, "  %.0f %%", p->done < p->goal ? 100 * p->done / p->goal : 100);
-	fprintf(stderr, "  %s/s", amount(p, rate, c));
+		buf_printf(&line, "  %.0f %%", p->done < p->goal ? 100 * p->done / p->goal : 100);
+	buf_printf(&line, "  %s/s", amount(p, rate, c));
 	if (p->goal > p->done && mean > 0)
-		fprintf(stderr, "  left %s", ctl_time((p->goal - p->done) / mean, d));
-	fprintf(stderr, "%s%s%s", *p->more ? "  " : "", p->more, p->_terminal ? "" : "\n");
+		buf_printf(&line, "  left %s", ctl_time((p->goal - p->done) / mean, d));
+	buf_printf(&line, "%s%s", *p->more ? "  " : "", p->more);
+	say(p, &line);
+	if (!p->_terminal)
+		fputc('\n', stderr);
 	fflush(stderr);
+	buf_release(&line);
 }
 
 void ctlprog_tell(struct ctlprog *p, double done)
 {
 	p->done = done;
-	if (p->quiet || p->_skip++ % SKIP)
+	if (p->quiet)
 		return;
 	uint64_t now = clock_real_mono_ns();
 	if (now - p->_shown_ns < (p->_terminal ? TERMINAL_NS : LINE_NS))

@@ -2,8 +2,9 @@
  * ctlprog - how long work is going: one line on a terminal that is written over and over, else a
  * line every ten seconds: "import  3.2 M of 9.1 M samples  35 %  410 k/s  left 14 s".
  *
- * Thread: one. Nothing is asked of a clock more than a few times a second when ctlprog_tell is
- * called for each piece of work.
+ * On a terminal the line is cut at its width, so that it never wraps.
+ *
+ * Thread: one. ctlprog_tell looks at the clock each time: for pieces of work, not for samples.
  */
 #ifndef NET_CTL_CTLPROG_H
 #define NET_CTL_CTLPROG_H
@@ -19,7 +20,6 @@ struct ctlprog {
 	double _first, _was;
 	uint64_t _begin_ns, _shown_ns, _was_ns;
 	bool _terminal;
-	unsigned _skip;
 };
 /* done: what an earlier run did. quiet: only ctlprog_end says something. */
 void ctlprog_begin(struct ctlprog *p, const char *unit, double goal, double done, bool quiet);

@@ -6,6 +6,7 @@
 #include "core/base/json.h"
 #include "core/base/mem.h"
 #include "net/ctl/ctl.h"
+#include "net/ctl/ctlterm.h"
 
 enum ctltable_form ctltable_form(const char *text)
 {
@@ -16,15 +17,6 @@ enum ctltable_form ctltable_form(const char *text)
 	if (!strcmp(text, "json"))
 		return CTLTABLE_JSON;
 	exit(ctl_fail(CTL_USAGE, "--format: \"%s\" is not table, csv or json", text));
-}
-
-/* Places on a terminal, as far as code points tell. */
-static size_t width(const char *text, size_t len)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < len; i++)
-		n += ((unsigned char)text[i] & 0xc0) != 0x80;
-	return n;
 }
 
 static void csv(FILE *out, const char *text, size_t len)
@@ -130,15 +122,24 @@ void ctltable_cell(struct ctltable *t, const char *text)
 
 void ctltable_cellf(struct ctltable *t, const char *fmt, ...)
 {
-	char text[1024];
+	struct buf b;
+	char text[512];
 	va_list ap;
 	va_start(ap, fmt);
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	ctltable_cell_len(t, text,
-	    n < 0                          ? 0
-	        : (size_t)n < sizeof(text) ? (size_t)n
-	                                   : sizeof(text) - 1);
+	CHECK(n >= 0);
+	if ((size_t)n < sizeof(text)) {
+		ctltable_cell_len(t, text, (size_t)n);
+		return;
+	}
+	buf_init(&b);
+	buf_reserve(&b, (size_t)n + 1);
+	va_start(ap, fmt);
+	vsnprintf((char *)b.data, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	ctltable_cell_len(t, (const char *)b.data, (size_t)n);
+	buf_release(&b);
 }
 
 static void table_out(const struct ctltable *t)
@@ -147,24 +148,27 @@ static void table_out(const struct ctltable *t)
 	for (size_t at = 0; at < t->_cells.len; at += len, column = (column + 1) % t->count) {
 		memcpy(&len, t->_cells.data + at, sizeof(len));
 		at += sizeof(len);
-		size_t w = width((const char *)t->_cells.data + at, len);
+		size_t w = ctlterm_width((const char *)t->_cells.data + at, len);
 		if (w > widths[column])
 			widths[column] = w;
 	}
+	struct buf shown;
+	buf_init(&shown);
 	column = 0;
 	for (size_t at = 0; at < t->_cells.len; at += len, column = (column + 1) % t->count) {
 		memcpy(&len, t->_cells.data + at, sizeof(len));
 		at += sizeof(len);
 		const char *text = (const char *)t->_cells.data + at;
-		int pad = (int)(widths[column] - width(text, len));
 		bool last = column + 1 == t->count;
-		if (t->columns[column].number)
-			fprintf(t->out, "%*s", pad, "");
-		fwrite(text, 1, len, t->out);
-		if (!t->columns[column].number && !last)
-			fprintf(t->out, "%*s", pad, "");
-		fputs(last ? "\n" : "  ", t->out);
+		buf_clear(&shown);
+		if (last && !t->columns[column].number)
+			ctlterm_text(&shown, text, len);
+		else
+			ctlterm_fit(&shown, text, len, widths[column], t->columns[column].number);
+		buf_add_str(&shown, last ? "\n" : "  ");
+		fwrite(shown.data, 1, shown.len, t->out);
 	}
+	buf_release(&shown);
 	mem_free(widths);
 }
 

@@ -2,6 +2,9 @@
  * ctltable - answers as people and programs read them: a table with columns as wide as they need,
  * CSV (RFC 4180), or JSON (one array of objects, a line each).
  *
+ * In a table what would steer the terminal is written out (net/ctl/ctlterm.h); CSV has cells as
+ * they are, JSON U+FFFD for what is no UTF-8.
+ *
  * Memory: cells are copied; a table is written when it ends (as its widths must be known), CSV and
  * JSON as rows come.
  */
