@@ -42,7 +42,9 @@ struct sink_req {
 	uint32_t retry_after_s;   /* with ERR_BUSY, ERR_NOSPACE, ERR_LOGFAILED, ERR_READONLY */
 	uint64_t stored, refused; /* rows; stored + refused = rows when err = 0 */
 	uint64_t hists;           /* of stored: native histograms */
-	/* of stored: older than the newest of their series; in place of another value of that time */
+	/*
+	 * of stored: older than the newest of their series; in place of another value of that time
+	 */
 	uint64_t late, changed;
 	/*
 	 * of the batch's: kept, or there already; not kept, though nothing stood in their way but

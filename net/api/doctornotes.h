@@ -8,12 +8,12 @@
  *   SENDER   what writes, by User-Agent
  *   SLOW     queries that took long (struct api_conf, slow_ns), by their text; the longest time
  *   ENDED    queries that met a limit, by the error's first words
- * A bout ends after DOCTORNOTES_QUIET_MS of silence; what comes later begins a new one. Of each loop
- * there are DOCTORNOTES_ROWS, in sets of DOCTORNOTES_WAYS chosen by hash: the one that was quiet for
- * longest makes room, so memory does not grow with tenants, senders or texts.
+ * A bout ends after DOCTORNOTES_QUIET_MS of silence; what comes later begins a new one. Of each
+ * loop there are DOCTORNOTES_ROWS, in sets of DOCTORNOTES_WAYS chosen by hash: the one that was
+ * quiet for longest makes room, so memory does not grow with tenants, senders or texts.
  *
- * Thread: the loop they are of. Cost: a write finds one row by hash; nothing is written to memory of
- * others. Memory: 130 KiB a loop, from the first note on.
+ * Thread: the loop they are of. Cost: a write finds one row by hash; nothing is written to memory
+ * of others. Memory: 130 KiB a loop, from the first note on.
  */
 #ifndef NET_API_DOCTORNOTES_H
 #define NET_API_DOCTORNOTES_H
