@@ -2,9 +2,9 @@
  * rreadin - remote read as its client has it (proto/rread.h is the server's side): requests out,
  * both kinds of answers in, series by series, in place.
  *
- *   STREAMED_XOR_CHUNKS  rreadin_frame cuts messages out of the stream; rreadin_streamed begins one,
- *                        rreadin_series gives its series, rreadin_chunk the chunks of a series as
- *                        they came (to be decoded by storage/block/bchunk.h)
+ *   STREAMED_XOR_CHUNKS  rreadin_frame cuts messages out of the stream, rreadin_streamed begins
+ *                        one, rreadin_series gives its series, rreadin_chunk the chunks of a series
+ *                        as they came (to be decoded by storage/block/bchunk.h)
  *   SAMPLES              rreadin_samples begins the answer, unpacked; rreadin_series its series,
  *                        rreadin_sample their samples
  *

@@ -1,6 +1,6 @@
 /*
- * Bytes of an answer to remote read: the first says of which kind. Judges: what is given lies inside
- * of what came, and frames are used up without an end.
+ * Bytes of an answer to remote read: the first says of which kind. Judges: what is given lies
+ * inside of what came, and frames are used up.
  */
 #include <stdint.h>
 #include <stdlib.h>
