@@ -29,6 +29,7 @@ struct ctlhttp {
 	struct hclient_field *fields;
 	size_t fields_count;
 	uint32_t whole_ms;
+	const char *flag;
 };
 
 bool ctlhttp_add_header(void *arg, const char *value)
@@ -123,9 +124,9 @@ static int set_base(struct ctlhttp *c, const char *server, struct url *u)
 	errbuf_init(&eb);
 	char authority[URL_AUTHORITY_MAX];
 	if (url_parse(&c->arena, server, strlen(server), u, &eb))
-		return ctl_fail(CTL_USAGE, "--server: %s", eb.text);
+		return ctl_fail(CTL_USAGE, "%s: %s", c->flag, eb.text);
 	if (memchr(u->target, '?', u->target_len))
-		return ctl_fail(CTL_USAGE, "--server \"%s\": a base has no \"?\"", server);
+		return ctl_fail(CTL_USAGE, "%s \"%s\": a base has no \"?\"", c->flag, server);
 	size_t len = u->target_len;
 	while (len && u->target[len - 1] == '/')
 		len--;
@@ -175,6 +176,7 @@ int ctlhttp_open(const struct ctlhttp_access *a, struct ctlhttp **out)
 	struct url u;
 	int64_t ms = WHOLE_MS;
 	arena_init(&c->arena, 1024);
+	c->flag = a->flag ? a->flag : "--server";
 	int status = set_base(c, server && *server ? server : CTLHTTP_SERVER, &u);
 	if (!status && a->timeout &&
 	    (num_parse_duration(a->timeout, strlen(a->timeout), &ms) || ms < 1 || ms > INT32_MAX))
@@ -311,8 +313,11 @@ static uint64_t wait_ms(const struct ctlhttp_call *call, const struct hclient_en
 static void on_head(void *own, const struct hclient_head *h)
 {
 	struct ctlhttp_call *call = own;
+	size_t len;
+	const char *type = hclient_header(h->fields, h->field_count, "content-type", &len);
 	call->status = h->status;
 	call->date_ms = date_of(h);
+	snprintf(call->answer_type, sizeof(call->answer_type), "%s", type ? type : "");
 }
 
 static void on_data(void *own, const uint8_t *data, size_t len)
@@ -375,7 +380,10 @@ static void send_it(struct ctlhttp_call *call)
 		.body = call->body,
 		.body_len = call->body_len,
 		.retry = call->once ? HCLIENT_RETRY_NEVER : HCLIENT_RETRY_IDEMPOTENT,
-		.whole_ms = call->whole_ms,
+		.whole_ms = call->streams ? HCLIENT_NONE : call->whole_ms,
+		.head_ms = call->streams ? c->whole_ms : 0,
+		.idle_ms = call->streams ? c->whole_ms : 0,
+		.keep_packed = call->plain,
 		.answer_max = SIZE_MAX,
 		.own = call,
 		.head = on_head,
@@ -413,6 +421,12 @@ void ctlhttp_cancel(struct ctlhttp_call *call)
 	call->err = ERR_CANCELED;
 	snprintf(call->text, sizeof(call->text), "interrupted");
 	ended(call);
+}
+
+void ctlhttp_pause(struct ctlhttp_call *call, bool pause)
+{
+	if (call->_fetch)
+		hclient_pause(call->_fetch, pause);
 }
 
 void ctlhttp_wait(struct ctlhttp *c, struct ctlhttp_call *call)

@@ -26,21 +26,26 @@ struct ctlhttp_access {
 	bool insecure;
 	const char *headers[CTLHTTP_HEADERS]; /* "name: value" */
 	size_t headers_count;
+	const char *flag; /* how the user names the server, for messages; NULL: "--server" */
 };
 bool ctlhttp_add_header(void *arg, const char *value); /* of struct ctlhttp_access */
 /* clang-format off */
-/* Rows for cmdline_parse; without the server's own, for commands that name it otherwise. */
-#define CTLHTTP_ACCESS_ARGS(a)                                                                     \
-	{ .name = "ca", .meta = "FILE", .help = "certificates to believe, for https (those of the system)", .text = &(a).ca }, \
-	{ .name = "insecure", .help = "believe any certificate", .flag = &(a).insecure }, \
-	{ .name = "cert", .meta = "FILE", .help = "certificate of ours, with --key", .text = &(a).cert }, \
-	{ .name = "key", .meta = "FILE", .help = "its key", .text = &(a).key }, \
-	{ .name = "token-file", .meta = "FILE", .help = "file with the bearer token of each request", .text = &(a).token_file }, \
-	{ .name = "user", .meta = "NAME", .help = "name for basic authentication", .text = &(a).user }, \
-	{ .name = "password-file", .meta = "FILE", .help = "file with its password", .text = &(a).password_file }, \
-	{ .name = "tenant", .meta = "NAME", .help = "X-Scope-OrgID of each request", .text = &(a).tenant }, \
-	{ .name = "header", .meta = "\"NAME: VALUE\"", .help = "field of each request, may be repeated", .each = ctlhttp_add_header, .arg = &(a) }, \
-	{ .name = "timeout", .meta = "DURATION", .help = "of each request (2m)", .text = &(a).timeout }
+/*
+ * Rows for cmdline_parse; without the server's own, for commands that name it otherwise; of a
+ * second server with a prefix: CTLHTTP_ACCESS_ARGS_OF("from-", a).
+ */
+#define CTLHTTP_ACCESS_ARGS_OF(p, a)                                                               \
+	{ .name = p "ca", .meta = "FILE", .help = "certificates to believe, for https (those of the system)", .text = &(a).ca }, \
+	{ .name = p "insecure", .help = "believe any certificate", .flag = &(a).insecure }, \
+	{ .name = p "cert", .meta = "FILE", .help = "certificate of ours, with --" p "key", .text = &(a).cert }, \
+	{ .name = p "key", .meta = "FILE", .help = "its key", .text = &(a).key }, \
+	{ .name = p "token-file", .meta = "FILE", .help = "file with the bearer token of each request", .text = &(a).token_file }, \
+	{ .name = p "user", .meta = "NAME", .help = "name for basic authentication", .text = &(a).user }, \
+	{ .name = p "password-file", .meta = "FILE", .help = "file with its password", .text = &(a).password_file }, \
+	{ .name = p "tenant", .meta = "NAME", .help = "X-Scope-OrgID of each request", .text = &(a).tenant }, \
+	{ .name = p "header", .meta = "\"NAME: VALUE\"", .help = "field of each request, may be repeated", .each = ctlhttp_add_header, .arg = &(a) }, \
+	{ .name = p "timeout", .meta = "DURATION", .help = "of each request (2m)", .text = &(a).timeout }
+#define CTLHTTP_ACCESS_ARGS(a) CTLHTTP_ACCESS_ARGS_OF("", a)
 #define CTLHTTP_ARGS(a)                                                                            \
 	{ .name = "server", .meta = "URL", .help = "the server, $KYMO_SERVER (" CTLHTTP_SERVER ")", .text = &(a).server }, \
 	CTLHTTP_ACCESS_ARGS(a)
@@ -72,6 +77,8 @@ struct ctlhttp_call {
 	bool once;         /* never sent twice, not even when it may be */
 	size_t answer_max; /* 0: 1 GiB */
 	uint32_t whole_ms; /* 0: that of --timeout */
+	bool streams;      /* as long as something comes; --timeout is between pieces then */
+	bool plain;        /* the answer is not to be packed */
 	/* Pieces of the body of a 2xx as they come; NULL: gathered in answer. */
 	void (*data)(void *own, const uint8_t *data, size_t len);
 	/* At the end, on the loop; may begin other calls. May be NULL. */
@@ -81,6 +88,7 @@ struct ctlhttp_call {
 	bool ended;
 	enum err err; /* 0: an answer came, whatever its status */
 	int status;
+	char answer_type[128];  /* its Content-Type */
 	struct buf answer;      /* ctlhttp_call_release */
 	char text[ERRBUF_SIZE]; /* of err, or what an answer over 299 says */
 	int64_t date_ms;        /* what the answer's Date says; 0: nothing */
@@ -94,6 +102,8 @@ void ctlhttp_begin(struct ctlhttp *c, struct ctlhttp_call *call);
 void ctlhttp_turn(struct ctlhttp *c);                            /* one turn: at most a second */
 void ctlhttp_wait(struct ctlhttp *c, struct ctlhttp_call *call); /* until it ended */
 void ctlhttp_cancel(struct ctlhttp_call *call);
+/* No data() until it is called with false: the server waits. May be called below data(). */
+void ctlhttp_pause(struct ctlhttp_call *call, bool pause);
 void ctlhttp_call_release(struct ctlhttp_call *call); /* its answer */
 /* 0 when a 2xx came; else it has been told on stderr, and this is the exit status. */
 MUST_CHECK int ctlhttp_outcome(const struct ctlhttp_call *call);
