@@ -23,6 +23,7 @@
 struct fsio_dir {
 	int fd;
 	char *path;
+	bool through; /* O_PATH: names in it can be opened, and nothing else done */
 };
 struct fsio_file {
 	int fd;
@@ -52,6 +53,20 @@ static struct fsio_dir *dir_new(int fd, char *take_path)
 	return d;
 }
 
+/* One that may not be listed, by its rights or in a sandbox, may still be on the way to another. */
+static enum err open_through(int at, const char *name, char *take_path, struct fsio_dir **out)
+{
+	int fd = openat(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		enum err e = err_of_errno(errno);
+		mem_free(take_path);
+		return e;
+	}
+	*out = dir_new(fd, take_path);
+	(*out)->through = true;
+	return ERR_OK;
+}
+
 static enum err entry_seen(void *arg, const char *name)
 {
 	(void)name;
@@ -61,19 +76,28 @@ static enum err entry_seen(void *arg, const char *name)
 
 /*
  * Who made a directory may have died before its name was synced: then nothing is in it yet, for
- * nothing is put into it before. So one that is found empty is synced like a new one.
+ * nothing is put into it before. So one that is found empty is synced like a new one. Where the
+ * parent cannot be read, it was not made by us.
  */
 static enum err name_durable(struct fsio_dir *parent, struct fsio_dir *sub, bool made)
 {
 	bool any = false;
+	if (parent->through)
+		return made ? ERR_ACCESS : ERR_OK;
+	if (sub->through)
+		return ERR_OK;
 	enum err e = made ? ERR_OK : ops->dir_each(sub, entry_seen, &any);
 	return e || any ? e : ops->dir_sync(parent);
 }
 
-enum err fsio_dir_sub(struct fsio_dir *d, const char *name, bool create, struct fsio_dir **out)
+/* last: it is what is wanted, not one on the way. */
+static enum err sub_open(
+    struct fsio_dir *d, const char *name, bool create, bool last, struct fsio_dir **out)
 {
 	struct fsio_dir *sub;
 	enum err e = ops->dir_open(d, name, &sub);
+	if (e == ERR_ACCESS && !last)
+		e = open_through(d->fd, name, join(d->path, name), &sub);
 	bool made = e == ERR_NOTFOUND && create;
 	if (made) {
 		e = ops->mkdir(d, name);
@@ -92,15 +116,29 @@ enum err fsio_dir_sub(struct fsio_dir *d, const char *name, bool create, struct 
 	return ERR_OK;
 }
 
+enum err fsio_dir_sub(struct fsio_dir *d, const char *name, bool create, struct fsio_dir **out)
+{
+	return sub_open(d, name, create, true, out);
+}
+
+static enum err root_open(const char *root, bool last, struct fsio_dir **out)
+{
+	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES && !last)
+		return open_through(AT_FDCWD, root, join("", root), out);
+	if (fd < 0)
+		return err_of_errno(errno);
+	*out = dir_new(fd, join("", root));
+	return ERR_OK;
+}
+
 /* Component by component, so that each new directory is made and synced through its parent. */
 enum err fsio_dir_open(const char *path, bool create, struct fsio_dir **out)
 {
-	const char *root = path[0] == '/' ? "/" : ".";
-	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_of_errno(errno);
-	struct fsio_dir *d = dir_new(fd, join("", root));
-	enum err e = ERR_OK;
+	struct fsio_dir *d;
+	enum err e = root_open(path[0] == '/' ? "/" : ".", !path[strspn(path, "./")], &d);
+	if (e)
+		return e;
 	while (!e && *path) {
 		size_t n = strcspn(path, "/");
 		if (n && !(n == 1 && *path == '.')) {
@@ -108,7 +146,7 @@ enum err fsio_dir_open(const char *path, bool create, struct fsio_dir **out)
 			memcpy(name, path, n);
 			name[n] = 0;
 			struct fsio_dir *sub;
-			e = fsio_dir_sub(d, name, create, &sub);
+			e = sub_open(d, name, create, !path[n + strspn(path + n, "/")], &sub);
 			mem_free(name);
 			if (!e) {
 				fsio_dir_close(d);

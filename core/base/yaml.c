@@ -30,6 +30,7 @@ void yaml_keep_release(struct yaml_keep *k)
 	for (size_t i = 0; i < k->secrets_count; i++)
 		secret_free(k->secrets[i]);
 	mem_free(k->secrets);
+	mem_free(k->paths);
 	arena_release(&k->arena);
 	*k = (struct yaml_keep){ .secrets = NULL };
 }

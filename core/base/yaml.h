@@ -61,6 +61,8 @@ struct yaml_keep {
 	struct arena arena;
 	struct secret **secrets;
 	size_t secrets_count;
+	const char **paths; /* of all files that were named */
+	size_t paths_count;
 };
 void yaml_keep_init(struct yaml_keep *k);
 void yaml_keep_release(struct yaml_keep *k); /* secrets are wiped */

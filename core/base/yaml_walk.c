@@ -215,10 +215,14 @@ static bool set_text(struct yaml *y, const struct yaml_node *n, const struct yam
 /* Relative to the folder of the configuration. */
 static const char *path_of(struct yaml *y, const struct yaml_node *n)
 {
+	struct yaml_keep *k = y->keep;
 	const char *slash = strrchr(y->name, '/');
-	if (n->text[0] == '/' || !slash)
-		return keep_text(y, n->text, n->len);
-	return arena_printf(&y->keep->arena, "%.*s/%s", (int)(slash - y->name), y->name, n->text);
+	const char *path = n->text[0] == '/' || !slash
+	    ? keep_text(y, n->text, n->len)
+	    : arena_printf(&k->arena, "%.*s/%s", (int)(slash - y->name), y->name, n->text);
+	k->paths = mem_array(k->paths, k->paths_count + 1, sizeof(*k->paths));
+	k->paths[k->paths_count++] = path;
+	return path;
 }
 
 static bool set_secret(struct yaml *y, const struct yaml_node *n, const struct yaml_row *row, void *at)

@@ -28,6 +28,7 @@
 #include "net/daemon/identity.h"
 #include "net/daemon/reload.h"
 #include "net/daemon/renew.h"
+#include "net/daemon/sandbox.h"
 #include "net/daemon/sdbeat.h"
 #include "net/daemon/sdnotify.h"
 #include "net/daemon/selfmon.h"
@@ -505,6 +506,7 @@ static void run(struct boot *b, const sigset_t *ends)
 		team_run_on(b->team, 0, selfmon_begin, b);
 	team_run_on(b->team, 0, renew_begin, b);
 	statsd_start(b->statsd);
+	sandbox_tell();
 	say_ready(b);
 	team_run_on(b->team, 0, beat_running, b);
 	wait_for_end(b, ends);
@@ -610,6 +612,10 @@ static bool set_up(struct boot *b)
 	if (!set_up_process(&b->ends))
 		return false;
 	sdnotify_open();
+	if (sandbox_enter(f->sandbox, b->conf, &b->eb)) {
+		fprintf(stderr, "kymod: %s\n", b->eb.text);
+		return false;
+	}
 	if (pipe(b->stopped_pipe) || log_start()) {
 		fprintf(stderr, "kymod: no pipe, or no thread for the log\n");
 		return false;

@@ -308,6 +308,7 @@ static void copy_value(
 	case FLAG_UNSIGNED:
 	case FLAG_SYNC:
 	case FLAG_LEVEL:
+	case FLAG_SANDBOX:
 		*(unsigned *)at = *(const unsigned *)flag_at(from, row);
 		return;
 	case FLAG_COUNT:

@@ -161,6 +161,10 @@ static enum err set_value(
 		e = pick(row, value, flags_formats, COUNT_OF(flags_formats), &which, eb);
 		f->log_json = which == 1;
 		return e;
+	case FLAG_SANDBOX:
+		e = pick(row, value, flags_sandboxes, COUNT_OF(flags_sandboxes), &which, eb);
+		f->sandbox = (enum sandbox_mode)which;
+		return e;
 	case FLAG_FEATURES:
 		flags_set_features(f, value);
 		return ERR_OK;

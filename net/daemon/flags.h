@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/model/limits.h"
 #include "core/promql/ql.h"
+#include "net/daemon/sandbox.h"
 #include "storage/store.h"
 
 #define FLAGS_LISTEN_MAX     16
@@ -40,6 +41,7 @@ struct flags {
 	bool admin_api, self_metrics;
 	enum log_level log_level;
 	bool log_json;
+	enum sandbox_mode sandbox;
 	bool lifecycle;           /* POST /-/reload */
 	const char *config;       /* file, NULL: none */
 	const char *check_config; /* file to look at, NULL: none */

@@ -18,6 +18,7 @@ enum flag_kind {
 	FLAG_SYNC,
 	FLAG_LEVEL,
 	FLAG_FORMAT,
+	FLAG_SANDBOX,
 	FLAG_FEATURES
 };
 enum flag_group { /* of the help */
@@ -64,5 +65,6 @@ const char *flag_key(const struct flag *row, char out[FLAG_KEY_MAX]);
 const char *flag_section_help(const char *section, size_t len);
 /* The words of the kinds that have words, in the order of their enums. */
 extern const char *const flags_syncs[3], *const flags_levels[4], *const flags_formats[2];
+extern const char *const flags_sandboxes[3];
 
 #endif

@@ -67,6 +67,8 @@ const char *flag_value(const struct flags *f, const struct flag *row, char out[F
 		return f->log_level < COUNT_OF(flags_levels) ? flags_levels[f->log_level] : "none";
 	case FLAG_FORMAT:
 		return flags_formats[f->log_json];
+	case FLAG_SANDBOX:
+		return flags_sandboxes[f->sandbox];
 	case FLAG_FEATURES:
 		return f->features_named;
 	}

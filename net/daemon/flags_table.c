@@ -8,6 +8,7 @@
 
 const char *const flags_syncs[3] = { "commit", "interval", "off" };
 const char *const flags_levels[4] = { "debug", "info", "warn", "error" };
+const char *const flags_sandboxes[3] = { "auto", "on", "off" };
 const char *const flags_formats[2] = { "logfmt", "json" };
 
 /* clang-format off */
@@ -23,6 +24,7 @@ const struct flag flags_table[] = {
 	{ "loops",               FLAG_UNSIGNED, FLAG_GENERAL, OFF(loops), 1, 256, "N", "event loops, one per core (CPUs of this process)", false, 0, true, NULL },
 	{ "log.level",           FLAG_LEVEL,    FLAG_GENERAL, OFF(log_level), 0, 0, "debug|info|warn|error", "least level that is logged (info)", false, 0, false, NULL },
 	{ "log.format",          FLAG_FORMAT,   FLAG_GENERAL, OFF(log_json), 0, 0, "logfmt|json", "form of log lines on stderr (logfmt)", false, 0, false, NULL },
+	{ "sandbox",             FLAG_SANDBOX,  FLAG_GENERAL, OFF(sandbox), 0, 0, "auto|on|off", "give up other programs and all files but our own after the start: what the kernel offers, or no start, or not (auto)", false, 0, true, NULL },
 	{ "no-self-metrics",     FLAG_UNSWITCH, FLAG_GENERAL, OFF(self_metrics), 0, 0, NULL, "do not record the server's own counters (job=\"kymo\")", false, 0, true, "self_metrics" },
 	{ "config",              FLAG_PATH,     FLAG_GENERAL, OFF(config), 0, 0, "FILE", "configuration in YAML; flags win over it", false, 0, false, "" },
 	{ "check-config",        FLAG_PATH,     FLAG_GENERAL, OFF(check_config), 0, 0, "FILE", "tell what is wrong in a configuration, and end", false, 0, false, "" },

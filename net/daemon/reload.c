@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "net/daemon/renew.h"
+#include "net/daemon/sandbox.h"
 #include "net/daemon/sdnotify.h"
 
 #define STOP_LOOK_MS 5
@@ -183,7 +184,11 @@ static bool opens(struct reload *r)
 static void load(struct work_task *t)
 {
 	struct reload *r = CONTAINER_OF(t, struct reload, task);
-	if (config_load(r->o.argc, r->o.argv, &r->next, &r->told) || opens(r))
+	if (config_load(r->o.argc, r->o.argv, &r->next, &r->told)) {
+		sandbox_explain(&r->told);
+		return;
+	}
+	if (opens(r))
 		return;
 	config_follow(r->next, r->conf);
 	r->next->pool = r->o.pool;

@@ -159,6 +159,9 @@ ok(TOKENS["prom"] not in said.stderr, "a secret is never told")
 
 k = Kymod(path("data"), "--config", config, "--loops", "2", "--web.enable-admin-api", "--no-self-metrics", port=None)
 base = f"http://127.0.0.1:{k.port}"
+said = time.time() + 20                                               # the server answers a moment before it says so
+while "/api/v1/query" not in open(k.log_path, errors="replace").read() and time.time() < said:
+    time.sleep(0.02)
 ok(any("access=identities" in line for line in open(k.log_path, errors="replace")), "the ready line says that identities are asked for")
 ok(any("remote_write" in line and "credentials_file" in line for line in open(k.log_path, errors="replace")), "and what to paste, where they belong")
 
