@@ -1,6 +1,6 @@
 /*
  * sandbox - before the first thread starts, the process gives up what a metrics database has no use
- * for: other programs, and every file that is not its own (design/reliability.md, section 8).
+ * for: other programs, and every file that is not its own.
  *
  *   files   net/daemon/landfence.h. The data directory, to read and write; to read, the folders of
  *           the configuration file and of all files that it and the command line name (with the
