@@ -28,6 +28,7 @@ struct bdir {
 	size_t superseded;         /* left out, since what was made of them is here */
 	int64_t head_from_ms;      /* INT64_MIN: there is no such block */
 	bool has_wal, has_wbl;     /* a directory of that name */
+	bool is_block;             /* the directory itself is one, and the list has it alone */
 };
 /*
  * A path that is a block itself (it has a meta.json and an index) gives a list of that one.

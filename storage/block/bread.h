@@ -37,7 +37,7 @@
 struct bread;
 struct bread_item {
 	uint32_t ref;          /* of the series in this block */
-	bool more;             /* the next item is of the same series */
+	bool more;             /* others of the same series may follow */
 	struct labels labels;  /* canonical, until the next call */
 	struct column *column; /* until the next call, which empties it; column_swap is allowed */
 };
@@ -67,7 +67,7 @@ MUST_CHECK enum err bread_next(struct bread *b, struct bread_item *out, struct e
 void bread_place(const struct bread *b, uint64_t *done, uint64_t *of);
 /*
  * One series by its reference, its samples in a range appended to *to. ERR_NOTFOUND: no series is
- * there. labels are in the arena.
+ * there. labels are in the arena. Ends the walk.
  */
 MUST_CHECK enum err bread_series(struct bread *b, uint32_t ref, int64_t t_from_ms, int64_t t_to_ms,
     struct arena *a, struct labels *labels, struct column *to, struct errbuf *eb);

@@ -10,8 +10,8 @@
  *
  * How: what is added is encoded and collected, sorted by block and labels and written to runs when
  * it fills memory; bwrite_finish merges them. Symbols and postings are sorted the same way. All of
- * it lies in DIR/ULID.tmp-for-creation, which Prometheus and the next bwrite_open here remove when
- * a process died; runs take about as much room as the blocks. Each block is made in a directory of
+ * it lies in DIR/ULID.tmp-for-creation, which Prometheus removes at its start when a process died;
+ * runs take about as much room as the blocks. Each block is made in a directory of
  * that kind, its files and directory synced, and renamed to its ULID when all are made; then DIR is
  * synced.
  *
@@ -29,7 +29,7 @@
 #include "core/model/sample.h"
 #include "storage/block/bmeta.h"
 
-#define BWRITE_MEMORY_LEAST ((size_t)16 << 20)
+#define BWRITE_MEMORY_LEAST ((size_t)1 << 20)
 #define BWRITE_MEMORY       ((size_t)256 << 20)
 #define BWRITE_SEGMENT      (512u << 20) /* bytes of a chunk file, as Prometheus' */
 
@@ -51,9 +51,8 @@ struct bwrite_counts {
 MUST_CHECK enum err bwrite_open(
     const char *dir, const struct bwrite_opts *opts, struct bwrite **out, struct errbuf *eb);
 /*
- * Samples of one series, times ascending and unique; both are copied. A float that is
- * SAMPLE_HIST_BITS without a histogram is none. Start times are not kept: the encodings that
- * Prometheus reads everywhere have no room for them. Labels: canonical, not empty.
+ * Samples of one series, times ascending and unique; both are copied. Start times are not kept:
+ * the encodings that every Prometheus reads have no room for them. Labels: canonical, not empty.
  */
 MUST_CHECK enum err bwrite_add(
     struct bwrite *w, struct labels labels, const struct sample_column *samples, struct errbuf *eb);
