@@ -491,7 +491,8 @@ void ctlhttp_call_json(struct ctlhttp *c, const char *method, const char *path,
 	buf_release(&whole);
 	if (call->err || !call->answer.len)
 		return;
-	*answer = json_loadb((const char *)call->answer.data, call->answer.len, 0, &error);
+	*answer =
+	    json_loadb((const char *)call->answer.data, call->answer.len, JSON_ALLOW_NUL, &error);
 	if (!*answer && call->status < 300) {
 		call->err = ERR_MALFORMED;
 		snprintf(call->text, sizeof(call->text), "the answer is no JSON: %s", error.text);

@@ -1,0 +1,133 @@
+#include "net/ctl/ctlask.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/json.h"
+#include "core/base/mem.h"
+#include "net/ctl/ctlterm.h"
+
+/* Behind `what` when s begins with it. */
+static const char *behind(const char *s, const char *what)
+{
+	size_t len = strlen(what);
+	return strncmp(s, what, len) ? NULL : s + len;
+}
+
+/* unparsed data: "..." in the words of VictoriaMetrics: the rest of the expression. */
+static bool find_rest(const char *error, const char *expr, struct ctlask_place *p)
+{
+	const char *at = strstr(error, "unparsed data: \"");
+	if (!at)
+		return false;
+	at = strchr(at, '"') + 1;
+	size_t len = 0;
+	while (at[len] && at[len] != '"')
+		len += at[len] == '\\' && at[len + 1] ? 2 : 1;
+	char *rest = mem_alloc(len + 1);
+	size_t n = 0, whole = strlen(expr);
+	bool found =
+	    json_unescape(at, len, rest, &n) && n <= whole && !memcmp(expr + whole - n, rest, n);
+	mem_free(rest);
+	if (!found)
+		return false;
+	p->line = p->column = 1;
+	for (const char *s = expr; s < expr + whole - n; s++) {
+		p->column = *s == '\n' ? 1 : p->column + 1;
+		p->line += *s == '\n';
+	}
+	return true;
+}
+
+struct ctlask_place ctlask_find(const char *error, const char *expr)
+{
+	struct ctlask_place p = { .sentence = error };
+	const char *at = behind(error, "invalid parameter \"query\": "), *colon;
+	at = at ? at : error;
+	char *end;
+	unsigned long line = strtoul(at, &end, 10), column;
+	if (end != at && *end == ':' && line && line < 1000000) {
+		colon = end + 1;
+		column = strtoul(colon, &end, 10);
+		const char *sentence = end != colon ? behind(end, ": ") : NULL;
+		if (sentence && column && column < 100000000) {
+			const char *words = behind(sentence, "parse error: ");
+			p.line = (unsigned)line;
+			p.column = (unsigned)column;
+			p.sentence = words ? words : sentence;
+			return p;
+		}
+	}
+	const char *words = behind(at, "parse error: ");
+	if (at != error)
+		p.sentence = words ? words : at;
+	else if (expr)
+		find_rest(error, expr, &p);
+	return p;
+}
+
+void ctlask_caret(struct buf *out, const char *expr, const struct ctlask_place *p)
+{
+	unsigned line = p->line;
+	if (!line)
+		return;
+	for (; line > 1; line--) {
+		const char *next = strchr(expr, '\n');
+		if (!next)
+			return;
+		expr = next + 1;
+	}
+	size_t len = strcspn(expr, "\n"), before = p->column - 1;
+	before = before < len ? before : len;
+	buf_add_str(out, "  ");
+	ctlterm_text(out, expr, len);
+	buf_add_str(out, "\n  ");
+	for (size_t i = ctlterm_width(expr, before); i--;)
+		buf_add_u8(out, ' ');
+	buf_add_str(out, "^\n");
+}
+
+static int is_wrong(const char *error, const char *expr)
+{
+	struct ctlask_place p = ctlask_find(error, expr);
+	struct buf b;
+	buf_init(&b);
+	if (expr)
+		ctlask_caret(&b, expr, &p);
+	if (p.line)
+		ctl_note("%u:%u: %s", p.line, p.column, p.sentence);
+	else
+		ctl_note("%s", p.sentence);
+	fwrite(b.data, 1, b.len, stderr);
+	buf_release(&b);
+	return CTL_USAGE;
+}
+
+int ctlask(
+    struct ctlhttp *c, const char *path, const struct buf *form, const char *expr, json_t **data)
+{
+	struct ctlhttp_call call = { 0 };
+	json_t *answer;
+	int status;
+	*data = NULL;
+	ctlhttp_call_json(c, "POST", path, form, &call, &answer);
+	const char *error = json_string_value(json_object_get(answer, "error"));
+	const char *type = json_string_value(json_object_get(answer, "errorType"));
+	bool bad = !call.err && error && type &&
+	    (!strcmp(type, "bad_data") ||
+	        (call.status == 422 && expr && strstr(error, "cannot parse")) ||
+	        (!strcmp(type, "execution") && strstr(error, "parse error: ")));
+	if (bad) {
+		status = is_wrong(error, expr);
+	} else {
+		status = ctlhttp_outcome(&call);
+		if (!status) {
+			ctlhttp_tell(answer);
+			*data = json_incref(json_object_get(answer, "data"));
+		}
+	}
+	json_decref(answer);
+	ctlhttp_call_release(&call);
+	return status;
+}
