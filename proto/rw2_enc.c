@@ -163,6 +163,32 @@ void rw2_enc_sample(struct rw2_enc *e, int64_t t_ms, double v, int64_t start_ms)
 	frame(&e->one, TAG(2, PBSCAN_BYTES), from);
 }
 
+#define SAMPLE_MOST 24u /* bytes of a sample with its frame */
+
+void rw2_enc_floats(struct rw2_enc *e, const int64_t *t_ms, const double *v, size_t count)
+{
+	if (!buf_reserve(&e->one, count * SAMPLE_MOST))
+		return;
+	uint8_t *p = e->one.data + e->one.len;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t bits = num_bits(v[i]);
+		uint8_t *begin = p;
+		p += 2;
+		if (bits) {
+			*p++ = TAG(1, PBSCAN_FIXED64);
+			wire_store64(p, bits);
+			p += 8;
+		}
+		if (t_ms[i]) {
+			*p++ = TAG(2, PBSCAN_VARINT);
+			p = wire_store_varint(p, (uint64_t)t_ms[i]);
+		}
+		begin[0] = TAG(2, PBSCAN_BYTES);
+		begin[1] = (uint8_t)(p - begin - 2);
+	}
+	e->one.len = (size_t)(p - e->one.data);
+}
+
 void rw2_enc_hist(struct rw2_enc *e, const struct hist *h, int64_t t_ms, int64_t start_ms)
 {
 	size_t from = e->one.len;

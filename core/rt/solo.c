@@ -42,6 +42,25 @@ static void nothing(struct loop_deferred *d)
 	(void)d;
 }
 
+struct look {
+	struct loop_deferred d;
+	bool seen;
+};
+
+static void seen(struct loop_deferred *d)
+{
+	CONTAINER_OF(d, struct look, d)->seen = true;
+}
+
+void solo_look(struct loop *l)
+{
+	struct look k = { .d = { .fn = seen } }; /* a turn with work does not wait */
+	loop_check_here(l);
+	loop_defer(l, &k.d);
+	while (!k.seen)
+		loop_turn(l);
+}
+
 void solo_free(struct loop *l)
 {
 	if (!l)

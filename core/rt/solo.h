@@ -16,6 +16,8 @@ MUST_CHECK enum err solo_create(struct loop **out);
 void solo_turn(struct loop *l);
 /* A turn that waits also ends when fd becomes readable, once. Of one fd; again: of the new one. */
 MUST_CHECK enum err solo_watch(struct loop *l, int fd);
+/* The same without a wait: what can be done now. */
+void solo_look(struct loop *l);
 void solo_free(struct loop *l); /* nothing may be under way on it; NULL is fine */
 
 #endif

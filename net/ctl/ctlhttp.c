@@ -301,7 +301,7 @@ static bool passes(const struct ctlhttp_call *call)
 static uint64_t wait_ms(const struct ctlhttp_call *call, const struct hclient_end *end)
 {
 	size_t len;
-	uint64_t s, ms = 100u << (call->_tries < 7 ? call->_tries : 7);
+	uint64_t s, ms = 100u << (call->repeats < 7 ? call->repeats : 7);
 	const char *after = end->head.status
 	    ? hclient_header(end->head.fields, end->head.field_count, "retry-after", &len)
 	    : NULL;
@@ -318,6 +318,8 @@ static void on_head(void *own, const struct hclient_head *h)
 	call->status = h->status;
 	call->date_ms = date_of(h);
 	snprintf(call->answer_type, sizeof(call->answer_type), "%s", type ? type : "");
+	if (call->head)
+		call->head(call->own, h);
 }
 
 static void on_data(void *own, const uint8_t *data, size_t len)
@@ -345,7 +347,7 @@ static void on_done(void *own, const struct hclient_end *end)
 		words_of(call);
 	if (call->keep_trying && !call->_handed && !ctl_stopped() && passes(call)) {
 		loop_timer_set(call->_http->loop, &call->_again, wait_ms(call, end));
-		call->_tries++;
+		call->repeats++;
 		return;
 	}
 	ended(call);
@@ -398,8 +400,8 @@ void ctlhttp_begin(struct ctlhttp *c, struct ctlhttp_call *call)
 {
 	call->_http = c;
 	call->ended = false;
-	call->_tries = 0;
 	call->_handed = false;
+	call->repeats = 0;
 	buf_init(&call->answer);
 	loop_timer_init(&call->_again, again);
 	send_it(call);
@@ -427,6 +429,11 @@ void ctlhttp_pause(struct ctlhttp_call *call, bool pause)
 {
 	if (call->_fetch)
 		hclient_pause(call->_fetch, pause);
+}
+
+void ctlhttp_look(struct ctlhttp *c)
+{
+	solo_look(c->loop);
 }
 
 void ctlhttp_wait(struct ctlhttp *c, struct ctlhttp_call *call)

@@ -81,6 +81,8 @@ struct ctlhttp_call {
 	bool plain;        /* the answer is not to be packed */
 	/* Pieces of the body of a 2xx as they come; NULL: gathered in answer. */
 	void (*data)(void *own, const uint8_t *data, size_t len);
+	/* The head of an answer, of each try; NULL: nobody asks. */
+	void (*head)(void *own, const struct hclient_head *head);
 	/* At the end, on the loop; may begin other calls. May be NULL. */
 	void (*done)(struct ctlhttp_call *call);
 	void *own;
@@ -91,15 +93,16 @@ struct ctlhttp_call {
 	char answer_type[128];  /* its Content-Type */
 	struct buf answer;      /* ctlhttp_call_release */
 	char text[ERRBUF_SIZE]; /* of err, or what an answer over 299 says */
+	unsigned repeats;       /* so far, by keep_trying; text says why while it waits */
 	int64_t date_ms;        /* what the answer's Date says; 0: nothing */
 	struct ctlhttp *_http;
 	struct hfetch *_fetch;
 	struct loop_timer _again;
-	unsigned _tries;
 	bool _handed;
 };
 void ctlhttp_begin(struct ctlhttp *c, struct ctlhttp_call *call);
 void ctlhttp_turn(struct ctlhttp *c);                            /* one turn: at most a second */
+void ctlhttp_look(struct ctlhttp *c);                            /* the same without a wait */
 void ctlhttp_wait(struct ctlhttp *c, struct ctlhttp_call *call); /* until it ended */
 void ctlhttp_cancel(struct ctlhttp_call *call);
 /* No data() until it is called with false: the server waits. May be called below data(). */

@@ -1,6 +1,6 @@
 /*
- * bindex - the index of a block, read where it lies ("tsdb/docs/format/index.md", versions 2 and 3,
- * which read alike).
+ * bindex - the index of a block, read where it lies ("Index Disk Format" of Prometheus, versions 2
+ * and 3, which read alike).
  *
  *   BE32 0xBAAAD700, byte version | symbols | series, each at a multiple of 16 | label indices (not
  *   looked at) | postings, each at a multiple of 4 | label offset table (not looked at) | postings

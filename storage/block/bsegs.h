@@ -1,5 +1,5 @@
 /*
- * bsegs - the chunk files of a block, mapped ("tsdb/docs/format/chunks.md").
+ * bsegs - the chunk files of a block, mapped ("Chunks Disk Format" of Prometheus).
  *
  *   BE32 0x85BD40DD, byte 1, three bytes; then chunks: uvarint length, encoding, data, BE32 CRC-32C
  *   of encoding and data

@@ -227,7 +227,9 @@ static void rows_add(struct bwrite *w)
 	free(line);
 }
 
-/* Series in an order that is not theirs, of a fleet: a host has 50 metrics and labels of its own. */
+/*
+ * Series in an order that is not theirs, of a fleet: a host has 50 metrics and labels of its own.
+ */
 static void many_add(struct bwrite *w, uint32_t series, uint32_t samples)
 {
 	struct column c = { 0 };

@@ -242,6 +242,40 @@ static void contents(void)
 	buf_release(&b);
 }
 
+static void many_floats(void)
+{
+	enum {
+		COUNT = 500
+	};
+	int64_t t[COUNT];
+	double v[COUNT];
+	struct buf one, many;
+	struct arena a;
+	arena_init(&a, 1024);
+	buf_init(&one);
+	buf_init(&many);
+	for (int i = 0; i < COUNT; i++) {
+		t[i] = i < 3 ? i - 1 : INT64_C(1) << (i % 63);
+		v[i] = i % 5 ? i * 0.25 : i % 2 ? -0.0 : 0;
+	}
+	v[COUNT - 1] = sample_stale();
+	body_begin(&one);
+	rw2_enc_series(&enc, LABELS("__name__", "up"));
+	for (int i = 0; i < COUNT; i++)
+		rw2_enc_sample(&enc, t[i], v[i], 0);
+	rw2_enc_end(&enc, &one);
+	body_begin(&many);
+	rw2_enc_series(&enc, LABELS("__name__", "up"));
+	rw2_enc_floats(&enc, t, v, 200);
+	rw2_enc_floats(&enc, t + 200, v + 200, COUNT - 200);
+	rw2_enc_end(&enc, &many);
+	tap_is_mem(
+	    many.data, many.len, one.data, one.len, "many floats at once are those one by one");
+	buf_release(&one);
+	buf_release(&many);
+	arena_release(&a);
+}
+
 static void left_is(const char *bytes, size_t len, uint64_t rows, uint64_t exemplars, const char *why)
 {
 	bool same = !decode_with(NULL, NULL, bytes, len) && batch.left_rows == rows &&
@@ -766,6 +800,7 @@ int main(void)
 	encoded();
 	shapes();
 	contents();
+	many_floats();
 	left_out();
 	histograms();
 	counts_are_limited();

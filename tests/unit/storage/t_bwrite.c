@@ -1,6 +1,7 @@
 /*
  * Blocks are written: the bytes of promtool for the same samples; random series in any order and in
- * parts, through memory far too small for them, against a plain model; calls that fail leave nothing.
+ * parts, through memory far too small for them, against a plain model; calls that fail leave
+ * nothing.
  */
 #include "core/base/fsio.h"
 #include "storage/block/bpost.h"
