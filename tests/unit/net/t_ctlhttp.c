@@ -207,8 +207,8 @@ static void repeats(void)
 		.keep_trying = true };
 	ctlhttp_begin(http, &call);
 	ctlhttp_wait(http, &call);
-	tap_ok(!call.err && call.status == 200 && call._tries == 3,
-	    "503 is tried again until it goes: %u", call._tries);
+	tap_ok(!call.err && call.status == 200 && call.repeats == 3,
+	    "503 is tried again until it goes: %u", call.repeats);
 	tap_ok(strstr((char *)call.answer.data, "\"body\": \"x\"") &&
 	        strstr((char *)call.answer.data, "text/plain"),
 	    "with its body");
@@ -217,8 +217,8 @@ static void repeats(void)
 	call = (struct ctlhttp_call){ .method = "POST", .path = "/fails", .keep_trying = true };
 	ctlhttp_begin(http, &call);
 	ctlhttp_wait(http, &call);
-	tap_ok(!call.err && call.status == 200 && call._tries, "so is a broken connection: %u",
-	    call._tries);
+	tap_ok(!call.err && call.status == 200 && call.repeats, "so is a broken connection: %u",
+	    call.repeats);
 	ctlhttp_call_release(&call);
 	fails_left = 1;
 	uint64_t begin = clock_real_mono_ns();
@@ -238,7 +238,7 @@ static void repeats(void)
 	fails_left = 9;
 	call = (struct ctlhttp_call){ .method = "POST", .path = "/fails?wait", .keep_trying = true };
 	ctlhttp_begin(http, &call);
-	for (unsigned i = 0; i < 50 && !call._tries; i++)
+	for (unsigned i = 0; i < 50 && !call.repeats; i++)
 		ctlhttp_turn(http);
 	ctlhttp_cancel(&call);
 	ctlhttp_cancel(&call);
