@@ -10,6 +10,7 @@
 #include "net/api/api_health.h"
 #include "net/api/api_pages.h"
 #include "net/api/apierr.h"
+#include "net/api/doctor.h"
 #include "net/api/shelf.h"
 #include "net/api/tenantstat.h"
 #include "net/recv/inlet.h"
@@ -43,6 +44,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 	a->cache = ql_cache_create(a->opts.limits->query_cache_bytes);
 	a->writes = shelf_create(loops, pool_keep(WRITES_KEPT));
 	a->tenantstat = tenantstat_create();
+	a->doctor = doctor_create(a);
 	a->deltas = recv_deltas_create(a->opts.limits->delta_bytes);
 	a->loops = mem_array(NULL, loops, sizeof(*a->loops));
 	for (unsigned i = 0; i < loops; i++) {
@@ -71,10 +73,14 @@ static void change_phase(void *arg)
 	unsigned index = loop_index(loop_here());
 	struct api_loop *l = &c->api->loops[index];
 	l->phase = c->phase;
-	if (!index && c->phase == API_READY)
+	if (!index && c->phase == API_READY) {
 		recv_deltas_begin(c->api->deltas, loop_here());
-	if (!index && c->phase == API_STOPPING)
+		doctor_begin(c->api->doctor);
+	}
+	if (!index && c->phase == API_STOPPING) {
 		recv_deltas_end(c->api->deltas);
+		doctor_end(c->api->doctor);
+	}
 	api_health_phase(l);
 	if (c->phase == API_STOPPING)
 		refusals_end(&l->refusals);
@@ -130,6 +136,7 @@ void api_free(struct api *a)
 	shelf_free(a->writes);
 	api_pages_free(a->pages);
 	tenantstat_free(a->tenantstat);
+	doctor_free(a->doctor);
 	recv_deltas_free(a->deltas);
 	tickets_free(a->tickets);
 	rates_free(a->rates);

@@ -51,9 +51,10 @@ enum api_phase {
  * (core/rt/snap.h), so that a request may keep the pointer until its end.
  */
 struct api_conf {
-	int64_t lookback_ms;          /* 0 = 5 min */
-	struct ql_features features;  /* of --enable-feature */
-	bool admin_api, lifecycle;    /* --web.enable-admin-api, --web.enable-lifecycle */
+	int64_t lookback_ms;         /* 0 = 5 min */
+	struct ql_features features; /* of --enable-feature */
+	bool admin_api, lifecycle;   /* --web.enable-admin-api, --web.enable-lifecycle */
+	bool open; /* others than this machine may do everything: no identities, no loopback */
 	const struct recv_conf *recv; /* section `receivers`; NULL: its defaults */
 	const char *yaml;             /* in force, for /api/v1/status/config */
 	size_t yaml_len;
@@ -99,6 +100,7 @@ struct api_opts {
 	const char *external_url, *links, *prefix;
 };
 
+struct doctor;      /* net/api/doctor.h */
 struct hapairs;     /* core/account/hapair.h */
 struct inletcache;  /* net/recv/inletcache.h */
 struct joints;      /* core/account/joint.h */
@@ -150,6 +152,7 @@ struct api {
 	struct joints *joints;  /* of queries */
 	struct ql_cache *cache; /* of range queries */
 	struct tenantstat *tenantstat;
+	struct doctor *doctor;
 	struct shelf *writes; /* of what a write decodes into */
 	struct recv_deltas *deltas;
 	struct push *push;

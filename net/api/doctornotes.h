@@ -12,8 +12,8 @@
  * loop there are DOCTORNOTES_ROWS, in sets of DOCTORNOTES_WAYS chosen by hash: the one that was
  * quiet for longest makes room, so memory does not grow with tenants, senders or texts.
  *
- * Thread: the loop they are of. Cost: a write finds one row by hash; nothing is written to memory
- * of others. Memory: 130 KiB a loop, from the first note on.
+ * Thread: the loop they are of. Cost: a write finds one row by hash.
+ * Memory: 130 KiB a loop, from the first note on.
  */
 #ifndef NET_API_DOCTORNOTES_H
 #define NET_API_DOCTORNOTES_H

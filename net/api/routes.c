@@ -15,6 +15,7 @@
 #include "net/api/api_rules.h"
 #include "net/api/api_status.h"
 #include "net/api/apidoc.h"
+#include "net/api/doctor.h"
 #include "net/recv/grpc_otlp.h"
 #include "net/recv/recv_datadog.h"
 #include "net/recv/recv_import.h"
@@ -250,6 +251,8 @@ static const struct route rows[] = {
 	{ GET_HEAD, "/api/v1/status/walreplay",             api_status_walreplay,    ROUTE_JSON | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "How far the log was read again; says 0, also while it is.", "200 an object", "", NONE) },
 
+	{ GET_HEAD, "/api/v1/status/doctor",                api_doctor,              ROUTE_JSON | ROUTE_BOTH_SIDES, 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "What is wrong or soon will be, and what to do, the worst first and what is fine last: of the asker's tenants, with the role `admin` of the server, too.", "200 an object with a list: id, severity, text, remedy, since", "", NONE) },
 	{ GET_HEAD, "/api/v1/status/active_queries",        api_queries_active,      ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "What is asked and not answered yet, of the asker's tenants.", "200 a list: id, duration, query, times", "", NONE) },
 	{ REQ_POST, "/api/v1/status/active_queries/<id>/cancel", api_queries_cancel, ROUTE_JSON,                 0, NULL, 0, ROLE_READ,

@@ -272,6 +272,20 @@ static void each_flag(
 	flags_each(flags, fn, arg);
 }
 
+/* May others than this machine do everything? */
+static bool is_open(const struct config *c)
+{
+	static const char *const own[] = { "127.", "[::1]:", "localhost:" };
+	for (unsigned i = 0; !c->idents && i < c->listen_count; i++) {
+		bool is_own = false;
+		for (size_t k = 0; k < COUNT_OF(own); k++)
+			is_own |= !strncmp(c->listen[i].address, own[k], strlen(own[k]));
+		if (!is_own)
+			return true;
+	}
+	return false;
+}
+
 void config_settle(struct config *c, unsigned loops)
 {
 	c->flags.loops = loops;
@@ -282,6 +296,7 @@ void config_settle(struct config *c, unsigned loops)
 		.features = c->flags.features,
 		.admin_api = c->flags.admin_api,
 		.lifecycle = c->flags.lifecycle,
+		.open = is_open(c),
 		.recv = &c->recv,
 		.yaml = (const char *)c->_shown.data,
 		.yaml_len = c->_shown.len,

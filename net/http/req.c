@@ -63,6 +63,7 @@ struct req *req_create(struct srv_loop *sl, const struct conn *c)
 	r->peer = r->_peer = conn_peer_hold(c->peer);
 	r->tls = c->tls;
 	r->admin = c->admin;
+	r->apart = sl->apart;
 	r->_behind = c->proxy;
 	r->_end.fn = req_finish;
 	r->_answer = arena_zalloc(&r->arena, sizeof *r->_answer);
@@ -470,7 +471,8 @@ static void set_client(struct req *r, const struct sockaddr_storage *client)
 static bool answers_here(const struct req *r)
 {
 	bool of_admin = r->route->role == ROLE_ADMIN || (r->route->flags & ROUTE_ADMIN_SIDE);
-	return !r->_srv->apart || r->route->role == ROLE_NONE || of_admin == r->admin;
+	bool both = r->route->role == ROLE_NONE || (r->route->flags & ROUTE_BOTH_SIDES);
+	return !r->apart || both || of_admin == r->admin;
 }
 
 enum req_step req_begin(struct req *r, const char *raw_path, size_t raw_len)

@@ -123,6 +123,7 @@ struct req {
 	const struct conn_peer *peer;
 	bool tls;              /* it came over TLS */
 	bool admin;            /* by the listener for administration */
+	bool apart;            /* there is such a listener */
 	unsigned http_version; /* 10, 11 or 20 */
 	uint64_t start_ns;     /* loop_now_ns() when its head was complete */
 	uint64_t waited_ns;    /* that its bytes have waited for their turn before; real clock */

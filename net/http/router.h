@@ -51,6 +51,8 @@ enum route_flags {
 	 * is told 403: agents repeat what is answered with 401 for ever.
 	 */
 	ROUTE_DATADOG = 256,
+	/* Answers on every listener: its handler looks at req.apart and req.admin. */
+	ROUTE_BOTH_SIDES = 512,
 };
 
 /* What an identity may do; a bit each (net/gate). */

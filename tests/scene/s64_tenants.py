@@ -166,7 +166,7 @@ CASES[HEALTH + "Watch"] = [("STREAM", b"")]
 for version in ("v1", "v1alpha"):
     CASES[f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"] = [("STREAM", field(7, b"*"))]
 for path in ("/api/v1/targets/metadata", "/api/v1/rules", "/api/v1/alerts", "/api/v1/targets", "/api/v1/scrape_pools", "/api/v1/alertmanagers", "/api/v1/notifications",
-             "/api/v1/status/buildinfo", "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/runtimeinfo", "/api/v1/status/tsdb/blocks", "/api/v1/status/walreplay",
+             "/api/v1/status/buildinfo", "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/runtimeinfo", "/api/v1/status/tsdb/blocks", "/api/v1/status/walreplay", "/api/v1/status/doctor",
              "/-/healthy", "/metrics", "/version", "/health", "/", "/graph", "/favicon.ico", "/api", "/api/v1/openapi.json", "/api/v1/openapi.yaml"):
     CASES[path] = [("GET", "")]
 for path in ("/api/v1/admin/tsdb/flush", "/api/v1/admin/tsdb/delete_series", "/api/v1/admin/tsdb/clean_tombstones", "/api/v1/admin/tsdb/snapshot", "/-/reload", "/-/quit"):
@@ -202,6 +202,8 @@ def settled(path, text):
     """Of the top queries their texts: counts and times grow with each walk. Nor is there an order of exported series."""
     if path.endswith("/top_queries"):
         return b" ".join(sorted(set(re.findall(rb'"query":"(?:[^"\\]|\\.)*"', text))))
+    if path.endswith("/doctor"):  # which findings there are, not how often
+        return b" ".join(sorted(set(re.findall(rb'"id":"((?:samples|writes|records)_refused)"', text))))
     if path.startswith("/api/v1/export"):
         return b"".join(sorted(text.splitlines(True)))
     return VOLATILE.sub(b"", text)
@@ -263,6 +265,10 @@ text = json.loads(first["/api/v1/status/tsdb 0"][2])["data"]["headStats"]
 ok(text["numSeries"] == LIMIT, f"figures are of the one: {text}")
 ok(f"limit {LIMIT} (tenants.acme.series)".encode() in full["/api/v1/write 0"][2], f"a refusal names its own limit: {full['/api/v1/write 0'][2]}")
 ok(full["/metrics 0"][0] == 403 and full["/api/v1/status/config 0"][0] == 403, "figures and configuration of all are for administrators")
+
+for who, others in (("acme", (b"zeta", b"hidden")), ("zeta", (b"acme",))):
+    findings = ask(who, "GET", "/api/v1/status/doctor")[1]
+    ok(b'"server":false' in findings and b'"scope":"server"' not in findings and not any(o in findings for o in others), f"the doctor tells {who} of itself alone: {findings[:300]}")
 
 # --- several at once, for who may ---
 
