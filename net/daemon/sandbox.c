@@ -32,7 +32,9 @@ static const char *const system_reads[] = {
 	"/dev/urandom",
 	"/proc/self",
 	"/proc/stat",
-	"/proc/sys/vm/overcommit_memory",
+	"/proc/meminfo",
+	"/proc/sys/vm",
+	"/sys/kernel/mm/transparent_hugepage",
 	"/sys/fs/cgroup",
 	"/sys/devices/system/cpu",
 };
