@@ -358,7 +358,47 @@ enum err fsio_rename(struct fsio_dir *d, const char *from, const char *to)
 
 enum err fsio_link(struct fsio_dir *d, const char *from, const char *to)
 {
-	return ops->link(d, from, to);
+	return ops->link(d, from, d, to);
+}
+
+enum err fsio_link_to(struct fsio_dir *d, const char *from, struct fsio_dir *to_dir, const char *to)
+{
+	return ops->link(d, from, to_dir, to);
+}
+
+enum err fsio_rmdir(struct fsio_dir *d, const char *name)
+{
+	return ops->rmdir(d, name);
+}
+
+enum err fsio_stat(struct fsio_dir *d, const char *name, struct fsio_stat *out)
+{
+	return ops->stat(d, name, out);
+}
+
+static enum err tree_entry(void *arg, const char *name)
+{
+	struct fsio_dir *d = arg;
+	struct fsio_stat st;
+	enum err e = fsio_stat(d, name, &st);
+	if (!e)
+		e = st.is_dir ? fsio_remove_tree(d, name) : fsio_remove(d, name);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+enum err fsio_remove_tree(struct fsio_dir *d, const char *name)
+{
+	struct fsio_dir *sub;
+	enum err e = ops->dir_open(d, name, &sub);
+	if (e == ERR_NOTFOUND)
+		return ERR_OK;
+	if (e)
+		return e;
+	e = fsio_dir_each(sub, tree_entry, sub);
+	fsio_dir_close(sub);
+	if (!e)
+		e = fsio_rmdir(d, name);
+	return e ? e : fsio_dir_sync(d);
 }
 
 enum err fsio_remove(struct fsio_dir *d, const char *name)
@@ -595,14 +635,35 @@ static enum err real_rename(struct fsio_dir *d, const char *from, const char *to
 	return renameat(d->fd, from, d->fd, to) == 0 ? ERR_OK : err_of_errno(errno);
 }
 
-static enum err real_link(struct fsio_dir *d, const char *from, const char *to)
+static enum err real_link(
+    struct fsio_dir *d, const char *from, struct fsio_dir *to_dir, const char *to)
 {
-	return linkat(d->fd, from, d->fd, to, 0) == 0 ? ERR_OK : err_of_errno(errno);
+	return linkat(d->fd, from, to_dir->fd, to, 0) == 0 ? ERR_OK : err_of_errno(errno);
 }
 
 static enum err real_remove(struct fsio_dir *d, const char *name)
 {
 	return unlinkat(d->fd, name, 0) == 0 ? ERR_OK : err_of_errno(errno);
+}
+
+static enum err real_rmdir(struct fsio_dir *d, const char *name)
+{
+	return unlinkat(d->fd, name, AT_REMOVEDIR) == 0 ? ERR_OK : err_of_errno(errno);
+}
+
+static enum err real_stat(struct fsio_dir *d, const char *name, struct fsio_stat *out)
+{
+	struct stat st;
+	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return err_of_errno(errno);
+	*out = (struct fsio_stat){ .size = (uint64_t)st.st_size,
+		.inode = st.st_ino,
+		.device = st.st_dev,
+		.links = st.st_nlink,
+		.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+		.is_dir = S_ISDIR(st.st_mode),
+		.is_file = S_ISREG(st.st_mode) };
+	return ERR_OK;
 }
 
 static enum err real_dir_sync(struct fsio_dir *d)
@@ -655,6 +716,8 @@ const struct fsio_ops fsio_real = {
 	.rename = real_rename,
 	.link = real_link,
 	.remove = real_remove,
+	.rmdir = real_rmdir,
+	.stat = real_stat,
 	.dir_sync = real_dir_sync,
 	.mkdir = real_mkdir,
 	.free_bytes = real_free_bytes,

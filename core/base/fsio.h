@@ -77,6 +77,20 @@ MUST_CHECK enum err fsio_size(struct fsio_file *f, uint64_t *size);
 MUST_CHECK enum err fsio_rename(struct fsio_dir *d, const char *from, const char *to);
 MUST_CHECK enum err fsio_link(
     struct fsio_dir *d, const char *from, const char *to); /* hard link, replaces nothing */
+/* The same into another directory of the same file system (another one: ERR_IO, EXDEV). */
+MUST_CHECK enum err fsio_link_to(
+    struct fsio_dir *d, const char *from, struct fsio_dir *to_dir, const char *to);
+MUST_CHECK enum err fsio_rmdir(struct fsio_dir *d, const char *name); /* an empty one */
+/* What a name is: of a link itself, not of what it points to. */
+struct fsio_stat {
+	uint64_t size, inode, device;
+	uint64_t links; /* names it has */
+	int64_t mtime_ns;
+	bool is_dir, is_file;
+};
+MUST_CHECK enum err fsio_stat(struct fsio_dir *d, const char *name, struct fsio_stat *out);
+/* A directory with all that is in it, synced. Nobody else makes names in it. Missing is success. */
+MUST_CHECK enum err fsio_remove_tree(struct fsio_dir *d, const char *name);
 MUST_CHECK enum err fsio_remove(struct fsio_dir *d, const char *name);
 MUST_CHECK enum err fsio_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes);
 /* An empty directory; not seen by hooks. */
@@ -108,8 +122,11 @@ struct fsio_ops {
 	enum err (*open)(
 	    struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out);
 	enum err (*rename)(struct fsio_dir *d, const char *from, const char *to);
-	enum err (*link)(struct fsio_dir *d, const char *from, const char *to);
+	enum err (*link)(
+	    struct fsio_dir *d, const char *from, struct fsio_dir *to_dir, const char *to);
 	enum err (*remove)(struct fsio_dir *d, const char *name);
+	enum err (*rmdir)(struct fsio_dir *d, const char *name);
+	enum err (*stat)(struct fsio_dir *d, const char *name, struct fsio_stat *out);
 	enum err (*dir_sync)(struct fsio_dir *d);
 	enum err (*mkdir)(struct fsio_dir *d, const char *name);
 	enum err (*free_bytes)(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes);

@@ -137,16 +137,29 @@ static enum err fault_rename(struct fsio_dir *d, const char *from, const char *t
 	return e ? e : under->rename(d, from, to);
 }
 
-static enum err fault_link(struct fsio_dir *d, const char *from, const char *to)
+static enum err fault_link(
+    struct fsio_dir *d, const char *from, struct fsio_dir *to_dir, const char *to)
 {
-	enum err e = fault_in(FAULT_LINK, d, to);
-	return e ? e : under->link(d, from, to);
+	enum err e = fault_in(FAULT_LINK, to_dir, to);
+	return e ? e : under->link(d, from, to_dir, to);
 }
 
 static enum err fault_remove(struct fsio_dir *d, const char *name)
 {
 	enum err e = fault_in(FAULT_REMOVE, d, name);
 	return e ? e : under->remove(d, name);
+}
+
+static enum err fault_rmdir(struct fsio_dir *d, const char *name)
+{
+	enum err e = fault_in(FAULT_RMDIR, d, name);
+	return e ? e : under->rmdir(d, name);
+}
+
+static enum err fault_stat(struct fsio_dir *d, const char *name, struct fsio_stat *out)
+{
+	enum err e = fault_in(FAULT_STAT, d, name);
+	return e ? e : under->stat(d, name, out);
 }
 
 static enum err fault_dir_sync(struct fsio_dir *d)
@@ -204,6 +217,8 @@ static const struct fsio_ops fault_table = {
 	.rename = fault_rename,
 	.link = fault_link,
 	.remove = fault_remove,
+	.rmdir = fault_rmdir,
+	.stat = fault_stat,
 	.dir_sync = fault_dir_sync,
 	.mkdir = fault_mkdir,
 	.free_bytes = fault_free,

@@ -35,7 +35,9 @@ enum fault_kind {
 	FAULT_SIZE,
 	FAULT_DIR_OPEN, /* of a directory inside another */
 	FAULT_DIR_EACH, /* the list of a directory */
-	FAULT_ANY,      /* every call counts, whatever its kind */
+	FAULT_RMDIR,
+	FAULT_STAT,
+	FAULT_ANY, /* every call counts, whatever its kind */
 	FAULT_KINDS
 };
 

@@ -515,13 +515,13 @@ static enum err rec_rename(struct fsio_dir *d, const char *from, const char *to)
 	return e;
 }
 
-static enum err rec_link(struct fsio_dir *d, const char *from, const char *to)
+static enum err rec_link(struct fsio_dir *d, const char *from, struct fsio_dir *to_dir, const char *to)
 {
 	pthread_mutex_lock(&lock);
-	enum err e = fsio_real.link(d, from, to);
+	enum err e = fsio_real.link(d, from, to_dir, to);
 	struct stat st;
-	if (!e && fstatat(fsio_dir_fd(d), to, &st, 0) == 0)
-		name_event(d, EV_LINK, NULL, to, inode_find(st.st_ino));
+	if (!e && fstatat(fsio_dir_fd(to_dir), to, &st, 0) == 0)
+		name_event(to_dir, EV_LINK, NULL, to, inode_find(st.st_ino));
 	pthread_mutex_unlock(&lock);
 	return e;
 }
@@ -534,6 +534,21 @@ static enum err rec_remove(struct fsio_dir *d, const char *name)
 		name_event(d, EV_REMOVE, name, NULL, NO_NODE);
 	pthread_mutex_unlock(&lock);
 	return e;
+}
+
+static enum err rec_rmdir(struct fsio_dir *d, const char *name)
+{
+	pthread_mutex_lock(&lock);
+	enum err e = fsio_real.rmdir(d, name);
+	if (!e)
+		name_event(d, EV_REMOVE, name, NULL, NO_NODE);
+	pthread_mutex_unlock(&lock);
+	return e;
+}
+
+static enum err rec_stat(struct fsio_dir *d, const char *name, struct fsio_stat *out)
+{
+	return fsio_real.stat(d, name, out);
 }
 
 static enum err rec_dir_sync(struct fsio_dir *d)
@@ -579,6 +594,8 @@ static const struct fsio_ops rec_table = {
 	.rename = rec_rename,
 	.link = rec_link,
 	.remove = rec_remove,
+	.rmdir = rec_rmdir,
+	.stat = rec_stat,
 	.dir_sync = rec_dir_sync,
 	.mkdir = rec_mkdir,
 	.free_bytes = rec_free_bytes,

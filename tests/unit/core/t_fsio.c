@@ -144,6 +144,24 @@ static void past_the_cache(struct fsio_dir *d)
 	TAP_OK(fsio_remove(d, "direct") == ERR_OK);
 }
 
+static void links_and_trees(struct fsio_dir *d)
+{
+	struct fsio_dir *from, *to;
+	struct fsio_stat st, other;
+	TAP_OK(!fsio_dir_sub(d, "tree", true, &from) && !fsio_dir_sub(from, "below", true, &to));
+	TAP_OK(!fsio_replace(from, "file", "12345", 5) && !fsio_link_to(from, "file", to, "name"));
+	TAP_OK(!fsio_stat(from, "file", &st) && !fsio_stat(to, "name", &other));
+	tap_ok(st.size == 5 && st.links == 2 && st.is_file && !st.is_dir &&
+	        st.inode == other.inode && st.device == other.device && st.mtime_ns > 0,
+	    "two names of one file");
+	TAP_OK(fsio_link_to(from, "file", to, "name") == ERR_EXISTS);
+	TAP_OK(!fsio_stat(d, "tree", &st) && st.is_dir && fsio_stat(d, "no", &st) == ERR_NOTFOUND);
+	TAP_OK(fsio_rmdir(d, "tree") != ERR_OK && fsio_remove_tree(d, "no") == ERR_OK);
+	fsio_dir_close(to);
+	fsio_dir_close(from);
+	TAP_OK(!fsio_remove_tree(d, "tree") && fsio_stat(d, "tree", &st) == ERR_NOTFOUND);
+}
+
 int main(void)
 {
 	char root[] = "/tmp/t_fsio.XXXXXX", path[100];
@@ -219,6 +237,7 @@ int main(void)
 	mem_free(data);
 	TAP_OK(fsio_replace(d, "small", "third", 5) == ERR_OK && syncs == 1);
 	mapped(d);
+	links_and_trees(d);
 	past_the_cache(d);
 	what_errno_says(d);
 	half_made(d);
