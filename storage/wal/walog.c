@@ -201,6 +201,8 @@ static bool seg_is_free(const struct walog *w, const struct walog_seg *s)
 /* The rule "Free", and (4): an older segment that is still needed keeps the younger ones. */
 static void segs_release(struct walog *w)
 {
+	if (w->holds && walog_holds(WALOG_BREAK_HOLD))
+		return;
 	LIST_EACH_SAFE(l, next, &w->segs) {
 		struct walog_seg *s = CONTAINER_OF(l, struct walog_seg, link);
 		if (!seg_is_free(w, s)) {
@@ -572,6 +574,7 @@ static void batch_fill(struct walog *w)
 		    (w->unwritten_bytes + space > room || w->unwritten_bytes + space > BATCH_BYTES))
 			break;
 		struct walog_frame *f = frame_list_take(&w->queue);
+		w->cut_left -= w->cut_left > 0;
 		if (f->_kept) {
 			w->queue_promised--;
 		} else if (lazy(w)) {
@@ -659,7 +662,7 @@ static void batch_write(struct walog *w)
 static bool write_is_due(const struct walog *w)
 {
 	if (w->sync != WALOG_SYNC_OFF || w->stopping || w->queue.bytes >= LAZY_BYTES ||
-	    w->queue_promised < w->queue.count)
+	    w->queue_promised < w->queue.count || walhold_wants_write(w))
 		return true;
 	return w->write_due_ns && clock_real_mono_ns() >= w->write_due_ns;
 }
@@ -710,11 +713,13 @@ static bool turn(struct walog *w)
 			batch_write(w);
 		}
 	} else if (w->batch.first && w->cur &&
-	    (w->stopping || (w->sync_due_ns && clock_real_mono_ns() >= w->sync_due_ns))) {
+	    (w->stopping || walhold_wants_sync(w) ||
+	        (w->sync_due_ns && clock_real_mono_ns() >= w->sync_due_ns))) {
 		batch_sync(w);
 	}
 	spare_ask(w);
-	return w->unwritten || (w->queue.first && write_is_due(w)) || (w->stopping && w->batch.first);
+	return w->unwritten || (w->queue.first && write_is_due(w)) ||
+	    (w->stopping && w->batch.first) || walhold_wants_sync(w);
 }
 
 static void sooner(uint64_t *at, uint64_t other)
@@ -782,6 +787,7 @@ static void writer_main(void *arg)
 		more = turn(w);
 		if (w->stopping && w->state)
 			all_refuse(w, w->state); /* space does not come back in time */
+		walhold_poke(w);
 		segs_release(w);
 		gauges_set(w);
 		peers_tell(w);
@@ -891,6 +897,7 @@ enum err walog_create(const struct walog_opts *o, struct walog **out, struct err
 		walog_end_init(w, &w->ends[i]);
 	w->peers = mem_zalloc(w->loops * sizeof(*w->peers));
 	list_init(&w->segs);
+	list_init(&w->cuts);
 	w->next_seq = r->next_seq ? r->next_seq : 1;
 	w->next_order = r->next_order ? r->next_order : 1;
 	w->synced = r->known_synced;

@@ -49,6 +49,7 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/fsio.h"
+#include "core/base/list.h"
 #include "core/rt/team.h"
 
 struct replay_result;
@@ -142,5 +143,33 @@ bool walog_room(const struct walog *w, uint64_t bytes);
  * switch is durable).
  */
 void walog_complete(struct walog *w, uint32_t shard, uint64_t complete_to);
+
+/*
+ * A copy of the log while it goes on (storage/back/snapshot.h). Each call answers by done(), on the
+ * loop that called, err set; a hold is under one call at a time and the caller's.
+ *   walog_hold    from the answer on no segment is freed: what the files of a shard have not got by
+ *                 then stays. Holds are counted. Always 0
+ *   walog_cut     what was handed over before is written and synced, the newest segment is ended,
+ *                 and slots names the files (walseg_name) that hold all that is not freed, oldest
+ *                 first: nothing is written to them any more. Else the state of the log, why that
+ *                 cannot be had now: nothing has changed then
+ *   walog_unhold  goes on freeing; no answer, h is the caller's at once; frees slots
+ * Each walog_hold has its walog_unhold, before walog_stop.
+ * A segment with another name, a hard link that somebody made of it while it was held, is never
+ * blanked: once free it is removed (walprep.h).
+ */
+struct walog_hold {
+	void (*done)(struct walog_hold *h);
+	enum err err;
+	uint32_t *slots; /* mem, until walog_unhold */
+	size_t slots_count;
+	struct mbox_msg _msg;
+	struct list_link _link;
+	struct loop *_from;
+	struct walog *_log;
+};
+void walog_hold(struct walog *w, struct walog_hold *h);
+void walog_cut(struct walog *w, struct walog_hold *h);
+void walog_unhold(struct walog *w, struct walog_hold *h);
 
 #endif

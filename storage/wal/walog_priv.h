@@ -31,6 +31,8 @@ enum walog_rule {
 	WALOG_BREAK_NEW_SALT = 1u << 5,   /* a segment used again keeps one and the same salt */
 	WALOG_BREAK_FREE_ORDER = 1u << 6, /* a segment is freed although an older one is not */
 	WALOG_BREAK_BLOCKS = 1u << 7, /* a commit begins in the block where the last one ended */
+	WALOG_BREAK_HOLD = 1u << 8,   /* segments are freed although they are held */
+	WALOG_BREAK_LINKS = 1u << 9,  /* a segment with another name is blanked and used again */
 };
 extern unsigned walog_broken;
 /* The first pause before a failed read is tried again at the start; each next one is four times as
@@ -178,6 +180,9 @@ struct walog {
 	enum err state;
 	bool state_news;
 	uint64_t complete[WALREC_SHARDS_MAX];
+	unsigned holds;        /* nothing is freed while there are any */
+	struct list_link cuts; /* walog_cut that waits */
+	size_t cut_left;       /* frames at the front of queue that it waits for */
 };
 
 /* walend.c, on the loop that the message is for. */
@@ -187,6 +192,13 @@ void walog_end_init(struct walog *w, struct walog_end *e);
 void walog_end_flush(void *walog);
 void walog_frame_free(struct walog_frame *f);
 void walog_frame_pad(struct walog_frame *f);
+/*
+ * walhold.c, on the writer's thread: a cut needs that frames of the queue are written though they
+ * might rest, that what is written is synced; and gets what it waits for.
+ */
+bool walhold_wants_write(const struct walog *w);
+bool walhold_wants_sync(const struct walog *w);
+void walhold_poke(struct walog *w);
 /* walog.c, on the writer's thread. */
 void walog_frame_arrived(struct mbox_msg *msg);
 void walog_complete_arrived(struct mbox_msg *msg);

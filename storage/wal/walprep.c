@@ -76,6 +76,15 @@ static void file_remove(struct walprep *p, uint32_t slot)
 		LOG_WARN("log_remove", "segment=%s err=\"%s\"", name, err_why(e));
 }
 
+/* (3) */
+static bool file_is_shared(struct walprep *p, uint32_t slot)
+{
+	struct fsio_stat st;
+	char name[WALSEG_NAME_MAX];
+	walseg_name(slot, name);
+	return walog_holds(WALOG_BREAK_LINKS) && !fsio_stat(p->o.dir, name, &st) && st.links > 1;
+}
+
 static enum err file_open(struct walprep *p, uint32_t slot, struct fsio_file **out)
 {
 	char name[WALSEG_NAME_MAX];
@@ -101,6 +110,8 @@ static enum err found_open(struct walprep *p, struct spare *s)
 	if (s->file)
 		return ERR_OK;
 	struct fsio_file *f;
+	if (file_is_shared(p, s->slot))
+		return ERR_EXISTS;
 	enum err e = file_open(p, s->slot, &f);
 	if (e)
 		return e;
@@ -209,6 +220,8 @@ static enum err seg_away(struct walprep *p, struct freeing *f, enum walprep_end 
 
 static enum err seg_end(struct walprep *p, struct freeing *f)
 {
+	if (f->how == WALPREP_REUSE && file_is_shared(p, f->slot))
+		f->how = WALPREP_REMOVE;
 	enum err e = f->how == WALPREP_REUSE ? seg_reuse(p, f) : seg_away(p, f, f->how);
 	if (!e || f->how != WALPREP_REUSE || e == ERR_NOFILES || e == ERR_NOMEM)
 		return e;

@@ -8,6 +8,8 @@
  * (1) Freeing keeps its order: a segment is gone on disk before the next one is touched (walog.h
  *     (4)). When that fails it is tried again each second, and what comes after it waits.
  * (2) A file whose making failed is removed before another one is made: failures leave no litter.
+ * (3) A file that has another name, of a snapshot, is not blanked, whatever asks for it: it loses
+ *     this name only. So is one that a copy opened in its place shares with where it came from.
  *
  * Thread:  walprep_create, walprep_make, walprep_start, walprep_stop, walprep_free: the main
  *          thread, walprep_make only before walprep_start. The rest: the log writer
