@@ -205,6 +205,17 @@ static void back_setup(struct store *st)
 		.evict_idle_ms = o->evict_idle_ms };
 }
 
+static void snapshots_setup(struct store *st)
+{
+	st->snapshots_env = (struct snapshots_env){ .loop = st->shares[0]->loop,
+		.pool = st->opts.pool,
+		.dir = st->dir,
+		.log_dir = st->log_dir,
+		.shards = st->shards,
+		.shards_count = st->manifest.shards };
+	st->snapshots = snapshots_create(&st->snapshots_env);
+}
+
 static void meta_record(void *arg, bool own, uint64_t number, const struct walrec_meta *m)
 {
 	keeper_replay(arg, own, number, m);
@@ -253,6 +264,7 @@ static void parts_make(struct store *st)
 	space_setup(st);
 	catalogs_setup(st);
 	back_setup(st);
+	snapshots_setup(st);
 	recover_setup(st);
 }
 
@@ -309,6 +321,7 @@ static void begin_on_loop(void *arg)
 		figures_start(st->figures);
 		marks_start(st->marks);
 		quota_start(st->quota);
+		snapshots_start(st->snapshots);
 		catalogs_watch(&st->catalogs);
 	}
 }
@@ -373,6 +386,7 @@ static void store_release(struct store *st)
 	figures_free(st->figures);
 	marks_free(st->marks);
 	quota_free(st->quota);
+	snapshots_free(st->snapshots);
 	mem_free(st->shards);
 	mem_free(st->shares);
 	mem_free(st->intakes);
@@ -444,7 +458,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		LOG_WARN("shards_kept",
 		    "asked=%u shards=%u text=\"a data directory keeps the number it was made with\"",
 		    o->shards, st->manifest.shards);
-	st->keeper_env.log = st->back_env.log = st->log;
+	st->keeper_env.log = st->back_env.log = st->snapshots_env.log = st->log;
 	metas_save(st);
 	tenantbook_settle(st->tenantbook, store_tenant_max(st));
 	for (unsigned i = 0; i < st->loops; i++)
@@ -485,6 +499,7 @@ static void close_begin(void *arg)
 		figures_stop(st->figures);
 		marks_stop(st->marks);
 		quota_stop(st->quota);
+		snapshots_stop(st->snapshots);
 		keeper_stop(st->keeper);
 		tenantbook_stop(st->tenantbook);
 		catalogs_unwatch(&st->catalogs);
@@ -507,7 +522,8 @@ static void close_look(void *arg)
 		    !st->catalogs.busy && !keeper_busy(st->keeper) &&
 		    !tenantbook_busy(st->tenantbook) && !gossip_busy(st->gossip) &&
 		    !recount_busy(st->recount) && !alarm_busy(st->alarm) &&
-		    !figures_busy(st->figures) && !marks_busy(st->marks) && !quota_busy(st->quota);
+		    !figures_busy(st->figures) && !marks_busy(st->marks) &&
+		    !quota_busy(st->quota) && !snapshots_busy(st->snapshots);
 }
 
 static void nothing(void *arg)
@@ -701,6 +717,11 @@ static void flush_begin(struct mbox_msg *msg)
 		back_round(fs->shard, true, flush_rounded, fs);
 	}
 	flush_part(f, ERR_OK);
+}
+
+void store_snapshot(struct store *st, struct snapshot_req *r)
+{
+	snapshots_ask(st->snapshots, r);
 }
 
 void store_flush(struct store *st, struct store_flush_req *r)

@@ -177,6 +177,10 @@ struct store_flush_req {
 };
 void store_flush(struct store *st, struct store_flush_req *r);
 
+/* Copies of the data directory while it is in use: storage/back/snapshot.h. On a loop. */
+struct snapshot_req;
+void store_snapshot(struct store *st, struct snapshot_req *r);
+
 /*
  * Figures of a tenant for /status/tsdb, gathered from all loops. Files are shared: the times of
  * theirs

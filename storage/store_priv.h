@@ -9,6 +9,7 @@
 #include "storage/append/intake.h"
 #include "storage/back/back.h"
 #include "storage/back/catalogs.h"
+#include "storage/back/snapshot.h"
 #include "storage/keeper.h"
 #include "storage/manifest.h"
 #include "storage/recover/recover.h"
@@ -38,6 +39,7 @@ struct store {
 	struct share_env share_env;
 	struct intake_env intake_env;
 	struct back_env back_env;
+	struct snapshots_env snapshots_env;
 	struct recover_env recover_env;
 	struct keeper_env keeper_env;
 	struct stamps *metas; /* of the keeper's families */
@@ -51,6 +53,7 @@ struct store {
 	struct figures *figures;
 	struct marks *marks;
 	struct quota *quota;
+	struct snapshots *snapshots;
 	struct catalogs catalogs;
 	struct space space;
 };

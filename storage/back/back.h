@@ -22,14 +22,15 @@
 #include "core/rt/work.h"
 #include "storage/shard.h"
 
-#define BACK_TICK_MS      1000
-#define BACK_TICK_MIN_MS  10
-#define BACK_RETRY_MS     5000  /* after a failed round, switch, merge or feed */
-#define BACK_SEAL_MS      60000 /* between looks at what can be merged */
-#define BACK_LOST_MS      60000 /* between looks for files that could not be opened */
-#define BACK_LANE_MERGE   101u
-#define BACK_MERGES       2u /* lanes of them */
-#define BACK_LANE_CATALOG 110u
+#define BACK_TICK_MS       1000
+#define BACK_TICK_MIN_MS   10
+#define BACK_RETRY_MS      5000  /* after a failed round, switch, merge or feed */
+#define BACK_SEAL_MS       60000 /* between looks at what can be merged */
+#define BACK_LOST_MS       60000 /* between looks for files that could not be opened */
+#define BACK_LANE_MERGE    101u
+#define BACK_MERGES        2u /* lanes of them */
+#define BACK_LANE_CATALOG  110u
+#define BACK_LANE_SNAPSHOT 112u /* what begins, lists and deletes them: one at a time */
 /* A series whose newest sample is so much older than the tenant's newest may leave memory ... */
 #define BACK_IDLE_MS     (70 * 60 * 1000LL)
 #define BACK_IDLE_ROUNDS 3u                 /* ... after so many rounds without a sample */

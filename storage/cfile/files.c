@@ -156,6 +156,14 @@ const struct files_entry *files_get(const struct files *fs, const char *name)
 	return NULL;
 }
 
+enum err files_names(const struct files *fs, enum err (*fn)(void *arg, const char *name), void *arg)
+{
+	enum err e = ERR_OK;
+	for (size_t i = 0; !e && i < fs->count; i++)
+		e = fn(arg, fs->entries[i].name);
+	return e;
+}
+
 static void entry_append(struct files *fs, const struct files_entry *e)
 {
 	if (fs->count == fs->cap) {

@@ -101,6 +101,12 @@ bool files_del_many(struct files *fs, struct files_entry *gone, size_t count);
 bool files_add_many(struct files *fs, struct files_entry *more, size_t count);
 /* Keeps the entries that keep() says yes to; it is asked in the list's order. */
 void files_keep(struct files *fs, bool (*keep)(void *arg, const struct files_entry *e), void *arg);
+/*
+ * All names in the shard's directory that a list needs, FILES itself not among them, each once: for
+ * whoever copies a shard. An error of fn ends it.
+ */
+MUST_CHECK enum err files_names(
+    const struct files *fs, enum err (*fn)(void *arg, const char *name), void *arg);
 /* Looks at all of them: for tests and inspection. */
 const struct files_entry *files_get(const struct files *fs, const char *name);
 
