@@ -1,6 +1,8 @@
 /*
- * api_admin - /api/v1/admin/tsdb/...: off unless --web.enable-admin-api, POST and PUT only.
+ * api_admin - /api/v1/admin/tsdb/...: off unless --web.enable-admin-api.
  *
+ * snapshot is Prometheus' (storage/back/snapshot.h makes it); snapshots lists them, with DELETE and
+ * a name one goes. They are of the whole directory, all tenants: for the role admin.
  * flush makes everything up to now durable files, open ranges too, and answers 204 then. The other
  * calls of Prometheus are known and refused.
  * Thread: the loop of the request.
@@ -11,6 +13,9 @@
 #include "net/api/api.h"
 
 void api_admin_flush(struct req *r);
+void api_admin_snapshot(struct req *r);
+void api_admin_snapshots(struct req *r);
+void api_admin_snapshot_drop(struct req *r);
 void api_admin_other(struct req *r);
 
 #endif

@@ -210,7 +210,7 @@ ok(len(rows) >= 35, f"{len(rows)} routes")
 WHO = {"ROLE_WRITE": "prom", "ROLE_READ": "reader", "ROLE_ADMIN": "admin"}
 wrong = []
 for methods, url, handler, role in rows:
-    method = "PUT" if methods == "REQ_PUT" else "POST" if "GET" not in methods and "LIFECYCLE" not in methods else "GET"
+    method = methods[4:] if methods in ("REQ_PUT", "REQ_DELETE") else "POST" if "GET" not in methods and "LIFECYCLE" not in methods else "GET"
     url = re.sub("<[^>]*>", "up", url).replace("*", "x")
     if url == "/-/quit":
         method = "GET"

@@ -171,6 +171,8 @@ for path in ("/api/v1/targets/metadata", "/api/v1/rules", "/api/v1/alerts", "/ap
     CASES[path] = [("GET", "")]
 for path in ("/api/v1/admin/tsdb/flush", "/api/v1/admin/tsdb/delete_series", "/api/v1/admin/tsdb/clean_tombstones", "/api/v1/admin/tsdb/snapshot", "/-/reload", "/-/quit"):
     CASES[path] = [("POST", "")]
+CASES["/api/v1/admin/tsdb/snapshots"] = [("GET", "")]
+CASES["/api/v1/admin/tsdb/snapshots/<name>"] = [("DELETE", "")]
 table = open(os.path.join(SRC, "net/api/routes.c")).read()
 table = table.replace('QUERY_SERVICE "', f'"{QS}').replace('METRICS_SERVICE "', f'"{METRICS}')
 table = re.sub(r'\bREFLECTION\("(v1\w*)"\)', r'"/grpc.reflection.\1.ServerReflection/ServerReflectionInfo"', table)
