@@ -5,8 +5,8 @@
  * Findings of the server are the table of net/api/doctorchecks.h: for who has the role admin (on
  * the listener for administration alone, when there is one). Findings of tenants come from what
  * happened to their requests (net/api/doctornotes.h), what explodes in them and how near their
- * limits are: for who reads of that tenant. Both stand in one list, the worst first; what is fine stands last,
- * as severity ok with its figures.
+ * limits are: for who reads of that tenant. Both stand in one list, the worst first; what is fine
+ * stands last, as severity ok with its figures.
  *
  *   {"time", "worst": "ok|note|warn|bad", "server": true, "findings": [{"id", "severity",
  *    "scope": "server|tenant", "tenant", "text", "remedy", "since"}]}
