@@ -8,22 +8,21 @@
  *
  * First all of the log is read for series and deletions (Prometheus applies those whenever they
  * came), then again for samples. Samples before from_ms are passed over in wal and chunks_head as
- * Prometheus does (bdir.h, head_from_ms), not in wbl. Chunks of chunks_head are read where a series
- * is known; they repeat what the log has, unless the log is damaged: who takes the samples must not
+ * Prometheus does (bdir.h, head_from_ms), not in wbl. chunks_head only repeats what the logs have,
+ * so it is read where they are damaged, or when it is asked for; who takes the samples must not
  * mind repeats.
  *
- *   wal, wbl   segments of 32 KiB pages; records in fragments: type (bit 3 snappy, bit 4 zstd),
- *              BE16 length, CRC-32C; checkpoint.N stands for the segments up to N
- *   records    1 series, 2 samples, 3 tombstones, 7 and 8 histograms, 9 and 10 those with custom
- *              buckets, 11 samples with start times; 4 exemplars, 5 markers of mapped chunks and
- *              6 metadata are counted
- *   chunks_head  BE64 ref, mint, maxt; encoding (bit 7: late), uvarint length, chunk, CRC-32C
+ *   wal, wbl     segments of pages of records (bpages.h, brec.h); checkpoint.N stands for the
+ *                segments up to N
+ *   chunks_head  BE32 0x0130BC91, byte 1, three zeros; then BE64 ref, mint, maxt; encoding (bit 7:
+ *                late), uvarint length, chunk, BE32 CRC-32C
  *
- * Damage: a bad fragment ends its segment's pages up to the next page that begins a record; told
- * and counted, and the reader goes on. A record of an unknown type is counted.
+ * Damage: a bad fragment costs the rest of its page and its record; told and counted, and the
+ * reader goes on with the next record that begins in a later page. A record of an unknown type is
+ * counted.
  *
- * Memory: the labels of all series of the log, and batch_samples samples (16 bytes each, and what
- * histograms take).
+ * Memory: the labels of all series of the log, and batch_samples samples: 32 bytes each, twice that
+ * while they are sorted, and what their histograms take.
  * Thread: one at a time, a worker.
  */
 #ifndef STORAGE_BLOCK_BHEAD_H
@@ -31,7 +30,7 @@
 
 #include "storage/block/bread.h"
 
-#define BHEAD_BATCH_SAMPLES (4u << 20)
+#define BHEAD_BATCH_SAMPLES (1u << 20)
 
 struct bhead;
 struct bhead_opts {
@@ -40,6 +39,7 @@ struct bhead_opts {
 	const struct matcher *matchers; /* lent until bhead_close */
 	size_t matchers_count;
 	uint32_t batch_samples; /* 0 = BHEAD_BATCH_SAMPLES */
+	bool mapped_chunks;     /* chunks_head is read in any case */
 	struct bdamage damage;
 };
 struct bhead_counts {
@@ -48,6 +48,7 @@ struct bhead_counts {
 	uint64_t deleted;                     /* under deletions */
 	uint64_t before;                      /* passed over, before from_ms */
 	uint64_t orphans;                     /* samples of series that no record defines */
+	uint64_t unfit;                       /* histograms that are none */
 	uint64_t exemplars, metadata, markers, unknown; /* records, passed over */
 	uint64_t damaged;                               /* pieces left out */
 	uint64_t bytes_read, bytes;                     /* of samples' reading, for progress */
@@ -57,8 +58,9 @@ MUST_CHECK enum err bhead_open(
     const char *path, const struct bhead_opts *opts, struct bhead **out, struct errbuf *eb);
 void bhead_close(struct bhead *h);
 /*
- * ref of an item is its number in the batch. ERR_NOTFOUND: that was the last one. batch_ends (may
- * be NULL) is true with the last item of a batch.
+ * ref of an item is the number of its series in order of labels. ERR_NOTFOUND: that was the last
+ * one. batch_ends (may be NULL) is true when all of the batch has been given out with this item; a
+ * batch whose last series are deleted ends untold.
  */
 MUST_CHECK enum err bhead_next(
     struct bhead *h, struct bread_item *out, bool *batch_ends, struct errbuf *eb);

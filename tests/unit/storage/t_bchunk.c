@@ -2,9 +2,9 @@
  * Chunks of Prometheus: what its own encoders made is read as its own iterators read it, what ours
  * makes is read back, and damaged ones do no harm.
  */
-#include "core/base/bytes.h"
 #include "core/model/chunkenc.h"
 #include "storage/block/bchunk.h"
+#include "tests/lib/goldhist.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testhist.h"
 #include "tests/lib/testlib.h"
@@ -12,111 +12,6 @@
 #include <stdlib.h>
 
 /* ---- the golden file ---- */
-
-struct words {
-	char *p;
-};
-
-static char *word(struct words *w)
-{
-	while (*w->p == ' ')
-		w->p++;
-	char *from = w->p;
-	while (*w->p && *w->p != ' ' && *w->p != '\n')
-		w->p++;
-	if (*w->p)
-		*w->p++ = 0;
-	return from;
-}
-
-static uint64_t number(struct words *w)
-{
-	return strtoull(word(w), NULL, 10);
-}
-
-static int64_t time_of(struct words *w)
-{
-	return strtoll(word(w), NULL, 10);
-}
-
-static double bits(struct words *w)
-{
-	return num_from_bits(strtoull(word(w), NULL, 16));
-}
-
-static union hist_count count_of(struct words *w, bool is_float)
-{
-	union hist_count c;
-	if (is_float)
-		c.f = bits(w);
-	else
-		c.n = number(w);
-	return c;
-}
-
-static void side_of(struct arena *a, struct words *w, bool is_float, struct hist_side *side)
-{
-	uint32_t n = (uint32_t)number(w);
-	struct hist_span *s = arena_array(a, n + 1u, sizeof(*s));
-	for (uint32_t i = 0; i < n; i++) {
-		s[i].offset = (int32_t)time_of(w);
-		s[i].length = (uint32_t)number(w);
-	}
-	side->spans = s;
-	side->spans_count = n;
-	n = (uint32_t)number(w);
-	union hist_count *c = arena_array(a, n + 1u, sizeof(*c));
-	for (uint32_t i = 0; i < n; i++)
-		c[i] = count_of(w, is_float);
-	side->counts = c;
-	side->counts_count = n;
-}
-
-static const struct hist *hist_of(struct arena *a, struct words *w, bool is_float)
-{
-	/* numbers of Prometheus' hints: unknown, reset, no reset, gauge; ours are the same */
-	struct hist *h = arena_zalloc(a, sizeof(*h));
-	h->is_float = is_float;
-	h->hint = (uint8_t)number(w);
-	h->schema = (int8_t)time_of(w);
-	h->zero_threshold = bits(w);
-	h->zero_count = count_of(w, is_float);
-	h->count = count_of(w, is_float);
-	h->sum = bits(w);
-	side_of(a, w, is_float, &h->positive);
-	side_of(a, w, is_float, &h->negative);
-	h->bounds_count = (uint32_t)number(w);
-	double *b = arena_array(a, h->bounds_count + 1u, sizeof(*b));
-	for (uint32_t i = 0; i < h->bounds_count; i++)
-		b[i] = bits(w);
-	h->bounds = b;
-	if (hist_is_stale(h)) {
-		h->schema = 0;
-		h->hint = 0;
-	}
-	return h;
-}
-
-static size_t unhex(const char *s, uint8_t *out)
-{
-	size_t n = 0;
-	for (; s[0] && s[1]; s += 2)
-		out[n++] =
-		    (uint8_t)(bytes_hex((unsigned char)s[0]) << 4 | bytes_hex((unsigned char)s[1]));
-	return n;
-}
-
-static bool same_sample(
-    struct arena *a, const struct column *c, uint32_t i, char kind, struct words *w)
-{
-	int64_t t = time_of(w), start = time_of(w);
-	if (c->t_ms[i] != t || column_start_ms(c, i) != start)
-		return false;
-	if (kind == 'f')
-		return !column_hist(c, i) && num_bits(c->v[i]) == num_bits(bits(w));
-	return sample_is_hist(c->v[i]) && column_hist(c, i) &&
-	    hist_equal(column_hist(c, i), hist_of(a, w, kind == 'g'));
-}
 
 static void golden(void)
 {
@@ -135,10 +30,10 @@ static void golden(void)
 	arena_init(&a, 4096);
 	for (;;) {
 		bool end = getline(&line, &cap, f) < 0;
-		struct words w = { line };
-		char *kind = end ? line : word(&w);
+		struct goldhist_words w = { line };
+		char *kind = end ? line : goldhist_word(&w);
 		if (!end && strcmp(kind, "chunk") != 0) {
-			bad += at >= c.count || !same_sample(&a, &c, at, *kind, &w);
+			bad += at >= c.count || !goldhist_same_sample(&a, &c, at, *kind, &w);
 			at++;
 			continue;
 		}
@@ -147,10 +42,10 @@ static void golden(void)
 			    name, at, bad);
 		if (end)
 			break;
-		snprintf(name, sizeof(name), "%s", word(&w));
-		uint8_t type = (uint8_t)number(&w);
-		uint32_t n = (uint32_t)number(&w);
-		size_t len = unhex(word(&w), data);
+		snprintf(name, sizeof(name), "%s", goldhist_word(&w));
+		uint8_t type = (uint8_t)goldhist_number(&w);
+		uint32_t n = (uint32_t)goldhist_number(&w);
+		size_t len = goldhist_unhex(goldhist_word(&w), data);
 		const char *what;
 		column_clear(&c);
 		arena_reset(&a, 4096);
