@@ -43,8 +43,9 @@ static bool find_rest(const char *error, const char *expr, struct ctlask_place *
 struct ctlask_place ctlask_find(const char *error, const char *expr)
 {
 	struct ctlask_place p = { .sentence = error };
-	const char *at = behind(error, "invalid parameter \"query\": "), *colon;
-	at = at ? at : error;
+	const char *at = behind(error, "invalid parameter \""), *colon;
+	at = at ? strstr(at, "\": ") : NULL;
+	at = at ? at + 3 : error;
 	char *end;
 	unsigned long line = strtoul(at, &end, 10), column;
 	if (end != at && *end == ':' && line && line < 1000000) {
@@ -60,8 +61,8 @@ struct ctlask_place ctlask_find(const char *error, const char *expr)
 		}
 	}
 	const char *words = behind(at, "parse error: ");
-	if (at != error)
-		p.sentence = words ? words : at;
+	if (words)
+		p.sentence = words;
 	else if (expr)
 		find_rest(error, expr, &p);
 	return p;
@@ -104,30 +105,42 @@ static int is_wrong(const char *error, const char *expr)
 	return CTL_USAGE;
 }
 
-int ctlask(
-    struct ctlhttp *c, const char *path, const struct buf *form, const char *expr, json_t **data)
+int ctlask_outcome(const struct ctlhttp_call *call, const json_t *answer, const char *expr)
+{
+	const char *error = json_string_value(json_object_get(answer, "error"));
+	const char *type = json_string_value(json_object_get(answer, "errorType"));
+	bool bad = !call->err && error && type &&
+	    (!strcmp(type, "bad_data") ||
+	        (call->status == 422 && expr && strstr(error, "cannot parse")) ||
+	        (!strcmp(type, "execution") && strstr(error, "parse error: ")));
+	return bad ? is_wrong(error, expr) : ctlhttp_outcome(call);
+}
+
+static int ask(struct ctlhttp *c, const char *method, const char *path, const struct buf *form,
+    const char *expr, json_t **data)
 {
 	struct ctlhttp_call call = { 0 };
 	json_t *answer;
-	int status;
 	*data = NULL;
-	ctlhttp_call_json(c, "POST", path, form, &call, &answer);
-	const char *error = json_string_value(json_object_get(answer, "error"));
-	const char *type = json_string_value(json_object_get(answer, "errorType"));
-	bool bad = !call.err && error && type &&
-	    (!strcmp(type, "bad_data") ||
-	        (call.status == 422 && expr && strstr(error, "cannot parse")) ||
-	        (!strcmp(type, "execution") && strstr(error, "parse error: ")));
-	if (bad) {
-		status = is_wrong(error, expr);
-	} else {
-		status = ctlhttp_outcome(&call);
-		if (!status) {
-			ctlhttp_tell(answer);
-			*data = json_incref(json_object_get(answer, "data"));
-		}
+	ctlhttp_call_json(c, method, path, form, &call, &answer);
+	int status = ctlask_outcome(&call, answer, expr);
+	if (!status) {
+		ctlhttp_tell(answer);
+		*data = json_incref(json_object_get(answer, "data"));
 	}
 	json_decref(answer);
 	ctlhttp_call_release(&call);
 	return status;
+}
+
+int ctlask(
+    struct ctlhttp *c, const char *path, const struct buf *form, const char *expr, json_t **data)
+{
+	return ask(c, "POST", path, form, expr, data);
+}
+
+int ctlask_get(
+    struct ctlhttp *c, const char *path, const struct buf *form, const char *expr, json_t **data)
+{
+	return ask(c, "GET", path, form, expr, data);
 }

@@ -19,6 +19,12 @@
  */
 MUST_CHECK int ctlask(
     struct ctlhttp *c, const char *path, const struct buf *form, const char *expr, json_t **data);
+/* The same by GET, for calls that know no POST. */
+MUST_CHECK int ctlask_get(
+    struct ctlhttp *c, const char *path, const struct buf *form, const char *expr, json_t **data);
+/* The exit status of a call with this answer, told as ctlask does. */
+MUST_CHECK int ctlask_outcome(
+    const struct ctlhttp_call *call, const json_t *answer, const char *expr);
 
 /*
  * The error of a server in other words: line and column (in bytes, from 1; 0 = nowhere), and where
