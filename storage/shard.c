@@ -54,6 +54,10 @@ void shard_release(struct shard *sh)
 	mem_free(sh->places);
 	sh->places = NULL;
 	sh->places_cap = 0;
+	shard_tombs_set(sh, NULL);
+	shard_graves_give(sh, UINT32_MAX);
+	mem_free(sh->graves);
+	sh->graves = NULL;
 	removal_release(sh);
 	head_release(&sh->head);
 	files_release(&sh->list);
@@ -143,14 +147,57 @@ void shard_file_gone(struct shard_file *f)
 
 /* ---- series that leave ---- */
 
-void shard_evict(struct shard *sh, uint32_t slot)
+static void tell_readers(struct shard *sh, const struct series *s)
 {
-	struct series *s = head_at(&sh->head, slot);
 	loop_check_here(sh->loop);
 	LIST_EACH(l, &sh->readers) {
 		struct shard_reader *r = CONTAINER_OF(l, struct shard_reader, link);
 		r->leaves(r, s);
 	}
+}
+
+void shard_bury(struct shard *sh, uint32_t slot, bool fed)
+{
+	struct series *s = head_at(&sh->head, slot);
+	uint32_t id = s->id;
+	tell_readers(sh, s);
+	struct labels ls = head_drop_but_labels(
+	    &sh->head, slot, label_fingerprint(series_labels(s), s->tenant, sh->seed).lo);
+	if (fed) {
+		head_labels_give(&sh->head, ls);
+		return;
+	}
+	if (sh->graves_count == sh->graves_cap) {
+		sh->graves_cap = sh->graves_cap ? 2 * sh->graves_cap : 64;
+		sh->graves = mem_array(sh->graves, sh->graves_cap, sizeof(*sh->graves));
+	}
+	sh->graves[sh->graves_count++] = (struct shard_grave){ .id = id, .labels = ls };
+}
+
+void shard_tombs_set(struct shard *sh, struct tombs *take)
+{
+	metric_gauge_add(M_DELETED_LEFT,
+	    (int64_t)(take ? take->count : 0) - (int64_t)(sh->tombs ? sh->tombs->count : 0));
+	tombs_unpin(sh->tombs);
+	sh->tombs = take;
+}
+
+void shard_graves_give(struct shard *sh, uint32_t catalog_next_id)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < sh->graves_count; i++) {
+		if (sh->graves[i].id < catalog_next_id)
+			head_labels_give(&sh->head, sh->graves[i].labels);
+		else
+			sh->graves[kept++] = sh->graves[i];
+	}
+	sh->graves_count = kept;
+}
+
+void shard_evict(struct shard *sh, uint32_t slot)
+{
+	struct series *s = head_at(&sh->head, slot);
+	tell_readers(sh, s);
 	/* it comes behind those in memory from now on */
 	share_changed(sh->share, s->tenant, CHANGES_ORDER, INT64_MIN, s->t_newest_ms);
 	head_drop(&sh->head, slot, label_fingerprint(series_labels(s), s->tenant, sh->seed).lo);

@@ -38,6 +38,7 @@
 #include "core/rt/loop.h"
 #include "core/seam/sink.h"
 #include "storage/cfile/files.h"
+#include "storage/cfile/tombs.h"
 #include "storage/head/head.h"
 #include "storage/meta/catalog.h"
 #include "storage/removal.h"
@@ -60,6 +61,23 @@ struct shard_file {
 	/* of tenants with tombstones, once weighed: how many of its series are theirs, of 1,024 */
 	struct shard_part *parts;
 	uint32_t parts_count;
+	/*
+	 * Deletions up to this rank were looked for in it: it has samples of so many of their ids,
+	 * and of so many that have nothing else in it.
+	 */
+	uint64_t tombs_rank;
+	uint32_t tombs_hits, tombs_whole;
+};
+/* Deletions of a higher rank than this hide what they hide in it. */
+static inline uint64_t shard_file_rank(const struct shard_file *f)
+{
+	return files_entry_rank(&f->entry);
+}
+
+/* Labels of a deleted series that are still on their way to the catalog. */
+struct shard_grave {
+	uint32_t id;
+	struct labels labels;
 };
 
 /* Embed it; in shard.readers while it wants to be told. */
@@ -127,6 +145,10 @@ struct shard {
 	bool list_current; /* at the start FILES was good: its complete_to is the newest */
 	struct list_link files;
 	struct shard_file **places; /* the same, to be searched */
+	/* what was deleted of series, as FILES has it; NULL: nothing. Who reads files pins it */
+	struct tombs *tombs;
+	struct shard_grave *graves;
+	size_t graves_count, graves_cap;
 	uint32_t files_count, places_cap;
 	int64_t files_width_ms;  /* of the widest that ever was there */
 	struct shard_lost *lost; /* named by FILES, but they could not be opened: reads say so */
@@ -215,6 +237,16 @@ void shard_file_gone(struct shard_file *f);
 
 /* A series out of memory, readers told. Its samples are in files, the catalog knows it. */
 void shard_evict(struct shard *sh, uint32_t slot);
+
+/*
+ * A series out of memory with all it has, for it is deleted: readers told. fed: the catalog has its
+ * labels, or will never be given them; else they stay until shard_graves_give() says so.
+ */
+void shard_bury(struct shard *sh, uint32_t slot, bool fed);
+/* take: what was deleted from now on, NULL: nothing. The set of before leaves with its last pin. */
+void shard_tombs_set(struct shard *sh, struct tombs *take);
+/* The catalog has all definitions below that id. */
+void shard_graves_give(struct shard *sh, uint32_t catalog_next_id);
 
 /*
  * What the catalog may claim of a rank it has worked in: it stays below every file that may return.

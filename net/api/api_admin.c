@@ -19,7 +19,7 @@ struct flush { /* in the request's arena */
  * errorType unavailable, but status 500: as Prometheus has it ("HTTP API" of the Prometheus
  * documentation).
  */
-static bool enabled(struct req *r)
+bool api_admin_enabled(struct req *r)
 {
 	static const char text[] = "admin APIs disabled";
 	if (api_conf(r)->admin_api)
@@ -43,7 +43,7 @@ static void flushed(struct store_flush_req *ask)
 
 void api_admin_flush(struct req *r)
 {
-	if (!enabled(r))
+	if (!api_admin_enabled(r))
 		return;
 	struct flush *f = arena_zalloc(&r->arena, sizeof(*f));
 	f->req = r;
@@ -98,7 +98,7 @@ void api_admin_snapshot(struct req *r)
 {
 	struct urlq u;
 	size_t len;
-	if (!enabled(r) || !param_parse(r, &u))
+	if (!api_admin_enabled(r) || !param_parse(r, &u))
 		return;
 	struct snap *s = snap_new(r, SNAPSHOT_MAKE);
 	const char *skip = urlq_get(&u, "skip_head", &len);
@@ -141,7 +141,7 @@ static void snaps_listed(struct snapshot_req *ask)
 
 void api_admin_snapshots(struct req *r)
 {
-	if (!enabled(r))
+	if (!api_admin_enabled(r))
 		return;
 	struct snap *s = snap_new(r, SNAPSHOT_LIST);
 	s->ask.done = snaps_listed;
@@ -161,17 +161,11 @@ static void snap_dropped(struct snapshot_req *ask)
 
 void api_admin_snapshot_drop(struct req *r)
 {
-	if (!enabled(r))
+	if (!api_admin_enabled(r))
 		return;
 	struct snap *s = snap_new(r, SNAPSHOT_DROP);
 	if (r->param_len < sizeof(s->ask.name)) /* a longer one is nobody's */
 		memcpy(s->ask.name, r->param, r->param_len);
 	s->ask.done = snap_dropped;
 	store_snapshot(api_of(r)->store, &s->ask);
-}
-
-void api_admin_other(struct req *r)
-{
-	if (enabled(r))
-		apierr_jsonf(r, ERR_UNSUPPORTED, "%s is not supported", r->path);
 }

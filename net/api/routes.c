@@ -1,6 +1,7 @@
 #include "net/api/api.h"
 #include "net/api/api_admin.h"
 #include "net/api/api_card.h"
+#include "net/api/api_delete.h"
 #include "net/api/api_exemplars.h"
 #include "net/api/api_export.h"
 #include "net/api/api_features.h"
@@ -262,10 +263,10 @@ static const struct route rows[] = {
 
 	{ POST_PUT, "/api/v1/admin/tsdb/flush",             api_admin_flush,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
 	  DOC(ADMIN, "Moves all that is in memory to files; with `--web.enable-admin-api`.", "204 it is done", "500", NONE) },
-	{ POST_PUT, "/api/v1/admin/tsdb/delete_series",     api_admin_other,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
-	  DOC(ADMIN, "Known from Prometheus, refused here.", "204 never", "422 500", NONE) },
-	{ POST_PUT, "/api/v1/admin/tsdb/clean_tombstones",  api_admin_other,         ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
-	  DOC(ADMIN, "Known from Prometheus, refused here.", "204 never", "422 500", NONE) },
+	{ POST_PUT, "/api/v1/admin/tsdb/delete_series",     api_delete_series,       ROUTE_JSON,                 FORM, NULL, 0, ROLE_ADMIN,
+	  DOC(ADMIN, "Deletes series of the asker's tenant, or their samples in a range; gone at once, from disk when files are merged; with `--web.enable-admin-api`.", "204 it is durable", "400 422 500 503", SELECTORS_NEEDED RANGE) },
+	{ POST_PUT, "/api/v1/admin/tsdb/clean_tombstones",  api_delete_clean,        ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
+	  DOC(ADMIN, "Writes files anew that still hold deleted samples; asked again it goes on where it was; with `--web.enable-admin-api`.", "204 no file holds any", "500 503", NONE) },
 	{ POST_PUT, "/api/v1/admin/tsdb/snapshot",          api_admin_snapshot,      ROUTE_JSON,                 FORM, NULL, 0, ROLE_ADMIN,
 	  DOC(ADMIN, "Makes a copy of the data directory, of all tenants, with all that was acknowledged, under `snapshots/<name>` in it, by hard links; with `--web.enable-admin-api`.", "200 an object with its name", "400 500 503", P("skip_head", PARAM_TEXT, false, "`true`: without what is in memory alone (false)")) },
 	{ GET_HEAD, "/api/v1/admin/tsdb/snapshots",         api_admin_snapshots,     ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,

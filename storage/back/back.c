@@ -118,8 +118,8 @@ static void resolve_poke(struct back *b)
 static bool at_rest(const struct back *b)
 {
 	return !round_busy(b) && !b->shard->switching && list_empty(&b->switches) && !b->merge &&
-	    !b->look && !b->feed_busy && !b->rebuild && !b->retain_busy &&
-	    !b->lost_busy; /* removals: store_close waits for them */
+	    !b->look && !b->feed_busy && !b->rebuild && !b->retain_busy && !b->deletion && !b->tidy &&
+	    list_empty(&b->deletions) && !b->lost_busy; /* removals: store_close waits for them */
 }
 
 static void end(struct loop_deferred *d)
@@ -143,6 +143,7 @@ static void give_up_round(struct back *b)
 void back_poke(struct back *b)
 {
 	if (b->closing) {
+		deletion_poke(b);
 		give_up_round(b);
 		rebuild_abandon(b);
 		if (at_rest(b) &&
@@ -153,9 +154,11 @@ void back_poke(struct back *b)
 		}
 		return;
 	}
+	deletion_poke(b);
 	round_poke(b);
 	rebuild_poke(b);
 	feed_poke(b);
+	tidy_poke(b);
 	sealing_poke(b);
 	retain_poke(b);
 	lost_poke(b);
@@ -187,6 +190,8 @@ void back_open(struct shard *sh, const struct back_env *env)
 	list_init(&b->round_running);
 	list_init(&b->switches);
 	list_init(&b->seal_waiters);
+	list_init(&b->deletions);
+	list_init(&b->purge_waiters);
 	list_init(&b->feed);
 	job_init(&b->slices, JOB_WRITE, round_slice);
 	loop_timer_init(&b->tick, tick);
@@ -199,6 +204,7 @@ void back_open(struct shard *sh, const struct back_env *env)
 	uint64_t shards = env->shards;
 	uint64_t now = back_now_ns(b), ago = every_ns / shards * sh->index;
 	sh->round_end_ns = now > ago ? now - ago : 0;
+	b->tidy_looked_ns = now;
 	b->lost_not_before_ns = now + BACK_LOST_MS * 1000000ull;
 	loop_timer_set(sh->loop, &b->tick, b->tick_ms * (sh->index + 1) / shards + 1);
 }
@@ -253,6 +259,36 @@ void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum err er
 	sealing_want(b, force);
 }
 
+void back_delete(struct shard *sh, struct back_deletion *d)
+{
+	struct back *b = back_of(sh);
+	loop_check_here(sh->loop);
+	errbuf_init(&d->eb);
+	d->_work = NULL;
+	if (!b || b->closing || !d->count) {
+		d->done(d, d->count ? ERR_STOPPING : ERR_OK);
+		return;
+	}
+	list_add_tail(&b->deletions, &d->link);
+	deletion_poke(b);
+}
+
+void back_purge(struct shard *sh, void (*done)(void *arg, enum err err), void *arg)
+{
+	struct back *b = back_of(sh);
+	loop_check_here(sh->loop);
+	if (!b || b->closing) {
+		done(arg, ERR_STOPPING);
+		return;
+	}
+	wait_for(&b->purge_waiters, done, arg);
+	b->purging = true;
+	b->purge_seen = false;
+	b->tidy_wanted = true;
+	b->tidy_not_before_ns = 0;
+	back_poke(b);
+}
+
 void back_close(struct shard *sh, void (*done)(void *arg), void *arg)
 {
 	struct back *b = back_of(sh);
@@ -268,6 +304,7 @@ void back_close(struct shard *sh, void (*done)(void *arg), void *arg)
 	b->closed_arg = arg;
 	back_tell(&b->round_waiters, ERR_STOPPING);
 	back_tell(&b->seal_waiters, ERR_STOPPING);
+	back_tell(&b->purge_waiters, ERR_STOPPING);
 	back_poke(b);
 }
 

@@ -57,6 +57,25 @@ struct seal_look;
 struct feed_item;
 struct rebuild;
 
+/*
+ * A deletion of series (deletion.c). Its samples of the ids in the range, both ends inclusive, are
+ * gone when done() says that it is durable; what comes afterwards lives. All times: the ids are
+ * dead, and leave memory. After an error some of them may be gone; asking again does no harm.
+ * Embed it; it is the caller's until done, on the shard's loop.
+ */
+struct back_deletion {
+	struct list_link link;
+	const uint32_t *ids; /* ascending, each once; borrowed until done */
+	size_t count;
+	uint32_t tenant; /* whose they are */
+	int64_t t_min_ms, t_max_ms;
+	void (*done)(struct back_deletion *d, enum err err);
+	struct errbuf eb; /* why not */
+	struct deletion *_work;
+};
+struct deletion;
+struct tidy;
+
 struct back_waiter {
 	struct list_link link;
 	void (*done)(void *arg, enum err err);
@@ -114,6 +133,17 @@ struct back {
 	bool look_soon;          /* it has met what waits for the catalog ... */
 	uint64_t look_rank;      /* ... which had worked in so much when it began */
 	struct list_link seal_waiters;
+	/* deletions of series */
+	struct list_link deletions; /* to come, oldest first */
+	struct deletion *deletion;  /* changes memory, then FILES: no round begins meanwhile */
+	struct tidy *tidy;          /* what deletions have left: looked at, or let go */
+	uint64_t tidy_looked_ns, tidy_not_before_ns;
+	bool tidy_wanted;
+	struct list_link purge_waiters; /* want files without what was deleted */
+	/* seen: which files have some of it; last: one more look, when none has any more */
+	bool purging, purge_seen, purge_last;
+	uint64_t forgot_rank; /* the catalog has forgotten what was deleted up to that rank */
+	bool forget_busy;
 	bool retain_busy;
 	/* files that end by then go for their size (quota.h); INT64_MIN: none */
 	int64_t full_before_ms;
@@ -144,6 +174,14 @@ void back_open(struct shard *sh, const struct back_env *env);
 void back_round(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);
 /* Merges what can be merged; force: open ranges too. */
 void back_seal(struct shard *sh, bool force, void (*done)(void *arg, enum err err), void *arg);
+/* Takes its turn behind those before it. */
+void back_delete(struct shard *sh, struct back_deletion *d);
+/*
+ * Files with samples of before a deletion are written again without them, one by one; done() when
+ * none is left of those that deletions of before hide something in. Where it ends early (an error,
+ * a kill) what was done is done.
+ */
+void back_purge(struct shard *sh, void (*done)(void *arg, enum err err), void *arg);
 /* Stops timers, ends what runs; done() when nothing of the shard is with a worker. */
 void back_close(struct shard *sh, void (*done)(void *arg), void *arg);
 /*
@@ -179,8 +217,17 @@ enum job_state round_slice(struct job *j);
 void sealing_poke(struct back *b);
 /* A look from the beginning, as soon as possible; its waiter is in seal_waiters. */
 void sealing_want(struct back *b, bool force);
+/* The files are merged into one, without what was deleted; pins them. */
+void sealing_begin(struct back *b, struct shard_file *const *files, uint32_t count);
 /* retain.c */
 void retain_poke(struct back *b);
+/* deletion.c */
+void deletion_poke(struct back *b);
+/* tidy.c */
+void tidy_poke(struct back *b);
+/* A merge for those who wait for files without deleted samples; false: none is to be done now. */
+bool tidy_purge(struct back *b);
+void tidy_purge_failed(struct back *b, enum err err);
 /* lost.c */
 void lost_poke(struct back *b);
 /* rebuild.c */

@@ -70,6 +70,7 @@ static void item_free(struct feed_item *it)
 }
 
 static void retire_begin(struct back *b);
+static bool forget_begin(struct back *b);
 
 /* The catalog was renewed since this was handed to a worker: it waits for the rebuild. */
 enum err feed_renewed(struct errbuf *eb)
@@ -115,7 +116,7 @@ void feed_poke(struct back *b)
 	    shard_catalog_is_behind(b->shard))
 		return;
 	if (list_empty(&b->feed)) {
-		if (b->retire_wanted)
+		if (!forget_begin(b) && b->retire_wanted)
 			retire_begin(b);
 		return;
 	}
@@ -290,6 +291,81 @@ void feed_retire(struct back *b, int64_t keep_from_ms)
 	b->retire_wanted = true;
 	b->retire_from_ms = keep_from_ms;
 	feed_poke(b);
+}
+
+/* ---- deletions ---- */
+
+/* Series that are dead leave the catalog, behind all that brings some to it. */
+struct forget {
+	struct back *back;
+	struct work_task task;
+	struct tombs *tombs; /* pinned */
+	uint64_t above, epoch;
+	struct catalog_state state;
+	enum err err;
+	struct errbuf eb;
+};
+
+static bool is_young(const struct forget *f, const struct tomb_entry *e)
+{
+	const struct tomb_cut *c = &f->tombs->cuts[e->cut];
+	return c->rank > f->above && tomb_cut_is_whole(c);
+}
+
+static void forget_run(struct work_task *t)
+{
+	struct forget *f = CONTAINER_OF(t, struct forget, task);
+	struct shard *sh = f->back->shard;
+	const struct tombs *set = f->tombs;
+	uint32_t *ids = mem_array(NULL, set->count + 1, sizeof(*ids));
+	size_t n = 0;
+	for (size_t i = 0; i < set->count; i++)
+		if (is_young(f, &set->entries[i]) && (!n || ids[n - 1] != set->entries[i].id))
+			ids[n++] = set->entries[i].id;
+	f->err = catalog_epoch(sh->catalog) == f->epoch
+	    ? catalog_forget(sh->catalog, sh->index, ids, n, &f->eb)
+	    : feed_renewed(&f->eb);
+	if (!f->err)
+		f->err = catalog_state(sh->catalog, sh->index, &f->state, &f->eb);
+	mem_free(ids);
+}
+
+static void forget_done(struct work_task *t)
+{
+	struct forget *f = CONTAINER_OF(t, struct forget, task);
+	struct back *b = f->back;
+	b->feed_busy = false;
+	if (f->err) {
+		LOG_EVERY(LOG_LEVEL_ERROR, "catalog_forget_failed", "shard=%u err=%s text=\"%s\"",
+		    b->shard->index, err_text(f->err), f->eb.text);
+		b->feed_not_before_ns = back_retry_ns(b);
+	} else {
+		b->forgot_rank = f->tombs->rank_max;
+		feed_count(b, f->state.series);
+	}
+	tombs_unpin(f->tombs);
+	mem_free(f);
+	back_poke(b);
+}
+
+/* False: there is nothing to forget. */
+static bool forget_begin(struct back *b)
+{
+	struct shard *sh = b->shard;
+	if (LIKELY(!sh->tombs) || sh->tombs->rank_max <= b->forgot_rank || !sh->catalog)
+		return false;
+	struct forget *f = mem_zalloc(sizeof(*f));
+	f->back = b;
+	f->tombs = tombs_pin(sh->tombs);
+	f->above = b->forgot_rank;
+	f->epoch = epoch_now(&sh->catalog_epoch);
+	b->feed_busy = true;
+	f->task = (struct work_task){ .run = forget_run,
+		.done = forget_done,
+		.lane = BACK_LANE_CATALOG,
+		.prio = WORK_BACKGROUND };
+	work_submit(b->pool, &f->task);
+	return true;
 }
 
 /* ---- files into the catalog ---- */

@@ -84,6 +84,7 @@ static void finished(struct rebuild *r)
 	b->catalog_next_id = r->state.next_id;
 	epoch_set(&sh->catalog_epoch, r->epoch);
 	feed_count(b, r->state.series);
+	b->forgot_rank = 0; /* the files may define what was deleted */
 	LOG_INFO("catalog_caught_up", "shard=%u files=%zu series=%llu took_ms=%llu", sh->index, n,
 	    (unsigned long long)r->state.series,
 	    (unsigned long long)((back_now_ns(b) - r->since_ns) / 1000000u));

@@ -641,6 +641,7 @@ static void write_again(struct round_work *w)
 static void evict_begin(struct back *b)
 {
 	b->shard->round = SHARD_EVICTING;
+	shard_graves_give(b->shard, b->catalog_next_id);
 	b->evict_slot = 0;
 	b->evict_end = b->shard->head.slots_count;
 }
@@ -798,7 +799,7 @@ void round_poke(struct back *b)
 		write_again(b->round);
 		return;
 	}
-	if (round_busy(b) || b->closing)
+	if (round_busy(b) || b->closing || b->deletion)
 		return;
 	uint64_t every_ns = (uint64_t)b->env->round_every_ms * 1000000u;
 	bool due = is_worth_while(sh) && now - sh->round_end_ns >= every_ns;

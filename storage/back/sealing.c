@@ -65,8 +65,11 @@ struct merge_work {
 	bool paced;
 	struct seal_dead *dead; /* the list's tombstones at the beginning */
 	size_t dead_count;
-	size_t exemplars_max;   /* of one series */
-	struct fsio_use rested; /* the worker's, at the last rest */
+	struct tombs *tombs;             /* pinned: what was deleted of series at the beginning */
+	uint64_t ranks[SEAL_INPUTS_MAX]; /* of inputs: see seal.h */
+	bool empty;                      /* nothing is left: there is no output */
+	size_t exemplars_max;            /* of one series */
+	struct fsio_use rested;          /* the worker's, at the last rest */
 	struct work_task task;
 	struct feed_labels *labels; /* of the worker */
 	struct seal_result result;
@@ -173,7 +176,8 @@ static const struct shard_part *part_of(const struct shard_file *f, uint32_t ten
 static bool is_worn(struct seal_look *k, struct shard_file *f)
 {
 	const struct files *list = &k->back->shard->list;
-	uint32_t share = 0;
+	uint32_t share =
+	    f->entry.series ? (uint32_t)((uint64_t)f->tombs_whole * 1024 / f->entry.series) : 0;
 	bool unknown = false;
 	for (size_t i = 0; i < list->dead_count; i++) {
 		const struct shard_part *p = part_of(f, list->dead[i].tenant);
@@ -424,10 +428,11 @@ static void exemplars_merge(
 	const struct merge_work *w = arg;
 	struct exemplar *list = NULL, e;
 	size_t n = 0, cap = 0;
-	(void)id;
 	for (size_t i = 0; i < count; i++) {
 		struct wire_reader r = wire_reader(pieces[i].bytes, pieces[i].len);
 		while (exemplar_get(&r, &e)) {
+			if (tombs_hides(w->tombs, id, pieces[i].rank, e.t_ms))
+				continue;
 			if (n == cap) {
 				cap = cap ? 2 * cap : 64;
 				list = mem_array(list, cap, sizeof(*list));
@@ -458,6 +463,8 @@ static void merge_run(struct work_task *t)
 		.labels_of = labels_of,
 		.step = pace,
 		.opaque = exemplars_merge,
+		.tombs = w->tombs,
+		.ranks = w->ranks,
 		.dead = w->dead,
 		.dead_count = w->dead_count,
 		.arg = w,
@@ -469,6 +476,8 @@ static void merge_run(struct work_task *t)
 	if (w->result.damage_units)
 		keep_damaged(w);
 	w->err = cfile_open(w->shard->dir, w->result.name, &w->out, &w->eb);
+	w->empty = !w->err && w->tombs && !w->result.stats.samples && !w->result.stats.blocks &&
+	    !cfile_has_kind(w->out, CFILE_OPAQUE);
 }
 
 /*
@@ -494,7 +503,7 @@ static void merge_end(struct merge_work *w, enum err err)
 	struct back *b = w->back;
 	if (w->result.serial > w->shard->merge_serial)
 		w->shard->merge_serial = w->result.serial;
-	if (err && w->result.name[0]) /* no list will name it */
+	if ((err || w->empty) && w->result.name[0]) /* no list will name it */
 		removal_add(w->shard, w->result.name, w->out);
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < w->count; i++) {
@@ -510,9 +519,21 @@ static void merge_end(struct merge_work *w, enum err err)
 		not_merged(b, err, bytes);
 	else
 		metric_add(M_SEALS, 1);
+	if (err)
+		tidy_purge_failed(b, err);
+	tombs_unpin(w->tombs);
 	mem_free(w->dead);
 	mem_free(w);
 	back_poke(b);
+}
+
+/* Deletions that were known when the merge began have nothing left to hide in it. */
+static struct files_entry output_of(const struct merge_work *w)
+{
+	struct files_entry e = files_entry_of(w->result.name, &w->result.meta, &w->result.stats);
+	if (w->tombs && w->tombs->rank_max > e.meta.rank)
+		e.clean = w->tombs->rank_max;
+	return e;
 }
 
 static void change_files(struct back_switch *s, struct files *next)
@@ -523,7 +544,9 @@ static void change_files(struct back_switch *s, struct files *next)
 		gone[i] = w->inputs[i]->entry;
 	CHECK(files_del_many(next, gone, w->count));
 	mem_free(gone);
-	struct files_entry e = files_entry_of(w->result.name, &w->result.meta, &w->result.stats);
+	if (w->empty)
+		return;
+	struct files_entry e = output_of(w);
 	files_add(next, &e);
 }
 
@@ -534,10 +557,14 @@ static void switched(struct back_switch *s, enum err err)
 		merge_end(w, err);
 		return;
 	}
-	struct shard_file *f = mem_zalloc(sizeof(*f));
-	f->cfile = w->out;
-	f->entry = files_entry_of(w->result.name, &w->result.meta, &w->result.stats);
-	shard_file_add(w->shard, f);
+	if (!w->empty) {
+		struct shard_file *f = mem_zalloc(sizeof(*f));
+		f->cfile = w->out;
+		f->entry = output_of(w);
+		shard_file_add(w->shard, f);
+	}
+	if (w->tombs)
+		w->back->tidy_wanted = true;
 	if (w->result.damage_units)
 		LOG_WARN("damaged_data_skipped", "shard=%u file=%s units=%llu first=\"%s\"",
 		    w->shard->index, w->result.name, (unsigned long long)w->result.damage_units,
@@ -563,19 +590,21 @@ static void merged(struct work_task *t)
 	back_switch(w->shard, &w->sw);
 }
 
-static void begin(struct back *b, const struct seal_look *k)
+void sealing_begin(struct back *b, struct shard_file *const *files, uint32_t count)
 {
 	struct shard *sh = b->shard;
 	struct merge_work *w = mem_zalloc(sizeof(*w));
 	w->exemplars_max = (size_t)limits_here()->write_exemplars;
 	w->shard = sh;
 	w->back = b;
-	w->paced = !b->seal_force;
+	w->paced = !b->seal_force && !b->purging;
 	errbuf_init(&w->eb);
-	for (uint32_t i = 0; i < k->merge.count; i++) {
-		struct shard_file *f = k->refs[k->merge.refs[i]];
+	w->tombs = tombs_pin(sh->tombs);
+	for (uint32_t i = 0; i < count; i++) {
+		struct shard_file *f = files[i];
 		f->busy = true;
 		shard_file_pin(f);
+		w->ranks[w->count] = shard_file_rank(f);
 		w->inputs[w->count] = f;
 		w->cfiles[w->count++] = f->cfile;
 	}
@@ -591,6 +620,14 @@ static void begin(struct back *b, const struct seal_look *k)
 		.lane = (uint16_t)(BACK_LANE_MERGE + sh->index % BACK_MERGES),
 		.prio = WORK_BACKGROUND };
 	work_submit(b->pool, &w->task);
+}
+
+static void begin(struct back *b, const struct seal_look *k)
+{
+	struct shard_file *files[SEAL_INPUTS_MAX];
+	for (uint32_t i = 0; i < k->merge.count; i++)
+		files[i] = k->refs[k->merge.refs[i]];
+	sealing_begin(b, files, k->merge.count);
 }
 
 /* Is it time for a look, or does one go on? */
@@ -612,13 +649,17 @@ void sealing_poke(struct back *b)
 	if (b->shard->unknown) { /* an output would only lie there; who waits is not kept waiting */
 		b->seal_force = false;
 		back_tell(&b->seal_waiters, ERR_BUSY);
+		tidy_purge_failed(b, ERR_BUSY);
 		return;
 	}
 	if (shard_catalog_is_behind(b->shard)) { /* it has no labels yet: nothing can be merged */
 		b->seal_force = false;
 		back_tell(&b->seal_waiters, ERR_OK);
+		tidy_purge_failed(b, ERR_BUSY);
 		return;
 	}
+	if (tidy_purge(b))
+		return;
 	if (b->seal_not_before_ns && now < b->seal_not_before_ns && !b->seal_force)
 		return;
 	if (look_is_due(b, now))

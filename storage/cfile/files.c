@@ -5,6 +5,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/num.h"
+#include "storage/cfile/tombs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,12 +14,14 @@
 #define TMP_NAME      FILES_NAME ".tmp"
 #define PREV_TMP_NAME FILES_PREV ".tmp"
 #define FIRST_LINE    "kymo-files 2\n"
+#define FIRST_LINE_3  "kymo-files 3\n" /* as long, too; of those with deletions of series */
 #define FIRST_LINE_1  "kymo-files 1\n" /* as long as FIRST_LINE */
 #define TEXT_VERSION  2u
 #define FIRST_WORD    "kymo-files "
 #define CRC_LINE      13u /* "crc 89abcdef\n" */
-#define FIELDS_MAX    11u
+#define FIELDS_MAX    12u
 #define DATA_SUFFIX   ".kcf"
+#define TOMB_FIELDS   6u
 
 /* One comparison of two entries or names: a test counts them. */
 #ifndef FILES_STEP
@@ -39,6 +42,7 @@ void files_release(struct files *fs)
 	for (size_t i = 0; i < fs->tombstones_count; i++)
 		mem_free(fs->tombstones[i]);
 	mem_free(fs->tombstones);
+	mem_free(fs->tombs);
 	mem_free(fs->dead);
 	mem_free(fs->newest);
 	mem_free(fs->entries);
@@ -99,6 +103,16 @@ void files_dead_drop(struct files *fs, uint32_t tenant)
 		*d = fs->dead[--fs->dead_count];
 }
 
+void files_tombs_set(struct files *fs, size_t first, const struct files_tomb *t)
+{
+	CHECK(first <= fs->tombs_count);
+	fs->tombs_count = first;
+	if (!t)
+		return;
+	fs->tombs = mem_array(fs->tombs, first + 1, sizeof(*fs->tombs));
+	fs->tombs[fs->tombs_count++] = *t;
+}
+
 void files_copy(struct files *to, const struct files *from)
 {
 	*to = *from;
@@ -117,6 +131,10 @@ void files_copy(struct files *to, const struct files *from)
 	to->dead_count = 0;
 	for (size_t i = 0; i < from->dead_count; i++)
 		files_dead_raise(to, from->dead[i].tenant, from->dead[i].before_ms);
+	to->tombs = NULL;
+	to->tombs_count = 0;
+	for (size_t i = 0; i < from->tombs_count; i++)
+		files_tombs_set(to, i, &from->tombs[i]);
 	to->tombstones = NULL;
 	to->tombstones_count = 0;
 	for (size_t i = 0; i < from->tombstones_count; i++)
@@ -161,6 +179,8 @@ enum err files_names(const struct files *fs, enum err (*fn)(void *arg, const cha
 	enum err e = ERR_OK;
 	for (size_t i = 0; !e && i < fs->count; i++)
 		e = fn(arg, fs->entries[i].name);
+	for (size_t i = 0; !e && i < fs->tombs_count; i++)
+		e = fn(arg, fs->tombs[i].name);
 	return e;
 }
 
@@ -314,10 +334,18 @@ struct files_entry files_entry_of(
 
 /* ---- the text ---- */
 
+static bool has_deletions(const struct files *fs)
+{
+	bool any = fs->tombs_count > 0;
+	for (size_t i = 0; i < fs->count && !any; i++)
+		any = fs->entries[i].clean > 0;
+	return any;
+}
+
 void files_format(const struct files *fs, struct buf *out)
 {
 	size_t begin = out->len;
-	buf_add_str(out, FIRST_LINE);
+	buf_add_str(out, has_deletions(fs) ? FIRST_LINE_3 : FIRST_LINE);
 	buf_printf(out,
 	    "shard %" PRIu32 "\ngeneration %" PRIu64 "\ncomplete_to %" PRIu64 "\nnext_id %" PRIu32
 	    "\nnext_number %" PRIu64 "\nnext_rank %" PRIu64 "\n",
@@ -326,9 +354,12 @@ void files_format(const struct files *fs, struct buf *out)
 		const struct files_entry *e = &fs->entries[i];
 		buf_printf(out,
 		    "file %s %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRIu64
-		    " %" PRIu32 " %" PRId64 " %" PRId64 "\n",
+		    " %" PRIu32 " %" PRId64 " %" PRId64,
 		    e->name, e->meta.start_ms, e->meta.end_ms, e->meta.rank, e->meta.flags,
 		    e->size_bytes, e->samples, e->series, e->t_min_ms, e->t_max_ms);
+		if (e->clean)
+			buf_printf(out, " %" PRIu64, e->clean);
+		buf_add_u8(out, '\n');
 	}
 	for (size_t i = 0; i < fs->newest_count; i++)
 		buf_printf(out, "newest %" PRIu32 " %" PRIu32 " %" PRId64 "\n",
@@ -336,6 +367,11 @@ void files_format(const struct files *fs, struct buf *out)
 	for (size_t i = 0; i < fs->dead_count; i++)
 		buf_printf(out, "tombstone tenant %" PRIu32 " %" PRId64 "\n", fs->dead[i].tenant,
 		    fs->dead[i].before_ms);
+	for (size_t i = 0; i < fs->tombs_count; i++) {
+		const struct files_tomb *t = &fs->tombs[i];
+		buf_printf(out, "tombstone series %s %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+		    t->name, t->rank, t->bytes, t->entries);
+	}
 	for (size_t i = 0; i < fs->tombstones_count; i++)
 		buf_printf(out, "tombstone %s\n", fs->tombstones[i]);
 	buf_printf(out, "crc %08" PRIx32 "\n", crc32c(0, out->data + begin, out->len - begin));
@@ -396,7 +432,7 @@ static bool name_good(const char *p, size_t len)
 	return true;
 }
 
-static bool entry_parse(struct files *fs, const struct field *f)
+static bool entry_parse(struct files *fs, const struct field *f, size_t count)
 {
 	struct files_entry e = { .meta.shard = fs->shard };
 	if (!name_good(f[1].p, f[1].len) || fs->count >= FILES_COUNT_MAX)
@@ -406,7 +442,7 @@ static bool entry_parse(struct files *fs, const struct field *f)
 	    field_u64(&f[4], &e.meta.rank) && field_u32(&f[5], &e.meta.flags) &&
 	    field_u64(&f[6], &e.size_bytes) && field_u64(&f[7], &e.samples) &&
 	    field_u32(&f[8], &e.series) && field_i64(&f[9], &e.t_min_ms) &&
-	    field_i64(&f[10], &e.t_max_ms);
+	    field_i64(&f[10], &e.t_max_ms) && (count < FIELDS_MAX || field_u64(&f[11], &e.clean));
 	if (!good || e.meta.start_ms >= e.meta.end_ms)
 		return false;
 	entry_append(fs, &e);
@@ -426,6 +462,24 @@ static bool newest_parse(struct files *fs, const struct field *f)
 
 #define TOMBSTONE "tombstone "
 
+/* False: it is a tombstone of another kind; *good: it is whole, and behind those before it. */
+static bool tomb_parse(struct files *fs, const char *line, size_t len, bool *good)
+{
+	struct field f[FIELDS_MAX];
+	struct files_tomb t = { .rank = 0 };
+	size_t count = fields_split(line, len, f);
+	if (count < 2 || !field_is(&f[1], "series"))
+		return false;
+	*good = count == TOMB_FIELDS && name_good(f[2].p, f[2].len) && field_u64(&f[3], &t.rank) &&
+	    field_u64(&f[4], &t.bytes) && field_u64(&f[5], &t.entries) &&
+	    (!fs->tombs_count || fs->tombs[fs->tombs_count - 1].rank < t.rank);
+	if (*good) {
+		memcpy(t.name, f[2].p, f[2].len);
+		files_tombs_set(fs, fs->tombs_count, &t);
+	}
+	return true;
+}
+
 /* False: it is a tombstone of another kind. */
 static bool dead_parse(struct files *fs, const char *line, size_t len)
 {
@@ -444,13 +498,14 @@ static bool line_parse(struct files *fs, const char *line, size_t len)
 	struct field f[FIELDS_MAX];
 	size_t word = strlen(TOMBSTONE);
 	if (len > word && memcmp(line, TOMBSTONE, word) == 0) {
-		if (!dead_parse(fs, line, len))
+		bool good = true;
+		if (!tomb_parse(fs, line, len, &good) && !dead_parse(fs, line, len))
 			tombstone_add(fs, line + word, len - word);
-		return true;
+		return good;
 	}
 	size_t count = fields_split(line, len, f);
-	if (count == FIELDS_MAX)
-		return field_is(&f[0], "file") && entry_parse(fs, f);
+	if (count == FIELDS_MAX || count == FIELDS_MAX - 1)
+		return field_is(&f[0], "file") && entry_parse(fs, f, count);
 	if (count == 4)
 		return field_is(&f[0], "newest") && newest_parse(fs, f);
 	if (count != 2)
@@ -499,14 +554,14 @@ enum err files_parse(const uint8_t *data, size_t len, struct files *fs, struct e
 	    memcmp(text, FIRST_WORD, strlen(FIRST_WORD)) != 0)
 		return errbuf_set(eb, ERR_DAMAGED, "%s: wrong checksum", FILES_NAME);
 	bool first = memcmp(text, FIRST_LINE_1, at) == 0;
-	if (!first && memcmp(text, FIRST_LINE, at) != 0)
+	if (!first && memcmp(text, FIRST_LINE, at) != 0 && memcmp(text, FIRST_LINE_3, at) != 0)
 		return errbuf_set(eb, ERR_UNSUPPORTED,
 		    "%s is of a later format (\"%.*s\") than this program knows (\"%.*s\")",
-		    FILES_NAME, (int)strcspn(text, "\n"), text, (int)strcspn(FIRST_LINE, "\n"),
-		    FIRST_LINE);
+		    FILES_NAME, (int)strcspn(text, "\n"), text, (int)strcspn(FIRST_LINE_3, "\n"),
+		    FIRST_LINE_3);
 	struct files made;
 	files_init(&made, 0);
-	made.version = first ? 1 : TEXT_VERSION;
+	made.version = (uint32_t)(text[strlen(FIRST_WORD)] - '0');
 	size_t end = len - CRC_LINE, number = 1;
 	while (at < end) {
 		const char *newline = memchr(text + at, '\n', end - at);
@@ -562,7 +617,8 @@ struct names {
 static enum err names_add(void *arg, const char *name)
 {
 	struct names *ns = arg;
-	bool ours = has_suffix(name, DATA_SUFFIX) || has_suffix(name, ".tmp");
+	bool ours = has_suffix(name, DATA_SUFFIX) || has_suffix(name, TOMBS_SUFFIX) ||
+	    has_suffix(name, ".tmp");
 	if (!ours || strlen(name) >= CFILE_NAME_MAX)
 		return ERR_OK;
 	if (ns->count == ns->cap) {
@@ -609,6 +665,62 @@ static enum err file_adopt(struct fsio_dir *d, const char *name, struct files *f
 	return ERR_OK;
 }
 
+static bool tomb_listed(const struct files *fs, const char *name)
+{
+	for (size_t i = 0; i < fs->tombs_count; i++)
+		if (strcmp(fs->tombs[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* A file of deletions that is whole: it is believed, in its place among the others. */
+static enum err tomb_adopt(struct fsio_dir *d, const char *name, struct files *fs, struct errbuf *eb)
+{
+	struct files_tomb t = { .rank = 0 }, last;
+	struct tombs *set = NULL;
+	struct errbuf why;
+	uint64_t rank;
+	if (tomb_listed(fs, name) || !tombs_name_parse(name, &rank))
+		return ERR_OK;
+	if (rank >= fs->next_rank && rank < UINT64_MAX)
+		fs->next_rank = rank + 1;
+	errbuf_init(&why);
+	enum err e = tombs_load(d, name, fs->shard, &set, &why);
+	if (is_lost(e)) {
+		LOG_WARN("file_not_adopted", "shard=%" PRIu32 " err=%s text=\"%s\"", fs->shard,
+		    err_text(e), why.text);
+		return ERR_OK;
+	}
+	if (e)
+		return errbuf_set(eb, e, "%s", why.text);
+	memcpy(t.name, name, strlen(name) + 1);
+	t.rank = rank;
+	t.entries = set->count;
+	tombs_unpin(set);
+	size_t at = fs->tombs_count;
+	while (at && fs->tombs[at - 1].rank > rank)
+		at--;
+	if (at && fs->tombs[at - 1].rank == rank)
+		return ERR_OK;
+	for (; at < fs->tombs_count; at++) {
+		last = fs->tombs[at];
+		fs->tombs[at] = t;
+		t = last;
+	}
+	files_tombs_set(fs, fs->tombs_count, &t);
+	return ERR_OK;
+}
+
+/* Names without a file leave. */
+static void tombs_keep(struct files *fs, const struct name_index *there)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < fs->tombs_count; i++)
+		if (name_index_has(there, fs->tombs[i].name))
+			fs->tombs[kept++] = fs->tombs[i];
+	fs->tombs_count = kept;
+}
+
 static bool is_there(void *arg, const struct files_entry *e)
 {
 	return name_index_has(arg, e->name);
@@ -627,10 +739,13 @@ static enum err list_correct(
 	}
 	CHECK(name_index_make(&there, ns.list ? ns.list[0] : NULL, CFILE_NAME_MAX, ns.count));
 	files_keep(fs, is_there, &there);
+	tombs_keep(fs, &there);
 	struct files before;
 	files_copy(&before, fs);
 	CHECK(name_index_of(&listed, &before));
 	for (size_t i = 0; !e && i < ns.count; i++) {
+		if (has_suffix(ns.list[i], TOMBS_SUFFIX))
+			e = tomb_adopt(d, ns.list[i], fs, eb);
 		if (!has_suffix(ns.list[i], DATA_SUFFIX))
 			continue;
 		++*data_files;
@@ -721,10 +836,14 @@ static enum err tmp_write(struct fsio_dir *d, const struct files *fs)
 /* Whole, and of this shard: what it says is not looked at. */
 static bool list_whole(const uint8_t *data, size_t len, uint32_t shard)
 {
-	char begin[64];
-	int n = snprintf(begin, sizeof(begin), "%sshard %" PRIu32 "\n", FIRST_LINE, shard);
-	return crc_good((const char *)data, len) && len > (size_t)n &&
-	    memcmp(data, begin, (size_t)n) == 0;
+	static const char *const firsts[] = { FIRST_LINE, FIRST_LINE_3 };
+	bool ours = false;
+	for (size_t i = 0; i < COUNT_OF(firsts); i++) {
+		char begin[64];
+		int n = snprintf(begin, sizeof(begin), "%sshard %" PRIu32 "\n", firsts[i], shard);
+		ours |= len > (size_t)n && memcmp(data, begin, (size_t)n) == 0;
+	}
+	return ours && crc_good((const char *)data, len);
 }
 
 /*
@@ -799,7 +918,7 @@ static enum err names_unlisted(struct fsio_dir *d, const struct files *fs, struc
 	CHECK(name_index_of(&listed, fs));
 	size_t kept = 0;
 	for (size_t i = 0; i < ns->count; i++)
-		if (!name_index_has(&listed, ns->list[i]))
+		if (!name_index_has(&listed, ns->list[i]) && !tomb_listed(fs, ns->list[i]))
 			memmove(ns->list[kept++], ns->list[i], CFILE_NAME_MAX);
 	ns->count = kept;
 	name_index_release(&listed);
@@ -813,7 +932,7 @@ enum err files_aside(struct fsio_dir *d, const struct files *fs, size_t *count, 
 	*count = 0;
 	enum err e = names_unlisted(d, fs, &ns);
 	for (size_t i = 0; !e && i < ns.count; i++) {
-		if (!has_suffix(ns.list[i], DATA_SUFFIX))
+		if (!has_suffix(ns.list[i], DATA_SUFFIX) && !has_suffix(ns.list[i], TOMBS_SUFFIX))
 			continue;
 		if (!sub)
 			e = fsio_dir_sub(d, FILES_ASIDE_DIR, true, &sub);

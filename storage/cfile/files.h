@@ -2,18 +2,24 @@
  * files - a shard's list of files: FILES, and FILES.prev, the one before it. One text file,
  * replaced whole.
  *
- *   kymo-files 2                               (1 is read too: it has no newest)
+ *   kymo-files 2                               (1 is read too: it has no newest; 3 where deletions
+ *                                              of series stand in it: who knows no such would show
+ *                                              again what is gone)
  *   shard 3
  *   generation 17
  *   complete_to 1234
  *   next_id 5678
  *   next_number 1235
  *   next_rank 42
- *   file NAME start_ms end_ms rank flags size samples series t_min_ms t_max_ms
+ *   file NAME start_ms end_ms rank flags size samples series t_min_ms t_max_ms [clean]
+ *                                              clean: deletions up to that rank have nothing
+ *                                              left to hide in it
  *   newest TENANT OWN t_ms                     newest accepted time of a class of samples
  *                                              (storage/newest.h); OWN is 1 or 0
  *   tombstone tenant TENANT before_ms          samples of the tenant before that are dead: reads
  *                                              hide them, merges drop them, none is taken any more
+ *   tombstone series NAME RANK BYTES ENTRIES   a file of what was deleted of series
+ *                                              (storage/cfile/tombs.h), up to that rank
  *   tombstone ...                              (other ones are kept as they are)
  *   crc 89abcdef                               crc32c, hex, of all bytes before this line
  *
@@ -50,6 +56,16 @@ struct files_entry {
 	uint64_t size_bytes, samples;
 	uint32_t series;
 	int64_t t_min_ms, t_max_ms;
+	uint64_t clean; /* deletions up to this rank hide nothing in it; 0: none is known to */
+};
+/* Deletions of a higher rank hide what they hide in that file. */
+static inline uint64_t files_entry_rank(const struct files_entry *e)
+{
+	return e->clean > e->meta.rank ? e->clean : e->meta.rank;
+}
+struct files_tomb { /* a file of deletions */
+	char name[CFILE_NAME_MAX];
+	uint64_t rank, bytes, entries; /* rank: none in it is above it */
 };
 struct files_newest {
 	uint32_t tenant, own;
@@ -74,6 +90,8 @@ struct files {
 	size_t newest_count;
 	struct files_dead *dead; /* one for a tenant */
 	size_t dead_count;
+	struct files_tomb *tombs; /* by rank */
+	size_t tombs_count;
 	char **tombstones; /* reserved: lines without the newline */
 	size_t tombstones_count;
 };
@@ -92,6 +110,8 @@ void files_dead_raise(struct files *fs, uint32_t tenant, int64_t before_ms);
 int64_t files_dead_before(const struct files *fs, uint32_t tenant); /* INT64_MIN: none is */
 /* The mark goes; nothing that it hides may be left. */
 void files_dead_drop(struct files *fs, uint32_t tenant);
+/* In the place of those from `first` on; NULL: nothing is. */
+void files_tombs_set(struct files *fs, size_t first, const struct files_tomb *t);
 bool files_del(struct files *fs, const struct files_entry *e); /* false: not there */
 /*
  * Many at once, in one walk over the list; puts the given ones into the list's order. False: one of
@@ -129,7 +149,8 @@ enum files_found {
 };
 /*
  * Loads the list of a directory. When FILES was not good, data files describe themselves: every
- * complete one that the list does not name is added, names without a file are dropped. That is
+ * complete one that the list does not name is added, names without a file are dropped; so are files
+ * of deletions, which do no harm when they are old (tombs.h (3)). That is
  * safe: a file more holds only rows that were sent, an input of a merge beside its output loses to
  * the higher rank or equals it, and rows of an unfinished round are in the log as well. complete_to
  * stays that of FILES.prev, or 0: the log is replayed as far as it is there. next_id and next_rank
@@ -169,9 +190,9 @@ MUST_CHECK enum err files_remove(struct files_switcher *sw, const char *name);
 MUST_CHECK enum err files_aside(
     struct fsio_dir *d, const struct files *fs, size_t *count, struct errbuf *eb);
 /*
- * At start, after a switch: removes data files (*.kcf, *.tmp) that fs does not name; left() gets
- * the names of those that could not be removed. ERR_BUSY while the state is unknown. *count gets
- * how many went.
+ * At start, after a switch: removes data files (*.kcf, *.ktb, *.tmp) that fs does not name; left()
+ * gets the names of those that could not be removed. ERR_BUSY while the state is unknown. *count
+ * gets how many went.
  */
 MUST_CHECK enum err files_clean(struct files_switcher *sw, const struct files *fs, size_t *count,
     void (*left)(void *arg, const char *name), void *arg);

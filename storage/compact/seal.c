@@ -15,6 +15,7 @@
 struct input {
 	struct cfile *f;
 	bool metric;
+	uint64_t rank; /* above it deletions hide what they hide in it */
 	struct cfile_iter *samples;
 	struct cfile_opaque *opaque;
 	/* in id order, while a group is gone through */
@@ -53,6 +54,8 @@ struct seal {
 		uint32_t *sorted, *places; /* ids ascending, and where they stand in ids */
 	} batch;
 	struct column all, one, spare; /* all: the merged samples of one series */
+	struct column left;            /* of one input, what was not deleted */
+	struct tombs_seek tombs_seek;
 };
 
 static void damage_note(struct seal_result *r, const struct cfile_damage *d)
@@ -86,6 +89,25 @@ static void samples_merge(struct seal *s, const struct sample_column *add)
 	s->spare = swap;
 }
 
+/* The same of one input: without what was deleted of it. */
+static void input_merge(
+    struct seal *s, const struct input *in, uint32_t id, const struct sample_column *add)
+{
+	const struct tomb_entry *cuts;
+	size_t n = tombs_of(s->o->tombs, &s->tombs_seek, id, &cuts);
+	if (LIKELY(!n)) {
+		samples_merge(s, add);
+		return;
+	}
+	column_clear(&s->left);
+	column_append_lent(&s->left, add, 0, add->count);
+	tombs_cut(s->o->tombs, cuts, n, in->rank, &s->left, 0);
+	s->r->deleted += add->count - s->left.count;
+	struct sample_column left = column_view(&s->left, 0, s->left.count);
+	if (left.count)
+		samples_merge(s, &left);
+}
+
 /* ---- definitions ---- */
 
 static enum err defs_of(struct seal *s, struct input *in)
@@ -95,7 +117,7 @@ static enum err defs_of(struct seal *s, struct input *in)
 	struct labels ls;
 	enum err e = cfile_defs_create_order(in->f, &it);
 	while (!e && !(e = cfile_defs_next(it, &id, &tenant, &ls)))
-		if (roaring_bitmap_add_checked(s->known, id))
+		if (!tombs_dead(s->o->tombs, id) && roaring_bitmap_add_checked(s->known, id))
 			sealkeys_add(s->keys, id, tenant, ls);
 	if (it)
 		damage_note(s->r, cfile_defs_damage(it));
@@ -130,6 +152,16 @@ static void ids_add(void *arg, uint32_t first, uint32_t last)
 	roaring_bitmap_add_range_closed(arg, first, last);
 }
 
+/* Ids of which nothing is any more: nobody looks at what the inputs have of them. */
+static void dead_leave(struct seal *s)
+{
+	const struct tombs *t = s->o->tombs;
+	for (size_t i = 0; t && i < t->count; i++)
+		if (tomb_cut_is_whole(&t->cuts[t->entries[i].cut]))
+			s->r->deleted_series +=
+			    roaring_bitmap_remove_checked(s->ids, t->entries[i].id);
+}
+
 /* All series, and their labels in metric order. */
 static enum err keys_make(struct seal *s)
 {
@@ -139,6 +171,7 @@ static enum err keys_make(struct seal *s)
 		if (!e)
 			e = defs_of(s, &s->in[i]);
 	}
+	dead_leave(s);
 	if (!e)
 		e = defs_asked(s);
 	if (e)
@@ -240,7 +273,7 @@ static enum err group_merge(struct seal *s, struct segment *g, uint32_t id)
 	for (size_t i = 0; i < g->count; i++) {
 		struct input *in = &g->in[i];
 		while (!in->end && in->id == id) {
-			samples_merge(s, &in->col);
+			input_merge(s, in, id, &in->col);
 			enum err e = samples_next(in);
 			if (e)
 				return e;
@@ -266,7 +299,7 @@ static enum err group_read(struct seal *s, struct segment *g)
 		while (b->sorted[at] < id)
 			at++;
 		struct sample_column col = column_view(&s->all, 0, s->all.count);
-		if (!e)
+		if (!e && col.count)
 			sealparts_add(&g->parts, b->places[at], id, &col, effort);
 		if (!e && n % STEP_SERIES == 0)
 			e = pace(s);
@@ -276,12 +309,12 @@ static enum err group_read(struct seal *s, struct segment *g)
 
 /* ---- one series ---- */
 
-static enum err metric_merge(struct seal *s, struct input *in)
+static enum err metric_merge(struct seal *s, struct input *in, uint32_t id)
 {
 	struct sample_column col;
 	enum err e;
 	while (!(e = cfile_iter_more(in->samples, &col)))
-		samples_merge(s, &col);
+		input_merge(s, in, id, &col);
 	return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
@@ -329,7 +362,7 @@ static enum err series_write(struct seal *s, uint32_t place)
 	for (size_t i = 0; i < s->segments_count && !e; i++) {
 		struct segment *g = &s->segments[i];
 		if (g->metric)
-			e = metric_merge(s, g->in);
+			e = metric_merge(s, g->in, id);
 		else if ((n = sealparts_get(&g->parts, place, &part)) > 0)
 			parts_merge(s, &g->parts, part, n);
 	}
@@ -346,6 +379,8 @@ static enum err series_write(struct seal *s, uint32_t place)
 static enum err batch_write(struct seal *s)
 {
 	enum err e = ERR_OK;
+	if (!s->batch.count) /* definitions alone */
+		return ERR_OK;
 	for (size_t i = 0; i < s->segments_count && !e; i++)
 		if (!s->segments[i].metric)
 			e = group_read(s, &s->segments[i]);
@@ -392,7 +427,8 @@ static size_t opaque_lowest(struct seal *s, struct seal_piece *pieces, uint32_t 
 		if (!n || in->opaque_id < *id)
 			n = 0;
 		*id = in->opaque_id;
-		pieces[n++] = in->piece;
+		pieces[n] = in->piece;
+		pieces[n++].rank = in->rank;
 	}
 	return n;
 }
@@ -407,7 +443,9 @@ static enum err opaque_merge(struct seal *s)
 	enum err e = opaque_open(s);
 	while (!e && (n = opaque_lowest(s, pieces, &id)) > 0) {
 		buf_clear(&out);
-		if (s->o->opaque)
+		if (tombs_dead(s->o->tombs, id))
+			;
+		else if (s->o->opaque)
 			s->o->opaque(s->o->arg, id, pieces, n, &out);
 		else
 			buf_add(&out, pieces[n - 1].bytes, pieces[n - 1].len);
@@ -480,6 +518,7 @@ static enum err inputs_open(struct seal *s)
 		struct input *in = &s->in[i];
 		in->f = s->o->inputs[i];
 		in->metric = (cfile_meta(in->f)->flags & CFILE_METRIC) != 0;
+		in->rank = s->o->ranks ? s->o->ranks[i] : cfile_meta(in->f)->rank;
 		enum err e = cfile_iter_create(in->f, &in->samples);
 		if (e)
 			return e;
@@ -594,6 +633,7 @@ static void memory_free(struct seal *s)
 	column_release(&s->all);
 	column_release(&s->one);
 	column_release(&s->spare);
+	column_release(&s->left);
 }
 
 static enum err output_finish(struct seal *s, enum err e)

@@ -16,6 +16,8 @@
  * (5) Samples that are dead (opts.dead) do not come into the output; the definitions of their
  *     series do. Of a series whose labels nobody knows all samples stay.
  * (6) The output is CFILE_OWN when all inputs are.
+ * (7) What was deleted (opts.tombs) does not come into the output, nor do definitions of ids that
+ *     are dead: of all others as in (5). An output may be empty.
  *
  * How: the definitions are sorted (sealkeys). They are written in metric order, batch by batch of
  * series. Inputs in metric order have the batch's series beside each other and are read as it goes;
@@ -31,6 +33,7 @@
 #define STORAGE_COMPACT_SEAL_H
 
 #include "storage/cfile/cfile.h"
+#include "storage/cfile/tombs.h"
 
 #define SEAL_INPUTS_MAX 256u
 #define SEAL_MEMORY     (32u << 20)
@@ -38,6 +41,7 @@
 struct seal_piece { /* other bytes of an id in one input */
 	const uint8_t *bytes;
 	size_t len;
+	uint64_t rank; /* of that input, as opts.ranks has it */
 };
 
 /* Samples of the tenant before that are dead: they are left out. */
@@ -54,6 +58,12 @@ struct seal_opts {
 	 * nobody knows. *ls is borrowed until the next call. May be NULL.
 	 */
 	enum err (*labels_of)(void *arg, uint32_t id, uint32_t *tenant, struct labels *ls);
+	/*
+	 * What was deleted of series, and for each input the rank above which deletions hide what
+	 * they hide in it. NULL, both: nothing was.
+	 */
+	const struct tombs *tombs;
+	const uint64_t *ranks;
 	const struct seal_dead *dead; /* at most one for a tenant */
 	size_t dead_count;
 	/*
@@ -77,11 +87,13 @@ struct seal_result {
 	unsigned serial;
 	struct cfile_meta meta;
 	struct cfile_stats stats;
-	uint64_t damage_units; /* skipped in the inputs */
-	uint64_t dead;         /* samples that were left out */
-	uint64_t overwritten;  /* samples that lost to a higher rank */
-	uint32_t unlabelled;   /* series of (4) */
-	struct errbuf damage;  /* the first of them */
+	uint64_t damage_units;   /* skipped in the inputs */
+	uint64_t dead;           /* samples that were left out */
+	uint64_t deleted;        /* the same for deletions, of series that are not dead */
+	uint32_t deleted_series; /* dead ones that the inputs had */
+	uint64_t overwritten;    /* samples that lost to a higher rank */
+	uint32_t unlabelled;     /* series of (4) */
+	struct errbuf damage;    /* the first of them */
 };
 /*
  * Writes and syncs the output (not the directory). On error it is removed; that it is gone is not

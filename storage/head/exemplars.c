@@ -153,6 +153,28 @@ void exemplars_drop(struct exemplars *x, struct slab *m, uint32_t id)
 	*page = NULL;
 }
 
+void exemplars_cut(
+    struct exemplars *x, struct slab *m, uint32_t id, int64_t t_min_ms, int64_t t_max_ms)
+{
+	struct exemplars_ring **at = ring_at(x, id), *r = at ? *at : NULL;
+	uint32_t kept = 0, fresh = 0;
+	for (uint32_t i = 0; r && i < r->count; i++) {
+		struct exemplars_item *e = r->items[i];
+		if (e->t_ms >= t_min_ms && e->t_ms <= t_max_ms) {
+			item_free(m, e);
+			continue;
+		}
+		fresh += i >= r->count - r->fresh;
+		r->items[kept++] = e;
+	}
+	if (!r)
+		return;
+	r->count = kept;
+	r->fresh = fresh;
+	if (!kept)
+		exemplars_drop(x, m, id);
+}
+
 void exemplars_release(struct exemplars *x, struct slab *m)
 {
 	for (uint32_t page = 0; page < x->pages_count; page++)

@@ -66,6 +66,9 @@ static inline bool exemplars_has_fresh(const struct exemplars *x, uint32_t id)
  */
 bool exemplars_take(struct exemplars *x, uint32_t *id, struct buf *out, int64_t *t_max_ms);
 void exemplars_drop(struct exemplars *x, struct slab *m, uint32_t id);
+/* Those in the range, both ends inclusive, leave. */
+void exemplars_cut(
+    struct exemplars *x, struct slab *m, uint32_t id, int64_t t_min_ms, int64_t t_max_ms);
 void exemplars_release(struct exemplars *x, struct slab *m);
 /* Of memory beside the slab. */
 size_t exemplars_bytes(const struct exemplars *x);

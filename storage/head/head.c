@@ -220,9 +220,10 @@ void head_shadow(struct head *h, uint32_t slot, uint64_t fp)
 	s->flags |= SERIES_SHADOWED;
 }
 
-void head_drop(struct head *h, uint32_t slot, uint64_t fp)
+struct labels head_drop_but_labels(struct head *h, uint32_t slot, uint64_t fp)
 {
 	struct series *s = head_at(h, slot);
+	struct labels ls = series_labels(s);
 	CHECK(s->flags & SERIES_USED);
 	CHECK(!series_frozen(s));
 	if (!(s->flags & SERIES_UNDEFINED)) {
@@ -234,12 +235,30 @@ void head_drop(struct head *h, uint32_t slot, uint64_t fp)
 	}
 	series_release(s, h->mem, &h->stats);
 	exemplars_drop(&h->exemplars, h->mem, s->id);
-	h->labels_bytes -= s->labels_len;
-	slab_give(h->mem, (void *)(uintptr_t)s->labels, s->labels_len);
 	id_set(h, s->id, SERIES_NONE);
 	*s = (struct series){ .at = SERIES_NONE, .tenant = SERIES_FREE_TENANT };
 	h->series_count--;
 	slot_free(h, slot);
+	return ls;
+}
+
+void head_labels_give(struct head *h, struct labels ls)
+{
+	h->labels_bytes -= ls.len;
+	slab_give(h->mem, (void *)(uintptr_t)ls.bytes, ls.len);
+}
+
+void head_drop(struct head *h, uint32_t slot, uint64_t fp)
+{
+	head_labels_give(h, head_drop_but_labels(h, slot, fp));
+}
+
+void head_cut(struct head *h, uint32_t slot, int64_t t_min_ms, int64_t t_max_ms)
+{
+	struct series *s = head_at(h, slot);
+	CHECK(s->flags & SERIES_USED);
+	(void)series_cut(s, h->mem, &h->stats, t_min_ms, t_max_ms);
+	exemplars_cut(&h->exemplars, h->mem, s->id, t_min_ms, t_max_ms);
 }
 
 /* ---- finding ---- */

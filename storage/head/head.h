@@ -124,6 +124,11 @@ void head_shadow(struct head *h, uint32_t slot, uint64_t fp);
  * (UNDEFINED: not used).
  */
 void head_drop(struct head *h, uint32_t slot, uint64_t fp);
+/* The same of a defined one, but that its label bytes are the caller's now: head_labels_give. */
+struct labels head_drop_but_labels(struct head *h, uint32_t slot, uint64_t fp);
+void head_labels_give(struct head *h, struct labels ls);
+/* Samples and exemplars in the range leave, both ends inclusive. Not while it has a frozen run. */
+void head_cut(struct head *h, uint32_t slot, int64_t t_min_ms, int64_t t_max_ms);
 
 /* Which shard of so many a fingerprint belongs to. */
 static inline unsigned head_shard_of(struct hash128 fp, unsigned shards)

@@ -570,6 +570,52 @@ struct series_run series_frozen_take(struct series *s, struct slab *m, struct se
 	return r;
 }
 
+static void row_again(struct series *s, struct slab *m, struct series_stats *st,
+    const struct column *c, uint32_t i, struct buf *hist)
+{
+	const struct hist *h = column_hist(c, i);
+	struct extra e = { .start_ms = column_start_ms(c, i) };
+	if (LIKELY(!h && !e.start_ms)) {
+		(void)series_put(s, m, st, c->t_ms[i], c->v[i]);
+		return;
+	}
+	buf_clear(hist);
+	if (h) {
+		hist_encode(h, hist);
+		e.hist = hist->data;
+		e.hist_len = (uint32_t)hist->len;
+	}
+	(void)series_put_slow(s, m, st, c->t_ms[i], c->v[i], &e);
+}
+
+bool series_cut(
+    struct series *s, struct slab *m, struct series_stats *st, int64_t t_min_ms, int64_t t_max_ms)
+{
+	struct series_run live = series_live(s);
+	struct column all = { 0 };
+	struct buf hist;
+	int64_t lo, hi;
+	uint32_t kept = 0;
+	CHECK(!s->frozen);
+	if (!series_run_bounds(&live, &lo, &hi) || lo > t_max_ms || hi < t_min_ms)
+		return false;
+	CHECK(series_run_read(&live, INT64_MIN, INT64_MAX, &all) == ERR_OK);
+	for (uint32_t i = 0; i < all.count; i++)
+		kept += all.t_ms[i] < t_min_ms || all.t_ms[i] > t_max_ms;
+	if (kept < all.count) {
+		buf_init(&hist);
+		series_release(s, m, st);
+		s->t_newest_ms = INT64_MIN;
+		for (uint32_t i = 0; i < all.count; i++)
+			if (all.t_ms[i] < t_min_ms || all.t_ms[i] > t_max_ms)
+				row_again(s, m, st, &all, i, &hist);
+		buf_release(&hist);
+	}
+	bool any = kept < all.count;
+	column_release(&all);
+	return any;
+}
+
 void series_release(struct series *s, struct slab *m, struct series_stats *st)
 {
 	struct series_run r = live_take(s, st);

@@ -11,7 +11,7 @@
  * (2) Packs and tail of one run are ascending and do not overlap; late rows lie anywhere at or
  *     below t_newest_ms.
  * (3) t_newest_ms is the newest time ever accepted for this series since it is in memory; it
- *     survives rounds.
+ *     survives rounds, but for a deletion.
  * (4) A frozen run, the label bytes and the slot of a series do not move and do not change until
  *     head_frozen_drop(): a worker may read them meanwhile.
  * (5) Histograms and start times stand in the run's extras, by time; a histogram's row has the
@@ -185,6 +185,12 @@ struct series_run series_frozen_take(struct series *s, struct slab *m, struct se
  * true: nothing is left.
  */
 bool series_run_free(struct series_run *r, struct slab *m, unsigned *budget);
+/*
+ * Rows of live in the range, both ends inclusive, leave; there is no frozen run. The newest time is
+ * that of what is left. False: none was in it.
+ */
+bool series_cut(
+    struct series *s, struct slab *m, struct series_stats *st, int64_t t_min_ms, int64_t t_max_ms);
 /* Everything it holds but the labels. */
 void series_release(struct series *s, struct slab *m, struct series_stats *st);
 

@@ -114,6 +114,13 @@ MUST_CHECK enum err catalog_retain(struct catalog *c, unsigned shard, int64_t ke
     const uint32_t *keep, size_t keep_count, size_t max_series, bool *more, struct errbuf *eb);
 
 /*
+ * Forgets series, whatever ranges they are in; ids ascending. Those unknown are passed over. On an
+ * error some are forgotten.
+ */
+MUST_CHECK enum err catalog_forget(
+    struct catalog *c, unsigned shard, const uint32_t *ids, size_t count, struct errbuf *eb);
+
+/*
  * Ids, ascending, of the series of a tenant that all matchers hold for and that have samples in a 2
  * h range that overlaps [t_min_ms, t_max_ms]. *ids is the caller's (mem_free).
  * ERR_EXECUTION: a label expression hit its step limit. */

@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-#define RETAIN_TRIES 8u /* each with an eighth of the series of the one before */
+#define RETAIN_TRIES 8u     /* each with an eighth of the series of the one before */
+#define FORGET_STEP  20000u /* series of one transaction */
 
 /* Merging */
 
@@ -410,5 +411,54 @@ enum err catalog_retain(struct catalog *c, unsigned shard, int64_t keep_from_ms,
 		LOG_EVERY(LOG_LEVEL_WARN, "catalog_merge_failed", "shard=%u err=%s text=\"%s\"",
 		    shard, err_text(e), why.text);
 	*more = !e && *more;
+	return ERR_OK;
+}
+
+/* Series that are named */
+
+struct forgetting {
+	struct retaining r; /* what drop_series looks at */
+	const uint32_t *ids;
+	size_t count;
+};
+
+static enum err forget_run(void *arg, struct env_txn *t)
+{
+	struct forgetting *f = arg;
+	struct shard_state s;
+	enum err e = shard_state_load(f->r.c, t, f->r.shard, &s);
+	if (!e)
+		e = drop_series(&f->r, t, &s, f->ids, f->count);
+	if (!e)
+		e = shard_state_store(f->r.c, t, f->r.shard, &s);
+	shard_state_release(&s);
+	return e;
+}
+
+enum err catalog_forget(
+    struct catalog *c, unsigned shard, const uint32_t *ids, size_t count, struct errbuf *eb)
+{
+	size_t step = FORGET_STEP;
+	struct errbuf why;
+	CHECK(shard < c->shards_count);
+	for (size_t at = 0; at < count;) {
+		struct forgetting f = { .r = { .c = c, .shard = shard },
+			.ids = ids + at,
+			.count = count - at < step ? count - at : step };
+		errbuf_init(&why);
+		enum err e = catalog_write(c, 0, forget_run, &f, &why);
+		if (e == ERR_TOOBIG && f.count > 1) { /* fewer fit into a transaction */
+			step = f.count / 8 + 1;
+			continue;
+		}
+		if (e)
+			return errbuf_set(eb, e, "%s", why.text);
+		at += f.count;
+	}
+	bool more = count > 0;
+	for (enum err e = ERR_OK; more && !e;) { /* what is half dropped is written again */
+		errbuf_init(&why);
+		e = catalog_merge_some(c, shard, &more, &why);
+	}
 	return ERR_OK;
 }

@@ -29,7 +29,9 @@ void exread_release(struct exread *x)
 	x->shard->exemplar_readers--;
 	for (size_t i = 0; i < x->files_count; i++)
 		shard_file_unpin(x->files[i]);
+	tombs_unpin(x->tombs);
 	mem_free(x->files);
+	mem_free(x->ranks);
 	mem_free(x->ids);
 	mem_free(x->found);
 	mem_free(x->list);
@@ -86,7 +88,10 @@ static void list_take(struct exread *x, uint32_t id, const struct cfile_entry *e
 {
 	struct wire_reader list = wire_reader(entry->values, entry->values_len);
 	struct exemplar e;
+	uint64_t rank = x->ranks[x->file_at];
 	while (exemplar_get(&list, &e)) {
+		if (tombs_hides(x->tombs, id, rank, e.t_ms))
+			continue;
 		if (x->found_count == x->found_cap) {
 			x->found_cap = x->found_cap ? 2 * x->found_cap : 64;
 			x->found = mem_array(x->found, x->found_cap, sizeof(*x->found));
@@ -172,12 +177,16 @@ static void came_back(struct work_task *t)
 
 static void files_note(struct exread *x)
 {
+	x->tombs = tombs_pin(x->shard->tombs);
 	LIST_EACH(l, &x->shard->files) {
 		struct shard_file *f = CONTAINER_OF(l, struct shard_file, link);
 		if (f->entry.meta.end_ms <= x->t_min_ms || !cfile_has_kind(f->cfile, CFILE_OPAQUE))
 			continue;
-		if (!(x->files_count & (x->files_count + 1)))
+		if (!(x->files_count & (x->files_count + 1))) {
 			x->files = mem_array(x->files, 2 * x->files_count + 1, sizeof(*x->files));
+			x->ranks = mem_array(x->ranks, 2 * x->files_count + 1, sizeof(*x->ranks));
+		}
+		x->ranks[x->files_count] = shard_file_rank(f);
 		x->files[x->files_count++] = f;
 		shard_file_pin(f);
 	}

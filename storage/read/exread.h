@@ -30,7 +30,9 @@ struct exread {
 	const struct idchain *chain;
 	int64_t t_min_ms, t_max_ms;
 	bool begun, ready;
+	struct tombs *tombs;       /* pinned */
 	struct shard_file **files; /* pinned */
+	uint64_t *ranks; /* of each: deletions of a higher one hide what they hide in it */
 	size_t files_count, file_at;
 	uint32_t *ids; /* chosen and old ones, ascending */
 	size_t ids_count, old_count, id_at;

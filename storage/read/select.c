@@ -353,19 +353,22 @@ static enum source_state read_series(struct select *s, enum err *err)
 	return SOURCE_READY;
 }
 
-static bool in_range(struct select *s)
+static enum unitread_has in_range(struct select *s)
 {
 	const struct source_query *q = s->query;
+	enum unitread_has has = UNITREAD_HAS_NONE;
 	for (size_t i = 0; i < s->chain.refs_count; i++) {
 		const struct series *series = in_memory(s, i);
 		int64_t t_min, t_max;
 		if (series && series_bounds(series, &t_min, &t_max) && t_min <= q->t_max_ms &&
 		    t_max >= q->t_min_ms)
-			return true;
-		if (unitread_has(&s->units, s->chain.refs[i].id))
-			return true;
+			return UNITREAD_HAS_SOME;
+		enum unitread_has one = unitread_has(&s->units, s->chain.refs[i].id);
+		if (one == UNITREAD_HAS_SOME)
+			return one;
+		has = one == UNITREAD_HAS_MAYBE ? one : has;
 	}
-	return false;
+	return has;
 }
 
 /* ---- the cursor ---- */
@@ -401,6 +404,16 @@ static void note_memory(struct select *s)
 	s->base.memory = bytes + idchain_memory(&s->chain) + textset_bytes(&s->texts);
 }
 
+static enum source_state give_labels(struct select *s, struct source_item *out)
+{
+	const struct source_query *q = s->query;
+	idchain_keep(&s->chain);
+	out->labels = s->chain.labels;
+	if (q->what == SOURCE_SERIES)
+		return SOURCE_READY;
+	return textset_take(&s->texts, q, out->labels) ? SOURCE_READY : SOURCE_END;
+}
+
 /* The series of now towards an item: READY gives it, END means that it gives none. */
 static enum source_state try_series(struct select *s, struct source_item *out)
 {
@@ -414,7 +427,7 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 		out->labels = s->chain.labels;
 		return SOURCE_READY;
 	}
-	if (q->what != SOURCE_SERIES_SAMPLES) {
+	if (q->what != SOURCE_SERIES_SAMPLES && s->reading == READ_NOTHING) {
 		enum unitread_got got = files_take(s);
 		if (UNLIKELY(got != UNITREAD_ALL)) {
 			idchain_keep(&s->chain);
@@ -423,16 +436,17 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 				return SOURCE_WAIT;
 			return fail(s, s->units.err, s->units.why);
 		}
-		if (!in_range(s))
+		switch (in_range(s)) {
+		case UNITREAD_HAS_NONE:
 			return SOURCE_END;
-		idchain_keep(&s->chain);
-		out->labels = s->chain.labels;
-		if (q->what == SOURCE_SERIES)
-			return SOURCE_READY;
-		return textset_take(&s->texts, q, out->labels) ? SOURCE_READY : SOURCE_END;
+		case UNITREAD_HAS_SOME:
+			return give_labels(s, out);
+		case UNITREAD_HAS_MAYBE: /* its samples tell */
+			break;
+		}
 	}
-	if (UNLIKELY(q->keep != NULL) && s->reading == READ_NOTHING &&
-	    !q->keep(q->keep_arg, out->tenant, s->chain.labels))
+	if (UNLIKELY(q->keep != NULL) && q->what == SOURCE_SERIES_SAMPLES &&
+	    s->reading == READ_NOTHING && !q->keep(q->keep_arg, out->tenant, s->chain.labels))
 		return SOURCE_END;
 	enum source_state st = read_series(s, &err);
 	if (UNLIKELY(st != SOURCE_READY)) {
@@ -446,6 +460,8 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 	bool same = unitread_times_end(&s->units, &s->acc);
 	if (!s->acc.count)
 		return SOURCE_END;
+	if (UNLIKELY(q->what != SOURCE_SERIES_SAMPLES))
+		return give_labels(s, out);
 	out->same_times = same;
 	idchain_keep(&s->chain);
 	out->labels = s->chain.labels;

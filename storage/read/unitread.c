@@ -71,6 +71,7 @@ void unitread_release(struct unitread *u)
 	for (size_t i = 0; i < u->files_count; i++)
 		file_free(u, u->files[i]);
 	unitpool_release(&u->pool);
+	tombs_unpin(u->tombs);
 	mem_free(u->files);
 	mem_free(u->ext);
 	mem_free(u->times.v);
@@ -182,6 +183,9 @@ static void files_sync(struct unitread *u)
 	if (u->files_count)
 		files_order(u->files, u->files_count);
 	times_forget(u);
+	tombs_unpin(u->tombs);
+	u->tombs = tombs_pin(sh->tombs);
+	u->tombs_seek = (struct tombs_seek){ 0 };
 	u->generation = shard_files_version(sh);
 }
 
@@ -796,7 +800,8 @@ static enum have add_whole(struct unitread *u, struct unitread_file *f, struct u
 static enum have add_entry(struct unitread *u, struct unitread_file *f, struct unitpool_unit *x,
     const struct cfile_entry *e, struct column *acc)
 {
-	if (LIKELY(u->shares && u->times.plain && x->unit.kind == CFILE_FLOATS && !acc->x))
+	if (LIKELY(u->shares && u->times.plain && x->unit.kind == CFILE_FLOATS && !acc->x &&
+	        !u->cuts_count))
 		return add_floats(u, f, x, e, acc);
 	if (u->shares)
 		times_mixed(u);
@@ -846,6 +851,9 @@ static enum unitread_got add_file(struct unitread *u, uint32_t id, struct column
 			return UNITREAD_AGAIN;
 		}
 	}
+	if (UNLIKELY(u->cuts_count && !u->join.on))
+		tombs_cut(
+		    u->tombs, u->cuts, u->cuts_count, shard_file_rank(f->file), acc, u->file_from);
 	if (!join(u, acc, u->file_from))
 		return UNITREAD_AGAIN;
 	u->at_ext = 0;
@@ -859,6 +867,8 @@ enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct column
 	u->shares = shares;
 	if (UNLIKELY(u->err))
 		return UNITREAD_FAILED;
+	u->cuts_count =
+	    UNLIKELY(u->tombs != NULL) ? tombs_of(u->tombs, &u->tombs_seek, id, &u->cuts) : 0;
 	while (u->at_file < u->files_count) {
 		enum unitread_got got = add_file(u, id, acc);
 		if (got != UNITREAD_ALL)
@@ -871,12 +881,28 @@ enum unitread_got unitread_series(struct unitread *u, uint32_t id, struct column
 	return UNITREAD_ALL;
 }
 
-bool unitread_has(struct unitread *u, uint32_t id)
+enum unitread_has unitread_has(struct unitread *u, uint32_t id)
 {
+	const struct tomb_entry *cuts;
+	size_t n = tombs_of(u->tombs, &u->tombs_seek, id, &cuts);
+	bool maybe = false;
 	for (size_t i = 0; i < u->files_count; i++) {
+		const struct unitread_file *f = u->files[i];
+		const struct files_entry *e = &f->file->entry;
 		u->work += WORK_FIND / 4;
-		if (u->files[i]->dir && cfile_dir_has(u->files[i]->dir, id))
-			return true;
+		if (!f->dir || !cfile_dir_has(f->dir, id))
+			continue;
+		switch (tombs_cover(u->tombs, cuts, n, files_entry_rank(e),
+		    e->t_min_ms > u->t_min_ms ? e->t_min_ms : u->t_min_ms,
+		    e->t_max_ms < u->t_max_ms ? e->t_max_ms : u->t_max_ms)) {
+		case TOMBS_NONE:
+			return UNITREAD_HAS_SOME;
+		case TOMBS_SOME:
+			maybe = true;
+			break;
+		case TOMBS_ALL:
+			break;
+		}
 	}
-	return false;
+	return maybe ? UNITREAD_HAS_MAYBE : UNITREAD_HAS_NONE;
 }

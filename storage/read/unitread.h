@@ -20,6 +20,8 @@
  * (3) Where files overlap in time the higher rank wins, however wide each of them is: files whose
  *     samples overlap, directly or through others, are read by rank, such stretches by time. The
  *     order of shard.files does not matter.
+ * (4) What was deleted is taken out as of the list of now, file by file, before files are joined; a
+ *     series of which something may be has times of its own.
  *
  * Thread: the shard's loop.
  * Memory: storage/read/unitpool.h. Directories are pinned while the cursor is open: they are shared
@@ -80,6 +82,10 @@ struct unitread {
 	int64_t t_min_ms, t_max_ms;
 	struct unitread_file **files;
 	size_t files_count, files_cap;
+	struct tombs *tombs; /* of the list of now, pinned */
+	struct tombs_seek tombs_seek;
+	const struct tomb_entry *cuts; /* of the id under way */
+	size_t cuts_count;
 	uint64_t generation;
 	bool dirs_missing; /* some file has no directory yet */
 	struct unitpool pool;
@@ -146,7 +152,12 @@ MUST_CHECK enum unitread_got unitread_series(
 /* ids[0] is the id under way, the others come after it in this series. */
 void unitread_load(struct unitread *u, const uint32_t *ids, size_t count);
 /* Does any file that overlaps hold samples of this id? After unitread_begin. */
-bool unitread_has(struct unitread *u, uint32_t id);
+enum unitread_has {
+	UNITREAD_HAS_NONE,
+	UNITREAD_HAS_SOME,
+	UNITREAD_HAS_MAYBE /* some of it was deleted: reading tells whether anything is left */
+};
+enum unitread_has unitread_has(struct unitread *u, uint32_t id);
 /*
  * Merges newer into acc, newer winning; the plain append when it lies behind. False: again, with
  * the

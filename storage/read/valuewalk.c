@@ -16,6 +16,9 @@ bool valuewalk_open(struct valuewalk *w, const struct shard *sh, const struct so
 	const struct postings *p = head_postings(&sh->head, source_first_tenant(q));
 	if (!p)
 		return false;
+	/* where parts were deleted only reading tells of each series whether anything is left */
+	if (sh->tombs && sh->tombs->partial)
+		return false;
 	const struct matcher *within = NULL;
 	bool whole = q->matchers_count > 0;
 	for (size_t i = 0; i < q->matchers_count; i++) {
@@ -59,7 +62,7 @@ static bool has_samples(const struct valuewalk *w, uint32_t id, struct unitread 
 		return false;
 	if (series_bounds(s, &t_min, &t_max) && t_min <= q->t_max_ms && t_max >= q->t_min_ms)
 		return true;
-	return unitread_has(u, id);
+	return unitread_has(u, id) == UNITREAD_HAS_SOME;
 }
 
 static bool value_take(void *arg, const struct postings_value *v)

@@ -114,13 +114,41 @@ static void not_cleaned(void *arg, const char *name)
 	struct shard *sh = arg;
 	uint64_t rank;
 	unsigned serial;
-	if (cfile_name_parse(name, &rank, &serial)) {
+	if (tombs_name_parse(name, &rank)) {
+		if (rank >= sh->list.next_rank && rank < UINT64_MAX)
+			sh->list.next_rank = rank + 1;
+	} else if (cfile_name_parse(name, &rank, &serial)) {
 		if (rank >= sh->list.next_rank && rank < UINT64_MAX)
 			sh->list.next_rank = rank + 1;
 		if (serial > sh->merge_serial)
 			sh->merge_serial = serial;
 	}
 	removal_add(sh, name, NULL);
+}
+
+/* One lost file of deletions: what it hid shows again. */
+static enum err tombs_open(struct shard *sh, const struct files_tomb *t, struct errbuf *eb)
+{
+	struct errbuf why;
+	struct tombs *part = NULL;
+	enum err err = ERR_IO;
+	for (unsigned tries = 0; err == ERR_IO && tries < 2; tries++) {
+		errbuf_init(&why);
+		err = tombs_load(sh->dir, t->name, sh->index, &part, &why);
+	}
+	if (err == ERR_NOFILES || err == ERR_NOMEM)
+		return errbuf_set(eb, err, "%s/%s", fsio_dir_path(sh->dir), why.text);
+	if (err) {
+		LOG_ERROR("deletions_lost", "shard=%u file=%s err=%s text=\"%s\"", sh->index,
+		    t->name, err_text(err), why.text);
+		metric_add(M_FILES_LOST, 1);
+		return ERR_OK;
+	}
+	struct tombs *all = tombs_make(
+	    sh->tombs, part->cuts, part->cuts_count, part->entries, part->count, NULL, NULL);
+	tombs_unpin(part);
+	shard_tombs_set(sh, all);
+	return ERR_OK;
 }
 
 static enum err shard_files(const struct recover_env *env, struct shard *sh, struct errbuf *eb)
@@ -167,6 +195,8 @@ static enum err shard_files(const struct recover_env *env, struct shard *sh, str
 	if (removed)
 		LOG_INFO("files_cleaned", "shard=%u files=%zu", sh->index, removed);
 	e = ERR_OK;
+	for (size_t i = 0; i < sh->list.tombs_count && !e; i++)
+		e = tombs_open(sh, &sh->list.tombs[i], eb);
 	for (size_t i = 0; i < sh->list.count && !e; i++) {
 		if (i % STOP_FILES == 0 && stopping_told(&env->stop))
 			return errbuf_set(eb, ERR_STOPPING, "told to stop while files were opened");
@@ -174,6 +204,9 @@ static enum err shard_files(const struct recover_env *env, struct shard *sh, str
 	}
 	sh->number = sh->list.complete_to;
 	sh->next_id = sh->list.next_id;
+	/* ids that nothing else speaks of any more are not given again either */
+	if (sh->tombs && sh->tombs->entries[sh->tombs->count - 1].id >= sh->next_id)
+		sh->next_id = sh->tombs->entries[sh->tombs->count - 1].id + 1;
 	sh->defs_from = sh->list.next_id;
 	return e;
 }

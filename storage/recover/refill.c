@@ -1,5 +1,6 @@
 #include "storage/recover/refill.h"
 
+#include "core/base/arena.h"
 #include "core/model/limits.h"
 #include "storage/share.h"
 
@@ -70,15 +71,54 @@ static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool 
 	sh->rows_since_round += rec->count;
 }
 
-static void replay_exemplars(struct shard *sh, const struct walrec_record *rec)
+/* What was deleted since does not come back; storage README (24). */
+static void rows_left(struct shard *sh, const struct walrec_record *rec, uint64_t number, bool own)
+{
+	struct walrec_record left = *rec;
+	size_t n = rec->count + 1, kept = 0, extras = 0, x = 0;
+	uint32_t *ids = mem_array(NULL, n, sizeof(*ids));
+	int64_t *t_ms = mem_array(NULL, n, sizeof(*t_ms));
+	double *v = mem_array(NULL, n, sizeof(*v));
+	struct walrec_extra *beside = mem_array(NULL, rec->extras_count + 1, sizeof(*beside));
+	for (size_t i = 0; i < rec->count; i++) {
+		bool has = x < rec->extras_count && rec->extras[x].row == i;
+		x += has;
+		if (tombs_drops(sh->tombs, rec->ids[i], number, rec->t_ms[i]))
+			continue;
+		ids[kept] = rec->ids[i];
+		t_ms[kept] = rec->t_ms[i];
+		v[kept] = rec->v[i];
+		if (has) {
+			beside[extras] = rec->extras[x - 1];
+			beside[extras++].row = (uint32_t)kept;
+		}
+		kept++;
+	}
+	left.count = kept;
+	left.ids = ids;
+	left.t_ms = t_ms;
+	left.v = v;
+	left.extras = extras ? beside : NULL;
+	left.extras_count = extras;
+	replay_rows(sh, &left, own);
+	mem_free(ids);
+	mem_free(t_ms);
+	mem_free(v);
+	mem_free(beside);
+}
+
+static void replay_exemplars(struct shard *sh, const struct walrec_record *rec, uint64_t number)
 {
 	struct head *h = &sh->head;
 	struct wire_reader list = wire_reader(rec->bytes, rec->bytes_len);
 	struct exemplar e;
+	if (tombs_dead(sh->tombs, rec->id))
+		return;
 	(void)replay_slot(sh, rec->id);
 	while (exemplar_get(&list, &e))
-		(void)exemplars_add(
-		    &h->exemplars, h->mem, rec->id, &e, (uint32_t)limits_here()->write_exemplars);
+		if (!tombs_drops(sh->tombs, rec->id, number, e.t_ms))
+			(void)exemplars_add(&h->exemplars, h->mem, rec->id, &e,
+			    (uint32_t)limits_here()->write_exemplars);
 	sh->rows_since_round++;
 }
 
@@ -101,6 +141,8 @@ static void replay_def(struct shard *sh, const struct walrec_record *rec)
 {
 	struct labels ls = { .bytes = rec->bytes, .len = (uint32_t)rec->bytes_len };
 	uint32_t slot = head_slot_by_id(&sh->head, rec->id);
+	if (tombs_dead(sh->tombs, rec->id))
+		return;
 	if (slot == SERIES_NONE || head_at(&sh->head, slot)->flags & SERIES_UNDEFINED)
 		refill_define(sh, rec->id, rec->tenant, ls);
 	if (rec->id >= sh->next_id && rec->id < UINT32_MAX)
@@ -113,14 +155,17 @@ enum err refill_group(struct shard *sh, const struct walrec_group *g, struct wal
 	struct walrec_record rec;
 	struct newest *newest = &sh->share->newest;
 	bool done = g->number <= sh->number, own = false;
+	bool deleted = sh->tombs && g->number <= sh->tombs->number_max;
 	walrec_reader_open(r, g);
 	while (walrec_next(r, &rec)) {
 		if (rec.tag == WALREC_DEF)
 			replay_def(sh, &rec);
+		else if (rec.tag == WALREC_ROWS && !done && deleted)
+			rows_left(sh, &rec, g->number, own);
 		else if (rec.tag == WALREC_ROWS && !done)
 			replay_rows(sh, &rec, own);
 		else if (rec.tag == WALREC_EXEMPLARS && !done)
-			replay_exemplars(sh, &rec);
+			replay_exemplars(sh, &rec, g->number);
 		else if (rec.tag == WALREC_META)
 			metas->record(metas->arg, false, g->number, &rec.meta);
 		else if (rec.tag == WALREC_OWN)

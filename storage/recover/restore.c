@@ -46,7 +46,9 @@ struct restore {
 	struct batch batch;
 	struct arena extras; /* of the batch's rows */
 	struct walrec_reader reader;
-	bool own; /* rows of the group under way are the server's */
+	struct tombs **tombs; /* [shards] pinned: what was deleted does not come back */
+	uint64_t number;      /* of the group under way */
+	bool own;             /* rows of the group under way are the server's */
 	uint64_t rows, unknown, refused;
 	enum err err;
 };
@@ -105,6 +107,7 @@ static void records_each(struct restore *r, const struct walseg_frame *frame,
 	while (walrec_groups_next(&it, &g)) {
 		walrec_reader_open(&r->reader, &g);
 		r->own = false;
+		r->number = g.number;
 		while (walrec_next(&r->reader, &rec)) {
 			r->own = r->own || rec.tag == WALREC_OWN;
 			fn(r, g.shard, &rec);
@@ -419,8 +422,9 @@ static void rows_take(struct restore *r, uint32_t shard, const struct walrec_rec
 	for (size_t i = 0; i < rec->count && !r->err; i++) {
 		if (!i || d.id != rec->ids[i])
 			d = def_find(r, shard, rec->ids[i]);
-		if (!d.labels.len) {
-			r->unknown++;
+		bool gone = tombs_drops(r->tombs[shard], rec->ids[i], r->number, rec->t_ms[i]);
+		if (!d.labels.len || gone) {
+			r->unknown += !gone;
 			x += x < x_end && x->row == i;
 			continue;
 		}
@@ -496,6 +500,33 @@ static void take_in(struct restore *r)
 	metric_add(M_LOG_RESTORED_ROWS, r->rows);
 }
 
+struct pinning {
+	struct restore *r;
+	unsigned loop;
+	bool pin;
+};
+
+static void tombs_on_loop(void *arg)
+{
+	const struct pinning *p = arg;
+	const struct share *share = p->r->env->shares[p->loop];
+	for (unsigned k = 0; k < share->shards_count; k++) {
+		struct shard *sh = share->shards[k];
+		struct tombs **at = &p->r->tombs[sh->index];
+		if (p->pin)
+			*at = tombs_pin(sh->tombs);
+		else
+			tombs_unpin(*at);
+	}
+}
+
+static void tombs_all(struct restore *r, bool pin)
+{
+	for (unsigned i = 0; i < r->env->loops; i++)
+		team_run_on(r->env->team, i, tombs_on_loop,
+		    &(struct pinning){ .r = r, .loop = i, .pin = pin });
+}
+
 void restore_run(const struct recover_env *env)
 {
 	struct restore r = { .env = env };
@@ -511,8 +542,12 @@ void restore_run(const struct recover_env *env)
 		r.next_ids = mem_array(NULL, env->shards_count, sizeof(*r.next_ids));
 		for (unsigned i = 0; i < env->shards_count; i++)
 			r.next_ids[i] = env->shards[i]->next_id;
+		r.tombs = mem_array(NULL, env->shards_count, sizeof(struct tombs *));
+		tombs_all(&r, true);
 		segs_look(&r);
 		take_in(&r);
+		tombs_all(&r, false);
+		mem_free(r.tombs);
 		walrec_reader_release(&r.reader);
 		batch_release(&r.batch);
 		arena_release(&r.extras);

@@ -33,6 +33,12 @@ static void seen_begin(struct missing *m, const struct shard *sh)
 		if (s->flags & SERIES_USED && s->id < sh->next_id)
 			m->seen[s->id / 64] |= UINT64_C(1) << s->id % 64;
 	}
+	/* what is dead does not come back */
+	for (size_t i = 0; sh->tombs && i < sh->tombs->count; i++) {
+		uint32_t id = sh->tombs->entries[i].id;
+		if (id < sh->next_id && tomb_cut_is_whole(&sh->tombs->cuts[sh->tombs->entries[i].cut]))
+			m->seen[id / 64] |= UINT64_C(1) << id % 64;
+	}
 }
 
 static void seen_end(struct missing *m)

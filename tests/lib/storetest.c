@@ -11,6 +11,7 @@
 #include "storage/back/back.h"
 #include "storage/removal.h"
 #include "storage/store_priv.h"
+#include "storage/storedelete.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testhist.h"
 
@@ -198,6 +199,69 @@ enum err storetest_flush(struct storetest *s)
 	return f.req.err;
 }
 
+/* ---- deletion ---- */
+
+struct deleting {
+	struct store_delete_req req;
+	struct store_selector one;
+	struct store_clean_req clean;
+	struct store *store;
+	sem_t done;
+};
+
+static void delete_done(struct store_delete_req *r)
+{
+	sem_post(&CONTAINER_OF(r, struct deleting, req)->done);
+}
+
+static void clean_done(struct store_clean_req *r)
+{
+	sem_post(&CONTAINER_OF(r, struct deleting, clean)->done);
+}
+
+static void delete_begin(void *arg)
+{
+	struct deleting *d = arg;
+	store_delete(d->store, &d->req);
+}
+
+static void clean_begin(void *arg)
+{
+	struct deleting *d = arg;
+	store_clean(d->store, &d->clean);
+}
+
+static void deleting_run(struct storetest *s, struct deleting *d, void (*begin)(void *arg))
+{
+	d->store = s->store;
+	sem_init(&d->done, 0, 0);
+	testteam_run(&s->tt, 0, begin, d);
+	while (sem_wait(&d->done)) {
+	}
+	sem_destroy(&d->done);
+}
+
+enum err storetest_delete(struct storetest *s, const struct matcher *ms, size_t ms_count,
+    int64_t t_min_ms, int64_t t_max_ms)
+{
+	struct deleting d = { .one = { .matchers = ms, .count = ms_count } };
+	d.req = (struct store_delete_req){ .tenant = s->tenant,
+		.selectors = &d.one,
+		.selectors_count = 1,
+		.t_min_ms = t_min_ms,
+		.t_max_ms = t_max_ms,
+		.done = delete_done };
+	deleting_run(s, &d, delete_begin);
+	return d.req.err;
+}
+
+enum err storetest_clean(struct storetest *s)
+{
+	struct deleting d = { .clean.done = clean_done };
+	deleting_run(s, &d, clean_begin);
+	return d.clean.err;
+}
+
 /* ---- reading ---- */
 
 struct got {
@@ -247,7 +311,9 @@ static void look_at_times(struct reading *r, const struct source_item *it)
 
 static void keep(struct reading *r, const struct source_item *it)
 {
-	look_at_times(r, it);
+	bool samples = r->query.what == SOURCE_SERIES_SAMPLES;
+	if (samples)
+		look_at_times(r, it);
 	if (r->count == r->cap) {
 		r->cap = r->cap ? 2 * r->cap : 64;
 		r->got = mem_array(r->got, r->cap, sizeof(*r->got));
@@ -255,6 +321,12 @@ static void keep(struct reading *r, const struct source_item *it)
 	struct got *g = &r->got[r->count++];
 	g->labels = (struct labels){ .bytes = arena_dup(&r->arena, it->labels.bytes, it->labels.len),
 		.len = it->labels.len };
+	g->col = (struct sample_column){ .count = 0 };
+	if (r->query.what == SOURCE_LABEL_NAMES || r->query.what == SOURCE_LABEL_VALUES)
+		g->labels = (struct labels){ .bytes = arena_dup(&r->arena, it->text, it->text_len),
+			.len = (uint32_t)it->text_len };
+	if (!samples)
+		return;
 	g->col = it->col;
 	g->col.t_ms = arena_dup(&r->arena, it->col.t_ms, it->col.count * sizeof(*it->col.t_ms));
 	g->col.v = arena_dup(&r->arena, it->col.v, it->col.count * sizeof(*it->col.v));
@@ -315,24 +387,18 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
-enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms_count,
-    int64_t t_min_ms, int64_t t_max_ms,
+static enum err read_all(struct storetest *s, const struct source_query *query,
     void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg)
 {
 	struct source *src = store_source(s->store);
 	enum err err = ERR_OK;
 	storetest_warnings = storetest_same_times = 0;
 	for (unsigned shard = 0; shard < src->ops->shards(src); shard++) {
-		struct reading r = { .source = src, .shard = shard };
-		r.query = (struct source_query){ .what = SOURCE_SERIES_SAMPLES,
-			.t_min_ms = t_min_ms,
-			.t_max_ms = t_max_ms,
-			.tenants = &s->tenant,
-			.tenants_count = 1,
-			.matchers = ms,
-			.matchers_count = ms_count,
-			.wake = woken,
-			.wake_arg = &r };
+		struct reading r = { .source = src, .shard = shard, .query = *query };
+		r.query.tenants = &s->tenant;
+		r.query.tenants_count = 1;
+		r.query.wake = woken;
+		r.query.wake_arg = &r;
 		arena_init(&r.arena, 1 << 16);
 		sem_init(&r.done, 0, 0);
 		job_init(&r.job, JOB_QUERY, read_slice);
@@ -354,6 +420,30 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 		sem_destroy(&r.done);
 	}
 	return err;
+}
+
+enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms_count,
+    int64_t t_min_ms, int64_t t_max_ms,
+    void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg)
+{
+	struct source_query q = { .what = SOURCE_SERIES_SAMPLES,
+		.t_min_ms = t_min_ms,
+		.t_max_ms = t_max_ms,
+		.matchers = ms,
+		.matchers_count = ms_count };
+	return read_all(s, &q, fn, arg);
+}
+
+enum err storetest_labels(struct storetest *s, enum source_what what, const char *label,
+    int64_t t_min_ms, int64_t t_max_ms,
+    void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg)
+{
+	struct source_query q = { .what = what,
+		.t_min_ms = t_min_ms,
+		.t_max_ms = t_max_ms,
+		.label = label,
+		.label_len = label ? strlen(label) : 0 };
+	return read_all(s, &q, fn, arg);
 }
 
 struct settling {

@@ -7,6 +7,7 @@
 #ifndef TESTS_LIB_STORETEST_H
 #define TESTS_LIB_STORETEST_H
 
+#include "core/seam/source.h"
 #include "storage/cfile/files.h"
 #include "storage/store.h"
 #include "tests/lib/testteam.h"
@@ -75,11 +76,20 @@ struct storetest_verdict storetest_send(struct storetest *s, unsigned loop, stru
 struct storetest_verdict storetest_write(
     struct storetest *s, unsigned loop, const struct storetest_row *rows, size_t count);
 enum err storetest_flush(struct storetest *s);
+/* Deletion of what all matchers hold for, of the store's tenant; ms is borrowed. */
+enum err storetest_delete(struct storetest *s, const struct matcher *ms, size_t ms_count,
+    int64_t t_min_ms, int64_t t_max_ms);
+/* Files are written again without what was deleted. */
+enum err storetest_clean(struct storetest *s);
 /*
  * Every series of all shards with samples in the range that the matchers hold for; fn on the main
  * thread, shard by shard. Returns the first error of a cursor.
  */
 enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms_count,
+    int64_t t_min_ms, int64_t t_max_ms,
+    void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg);
+/* The same without samples: of SOURCE_SERIES, label sets; of the others texts, as label bytes. */
+enum err storetest_labels(struct storetest *s, enum source_what what, const char *label,
     int64_t t_min_ms, int64_t t_max_ms,
     void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg);
 /*

@@ -230,7 +230,7 @@ static void text_form(void)
 		    "refused: line 2 of bad list %zu", i);
 	}
 	buf_clear(&text);
-	buf_add_str(&text, "kymo-files 3\nnew\n");
+	buf_add_str(&text, "kymo-files 4\nnew\n");
 	buf_printf(&text, "crc %08" PRIx32 "\n", crc32c(0, text.data, text.len));
 	TAP_OK(files_parse(text.data, text.len, &back, NULL) == ERR_UNSUPPORTED);
 	buf_clear(&text);

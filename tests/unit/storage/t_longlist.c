@@ -22,7 +22,7 @@
 #define STEP   (SAMPLE_RANGE_MS / SLOTS)
 #define T0     (1750000000000LL - 1750000000000LL % (120 * SAMPLE_RANGE_MS))
 /* of a start, for each file: an entry of the list, an open file with its directory */
-#define BYTES_MOST 1400u
+#define BYTES_MOST 1450u
 #define READS_MOST 4u
 
 static struct arena arena;
