@@ -18,7 +18,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define IOV_STEP 64 /* pieces per system call */
+#define IOV_STEP  64 /* pieces per system call */
+#define COPY_STEP (1u << 20)
+#define COPY_CALL (64u << 20) /* of copy_file_range: a signal does not wait for more */
 
 struct fsio_dir {
 	int fd;
@@ -351,6 +353,11 @@ enum err fsio_size(struct fsio_file *f, uint64_t *size)
 	return ops->size(f, size);
 }
 
+enum err fsio_copy(struct fsio_file *from, struct fsio_file *to, uint64_t len)
+{
+	return ops->copy(from, to, len);
+}
+
 enum err fsio_rename(struct fsio_dir *d, const char *from, const char *to)
 {
 	return ops->rename(d, from, to);
@@ -630,6 +637,41 @@ static enum err real_open(
 	return ERR_OK;
 }
 
+/* Block by block, from at on. */
+static enum err copy_by_hand(struct fsio_file *from, struct fsio_file *to, uint64_t at, uint64_t len)
+{
+	enum err e = ERR_OK;
+	uint8_t *block = mem_alloc(COPY_STEP);
+	while (!e && at < len) {
+		size_t n = len - at < COPY_STEP ? (size_t)(len - at) : COPY_STEP;
+		e = fsio_read_at(from, block, n, at);
+		if (!e)
+			e = fsio_write_at(to, block, n, at);
+		at += n;
+	}
+	mem_free(block);
+	return e;
+}
+
+static enum err real_copy(struct fsio_file *from, struct fsio_file *to, uint64_t len)
+{
+	off_t in = 0, out = 0;
+	while ((uint64_t)in < len) {
+		uint64_t left = len - (uint64_t)in;
+		size_t step = left < COPY_CALL ? (size_t)left : COPY_CALL;
+		ssize_t n = copy_file_range(from->fd, &in, to->fd, &out, step, 0);
+		if (n == 0)
+			return ERR_TRUNCATED;
+		if (n < 0 && errno != EINTR)
+			break;
+	}
+	if ((uint64_t)in == len)
+		return ERR_OK;
+	if (errno == ENOSPC || errno == EIO || errno == EDQUOT)
+		return err_of_errno(errno);
+	return copy_by_hand(from, to, (uint64_t)in, len); /* of another file system */
+}
+
 static enum err real_rename(struct fsio_dir *d, const char *from, const char *to)
 {
 	return renameat(d->fd, from, d->fd, to) == 0 ? ERR_OK : err_of_errno(errno);
@@ -721,6 +763,7 @@ const struct fsio_ops fsio_real = {
 	.dir_sync = real_dir_sync,
 	.mkdir = real_mkdir,
 	.free_bytes = real_free_bytes,
+	.copy = real_copy,
 	.size = real_size,
 	.dir_open = real_dir_open,
 	.dir_each = real_dir_each,

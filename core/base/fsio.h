@@ -74,6 +74,11 @@ struct fsio_use fsio_use(void);
 MUST_CHECK enum err fsio_allocate(struct fsio_file *f, uint64_t size);
 MUST_CHECK enum err fsio_truncate(struct fsio_file *f, uint64_t size);
 MUST_CHECK enum err fsio_size(struct fsio_file *f, uint64_t *size);
+/*
+ * The first len bytes of one to the same places of another: the kernel shares the blocks where the
+ * file system can (copy_file_range). ERR_TRUNCATED: from is shorter.
+ */
+MUST_CHECK enum err fsio_copy(struct fsio_file *from, struct fsio_file *to, uint64_t len);
 MUST_CHECK enum err fsio_rename(struct fsio_dir *d, const char *from, const char *to);
 MUST_CHECK enum err fsio_link(
     struct fsio_dir *d, const char *from, const char *to); /* hard link, replaces nothing */
@@ -130,6 +135,7 @@ struct fsio_ops {
 	enum err (*dir_sync)(struct fsio_dir *d);
 	enum err (*mkdir)(struct fsio_dir *d, const char *name);
 	enum err (*free_bytes)(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes);
+	enum err (*copy)(struct fsio_file *from, struct fsio_file *to, uint64_t len);
 	enum err (*size)(struct fsio_file *f, uint64_t *size);
 	enum err (*dir_open)(struct fsio_dir *d, const char *name, struct fsio_dir **out);
 	enum err (*dir_each)(

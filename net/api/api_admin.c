@@ -9,6 +9,8 @@
 #include "storage/back/snapshot.h"
 #include "storage/store.h"
 #include <inttypes.h>
+#include <limits.h>
+#include <unistd.h>
 
 struct flush { /* in the request's arena */
 	struct req *req;
@@ -110,6 +112,21 @@ void api_admin_snapshot(struct req *r)
 	store_snapshot(api_of(r)->store, &s->ask);
 }
 
+/* As who is not in our working directory can use it. */
+static void path_put(struct buf *b, const char *dir, const char *name)
+{
+	char here[PATH_MAX] = "";
+	struct buf path;
+	buf_init(&path);
+	if (dir[0] != '/' && getcwd(here, sizeof(here)))
+		buf_printf(&path, "%s/", here);
+	while (here[0] && strncmp(dir, "./", 2) == 0)
+		dir += 2;
+	buf_printf(&path, "%s/" SNAPSHOTS_DIR "/%s", dir, name);
+	json_str(b, (const char *)path.data, path.len);
+	buf_release(&path);
+}
+
 static void snaps_listed(struct snapshot_req *ask)
 {
 	struct snap *s = CONTAINER_OF(ask, struct snap, ask);
@@ -122,17 +139,12 @@ static void snaps_listed(struct snapshot_req *ask)
 	buf_add_str(&b, "[");
 	for (size_t i = 0; i < ask->list_count; i++) {
 		const struct snapshot_info *info = &ask->list[i];
-		struct buf path;
-		buf_init(&path);
-		buf_printf(&path, "%s/" SNAPSHOTS_DIR "/%s",
-		    store_opts_in_force(api_of(s->req)->store)->dir, info->name);
 		buf_printf(&b, "%s{\"name\":\"%s\",\"path\":", i ? "," : "", info->name);
-		json_str(&b, (const char *)path.data, path.len);
+		path_put(&b, store_opts_in_force(api_of(s->req)->store)->dir, info->name);
 		buf_printf(&b,
 		    ",\"time\":%" PRId64 ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64
 		    ",\"ownBytes\":%" PRIu64 "}",
 		    info->made_ms / 1000, info->files, info->bytes, info->own_bytes);
-		buf_release(&path);
 	}
 	buf_add_str(&b, "]");
 	mem_free(ask->list);

@@ -22,7 +22,7 @@ enum ctl_exit {
 	CTL_LOCAL = 7        /* this machine: no room, no rights, no such file */
 };
 
-/* A row of kymoctl's table (net/ctl/ctlcmds.h); argv without the command's name. */
+/* A row of kymoctl's table (net/ctl/ctlcmds.def); argv without the command's name. */
 struct ctl_command {
 	const char *name;
 	int (*run)(int argc, char **argv); /* enum ctl_exit */

@@ -1,5 +1,5 @@
 /*
- * kymoctl - the tool for every day: each command is a line of net/ctl/ctlcmds.h.
+ * kymoctl - the tool for every day: each command is a row of net/ctl/ctlcmds.def.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -10,8 +10,11 @@
 #include "net/ctl/ctlcmds.h"
 
 /* clang-format off */
-#define ROW(name, function, help) { name, function, help },
-const struct ctl_command ctl_commands[] = { CTL_COMMANDS(ROW) };
+#define CTL_COMMAND(name, function, help) { name, function, help },
+const struct ctl_command ctl_commands[] = {
+#include "net/ctl/ctlcmds.def"
+};
+#undef CTL_COMMAND
 /* clang-format on */
 const size_t ctl_commands_count = COUNT_OF(ctl_commands);
 extern const char *ctl_running;

@@ -186,6 +186,12 @@ static enum err fault_free(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *t
 	return e;
 }
 
+static enum err fault_copy(struct fsio_file *from, struct fsio_file *to, uint64_t len)
+{
+	enum err e = fault_of(FAULT_WRITE, fsio_file_path(to));
+	return e ? e : under->copy(from, to, len);
+}
+
 static enum err fault_size(struct fsio_file *f, uint64_t *size)
 {
 	enum err e = fault_of(FAULT_SIZE, fsio_file_path(f));
@@ -222,6 +228,7 @@ static const struct fsio_ops fault_table = {
 	.dir_sync = fault_dir_sync,
 	.mkdir = fault_mkdir,
 	.free_bytes = fault_free,
+	.copy = fault_copy,
 	.size = fault_size,
 	.dir_open = fault_dir_open,
 	.dir_each = fault_dir_each,

@@ -449,6 +449,22 @@ static enum err rec_read_at(struct fsio_file *f, void *data, size_t len, uint64_
 	return fsio_real.read_at(f, data, len, off, nowait);
 }
 
+/* As writes, which leave events. */
+static enum err rec_copy(struct fsio_file *from, struct fsio_file *to, uint64_t len)
+{
+	enum err e = ERR_OK;
+	uint8_t *block = mem_alloc(PAGE);
+	for (uint64_t at = 0; !e && at < len; at += PAGE) {
+		size_t n = len - at < PAGE ? (size_t)(len - at) : PAGE;
+		struct iovec v = { .iov_base = block, .iov_len = n };
+		e = rec_read_at(from, block, n, at, false);
+		if (!e)
+			e = rec_write_at(to, &v, 1, at);
+	}
+	mem_free(block);
+	return e;
+}
+
 static enum err rec_open(
     struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out)
 {
@@ -599,6 +615,7 @@ static const struct fsio_ops rec_table = {
 	.dir_sync = rec_dir_sync,
 	.mkdir = rec_mkdir,
 	.free_bytes = rec_free_bytes,
+	.copy = rec_copy,
 	.size = rec_size_get,
 	.dir_open = rec_dir_open,
 	.dir_each = rec_dir_each,

@@ -157,6 +157,15 @@ static void links_and_trees(struct fsio_dir *d)
 	TAP_OK(fsio_link_to(from, "file", to, "name") == ERR_EXISTS);
 	TAP_OK(!fsio_stat(d, "tree", &st) && st.is_dir && fsio_stat(d, "no", &st) == ERR_NOTFOUND);
 	TAP_OK(fsio_rmdir(d, "tree") != ERR_OK && fsio_remove_tree(d, "no") == ERR_OK);
+	struct fsio_file *a, *b;
+	uint8_t back[5];
+	uint64_t size;
+	TAP_OK(!fsio_open(from, "file", FSIO_READ, &a) && !fsio_open(from, "to", FSIO_CREATE, &b));
+	TAP_OK(fsio_copy(a, b, 6) == ERR_TRUNCATED && !fsio_copy(a, b, 4));
+	TAP_OK(!fsio_size(b, &size) && size <= 5 && !fsio_read_at(b, back, 4, 0) &&
+	    memcmp(back, "1234", 4) == 0);
+	fsio_close(a);
+	fsio_close(b);
 	fsio_dir_close(to);
 	fsio_dir_close(from);
 	TAP_OK(!fsio_remove_tree(d, "tree") && fsio_stat(d, "tree", &st) == ERR_NOTFOUND);
