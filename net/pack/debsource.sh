@@ -12,7 +12,7 @@ if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
 	git ls-files --cached --others --exclude-standard -z
 else
 	find . \( -name 'build*' -path './build*' -o -name .git -o -name autom4te.cache \) -prune -o \
-		-type f ! -name '*.o' ! -name Makefile.in ! -path ./configure ! -path ./aclocal.m4 ! -path ./config.h.in -print0
+		-type f ! -name '*.o' ! -name '*~' ! -name Makefile.in ! -path ./configure ! -path ./aclocal.m4 ! -path ./config.h.in -print0
 fi | xargs -0 sh -c 'for f; do [ -e "$f" ] || continue; printf "%s\0" "$f"; done' sh | tar --null -T - -cf - | tar -xf - -C "$out"
 cp -r net/pack/debian "$out/debian"
 when=$(git log -1 --format=%cD 2>/dev/null || date -R)
