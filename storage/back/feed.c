@@ -341,6 +341,7 @@ static void forget_done(struct work_task *t)
 		b->feed_not_before_ns = back_retry_ns(b);
 	} else {
 		b->forgot_rank = f->tombs->rank_max;
+		b->tidy_now = true;
 		feed_count(b, f->state.series);
 	}
 	tombs_unpin(f->tombs);

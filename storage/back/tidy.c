@@ -130,7 +130,7 @@ static void weighed(struct work_task *task)
 		f->tombs_whole += t->whole[i];
 		f->tombs_rank = t->tombs->rank_max;
 	}
-	t->back->tidy_wanted = true; /* others, or what follows from it */
+	t->back->tidy_wanted = t->back->tidy_now = true; /* others, or what follows from it */
 	end(t);
 }
 
@@ -334,7 +334,7 @@ static bool is_due(const struct back *b)
 	uint64_t now = back_now_ns(b), every_ns = (uint64_t)b->env->seal_every_ms * 1000000u;
 	if (b->tidy_not_before_ns && now < b->tidy_not_before_ns)
 		return false;
-	return (b->tidy_wanted && b->purging) || now - b->tidy_looked_ns >= every_ns;
+	return b->tidy_now || (b->tidy_wanted && b->purging) || now - b->tidy_looked_ns >= every_ns;
 }
 
 void tidy_poke(struct back *b)
@@ -350,7 +350,7 @@ void tidy_poke(struct back *b)
 	t->back = b;
 	t->tombs = tombs_pin(sh->tombs);
 	b->tidy = t;
-	b->tidy_wanted = false;
+	b->tidy_wanted = b->tidy_now = false;
 	b->tidy_not_before_ns = 0;
 	if (weigh_begin(t))
 		return;
