@@ -71,7 +71,7 @@ static void replay_rows(struct shard *sh, const struct walrec_record *rec, bool 
 	sh->rows_since_round += rec->count;
 }
 
-/* What was deleted since does not come back; storage README (24). */
+/* What was deleted since does not come back; storage README (30). */
 static void rows_left(struct shard *sh, const struct walrec_record *rec, uint64_t number, bool own)
 {
 	struct walrec_record left = *rec;
