@@ -19,6 +19,10 @@
 #define AGAIN_MAX_MS 10000u
 #define AFTER_MAX_S  60u
 
+/* Of all servers that are open: a thread has one. */
+static struct loop *loop;
+static unsigned loop_users;
+
 struct ctlhttp {
 	struct arena arena;
 	struct loop *loop;
@@ -149,11 +153,15 @@ static int set_client(struct ctlhttp *c, const struct ctlhttp_access *a)
 	enum err e = tlscli_load(&tls, &c->tls, &eb);
 	if (e)
 		return ctl_fail(CTL_LOCAL, "%s", eb.text);
-	e = solo_create(&c->loop);
-	if (!e && ctl_stop_fd() >= 0)
-		e = solo_watch(c->loop, ctl_stop_fd());
-	if (e)
-		return ctl_fail(CTL_LOCAL, "no event loop: %s", err_why(e));
+	if (!loop_users) {
+		e = solo_create(&loop);
+		if (!e && ctl_stop_fd() >= 0 && (e = solo_watch(loop, ctl_stop_fd())))
+			solo_free(loop);
+		if (e)
+			return ctl_fail(CTL_LOCAL, "no event loop: %s", err_why(e));
+	}
+	loop_users++;
+	c->loop = loop;
 	struct hclient_opts o;
 	hclient_opts_usual(&o);
 	o.tls = c->tls;
@@ -200,7 +208,10 @@ void ctlhttp_close(struct ctlhttp *c)
 	if (!c)
 		return;
 	hclient_free(c->client);
-	solo_free(c->loop);
+	if (c->loop && --loop_users)
+		solo_look(loop);
+	else if (c->loop)
+		solo_free(loop);
 	tlscli_free(c->tls);
 	arena_release(&c->arena);
 	mem_free(c);

@@ -5,7 +5,8 @@
  * A server is its base: "http://host:9470", with a path in front of the API where a proxy has one
  * ("https://metrics.example/prom"), with user:password@. Paths of calls begin with "/".
  *
- * Thread: the main thread, whose loop (core/rt/solo.h) turns below ctlhttp_get, _wait and _turn.
+ * Thread: the main thread, whose loop (core/rt/solo.h) turns below ctlhttp_json, _wait and _turn;
+ * several servers share it: callbacks of all of them come below those calls for any of them.
  * A signal that stops the program (ctl_stopped, caught before ctlhttp_open) ends what is waited for
  * with ERR_CANCELED, at once.
  */

@@ -1,0 +1,385 @@
+#include "net/ctl/ctlwalk.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/bytes.h"
+#include "core/base/num.h"
+
+#define GROUP_MAX   1024u /* names in a piece */
+#define GROUP_BYTES 6000u /* of their text: servers take queries of 16 KiB */
+#define LEAST_MS    60000 /* of a window's part */
+#define SLICE_MS    (30 * CTLWALK_DAY_MS)
+#define OLDEST_MS   INT64_C(1199145600000) /* 2008 */
+#define WAIT_MAX_MS 30000u
+
+/* --- requests --- */
+
+int ctlwalk_json(
+    struct ctlhttp *http, const char *path, const struct buf *form, bool keep_trying, json_t **data)
+{
+	struct ctlhttp_call call = { .method = "POST", .path = path, .keep_trying = keep_trying };
+	struct buf whole;
+	json_error_t error;
+	buf_init(&whole);
+	*data = NULL;
+	bool get = strstr(path, "/label/") != NULL; /* which takes no POST */
+	if (get) {
+		buf_printf(&whole, "%s?%.*s", path, (int)form->len, (const char *)form->data);
+		buf_add_u8(&whole, 0);
+		call.method = "GET";
+		call.path = (const char *)whole.data;
+	} else {
+		call.body = form->data;
+		call.body_len = form->len;
+	}
+	ctlhttp_begin(http, &call);
+	ctlhttp_wait(http, &call);
+	int status = ctlhttp_outcome(&call);
+	json_t *j = status
+	    ? NULL
+	    : json_loadb((const char *)call.answer.data, call.answer.len, JSON_ALLOW_NUL, &error);
+	if (!status && !j)
+		status = ctl_fail(CTL_REFUSED, "%s%s: the answer is no JSON: %s",
+		    ctlhttp_server(http), path, error.text);
+	*data = json_incref(json_object_get(j, "data"));
+	json_decref(j);
+	ctlhttp_call_release(&call);
+	buf_release(&whole);
+	return status;
+}
+
+/* limit: 0 = all. The answer is an array. */
+static int ask_names(struct ctlhttp *http, const struct ctlsel *sel, int64_t from_ms, int64_t to_ms,
+    unsigned limit, bool keep_trying, json_t **out)
+{
+	struct buf form, text;
+	char number[32];
+	buf_init(&form);
+	buf_init(&text);
+	ctlsel_text(&text, sel);
+	ctlhttp_param_len(&form, "match[]", (const char *)text.data, text.len);
+	number[num_fmt_ts(from_ms, number)] = 0;
+	ctlhttp_param(&form, "start", number);
+	number[num_fmt_ts(to_ms, number)] = 0;
+	ctlhttp_param(&form, "end", number);
+	if (limit) {
+		snprintf(number, sizeof(number), "%u", limit);
+		ctlhttp_param(&form, "limit", number);
+	}
+	int status = ctlwalk_json(http, "/api/v1/label/__name__/values", &form, keep_trying, out);
+	if (!status && *out && !json_is_array(*out)) {
+		json_decref(*out);
+		*out = NULL;
+	}
+	buf_release(&form);
+	buf_release(&text);
+	return status;
+}
+
+static int any_names(struct ctlhttp *http, const struct ctlsel *sels, size_t count, int64_t from_ms,
+    int64_t to_ms, bool keep_trying, bool *any)
+{
+	*any = false;
+	for (size_t i = 0; !*any && i < count; i++) {
+		json_t *names;
+		int status = ask_names(http, &sels[i], from_ms, to_ms, 1, keep_trying, &names);
+		*any = json_array_size(names) > 0;
+		json_decref(names);
+		if (status)
+			return status;
+	}
+	return CTL_OK;
+}
+
+int ctlwalk_first(
+    struct ctlhttp *http, const struct ctlsel *sels, size_t count, int64_t to_ms, int64_t *first_ms)
+{
+	int64_t from_ms = OLDEST_MS;
+	bool any = false;
+	for (; from_ms <= to_ms; from_ms += SLICE_MS) {
+		int status =
+		    any_names(http, sels, count, from_ms, from_ms + SLICE_MS - 1, false, &any);
+		if (status)
+			return status;
+		if (any)
+			break;
+	}
+	*first_ms = any ? from_ms : INT64_MAX;
+	return CTL_OK;
+}
+
+/* --- windows --- */
+
+static int64_t floor_to(int64_t t, int64_t width)
+{
+	int64_t down = t / width * width;
+	return down > t ? down - width : down;
+}
+
+static void window_of(struct ctlwalk *w, int64_t at_ms)
+{
+	const struct ctlwalk_opts *o = &w->_o;
+	w->window_from_ms = at_ms;
+	w->window_to_ms = o->to_ms;
+	if (o->window_ms) {
+		int64_t end = num_sat_add(floor_to(at_ms, o->window_ms), o->window_ms - 1);
+		w->window_to_ms = end < o->to_ms ? end : o->to_ms;
+	}
+	w->_next_ms = num_sat_add(w->window_to_ms, 1);
+	w->windows_done = o->window_ms
+	    ? (uint64_t)(floor_to(at_ms, o->window_ms) - floor_to(o->from_ms, o->window_ms)) /
+	        (uint64_t)o->window_ms
+	    : 0;
+}
+
+static int by_bytes(const void *x, const void *y)
+{
+	const char *const *a = x, *const *b = y;
+	return strcmp(*a, *b);
+}
+
+/* The names of the selector at hand, those that are done left out. */
+static int list(struct ctlwalk *w)
+{
+	json_t *names;
+	const json_t *name;
+	size_t i, count = 0;
+	int status = ask_names(w->_o.http, &w->_o.sels[w->sel], w->window_from_ms, w->window_to_ms,
+	    0, w->_begun, &names);
+	if (status)
+		return status;
+	w->_begun = true;
+	w->_names = arena_array(&w->_arena, json_array_size(names) + 1, sizeof(*w->_names));
+	json_array_foreach(names, i, name)
+	{
+		const char *s = json_string_value(name);
+		if (s && *s && strlen(s) == json_string_length(name))
+			w->_names[count++] = arena_strndup(&w->_arena, s, strlen(s));
+	}
+	json_decref(names);
+	if (count)
+		qsort(w->_names, count, sizeof(*w->_names), by_bytes);
+	w->names_all = count;
+	w->name_at = 0;
+	while (w->_after && w->sel == w->_after_sel && w->name_at < count &&
+	    strcmp(w->_names[w->name_at], w->_after) <= 0)
+		w->name_at++;
+	w->_open = true;
+	w->_sub_ms = 0;
+	w->_whole = !w->_o.group && !w->name_at;
+	return CTL_OK;
+}
+
+/* Are there names in the month that begins here? If not, it is quiet. */
+static int look_ahead(struct ctlwalk *w)
+{
+	bool any;
+	int64_t to = num_sat_add(w->window_from_ms, SLICE_MS - 1);
+	if (!w->_o.window_ms || w->_o.window_ms > SLICE_MS / 4 || w->window_from_ms <= w->_quiet_to_ms)
+		return CTL_OK;
+	to = to < w->_o.to_ms ? to : w->_o.to_ms;
+	int status = any_names(
+	    w->_o.http, w->_o.sels, w->_o.sels_count, w->window_from_ms, to, w->_begun, &any);
+	if (!status && !any)
+		w->_quiet_to_ms = to;
+	return status;
+}
+
+static void next_window(struct ctlwalk *w)
+{
+	mem_free(w->_after);
+	w->_after = NULL;
+	arena_reset(&w->_arena, 1u << 20);
+	w->_open = false;
+	w->sel = 0;
+	w->_most = w->_o.group_max && w->_o.group_max < GROUP_MAX ? w->_o.group_max : GROUP_MAX;
+	if (w->_next_ms > w->_o.to_ms || w->_next_ms == INT64_MAX) {
+		w->_sure = true;
+		return;
+	}
+	window_of(w, w->_next_ms);
+}
+
+/* --- pieces --- */
+
+static void make(struct ctlwalk *w)
+{
+	size_t n = 0, bytes = 0;
+	arena_reset(&w->_piece, 1u << 20);
+	if (w->_whole) {
+		n = w->names_all;
+		w->names_count = 0;
+	} else {
+		while (w->name_at + n < w->names_all && n < w->_group && (!n || bytes < GROUP_BYTES))
+			bytes += ctlsel_name_bytes(w->_names[w->name_at + n++]);
+		w->names_count = n;
+	}
+	w->names = w->_names + w->name_at;
+	struct ctlsel_names names = { .names = w->names, .count = w->names_count };
+	ctlsel_narrow(&w->_piece, &w->_o.sels[w->sel], &names, &w->_narrow);
+	w->piece = (struct ctlsrc_piece){
+		.sel = &w->_narrow, .from_ms = w->window_from_ms, .to_ms = w->window_to_ms
+	};
+	if (w->_sub_ms) {
+		w->piece.from_ms = w->_sub_from_ms;
+		int64_t end = num_sat_add(w->_sub_from_ms, w->_sub_ms - 1);
+		w->piece.to_ms = end < w->window_to_ms ? end : w->window_to_ms;
+	}
+	bool last_name = w->name_at + n >= w->names_all && w->sel + 1 == w->_o.sels_count;
+	w->window_ends = last_name && w->piece.to_ms == w->window_to_ms;
+}
+
+int ctlwalk_next(struct ctlwalk *w, bool *more)
+{
+	*more = false;
+	for (;;) {
+		int status = CTL_OK;
+		if (ctl_stopped())
+			return ctl_fail(CTL_INTERRUPTED, "interrupted, the same command goes on");
+		if (w->_sure)
+			return CTL_OK;
+		if (!w->_open)
+			status = look_ahead(w);
+		if (!status && !w->_open && w->window_to_ms <= w->_quiet_to_ms) {
+			next_window(w);
+			continue;
+		}
+		if (!status && !w->_open)
+			status = list(w);
+		if (status)
+			return status;
+		if (w->name_at < w->names_all) {
+			make(w);
+			*more = true;
+			return CTL_OK;
+		}
+		w->_open = false;
+		if (++w->sel >= w->_o.sels_count)
+			next_window(w);
+	}
+}
+
+void ctlwalk_done(struct ctlwalk *w, uint64_t samples)
+{
+	w->_tries = 0;
+	if (w->_sub_ms && w->piece.to_ms < w->window_to_ms) {
+		w->_sub_from_ms = w->piece.to_ms + 1;
+		return;
+	}
+	w->_sub_ms = 0;
+	w->name_at += w->_whole ? w->names_all : w->names_count;
+	if (samples < w->_o.samples / 2 && 2 * w->_group <= w->_most)
+		w->_group *= 2;
+	else if (samples > 2 * w->_o.samples && w->_group > 1)
+		w->_group /= 2;
+}
+
+/* A smaller piece; false: it is as small as can be. */
+static bool shrink(struct ctlwalk *w)
+{
+	if (w->_whole) {
+		w->_whole = false;
+		w->_group = w->names_all > 8 ? w->names_all / 4 : 1;
+		w->_group = w->_group < w->_most ? w->_group : w->_most;
+		return true;
+	}
+	if (w->names_count > 1) {
+		w->_group = w->_most = w->names_count / 2;
+		return true;
+	}
+	int64_t now = w->piece.to_ms - w->piece.from_ms + 1;
+	if (now < 2 * LEAST_MS)
+		return false;
+	w->_sub_from_ms = w->piece.from_ms;
+	w->_sub_ms = (now + 1) / 2;
+	return true;
+}
+
+int ctlwalk_again(struct ctlwalk *w, enum ctlsrc_got got)
+{
+	struct ctlsrc *src = w->_o.src;
+	if (got == CTLSRC_FAILED)
+		return ctlsrc_tell(src);
+	if (got == CTLSRC_SMALLER && shrink(w)) {
+		w->_tries = 0;
+		return CTL_OK;
+	}
+	if (got == CTLSRC_SMALLER || ++w->_tries > CTLWALK_TRIES)
+		return ctlsrc_tell(src);
+	/* perhaps it is too much, and the server does not say so */
+	if (w->_tries > 2 && w->_tries % 2)
+		(void)shrink(w);
+	unsigned ms = 200u << (w->_tries < 8 ? w->_tries : 8);
+	if (w->_tries == 1 || w->_tries == 4)
+		ctl_note("%s: %s; it is tried again", ctlhttp_server(w->_o.http), ctlsrc_why(src));
+	if (!ctl_sleep_ms(ms < WAIT_MAX_MS ? ms : WAIT_MAX_MS))
+		return ctl_fail(CTL_INTERRUPTED, "interrupted, the same command goes on");
+	return CTL_OK;
+}
+
+/* --- places: WINDOW_START SELECTOR NAME, or the next window's start --- */
+
+bool ctlwalk_place(const struct ctlwalk *w, struct buf *out)
+{
+	if (w->piece.to_ms < w->window_to_ms)
+		return false;
+	buf_clear(out);
+	size_t last = w->name_at + (w->_whole ? w->names_all : w->names_count);
+	if (w->window_ends)
+		buf_printf(out, "%" PRId64, w->_next_ms);
+	else
+		buf_printf(out, "%" PRId64 " %zu %s", w->window_from_ms, w->sel, w->_names[last - 1]);
+	buf_add_u8(out, 0);
+	return true;
+}
+
+static void go_on(struct ctlwalk *w, const char *place)
+{
+	char *end;
+	int64_t at = strtoll(place, &end, 10);
+	if (at > w->_o.to_ms) {
+		w->_sure = true;
+		w->windows_done = w->windows;
+		return;
+	}
+	if (at >= w->_o.from_ms)
+		window_of(w, at);
+	if (*end != ' ')
+		return;
+	size_t sel = strtoul(end + 1, &end, 10);
+	if (*end != ' ' || sel >= w->_o.sels_count)
+		return;
+	w->sel = w->_after_sel = sel;
+	w->_after = mem_alloc(strlen(end + 1) + 1);
+	memcpy(w->_after, end + 1, strlen(end + 1) + 1);
+}
+
+void ctlwalk_open(struct ctlwalk *w, const struct ctlwalk_opts *o, const struct ctlmark *mark)
+{
+	const char *place = mark ? ctlmark_get(mark, CTLWALK_KEY) : NULL;
+	*w = (struct ctlwalk){ ._o = *o, .windows = 1, ._quiet_to_ms = INT64_MIN };
+	arena_init(&w->_arena, 4096);
+	arena_init(&w->_piece, 4096);
+	if (o->from_ms > o->to_ms)
+		w->_sure = true;
+	if (o->window_ms)
+		w->windows = (uint64_t)(floor_to(o->to_ms, o->window_ms) -
+		                 floor_to(o->from_ms, o->window_ms)) /
+		        (uint64_t)o->window_ms +
+		    1;
+	w->_most = o->group_max && o->group_max < GROUP_MAX ? o->group_max : GROUP_MAX;
+	w->_group = o->group ? o->group : w->_most;
+	window_of(w, o->from_ms);
+	if (place)
+		go_on(w, place);
+}
+
+void ctlwalk_close(struct ctlwalk *w)
+{
+	mem_free(w->_after);
+	arena_release(&w->_arena);
+	arena_release(&w->_piece);
+}
