@@ -597,6 +597,14 @@ const struct store_opts *store_opts_in_force(const struct store *st)
 	return &st->opts;
 }
 
+bool store_catalog_is_behind(const struct store *st)
+{
+	bool behind = false;
+	for (unsigned j = 0; j < st->manifest.shards; j++)
+		behind |= shard_catalog_is_behind(st->shards[j]);
+	return behind;
+}
+
 unsigned store_shards(const struct store *st)
 {
 	return st->manifest.shards;

@@ -235,6 +235,8 @@ void store_card_release(struct store_card_req *r);
 /* Rows of all tenants, at once. On loop 0. */
 void store_card_here(struct store *st, void (*fn)(void *arg, const struct alarm_row *row), void *arg);
 
+/* Is the catalog being made anew (storage/back/rebuild.c)? Any thread. */
+bool store_catalog_is_behind(const struct store *st);
 unsigned store_shards(const struct store *st);
 /* With what 0 stood for filled in. */
 const struct store_opts *store_opts_in_force(const struct store *st);
