@@ -151,7 +151,9 @@ static void draw(struct top *t)
 		buf_release(&b);
 		return;
 	}
-	/* Line by line over the old one: nothing flickers; the last has no end that would scroll. */
+	/*
+	 * Line by line over the old one: nothing flickers; the last has no end that would scroll.
+	 */
 	buf_init(&whole);
 	buf_add_str(&whole, "\033[H\033[K");
 	size_t rows = 1;

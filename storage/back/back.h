@@ -138,7 +138,7 @@ struct back {
 	struct deletion *deletion;  /* changes memory, then FILES: no round begins meanwhile */
 	struct tidy *tidy;          /* what deletions have left: looked at, or let go */
 	uint64_t tidy_looked_ns, tidy_not_before_ns;
-	bool tidy_wanted, tidy_now; /* now: something has become possible */
+	bool tidy_wanted, tidy_now;     /* now: something has become possible */
 	struct list_link purge_waiters; /* want files without what was deleted */
 	/* seen: which files have some of it; last: one more look, when none has any more */
 	bool purging, purge_seen, purge_last;
