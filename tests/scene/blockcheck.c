@@ -3,15 +3,17 @@
  *
  *   blockcheck dump DIR [FROM TO]   all samples of the blocks of a directory, or of one block, as
  *                                   "promtool tsdb dump" writes floats; histograms by their counts
- *   blockcheck head DIR             what is not in its blocks yet
+ *   blockcheck head DIR [mapped]    what is not in its blocks yet; with chunks_head, too
+ *   blockcheck count DIR            how many samples, how fast
  *   blockcheck make OUT BLOCK_MS CHUNK_MS MEMORY < rows
  *                                   rows: TIME tab VALUE tab NAME tab VALUE ...
- *   blockcheck copy DIR OUT BLOCK_MS MEMORY   blocks and head of DIR to new blocks
+ *   blockcheck copy DIR OUT BLOCK_MS MEMORY [head]   blocks (and head) of DIR to new blocks
  *   blockcheck many OUT SERIES SAMPLES MEMORY   so many series of a sample each 15 s; tells rates
  * Damage and counts go to stderr.
  */
 #include "core/base/clock.h"
 #include "storage/block/bdir.h"
+#include "storage/block/bhead.h"
 #include "storage/block/bread.h"
 #include "storage/block/bwrite.h"
 
@@ -130,6 +132,35 @@ static void blocks_each(const char *path, int64_t from, int64_t to, item_fn *fn,
 		mem_free(block);
 	}
 	bdir_release(&d);
+}
+
+/* mapped: chunks_head, too, which repeats what the log has. */
+static void head_each(const char *path, bool mapped, item_fn *fn, void *arg)
+{
+	struct bdir d;
+	struct bhead *h;
+	struct bread_item item;
+	fine(bdir_scan(path, &d, &eb), path);
+	struct bhead_opts o = { .from_ms = d.head_from_ms,
+		.t_from_ms = INT64_MIN,
+		.t_to_ms = INT64_MAX,
+		.mapped_chunks = mapped,
+		.damage = told };
+	bdir_release(&d);
+	fine(bhead_open(path, &o, &h, &eb), path);
+	enum err e;
+	while (!(e = bhead_next(h, &item, NULL, &eb)))
+		fn(arg, &item);
+	if (e != ERR_NOTFOUND)
+		fine(e, path);
+	struct bhead_counts c = bhead_counts(h);
+	fprintf(stderr,
+	    "%s: head: series=%" PRIu64 " floats=%" PRIu64 " histograms=%" PRIu64
+	    " deleted=%" PRIu64 " before=%" PRIu64 " mapped=%" PRIu64 " orphans=%" PRIu64
+	    " unfit=%" PRIu64 " unknown=%" PRIu64 " damaged=%" PRIu64 "\n",
+	    path, c.series, c.floats, c.histograms, c.deleted, c.before, c.head_chunks, c.orphans,
+	    c.unfit, c.unknown, c.damaged);
+	bhead_close(h);
 }
 
 static void print_item(void *arg, struct bread_item *item)
@@ -274,6 +305,8 @@ int main(int argc, char **argv)
 		int64_t from = argc > 4 ? strtoll(argv[3], NULL, 10) : INT64_MIN,
 		        to = argc > 4 ? strtoll(argv[4], NULL, 10) : INT64_MAX;
 		blocks_each(argv[2], from, to, print_item, NULL);
+	} else if (!strcmp(cmd, "head")) {
+		head_each(argv[2], argc > 3, print_item, NULL);
 	} else if (!strcmp(cmd, "count")) {
 		uint64_t n = 0;
 		blocks_each(argv[2], INT64_MIN, INT64_MAX, count_item, &n);
@@ -289,6 +322,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(cmd, "copy") && argc > 5) {
 		struct bwrite *w = begin(argv[3], argv[4], "0", argv[5]);
 		blocks_each(argv[2], INT64_MIN, INT64_MAX, item_add, w);
+		if (argc > 6)
+			head_each(argv[2], false, item_add, w);
 		finish(w, begun);
 	} else if (!strcmp(cmd, "many") && argc > 5) {
 		struct bwrite *w = begin(argv[2], "0", "0", argv[5]);
@@ -296,7 +331,7 @@ int main(int argc, char **argv)
 		    w, (uint32_t)strtoul(argv[3], NULL, 10), (uint32_t)strtoul(argv[4], NULL, 10));
 		finish(w, begun);
 	} else {
-		fprintf(stderr, "blockcheck dump|count|make|copy|many DIR ...\n");
+		fprintf(stderr, "blockcheck dump|head|count|make|copy|many DIR ...\n");
 		return 2;
 	}
 	return 0;
