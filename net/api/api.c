@@ -56,6 +56,7 @@ enum err api_create(const struct api_opts *o, struct api **out)
 		list_init(&a->loops[i].watches);
 		refusals_begin(&a->loops[i].refusals, team_loop(o->team, i), a->paces);
 		doctornotes_begin(&a->loops[i].notes);
+		buf_init(&a->loops[i].access_line);
 		a->loops[i].refusals.notes = &a->loops[i].notes;
 	}
 	*out = a;
@@ -147,6 +148,7 @@ void api_free(struct api *a)
 	for (unsigned i = 0; i < team_count(a->opts.team); i++) {
 		running_end(&a->loops[i].running);
 		doctornotes_end(&a->loops[i].notes);
+		buf_release(&a->loops[i].access_line);
 		rw2_memory_free(a->loops[i].rw2);
 		inlet_loop_end(&a->loops[i]);
 		unzstd_free(a->loops[i].unzstd);

@@ -23,6 +23,7 @@
 #include "core/rt/work.h"
 #include "core/seam/sink.h"
 #include "core/seam/tenantsrc.h"
+#include "net/api/accesslog.h"
 #include "net/api/doctornotes.h"
 #include "net/api/door.h"
 #include "net/api/refusals.h"
@@ -55,6 +56,8 @@ struct api_conf {
 	struct ql_features features; /* of --enable-feature */
 	bool admin_api, lifecycle;   /* --web.enable-admin-api, --web.enable-lifecycle */
 	bool open; /* others than this machine may do everything: no identities, no loopback */
+	struct accesslog_conf access;
+	uint64_t slow_ms;             /* what a query takes to be told as slow; 0: none is */
 	const struct recv_conf *recv; /* section `receivers`; NULL: its defaults */
 	const char *yaml;             /* in force, for /api/v1/status/config */
 	size_t yaml_len;
@@ -98,6 +101,9 @@ struct api_opts {
 	 * with, and what the paths of requests begin with ("" or "/kymo"). NULL = "".
 	 */
 	const char *external_url, *links, *prefix;
+	/* Logs of requests (core/base/linefile.h), borrowed; NULL: none. */
+	struct linefile *access, *slow;
+	bool access_on_stderr; /* among the lines of the log */
 };
 
 struct doctor;      /* net/api/doctor.h */
@@ -129,6 +135,8 @@ struct api_loop {
 	const struct api_conf *conf;
 	struct refusals refusals;
 	struct doctornotes notes;
+	struct buf access_line; /* of net/api/accesslog.c */
+	uint64_t access_count;
 	struct door_loop door;
 	struct running_loop running;
 	struct list_link watches; /* of net/api/api_health.c */

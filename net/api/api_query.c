@@ -690,8 +690,6 @@ static void evaluated(void *arg, struct ql *ql)
 	    purse_peak(ticket_purse(q->ask.ticket)));
 	set_payer(q, q->ask.ticket);
 	ask_worked_out(&q->ask);
-	slowlog_query(q->req, q->text, q->text_len, clock_mono_ns() - q->req->start_ns,
-	    ql_stats(ql)->samples_total);
 	tenantstat_kept(api_of(q->req)->tenantstat, q->opts.tenant, ql_stats(ql)->steps_kept,
 	    ql_stats(ql)->steps);
 	if (err == ERR_CANCELED && q->timed_out) {
@@ -700,6 +698,8 @@ static void evaluated(void *arg, struct ql *ql)
 	}
 	if (err && (!text || !*text))
 		text = default_text(err);
+	slowlog_query(
+	    &q->running, clock_mono_ns() - q->req->start_ns, ql_stats(ql), err ? text : NULL);
 	if (!err && q->joint && joint_waiting(q->joint)) { /* those who wait are told the same */
 		err = answer_fits(q->req, ql_held(ql), &q->eb);
 		text = q->eb.text;

@@ -612,8 +612,16 @@ static void kernel(const struct doctor_facts *f, struct doctor_said *out)
 
 static void log_lines(const struct doctor_facts *f, struct doctor_said *out)
 {
-	uint64_t lost = grown(f, M_LOG_LINES_LOST);
-	if (lost)
+	uint64_t lost = grown(f, M_LOG_LINES_LOST), requests = grown(f, M_REQUEST_LOG_LOST);
+	if (requests) {
+		say(out, DOCTOR_NOTE,
+		    "%" PRIu64
+		    " lines were left out of the access log or the log of slow queries in the last %" PRId64
+		    " minutes: its disk is full or too slow",
+		    requests, minutes(f));
+		out->remedy =
+		    "make room there, or log less (--log.access-sample, --log.access-min-duration)";
+	} else if (lost)
 		say(out, DOCTOR_NOTE,
 		    "%" PRIu64 " lines were left out of the log in the last %" PRId64
 		    " minutes: who takes stderr is too slow",

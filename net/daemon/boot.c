@@ -11,6 +11,7 @@
 #include "core/base/budget.h"
 #include "core/base/clock.h"
 #include "core/base/fdcache.h"
+#include "core/base/linefile.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/metric.h"
@@ -56,12 +57,13 @@ struct boot {
 	struct api *api;
 	struct srv *srv;
 	struct store *store;
-	uint64_t series;         /* when ready */
-	struct selfmon *selfmon; /* loop 0's */
-	struct cardmon *cardmon; /* so, too */
-	struct renew *renew;     /* likewise */
-	struct sdbeat *beat;     /* likewise; NULL: nobody listens */
-	struct statsd *statsd;   /* NULL: no listener of it */
+	uint64_t series;                /* when ready */
+	struct selfmon *selfmon;        /* loop 0's */
+	struct cardmon *cardmon;        /* so, too */
+	struct renew *renew;            /* likewise */
+	struct sdbeat *beat;            /* likewise; NULL: nobody listens */
+	struct statsd *statsd;          /* NULL: no listener of it */
+	struct linefile *access, *slow; /* logs of requests; NULL: none */
 	bool ran;
 	int stopped_pipe[2]; /* selfmon's last word to main */
 	sigset_t ends;       /* signals that end the process */
@@ -180,7 +182,10 @@ static enum err open_front(struct boot *b)
 		.identify = gate_ask,
 		.external_url = b->conf->web.url,
 		.links = b->conf->web.links,
-		.prefix = b->conf->web.prefix };
+		.prefix = b->conf->web.prefix,
+		.access = b->access,
+		.slow = b->slow,
+		.access_on_stderr = !strcmp(b->conf->flags.access_file, "stderr") };
 	enum err e = api_create(&ao, &b->api);
 	if (e)
 		return errbuf_set(&b->eb, e, "the API cannot be made: %s", err_text(e));
@@ -200,7 +205,8 @@ static enum err open_front(struct boot *b)
 		.prepare = api_prepare,
 		.speak = gsrv_speak,
 		.unmatched = gsrv_unmatched,
-		.stranger = strangers_say };
+		.stranger = strangers_say,
+		.told = accesslog_told };
 	e = srv_create(&so, &b->srv, &b->eb);
 	if (!e)
 		srv_serve(b->srv);
@@ -322,13 +328,38 @@ static void beat_begin(void *arg)
 	b->beat = sdbeat_start(team_loop(b->team, 0), b->team, API_HEALTHY_NS);
 }
 
+/* Nobody's loop waits for them: each has a thread. */
+static enum err open_request_logs(struct boot *b)
+{
+	const struct flags *f = &b->conf->flags;
+	enum err e = ERR_OK;
+	if (f->access_file[0] && strcmp(f->access_file, "stderr"))
+		e = linefile_open(f->access_file, f->request_log_bytes, &b->access, &b->eb);
+	if (!e && f->slow_file[0])
+		e = linefile_open(f->slow_file, f->request_log_bytes, &b->slow, &b->eb);
+	return e;
+}
+
+/* They may have been renamed. */
+static void reopen_request_logs(struct boot *b)
+{
+	if (b->access)
+		linefile_reopen(b->access);
+	if (b->slow)
+		linefile_reopen(b->slow);
+}
+
 static enum err open_all(struct boot *b)
 {
 	struct team_opts to = { .loops = b->conf->flags.loops, .pin = true };
 	enum err e = datadir_check(b->conf->flags.data_dir, &b->eb);
 	if (e)
 		return e;
-	e = team_create(&to, &b->team);
+	e = open_request_logs(b);
+	if (!e)
+		e = team_create(&to, &b->team);
+	else
+		return e;
 	if (!e) {
 		share_conf(b);
 		e = team_start(b->team);
@@ -467,6 +498,9 @@ static void say_ready(struct boot *b)
 
 static void reload_by_signal(struct boot *b)
 {
+	reopen_request_logs(b);
+	if (!can_reload(b) && (b->access || b->slow))
+		return;
 	if (!can_reload(b)) {
 		LOG_WARN("signal_ignored",
 		    "signal=SIGHUP reason=\"there is no configuration file to reload (--config), flags are read at start\"");
@@ -541,6 +575,8 @@ static void close_all(struct boot *b)
 		srv_free(b->srv);
 	if (b->api)
 		api_free(b->api);
+	linefile_close(b->access);
+	linefile_close(b->slow);
 	memkeep_free(b->memkeep);
 	reload_free(b->reload);
 	if (b->pool)

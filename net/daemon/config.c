@@ -297,6 +297,10 @@ void config_settle(struct config *c, unsigned loops)
 		.admin_api = c->flags.admin_api,
 		.lifecycle = c->flags.lifecycle,
 		.open = is_open(c),
+		.access = { .form = c->flags.access_form,
+		    .sample = c->flags.access_sample,
+		    .min_ms = (uint64_t)c->flags.access_min_ms },
+		.slow_ms = (uint64_t)c->flags.slow_ms,
 		.recv = &c->recv,
 		.yaml = (const char *)c->_shown.data,
 		.yaml_len = c->_shown.len,
@@ -323,6 +327,7 @@ static void copy_value(
 	case FLAG_UNSIGNED:
 	case FLAG_SYNC:
 	case FLAG_LEVEL:
+	case FLAG_ACCESS:
 	case FLAG_SANDBOX:
 		*(unsigned *)at = *(const unsigned *)flag_at(from, row);
 		return;

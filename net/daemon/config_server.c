@@ -142,6 +142,10 @@ static void kind_of(struct arena *a, const struct flag *f, struct yaml_row *row)
 		row->set = set_format;
 		row->show = show_format;
 		return;
+	case FLAG_ACCESS:
+		row->kind = YAML_WORD;
+		row->words = words_of(a, flags_accesses, COUNT_OF(flags_accesses));
+		return;
 	case FLAG_SANDBOX:
 		row->kind = YAML_WORD;
 		row->words = words_of(a, flags_sandboxes, COUNT_OF(flags_sandboxes));

@@ -6,6 +6,7 @@
 #include "core/base/near.h"
 #include "core/base/num.h"
 #include "core/base/yaml.h"
+#include "net/api/slowlog.h"
 #include "net/daemon/flags_foreign.h"
 #include "net/daemon/flags_priv.h"
 
@@ -157,6 +158,10 @@ static enum err set_value(
 		e = pick(row, value, flags_levels, COUNT_OF(flags_levels), &which, eb);
 		f->log_level = (enum log_level)which;
 		return e;
+	case FLAG_ACCESS:
+		e = pick(row, value, flags_accesses, COUNT_OF(flags_accesses), &which, eb);
+		f->access_form = (enum accesslog_form)which;
+		return e;
 	case FLAG_FORMAT:
 		e = pick(row, value, flags_formats, COUNT_OF(flags_formats), &which, eb);
 		f->log_json = which == 1;
@@ -207,6 +212,10 @@ void flags_default(struct flags *f)
 	*f = (struct flags){
 		.data_dir = "./data",
 		.external_url = "",
+		.access_file = "",
+		.slow_file = "",
+		.access_sample = 1,
+		.slow_ms = SLOWLOG_USUAL_MS,
 		.route_prefix = "",
 		.sync = so.sync,
 		.sync_interval_ms = so.sync_interval_ms,

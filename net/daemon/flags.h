@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/model/limits.h"
 #include "core/promql/ql.h"
+#include "net/api/accesslog.h"
 #include "net/daemon/sandbox.h"
 #include "storage/store.h"
 
@@ -41,6 +42,10 @@ struct flags {
 	bool admin_api, self_metrics;
 	enum log_level log_level;
 	bool log_json;
+	const char *access_file, *slow_file; /* "" = none; access_file: "stderr", too */
+	enum accesslog_form access_form;
+	uint64_t access_sample, request_log_bytes;
+	int64_t access_min_ms, slow_ms;
 	enum sandbox_mode sandbox;
 	bool lifecycle;           /* POST /-/reload */
 	const char *config;       /* file, NULL: none */

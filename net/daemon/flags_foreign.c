@@ -53,6 +53,7 @@ static const struct foreign {
 	{ "web.console.libraries", "kymod has nothing like it" },
 	{ "web.max-notifications-subscribers", "kymod has nothing like it" },
 	{ "http.pathPrefix", "kymod has --web.route-prefix" },
+	{ "search.logSlowQueryDuration", "kymod has --log.slow-queries" },
 	{ "search.maxQueryDuration", "kymod has --query.timeout" },
 	{ "search.maxExportDuration", "kymod has --query.timeout" },
 	{ "search.maxConcurrentRequests", "kymod has --query.max-concurrency" },

@@ -18,6 +18,7 @@ enum flag_kind {
 	FLAG_SYNC,
 	FLAG_LEVEL,
 	FLAG_FORMAT,
+	FLAG_ACCESS,
 	FLAG_SANDBOX,
 	FLAG_FEATURES
 };
@@ -64,7 +65,8 @@ const char *flag_key(const struct flag *row, char out[FLAG_KEY_MAX]);
 /* What the map of this name in the configuration is about. */
 const char *flag_section_help(const char *section, size_t len);
 /* The words of the kinds that have words, in the order of their enums. */
-extern const char *const flags_syncs[3], *const flags_levels[4], *const flags_formats[2];
+extern const char *const flags_syncs[3], *const flags_levels[4], *const flags_formats[2],
+                                                                     *const flags_accesses[3];
 extern const char *const flags_sandboxes[3];
 
 #endif

@@ -65,6 +65,8 @@ const char *flag_value(const struct flags *f, const struct flag *row, char out[F
 		return flags_syncs[f->sync];
 	case FLAG_LEVEL:
 		return f->log_level < COUNT_OF(flags_levels) ? flags_levels[f->log_level] : "none";
+	case FLAG_ACCESS:
+		return flags_accesses[f->access_form];
 	case FLAG_FORMAT:
 		return flags_formats[f->log_json];
 	case FLAG_SANDBOX:

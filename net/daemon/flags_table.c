@@ -10,6 +10,7 @@ const char *const flags_syncs[3] = { "commit", "interval", "off" };
 const char *const flags_levels[4] = { "debug", "info", "warn", "error" };
 const char *const flags_sandboxes[3] = { "auto", "on", "off" };
 const char *const flags_formats[2] = { "logfmt", "json" };
+const char *const flags_accesses[3] = { "logfmt", "json", "combined" };
 
 /* clang-format off */
 #define KIND_COUNT FLAG_COUNT
@@ -25,6 +26,13 @@ const struct flag flags_table[] = {
 	{ "log.level",           FLAG_LEVEL,    FLAG_GENERAL, OFF(log_level), 0, 0, "debug|info|warn|error", "least level that is logged (info)", false, 0, false, NULL },
 	{ "log.format",          FLAG_FORMAT,   FLAG_GENERAL, OFF(log_json), 0, 0, "logfmt|json", "form of log lines on stderr (logfmt)", false, 0, false, NULL },
 	{ "sandbox",             FLAG_SANDBOX,  FLAG_GENERAL, OFF(sandbox), 0, 0, "auto|on|off", "give up other programs and all files but our own after the start: what the kernel offers, or no start, or not (auto)", false, 0, true, NULL },
+	{ "log.access-file",     FLAG_TEXT,     FLAG_GENERAL, OFF(access_file), 0, 0, "FILE|stderr", "a line for each request; a file is opened again by SIGHUP (none)", false, 0, true, NULL },
+	{ "log.access-format",   FLAG_ACCESS,   FLAG_GENERAL, OFF(access_form), 0, 0, "logfmt|json|combined", "form of these lines (logfmt)", false, 0, false, NULL },
+	{ "log.access-sample",   FLAG_COUNT,    FLAG_GENERAL, OFF(access_sample), 1, MANY, "N", "only one of N requests, and those that failed here (1)", false, 0, false, NULL },
+	{ "log.access-min-duration", FLAG_DURATION, FLAG_GENERAL, OFF(access_min_ms), 0, LONGEST, "DURATION", "only requests that took so long, and those that failed here (0s)", false, 0, false, NULL },
+	{ "log.slow-queries",    FLAG_DURATION, FLAG_GENERAL, OFF(slow_ms), 0, LONGEST, "DURATION", "queries that take longer are told in the log with their text; 0s: none (5s)", false, 0, false, NULL },
+	{ "log.slow-queries-file", FLAG_TEXT,   FLAG_GENERAL, OFF(slow_file), 0, 0, "FILE", "and in full, as lines of JSON, in this file; opened again by SIGHUP (none)", false, 0, true, NULL },
+	{ "log.requests-max-size", FLAG_BYTES,  FLAG_GENERAL, OFF(request_log_bytes), 4096, MANY, "BYTES", "a file of requests or queries that would be larger becomes FILE.1 (no limit)", false, 0, true, NULL },
 	{ "no-self-metrics",     FLAG_UNSWITCH, FLAG_GENERAL, OFF(self_metrics), 0, 0, NULL, "do not record the server's own counters (job=\"kymo\")", false, 0, true, "self_metrics" },
 	{ "config",              FLAG_PATH,     FLAG_GENERAL, OFF(config), 0, 0, "FILE", "configuration in YAML; flags win over it", false, 0, false, "" },
 	{ "check-config",        FLAG_PATH,     FLAG_GENERAL, OFF(check_config), 0, 0, "FILE", "tell what is wrong in a configuration, and end", false, 0, false, "" },

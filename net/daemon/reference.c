@@ -296,6 +296,7 @@ static const char man_tail[] =
     "are answered. A second one ends it at once;\nnothing acknowledged is lost by that.\n"
     ".TP\nSIGHUP\nThe configuration file is read again. When it has mistakes they are logged, and the "
     "configuration in force stays.\n"
+    "Files of \\-\\-log.access\\-file and \\-\\-log.slow\\-queries\\-file are opened again.\n"
     ".SH EXIT STATUS\n"
     "0 after an orderly end; 1 when it could not start or stop, and of \\-\\-check\\-config when "
     "there are mistakes; 2 when the\ncommand line or the configuration is wrong.\n"

@@ -124,8 +124,18 @@ static void allow_sockets(struct fence *f, const struct statsd_conf *s)
 	}
 }
 
+/* Logs of requests are made, and renamed when they are full or a tool takes them away. */
+static void allow_log(struct fence *f, const char *path)
+{
+	char folder[PATH_MAX];
+	if (path[0] && strcmp(path, "stderr") && folder_of(path, folder))
+		(void)landfence_allow(&f->f, folder, LANDFENCE_READ | LANDFENCE_WRITE);
+}
+
 static void allow_all(struct fence *f, const struct config *c)
 {
+	allow_log(f, c->flags.access_file);
+	allow_log(f, c->flags.slow_file);
 	(void)landfence_allow(&f->f, c->flags.data_dir, LANDFENCE_READ | LANDFENCE_WRITE);
 	read_file(f, c->path);
 	read_file(f, c->flags.web_config);

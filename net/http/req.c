@@ -80,8 +80,10 @@ static void req_finish(struct loop_deferred *d)
 	struct req *r = CONTAINER_OF(d, struct req, _end);
 	struct srv_loop *sl = r->_srv;
 	struct req_answer *a = r->_answer;
-	metric_observe_ns(r->route && r->route->took ? r->route->took : M_HTTP_SECONDS_OTHER,
-	    clock_mono_ns() - r->start_ns);
+	uint64_t took_ns = clock_mono_ns() - r->start_ns;
+	metric_observe_ns(
+	    r->route && r->route->took ? r->route->took : M_HTTP_SECONDS_OTHER, took_ns);
+	req_tell(r, took_ns);
 	if (r->on_done)
 		r->on_done(r);
 	if (r->door_done)
@@ -922,6 +924,7 @@ void req_reply_trailed(struct req *r, int status, const char *type, req_pull_fn 
 void req_body_consume(struct req *r, size_t len)
 {
 	loop_check_here(r->loop);
+	r->_consumed_bytes += len;
 	if (len && !r->_ending) /* its stream may have gone with the answer */
 		r->_ops->consume(r, len);
 }
@@ -944,7 +947,10 @@ void req_reset(struct req *r, uint32_t code)
 enum req_pull req_answer_pull(struct req *r, struct buf *out)
 {
 	const struct req_answer *a = r->_answer;
-	return a->direct ? a->pull(r, out) : answerjob_pull(r, out);
+	size_t before = out->len;
+	enum req_pull next = a->direct ? a->pull(r, out) : answerjob_pull(r, out);
+	r->_pulled_bytes += out->len - before;
+	return next;
 }
 
 /* ---- refusals ---- */

@@ -52,6 +52,13 @@ struct req_field {
 	size_t name_len, value_len;
 };
 
+/* What became of a request: srv_opts.told. */
+struct req_told {
+	int status;                   /* 0: it was never answered */
+	uint64_t in_bytes, out_bytes; /* of the bodies, as they came and went */
+	uint64_t took_ns;             /* from its head to its end */
+};
+
 struct asset;
 struct conn_peer;
 struct req;
@@ -162,6 +169,7 @@ struct req {
 	struct conn_peer *_peer; /* held */
 	bool _behind;            /* a trusted proxy sent it */
 	size_t _charged_bytes, _held_bytes;
+	uint64_t _pulled_bytes, _consumed_bytes; /* of a streamed answer, of a streamed body */
 	uint8_t *_body_memory;
 	struct list_link _link;
 	struct loop_deferred _end;

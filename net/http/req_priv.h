@@ -81,8 +81,9 @@ MUST_CHECK bool req_body_grow(struct req *r, uint8_t **body, size_t *cap, size_t
 void req_run(struct req *r, uint8_t *take_body, size_t len);
 /* Charges without a look: what is here already. */
 void req_charge_anyway(struct req *r, size_t bytes);
-void req_gone(struct req *r);   /* tells the handler, once */
-void req_orphan(struct req *r); /* the protocol is gone; never touches r again */
+void req_tell(struct req *r, uint64_t took_ns); /* srv_opts.told, at its end */
+void req_gone(struct req *r);                   /* tells the handler, once */
+void req_orphan(struct req *r);                 /* the protocol is gone; never touches r again */
 void req_end(
     struct req *r); /* answered, and sent or dropped: on_done and freedom at the end of the turn */
 /* Next piece of a streamed answer, compressed when it should be. */

@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "net/conn/listen.h"
+#include "net/http/req_priv.h"
 #include "net/http/srv_priv.h"
 
 /* Of one address. */
@@ -511,4 +512,18 @@ void srv_free(struct srv *s)
 	mem_free(s->addresses);
 	mem_free(s->loops);
 	mem_free(s);
+}
+
+void req_tell(struct req *r, uint64_t took_ns)
+{
+	const struct req_answer *a = r->_answer;
+	const struct srv_opts *o = r->_srv->opts;
+	struct req_told t = { .status = a->status,
+		.in_bytes = r->body_len + r->_consumed_bytes,
+		.out_bytes = a->pull ? r->_pulled_bytes
+		    : a->no_body     ? 0
+		                     : a->len,
+		.took_ns = took_ns };
+	if (o->told)
+		o->told(r, &t);
 }

@@ -73,6 +73,11 @@ struct srv_opts {
 	 * row that does it here, or NULL. NULL: nothing is known of it.
 	 */
 	const char *(*stranger)(const char *inside, size_t len, const char **ours);
+	/*
+	 * Optional: told of each request when it is over, its route and parts as they were, before
+	 * on_done. For logs: answers nothing.
+	 */
+	void (*told)(struct req *r, const struct req_told *t);
 	const char *cors_origin; /* NULL = any ("*") */
 	/* Of every answer of a request; borrowed until srv_free. */
 	const struct srv_field *fields;

@@ -1,5 +1,7 @@
 #include "tests/lib/fakereq.h"
 
+#include "net/api/slowlog.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -468,7 +470,7 @@ struct api *fakeapi_create(struct testteam *tt, struct source *src, struct sink 
 		.revision = "r",
 		.branch = "b",
 		.retention_ms = 30LL * 86400 * 1000,
-		.conf = { .admin_api = admin } };
+		.conf = { .admin_api = admin, .slow_ms = SLOWLOG_USUAL_MS } };
 	CHECK(!api_create(&o, &a));
 	a->source = src;
 	a->sink = sink;

@@ -131,6 +131,7 @@ static void doubt(void) { now.v[M_CLOCK_IN_DOUBT] = 1; }
 static void huge(void) { memcpy(world.machine.huge_pages, "always", 7); }
 static void no_promise(void) { world.machine.overcommit = 2; world.machine.commit_limit = 4 * GB; }
 static void lines_lost(void) { now.v[M_LOG_LINES_LOST] = 1; }
+static void requests_lost(void) { now.v[M_REQUEST_LOG_LOST] = 2; }
 static void statsd_drops(void) { now.v[M_STATSD_KERNEL_DROPS] = 1; }
 static void statsd_crowd(void) { now.v[M_STATSD_CONNECTIONS_REFUSED] = 1; }
 static void guesses(void) { now.v[M_AUTH_REFUSED_TOKEN] = 100; }
@@ -206,6 +207,7 @@ static const struct trouble {
 	{ "kernel", DOCTOR_NOTE, huge, "huge pages" },
 	{ "kernel", DOCTOR_WARN, no_promise, "overcommit" },
 	{ "log_lines", DOCTOR_NOTE, lines_lost, "1 lines" },
+	{ "log_lines", DOCTOR_NOTE, requests_lost, "2 lines were left out of the access log" },
 	{ "statsd", DOCTOR_WARN, statsd_drops, "1 datagrams" },
 	{ "statsd", DOCTOR_WARN, statsd_crowd, "max_connections" },
 	{ "guessing", DOCTOR_NOTE, guesses, "100 wrong" },

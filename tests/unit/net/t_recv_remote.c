@@ -740,6 +740,29 @@ static void refusals_of_version2(void)
 	buf_release(&b);
 }
 
+#define SLOW_NS (SLOWLOG_USUAL_MS * UINT64_C(1000000))
+
+struct slow {
+	struct req *req;
+	const char *text;
+	size_t len;
+	uint64_t took_ns, samples;
+};
+
+static void slow_here(void *arg)
+{
+	const struct slow *s = arg;
+	struct running n = { .req = s->req, .what = s->text, .what_len = s->len };
+	s->req->loop = loop_here();
+	slowlog_query(&n, s->took_ns, &(struct ql_stats){ .samples_total = s->samples }, NULL);
+}
+
+static void slow(struct req *r, const char *text, size_t len, uint64_t took_ns, uint64_t samples)
+{
+	struct slow s = { r, text, len, took_ns, samples };
+	testteam_run(&tt, 0, slow_here, &s);
+}
+
 static void slow_queries_are_told(void)
 {
 	struct fakereq f;
@@ -747,10 +770,10 @@ static void slow_queries_are_told(void)
 	memset(text, 'x', sizeof(text));
 	fakereq_init(&f, &tt, api);
 	log_begin();
-	slowlog_query(&f.req, "up", 2, SLOWLOG_QUERY_NS - 1, 7);
+	slow(&f.req, "up", 2, SLOW_NS - 1, 7);
 	tap_is_str(log_so_far(), "", "a query that takes less than five seconds is not told");
-	slowlog_query(&f.req, text, sizeof(text), SLOWLOG_QUERY_NS + 300000000, 12345);
-	slowlog_query(&f.req, text, sizeof(text), SLOWLOG_QUERY_NS, 1);
+	slow(&f.req, text, sizeof(text), SLOW_NS + 300000000, 12345);
+	slow(&f.req, text, sizeof(text), SLOW_NS, 1);
 	const char *line = log_so_far(), *q = strstr(line, "query=\"");
 	tap_ok(times(line, "event=slow_query seconds=5.3 samples=12345 from=") == 1 && q &&
 	        strspn(q + 7, "x") == SLOWLOG_TEXT_BYTES && strstr(line, "\" bytes=1000\n"),
