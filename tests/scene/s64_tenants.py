@@ -11,7 +11,7 @@ except ImportError:
     skip_all("python3-grpcio is not installed")
 
 top = tmpdir("tenants")
-TOKENS = {name: name + "-secret-0123456789abcdef" for name in ("acme", "zeta", "gate", "admin", "small")}
+TOKENS = {name: name + "-secret-0123456789abcdef" for name in ("acme", "zeta", "gate", "admin", "small", "acme-admin", "zeta-admin")}
 
 
 def token_hash(token):
@@ -26,7 +26,7 @@ config = os.path.join(top, "kymod.yml")
 def configure(acme):
     rows = "\n".join(f'  - {{name: {n}, token_hash: "{token_hash(TOKENS[n])}", {more}}}' for n, more in (
         ("acme", "roles: [write, read], tenant: acme"), ("zeta", "roles: [write, read], tenant: zeta"), ("small", "roles: [write, read], tenant: small"),
-        ("gate", 'roles: [write, read], trusted: true, tenants: ["*"]'), ("admin", "roles: [admin]")))
+        ("gate", 'roles: [write, read], trusted: true, tenants: ["*"]'), ("admin", "roles: [admin]"), ("acme-admin", "roles: [admin], tenant: acme"), ("zeta-admin", "roles: [admin], tenant: zeta")))
     with open(config + ".new", "w") as f:
         f.write(f"identities:\n  tokens:\n{rows}\ntenants:\n  acme: {acme}\n  small: {{series: 5, out_of_order_window: 1h}}\n")
     os.chmod(config + ".new", 0o600)
@@ -260,6 +260,23 @@ def asked(c, word):
 
 told = [c for c, (_, _, t) in full.items() for w in ("zeta", "hidden") if w.encode() in t and not asked(c, w)]
 ok(not told, f"no answer names the other or what is its: {told}")
+
+# --- deletion is of the asker's tenant ---
+def gone_total(who):
+    return len(json.loads(ask(who, "GET", f"/api/v1/series?match[]=gone_total&{SPAN}")[1])["data"])
+
+
+TEMP = [({"__name__": "gone_total", "n": str(i)}, [(NOW, i)]) for i in range(3)]
+ok(push("zeta", TEMP)[0] == 204 and push("acme", TEMP[:1])[0] in (204, 400), "series to be deleted")
+ok(ask("acme", "POST", "/api/v1/admin/tsdb/delete_series?match[]=gone_total")[0] == 403, "it takes the role admin")
+status, text, _ = ask("acme-admin", "POST", "/api/v1/admin/tsdb/delete_series?match[]=gone_total&match[]=" + Q('{job="hidden"}'))
+ok(status == 204 and gone_total("acme") == 0 and gone_total("zeta") == 3, f"the one's are deleted, the other's are not: {status} {text[:200]}")
+ok(len(json.loads(ask("zeta", "GET", "/api/v1/series?match[]=" + Q('{job="hidden"}') + "&" + SPAN)[1])["data"]) == 3000, "nor what only the other has")
+ok(ask("acme-admin", "POST", "/api/v1/admin/tsdb/clean_tombstones")[0] == 204, "files are written anew")
+after = walk("acme")
+ok(not differ(first, after), f"the one's answers are as before: {str(differ(first, after))[:600]}")
+ok(gone_total("zeta") == 3, "and the other's are there")
+ok(ask("zeta-admin", "POST", "/api/v1/admin/tsdb/delete_series?match[]=gone_total")[0] == 204 and gone_total("zeta") == 0, "until it deletes them itself")  # they are counted no more below
 other = walk("zeta", writes=False)
 ok(b"i0" in other["/api/v1/series 0"][2] and b"hidden_49" in other["/api/v1/label/<name>/values 0"][2] and b"of zeta" in other["/api/v1/metadata 0"][2], "the other sees its own")
 ok(b"1059" in other["/api/v1/query 0"][2] and b"1059" not in full["/api/v1/query 0"][2] and b"t9" in other["/api/v1/query_exemplars 0"][2], "with its own values and exemplars")
