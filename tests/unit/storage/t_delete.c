@@ -469,6 +469,83 @@ static void history(unsigned no, unsigned images)
 	free(top);
 }
 
+/* ---- a shard that cannot ---- */
+
+static bool full; /* no file of deletions can be made in shard 1 */
+
+static enum err open_or_full(
+    struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out)
+{
+	if (__atomic_load_n(&full, __ATOMIC_RELAXED) && mode == FSIO_CREATE &&
+	    strstr(name, "deleted-") && strstr(fsio_dir_path(d), "shards/01"))
+		return ERR_NOSPACE;
+	return fsio_real.open(d, name, mode, out);
+}
+
+static unsigned series_found(struct storetest *s)
+{
+	static struct found f;
+	unsigned n = 0;
+	memset(&f, 0, sizeof f);
+	if (storetest_labels(s, SOURCE_SERIES, NULL, 0, INT64_MAX / 2, take_series, &f) || f.strange)
+		return UINT32_MAX;
+	for (unsigned i = 0; i < SERIES; i++)
+		n += f.series[i];
+	return n;
+}
+
+static void one_shard_fails(void)
+{
+	char *dir = testlib_tmpdir("delete");
+	struct fsio_ops ops = fsio_real;
+	struct storetest s;
+	struct storetest_row rows[SERIES];
+	struct matcher m;
+	struct errbuf eb;
+	step_ms = STEP;
+	base_ms = clock_wall_ms() / STEP * STEP - SLOTS * STEP;
+	ops.open = open_or_full;
+	fsio_hook(&ops);
+	CHECK(!matcher_init(&m, MATCHER_EQ, LABEL_NAME, strlen(LABEL_NAME), "deleted_total",
+	    strlen("deleted_total"), &eb));
+	storetest_init(&s, dir);
+	s.opts.shards = 3;
+	s.opts.round_every_ms = 1ll << 40;
+	if (!tap_ok(!storetest_open(&s, 2), "opens"))
+		return;
+	for (unsigned i = 0; i < SERIES; i++)
+		rows[i] = (struct storetest_row){ .labels = names[i], .t_ms = base_ms, .v = i };
+	struct storetest_verdict v = storetest_write(&s, 0, rows, SERIES);
+	tap_ok(!v.err && v.stored == SERIES && !storetest_flush(&s), "series in files");
+	__atomic_store_n(&full, true, __ATOMIC_RELAXED);
+	enum err e = storetest_delete(&s, &m, 1, INT64_MIN, INT64_MAX);
+	unsigned left = series_found(&s);
+	tap_ok(e == ERR_NOSPACE && left > 0 && left < SERIES,
+	    "a full disk in one shard is told (%s), the others have deleted theirs: %u of %u left",
+	    err_text(e), left, SERIES);
+	storetest_close(&s);
+	CHECK(!storetest_open(&s, 1));
+	tap_ok(series_found(&s) == left, "the same after a restart");
+	e = storetest_delete(&s, &m, 1, INT64_MIN, INT64_MAX);
+	tap_ok(e == ERR_NOSPACE && series_found(&s) == left, "still full");
+	__atomic_store_n(&full, false, __ATOMIC_RELAXED);
+	e = storetest_delete(&s, &m, 1, INT64_MIN, INT64_MAX);
+	tap_ok(!e && series_found(&s) == 0, "asked again with room it deletes the rest");
+	tap_ok(!storetest_delete(&s, &m, 1, INT64_MIN, INT64_MAX), "and nothing is no mistake");
+	v = storetest_write(&s, 0, rows, SERIES);
+	tap_ok(!v.err && v.stored == SERIES && series_found(&s) == SERIES,
+	    "written again at the same times they are there");
+	storetest_close(&s);
+	CHECK(!storetest_open(&s, 1));
+	tap_ok(series_found(&s) == SERIES && !storetest_clean(&s) && series_found(&s) == SERIES,
+	    "also after a restart, and when files are written anew");
+	storetest_close(&s);
+	fsio_hook(NULL);
+	matcher_release(&m);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 static unsigned number(const char *name, unsigned otherwise)
 {
 	const char *s = getenv(name);
@@ -488,6 +565,7 @@ int main(void)
 		names[i] = label_make(
 		    &arena, LABEL_NAME, "deleted_total", "group", group, "series", no, NULL);
 	}
+	one_shard_fails();
 	for (unsigned h = 0; h < histories; h++) {
 		rng = 0x9e3779b97f4a7c15u * (seed * 1000 + h + 1);
 		history(h, images / histories);
