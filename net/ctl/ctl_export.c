@@ -119,7 +119,7 @@ static void tell_end(struct ctlexp *x, struct ctlprog *prog)
 	snprintf(prog->more, sizeof(prog->more), "%s", "");
 	if (x->form == FORM_BLOCKS)
 		snprintf(prog->more, sizeof(prog->more), "%" PRIu64 " blocks", x->blocks);
-	if (!x->args.quiet)
+	if (!x->args.quiet && n->samples)
 		ctlprog_end(prog);
 	ctlexp_text_left(x);
 	if (n->left_histograms)

@@ -2,7 +2,10 @@
  * ctlexp_blocks - export into blocks: window by window, of all names at once; a window's blocks are
  * there when it is whole, and the next run begins behind it.
  */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "net/ctl/ctlexp_priv.h"
 #include "storage/block/bwrite.h"
@@ -83,6 +86,11 @@ int ctlexp_blocks(struct ctlexp *x, struct ctlwalk *w, struct ctlprog *prog)
 	o.window_ms = x->block_ms;
 	ctlwalk_open(w, &o, x->mark);
 	int status = ctlcopy_run(w, x->src, &block_sink, x, prog);
+	/* promtool of Prometheus 2 dumps a directory only where there is a place for a log. */
+	char wal[PATH_MAX];
+	if (!status && x->blocks && snprintf(wal, sizeof(wal), "%s/wal", x->path) < (int)sizeof(wal) &&
+	    mkdir(wal, 0777) && errno != EEXIST)
+		status = ctl_fail(CTL_LOCAL, "%s: %s", wal, err_why(err_of_errno(errno)));
 	if (x->writer)
 		bwrite_abandon(x->writer);
 	x->writer = NULL;

@@ -18,6 +18,15 @@ enum err ctlsel_parse(
 	out->matchers[0] = (struct matcher){ .name_len = 0 };
 	memcpy(out->matchers + 1, ms, count * sizeof(*ms));
 	out->count = count + 1;
+	/* Servers refuse selectors that nothing at all would satisfy, too. */
+	bool open = true;
+	for (size_t i = 0; i < count; i++)
+		open = open && ms[i].matches_empty;
+	if (open)
+		out->matchers[0] = (struct matcher){ .type = MATCHER_NE,
+			.name = LABEL_NAME,
+			.name_len = sizeof(LABEL_NAME) - 1,
+			.value = "" };
 	return ERR_OK;
 }
 

@@ -12,7 +12,11 @@
 #include "core/model/matcher.h"
 
 #define CTLSEL_MAX 64u
-struct ctlsel { /* matchers[0] is free for ctlsel_narrow */
+/*
+ * matchers[0] is for ctlsel_narrow: none (name_len 0) or, where no other asks for a label to be
+ * there, __name__!="".
+ */
+struct ctlsel {
 	struct matcher *matchers;
 	size_t count; /* with [0] */
 };

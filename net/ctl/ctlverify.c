@@ -260,15 +260,14 @@ static int all_counts(struct check *k)
 
 static const struct {
 	const char *head, *tail;
-	bool by; /* a label may group it */
 } shapes[] = {
-	{ "count%s(count_over_time(", "))", true },
-	{ "max%s(max_over_time(", "))", true },
-	{ "min%s(min_over_time(", "))", true },
-	{ "sum%s(sum_over_time(", "))", true },
-	{ "sum%s(last_over_time(", "))", true },
-	{ "sum%s(count_over_time(", "))", true },
-	{ "quantile%s(0.9, max_over_time(", "))", true },
+	{ "count%s(count_over_time(", "))" }, /* these two of histograms, too */
+	{ "sum%s(count_over_time(", "))" },
+	{ "max%s(max_over_time(", "))" },
+	{ "min%s(min_over_time(", "))" },
+	{ "sum%s(sum_over_time(", "))" },
+	{ "sum%s(last_over_time(", "))" },
+	{ "quantile%s(0.9, max_over_time(", "))" },
 };
 
 /* A label that the series of the spot have, or none. */
@@ -345,6 +344,25 @@ static void tell_query(struct check *k, const struct buf *q, int64_t at_ms, json
 	printf("\n");
 }
 
+/* Native histograms have counts alone in common: what else functions make of them is as old as they. */
+static int has_hists(
+    struct check *k, const struct ctlsel *sel, int64_t from_ms, int64_t to_ms, bool *has)
+{
+	struct buf q;
+	json_t *result;
+	bool too_much;
+	buf_init(&q);
+	buf_add_str(&q, "count(histogram_count(last_over_time(");
+	put_range(&q, &k->sides[1], sel, from_ms, to_ms);
+	buf_add_str(&q, ")))");
+	buf_add_u8(&q, 0);
+	int status = ask(&k->sides[1], (const char *)q.data, to_ms, &result, &too_much);
+	*has = json_array_size(result) > 0;
+	json_decref(result);
+	buf_release(&q);
+	return status;
+}
+
 static int one_query(struct check *k)
 {
 	struct spot *spot = &k->pool[draw(k, k->spots < POOL ? k->spots : POOL)];
@@ -363,7 +381,12 @@ static int one_query(struct check *k)
 	        from = spot->from_ms + (int64_t)draw(k, (uint64_t)(width - part + 1)),
 	        to = from + part - 1 + (part == 1);
 	size_t shape = draw(k, COUNT_OF(shapes));
+	bool hists = false;
 	int status = some_label(k, &sel, spot, by, sizeof(by));
+	if (!status)
+		status = has_hists(k, &sel, from, to, &hists);
+	if (hists)
+		shape = draw(k, 2);
 	for (size_t i = 0; !status && !too_much && i < 2; i++) {
 		const char *head = shapes[shape].head, *mark = strstr(head, "%s");
 		buf_clear(&q);

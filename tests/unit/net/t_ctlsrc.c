@@ -515,6 +515,15 @@ static void selectors(void)
 	    (char *)b.data, "{__name__=\"my.name\",job=\"x\\\"y\",\"a.b\"!~\"c.*\"}", "of one");
 	TAP_OK(ctlsel_parse(&a, "{", 1, &narrow, &eb) && eb.text[0]);
 	ctlsel_release(&sel);
+	buf_clear(&b);
+	TAP_OK(!ctlsel_parse(&a, "{a!=\"b\"}", 8, &sel, &eb));
+	ctlsel_text(&b, &sel);
+	tap_is_str((char *)b.data, "{__name__!=\"\",a!=\"b\"}", "what names no label gets one");
+	buf_clear(&b);
+	ctlsel_narrow(&a, &sel, &(struct ctlsel_names){ names, 1 }, &narrow);
+	ctlsel_text(&b, &narrow);
+	tap_is_str((char *)b.data, "{__name__=\"up\",a!=\"b\"}", "or a name");
+	ctlsel_release(&sel);
 	buf_release(&b);
 	arena_release(&a);
 }
