@@ -548,6 +548,15 @@ static void configuration(const struct doctor_facts *f, struct doctor_said *out)
 		    (f->now_ms - read_ms) / MIN_MS);
 }
 
+static void sandbox(const struct doctor_facts *f, struct doctor_said *out)
+{
+	bool files = now_of(f, M_SANDBOX_NO_FILES), calls = now_of(f, M_SANDBOX_NO_CALLS);
+	if (files || calls)
+		say(out, DOCTOR_NOTE, "the sandbox is not whole: %s%s%s",
+		    files ? "all files can be read" : "", files && calls ? ", and " : "",
+		    calls ? "other programs started" : "");
+}
+
 static void durability(const struct doctor_facts *f, struct doctor_said *out)
 {
 	if (f->test_clock)
@@ -731,6 +740,7 @@ const struct doctor_check doctor_checks[] = {
 	{ "connections", connections, "raise --web.max-connections-per-address or --web.max-connections; behind a proxy name it in --web.trusted-proxies" },
 	{ "certificates", certificates, "renew the certificate files: they are read again within a minute" },
 	{ "configuration", configuration, "kymod --check-config FILE names the mistakes; then SIGHUP or POST /-/reload" },
+	{ "sandbox", sandbox, "event=sandbox in the log says why: a kernel without Landlock (5.19, landlock among its LSMs) or seccomp, or --sandbox=off" },
 	{ "durability", durability, "--wal.sync=commit" },
 	{ "access", access_open, "set up identities (README.md, Identities), or listen on 127.0.0.1 alone" },
 	{ "backup", backup, "POST /api/v1/admin/tsdb/snapshot, or kymoctl backup, every day" },

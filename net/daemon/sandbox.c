@@ -9,6 +9,7 @@
 #include "core/base/fsio.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/metric.h"
 #include "net/daemon/callgate.h"
 #include "net/daemon/config.h"
 #include "net/daemon/landfence.h"
@@ -236,6 +237,8 @@ void sandbox_tell(void)
 {
 	const char *files = in_force.files ? "landlock" : "open";
 	const char *calls = in_force.calls ? "seccomp" : "open";
+	metric_gauge_set(M_SANDBOX_NO_FILES, !in_force.files);
+	metric_gauge_set(M_SANDBOX_NO_CALLS, !in_force.calls);
 	if (in_force.wanted)
 		LOG_WARN("sandbox", "files=%s calls=%s reason=\"%s\"", files, calls, in_force.why);
 	else if (in_force.why[0])

@@ -195,6 +195,10 @@ else:
         told = promise(free, False)
         ok(all(min(said) >= 0 for said in told), "the same calls work in a server without a sandbox")
         ok("event=sandbox files=open calls=open reason=\"--sandbox=off\"" in open(path("free.log")).read(), "which says so")
+        missing = [line for line in request(free.port, "GET", "/metrics")[1].decode().splitlines() if line.startswith("kymo_sandbox_missing")]
+        ok(missing == ['kymo_sandbox_missing{part="files"} 1', 'kymo_sandbox_missing{part="calls"} 1'], f"in its metrics, too: {missing}")
+        missing = [line for line in request(k.port, "GET", "/metrics")[1].decode().splitlines() if line.startswith("kymo_sandbox_missing")]
+        ok(missing == ['kymo_sandbox_missing{part="files"} 0', 'kymo_sandbox_missing{part="calls"} 0'], "where the other's say 0")
         free.end()
     except OSError as e:
         skip("what a running server cannot do", f"ptrace: {e}")

@@ -122,6 +122,7 @@ static void cert_stays(void) { now.v[M_TLS_RENEW_FAILED] = 1; }
 static void config_bad(void) { now.v[M_CONFIG_RELOAD_FINE] = 0; }
 static void sync_off(void) { f.sync = STORE_SYNC_OFF; }
 static void sync_interval(void) { f.sync = STORE_SYNC_INTERVAL; }
+static void no_sandbox(void) { now.v[M_SANDBOX_NO_FILES] = now.v[M_SANDBOX_NO_CALLS] = 1; }
 static void fake_time(void) { f.test_clock = true; }
 static void open_door(void) { f.open = true; }
 static void open_admin(void) { f.open = f.admin_api = true; }
@@ -199,6 +200,7 @@ static const struct trouble {
 	{ "durability", DOCTOR_WARN, sync_off, "--wal.sync=off" },
 	{ "durability", DOCTOR_NOTE, sync_interval, "power cut" },
 	{ "durability", DOCTOR_BAD, fake_time, "KYMO_TEST_CLOCK" },
+	{ "sandbox", DOCTOR_NOTE, no_sandbox, "all files can be read, and" },
 	{ "access", DOCTOR_NOTE, open_door, "no identities" },
 	{ "access", DOCTOR_WARN, open_admin, "delete" },
 	{ "backup", DOCTOR_NOTE, no_snapshot, "5 days" },
