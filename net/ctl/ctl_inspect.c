@@ -47,7 +47,7 @@ struct inspect {
 	size_t kinds_count;
 	uint64_t files, bytes, samples, label_bytes, times_bytes, directory_bytes, stream_bytes;
 	uint64_t units, tombstones, list_bytes, log_bytes, log_segments, log_frames, catalog_bytes;
-	uint64_t other_bytes, series, unreadable;
+	uint64_t tomb_bytes, other_bytes, series, unreadable;
 	int64_t t_min_ms, t_max_ms;
 	struct chunk_forms forms;
 	struct names metrics, labels, tenants;
@@ -291,6 +291,8 @@ static uint64_t tombstones_of(const struct storedir_item *item)
 	if (e)
 		return 0;
 	uint64_t count = fs.dead_count + fs.tombstones_count;
+	for (size_t i = 0; i < fs.tombs_count; i++)
+		count += fs.tombs[i].entries;
 	files_release(&fs);
 	return count;
 }
@@ -308,7 +310,7 @@ static enum err one_item(void *arg, const struct storedir_item *item)
 		} else if (item->entry) {
 			file_add(in, item);
 		} else {
-			in->other_bytes += item->stat.size;
+			in->tomb_bytes += item->stat.size;
 		}
 		break;
 	case STOREDIR_LIST:
@@ -399,7 +401,8 @@ static size_t parts_of(const struct inspect *in, struct part out[16])
 		{ "files: times", in->times_bytes }, { "files: directories", in->directory_bytes },
 		{ "files: values and heads", in->bytes > known ? in->bytes - known : 0 },
 		{ "log", in->log_bytes }, { "catalog", in->catalog_bytes },
-		{ "lists", in->list_bytes }, { "other", in->other_bytes } };
+		{ "lists", in->list_bytes }, { "tombstones", in->tomb_bytes },
+		{ "other", in->other_bytes } };
 	memcpy(out, parts, sizeof(parts));
 	return COUNT_OF(parts);
 }

@@ -24,6 +24,7 @@
 #include "net/ctl/ctlcmds.h"
 #include "net/ctl/ctlprog.h"
 #include "storage/back/catalogs.h"
+#include "storage/cfile/tombs.h"
 #include "storage/store.h"
 #include "storage/storedir.h"
 #include "storage/wal/replay.h"
@@ -189,6 +190,19 @@ static void samples_file(struct verify *v, const struct storedir_item *item)
 	cfile_close(f);
 }
 
+/* What was deleted: its content stands twice, one whole copy is enough. */
+static void deletions_file(struct verify *v, const struct storedir_item *item)
+{
+	struct tombs *t = NULL;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	enum err e = tombs_load(item->dir, item->name, item->shard, &t, &eb);
+	if (e)
+		damaged(v, item->path, eb.text[0] ? eb.text : err_text(e),
+		    "what was deleted may come back: delete it once more");
+	tombs_unpin(t);
+}
+
 static enum err one_item(void *arg, const struct storedir_item *item)
 {
 	struct verify *v = arg;
@@ -201,6 +215,8 @@ static enum err one_item(void *arg, const struct storedir_item *item)
 		    FROM_BACKUP);
 	else if (item->kind == STOREDIR_FILE && item->entry)
 		samples_file(v, item);
+	else if (item->kind == STOREDIR_FILE)
+		deletions_file(v, item);
 	else if (item->kind <= STOREDIR_MARKS)
 		small_file(v, item);
 	v->done += (double)item->stat.size;

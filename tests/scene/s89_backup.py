@@ -236,6 +236,23 @@ while os.path.exists(half) and time.time() < end:
     time.sleep(0.05)
 ok(not os.path.exists(half), "half a snapshot goes at the next start")
 ok(everything(k.port) == answer, "the original has what it had")
-k.end()
+
+# --- what was deleted before a snapshot is not in it ---
+ok(request(k.port, "POST", ADMIN + "delete_series?match[]=later&match[]={writer=%221%22}")[0] == 204, "series are deleted")
+name = json.loads(request(k.port, "POST", ADMIN + "snapshot")[1])["data"]["name"]
+ok(ctl("backup", f"http://127.0.0.1:{k.port}", repo, "--quiet")[0] == 0, "and a backup is made")
+k.end(signal.SIGKILL)
+want = {x: v for x, v in answer.items() if dict(x[0])["writer"] != "1"}
+back = os.path.join(top, "deleted")
+ok(ctl("restore", repo, back)[0] == 0, "which is restored")
+for where in (os.path.join(data, "snapshots", name), back):
+    c = Kymod(where, "--no-self-metrics")
+    gone = api(c.port, "query", query="count_over_time(later[6h])", time=NOW / 1000 + 60)[1]["data"]["result"]
+    ok(everything(c.port) == want and not gone, f"what was deleted is not in {os.path.basename(where)}, all else is")
+    c.end()
+    status, out, err = ctl("verify", where)
+    ok(status == 0, f"which is whole: {out.strip()} {err.strip()[-100:]}")
+seen = json.loads(ctl("inspect", back, "--format", "json")[1])
+ok(seen["tombstones"] > 0 and seen["bytes"]["tombstones"] > 0, f"inspect counts {seen['tombstones']} tombstones")
 shutil.rmtree(top)
 done()
