@@ -171,6 +171,64 @@ static void model(size_t memory, uint32_t segment, uint32_t parts, uint64_t seed
 	free(dir);
 }
 
+/* ---- more symbols than the table has room for ---- */
+
+static uint32_t shuffled(uint32_t i, uint32_t n)
+{
+	return (uint32_t)((uint64_t)i * 48271 % n);
+}
+
+static void many_symbols(uint32_t n)
+{
+	char *dir = testlib_tmpdir("bwrite"), path[600], id[20];
+	struct arena a;
+	struct bwrite *w;
+	struct bmeta *m;
+	struct bread *b;
+	struct bread_item item;
+	size_t count = 0;
+	uint32_t bad = 0, got = 0;
+	struct bwrite_opts o = { .memory_bytes = 1 };
+	arena_init(&a, 4096);
+	TAP_OK(!bwrite_open(dir, &o, &w, &eb));
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t k = shuffled(i, n);
+		int64_t t = T0 + k;
+		double v = k;
+		struct sample_column c = { .count = 1, .t_ms = &t, .v = &v };
+		arena_reset(&a, 4096);
+		snprintf(id, sizeof(id), "%08u", k);
+		bad += bwrite_add(w, label_make(&a, "__name__", "m", "id", id, NULL), &c, &eb) != 0;
+	}
+	TAP_OK(!bwrite_finish(w, &a, &m, &count, NULL, NULL, &eb) && count == 1);
+	snprintf(path, sizeof(path), "%s/%s", dir, m[0].ulid.text);
+	struct bread_walk walk = { .t_from_ms = INT64_MIN, .t_to_ms = INT64_MAX };
+	TAP_OK(!bread_open(path, NULL, &b, &eb) && !bread_walk(b, &walk, &eb));
+	while (!bread_next(b, &item, &eb)) {
+		uint32_t len;
+		snprintf(id, sizeof(id), "%08u", got);
+		const char *v = label_get(item.labels, "id", 2, &len);
+		bad += !v || len != 8 || memcmp(v, id, 8) != 0 || item.column->v[0] != got;
+		got++;
+	}
+	tap_ok(!bad && got == n, "%u series of a symbol each", got);
+	struct matcher x;
+	for (uint32_t k = 0; k < n; k += n / 50) {
+		snprintf(id, sizeof(id), "%08u", k);
+		CHECK(!matcher_init(&x, MATCHER_EQ, "id", 2, id, 8, &eb));
+		walk.matchers = &x;
+		walk.matchers_count = 1;
+		bad += bread_walk(b, &walk, &eb) || bread_next(b, &item, &eb) ||
+		    item.column->v[0] != k || bread_next(b, &item, &eb) != ERR_NOTFOUND;
+		matcher_release(&x);
+	}
+	tap_is_u64(bad, 0, "each is found by its symbol");
+	bread_close(b);
+	arena_release(&a);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 /* ---- calls that fail ---- */
 
 static unsigned entries;
@@ -359,6 +417,7 @@ int main(void)
 	golden();
 	model(0, 0, 400, 1);
 	model(1, 100000, 3000, 2);
+	many_symbols(60000);
 	faults();
 	return tap_done();
 }
