@@ -6,6 +6,7 @@
 #include "storage/block/bhead.h"
 
 #include "core/base/fsio.h"
+#include "core/model/chunkenc.h"
 #include "tests/lib/goldhist.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
@@ -164,6 +165,88 @@ static void cut(const char *root, const char *name, uint64_t size)
 	fsio_dir_close(d);
 }
 
+/* ---- chunks of the head that are mapped ---- */
+
+static void mapped_chunk(struct buf *out, uint64_t ref, int64_t t, uint32_t n, bool late)
+{
+	struct column c = { 0 };
+	struct buf data;
+	struct chunkenc told;
+	size_t at = out->len;
+	column_reserve(&c, n);
+	for (uint32_t i = 0; i < n; i++) {
+		c.t_ms[i] = t + i * 1000;
+		c.v[i] = i * 2.5;
+	}
+	c.count = n;
+	struct sample_column view = column_view(&c, 0, n);
+	buf_init(&data);
+	chunkenc_next(&view, 0, &data, &told);
+	uint64_t head[3] = { __builtin_bswap64(ref), __builtin_bswap64((uint64_t)t),
+		__builtin_bswap64((uint64_t)c.t_ms[n - 1]) };
+	buf_add(out, head, sizeof(head));
+	buf_add_u8(out, (uint8_t)(told.type | (late ? 0x80 : 0)));
+	wire_put_varint(out, data.len);
+	buf_add(out, data.data, data.len);
+	uint32_t crc = __builtin_bswap32(crc32c(0, out->data + at, out->len - at));
+	buf_add(out, &crc, sizeof(crc));
+	buf_release(&data);
+	column_release(&c);
+}
+
+#define T INT64_C(1700000000000)
+
+static void mapped(const char *root, const struct read *plain)
+{
+	struct fsio_dir *d, *sub;
+	struct buf file;
+	struct read x;
+	struct bhead_opts o = all;
+	static const uint8_t head[8] = { 0x01, 0x30, 0xBC, 0x91, 1 }, zeros[100];
+	buf_init(&file);
+	buf_add(&file, head, sizeof(head));
+	mapped_chunk(&file, 1, T - 900000, 7, false);
+	mapped_chunk(&file, 1, T + 900000, 5, false);
+	mapped_chunk(&file, 2, T - 800000, 3, true);
+	mapped_chunk(&file, 4711, T, 2, false); /* of no series */
+	buf_add(&file, zeros, sizeof(zeros));
+	CHECK(!fsio_dir_open(root, false, &d) && !fsio_dir_sub(d, "chunks_head", true, &sub));
+	CHECK(!fsio_replace(sub, "000001", file.data, file.len));
+	CHECK(!fsio_replace(sub, "000002", NULL, 0));
+	bool fine = read_head(root, all, &x);
+	tap_ok(fine && !x.counts.head_chunks && x.counts.samples == plain->counts.samples,
+	    "mapped chunks repeat a whole log, and are not looked at");
+	buf_release(&x.samples);
+	o.mapped_chunks = true;
+	fine = read_head(root, o, &x);
+	tap_ok(fine && x.counts.head_chunks == 4 && x.counts.orphans == 3 && !x.counts.damaged &&
+	        x.counts.samples == plain->counts.samples + 15,
+	    "they are when it is asked for: %" PRIu64 " samples", x.counts.samples);
+	buf_release(&x.samples);
+	o.from_ms = T - 500000;
+	fine = read_head(root, o, &x);
+	tap_ok(fine && x.counts.samples == plain->counts.samples + 8,
+	    "late ones whatever their time is, the others from the head's time on");
+	buf_release(&x.samples);
+	file.data[40] ^= 1;
+	CHECK(!fsio_replace(sub, "000001", file.data, file.len));
+	fine = read_head(root, o, &x);
+	tap_ok(fine && x.counts.damaged == 1 && x.told == 1, "a damaged one is told");
+	buf_release(&x.samples);
+	file.data[40] ^= 1;
+	CHECK(!fsio_replace(sub, "000001", file.data, file.len));
+	flip(root, "wal/00000000", 20);
+	fine = read_head(root, all, &x);
+	tap_ok(fine && x.counts.damaged && x.counts.head_chunks == 4,
+	    "where the log is damaged they are read");
+	buf_release(&x.samples);
+	flip(root, "wal/00000000", 20);
+	CHECK(!fsio_remove(sub, "000001") && !fsio_remove(sub, "000002"));
+	fsio_dir_close(sub);
+	fsio_dir_close(d);
+	buf_release(&file);
+}
+
 static void one(struct golden *g)
 {
 	char title[40], *root = testlib_tmpdir("bhead");
@@ -189,6 +272,8 @@ static void one(struct golden *g)
 	    "%s: counts", title);
 	tap_ok(r.counts.bytes_read == r.counts.bytes && r.counts.bytes >= 65536, "%s: bytes", title);
 
+	if (strcmp(title, "none") != 0)
+		mapped(root, &r);
 	struct bhead_opts o = all;
 	o.batch_samples = 20;
 	fine = read_head(root, o, &x);
