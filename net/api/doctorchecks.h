@@ -15,8 +15,8 @@
 #ifndef NET_API_DOCTORCHECKS_H
 #define NET_API_DOCTORCHECKS_H
 
+#include "core/base/doctorworld.h"
 #include "core/base/metric.h"
-#include "net/api/doctorworld.h"
 #include "storage/store.h"
 
 enum doctor_severity {

@@ -1,4 +1,4 @@
-#include "net/api/doctorworld.h"
+#include "core/base/doctorworld.h"
 
 #include <stdio.h>
 #include <string.h>

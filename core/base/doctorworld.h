@@ -5,8 +5,8 @@
  *
  * Blocks: for a worker. Memory: the caller's. What cannot be read is 0.
  */
-#ifndef NET_API_DOCTORWORLD_H
-#define NET_API_DOCTORWORLD_H
+#ifndef CORE_BASE_DOCTORWORLD_H
+#define CORE_BASE_DOCTORWORLD_H
 
 #include "core/base/check.h"
 #include "core/base/machine.h"
