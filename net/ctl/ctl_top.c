@@ -15,6 +15,7 @@
 
 #define METRICS_MAX (64u << 20)
 #define FRAMES_ROWS 60u
+#define FIRST_MS    500u
 
 struct top {
 	struct ctlhttp *http;
@@ -197,10 +198,14 @@ static int run(struct top *t)
 {
 	int status = look(t);
 	double frames = 0;
-	if (t->live && !status && !t->quits && !ctl_stopped())
+	uint64_t every_ms = t->every_ms;
+	if (t->live && !status && !t->quits && !ctl_stopped()) {
 		draw(t);
+		t->every_ms = every_ms < FIRST_MS ? every_ms : FIRST_MS; /* for its rates */
+	}
 	while (!status && !t->quits && !ctl_stopped() && (!t->count || frames < t->count)) {
 		rest(t);
+		t->every_ms = every_ms;
 		if (t->quits || ctl_stopped())
 			break;
 		status = look(t);

@@ -40,6 +40,14 @@ static bool find_rest(const char *error, const char *expr, struct ctlask_place *
 	return true;
 }
 
+/* Behind 'error when executing query="..." for (time=1, step=2): ' of VictoriaMetrics. */
+static const char *behind_step(const char *error)
+{
+	const char *at = strstr(error, ", step=");
+	at = at ? strstr(at, "): ") : NULL;
+	return at ? at + 3 : error;
+}
+
 struct ctlask_place ctlask_find(const char *error, const char *expr)
 {
 	struct ctlask_place p = { .sentence = error };
@@ -63,8 +71,8 @@ struct ctlask_place ctlask_find(const char *error, const char *expr)
 	const char *words = behind(at, "parse error: ");
 	if (words)
 		p.sentence = words;
-	else if (expr)
-		find_rest(error, expr, &p);
+	else if (expr && find_rest(error, expr, &p) && behind(error, "error when executing query="))
+		p.sentence = behind_step(error);
 	return p;
 }
 
@@ -111,7 +119,8 @@ int ctlask_outcome(const struct ctlhttp_call *call, const json_t *answer, const 
 	const char *type = json_string_value(json_object_get(answer, "errorType"));
 	bool bad = !call->err && error && type &&
 	    (!strcmp(type, "bad_data") ||
-	        (call->status == 422 && expr && strstr(error, "cannot parse")) ||
+	        (call->status == 422 && expr &&
+	            (strstr(error, "cannot parse") || strstr(error, "unparsed data: "))) ||
 	        (!strcmp(type, "execution") && strstr(error, "parse error: ")));
 	return bad ? is_wrong(error, expr) : ctlhttp_outcome(call);
 }

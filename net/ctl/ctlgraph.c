@@ -15,6 +15,7 @@
 #define ROWS_MOST     500u
 #define AXIS_ROWS     2u /* the line and its times */
 #define TICK_COLUMNS  16u
+#define ZONE          4u /* " UTC" */
 
 /* Bright enough on black and on white; the first six of any terminal. */
 static const unsigned colours[] = { 32, 36, 33, 35, 34, 31 };
@@ -280,8 +281,8 @@ static void put_axis(const struct plot *p, struct buf *out)
 		at++;
 		time_text(tick, step, span, text);
 		unsigned len = (unsigned)strlen(text), from = x > len / 2 ? x - len / 2 : 0;
-		if (from + len > p->width)
-			from = p->width > len ? p->width - len : 0;
+		if (from + len + ZONE > p->width)
+			from = p->width > len + ZONE ? p->width - len - ZONE : 0;
 		if (room && from < room + 1)
 			continue;
 		for (; room < from; room++)
@@ -292,11 +293,9 @@ static void put_axis(const struct plot *p, struct buf *out)
 	for (; at < p->width; at++)
 		buf_add_str(out, g->utf8 ? "\u2500" : "-");
 	buf_add_u8(out, '\n');
-	if (room + 4 <= p->width) {
-		for (; room + 3 < p->width; room++)
-			buf_add_u8(&labels, ' ');
-		buf_add_str(&labels, "UTC");
-	}
+	for (; room + ZONE < p->width; room++)
+		buf_add_u8(&labels, ' ');
+	buf_add_str(&labels, " UTC");
 	ctlterm_fit(out, "", 0, p->left + 2, false);
 	buf_add(out, labels.data, labels.len);
 	buf_add_u8(out, '\n');

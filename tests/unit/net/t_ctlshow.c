@@ -130,6 +130,8 @@ static void places(void)
 		{ "cannot parse; unparsed data: \"\\\"b\"", "a\"b", 1, 2,
 		    "cannot parse; unparsed data: \"\\\"b\"" },
 		{ "unparsed data: \"other\"", "a", 0, 0, "unparsed data: \"other\"" },
+		{ "error when executing query=\"sum(a\" for (time=1, step=2): argList: unexpected; unparsed data: \"\"",
+		    "sum(a", 1, 6, "argList: unexpected; unparsed data: \"\"" },
 		{ "unparsed data: \"", "a", 1, 2, "unparsed data: \"" },
 		{ "12:", "a", 0, 0, "12:" },
 		{ "", "", 0, 0, "" },
