@@ -22,7 +22,11 @@ enum ctl_exit {
 	CTL_LOCAL = 7        /* this machine: no room, no rights, no such file */
 };
 
-/* A row of kymoctl's table (net/ctl/ctlcmds.def); argv without the command's name. */
+/*
+ * A row of kymoctl's table (net/ctl/ctlcmds.def); argv without the command's name. run calls
+ * cmdline_parse before it takes anything that would have to be given back: completion and the
+ * manual page call it for its table alone, and leave it there.
+ */
 struct ctl_command {
 	const char *name;
 	int (*run)(int argc, char **argv); /* enum ctl_exit */
