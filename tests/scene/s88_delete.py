@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Deletion of series: 1,000 out of many are gone from every answer when the call is answered, come back by no kill -9, and leave the disk by clean_tombstones, of which one is killed, too; what is written after a deletion, at the same times, lives. Debian's Prometheus is given the same samples and the same deletions: the same queries, the same answers, before and behind each.
 """
-import signal, shutil, sys, threading
+import signal, shutil, struct, sys, threading
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
 
@@ -170,6 +170,29 @@ ok(admin(prom_port, "clean_tombstones")[0] == 204, "Prometheus answers the same"
 for port in (k.port, prom_port):  # to compare: those that only kymod got again
     ok(admin(port, "delete_series", **{"match[]": 'thing_total{part="gone"}'})[0] == 204, "deleted once more")
 agree("in the end")
+
+# exemplars go with the samples of their range
+def exemplars(*times):
+    out = field(1, field(1, b"__name__") + field(2, b"traced_total"))
+    for t in times:
+        out += field(2, b"\x09" + struct.pack("<d", 1) + b"\x10" + varint(t))
+    for t in times:
+        out += field(3, field(1, field(1, b"trace") + field(2, b"t")) + b"\x11" + struct.pack("<d", 1) + b"\x18" + varint(t))
+    return field(1, out)
+
+
+def traced():
+    got = api(k.port, "query_exemplars", query="traced_total", start=T0 / 1000 - 60, end=T1 / 1000 + 60)[1]["data"]
+    return [round(e["timestamp"] * 1000) for s in got for e in s["exemplars"]]
+
+
+ok(write(k.port, exemplars(T0, T1 - 2000))[0] == 204 and admin(k.port, "flush")[0] == 204 and write(k.port, exemplars(T1 - 1000, T1))[0] == 204 and traced() == [T0, T1 - 2000, T1 - 1000, T1], "exemplars in files and in memory")
+ok(admin(k.port, "delete_series", **{"match[]": "traced_total"}, start=(T1 - 2000) / 1000, end=(T1 - 1000) / 1000)[0] == 204 and traced() == [T0, T1], f"two are deleted: {traced()}")
+k.end(signal.SIGKILL)
+k = Kymod(data, *FLAGS, port=k.port)
+ok(traced() == [T0, T1], f"... after kill -9: {traced()}")
+ok(admin(k.port, "flush")[0] == 204 and admin(k.port, "clean_tombstones")[0] == 204 and traced() == [T0, T1], "... and when files are written anew")
+ok(admin(k.port, "delete_series", **{"match[]": "traced_total"})[0] == 204 and traced() == [], "the series is deleted")
 
 # many small ones
 began = time.time()
