@@ -5,6 +5,10 @@
 #include "core/model/limits.h"
 #include "core/promql/lang/ql_ast.h"
 
+static const struct matcher any_name = {
+	.type = MATCHER_NE, .name = LABEL_NAME, .name_len = sizeof(LABEL_NAME) - 1, .value = ""
+};
+
 enum err ctlsel_parse(
     struct arena *a, const char *text, size_t len, struct ctlsel *out, struct errbuf *eb)
 {
@@ -23,18 +27,15 @@ enum err ctlsel_parse(
 	for (size_t i = 0; i < count; i++)
 		open = open && ms[i].matches_empty;
 	if (open)
-		out->matchers[0] = (struct matcher){ .type = MATCHER_NE,
-			.name = LABEL_NAME,
-			.name_len = sizeof(LABEL_NAME) - 1,
-			.value = "" };
+		out->matchers[0] = any_name;
 	return ERR_OK;
 }
 
 void ctlsel_everything(struct arena *a, struct ctlsel *out)
 {
-	struct errbuf eb;
-	errbuf_init(&eb);
-	CHECK(!ctlsel_parse(a, "{__name__!=\"\"}", 14, out, &eb));
+	out->matchers = arena_array(a, 1, sizeof(*out->matchers));
+	out->matchers[0] = any_name;
+	out->count = 1;
 }
 
 void ctlsel_release(struct ctlsel *s)

@@ -344,10 +344,7 @@ static void tell_query(struct check *k, const struct buf *q, int64_t at_ms, json
 	printf("\n");
 }
 
-/*
- * Native histograms have counts alone in common: what else functions make of them is as old as
- * they.
- */
+/* Of native histograms counts alone are compared: old servers read other things into them. */
 static int has_hists(
     struct check *k, const struct ctlsel *sel, int64_t from_ms, int64_t to_ms, bool *has)
 {
