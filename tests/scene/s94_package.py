@@ -326,7 +326,7 @@ mount -t tmpfs run $R/run
 mount --rbind /dev $R/dev
 mkdir $R/run/debs $R/oldroot
 cp $DEBS $R/run/debs
-rm -f $R/etc/fstab $R/usr/sbin/policy-rc.d
+rm -f $R/etc/fstab $R/usr/sbin/policy-rc.d $R/var/lib/man-db/auto-update
 : >$R/etc/machine-id
 if [ -n "$CG" ] && [ -x /lib/systemd/systemd ]; then
 	mount -t cgroup2 cgroup2 $R/sys/fs/cgroup
