@@ -215,6 +215,96 @@ static void freeing(const char *root)
 	}
 }
 
+/* ---- a copy while it goes on ---- */
+
+struct holding {
+	struct walog *w;
+	struct walog_hold h;
+	void (*call)(struct walog *w, struct walog_hold *h);
+	bool answered;
+};
+
+static void hold_answered(struct walog_hold *h)
+{
+	CONTAINER_OF(h, struct holding, h)->answered = true;
+}
+
+static void hold_call(void *arg)
+{
+	struct holding *x = arg;
+	x->h.done = hold_answered;
+	x->answered = false;
+	x->call(x->w, &x->h);
+}
+
+static bool hold_is_answered(void *arg)
+{
+	return ((struct holding *)arg)->answered;
+}
+
+static enum err hold_ask(
+    struct bench *b, struct holding *x, void (*call)(struct walog *w, struct walog_hold *h))
+{
+	x->w = b->w;
+	x->call = call;
+	testteam_run(&b->tt, 0, hold_call, x);
+	CHECK(testteam_wait(&b->tt, 0, hold_is_answered, x, TESTTEAM_LONG_MS));
+	return x->h.err;
+}
+
+static void hold_ends(void *arg)
+{
+	struct holding *x = arg;
+	walog_unhold(x->w, &x->h);
+}
+
+/*
+ * All is complete while it is held: nothing is freed. The cut names all that was answered; what is
+ * linked then stays as it is, though the log goes on and has everything freed.
+ */
+static void held(const char *root, enum walog_sync sync, unsigned broken)
+{
+	struct bench b;
+	struct holding one = { 0 }, two = { 0 };
+	struct fsio_dir *kept;
+	bench_open(&b, root, "held", sync);
+	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 200));
+	uint64_t frames = walclients[0].next + walclients[1].next;
+	walog_broken = broken;
+	TAP_OK(!hold_ask(&b, &one, walog_hold));
+	for (unsigned l = 0; l < WALCLIENT_LOOPS; l++)
+		testteam_run(&b.tt, l, complete_all, &walclients[l]);
+	TAP_OK(!hold_ask(&b, &two, walog_hold)); /* the writer has heard of it by then */
+	TAP_OK(!hold_ask(&b, &one, walog_cut));
+	TAP_OK(!fsio_dir_sub(b.d, "kept", true, &kept));
+	unsigned lost = 0;
+	for (size_t i = 0; i < one.h.slots_count; i++) {
+		char name[WALSEG_NAME_MAX];
+		walseg_name(one.h.slots[i], name);
+		lost += fsio_link_to(b.d, name, kept, name) != ERR_OK;
+	}
+	testteam_run(&b.tt, 0, hold_ends, &one);
+	testteam_run(&b.tt, 0, hold_ends, &two);
+	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 100)); /* in segments of before, where they may */
+	for (unsigned l = 0; l < WALCLIENT_LOOPS; l++)
+		testteam_run(&b.tt, l, complete_all, &walclients[l]);
+	bench_stop(&b);
+	walog_broken = 0;
+	struct walclient_found f;
+	struct replay_result r;
+	walclient_found_read(fsio_dir_path(kept), &f, &r);
+	if (broken)
+		tap_ok(lost || f.count != frames, "broken on purpose and found out: rule %x", broken);
+	else
+		tap_ok(!lost && f.count == frames && !r.damaged_frames && one.h.slots == NULL,
+		    "a copy has all %llu frames in mode %d, whatever becomes of the log: %zu",
+		    (unsigned long long)frames, (int)sync, (size_t)f.count);
+	walclient_found_release(&f, &r);
+	tap_ok(segments_with_head(b.dir) <= 1, "and the log itself was freed");
+	fsio_dir_close(kept);
+	bench_close(&b);
+}
+
 static void no_space(const char *root)
 {
 	struct bench b;
@@ -688,6 +778,11 @@ int main(void)
 	char *root = testlib_tmpdir("walog");
 	clean_stop(root);
 	freeing(root);
+	held(root, WALOG_SYNC_COMMIT, 0);
+	held(root, WALOG_SYNC_INTERVAL, 0);
+	held(root, WALOG_SYNC_OFF, 0);
+	held(root, WALOG_SYNC_COMMIT, WALOG_BREAK_HOLD);
+	held(root, WALOG_SYNC_COMMIT, WALOG_BREAK_LINKS);
 	no_space(root);
 	read_only(root);
 	read_only_idle(root);
