@@ -13,7 +13,7 @@
 #include "tests/lib/playsrv.h"
 #include "tests/lib/tap.h"
 
-static char dir[] = "/tmp/t_implinesXXXXXX", path[128], state[128];
+static char dir[] = "/tmp/t_implines-XXXXXX", path[128], state[128];
 
 static void put(const void *data, size_t len)
 {
