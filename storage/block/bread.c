@@ -203,22 +203,10 @@ static void chunk_read(struct bread *b, const struct bindex_chunk *c, struct col
 		joined(b, to, before);
 }
 
-static uint32_t first_at(const struct column *c, int64_t t)
-{
-	uint32_t lo = 0, hi = c->count;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		if (c->t_ms[mid] < t)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 static void cut(struct column *c, int64_t from, int64_t to)
 {
-	uint32_t lo = first_at(c, from), hi = to == INT64_MAX ? c->count : first_at(c, to + 1);
+	uint32_t lo = btombs_row(c, 0, from),
+	         hi = to == INT64_MAX ? c->count : btombs_row(c, 0, to + 1);
 	if (hi < lo)
 		hi = lo;
 	if (lo || hi < c->count)

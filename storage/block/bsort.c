@@ -112,6 +112,8 @@ uint64_t bsort_spilled(const struct bsort *s)
 	return s->spilled;
 }
 
+static enum err fold(struct bsort *s, size_t first, size_t n, size_t memory);
+
 /* ---- adding ---- */
 
 static struct bsort_record record_at(const uint8_t *p)
@@ -231,6 +233,8 @@ enum err bsort_add(struct bsort *s, const struct bsort_record *r)
 		s->err = ERR_TOOBIG;
 	if (!s->err && s->count && (s->count == s->entries_cap || need > s->cap - s->used))
 		s->err = spill(s);
+	if (!s->err && s->runs_count >= 2 * BSORT_FAN)
+		s->err = fold(s, s->runs_count - BSORT_FAN, BSORT_FAN, 0);
 	if (s->err)
 		return s->err;
 	if (need > s->cap || !s->entries_cap)
@@ -362,15 +366,15 @@ static enum err merge_next(struct bsort *s, struct bsort_record *out)
 	}
 }
 
-/* The oldest runs become one, in their place, so that ages stay in order. */
-static enum err fold(struct bsort *s, size_t n, size_t memory)
+/* Runs first..first+n-1 become one, in their place, so that ages stay in order. */
+static enum err fold(struct bsort *s, size_t first, size_t n, size_t memory)
 {
 	struct bout o;
 	struct bsort_record r;
 	enum err e = run_begin(s, &o);
 	if (e)
 		return e;
-	e = merge_begin(s, 0, n, memory);
+	e = merge_begin(s, first, n, memory);
 	while (!e) {
 		e = merge_next(s, &r);
 		if (!e)
@@ -385,10 +389,11 @@ static enum err fold(struct bsort *s, size_t n, size_t memory)
 	e = run_end(s, &o);
 	if (e)
 		return e;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = first; i < first + n; i++)
 		fsio_close(s->runs[i].file);
-	s->runs[n - 1] = s->runs[--s->runs_count];
-	memmove(s->runs, s->runs + n - 1, (s->runs_count - n + 1) * sizeof(*s->runs));
+	struct run *to = &s->runs[first];
+	*to = s->runs[--s->runs_count];
+	memmove(to + 1, to + n, (s->runs_count - first - n) * sizeof(*to));
 	s->runs_count -= n - 1;
 	return ERR_OK;
 }
@@ -407,7 +412,7 @@ enum err bsort_begin(struct bsort *s, size_t memory_bytes)
 	memory_free(s);
 	while (!s->err && s->runs_count > BSORT_FAN) {
 		size_t n = s->runs_count - BSORT_FAN + 1;
-		s->err = fold(s, n > BSORT_FAN ? BSORT_FAN : n, memory_bytes);
+		s->err = fold(s, 0, n > BSORT_FAN ? BSORT_FAN : n, memory_bytes);
 	}
 	if (!s->err)
 		s->err = merge_begin(s, 0, s->runs_count, memory_bytes);

@@ -7,7 +7,8 @@
  * the first stays.
  *
  * bsort_add ... bsort_begin, then bsort_next until ERR_NOTFOUND. What was added fits the memory of
- * the merge: no file is made. More runs than BSORT_FAN are merged in several passes.
+ * the merge: no file is made. More runs than BSORT_FAN are merged in several passes; no more than
+ * twice as many files are open.
  *
  * Thread: one at a time. Memory: memory_bytes, and the longest record for each run that is merged.
  * Errors: the first one is kept.

@@ -116,10 +116,9 @@ const struct btomb *btombs_of(const struct btombs *t, uint64_t ref, size_t *coun
 	return *count ? &t->items[lo] : NULL;
 }
 
-/* The first row from `from` on whose time is at least t. */
-static uint32_t row_at(const struct column *c, uint32_t from, int64_t t)
+uint32_t btombs_row(const struct column *c, uint32_t first, int64_t t)
 {
-	uint32_t lo = from, hi = c->count;
+	uint32_t lo = first, hi = c->count;
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		if (c->t_ms[mid] < t)
@@ -134,10 +133,10 @@ uint32_t btombs_apply(const struct btomb *of_series, size_t count, struct column
 {
 	uint32_t before = c->count;
 	for (size_t i = 0; i < count && first < c->count; i++) {
-		uint32_t lo = row_at(c, first, of_series[i].t_from_ms),
+		uint32_t lo = btombs_row(c, first, of_series[i].t_from_ms),
 		         hi = of_series[i].t_to_ms == INT64_MAX
 		    ? c->count
-		    : row_at(c, lo, of_series[i].t_to_ms + 1);
+		    : btombs_row(c, lo, of_series[i].t_to_ms + 1);
 		column_keep(c, lo, hi - lo, c->count - hi);
 		first = lo;
 	}

@@ -31,8 +31,10 @@ MUST_CHECK enum err btombs_read(
 void btombs_write(struct buf *out, const struct btombs *t);
 /* Those of one series. */
 const struct btomb *btombs_of(const struct btombs *t, uint64_t ref, size_t *count);
-/* Rows of the column from `first` on that are deleted go; how many did. */
+/* The first row of a column from `first` on whose time is at least t_ms. */
 struct column;
+uint32_t btombs_row(const struct column *c, uint32_t first, int64_t t_ms);
+/* Rows from `first` on that are deleted go; how many did. */
 uint32_t btombs_apply(const struct btomb *of_series, size_t count, struct column *c, uint32_t first);
 
 #endif
