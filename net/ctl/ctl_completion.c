@@ -175,9 +175,10 @@ static void meant(const struct typed *t, const char *before, const char *meta)
 			if (*s == ' ')
 				return;
 		}
-	} else if (strstr(meta, "DIR")) {
+	} else if (strstr(meta, "DIR") || strstr(meta, "REPO")) {
 		puts(":dirs");
-	} else if (strstr(meta, "FILE") || strstr(meta, "SOURCE") || strstr(meta, "PATH")) {
+	} else if (strstr(meta, "FILE") || strstr(meta, "SOURCE") || strstr(meta, "PATH") ||
+	    strstr(meta, "OUT")) {
 		puts(":files");
 	} else if (strstr(meta, "EXPR") || strstr(meta, "SELECTOR") || strstr(meta, "METRIC")) {
 		names(t, true);

@@ -576,6 +576,10 @@ int ctl_inspect(int argc, char **argv)
 	        .words = "DATA_DIR | SNAPSHOT",
 	        .help = "What a stopped server's data directory, or a snapshot, holds, and what "
 	                "takes how many bytes.",
+	        .examples = "  kymoctl inspect --quick /var/lib/kymo/snapshots/NAME\n"
+	                    "      of a running server: which metrics take the room?\n"
+	                    "  kymoctl inspect --format json --top 100 /var/lib/kymo\n"
+	                    "      all of it, for a program\n",
 	        .args = args,
 	        .args_count = COUNT_OF(args),
 	        .words_min = 1,

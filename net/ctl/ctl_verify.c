@@ -478,6 +478,12 @@ int ctl_verify(int argc, char **argv)
 	                  .words = "DATA_DIR | SNAPSHOT | REPO",
 	                  .help = "Reads all there is and says what is damaged, a line each, with the "
 	                          "remedy. Exit status 1: something is.",
+	                  .examples = "  kymoctl verify /var/lib/kymo\n"
+	                              "      the data of a server that is stopped\n"
+	                              "  kymoctl verify /backup/kymo\n"
+	                              "      all backups there\n"
+	                              "  kymoctl verify --rebuild /var/lib/kymo\n"
+	                              "      with a new catalog\n",
 	                  .args = args,
 	                  .args_count = COUNT_OF(args),
 	                  .words_min = 1,
