@@ -467,18 +467,43 @@ enum err tombs_write(struct fsio_dir *d, const char *name, const struct tombs *t
 	return e;
 }
 
+static enum err bytes_load(
+    struct fsio_dir *d, const char *name, uint8_t **data, size_t *len, struct errbuf *eb)
+{
+	enum err e = fsio_load(d, name, TOMBS_FILE_MAX, data, len);
+	if (!e)
+		return ERR_OK;
+	return errbuf_set(eb, e == ERR_TOOBIG || e == ERR_TRUNCATED ? ERR_DAMAGED : e, "%s: %s",
+	    name, err_why(e));
+}
+
 enum err tombs_load(
     struct fsio_dir *d, const char *name, uint32_t shard, struct tombs **out, struct errbuf *eb)
 {
 	uint8_t *data = NULL;
 	size_t len = 0;
 	struct errbuf why;
-	enum err e = fsio_load(d, name, TOMBS_FILE_MAX, &data, &len);
-	if (e)
-		return errbuf_set(eb, e == ERR_TOOBIG || e == ERR_TRUNCATED ? ERR_DAMAGED : e,
-		    "%s: %s", name, err_why(e));
 	errbuf_init(&why);
+	enum err e = bytes_load(d, name, &data, &len, eb);
+	if (e)
+		return e;
 	e = tombs_decode(data, len, shard, out, &why);
 	mem_free(data);
 	return e ? errbuf_set(eb, e, "%s: %s", name, why.text) : ERR_OK;
+}
+
+enum err tombs_verify(struct fsio_dir *d, const char *name, uint32_t shard, struct errbuf *eb)
+{
+	uint8_t *data = NULL;
+	size_t len = 0;
+	struct tombs *set = NULL;
+	enum err e = bytes_load(d, name, &data, &len, eb);
+	if (e)
+		return e;
+	e = len % 2 ? ERR_DAMAGED : copy_decode(data, len / 2, shard, &set);
+	if (!e && memcmp(data, data + len / 2, len / 2) != 0)
+		e = ERR_DAMAGED;
+	tombs_unpin(set);
+	mem_free(data);
+	return e ? errbuf_set(eb, e, "%s: one of its copies is damaged, or both", name) : ERR_OK;
 }

@@ -126,4 +126,8 @@ MUST_CHECK enum err tombs_write(struct fsio_dir *d, const char *name, const stru
 MUST_CHECK enum err tombs_load(
     struct fsio_dir *d, const char *name, uint32_t shard, struct tombs **out, struct errbuf *eb);
 
+/* The same for who verifies: ERR_DAMAGED also when only one of the copies is whole. */
+MUST_CHECK enum err tombs_verify(
+    struct fsio_dir *d, const char *name, uint32_t shard, struct errbuf *eb);
+
 #endif

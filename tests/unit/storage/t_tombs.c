@@ -219,6 +219,16 @@ static void in_files(void)
 		}
 		data[i] ^= (uint8_t)(1u << i % 8);
 	}
+	TAP_OK(tombs_verify(d, name, 5, &eb) == ERR_OK &&
+	    tombs_verify(d, name, 6, &eb) == ERR_NOTFOUND);
+	struct fsio_file *io;
+	CHECK(!fsio_open(d, name, FSIO_WRITE, &io));
+	data[len - 9] ^= 1;
+	CHECK(!fsio_write_at(io, data, len, 0));
+	TAP_OK(tombs_verify(d, name, 5, &eb) == ERR_DAMAGED);
+	data[len - 9] ^= 1;
+	CHECK(!fsio_write_at(io, data, len, 0));
+	fsio_close(io);
 	tap_ok(!lost && !wrong, "a flipped bit anywhere loses nothing (%zu bytes)", len);
 	for (size_t i = 0; i < len / 2; i++) { /* in both */
 		data[i] ^= 16;
