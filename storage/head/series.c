@@ -599,6 +599,11 @@ bool series_cut(
 	CHECK(!s->frozen);
 	if (!series_run_bounds(&live, &lo, &hi) || lo > t_max_ms || hi < t_min_ms)
 		return false;
+	if (lo >= t_min_ms && hi <= t_max_ms) { /* all of it */
+		series_release(s, m, st);
+		s->t_newest_ms = INT64_MIN;
+		return true;
+	}
 	CHECK(series_run_read(&live, INT64_MIN, INT64_MAX, &all) == ERR_OK);
 	for (uint32_t i = 0; i < all.count; i++)
 		kept += all.t_ms[i] < t_min_ms || all.t_ms[i] > t_max_ms;
