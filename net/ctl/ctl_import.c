@@ -17,6 +17,7 @@
 #include "net/ctl/implines.h"
 #include "net/ctl/imptsdb.h"
 
+#define DAY_MS      86400000
 #define SOURCES_MAX 256u
 #define MARGIN_MS   60000 /* the server's clock goes on while we work */
 
@@ -135,11 +136,14 @@ static int check_server(struct import *i)
 	        window = flag_ms(flags, "out-of-order-window");
 	bool narrow = window && (!retention || window < retention);
 	int64_t keeps = narrow ? window : retention;
+	const char *flag = narrow ? "out-of-order-window" : "retention",
+	           *text = json_string_value(json_object_get(flags, flag));
+	char is[64];
+	snprintf(is, sizeof(is), "--%s %s", flag, text ? text : "");
 	json_decref(flags);
 	if (!keeps)
 		return CTL_OK;
 	int64_t from = clock_wall_ms() - keeps + MARGIN_MS;
-	const char *flag = narrow ? "--out-of-order-window" : "--retention";
 	say_time(from, taken);
 	bool is_old = i->t_min_ms != INT64_MAX &&
 	    (i->t_min_ms > i->work.t_from_ms ? i->t_min_ms : i->work.t_from_ms) < from - MARGIN_MS;
@@ -147,15 +151,15 @@ static int check_server(struct import *i)
 		return CTL_OK;
 	say_time(i->t_min_ms, oldest);
 	if (i->skip_old) {
-		ctl_note("samples before %s are passed over (%s of the server)", taken, flag);
+		ctl_note("samples before %s are passed over (%s of the server)", taken, is);
 		i->work.t_from_ms = i->work.t_from_ms > from ? i->work.t_from_ms : from;
 		return CTL_OK;
 	}
-	int64_t days = (clock_wall_ms() - i->t_min_ms) / 86400000 + 2;
+	int64_t days = (clock_wall_ms() - i->t_min_ms) / DAY_MS + 2;
 	return ctl_fail(CTL_USAGE,
-	    "the oldest samples are of %s, and the server takes none before %s (%s %" PRId64
-	    "d): start it with %s %" PRId64 "d, or pass them over with --skip-old",
-	    oldest, taken, flag, keeps / 86400000, flag, days);
+	    "the oldest samples are of %s, and the server takes none before %s (%s): start it with "
+	    "--%s %" PRId64 "d, or pass them over with --skip-old",
+	    oldest, taken, is, flag, days);
 }
 
 static double server_cpu(struct import *i)

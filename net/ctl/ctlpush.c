@@ -1,6 +1,7 @@
 #include "net/ctl/ctlpush.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "proto/snapz.h"
 
 #define SAMPLE_BYTES 20u          /* of a float in a request */
+#define PACED        5            /* requests a second, with samples_per_s */
+#define PACED_BYTES  4096         /* of a request at least */
 #define LOOK_BYTES   (128u << 10) /* of new samples between looks at the sockets */
 #define ROWS_MOST    200000u      /* of a request: a fifth of what servers take */
 #define TELL_NS      UINT64_C(15000000000)
@@ -77,6 +80,10 @@ int ctlpush_open(const struct ctlpush_opts *o, struct ctlpush **out)
 	p->path = o->path ? o->path : "/api/v1/write";
 	p->request_bytes = o->request_bytes ? o->request_bytes : CTLPUSH_REQUEST_BYTES;
 	p->samples_per_s = o->samples_per_s;
+	if (o->samples_per_s > 0) { /* a few requests a second, so that it goes evenly */
+		double bytes = fmax(o->samples_per_s / PACED * SAMPLE_BYTES, PACED_BYTES);
+		p->request_bytes = (size_t)fmin(bytes, (double)p->request_bytes);
+	}
 	p->no_pack = o->no_pack;
 	p->slots_count = o->in_flight ? o->in_flight : CTLPUSH_IN_FLIGHT;
 	if (p->slots_count > CTLPUSH_IN_FLIGHT_MAX)

@@ -11,7 +11,7 @@
 #include "core/promql/lang/ql_ast.h"
 
 #define SAVE_NS     UINT64_C(1000000000)
-#define AT_SAMPLES  50000u /* between two places that are kept */
+#define AT_SAMPLES  4096u /* between two places that are kept */
 #define BAD_TOLD    100u
 #define PLACE_BYTES 600u
 
