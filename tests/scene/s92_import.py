@@ -116,6 +116,14 @@ stop.set()
 writer.join()
 ok(wrote[0] == wrote[1] > 0, f"{wrote[1]} writes of the same series went on")
 
+# The server is killed meanwhile, and comes back.
+p = subprocess.Popen([CTL, *common, *slow, pd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+time.sleep(1.2)
+k.end(signal.SIGKILL)
+k = Kymod(os.path.join(top, "kymo"), "--retention", "60d", port=k.port)
+text = p.communicate(timeout=120)[0]
+ok(p.returncode == 0 and " 0 refused" in text, "a server that is killed and started again costs nothing but time: " + text.strip()[-120:])
+
 
 def answers(port, q, a, b, step):
     status, j = api(port, "query_range", query=q, start=a, end=b, step=step)
