@@ -207,6 +207,7 @@ int ctl_export(int argc, char **argv)
 	ctlsrc_close(x.src);
 	ctlhttp_close(x.http);
 	buf_release(&x.family);
+	buf_release(&x.place);
 	ctlcopy_args_release(&x.args);
 	return status;
 }

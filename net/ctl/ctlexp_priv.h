@@ -36,7 +36,7 @@ struct ctlexp {
 	struct exportfmt_csv csv;
 	struct ctltext_left left;
 	struct buf family; /* the name that was told last */
-	bool begun;
+	struct buf place;  /* behind the last cut; empty: none that a mark does not have */
 	uint64_t saved_ns, samples;
 	/* blocks */
 	struct bwrite *writer;

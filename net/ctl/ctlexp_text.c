@@ -87,18 +87,30 @@ static int text_item(void *own, const struct ctlwalk *w, const struct ctlsrc_ite
 	return ctlout_flush_some(x->out);
 }
 
+/* What is cut is on the disk before the mark says so. */
+static int save_place(struct ctlexp *x)
+{
+	if (!x->place.len)
+		return CTL_OK;
+	x->saved_ns = clock_real_mono_ns();
+	int status = ctlout_sync(x->out);
+	if (!status)
+		status = ctlexp_save(x, (const char *)x->place.data);
+	buf_clear(&x->place);
+	return status;
+}
+
 static int text_piece(void *own, const struct ctlwalk *w, const char *place)
 {
 	struct ctlexp *x = own;
 	(void)w;
 	int status = ctlout_cut(x->out);
 	x->samples = ctlsrc_counts(x->src)->samples;
-	uint64_t now = clock_real_mono_ns();
-	if (status || !place || ctlout_is_stdout(x->out) || now - x->saved_ns < SAVE_NS)
+	if (status || !place || ctlout_is_stdout(x->out))
 		return status;
-	x->saved_ns = now;
-	status = ctlout_sync(x->out);
-	return status ? status : ctlexp_save(x, place);
+	buf_clear(&x->place);
+	buf_add(&x->place, place, strlen(place) + 1);
+	return clock_real_mono_ns() - x->saved_ns < SAVE_NS ? CTL_OK : save_place(x);
 }
 
 static int text_back(void *own)
@@ -208,6 +220,8 @@ int ctlexp_text(struct ctlexp *x, struct ctlwalk *w, struct ctlprog *prog)
 	ctlwalk_open(w, &o, x->mark);
 	x->saved_ns = clock_real_mono_ns();
 	status = ctlcopy_run(w, x->src, &text_sink, x, prog);
+	if (status && status != CTL_LOCAL && save_place(x))
+		ctl_note("what was written since the last mark is written again");
 	if (!status && x->form == FORM_OPENMETRICS)
 		buf_add_str(ctlout_buf(x->out), "# EOF\n");
 	return status ? status : ctlout_finish(x->out);

@@ -214,6 +214,20 @@ ok(rc == 0 and got == unmarked, f"CSV has every float: {rc} {differ(got, unmarke
 rc, out, err = ctl("export", "--server", url(target.port), os.path.join(top, "out.csv"))
 ok(rc == 7 and "--overwrite" in err, f"what is there is not written over: {rc} {err[:200]}")
 
+# Interrupted whenever, gone on with until it is whole: the same bytes.
+statuses, delay, big = [], 0.01, os.path.join(top, "big.om.gz")
+for n in range(40):
+    p = subprocess.Popen([CTL, "export", "--server", url(target.port), "--quiet", big], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+    try:
+        statuses.append(p.wait(delay))
+    except subprocess.TimeoutExpired:
+        p.send_signal(signal.SIGKILL if n % 3 == 2 else signal.SIGINT)
+        statuses.append(p.wait(60))
+    if statuses[-1] == 0:
+        break
+    delay += 0.005
+ok(statuses[-1] == 0 and gzip.open(big).read() == gzip.open(os.path.join(top, "out.om.gz")).read() and not os.path.exists(big + ".part"), f"an export that is interrupted goes on: {statuses}")
+
 # --- blocks ---
 blocks = os.path.join(top, "blocks")
 rc, out, err = ctl("export", "--server", url(target.port), "--format", "blocks", blocks)
