@@ -38,6 +38,7 @@ enum right {
 };
 #define READS   (READ_FILE | READ_DIR)
 #define WRITES  (WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE)
+#define FILES   (WRITE_FILE | MAKE_REG | REMOVE_FILE | TRUNCATE)
 #define SOCKETS (MAKE_SOCK | REMOVE_FILE)
 #define OF_FILE (EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV) /* others: of folders */
 
@@ -89,8 +90,8 @@ enum err landfence_begin(struct landfence *f)
 bool landfence_allow(struct landfence *f, const char *path, unsigned what)
 {
 	uint64_t rights = (what & LANDFENCE_READ ? READS : 0u) |
-	    (what & LANDFENCE_CHANGE ? WRITE_FILE : 0u) | (what & LANDFENCE_WRITE ? WRITES : 0u) |
-	    (what & LANDFENCE_SOCKETS ? SOCKETS : 0u);
+	    (what & LANDFENCE_FILES ? FILES : 0u) | (what & LANDFENCE_CHANGE ? WRITE_FILE : 0u) |
+	    (what & LANDFENCE_WRITE ? WRITES : 0u) | (what & LANDFENCE_SOCKETS ? SOCKETS : 0u);
 	struct stat st;
 	int fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0)

@@ -28,10 +28,11 @@ struct landfence {
 	unsigned abi;
 	uint64_t all; /* rights that the kernel knows, and that are refused unless allowed */
 };
-#define LANDFENCE_READ    1u /* files, and lists of folders */
-#define LANDFENCE_WRITE   2u /* make, change, rename, link, remove: files and folders */
-#define LANDFENCE_CHANGE  8u /* write files that are there */
-#define LANDFENCE_SOCKETS 4u /* make and remove unix sockets in a folder */
+#define LANDFENCE_READ    1u  /* files, and lists of folders */
+#define LANDFENCE_WRITE   2u  /* make, change, rename, link, remove: files and folders */
+#define LANDFENCE_CHANGE  8u  /* write files that are there */
+#define LANDFENCE_FILES   16u /* make, change, rename, remove files of a folder, as logs are */
+#define LANDFENCE_SOCKETS 4u  /* make and remove unix sockets in a folder */
 
 unsigned landfence_abi(void); /* of this kernel; 0: it has none, or it is turned off */
 MUST_CHECK enum err landfence_begin(struct landfence *f);

@@ -44,6 +44,7 @@ static const char *const system_reads[] = {
 static struct {
 	bool files, calls;
 	unsigned abi;
+	struct buf logs;  /* ", folder" of each */
 	struct buf reads; /* folders, as they are told in the log and to who reloads */
 	char data_dir[PATH_MAX];
 	char why[256]; /* not all of it is */
@@ -52,7 +53,7 @@ static struct {
 
 struct fence {
 	struct landfence f;
-	struct buf reads;
+	struct buf reads, logs;
 };
 
 /* "a/b" of "a/b/c", "." of "c"; what lies at the root has no folder that could be allowed. */
@@ -125,18 +126,18 @@ static void allow_sockets(struct fence *f, const struct statsd_conf *s)
 	}
 }
 
-/* Logs of requests are made, and renamed when they are full or a tool takes them away. */
+/* A log of requests is made, begun anew, renamed to PATH.1 (core/base/linefile.h). */
 static void allow_log(struct fence *f, const char *path)
 {
 	char folder[PATH_MAX];
-	if (path[0] && strcmp(path, "stderr") && folder_of(path, folder))
-		(void)landfence_allow(&f->f, folder, LANDFENCE_READ | LANDFENCE_WRITE);
+	if (!path[0] || !strcmp(path, "stderr") || !folder_of(path, folder) ||
+	    is_told(&f->logs, folder) || !landfence_allow(&f->f, folder, LANDFENCE_FILES))
+		return;
+	buf_printf(&f->logs, ", %s", folder);
 }
 
 static void allow_all(struct fence *f, const struct config *c)
 {
-	allow_log(f, c->flags.access_file);
-	allow_log(f, c->flags.slow_file);
 	(void)landfence_allow(&f->f, c->flags.data_dir, LANDFENCE_READ | LANDFENCE_WRITE);
 	read_file(f, c->path);
 	read_file(f, c->flags.web_config);
@@ -145,6 +146,8 @@ static void allow_all(struct fence *f, const struct config *c)
 		read_keep(f, &c->webconfig->keep);
 	read_file(f, getenv("SSL_CERT_FILE"));
 	allow_sockets(f, &c->recv.statsd);
+	allow_log(f, c->flags.access_file);
+	allow_log(f, c->flags.slow_file);
 	/* Names of threads; nothing there is of another process. */
 	(void)landfence_allow(&f->f, "/proc/self/task", LANDFENCE_CHANGE);
 	for (size_t i = 0; i < COUNT_OF(system_reads); i++)
@@ -158,15 +161,18 @@ static enum err fence_files(const struct config *c)
 	if (e)
 		return e;
 	buf_init(&f.reads);
+	buf_init(&f.logs);
 	allow_all(&f, c);
 	e = landfence_enter(&f.f);
 	if (e) {
 		buf_release(&f.reads);
+		buf_release(&f.logs);
 		return e;
 	}
 	in_force.files = true;
 	in_force.abi = f.f.abi;
 	in_force.reads = f.reads;
+	in_force.logs = f.logs;
 	snprintf(in_force.data_dir, sizeof(in_force.data_dir), "%s", c->flags.data_dir);
 	return ERR_OK;
 }
@@ -228,9 +234,9 @@ enum err sandbox_enter(enum sandbox_mode mode, const struct config *c, struct er
 	return e ? lacks(mode, "seccomp", e, eb) : ERR_OK;
 }
 
-static const char *reads_text(void)
+static const char *text_of(const struct buf *b)
 {
-	return in_force.reads.len ? (const char *)in_force.reads.data : "";
+	return b->len ? (const char *)b->data : "";
 }
 
 void sandbox_tell(void)
@@ -244,8 +250,9 @@ void sandbox_tell(void)
 	else if (in_force.why[0])
 		LOG_INFO("sandbox", "files=%s calls=%s reason=\"%s\"", files, calls, in_force.why);
 	else
-		LOG_INFO("sandbox", "files=%s abi=%u calls=%s write=\"%s\" read=\"%.*s\"", files,
-		    in_force.abi, calls, in_force.data_dir, (int)in_force.reads.len, reads_text());
+		LOG_INFO("sandbox", "files=%s abi=%u calls=%s write=\"%s%.*s\" read=\"%.*s\"",
+		    files, in_force.abi, calls, in_force.data_dir, (int)in_force.logs.len,
+		    text_of(&in_force.logs), (int)in_force.reads.len, text_of(&in_force.reads));
 }
 
 void sandbox_explain(struct buf *told)
@@ -254,5 +261,5 @@ void sandbox_explain(struct buf *told)
 		return;
 	buf_printf(told,
 	    "since its start this process may read files below these folders only (--sandbox): %.*s; files elsewhere take a restart\n",
-	    (int)in_force.reads.len, reads_text());
+	    (int)in_force.reads.len, text_of(&in_force.reads));
 }

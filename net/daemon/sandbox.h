@@ -5,7 +5,8 @@
  *   files   net/daemon/landfence.h. The data directory, to read and write; to read, the folders of
  *           the configuration file and of all files that it and the command line name (with the
  *           folders where their symbolic links end), since certificates and secrets are renewed by
- *           new files; the folders of unix sockets of StatsD, for these; what the C library,
+ *           new files; the folders of unix sockets of StatsD and of logs of requests, for these;
+ *           what the C library,
  *           OpenSSL and resolving need; /proc/self and the groups of resources
  *   calls   net/daemon/callgate.h
  *

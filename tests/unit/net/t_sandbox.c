@@ -106,7 +106,7 @@ static void put(const char *name, const char *text)
 
 static void make(void)
 {
-	static const char *const dirs[] = { "conf", "real", "other", "sock" };
+	static const char *const dirs[] = { "conf", "real", "other", "sock", "logs" };
 	for (size_t i = 0; i < COUNT_OF(dirs); i++) {
 		char *path = path_in(dirs[i]);
 		if (mkdir(path, 0700))
@@ -129,13 +129,14 @@ static void make(void)
 
 static struct config *conf_of(void)
 {
-	static char data[4096], conf[4096];
+	static char data[4096], conf[4096], l[] = "--log.access-file", logs[4096];
 	static char name[] = "kymod", d[] = "--data-dir", f[] = "--config";
-	static char *argv[] = { name, d, data, f, conf };
+	static char *argv[] = { name, d, data, f, conf, l, logs };
 	struct buf told;
 	struct config *c;
 	buf_init(&told);
 	snprintf(data, sizeof(data), "%s/data", dir);
+	snprintf(logs, sizeof(logs), "%s/logs/access.log", dir);
 	snprintf(conf, sizeof(conf), "%s/conf/kymod.yml", dir);
 	if (config_load(COUNT_OF(argv), argv, &c, &told)) {
 		tell(false, "the configuration is fine: %.*s", (int)told.len, (char *)told.data);
@@ -203,6 +204,13 @@ static void own_files_go_on(void)
 	char *sub = path_in("data/a");
 	tell(!rmdir(sub), "folders, too");
 	tell(!fsio_dir_open(c->flags.data_dir, true, &a), "it opens again");
+	char *log = path_in("logs/access.log"), *old = path_in("logs/access.log.1");
+	char *deep = path_in("logs/folder");
+	tell(!opened("logs/access.log", O_WRONLY | O_APPEND | O_CREAT), "a log of requests is made");
+	tell(!rename(log, old) && !opened("logs/access.log", O_WRONLY | O_APPEND | O_CREAT),
+	    "renamed, and begun anew");
+	tell(opened("logs/access.log", O_RDONLY) == EACCES && mkdir(deep, 0700) && errno == EACCES,
+	    "and nothing else done there");
 	tell(!opened("conf/kymod.yml", O_RDONLY), "the configuration can be read again");
 	tell(!opened("conf/map.yml", O_RDONLY), "and what its links lead to");
 	tell(!opened("/proc/self/stat", O_RDONLY), "and what /proc says of ourselves");
