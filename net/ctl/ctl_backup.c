@@ -364,6 +364,8 @@ static int run(struct backup *b, const char *source, const char *repo)
 	status = copy(b);
 	if (status != CTL_INTERRUPTED)
 		snapshot_drop(b);
+	else if (b->http)
+		ctl_note("until then the server keeps snapshot %s", b->snapshot);
 	/* What another one began, and nobody goes on with. */
 	if (!status && part[0] && strcmp(part, b->gen.name) != 0) {
 		char key[128];

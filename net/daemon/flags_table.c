@@ -63,7 +63,7 @@ const struct flag flags_table[] = {
 	{ "web.trusted-proxies", FLAG_LIST,     FLAG_WEB, OFF(trusted_proxies), 0, 0, "CIDR,...", "networks of proxies whose X-Forwarded-For is believed (none)", false, 0, false, NULL },
 	{ "web.config.file",     FLAG_PATH,     FLAG_WEB, OFF(web_config), 0, 0, "FILE", "TLS, HTTP and users as Prometheus' web.config.file has them", false, 0, false, "web.config_file" },
 	{ "web.enable-lifecycle", FLAG_SWITCH,  FLAG_WEB, OFF(lifecycle), 0, 0, NULL, "answer POST /-/reload, which reads the configuration again, and /-/quit", false, 0, false, NULL },
-	{ "web.enable-admin-api", FLAG_SWITCH,  FLAG_WEB, OFF(admin_api), 0, 0, NULL, "answer POST /api/v1/admin/tsdb/...: deletions of series, their room on disk, memory to files now", false, 0, false, NULL },
+	{ "web.enable-admin-api", FLAG_SWITCH,  FLAG_WEB, OFF(admin_api), 0, 0, NULL, "answer /api/v1/admin/tsdb/...: snapshots, deletions of series, their room on disk, memory to files now", false, 0, false, NULL },
 
 #define LIMIT(field, flag, unit, usual, least, most, help) \
 	{ flag, KIND_##unit, FLAG_GROUPS, OFF(limits.field), least, most, ARG_##unit, help, true, usual, false, NULL },
