@@ -163,7 +163,7 @@ def firing():
     return sorted(name for name, a in answers.items() if a)
 
 
-until("the first series of two senders at once are no explosion any more", lambda: not firing())
+until("the first series of two senders at once are no explosion any more", lambda: not firing(), 90)
 fires = firing()
 for rule in rules:
     unknown += [n for n in re.findall(r"\bkymo_\w+", rule["expr"]) if n not in families]
