@@ -33,6 +33,7 @@ for n in range(3):
     raw += series({"__name__": "demo", "instance": f"host{n}", "job": "web"},
                   [((now - 3600 + 15 * i) * 1000, 100 * n + 50 * math.sin(i / 20)) for i in range(240) if not (n == 1 and 100 < i < 160)])
 raw += series({"__name__": "odd", "text": 'a "quoted", \x1b[31mvalue\n', "job": "web"}, [((now - 30) * 1000, float("nan"))])
+raw += series({"__name__": "a:b:demo"}, [(now * 1000, 1)])
 ok(write(k.port, raw)[0] == 204, "samples are there")
 
 # --- query ---
@@ -272,7 +273,7 @@ worker.join()
 shell_env = {"PATH": os.path.dirname(CTL) + ":" + clean["PATH"], "KYMO_SERVER": base, "TERM": "dumb", "HOME": top, "INPUTRC": "/dev/null", "HISTFILE": ""}
 put("a_file.yml", "")
 typed = (("kymoctl que\t", r"que.*ry "), ("kymoctl query --for\t", r"--for.*mat "), ("kymoctl query --format gr\t", r"gr.*aph "), ("kymoctl query dem\t", r"dem.*o "), ("kymoctl labels inst\t", r"inst.*ance "),
-         ("kymoctl query 'sum(dem\t", r"dem.*o"), ("kymoctl check-config a_f\t", r"a_f.*ile.yml "), ("kymoctl completion b\t", r"b.*ash "), ("kymoctl query --format=gr\t", r"gr.*aph "))
+         ("kymoctl query 'sum(dem\t", r"dem.*o"), ("kymoctl check-config a_f\t", r"a_f.*ile.yml "), ("kymoctl completion b\t", r"b.*ash "), ("kymoctl query --format=gr\t", r"gr.*aph "), ("kymoctl query a:b:d\t", r"a:b:d.*emo "))
 for shell, argv, setup in (("bash", ("bash", "--norc", "--noprofile", "-i"), f"PS1='%% '; bind 'set bell-style none'; . {SRC}/net/ctl/completion/kymoctl; echo READY$((1))\n"),
                            ("zsh", ("zsh", "-f", "-i"), f"PS1='%% '; unsetopt zle_bracketed_paste; setopt no_beep; fpath=({os.path.abspath(SRC)}/net/ctl/completion $fpath); autoload -Uz compinit; compinit -u -D; bindkey '^U' kill-whole-line; echo READY$((1))\n")):
     if not shutil.which(shell):
