@@ -319,12 +319,11 @@ static void keep(struct reading *r, const struct source_item *it)
 		r->got = mem_array(r->got, r->cap, sizeof(*r->got));
 	}
 	struct got *g = &r->got[r->count++];
-	g->labels = (struct labels){ .bytes = arena_dup(&r->arena, it->labels.bytes, it->labels.len),
-		.len = it->labels.len };
+	bool text = r->query.what == SOURCE_LABEL_NAMES || r->query.what == SOURCE_LABEL_VALUES;
+	const void *bytes = text ? (const void *)it->text : it->labels.bytes;
+	uint32_t len = text ? (uint32_t)it->text_len : it->labels.len;
+	g->labels = (struct labels){ .bytes = arena_dup(&r->arena, bytes, len), .len = len };
 	g->col = (struct sample_column){ .count = 0 };
-	if (r->query.what == SOURCE_LABEL_NAMES || r->query.what == SOURCE_LABEL_VALUES)
-		g->labels = (struct labels){ .bytes = arena_dup(&r->arena, it->text, it->text_len),
-			.len = (uint32_t)it->text_len };
 	if (!samples)
 		return;
 	g->col = it->col;
