@@ -269,7 +269,7 @@ static void summary(struct import *i, int status)
 	if (*c.first_refusal)
 		printf("  the first: %s\n", c.first_refusal);
 	printf("CPU: %.2f s here", mine);
-	if (server >= 0)
+	if (server >= i->cpu_before) /* it has not been started anew */
 		printf(", %.2f s of the server meanwhile, whatever it did", server - i->cpu_before);
 	printf("\n");
 	if (status == CTL_INTERRUPTED)

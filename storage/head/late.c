@@ -45,6 +45,8 @@ void late_free(struct late *l, struct slab *m)
 uint32_t late_block_for(const struct late *l, int64_t t_ms)
 {
 	uint32_t lo = 0, hi = l->blocks_count;
+	if (hi && l->blocks[hi - 1]->t_ms[0] <= t_ms) /* history that comes in order */
+		return hi - 1;
 	while (hi - lo > 1) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		if (l->blocks[mid]->t_ms[0] <= t_ms)
@@ -59,6 +61,8 @@ uint32_t late_block_for(const struct late *l, int64_t t_ms)
 static uint32_t place_in(const struct late_block *b, int64_t t)
 {
 	uint32_t lo = 0, hi = b->count;
+	if (hi && b->t_ms[hi - 1] < t)
+		return hi;
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		if (b->t_ms[mid] < t)
