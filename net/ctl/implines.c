@@ -15,6 +15,8 @@
 #include "proto/omet.h"
 #include "proto/unpack.h"
 
+#define STAMP        "__timestamp__"
+#define CSV_ROW_MAX  (64u << 10) /* bytes of a row that has ends of lines in it */
 #define READ_BYTES   (256u << 10)
 #define COLUMNS_MAX  256u
 #define ARENA_MOST   ((size_t)64 << 20) /* of collected rows' labels */
@@ -55,6 +57,7 @@ struct lines {
 	/* csv */
 	struct label *columns; /* name_len 0: none */
 	int columns_name, columns_time, columns_value;
+	double columns_scale; /* of times; 0: by their size */
 	unsigned columns_count;
 	bool has_columns;
 	/* jsonl */
@@ -150,6 +153,23 @@ static int fill(struct lines *l)
 }
 
 /* The next line, without its LF that lies behind it; false: there is none, or *status says why */
+/*
+ * A row of CSV may have ends of lines in its quotes. Quotes without an end cost a line alone.
+ * NULL: it may end behind what there is.
+ */
+static const uint8_t *row_end(const struct lines *l, const uint8_t *p, size_t have)
+{
+	bool quoted = false;
+	size_t most = have < CSV_ROW_MAX ? have : CSV_ROW_MAX;
+	for (size_t i = 0; i < most; i++) {
+		quoted ^= p[i] == '"';
+		if (p[i] == '\n' && !quoted)
+			return p + i;
+	}
+	bool more = have < CSV_ROW_MAX && !l->ends;
+	return have && !more ? memchr(p, '\n', have) : NULL;
+}
+
 static bool next_line(struct lines *l, const char **line, size_t *len, int *status)
 {
 	size_t seen = 0;
@@ -157,6 +177,8 @@ static bool next_line(struct lines *l, const char **line, size_t *len, int *stat
 		const uint8_t *p = l->text.data ? l->text.data + l->text_at : NULL;
 		size_t have = l->text.len - l->text_at;
 		const uint8_t *lf = have > seen ? memchr(p + seen, '\n', have - seen) : NULL;
+		if (l->format == IMPLINES_CSV && have)
+			lf = row_end(l, p, have);
 		if (lf) {
 			*line = (const char *)p;
 			*len = (size_t)(lf - p);
@@ -448,6 +470,16 @@ static bool is_one_of(const char *word, const char *a, const char *b, const char
 	return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
 }
 
+/* What is behind the colon of "__timestamp__:unix_ms" (proto/exportfmt.h). */
+static void stamp_column(struct lines *l, int i, const char *unit)
+{
+	l->columns_time = i;
+	l->columns_scale = !strcmp(unit, "unix_s") ? 1e3
+	    : !strcmp(unit, "unix_ms")             ? 1
+	    : !strcmp(unit, "unix_ns")             ? 1e-6
+	                                           : 0;
+}
+
 static int csv_columns(struct lines *l, const char *text, size_t len)
 {
 	struct label cells[COLUMNS_MAX];
@@ -457,9 +489,18 @@ static int csv_columns(struct lines *l, const char *text, size_t len)
 		return ctl_fail(CTL_USAGE, "%s: the names of its columns cannot be read", l->o->path);
 	/* They live as long as the file: the arena of cells is emptied row by row. */
 	l->columns = mem_zalloc((size_t)n * sizeof(*l->columns));
+	bool exported = false; /* by kymoctl export or /api/v1/export/csv: all else are labels */
+	for (int i = 0; i < n; i++)
+		exported = exported || !strcmp(cells[i].value, "__value__");
 	for (int i = 0; i < n; i++) {
 		const char *word = cells[i].value;
-		if (is_one_of(word, "name", "__name__", "metric"))
+		if (exported && strcmp(word, "__name__") && strcmp(word, "__value__") &&
+		    strncmp(word, STAMP, strlen(STAMP)))
+			l->columns[i] = (struct label){ .name = *word ? strdup(word) : NULL,
+				.name_len = cells[i].value_len };
+		else if (!strncmp(word, STAMP ":", strlen(STAMP) + 1))
+			stamp_column(l, i, word + strlen(STAMP) + 1);
+		else if (is_one_of(word, "name", "__name__", "metric"))
 			l->columns_name = i;
 		else if (is_one_of(word, "time", "timestamp", "__timestamp__"))
 			l->columns_time = i;
@@ -479,13 +520,18 @@ static int csv_columns(struct lines *l, const char *text, size_t len)
 	return CTL_OK;
 }
 
-static bool csv_time(const char *s, size_t len, int64_t *ms)
+/* scale: to milliseconds; 0: by size. */
+static bool csv_time(const char *s, size_t len, double scale, int64_t *ms)
 {
 	double n;
 	if (num_parse_float(s, len, &n))
 		return !num_parse_time(s, len, ms);
 	double size = fabs(n);
-	n = size < 1e11 ? n * 1e3 : size < 1e14 ? n : size < 1e17 ? n / 1e3 : n / 1e6;
+	n = scale > 0     ? n * scale
+	    : size < 1e11 ? n * 1e3
+	    : size < 1e14 ? n
+	    : size < 1e17 ? n / 1e3
+	                  : n / 1e6;
 	if (!(fabs(n) < 9e15))
 		return false;
 	*ms = (int64_t)floor(n + 0.5);
@@ -509,7 +555,7 @@ static int csv_line(struct lines *l, const char *line, size_t len)
 	if (n != (int)l->columns_count)
 		return bad(l, "it has another number of columns");
 	const struct label *time = &cells[l->columns_time], *value = &cells[l->columns_value];
-	if (!csv_time(time->value, time->value_len, &t_ms))
+	if (!csv_time(time->value, time->value_len, l->columns_scale, &t_ms))
 		return bad(l, "its time is none");
 	if (num_parse_float(value->value, value->value_len, &v))
 		return bad(l, "its value is no number");

@@ -7,7 +7,9 @@
  *   jsonl        lines of /api/v1/export, here or of VictoriaMetrics (proto/importl.h)
  *   csv          RFC 4180; columns are named by --csv-columns or by a first row: "name" (also
  *                "__name__", "metric") the metric, "time" ("timestamp"), "value", "-" nothing, all
- *                others labels; times are unix seconds, ms, us, ns (by their size), or RFC 3339
+ *                others labels; times are unix seconds, ms, us, ns (by their size), or RFC 3339.
+ *                With "__value__" only "__name__" and "__timestamp__:unix_ms" (_s, _ns) are no
+ *                labels: as kymoctl export writes it. Quotes may have ends of lines in them
  *
  * Lines are read one by one: a bad one is told with its number, and costs itself alone. Rows of the
  * text formats and CSV are collected and put together by series, IMPLINES_ROWS at a time, since

@@ -185,8 +185,19 @@ odd = {"__name__": "odd", "a": 'x,"y"\\\nz'}
 write(target.port, series(odd, [(begin + i, v) for i, v in enumerate([1e300, -0.0, float("inf"), float("-inf"), 1e-9, NAN, 123456789.125])]))
 floats = {k: v for k, v in all_of(target.port).items() if dict(k)["__name__"] != "prom_hist"}
 unmarked = {k: {t: b for t, b in v.items() if b != STALE} for k, v in floats.items()}
-for name, path, expected in (("out.om", "import/prometheus", unmarked), ("out.om.gz", "import/prometheus", unmarked), ("out.prom.zst", "import/prometheus", unmarked),
-                             ("out.jsonl", "import", floats), ("out.jsonl.gz", "import", floats)):
+
+
+def imported(name, expected):
+    """By kymoctl import into an empty kymod."""
+    empty = Kymod(os.path.join(top, "d"), *OPEN)
+    rc, out, err = ctl("import", "--server", url(empty.port), os.path.join(top, name))
+    got = all_of(empty.port)
+    ok(rc == 0 and plain(got) == plain(expected), f"{name} is imported again, all of it: {rc} {err[-300:]} {differ(plain(got), plain(expected))}")
+    empty.end()
+    shutil.rmtree(os.path.join(top, "d"))
+
+
+for name, expected in (("out.om", unmarked), ("out.om.gz", unmarked), ("out.prom.zst", unmarked), ("out.jsonl", floats)):
     rc, out, err = ctl("export", "--server", url(target.port), os.path.join(top, name))
     raw = open(os.path.join(top, name), "rb").read() if rc == 0 else b""
     ok(rc == 0 and "720 samples of native histograms" in err and (f"{stale} stale markers" in err) == (expected is unmarked), f"{name}: {rc}, what has no form is told: {err[-400:]}")
@@ -195,13 +206,7 @@ for name, path, expected in (("out.om", "import/prometheus", unmarked), ("out.om
         ok(text.endswith("# EOF\n") and f'odd{{a="x,\\"y\\"\\\\\\nz"}} +Inf {begin // 1000}.' in text, "OpenMetrics has its end, escapes and seconds")
         p = subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", os.path.join(top, name), os.path.join(top, "backfill")], capture_output=True, text=True)
         ok(p.returncode == 0, f"promtool makes blocks of it: {p.stderr[-300:]}")
-    empty = Kymod(os.path.join(top, "d"), *OPEN)
-    packing = {"gz": "gzip", "st": "zstd"}.get(name[-2:])
-    status, told, _ = request(empty.port, "POST", f"/api/v1/{path}", raw, {"Content-Encoding": packing} if packing else {})
-    got = all_of(empty.port)
-    ok(status in (200, 204) and got == expected, f"{name} into an empty kymod: {status} {told[:200]} {differ(got, expected)}")
-    empty.end()
-    shutil.rmtree(os.path.join(top, "d"))
+    imported(name, expected)
 rc, out, err = ctl("export", "--server", url(target.port), "--match", "odd", "--match", '{a=~".+"}', "--format", "jsonl", "-")
 ok(rc == 0 and len(out.splitlines()) == 1 and json.loads(out)["metric"] == odd, f"to stdout; what two selectors have comes once: {rc} {out[:200]}")
 rc, out, err = ctl("export", "--server", url(target.port), os.path.join(top, "out.csv"))
@@ -211,6 +216,7 @@ for r in rows:
     t, v = int(r.pop("__timestamp__:unix_ms")), float(r.pop("__value__"))
     got.setdefault(tuple(sorted((k, v) for k, v in r.items() if v)), {})[t] = bits(v) if v == v else 0x7FF8000000000001
 ok(rc == 0 and got == unmarked, f"CSV has every float: {rc} {differ(got, unmarked)}")
+imported("out.csv", unmarked)
 rc, out, err = ctl("export", "--server", url(target.port), os.path.join(top, "out.csv"))
 ok(rc == 7 and "--overwrite" in err, f"what is there is not written over: {rc} {err[:200]}")
 
@@ -236,6 +242,7 @@ whole = all_of(target.port)
 total = sum(len(v) for v in whole.values())
 ok(rc == 0 and metas and sum(m["stats"]["numSamples"] for m in metas) == total and all(m["maxTime"] - m["minTime"] <= 7200000 and m["minTime"] // 7200000 == (m["maxTime"] - 1) // 7200000 for m in metas),
    f"blocks of two hours at most with all samples: {rc} {len(metas)} {total} {[m['stats'] for m in metas]} {err[-200:]}")
+imported("blocks", whole)
 one = os.path.join(top, "oneblock")
 rc, out, err = ctl("export", "--server", url(target.port), "--format", "blocks", "--block-range", "30d", "--start", "0", one)
 made = [d for d in os.listdir(one) if len(d) == 26]

@@ -84,6 +84,14 @@ static void formats(void)
 	reads(IMPLINES_CSV, "up,x,1700000000,1\nup,x,17,z\n,x,1700000000,1\nup,x,1\nup,\"x,1,2\n",
 	    "name,job,time,value", dry(NULL), (struct want){ 1, 1, 4, 0 },
 	    "CSV without a row of names, and bad rows");
+	struct impwork w = dry("up{time=\"x\\ny\",value=\"v\",name=\"n\"}");
+	w.t_from_ms = 5;
+	w.t_to_ms = 6;
+	reads(IMPLINES_CSV,
+	    "__name__,name,time,value,__value__,__timestamp__:unix_ms\n"
+	    "up,n,\"x\ny\",v,1,5\nup,n,\"x\ny\",v,2,6\nup,n,\"x\ny\",v,3,7\nup,n,\"y,v,4,5\nup,n,x,v,4,5\n",
+	    NULL, w, (struct want){ 2, 1, 1, 2 },
+	    "CSV of an export: labels of any name, ends of lines in quotes, times in its unit");
 }
 
 static void choices(void)
