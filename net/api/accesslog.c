@@ -26,7 +26,9 @@ static void name_decode(const char *s, size_t len, char out[NAME_BYTES])
 	for (size_t i = 0; i < len && n < NAME_BYTES - 1; i++) {
 		int hi = s[i] == '%' && i + 2 < len ? bytes_hex((unsigned char)s[i + 1]) : -1;
 		int lo = hi >= 0 ? bytes_hex((unsigned char)s[i + 2]) : -1;
-		out[n++] = lo >= 0 ? (char)(hi << 4 | lo) : s[i];
+		out[n++] = s[i];
+		if (lo >= 0)
+			out[n - 1] = (char)(hi << 4 | lo);
 		i += lo >= 0 ? 2 : 0;
 	}
 	out[n] = 0;
