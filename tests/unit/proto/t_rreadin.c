@@ -1,7 +1,7 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/testhist.h"
 
-#include "proto/chunkenc.h"
+#include "core/model/chunkenc.h"
 #include "proto/rread.h"
 #include "proto/rreadin.h"
 #include "proto/snapz.h"
