@@ -29,6 +29,8 @@ const char *req_header(const struct req *r, const char *name, size_t *len)
 			return r->fields[i].value;
 		}
 	}
+	if (len)
+		*len = 0;
 	return NULL;
 }
 
