@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/mantext.h"
 #include "core/base/mem.h"
 #include "core/base/num.h"
 #include "net/ctl/ctlcmds.h"
@@ -301,35 +302,18 @@ static const char zsh[] =
 
 /* ---- the manual page ---- */
 
-/* groff(7): a backslash and a dash are written out, a dot or quote may not begin a line. */
-static void man_text(struct buf *out, const char *s)
-{
-	bool first = true;
-	for (; *s; s++) {
-		if (first && (*s == '.' || *s == '\''))
-			buf_add_str(out, "\\&");
-		if (*s == '\\')
-			buf_add_str(out, "\\e");
-		else if (*s == '-')
-			buf_add_str(out, "\\-");
-		else
-			buf_add_u8(out, (uint8_t)*s);
-		first = *s == '\n';
-	}
-}
-
 static void man_flag(struct buf *out, const struct cmdline_arg *a)
 {
 	buf_add_str(out, ".TP\n\\fB\\-\\-");
-	man_text(out, a->name);
+	mantext(out, a->name);
 	buf_add_str(out, "\\fR");
 	if (a->meta) {
 		buf_add_str(out, " \\fI");
-		man_text(out, a->meta);
+		mantext(out, a->meta);
 		buf_add_str(out, "\\fR");
 	}
 	buf_add_u8(out, '\n');
-	man_text(out, a->help);
+	mantext(out, a->help);
 	buf_add_u8(out, '\n');
 }
 
@@ -358,12 +342,12 @@ static void man_command(const struct cmdline *c, void *arg)
 	bool server = false;
 	if (c->words) {
 		buf_add_str(out, "\\fI");
-		man_text(out, c->words);
+		mantext(out, c->words);
 		buf_add_str(out, "\\fR\n");
 	}
 	buf_add_str(out, ".PP\n");
 	if (c->help) {
-		man_text(out, c->help);
+		mantext(out, c->help);
 		buf_add_u8(out, '\n');
 	}
 	for (size_t i = 0; i < c->args_count; i++) {
@@ -376,7 +360,7 @@ static void man_command(const struct cmdline *c, void *arg)
 		buf_add_str(out, ".PP\nand the flags of a server, below.\n");
 	if (c->examples) {
 		buf_add_str(out, ".PP\n.nf\n");
-		man_text(out, c->examples);
+		mantext(out, c->examples);
 		buf_add_str(out, ".fi\n");
 	}
 }
@@ -432,11 +416,11 @@ static void man(struct buf *out)
 	buf_add_str(out, man_head);
 	for (size_t i = 0; i < ctl_commands_count; i++) {
 		buf_add_str(out, ".SS ");
-		man_text(out, ctl_commands[i].name);
+		mantext(out, ctl_commands[i].name);
 		buf_add_u8(out, '\n');
-		man_text(out, ctl_commands[i].help);
+		mantext(out, ctl_commands[i].help);
 		buf_add_str(out, "\n.PP\n.B kymoctl ");
-		man_text(out, ctl_commands[i].name);
+		mantext(out, ctl_commands[i].name);
 		buf_add_str(out, "\n[\\fIflags\\fR]\n");
 		visit(&ctl_commands[i], man_command, out);
 	}
