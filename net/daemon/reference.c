@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/mantext.h"
 #include "net/daemon/config.h"
 #include "net/daemon/flags_priv.h"
 
@@ -193,32 +194,15 @@ void reference_markdown(struct buf *out)
 
 /* ---- man ---- */
 
-/* groff(7): a backslash and a dash are written out, a dot or quote may not begin a line. */
-static void man_text(struct buf *out, const char *s)
-{
-	bool begins = true;
-	for (; *s; s++) {
-		if (begins && (*s == '.' || *s == '\''))
-			buf_add_str(out, "\\&");
-		if (*s == '\\')
-			buf_add_str(out, "\\e");
-		else if (*s == '-')
-			buf_add_str(out, "\\-");
-		else
-			buf_add_u8(out, (uint8_t)*s);
-		begins = *s == '\n';
-	}
-}
-
 static void man_item(struct buf *out, const char *dashes, const char *name, const char *arg)
 {
 	buf_add_str(out, ".TP\n\\fB");
-	man_text(out, dashes);
-	man_text(out, name);
+	mantext(out, dashes);
+	mantext(out, name);
 	buf_add_str(out, "\\fR");
 	if (arg && *arg) {
 		buf_add_str(out, " \\fI");
-		man_text(out, arg);
+		mantext(out, arg);
 		buf_add_str(out, "\\fR");
 	}
 	buf_add_u8(out, '\n');
@@ -229,10 +213,10 @@ static void man_map(struct page *p, const char *path, const char *help)
 	if (!*path)
 		return;
 	buf_add_str(p->out, ".SS ");
-	man_text(p->out, path);
+	mantext(p->out, path);
 	buf_add_u8(p->out, '\n');
 	if (help) {
-		man_text(p->out, help);
+		mantext(p->out, help);
 		buf_add_str(p->out, ".\n");
 	}
 }
@@ -246,7 +230,7 @@ static void man_key(struct page *p, const char *path, const struct yaml_row *row
 	bool set = yaml_put_value(&value, row, at);
 	man_item(p->out, "", row->key, yaml_shape(row, shape));
 	if (row->help)
-		man_text(p->out, row->help);
+		mantext(p->out, row->help);
 	if (set && !(row->help && strchr(row->help, '(')))
 		buf_printf(p->out, " (%.*s)", (int)value.len, (const char *)value.data);
 	buf_printf(p->out, "%s%s\n", row->flags & YAML_NEEDED ? "; needed" : "",
@@ -258,7 +242,7 @@ static void man_flag(struct buf *out, const struct flag *row)
 {
 	char usual[FLAG_VALUE_MAX];
 	man_item(out, "--", row->name, row->arg);
-	man_text(out, row->help);
+	mantext(out, row->help);
 	if (flag_usual(row, usual))
 		buf_printf(out, " (%s)", usual);
 	buf_add_u8(out, '\n');
