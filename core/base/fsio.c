@@ -622,7 +622,8 @@ static enum err real_truncate(struct fsio_file *f, uint64_t size)
 static enum err real_open(
     struct fsio_dir *d, const char *name, enum fsio_mode mode, struct fsio_file **out)
 {
-	int flags = mode == FSIO_READ ? O_RDONLY
+	/* a FIFO in the place of a file does not make us wait for who writes to it */
+	int flags = mode == FSIO_READ ? O_RDONLY | O_NONBLOCK
 	    : mode == FSIO_WRITE      ? O_RDWR
 	                              : O_RDWR | O_CREAT | O_EXCL;
 	int fd;

@@ -4,12 +4,13 @@
 #include "core/base/mem.h"
 #include "core/base/wire.h"
 
-#define MAGIC        0xBAAAD700u
-#define HEAD         5u
-#define TOC          52u
-#define SYMBOL_STEP  8u  /* every so manyth symbol has its offset in memory */
-#define PAIR_STEP    16u /* of the values of a name */
-#define SERIES_LEAST 7u  /* bytes: length, labels, chunks, CRC */
+#define MAGIC          0xBAAAD700u
+#define HEAD           5u
+#define TOC            52u
+#define SYMBOL_STEP    8u                  /* every so manyth symbol has its offset in memory */
+#define PAIR_STEP      16u                 /* of the values of a name */
+#define SERIES_LEAST   7u                  /* bytes: length, labels, chunks, CRC */
+#define SERIES_END_MAX (UINT64_C(1) << 36) /* behind it no reference reaches */
 
 struct name {
 	struct bindex_text text;
@@ -183,6 +184,8 @@ static enum err open_all(struct bindex *x, struct errbuf *eb)
 	for (unsigned i = 0; i < COUNT_OF(ends); i++)
 		if (ends[i] >= x->series_from && ends[i] && ends[i] < x->series_end)
 			x->series_end = ends[i];
+	if (x->series_end > SERIES_END_MAX)
+		x->series_end = SERIES_END_MAX;
 	if (x->series_from < HEAD || x->series_from > x->series_end)
 		return bad(eb, "the series are outside of it");
 	enum err e = open_symbols(x, symbols, eb);
@@ -240,6 +243,11 @@ bool bindex_symbol(const struct bindex *x, uint32_t i, struct bindex_text *out)
 uint64_t bindex_offset_of(uint32_t ref)
 {
 	return (uint64_t)ref * BINDEX_ALIGN;
+}
+
+uint64_t bindex_series_most(const struct bindex *x)
+{
+	return (x->series_end - x->series_from) / BINDEX_ALIGN + 1;
 }
 
 static const char *labels_of(struct bindex *x, struct wire_reader *r, struct labels *out)

@@ -66,6 +66,8 @@ bool bindex_symbol(const struct bindex *x, uint32_t i, struct bindex_text *out);
 MUST_CHECK enum err bindex_series(
     struct bindex *x, uint32_t ref, struct bindex_series *out, const char **what);
 uint64_t bindex_offset_of(uint32_t ref); /* in the file */
+/* There is no room for more series than this, whatever lists say. */
+uint64_t bindex_series_most(const struct bindex *x);
 /*
  * The list of a pair; that of ("", "") has all series. ERR_NOTFOUND: the block has no such pair.
  * ERR_DAMAGED: the list is.

@@ -28,15 +28,19 @@ static int ids_cmp(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Lists of several values one behind the other: no id is in two of them. */
+/* Lists of several values one behind the other: an id is in one of them, unless they lie. */
 static void set_order(struct set *s)
 {
-	for (size_t i = 1; i < s->count; i++) {
-		if (s->ids[i - 1] > s->ids[i]) {
-			qsort(s->ids, s->count, sizeof(*s->ids), ids_cmp);
-			return;
-		}
-	}
+	size_t i = 1, n = 1;
+	while (i < s->count && s->ids[i - 1] < s->ids[i])
+		i++;
+	if (i >= s->count)
+		return;
+	qsort(s->ids, s->count, sizeof(*s->ids), ids_cmp);
+	for (i = 1; i < s->count; i++)
+		if (s->ids[i] != s->ids[n - 1])
+			s->ids[n++] = s->ids[i];
+	s->count = n;
 }
 
 static void set_meet(struct set *a, const struct set *b)
@@ -74,6 +78,8 @@ static enum err value(void *arg, struct bindex_text v, uint64_t offset)
 		return ERR_BADDATA;
 	}
 	enum err e = bindex_ids_at(j->x, offset, &l);
+	if (!e && j->set.count + l.count > bindex_series_most(j->x))
+		e = ERR_DAMAGED; /* a series would have several values */
 	if (!e)
 		set_add(&j->set, &l);
 	return e;

@@ -4,6 +4,9 @@
  * would.
  */
 #include "core/base/fsio.h"
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include "core/base/wire.h"
 #include "storage/block/btomb.h"
 #include "tests/lib/blocktest.h"
 #include "tests/lib/testlib.h"
@@ -281,6 +284,88 @@ static void damaged(void)
 	tap_ok(c.samples == whole.samples && !t.count, "then it is as it was");
 }
 
+/* Every value of host is said to have one list: that of the first host, or of all series. */
+static void lists_lie(bool all)
+{
+	struct fsio_dir *d;
+	uint8_t *x;
+	size_t len, name_len, value_len, first_len = 0;
+	const uint8_t *first = NULL;
+	CHECK(!fsio_dir_open(block, false, &d) && !fsio_load(d, "index", 64u << 20, &x, &len));
+	uint8_t *table = x + __builtin_bswap64(wire_load64(x + len - 52 + 40));
+	uint32_t table_len = __builtin_bswap32(wire_load32(table));
+	struct wire_reader r = wire_reader(table + 8, table_len - 4);
+	while (wire_left(&r)) {
+		CHECK(wire_varint(&r) == 2);
+		const uint8_t *name = wire_lenbytes(&r, &name_len);
+		(void)wire_lenbytes(&r, &value_len);
+		const uint8_t *at = r.p;
+		(void)wire_varint(&r);
+		size_t n = (size_t)(r.p - at);
+		bool host = name_len == 4 && !memcmp(name, "host", 4);
+		if (!first && (all ? !name_len : host)) {
+			first = at;
+			first_len = n;
+		} else if (first && host) {
+			CHECK(n == first_len);
+			memcpy(x + (at - x), first, n);
+		}
+	}
+	uint32_t crc = __builtin_bswap32(crc32c(0, table + 4, table_len));
+	memcpy(table + 4 + table_len, &crc, 4);
+	CHECK(!fsio_replace(d, "index", x, len));
+	mem_free(x);
+	fsio_dir_close(d);
+}
+
+static void lists(void)
+{
+	struct bread *b;
+	struct bread_item item;
+	struct matcher x;
+	struct fsio_dir *d;
+	uint8_t *was;
+	size_t len;
+	unsigned n = 0, again = 0;
+	CHECK(!fsio_dir_open(block, false, &d) && !fsio_load(d, "index", 64u << 20, &was, &len));
+	CHECK(!matcher_init(&x, MATCHER_RE, "host", 4, ".+", 2, &eb));
+	struct bread_walk w = {
+		.matchers = &x, .matchers_count = 1, .t_from_ms = INT64_MIN, .t_to_ms = INT64_MAX
+	};
+	lists_lie(false);
+	CHECK(!bread_open(block, NULL, &b, &eb));
+	TAP_OK(!bread_walk(b, &w, &eb));
+	for (uint32_t last = 0; !bread_next(b, &item, &eb); last = item.ref) {
+		n += item.ref != last;
+		again += item.ref < last;
+	}
+	tap_ok(n && n < 100 && !again, "lists of one place give a series once: %u", n);
+	bread_close(b);
+	lists_lie(true);
+	CHECK(!bread_open(block, NULL, &b, &eb));
+	tap_ok(bread_walk(b, &w, &eb) == ERR_DAMAGED, "lists have no more series than a block: %s",
+	    eb.text);
+	bread_close(b);
+	CHECK(!fsio_replace(d, "index", was, len));
+	mem_free(was);
+	matcher_release(&x);
+	fsio_dir_close(d);
+}
+
+static void fifo(void)
+{
+	struct bread_counts whole, c;
+	struct told t;
+	char path[700];
+	snprintf(path, sizeof(path), "%s/chunks/000009", block);
+	CHECK(read_all(&whole, &t));
+	CHECK(!mkfifo(path, 0600));
+	alarm(60);
+	tap_ok(!read_all(&c, &t) || c.samples == whole.samples, "nobody waits for a FIFO");
+	alarm(0);
+	CHECK(!unlink(path));
+}
+
 static void shrinking(void)
 {
 	struct bread *b;
@@ -392,6 +477,8 @@ int main(void)
 	places();
 	deleted();
 	damaged();
+	lists();
+	fifo();
 	shrinking();
 	directories();
 	blocktest_release(&m);
