@@ -1,5 +1,6 @@
 #include "net/api/doctornotes.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "core/base/hash.h"
@@ -30,13 +31,27 @@ static void cut_into(char *out, size_t size, const char *s, size_t len)
 }
 
 /* The client's address; its port says nothing. */
-static size_t address_of(const struct req *r, char out[64])
+static void address_of(const struct req *r, char out[64])
 {
 	req_remote_text(r, out, 64);
 	char *colon = strrchr(out, ':');
 	if (colon)
 		*colon = 0;
-	return strlen(out);
+}
+
+static void ip_of(const struct req *r, uint8_t out[DOCTORNOTES_IP_BYTES])
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&r->remote;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&r->remote;
+	uint16_t family = r->remote.ss_family;
+	memset(out, 0, DOCTORNOTES_IP_BYTES);
+	memcpy(out, &family, 2);
+	if (family == AF_INET)
+		memcpy(out + 6, &v4->sin_addr, 4);
+	if (family != AF_INET6)
+		return;
+	memcpy(out + 2, &v6->sin6_scope_id, 4);
+	memcpy(out + 6, &v6->sin6_addr, 16);
 }
 
 static uint64_t key_of(
@@ -47,19 +62,48 @@ static uint64_t key_of(
 	return key ? key : 1;
 }
 
-/* Its row, or the place of who was quiet for longest. */
-static struct doctornote *place_of(struct doctornotes *n, uint64_t key)
+/* What a row is found by. */
+struct sought {
+	uint64_t key;
+	uint32_t tenant;
+	enum doctornote_kind kind;
+	unsigned what;
+};
+
+static bool is_sought(const struct doctornote *d, const struct sought *by)
+{
+	return d->key == by->key && d->tenant == by->tenant && d->kind == by->kind &&
+	    d->what == by->what;
+}
+
+bool doctornotes_same(const struct doctornote *a, const struct doctornote *b)
+{
+	return is_sought(a, &(struct sought){ b->key, b->tenant, b->kind, b->what });
+}
+
+static struct doctornote *older(struct doctornote *a, struct doctornote *b)
+{
+	return !a || b->last_ms < a->last_ms ? b : a;
+}
+
+/* Its row, or the place of who was quiet for longest: of the tenant itself where it has many. */
+static struct doctornote *place_of(struct doctornotes *n, const struct sought *by)
 {
 	if (!n->rows)
 		n->rows = mem_zalloc(DOCTORNOTES_ROWS * sizeof(*n->rows));
-	struct doctornote *set = &n->rows[key % SETS * DOCTORNOTES_WAYS], *oldest = set;
+	struct doctornote *set = &n->rows[by->key % SETS * DOCTORNOTES_WAYS];
+	struct doctornote *oldest = NULL, *own = NULL;
+	unsigned owned = 0;
 	for (unsigned i = 0; i < DOCTORNOTES_WAYS; i++) {
-		if (set[i].key == key)
+		if (is_sought(&set[i], by))
 			return &set[i];
-		if (set[i].last_ms < oldest->last_ms)
-			oldest = &set[i];
+		oldest = older(oldest, &set[i]);
+		if (!set[i].key || set[i].tenant != by->tenant)
+			continue;
+		own = older(own, &set[i]);
+		owned++;
 	}
-	return oldest;
+	return oldest->key && owned >= DOCTORNOTES_WAYS / 2 ? own : oldest;
 }
 
 /* The row of what has happened now to a request of this tenant. */
@@ -67,14 +111,19 @@ static struct doctornote *note(struct doctornotes *n, const struct req *r, uint3
     enum doctornote_kind kind, unsigned what, const void *text, size_t len)
 {
 	int64_t now_ms = loop_now_ms(r->loop);
-	uint64_t key = key_of(tenant, kind, what, text, len);
-	struct doctornote *d = place_of(n, key);
-	if (d->key != key || now_ms - d->last_ms > DOCTORNOTES_QUIET_MS)
+	uint8_t ip[DOCTORNOTES_IP_BYTES];
+	struct sought by = { key_of(tenant, kind, what, text, len), tenant, kind, what };
+	struct doctornote *d = place_of(n, &by);
+	if (!is_sought(d, &by) || now_ms - d->last_ms > DOCTORNOTES_QUIET_MS)
 		*d = (struct doctornote){
-			.key = key, .tenant = tenant, .kind = kind, .what = what, .first_ms = now_ms
+			.key = by.key, .tenant = tenant, .kind = kind, .what = what, .first_ms = now_ms
 		};
 	d->last_ms = now_ms;
-	(void)address_of(r, d->who);
+	ip_of(r, ip);
+	if (!d->who[0] || memcmp(d->ip, ip, sizeof(ip)) != 0) {
+		memcpy(d->ip, ip, sizeof(ip));
+		address_of(r, d->who);
+	}
 	return d;
 }
 
@@ -98,9 +147,9 @@ void doctornotes_refused(
 static void by_address(struct doctornotes *n, const struct req *r, enum doctornote_kind kind,
     const char *agent, size_t agent_len, uint64_t samples)
 {
-	char from[64];
-	size_t len = address_of(r, from);
-	struct doctornote *d = note(n, r, r->tenant, kind, 0, from, len);
+	uint8_t ip[DOCTORNOTES_IP_BYTES];
+	ip_of(r, ip);
+	struct doctornote *d = note(n, r, r->tenant, kind, 0, ip, sizeof(ip));
 	d->count += samples;
 	agent_into(d, agent, agent_len);
 }

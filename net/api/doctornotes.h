@@ -10,9 +10,12 @@
  *   ENDED    queries that met a limit, by the error's first words
  * A bout ends after DOCTORNOTES_QUIET_MS of silence; what comes later begins a new one. Of each
  * loop there are DOCTORNOTES_ROWS, in sets of DOCTORNOTES_WAYS chosen by hash: the one that was
- * quiet for longest makes room, so memory does not grow with tenants, senders or texts.
+ * quiet for longest makes room, so memory does not grow with tenants, senders or texts. A tenant
+ * that has half of a full set makes room itself: with odd agents or texts it does not drive out
+ * what others have. Texts of clients make the hash, so a row is told by its tenant, too.
  *
- * Thread: the loop they are of. Cost: a write finds one row by hash.
+ * Thread: the loop they are of. Cost: a write finds one row by hash, some 300 instructions; an
+ * address becomes text when it is another one than before.
  * Memory: 130 KiB a loop, from the first note on.
  */
 #ifndef NET_API_DOCTORNOTES_H
@@ -23,6 +26,7 @@
 
 #define DOCTORNOTES_ROWS     256u
 #define DOCTORNOTES_WAYS     8u
+#define DOCTORNOTES_IP_BYTES 22u /* family, zone, address */
 #define DOCTORNOTES_QUIET_MS (3600 * INT64_C(1000))
 
 enum doctornote_kind {
@@ -39,15 +43,18 @@ struct doctornote {
 	enum doctornote_kind kind;
 	unsigned what; /* REFUSED: enum refusal */
 	int64_t first_ms, last_ms;
-	uint64_t count;    /* REFUSED, SLOW, ENDED: requests; LATE, CHANGED, SENDER: samples */
-	uint64_t most_ms;  /* SLOW */
-	char who[64];      /* address of the last one, without its port */
-	char agent[64];    /* its User-Agent, cut; "" = none */
-	char example[256]; /* the last, cut: an error, a query (SLOW: the slowest) */
+	uint64_t count;   /* REFUSED, SLOW, ENDED: requests; LATE, CHANGED, SENDER: samples */
+	uint64_t most_ms; /* SLOW */
+	uint8_t ip[DOCTORNOTES_IP_BYTES]; /* whose text is in who */
+	char who[64];                     /* address of the last one, without its port */
+	char agent[64];                   /* its User-Agent, cut; "" = none */
+	char example[256];                /* the last, cut: an error, a query (SLOW: the slowest) */
 };
 struct doctornotes {
 	struct doctornote *rows; /* NULL: none yet */
 };
+/* Are they of one tenant, kind and text? */
+bool doctornotes_same(const struct doctornote *a, const struct doctornote *b);
 void doctornotes_begin(struct doctornotes *n);
 void doctornotes_end(struct doctornotes *n);
 

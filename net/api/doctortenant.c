@@ -42,6 +42,12 @@ static int by_key(const void *x, const void *y)
 	const struct doctornote *a = x, *b = y;
 	if (a->key != b->key)
 		return a->key < b->key ? -1 : 1;
+	if (a->tenant != b->tenant)
+		return a->tenant < b->tenant ? -1 : 1;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	if (a->what != b->what)
+		return a->what < b->what ? -1 : 1;
 	return (a->last_ms > b->last_ms) - (a->last_ms < b->last_ms);
 }
 
@@ -52,7 +58,7 @@ size_t doctortenant_join(struct doctornote *notes, size_t count)
 		qsort(notes, count, sizeof(*notes), by_key);
 	for (size_t i = 0; i < count; i++) {
 		struct doctornote n = notes[i];
-		if (kept && notes[kept - 1].key == n.key) {
+		if (kept && doctornotes_same(&notes[kept - 1], &n)) {
 			const struct doctornote *was = &notes[kept - 1];
 			n.count += was->count;
 			n.first_ms = was->first_ms < n.first_ms ? was->first_ms : n.first_ms;

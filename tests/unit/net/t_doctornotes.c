@@ -1,5 +1,5 @@
 /* Notes of what happened to requests: by tenant, with the last example, in bounded memory. */
-#include "net/api/doctornotes.h"
+#include "net/api/doctornotes.c" /* texts of one hash are hard to come by */
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/model/tenant.h"
+#include "net/api/doctortenant.h"
 #include "net/api/refusals.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testteam.h"
@@ -83,6 +84,21 @@ static void senders_are_known(void)
 	tap_is_u64(f.by_kind[DOCTORNOTE_CHANGED].count, 2, "and who changes what was there");
 }
 
+static void addresses_are_followed(void)
+{
+	struct req_field agent = { "user-agent", "x", 10, 1 };
+	struct sink_req s = { .stored = 1 };
+	struct req a = from("10.0.0.7", &agent, other, 1), b = from("10.0.0.8", &agent, other, 1);
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&b.remote;
+	doctornotes_wrote(&notes, &a, &s);
+	doctornotes_wrote(&notes, &b, &s);
+	tap_is_str(of(other, 1, 0).last.who, "10.0.0.8", "the last address is shown");
+	in6->sin6_family = AF_INET6;
+	inet_pton(AF_INET6, "2001:db8::1", &in6->sin6_addr);
+	doctornotes_wrote(&notes, &b, &s);
+	tap_is_str(of(other, 1, 0).last.who, "[2001:db8::1]", "of either family");
+}
+
 static void queries_are_known(void)
 {
 	struct req r = from("10.0.0.3", NULL, one, 1), both = from("10.0.0.3", NULL, two, 2);
@@ -115,6 +131,37 @@ static void memory_is_bounded(void)
 	    "a hundred thousand texts take %u places", count);
 }
 
+/* A client chooses its texts so that they have the hash of another's. */
+static void texts_of_one_hash_are_two(void)
+{
+	struct doctornotes n;
+	doctornotes_begin(&n);
+	struct sought a = { 77, 3, DOCTORNOTE_REFUSED, 1 }, b = { 77, 9, DOCTORNOTE_SENDER, 0 };
+	struct doctornote *d = place_of(&n, &a);
+	*d = (struct doctornote){ .key = 77, .tenant = 3, .kind = a.kind, .what = 1, .last_ms = 5 };
+	strcpy(d->example, "of tenant 3");
+	tap_ok(place_of(&n, &a) == d, "a row is found again");
+	tap_ok(place_of(&n, &b) != d, "and is not another tenant's, whose text has its hash");
+	struct doctornote both[2] = { *d, { .key = 77, .tenant = 9, .kind = b.kind, .last_ms = 6 } };
+	tap_is_u64(doctortenant_join(both, 2), 2, "nor joined with one from another loop");
+	doctornotes_end(&n);
+}
+
+static void nobody_drives_out_others(void)
+{
+	struct req_field agent = { "user-agent", NULL, 10, 0 };
+	struct req theirs = from("10.0.0.5", NULL, other, 1), mine = from("10.0.0.6", &agent, one, 1);
+	char text[32];
+	doctornotes_refused(&notes, &theirs, REFUSAL_RATE, "limit 5");
+	for (unsigned i = 0; i < 10000; i++) {
+		agent.value_len = (size_t)snprintf(text, sizeof(text), "agent %u", i);
+		agent.value = text;
+		doctornotes_wrote(&notes, &mine, &(struct sink_req){ .stored = 1 });
+	}
+	tap_is_u64(
+	    of(other, 1, 0).count, 1, "ten thousand senders of one tenant leave a note of another");
+}
+
 static void all(void *arg)
 {
 	(void)arg;
@@ -122,7 +169,11 @@ static void all(void *arg)
 	refusals_are_kept();
 	senders_are_known();
 	queries_are_known();
+	addresses_are_followed();
+	texts_of_one_hash_are_two();
 	memory_is_bounded();
+	doctornotes_end(&notes);
+	nobody_drives_out_others();
 	doctornotes_end(&notes);
 }
 
