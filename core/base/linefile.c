@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -20,6 +22,13 @@
 
 #define LOOK_MS 2u
 #define MS_NS   1000000L
+
+/* Of what is open. */
+struct looks {
+	dev_t dev;
+	ino_t ino;
+	bool regular; /* pipes and devices have no size, and keep their name */
+};
 
 struct linefile {
 	char *path;
@@ -35,8 +44,9 @@ struct linefile {
 	/* Of the thread. */
 	char *writing;
 	int fd; /* -1: it could not be opened again */
+	struct looks is;
 	uint64_t size;
-	bool torn; /* the last line was written in part */
+	bool torn; /* its last line has no end */
 };
 
 static uint64_t lines_in(const char *p, size_t len)
@@ -58,36 +68,66 @@ static void lose(struct linefile *f, uint64_t lines, const char *why)
 
 /* --- the thread --- */
 
-static int file_open(const char *path, uint64_t *size)
+/* Has a line no end, as after a crash or on a full disk? False, too, where we may not read. */
+static bool ends_torn(const char *path, const struct stat *of)
 {
 	struct stat st;
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-	*size = fd >= 0 && !fstat(fd, &st) ? (uint64_t)st.st_size : 0;
-	return fd;
+	char last = '\n';
+	int fd = S_ISREG(of->st_mode) && of->st_size
+	    ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+	    : -1;
+	if (fd < 0)
+		return false;
+	bool same = !fstat(fd, &st) && st.st_dev == of->st_dev && st.st_ino == of->st_ino;
+	if (same && pread(fd, &last, 1, of->st_size - 1) != 1)
+		last = '\n';
+	close(fd);
+	return last != '\n';
+}
+
+/* A pipe that nobody reads is ENXIO here, instead of a wait for somebody. */
+static enum err file_open(struct linefile *f)
+{
+	struct stat st = { .st_size = 0 };
+	int fd =
+	    open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+	if (fd < 0 || fstat(fd, &st) || fcntl(fd, F_SETFL, O_APPEND)) {
+		enum err e = err_of_errno(errno);
+		int was = errno;
+		if (fd >= 0)
+			close(fd);
+		errno = was;
+		return e;
+	}
+	struct looks is = { st.st_dev, st.st_ino, S_ISREG(st.st_mode) };
+	bool same = f->fd >= 0 && f->is.dev == is.dev && f->is.ino == is.ino;
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = fd;
+	f->is = is;
+	f->size = (uint64_t)st.st_size;
+	f->torn = (same && f->torn) || ends_torn(f->path, &st);
+	return ERR_OK;
+}
+
+static const char *why_closed(void)
+{
+	return errno == ENXIO ? "nobody reads this pipe" : strerror(errno);
 }
 
 static void open_again(struct linefile *f)
 {
-	uint64_t size;
-	int fd = file_open(f->path, &size);
-	if (fd < 0) {
+	if (file_open(f)) /* what was open goes on */
 		LOG_EVERY(LOG_LEVEL_WARN, "request_log_not_opened", "path=\"%s\" reason=\"%s\"",
-		    f->path, strerror(errno));
-		return; /* what was open goes on */
-	}
-	if (f->fd >= 0)
-		close(f->fd);
-	f->fd = fd;
-	f->size = size;
-	f->torn = false;
+		    f->path, why_closed());
 }
 
-/* The file is full: PATH.1 is what it was. */
+/* The file is full: PATH.1 is what it was. A link stays, what it leads to is renamed. */
 static void turn_over(struct linefile *f)
 {
-	char old[4096];
-	int n = snprintf(old, sizeof(old), "%s.1", f->path);
-	if (n < 0 || (size_t)n >= sizeof(old) || rename(f->path, old)) {
+	char now[PATH_MAX], old[PATH_MAX + 2];
+	if (!realpath(f->path, now) || snprintf(old, sizeof(old), "%s.1", now) < 0 ||
+	    rename(now, old)) {
 		LOG_EVERY(LOG_LEVEL_WARN, "request_log_not_renamed", "path=\"%s\" reason=\"%s\"",
 		    f->path, strerror(errno));
 		f->size = 0; /* the next look is so many bytes away */
@@ -107,7 +147,7 @@ static ssize_t write_some(int fd, const char *p, size_t len)
 
 static void write_all(struct linefile *f, const char *p, size_t len)
 {
-	if (f->size_max && f->size && f->size + len > f->size_max)
+	if (f->size_max && f->is.regular && f->size && f->size + len > f->size_max)
 		turn_over(f);
 	if (f->torn && write_some(f->fd, "\n", 1) == 1)
 		f->torn = false;
@@ -197,10 +237,10 @@ enum err linefile_open(const char *path, uint64_t size_max, struct linefile **ou
 	f->writing = mem_alloc(LINEFILE_BYTES);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->filled, NULL);
-	f->fd = file_open(path, &f->size);
-	if (f->fd < 0) {
-		enum err e = err_of_errno(errno);
-		(void)errbuf_set(eb, e, "%s cannot be opened: %s", path, strerror(errno));
+	f->fd = -1;
+	enum err e = file_open(f);
+	if (e) {
+		(void)errbuf_set(eb, e, "%s cannot be opened: %s", path, why_closed());
 		destroy(f);
 		return e;
 	}

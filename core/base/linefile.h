@@ -5,11 +5,12 @@
  * A line is copied to a buffer of LINEFILE_BYTES under a lock that is never held over a file or a
  * wait; the thread takes all of it at once, LINEFILE_GATHER_MS after the first line. What does not
  * fit, and what the disk does not take (full, failing), is left out, counted (linefile_lost) and
- * told in the log once in ten seconds. Lines stay whole and in order; after a loss the next that is
- * written begins on a new line.
+ * told in the log once in ten seconds. Lines stay whole and in order; after a loss, and in a file
+ * whose last line has no end (a crash), the next that is written begins on a new line.
  * linefile_reopen: the path is opened anew before the next lines are written, for who has renamed
  * the file. With a size the file is renamed to PATH.1 (the one before goes) and begun anew when it
- * would be larger.
+ * would be larger; of a symbolic link that is the file that it leads to. Pipes and devices grow as
+ * they like; a pipe that nobody reads cannot be opened.
  *
  * Thread: open and close the main thread; put and reopen any. Memory: two buffers. A file is made
  * with the rights 0600 (umask).

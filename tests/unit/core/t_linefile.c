@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -181,6 +182,88 @@ static void a_full_disk(void)
 	    "a file that cannot be is told: %s", eb.text);
 }
 
+static void a_pipe_without_a_reader(void)
+{
+	struct linefile *f;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	unlink(path);
+	CHECK(!mkfifo(path, 0600));
+	alarm(60); /* where it would wait for ever */
+	tap_ok(linefile_open(path, 0, &f, &eb) && strstr(eb.text, "nobody reads"),
+	    "a pipe that nobody reads is told at once: %s", eb.text);
+	int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	f = opened(8);
+	put(f, "0123456\n");
+	usleep(LINEFILE_GATHER_MS * 3000);
+	put(f, "0123456\n");
+	usleep(LINEFILE_GATHER_MS * 3000);
+	tap_ok(!lstat(path, &st) && S_ISFIFO(st.st_mode),
+	    "a pipe keeps its name, however much it takes");
+	close(reader);
+	CHECK(!rename(path, old));
+	CHECK(!mkfifo(path, 0600));
+	linefile_reopen(f);
+	linefile_close(f);
+	tap_ok(true, "nor does opening one again wait");
+	alarm(0);
+	unlink(path);
+	unlink(old);
+}
+
+static void lines_begin_anew(void)
+{
+	struct rlimit was, little = { .rlim_cur = 6 };
+	struct linefile *f;
+	FILE *torn = fopen(path, "w");
+	CHECK(torn && fputs("half", torn) >= 0 && !fclose(torn));
+	f = opened(0);
+	put(f, "one\n");
+	linefile_close(f);
+	char *text = text_of(path);
+	tap_is_str(text, "half\none\n", "a crash has left half a line, the next begins behind it");
+	free(text);
+	unlink(path);
+	CHECK(!getrlimit(RLIMIT_FSIZE, &was));
+	little.rlim_max = was.rlim_max;
+	signal(SIGXFSZ, SIG_IGN);
+	f = opened(0);
+	CHECK(!setrlimit(RLIMIT_FSIZE, &little));
+	put(f, "0123456789\n");
+	for (unsigned i = 0; i < 5000 && linefile_lost(f) < 1; i++)
+		usleep(1000);
+	CHECK(!setrlimit(RLIMIT_FSIZE, &was));
+	linefile_reopen(f);
+	put(f, "next\n");
+	linefile_close(f);
+	text = text_of(path);
+	tap_is_str(text, "012345\nnext\n", "a full disk too, and the file is opened again meanwhile");
+	free(text);
+	unlink(path);
+}
+
+static void a_link_stays(void)
+{
+	char real[520], real_old[524];
+	struct stat st;
+	(void)snprintf(real, sizeof(real), "%s/real", dir);
+	(void)snprintf(real_old, sizeof(real_old), "%s.1", real);
+	CHECK(!symlink("real", path));
+	struct linefile *f = opened(8);
+	put(f, "0123456\n");
+	tap_ok(is_there(path, "0123456\n"), "a link to a file that is made");
+	put(f, "next\n");
+	linefile_close(f);
+	char *text = text_of(real), *before = text_of(real_old);
+	tap_ok(!lstat(path, &st) && S_ISLNK(st.st_mode) && !strcmp(text, "next\n") &&
+	        !strcmp(before, "0123456\n"),
+	    "stays when the file turns over: %s%s", before, text);
+	free(text);
+	free(before);
+	unlink(path);
+}
+
 int main(void)
 {
 	log_setup(LOG_LEVEL_NONE, false);
@@ -192,6 +275,9 @@ int main(void)
 	it_is_opened_again();
 	it_turns_over();
 	nobody_waits();
+	a_pipe_without_a_reader();
+	lines_begin_anew();
+	a_link_stays();
 	a_full_disk();
 	testlib_rmtree(dir);
 	free(dir);
