@@ -5,11 +5,17 @@
 #include "core/base/bytes.h"
 #include "core/base/rune.h"
 
+enum form {
+	HTML,
+	RAW,
+	SHOWN
+};
+
 /* What encoding/json escapes in a string. */
-static bool is_plain(uint8_t c, bool html)
+static bool is_plain(uint8_t c, enum form form)
 {
-	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' &&
-	    !(html && (c == '<' || c == '>' || c == '&'));
+	return c >= 0x20 && c < 0x7f + (form != SHOWN) && c != '"' && c != '\\' &&
+	    !(form == HTML && (c == '<' || c == '>' || c == '&'));
 }
 
 static void put_ascii(struct buf *b, uint8_t c)
@@ -31,13 +37,14 @@ static void put_ascii(struct buf *b, uint8_t c)
 	buf_add(b, text, sizeof(text));
 }
 
-static void put(struct buf *b, const char *s, size_t len, bool html)
+static void put(struct buf *b, const char *s, size_t len, enum form form)
 {
+	bool html = form == HTML;
 	buf_reserve(b, len + 2);
 	buf_add_u8(b, '"');
 	for (size_t i = 0; i < len;) {
 		size_t start = i;
-		while (i < len && is_plain((uint8_t)s[i], html))
+		while (i < len && is_plain((uint8_t)s[i], form))
 			i++;
 		buf_add(b, s + start, i - start);
 		if (i == len)
@@ -47,7 +54,7 @@ static void put(struct buf *b, const char *s, size_t len, bool html)
 		if (n == 0) {
 			buf_add(b, html ? "\\ufffd" : "\xef\xbf\xbd", html ? 6 : 3);
 			n = 1;
-		} else if (n == 1) {
+		} else if (n == 1 || (form == SHOWN && rune < 0xa0)) {
 			put_ascii(b, (uint8_t)rune);
 		} else if (html && (rune == 0x2028 || rune == 0x2029)) {
 			buf_add(b, rune == 0x2028 ? "\\u2028" : "\\u2029", 6);
@@ -61,12 +68,17 @@ static void put(struct buf *b, const char *s, size_t len, bool html)
 
 void json_str(struct buf *b, const char *s, size_t len)
 {
-	put(b, s, len, true);
+	put(b, s, len, HTML);
 }
 
 void json_str_raw(struct buf *b, const char *s, size_t len)
 {
-	put(b, s, len, false);
+	put(b, s, len, RAW);
+}
+
+void json_str_shown(struct buf *b, const char *s, size_t len)
+{
+	put(b, s, len, SHOWN);
 }
 
 bool json_utf8_valid(const char *s, size_t len)

@@ -10,6 +10,8 @@
 
 void json_str(struct buf *b, const char *s, size_t len);     /* with quotes */
 void json_str_raw(struct buf *b, const char *s, size_t len); /* with quotes */
+/* As raw, for files that people show in a terminal: DEL and U+0080 to U+009F are escaped, too. */
+void json_str_shown(struct buf *b, const char *s, size_t len);
 bool json_utf8_valid(const char *s, size_t len);
 
 /*

@@ -205,9 +205,9 @@ int main(void)
 	tap_is_str(end(), "ts=2015-07-01T20:10:51.781Z level=info event=started address=a:1 fd=7\n",
 	    "a line of logfmt");
 	begin();
-	LOG_WARN("odd", "name=\"%s\"", "a\nb\x01\x1b[31m");
+	LOG_WARN("odd", "name=\"%s\"", "a\nb\x01\x1b[31m\xc2\x9b");
 	tap_is_str(end(),
-	    "ts=2015-07-01T20:10:51.781Z level=warn event=odd name=\"a\\nb\\x01\\x1b[31m\"\n",
+	    "ts=2015-07-01T20:10:51.781Z level=warn event=odd name=\"a\\nb\\x01\\x1b[31m\\u009b\"\n",
 	    "control characters never pass");
 	begin();
 	LOG_WARN("odd", "example=\"%s\" n=%d", "h{i=\"0\" x} \\", 1);
