@@ -37,9 +37,10 @@ static void name_decode(const char *s, size_t len, char out[NAME_BYTES])
 static bool is_secret(const char *name, size_t len)
 {
 	static const char *const whole[] = { "p", "pass", "pwd", "auth", "authorization", "key",
-		"apikey", "sig", "signature", "jwt", "credentials" };
-	static const char *const parts[] = { "password", "passwd", "token", "secret", "api_key",
-		"api-key", "access_key" };
+		"apikey", "sig", "jwt", "pw", "sid" };
+	static const char *const parts[] = { "password", "passwd", "passphrase", "token", "secret",
+		"api_key", "api-key", "access_key", "app_key", "application_key", "private_key",
+		"signature", "credential", "assertion", "session" };
 	char text[NAME_BYTES];
 	name_decode(name, len, text);
 	for (size_t i = 0; i < COUNT_OF(whole); i++)
@@ -95,11 +96,11 @@ static void name_put(const struct line *l, const char *name)
 		buf_printf(l->out, "%s%s=", first ? "" : " ", name);
 }
 
-/* Quotes inside, control characters and what is no UTF-8 are escaped, as in JSON. */
+/* Quotes inside, control characters (all of them) and what is no UTF-8 are escaped, as in JSON. */
 static void text_put(const struct line *l, const char *name, const char *s, size_t len)
 {
 	name_put(l, name);
-	json_str_raw(l->out, s, len);
+	json_str_shown(l->out, s, len);
 }
 
 static void number_put(const struct line *l, const char *name, uint64_t v)
@@ -193,22 +194,65 @@ static void fields_put(const struct line *l, const struct req *r, const struct r
 	}
 }
 
-/* As Apache's %{...}i: quotes, backslashes and what cannot be printed are escaped. */
-static void quoted_put(struct buf *b, const char *s, size_t len)
+/* As Apache's %{...}i: quotes, backslashes and what is no printable ASCII are escaped. */
+static void escaped_put(struct buf *b, const char *s, size_t len)
 {
-	if (!s || !len) {
-		buf_add_u8(b, '-');
-		return;
-	}
 	for (size_t i = 0; i < len; i++) {
 		uint8_t c = (uint8_t)s[i];
 		if (c == '"' || c == '\\')
 			buf_printf(b, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
+		else if (c < 0x20 || c >= 0x7f)
 			buf_printf(b, "\\x%02x", c);
 		else
 			buf_add_u8(b, c);
 	}
+}
+
+static void quoted_put(struct buf *b, const char *s, size_t len)
+{
+	if (s && len)
+		escaped_put(b, s, len);
+	else
+		buf_add_u8(b, '-');
+}
+
+/* One word: of a path and a name as they would stand in a URL. */
+static void word_put(struct buf *b, const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		uint8_t c = (uint8_t)s[i];
+		if (c <= 0x20 || c >= 0x7f || strchr("\"\\?#%", c))
+			buf_printf(b, "%%%02X", c);
+		else
+			buf_add_u8(b, c);
+	}
+	if (!len)
+		buf_add_u8(b, '-');
+}
+
+/* Without "user:password@", and without secrets of its query. */
+static void referer_put(struct buf *b, const char *s, size_t len)
+{
+	size_t base = s ? strcspn(s, "?#") : 0, user = 0, host = 0;
+	struct buf query;
+	const char *slashes = s ? strstr(s, "//") : NULL;
+	if (slashes && (size_t)(slashes - s) < base) {
+		user = (size_t)(slashes - s) + 2;
+		for (size_t i = user; i < base && s[i] != '/'; i++)
+			host = s[i] == '@' ? i : host;
+	}
+	if (host) {
+		escaped_put(b, s, user);
+		buf_add_str(b, "***");
+	}
+	quoted_put(b, s ? s + host : s, base - host);
+	if (base == len)
+		return;
+	buf_init(&query);
+	accesslog_query(&query, s + base + 1, len - base - 1);
+	escaped_put(b, s + base, 1);
+	escaped_put(b, (const char *)query.data, query.len);
+	buf_release(&query);
 }
 
 /* "2026-11-29T08:12:18Z" as "29/Nov/2026:08:12:18 +0000". */
@@ -232,11 +276,11 @@ static void combined_put(struct buf *b, const struct req *r, const struct req_to
 	if (colon)
 		*colon = 0;
 	buf_printf(b, "%s - ", from);
-	quoted_put(b, r->identity, strlen(r->identity));
+	word_put(b, r->identity, strlen(r->identity));
 	buf_add_str(b, " [");
 	common_time(b, now_ms);
 	buf_printf(b, "] \"%s ", method_of(r));
-	quoted_put(b, r->path, r->path_len);
+	word_put(b, r->path, r->path_len);
 	if (r->query_len) {
 		buf_init(&query);
 		accesslog_query(&query, r->query, r->query_len);
@@ -247,7 +291,7 @@ static void combined_put(struct buf *b, const struct req *r, const struct req_to
 	buf_printf(b, " HTTP/%u.%u\" %d %" PRIu64 " \"", r->http_version / 10, r->http_version % 10,
 	    status_of(t), t->out_bytes);
 	const char *text = req_header(r, "referer", &len);
-	quoted_put(b, text, len);
+	referer_put(b, text, text ? len : 0);
 	buf_add_str(b, "\" \"");
 	text = req_header(r, "user-agent", &len);
 	quoted_put(b, text, len);

@@ -15,7 +15,7 @@
 static void text_put(struct buf *b, const char *before, const char *s, size_t len)
 {
 	buf_add_str(b, before);
-	json_str_raw(b, s, len);
+	json_str_shown(b, s, len);
 }
 
 static void time_put(struct buf *b, const char *before, int64_t ms)

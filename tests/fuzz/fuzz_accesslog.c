@@ -14,9 +14,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size + 1), *query = malloc(size + 64);
+	char *text = malloc(size + 1), *query = malloc(size + 64), *referer = malloc(size + 64);
 	struct buf out;
-	if (!text || !query || size > 65536)
+	if (!text || !query || !referer || size > 65536)
 		goto out;
 	memcpy(text, data, size);
 	text[size] = 0;
@@ -24,8 +24,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		text[i] = text[i] ? text[i] : '0';
 	size_t query_len = size + (size_t)snprintf(query + size, 64, "&token=" SECRET "&p=1");
 	memcpy(query, text, size);
+	(void)snprintf(referer, size + 64, "http://u:" SECRET "@x/?%s&token=" SECRET, text);
 	struct req_field fields[] = { { "user-agent", text, 10, size },
-		{ "traceparent", text, 11, size }, { "x-request-id", text, 12, size } };
+		{ "traceparent", text, 11, size }, { "x-request-id", text, 12, size },
+		{ "referer", referer, 7, strlen(referer) } };
 	struct req r = { .method = REQ_GET,
 		.path = text,
 		.path_len = size,
@@ -34,13 +36,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.identity = text,
 		.http_version = 11,
 		.fields = fields,
-		.field_count = 3 };
+		.field_count = 4 };
 	for (int form = ACCESSLOG_LOGFMT; form <= ACCESSLOG_COMBINED; form++) {
 		buf_init(&out);
 		accesslog_line(&out, &r, &(struct req_told){ .status = 200 },
 		    (enum accesslog_form)form, text, 1795939938000);
 		if (memchr(out.data, '\n', out.len) != out.data + out.len - 1)
 			abort();
+		for (size_t i = 0; i + 1 < out.len; i++)
+			if (out.data[i] < 0x20 || out.data[i] == 0x7f ||
+			    (out.data[i] == 0xc2 && out.data[i + 1] < 0xa0))
+				abort(); /* it would steer a terminal */
 		if (memmem(out.data, out.len, SECRET, strlen(SECRET)))
 			abort();
 		json_t *j = form == ACCESSLOG_JSON
@@ -54,5 +60,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 out:
 	free(text);
 	free(query);
+	free(referer);
 	return 0;
 }

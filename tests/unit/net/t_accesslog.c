@@ -38,6 +38,7 @@ static void secrets_are_not_shown(void)
 	query_is("%70=b;Api_Key=1&x", "%70=***;Api_Key=***&x");
 	query_is("access%5ftoken=abc", "access%5ftoken=***");
 	query_is("p", "p");
+	query_is("application_key=a&X-Amz-Signature=b", "application_key=***&X-Amz-Signature=***");
 	query_is("mypassword1=x&=&", "mypassword1=***&=&");
 	memset(query + 6, 'a', sizeof(query) - 7);
 	query[sizeof(query) - 1] = 0;
@@ -106,6 +107,27 @@ static void forms(void)
 	tap_is_str(line(&r, &told, ACCESSLOG_COMBINED, ""),
 	    "10.0.0.1 - - [29/Nov/2026:08:12:18 +0000] \"GET /api/v1/query HTTP/2.0\" 200 123 \"-\" \"-\"\n",
 	    "or a dash");
+}
+
+static void no_line_says_what_it_should_not(void)
+{
+	struct req r = request();
+	struct req_field f[] = { { "user-agent",
+		                     "\x1b[2J\xc2\x9b"
+		                     "2J\x7f\xff\xe2",
+		                     10, 11 },
+		{ "referer", "http://u:s3cr3t@x/?a=1&token=s3cr3t#b", 7, 37 } };
+	r.fields = f;
+	r.field_count = 2;
+	r.path = "/a HTTP/1.1\" 200\n?\xc2\x9b";
+	r.path_len = strlen(r.path);
+	r.identity = "o - [";
+	tap_is_str(line(&r, &told, ACCESSLOG_COMBINED, ""),
+	    "10.0.0.1 - o%20-%20[ [29/Nov/2026:08:12:18 +0000] \"GET /a%20HTTP/1.1%22%20200%0A%3F%C2%9B?query=up HTTP/2.0\" 200 123 \"http://***@x/?a=1&token=***\" \"\\x1b[2J\\xc2\\x9b2J\\x7f\\xff\\xe2\"\n",
+	    "combined: a path is one word, a referer has no secrets");
+	tap_ok(strstr(line(&r, &told, ACCESSLOG_LOGFMT, ""),
+	           "agent=\"\\u001b[2J\\u009b2J\\u007f\xef\xbf\xbd\xef\xbf\xbd\"") != NULL,
+	    "no control character is itself: %s", text_of());
 }
 
 /* --- which requests, and the file of slow queries --- */
@@ -225,6 +247,7 @@ int main(void)
 	buf_init(&out);
 	secrets_are_not_shown();
 	forms();
+	no_line_says_what_it_should_not();
 	testteam_start(&tt, 1);
 	api = fakeapi_create(&tt, NULL, NULL, false);
 	which_requests();
