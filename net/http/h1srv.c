@@ -594,6 +594,8 @@ static void h1_head(struct h1 *h, const uint8_t *data, size_t len)
 	r->_stream = h;
 	if (status) {
 		r->_answer->begun = true; /* never ran */
+		r->_answer->status = status;
+		r->_answer->len = strlen(why) + 1;
 		req_end(r);
 		h1_refuse_head(h, status, why);
 		return;

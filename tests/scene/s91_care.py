@@ -87,6 +87,11 @@ ok(mine[0]["query"] == "query=up" and mine[1]["query"] == "query=1&token=***&p=*
 ok(mine[2]["query"].endswith("...") and len(mine[2]["query"]) == 1027, "long ones are cut")
 ok(mine[6]["agent"] == 'odd "agent"' and mine[6]["trace"] == "4bf92f3577b34da6a3ce929d0e0e4736", "agent and trace are those of the request")
 ok(all(r["tenant"] == "default" and r["peer"].startswith("127.0.0.1:") and r["ms"] >= 0 and r["ts"].endswith("Z") for r in mine), "tenant, peer, time and duration")
+with socket.create_connection(("127.0.0.1", k.port)) as c:
+    c.sendall(b"NO HEAD AT ALL\r\n\r\n")
+    answer = c.recv(65536)
+    bad = [json.loads(l) for l in lines(access, '"method":"OTHER"') if '"OTHER"' in l]
+    ok(answer.startswith(b"HTTP/1.1 400") and bad and bad[0]["status"] == 400, f"what is no head has its line, and the status that it was told: {bad}")
 os.rename(access, access + ".old")
 k.p.send_signal(1)
 for _ in range(100):
