@@ -60,7 +60,8 @@ static void read_memory(const char *root, struct machine *out)
 		out->commit_used = number_behind(text, "Committed_AS:") << 10;
 	}
 	if (text_of(root, "/proc/self/status", text)) {
-		out->rss_bytes = number_behind(text, "VmRSS:") << 10;
+		out->held_bytes = (number_behind(text, "VmRSS:") - number_behind(text, "RssFile:"))
+		    << 10;
 		out->swap_bytes = number_behind(text, "VmSwap:") << 10;
 	}
 	if (text_of(root, "/proc/sys/vm/overcommit_memory", text))
@@ -88,6 +89,13 @@ static bool read_group_at(const char *root, const char *group, struct machine *o
 	if (text_of(root, path, text)) {
 		any = true;
 		out->group_used = strtoull(text, NULL, 10);
+		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.stat", group);
+		if (text_of(root, path, text)) {
+			uint64_t pages = number_behind(text, "file ");
+			uint64_t kept = number_behind(text, "shmem ");
+			uint64_t free = pages > kept ? pages - kept : 0;
+			out->group_used -= free < out->group_used ? free : out->group_used;
+		}
 		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.max", group);
 		out->group_max = number_in(root, path);
 	}

@@ -13,10 +13,12 @@
 #include <stdint.h>
 
 struct machine {
-	uint64_t rss_bytes, swap_bytes;         /* of this process */
+	/* Of this process; pages of mapped files, which the kernel drops when it likes, not counted. */
+	uint64_t held_bytes, swap_bytes;
 	uint64_t memory_bytes, available_bytes; /* of the machine */
-	uint64_t group_max, group_used;         /* memory of the control group; max 0: no limit */
-	uint64_t cpu_periods, cpu_throttled;    /* of the control group, since it began */
+	/* Memory of the control group; max 0: no limit; used: without what is a copy of files. */
+	uint64_t group_max, group_used;
+	uint64_t cpu_periods, cpu_throttled; /* of the control group, since it began */
 	uint64_t fds_open, fds_max;
 	int overcommit; /* 0 heuristic, 1 always, 2 never; -1 not known */
 	uint64_t commit_limit, commit_used;

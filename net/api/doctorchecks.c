@@ -203,8 +203,8 @@ static void process_memory(const struct doctor_facts *f, struct doctor_said *out
 {
 	const struct machine *m = &f->world->machine;
 	uint64_t allowed = f->memory_allowed;
-	double part = part_of(m->rss_bytes, allowed);
-	if (!m->rss_bytes || !allowed)
+	double part = part_of(m->held_bytes, allowed);
+	if (!m->held_bytes || !allowed)
 		return;
 	if (m->group_max && part_of(m->group_used, m->group_max) > part &&
 	    m->group_max <= allowed && part >= 0.5)
@@ -212,16 +212,16 @@ static void process_memory(const struct doctor_facts *f, struct doctor_said *out
 	if (part >= 0.9)
 		say(out, DOCTOR_BAD,
 		    "the process holds %s of the %s that machine and control group allow: the kernel may end it",
-		    SIZE(m->rss_bytes), SIZE(allowed));
-	else if (m->swap_bytes > m->rss_bytes / 10 && m->swap_bytes > (64u << 20))
+		    SIZE(m->held_bytes), SIZE(allowed));
+	else if (m->swap_bytes > m->held_bytes / 10 && m->swap_bytes > (64u << 20))
 		say(out, DOCTOR_WARN, "%s of the process are swapped out: answers wait for the disk",
 		    SIZE(m->swap_bytes));
 	else if (part >= 0.8)
 		say(out, DOCTOR_WARN, "the process holds %s of the %s that it may",
-		    SIZE(m->rss_bytes), SIZE(allowed));
+		    SIZE(m->held_bytes), SIZE(allowed));
 	else
 		say(out, DOCTOR_OK, "the process holds %s of the %s that it may",
-		    SIZE(m->rss_bytes), SIZE(allowed));
+		    SIZE(m->held_bytes), SIZE(allowed));
 }
 
 static void overload(const struct doctor_facts *f, struct doctor_said *out)

@@ -45,7 +45,7 @@ static void healthy(void)
 	recent.hists[DOCTOR_HIST_SYNC][6] = recent.hists[DOCTOR_HIST_TURN][4] = 0;
 	recent.cpu_periods = 0;
 	world = (struct doctorworld){ .known = true,
-		.machine = { .rss_bytes = GB,
+		.machine = { .held_bytes = GB,
 		    .memory_bytes = 8 * GB,
 		    .fds_open = 100,
 		    .fds_max = 1 << 20 },
@@ -97,7 +97,7 @@ static void unread(void) { world.log_unread = 1; }
 static void old_damage(void) { world.catalog_damaged = true; }
 static void memory_full(void) { now.v[M_QUERY_MEMORY_BYTES] = GB - 1; }
 static void memory_near(void) { now.v[M_SERIES_BYTES] = GB / 10 * 9; }
-static void rss(void) { world.machine.rss_bytes = 7 * GB + GB / 2; }
+static void rss(void) { world.machine.held_bytes = 7 * GB + GB / 2; }
 static void swapped(void) { world.machine.swap_bytes = GB; }
 static void overloaded(void) { now.v[M_WRITE_REFUSED_LOAD] = 5; }
 static void answers_full(void) { now.v[M_HTTP_OVERLOADED] = 5; }
@@ -331,7 +331,7 @@ static void the_world_is_read(void)
 	tap_ok(w.known && w.log_unread == 1 && w.log_damaged == 1 && w.catalog_damaged,
 	    "what a human should look at");
 	tap_ok(w.snapshots == 2 && w.snapshot_ms == 1795939938000, "the newest snapshot's time");
-	tap_ok(w.machine.rss_bytes && w.machine.fds_max, "and the machine");
+	tap_ok(w.machine.held_bytes && w.machine.fds_max, "and the machine");
 	tap_ok(!doctorworld_snapshot_ms("20261329T081218Z-0") && !doctorworld_snapshot_ms("2026"),
 	    "other names are none");
 	doctorworld_read("", NULL, &w);
