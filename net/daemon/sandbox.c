@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include "core/base/fsio.h"
 #include "core/base/log.h"
@@ -84,15 +85,32 @@ static void read_folder(struct fence *f, const char *folder)
 	buf_printf(&f->reads, "%s%s", f->reads.len ? ", " : "", folder);
 }
 
+/*
+ * A folder that is a link to another one beside it is renewed by another link ("current"): what
+ * lies beside it, but nothing as large as /etc.
+ */
+static void read_switched(struct fence *f, const char *folder)
+{
+	char beside[PATH_MAX], real[PATH_MAX], at[PATH_MAX];
+	struct stat st;
+	if (lstat(folder, &st) || !S_ISLNK(st.st_mode) || !folder_of(folder, beside) ||
+	    !realpath(folder, real) || !realpath(beside, at))
+		return;
+	size_t len = strlen(at);
+	if (strrchr(at, '/') != at && !strncmp(real, at, len) && real[len] == '/')
+		read_folder(f, beside);
+}
+
 /* The folder of a file, and that of the file that it is a link to. */
 static void read_file(struct fence *f, const char *path)
 {
 	char folder[PATH_MAX], real[PATH_MAX];
 	if (!path)
 		return;
-	if (folder_of(path, folder))
+	if (folder_of(path, folder)) {
 		read_folder(f, folder);
-	else
+		read_switched(f, folder);
+	} else
 		(void)landfence_allow(&f->f, path, LANDFENCE_READ);
 	if (realpath(path, real) && folder_of(real, folder))
 		read_folder(f, folder);
@@ -126,12 +144,23 @@ static void allow_sockets(struct fence *f, const struct statsd_conf *s)
 	}
 }
 
-/* A log of requests is made, begun anew, renamed to PATH.1 (core/base/linefile.h). */
+/*
+ * A log of requests is made, begun anew, renamed to PATH.1 (core/base/linefile.h): of a link that is
+ * where it leads to. Pipes and devices are written to, and their neighbours left alone.
+ */
 static void allow_log(struct fence *f, const char *path)
 {
-	char folder[PATH_MAX];
-	if (!path[0] || !strcmp(path, "stderr") || !folder_of(path, folder) ||
-	    is_told(&f->logs, folder) || !landfence_allow(&f->f, folder, LANDFENCE_FILES))
+	char folder[PATH_MAX], real[PATH_MAX];
+	struct stat st;
+	if (!path[0] || !strcmp(path, "stderr"))
+		return;
+	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+		(void)landfence_allow(&f->f, path, LANDFENCE_CHANGE);
+		return;
+	}
+	(void)landfence_allow(&f->f, path, LANDFENCE_READ); /* has its last line an end? */
+	if (!folder_of(realpath(path, real) ? real : path, folder) || is_told(&f->logs, folder) ||
+	    !landfence_allow(&f->f, folder, LANDFENCE_FILES))
 		return;
 	buf_printf(&f->logs, ", %s", folder);
 }

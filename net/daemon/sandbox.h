@@ -4,10 +4,10 @@
  *
  *   files   net/daemon/landfence.h. The data directory, to read and write; to read, the folders of
  *           the configuration file and of all files that it and the command line name (with the
- *           folders where their symbolic links end), since certificates and secrets are renewed by
- *           new files; the folders of unix sockets of StatsD and of logs of requests, for these;
- *           what the C library,
- *           OpenSSL and resolving need; /proc/self and the groups of resources
+ *           folders where their symbolic links end, and what lies beside a folder that is a link
+ *           to its neighbour), since certificates and secrets are renewed by new files and links;
+ *           the folders of unix sockets of StatsD and of logs of requests, for these; what the C
+ *           library, OpenSSL and resolving need; /proc/self and the groups of resources
  *   calls   net/daemon/callgate.h
  *
  *   auto    what the kernel offers; nothing when the program was built with a sanitizer or for

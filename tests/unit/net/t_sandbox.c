@@ -34,6 +34,7 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
 
+static const char *log_name = "logs/access.log", *conf_name = "conf/kymod.yml";
 static char *dir; /* data/, conf/, link/ (to real/), other/ in it */
 static int tell_fd = -1;
 
@@ -106,7 +107,8 @@ static void put(const char *name, const char *text)
 
 static void make(void)
 {
-	static const char *const dirs[] = { "conf", "real", "other", "sock", "logs" };
+	static const char *const dirs[] = { "conf", "real", "other", "sock", "logs", "certs",
+		"certs/v1", "certs/v2" };
 	for (size_t i = 0; i < COUNT_OF(dirs); i++) {
 		char *path = path_in(dirs[i]);
 		if (mkdir(path, 0700))
@@ -119,6 +121,15 @@ static void make(void)
 	if (symlink("../real/map.yml", link_at))
 		exit(99);
 	free(link_at);
+	put("certs/v1/map.yml", "mappings: []\n");
+	put("certs/v1/kymod.yml", "receivers:\n  statsd:\n    mapping_file: map.yml\n");
+	put("certs/v2/map.yml", "mappings: []\n");
+	put("other/behind.log", "x\n");
+	char *current = path_in("certs/current"), *log = path_in("logs/linked.log");
+	if (symlink("v1", current) || symlink("../other/behind.log", log))
+		exit(99);
+	free(current);
+	free(log);
 	char text[4096];
 	snprintf(text, sizeof(text),
 	    "receivers:\n  statsd:\n    mapping_file: map.yml\n    listen:\n"
@@ -136,8 +147,9 @@ static struct config *conf_of(void)
 	struct config *c;
 	buf_init(&told);
 	snprintf(data, sizeof(data), "%s/data", dir);
-	snprintf(logs, sizeof(logs), "%s/logs/access.log", dir);
-	snprintf(conf, sizeof(conf), "%s/conf/kymod.yml", dir);
+	snprintf(logs, sizeof(logs), "%s%s%s", log_name[0] == '/' ? "" : dir,
+	    log_name[0] == '/' ? "" : "/", log_name);
+	snprintf(conf, sizeof(conf), "%s/%s", dir, conf_name);
 	if (config_load(COUNT_OF(argv), argv, &c, &told)) {
 		tell(false, "the configuration is fine: %.*s", (int)told.len, (char *)told.data);
 		_exit(1);
@@ -240,6 +252,37 @@ static void *renew_thread(void *arg)
 	free(from);
 	free(to);
 	return NULL;
+}
+
+/* A folder that is a link to its neighbour is renewed by another link. */
+static void switched_folders_are_read(void)
+{
+	conf_name = "certs/current/kymod.yml";
+	enter(SANDBOX_ON);
+	tell(!opened("certs/current/map.yml", O_RDONLY), "what the link leads to can be read");
+	tell(!opened("certs/v2/map.yml", O_RDONLY), "and what it will lead to");
+	tell(opened("other/secret", O_RDONLY) == EACCES, "and no other folder");
+}
+
+/* A log that is a link is written where it leads to; of a device the neighbours are out of reach. */
+static void logs_elsewhere(void)
+{
+	log_name = "logs/linked.log";
+	enter(SANDBOX_ON);
+	tell(!opened("logs/linked.log", O_WRONLY | O_APPEND), "a log that is a link can be written");
+	tell(!opened("logs/linked.log", O_RDONLY), "its end can be read");
+	tell(!opened("other/behind.log.1", O_WRONLY | O_CREAT), "and made anew where it lies");
+	tell(opened("other/secret", O_RDONLY) == EACCES, "but nothing read there");
+}
+
+static void a_log_that_is_a_device(void)
+{
+	log_name = "/dev/null";
+	enter(SANDBOX_ON);
+	tell(!opened("/dev/null", O_WRONLY | O_APPEND), "a device can be written to");
+	tell(opened("/dev/kymo-t-sandbox", O_WRONLY | O_CREAT) == EACCES,
+	    "nothing is made beside it");
+	tell(opened("/dev/zero", O_WRONLY) == EACCES, "nor written");
 }
 
 static bool unix_socket_at(const char *name)
@@ -493,6 +536,9 @@ static void test_files(void)
 		exit(99);
 	in_child(renewed_files_are_read);
 	pthread_join(t, NULL);
+	in_child(switched_folders_are_read);
+	in_child(logs_elsewhere);
+	in_child(a_log_that_is_a_device);
 	in_child(sockets);
 	in_child(others_are_left_alone);
 	in_child(children_are_held_too);
