@@ -93,6 +93,22 @@ static enum err column_of(const char *s, size_t len, struct exportfmt_cell *out,
 	    (int)(len < 100 ? len : 100), s);
 }
 
+/* A name between two quotes: *p goes behind the second. NULL: it is not there. */
+static const char *quoted(struct arena *a, const char **p, const char *end, size_t *len)
+{
+	char *to = arena_alloc(a, (size_t)(end - *p) + 1);
+	*len = 0;
+	for (++*p; *p < end; ++*p) {
+		if (**p == '"') {
+			++*p;
+			if (*p == end || **p != '"')
+				return to;
+		}
+		to[(*len)++] = **p;
+	}
+	return NULL;
+}
+
 enum err exportfmt_csv_parse(
     struct arena *a, const char *s, size_t len, struct exportfmt_csv *out, struct errbuf *eb)
 {
@@ -103,20 +119,30 @@ enum err exportfmt_csv_parse(
 		    "it is needed, and names the columns: __name__,__value__,__timestamp__:unix_ms");
 	out->columns = arena_array(a, EXPORTFMT_COLUMNS_MAX, sizeof(*out->columns));
 	for (const char *p = s; p <= end; out->count++) {
-		const char *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;
+		const char *name = p;
+		size_t name_len;
 		if (out->count == EXPORTFMT_COLUMNS_MAX)
 			return errbuf_set(eb, ERR_BADDATA, "format= has more than %u columns",
 			    EXPORTFMT_COLUMNS_MAX);
-		enum err e = column_of(p, (size_t)(stop - p), &out->columns[out->count], eb);
+		if (p < end && *p == '"') {
+			name = quoted(a, &p, end, &name_len);
+			if (!name || (p < end && *p != ','))
+				return errbuf_set(eb, ERR_BADDATA, "the quotes of format= are wrong");
+		} else {
+			const char *comma = memchr(p, ',', (size_t)(end - p));
+			p = comma ? comma : end;
+			name_len = (size_t)(p - name);
+		}
+		enum err e = column_of(name, name_len, &out->columns[out->count], eb);
 		if (e)
 			return e;
-		p = stop + 1;
+		p++;
 	}
 	return ERR_OK;
 }
 
 /* Quoted where it has a comma, a quote or the end of a line in it (RFC 4180, 2). */
-static void csv_text(struct buf *out, const char *s, size_t len)
+void exportfmt_csv_text(struct buf *out, const char *s, size_t len)
 {
 	bool plain = true;
 	for (size_t i = 0; i < len && plain; i++)
@@ -148,7 +174,7 @@ static void cell(
 	switch (c->what) {
 	case EXPORTFMT_LABEL:
 		value = label_get(ls, c->name, c->name_len, &len);
-		csv_text(out, value ? value : "", value ? len : 0);
+		exportfmt_csv_text(out, value ? value : "", value ? len : 0);
 		return;
 	case EXPORTFMT_VALUE:
 		buf_add(out, text, num_fmt_json(v, text));

@@ -35,14 +35,19 @@ enum exportfmt_column {
 struct exportfmt_csv {
 	struct exportfmt_cell {
 		enum exportfmt_column what;
-		const char *name; /* of a label; borrowed */
+		const char *name; /* of a label; borrowed, or in the arena */
 		uint32_t name_len;
 	} * columns;
 	size_t count;
 };
-/* What format= says. ERR_BADDATA, and eb says which column is not known. */
+/*
+ * What format= says; a name with a comma, or one that begins with a quote, stands in quotes, as a
+ * cell does. ERR_BADDATA, and eb says which column is not known.
+ */
 MUST_CHECK enum err exportfmt_csv_parse(
     struct arena *a, const char *s, size_t len, struct exportfmt_csv *out, struct errbuf *eb);
+/* A cell: in quotes, if it needs them. */
+void exportfmt_csv_text(struct buf *out, const char *s, size_t len);
 /* A row for each float of from..to. */
 void exportfmt_rows(struct buf *out, const struct exportfmt_csv *f, struct labels ls,
     const struct sample_column *c, uint32_t from, uint32_t to);

@@ -315,7 +315,7 @@ int ctl_import(int argc, char **argv)
 		    .arg = w },
 		{ .name = "csv-columns",
 		    .meta = "name,LABEL,...,time,value",
-		    .help = "what the columns are (its first row)",
+		    .help = "what the columns are, times also as time:unix_ms (its first row)",
 		    .text = &i.csv_columns },
 		{ .name = "skip-old",
 		    .help = "pass over what is older than the server's retention",
@@ -334,6 +334,9 @@ int ctl_import(int argc, char **argv)
 		    .help = "where the work is, for the same command after an interruption "
 		            "(~/.local/state/kymoctl/...)",
 		    .text = &w->state },
+		{ .name = "again",
+		    .help = "from the start, whatever an earlier run did",
+		    .flag = &w->again },
 		{ .name = "quiet", .help = "no progress", .flag = &w->quiet },
 		CTLHTTP_ARGS(access),
 	};

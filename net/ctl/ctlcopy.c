@@ -156,19 +156,14 @@ int ctlcopy_mark(const struct ctlcopy_args *a, const char *work, struct ctlhttp 
 {
 	char path[PATH_MAX];
 	struct errbuf eb;
-	bool goes_on;
+	bool goes_on = false;
 	errbuf_init(&eb);
 	ctlmark_path(work, path, sizeof(path));
-	enum err e = ctlmark_open(a->mark ? a->mark : path, work, mark, &goes_on, &eb);
+	const char *at = a->mark ? a->mark : path;
+	enum err e = a->again ? ctlmark_anew(at, work, mark, &eb)
+	                      : ctlmark_open(at, work, mark, &goes_on, &eb);
 	if (e)
 		return ctl_fail(e == ERR_DAMAGED ? CTL_DAMAGED : CTL_LOCAL, "%s", eb.text);
-	if (a->again && goes_on) {
-		e = ctlmark_done(*mark, &eb);
-		ctlmark_close(*mark);
-		e = e ? e : ctlmark_open(a->mark ? a->mark : path, work, mark, &goes_on, &eb);
-		if (e)
-			return ctl_fail(CTL_LOCAL, "%s", eb.text);
-	}
 	if (goes_on && ctlmark_get(*mark, "to")) {
 		*from_ms = ctlmark_get_num(*mark, "from", 0);
 		*to_ms = ctlmark_get_num(*mark, "to", 0);

@@ -151,8 +151,10 @@ static int find_columns(struct ctlexp *x)
 	json_array_foreach(labels, i, label)
 	{
 		const char *s = json_string_value(label);
-		if (s && strcmp(s, "__name__") != 0 && !strchr(s, ','))
-			buf_printf(&text, ",%s", s);
+		if (!s || !strcmp(s, "__name__"))
+			continue;
+		buf_add_u8(&text, ',');
+		exportfmt_csv_text(&text, s, strlen(s));
 	}
 	buf_add_str(&text, ",__value__,__timestamp__:unix_ms");
 	if (!status)

@@ -32,6 +32,34 @@ static char *copy(const char *text, size_t len)
 	return to;
 }
 
+/* A value's line: its ends of lines and backslashes as \n, \r, \\. */
+static void put_value(struct buf *b, const char *value)
+{
+	for (; *value; value++) {
+		if (*value == '\n')
+			buf_add_str(b, "\\n");
+		else if (*value == '\r')
+			buf_add_str(b, "\\r");
+		else if (*value == '\\')
+			buf_add_str(b, "\\\\");
+		else
+			buf_add_u8(b, (uint8_t)*value);
+	}
+}
+
+static void unescape(char *value)
+{
+	char *to = value;
+	for (; *value; value++, to++) {
+		*to = *value;
+		if (*value != '\\' || !value[1])
+			continue;
+		value++;
+		*to = *value == 'n' ? '\n' : *value == 'r' ? '\r' : *value;
+	}
+	*to = 0;
+}
+
 static struct pair *find(const struct ctlmark *m, const char *key)
 {
 	for (size_t i = 0; i < m->count; i++)
@@ -65,6 +93,7 @@ static enum err take(struct ctlmark *m, const char *at, const char *end, struct 
 			first = false;
 		} else {
 			add(m, at, key_len, blank + 1, len);
+			unescape(m->pairs[m->count - 1].value);
 		}
 		at = stop + 1;
 	}
@@ -122,6 +151,18 @@ enum err ctlmark_open(
 	return e;
 }
 
+enum err ctlmark_anew(const char *path, const char *work, struct ctlmark **out, struct errbuf *eb)
+{
+	bool goes_on;
+	enum err e = ctlmark_open(path, work, out, &goes_on, eb);
+	if (e || !goes_on)
+		return e;
+	e = ctlmark_done(*out, eb);
+	ctlmark_close(*out);
+	*out = NULL;
+	return e ? e : ctlmark_open(path, work, out, &goes_on, eb);
+}
+
 const char *ctlmark_get(const struct ctlmark *m, const char *key)
 {
 	const struct pair *p = find(m, key);
@@ -148,14 +189,10 @@ void ctlmark_set(struct ctlmark *m, const char *key, const char *value)
 	}
 	if (!p) {
 		add(m, key, strlen(key), value, strlen(value));
-		p = &m->pairs[m->count - 1];
-	} else {
-		mem_free(p->value);
-		p->value = copy(value, strlen(value));
+		return;
 	}
-	for (char *at = p->value; *at; at++)
-		if (*at == '\n' || *at == '\r')
-			*at = ' ';
+	mem_free(p->value);
+	p->value = copy(value, strlen(value));
 }
 
 void ctlmark_set_num(struct ctlmark *m, const char *key, int64_t value)
@@ -170,8 +207,11 @@ enum err ctlmark_save(struct ctlmark *m, struct errbuf *eb)
 	struct buf b;
 	buf_init(&b);
 	buf_printf(&b, HEAD "work %s\n", m->work);
-	for (size_t i = 0; i < m->count; i++)
-		buf_printf(&b, "%s %s\n", m->pairs[i].key, m->pairs[i].value);
+	for (size_t i = 0; i < m->count; i++) {
+		buf_printf(&b, "%s ", m->pairs[i].key);
+		put_value(&b, m->pairs[i].value);
+		buf_add_u8(&b, '\n');
+	}
 	uint32_t crc = crc32c(0, b.data, b.len);
 	buf_printf(&b, "crc %08" PRIx32 "\n", crc);
 	enum err e = fsio_replace(m->dir, m->name, b.data, b.len);

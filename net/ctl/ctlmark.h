@@ -7,7 +7,8 @@
  *   KEY VALUE
  *   crc 89abcdef                                             crc32c, hex, of what is before it
  *
- * Keys are words of letters, digits, "-", "_", ".", "/"; values any text of one line.
+ * Keys are words of letters, digits, "-", "_", ".", "/"; values any text (\n, \r and \\ of
+ * it stand so).
  * Thread: one. Memory: texts are copied.
  */
 #ifndef NET_CTL_CTLMARK_H
@@ -22,6 +23,9 @@ struct ctlmark;
  */
 MUST_CHECK enum err ctlmark_open(
     const char *path, const char *work, struct ctlmark **out, bool *goes_on, struct errbuf *eb);
+/* The same work from its begin: what a mark says of it is forgotten. */
+MUST_CHECK enum err ctlmark_anew(
+    const char *path, const char *work, struct ctlmark **out, struct errbuf *eb);
 const char *ctlmark_get(const struct ctlmark *m, const char *key); /* NULL: not there */
 int64_t ctlmark_get_num(const struct ctlmark *m, const char *key, int64_t otherwise);
 void ctlmark_set(struct ctlmark *m, const char *key, const char *value); /* NULL: goes */

@@ -15,13 +15,19 @@
 #include "proto/omet.h"
 #include "proto/unpack.h"
 
-#define STAMP        "__timestamp__"
-#define CSV_ROW_MAX  (64u << 10) /* bytes of a row that has ends of lines in it */
 #define READ_BYTES   (256u << 10)
 #define COLUMNS_MAX  256u
 #define ARENA_MOST   ((size_t)64 << 20) /* of collected rows' labels */
 #define FAMILY_BYTES 256u
+#define RECORD_MAX   ((size_t)1 << 20) /* of CSV: a quote that is never closed costs its line */
 
+enum stamp { /* how a column of CSV has times */
+	STAMP_ANY,
+	STAMP_S,
+	STAMP_MS,
+	STAMP_NS,
+	STAMP_TEXT
+};
 struct row {
 	uint32_t series;
 	int64_t t_ms;
@@ -43,8 +49,8 @@ struct lines {
 	struct buf packed, text; /* text: what is unpacked and not read yet */
 	size_t packed_at, text_at;
 	bool packed_ends, ends;
-	uint64_t read_bytes; /* of the file */
-	uint64_t offset, line;
+	uint64_t read_bytes;        /* of the file */
+	uint64_t offset, line, sum; /* done so far; sum: a hash of all lines until here */
 	/* rows that are collected */
 	struct arena arena, keep;
 	struct row *rows;
@@ -57,9 +63,9 @@ struct lines {
 	/* csv */
 	struct label *columns; /* name_len 0: none */
 	int columns_name, columns_time, columns_value;
-	double columns_scale; /* of times; 0: by their size */
 	unsigned columns_count;
 	bool has_columns;
+	enum stamp stamp;
 	/* jsonl */
 	struct batch batch;
 	int64_t *times;
@@ -152,44 +158,86 @@ static int fill(struct lines *l)
 	return CTL_OK;
 }
 
-/* The next line, without its LF that lies behind it; false: there is none, or *status says why */
-/*
- * A row of CSV may have ends of lines in its quotes. Quotes without an end cost a line alone.
- * NULL: it may end behind what there is.
- */
-static const uint8_t *row_end(const struct lines *l, const uint8_t *p, size_t have)
+/* Where a search for the end of a line is; of CSV, in what the text before is. */
+enum cell {
+	CELL_BEGIN,
+	CELL_PLAIN,
+	CELL_QUOTED,
+	CELL_CLOSED /* behind its second quote, or the first half of two in quotes */
+};
+struct line_scan {
+	size_t at;
+	enum cell cell;
+};
+
+static enum cell cell_after(enum cell cell, const uint8_t *p, size_t len)
 {
-	bool quoted = false;
-	size_t most = have < CSV_ROW_MAX ? have : CSV_ROW_MAX;
-	for (size_t i = 0; i < most; i++) {
-		quoted ^= p[i] == '"';
-		if (p[i] == '\n' && !quoted)
-			return p + i;
+	if (cell == CELL_BEGIN && !memchr(p, '"', len))
+		return CELL_PLAIN;
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] == '"')
+			cell = cell == CELL_QUOTED ? CELL_CLOSED
+			    : cell == CELL_PLAIN   ? CELL_PLAIN
+			                           : CELL_QUOTED;
+		else if (cell != CELL_QUOTED)
+			cell = p[i] == ',' ? CELL_BEGIN : CELL_PLAIN;
 	}
-	bool more = have < CSV_ROW_MAX && !l->ends;
-	return have && !more ? memchr(p, '\n', have) : NULL;
+	return cell;
 }
 
+/*
+ * The LF that ends the line at p; NULL: it is not there yet. A record of CSV goes on behind an LF
+ * in quotes; where they are not closed it ends with its first line.
+ */
+static const uint8_t *line_end(
+    const struct lines *l, struct line_scan *scan, const uint8_t *p, size_t have)
+{
+	for (;;) {
+		const uint8_t *from = p + scan->at;
+		const uint8_t *lf = have > scan->at ? memchr(from, '\n', have - scan->at) : NULL;
+		if (l->format != IMPLINES_CSV) {
+			scan->at = have;
+			return lf;
+		}
+		if (!lf)
+			return have && (have > RECORD_MAX || l->ends) ? memchr(p, '\n', have) : NULL;
+		scan->cell = cell_after(scan->cell, from, (size_t)(lf - from));
+		if (scan->cell != CELL_QUOTED)
+			return lf;
+		scan->at = (size_t)(lf - p) + 1;
+	}
+}
+
+static uint64_t lines_in(const struct lines *l, const char *p, size_t len)
+{
+	uint64_t n = 1;
+	for (size_t i = 0; l->format == IMPLINES_CSV && i < len; i++)
+		n += p[i] == '\n';
+	return n;
+}
+
+/*
+ * The next line, without its LF that lies behind it; of CSV the next record, which has the LF that
+ * stand in quotes. False: there is none, or *status says why.
+ */
 static bool next_line(struct lines *l, const char **line, size_t *len, int *status)
 {
-	size_t seen = 0;
+	struct line_scan scan = { 0 };
 	for (;;) {
 		const uint8_t *p = l->text.data ? l->text.data + l->text_at : NULL;
 		size_t have = l->text.len - l->text_at;
-		const uint8_t *lf = have > seen ? memchr(p + seen, '\n', have - seen) : NULL;
-		if (l->format == IMPLINES_CSV && have)
-			lf = row_end(l, p, have);
+		const uint8_t *lf = line_end(l, &scan, p, have);
 		if (lf) {
 			*line = (const char *)p;
 			*len = (size_t)(lf - p);
 			l->text_at += *len + 1;
 			l->offset += *len + 1;
-			l->line++;
+			l->line += lines_in(l, *line, *len);
+			l->sum = hash64(*line, *len, l->sum);
 			return true;
 		}
 		if (l->ends && !have)
 			return false;
-		seen = have;
 		if (l->ends) { /* the last line has no end of its own */
 			buf_add_u8(&l->text, '\n');
 			continue;
@@ -212,8 +260,8 @@ static int place(struct lines *l)
 {
 	char text[400];
 	struct impwork *w = l->w;
-	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 " %d %s", l->offset, l->line,
-	    (int)l->type, l->family);
+	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 " %" PRIx64 " %d %s", l->offset,
+	    l->line, l->sum, (int)l->type, l->family);
 	impwork_at(w, text);
 	ctlprog_tell(&w->prog,
 	    l->o->tell_bytes ? l->o->bytes_before + (double)l->read_bytes
@@ -435,15 +483,16 @@ static int json_line(struct lines *l, const char *line, size_t len)
 
 /* --- CSV --- */
 
-/* Cells of a row, in the arena; -1: quotes are wrong. */
+/* Cells of a row, in the arena, each with a NUL behind it; -1: quotes are wrong. */
 static int csv_cells(struct lines *l, const char *p, size_t len, struct label *cells)
 {
 	const char *end = p + len;
+	char *at = arena_alloc(&l->keep, len + COLUMNS_MAX);
 	int n = 0;
 	if (len && end[-1] == '\r')
 		end--;
 	for (;; p++) {
-		char *to = arena_alloc(&l->keep, (size_t)(end - p) + 1), *at = to;
+		char *to = at;
 		if (n == (int)COLUMNS_MAX)
 			return -1;
 		if (p < end && *p == '"') {
@@ -458,80 +507,99 @@ static int csv_cells(struct lines *l, const char *p, size_t len, struct label *c
 			while (p < end && *p != ',')
 				*at++ = *p++;
 		}
-		*at = 0;
 		cells[n++] = (struct label){ .value = to, .value_len = (uint32_t)(at - to) };
+		*at++ = 0;
 		if (p >= end)
 			return n;
 	}
 }
 
-static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+/* Is it the word, of times also with how they are written: "__timestamp__:unix_ms"? */
+static bool is_column(const char *text, const char *word, enum stamp *stamp)
 {
-	return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
+	static const char *const units[] = {
+		[STAMP_S] = "unix_s", [STAMP_MS] = "unix_ms", [STAMP_NS] = "unix_ns", [STAMP_TEXT] = "rfc3339"
+	};
+	size_t len = strlen(word);
+	if (strncmp(text, word, len) != 0)
+		return false;
+	if (stamp)
+		*stamp = STAMP_ANY;
+	if (!text[len])
+		return true;
+	for (unsigned i = STAMP_S; stamp && text[len] == ':' && i < COUNT_OF(units); i++)
+		if (!strcmp(text + len + 1, units[i]))
+			*stamp = (enum stamp)i;
+	return stamp && *stamp != STAMP_ANY;
 }
 
-/* What is behind the colon of "__timestamp__:unix_ms" (proto/exportfmt.h). */
-static void stamp_column(struct lines *l, int i, const char *unit)
+/* The column with the first of three names that there is; the others are labels. */
+static int column_of(const struct label *cells, int n, const char *const words[3], enum stamp *stamp)
 {
-	l->columns_time = i;
-	l->columns_scale = !strcmp(unit, "unix_s") ? 1e3
-	    : !strcmp(unit, "unix_ms")             ? 1
-	    : !strcmp(unit, "unix_ns")             ? 1e-6
-	                                           : 0;
+	for (unsigned k = 0; k < 3; k++)
+		for (int i = 0; i < n; i++)
+			if (is_column(cells[i].value, words[k], stamp))
+				return i;
+	return -1;
 }
 
 static int csv_columns(struct lines *l, const char *text, size_t len)
 {
+	static const char *const names[3] = { "__name__", "name", "metric" },
+	                         *const times[3] = { "__timestamp__", "time", "timestamp" },
+	                         *const values[3] = { "__value__", "value", "Value" };
 	struct label cells[COLUMNS_MAX];
 	int n = csv_cells(l, text, len, cells);
-	l->columns_name = l->columns_time = l->columns_value = -1;
 	if (n < 0)
 		return ctl_fail(CTL_USAGE, "%s: the names of its columns cannot be read", l->o->path);
-	/* They live as long as the file: the arena of cells is emptied row by row. */
-	l->columns = mem_zalloc((size_t)n * sizeof(*l->columns));
-	bool exported = false; /* by kymoctl export or /api/v1/export/csv: all else are labels */
-	for (int i = 0; i < n; i++)
-		exported = exported || !strcmp(cells[i].value, "__value__");
-	for (int i = 0; i < n; i++) {
-		const char *word = cells[i].value;
-		if (exported && strcmp(word, "__name__") && strcmp(word, "__value__") &&
-		    strncmp(word, STAMP, strlen(STAMP)))
-			l->columns[i] = (struct label){ .name = *word ? strdup(word) : NULL,
-				.name_len = cells[i].value_len };
-		else if (!strncmp(word, STAMP ":", strlen(STAMP) + 1))
-			stamp_column(l, i, word + strlen(STAMP) + 1);
-		else if (is_one_of(word, "name", "__name__", "metric"))
-			l->columns_name = i;
-		else if (is_one_of(word, "time", "timestamp", "__timestamp__"))
-			l->columns_time = i;
-		else if (is_one_of(word, "value", "__value__", "Value"))
-			l->columns_value = i;
-		else if (*word && strcmp(word, "-"))
-			l->columns[i] =
-			    (struct label){ .name = strdup(word), .name_len = cells[i].value_len };
-	}
-	l->columns_count = (unsigned)n;
-	l->has_columns = true;
+	l->columns_name = column_of(cells, n, names, NULL);
+	l->columns_time = column_of(cells, n, times, &l->stamp);
+	l->columns_value = column_of(cells, n, values, NULL);
 	if (l->columns_time < 0 || l->columns_value < 0 || l->columns_name < 0)
 		return ctl_fail(CTL_USAGE,
 		    "%s: columns \"name\", \"time\" and \"value\" are needed, in its first row or by "
 		    "--csv-columns name,LABEL,...,time,value",
 		    l->o->path);
+	/* They live as long as the file: the arena of cells is emptied row by row. */
+	l->columns = mem_zalloc((size_t)n * sizeof(*l->columns));
+	bool exported = !strcmp(cells[l->columns_value].value, values[0]);
+	for (int i = 0; i < n; i++) {
+		const char *word = cells[i].value;
+		bool is_label = i != l->columns_name && i != l->columns_time &&
+		    i != l->columns_value && *word && (exported || strcmp(word, "-") != 0);
+		if (is_label)
+			l->columns[i] = (struct label){ .name = strdup(word),
+				.name_len = (uint32_t)strlen(word) };
+	}
+	l->columns_count = (unsigned)n;
+	l->has_columns = true;
 	return CTL_OK;
 }
 
-/* scale: to milliseconds; 0: by size. */
-static bool csv_time(const char *s, size_t len, double scale, int64_t *ms)
+/* Numbers of no known unit are seconds, ms, us or ns by their size. */
+static bool csv_time(const struct lines *l, const char *s, size_t len, int64_t *ms)
 {
 	double n;
-	if (num_parse_float(s, len, &n))
-		return !num_parse_time(s, len, ms);
+	if (l->stamp == STAMP_MS && !num_parse_i64(s, len, ms))
+		return true;
+	if (l->stamp == STAMP_TEXT || num_parse_float(s, len, &n))
+		return (l->stamp == STAMP_ANY || l->stamp == STAMP_TEXT) &&
+		    !num_parse_time(s, len, ms);
 	double size = fabs(n);
-	n = scale > 0     ? n * scale
-	    : size < 1e11 ? n * 1e3
-	    : size < 1e14 ? n
-	    : size < 1e17 ? n / 1e3
-	                  : n / 1e6;
+	switch (l->stamp) {
+	case STAMP_S:
+		n *= 1e3;
+		break;
+	case STAMP_NS:
+		n /= 1e6;
+		break;
+	case STAMP_MS:
+	case STAMP_TEXT:
+		break;
+	case STAMP_ANY:
+		n = size < 1e11 ? n * 1e3 : size < 1e14 ? n : size < 1e17 ? n / 1e3 : n / 1e6;
+		break;
+	}
 	if (!(fabs(n) < 9e15))
 		return false;
 	*ms = (int64_t)floor(n + 0.5);
@@ -555,7 +623,7 @@ static int csv_line(struct lines *l, const char *line, size_t len)
 	if (n != (int)l->columns_count)
 		return bad(l, "it has another number of columns");
 	const struct label *time = &cells[l->columns_time], *value = &cells[l->columns_value];
-	if (!csv_time(time->value, time->value_len, l->columns_scale, &t_ms))
+	if (!csv_time(l, time->value, time->value_len, &t_ms))
 		return bad(l, "its time is none");
 	if (num_parse_float(value->value, value->value_len, &v))
 		return bad(l, "its value is no number");
@@ -578,8 +646,8 @@ static int csv_line(struct lines *l, const char *line, size_t len)
 
 static enum implines_format guess(const struct lines *l)
 {
-	const char *path = l->o->path, *text = (const char *)l->text.data;
-	size_t len = l->text.len;
+	const char *path = l->o->path, *text = (const char *)l->text.data + l->text_at;
+	size_t len = l->text.len - l->text_at;
 	static const char *const ends[] = { ".gz", ".zst" };
 	size_t n = strlen(path);
 	for (unsigned i = 0; i < COUNT_OF(ends); i++)
@@ -597,6 +665,15 @@ static enum implines_format guess(const struct lines *l)
 	return IMPLINES_AUTO; /* told by its end, or by its times */
 }
 
+/* The mark of UTF-8 that some editors put first is no part of the text. */
+static void pass_mark(struct lines *l)
+{
+	if (l->text.len < 3 || memcmp(l->text.data, "\xef\xbb\xbf", 3))
+		return;
+	l->text_at = 3;
+	l->offset = 3;
+}
+
 /* OpenMetrics ends with "# EOF", and nothing else does. */
 static enum implines_format by_end(const struct lines *l)
 {
@@ -612,33 +689,33 @@ static enum implines_format by_end(const struct lines *l)
 	    : IMPLINES_TEXT;
 }
 
+/* What was done is read again, and must be what it was. */
 static int go_on(struct lines *l, const char *where)
 {
-	uint64_t offset = 0, line = 0;
-	int type = 0, used = 0;
-	int status = CTL_OK;
-	if (sscanf(where, "%" SCNu64 " %" SCNu64 " %d %n", &offset, &line, &type, &used) < 3)
-		return CTL_OK;
-	const char *text;
+	uint64_t offset = 0, number = 0, sum = 0;
+	int type = 0, used = 0, status = CTL_OK;
+	const char *line;
 	size_t len;
-	if (l->format == IMPLINES_CSV && !l->has_columns && next_line(l, &text, &len, &status))
-		status = csv_columns(l, text, len);
-	while (!status && l->offset < offset) {
-		size_t have = l->text.len - l->text_at, skip = (size_t)(offset - l->offset);
-		skip = skip < have ? skip : have;
-		l->text_at += skip;
-		l->offset += skip;
-		if (l->offset < offset && l->ends)
-			return ctl_fail(CTL_USAGE, "%s is shorter than it was", l->o->path);
-		if (l->offset < offset)
-			status = fill(l);
-		if (ctl_stopped())
-			return CTL_INTERRUPTED;
+	if (sscanf(where, "%" SCNu64 " %" SCNu64 " %" SCNx64 " %d %n", &offset, &number, &sum,
+	        &type, &used) < 4)
+		return CTL_OK;
+	while (l->offset < offset && next_line(l, &line, &len, &status)) {
+		if (l->format == IMPLINES_CSV && !l->has_columns)
+			status = csv_columns(l, line, len);
+		if (!status && ctl_stopped())
+			status = CTL_INTERRUPTED;
+		if (status)
+			break;
 	}
-	l->line = line;
+	if (status)
+		return status;
+	if (l->offset != offset || l->line != number || l->sum != sum)
+		return ctl_fail(CTL_USAGE,
+		    "%s is not what it was when its import was interrupted: --again begins anew",
+		    l->o->path);
 	l->type = type >= 0 && type < EXPO_TYPES ? (enum expo_type)type : EXPO_UNKNOWN;
 	snprintf(l->family, sizeof(l->family), "%s", where + used);
-	return status;
+	return CTL_OK;
 }
 
 static int read_all(struct lines *l)
@@ -652,6 +729,7 @@ static int read_all(struct lines *l)
 		status = fill(l);
 	if (status)
 		return status;
+	pass_mark(l);
 	l->format = l->o->format ? l->o->format : guess(l);
 	if (l->format == IMPLINES_AUTO)
 		l->format = by_end(l);

@@ -5,17 +5,19 @@
  *   text         lines as Prometheus exposes them, each with its time in milliseconds
  *   openmetrics  the same with seconds; exemplars are passed over
  *   jsonl        lines of /api/v1/export, here or of VictoriaMetrics (proto/importl.h)
- *   csv          RFC 4180; columns are named by --csv-columns or by a first row: "name" (also
- *                "__name__", "metric") the metric, "time" ("timestamp"), "value", "-" nothing, all
- *                others labels; times are unix seconds, ms, us, ns (by their size), or RFC 3339.
- *                With "__value__" only "__name__" and "__timestamp__:unix_ms" (_s, _ns) are no
- *                labels: as kymoctl export writes it. Quotes may have ends of lines in them
+ *   csv          RFC 4180, ends of lines in quotes too; columns are named by --csv-columns or by a
+ *                first row: "__name__" ("name", "metric") the metric, "__timestamp__" ("time",
+ *                "timestamp"), "__value__" ("value"), the first of each that there is; "-" nothing,
+ *                unless there is "__value__"; all others are labels, as exports have it. Times are
+ *                unix seconds, ms, us, ns (by their size), or RFC 3339, or what the column says:
+ *                "__timestamp__:unix_ms", unix_s, unix_ns, rfc3339
  *
  * Lines are read one by one: a bad one is told with its number, and costs itself alone. Rows of the
  * text formats and CSV are collected and put together by series, IMPLINES_ROWS at a time, since
  * there each line is another series.
- * The place of a unit: bytes (unpacked) and lines that are done, type and family that the last
- * # TYPE named: "1234 17 1 http_requests".
+ * The place of a unit: bytes (unpacked) and lines that are done, their hash, type and family that
+ * the last # TYPE named: "1234 17 89abcdef01234567 1 http_requests". Going on reads them again, and
+ * ends with CTL_USAGE where they are others: another file of that name, other bytes on stdin.
  *
  * Memory: a window of lines and the rows collected: 64 MiB or so.
  */

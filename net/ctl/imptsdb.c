@@ -12,10 +12,16 @@
 #include "storage/block/bread.h"
 
 #define VERIFY_MS (6 * 3600 * INT64_C(1000))
+#define TIME_MOST (INT64_C(1) << 60) /* of what a block says of itself */
 
 static bool within(const struct impwork *w, const struct bmeta *m)
 {
 	return m->t_max_ms > w->t_from_ms && m->t_min_ms <= w->t_to_ms;
+}
+
+static int64_t near(int64_t t)
+{
+	return t < -TIME_MOST ? -TIME_MOST : t > TIME_MOST ? TIME_MOST : t;
 }
 
 bool imptsdb_is(const char *path, const struct impwork *w, struct imptsdb_size *out)
@@ -33,10 +39,9 @@ bool imptsdb_is(const char *path, const struct impwork *w, struct imptsdb_size *
 		if (b->err || !within(w, &b->meta))
 			continue;
 		out->samples += b->meta.samples;
-		if (b->meta.t_min_ms < out->t_min_ms)
-			out->t_min_ms = b->meta.t_min_ms;
-		if (b->meta.t_max_ms > out->t_max_ms)
-			out->t_max_ms = b->meta.t_max_ms;
+		int64_t from = near(b->meta.t_min_ms), to = near(b->meta.t_max_ms);
+		out->t_min_ms = from < out->t_min_ms ? from : out->t_min_ms;
+		out->t_max_ms = to > out->t_max_ms ? to : out->t_max_ms;
 	}
 	out->head = d.has_wal;
 	bdir_release(&d);
@@ -348,9 +353,9 @@ static int verify_block(struct impwork *w, const char *path, const struct bmeta 
 		if (ctl_stopped())
 			break;
 	}
-	int64_t width = m->t_max_ms - m->t_min_ms;
+	int64_t begin = near(m->t_min_ms), width = near(m->t_max_ms) - begin;
 	for (unsigned i = 0; i < count && !status && !ctl_stopped(); i++) {
-		int64_t from = m->t_min_ms +
+		int64_t from = begin +
 		    (width > VERIFY_MS
 		            ? (int64_t)((uint64_t)random() * 1000 % (uint64_t)(width - VERIFY_MS))
 		            : 0);

@@ -38,10 +38,9 @@ static int set_matches(struct impwork *w)
 	return CTL_OK;
 }
 
-static int save(struct impwork *w)
+/* What is acknowledged goes from the list into the mark. */
+static void take_acked(struct impwork *w)
 {
-	struct errbuf eb;
-	errbuf_init(&eb);
 	uint64_t acked = ctlpush_acked(w->push);
 	const struct impwork_at *last = NULL;
 	while (w->list_count && w->list[w->list_first].seq <= acked) {
@@ -51,14 +50,26 @@ static int save(struct impwork *w)
 		w->list_count--;
 	}
 	if (!last)
-		return CTL_OK;
+		return;
+	w->to_save = true;
 	ctlmark_set_num(w->mark, "series", (int64_t)last->counts.series);
 	ctlmark_set_num(w->mark, "floats", (int64_t)last->counts.floats);
 	ctlmark_set_num(w->mark, "hists", (int64_t)last->counts.hists);
 	ctlmark_set_num(w->mark, "bad", (int64_t)last->counts.bad);
 	ctlmark_set_num(w->mark, "passed", (int64_t)last->counts.passed);
-	enum err e = ctlmark_save(w->mark, &eb);
-	return e ? ctl_fail(CTL_LOCAL, "the mark cannot be written: %s", eb.text) : CTL_OK;
+}
+
+static int save(struct impwork *w)
+{
+	struct errbuf eb;
+	errbuf_init(&eb);
+	take_acked(w);
+	if (!w->to_save)
+		return CTL_OK;
+	if (ctlmark_save(w->mark, &eb))
+		return ctl_fail(CTL_LOCAL, "the mark cannot be written: %s", eb.text);
+	w->to_save = false;
+	return CTL_OK;
 }
 
 int impwork_open(struct impwork *w, struct ctlhttp *http, const char *work)
@@ -78,7 +89,9 @@ int impwork_open(struct impwork *w, struct ctlhttp *http, const char *work)
 	if (status || w->dry_run)
 		return status;
 	ctlmark_path(work, path, sizeof(path));
-	enum err e = ctlmark_open(w->state ? w->state : path, work, &w->mark, &w->goes_on, &eb);
+	const char *at = w->state ? w->state : path;
+	enum err e = w->again ? ctlmark_anew(at, work, &w->mark, &eb)
+	                      : ctlmark_open(at, work, &w->mark, &w->goes_on, &eb);
 	if (e)
 		return ctl_fail(e == ERR_EXISTS ? CTL_USAGE : ctl_exit_of(e), "%s", eb.text);
 	w->counts = (struct impwork_counts){
@@ -201,8 +214,10 @@ void impwork_at(struct impwork *w, const char *place)
 	if (now - w->saved_ns < SAVE_NS)
 		return;
 	w->saved_ns = now;
-	if (save(w))
-		w->saved_ns = UINT64_MAX; /* told once; the end tries again */
+	if (w->not_saved) /* told once; the end tries again */
+		take_acked(w);
+	else
+		w->not_saved = save(w) != CTL_OK;
 }
 
 int impwork_unit_done(struct impwork *w)

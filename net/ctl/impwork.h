@@ -39,6 +39,7 @@ struct impwork {
 	size_t matches_count, labels_count;
 	int64_t t_from_ms, t_to_ms; /* both within */
 	bool dry_run, strict, quiet;
+	bool again; /* from the begin, whatever a mark says */
 	double rate;
 	const char *state; /* the mark's file; NULL: by the work's name */
 	/* For readers. */
@@ -51,7 +52,7 @@ struct impwork {
 	struct limits limits;
 	struct ctlpush *push;
 	struct ctlmark *mark;
-	bool goes_on, wanted, fresh;
+	bool goes_on, wanted, fresh, to_save, not_saved;
 	char unit[128];
 	struct impwork_at *list; /* told, not acknowledged yet: a ring */
 	size_t list_first, list_count, list_cap;

@@ -276,7 +276,7 @@ static void marks(const char *dir)
 	errbuf_init(&eb);
 	if (!tap_ok(!mark_of(path, "import a\nb", &m, &on) && !on, "a new mark, its folders are made"))
 		return;
-	ctlmark_set(m, "block/01H", "done, with blanks\nand a line");
+	ctlmark_set(m, "block/01H", "done, with blanks\r\nand a \\line\\n");
 	ctlmark_set_num(m, "at", -5);
 	ctlmark_set(m, "gone", "x");
 	ctlmark_set(m, "gone", NULL);
@@ -284,7 +284,8 @@ static void marks(const char *dir)
 	TAP_OK(!ctlmark_save(m, &eb));
 	ctlmark_close(m);
 	TAP_OK(!mark_of(path, "import a b", &m, &on) && on);
-	tap_is_str(ctlmark_get(m, "block/01H"), "done, with blanks and a line", "values come back");
+	tap_is_str(ctlmark_get(m, "block/01H"), "done, with blanks\r\nand a \\line\\n",
+	    "values come back");
 	tap_ok(ctlmark_get_num(m, "at", 0) == -5 && !ctlmark_get(m, "gone") &&
 	        ctlmark_get_num(m, "block/01H", 7) == 7,
 	    "numbers, too");

@@ -94,6 +94,50 @@ static void formats(void)
 	    "CSV of an export: labels of any name, ends of lines in quotes, times in its unit");
 }
 
+#define HEAD "__name__,name,\"a,\"\"b\",\"l\nf\",__value__,__timestamp__:unix_ms\n"
+
+/* As exports write it: labels that are called as columns are, ends of lines in quotes, units. */
+static void exported(void)
+{
+	reads(IMPLINES_CSV, HEAD "up,x,y,z,1,5\nup,\"x\r\n\"\"\n\",,,2,-7\nup,x,y,z,1,5.5\n", NULL,
+	    dry("{__name__=\"up\",name=~\"x(\\r\\n\\\"\\n)?\"}"), (struct want){ 3, 2, 0, 0 },
+	    "CSV of an export");
+	struct impwork w = dry("up{name=\"x\",\"a,\\\"b\"=\"y\",\"l\\nf\"=\"z\"}");
+	w.t_from_ms = w.t_to_ms = 5;
+	reads(IMPLINES_CSV, HEAD "up,x,y,z,1,5\n", NULL, w, (struct want){ 1, 1, 0, 0 },
+	    "names in quotes; what says to be milliseconds is");
+	w = dry("{time=\"t\",value=\"v\",metric=\"m\"}");
+	w.t_from_ms = w.t_to_ms = 1500;
+	reads(IMPLINES_CSV,
+	    "time,__timestamp__:unix_s,value,__value__,metric,__name__\nt,1.5,v,1,m,up\n", NULL, w,
+	    (struct want){ 1, 1, 0, 0 }, "labels that are called as columns are");
+	w = dry(NULL);
+	w.t_from_ms = w.t_to_ms = 1500;
+	reads(IMPLINES_CSV, "name,value,time:unix_ns\nup,1,1500000000\n", NULL, w,
+	    (struct want){ 1, 1, 0, 0 }, "nanoseconds");
+	reads(IMPLINES_CSV, "name,value,time:rfc3339\nup,1,1970-01-01T00:00:01.5Z\nup,1,soon\n",
+	    NULL, w, (struct want){ 1, 1, 1, 0 }, "texts");
+	reads(IMPLINES_CSV, "name,k,value,time\nup,\"x,1,1\nup,y,1,1\nup,z,1,1\n", NULL, dry(NULL),
+	    (struct want){ 2, 2, 1, 0 }, "a quote that is never closed costs its line");
+	reads(IMPLINES_CSV, "name,k,value,time\nup,\"\n\n\",1,1\nup,z,1\n", NULL, dry(NULL),
+	    (struct want){ 1, 1, 1, 0 }, "empty lines in quotes");
+}
+
+/* The mark that some editors write first; CR; a NUL. */
+static void first_bytes(void)
+{
+	static const char nul[] = "name,k\0onger,value,time\nup,a,1,1\n";
+	reads(IMPLINES_CSV, "\xef\xbb\xbf" CSV, NULL, dry("up"), (struct want){ 4, 2, 0, 0 },
+	    "CSV with a mark of UTF-8");
+	reads(IMPLINES_AUTO, "\xef\xbb\xbf" JSON, NULL, dry("up"), (struct want){ 3, 1, 0, 0 },
+	    "JSON with one");
+	reads(IMPLINES_AUTO, "\xef\xbb\xbfup 1 1700000000000\r\n", NULL, dry("up"),
+	    (struct want){ 1, 1, 0, 0 }, "text with one, and CR");
+	put(nul, sizeof(nul) - 1);
+	reads(IMPLINES_CSV, NULL, NULL, dry("{k=\"a\"}"), (struct want){ 1, 1, 0, 0 },
+	    "a name with a NUL ends there");
+}
+
 static void choices(void)
 {
 	struct impwork w = dry("up{job=\"a\"}");
@@ -160,10 +204,10 @@ static bool answer(struct playconn *c)
 	return play_puts(c, "HTTP/1.1 204 No Content\r\n\r\n");
 }
 
-static int import_all(struct ctlhttp *http, uint64_t *floats, bool *goes_on)
+static int import_all(struct ctlhttp *http, bool again, uint64_t *floats, bool *goes_on)
 {
 	struct impwork w = {
-		.t_from_ms = INT64_MIN, .t_to_ms = INT64_MAX, .quiet = true, .state = state
+		.t_from_ms = INT64_MIN, .t_to_ms = INT64_MAX, .quiet = true, .state = state, .again = again
 	};
 	if (impwork_open(&w, http, "a test's work"))
 		abort();
@@ -174,6 +218,15 @@ static int import_all(struct ctlhttp *http, uint64_t *floats, bool *goes_on)
 	*floats = w.counts.floats;
 	impwork_close(&w);
 	return status;
+}
+
+static void write_long(unsigned lines, unsigned values)
+{
+	FILE *f = fopen(path, "w");
+	for (unsigned i = 0; i < lines; i++)
+		fprintf(f, "m{i=\"%u\"} %u %" PRId64 "\n", i % 100, i % values,
+		    INT64_C(1700000000000) + i);
+	fclose(f);
 }
 
 static void goes_on(void)
@@ -187,16 +240,12 @@ static void goes_on(void)
 	bool again;
 	snprintf(path, sizeof(path), "%s/long.txt", dir);
 	snprintf(state, sizeof(state), "%s/state", dir);
-	FILE *f = fopen(path, "w");
-	for (unsigned i = 0; i < LINES; i++)
-		fprintf(
-		    f, "m{i=\"%u\"} %u %" PRId64 "\n", i % 100, i % 7, INT64_C(1700000000000) + i);
-	fclose(f);
+	write_long(LINES, 7);
 	playsrv_start(&srv, false, answer, NULL);
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", srv.port);
 	if (ctlhttp_open(&(struct ctlhttp_access){ .server = url }, &http))
 		abort();
-	int first = import_all(http, &floats, &again);
+	int first = import_all(http, false, &floats, &again);
 	tap_ok(first == CTL_REFUSED && !again && !access(state, F_OK),
 	    "a server that says no ends it, with a mark");
 	__atomic_store_n(&stops, false, __ATOMIC_RELEASE);
@@ -204,13 +253,29 @@ static void goes_on(void)
 	uint64_t before = rows;
 	rows = 400000; /* stops no more */
 	pthread_mutex_unlock(&lock);
-	int second = import_all(http, &floats, &again);
+	write_long(LINES, 6);
+	tap_ok(import_all(http, false, &floats, &again) == CTL_USAGE && !access(state, F_OK),
+	    "a file that is not what it was is told, and nothing is sent");
+	write_long(LINES, 7);
+	int second = import_all(http, false, &floats, &again);
 	uint64_t came = rows - 400000;
 	tap_ok(!second && again && floats == LINES && access(state, F_OK),
 	    "the same again goes on, counts all of it, and the mark is gone (%u)", (unsigned)floats);
 	tap_ok(came < LINES && came + before >= LINES,
 	    "what was acknowledged does not come again: %u, then %u", (unsigned)before,
 	    (unsigned)came);
+	pthread_mutex_lock(&lock);
+	rows = 0;
+	pthread_mutex_unlock(&lock);
+	first = import_all(http, false, &floats, &again);
+	__atomic_store_n(&stops, false, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&lock);
+	rows = 400000;
+	pthread_mutex_unlock(&lock);
+	write_long(LINES, 6);
+	second = import_all(http, true, &floats, &again);
+	tap_ok(first == CTL_REFUSED && !second && !again && floats == LINES && rows == 400000 + LINES,
+	    "again is from the start, whatever the mark says (%d, %d)", first, second);
 	ctlhttp_close(http);
 	playsrv_stop(&srv);
 }
@@ -221,6 +286,8 @@ int main(void)
 		abort();
 	snprintf(path, sizeof(path), "%s/lines", dir);
 	formats();
+	exported();
+	first_bytes();
 	choices();
 	packed();
 	goes_on();

@@ -133,6 +133,16 @@ static void csv(void)
 	    "CSV: quotes, times, no stale marker");
 	buf_release(&b);
 	tap_ok(exportfmt_csv_parse(&arena, "a,,b", 4, &f, &eb) == ERR_BADDATA, "%s", eb.text);
+	static const char odd[] = "\"a,\"\"b\",c\"d,\"e\"";
+	tap_ok(!exportfmt_csv_parse(&arena, odd, sizeof(odd) - 1, &f, &eb) && f.count == 3 &&
+	        bytes_equal(f.columns[0].name, f.columns[0].name_len, "a,\"b", 4) &&
+	        bytes_equal(f.columns[1].name, f.columns[1].name_len, "c\"d", 3) &&
+	        bytes_equal(f.columns[2].name, f.columns[2].name_len, "e", 1),
+	    "names in quotes");
+	static const char *const wrong[] = { "\"", "\"a", "\"a\"b", "a,\"\"\"", "\"\"", "\"a\"," };
+	for (size_t i = 0; i < COUNT_OF(wrong); i++)
+		tap_ok(exportfmt_csv_parse(&arena, wrong[i], strlen(wrong[i]), &f, &eb) == ERR_BADDATA,
+		    "%s: %s", wrong[i], eb.text);
 }
 
 int main(void)
