@@ -20,6 +20,7 @@
 #include "net/ctl/ctlcmds.h"
 #include "net/ctl/ctlhttp.h"
 #include "net/ctl/ctltable.h"
+#include "net/ctl/ctlterm.h"
 #include "storage/storedir.h"
 
 #define CLOCK_NOTE_MS 2000
@@ -362,10 +363,18 @@ static void show_text(const struct doctor_list *l, bool all)
 		fine += f->severity == SEVERITY_OK;
 		if (f->severity == SEVERITY_OK && !all)
 			continue;
-		printf("%-4s  %s [%s]%s%s\n      %s\n", severity_words[f->severity], f->id,
-		    f->where, *f->since ? " since " : "", f->since, f->text);
-		if (*f->remedy)
-			printf("      -> %s\n", f->remedy);
+		const char *const parts[] = { f->id, " [", f->where, "]",
+			*f->since ? " since " : "", f->since };
+		printf("%-4s  ", severity_words[f->severity]);
+		for (size_t k = 0; k < COUNT_OF(parts); k++)
+			ctlterm_print(stdout, parts[k]);
+		printf("\n      ");
+		ctlterm_print(stdout, f->text);
+		if (*f->remedy) {
+			printf("\n      -> ");
+			ctlterm_print(stdout, f->remedy);
+		}
+		printf("\n");
 	}
 	printf("%zu findings, %zu fine\n", l->count - fine, fine);
 }

@@ -17,6 +17,7 @@
 #define POINTS_USUAL  240
 #define EXPR_MAX      (1u << 20)
 #define GRAPH_ROWS    24u
+#define TIME_MOST_S   253402300800.0 /* the year 10000; what is no time stands there */
 
 struct query {
 	struct ctlhttp *http;
@@ -131,7 +132,8 @@ static double number_of(const json_t *value)
 
 static int64_t time_of(const json_t *pair)
 {
-	return (int64_t)llround(json_number_value(json_array_get(pair, 0)) * 1000);
+	double s = json_number_value(json_array_get(pair, 0));
+	return (int64_t)llround(fmax(-TIME_MOST_S, fmin(TIME_MOST_S, s)) * 1000);
 }
 
 static void draw_matrix(const struct query *q, const json_t *result)

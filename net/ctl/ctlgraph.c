@@ -50,7 +50,7 @@ const char *ctlgraph_value(double v, char text[32])
 struct plot {
 	const struct ctlgraph *g;
 	unsigned left, width, height; /* places of labels; of the picture */
-	double low, high, tick;       /* of values */
+	long double low, high, tick;  /* of values; the span of all doubles is no double */
 	bool dots;                    /* braille, else letters */
 	uint8_t *mask;                /* of each place: its dots; of letters: 1 */
 	uint8_t *owner;               /* the series that was there last */
@@ -62,11 +62,11 @@ static size_t drawn(const struct ctlgraph *g)
 }
 
 /* 1, 2 or 5 times a power of ten, at least v. */
-static double round_up(double v)
+static long double round_up(long double v)
 {
-	double ten = pow(10, floor(log10(v)));
+	long double ten = powl(10, floorl(log10l(v)));
 	for (unsigned i = 0; i < 4; i++) {
-		static const double steps[] = { 1, 2, 5, 10 };
+		static const long double steps[] = { 1, 2, 5, 10 };
 		if (steps[i] * ten >= v * (1 - 1e-9))
 			return steps[i] * ten;
 	}
@@ -75,34 +75,30 @@ static double round_up(double v)
 
 static void find_range(struct plot *p)
 {
-	double low = INFINITY, high = -INFINITY;
+	long double low = INFINITY, high = -INFINITY;
 	for (size_t s = 0; s < drawn(p->g); s++) {
 		const struct ctlgraph_series *one = &p->g->series[s];
 		for (size_t i = 0; i < one->count; i++) {
 			if (!isfinite(one->values[i]))
 				continue;
-			low = fmin(low, one->values[i]);
-			high = fmax(high, one->values[i]);
+			low = fminl(low, one->values[i]);
+			high = fmaxl(high, one->values[i]);
 		}
 	}
 	if (low > high)
 		low = high = 0;
-	if (high - low <= fabs(high) * 1e-9 ||
-	    high - low < 1e-290) { /* a flat line stands in the middle */
-		double half = high != 0 ? fabs(high) / 2 : 1;
+	if (high - low <= fabsl(high) * 1e-9L ||
+	    high - low < 1e-290L) { /* a flat line stands in the middle */
+		long double half = high != 0 ? fabsl(high) / 2 : 1;
 		low -= half;
 		high += half;
 	}
 	if (low > 0 && low < (high - low) / 2) /* near enough to zero to show it */
 		low = 0;
-	if (!isfinite(high - low)) {
-		low = low / 4;
-		high = high / 4;
-	}
 	unsigned ticks = p->height / 4 > 2 ? p->height / 4 : 2;
 	p->tick = round_up((high - low) / ticks);
-	p->low = floor(low / p->tick + 1e-9) * p->tick;
-	p->high = ceil(high / p->tick - 1e-9) * p->tick;
+	p->low = floorl(low / p->tick + 1e-9L) * p->tick;
+	p->high = ceill(high / p->tick - 1e-9L) * p->tick;
 	if (!(p->high > p->low))
 		p->high = p->low + p->tick;
 }
@@ -145,7 +141,7 @@ static void draw_series(struct plot *p, size_t s)
 			continue;
 		}
 		long x = lround((double)(t - p->g->begin_ms) / span * across);
-		long y = lround((p->high - v) / (p->high - p->low) * down);
+		long y = lroundl((p->high - v) / (p->high - p->low) * down);
 		if (joined && p->g->gap_ms && t - was_ms > p->g->gap_ms)
 			joined = false;
 		line(p, joined ? was_x : x, joined ? was_y : y, x, y, (uint8_t)s);
@@ -210,9 +206,10 @@ static void put_row(const struct plot *p, struct buf *out, unsigned row)
 /* The value of the tick in this row; false: none is there. */
 static bool tick_in(const struct plot *p, unsigned row, double *v)
 {
-	double per = (p->high - p->low) / (p->height - 1), at = p->high - row * per;
-	*v = round(at / p->tick) * p->tick;
-	return fabs(*v - at) <= per / 2 * (1 - 1e-9);
+	long double per = (p->high - p->low) / (p->height - 1), at = p->high - row * per;
+	long double tick = roundl(at / p->tick) * p->tick;
+	*v = (double)tick;
+	return fabsl(tick - at) <= per / 2 * (1 - 1e-9L);
 }
 
 static void put_picture(const struct plot *p, struct buf *out)
@@ -263,6 +260,8 @@ static void put_axis(const struct plot *p, struct buf *out)
 	for (size_t i = COUNT_OF(time_steps); i--;)
 		if (span / time_steps[i] <= most)
 			step = time_steps[i];
+	if (span / step > most) /* more years than ticks */
+		step *= span / step / most + 1;
 	struct buf labels;
 	char text[40];
 	unsigned at = 0, room = 0;

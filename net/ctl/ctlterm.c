@@ -133,6 +133,15 @@ void ctlterm_text(struct buf *out, const char *text, size_t len)
 	}
 }
 
+void ctlterm_print(FILE *out, const char *text)
+{
+	struct buf b;
+	buf_init(&b);
+	ctlterm_text(&b, text, strlen(text));
+	fwrite(b.data, 1, b.len, out);
+	buf_release(&b);
+}
+
 static void blanks(struct buf *out, size_t n)
 {
 	while (n--)

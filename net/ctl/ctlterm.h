@@ -10,6 +10,8 @@
 #ifndef NET_CTL_CTLTERM_H
 #define NET_CTL_CTLTERM_H
 
+#include <stdio.h>
+
 #include "core/base/buf.h"
 
 struct ctlterm {
@@ -24,6 +26,7 @@ void ctlterm_look(int fd, struct ctlterm *out);
 size_t ctlterm_width(const char *text, size_t len);
 /* The text without what steers a terminal. */
 void ctlterm_text(struct buf *out, const char *text, size_t len);
+void ctlterm_print(FILE *out, const char *text);
 /* The same in so many places: cut with ".." at its end, or blanks behind (right: before) it. */
 void ctlterm_fit(struct buf *out, const char *text, size_t len, size_t places, bool right);
 

@@ -306,7 +306,9 @@ static void matrix_table(FILE *out, const json_t *result)
 			ctlvalue_time(&b, json_array_get(pair, 0));
 			buf_add_str(&b, "  ");
 			ctlvalue_sample(&b, json_array_get(pair, 1));
-			fprintf(out, "  %.*s\n", (int)b.len, (const char *)b.data);
+			buf_clear(&shown);
+			ctlterm_text(&shown, (const char *)b.data, b.len);
+			fprintf(out, "  %.*s\n", (int)shown.len, (const char *)shown.data);
 		}
 		buf_clear(&b);
 		buf_clear(&shown);

@@ -60,7 +60,7 @@ static const char vector[] =
     "{\"metric\":{\"__name__\":\"h\",\"le\":\"x,y\"},\"histogram\":[1700000000,{\"count\":\"3\",\"sum\":\"4.5\",\"buckets\":[[0,\"0.5\",\"1\",\"1\"],[3,\"-0.1\",\"0.1\",\"2\"]]}]}]}";
 static const char matrix[] =
     "{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"a\":\"1\"},\"values\":[[10,\"1\"],[30,\"NaN\"]],"
-    "\"histograms\":[[20,{\"count\":\"1\",\"sum\":\"2\"}]]},{\"metric\":{\"a\":\"\\u001b[1m\"},\"values\":[[10,\"2\"]]}]}";
+    "\"histograms\":[[20,{\"count\":\"1\",\"sum\":\"2\"}]]},{\"metric\":{\"a\":\"\\u001b[1m\"},\"values\":[[10,\"2\\u001b]0;x\\u0007\"]]}]}";
 
 static void results(void)
 {
@@ -75,7 +75,7 @@ static void results(void)
 	    "CSV has a column for each label");
 	tap_is_str(show(matrix, CTLTABLE_TABLE),
 	    "{a=\"1\"}\n  1970-01-01T00:00:10Z  1\n  1970-01-01T00:00:20Z  count:1 sum:2\n  1970-01-01T00:00:30Z  NaN\n"
-	    "\n{a=\"\\x1b[1m\"}\n  1970-01-01T00:00:10Z  2\n",
+	    "\n{a=\"\\x1b[1m\"}\n  1970-01-01T00:00:10Z  2\\x1b]0;x\\x07\n",
 	    "a matrix is blocks, floats and histograms in their order");
 	tap_ok(strstr(show(matrix, CTLTABLE_CSV),
 	           "1,1970-01-01T00:00:20Z,count:1 sum:2\r\n1,1970-01-01T00:00:30Z,NaN\r\n") != NULL,
@@ -224,19 +224,19 @@ static void graphs(void)
 	    "many have letters");
 	g.colour = true;
 	tap_ok(strstr(draw(&g), "\033[32m") && strstr(told, "\033[0m"), "or colours");
-	static const double odd[][2] = { { 0, 0 }, { 1e308, -1e308 }, { 5e-324, 0 },
-		{ INFINITY, 1 }, { NAN, NAN }, { 1e-9, 1.0000001e-9 }, { -5, -5 },
-		{ 1e17, 1e17 + 64 }, { 1e300, 2e300 } };
+	static const double odd[][2] = { { 0, 0 }, { 1e308, -1e308 }, { 5e-324, 0 }, { INFINITY, 1 },
+		{ NAN, NAN }, { 1e-9, 1.0000001e-9 }, { -5, -5 }, { 1e17, 1e17 + 64 },
+		{ 1e300, 2e300 }, { 1.7e308, 1.7e308 }, { -1.7e308, 1.7e308 }, { -1.7e308, -1e308 } };
 	unsigned bad = 0;
 	g.colour = false;
 	for (size_t i = 0; i < COUNT_OF(odd); i++) {
 		for (unsigned columns = 20; columns < 130; columns += 7) {
 			for (unsigned rows = 3; rows < 40; rows += 5) {
-				for (unsigned span = 0; span < 4; span++) {
+				for (unsigned span = 0; span < 5; span++) {
 					struct ctlgraph_series one = { "x",
 						(int64_t[]){ -1000, 500 }, odd[i], 2 };
 					static const int64_t spans[] = { 1, 1501, 86400000,
-						INT64_C(315360000000) };
+						INT64_C(315360000000), INT64_C(9000000000000000) };
 					struct ctlgraph h = { .columns = columns,
 						.rows = rows,
 						.utf8 = span % 2,
