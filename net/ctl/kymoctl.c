@@ -1,9 +1,12 @@
 /*
  * kymoctl - the tool for every day: each command is a row of net/ctl/ctlcmds.def.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/near.h"
 #include "net/ctl/ctl.h"
@@ -29,9 +32,22 @@ static void usage(FILE *to)
 	    "refused,\n  5 damaged data, 6 interrupted (the same command goes on), 7 this machine\n");
 }
 
+/*
+ * Of the first three descriptors those that are closed: what is opened next would get their number,
+ * and an answer would be written into it. Reading and writing fails there.
+ */
+static void hold_descriptors(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0)
+			_exit(CTL_LOCAL);
+}
+
 int main(int argc, char **argv)
 {
 	const char *names[COUNT_OF(ctl_commands)];
+	hold_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		printf("kymoctl %s\n", PACKAGE_VERSION);
