@@ -88,7 +88,8 @@ static int run(struct ctlexp *x, struct ctlprog *prog)
 	struct buf work;
 	int64_t from_ms, to_ms;
 	buf_init(&work);
-	buf_printf(&work, "%s as %s to %s", ctlhttp_server(x->http), ctlexp_form(x->form), x->path);
+	buf_printf(&work, "%s as %s%s%s to %s", ctlhttp_who(x->http), ctlexp_form(x->form),
+	    x->columns ? " of " : "", x->columns ? x->columns : "", x->path);
 	buf_add_u8(&work, 0);
 	char *words = arena_strndup(&x->args.arena, (const char *)work.data, work.len);
 	buf_clear(&work);

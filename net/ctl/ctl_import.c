@@ -190,7 +190,7 @@ static void name_work(const struct import *i, struct buf *out)
 		buf_printf(out, " %s", real ? real : i->sources[k]);
 		free(real);
 	}
-	buf_printf(out, " into %s", ctlhttp_server(i->http));
+	buf_printf(out, " into %s", ctlhttp_who(i->http));
 	for (size_t k = 0; k < w->matches_count; k++)
 		buf_printf(out, " match %s", w->matches[k]);
 	for (size_t k = 0; k < w->labels_count; k++)

@@ -32,6 +32,7 @@ struct migrate {
 	json_t *meta;
 	struct place places[PLACES]; /* a ring */
 	uint64_t given, taken;       /* pieces: given, and of which the place was taken */
+	uint64_t number;             /* of the last piece: each has a larger one */
 	uint64_t before;             /* samples of earlier runs */
 	uint64_t saved_ns;
 	bool changed; /* the mark, since it was saved */
@@ -134,9 +135,7 @@ static int on_piece(void *own, const struct ctlwalk *w, const char *place)
 		m->given--;
 	}
 	struct place *p = &m->places[m->given % PLACES];
-	*p = (struct place){ .number = m->given + 1, .samples = ctlsrc_counts(m->src)->samples };
-	if (m->given && m->places[(m->given - 1) % PLACES].number >= p->number)
-		p->number = m->places[(m->given - 1) % PLACES].number + 1;
+	*p = (struct place){ .number = ++m->number, .samples = ctlsrc_counts(m->src)->samples };
 	if (place) {
 		p->text = mem_alloc(strlen(place) + 1);
 		memcpy(p->text, place, strlen(place) + 1);
@@ -213,7 +212,8 @@ static int copy(struct migrate *m, const struct choices *c, int64_t from_ms, int
 	        .to_ms = to_ms,
 	        .window_ms = (int64_t)(c->step_days * (double)CTLWALK_DAY_MS),
 	        .group = GROUP,
-	        .samples = SAMPLES },
+	        .samples = SAMPLES,
+	        .partial = c->partial },
 	    m->mark);
 	int status = ctlcopy_run(&w, m->src, &sink, m, &prog), ended = ctlpush_finish(m->push);
 	status = status ? status : ended;
@@ -248,6 +248,7 @@ static int verify(const struct migrate *m, const struct choices *c, int64_t from
 		.from_ms = from_ms,
 		.to_ms = to_ms,
 		.window_ms = (int64_t)(c->step_days * (double)CTLWALK_DAY_MS),
+		.partial = c->partial,
 		.queries = (unsigned)c->queries,
 		.seed = c->seed > 0 ? (uint64_t)c->seed : (uint64_t)clock_wall_ms(),
 		.quiet = m->args.quiet };
@@ -264,7 +265,8 @@ static int run(struct migrate *m, const struct choices *c, enum ctlsrc_way way)
 		.packed = m->args.packed,
 		.partial = c->partial };
 	buf_init(&work);
-	buf_printf(&work, "%s to %s", ctlhttp_server(m->from), ctlhttp_server(m->to));
+	buf_printf(&work, "%s%s to %s", ctlhttp_who(m->from), c->no_dedup ? " no-dedup" : "",
+	    ctlhttp_who(m->to));
 	buf_add_u8(&work, 0);
 	char *words = arena_strndup(&m->args.arena, (const char *)work.data, work.len);
 	buf_clear(&work);

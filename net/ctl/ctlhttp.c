@@ -30,6 +30,7 @@ struct ctlhttp {
 	struct hclient *client;
 	const char *base;   /* scheme, host, port and path, no slash at its end */
 	const char *prefix; /* its path alone, "" or "/prom" */
+	const char *who;
 	struct hclient_field *fields;
 	size_t fields_count;
 	uint32_t whole_ms;
@@ -130,7 +131,7 @@ static int set_base(struct ctlhttp *c, const char *server, struct url *u)
 	if (url_parse(&c->arena, server, strlen(server), u, &eb))
 		return ctl_fail(CTL_USAGE, "%s: %s", c->flag, eb.text);
 	if (memchr(u->target, '?', u->target_len))
-		return ctl_fail(CTL_USAGE, "%s \"%s\": a base has no \"?\"", c->flag, server);
+		return ctl_fail(CTL_USAGE, "%s: a base has no \"?\"", c->flag);
 	size_t len = u->target_len;
 	while (len && u->target[len - 1] == '/')
 		len--;
@@ -141,6 +142,24 @@ static int set_base(struct ctlhttp *c, const char *server, struct url *u)
 	snprintf(base, size, "%s%s%s", u->https ? "https://" : "http://", authority, c->prefix);
 	c->base = base;
 	return CTL_OK;
+}
+
+static void set_who(struct ctlhttp *c, const struct ctlhttp_access *a, const struct url *u)
+{
+	struct buf b;
+	buf_init(&b);
+	buf_add_str(&b, c->base);
+	if (a->tenant)
+		buf_printf(&b, " tenant=%s", a->tenant);
+	if (a->user || u->has_user)
+		buf_printf(&b, " user=%s", a->user ? a->user : u->user);
+	if (a->token_file)
+		buf_printf(&b, " token-file=%s", a->token_file);
+	for (size_t i = 0; i < a->headers_count; i++)
+		if (!c->fields[i].secret)
+			buf_printf(&b, " %s=%s", c->fields[i].name, c->fields[i].value);
+	c->who = arena_strndup(&c->arena, (const char *)b.data, b.len);
+	buf_release(&b);
 }
 
 static int set_client(struct ctlhttp *c, const struct ctlhttp_access *a)
@@ -185,7 +204,9 @@ int ctlhttp_open(const struct ctlhttp_access *a, struct ctlhttp **out)
 	int64_t ms = WHOLE_MS;
 	arena_init(&c->arena, 1024);
 	c->flag = a->flag ? a->flag : "--server";
-	int status = set_base(c, server && *server ? server : CTLHTTP_SERVER, &u);
+	int status = a->server && !*a->server
+	    ? ctl_fail(CTL_USAGE, "%s is empty", c->flag)
+	    : set_base(c, server && *server ? server : CTLHTTP_SERVER, &u);
 	if (!status && a->timeout &&
 	    (num_parse_duration(a->timeout, strlen(a->timeout), &ms) || ms < 1 || ms > INT32_MAX))
 		status = ctl_fail(
@@ -193,6 +214,8 @@ int ctlhttp_open(const struct ctlhttp_access *a, struct ctlhttp **out)
 	c->whole_ms = (uint32_t)ms;
 	if (!status)
 		status = set_fields(c, a, &u);
+	if (!status)
+		set_who(c, a, &u);
 	if (!status)
 		status = set_client(c, a);
 	if (status) {
@@ -220,6 +243,11 @@ void ctlhttp_close(struct ctlhttp *c)
 const char *ctlhttp_server(const struct ctlhttp *c)
 {
 	return c->base;
+}
+
+const char *ctlhttp_who(const struct ctlhttp *c)
+{
+	return c->who;
 }
 
 void ctlhttp_param_len(struct buf *form, const char *name, const char *value, size_t len)

@@ -57,6 +57,12 @@ struct ctlhttp;
 MUST_CHECK int ctlhttp_open(const struct ctlhttp_access *a, struct ctlhttp **out);
 void ctlhttp_close(struct ctlhttp *c);               /* NULL is fine */
 const char *ctlhttp_server(const struct ctlhttp *c); /* its base, without user and password */
+/*
+ * The server and who asks it, to know a work by: the same server shows each tenant and user other
+ * data. "BASE", with " tenant=NAME", " user=NAME", " token-file=PATH" and fields that were given;
+ * no secret is in it.
+ */
+const char *ctlhttp_who(const struct ctlhttp *c);
 
 /* Parameters: "a=b&c=d", escaped. */
 void ctlhttp_param(struct buf *form, const char *name, const char *value);

@@ -8,6 +8,7 @@
 
 #include "core/base/num.h"
 #include "core/model/sample.h"
+#include "net/ctl/ctlterm.h"
 
 #define GROUP     20u  /* names of a query */
 #define POOL      256u /* places that random queries are drawn from */
@@ -199,8 +200,8 @@ static void tell_count(
 		return;
 	a[num_fmt_time(g->from_ms, a)] = 0;
 	b[num_fmt_time(g->to_ms, b)] = 0;
-	printf("%s from %s to %s: %.0f samples at the source, %.0f at the target\n", name, a, b,
-	    from, to);
+	ctlterm_print(stdout, name);
+	printf(" from %s to %s: %.0f samples at the source, %.0f at the target\n", a, b, from, to);
 }
 
 static int compare_counts(struct check *k, const struct ctlwalk *w)
@@ -243,7 +244,8 @@ static int all_counts(struct check *k)
 	        .to_ms = v->to_ms,
 	        .window_ms = v->window_ms,
 	        .group = GROUP,
-	        .group_max = GROUP },
+	        .group_max = GROUP,
+	        .partial = v->partial },
 	    NULL);
 	while (!(status = ctlwalk_next(&w, &more)) && more && !status) {
 		status = compare_counts(k, &w);
@@ -260,14 +262,15 @@ static int all_counts(struct check *k)
 
 static const struct {
 	const char *head, *tail;
+	bool adds; /* values, which are of both signs perhaps */
 } shapes[] = {
-	{ "count%s(count_over_time(", "))" }, /* these two of histograms, too */
-	{ "sum%s(count_over_time(", "))" },
-	{ "max%s(max_over_time(", "))" },
-	{ "min%s(min_over_time(", "))" },
-	{ "sum%s(sum_over_time(", "))" },
-	{ "sum%s(last_over_time(", "))" },
-	{ "quantile%s(0.9, max_over_time(", "))" },
+	{ "count%s(count_over_time(", "))", false }, /* these two of histograms, too */
+	{ "sum%s(count_over_time(", "))", false },
+	{ "max%s(max_over_time(", "))", false },
+	{ "min%s(min_over_time(", "))", false },
+	{ "sum%s(sum_over_time(", "))", true },
+	{ "sum%s(last_over_time(", "))", true },
+	{ "quantile%s(0.9, max_over_time(", "))", false },
 };
 
 /* A label that the series of the spot have, or none. */
@@ -297,34 +300,45 @@ static int some_label(
 	return status;
 }
 
-static bool close_to(double a, double b)
+/* size: of what both are the sums of, which may be near zero themselves; 0 = not known. */
+static bool close_to(double a, double b, double size)
 {
 	if (isnan(a) || isnan(b))
 		return isnan(a) && isnan(b);
-	return a == b || fabs(a - b) <= TOLERANCE * fmax(fabs(a), fabs(b));
+	return a == b || fabs(a - b) <= TOLERANCE * fmax(fmax(fabs(a), fabs(b)), size);
 }
 
-/* Each element of a has its like in b. */
-static bool same(const json_t *a, const json_t *b)
+/* Elements of an answer by their labels: there may be a hundred thousand. */
+static json_t *by_labels(const json_t *result)
 {
-	size_t i, j;
-	const json_t *x, *y;
-	if (json_array_size(a) != json_array_size(b))
-		return false;
-	json_array_foreach(a, i, x)
+	json_t *all = json_object(), *e;
+	size_t i;
+	json_array_foreach(result, i, e)
 	{
-		bool found = false;
-		json_array_foreach(b, j, y)
-		{
-			found =
-			    json_equal(json_object_get(x, "metric"), json_object_get(y, "metric"));
-			if (found)
-				break;
-		}
-		if (!found || !close_to(value_of(x), value_of(y)))
-			return false;
+		char *key = json_dumps(
+		    json_object_get(e, "metric"), JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+		json_object_set(all, key ? key : "", e);
+		free(key);
 	}
-	return true;
+	return all;
+}
+
+/* Each element of a has its like in b. sizes: of what was summed, NULL or as a. */
+static bool same(const json_t *a, const json_t *b, const json_t *sizes)
+{
+	json_t *left = by_labels(a), *right = by_labels(b), *of = by_labels(sizes), *x;
+	const char *key;
+	bool yes = json_array_size(a) == json_array_size(b) &&
+	    json_object_size(left) == json_object_size(right);
+	json_object_foreach(left, key, x)
+	{
+		const json_t *y = json_object_get(right, key), *size = json_object_get(of, key);
+		yes = yes && y && close_to(value_of(x), value_of(y), size ? value_of(size) : 0);
+	}
+	json_decref(left);
+	json_decref(right);
+	json_decref(of);
+	return yes;
 }
 
 static void tell_query(struct check *k, const struct buf *q, int64_t at_ms, json_t *const results[2])
@@ -334,12 +348,14 @@ static void tell_query(struct check *k, const struct buf *q, int64_t at_ms, json
 	if (k->v->asked_differ > CTLVERIFY_LISTED)
 		return;
 	at[num_fmt_time(at_ms, at)] = 0;
-	printf("%s at %s: ", (const char *)q->data, at);
+	ctlterm_print(stdout, (const char *)q->data);
+	printf(" at %s: ", at);
 	for (size_t i = 0; i < 2; i++) {
 		const json_t *value = json_object_get(json_array_get(results[i], 0), "value");
 		const char *text = json_string_value(json_array_get(value, 1));
-		printf("%s%zu series, first %s", i ? "; target " : "source ",
-		    json_array_size(results[i]), text ? text : "(none)");
+		printf("%s%zu series, first ", i ? "; target " : "source ",
+		    json_array_size(results[i]));
+		ctlterm_print(stdout, text ? text : "(none)");
 	}
 	printf("\n");
 }
@@ -359,6 +375,30 @@ static int has_hists(
 	int status = ask(&k->sides[1], (const char *)q.data, to_ms, &result, &too_much);
 	*has = json_array_size(result) > 0;
 	json_decref(result);
+	buf_release(&q);
+	return status;
+}
+
+/*
+ * How large a sum could be: two servers that add large values of both signs in another order differ
+ * by a part of that, not of what is left. Asked of the target when sums differ.
+ */
+static int ask_sizes(struct check *k, const struct ctlsel *sel, const char *by, int64_t from_ms,
+    int64_t to_ms, json_t **sizes)
+{
+	static const char *const parts[] = { "(count_over_time(", ") * (abs(max_over_time(",
+		")) + abs(min_over_time(" };
+	struct buf q;
+	bool too_much;
+	buf_init(&q);
+	buf_printf(&q, "sum%s", by);
+	for (size_t i = 0; i < COUNT_OF(parts); i++) {
+		buf_add_str(&q, parts[i]);
+		put_range(&q, &k->sides[1], sel, from_ms, to_ms);
+	}
+	buf_add_str(&q, "))))");
+	buf_add_u8(&q, 0);
+	int status = ask(&k->sides[1], (const char *)q.data, to_ms, sizes, &too_much);
 	buf_release(&q);
 	return status;
 }
@@ -398,11 +438,16 @@ static int one_query(struct check *k)
 		buf_add_u8(&q, 0);
 		status = ask(&k->sides[i], (const char *)q.data, to, &results[i], &too_much);
 	}
-	if (!status && !too_much) {
-		k->v->asked++;
-		if (!same(results[0], results[1]))
-			tell_query(k, &q, to, results);
+	bool differ = !status && !too_much && !same(results[0], results[1], NULL);
+	if (differ && shapes[shape].adds) {
+		json_t *sizes;
+		status = ask_sizes(k, &sel, by, from, to, &sizes);
+		differ = !status && !same(results[0], results[1], sizes);
+		json_decref(sizes);
 	}
+	k->v->asked += !status && !too_much;
+	if (differ)
+		tell_query(k, &q, to, results);
 	json_decref(results[0]);
 	json_decref(results[1]);
 	buf_release(&q);

@@ -28,6 +28,7 @@ struct ctlverify {
 	int64_t from_ms, to_ms, window_ms;
 	unsigned queries;
 	uint64_t seed;
+	bool partial; /* as of struct ctlwalk_opts */
 	bool quiet;
 	/* How it ended. */
 	uint64_t counted; /* samples of the source */

@@ -17,14 +17,15 @@
 
 /* --- requests --- */
 
-int ctlwalk_json(
-    struct ctlhttp *http, const char *path, const struct buf *form, bool keep_trying, json_t **data)
+/* As ctlwalk_json; *answer is all of it. */
+static int ask(struct ctlhttp *http, const char *path, const struct buf *form, bool keep_trying,
+    json_t **answer)
 {
 	struct ctlhttp_call call = { .method = "POST", .path = path, .keep_trying = keep_trying };
 	struct buf whole;
 	json_error_t error;
 	buf_init(&whole);
-	*data = NULL;
+	*answer = NULL;
 	bool get = strstr(path, "/label/") != NULL; /* which takes no POST */
 	if (get) {
 		buf_printf(&whole, "%s?%.*s", path, (int)form->len, (const char *)form->data);
@@ -38,25 +39,59 @@ int ctlwalk_json(
 	ctlhttp_begin(http, &call);
 	ctlhttp_wait(http, &call);
 	int status = ctlhttp_outcome(&call);
-	json_t *j = status
-	    ? NULL
-	    : json_loadb((const char *)call.answer.data, call.answer.len, JSON_ALLOW_NUL, &error);
-	if (!status && !j)
+	if (!status)
+		*answer = json_loadb(
+		    (const char *)call.answer.data, call.answer.len, JSON_ALLOW_NUL, &error);
+	if (!status && !*answer)
 		status = ctl_fail(CTL_REFUSED, "%s%s: the answer is no JSON: %s",
 		    ctlhttp_server(http), path, error.text);
-	*data = json_incref(json_object_get(j, "data"));
-	json_decref(j);
 	ctlhttp_call_release(&call);
 	buf_release(&whole);
 	return status;
 }
 
-/* limit: 0 = all. The answer is an array. */
+int ctlwalk_json(
+    struct ctlhttp *http, const char *path, const struct buf *form, bool keep_trying, json_t **data)
+{
+	json_t *answer;
+	int status = ask(http, path, form, keep_trying, &answer);
+	*data = json_incref(json_object_get(answer, "data"));
+	json_decref(answer);
+	return status;
+}
+
+/*
+ * Is it a list of names, and of all of them? Thanos tells stores that are away in warnings, a
+ * cluster of VictoriaMetrics in isPartial. null is a list of none (of Go).
+ */
+static int check_names(struct ctlhttp *http, const json_t *answer, bool partial)
+{
+	const json_t *data = json_object_get(answer, "data"), *name;
+	const char *warning =
+	    json_string_value(json_array_get(json_object_get(answer, "warnings"), 0));
+	size_t i;
+	if (!json_is_array(data) && !json_is_null(data))
+		return ctl_fail(
+		    CTL_REFUSED, "%s: the answer has no list of names", ctlhttp_server(http));
+	json_array_foreach(data, i, name)
+	{
+		if (!json_is_string(name))
+			return ctl_fail(
+			    CTL_REFUSED, "%s: a name of a metric is no text", ctlhttp_server(http));
+	}
+	if (!partial && (warning || json_is_true(json_object_get(answer, "isPartial"))))
+		return ctl_fail(CTL_REFUSED, "%s: the list of names is perhaps not whole: %s",
+		    ctlhttp_server(http), warning ? warning : "isPartial");
+	return CTL_OK;
+}
+
+/* limit: 0 = all; then partial: it need not be whole. The answer is an array, or NULL: none. */
 static int ask_names(struct ctlhttp *http, const struct ctlsel *sel, int64_t from_ms, int64_t to_ms,
-    unsigned limit, bool keep_trying, json_t **out)
+    unsigned limit, bool keep_trying, bool partial, json_t **out)
 {
 	struct buf form, text;
 	char number[32];
+	json_t *answer;
 	buf_init(&form);
 	buf_init(&text);
 	ctlsel_text(&text, sel);
@@ -69,11 +104,11 @@ static int ask_names(struct ctlhttp *http, const struct ctlsel *sel, int64_t fro
 		snprintf(number, sizeof(number), "%u", limit);
 		ctlhttp_param(&form, "limit", number);
 	}
-	int status = ctlwalk_json(http, "/api/v1/label/__name__/values", &form, keep_trying, out);
-	if (!status && *out && !json_is_array(*out)) {
-		json_decref(*out);
-		*out = NULL;
-	}
+	int status = ask(http, "/api/v1/label/__name__/values", &form, keep_trying, &answer);
+	if (!status)
+		status = check_names(http, answer, limit || partial);
+	*out = status ? NULL : json_incref(json_object_get(answer, "data"));
+	json_decref(answer);
 	buf_release(&form);
 	buf_release(&text);
 	return status;
@@ -85,7 +120,7 @@ static int any_names(struct ctlhttp *http, const struct ctlsel *sels, size_t cou
 	*any = false;
 	for (size_t i = 0; !*any && i < count; i++) {
 		json_t *names;
-		int status = ask_names(http, &sels[i], from_ms, to_ms, 1, keep_trying, &names);
+		int status = ask_names(http, &sels[i], from_ms, to_ms, 1, keep_trying, true, &names);
 		*any = json_array_size(names) > 0;
 		json_decref(names);
 		if (status)
@@ -148,7 +183,7 @@ static int list(struct ctlwalk *w)
 	const json_t *name;
 	size_t i, count = 0;
 	int status = ask_names(w->_o.http, &w->_o.sels[w->sel], w->window_from_ms, w->window_to_ms,
-	    0, w->_begun, &names);
+	    0, w->_begun, w->_o.partial, &names);
 	if (status)
 		return status;
 	w->_begun = true;

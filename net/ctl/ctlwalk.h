@@ -34,6 +34,7 @@ struct ctlwalk_opts {
 	unsigned group;     /* names of the first piece; 0: all at once, until that is too much */
 	unsigned group_max; /* 0: no more than fit a request */
 	uint64_t samples;   /* of a piece, about */
+	bool partial;       /* lists of names need not be whole: warnings are taken */
 };
 struct ctlwalk {
 	/* The piece at hand. */

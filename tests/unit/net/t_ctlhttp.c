@@ -141,6 +141,9 @@ static void asks(void)
 	tap_ok(!strncmp(ctlhttp_server(http), base, strlen(base)) &&
 	        !strcmp(ctlhttp_server(http) + strlen(base), "/prom"),
 	    "its base: %s", ctlhttp_server(http));
+	char who[256];
+	snprintf(who, sizeof(who), "%s/prom tenant=team-a token-file=%s x-more=a b", base, token);
+	tap_is_str(ctlhttp_who(http), who, "who asks whom, without a secret");
 	buf_init(&form);
 	ctlhttp_param(&form, "query", "a{b=\"c&d\"} + 1%");
 	ctlhttp_param_len(&form, "match[]", "x\0y", 3);
@@ -406,7 +409,9 @@ static void endings(void)
 	ends((struct ask){ .path = "/html" }, CTL_REFUSED, "no JSON");
 	ends((struct ask){ .a.server = "http://127.0.0.1:1" }, CTL_UNREACHABLE, "refused");
 	ends((struct ask){ .a.server = "ftp://x" }, CTL_USAGE, "--server");
-	ends((struct ask){ .a.server = "http://x/?a" }, CTL_USAGE, "no \"?\"");
+	ends((struct ask){ .a.server = "http://me:secret@x/?a" }, CTL_USAGE,
+	    "kymoctl: --server: a base has no \"?\"\n");
+	ends((struct ask){ .a.server = "", .a.flag = "SOURCE" }, CTL_USAGE, "SOURCE is empty");
 	ends((struct ask){ .a.timeout = "soon" }, CTL_USAGE, "--timeout");
 	ends((struct ask){ .path = "/hang", .a.timeout = "300ms" }, CTL_UNREACHABLE, "");
 	ends((struct ask){ .a.token_file = "/nowhere/token" }, CTL_LOCAL, "--token-file");

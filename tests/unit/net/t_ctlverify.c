@@ -19,6 +19,8 @@ struct plays {
 	bool closed;        /* ranges have their left end */
 	unsigned lacks;     /* name of which a sample is missing; 0: none */
 	bool other_maximum; /* of all of them */
+	const char *rest;   /* what sums of values are; NULL: nothing else than others */
+	const char *names;  /* the answer that lists them, or NULL */
 	unsigned most;      /* names of a query; 0: any */
 	bool hists;
 	unsigned bad_ranges, queries, of_values;
@@ -88,7 +90,8 @@ static bool on_request(struct playconn *c)
 	struct plays *p = c->s->arg;
 	char text[512];
 	if (strstr(c->target, "/label/__name__/values"))
-		return reply(c, "200 OK", "{\"data\":[\"m1\",\"m2\",\"m3\",\"m4\",\"m5\"]}");
+		return reply(c, "200 OK",
+		    p->names ? p->names : "{\"data\":[\"m1\",\"m2\",\"m3\",\"m4\",\"m5\"]}");
 	if (strstr(c->target, "/labels"))
 		return reply(c, "200 OK", "{\"data\":[\"__name__\",\"job\"]}");
 	unescape(c->body);
@@ -109,6 +112,15 @@ static bool on_request(struct playconn *c)
 		return reply(c, "200 OK",
 		    p->hists ? "{\"data\":{\"result\":[{\"value\":[1,\"1\"]}]}}"
 		             : "{\"data\":{\"result\":[]}}");
+	if (strstr(query, "abs(") && strncmp(query, "sum", 3) != 0)
+		return false;
+	bool sum = !strncmp(query, "sum", 3) && !strstr(query, "(count_over_time(");
+	if (strstr(query, "abs(") || (p->rest && sum)) {
+		snprintf(text, sizeof(text),
+		    "{\"data\":{\"result\":[{\"metric\":{\"job\":\"a\"},\"value\":[1,\"%s\"]}]}}",
+		    strstr(query, "abs(") ? "1e6" : p->rest);
+		return reply(c, "200 OK", text);
+	}
 	p->queries++;
 	p->of_values += !strstr(query, "count_over_time");
 	bool other = p->other_maximum && !strncmp(query, "max", 3);
@@ -188,6 +200,27 @@ int main(void)
 	to.lacks = 0;
 	to.other_maximum = true;
 	ends(60, CTL_NO, "max", "another maximum is found");
+	to.other_maximum = false;
+	from.rest = "1e-7";
+	to.rest = "0";
+	ends(60, CTL_OK, "differ 0 asked 60 differ 0",
+	    "sums of large values of both signs that leave next to nothing");
+	to.rest = "0.1";
+	ends(60, CTL_NO, "first 0.1\n", "but not if more than the last digits are missing");
+	to.rest = "0.1\\u001b[2J";
+	ends(60, CTL_NO, "first 0.1\\x1b[2J\n", "nothing that a server says steers the terminal");
+	from.rest = to.rest = NULL;
+	static const char *const lists[] = { "{\"status\":\"success\"}", "{\"data\":5}",
+		"{\"data\":[\"m1\",2]}", "{\"data\":[\"m1\"],\"warnings\":[\"a store is away\"]}",
+		"{\"data\":[\"m1\"],\"isPartial\":true}" };
+	for (size_t i = 0; i < COUNT_OF(lists); i++) {
+		from.names = lists[i];
+		ends(0, CTL_REFUSED, "counted 0", lists[i]);
+	}
+	from.names = "{\"data\":null}";
+	ends(0, CTL_OK, "counted 0 compared 0", "no names in the words of Go");
+	from.names = NULL;
+	to.other_maximum = true;
 	to.hists = true;
 	ends(60, CTL_OK, "asked 60 differ 0", "which of histograms is not asked for");
 	tap_ok(!to.of_values && to.queries == 60, "but their counts");
