@@ -122,6 +122,8 @@ static inline bool shard_span_meets(struct shard_span s, int64_t from_ms, int64_
 	return s.min_ms < to_ms && s.max_ms >= from_ms;
 }
 
+#define SHARD_NUMBER_JUMP (UINT64_C(1) << 32) /* the log never holds so many groups */
+
 struct shard {
 	unsigned index;
 	struct share *share; /* what its loop owns */
@@ -161,6 +163,12 @@ struct shard {
 	 * a start has read it
 	 */
 	bool log_held;
+	/*
+	 * files of the log lie aside; a start that can read them takes in their rows: no deletion
+	 * is forgotten until then. Their numbers may have been given again, so one that comes
+	 * meanwhile goes up by SHARD_NUMBER_JUMP, above all of them, before it takes its number
+	 */
+	bool log_waits;
 	uint32_t defs_from;
 	struct removals removals; /* files on their way out */
 	uint32_t cursors; /* open, or closed while a worker reads for them: they hold pins */

@@ -245,6 +245,8 @@ static void begin(struct back *b, struct back_deletion *a)
 	d->asked = a;
 	errbuf_init(&d->eb);
 	d->rank = b->shard->list.next_rank++;
+	if (UNLIKELY(b->shard->log_waits))
+		b->shard->number += SHARD_NUMBER_JUMP;
 	d->entries = mem_array(NULL, a->count + 1, sizeof(*d->entries));
 	b->deletion = d;
 	job_init(&d->job, JOB_WRITE, slice);

@@ -4,7 +4,8 @@
  *
  *   weigh   a worker, some files at a time: which have samples of what was deleted
  *   think   a worker: which files are clean, which cuts go. A cut goes when the log cannot bring
- *           back what it dropped (complete_to has passed its number), when the catalog has
+ *           back what it dropped (complete_to has passed its number, and nothing of the log waits
+ *           for a start that can read it), when the catalog has
  *           forgotten the series that it made dead, and when no file of lower rank overlaps it
  *           that is not clean
  *   switch  FILES gets the marks of clean files, and another file of deletions, or none
@@ -18,6 +19,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/log.h"
+#include "core/model/exemplar.h"
 #include "storage/back/back.h"
 #include "storage/share.h"
 
@@ -36,11 +38,14 @@ struct tidy {
 		int64_t start_ms;
 		uint64_t of_rank; /* its own */
 		uint64_t rank;    /* deletions of a higher one hide what they hide in it */
-		int64_t t_min_ms, t_max_ms;
+		struct span {
+			int64_t t_min_ms, t_max_ms;
+		} span;       /* of what it may have */
 		bool cleaned; /* now */
 	} * files;
 	size_t files_count;
 	uint64_t complete_to, forgot_rank, least; /* least: rank of all files */
+	bool log_waits;                           /* no cut goes */
 	bool drops, cleans;
 	uint64_t rank;     /* of the new file's name */
 	struct tombs *set; /* NULL, with drops: nothing is left */
@@ -64,12 +69,27 @@ static void end(struct tidy *t)
 	back_poke(b);
 }
 
+/* Exemplars have times of their own: any before the end of the file's range. */
+static bool has_exemplars(const struct shard_file *f)
+{
+	return cfile_has_kind(f->cfile, CFILE_OPAQUE);
+}
+
+static struct span span_of(const struct files_entry *e, bool exemplars)
+{
+	int64_t end_ms = e->meta.end_ms;
+	if (!exemplars)
+		return (struct span){ e->t_min_ms, e->t_max_ms };
+	return (struct span){ INT64_MIN, e->samples && e->t_max_ms > end_ms ? e->t_max_ms : end_ms };
+}
+
 /* Has the set something that may be in the file, and was not looked for? */
 static bool is_unknown(const struct shard_file *f, const struct tombs *set)
 {
-	return f->entry.samples && f->tombs_rank < set->rank_max &&
-	    shard_file_rank(f) < set->rank_max && f->entry.t_min_ms <= set->t_max_ms &&
-	    f->entry.t_max_ms >= set->t_min_ms;
+	struct span s = span_of(&f->entry, has_exemplars(f));
+	return (f->entry.samples || has_exemplars(f)) && f->tombs_rank < set->rank_max &&
+	    shard_file_rank(f) < set->rank_max && s.t_min_ms <= set->t_max_ms &&
+	    s.t_max_ms >= set->t_min_ms;
 }
 
 /* ---- weighing ---- */
@@ -108,13 +128,46 @@ static void run_of_ids(void *arg, uint32_t first, uint32_t last)
 	w->at = at;
 }
 
+/* Is one of these hidden by a younger cut? */
+static bool some_hidden(const struct weighing *w, const struct tomb_entry *cuts, size_t n,
+    const uint8_t *bytes, size_t len)
+{
+	struct wire_reader list = wire_reader(bytes, len);
+	struct exemplar e;
+	while (exemplar_get(&list, &e))
+		for (size_t i = 0; i < n; i++) {
+			const struct tomb_cut *c = &w->t->tombs->cuts[cuts[i].cut];
+			if (c->rank > w->above && e.t_ms >= c->t_min_ms && e.t_ms <= c->t_max_ms)
+				return true;
+		}
+	return false;
+}
+
+static enum err exemplars_weigh(struct weighing *w)
+{
+	struct cfile_opaque *it = NULL;
+	struct tombs_seek seek = { 0 };
+	uint32_t id;
+	const uint8_t *bytes;
+	size_t len;
+	enum err e = cfile_opaque_create(w->f->cfile, &it);
+	while (!e && !(e = cfile_opaque_next(it, &id, &bytes, &len))) {
+		const struct tomb_entry *cuts;
+		size_t n = tombs_of(w->t->tombs, &seek, id, &cuts);
+		w->hits += n && some_hidden(w, cuts, n, bytes, len);
+	}
+	cfile_opaque_free(it);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
 static void weigh_run(struct work_task *task)
 {
 	struct tidy *t = CONTAINER_OF(task, struct tidy, task);
 	for (uint32_t i = 0; i < t->count; i++) {
 		struct weighing w = { .t = t, .f = t->weigh[i], .above = t->above[i] };
 		/* what cannot be read now may have something of it */
-		if (cfile_each_run(t->weigh[i]->cfile, run_of_ids, &w))
+		if (cfile_each_run(t->weigh[i]->cfile, run_of_ids, &w) ||
+		    (has_exemplars(t->weigh[i]) && exemplars_weigh(&w)))
 			w.hits++;
 		t->hits[i] = w.hits;
 		t->whole[i] = w.whole;
@@ -166,8 +219,8 @@ static bool keeps(void *arg, const struct tomb_cut *c)
 	if (t->least >= c->rank)
 		return false;
 	for (size_t i = 0; i < t->files_count; i++)
-		if (t->files[i].rank < c->rank && t->files[i].t_min_ms <= c->t_max_ms &&
-		    t->files[i].t_max_ms >= c->t_min_ms)
+		if (t->files[i].rank < c->rank && t->files[i].span.t_min_ms <= c->t_max_ms &&
+		    t->files[i].span.t_max_ms >= c->t_min_ms)
 			return true;
 	return false;
 }
@@ -176,7 +229,7 @@ static void think_run(struct work_task *task)
 {
 	struct tidy *t = CONTAINER_OF(task, struct tidy, task);
 	struct shard *sh = t->back->shard;
-	for (uint32_t i = 0; i < t->tombs->cuts_count && !t->drops; i++)
+	for (uint32_t i = 0; i < t->tombs->cuts_count && !t->drops && !t->log_waits; i++)
 		t->drops = !keeps(t, &t->tombs->cuts[i]);
 	if (!t->drops)
 		return;
@@ -277,8 +330,8 @@ static void thought(struct work_task *task)
 /* One that was looked into, and has nothing of what was deleted. */
 static bool is_found_clean(const struct shard_file *f, const struct tombs *set)
 {
-	return f->entry.samples && !f->tombs_hits && f->tombs_rank >= set->rank_max &&
-	    shard_file_rank(f) < set->rank_max;
+	return (f->entry.samples || has_exemplars(f)) && !f->tombs_hits &&
+	    f->tombs_rank >= set->rank_max && shard_file_rank(f) < set->rank_max;
 }
 
 static void files_note(struct tidy *t)
@@ -293,15 +346,16 @@ static void files_note(struct tidy *t)
 		struct tidy_file *f = &t->files[t->files_count];
 		/* open ones stand in the same order; what lies between is lost */
 		bool open = at < sh->files_count && strcmp(sh->places[at]->entry.name, e->name) == 0;
+		/* a lost one may have some */
+		bool exemplars = !open || has_exemplars(sh->places[at]);
 		*f = (struct tidy_file){ .start_ms = e->meta.start_ms,
 			.of_rank = e->meta.rank,
 			.rank = files_entry_rank(e),
-			.t_min_ms = e->t_min_ms,
-			.t_max_ms = e->t_max_ms };
+			.span = span_of(e, exemplars) };
 		memcpy(f->name, e->name, sizeof(f->name));
 		f->cleaned = open && is_found_clean(sh->places[at], t->tombs);
 		at += open;
-		if (!e->samples)
+		if (!e->samples && !exemplars)
 			continue;
 		t->cleans |= f->cleaned;
 		f->rank = f->cleaned ? t->tombs->rank_max : f->rank;
@@ -315,6 +369,7 @@ static void think_begin(struct tidy *t)
 	struct shard *sh = t->back->shard;
 	files_note(t);
 	t->complete_to = sh->list.complete_to;
+	t->log_waits = sh->log_waits;
 	t->forgot_rank = sh->catalog ? t->back->forgot_rank : UINT64_MAX;
 	t->rank = sh->list.next_rank++;
 	t->old_count = sh->list.tombs_count;

@@ -549,11 +549,13 @@ static void beginning_check(const struct replayer *rp, const struct replay_resul
 		const struct worker *w = &rp->workers[i];
 		for (unsigned k = 0; k < w->share->shards_count; k++) {
 			const struct shard *sh = w->share->shards[k];
-			if (!sh->list_current || w->first[k] <= sh->list.complete_to + 1)
+			uint64_t next = sh->list.complete_to + 1;
+			if (!sh->list_current || w->first[k] <= next ||
+			    w->first[k] - next >= SHARD_NUMBER_JUMP)
 				continue;
 			metric_add(M_LOG_DAMAGED_FRAMES, 1);
 			LOG_ERROR("log_beginning_missing", "shard=%u groups=%llu", sh->index,
-			    (unsigned long long)(w->first[k] - sh->list.complete_to - 1));
+			    (unsigned long long)(w->first[k] - next));
 		}
 	}
 }
@@ -863,6 +865,8 @@ enum err recover_log(const struct recover_env *env, struct replay_result *log, s
 		replay_result_release(log);
 		return errbuf_set(eb, ERR_STOPPING, "told to stop while definitions were read");
 	}
+	for (size_t i = 0; i < env->shards_count; i++)
+		env->shards[i]->log_waits = log->unread_count > 0;
 	if (dropped) {
 		/*
 		 * What could not be read may define them: nothing of the log is blanked then

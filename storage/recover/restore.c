@@ -50,6 +50,7 @@ struct restore {
 	uint64_t number;      /* of the group under way */
 	bool own;             /* rows of the group under way are the server's */
 	uint64_t rows, unknown, refused;
+	size_t left; /* files that stay */
 	enum err err;
 };
 
@@ -124,6 +125,7 @@ static void file_remove(struct restore *r, const struct segment *seg)
 	char name[WALSEG_ASIDE_NAME_MAX];
 	walseg_aside_name(seg->slot, seg->why, name);
 	enum err e = fsio_remove(r->env->log_dir, name);
+	r->left += e != ERR_OK;
 	if (e) /* taken in once more by the next start, which changes nothing */
 		LOG_WARN("log_restore", "file=%s err=\"%s\"", name, err_why(e));
 }
@@ -134,6 +136,7 @@ static void file_wait(struct restore *r, const struct segment *seg)
 	char name[WALSEG_ASIDE_NAME_MAX], waits[WALSEG_ASIDE_NAME_MAX];
 	walseg_aside_name(seg->slot, seg->why, name);
 	walseg_aside_name(seg->slot, WALSEG_WAITING, waits);
+	r->left++;
 	enum err e = seg->why == WALSEG_WAITING ? ERR_OK : fsio_rename(r->env->log_dir, name, waits);
 	LOG_ERROR("log_restore", "file=%s then=\"tried again at the next start\" err=\"%s\"", waits,
 	    err_why(e));
@@ -485,7 +488,11 @@ static void take_in(struct restore *r)
 	if (!e)
 		batch_send(r);
 	e = e ? e : r->err;
-	for (size_t i = 0; i < r->segs_count && e != ERR_STOPPING; i++) {
+	for (size_t i = 0; i < r->segs_count; i++) {
+		if (e == ERR_STOPPING) {
+			r->left++;
+			continue;
+		}
 		const struct segment *seg = &r->segs[i];
 		if (seg->blank || (!e && !r->refused && seg->whole && is_taken(r, seg)))
 			file_remove(r, seg);
@@ -493,6 +500,7 @@ static void take_in(struct restore *r)
 			file_wait(r, seg);
 	}
 	enum err sync = fsio_dir_sync(r->env->log_dir);
+	r->left += sync != ERR_OK;
 	LOG_WARN("log_restore", "segments=%zu rows=%llu refused=%llu undefined=%llu err=\"%s\"",
 	    r->segs_count, (unsigned long long)r->rows, (unsigned long long)r->refused,
 	    (unsigned long long)r->unknown, err_text(e ? e : sync));
@@ -513,10 +521,12 @@ static void tombs_on_loop(void *arg)
 	for (unsigned k = 0; k < share->shards_count; k++) {
 		struct shard *sh = share->shards[k];
 		struct tombs **at = &p->r->tombs[sh->index];
-		if (p->pin)
+		if (p->pin) {
 			*at = tombs_pin(sh->tombs);
-		else
+		} else {
 			tombs_unpin(*at);
+			sh->log_waits = p->r->left > 0;
+		}
 	}
 }
 

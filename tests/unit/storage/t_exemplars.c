@@ -104,6 +104,8 @@ struct reading {
 	unsigned shard;
 	struct source_query query;
 	struct source_cursor *cursor;
+	bool counts; /* nothing is compared with the model */
+	size_t exemplars;
 	unsigned found, wrong;
 	unsigned warnings;
 	enum err err;
@@ -132,6 +134,9 @@ static bool is_model(unsigned i, const struct source_item *it, int64_t from, int
 
 static void look(struct reading *r, const struct source_item *it)
 {
+	r->exemplars += it->exemplars_count;
+	if (r->counts)
+		return;
 	for (unsigned i = 0; i < SERIES; i++) {
 		if (!label_equal(names[i], it->labels))
 			continue;
@@ -182,6 +187,25 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
+static void read_shard(struct storetest *s, struct reading *r, int64_t from, int64_t to)
+{
+	struct loop *l = r->source->ops->loop_of(r->source, r->shard);
+	r->query = (struct source_query){ .what = SOURCE_EXEMPLARS,
+		.t_min_ms = from,
+		.t_max_ms = to,
+		.tenants = &s->tenant,
+		.tenants_count = 1,
+		.wake = woken,
+		.wake_arg = r };
+	sem_init(&r->done, 0, 0);
+	job_init(&r->job, JOB_QUERY, read_slice);
+	testteam_run(&s->tt, loop_index(l), read_begin, r);
+	while (sem_wait(&r->done)) {
+	}
+	testteam_run(&s->tt, loop_index(l), nothing, NULL);
+	sem_destroy(&r->done);
+}
+
 /* How many series have some, all as in the model. UINT32_MAX: something is wrong. */
 static unsigned read_all(struct storetest *s, int64_t from, int64_t to)
 {
@@ -189,25 +213,24 @@ static unsigned read_all(struct storetest *s, int64_t from, int64_t to)
 	unsigned found = 0, wrong = 0;
 	for (unsigned shard = 0; shard < src->ops->shards(src); shard++) {
 		struct reading r = { .source = src, .shard = shard };
-		struct loop *l = src->ops->loop_of(src, shard);
-		r.query = (struct source_query){ .what = SOURCE_EXEMPLARS,
-			.t_min_ms = from,
-			.t_max_ms = to,
-			.tenants = &s->tenant,
-			.tenants_count = 1,
-			.wake = woken,
-			.wake_arg = &r };
-		sem_init(&r.done, 0, 0);
-		job_init(&r.job, JOB_QUERY, read_slice);
-		testteam_run(&s->tt, loop_index(l), read_begin, &r);
-		while (sem_wait(&r.done)) {
-		}
-		testteam_run(&s->tt, loop_index(l), nothing, NULL);
+		read_shard(s, &r, from, to);
 		found += r.found;
 		wrong += r.wrong + (r.err != 0) + r.warnings;
-		sem_destroy(&r.done);
 	}
 	return wrong ? UINT32_MAX : found;
+}
+
+/* How many exemplars there are of all series. */
+static size_t count_all(struct storetest *s)
+{
+	struct source *src = store_source(s->store);
+	size_t n = 0;
+	for (unsigned shard = 0; shard < src->ops->shards(src); shard++) {
+		struct reading r = { .source = src, .shard = shard, .counts = true };
+		read_shard(s, &r, T0 - 900 * 86400000ll, T0 + 900 * 86400000ll);
+		n += r.err || r.warnings ? 1000 : r.exemplars;
+	}
+	return n;
 }
 
 static void same(struct storetest *s, const char *what)
@@ -400,6 +423,58 @@ static void older_than_the_window(void)
 	free(dir);
 }
 
+/*
+ * A range is deleted in which the file has no samples of the series, one in which it has none at
+ * all, but exemplars: they do not come back when the deletion has been tidied away.
+ */
+static void deleted_between_samples(void)
+{
+	char *dir = testlib_tmpdir("exemplars-deleted");
+	struct storetest s;
+	struct labels two[2];
+	struct matcher m;
+	struct errbuf eb;
+	CHECK(!matcher_init(&m, MATCHER_EQ, LABEL_NAME, strlen(LABEL_NAME), "deleted", 7, &eb));
+	storetest_names(&arena, "deleted", two, 2);
+	now_ms = T0;
+	clock_fake(T0 + 3600000);
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	tap_ok(!storetest_open(&s, 2), "opens");
+	struct storetest_row rows[] = { { .labels = two[0], .t_ms = T0 + 3000000, .v = 1 },
+		{ .labels = two[1], .t_ms = T0 + 1800000, .v = 1 },
+		{ .labels = two[1], .t_ms = T0 + 3000000, .v = 1 } };
+	tap_ok(storetest_write(&s, 0, rows, 3).stored == 3, "samples");
+	tap_is_u64(
+	    kept(&s, two[0], trace(1), T0 + 600000, 1), 1, "an exemplar older than all of them");
+	tap_is_u64(kept(&s, two[0], trace(2), T0 + 1800000, 1), 1, "one at a time of another series");
+	tap_is_u64(kept(&s, two[0], trace(3), T0 + 3000000, 1), 1, "one at the time of its sample");
+	tap_ok(!storetest_flush(&s) && count_all(&s) == 3, "in a file");
+	tap_ok(!storetest_delete(&s, &m, 1, T0 + 600000, T0 + 600000) && count_all(&s) == 2,
+	    "the first is deleted");
+	for (unsigned part = 0; part < 3; part++) {
+		if (part == 1)
+			tap_ok(!storetest_delete(&s, &m, 1, T0 + 1700000, T0 + 1900000) &&
+			        count_all(&s) == 1,
+			    "the second is deleted");
+		if (part == 2)
+			tap_ok(!storetest_clean(&s) && metric_sum(M_DELETED_LEFT) == 0,
+			    "files are written anew: nothing is left of deletions");
+		hours(&s, 1);
+		tap_ok(!storetest_flush(&s), "a round");
+		storetest_advance(&s, 3600000);
+		storetest_advance(&s, 3600000);
+		tap_is_u64(count_all(&s), part ? 1 : 2, "when they were looked at it is still gone");
+		storetest_close(&s);
+		CHECK(!storetest_open(&s, 2));
+		tap_is_u64(count_all(&s), part ? 1 : 2, "after a restart, too");
+	}
+	storetest_close(&s);
+	matcher_release(&m);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 int main(void)
 {
 	char *dir = testlib_tmpdir("exemplars");
@@ -456,6 +531,7 @@ int main(void)
 	testlib_rmtree(dir);
 	free(dir);
 	older_than_the_window();
+	deleted_between_samples();
 	arena_release(&arena);
 	return tap_done();
 }

@@ -426,6 +426,89 @@ static void unread_segment(const char *root, const char *dir)
 	free(base);
 }
 
+static void count_rows(void *arg, struct labels ls, const struct sample_column *col)
+{
+	(void)ls;
+	*(size_t *)arg += col->count;
+}
+
+static size_t rows_between(struct storetest *s, unsigned first, unsigned last)
+{
+	size_t n = 0;
+	CHECK(!storetest_read(s, NULL, 0, base_ms + (int64_t)first * STEP,
+	    base_ms + (int64_t)last * STEP, count_rows, &n));
+	return n;
+}
+
+/*
+ * The same with series that files define, and what the segment holds is deleted while it lies
+ * aside, in files and memory: a later start that can read it does not bring it back, only what
+ * was not deleted.
+ */
+static void deleted_while_aside(const char *root, const char *dir)
+{
+	struct storetest s;
+	struct errbuf eb;
+	struct matcher m;
+	static char segs[40][WALSEG_NAME_MAX];
+	unsigned tried = 0, bad = 0, back = 0, lost = 0, aside = 0;
+	char *base = testlib_path(root, "infiles"), *log = testlib_path(base, "log");
+	struct fsio_dir *d;
+	CHECK(!matcher_init(&m, MATCHER_NE, LABEL_NAME, strlen(LABEL_NAME), "", 0, &eb));
+	static bool had[SERIES][SLOTS];
+	memcpy(had, acked, sizeof(acked));
+	memset(segs, 0, sizeof(segs));
+	opts(&s, base);
+	CHECK(!storetest_open(&s, LOOPS));
+	CHECK(!put(&s, 0) && !storetest_flush(&s));
+	for (unsigned slot = 1; slot < 200; slot++)
+		CHECK(!put(&s, slot));
+	testlib_copy(base, dir);
+	storetest_close(&s);
+	testlib_copy(dir, base); /* as kill -9 left it */
+	CHECK(!fsio_dir_open(log, false, &d));
+	CHECK(!fsio_dir_each(d, seg_name, segs));
+	fsio_dir_close(d);
+	fault_start(NULL);
+	for (unsigned i = 0; segs[i][0]; i++, tried++) {
+		testlib_copy(base, dir);
+		opts(&s, dir);
+		fault_set_errno(FAULT_READ, segs[i], 1, UINT64_MAX, EIO);
+		enum err e = try_open(&s, &eb);
+		bad += e != ERR_OK;
+		aside += count_aside(dir) != 0;
+		bad += !e && storetest_delete(&s, &m, 1, base_ms, base_ms + 150ll * STEP) != ERR_OK;
+		for (unsigned slot = 210; !e && slot < 240; slot++)
+			bad += !put_until_well(&s, slot);
+		bad += !e && (storetest_flush(&s) || storetest_clean(&s));
+		bad += !e && rows_between(&s, 0, 150) != 0;
+		if (!e)
+			storetest_close(&s);
+		fault_set(FAULT_READ, NULL, 1, 0, ERR_OK);
+		for (unsigned starts = 0; starts < 2; starts++) {
+			opts(&s, dir);
+			e = try_open(&s, &eb);
+			bad += e != ERR_OK;
+			back += !e && rows_between(&s, 0, 150) != 0;
+			lost += !e &&
+			    (rows_between(&s, 151, 199) != 49u * SERIES ||
+			        rows_between(&s, 210, 239) != 30u * SERIES);
+			if (!e)
+				storetest_close(&s);
+		}
+		bad += count_aside(dir) != 0;
+	}
+	fault_stop();
+	tap_ok(tried > 3 && !bad && aside == tried, "each of %u segments lies aside for a start",
+	    tried);
+	tap_is_u64(back, 0, "what was deleted meanwhile does not come back with it");
+	tap_is_u64(lost, 0, "the rest is there");
+	memcpy(acked, had, sizeof(acked));
+	matcher_release(&m);
+	free(log);
+	free(base);
+}
+
 /* ---- what a start must refuse ---- */
 
 static void patch(const char *dir, const char *name, off_t at, const void *bytes, size_t len)
@@ -881,6 +964,7 @@ int main(void)
 	one_manifest(base, dir);
 	unread_head(base, dir);
 	unread_segment(root, dir);
+	deleted_while_aside(root, dir);
 	remembered(base, dir);
 	metadata_alone(root);
 	silent_shard(root);
