@@ -10,6 +10,7 @@
 /* Where selectors have no bound differences of times must not overflow. */
 #define TIME_MIN (INT64_MIN / 2)
 #define TIME_MAX (INT64_MAX / 2)
+#define IDS_STEP 1024u /* between two looks at the clock */
 
 struct part { /* of one shard */
 	struct mbox_msg msg;
@@ -18,12 +19,13 @@ struct part { /* of one shard */
 	struct job job;
 	size_t at; /* its selector of now */
 	bool open; /* the chain is */
-	bool chosen;
 	struct source_query query;
 	struct idchain chain;
+	size_t old_at; /* of the chain's old ids, those before it are taken */
 	roaring_bitmap_t *all;
+	roaring_uint32_iterator_t *listing; /* all -> ids */
 	uint32_t *ids;
-	size_t count;
+	size_t count, listed;
 	struct back_deletion deletion;
 	enum err err;
 	struct errbuf eb;
@@ -85,24 +87,45 @@ static void chain_open(struct part *p)
 	p->open = true;
 }
 
-static void chain_take(struct part *p)
+/* False: it goes on in another turn. */
+static bool chain_take(struct part *p)
 {
 	const struct idchain *c = &p->chain;
+	while (p->old_at < c->old.count) {
+		for (unsigned n = 0; n < IDS_STEP && p->old_at < c->old.count; n++)
+			roaring_bitmap_add(p->all, c->old.items[p->old_at++].id);
+		if (job_should_yield())
+			return false;
+	}
 	roaring_bitmap_or_inplace(p->all, c->chosen);
-	for (size_t i = 0; i < c->old.count; i++)
-		roaring_bitmap_add(p->all, c->old.items[i].id);
 	idchain_close(&p->chain);
 	p->open = false;
+	p->old_at = 0;
 	p->at++;
+	return true;
+}
+
+/* The same. */
+static bool ids_list(struct part *p)
+{
+	if (!p->listing) {
+		p->count = (size_t)roaring_bitmap_get_cardinality(p->all);
+		p->ids = mem_array(NULL, p->count + 1, sizeof(*p->ids));
+		p->listing = roaring_create_iterator(p->all);
+	}
+	while (p->listed < p->count) {
+		p->listed += roaring_read_uint32_iterator(p->listing, p->ids + p->listed, IDS_STEP);
+		if (job_should_yield())
+			return false;
+	}
+	roaring_free_uint32_iterator(p->listing);
+	roaring_bitmap_free(p->all);
+	return true;
 }
 
 static void delete_begin(struct part *p)
 {
 	const struct store_delete_req *r = p->req;
-	p->count = (size_t)roaring_bitmap_get_cardinality(p->all);
-	p->ids = mem_array(NULL, p->count + 1, sizeof(*p->ids));
-	roaring_bitmap_to_uint32_array(p->all, p->ids);
-	roaring_bitmap_free(p->all);
 	p->deletion = (struct back_deletion){ .ids = p->ids,
 		.count = p->count,
 		.tenant = r->tenant,
@@ -127,7 +150,8 @@ static enum job_state choose(struct job *j)
 			return JOB_WAIT;
 		case IDCHAIN_READY:
 		case IDCHAIN_LABELS:
-			chain_take(p);
+			if (!chain_take(p))
+				return JOB_YIELD;
 			break;
 		case IDCHAIN_FAILED:
 			p->err = p->chain.err;
@@ -139,9 +163,11 @@ static enum job_state choose(struct job *j)
 	if (p->err) {
 		roaring_bitmap_free(p->all);
 		part_end(p, p->err);
-	} else {
-		delete_begin(p);
+		return JOB_DONE;
 	}
+	if (!ids_list(p))
+		return JOB_YIELD;
+	delete_begin(p);
 	return JOB_DONE;
 }
 

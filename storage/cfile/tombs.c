@@ -11,11 +11,12 @@
 #include "core/base/num.h"
 #include "core/base/wire.h"
 
-#define MAGIC      "KYMODEL1"
-#define HEAD_BYTES 32u
-#define CUT_BYTES  32u
-#define CRC_BYTES  4u
-#define NAME_FORM  "deleted-%020" PRIu64 TOMBS_SUFFIX
+#define MAGIC        "KYMODEL1"
+#define HEAD_BYTES   32u
+#define CUT_BYTES    32u
+#define CRC_BYTES    4u
+#define COVER_PASSES 16u /* over the cuts of an id, on a loop */
+#define NAME_FORM    "deleted-%020" PRIu64 TOMBS_SUFFIX
 
 /* ---- making sets ---- */
 
@@ -67,19 +68,28 @@ static int by_place(const void *a, const void *b)
 	return (x->cut > y->cut) - (x->cut < y->cut);
 }
 
-/* The entries from `from` on are of one id: those that a later one covers leave (4). */
-static void id_close(struct making *m, size_t from)
+/*
+ * The entries from `from` on are of one id: those that a later one covers leave (4). Those before
+ * mid were there before: none of them covers another, so one new one costs one look at each.
+ */
+static void id_close(struct making *m, size_t from, size_t mid)
 {
-	size_t n = m->count - from, kept = m->count;
-	if (n < 2)
+	size_t kept = m->count, rivals = m->count;
+	if (m->count - from < 2 || mid == m->count)
 		return;
-	qsort(m->out + from, n, sizeof(*m->out), by_place);
+	qsort(m->out + mid, m->count - mid, sizeof(*m->out), by_place);
+	if (mid > from && m->out[mid].cut < m->out[mid - 1].cut) { /* not all are younger */
+		mid = from;
+		qsort(m->out + mid, m->count - mid, sizeof(*m->out), by_place);
+	}
 	for (size_t i = m->count; i-- > from;) {
 		bool covered = false;
-		for (size_t k = kept; k < m->count && !covered; k++)
+		for (size_t k = rivals; k < m->count && !covered; k++)
 			covered = covers(&m->cuts[m->out[k].cut], &m->cuts[m->out[i].cut]);
 		if (!covered)
 			m->out[--kept] = m->out[i];
+		if (i >= mid)
+			rivals = kept;
 	}
 	memmove(m->out + from, m->out + kept, (m->count - kept) * sizeof(*m->out));
 	m->count -= kept - from;
@@ -103,9 +113,10 @@ static void entries_join(
 		size_t from = m->count;
 		for (; a < old_count && old->entries[a].id == id; a++)
 			entry_take(m, old->entries[a], 0);
+		size_t mid = m->count;
 		for (; b < count && more[b].id == id; b++)
 			entry_take(m, more[b], m->old_count);
-		id_close(m, from);
+		id_close(m, from, mid);
 	}
 }
 
@@ -277,7 +288,8 @@ enum tombs_cover tombs_cover(const struct tombs *t, const struct tomb_entry *e, 
 {
 	int64_t from = t_min_ms;
 	bool some = false, more = true;
-	while (more) { /* what is hidden from `from` on, without a gap */
+	/* what is hidden from `from` on, without a gap */
+	for (unsigned pass = 0; more && pass < COVER_PASSES; pass++) {
 		more = false;
 		for (size_t i = 0; i < count; i++) {
 			const struct tomb_cut *c = &t->cuts[e[i].cut];

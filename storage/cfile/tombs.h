@@ -98,7 +98,7 @@ bool tombs_hides(const struct tombs *t, uint32_t id, uint64_t rank, int64_t t_ms
 bool tombs_drops(const struct tombs *t, uint32_t id, uint64_t number, int64_t t_ms);
 enum tombs_cover {
 	TOMBS_NONE, /* nothing of the range is hidden */
-	TOMBS_SOME,
+	TOMBS_SOME, /* also all of it, by very many cuts */
 	TOMBS_ALL
 };
 enum tombs_cover tombs_cover(const struct tombs *t, const struct tomb_entry *e, size_t count,

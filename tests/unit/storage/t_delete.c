@@ -16,6 +16,8 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/metric.h"
+#include "storage/back/back.h"
 #include "storage/store_priv.h"
 #include "tests/lib/fsdouble.h"
 #include "tests/lib/storetest.h"
@@ -546,6 +548,59 @@ static void one_shard_fails(void)
 	free(dir);
 }
 
+struct behind {
+	struct shard *shard;
+	bool behind;
+};
+
+static void look_behind(void *arg)
+{
+	struct behind *b = arg;
+	const struct back *back = back_of(b->shard);
+	b->behind = shard_catalog_is_behind(b->shard) || !list_empty(&back->feed);
+}
+
+/*
+ * A round writes definitions into the file of its last range, wherever the samples are: that file
+ * holds nothing else of the series. When the catalog is made anew from files it must not find it.
+ */
+static void defined_elsewhere(void)
+{
+	char *dir = testlib_tmpdir("delete-defs"), *catalog = testlib_path(dir, "catalog");
+	struct storetest s;
+	struct matcher m;
+	struct errbuf eb;
+	int64_t now_ms = clock_wall_ms();
+	struct storetest_row rows[] = { { .labels = names[0], .t_ms = now_ms - 86400000, .v = 1 },
+		{ .labels = names[1], .t_ms = now_ms, .v = 2 } };
+	CHECK(!matcher_init(&m, MATCHER_EQ, "series", 6, "0", 1, &eb));
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	CHECK(!storetest_open(&s, 1));
+	struct storetest_verdict v = storetest_write(&s, 0, rows, 2);
+	tap_ok(!v.err && v.stored == 2 && !storetest_flush(&s) && series_found(&s) == 2,
+	    "a series of yesterday and one of today, in files");
+	tap_ok(!storetest_delete(&s, &m, 1, INT64_MIN, INT64_MAX) && series_found(&s) == 1,
+	    "the first is deleted");
+	storetest_write(&s, 0, &rows[1], 1);
+	tap_ok(!storetest_flush(&s) && !storetest_clean(&s), "files are written anew");
+	tap_is_u64(metric_sum(M_DELETED_LEFT), 0, "nothing is left to be deleted");
+	storetest_close(&s);
+	testlib_rmtree(catalog);
+	CHECK(!storetest_open(&s, 1));
+	struct behind b = { .shard = s.store->shards[0], .behind = true };
+	for (unsigned i = 0; i < 500 && b.behind; i++) {
+		usleep(20000);
+		testteam_run(&s.tt, 0, look_behind, &b);
+	}
+	tap_is_u64(series_found(&s), 1, "a catalog made anew does not know it");
+	storetest_close(&s);
+	matcher_release(&m);
+	testlib_rmtree(dir);
+	free(catalog);
+	free(dir);
+}
+
 static unsigned number(const char *name, unsigned otherwise)
 {
 	const char *s = getenv(name);
@@ -566,6 +621,7 @@ int main(void)
 		    &arena, LABEL_NAME, "deleted_total", "group", group, "series", no, NULL);
 	}
 	one_shard_fails();
+	defined_elsewhere();
 	for (unsigned h = 0; h < histories; h++) {
 		rng = 0x9e3779b97f4a7c15u * (seed * 1000 + h + 1);
 		history(h, images / histories);
