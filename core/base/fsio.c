@@ -385,26 +385,26 @@ enum err fsio_stat(struct fsio_dir *d, const char *name, struct fsio_stat *out)
 
 static enum err tree_entry(void *arg, const char *name)
 {
-	struct fsio_dir *d = arg;
+	struct fsio_dir *d = arg, *sub;
 	struct fsio_stat st;
 	enum err e = fsio_stat(d, name, &st);
-	if (!e)
-		e = st.is_dir ? fsio_remove_tree(d, name) : fsio_remove(d, name);
+	if (!e && !st.is_dir) {
+		e = fsio_remove(d, name);
+	} else if (!e) {
+		e = ops->dir_open(d, name, &sub);
+		if (!e) {
+			e = fsio_dir_each(sub, tree_entry, sub);
+			fsio_dir_close(sub);
+		}
+		if (!e)
+			e = fsio_rmdir(d, name);
+	}
 	return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
 enum err fsio_remove_tree(struct fsio_dir *d, const char *name)
 {
-	struct fsio_dir *sub;
-	enum err e = ops->dir_open(d, name, &sub);
-	if (e == ERR_NOTFOUND)
-		return ERR_OK;
-	if (e)
-		return e;
-	e = fsio_dir_each(sub, tree_entry, sub);
-	fsio_dir_close(sub);
-	if (!e)
-		e = fsio_rmdir(d, name);
+	enum err e = tree_entry(d, name);
 	return e ? e : fsio_dir_sync(d);
 }
 

@@ -94,7 +94,7 @@ struct fsio_stat {
 	bool is_dir, is_file;
 };
 MUST_CHECK enum err fsio_stat(struct fsio_dir *d, const char *name, struct fsio_stat *out);
-/* A directory with all that is in it, synced. Nobody else makes names in it. Missing is success. */
+/* A directory with all in it (a link: it alone), synced. Nobody makes names there. */
 MUST_CHECK enum err fsio_remove_tree(struct fsio_dir *d, const char *name);
 MUST_CHECK enum err fsio_remove(struct fsio_dir *d, const char *name);
 MUST_CHECK enum err fsio_free_bytes(struct fsio_dir *d, uint64_t *free_bytes, uint64_t *total_bytes);

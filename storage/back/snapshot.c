@@ -136,10 +136,13 @@ static void name_make(char out[SNAPSHOT_NAME_MAX])
 	(void)snprintf(out, SNAPSHOT_NAME_MAX, "%.16s-%016" PRIx64, time_text, chance);
 }
 
+/* Of a snapshot: whatever else somebody put there is theirs. */
 static bool name_is_part(const char *name)
 {
-	size_t n = strlen(name), m = strlen(SNAPSHOT_PART);
-	return n > m && strcmp(name + n - m, SNAPSHOT_PART) == 0;
+	char stem[SNAPSHOT_NAME_MAX];
+	(void)snprintf(stem, sizeof(stem), "%.*s", (int)NAME_LEN, name);
+	return strlen(name) > NAME_LEN && strcmp(name + NAME_LEN, SNAPSHOT_PART) == 0 &&
+	    snapshot_name_parse(stem, NULL);
 }
 
 /* ---- on workers ---- */
@@ -328,24 +331,34 @@ static void part_run(struct work_task *t)
 		fsio_dir_close(shards);
 }
 
+static enum err segment_link(struct snapshots *s, size_t i, struct fsio_dir *to)
+{
+	struct fsio_stat st;
+	char name[WALSEG_NAME_MAX];
+	if (latch_is_set(&s->stopping))
+		return ERR_STOPPING;
+	walseg_name(s->hold.slots[i], name);
+	enum err e = walog_hold_link(&s->hold, i, s->env->log_dir, to);
+	if (!e)
+		e = fsio_stat(to, name, &st);
+	s->files += !e;
+	s->bytes += e ? 0 : st.size;
+	if (e)
+		(void)snprintf(
+		    s->why, sizeof(s->why), "log: link or copy of %s: %s", name, err_why(e));
+	return e;
+}
+
 static enum err segments_link(struct snapshots *s)
 {
-	struct part p = { .s = s };
-	struct linking l = { .part = &p, .from = s->env->log_dir };
-	enum err e = part_dir(s, "log", false, &l.to);
-	for (size_t i = 0; !e && i < s->hold.slots_count; i++) {
-		char name[WALSEG_NAME_MAX];
-		walseg_name(s->hold.slots[i], name);
-		e = link_one(&l, name);
-	}
+	struct fsio_dir *to = NULL;
+	enum err e = told(s->why, sizeof(s->why), part_dir(s, "log", false, &to), "directory", "log");
+	for (size_t i = 0; !e && i < s->hold.slots_count; i++)
+		e = segment_link(s, i, to);
 	if (!e)
-		e = fsio_dir_sync(l.to);
-	if (l.to)
-		fsio_dir_close(l.to);
-	s->files += p.files;
-	s->bytes += p.bytes;
-	if (e)
-		(void)snprintf(s->why, sizeof(s->why), "log: %.200s", p.why[0] ? p.why : err_why(e));
+		e = told(s->why, sizeof(s->why), fsio_dir_sync(to), "sync of", "log");
+	if (to)
+		fsio_dir_close(to);
 	return e;
 }
 

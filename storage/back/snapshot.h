@@ -10,7 +10,8 @@
  * Requests are taken one after the other, SNAPSHOT_ASKED_MAX may wait.
  *
  * What is in one: MANIFEST.a, MANIFEST.b, TENANTS.a, TENANTS.b (copied); METADATA, CARDINALITY,
- * log/ (without spares), shards/NN/FILES and what it names (linked). With skip_head log/ is empty:
+ * log/ (without spares; a segment that the log goes on in is copied), shards/NN/FILES
+ * and what it names (linked). With skip_head log/ is empty:
  * what is in memory alone is left out.
  *
  * Thread: made and freed on the main thread; all else on loop 0. snapshots_look looks from any

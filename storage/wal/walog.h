@@ -149,20 +149,22 @@ void walog_complete(struct walog *w, uint32_t shard, uint64_t complete_to);
  * loop that called, err set; a hold is under one call at a time and the caller's.
  *   walog_hold    from the answer on no segment is freed: what the files of a shard have not got by
  *                 then stays. Holds are counted. Always 0
- *   walog_cut     what was handed over before is written and synced, the newest segment is ended,
- *                 and slots names the files (walseg_name) that hold all that is not freed, oldest
- *                 first: nothing is written to them any more. Else the state of the log, why that
- *                 cannot be had now: nothing has changed then
+ *   walog_cut     what was handed over before is written and synced, and slots names the files
+ *                 (walseg_name) that hold all that is not freed, oldest first. Nothing is written
+ *                 to them any more, but to the last one, where the log goes on behind last_bytes
+ *                 (0: it does not, either). Else the state of the log, why that cannot be had now:
+ *                 nothing has changed then
  *   walog_unhold  goes on freeing; no answer, h is the caller's at once; frees slots
  * Each walog_hold has its walog_unhold, before walog_stop.
  * A segment with another name, a hard link that somebody made of it while it was held, is never
- * blanked: once free it is removed (walprep.h).
+ * blanked: once free it is removed (walprep.h). The one that the log goes on in gets none.
  */
 struct walog_hold {
 	void (*done)(struct walog_hold *h);
 	enum err err;
 	uint32_t *slots; /* mem, until walog_unhold */
 	size_t slots_count;
+	uint64_t last_bytes;
 	struct mbox_msg _msg;
 	struct list_link _link;
 	struct loop *_from;
@@ -171,5 +173,11 @@ struct walog_hold {
 void walog_hold(struct walog *w, struct walog_hold *h);
 void walog_cut(struct walog *w, struct walog_hold *h);
 void walog_unhold(struct walog *w, struct walog_hold *h);
+/*
+ * After walog_cut, before walog_unhold: the segment slots[i] into another directory of the same
+ * file system, a second name or, the last one, a copy of what it had at the cut. Blocks.
+ */
+MUST_CHECK enum err walog_hold_link(
+    const struct walog_hold *h, size_t i, struct fsio_dir *log_dir, struct fsio_dir *to);
 
 #endif

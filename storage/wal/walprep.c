@@ -82,7 +82,8 @@ static bool file_is_shared(struct walprep *p, uint32_t slot)
 	struct fsio_stat st;
 	char name[WALSEG_NAME_MAX];
 	walseg_name(slot, name);
-	return walog_holds(WALOG_BREAK_LINKS) && !fsio_stat(p->o.dir, name, &st) && st.links > 1;
+	/* One that cannot be looked at may be. */
+	return walog_holds(WALOG_BREAK_LINKS) && (fsio_stat(p->o.dir, name, &st) || st.links > 1);
 }
 
 static enum err file_open(struct walprep *p, uint32_t slot, struct fsio_file **out)

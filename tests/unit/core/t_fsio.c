@@ -166,9 +166,18 @@ static void links_and_trees(struct fsio_dir *d)
 	    memcmp(back, "1234", 4) == 0);
 	fsio_close(a);
 	fsio_close(b);
+	/* What a link points to is not part of the tree, be the link in it or its top. */
+	struct fsio_dir *far;
+	TAP_OK(!fsio_dir_sub(d, "far", true, &far) && !fsio_replace(far, "kept", "1", 1));
+	TAP_OK(!symlinkat("../far", fsio_dir_fd(from), "in") &&
+	    !symlinkat("far", fsio_dir_fd(d), "top"));
 	fsio_dir_close(to);
 	fsio_dir_close(from);
+	TAP_OK(!fsio_remove_tree(d, "top") && fsio_stat(d, "top", &st) == ERR_NOTFOUND);
 	TAP_OK(!fsio_remove_tree(d, "tree") && fsio_stat(d, "tree", &st) == ERR_NOTFOUND);
+	TAP_OK(!fsio_stat(far, "kept", &st) && st.size == 1);
+	fsio_dir_close(far);
+	TAP_OK(!fsio_remove_tree(d, "far"));
 }
 
 int main(void)

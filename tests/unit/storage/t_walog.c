@@ -278,11 +278,8 @@ static void held(const char *root, enum walog_sync sync, unsigned broken)
 	TAP_OK(!hold_ask(&b, &one, walog_cut));
 	TAP_OK(!fsio_dir_sub(b.d, "kept", true, &kept));
 	unsigned lost = 0;
-	for (size_t i = 0; i < one.h.slots_count; i++) {
-		char name[WALSEG_NAME_MAX];
-		walseg_name(one.h.slots[i], name);
-		lost += fsio_link_to(b.d, name, kept, name) != ERR_OK;
-	}
+	for (size_t i = 0; i < one.h.slots_count; i++)
+		lost += walog_hold_link(&one.h, i, b.d, kept) != ERR_OK;
 	testteam_run(&b.tt, 0, hold_ends, &one);
 	testteam_run(&b.tt, 0, hold_ends, &two);
 	TAP_OK(bench_send(&b, WALCLIENT_LOOPS, 100)); /* in segments of before, where they may */
@@ -302,6 +299,39 @@ static void held(const char *root, enum walog_sync sync, unsigned broken)
 	walclient_found_release(&f, &r);
 	tap_ok(segments_with_head(b.dir) <= 1, "and the log itself was freed");
 	fsio_dir_close(kept);
+	bench_close(&b);
+}
+
+/* Copies one after the other leave no segments behind, but for a few. */
+static void held_often(const char *root)
+{
+	struct bench b;
+	unsigned bad = 0;
+	bench_open(&b, root, "often", WALOG_SYNC_COMMIT);
+	for (unsigned n = 1; n <= 12; n++) {
+		struct holding x = { 0 };
+		struct fsio_dir *kept;
+		struct walclient_found f;
+		struct replay_result r;
+		char name[16];
+		CHECK(bench_send(&b, WALCLIENT_LOOPS, 1));
+		uint64_t frames = walclients[0].next + walclients[1].next;
+		snprintf(name, sizeof(name), "kept%u", n);
+		CHECK(!fsio_dir_sub(b.d, name, true, &kept));
+		CHECK(!hold_ask(&b, &x, walog_hold));
+		CHECK(!hold_ask(&b, &x, walog_cut));
+		for (size_t i = 0; i < x.h.slots_count; i++)
+			CHECK(!walog_hold_link(&x.h, i, b.d, kept));
+		testteam_run(&b.tt, 0, hold_ends, &x);
+		walclient_found_read(fsio_dir_path(kept), &f, &r);
+		bad += f.count != frames || r.damaged_frames || r.damaged_places;
+		walclient_found_release(&f, &r);
+		fsio_dir_close(kept);
+	}
+	bench_stop(&b);
+	tap_ok(!bad && segments_with_head(b.dir) <= 4,
+	    "twelve copies, each with all there was, of a log that has %zu segments still (%u bad)",
+	    segments_with_head(b.dir), bad);
 	bench_close(&b);
 }
 
@@ -783,6 +813,7 @@ int main(void)
 	held(root, WALOG_SYNC_OFF, 0);
 	held(root, WALOG_SYNC_COMMIT, WALOG_BREAK_HOLD);
 	held(root, WALOG_SYNC_COMMIT, WALOG_BREAK_LINKS);
+	held_often(root);
 	no_space(root);
 	read_only(root);
 	read_only_idle(root);
