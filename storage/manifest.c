@@ -108,11 +108,28 @@ static void copy_mend(
 	    mend ? w ? "cannot be written again" : "written again" : "left as it is");
 }
 
+enum err manifest_restored(struct fsio_dir *d, struct errbuf *eb)
+{
+	struct fsio_stat st;
+	enum err e = fsio_stat(d, MANIFEST_RESTORING, &st);
+	if (e == ERR_NOTFOUND)
+		return ERR_OK;
+	return e
+	    ? errbuf_set(eb, e, "%s/" MANIFEST_RESTORING ": %s", fsio_dir_path(d), err_why(e))
+	    : errbuf_set(eb, ERR_EXISTS,
+	          "%s: a backup is being restored there, and not all of it is there yet: repeat kymoctl restore, or begin anew in an empty directory (" MANIFEST_RESTORING
+	          " names the backup)",
+	          fsio_dir_path(d));
+}
+
 enum err manifest_open(struct fsio_dir *d, uint32_t shards, struct manifest *out, struct errbuf *eb)
 {
 	struct manifest m[2];
 	enum err e[2];
 	char why[2][160];
+	enum err half = manifest_restored(d, eb);
+	if (half)
+		return half;
 	for (unsigned i = 0; i < 2; i++) {
 		e[i] = copy_load(d, copies[i], &m[i]);
 		snprintf(why[i], sizeof why[i], "%s", err_why(e[i]));
@@ -134,36 +151,45 @@ enum err manifest_open(struct fsio_dir *d, uint32_t shards, struct manifest *out
 	return 0;
 }
 
+/* f is closed where it is not had. */
+static enum err lock_take(struct fsio_dir *d, struct fsio_file *f, struct errbuf *eb)
+{
+	char text[32] = "";
+	int r;
+	do {
+		r = flock(fsio_file_fd(f), LOCK_EX | LOCK_NB);
+	} while (r && errno == EINTR);
+	if (!r)
+		return ERR_OK;
+	if (errno != EWOULDBLOCK) { /* no locks on this file system, or none left */
+		enum err e = err_of_errno(errno);
+		fsio_close(f);
+		return errbuf_set(
+		    eb, e, "%s/%s cannot be locked: %s", fsio_dir_path(d), LOCK_NAME, err_why(e));
+	}
+	uint64_t size = 0;
+	if (!fsio_size(f, &size) && size > 0 && size < sizeof text &&
+	    fsio_read_at(f, text, (size_t)size, 0))
+		text[0] = 0;
+	text[strcspn(text, "\n")] = 0;
+	fsio_close(f);
+	return errbuf_set(eb, ERR_LOCKED, "%s is in use by process %s", fsio_dir_path(d),
+	    text[0] ? text : "(unknown)");
+}
+
 enum err manifest_lock(struct fsio_dir *d, struct fsio_file **lock, struct errbuf *eb)
 {
 	struct fsio_file *f;
+	char text[32];
 	enum err e = fsio_open(d, LOCK_NAME, FSIO_CREATE, &f);
 	if (e == ERR_EXISTS)
 		e = fsio_open(d, LOCK_NAME, FSIO_WRITE, &f);
 	if (e)
 		return errbuf_set(
 		    eb, e, "%s/%s cannot be opened: %s", fsio_dir_path(d), LOCK_NAME, err_why(e));
-	char text[32] = "";
-	int r;
-	do {
-		r = flock(fsio_file_fd(f), LOCK_EX | LOCK_NB);
-	} while (r && errno == EINTR);
-	if (r && errno != EWOULDBLOCK) { /* no locks on this file system, or none left */
-		e = err_of_errno(errno);
-		fsio_close(f);
-		return errbuf_set(
-		    eb, e, "%s/%s cannot be locked: %s", fsio_dir_path(d), LOCK_NAME, err_why(e));
-	}
-	if (r) {
-		uint64_t size = 0;
-		if (!fsio_size(f, &size) && size > 0 && size < sizeof text &&
-		    fsio_read_at(f, text, (size_t)size, 0))
-			text[0] = 0;
-		text[strcspn(text, "\n")] = 0;
-		fsio_close(f);
-		return errbuf_set(eb, ERR_LOCKED, "%s is in use by process %s", fsio_dir_path(d),
-		    text[0] ? text : "(unknown)");
-	}
+	e = lock_take(d, f, eb);
+	if (e)
+		return e;
 	int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 	e = fsio_truncate(f, 0);
 	if (!e)
@@ -172,6 +198,18 @@ enum err manifest_lock(struct fsio_dir *d, struct fsio_file **lock, struct errbu
 		LOG_WARN("lock_without_pid", "file=%s err=\"%s\"", LOCK_NAME, err_why(e));
 	*lock = f;
 	return 0;
+}
+
+enum err manifest_lock_read(struct fsio_dir *d, struct fsio_file **lock, struct errbuf *eb)
+{
+	struct fsio_file *f;
+	*lock = NULL;
+	if (fsio_open(d, LOCK_NAME, FSIO_READ, &f))
+		return ERR_OK;
+	enum err e = lock_take(d, f, eb);
+	if (!e)
+		*lock = f;
+	return e;
 }
 
 void manifest_unlock(struct fsio_file *lock)

@@ -54,16 +54,19 @@ enum err storedir_open(const char *path, bool lock, struct storedir *out, struct
 	enum err e = fsio_dir_open(path, false, &d.dir);
 	if (e)
 		return errbuf_set(eb, e, "%s: %s", path, err_why(e));
-	e = manifest_read(d.dir, &d.manifest);
-	if (e == ERR_NOTFOUND)
-		(void)errbuf_set(eb, e, "%s is no data directory: it has no MANIFEST", path);
-	else if (e)
-		(void)errbuf_set(eb, e, "%s: MANIFEST: %s", path, err_text(e));
+	e = manifest_restored(d.dir, eb);
+	if (!e) {
+		e = manifest_read(d.dir, &d.manifest);
+		if (e == ERR_NOTFOUND)
+			(void)errbuf_set(eb, e, "%s is no data directory: it has no MANIFEST", path);
+		else if (e)
+			(void)errbuf_set(eb, e, "%s: MANIFEST: %s", path, err_text(e));
+	}
 	if (!e && lock) {
 		e = manifest_lock(d.dir, &d.lock, eb);
-		if (e == ERR_ACCESS || e == ERR_NOSPACE) { /* then no server can have it either */
+		if (e == ERR_ACCESS || e == ERR_NOSPACE) {
 			errbuf_init(eb);
-			e = ERR_OK;
+			e = manifest_lock_read(d.dir, &d.lock, eb);
 		}
 	}
 	if (e) {

@@ -41,8 +41,9 @@ struct storedir {
 	struct fsio_file *lock; /* NULL: not taken */
 };
 /*
- * ERR_NOTFOUND: it is no data directory (there is no manifest). lock: also takes LOCK, for as long
- * as it is open; ERR_LOCKED: a server has it. Where nothing can be written it is not taken.
+ * ERR_NOTFOUND: it is no data directory (there is no manifest). ERR_EXISTS: not all of it is, a
+ * backup is being restored there. lock: also takes LOCK, for as long as it is open; ERR_LOCKED: a
+ * server has it.
  */
 MUST_CHECK enum err storedir_open(
     const char *path, bool lock, struct storedir *out, struct errbuf *eb);

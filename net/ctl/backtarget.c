@@ -150,7 +150,8 @@ static enum err list_name(void *arg, const char *name)
 {
 	struct listing *l = arg;
 	struct fsio_stat st;
-	if (fsio_stat(l->dir, name, &st))
+	/* The file system's own, at the top of one, is root's alone. */
+	if (fsio_stat(l->dir, name, &st) || (!l->prefix[0] && strcmp(name, "lost+found") == 0))
 		return ERR_OK;
 	size_t len = strlen(l->prefix);
 	if (len + strlen(name) + 2 > sizeof(l->prefix))
@@ -229,7 +230,7 @@ enum err backtarget_dir(const char *path, bool create, struct backtarget **out, 
 	e = manifest_lock(d->top, &d->lock, eb);
 	if (e == ERR_ACCESS && !create) { /* to be read only */
 		errbuf_init(eb);
-		e = ERR_OK;
+		e = manifest_lock_read(d->top, &d->lock, eb);
 	}
 	if (e) {
 		close_it(&d->t);

@@ -1,8 +1,9 @@
 /*
  * kymoctl restore REPO DATA_DIR [--generation NAME]: a data directory out of a backup.
  *
- * While it is under way the directory has a file RESTORING that names the backup, and no MANIFEST:
- * no server opens it. The same command goes on: what is there, byte for byte, is not written again.
+ * While it is under way the directory has a file RESTORING that names the backup, and no server
+ * opens it (storage/manifest.h). The same command goes on: what is there, byte for byte, is not
+ * written again. LOCK is held from before RESTORING is written on, and MANIFEST comes last.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 #include "net/ctl/ctlprog.h"
 #include "storage/manifest.h"
 
-#define MARK     "RESTORING"
+#define MARK     MANIFEST_RESTORING
+#define MARK_TMP MARK ".tmp" /* of one that was killed at once */
 #define MARK_MAX 64u
 #define MANIFEST "MANIFEST."
 
@@ -32,17 +34,19 @@ struct restore {
 
 static enum err entry_seen(void *arg, const char *name)
 {
-	if (strcmp(name, "LOCK") != 0 && strcmp(name, "lost+found") != 0)
+	if (strcmp(name, "LOCK") != 0 && strcmp(name, "lost+found") != 0 &&
+	    strcmp(name, MARK_TMP) != 0)
 		*(bool *)arg = true;
 	return ERR_OK;
 }
 
-/* Empty, or the place where this very backup was being restored. */
-static enum err place_check(struct restore *r, const char *path)
+/* Empty, or the place where this very backup was being restored: *fresh tells which. */
+static enum err place_look(struct restore *r, const char *path, bool *fresh)
 {
 	uint8_t *text;
 	size_t len;
 	bool any = false;
+	*fresh = false;
 	enum err e = fsio_load(r->top, MARK, MARK_MAX, &text, &len);
 	if (!e) {
 		r->goes_on = len == strlen(r->gen.name) && memcmp(text, r->gen.name, len) == 0;
@@ -58,8 +62,22 @@ static enum err place_check(struct restore *r, const char *path)
 	e = fsio_dir_each(r->top, entry_seen, &any);
 	if (!e && any)
 		return errbuf_set(&r->eb, ERR_EXISTS, "%s is not empty", path);
+	*fresh = !e;
+	return e ? errbuf_set(&r->eb, e, "%s: %s", path, err_why(e)) : ERR_OK;
+}
+
+/* Looked at before LOCK, too, so that none is left in a place that is somebody else's. */
+static enum err place_take(struct restore *r, const char *path)
+{
+	bool fresh;
+	enum err e = place_look(r, path, &fresh);
 	if (!e)
-		e = fsio_replace(r->top, MARK, r->gen.name, strlen(r->gen.name));
+		e = manifest_lock(r->top, &r->lock, &r->eb);
+	if (!e)
+		e = place_look(r, path, &fresh);
+	if (e || !fresh)
+		return e;
+	e = fsio_replace(r->top, MARK, r->gen.name, strlen(r->gen.name));
 	return e ? errbuf_set(&r->eb, e, "%s: %s", path, err_why(e)) : ERR_OK;
 }
 
@@ -181,9 +199,7 @@ static int run(struct restore *r, const char *repo, const char *path, const char
 			(void)errbuf_set(&r->eb, e, "%s: %s", path, err_why(e));
 	}
 	if (!e)
-		e = place_check(r, path);
-	if (!e)
-		e = manifest_lock(r->top, &r->lock, &r->eb);
+		e = place_take(r, path);
 	if (!e)
 		e = restore_all(r);
 	if (e)

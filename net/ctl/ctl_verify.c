@@ -352,7 +352,7 @@ static enum err rebuild_in(
 static enum err rebuild(struct verify *v, const char *path)
 {
 	struct team_opts to = { .loops = 2, .pin = false };
-	struct team *team;
+	struct team *team = NULL;
 	struct work_pool *pool;
 	enum err e = fsio_replace(v->dir.dir, CATALOGS_TOLD, "verify\n", 7);
 	if (e)
@@ -368,7 +368,7 @@ static enum err rebuild(struct verify *v, const char *path)
 			e = rebuild_in(path, team, pool, &v->eb);
 	}
 	work_stop(pool);
-	if (!e || e != ERR_NOMEM) {
+	if (team) {
 		team_stop(team);
 		team_free(team);
 	}
