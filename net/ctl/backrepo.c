@@ -233,15 +233,22 @@ static bool gen_key_parse(const char *key, bool part, char name[BACKREPO_NAME_MA
 	return snapshot_name_parse(name, NULL);
 }
 
+static void name_add(
+    char (**names)[BACKREPO_NAME_MAX], size_t *count, const char name[BACKREPO_NAME_MAX])
+{
+	*names = mem_array(*names, *count + 1, sizeof(**names));
+	memcpy((*names)[(*count)++], name, BACKREPO_NAME_MAX);
+}
+
 static enum err gen_seen(void *arg, const char *key, uint64_t bytes)
 {
 	struct backrepo *r = arg;
-	char name[BACKREPO_NAME_MAX];
+	char name[BACKREPO_NAME_MAX] = "";
 	(void)bytes;
-	if (!gen_key_parse(key, false, name))
-		return ERR_OK;
-	r->names = mem_array(r->names, r->count + 1, sizeof(*r->names));
-	memcpy(r->names[r->count++], name, sizeof(name));
+	if (gen_key_parse(key, false, name))
+		name_add(&r->names, &r->count, name);
+	else if (gen_key_parse(key, true, name))
+		name_add(&r->parts, &r->parts_count, name);
 	return ERR_OK;
 }
 
@@ -249,7 +256,7 @@ static enum err any_key(void *arg, const char *key, uint64_t bytes)
 {
 	(void)bytes;
 	*(bool *)arg |= strcmp(key, "LOCK") != 0;
-	return ERR_OK;
+	return *(bool *)arg ? ERR_EXISTS : ERR_OK; /* one is enough, of however many */
 }
 
 static enum err mark_check(struct backtarget *t, bool create, struct errbuf *eb)
@@ -261,8 +268,8 @@ static enum err mark_check(struct backtarget *t, bool create, struct errbuf *eb)
 	if (e == ERR_NOTFOUND) {
 		enum err l = t->ops->list(t, "", any_key, &any);
 		if (l || any || !create)
-			return errbuf_set(
-			    eb, l ? l : ERR_NOTFOUND, "%s is no repository of backups", t->path);
+			return errbuf_set(eb, l && !any ? l : ERR_NOTFOUND,
+			    "%s is no repository of backups", t->path);
 		e = t->ops->put(t, MARK_KEY, MARK_TEXT, strlen(MARK_TEXT));
 		if (!e)
 			e = t->ops->flush(t);
@@ -301,7 +308,16 @@ void backrepo_close(struct backrepo *r)
 {
 	backtarget_close(r->target);
 	mem_free(r->names);
+	mem_free(r->parts);
 	*r = (struct backrepo){ 0 };
+}
+
+bool backrepo_complete(const struct backrepo *r, const char *name)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (strcmp(r->names[i], name) == 0)
+			return true;
+	return false;
 }
 
 static void gen_key(const char *name, bool part, char out[KEY_MAX])
@@ -340,20 +356,6 @@ enum err backrepo_load(
 	return ERR_OK;
 }
 
-static enum err part_seen(void *arg, const char *key, uint64_t bytes)
-{
-	(void)bytes;
-	(void)gen_key_parse(key, true, arg);
-	return ERR_OK;
-}
-
-bool backrepo_part(struct backrepo *r, char name[BACKREPO_NAME_MAX])
-{
-	name[0] = 0;
-	enum err e = r->target->ops->list(r->target, GENS, part_seen, name);
-	return !e && name[0] && snapshot_name_parse(name, NULL);
-}
-
 enum err backrepo_save(struct backrepo *r, const struct backgen *g, bool part, struct errbuf *eb)
 {
 	struct backtarget *t = r->target;
@@ -368,11 +370,18 @@ enum err backrepo_save(struct backrepo *r, const struct backgen *g, bool part, s
 	if (!e)
 		e = t->ops->flush(t);
 	buf_release(&text);
-	if (!e && !part) {
-		gen_key(g->name, true, key);
-		e = t->ops->del(t, key);
-	}
 	return e ? errbuf_set(eb, e, "%s: backup %s: %s", t->path, g->name, err_why(e)) : ERR_OK;
+}
+
+enum err backrepo_part_drop(struct backrepo *r, const char *name, struct errbuf *eb)
+{
+	struct backtarget *t = r->target;
+	char key[KEY_MAX];
+	gen_key(name, true, key);
+	enum err e = t->ops->del(t, key);
+	if (!e)
+		e = t->ops->flush(t);
+	return e ? errbuf_set(eb, e, "%s: %s: %s", t->path, key, err_why(e)) : ERR_OK;
 }
 
 /* ---- files ---- */
@@ -516,6 +525,7 @@ struct pruning {
 	struct backgen all; /* objects that stay, by hash in hex as path */
 	struct backrepo_pruned *out;
 	struct errbuf *eb;
+	const char *oldest; /* of the generations that stay; NULL: none does */
 	char (*drop)[KEY_MAX];
 	size_t drop_count;
 };
@@ -560,6 +570,8 @@ static enum err gens_prune(struct pruning *p, struct backgen *gens, unsigned kee
 	for (size_t i = 0; !e && i < p->r->count; i++) {
 		char key[KEY_MAX];
 		if (younger(gens, p->r->count, i) < keep) {
+			if (!p->oldest)
+				p->oldest = gens[i].name;
 			objects_keep(p, &gens[i]);
 			continue;
 		}
@@ -570,24 +582,39 @@ static enum err gens_prune(struct pruning *p, struct backgen *gens, unsigned kee
 	return e;
 }
 
+/* Those that are not complete. One that cannot be read begins anew, whatever it named. */
+static enum err parts_prune(struct pruning *p)
+{
+	enum err e = ERR_OK;
+	for (size_t i = 0; !e && i < p->r->parts_count; i++) {
+		struct backgen part;
+		struct errbuf why;
+		errbuf_init(&why);
+		if (p->oldest && strcmp(p->r->parts[i], p->oldest) < 0) {
+			e = backrepo_part_drop(p->r, p->r->parts[i], p->eb);
+		} else if (!backrepo_load(p->r, p->r->parts[i], true, &part, &why)) {
+			objects_keep(p, &part);
+			backgen_release(&part);
+		}
+	}
+	return e;
+}
+
 enum err backrepo_prune(
     struct backrepo *r, unsigned keep, struct backrepo_pruned *out, struct errbuf *eb)
 {
 	struct pruning p = { .r = r, .out = out, .eb = eb };
 	struct backtarget *t = r->target;
-	struct backgen *gens = mem_zalloc((r->count + 1) * sizeof(*gens)), part;
-	char name[BACKREPO_NAME_MAX];
+	struct backgen *gens = mem_zalloc((r->count + 1) * sizeof(*gens));
 	*out = (struct backrepo_pruned){ 0 };
 	enum err e = ERR_OK;
 	/* What cannot be read might name anything: then nothing goes. */
 	for (size_t i = 0; !e && i < r->count; i++)
 		e = backrepo_load(r, r->names[i], false, &gens[i], eb);
-	if (!e && backrepo_part(r, name) && !backrepo_load(r, name, true, &part, eb)) {
-		objects_keep(&p, &part);
-		backgen_release(&part);
-	}
 	if (!e)
 		e = gens_prune(&p, gens, keep);
+	if (!e)
+		e = parts_prune(&p);
 	if (!e)
 		e = t->ops->flush(t); /* (1): no list is left without its objects */
 	if (!e)

@@ -16,7 +16,9 @@
  *                                         changed; PATH is the rest of the line:
  *                                         "shards/03/0-7200000-12.kcf"
  *     crc 89abcdef                        crc32c, hex, of all bytes before this line
- *   generations/NAME.part     the same of one that is not complete: the same command goes on there
+ *   generations/NAME.part     the same of one that is not complete: the same command goes on there.
+ *                             Beside a complete one: what is behind it was not done yet, its
+ *                             snapshot not deleted
  *
  * (1) An object is there, whole and durable, before a generation that names it. (2) It goes when no
  *     generation names it. (3) Nothing of a generation changes once it is there.
@@ -61,7 +63,8 @@ MUST_CHECK enum err backgen_parse(
 struct backrepo {
 	struct backtarget *target;
 	char (*names)[BACKREPO_NAME_MAX]; /* of complete generations, by age */
-	size_t count;
+	char (*parts)[BACKREPO_NAME_MAX]; /* of those that are not complete, by age */
+	size_t count, parts_count;
 };
 /* create: an empty or missing directory becomes one. ERR_NOTFOUND: it is no repository. */
 MUST_CHECK enum err backrepo_open(
@@ -70,10 +73,12 @@ void backrepo_close(struct backrepo *r);
 /* name as it is, or NULL: the newest. part: one that is not complete. */
 MUST_CHECK enum err backrepo_load(
     struct backrepo *r, const char *name, bool part, struct backgen *out, struct errbuf *eb);
-/* The name of one that is not complete; false: there is none. */
-bool backrepo_part(struct backrepo *r, char name[BACKREPO_NAME_MAX]);
+bool backrepo_complete(const struct backrepo *r, const char *name);
+/* A complete one leaves its part where it is: backrepo_part_drop. */
 MUST_CHECK enum err backrepo_save(
     struct backrepo *r, const struct backgen *g, bool part, struct errbuf *eb);
+/* Nobody goes on with it. Missing is success. */
+MUST_CHECK enum err backrepo_part_drop(struct backrepo *r, const char *name, struct errbuf *eb);
 /* What there is no object of yet is put there. *bytes: how much that was; f->hash, stored set. */
 MUST_CHECK enum err backrepo_store(struct backrepo *r, struct fsio_file *from, struct backfile *f,
     uint64_t *bytes, struct errbuf *eb);
@@ -86,7 +91,10 @@ MUST_CHECK enum err backrepo_fetch(struct backrepo *r, const struct backfile *f,
     struct fsio_file *to, bool (*stopped)(void), struct errbuf *eb);
 /* Is the file there already, byte for byte? */
 bool backrepo_same(const struct backfile *f, struct fsio_file *have);
-/* The newest keep stay, of each identity; gone and freed are told. Halves older than that go. */
+/*
+ * The newest keep stay, of each identity, and what is not complete and younger than the oldest of
+ * those; gone and freed are told.
+ */
 struct backrepo_pruned {
 	size_t generations, objects;
 	uint64_t bytes;

@@ -128,21 +128,70 @@ static void snapshot_drop(struct backup *b)
 	ctlhttp_call_release(&call);
 }
 
-/* The one that an interrupted run has left, when the server still has it. */
-static int snapshot_again(struct backup *b, const char *name, bool *there)
+/* What an interrupted run has written down. */
+static bool part_load(struct backup *b, const char *name)
 {
-	int status = snapshot_find(b, name, there);
-	if (!status && *there)
+	struct errbuf why;
+	errbuf_init(&why);
+	if (!backrepo_load(&b->repo, name, true, &b->part, &why))
+		return true;
+	ctl_note("%s: it begins anew", why.text);
+	return false;
+}
+
+/* Nobody goes on with one, but what it has of this directory need not be read again. */
+static void part_find(struct backup *b)
+{
+	for (size_t i = b->repo.parts_count; !b->part.name[0] && i-- > 0;)
+		if (!part_load(b, b->repo.parts[i]) ||
+		    memcmp(b->part.identity, b->dir.manifest.identity, 16) != 0)
+			backgen_release(&b->part);
+}
+
+static void part_end(struct backup *b, const char *name)
+{
+	struct errbuf why;
+	errbuf_init(&why);
+	if (backrepo_part_drop(&b->repo, name, &why))
+		ctl_note("%s", why.text);
+}
+
+/* A run was killed when its backup was complete. */
+static void snapshot_end(struct backup *b, const char *name, bool there)
+{
+	if (there) {
 		(void)snprintf(b->snapshot, sizeof(b->snapshot), "%s", name);
+		snapshot_drop(b);
+		b->snapshot[0] = 0;
+		part_end(b, name);
+	}
+}
+
+/* The youngest that an interrupted run has left, and the server still has. */
+static int snapshot_again(struct backup *b, bool *there)
+{
+	int status = CTL_OK;
+	for (size_t i = b->repo.parts_count; !status && !*there && i-- > 0;) {
+		const char *name = b->repo.parts[i];
+		status = snapshot_find(b, name, there);
+		if (!status && backrepo_complete(&b->repo, name)) {
+			snapshot_end(b, name, *there);
+			*there = false;
+		}
+		if (!status && *there) {
+			(void)snprintf(b->snapshot, sizeof(b->snapshot), "%s", name);
+			(void)part_load(b, name);
+		}
+	}
 	return status;
 }
 
-static int source_open_server(struct backup *b, const char *part)
+static int source_open_server(struct backup *b)
 {
 	bool there = false;
 	int status = ctlhttp_open(&b->access, &b->http);
-	if (!status && part[0])
-		status = snapshot_again(b, part, &there);
+	if (!status)
+		status = snapshot_again(b, &there);
 	if (!status && !there)
 		status = snapshot_make(b);
 	if (status)
@@ -168,7 +217,9 @@ static int source_open_dir(struct backup *b, const char *path)
 		    "%s. Name the server instead (kymoctl backup http://HOST:PORT REPO), with "
 		    "--web.enable-admin-api there: it makes a snapshot",
 		    b->eb.text);
-	return e ? failed(b, e) : CTL_OK;
+	if (e)
+		return failed(b, e);
+	return CTL_OK;
 }
 
 /* ---- files ---- */
@@ -305,21 +356,36 @@ static void gen_begin(struct backup *b, const char *source)
 			*p = '?';
 }
 
-static bool have_already(const struct backup *b)
+/*
+ * A snapshot may be deleted while it is copied, its files one by one: what is not there any more
+ * was not lost by the server. MANIFEST goes first, with the name.
+ */
+static enum err source_there(struct backup *b)
 {
-	for (size_t i = 0; i < b->repo.count; i++)
-		if (strcmp(b->repo.names[i], b->gen.name) == 0)
-			return true;
-	return false;
+	struct storedir again;
+	enum err e = storedir_open(b->path, false, &again, &b->eb);
+	if (!e) {
+		bool same = memcmp(again.manifest.identity, b->dir.manifest.identity, 16) == 0;
+		storedir_close(&again);
+		if (same)
+			return ERR_OK;
+	}
+	errbuf_init(&b->eb);
+	return errbuf_set(&b->eb, ERR_NOTFOUND, "%s was deleted while it was copied", b->path);
 }
 
 static int copy(struct backup *b)
 {
 	enum err e = storedir_each(&b->dir, count_one, NULL, b, &b->eb);
 	ctlprog_begin(&b->prog, "B", b->goal, 0, b->quiet);
+	/* At once: a run that is killed leaves the snapshot, and this is all that knows of it. */
+	if (!e && strcmp(b->part.name, b->gen.name) != 0)
+		e = backrepo_save(&b->repo, &b->gen, true, &b->eb);
 	b->saved_ns = clock_real_mono_ns();
 	if (!e)
 		e = storedir_each(&b->dir, one_file, NULL, b, &b->eb);
+	if (e != ERR_CANCELED && source_there(b))
+		e = ERR_NOTFOUND;
 	if (!e && b->verify)
 		e = verify_new(b);
 	if (e) {
@@ -342,22 +408,17 @@ static int copy(struct backup *b)
 
 static int run(struct backup *b, const char *source, const char *repo)
 {
-	char part[BACKREPO_NAME_MAX] = "";
 	enum err e = backrepo_open(repo, true, &b->repo, &b->eb);
 	if (e)
 		return failed(b, e);
-	struct errbuf why;
-	errbuf_init(&why);
-	if (backrepo_part(&b->repo, part) && backrepo_load(&b->repo, part, true, &b->part, &why)) {
-		ctl_note("%s: it begins anew", why.text);
-		part[0] = 0;
-	}
-	int status = is_server(source) ? source_open_server(b, part) : source_open_dir(b, source);
+	int status = is_server(source) ? source_open_server(b) : source_open_dir(b, source);
 	if (status)
 		return status;
 	prev_load(b);
+	part_find(b);
 	gen_begin(b, source);
-	if (have_already(b)) {
+	if (backrepo_complete(&b->repo, b->gen.name)) {
+		part_end(b, b->gen.name);
 		printf("%s is there already\n", b->gen.name);
 		return CTL_OK;
 	}
@@ -366,12 +427,11 @@ static int run(struct backup *b, const char *source, const char *repo)
 		snapshot_drop(b);
 	else if (b->http)
 		ctl_note("until then the server keeps snapshot %s", b->snapshot);
-	/* What another one began, and nobody goes on with. */
-	if (!status && part[0] && strcmp(part, b->gen.name) != 0) {
-		char key[128];
-		(void)snprintf(key, sizeof(key), "generations/%s.part", part);
-		(void)!b->repo.target->ops->del(b->repo.target, key);
-	}
+	if (status && status != CTL_NO)
+		return status;
+	part_end(b, b->gen.name);
+	if (b->part.name[0] && strcmp(b->part.name, b->gen.name) != 0)
+		part_end(b, b->part.name);
 	return status;
 }
 
