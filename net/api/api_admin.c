@@ -81,9 +81,26 @@ static void snap_failed(struct snap *s)
 	apierr_jsonf(s->req, s->ask.err, "create snapshot: %s", text);
 }
 
+static void snap_unwanted(struct snapshot_req *ask)
+{
+	struct snap *s = CONTAINER_OF(ask, struct snap, ask);
+	apierr_jsonf(
+	    s->req, ERR_CANCELED, "create snapshot: the client has left, %s is deleted", ask->name);
+}
+
+/*
+ * One whose name nobody is told would stay, and hold the disk: of a client with a short patience
+ * one more each time that it asks again.
+ */
 static void snap_made(struct snapshot_req *ask)
 {
 	struct snap *s = CONTAINER_OF(ask, struct snap, ask);
+	if (!ask->err && s->req->gone) {
+		ask->ask = SNAPSHOT_DROP;
+		ask->done = snap_unwanted;
+		store_snapshot(api_of(s->req)->store, ask);
+		return;
+	}
 	if (ask->err) {
 		snap_failed(s);
 		return;

@@ -595,6 +595,18 @@ static void backup(const struct doctor_facts *f, struct doctor_said *out)
 		    (double)(f->now_ms - oldest) / (double)DAY_MS);
 }
 
+/* Retention frees nothing of theirs. */
+static void snapshots_held(const struct doctor_facts *f, struct doctor_said *out)
+{
+	uint64_t held = now_of(f, M_BYTES_SNAPSHOTS), free = now_of(f, M_DISK_FREE_BYTES);
+	if (held > free)
+		say(out, DOCTOR_WARN,
+		    "snapshots alone hold %s, more than the %s that are free on the disk: files that the server itself has no more",
+		    SIZE(held), SIZE(free));
+	else if (held)
+		say(out, DOCTOR_OK, "snapshots alone hold %s", SIZE(held));
+}
+
 /* --- the machine --- */
 
 static void clock_doubt(const struct doctor_facts *f, struct doctor_said *out)
@@ -744,6 +756,7 @@ const struct doctor_check doctor_checks[] = {
 	{ "durability", durability, "--wal.sync=commit" },
 	{ "access", access_open, "set up identities (README.md, Identities), or listen on 127.0.0.1 alone" },
 	{ "backup", backup, "POST /api/v1/admin/tsdb/snapshot, or kymoctl backup, every day" },
+	{ "snapshots", snapshots_held, "delete those that no backup needs: GET /api/v1/admin/tsdb/snapshots lists them, DELETE /api/v1/admin/tsdb/snapshots/NAME" },
 	{ "clock", clock_doubt, "set the clock right (chronyd, systemd-timesyncd), or the clocks of the senders; it ends by itself when they agree" },
 	{ "kernel", kernel, "sysctl vm.overcommit_memory=0, or a larger vm.overcommit_ratio" },
 	{ "log_lines", log_lines, "read stderr faster, or log less (--log.level)" },

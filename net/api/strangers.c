@@ -28,7 +28,7 @@ static const struct stranger {
 	{ "/vmui/", PAGES, "/api/v1/query" },
 	{ "/classic/", PAGES, "/api/v1/query" },
 	{ "/internal/force_flush", "with --web.enable-admin-api it is POST", "/api/v1/admin/tsdb/flush" },
-	{ "/snapshot/", "there are no snapshots: stop the server, then copy its data directory", NULL },
+	{ "/snapshot/", "with --web.enable-admin-api it is POST", "/api/v1/admin/tsdb/snapshot" },
 	{ "/debug/pprof/", "there are no profiles", NULL },
 };
 /* clang-format on */

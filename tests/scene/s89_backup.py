@@ -3,7 +3,7 @@
 sample that was acknowledged before the call is there, none that was sent after the answer. A second backup copies only what is
 new; interrupted backups and restores go on; what is restored answers the same; a flipped bit is found and named; a catalog is
 made anew; retention and deletions of snapshots."""
-import random, shutil, signal, sys, threading, time
+import random, shutil, signal, socket, sys, threading, time
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
 
@@ -86,6 +86,19 @@ for n in range(4):
     name = json.loads(body)["data"]["name"]
     snaps.append((name, before, merged("sent")))
     ok(status == 200 and re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{16}", name), f"a snapshot: {name}, {len(before)} samples before it")
+made = lambda: int(re.search(rb'kymo_snapshots_made_total\{result="ok"\} (\d+)', request(k.port, "GET", "/metrics")[1]).group(1))
+count, there = made(), sorted(os.listdir(os.path.join(data, "snapshots")))
+with socket.create_connection(("127.0.0.1", k.port)) as s:
+    s.sendall(b"POST " + ADMIN.encode() + b"snapshot HTTP/1.1\r\nHost: k\r\nContent-Length: 0\r\n\r\n")
+end = time.time() + 30
+while (made() == count or sorted(os.listdir(os.path.join(data, "snapshots"))) != there) and time.time() < end:
+    time.sleep(0.05)
+ok(made() == count + 1 and sorted(os.listdir(os.path.join(data, "snapshots"))) == there, "one whose client did not wait for its name is deleted")
+log_bytes = lambda: sum(os.path.getsize(os.path.join(data, "log", f)) for f in os.listdir(os.path.join(data, "log")))
+log_was = log_bytes()
+often = [json.loads(request(k.port, "POST", ADMIN + "snapshot")[1])["data"]["name"] for _ in range(8)]
+ok(log_bytes() - log_was <= 3 * 64 << 20, f"eight snapshots leave no segments behind: {(log_bytes() - log_was) >> 20} MiB more")
+ok(all(request(k.port, "DELETE", ADMIN + "snapshots/" + n)[0] == 204 for n in often), "and are deleted")
 status, body, _ = request(k.port, "POST", ADMIN + "snapshot?skip_head=maybe")
 ok(status == 400 and json.loads(body)["errorType"] == "bad_data", "skip_head that is no boolean is 400")
 listed = json.loads(request(k.port, "GET", ADMIN + "snapshots")[1])["data"]
@@ -141,9 +154,64 @@ for name, before, sent in snaps:
     request_log = open(c.log_path, errors="replace").read()
     ok("damage" not in request_log, "it found no damage")
 
+# --- a copy that was killed at the worst time: complete, and its snapshot there still ---
+k = Kymod(data, "--web.enable-admin-api", "--loops", "2", "--no-self-metrics")
+url = f"http://127.0.0.1:{k.port}"
+gens = os.path.join(repo, "generations")
+status, out, err = ctl("backup", url, repo, "--keep-snapshot", "--quiet")
+left = out.split()[0]
+shutil.copy(os.path.join(gens, left), os.path.join(gens, left + ".part"))
+status, out, err = ctl("backup", url, repo, "--quiet")
+listed = [s["name"] for s in json.loads(request(k.port, "GET", ADMIN + "snapshots")[1])["data"]]
+ok(status == 0 and out.split()[0] != left and left not in listed and not [f for f in os.listdir(gens) if f.endswith(".part")], f"the next run makes one of its own, and deletes what was left: {out.strip()} {err.strip()}")
+# another server's unfinished one is its own affair
+other = "20260101T000000Z-0123456789abcdef"
+open(os.path.join(gens, other + ".part"), "wb").write(open(os.path.join(gens, left), "rb").read())
+with open(os.path.join(gens, other + ".part"), "r+b") as f:
+    body = bytearray(f.read())
+    at = body.index(b"identity ") + 9
+    body[at:at + 4] = b"0000" if body[at:at + 4] != b"0000" else b"1111"
+    end = body.rindex(b"crc ")
+    table = [0] * 256
+    for n in range(256):
+        c = n
+        for _ in range(8):
+            c = c >> 1 ^ (0x82f63b78 if c & 1 else 0)
+        table[n] = c
+    crc = 0xffffffff
+    for x in body[:end]:
+        crc = crc >> 8 ^ table[(crc ^ x) & 255]
+    body[end:] = b"crc %08x\n" % (crc ^ 0xffffffff)
+    f.seek(0)
+    f.write(body)
+ok(ctl("backup", url, repo, "--quiet")[0] == 0 and os.path.exists(os.path.join(gens, other + ".part")), "what another server has begun stays")
+# what the server itself has lost is no reason to have no backup
+name = json.loads(request(k.port, "POST", ADMIN + "snapshot")[1])["data"]["name"]
+before = sorted(os.listdir(gens))
+snap = os.path.join(data, "snapshots", name)
+victim = max((os.path.join(d, f) for d, _, fs in os.walk(os.path.join(snap, "shards")) for f in fs if f.endswith(".kcf")), key=os.path.getsize)
+os.remove(victim)
+status, out, err = ctl("backup", snap, repo, "--quiet")
+ok(status == 1 and "not there" in err, "a file that is lost is told, and the backup is made")
+for n in set(os.listdir(gens)) - set(before):
+    os.remove(os.path.join(gens, n))
+k.end(signal.SIGKILL)
+
 # --- restored, interrupted ---
 status, out, _ = ctl("backup", "list", repo, "--format", "json")
-ok(status == 0 and len(json.loads(out)) == 3, "three backups are listed")
+ok(status == 0 and len(json.loads(out)) == 6, "six backups are listed")
+for left_there in ([], ["MANIFEST.a", "MANIFEST.b", "log", "shards"]):
+    half = os.path.join(top, "half")
+    os.makedirs(half)
+    for n in left_there:
+        (shutil.copytree if os.path.isdir(os.path.join(data, n)) else shutil.copy)(os.path.join(data, n), os.path.join(half, n))
+    open(os.path.join(half, "RESTORING"), "w").write("20260101T000000Z-0123456789abcdef")
+    k2 = Kymod(half, wait=False)
+    ok(k2.p.wait(60) != 0 and "being restored" in open(k2.log_path, errors="replace").read(), f"no server opens a directory where a restore has not ended ({len(left_there)} names there)")
+    for what in ("verify", "inspect"):
+        status, out, err = ctl(what, half)
+        ok(status not in (0, 1) and "being restored" in err, f"nor does {what}: {status} {err.strip()[:120]}")
+    shutil.rmtree(half)
 rest = os.path.join(top, "restored")
 p = subprocess.Popen([CTL, "restore", repo, rest], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 time.sleep(rnd.random() * 0.1)
@@ -217,7 +285,7 @@ flip(obj)
 status, out, err = ctl("backup", rest, repo)
 ok(status == 0, f"a stopped directory: {out.strip()} {err.strip()[-200:]}")
 status, out, err = ctl("backup", "prune", repo, "--keep", "2")
-ok(status == 0 and figures(out)["backups"] == 2, f"prune: {out.strip()}")
+ok(status == 0 and figures(out)["backups"] == 5, f"prune: {out.strip()}")
 ok(ctl("verify", repo)[0] == 0, "what is kept is whole")
 
 # --- inspect ---

@@ -128,6 +128,7 @@ static void open_door(void) { f.open = true; }
 static void open_admin(void) { f.open = f.admin_api = true; }
 static void no_snapshot(void) { now.v[M_OLDEST_MS] = (uint64_t)(now.at_ms - 5 * DAY_MS); }
 static void old_snapshot(void) { world.snapshots = 2; world.snapshot_ms = now.at_ms - 8 * DAY_MS; }
+static void snapshots_fill(void) { now.v[M_BYTES_SNAPSHOTS] = 120 * GB; }
 static void doubt(void) { now.v[M_CLOCK_IN_DOUBT] = 1; }
 static void huge(void) { memcpy(world.machine.huge_pages, "always", 7); }
 static void no_promise(void) { world.machine.overcommit = 2; world.machine.commit_limit = 4 * GB; }
@@ -205,6 +206,7 @@ static const struct trouble {
 	{ "access", DOCTOR_WARN, open_admin, "delete" },
 	{ "backup", DOCTOR_NOTE, no_snapshot, "5 days" },
 	{ "backup", DOCTOR_NOTE, old_snapshot, "8.0 days old" },
+	{ "snapshots", DOCTOR_WARN, snapshots_fill, "alone hold 120GiB" },
 	{ "clock", DOCTOR_WARN, doubt, "in doubt" },
 	{ "kernel", DOCTOR_NOTE, huge, "huge pages" },
 	{ "kernel", DOCTOR_WARN, no_promise, "overcommit" },
