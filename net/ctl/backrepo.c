@@ -609,8 +609,16 @@ enum err backrepo_prune(
 	*out = (struct backrepo_pruned){ 0 };
 	enum err e = ERR_OK;
 	/* What cannot be read might name anything: then nothing goes. */
-	for (size_t i = 0; !e && i < r->count; i++)
-		e = backrepo_load(r, r->names[i], false, &gens[i], eb);
+	for (size_t i = 0; !e && i < r->count; i++) {
+		struct errbuf why;
+		errbuf_init(&why);
+		e = backrepo_load(r, r->names[i], false, &gens[i], &why);
+		if (e)
+			(void)errbuf_set(eb, e,
+			    "%s. Nothing is pruned while it cannot be read: remove %s/" GENS
+			    "%s if it is lost",
+			    why.text, t->path, r->names[i]);
+	}
 	if (!e)
 		e = gens_prune(&p, gens, keep);
 	if (!e)
@@ -628,5 +636,5 @@ enum err backrepo_prune(
 	mem_free(gens);
 	mem_free(p.drop);
 	backgen_release(&p.all);
-	return e ? errbuf_set(eb, e, "%s: %s", t->path, err_why(e)) : ERR_OK;
+	return e && !eb->text[0] ? errbuf_set(eb, e, "%s: %s", t->path, err_why(e)) : e;
 }

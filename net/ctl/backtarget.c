@@ -134,6 +134,8 @@ static enum err size(struct backtarget *t, const char *key, uint64_t *bytes)
 {
 	struct fsio_stat st;
 	enum err e = fsio_stat(DIR_OF(t)->top, key, &st);
+	if (!e && !st.is_file) /* a pipe would be waited for, a device has no end */
+		e = ERR_DAMAGED;
 	if (!e)
 		*bytes = st.size;
 	return e;
@@ -158,7 +160,9 @@ static enum err list_name(void *arg, const char *name)
 		return ERR_TOOBIG;
 	enum err e;
 	memcpy(l->prefix + len, name, strlen(name) + 1);
-	if (!st.is_dir) {
+	if (!st.is_dir && !st.is_file) {
+		e = ERR_OK;
+	} else if (st.is_file) {
 		e = l->fn(l->arg, l->prefix, st.size);
 	} else {
 		struct fsio_dir *up = l->dir;

@@ -19,6 +19,7 @@ struct backtarget_ops {
 	    struct backtarget *t, const char *key, struct fsio_file *from, uint64_t len);
 	/* Exactly len bytes from off on; ERR_TRUNCATED. */
 	enum err (*get)(struct backtarget *t, const char *key, void *data, size_t len, uint64_t off);
+	/* ERR_DAMAGED: something else has its name. */
 	enum err (*size)(struct backtarget *t, const char *key, uint64_t *bytes);
 	/* Keys that begin with prefix, which ends with "/" or is "", by name; fn ends it. */
 	enum err (*list)(struct backtarget *t, const char *prefix,

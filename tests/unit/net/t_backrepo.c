@@ -6,6 +6,8 @@
 #include "net/ctl/backrepo.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/mem.h"
@@ -178,6 +180,65 @@ static void damage(void)
 	testlib_rmtree(in_top("repo"));
 }
 
+/* What is not complete: which there are, whose objects stay, which go with a prune. */
+static void parts(void)
+{
+	static const char old[] = "20251231T000000Z-0123456789abcdef",
+	                  young[] = "20260201T000000Z-0123456789abcdef";
+	struct backrepo r;
+	struct errbuf eb;
+	struct backrepo_pruned pruned;
+	struct backgen g;
+	uint64_t fresh;
+	errbuf_init(&eb);
+	CHECK(!backrepo_open(in_top("repo"), true, &r, &eb));
+	CHECK(!backup(&r, 0, &fresh) && !backup(&r, 1, &fresh));
+	backrepo_close(&r);
+	CHECK(!backrepo_open(in_top("repo"), false, &r, &eb));
+	tap_ok(r.count == 2 && r.parts_count == 2 && backrepo_complete(&r, r.parts[0]) &&
+	        !backrepo_complete(&r, old),
+	    "a complete one leaves its part to who made it");
+	CHECK(!backrepo_load(&r, r.names[0], false, &g, &eb)); /* of the day that goes */
+	for (unsigned i = 0; i < 2; i++) {
+		TAP_OK(!backrepo_part_drop(&r, r.names[i], &eb));
+		TAP_OK(!backrepo_part_drop(&r, r.names[i], &eb)); /* twice is success */
+		(void)snprintf(g.name, sizeof(g.name), "%s", i ? young : old);
+		TAP_OK(!backrepo_save(&r, &g, true, &eb));
+	}
+	backrepo_close(&r);
+	CHECK(!backrepo_open(in_top("repo"), false, &r, &eb) && r.parts_count == 2);
+	TAP_OK(!backrepo_prune(&r, 1, &pruned, &eb) && pruned.generations == 1 && !pruned.objects);
+	backrepo_close(&r);
+	CHECK(!backrepo_open(in_top("repo"), false, &r, &eb));
+	tap_ok(r.parts_count == 1 && !strcmp(r.parts[0], young),
+	    "one older than all that stays goes, of a younger one the objects stay");
+	unsigned there = 0;
+	for (size_t i = 0; i < g.count; i++)
+		there += backrepo_has(&r, &g.files[i]);
+	TAP_OK(there == FILES);
+	backgen_release(&g);
+	backrepo_close(&r);
+	/* Other things than files have no say, and nobody waits for them. */
+	char path[1024];
+	(void)snprintf(
+	    path, sizeof(path), "%s/generations/20300101T000000Z-0123456789abcdef", in_top("repo"));
+	CHECK(!mkfifo(path, 0600));
+	CHECK(!backrepo_open(in_top("repo"), false, &r, &eb));
+	TAP_OK(r.count == 1);
+	errbuf_init(&eb);
+	TAP_OK(backrepo_load(&r, "20300101T000000Z-0123456789abcdef", false, &g, &eb) == ERR_DAMAGED);
+	CHECK(!unlink(path));
+	FILE *f = fopen(path, "w"); /* a list that is cut: nothing goes, and it says what to do */
+	fclose(f);
+	backrepo_close(&r);
+	CHECK(!backrepo_open(in_top("repo"), false, &r, &eb));
+	errbuf_init(&eb);
+	tap_ok(backrepo_prune(&r, 1, &pruned, &eb) == ERR_DAMAGED && strstr(eb.text, "remove"),
+	    "%s", eb.text);
+	backrepo_close(&r);
+	testlib_rmtree(in_top("repo"));
+}
+
 /* Every call fails once, and the power goes somewhere. */
 static void faults(void)
 {
@@ -225,6 +286,7 @@ int main(void)
 	source_make(0);
 	days();
 	damage();
+	parts();
 	faults();
 	fsio_dir_close(src);
 	testlib_rmtree(top);
