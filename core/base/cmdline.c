@@ -14,18 +14,50 @@ void cmdline_show(void (*show)(const struct cmdline *c))
 	shower = show;
 }
 
+#define WIDTH  100u
+#define INDENT 31u /* of what a flag does */
+
+/* Words of text up to WIDTH columns, from column `at` on; further lines begin at `indent`. */
+static void wrapped(const char *text, size_t at, unsigned indent)
+{
+	for (const char *line = text; *text; line = text) {
+		while (*text && *text != '\n' && *text != ' ')
+			text++;
+		size_t len = (size_t)(text - line);
+		if (at > indent && at + 1 + len > WIDTH) {
+			printf("\n%*s", (int)indent, "");
+			at = indent;
+		} else if (at > indent) {
+			putchar(' ');
+			at++;
+		}
+		printf("%.*s", (int)len, line);
+		at += len;
+		if (*text == '\n') {
+			printf("\n%*s", text[1] ? (int)indent : 0, "");
+			at = indent;
+		}
+		text += *text != 0;
+	}
+	putchar('\n');
+}
+
 static void usage(const struct cmdline *c)
 {
 	printf("usage: %s %s%s%s%s\n", c->program, c->command, c->args_count ? " [flags]" : "",
 	    c->words ? " " : "", c->words ? c->words : "");
 	if (c->help)
-		printf("%s\n", c->help);
+		wrapped(c->help, 0, 0);
 	for (size_t i = 0; i < c->args_count; i++) {
 		const struct cmdline_arg *a = &c->args[i];
 		char head[96];
 		snprintf(head, sizeof(head), "--%s%s%s", a->name, a->meta ? " " : "",
 		    a->meta ? a->meta : "");
-		printf("  %-28s %s\n", head, a->help);
+		bool fits = strlen(head) <= INDENT - 3;
+		printf("  %-28s%s", head, fits ? " " : "\n");
+		if (!fits)
+			printf("%*s", (int)INDENT, "");
+		wrapped(a->help, INDENT, INDENT);
 	}
 	if (c->examples)
 		printf("\nexamples:\n%s", c->examples);
@@ -51,27 +83,57 @@ static void set(const struct cmdline *c, const struct cmdline_arg *a, const char
 	}
 }
 
+/* Flags of promtool, vmctl, mimirtool and others, by the name that ours has. */
+static const char *const foreign[][2] = { { "address", "server" }, { "addr", "server" },
+	{ "backend-url", "server" }, { "dst", "server" }, { "f", "format" }, { "filter", "match" },
+	{ "host", "server" }, { "id", "tenant" }, { "k", "insecure" }, { "matcher", "match" },
+	{ "o", "format" }, { "output", "format" }, { "password", "password-file" },
+	{ "s", "server" }, { "selector", "match" }, { "silent", "quiet" },
+	{ "token", "token-file" }, { "u", "user" }, { "url", "server" }, { "username", "user" } };
+
+static const char *meant(const char *name, size_t len, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < COUNT_OF(foreign); i++)
+		for (size_t k = 0; k < count && strlen(foreign[i][0]) == len; k++)
+			if (!memcmp(foreign[i][0], name, len) && !strcmp(foreign[i][1], names[k]))
+				return names[k];
+	return near_word(name, len, names, count);
+}
+
+static const struct cmdline_arg *known(const struct cmdline *c, const char *name, size_t len)
+{
+	for (size_t i = 0; i < c->args_count; i++)
+		if (strlen(c->args[i].name) == len && !memcmp(c->args[i].name, name, len))
+			return &c->args[i];
+	return NULL;
+}
+
 static const struct cmdline_arg *find(
     const struct cmdline *c, const char *text, const char *name, size_t len)
 {
 	const char *names[CMDLINE_ARGS_MAX];
+	const struct cmdline_arg *a = known(c, name, len);
+	if (a)
+		return a;
 	CHECK(c->args_count <= CMDLINE_ARGS_MAX);
-	for (size_t i = 0; i < c->args_count; i++) {
+	for (size_t i = 0; i < c->args_count; i++)
 		names[i] = c->args[i].name;
-		if (strlen(names[i]) == len && !memcmp(names[i], name, len))
-			return &c->args[i];
-	}
-	const char *near = near_word(name, len, names, c->args_count);
+	const char *near = meant(name, len, names, c->args_count);
 	fprintf(stderr, "%s %s: unknown argument \"%s\"%s%s%s\n", c->program, c->command, text,
 	    near ? ", did you mean --" : ", see --help", near ? near : "", near ? "?" : "");
 	exit(2);
 }
 
-static void check_words(const struct cmdline *c, unsigned words, const char *extra)
+static void check_words(const struct cmdline *c, unsigned words, char **argv)
 {
 	if (words > c->words_max) {
-		fprintf(stderr, "%s %s: unknown argument \"%s\", see --help\n", c->program,
-		    c->command, extra);
+		bool url = false;
+		for (unsigned i = 0; i < words && known(c, "server", strlen("server")); i++)
+			url |= strstr(argv[i], "://") != NULL;
+		fprintf(stderr, "%s %s: unknown argument \"%s\": %s%s%s, see --help\n", c->program,
+		    c->command, argv[c->words_max],
+		    c->words ? "the words are " : "there are flags alone", c->words ? c->words : "",
+		    url ? ", and --server names the server" : "");
 		exit(2);
 	}
 	if (words < c->words_min) {
@@ -120,7 +182,7 @@ int cmdline_parse(const struct cmdline *c, int argc, char **argv)
 		}
 		set(c, a, value);
 	}
-	check_words(c, words, words > c->words_max ? argv[c->words_max] : "");
+	check_words(c, words, argv);
 	return (int)words;
 }
 

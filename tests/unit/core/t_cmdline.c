@@ -31,7 +31,12 @@ static void parse(
 		{ .name = "format", .meta = "table|csv", .help = "how", .text = &s->format },
 		{ .name = "limit", .meta = "N", .help = "at most", .num = &s->limit },
 		{ .name = "quiet", .help = "say less", .flag = &s->quiet },
-		{ .name = "match", .meta = "SELECTOR", .help = "of these", .each = add, .arg = s },
+		{ .name = "match",
+		    .meta = "SELECTOR|OR_ANOTHER_ONE_THAT_IS_LONG",
+		    .help = "of these, which is told with so many words that one line of a hundred "
+		            "columns cannot hold them",
+		    .each = add,
+		    .arg = s },
 	};
 	s->words = cmdline_parse(&(struct cmdline){ .program = "prog",
 	                             .command = "cmd",
@@ -131,7 +136,11 @@ int main(void)
 	bad("x --limit", "--limit needs a value: N");
 	bad("x --quiet=yes", "--quiet takes no value");
 	bad("x --match=", "too many or bad");
-	bad("x y z", "unknown argument \"z\"");
+	bad("x y z", "unknown argument \"z\": the words are EXPR [MORE], see --help");
+	bad("http://h:1 x y", "the words are EXPR [MORE], and --server names the server");
+	bad("x --url y", "did you mean --server?");
+	bad("x -o json", "did you mean --format?");
+	bad("x --token y", "unknown argument \"--token\", see --help");
 	bad("--quiet", "needs EXPR");
 	bad("x -5", "unknown argument \"-5\"");
 
@@ -144,13 +153,18 @@ int main(void)
 	tap_ok(strstr(f.out, "  --format table|csv           how\n") &&
 	        strstr(f.out, "examples:\n  prog cmd x\n"),
 	    "with flags and examples");
+	tap_ok(strstr(f.out,
+	           "  --match SELECTOR|OR_ANOTHER_ONE_THAT_IS_LONG\n"
+	           "                               of these, which is told with so many words that one line of a hundred\n"
+	           "                               columns cannot hold them\n") != NULL,
+	    "in lines of a hundred columns, each where it belongs: %s", f.out);
 	forked_run(&f, in_child, (char[]){ "-h" });
 	tap_ok(f.status == 0 && strstr(f.out, "usage:"), "-h is help");
 	forked_run(&f, show_child, (char[]){ "--nonsense" });
 	tap_ok(f.status == 0 && !strcmp(f.out, "prog cmd EXPR [MORE] 5 table|csv\n"),
 	    "the table can be had, whatever the arguments: %s", f.out);
 	forked_run(&f, none_child, (char[]){ "word" });
-	tap_ok(f.status == 2 && strstr(f.err, "unknown argument \"word\""),
+	tap_ok(f.status == 2 && strstr(f.err, "unknown argument \"word\": there are flags alone"),
 	    "a command without words has none: %s", f.err);
 
 	forked_run(&f, duration_child, (char[]){ "1m5s" });
