@@ -294,7 +294,8 @@ configure_ac = open(os.path.join(SRC, "configure.ac")).read()
 ok(re.search(r"AC_INIT\(\[kymo\], \[([^]]*)\]", configure_ac)[1] == version, f"its version is configure.ac's, {version}")
 listed = {line.split()[5] for line in out_of(["dpkg-deb", "-c", deb])[1].splitlines()}
 for f in ("./usr/bin/kymod", "./usr/bin/kymoctl", "./usr/bin/kymobench", "./usr/share/man/man1/kymod.1.gz", "./usr/share/man/man1/kymoctl.1.gz", "./usr/share/man/man1/kymobench.1.gz",
-          "./lib/systemd/system/kymod.service", "./usr/lib/sysusers.d/kymo.conf", "./etc/kymo/kymod.yaml", "./etc/default/kymod"):
+          "./lib/systemd/system/kymod.service", "./usr/lib/sysusers.d/kymo.conf", "./etc/kymo/kymod.yaml", "./etc/default/kymod",
+          "./usr/share/bash-completion/completions/kymoctl", "./usr/share/zsh/vendor-completions/_kymoctl"):
     ok(f in listed, f"it holds {f[1:]}")
 code, said = out_of([KYMOD, "--check-config", os.path.join(PACK, "kymod.yaml")])
 ok(code == 0, f"its configuration is fine: {said}")
