@@ -14,6 +14,7 @@
 
 struct part { /* of one shard */
 	struct mbox_msg msg;
+	struct loop_deferred end;
 	struct store_delete_req *req;
 	struct shard *shard;
 	struct job job;
@@ -48,14 +49,21 @@ static void home(struct mbox_msg *msg)
 		r->done(r);
 }
 
+static void go_home(struct loop_deferred *d)
+{
+	struct part *p = CONTAINER_OF(d, struct part, end);
+	p->shard->cursors--; /* store_close waits for this */
+	p->msg.fn = home;
+	loop_send(p->req->_from, &p->msg);
+}
+
 static void part_end(struct part *p, enum err err)
 {
 	p->err = err;
 	if (err && !p->eb.text[0])
 		(void)errbuf_set(&p->eb, err, "%s", err_text(err));
-	p->shard->cursors--; /* store_close waits for this */
-	p->msg.fn = home;
-	loop_send(p->req->_from, &p->msg);
+	p->end.fn = go_home;
+	loop_defer(loop_here(), &p->end); /* its job may be in its last slice */
 }
 
 static void deleted(struct back_deletion *d, enum err err)

@@ -140,7 +140,8 @@ static size_t escape(const char *s, size_t len, bool json, bool quoted, char *ou
 		return json ? (size_t)snprintf(out, 7, "\\ufffd")
 		            : (size_t)snprintf(out, 7, "\\x%02x", c);
 	}
-	if (rune < 0x20 || (rune >= 0x7f && rune < 0xa0)) /* U+0080 and later steer terminals, too */
+	/* U+0080 and later steer terminals, too */
+	if (rune < 0x20 || (rune >= 0x7f && rune < 0xa0))
 		return (size_t)snprintf(out, 7, json || rune >= 0x80 ? "\\u%04x" : "\\x%02x", rune);
 	memcpy(out, s, *step);
 	return *step;

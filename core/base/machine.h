@@ -13,7 +13,10 @@
 #include <stdint.h>
 
 struct machine {
-	/* Of this process; pages of mapped files, which the kernel drops when it likes, not counted. */
+	/*
+	 * Of this process; pages of mapped files, which the kernel drops when it likes, not
+	 * counted.
+	 */
 	uint64_t held_bytes, swap_bytes;
 	uint64_t memory_bytes, available_bytes; /* of the machine */
 	/* Memory of the control group; max 0: no limit; used: without what is a copy of files. */

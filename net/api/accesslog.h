@@ -14,10 +14,11 @@
  * before the end; one that was never answered has the status 499. A head that cannot be read has
  * method=OTHER and no path; one that is too large no line.
  *
- * Secrets stand in headers and bodies, which are not shown; parameters of a query, of the referer's,
- * too, that may hold one (p, password, token, api_key, secret, ...) are shown as "***". Queries are
- * cut after ACCESSLOG_QUERY_BYTES. Nothing of a client ends a line or steers a terminal. With a sample of N one of N requests of each loop is shown, with a least
- * duration those that took longer; answers of 500 and more always are.
+ * Secrets stand in headers and bodies, which are not shown; parameters of a query, of the
+ * referer's, too, that may hold one (p, password, token, api_key, secret, ...) are shown as "***".
+ * Queries are cut after ACCESSLOG_QUERY_BYTES. Nothing of a client ends a line or steers a
+ * terminal. With a sample of N one of N requests of each loop is shown, with a least duration those
+ * that took longer; answers of 500 and more always are.
  *
  * Thread: the loop of the request. Nobody waits for the file (core/base/linefile.h).
  */

@@ -145,8 +145,8 @@ static void allow_sockets(struct fence *f, const struct statsd_conf *s)
 }
 
 /*
- * A log of requests is made, begun anew, renamed to PATH.1 (core/base/linefile.h): of a link that is
- * where it leads to. Pipes and devices are written to, and their neighbours left alone.
+ * A log of requests is made, begun anew, renamed to PATH.1 (core/base/linefile.h): of a link that
+ * is where it leads to. Pipes and devices are written to, and their neighbours left alone.
  */
 static void allow_log(struct fence *f, const char *path)
 {

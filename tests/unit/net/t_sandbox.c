@@ -264,7 +264,9 @@ static void switched_folders_are_read(void)
 	tell(opened("other/secret", O_RDONLY) == EACCES, "and no other folder");
 }
 
-/* A log that is a link is written where it leads to; of a device the neighbours are out of reach. */
+/*
+ * A log that is a link is written where it leads to; of a device the neighbours are out of reach.
+ */
 static void logs_elsewhere(void)
 {
 	log_name = "logs/linked.log";
