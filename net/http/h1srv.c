@@ -7,8 +7,7 @@
  *     small body) --> HEAD
  *
  *   state  waits for                     ended by
- *   HEAD   bytes                         LIMIT_IDLE_MS before the first byte, LIMIT_HEADER_MS after
- *                                        it
+ *   HEAD   bytes                         LIMIT_IDLE_MS before the first byte, then LIMIT_HEADER_MS
  *   DOOR   srv_opts.door                 who holds it there; reading pauses
  *   PARK   memory in flight              LIMIT_PARK_MS, then 503 or on
  *   BODY   bytes                         LIMIT_BODY_MS, the least rate, LIMIT_BODY_STALE_MS
