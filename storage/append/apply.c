@@ -445,7 +445,7 @@ static bool extra_cost(struct apply *a, const struct head_row *r)
 
 #define CHANGED_AS_ONE (2 * CHANGES_SLOT_MS)
 
-/* Which times of rows changed: they are told one by one where they are far from each other. */
+/* Which times of rows changed: told apart where they are far from each other. */
 static void changed_add(
     struct apply *a, const struct head_row *rows, unsigned count, struct shard_span span)
 {
@@ -455,12 +455,24 @@ static void changed_add(
 		changes_spans_add(&a->changed, span.min_ms, span.max_ms);
 		return;
 	}
+	const int64_t t_max = a->sl->judge.t_max_ms;
+	struct shard_span run = SHARD_SPAN_NONE; /* rows near the one before */
 	for (unsigned i = 0; i < count; i++) {
 		int64_t t = rows[i].t_ms;
-		if (rows[i].slot != SERIES_NONE && t >= a->in->lanes[rows[i].place].t_min_ms &&
-		    t <= a->sl->judge.t_max_ms)
-			changes_spans_add(&a->changed, t, t);
+		if (rows[i].slot == SERIES_NONE || t < a->in->lanes[rows[i].place].t_min_ms ||
+		    t > t_max)
+			continue;
+		if (run.min_ms > run.max_ms) {
+			run = (struct shard_span){ .min_ms = t, .max_ms = t };
+		} else if (t > run.max_ms && t - run.max_ms <= CHANGES_SLOT_MS) {
+			run.max_ms = t;
+		} else if (t < run.min_ms || t > run.max_ms) {
+			changes_spans_add(&a->changed, run.min_ms, run.max_ms);
+			run = (struct shard_span){ .min_ms = t, .max_ms = t };
+		}
 	}
+	if (run.min_ms <= run.max_ms)
+		changes_spans_add(&a->changed, run.min_ms, run.max_ms);
 }
 
 /*
