@@ -165,9 +165,23 @@ static void allow_log(struct fence *f, const char *path)
 	buf_printf(&f->logs, ", %s", folder);
 }
 
+/* The data directory, and folders of it that lie on other disks, by links. */
+static void allow_data(struct fence *f, const char *dir)
+{
+	static const char *const parts[] = { "catalog", "log", "shards", "snapshots" };
+	char path[PATH_MAX];
+	(void)landfence_allow(&f->f, dir, LANDFENCE_READ | LANDFENCE_WRITE);
+	for (size_t i = 0; i < COUNT_OF(parts); i++) {
+		struct stat st;
+		int len = snprintf(path, sizeof(path), "%s/%s", dir, parts[i]);
+		if (len > 0 && (size_t)len < sizeof(path) && !lstat(path, &st) && S_ISLNK(st.st_mode))
+			(void)landfence_allow(&f->f, path, LANDFENCE_READ | LANDFENCE_WRITE);
+	}
+}
+
 static void allow_all(struct fence *f, const struct config *c)
 {
-	(void)landfence_allow(&f->f, c->flags.data_dir, LANDFENCE_READ | LANDFENCE_WRITE);
+	allow_data(f, c->flags.data_dir);
 	read_file(f, c->path);
 	read_file(f, c->flags.web_config);
 	read_keep(f, &c->keep);

@@ -2,8 +2,9 @@
  * sandbox - before the first thread starts, the process gives up what a metrics database has no use
  * for: other programs, and every file that is not its own.
  *
- *   files   net/daemon/landfence.h. The data directory, to read and write; to read, the folders of
- *           the configuration file and of all files that it and the command line name (with the
+ *   files   net/daemon/landfence.h. To read and write, the data directory, and where links in the
+ *           place of its folders lead to (log, shards: on other disks). To read, the folders of the
+ *           configuration file and of all files that it and the command line name (with the
  *           folders where their symbolic links end, and what lies beside a folder that is a link
  *           to its neighbour), since certificates and secrets are renewed by new files and links;
  *           the folders of unix sockets of StatsD and of logs of requests, for these; what the C

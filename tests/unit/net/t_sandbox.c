@@ -107,8 +107,8 @@ static void put(const char *name, const char *text)
 
 static void make(void)
 {
-	static const char *const dirs[] = { "conf", "real", "other", "sock", "logs", "certs",
-		"certs/v1", "certs/v2" };
+	static const char *const dirs[] = { "conf", "real", "other", "sock", "logs", "disk",
+		"certs", "certs/v1", "certs/v2" };
 	for (size_t i = 0; i < COUNT_OF(dirs); i++) {
 		char *path = path_in(dirs[i]);
 		if (mkdir(path, 0700))
@@ -264,9 +264,21 @@ static void switched_folders_are_read(void)
 	tell(opened("other/secret", O_RDONLY) == EACCES, "and no other folder");
 }
 
-/*
- * A log that is a link is written where it leads to; of a device the neighbours are out of reach.
- */
+static void data_on_other_disks(void)
+{
+	char *data = path_in("data"), *log = path_in("data/log");
+	(void)mkdir(data, 0700);
+	if (symlink("../disk", log))
+		_exit(1);
+	enter(SANDBOX_ON);
+	tell(!opened("data/log/segment", O_RDWR | O_CREAT),
+	    "a folder of the data that is a link is open");
+	(void)unlink(log);
+	free(data);
+	free(log);
+}
+
+/* A log that is a link is written where it leads to; of a device the neighbours are out of reach. */
 static void logs_elsewhere(void)
 {
 	log_name = "logs/linked.log";
@@ -540,6 +552,7 @@ static void test_files(void)
 	pthread_join(t, NULL);
 	in_child(switched_folders_are_read);
 	in_child(logs_elsewhere);
+	in_child(data_on_other_disks);
 	in_child(a_log_that_is_a_device);
 	in_child(sockets);
 	in_child(others_are_left_alone);
