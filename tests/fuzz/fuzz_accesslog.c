@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1), *query = malloc(size + 64), *referer = malloc(size + 64);
 	struct buf out;
-	if (!text || !query || !referer || size > 65536)
+	if (!text || !query || !referer || size > 65536 || memmem(data, size, SECRET, strlen(SECRET)))
 		goto out;
 	memcpy(text, data, size);
 	text[size] = 0;
