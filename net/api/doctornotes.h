@@ -14,7 +14,7 @@
  * that has half of a full set makes room itself: with odd agents or texts it does not drive out
  * what others have. Texts of clients make the hash, so a row is told by its tenant, too.
  *
- * Thread: the loop they are of. Cost: a write finds one row by hash, some 300 instructions; an
+ * Thread: the loop they are of. Cost: a write finds one row by hash, some 450 instructions; an
  * address becomes text when it is another one than before.
  * Memory: 130 KiB a loop, from the first note on.
  */
