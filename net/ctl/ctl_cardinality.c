@@ -90,13 +90,16 @@ static void put_explosions(const json_t *list)
 			    : json_dumps(
 			          value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
 			const char *shown = text ? text : json_string_value(value);
-			buf_printf(&b, " %s=", key);
+			buf_add_u8(&b, ' ');
+			ctlterm_text(&b, key, strlen(key));
+			buf_add_u8(&b, '=');
 			ctlterm_text(&b, shown, strlen(shown));
 			free(text);
 		}
 		buf_add_u8(&b, '\n');
 	}
-	fwrite(b.data, 1, b.len, stdout);
+	if (b.len)
+		fwrite(b.data, 1, b.len, stdout);
 	buf_release(&b);
 }
 
@@ -165,6 +168,8 @@ static int whole(struct card *c)
 		answer = NULL;
 		status = ctlhttp_json(c->http, "GET", "/api/v1/status/tsdb", &form, &data);
 		answer = data;
+		if (!status)
+			status = ctlhttp_shape(c->http, data, JSON_OBJECT);
 		if (!status) {
 			const json_t *head = json_object_get(data, "headStats"),
 			             *n = json_object_get(head, "numSeries");
@@ -173,6 +178,8 @@ static int whole(struct card *c)
 		}
 	} else {
 		status = ctlhttp_outcome(&call);
+		if (!status)
+			status = ctlhttp_shape(c->http, data, JSON_OBJECT);
 		if (!status)
 			show(c, data, ours, COUNT_OF(ours),
 			    json_number_value(json_object_get(data, "series")));
@@ -192,7 +199,8 @@ static void show_label(const struct card *c, const json_t *label, struct ctltabl
 	json_t *v;
 	name = name ? name : "";
 	if (t == &own) {
-		printf("%s: %.0f values, %.0f series\n", name,
+		ctlterm_print(stdout, name);
+		printf(": %.0f values, %.0f series\n",
 		    json_number_value(json_object_get(label, "label_values_count")),
 		    json_number_value(json_object_get(label, "series_count")));
 		ctltable_begin(&own, stdout, CTLTABLE_TABLE, columns, COUNT_OF(columns));

@@ -360,6 +360,8 @@ int ctl_migrate(int argc, char **argv)
 		status = way_of(c.type, &way);
 	if (!status && !(c.step_days >= 1.0 / 24 && c.step_days <= 3650))
 		status = ctl_fail(CTL_USAGE, "--step-days: between 1/24 and 3650");
+	if (!status && !(c.in_flight <= 1e6 && c.queries <= 1e6 && c.seed < 1e18))
+		status = ctl_fail(CTL_USAGE, "--in-flight, --queries and --seed: not so large");
 	if (!status && c.verify_only && c.no_verify)
 		status = ctl_fail(CTL_USAGE, "--verify-only and --no-verify leave nothing to do");
 	if (way == CTLSRC_QUERY || way == CTLSRC_AUTO)

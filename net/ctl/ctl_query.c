@@ -173,7 +173,8 @@ static void draw_matrix(const struct query *q, const json_t *result)
 		put_common(common);
 		ctlgraph_draw(&out, &g);
 	}
-	fwrite(out.data, 1, out.len, stdout);
+	if (out.len)
+		fwrite(out.data, 1, out.len, stdout);
 	buf_release(&out);
 	json_decref(common);
 	if (hists)
@@ -202,7 +203,8 @@ static void draw_vector(const struct query *q, const json_t *result)
 		bars[i].value = number_of(json_array_get(json_object_get(s, "value"), 1));
 	}
 	ctlgraph_bars(&out, bars, count, q->term.columns, q->term.utf8);
-	fwrite(out.data, 1, out.len, stdout);
+	if (out.len)
+		fwrite(out.data, 1, out.len, stdout);
 	buf_release(&out);
 	json_decref(common);
 	for (size_t i = 0; i < count; i++)
@@ -216,7 +218,7 @@ static int show(const struct query *q, const json_t *data)
 {
 	const char *type = json_string_value(json_object_get(data, "resultType"));
 	const json_t *result = json_object_get(data, "result");
-	if (json_array_size(result) == 0 && q->form == CTLTABLE_TABLE)
+	if (type && json_is_array(result) && !json_array_size(result) && q->form == CTLTABLE_TABLE)
 		ctl_note("no series");
 	else if (q->graph && type && !strcmp(type, "matrix"))
 		draw_matrix(q, result);

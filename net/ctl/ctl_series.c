@@ -96,6 +96,8 @@ int ctl_series(int argc, char **argv)
 		make_form(&l, &form);
 		status = ctlask(http, "/api/v1/series", &form, words == 1 ? argv[0] : NULL, &data);
 	}
+	if (!status)
+		status = ctlhttp_shape(http, data, JSON_ARRAY);
 	if (!status) {
 		cut(&l, data);
 		if (shape == CTLTABLE_TABLE && !json_array_size(data))
@@ -292,6 +294,8 @@ int ctl_metadata(int argc, char **argv)
 	}
 	if (!status)
 		status = ctlask_get(http, "/api/v1/metadata", &form, NULL, &data);
+	if (!status)
+		status = ctlhttp_shape(http, data, JSON_OBJECT);
 	if (!status && shape == CTLTABLE_TABLE && !json_object_size(data))
 		ctl_note("no metadata");
 	else if (!status)

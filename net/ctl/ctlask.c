@@ -108,7 +108,8 @@ static int is_wrong(const char *error, const char *expr)
 		ctl_note("%u:%u: %s", p.line, p.column, p.sentence);
 	else
 		ctl_note("%s", p.sentence);
-	fwrite(b.data, 1, b.len, stderr);
+	if (b.len)
+		fwrite(b.data, 1, b.len, stderr);
 	buf_release(&b);
 	return CTL_USAGE;
 }

@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/fsio.h"
 #include "core/base/num.h"
+#include "core/base/rune.h"
 #include "core/rt/solo.h"
 #include "net/client/tlscli.h"
 #include "proto/url.h"
@@ -543,12 +544,27 @@ void ctlhttp_call_json(struct ctlhttp *c, const char *method, const char *path,
 		call->err = ERR_MALFORMED;
 		snprintf(call->text, sizeof(call->text), "the answer is no JSON: %s", error.text);
 	}
+	const char *says = json_string_value(json_object_get(*answer, "status"));
+	if (says && !strcmp(says, "error") && call->status < 300) {
+		const char *why = json_string_value(json_object_get(*answer, "error"));
+		call->err = ERR_MALFORMED;
+		(void)rune_printf(call->text, sizeof(call->text), "it answers %d with an error: %s",
+		    call->status, why ? why : "");
+	}
 }
 
 void ctlhttp_tell(const json_t *answer)
 {
 	tell(answer, "warnings");
 	tell(answer, "infos");
+}
+
+int ctlhttp_shape(const struct ctlhttp *c, const json_t *data, json_type type)
+{
+	if (data && (json_typeof(data) == type || json_is_null(data)))
+		return CTL_OK;
+	return ctl_fail(CTL_REFUSED, "%s: the answer is no %s", c->base,
+	    type == JSON_ARRAY ? "list" : "object with data");
 }
 
 int ctlhttp_json(

@@ -126,6 +126,8 @@ MUST_CHECK int ctlhttp_outcome(const struct ctlhttp_call *call);
 void ctlhttp_call_json(struct ctlhttp *c, const char *method, const char *path,
     const struct buf *form, struct ctlhttp_call *call, json_t **answer);
 void ctlhttp_tell(const json_t *answer);
+/* Is data a list (JSON_ARRAY) or an object, or null, as Go has it for none? Else told, CTL_REFUSED. */
+MUST_CHECK int ctlhttp_shape(const struct ctlhttp *c, const json_t *data, json_type type);
 /*
  * A call of the API with JSON: form (may be NULL) goes as POST, or as GET's query without one.
  * 0: *data is the answer's "data" (json_decref; NULL when there is none), its warnings and infos

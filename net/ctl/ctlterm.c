@@ -138,7 +138,8 @@ void ctlterm_print(FILE *out, const char *text)
 	struct buf b;
 	buf_init(&b);
 	ctlterm_text(&b, text, strlen(text));
-	fwrite(b.data, 1, b.len, out);
+	if (b.len)
+		fwrite(b.data, 1, b.len, out);
 	buf_release(&b);
 }
 

@@ -97,6 +97,8 @@ static bool on_request(struct playconn *c)
 	if (strstr(t, "/bad"))
 		return answer(c, "400 Bad", "",
 		    "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"it is\\nwrong\"}");
+	if (strstr(t, "/says"))
+		return answer(c, "200 OK", "", "{\"status\":\"error\",\"error\":\"no\"}");
 	if (strstr(t, "/plain"))
 		return answer(c, "404 No", "", "404 page not found\nmore");
 	if (strstr(t, "/html"))
@@ -404,6 +406,8 @@ static void endings(void)
 {
 	ends((struct ask){ .path = "/x" }, CTL_OK, "warnings: mind\\x1b[31m the gap");
 	ends((struct ask){ .path = "/bad" }, CTL_REFUSED, "answers 400: it is wrong");
+	ends((struct ask){ .path = "/says" }, CTL_REFUSED,
+	    "/says: it answers 200 with an error: no\n");
 	ends((struct ask){ .path = "/plain" }, CTL_REFUSED, "answers 404: 404 page not found\n");
 	ends((struct ask){ .path = "/moved" }, CTL_REFUSED, "answers 302");
 	ends((struct ask){ .path = "/html" }, CTL_REFUSED, "no JSON");
