@@ -136,6 +136,11 @@ bool ctl_sleep_ms(unsigned ms)
 	return false;
 }
 
+bool ctl_is_url(const char *word)
+{
+	return strncmp(word, "http://", 7) == 0 || strncmp(word, "https://", 8) == 0;
+}
+
 static const char *scaled(double n, const char *end, char *text)
 {
 	static const char *const units[] = { "", "k", "M", "G", "T", "P" };
@@ -175,14 +180,19 @@ const char *ctl_time(double s, char text[CTL_TEXT])
 int64_t ctl_time_ms(const char *text, const char *flag)
 {
 	int64_t ms;
-	size_t skip = text[0] == '-';
+	char whole[32];
+	size_t skip = text[0] == '-' ? 1 : strncmp(text, "now-", 4) ? 0 : 4;
 	if (!strcmp(text, "now"))
 		return clock_wall_ms();
 	if (!num_parse_time(text, strlen(text), &ms))
 		return ms;
+	snprintf(whole, sizeof(whole), "%.10sT00:00:00Z", text);
+	if (strlen(text) == 10 && text[4] == '-' && !num_parse_time(whole, strlen(whole), &ms))
+		return ms;
 	if (!num_parse_duration(text + skip, strlen(text) - skip, &ms))
 		return num_sat_sub(clock_wall_ms(), ms);
-	ctl_note("--%s: \"%s\" is no time: unix seconds, RFC 3339, now, or so long ago: 1h, 7d",
+	ctl_note("--%s: \"%s\" is no time: unix seconds, RFC 3339 (2026-11-29T08:00:00Z), a day in "
+	         "UTC (2026-11-29), now, or so long ago: 1h, 7d",
 	    flag, text);
 	exit(CTL_USAGE);
 }

@@ -58,6 +58,9 @@ void ctl_at_kill(void (*fn)(void));
 /* Sleeps, at most until stopped; false: stopped. */
 bool ctl_sleep_ms(unsigned ms);
 
+/* Does a word name a server, where it could be a directory, too? */
+bool ctl_is_url(const char *word);
+
 /* "1.23 M", "45.6 k"; "1.23 GB"; "3 min 05 s": into text. */
 #define CTL_TEXT 32u
 const char *ctl_count(double n, char text[CTL_TEXT]);
@@ -65,8 +68,9 @@ const char *ctl_bytes(double n, char text[CTL_TEXT]);
 const char *ctl_time(double s, char text[CTL_TEXT]);
 
 /*
- * Time of a flag: what the API takes (unix seconds, RFC 3339), "now", or before now: "-1h", "7d".
- * Ends the program with CTL_USAGE when it is none.
+ * Time of a flag: what the API takes (unix seconds, RFC 3339), a day ("2026-11-29", its begin in
+ * UTC), "now", or before now: "-1h", "7d", "now-1h". Ends the program with CTL_USAGE when it
+ * is none.
  */
 int64_t ctl_time_ms(const char *text, const char *flag);
 

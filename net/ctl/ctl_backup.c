@@ -61,11 +61,6 @@ static int failed(const struct backup *b, enum err e)
 
 /* ---- the server's snapshot ---- */
 
-static bool is_server(const char *text)
-{
-	return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
-}
-
 /* Where it lies, as this machine sees it; false: it is not there. */
 static int snapshot_find(struct backup *b, const char *name, bool *there)
 {
@@ -186,12 +181,18 @@ static int snapshot_again(struct backup *b, bool *there)
 	return status;
 }
 
-static int source_open_server(struct backup *b)
+/* Before a repository is made: is it a server that makes snapshots, for who asks? */
+static int source_ask_server(struct backup *b)
+{
+	bool there;
+	int status = ctlhttp_open(&b->access, &b->http);
+	return status ? status : snapshot_find(b, "", &there);
+}
+
+static int source_snapshot(struct backup *b)
 {
 	bool there = false;
-	int status = ctlhttp_open(&b->access, &b->http);
-	if (!status)
-		status = snapshot_again(b, &there);
+	int status = snapshot_again(b, &there);
 	if (!status && !there)
 		status = snapshot_make(b);
 	if (status)
@@ -217,9 +218,10 @@ static int source_open_dir(struct backup *b, const char *path)
 		    "%s. Name the server instead (kymoctl backup http://HOST:PORT REPO), with "
 		    "--web.enable-admin-api there: it makes a snapshot",
 		    b->eb.text);
-	if (e)
-		return failed(b, e);
-	return CTL_OK;
+	if (e == ERR_NOTFOUND)
+		return ctl_fail(
+		    CTL_LOCAL, "%s (a server is named by its URL, http://HOST:PORT)", b->eb.text);
+	return e ? failed(b, e) : CTL_OK;
 }
 
 /* ---- files ---- */
@@ -408,10 +410,18 @@ static int copy(struct backup *b)
 
 static int run(struct backup *b, const char *source, const char *repo)
 {
+	if (ctl_is_url(repo))
+		return ctl_fail(CTL_USAGE,
+		    "\"%s\" is no directory for backups; SOURCE comes first: kymoctl backup %s %s",
+		    repo, repo, source);
+	int status = ctl_is_url(source) ? source_ask_server(b) : source_open_dir(b, source);
+	if (status)
+		return status;
 	enum err e = backrepo_open(repo, true, &b->repo, &b->eb);
 	if (e)
 		return failed(b, e);
-	int status = is_server(source) ? source_open_server(b) : source_open_dir(b, source);
+	if (b->http)
+		status = source_snapshot(b);
 	if (status)
 		return status;
 	prev_load(b);

@@ -114,7 +114,7 @@ static int run(struct ctlexp *x, struct ctlprog *prog)
 	return status;
 }
 
-static void tell_end(struct ctlexp *x, struct ctlprog *prog)
+static void tell_end(struct ctlexp *x, struct ctlprog *prog, int status)
 {
 	const struct ctlsrc_counts *n = ctlsrc_counts(x->src);
 	snprintf(prog->more, sizeof(prog->more), "%s", "");
@@ -122,6 +122,8 @@ static void tell_end(struct ctlexp *x, struct ctlprog *prog)
 		snprintf(prog->more, sizeof(prog->more), "%" PRIu64 " blocks", x->blocks);
 	if (!x->args.quiet && n->samples)
 		ctlprog_end(prog);
+	if (!x->args.quiet && !status && !n->samples && !x->before)
+		ctl_note("no samples: nothing of that is there within these times");
 	ctlexp_text_left(x);
 	if (n->left_histograms)
 		ctl_note("%" PRIu64 " samples of native histograms do not come by %s: left out",
@@ -200,7 +202,7 @@ int ctl_export(int argc, char **argv)
 	if (!status) {
 		ctlprog_begin(&prog, "samples", 0, 0, x.args.quiet);
 		status = run(&x, &prog);
-		tell_end(&x, &prog);
+		tell_end(&x, &prog, status);
 	}
 	ctlout_close(x.out);
 	json_decref(x.meta);

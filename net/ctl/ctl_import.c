@@ -82,6 +82,11 @@ static int look_at(struct import *i)
 		struct imptsdb_size size;
 		const char *path = i->sources[k];
 		bool is_stdin = !strcmp(path, "-");
+		if (ctl_is_url(path))
+			return ctl_fail(CTL_USAGE,
+			    "\"%s\": files and directories are read; of a server: kymoctl migrate %s; "
+			    "where to: --server URL",
+			    path, path);
 		if (!is_stdin && stat(path, &st))
 			return ctl_fail(CTL_LOCAL, "%s: there is no such file or directory", path);
 		if (is_stdin || !S_ISDIR(st.st_mode)) {
@@ -147,14 +152,16 @@ static int check_server(struct import *i)
 	say_time(from, taken);
 	bool is_old = i->t_min_ms != INT64_MAX &&
 	    (i->t_min_ms > i->work.t_from_ms ? i->t_min_ms : i->work.t_from_ms) < from - MARGIN_MS;
+	for (unsigned k = 0; k < i->count && i->skip_old; k++)
+		is_old |= !i->tsdb[k];
 	if (!is_old)
 		return CTL_OK;
-	say_time(i->t_min_ms, oldest);
 	if (i->skip_old) {
 		ctl_note("samples before %s are passed over (%s of the server)", taken, is);
 		i->work.t_from_ms = i->work.t_from_ms > from ? i->work.t_from_ms : from;
 		return CTL_OK;
 	}
+	say_time(i->t_min_ms, oldest);
 	int64_t days = (clock_wall_ms() - i->t_min_ms) / DAY_MS + 2;
 	return ctl_fail(CTL_USAGE,
 	    "the oldest samples are of %s, and the server takes none before %s (%s): start it with "
@@ -231,6 +238,14 @@ static int run(struct import *i)
 		before += i->bytes[k];
 	}
 	return impwork_finish(w, status);
+}
+
+static bool refused(const struct impwork *w)
+{
+	struct ctlpush_counts c = { 0 };
+	if (w->push)
+		ctlpush_counts(w->push, &c);
+	return c.refused > 0;
 }
 
 static double my_cpu(void)
@@ -344,9 +359,11 @@ int ctl_import(int argc, char **argv)
 	    &(struct cmdline){ .program = "kymoctl",
 	        .command = "import",
 	        .words = "SOURCE...",
-	        .help = "Brings history into a server while it works: data directories, snapshots and "
-	                "blocks of Prometheus, files of OpenMetrics, text with times, JSON lines and "
-	                "CSV, packed with gzip or zstd or not, or - for stdin.",
+	        .help =
+	            "Brings history into a server while it works: data directories, snapshots and "
+	            "blocks of Prometheus, files of OpenMetrics, text with times, JSON lines and "
+	            "CSV, packed with gzip or zstd or not, or - for stdin. Exit status 1: some of "
+	            "it could not be read, or was refused.",
 	        .examples = "  kymoctl import /var/lib/prometheus\n"
 	                    "  kymoctl import --match '{job=\"web\"}' --start -7d --verify ./snapshot\n"
 	                    "  xz -dc old.jsonl.xz | kymoctl import --format jsonl -\n",
@@ -384,6 +401,8 @@ int ctl_import(int argc, char **argv)
 	}
 	if (!status && i.verify && !w->dry_run)
 		status = verify(&i);
+	if (!status && (w->counts.bad || refused(w)))
+		status = CTL_NO;
 	impwork_close(w);
 	ctlhttp_close(i.http);
 	buf_release(&work);

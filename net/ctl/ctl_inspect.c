@@ -527,6 +527,11 @@ static void tell_json(struct inspect *in, size_t top)
 
 static int run(struct inspect *in, const char *path, bool json, size_t top)
 {
+	if (ctl_is_url(path))
+		return ctl_fail(CTL_USAGE,
+		    "\"%s\": a directory is read, on the machine where it is; of a running server a "
+		    "snapshot. What it knows itself: kymoctl cardinality --server %s",
+		    path, path);
 	enum err e = storedir_open(path, true, &in->dir, &in->eb);
 	if (e == ERR_LOCKED)
 		return ctl_fail(CTL_LOCAL,

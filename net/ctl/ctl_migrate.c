@@ -255,6 +255,27 @@ static int verify(const struct migrate *m, const struct choices *c, int64_t from
 	return ctlverify_run(&v);
 }
 
+static bool same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* Before anything is read: is the other end there, and another one? */
+static int look_at_target(
+    const struct migrate *m, const struct ctlhttp_access *from, const struct ctlhttp_access *to)
+{
+	struct ctlhttp_call call = { .method = "GET", .path = "/-/ready" };
+	if (same(ctlhttp_server(m->from), ctlhttp_server(m->to)) && same(from->tenant, to->tenant) &&
+	    same(from->token_file, to->token_file) && same(from->user, to->user))
+		return ctl_fail(CTL_USAGE,
+		    "SOURCE and --server are the same: SOURCE is read, --server is written to");
+	ctlhttp_begin(m->to, &call);
+	ctlhttp_wait(m->to, &call);
+	int status = call.err ? ctlhttp_outcome(&call) : CTL_OK;
+	ctlhttp_call_release(&call);
+	return status;
+}
+
 static int run(struct migrate *m, const struct choices *c, enum ctlsrc_way way)
 {
 	struct buf work;
@@ -372,6 +393,8 @@ int ctl_migrate(int argc, char **argv)
 		status = ctlhttp_open(&from, &m.from);
 	if (!status)
 		status = ctlhttp_open(&to, &m.to);
+	if (!status)
+		status = look_at_target(&m, &from, &to);
 	if (!status)
 		status = run(&m, &c, way);
 	for (; m.taken < m.given; m.taken++)

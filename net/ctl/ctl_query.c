@@ -289,7 +289,7 @@ static int take_expr(struct query *q, const char *word)
 static int check_flags(struct query *q)
 {
 	q->graph = q->format && !strcmp(q->format, "graph");
-	q->form = ctltable_form(q->graph ? NULL : q->format);
+	q->form = ctltable_form_of(q->graph ? NULL : q->format, ", json or graph");
 	if (q->time && (q->start || q->end || q->step))
 		return ctl_fail(CTL_USAGE,
 		    "--time is of one time, --start, --end and --step of a range: one or the other");

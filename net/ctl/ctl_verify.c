@@ -457,6 +457,8 @@ static int repository(struct verify *v, struct backrepo *r)
 	printf("%s backups=%zu objects=%" PRIu64 " bytes=%.0f damaged=%" PRIu64 "\n",
 	    r->target->path, r->count, v->files, v->done, v->damaged);
 	backgen_release(&seen);
+	if (!r->count && !ctl_stopped())
+		return ctl_fail(CTL_NO, "%s has no complete backup", r->target->path);
 	return verdict(v);
 }
 
@@ -486,6 +488,11 @@ int ctl_verify(int argc, char **argv)
 	                  .words_min = 1,
 	                  .words_max = 1 },
 	    argc, argv);
+	if (ctl_is_url(argv[0]))
+		return ctl_fail(CTL_USAGE,
+		    "\"%s\": directories are read, on the machine where they are; of a running server a "
+		    "snapshot, or the backups (kymoctl backup %s REPO)",
+		    argv[0], argv[0]);
 	errbuf_init(&v.eb);
 	log_setup(LOG_LEVEL_NONE, false);
 	ctl_catch();

@@ -19,6 +19,7 @@
 #define SECRET_MAX   65536u
 #define AGAIN_MAX_MS 10000u
 #define AFTER_MAX_S  60u
+#define REPEATS_TOLD 3u /* after a second, who waits is told */
 
 /* Of all servers that are open: a thread has one. */
 static struct loop *loop;
@@ -32,6 +33,7 @@ struct ctlhttp {
 	const char *base;   /* scheme, host, port and path, no slash at its end */
 	const char *prefix; /* its path alone, "" or "/prom" */
 	const char *who;
+	bool usual; /* nobody named it: CTLHTTP_SERVER */
 	struct hclient_field *fields;
 	size_t fields_count;
 	uint32_t whole_ms;
@@ -129,6 +131,13 @@ static int set_base(struct ctlhttp *c, const char *server, struct url *u)
 	struct errbuf eb;
 	errbuf_init(&eb);
 	char authority[URL_AUTHORITY_MAX];
+	const char *slashes = strstr(server, "://");
+	if (!slashes || memchr(server, '/', (size_t)(slashes - server))) { /* HOST:PORT */
+		size_t with = strlen("http://") + strlen(server) + 1;
+		char *whole = arena_alloc(&c->arena, with);
+		snprintf(whole, with, "http://%s", server);
+		server = whole;
+	}
 	if (url_parse(&c->arena, server, strlen(server), u, &eb))
 		return ctl_fail(CTL_USAGE, "%s: %s", c->flag, eb.text);
 	if (memchr(u->target, '?', u->target_len))
@@ -205,9 +214,9 @@ int ctlhttp_open(const struct ctlhttp_access *a, struct ctlhttp **out)
 	int64_t ms = WHOLE_MS;
 	arena_init(&c->arena, 1024);
 	c->flag = a->flag ? a->flag : "--server";
-	int status = a->server && !*a->server
-	    ? ctl_fail(CTL_USAGE, "%s is empty", c->flag)
-	    : set_base(c, server && *server ? server : CTLHTTP_SERVER, &u);
+	c->usual = !server || !*server;
+	int status = a->server && !*a->server ? ctl_fail(CTL_USAGE, "%s is empty", c->flag)
+	                                      : set_base(c, c->usual ? CTLHTTP_SERVER : server, &u);
 	if (!status && a->timeout &&
 	    (num_parse_duration(a->timeout, strlen(a->timeout), &ms) || ms < 1 || ms > INT32_MAX))
 		status = ctl_fail(
@@ -306,6 +315,8 @@ static void words_of(struct ctlhttp_call *call)
 	size_t line = 0;
 	while (line < len && line < 500 && body[line] != '\n' && body[line] != '\r')
 		line++;
+	if (!error && !strncmp(call->answer_type, "text/html", strlen("text/html")))
+		error = "a page for people: does the API begin at this URL?";
 	if (error)
 		snprintf(call->text, sizeof(call->text), "%d: %s", call->status, error);
 	else
@@ -478,8 +489,13 @@ void ctlhttp_look(struct ctlhttp *c)
 
 void ctlhttp_wait(struct ctlhttp *c, struct ctlhttp_call *call)
 {
+	bool told = false;
 	while (!call->ended) {
 		ctlhttp_turn(c);
+		if (call->repeats >= REPEATS_TOLD && *call->text && !told) {
+			ctl_note("%s: %s; it is tried again", c->base, call->text);
+			told = true;
+		}
 		if (ctl_stopped())
 			ctlhttp_cancel(call);
 	}
@@ -488,6 +504,26 @@ void ctlhttp_wait(struct ctlhttp *c, struct ctlhttp_call *call)
 void ctlhttp_call_release(struct ctlhttp_call *call)
 {
 	buf_release(&call->answer);
+}
+
+/* What to do about it, where the words themselves do not say; "" where nobody knows. */
+static const char *remedy(const struct ctlhttp_call *call)
+{
+	const struct ctlhttp *c = call->_http;
+	if (call->err)
+		return c->usual ? " (another server: --server URL, or $KYMO_SERVER)"
+		    : strstr(call->text, "wrong version number")
+		    ? " (it seems to speak plain HTTP: http://)"
+		    : strstr(call->text, "self-signed") || strstr(call->text, "local issuer")
+		    ? " (a certificate to believe: --ca FILE)"
+		    : "";
+	if (call->status == 401)
+		return " (--token-file FILE, or --user NAME with --password-file FILE)";
+	if (strstr(call->text, "admin APIs disabled"))
+		return " (kymod has to be started with --web.enable-admin-api)";
+	if (call->status == 404 && *c->prefix)
+		return " (the URL of a server ends before /api/v1)";
+	return "";
 }
 
 int ctlhttp_outcome(const struct ctlhttp_call *call)
@@ -500,9 +536,9 @@ int ctlhttp_outcome(const struct ctlhttp_call *call)
 	if (call->err == ERR_BADDATA)
 		return ctl_fail(CTL_USAGE, "%s", call->text);
 	if (call->err)
-		return ctl_fail(CTL_UNREACHABLE, "%s", call->text);
+		return ctl_fail(CTL_UNREACHABLE, "%s%s", call->text, remedy(call));
 	if (call->status > 299)
-		return ctl_fail(CTL_REFUSED, "%s answers %s", server, call->text);
+		return ctl_fail(CTL_REFUSED, "%s answers %s%s", server, call->text, remedy(call));
 	return CTL_OK;
 }
 

@@ -2,8 +2,9 @@
  * ctlhttp - requests of kymoctl to a server, on net/client/hclient: one after another and waited
  * for, or many at once.
  *
- * A server is its base: "http://host:9470", with a path in front of the API where a proxy has one
- * ("https://metrics.example/prom"), with user:password@. Paths of calls begin with "/".
+ * A server is its base: "http://host:9470" ("host:9470" is the same), with a path in front of the
+ * API where a proxy has one ("https://metrics.example/prom"), with user:password@. Paths of calls
+ * begin with "/".
  *
  * Thread: the main thread, whose loop (core/rt/solo.h) turns below ctlhttp_json, _wait and _turn;
  * several servers share it: callbacks of all of them come below those calls for any of them.

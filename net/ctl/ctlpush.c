@@ -249,7 +249,8 @@ static void watch(struct ctlpush *p)
 	if (!tell || (p->told_ns && now - p->told_ns < TELL_NS))
 		return;
 	p->told_ns = now;
-	ctl_note("the server does not take it yet, it is tried again: %s", tell->call.text);
+	ctl_note("%s does not take it yet, it is tried again: %s", ctlhttp_server(p->http),
+	    tell->call.text);
 }
 
 static int turn(struct ctlpush *p, bool wait)

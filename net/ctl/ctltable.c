@@ -8,7 +8,7 @@
 #include "net/ctl/ctl.h"
 #include "net/ctl/ctlterm.h"
 
-enum ctltable_form ctltable_form(const char *text)
+enum ctltable_form ctltable_form_of(const char *text, const char *rest)
 {
 	if (!text || !strcmp(text, "table"))
 		return CTLTABLE_TABLE;
@@ -16,7 +16,12 @@ enum ctltable_form ctltable_form(const char *text)
 		return CTLTABLE_CSV;
 	if (!strcmp(text, "json"))
 		return CTLTABLE_JSON;
-	exit(ctl_fail(CTL_USAGE, "--format: \"%s\" is not table, csv or json", text));
+	exit(ctl_fail(CTL_USAGE, "--format: \"%s\" is not table, csv%s", text, rest));
+}
+
+enum ctltable_form ctltable_form(const char *text)
+{
+	return ctltable_form_of(text, " or json");
 }
 
 static void csv(FILE *out, const char *text, size_t len)

@@ -22,6 +22,8 @@ enum ctltable_form {
 };
 /* "table", "csv", "json"; NULL is table. Ends the program with status 2 when it is none of them. */
 enum ctltable_form ctltable_form(const char *text);
+/* The same of a command that knows more forms; rest: how their list ends, ", json or graph". */
+enum ctltable_form ctltable_form_of(const char *text, const char *rest);
 /* The row for cmdline_parse. */
 #define CTLTABLE_ARG(to)                                                                           \
  {                                                                                                 \

@@ -44,34 +44,82 @@ static void hold_descriptors(void)
 			_exit(CTL_LOCAL);
 }
 
-int main(int argc, char **argv)
+/* What promtool, vmctl, mimirtool and amtool call it, and who asks for what is no command here. */
+static const char *const foreign[][2] = {
+	{ "alert", "of rules and alerts Prometheus or vmalert have the tools" },
+	{ "analyze", "kymoctl cardinality of a server, kymoctl inspect of a directory" },
+	{ "check", "kymoctl check-config FILE" },
+	{ "config", "kymoctl check-config FILE" },
+	{ "delete", "curl -X POST -g 'URL/api/v1/admin/tsdb/delete_series?match[]=SELECTOR'" },
+	{ "dump", "kymoctl export" },
+	{ "instant", "kymoctl query EXPR" },
+	{ "list", "kymoctl backup list REPO" },
+	{ "prometheus", "kymoctl import DIRECTORY, or kymoctl migrate --from prometheus URL" },
+	{ "prune", "kymoctl backup prune REPO --keep N" },
+	{ "push", "kymoctl import FILE" },
+	{ "range", "kymoctl query --start 1h EXPR" },
+	{ "remote-read", "kymoctl migrate --from prometheus URL" },
+	{ "rules", "of rules and alerts Prometheus or vmalert have the tools" },
+	{ "snapshot",
+	    "kymoctl backup URL REPO makes one; by hand, curl -X POST "
+	    "URL/api/v1/admin/tsdb/snapshot" },
+	{ "tsdb",
+	    "kymoctl inspect (analyze), export (dump), import (create-blocks-from, a directory)" },
+	{ "vm-native", "kymoctl migrate --from victoriametrics URL" },
+};
+
+static int unknown(const char *word)
 {
 	const char *names[COUNT_OF(ctl_commands)];
+	for (size_t i = 0; i < ctl_commands_count; i++)
+		names[i] = ctl_commands[i].name;
+	for (size_t i = 0; i < COUNT_OF(foreign); i++)
+		if (!strcmp(word, foreign[i][0]))
+			return ctl_fail(
+			    CTL_USAGE, "no command \"%s\"; here: %s", word, foreign[i][1]);
+	if (*word == '-')
+		return ctl_fail(
+		    CTL_USAGE, "\"%s\": the command stands before its flags, see --help", word);
+	const char *near = near_word(word, strlen(word), names, COUNT_OF(names));
+	return ctl_fail(CTL_USAGE, "unknown command \"%s\"%s%s%s", word,
+	    near ? ", did you mean " : ", see --help", near ? near : "", near ? "?" : "");
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+	return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
+}
+
+int main(int argc, char **argv)
+{
+	static char help[] = "--help";
 	hold_descriptors();
 	signal(SIGPIPE, SIG_IGN);
-	if (argc > 1 && !strcmp(argv[1], "--version")) {
+	if (argc > 1 && is_one_of(argv[1], "--version", "version", "-v")) {
 		printf("kymoctl %s\n", PACKAGE_VERSION);
 		return CTL_OK;
 	}
-	if (argc > 1 && (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help"))) {
+	if (argc == 2 && is_one_of(argv[1], "--help", "help", "-h")) {
 		usage(stdout);
 		return CTL_OK;
 	}
+	/* help COMMAND is COMMAND --help */
+	if (argc > 2 && is_one_of(argv[1], "help", "--help", "-h")) {
+		argv[1] = argv[2];
+		argc = 3;
+		argv[2] = help;
+	}
 	for (size_t i = 0; i < ctl_commands_count; i++) {
-		names[i] = ctl_commands[i].name;
-		if (argc > 1 && !strcmp(argv[1], names[i])) {
-			ctl_running = names[i];
+		if (argc > 1 && !strcmp(argv[1], ctl_commands[i].name)) {
+			ctl_running = ctl_commands[i].name;
 			int status = ctl_commands[i].run(argc - 2, argv + 2);
 			if (fflush(stdout) || ferror(stdout))
 				return ctl_fail(CTL_LOCAL, "the answer could not be written");
 			return status;
 		}
 	}
-	const char *near =
-	    argc > 1 ? near_word(argv[1], strlen(argv[1]), names, COUNT_OF(names)) : NULL;
 	if (argc > 1)
-		fprintf(stderr, "kymoctl: unknown command \"%s\"%s%s%s\n", argv[1],
-		    near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
+		return unknown(argv[1]);
 	usage(stderr);
 	return CTL_USAGE;
 }

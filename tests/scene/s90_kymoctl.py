@@ -64,6 +64,33 @@ ok(code == 4 and "many-to-many" in err, f"what cannot be evaluated is refused: {
 code, out, err = ctl("query", "rate(demo[10m])", "--time", now - 60, server=base)
 ok(code == 0 and "kymoctl query: infos: PromQL info: metric might not be a counter" in err, f"infos are told: {err!r}")
 
+# --- what users of other tools try first ---
+ok(ctl("-h")[:2] == ctl("--help")[:2] == (0, ctl("help")[1]) and ctl("version")[:2] == ctl("--version")[:2], "help and version, however they are asked for")
+ok(ctl("help", "restore")[:2] == ctl("restore", "--help")[:2] and "usage: kymoctl restore" in ctl("help", "restore")[1], "help of a command")
+for args, says in ((("tsdb", "analyze"), "kymoctl inspect"), (("check", "config", "x"), "kymoctl check-config"), (("vm-native",), "kymoctl migrate"), (("delete", "up"), "delete_series"),
+                   (("--server", base, "query", "up"), "the command stands before its flags"), (("qurey",), "did you mean query?"), (("nothing",), "see --help"),
+                   (("query", base, "up"), "--server names the server"), (("query", "--url", base, "up"), "did you mean --server?"), (("query", "--format", "yaml", "up"), "table, csv, json or graph"),
+                   (("import", base), "kymoctl migrate"), (("verify", base), "directories are read"), (("inspect", base), "a directory is read"), (("migrate", base, "--server", base + "/"), "are the same")):
+    code, out, err = ctl(*args)
+    ok(code == 2 and not out and says in err and err.count("\n") == 1, f"{args[0]} is told what is meant: {code} {err!r}")
+code, out, err = ctl("query", "--server", f"127.0.0.1:{k.port}", "--time", "now-1m", "count(demo)")
+ok(code == 0 and out == "{}      3\n" or out.split()[-1:] == ["3"], f"an address will do: {out!r} {err!r}")
+code, out, err = ctl("query", "--server", f"https://127.0.0.1:{k.port}", "up")
+ok(code == 3 and "plain HTTP" in err, f"https where http is spoken: {err!r}")
+code, out, err = ctl("query", "--server", base + "/api/v1", "up")
+ok(code == 4 and "ends before /api/v1" in err, f"too long a URL: {err!r}")
+began = time.time()
+code, out, err = ctl("migrate", base, "--server", f"127.0.0.1:{free_port()}")
+ok(code == 3 and time.time() - began < 20, f"a target that is not there is told at once: {code} {err!r}")
+code, out, err = ctl("backup", "repo", base)
+ok(code == 2 and "SOURCE comes first" in err and not os.path.exists(path("http:")), f"a backup the wrong way round makes nothing: {err!r}")
+code, out, err = ctl("backup", base, "repo")
+ok(code == 4 and "--web.enable-admin-api" in err and not os.path.exists(path("repo")), f"nor without rights: {code} {err!r}")
+code, out, err = ctl("backup", "nowhere", "repo")
+ok(code == 7 and "http://HOST:PORT" in err and not os.path.exists(path("repo")), f"nor of nothing: {code} {err!r}")
+code, out, err = ctl("export", "--match", "nothing_here", "empty.om", server=base)
+ok(code == 0 and "no samples" in err, f"an empty export says so: {code} {err!r}")
+
 # graphs: with and without UTF-8 and colour, in the width that is there
 wide = lambda text: max(map(len, re.sub("\x1b\\[[0-9;]*m", "", text).splitlines()))
 code, out, err = ctl("query", "--format", "graph", "--start", now - 3600, "--end", now, "demo{instance='host0'}", server=base, COLUMNS="70", LINES="20")

@@ -57,6 +57,9 @@ static void times(void)
 	tap_is_i64(ctl_time_ms("2023-11-14T22:13:20Z", "t"), 1700000000000, "RFC 3339");
 	int64_t hour = now - ctl_time_ms("-1h", "t");
 	tap_ok(hour > 3590000 && hour <= 3600000, "-1h is an hour ago");
+	tap_is_i64(ctl_time_ms("2023-11-14", "t"), 1699920000000, "a day, from its begin in UTC");
+	int64_t grafana = ctl_time_ms("now-1h", "t") - ctl_time_ms("1h", "t");
+	tap_ok(grafana >= 0 && grafana < 60000, "now-1h is 1h ago");
 	hour = now - ctl_time_ms("7d", "t");
 	tap_ok(hour > 604790000 && hour <= 604800000, "7d is a week ago");
 	TAP_OK(ctl_time_ms("now", "t") >= now);

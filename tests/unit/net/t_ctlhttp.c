@@ -103,6 +103,13 @@ static bool on_request(struct playconn *c)
 		return answer(c, "404 No", "", "404 page not found\nmore");
 	if (strstr(t, "/html"))
 		return answer(c, "200 OK", "", "<html>");
+	if (strstr(t, "/page"))
+		return answer(c, "404 No", "Content-Type: text/html; charset=utf-8\r\n", "<html>\n");
+	if (strstr(t, "/login"))
+		return answer(c, "401 No", "", "who are you?");
+	if (strstr(t, "/admin"))
+		return answer(
+		    c, "500 No", "", "{\"status\":\"error\",\"error\":\"admin APIs disabled\"}");
 	if (strstr(t, "/none"))
 		return play_puts(c, "HTTP/1.1 204 No Content\r\n\r\n");
 	if (strstr(t, "/moved"))
@@ -409,6 +416,16 @@ static void endings(void)
 	ends((struct ask){ .path = "/says" }, CTL_REFUSED,
 	    "/says: it answers 200 with an error: no\n");
 	ends((struct ask){ .path = "/plain" }, CTL_REFUSED, "answers 404: 404 page not found\n");
+	ends((struct ask){ .path = "/page" }, CTL_REFUSED, "answers 404: a page for people: ");
+	ends((struct ask){ .path = "/login" }, CTL_REFUSED, "401: who are you? (--token-file FILE");
+	ends((struct ask){ .path = "/admin" }, CTL_REFUSED, "with --web.enable-admin-api)");
+	char *below = testlib_path(base, "api/v1");
+	ends((struct ask){ .path = "/plain", .a.server = below }, CTL_REFUSED, "ends before /api/v1");
+	free(below);
+	fails_left = 7; /* each try of a GET is two */
+	ends((struct ask){ .path = "/fails", .keep_trying = true }, CTL_OK,
+	    "busy; it is tried again");
+	fails_left = 0;
 	ends((struct ask){ .path = "/moved" }, CTL_REFUSED, "answers 302");
 	ends((struct ask){ .path = "/html" }, CTL_REFUSED, "no JSON");
 	ends((struct ask){ .a.server = "http://127.0.0.1:1" }, CTL_UNREACHABLE, "refused");
@@ -416,6 +433,7 @@ static void endings(void)
 	ends((struct ask){ .a.server = "http://me:secret@x/?a" }, CTL_USAGE,
 	    "kymoctl: --server: a base has no \"?\"\n");
 	ends((struct ask){ .a.server = "", .a.flag = "SOURCE" }, CTL_USAGE, "SOURCE is empty");
+	ends((struct ask){ .a.server = "127.0.0.1:1" }, CTL_UNREACHABLE, "connect to 127.0.0.1:1: ");
 	ends((struct ask){ .a.timeout = "soon" }, CTL_USAGE, "--timeout");
 	ends((struct ask){ .path = "/hang", .a.timeout = "300ms" }, CTL_UNREACHABLE, "");
 	ends((struct ask){ .a.token_file = "/nowhere/token" }, CTL_LOCAL, "--token-file");
