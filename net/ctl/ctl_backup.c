@@ -498,7 +498,7 @@ static int prune(struct backup *b, const char *path, double keep)
 {
 	struct backrepo_pruned out;
 	if (keep < 1)
-		return ctl_fail(CTL_USAGE, "--keep must be 1 or more");
+		return ctl_fail(CTL_USAGE, "prune needs --keep N, 1 or more: how many backups stay");
 	enum err e = backrepo_open(path, false, &b->repo, &b->eb);
 	if (!e)
 		e = backrepo_prune(&b->repo, (unsigned)keep, &out, &b->eb);

@@ -322,11 +322,9 @@ static int look_at_dir(struct doctor_list *l, const char *path)
 	struct doctorworld w;
 	errbuf_init(&eb);
 	enum err e = storedir_open(path, true, &d, &eb);
-	if (e == ERR_LOCKED) {
-		found(l, SEVERITY_NOTE, "lock", "ask the server: kymoctl doctor --server URL",
-		    "a server has it open: %s", eb.text);
-		return CTL_OK;
-	}
+	if (e == ERR_LOCKED)
+		return ctl_fail(CTL_LOCAL,
+		    "a server has it open: %s. Ask the server: kymoctl doctor --server URL", eb.text);
 	if (e == ERR_DAMAGED || e == ERR_UNSUPPORTED) {
 		found(l, SEVERITY_BAD, "manifest",
 		    e == ERR_DAMAGED ? "copy MANIFEST.a or MANIFEST.b from a backup"
@@ -376,7 +374,7 @@ static void show_text(const struct doctor_list *l, bool all)
 		}
 		printf("\n");
 	}
-	printf("%zu findings, %zu fine\n", l->count - fine, fine);
+	printf("%zu finding%s, %zu fine\n", l->count - fine, l->count - fine == 1 ? "" : "s", fine);
 }
 
 static void show(const struct doctor_list *l, enum ctltable_form form, bool all)
@@ -435,6 +433,12 @@ int ctl_doctor(int argc, char **argv)
 	                  .command = "doctor",
 	                  .help = "What is wrong or soon will be, and what to do. Exit status 1 when "
 	                          "anything is warn or bad.",
+	                  .examples = "  kymoctl doctor --all\n"
+	                              "      what was looked at, and its figures\n"
+	                              "  kymoctl doctor > report || mail -s kymo ops < report\n"
+	                              "      of a timer: somebody is told\n"
+	                              "  kymoctl doctor --data-dir /var/lib/kymo\n"
+	                              "      before a start, when the server is stopped\n",
 	                  .args = args,
 	                  .args_count = COUNT_OF(args) },
 	    argc, argv);

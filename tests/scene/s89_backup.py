@@ -287,6 +287,13 @@ ok(status == 0, f"a stopped directory: {out.strip()} {err.strip()[-200:]}")
 status, out, err = ctl("backup", "prune", repo, "--keep", "2")
 ok(status == 0 and figures(out)["backups"] == 5, f"prune: {out.strip()}")
 ok(ctl("verify", repo)[0] == 0, "what is kept is whole")
+status, out, err = ctl("backup", "prune", repo)
+ok(status == 2 and "--keep N" in err, f"prune wants to be told: {err.strip()}")
+empty = os.path.join(top, "empty")
+os.mkdir(empty)
+shutil.copy(os.path.join(repo, "KYMOBACKUPS"), empty)
+status, out, err = ctl("verify", empty)
+ok(status == 1 and "no complete backup" in err, f"a repository without a backup is no backup: {status} {out.strip()} {err.strip()}")
 
 # --- inspect ---
 status, out, err = ctl("inspect", rest, "--format", "json")
