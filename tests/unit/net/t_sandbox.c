@@ -278,7 +278,9 @@ static void data_on_other_disks(void)
 	free(log);
 }
 
-/* A log that is a link is written where it leads to; of a device the neighbours are out of reach. */
+/*
+ * A log that is a link is written where it leads to; of a device the neighbours are out of reach.
+ */
 static void logs_elsewhere(void)
 {
 	log_name = "logs/linked.log";
