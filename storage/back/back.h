@@ -218,6 +218,9 @@ void sealing_poke(struct back *b);
 /* A look from the beginning, as soon as possible; its waiter is in seal_waiters. */
 void sealing_want(struct back *b, bool force);
 /* The files are merged into one, without what was deleted; pins them. */
+/* Of merges: the widths of their buckets, and before which time those are closed. */
+struct plan_limits sealing_limits(const struct back *b);
+int64_t sealing_closed_ms(const struct shard *sh);
 void sealing_begin(struct back *b, struct shard_file *const *files, uint32_t count);
 /* retain.c */
 void retain_poke(struct back *b);

@@ -3,8 +3,8 @@
  *
  *   FREEZING   slices: head_freeze; then the frozen runs, new exemplars and new definitions are
  *              listed
- *   WRITING    worker: one file per range, definitions into the last of them; each is synced and
- *              opened
+ *   WRITING    worker: one file per range, or per bucket that merges would make of several
+ *              (plan_round); definitions into the last of them; each is synced and opened
  *   SWITCHING  FILES gets them, complete_to and next_id
  *   UNWRITTEN, UNSWITCHED   that has failed: frozen stays as it is and is tried again
  *   DROPPING   slices: frozen goes, the log is told, series idle for long leave memory; at once
@@ -22,8 +22,10 @@
 #include "core/base/arena.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "core/base/num.h"
 #include "storage/back/back.h"
 #include "storage/back/feed.h"
+#include "storage/compact/plan.h"
 #include "storage/share.h"
 #include "storage/space.h"
 #include "storage/wal/walog.h"
@@ -34,6 +36,9 @@
  */
 #define ROUND_STEP 256u
 #define EVICT_COST 16u
+/* Late samples go to wider files than two hours where these may be so large. */
+#define ROUND_WIDE_BYTES (16u << 20)
+#define ROUND_BEHIND_MS  (3600 * INT64_C(1000))
 
 /*
  * Where a round is while its work is done in slices. Moved by move() alone, never guessed from
@@ -61,8 +66,16 @@ struct round_out {
 	char name[CFILE_NAME_MAX];
 	struct cfile_stats stats;
 	struct cfile *cfile;
+};
+/* For the catalog, which knows two hours whatever a file holds. */
+struct round_ids {
+	int64_t start_ms;
 	uint32_t *ids; /* with samples in it, ascending */
-	size_t ids_count, ids_cap;
+	size_t count, cap;
+};
+/* A range in a pass: its file and its ids, as their numbers + 1; 0: none yet. */
+struct round_slot {
+	size_t out, ids;
 };
 struct round_work {
 	struct shard *shard;
@@ -83,6 +96,13 @@ struct round_work {
 	struct work_task task;
 	struct round_out *outs;
 	size_t outs_count, outs_cap;
+	struct round_ids *ids; /* one for a range with samples */
+	size_t ids_count, ids_cap;
+	/* what is late goes by buckets: those that end at or before closed_ms */
+	struct plan_limits limits;
+	int64_t closed_ms;
+	int64_t *late; /* starts of ranges with samples before it */
+	size_t late_count, late_cap;
 	bool defs_written, exemplars_written;
 	int64_t def_start_ms; /* range of the file that holds definitions when no other can */
 	struct column col;
@@ -99,14 +119,51 @@ int64_t round_range(int64_t t_ms)
 	return r > t_ms ? r - SAMPLE_RANGE_MS : r;
 }
 
-/* No row of a sender can be in the file of that range. */
-static bool own_only(const struct round_work *w, int64_t start_ms)
+static int by_time(const void *a, const void *b)
 {
-	return !shard_span_meets(w->span, start_ms, start_ms + SAMPLE_RANGE_MS);
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return (x > y) - (x < y);
 }
 
-static struct round_out *out_open(struct round_work *w, int64_t start_ms)
+static void late_sort(struct round_work *w)
 {
+	size_t kept = 0;
+	if (w->late_count)
+		qsort(w->late, w->late_count, sizeof(*w->late), by_time);
+	for (size_t i = 0; i < w->late_count; i++)
+		if (!kept || w->late[kept - 1] != w->late[i])
+			w->late[kept++] = w->late[i];
+	w->late_count = kept;
+}
+
+static void late_note(void *arg, int64_t t_ms)
+{
+	struct round_work *w = arg;
+	size_t n = w->late_count;
+	if (t_ms >= w->closed_ms ||
+	    (n && t_ms >= w->late[n - 1] && t_ms - w->late[n - 1] < SAMPLE_RANGE_MS))
+		return;
+	if (n == w->late_cap) {
+		late_sort(w);
+		if (2 * w->late_count >= w->late_cap) {
+			w->late_cap = w->late_cap ? 2 * w->late_cap : 256;
+			w->late = mem_array(w->late, w->late_cap, sizeof(*w->late));
+		}
+	}
+	w->late[w->late_count++] = round_range(t_ms);
+}
+
+/* The range's file: where it begins and ends. */
+static int64_t out_range(const struct round_work *w, int64_t start_ms, int64_t *end_ms)
+{
+	return plan_round(&w->limits, w->closed_ms, w->late, w->late_count, start_ms, end_ms);
+}
+
+/* The file that the range's samples go to. */
+static struct round_out *out_open(struct round_work *w, int64_t range_ms)
+{
+	int64_t end_ms, start_ms = out_range(w, range_ms, &end_ms);
+	bool own = !shard_span_meets(w->span, start_ms, end_ms); /* no row of a sender is in it */
 	if (w->outs_count == w->outs_cap) {
 		w->outs_cap = w->outs_cap ? 2 * w->outs_cap : 4;
 		w->outs = mem_array(w->outs, w->outs_cap, sizeof(*w->outs));
@@ -114,8 +171,8 @@ static struct round_out *out_open(struct round_work *w, int64_t start_ms)
 	struct round_out *o = &w->outs[w->outs_count++];
 	*o = (struct round_out){ .meta = { .shard = w->shard->index,
 		                     .start_ms = start_ms,
-		                     .end_ms = start_ms + SAMPLE_RANGE_MS,
-		                     .flags = own_only(w, start_ms) ? CFILE_OWN : 0,
+		                     .end_ms = end_ms,
+		                     .flags = own ? CFILE_OWN : 0,
 		                     .rank = w->rank } };
 	cfile_name(&o->meta, o->name);
 	w->err = cfile_writer_create(w->shard->dir, o->name, &o->meta, &o->writer);
@@ -140,15 +197,38 @@ static void out_close(struct round_work *w, struct round_out *o)
 		w->err = cfile_open(w->shard->dir, o->name, &o->cfile, &w->eb);
 }
 
-static void out_note_id(struct round_out *o, uint32_t id)
+/* The range of a pass that a time lies in. */
+static struct round_slot *slot_at(struct round_slot *slots, int64_t from, int64_t t_ms)
 {
-	if (o->ids_count && o->ids[o->ids_count - 1] == id)
-		return;
-	if (o->ids_count == o->ids_cap) {
-		o->ids_cap = o->ids_cap ? 2 * o->ids_cap : 1024;
-		o->ids = mem_array(o->ids, o->ids_cap, sizeof(*o->ids));
+	return &slots[(t_ms - from) / SAMPLE_RANGE_MS];
+}
+
+/* The number of the range's file + 1, opened when it is not yet; 0: it could not be. */
+static size_t slot_out(struct round_work *w, struct round_slot *slots, int64_t from, int64_t range_ms)
+{
+	int64_t end_ms, start_ms = out_range(w, range_ms, &end_ms);
+	struct round_slot *s = slot_at(slots, from, start_ms);
+	if (!s->out && out_open(w, range_ms))
+		s->out = w->outs_count;
+	return s->out;
+}
+
+static void slot_note_id(struct round_work *w, struct round_slot *s, int64_t range_ms, uint32_t id)
+{
+	if (!s->ids) {
+		if (w->ids_count == w->ids_cap) {
+			w->ids_cap = w->ids_cap ? 2 * w->ids_cap : 4;
+			w->ids = mem_array(w->ids, w->ids_cap, sizeof(*w->ids));
+		}
+		w->ids[w->ids_count] = (struct round_ids){ .start_ms = range_ms };
+		s->ids = ++w->ids_count;
 	}
-	o->ids[o->ids_count++] = id;
+	struct round_ids *r = &w->ids[s->ids - 1];
+	if (r->count == r->cap) {
+		r->cap = r->cap ? 2 * r->cap : 1024;
+		r->ids = mem_array(r->ids, r->cap, sizeof(*r->ids));
+	}
+	r->ids[r->count++] = id;
 }
 
 static int by_id(const void *a, const void *b)
@@ -167,12 +247,18 @@ static void sort_runs(struct round_work *w)
 	}
 }
 
-/*
- * Samples of one run inside the pass, cut at ranges; slots[] are the writers of the pass (index
- * into outs + 1).
- */
-static void write_run(
-    struct round_work *w, const struct round_run *r, int64_t from, int64_t to, size_t *slots)
+/* How many of the samples from i on lie before end_ms. */
+static uint32_t count_before(const struct column *c, uint32_t i, int64_t end_ms)
+{
+	uint32_t n = 0;
+	while (i + n < c->count && c->t_ms[i + n] < end_ms)
+		n++;
+	return n;
+}
+
+/* Samples of one run inside the pass, cut at files; the ids are noted range by range. */
+static void write_run(struct round_work *w, const struct round_run *r, int64_t from, int64_t to,
+    struct round_slot *slots)
 {
 	w->err = series_run_read(r->run, from, to - 1, &w->col);
 	if (w->err) {
@@ -180,21 +266,21 @@ static void write_run(
 		return;
 	}
 	for (uint32_t i = 0, n; i < w->col.count && !w->err; i += n) {
-		int64_t start = round_range(w->col.t_ms[i]);
-		for (n = 1; i + n < w->col.count && w->col.t_ms[i + n] < start + SAMPLE_RANGE_MS;)
-			n++;
-		size_t *slot = &slots[(start - from) / SAMPLE_RANGE_MS];
-		if (!*slot) {
-			if (!out_open(w, start))
-				return;
-			*slot = w->outs_count;
+		int64_t range_ms = round_range(w->col.t_ms[i]), end_ms;
+		size_t out = slot_out(w, slots, from, range_ms);
+		if (!out)
+			return;
+		(void)out_range(w, range_ms, &end_ms);
+		for (n = 0; i + n < w->col.count && w->col.t_ms[i + n] < end_ms;) {
+			range_ms = round_range(w->col.t_ms[i + n]);
+			slot_note_id(w, slot_at(slots, from, range_ms), range_ms, r->id);
+			n += count_before(&w->col, i + n, range_ms + SAMPLE_RANGE_MS);
 		}
-		struct round_out *o = &w->outs[*slot - 1];
+		struct round_out *o = &w->outs[out - 1];
 		struct sample_column part = column_view(&w->col, i, n);
 		w->err = cfile_writer_add(o->writer, r->id, &part);
 		if (w->err)
 			errbuf_set(&w->eb, w->err, "cannot write %s: %s", o->name, err_why(w->err));
-		out_note_id(o, r->id);
 	}
 }
 
@@ -218,7 +304,7 @@ static struct round_out *defs_out(const struct round_work *w, size_t first)
 		struct round_out *o = &w->outs[i];
 		if (senders && (o->meta.flags & CFILE_OWN))
 			continue;
-		if (!best || o->meta.start_ms > best->meta.start_ms)
+		if (!best || o->meta.end_ms > best->meta.end_ms)
 			best = o;
 	}
 	return best;
@@ -243,25 +329,23 @@ static void write_exemplars(struct round_work *w, struct round_out *o)
 }
 
 /* To the file of their range, when it is one of this pass. */
-static void exemplars_pass(struct round_work *w, int64_t from, int64_t to, size_t *slots)
+static void exemplars_pass(struct round_work *w, int64_t from, int64_t to, struct round_slot *slots)
 {
 	if (w->err || w->exemplars_written || !w->exemplars_count)
 		return;
 	int64_t start = round_range(w->exemplars_ms);
 	if (start < from || start >= to)
 		return;
-	size_t *slot = &slots[(start - from) / SAMPLE_RANGE_MS];
-	if (!*slot && !out_open(w, start))
-		return;
-	if (!*slot)
-		*slot = w->outs_count;
-	write_exemplars(w, &w->outs[*slot - 1]);
+	size_t out = slot_out(w, slots, from, start);
+	if (out)
+		write_exemplars(w, &w->outs[out - 1]);
 }
 
 /* Ranges [from, to) in one reading of the runs. */
 static void write_pass(struct round_work *w, int64_t from, int64_t to)
 {
-	size_t slots[SPACE_WRITERS] = { 0 };
+	struct round_slot slots[SPACE_WRITERS] = { 0 };
+	CHECK((to - from) / SAMPLE_RANGE_MS <= SPACE_WRITERS);
 	size_t first = w->outs_count;
 	for (size_t i = 0; i < w->runs_count && !w->err; i++) {
 		int64_t t_min, t_max;
@@ -289,22 +373,40 @@ static void write_alone(struct round_work *w)
 		out_close(w, o);
 }
 
+/*
+ * Where a pass that begins there ends: no file is of two passes, and no more are open than may be.
+ */
+static int64_t pass_end(const struct round_work *w, int64_t from)
+{
+	int64_t to = num_sat_add(from, (int64_t)w->back->env->round_writers * SAMPLE_RANGE_MS),
+	        end_ms;
+	int64_t start_ms = out_range(w, to - SAMPLE_RANGE_MS, &end_ms);
+	return end_ms <= to ? to : start_ms > from ? start_ms : end_ms;
+}
+
 static void write_files(struct work_task *t)
 {
 	struct round_work *w = CONTAINER_OF(t, struct round_work, task);
 	int64_t lo = INT64_MAX, hi = INT64_MIN;
 	sort_runs(w);
+	w->late_count = 0;
 	for (size_t i = 0; i < w->runs_count; i++) {
 		int64_t t_min, t_max;
 		if (!series_run_bounds(w->runs[i].run, &t_min, &t_max))
 			continue;
 		lo = t_min < lo ? t_min : lo;
 		hi = t_max > hi ? t_max : hi;
+		if (t_min < w->closed_ms)
+			series_run_times(w->runs[i].run, late_note, w);
 	}
+	late_sort(w);
 	if (lo <= hi) {
-		int64_t pass = (int64_t)w->back->env->round_writers * SAMPLE_RANGE_MS;
-		for (int64_t from = round_range(lo); from <= hi && !w->err; from += pass)
-			write_pass(w, from, from + pass);
+		int64_t end_ms, to;
+		for (int64_t from = out_range(w, round_range(lo), &end_ms); from <= hi && !w->err;
+		     from = to) {
+			to = pass_end(w, from);
+			write_pass(w, from, to);
+		}
 	}
 	if (!w->err &&
 	    ((!w->defs_written && w->defs_count) || (!w->exemplars_written && w->exemplars_count)))
@@ -320,10 +422,18 @@ static void write_files(struct work_task *t)
 
 /* ---- loop: the states ---- */
 
+static void ids_forget(struct round_work *w)
+{
+	for (size_t i = 0; i < w->ids_count; i++)
+		mem_free(w->ids[i].ids);
+	w->ids_count = 0;
+}
+
 static void round_work_free(struct round_work *w)
 {
-	for (size_t i = 0; i < w->outs_count; i++)
-		mem_free(w->outs[i].ids);
+	ids_forget(w);
+	mem_free(w->ids);
+	mem_free(w->late);
 	mem_free(w->outs);
 	mem_free(w->runs);
 	mem_free(w->defs);
@@ -335,11 +445,10 @@ static void round_work_free(struct round_work *w)
 /* No list names what it has written, nor will one. */
 static void outs_remove(struct round_work *w)
 {
-	for (size_t i = 0; i < w->outs_count; i++) {
+	for (size_t i = 0; i < w->outs_count; i++)
 		removal_add(w->shard, w->outs[i].name, w->outs[i].cfile);
-		mem_free(w->outs[i].ids);
-	}
 	w->outs_count = 0;
+	ids_forget(w);
 }
 
 static void slices_start(struct back *b)
@@ -516,6 +625,20 @@ static int64_t def_start(const struct round_work *w)
 	        : clockwatch_trusted_ms(w->back->env->clock, share_now(sh->share)));
 }
 
+/*
+ * What is closed for merges, as far as the shard's own newest row tells, too: after a start no
+ * class may have spoken yet. Retention by a small size needs small files.
+ */
+static int64_t late_before(const struct round_work *w)
+{
+	int64_t closed_ms = sealing_closed_ms(w->shard);
+	int64_t behind_ms =
+	    num_sat_sub(share_bounded(w->shard->share, w->shard->t_newest_ms), ROUND_BEHIND_MS);
+	if (w->limits.size_max < ROUND_WIDE_BYTES)
+		return INT64_MIN;
+	return behind_ms < closed_ms ? behind_ms : closed_ms;
+}
+
 static void submit_write(struct round_work *w)
 {
 	w->span = w->shard->round_span;
@@ -524,6 +647,8 @@ static void submit_write(struct round_work *w)
 		shard_span_add(&w->span,
 		    (struct shard_span){ .min_ms = w->exemplars_ms, .max_ms = w->exemplars_ms });
 	w->def_start_ms = def_start(w);
+	w->limits = sealing_limits(w->back);
+	w->closed_ms = late_before(w);
 	w->shard->round = SHARD_WRITING;
 	w->task = (struct work_task){
 		.run = write_files, .done = wrote, .lane = shard_lane(w->shard), .prio = WORK_BACKGROUND
@@ -558,9 +683,12 @@ static void take_files(struct round_work *w)
 		f->added_ns = back_now_ns(w->back);
 		f->entry = files_entry_of(o->name, &o->meta, &o->stats);
 		shard_file_add(sh, f);
-		feed_item_range(item, o->meta.start_ms, o->ids, o->ids_count); /* takes ids */
-		o->ids = NULL;
 	}
+	for (size_t i = 0; i < w->ids_count; i++) {
+		const struct round_ids *r = &w->ids[i];
+		feed_item_range(item, r->start_ms, r->ids, r->count); /* takes ids */
+	}
+	w->ids_count = 0;
 	feed_item_defs(item, w->defs, w->defs_count); /* takes defs */
 	w->defs = NULL;
 	feed_add(w->back, item);

@@ -103,7 +103,7 @@ struct seal_look {
 /* ---- looking ---- */
 
 /* Ranges that end at or before it are behind what senders write to. */
-static int64_t closed_ms(const struct shard *sh)
+int64_t sealing_closed_ms(const struct shard *sh)
 {
 	const struct newest *n = &sh->share->newest;
 	uint64_t now_ns = loop_now_ns(sh->loop);
@@ -121,7 +121,7 @@ static struct plan_clock clock_of(const struct back *b)
 {
 	const struct shard *sh = b->shard;
 	uint64_t now_ns = back_now_ns(b);
-	return (struct plan_clock){ .closed_ms = closed_ms(sh),
+	return (struct plan_clock){ .closed_ms = sealing_closed_ms(sh),
 		.now_ns = now_ns,
 		.quiet_ns = SEALING_QUIET_NS,
 		.silent = sh->newest_put_ns && now_ns - sh->newest_put_ns >= SEALING_QUIET_NS,
@@ -134,7 +134,7 @@ static uint32_t inputs_max(void)
 	return n < 16 ? 16 : n > PLAN_INPUTS_MAX ? PLAN_INPUTS_MAX : (uint32_t)n;
 }
 
-static struct plan_limits limits_of(const struct back *b)
+struct plan_limits sealing_limits(const struct back *b)
 {
 	const struct back_env *o = b->env;
 	struct plan_limits l = { .inputs_max = inputs_max(), .size_max = SEALING_FILE_BYTES };
@@ -239,7 +239,7 @@ static struct seal_look *look_create(struct back *b)
 	struct shard *sh = b->shard;
 	struct seal_look *k = mem_zalloc(sizeof(*k));
 	k->back = b;
-	k->limits = limits_of(b);
+	k->limits = sealing_limits(b);
 	k->clock = clock_of(b);
 	k->version = shard_files_version(sh);
 	int64_t width_ms = k->limits.widths_ms[k->limits.widths_count - 1];

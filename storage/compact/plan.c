@@ -43,6 +43,36 @@ int64_t plan_bucket(int64_t t_ms, int64_t width_ms)
 	return start_ms > t_ms ? num_sat_sub(start_ms, width_ms) : start_ms;
 }
 
+/* Where t_ms is in an ascending list, or belongs. */
+static size_t place_of(const int64_t *list, size_t count, int64_t t_ms)
+{
+	size_t lo = 0, hi = count;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (list[mid] < t_ms)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+int64_t plan_round(const struct plan_limits *l, int64_t closed_ms, const int64_t *ranges,
+    size_t count, int64_t start_ms, int64_t *end_ms)
+{
+	for (unsigned i = l->widths_count; i-- > 1;) {
+		int64_t from_ms = plan_bucket(start_ms, l->widths_ms[i]);
+		*end_ms = num_sat_add(from_ms, l->widths_ms[i]);
+		if (*end_ms > closed_ms || *end_ms - l->widths_ms[i] != from_ms)
+			continue;
+		size_t at = place_of(ranges, count, from_ms);
+		if (at + 1 < count && ranges[at + 1] < *end_ms)
+			return from_ms;
+	}
+	*end_ms = start_ms + l->widths_ms[0];
+	return start_ms;
+}
+
 static int by_start(const void *a, const void *b)
 {
 	const struct plan_file *x = a, *y = b;
@@ -133,12 +163,22 @@ static bool part_merge(struct planning *p, size_t from, size_t to)
 	return true;
 }
 
-/* What nothing joins is sealed alone. */
+/* Does a narrower bucket hold all of it? */
+static bool is_narrower(const struct planning *p, const struct plan_file *f)
+{
+	if (!p->level)
+		return false;
+	int64_t width_ms = p->limits->widths_ms[p->level - 1];
+	return f->end_ms <= num_sat_add(plan_bucket(f->start_ms, width_ms), width_ms);
+}
+
+/* What nothing joins is sealed alone, in the narrowest bucket that holds it. */
 static bool part_alone(struct planning *p, size_t from, size_t to)
 {
-	for (size_t i = from; i < to && !p->level; i++) {
+	for (size_t i = from; i < to; i++) {
 		const struct plan_file *f = p->ranks[i];
-		if (!f->sealed && f->size_bytes <= p->limits->size_max && is_due(p, 1)) {
+		if (!f->sealed && !is_narrower(p, f) && f->size_bytes <= p->limits->size_max &&
+		    is_due(p, 1)) {
 			take(p, i, i + 1);
 			return true;
 		}

@@ -15,7 +15,8 @@
  * ones.
  * An open bucket is merged as well when the part has very many files (PLAN_MANY of its level), so
  * that reads and the list stay short. A file that a round has written, and that nothing joins, is
- * rewritten alone when its two hours are due: sealed.
+ * rewritten alone when the narrowest bucket that holds it is due: sealed. Rounds write what is late
+ * by buckets, too (plan_round).
  *
  * (1) The inputs of a merge are contiguous in rank: no other file that overlaps one of them in time
  *     has a rank above its own and at or below that of the output. Files that stay as they are
@@ -81,6 +82,13 @@ struct plan_merge {
  */
 void plan_widths(struct plan_limits *l, int64_t retention_ms);
 int64_t plan_bucket(int64_t t_ms, int64_t width_ms); /* start of the one that t_ms lies in */
+/*
+ * The bucket that a round has one file of, for the samples of the two hours from start_ms on: the
+ * widest that ends at or before closed_ms and in which two of the ranges stand (their starts,
+ * ascending, each once); else the two hours. The same for all ranges in it. *end_ms gets its end.
+ */
+int64_t plan_round(const struct plan_limits *l, int64_t closed_ms, const int64_t *ranges,
+    size_t count, int64_t start_ms, int64_t *end_ms);
 /* Over all files given; puts them in another order. True: *out has a merge. */
 bool plan_next(const struct plan_limits *l, const struct plan_clock *clock, struct plan_file *files,
     size_t count, struct plan_merge *out);

@@ -299,6 +299,30 @@ bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t
 	return true;
 }
 
+static void pack_times(const struct pack *p, void (*fn)(void *arg, int64_t t_ms), void *arg)
+{
+	fn(arg, p->t_min_ms);
+	fn(arg, pack_t_max(p));
+}
+
+void series_run_times(const struct series_run *r, void (*fn)(void *arg, int64_t t_ms), void *arg)
+{
+	const struct pack *p = tail_pack(&r->tail);
+	const struct packs *full = packs_of(r);
+	const struct late *late = late_of(r);
+	for (uint32_t i = 0; i < full->count; i++)
+		pack_times(packs_at(full, i), fn, arg);
+	if (p)
+		pack_times(p, fn, arg);
+	if (r->tail.count) {
+		fn(arg, tail_t(&r->tail, r->t_last_ms, 0));
+		fn(arg, r->t_last_ms);
+	}
+	for (uint32_t k = 0; late && k < late->blocks_count; k++)
+		for (uint32_t i = 0; i < late->blocks[k]->count; i++)
+			fn(arg, late->blocks[k]->t_ms[i]);
+}
+
 /* Those of a pack's samples that are in the window. */
 static enum err pack_read(const struct pack *p, int64_t lo, int64_t hi, struct column *out)
 {

@@ -110,6 +110,11 @@ static inline void series_fetch(const struct series *s)
 uint64_t series_run_count(const struct series_run *r);
 bool series_run_bounds(const struct series_run *r, int64_t *t_min_ms, int64_t *t_max_ms);
 /*
+ * Where the run's samples lie: fn gets the first and the last time of each pack and of the rows
+ * behind them, and every late one.
+ */
+void series_run_times(const struct series_run *r, void (*fn)(void *arg, int64_t t_ms), void *arg);
+/*
  * The run's samples with t_min <= t <= t_max, ascending, replace what is in *out. Pure: any thread
  * for a frozen run. ERR_DAMAGED when a pack does not decode (memory broken). About 5 ns a sample.
  */

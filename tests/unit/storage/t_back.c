@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/metric.h"
 #include "storage/back/back.h"
+#include "storage/compact/plan.h"
 #include "storage/store_priv.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/storetest.h"
@@ -440,6 +441,120 @@ static void end_under_a_failing_round(void)
 	held_end(&s, dir, "a store ends when a round fails that was under way");
 }
 
+/* ---- what is late goes to files as wide as those of merges ---- */
+
+#define LATE_SLOTS 576u /* six days */
+#define LATE_STEP  (SAMPLE_RANGE_MS / 8)
+
+static int64_t late_base_ms;
+
+struct late_sum {
+	unsigned rows, wrong, files, widest, crossed;
+	struct storetest *s;
+};
+
+static void late_add(void *arg, struct labels ls, const struct sample_column *col)
+{
+	struct late_sum *sum = arg;
+	unsigned i = 0;
+	while (i < SERIES && !label_equal(names[i], ls))
+		i++;
+	sum->rows += col->count;
+	for (uint32_t k = 0; k < col->count; k++)
+		sum->wrong += col->v[k] != (double)((col->t_ms[k] - late_base_ms) / LATE_STEP + i);
+}
+
+/* Files as they are listed: do ranges contain each other, or not meet? */
+static void late_files(void *arg)
+{
+	struct late_sum *sum = arg;
+	for (unsigned k = 0; k < 2; k++) {
+		const struct files *l = &sum->s->store->shards[k]->list;
+		sum->files += (unsigned)l->count;
+		for (size_t i = 0; i < l->count; i++) {
+			const struct cfile_meta *a = &l->entries[i].meta;
+			unsigned hours = (unsigned)((a->end_ms - a->start_ms) / 3600000);
+			sum->widest = hours > sum->widest ? hours : sum->widest;
+			for (size_t j = 0; j < i; j++) {
+				const struct cfile_meta *b = &l->entries[j].meta;
+				bool meet = a->start_ms < b->end_ms && b->start_ms < a->end_ms;
+				bool in = (a->start_ms >= b->start_ms && a->end_ms <= b->end_ms) ||
+				    (b->start_ms >= a->start_ms && b->end_ms <= a->end_ms);
+				sum->crossed += meet && !in;
+			}
+		}
+	}
+}
+
+static void late_there(struct storetest *s, unsigned slots, const char *when)
+{
+	struct late_sum sum = { .s = s };
+	enum err e = storetest_read(
+	    s, NULL, 0, late_base_ms, late_base_ms + LATE_SLOTS * LATE_STEP - 1, late_add, &sum);
+	tap_ok(!e && sum.rows == slots * SERIES && !sum.wrong, "%s: %u late rows, %u wrong", when,
+	    sum.rows, sum.wrong);
+}
+
+/* Slots [from, to) of a random order, then a round of each shard. */
+static unsigned late_write(struct storetest *s, unsigned from, unsigned to)
+{
+	unsigned bad = 0;
+	for (unsigned n = from; n < to; n++) {
+		struct storetest_row rows[SERIES];
+		unsigned slot = n * 337 % LATE_SLOTS;
+		for (unsigned i = 0; i < SERIES; i++)
+			rows[i] = (struct storetest_row){ .labels = names[i],
+				.t_ms = late_base_ms + slot * LATE_STEP,
+				.v = slot + i };
+		struct storetest_verdict v = storetest_write(s, 0, rows, SERIES);
+		bad += v.err || v.refused;
+	}
+	uint64_t rounds = metric_sum(M_ROUNDS);
+	for (unsigned k = 0; k < 2; k++)
+		testteam_run(&s->tt, 0, begin_round, s->store->shards[k]);
+	for (unsigned n = 0; n < 3000 && metric_sum(M_ROUNDS) < rounds + 2; n++)
+		usleep(10000);
+	return bad;
+}
+
+static void late_by_buckets(void)
+{
+	char *dir = testlib_tmpdir("back");
+	struct storetest s;
+	storetest_init(&s, dir);
+	s.opts.shards = 2;
+	s.opts.retention_ms = s.opts.ooo_window_ms = 60ll * 24 * 3600 * 1000;
+	int64_t now_ms = clock_wall_ms();
+	late_base_ms = plan_bucket(now_ms, SAMPLE_RANGE_MS) - 8ll * 24 * 3600 * 1000;
+	if (!tap_ok(!storetest_open(&s, 1), "opens"))
+		return;
+	struct storetest_row rows[SERIES];
+	for (unsigned i = 0; i < SERIES; i++)
+		rows[i] = (struct storetest_row){ .labels = names[i], .t_ms = now_ms, .v = 1 };
+	TAP_OK(!storetest_write(&s, 0, rows, SERIES).err);
+	TAP_OK(late_write(&s, 0, LATE_SLOTS / 2) == 0);
+	struct late_sum sum = { .s = &s };
+	testteam_run(&s.tt, 0, late_files, &sum);
+	tap_ok(sum.files <= 2 * 6 && sum.widest == 48 && !sum.crossed,
+	    "a round writes %u files of up to %u hours, %u across others", sum.files, sum.widest,
+	    sum.crossed);
+	late_there(&s, LATE_SLOTS / 2, "after a round");
+	TAP_OK(late_write(&s, LATE_SLOTS / 2, LATE_SLOTS) == 0);
+	late_there(&s, LATE_SLOTS, "after two");
+	storetest_close(&s);
+	TAP_OK(!storetest_open(&s, 1));
+	late_there(&s, LATE_SLOTS, "after a restart");
+	TAP_OK(!storetest_flush(&s));
+	late_there(&s, LATE_SLOTS, "after merges");
+	sum = (struct late_sum){ .s = &s };
+	testteam_run(&s.tt, 0, late_files, &sum);
+	tap_ok(!sum.crossed && sum.files <= 2 * 6, "%u files of up to %u hours are left", sum.files,
+	    sum.widest);
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 int main(void)
 {
 	arena_init(&arena, 1 << 16);
@@ -463,6 +578,7 @@ int main(void)
 	switches_fail();
 	end_under_a_read();
 	end_under_a_failing_round();
+	late_by_buckets();
 	arena_release(&arena);
 	return tap_done();
 }

@@ -52,6 +52,37 @@ static void widths(void)
 	    plan_bucket(2 * HR - 1, 2 * HR) == 0 && plan_bucket(INT64_MIN, 2 * HR) == INT64_MIN);
 }
 
+/* The bucket that a round chooses for a range, against looking at all ranges one by one. */
+static void rounds(void)
+{
+	struct plan_limits l = limits_of(200 * DAY);
+	unsigned wide = 0, bad = 0;
+	for (unsigned n = 0; n < 2000; n++) {
+		int64_t ranges[40], end_ms, closed_ms = BASE + (int64_t)rnd(500) * HR;
+		size_t count = 0, at = rnd(20);
+		for (; count < 40 && at < 240; at += 1 + rnd(n % 2 ? 3 : 60))
+			ranges[count++] = BASE + (int64_t)at * 2 * HR;
+		int64_t start = ranges[rnd((uint32_t)count)], want = start, want_end = start + 2 * HR;
+		int64_t got = plan_round(&l, closed_ms, ranges, count, start, &end_ms);
+		for (unsigned i = 1; i < l.widths_count; i++) {
+			int64_t from = plan_bucket(start, l.widths_ms[i]), in = 0;
+			for (size_t k = 0; k < count; k++)
+				in += ranges[k] >= from && ranges[k] < from + l.widths_ms[i];
+			if (in < 2 || from + l.widths_ms[i] > closed_ms)
+				continue;
+			want = from;
+			want_end = from + l.widths_ms[i];
+		}
+		bad += got != want || end_ms != want_end;
+		wide += want_end - want > 2 * HR;
+		for (size_t k = 0; k < count; k++) /* all ranges in it have the same */
+			if (ranges[k] >= got && ranges[k] < end_ms)
+				bad += plan_round(&l, closed_ms, ranges, count, ranges[k],
+				           &want_end) != got;
+	}
+	tap_ok(!bad && wide > 200 && wide < 1900, "buckets of rounds: %u wide, %u wrong", wide, bad);
+}
+
 /* ---- by hand ---- */
 
 static struct plan_merge out;
@@ -400,6 +431,7 @@ int main(void)
 {
 	files = calloc(MODEL + 1, sizeof(*files));
 	widths();
+	rounds();
 	one_range();
 	walls();
 	wider();
