@@ -235,6 +235,8 @@ static int some(struct card *c)
 		ctlhttp_param(&form, "label_names[]", c->names[k]);
 	ctlhttp_call_json(c->http, "GET", "/api/v1/cardinality/label_values", &form, &call, &answer);
 	int status = ctlask_outcome(&call, answer, c->match);
+	if (!status)
+		status = ctlhttp_shape(c->http, json_object_get(answer, "labels"), JSON_ARRAY);
 	if (!status) {
 		if (c->form != CTLTABLE_TABLE)
 			ctltable_begin(&t, stdout, c->form, columns, COUNT_OF(columns));

@@ -127,9 +127,7 @@ MUST_CHECK int ctlhttp_outcome(const struct ctlhttp_call *call);
 void ctlhttp_call_json(struct ctlhttp *c, const char *method, const char *path,
     const struct buf *form, struct ctlhttp_call *call, json_t **answer);
 void ctlhttp_tell(const json_t *answer);
-/*
- * Is data a list (JSON_ARRAY) or an object, or null, as Go has it for none? Else it has been told.
- */
+/* Is data a list (JSON_ARRAY), or an object; or null, as Go has it for none? Else it was told. */
 MUST_CHECK int ctlhttp_shape(const struct ctlhttp *c, const json_t *data, json_type type);
 /*
  * A call of the API with JSON: form (may be NULL) goes as POST, or as GET's query without one.
