@@ -60,6 +60,11 @@ static void end(struct deletion *d, enum err err)
 	mem_free(d->cuts);
 	mem_free(d->entries);
 	mem_free(d);
+	/* what was due comes before the next one: deletions without end hold up neither */
+	if (!b->closing) {
+		round_poke(b);
+		tidy_poke(b);
+	}
 	a->done(a, err);
 	back_poke(b);
 }

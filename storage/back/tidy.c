@@ -399,7 +399,7 @@ void tidy_poke(struct back *b)
 		b->purge_seen |= b->purging;
 		return;
 	}
-	if (b->closing || b->tidy || b->deletion || !list_empty(&b->deletions) || !is_due(b))
+	if (b->closing || b->tidy || b->deletion || !is_due(b))
 		return;
 	struct tidy *t = mem_zalloc(sizeof(*t));
 	t->back = b;

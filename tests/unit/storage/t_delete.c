@@ -601,6 +601,86 @@ static void defined_elsewhere(void)
 	free(dir);
 }
 
+/* Two deletions take turns, each asked for again when it is done. */
+struct again {
+	struct back_deletion d[2];
+	struct shard *shard;
+	uint32_t id;
+	unsigned done, errors, running;
+	unsigned round_at, clean_at; /* how many were done when those ended; 0: they have not */
+	bool asked, stop;
+};
+static struct again again;
+
+static void deleted_again(struct back_deletion *d, enum err err)
+{
+	again.done++;
+	again.errors += err != ERR_OK;
+	if (again.stop)
+		again.running--;
+	else
+		back_delete(again.shard, d);
+}
+
+static void ended_beside(void *arg, enum err err)
+{
+	*(unsigned *)arg = again.done;
+	again.errors += err != ERR_OK;
+}
+
+static void again_begin(void *arg)
+{
+	(void)arg;
+	again.id = head_at(&again.shard->head, 0)->id;
+	again.running = 2;
+	for (unsigned i = 0; i < 2; i++) {
+		again.d[i] = (struct back_deletion){
+			.ids = &again.id, .count = 1, .t_min_ms = 1, .t_max_ms = 2, .done = deleted_again
+		};
+		back_delete(again.shard, &again.d[i]);
+	}
+}
+
+static void again_ask(void)
+{
+	again.asked = true;
+	back_round(again.shard, true, ended_beside, &again.round_at);
+	back_purge(again.shard, ended_beside, &again.clean_at);
+}
+
+static void again_look(void *arg)
+{
+	bool *over = arg;
+	if (!again.asked && again.done > 4)
+		again_ask();
+	again.stop = (again.round_at && again.clean_at) || again.done > 2000;
+	*over = again.stop && !again.running;
+}
+
+static void without_end(void)
+{
+	char *dir = testlib_tmpdir("delete-again");
+	struct storetest s;
+	struct storetest_row row = { .labels = names[0], .t_ms = clock_wall_ms(), .v = 1 };
+	bool over = false;
+	storetest_init(&s, dir);
+	s.opts.shards = 1;
+	CHECK(!storetest_open(&s, 1));
+	CHECK(storetest_write(&s, 0, &row, 1).stored == 1);
+	again = (struct again){ .shard = s.store->shards[0] };
+	testteam_run(&s.tt, 0, again_begin, NULL);
+	while (!over) {
+		usleep(2000);
+		testteam_run(&s.tt, 0, again_look, &over);
+	}
+	tap_ok(again.round_at && again.clean_at && !again.errors,
+	    "deletions without end: a round ends behind %u, files are written anew behind %u of them",
+	    again.round_at, again.clean_at);
+	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
 static unsigned number(const char *name, unsigned otherwise)
 {
 	const char *s = getenv(name);
@@ -622,6 +702,7 @@ int main(void)
 	}
 	one_shard_fails();
 	defined_elsewhere();
+	without_end();
 	for (unsigned h = 0; h < histories; h++) {
 		rng = 0x9e3779b97f4a7c15u * (seed * 1000 + h + 1);
 		history(h, images / histories);
