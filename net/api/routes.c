@@ -269,7 +269,6 @@ static const struct route rows[] = {
 	  DOC(ADMIN, "Writes files anew that still hold deleted samples; asked again it goes on where it was; with `--web.enable-admin-api`.", "204 no file holds any", "500 503", NONE) },
 	{ POST_PUT, "/api/v1/admin/tsdb/snapshot",          api_admin_snapshot,      ROUTE_JSON,                 FORM, NULL, 0, ROLE_ADMIN,
 	  DOC(ADMIN, "Makes a copy of the data directory (all tenants, all that was acknowledged) as `snapshots/<name>` in it; with `--web.enable-admin-api`.", "200 an object with its name", "400 500 503", P("skip_head", PARAM_TEXT, false, "`true`: without what is in memory alone (false)")) },
-	  DOC(ADMIN, "Makes a copy of the data directory (all tenants, all that was acknowledged) as `snapshots/<name>` in it; deleted when the client leaves before it is made; with `--web.enable-admin-api`.", "200 an object with its name", "400 500 503", P("skip_head", PARAM_TEXT, false, "`true`: without what is in memory alone (false)")) },
 	{ GET_HEAD, "/api/v1/admin/tsdb/snapshots",         api_admin_snapshots,     ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
 	  DOC(ADMIN, "The copies there are, with path, time (Unix seconds), files, bytes, and bytes that the server itself has no more; with `--web.enable-admin-api`.", "200 a list of objects", "500 503", NONE) },
 	{ REQ_DELETE, "/api/v1/admin/tsdb/snapshots/<name>", api_admin_snapshot_drop, ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
