@@ -37,7 +37,7 @@ struct doctor {
 	struct api *api;
 	struct loop *loop; /* 0 */
 	struct loop_timer timer;
-	struct doctor_snap zero; /* the start: counters began with 0 */
+	struct doctor_snap zero; /* the start: counters began with 0, turns when it was ready */
 	struct doctor_snap *kept[KEPT];
 	size_t kept_at, kept_count; /* a ring */
 	struct doctor_snap now;
@@ -198,6 +198,10 @@ void doctor_begin(struct doctor *d)
 {
 	d->loop = loop_here();
 	d->zero.at_ms = d->api->start_ms;
+	/* Nobody waited for turns that read the log; what else a start met counts. */
+	doctor_snap_take(&d->now, loop_now_ms(d->loop), &d->world);
+	memcpy(d->zero.hists[DOCTOR_HIST_TURN], d->now.hists[DOCTOR_HIST_TURN],
+	    sizeof(d->zero.hists[0]));
 	loop_timer_init(&d->timer, tick);
 	tick(&d->timer);
 }

@@ -54,6 +54,20 @@ static bool shows(unsigned roles, uint32_t *tenants, size_t count, const char *w
 	return has;
 }
 
+static void long_turns(void)
+{
+	for (unsigned i = 0; i < 1000; i++)
+		metric_observe_ns(M_TURN_CPU, 300000000);
+}
+
+static void turns_of_the_start(void)
+{
+	const char text[] = "turns of event loops took more than 100 ms";
+	tap_ok(!shows(ROLES_ALL, NULL, 0, text), "turns that read the log are no finding");
+	long_turns();
+	tap_ok(shows(ROLES_ALL, NULL, 0, text), "those behind them are");
+}
+
 static void who_sees_what(void)
 {
 	uint32_t first = 0, seven = 7;
@@ -246,7 +260,9 @@ int main(void)
 	struct memsrc *src;
 	testteam_start(&tt, LOOPS);
 	src = memsrc_create(tt.team, 4);
+	long_turns(); /* before it is ready */
 	api = fakeapi_create(&tt, memsrc_source(src), NULL, false);
+	turns_of_the_start();
 	who_sees_what();
 	since_when();
 	of_tenants();
