@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static uint64_t lines_in(const char *p, size_t len)
 
 static void lose(struct linefile *f, uint64_t lines, const char *why)
 {
-	__atomic_add_fetch(&f->lost, lines, __ATOMIC_RELAXED);
+	atomic_fetch_add_explicit(&f->lost, lines, memory_order_relaxed);
 	metric_add(M_REQUEST_LOG_LOST, lines);
 	if (why)
 		LOG_EVERY(LOG_LEVEL_WARN, "request_log_lines_lost",
@@ -279,7 +280,7 @@ void linefile_reopen(struct linefile *f)
 
 uint64_t linefile_lost(const struct linefile *f)
 {
-	return __atomic_load_n(&f->lost, __ATOMIC_RELAXED);
+	return atomic_load_explicit(&f->lost, memory_order_relaxed);
 }
 
 static bool ended_within(struct linefile *f, unsigned ms)

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -340,15 +339,7 @@ static void gen_begin(struct backup *b, const char *source)
 	if (snapshot_name_parse(base, &made_ms)) {
 		(void)snprintf(b->gen.name, sizeof(b->gen.name), "%.39s", base);
 	} else {
-		char at[24];
-		uint64_t chance = 0;
-		time_t s = (time_t)(made_ms / 1000);
-		struct tm tm;
-		while (getrandom(&chance, sizeof(chance), 0) != (ssize_t)sizeof(chance))
-			;
-		gmtime_r(&s, &tm);
-		CHECK(strftime(at, sizeof(at), "%Y%m%dT%H%M%SZ", &tm) == 16);
-		(void)snprintf(b->gen.name, sizeof(b->gen.name), "%.16s-%016" PRIx64, at, chance);
+		snapshot_name_make(b->gen.name, made_ms);
 	}
 	b->gen.made_s = made_ms / 1000;
 	memcpy(b->gen.identity, b->dir.manifest.identity, sizeof(b->gen.identity));

@@ -123,9 +123,9 @@ bool snapshot_name_parse(const char *name, int64_t *made_ms)
 	return true;
 }
 
-static void name_make(char out[SNAPSHOT_NAME_MAX])
+void snapshot_name_make(char out[SNAPSHOT_NAME_MAX], int64_t now_ms)
 {
-	time_t now = (time_t)(clock_wall_ms() / 1000);
+	time_t now = (time_t)(now_ms / 1000);
 	struct tm tm;
 	uint64_t chance = 0;
 	while (getrandom(&chance, sizeof(chance), 0) != (ssize_t)sizeof(chance))
@@ -133,7 +133,8 @@ static void name_make(char out[SNAPSHOT_NAME_MAX])
 	gmtime_r(&now, &tm);
 	char time_text[24];
 	CHECK(strftime(time_text, sizeof(time_text), "%Y%m%dT%H%M%SZ", &tm) == 16);
-	(void)snprintf(out, SNAPSHOT_NAME_MAX, "%.16s-%016" PRIx64, time_text, chance);
+	(void)snprintf(out, SNAPSHOT_NAME_MAX, "%.16s-%04x%012" PRIx64, time_text,
+	    (unsigned)(now_ms % 1000), chance >> 16);
 }
 
 /* Of a snapshot: whatever else somebody put there is theirs. */
@@ -863,7 +864,7 @@ static void begin(struct snapshots *s)
 	s->held = false;
 	s->begun_ns = clock_real_mono_ns();
 	if (r->ask == SNAPSHOT_MAKE)
-		name_make(r->name);
+		snapshot_name_make(r->name, clock_wall_ms());
 	(void)snprintf(s->name, sizeof(s->name), "%s" SNAPSHOT_PART, r->name);
 	task_begin(s, r->ask == SNAPSHOT_MAKE ? PREPARE : ELSE);
 }

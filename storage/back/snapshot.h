@@ -82,6 +82,11 @@ struct snapshot_req {
 /* On any loop of the team; done comes there. */
 void snapshots_ask(struct snapshots *s, struct snapshot_req *r);
 
+/*
+ * YYYYMMDDTHHMMSSZ, "-", four hex digits of milliseconds in that second, twelve by chance: so names
+ * stand in the order of their times.
+ */
+void snapshot_name_make(char out[SNAPSHOT_NAME_MAX], int64_t now_ms);
 /* Is it the name of a whole one? *made_ms may be NULL. */
 bool snapshot_name_parse(const char *name, int64_t *made_ms);
 
