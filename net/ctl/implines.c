@@ -193,7 +193,7 @@ static const uint8_t *line_end(
     const struct lines *l, struct line_scan *scan, const uint8_t *p, size_t have)
 {
 	for (;;) {
-		const uint8_t *from = p + scan->at;
+		const uint8_t *from = have ? p + scan->at : NULL; /* nothing may have no address */
 		const uint8_t *lf = have > scan->at ? memchr(from, '\n', have - scan->at) : NULL;
 		if (l->format != IMPLINES_CSV) {
 			scan->at = have;

@@ -446,7 +446,7 @@ enum err tombs_decode(
     const uint8_t *data, size_t len, uint32_t shard, struct tombs **out, struct errbuf *eb)
 {
 	enum err e = ERR_DAMAGED;
-	for (size_t copy = 0; copy < 2 && e == ERR_DAMAGED && len % 2 == 0; copy++)
+	for (size_t copy = 0; copy < 2 && e == ERR_DAMAGED && len && len % 2 == 0; copy++)
 		e = copy_decode(data + copy * (len / 2), len / 2, shard, out);
 	if (!e)
 		return e;
