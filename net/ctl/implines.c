@@ -121,6 +121,7 @@ static int fill(struct lines *l)
 	int status = fill_packed(l);
 	if (status)
 		return status;
+	buf_reserve(&l->text, 1); /* what is empty has an address, too */
 	if (l->text_at) {
 		memmove(l->text.data, l->text.data + l->text_at, l->text.len - l->text_at);
 		l->text.len -= l->text_at;
@@ -193,7 +194,7 @@ static const uint8_t *line_end(
     const struct lines *l, struct line_scan *scan, const uint8_t *p, size_t have)
 {
 	for (;;) {
-		const uint8_t *from = have ? p + scan->at : NULL; /* nothing may have no address */
+		const uint8_t *from = p + scan->at;
 		const uint8_t *lf = have > scan->at ? memchr(from, '\n', have - scan->at) : NULL;
 		if (l->format != IMPLINES_CSV) {
 			scan->at = have;
@@ -224,7 +225,7 @@ static bool next_line(struct lines *l, const char **line, size_t *len, int *stat
 {
 	struct line_scan scan = { 0 };
 	for (;;) {
-		const uint8_t *p = l->text.data ? l->text.data + l->text_at : NULL;
+		const uint8_t *p = l->text.data + l->text_at;
 		size_t have = l->text.len - l->text_at;
 		const uint8_t *lf = line_end(l, &scan, p, have);
 		if (lf) {
