@@ -196,6 +196,8 @@ static void tick(struct loop_timer *t)
 
 void doctor_begin(struct doctor *d)
 {
+	if (d->loop)
+		return; /* a second call: its timer runs */
 	d->loop = loop_here();
 	d->zero.at_ms = d->api->start_ms;
 	/* Nobody waited for turns that read the log; what else a start met counts. */
@@ -214,6 +216,7 @@ void doctor_end(struct doctor *d)
 	if (d->reading)
 		d->reading->of = NULL;
 	d->reading = NULL;
+	d->loop = NULL;
 }
 
 /* --- the answer --- */

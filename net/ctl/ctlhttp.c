@@ -61,12 +61,12 @@ static void field(struct ctlhttp *c, const char *name, const char *value, bool s
 static int secret_of(struct ctlhttp *c, const char *flag, const char *path, char **out)
 {
 	FILE *f = fopen(path, "r");
-	char text[SECRET_MAX + 2] = "";
-	size_t len = f ? fread(text, 1, sizeof(text), f) : 0;
+	char text[SECRET_MAX + 2];
+	text[f ? fread(text, 1, sizeof(text) - 1, f) : 0] = 0;
 	if (f)
 		fclose(f);
 	size_t line = strcspn(text, "\r\n");
-	if (len == sizeof(text) && line >= len - 1)
+	if (line > SECRET_MAX)
 		return ctl_fail(CTL_LOCAL, "--%s \"%s\": its line is longer than %u bytes", flag,
 		    path, SECRET_MAX);
 	text[line] = 0;

@@ -172,7 +172,7 @@ static void packed(void)
 /* --- into a server, in two runs --- */
 
 static struct playsrv srv;
-static uint64_t rows;
+static uint64_t rows, rows_max = 300000; /* then it stops */
 static bool stops;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -196,7 +196,8 @@ static bool answer(struct playconn *c)
 		abort();
 	pthread_mutex_lock(&lock);
 	rows += b.rows_count;
-	__atomic_store_n(&stops, rows >= 300000 && rows < 400000, __ATOMIC_RELEASE);
+	if (rows >= rows_max)
+		__atomic_store_n(&stops, true, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&lock);
 	mem_free(raw);
 	batch_release(&b);
@@ -248,10 +249,11 @@ static void goes_on(void)
 	int first = import_all(http, false, &floats, &again);
 	tap_ok(first == CTL_REFUSED && !again && !access(state, F_OK),
 	    "a server that says no ends it, with a mark");
-	__atomic_store_n(&stops, false, __ATOMIC_RELEASE);
 	pthread_mutex_lock(&lock);
 	uint64_t before = rows;
-	rows = 400000; /* stops no more */
+	rows = 400000;
+	rows_max = UINT64_MAX; /* stops no more */
+	__atomic_store_n(&stops, false, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&lock);
 	write_long(LINES, 6);
 	tap_ok(import_all(http, false, &floats, &again) == CTL_USAGE && !access(state, F_OK),
@@ -266,11 +268,13 @@ static void goes_on(void)
 	    (unsigned)came);
 	pthread_mutex_lock(&lock);
 	rows = 0;
+	rows_max = 300000;
 	pthread_mutex_unlock(&lock);
 	first = import_all(http, false, &floats, &again);
-	__atomic_store_n(&stops, false, __ATOMIC_RELEASE);
 	pthread_mutex_lock(&lock);
 	rows = 400000;
+	rows_max = UINT64_MAX;
+	__atomic_store_n(&stops, false, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&lock);
 	write_long(LINES, 6);
 	second = import_all(http, true, &floats, &again);
