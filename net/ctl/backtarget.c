@@ -21,16 +21,14 @@ struct dir_target {
 };
 #define DIR_OF(x) CONTAINER_OF(x, struct dir_target, t)
 
-/* The directory of a key, and what is behind its last slash. */
-static enum err dir_of(struct dir_target *d, const char *key, bool create, struct fsio_dir **dir,
-    const char **name, size_t *dir_len)
+enum err backtarget_walk(
+    struct fsio_dir *top, const char *path, bool create, struct fsio_dir **dir, const char **name)
 {
-	const char *slash = strrchr(key, '/');
+	const char *slash = strrchr(path, '/');
 	struct fsio_dir *at = NULL;
-	*dir_len = slash ? (size_t)(slash - key) : 0;
-	*name = slash ? slash + 1 : key;
-	enum err e = fsio_dir_sub(d->top, ".", false, &at);
-	for (const char *p = key; !e && p < *name;) {
+	*name = slash ? slash + 1 : path;
+	enum err e = fsio_dir_sub(top, ".", false, &at);
+	for (const char *p = path; !e && p < *name;) {
 		char part[NAME_MAX + 1];
 		struct fsio_dir *below;
 		size_t n = strcspn(p, "/");
@@ -45,6 +43,15 @@ static enum err dir_of(struct dir_target *d, const char *key, bool create, struc
 	}
 	*dir = at;
 	return e;
+}
+
+/* The directory of a key, and what is behind its last slash. */
+static enum err dir_of(struct dir_target *d, const char *key, bool create, struct fsio_dir **dir,
+    const char **name, size_t *dir_len)
+{
+	const char *slash = strrchr(key, '/');
+	*dir_len = slash ? (size_t)(slash - key) : 0;
+	return backtarget_walk(d->top, key, create, dir, name);
 }
 
 static enum err flush(struct backtarget *t)

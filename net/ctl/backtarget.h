@@ -42,4 +42,11 @@ static inline void backtarget_close(struct backtarget *t)
 		t->ops->close(t);
 }
 
+/*
+ * The directory that holds what path names below top, and what is behind its last slash; create:
+ * directories that are missing are made. *dir is NULL on an error.
+ */
+MUST_CHECK enum err backtarget_walk(
+    struct fsio_dir *top, const char *path, bool create, struct fsio_dir **dir, const char **name);
+
 #endif

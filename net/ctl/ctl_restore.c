@@ -81,27 +81,6 @@ static enum err place_take(struct restore *r, const char *path)
 	return e ? errbuf_set(&r->eb, e, "%s: %s", path, err_why(e)) : ERR_OK;
 }
 
-static enum err dir_of(struct restore *r, const char *path, struct fsio_dir **dir, const char **name)
-{
-	struct fsio_dir *at;
-	enum err e = fsio_dir_sub(r->top, ".", false, &at);
-	const char *slash = strrchr(path, '/');
-	*name = slash ? slash + 1 : path;
-	for (const char *p = path; !e && p < *name;) {
-		char part[BACKREPO_PATH_MAX];
-		struct fsio_dir *below;
-		size_t n = strcspn(p, "/");
-		memcpy(part, p, n);
-		part[n] = 0;
-		e = fsio_dir_sub(at, part, true, &below);
-		fsio_dir_close(at);
-		at = e ? NULL : below;
-		p += n + 1;
-	}
-	*dir = at;
-	return e;
-}
-
 static enum err write_one(
     struct restore *r, struct fsio_dir *dir, const char *name, const struct backfile *f)
 {
@@ -134,7 +113,7 @@ static enum err restore_one(struct restore *r, const struct backfile *f)
 	const char *name;
 	if (ctl_stopped())
 		return ERR_CANCELED;
-	enum err e = dir_of(r, f->path, &dir, &name);
+	enum err e = backtarget_walk(r->top, f->path, true, &dir, &name);
 	if (e)
 		return errbuf_set(&r->eb, e, "%s: %s", f->path, err_why(e));
 	bool same = false;
