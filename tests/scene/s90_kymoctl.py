@@ -284,10 +284,10 @@ if shutil.which("tmux"):
         time.sleep(0.8)
         frame_fits(pane(r"sum\(demo\)"), 60, 15, "a smaller window")
         tmux("send-keys", "q")
-        shown = pane("AFTER")
+        shown = pane(r"AFTER \d+\n-?icanon")
         ok("BEFORE" in shown and "AFTER 0" in shown and "\nicanon" in shown, f"q gives the terminal back: {shown!r}")
         tmux("respawn-pane", "-k", f"sh -c 'sleep 1.5; kill -TERM $(cat {path('pid')})' & sh -c 'echo $$ > {path('pid')}; exec {CTL} top --server {base}'; echo AFTER $?; stty -a | grep -o '[-]*icanon'; sleep 1000")
-        shown = pane("AFTER")
+        shown = pane(r"AFTER \d+\n-?icanon")
         ok("AFTER 0" in shown and "\nicanon" in shown and "samples/s" not in shown, f"so does SIGTERM: {shown!r}")
     finally:
         tmux("kill-server")
