@@ -60,8 +60,16 @@ class Files(http.server.BaseHTTPRequestHandler):
     do_POST = do_HEAD = do_PUT = do_DELETE = do_GET
 
 
-def run(browser, origin, name):
+def zones(name):
+    """A file runs in Berlin's time, or once in each that a line of it names: // zones: Europe/Berlin, UTC"""
+    with open(os.path.join(SRC, "tests", "ui", name + "_test.js")) as f:
+        m = re.search(r"^// zones: (.*)$", f.read(), re.M)
+    return [z.strip() for z in m[1].split(",")] if m else ["Europe/Berlin"]
+
+
+def run(browser, origin, name, zone):
     page = browser.page(1000, 700)
+    page.cdp("Emulation.setTimezoneOverride", {"timezoneId": zone})
     page.open(origin + "/")
     try:
         told = page.js(f'import("/tests/tap.js").then(t => t.run("/tests/{name}_test.js"))', FILE_S)
@@ -100,7 +108,7 @@ ok(names, f"there are unit tests: {len(names)} files")
 with chrome.Chrome() as browser:
     for n in names:
         begin = time.time()
-        count = run(browser, origin, n)
+        count = sum(run(browser, origin, n, z) for z in zones(n))
         note(f"{n}: {count} cases, {time.time() - begin:.2f} s")
 server.shutdown()
 done()
