@@ -69,7 +69,7 @@ function linearTicks(lo, hi, unit, n) {
 	const top = Math.max(Math.abs(lo), Math.abs(hi));
 	const step = stepFor(hi / n - lo / n, unit, top);
 	const ticks = [];
-	for (let i = Math.ceil(lo / step - 1e-9); i * step - hi <= step * 1e-9 && ticks.length <= 3 * n; i++) ticks.push(i * step + 0);
+	for (let i = Math.ceil(lo / step - 1e-9); i * step - hi <= step * 1e-9 && ticks.length <= 3 * n; i++) if (Number.isFinite(i * step)) ticks.push(i * step + 0);
 	return ticks.map(value => ({value, text: tickText(value, step, unit, top)}));
 }
 
