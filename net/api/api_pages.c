@@ -3,12 +3,14 @@
 #include "net/api/apidoc.h"
 #include "net/api/openapi.h"
 #include "net/http/asset.h"
+#include "net/ui/ui.h"
 
 /* A new version of kymod may say something else: caches ask, and mostly are told 304. */
 #define CACHE "no-cache"
 
 struct api_pages {
 	struct asset start, graph, doc, openapi_json, openapi_yaml;
+	struct ui *ui;
 };
 
 static void text_page(struct asset *a, struct buf *b)
@@ -26,7 +28,7 @@ static void start_make(struct asset *a, const struct api_opts *o)
 	buf_printf(&b,
 	    "write   POST %s/api/v1/write           Remote Write 1.0 (also .../push, .../receive)\n"
 	    "ask     %s/api/v1/query?query=up       and query_range, series, labels, label/<name>/values, metadata: Prometheus' HTTP API\n"
-	    "look    Grafana: a data source of type Prometheus with this server's address\n"
+	    "look    this address in a browser; Grafana: a data source of type Prometheus with it\n"
 	    "take    %s/api/v1/export?match[]=up    JSON lines (back: POST %s/api/v1/import), %s/federate?match[]=up, remote read: POST %s/api/v1/read\n",
 	    at, at, at, at, at, at);
 	buf_printf(&b,
@@ -45,8 +47,8 @@ static void graph_make(struct asset *a, const struct api_opts *o)
 	const char *at = o->links;
 	buf_init(&b);
 	buf_add_str(&b,
-	    "Kymo draws no graphs: look at this expression with Grafana (a data source of type Prometheus\n"
-	    "with this server's address), or ask the API, whose answers are Prometheus':\n\n");
+	    "A browser sees this expression drawn here; so does Grafana (a data source of type Prometheus\n"
+	    "with this server's address). Programs ask the API, whose answers are Prometheus':\n\n");
 	buf_printf(&b,
 	    "now     %s/api/v1/query?query=EXPRESSION\n"
 	    "range   %s/api/v1/query_range?query=EXPRESSION&start=TIME&end=TIME&step=60\n\n"
@@ -67,6 +69,7 @@ struct api_pages *api_pages_create(const struct api_opts *o)
 {
 	struct api_pages *p = mem_zalloc(sizeof(*p));
 	struct buf b;
+	p->ui = ui_create();
 	start_make(&p->start, o);
 	graph_make(&p->graph, o);
 	buf_init(&b);
@@ -86,6 +89,7 @@ void api_pages_free(struct api_pages *p)
 	asset_release(&p->doc);
 	asset_release(&p->openapi_json);
 	asset_release(&p->openapi_yaml);
+	ui_free(p->ui);
 	mem_free(p);
 }
 
@@ -97,6 +101,21 @@ void api_pages_start(struct req *r)
 void api_pages_graph(struct req *r)
 {
 	req_reply_asset(r, &api_of(r)->pages->graph);
+}
+
+void api_pages_view(struct req *r)
+{
+	ui_reply_page(api_of(r)->pages->ui, r, 0);
+}
+
+void api_pages_help(struct req *r)
+{
+	ui_reply_page(api_of(r)->pages->ui, r, 1);
+}
+
+void api_pages_file(struct req *r)
+{
+	ui_reply_file(api_of(r)->pages->ui, r);
 }
 
 void api_pages_doc(struct req *r)

@@ -116,8 +116,8 @@ static const struct route rows[] = {
 	  DOC(WRITES, "The same for clients of InfluxDB 3.x.", "204 all is stored", "400 415 429", P("db", PARAM_TEXT, true, "any name") P("precision", PARAM_TEXT, false, "ns, us, ms, s, or words; by their size (auto)") P("accept_partial", PARAM_TEXT, false, "`false`: a line that cannot be read keeps all from being stored")) },
 	{ GET_HEAD, "/ping",                              recv_influx_ping,        LINES,                      0, NULL, 0, ROLE_NONE,
 	  DOC(EMPTY, "For clients of InfluxDB: it is there.", "204 nothing; 200 the version with `verbose`", "", P("verbose", PARAM_TEXT, false, "`true`: with the version")) },
-	{ GET_POST, "/query",                             recv_influx_query,       LINES,                      FORM, NULL, 0, ROLE_WRITE,
-	  DOC(EMPTY, "For clients of InfluxDB that make or list databases before they write; SHOW DATABASES tells of those of the configuration, all others find nothing.", "200 results of its statements", "400", P("q", PARAM_TEXT, true, "statements of InfluxQL")) },
+	{ GET_POST, "/query",                             recv_influx_query,       LINES | ROUTE_PAGED,        FORM, NULL, 0, ROLE_WRITE,
+	  DOC(EMPTY, "For browsers the web page; for clients of InfluxDB, which list databases before they write, those of the configuration, and nothing else.", "200 results of its statements, or HTML", "400", P("q", PARAM_TEXT, true, "statements of InfluxQL")) },
 	{ REQ_POST, "/influx/write",                      recv_influx_write1,      LINES,                      WRITE, recv_influx_before1, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
 	  DOC(WRITES, "The same, where VictoriaMetrics has it.", "204 all is stored", "400 415 429", NONE) },
 	{ REQ_POST, "/influx/api/v2/write",               recv_influx_write2,      LINES,                      WRITE, recv_influx_before2, M_HTTP_SECONDS_WRITE, ROLE_WRITE,
@@ -299,10 +299,24 @@ static const struct route rows[] = {
 	  DOC(STATUS, "What buildinfo says, without an envelope.", "200 an object of texts", "", NONE) },
 	{ GET_HEAD, "/health",                              api_status_health,       ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
 	  DOC(WATCH, "As `/-/healthy`, at the path of VictoriaMetrics.", "200 OK", "503", NONE) },
-	{ GET_HEAD, "/",                                    api_pages_start,         ROUTE_UNGATED,              0, NULL, 0, ROLE_READ,
-	  DOC(PAGES, "What is here, in a few lines.", "200 a text", "", NONE) },
-	{ GET_HEAD, "/graph",                               api_pages_graph,         ROUTE_UNGATED,              0, NULL, 0, ROLE_READ,
-	  DOC(PAGES, "Where links of Grafana, Prometheus and Alertmanager lead.", "200 a text", "", NONE) },
+	{ GET_HEAD, "/",                                    api_pages_start,         ROUTE_PAGED | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ,
+	  DOC(PAGES, "What is here, in a few lines; for browsers (`Accept: text/html`) the web page.", "200 a text, or HTML", "", NONE) },
+	{ GET_HEAD, "/graph",                               api_pages_graph,         ROUTE_PAGED | ROUTE_UNGATED, 0, NULL, 0, ROLE_READ,
+	  DOC(PAGES, "Where links of Grafana, Prometheus and Alertmanager lead: for browsers the web page with this expression.", "200 a text, or HTML", "", NONE) },
+	{ GET_HEAD, "/cardinality",                         api_pages_view,          ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(PAGES, "The web page, with what the server has most of.", "200 HTML", "", NONE) },
+	{ GET_HEAD, "/live",                                api_pages_view,          ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(PAGES, "The web page, with what the server does now.", "200 HTML", "", NONE) },
+	{ GET_HEAD, "/doctor",                              api_pages_view,          ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(PAGES, "The web page, with what is wrong and what to do.", "200 HTML", "", NONE) },
+	{ GET_HEAD, "/status",                              api_pages_view,          ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(PAGES, "The web page, with version, flags, configuration and tenants.", "200 HTML", "", NONE) },
+	{ GET_HEAD, "/help",                                api_pages_view,          ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(PAGES, "The web page, with its help.", "200 HTML", "", NONE) },
+	{ GET_HEAD, "/help/<page>",                         api_pages_help,          ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(PAGES, "The web page, with one page of its help.", "200 HTML", "", P("page", PARAM_TEXT, true, "which; what there is not, the page says")) },
+	{ GET_HEAD, "/ui/*",                                api_pages_file,          ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
+	  DOC(PAGES, "Files of the web page, below a hash of all of them.", "200 a file", "404", NONE) },
 	{ GET_HEAD, "/favicon.ico",                         api_pages_favicon,       ROUTE_UNGATED,              0, NULL, 0, ROLE_NONE,
 	  DOC(PAGES, "For browsers; there is none.", "204 nothing", "", NONE) },
 	{ GET_HEAD, "/api",                                 api_pages_doc,           ROUTE_UNGATED,              0, NULL, 0, ROLE_READ,
@@ -314,9 +328,19 @@ static const struct route rows[] = {
 };
 /* clang-format on */
 
+/* What browsers are shown where a row has something else for programs. */
+static const struct route page = {
+	.methods = GET_HEAD,
+	.path = "/",
+	.handler = api_pages_view,
+	.flags = ROUTE_PAGED | ROUTE_UNGATED,
+	.role = ROLE_NONE,
+};
+
 const struct route_table api_routes = {
 	.rows = rows,
 	.count = COUNT_OF(rows),
 	.alias = "/prometheus", /* where VictoriaMetrics has the API of Prometheus */
 	.influx_fields = recv_influx_fields,
+	.page = &page,
 };

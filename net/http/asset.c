@@ -6,13 +6,13 @@
 
 #include "core/base/hash.h"
 #include "core/base/mem.h"
-#include "proto/gz.h"
+#include "proto/gunz.h"
 
 #define GZIP_LEVEL 9
 
-static void etag_of(char out[ASSET_ETAG_MAX], const void *data, size_t len)
+static void etag_of(char out[ASSET_ETAG_MAX], const void *data, size_t len, uint64_t seed)
 {
-	struct hash128 h = hash128(data, len, 0);
+	struct hash128 h = hash128(data, len, seed);
 	int n = snprintf(out, ASSET_ETAG_MAX, "\"%016" PRIx64 "%016" PRIx64 "\"", h.hi, h.lo);
 	CHECK(n > 0 && (size_t)n < ASSET_ETAG_MAX);
 }
@@ -33,21 +33,67 @@ static void add_gzip(struct asset *a)
 		return;
 	}
 	a->gzip = buf_take(&out, &a->gzip_len);
-	etag_of(a->gzip_etag, a->gzip, a->gzip_len);
+	etag_of(a->gzip_etag, a->gzip, a->gzip_len, 0);
 }
 
 void asset_init(struct asset *a, const char *type, const char *cache, struct buf *body)
 {
 	*a = (struct asset){ .type = type, .cache = cache };
 	a->plain = buf_take(body, &a->plain_len);
-	etag_of(a->plain_etag, a->plain, a->plain_len);
+	etag_of(a->plain_etag, a->plain, a->plain_len, 0);
 	add_gzip(a);
+}
+
+void asset_init_packed(struct asset *a, const char *type, const char *cache, const void *gzip,
+    size_t gzip_len, size_t plain_len)
+{
+	*a = (struct asset){ .type = type, .cache = cache, .gzip = gzip, .gzip_len = gzip_len };
+	a->plain_len = plain_len;
+	a->borrowed = true;
+	etag_of(a->gzip_etag, gzip, gzip_len, 0);
+	/* The same packed bytes are the same plain ones: another hash of them names those. */
+	etag_of(a->plain_etag, gzip, gzip_len, 1);
+}
+
+static enum err unpack(struct gunz *z, const struct asset *a, uint8_t *out)
+{
+	uint8_t step[GUNZ_STEP];
+	size_t at = 0, len = 0;
+	for (;;) {
+		size_t used, got;
+		enum err e = gunz_next(z, a->gzip + at, a->gzip_len - at, &used, step, &got);
+		if (e)
+			return e;
+		if (got > a->plain_len - len)
+			return ERR_MALFORMED;
+		memcpy(out + len, step, got);
+		at += used;
+		len += got;
+		if (!used && !got)
+			return gunz_whole(z) && len == a->plain_len ? 0 : ERR_MALFORMED;
+	}
+}
+
+uint8_t *asset_unpack(const struct asset *a)
+{
+	struct gunz *z;
+	if (gunz_create(GZ_GZIP, &z))
+		return NULL;
+	uint8_t *out = mem_alloc(a->plain_len + 1);
+	enum err e = unpack(z, a, out);
+	gunz_free(z);
+	if (!e)
+		return out;
+	mem_free(out);
+	return NULL;
 }
 
 void asset_release(struct asset *a)
 {
-	mem_free(a->plain);
-	mem_free(a->gzip);
+	if (!a->borrowed) {
+		mem_free((void *)(uintptr_t)a->plain);
+		mem_free((void *)(uintptr_t)a->gzip);
+	}
 	*a = (struct asset){ .plain = NULL };
 }
 

@@ -9,12 +9,12 @@
 #include <strings.h>
 
 #include "core/base/clock.h"
-#include "core/base/json.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
 #include "core/rt/snap.h"
 #include "net/conn/limit.h"
+#include "net/http/accept.h"
 #include "net/http/answerjob.h"
 #include "net/http/asset.h"
 #include "net/http/forwarded.h"
@@ -469,6 +469,16 @@ static void set_client(struct req *r, const struct sockaddr_storage *client)
 	r->who = who;
 }
 
+/* Does a browser ask, for what it shows as a page? */
+static bool wants_page(const struct req *r)
+{
+	size_t len;
+	const char *accept = req_header(r, "accept", &len);
+	return (r->route->flags & ROUTE_PAGED) && r->_srv->opts->routes.page &&
+	    (r->method & (REQ_GET | REQ_HEAD)) && accept &&
+	    accept_prefers(accept, len, "text/html", "text/plain");
+}
+
 /* With a listener for administration, what is of administration answers there alone. */
 static bool answers_here(const struct req *r)
 {
@@ -496,6 +506,8 @@ enum req_step req_begin(struct req *r, const char *raw_path, size_t raw_len)
 		return REQ_ANSWERED;
 	}
 	r->route = other ? other : m.route;
+	if (wants_page(r))
+		r->route = r->_srv->opts->routes.page;
 	r->param = m.param;
 	r->param_len = m.param_len;
 	if ((r->route->flags & ROUTE_STREAM) && r->http_version < 20) {
@@ -631,6 +643,15 @@ void req_answer_field(struct req *r, const char *name, const char *fmt, ...)
 	    arena_strndup(&r->arena, text, len), len);
 }
 
+bool req_answers_field(const struct req *r, const char *name)
+{
+	const struct srv_opts *o = r->_srv->opts;
+	for (size_t i = 0; i < o->field_count; i++)
+		if (!strcmp(o->fields[i].name, name))
+			return true;
+	return false;
+}
+
 const char *req_answered_field(const struct req *r, const char *name, size_t *len)
 {
 	const struct req_answer *a = r->_answer;
@@ -714,6 +735,12 @@ static bool has_encoding(const struct req_answer *a)
 	return false;
 }
 
+static const char *vary(const struct req *r)
+{
+	return r->route && (r->route->flags & ROUTE_PAGED) ? "Accept, Accept-Encoding"
+	                                                   : "Accept-Encoding";
+}
+
 static void add_influx(struct req *r)
 {
 	for (const struct req_field *f = r->_srv->opts->routes.influx_fields; f && f->name; f++)
@@ -738,7 +765,7 @@ static enum gz_form answer_begin(struct req *r, int status, const char *type)
 	if (!type || status == 204)
 		return GZ_NONE;
 	add_static(r, "content-type", arena_strndup(&r->arena, type, strlen(type)));
-	add_static(r, "vary", "Accept-Encoding");
+	add_static(r, "vary", vary(r));
 	const char *accept =
 	    a->no_body || own_encoding ? NULL : req_header(r, "accept-encoding", &len);
 	return accept ? gz_choose(accept, len) : GZ_NONE;
@@ -851,16 +878,26 @@ void req_reply_asset(struct req *r, const struct asset *asset)
 	bool gzip = asset->gzip && accept && gz_takes(accept, accept_len, GZ_GZIP);
 	const char *etag = gzip ? asset->gzip_etag : asset->plain_etag;
 	bool same = names_etag(r, etag);
+	uint8_t *unpacked = NULL;
+	if (!same && !gzip && !asset->plain && r->method != REQ_HEAD) {
+		unpacked = asset_unpack(asset);
+		if (!unpacked) {
+			req_refuse_overloaded(r, "there is no memory to unpack the answer");
+			return;
+		}
+	}
 	answer_begin(r, same ? 304 : 200, same ? NULL : asset->type);
 	if (same) /* of the fields of a 200, those that caches need (RFC 9110, section 15.4.5) */
-		add_static(r, "vary", "Accept-Encoding");
+		add_static(r, "vary", vary(r));
 	add_static(r, "etag", etag);
 	if (asset->cache)
 		add_static(r, "cache-control", asset->cache);
 	struct req_answer *a = r->_answer;
-	a->own = REQ_BORROW;
+	a->own = unpacked ? REQ_TAKE : REQ_BORROW;
+	if (unpacked)
+		hold_anyway(r, asset->plain_len);
 	if (!same) {
-		a->data = gzip ? asset->gzip : asset->plain;
+		a->data = unpacked ? unpacked : gzip ? asset->gzip : asset->plain;
 		a->len = gzip ? asset->gzip_len : asset->plain_len;
 		if (gzip)
 			add_static(r, "content-encoding", "gzip");
@@ -951,38 +988,4 @@ enum req_pull req_answer_pull(struct req *r, struct buf *out)
 	enum req_pull next = a->direct ? a->pull(r, out) : answerjob_pull(r, out);
 	r->_pulled_bytes += out->len - before;
 	return next;
-}
-
-/* ---- refusals ---- */
-
-void req_refuse(struct req *r, int status, const char *word, const char *fmt, ...)
-{
-	char text[1000];
-	va_list ap;
-	va_start(ap, fmt);
-	size_t len = rune_vprintf(text, sizeof text, fmt, ap); /* 1 KiB with its word */
-	va_end(ap);
-	if (!r->route || !(r->route->flags & ROUTE_JSON)) {
-		req_reply_text(r, status, "%s: %s\n", word, text);
-		return;
-	}
-	struct buf b;
-	buf_init(&b);
-	buf_add_str(&b, "{\"status\":\"error\",\"errorType\":");
-	json_str(&b, word, strlen(word));
-	buf_add_str(&b, ",\"error\":");
-	json_str(&b, text, len);
-	buf_add_str(&b, "}");
-	req_reply_buf(r, status, "application/json", &b);
-}
-
-void req_refuse_overloaded(struct req *r, const char *sentence)
-{
-	metric_add(M_HTTP_OVERLOADED, 1);
-	/* Senders that were refused together must not come back together. */
-	r->_srv->rnd += 0x9e3779b97f4a7c15u + loop_now_ns(r->loop);
-	uint64_t z = (r->_srv->rnd ^ (r->_srv->rnd >> 30)) * 0xbf58476d1ce4e5b9u;
-	req_answer_field(r, "retry-after", "%u", (unsigned)(1 + (z >> 33) % 5));
-	bool json = r->route && (r->route->flags & ROUTE_JSON);
-	req_refuse(r, 503, json ? "unavailable" : "overloaded", "%s", sentence);
 }

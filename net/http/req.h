@@ -228,6 +228,9 @@ void req_rush(struct req *r, bool rush);
  */
 void req_answer_field(struct req *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Has every answer a field of this name, by srv_opts.fields? */
+bool req_answers_field(const struct req *r, const char *name);
+
 /* Value of a field that was added to it, or NULL. */
 const char *req_answered_field(const struct req *r, const char *name, size_t *len);
 

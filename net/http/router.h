@@ -53,6 +53,12 @@ enum route_flags {
 	ROUTE_DATADOG = 256,
 	/* Answers on every listener: its handler looks at req.apart and req.admin. */
 	ROUTE_BOTH_SIDES = 512,
+	/*
+	 * Has something else for browsers: who prefers text/html (net/http/accept.h) and asks by
+	 * GET or HEAD is answered by route_table.page, whatever role this row needs. Answers of
+	 * both tell caches so (Vary).
+	 */
+	ROUTE_PAGED = 1024,
 };
 
 /* What an identity may do; a bit each (net/gate). */
@@ -100,6 +106,7 @@ struct route_table {
 	 */
 	const char *alias;
 	const struct req_field *influx_fields; /* of ROUTE_INFLUX, up to one without a name */
+	const struct route *page; /* of ROUTE_PAGED, itself one of them; NULL: there is none */
 };
 
 #define ROUTER_PREFIX_MAX 256u /* bytes of a prefix */

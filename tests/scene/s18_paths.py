@@ -39,7 +39,7 @@ def wait_for(k, path):
 k = start("plain")
 for path, kind in (("/", "text/plain"), ("/graph", "text/plain"), ("/api", "text/html"), ("/api/v1/openapi.json", "application/json"), ("/api/v1/openapi.yaml", "application/yaml")):
     status, body, h = get(k.port, path)
-    ok(status == 200 and body and h["Content-Type"].startswith(kind) and h["Vary"] == "Accept-Encoding" and h["Cache-Control"] == "no-cache", f"{path}: {status} {h}")
+    ok(status == 200 and body and h["Content-Type"].startswith(kind) and h["Vary"] == ("Accept, Accept-Encoding" if path in ("/", "/graph") else "Accept-Encoding") and h["Cache-Control"] == "no-cache", f"{path}: {status} {h}")
     again, nothing, h2 = get(k.port, path, If_None_Match=f'"other", W/{h["Etag"]}')
     ok(again == 304 and nothing == b"" and h2["Etag"] == h["Etag"] and "Content-Length" not in h2, f"its ETag is told 304: {again} {h2}")
     status, packed, h3 = get(k.port, path, Accept_Encoding="br, deflate, gzip")
@@ -58,10 +58,10 @@ wrong = []
 for path, item in api_doc["paths"].items():
     for method in item:
         if method in ("get", "head"):
-            url = path.replace("{name}", "job") + ("?query=1&start=1&end=2&step=1&match[]=up" if method == "get" else "")
+            url = path.replace("{name}", "job").replace("{page}", "x") + ("?query=1&start=1&end=2&step=1&match[]=up" if method == "get" else "")
             status, _, h = get(k.port, url, method.upper())
             told = item[method]["responses"]
-            if str(status) not in told and status != 204:
+            if str(status) not in told and status != 204 and path != "/ui/{rest}":  # below
                 wrong.append((method, url, status))
 ok(not wrong, f"what is asked for answers as it is told: {wrong}")
 status, a = api(k.port, "status/flags")

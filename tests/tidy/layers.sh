@@ -58,10 +58,11 @@ storage_order() {
 }
 check "storage: chunk, meta, wal < head, cfile, block < compact < shard < append, read, back < recover < store" "$(storage_order)"
 check "net/conn is lowest in net" "$(includes net/conn 'net/(http|client|grpc|gate|api|recv|daemon)')"
-check "net/http is below client, grpc, gate, api and daemon" "$(includes net/http 'net/(client|grpc|gate|api|recv|daemon)')"
+check "net/http is below client, grpc, gate, api and daemon" "$(includes net/http 'net/(client|grpc|gate|ui|api|recv|daemon)')"
 check "net/client stands on conn alone" "$(includes net/client 'net/(http|grpc|gate|api|recv|daemon)')"
 check "net/grpc stands on conn, http, client" "$(includes net/grpc 'net/(gate|api|recv|daemon)')"
 check "net/gate is below api and daemon" "$(includes net/gate 'net/(api|recv|daemon)')"
+check "net/ui stands on conn and http" "$(includes net/ui 'net/(client|grpc|gate|api|recv|daemon|ctl)')"
 check "net/api and net/recv are below daemon" "$(includes net/api 'net/daemon'; includes net/recv 'net/daemon')"
 check "net/ctl is kymoctl's alone, which runs no server" "$(for d in conn http client grpc gate api recv daemon; do includes net/$d 'net/ctl'; done; includes net/ctl 'net/(http|grpc|gate|api|recv)')"
 check "no relative includes" "$(grep -rnE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include "\.' core proto storage net tests bench)"

@@ -1,0 +1,170 @@
+/*
+ * ask - questions to this server: paths are relative to where it lies ("api/v1/query"), whatever prefix that has.
+ *
+ *   const {data, warnings} = await ask("api/v1/query", {query: "up"}, {signal});
+ *
+ * Throws AskError {status, type, message, position}: status 0 where nothing answered; position {line, column} (both from
+ * 1) where a query is wrong; an aborted question throws what fetch throws (gone(e) is true).
+ * Who is signed in stands in sessionStorage: this tab alone, until it is closed. 401 has onSignIn's function called once,
+ * whoever asks meanwhile; when it says true the question is asked again.
+ */
+export const base = new URL("../../../", import.meta.url).href;
+
+const LONG = 2000;	/* characters of parameters that still stand in an address */
+const AUTH = "kymo.auth";
+let authorization = null, tenant = "", signIn = null, signing = null, heard = null;
+try {
+	authorization = sessionStorage.getItem(AUTH);
+} catch { /* off: as long as the page */ }
+
+export class AskError extends Error {
+	constructor(status, type, message, position = null) {
+		super(message);
+		this.name = "AskError";
+		Object.assign(this, {status, type, position});
+	}
+}
+
+export const gone = (e) => e?.name === "AbortError";
+
+/* "Bearer ...", "Basic ..." or null. */
+export const setAuthorization = (value) => {
+	authorization = value;
+	try {
+		if (value)
+			sessionStorage.setItem(AUTH, value);
+		else
+			sessionStorage.removeItem(AUTH);
+	} catch { /* off */ }
+};
+export const isSignedIn = () => authorization !== null;
+export const bearer = (token) => "Bearer " + token.trim();
+/* Name and password in UTF-8, as the server's challenge asks for. */
+export const basic = (name, password) =>
+	"Basic " + btoa(String.fromCharCode(...new TextEncoder().encode(`${name}:${password}`)));
+
+/* Which tenant is asked for; "" = the identity's own. */
+export const setTenant = (name) => { tenant = name ?? ""; };
+/* async fn(error) -> did somebody sign in? */
+export const onSignIn = (fn) => { signIn = fn; };
+/* fn("ok" | "starting" | "stopping" | "unreachable") after each answer, or none. */
+export const onServer = (fn) => { heard = fn; };
+
+const toParams = (params) => {
+	if (params instanceof URLSearchParams)
+		return params;
+	const out = new URLSearchParams();
+	for (const [name, value] of Object.entries(params ?? {}))
+		for (const v of Array.isArray(value) ? value : [value])
+			if (v !== undefined && v !== null)
+				out.append(name, v);
+	return out;
+};
+
+const request = (path, params, {signal, method, accept}) => {
+	const form = toParams(params).toString();
+	const verb = method ?? (form.length > LONG ? "POST" : "GET");
+	const headers = {"X-Requested-With": "fetch"};
+	if (accept)
+		headers.Accept = accept;
+	if (authorization)
+		headers.Authorization = authorization;
+	if (tenant)
+		headers["X-Scope-OrgID"] = tenant;
+	const inBody = verb === "POST" || verb === "PUT";
+	if (inBody)
+		headers["Content-Type"] = "application/x-www-form-urlencoded";
+	const url = base + path + (form && !inBody ? (path.includes("?") ? "&" : "?") + form : "");
+	return fetch(url, {method: verb, headers, signal, body: inBody ? form : undefined, cache: "no-store", redirect: "follow"});
+};
+
+const POSITION = /(?:^|\s)(\d+):(\d+): parse error/;
+
+const errorOf = async (r) => {
+	const text = await r.text();
+	let type = "http", message = `${r.status} ${r.statusText}`.trim();
+	try {
+		const body = JSON.parse(text);
+		type = body.errorType ?? type;
+		message = body.error ?? message;
+	} catch {
+		const line = text.trim().split("\n")[0].slice(0, 500);
+		if (line && !line.startsWith("<"))
+			message = line;
+	}
+	const at = POSITION.exec(message);
+	return new AskError(r.status, type, message, at ? {line: Number(at[1]), column: Number(at[2])} : null);
+};
+
+const serverState = (r) => {
+	const stopping = r.headers.get("X-Prometheus-Stopping");
+	return r.status !== 503 || stopping === null ? "ok" : stopping === "true" ? "stopping" : "starting";
+};
+
+const answer = async (path, params, options, again = true) => {
+	let r;
+	try {
+		r = await request(path, params, options);
+	} catch (e) {
+		if (gone(e) || options.signal?.aborted)
+			throw e;
+		heard?.("unreachable");
+		throw new AskError(0, "unreachable", "the server does not answer");
+	}
+	heard?.(serverState(r));
+	if (r.ok)
+		return r;
+	const error = await errorOf(r);
+	if (r.status !== 401 || !again || !signIn)
+		throw error;
+	signing ??= signIn(error).finally(() => { signing = null; });
+	if (await signing && !options.signal?.aborted)
+		return answer(path, params, options, false);
+	throw error;
+};
+
+export const ask = async (path, params, options = {}) => {
+	const r = await answer(path, params, options);
+	const text = await r.text();
+	if (!text)
+		return {data: null};
+	let body;
+	try {
+		body = JSON.parse(text);
+	} catch {
+		throw new AskError(r.status, "http", "the answer is no JSON");
+	}
+	if (body?.status === "error")
+		throw new AskError(r.status, body.errorType ?? "http", body.error ?? "error");
+	return body;
+};
+
+export const askText = async (path, params, options = {}) => (await answer(path, params, options)).text();
+
+/* Does the server take who is signed in? null: yes; else the error. Nobody is asked to sign in. */
+export const refused = async () => {
+	try {
+		await answer("api/v1/status/buildinfo", null, {}, false);
+		return null;
+	} catch (e) {
+		return e.status === 401 || e.status === 429 ? e : null;	/* 403: known, without the role */
+	}
+};
+
+/* Answers of a JSON object a line: onObject(object) as they come. */
+export const lines = async (path, params, onObject, options = {}) => {
+	const r = await answer(path, params, options);
+	const reader = r.body.pipeThrough(new TextDecoderStream()).getReader();
+	let rest = "";
+	for (;;) {
+		const {done, value} = await reader.read();
+		rest += value ?? "";
+		const whole = rest.split("\n");
+		rest = done ? "" : whole.pop();
+		for (const line of whole)
+			if (line.trim())
+				onObject(JSON.parse(line));
+		if (done)
+			return;
+	}
+};

@@ -1,0 +1,93 @@
+/*
+ * dom - elements made by functions, never from markup: what comes from data becomes text nodes.
+ *
+ *   h("button", {class: "k-quiet", onclick: run, "aria-pressed": "true"}, "Run", icon)
+ *
+ * props: class, on<event> (a function), style (an object of properties), dataset (an object); value, checked, selected
+ * and disabled as properties; all others as attributes (true: empty; false, null, undefined: left out).
+ * children: strings and numbers (text), nodes, arrays of these, null and false (nothing).
+ */
+const PROPERTIES = new Set(["value", "checked", "selected", "disabled", "open", "indeterminate"]);
+const SVG = "http://www.w3.org/2000/svg";
+
+const set = (el, name, value) => {
+	if (value === null || value === undefined)
+		return;
+	if (name.startsWith("on"))
+		el.addEventListener(name.slice(2), value);
+	else if (name === "style" || name === "dataset")
+		Object.assign(el[name], value);
+	else if (PROPERTIES.has(name) && name in el)
+		el[name] = value;
+	else if (name === "class")
+		el.setAttribute("class", value);
+	else if (value !== false)
+		el.setAttribute(name, value === true ? "" : value);
+};
+
+const add = (el, children) => {
+	for (const c of children) {
+		if (Array.isArray(c))
+			add(el, c);
+		else if (c !== null && c !== undefined && c !== false)
+			el.append(c);
+	}
+};
+
+const fill = (el, props, children) => {
+	for (const name in props)
+		if (name !== "value")
+			set(el, name, props[name]);
+	add(el, children);
+	if (props && "value" in props)	/* behind its options, of a select */
+		set(el, "value", props.value);
+	return el;
+};
+
+export const h = (tag, props, ...children) => fill(document.createElement(tag), props, children);
+export const svg = (tag, props, ...children) => fill(document.createElementNS(SVG, tag), props, children);
+
+/* Takes out what is in el and puts children there. */
+export const put = (el, ...children) => {
+	el.replaceChildren();
+	add(el, children);
+	return el;
+};
+
+/* Tells it to screen readers, when they have time. The same text twice is told twice. */
+let spoken = 0;
+export const say = (text) => {
+	const live = document.getElementById("say");
+	if (!live)
+		return;
+	live.textContent = "";
+	clearTimeout(spoken);
+	spoken = setTimeout(() => { live.textContent = text; }, 50);
+};
+
+/* A button that copies what text() gives, and says so. */
+export const copyButton = (text, label = "Copy") => {
+	const b = h("button", {type: "button", class: "k-button", onclick: async () => {
+		try {
+			await navigator.clipboard.writeText(text());
+			b.textContent = "Copied";
+			say("Copied");
+		} catch {	/* not on a page that came by plain HTTP from elsewhere */
+			b.textContent = copyByHand(text()) ? "Copied" : "Cannot copy here";
+		}
+		setTimeout(() => { b.textContent = label; }, 1500);
+	}}, label);
+	return b;
+};
+
+const copyByHand = (text) => {
+	const area = h("textarea", {class: "k-unseen", "aria-hidden": "true", value: text});
+	document.body.append(area);
+	area.select();
+	let done = false;
+	try {
+		done = document.execCommand("copy");
+	} catch { /* neither */ }
+	area.remove();
+	return done;
+};

@@ -1,0 +1,64 @@
+/*
+ * keep - what this browser remembers: settings and the queries that were asked. In localStorage below "kymo.", so all
+ * tabs of this server share it; where that is off (private windows, policies) it lasts as long as the page.
+ *
+ * Nothing secret goes here: who is signed in is kept by ask, for one tab.
+ */
+const NAME = "kymo.";
+const HISTORY_MOST = 200;
+const QUERY_MOST = 20000;	/* characters of a query that is remembered */
+const memory = new Map();
+
+export const load = (name, otherwise = null) => {
+	let text = memory.get(name);
+	try {
+		text = localStorage.getItem(NAME + name) ?? text;
+	} catch { /* off */ }
+	try {
+		return text === undefined ? otherwise : JSON.parse(text);
+	} catch {
+		return otherwise;	/* somebody else's */
+	}
+};
+
+/* null: forget it. */
+export const store = (name, value) => {
+	const text = value === null ? null : JSON.stringify(value);
+	if (text === null)
+		memory.delete(name);
+	else
+		memory.set(name, text);
+	try {
+		if (text === null)
+			localStorage.removeItem(NAME + name);
+		else
+			localStorage.setItem(NAME + name, text);
+	} catch { /* off, or full */ }
+};
+
+/* fn(name) when another tab has stored something. Returns what ends it. */
+export const onStored = (fn) => {
+	const heard = (e) => {
+		if (e.key?.startsWith(NAME))
+			fn(e.key.slice(NAME.length));
+	};
+	addEventListener("storage", heard);
+	return () => removeEventListener("storage", heard);
+};
+
+/* Queries that were run, the newest first: [{query, at}], at in ms. */
+export const history = () => {
+	const list = load("history", []);
+	return Array.isArray(list) ? list.filter((e) => typeof e?.query === "string") : [];
+};
+
+/* Each query stands there once, where it was asked last. */
+export const remember = (query, at = Date.now()) => {
+	const text = query.trim();
+	if (!text || text.length > QUERY_MOST)
+		return;
+	const others = history().filter((e) => e.query !== text);
+	store("history", [{query: text, at}, ...others].slice(0, HISTORY_MOST));
+};
+
+export const forget = () => store("history", null);
