@@ -49,10 +49,11 @@ check "every fuzzer is built and run" "$(listed '^FUZZERS \\+=.* %s( |$)' tests/
 check "every fuzzer has seeds" "$(for f in tests/fuzz/fuzz_*.c; do s=${f##*/fuzz_}; [ -n "$(ls "tests/fuzz/corpus/${s%.c}" 2>/dev/null)" ] || echo "$f: tests/fuzz/corpus/${s%.c} is empty"; done)"
 check "every scene runs" "$(listed '/scene/%s\\.py( |$)' tests/scene/s*.py)"
 check "every micro bench is built" "$(for f in bench/micro/b_*.c; do s=$(basename "$f" .c); grep -qE "^EXTRA_PROGRAMS \+=.* $s( |$)" bench/bench.am || echo "$f is not in bench/bench.am"; done)"
+check "every file of the page is packed" "$(for f in $(cd net/ui && find . -name '*.js' -o -name '*.css' -o -name '*.html' -o -name '*.svg' -o -path './help/*.md' | sed 's|^\./||' | sort); do grep -qx "UI_FILES += $f" net/net.am || echo "net/ui/$f is not in net/net.am"; done)"
 # What a comment, a script or a page cites is here: a path from the top, or a name beside the file. Pages of others are cited by title.
 cited() {
 	files | grep -E '\.(c|h|def|am|sh|py|md)$|^bootstrap$|^\.ci/' | grep -v '^tests/tidy/' | xargs grep -noE '[A-Za-z0-9_./-]+\.md\b' |
-		grep -vE ':(\.[a-z]|/)' | while IFS=: read -r file line page; do
+		grep -vE ':(\.[a-z]|/)|^net/net.am:[0-9]*:help/' | while IFS=: read -r file line page; do
 		page=${page#./}
 		[ -f "$page" ] || [ -f "$(dirname "$file")/$page" ] || echo "$file:$line: $page"
 	done
