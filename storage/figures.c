@@ -2,6 +2,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/metric.h"
+#include "storage/back/back.h"
 #include "storage/store_priv.h"
 
 #define NS_PER_MS 1000000u
@@ -12,6 +13,10 @@ struct sums {
 	int64_t newest_ms, newest_own_ms;
 	int64_t round_ms; /* of the round that ended last */
 	uint64_t round_took_ns;
+	int64_t merge_ms; /* and of the merge */
+	uint64_t merge_took_ns;
+	unsigned rounds_running, rounds_waiting;
+	unsigned merges[BACK_MERGES]; /* of each lane: one of them runs */
 };
 
 struct figures {
@@ -63,6 +68,16 @@ static void add_shard(struct sums *s, const struct shard *sh)
 		s->round_ms = sh->round_last_ms;
 		s->round_took_ns = sh->round_last_took_ns;
 	}
+	if (sh->merge_last_ms > s->merge_ms) {
+		s->merge_ms = sh->merge_last_ms;
+		s->merge_took_ns = sh->merge_last_took_ns;
+	}
+	if (sh->round == SHARD_UNWRITTEN || sh->round == SHARD_UNSWITCHED)
+		s->rounds_waiting++;
+	else if (sh->round != SHARD_IDLE)
+		s->rounds_running++;
+	if (sh->back && back_of(sh)->merge)
+		s->merges[sh->index % BACK_MERGES]++;
 }
 
 static void add_share(struct sums *s, struct share *sh)
@@ -85,6 +100,17 @@ static void show(const struct sums *s, int64_t retention_ms)
 	metric_gauge_set(M_NEWEST_OWN_MS, s->newest_own_ms);
 	metric_gauge_set(M_ROUND_LAST_MS, s->round_ms);
 	metric_gauge_set(M_ROUND_LAST_TOOK_MS, (int64_t)(s->round_took_ns / NS_PER_MS));
+	metric_gauge_set(M_ROUNDS_RUNNING, s->rounds_running);
+	metric_gauge_set(M_ROUNDS_WAITING, s->rounds_waiting);
+	metric_gauge_set(M_SEAL_LAST_MS, s->merge_ms);
+	metric_gauge_set(M_SEAL_LAST_TOOK_MS, (int64_t)(s->merge_took_ns / NS_PER_MS));
+	unsigned running = 0, waiting = 0;
+	for (unsigned i = 0; i < BACK_MERGES; i++) {
+		running += s->merges[i] > 0;
+		waiting += s->merges[i] > 1 ? s->merges[i] - 1 : 0;
+	}
+	metric_gauge_set(M_SEALS_RUNNING, running);
+	metric_gauge_set(M_SEALS_WAITING, waiting);
 	metric_gauge_set(M_RETENTION_MS, retention_ms);
 }
 

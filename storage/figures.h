@@ -1,7 +1,7 @@
 /*
  * figures - how full the store is, for /metrics: one message walks over the loops every
- * FIGURES_EVERY_MS, adds up what each has of memory, oldest and newest samples and rounds, and loop
- * 0 sets the gauges.
+ * FIGURES_EVERY_MS, adds up what each has of memory, samples, rounds and merges, and loop 0 sets
+ * the gauges.
  *
  * What changes where it is counted is not gathered here: files (storage/shard.c), the log
  * (wal/walog.c, wal/walprep.c), free space (storage/space.c), the catalog (back/catalogs.c).

@@ -182,6 +182,8 @@ struct shard {
 	uint64_t round_end_ns; /* monotonic, of the last one; 0 = none yet */
 	int64_t round_last_ms; /* wall clock, when a round's files became durable; 0 = not yet */
 	uint64_t round_last_took_ns;
+	int64_t merge_last_ms; /* the same of merges */
+	uint64_t merge_last_took_ns;
 	/* of senders' rows that its files may hold: others hold the server's own only */
 	struct shard_span round_span;
 	/* what came since the last round */

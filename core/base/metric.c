@@ -42,6 +42,8 @@ const uint64_t METRIC_HIST_BOUNDS_NS[METRIC_HIST_BOUNDS] = { 1000, 5000, 10000, 
 
 struct cells {
 	struct cells *next;
+	unsigned loop;       /* whose thread it is, and 1; 0: no loop's */
+	uint64_t longest[2]; /* turns in ns, of this window and the last */
 	uint64_t v[CELLS];
 };
 
@@ -110,6 +112,12 @@ void metric_hist(enum metric_id id, uint64_t out[METRIC_HIST_BOUNDS + 1])
 	CHECK_SLOW(rows[id].kind == METRIC_HIST);
 	for (unsigned b = 0; b <= METRIC_HIST_BOUNDS; b++)
 		out[b] = sum_cell(rows[id].at + b);
+}
+
+uint64_t metric_hist_sum(enum metric_id id)
+{
+	CHECK_SLOW(rows[id].kind == METRIC_HIST);
+	return sum_cell(rows[id].at + HIST_SUM);
 }
 
 uint64_t metric_hist_quantile(const uint64_t cells[METRIC_HIST_BOUNDS + 1], double q)
@@ -192,6 +200,135 @@ static void each_row(const struct row *r, const struct split *s,
 	fn(arg, &(struct metric_value){ .name = s->family, .labels = s->labels, .value = v });
 }
 
+/* ---- of each loop ---- */
+
+/* Bounds of METRIC_HIST_BOUNDS_NS that turns of one loop are told in. */
+static const uint64_t turn_bounds[] = { 100000, 500000, 1000000, 5000000, 50000000, 500000000 };
+
+enum loop_figure {
+	LOOP_BUSY,
+	LOOP_CPU,
+	LOOP_LONGEST,
+	LOOP_TURNS
+};
+static const struct loop_family {
+	enum metric_kind kind;
+	const char *name, *help;
+} loop_families[] = {
+	[LOOP_BUSY] = { METRIC_COUNTER, "kymo_loop_busy_seconds_total",
+	    "Time of an event loop's turns, waiting left out: its rate is the part of the time that the loop is busy." },
+	[LOOP_CPU] = { METRIC_COUNTER, "kymo_loop_cpu_seconds_total",
+	    "CPU time of an event loop's turns; what it is less than kymo_loop_busy_seconds_total others took." },
+	[LOOP_LONGEST] = { METRIC_GAUGE, "kymo_loop_longest_turn_seconds",
+	    "The longest turn of an event loop in the last 5 to 10 seconds." },
+	[LOOP_TURNS] = { METRIC_HIST, "kymo_loop_each_turn_seconds",
+	    "Length of one turn by event loop, waiting left out; in few bounds, from 100 us to 0.5 s." },
+};
+/* Each a series, and of the histogram +Inf, _sum and _count. */
+STATIC(COUNT_OF(loop_families) - 1 + COUNT_OF(turn_bounds) + 3 == METRIC_LOOP_SERIES);
+
+void metric_loop(unsigned index)
+{
+	__atomic_store_n(&cells_here()->loop, index + 1, __ATOMIC_RELAXED);
+}
+
+void metric_loop_longest(uint64_t ns)
+{
+	__atomic_store_n(&cells_here()->longest[0], ns, __ATOMIC_RELAXED);
+}
+
+void metric_loop_window(void)
+{
+	struct cells *c = cells_here();
+	__atomic_store_n(
+	    &c->longest[1], __atomic_load_n(&c->longest[0], __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+	__atomic_store_n(&c->longest[0], 0, __ATOMIC_RELAXED);
+}
+
+static unsigned loops_count(void)
+{
+	unsigned most = 0;
+	for (struct cells *c = __atomic_load_n(&all, __ATOMIC_ACQUIRE); c; c = c->next) {
+		unsigned loop = __atomic_load_n(&c->loop, __ATOMIC_RELAXED);
+		most = loop > most ? loop : most;
+	}
+	return most;
+}
+
+struct loop_sums {
+	uint64_t turns[METRIC_HIST_BOUNDS + 1], busy_ns, cpu_ns, longest_ns;
+};
+
+static void loop_sum(unsigned loop, struct loop_sums *s)
+{
+	*s = (struct loop_sums){ .busy_ns = 0 };
+	for (struct cells *c = __atomic_load_n(&all, __ATOMIC_ACQUIRE); c; c = c->next) {
+		if (__atomic_load_n(&c->loop, __ATOMIC_RELAXED) != loop + 1)
+			continue;
+		for (unsigned b = 0; b <= METRIC_HIST_BOUNDS; b++)
+			s->turns[b] += __atomic_load_n(&c->v[AT_TURN + b], __ATOMIC_RELAXED);
+		s->busy_ns += __atomic_load_n(&c->v[AT_TURN + HIST_SUM], __ATOMIC_RELAXED);
+		s->cpu_ns += __atomic_load_n(&c->v[AT_TURN_CPU + HIST_SUM], __ATOMIC_RELAXED);
+		for (unsigned w = 0; w < COUNT_OF(c->longest); w++) {
+			uint64_t ns = __atomic_load_n(&c->longest[w], __ATOMIC_RELAXED);
+			s->longest_ns = ns > s->longest_ns ? ns : s->longest_ns;
+		}
+	}
+}
+
+static void loop_turns(unsigned loop, const struct loop_sums *s,
+    void (*fn)(void *arg, const struct metric_value *v), void *arg)
+{
+	char name[64], labels[64], bound[NUM_FMT_MAX + 1] = "+Inf";
+	uint64_t cum = 0;
+	unsigned b = 0;
+	snprintf(name, sizeof(name), "%s_bucket", loop_families[LOOP_TURNS].name);
+	for (unsigned k = 0; k <= COUNT_OF(turn_bounds); k++) {
+		bool last = k == COUNT_OF(turn_bounds);
+		while (b < METRIC_HIST_BOUNDS && (last || METRIC_HIST_BOUNDS_NS[b] <= turn_bounds[k]))
+			cum += s->turns[b++];
+		if (last)
+			cum += s->turns[METRIC_HIST_BOUNDS];
+		else
+			bound[num_fmt_g((double)turn_bounds[k] / 1e9, bound)] = 0;
+		snprintf(labels, sizeof(labels), "loop=\"%u\",le=\"%.40s\"", loop,
+		    last ? "+Inf" : bound);
+		fn(arg,
+		    &(struct metric_value){ .name = name, .labels = labels, .value = (double)cum });
+	}
+	snprintf(labels, sizeof(labels), "loop=\"%u\"", loop);
+	snprintf(name, sizeof(name), "%s_sum", loop_families[LOOP_TURNS].name);
+	fn(arg,
+	    &(struct metric_value){
+	        .name = name, .labels = labels, .value = (double)s->busy_ns / 1e9 });
+	snprintf(name, sizeof(name), "%s_count", loop_families[LOOP_TURNS].name);
+	fn(arg, &(struct metric_value){ .name = name, .labels = labels, .value = (double)cum });
+}
+
+/* One family of all loops; they are few, and read for each family anew. */
+static void each_loop(
+    enum loop_figure figure, void (*fn)(void *arg, const struct metric_value *v), void *arg)
+{
+	unsigned loops = loops_count();
+	for (unsigned l = 0; l < loops; l++) {
+		struct loop_sums s;
+		char labels[32];
+		loop_sum(l, &s);
+		if (figure == LOOP_TURNS) {
+			loop_turns(l, &s, fn, arg);
+			continue;
+		}
+		uint64_t ns = figure == LOOP_BUSY ? s.busy_ns
+		    : figure == LOOP_CPU          ? s.cpu_ns
+		                                  : s.longest_ns;
+		snprintf(labels, sizeof(labels), "loop=\"%u\"", l);
+		fn(arg,
+		    &(struct metric_value){ .name = loop_families[figure].name,
+		        .labels = labels,
+		        .value = (double)ns / 1e9 });
+	}
+}
+
 /* ---- the build ---- */
 
 #define BUILD_NAME "kymo_build_info"
@@ -222,6 +359,10 @@ void metric_families(void (*fn)(void *arg, const struct metric_family *f), void 
 			fn(arg, &(struct metric_family){ s.family, rows[i].help, rows[i].kind });
 		last = s;
 	}
+	for (unsigned i = 0; i < COUNT_OF(loop_families) && loops_count(); i++)
+		fn(arg,
+		    &(struct metric_family){
+		        loop_families[i].name, loop_families[i].help, loop_families[i].kind });
 	struct metric_proc p[METRIC_PROC_MAX];
 	unsigned n = metric_proc_read(p);
 	for (unsigned i = 0; i < n; i++)
@@ -237,6 +378,10 @@ void metric_rows(void (*fn)(void *arg, const struct metric_row *r), void *arg)
 		split_name(rows[i].name, &s);
 		fn(arg, &(struct metric_row){ s.family, s.labels, rows[i].help, rows[i].kind });
 	}
+	for (unsigned i = 0; i < COUNT_OF(loop_families); i++) {
+		const struct loop_family *f = &loop_families[i];
+		fn(arg, &(struct metric_row){ f->name, "loop", f->help, f->kind });
+	}
 	for (unsigned i = 0; i < metric_procs_count; i++) {
 		const struct metric_proc *p = &metric_procs[i];
 		fn(arg, &(struct metric_row){ p->name, "", p->help, p->kind });
@@ -251,6 +396,8 @@ void metric_each(void (*fn)(void *arg, const struct metric_value *v), void *arg)
 		split_name(rows[i].name, &s);
 		each_row(&rows[i], &s, fn, arg);
 	}
+	for (unsigned i = 0; i < COUNT_OF(loop_families); i++)
+		each_loop((enum loop_figure)i, fn, arg);
 	struct metric_proc p[METRIC_PROC_MAX];
 	unsigned n = metric_proc_read(p);
 	for (unsigned i = 0; i < n; i++)
@@ -295,6 +442,12 @@ void metric_expose(struct buf *out)
 			    s.family, metric_kind_word(rows[i].kind));
 		each_row(&rows[i], &s, put_value, out);
 		last = s;
+	}
+	for (unsigned i = 0; i < COUNT_OF(loop_families) && loops_count(); i++) {
+		const struct loop_family *f = &loop_families[i];
+		buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name,
+		    metric_kind_word(f->kind));
+		each_loop((enum loop_figure)i, put_value, out);
 	}
 	struct metric_proc p[METRIC_PROC_MAX];
 	unsigned n = metric_proc_read(p);

@@ -36,6 +36,21 @@ void metric_gauge_add(enum metric_id id, int64_t n);
 void metric_gauge_set(enum metric_id id, int64_t v); /* this thread's share is v */
 void metric_observe_ns(enum metric_id id, uint64_t ns);
 /*
+ * This thread is event loop `index` from now on: what its cells say of turns is told by loop, too,
+ * as kymo_loop_*{loop="0"}. That costs the loop nothing, since each thread has cells of its own;
+ * METRIC_LOOP_SERIES series a loop, since turns stand in few buckets there. Loops of one index,
+ * one after the other, are added up as other cells are.
+ */
+#define METRIC_LOOP_SERIES 12u
+void metric_loop(unsigned index);
+/*
+ * The longest turn in ns of this window so far, and (metric_loop_window) that a new window begins:
+ * the gauge is the larger one of this and the last window.
+ */
+void metric_loop_longest(uint64_t ns);
+void metric_loop_window(void);
+
+/*
  * kymo_build_info{version="...",revision="..."} 1 from now on. Once, before any other thread; the
  * texts are copied and must hold neither quote nor backslash.
  */
@@ -76,6 +91,7 @@ void metric_expose(struct buf *out);
 uint64_t metric_sum(enum metric_id id); /* counter or gauge over all threads */
 /* Of a histogram: how often each bound held, not added up; the last cell is +Inf. */
 void metric_hist(enum metric_id id, uint64_t out[METRIC_HIST_BOUNDS + 1]);
+uint64_t metric_hist_sum(enum metric_id id); /* all that was observed, in ns */
 /* What q (0..1) of them did not exceed, as its bound, in ns; UINT64_MAX: over all; 0: none. */
 uint64_t metric_hist_quantile(const uint64_t cells[METRIC_HIST_BOUNDS + 1], double q);
 

@@ -109,6 +109,8 @@ void loop_enter(struct loop *l)
 {
 	CHECK(!here || !l);
 	here = l;
+	if (l)
+		metric_loop(l->index);
 }
 
 struct loop *loop_here(void)
@@ -494,6 +496,19 @@ static void loop_count_busy(struct loop *l)
 	l->worked_ns = 0;
 }
 
+static void loop_count_longest(struct loop *l, uint64_t now, uint64_t took)
+{
+	if (now - l->longest_since_ns >= LOOP_LONGEST_NS) {
+		metric_loop_window();
+		l->longest_since_ns = now;
+		l->longest_ns = 0;
+	}
+	if (LIKELY(took <= l->longest_ns))
+		return;
+	l->longest_ns = took;
+	metric_loop_longest(took);
+}
+
 /*
  * The CPU time of a thread takes a system call: a short turn is counted with its length, and taken
  * off the next one that is looked up, which is at most LOOP_CPU_LOOK_NS later while the loop works.
@@ -503,6 +518,7 @@ static void loop_count_turn(struct loop *l)
 	uint64_t now = clock_real_mono_ns(), took = now - l->turn_start_ns;
 	l->worked_ns += took;
 	metric_observe_ns(M_TURN, took);
+	loop_count_longest(l, now, took);
 	if (took < LOOP_CPU_SHORT_NS && now - l->cpu_look_ns < LOOP_CPU_LOOK_NS) {
 		metric_observe_ns(M_TURN_CPU, took);
 		l->short_ns += took;

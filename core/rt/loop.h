@@ -7,7 +7,7 @@
  * Before it waits it looks once more, without waiting, if something is to be done then (loop_idle).
  * Each has its time; what does not fit goes on in the next turn, in order.
  * The loop caches its time once per turn (loop_now_ms, loop_now_ns). Turn lengths go to M_TURN,
- * waiting left out.
+ * waiting left out, and by loop to kymo_loop_* (core/base/metric.h).
  * Nothing is freed inside its own callback: loop_defer() runs a function at the end of the turn.
  * Thread: everything here is called on the loop's own thread (loop_check_here), except loop_send.
  */

@@ -19,10 +19,11 @@
 #define LOOP_DEFERRED_NS   2000000u /* ends and frees of one turn */
 #define LOOP_SOON_NS       500000u  /* of one turn, as the next */
 #define LOOP_LATER_NS      200000u
-#define LOOP_CPU_SHORT_NS  200000u  /* a turn whose CPU time is not looked up ... */
-#define LOOP_CPU_LOOK_NS   1000000u /* ... more than so long */
-#define LOOP_IDLE_TURN_MS  1000u    /* an idle loop turns at least this often */
-#define LOOP_BUSY_ALL      256u     /* all the time */
+#define LOOP_CPU_SHORT_NS  200000u              /* a turn whose CPU time is not looked up ... */
+#define LOOP_CPU_LOOK_NS   1000000u             /* ... more than so long */
+#define LOOP_IDLE_TURN_MS  1000u                /* an idle loop turns at least this often */
+#define LOOP_LONGEST_NS    UINT64_C(5000000000) /* a window of metric_loop_longest */
+#define LOOP_BUSY_ALL      256u                 /* all the time */
 #define JOB_TURN_NS        1000000u /* slices of one turn, in all: two, fewer when mail comes */
 #define JOB_CHAINS         64u      /* of groups of jobs */
 
@@ -42,6 +43,8 @@ struct loop {
 	 */
 	uint64_t turn_cpu_ns, cpu_look_ns, short_ns;
 	uint64_t turn_start_ns; /* real clock */
+	/* The longest turn since then (real clock). */
+	uint64_t longest_ns, longest_since_ns;
 	/* Mail taken and not yet run, oldest first. */
 	struct mbox_msg *mail, **mail_tail;
 	struct mbox_msg *own, **own_tail; /* what it has sent itself: mail of the next turn */

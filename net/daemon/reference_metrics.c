@@ -84,6 +84,7 @@ static const char head[] =
     "* Counters begin with 0 at each start. Times are seconds, sizes bytes.\n"
     "* A histogram `x` is `x_bucket` with `le`, `x_sum` and `x_count`; its bounds go from 1 us to "
     "60 s.\n"
+    "* What has the label `loop` is of each event loop: at most 12 series of one.\n"
     "* Values that are listed behind a label are all there are.\n"
     "* Of a tenant, while something explodes there, the server writes "
     "`kymo_cardinality_values_per_second` into that tenant's data.\n\n"

@@ -26,6 +26,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/budget.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "core/model/exemplar.h"
@@ -70,6 +71,7 @@ struct merge_work {
 	bool empty;                      /* nothing is left: there is no output */
 	size_t exemplars_max;            /* of one series */
 	struct fsio_use rested;          /* the worker's, at the last rest */
+	uint64_t took_ns;                /* of the worker's */
 	struct work_task task;
 	struct feed_labels *labels; /* of the worker */
 	struct seal_result result;
@@ -446,9 +448,8 @@ static void exemplars_merge(
 	mem_free(list);
 }
 
-static void merge_run(struct work_task *t)
+static void merge_write(struct merge_work *w)
 {
-	struct merge_work *w = CONTAINER_OF(t, struct merge_work, task);
 	uint64_t bytes = SEALING_ROOM;
 	for (size_t i = 0; i < w->count; i++)
 		bytes += w->inputs[i]->entry.size_bytes;
@@ -478,6 +479,14 @@ static void merge_run(struct work_task *t)
 	w->err = cfile_open(w->shard->dir, w->result.name, &w->out, &w->eb);
 	w->empty = !w->err && w->tombs && !w->result.stats.samples && !w->result.stats.blocks &&
 	    !cfile_has_kind(w->out, CFILE_OPAQUE);
+}
+
+static void merge_run(struct work_task *t)
+{
+	struct merge_work *w = CONTAINER_OF(t, struct merge_work, task);
+	uint64_t began_ns = clock_real_mono_ns();
+	merge_write(w);
+	w->took_ns = clock_real_mono_ns() - began_ns;
 }
 
 /*
@@ -515,10 +524,13 @@ static void merge_end(struct merge_work *w, enum err err)
 		shard_file_unpin(f);
 	}
 	b->merge = NULL;
-	if (err)
+	if (err) {
 		not_merged(b, err, bytes);
-	else
+	} else {
 		metric_add(M_SEALS, 1);
+		w->shard->merge_last_ms = loop_now_ms(w->shard->loop);
+		w->shard->merge_last_took_ns = w->took_ns;
+	}
 	if (err)
 		tidy_purge_failed(b, err);
 	tombs_unpin(w->tombs);

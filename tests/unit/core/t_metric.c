@@ -16,6 +16,53 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* A thread that is a loop, and ends: turns of 200 us and 3 s, CPU of one. */
+static void *be_loop(void *arg)
+{
+	unsigned index = *(unsigned *)arg;
+	metric_loop(index);
+	metric_observe_ns(M_TURN, 200000);
+	metric_observe_ns(M_TURN, 3000000000);
+	metric_observe_ns(M_TURN_CPU, 150000);
+	metric_loop_longest(3000000000);
+	if (index)
+		metric_loop_window();
+	return NULL;
+}
+
+static bool series_of_loops(const char *s)
+{
+	static const char *const lines[] = { "# TYPE kymo_loop_busy_seconds_total counter\n",
+		"kymo_loop_busy_seconds_total{loop=\"0\"} 3.0002\n",
+		"kymo_loop_busy_seconds_total{loop=\"1\"} 6.0004\n",
+		"kymo_loop_cpu_seconds_total{loop=\"0\"} 0.00015\n",
+		"# TYPE kymo_loop_each_turn_seconds histogram\n",
+		"kymo_loop_each_turn_seconds_bucket{loop=\"0\",le=\"0.0001\"} 0\n",
+		"kymo_loop_each_turn_seconds_bucket{loop=\"0\",le=\"0.0005\"} 1\n",
+		"kymo_loop_each_turn_seconds_bucket{loop=\"0\",le=\"0.5\"} 1\n",
+		"kymo_loop_each_turn_seconds_bucket{loop=\"0\",le=\"+Inf\"} 2\n",
+		"kymo_loop_each_turn_seconds_sum{loop=\"0\"} 3.0002\n",
+		"kymo_loop_each_turn_seconds_count{loop=\"1\"} 4\n",
+		"kymo_loop_longest_turn_seconds{loop=\"0\"} 3\n",
+		"kymo_loop_longest_turn_seconds{loop=\"1\"} 3\n" };
+	for (size_t i = 0; i < COUNT_OF(lines); i++)
+		if (!strstr(s, lines[i])) {
+			tap_note("missing: %s", lines[i]);
+			return false;
+		}
+	return true;
+}
+
+static void *two_windows(void *arg)
+{
+	(void)arg;
+	metric_loop(2);
+	metric_loop_longest(5000);
+	metric_loop_window();
+	metric_loop_window();
+	return NULL;
+}
+
 static double found;
 static unsigned times;
 static void find_stored(void *arg, const struct metric_value *v)
@@ -76,6 +123,7 @@ int main(void)
 	metric_hist(M_TURN, cells);
 	tap_ok(cells[0] == 4 && cells[1] == 4 && cells[METRIC_HIST_BOUNDS] == 4,
 	    "a histogram tells its cells");
+	tap_is_u64(metric_hist_sum(M_TURN), 4 * UINT64_C(100000004000), "and its sum");
 	tap_ok(metric_hist_quantile(cells, 0.5) == 5000 && metric_hist_quantile(cells, 0.3) == 1000 &&
 	        metric_hist_quantile(cells, 0.99) == UINT64_MAX && !metric_hist_quantile(none, 0.5),
 	    "and quantiles as bounds");
@@ -120,6 +168,26 @@ int main(void)
 	        "# TYPE kymo_storage_retention_seconds gauge\nkymo_storage_retention_seconds 1.5\n") !=
 	        NULL,
 	    "milliseconds are exposed in seconds");
+	tap_ok(!strstr(s, "kymo_loop_busy"), "nothing is told of loops where there are none");
+	for (unsigned i = 0, index[] = { 0, 1, 1 }; i < COUNT_OF(index); i++) {
+		pthread_create(&t[0], NULL, be_loop, &index[i]);
+		pthread_join(t[0], NULL);
+	}
+	buf_clear(&b);
+	metric_expose(&b);
+	buf_add_u8(&b, 0);
+	s = (const char *)b.data;
+	tap_ok(series_of_loops(s), "turns stand by loop, too, those of one index added up");
+	tap_is_u64(count(s, "{loop=\"1\""), METRIC_LOOP_SERIES, "in so many series each");
+	families_stand_together(s);
+	pthread_create(&t[0], NULL, two_windows, NULL);
+	pthread_join(t[0], NULL);
+	buf_clear(&b);
+	metric_expose(&b);
+	buf_add_u8(&b, 0);
+	s = (const char *)b.data;
+	tap_ok(strstr(s, "kymo_loop_longest_turn_seconds{loop=\"2\"} 0\n") != NULL,
+	    "the longest turn is forgotten after the second window");
 	unsigned families = 0;
 	metric_families(count_family, &families);
 	tap_is_u64(families, count(s, "# TYPE "), "every family has its description, once");

@@ -34,12 +34,29 @@ static bool all_fired(void *arg)
 	return fired == PROBES;
 }
 
-static double turns;
+static double turns, busy, longest, longest_of_2;
 static void turn_count(void *arg, const struct metric_value *v)
 {
 	(void)arg;
 	if (!strcmp(v->name, "kymo_loop_turn_seconds_count"))
 		turns = v->value;
+	if (!strcmp(v->name, "kymo_loop_busy_seconds_total") && !strcmp(v->labels, "loop=\"1\""))
+		busy = v->value;
+	if (!strcmp(v->name, "kymo_loop_longest_turn_seconds") && !strcmp(v->labels, "loop=\"0\""))
+		longest = v->value;
+	if (!strcmp(v->name, "kymo_loop_longest_turn_seconds") && !strcmp(v->labels, "loop=\"1\""))
+		longest_of_2 = v->value;
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void turn_long(void *arg)
+{
+	(void)arg;
+	usleep(60000);
 }
 
 int main(void)
@@ -62,5 +79,13 @@ int main(void)
 	tap_note("latest: %.1f ms late", (double)late_ns / 1e6);
 	metric_each(turn_count, NULL);
 	tap_ok(turns >= 2, "turns are counted");
+	testteam_start(&tt, 2);
+	testteam_run(&tt, 1, turn_long, NULL);
+	testteam_run(&tt, 1, nothing, NULL);
+	testteam_stop(&tt);
+	metric_each(turn_count, NULL);
+	tap_ok(busy >= 0.06 && longest_of_2 >= 0.06 && longest < longest_of_2,
+	    "by loop, too: the second one was busy for %.3f s, its longest turn was %.3f s, that of the first %.3f s",
+	    busy, longest_of_2, longest);
 	return tap_done();
 }

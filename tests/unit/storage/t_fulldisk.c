@@ -7,10 +7,12 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/metric.h"
+#include "storage/back/back.h"
 #include "storage/space.h"
 #include "tests/lib/storetest.h"
 #include "tests/lib/tap.h"
@@ -25,6 +27,7 @@ static struct arena arena;
 static struct labels names[SERIES];
 static char *root;
 static struct storetest s;
+static unsigned shards = 1;
 
 /* ---- the disk ---- */
 
@@ -106,13 +109,13 @@ static enum err count_data(void *arg, const char *name)
 
 static unsigned data_files(void)
 {
-	struct fsio_dir *d, *shards, *sub;
+	struct fsio_dir *d, *all, *sub;
 	unsigned n = 0;
-	if (fsio_dir_open(root, false, &d) || fsio_dir_sub(d, "shards", false, &shards) ||
-	    fsio_dir_sub(shards, "00", false, &sub) || fsio_dir_each(sub, count_data, &n))
+	if (fsio_dir_open(root, false, &d) || fsio_dir_sub(d, "shards", false, &all) ||
+	    fsio_dir_sub(all, "00", false, &sub) || fsio_dir_each(sub, count_data, &n))
 		abort();
 	fsio_dir_close(sub);
-	fsio_dir_close(shards);
+	fsio_dir_close(all);
 	fsio_dir_close(d);
 	return n;
 }
@@ -135,7 +138,7 @@ static bool begin(int64_t retention_ms)
 	clock_fake(T0);
 	disk(false, 10ull << 30);
 	storetest_init(&s, root);
-	s.opts.shards = 1;
+	s.opts.shards = shards;
 	s.opts.retention_ms = retention_ms;
 	return tap_ok(!storetest_open(&s, 1), "opens");
 }
@@ -178,9 +181,13 @@ static void retention_frees(void)
 	uint64_t retired = metric_sum(M_FILES_RETIRED), failed = metric_sum(M_ROUNDS_FAILED);
 	TAP_OK(samples(T0, T0 + 2 * HOUR_MS - 1) == 12 * SERIES);
 	disk(true, 10);
+	uint64_t waiting = 0;
 	while (clock_wall_ms() < end_ms) {
 		bad += write_now();
 		storetest_advance(&s, STEP_MS);
+		storetest_advance(&s, 4500); /* a try; then the gauges are set, before the next */
+		storetest_advance(&s, 500);
+		waiting += metric_sum(M_ROUNDS_WAITING);
 	}
 	for (unsigned k = 0; k < 10; k++)
 		storetest_advance(&s, 5000);
@@ -189,6 +196,8 @@ static void retention_frees(void)
 	    "the reserve is given up for retention: %u files are let go",
 	    (unsigned)(metric_sum(M_FILES_RETIRED) - retired));
 	tap_ok(metric_sum(M_ROUNDS_FAILED) > failed, "though rounds found the disk full");
+	tap_ok(waiting > 0 && !metric_sum(M_ROUNDS_WAITING),
+	    "and waited to be tried again, as long as it was");
 	tap_is_u64(samples(T0, T0 + 2 * HOUR_MS - 1), 0, "what is past retention is gone");
 	disk(false, 10ull << 30);
 	for (unsigned k = 0; k < 10; k++)
@@ -249,10 +258,14 @@ static void merges_wait(void)
 	for (unsigned k = 0; k < 3; k++)
 		storetest_advance(&s, 1000);
 	tap_is_u64(data_files(), 1, "and the inputs are gone");
+	storetest_advance(&s, 5000);
+	tap_ok(metric_sum(M_SEAL_LAST_MS) > 0 && !metric_sum(M_SEALS_RUNNING) &&
+	        !metric_sum(M_ROUNDS_WAITING),
+	    "a merge ended, none runs, and no round waits");
 	end();
 }
 
-/* ---- the look ---- */
+/* ---- merges in a row ---- */
 
 static sem_t gate, ended;
 
@@ -268,6 +281,44 @@ static void unblocked(struct work_task *t)
 	(void)t;
 	sem_post(&ended);
 }
+
+/* One lane of two is held: of four shards two have their merges done, one runs, one waits. */
+static void merges_are_counted(void)
+{
+	struct work_task busy = {
+		.run = block, .done = unblocked, .lane = BACK_LANE_MERGE, .prio = WORK_BACKGROUND
+	};
+	bool bad = false;
+	shards = 4;
+	if (!begin(30 * 24 * HOUR_MS))
+		return;
+	sem_init(&gate, 0, 0);
+	sem_init(&ended, 0, 0);
+	for (unsigned k = 0; k < 24; k++) {
+		bad |= write_now() != 0;
+		storetest_advance(&s, STEP_MS);
+	}
+	work_submit(s.tt.pool, &busy);
+	for (unsigned k = 0; k < 200 && !metric_sum(M_SEALS_WAITING); k++) {
+		bad |= write_now() != 0;
+		storetest_advance(&s, STEP_MS);
+		storetest_advance(&s, 5000);
+	}
+	for (unsigned k = 0; k < 5000 && metric_sum(M_SEALS_RUNNING) != 1; k++) {
+		usleep(2000);
+		storetest_advance(&s, 5000);
+	}
+	tap_ok(!bad && metric_sum(M_SEALS_RUNNING) == 1 && metric_sum(M_SEALS_WAITING) == 1,
+	    "of two merges of one lane one runs and one waits: %u, %u",
+	    (unsigned)metric_sum(M_SEALS_RUNNING), (unsigned)metric_sum(M_SEALS_WAITING));
+	sem_post(&gate);
+	while (sem_wait(&ended)) {
+	}
+	end();
+	shards = 1;
+}
+
+/* ---- the look ---- */
 
 static void look_comes_first(void)
 {
@@ -312,6 +363,7 @@ int main(void)
 	retention_frees();
 	refused_samples();
 	merges_wait();
+	merges_are_counted();
 	look_comes_first();
 	fsio_hook(NULL);
 	arena_release(&arena);
