@@ -5,6 +5,7 @@
 #include "core/account/rate.h"
 #include "core/account/ticket.h"
 #include "core/base/clock.h"
+#include "core/base/rune.h"
 #include "core/model/tenant.h"
 #include "core/promql/cache/ql_cache.h"
 #include "net/api/api_health.h"
@@ -18,6 +19,8 @@
 #include "net/recv/recv_push.h"
 #include "proto/rw2.h"
 #include "proto/unzstd.h"
+
+#include <stdatomic.h>
 
 #define WRITES_KEPT 8u /* of each loop, for its next writes */
 
@@ -123,6 +126,12 @@ void api_set_conf(struct api *a, const struct api_conf *c)
 	struct api_loop *l = &a->loops[loop_index(loop_here())];
 	l->conf = c;
 	inlet_conf_changed(l);
+}
+
+void api_tell_self(struct api *a, const char *instance)
+{
+	rune_printf(a->self, sizeof(a->self), "%s", instance);
+	atomic_store_explicit(&a->self_told, true, memory_order_release);
 }
 
 void api_stopping(struct api *a)

@@ -106,6 +106,7 @@ struct api_opts {
 	bool access_on_stderr; /* among the lines of the log */
 };
 
+#define API_SELF_BYTES 256u
 struct doctor;      /* net/api/doctor.h */
 struct hapairs;     /* core/account/hapair.h */
 struct inletcache;  /* net/recv/inletcache.h */
@@ -165,6 +166,8 @@ struct api {
 	struct recv_deltas *deltas;
 	struct push *push;
 	int64_t start_ms; /* wall clock of api_create */
+	char self[API_SELF_BYTES];
+	_Atomic bool self_told; /* from then on self stays as it is */
 	struct log_pace paces[REFUSALS];
 	struct api_loop *loops; /* by loop_index */
 };
@@ -176,6 +179,11 @@ void api_ready(struct api *a, struct store *st);
 void api_open(struct api *a);
 /* On a loop, which goes by c from now on. */
 void api_set_conf(struct api *a, const struct api_conf *c);
+/*
+ * The server records its own metrics, with this as `instance`, in the default tenant: for who looks
+ * for them (/api/v1/status/runtimeinfo). Once, from any thread; copied.
+ */
+void api_tell_self(struct api *a, const char *instance);
 void api_stopping(struct api *a);
 void api_free(struct api *a);
 

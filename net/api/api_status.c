@@ -4,6 +4,7 @@
 #include "core/base/json.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
+#include "core/model/tenant.h"
 #include "net/api/apierr.h"
 #include "net/api/ask.h"
 #include "net/api/param.h"
@@ -11,6 +12,7 @@
 #include "proto/promjson.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define NAME_BYTES       256
@@ -136,6 +138,11 @@ void api_status_runtimeinfo(struct req *r)
 	text_field(&b, ",\"storageRetention\":", retention);
 	text_field(&b, ",\"externalURL\":", a->opts.external_url);
 	text_field(&b, ",\"routePrefix\":", a->opts.prefix[0] ? a->opts.prefix : "/");
+	if (atomic_load_explicit(&a->self_told, memory_order_acquire)) {
+		text_field(&b, ",\"selfMetrics\":{\"tenant\":", TENANT_DEFAULT_NAME);
+		text_field(&b, ",\"instance\":", a->self);
+		buf_add_u8(&b, '}');
+	}
 	buf_add_str(&b, "}");
 	finish(r, &b);
 }

@@ -1,6 +1,7 @@
 #include "net/api/doctor.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,8 @@ static void facts_of(const struct doctor *d, struct doctor_facts *f)
 		.tenants = a->store ? store_tenants(a->store) : 1,
 		.tenants_max = limits_here()->tenants,
 		.connections_max = limits_here()->http_connections,
+		.loops = team_count(a->opts.team),
+		.self_metrics = atomic_load_explicit(&a->self_told, memory_order_relaxed),
 		.open = conf->open,
 		.admin_api = conf->admin_api,
 		.test_clock = clock_is_test() };
@@ -204,6 +207,7 @@ void doctor_begin(struct doctor *d)
 	doctor_snap_take(&d->now, loop_now_ms(d->loop), &d->world);
 	memcpy(d->zero.hists[DOCTOR_HIST_TURN], d->now.hists[DOCTOR_HIST_TURN],
 	    sizeof(d->zero.hists[0]));
+	d->zero.turns_ns = d->now.turns_ns;
 	loop_timer_init(&d->timer, tick);
 	tick(&d->timer);
 }
@@ -342,6 +346,8 @@ static void finding_add(void *arg, const struct doctor_finding *f)
 	struct finding *to = &v->findings[v->findings_count++];
 	*to = (struct finding){ .f = *f, .tenant = v->tenant };
 	to->f.text = arena_strndup(&v->texts, f->text, strlen(f->text));
+	if (f->example)
+		to->f.example = arena_strndup(&v->texts, f->example, strlen(f->example));
 }
 
 static void server_findings(struct visit *v)
@@ -435,6 +441,8 @@ static void finding_put(struct buf *b, const struct finding *f, bool first)
 	if (f->tenant)
 		text_put(b, ",\"tenant\":", f->tenant);
 	text_put(b, ",\"text\":", f->f.text);
+	if (f->f.example)
+		text_put(b, ",\"example\":", f->f.example);
 	if (f->f.severity != DOCTOR_OK) {
 		text_put(b, ",\"remedy\":", f->f.remedy);
 		if (f->f.since_ms)

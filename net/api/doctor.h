@@ -9,8 +9,9 @@
  * stands last, as severity ok with its figures.
  *
  *   {"time", "worst": "ok|note|warn|bad", "server": true, "findings": [{"id", "severity",
- *    "scope": "server|tenant", "tenant", "text", "remedy", "since"}]}
- *   tenant: of scope tenant; remedy, since: not of ok; since is left out when nobody knows.
+ *    "scope": "server|tenant", "tenant", "text", "example", "remedy", "since"}]}
+ *   tenant: of scope tenant; example: the last refusal or the query, where text ends with it;
+ *   remedy, since: not of ok; since is left out when nobody knows.
  *
  * Every DOCTOR_LOOK_MS loop 0 looks whether something begins or ends, every minute it keeps all
  * counters, for an hour, and a worker asks machine and disk. Nothing walks over series.

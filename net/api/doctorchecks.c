@@ -15,6 +15,7 @@
 #define MS_NS       UINT64_C(1000000)
 #define TREND_MS    (20 * MIN_MS) /* less says nothing: the log takes its room in large pieces */
 #define SYNCS_LEAST 50u
+#define MERGES_WAIT 8u
 
 const char *const doctor_severity_word[DOCTOR_BAD + 1] = { "ok", "note", "warn", "bad" };
 
@@ -96,6 +97,7 @@ void doctor_snap_take(struct doctor_snap *s, int64_t now_ms, const struct doctor
 		s->v[id] = metric_sum((enum metric_id)id);
 	for (unsigned h = 0; h < DOCTOR_HISTS; h++)
 		metric_hist(hists[h], s->hists[h]);
+	s->turns_ns = metric_hist_sum(M_TURN);
 	s->cpu_periods = w->machine.cpu_periods;
 	s->cpu_throttled = w->machine.cpu_throttled;
 }
@@ -270,6 +272,24 @@ static void loops(const struct doctor_facts *f, struct doctor_said *out)
 		    (double)p99 / 1e6);
 }
 
+/* Of the time, waiting left out; by the length of turns, so that CPU taken by others counts. */
+static void busy(const struct doctor_facts *f, struct doctor_said *out)
+{
+	int64_t ms = f->now_ms - f->recent->at_ms;
+	double part = 0;
+	if (ms >= MIN_MS && f->loops)
+		part =
+		    (double)(f->now->turns_ns - f->recent->turns_ns) / 1e6 / ((double)ms * f->loops);
+	else
+		return;
+	say(out,
+	    part >= 0.9        ? DOCTOR_WARN
+	        : part >= 0.75 ? DOCTOR_NOTE
+	                       : DOCTOR_OK,
+	    "event loops were busy %.0f %% of the last %" PRId64 " minutes (%u of them)%s",
+	    part * 100, minutes(f), f->loops, part >= 0.9 ? ": what comes waits for its turn" : "");
+}
+
 /* --- the log and what follows it --- */
 
 static void writes(const struct doctor_facts *f, struct doctor_said *out)
@@ -339,12 +359,22 @@ static void rounds(const struct doctor_facts *f, struct doctor_said *out)
 
 static void merges(const struct doctor_facts *f, struct doctor_said *out)
 {
-	uint64_t failed = grown(f, M_SEALS_FAILED);
+	uint64_t failed = grown(f, M_SEALS_FAILED), waiting = now_of(f, M_SEALS_WAITING);
 	if (failed)
 		say(out, DOCTOR_WARN,
 		    "%" PRIu64 " merges of files failed, or found no room, in the last %" PRId64
 		    " minutes; they are tried again",
 		    failed, minutes(f));
+	else if (waiting >= MERGES_WAIT && f->recent->v[M_SEALS_WAITING] >= MERGES_WAIT) {
+		say(out, DOCTOR_NOTE,
+		    "%" PRIu64 " shards wait for a merge of their files, as %" PRId64
+		    " minutes ago: more is written than merged, and queries meet more files",
+		    waiting, minutes(f));
+		out->remedy =
+		    "a faster disk, or fewer samples that come late; it goes away by itself when less comes";
+	} else if (now_of(f, M_SEAL_LAST_MS))
+		say(out, DOCTOR_OK, "the last merge of files took %.1f s, and %" PRIu64 " wait",
+		    (double)now_of(f, M_SEAL_LAST_TOOK_MS) / 1000, waiting);
 }
 
 static void log_held(const struct doctor_facts *f, struct doctor_said *out)
@@ -572,6 +602,13 @@ static void durability(const struct doctor_facts *f, struct doctor_said *out)
 		say(out, DOCTOR_OK, "what is acknowledged is on the disk (--wal.sync=commit)");
 }
 
+static void self_metrics(const struct doctor_facts *f, struct doctor_said *out)
+{
+	if (!f->self_metrics)
+		say(out, DOCTOR_NOTE,
+		    "the server does not record its own metrics (--no-self-metrics): dashboards and alerts about it have no history here");
+}
+
 static void access_open(const struct doctor_facts *f, struct doctor_said *out)
 {
 	if (!f->open)
@@ -742,6 +779,7 @@ const struct doctor_check doctor_checks[] = {
 	{ "process_memory", process_memory, "give the machine or its control group more memory, or lower --limits.series-total and --query.max-memory-total" },
 	{ "overload", overload, "more CPUs (--loops), more memory, or fewer requests; senders repeat by themselves" },
 	{ "loops", loops, "the log says which queries were slow at that time; more CPUs, or fewer heavy queries at once" },
+	{ "busy", busy, "more CPUs and loops (--loops), fewer samples, or lighter queries: /api/v1/status/top_queries shows the heavy ones" },
 	{ "cpu_quota", cpu_quota, "raise the CPU limit of the container or unit (cpu.max, CPUQuota), and --loops to as many CPUs" },
 	{ "descriptors", descriptors, "raise ulimit -n (LimitNOFILE of the unit) and restart" },
 	{ "series", series, "look for labels with many values (/api/v1/cardinality), or raise --limits.series-total if memory allows" },
@@ -754,6 +792,7 @@ const struct doctor_check doctor_checks[] = {
 	{ "configuration", configuration, "kymod --check-config FILE names the mistakes; then SIGHUP or POST /-/reload" },
 	{ "sandbox", sandbox, "event=sandbox in the log says why: a kernel without Landlock (5.19, landlock among its LSMs) or seccomp, or --sandbox=off" },
 	{ "durability", durability, "--wal.sync=commit" },
+	{ "self_metrics", self_metrics, "leave --no-self-metrics out, unless another server scrapes /metrics" },
 	{ "access", access_open, "set up identities (README.md, Identities), or listen on 127.0.0.1 alone" },
 	{ "backup", backup, "POST /api/v1/admin/tsdb/snapshot, or kymoctl backup, every day" },
 	{ "snapshots", snapshots_held, "delete those that no backup needs: GET /api/v1/admin/tsdb/snapshots lists them, DELETE /api/v1/admin/tsdb/snapshots/NAME" },

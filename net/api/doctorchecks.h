@@ -38,6 +38,7 @@ struct doctor_snap {
 	int64_t at_ms;
 	uint64_t v[M_COUNT];
 	uint64_t hists[DOCTOR_HISTS][METRIC_HIST_BOUNDS + 1];
+	uint64_t turns_ns;                   /* of all loops */
 	uint64_t cpu_periods, cpu_throttled; /* of the control group */
 };
 void doctor_snap_take(struct doctor_snap *s, int64_t now_ms, const struct doctorworld *w);
@@ -55,6 +56,8 @@ struct doctor_facts {
 	int64_t sync_interval_ms, round_every_ms;
 	uint64_t log_share_bytes, series_max, retention_bytes;
 	uint64_t tenants, tenants_max, connections_max;
+	unsigned loops;
+	bool self_metrics;    /* it records its own */
 	bool open, admin_api; /* who reaches the port may do everything; --web.enable-admin-api */
 	bool test_clock;
 };

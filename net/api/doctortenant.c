@@ -116,6 +116,7 @@ static void refused(const struct teller *to, const struct doctornote *n)
 	                                                          : "samples_refused",
 	        .severity = warn ? DOCTOR_WARN : DOCTOR_NOTE,
 	        .remedy = refusals_remedy(what),
+	        .example = n->example[0] ? n->example : NULL,
 	        .since_ms = n->first_ms },
 	    "%s: %" PRIu64 " requests were refused, or stored in part, the last %" PRId64
 	    " s ago from %s%s%s",
@@ -171,6 +172,7 @@ static void slow(const struct teller *to, const struct doctornote *n)
 	        .severity = n->most_ms >= SLOW_WARN_MS && is_fresh(to, n) ? DOCTOR_WARN : DOCTOR_NOTE,
 	        .remedy =
 	            "a shorter range, narrower selectors or a longer step; trace=1 tells where its time goes",
+	        .example = n->example,
 	        .since_ms = n->first_ms },
 	    "a query took %.1f s (%" PRIu64 " times slow, the last %" PRId64 " s ago from %s): %s",
 	    (double)n->most_ms / 1000, n->count, ago_s(to, n), n->who, n->example);
@@ -182,6 +184,7 @@ static void ended(const struct teller *to, const struct doctornote *n)
 	    (struct doctor_finding){ .id = "queries_ended",
 	        .severity = is_fresh(to, n) ? DOCTOR_WARN : DOCTOR_NOTE,
 	        .remedy = "ask for less, or raise the limit that is named",
+	        .example = n->example,
 	        .since_ms = n->first_ms },
 	    "%" PRIu64 " queries met a limit, the last %" PRId64 " s ago from %s: %s", n->count,
 	    ago_s(to, n), n->who, n->example);

@@ -15,7 +15,8 @@ struct doctor_finding {
 	const char *id;
 	enum doctor_severity severity;
 	const char *text, *remedy;
-	int64_t since_ms; /* 0: nobody knows */
+	const char *example; /* the end of text: a refusal, a query; NULL: there is none */
+	int64_t since_ms;    /* 0: nobody knows */
 };
 struct doctortenant {
 	struct doctornote *notes; /* of it, those of one key joined; sorted here */

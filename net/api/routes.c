@@ -232,7 +232,7 @@ static const struct route rows[] = {
 	{ GET_HEAD, "/api/v1/status/flags",                 api_status_flags,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "Flags with the values in force, some under Prometheus' names, too.", "200 an object of texts", "", NONE) },
 	{ GET_HEAD, "/api/v1/status/runtimeinfo",           api_status_runtimeinfo,  ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
-	  DOC(STATUS, "When, where and how the process runs.", "200 an object", "", NONE) },
+	  DOC(STATUS, "When, where and how the process runs, and where its own metrics are (selfMetrics; not with --no-self-metrics).", "200 an object", "", NONE) },
 	{ REQ_GET,  "/api/v1/status/tsdb",                  api_status_tsdb,         ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "Series in memory: how many, and which names and labels have most of them.", "200 an object", "400", P("limit", PARAM_COUNT, false, "entries of each list at most, 1 to 10,000 (10)")) },
 	{ REQ_GET,  "/api/v1/cardinality",                  api_card,                ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
@@ -253,7 +253,7 @@ static const struct route rows[] = {
 	  DOC(STATUS, "How far the log was read again; says 0, also while it is.", "200 an object", "", NONE) },
 
 	{ GET_HEAD, "/api/v1/status/doctor",                api_doctor,              ROUTE_JSON | ROUTE_BOTH_SIDES, 0, NULL, 0, ROLE_READ,
-	  DOC(STATUS, "What is wrong or soon will be, and what to do, the worst first and what is fine last: of the asker's tenants, with the role `admin` of the server, too.", "200 an object with a list: id, severity, text, remedy, since", "", NONE) },
+	  DOC(STATUS, "What is wrong or soon will be, and what to do, the worst first and what is fine last: of the asker's tenants, with the role `admin` of the server, too.", "200 an object with a list: id, severity, text, example, remedy, since", "", NONE) },
 	{ GET_HEAD, "/api/v1/status/active_queries",        api_queries_active,      ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "What is asked and not answered yet, of the asker's tenants.", "200 a list: id, duration, query, times", "", NONE) },
 	{ REQ_POST, "/api/v1/status/active_queries/<id>/cancel", api_queries_cancel, ROUTE_JSON,                 0, NULL, 0, ROLE_READ,

@@ -406,6 +406,7 @@ static void selfmon_begin(void *arg)
 	b->selfmon =
 	    selfmon_start(team_loop(b->team, 0), store_sink(b->store), srv_address(b->srv, 0));
 	b->cardmon = cardmon_start(team_loop(b->team, 0), b->store, selfmon_instance(b->selfmon));
+	api_tell_self(b->api, selfmon_instance(b->selfmon));
 }
 
 static void renew_begin(void *arg)

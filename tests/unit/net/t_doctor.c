@@ -79,6 +79,8 @@ static void who_sees_what(void)
 	tap_ok(shows(ROLE_READ, NULL, 0, "too_old: 2 requests were refused, or stored in part") &&
 	        shows(ROLE_READ, NULL, 0, ": of the first\""),
 	    "what all loops noted is one finding, with its example");
+	tap_ok(shows(ROLE_READ, NULL, 0, "of the first\",\"example\":\""),
+	    "which stands by itself, too");
 	tap_ok(!shows(ROLES_ALL, NULL, 0, "of seven"), "that of another tenant is not seen");
 	tap_ok(shows(ROLE_READ, both, 2, "of seven") && shows(ROLE_READ, both, 2, "of the first"),
 	    "but by who reads of it");
@@ -93,6 +95,21 @@ static void who_sees_what(void)
 	fakereq_run(&f, REQ_GET, "/api/v1/status/doctor", NULL, 0);
 	tap_ok(strstr(fakereq_text(&f), "\"server\":false"),
 	    "nor on the other listeners, when administration has one of its own");
+	fakereq_end(&f);
+}
+
+static void own_metrics(void)
+{
+	tap_ok(shows(ROLES_ALL, NULL, 0, "\"id\":\"self_metrics\",\"severity\":\"note\""),
+	    "a server that does not record itself is told of");
+	api_tell_self(api, "here:9470");
+	tap_ok(shows(ROLES_ALL, NULL, 0, "\"id\":\"self_metrics\",\"severity\":\"ok\""),
+	    "not one that does");
+	struct fakereq f;
+	fakereq_get(&f, &tt, api, "/api/v1/status/runtimeinfo");
+	tap_ok(strstr(fakereq_text(&f),
+	           ",\"selfMetrics\":{\"tenant\":\"default\",\"instance\":\"here:9470\"}}"),
+	    "runtimeinfo says where they are: %s", fakereq_text(&f));
 	fakereq_end(&f);
 }
 
@@ -223,6 +240,13 @@ static void of_tenants(void)
 	    "what explodes");
 	tap_ok(has("tenant_series", DOCTOR_BAD, "990 of 1000"), "what is full");
 	tap_is_u64(found_count, 8, "and nothing of other tenants");
+	unsigned ends = 0;
+	for (unsigned i = 0; i < found_count; i++) {
+		size_t len = strlen(found[i].text);
+		size_t end = found[i].example ? strlen(found[i].example) : SIZE_MAX;
+		ends += end <= len && !strcmp(found[i].text + len - end, found[i].example);
+	}
+	tap_is_u64(ends, 2, "the texts of two queries end with their examples");
 }
 
 static void a_good_tenant(void)
@@ -264,6 +288,7 @@ int main(void)
 	api = fakeapi_create(&tt, memsrc_source(src), NULL, false);
 	turns_of_the_start();
 	who_sees_what();
+	own_metrics();
 	since_when();
 	of_tenants();
 	a_good_tenant();

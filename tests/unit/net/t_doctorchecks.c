@@ -32,6 +32,9 @@ static void healthy(void)
 	now.v[M_SERIES_ACTIVE] = 100000;
 	now.v[M_SAMPLES_STORED] = 1000000;
 	now.v[M_ROUND_LAST_MS] = (uint64_t)(now.at_ms - 5 * MIN_MS);
+	now.v[M_SEAL_LAST_MS] = (uint64_t)(now.at_ms - 9 * MIN_MS);
+	now.v[M_SEALS_WAITING] = 12; /* but ten minutes ago none did */
+	now.turns_ns = UINT64_C(60) * 1000000000;
 	now.v[M_CONFIG_RELOAD_FINE] = 1;
 	now.v[M_CONFIG_RELOAD_TIME] = (uint64_t)(now.at_ms - DAY_MS);
 	now.v[M_TLS_ENDS] = (uint64_t)((now.at_ms + 60 * DAY_MS) / 1000);
@@ -41,7 +44,8 @@ static void healthy(void)
 	recent = hour = now;
 	recent.at_ms -= 10 * MIN_MS;
 	hour.at_ms -= 60 * MIN_MS;
-	recent.v[M_SAMPLES_STORED] = 0;
+	recent.v[M_SAMPLES_STORED] = recent.v[M_SEALS_WAITING] = 0;
+	recent.turns_ns = 0;
 	recent.hists[DOCTOR_HIST_SYNC][6] = recent.hists[DOCTOR_HIST_TURN][4] = 0;
 	recent.cpu_periods = 0;
 	world = (struct doctorworld){ .known = true,
@@ -62,6 +66,8 @@ static void healthy(void)
 		.round_every_ms = 10 * MIN_MS,
 		.log_share_bytes = GB / 2,
 		.series_max = 1000000,
+		.loops = 2,
+		.self_metrics = true,
 		.tenants = 1,
 		.tenants_max = 10000,
 		.connections_max = 10000 };
@@ -102,6 +108,10 @@ static void swapped(void) { world.machine.swap_bytes = GB; }
 static void overloaded(void) { now.v[M_WRITE_REFUSED_LOAD] = 5; }
 static void answers_full(void) { now.v[M_HTTP_OVERLOADED] = 5; }
 static void long_turns(void) { now.hists[DOCTOR_HIST_TURN][14] = 100; }
+static void loops_full(void) { now.turns_ns = UINT64_C(2) * 570 * 1000000000; }
+static void loops_much(void) { now.turns_ns = UINT64_C(2) * 480 * 1000000000; }
+static void merges_wait(void) { now.v[M_SEALS_WAITING] = 12; recent.v[M_SEALS_WAITING] = 9; }
+static void unrecorded(void) { f.self_metrics = false; }
 static void stands(void) { f.stands_ms = 11000; }
 static void throttled(void) { now.cpu_throttled = 300; }
 static void fds(void) { world.machine.fds_open = 1000000; }
@@ -166,6 +176,7 @@ static const struct trouble {
 	{ "rounds", DOCTOR_BAD, rounds_fail, "2 rounds" },
 	{ "rounds", DOCTOR_WARN, rounds_late, "100 minutes ago" },
 	{ "merges", DOCTOR_WARN, merges_fail, "2 merges" },
+	{ "merges", DOCTOR_NOTE, merges_wait, "12 shards wait" },
 	{ "catalog", DOCTOR_WARN, catalog_damaged, "rebuilt" },
 	{ "catalog", DOCTOR_NOTE, catalog_rebuilt, "1 times since the start" },
 	{ "damage", DOCTOR_BAD, damaged, "1 units" },
@@ -181,6 +192,8 @@ static const struct trouble {
 	{ "overload", DOCTOR_WARN, answers_full, "5 because memory" },
 	{ "loops", DOCTOR_WARN, long_turns, "100 turns" },
 	{ "loops", DOCTOR_BAD, stands, "11 s" },
+	{ "busy", DOCTOR_WARN, loops_full, "busy 95 % of the last 10 minutes (2 of them)" },
+	{ "busy", DOCTOR_NOTE, loops_much, "busy 80 %" },
 	{ "cpu_quota", DOCTOR_WARN, throttled, "30 %" },
 	{ "descriptors", DOCTOR_WARN, fds, "1000000 of 1048576" },
 	{ "descriptors", DOCTOR_NOTE, fds_few, "1024" },
@@ -202,6 +215,7 @@ static const struct trouble {
 	{ "durability", DOCTOR_NOTE, sync_interval, "power cut" },
 	{ "durability", DOCTOR_BAD, fake_time, "KYMO_TEST_CLOCK" },
 	{ "sandbox", DOCTOR_NOTE, no_sandbox, "all files can be read, and" },
+	{ "self_metrics", DOCTOR_NOTE, unrecorded, "--no-self-metrics" },
 	{ "access", DOCTOR_NOTE, open_door, "no identities" },
 	{ "access", DOCTOR_WARN, open_admin, "delete" },
 	{ "backup", DOCTOR_NOTE, no_snapshot, "5 days" },
@@ -308,10 +322,11 @@ static void snaps_are_taken(void)
 	struct doctor_snap s;
 	metric_add(M_SAMPLES_STORED, 5);
 	metric_observe_ns(M_LOG_SYNC, 1);
+	metric_observe_ns(M_TURN, 9);
 	world = (struct doctorworld){ .machine.cpu_periods = 3 };
 	doctor_snap_take(&s, 7, &world);
 	tap_ok(s.at_ms == 7 && s.v[M_SAMPLES_STORED] == 5 && s.hists[DOCTOR_HIST_SYNC][0] == 1 &&
-	        s.cpu_periods == 3,
+	        s.cpu_periods == 3 && s.turns_ns == 9,
 	    "a moment is all counters, and what was seen of the machine");
 }
 
