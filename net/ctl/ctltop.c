@@ -299,6 +299,73 @@ static void latency(struct drawing *d, const char *what, const char *name, const
 	    time_text(ctltop_quantile(w, n, name, holds, or_holds, 0.99), most));
 }
 
+/* ---- loops ---- */
+
+#define LOOPS_LISTED 256u
+#define LOOPS_LINES  3u
+#define LOOPS_HEAD   8u  /* columns before the first one of a line */
+#define LOOPS_WIDE   24u /* columns of one */
+
+struct loop_row {
+	char name[16];
+	double busy, longest_s;
+};
+
+static int by_busy(const void *x, const void *y)
+{
+	const struct loop_row *a = x, *b = y;
+	double p = isnan(a->busy) ? -1 : a->busy, q = isnan(b->busy) ? -1 : b->busy;
+	return p > q ? -1 : p < q ? 1 : 0;
+}
+
+static size_t loops_read(const struct ctltop_frame *f, struct loop_row *rows)
+{
+	size_t count = 0;
+	char holds[32];
+	for (size_t i = 0; i < f->now->count && count < LOOPS_LISTED; i++) {
+		const struct ctltop_sample *s = &f->now->samples[i];
+		const char *loop = strstr(s->labels, "loop=\"");
+		if (strcmp(s->name, "kymo_loop_busy_seconds_total") != 0 || !loop)
+			continue;
+		struct loop_row *r = &rows[count++];
+		snprintf(r->name, sizeof(r->name), "%.*s", (int)strcspn(loop + 6, "\""), loop + 6);
+		snprintf(holds, sizeof(holds), "loop=\"%s\"", r->name);
+		r->busy = ctltop_rate(f->was, f->now, "kymo_loop_busy_seconds_total", holds);
+		r->longest_s = ctltop_sum(f->now, "kymo_loop_longest_turn_seconds", holds);
+	}
+	return count;
+}
+
+/* Each with how busy it is and its longest turn: in their order while all fit, else the busiest. */
+static void loops(struct drawing *d)
+{
+	struct loop_row *rows = mem_array(NULL, LOOPS_LISTED, sizeof(*rows));
+	size_t count = loops_read(d->f, rows);
+	char text[CTL_TEXT], busy[CTL_TEXT], one[64];
+	unsigned columns = d->f->columns > LOOPS_HEAD ? d->f->columns - LOOPS_HEAD : 0;
+	size_t per_line = columns / LOOPS_WIDE ? columns / LOOPS_WIDE : 1;
+	size_t shown = count > per_line * LOOPS_LINES ? per_line * LOOPS_LINES : count;
+	if (shown < count)
+		qsort(rows, count, sizeof(*rows), by_busy);
+	for (size_t i = 0; i < shown; i++) {
+		if (i % per_line == 0)
+			buf_printf(&d->line, "%-8s", i ? "" : "loops");
+		if (isnan(rows[i].busy))
+			snprintf(busy, sizeof(busy), "-");
+		else
+			snprintf(busy, sizeof(busy), "%.0f %%", 100 * rows[i].busy);
+		snprintf(one, sizeof(one), "%3s %5s, %.16s", rows[i].name, busy,
+		    time_text(rows[i].longest_s, text));
+		bool last = i + 1 == shown || (i + 1) % per_line == 0;
+		buf_printf(&d->line, "%*s", last ? 0 : -(int)LOOPS_WIDE, one);
+		if (last && i + 1 == shown && shown < count)
+			buf_printf(&d->line, " of %zu", count);
+		if (last)
+			end_line(d, false);
+	}
+	mem_free(rows);
+}
+
 static void latencies(struct drawing *d)
 {
 	const struct ctltop_look *n = d->f->now;
@@ -315,7 +382,9 @@ static void latencies(struct drawing *d)
 	    count_text(ctltop_sum(n, "kymo_queries_queued", NULL), b));
 	end_line(d, false);
 	latency(d, "turns", "kymo_loop_turn_seconds", NULL, NULL, "kymo_loop_turn_seconds_count");
+	buf_add_str(&d->line, "   by loop: busy, longest");
 	end_line(d, false);
+	loops(d);
 	latency(d, "syncs", "kymo_log_sync_seconds", NULL, NULL, "kymo_log_sync_seconds_count");
 	end_line(d, false);
 	buf_printf(&d->line, "log     held %s  waiting %s  files %s  free %s",

@@ -181,10 +181,57 @@ static void frames(void)
 	ctltop_look_release(&looks[1]);
 }
 
+/* Many loops: their lines are bounded, the busiest stand there. */
+static void loops_singly(void)
+{
+	char text[20000];
+	struct ctltop_look looks[2];
+	static const unsigned counts[] = { 2, 64 };
+	for (unsigned n = 0; n < COUNT_OF(counts); n++) {
+		for (unsigned i = 0; i < 2; i++) {
+			size_t len = (size_t)snprintf(
+			    text, sizeof(text), "kymo_build_info{version=\"0.1.0\"} 1\n");
+			for (unsigned l = 0; l < counts[n]; l++)
+				len += (size_t)snprintf(text + len, sizeof(text) - len,
+				    "kymo_loop_busy_seconds_total{loop=\"%u\"} %g\nkymo_loop_longest_turn_seconds{loop=\"%u\"} %g\n",
+				    l, 5 + i * 0.02 * (l + 1), l, 0.001 * (l + 1));
+			looks[i] = look(text, UINT64_C(1000000000) * (1 + 2 * i));
+		}
+		struct ctltop_frame f = { .columns = 80,
+			.rows = 30,
+			.server = "http://h:1",
+			.clock = "12:00",
+			.was = &looks[0],
+			.now = &looks[1] };
+		struct buf b;
+		buf_init(&b);
+		ctltop_draw(&b, &f);
+		buf_add_u8(&b, 0);
+		const char *shown = (const char *)b.data;
+		if (counts[n] == 2)
+			tap_ok(strstr(shown, "\nloops     0   1 %, 1.0 ms         1   2 %, 2.0 ms\n"),
+			    "each loop has how busy it is and its longest turn: %s", shown);
+		else
+			tap_ok(strstr(shown, "\nloops    63  64 %, 64 ms ") &&
+			        strstr(shown, " of 64\n") && !strstr(shown, " 10  11 %"),
+			    "of many the busiest: %s", shown);
+		buf_release(&b);
+		f.was = NULL;
+		buf_init(&b);
+		ctltop_draw(&b, &f);
+		buf_add_u8(&b, 0);
+		tap_ok(strstr((const char *)b.data, "    -, "), "no rate at the first look");
+		buf_release(&b);
+		ctltop_look_release(&looks[0]);
+		ctltop_look_release(&looks[1]);
+	}
+}
+
 int main(void)
 {
 	reads();
 	between();
 	frames();
+	loops_singly();
 	return tap_done();
 }
