@@ -1,5 +1,5 @@
 /*
- * when - durations, instants and ticks of time. Instants are Unix milliseconds, durations milliseconds; zone is "local"
+ * when - durations and instants (ticks of time: chart/timeticks). Instants are Unix milliseconds, durations milliseconds; zone is "local"
  * (the browser's) or "utc".
  */
 const UNITS = [["y", 31536000000], ["w", 604800000], ["d", 86400000], ["h", 3600000], ["m", 60000], ["s", 1000], ["ms", 1]];
@@ -104,76 +104,10 @@ export const parseTime = (text, zone = "local", now = Date.now()) => {
 	return m ? ofClock(m, zone) : null;
 };
 
-/* Steps of ticks that people count in; above, days. */
-const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 30000, 60000, 120000, 300000, 600000,
-	900000, 1800000, 3600000, 7200000, 10800000, 21600000, 43200000, 86400000, 172800000, 604800000, 1209600000];
-const DAY = 86400000;
-
-/* The begin of the day, in a zone; `days` later or earlier, whatever the clocks do there. */
-const dayOf = (ms, zone, days = 0) => {
-	const p = part(ms, zone);
-	return zone === "utc" ? Date.UTC(p.y, p.mo - 1, p.d + days) : new Date(p.y, p.mo - 1, p.d + days).getTime();
-};
-
-const monthOf = (ms, zone, months = 0) => {
-	const p = part(ms, zone);
-	return zone === "utc" ? Date.UTC(p.y, p.mo - 1 + months, 1) : new Date(p.y, p.mo - 1 + months, 1).getTime();
-};
-
-const tickText = (ms, step, zone) => {
-	const p = part(ms, zone);
-	const midnight = !p.h && !p.mi && !p.s && !p.ms;
-	if (step >= 28 * DAY)
-		return p.mo === 1 ? String(p.y) : `${pad(p.y, 4)}-${pad(p.mo)}`;
-	if (midnight)
-		return `${pad(p.mo)}-${pad(p.d)}`;
-	if (step >= 60000)
-		return `${pad(p.h)}:${pad(p.mi)}`;
-	const clock = `${pad(p.h)}:${pad(p.mi)}:${pad(p.s)}`;
-	return step >= 1000 ? clock : `${pad(p.mi)}:${pad(p.s)}.${pad(p.ms, 3)}`;
-};
-
-/*
- * [{at, text}] between from and to, about `most` of them at most, at round times of the zone's clock. A midnight is told
- * by its date, a new year by its number.
- */
-export const ticks = (from, to, zone = "local", most = 8) => {
-	if (!(to > from) || most < 1)
-		return [];
-	const wanted = (to - from) / most;
-	const out = [];
-	const push = (at, step) => out.push({at, text: tickText(at, step, zone)});
-	const step = STEPS.find((s) => s >= wanted);
-	if (!step) {
-		const months = [1, 2, 3, 6, 12, 24, 60, 120].find((n) => n * 30 * DAY >= wanted) ?? 240;
-		const first = part(from, zone);
-		const behind = (first.y * 12 + first.mo - 1) % months;
-		for (let i = -behind, at; (at = monthOf(from, zone, i)) <= to; i += months)
-			if (at >= from)
-				push(at, 30 * DAY);
-		return out;
-	}
-	if (step >= DAY) {
-		const days = step / DAY;
-		const behind = Math.floor(dayOf(from, "utc") / DAY) % days;
-		for (let i = -behind, at; (at = dayOf(from, zone, i)) <= to; i += days)
-			if (at >= from)
-				push(at, step);
-		return out;
-	}
-	for (let day = dayOf(from, zone); day <= to; day = dayOf(day, zone, 1)) {
-		const next = dayOf(day, zone, 1);
-		const skip = Math.max(0, Math.ceil((from - day) / step));
-		for (let at = day + skip * step; at < next && at <= to; at += step)
-			push(at, step);
-	}
-	return out;
-};
-
 /* "3 minutes ago", "in 2 hours", "now"; for the eye, not for machines. */
 export const ago = (ms, now = Date.now()) => {
 	const d = Math.abs(now - ms);
-	const [name, size] = [["year", 31536000000], ["day", DAY], ["hour", 3600000], ["minute", 60000], ["second", 1000]].find(([, s]) => d >= s) ?? [];
+	const [name, size] = [["year", 31536000000], ["day", 86400000], ["hour", 3600000], ["minute", 60000], ["second", 1000]].find(([, s]) => d >= s) ?? [];
 	if (!name)
 		return "now";
 	const n = Math.floor(d / size), text = `${n} ${name}${n === 1 ? "" : "s"}`;

@@ -1,0 +1,18 @@
+/* Elements by functions. */
+import {equal, ok} from "./tap.js";
+import {h, put, svg} from "/ui/lib/dom.js";
+
+let clicks = 0;
+const b = h("button", {class: "k-button", type: "button", onclick: () => clicks++, disabled: false, hidden: false, "aria-pressed": "true", dataset: {view: "x"}, style: {width: "10px"}, title: null}, "Run", 1, [null, false, ["!"]]);
+equal(b.outerHTML, '<button class="k-button" type="button" aria-pressed="true" data-view="x" style="width: 10px;">Run1!</button>', "an element");
+b.click();
+equal(clicks, 1, "with its event");
+const evil = h("p", {title: '"><img src=x onerror=1>'}, "<img src=x onerror=1>");
+equal(evil.children.length, 0, "text is text");
+const s = h("select", {value: "b"}, h("option", {value: "a"}, "A"), h("option", {value: "b"}, "B"));
+equal(s.value, "b", "a select has its value");
+ok(h("input", {type: "checkbox", checked: true}).checked, "a box is checked");
+ok(h("div", {hidden: true}).hidden, "true is an attribute");
+equal(svg("path", {d: "M0 0", class: "x"}).namespaceURI, "http://www.w3.org/2000/svg", "SVG");
+equal(put(h("div", null, "old"), "new", h("b")).innerHTML, "new<b></b>", "put takes the old out");
+equal(h("p", null, 0, "").textContent, "0", "zero is a number");
