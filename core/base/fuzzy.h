@@ -1,0 +1,73 @@
+/*
+ * fuzzy - how well does a text fit what somebody types? The filters and scores of Prometheus'
+ * search API, bit for bit (web/api/v1/search_filters.go, util/strutil/{subsequence,jarowinkler}.go
+ * of 3.14).
+ *
+ * A text is accepted when it fits one of the terms; its score is the best of theirs, 0 to 1, where
+ * 1 says that it begins with a term, and nothing else does:
+ *   SUBSEQUENCE   all characters of the term, in this order; runs score high, gaps low. Accepted
+ *                 when the score is above 0 and not below the threshold
+ *   JARO_WINKLER  the term as a part of the text, the earlier the better; else, with a threshold
+ *                 above 0, the similarity of both when it is not below the threshold
+ * Characters are code points; bytes that are no UTF-8 count as U+FFFD each, but where a term is
+ * looked for as it stands. fold: as if all were written in lower case. No terms: everything fits,
+ * with 1. Empty terms are none.
+ *
+ * Cost: some 20-60 ns for texts of 20 to 40 bytes; SUBSEQUENCE grows with the text times how often
+ * the first character stands in it, JARO_WINKLER with the text times the term. So terms have
+ * limits; texts are as long as labels may be.
+ * Thread: what was made is not changed, any number may ask at once, each with a scratch of its own.
+ * Memory: terms are copied into the arena; a scratch grows with the longest text.
+ */
+#ifndef CORE_BASE_FUZZY_H
+#define CORE_BASE_FUZZY_H
+
+#include "core/base/arena.h"
+#include "core/base/buf.h"
+
+#define FUZZY_TERMS_MAX 32u
+#define FUZZY_TERM_MAX  256u /* bytes of one */
+
+enum fuzzy_alg {
+	FUZZY_SUBSEQUENCE,
+	FUZZY_JARO_WINKLER
+};
+struct fuzzy_term {
+	const char *s; /* in lower case when all is folded */
+	size_t len;
+	bool ascii;
+	const uint32_t *runes;
+	size_t runes_count;
+};
+struct fuzzy {
+	enum fuzzy_alg alg;
+	double threshold;
+	bool fold;
+	struct fuzzy_term terms[FUZZY_TERMS_MAX];
+	size_t count;
+};
+struct fuzzy_scratch {
+	struct buf folded, runes, marks;
+};
+
+void fuzzy_init(struct fuzzy *f, enum fuzzy_alg alg, double threshold, bool fold);
+/* False: one too many, or too long. */
+MUST_CHECK bool fuzzy_add(struct fuzzy *f, struct arena *a, const char *term, size_t len);
+/* The same, with terms of its own. */
+void fuzzy_copy(struct fuzzy *f, struct arena *a, const struct fuzzy *from);
+void fuzzy_scratch_init(struct fuzzy_scratch *x);
+void fuzzy_scratch_release(struct fuzzy_scratch *x);
+/* Is it accepted? Then *score is set. */
+bool fuzzy_score(
+    const struct fuzzy *f, struct fuzzy_scratch *x, const char *text, size_t len, double *score);
+/*
+ * What every text of score 1 begins with: one of these. NULL behind the last; none at all (i = 0):
+ * such a text may begin as it likes.
+ */
+const char *fuzzy_prefix(const struct fuzzy *f, size_t i, size_t *len);
+/* Are those the only ones that are accepted? */
+bool fuzzy_is_prefix(const struct fuzzy *f);
+/* About what a look at a text of that length costs, in units of 5 ns. */
+unsigned fuzzy_cost(const struct fuzzy *f, size_t len);
+
+#endif

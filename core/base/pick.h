@@ -1,0 +1,56 @@
+/*
+ * pick - the best of many texts: those that come first in an order, each once, at most so many.
+ * What is in it when all were offered does not depend on how they came.
+ *
+ *   if (pick_wants(p, text, len, score) && <whatever else must hold>)
+ *           pick_put(p, text, len, score);
+ *
+ * A text comes with the same score each time. Who refuses a text that is wanted may offer it again.
+ * Cost: one comparison where the pick is full and the text is too late; else a look into a table,
+ * and a place in a heap: some 100 ns. Nothing grows with what was offered.
+ * Thread: one at a time. Memory: at most max texts (56 bytes and the text each), on the heap.
+ */
+#ifndef CORE_BASE_PICK_H
+#define CORE_BASE_PICK_H
+
+#include "core/base/check.h"
+
+enum pick_order {
+	PICK_TEXT,      /* by bytes, ascending */
+	PICK_TEXT_DOWN, /* descending */
+	PICK_SCORE      /* the highest score first, equal ones by text, ascending */
+};
+struct pick_item {
+	double score;
+	uint32_t hash, len;
+	char text[];
+};
+struct pick {
+	enum pick_order order;
+	size_t max; /* at least 1 */
+	uint64_t seed;
+	struct pick_item **items; /* a heap, the last in order on top */
+	size_t count, cap;
+	struct pick_item **slots; /* by hash; open addressing */
+	size_t mask;
+	size_t bytes;
+};
+/* seed: secret, so that nobody can choose texts that meet in one place of the table. */
+void pick_init(struct pick *p, enum pick_order order, size_t max, uint64_t seed);
+void pick_release(struct pick *p);
+/* Is it none of those that are in, and is there room or one that comes behind it? */
+bool pick_wants(const struct pick *p, const char *text, size_t len, double score);
+/* One that is wanted. */
+void pick_put(struct pick *p, const char *text, size_t len, double score);
+/*
+ * May a text be wanted that begins with path, or stands behind all those that do (by bytes), if its
+ * score is not above best? False: none is, whatever comes.
+ */
+bool pick_hopes(const struct pick *p, const char *path, size_t len, double best);
+/* One out of the heap, the last in order; the caller's (mem_free). NULL: it is empty. */
+struct pick_item *pick_pop(struct pick *p);
+size_t pick_bytes(const struct pick *p);
+/* The order of two: < 0, 0 (equal texts and scores), > 0. */
+int pick_cmp(enum pick_order order, const struct pick_item *a, const struct pick_item *b);
+
+#endif
