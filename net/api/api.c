@@ -20,8 +20,6 @@
 #include "proto/rw2.h"
 #include "proto/unzstd.h"
 
-#include <stdatomic.h>
-
 #define WRITES_KEPT 8u /* of each loop, for its next writes */
 
 enum err api_create(const struct api_opts *o, struct api **out)
@@ -131,7 +129,7 @@ void api_set_conf(struct api *a, const struct api_conf *c)
 void api_tell_self(struct api *a, const char *instance)
 {
 	rune_printf(a->self, sizeof(a->self), "%s", instance);
-	atomic_store_explicit(&a->self_told, true, memory_order_release);
+	latch_set(&a->self_told);
 }
 
 void api_stopping(struct api *a)

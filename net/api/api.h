@@ -19,6 +19,7 @@
 
 #include "core/model/limits.h"
 #include "core/promql/ql.h"
+#include "core/rt/latch.h"
 #include "core/rt/team.h"
 #include "core/rt/work.h"
 #include "core/seam/sink.h"
@@ -167,7 +168,7 @@ struct api {
 	struct push *push;
 	int64_t start_ms; /* wall clock of api_create */
 	char self[API_SELF_BYTES];
-	_Atomic bool self_told; /* from then on self stays as it is */
+	struct latch self_told; /* from then on self stays as it is */
 	struct log_pace paces[REFUSALS];
 	struct api_loop *loops; /* by loop_index */
 };

@@ -12,7 +12,6 @@
 #include "proto/promjson.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 #define NAME_BYTES       256
@@ -138,7 +137,7 @@ void api_status_runtimeinfo(struct req *r)
 	text_field(&b, ",\"storageRetention\":", retention);
 	text_field(&b, ",\"externalURL\":", a->opts.external_url);
 	text_field(&b, ",\"routePrefix\":", a->opts.prefix[0] ? a->opts.prefix : "/");
-	if (atomic_load_explicit(&a->self_told, memory_order_acquire)) {
+	if (latch_is_set(&a->self_told)) {
 		text_field(&b, ",\"selfMetrics\":{\"tenant\":", TENANT_DEFAULT_NAME);
 		text_field(&b, ",\"instance\":", a->self);
 		buf_add_u8(&b, '}');

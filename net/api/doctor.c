@@ -1,7 +1,6 @@
 #include "net/api/doctor.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,7 +149,7 @@ static void facts_of(const struct doctor *d, struct doctor_facts *f)
 		.tenants_max = limits_here()->tenants,
 		.connections_max = limits_here()->http_connections,
 		.loops = team_count(a->opts.team),
-		.self_metrics = atomic_load_explicit(&a->self_told, memory_order_relaxed),
+		.self_metrics = latch_is_set(&a->self_told),
 		.open = conf->open,
 		.admin_api = conf->admin_api,
 		.test_clock = clock_is_test() };
