@@ -34,6 +34,7 @@ test("texts", () => {
 	equal([0.25, 90, 3600, 5400, 90000, 59.99, 1e-9].map(v => format(v, "seconds")), ["250 ms", "1 min 30 s", "1 h", "1 h 30 min", "1 d 1 h", "59.99 s", "1 ns"], "times, for people");
 	equal([0, 12, 1234567, -1234.5, 1e21, 1e-7, 0.125, NaN, Infinity, -Infinity].map(v => format(v)), ["0", "12", "1.2346M", "-1.2345k", "1000E", "1e-7", "0.125", "NaN", "+Inf", "-Inf"], "numbers, for people");
 	equal(format(0.12345, "percent"), "12.345 %", "a part of one");
+	equal([999999.9, -1e9 + 1, 1024 ** 2 - 1].map((v, i) => format(v, i < 2 ? "short" : "bytes")), ["1M", "-1G", "1 MiB"], "what rounds up to the next unit");
 	equal(format(1e308), "1e308", "the greatest");
 	equal(format(5e-324), "4.9407e-324", "the least");
 });

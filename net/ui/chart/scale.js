@@ -117,7 +117,7 @@ export function format(value, unit = "short", digits = 5) {
 	if (value === 0) return "0";
 	const size = Math.abs(value);
 	if (unit === "seconds" && size >= 60 && size < 86400 * 1000) return longTime(value);
-	const [f, suffix] = scaleOf(size, unit);
+	const [f, suffix] = scaleOf(Number(size.toPrecision(digits)), unit);
 	const shown = value / f, whole = Math.abs(shown);
 	if (whole >= 1e6 || whole < 1e-4) return value.toExponential(digits - 1).replace(/\.?0*e\+?/, "e") + PLAIN[unit];
 	return (whole >= 10 ** digits ? String(Math.round(shown)) : String(Number(shown.toPrecision(digits)))) + suffix;
