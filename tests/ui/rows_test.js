@@ -1,6 +1,6 @@
 /* Rows of a result: names, columns, filter, order, and how they are written for elsewhere. */
 import {equal, ok} from "./tap.js";
-import {asCsv, asJson, asText, columnsOf, filtered, histogramOf, rowsOf, seriesName, sorted} from "/ui/views/rows.js";
+import {asCsv, asJson, asText, columnsOf, filtered, histogramOf, natural, rowsOf, seriesName, sorted} from "/ui/views/rows.js";
 
 equal(seriesName({__name__: "up", job: "a\"b", z: "\\"}), 'up{job="a\\"b", z="\\\\"}', "a selector");
 equal([seriesName({}), seriesName({__name__: "up"}), seriesName({a: "1"})], ["{}", "up", '{a="1"}'], "without some of it");
@@ -35,3 +35,8 @@ equal(JSON.parse(asJson(matrix, true)), [{metric: {__name__: "m"}, values: [[1, 
 const h = histogramOf({count: "3", sum: "1.5", buckets: [[0, "1", "2", "1"], [3, "-0.1", "0.1", "2"], [1, "-2", "-1", "0"], [2, "5", "+Inf", "0"]]});
 equal(h.buckets.map(b => b.label), ["(1, 2]", "[-0.1, 0.1]", "[-2, -1)", "(5, +Inf)"], "bounds of buckets");
 ok(h.buckets[3].to === Infinity && h.buckets[0].count === 1, "in numbers");
+
+const les = rowsOf(vector([{__name__: "b", le: "+Inf"}, "1"], [{__name__: "b", le: "10"}, "1"], [{__name__: "b", le: "0.1"}, "1"], [{__name__: "b", le: "0.05"}, "1"], [{__name__: "b", le: "9"}, "1"], [{__name__: "b"}, "1"]));
+
+equal(natural(les, "b").map(r => r.labels.le), [undefined, "0.05", "0.1", "9", "10", "+Inf"], "rows stand in order; bounds of buckets are numbers");
+equal(natural(les, "topk(3, b)"), les, "but where the expression orders them");

@@ -62,7 +62,26 @@ export function filtered(rows, text) {
 export function sorted(rows, by, way) {
 	if (!way) return rows;
 	const value = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? Number.isNaN(a) - Number.isNaN(b) : a === b ? 0 : (a < b ? -1 : 1) * way);
-	return [...rows].sort((a, b) => (by === "" ? value(a.number, b.number) : way * order.compare(a.labels[by] ?? "", b.labels[by] ?? "")));
+	return [...rows].sort((a, b) => (by === "" ? value(a.number, b.number) : way * byLabel(a.labels[by] ?? "", b.labels[by] ?? "")));
+}
+
+/* Numbers as numbers, all else as people order words with numbers in them. */
+function byLabel(a, b) {
+	const x = number(a), y = number(b);
+	return a !== "" && b !== "" && !Number.isNaN(x) && !Number.isNaN(y) ? (x < y ? -1 : x > y ? 1 : 0) : order.compare(a, b);
+}
+
+/* By the labels that differ, one after the other: the server's order means something only where the expression made it. */
+export function natural(rows, expr) {
+	if (/\b(sort\w*|topk|bottomk)\b/.test(expr)) return rows;
+	const {columns} = columnsOf(rows);
+	return [...rows].sort((a, b) => {
+		for (const c of columns) {
+			const d = byLabel(a.labels[c] ?? "", b.labels[c] ?? "");
+			if (d) return d;
+		}
+		return 0;
+	});
 }
 
 const interval = ([rule, from, to]) => `${rule === 1 || rule === 3 ? "[" : "("}${from}, ${to}${rule === 0 || rule === 3 ? "]" : ")"}`;

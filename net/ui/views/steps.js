@@ -55,7 +55,7 @@ export function shorter(range) {
 /* By half a range, -1 back or 1 forward; what reaches now follows it. Whole seconds, as links have them. */
 export function shifted(p, way, now) {
 	const end = Math.round(((p.end ?? now) + way * p.range / 2) / 1000) * 1000;
-	return end >= now ? null : end;
+	return end > now - Math.max(1000, p.range / 50) ? null : end;
 }
 
 /* What was drawn over, as range and end in whole seconds; a second at least. */

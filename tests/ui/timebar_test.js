@@ -1,0 +1,86 @@
+/* Range, end and step as the reader changes them. */
+import {equal, ok, stage, test, until} from "./tap.js";
+import {blank} from "/ui/lib/link.js";
+import {timebar} from "/ui/views/timebar.js";
+
+function bar(more = {}) {
+	const p = {...blank("graph"), expr: "up", ...more};
+	const told = {p, patches: [], zone: "utc"};
+	const b = timebar({get: () => p, change: patch => {
+		told.patches.push(patch);
+		Object.assign(p, patch);
+		b.draw();
+	}, zone: () => told.zone, setZone: z => { told.zone = z; }, least: () => 1000});
+	stage(900, 100).append(b.el);
+	const at = label => b.el.querySelector(`[aria-label="${label}"]`);
+	return {...b, told, at, p};
+}
+const type = (field, text) => {
+	field.value = text;
+	field.dispatchEvent(new Event("change"));
+};
+
+test("range", () => {
+	const {told, at} = bar();
+	type(at("Range"), "90m");
+	equal(told.patches, [{range: 5400e3}], "typed");
+	type(at("Range"), "x");
+	equal([told.patches.length, at("Range").getAttribute("aria-invalid")], [1, "true"], "what is none is marked");
+	at("Longer range").click();
+	at("Shorter range").click();
+	equal(told.patches.slice(1), [{range: 7200e3}, {range: 3600e3}], "longer and shorter");
+	at("Ranges").click();
+	[...document.querySelectorAll("[role=menuitemradio]")].find(b => b.textContent === "1y").click();
+	equal(told.p.range, 365 * 86400e3, "of the list");
+});
+
+test("end", async () => {
+	const {told, at, el, p} = bar({range: 600e3});
+	ok(at("Forward by half the range").disabled, "nothing is later than now");
+	at("Back by half the range").click();
+	ok(Math.abs(p.end - (Date.now() - 300e3)) < 2000 && p.end % 1000 === 0, "back by half a range");
+	at("Forward by half the range").click();
+	equal(p.end, null, "and forward to now");
+	const set = text => {
+		el.querySelector(".k-end").click();
+		el.querySelector(".k-pop input").value = text;
+		el.querySelector(".k-pop").requestSubmit();
+	};
+	set("2026-01-31 12:00");
+	equal(p.end, Date.UTC(2026, 0, 31, 12), "typed, in the zone that is shown");
+	set("1700000000");
+	equal(p.end, 1700000000e3, "Unix seconds");
+	set("now-1h");
+	ok(Math.abs(p.end - (Date.now() - 3600e3)) < 2000, "relative");
+	set("soon");
+	ok(el.querySelector(".k-pop input").getAttribute("aria-invalid") === "true", "what is none is marked, and the choice stays open");
+	el.querySelector(".k-pop").dispatchEvent(new KeyboardEvent("keydown", {key: "Escape"}));
+	equal([el.querySelector(".k-pop"), document.activeElement], [null, el.querySelector(".k-end")], "Escape closes it, the focus goes back");
+	set("now");
+	equal(p.end, null, "now");
+	el.querySelector(".k-end").click();
+	[...el.querySelectorAll(".k-pop button")].find(b => b.textContent === "Local").click();
+	equal(told.zone, "local", "the zone");
+});
+
+test("step", async () => {
+	const {told, at, el, p} = bar();
+	equal(at("Step").selectedOptions[0].textContent, "medium 15s", "automatic, and how long that is");
+	const pick = value => type(at("Step"), value);
+	pick("high");
+	pick("1m");
+	equal(told.patches, [{step: null, density: "high"}, {step: 60000}], "chosen");
+	pick("other");
+	const field = await until(() => el.querySelector("input[aria-label=Step]"));
+	field.value = "7s";
+	field.dispatchEvent(new Event("blur"));
+	equal([p.step, at("Step").value], [7000, "7s"], "typed");
+});
+
+test("by tab", () => {
+	const labels = tab => [...bar({tab}).el.querySelectorAll("input, select, .k-toggle")].map(e => e.getAttribute("aria-label") ?? e.textContent);
+	equal([labels("graph"), labels("heat"), labels("table")], [["Range", "Step", "Stacked", "Log", "From 0"], ["Range", "Step"], []], "what counts for it");
+	const {el, told} = bar();
+	[...el.querySelectorAll(".k-toggle")].find(b => b.textContent === "Log").click();
+	equal(told.patches, [{log: true}], "a look");
+});
