@@ -30,6 +30,8 @@
 #ifndef CORE_SEAM_SOURCE_H
 #define CORE_SEAM_SOURCE_H
 
+#include "core/base/fuzzy.h"
+#include "core/base/pick.h"
 #include "core/model/exemplar.h"
 #include "core/model/matcher.h"
 #include "core/model/sample.h"
@@ -50,6 +52,16 @@ enum source_state {
 	SOURCE_ERROR
 };
 
+/*
+ * LABEL_NAMES, LABEL_VALUES: which texts are wanted: those that fit, and of them the best. It saves
+ * work: a cursor may give others, too, some twice, and in no order; who asks keeps a pick of its
+ * own.
+ */
+struct source_find {
+	const struct fuzzy *fuzzy;
+	enum pick_order order;
+	size_t max; /* of them, at least 1 */
+};
 struct source_query { /* borrowed by the cursor until close */
 	enum source_what what;
 	/*
@@ -64,6 +76,7 @@ struct source_query { /* borrowed by the cursor until close */
 	size_t matchers_count;
 	const char *label; /* LABEL_VALUES */
 	size_t label_len;
+	const struct source_find *find;      /* NULL: all names, or values, are wanted */
 	int64_t hint_step_ms, hint_range_ms; /* 0 = unknown */
 	const char *hint_func;               /* innermost function, or NULL */
 	/*

@@ -46,6 +46,7 @@
 #define CATALOG_SHARDS_MAX 1024
 
 struct catalog;
+struct roaring_bitmap_s;
 /*
  * Walks the whole environment at path, every checksum included, in a child process. The child
  * uses only what a fork of a process with threads may (its own memory, LMDB), holds no descriptor
@@ -127,6 +128,29 @@ MUST_CHECK enum err catalog_forget(
 MUST_CHECK enum err catalog_select(struct catalog *c, unsigned shard, uint32_t tenant,
     const struct matcher *ms, size_t count, int64_t t_min_ms, int64_t t_max_ms, uint32_t **ids,
     size_t *ids_count, struct errbuf *eb);
+/*
+ * Names of labels, or values of one, of the series that catalog_select would find: found() for each
+ * that is asked for, several times perhaps. Where many series are left, text by text in the order
+ * of bytes, generation by generation; where few are, series by series.
+ */
+enum catalog_want {
+	CATALOG_PASS,
+	CATALOG_TAKE,
+	CATALOG_ENOUGH /* nor is any that stands behind this one */
+};
+struct catalog_texts {
+	const char *label; /* its values; NULL: names */
+	size_t label_len;
+	const char *prefix; /* values that begin so are enough, others may come, too */
+	size_t prefix_len;
+	const struct roaring_bitmap_s *without; /* these series do not count; NULL: all do */
+	enum catalog_want (*want)(void *arg, const char *text, size_t len);
+	void (*found)(void *arg, const char *text, size_t len); /* want said TAKE just now */
+	void *arg;
+};
+MUST_CHECK enum err catalog_texts(struct catalog *c, unsigned shard, uint32_t tenant,
+    const struct matcher *ms, size_t count, int64_t t_min_ms, int64_t t_max_ms,
+    const struct catalog_texts *o, struct errbuf *eb);
 /*
  * Labels of ids (ascending), copied into the arena, and their tenants (NULL: not wanted); out[i]
  * has length 0 when the id is unknown (dropped meanwhile). ERR_NOMEM when the arena is over its

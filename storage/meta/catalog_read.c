@@ -1,3 +1,4 @@
+#include "core/base/bytes.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
 #include "core/base/wire.h"
@@ -288,20 +289,31 @@ static enum err narrow(struct sel *s, size_t i)
 	return e;
 }
 
+/* The labels of an id, in scratch; ERR_NOTFOUND: there is none. */
+static enum err labels_take(struct sel *s, uint32_t id, struct buf *scratch, struct labels *out)
+{
+	uint32_t place;
+	*out = (struct labels){ 0 };
+	enum err e = def_reader_find(&s->defs, s->t, id, &place);
+	if (e)
+		return e;
+	uint32_t len = defblock_labels_len(&s->defs.block, place);
+	buf_clear(scratch);
+	if (!buf_reserve(scratch, len + 1))
+		return errbuf_set(s->t->eb, ERR_NOMEM, "no memory for labels");
+	defblock_labels(&s->defs.block, place, scratch->data);
+	*out = (struct labels){ .bytes = scratch->data, .len = len };
+	return ERR_OK;
+}
+
 /* Do the matchers that were put off hold for the labels of an id? */
 static enum err later_hold(struct sel *s, uint32_t id, struct buf *scratch, bool *holds)
 {
-	uint32_t place;
-	enum err e = def_reader_find(&s->defs, s->t, id, &place);
+	struct labels ls;
+	enum err e = labels_take(s, id, scratch, &ls);
 	*holds = !e;
 	if (e)
 		return e == ERR_NOTFOUND ? ERR_OK : e;
-	struct labels ls = { .len = defblock_labels_len(&s->defs.block, place) };
-	buf_clear(scratch);
-	if (!buf_reserve(scratch, ls.len + 1))
-		return errbuf_set(s->t->eb, ERR_NOMEM, "no memory for labels");
-	defblock_labels(&s->defs.block, place, scratch->data);
-	ls.bytes = scratch->data;
 	for (size_t k = 0; *holds && k < s->count; k++) {
 		if (!s->later[k])
 			continue;
@@ -359,39 +371,42 @@ static enum err select_gen(struct sel *s)
 	return !e && put_off ? look_at_labels(s) : e;
 }
 
-static enum err select_shard(
-    struct sel *s, int64_t t_min_ms, int64_t t_max_ms, roaring_bitmap_t *found)
+/* What is left of each generation goes to fn. */
+static enum err select_shard(struct sel *s, int64_t t_min_ms, int64_t t_max_ms,
+    enum err (*fn)(void *arg, struct sel *s), void *arg)
 {
 	struct shard_state st;
-	roaring_bitmap_t *in_times = NULL;
+	roaring_bitmap_t *in_times = NULL, *dropped = NULL;
 	enum err e = shard_state_load(s->c, s->t, s->shard, &st);
 	if (!e)
 		e = ids_in_times(s->c, s->t, s->shard, t_min_ms, t_max_ms, &in_times);
+	if (!e && st.dropped) {
+		dropped = catalog_bitmap();
+		e = sets_or(s->t, s->c->drop, sets_key_drop(s->shard), dropped);
+	}
 	s->in_times = in_times;
 	for (size_t i = 0; !e && i < st.gens_count; i++) {
 		s->gen = st.gens[i].gen;
 		e = select_gen(s);
-		if (s->left) {
-			roaring_bitmap_or_inplace(found, s->left);
-			roaring_bitmap_free(s->left);
-			s->left = NULL;
-		}
+		if (!s->left)
+			continue;
+		if (dropped)
+			roaring_bitmap_andnot_inplace(s->left, dropped);
+		e = e ? e : fn(arg, s);
+		roaring_bitmap_free(s->left);
+		s->left = NULL;
 	}
-	if (!e && st.dropped && !roaring_bitmap_is_empty(found)) {
-		roaring_bitmap_t *dropped = catalog_bitmap();
-		e = sets_or(s->t, s->c->drop, sets_key_drop(s->shard), dropped);
-		roaring_bitmap_andnot_inplace(found, dropped);
+	if (dropped)
 		roaring_bitmap_free(dropped);
-	}
 	if (in_times)
 		roaring_bitmap_free(in_times);
 	shard_state_release(&st);
 	return e;
 }
 
-enum err catalog_select(struct catalog *c, unsigned shard, uint32_t tenant,
-    const struct matcher *ms, size_t count, int64_t t_min_ms, int64_t t_max_ms, uint32_t **ids,
-    size_t *ids_count, struct errbuf *eb)
+static enum err select_all(struct catalog *c, unsigned shard, uint32_t tenant,
+    const struct matcher *ms, size_t count, int64_t t_min_ms, int64_t t_max_ms,
+    enum err (*fn)(void *arg, struct sel *s), void *arg, struct errbuf *eb)
 {
 	CHECK(shard < c->shards_count);
 	struct env_txn t;
@@ -405,18 +420,194 @@ enum err catalog_select(struct catalog *c, unsigned shard, uint32_t tenant,
 		.ms = ms,
 		.count = count,
 		.later = mem_zalloc(count) };
-	roaring_bitmap_t *found = catalog_bitmap();
 	def_reader_init(&s.defs, c, shard);
-	e = select_shard(&s, t_min_ms, t_max_ms, found);
+	e = select_shard(&s, t_min_ms, t_max_ms, fn, arg);
 	env_abort(&t);
+	def_reader_release(&s.defs);
+	mem_free(s.later);
+	return e;
+}
+
+static enum err ids_join(void *arg, struct sel *s)
+{
+	roaring_bitmap_or_inplace(arg, s->left);
+	return ERR_OK;
+}
+
+enum err catalog_select(struct catalog *c, unsigned shard, uint32_t tenant,
+    const struct matcher *ms, size_t count, int64_t t_min_ms, int64_t t_max_ms, uint32_t **ids,
+    size_t *ids_count, struct errbuf *eb)
+{
+	roaring_bitmap_t *found = catalog_bitmap();
+	enum err e = select_all(c, shard, tenant, ms, count, t_min_ms, t_max_ms, ids_join, found, eb);
 	if (!e) {
 		*ids_count = (size_t)roaring_bitmap_get_cardinality(found);
 		*ids = mem_array(NULL, *ids_count, sizeof(**ids));
 		roaring_bitmap_to_uint32_array(found, *ids);
 	}
-	def_reader_release(&s.defs);
 	roaring_bitmap_free(found);
-	mem_free(s.later);
+	return e;
+}
+
+/*
+ * ---- texts: names, or values of a label, of what is left of each generation; text by text as they
+ * are sorted there, or, where few series are left, by their labels ----
+ */
+
+struct texts {
+	const struct catalog_texts *o;
+	struct sel *s;
+	roaring_bitmap_t *set; /* scratch */
+};
+
+/* Is any of those left in the set of the value of now? */
+static enum err value_meets(struct texts *x, const struct gen_iter *it, bool *meets)
+{
+	uint32_t first;
+	*meets = idset_first(&it->ids, &first) && roaring_bitmap_contains(x->s->left, first);
+	if (*meets)
+		return ERR_OK;
+	roaring_bitmap_clear(x->set);
+	enum err e = gen_iter_ids_or(it, x->set);
+	*meets = !e && roaring_bitmap_intersect(x->set, x->s->left);
+	return e;
+}
+
+static enum err values_told(struct texts *x, const struct gen_name *name)
+{
+	const struct catalog_texts *o = x->o;
+	struct gen_iter it;
+	gen_iter_values(
+	    &it, x->s->t, x->s->c->shards[x->s->shard].gen, x->s->gen, x->s->tenant, name);
+	enum err e =
+	    o->prefix_len ? gen_iter_seek(&it, o->prefix, o->prefix_len) : gen_iter_next(&it);
+	while (!e && begins_with(&it, o->prefix, o->prefix_len)) {
+		const char *text = (const char *)it.text.data;
+		enum catalog_want want = o->want(o->arg, text, it.text.len);
+		bool meets = false;
+		if (want == CATALOG_ENOUGH)
+			break;
+		if (want == CATALOG_TAKE)
+			e = value_meets(x, &it, &meets);
+		if (meets)
+			o->found(o->arg, text, it.text.len);
+		e = e ? e : gen_iter_next(&it);
+	}
+	gen_iter_release(&it);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+/* Has any of those left this name? */
+static enum err name_meets(struct texts *x, const struct gen_name *name, bool *meets)
+{
+	struct gen_iter it;
+	enum err e = ERR_OK;
+	gen_iter_values(
+	    &it, x->s->t, x->s->c->shards[x->s->shard].gen, x->s->gen, x->s->tenant, name);
+	for (*meets = false; !e && !*meets;) {
+		e = gen_iter_next(&it);
+		e = e ? e : value_meets(x, &it, meets);
+	}
+	gen_iter_release(&it);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+static enum err names_told(struct texts *x)
+{
+	const struct catalog_texts *o = x->o;
+	struct gen_iter it;
+	gen_iter_names(&it, x->s->t, x->s->c->shards[x->s->shard].gen, x->s->gen, x->s->tenant);
+	enum err e = gen_iter_next(&it);
+	while (!e) {
+		const char *text = (const char *)it.text.data;
+		enum catalog_want want = o->want(o->arg, text, it.text.len);
+		bool meets = false;
+		if (want == CATALOG_ENOUGH)
+			break;
+		if (want == CATALOG_TAKE)
+			e = name_meets(x, &it.name, &meets);
+		if (meets)
+			o->found(o->arg, text, it.text.len);
+		e = e ? e : gen_iter_next(&it);
+	}
+	gen_iter_release(&it);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+static void label_told(const struct catalog_texts *o, const struct label *l)
+{
+	if (o->label && !bytes_equal(l->name, l->name_len, o->label, o->label_len))
+		return;
+	const char *text = o->label ? l->value : l->name;
+	uint32_t len = o->label ? l->value_len : l->name_len;
+	if (o->want(o->arg, text, len) == CATALOG_TAKE)
+		o->found(o->arg, text, len);
+}
+
+static enum err labels_told(struct texts *x)
+{
+	struct sel *s = x->s;
+	struct buf bytes;
+	size_t n;
+	enum err e = ERR_OK;
+	buf_init(&bytes);
+	uint32_t *ids = idset_array(s->left, &n);
+	for (size_t i = 0; !e && i < n; i++) {
+		struct labels ls;
+		struct label l;
+		e = labels_take(s, ids[i], &bytes, &ls);
+		struct label_iter it = label_iter(ls);
+		while (!e && label_next(&it, &l))
+			label_told(x->o, &l);
+		e = e == ERR_NOTFOUND ? ERR_OK : e;
+	}
+	mem_free(ids);
+	buf_release(&bytes);
+	return e;
+}
+
+/* How many values a walk over all names would meet. */
+static enum err names_cost(struct texts *x, uint64_t *values)
+{
+	struct gen_iter it;
+	gen_iter_names(&it, x->s->t, x->s->c->shards[x->s->shard].gen, x->s->gen, x->s->tenant);
+	enum err e = gen_iter_next(&it);
+	for (*values = 0; !e; e = gen_iter_next(&it))
+		*values += it.name.values;
+	gen_iter_release(&it);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+static enum err texts_of_gen(void *arg, struct sel *s)
+{
+	struct texts *x = arg;
+	const struct catalog_texts *o = x->o;
+	struct matcher of = { .name = o->label, .name_len = num_u32(o->label_len) };
+	struct gen_name name = { 0 };
+	enum err e;
+	x->s = s;
+	if (o->without)
+		roaring_bitmap_andnot_inplace(s->left, o->without);
+	uint64_t cost, left = roaring_bitmap_get_cardinality(s->left);
+	if (!left)
+		return ERR_OK;
+	e = o->label ? find_name(s, &of, &name) : names_cost(x, &cost);
+	if (e)
+		return e == ERR_NOTFOUND ? ERR_OK : e;
+	cost = o->label ? name.values : cost;
+	if (left * FETCH_COST < cost)
+		return labels_told(x);
+	return o->label ? values_told(x, &name) : names_told(x);
+}
+
+enum err catalog_texts(struct catalog *c, unsigned shard, uint32_t tenant, const struct matcher *ms,
+    size_t count, int64_t t_min_ms, int64_t t_max_ms, const struct catalog_texts *o,
+    struct errbuf *eb)
+{
+	struct texts x = { .o = o, .set = catalog_bitmap() };
+	enum err e =
+	    select_all(c, shard, tenant, ms, count, t_min_ms, t_max_ms, texts_of_gen, &x, eb);
+	roaring_bitmap_free(x.set);
 	return e;
 }
 

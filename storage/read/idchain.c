@@ -180,7 +180,7 @@ void idchain_close(struct idchain *c)
  * Does the catalog know series that are not in memory? Where a file is lost the count of them
  * may be wrong.
  */
-static bool catalog_needed(const struct shard *sh)
+bool idchain_asks_catalog(const struct shard *sh)
 {
 	return sh->catalog && (sh->inactive || sh->lost_count || shard_catalog_is_behind(sh));
 }
@@ -189,7 +189,7 @@ bool idchain_none(const struct shard *sh, const struct source_query *query)
 {
 	const struct postings *p = head_postings(&sh->head, source_first_tenant(query));
 
-	if (catalog_needed(sh))
+	if (idchain_asks_catalog(sh))
 		return false;
 	return !p || postings_select_none(p, query->matchers, query->matchers_count);
 }
@@ -207,7 +207,7 @@ static void choice_made(struct idchain *c)
 		roaring_bitmap_remove(c->chosen, c->gone[i].id);
 	c->chosen_count = (size_t)roaring_bitmap_get_cardinality(c->chosen);
 	c->state = IDCHAIN_READY;
-	if (c->gone_count || catalog_needed(c->shard))
+	if (c->gone_count || idchain_asks_catalog(c->shard))
 		look_up_begin(c);
 	c->gone_count = 0;
 	c->query = NULL;

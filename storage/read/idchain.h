@@ -166,5 +166,7 @@ static inline bool idchain_is_away(const struct idchain *c)
 	return c->state == IDCHAIN_LOOKUP || c->state == IDCHAIN_LABELS;
 }
 void idchain_close(struct idchain *c);
+/* May the catalog know series that are not in memory? */
+bool idchain_asks_catalog(const struct shard *sh);
 
 #endif

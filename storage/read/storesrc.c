@@ -4,6 +4,7 @@
 #include "core/model/tenant.h"
 #include "core/rt/changes.h"
 #include "storage/read/idchain.h"
+#include "storage/read/searchread.h"
 #include "storage/read/select.h"
 
 struct storesrc {
@@ -38,6 +39,11 @@ static struct loop *loop_of(struct source *s, unsigned shard)
 	return CONTAINER_OF(s, struct storesrc, source)->shards[shard]->loop;
 }
 
+static enum err cursor_open(struct shard *sh, const struct source_query *q, struct source_cursor **out)
+{
+	return q->find ? searchread_open(sh, q, out) : select_open(sh, q, out);
+}
+
 /* --- several tenants --- */
 
 /* None given: tenant 0. */
@@ -63,7 +69,7 @@ static enum err one_open(struct several *s)
 		o->query.t_min_ms = dead_ms;
 	if (o->query.t_min_ms > o->query.t_max_ms)
 		return ERR_NOTFOUND;
-	return select_open(s->shard, &o->query, &o->cursor);
+	return cursor_open(s->shard, &o->query, &o->cursor);
 }
 
 static void one_tell(struct several *s, const struct source_cursor *c)
@@ -149,7 +155,7 @@ static enum err open_cursor(
 	struct shard *sh = CONTAINER_OF(s, struct storesrc, source)->shards[shard];
 	bool plain = q->tenants_count <= 1 && source_first_tenant(q) != TENANT_NONE &&
 	    files_dead_before(&sh->list, source_first_tenant(q)) <= q->t_min_ms;
-	return plain ? select_open(sh, q, out) : several_open(sh, q, out);
+	return plain ? cursor_open(sh, q, out) : several_open(sh, q, out);
 }
 
 static uint64_t changes_now_of(struct source *s)

@@ -386,7 +386,7 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
-static enum err read_all(struct storetest *s, const struct source_query *query,
+enum err storetest_ask(struct storetest *s, const struct source_query *query,
     void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg)
 {
 	struct source *src = store_source(s->store);
@@ -430,7 +430,7 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 		.t_max_ms = t_max_ms,
 		.matchers = ms,
 		.matchers_count = ms_count };
-	return read_all(s, &q, fn, arg);
+	return storetest_ask(s, &q, fn, arg);
 }
 
 enum err storetest_labels(struct storetest *s, enum source_what what, const char *label,
@@ -442,7 +442,7 @@ enum err storetest_labels(struct storetest *s, enum source_what what, const char
 		.t_max_ms = t_max_ms,
 		.label = label,
 		.label_len = label ? strlen(label) : 0 };
-	return read_all(s, &q, fn, arg);
+	return storetest_ask(s, &q, fn, arg);
 }
 
 struct settling {

@@ -92,6 +92,9 @@ enum err storetest_read(struct storetest *s, const struct matcher *ms, size_t ms
 enum err storetest_labels(struct storetest *s, enum source_what what, const char *label,
     int64_t t_min_ms, int64_t t_max_ms,
     void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg);
+/* Any question; of the store's tenant. */
+enum err storetest_ask(struct storetest *s, const struct source_query *query,
+    void (*fn)(void *arg, struct labels ls, const struct sample_column *col), void *arg);
 /*
  * The clock must be fake: moves it and lets all loops run what came due, again and again until
  * workers and loops have settled for a moment.

@@ -1,0 +1,804 @@
+#include "storage/read/searchread.h"
+
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/bytes.h"
+#include "core/base/clock.h"
+#include "storage/meta/postings_priv.h"
+#include "storage/read/idchain.h"
+#include "storage/read/select.h"
+#include "storage/read/unitread.h"
+
+#define CHOOSE_NS     200000u /* of one step of choosing */
+#define IDS_AT_ONCE   64u
+#define SERIES_AHEAD  8u
+#define LABELS_AHEAD  3u
+#define SCORE_BELOW_1 0.99999999 /* of what begins with no term: nothing comes between */
+
+/* In units of work (5 ns). */
+#define WORK_VALUE  6u
+#define WORK_ID     4u
+#define WORK_SERIES 60u
+#define WORK_LABEL  4u
+#define WORK_PUT    40u
+
+enum search_state {
+	SEARCH_CHOOSES,
+	SEARCH_BEGINS, /* the list of files is taken, and the way chosen */
+	SEARCH_VALUES,
+	SEARCH_NAMES,
+	SEARCH_SERIES,
+	SEARCH_LOADS, /* directories of files come */
+	SEARCH_LOOKS, /* a worker asks the catalog */
+	SEARCH_PLAIN,
+	SEARCH_GIVES,
+	SEARCH_FAILED
+};
+
+/* The values of a name, those with a prefix first; and the one whose series are looked at. */
+struct value_walk {
+	struct postings_cursor at;
+	uint32_t bag;    /* serial of the one that was met last */
+	size_t prefix;   /* of the terms; those behind them: all values */
+	bool ended;      /* of this prefix */
+	bool in_value;   /* its ids are looked at, from `from` on */
+	struct buf text; /* of it */
+	double score;
+	roaring_bitmap_t *ids; /* of it, those chosen */
+	uint64_t from;
+};
+
+struct search {
+	struct source_cursor base;
+	struct shard *shard;
+	const struct source_query *query;
+	const struct source_find *find;
+	enum search_state state, after_loading;
+	bool closed;
+	bool left;  /* a series of the tenant left memory */
+	bool maybe; /* only reading tells of a series whether it has samples in the range */
+	struct shard_reader reader;
+	struct postings_select *choosing;
+	struct postings_labels labels_of;
+	roaring_bitmap_t *chosen; /* NULL: nothing is chosen, or (all) everything is */
+	bool all;
+	struct pick pick;
+	struct fuzzy_scratch scratch;
+	size_t prefixes; /* so many beginnings are walked before all: of what may score 1 */
+	struct unitread units;
+	struct value_walk walk;
+	/* names */
+	size_t names_left;
+	bool in_name; /* its values are looked at, until one has a series */
+	struct buf name;
+	double name_score;
+	uint64_t series_from;
+	/* the catalog, on a worker */
+	struct work_task task;
+	struct arena arena;
+	struct matcher *matchers; /* copies: the query may be gone while the worker looks */
+	size_t matchers_count;
+	struct source_query copy;
+	struct fuzzy fuzzy;
+	struct tombs *tombs;
+	roaring_bitmap_t *without;
+	uint64_t epoch;
+	enum err err;
+	struct errbuf eb;
+	/* plain */
+	struct source_query plain_query;
+	struct source_cursor *plain;
+	struct pick_item *given;
+};
+
+static uint32_t tenant_of(const struct search *s)
+{
+	return s->copy.tenants_count ? s->copy.tenants[0] : 0;
+}
+
+/* ---- what is wanted ---- */
+
+static bool wanted(struct search *s, const char *text, size_t len, double *score)
+{
+	return fuzzy_score(&s->fuzzy, &s->scratch, text, len, score) &&
+	    pick_wants(&s->pick, text, len, *score);
+}
+
+static void put(struct search *s, const char *text, size_t len, double score)
+{
+	s->units.work += WORK_PUT;
+	pick_put(&s->pick, text, len, score);
+}
+
+/* ---- series in memory ---- */
+
+static bool has_samples(struct search *s, const struct series *x)
+{
+	int64_t t_min, t_max;
+	s->units.work += WORK_SERIES / 2;
+	if (x->t_newest_ms >= s->copy.t_min_ms && series_bounds(x, &t_min, &t_max) &&
+	    t_min <= s->copy.t_max_ms && t_max >= s->copy.t_min_ms)
+		return true;
+	enum unitread_has has = unitread_has(&s->units, x->id);
+	s->maybe |= has == UNITREAD_HAS_MAYBE;
+	return has == UNITREAD_HAS_SOME;
+}
+
+/* A chosen id: is it a series that counts? */
+static bool id_counts(struct search *s, uint32_t id)
+{
+	const struct series *x = head_by_id(&s->shard->head, id);
+	return x && x->tenant == tenant_of(s) && has_samples(s, x);
+}
+
+static bool is_chosen(const struct search *s, uint32_t id)
+{
+	return s->all || roaring_bitmap_contains(s->chosen, id);
+}
+
+/* Few ids: at once. Many: those that are chosen become walk.ids, for value_go_on. */
+static bool value_counts(struct search *s, const struct pair *x)
+{
+	struct value_walk *w = &s->walk;
+	uint32_t ids[IDS_SOME_MAX];
+	enum ids_kind kind = (enum ids_kind)x->kind;
+	if (kind == IDS_MANY) {
+		w->ids = ids_copy(&x->ids, kind);
+		if (!s->all)
+			roaring_bitmap_and_inplace(w->ids, s->chosen);
+		s->units.work += 256;
+		w->in_value = true;
+		w->from = 0;
+		return false;
+	}
+	uint32_t n = ids_read(&x->ids, kind, ids);
+	for (uint32_t i = 0; i < n; i++) {
+		s->units.work += WORK_ID;
+		if (is_chosen(s, ids[i]) && id_counts(s, ids[i]))
+			return true;
+	}
+	return false;
+}
+
+static void value_over(struct value_walk *w)
+{
+	if (w->ids)
+		roaring_bitmap_free(w->ids);
+	w->ids = NULL;
+	w->in_value = false;
+}
+
+/* True: one of its series counts. */
+static bool value_go_on(struct search *s)
+{
+	struct value_walk *w = &s->walk;
+	uint32_t ids[IDS_AT_ONCE];
+	size_t n = w->from > UINT32_MAX
+	    ? 0
+	    : postings_bitmap_from(w->ids, (uint32_t)w->from, ids, IDS_AT_ONCE);
+	for (size_t i = 0; i < n; i++)
+		if (id_counts(s, ids[i]))
+			return true;
+	w->from = n ? (uint64_t)ids[n - 1] + 1 : 0;
+	if (n < IDS_AT_ONCE)
+		value_over(w);
+	return false;
+}
+
+/* ---- values of a label ---- */
+
+static void walk_begin(struct value_walk *w)
+{
+	value_over(w);
+	w->at = (struct postings_cursor){ 0 };
+	w->bag = 0;
+	w->ended = false;
+	w->prefix = 0;
+}
+
+/* The beginning of now; "": all values, behind those; NULL: all were walked. */
+static const char *prefix_now(const struct search *s, size_t *len)
+{
+	*len = 0;
+	if (s->walk.prefix < s->prefixes)
+		return fuzzy_prefix(&s->fuzzy, s->walk.prefix, len);
+	return s->walk.prefix == s->prefixes && !fuzzy_is_prefix(&s->fuzzy) ? "" : NULL;
+}
+
+/* A bag begins: does anything in it, or behind it, matter? */
+static bool bag_matters(struct search *s, size_t prefix_len)
+{
+	struct value_walk *w = &s->walk;
+	if (w->at._serial == w->bag)
+		return true;
+	w->bag = w->at._serial;
+	s->units.work += WORK_VALUE;
+	return pick_hopes(&s->pick, (const char *)w->at._path, w->at._path_len,
+	    prefix_len || !s->prefixes ? 1 : SCORE_BELOW_1);
+}
+
+static void prefix_next(struct value_walk *w)
+{
+	size_t prefix = w->prefix + 1;
+	walk_begin(w);
+	w->prefix = prefix;
+}
+
+static void value_take(struct search *s, const struct pair *x)
+{
+	struct value_walk *w = &s->walk;
+	uint32_t len;
+	double score;
+	const char *text = pair_value(x, &len);
+	s->units.work += WORK_VALUE + fuzzy_cost(&s->fuzzy, len);
+	if (!wanted(s, text, len, &score))
+		return;
+	if (value_counts(s, x)) {
+		put(s, text, len, score);
+	} else if (w->in_value) {
+		buf_clear(&w->text);
+		buf_add(&w->text, text, len);
+		w->score = score;
+	}
+}
+
+/* False: that was the last one. */
+static bool values_step(struct search *s)
+{
+	struct value_walk *w = &s->walk;
+	const struct postings *p = head_postings(&s->shard->head, tenant_of(s));
+	const struct pname *n = p ? postings_name_find(p, s->copy.label, s->copy.label_len) : NULL;
+	size_t len;
+	for (const char *prefix; n && (prefix = prefix_now(s, &len));) {
+		if (w->in_value && value_go_on(s)) {
+			put(s, (const char *)w->text.data, w->text.len, w->score);
+			value_over(w);
+		}
+		if (s->units.work >= UNITREAD_WORK)
+			return true;
+		if (w->in_value)
+			continue;
+		uint32_t place = tree_next(p, n->tree, &w->at, prefix, len);
+		if (place == POSTINGS_NO_PAIR || !bag_matters(s, len))
+			prefix_next(w);
+		else
+			value_take(s, pair_at(p, place));
+	}
+	return false;
+}
+
+/* ---- names ---- */
+
+static bool name_take(void *arg, const struct postings_name *n)
+{
+	struct search *s = arg;
+	double score;
+	s->units.work += WORK_VALUE + fuzzy_cost(&s->fuzzy, n->name_len);
+	if (!wanted(s, n->name, n->name_len, &score))
+		return true;
+	buf_clear(&s->name);
+	buf_add(&s->name, n->name, n->name_len);
+	s->name_score = score;
+	s->in_name = true;
+	walk_begin(&s->walk);
+	return true;
+}
+
+/* The values of the name of now, until one has a series that counts. */
+static void name_go_on(struct search *s, const struct postings *p)
+{
+	struct value_walk *w = &s->walk;
+	const struct pname *n = postings_name_find(p, (const char *)s->name.data, s->name.len);
+	bool counts = false;
+	if (w->in_value) {
+		counts = value_go_on(s);
+		s->in_name = !counts;
+	} else {
+		uint32_t place = n ? tree_next(p, n->tree, &w->at, "", 0) : POSTINGS_NO_PAIR;
+		s->in_name = place != POSTINGS_NO_PAIR;
+		s->units.work += WORK_VALUE;
+		counts = s->in_name && value_counts(s, pair_at(p, place));
+	}
+	if (!counts)
+		return;
+	put(s, (const char *)s->name.data, s->name.len, s->name_score);
+	s->in_name = false;
+	value_over(w);
+}
+
+static bool names_step(struct search *s)
+{
+	const struct postings *p = head_postings(&s->shard->head, tenant_of(s));
+	while (p && (s->in_name || s->names_left)) {
+		if (s->units.work >= UNITREAD_WORK)
+			return true;
+		if (s->in_name)
+			name_go_on(s, p);
+		else
+			postings_names(p, &s->names_left, 1, name_take, s);
+	}
+	return false;
+}
+
+/* ---- series by series ---- */
+
+static void label_take(struct search *s, const struct series *x, const struct label *l, int *counts)
+{
+	bool values = s->copy.what == SOURCE_LABEL_VALUES;
+	const char *text = values ? l->value : l->name;
+	uint32_t len = values ? l->value_len : l->name_len;
+	double score;
+	s->units.work += WORK_LABEL;
+	if (values && !bytes_equal(l->name, l->name_len, s->copy.label, s->copy.label_len))
+		return;
+	s->units.work += fuzzy_cost(&s->fuzzy, len);
+	if (!wanted(s, text, len, &score))
+		return;
+	if (*counts < 0)
+		*counts = has_samples(s, x);
+	if (*counts)
+		put(s, text, len, score);
+}
+
+static void series_take(struct search *s, const struct series *x)
+{
+	struct label_iter it = label_iter(series_labels(x));
+	struct label l;
+	int counts = -1; /* not looked at yet */
+	s->units.work += WORK_SERIES / 2;
+	while (counts && label_next(&it, &l))
+		label_take(s, x, &l, &counts);
+}
+
+static bool series_step(struct search *s)
+{
+	const struct head *h = &s->shard->head;
+	uint32_t ids[IDS_AT_ONCE];
+	while (s->series_from <= UINT32_MAX) {
+		if (s->units.work >= UNITREAD_WORK)
+			return true;
+		size_t n =
+		    postings_bitmap_from(s->chosen, (uint32_t)s->series_from, ids, IDS_AT_ONCE);
+		for (size_t i = 0; i < n; i++) {
+			if (i + SERIES_AHEAD < n)
+				__builtin_prefetch(head_by_id(h, ids[i + SERIES_AHEAD]));
+			const struct series *x =
+			    i + LABELS_AHEAD < n ? head_by_id(h, ids[i + LABELS_AHEAD]) : NULL;
+			if (x)
+				__builtin_prefetch(x->labels);
+			x = head_by_id(h, ids[i]);
+			if (x && x->tenant == tenant_of(s))
+				series_take(s, x);
+		}
+		s->series_from = n ? (uint64_t)ids[n - 1] + 1 : (uint64_t)UINT32_MAX + 1;
+	}
+	return false;
+}
+
+/* ---- which way ---- */
+
+/* May anything in memory, or known to it, have samples in the range? */
+static bool memory_matters(const struct search *s)
+{
+	const struct shard *sh = s->shard;
+	return (s->all || !roaring_bitmap_is_empty(s->chosen)) &&
+	    (s->units.files_count ||
+	        (shard_remembers(sh, s->copy.t_max_ms) && sh->t_newest_ms >= s->copy.t_min_ms));
+}
+
+static uint64_t name_cost(const struct search *s, const struct pname *n)
+{
+	uint64_t values = 0, all = n->count ? n->count : 1;
+	const char *prefix;
+	size_t len;
+	for (size_t i = 0; i < s->prefixes && (prefix = fuzzy_prefix(&s->fuzzy, i, &len)); i++)
+		values += tree_count(n->tree, prefix, len);
+	if (!fuzzy_is_prefix(&s->fuzzy) || values > n->count)
+		values = n->count;
+	return values * 2 * WORK_VALUE + n->series * values / all * WORK_ID;
+}
+
+/* What is walked, or else the series one by one. */
+static enum search_state way(struct search *s)
+{
+	const struct postings *p = head_postings(&s->shard->head, tenant_of(s));
+	bool values = s->copy.what == SOURCE_LABEL_VALUES;
+	uint64_t cost = 0, chosen = s->all ? 0 : roaring_bitmap_get_cardinality(s->chosen);
+	walk_begin(&s->walk);
+	s->names_left = SIZE_MAX;
+	if (!p || s->all)
+		return values ? SEARCH_VALUES : SEARCH_NAMES;
+	const struct pname *n =
+	    values ? postings_name_find(p, s->copy.label, s->copy.label_len) : NULL;
+	if (n)
+		cost = name_cost(s, n);
+	else if (!values)
+		cost = 2 * postings_pairs(p) * WORK_VALUE + postings_series(p) * WORK_ID;
+	if (chosen * WORK_SERIES * (values ? 1 : 2) < cost)
+		return SEARCH_SERIES;
+	return values ? SEARCH_VALUES : SEARCH_NAMES;
+}
+
+/* ---- the catalog ---- */
+
+static enum catalog_want want_text(void *arg, const char *text, size_t len)
+{
+	struct search *s = arg;
+	double score;
+	if (!wanted(s, text, len, &score))
+		return pick_hopes(&s->pick, text, len, 1) ? CATALOG_PASS : CATALOG_ENOUGH;
+	s->name_score = score;
+	return CATALOG_TAKE;
+}
+
+static void found_text(void *arg, const char *text, size_t len)
+{
+	struct search *s = arg;
+	pick_put(&s->pick, text, len, s->name_score);
+}
+
+/*
+ * Nothing that is in memory, nor what is dead: as no cut is a partial one, each id of the tombs is.
+ */
+static void without_make(struct search *s)
+{
+	s->without = s->chosen ? roaring_bitmap_copy(s->chosen) : roaring_bitmap_create();
+	if (!s->without)
+		panic("out of memory: bitmap");
+	for (size_t i = 0; s->tombs && i < s->tombs->count; i++)
+		roaring_bitmap_add(s->without, s->tombs->entries[i].id);
+}
+
+static void look(struct work_task *t)
+{
+	struct search *s = CONTAINER_OF(t, struct search, task);
+	size_t len = 0;
+	bool one = fuzzy_is_prefix(&s->fuzzy) && s->fuzzy.count == 1;
+	const char *prefix = one ? fuzzy_prefix(&s->fuzzy, 0, &len) : "";
+	without_make(s);
+	struct catalog_texts o = { .label = s->copy.what == SOURCE_LABEL_VALUES ? s->copy.label : NULL,
+		.label_len = s->copy.label_len,
+		.prefix = prefix,
+		.prefix_len = len,
+		.without = s->without,
+		.want = want_text,
+		.found = found_text,
+		.arg = s };
+	s->err = catalog_texts(s->shard->catalog, s->shard->index, tenant_of(s), s->matchers,
+	    s->matchers_count, s->copy.t_min_ms, s->copy.t_max_ms, &o, &s->eb);
+	/* It may be damaged, or was made anew meanwhile. */
+	s->maybe |=
+	    s->err == ERR_DAMAGED || (!s->err && catalog_epoch(s->shard->catalog) != s->epoch);
+	if (s->err == ERR_DAMAGED)
+		s->err = ERR_OK;
+	roaring_bitmap_free(s->without);
+	s->without = NULL;
+}
+
+static void destroy(struct search *s);
+static enum source_state fail(struct search *s, enum err err, const struct errbuf *eb);
+
+static void wake(struct search *s)
+{
+	if (s->closed)
+		destroy(s);
+	else if (s->query->wake)
+		s->query->wake(s->query->wake_arg);
+}
+
+static void looked(struct work_task *t)
+{
+	struct search *s = CONTAINER_OF(t, struct search, task);
+	tombs_unpin(s->tombs);
+	s->tombs = NULL;
+	s->state = s->maybe ? SEARCH_PLAIN : SEARCH_GIVES;
+	wake(s);
+}
+
+/* What is in memory was looked at. */
+static enum source_state memory_over(struct search *s)
+{
+	struct shard *sh = s->shard;
+	bool asks = sh->catalog && (s->left || idchain_asks_catalog(sh));
+	if (s->maybe || (sh->tombs && sh->tombs->partial) || (asks && shard_catalog_is_behind(sh))) {
+		s->state = SEARCH_PLAIN;
+		return SOURCE_AGAIN;
+	}
+	if (!asks) {
+		s->state = SEARCH_GIVES;
+		return SOURCE_AGAIN;
+	}
+	s->state = SEARCH_LOOKS;
+	s->tombs = tombs_pin(sh->tombs);
+	s->epoch = epoch_now(&sh->catalog_epoch);
+	s->task = (struct work_task){ .run = look, .done = looked, .prio = WORK_READ };
+	work_submit(sh->pool, &s->task);
+	return SOURCE_WAIT;
+}
+
+/* ---- plain ---- */
+
+static enum source_state plain_step(struct search *s)
+{
+	struct source_item item = { .tenant = 0 };
+	if (!s->plain) {
+		s->plain_query = *s->query;
+		s->plain_query.find = NULL;
+		enum err e = select_open(s->shard, &s->plain_query, &s->plain);
+		if (e)
+			return fail(s, e, NULL);
+	}
+	while (s->units.work < UNITREAD_WORK) {
+		enum source_state st = s->plain->ops->next(s->plain, &item);
+		double score;
+		if (st == SOURCE_ERROR)
+			return fail(s, s->plain->err, &s->plain->eb);
+		if (st == SOURCE_END) {
+			s->state = SEARCH_GIVES;
+			return SOURCE_AGAIN;
+		}
+		if (st != SOURCE_READY)
+			return st;
+		s->units.work += WORK_VALUE + fuzzy_cost(&s->fuzzy, item.text_len);
+		if (wanted(s, item.text, item.text_len, &score))
+			put(s, item.text, item.text_len, score);
+	}
+	return SOURCE_AGAIN;
+}
+
+/* ---- the cursor ---- */
+
+static enum source_state fail(struct search *s, enum err err, const struct errbuf *eb)
+{
+	if (eb)
+		s->base.eb = *eb;
+	s->base.err = eb && eb->text[0] ? err : errbuf_set(&s->base.eb, err, "labels cannot be read");
+	s->state = SEARCH_FAILED;
+	return SOURCE_ERROR;
+}
+
+static bool enough(void *arg)
+{
+	const uint64_t *end_ns = arg;
+	return clock_real_mono_ns() >= *end_ns;
+}
+
+static enum source_state choose_step(struct search *s)
+{
+	uint64_t end_ns = clock_real_mono_ns() + CHOOSE_NS;
+	const struct postings *p = head_postings(&s->shard->head, tenant_of(s));
+	switch (s->choosing ? postings_select_step(s->choosing, enough, &end_ns) : POSTINGS_DONE) {
+	case POSTINGS_MORE:
+		return SOURCE_AGAIN;
+	case POSTINGS_FAILED:
+		errbuf_set(&s->eb, ERR_EXECUTION, "a label expression needs too many steps to match");
+		return fail(s, ERR_EXECUTION, &s->eb);
+	case POSTINGS_DONE:
+		break;
+	}
+	s->chosen = s->choosing ? postings_select_take(s->choosing) : postings_bitmap();
+	postings_select_end(s->choosing);
+	s->choosing = NULL;
+	s->base.est_series = roaring_bitmap_get_cardinality(s->chosen);
+	s->all = p && s->base.est_series >= postings_series(p);
+	s->state = SEARCH_BEGINS;
+	return SOURCE_AGAIN;
+}
+
+/* The list of files of now; false: *st tells. */
+static bool files_taken(struct search *s, enum source_state *st)
+{
+	switch (unitread_begin(&s->units)) {
+	case UNITREAD_ALL:
+		return true;
+	case UNITREAD_AGAIN:
+		*st = SOURCE_AGAIN;
+		return false;
+	case UNITREAD_WAIT:
+		s->after_loading = s->state;
+		s->state = SEARCH_LOADS;
+		unitread_load_dirs(&s->units);
+		*st = SOURCE_WAIT;
+		return false;
+	case UNITREAD_FAILED:
+		break;
+	}
+	errbuf_set(&s->eb, s->units.err, "%s", s->units.why);
+	*st = fail(s, s->units.err, &s->eb);
+	return false;
+}
+
+static void loaded(struct unitread *u)
+{
+	struct search *s = CONTAINER_OF(u, struct search, units);
+	s->state = s->after_loading;
+	wake(s);
+}
+
+static enum source_state begin_step(struct search *s)
+{
+	enum source_state st;
+	if (!files_taken(s, &st))
+		return st;
+	if (!memory_matters(s))
+		return memory_over(s);
+	s->state = way(s);
+	return SOURCE_AGAIN;
+}
+
+static enum source_state memory_step(struct search *s)
+{
+	enum source_state st;
+	if (!files_taken(s, &st))
+		return st;
+	bool more = s->state == SEARCH_VALUES ? values_step(s)
+	    : s->state == SEARCH_NAMES        ? names_step(s)
+	                                      : series_step(s);
+	return more ? SOURCE_AGAIN : memory_over(s);
+}
+
+static enum source_state give(struct search *s, struct source_item *out)
+{
+	mem_free(s->given);
+	s->given = pick_pop(&s->pick);
+	if (!s->given)
+		return SOURCE_END;
+	out->text = s->given->text;
+	out->text_len = s->given->len;
+	return SOURCE_READY;
+}
+
+static enum source_state step(struct search *s, struct source_item *out)
+{
+	switch (s->state) {
+	case SEARCH_CHOOSES:
+		return choose_step(s);
+	case SEARCH_BEGINS:
+		return begin_step(s);
+	case SEARCH_VALUES:
+	case SEARCH_NAMES:
+	case SEARCH_SERIES:
+		return memory_step(s);
+	case SEARCH_LOADS:
+	case SEARCH_LOOKS:
+		return SOURCE_WAIT;
+	case SEARCH_PLAIN:
+		return plain_step(s);
+	case SEARCH_GIVES:
+		return s->err ? fail(s, s->err, &s->eb) : give(s, out);
+	case SEARCH_FAILED:
+		break;
+	}
+	return SOURCE_ERROR;
+}
+
+static void tell(struct search *s)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < s->units.warnings_count && n < COUNT_OF(s->base.warnings); i++)
+		s->base.warnings[n++] = s->units.warnings[i];
+	for (unsigned i = 0; s->plain && i < s->plain->warnings_count; i++)
+		if (n < COUNT_OF(s->base.warnings))
+			s->base.warnings[n++] = s->plain->warnings[i];
+	s->base.warnings_count = n;
+	if (s->state != SEARCH_LOOKS)
+		s->base.memory = pick_bytes(&s->pick) + (s->plain ? s->plain->memory : 0);
+}
+
+static enum source_state search_next(struct source_cursor *c, struct source_item *out)
+{
+	struct search *s = CONTAINER_OF(c, struct search, base);
+	loop_check_here(s->shard->loop);
+	out->tenant = tenant_of(s);
+	out->same_times = false;
+	s->units.work = 0;
+	enum source_state st = step(s, out);
+	tell(s);
+	return st;
+}
+
+static void destroy(struct search *s)
+{
+	CHECK(s->shard->cursors > 0);
+	s->shard->cursors--; /* store_close waits for this */
+	if (s->plain)
+		s->plain->ops->close(s->plain);
+	list_del(&s->reader.link);
+	postings_select_end(s->choosing);
+	if (s->chosen)
+		roaring_bitmap_free(s->chosen);
+	value_over(&s->walk);
+	buf_release(&s->walk.text);
+	buf_release(&s->name);
+	unitread_release(&s->units);
+	pick_release(&s->pick);
+	fuzzy_scratch_release(&s->scratch);
+	for (size_t i = 0; i < s->matchers_count; i++)
+		matcher_release(&s->matchers[i]);
+	arena_release(&s->arena);
+	mem_free(s->given);
+	mem_free(s);
+}
+
+static void search_close(struct source_cursor *c)
+{
+	struct search *s = CONTAINER_OF(c, struct search, base);
+	loop_check_here(s->shard->loop);
+	s->closed = true;
+	if (s->state != SEARCH_LOADS && s->state != SEARCH_LOOKS)
+		destroy(s);
+}
+
+static const struct source_cursor_ops search_ops = { .next = search_next, .close = search_close };
+
+static void leaves(struct shard_reader *r, const struct series *x)
+{
+	struct search *s = CONTAINER_OF(r, struct search, reader);
+	s->left |= x->tenant == tenant_of(s);
+}
+
+static bool labels_get(void *arg, uint32_t id, struct labels *out)
+{
+	struct search *s = arg;
+	const struct series *x = head_by_id(&s->shard->head, id);
+	if (!x || x->tenant != tenant_of(s))
+		return false;
+	*out = series_labels(x);
+	return true;
+}
+
+/* The worker may look while the cursor is closed, and its query gone. */
+static enum err query_copy(struct search *s)
+{
+	const struct source_query *q = s->query;
+	enum err e = ERR_OK;
+	s->copy = *q;
+	s->copy.label = arena_dup(&s->arena, q->label, q->label_len);
+	s->copy.tenants =
+	    q->tenants_count ? arena_dup(&s->arena, q->tenants, sizeof(*q->tenants)) : NULL;
+	s->matchers = arena_zalloc(&s->arena, (q->matchers_count + 1) * sizeof(*s->matchers));
+	for (size_t i = 0; i < q->matchers_count && !e; i++) {
+		const struct matcher *m = &q->matchers[i];
+		e = matcher_init(&s->matchers[i], m->type, arena_dup(&s->arena, m->name, m->name_len),
+		    m->name_len, arena_dup(&s->arena, m->value, m->value_len), m->value_len, &s->eb);
+		s->matchers_count += !e;
+	}
+	fuzzy_copy(&s->fuzzy, &s->arena, q->find->fuzzy);
+	bool first = q->find->order == PICK_SCORE || fuzzy_is_prefix(&s->fuzzy);
+	for (size_t len; first && fuzzy_prefix(&s->fuzzy, s->prefixes, &len);)
+		s->prefixes++;
+	return e;
+}
+
+enum err searchread_open(struct shard *sh, const struct source_query *q, struct source_cursor **out)
+{
+	loop_check_here(sh->loop);
+	struct search *s = mem_zalloc(sizeof(*s));
+	s->base.ops = &search_ops;
+	errbuf_init(&s->base.eb);
+	errbuf_init(&s->eb);
+	s->shard = sh;
+	s->query = q;
+	s->find = q->find;
+	sh->cursors++;
+	arena_init(&s->arena, 1 << 10);
+	fuzzy_scratch_init(&s->scratch);
+	pick_init(&s->pick, q->find->order, q->find->max, sh->seed);
+	buf_init(&s->walk.text);
+	buf_init(&s->name);
+	s->reader.leaves = leaves;
+	list_add_tail(&sh->readers, &s->reader.link);
+	unitread_init(&s->units, sh, q->t_min_ms, q->t_max_ms, loaded);
+	enum err e = query_copy(s);
+	if (e) {
+		destroy(s);
+		return e;
+	}
+	s->labels_of = (struct postings_labels){ .get = labels_get, .arg = s };
+	const struct postings *p = head_postings(&sh->head, tenant_of(s));
+	if (p)
+		s->choosing = postings_select_begin(p, s->matchers, s->matchers_count, &s->labels_of);
+	*out = &s->base;
+	return ERR_OK;
+}

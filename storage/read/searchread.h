@@ -1,0 +1,36 @@
+/*
+ * searchread - names of labels, or values of one, of one shard, as a search wants them (struct
+ * source_find of core/seam/source.h): only the best that fit, without a look at all series.
+ *
+ *   choose     which series in memory the matchers hold for (postings)
+ *   walk       the values of the label by text, or the names, those first that begin as is wanted:
+ *              a bag of the tree of postings behind the last of a full pick is not opened
+ *              (storage/meta/postings_priv.h). What is wanted (fits, and is better than the last)
+ *              counts when one of its series is chosen and has samples in the range
+ *   series     instead of the walk, where few series are chosen: the labels of each
+ *   catalog    on a worker, when it may know series that memory does not: the same by its sorted
+ *              texts. Behind the rest, so that a series that leaves meanwhile is found there
+ *   plain      everything (storage/read/select), each text put to the pick: where parts of series
+ *              were deleted, or the catalog is being made anew, so that only reading tells
+ *   give       what is in the pick, in no order
+ * (1) A text of a series that has samples in the range from the opening to the end, and that is
+ *     among the best, is given. Of series that are in files only, a range of two hours counts as
+ *     a whole, as the catalog has it.
+ * (2) A call of next() does some 100 us of work, counted (storage/read/unitread).
+ *
+ * Cost: a value that does not fit 30-60 ns; a chosen series some 300 ns. The catalog: 0.1 us a
+ * value, or 2 us a series.
+ * Thread: the shard's loop; while the worker has the pick nobody else touches it.
+ * Memory: the pick; the chosen ids; in cursor->memory.
+ */
+#ifndef STORAGE_READ_SEARCHREAD_H
+#define STORAGE_READ_SEARCHREAD_H
+
+#include "core/seam/source.h"
+#include "storage/shard.h"
+
+/* q->find is set; out is closed by its close(), also while it waits. */
+MUST_CHECK enum err searchread_open(
+    struct shard *sh, const struct source_query *q, struct source_cursor **out);
+
+#endif
